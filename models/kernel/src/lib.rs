@@ -1,1 +1,2 @@
-//! (to be written)
+//! One machine's kernel.
+pub mod ids;

@@ -1,0 +1,112 @@
+//! The IPv4 header (RFC 791; `struct iphdr`, include/uapi/linux/ip.h).
+
+use zerocopy::big_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::checksum;
+
+/// Length in bytes of a header without options.
+pub const IPV4_HLEN: usize = 20;
+/// "Do not fragment" in [`Ipv4Hdr::frag_off`].
+pub const IP_DF: u16 = 0x4000;
+/// "More fragments" in [`Ipv4Hdr::frag_off`].
+pub const IP_MF: u16 = 0x2000;
+/// The bits of [`Ipv4Hdr::frag_off`] that hold the offset in units of 8 bytes.
+pub const IP_OFFSET: u16 = 0x1fff;
+/// ICMP.
+pub const IPPROTO_ICMP: u8 = 1;
+/// IGMP.
+pub const IPPROTO_IGMP: u8 = 2;
+/// TCP.
+pub const IPPROTO_TCP: u8 = 6;
+/// UDP.
+pub const IPPROTO_UDP: u8 = 17;
+
+/// An IPv4 header without its options.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Ipv4Hdr {
+    /// Version in the high half, header length in 4-byte words in the low half.
+    pub version_ihl: u8,
+    /// Type of service.
+    pub tos: u8,
+    /// Length of header and payload in bytes.
+    pub tot_len: U16,
+    /// Identification.
+    pub id: U16,
+    /// Flags and fragment offset.
+    pub frag_off: U16,
+    /// Time to live in hops.
+    pub ttl: u8,
+    /// Protocol of the payload.
+    pub protocol: u8,
+    /// Header checksum.
+    pub check: U16,
+    /// Source address.
+    pub saddr: U32,
+    /// Destination address.
+    pub daddr: U32,
+}
+
+impl Ipv4Hdr {
+    /// The version, 4 in a correct header.
+    pub fn version(&self) -> u8 {
+        self.version_ihl >> 4
+    }
+
+    /// Length of the header with options, in bytes.
+    pub fn header_len(&self) -> usize {
+        usize::from(self.version_ihl & 0x0f) * 4
+    }
+
+    /// The packet is a fragment of a larger one (`ip_is_fragment`).
+    pub fn is_fragment(&self) -> bool {
+        self.frag_off.get() & (IP_MF | IP_OFFSET) != 0
+    }
+
+    /// The sender forbids fragmentation.
+    pub fn dont_fragment(&self) -> bool {
+        self.frag_off.get() & IP_DF != 0
+    }
+
+    /// Where the payload stands in the whole packet, in bytes.
+    pub fn fragment_offset(&self) -> usize {
+        usize::from(self.frag_off.get() & IP_OFFSET) * 8
+    }
+
+    /// Lowers the TTL by one and mends the checksum (`ip_decrease_ttl`, include/net/ip.h).
+    pub fn decrease_ttl(&mut self) {
+        let old = u16::from_be_bytes([self.ttl, self.protocol]);
+        self.ttl -= 1;
+        let new = u16::from_be_bytes([self.ttl, self.protocol]);
+        self.check = U16::new(checksum::replace(self.check.get(), old, new));
+    }
+}
+
+/// Writes the checksum of the header that starts `packet` (`ip_send_check`).
+pub fn ip_send_check(packet: &mut [u8]) {
+    let len = usize::from(packet[0] & 0x0f) * 4;
+    packet[10..12].fill(0);
+    let check = checksum::checksum(&packet[..len]);
+    packet[10..12].copy_from_slice(&check.to_be_bytes());
+}
+
+/// `224.0.0.0/4`.
+pub fn is_multicast(address: u32) -> bool {
+    address >> 28 == 0xe
+}
+
+/// `127.0.0.0/8`.
+pub fn is_loopback(address: u32) -> bool {
+    address >> 24 == 127
+}
+
+/// `0.0.0.0/8`.
+pub fn is_zeronet(address: u32) -> bool {
+    address >> 24 == 0
+}
+
+/// `255.255.255.255`.
+pub fn is_limited_broadcast(address: u32) -> bool {
+    address == u32::MAX
+}
