@@ -1,2 +1,4 @@
 //! One machine's kernel.
 pub mod ids;
+pub mod netlink;
+pub mod tables;
