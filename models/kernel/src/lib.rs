@@ -2,3 +2,4 @@
 pub mod ids;
 pub mod netlink;
 pub mod tables;
+pub mod world;

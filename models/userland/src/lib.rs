@@ -1,1 +1,23 @@
-//! (to be written)
+//! The programs that people type: each parses the real syntax and prints the real output.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`process`] | [`Process`](process::Process): what a program sees of its machine |
+//! | [`harness`] | runs one program without a shell, for tests |
+//! | one module a program | its entry point `main`, listed in [`PROGRAMS`] |
+//!
+//! This crate does not decide a packet's fate: it reads and changes the kernel's tables and sockets.
+
+pub mod harness;
+pub mod process;
+pub mod sleep;
+
+use process::Program;
+
+/// Every program by the name that people type.
+pub const PROGRAMS: &[(&str, Program)] = &[("sleep", sleep::main)];
+
+/// The program of this name, if there is one.
+pub fn program(name: &str) -> Option<Program> {
+    PROGRAMS.iter().find(|(known, _)| *known == name).map(|(_, program)| *program)
+}

@@ -1,0 +1,182 @@
+//! Runs one program without a shell: for tests of programs and for benchmarks.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use glassnet_kernel::ids::{MachineId, NetnsId};
+
+use crate::process::{
+    self, Boxed, Child, Files, Input, Output, Process, SharedWorld, Signals, Sleepers, Spawner,
+};
+
+/// What a program did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Exit status.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Runs `argv` on the machine, in the namespace, with `stdin`, to its end. Steps the world while the program
+/// waits. `None` if there is no such program or if it waits for something that never happens.
+pub fn run(world: &SharedWorld, place: (MachineId, NetnsId), argv: &[&str], stdin: &str) -> Option<Outcome> {
+    let sleepers = Arc::new(Sleepers::default());
+    let [stdout, stderr] = [(); 2].map(|()| Arc::new(Memory::default()));
+    let spawner = Arc::new(Direct { world: world.clone(), machine: place.0, sleepers: sleepers.clone() });
+    let child = Child {
+        netns: place.1,
+        argv: argv.iter().map(|word| word.to_string()).collect(),
+        env: BTreeMap::new(),
+        cwd: "/root".to_string(),
+        stdin: Arc::new(Memory(Mutex::new(stdin.as_bytes().to_vec()))),
+        stdout: stdout.clone(),
+        stderr: stderr.clone(),
+        signals: Arc::new(Signals::default()),
+    };
+    crate::program(argv.first()?)?;
+    let status = drive(world, &sleepers, spawner.spawn(child))?;
+    Some(Outcome { status, stdout: stdout.text(), stderr: stderr.text() })
+}
+
+/// Polls `future` to its end, stepping the world while it waits; `None` if nothing is left to happen.
+pub fn drive<T>(world: &SharedWorld, sleepers: &Sleepers, future: impl Future<Output = T>) -> Option<T> {
+    let flag = Arc::new(Flag(AtomicBool::new(true)));
+    let waker = Waker::from(flag.clone());
+    let mut future = pin!(future);
+    loop {
+        while flag.0.swap(false, Ordering::Relaxed) {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Some(value);
+            }
+        }
+        let mut world = world.lock().unwrap_or_else(|e| e.into_inner());
+        while !world.take_wakeups() {
+            if !world.step() {
+                return None;
+            }
+        }
+        drop(world);
+        sleepers.wake_all();
+    }
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Bytes in memory: an input that ends after them, or an output that keeps them.
+#[derive(Default)]
+struct Memory(Mutex<Vec<u8>>);
+
+impl Memory {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.take()).into_owned()
+    }
+}
+
+impl Input for Memory {
+    fn read(&self) -> Boxed<'_, io::Result<Vec<u8>>> {
+        Box::pin(async { Ok(self.take()) })
+    }
+}
+
+impl Output for Memory {
+    fn write<'a>(&'a self, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner()).extend_from_slice(bytes);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// No files at all.
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn read<'a>(&'a self, _path: &'a str) -> Boxed<'a, io::Result<Vec<u8>>> {
+        Box::pin(async { Err(io::ErrorKind::NotFound.into()) })
+    }
+
+    fn write<'a>(&'a self, _path: &'a str, _bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        Box::pin(async { Err(io::ErrorKind::NotFound.into()) })
+    }
+
+    fn append<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        self.write(path, bytes)
+    }
+}
+
+/// Starts programs of the registry directly.
+struct Direct {
+    world: SharedWorld,
+    machine: MachineId,
+    sleepers: Arc<Sleepers>,
+}
+
+impl Spawner for Direct {
+    fn spawn(&self, child: Child) -> Boxed<'_, i32> {
+        Box::pin(async move {
+            let Some(program) = child.argv.first().and_then(|name| crate::program(name)) else {
+                return 127;
+            };
+            let mut process = Process {
+                world: self.world.clone(),
+                machine: self.machine,
+                netns: child.netns,
+                pid: 1000,
+                argv: child.argv,
+                env: child.env,
+                cwd: child.cwd,
+                stdin: child.stdin,
+                stdout: child.stdout,
+                stderr: child.stderr,
+                files: Arc::new(NoFiles),
+                signals: child.signals,
+                shell: Arc::new(Direct {
+                    world: self.world.clone(),
+                    machine: self.machine,
+                    sleepers: self.sleepers.clone(),
+                }),
+                sleepers: self.sleepers.clone(),
+                printed: Vec::new(),
+                unread: Vec::new(),
+            };
+            process::run(program, &mut process).await
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glassnet_kernel::world::World;
+
+    #[test]
+    fn sleep_takes_virtual_time() {
+        let world = Arc::new(Mutex::new(World::new(1)));
+        let place = (MachineId(0), NetnsId(0));
+        let outcome = run(&world, place, &["sleep", "3"], "").expect("ends");
+        assert_eq!(outcome, Outcome { status: 0, stdout: String::new(), stderr: String::new() });
+        assert_eq!(world.lock().unwrap().now(), glassnet_sim::Nanos::from_secs(3));
+        let outcome = run(&world, place, &["sleep", "x"], "").expect("ends");
+        assert_eq!(outcome.status, 1);
+        assert_eq!(
+            outcome.stderr,
+            "sleep: invalid time interval 'x'\nTry 'sleep --help' for more information.\n"
+        );
+    }
+}

@@ -1,0 +1,403 @@
+//! What a running program sees of its machine: arguments, standard streams, files, signals and time.
+//!
+//! A program is an `async fn` over [`Process`]. It waits by awaiting [`Process::wait`] or [`Process::sleep`];
+//! the executor in `scenarios` advances virtual time whenever every program waits. Whatever a program printed
+//! is written out before it waits, so output appears in the order of virtual time.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Poll, Waker};
+
+use glassnet_kernel::ids::{MachineId, NetnsId};
+use glassnet_kernel::world::World;
+use glassnet_sim::Nanos;
+
+/// The world that all programs share. The guard is never held over an await.
+pub type SharedWorld = Arc<Mutex<World>>;
+
+/// A boxed future, as traits need it.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A program under way; it ends with its exit status.
+pub type Running<'a> = Boxed<'a, i32>;
+
+/// The entry point of a program: `pub fn main(process: &mut Process) -> Running<'_> { Box::pin(…) }`.
+pub type Program = for<'a> fn(&'a mut Process) -> Running<'a>;
+
+/// Where a program reads from.
+pub trait Input: Send + Sync {
+    /// The next bytes, empty at the end of the input.
+    fn read(&self) -> Boxed<'_, io::Result<Vec<u8>>>;
+}
+
+/// Where a program writes to: the terminal, a file or a pipe.
+pub trait Output: Send + Sync {
+    /// Writes all bytes; waits while a pipe is full. [`io::ErrorKind::BrokenPipe`] once nobody reads.
+    fn write<'a>(&'a self, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>>;
+}
+
+/// The files of a machine.
+pub trait Files: Send + Sync {
+    /// The content of the file at this absolute path.
+    fn read<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<Vec<u8>>>;
+    /// Replaces the file at this absolute path.
+    fn write<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>>;
+    /// Appends to the file at this absolute path.
+    fn append<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>>;
+}
+
+/// A command line that one program starts in place of itself or below it (`ip netns exec`, `nsenter`).
+#[derive(Clone)]
+pub struct Child {
+    /// The namespace that it runs in.
+    pub netns: NetnsId,
+    /// Its name and arguments, expanded.
+    pub argv: Vec<String>,
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
+    /// Its working directory, absolute.
+    pub cwd: String,
+    /// Its standard input.
+    pub stdin: Arc<dyn Input>,
+    /// Its standard output.
+    pub stdout: Arc<dyn Output>,
+    /// Its standard error.
+    pub stderr: Arc<dyn Output>,
+    /// Where its signals arrive; those of the parent, as a terminal's Ctrl-C or `exec` do it.
+    pub signals: Arc<Signals>,
+}
+
+/// Runs command lines; `scenarios` implements it over the shell.
+pub trait Spawner: Send + Sync {
+    /// Runs the child to its end and gives its exit status; 127 with bash's message if there is no such command.
+    fn spawn(&self, child: Child) -> Boxed<'_, i32>;
+}
+
+/// A signal by its Linux number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal(pub u8);
+
+impl Signal {
+    /// Ctrl-C.
+    pub const INT: Signal = Signal(2);
+    /// Ctrl-\.
+    pub const QUIT: Signal = Signal(3);
+    /// Cannot be caught.
+    pub const KILL: Signal = Signal(9);
+    /// Wrote to a pipe that nobody reads.
+    pub const PIPE: Signal = Signal(13);
+    /// What `kill` sends unless told.
+    pub const TERM: Signal = Signal(15);
+
+    /// The exit status that a shell shows for a program that died of it.
+    pub fn exit_status(self) -> i32 {
+        128 + i32::from(self.0)
+    }
+}
+
+#[derive(Default)]
+struct SignalState {
+    pending: Vec<Signal>,
+    caught: Vec<Signal>,
+    wakers: Vec<Waker>,
+}
+
+/// The signals of one process: sent by `kill` and `timeout`, taken by the program's waits.
+#[derive(Default)]
+pub struct Signals {
+    state: Mutex<SignalState>,
+}
+
+impl Signals {
+    fn lock(&self) -> MutexGuard<'_, SignalState> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Delivers a signal.
+    pub fn send(&self, signal: Signal) {
+        let wakers = {
+            let mut state = self.lock();
+            state.pending.push(signal);
+            std::mem::take(&mut state.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// From now on the program handles this signal in its waits instead of dying of it.
+    pub fn catch(&self, signal: Signal) {
+        if signal != Signal::KILL {
+            self.lock().caught.push(signal);
+        }
+    }
+
+    /// The first signal that the program does not catch.
+    fn fatal(&self) -> Option<Signal> {
+        let state = self.lock();
+        state.pending.iter().copied().find(|signal| !state.caught.contains(signal))
+    }
+
+    /// Takes the next signal that the program catches, or registers to be woken by one.
+    fn take_caught(&self, waker: Option<&Waker>) -> Option<Signal> {
+        let mut state = self.lock();
+        let at = state.pending.iter().position(|signal| state.caught.contains(signal));
+        if at.is_none() {
+            state.wakers.extend(waker.cloned());
+        }
+        at.map(|at| state.pending.remove(at))
+    }
+}
+
+/// The wakers of all programs that wait for the world, in the order in which they began to wait.
+#[derive(Default)]
+pub struct Sleepers {
+    wakers: Mutex<Vec<Waker>>,
+}
+
+impl Sleepers {
+    /// Wakes every waiting program; called after simulated events that woke a task.
+    pub fn wake_all(&self) {
+        let wakers = std::mem::take(&mut *self.wakers.lock().unwrap_or_else(|e| e.into_inner()));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes this waiter at the next [`Sleepers::wake_all`].
+    pub fn register(&self, waker: &Waker) {
+        self.wakers.lock().unwrap_or_else(|e| e.into_inner()).push(waker.clone());
+    }
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken<T> {
+    /// What was waited for.
+    Ready(T),
+    /// The deadline passed.
+    Elapsed,
+    /// A signal that the program catches ([`Signals::catch`]) arrived.
+    Signal(Signal),
+}
+
+/// What the executor gives to a program that it starts.
+pub struct Process {
+    /// The world.
+    pub world: SharedWorld,
+    /// The machine that it runs on.
+    pub machine: MachineId,
+    /// The namespace that it runs in.
+    pub netns: NetnsId,
+    /// Its process id.
+    pub pid: u32,
+    /// Its name and arguments, expanded.
+    pub argv: Vec<String>,
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
+    /// Its working directory, absolute.
+    pub cwd: String,
+    /// Standard input.
+    pub stdin: Arc<dyn Input>,
+    /// Standard output; programs use [`Process::print`].
+    pub stdout: Arc<dyn Output>,
+    /// Standard error; programs use [`Process::eprint`].
+    pub stderr: Arc<dyn Output>,
+    /// The machine's files.
+    pub files: Arc<dyn Files>,
+    /// Its signals.
+    pub signals: Arc<Signals>,
+    /// Runs further command lines.
+    pub shell: Arc<dyn Spawner>,
+    /// Where waits are registered.
+    pub sleepers: Arc<Sleepers>,
+    /// What was printed and not yet written: (is it stderr, bytes), in order.
+    pub printed: Vec<(bool, Vec<u8>)>,
+    /// What was read and not yet used.
+    pub unread: Vec<u8>,
+}
+
+impl Process {
+    /// The name by which it was called.
+    pub fn name(&self) -> &str {
+        self.argv.first().map_or("", String::as_str)
+    }
+
+    /// The arguments without the name.
+    pub fn args(&self) -> &[String] {
+        self.argv.get(1..).unwrap_or(&[])
+    }
+
+    /// The world, locked. Never keep the guard over an await.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The virtual time since boot.
+    pub fn now(&self) -> Nanos {
+        self.world().now()
+    }
+
+    /// Prints to standard output; written out at the next wait, flush or at the end.
+    pub fn print(&mut self, text: impl AsRef<[u8]>) {
+        self.append(false, text.as_ref());
+    }
+
+    /// Prints to standard error; order with [`Process::print`] is kept.
+    pub fn eprint(&mut self, text: impl AsRef<[u8]>) {
+        self.append(true, text.as_ref());
+    }
+
+    fn append(&mut self, is_stderr: bool, bytes: &[u8]) {
+        match self.printed.last_mut() {
+            Some((last, buffer)) if *last == is_stderr => buffer.extend_from_slice(bytes),
+            _ => self.printed.push((is_stderr, bytes.to_vec())),
+        }
+    }
+
+    /// Writes out what was printed. A pipe that nobody reads ends the program with SIGPIPE, as Linux does.
+    pub async fn flush(&mut self) {
+        for (is_stderr, bytes) in std::mem::take(&mut self.printed) {
+            let output = if is_stderr { &self.stderr } else { &self.stdout };
+            if let Err(error) = output.write(&bytes).await
+                && error.kind() == io::ErrorKind::BrokenPipe
+            {
+                self.signals.send(Signal::PIPE);
+                yield_now().await;
+            }
+        }
+    }
+
+    /// Waits until `ready` gives something, the deadline (a point in time) passes or a caught signal arrives.
+    /// `ready` is asked at once and after each simulated event that woke a task.
+    pub async fn wait<T>(
+        &mut self,
+        deadline: Option<Nanos>,
+        mut ready: impl FnMut(&mut World) -> Option<T> + Send,
+    ) -> Woken<T> {
+        self.flush().await;
+        if let Some(at) = deadline {
+            self.world().wake_at(at);
+        }
+        poll_fn(|cx| {
+            if let Some(signal) = self.signals.take_caught(Some(cx.waker())) {
+                return Poll::Ready(Woken::Signal(signal));
+            }
+            let mut world = self.world();
+            if let Some(value) = ready(&mut world) {
+                return Poll::Ready(Woken::Ready(value));
+            }
+            if deadline.is_some_and(|at| world.now() >= at) {
+                return Poll::Ready(Woken::Elapsed);
+            }
+            self.sleepers.register(cx.waker());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Sleeps for a span of virtual time; `Err` if a caught signal ended the sleep.
+    pub async fn sleep(&mut self, span: Nanos) -> Result<(), Signal> {
+        let deadline = self.now() + span;
+        match self.wait::<()>(Some(deadline), |_| None).await {
+            Woken::Signal(signal) => Err(signal),
+            Woken::Ready(()) | Woken::Elapsed => Ok(()),
+        }
+    }
+
+    /// Takes a caught signal that already arrived, without waiting.
+    pub fn take_signal(&self) -> Option<Signal> {
+        self.signals.take_caught(None)
+    }
+
+    /// The next line of standard input with its newline, empty at the end.
+    pub async fn read_line(&mut self) -> io::Result<Vec<u8>> {
+        self.flush().await;
+        loop {
+            if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                let rest = self.unread.split_off(end + 1);
+                return Ok(std::mem::replace(&mut self.unread, rest));
+            }
+            let more = self.stdin.read().await?;
+            if more.is_empty() {
+                return Ok(std::mem::take(&mut self.unread));
+            }
+            self.unread.extend_from_slice(&more);
+        }
+    }
+
+    /// All of standard input.
+    pub async fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
+        self.flush().await;
+        loop {
+            let more = self.stdin.read().await?;
+            if more.is_empty() {
+                return Ok(std::mem::take(&mut self.unread));
+            }
+            self.unread.extend_from_slice(&more);
+        }
+    }
+
+    /// The absolute form of a path given to the program.
+    pub fn path(&self, path: &str) -> String {
+        match path.starts_with('/') {
+            true => path.to_string(),
+            false => format!("{}/{path}", self.cwd.trim_end_matches('/')),
+        }
+    }
+
+    /// Runs another command line in `netns` with this process's streams and gives its exit status.
+    pub async fn spawn(&mut self, netns: NetnsId, argv: Vec<String>) -> i32 {
+        self.flush().await;
+        let child = Child {
+            netns,
+            argv,
+            env: self.env.clone(),
+            cwd: self.cwd.clone(),
+            stdin: self.stdin.clone(),
+            stdout: self.stdout.clone(),
+            stderr: self.stderr.clone(),
+            signals: self.signals.clone(),
+        };
+        let shell = self.shell.clone();
+        shell.spawn(child).await
+    }
+}
+
+/// Runs a program to its end, writes out what it printed, and gives its exit status. A signal that it does not
+/// catch ends it where it waits.
+pub async fn run(program: Program, process: &mut Process) -> i32 {
+    let signals = process.signals.clone();
+    let ended = {
+        let mut running = program(process);
+        poll_fn(|cx| {
+            let polled = running.as_mut().poll(cx);
+            match signals.fatal() {
+                Some(signal) => Poll::Ready(Err(signal)),
+                None => {
+                    signals.lock().wakers.push(cx.waker().clone());
+                    polled.map(Ok)
+                }
+            }
+        })
+        .await
+    };
+    match ended {
+        Ok(status) => {
+            process.flush().await;
+            status
+        }
+        Err(signal) => signal.exit_status(),
+    }
+}
+
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
