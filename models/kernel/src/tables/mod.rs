@@ -1,5 +1,14 @@
 //! Tables: what a kernel knows. Nouns, tested alone; the doors in `net` read and change them.
 
+pub mod bridge;
+pub mod drop_reason;
+pub mod fast_hash;
 pub mod inet_types;
 pub mod neigh_types;
+pub mod netdev;
+pub mod netns;
+pub mod route;
 pub mod route_types;
+pub mod skb;
+pub mod socket;
+pub mod softnet;

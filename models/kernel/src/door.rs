@@ -1,0 +1,116 @@
+//! The doors: every function that a packet passes, with its kernel name.
+//!
+//! A door is a value: the next function and what it is called with. The [walk](crate::walk) opens one after the
+//! other. A *call* is a function that is asked about a packet and returns, such as a look-up; it appears in the
+//! trace, and costs time, but does not move the packet.
+
+use crate::Cx;
+use crate::ids::{DevId, SkbId};
+use crate::{drivers, net};
+
+macro_rules! doors {
+    (
+        doors { $($door:ident ( $($arg:ident : $type:ty),* ) = $name:literal => $function:path,)* }
+        calls { $($call:ident = $call_name:literal,)* }
+    ) => {
+        /// The next function of a packet's way.
+        #[derive(Clone, Copy, Debug)]
+        #[allow(missing_docs)]
+        pub enum Door {
+            /// The packet's way ends here: it is in a queue, in a socket, or gone.
+            End,
+            $($door { $($arg: $type),* },)*
+        }
+
+        /// A function of the kernel, by name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[allow(missing_docs)]
+        #[repr(u8)]
+        pub enum Func { $($door,)* $($call,)* }
+
+        impl Func {
+            /// The function's name in Linux 6.1.
+            pub fn name(self) -> &'static str {
+                match self { $(Func::$door => $name,)* $(Func::$call => $call_name,)* }
+            }
+
+            /// All functions.
+            pub const ALL: &'static [Func] = &[$(Func::$door,)* $(Func::$call,)*];
+        }
+
+        impl Door {
+            /// The function behind the door, and the packet that passes; `None` at the end.
+            #[inline]
+            pub fn func(&self) -> Option<(Func, SkbId)> {
+                match *self {
+                    Door::End => None,
+                    $(Door::$door { skb, .. } => Some((Func::$door, skb)),)*
+                }
+            }
+
+            /// Opens the door.
+            #[inline(always)]
+            pub(crate) fn open(self, cx: &mut Cx) -> Door {
+                match self {
+                    Door::End => Door::End,
+                    $(Door::$door { $($arg),* } => $function(cx, $($arg),*),)*
+                }
+            }
+        }
+    };
+}
+
+doors! {
+    doors {
+        // net/core/dev.c, in
+        NetifRx(skb: SkbId) = "__netif_rx" => net::core::dev::__netif_rx,
+        NetifRxInternal(skb: SkbId) = "netif_rx_internal" => net::core::dev::netif_rx_internal,
+        EnqueueToBacklog(skb: SkbId) = "enqueue_to_backlog" => net::core::dev::enqueue_to_backlog,
+        NapiGroReceive(skb: SkbId) = "napi_gro_receive" => net::core::dev::napi_gro_receive,
+        NetifReceiveSkb(skb: SkbId) = "netif_receive_skb" => net::core::dev::netif_receive_skb,
+        NetifReceiveSkbInner(skb: SkbId) = "__netif_receive_skb" => net::core::dev::__netif_receive_skb,
+        NetifReceiveSkbOneCore(skb: SkbId) = "__netif_receive_skb_one_core"
+            => net::core::dev::__netif_receive_skb_one_core,
+        NetifReceiveSkbCore(skb: SkbId) = "__netif_receive_skb_core" => net::core::dev::__netif_receive_skb_core,
+        // net/core/dev.c, out
+        DevQueueXmit(skb: SkbId) = "__dev_queue_xmit" => net::core::dev::__dev_queue_xmit,
+        ValidateXmitSkb(skb: SkbId) = "validate_xmit_skb" => net::core::dev::validate_xmit_skb,
+        DevHardStartXmit(skb: SkbId) = "dev_hard_start_xmit" => net::core::dev::dev_hard_start_xmit,
+        // drivers
+        VethXmit(skb: SkbId) = "veth_xmit" => drivers::veth::veth_xmit,
+        DevForwardSkb(skb: SkbId) = "__dev_forward_skb" => drivers::veth::__dev_forward_skb,
+        LoopbackXmit(skb: SkbId) = "loopback_xmit" => drivers::loopback::loopback_xmit,
+        NicXmit(skb: SkbId) = "e1000_xmit_frame" => drivers::nic::e1000_xmit_frame,
+        BrDevXmit(skb: SkbId) = "br_dev_xmit" => net::bridge::br_device::br_dev_xmit,
+        // net/bridge
+        BrHandleFrame(skb: SkbId) = "br_handle_frame" => net::bridge::br_input::br_handle_frame,
+        BrHandleFrameFinish(skb: SkbId) = "br_handle_frame_finish"
+            => net::bridge::br_input::br_handle_frame_finish,
+        BrPassFrameUp(skb: SkbId) = "br_pass_frame_up" => net::bridge::br_input::br_pass_frame_up,
+        BrForward(skb: SkbId, to: DevId) = "br_forward" => net::bridge::br_forward::br_forward,
+        BrForwardInner(skb: SkbId, to: DevId) = "__br_forward" => net::bridge::br_forward::__br_forward,
+        BrForwardFinish(skb: SkbId) = "br_forward_finish" => net::bridge::br_forward::br_forward_finish,
+        BrDevQueuePushXmit(skb: SkbId) = "br_dev_queue_push_xmit"
+            => net::bridge::br_forward::br_dev_queue_push_xmit,
+        BrFlood(skb: SkbId, local_rcv: bool) = "br_flood" => net::bridge::br_forward::br_flood,
+        // net/ipv4: each protocol's entrance
+        IpRcv(skb: SkbId) = "ip_rcv" => net::ipv4::ip_input::ip_rcv,
+        ArpRcv(skb: SkbId) = "arp_rcv" => net::ipv4::arp::arp_rcv,
+    }
+    calls {
+        NetRxAction = "net_rx_action",
+        NapiPoll = "__napi_poll",
+        ProcessBacklog = "process_backlog",
+        NicPoll = "e1000e_poll",
+        NicIrq = "e1000_intr_msi",
+        SkbClone = "skb_clone",
+        ConsumeSkb = "consume_skb",
+        KfreeSkbReason = "kfree_skb_reason",
+        BrFdbUpdate = "br_fdb_update",
+        BrFdbFindRcu = "br_fdb_find_rcu",
+        BrDoProxySuppressArp = "br_do_proxy_suppress_arp",
+        TpacketRcv = "tpacket_rcv",
+        DevQueueXmitNit = "dev_queue_xmit_nit",
+        RawSendmsg = "raw_sendmsg",
+    }
+}

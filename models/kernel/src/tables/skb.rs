@@ -1,0 +1,347 @@
+//! The socket buffer: a packet on its way, and the pool that holds all of them.
+//!
+//! Kernel: include/linux/skbuff.h
+//!
+//! An skb is named by its handle ([`SkbId`]); doors pass handles, never packets. Its bytes stand in a shared
+//! buffer, so a clone costs no copy, and who writes looks for sharing first ([`SkbPool::data_mut`]).
+
+use glassnet_wire::eth::{ETH_HLEN, EthHdr};
+use glassnet_wire::{BufId, BufPool};
+use std::ops::{Index, IndexMut};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::route::Rtable;
+use crate::ids::{DevId, SkbId, SocketId};
+
+/// Room in front of a packet for the headers below it, in bytes (`NET_SKB_PAD` and `LL_MAX_HEADER`).
+pub const HEADROOM: usize = 64;
+
+/// Who a frame is for (`pkt_type`, include/uapi/linux/if_packet.h).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PacketType {
+    /// To this host.
+    #[default]
+    Host,
+    /// To all hosts.
+    Broadcast,
+    /// To a group.
+    Multicast,
+    /// To another host; seen because the device is promiscuous.
+    OtherHost,
+    /// From this host (only on taps).
+    Outgoing,
+}
+
+/// What a bridge notes in a packet (`struct br_input_skb_cb`, net/bridge/br_private.h).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BrCb {
+    /// The bridge that the frame is in.
+    pub brdev: Option<DevId>,
+    /// The port that it came in by is isolated.
+    pub src_port_isolated: bool,
+}
+
+/// What IPv4 notes in a packet (`struct inet_skb_parm`, include/net/ip.h).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IpCb {
+    /// ifindex of the device that it came in by.
+    pub iif: u32,
+    /// `IPSKB_*` flags.
+    pub flags: u16,
+    /// The largest fragment that a reassembled packet came in, bytes; 0: not reassembled.
+    pub frag_max_size: u16,
+}
+
+/// A packet on its way.
+#[derive(Clone, Debug)]
+#[repr(C)]
+pub struct Skb {
+    /// Its bytes.
+    pub buf: BufId,
+    /// Where the data begins in the buffer: the header of the layer that handles it now.
+    pub data: u32,
+    /// Where the data ends in the buffer.
+    pub tail: u32,
+    /// Where the Ethernet header begins in the buffer.
+    pub mac_header: u32,
+    /// Where the network header begins in the buffer.
+    pub network_header: u32,
+    /// Where the transport header begins in the buffer.
+    pub transport_header: u32,
+    /// The device that it came in by, or goes out by.
+    pub dev: DevId,
+    /// Which packet of the user's view it is: clones keep it, an answer gets a new one.
+    pub packet: u32,
+    /// Ethertype.
+    pub protocol: u16,
+    /// Who it is for.
+    pub pkt_type: PacketType,
+    /// It was sent to itself (`lo`), whose checksums need no check.
+    pub ip_summed: bool,
+    /// Where it goes, once it was routed.
+    pub dst: Option<Rtable>,
+    /// ifindex of the device that it first came in by in this machine.
+    pub skb_iif: u32,
+    /// Firewall mark.
+    pub mark: u32,
+    /// Queueing priority.
+    pub priority: u32,
+    /// The socket that sent it.
+    pub sk: Option<SocketId>,
+    /// The bridge's notes.
+    pub br: BrCb,
+    /// IPv4's notes.
+    pub ip: IpCb,
+}
+
+impl Skb {
+    /// Length from the current header on, in bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
+        (self.tail - self.data) as usize
+    }
+
+    /// Nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.tail == self.data
+    }
+}
+
+/// All packets of a world.
+#[derive(Debug, Default)]
+pub struct SkbPool {
+    skbs: Vec<Skb>,
+    free: Vec<SkbId>,
+    packets: u32,
+    /// The bytes of the packets, and of frames on cables.
+    pub bufs: BufPool,
+}
+
+impl Index<SkbId> for SkbPool {
+    type Output = Skb;
+    #[inline]
+    fn index(&self, id: SkbId) -> &Skb {
+        &self.skbs[id.index()]
+    }
+}
+
+impl IndexMut<SkbId> for SkbPool {
+    #[inline]
+    fn index_mut(&mut self, id: SkbId) -> &mut Skb {
+        &mut self.skbs[id.index()]
+    }
+}
+
+impl SkbPool {
+    /// A new packet with `len` zeroed bytes of data behind [`HEADROOM`] (`alloc_skb`).
+    pub fn alloc_skb(&mut self, len: usize, dev: DevId) -> SkbId {
+        let buf = self.bufs.alloc(HEADROOM + len);
+        self.build_skb(buf, HEADROOM, dev)
+    }
+
+    /// A new packet around a buffer that the caller holds; its data begins at `data` (`build_skb`).
+    pub fn build_skb(&mut self, buf: BufId, data: usize, dev: DevId) -> SkbId {
+        let tail = self.bufs.bytes(buf).len() as u32;
+        self.packets += 1;
+        let skb = Skb {
+            buf,
+            data: data as u32,
+            tail,
+            mac_header: data as u32,
+            network_header: data as u32,
+            transport_header: data as u32,
+            dev,
+            packet: self.packets,
+            protocol: 0,
+            pkt_type: PacketType::Host,
+            ip_summed: false,
+            dst: None,
+            skb_iif: 0,
+            mark: 0,
+            priority: 0,
+            sk: None,
+            br: BrCb::default(),
+            ip: IpCb::default(),
+        };
+        self.insert(skb)
+    }
+
+    fn insert(&mut self, skb: Skb) -> SkbId {
+        if let Some(id) = self.free.pop() {
+            self.skbs[id.index()] = skb;
+            return id;
+        }
+        self.skbs.push(skb);
+        SkbId(self.skbs.len() as u32 - 1)
+    }
+
+    /// A second handle of the same bytes (`skb_clone`).
+    pub fn clone_skb(&mut self, id: SkbId) -> SkbId {
+        let skb = self[id].clone();
+        self.bufs.hold(skb.buf);
+        self.insert(skb)
+    }
+
+    /// Gives the packet's place and its hold on the bytes back. Doors call [`crate::Cx::kfree_skb`] or
+    /// [`crate::Cx::consume_skb`], which leave a trace.
+    pub fn release(&mut self, id: SkbId) {
+        self.bufs.release(self[id].buf);
+        self.free.push(id);
+    }
+
+    /// How many packets are alive, for tests that look for leaks.
+    pub fn alive(&self) -> usize {
+        self.skbs.len() - self.free.len()
+    }
+
+    /// The bytes from the current header on.
+    #[inline]
+    pub fn data(&self, id: SkbId) -> &[u8] {
+        let skb = &self[id];
+        &self.bufs.bytes(skb.buf)[skb.data as usize..skb.tail as usize]
+    }
+
+    /// The bytes from the current header on, to write; copies them first if they are shared (`skb_cow_data`).
+    pub fn data_mut(&mut self, id: SkbId) -> &mut [u8] {
+        self.unshare(id, 0);
+        let skb = &self.skbs[id.index()];
+        &mut self.bufs.bytes_mut(skb.buf)[skb.data as usize..skb.tail as usize]
+    }
+
+    /// The whole frame from its Ethernet header on, as a tap sees it.
+    pub fn frame(&self, id: SkbId) -> &[u8] {
+        let skb = &self[id];
+        &self.bufs.bytes(skb.buf)[skb.mac_header as usize..skb.tail as usize]
+    }
+
+    /// A copy of the header at offset `at` of the buffer, if the packet is long enough.
+    #[inline]
+    pub fn header<H: FromBytes + KnownLayout + Immutable + Unaligned>(&self, id: SkbId, at: u32) -> Option<&H> {
+        let skb = &self[id];
+        let bytes = self.bufs.bytes(skb.buf).get(at as usize..skb.tail as usize)?;
+        H::ref_from_prefix(bytes).ok().map(|(header, _)| header)
+    }
+
+    /// The header at offset `at` of the buffer, to write; copies the bytes first if they are shared.
+    #[inline]
+    pub fn header_mut<H>(&mut self, id: SkbId, at: u32) -> Option<&mut H>
+    where
+        H: FromBytes + IntoBytes + KnownLayout + Unaligned,
+    {
+        self.unshare(id, 0);
+        let skb = &self.skbs[id.index()];
+        let bytes = self.bufs.bytes_mut(skb.buf).get_mut(at as usize..skb.tail as usize)?;
+        H::mut_from_prefix(bytes).ok().map(|(header, _)| header)
+    }
+
+    /// The Ethernet header. Every packet that reached a device has one.
+    #[inline]
+    pub fn eth_hdr(&self, id: SkbId) -> &EthHdr {
+        self.header(id, self[id].mac_header).expect("a frame on a device has an Ethernet header")
+    }
+
+    /// Moves the start of the data past `len` bytes (`skb_pull`); false if there are fewer.
+    #[inline]
+    pub fn pull(&mut self, id: SkbId, len: usize) -> bool {
+        let skb = &mut self[id];
+        if skb.len() < len {
+            return false;
+        }
+        skb.data += len as u32;
+        true
+    }
+
+    /// Moves the start of the data back by `len` bytes that are to be written (`skb_push` after `skb_cow_head`).
+    pub fn push(&mut self, id: SkbId, len: usize) {
+        self.unshare(id, len);
+        self[id].data -= len as u32;
+    }
+
+    /// Moves the start of the data back to the Ethernet header, which stands there already.
+    pub fn push_mac_header(&mut self, id: SkbId) {
+        let skb = &mut self[id];
+        skb.data = skb.mac_header;
+    }
+
+    /// Cuts the data to `len` bytes (`pskb_trim`).
+    pub fn trim(&mut self, id: SkbId, len: usize) {
+        let skb = &mut self[id];
+        skb.tail = skb.tail.min(skb.data + len as u32);
+    }
+
+    /// Puts an Ethernet header in front of the data.
+    pub fn push_eth(&mut self, id: SkbId, header: EthHdr) {
+        self.push(id, ETH_HLEN);
+        let skb = &mut self[id];
+        skb.mac_header = skb.data;
+        let at = skb.data;
+        *self.header_mut::<EthHdr>(id, at).expect("room was made") = header;
+    }
+
+    /// Makes the bytes this packet's own, with at least `headroom` bytes in front of the data.
+    #[inline]
+    fn unshare(&mut self, id: SkbId, headroom: usize) {
+        let skb = &self[id];
+        if skb.data as usize >= headroom && !self.bufs.is_shared(skb.buf) {
+            return;
+        }
+        self.expand_head(id, headroom);
+    }
+
+    /// Kernel: `pskb_expand_head`.
+    #[cold]
+    fn expand_head(&mut self, id: SkbId, headroom: usize) {
+        let skb = &self.skbs[id.index()];
+        let grow = if skb.data as usize >= headroom { 0 } else { headroom + HEADROOM };
+        let old = skb.buf;
+        let new = self.bufs.copy_expand(old, grow, 0);
+        self.bufs.release(old);
+        let skb = &mut self.skbs[id.index()];
+        skb.buf = new;
+        for at in [
+            &mut skb.data,
+            &mut skb.tail,
+            &mut skb.mac_header,
+            &mut skb.network_header,
+            &mut skb.transport_header,
+        ] {
+            *at += grow as u32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_shares_bytes_until_one_writes() {
+        let mut pool = SkbPool::default();
+        let a = pool.alloc_skb(4, DevId(0));
+        pool.data_mut(a).copy_from_slice(&[1, 2, 3, 4]);
+        let b = pool.clone_skb(a);
+        assert_eq!(pool[a].buf, pool[b].buf);
+        pool.data_mut(b)[0] = 9;
+        assert_eq!(pool.data(a), [1, 2, 3, 4]);
+        assert_eq!(pool.data(b), [9, 2, 3, 4]);
+        pool.release(a);
+        pool.release(b);
+        assert_eq!((pool.alive(), pool.bufs.held()), (0, 0));
+    }
+
+    #[test]
+    fn headers_are_pushed_and_pulled_even_without_room() {
+        let mut pool = SkbPool::default();
+        let id = pool.alloc_skb(2, DevId(0));
+        pool.data_mut(id).copy_from_slice(&[7, 8]);
+        for _ in 0..10 {
+            pool.push(id, 14);
+        }
+        assert_eq!(pool[id].len(), 142);
+        assert!(pool.pull(id, 140));
+        assert_eq!(pool.data(id), [7, 8]);
+        assert!(!pool.pull(id, 3));
+        pool.trim(id, 1);
+        assert_eq!(pool.data(id), [7]);
+    }
+}

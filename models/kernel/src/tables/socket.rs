@@ -1,0 +1,231 @@
+//! Sockets: what programs send to and receive from.
+//!
+//! Kernel: include/net/sock.h, net/packet/af_packet.c
+
+use std::collections::VecDeque;
+
+use glassnet_sim::Nanos;
+use glassnet_wire::Mac;
+
+use super::skb::PacketType;
+use crate::ids::{NetnsId, SocketId};
+use crate::netlink::Errno;
+
+/// What a socket speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SockKind {
+    /// `socket(AF_INET, SOCK_RAW, protocol)`.
+    Raw {
+        /// IP protocol.
+        protocol: u8,
+    },
+    /// `socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)`: echo requests without privileges.
+    Ping,
+    /// `socket(AF_INET, SOCK_DGRAM, 0)`.
+    Udp,
+    /// `socket(AF_PACKET, …, protocol)`: frames.
+    Packet {
+        /// Ethertype; `ETH_P_ALL` takes every frame, both ways.
+        protocol: u16,
+        /// `SOCK_DGRAM`: without the Ethernet header.
+        cooked: bool,
+    },
+}
+
+/// Options of a socket (`setsockopt`).
+#[derive(Clone, Debug)]
+pub struct SockOpts {
+    /// `IP_TTL`, hops; `None`: the namespace's default.
+    pub ttl: Option<u8>,
+    /// `IP_TOS`.
+    pub tos: u8,
+    /// `IP_MTU_DISCOVER`.
+    pub pmtudisc: PmtuDisc,
+    /// `SO_BROADCAST`.
+    pub broadcast: bool,
+    /// `IP_HDRINCL`: the program writes the IPv4 header.
+    pub hdrincl: bool,
+    /// `IP_RECVERR`: errors are queued.
+    pub recverr: bool,
+    /// `IP_MULTICAST_TTL`, hops.
+    pub mcast_ttl: u8,
+    /// `IP_MULTICAST_LOOP`.
+    pub mcast_loop: bool,
+    /// `IP_MULTICAST_IF`, ifindex.
+    pub mcast_ifindex: u32,
+    /// `SO_MARK`.
+    pub mark: u32,
+    /// `SO_BINDTODEVICE`, ifindex; 0: any.
+    pub bound_dev_if: u32,
+    /// `ICMP_FILTER`: a bit for each ICMP type that is not wanted.
+    pub icmp_filter: u32,
+    /// `SO_RCVBUF`, bytes.
+    pub rcvbuf: usize,
+}
+
+/// `IP_MTU_DISCOVER` (include/uapi/linux/in.h).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PmtuDisc {
+    /// Never set "do not fragment".
+    Dont,
+    /// Set it where the route says so.
+    #[default]
+    Want,
+    /// Always set it.
+    Do,
+    /// Set it, and ignore what was learned of the path.
+    Probe,
+}
+
+impl Default for SockOpts {
+    fn default() -> Self {
+        SockOpts {
+            ttl: None,
+            tos: 0,
+            pmtudisc: PmtuDisc::default(),
+            broadcast: false,
+            hdrincl: false,
+            recverr: false,
+            mcast_ttl: 1,
+            mcast_loop: true,
+            mcast_ifindex: 0,
+            mark: 0,
+            bound_dev_if: 0,
+            icmp_filter: 0,
+            rcvbuf: 212_992,
+        }
+    }
+}
+
+/// What `recvmsg` returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// When the packet was taken in.
+    pub at: Nanos,
+    /// The bytes, from the header on that this kind of socket shows.
+    pub data: Vec<u8>,
+    /// Source address and port; 0 for packet sockets.
+    pub from: (u32, u16),
+    /// Destination address.
+    pub to: u32,
+    /// Where it came in (or went out, for a tap).
+    pub ifindex: u32,
+    /// TTL of its header.
+    pub ttl: u8,
+    /// Who the frame is for.
+    pub pkt_type: PacketType,
+    /// Ethertype.
+    pub protocol: u16,
+    /// Source address of the frame (packet sockets).
+    pub mac: Mac,
+}
+
+/// An error that a packet of this socket met (`struct sock_extended_err`, `MSG_ERRQUEUE`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SockError {
+    /// When it came.
+    pub at: Nanos,
+    /// The error.
+    pub errno: Errno,
+    /// An ICMP message brought it; otherwise this host found it.
+    pub from_icmp: bool,
+    /// ICMP type.
+    pub kind: u8,
+    /// ICMP code.
+    pub code: u8,
+    /// Path MTU in bytes, where the error tells it.
+    pub info: u32,
+    /// Who sent the ICMP message (`SO_EE_OFFENDER`).
+    pub offender: u32,
+    /// Where the packet went.
+    pub to: (u32, u16),
+    /// The packet that met the error, from the header on that this kind of socket shows.
+    pub data: Vec<u8>,
+    /// TTL of the ICMP message's header.
+    pub ttl: u8,
+}
+
+/// A socket.
+#[derive(Clone, Debug)]
+pub struct Socket {
+    /// Its handle.
+    pub id: SocketId,
+    /// What it speaks.
+    pub kind: SockKind,
+    /// Its namespace.
+    pub netns: NetnsId,
+    /// Address and port that it is bound to; zeros: any.
+    pub local: (u32, u16),
+    /// Address and port that it is connected to.
+    pub remote: Option<(u32, u16)>,
+    /// Its options.
+    pub opts: SockOpts,
+    /// Packet sockets: the device that it is bound to; 0: all.
+    pub ifindex: u32,
+    /// What came in and was not read.
+    pub receive_queue: VecDeque<Received>,
+    /// Memory that the queue takes, bytes (`sk_rmem_alloc`).
+    pub rmem_alloc: usize,
+    /// Errors that were not read.
+    pub error_queue: VecDeque<SockError>,
+    /// The error that the next call returns (`SO_ERROR`).
+    pub error: Option<Errno>,
+    /// Packets taken, for `PACKET_STATISTICS`.
+    pub packets: u32,
+    /// Packets dropped because the queue was full.
+    pub drops: u32,
+}
+
+/// All sockets of a machine.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    slots: Vec<Option<Socket>>,
+}
+
+impl Sockets {
+    /// Opens a socket.
+    pub fn open(&mut self, kind: SockKind, netns: NetnsId) -> SocketId {
+        let at = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let id = SocketId(at as u32);
+        let socket = Socket {
+            id,
+            kind,
+            netns,
+            local: (0, 0),
+            remote: None,
+            opts: SockOpts::default(),
+            ifindex: 0,
+            receive_queue: VecDeque::new(),
+            rmem_alloc: 0,
+            error_queue: VecDeque::new(),
+            error: None,
+            packets: 0,
+            drops: 0,
+        };
+        if at == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.slots[at] = Some(socket);
+        id
+    }
+
+    /// Closes a socket and returns what was left of it.
+    pub fn close(&mut self, id: SocketId) -> Option<Socket> {
+        self.slots.get_mut(id.index())?.take()
+    }
+
+    /// The socket, if it is open.
+    pub fn get(&self, id: SocketId) -> Option<&Socket> {
+        self.slots.get(id.index())?.as_ref()
+    }
+
+    /// The socket, if it is open, to change it.
+    pub fn get_mut(&mut self, id: SocketId) -> Option<&mut Socket> {
+        self.slots.get_mut(id.index())?.as_mut()
+    }
+
+    /// All open sockets, in the order of their handles.
+    pub fn iter(&self) -> impl Iterator<Item = &Socket> {
+        self.slots.iter().flatten()
+    }
+}

@@ -1,0 +1,78 @@
+//! What each CPU has for the network (`struct softnet_data`, include/linux/netdevice.h).
+
+use std::collections::VecDeque;
+
+use glassnet_sim::Nanos;
+
+use crate::ids::{DevId, SkbId};
+
+/// Softirqs in the order in which they run (include/linux/interrupt.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Softirq {
+    /// Expired timers.
+    Timer = 1,
+    /// Packets that came in.
+    NetRx = 3,
+}
+
+/// Something that `net_rx_action` polls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Napi {
+    /// The CPU's own queue of packets ([`SoftnetData::input_pkt_queue`]).
+    Backlog,
+    /// A NIC.
+    Device(DevId),
+}
+
+/// The counters of `/proc/net/softnet_stat`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SoftnetStat {
+    /// Packets taken.
+    pub processed: u32,
+    /// Packets dropped because the backlog was full.
+    pub dropped: u32,
+    /// How often `net_rx_action` stopped with work left.
+    pub time_squeeze: u32,
+    /// Packets sent here by another CPU.
+    pub received_rps: u32,
+}
+
+/// One CPU's share of the network.
+#[derive(Debug, Default)]
+pub struct SoftnetData {
+    /// Until when the CPU is busy.
+    pub clock: Nanos,
+    /// Raised softirqs, a bit each.
+    pub pending: u32,
+    /// A softirq runs now, or is scheduled to: raising another only sets its bit.
+    pub in_softirq: bool,
+    /// `ksoftirqd` has been woken and will run the pending softirqs.
+    pub ksoftirqd: bool,
+    /// What to poll.
+    pub poll_list: VecDeque<Napi>,
+    /// Packets that came in and wait (`netif_rx` appends).
+    pub input_pkt_queue: VecDeque<SkbId>,
+    /// Packets that `process_backlog` took and works on.
+    pub process_queue: VecDeque<SkbId>,
+    /// The backlog is in the poll list.
+    pub backlog_scheduled: bool,
+    /// Nested transmissions on this CPU (`xmit.recursion`).
+    pub xmit_recursion: u32,
+    /// Counters.
+    pub stat: SoftnetStat,
+}
+
+impl SoftnetData {
+    /// Marks a softirq as raised.
+    pub fn raise(&mut self, softirq: Softirq) {
+        self.pending |= 1 << softirq as u32;
+    }
+
+    /// Takes a raised softirq; false if it is not raised.
+    pub fn take(&mut self, softirq: Softirq) -> bool {
+        let bit = 1 << softirq as u32;
+        let raised = self.pending & bit != 0;
+        self.pending &= !bit;
+        raised
+    }
+}

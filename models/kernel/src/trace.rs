@@ -1,0 +1,109 @@
+//! What an observer sees: every door that a packet passes, and every frame on a device.
+//!
+//! A walk that nobody observes pays one branch a door. Steps are small and hold no text: names are looked up when
+//! they are shown.
+
+use glassnet_sim::Nanos;
+
+use crate::door::Func;
+use crate::ids::MachineId;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::skb::PacketType;
+
+/// What is recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Every door and every look-up.
+    Doors,
+    /// Also what each look-up found, and the headers.
+    Detail,
+}
+
+/// In which context a CPU runs (include/linux/preempt.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// On behalf of a program.
+    Task,
+    /// An interrupt handler.
+    HardIrq,
+    /// A softirq, after an interrupt or a task.
+    SoftIrq,
+    /// A softirq, in the thread that takes over under load.
+    Ksoftirqd,
+}
+
+/// What happened in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepKind {
+    /// The packet passed into this function.
+    Door,
+    /// The function was called about the packet and returned.
+    Call,
+    /// The packet was dropped.
+    Drop(DropReason),
+}
+
+/// A function that a packet met.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// When it was entered, by the clock of its CPU.
+    pub at: Nanos,
+    /// Which packet (`Skb::packet`).
+    pub packet: u32,
+    /// Which device, as an index into the machine's [labels](crate::Kernel::labels).
+    pub dev: u32,
+    /// Which function.
+    pub func: Func,
+    /// Door, call or drop.
+    pub kind: StepKind,
+    /// In which context.
+    pub context: Context,
+    /// On which CPU.
+    pub cpu: u8,
+    /// On which machine.
+    pub machine: MachineId,
+}
+
+/// A frame that a device sent or received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// When, by the clock of the CPU.
+    pub at: Nanos,
+    /// On which machine.
+    pub machine: MachineId,
+    /// Which device, as an index into the machine's labels.
+    pub dev: u32,
+    /// Which packet.
+    pub packet: u32,
+    /// Which way, and for whom.
+    pub pkt_type: PacketType,
+    /// The frame from its Ethernet header on.
+    pub bytes: Vec<u8>,
+}
+
+/// A remark about a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The step, as an index into [`Trace::steps`].
+    pub step: usize,
+    /// The remark.
+    pub text: String,
+}
+
+/// The record of an observed run.
+#[derive(Debug, Default)]
+pub struct Trace {
+    /// What is recorded.
+    pub level: Level,
+    /// Frames are recorded too.
+    pub capture: bool,
+    /// Steps in the order in which they happened.
+    pub steps: Vec<Step>,
+    /// Remarks, by step.
+    pub notes: Vec<Note>,
+    /// Frames in the order in which they were seen.
+    pub frames: Vec<Frame>,
+}
