@@ -11,6 +11,7 @@ use crate::{drivers, net};
 macro_rules! doors {
     (
         doors { $($door:ident ( $($arg:ident : $type:ty),* ) = $name:literal => $function:path,)* }
+        continuations { $($more:ident ( $($more_arg:ident : $more_type:ty),* ) => $more_function:path,)* }
         calls { $($call:ident = $call_name:literal,)* }
     ) => {
         /// The next function of a packet's way.
@@ -20,6 +21,7 @@ macro_rules! doors {
             /// The packet's way ends here: it is in a queue, in a socket, or gone.
             End,
             $($door { $($arg: $type),* },)*
+            $($more { $($more_arg: $more_type),* },)*
         }
 
         /// A function of the kernel, by name.
@@ -39,11 +41,13 @@ macro_rules! doors {
         }
 
         impl Door {
-            /// The function behind the door, and the packet that passes; `None` at the end.
+            /// The function behind the door, and the packet that passes; `None` where a function goes on that was
+            /// entered before.
             #[inline]
             pub fn func(&self) -> Option<(Func, SkbId)> {
                 match *self {
                     Door::End => None,
+                    $(Door::$more { .. } => None,)*
                     $(Door::$door { skb, .. } => Some((Func::$door, skb)),)*
                 }
             }
@@ -54,6 +58,7 @@ macro_rules! doors {
                 match self {
                     Door::End => Door::End,
                     $(Door::$door { $($arg),* } => $function(cx, $($arg),*),)*
+                    $(Door::$more { $($more_arg),* } => $more_function(cx, $($more_arg),*),)*
                 }
             }
         }
@@ -96,6 +101,9 @@ doors! {
         // net/ipv4: each protocol's entrance
         IpRcv(skb: SkbId) = "ip_rcv" => net::ipv4::ip_input::ip_rcv,
         ArpRcv(skb: SkbId) = "arp_rcv" => net::ipv4::arp::arp_rcv,
+    }
+    continuations {
+        BrFloodNext(skb: SkbId, from: u16, local_rcv: bool) => net::bridge::br_forward::br_flood_next,
     }
     calls {
         NetRxAction = "net_rx_action",

@@ -15,8 +15,10 @@ impl Cx<'_> {
         let base = self.later.len();
         let mut door = door;
         loop {
-            while let Some((func, skb)) = door.func() {
-                self.enter_function(func, skb, StepKind::Door);
+            while !matches!(door, Door::End) {
+                if let Some((func, skb)) = door.func() {
+                    self.enter_function(func, skb, StepKind::Door);
+                }
                 door = door.open(self);
             }
             if self.later.len() == base {

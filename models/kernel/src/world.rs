@@ -1,40 +1,250 @@
-//! All machines, cables and the event engine. (Placeholder until the lead's lands: only the clock.)
+//! The world: machines, the cables between them, and the clock that moves them.
 
-use glassnet_sim::{EventQueue, Nanos};
+use std::fmt;
 
-/// All machines and the events between them.
-#[derive(Debug, Default)]
+use glassnet_hardware::{Arrival, Cable, Fabric, PlugId};
+use glassnet_sim::{Dice, EventQueue, Nanos};
+use glassnet_wire::BufId;
+
+use crate::Cx;
+use crate::Kernel;
+use crate::door::Door;
+use crate::drivers::nic;
+use crate::ids::{CpuId, DevId, MachineId};
+use crate::net::core::softirq;
+use crate::tables::skb::SkbPool;
+use crate::timer::Timer;
+use crate::trace::{Context, Trace};
+
+/// Something that happens at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// `ksoftirqd` of a CPU goes on with pending softirqs.
+    Ksoftirqd {
+        /// The machine.
+        machine: MachineId,
+        /// The CPU.
+        cpu: CpuId,
+    },
+    /// A frame reaches a NIC.
+    Frame {
+        /// The NIC's plug.
+        plug: PlugId,
+        /// The frame, which the event holds.
+        frame: BufId,
+    },
+    /// A timer of a kernel expires.
+    Timer {
+        /// The machine.
+        machine: MachineId,
+        /// The timer.
+        timer: Timer,
+    },
+    /// A program that sleeps wakes up.
+    Wake,
+}
+
+/// More functions were entered than the limit allows: a bridge loop, most likely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endless {
+    /// The limit, in functions.
+    pub limit: u64,
+}
+
+impl fmt::Display for Endless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limit = self.limit;
+        write!(f, "packets passed {limit} functions since the last command: is there a bridge loop?")
+    }
+}
+
+impl std::error::Error for Endless {}
+
+/// Functions that may be entered between two resets of the count.
+pub const DOOR_LIMIT: u64 = 20_000_000;
+
+/// All machines and what they share.
+#[derive(Debug)]
 pub struct World {
-    wakeups: EventQueue<()>,
-    woke: bool,
+    /// The machines; a [`MachineId`] is a position here.
+    pub machines: Vec<Kernel>,
+    /// All packets.
+    pub skbs: SkbPool,
+    /// The cables.
+    pub fabric: Fabric,
+    /// What is observed.
+    pub trace: Trace,
+    /// Chance.
+    pub dice: Dice,
+    events: EventQueue<Event>,
+    /// Whose NIC each plug is.
+    nics: Vec<(PlugId, MachineId, DevId)>,
+    arrivals: Vec<Arrival>,
+    later: Vec<Door>,
+    doors: u64,
+    wakeups: bool,
 }
 
 impl World {
-    /// A world without machines.
-    pub fn new(_seed: u64) -> World {
-        World::default()
+    /// A world without machines, whose chance comes from `seed`.
+    pub fn new(seed: u64) -> World {
+        World {
+            machines: Vec::new(),
+            skbs: SkbPool::default(),
+            fabric: Fabric::default(),
+            trace: Trace::default(),
+            dice: Dice::new(seed),
+            events: EventQueue::default(),
+            nics: Vec::new(),
+            arrivals: Vec::new(),
+            later: Vec::new(),
+            doors: 0,
+            wakeups: false,
+        }
     }
 
-    /// Virtual time since boot.
+    /// Boots a machine with `cpus` CPUs: its first namespace has a `lo` that is up.
+    pub fn add_machine(&mut self, hostname: &str, cpus: usize) -> MachineId {
+        let id = MachineId(self.machines.len() as u32);
+        self.machines.push(Kernel::new(id, hostname.to_owned(), cpus));
+        self.enter(id, CpuId(0), |cx| crate::net::core::net_namespace::boot(cx));
+        id
+    }
+
+    /// Puts a NIC into a machine; it is down, with no cable.
+    pub fn add_nic(&mut self, machine: MachineId, name: &str, driver: &str) -> (DevId, PlugId) {
+        let plug = self.fabric.add_plug();
+        let dev = self.enter(machine, CpuId(0), |cx| nic::probe(cx, name, driver, plug));
+        self.nics.push((plug, machine, dev));
+        (dev, plug)
+    }
+
+    /// Lays a cable between two plugs, which gives the NICs at its ends a carrier.
+    pub fn connect(&mut self, a: PlugId, b: PlugId, cable: Cable) {
+        self.fabric.connect(a, b, cable);
+        for plug in [a, b] {
+            if let Some((machine, dev)) = self.nic_at(plug) {
+                self.enter(machine, CpuId(0), |cx| nic::link_up(cx, dev));
+            }
+        }
+    }
+
+    fn nic_at(&self, plug: PlugId) -> Option<(MachineId, DevId)> {
+        self.nics.iter().find(|nic| nic.0 == plug).map(|nic| (nic.1, nic.2))
+    }
+
+    /// The machine with this name.
+    pub fn machine(&self, hostname: &str) -> Option<MachineId> {
+        self.machines.iter().find(|kernel| kernel.hostname == hostname).map(|kernel| kernel.id)
+    }
+
+    /// The kernel of a machine.
+    pub fn kernel(&self, machine: MachineId) -> &Kernel {
+        &self.machines[machine.index()]
+    }
+
+    /// The kernel of a machine, to change what needs no [`Cx`].
+    pub fn kernel_mut(&mut self, machine: MachineId) -> &mut Kernel {
+        &mut self.machines[machine.index()]
+    }
+
+    /// The time: of the last event, or later where a task's CPU is ahead of it.
     pub fn now(&self) -> Nanos {
-        self.wakeups.now()
+        self.events.now()
     }
 
-    /// Wakes the waiting programs at this point in time, at once if it is past.
+    /// The time on a CPU: programs read the clock here.
+    pub fn cpu_now(&self, machine: MachineId, cpu: CpuId) -> Nanos {
+        self.events.now().max(self.machines[machine.index()].cpus[cpu.index()].clock)
+    }
+
+    /// Runs `work` as a system call of a task on a CPU, and then the softirqs that it raised.
+    pub fn enter<R>(&mut self, machine: MachineId, cpu: CpuId, work: impl FnOnce(&mut Cx) -> R) -> R {
+        let at = self.cpu_now(machine, cpu);
+        self.run(machine, cpu, at, Context::Task, work)
+    }
+
+    /// Runs `work` on a CPU from `at` on, or from when the CPU is free, and then the softirqs that it raised.
+    fn run<R>(
+        &mut self,
+        machine: MachineId,
+        cpu: CpuId,
+        at: Nanos,
+        context: Context,
+        work: impl FnOnce(&mut Cx) -> R,
+    ) -> R {
+        let kernel = &mut self.machines[machine.index()];
+        let now = at.max(kernel.cpus[cpu.index()].clock);
+        let mut cx = Cx {
+            k: kernel,
+            skbs: &mut self.skbs,
+            events: &mut self.events,
+            fabric: &mut self.fabric,
+            arrivals: &mut self.arrivals,
+            dice: &mut self.dice,
+            trace: &mut self.trace,
+            later: &mut self.later,
+            doors: &mut self.doors,
+            wakeups: &mut self.wakeups,
+            cpu,
+            context,
+            now,
+        };
+        let result = work(&mut cx);
+        softirq::local_bh_enable(&mut cx);
+        let now = cx.now;
+        self.machines[machine.index()].cpus[cpu.index()].clock = now;
+        for arrival in self.arrivals.drain(..) {
+            self.events.schedule(arrival.at, Event::Frame { plug: arrival.plug, frame: arrival.frame });
+        }
+        result
+    }
+
+    /// Lets the next event happen. False if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Endless`] if more than [`DOOR_LIMIT`] functions were entered since [`World::reset_limit`].
+    pub fn step(&mut self) -> Result<bool, Endless> {
+        if self.doors > DOOR_LIMIT {
+            return Err(Endless { limit: DOOR_LIMIT });
+        }
+        let Some((at, event)) = self.events.pop() else { return Ok(false) };
+        match event {
+            Event::Ksoftirqd { machine, cpu } => {
+                self.run(machine, cpu, at, Context::Ksoftirqd, softirq::run_ksoftirqd);
+            }
+            Event::Frame { plug, frame } => match self.nic_at(plug) {
+                Some((machine, dev)) => {
+                    self.run(machine, CpuId(0), at, Context::HardIrq, |cx| nic::interrupt(cx, dev, frame));
+                }
+                None => self.skbs.bufs.release(frame),
+            },
+            Event::Timer { machine, timer } => {
+                self.run(machine, CpuId(0), at, Context::SoftIrq, |cx| timer.expire(cx));
+            }
+            Event::Wake => self.wakeups = true,
+        }
+        Ok(true)
+    }
+
+    /// Begins a new count of functions for the limit in [`World::step`].
+    pub fn reset_limit(&mut self) {
+        self.doors = 0;
+    }
+
+    /// When the next event is due.
+    pub fn next_event_at(&self) -> Option<Nanos> {
+        self.events.next_at()
+    }
+
+    /// Schedules a wake-up of the tasks.
     pub fn wake_at(&mut self, at: Nanos) {
-        let at = at.max(self.now());
-        self.wakeups.schedule(at, ());
+        self.events.schedule(at, Event::Wake);
     }
 
-    /// Advances to the next event and handles it; false if there is none.
-    pub fn step(&mut self) -> bool {
-        let popped = self.wakeups.pop().is_some();
-        self.woke |= popped;
-        popped
-    }
-
-    /// Whether an event woke a task since the last call.
+    /// True if a task may have something to do since the last time that this was asked.
     pub fn take_wakeups(&mut self) -> bool {
-        std::mem::take(&mut self.woke)
+        std::mem::take(&mut self.wakeups)
     }
 }

@@ -151,6 +151,8 @@ pub struct NetDevice {
     pub addr: Mac,
     /// A signal is on the wire.
     pub carrier: bool,
+    /// Its name in traces, as an index into [`crate::Kernel::labels`]; a renamed or moved device gets a new one.
+    pub label: u32,
     /// Its place in a bridge, which then takes all its frames (`rx_handler`).
     pub port: Option<BridgePort>,
     /// Counters.
@@ -206,8 +208,7 @@ impl NetDevice {
 
     /// The flags as user space sees them (`dev_get_flags`, net/core/dev.c).
     pub fn dev_get_flags(&self) -> u32 {
-        let mut flags = self.flags & !(IFF_PROMISC | IFF_ALLMULTI);
-        flags |= self.flags & (IFF_PROMISC | IFF_ALLMULTI);
+        let mut flags = self.flags;
         if self.is_up() {
             if matches!(self.operstate, OperState::Up | OperState::Unknown) {
                 flags |= IFF_RUNNING;
@@ -250,5 +251,63 @@ impl NetDevice {
             DevKind::Veth { peer } => peer,
             _ => None,
         }
+    }
+}
+
+/// The devices of a machine.
+#[derive(Debug, Default)]
+pub struct Devs {
+    slots: Vec<Option<NetDevice>>,
+}
+
+impl Devs {
+    /// The handle that the next device gets. Handles are never given out twice.
+    pub fn next_id(&self) -> DevId {
+        DevId(self.slots.len() as u32)
+    }
+
+    /// Adds a device, whose handle is [`Devs::next_id`].
+    pub fn insert(&mut self, dev: NetDevice) -> DevId {
+        let id = self.next_id();
+        debug_assert_eq!(id, dev.id);
+        self.slots.push(Some(dev));
+        id
+    }
+
+    /// Removes a device.
+    pub fn remove(&mut self, id: DevId) -> Option<NetDevice> {
+        self.slots.get_mut(id.index())?.take()
+    }
+
+    /// The device, if it exists.
+    #[inline]
+    pub fn get(&self, id: DevId) -> Option<&NetDevice> {
+        self.slots.get(id.index())?.as_ref()
+    }
+
+    /// The device, if it exists, to change it.
+    #[inline]
+    pub fn get_mut(&mut self, id: DevId) -> Option<&mut NetDevice> {
+        self.slots.get_mut(id.index())?.as_mut()
+    }
+
+    /// All devices, in the order in which they were made.
+    pub fn iter(&self) -> impl Iterator<Item = &NetDevice> {
+        self.slots.iter().flatten()
+    }
+}
+
+impl std::ops::Index<DevId> for Devs {
+    type Output = NetDevice;
+    #[inline]
+    fn index(&self, id: DevId) -> &NetDevice {
+        self.slots[id.index()].as_ref().expect("a packet on a device that exists")
+    }
+}
+
+impl std::ops::IndexMut<DevId> for Devs {
+    #[inline]
+    fn index_mut(&mut self, id: DevId) -> &mut NetDevice {
+        self.slots[id.index()].as_mut().expect("a packet on a device that exists")
     }
 }

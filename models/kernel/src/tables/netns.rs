@@ -35,3 +35,54 @@ impl Netns {
         }
     }
 }
+
+/// The network namespaces of a machine.
+#[derive(Debug, Default)]
+pub struct NetnsTable {
+    slots: Vec<Option<Netns>>,
+}
+
+impl NetnsTable {
+    /// The handle that the next namespace gets. Handles are never given out twice.
+    pub fn next_id(&self) -> NetnsId {
+        NetnsId(self.slots.len() as u32)
+    }
+
+    /// Adds a namespace, whose handle is [`NetnsTable::next_id`].
+    pub fn insert(&mut self, netns: Netns) -> NetnsId {
+        let id = self.next_id();
+        debug_assert_eq!(id, netns.id);
+        self.slots.push(Some(netns));
+        id
+    }
+
+    /// Removes a namespace.
+    pub fn remove(&mut self, id: NetnsId) -> Option<Netns> {
+        self.slots.get_mut(id.index())?.take()
+    }
+
+    /// The namespace, if it exists.
+    pub fn get(&self, id: NetnsId) -> Option<&Netns> {
+        self.slots.get(id.index())?.as_ref()
+    }
+
+    /// All namespaces, in the order in which they were made.
+    pub fn iter(&self) -> impl Iterator<Item = &Netns> {
+        self.slots.iter().flatten()
+    }
+}
+
+impl std::ops::Index<NetnsId> for NetnsTable {
+    type Output = Netns;
+    #[inline]
+    fn index(&self, id: NetnsId) -> &Netns {
+        self.slots[id.index()].as_ref().expect("a namespace that exists")
+    }
+}
+
+impl std::ops::IndexMut<NetnsId> for NetnsTable {
+    #[inline]
+    fn index_mut(&mut self, id: NetnsId) -> &mut Netns {
+        self.slots[id.index()].as_mut().expect("a namespace that exists")
+    }
+}

@@ -216,7 +216,11 @@ impl SkbPool {
 
     /// A copy of the header at offset `at` of the buffer, if the packet is long enough.
     #[inline]
-    pub fn header<H: FromBytes + KnownLayout + Immutable + Unaligned>(&self, id: SkbId, at: u32) -> Option<&H> {
+    pub fn header<H: FromBytes + KnownLayout + Immutable + Unaligned>(
+        &self,
+        id: SkbId,
+        at: u32,
+    ) -> Option<&H> {
         let skb = &self[id];
         let bytes = self.bufs.bytes(skb.buf).get(at as usize..skb.tail as usize)?;
         H::ref_from_prefix(bytes).ok().map(|(header, _)| header)

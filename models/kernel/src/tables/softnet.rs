@@ -9,8 +9,6 @@ use crate::ids::{DevId, SkbId};
 /// Softirqs in the order in which they run (include/linux/interrupt.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Softirq {
-    /// Expired timers.
-    Timer = 1,
     /// Packets that came in.
     NetRx = 3,
 }
@@ -44,8 +42,6 @@ pub struct SoftnetData {
     pub clock: Nanos,
     /// Raised softirqs, a bit each.
     pub pending: u32,
-    /// A softirq runs now, or is scheduled to: raising another only sets its bit.
-    pub in_softirq: bool,
     /// `ksoftirqd` has been woken and will run the pending softirqs.
     pub ksoftirqd: bool,
     /// What to poll.
@@ -56,8 +52,6 @@ pub struct SoftnetData {
     pub process_queue: VecDeque<SkbId>,
     /// The backlog is in the poll list.
     pub backlog_scheduled: bool,
-    /// Nested transmissions on this CPU (`xmit.recursion`).
-    pub xmit_recursion: u32,
     /// Counters.
     pub stat: SoftnetStat,
 }

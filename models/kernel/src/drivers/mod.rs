@@ -1,0 +1,5 @@
+//! `drivers/net`: how each kind of device sends and receives.
+
+pub mod loopback;
+pub mod nic;
+pub mod veth;

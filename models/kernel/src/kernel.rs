@@ -1,0 +1,105 @@
+//! A machine's kernel: all its tables.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{DevId, MachineId, NetnsId};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::netdev::Devs;
+use crate::tables::netns::NetnsTable;
+use crate::tables::socket::Sockets;
+use crate::tables::softnet::SoftnetData;
+
+/// The namespace that a machine boots with (`init_net`).
+pub const INIT_NET: NetnsId = NetnsId(0);
+
+/// Settings under `/proc/sys/net/core` that are the machine's, not a namespace's.
+#[derive(Clone, Copy, Debug)]
+pub struct CoreSysctl {
+    /// `netdev_max_backlog`: packets that may wait for a CPU.
+    pub netdev_max_backlog: u32,
+    /// `netdev_budget`: packets a run of `net_rx_action`.
+    pub netdev_budget: u32,
+    /// `netdev_budget_usecs`: time a run of `net_rx_action`, µs.
+    pub netdev_budget_usecs: u32,
+    /// `dev_weight`: packets a poll of the backlog.
+    pub dev_weight: u32,
+}
+
+impl Default for CoreSysctl {
+    fn default() -> Self {
+        // Two jiffies at HZ=250.
+        CoreSysctl { netdev_max_backlog: 1000, netdev_budget: 300, netdev_budget_usecs: 8000, dev_weight: 64 }
+    }
+}
+
+/// A device's name at some time, for traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The namespace that it was in.
+    pub netns: NetnsId,
+    /// Its name there.
+    pub name: String,
+}
+
+/// One machine's kernel.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Which machine.
+    pub id: MachineId,
+    /// `hostname`.
+    pub hostname: String,
+    /// Each CPU's share of the network.
+    pub cpus: Vec<SoftnetData>,
+    /// Devices.
+    pub devs: Devs,
+    /// Network namespaces.
+    pub netns: NetnsTable,
+    /// What `/run/netns` holds: the names that `ip netns add` gave.
+    pub netns_names: BTreeMap<String, NetnsId>,
+    /// Sockets.
+    pub sockets: Sockets,
+    /// Settings of the machine.
+    pub core: CoreSysctl,
+    /// How many packets were dropped for each reason.
+    pub drops: BTreeMap<DropReason, u64>,
+    /// All names that devices had, for traces.
+    pub labels: Vec<Label>,
+    /// How many packet sockets are open: none means that no tap needs a look.
+    pub packet_sockets: u32,
+}
+
+impl Kernel {
+    /// A kernel with `cpus` CPUs, before it made its first namespace.
+    pub fn new(id: MachineId, hostname: String, cpus: usize) -> Kernel {
+        Kernel {
+            id,
+            hostname,
+            cpus: (0..cpus.max(1)).map(|_| SoftnetData::default()).collect(),
+            devs: Devs::default(),
+            netns: NetnsTable::default(),
+            netns_names: BTreeMap::new(),
+            sockets: Sockets::default(),
+            core: CoreSysctl::default(),
+            drops: BTreeMap::new(),
+            labels: Vec::new(),
+            packet_sockets: 0,
+        }
+    }
+
+    /// The device with this name in a namespace (`__dev_get_by_name`).
+    pub fn dev_by_name(&self, netns: NetnsId, name: &str) -> Option<DevId> {
+        self.netns.get(netns)?.devs.values().copied().find(|dev| self.devs[*dev].name == name)
+    }
+
+    /// The device with this ifindex in a namespace (`__dev_get_by_index`).
+    pub fn dev_by_index(&self, netns: NetnsId, ifindex: u32) -> Option<DevId> {
+        self.netns.get(netns)?.devs.get(&ifindex).copied()
+    }
+
+    /// Gives a device a fresh label after it was named or moved.
+    pub fn relabel(&mut self, dev: DevId) {
+        let netdev = &mut self.devs[dev];
+        netdev.label = self.labels.len() as u32;
+        self.labels.push(Label { netns: netdev.netns, name: netdev.name.clone() });
+    }
+}

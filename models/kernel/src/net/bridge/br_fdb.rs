@@ -1,0 +1,203 @@
+//! The forwarding database at work: learning, look-up, ageing, and the entries that ports bring with them.
+//!
+//! Kernel: net/bridge/br_fdb.c
+
+use glassnet_sim::Nanos;
+use glassnet_wire::Mac;
+
+use crate::Cx;
+use crate::door::Func;
+use crate::ids::{DevId, SkbId};
+use crate::netlink::{Errno, NlError};
+use crate::tables::bridge::{Bridge, FdbEntry, PortState};
+use crate::timer::Timer;
+
+/// The VLAN that every port is in from the start (`vlan_default_pvid`).
+pub const DEFAULT_PVID: u16 = 1;
+
+fn bridge_mut<'a>(cx: &'a mut Cx, bridge: DevId) -> &'a mut Bridge {
+    cx.k.devs[bridge].bridge_mut().expect("a port's bridge is a bridge")
+}
+
+/// Learns, or is reminded, that `source` is behind `port`.
+pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source: Mac) {
+    cx.call(Func::BrFdbUpdate, skb);
+    let now = cx.now;
+    let br = bridge_mut(cx, bridge);
+    if br.conf.ageing_time == Nanos::ZERO {
+        return;
+    }
+    match br.fdb.find_mut(source, 0) {
+        Some(entry) => {
+            if entry.is_local {
+                return;
+            }
+            if entry.port != Some(port) && !entry.sticky {
+                entry.port = Some(port);
+                entry.added_by_external_learn = false;
+            }
+            entry.updated = now;
+        }
+        None => {
+            br.fdb.insert(FdbEntry::new(source, 0, Some(port), now));
+            arm_cleanup(cx, bridge);
+        }
+    }
+}
+
+fn arm_cleanup(cx: &mut Cx, bridge: DevId) {
+    let now = cx.now;
+    let br = bridge_mut(cx, bridge);
+    if !std::mem::replace(&mut br.gc_armed, true) {
+        let at = now + br.conf.ageing_time;
+        cx.set_timer(at, Timer::FdbCleanup(bridge));
+    }
+}
+
+/// Where a station is; an entry that has aged is as good as none.
+#[inline]
+pub fn br_fdb_find_rcu(cx: &mut Cx, skb: SkbId, bridge: DevId, dest: Mac) -> Option<FdbEntry> {
+    cx.call(Func::BrFdbFindRcu, skb);
+    let now = cx.now;
+    let br = cx.k.devs[bridge].bridge_mut()?;
+    let ageing = br.conf.ageing_time;
+    let entry = br.fdb.find_mut(dest, 0)?;
+    if has_expired(entry, now, ageing) {
+        return None;
+    }
+    entry.used = now;
+    Some(*entry)
+}
+
+fn has_expired(entry: &FdbEntry, now: Nanos, ageing: Nanos) -> bool {
+    !entry.is_static && !entry.added_by_external_learn && entry.updated + ageing <= now
+}
+
+/// Forgets the stations that were silent for the ageing time.
+pub fn br_fdb_cleanup(cx: &mut Cx, bridge: DevId) {
+    let now = cx.now;
+    let Some(br) = cx.k.devs.get_mut(bridge).and_then(|dev| dev.bridge_mut()) else { return };
+    let ageing = br.conf.ageing_time;
+    br.fdb.remove_if(|entry| has_expired(entry, now, ageing));
+    br.gc_armed = false;
+    if br.fdb.iter().any(|entry| !entry.is_static && !entry.added_by_external_learn) {
+        let next = br
+            .fdb
+            .iter()
+            .filter(|entry| !entry.is_static && !entry.added_by_external_learn)
+            .map(|entry| entry.updated + ageing)
+            .min()
+            .expect("there is one");
+        br.gc_armed = true;
+        cx.set_timer(next, Timer::FdbCleanup(bridge));
+    }
+}
+
+/// Adds the address of a port, or of the bridge (`port` is `None`): frames to it go up.
+pub fn fdb_add_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
+    let now = cx.now;
+    let br = bridge_mut(cx, bridge);
+    for vlan in [DEFAULT_PVID, 0] {
+        if br.fdb.find(addr, vlan).is_some_and(|entry| entry.is_local) {
+            continue;
+        }
+        br.fdb.insert(FdbEntry { is_local: true, is_static: true, ..FdbEntry::new(addr, vlan, port, now) });
+    }
+}
+
+/// Removes what was learned behind a port; with `all`, also its own address and what a user added
+/// (`br_fdb_delete_by_port`).
+pub fn br_fdb_delete_by_port(cx: &mut Cx, bridge: DevId, port: DevId, all: bool) {
+    bridge_mut(cx, bridge).fdb.remove_if(|entry| entry.port == Some(port) && (all || !entry.is_static));
+}
+
+/// Removes everything that was learned (`ip link set … type bridge fdb_flush`).
+pub fn br_fdb_flush(cx: &mut Cx, bridge: DevId) {
+    bridge_mut(cx, bridge).fdb.remove_if(|entry| !entry.is_static);
+}
+
+/// The address of a port, or of the bridge, has changed.
+pub fn fdb_change_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
+    bridge_mut(cx, bridge)
+        .fdb
+        .remove_if(|entry| entry.is_local && entry.port == port && !entry.added_by_user && entry.mac != addr);
+    fdb_add_local(cx, bridge, port, addr);
+}
+
+/// An entry that a user asks for (`bridge fdb add … master`).
+#[derive(Clone, Copy, Debug)]
+pub struct FdbMsg {
+    /// The station.
+    pub mac: Mac,
+    /// Its VLAN; 0: none.
+    pub vlan: u16,
+    /// A local entry: frames to it go up (`permanent`, the default).
+    pub permanent: bool,
+    /// It does not age (`static`).
+    pub noarp: bool,
+    /// It stays where it is (`sticky`).
+    pub sticky: bool,
+    /// Learned by a controller (`extern_learn`).
+    pub extern_learn: bool,
+    /// An existing entry is replaced.
+    pub replace: bool,
+    /// A missing entry is made.
+    pub create: bool,
+}
+
+/// Adds an entry behind a port, or for the bridge itself (`RTM_NEWNEIGH` with `NTF_MASTER`).
+///
+/// # Errors
+///
+/// `EEXIST` or `ENOENT` as the request's flags say, `EINVAL` if the device is not in a bridge, or its port is
+/// disabled.
+pub fn br_fdb_add(cx: &mut Cx, dev: DevId, msg: FdbMsg) -> Result<(), NlError> {
+    let now = cx.now;
+    let (bridge, port) = target(cx, dev)?;
+    if let Some(port) = port
+        && !cx.k.devs[port]
+            .port
+            .as_ref()
+            .is_some_and(|port| matches!(port.state, PortState::Learning | PortState::Forwarding))
+        && !msg.permanent
+    {
+        return Err(Errno::EINVAL.into());
+    }
+    let br = bridge_mut(cx, bridge);
+    match br.fdb.find(msg.mac, msg.vlan) {
+        Some(_) if !msg.replace => return Err(Errno::EEXIST.into()),
+        None if !msg.create => return Err(Errno::ENOENT.into()),
+        _ => {}
+    }
+    br.fdb.insert(FdbEntry {
+        is_local: msg.permanent,
+        is_static: msg.permanent || msg.noarp,
+        added_by_user: true,
+        added_by_external_learn: msg.extern_learn,
+        sticky: msg.sticky,
+        ..FdbEntry::new(msg.mac, msg.vlan, port, now)
+    });
+    arm_cleanup(cx, bridge);
+    Ok(())
+}
+
+/// Removes an entry (`RTM_DELNEIGH` with `NTF_MASTER`).
+///
+/// # Errors
+///
+/// `ENOENT` if there is none behind this port.
+pub fn br_fdb_delete(cx: &mut Cx, dev: DevId, mac: Mac, vlan: u16) -> Result<(), NlError> {
+    let (bridge, port) = target(cx, dev)?;
+    let gone = bridge_mut(cx, bridge)
+        .fdb
+        .remove_if(|entry| entry.mac == mac && entry.vlan == vlan && entry.port == port);
+    if gone == 0 { Err(Errno::ENOENT.into()) } else { Ok(()) }
+}
+
+fn target(cx: &Cx, dev: DevId) -> Result<(DevId, Option<DevId>), NlError> {
+    match &cx.k.devs[dev].port {
+        Some(port) => Ok((port.bridge, Some(dev))),
+        None if cx.k.devs[dev].bridge().is_some() => Ok((dev, None)),
+        None => Err(Errno::EINVAL.into()),
+    }
+}

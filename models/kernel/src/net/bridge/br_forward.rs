@@ -1,0 +1,118 @@
+//! Frames that leave a bridge by a port.
+//!
+//! Kernel: net/bridge/br_forward.c
+
+use crate::Cx;
+use crate::door::Door;
+use crate::ids::{DevId, SkbId};
+use crate::net::core::dev::is_skb_forwardable;
+use crate::tables::bridge::{BridgePort, PortState};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::skb::PacketType;
+use glassnet_wire::eth::ETH_HLEN;
+
+/// The frame may leave by this port: it forwards, the frame did not come in by it, and not both are isolated.
+#[inline]
+fn should_deliver(cx: &Cx, port: &BridgePort, to: DevId, skb: SkbId) -> bool {
+    let pkt = &cx.skbs[skb];
+    (port.flags.hairpin || pkt.dev != to)
+        && port.state == PortState::Forwarding
+        && !(pkt.br.src_port_isolated && port.flags.isolated)
+}
+
+/// Sends a frame out by the port behind which its receiver is.
+///
+/// Kernel: net/bridge/br_forward.c
+/// Not modelled: backup ports.
+pub fn br_forward(cx: &mut Cx, skb: SkbId, to: DevId) -> Door {
+    match &cx.k.devs[to].port {
+        Some(port) if should_deliver(cx, port, to, skb) => Door::BrForwardInner { skb, to },
+        _ => cx.kfree_skb(skb, DropReason::NotSpecified),
+    }
+}
+
+/// Hands the frame to the port, past netfilter's bridge FORWARD (or LOCAL_OUT) hook.
+///
+/// Kernel: net/bridge/br_forward.c
+/// Not modelled: the hook, VLANs.
+pub fn __br_forward(cx: &mut Cx, skb: SkbId, to: DevId) -> Door {
+    cx.skbs[skb].dev = to;
+    Door::BrForwardFinish { skb }
+}
+
+/// The frame has passed FORWARD; POST_ROUTING is next.
+///
+/// Kernel: net/bridge/br_forward.c
+/// Not modelled: the hook.
+pub fn br_forward_finish(_cx: &mut Cx, skb: SkbId) -> Door {
+    Door::BrDevQueuePushXmit { skb }
+}
+
+/// Puts the Ethernet header back in front and queues the frame for the port.
+///
+/// Kernel: net/bridge/br_forward.c
+/// Not modelled: VLAN tags.
+pub fn br_dev_queue_push_xmit(cx: &mut Cx, skb: SkbId) -> Door {
+    let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len() + ETH_HLEN);
+    if !is_skb_forwardable(cx, dev, len) {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    cx.skbs.push_mac_header(skb);
+    Door::DevQueueXmit { skb }
+}
+
+/// Sends a copy of the frame out by every port that may have it; the bridge itself is next if `local_rcv`.
+///
+/// Kernel: net/bridge/br_forward.c
+/// Not modelled: proxy ARP.
+pub fn br_flood(cx: &mut Cx, skb: SkbId, local_rcv: bool) -> Door {
+    br_flood_next(cx, skb, 0, local_rcv)
+}
+
+/// The rest of [`br_flood`]: the ports from position `from` on. The last one gets the frame itself.
+///
+/// Kernel: net/bridge/br_forward.c
+/// Not modelled: proxy ARP.
+pub fn br_flood_next(cx: &mut Cx, skb: SkbId, from: u16, local_rcv: bool) -> Door {
+    let Some((at, to)) = next_port(cx, skb, from) else {
+        return match local_rcv {
+            true => Door::BrPassFrameUp { skb },
+            false => cx.kfree_skb(skb, DropReason::NotSpecified),
+        };
+    };
+    let more = next_port(cx, skb, at + 1).is_some();
+    if !more && !local_rcv {
+        return Door::BrForwardInner { skb, to };
+    }
+    let clone = cx.skb_clone(skb);
+    cx.afterwards(match more {
+        true => Door::BrFloodNext { skb, from: at + 1, local_rcv },
+        false => Door::BrPassFrameUp { skb },
+    });
+    Door::BrForwardInner { skb: clone, to }
+}
+
+/// The first port from position `from` on that may have the frame.
+fn next_port(cx: &Cx, skb: SkbId, from: u16) -> Option<(u16, DevId)> {
+    let pkt = &cx.skbs[skb];
+    let brdev = pkt.br.brdev?;
+    let ports = &cx.k.devs[brdev].bridge()?.ports;
+    let local_orig = pkt.dev == brdev;
+    let dest = cx.skbs.eth_hdr(skb).dest();
+    let kind = if dest.is_broadcast() {
+        PacketType::Broadcast
+    } else if dest.is_multicast() {
+        PacketType::Multicast
+    } else {
+        PacketType::OtherHost
+    };
+    ports.iter().enumerate().skip(usize::from(from)).find_map(|(at, to)| {
+        let port = cx.k.devs[*to].port.as_ref()?;
+        let floods = match kind {
+            PacketType::Broadcast => port.flags.bcast_flood || local_orig,
+            PacketType::Multicast => port.flags.mcast_flood || local_orig,
+            _ => port.flags.flood,
+        };
+        (floods && should_deliver(cx, port, *to, skb)).then_some((at as u16, *to))
+    })
+}

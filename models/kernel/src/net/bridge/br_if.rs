@@ -1,0 +1,184 @@
+//! Ports join and leave a bridge, and follow their devices' state.
+//!
+//! Kernel: net/bridge/br_if.c, net/bridge/br_stp_if.c, net/bridge/br.c
+
+use super::br_fdb::{br_fdb_delete_by_port, fdb_add_local, fdb_change_local};
+use crate::Cx;
+use crate::ids::DevId;
+use crate::net::core::dev_ioctl::dev_set_promiscuity;
+use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
+use crate::net::core::rtnetlink::{NetdevEvent, notify};
+use crate::netlink::{Errno, NlError};
+use crate::tables::bridge::{BridgePort, PortFlags, PortState};
+use crate::tables::netdev::{AddrAssign, IFF_UP};
+
+/// Ports a bridge can have (`BR_MAX_PORTS`: ten bits of a port's identifier).
+const BR_MAX_PORTS: u16 = 1 << 10;
+/// Cost of a 10 Gbit/s port, which a veth says it is (`port_cost`).
+const PATH_COST_10G: u32 = 2;
+/// Middle priority of a port in the spanning tree.
+const PORT_PRIORITY: u8 = 32;
+
+/// What a fresh bridge has: its own address in the forwarding database.
+pub fn br_dev_setup(cx: &mut Cx, bridge: DevId) {
+    let addr = cx.k.devs[bridge].addr;
+    cx.k.devs[bridge].carrier = false;
+    fdb_add_local(cx, bridge, None, addr);
+}
+
+/// A device gets another master, or none (`ip link set … master`, `nomaster`).
+///
+/// # Errors
+///
+/// What [`br_add_if`] says; `EOPNOTSUPP` if the master is not a bridge.
+pub fn do_set_master(cx: &mut Cx, dev: DevId, master: Option<DevId>) -> Result<(), NlError> {
+    if cx.k.devs[dev].master() == master {
+        return Ok(());
+    }
+    br_del_if(cx, dev);
+    match master {
+        None => Ok(()),
+        Some(master) if cx.k.devs[master].bridge().is_some() => br_add_if(cx, master, dev),
+        Some(_) => Err(Errno::EOPNOTSUPP.into()),
+    }
+}
+
+/// A device becomes a port.
+///
+/// # Errors
+///
+/// `EINVAL` for `lo`, `ELOOP` for a bridge, `EXFULL`, here `EBUSY`, when the bridge is full.
+pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> {
+    let netdev = &cx.k.devs[dev];
+    if netdev.is_loopback() {
+        return Err(Errno::EINVAL.into());
+    }
+    if netdev.bridge().is_some() {
+        return Err(NlError::with(Errno::ELOOP, "Can not enslave a bridge to a bridge"));
+    }
+    if netdev.port.is_some() {
+        return Err(Errno::EBUSY.into());
+    }
+    let ports = &cx.k.devs[bridge].bridge().ok_or(Errno::EINVAL)?.ports;
+    let port_no = (1..BR_MAX_PORTS)
+        .find(|no| !ports.iter().any(|port| cx.k.devs[*port].port.as_ref().is_some_and(|p| p.port_no == *no)))
+        .ok_or(Errno::EBUSY)?;
+    cx.k.devs[dev].port = Some(BridgePort {
+        bridge,
+        port_no,
+        state: PortState::Disabled,
+        flags: PortFlags::default(),
+        path_cost: PATH_COST_10G,
+        priority: PORT_PRIORITY,
+        group_fwd_mask: 0,
+    });
+    let addr = cx.k.devs[dev].addr;
+    cx.k.devs[bridge].bridge_mut().ok_or(Errno::EINVAL)?.ports.insert(0, dev);
+    dev_set_promiscuity(cx, dev, 1);
+    fdb_add_local(cx, bridge, Some(dev), addr);
+    br_stp_recalculate_bridge_id(cx, bridge);
+    port_follows(cx, dev);
+    br_mtu_auto_adjust(cx, bridge);
+    Ok(())
+}
+
+/// A port leaves its bridge; nothing happens if the device is not a port.
+pub fn br_del_if(cx: &mut Cx, dev: DevId) {
+    let Some(bridge) = cx.k.devs[dev].master() else { return };
+    br_fdb_delete_by_port(cx, bridge, dev, true);
+    cx.k.devs[dev].port = None;
+    dev_set_promiscuity(cx, dev, -1);
+    if let Some(br) = cx.k.devs[bridge].bridge_mut() {
+        br.ports.retain(|port| *port != dev);
+    }
+    br_stp_recalculate_bridge_id(cx, bridge);
+    br_carrier_check(cx, bridge);
+    br_mtu_auto_adjust(cx, bridge);
+}
+
+/// A device changed: if it is a port, the bridge follows; if it is a bridge, its ports do.
+pub fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
+    if cx.k.devs[dev].bridge().is_some() {
+        return bridge_event(cx, dev, event);
+    }
+    let Some(bridge) = cx.k.devs[dev].master() else { return };
+    match event {
+        NetdevEvent::ChangeAddr => {
+            let addr = cx.k.devs[dev].addr;
+            fdb_change_local(cx, bridge, Some(dev), addr);
+            br_stp_recalculate_bridge_id(cx, bridge);
+        }
+        NetdevEvent::ChangeMtu => br_mtu_auto_adjust(cx, bridge),
+        NetdevEvent::Up | NetdevEvent::Down | NetdevEvent::Change => port_follows(cx, dev),
+        NetdevEvent::Register | NetdevEvent::Unregister | NetdevEvent::GoingDown => {}
+    }
+}
+
+fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
+    match event {
+        NetdevEvent::ChangeAddr => {
+            let addr = cx.k.devs[bridge].addr;
+            let user = cx.k.devs[bridge].addr_assign == AddrAssign::Set;
+            if let Some(br) = cx.k.devs[bridge].bridge_mut() {
+                br.conf.addr_is_set |= user;
+            }
+            fdb_change_local(cx, bridge, None, addr);
+        }
+        NetdevEvent::Up | NetdevEvent::Down => {
+            let ports = cx.k.devs[bridge].bridge().map(|br| br.ports.clone()).unwrap_or_default();
+            for port in ports {
+                port_follows(cx, port);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A port forwards while its device and its bridge are up and it has a carrier. Without a spanning tree it does
+/// so at once (`br_stp_enable_port`, `br_port_state_selection`).
+fn port_follows(cx: &mut Cx, dev: DevId) {
+    let netdev = &cx.k.devs[dev];
+    let Some(bridge) = netdev.master() else { return };
+    let works = netdev.is_up() && netdev.carrier && cx.k.devs[bridge].is_up();
+    let Some(port) = cx.k.devs[dev].port.as_mut() else { return };
+    let state = if works { PortState::Forwarding } else { PortState::Disabled };
+    let stopped = port.state != PortState::Disabled && !works;
+    port.state = state;
+    if stopped {
+        br_fdb_delete_by_port(cx, bridge, dev, false);
+    }
+    br_carrier_check(cx, bridge);
+}
+
+/// A bridge has a carrier while one of its ports forwards (`br_port_state_selection`).
+pub fn br_carrier_check(cx: &mut Cx, bridge: DevId) {
+    let Some(br) = cx.k.devs[bridge].bridge() else { return };
+    let alive = cx.k.devs[bridge].flags & IFF_UP != 0
+        && br.ports.iter().any(|port| {
+            cx.k.devs[*port].port.as_ref().is_some_and(|port| port.state == PortState::Forwarding)
+        });
+    if alive { netif_carrier_on(cx, bridge) } else { netif_carrier_off(cx, bridge) }
+}
+
+/// The bridge takes the lowest address of its ports, unless a user gave it one.
+fn br_stp_recalculate_bridge_id(cx: &mut Cx, bridge: DevId) {
+    let Some(br) = cx.k.devs[bridge].bridge() else { return };
+    if br.conf.addr_is_set {
+        return;
+    }
+    let Some(lowest) = br.ports.iter().map(|port| cx.k.devs[*port].addr).min() else { return };
+    if cx.k.devs[bridge].addr != lowest {
+        cx.k.devs[bridge].addr = lowest;
+        notify(cx, bridge, NetdevEvent::ChangeAddr);
+    }
+}
+
+/// The bridge's MTU is the lowest of its ports' (`br_mtu_auto_adjust`).
+fn br_mtu_auto_adjust(cx: &mut Cx, bridge: DevId) {
+    let Some(br) = cx.k.devs[bridge].bridge() else { return };
+    let Some(lowest) = br.ports.iter().map(|port| cx.k.devs[*port].mtu).min() else { return };
+    if cx.k.devs[bridge].mtu != lowest {
+        cx.k.devs[bridge].mtu = lowest;
+        notify(cx, bridge, NetdevEvent::ChangeMtu);
+    }
+}

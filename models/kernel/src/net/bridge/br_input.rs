@@ -1,0 +1,139 @@
+//! Frames that come into a bridge by a port.
+//!
+//! Kernel: net/bridge/br_input.c
+
+use glassnet_wire::Mac;
+use glassnet_wire::eth::ETH_P_ARP;
+
+use super::br_fdb::{br_fdb_find_rcu, br_fdb_update};
+use crate::Cx;
+use crate::door::{Door, Func};
+use crate::ids::SkbId;
+use crate::tables::bridge::PortState;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::netdev::{IFF_PROMISC, NetDevice};
+use crate::tables::skb::{BrCb, PacketType};
+
+/// Takes every frame of a port before the protocols see it (the `rx_handler`).
+///
+/// Kernel: net/bridge/br_input.c
+/// Not modelled: bridge netfilter hooks, ebtables broute, a spanning tree that reads BPDUs.
+pub fn br_handle_frame(cx: &mut Cx, skb: SkbId) -> Door {
+    let eth = cx.skbs.eth_hdr(skb);
+    let (source, dest) = (eth.source(), eth.dest());
+    let dev = cx.skbs[skb].dev;
+    let Some(port) = &cx.k.devs[dev].port else {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    let (bridge, state, fwd_mask) = (port.bridge, port.state, port.group_fwd_mask);
+    if !source.is_valid() {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    if dest.is_link_local() {
+        match link_local(&cx.k.devs[bridge], fwd_mask, dest) {
+            LinkLocal::Forward => {}
+            LinkLocal::Drop => return cx.kfree_skb(skb, DropReason::NotSpecified),
+            LinkLocal::Pass => return pass_to_protocols(cx, skb),
+        }
+    }
+    if !matches!(state, PortState::Forwarding | PortState::Learning) {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    if dest == cx.k.devs[bridge].addr {
+        cx.skbs[skb].pkt_type = PacketType::Host;
+    }
+    Door::BrHandleFrameFinish { skb }
+}
+
+enum LinkLocal {
+    Forward,
+    Drop,
+    Pass,
+}
+
+/// IEEE 802.1D table 7-10: `01:80:c2:00:00:0x` stays on its link, except where the group forward mask says
+/// otherwise, and except BPDUs of others while this bridge runs no spanning tree itself.
+fn link_local(bridge: &NetDevice, port_mask: u16, dest: Mac) -> LinkLocal {
+    let Some(conf) = bridge.bridge().map(|bridge| bridge.conf) else { return LinkLocal::Drop };
+    let group = dest.0[5];
+    let mask = port_mask | if group == 0 { 0 } else { conf.group_fwd_mask };
+    match group {
+        0x01 => LinkLocal::Drop,
+        0x00 if !conf.stp_state => LinkLocal::Forward,
+        _ if mask & 1 << group != 0 => LinkLocal::Forward,
+        _ => LinkLocal::Pass,
+    }
+}
+
+/// The frame is for this host, on the port itself: nobody here handles its protocol (LLDP, LACP, …).
+fn pass_to_protocols(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.kfree_skb(skb, DropReason::UnhandledProto)
+}
+
+/// Learns the sender's port, and decides: up, out by one port, or out by all.
+///
+/// Kernel: net/bridge/br_input.c
+/// Not modelled: VLAN filtering, locked ports, multicast snooping, ARP suppression.
+pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
+    let eth = cx.skbs.eth_hdr(skb);
+    let (source, dest) = (eth.source(), eth.dest());
+    let dev = cx.skbs[skb].dev;
+    let Some(port) = &cx.k.devs[dev].port else {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    let (bridge, state, flags) = (port.bridge, port.state, port.flags);
+    if state == PortState::Disabled {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    if flags.learning {
+        br_fdb_update(cx, skb, bridge, dev, source);
+    }
+    let mut local_rcv = cx.k.devs[bridge].flags & IFF_PROMISC != 0;
+    if dest.is_multicast() {
+        local_rcv = true;
+        let broadcast = dest.is_broadcast();
+        cx.skbs[skb].pkt_type = if broadcast { PacketType::Broadcast } else { PacketType::Multicast };
+        if !broadcast {
+            cx.k.devs[bridge].stats.multicast += 1;
+        }
+    }
+    if state == PortState::Learning {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    cx.skbs[skb].br = BrCb { brdev: Some(bridge), src_port_isolated: flags.isolated };
+    if cx.skbs[skb].protocol == ETH_P_ARP {
+        cx.call(Func::BrDoProxySuppressArp, skb);
+    }
+    if dest.is_multicast() {
+        return Door::BrFlood { skb, local_rcv };
+    }
+    match br_fdb_find_rcu(cx, skb, bridge, dest) {
+        Some(entry) if entry.is_local => Door::BrPassFrameUp { skb },
+        Some(entry) => match entry.port {
+            Some(to) if local_rcv => {
+                let clone = cx.skb_clone(skb);
+                cx.afterwards(Door::BrPassFrameUp { skb });
+                Door::BrForward { skb: clone, to }
+            }
+            Some(to) => Door::BrForward { skb, to },
+            None => cx.kfree_skb(skb, DropReason::NotSpecified),
+        },
+        None => Door::BrFlood { skb, local_rcv },
+    }
+}
+
+/// The frame is for the bridge itself: it comes in once more, by the bridge device.
+///
+/// Kernel: net/bridge/br_input.c
+/// Not modelled: VLANs, netfilter's bridge LOCAL_IN hook.
+pub fn br_pass_frame_up(cx: &mut Cx, skb: SkbId) -> Door {
+    let Some(bridge) = cx.skbs[skb].br.brdev else {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    let len = cx.skbs[skb].len() as u64;
+    let stats = &mut cx.k.devs[bridge].stats;
+    stats.rx_packets += 1;
+    stats.rx_bytes += len;
+    cx.skbs[skb].dev = bridge;
+    Door::NetifReceiveSkb { skb }
+}

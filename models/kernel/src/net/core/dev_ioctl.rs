@@ -1,0 +1,69 @@
+//! Switching devices on and off.
+//!
+//! Kernel: net/core/dev.c (`dev_open`, `dev_close`), drivers/net/veth.c, net/bridge/br_device.c
+
+use super::link_watch::{linkwatch_run, netif_carrier_off, netif_carrier_on};
+use super::rtnetlink::{NetdevEvent, notify};
+use crate::Cx;
+use crate::drivers::veth;
+use crate::ids::DevId;
+use crate::net::bridge::br_if;
+use crate::tables::netdev::{DevKind, IFF_ALLMULTI, IFF_PROMISC, IFF_UP};
+
+/// Brings a device up.
+pub fn dev_open(cx: &mut Cx, dev: DevId) {
+    if cx.k.devs[dev].is_up() {
+        return;
+    }
+    cx.k.devs[dev].flags |= IFF_UP;
+    match cx.k.devs[dev].kind {
+        DevKind::Veth { .. } => veth_carrier(cx, dev),
+        DevKind::Bridge(_) => br_if::br_carrier_check(cx, dev),
+        DevKind::Loopback | DevKind::Nic(_) => linkwatch_run(cx, dev),
+    }
+    notify(cx, dev, NetdevEvent::Up);
+}
+
+/// Brings a device down.
+pub fn dev_close(cx: &mut Cx, dev: DevId) {
+    if !cx.k.devs[dev].is_up() {
+        return;
+    }
+    notify(cx, dev, NetdevEvent::GoingDown);
+    cx.k.devs[dev].flags &= !IFF_UP;
+    match cx.k.devs[dev].kind {
+        DevKind::Veth { .. } => veth_carrier(cx, dev),
+        DevKind::Bridge(_) => netif_carrier_off(cx, dev),
+        DevKind::Loopback | DevKind::Nic(_) => linkwatch_run(cx, dev),
+    }
+    notify(cx, dev, NetdevEvent::Down);
+}
+
+fn veth_carrier(cx: &mut Cx, dev: DevId) {
+    let Some((peer, on)) = veth::carrier(cx, dev) else { return };
+    for end in [dev, peer] {
+        if on { netif_carrier_on(cx, end) } else { netif_carrier_off(cx, end) }
+    }
+}
+
+/// One more, or one less, wants every frame (`dev_set_promiscuity`).
+pub fn dev_set_promiscuity(cx: &mut Cx, dev: DevId, inc: i32) {
+    let netdev = &mut cx.k.devs[dev];
+    netdev.promiscuity = netdev.promiscuity.saturating_add_signed(inc);
+    set_flag(&mut netdev.flags, IFF_PROMISC, netdev.promiscuity > 0);
+}
+
+/// One more, or one less, wants every multicast frame (`dev_set_allmulti`).
+pub fn dev_set_allmulti(cx: &mut Cx, dev: DevId, inc: i32) {
+    let netdev = &mut cx.k.devs[dev];
+    netdev.allmulti = netdev.allmulti.saturating_add_signed(inc);
+    set_flag(&mut netdev.flags, IFF_ALLMULTI, netdev.allmulti > 0);
+}
+
+fn set_flag(flags: &mut u32, flag: u32, on: bool) {
+    if on {
+        *flags |= flag;
+    } else {
+        *flags &= !flag;
+    }
+}

@@ -1,0 +1,59 @@
+//! Carrier and operational state.
+//!
+//! Kernel: net/core/link_watch.c, net/sched/sch_generic.c
+//!
+//! The kernel does this from a work queue up to a second later; here it is done at once.
+
+use super::rtnetlink::{NetdevEvent, notify};
+use crate::Cx;
+use crate::ids::DevId;
+use crate::tables::netdev::{DevKind, OperState};
+
+/// A signal is on the wire.
+pub fn netif_carrier_on(cx: &mut Cx, dev: DevId) {
+    set_carrier(cx, dev, true);
+}
+
+/// The signal is gone.
+pub fn netif_carrier_off(cx: &mut Cx, dev: DevId) {
+    set_carrier(cx, dev, false);
+}
+
+fn set_carrier(cx: &mut Cx, dev: DevId, on: bool) {
+    let netdev = &mut cx.k.devs[dev];
+    if netdev.carrier == on {
+        return;
+    }
+    netdev.carrier = on;
+    if on {
+        netdev.carrier_up_count += 1;
+    } else {
+        netdev.carrier_down_count += 1;
+    }
+    linkwatch_run(cx, dev);
+}
+
+/// Brings the operational state in line with the carrier, and tells everybody who has to know.
+pub fn linkwatch_run(cx: &mut Cx, dev: DevId) {
+    let was = cx.k.devs[dev].is_running();
+    let state = default_operstate(cx, dev);
+    cx.k.devs[dev].operstate = state;
+    if cx.k.devs[dev].is_up() && was != cx.k.devs[dev].is_running() {
+        notify(cx, dev, NetdevEvent::Change);
+    }
+    if let Some(peer) = cx.k.devs[dev].veth_peer() {
+        let state = default_operstate(cx, peer);
+        cx.k.devs[peer].operstate = state;
+    }
+}
+
+/// RFC 2863: what the carriers of a device and of the one below it say.
+fn default_operstate(cx: &Cx, dev: DevId) -> OperState {
+    let netdev = &cx.k.devs[dev];
+    match &netdev.kind {
+        DevKind::Loopback if netdev.is_up() || netdev.operstate == OperState::Unknown => OperState::Unknown,
+        _ if netdev.carrier => OperState::Up,
+        DevKind::Veth { peer: Some(peer) } if !cx.k.devs[*peer].carrier => OperState::LowerLayerDown,
+        _ => OperState::Down,
+    }
+}

@@ -1,0 +1,9 @@
+//! `net/core`: what all devices and protocols share.
+
+pub mod dev;
+pub mod dev_ioctl;
+pub mod link_watch;
+pub mod net_namespace;
+pub mod packet;
+pub mod rtnetlink;
+pub mod softirq;

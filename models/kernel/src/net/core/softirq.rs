@@ -1,0 +1,55 @@
+//! When softirqs run: after an interrupt or a task that raised them, or in `ksoftirqd`.
+//!
+//! Kernel: kernel/softirq.c
+
+use glassnet_sim::Nanos;
+
+use super::dev;
+use crate::Cx;
+use crate::tables::softnet::Softirq;
+use crate::trace::Context;
+use crate::world::Event;
+
+/// How often softirqs are looked for again before `ksoftirqd` takes over (`MAX_SOFTIRQ_RESTART`).
+const MAX_SOFTIRQ_RESTART: u32 = 10;
+/// How long softirqs run before `ksoftirqd` takes over (`MAX_SOFTIRQ_TIME`).
+const MAX_SOFTIRQ_TIME: Nanos = Nanos::from_millis(2);
+
+/// Bottom halves may run again: the pending softirqs do, unless `ksoftirqd` is about to.
+pub fn local_bh_enable(cx: &mut Cx) {
+    let cpu = &cx.k.cpus[cx.cpu.index()];
+    if cpu.pending == 0 || cpu.ksoftirqd {
+        return;
+    }
+    let context = std::mem::replace(&mut cx.context, Context::SoftIrq);
+    handle_softirqs(cx);
+    cx.context = context;
+}
+
+/// `ksoftirqd` has its turn.
+pub fn run_ksoftirqd(cx: &mut Cx) {
+    cx.k.cpus[cx.cpu.index()].ksoftirqd = false;
+    handle_softirqs(cx);
+}
+
+fn handle_softirqs(cx: &mut Cx) {
+    let end = cx.now + MAX_SOFTIRQ_TIME;
+    for _ in 0..MAX_SOFTIRQ_RESTART {
+        if cx.k.cpus[cx.cpu.index()].take(Softirq::NetRx) {
+            dev::net_rx_action(cx);
+        }
+        if cx.k.cpus[cx.cpu.index()].pending == 0 {
+            return;
+        }
+        if cx.now >= end {
+            break;
+        }
+    }
+    wakeup_softirqd(cx);
+}
+
+fn wakeup_softirqd(cx: &mut Cx) {
+    let (machine, cpu) = (cx.machine(), cx.cpu);
+    cx.k.cpus[cpu.index()].ksoftirqd = true;
+    cx.events.schedule(cx.now, Event::Ksoftirqd { machine, cpu });
+}

@@ -1,0 +1,5 @@
+//! IPv4.
+
+pub mod arp;
+pub mod devinet;
+pub mod ip_input;

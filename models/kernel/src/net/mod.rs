@@ -1,0 +1,5 @@
+//! Verbs: the functions that move packets, a file a kernel file.
+
+pub mod bridge;
+pub mod core;
+pub mod ipv4;
