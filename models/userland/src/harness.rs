@@ -59,7 +59,7 @@ pub fn drive<T>(world: &SharedWorld, sleepers: &Sleepers, future: impl Future<Ou
         }
         let mut world = world.lock().unwrap_or_else(|e| e.into_inner());
         while !world.take_wakeups() {
-            if !world.step() {
+            if !world.step().ok()? {
                 return None;
             }
         }
