@@ -9,8 +9,11 @@
 //! This crate does not decide a packet's fate: it reads and changes the kernel's tables and sockets.
 
 pub mod harness;
+pub mod pcap;
 pub mod process;
+pub mod services;
 pub mod sleep;
+pub mod tcpdump;
 
 use process::Program;
 

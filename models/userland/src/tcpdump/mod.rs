@@ -1,0 +1,3 @@
+//! `tcpdump`: captures packets and prints them.
+
+pub mod print;

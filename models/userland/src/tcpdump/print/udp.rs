@@ -1,0 +1,103 @@
+//! UDP and VXLAN.
+
+use super::bytes::{Bytes, Print, checksum_should_be};
+use super::ip::Network;
+use super::{Nd, link};
+
+const VXLAN_PORT: u16 = 4789;
+
+/// Prints a UDP datagram.
+///
+/// Not modelled: application payloads other than VXLAN; they print as `UDP, length`.
+pub fn udp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
+    nd.protocol = "udp";
+    if !p.has(2, 2) {
+        let (source, destination) = network.addresses(nd)?;
+        nd.put(&format!("{source} > {destination}: "));
+        nd.truncated();
+        return Ok(());
+    }
+    let (source_port, port) = (p.u16(0)?, p.u16(2)?);
+    endpoints(nd, network, source_port, port)?;
+    if length < 8 {
+        nd.put(&format!("truncated-udp {length}"));
+        return Ok(());
+    }
+    if !p.has(4, 2) {
+        nd.truncated();
+        return Ok(());
+    }
+    let said = usize::from(p.u16(4)?);
+    if said < 8 {
+        nd.put(&format!("truncated-udplength {said}"));
+        return Ok(());
+    }
+    let said = said - 8;
+    let payload = said.min(length - 8);
+    if nd.options.verbose > 0 && !nd.options.no_checksums && !network.fragmented {
+        verify(nd, p, payload, network)?;
+    }
+    if nd.options.quick == 0 && (source_port == VXLAN_PORT || port == VXLAN_PORT) {
+        return vxlan(nd, p.from(8), payload);
+    }
+    if said > payload && !network.fragmented {
+        nd.put(&format!("UDP, bad length {said} > {payload}"));
+    } else {
+        nd.put(&format!("UDP, length {said}"));
+    }
+    Ok(())
+}
+
+fn endpoints(nd: &mut Nd, network: Network, source_port: u16, port: u16) -> Print {
+    let direct = match network.version {
+        6 => network.header.u8(6)? == 17,
+        _ => network.header.u8(9)? == 17,
+    };
+    let (from, to) = (nd.udp_port(source_port), nd.udp_port(port));
+    if direct {
+        let (source, destination) = network.addresses(nd)?;
+        nd.put(&format!("{source}.{from} > {destination}.{to}: "));
+    } else {
+        nd.put(&format!("{from} > {to}: "));
+    }
+    Ok(())
+}
+
+fn verify(nd: &mut Nd, p: Bytes, payload: usize, network: Network) -> Print {
+    let stored = p.u16(6)?;
+    if network.version == 4 {
+        if nd.options.verbose < 2 {
+            return Ok(());
+        }
+        if stored == 0 {
+            nd.put("[no cksum] ");
+            return Ok(());
+        }
+    }
+    if !p.has(8, payload) {
+        return Ok(());
+    }
+    match network.checksum(17, p.take(0, payload + 8)?)? {
+        0 => nd.put("[udp sum ok] "),
+        sum => {
+            let right = checksum_should_be(stored, sum);
+            nd.put(&format!("[bad udp cksum 0x{stored:04x} -> 0x{right:04x}!] "));
+        }
+    }
+    Ok(())
+}
+
+fn vxlan(nd: &mut Nd, p: Bytes, length: usize) -> Print {
+    nd.protocol = "vxlan";
+    nd.put("VXLAN");
+    if length < 8 {
+        nd.invalid();
+        return Ok(());
+    }
+    let flags = p.u8(0)?;
+    let names = if flags & 8 != 0 { "I" } else { "invalid" };
+    nd.put(&format!(", flags [{names}] (0x{flags:02x}), "));
+    nd.put(&format!("vni {}\n", p.u24(4)?));
+    p.u8(7)?;
+    link::ethernet(nd, p.from(8), length - 8).map(drop)
+}
