@@ -1,1 +1,139 @@
-//! (to be written)
+//! The networks that the benchmarks send packets through, built by the kernel model's own requests.
+
+use glassnet_kernel::World;
+use glassnet_kernel::door::Door;
+use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId};
+use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::net::bridge::br_fdb::{FdbMsg, br_fdb_add};
+use glassnet_kernel::net::core::net_namespace::copy_net_ns;
+use glassnet_kernel::net::core::rtnetlink::{
+    BridgeOptions, LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink,
+};
+use glassnet_wire::Mac;
+
+/// Packets that are sent at once, so that a poll finds 64 of them, as under load.
+pub const BURST: usize = 64;
+/// The first machine of a world.
+pub const MACHINE: MachineId = MachineId(0);
+const CPU: CpuId = CpuId(0);
+
+/// The station that sends.
+pub const SOURCE: Mac = Mac([0x02, 0, 0, 0, 0, 0x01]);
+/// The station that receives.
+pub const DEST: Mac = Mac([0x02, 0, 0, 0, 0, 0x02]);
+
+/// A chain of hops with a device at its start that packets are sent into.
+pub struct Chain {
+    /// The world that it is in.
+    pub world: World,
+    /// Where packets are sent.
+    pub first: DevId,
+    /// Where they come out: its counter tells how many did.
+    pub last: DevId,
+    frame: Vec<u8>,
+}
+
+/// A veth pair between two namespaces, both ends up.
+pub fn veth(world: &mut World, names: [&str; 2], netns: [NetnsId; 2]) -> [DevId; 2] {
+    world.enter(MACHINE, CPU, |cx| {
+        let up = LinkSet { up: Some(true), ..LinkSet::default() };
+        let peer = LinkNew { name: Some(names[1].to_owned()), set: up.clone(), ..LinkNew::default() };
+        let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: Some(netns[1]) };
+        let new = LinkNew { name: Some(names[0].to_owned()), kind, set: up, ifindex: None };
+        let dev = rtm_newlink(cx, netns[0], new).expect("a new pair");
+        [dev, cx.k.devs[dev].veth_peer().expect("a pair")]
+    })
+}
+
+/// A namespace without a name.
+pub fn netns(world: &mut World) -> NetnsId {
+    world.enter(MACHINE, CPU, copy_net_ns)
+}
+
+/// A bridge that is up.
+pub fn bridge(world: &mut World, name: &str) -> DevId {
+    world.enter(MACHINE, CPU, |cx| {
+        let set = LinkSet { up: Some(true), ..LinkSet::default() };
+        let kind = LinkKind::Bridge(BridgeOptions::default());
+        let new = LinkNew { name: Some(name.to_owned()), kind, set, ifindex: None };
+        rtm_newlink(cx, INIT_NET, new).expect("a new bridge")
+    })
+}
+
+/// Makes a device a port of a bridge.
+pub fn enslave(world: &mut World, dev: DevId, bridge: DevId) {
+    world.enter(MACHINE, CPU, |cx| {
+        let set = LinkSet { master: Some(Some(bridge)), ..LinkSet::default() };
+        do_setlink(cx, dev, set).expect("a new port");
+    });
+}
+
+/// A chain of `hops` bridges, each a cable from the next.
+pub fn bridges(hops: usize) -> Chain {
+    let mut world = World::new(1);
+    world.add_machine("bench", 1);
+    let (a, b) = (netns(&mut world), netns(&mut world));
+    let mut first = None;
+    let mut last = None;
+    for hop in 0..=hops {
+        let ends = [if hop == 0 { a } else { INIT_NET }, if hop == hops { b } else { INIT_NET }];
+        let [left, right] = veth(&mut world, [&format!("l{hop}"), &format!("r{hop}")], ends);
+        if hop > 0 {
+            let bridge = bridge_between(&mut world, hop, last.expect("a cable before"), left);
+            let _ = bridge;
+        }
+        first.get_or_insert(left);
+        last = Some(right);
+    }
+    Chain { world, first: first.expect("a cable"), last: last.expect("a cable"), frame: frame() }
+}
+
+fn bridge_between(world: &mut World, hop: usize, left: DevId, right: DevId) -> DevId {
+    let bridge = bridge(world, &format!("br{hop}"));
+    enslave(world, left, bridge);
+    enslave(world, right, bridge);
+    world.enter(MACHINE, CPU, |cx| {
+        let station = FdbMsg {
+            mac: DEST,
+            vlan: 0,
+            permanent: false,
+            noarp: true,
+            sticky: false,
+            extern_learn: false,
+            replace: false,
+            create: true,
+        };
+        br_fdb_add(cx, right, station).expect("a new entry");
+    });
+    bridge
+}
+
+/// A 64-byte frame (60 without its checksum) with a UDP datagram, from [`SOURCE`] to [`DEST`].
+fn frame() -> Vec<u8> {
+    let mut frame = vec![0; 60];
+    frame[..6].copy_from_slice(&DEST.0);
+    frame[6..12].copy_from_slice(&SOURCE.0);
+    frame[12..14].copy_from_slice(&[0x08, 0x00]);
+    frame
+}
+
+impl Chain {
+    /// Sends a burst through the chain to its end.
+    pub fn burst(&mut self) {
+        let (first, frame) = (self.first, &self.frame);
+        self.world.enter(MACHINE, CPU, |cx| {
+            for _ in 0..BURST {
+                let skb = cx.skbs.alloc_skb(frame.len(), first);
+                cx.skbs.data_mut(skb).copy_from_slice(frame);
+                cx.skbs[skb].protocol = 0x0800;
+                cx.walk(Door::DevQueueXmit { skb });
+            }
+        });
+        self.world.reset_limit();
+    }
+
+    /// Packets that came out at the end.
+    pub fn arrived(&self) -> u64 {
+        self.world.kernel(MACHINE).devs[self.last].stats.rx_packets
+    }
+}

@@ -30,8 +30,8 @@ pub struct Cx<'w> {
     pub trace: &'w mut Trace,
     /// Doors that were put off.
     pub(crate) later: &'w mut Vec<Door>,
-    /// How many functions were entered since the count was reset.
-    pub(crate) doors: &'w mut u64,
+    /// How many packets were polled since the count was reset.
+    pub(crate) polled: &'w mut u64,
     /// A task may have something to do.
     pub(crate) wakeups: &'w mut bool,
     /// The CPU.
@@ -40,6 +40,8 @@ pub struct Cx<'w> {
     pub context: Context,
     /// The CPU's clock.
     pub now: Nanos,
+    /// Somebody wants to see the doors.
+    pub(crate) observed: bool,
 }
 
 impl Cx<'_> {
@@ -47,7 +49,7 @@ impl Cx<'_> {
     #[cold]
     pub fn kfree_skb(&mut self, skb: SkbId, reason: DropReason) -> Door {
         self.now += crate::cost::FUNCTION;
-        if self.trace.level != Level::Off {
+        if self.observed {
             self.record_skb(Func::KfreeSkbReason, StepKind::Drop(reason), skb);
         }
         *self.k.drops.entry(reason).or_default() += 1;

@@ -6,7 +6,7 @@ use crate::cost;
 use crate::cx::Cx;
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
-use crate::trace::{Level, Step, StepKind};
+use crate::trace::{Step, StepKind};
 
 impl Cx<'_> {
     /// Walks from `door` until the packet's way ends, and then through whatever was put off with
@@ -16,8 +16,9 @@ impl Cx<'_> {
         let mut door = door;
         loop {
             while !matches!(door, Door::End) {
-                if let Some((func, skb)) = door.func() {
-                    self.enter_function(func, skb, StepKind::Door);
+                self.now += cost::FUNCTION;
+                if self.observed {
+                    self.record_door(&door);
                 }
                 door = door.open(self);
             }
@@ -38,24 +39,25 @@ impl Cx<'_> {
     /// A function is asked about a packet, and returns.
     #[inline]
     pub fn call(&mut self, func: Func, skb: SkbId) {
-        self.enter_function(func, skb, StepKind::Call);
+        self.now += cost::FUNCTION;
+        if self.observed {
+            self.record_skb(func, StepKind::Call, skb);
+        }
     }
 
     /// A function runs that is about no packet yet.
     #[inline]
     pub fn call_without_skb(&mut self, func: Func) {
         self.now += cost::FUNCTION;
-        if self.trace.level != Level::Off {
+        if self.observed {
             self.record(func, StepKind::Call, 0, u32::MAX);
         }
     }
 
-    #[inline]
-    fn enter_function(&mut self, func: Func, skb: SkbId, kind: StepKind) {
-        self.now += cost::FUNCTION;
-        *self.doors += 1;
-        if self.trace.level != Level::Off {
-            self.record_skb(func, kind, skb);
+    #[inline(never)]
+    fn record_door(&mut self, door: &Door) {
+        if let Some((func, skb)) = door.func() {
+            self.record_skb(func, StepKind::Door, skb);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::ids::{CpuId, DevId, MachineId};
 use crate::net::core::softirq;
 use crate::tables::skb::SkbPool;
 use crate::timer::Timer;
-use crate::trace::{Context, Trace};
+use crate::trace::{Context, Level, Trace};
 
 /// Something that happens at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,24 +44,24 @@ pub enum Event {
     Wake,
 }
 
-/// More functions were entered than the limit allows: a bridge loop, most likely.
+/// More packets were polled than the limit allows: a bridge loop, most likely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endless {
-    /// The limit, in functions.
+    /// The limit, in packets.
     pub limit: u64,
 }
 
 impl fmt::Display for Endless {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limit = self.limit;
-        write!(f, "packets passed {limit} functions since the last command: is there a bridge loop?")
+        write!(f, "{limit} packets came in since the last command: is there a bridge loop?")
     }
 }
 
 impl std::error::Error for Endless {}
 
-/// Functions that may be entered between two resets of the count.
-pub const DOOR_LIMIT: u64 = 20_000_000;
+/// Packets that the CPUs of all machines may take in between two resets of the count.
+pub const PACKET_LIMIT: u64 = 1_000_000;
 
 /// All machines and what they share.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ pub struct World {
     nics: Vec<(PlugId, MachineId, DevId)>,
     arrivals: Vec<Arrival>,
     later: Vec<Door>,
-    doors: u64,
+    polled: u64,
     wakeups: bool,
 }
 
@@ -98,7 +98,7 @@ impl World {
             nics: Vec::new(),
             arrivals: Vec::new(),
             later: Vec::new(),
-            doors: 0,
+            polled: 0,
             wakeups: false,
         }
     }
@@ -173,6 +173,7 @@ impl World {
         context: Context,
         work: impl FnOnce(&mut Cx) -> R,
     ) -> R {
+        let observed = self.trace.level != Level::Off;
         let kernel = &mut self.machines[machine.index()];
         let now = at.max(kernel.cpus[cpu.index()].clock);
         let mut cx = Cx {
@@ -184,11 +185,12 @@ impl World {
             dice: &mut self.dice,
             trace: &mut self.trace,
             later: &mut self.later,
-            doors: &mut self.doors,
+            polled: &mut self.polled,
             wakeups: &mut self.wakeups,
             cpu,
             context,
             now,
+            observed,
         };
         let result = work(&mut cx);
         softirq::local_bh_enable(&mut cx);
@@ -204,10 +206,10 @@ impl World {
     ///
     /// # Errors
     ///
-    /// [`Endless`] if more than [`DOOR_LIMIT`] functions were entered since [`World::reset_limit`].
+    /// [`Endless`] if more than [`PACKET_LIMIT`] packets came in since [`World::reset_limit`].
     pub fn step(&mut self) -> Result<bool, Endless> {
-        if self.doors > DOOR_LIMIT {
-            return Err(Endless { limit: DOOR_LIMIT });
+        if self.polled > PACKET_LIMIT {
+            return Err(Endless { limit: PACKET_LIMIT });
         }
         let Some((at, event)) = self.events.pop() else { return Ok(false) };
         match event {
@@ -228,9 +230,9 @@ impl World {
         Ok(true)
     }
 
-    /// Begins a new count of functions for the limit in [`World::step`].
+    /// Begins a new count of packets for the limit in [`World::step`].
     pub fn reset_limit(&mut self) {
-        self.doors = 0;
+        self.polled = 0;
     }
 
     /// When the next event is due.

@@ -87,6 +87,7 @@ fn __napi_poll(cx: &mut Cx, napi: Napi) -> u32 {
         Napi::Backlog => process_backlog(cx, weight),
         Napi::Device(dev) => nic::poll(cx, dev, weight),
     };
+    *cx.polled += u64::from(work);
     if work >= weight {
         cx.k.cpus[cx.cpu.index()].poll_list.push_back(napi);
     }

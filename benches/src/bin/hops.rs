@@ -1,0 +1,34 @@
+//! `hops KIND K PACKETS`: sends packets over a chain of K hops and prints ns per packet as its last word.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use glassnet_benches::{BURST, bridges};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [kind, hops, packets] = args.as_slice() else { return usage() };
+    let (Ok(hops), Ok(packets)) = (hops.parse::<usize>(), packets.parse::<usize>()) else { return usage() };
+    let mut chain = match kind.as_str() {
+        "bridge" => bridges(hops),
+        _ => return usage(),
+    };
+    let bursts = packets.div_ceil(BURST);
+    chain.burst();
+    let before = chain.arrived();
+    let start = Instant::now();
+    for _ in 0..bursts {
+        chain.burst();
+    }
+    let elapsed = start.elapsed();
+    let sent = bursts * BURST;
+    let arrived = chain.arrived() - before;
+    let ns = elapsed.as_nanos() as f64 / sent as f64;
+    println!("{kind}: {sent} packets over {hops} hops, {arrived} arrived, ns per packet: {ns:.1}");
+    if arrived == sent as u64 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("usage: hops bridge|forward K PACKETS");
+    ExitCode::from(2)
+}
