@@ -115,14 +115,7 @@ impl Fabric {
         bufs.release(frame);
     }
 
-    fn carry(
-        &mut self,
-        from: PlugId,
-        frame: BufId,
-        now: Nanos,
-        bufs: &mut BufPool,
-        out: &mut Vec<Arrival>,
-    ) {
+    fn carry(&mut self, from: PlugId, frame: BufId, now: Nanos, bufs: &mut BufPool, out: &mut Vec<Arrival>) {
         let len = (bufs.bytes(frame).len() as u64).max(MIN_FRAME) + WIRE_OVERHEAD;
         let plug = &mut self.plugs[from.0 as usize];
         let Some((to, cable)) = plug.peer else { return };

@@ -5,7 +5,7 @@
 //! trace, and costs time, but does not move the packet.
 
 use crate::Cx;
-use crate::ids::{DevId, SkbId};
+use crate::ids::SkbId;
 use crate::{drivers, net};
 
 macro_rules! doors {
@@ -65,6 +65,8 @@ macro_rules! doors {
     };
 }
 
+const _: () = assert!(size_of::<Door>() == 8, "a door is returned in one register");
+
 doors! {
     doors {
         // net/core/dev.c, in
@@ -92,8 +94,8 @@ doors! {
         BrHandleFrameFinish(skb: SkbId) = "br_handle_frame_finish"
             => net::bridge::br_input::br_handle_frame_finish,
         BrPassFrameUp(skb: SkbId) = "br_pass_frame_up" => net::bridge::br_input::br_pass_frame_up,
-        BrForward(skb: SkbId, to: DevId) = "br_forward" => net::bridge::br_forward::br_forward,
-        BrForwardInner(skb: SkbId, to: DevId) = "__br_forward" => net::bridge::br_forward::__br_forward,
+        BrForward(skb: SkbId) = "br_forward" => net::bridge::br_forward::br_forward,
+        BrForwardInner(skb: SkbId) = "__br_forward" => net::bridge::br_forward::__br_forward,
         BrForwardFinish(skb: SkbId) = "br_forward_finish" => net::bridge::br_forward::br_forward_finish,
         BrDevQueuePushXmit(skb: SkbId) = "br_dev_queue_push_xmit"
             => net::bridge::br_forward::br_dev_queue_push_xmit,

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use pcap_file::pcap::{PcapHeader, PcapParser, PcapWriter, RawPcapPacket};
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
-use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
 use pcap_file::pcapng::{Block, PcapNgParser, PcapNgWriter};
 use pcap_file::{DataLink, Endianness, PcapError, TsResolution};
 
@@ -86,8 +88,12 @@ fn cut_off(rest: &[u8], endianness: Endianness) -> String {
 
 fn read_ng(bytes: &[u8]) -> Result<CaptureFile, String> {
     let (mut rest, mut parser) = PcapNgParser::new(bytes).map_err(|_| "unknown file format".to_owned())?;
-    let mut file =
-        CaptureFile { link: LinkType::Ethernet.number(), snapshot: SNAPSHOT_LENGTH, packets: Vec::new(), damage: None };
+    let mut file = CaptureFile {
+        link: LinkType::Ethernet.number(),
+        snapshot: SNAPSHOT_LENGTH,
+        packets: Vec::new(),
+        damage: None,
+    };
     let mut first = true;
     while !rest.is_empty() {
         let (next, block) = match parser.next_block(rest) {

@@ -37,6 +37,8 @@ pub enum PacketType {
 pub struct BrCb {
     /// The bridge that the frame is in.
     pub brdev: Option<DevId>,
+    /// The port that it is about to leave by.
+    pub to: Option<DevId>,
     /// The port that it came in by is isolated.
     pub src_port_isolated: bool,
 }

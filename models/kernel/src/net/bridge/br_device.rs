@@ -21,7 +21,7 @@ pub fn br_dev_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     stats.tx_packets += 1;
     stats.tx_bytes += len;
     let dest = cx.skbs.eth_hdr(skb).dest();
-    cx.skbs[skb].br = BrCb { brdev: Some(bridge), src_port_isolated: false };
+    cx.skbs[skb].br = BrCb { brdev: Some(bridge), to: None, src_port_isolated: false };
     if !cx.skbs.pull(skb, ETH_HLEN) {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
@@ -30,7 +30,10 @@ pub fn br_dev_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     }
     match br_fdb_find_rcu(cx, skb, bridge, dest) {
         Some(entry) => match entry.port {
-            Some(to) => Door::BrForward { skb, to },
+            Some(to) => {
+                cx.skbs[skb].br.to = Some(to);
+                Door::BrForward { skb }
+            }
             None => cx.kfree_skb(skb, DropReason::NotSpecified),
         },
         None => Door::BrFlood { skb, local_rcv: false },

@@ -24,9 +24,10 @@ fn should_deliver(cx: &Cx, port: &BridgePort, to: DevId, skb: SkbId) -> bool {
 ///
 /// Kernel: net/bridge/br_forward.c
 /// Not modelled: backup ports.
-pub fn br_forward(cx: &mut Cx, skb: SkbId, to: DevId) -> Door {
-    match &cx.k.devs[to].port {
-        Some(port) if should_deliver(cx, port, to, skb) => Door::BrForwardInner { skb, to },
+pub fn br_forward(cx: &mut Cx, skb: SkbId) -> Door {
+    let to = cx.skbs[skb].br.to;
+    match to.and_then(|to| Some((to, cx.k.devs[to].port.as_ref()?))) {
+        Some((to, port)) if should_deliver(cx, port, to, skb) => Door::BrForwardInner { skb },
         _ => cx.kfree_skb(skb, DropReason::NotSpecified),
     }
 }
@@ -35,8 +36,9 @@ pub fn br_forward(cx: &mut Cx, skb: SkbId, to: DevId) -> Door {
 ///
 /// Kernel: net/bridge/br_forward.c
 /// Not modelled: the hook, VLANs.
-pub fn __br_forward(cx: &mut Cx, skb: SkbId, to: DevId) -> Door {
-    cx.skbs[skb].dev = to;
+pub fn __br_forward(cx: &mut Cx, skb: SkbId) -> Door {
+    let pkt = &mut cx.skbs[skb];
+    pkt.dev = pkt.br.to.unwrap_or(pkt.dev);
     Door::BrForwardFinish { skb }
 }
 
@@ -81,15 +83,16 @@ pub fn br_flood_next(cx: &mut Cx, skb: SkbId, from: u16, local_rcv: bool) -> Doo
         };
     };
     let more = next_port(cx, skb, at + 1).is_some();
+    cx.skbs[skb].br.to = Some(to);
     if !more && !local_rcv {
-        return Door::BrForwardInner { skb, to };
+        return Door::BrForwardInner { skb };
     }
     let clone = cx.skb_clone(skb);
     cx.afterwards(match more {
         true => Door::BrFloodNext { skb, from: at + 1, local_rcv },
         false => Door::BrPassFrameUp { skb },
     });
-    Door::BrForwardInner { skb: clone, to }
+    Door::BrForwardInner { skb: clone }
 }
 
 /// The first port from position `from` on that may have the frame.

@@ -100,7 +100,7 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
     if state == PortState::Learning {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
-    cx.skbs[skb].br = BrCb { brdev: Some(bridge), src_port_isolated: flags.isolated };
+    cx.skbs[skb].br = BrCb { brdev: Some(bridge), to: None, src_port_isolated: flags.isolated };
     if cx.skbs[skb].protocol == ETH_P_ARP {
         cx.call(Func::BrDoProxySuppressArp, skb);
     }
@@ -110,12 +110,15 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
     match br_fdb_find_rcu(cx, skb, bridge, dest) {
         Some(entry) if entry.is_local => Door::BrPassFrameUp { skb },
         Some(entry) => match entry.port {
-            Some(to) if local_rcv => {
+            Some(to) => {
+                cx.skbs[skb].br.to = Some(to);
+                if !local_rcv {
+                    return Door::BrForward { skb };
+                }
                 let clone = cx.skb_clone(skb);
                 cx.afterwards(Door::BrPassFrameUp { skb });
-                Door::BrForward { skb: clone, to }
+                Door::BrForward { skb: clone }
             }
-            Some(to) => Door::BrForward { skb, to },
             None => cx.kfree_skb(skb, DropReason::NotSpecified),
         },
         None => Door::BrFlood { skb, local_rcv },

@@ -4,7 +4,8 @@ use super::Nd;
 use super::bytes::{Bytes, Print, Truncated};
 use super::names::{ETHERTYPE, lookup, mac_digits};
 
-const HARDWARE: &[(u32, &str)] = &[(1, "Ethernet"), (6, "TokenRing"), (7, "ArcNet"), (24, "IEEE 1394"), (32, "InfiniBand")];
+const HARDWARE: &[(u32, &str)] =
+    &[(1, "Ethernet"), (6, "TokenRing"), (7, "ArcNet"), (24, "IEEE 1394"), (32, "InfiniBand")];
 
 const OPERATION: &[(u32, &str)] = &[
     (1, "Request"),

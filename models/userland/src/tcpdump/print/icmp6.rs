@@ -130,7 +130,12 @@ fn router_advertisement(nd: &mut Nd, p: Bytes, length: usize) -> Print {
         return Ok(());
     }
     let flags = p.u8(5)?;
-    let names = bits(&[(0x80, "managed"), (0x40, "other stateful"), (0x20, "home agent")], "none", ", ", flags.into());
+    let names = bits(
+        &[(0x80, "managed"), (0x40, "other stateful"), (0x20, "home agent")],
+        "none",
+        ", ",
+        flags.into(),
+    );
     let preference = ["medium", "high", "rsv", "low"][usize::from(flags >> 3 & 3)];
     nd.put(&format!(
         "\n\thop limit {}, Flags [{names}], pref {preference}, router lifetime {}s, reachable time {}ms, retrans timer {}ms",

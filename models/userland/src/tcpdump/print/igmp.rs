@@ -72,11 +72,8 @@ fn query_3(nd: &mut Nd, p: Bytes, length: usize) -> Print {
     let code = u32::from(p.u8(1)?);
     let tenths = if code < 128 { code } else { ((code & 0xf) | 0x10) << (((code & 0x70) >> 4) + 3) };
     if code != 100 {
-        let time = if tenths < 600 {
-            format!("{:.1}s", f64::from(tenths) * 0.1)
-        } else {
-            relative(tenths / 10)
-        };
+        let time =
+            if tenths < 600 { format!("{:.1}s", f64::from(tenths) * 0.1) } else { relative(tenths / 10) };
         nd.put(&format!(" [max resp time {time}]"));
     }
     if p.u32(4)? == 0 {

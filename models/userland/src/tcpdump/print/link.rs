@@ -53,8 +53,7 @@ pub fn ethernet(nd: &mut Nd, p: Bytes, length: usize) -> Result<usize, super::Tr
             return Ok(p.len());
         }
         if link {
-            let separator =
-                if length_printed { ", ".to_owned() } else { format!(", length {length}: ") };
+            let separator = if length_printed { ", ".to_owned() } else { format!(", length {length}: ") };
             let text = format!("{}{separator}{}, ", ether_type(nd, kind), tag(p.u16(header)?));
             nd.put(&text);
             length_printed = true;

@@ -107,7 +107,15 @@ fn parse(p: Bytes) -> Result<Llc, Truncated> {
     let unnumbered = p.u8(2)? & 3 == 3;
     let control = if unnumbered { u16::from(p.u8(2)?) } else { p.u16(2)?.swap_bytes() };
     let header = if unnumbered { 3 } else { 4 };
-    Ok(Llc { dsap: dsap_field & !1, ssap: ssap_field & !1, dsap_field, ssap_field, control, unnumbered, header })
+    Ok(Llc {
+        dsap: dsap_field & !1,
+        ssap: ssap_field & !1,
+        dsap_field,
+        ssap_field,
+        control,
+        unnumbered,
+        header,
+    })
 }
 
 fn sap(value: u8) -> &'static str {
@@ -129,7 +137,13 @@ fn print_header(nd: &mut Nd, llc: &Llc) {
     nd.put(&format!(", ctrl {control}: "));
 }
 
-fn print_other(nd: &mut Nd, llc: &Llc, body: Bytes, rest: usize, link: Addresses) -> Result<Printed, Truncated> {
+fn print_other(
+    nd: &mut Nd,
+    llc: &Llc,
+    body: Bytes,
+    rest: usize,
+    link: Addresses,
+) -> Result<Printed, Truncated> {
     if nd.options.link_header == 0 {
         let name = |value: u8, what: &str| {
             lookup(SAP, value.into()).map_or_else(|| format!("Unknown {what} 0x{value:02x}"), str::to_owned)

@@ -113,8 +113,11 @@ fn relative(nd: &mut Nd, p: Bytes, network: Network, flags: u8) -> Result<Number
     let known = nd.conversations.get(&key).copied();
     let start = match known {
         Some(start) if flags & SYN == 0 => {
-            let (mine, theirs) =
-                if reversed { (start.acknowledged, start.sequence) } else { (start.sequence, start.acknowledged) };
+            let (mine, theirs) = if reversed {
+                (start.acknowledged, start.sequence)
+            } else {
+                (start.sequence, start.acknowledged)
+            };
             sequence = sequence.wrapping_sub(mine);
             acknowledgement = acknowledgement.wrapping_sub(theirs);
             start
