@@ -1,0 +1,141 @@
+//! What one run of a lesson yields, on either side of the comparison.
+//!
+//! The host backend fills it from the running kernel, the simulator's collector from the model, and a
+//! recording in `snapshots/recordings/` is this structure as JSON. Nothing here is canonical yet: values
+//! are as they were seen, and [`super::canon`] is the only place that takes noise out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Everything that one run of one lesson showed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The lesson's file name without its folder, such as `bridge.md`.
+    pub lesson: String,
+    /// What ran it: `linux 6.18.44 (host)`, or `glassnet 0.1.0 (simulator)`.
+    pub kernel: String,
+    /// Tool name to its own version line.
+    pub tools: BTreeMap<String, String>,
+    /// What this side could not do or had to arrange, in plain words.
+    pub notices: Vec<String>,
+    /// MAC addresses that the kernel chose, in the order in which they were first seen.
+    pub macs: Vec<ChosenMac>,
+    /// The prompts, in the lesson's order.
+    pub prompts: Vec<PromptSeen>,
+    /// Frames in the order in which the taps saw them.
+    pub frames: Vec<Frame>,
+    /// State after each block of prompts.
+    pub blocks: Vec<BlockSeen>,
+    /// One entry for each packet buffer that passed a traced device or was dropped, in order of its first event.
+    pub journeys: Vec<Journey>,
+    /// Look-ups and table changes that tracepoints told of, in order.
+    pub events: Vec<TraceEvent>,
+}
+
+/// A MAC address that a kernel gave to a new device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChosenMac {
+    /// Machine of the lesson.
+    pub machine: String,
+    /// Device name at first sight.
+    pub device: String,
+    /// The address, `aa:bb:cc:dd:ee:ff`.
+    pub mac: String,
+}
+
+/// One prompt and what it printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptSeen {
+    /// Index of its block in the lesson.
+    pub block: usize,
+    /// Line in the lesson's file, from 1.
+    pub line: usize,
+    /// Machine of the prompt.
+    pub machine: String,
+    /// The command, as in the lesson.
+    pub command: String,
+    /// Exit status.
+    pub status: i32,
+    /// Standard output and standard error, in the order of a terminal.
+    pub output: String,
+}
+
+/// Which way a frame passed a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Sent by the device (`PACKET_OUTGOING`).
+    Out,
+    /// Received, for this device's address (`PACKET_HOST`).
+    Host,
+    /// Received, a broadcast.
+    Broadcast,
+    /// Received, a multicast.
+    Multicast,
+    /// Received, for somebody else's address.
+    OtherHost,
+}
+
+/// A frame seen by an all-protocol packet tap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Index into [`Observation::prompts`] of the prompt that ran then (or last before).
+    pub prompt: usize,
+    /// Machine.
+    pub machine: String,
+    /// Name of the network namespace, empty for the machine's own.
+    pub netns: String,
+    /// Device.
+    pub device: String,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Microseconds since the first prompt began.
+    pub at_us: u64,
+    /// The frame from its Ethernet header on, in lower-case hexadecimal.
+    pub bytes: String,
+}
+
+/// Tables and counters after a block.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BlockSeen {
+    /// Line of the block in the lesson's file.
+    pub line: usize,
+    /// `machine` or `machine/netns`, to the command or file that was read, to what it said.
+    pub tables: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
+/// The tracepoints that one packet buffer passed, from its first to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journey {
+    /// Index into [`Observation::prompts`].
+    pub prompt: usize,
+    /// Tracepoints with their device and length in bytes: `net_dev_queue veth-1-a 98`.
+    pub steps: Vec<String>,
+    /// `consumed`, a drop reason such as `NEIGH_FAILED`, or `alive` when the run ended first.
+    pub end: String,
+}
+
+/// A tracepoint that names no packet buffer: a look-up or a change of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceEvent {
+    /// Index into [`Observation::prompts`].
+    pub prompt: usize,
+    /// Name of the tracepoint and what both sides can know of it.
+    pub text: String,
+}
+
+impl Observation {
+    /// Reads a recording.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The recording's text: one value a line where that helps a reader of diffs, with a final newline.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
