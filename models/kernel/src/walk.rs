@@ -16,7 +16,7 @@ impl Cx<'_> {
         let mut door = door;
         loop {
             while !matches!(door, Door::End) {
-                self.now += cost::FUNCTION;
+                self.charge();
                 if self.observed {
                     self.record_door(&door);
                 }
@@ -29,6 +29,12 @@ impl Cx<'_> {
         }
     }
 
+    /// The CPU has spent its time on one more function.
+    #[inline(always)]
+    fn charge(&mut self) {
+        self.now.0 += cost::FUNCTION.0;
+    }
+
     /// Puts a door off until the way of the packet in hand has ended: the caller of a function that it has
     /// called goes on.
     #[inline]
@@ -39,7 +45,7 @@ impl Cx<'_> {
     /// A function is asked about a packet, and returns.
     #[inline]
     pub fn call(&mut self, func: Func, skb: SkbId) {
-        self.now += cost::FUNCTION;
+        self.charge();
         if self.observed {
             self.record_skb(func, StepKind::Call, skb);
         }
@@ -48,7 +54,7 @@ impl Cx<'_> {
     /// A function runs that is about no packet yet.
     #[inline]
     pub fn call_without_skb(&mut self, func: Func) {
-        self.now += cost::FUNCTION;
+        self.charge();
         if self.observed {
             self.record(func, StepKind::Call, 0, u32::MAX);
         }

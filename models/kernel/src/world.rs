@@ -107,7 +107,7 @@ impl World {
     pub fn add_machine(&mut self, hostname: &str, cpus: usize) -> MachineId {
         let id = MachineId(self.machines.len() as u32);
         self.machines.push(Kernel::new(id, hostname.to_owned(), cpus));
-        self.enter(id, CpuId(0), |cx| crate::net::core::net_namespace::boot(cx));
+        self.enter(id, CpuId(0), crate::net::core::net_namespace::boot);
         id
     }
 

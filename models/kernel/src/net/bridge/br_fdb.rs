@@ -54,9 +54,18 @@ fn arm_cleanup(cx: &mut Cx, bridge: DevId) {
     }
 }
 
+/// Where a frame goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Station {
+    /// Behind this port; `None`: the bridge itself.
+    pub port: Option<DevId>,
+    /// Up, to this host.
+    pub is_local: bool,
+}
+
 /// Where a station is; an entry that has aged is as good as none.
 #[inline]
-pub fn br_fdb_find_rcu(cx: &mut Cx, skb: SkbId, bridge: DevId, dest: Mac) -> Option<FdbEntry> {
+pub fn br_fdb_find_rcu(cx: &mut Cx, skb: SkbId, bridge: DevId, dest: Mac) -> Option<Station> {
     cx.call(Func::BrFdbFindRcu, skb);
     let now = cx.now;
     let br = cx.k.devs[bridge].bridge_mut()?;
@@ -66,7 +75,7 @@ pub fn br_fdb_find_rcu(cx: &mut Cx, skb: SkbId, bridge: DevId, dest: Mac) -> Opt
         return None;
     }
     entry.used = now;
-    Some(*entry)
+    Some(Station { port: entry.port, is_local: entry.is_local })
 }
 
 fn has_expired(entry: &FdbEntry, now: Nanos, ageing: Nanos) -> bool {

@@ -46,6 +46,7 @@ pub fn __br_forward(cx: &mut Cx, skb: SkbId) -> Door {
 ///
 /// Kernel: net/bridge/br_forward.c
 /// Not modelled: the hook.
+#[inline]
 pub fn br_forward_finish(_cx: &mut Cx, skb: SkbId) -> Door {
     Door::BrDevQueuePushXmit { skb }
 }

@@ -20,6 +20,7 @@ use crate::tables::softnet::{Napi, Softirq};
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: receive timestamps.
+#[inline]
 pub fn __netif_rx(_cx: &mut Cx, skb: SkbId) -> Door {
     Door::NetifRxInternal { skb }
 }
@@ -28,6 +29,7 @@ pub fn __netif_rx(_cx: &mut Cx, skb: SkbId) -> Door {
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: RPS, generic XDP.
+#[inline]
 pub fn netif_rx_internal(_cx: &mut Cx, skb: SkbId) -> Door {
     Door::EnqueueToBacklog { skb }
 }
@@ -129,6 +131,7 @@ pub fn napi_gro_receive(cx: &mut Cx, skb: SkbId) -> Door {
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: RPS.
+#[inline]
 pub fn netif_receive_skb(_cx: &mut Cx, skb: SkbId) -> Door {
     Door::NetifReceiveSkbInner { skb }
 }
@@ -137,6 +140,7 @@ pub fn netif_receive_skb(_cx: &mut Cx, skb: SkbId) -> Door {
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: memory reserves.
+#[inline]
 pub fn __netif_receive_skb(_cx: &mut Cx, skb: SkbId) -> Door {
     Door::NetifReceiveSkbOneCore { skb }
 }
@@ -145,6 +149,7 @@ pub fn __netif_receive_skb(_cx: &mut Cx, skb: SkbId) -> Door {
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: nothing.
+#[inline]
 pub fn __netif_receive_skb_one_core(_cx: &mut Cx, skb: SkbId) -> Door {
     Door::NetifReceiveSkbCore { skb }
 }
@@ -226,6 +231,7 @@ pub fn __dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: segmentation; every device here computes checksums.
+#[inline]
 pub fn validate_xmit_skb(_cx: &mut Cx, skb: SkbId) -> Door {
     Door::DevHardStartXmit { skb }
 }
