@@ -1,0 +1,438 @@
+//! The routing tables of one network namespace, and the route contents that their entries share.
+//!
+//! Kernel: net/ipv4/fib_semantics.c (`struct fib_info`), net/ipv4/fib_frontend.c (`fib_get_table`)
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use crate::ids::DevId;
+use crate::tables::fib_rules::{FibRules, Verdict};
+use crate::tables::fib_trie::{FibResult, FibRow, FibTrie, Flow, fib_table_lookup};
+use crate::tables::route_types::{
+    Metrics, NexthopMsg, RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTNH_F_DEAD, RTNH_F_LINKDOWN,
+    RTNH_F_ONLINK, RouteMsg, RouteType, Scope,
+};
+
+/// A [`FibInfo`] of a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FibInfoId(pub u32);
+
+/// A next hop (`struct fib_nh`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FibNh {
+    /// The device; none for routes that refuse.
+    pub dev: Option<DevId>,
+    /// The gateway, 0 for a direct route.
+    pub gateway: u32,
+    /// RTNH_F_*.
+    pub flags: u32,
+    /// Weight, 1 to 256.
+    pub weight: u16,
+    /// How far the gateway is.
+    pub scope: Scope,
+    /// The device takes no notice of routes without carrier (`ignore_routes_with_linkdown`).
+    pub ignore_linkdown: bool,
+    /// The upper end of this next hop's share of the multipath hash, 31 bits; -1 for none.
+    pub upper_bound: i32,
+}
+
+/// What routes with the same fate share (`struct fib_info`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FibInfo {
+    /// Next hops; one, empty for a route that refuses.
+    pub nexthops: Vec<FibNh>,
+    /// The table asked for when it was made.
+    pub table: u32,
+    /// Priority (metric).
+    pub priority: u32,
+    /// Preferred source address, 0 if none.
+    pub prefsrc: u32,
+    /// Scope.
+    pub scope: Scope,
+    /// Type.
+    pub kind: RouteType,
+    /// Who made it (RTPROT_*).
+    pub protocol: u8,
+    /// RTNH_F_DEAD or RTNH_F_LINKDOWN if that holds for all next hops.
+    pub flags: u32,
+    /// Metrics.
+    pub metrics: Metrics,
+}
+
+impl FibInfo {
+    /// The first next hop that `flow` may use (`fib_lookup_good_nhc`).
+    #[inline]
+    pub fn good_nexthop(&self, flow: &Flow) -> Option<u16> {
+        if self.flags & RTNH_F_DEAD != 0 {
+            return None;
+        }
+        let good = |nh: &FibNh| {
+            nh.flags & RTNH_F_DEAD == 0
+                && !(nh.flags & RTNH_F_LINKDOWN != 0 && nh.ignore_linkdown && !flow.ignore_linkstate)
+                && (flow.oif.is_none() || flow.oif == nh.dev)
+        };
+        self.nexthops.iter().position(good).map(|at| at as u16)
+    }
+
+    /// The same route (`fib_find_info`): link state aside.
+    fn same(&self, other: &FibInfo) -> bool {
+        let state = RTNH_F_DEAD | RTNH_F_LINKDOWN;
+        let same_nh = |(a, b): (&FibNh, &FibNh)| {
+            a.dev == b.dev
+                && a.gateway == b.gateway
+                && a.scope == b.scope
+                && a.weight == b.weight
+                && (a.flags ^ b.flags) & !state == 0
+        };
+        self.protocol == other.protocol
+            && self.scope == other.scope
+            && self.prefsrc == other.prefsrc
+            && self.priority == other.priority
+            && self.kind == other.kind
+            && self.table == other.table
+            && self.metrics == other.metrics
+            && (self.flags ^ other.flags) & !state == 0
+            && self.nexthops.len() == other.nexthops.len()
+            && self.nexthops.iter().zip(&other.nexthops).all(same_nh)
+    }
+
+    /// Shares the multipath hash out by weight among the next hops that work (`fib_rebalance`).
+    pub fn rebalance(&mut self) {
+        let works = |nh: &FibNh| {
+            nh.flags & RTNH_F_DEAD == 0 && !(nh.flags & RTNH_F_LINKDOWN != 0 && nh.ignore_linkdown)
+        };
+        let total: u64 = self.nexthops.iter().filter(|nh| works(nh)).map(|nh| u64::from(nh.weight)).sum();
+        let mut sum = 0;
+        for nh in &mut self.nexthops {
+            nh.upper_bound = if works(nh) {
+                sum += u64::from(nh.weight);
+                // The kernel rounds to the nearest and spans 31 bits.
+                ((((sum << 31) + total / 2) / total) as i64 - 1) as i32
+            } else {
+                -1
+            };
+        }
+    }
+
+    /// Sets the route's own flags from those of its next hops.
+    pub fn summarise(&mut self) {
+        for flag in [RTNH_F_DEAD, RTNH_F_LINKDOWN] {
+            let all = !self.nexthops.is_empty() && self.nexthops.iter().all(|nh| nh.flags & flag != 0);
+            self.flags = if all { self.flags | flag } else { self.flags & !flag };
+        }
+        self.rebalance();
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    info: FibInfo,
+    routes: u32,
+}
+
+/// All route contents of a namespace, each held by the routes that use it.
+#[derive(Clone, Debug, Default)]
+pub struct Infos {
+    slots: Vec<Option<Held>>,
+    free: Vec<u32>,
+}
+
+impl Infos {
+    /// The content behind a handle that a table holds.
+    #[inline]
+    pub fn get(&self, id: FibInfoId) -> &FibInfo {
+        match &self.slots[id.0 as usize] {
+            Some(held) => &held.info,
+            None => unreachable!("a table holds its route contents"),
+        }
+    }
+
+    /// Finds the same content or keeps this one; held once more.
+    pub fn hold(&mut self, info: FibInfo) -> FibInfoId {
+        let same = |slot: &Option<Held>| slot.as_ref().is_some_and(|held| held.info.same(&info));
+        // A machine with many routes made them in a row: the newest is the likeliest twin.
+        let found = self.slots.iter().rposition(same);
+        let at = match found {
+            Some(at) => at,
+            None => match self.free.pop() {
+                Some(at) => at as usize,
+                None => {
+                    self.slots.push(None);
+                    self.slots.len() - 1
+                }
+            },
+        };
+        match &mut self.slots[at] {
+            Some(held) => held.routes += 1,
+            slot => *slot = Some(Held { info, routes: 1 }),
+        }
+        FibInfoId(at as u32)
+    }
+
+    /// Lets go of a content.
+    pub fn release(&mut self, id: FibInfoId) {
+        let slot = &mut self.slots[id.0 as usize];
+        if let Some(held) = slot {
+            held.routes -= 1;
+            if held.routes == 0 {
+                *slot = None;
+                self.free.push(id.0);
+            }
+        }
+    }
+
+    /// Changes every content.
+    pub fn for_each(&mut self, mut change: impl FnMut(&mut FibInfo)) {
+        for held in self.slots.iter_mut().flatten() {
+            change(&mut held.info);
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Why a search of the tables gave no route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoute {
+    /// No table knows the destination (ENETUNREACH).
+    Unreachable,
+    /// A route or rule of this type refuses: blackhole (EINVAL), unreachable (EHOSTUNREACH), prohibit (EACCES).
+    Refused(RouteType),
+}
+
+impl NoRoute {
+    /// The error number that a sender sees.
+    pub fn errno(self) -> crate::netlink::Errno {
+        use crate::netlink::Errno;
+        match self {
+            NoRoute::Refused(RouteType::Blackhole) => Errno::EINVAL,
+            NoRoute::Refused(RouteType::Unreachable) => Errno::EHOSTUNREACH,
+            NoRoute::Refused(RouteType::Prohibit) => Errno::EACCES,
+            _ => Errno::ENETUNREACH,
+        }
+    }
+}
+
+/// The routing tables of a namespace.
+#[derive(Clone, Debug)]
+pub struct Fib {
+    tables: BTreeMap<u32, FibTrie>,
+    /// Local and main; also every other table once it is made.
+    main: FibTrie,
+    /// Main's trie holds the local routes too, until a policy rule is added.
+    merged: bool,
+    /// Route contents.
+    pub infos: Infos,
+    /// Policy rules.
+    pub rules: FibRules,
+    /// A local route was made by hand: source checks look in the tables (`fib_has_custom_local_routes`).
+    pub custom_local_routes: bool,
+    /// Counts changes, so that what was computed from the tables can be thrown away (`rt_genid`).
+    pub generation: u32,
+}
+
+impl Default for Fib {
+    fn default() -> Self {
+        Fib {
+            tables: BTreeMap::new(),
+            main: FibTrie::default(),
+            merged: true,
+            infos: Infos::default(),
+            rules: FibRules::default(),
+            custom_local_routes: false,
+            generation: 0,
+        }
+    }
+}
+
+impl Fib {
+    fn trie_of(&self, table: u32) -> Option<&FibTrie> {
+        match table {
+            RT_TABLE_MAIN => Some(&self.main),
+            RT_TABLE_LOCAL if self.merged => Some(&self.main),
+            other => self.tables.get(&other),
+        }
+    }
+
+    fn trie_mut(&mut self, table: u32) -> &mut FibTrie {
+        match table {
+            RT_TABLE_MAIN => &mut self.main,
+            RT_TABLE_LOCAL if self.merged => &mut self.main,
+            other => self.tables.entry(other).or_default(),
+        }
+    }
+
+    /// The table exists (`fib_get_table`).
+    pub fn has_table(&self, table: u32) -> bool {
+        matches!(table, RT_TABLE_MAIN | RT_TABLE_LOCAL) || self.tables.contains_key(&table)
+    }
+
+    /// Gives the local table a trie of its own (`fib_unmerge`).
+    pub fn unmerge(&mut self) {
+        if self.merged {
+            let local = self.main.split_off(RT_TABLE_LOCAL);
+            self.tables.insert(RT_TABLE_LOCAL, local);
+            self.merged = false;
+        }
+    }
+
+    /// Puts a route into its table.
+    pub fn insert(
+        &mut self,
+        (prefix, len, tos): (u32, u8, u8),
+        info: FibInfo,
+        table: u32,
+        flags: u16,
+    ) -> Result<(), crate::tables::fib_trie::InsertError> {
+        use crate::tables::fib_trie::{FibAlias, Inserted};
+        let (priority, kind) = (info.priority, info.kind);
+        let info = self.infos.hold(info);
+        let alias = FibAlias { info, table, priority, kind, tos };
+        let done = self.trie_mut(table).insert(prefix, len, alias, flags);
+        match done {
+            Ok(Inserted::Added) => {}
+            Ok(Inserted::Replaced(old)) => self.infos.release(old),
+            Ok(Inserted::Unchanged) | Err(_) => self.infos.release(info),
+        }
+        self.generation += 1;
+        done.map(|_| ())
+    }
+
+    /// Removes the first route of (prefix, length, TOS) whose content `matches`; false if there is none.
+    pub fn remove(
+        &mut self,
+        (prefix, len, tos): (u32, u8, u8),
+        table: u32,
+        matches: impl Fn(&FibInfo) -> bool,
+    ) -> bool {
+        if !self.has_table(table) {
+            return false;
+        }
+        let mut trie = std::mem::take(self.trie_mut(table));
+        let removed = trie.remove(prefix, len, |alias| {
+            alias.table == table && alias.tos == tos && matches(self.infos.get(alias.info))
+        });
+        *self.trie_mut(table) = trie;
+        if let Some(alias) = removed {
+            self.infos.release(alias.info);
+            self.generation += 1;
+        }
+        removed.is_some()
+    }
+
+    /// Removes the routes whose next hops are all dead (`fib_flush`).
+    pub fn flush_dead(&mut self) {
+        let infos = &mut self.infos;
+        for trie in std::iter::once(&mut self.main).chain(self.tables.values_mut()) {
+            for row in trie.remove_all(|row| infos.get(row.alias.info).flags & RTNH_F_DEAD != 0) {
+                infos.release(row.alias.info);
+            }
+        }
+        self.generation += 1;
+    }
+
+    /// The best route of one table; `searched` counts the tables looked at.
+    #[inline]
+    pub fn lookup_table(&self, table: u32, flow: &Flow) -> Option<Result<FibResult, RouteType>> {
+        let trie = self.trie_of(table)?;
+        // A search for local in the shared trie must not find main's routes; main finds both.
+        let only = (self.merged && table == RT_TABLE_LOCAL).then_some(table);
+        fib_table_lookup(trie, &self.infos, only, flow)
+    }
+
+    /// The best route by policy rules, or by local, main and default if nobody made a rule (`fib_lookup`).
+    #[inline]
+    pub fn lookup(&self, flow: &Flow, searched: &mut u32) -> Result<FibResult, NoRoute> {
+        if !self.rules.custom {
+            for table in [RT_TABLE_MAIN, RT_TABLE_DEFAULT] {
+                if self.trie_of(table).is_none() {
+                    continue;
+                }
+                *searched += 1;
+                match self.lookup_table(table, flow) {
+                    None | Some(Err(RouteType::Throw)) => {}
+                    Some(Ok(found)) => return Ok(found),
+                    Some(Err(kind)) => return Err(NoRoute::Refused(kind)),
+                }
+            }
+            return Err(NoRoute::Unreachable);
+        }
+        self.lookup_by_rules(flow, searched)
+    }
+
+    fn lookup_by_rules(&self, flow: &Flow, searched: &mut u32) -> Result<FibResult, NoRoute> {
+        let mut at = 0;
+        while let Some((index, verdict)) = self.rules.next_match(at, flow) {
+            at = index + 1;
+            match verdict {
+                Verdict::Table(table, suppress) => {
+                    if !self.has_table(table) {
+                        continue;
+                    }
+                    *searched += 1;
+                    match self.lookup_table(table, flow) {
+                        Some(Ok(found)) if suppress.is_some_and(|len| found.len <= len) => {}
+                        Some(Ok(found)) => return Ok(found),
+                        None | Some(Err(RouteType::Throw)) => {}
+                        Some(Err(kind)) => return Err(NoRoute::Refused(kind)),
+                    }
+                }
+                Verdict::Jump(to) => at = to,
+                Verdict::Next => {}
+                Verdict::Refuse(RouteType::Unreachable) => return Err(NoRoute::Unreachable),
+                Verdict::Refuse(kind) => return Err(NoRoute::Refused(kind)),
+            }
+        }
+        Err(NoRoute::Unreachable)
+    }
+
+    /// Every route, in the order of a dump of all tables: tables by their number modulo 256.
+    pub fn rows(&self) -> Vec<FibRow> {
+        let mut ids: Vec<u32> = self.tables.keys().copied().chain([RT_TABLE_MAIN]).collect();
+        if self.merged {
+            ids.push(RT_TABLE_LOCAL);
+        }
+        ids.sort_unstable_by_key(|id| (id & 0xff, u32::MAX - id));
+        ids.into_iter().flat_map(|id| self.table_rows(id)).collect()
+    }
+
+    /// The routes of one table, in the order of a dump.
+    pub fn table_rows(&self, table: u32) -> Vec<FibRow> {
+        let Some(trie) = self.trie_of(table) else { return Vec::new() };
+        let mut rows = trie.rows();
+        rows.retain(|row| row.alias.table == table);
+        rows
+    }
+
+    /// A row as the message that would make it.
+    pub fn message(&self, row: &FibRow) -> RouteMsg {
+        let info = self.infos.get(row.alias.info);
+        let nexthop = |nh: &FibNh| NexthopMsg {
+            dev: nh.dev,
+            via: (nh.gateway != 0).then(|| Ipv4Addr::from(nh.gateway)),
+            weight: nh.weight,
+            flags: nh.flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN | RTNH_F_ONLINK),
+        };
+        RouteMsg {
+            table: row.alias.table,
+            kind: row.alias.kind,
+            dst: row.prefix,
+            dst_len: row.len,
+            tos: row.alias.tos,
+            scope: info.scope,
+            protocol: info.protocol,
+            priority: info.priority,
+            prefsrc: (info.prefsrc != 0).then(|| Ipv4Addr::from(info.prefsrc)),
+            metrics: info.metrics,
+            nexthops: info.nexthops.iter().map(nexthop).collect(),
+        }
+    }
+}

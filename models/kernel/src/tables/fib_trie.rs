@@ -1,0 +1,292 @@
+//! One routing table: prefixes to routes, longest first.
+//!
+//! The kernel keeps a compressed trie; here each prefix is one entry of a flat hash table, and a bit set says which
+//! prefix lengths occur, so a search is one probe a length in use and never allocates.
+//!
+//! Kernel: net/ipv4/fib_trie.c (`struct trie`, `struct fib_alias`)
+
+use crate::ids::DevId;
+use crate::netlink::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use crate::tables::fib::{FibInfoId, Infos};
+use crate::tables::prefix_map::PrefixMap;
+use crate::tables::route_types::{RouteType, Scope};
+
+/// A route of one prefix (`struct fib_alias`): what sets it apart from other routes to the same prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FibAlias {
+    /// Where the packet goes.
+    pub info: FibInfoId,
+    /// The table that the route belongs to: local and main share a trie until a policy rule is added.
+    pub table: u32,
+    /// Priority (metric), kept beside the alias because it orders the list.
+    pub priority: u32,
+    /// Type.
+    pub kind: RouteType,
+    /// TOS that the packet must have, 0 for any.
+    pub tos: u8,
+}
+
+impl FibAlias {
+    /// The order of routes to one prefix: local before main, a TOS before none, then the smaller metric.
+    fn order(&self) -> (u32, u8, u32) {
+        (u32::MAX - self.table, u8::MAX - self.tos, self.priority)
+    }
+}
+
+/// A prefix and one of its routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FibRow {
+    /// The prefix.
+    pub prefix: u32,
+    /// Its length in bits.
+    pub len: u8,
+    /// The route.
+    pub alias: FibAlias,
+}
+
+/// Why an insertion was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertError {
+    /// A route with this prefix, TOS and metric exists (EEXIST).
+    Exists,
+    /// There is none, and NLM_F_CREATE was not given (ENOENT).
+    NotFound,
+}
+
+/// What an insertion did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// A new route stands in the table.
+    Added,
+    /// The route took the place of another, whose info is returned.
+    Replaced(FibInfoId),
+    /// The same route was there already.
+    Unchanged,
+}
+
+/// A routing table.
+#[derive(Clone, Debug, Default)]
+pub struct FibTrie {
+    map: PrefixMap,
+    lists: Vec<Vec<FibAlias>>,
+    free: Vec<u32>,
+}
+
+/// The netmask of a prefix length in bits.
+#[inline]
+pub const fn inet_make_mask(len: u8) -> u32 {
+    if len == 0 { 0 } else { u32::MAX << (32 - len as u32) }
+}
+
+impl FibTrie {
+    /// The routes of prefixes that contain `dst`, longest prefix first, until `visit` returns something.
+    #[inline]
+    pub fn search<R>(&self, dst: u32, mut visit: impl FnMut(u32, u8, &FibAlias) -> Option<R>) -> Option<R> {
+        let mut lens = self.map.lens();
+        while lens != 0 {
+            let len = 63 - lens.leading_zeros();
+            lens &= !(1 << len);
+            let len = len as u8;
+            let prefix = dst & inet_make_mask(len);
+            if let Some(list) = self.map.get(prefix, len) {
+                for alias in &self.lists[list as usize] {
+                    if let Some(found) = visit(prefix, len, alias) {
+                        return Some(found);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The routes of exactly this prefix, in order.
+    pub fn aliases(&self, prefix: u32, len: u8) -> &[FibAlias] {
+        match self.map.get(prefix, len) {
+            Some(list) => &self.lists[list as usize],
+            None => &[],
+        }
+    }
+
+    /// Inserts a route as RTM_NEWROUTE with these NLM_F_* flags does.
+    pub fn insert(
+        &mut self,
+        prefix: u32,
+        len: u8,
+        alias: FibAlias,
+        flags: u16,
+    ) -> Result<Inserted, InsertError> {
+        let found = self.aliases(prefix, len);
+        let first = found.iter().position(|other| other.order() >= alias.order());
+        let same = |other: &FibAlias| other.order() == alias.order();
+        let peers = first.map_or(0, |at| found[at..].iter().take_while(|other| same(other)).count());
+        let at = first.unwrap_or(found.len());
+        if peers > 0 {
+            if flags & NLM_F_EXCL != 0 {
+                return Err(InsertError::Exists);
+            }
+            let twin = found[at..at + peers].iter().position(|other| *other == alias);
+            if flags & NLM_F_REPLACE != 0 {
+                return match twin {
+                    Some(0) => Ok(Inserted::Unchanged),
+                    Some(_) => Err(InsertError::Exists),
+                    None => Ok(self.replace(prefix, len, at, alias)),
+                };
+            }
+            if twin.is_some() {
+                return Err(InsertError::Exists);
+            }
+        }
+        if flags & NLM_F_CREATE == 0 {
+            return Err(InsertError::NotFound);
+        }
+        let at = if flags & NLM_F_APPEND != 0 { at + peers } else { at };
+        self.list_mut(prefix, len).insert(at, alias);
+        Ok(Inserted::Added)
+    }
+
+    fn replace(&mut self, prefix: u32, len: u8, at: usize, alias: FibAlias) -> Inserted {
+        let old = std::mem::replace(&mut self.list_mut(prefix, len)[at], alias);
+        Inserted::Replaced(old.info)
+    }
+
+    fn list_mut(&mut self, prefix: u32, len: u8) -> &mut Vec<FibAlias> {
+        let list = self.map.get(prefix, len).unwrap_or_else(|| {
+            let list = self.free.pop().unwrap_or_else(|| {
+                self.lists.push(Vec::new());
+                self.lists.len() as u32 - 1
+            });
+            self.map.insert(prefix, len, list);
+            list
+        });
+        &mut self.lists[list as usize]
+    }
+
+    /// Removes the first route of the prefix that `matches`.
+    pub fn remove(
+        &mut self,
+        prefix: u32,
+        len: u8,
+        matches: impl FnMut(&FibAlias) -> bool,
+    ) -> Option<FibAlias> {
+        let list = self.map.get(prefix, len)?;
+        let at = self.lists[list as usize].iter().position(matches)?;
+        let removed = self.lists[list as usize].remove(at);
+        if self.lists[list as usize].is_empty() {
+            self.map.remove(prefix, len);
+            self.free.push(list);
+        }
+        Some(removed)
+    }
+
+    /// Removes every route that `matches` and returns them in the order of a dump.
+    pub fn remove_all(&mut self, mut matches: impl FnMut(&FibRow) -> bool) -> Vec<FibRow> {
+        let gone: Vec<FibRow> = self.rows().into_iter().filter(|row| matches(row)).collect();
+        for row in &gone {
+            self.remove(row.prefix, row.len, |alias| *alias == row.alias);
+        }
+        gone
+    }
+
+    /// Every route in the order of a dump: by prefix, the longer of equal prefixes first.
+    pub fn rows(&self) -> Vec<FibRow> {
+        let mut keys: Vec<(u32, u8, u32)> = self.map.iter().collect();
+        keys.sort_unstable_by_key(|&(prefix, len, _)| (prefix, u8::MAX - len));
+        keys.into_iter()
+            .flat_map(|(prefix, len, list)| {
+                self.lists[list as usize].iter().map(move |alias| FibRow { prefix, len, alias: *alias })
+            })
+            .collect()
+    }
+
+    /// Moves the routes of `table` out of a shared trie (`fib_trie_unmerge`).
+    pub fn split_off(&mut self, table: u32) -> FibTrie {
+        let mut own = FibTrie::default();
+        for row in self.remove_all(|row| row.alias.table == table) {
+            own.list_mut(row.prefix, row.len).push(row.alias);
+        }
+        own
+    }
+}
+
+/// What a search of tables looks for (`struct flowi4`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Destination.
+    pub dst: u32,
+    /// Source, 0 if not chosen yet.
+    pub src: u32,
+    /// The device that the packet must leave by.
+    pub oif: Option<DevId>,
+    /// The device that the packet came in by; `lo` for packets of this machine.
+    pub iif: Option<DevId>,
+    /// The mark.
+    pub mark: u32,
+    /// TOS bits used in routing.
+    pub tos: u8,
+    /// The route must have at least this scope.
+    pub scope: Scope,
+    /// Protocol, for rules and the multipath hash.
+    pub proto: u8,
+    /// Source port or ICMP type.
+    pub sport: u16,
+    /// Destination port or ICMP code.
+    pub dport: u16,
+    /// FIB_LOOKUP_IGNORE_LINKSTATE: a next hop without carrier counts too.
+    pub ignore_linkstate: bool,
+}
+
+/// A route found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FibResult {
+    /// The prefix that matched.
+    pub prefix: u32,
+    /// Its length in bits.
+    pub len: u8,
+    /// Which next hop (multipath is chosen later).
+    pub nh_sel: u16,
+    /// Type.
+    pub kind: RouteType,
+    /// Scope.
+    pub scope: Scope,
+    /// Table.
+    pub table: u32,
+    /// Where the packet goes.
+    pub info: FibInfoId,
+}
+
+/// The longest prefix with a usable route for `flow`; `Err` holds the type of a route that refuses.
+///
+/// Kernel: net/ipv4/fib_trie.c `fib_table_lookup`
+#[inline]
+pub fn fib_table_lookup(
+    trie: &FibTrie,
+    infos: &Infos,
+    only_table: Option<u32>,
+    flow: &Flow,
+) -> Option<Result<FibResult, RouteType>> {
+    trie.search(flow.dst, |prefix, len, alias| {
+        if alias.tos != 0 && alias.tos != flow.tos {
+            return None;
+        }
+        if only_table.is_some_and(|table| table != alias.table) {
+            return None;
+        }
+        let info = infos.get(alias.info);
+        if info.scope < flow.scope {
+            return None;
+        }
+        if !alias.kind.has_nexthop() {
+            return Some(Err(alias.kind));
+        }
+        let nh_sel = info.good_nexthop(flow)?;
+        Some(Ok(FibResult {
+            prefix,
+            len,
+            nh_sel,
+            kind: alias.kind,
+            scope: info.scope,
+            table: alias.table,
+            info: alias.info,
+        }))
+    })
+}

@@ -1,0 +1,309 @@
+//! IPv4 on each device: its addresses, its multicast groups and its settings.
+//!
+//! Kernel: include/linux/inetdevice.h (`struct in_device`, `struct in_ifaddr`), net/ipv4/devinet.c
+
+use glassnet_sim::Nanos;
+
+use crate::ids::DevId;
+use crate::netlink::Errno;
+use crate::tables::fib_trie::inet_make_mask;
+use crate::tables::inet_conf::{Conf, Ipv4Conf};
+use crate::tables::inet_types::{AddrMsg, IFA_F_SECONDARY};
+use crate::tables::neigh_parms::NeighParms;
+use crate::tables::route_types::Scope;
+
+/// An address of a device (`struct in_ifaddr`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InIfaddr {
+    /// The address of this machine.
+    pub local: u32,
+    /// The peer's address, or `local`: with the mask it gives the subnet.
+    pub address: u32,
+    /// Broadcast address, 0 if none.
+    pub broadcast: u32,
+    /// Netmask.
+    pub mask: u32,
+    /// Length of the mask in bits.
+    pub prefix_len: u8,
+    /// Scope.
+    pub scope: Scope,
+    /// IFA_F_*.
+    pub flags: u32,
+    /// Metric of the connected route, 0 if none was asked for.
+    pub metric: u32,
+    /// Label.
+    pub label: String,
+    /// Valid lifetime in s, counted from `changed`.
+    pub valid_lft: u32,
+    /// Preferred lifetime in s, counted from `changed`.
+    pub preferred_lft: u32,
+    /// When the lifetimes were set.
+    pub changed: Nanos,
+    /// IFA_PROTO.
+    pub protocol: u8,
+}
+
+impl InIfaddr {
+    /// Another address of the same subnet came first.
+    pub fn is_secondary(&self) -> bool {
+        self.flags & IFA_F_SECONDARY != 0
+    }
+
+    /// `address` is in the subnet (`inet_ifa_match`).
+    #[inline]
+    pub fn contains(&self, address: u32) -> bool {
+        (address ^ self.address) & self.mask == 0
+    }
+
+    fn same_subnet(&self, other: &InIfaddr) -> bool {
+        self.mask == other.mask && self.contains(other.address)
+    }
+
+    /// The address as the message that would add it.
+    pub fn message(&self, dev: DevId, now: Nanos) -> AddrMsg {
+        let age = (now.since(self.changed).0 / 1_000_000_000) as u32;
+        let left = |span: u32| if span == u32::MAX { span } else { span.saturating_sub(age) };
+        AddrMsg {
+            dev,
+            local: self.local.into(),
+            peer: Some(self.address.into()),
+            prefix_len: self.prefix_len,
+            broadcast: (self.broadcast != 0).then(|| self.broadcast.into()),
+            scope: self.scope,
+            label: Some(self.label.clone()),
+            flags: self.flags,
+            metric: self.metric,
+            valid_lft: left(self.valid_lft),
+            preferred_lft: left(self.preferred_lft),
+            protocol: self.protocol,
+        }
+    }
+}
+
+/// A multicast group that a device listens to (`struct ip_mc_list`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct McGroup {
+    /// The group.
+    pub group: u32,
+    /// How many sockets and kernel parts joined.
+    pub users: u32,
+}
+
+/// IPv4 on a device (`struct in_device`).
+#[derive(Clone, Debug)]
+pub struct InDevice {
+    /// Settings.
+    pub conf: Ipv4Conf,
+    /// Addresses; primary ones in the order of their scope, each subnet's secondary ones at the end.
+    pub addrs: Vec<InIfaddr>,
+    /// Multicast groups.
+    pub groups: Vec<McGroup>,
+    /// Settings of ARP on the device.
+    pub arp: NeighParms,
+}
+
+/// `224.0.0.1`, all systems.
+pub const IGMP_ALL_HOSTS: u32 = 0xe000_0001;
+
+impl InDevice {
+    /// A new device with the default settings of its namespace (`inetdev_init`).
+    pub fn new(conf: Ipv4Conf, arp: NeighParms) -> InDevice {
+        InDevice { conf, addrs: Vec::new(), groups: Vec::new(), arp }
+    }
+
+    /// Adds an address in its place and marks it secondary if its subnet is there already; returns its index
+    /// (`__inet_insert_ifa`).
+    pub fn insert(&mut self, mut ifa: InIfaddr) -> Result<usize, Errno> {
+        ifa.flags &= !IFA_F_SECONDARY;
+        let mut last_primary = 0;
+        for (at, other) in self.addrs.iter().enumerate() {
+            if !other.is_secondary() && ifa.scope <= other.scope {
+                last_primary = at + 1;
+            }
+            if other.same_subnet(&ifa) {
+                if other.local == ifa.local {
+                    return Err(Errno::EEXIST);
+                }
+                if other.scope != ifa.scope {
+                    return Err(Errno::EINVAL);
+                }
+                ifa.flags |= IFA_F_SECONDARY;
+            }
+        }
+        let at = if ifa.is_secondary() { self.addrs.len() } else { last_primary };
+        self.addrs.insert(at, ifa);
+        Ok(at)
+    }
+
+    /// The first primary address of a subnet (`inet_ifa_byprefix`).
+    pub fn by_prefix(&self, prefix: u32, mask: u32) -> Option<&InIfaddr> {
+        self.addrs.iter().find(|ifa| ifa.mask == mask && ifa.contains(prefix))
+    }
+
+    /// The address with this local address and mask (`find_matching_ifa`).
+    pub fn find(&self, local: u32, address: u32, mask: u32) -> Option<usize> {
+        self.addrs.iter().position(|ifa| ifa.mask == mask && ifa.contains(address) && ifa.local == local)
+    }
+
+    /// The address that RTM_DELADDR names.
+    pub fn find_for_delete(&self, msg: &AddrMsg) -> Option<usize> {
+        self.addrs.iter().position(|ifa| {
+            ifa.local == u32::from(msg.local)
+                && msg.label.as_ref().is_none_or(|label| *label == ifa.label)
+                && msg.peer.is_none_or(|peer| {
+                    ifa.prefix_len == msg.prefix_len && ifa.contains(u32::from(peer))
+                })
+        })
+    }
+
+    /// `local` (and `peer`, unless 0) belong to one subnet of the device (`inet_addr_onlink`).
+    pub fn onlink(&self, local: u32, peer: u32) -> bool {
+        self.addrs.iter().any(|ifa| ifa.contains(local) && (peer == 0 || ifa.contains(peer)))
+    }
+
+    /// The first address fit as a source for `dst` with a scope no nearer than `scope`
+    /// (`inet_select_addr`, the part about one device).
+    pub fn select_addr(&self, dst: u32, scope: Scope) -> Option<u32> {
+        let mut first = None;
+        for ifa in self.addrs.iter().filter(|ifa| !ifa.is_secondary() && ifa.scope <= scope) {
+            if dst == 0 || ifa.contains(dst) {
+                return Some(ifa.local);
+            }
+            first = first.or(Some(ifa.local));
+        }
+        first
+    }
+
+    /// The device listens to the group (`ip_check_mc_rcu`, without sources).
+    pub fn listens(&self, group: u32) -> bool {
+        self.groups.iter().any(|entry| entry.group == group)
+    }
+
+    /// Joins a group; true if nobody had.
+    pub fn join(&mut self, group: u32) -> bool {
+        if let Some(entry) = self.groups.iter_mut().find(|entry| entry.group == group) {
+            entry.users += 1;
+            return false;
+        }
+        // The newest group stands first in /proc/net/igmp.
+        self.groups.insert(0, McGroup { group, users: 1 });
+        true
+    }
+
+    /// Leaves a group; true if nobody is left.
+    pub fn leave(&mut self, group: u32) -> bool {
+        let Some(at) = self.groups.iter().position(|entry| entry.group == group) else { return false };
+        self.groups[at].users -= 1;
+        let last = self.groups[at].users == 0;
+        if last {
+            self.groups.remove(at);
+        }
+        last
+    }
+}
+
+/// A new address from a request, before it is in a list.
+pub fn ifaddr(msg: &AddrMsg, device_name: &str, now: Nanos) -> InIfaddr {
+    use crate::tables::inet_types::{IFA_F_PERMANENT, INFINITY_LIFE_TIME};
+    let permanent = if msg.valid_lft == INFINITY_LIFE_TIME { IFA_F_PERMANENT } else { 0 };
+    InIfaddr {
+        local: msg.local.into(),
+        address: msg.peer.unwrap_or(msg.local).into(),
+        broadcast: msg.broadcast.map_or(0, u32::from),
+        mask: inet_make_mask(msg.prefix_len),
+        prefix_len: msg.prefix_len,
+        scope: msg.scope,
+        flags: msg.flags & !IFA_F_PERMANENT | permanent,
+        metric: msg.metric,
+        label: msg.label.clone().unwrap_or_else(|| device_name.to_owned()),
+        valid_lft: msg.valid_lft,
+        preferred_lft: msg.preferred_lft,
+        changed: now,
+        protocol: msg.protocol,
+    }
+}
+
+/// IPv4 on every device of a machine, by [`DevId`].
+#[derive(Clone, Debug, Default)]
+pub struct InDevices(Vec<Option<Box<InDevice>>>);
+
+impl InDevices {
+    /// IPv4 on a device, if it has been registered.
+    #[inline]
+    pub fn get(&self, dev: DevId) -> Option<&InDevice> {
+        self.0.get(dev.index())?.as_deref()
+    }
+
+    /// IPv4 on a device, to change it.
+    #[inline]
+    pub fn get_mut(&mut self, dev: DevId) -> Option<&mut InDevice> {
+        self.0.get_mut(dev.index())?.as_deref_mut()
+    }
+
+    /// A device was registered, or unregistered.
+    pub fn set(&mut self, dev: DevId, device: Option<InDevice>) {
+        if self.0.len() <= dev.index() {
+            self.0.resize_with(dev.index() + 1, || None);
+        }
+        self.0[dev.index()] = device.map(Box::new);
+    }
+
+    /// Every device with IPv4.
+    pub fn iter(&self) -> impl Iterator<Item = (DevId, &InDevice)> {
+        self.0.iter().enumerate().filter_map(|(at, dev)| Some((DevId(at as u32), dev.as_deref()?)))
+    }
+}
+
+/// The greater of a device's value and that of `all` (IN_DEV_MAXCONF).
+#[inline]
+pub fn max_conf(dev: &InDevice, all: &Ipv4Conf, conf: Conf) -> i32 {
+    dev.conf.get(conf).max(all.get(conf))
+}
+
+/// Set on the device or on `all` (IN_DEV_ORCONF).
+#[inline]
+pub fn or_conf(dev: &InDevice, all: &Ipv4Conf, conf: Conf) -> bool {
+    dev.conf.get(conf) != 0 || all.get(conf) != 0
+}
+
+/// Set on the device and on `all` (IN_DEV_ANDCONF).
+#[inline]
+pub fn and_conf(dev: &InDevice, all: &Ipv4Conf, conf: Conf) -> bool {
+    dev.conf.get(conf) != 0 && all.get(conf) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::Errno;
+
+    fn addr(text: &str) -> AddrMsg {
+        let (local, len) = text.split_once('/').expect("address/length");
+        AddrMsg::new(DevId(0), local.parse().expect("address"), len.parse().expect("length"))
+    }
+
+    fn check(add: &[&str], expected: &[&str], last: Result<(), Errno>) {
+        let mut dev = InDevice::new(Ipv4Conf::default(), NeighParms::default());
+        let mut result = Ok(());
+        for text in add {
+            result = dev.insert(ifaddr(&addr(text), "eth0", Nanos::ZERO)).map(|_| ());
+        }
+        let show = |ifa: &InIfaddr| {
+            let second = if ifa.is_secondary() { " secondary" } else { "" };
+            format!("{}/{}{second}", std::net::Ipv4Addr::from(ifa.local), ifa.prefix_len)
+        };
+        assert_eq!(dev.addrs.iter().map(show).collect::<Vec<_>>(), expected);
+        assert_eq!(result, last);
+    }
+
+    #[test]
+    fn secondary_addresses_follow_all_primary_ones() {
+        check(
+            &["10.0.0.1/24", "10.0.0.2/24", "10.1.0.1/16"],
+            &["10.0.0.1/24", "10.1.0.1/16", "10.0.0.2/24 secondary"],
+            Ok(()),
+        );
+        check(&["10.0.0.1/24", "10.0.0.1/24"], &["10.0.0.1/24"], Err(Errno::EEXIST));
+        check(&["10.0.0.1/24", "10.0.0.1/16"], &["10.0.0.1/24", "10.0.0.1/16"], Ok(()));
+    }
+}

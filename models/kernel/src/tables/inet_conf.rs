@@ -1,0 +1,157 @@
+//! The IPv4 settings of a device: `/proc/sys/net/ipv4/conf/DEVICE/*`.
+//!
+//! Kernel: include/uapi/linux/ip.h (IPV4_DEVCONF_*), net/ipv4/devinet.c
+
+/// A setting, named as its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Conf {
+    /// Packets for others are forwarded.
+    Forwarding,
+    /// Multicast routing (only by a routing daemon).
+    McForwarding,
+    /// Answer ARP requests for addresses that are routed elsewhere.
+    ProxyArp,
+    /// Take ICMP redirects.
+    AcceptRedirects,
+    /// Take redirects only from gateways in use.
+    SecureRedirects,
+    /// Send ICMP redirects.
+    SendRedirects,
+    /// Several subnets share the medium.
+    SharedMedia,
+    /// Source check: 0 none, 1 strict, 2 loose.
+    RpFilter,
+    /// Source routes.
+    AcceptSourceRoute,
+    /// BOOTP relay.
+    BootpRelay,
+    /// Log packets with impossible addresses.
+    LogMartians,
+    /// Tag.
+    Tag,
+    /// Answer ARP only on the device by which the asker is routed.
+    ArpFilter,
+    /// Medium.
+    MediumId,
+    /// No IPsec.
+    DisableXfrm,
+    /// No IPsec policy.
+    DisablePolicy,
+    /// IGMP version forced.
+    ForceIgmpVersion,
+    /// Which source address ARP requests carry.
+    ArpAnnounce,
+    /// Which ARP requests are answered.
+    ArpIgnore,
+    /// A secondary address takes the place of its primary.
+    PromoteSecondaries,
+    /// Learn from gratuitous ARP.
+    ArpAccept,
+    /// Announce addresses when the device comes up.
+    ArpNotify,
+    /// Take packets whose source is this machine.
+    AcceptLocal,
+    /// The source check looks at the mark.
+    SrcValidMark,
+    /// Proxy ARP on private VLANs.
+    ProxyArpPvlan,
+    /// 127.0.0.0/8 may be routed.
+    RouteLocalnet,
+    /// Interval of unsolicited IGMPv2 reports in ms.
+    Igmpv2UnsolicitedReportInterval,
+    /// Interval of unsolicited IGMPv3 reports in ms.
+    Igmpv3UnsolicitedReportInterval,
+    /// A route without carrier is no route.
+    IgnoreRoutesWithLinkdown,
+    /// Drop unicast IPv4 in link-layer multicast.
+    DropUnicastInL2Multicast,
+    /// Drop gratuitous ARP.
+    DropGratuitousArp,
+    /// Forward directed broadcasts.
+    BcForwarding,
+    /// Forget neighbours when the carrier is lost.
+    ArpEvictNocarrier,
+}
+
+/// How many settings there are.
+pub const CONF_COUNT: usize = Conf::ArpEvictNocarrier as usize + 1;
+
+/// Every setting with its file name and its value in a new namespace.
+pub const CONF_TABLE: [(Conf, &str, i32); CONF_COUNT] = [
+    (Conf::Forwarding, "forwarding", 0),
+    (Conf::McForwarding, "mc_forwarding", 0),
+    (Conf::ProxyArp, "proxy_arp", 0),
+    (Conf::AcceptRedirects, "accept_redirects", 1),
+    (Conf::SecureRedirects, "secure_redirects", 1),
+    (Conf::SendRedirects, "send_redirects", 1),
+    (Conf::SharedMedia, "shared_media", 1),
+    (Conf::RpFilter, "rp_filter", 0),
+    (Conf::AcceptSourceRoute, "accept_source_route", 1),
+    (Conf::BootpRelay, "bootp_relay", 0),
+    (Conf::LogMartians, "log_martians", 0),
+    (Conf::Tag, "tag", 0),
+    (Conf::ArpFilter, "arp_filter", 0),
+    (Conf::MediumId, "medium_id", 0),
+    (Conf::DisableXfrm, "disable_xfrm", 0),
+    (Conf::DisablePolicy, "disable_policy", 0),
+    (Conf::ForceIgmpVersion, "force_igmp_version", 0),
+    (Conf::ArpAnnounce, "arp_announce", 0),
+    (Conf::ArpIgnore, "arp_ignore", 0),
+    (Conf::PromoteSecondaries, "promote_secondaries", 0),
+    (Conf::ArpAccept, "arp_accept", 0),
+    (Conf::ArpNotify, "arp_notify", 0),
+    (Conf::AcceptLocal, "accept_local", 0),
+    (Conf::SrcValidMark, "src_valid_mark", 0),
+    (Conf::ProxyArpPvlan, "proxy_arp_pvlan", 0),
+    (Conf::RouteLocalnet, "route_localnet", 0),
+    (Conf::Igmpv2UnsolicitedReportInterval, "igmpv2_unsolicited_report_interval", 10000),
+    (Conf::Igmpv3UnsolicitedReportInterval, "igmpv3_unsolicited_report_interval", 1000),
+    (Conf::IgnoreRoutesWithLinkdown, "ignore_routes_with_linkdown", 0),
+    (Conf::DropUnicastInL2Multicast, "drop_unicast_in_l2_multicast", 0),
+    (Conf::DropGratuitousArp, "drop_gratuitous_arp", 0),
+    (Conf::BcForwarding, "bc_forwarding", 0),
+    (Conf::ArpEvictNocarrier, "arp_evict_nocarrier", 1),
+];
+
+impl Conf {
+    /// The setting with this file name.
+    pub fn from_name(name: &str) -> Option<Conf> {
+        CONF_TABLE.iter().find(|entry| entry.1 == name).map(|entry| entry.0)
+    }
+}
+
+/// The settings of a device, of `all` or of `default`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ipv4Conf([i32; CONF_COUNT]);
+
+impl Default for Ipv4Conf {
+    fn default() -> Self {
+        Ipv4Conf(CONF_TABLE.map(|entry| entry.2))
+    }
+}
+
+impl Ipv4Conf {
+    /// A value.
+    #[inline]
+    pub fn get(&self, conf: Conf) -> i32 {
+        self.0[conf as usize]
+    }
+
+    /// Sets a value.
+    pub fn set(&mut self, conf: Conf, value: i32) {
+        self.0[conf as usize] = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_enum() {
+        for (at, entry) in CONF_TABLE.iter().enumerate() {
+            assert_eq!(entry.0 as usize, at, "{}", entry.1);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Counters of a namespace: `/proc/net/snmp` and `/proc/net/netstat`.
+//!
+//! Kernel: include/uapi/linux/snmp.h, net/ipv4/proc.c
+
+macro_rules! counters {
+    ($(#[$doc:meta])* $name:ident { $($field:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the fields have the kernel's names, which say what they count")]
+        pub struct $name { $(pub $field: u64),* }
+
+        impl $name {
+            /// Names and values, in the kernel's order.
+            pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), self.$field)),*].into_iter()
+            }
+        }
+    };
+}
+
+counters!(
+    /// Counters of IPv4 in packets: the `Ip:` lines, after Forwarding and DefaultTTL.
+    #[allow(non_snake_case)]
+    IpMib {
+        InReceives, InHdrErrors, InAddrErrors, ForwDatagrams, InUnknownProtos, InDiscards, InDelivers,
+        OutRequests, OutDiscards, OutNoRoutes, ReasmTimeout, ReasmReqds, ReasmOKs, ReasmFails, FragOKs,
+        FragFails, FragCreates,
+    }
+);
+
+counters!(
+    /// Counters of ICMP in messages: the `Icmp:` lines without those of each type.
+    #[allow(non_snake_case)]
+    IcmpMib { InMsgs, InErrors, InCsumErrors, OutMsgs, OutErrors, OutRateLimitGlobal, OutRateLimitHost }
+);
+
+counters!(
+    /// Counters of UDP in datagrams: the `Udp:` lines.
+    #[allow(non_snake_case)]
+    UdpMib {
+        InDatagrams, NoPorts, InErrors, OutDatagrams, RcvbufErrors, SndbufErrors, InCsumErrors, IgnoredMulti,
+        MemErrors,
+    }
+);
+
+counters!(
+    /// Counters of IPv4 in packets and octets: the `IpExt:` lines.
+    #[allow(non_snake_case)]
+    IpExtMib {
+        InNoRoutes, InTruncatedPkts, InMcastPkts, OutMcastPkts, InBcastPkts, OutBcastPkts, InOctets,
+        OutOctets, InMcastOctets, OutMcastOctets, InBcastOctets, OutBcastOctets, InCsumErrors, InNoECTPkts,
+        InECT1Pkts, InECT0Pkts, InCEPkts, ReasmOverlaps,
+    }
+);
+
+/// All counters of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snmp {
+    /// `Ip:`.
+    pub ip: IpMib,
+    /// `IpExt:` of /proc/net/netstat.
+    pub ip_ext: IpExtMib,
+    /// `Icmp:`.
+    pub icmp: IcmpMib,
+    /// `IcmpMsg: InType…`, by type.
+    pub icmp_in: [u64; 256],
+    /// `IcmpMsg: OutType…`, by type.
+    pub icmp_out: [u64; 256],
+    /// `Udp:`.
+    pub udp: UdpMib,
+    /// `IPReversePathFilter` of `TcpExt:` in /proc/net/netstat.
+    pub ip_reverse_path_filter: u64,
+    /// `ArpFilter` of `TcpExt:`.
+    pub arp_filter: u64,
+}
+
+impl Default for Snmp {
+    fn default() -> Self {
+        Snmp {
+            ip: IpMib::default(),
+            ip_ext: IpExtMib::default(),
+            icmp: IcmpMib::default(),
+            icmp_in: [0; 256],
+            icmp_out: [0; 256],
+            udp: UdpMib::default(),
+            ip_reverse_path_filter: 0,
+            arp_filter: 0,
+        }
+    }
+}
