@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::ids::{DevId, MachineId, NetnsId};
 use crate::tables::drop_reason::DropReason;
+use crate::tables::inet::InDevices;
+use crate::tables::neigh::NeighTable;
 use crate::tables::netdev::Devs;
 use crate::tables::netns::NetnsTable;
 use crate::tables::socket::Sockets;
@@ -56,6 +58,10 @@ pub struct Kernel {
     pub netns: NetnsTable,
     /// What `/run/netns` holds: the names that `ip netns add` gave.
     pub netns_names: BTreeMap<String, NetnsId>,
+    /// IPv4 on each device.
+    pub inet: InDevices,
+    /// Neighbours.
+    pub neigh: NeighTable,
     /// Sockets.
     pub sockets: Sockets,
     /// Settings of the machine.
@@ -78,6 +84,8 @@ impl Kernel {
             devs: Devs::default(),
             netns: NetnsTable::default(),
             netns_names: BTreeMap::new(),
+            inet: InDevices::default(),
+            neigh: NeighTable::default(),
             sockets: Sockets::default(),
             core: CoreSysctl::default(),
             drops: BTreeMap::new(),

@@ -225,8 +225,9 @@ impl NoRoute {
 #[derive(Clone, Debug)]
 pub struct Fib {
     tables: BTreeMap<u32, FibTrie>,
-    /// Local and main; also every other table once it is made.
     main: FibTrie,
+    /// A table is made when a route first needs it; a search before that asks none.
+    main_exists: bool,
     /// Main's trie holds the local routes too, until a policy rule is added.
     merged: bool,
     /// Route contents.
@@ -244,6 +245,7 @@ impl Default for Fib {
         Fib {
             tables: BTreeMap::new(),
             main: FibTrie::default(),
+            main_exists: false,
             merged: true,
             infos: Infos::default(),
             rules: FibRules::default(),
@@ -256,8 +258,8 @@ impl Default for Fib {
 impl Fib {
     fn trie_of(&self, table: u32) -> Option<&FibTrie> {
         match table {
-            RT_TABLE_MAIN => Some(&self.main),
-            RT_TABLE_LOCAL if self.merged => Some(&self.main),
+            RT_TABLE_MAIN => self.main_exists.then_some(&self.main),
+            RT_TABLE_LOCAL if self.merged => self.main_exists.then_some(&self.main),
             other => self.tables.get(&other),
         }
     }
@@ -272,7 +274,7 @@ impl Fib {
 
     /// The table exists (`fib_get_table`).
     pub fn has_table(&self, table: u32) -> bool {
-        matches!(table, RT_TABLE_MAIN | RT_TABLE_LOCAL) || self.tables.contains_key(&table)
+        self.trie_of(table).is_some()
     }
 
     /// Gives the local table a trie of its own (`fib_unmerge`).
@@ -296,6 +298,7 @@ impl Fib {
         let (priority, kind) = (info.priority, info.kind);
         let info = self.infos.hold(info);
         let alias = FibAlias { info, table, priority, kind, tos };
+        self.main_exists |= matches!(table, RT_TABLE_MAIN | RT_TABLE_LOCAL);
         let done = self.trie_mut(table).insert(prefix, len, alias, flags);
         match done {
             Ok(Inserted::Added) => {}
@@ -339,13 +342,11 @@ impl Fib {
         self.generation += 1;
     }
 
-    /// The best route of one table; `searched` counts the tables looked at.
+    /// The best route of one table. While local and main share a trie, either name finds the routes of both.
     #[inline]
     pub fn lookup_table(&self, table: u32, flow: &Flow) -> Option<Result<FibResult, RouteType>> {
         let trie = self.trie_of(table)?;
-        // A search for local in the shared trie must not find main's routes; main finds both.
-        let only = (self.merged && table == RT_TABLE_LOCAL).then_some(table);
-        fib_table_lookup(trie, &self.infos, only, flow)
+        fib_table_lookup(trie, &self.infos, flow)
     }
 
     /// The best route by policy rules, or by local, main and default if nobody made a rule (`fib_lookup`).

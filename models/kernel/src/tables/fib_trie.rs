@@ -258,17 +258,9 @@ pub struct FibResult {
 ///
 /// Kernel: net/ipv4/fib_trie.c `fib_table_lookup`
 #[inline]
-pub fn fib_table_lookup(
-    trie: &FibTrie,
-    infos: &Infos,
-    only_table: Option<u32>,
-    flow: &Flow,
-) -> Option<Result<FibResult, RouteType>> {
+pub fn fib_table_lookup(trie: &FibTrie, infos: &Infos, flow: &Flow) -> Option<Result<FibResult, RouteType>> {
     trie.search(flow.dst, |prefix, len, alias| {
         if alias.tos != 0 && alias.tos != flow.tos {
-            return None;
-        }
-        if only_table.is_some_and(|table| table != alias.table) {
             return None;
         }
         let info = infos.get(alias.info);

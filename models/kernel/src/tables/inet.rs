@@ -150,9 +150,9 @@ impl InDevice {
         self.addrs.iter().position(|ifa| {
             ifa.local == u32::from(msg.local)
                 && msg.label.as_ref().is_none_or(|label| *label == ifa.label)
-                && msg.peer.is_none_or(|peer| {
-                    ifa.prefix_len == msg.prefix_len && ifa.contains(u32::from(peer))
-                })
+                && msg
+                    .peer
+                    .is_none_or(|peer| ifa.prefix_len == msg.prefix_len && ifa.contains(u32::from(peer)))
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::ipv4::Ipv4Netns;
 use crate::ids::{DevId, NetnsId, SocketId};
 
 /// A network namespace: devices, addresses, routes, neighbours and sockets of its own.
@@ -15,14 +16,16 @@ pub struct Netns {
     pub last_ifindex: u32,
     /// Its `lo`.
     pub loopback: DevId,
+    /// IPv4.
+    pub ipv4: Ipv4Netns,
     /// Packet sockets that listen on all devices.
     pub taps: Vec<SocketId>,
 }
 
 impl Netns {
     /// A namespace without devices; `loopback` is where its `lo` will be.
-    pub fn new(id: NetnsId, loopback: DevId) -> Netns {
-        Netns { id, devs: BTreeMap::new(), last_ifindex: 0, loopback, taps: Vec::new() }
+    pub fn new(id: NetnsId, loopback: DevId, ipv4: Ipv4Netns) -> Netns {
+        Netns { id, devs: BTreeMap::new(), last_ifindex: 0, loopback, ipv4, taps: Vec::new() }
     }
 
     /// The next free ifindex (`dev_new_index`, net/core/dev.c).

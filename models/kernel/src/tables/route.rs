@@ -1,6 +1,34 @@
-//! Where a packet goes, once it was routed (`struct rtable`, include/net/route.h).
+//! Where a packet goes, once it was routed (`struct rtable` and `struct dst_entry`, include/net/route.h).
 
+use std::collections::BTreeMap;
+
+use glassnet_sim::Nanos;
+
+use super::route_types::RouteType;
 use crate::ids::DevId;
+use crate::netlink::Errno;
+
+/// `RTCF_LOCAL`: the packet is (also) for this machine.
+pub const RTCF_LOCAL: u32 = 0x8000_0000;
+/// `RTCF_MULTICAST`.
+pub const RTCF_MULTICAST: u32 = 0x2000_0000;
+/// `RTCF_BROADCAST`.
+pub const RTCF_BROADCAST: u32 = 0x1000_0000;
+/// `RTCF_REDIRECTED`: an ICMP redirect changed the gateway.
+pub const RTCF_REDIRECTED: u32 = 0x0004_0000;
+/// `RTCF_DOREDIRECT`: the sender should be told of a better gateway.
+pub const RTCF_DOREDIRECT: u32 = 0x0100_0000;
+
+/// What a received packet meets next (`dst->input`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DstInput {
+    /// `ip_local_deliver`.
+    LocalDeliver,
+    /// `ip_forward`.
+    Forward,
+    /// `ip_error`, with the reason.
+    Error(Errno),
+}
 
 /// The decision of routing, carried by the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,4 +37,60 @@ pub struct Rtable {
     pub dev: DevId,
     /// The router to send it to; 0: the destination itself.
     pub gateway: u32,
+    /// RTCF_*.
+    pub flags: u32,
+    /// Path MTU in bytes that the route or an ICMP message says, 0: the device's.
+    pub mtu: u32,
+    /// Type of the route.
+    pub kind: RouteType,
+    /// What a received packet meets next.
+    pub input: DstInput,
+    /// TTL that the route says, 0: the default.
+    pub hoplimit: u8,
+    /// The path MTU is fixed (`mtu lock`): DF is not set.
+    pub mtu_locked: bool,
+    /// A copy of it goes to this machine: `ip_mc_output` in place of `ip_output`.
+    pub mc_output: bool,
+}
+
+/// What the world told of the way to one destination (`struct fib_nh_exception`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FibException {
+    /// Path MTU in bytes, 0: not told.
+    pub pmtu: u32,
+    /// The gateway of a redirect, 0: none.
+    pub gateway: u32,
+    /// The path MTU was below the minimum that is accepted, so it is fixed.
+    pub locked: bool,
+    /// When the path MTU is forgotten.
+    pub expires: Nanos,
+}
+
+/// All exceptions of a namespace, by output device and destination.
+#[derive(Clone, Debug, Default)]
+pub struct FibExceptions(BTreeMap<(DevId, u32), FibException>);
+
+impl FibExceptions {
+    /// What holds now for a destination by a device.
+    #[inline]
+    pub fn find(&self, dev: DevId, dst: u32, now: Nanos) -> Option<FibException> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut found = *self.0.get(&(dev, dst))?;
+        if found.pmtu != 0 && now > found.expires {
+            found.pmtu = 0;
+        }
+        (found.pmtu != 0 || found.gateway != 0).then_some(found)
+    }
+
+    /// Notes something for a destination.
+    pub fn update(&mut self, dev: DevId, dst: u32, change: impl FnOnce(&mut FibException)) {
+        change(self.0.entry((dev, dst)).or_default());
+    }
+
+    /// Forgets everything (`rt_cache_flush`).
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Kernel: include/uapi/linux/snmp.h, net/ipv4/proc.c
 
+use std::collections::BTreeMap;
+
 macro_rules! counters {
     ($(#[$doc:meta])* $name:ident { $($field:ident),* $(,)? }) => {
         $(#[$doc])*
@@ -54,7 +56,7 @@ counters!(
 );
 
 /// All counters of a namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snmp {
     /// `Ip:`.
     pub ip: IpMib,
@@ -63,28 +65,13 @@ pub struct Snmp {
     /// `Icmp:`.
     pub icmp: IcmpMib,
     /// `IcmpMsg: InType…`, by type.
-    pub icmp_in: [u64; 256],
+    pub icmp_in: BTreeMap<u8, u64>,
     /// `IcmpMsg: OutType…`, by type.
-    pub icmp_out: [u64; 256],
+    pub icmp_out: BTreeMap<u8, u64>,
     /// `Udp:`.
     pub udp: UdpMib,
     /// `IPReversePathFilter` of `TcpExt:` in /proc/net/netstat.
     pub ip_reverse_path_filter: u64,
     /// `ArpFilter` of `TcpExt:`.
     pub arp_filter: u64,
-}
-
-impl Default for Snmp {
-    fn default() -> Self {
-        Snmp {
-            ip: IpMib::default(),
-            ip_ext: IpExtMib::default(),
-            icmp: IcmpMib::default(),
-            icmp_in: [0; 256],
-            icmp_out: [0; 256],
-            udp: UdpMib::default(),
-            ip_reverse_path_filter: 0,
-            arp_filter: 0,
-        }
-    }
 }

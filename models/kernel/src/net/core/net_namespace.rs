@@ -9,6 +9,7 @@ use super::rtnetlink;
 use crate::Cx;
 use crate::ids::NetnsId;
 use crate::kernel::INIT_NET;
+use crate::tables::ipv4::Ipv4Netns;
 use crate::tables::netdev::DevKind;
 use crate::tables::netns::Netns;
 
@@ -24,7 +25,9 @@ pub fn boot(cx: &mut Cx) {
 pub fn copy_net_ns(cx: &mut Cx) -> NetnsId {
     let id = cx.k.netns.next_id();
     let lo = cx.k.devs.next_id();
-    cx.k.netns.insert(Netns::new(id, lo));
+    let ipv4 =
+        cx.k.netns.get(INIT_NET).map_or_else(Ipv4Netns::default, |init| Ipv4Netns::inherit(&init.ipv4));
+    cx.k.netns.insert(Netns::new(id, lo, ipv4));
     rtnetlink::register_netdevice(cx, id, "lo".to_owned(), DevKind::Loopback, Mac::ZERO);
     id
 }

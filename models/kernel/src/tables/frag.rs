@@ -1,0 +1,135 @@
+//! Fragments that wait for the rest of their packet.
+//!
+//! Kernel: net/ipv4/ip_fragment.c (`struct ipq`), net/ipv4/inet_fragment.c
+
+use std::collections::BTreeMap;
+
+use glassnet_sim::Nanos;
+
+use crate::ids::{DevId, SkbId};
+
+/// What belongs together: source, destination, identification, protocol.
+pub type FragKey = (u32, u32, u16, u8);
+
+/// One fragment: where its payload stands in the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// First byte in the payload of the whole packet.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+    /// The packet.
+    pub skb: SkbId,
+}
+
+/// The fragments of one packet.
+#[derive(Clone, Debug)]
+pub struct FragQueue {
+    /// In order, without overlap.
+    pub parts: Vec<Fragment>,
+    /// Length of the whole payload in bytes, once the last fragment came.
+    pub total: Option<u32>,
+    /// The greatest end seen, bytes.
+    pub len: u32,
+    /// Largest fragment with header, bytes.
+    pub max_size: u16,
+    /// Largest fragment with DF set, bytes; 0: none.
+    pub max_df_size: u16,
+    /// Memory held, bytes.
+    pub memory: u64,
+    /// When the queue expires.
+    pub expires: Nanos,
+    /// Where the last fragment came in.
+    pub dev: DevId,
+}
+
+/// What becomes of a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queued {
+    /// It waits.
+    Waits,
+    /// The packet is complete.
+    Complete,
+    /// The same bytes are there already.
+    Duplicate,
+    /// It overlaps others, or contradicts them: the whole queue is to be dropped.
+    Bad,
+}
+
+impl FragQueue {
+    /// A queue for the packet whose first fragment came in by `dev`.
+    pub fn new(dev: DevId, expires: Nanos) -> FragQueue {
+        FragQueue {
+            parts: Vec::new(),
+            total: None,
+            len: 0,
+            max_size: 0,
+            max_df_size: 0,
+            memory: 0,
+            expires,
+            dev,
+        }
+    }
+
+    /// Puts a fragment in its place (`ip_frag_queue`). `last`: no more fragments follow it.
+    pub fn add(&mut self, part: Fragment, last: bool) -> Queued {
+        if last {
+            if part.end < self.len || self.total.is_some_and(|total| total != part.end) {
+                return Queued::Bad;
+            }
+            self.total = Some(part.end);
+        } else if self.total.is_some_and(|total| part.end > total) {
+            return Queued::Bad;
+        }
+        if part.end == part.start {
+            return Queued::Bad;
+        }
+        let at = self.parts.partition_point(|other| other.start < part.start);
+        if self.parts.get(at).is_some_and(|next| next.start == part.start && next.end == part.end) {
+            return Queued::Duplicate;
+        }
+        let hits_next = self.parts.get(at).is_some_and(|next| next.start < part.end);
+        let hits_previous = at > 0 && self.parts[at - 1].end > part.start;
+        if hits_previous && self.parts[at - 1].end >= part.end {
+            return Queued::Duplicate;
+        }
+        if hits_next || hits_previous {
+            return Queued::Bad;
+        }
+        self.parts.insert(at, part);
+        self.len = self.len.max(part.end);
+        let have: u32 = self.parts.iter().map(|part| part.end - part.start).sum();
+        if self.total == Some(have) { Queued::Complete } else { Queued::Waits }
+    }
+}
+
+/// All incomplete packets of a namespace.
+#[derive(Clone, Debug, Default)]
+pub struct FragTable {
+    /// The queues.
+    pub queues: BTreeMap<FragKey, FragQueue>,
+    /// Memory that all fragments hold, bytes.
+    pub memory: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(parts: &[(u32, u32, bool)], expected: &[Queued]) {
+        let mut queue = FragQueue::new(DevId(0), Nanos::ZERO);
+        let add =
+            |&(start, end, last): &(u32, u32, bool)| queue.add(Fragment { start, end, skb: SkbId(0) }, last);
+        assert_eq!(parts.iter().map(add).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn fragments_come_in_any_order_and_never_overlap() {
+        use Queued::{Bad, Complete, Duplicate, Waits};
+        check(&[(0, 8, false), (8, 12, true)], &[Waits, Complete]);
+        check(&[(8, 12, true), (0, 8, false)], &[Waits, Complete]);
+        check(&[(0, 16, false), (8, 24, false)], &[Waits, Bad]);
+        check(&[(0, 16, false), (0, 16, false), (0, 8, false)], &[Waits, Duplicate, Duplicate]);
+        check(&[(8, 12, true), (16, 20, true)], &[Waits, Bad]);
+    }
+}
