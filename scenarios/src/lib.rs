@@ -1,4 +1,11 @@
-//! (to be written)
+//! Lessons, the shell, the runs and the views: everything around the model.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`lesson`] | reading lessons |
+//! | [`host`] | running lessons on the kernel of this host |
+//! | [`compare`] | holding two runs against each other |
 
 pub mod compare;
 pub mod host;
+pub mod lesson;

@@ -1,0 +1,94 @@
+//! Errors that name file and line and underline the text.
+
+use std::ops::Range;
+use std::path::Path;
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
+use thiserror::Error;
+
+/// What is wrong with a lesson, and where.
+#[derive(Debug, Error, Diagnostic)]
+#[error("{message}")]
+pub struct LessonError {
+    /// What is wrong, in one line.
+    pub message: String,
+    #[source_code]
+    source_code: NamedSource<String>,
+    #[label("{label}")]
+    span: SourceSpan,
+    label: String,
+    #[help]
+    help: Option<String>,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+impl LessonError {
+    /// The underlined text.
+    pub fn underlined(&self) -> &str {
+        let text = self.source_code.inner();
+        text.get(self.span.offset()..self.span.offset() + self.span.len()).unwrap_or("")
+    }
+
+    /// What the help line says.
+    pub fn help_text(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+/// The text that is being read, to make errors from.
+pub struct Reader<'a> {
+    pub path: &'a Path,
+    pub source: &'a str,
+}
+
+impl Reader<'_> {
+    /// An error about a range of the text.
+    pub fn error(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) -> LessonError {
+        let start = floor_char(self.source, span.start);
+        let end = floor_char(self.source, span.end).max(start);
+        LessonError {
+            message: message.into(),
+            source_code: NamedSource::new(self.path.display().to_string(), self.source.to_string()),
+            span: (start..end).into(),
+            label: label.into(),
+            help: None,
+            line: self.line_of(start),
+        }
+    }
+
+    /// An error about a range of the text that says what to do.
+    pub fn error_with_help(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) -> LessonError {
+        LessonError { help: Some(help.into()), ..self.error(span, message, label) }
+    }
+
+    /// The line of an offset, from 1.
+    pub fn line_of(&self, offset: usize) -> usize {
+        self.source.as_bytes()[..offset.min(self.source.len())].iter().filter(|byte| **byte == b'\n').count()
+            + 1
+    }
+
+    /// The first line of the text, for errors about something that is missing.
+    pub fn first_line(&self) -> Range<usize> {
+        0..self.source.lines().next().map_or(0, str::len)
+    }
+}
+
+fn floor_char(text: &str, mut at: usize) -> usize {
+    at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}

@@ -1,0 +1,90 @@
+//! Lessons: Markdown with YAML front matter, or plain YAML, read into one structure.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `topology.rs` | machines, NICs, switches and cables |
+//! | `markdown.rs` | front matter and `console` fences |
+//! | `yaml.rs` | `topology` + `steps` |
+//! | `error.rs` | errors that underline the text |
+//!
+//! Nothing here knows how a command is run.
+
+mod error;
+mod markdown;
+mod topology;
+mod yaml;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+pub use error::LessonError;
+pub use topology::{Endpoint, Link, Nic, Node, Switch, Topology};
+
+/// The head of a lesson.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrontMatter {
+    /// What the lesson is called.
+    pub title: String,
+    /// The machines and what connects them.
+    pub topology: Topology,
+}
+
+/// A lesson as read from its file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lesson {
+    /// Where it was read from; `-` is standard input.
+    pub path: PathBuf,
+    /// The text, for errors and for `--bless`.
+    pub source: String,
+    /// Title and topology.
+    pub front: FrontMatter,
+    /// The `console` fences in order.
+    pub blocks: Vec<Block>,
+}
+
+/// One `console` fence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// The line of its opening fence, from 1.
+    pub line: usize,
+    /// Its prompts in order.
+    pub prompts: Vec<Prompt>,
+}
+
+/// One command and what it prints.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prompt {
+    /// The machine named before `# `.
+    pub machine: String,
+    /// The shell text, with newlines where it goes over several lines.
+    pub command: String,
+    /// The line of the prompt, from 1.
+    pub line: usize,
+    /// The lines below it, each with its newline; see `run` for `…`.
+    pub expected: String,
+    /// Where the command stands in [`Lesson::source`], in bytes.
+    pub command_span: Range<usize>,
+    /// Where the expected lines stand in [`Lesson::source`], in bytes; empty where there are none.
+    pub expected_span: Range<usize>,
+}
+
+impl Lesson {
+    /// Reads a lesson: YAML if the name ends in `.yaml` or `.yml`, Markdown otherwise.
+    pub fn parse(path: &Path, source: String) -> Result<Lesson, LessonError> {
+        let is_yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+        let reader = error::Reader { path, source: &source };
+        let (front, blocks) = match is_yaml {
+            true => yaml::parse(&reader)?,
+            false => markdown::parse(&reader)?,
+        };
+        Ok(Lesson { path: path.to_path_buf(), source, front, blocks })
+    }
+
+    /// All prompts in order.
+    pub fn prompts(&self) -> impl Iterator<Item = &Prompt> {
+        self.blocks.iter().flat_map(|block| &block.prompts)
+    }
+}
+
+#[cfg(test)]
+mod tests;

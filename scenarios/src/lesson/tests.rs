@@ -1,0 +1,125 @@
+use std::path::Path;
+
+use super::*;
+
+fn parse(name: &str, text: &str) -> Result<Lesson, LessonError> {
+    Lesson::parse(Path::new(name), text.to_string())
+}
+
+/// Wraps a body into the smallest lesson.
+fn lesson(body: &str) -> String {
+    format!("---\ntitle: t\ntopology: {{ nodes: {{ node1: {{}}, node2: {{}} }} }}\n---\n{body}")
+}
+
+#[test]
+fn prompts_and_output() {
+    let cases: &[(&str, &[(&str, &str, usize, &str)])] = &[
+        ("```console\nnode1# ip a\nout\n…\n```\n", &[("node1", "ip a", 6, "out\n…\n")]),
+        (
+            "prose\n\n```console\nnode1# a\n\nnode2# b\n```\n\n```sh\nnode9# no\n```\n",
+            &[("node1", "a", 8, "\n"), ("node2", "b", 10, "")],
+        ),
+        ("```console\nnode1# a \\\n  b\nx\n```\n", &[("node1", "a \\\n  b", 6, "x\n")]),
+        ("```console\nnode1# cat <<E\n> hi\n> E\nhi\n```\n", &[("node1", "cat <<E\nhi\nE", 6, "hi\n")]),
+        (
+            "```console\nnode1# a\n# not a prompt\n12# neither\n```\n",
+            &[("node1", "a", 6, "# not a prompt\n12# neither\n")],
+        ),
+        ("- item\n\n  ```console\n  node1# a\n  out\n  ```\n", &[("node1", "a", 8, "out\n")]),
+        ("```console\nnode1#\nnode1# a\n```\n", &[("node1", "a", 7, "")]),
+    ];
+    for (body, expected) in cases {
+        let lesson = parse("x.md", &lesson(body)).unwrap_or_else(|error| panic!("{body}: {error}"));
+        let found: Vec<_> = lesson
+            .prompts()
+            .map(|p| (p.machine.as_str(), p.command.as_str(), p.line, p.expected.as_str()))
+            .collect();
+        assert_eq!(&found, expected, "{body}");
+    }
+}
+
+#[test]
+fn errors_underline_the_text() {
+    let topology = |yaml: &str| format!("---\ntitle: t\ntopology:\n  nodes: {{ a: {{}} }}\n{yaml}\n---\n");
+    // (name, text, line, underlined, part of the message)
+    let cases: &[(&str, String, usize, &str, &str)] = &[
+        ("x.md", "".into(), 1, "", "no front matter"),
+        ("x.md", "# Title\n".into(), 1, "# Title", "no front matter"),
+        ("x.md", "---\ntitle: t\n".into(), 1, "---", "never closed"),
+        ("x.md", "---\ntitle: t\n---\n".into(), 2, "title", "topology"),
+        ("x.md", topology("  machines: 3"), 5, "machines", "machines"),
+        ("x.md", topology("  links: [{ endpoints: [\"a:eth0\", \"b:eth0\"] }]"), 5, "b:eth0", "nowhere"),
+        ("x.md", topology("  links: [{ endpoints: [\"a:eth0\"] }]"), 5, "[", "two endpoints"),
+        ("x.md", topology("  links: [{ endpoints: [\"a:e\", \"a:e\"] }]"), 5, "a:e", "already has a cable"),
+        ("x.md", topology("  links: [{ endpoints: [a, \"a:e\"] }]"), 5, "a", "not an endpoint"),
+        (
+            "x.md",
+            topology("  links: [{ endpoints: [\"a:e\", \"a:f\"], rate: fast }]"),
+            5,
+            "fast",
+            "not a rate",
+        ),
+        ("x.md", topology("  links: [{ endpoints: [\"a:e\", \"a:f\"], delay: 5 }]"), 5, "5", "not a delay"),
+        ("x.md", lesson("```console\nnode1# a\n"), 5, "```console", "never closed"),
+        ("x.md", lesson("```console\nnode7# a\n```\n"), 6, "node7", "no machine `node7`"),
+        ("x.md", lesson("```console\nhello\n```\n"), 6, "hello", "begins with a prompt"),
+        (
+            "x.yaml",
+            "topology: { nodes: { a: {} } }\nsteps: [{ on: b, run: x }]\n".into(),
+            2,
+            "b",
+            "no machine `b`",
+        ),
+        ("x.yaml", "steps: []\n".into(), 1, "steps", "topology"),
+        ("x.yaml", "a: [\n".into(), 1, "", ""),
+    ];
+    for (name, text, line, underlined, message) in cases {
+        let error = parse(name, text).err().unwrap_or_else(|| panic!("accepted: {text}"));
+        assert!(error.message.contains(message), "{text}: {error}");
+        if !message.is_empty() {
+            let found = error.underlined().trim_matches('"');
+            assert_eq!(
+                (error.line, found.get(..underlined.len())),
+                (*line, Some(*underlined)),
+                "{text}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn topology_is_read() {
+    let text = "---\ntitle: t\ntopology:\n  nodes:\n    node1: { cpus: 2, nics: { eth0: { driver: virtio_net, queues: 4, rx_ring: 512, address: \"52:54:00:00:00:01\" } } }\n    node2:\n  switches: { sw: {} }\n  links:\n    - { endpoints: [\"node1:eth0\", \"sw:1\"], rate: 1Gbit, delay: 5us }\n    - { endpoints: [\"node2:eth0\", \"sw:2\"] }\n---\n";
+    let topology = parse("x.md", text).unwrap().front.topology;
+    assert_eq!(topology.nodes["node1"].cpus, 2);
+    let nic = &topology.nodes["node1"].nics["eth0"];
+    assert_eq!((nic.driver.as_str(), nic.queues, nic.rx_ring), ("virtio_net", 4, 512));
+    assert_eq!(nic.address.map(|mac| mac.0), Some([0x52, 0x54, 0, 0, 0, 1]));
+    assert_eq!(topology.nodes["node2"].nics["eth0"], Nic::default());
+    assert_eq!(topology.switches["sw"].ports, ["1", "2"]);
+    assert_eq!((topology.links[0].rate, topology.links[0].delay.0), (1_000_000_000, 5_000));
+}
+
+#[test]
+fn yaml_scenarios_have_the_same_structure() {
+    let text = "topology: { nodes: { a: {} } }\nsteps:\n  - { on: a, run: ip addr }\n  - on: a\n    run: |\n      for i in 1 2; do\n        echo $i\n      done\n    prints: |\n      1\n      2\n";
+    let lesson = parse("x.yaml", text).unwrap();
+    let found: Vec<_> = lesson.prompts().map(|p| (p.command.as_str(), p.expected.as_str())).collect();
+    assert_eq!(found, [("ip addr", "…\n"), ("for i in 1 2; do\n  echo $i\ndone", "1\n2\n")]);
+}
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    // Every prefix of a lesson, and a lesson with each line left out, is read or refused.
+    let whole = lesson("é\n\n```console\nnode1# a \\\n> b\nout …\n```\n~~~console\nnode2# b\n~~~\n");
+    for end in (0..=whole.len()).filter(|end| whole.is_char_boundary(*end)) {
+        let _ = parse("x.md", &whole[..end]);
+        let _ = parse("x.yaml", &whole[..end]);
+    }
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    for skipped in 0..lines.len() {
+        let text: String =
+            lines.iter().enumerate().filter(|(at, _)| *at != skipped).map(|(_, line)| *line).collect();
+        let _ = parse("x.md", &text);
+    }
+}

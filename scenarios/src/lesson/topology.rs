@@ -1,0 +1,320 @@
+//! Machines, NICs, switches and cables, shaped like containerlab's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use glassnet_sim::Nanos;
+use glassnet_wire::Mac;
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::LessonError;
+use super::error::Reader;
+
+/// The machines and what connects them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Topology {
+    /// Machines by name.
+    pub nodes: BTreeMap<String, Node>,
+    /// Switches by name; each port is an endpoint of a link.
+    pub switches: BTreeMap<String, Switch>,
+    /// Cables.
+    pub links: Vec<Link>,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// CPUs; 1 unless told.
+    pub cpus: u32,
+    /// NICs by name: those listed and those that a link names.
+    pub nics: BTreeMap<String, Nic>,
+}
+
+/// A network card.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nic {
+    /// The kernel's driver; `e1000e` unless told.
+    pub driver: String,
+    /// Receive queues; 1 unless told.
+    pub queues: u32,
+    /// Descriptors in each receive ring; 256 unless told.
+    pub rx_ring: u32,
+    /// Its burned-in address, if it is given.
+    pub address: Option<Mac>,
+}
+
+/// A learning Ethernet switch. Its ports are named by the links.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Switch {
+    /// Its ports in the order of the links.
+    pub ports: Vec<String>,
+}
+
+/// A cable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// Its two ends.
+    pub endpoints: [Endpoint; 2],
+    /// Bits per second; 10 Gbit unless told.
+    pub rate: u64,
+    /// Propagation delay; 500 ns unless told (100 m of copper).
+    pub delay: Nanos,
+}
+
+/// One end of a cable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// The machine or the switch.
+    pub node: String,
+    /// The NIC or the port.
+    pub port: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTopology {
+    nodes: Spanned<BTreeMap<String, Option<RawNode>>>,
+    #[serde(default)]
+    switches: BTreeMap<String, Option<RawSwitch>>,
+    #[serde(default)]
+    links: Vec<RawLink>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawSwitch {}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawNode {
+    cpus: Option<Spanned<u32>>,
+    #[serde(default)]
+    nics: BTreeMap<String, Option<RawNic>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawNic {
+    driver: Option<Spanned<String>>,
+    queues: Option<Spanned<u32>>,
+    rx_ring: Option<Spanned<u32>>,
+    address: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLink {
+    endpoints: Spanned<Vec<Spanned<String>>>,
+    rate: Option<Spanned<String>>,
+    delay: Option<Spanned<String>>,
+}
+
+/// Turns what serde read into a topology, and checks it. `base` is where the YAML starts in the text.
+pub(super) struct Checker<'a> {
+    pub reader: &'a Reader<'a>,
+    pub base: usize,
+}
+
+impl Checker<'_> {
+    pub(super) fn span<T>(&self, value: &Spanned<T>) -> Range<usize> {
+        let span = value.referenced.span();
+        let start = self.base + span.byte_offset().unwrap_or(0) as usize;
+        start..start + span.byte_len().unwrap_or(0) as usize
+    }
+
+    pub(super) fn topology(&self, raw: RawTopology) -> Result<Topology, LessonError> {
+        let mut topology = Topology::default();
+        if raw.nodes.value.is_empty() {
+            return Err(self.reader.error(
+                self.span(&raw.nodes),
+                "the topology has no machines",
+                "no node here",
+            ));
+        }
+        for (name, node) in raw.nodes.value {
+            topology.nodes.insert(name, self.node(node.unwrap_or_default())?);
+        }
+        topology.switches = raw.switches.into_keys().map(|name| (name, Switch::default())).collect();
+        let mut used = BTreeSet::new();
+        for link in raw.links {
+            let link = self.link(link, &mut topology, &mut used)?;
+            topology.links.push(link);
+        }
+        Ok(topology)
+    }
+
+    fn node(&self, raw: RawNode) -> Result<Node, LessonError> {
+        let cpus = self.count(raw.cpus.as_ref(), 1, 1..=64, "cpus")?;
+        let mut nics = BTreeMap::new();
+        for (name, nic) in raw.nics {
+            nics.insert(name, self.nic(nic.unwrap_or_default())?);
+        }
+        Ok(Node { cpus, nics })
+    }
+
+    fn nic(&self, raw: RawNic) -> Result<Nic, LessonError> {
+        let address = match &raw.address {
+            None => None,
+            Some(text) => Some(parse_mac(&text.value).ok_or_else(|| {
+                self.reader.error_with_help(
+                    self.span(text),
+                    format!("`{}` is not a MAC address of a card", text.value),
+                    "not an address",
+                    "six bytes such as 52:54:00:12:34:56, not a group address, not zero",
+                )
+            })?),
+        };
+        let default = Nic::default();
+        Ok(Nic {
+            driver: raw.driver.map_or(default.driver, |driver| driver.value),
+            queues: self.count(raw.queues.as_ref(), default.queues, 1..=64, "queues")?,
+            rx_ring: self.count(raw.rx_ring.as_ref(), default.rx_ring, 1..=65_536, "rx_ring")?,
+            address,
+        })
+    }
+
+    fn count(
+        &self,
+        value: Option<&Spanned<u32>>,
+        default: u32,
+        range: std::ops::RangeInclusive<u32>,
+        key: &str,
+    ) -> Result<u32, LessonError> {
+        match value {
+            None => Ok(default),
+            Some(value) if range.contains(&value.value) => Ok(value.value),
+            Some(value) => Err(self.reader.error(
+                self.span(value),
+                format!("`{key}` must be {} to {}", range.start(), range.end()),
+                "out of range",
+            )),
+        }
+    }
+
+    fn link(
+        &self,
+        raw: RawLink,
+        topology: &mut Topology,
+        used: &mut BTreeSet<Endpoint>,
+    ) -> Result<Link, LessonError> {
+        let [first, second] = raw.endpoints.value.as_slice() else {
+            return Err(self.reader.error_with_help(
+                self.span(&raw.endpoints),
+                "a link has two endpoints",
+                format!("{} here", raw.endpoints.value.len()),
+                "endpoints: [\"node1:eth0\", \"node2:eth0\"]",
+            ));
+        };
+        let endpoints = [self.endpoint(first, topology, used)?, self.endpoint(second, topology, used)?];
+        let rate = self.quantity(raw.rate.as_ref(), 10_000_000_000, parse_rate, "a rate such as 10Gbit")?;
+        let delay = self.quantity(raw.delay.as_ref(), 500, parse_delay, "a delay such as 5us")?;
+        Ok(Link { endpoints, rate, delay: Nanos(delay) })
+    }
+
+    fn quantity(
+        &self,
+        text: Option<&Spanned<String>>,
+        default: u64,
+        parse: fn(&str) -> Option<u64>,
+        what: &str,
+    ) -> Result<u64, LessonError> {
+        let Some(text) = text else { return Ok(default) };
+        parse(&text.value).ok_or_else(|| {
+            self.reader.error(
+                self.span(text),
+                format!("`{}` is not {what}", text.value),
+                format!("not {what}"),
+            )
+        })
+    }
+
+    fn endpoint(
+        &self,
+        text: &Spanned<String>,
+        topology: &mut Topology,
+        used: &mut BTreeSet<Endpoint>,
+    ) -> Result<Endpoint, LessonError> {
+        let span = self.span(text);
+        let Some((node, port)) = text.value.split_once(':').filter(|(_, port)| !port.is_empty()) else {
+            return Err(self.reader.error_with_help(
+                span,
+                format!("`{}` is not an endpoint", text.value),
+                "machine and NIC, please",
+                "write it as node1:eth0",
+            ));
+        };
+        if let Some(machine) = topology.nodes.get_mut(node) {
+            machine.nics.entry(port.to_string()).or_default();
+        } else if let Some(switch) = topology.switches.get_mut(node) {
+            switch.ports.push(port.to_string());
+        } else {
+            let known: Vec<&str> =
+                topology.nodes.keys().chain(topology.switches.keys()).map(String::as_str).collect();
+            return Err(self.reader.error_with_help(
+                span,
+                format!("a cable to nowhere: there is no machine or switch `{node}`"),
+                "goes nowhere",
+                format!("the topology has {}", known.join(", ")),
+            ));
+        }
+        let endpoint = Endpoint { node: node.to_string(), port: port.to_string() };
+        if !used.insert(endpoint.clone()) {
+            return Err(self.reader.error(
+                span,
+                format!("`{}` already has a cable", text.value),
+                "the second cable in one socket",
+            ));
+        }
+        Ok(endpoint)
+    }
+}
+
+impl Default for Nic {
+    fn default() -> Nic {
+        Nic { driver: "e1000e".to_string(), queues: 1, rx_ring: 256, address: None }
+    }
+}
+
+fn parse_mac(text: &str) -> Option<Mac> {
+    let bytes: Vec<u8> = text
+        .split(':')
+        .map(|part| u8::from_str_radix(part, 16).ok().filter(|_| part.len() == 2))
+        .collect::<Option<_>>()?;
+    let bytes: [u8; 6] = bytes.try_into().ok()?;
+    (bytes[0] & 1 == 0 && bytes != [0; 6]).then_some(Mac(bytes))
+}
+
+/// Splits `2.5Gbit` into number and unit.
+fn split_unit(text: &str) -> Option<(f64, &str)> {
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    Some((text[..at].parse().ok()?, text[at..].trim()))
+}
+
+/// A rate as `tc` writes it, in bits per second.
+fn parse_rate(text: &str) -> Option<u64> {
+    let (number, unit) = split_unit(text)?;
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "bit" => 1.0,
+        "kbit" => 1e3,
+        "mbit" => 1e6,
+        "gbit" => 1e9,
+        "tbit" => 1e12,
+        _ => return None,
+    };
+    let rate = (number * factor) as u64;
+    (rate > 0).then_some(rate)
+}
+
+/// A delay as `tc` writes it, in nanoseconds.
+fn parse_delay(text: &str) -> Option<u64> {
+    let (number, unit) = split_unit(text)?;
+    let factor = match unit {
+        "ns" => 1.0,
+        "us" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        _ => return None,
+    };
+    Some((number * factor) as u64)
+}

@@ -1,0 +1,56 @@
+//! Plain YAML scenarios: `topology` and `steps`, as generators write them.
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::error::Reader;
+use super::markdown::read_yaml;
+use super::topology::{Checker, RawTopology};
+use super::{Block, FrontMatter, LessonError, Prompt};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawScenario {
+    title: Option<String>,
+    topology: RawTopology,
+    steps: Vec<RawStep>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStep {
+    /// The machine.
+    on: Spanned<String>,
+    /// The shell text.
+    run: Spanned<String>,
+    /// What it prints; anything if it is left out.
+    prints: Option<String>,
+}
+
+pub(super) fn parse(reader: &Reader) -> Result<(FrontMatter, Vec<Block>), LessonError> {
+    let raw: RawScenario = read_yaml(reader, 0..reader.source.len())?;
+    let checker = Checker { reader, base: 0 };
+    let topology = checker.topology(raw.topology)?;
+    let mut blocks = Vec::new();
+    for step in raw.steps {
+        if !topology.nodes.contains_key(&step.on.value) {
+            return Err(reader.error(
+                checker.span(&step.on),
+                format!("there is no machine `{}`", step.on.value),
+                "not in the topology",
+            ));
+        }
+        let command_span = checker.span(&step.run);
+        let line = reader.line_of(command_span.start);
+        let mut expected = step.prints.unwrap_or_else(|| "…".to_string());
+        if !expected.is_empty() && !expected.ends_with('\n') {
+            expected.push('\n');
+        }
+        let expected_span = command_span.end..command_span.end;
+        let command = step.run.value.trim_end().to_string();
+        let prompt = Prompt { machine: step.on.value, command, line, expected, command_span, expected_span };
+        blocks.push(Block { line, prompts: vec![prompt] });
+    }
+    let title = raw.title.unwrap_or_else(|| reader.path.display().to_string());
+    Ok((FrontMatter { title, topology }, blocks))
+}

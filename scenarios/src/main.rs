@@ -1,0 +1,3 @@
+//! The `glassnet` command.
+
+fn main() {}
