@@ -30,6 +30,10 @@ pub enum Errno {
     EXDEV = 18,
     /// No such device.
     ENODEV = 19,
+    /// Not a directory.
+    ENOTDIR = 20,
+    /// Is a directory.
+    EISDIR = 21,
     /// Invalid argument.
     EINVAL = 22,
     /// Numerical result out of range.
@@ -91,6 +95,8 @@ impl Errno {
             Errno::EEXIST => "File exists",
             Errno::EXDEV => "Invalid cross-device link",
             Errno::ENODEV => "No such device",
+            Errno::ENOTDIR => "Not a directory",
+            Errno::EISDIR => "Is a directory",
             Errno::EINVAL => "Invalid argument",
             Errno::ERANGE => "Numerical result out of range",
             Errno::ELOOP => "Too many levels of symbolic links",

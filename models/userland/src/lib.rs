@@ -11,8 +11,10 @@
 pub mod harness;
 pub mod pcap;
 pub mod process;
+pub mod procfs;
 pub mod services;
 pub mod sleep;
+pub mod sysfs;
 pub mod tcpdump;
 
 use process::Program;

@@ -33,6 +33,8 @@ pub struct SoftnetStat {
     pub time_squeeze: u32,
     /// Packets sent here by another CPU.
     pub received_rps: u32,
+    /// How often `net_rx_action` ran (`NET_RX` of `/proc/softirqs`).
+    pub net_rx_softirqs: u32,
 }
 
 /// One CPU's share of the network.

@@ -36,6 +36,7 @@ fn handle_softirqs(cx: &mut Cx) {
     let end = cx.now + MAX_SOFTIRQ_TIME;
     for _ in 0..MAX_SOFTIRQ_RESTART {
         if cx.k.cpus[cx.cpu.index()].take(Softirq::NetRx) {
+            cx.k.cpus[cx.cpu.index()].stat.net_rx_softirqs += 1;
             dev::net_rx_action(cx);
         }
         if cx.k.cpus[cx.cpu.index()].pending == 0 {

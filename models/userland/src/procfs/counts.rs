@@ -1,0 +1,44 @@
+//! `/proc/softirqs` and `/proc/interrupts`.
+//!
+//! Kernel: fs/proc/softirqs.c, kernel/irq/proc.c
+
+use std::fmt::Write;
+
+use super::View;
+
+/// The text of the file.
+pub fn read(view: &View, name: &str) -> String {
+    if name == "softirqs" { softirqs(view) } else { interrupts(view) }
+}
+
+/// Names of the softirqs in the order of their numbers (`softirq_to_name`, kernel/softirq.c).
+const SOFTIRQS: [&str; 10] =
+    ["HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"];
+
+/// Only the network's are modelled; the others stay 0.
+fn softirqs(view: &View) -> String {
+    let mut text = " ".repeat(20);
+    for cpu in 0..view.kernel.cpus.len() {
+        let _ = write!(text, "{:<11}", format!("CPU{cpu}"));
+    }
+    text.push('\n');
+    for name in SOFTIRQS {
+        let _ = write!(text, "{name:>12}:");
+        for cpu in &view.kernel.cpus {
+            let count = if name == "NET_RX" { cpu.stat.net_rx_softirqs } else { 0 };
+            let _ = write!(text, " {count:>10}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Interrupts of network cards are not counted yet; the head alone remains.
+fn interrupts(view: &View) -> String {
+    let mut text = " ".repeat(11);
+    for cpu in 0..view.kernel.cpus.len() {
+        let _ = write!(text, "CPU{cpu:<8}");
+    }
+    text.push('\n');
+    text
+}

@@ -1,0 +1,209 @@
+//! `/proc/net/*`.
+//!
+//! Kernel: net/core/net-procfs.c, net/packet/af_packet.c, net/ipv4/raw.c, net/ipv4/udp.c
+
+use std::fmt::Write;
+
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::netdev::DevStats;
+use glassnet_kernel::tables::socket::{SockKind, Socket};
+
+use super::{DirEntry, Node, View};
+
+type Show = fn(&View) -> String;
+
+/// The files. IPv6's are absent, and so is what the model does not have (`fib_trie`, `nf_conntrack`, …).
+const FILES: &[(&str, Show)] = &[
+    ("dev", dev),
+    ("dev_mcast", dev_mcast),
+    ("icmp", |view| datagrams(view, is_ping, 127)),
+    ("packet", packet),
+    ("ptype", ptype),
+    ("raw", |view| datagrams(view, is_raw, 0)),
+    ("softnet_stat", softnet_stat),
+    ("tcp", |_| format!("{:<149}\n", TCP_HEAD)),
+    ("udp", |view| datagrams(view, is_udp, 127)),
+];
+
+/// Reads a file below `/proc/net`.
+///
+/// # Errors
+///
+/// See [`super::read`].
+pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
+    match parts {
+        [] => Err(Errno::EISDIR),
+        [name] => FILES.iter().find(|file| file.0 == *name).map(|file| (file.1)(view)).ok_or(Errno::ENOENT),
+        _ => Err(Errno::ENOENT),
+    }
+}
+
+/// Lists a directory below `/proc/net`.
+///
+/// # Errors
+///
+/// See [`super::list`].
+pub fn list(parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
+    match parts {
+        [] => Ok(FILES.iter().map(|file| (file.0.to_owned(), Node::RO)).collect()),
+        [name] if FILES.iter().any(|file| file.0 == *name) => Err(Errno::ENOTDIR),
+        _ => Err(Errno::ENOENT),
+    }
+}
+
+const DEV_HEAD: &str = "Inter-|   Receive                                                |  Transmit\n face |bytes    \
+     packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n";
+
+fn dev(view: &View) -> String {
+    let mut text = DEV_HEAD.to_owned();
+    for dev in view.devs() {
+        let DevStats {
+            rx_packets,
+            rx_bytes,
+            tx_packets,
+            tx_bytes,
+            rx_dropped,
+            tx_dropped,
+            rx_errors,
+            tx_errors,
+            multicast,
+        } = dev.stats;
+        let _ = writeln!(
+            text,
+            "{:>6}: {rx_bytes:>7} {rx_packets:>7} {rx_errors:>4} {rx_dropped:>4} {:>4} {:>5} {:>10} \
+             {multicast:>9} {tx_bytes:>8} {tx_packets:>7} {tx_errors:>4} {tx_dropped:>4} {:>4} {:>5} {:>7} {:>10}",
+            dev.name, 0, 0, 0, 0, 0, 0, 0
+        );
+    }
+    text
+}
+
+fn dev_mcast(view: &View) -> String {
+    let mut text = String::new();
+    for dev in view.devs() {
+        for (group, users) in &dev.mc {
+            let digits: String = group.0.iter().map(|byte| format!("{byte:02x}")).collect();
+            let _ = writeln!(text, "{:<4} {:<15} {users:<5} {:<5} {digits}", dev.ifindex, dev.name, 0);
+        }
+    }
+    text
+}
+
+/// A line a CPU; the columns that the model does not count (RPS, flow limits) are 0.
+fn softnet_stat(view: &View) -> String {
+    let mut text = String::new();
+    for (cpu, sd) in view.kernel.cpus.iter().enumerate() {
+        let stat = &sd.stat;
+        let (input, process) = (sd.input_pkt_queue.len() as u32, sd.process_queue.len() as u32);
+        let columns = [
+            stat.processed,
+            stat.dropped,
+            stat.time_squeeze,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            stat.received_rps,
+            0,
+            input + process,
+            cpu as u32,
+        ];
+        let line: Vec<String> = columns.iter().map(|value| format!("{value:08x}")).collect();
+        text.push_str(&line.join(" "));
+        text.push('\n');
+    }
+    text
+}
+
+fn ptype(view: &View) -> String {
+    let mut text = "Type Device      Function\n".to_owned();
+    let mut tap = |protocol: u16, dev: &str| {
+        let protocol = if protocol == ETH_P_ALL { "ALL ".to_owned() } else { format!("{protocol:04x}") };
+        let _ = writeln!(text, "{protocol} {dev:<8} packet_rcv");
+    };
+    for socket in view.kernel.sockets.iter().filter(|socket| socket.netns == view.netns) {
+        if let SockKind::Packet { protocol, .. } = socket.kind {
+            tap(protocol, view.devs().find(|dev| dev.ifindex == socket.ifindex).map_or("", |dev| &dev.name));
+        }
+    }
+    for (protocol, function) in [(0x0800, "ip_rcv"), (0x0806, "arp_rcv")] {
+        let _ = writeln!(text, "{protocol:04x} {:<8} {function}", "");
+    }
+    text
+}
+
+const ETH_P_ALL: u16 = 3;
+
+fn packet(view: &View) -> String {
+    let mut text = "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n".to_owned();
+    for socket in view.kernel.sockets.iter().filter(|socket| socket.netns == view.netns) {
+        let SockKind::Packet { protocol, cooked } = socket.kind else { continue };
+        let kind = if cooked { 2 } else { 3 };
+        let _ = writeln!(
+            text,
+            "{:016x} {:<6} {kind:<4} {protocol:04x}   {:<5} 1 {:<6} {:<6} {:<6}",
+            0,
+            2,
+            socket.ifindex,
+            socket.rmem_alloc,
+            0,
+            inode(socket)
+        );
+    }
+    text
+}
+
+fn is_raw(kind: SockKind) -> bool {
+    matches!(kind, SockKind::Raw { .. })
+}
+
+fn is_udp(kind: SockKind) -> bool {
+    kind == SockKind::Udp
+}
+
+fn is_ping(kind: SockKind) -> bool {
+    kind == SockKind::Ping
+}
+
+const TCP_HEAD: &str =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
+const DATAGRAM_HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  \
+     timeout inode ref pointer drops";
+
+/// A socket's number in place of its inode: the model has no inodes.
+fn inode(socket: &Socket) -> u32 {
+    socket.id.0 + 1
+}
+
+/// The form of raw, UDP and ping sockets. UDP's and ping's lines are `width` columns wide, with one more space
+/// before the slot; raw's have no width.
+fn datagrams(view: &View, wanted: fn(SockKind) -> bool, width: usize) -> String {
+    let indent = if width > 0 { " " } else { "" };
+    let mut text = format!("{:<width$}\n", format!("{indent}{DATAGRAM_HEAD}"));
+    let sockets = view.kernel.sockets.iter();
+    for socket in sockets.filter(|socket| socket.netns == view.netns && wanted(socket.kind)) {
+        let port = match socket.kind {
+            SockKind::Raw { protocol } => u16::from(protocol),
+            _ => socket.local.1,
+        };
+        let (remote, remote_port) = socket.remote.unwrap_or((0, 0));
+        let state = if socket.remote.is_some() { 1 } else { 7 };
+        let line = format!(
+            "{indent}{:4}: {:08X}:{port:04X} {:08X}:{remote_port:04X} {state:02X} 00000000:{:08X} 00:00000000 \
+             00000000 {:5} {:8} {} 2 {:016x} {}",
+            port,
+            socket.local.0.swap_bytes(),
+            remote.swap_bytes(),
+            socket.rmem_alloc,
+            0,
+            0,
+            inode(socket),
+            0,
+            socket.drops
+        );
+        let _ = writeln!(text, "{line:<width$}");
+    }
+    text
+}

@@ -1,0 +1,207 @@
+//! The files of every device.
+//!
+//! Kernel: net/core/net-sysfs.c, Documentation/ABI/testing/sysfs-class-net
+
+use glassnet_kernel::Cx;
+use glassnet_kernel::ids::DevId;
+use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::netdev::{
+    DevKind, IFF_ALLMULTI, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, IFF_UP, NetDevice, OperState,
+};
+
+use super::{Attr, errno};
+use crate::procfs::View;
+use crate::procfs::number::kstrtoul;
+
+/// The files in a device's directory, without those that only bridges and ports have.
+pub const FILES: &[Attr] = &[
+    Attr::ro("addr_assign_type", |_, dev| Ok((dev.addr_assign as u8).to_string())),
+    Attr::ro("addr_len", |_, _| Ok("6".to_owned())),
+    Attr::ro("address", |_, dev| Ok(dev.addr.to_string())),
+    Attr::ro("broadcast", |_, dev| Ok(dev.broadcast.to_string())),
+    Attr::rw("carrier", carrier, |_, _, _| Err(Errno::EOPNOTSUPP)),
+    Attr::ro("carrier_changes", |_, dev| Ok((dev.carrier_up_count + dev.carrier_down_count).to_string())),
+    Attr::ro("carrier_down_count", |_, dev| Ok(dev.carrier_down_count.to_string())),
+    Attr::ro("carrier_up_count", |_, dev| Ok(dev.carrier_up_count.to_string())),
+    Attr::ro("dev_id", |_, _| Ok("0x0".to_owned())),
+    Attr::ro("dev_port", |_, _| Ok("0".to_owned())),
+    Attr::ro("dormant", never_while_up),
+    Attr::ro("duplex", duplex),
+    Attr::rw("flags", |_, dev| Ok(format!("0x{:x}", dev.flags)), store_flags),
+    Attr::rw("ifalias", |_, dev| Ok(dev.alias.clone().unwrap_or_default()), store_ifalias),
+    Attr::ro("ifindex", |_, dev| Ok(dev.ifindex.to_string())),
+    Attr::ro("iflink", iflink),
+    Attr::ro("link_mode", |_, _| Ok("0".to_owned())),
+    Attr::rw("mtu", |_, dev| Ok(dev.mtu.to_string()), store_mtu),
+    Attr::ro("name_assign_type", |_, dev| Ok(name_assign_type(dev).to_string())),
+    Attr::rw("netdev_group", |_, dev| Ok(dev.group.to_string()), store_group),
+    Attr::ro("operstate", |_, dev| Ok(operstate(dev).to_owned())),
+    Attr::ro("speed", |view, dev| Ok(speed(view, dev)?.map_or("-1".to_owned(), |mbit| mbit.to_string()))),
+    Attr::ro("testing", never_while_up),
+    Attr::rw("tx_queue_len", |_, dev| Ok(dev.tx_queue_len.to_string()), store_tx_queue_len),
+    Attr::ro("type", |_, dev| Ok(if dev.is_loopback() { "772" } else { "1" }.to_owned())),
+    Attr::ro("uevent", uevent),
+];
+
+macro_rules! statistics {
+    ($($name:literal => $value:expr),* $(,)?) => {
+        /// The files in `statistics`; what the model does not count is 0.
+        pub const STATISTICS: &[Attr] = &[$(Attr::ro($name, |_, dev| {
+            let value: fn(&NetDevice) -> u64 = $value;
+            Ok(value(dev).to_string())
+        })),*];
+    };
+}
+
+statistics! {
+    "collisions" => |_| 0,
+    "multicast" => |dev| dev.stats.multicast,
+    "rx_bytes" => |dev| dev.stats.rx_bytes,
+    "rx_compressed" => |_| 0,
+    "rx_crc_errors" => |_| 0,
+    "rx_dropped" => |dev| dev.stats.rx_dropped,
+    "rx_errors" => |dev| dev.stats.rx_errors,
+    "rx_fifo_errors" => |_| 0,
+    "rx_frame_errors" => |_| 0,
+    "rx_length_errors" => |_| 0,
+    "rx_missed_errors" => |_| 0,
+    "rx_nohandler" => |_| 0,
+    "rx_over_errors" => |_| 0,
+    "rx_packets" => |dev| dev.stats.rx_packets,
+    "tx_aborted_errors" => |_| 0,
+    "tx_bytes" => |dev| dev.stats.tx_bytes,
+    "tx_carrier_errors" => |_| 0,
+    "tx_compressed" => |_| 0,
+    "tx_dropped" => |dev| dev.stats.tx_dropped,
+    "tx_errors" => |dev| dev.stats.tx_errors,
+    "tx_fifo_errors" => |_| 0,
+    "tx_heartbeat_errors" => |_| 0,
+    "tx_packets" => |dev| dev.stats.tx_packets,
+    "tx_window_errors" => |_| 0,
+}
+
+/// The files of a receive queue: packets are not steered to other CPUs yet.
+pub const RX_QUEUE: &[Attr] = &[
+    Attr::rw("rps_cpus", |_, _| Ok("0".to_owned()), |_, _, _| Err(Errno::EOPNOTSUPP)),
+    Attr::rw("rps_flow_cnt", |_, _| Ok("0".to_owned()), |_, _, _| Err(Errno::EOPNOTSUPP)),
+];
+
+/// The files of a transmit queue.
+pub const TX_QUEUE: &[Attr] = &[
+    Attr::rw("tx_maxrate", |_, _| Ok("0".to_owned()), |_, _, _| Err(Errno::EOPNOTSUPP)),
+    Attr::ro("tx_timeout", |_, _| Ok("0".to_owned())),
+];
+
+fn carrier(_: &View, dev: &NetDevice) -> Result<String, Errno> {
+    if !dev.is_up() {
+        return Err(Errno::EINVAL);
+    }
+    Ok(u8::from(dev.carrier).to_string())
+}
+
+fn never_while_up(_: &View, dev: &NetDevice) -> Result<String, Errno> {
+    if dev.is_up() { Ok("0".to_owned()) } else { Err(Errno::EINVAL) }
+}
+
+/// Speed in Mbit/s, `None` where the driver does not know; `lo` and devices that are down have none at all.
+///
+/// # Errors
+///
+/// `EINVAL` for those.
+pub fn speed(view: &View, dev: &NetDevice) -> Result<Option<u32>, Errno> {
+    if !dev.is_up() {
+        return Err(Errno::EINVAL);
+    }
+    match &dev.kind {
+        DevKind::Loopback => Err(Errno::EINVAL),
+        DevKind::Veth { .. } => Ok(Some(10_000)),
+        DevKind::Nic(_) => Ok(dev.carrier.then_some(1000)),
+        DevKind::Bridge(bridge) => {
+            let ports =
+                bridge.ports.iter().map(|port| &view.kernel.devs[*port]).filter(|port| port.is_running());
+            Ok(ports.filter_map(|port| speed(view, port).ok().flatten()).max())
+        }
+    }
+}
+
+fn duplex(view: &View, dev: &NetDevice) -> Result<String, Errno> {
+    let known = speed(view, dev)?.is_some() && dev.bridge().is_none();
+    Ok(if known { "full" } else { "unknown" }.to_owned())
+}
+
+fn iflink(view: &View, dev: &NetDevice) -> Result<String, Errno> {
+    let link = dev.veth_peer().map_or(dev.ifindex, |peer| view.kernel.devs[peer].ifindex);
+    Ok(link.to_string())
+}
+
+/// `NET_NAME_*`: the kernel numbered cards, `lo` is foreseeable, a user named the rest.
+fn name_assign_type(dev: &NetDevice) -> u8 {
+    match dev.kind {
+        DevKind::Nic(_) => 1,
+        DevKind::Loopback => 2,
+        DevKind::Veth { .. } | DevKind::Bridge(_) => 3,
+    }
+}
+
+/// The word of the `operstate` file.
+pub fn operstate(dev: &NetDevice) -> &'static str {
+    match dev.operstate {
+        _ if !dev.is_up() => "down",
+        OperState::Unknown => "unknown",
+        OperState::Down => "down",
+        OperState::LowerLayerDown => "lowerlayerdown",
+        OperState::Up => "up",
+    }
+}
+
+fn uevent(_: &View, dev: &NetDevice) -> Result<String, Errno> {
+    let kind = if dev.bridge().is_some() { "DEVTYPE=bridge\n" } else { "" };
+    Ok(format!("{kind}INTERFACE={}\nIFINDEX={}", dev.name, dev.ifindex))
+}
+
+fn set(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), Errno> {
+    do_setlink(cx, dev, set).map_err(errno)
+}
+
+fn number(text: &str) -> Result<u32, Errno> {
+    u32::try_from(kstrtoul(text)?).map_err(|_| Errno::ERANGE)
+}
+
+fn store_mtu(cx: &mut Cx, dev: DevId, text: &str) -> Result<(), Errno> {
+    let mtu = u32::try_from(kstrtoul(text)?).map_err(|_| Errno::EINVAL)?;
+    set(cx, dev, LinkSet { mtu: Some(mtu), ..LinkSet::default() })
+}
+
+fn store_tx_queue_len(cx: &mut Cx, dev: DevId, text: &str) -> Result<(), Errno> {
+    set(cx, dev, LinkSet { txqueuelen: Some(number(text)?), ..LinkSet::default() })
+}
+
+fn store_group(cx: &mut Cx, dev: DevId, text: &str) -> Result<(), Errno> {
+    set(cx, dev, LinkSet { group: Some(kstrtoul(text)? as u32), ..LinkSet::default() })
+}
+
+fn store_flags(cx: &mut Cx, dev: DevId, text: &str) -> Result<(), Errno> {
+    let flags = kstrtoul(text)? as u32;
+    let has = |flag: u32| Some(flags & flag != 0);
+    let wanted = LinkSet {
+        up: has(IFF_UP),
+        promisc: has(IFF_PROMISC),
+        allmulticast: has(IFF_ALLMULTI),
+        arp: has(IFF_NOARP).map(|noarp| !noarp),
+        multicast: has(IFF_MULTICAST),
+        ..LinkSet::default()
+    };
+    set(cx, dev, wanted)
+}
+
+/// Longest remark, bytes (`IFALIASZ`).
+const IFALIASZ: usize = 256;
+
+fn store_ifalias(cx: &mut Cx, dev: DevId, text: &str) -> Result<(), Errno> {
+    let alias = text.strip_suffix('\n').unwrap_or(text);
+    if alias.len() >= IFALIASZ {
+        return Err(Errno::EINVAL);
+    }
+    set(cx, dev, LinkSet { alias: Some(alias.to_owned()), ..LinkSet::default() })
+}

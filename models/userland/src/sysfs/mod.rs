@@ -1,0 +1,229 @@
+//! `/sys/class/net`: devices as files.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`device`] | files of every device, and its `statistics` |
+//! | [`bridge`] | `bridge/*` of a bridge and `brport/*` of a port |
+//!
+//! Kernel: net/core/net-sysfs.c, net/bridge/br_sysfs_br.c, net/bridge/br_sysfs_if.c
+//!
+//! `/sys/devices/virtual/net`, to which the links of a real kernel lead, is the same directory here.
+
+pub mod bridge;
+pub mod device;
+
+use glassnet_kernel::Cx;
+use glassnet_kernel::ids::{DevId, NetnsId};
+use glassnet_kernel::netlink::{Errno, NlError};
+use glassnet_kernel::tables::netdev::NetDevice;
+
+use crate::procfs::{DirEntry, Node, View};
+
+/// What a file says of a device; no newline at the end.
+pub type Show = fn(&View, &NetDevice) -> Result<String, Errno>;
+/// What writing to a file does to a device.
+pub type Store = fn(&mut Cx, DevId, &str) -> Result<(), Errno>;
+
+/// A file in a device's directory.
+pub struct Attr {
+    /// Its name.
+    pub name: &'static str,
+    /// Reads it; `None`: it is only written.
+    pub show: Option<Show>,
+    /// Writes it; `None`: it is only read.
+    pub store: Option<Store>,
+}
+
+impl Attr {
+    /// A file that is only read.
+    pub const fn ro(name: &'static str, show: Show) -> Attr {
+        Attr { name, show: Some(show), store: None }
+    }
+
+    /// A file that is read and written.
+    pub const fn rw(name: &'static str, show: Show, store: Store) -> Attr {
+        Attr { name, show: Some(show), store: Some(store) }
+    }
+
+    /// A file that is only written.
+    pub const fn wo(name: &'static str, store: Store) -> Attr {
+        Attr { name, show: None, store: Some(store) }
+    }
+
+    fn entry(&self) -> DirEntry {
+        let node = match (self.show, self.store) {
+            (_, None) => Node::RO,
+            (Some(_), Some(_)) => Node::RW,
+            (None, Some(_)) => Node::WO,
+        };
+        (self.name.to_owned(), node)
+    }
+}
+
+/// The errno of a refused netlink request: all that a file can tell.
+pub fn errno(error: NlError) -> Errno {
+    error.errno
+}
+
+/// A part of a path below `/sys` that belongs to a device: the device's name and the rest.
+fn device_path<'p, 'n>(parts: &'p [&'n str]) -> Option<(&'n str, &'p [&'n str])> {
+    match parts {
+        ["class", "net", dev, rest @ ..] | ["devices", "virtual", "net", dev, rest @ ..] => {
+            Some((*dev, rest))
+        }
+        _ => None,
+    }
+}
+
+/// Follows the links below a device's directory (`master/…`, `brif/v1/…`), so that what remains is files.
+fn follow<'w, 'p, 'n>(
+    view: &View<'w>,
+    dev: &'w NetDevice,
+    parts: &'p [&'n str],
+) -> Option<(&'w NetDevice, Vec<&'n str>)> {
+    match parts {
+        ["master", rest @ ..] => follow(view, &view.kernel.devs[dev.master()?], rest),
+        ["brport", "bridge", rest @ ..] => follow(view, &view.kernel.devs[dev.master()?], rest),
+        ["brif", port, rest @ ..] => {
+            let port = view.dev(port).filter(|port| port.master() == Some(dev.id))?;
+            let (port, mut tail) = (port, vec!["brport"]);
+            tail.extend(rest);
+            match tail.as_slice() {
+                ["brport", "bridge", ..] => follow(view, dev, &rest[1..]).map(|(dev, rest)| (dev, rest)),
+                _ => Some((port, tail)),
+            }
+        }
+        [link, rest @ ..] if link.starts_with("upper_") || link.starts_with("lower_") => {
+            let target = view.dev(&link[6..])?;
+            let linked = if link.starts_with("upper_") {
+                dev.master() == Some(target.id)
+            } else {
+                target.master() == Some(dev.id)
+            };
+            linked.then(|| follow(view, target, rest))?
+        }
+        parts => Some((dev, parts.to_vec())),
+    }
+}
+
+fn resolve<'w, 'n>(view: &View<'w>, parts: &[&'n str]) -> Option<(&'w NetDevice, Vec<&'n str>)> {
+    let (name, rest) = device_path(parts)?;
+    follow(view, view.dev(name)?, rest)
+}
+
+fn find(dev: &NetDevice, parts: &[&str]) -> Option<&'static Attr> {
+    let (table, name): (&'static [Attr], &str) = match parts {
+        [name] if *name == "brforward" && dev.bridge().is_some() => (bridge::FORWARD, name),
+        [name] => (device::FILES, name),
+        ["statistics", name] => (device::STATISTICS, name),
+        ["queues", "rx-0", name] => (device::RX_QUEUE, name),
+        ["queues", "tx-0", name] => (device::TX_QUEUE, name),
+        ["bridge", name] if dev.bridge().is_some() => (bridge::BRIDGE, name),
+        ["brport", name] if dev.port.is_some() => (bridge::PORT, name),
+        _ => return None,
+    };
+    table.iter().find(|attr| attr.name == name)
+}
+
+/// Reads a file below `/sys`.
+///
+/// # Errors
+///
+/// See [`crate::procfs::read`].
+pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
+    let found = resolve(view, parts).and_then(|(dev, rest)| Some((dev, find(dev, &rest)?)));
+    let Some((dev, attr)) = found else {
+        return Err(if list(view, parts).is_ok() { Errno::EISDIR } else { Errno::ENOENT });
+    };
+    let mut text = attr.show.ok_or(Errno::EACCES)?(view, dev)?;
+    if attr.name != "brforward" {
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Writes a file below `/sys`.
+///
+/// # Errors
+///
+/// See [`crate::procfs::write`].
+pub fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), Errno> {
+    let view = View { kernel: cx.k, netns, now: cx.now };
+    let (dev, rest) = resolve(&view, parts).ok_or(Errno::ENOENT)?;
+    let (id, attr) = (dev.id, find(dev, &rest).ok_or(Errno::ENOENT)?);
+    attr.store.ok_or(Errno::EACCES)?(cx, id, text)
+}
+
+/// Lists a directory below `/sys`.
+///
+/// # Errors
+///
+/// See [`crate::procfs::list`].
+pub fn list(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
+    match parts {
+        [] => return Ok(vec![dir("class"), dir("devices")]),
+        ["class"] | ["devices", "virtual"] => return Ok(vec![dir("net")]),
+        ["devices"] => return Ok(vec![dir("virtual")]),
+        ["class", "net"] => {
+            let link = |dev: &NetDevice| Node::Link(format!("../../devices/virtual/net/{}", dev.name));
+            return Ok(view.devs().map(|dev| (dev.name.clone(), link(dev))).collect());
+        }
+        ["devices", "virtual", "net"] => return Ok(view.devs().map(|dev| dir(&dev.name)).collect()),
+        _ => {}
+    }
+    let (dev, rest) = resolve(view, parts).ok_or(Errno::ENOENT)?;
+    list_device(view, dev, &rest)
+}
+
+fn dir(name: &str) -> DirEntry {
+    (name.to_owned(), Node::Dir)
+}
+
+fn files(table: &[Attr]) -> Vec<DirEntry> {
+    table.iter().map(Attr::entry).collect()
+}
+
+fn list_device(view: &View, dev: &NetDevice, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
+    match parts {
+        [] => Ok(top(view, dev)),
+        ["statistics"] => Ok(files(device::STATISTICS)),
+        ["queues"] => Ok(vec![dir("rx-0"), dir("tx-0")]),
+        ["queues", "rx-0"] => Ok(files(device::RX_QUEUE)),
+        ["queues", "tx-0"] => Ok(files(device::TX_QUEUE)),
+        ["bridge"] if dev.bridge().is_some() => Ok(files(bridge::BRIDGE)),
+        ["brport"] => {
+            let master = dev.master().ok_or(Errno::ENOENT)?;
+            let mut entries = files(bridge::PORT);
+            entries.push(("bridge".to_owned(), Node::Link(format!("../../{}", view.name(master)))));
+            Ok(entries)
+        }
+        ["brif"] => {
+            let ports = &dev.bridge().ok_or(Errno::ENOENT)?.ports;
+            let link = |port: &DevId| Node::Link(format!("../../{}/brport", view.name(*port)));
+            Ok(ports.iter().map(|port| (view.name(*port).to_owned(), link(port))).collect())
+        }
+        _ if find(dev, parts).is_some() => Err(Errno::ENOTDIR),
+        _ => Err(Errno::ENOENT),
+    }
+}
+
+/// A device's own directory.
+fn top(view: &View, dev: &NetDevice) -> Vec<DirEntry> {
+    let mut entries = files(device::FILES);
+    entries.extend([dir("statistics"), dir("queues")]);
+    entries.push(("subsystem".to_owned(), Node::Link("../../../../class/net".to_owned())));
+    let link = |prefix: &str, other: &str, target: &str| {
+        (format!("{prefix}{other}"), Node::Link(format!("../{target}")))
+    };
+    if let Some(bridge) = dev.bridge() {
+        entries.extend([dir("bridge"), dir("brif")]);
+        entries.extend(files(bridge::FORWARD));
+        entries.extend(bridge.ports.iter().map(|port| link("lower_", view.name(*port), view.name(*port))));
+    }
+    if let Some(master) = dev.master() {
+        let master = view.name(master);
+        entries.push(dir("brport"));
+        entries.extend([link("upper_", master, master), link("master", "", master)]);
+    }
+    entries
+}
