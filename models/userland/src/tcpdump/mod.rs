@@ -1,3 +1,4 @@
 //! `tcpdump`: captures packets and prints them.
 
+pub mod options;
 pub mod print;

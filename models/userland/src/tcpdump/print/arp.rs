@@ -1,6 +1,6 @@
 //! ARP.
 
-use super::Nd;
+use super::{Nd, dump};
 use super::bytes::{Bytes, Print, Truncated};
 use super::names::{ETHERTYPE, lookup, mac_digits};
 
@@ -52,7 +52,7 @@ pub fn arp(nd: &mut Nd, p: Bytes, length: usize) -> Print {
     nd.put(&named(OPERATION, operation.into(), || format!("Unknown ({operation})")));
     nd.put(" ");
     if !print_operation(nd, operation, &packet) {
-        nd.default_print(p);
+        dump::hex_and_ascii(&mut nd.out, p.0);
         return Ok(());
     }
     nd.put(&format!(", length {length}"));

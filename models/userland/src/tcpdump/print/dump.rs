@@ -8,7 +8,7 @@ pub fn packet(out: &mut String, dump: Dump, p: Bytes, header: usize) {
     let part = |with_link: bool| if with_link { p.0 } else { p.from(header).0 };
     match dump {
         Dump::None => {}
-        Dump::Hex(link) => hex(out, part(link)),
+        Dump::Hex(link) => hex(out, "\n\t", part(link)),
         Dump::HexAscii(link) => hex_and_ascii(out, part(link)),
         Dump::Ascii(link) => {
             let bytes = part(link);
@@ -19,9 +19,10 @@ pub fn packet(out: &mut String, dump: Dump, p: Bytes, header: usize) {
     }
 }
 
-fn hex(out: &mut String, bytes: &[u8]) {
+/// Rows of sixteen bytes in hex, each after `indent`.
+pub fn hex(out: &mut String, indent: &str, bytes: &[u8]) {
     for (row, line) in bytes.chunks(16).enumerate() {
-        out.push_str(&format!("\n\t0x{:04x}: {}", row * 16, digits(line)));
+        out.push_str(&format!("{indent}0x{:04x}: {}", row * 16, digits(line)));
     }
 }
 

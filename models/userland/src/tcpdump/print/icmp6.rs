@@ -1,6 +1,6 @@
 //! ICMPv6 and neighbour discovery.
 
-use super::Nd;
+use super::{Nd, dump};
 use super::bytes::{Bytes, Print, Truncated, checksum_should_be};
 use super::ip::Network;
 use super::names::{bits, lookup, mac_digits};
@@ -208,9 +208,19 @@ fn option(nd: &mut Nd, kind: u8, body: Bytes) -> Print {
             ));
         }
         5 => nd.put(&format!(" {}", body.u32(4)?)),
-        _ => nd.default_print(Bytes(&body.0[2..])),
+        _ => {
+            unknown(nd, &body.0[2..]);
+            return Ok(());
+        }
+    }
+    if nd.options.verbose > 1 {
+        unknown(nd, &body.0[2..]);
     }
     Ok(())
+}
+
+fn unknown(nd: &mut Nd, bytes: &[u8]) {
+    dump::hex(&mut nd.out, "\n\t    ", bytes);
 }
 
 fn listener_report(nd: &mut Nd, p: Bytes, length: usize) -> Print {

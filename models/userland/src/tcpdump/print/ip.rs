@@ -67,7 +67,10 @@ pub fn ip(nd: &mut Nd, p: Bytes, length: usize) -> Print {
     if nd.options.link_header == 0 {
         nd.put("IP ");
     }
-    p.take(0, 20)?;
+    if !p.has(0, 20) {
+        nd.truncated();
+        return Ok(());
+    }
     if length < 20 {
         nd.put(&format!("truncated-ip {length}"));
         return Ok(());
@@ -77,17 +80,13 @@ pub fn ip(nd: &mut Nd, p: Bytes, length: usize) -> Print {
         nd.put(&format!("bad-hlen {header}"));
         return Ok(());
     }
-    let mut total = usize::from(p.u16(2)?);
+    let total = usize::from(p.u16(2)?);
     if length < total {
         nd.put(&format!("truncated-ip - {} bytes missing! ", total - length));
     }
     if total < header {
-        if total != 0 {
-            nd.put(&format!("bad-len {total}"));
-            return Ok(());
-        }
-        // A packet before segmentation by the NIC has no length of its own yet.
-        total = length;
+        nd.put(&format!("bad-len {total}"));
+        return Ok(());
     }
     body(nd, p.first(total), header, total - header)
 }

@@ -14,7 +14,10 @@ const DESTINATION: u8 = 60;
 /// Not modelled: jumbo payloads, routing and mobility headers.
 pub fn ip6(nd: &mut Nd, p: Bytes, length: usize) -> Print {
     nd.protocol = "ip6";
-    p.take(0, 40)?;
+    if !p.has(0, 40) {
+        nd.truncated();
+        return Ok(());
+    }
     if length < 40 {
         nd.put(&format!("truncated-ip6 {length}"));
         return Ok(());

@@ -267,6 +267,7 @@ fn stp(nd: &mut Nd, p: Bytes, length: usize) -> Print {
             return Ok(());
         }
     };
+    nd.put(&format!("STP {protocol}"));
     let kind = p.u8(3)?;
     let name = match kind {
         0x00 => "Config".to_owned(),
@@ -274,7 +275,7 @@ fn stp(nd: &mut Nd, p: Bytes, length: usize) -> Print {
         0x80 => "Topology Change".to_owned(),
         other => format!("Unknown BPDU Type (0x{other:02x})"),
     };
-    nd.put(&format!("STP {protocol}, {name}"));
+    nd.put(&format!(", {name}"));
     match (kind, version) {
         (0x00, _) | (0x02, 2) => {
             let least = if kind == 0 { 35 } else { 36 };

@@ -160,8 +160,12 @@ impl Nd<'_> {
         self.put(" (invalid)");
     }
 
-    /// The bytes in hex, for what no printer knows.
+    /// The bytes in hex, for what no printer knows; not with `-q` and where a dump follows anyway.
     fn default_print(&mut self, p: Bytes) {
+        let dumped = matches!(self.options.dump, Dump::Hex(_) | Dump::HexAscii(_));
+        if dumped || self.options.quick > 0 {
+            return;
+        }
         dump::hex_and_ascii(&mut self.out, p.0);
     }
 }

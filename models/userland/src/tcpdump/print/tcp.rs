@@ -47,7 +47,10 @@ pub fn tcp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
     }
     let (source_port, port) = (p.u16(0)?, p.u16(2)?);
     endpoints(nd, network, source_port, port)?;
-    p.take(0, 20)?;
+    if !p.has(0, 20) {
+        nd.truncated();
+        return Ok(());
+    }
     let header = usize::from(p.u8(12)? >> 4) * 4;
     if header < 20 {
         let rest = (length as u32).wrapping_sub(header as u32);
@@ -208,15 +211,16 @@ fn print_options(nd: &mut Nd, p: Bytes, length: usize, numbers: &Numbers) -> Res
         }
         let name = lookup(OPTION, kind.into()).map_or_else(|| format!("unknown-{kind}"), str::to_owned);
         nd.put(&name);
-        let body = if kind > 1 { Bytes(p.take(at + 2, size - 2)?) } else { Bytes(&[]) };
-        let Ok(used) = option(nd, kind, body, numbers) else {
+        let rest = Bytes(p.take(at, length - at)?).from(if kind > 1 { 2 } else { 1 });
+        let Ok(used) = option(nd, kind, rest, size.saturating_sub(2), numbers) else {
             nd.put("[bad opt]]");
             return Ok(false);
         };
-        if kind > 1 && used + 2 != size {
+        let header = if kind > 1 { 2 } else { 1 };
+        if used + header != size {
             nd.put(&format!("[len {size}]"));
         }
-        at += if kind > 1 { size.max(2) } else { 1 };
+        at += used + header;
         if kind == 0 {
             break;
         }
@@ -225,26 +229,35 @@ fn print_options(nd: &mut Nd, p: Bytes, length: usize, numbers: &Numbers) -> Res
     Ok(true)
 }
 
-/// Prints an option's body; returns how many of its bytes it understood.
-fn option(nd: &mut Nd, kind: u8, body: Bytes, numbers: &Numbers) -> Result<usize, Truncated> {
+/// Prints an option's body; returns how many of its bytes it understood. Options of a fixed size are read at
+/// that size even where their own length says less.
+fn option(nd: &mut Nd, kind: u8, rest: Bytes, length: usize, numbers: &Numbers) -> Result<usize, Truncated> {
+    let body = rest.first(length);
     let (text, used) = match kind {
         0 | 1 | 4 => (String::new(), 0),
-        2 => (format!(" {}", body.u16(0)?), 2),
-        3 => (format!(" {}", body.u8(0)?), 1),
-        5 if !body.len().is_multiple_of(8) => (" invalid sack".to_owned(), body.len()),
-        5 => (selective(body, numbers)?, body.len()),
-        6 | 7 | 11..=13 => (format!(" {}", body.u32(0)?), 4),
-        8 => (format!(" val {} ecr {}", body.u32(0)?, body.u32(4)?), 8),
-        34 => (format!(" {}", fast_open(body.0)), body.len()),
+        2 => (format!(" {}", rest.u16(0)?), 2),
+        3 => (format!(" {}", rest.u8(0)?), 1),
+        5 if !length.is_multiple_of(8) => (" invalid sack".to_owned(), length),
+        5 => (selective(body, numbers)?, length),
+        6 | 7 | 11..=13 => (format!(" {}", rest.u32(0)?), 4),
+        8 => (format!(" val {} ecr {}", rest.u32(0)?, rest.u32(4)?), 8),
+        28 => (user_timeout(rest.u16(0)?), 2),
+        34 => (format!(" {}", fast_open(body.0)), length),
         254 => match body.u16(0)? {
-            0xf989 => (format!("-tfo{}", fast_open(&body.0[2..])), body.len()),
-            other => (format!("-{other:04x}"), body.len()),
+            0xf989 => (format!("-tfo{}", fast_open(&body.0[2..])), length),
+            other => (format!("-{other:04x}"), length),
         },
-        _ if body.len() == 0 => (String::new(), 0),
-        _ => (format!(" 0x{}", hex(body.0)), body.len()),
+        _ if length == 0 => (String::new(), 0),
+        _ => (format!(" 0x{}", hex(body.0)), length),
     };
     nd.put(&text);
     Ok(used)
+}
+
+/// RFC 5482: the lowest bit says that the rest counts minutes.
+fn user_timeout(value: u16) -> String {
+    let seconds = if value & 1 == 1 { u32::from(value >> 1) * 60 } else { u32::from(value >> 1) };
+    format!(" 0x{value:x} {seconds}")
 }
 
 fn selective(body: Bytes, numbers: &Numbers) -> Result<String, Truncated> {
