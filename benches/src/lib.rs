@@ -1,5 +1,7 @@
 //! The networks that the benchmarks send packets through, built by the kernel model's own requests.
 
+pub mod floor;
+
 use glassnet_kernel::World;
 use glassnet_kernel::door::Door;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId};
@@ -68,6 +70,19 @@ pub fn enslave(world: &mut World, dev: DevId, bridge: DevId) {
     });
 }
 
+/// A world with one machine and one bridge.
+pub fn one_bridge(world: &mut World) -> DevId {
+    world.add_machine("bench", 1);
+    bridge(world, "br0")
+}
+
+/// What a container gets: a namespace, a veth pair and a port of the bridge.
+pub fn setup_namespace(world: &mut World, bridge: DevId) {
+    let netns = netns(world);
+    let [_, port] = veth(world, ["eth0", &format!("v{}", netns.0)], [netns, INIT_NET]);
+    enslave(world, port, bridge);
+}
+
 /// A chain of `hops` bridges, each a cable from the next.
 pub fn bridges(hops: usize) -> Chain {
     let mut world = World::new(1);
@@ -79,8 +94,7 @@ pub fn bridges(hops: usize) -> Chain {
         let ends = [if hop == 0 { a } else { INIT_NET }, if hop == hops { b } else { INIT_NET }];
         let [left, right] = veth(&mut world, [&format!("l{hop}"), &format!("r{hop}")], ends);
         if hop > 0 {
-            let bridge = bridge_between(&mut world, hop, last.expect("a cable before"), left);
-            let _ = bridge;
+            bridge_between(&mut world, hop, last.expect("a cable before"), left);
         }
         first.get_or_insert(left);
         last = Some(right);
@@ -88,7 +102,7 @@ pub fn bridges(hops: usize) -> Chain {
     Chain { world, first: first.expect("a cable"), last: last.expect("a cable"), frame: frame() }
 }
 
-fn bridge_between(world: &mut World, hop: usize, left: DevId, right: DevId) -> DevId {
+fn bridge_between(world: &mut World, hop: usize, left: DevId, right: DevId) {
     let bridge = bridge(world, &format!("br{hop}"));
     enslave(world, left, bridge);
     enslave(world, right, bridge);
@@ -105,7 +119,6 @@ fn bridge_between(world: &mut World, hop: usize, left: DevId, right: DevId) -> D
         };
         br_fdb_add(cx, right, station).expect("a new entry");
     });
-    bridge
 }
 
 /// A 64-byte frame (60 without its checksum) with a UDP datagram, from [`SOURCE`] to [`DEST`].

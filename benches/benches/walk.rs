@@ -1,0 +1,76 @@
+//! What a hop costs: the model, observed and not, beside the floor. A hop is the slope between a chain of eight and
+//! a chain of one, so sending and receiving do not count.
+
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use glassnet_benches::floor::{Events, Floor, Kind};
+use glassnet_benches::{BURST, Chain, bridges, setup_namespace};
+use glassnet_kernel::World;
+use glassnet_kernel::trace::Level;
+
+/// Times `packets` packets over one hop: (eight hops - one hop) / 7.
+fn slope(packets: u64, mut long: impl FnMut(), mut short: impl FnMut()) -> Duration {
+    let bursts = packets.div_ceil(BURST as u64);
+    let mut total = 0_i128;
+    for _ in 0..bursts {
+        let start = Instant::now();
+        long();
+        let middle = Instant::now();
+        short();
+        total += (middle - start).as_nanos() as i128 - middle.elapsed().as_nanos() as i128;
+    }
+    let hop = total.max(0) as u64 / 7;
+    Duration::from_nanos(hop * packets / (bursts * BURST as u64))
+}
+
+fn model(c: &mut Criterion, name: &str, chain: fn(usize) -> Chain, level: Level) {
+    let (mut long, mut short) = (chain(8), chain(1));
+    for chain in [&mut long, &mut short] {
+        chain.world.trace.level = level;
+    }
+    c.bench_function(name, |b| {
+        b.iter_custom(|packets| slope(packets, || observed_burst(&mut long), || observed_burst(&mut short)));
+    });
+}
+
+fn observed_burst(chain: &mut Chain) {
+    chain.burst();
+    chain.world.trace.steps.clear();
+}
+
+fn floor(c: &mut Criterion, name: &str, kind: Kind, events: Events) {
+    let (mut long, mut short) = (Floor::new(kind, events, 8), Floor::new(kind, events, 1));
+    c.bench_function(name, |b| {
+        b.iter_custom(|packets| slope(packets, || drop(long.burst()), || drop(short.burst())));
+    });
+}
+
+fn hops(c: &mut Criterion) {
+    floor(c, "floor/bridge/an event a hop", Kind::Bridge, Events::EachHop);
+    floor(c, "floor/bridge/an event a poll", Kind::Bridge, Events::EachPoll);
+    model(c, "hop/bridge", bridges, Level::Off);
+    model(c, "hop/bridge/every door observed", bridges, Level::Doors);
+    floor(c, "floor/forward/an event a hop", Kind::Forward, Events::EachHop);
+    floor(c, "floor/forward/an event a poll", Kind::Forward, Events::EachPoll);
+}
+
+fn setup(c: &mut Criterion) {
+    let mut group = c.benchmark_group("setup");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("namespace, veth pair and bridge port", |b| {
+        b.iter_custom(|count| {
+            let mut world = World::new(1);
+            let bridge = glassnet_benches::one_bridge(&mut world);
+            let start = Instant::now();
+            for _ in 0..count {
+                setup_namespace(&mut world, bridge);
+            }
+            start.elapsed()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, hops, setup);
+criterion_main!(benches);

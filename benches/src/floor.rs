@@ -1,0 +1,146 @@
+//! The floor: the same bytes parsed, looked up and rewritten, with no model around them.
+//!
+//! What a hop costs here is what any simulator pays that keeps real packets and real tables; the ratio of a model's
+//! hop to it says what the model itself costs.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
+
+use glassnet_kernel::tables::fast_hash::FastHasher;
+use glassnet_sim::{EventQueue, Nanos};
+use glassnet_wire::eth::EthHdr;
+use glassnet_wire::ipv4::Ipv4Hdr;
+use zerocopy::FromBytes;
+
+use crate::{BURST, DEST, SOURCE};
+
+/// What a hop does with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Learns the source and looks the destination up.
+    Bridge,
+    /// Looks the destination address up, lowers the TTL and writes new addresses.
+    Forward,
+}
+
+/// How packets get from hop to hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Events {
+    /// An event for each packet and hop.
+    EachHop,
+    /// An event for a poll of up to 64 packets.
+    EachPoll,
+}
+
+type Stations = HashMap<u64, (u32, Nanos), BuildHasherDefault<FastHasher>>;
+
+struct Hop {
+    stations: Stations,
+    routes: HashMap<u32, u32, BuildHasherDefault<FastHasher>>,
+    queue: VecDeque<u32>,
+}
+
+/// Packets and hops without a model.
+pub struct Floor {
+    kind: Kind,
+    events: Events,
+    hops: Vec<Hop>,
+    packets: Vec<[u8; 64]>,
+    queue: EventQueue<(u16, u32)>,
+    now: Nanos,
+}
+
+impl Floor {
+    /// A chain of `hops` hops.
+    pub fn new(kind: Kind, events: Events, hops: usize) -> Floor {
+        let hop = || {
+            let mut stations = Stations::default();
+            stations.insert(SOURCE.to_u64() << 16, (1, Nanos::ZERO));
+            stations.insert(DEST.to_u64() << 16, (2, Nanos::ZERO));
+            let routes = (0..4).map(|n| (0x0a00_0000 + n, n)).collect();
+            Hop { stations, routes, queue: VecDeque::new() }
+        };
+        Floor {
+            kind,
+            events,
+            hops: (0..hops).map(|_| hop()).collect(),
+            packets: vec![[0; 64]; BURST],
+            queue: EventQueue::default(),
+            now: Nanos::ZERO,
+        }
+    }
+
+    /// Sends a burst of packets through all hops; returns how many came out.
+    pub fn burst(&mut self) -> usize {
+        for packet in &mut self.packets {
+            packet[..6].copy_from_slice(&DEST.0);
+            packet[6..12].copy_from_slice(&SOURCE.0);
+            packet[12..36].copy_from_slice(&[
+                0x08, 0, 0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 0,
+            ]);
+        }
+        for packet in 0..BURST as u32 {
+            self.send(0, packet);
+        }
+        let mut out = 0;
+        while let Some((_, (hop, packet))) = self.queue.pop() {
+            match self.events {
+                Events::EachHop => out += self.pass(hop, packet),
+                Events::EachPoll => {
+                    while let Some(packet) = self.hops[usize::from(hop)].queue.pop_front() {
+                        out += self.pass(hop, packet);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn send(&mut self, hop: u16, packet: u32) {
+        self.now += Nanos(1);
+        let queue = &mut self.hops[usize::from(hop)].queue;
+        match self.events {
+            Events::EachHop => self.queue.schedule(self.now, (hop, packet)),
+            Events::EachPoll => {
+                if queue.is_empty() {
+                    self.queue.schedule(self.now, (hop, 0));
+                }
+                queue.push_back(packet);
+            }
+        }
+    }
+
+    fn pass(&mut self, at: u16, packet: u32) -> usize {
+        let now = self.now;
+        let hop = &mut self.hops[usize::from(at)];
+        let bytes = &mut self.packets[packet as usize];
+        let port = match self.kind {
+            Kind::Bridge => bridge(hop, bytes, now),
+            Kind::Forward => forward(hop, bytes),
+        };
+        if port.is_none() || usize::from(at) + 1 == self.hops.len() {
+            return usize::from(port.is_some());
+        }
+        self.send(at + 1, packet);
+        0
+    }
+}
+
+fn bridge(hop: &mut Hop, bytes: &mut [u8; 64], now: Nanos) -> Option<u32> {
+    let (eth, _) = EthHdr::ref_from_prefix(bytes).ok()?;
+    hop.stations.get_mut(&(eth.source().to_u64() << 16))?.1 = now;
+    Some(hop.stations.get(&(eth.dest().to_u64() << 16))?.0)
+}
+
+fn forward(hop: &mut Hop, bytes: &mut [u8; 64]) -> Option<u32> {
+    let (eth, rest) = bytes.split_at_mut(14);
+    let (ip, _) = Ipv4Hdr::mut_from_prefix(rest).ok()?;
+    if ip.version() != 4 || ip.ttl <= 1 {
+        return None;
+    }
+    let port = *hop.routes.get(&ip.daddr.get())?;
+    ip.decrease_ttl();
+    eth[..6].copy_from_slice(&DEST.0);
+    eth[6..12].copy_from_slice(&SOURCE.0);
+    Some(port)
+}
