@@ -29,6 +29,17 @@ impl Cx<'_> {
         }
     }
 
+    /// The door that always comes next. An observed walk returns to the loop for it; otherwise it is opened at
+    /// once, which saves the loop a turn.
+    #[inline(always)]
+    pub fn pass(&mut self, door: Door) -> Door {
+        if self.observed {
+            return door;
+        }
+        self.charge();
+        door.open(self)
+    }
+
     /// The CPU has spent its time on one more function.
     #[inline(always)]
     fn charge(&mut self) {

@@ -29,7 +29,7 @@ pub fn veth_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let stats = &mut cx.k.devs[peer].stats;
     stats.rx_packets += 1;
     stats.rx_bytes += len as u64;
-    Door::DevForwardSkb { skb }
+    cx.pass(Door::DevForwardSkb { skb })
 }
 
 fn drop(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
@@ -47,7 +47,7 @@ pub fn __dev_forward_skb(cx: &mut Cx, skb: SkbId) -> Door {
     };
     skb_scrub_packet(cx, skb, peer);
     eth_type_trans(cx, skb, peer);
-    Door::NetifRx { skb }
+    cx.pass(Door::NetifRx { skb })
 }
 
 /// Forgets routing and socket; between namespaces also the mark (`skb_scrub_packet`, net/core/skbuff.c).

@@ -27,7 +27,7 @@ fn should_deliver(cx: &Cx, port: &BridgePort, to: DevId, skb: SkbId) -> bool {
 pub fn br_forward(cx: &mut Cx, skb: SkbId) -> Door {
     let to = cx.skbs[skb].br.to;
     match to.and_then(|to| Some((to, cx.k.devs[to].port.as_ref()?))) {
-        Some((to, port)) if should_deliver(cx, port, to, skb) => Door::BrForwardInner { skb },
+        Some((to, port)) if should_deliver(cx, port, to, skb) => cx.pass(Door::BrForwardInner { skb }),
         _ => cx.kfree_skb(skb, DropReason::NotSpecified),
     }
 }
@@ -39,7 +39,7 @@ pub fn br_forward(cx: &mut Cx, skb: SkbId) -> Door {
 pub fn __br_forward(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.dev = pkt.br.to.unwrap_or(pkt.dev);
-    Door::BrForwardFinish { skb }
+    cx.pass(Door::BrForwardFinish { skb })
 }
 
 /// The frame has passed FORWARD; POST_ROUTING is next.
@@ -47,8 +47,8 @@ pub fn __br_forward(cx: &mut Cx, skb: SkbId) -> Door {
 /// Kernel: net/bridge/br_forward.c
 /// Not modelled: the hook.
 #[inline]
-pub fn br_forward_finish(_cx: &mut Cx, skb: SkbId) -> Door {
-    Door::BrDevQueuePushXmit { skb }
+pub fn br_forward_finish(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.pass(Door::BrDevQueuePushXmit { skb })
 }
 
 /// Puts the Ethernet header back in front and queues the frame for the port.
@@ -61,7 +61,7 @@ pub fn br_dev_queue_push_xmit(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
     cx.skbs.push_mac_header(skb);
-    Door::DevQueueXmit { skb }
+    cx.pass(Door::DevQueueXmit { skb })
 }
 
 /// Sends a copy of the frame out by every port that may have it; the bridge itself is next if `local_rcv`.

@@ -42,7 +42,7 @@ pub fn br_handle_frame(cx: &mut Cx, skb: SkbId) -> Door {
     if dest == cx.k.devs[bridge].addr {
         cx.skbs[skb].pkt_type = PacketType::Host;
     }
-    Door::BrHandleFrameFinish { skb }
+    cx.pass(Door::BrHandleFrameFinish { skb })
 }
 
 enum LinkLocal {
@@ -138,5 +138,5 @@ pub fn br_pass_frame_up(cx: &mut Cx, skb: SkbId) -> Door {
     stats.rx_packets += 1;
     stats.rx_bytes += len;
     cx.skbs[skb].dev = bridge;
-    Door::NetifReceiveSkb { skb }
+    cx.pass(Door::NetifReceiveSkb { skb })
 }

@@ -21,8 +21,8 @@ use crate::tables::softnet::{Napi, Softirq};
 /// Kernel: net/core/dev.c
 /// Not modelled: receive timestamps.
 #[inline]
-pub fn __netif_rx(_cx: &mut Cx, skb: SkbId) -> Door {
-    Door::NetifRxInternal { skb }
+pub fn __netif_rx(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.pass(Door::NetifRxInternal { skb })
 }
 
 /// Chooses the CPU whose backlog takes the packet.
@@ -30,8 +30,8 @@ pub fn __netif_rx(_cx: &mut Cx, skb: SkbId) -> Door {
 /// Kernel: net/core/dev.c
 /// Not modelled: RPS, generic XDP.
 #[inline]
-pub fn netif_rx_internal(_cx: &mut Cx, skb: SkbId) -> Door {
-    Door::EnqueueToBacklog { skb }
+pub fn netif_rx_internal(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.pass(Door::EnqueueToBacklog { skb })
 }
 
 /// Appends the packet to this CPU's `input_pkt_queue` and sees to it that somebody polls the queue.
@@ -124,7 +124,7 @@ fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
 /// Not modelled: merging packets, receive lists: each packet goes on alone.
 pub fn napi_gro_receive(cx: &mut Cx, skb: SkbId) -> Door {
     cx.k.cpus[cx.cpu.index()].stat.processed += 1;
-    Door::NetifReceiveSkb { skb }
+    cx.pass(Door::NetifReceiveSkb { skb })
 }
 
 /// A packet enters the stack in softirq context.
@@ -132,8 +132,8 @@ pub fn napi_gro_receive(cx: &mut Cx, skb: SkbId) -> Door {
 /// Kernel: net/core/dev.c
 /// Not modelled: RPS.
 #[inline]
-pub fn netif_receive_skb(_cx: &mut Cx, skb: SkbId) -> Door {
-    Door::NetifReceiveSkbInner { skb }
+pub fn netif_receive_skb(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.pass(Door::NetifReceiveSkbInner { skb })
 }
 
 /// A packet enters the stack, with memory reserves if it serves swapping.
@@ -141,8 +141,8 @@ pub fn netif_receive_skb(_cx: &mut Cx, skb: SkbId) -> Door {
 /// Kernel: net/core/dev.c
 /// Not modelled: memory reserves.
 #[inline]
-pub fn __netif_receive_skb(_cx: &mut Cx, skb: SkbId) -> Door {
-    Door::NetifReceiveSkbOneCore { skb }
+pub fn __netif_receive_skb(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.pass(Door::NetifReceiveSkbOneCore { skb })
 }
 
 /// A packet enters the stack alone, not in a list.
@@ -150,8 +150,8 @@ pub fn __netif_receive_skb(_cx: &mut Cx, skb: SkbId) -> Door {
 /// Kernel: net/core/dev.c
 /// Not modelled: nothing.
 #[inline]
-pub fn __netif_receive_skb_one_core(_cx: &mut Cx, skb: SkbId) -> Door {
-    Door::NetifReceiveSkbCore { skb }
+pub fn __netif_receive_skb_one_core(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.pass(Door::NetifReceiveSkbCore { skb })
 }
 
 /// Shows the packet to the taps, then to the device's `rx_handler` (a bridge), then to its protocol.
@@ -224,7 +224,7 @@ pub fn __dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
         netdev.stats.tx_dropped += 1;
         return cx.kfree_skb(skb, DropReason::QdiscDrop);
     }
-    Door::ValidateXmitSkb { skb }
+    cx.pass(Door::ValidateXmitSkb { skb })
 }
 
 /// Does in software what the device cannot do itself.
@@ -232,8 +232,8 @@ pub fn __dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
 /// Kernel: net/core/dev.c
 /// Not modelled: segmentation; every device here computes checksums.
 #[inline]
-pub fn validate_xmit_skb(_cx: &mut Cx, skb: SkbId) -> Door {
-    Door::DevHardStartXmit { skb }
+pub fn validate_xmit_skb(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.pass(Door::DevHardStartXmit { skb })
 }
 
 /// Shows the packet to the taps and calls the driver (`ndo_start_xmit`).
