@@ -161,67 +161,59 @@ fn fdb_key(mac: Mac, vlan: u16) -> u64 {
 /// The forwarding database: which station is behind which port.
 #[derive(Debug, Default)]
 pub struct Fdb {
-    /// Where an entry stands in `entries`; only looked up, never iterated.
-    index: HashMap<u64, u32, BuildHasherDefault<FastHasher>>,
-    /// Oldest first; the kernel lists them newest first.
-    entries: Vec<FdbEntry>,
+    /// The entries by station and VLAN; only looked up, never iterated.
+    entries: HashMap<u64, FdbEntry, BuildHasherDefault<FastHasher>>,
+    /// Their keys, oldest first.
+    order: Vec<u64>,
 }
 
 impl Fdb {
     /// The entry of a station.
     #[inline]
     pub fn find(&self, mac: Mac, vlan: u16) -> Option<&FdbEntry> {
-        self.index.get(&fdb_key(mac, vlan)).map(|at| &self.entries[*at as usize])
+        self.entries.get(&fdb_key(mac, vlan))
     }
 
     /// The entry of a station, to change it (not its key).
     #[inline]
     pub fn find_mut(&mut self, mac: Mac, vlan: u16) -> Option<&mut FdbEntry> {
-        self.index.get(&fdb_key(mac, vlan)).map(|at| &mut self.entries[*at as usize])
+        self.entries.get_mut(&fdb_key(mac, vlan))
     }
 
     /// Adds an entry; replaces one with the same station and VLAN in its place.
     pub fn insert(&mut self, entry: FdbEntry) {
-        if let Some(at) = self.index.get(&entry.key()) {
-            self.entries[*at as usize] = entry;
-            return;
+        if self.entries.insert(entry.key(), entry).is_none() {
+            self.order.push(entry.key());
         }
-        self.index.insert(entry.key(), self.entries.len() as u32);
-        self.entries.push(entry);
     }
 
     /// Removes the entries that `drop` picks and returns how many they were.
     pub fn remove_if(&mut self, mut drop: impl FnMut(&FdbEntry) -> bool) -> usize {
-        let before = self.entries.len();
-        let index = &mut self.index;
-        self.entries.retain(|entry| {
-            let gone = drop(entry);
+        let before = self.order.len();
+        let entries = &mut self.entries;
+        self.order.retain(|key| {
+            let gone = drop(&entries[key]);
             if gone {
-                index.remove(&entry.key());
+                entries.remove(key);
             }
             !gone
         });
-        if self.entries.len() != before {
-            for (at, entry) in self.entries.iter().enumerate() {
-                index.insert(entry.key(), at as u32);
-            }
-        }
-        before - self.entries.len()
+        before - self.order.len()
     }
 
-    /// All entries, newest first, as `bridge fdb show` lists them.
+    /// All entries, newest first, as the kernel lists them.
     pub fn iter(&self) -> impl Iterator<Item = &FdbEntry> {
-        self.entries.iter().rev()
+        self.order.iter().rev().map(|key| &self.entries[key])
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.order.len()
     }
 
     /// No station is known.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.order.is_empty()
     }
 }
 
