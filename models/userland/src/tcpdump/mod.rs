@@ -1,4 +1,5 @@
 //! `tcpdump`: captures packets and prints them.
 
+pub mod filter;
 pub mod options;
 pub mod print;

@@ -20,3 +20,12 @@ for pcap in *.pcap; do
         tcpdump -r "$pcap" $options 2> /dev/null >> "$name.txt"
     done
 done
+: > filters.txt
+while IFS= read -r filter; do
+    printf "%s\n" "$ $filter" >> filters.txt
+    tcpdump -n -tt -r icmp.pcap -w /dev/null -- "$filter" 2>&1 | grep '^tcpdump:' >> filters.txt && continue
+    for pcap in *.pcap; do
+        tcpdump -n -tt -r "$pcap" -- "$filter" 2> /dev/null | awk -v file="${pcap%.pcap}" \
+            '/^[0-9]/ { line = line " " substr($1, 7) } END { if (line != "") print file line }' >> filters.txt
+    done
+done < filters.list

@@ -1,8 +1,8 @@
 //! ARP.
 
-use super::{Nd, dump};
 use super::bytes::{Bytes, Print, Truncated};
 use super::names::{ETHERTYPE, lookup, mac_digits};
+use super::{Nd, dump};
 
 const HARDWARE: &[(u32, &str)] =
     &[(1, "Ethernet"), (6, "TokenRing"), (7, "ArcNet"), (24, "IEEE 1394"), (32, "InfiniBand")];

@@ -1,9 +1,9 @@
 //! ICMPv6 and neighbour discovery.
 
-use super::{Nd, dump};
 use super::bytes::{Bytes, Print, Truncated, checksum_should_be};
 use super::ip::Network;
 use super::names::{bits, lookup, mac_digits};
+use super::{Nd, dump};
 
 const TYPE: &[(u32, &str)] = &[
     (1, "destination unreachable"),

@@ -1,0 +1,49 @@
+//! Filter expressions: the language of pcap-filter(7), compiled to tests of packet bytes.
+//!
+//! Not modelled: `gateway`, `protochain`, 802.11, ATM, MPLS, PPPoE and Geneve primitives, and the optimiser's
+//! discovery that an expression rejects all packets.
+
+mod eval;
+mod generate;
+mod lex;
+mod parse;
+mod primitive;
+
+use std::net::IpAddr;
+
+pub use eval::Packet;
+
+use crate::tcpdump::print::LinkType;
+
+/// What compiling asks of the machine and the capture.
+pub struct Environment<'a> {
+    /// Link-layer header type of the capture.
+    pub link: LinkType,
+    /// Addresses of a host name (`/etc/hosts`).
+    pub resolve: &'a dyn Fn(&str) -> Vec<IpAddr>,
+    /// Netmask of the device, for `ip broadcast`; 0 if unknown.
+    pub netmask: u32,
+    /// Whether packets come from a device and not from a file.
+    pub live: bool,
+}
+
+/// A compiled expression.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    test: eval::Test,
+}
+
+impl Filter {
+    /// Compiles an expression; an empty one passes everything. The error is libpcap's text.
+    pub fn compile(text: &str, environment: &Environment) -> Result<Filter, String> {
+        if text.trim().is_empty() {
+            return Ok(Filter { test: eval::Test::Always(true) });
+        }
+        parse::parse(text, environment).map(|test| Filter { test })
+    }
+
+    /// Whether the packet passes.
+    pub fn matches(&self, packet: Packet) -> bool {
+        self.test.matches(packet)
+    }
+}
