@@ -71,13 +71,22 @@ impl Cx<'_> {
         self.skbs.clone_skb(skb)
     }
 
-    /// A remark about the last step, made only if somebody looks that closely.
+    /// A remark about the last step, made only if somebody looks that closely. `key` says in one word what it
+    /// is about.
     #[inline]
-    pub fn note(&mut self, text: impl FnOnce(&Self) -> String) {
+    pub fn note(&mut self, key: &'static str, text: impl FnOnce(&Self) -> String) {
+        if self.observed {
+            self.write_note(key, text);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_note(&mut self, key: &'static str, text: impl FnOnce(&Self) -> String) {
         if self.trace.level == Level::Detail {
             let text = text(self);
             let step = self.trace.steps.len().saturating_sub(1);
-            self.trace.notes.push(Note { step, text });
+            self.trace.notes.push(Note { step, key, text });
         }
     }
 

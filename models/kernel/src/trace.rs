@@ -3,6 +3,8 @@
 //! A walk that nobody observes pays one branch a door. Steps are small and hold no text: names are looked up when
 //! they are shown.
 
+use std::collections::BTreeMap;
+
 use glassnet_sim::Nanos;
 
 use crate::door::Func;
@@ -18,7 +20,7 @@ pub enum Level {
     Off,
     /// Every door and every look-up.
     Doors,
-    /// Also what each look-up found, and the headers.
+    /// Also what each look-up found, the headers, and which packet made which.
     Detail,
 }
 
@@ -89,8 +91,38 @@ pub struct Frame {
 pub struct Note {
     /// The step, as an index into [`Trace::steps`].
     pub step: usize,
+    /// What it is about, in one word: `fdb`, `route`, `neigh`.
+    pub key: &'static str,
     /// The remark.
     pub text: String,
+}
+
+/// The headers of a packet as a step found them, if they are not those that an earlier step found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headers {
+    /// The step, as an index into [`Trace::steps`].
+    pub step: usize,
+    /// They begin with an Ethernet header; otherwise with the network header.
+    pub link: bool,
+    /// Length of the packet from there on, bytes.
+    pub len: usize,
+    /// The first of its bytes, at most [`HEADER_BYTES`].
+    pub bytes: Vec<u8>,
+}
+
+/// How many bytes of a packet are kept as its headers: an ICMP error with the header that it quotes fits.
+pub const HEADER_BYTES: usize = 128;
+
+/// The first step of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Birth {
+    /// The step, as an index into [`Trace::steps`].
+    pub step: usize,
+    /// The packet (`Skb::packet`).
+    pub packet: u32,
+    /// The packet on whose behalf it was made: what it answers, reports, is a part of, or resolves an address
+    /// for; 0: none.
+    pub cause: u32,
 }
 
 /// The record of an observed run.
@@ -106,4 +138,12 @@ pub struct Trace {
     pub notes: Vec<Note>,
     /// Frames in the order in which they were seen.
     pub frames: Vec<Frame>,
+    /// Headers that changed, by step.
+    pub headers: Vec<Headers>,
+    /// First steps of packets, by step.
+    pub births: Vec<Birth>,
+    /// Which packet is in hand, 0: none. What is made now is made on its behalf.
+    pub(crate) in_hand: u32,
+    /// For each packet seen, its last entry in `headers`, if any.
+    pub(crate) seen: BTreeMap<u32, Option<usize>>,
 }

@@ -6,13 +6,15 @@ use crate::cost;
 use crate::cx::Cx;
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
-use crate::trace::{Step, StepKind};
+use crate::trace::{Birth, HEADER_BYTES, Headers, Level, Step, StepKind};
+use glassnet_wire::eth::ETH_HLEN;
 
 impl Cx<'_> {
     /// Walks from `door` until the packet's way ends, and then through whatever was put off with
     /// [`Cx::afterwards`], last put off first.
     pub fn walk(&mut self, door: Door) {
         let base = self.later.len();
+        let in_hand = self.trace.in_hand;
         let mut door = door;
         loop {
             while !matches!(door, Door::End) {
@@ -23,6 +25,7 @@ impl Cx<'_> {
                 door = door.open(self);
             }
             if self.later.len() == base {
+                self.trace.in_hand = in_hand;
                 return;
             }
             door = self.later.pop().expect("longer than base");
@@ -83,6 +86,43 @@ impl Cx<'_> {
         let (packet, dev) = (self.skbs[skb].packet, self.skbs[skb].dev);
         let label = self.k.devs.get(dev).map_or(u32::MAX, |dev| dev.label);
         self.record(func, kind, packet, label);
+        if self.trace.level == Level::Detail {
+            self.record_packet(skb, packet);
+        }
+    }
+
+    /// Keeps whose packet it is and what its headers say, where that is news.
+    #[cold]
+    fn record_packet(&mut self, skb: SkbId, packet: u32) {
+        let step = self.trace.steps.len() - 1;
+        let cause = std::mem::replace(&mut self.trace.in_hand, packet);
+        let last = match self.trace.seen.get(&packet) {
+            Some(last) => *last,
+            None => {
+                let cause = if cause == packet { 0 } else { cause };
+                self.trace.births.push(Birth { step, packet, cause });
+                None
+            }
+        };
+        let headers = self.headers(skb, step);
+        let known = last.map(|last| &self.trace.headers[last]);
+        let is_news = known.is_none_or(|known| (known.link, &known.bytes) != (headers.link, &headers.bytes));
+        let last = if is_news && headers.len > 0 {
+            self.trace.headers.push(headers);
+            Some(self.trace.headers.len() - 1)
+        } else {
+            last
+        };
+        self.trace.seen.insert(packet, last);
+    }
+
+    fn headers(&self, skb: SkbId, step: usize) -> Headers {
+        let pkt = &self.skbs[skb];
+        let link = pkt.mac_header + ETH_HLEN as u32 == pkt.network_header;
+        let start = if link { pkt.mac_header } else { pkt.network_header };
+        let bytes = self.skbs.bufs.bytes(pkt.buf).get(start as usize..pkt.tail as usize).unwrap_or_default();
+        let kept = bytes.len().min(HEADER_BYTES);
+        Headers { step, link, len: bytes.len(), bytes: bytes[..kept].to_vec() }
     }
 
     fn record(&mut self, func: Func, kind: StepKind, packet: u32, dev: u32) {

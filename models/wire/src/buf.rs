@@ -9,6 +9,7 @@ pub struct BufId(u32);
 #[derive(Debug)]
 struct Buf {
     refs: u32,
+    tag: u32,
     bytes: Vec<u8>,
 }
 
@@ -35,7 +36,7 @@ impl BufPool {
             buf.bytes.clear();
             return id;
         }
-        self.bufs.push(Buf { refs: 1, bytes: Vec::new() });
+        self.bufs.push(Buf { refs: 1, tag: 0, bytes: Vec::new() });
         BufId(self.bufs.len() as u32 - 1)
     }
 
@@ -57,6 +58,16 @@ impl BufPool {
     /// Somebody else holds the buffer too, so it must be copied before it is changed.
     pub fn is_shared(&self, id: BufId) -> bool {
         self.bufs[id.0 as usize].refs > 1
+    }
+
+    /// What [`set_tag`](Self::set_tag) noted.
+    pub fn tag(&self, id: BufId) -> u32 {
+        self.bufs[id.0 as usize].tag
+    }
+
+    /// Notes a number on a buffer, by which its next owner recognises it.
+    pub fn set_tag(&mut self, id: BufId, tag: u32) {
+        self.bufs[id.0 as usize].tag = tag;
     }
 
     /// A copy of `id` with `headroom` more bytes in front and `tailroom` behind, held once. `id` stays held.

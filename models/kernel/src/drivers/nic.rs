@@ -54,6 +54,8 @@ pub fn e1000_xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
     let frame = cx.skbs.bufs.alloc(len as usize);
     let (from, to) = (cx.skbs[skb].data as usize, cx.skbs[skb].tail as usize);
     cx.skbs.bufs.copy_between(cx.skbs[skb].buf, from..to, frame);
+    // So that the packet is the same one for whoever looks on at the other end.
+    cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet);
     cx.fabric.transmit(plug, frame, cx.now, &mut cx.skbs.bufs, cx.arrivals);
     cx.consume_skb(skb)
 }
@@ -85,7 +87,9 @@ pub fn poll(cx: &mut Cx, dev: DevId, budget: u32) -> u32 {
         };
         netdev.stats.rx_packets += 1;
         netdev.stats.rx_bytes += cx.skbs.bufs.bytes(frame).len() as u64;
+        let packet = cx.skbs.bufs.tag(frame);
         let skb = cx.skbs.build_skb(frame, 0, dev);
+        cx.skbs[skb].packet = packet;
         if eth_type_trans(cx, skb, dev) {
             cx.walk(Door::NapiGroReceive { skb });
         } else {

@@ -32,15 +32,21 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
             if entry.is_local {
                 return;
             }
-            if entry.port != Some(port) && !entry.sticky {
+            let moved = entry.port != Some(port) && !entry.sticky;
+            if moved {
                 entry.port = Some(port);
                 entry.added_by_external_learn = false;
             }
             entry.updated = now;
+            cx.note("fdb", |cx| {
+                let how = if moved { "moved" } else { "known" };
+                format!("{how}: {source} is behind {}", name(cx, port))
+            });
         }
         None => {
             br.fdb.insert(FdbEntry::new(source, 0, Some(port), now));
             arm_cleanup(cx, bridge);
+            cx.note("fdb", |cx| format!("learned: {source} is behind {}", name(cx, port)));
         }
     }
 }
@@ -67,6 +73,21 @@ pub struct Station {
 #[inline]
 pub fn br_fdb_find_rcu(cx: &mut Cx, skb: SkbId, bridge: DevId, dest: Mac) -> Option<Station> {
     cx.call(Func::BrFdbFindRcu, skb);
+    let station = find(cx, bridge, dest);
+    cx.note("fdb", |cx| match station {
+        None => format!("{dest} is unknown"),
+        Some(Station { is_local: true, .. }) => format!("{dest} is this host"),
+        Some(Station { port, .. }) => format!("{dest} is behind {}", name(cx, port.unwrap_or(bridge))),
+    });
+    station
+}
+
+fn name<'a>(cx: &'a Cx, dev: DevId) -> &'a str {
+    &cx.k.devs[dev].name
+}
+
+#[inline]
+fn find(cx: &mut Cx, bridge: DevId, dest: Mac) -> Option<Station> {
     let now = cx.now;
     let br = cx.k.devs[bridge].bridge_mut()?;
     let ageing = br.conf.ageing_time;

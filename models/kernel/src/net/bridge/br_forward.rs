@@ -69,6 +69,7 @@ pub fn br_dev_queue_push_xmit(cx: &mut Cx, skb: SkbId) -> Door {
 /// Kernel: net/bridge/br_forward.c
 /// Not modelled: proxy ARP.
 pub fn br_flood(cx: &mut Cx, skb: SkbId, local_rcv: bool) -> Door {
+    cx.note("flood", |cx| flooded_ports(cx, skb, local_rcv));
     br_flood_next(cx, skb, 0, local_rcv)
 }
 
@@ -94,6 +95,16 @@ pub fn br_flood_next(cx: &mut Cx, skb: SkbId, from: u16, local_rcv: bool) -> Doo
         false => Door::BrPassFrameUp { skb },
     });
     Door::BrForwardInner { skb: clone }
+}
+
+/// The names of all ports that the frame leaves by, for the observer.
+fn flooded_ports(cx: &Cx, skb: SkbId, local_rcv: bool) -> String {
+    let ports = std::iter::successors(next_port(cx, skb, 0), |(at, _)| next_port(cx, skb, at + 1));
+    let mut names: Vec<&str> = ports.map(|(_, port)| &*cx.k.devs[port].name).collect();
+    if local_rcv {
+        names.push("this host");
+    }
+    names.join(", ")
 }
 
 /// The first port from position `from` on that may have the frame.

@@ -26,6 +26,7 @@ pub fn br_handle_frame(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
     let (bridge, state, fwd_mask) = (port.bridge, port.state, port.group_fwd_mask);
+    cx.note("bridge", |cx| cx.k.devs[bridge].name.clone());
     if !source.is_valid() {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
