@@ -1,5 +1,25 @@
 //! The comparison of two runs of a lesson: what is observed, how noise is taken out, what differs.
 
+pub mod canon;
 pub mod observation;
 
 pub use observation::Observation;
+
+/// What is read after each block, in each namespace: commands, whose output is JSON where they speak it.
+pub const DUMPS: [&str; 10] = [
+    "ip -j addr",
+    "ip -j -s link",
+    "ip -j route show table all",
+    "ip -j rule",
+    "ip -j neigh",
+    "bridge -j -d link",
+    "bridge -j fdb",
+    "cat /proc/net/snmp",
+    "cat /proc/net/arp",
+    "cat /proc/sys/net/ipv4/ip_forward",
+];
+
+/// JSON where a tool speaks it, else the text.
+pub fn dump_value(said: &str) -> serde_json::Value {
+    serde_json::from_str(said).unwrap_or_else(|_| serde_json::Value::String(said.to_owned()))
+}

@@ -24,19 +24,13 @@ pub fn observe(plan: &Plan, options: &Options) -> Result<Observation, HostError>
     check(plan)?;
     let tracer = Tracer::start(options)?;
     let spaces = Arc::new(Mutex::new(Spaces::default()));
-    let mut lab = Lab { machines: BTreeMap::new(), switches: BTreeMap::new(), shelf: None };
+    let mut lab = Lab { machines: BTreeMap::new(), fabric: Machine::start("fabric", options)? };
     let mut hooks = Vec::new();
     for planned in &plan.machines {
         let machine = Machine::start(&planned.name, options)?;
         hooks.push(serve_hook(&machine, spaces.clone())?);
         locked(&spaces).rescan(&Place::of(&machine))?;
         lab.machines.insert(planned.name.clone(), machine);
-    }
-    for name in &plan.switches {
-        lab.switches.insert(name.clone(), Machine::start(name, options)?);
-    }
-    if !topology::loose(plan).is_empty() {
-        lab.shelf = Some(Machine::start("shelf", options)?);
     }
     let notices = topology::build(&lab, plan)?;
     let mut run =
@@ -192,10 +186,7 @@ impl Run<'_> {
 fn known(plan: &Plan, frames: &[frames::SeenFrame], macs: &[ChosenMac]) -> Known {
     let mut known = Known { devices: macs.iter().map(|m| m.device.clone()).collect(), ..Known::default() };
     known.nics = plan.machines.iter().flat_map(|m| m.nics.iter().cloned()).collect();
-    let ends = plan.cables.iter().flat_map(|c| &c.ends);
-    known.ports =
-        ends.filter(|(node, _)| plan.switches.contains(node)).map(|(_, port)| port.clone()).collect();
-    known.ports.insert(topology::BRIDGE.to_owned());
+    known.ports = topology::hidden_names(plan);
     known.devices.extend(known.nics.iter().chain(&known.ports).cloned());
     let since_boot = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
     let offset = now_ns() - since_boot.as_nanos();

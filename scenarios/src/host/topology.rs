@@ -1,41 +1,93 @@
-//! NICs, cables and switches of a topology, made of veth pairs and a bridge a switch.
+//! NICs, cables and switches of a topology.
+//!
+//! A NIC is one end of a veth pair. The far ends of all NICs lie in one hidden namespace, the fabric, where a
+//! bridge joins those of a switch or of a cable. So a NIC's carrier does not hang on whether the other machine
+//! has set its own NIC up, as with a card on a switch; a NIC without a cable has no carrier.
+//!
+//! What of this shows in a machine is made easy to tell: far ends have ifindexes from [`FAR_INDEX`] on, and
+//! the fabric's namespace id in each machine is [`FAR_NSID`], which leaves 0, 1, … to the lesson.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
-use super::machine::Machine;
+use super::machine::{Machine, must};
 use super::spaces::{prepare, within};
-use super::{Cable, HostError, Plan};
+use super::{HostError, Plan};
+use crate::compare::canon::{FAR_INDEX, FAR_NSID};
 
-/// Name of a switch's bridge.
-pub(super) const BRIDGE: &str = "switch";
-
-/// The machines of a plan and its switches, running.
+/// The machines of a plan, running, and what lies between them.
 pub(super) struct Lab {
     /// Machines by name.
     pub machines: BTreeMap<String, Machine>,
-    /// Switches by name; never prompted, never tapped.
-    pub switches: BTreeMap<String, Machine>,
-    /// Holds the far ends of NICs without a cable.
-    pub shelf: Option<Machine>,
+    /// Where cables and switches are; never prompted, never tapped.
+    pub fabric: Machine,
 }
 
-impl Lab {
-    fn node(&self, name: &str) -> Result<&Machine, HostError> {
-        let found = self.machines.get(name).or_else(|| self.switches.get(name));
-        found.ok_or_else(|| HostError::Plan(format!("a cable goes to {name}, which is not in the topology")))
+/// A NIC of a plan, numbered through.
+struct Nic<'a> {
+    machine: &'a str,
+    name: &'a str,
+    /// Its ifindex.
+    index: usize,
+    /// Bridge of the fabric that its far end is in.
+    joint: Option<usize>,
+    number: usize,
+}
+
+impl Nic<'_> {
+    fn far(&self) -> String {
+        format!("glass-p{}", self.number)
     }
+}
+
+fn joint_name(number: usize) -> String {
+    format!("glass-s{number}")
+}
+
+/// Device names of the fabric.
+pub(super) fn hidden_names(plan: &Plan) -> BTreeSet<String> {
+    let nics = nics(plan);
+    let joints = nics.iter().filter_map(|n| n.joint).map(joint_name);
+    nics.iter().map(Nic::far).chain(joints).collect()
+}
+
+/// All NICs, each with its joint: one for each switch, and one for each cable between machines.
+fn nics(plan: &Plan) -> Vec<Nic<'_>> {
+    let joint = |machine: &str, name: &str| {
+        let at = plan.cables.iter().position(|c| c.ends.iter().any(|(m, n)| m == machine && n == name))?;
+        let switch =
+            plan.switches.iter().position(|s| plan.cables[at].ends.iter().any(|(node, _)| node == s));
+        Some(switch.unwrap_or(plan.switches.len() + at))
+    };
+    let all =
+        plan.machines.iter().flat_map(|m| m.nics.iter().enumerate().map(move |(at, n)| (&m.name, n, at + 2)));
+    all.enumerate()
+        .map(|(number, (machine, name, index))| Nic {
+            machine,
+            name,
+            index,
+            joint: joint(machine, name),
+            number,
+        })
+        .collect()
 }
 
 /// Plugs everything in and sets `lo` up in each machine; returns what could not be done as asked.
 pub(super) fn build(lab: &Lab, plan: &Plan) -> Result<Vec<String>, HostError> {
-    let mut notices = Vec::new();
-    for switch in lab.switches.values() {
-        quieten(switch)?;
-        switch.must(&[
+    check(plan)?;
+    quieten(&lab.fabric)?;
+    for machine in lab.machines.values() {
+        name_fabric(machine, &lab.fabric)?;
+        machine.must(&["ip", "link", "set", "lo", "up"])?;
+    }
+    let nics = nics(plan);
+    for joint in nics.iter().filter_map(|n| n.joint).collect::<BTreeSet<_>>() {
+        let name = joint_name(joint);
+        lab.fabric.must(&[
             "ip",
             "link",
             "add",
-            BRIDGE,
+            &name,
             "type",
             "bridge",
             "forward_delay",
@@ -43,76 +95,95 @@ pub(super) fn build(lab: &Lab, plan: &Plan) -> Result<Vec<String>, HostError> {
             "mcast_snooping",
             "0",
         ])?;
-        switch.must(&["ip", "link", "set", BRIDGE, "up"])?;
+        lab.fabric.must(&["ip", "link", "set", &name, "up"])?;
     }
-    for (number, cable) in plan.cables.iter().enumerate() {
-        plug(lab, plan, cable)?;
-        if let Some(shape) = &cable.shape {
-            notices.push(format!("cable {number}: {shape} is not imposed on the host (its time is its own)"));
-        }
+    for nic in &nics {
+        plug(lab, nic)?;
     }
-    plug_loose(lab, plan)?;
-    for machine in lab.machines.values() {
-        machine.must(&["ip", "link", "set", "lo", "up"])?;
-    }
-    Ok(notices)
+    let shaped = plan.cables.iter().filter_map(|c| Some((c.shape.as_ref()?, &c.ends)));
+    let notice = |(shape, [a, b]): (&String, &[(String, String); 2])| {
+        format!("cable {}:{} to {}:{}: {shape} is not imposed, the host has its own time", a.0, a.1, b.0, b.1)
+    };
+    Ok(shaped.map(notice).collect())
 }
 
-/// A switch says nothing of its own.
-fn quieten(switch: &Machine) -> Result<(), HostError> {
-    let failed = || HostError::failed("cannot prepare a switch");
-    let netns = std::fs::File::open(switch.netns()).map_err(failed())?;
+fn check(plan: &Plan) -> Result<(), HostError> {
+    for (node, plug) in plan.cables.iter().flat_map(|c| &c.ends) {
+        let machine = plan.machines.iter().find(|m| m.name == *node);
+        if machine.is_some_and(|m| m.nics.contains(plug)) || plan.switches.contains(node) {
+            continue;
+        }
+        return Err(HostError::Plan(format!("a cable goes to {node}:{plug}, which is not in the topology")));
+    }
+    Ok(())
+}
+
+/// The fabric says nothing of its own.
+fn quieten(fabric: &Machine) -> Result<(), HostError> {
+    let failed = || HostError::failed("cannot prepare the cables");
+    let netns = std::fs::File::open(fabric.netns()).map_err(failed())?;
     within(&netns, prepare).map_err(failed())
 }
 
-fn plug(lab: &Lab, plan: &Plan, cable: &Cable) -> Result<(), HostError> {
-    let [a, b] = &cable.ends;
-    let (node_a, node_b) = (lab.node(&a.0)?, lab.node(&b.0)?);
-    let (pid_a, pid_b) = (node_a.pid.to_string(), node_b.pid.to_string());
-    let mut command = std::process::Command::new("ip");
-    command.args(["link", "add", &a.1, "netns", &pid_a]).args(index(plan, a));
-    command.args(["type", "veth", "peer", "name", &b.1, "netns", &pid_b]).args(index(plan, b));
-    super::machine::must(command)?;
-    for (node, end) in [(node_a, a), (node_b, b)] {
-        if lab.switches.contains_key(&end.0) {
-            node.must(&["ip", "link", "set", &end.1, "master", BRIDGE, "up"])?;
-        } else {
-            nic(node, &end.1)?;
-        }
+/// Gives the fabric its namespace id in a machine, by way of a name that only this command sees.
+fn name_fabric(machine: &Machine, fabric: &Machine) -> Result<(), HostError> {
+    let (fabric, machine) = (fabric.pid, machine.pid);
+    let script = format!(
+        "mount -t tmpfs tmpfs /run && mkdir /run/netns && touch /run/netns/fabric && \
+         mount --bind /proc/{fabric}/ns/net /run/netns/fabric && \
+         nsenter --net=/proc/{machine}/ns/net ip netns set fabric {FAR_NSID}"
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "bash", "-c", &script]);
+    must(command)
+}
+
+fn plug(lab: &Lab, nic: &Nic) -> Result<(), HostError> {
+    let Some(machine) = lab.machines.get(nic.machine) else { return Ok(()) };
+    let far = nic.far();
+    let mut command = Command::new("ip");
+    command.args([
+        "link",
+        "add",
+        nic.name,
+        "netns",
+        &machine.pid.to_string(),
+        "index",
+        &nic.index.to_string(),
+    ]);
+    command.args(["type", "veth", "peer", "name", &far, "netns", &lab.fabric.pid.to_string()]);
+    command.args(["index", &(FAR_INDEX + nic.number).to_string()]);
+    must(command)?;
+    // A card has a queueing discipline, which a veth end lacks until it is given one.
+    machine.must(&["tc", "qdisc", "replace", "dev", nic.name, "root", "pfifo_fast"])?;
+    match nic.joint {
+        Some(joint) => lab.fabric.must(&["ip", "link", "set", &far, "master", &joint_name(joint), "up"]),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// NICs that no cable goes to, as `(machine, NIC)`.
-pub(super) fn loose(plan: &Plan) -> Vec<(String, String)> {
-    let ends = || plan.cables.iter().flat_map(|c| &c.ends);
-    let all = plan.machines.iter().flat_map(|m| m.nics.iter().map(|n| (m.name.clone(), n.clone())));
-    all.filter(|nic| !ends().any(|end| end == nic)).collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Cable, PlannedMachine};
 
-/// A NIC without a cable: a veth end whose peer stays down, out of sight.
-fn plug_loose(lab: &Lab, plan: &Plan) -> Result<(), HostError> {
-    let Some(shelf) = &lab.shelf else { return Ok(()) };
-    for (number, end) in loose(plan).iter().enumerate() {
-        let node = lab.node(&end.0)?;
-        let (pid, shelf_pid) = (node.pid.to_string(), shelf.pid.to_string());
-        let mut command = std::process::Command::new("ip");
-        command.args(["link", "add", &end.1, "netns", &pid]).args(index(plan, end));
-        command.args(["type", "veth", "peer", "name", &format!("loose{number}"), "netns", &shelf_pid]);
-        super::machine::must(command)?;
-        nic(node, &end.1)?;
+    #[test]
+    fn ends_of_a_cable_share_a_joint_and_a_loose_nic_has_none() {
+        let machine = |name: &str, nics: &[&str]| PlannedMachine {
+            name: name.into(),
+            nics: nics.iter().map(|n| (*n).into()).collect(),
+        };
+        let end = |m: &str, n: &str| (m.to_owned(), n.to_owned());
+        let plan = Plan {
+            machines: vec![machine("a", &["eth0", "eth1"]), machine("b", &["eth0"]), machine("c", &["eth0"])],
+            switches: vec!["sw".into()],
+            cables: vec![
+                Cable { ends: [end("a", "eth0"), end("sw", "1")], shape: None },
+                Cable { ends: [end("b", "eth0"), end("sw", "2")], shape: None },
+            ],
+            ..Plan::default()
+        };
+        let joints: Vec<_> = nics(&plan).iter().map(|n| (n.machine, n.index, n.joint)).collect();
+        assert_eq!(joints, [("a", 2, Some(0)), ("a", 3, None), ("b", 2, Some(0)), ("c", 2, None)]);
     }
-    Ok(())
-}
-
-/// A real NIC has a queueing discipline, which a veth end lacks until it is given one.
-fn nic(node: &Machine, name: &str) -> Result<(), HostError> {
-    node.must(&["tc", "qdisc", "replace", "dev", name, "root", "pfifo_fast"])
-}
-
-/// `index N` for a machine's NIC: 2 for the first of its topology entry.
-fn index(plan: &Plan, end: &(String, String)) -> Vec<String> {
-    let machine = plan.machines.iter().find(|m| m.name == end.0);
-    let at = machine.and_then(|m| m.nics.iter().position(|n| *n == end.1));
-    at.map(|at| vec!["index".to_owned(), (at + 2).to_string()]).unwrap_or_default()
 }

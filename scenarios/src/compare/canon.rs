@@ -1,0 +1,331 @@
+//! How noise is taken out of what two runs show: the one place for it.
+//!
+//! What differs between two correct runs is replaced by a star or by a number in order of first appearance.
+//! Nothing else is touched; whatever else differs is a difference.
+//!
+//! | noise | where | becomes |
+//! |---|---|---|
+//! | round-trip and elapsed times | output of `ping`, `arping`, `traceroute`, `tracepath` | `*` |
+//! | clock times | `tcpdump` lines | `*` |
+//! | ICMP echo identifiers (a process id), IPv4 identifications | `tcpdump` lines | `*` |
+//! | the same two, and UDP ports of programs | frames | 1, 2, … in order of appearance, so that equal stays equal |
+//! | ICMP echo data of `ping`: 16 bytes of time of day | frames | zero |
+//! | checksums over any of these | frames | zero if right, one if wrong, as they were if nobody can tell (fragments) |
+//! | process ids | `[1] 123`, `pid/`, `pid 123` | `*` |
+//! | namespace inodes | `net:[4026532281]` | `*` |
+//! | ages of table entries | `used 1/2/3`, ageing timers of `brctl` | `*` |
+//! | where in a script bash found an error | `bash: line 6: ` | `bash: ` |
+//!
+//! The host backend makes a NIC of a veth end and its queueing discipline of what this kernel has, so these
+//! are taken out too: the far end in `eth0@if10003` and `link-netnsid 999999` (both out of a lesson's reach, see
+//! `host::topology`), and `pfifo_fast` (no lesson's device but a NIC has it) reads `fq_codel`, as on Debian 12.
+//!
+//! A MAC address is no noise: the simulator is given those that the kernel chose.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+/// First ifindex of the far ends of NICs on the host.
+pub const FAR_INDEX: usize = 10_000;
+/// Id, in each machine, of the namespace in which the far ends lie.
+pub const FAR_NSID: u32 = 999_999;
+
+/// Patterns and what they become, applied in turn to each line.
+const TEXT: [(&str, &str); 18] = [
+    (r"time[=<][0-9.]+ ?ms", "time=* ms"),
+    (r", time [0-9]+ms", ", time *ms"),
+    (r"^(rtt|round-trip) .*", "rtt *"),
+    (r"[0-9]+\.[0-9]+ ?ms\b", "* ms"),
+    (r"^(\s*)[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}\b", "$1*"),
+    (r"\bid [0-9]+, seq ", "id *, seq "),
+    (r"\bid [0-9]+, offset ", "id *, offset "),
+    (r"^\[([0-9]+)\]([+-]?) +[0-9]+$", "[$1]$2 *"),
+    (r"\bpid[ /=][0-9]+", "pid *"),
+    (r"\b(net|mnt|pid|uts|ipc|user):\[[0-9]+\]", "$1:[*]"),
+    (r"\bused [0-9]+/[0-9]+/[0-9]+", "used *"),
+    (r"\bused [0-9]+/[0-9]+", "used *"),
+    (r"\t( *(?:yes|no)\t\t) *[0-9]+\.[0-9]{2}$", "\t$1*"),
+    (r"\bbash: line [0-9]+: ", "bash: "),
+    (r"@if1[0-9]{4}\b", ""),
+    (r" link-netnsid 999999\b", ""),
+    (r"\bqdisc pfifo_fast\b", "qdisc fq_codel"),
+    (r"[ \t]+$", ""),
+];
+
+static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    // The patterns are constants of this file, and a test compiles each.
+    TEXT.iter().filter_map(|(pattern, to)| Some((Regex::new(pattern).ok()?, *to))).collect()
+});
+
+/// What a command printed, without noise.
+pub fn output(text: &str) -> String {
+    let clean = |line: &str| {
+        let mut line = line.to_owned();
+        for (pattern, to) in PATTERNS.iter() {
+            if pattern.is_match(&line) {
+                line = pattern.replace_all(&line, *to).into_owned();
+            }
+        }
+        line
+    };
+    let mut lines: Vec<String> = text.lines().map(clean).collect();
+    if text.ends_with('\n') {
+        lines.push(String::new());
+    }
+    lines.join("\n")
+}
+
+/// A table as one of [`crate::compare::DUMPS`] tells it, without noise.
+pub fn table(command: &str, value: &Value) -> Value {
+    match value {
+        Value::String(text) if command.ends_with("/proc/net/snmp") => snmp(text),
+        Value::String(text) => Value::String(output(text)),
+        Value::Array(rows) if command.ends_with("fdb") => {
+            rows.iter().filter(|r| !is_ipv6_group(r)).cloned().collect()
+        }
+        Value::Array(rows) => rows.iter().filter(|r| **r != Value::Object(Map::new())).map(row).collect(),
+        other => other.clone(),
+    }
+}
+
+/// A row of a table: what the host backend's NICs show of their far ends is taken out.
+fn row(value: &Value) -> Value {
+    let Value::Object(fields) = value else { return value.clone() };
+    let mut fields = fields.clone();
+    if fields.get("link_netnsid").and_then(Value::as_u64) == Some(FAR_NSID.into()) {
+        fields.remove("link_netnsid");
+        fields.remove("link_index");
+    }
+    if let Some(qdisc) = fields.get_mut("qdisc")
+        && qdisc == "pfifo_fast"
+    {
+        *qdisc = "fq_codel".into();
+    }
+    Value::Object(fields)
+}
+
+/// Devices join IPv6 groups even where IPv6 is off; without IPv6 in the model those entries are not compared.
+fn is_ipv6_group(row: &Value) -> bool {
+    row.get("mac").and_then(Value::as_str).is_some_and(|mac| mac.starts_with("33:33:"))
+}
+
+/// Counters that Linux 6.18 has and 6.1, the model's version, has not.
+const NEWER_COUNTERS: [&str; 3] = ["Ip.OutTransmits", "Icmp.OutRateLimitGlobal", "Icmp.OutRateLimitHost"];
+
+/// `/proc/net/snmp` as one object: `Ip.InReceives` and so on.
+fn snmp(text: &str) -> Value {
+    let lines: Vec<_> = text.lines().collect();
+    let pairs = lines.chunks_exact(2).flat_map(|pair| {
+        let protocol = pair[0].split(':').next().unwrap_or("");
+        let names = pair[0].split(' ').skip(1).map(move |name| format!("{protocol}.{name}"));
+        names.zip(pair[1].split(' ').skip(1))
+    });
+    let known = pairs.filter(|(name, _)| !NEWER_COUNTERS.contains(&name.as_str()));
+    Value::Object(known.map(|(name, value)| (name, Value::String(value.to_owned()))).collect())
+}
+
+/// Numbers for values that differ on each run, in order of first appearance.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    ids: BTreeMap<(u32, u32, u8, u16), u16>,
+    echoes: BTreeMap<u16, u16>,
+    ports: BTreeMap<u16, u16>,
+}
+
+fn number<K: Ord>(map: &mut BTreeMap<K, u16>, key: K) -> [u8; 2] {
+    let next = map.len() as u16 + 1;
+    map.entry(key).or_insert(next).to_be_bytes()
+}
+
+/// Ports that programs get when they ask for none (`net.ipv4.ip_local_port_range`).
+const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
+
+impl Numbers {
+    /// A frame without noise. Frames of one run go through the same numbers, in order.
+    pub fn frame(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut frame = bytes.to_vec();
+        if u16_at(&frame, 12) == Some(0x0800) {
+            self.ipv4(&mut frame[14..]);
+        }
+        frame
+    }
+
+    /// An IPv4 packet, or as much of one as an ICMP error quotes.
+    fn ipv4(&mut self, packet: &mut [u8]) {
+        let header = usize::from(packet.first().unwrap_or(&0) & 0x0f) * 4;
+        if header < 20 || packet.len() < header {
+            return;
+        }
+        mark_checksum(packet, 10, header);
+        let (src, dst, proto) = (u32_at(packet, 12), u32_at(packet, 16), packet[9]);
+        let id = u16_at(packet, 4).unwrap_or(0);
+        if id != 0 {
+            packet[4..6].copy_from_slice(&number(&mut self.ids, (src, dst, proto, id)));
+        }
+        let fragment = u16_at(packet, 6).unwrap_or(0) & 0x3fff;
+        let total = usize::from(u16_at(packet, 2).unwrap_or(0)).clamp(header, packet.len());
+        let whole = fragment == 0 && usize::from(u16_at(packet, 2).unwrap_or(0)) == total;
+        match proto {
+            1 if fragment & 0x1fff == 0 => self.icmp(&mut packet[header..total], whole),
+            17 if fragment & 0x1fff == 0 => self.udp(&mut packet[header..total]),
+            _ => {}
+        }
+    }
+
+    fn icmp(&mut self, message: &mut [u8], whole: bool) {
+        if message.len() < 8 {
+            return;
+        }
+        let length = message.len();
+        if whole {
+            mark_checksum(message, 2, length);
+        } else {
+            message[2..4].fill(0);
+        }
+        match message[0] {
+            0 | 8 => {
+                let id = u16_at(message, 4).unwrap_or(0);
+                message[4..6].copy_from_slice(&number(&mut self.echoes, id));
+                let time = length.min(24);
+                message[8..time].fill(0);
+            }
+            3 | 5 | 11 | 12 => self.ipv4(&mut message[8..]),
+            _ => {}
+        }
+    }
+
+    /// Ports of programs become numbers; so the checksum, which covers them, is told only as there or not.
+    fn udp(&mut self, datagram: &mut [u8]) {
+        if datagram.len() < 8 {
+            return;
+        }
+        for (at, is_source) in [(0, true), (2, false)] {
+            let port = u16_at(datagram, at).unwrap_or(0);
+            let program = if is_source { EPHEMERAL.contains(&port) } else { self.ports.contains_key(&port) };
+            if program {
+                datagram[at..at + 2].copy_from_slice(&number(&mut self.ports, port));
+            }
+        }
+        let there = u16_at(datagram, 6) != Some(0);
+        datagram[6..8].copy_from_slice(&u16::from(there).to_be_bytes());
+    }
+}
+
+/// Replaces the Internet checksum at `at` over the first `length` bytes: 0 if it was right, 1 if not.
+fn mark_checksum(bytes: &mut [u8], at: usize, length: usize) {
+    let wrong = u16::from(sum(&bytes[..length]) != 0xffff);
+    bytes[at..at + 2].copy_from_slice(&wrong.to_be_bytes());
+}
+
+/// The one's complement sum (RFC 1071).
+fn sum(bytes: &[u8]) -> u16 {
+    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+    let mut sum: u32 = bytes.chunks(2).map(word).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes)
+}
+
+/// The steps of a journey without what only one side has: the length (frames are compared whole), and how a NIC
+/// hands a frame to the kernel (`netif_rx` from the host's veth, `napi_gro_receive` from a card).
+pub fn journey(steps: &[String], nics: &[String]) -> Vec<String> {
+    let mut kept = Vec::new();
+    for step in steps {
+        let mut words = step.split(' ');
+        let (event, device) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+        if event != "netif_rx" || !nics.iter().any(|n| n == device) {
+            kept.push(format!("{event} {device}"));
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_is_one() {
+        assert_eq!(PATTERNS.len(), TEXT.len());
+    }
+
+    #[test]
+    fn output_loses_times_and_far_ends_only() {
+        let cases = [
+            (
+                "64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=0.079 ms",
+                "64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=* ms",
+            ),
+            (
+                "1 packets transmitted, 1 received, 0% packet loss, time 0ms",
+                "1 packets transmitted, 1 received, 0% packet loss, time *ms",
+            ),
+            ("rtt min/avg/max/mdev = 0.079/0.079/0.079/0.000 ms", "rtt *"),
+            ("2: eth0@if10000: <UP> qdisc pfifo_fast state UP", "2: eth0: <UP> qdisc fq_codel state UP"),
+            ("4: veth-1-b@if5: <UP> qdisc noqueue", "4: veth-1-b@if5: <UP> qdisc noqueue"),
+            ("    link/ether 02:00 brd ff link-netnsid 999999", "    link/ether 02:00 brd ff"),
+            ("    link/ether 02:00 brd ff link-netnsid 0", "    link/ether 02:00 brd ff link-netnsid 0"),
+            (
+                "21:03:04.123456 IP 10.0.0.1 > 10.0.0.2: ICMP echo request, id 7, seq 1, length 64",
+                "* IP 10.0.0.1 > 10.0.0.2: ICMP echo request, id *, seq 1, length 64",
+            ),
+            ("bash: line 6: nosuch: command not found", "bash: nosuch: command not found"),
+            ("[1] 4711", "[1] *"),
+        ];
+        for (from, to) in cases {
+            assert_eq!(output(from), to);
+            assert_eq!(output(to), to, "canonical text stays");
+        }
+    }
+
+    #[test]
+    fn an_echo_request_loses_ids_times_and_right_checksums() {
+        let hex = "5ebfdc20867562e1cb78a3970800450000544bfb40004001d9e30a0000650a000066080088a700420001";
+        let mut frame: Vec<u8> = (0..hex.len())
+            .step_by(2)
+            .filter_map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok())
+            .collect();
+        frame.resize(98, 0xaa);
+        let mut numbers = Numbers::default();
+        let clean = numbers.frame(&frame);
+        assert_eq!(clean[18..20], [0, 1], "first identification");
+        assert_eq!(clean[24..26], [0, 0], "right header checksum");
+        assert_eq!(clean[36..38], [0, 1], "the data is made up, so the ICMP checksum is wrong");
+        assert_eq!(clean[38..40], [0, 1], "first echo identifier");
+        assert_eq!(clean[42..58], [0; 16]);
+        assert_eq!(clean[58..], frame[58..]);
+        assert_eq!(numbers.frame(&frame), clean, "equal stays equal");
+    }
+
+    #[test]
+    fn a_broken_frame_is_left_alone() {
+        for length in 0..40 {
+            let mut frame = vec![0x4f; length];
+            if length > 13 {
+                frame[12..14].copy_from_slice(&[8, 0]);
+            }
+            Numbers::default().frame(&frame);
+        }
+    }
+
+    #[test]
+    fn counters_of_newer_kernels_are_left_out() {
+        let text = "Ip: Forwarding OutTransmits\nIp: 1 7\nIcmp: InMsgs\nIcmp: 3\n";
+        assert_eq!(
+            table("cat /proc/net/snmp", &Value::String(text.into())),
+            serde_json::json!({"Ip.Forwarding": "1", "Icmp.InMsgs": "3"})
+        );
+    }
+}
