@@ -123,11 +123,15 @@ impl Conf {
 
 /// The settings of a device, of `all` or of `default`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ipv4Conf([i32; CONF_COUNT]);
+pub struct Ipv4Conf {
+    values: [i32; CONF_COUNT],
+    /// Which settings somebody set, a bit each: these do not follow `default` any more (`state`).
+    state: u64,
+}
 
 impl Default for Ipv4Conf {
     fn default() -> Self {
-        Ipv4Conf(CONF_TABLE.map(|entry| entry.2))
+        Ipv4Conf { values: CONF_TABLE.map(|entry| entry.2), state: 0 }
     }
 }
 
@@ -135,12 +139,25 @@ impl Ipv4Conf {
     /// A value.
     #[inline]
     pub fn get(&self, conf: Conf) -> i32 {
-        self.0[conf as usize]
+        self.values[conf as usize]
     }
 
-    /// Sets a value.
+    /// Sets a value (`ipv4_devconf_set`).
     pub fn set(&mut self, conf: Conf, value: i32) {
-        self.0[conf as usize] = value;
+        self.state |= 1 << conf as u32;
+        self.values[conf as usize] = value;
+    }
+
+    /// `default` changed: a setting that nobody set here follows (`devinet_copy_dflt_conf`).
+    pub fn follow(&mut self, conf: Conf, value: i32) {
+        if self.state & (1 << conf as u32) == 0 {
+            self.values[conf as usize] = value;
+        }
+    }
+
+    /// From now on no setting follows `default` (`ipv4_devconf_setall`): the device got an address.
+    pub fn set_all(&mut self) {
+        self.state = u64::MAX;
     }
 }
 

@@ -165,6 +165,8 @@ pub struct NetDevice {
     pub broadcast: Mac,
     /// How it got its address.
     pub addr_assign: AddrAssign,
+    /// `IFF_PROMISC` and `IFF_ALLMULTI` as a user set them, who sees only these (`gflags`).
+    pub gflags: u32,
     /// Who asked for promiscuous mode, counted.
     pub promiscuity: u32,
     /// Who asked for all multicast, counted.
@@ -208,7 +210,7 @@ impl NetDevice {
 
     /// The flags as user space sees them (`dev_get_flags`, net/core/dev.c).
     pub fn dev_get_flags(&self) -> u32 {
-        let mut flags = self.flags;
+        let mut flags = self.flags & !(IFF_PROMISC | IFF_ALLMULTI) | self.gflags;
         if self.is_up() {
             if matches!(self.operstate, OperState::Up | OperState::Unknown) {
                 flags |= IFF_RUNNING;

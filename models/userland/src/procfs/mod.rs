@@ -14,6 +14,9 @@ pub mod counts;
 pub mod net;
 pub mod number;
 pub mod sysctl;
+#[cfg(test)]
+mod tests;
+mod unmodelled;
 
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId};
 use glassnet_kernel::netlink::Errno;
@@ -186,6 +189,9 @@ pub fn node(world: &World, machine: MachineId, netns: NetnsId, path: &str) -> Re
     let parts = split(path);
     if matches!(parts.as_slice(), ["proc"] | ["sys"]) || list(world, machine, netns, path).is_ok() {
         return Ok(Node::Dir);
+    }
+    if let ["proc", "sys", "net", rest @ ..] = parts.as_slice() {
+        return sysctl::node(&View::new(world, machine, netns), rest).ok_or(Errno::ENOENT);
     }
     match lookup(world, machine, netns, &parts)? {
         Node::Link(_) => Ok(Node::Dir),

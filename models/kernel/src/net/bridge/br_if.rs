@@ -5,7 +5,7 @@
 use super::br_fdb::{br_fdb_delete_by_port, fdb_add_local, fdb_change_local};
 use crate::Cx;
 use crate::ids::DevId;
-use crate::net::core::dev_ioctl::dev_set_promiscuity;
+use crate::net::core::dev_ioctl::{dev_set_allmulti, dev_set_promiscuity};
 use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::core::rtnetlink::{NetdevEvent, notify};
 use crate::netlink::{Errno, NlError};
@@ -74,6 +74,7 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     });
     let addr = cx.k.devs[dev].addr;
     cx.k.devs[bridge].bridge_mut().ok_or(Errno::EINVAL)?.ports.insert(0, dev);
+    dev_set_allmulti(cx, dev, 1);
     dev_set_promiscuity(cx, dev, 1);
     fdb_add_local(cx, bridge, Some(dev), addr);
     br_stp_recalculate_bridge_id(cx, bridge);
@@ -88,6 +89,7 @@ pub fn br_del_if(cx: &mut Cx, dev: DevId) {
     br_fdb_delete_by_port(cx, bridge, dev, true);
     cx.k.devs[dev].port = None;
     dev_set_promiscuity(cx, dev, -1);
+    dev_set_allmulti(cx, dev, -1);
     if let Some(br) = cx.k.devs[bridge].bridge_mut() {
         br.ports.retain(|port| *port != dev);
     }

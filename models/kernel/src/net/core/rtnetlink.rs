@@ -167,6 +167,7 @@ fn register_with_ifindex(
             DevKind::Loopback | DevKind::Nic(_) => AddrAssign::Perm,
             DevKind::Veth { .. } | DevKind::Bridge(_) => AddrAssign::Random,
         },
+        gflags: 0,
         promiscuity: 0,
         allmulti: 0,
         tx_queue_len: 1000,
@@ -456,15 +457,11 @@ fn dev_change_name(cx: &mut Cx, dev: DevId, name: &str) -> Result<(), NlError> {
 }
 
 fn set_flags(cx: &mut Cx, dev: DevId, set: &LinkSet) {
-    if let Some(on) = set.promisc
-        && on != (cx.k.devs[dev].flags & IFF_PROMISC != 0)
-    {
-        dev_set_promiscuity(cx, dev, if on { 1 } else { -1 });
-    }
-    if let Some(on) = set.allmulticast
-        && on != (cx.k.devs[dev].flags & IFF_ALLMULTI != 0)
-    {
-        dev_set_allmulti(cx, dev, if on { 1 } else { -1 });
+    for (wanted, flag) in [(set.promisc, IFF_PROMISC), (set.allmulticast, IFF_ALLMULTI)] {
+        let Some(on) = wanted.filter(|on| *on != (cx.k.devs[dev].gflags & flag != 0)) else { continue };
+        cx.k.devs[dev].gflags ^= flag;
+        let inc = if on { 1 } else { -1 };
+        if flag == IFF_PROMISC { dev_set_promiscuity(cx, dev, inc) } else { dev_set_allmulti(cx, dev, inc) }
     }
     let flags = &mut cx.k.devs[dev].flags;
     for (wanted, flag) in [(set.arp.map(|arp| !arp), IFF_NOARP), (set.multicast, IFF_MULTICAST)] {

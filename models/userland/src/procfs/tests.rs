@@ -1,0 +1,147 @@
+//! Reads and writes against what Linux answers.
+
+use glassnet_kernel::World;
+use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
+use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::net::core::net_namespace::copy_net_ns;
+use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::inet::InDevice;
+use glassnet_kernel::tables::inet_conf::Ipv4Conf;
+use glassnet_kernel::tables::neigh_parms::NeighParms;
+
+use super::*;
+
+const NODE: MachineId = MachineId(0);
+
+/// A machine with a second namespace that has `br0` with the port `v1`, whose peer is `v1p`; all up.
+fn world() -> (World, NetnsId) {
+    let mut world = World::new(1);
+    world.add_machine("node1", 2);
+    let netns = world.enter(NODE, CpuId(0), |cx| {
+        let netns = copy_net_ns(cx);
+        let new = |name: &str, mac: [u8; 6]| LinkNew {
+            name: Some(name.to_owned()),
+            set: LinkSet { address: Some(glassnet_wire::Mac(mac)), ..LinkSet::default() },
+            ..LinkNew::default()
+        };
+        let bridge =
+            rtm_newlink(cx, netns, LinkNew { name: Some("br0".into()), ..LinkNew::default() }).unwrap();
+        let peer = Box::new(new("v1p", [2, 0, 0, 0, 0, 2]));
+        let veth =
+            LinkNew { kind: LinkKind::Veth { peer, peer_netns: None }, ..new("v1", [2, 0, 0, 0, 0, 1]) };
+        let port = rtm_newlink(cx, netns, veth).unwrap();
+        do_setlink(cx, port, LinkSet { master: Some(Some(bridge)), ..LinkSet::default() }).unwrap();
+        for dev in cx.k.devs.iter().map(|dev| dev.id) {
+            let inet = InDevice::new(Ipv4Conf::default(), NeighParms::default());
+            cx.k.inet.set(dev, Some(inet));
+        }
+        for ifindex in 2..=4 {
+            let dev = cx.k.dev_by_index(netns, ifindex).unwrap();
+            do_setlink(cx, dev, LinkSet { up: Some(true), ..LinkSet::default() }).unwrap();
+        }
+        netns
+    });
+    (world, netns)
+}
+
+#[test]
+fn what_files_say() {
+    let (world, netns) = world();
+    for (path, expected) in [
+        ("/proc/sys/net/ipv4/ip_forward", Ok("0\n")),
+        ("/proc/sys/net/ipv4/conf/v1/rp_filter", Ok("0\n")),
+        ("/proc/sys/net/ipv4/neigh/br0/unres_qlen", Ok("101\n")),
+        ("/proc/sys/net/ipv4/neigh/br0/retrans_time", Ok("100\n")),
+        ("/proc/sys/net/ipv4/neigh/br0/base_reachable_time_ms", Ok("30000\n")),
+        ("/proc/sys/net/ipv4/neigh/default/gc_stale_time", Err(Errno::ENOENT)),
+        ("/proc/sys/net/ipv4/route/min_pmtu", Ok("552\n")),
+        ("/proc/sys/net/ipv4/route/flush", Err(Errno::EACCES)),
+        ("/proc/sys/net/ipv4", Err(Errno::EISDIR)),
+        ("/proc/sys/net/ipv4/nope", Err(Errno::ENOENT)),
+        ("/proc/sys/net/ipv4/tcp_syncookies", Err(Errno::EOPNOTSUPP)),
+        ("/proc/sys/net/core/netdev_max_backlog", Err(Errno::ENOENT)),
+        ("/sys/class/net/v1/brport/port_id", Ok("0x8001\n")),
+        ("/sys/class/net/v1/brport/designated_port", Ok("32769\n")),
+        ("/sys/class/net/br0/brif/v1/designated_root", Ok("8000.020000000001\n")),
+        ("/sys/class/net/v1/master/bridge/ageing_time", Ok("30000\n")),
+        ("/sys/class/net/v1/flags", Ok("0x1303\n")),
+        ("/sys/class/net/v1/iflink", Ok("3\n")),
+        ("/sys/class/net/v1/carrier", Ok("1\n")),
+        ("/sys/class/net/lo/carrier", Err(Errno::EINVAL)),
+        ("/sys/class/net/lo/flags", Ok("0x8\n")),
+        ("/sys/class/net/br0/speed", Ok("10000\n")),
+        ("/sys/class/net/br0/duplex", Ok("unknown\n")),
+        ("/sys/class/net/br0/operstate", Ok("up\n")),
+        ("/sys/class/net/br0/uevent", Ok("DEVTYPE=bridge\nINTERFACE=br0\nIFINDEX=2\n")),
+        ("/sys/class/net/v1/bridge/ageing_time", Err(Errno::ENOENT)),
+        ("/sys/class/net/nope/mtu", Err(Errno::ENOENT)),
+    ] {
+        assert_eq!(read(&world, NODE, netns, path).as_deref(), expected.as_ref().map(|s| *s), "{path}");
+    }
+}
+
+#[test]
+fn what_writes_do() {
+    for (path, text, expected, shown) in [
+        ("/proc/sys/net/ipv4/ip_forward", "1\n", Ok(()), "1\n"),
+        ("/proc/sys/net/ipv4/ip_forward", "yes\n", Err(Errno::EINVAL), "0\n"),
+        ("/proc/sys/net/ipv4/ip_forward", "", Err(Errno::EINVAL), "0\n"),
+        ("/proc/sys/net/ipv4/ip_forward", "5", Ok(()), "5\n"),
+        ("/proc/sys/net/ipv4/ip_default_ttl", "256\n", Err(Errno::EINVAL), "64\n"),
+        ("/proc/sys/net/ipv4/ip_default_ttl", "0x20\n", Ok(()), "32\n"),
+        ("/proc/sys/net/ipv4/conf/v1/mc_forwarding", "1", Err(Errno::EACCES), "0\n"),
+        ("/proc/sys/net/ipv4/neigh/v1/locktime", "-1", Err(Errno::EINVAL), "100\n"),
+        ("/sys/class/net/v1/mtu", "1400\n", Ok(()), "1400\n"),
+        ("/sys/class/net/v1/mtu", "65536\n", Err(Errno::EINVAL), "1500\n"),
+        ("/sys/class/net/v1/mtu", "x\n", Err(Errno::EINVAL), "1500\n"),
+        ("/sys/class/net/v1/address", "02:00:00:00:00:09", Err(Errno::EACCES), "02:00:00:00:00:01\n"),
+        ("/sys/class/net/v1/ifalias", "uplink\n", Ok(()), "uplink\n"),
+        ("/sys/class/net/v1/flags", "0x1002\n", Ok(()), "0x1302\n"),
+        ("/sys/class/net/v1/brport/hairpin_mode", "1\n", Ok(()), "1\n"),
+        ("/sys/class/net/br0/bridge/group_fwd_mask", "1\n", Err(Errno::EINVAL), "0x0\n"),
+        ("/sys/class/net/br0/bridge/group_fwd_mask", "65528\n", Ok(()), "0xfff8\n"),
+        ("/sys/class/net/br0/bridge/ageing_time", "0\n", Ok(()), "0\n"),
+        ("/sys/class/net/br0/bridge/max_age", "5\n", Err(Errno::ERANGE), "2000\n"),
+        ("/sys/class/net/br0/bridge/multicast_querier", "1\n", Err(Errno::EOPNOTSUPP), "0\n"),
+    ] {
+        let (mut world, netns) = world();
+        assert_eq!(write(&mut world, NODE, netns, path, text), expected, "{path} {text:?}");
+        assert_eq!(read(&world, NODE, netns, path).as_deref(), Ok(shown), "{path} {text:?}");
+    }
+}
+
+#[test]
+fn forwarding_of_all_is_everybodys_and_default_leads_who_was_not_set() {
+    let (mut world, netns) = world();
+    let conf = |of: &str, name: &str| format!("/proc/sys/net/ipv4/conf/{of}/{name}");
+    write(&mut world, NODE, netns, "/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+    for of in ["all", "default", "v1", "lo"] {
+        assert_eq!(read(&world, NODE, netns, &conf(of, "forwarding")).as_deref(), Ok("1\n"), "{of}");
+    }
+    assert_eq!(read(&world, NODE, INIT_NET, &conf("all", "forwarding")).as_deref(), Ok("0\n"));
+    write(&mut world, NODE, netns, &conf("v1", "rp_filter"), "2").unwrap();
+    write(&mut world, NODE, netns, &conf("default", "rp_filter"), "1").unwrap();
+    for (of, expected) in [("all", "0\n"), ("v1", "2\n"), ("v1p", "1\n")] {
+        assert_eq!(read(&world, NODE, netns, &conf(of, "rp_filter")).as_deref(), Ok(expected), "{of}");
+    }
+}
+
+#[test]
+fn what_directories_hold() {
+    let (world, netns) = world();
+    let names = |netns, path| -> Vec<String> {
+        list(&world, NODE, netns, path).unwrap().into_iter().map(|entry| entry.0).collect()
+    };
+    assert_eq!(names(netns, "/sys/class/net"), ["br0", "lo", "v1", "v1p"]);
+    assert_eq!(names(INIT_NET, "/sys/class/net"), ["lo"]);
+    assert_eq!(names(netns, "/proc/sys/net/ipv4/conf"), ["all", "br0", "default", "lo", "v1", "v1p"]);
+    assert_eq!(names(INIT_NET, "/proc/sys/net/ipv4/neigh"), ["default", "lo"]);
+    assert_eq!(names(netns, "/sys/class/net/br0/brif"), ["v1"]);
+    assert_eq!(list(&world, NODE, netns, "/proc/net/dev"), Err(Errno::ENOTDIR));
+    assert_eq!(read_link(&world, NODE, netns, "/sys/class/net/v1/master").as_deref(), Ok("../br0"));
+    assert_eq!(node(&world, NODE, netns, "/sys/class/net/v1/master"), Ok(Node::Dir));
+    assert_eq!(node(&world, NODE, netns, "/sys/class/net/v1/mtu"), Ok(Node::RW));
+    assert_eq!(node(&world, NODE, netns, "/proc/sys/net/ipv4/tcp_sack"), Ok(Node::RW));
+    assert_eq!(node(&world, NODE, netns, "/proc/nope"), Err(Errno::ENOENT));
+}
