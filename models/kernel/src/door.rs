@@ -121,6 +121,11 @@ doors! {
         BrDoProxySuppressArp = "br_do_proxy_suppress_arp",
         TpacketRcv = "tpacket_rcv",
         DevQueueXmitNit = "dev_queue_xmit_nit",
+        PacketSendmsg = "packet_sendmsg",
         RawSendmsg = "raw_sendmsg",
+        RawLocalDeliver = "raw_local_deliver",
+        RawRcv = "raw_rcv",
+        RawRecvmsg = "raw_recvmsg",
+        PingRcv = "ping_rcv",
     }
 }

@@ -3,3 +3,4 @@
 pub mod bridge;
 pub mod core;
 pub mod ipv4;
+pub mod socket;

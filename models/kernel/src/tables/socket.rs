@@ -8,7 +8,7 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use super::skb::PacketType;
-use crate::ids::{NetnsId, SocketId};
+use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 
 /// What a socket speaks.
@@ -97,6 +97,19 @@ impl Default for SockOpts {
     }
 }
 
+/// A packet in a socket's receive queue, which holds it until it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// The packet; its data begins where this kind of socket shows it from.
+    pub skb: SkbId,
+    /// When it was taken in.
+    pub at: Nanos,
+    /// Where it came in (or went out, for a tap).
+    pub ifindex: u32,
+    /// Who the frame is for; for a tap, whether it goes out.
+    pub pkt_type: PacketType,
+}
+
 /// What `recvmsg` returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
@@ -163,13 +176,15 @@ pub struct Socket {
     /// Packet sockets: the device that it is bound to; 0: all.
     pub ifindex: u32,
     /// What came in and was not read.
-    pub receive_queue: VecDeque<Received>,
+    pub receive_queue: VecDeque<Queued>,
     /// Memory that the queue takes, bytes (`sk_rmem_alloc`).
     pub rmem_alloc: usize,
     /// Errors that were not read.
     pub error_queue: VecDeque<SockError>,
     /// The error that the next call returns (`SO_ERROR`).
     pub error: Option<Errno>,
+    /// Packet sockets: the device that it keeps in promiscuous mode.
+    pub promisc: Option<DevId>,
     /// Packets taken, for `PACKET_STATISTICS`.
     pub packets: u32,
     /// Packets dropped because the queue was full.
@@ -199,6 +214,7 @@ impl Sockets {
             rmem_alloc: 0,
             error_queue: VecDeque::new(),
             error: None,
+            promisc: None,
             packets: 0,
             drops: 0,
         };

@@ -3,15 +3,15 @@
 //! Kernel: net/packet/af_packet.c
 
 use crate::Cx;
-use crate::door::Func;
+use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId, SocketId};
+use crate::net::socket::sock_queue_rcv_skb;
+use crate::netlink::Errno;
 use crate::tables::skb::PacketType;
-use crate::tables::socket::{Received, SockKind};
+use crate::tables::socket::{Queued, SockKind};
 use crate::trace::Frame;
+use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_ALL, EthHdr};
-
-/// What an skb takes from a socket's receive buffer beside its bytes (`SKB_TRUESIZE` overhead), bytes.
-pub const TRUESIZE_OVERHEAD: usize = 576;
 
 /// Shows a received packet to the packet sockets that listen, and to the observer.
 ///
@@ -74,40 +74,51 @@ fn listeners(cx: &Cx, dev: DevId) -> Vec<SocketId> {
 }
 
 fn receive(cx: &mut Cx, id: SocketId, skb: SkbId, dev: DevId, seen_as: PacketType) {
-    let frame = cx.skbs.frame(skb);
-    let mac = cx.skbs.eth_hdr(skb).source();
     let ifindex = cx.k.devs[dev].ifindex;
-    let Some(socket) = cx.k.sockets.get_mut(id) else { return };
-    let SockKind::Packet { cooked, .. } = socket.kind else { return };
-    let data = if cooked { &frame[ETH_HLEN..] } else { frame };
-    let size = data.len() + TRUESIZE_OVERHEAD;
-    if socket.rmem_alloc + size > socket.opts.rcvbuf {
-        socket.drops += 1;
+    let Some(SockKind::Packet { cooked, .. }) = cx.k.sockets.get(id).map(|socket| socket.kind) else {
         return;
+    };
+    let clone = cx.skbs.clone_skb(skb);
+    cx.skbs.push_mac_header(clone);
+    if cooked {
+        cx.skbs.pull(clone, ETH_HLEN);
     }
-    socket.rmem_alloc += size;
-    socket.packets += 1;
-    socket.receive_queue.push_back(Received {
-        at: cx.now,
-        data: data.to_vec(),
-        from: (0, 0),
-        to: 0,
-        ifindex,
-        ttl: 0,
-        pkt_type: seen_as,
-        protocol: cx.skbs[skb].protocol,
-        mac,
-    });
-    cx.wake_up();
+    if !sock_queue_rcv_skb(cx, id, Queued { skb: clone, at: cx.now, ifindex, pkt_type: seen_as }) {
+        cx.skbs.release(clone);
+    }
 }
 
-/// Sends a frame that a program made, Ethernet header and all (`packet_sendmsg` on `SOCK_RAW`).
-pub fn packet_sendmsg(cx: &mut Cx, dev: DevId, frame: &[u8]) {
-    let skb = cx.skbs.alloc_skb(frame.len(), dev);
-    cx.skbs.data_mut(skb).copy_from_slice(frame);
+/// Sends a frame that a program made (`packet_snd`): as it is, or, from a cooked socket, behind an Ethernet header
+/// to `to`.
+///
+/// # Errors
+///
+/// `ENXIO`, here `ENODEV`, without a device; `ENETDOWN` if it is down; `EMSGSIZE` beyond its MTU; `EINVAL` if the
+/// frame has no room for its header.
+pub fn packet_sendmsg(cx: &mut Cx, id: SocketId, to: Mac, data: &[u8]) -> Result<usize, Errno> {
+    let socket = cx.k.sockets.get(id).ok_or(Errno::EBADF)?;
+    let SockKind::Packet { cooked, protocol } = socket.kind else { return Err(Errno::EOPNOTSUPP) };
+    let dev = cx.k.dev_by_index(socket.netns, socket.ifindex).ok_or(Errno::ENODEV)?;
+    let netdev = &cx.k.devs[dev];
+    if !netdev.is_up() {
+        return Err(Errno::ENETDOWN);
+    }
+    let payload = if cooked { data.len() } else { data.len().checked_sub(ETH_HLEN).ok_or(Errno::EINVAL)? };
+    if payload > netdev.mtu as usize {
+        return Err(Errno::EMSGSIZE);
+    }
+    let source = netdev.addr;
+    let skb = cx.skbs.alloc_skb(data.len(), dev);
+    cx.skbs.data_mut(skb).copy_from_slice(data);
+    if cooked {
+        cx.skbs.push_eth(skb, EthHdr::new(to, source, protocol));
+    }
     let proto = cx.skbs.header::<EthHdr>(skb, cx.skbs[skb].data).map_or(0, |eth| eth.h_proto.get());
     let pkt = &mut cx.skbs[skb];
     pkt.protocol = proto;
-    pkt.network_header = pkt.data + (ETH_HLEN as u32).min(pkt.tail - pkt.data);
-    cx.walk(crate::door::Door::DevQueueXmit { skb });
+    pkt.network_header = pkt.data + ETH_HLEN as u32;
+    pkt.sk = Some(id);
+    cx.call(Func::PacketSendmsg, skb);
+    cx.walk(Door::DevQueueXmit { skb });
+    Ok(data.len())
 }

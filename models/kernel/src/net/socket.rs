@@ -1,0 +1,213 @@
+//! System calls on sockets.
+//!
+//! Kernel: net/socket.c, net/core/sock.c, net/core/datagram.c
+
+use glassnet_wire::eth::EthHdr;
+use glassnet_wire::ipv4::Ipv4Hdr;
+use glassnet_wire::udp::UdpHdr;
+use glassnet_wire::{Mac, udp};
+
+use super::core::dev_ioctl::dev_set_promiscuity;
+use super::core::packet::packet_sendmsg;
+use crate::Cx;
+use crate::door::Func;
+use crate::ids::{NetnsId, SocketId};
+use crate::netlink::Errno;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::socket::{Queued, Received, SockError, SockKind, Socket};
+
+/// What a packet takes from a receive buffer beside its bytes: `struct sk_buff` and the end of its data, bytes.
+pub const TRUESIZE_OVERHEAD: usize = 576;
+
+/// Opens a socket in a namespace (`socket(2)`).
+pub fn socket(cx: &mut Cx, netns: NetnsId, kind: SockKind) -> SocketId {
+    let id = cx.k.sockets.open(kind, netns);
+    if matches!(kind, SockKind::Packet { .. }) {
+        cx.k.packet_sockets += 1;
+        cx.k.netns[netns].taps.push(id);
+    }
+    id
+}
+
+/// The socket behind a handle.
+///
+/// # Errors
+///
+/// `EBADF` if it was closed.
+pub fn get<'a>(cx: &'a Cx, id: SocketId) -> Result<&'a Socket, Errno> {
+    cx.k.sockets.get(id).ok_or(Errno::EBADF)
+}
+
+/// The socket behind a handle, to set its options.
+///
+/// # Errors
+///
+/// `EBADF` if it was closed.
+pub fn get_mut<'a>(cx: &'a mut Cx, id: SocketId) -> Result<&'a mut Socket, Errno> {
+    cx.k.sockets.get_mut(id).ok_or(Errno::EBADF)
+}
+
+/// Binds a packet socket to a device, 0: all (`packet_bind`).
+///
+/// # Errors
+///
+/// `ENODEV` if there is no such device.
+pub fn packet_bind(cx: &mut Cx, id: SocketId, ifindex: u32) -> Result<(), Errno> {
+    let netns = get(cx, id)?.netns;
+    if ifindex != 0 {
+        cx.k.dev_by_index(netns, ifindex).ok_or(Errno::ENODEV)?;
+    }
+    get_mut(cx, id)?.ifindex = ifindex;
+    Ok(())
+}
+
+/// The packet socket wants every frame of its device (`PACKET_MR_PROMISC`) until it is closed.
+///
+/// # Errors
+///
+/// `ENODEV` if it is bound to no device.
+pub fn packet_promisc(cx: &mut Cx, id: SocketId) -> Result<(), Errno> {
+    let socket = get(cx, id)?;
+    let dev = cx.k.dev_by_index(socket.netns, socket.ifindex).ok_or(Errno::ENODEV)?;
+    dev_set_promiscuity(cx, dev, 1);
+    get_mut(cx, id)?.promisc = Some(dev);
+    Ok(())
+}
+
+/// Closes a socket; what it holds is gone.
+pub fn close(cx: &mut Cx, id: SocketId) {
+    let Some(socket) = cx.k.sockets.close(id) else { return };
+    for queued in &socket.receive_queue {
+        cx.skbs.release(queued.skb);
+    }
+    if let Some(dev) = socket.promisc
+        && cx.k.devs.get(dev).is_some()
+    {
+        dev_set_promiscuity(cx, dev, -1);
+    }
+    if matches!(socket.kind, SockKind::Packet { .. }) {
+        cx.k.packet_sockets -= 1;
+        if cx.k.netns.get(socket.netns).is_some() {
+            cx.k.netns[socket.netns].taps.retain(|tap| *tap != id);
+        }
+    }
+}
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendTo {
+    /// An IPv4 address and, for UDP, a port.
+    Inet(u32, u16),
+    /// An Ethernet address, for cooked packet sockets.
+    Link(Mac),
+    /// Where the socket is connected to, or where the frame itself says.
+    Connected,
+}
+
+/// Sends a message (`sendto(2)`); the softirqs that it raises run before the caller goes on.
+///
+/// # Errors
+///
+/// An error that came in earlier for this socket, and what sending it is refused for.
+pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usize, Errno> {
+    let socket = get_mut(cx, id)?;
+    if let Some(errno) = socket.error.take() {
+        return Err(errno);
+    }
+    let kind = socket.kind;
+    match (to, kind) {
+        (SendTo::Link(mac), SockKind::Packet { .. }) => packet_sendmsg(cx, id, mac, data),
+        (SendTo::Connected, SockKind::Packet { .. }) => packet_sendmsg(cx, id, Mac::ZERO, data),
+        _ => Err(Errno::EOPNOTSUPP),
+    }
+}
+
+/// Takes the next message, if there is one (`recvmsg(2)` without waiting).
+///
+/// # Errors
+///
+/// An error that came in for this socket.
+pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
+    let socket = cx.k.sockets.get_mut(id).ok_or(Errno::EBADF)?;
+    if let Some(errno) = socket.error.take() {
+        return Err(errno);
+    }
+    let Some(queued) = socket.receive_queue.pop_front() else { return Ok(None) };
+    let kind = socket.kind;
+    socket.rmem_alloc = socket.rmem_alloc.saturating_sub(cx.skbs[queued.skb].len() + TRUESIZE_OVERHEAD);
+    if matches!(kind, SockKind::Raw { .. }) {
+        cx.call(Func::RawRecvmsg, queued.skb);
+    }
+    let received = read(cx, kind, queued);
+    if matches!(kind, SockKind::Packet { .. }) {
+        cx.skbs.release(queued.skb);
+    } else {
+        cx.consume_skb(queued.skb);
+    }
+    Ok(Some(received))
+}
+
+fn read(cx: &Cx, kind: SockKind, queued: Queued) -> Received {
+    let skb = &cx.skbs[queued.skb];
+    let mut data = cx.skbs.data(queued.skb);
+    let (mut from, mut to, mut ttl, mut mac) = ((0, 0), 0, 0, Mac::ZERO);
+    if let SockKind::Packet { .. } = kind {
+        mac = cx.skbs.header::<EthHdr>(queued.skb, skb.mac_header).map_or(mac, EthHdr::source);
+    } else if let Some(ip) = cx.skbs.header::<Ipv4Hdr>(queued.skb, skb.network_header) {
+        (from.0, to, ttl) = (ip.saddr.get(), ip.daddr.get(), ip.ttl);
+    }
+    if let SockKind::Udp = kind {
+        from.1 = cx.skbs.header::<UdpHdr>(queued.skb, skb.transport_header).map_or(0, |udp| udp.source.get());
+        data = data.get(udp::UDP_HLEN..).unwrap_or(&[]);
+    }
+    Received {
+        at: queued.at,
+        data: data.to_vec(),
+        from,
+        to,
+        ifindex: queued.ifindex,
+        ttl,
+        pkt_type: queued.pkt_type,
+        protocol: skb.protocol,
+        mac,
+    }
+}
+
+/// Takes the next queued error (`recvmsg` with `MSG_ERRQUEUE`).
+///
+/// # Errors
+///
+/// `EBADF` if the socket was closed.
+pub fn recv_error(cx: &mut Cx, id: SocketId) -> Result<Option<SockError>, Errno> {
+    let socket = get_mut(cx, id)?;
+    let error = socket.error_queue.pop_front();
+    if error.is_some() {
+        socket.error = None;
+    }
+    Ok(error)
+}
+
+/// Appends a packet to a socket's queue and wakes its reader. False, and the packet stays the caller's, if the
+/// receive buffer is full.
+pub fn sock_queue_rcv_skb(cx: &mut Cx, id: SocketId, queued: Queued) -> bool {
+    let size = cx.skbs[queued.skb].len() + TRUESIZE_OVERHEAD;
+    let Some(socket) = cx.k.sockets.get_mut(id) else { return false };
+    if socket.rmem_alloc + size > socket.opts.rcvbuf {
+        socket.drops += 1;
+        return false;
+    }
+    socket.rmem_alloc += size;
+    socket.packets += 1;
+    socket.receive_queue.push_back(queued);
+    cx.wake_up();
+    true
+}
+
+/// Hands a packet of an IP protocol to a socket, or drops it because the receive buffer is full.
+pub fn queue_or_drop(cx: &mut Cx, id: SocketId, skb: crate::ids::SkbId) {
+    let ifindex = cx.skbs[skb].ip.iif;
+    let pkt_type = cx.skbs[skb].pkt_type;
+    if !sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, pkt_type }) {
+        cx.kfree_skb(skb, DropReason::SocketRcvbuff);
+    }
+}
