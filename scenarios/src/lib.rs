@@ -3,9 +3,13 @@
 //! | module | owns |
 //! |---|---|
 //! | [`lesson`] | reading lessons |
+//! | [`lab`] | the world of a topology |
+//! | [`shell`] | running prompts in that world |
 //! | [`host`] | running lessons on the kernel of this host |
 //! | [`compare`] | holding two runs against each other |
 
 pub mod compare;
 pub mod host;
+pub mod lab;
 pub mod lesson;
+pub mod shell;

@@ -128,6 +128,10 @@ struct Direct {
 }
 
 impl Spawner for Direct {
+    fn knows(&self, name: &str) -> bool {
+        crate::program(name).is_some()
+    }
+
     fn spawn(&self, child: Child) -> Boxed<'_, i32> {
         Box::pin(async move {
             let Some(program) = child.argv.first().and_then(|name| crate::program(name)) else {

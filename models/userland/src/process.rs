@@ -11,9 +11,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
-use glassnet_kernel::ids::{MachineId, NetnsId};
+use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
+
+/// When the machines booted, in seconds since 1970: 2023-11-14 22:13:20 UTC.
+pub const BOOT_TIME: u64 = 1_700_000_000;
 
 /// The world that all programs share. The guard is never held over an await.
 pub type SharedWorld = Arc<Mutex<World>>;
@@ -72,6 +75,8 @@ pub struct Child {
 
 /// Runs command lines; `scenarios` implements it over the shell.
 pub trait Spawner: Send + Sync {
+    /// Whether there is a file of this name to execute; a command that only the shell knows is none.
+    fn knows(&self, name: &str) -> bool;
     /// Runs the child to its end and gives its exit status; 127 with bash's message if there is no such command.
     fn spawn(&self, child: Child) -> Boxed<'_, i32>;
 }
@@ -133,10 +138,14 @@ impl Signals {
         }
     }
 
-    /// The first signal that the program does not catch.
-    fn fatal(&self) -> Option<Signal> {
-        let state = self.lock();
-        state.pending.iter().copied().find(|signal| !state.caught.contains(signal))
+    /// The first signal that the program does not catch; registers to be woken by one if there is none.
+    pub fn fatal(&self, waker: Option<&Waker>) -> Option<Signal> {
+        let mut state = self.lock();
+        let fatal = state.pending.iter().copied().find(|signal| !state.caught.contains(signal));
+        if fatal.is_none() {
+            state.wakers.extend(waker.cloned());
+        }
+        fatal
     }
 
     /// Takes the next signal that the program catches, or registers to be woken by one.
@@ -232,9 +241,9 @@ impl Process {
         self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The virtual time since boot.
+    /// The virtual time since boot, on the CPU that the program runs on.
     pub fn now(&self) -> Nanos {
-        self.world().now()
+        self.world().cpu_now(self.machine, CpuId(0))
     }
 
     /// Prints to standard output; written out at the next wait, flush or at the end.
@@ -371,12 +380,9 @@ pub async fn run(program: Program, process: &mut Process) -> i32 {
         let mut running = program(process);
         poll_fn(|cx| {
             let polled = running.as_mut().poll(cx);
-            match signals.fatal() {
+            match signals.fatal(Some(cx.waker())) {
                 Some(signal) => Poll::Ready(Err(signal)),
-                None => {
-                    signals.lock().wakers.push(cx.waker().clone());
-                    polled.map(Ok)
-                }
+                None => polled.map(Ok),
             }
         })
         .await

@@ -1,0 +1,39 @@
+//! Builds the world of a topology: machines with their NICs, switches, cables.
+
+use std::collections::BTreeMap;
+
+use glassnet_hardware::{Cable, PlugId};
+use glassnet_kernel::world::World;
+
+use crate::lesson::{Endpoint, Topology};
+
+/// The seed of a run that was not told one.
+pub const SEED: u64 = 1;
+
+/// A world with the machines of the topology, in the order of their names, switched on and cabled.
+pub fn build(topology: &Topology, seed: u64) -> World {
+    let mut world = World::new(seed);
+    let mut plugs: BTreeMap<Endpoint, PlugId> = BTreeMap::new();
+    for (name, node) in &topology.nodes {
+        let machine = world.add_machine(name, node.cpus as usize);
+        for (port, nic) in &node.nics {
+            let (dev, plug) = world.add_nic(machine, port, &nic.driver);
+            if let Some(address) = nic.address {
+                world.kernel_mut(machine).devs[dev].addr = address;
+            }
+            plugs.insert(Endpoint { node: name.clone(), port: port.clone() }, plug);
+        }
+    }
+    for (name, switch) in &topology.switches {
+        let id = world.fabric.add_switch();
+        for port in &switch.ports {
+            let plug = world.fabric.add_port(id);
+            plugs.insert(Endpoint { node: name.clone(), port: port.clone() }, plug);
+        }
+    }
+    for link in &topology.links {
+        let [a, b] = link.endpoints.each_ref().map(|end| plugs[end]);
+        world.connect(a, b, Cable { rate: link.rate, delay: link.delay });
+    }
+    world
+}

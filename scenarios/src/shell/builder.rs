@@ -1,0 +1,114 @@
+//! Makes the shells: bashkit with our programs, without what Linux does not have.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bashkit::{Bash, Builtin, BuiltinRegistry, CommandResolver, ExecutionLimits, SessionLimits};
+
+use super::files::MachineFs;
+use super::machine::Place;
+use super::prompt::NotFound;
+
+/// Turns of loops that one shell may take in its life; more is taken for an endless loop.
+pub const LOOP_LIMIT: usize = 200_000;
+/// Commands that one shell may run in its life.
+pub const COMMAND_LIMIT: usize = 1_000_000;
+
+/// Commands of the shell itself (bash 5.2).
+const SHELL_COMMANDS: &str = ". : [ alias bg break builtin caller cd command compgen complete compopt continue \
+    declare dirs disown echo enable eval exec exit export false fc fg getopts hash help history jobs kill let \
+    local logout mapfile popd printf pushd pwd read readarray readonly return set shift shopt source test times \
+    trap true type typeset ulimit umask unalias unset wait";
+
+/// Commands of Debian 12 that need no network: bash, coreutils, grep, sed, mawk, findutils, diffutils, bsdextra.
+const FILE_COMMANDS: &str = "[ awk base64 basename bash bc cat chmod chown cksum cmp column comm cp cut dd diff \
+    dirname echo egrep env expand expr false fgrep find fmt fold grep head hexdump hostname install join ln ls \
+    md5sum mkdir mkfifo mktemp mv nl nproc numfmt od paste printenv printf pwd readlink realpath rev rm rmdir sed \
+    seq sh sha1sum sha256sum sha512sum sort split stat sum tac tail tar tee test touch tr true truncate tsort uniq \
+    wc which whoami xargs xxd yes";
+
+fn listed(list: &str, name: &str) -> bool {
+    list.split_whitespace().any(|listed| listed == name)
+}
+
+/// Whether a file of this name stands on Debian's `PATH`, apart from our programs.
+pub(super) fn is_file_command(name: &str) -> bool {
+    listed(FILE_COMMANDS, name)
+}
+
+/// Limits of a shell: none on wall-clock time, so that a run repeats; endless scripts end by counting.
+fn limits() -> ExecutionLimits {
+    ExecutionLimits::cli()
+        .max_commands(COMMAND_LIMIT)
+        .max_loop_iterations(LOOP_LIMIT)
+        .max_total_loop_iterations(LOOP_LIMIT)
+        .max_work_units(u64::MAX / 4)
+        .max_aggregate_input_bytes(u64::MAX / 4)
+        .max_live_intermediate_bytes(1 << 30)
+        .parser_timeout(Duration::from_secs(3600))
+}
+
+/// A shell that runs commands at `place`.
+pub(super) fn bash(place: &Place, cwd: &str, env: &BTreeMap<String, String>) -> Bash {
+    bash_with(place, cwd, env, Vec::new())
+}
+
+/// A shell with further commands.
+pub(super) fn bash_with(
+    place: &Place,
+    cwd: &str,
+    env: &BTreeMap<String, String>,
+    more: Vec<(&str, Arc<dyn Builtin>)>,
+) -> Bash {
+    let registry = BuiltinRegistry::new();
+    for (name, program) in glassnet_userland::PROGRAMS {
+        let command = super::command::ProgramCommand { place: place.clone(), program: *program };
+        registry.insert_command(*name, command);
+    }
+    registry.insert("pkill", Arc::new(super::prompt::Pkill(place.machine.clone())));
+    for (name, builtin) in more {
+        registry.insert(name, builtin);
+    }
+    let mut builder = Bash::builder()
+        .fs(Arc::new(MachineFs { place: place.clone() }))
+        .rootfs(false)
+        .cwd(cwd)
+        .username("root")
+        .hostname(place.machine.name.as_str())
+        .fixed_epoch(glassnet_userland::process::BOOT_TIME as i64)
+        .limits(limits())
+        .session_limits(SessionLimits::unlimited())
+        .builtin_filter(|name| listed(SHELL_COMMANDS, name) || listed(FILE_COMMANDS, name))
+        .builtin_registry(registry)
+        .command_resolver(Arc::new(Unknown));
+    for (name, value) in env {
+        builder = builder.env(name, value);
+    }
+    let mut bash = builder.build();
+    bash.set_interactive(true);
+    bash
+}
+
+/// The environment of a login as root.
+pub(super) fn login_env() -> BTreeMap<String, String> {
+    [
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        ("HOME", "/root"),
+        ("USER", "root"),
+        ("TERM", "dumb"),
+        ("LC_ALL", "C"),
+        ("TZ", "UTC"),
+    ]
+    .map(|(name, value)| (name.to_string(), value.to_string()))
+    .into()
+}
+
+/// Says "command not found" as bash does, without bashkit's advice.
+struct Unknown;
+
+impl CommandResolver for Unknown {
+    fn resolve(&self, name: &str) -> Option<Arc<dyn Builtin>> {
+        Some(Arc::new(NotFound(name.to_string())))
+    }
+}

@@ -1,0 +1,186 @@
+//! Programs of `glassnet_userland` as commands of the shell, and command lines that programs start.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bashkit::{
+    Command, CommandContext, CommandInput, CommandOutput, CommandStatus, ExecOptions, async_trait,
+};
+use glassnet_kernel::ids::NetnsId;
+use glassnet_sim::Nanos;
+use glassnet_userland::process::{self, Boxed, Child, Input, Output, Process, Program, Signals, Spawner};
+
+use super::builder;
+use super::files::{MachineFs, ProgramFiles};
+use super::live;
+use super::machine::Place;
+
+/// What starting a program takes: fork, exec and the dynamic linker, as measured on the host.
+const EXEC_TIME: Nanos = Nanos::from_millis(1);
+
+/// A program as a command of the shell.
+pub(super) struct ProgramCommand {
+    pub place: Place,
+    pub program: Program,
+}
+
+#[async_trait]
+impl Command for ProgramCommand {
+    async fn execute(&self, ctx: CommandContext<'_>) -> bashkit::Result<CommandStatus> {
+        let mut env: BTreeMap<String, String> = ctx.env.clone().into_iter().collect();
+        let job = env.remove(live::JOB).and_then(|job| job.parse().ok());
+        let child = Child {
+            netns: self.place.netns,
+            argv: std::iter::once(ctx.name.to_string()).chain(ctx.args.iter().cloned()).collect(),
+            env,
+            cwd: ctx.cwd.to_string_lossy().into_owned(),
+            stdin: Arc::new(ShellInput(ctx.stdin)),
+            stdout: Arc::new(ShellOutput(ctx.stdout)),
+            stderr: Arc::new(ShellOutput(ctx.stderr)),
+            signals: self.place.signals.clone().unwrap_or_default(),
+        };
+        Ok(CommandStatus::with_code(start(&self.place, self.program, child, job).await))
+    }
+}
+
+/// Runs a program to its end.
+async fn start(place: &Place, program: Program, child: Child, job: Option<u32>) -> i32 {
+    let machine = &place.machine;
+    let name = child.argv.first().cloned().unwrap_or_default();
+    let _listed = machine.programs.list(&name, job, child.signals.clone());
+    let place = Place { netns: child.netns, signals: Some(child.signals.clone()), ..place.clone() };
+    let mut process = Process {
+        world: machine.world.clone(),
+        machine: machine.id,
+        netns: child.netns,
+        pid: machine.new_pid(),
+        argv: child.argv,
+        env: child.env,
+        cwd: child.cwd,
+        stdin: child.stdin,
+        stdout: child.stdout,
+        stderr: child.stderr,
+        files: Arc::new(ProgramFiles(Arc::new(MachineFs { place: place.clone() }))),
+        signals: child.signals,
+        shell: Arc::new(ShellSpawner { place: place.clone() }),
+        sleepers: machine.sleepers.clone(),
+        printed: Vec::new(),
+        unread: Vec::new(),
+    };
+    if process.sleep(EXEC_TIME).await.is_err() {
+        return 0;
+    }
+    process::run(program, &mut process).await
+}
+
+struct ShellInput(CommandInput);
+
+impl Input for ShellInput {
+    fn read(&self) -> Boxed<'_, io::Result<Vec<u8>>> {
+        Box::pin(async { Ok(self.0.read_chunk().await.map_err(to_io)?.unwrap_or_default()) })
+    }
+}
+
+struct ShellOutput(CommandOutput);
+
+impl Output for ShellOutput {
+    fn write<'a>(&'a self, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        Box::pin(async move { self.0.write_all(bytes).await.map_err(to_io) })
+    }
+}
+
+fn to_io(error: bashkit::Error) -> io::Error {
+    match error {
+        bashkit::Error::Io(error) => error,
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+/// Runs the command lines of `ip netns exec`, `nsenter` and `timeout`: programs directly, all else in a shell
+/// of its own that shares the machine's files.
+struct ShellSpawner {
+    place: Place,
+}
+
+impl Spawner for ShellSpawner {
+    fn knows(&self, name: &str) -> bool {
+        let name = base_name(name);
+        glassnet_userland::program(name).is_some() || builder::is_file_command(name)
+    }
+
+    fn spawn(&self, child: Child) -> Boxed<'_, i32> {
+        Box::pin(async move {
+            let name = child.argv.first().map_or("", |name| base_name(name));
+            match glassnet_userland::program(name) {
+                Some(program) => start(&self.place, program, child, None).await,
+                None => unless_killed(child.signals.clone(), self.shell(child)).await,
+            }
+        })
+    }
+}
+
+impl ShellSpawner {
+    /// Runs the child in a shell in its namespace.
+    async fn shell(&self, child: Child) -> i32 {
+        let stdin = match read_to_end(&*child.stdin).await {
+            Ok(bytes) => bytes,
+            Err(_) => return 1,
+        };
+        let mut bash =
+            builder::bash(&self.inside(child.netns, child.signals.clone()), &child.cwd, &child.env);
+        let options = ExecOptions::new().arg0("bash").positional(child.argv).stdin(stdin);
+        let (stdout, stderr) = (child.stdout.clone(), child.stderr.clone());
+        let ended = bash
+            .execute("\"$@\"")
+            .options(options)
+            .stdout_fn(move |bytes| deliver(stdout.clone(), bytes))
+            .stderr_fn(move |bytes| deliver(stderr.clone(), bytes))
+            .await;
+        match ended {
+            Ok(result) => result.exit_code,
+            Err(error) => {
+                let _ = child.stderr.write(format!("bash: {error}\n").as_bytes()).await;
+                1
+            }
+        }
+    }
+
+    fn inside(&self, netns: NetnsId, signals: Arc<Signals>) -> Place {
+        Place { machine: self.place.machine.clone(), netns, signals: Some(signals) }
+    }
+}
+
+async fn deliver(to: Arc<dyn Output>, bytes: Vec<u8>) -> bashkit::Result<()> {
+    Ok(to.write(&bytes).await?)
+}
+
+async fn read_to_end(input: &dyn Input) -> io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    loop {
+        let more = input.read().await?;
+        if more.is_empty() {
+            return Ok(all);
+        }
+        all.extend_from_slice(&more);
+    }
+}
+
+/// A shell dies of a signal that its parent was sent.
+async fn unless_killed(signals: Arc<Signals>, shell: impl Future<Output = i32> + Send) -> i32 {
+    let mut shell = Box::pin(shell);
+    poll_fn(|cx| match shell.as_mut().poll(cx) {
+        Poll::Ready(status) => Poll::Ready(status),
+        Poll::Pending => match signals.fatal(Some(cx.waker())) {
+            Some(signal) => Poll::Ready(signal.exit_status()),
+            None => Poll::Pending,
+        },
+    })
+    .await
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}

@@ -1,0 +1,304 @@
+//! The files of a machine: a disk in memory, and on top of it `/proc`, `/sys`, `/run/netns` and `/dev/tty`,
+//! which the kernel answers.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bashkit::{
+    DirEntry, FileSystem, FileSystemExt, FileType, FsLimits, FsUsage, InMemoryFs, Metadata, async_trait,
+};
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::world::World;
+use glassnet_userland::process::{BOOT_TIME, Boxed, Files};
+use glassnet_userland::procfs::{self, Node};
+
+use super::machine::Place;
+
+/// First line of a file that stands for a command of the shell.
+const STUB: &str = "#!/bin/sh\n# bashkit builtin: ";
+/// Where Debian keeps the programs that only root runs.
+const SBIN: [&str; 8] = ["ip", "bridge", "brctl", "arp", "tcpdump", "sysctl", "ethtool", "route"];
+
+/// Lays out the disk of a machine that was just installed.
+pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
+    let files = [
+        ("/etc/hostname", format!("{hostname}\n")),
+        ("/etc/hosts", format!("127.0.0.1\tlocalhost\n127.0.1.1\t{hostname}\n")),
+        ("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n".to_string()),
+        ("/etc/sysctl.conf", String::new()),
+        ("/root/.hushlogin", String::new()),
+        ("/tmp/.keep", String::new()),
+        ("/var/log/.keep", String::new()),
+    ];
+    for (path, text) in files {
+        disk.add_file(path, text, 0o644);
+    }
+    for (name, _) in glassnet_userland::PROGRAMS {
+        let dir = if SBIN.contains(name) { "/usr/sbin" } else { "/usr/bin" };
+        disk.add_file(format!("{dir}/{name}"), format!("{STUB}{name}\nexec {name} \"$@\"\n"), 0o755);
+    }
+}
+
+/// The files as seen from one namespace.
+pub(super) struct MachineFs {
+    pub place: Place,
+}
+
+/// Who answers for a path.
+enum Owner {
+    /// procfs or sysfs, by absolute path.
+    Kernel(String),
+    /// The directory of namespace names, or one name in it.
+    Netns(Option<String>),
+    Tty,
+    Disk(PathBuf),
+}
+
+fn owner(path: &Path) -> Owner {
+    let path = bashkit::normalize_path(path);
+    let text = path.to_string_lossy();
+    let below = |root: &str| text.strip_prefix(root).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let netns = below("/run/netns").or_else(|| below("/var/run/netns"));
+    if below("/proc").is_some() || below("/sys").is_some() {
+        Owner::Kernel(text.into_owned())
+    } else if let Some(name) = netns {
+        Owner::Netns(name.strip_prefix('/').map(str::to_string))
+    } else if text == "/dev/tty" {
+        Owner::Tty
+    } else {
+        Owner::Disk(path)
+    }
+}
+
+fn refused(errno: Errno) -> io::Error {
+    let kind = match errno {
+        Errno::ENOENT => io::ErrorKind::NotFound,
+        Errno::EACCES | Errno::EPERM => io::ErrorKind::PermissionDenied,
+        Errno::EISDIR => io::ErrorKind::IsADirectory,
+        Errno::ENOTDIR => io::ErrorKind::NotADirectory,
+        _ => io::ErrorKind::InvalidInput,
+    };
+    io::Error::new(kind, errno.strerror())
+}
+
+fn not_permitted() -> bashkit::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, "Operation not permitted").into()
+}
+
+fn metadata(file_type: FileType, mode: u32) -> Metadata {
+    Metadata { file_type, size: 0, mode, modified: boot_time(), created: boot_time() }
+}
+
+fn boot_time() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(BOOT_TIME)
+}
+
+/// The disk reads the host's clock, which would show; all files are as old as the machine.
+fn without_clock(metadata: Metadata) -> Metadata {
+    Metadata { modified: boot_time(), created: boot_time(), ..metadata }
+}
+
+fn metadata_of(node: &Node) -> Metadata {
+    match node {
+        Node::Dir => metadata(FileType::Directory, 0o555),
+        Node::File { mode } => metadata(FileType::File, u32::from(*mode)),
+        Node::Link(_) => metadata(FileType::Symlink, 0o777),
+    }
+}
+
+impl MachineFs {
+    fn world<R>(&self, look: impl FnOnce(&mut World) -> R) -> R {
+        look(&mut self.place.machine.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let machine = self.place.machine.id;
+        self.world(|world| world.kernel(machine).netns_names.keys().cloned().collect())
+    }
+
+    fn node(&self, path: &str) -> io::Result<Node> {
+        let (machine, netns) = (self.place.machine.id, self.place.netns);
+        self.world(|world| procfs::node(world, machine, netns, path)).map_err(refused)
+    }
+
+    fn write_kernel(&self, path: &str, content: &[u8]) -> io::Result<()> {
+        if content.is_empty() {
+            return self.node(path).map(|_| ());
+        }
+        let (machine, netns) = (self.place.machine.id, self.place.netns);
+        let text = String::from_utf8_lossy(content).into_owned();
+        self.world(|world| procfs::write(world, machine, netns, path, &text)).map_err(refused)
+    }
+
+    fn netns_metadata(&self, name: Option<&str>) -> io::Result<Metadata> {
+        match name {
+            None => Ok(metadata(FileType::Directory, 0o755)),
+            Some(name) if self.names().iter().any(|known| known == name) => {
+                Ok(metadata(FileType::File, 0o444))
+            }
+            Some(_) => Err(refused(Errno::ENOENT)),
+        }
+    }
+
+    /// Changes that the disk takes and the kernel's trees refuse.
+    fn disk(&self, path: &Path) -> bashkit::Result<(&InMemoryFs, PathBuf)> {
+        match owner(path) {
+            Owner::Disk(path) => Ok((&self.place.machine.disk, path)),
+            _ => Err(not_permitted()),
+        }
+    }
+}
+
+#[async_trait]
+impl FileSystem for MachineFs {
+    async fn read_file(&self, path: &Path) -> bashkit::Result<Vec<u8>> {
+        let (machine, netns) = (self.place.machine.id, self.place.netns);
+        match owner(path) {
+            Owner::Kernel(path) => {
+                let text = self.world(|world| procfs::read(world, machine, netns, &path)).map_err(refused)?;
+                Ok(text.into_bytes())
+            }
+            Owner::Netns(name) => Ok(self.netns_metadata(name.as_deref()).map(|_| Vec::new())?),
+            Owner::Tty => Ok(Vec::new()),
+            Owner::Disk(path) => self.place.machine.disk.read_file(&path).await,
+        }
+    }
+
+    async fn write_file(&self, path: &Path, content: &[u8]) -> bashkit::Result<()> {
+        match owner(path) {
+            Owner::Kernel(path) => Ok(self.write_kernel(&path, content)?),
+            Owner::Netns(_) => Err(not_permitted()),
+            Owner::Tty => {
+                self.place.machine.terminal.show(content);
+                Ok(())
+            }
+            Owner::Disk(path) => self.place.machine.disk.write_file(&path, content).await,
+        }
+    }
+
+    async fn append_file(&self, path: &Path, content: &[u8]) -> bashkit::Result<()> {
+        match owner(path) {
+            Owner::Disk(path) => self.place.machine.disk.append_file(&path, content).await,
+            _ => self.write_file(path, content).await,
+        }
+    }
+
+    async fn mkdir(&self, path: &Path, recursive: bool) -> bashkit::Result<()> {
+        let (disk, path) = self.disk(path)?;
+        disk.mkdir(&path, recursive).await
+    }
+
+    async fn remove(&self, path: &Path, recursive: bool) -> bashkit::Result<()> {
+        let (disk, path) = self.disk(path)?;
+        disk.remove(&path, recursive).await
+    }
+
+    async fn stat(&self, path: &Path) -> bashkit::Result<Metadata> {
+        match owner(path) {
+            Owner::Kernel(path) => Ok(metadata_of(&self.node(&path)?)),
+            Owner::Netns(name) => Ok(self.netns_metadata(name.as_deref())?),
+            Owner::Tty => Ok(metadata(FileType::File, 0o666)),
+            Owner::Disk(path) => Ok(without_clock(self.place.machine.disk.stat(&path).await?)),
+        }
+    }
+
+    async fn read_dir(&self, path: &Path) -> bashkit::Result<Vec<DirEntry>> {
+        let (machine, netns) = (self.place.machine.id, self.place.netns);
+        match owner(path) {
+            Owner::Kernel(path) => {
+                let nodes =
+                    self.world(|world| procfs::list(world, machine, netns, &path)).map_err(refused)?;
+                Ok(nodes
+                    .into_iter()
+                    .map(|(name, node)| DirEntry { name, metadata: metadata_of(&node) })
+                    .collect())
+            }
+            Owner::Netns(_) => {
+                let entry = |name| DirEntry { name, metadata: metadata(FileType::File, 0o444) };
+                Ok(self.names().into_iter().map(entry).collect())
+            }
+            Owner::Tty => Err(refused(Errno::ENOTDIR).into()),
+            Owner::Disk(path) => {
+                let entries = self.place.machine.disk.read_dir(&path).await?.into_iter();
+                Ok(entries
+                    .map(|entry| DirEntry { metadata: without_clock(entry.metadata), ..entry })
+                    .collect())
+            }
+        }
+    }
+
+    async fn exists(&self, path: &Path) -> bashkit::Result<bool> {
+        match owner(path) {
+            Owner::Disk(path) => self.place.machine.disk.exists(&path).await,
+            _ => Ok(self.stat(path).await.is_ok()),
+        }
+    }
+
+    async fn rename(&self, from: &Path, to: &Path) -> bashkit::Result<()> {
+        let (disk, from) = self.disk(from)?;
+        disk.rename(&from, &self.disk(to)?.1).await
+    }
+
+    async fn copy(&self, from: &Path, to: &Path) -> bashkit::Result<()> {
+        let content = self.read_file(from).await?;
+        self.write_file(to, &content).await
+    }
+
+    async fn symlink(&self, target: &Path, link: &Path) -> bashkit::Result<()> {
+        let (disk, link) = self.disk(link)?;
+        disk.symlink(target, &link).await
+    }
+
+    async fn read_link(&self, path: &Path) -> bashkit::Result<PathBuf> {
+        match owner(path) {
+            Owner::Kernel(path) => match self.node(&path)? {
+                Node::Link(target) => Ok(PathBuf::from(target)),
+                _ => Err(refused(Errno::EINVAL).into()),
+            },
+            Owner::Disk(path) => self.place.machine.disk.read_link(&path).await,
+            Owner::Netns(_) | Owner::Tty => Err(refused(Errno::EINVAL).into()),
+        }
+    }
+
+    async fn chmod(&self, path: &Path, mode: u32) -> bashkit::Result<()> {
+        let (disk, path) = self.disk(path)?;
+        disk.chmod(&path, mode).await
+    }
+}
+
+#[async_trait]
+impl FileSystemExt for MachineFs {
+    fn usage(&self) -> FsUsage {
+        self.place.machine.disk.usage()
+    }
+
+    fn limits(&self) -> FsLimits {
+        self.place.machine.disk.limits()
+    }
+}
+
+/// The same files, for programs.
+pub(super) struct ProgramFiles(pub Arc<MachineFs>);
+
+fn to_io(error: bashkit::Error) -> io::Error {
+    match error {
+        bashkit::Error::Io(error) => error,
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+impl Files for ProgramFiles {
+    fn read<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<Vec<u8>>> {
+        Box::pin(async move { self.0.read_file(Path::new(path)).await.map_err(to_io) })
+    }
+
+    fn write<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        Box::pin(async move { self.0.write_file(Path::new(path), bytes).await.map_err(to_io) })
+    }
+
+    fn append<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        Box::pin(async move { self.0.append_file(Path::new(path), bytes).await.map_err(to_io) })
+    }
+}

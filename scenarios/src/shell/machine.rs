@@ -1,0 +1,122 @@
+//! What the shells and programs of one machine share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bashkit::InMemoryFs;
+use glassnet_kernel::ids::{MachineId, NetnsId};
+use glassnet_userland::process::{SharedWorld, Signal, Signals, Sleepers};
+
+use super::terminal::Terminal;
+
+/// A machine with its terminal, its files and its running programs.
+pub(super) struct Machine {
+    pub world: SharedWorld,
+    pub id: MachineId,
+    pub name: String,
+    pub sleepers: Arc<Sleepers>,
+    pub terminal: Terminal,
+    /// Files outside of `/proc`, `/sys` and `/run/netns`.
+    pub disk: Arc<InMemoryFs>,
+    pub programs: Programs,
+    pub prompt: Mutex<super::prompt::State>,
+    last_pid: AtomicU32,
+}
+
+impl Machine {
+    pub(super) fn new(world: SharedWorld, id: MachineId, name: &str, sleepers: Arc<Sleepers>) -> Machine {
+        let disk = Arc::new(InMemoryFs::new());
+        super::files::furnish(&disk, name);
+        Machine {
+            world,
+            id,
+            name: name.to_string(),
+            sleepers,
+            terminal: Terminal::default(),
+            disk,
+            programs: Programs::default(),
+            prompt: Mutex::default(),
+            last_pid: AtomicU32::new(1000),
+        }
+    }
+
+    /// The next process id.
+    pub(super) fn new_pid(&self) -> u32 {
+        self.last_pid.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// Where a shell runs its commands.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub machine: Arc<Machine>,
+    pub netns: NetnsId,
+    /// In a shell that a program started, all commands share the program's signals.
+    pub signals: Option<Arc<Signals>>,
+}
+
+/// A running program.
+struct Running {
+    name: String,
+    /// The number that marks the commands of a background job; see `live.rs`.
+    job: Option<u32>,
+    signals: Arc<Signals>,
+}
+
+/// The running programs of a machine, for `kill` and `pkill`.
+#[derive(Default)]
+pub(super) struct Programs {
+    running: Mutex<BTreeMap<u64, Running>>,
+    started: AtomicU64,
+}
+
+/// Forgets a program when it ends, also when it is dropped where it waits.
+pub(super) struct Listed<'a> {
+    programs: &'a Programs,
+    key: u64,
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.programs.lock().remove(&self.key);
+    }
+}
+
+impl Programs {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Running>> {
+        self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Lists a program until the result is dropped.
+    pub(super) fn list(&self, name: &str, job: Option<u32>, signals: Arc<Signals>) -> Listed<'_> {
+        let key = self.started.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(key, Running { name: name.to_string(), job, signals });
+        Listed { programs: self, key }
+    }
+
+    fn matching(&self, wanted: impl Fn(&Running) -> bool) -> Vec<Arc<Signals>> {
+        self.lock()
+            .values()
+            .filter(|running| wanted(running))
+            .map(|running| running.signals.clone())
+            .collect()
+    }
+
+    /// Sends a signal to the programs of a background job; how many there were.
+    pub(super) fn signal_job(&self, job: u32, signal: Option<Signal>) -> usize {
+        deliver(self.matching(|running| running.job == Some(job)), signal)
+    }
+
+    /// Sends a signal to the programs of this name; how many there were.
+    pub(super) fn signal_name(&self, name: &str, signal: Option<Signal>) -> usize {
+        deliver(self.matching(|running| running.name == name), signal)
+    }
+}
+
+fn deliver(to: Vec<Arc<Signals>>, signal: Option<Signal>) -> usize {
+    if let Some(signal) = signal {
+        to.iter().for_each(|signals| signals.send(signal));
+    }
+    to.len()
+}

@@ -1,0 +1,285 @@
+//! The shells of the simulated machines, on virtual time.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `mod.rs` | [`Session`]: runs prompts, and moves virtual time while every program waits |
+//! | `prompt.rs` | the loop that a machine's shell runs, `kill`, `jobs` |
+//! | `live.rs` | output while a program runs, background jobs |
+//! | `command.rs` | programs as commands; command lines that programs start |
+//! | `builder.rs` | which commands there are, limits |
+//! | `files.rs` | the files of a machine |
+//! | `machine.rs`, `terminal.rs` | what the shells of one machine share |
+//!
+//! The shell itself is bashkit. Nothing here decides a packet's fate.
+
+mod builder;
+mod command;
+mod files;
+mod live;
+mod machine;
+mod prompt;
+mod terminal;
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::world::World;
+use glassnet_sim::Nanos;
+use glassnet_userland::process::{SharedWorld, Sleepers};
+use thiserror::Error;
+
+pub use builder::{COMMAND_LIMIT, LOOP_LIMIT};
+pub use terminal::Watcher;
+
+use machine::{Machine, Place};
+
+/// Virtual time that one prompt may take; more is taken for a program that never ends.
+pub const TIME_LIMIT: Nanos = Nanos::from_secs(86_400);
+
+/// What a prompt did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the terminal showed, in order.
+    pub output: String,
+    /// `$?` after it.
+    pub status: i32,
+}
+
+/// Why a prompt did not come to its end. The machine's shell is gone; the next prompt gets a new one.
+#[derive(Debug, Error)]
+pub enum ShellError {
+    /// No such machine.
+    #[error("there is no machine `{0}`")]
+    UnknownMachine(String),
+    /// A limit on commands, loops or memory.
+    #[error("stopped: {0}")]
+    Limit(String),
+    /// The simulator refused to go on.
+    #[error("stopped: {0}")]
+    Endless(String),
+    /// Every program waits, and nothing is left to happen.
+    #[error(
+        "nothing is left to happen, and the command still waits: for input, or for a job that never ends?"
+    )]
+    Stuck,
+    /// Too much virtual time.
+    #[error("the command did not end within {} hours of virtual time", TIME_LIMIT.0 / 3_600_000_000_000)]
+    TooLong,
+}
+
+/// All machines of a world, each with a shell.
+pub struct Session {
+    world: SharedWorld,
+    sleepers: Arc<Sleepers>,
+    machines: BTreeMap<String, Shell>,
+    /// bashkit reads tokio's clock, which follows virtual time; nothing ever runs on this runtime.
+    runtime: tokio::runtime::Runtime,
+    clock: Nanos,
+}
+
+/// The shell of one machine.
+struct Shell {
+    machine: Arc<Machine>,
+    /// The shell's life; `None` until the first prompt.
+    running: Option<Pin<Box<dyn Future<Output = Result<i32, String>> + Send>>>,
+    woken: Arc<Woken>,
+    jobs: u32,
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Session {
+    /// Shells for all machines of the world.
+    pub fn new(world: World) -> std::io::Result<Session> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .max_blocking_threads(1)
+            .build()?;
+        let names: Vec<_> =
+            world.machines.iter().map(|kernel| (kernel.hostname.clone(), kernel.id)).collect();
+        let clock = world.now();
+        let world = Arc::new(Mutex::new(world));
+        let sleepers = Arc::new(Sleepers::default());
+        let shell = |name: &str, id| Shell {
+            machine: Arc::new(Machine::new(world.clone(), id, name, sleepers.clone())),
+            running: None,
+            woken: Arc::new(Woken(AtomicBool::new(false))),
+            jobs: 0,
+        };
+        let machines = names.into_iter().map(|(name, id)| (name.clone(), shell(&name, id))).collect();
+        Ok(Session { world: world.clone(), sleepers, machines, runtime, clock })
+    }
+
+    /// The world, locked.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The names of the machines.
+    pub fn machines(&self) -> impl Iterator<Item = &str> {
+        self.machines.keys().map(String::as_str)
+    }
+
+    /// Shows all output of a machine to `watcher` at once, beside collecting it.
+    pub fn watch(&self, machine: &str, watcher: Watcher) {
+        if let Some(shell) = self.machines.get(machine) {
+            shell.machine.terminal.watch(watcher);
+        }
+    }
+
+    /// Runs one command line on a machine until its prompt is back and nothing happens at that instant.
+    pub fn run(&mut self, machine: &str, command: &str) -> Result<Outcome, ShellError> {
+        let shell = self.machines.get_mut(machine).ok_or(ShellError::UnknownMachine(machine.to_string()))?;
+        shell.submit(command);
+        self.world().reset_limit();
+        let deadline = self.world().now() + TIME_LIMIT;
+        let ended = self.until_prompt(machine, deadline);
+        let shell = self.machines.get_mut(machine).ok_or(ShellError::UnknownMachine(machine.to_string()))?;
+        let output = String::from_utf8_lossy(&shell.machine.terminal.take()).into_owned();
+        match ended {
+            Ok(status) => Ok(Outcome { output, status }),
+            Err(error) => {
+                shell.running = None;
+                Err(error)
+            }
+        }
+    }
+
+    fn until_prompt(&mut self, machine: &str, deadline: Nanos) -> Result<i32, ShellError> {
+        loop {
+            let exit = self.poll_all(machine)?;
+            let finished = self.machines[machine].machine.prompt().finished;
+            if let Some(status) = exit.or(finished) {
+                return Ok(status);
+            }
+            self.advance(deadline)?;
+        }
+    }
+
+    /// Polls all shells until none has more to do at this instant. `Some` if the machine's shell exited.
+    fn poll_all(&mut self, machine: &str) -> Result<Option<i32>, ShellError> {
+        let mut exit = None;
+        let entered = self.runtime.enter();
+        loop {
+            let mut polled = false;
+            for (name, shell) in &mut self.machines {
+                let Some(ended) = shell.poll(&mut polled) else { continue };
+                let status = ended.map_err(ShellError::Limit)?;
+                if name == machine {
+                    exit = Some(status);
+                }
+            }
+            if !polled {
+                // bashkit parses `eval` on the runtime's one blocking thread: what it began ends before this.
+                let (done, wait) = mpsc::channel();
+                self.runtime.spawn_blocking(move || done.send(()));
+                let _ = wait.recv();
+                if !self.machines.values().any(Shell::is_woken) {
+                    break;
+                }
+            }
+        }
+        drop(entered);
+        Ok(exit)
+    }
+
+    /// Moves virtual time on until a program may have something to do.
+    fn advance(&mut self, deadline: Nanos) -> Result<(), ShellError> {
+        let now = {
+            let mut world = self.world();
+            while !world.take_wakeups() {
+                if world.now() > deadline {
+                    return Err(ShellError::TooLong);
+                }
+                if !world.step().map_err(|endless| ShellError::Endless(endless.to_string()))? {
+                    return Err(ShellError::Stuck);
+                }
+            }
+            world.now()
+        };
+        let passed = now.since(self.clock);
+        self.clock = now;
+        if passed > Nanos::ZERO {
+            self.runtime.block_on(tokio::time::advance(Duration::from_nanos(passed.0)));
+        }
+        self.sleepers.wake_all();
+        Ok(())
+    }
+}
+
+impl Shell {
+    /// Hands the next command line to the shell, and starts one if there is none.
+    fn submit(&mut self, command: &str) {
+        if self.running.is_none() {
+            self.machine.prompt().next = None;
+            self.running = Some(life(self.machine.clone()));
+        }
+        let prepared =
+            live::prepare(command, &mut self.jobs, |name| glassnet_userland::program(name).is_some());
+        let mut prompt = self.machine.prompt();
+        prompt.next = Some(prepared);
+        prompt.finished = None;
+        if let Some(waker) = prompt.waker.take() {
+            waker.wake();
+        }
+        self.woken.0.store(true, Ordering::Release);
+    }
+
+    fn is_woken(&self) -> bool {
+        self.running.is_some() && self.woken.0.load(Ordering::Acquire)
+    }
+
+    /// Polls the shell if something woke it; its status or an error if it ended.
+    fn poll(&mut self, polled: &mut bool) -> Option<Result<i32, String>> {
+        if !self.is_woken() {
+            return None;
+        }
+        *polled = true;
+        self.woken.0.store(false, Ordering::Release);
+        let waker = Waker::from(self.woken.clone());
+        match self.running.as_mut()?.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => None,
+            Poll::Ready(ended) => {
+                self.running = None;
+                Some(ended)
+            }
+        }
+    }
+}
+
+/// The life of a machine's shell: prompts until `exit`.
+fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String>> + Send>> {
+    let place = Place { machine: machine.clone(), netns: INIT_NET, signals: None };
+    let more: Vec<(&str, Arc<dyn bashkit::Builtin>)> = vec![
+        ("__glassnet_prompt", Arc::new(prompt::Next(machine.clone()))),
+        ("__glassnet_status", Arc::new(prompt::Status)),
+        ("__glassnet_plain", Arc::new(prompt::Plain)),
+        ("__glassnet_kill", Arc::new(prompt::Kill(machine.clone()))),
+    ];
+    let mut bash = builder::bash_with(&place, "/root", &builder::login_env(), more);
+    Box::pin(async move {
+        let show = move |stdout: &bashkit::StreamData, stderr: &bashkit::StreamData| {
+            machine.terminal.show(stdout.as_bytes());
+            machine.terminal.show(stderr.as_bytes());
+        };
+        match bash.exec_streaming(prompt::SCRIPT, Box::new(show)).await {
+            Ok(result) => Ok(result.exit_code),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;
