@@ -14,6 +14,7 @@
 //! | process ids | `[1] 123`, `pid/`, `pid 123` | `*` |
 //! | namespace inodes | `net:[4026532281]` | `*` |
 //! | ages of table entries | `used 1/2/3`, ageing timers of `brctl` | `*` |
+//! | order of entries | `ip neigh`, `arp`, `bridge fdb` and those tables: hash tables | sorted |
 //! | where in a script bash found an error | `bash: line 6: ` | `bash: ` |
 //!
 //! The host backend makes a NIC of a veth end and its queueing discipline of what this kernel has, so these
@@ -60,35 +61,59 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     TEXT.iter().filter_map(|(pattern, to)| Some((Regex::new(pattern).ok()?, *to))).collect()
 });
 
+/// Listings of hash tables, whose order is chance: `ip neigh`, `arp`, `bridge fdb`, alone at a prompt.
+static UNORDERED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let object = r"(ip (-\S+ |-n \S+ )*n(e|ei|eig|eigh|eighbor|eighbour)?( (s|show|l|list).*)?|arp( .*)?|bridge (-\S+ )*f(db)?( show.*)?)";
+    Regex::new(&format!(r"^((ip netns exec \S+|ip -n \S+) )?{object}$")).ok()
+});
+
 /// What a command printed, without noise.
-pub fn output(text: &str) -> String {
-    let clean = |line: &str| {
-        let mut line = line.to_owned();
-        for (pattern, to) in PATTERNS.iter() {
-            if pattern.is_match(&line) {
-                line = pattern.replace_all(&line, *to).into_owned();
-            }
-        }
-        line
-    };
-    let mut lines: Vec<String> = text.lines().map(clean).collect();
+pub fn output(command: &str, text: &str) -> String {
+    let mut lines: Vec<String> = text.lines().map(line).collect();
+    if UNORDERED.as_ref().is_some_and(|pattern| pattern.is_match(command)) {
+        let header = usize::from(lines.first().is_some_and(|l| l.starts_with("Address ")));
+        lines[header..].sort();
+    }
     if text.ends_with('\n') {
         lines.push(String::new());
     }
     lines.join("\n")
 }
 
+/// One line of output, without noise.
+pub fn line(text: &str) -> String {
+    let mut line = text.to_owned();
+    for (pattern, to) in PATTERNS.iter() {
+        if pattern.is_match(&line) {
+            line = pattern.replace_all(&line, *to).into_owned();
+        }
+    }
+    line
+}
+
 /// A table as one of [`crate::compare::DUMPS`] tells it, without noise.
 pub fn table(command: &str, value: &Value) -> Value {
     match value {
         Value::String(text) if command.ends_with("/proc/net/snmp") => snmp(text),
-        Value::String(text) => Value::String(output(text)),
+        Value::String(text) if command.ends_with("/proc/net/arp") => sorted(text.lines().skip(1).map(line)),
+        Value::String(text) => Value::String(output("", text)),
         Value::Array(rows) if command.ends_with("fdb") => {
-            rows.iter().filter(|r| !is_ipv6_group(r)).cloned().collect()
+            by_text(rows.iter().filter(|r| !is_ipv6_group(r)).cloned().collect())
         }
+        Value::Array(rows) if command.ends_with("neigh") => by_text(rows.clone()),
         Value::Array(rows) => rows.iter().filter(|r| **r != Value::Object(Map::new())).map(row).collect(),
         other => other.clone(),
     }
+}
+
+/// Rows of a hash table, whose order is chance, in the order of their text.
+fn by_text(mut rows: Vec<Value>) -> Value {
+    rows.sort_by_key(Value::to_string);
+    Value::Array(rows)
+}
+
+fn sorted(lines: impl Iterator<Item = String>) -> Value {
+    by_text(lines.map(Value::String).collect())
 }
 
 /// A row of a table: what the host backend's NICs show of their far ends is taken out.
@@ -285,8 +310,26 @@ mod tests {
             ("[1] 4711", "[1] *"),
         ];
         for (from, to) in cases {
-            assert_eq!(output(from), to);
-            assert_eq!(output(to), to, "canonical text stays");
+            assert_eq!(line(from), to);
+            assert_eq!(line(to), to, "canonical text stays");
+        }
+    }
+
+    #[test]
+    fn listings_of_hash_tables_are_sorted_and_no_others() {
+        let sorts = |command: &str| output(command, "b\na\n") == "a\nb\n";
+        for command in [
+            "ip neigh",
+            "ip n",
+            "ip -4 neigh show dev eth0",
+            "ip netns exec x arp -n",
+            "bridge fdb show br br0",
+            "ip -n x neigh",
+        ] {
+            assert!(sorts(command), "{command}");
+        }
+        for command in ["ip netns", "ip addr", "echo arp", "ip neigh; ip addr", "ip nexthop", "bridge link"] {
+            assert!(!sorts(command), "{command}");
         }
     }
 

@@ -1,9 +1,15 @@
 //! The comparison of two runs of a lesson: what is observed, how noise is taken out, what differs.
 
 pub mod canon;
+pub mod diff;
+pub mod divergences;
 pub mod observation;
+pub mod report;
+pub mod summary;
 
+pub use divergences::Divergences;
 pub use observation::Observation;
+pub use report::{LessonReport, Report};
 
 /// What is read after each block, in each namespace: commands, whose output is JSON where they speak it.
 pub const DUMPS: [&str; 10] = [

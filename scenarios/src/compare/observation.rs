@@ -18,6 +18,8 @@ pub struct Observation {
     pub kernel: String,
     /// Tool name to its own version line.
     pub tools: BTreeMap<String, String>,
+    /// Names of the topology's NICs.
+    pub nics: Vec<String>,
     /// What this side could not do or had to arrange, in plain words.
     pub notices: Vec<String>,
     /// MAC addresses that the kernel chose, in the order in which they were first seen.
@@ -63,7 +65,7 @@ pub struct PromptSeen {
 }
 
 /// Which way a frame passed a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Sent by the device (`PACKET_OUTGOING`).

@@ -17,6 +17,7 @@ mod journeys;
 mod machine;
 #[cfg(target_os = "linux")]
 mod needs;
+mod plan;
 #[cfg(target_os = "linux")]
 mod run;
 #[cfg(target_os = "linux")]
@@ -54,17 +55,24 @@ pub struct Plan {
 pub struct PlannedMachine {
     /// Host name.
     pub name: String,
-    /// NIC names; the first gets ifindex 2.
-    pub nics: Vec<String>,
+    /// NICs; the first gets ifindex 2.
+    pub nics: Vec<PlannedNic>,
 }
 
-/// A cable between two plugs. A plug in a switch names its port as it likes.
+/// A NIC.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlannedNic {
+    /// Its name.
+    pub name: String,
+    /// Its address, where the lesson gives it; else the kernel chooses.
+    pub address: Option<String>,
+}
+
+/// A cable between two plugs. Its rate and delay are not imposed on the host, whose time is its own.
 #[derive(Clone, Debug, Default)]
 pub struct Cable {
     /// Machine or switch, and NIC or port, of both ends.
     pub ends: [(String, String); 2],
-    /// Rate and delay as written, if any.
-    pub shape: Option<String>,
 }
 
 /// A block of prompts.

@@ -32,10 +32,9 @@ pub fn observe(plan: &Plan, options: &Options) -> Result<Observation, HostError>
         locked(&spaces).rescan(&Place::of(&machine))?;
         lab.machines.insert(planned.name.clone(), machine);
     }
-    let notices = topology::build(&lab, plan)?;
+    topology::build(&lab, plan)?;
     let mut run =
         Run { plan, options, lab, spaces, tracer, starts: Vec::new(), seen: Observation::default() };
-    run.seen.notices = notices;
     run.rescan_all()?;
     run.blocks()?;
     Ok(run.finish())
@@ -174,6 +173,7 @@ impl Run<'_> {
         (seen.journeys, seen.events) = (told.journeys, told.events);
         seen.frames = frames.into_iter().filter_map(|f| placed(f, &starts)).collect();
         seen.macs = macs;
+        seen.nics = plan.nic_names().into_iter().collect();
         seen.notices.append(&mut notices);
         seen.lesson.clone_from(&plan.lesson);
         seen.kernel = kernel();
@@ -185,7 +185,7 @@ impl Run<'_> {
 /// What tells the lesson's packets from the host's own.
 fn known(plan: &Plan, frames: &[frames::SeenFrame], macs: &[ChosenMac]) -> Known {
     let mut known = Known { devices: macs.iter().map(|m| m.device.clone()).collect(), ..Known::default() };
-    known.nics = plan.machines.iter().flat_map(|m| m.nics.iter().cloned()).collect();
+    known.nics = plan.nic_names();
     known.ports = topology::hidden_names(plan);
     known.devices.extend(known.nics.iter().chain(&known.ports).cloned());
     let since_boot = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();

@@ -27,6 +27,7 @@ pub(super) struct Lab {
 struct Nic<'a> {
     machine: &'a str,
     name: &'a str,
+    address: Option<&'a str>,
     /// Its ifindex.
     index: usize,
     /// Bridge of the fabric that its far end is in.
@@ -59,21 +60,17 @@ fn nics(plan: &Plan) -> Vec<Nic<'_>> {
             plan.switches.iter().position(|s| plan.cables[at].ends.iter().any(|(node, _)| node == s));
         Some(switch.unwrap_or(plan.switches.len() + at))
     };
-    let all =
-        plan.machines.iter().flat_map(|m| m.nics.iter().enumerate().map(move |(at, n)| (&m.name, n, at + 2)));
+    let all = plan.machines.iter().flat_map(|m| m.nics.iter().enumerate().map(move |(at, n)| (m, n, at + 2)));
     all.enumerate()
-        .map(|(number, (machine, name, index))| Nic {
-            machine,
-            name,
-            index,
-            joint: joint(machine, name),
-            number,
+        .map(|(number, (machine, nic, index))| {
+            let (machine, name, address) = (machine.name.as_str(), nic.name.as_str(), nic.address.as_deref());
+            Nic { machine, name, address, index, joint: joint(machine, name), number }
         })
         .collect()
 }
 
-/// Plugs everything in and sets `lo` up in each machine; returns what could not be done as asked.
-pub(super) fn build(lab: &Lab, plan: &Plan) -> Result<Vec<String>, HostError> {
+/// Plugs everything in and sets `lo` up in each machine.
+pub(super) fn build(lab: &Lab, plan: &Plan) -> Result<(), HostError> {
     check(plan)?;
     quieten(&lab.fabric)?;
     for machine in lab.machines.values() {
@@ -100,17 +97,21 @@ pub(super) fn build(lab: &Lab, plan: &Plan) -> Result<Vec<String>, HostError> {
     for nic in &nics {
         plug(lab, nic)?;
     }
-    let shaped = plan.cables.iter().filter_map(|c| Some((c.shape.as_ref()?, &c.ends)));
-    let notice = |(shape, [a, b]): (&String, &[(String, String); 2])| {
-        format!("cable {}:{} to {}:{}: {shape} is not imposed, the host has its own time", a.0, a.1, b.0, b.1)
-    };
-    Ok(shaped.map(notice).collect())
+    Ok(())
 }
 
 fn check(plan: &Plan) -> Result<(), HostError> {
+    let is_switch = |end: &(String, String)| plan.switches.contains(&end.0);
+    if let Some(cable) = plan.cables.iter().find(|c| c.ends.iter().all(is_switch)) {
+        let [a, b] = &cable.ends;
+        return Err(HostError::Plan(format!(
+            "a cable between two switches ({} and {}): not modelled on the host yet",
+            a.0, b.0
+        )));
+    }
     for (node, plug) in plan.cables.iter().flat_map(|c| &c.ends) {
         let machine = plan.machines.iter().find(|m| m.name == *node);
-        if machine.is_some_and(|m| m.nics.contains(plug)) || plan.switches.contains(node) {
+        if machine.is_some_and(|m| m.nics.iter().any(|n| n.name == *plug)) || plan.switches.contains(node) {
             continue;
         }
         return Err(HostError::Plan(format!("a cable goes to {node}:{plug}, which is not in the topology")));
@@ -151,6 +152,7 @@ fn plug(lab: &Lab, nic: &Nic) -> Result<(), HostError> {
         "index",
         &nic.index.to_string(),
     ]);
+    command.args(nic.address.iter().flat_map(|mac| ["address", mac]));
     command.args(["type", "veth", "peer", "name", &far, "netns", &lab.fabric.pid.to_string()]);
     command.args(["index", &(FAR_INDEX + nic.number).to_string()]);
     must(command)?;
@@ -165,21 +167,21 @@ fn plug(lab: &Lab, nic: &Nic) -> Result<(), HostError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::{Cable, PlannedMachine};
+    use crate::host::{Cable, PlannedMachine, PlannedNic};
 
     #[test]
     fn ends_of_a_cable_share_a_joint_and_a_loose_nic_has_none() {
         let machine = |name: &str, nics: &[&str]| PlannedMachine {
             name: name.into(),
-            nics: nics.iter().map(|n| (*n).into()).collect(),
+            nics: nics.iter().map(|n| PlannedNic { name: (*n).into(), address: None }).collect(),
         };
         let end = |m: &str, n: &str| (m.to_owned(), n.to_owned());
         let plan = Plan {
             machines: vec![machine("a", &["eth0", "eth1"]), machine("b", &["eth0"]), machine("c", &["eth0"])],
             switches: vec!["sw".into()],
             cables: vec![
-                Cable { ends: [end("a", "eth0"), end("sw", "1")], shape: None },
-                Cable { ends: [end("b", "eth0"), end("sw", "2")], shape: None },
+                Cable { ends: [end("a", "eth0"), end("sw", "1")] },
+                Cable { ends: [end("b", "eth0"), end("sw", "2")] },
             ],
             ..Plan::default()
         };

@@ -1,0 +1,400 @@
+//! What differs between two runs of a lesson.
+//!
+//! Compared are: each prompt's exit status and output; the frames on each device, whole and in order; tables
+//! and counters after each block; the journeys of packet buffers in each block, with how each ended (so drop
+//! reasons too). Frames are not ordered between devices: two CPUs may take independent packets in any order,
+//! and what causal order there is, is in the journeys, whose steps are in order over all devices. Journeys of
+//! one block are compared as a multiset for the same reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use similar::{Algorithm, DiffTag, capture_diff_slices};
+
+use super::canon::{self, Numbers};
+use super::observation::{BlockSeen, Direction, Frame, Observation};
+
+/// What kind of thing differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Which prompts were run at all.
+    Prompts,
+    /// An exit status.
+    Status,
+    /// What a command printed.
+    Output,
+    /// Frames on a device.
+    Frames,
+    /// A table or a counter.
+    Table,
+    /// The tracepoints that a packet passed, or how it ended.
+    Journey,
+}
+
+impl Kind {
+    /// Its name in reports and in `divergences.md`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prompts => "prompts",
+            Self::Status => "status",
+            Self::Output => "output",
+            Self::Frames => "frames",
+            Self::Table => "table",
+            Self::Journey => "journey",
+        }
+    }
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What differs.
+    pub kind: Kind,
+    /// Line in the lesson.
+    pub line: usize,
+    /// The prompt there, `machine# command`; empty for a table.
+    pub prompt: String,
+    /// Where: a device, or a table of a namespace; empty for a prompt's own output.
+    pub place: String,
+    /// What the real kernel says, canonical, a line each.
+    pub real: Vec<String>,
+    /// What the model says.
+    pub model: Vec<String>,
+}
+
+/// How much was compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Prompts.
+    pub prompts: usize,
+    /// Frames of the real kernel.
+    pub frames: usize,
+    /// Tables, one for each dump of each namespace after each block.
+    pub tables: usize,
+    /// Dropped packets of the real kernel.
+    pub drops: usize,
+    /// Tracepoints of the real kernel.
+    pub tracepoints: usize,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.prompts += more.prompts;
+        self.frames += more.frames;
+        self.tables += more.tables;
+        self.drops += more.drops;
+        self.tracepoints += more.tracepoints;
+    }
+}
+
+/// Holds the model's run against the real kernel's.
+pub fn compare(real: &Observation, model: &Observation) -> (Vec<Difference>, Counts) {
+    let mut differ = Differ { real, model, found: Vec::new(), counts: Counts::default() };
+    if differ.prompts() {
+        differ.frames();
+        differ.tables();
+        differ.journeys();
+    }
+    differ.found.sort_by_key(|d| d.line);
+    (differ.found, differ.counts)
+}
+
+struct Differ<'a> {
+    real: &'a Observation,
+    model: &'a Observation,
+    found: Vec<Difference>,
+    counts: Counts,
+}
+
+impl Differ<'_> {
+    /// Whether the same prompts ran; if not, nothing else can be told.
+    fn prompts(&mut self) -> bool {
+        let typed = |o: &Observation| -> Vec<String> {
+            o.prompts.iter().map(|p| format!("{}# {}", p.machine, p.command)).collect()
+        };
+        let (real, model) = (typed(self.real), typed(self.model));
+        if real != model {
+            self.add(Kind::Prompts, 0, "", real, model);
+            return false;
+        }
+        for at in 0..self.real.prompts.len() {
+            self.counts.prompts += 1;
+            let (r, m) = (&self.real.prompts[at], &self.model.prompts[at]);
+            if r.status != m.status {
+                self.add(Kind::Status, at, "", vec![r.status.to_string()], vec![m.status.to_string()]);
+            }
+            let clean = |o: &str| canon::output(&r.command, o).lines().map(str::to_owned).collect::<Vec<_>>();
+            let (real, model) = (clean(&r.output), clean(&m.output));
+            if real != model {
+                self.add(Kind::Output, at, "", real, model);
+            }
+        }
+        true
+    }
+
+    fn add(&mut self, kind: Kind, prompt: usize, place: &str, real: Vec<String>, model: Vec<String>) {
+        let (line, prompt) = self.at(prompt);
+        self.found.push(Difference { kind, line, prompt, place: place.to_owned(), real, model });
+    }
+
+    fn at(&self, prompt: usize) -> (usize, String) {
+        let seen = self.real.prompts.get(prompt).or_else(|| self.model.prompts.get(prompt));
+        seen.map(|p| (p.line, format!("{}# {}", p.machine, p.command))).unwrap_or_default()
+    }
+
+    fn frames(&mut self) {
+        let (real, model) = (by_device(self.real), by_device(self.model));
+        let places: BTreeSet<_> = real.keys().chain(model.keys()).cloned().collect();
+        for place in places {
+            let empty = Vec::new();
+            let (real, model) = (real.get(&place).unwrap_or(&empty), model.get(&place).unwrap_or(&empty));
+            self.counts.frames += real.len();
+            self.device(&place, real, model);
+        }
+    }
+
+    fn device(&mut self, place: &str, real: &[CleanFrame], model: &[CleanFrame]) {
+        let key = |frames: &[CleanFrame]| -> Vec<(Direction, Vec<u8>)> {
+            frames.iter().map(|f| (f.direction, f.bytes.clone())).collect()
+        };
+        for op in capture_diff_slices(Algorithm::Myers, &key(real), &key(model)) {
+            if op.tag() == DiffTag::Equal {
+                continue;
+            }
+            let (real, model) = (&real[op.old_range()], &model[op.new_range()]);
+            let prompt = real.iter().chain(model).map(|f| f.prompt).min().unwrap_or_default();
+            let show = |side: &[CleanFrame], other: &[CleanFrame]| -> Vec<String> {
+                side.iter().enumerate().map(|(at, f)| f.show(other.get(at))).collect()
+            };
+            let (left, right) = (show(real, model), show(model, real));
+            self.add(Kind::Frames, prompt, place, left, right);
+        }
+    }
+
+    fn tables(&mut self) {
+        for (real, model) in self.real.blocks.iter().zip(&self.model.blocks) {
+            let places: BTreeSet<_> = real.tables.keys().chain(model.tables.keys()).collect();
+            for place in places {
+                for command in super::DUMPS {
+                    self.counts.tables += 1;
+                    self.table(real, model, place, command);
+                }
+            }
+        }
+    }
+
+    fn table(&mut self, real: &BlockSeen, model: &BlockSeen, place: &str, command: &str) {
+        let clean = |block: &BlockSeen| {
+            let seen = block.tables.get(place).and_then(|tables| tables.get(command));
+            seen.map_or(Value::Null, |value| canon::table(command, value))
+        };
+        let mut lines = Vec::new();
+        json_differences("", &clean(real), &clean(model), &mut lines);
+        if lines.is_empty() {
+            return;
+        }
+        let (left, right) = lines.into_iter().unzip();
+        let (prompt, line, place) = (String::new(), real.line, format!("{place}: {command}"));
+        self.found.push(Difference { kind: Kind::Table, line, prompt, place, real: left, model: right });
+    }
+
+    fn journeys(&mut self) {
+        let nics = &self.real.nics;
+        let (real, model) = (by_block(self.real, nics), by_block(self.model, nics));
+        for journey in
+            real.values().flatten().flat_map(|(journey, prompts)| prompts.iter().map(move |_| journey))
+        {
+            self.counts.tracepoints += journey.0.len();
+            self.counts.drops += usize::from(is_drop(&journey.1));
+        }
+        let blocks: BTreeSet<_> = real.keys().chain(model.keys()).copied().collect();
+        for block in blocks {
+            let empty = BTreeMap::new();
+            let (real, model) = (real.get(&block).unwrap_or(&empty), model.get(&block).unwrap_or(&empty));
+            let paths: BTreeSet<_> = real.keys().chain(model.keys()).cloned().collect();
+            for path in paths {
+                let none = Vec::new();
+                let (r, m) = (real.get(&path).unwrap_or(&none), model.get(&path).unwrap_or(&none));
+                if r.len() != m.len() {
+                    let prompt = r.iter().chain(m).min().copied().unwrap_or_default();
+                    let show = |n: usize| vec![format!("{n} × {} ⇒ {}", path.0.join(" → "), path.1)];
+                    self.add(Kind::Journey, prompt, "", show(r.len()), show(m.len()));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a journey ended in `kfree_skb`.
+fn is_drop(end: &str) -> bool {
+    !matches!(end, "consumed" | "cable" | "alive")
+}
+
+struct CleanFrame {
+    prompt: usize,
+    direction: Direction,
+    bytes: Vec<u8>,
+}
+
+impl CleanFrame {
+    /// One line like tcpdump's; where the other side's frame reads the same, the bytes that differ too.
+    fn show(&self, other: Option<&Self>) -> String {
+        let direction = serde_json::to_value(self.direction).unwrap_or_default();
+        let line = format!("{:<10} {}", direction.as_str().unwrap_or(""), super::summary::frame(&self.bytes));
+        let Some(other) = other else { return line };
+        if super::summary::frame(&other.bytes) != super::summary::frame(&self.bytes) {
+            return line;
+        }
+        let differs = |at: &usize| self.bytes.get(*at) != other.bytes.get(*at);
+        let Some(first) = (0..self.bytes.len().max(other.bytes.len())).find(differs) else { return line };
+        let shown: String = self.bytes.iter().skip(first).take(8).map(|b| format!("{b:02x}")).collect();
+        format!("{line} [byte {first}: {shown}…]")
+    }
+}
+
+/// Frames of each device in order, without noise.
+fn by_device(seen: &Observation) -> BTreeMap<String, Vec<CleanFrame>> {
+    let mut devices: BTreeMap<String, (Numbers, Vec<CleanFrame>)> = BTreeMap::new();
+    for frame in &seen.frames {
+        let (numbers, frames) = devices.entry(place(frame)).or_default();
+        let bytes = numbers.frame(&unhex(&frame.bytes));
+        frames.push(CleanFrame { prompt: frame.prompt, direction: frame.direction, bytes });
+    }
+    devices.into_iter().map(|(place, (_, frames))| (place, frames)).collect()
+}
+
+fn place(frame: &Frame) -> String {
+    let slash = if frame.netns.is_empty() { "" } else { "/" };
+    format!("{}{slash}{} {}", frame.machine, frame.netns, frame.device)
+}
+
+/// Bytes from hexadecimal; what is none ends them.
+pub fn unhex(text: &str) -> Vec<u8> {
+    let pairs = (0..text.len() / 2).map_while(|at| text.get(at * 2..at * 2 + 2));
+    pairs.map_while(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+}
+
+/// Steps and end of a journey.
+type Path = (Vec<String>, String);
+
+/// Journeys of each block: each path with the prompts of those that took it.
+fn by_block(seen: &Observation, nics: &[String]) -> BTreeMap<usize, BTreeMap<Path, Vec<usize>>> {
+    let mut blocks: BTreeMap<usize, BTreeMap<Path, Vec<usize>>> = BTreeMap::new();
+    for journey in &seen.journeys {
+        let block = seen.prompts.get(journey.prompt).map_or(0, |p| p.block);
+        let path = (canon::journey(&journey.steps, nics), journey.end.clone());
+        blocks.entry(block).or_default().entry(path).or_default().push(journey.prompt);
+    }
+    blocks
+}
+
+/// Walks two values and notes where they part: `[2].stats64.rx.packets 5`.
+fn json_differences(path: &str, real: &Value, model: &Value, out: &mut Vec<(String, String)>) {
+    match (real, model) {
+        (Value::Object(r), Value::Object(m)) => {
+            let keys: BTreeSet<_> = r.keys().chain(m.keys()).collect();
+            for key in keys {
+                let (r, m) = (r.get(key).unwrap_or(&Value::Null), m.get(key).unwrap_or(&Value::Null));
+                let dot = if path.is_empty() { "" } else { "." };
+                json_differences(&format!("{path}{dot}{key}"), r, m, out);
+            }
+        }
+        (Value::Array(r), Value::Array(m)) => {
+            for at in 0..r.len().max(m.len()) {
+                let (r, m) = (r.get(at).unwrap_or(&Value::Null), m.get(at).unwrap_or(&Value::Null));
+                let name = ["ifname", "dev", "dst"].iter().find_map(|k| r.get(k).or(m.get(k))?.as_str());
+                let at = name.map_or(at.to_string(), |name| format!("{at} {name}"));
+                json_differences(&format!("{path}[{at}]"), r, m, out);
+            }
+        }
+        _ if real == model => {}
+        _ => {
+            let show = |value: &Value| match value {
+                Value::Null => "(nothing)".to_owned(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            let colon = if path.is_empty() { "" } else { ": " };
+            out.push((format!("{path}{colon}{}", show(real)), format!("{path}{colon}{}", show(model))));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::observation::{Journey, PromptSeen};
+
+    fn frame(device: &str, bytes: &str) -> Frame {
+        let (machine, netns, device) = ("node1".into(), String::new(), device.into());
+        Frame { prompt: 0, machine, netns, device, direction: Direction::Out, at_us: 0, bytes: bytes.into() }
+    }
+
+    fn seen() -> Observation {
+        let arp = "ffffffffffff62e1cb78a3970806000108000604000162e1cb78a3970a0000650000000000000a000066";
+        let tables =
+            BTreeMap::from([("ip -j addr".to_owned(), serde_json::json!([{"ifname": "lo", "mtu": 65536}]))]);
+        Observation {
+            prompts: vec![PromptSeen {
+                line: 7,
+                machine: "node1".into(),
+                command: "ping x".into(),
+                ..PromptSeen::default()
+            }],
+            frames: vec![frame("eth0", arp), frame("br0", arp)],
+            blocks: vec![BlockSeen { line: 6, tables: BTreeMap::from([("node1".to_owned(), tables)]) }],
+            journeys: vec![Journey {
+                prompt: 0,
+                steps: vec!["netif_rx a 28".into()],
+                end: "NO_SOCKET".into(),
+            }],
+            ..Observation::default()
+        }
+    }
+
+    #[test]
+    fn a_run_equals_itself_and_everything_is_counted() {
+        let (found, counts) = compare(&seen(), &seen());
+        assert_eq!(found, []);
+        assert_eq!(
+            counts,
+            Counts { prompts: 1, frames: 2, tables: super::super::DUMPS.len(), drops: 1, tracepoints: 1 }
+        );
+    }
+
+    #[test]
+    fn each_kind_of_difference_is_found_at_its_place() {
+        let mut other = seen();
+        other.prompts[0].status = 1;
+        other.prompts[0].output = "hello\n".into();
+        other.frames.remove(1);
+        other.blocks[0].tables.get_mut("node1").unwrap().get_mut("ip -j addr").unwrap()[0]["mtu"] =
+            1500.into();
+        other.journeys[0].end = "OTHERHOST".into();
+        let (found, _) = compare(&seen(), &other);
+        let kinds: Vec<_> = found.iter().map(|d| (d.line, d.kind.name(), d.place.as_str())).collect();
+        assert_eq!(
+            kinds,
+            [
+                (6, "table", "node1: ip -j addr"),
+                (7, "status", ""),
+                (7, "output", ""),
+                (7, "frames", "node1 br0"),
+                (7, "journey", ""),
+                (7, "journey", ""),
+            ]
+        );
+        assert_eq!(found[0].real, ["[0 lo].mtu: 65536"]);
+        assert_eq!(found[0].model, ["[0 lo].mtu: 1500"]);
+        assert!(found[3].real[0].contains("who-has 10.0.0.102 tell 10.0.0.101"), "{}", found[3].real[0]);
+    }
+
+    #[test]
+    fn other_prompts_are_told_before_anything_else() {
+        let mut other = seen();
+        other.prompts.clear();
+        let (found, _) = compare(&seen(), &other);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].kind, Kind::Prompts);
+    }
+}

@@ -1,0 +1,158 @@
+//! Differences that are understood and kept: `snapshots/divergences.md`.
+//!
+//! Each is a second-level heading with its id, a list of what it matches, and the reason in prose. A matcher is
+//! a regular expression over one part of a difference; all that are given must match.
+
+use std::cell::Cell;
+
+use regex::Regex;
+
+use super::diff::Difference;
+
+/// A known divergence.
+#[derive(Debug)]
+pub struct Divergence {
+    /// Its heading.
+    pub id: String,
+    /// Its prose.
+    pub reason: String,
+    matchers: Vec<(Part, Regex)>,
+    used: Cell<usize>,
+}
+
+/// Which part of a difference a matcher looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Lesson,
+    Kind,
+    Prompt,
+    Place,
+    Real,
+    Model,
+}
+
+/// The divergences of a file.
+#[derive(Debug, Default)]
+pub struct Divergences {
+    entries: Vec<Divergence>,
+}
+
+/// A line of the file that cannot be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {why}")]
+pub struct BadDivergence {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl Divergences {
+    /// Reads the Markdown text.
+    pub fn parse(text: &str) -> Result<Self, BadDivergence> {
+        let mut entries: Vec<Divergence> = Vec::new();
+        for (at, line) in text.lines().enumerate() {
+            let bad = |why: String| BadDivergence { line: at + 1, why };
+            if let Some(id) = line.strip_prefix("## ") {
+                let (matchers, reason) = (Vec::new(), String::new());
+                entries.push(Divergence { id: id.trim().into(), reason, matchers, used: Cell::new(0) });
+            } else if let Some(entry) = entries.last_mut() {
+                match line.strip_prefix("- ") {
+                    Some(item) => entry.matchers.push(matcher(item).map_err(bad)?),
+                    None => entry.reason = format!("{} {}", entry.reason, line.trim()).trim().to_owned(),
+                }
+            }
+        }
+        let nothing = entries.iter().find(|e| e.matchers.is_empty() || e.reason.is_empty());
+        match nothing {
+            Some(e) => {
+                Err(BadDivergence { line: 0, why: format!("{}: it needs matchers and a reason", e.id) })
+            }
+            None => Ok(Self { entries }),
+        }
+    }
+
+    /// The entry that knows this difference of this lesson, counted as used.
+    pub fn find(&self, lesson: &str, difference: &Difference) -> Option<&Divergence> {
+        let entry = self.entries.iter().find(|e| e.matches(lesson, difference))?;
+        entry.used.set(entry.used.get() + 1);
+        Some(entry)
+    }
+
+    /// How many entries matched something.
+    pub fn used(&self) -> usize {
+        self.entries.iter().filter(|e| e.used.get() > 0).count()
+    }
+
+    /// Entries that matched nothing.
+    pub fn stale(&self) -> Vec<&str> {
+        self.entries.iter().filter(|e| e.used.get() == 0).map(|e| e.id.as_str()).collect()
+    }
+}
+
+/// `` place: `regex` ``
+fn matcher(item: &str) -> Result<(Part, Regex), String> {
+    let (part, pattern) = item.split_once(':').ok_or("a matcher reads `part: `regex``")?;
+    let part = match part.trim() {
+        "lesson" => Part::Lesson,
+        "kind" => Part::Kind,
+        "prompt" => Part::Prompt,
+        "place" => Part::Place,
+        "real" => Part::Real,
+        "model" => Part::Model,
+        other => return Err(format!("{other} is not lesson, kind, prompt, place, real or model")),
+    };
+    let pattern = pattern.trim().trim_matches('`');
+    Regex::new(pattern).map(|regex| (part, regex)).map_err(|e| e.to_string())
+}
+
+impl Divergence {
+    /// `real` and `model` must match every line of their side, and a side without lines reads `(nothing)`.
+    fn matches(&self, lesson: &str, difference: &Difference) -> bool {
+        let every = |regex: &Regex, lines: &[String]| match lines {
+            [] => regex.is_match("(nothing)"),
+            lines => lines.iter().all(|line| regex.is_match(line)),
+        };
+        self.matchers.iter().all(|(part, regex)| match part {
+            Part::Lesson => regex.is_match(lesson),
+            Part::Kind => regex.is_match(difference.kind.name()),
+            Part::Prompt => regex.is_match(&difference.prompt),
+            Part::Place => regex.is_match(&difference.place),
+            Part::Real => every(regex, &difference.real),
+            Part::Model => every(regex, &difference.model),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::diff::Kind;
+
+    const FILE: &str = "# Title\n\nProse.\n\n## a-b\n\n- kind: `^table$`\n- place: `snmp`\n- real: `^Icmp`\n\nThe reason\ngoes on.\n";
+
+    fn difference(place: &str, real: &[&str]) -> Difference {
+        let real = real.iter().map(|l| (*l).to_owned()).collect();
+        let (prompt, place) = (String::new(), place.to_owned());
+        Difference { kind: Kind::Table, line: 1, prompt, place, real, model: vec![] }
+    }
+
+    #[test]
+    fn an_entry_matches_only_where_all_its_parts_do() {
+        let known = Divergences::parse(FILE).unwrap();
+        assert_eq!(known.entries[0].reason, "The reason goes on.");
+        assert_eq!(known.stale(), ["a-b"]);
+        assert!(known.find("x.md", &difference("node1: /proc/net/snmp", &["Icmp: 1"])).is_some());
+        assert!(known.find("x.md", &difference("node1: /proc/net/snmp", &["Icmp: 1", "Ip: 2"])).is_none());
+        assert!(known.find("x.md", &difference("node1: ip addr", &["Icmp: 1"])).is_none());
+        assert_eq!((known.used(), known.stale().len()), (1, 0));
+    }
+
+    #[test]
+    fn bad_entries_are_told_with_their_line() {
+        let bad = |text: &str| Divergences::parse(text).unwrap_err();
+        assert_eq!(bad("## x\n- where: `a`\n").line, 2);
+        assert_eq!(bad("## x\n- kind: `(`\n").line, 2);
+        assert!(bad("## x\n").why.contains("needs matchers"));
+    }
+}
