@@ -62,6 +62,8 @@ pub struct Kernel {
     pub inet: InDevices,
     /// Neighbours.
     pub neigh: NeighTable,
+    /// Programs that run, by process id, with the namespace that each is in.
+    pub tasks: BTreeMap<u32, NetnsId>,
     /// Sockets.
     pub sockets: Sockets,
     /// Settings of the machine.
@@ -84,6 +86,7 @@ impl Kernel {
             devs: Devs::default(),
             netns: NetnsTable::default(),
             netns_names: BTreeMap::new(),
+            tasks: BTreeMap::new(),
             inet: InDevices::default(),
             neigh: NeighTable::default(),
             sockets: Sockets::default(),

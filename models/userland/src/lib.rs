@@ -10,6 +10,7 @@
 
 pub mod getopt;
 pub mod harness;
+pub mod ip;
 pub mod pcap;
 pub mod process;
 pub mod procfs;
@@ -21,7 +22,7 @@ pub mod tcpdump;
 use process::Program;
 
 /// Every program by the name that people type.
-pub const PROGRAMS: &[(&str, Program)] = &[("sleep", sleep::main)];
+pub const PROGRAMS: &[(&str, Program)] = &[("ip", ip::main), ("sleep", sleep::main)];
 
 /// The program of this name, if there is one.
 pub fn program(name: &str) -> Option<Program> {

@@ -28,9 +28,7 @@ pub fn probe(cx: &mut Cx, name: &str, driver: &str, plug: PlugId) -> DevId {
         napi_scheduled: false,
     }));
     let addr = eth_hw_addr_random(cx);
-    let dev = register_netdevice(cx, INIT_NET, name.to_owned(), kind, addr);
-    cx.k.devs[dev].qdisc = "fq_codel";
-    dev
+    register_netdevice(cx, INIT_NET, name.to_owned(), kind, addr)
 }
 
 /// A cable was plugged in.

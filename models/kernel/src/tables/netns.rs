@@ -20,12 +20,22 @@ pub struct Netns {
     pub ipv4: Ipv4Netns,
     /// Packet sockets that listen on all devices.
     pub taps: Vec<SocketId>,
+    /// The numbers by which other namespaces go here (`netns_ids`).
+    pub nsids: BTreeMap<u32, NetnsId>,
 }
 
 impl Netns {
     /// A namespace without devices; `loopback` is where its `lo` will be.
     pub fn new(id: NetnsId, loopback: DevId, ipv4: Ipv4Netns) -> Netns {
-        Netns { id, devs: BTreeMap::new(), last_ifindex: 0, loopback, ipv4, taps: Vec::new() }
+        Netns {
+            id,
+            devs: BTreeMap::new(),
+            last_ifindex: 0,
+            loopback,
+            ipv4,
+            taps: Vec::new(),
+            nsids: BTreeMap::new(),
+        }
     }
 
     /// The next free ifindex (`dev_new_index`, net/core/dev.c).
@@ -67,6 +77,11 @@ impl NetnsTable {
     /// The namespace, if it exists.
     pub fn get(&self, id: NetnsId) -> Option<&Netns> {
         self.slots.get(id.index())?.as_ref()
+    }
+
+    /// All namespaces, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Netns> {
+        self.slots.iter_mut().flatten()
     }
 
     /// All namespaces, in the order in which they were made.

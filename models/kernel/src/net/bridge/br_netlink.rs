@@ -12,7 +12,7 @@ use crate::tables::bridge::PortState;
 
 /// Settings of a bridge (`ip link set … type bridge …`); what is `None` stays as it is. Times in hundredths of a
 /// second, as user space gives them.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BridgeOptions {
     /// How long a silent station is remembered.
     pub ageing_time: Option<u32>,

@@ -16,12 +16,21 @@ pub fn dev_open(cx: &mut Cx, dev: DevId) {
         return;
     }
     cx.k.devs[dev].flags |= IFF_UP;
+    dev_activate(cx, dev);
     match cx.k.devs[dev].kind {
         DevKind::Veth { .. } => veth_carrier(cx, dev),
         DevKind::Bridge(_) => br_if::br_carrier_check(cx, dev),
         DevKind::Loopback | DevKind::Nic(_) => linkwatch_run(cx, dev),
     }
     notify(cx, dev, NetdevEvent::Up);
+}
+
+/// Gives a device its queueing discipline when it first comes up (`dev_activate`, net/sched/sch_generic.c).
+fn dev_activate(cx: &mut Cx, dev: DevId) {
+    let netdev = &mut cx.k.devs[dev];
+    if netdev.qdisc == "noop" {
+        netdev.qdisc = if matches!(netdev.kind, DevKind::Nic(_)) { "fq_codel" } else { "noqueue" };
+    }
 }
 
 /// Brings a device down.

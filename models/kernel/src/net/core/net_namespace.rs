@@ -7,8 +7,10 @@ use glassnet_wire::Mac;
 use super::dev_ioctl;
 use super::rtnetlink;
 use crate::Cx;
+use crate::Kernel;
 use crate::ids::NetnsId;
 use crate::kernel::INIT_NET;
+use crate::netlink::{Errno, NlError};
 use crate::tables::ipv4::Ipv4Netns;
 use crate::tables::netdev::DevKind;
 use crate::tables::netns::Netns;
@@ -46,4 +48,60 @@ pub fn cleanup_net(cx: &mut Cx, netns: NetnsId) {
     let lo = cx.k.netns[netns].loopback;
     rtnetlink::unregister_netdevice(cx, lo);
     cx.k.netns.remove(netns);
+    unhash_nsid(cx, netns);
+}
+
+/// Removes a namespace that has no name and no program left (the last `put_net`).
+pub fn cleanup_net_if_unused(cx: &mut Cx, netns: NetnsId) {
+    let mut users = cx.k.netns_names.values().chain(cx.k.tasks.values());
+    if netns != INIT_NET && cx.k.netns.get(netns).is_some() && !users.any(|user| *user == netns) {
+        cleanup_net(cx, netns);
+    }
+}
+
+/// The number by which `peer` goes in `netns`, if it has one.
+pub fn peernet2id(kernel: &Kernel, netns: NetnsId, peer: NetnsId) -> Option<u32> {
+    kernel.netns[netns].nsids.iter().find(|(_, other)| **other == peer).map(|(id, _)| *id)
+}
+
+/// The number by which `peer` goes in `netns`; the lowest free one if it had none.
+pub fn peernet2id_alloc(cx: &mut Cx, netns: NetnsId, peer: NetnsId) -> u32 {
+    if let Some(id) = peernet2id(cx.k, netns, peer) {
+        return id;
+    }
+    let ids = &mut cx.k.netns[netns].nsids;
+    let id = (0..).zip(ids.keys()).find(|(free, taken)| free != *taken);
+    let id = id.map_or(ids.len() as u32, |(free, _)| free);
+    ids.insert(id, peer);
+    id
+}
+
+/// Gives `peer` a number in `netns`: this one, or any (`RTM_NEWNSID`).
+///
+/// # Errors
+///
+/// `EEXIST` if it has one, or if the number is taken.
+pub fn rtm_newnsid(cx: &mut Cx, netns: NetnsId, peer: NetnsId, id: Option<u32>) -> Result<(), NlError> {
+    if peernet2id(cx.k, netns, peer).is_some() {
+        return Err(NlError::with(Errno::EEXIST, "Peer netns already has a nsid assigned"));
+    }
+    match id {
+        None => {
+            peernet2id_alloc(cx, netns, peer);
+        }
+        Some(id) if cx.k.netns[netns].nsids.contains_key(&id) => {
+            return Err(NlError::with(Errno::EEXIST, "The specified nsid is already used"));
+        }
+        Some(id) => {
+            cx.k.netns[netns].nsids.insert(id, peer);
+        }
+    }
+    Ok(())
+}
+
+/// Forgets the numbers of a namespace that is no more (`unhash_nsid`).
+fn unhash_nsid(cx: &mut Cx, netns: NetnsId) {
+    for other in cx.k.netns.iter_mut() {
+        other.nsids.retain(|_, peer| *peer != netns);
+    }
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use glassnet_wire::Mac;
 
 use super::dev_ioctl::{dev_close, dev_open, dev_set_allmulti, dev_set_promiscuity};
+use super::net_namespace::peernet2id_alloc;
 use crate::Cx;
 use crate::drivers::veth::eth_hw_addr_random;
 use crate::ids::{DevId, NetnsId};
@@ -44,7 +45,18 @@ pub enum NetdevEvent {
 /// Tells every part of the stack that a device changed.
 pub fn notify(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     br_if::br_device_event(cx, dev, event);
+    number_of_peer(cx, dev, event);
     devinet::inetdev_event(cx, dev, event);
+}
+
+/// A message about a device names the namespace of its peer by number (`rtnl_fill_link_netnsid`).
+fn number_of_peer(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
+    let netdev = &cx.k.devs[dev];
+    let netns = netdev.netns;
+    let peer = netdev.veth_peer().map(|peer| cx.k.devs[peer].netns);
+    if let Some(peer) = peer.filter(|peer| *peer != netns && event != NetdevEvent::Unregister) {
+        peernet2id_alloc(cx, netns, peer);
+    }
 }
 
 /// A new device (`RTM_NEWLINK` with `NLM_F_CREATE`).
@@ -171,7 +183,7 @@ fn register_with_ifindex(
         promiscuity: 0,
         allmulti: 0,
         tx_queue_len: 1000,
-        qdisc: if loopback { "noqueue" } else { "noop" },
+        qdisc: "noop",
         group: 0,
         alias: None,
         min_mtu: if loopback { 0 } else { 68 },
@@ -230,13 +242,14 @@ pub fn dev_change_net_namespace(cx: &mut Cx, dev: DevId, netns: NetnsId) {
     dev_close(cx, dev);
     br_if::br_del_if(cx, dev);
     notify(cx, dev, NetdevEvent::Unregister);
+    peernet2id_alloc(cx, old, netns);
     let ifindex = cx.k.devs[dev].ifindex;
     cx.k.netns[old].devs.remove(&ifindex);
     let target = &mut cx.k.netns[netns];
     let ifindex = if target.devs.contains_key(&ifindex) { target.new_ifindex() } else { ifindex };
     target.devs.insert(ifindex, dev);
     let netdev = &mut cx.k.devs[dev];
-    (netdev.ifindex, netdev.netns) = (ifindex, netns);
+    (netdev.ifindex, netdev.netns, netdev.qdisc) = (ifindex, netns, "noop");
     cx.k.relabel(dev);
     notify(cx, dev, NetdevEvent::Register);
 }

@@ -1,0 +1,254 @@
+//! The words of a command line: one after the other, abbreviated as iproute2 allows, with its errors.
+
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::netlink::NlError;
+use glassnet_wire::Mac;
+
+/// Why a command ended early: what it says on standard error, and its exit status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Text for standard error, with its newline.
+    pub stderr: String,
+    /// Exit status.
+    pub status: i32,
+}
+
+/// What a command gives.
+pub type Done<T = ()> = Result<T, Stop>;
+
+impl Stop {
+    /// A mistake in the command line: exit(-1).
+    pub fn usage(text: impl Into<String>) -> Stop {
+        Stop { stderr: text.into(), status: 255 }
+    }
+
+    /// A command that failed: main returns 1.
+    pub fn failed(text: impl Into<String>) -> Stop {
+        Stop { stderr: text.into(), status: 1 }
+    }
+
+    /// A real option that this model does not have.
+    pub fn not_modelled(what: &str) -> Stop {
+        Stop { stderr: format!("not modelled yet: ip {what}\n"), status: 2 }
+    }
+
+    /// The kernel refused.
+    pub fn refused(error: &NlError) -> Stop {
+        let stderr = match &error.extack {
+            Some(text) if text.starts_with("not modelled yet") => format!("{text}\n"),
+            Some(text) => format!("Error: {text}.\n"),
+            None => format!("RTNETLINK answers: {}\n", error.errno.strerror()),
+        };
+        Stop { stderr, status: 2 }
+    }
+}
+
+impl From<NlError> for Stop {
+    fn from(error: NlError) -> Stop {
+        Stop::refused(&error)
+    }
+}
+
+/// An argument has a bad value.
+pub fn invarg(message: &str, arg: &str) -> Stop {
+    Stop::usage(format!("Error: argument \"{arg}\" is wrong: {message}\n"))
+}
+
+/// A keyword came twice.
+pub fn duparg(key: &str, arg: &str) -> Stop {
+    Stop::usage(format!("Error: duplicate \"{key}\": \"{arg}\" is the second value.\n"))
+}
+
+/// A word without keyword that has no place.
+pub fn duparg2(key: &str, arg: &str) -> Stop {
+    Stop::usage(format!("Error: either \"{key}\" is duplicate, or \"{arg}\" is a garbage.\n"))
+}
+
+/// A keyword that must be there is not.
+pub fn missarg(key: &str) -> Stop {
+    Stop::usage(format!("Error: argument \"{key}\" is required\n"))
+}
+
+/// A value that must be one of a few words.
+pub fn one_of(what: &str, given: &str, words: &[&str]) -> Stop {
+    let list: String = words.iter().map(|word| format!("\"{word}\", ")).collect();
+    Stop::failed(format!("Error: argument of \"{what}\" must be one of {list}not \"{given}\"\n"))
+}
+
+/// No device has this name.
+pub fn nodev(name: &str) -> Stop {
+    Stop::failed(format!("Cannot find device \"{name}\"\n"))
+}
+
+/// `word` is an abbreviation of `full`, or it itself.
+pub fn matches(word: &str, full: &str) -> bool {
+    !word.is_empty() && full.starts_with(word)
+}
+
+/// The words of a command line.
+#[derive(Clone, Debug)]
+pub struct Args<'a> {
+    words: &'a [String],
+    at: usize,
+}
+
+impl<'a> Args<'a> {
+    /// All these words.
+    pub fn new(words: &'a [String]) -> Args<'a> {
+        Args { words, at: 0 }
+    }
+
+    /// The word at the current place.
+    pub fn peek(&self) -> Option<&'a str> {
+        self.words.get(self.at).map(String::as_str)
+    }
+
+    /// Takes the word at the current place.
+    pub fn take(&mut self) -> Option<&'a str> {
+        let word = self.peek()?;
+        self.at += 1;
+        Some(word)
+    }
+
+    /// Takes the value that a keyword needs.
+    pub fn value(&mut self) -> Done<&'a str> {
+        self.take().ok_or_else(|| Stop::usage("Command line is not complete. Try option \"help\"\n"))
+    }
+
+    /// Nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.at >= self.words.len()
+    }
+
+    /// What is left.
+    pub fn rest(&self) -> &'a [String] {
+        &self.words[self.at.min(self.words.len())..]
+    }
+
+    /// Takes a number, else refuses with `message`.
+    pub fn number<T: TryFrom<u64>>(&mut self, message: &str) -> Done<T> {
+        let word = self.value()?;
+        number(word).ok_or_else(|| invarg(message, word))
+    }
+
+    /// Takes `on` or `off`.
+    pub fn on_off(&mut self, keyword: &str) -> Done<bool> {
+        match self.value()? {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            other => Err(Stop::failed(format!(
+                "Error: argument of \"{keyword}\" must be \"on\" or \"off\", not \"{other}\"\n"
+            ))),
+        }
+    }
+
+    /// Takes the name of a device.
+    pub fn ifname(&mut self, keyword: &str) -> Done<&'a str> {
+        let word = self.value()?;
+        check_ifname(keyword, word)?;
+        Ok(word)
+    }
+}
+
+/// A name that may be a device's, as iproute2 checks it.
+pub fn check_ifname(keyword: &str, name: &str) -> Done {
+    let bad = name.is_empty() || name.bytes().any(|b| b == b'/' || b.is_ascii_whitespace());
+    if bad { Err(invarg(&format!("\"{keyword}\" not a valid ifname"), name)) } else { Ok(()) }
+}
+
+/// A number as strtoul(3) with base 0 reads it: decimal, 0x hexadecimal, 0 octal.
+pub fn number<T: TryFrom<u64>>(word: &str) -> Option<T> {
+    let value = if let Some(hex) = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
+        u64::from_str_radix(hex, 16)
+    } else if word.len() > 1 && word.starts_with('0') {
+        u64::from_str_radix(&word[1..], 8)
+    } else {
+        word.parse()
+    };
+    let plain = !word.contains('+') && word.starts_with(|c: char| c.is_ascii_digit());
+    T::try_from(value.ok().filter(|_| plain)?).ok()
+}
+
+/// A link-layer address as bytes: hexadecimal bytes between colons, or an IPv4 address.
+pub fn lladdr(text: &str) -> Done<Vec<u8>> {
+    let bad = || Stop::failed(format!("\"{text}\" is invalid lladdr.\n"));
+    if text.contains('.') {
+        return text.parse::<Ipv4Addr>().map(|ip| ip.octets().to_vec()).map_err(|_| bad());
+    }
+    let byte = |part: &str| {
+        let plain = !part.is_empty() && part.bytes().all(|b| b.is_ascii_hexdigit());
+        u8::from_str_radix(part, 16).ok().filter(|_| plain).ok_or_else(bad)
+    };
+    text.split(':').map(byte).collect()
+}
+
+/// An Ethernet address; `Err` with the number of bytes if they are not six.
+pub fn mac(bytes: &[u8]) -> Result<Mac, usize> {
+    <[u8; 6]>::try_from(bytes).map(Mac).map_err(|_| bytes.len())
+}
+
+/// An IPv4 address as iproute2 reads it: one to four decimal bytes, the missing ones are zero.
+pub fn ipv4(text: &str) -> Option<Ipv4Addr> {
+    let mut bytes = [0u8; 4];
+    let mut count = 0;
+    for part in text.split('.') {
+        if part.len() > 3 || part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        *bytes.get_mut(count)? = part.parse().ok()?;
+        count += 1;
+    }
+    Some(Ipv4Addr::from(bytes))
+}
+
+/// An IPv4 prefix: the address and, if there is a slash, the length in bits (also as a netmask).
+pub fn prefix(text: &str) -> Option<(Ipv4Addr, Option<u8>)> {
+    let (address, len) = match text.split_once('/') {
+        Some((address, len)) => (address, Some(prefix_len(len)?)),
+        None => (text, None),
+    };
+    match address {
+        "default" | "any" | "all" => Some((Ipv4Addr::UNSPECIFIED, len.or(Some(0)))),
+        _ => Some((ipv4(address)?, len)),
+    }
+}
+
+fn prefix_len(text: &str) -> Option<u8> {
+    if let Some(len) = number::<u8>(text) {
+        return (len <= 32).then_some(len);
+    }
+    let mask = u32::from(ipv4(text)?);
+    (mask.leading_ones() + mask.trailing_zeros() >= 32).then_some(mask.leading_ones() as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_prefixes() {
+        for (text, expected) in [
+            ("10", Some(10u64)),
+            ("0x1f", Some(31)),
+            ("010", Some(8)),
+            ("0", Some(0)),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(number::<u64>(text), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("10.0.0.1/24", Some(("10.0.0.1", Some(24)))),
+            ("10.1", Some(("10.1.0.0", None))),
+            ("default", Some(("0.0.0.0", Some(0)))),
+            ("10.0.0.0/255.255.0.0", Some(("10.0.0.0", Some(16)))),
+            ("10.0.0.0/33", None),
+            ("10.0.0.0.0", None),
+            ("10.0.0.256", None),
+        ] {
+            let expected = expected.map(|(ip, len): (&str, _)| (ip.parse().unwrap(), len));
+            assert_eq!(prefix(text), expected, "{text}");
+        }
+    }
+}

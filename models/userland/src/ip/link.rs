@@ -1,0 +1,433 @@
+//! `ip link add`, `set` and `delete`.
+
+use glassnet_kernel::ids::{DevId, NetnsId};
+use glassnet_kernel::net::core::rtnetlink::{
+    BridgeOptions, LinkKind, LinkNew, LinkSet, PortOptions, do_setlink, rtm_dellink, rtm_newlink,
+};
+use glassnet_kernel::netlink::Errno;
+
+use super::args::{Args, Done, Stop, check_ifname, duparg, duparg2, invarg, lladdr, mac, matches, number};
+use super::link_bridge::{parse_bridge, parse_port};
+use super::names::Names;
+use super::{Ip, link_show};
+
+/// Longest name of a device, bytes.
+const IFNAMSIZ: usize = 16;
+/// Longest remark, bytes.
+const IFALIASZ: usize = 256;
+/// Bytes of an Ethernet address.
+const ETH_ALEN: usize = 6;
+
+/// What the words of `ip link add` or `set` say.
+#[derive(Default)]
+struct Parsed {
+    /// The device that is meant.
+    dev: Option<String>,
+    /// `name`.
+    name: Option<String>,
+    index: Option<u32>,
+    netns: Option<NetnsId>,
+    address: Option<Vec<u8>>,
+    broadcast: Option<Vec<u8>>,
+    group: Option<u32>,
+    /// `type`, whose own words come after it.
+    kind: Option<String>,
+    set: LinkSet,
+}
+
+/// Kinds of devices that iproute2 6.1 knows and this model does not have.
+const OTHER_KINDS: &[&str] = &[
+    "amt",
+    "bareudp",
+    "bond",
+    "bond_slave",
+    "dsa",
+    "dummy",
+    "erspan",
+    "geneve",
+    "gre",
+    "gretap",
+    "gtp",
+    "ifb",
+    "ip6erspan",
+    "ip6gre",
+    "ip6gretap",
+    "ip6tnl",
+    "ipip",
+    "ipoib",
+    "ipvlan",
+    "ipvtap",
+    "macsec",
+    "macvlan",
+    "macvtap",
+    "netdevsim",
+    "nlmon",
+    "rmnet",
+    "sit",
+    "team",
+    "team_slave",
+    "vcan",
+    "vlan",
+    "vrf",
+    "vti",
+    "vxcan",
+    "vxlan",
+    "wwan",
+    "xfrm",
+    "virt_wifi",
+];
+
+/// Real options of `ip link` that this model does not have; the first are never abbreviated.
+const OTHER_OPTIONS: &[(&str, bool)] = &[
+    ("xdpgeneric", false),
+    ("xdpdrv", false),
+    ("xdpoffload", false),
+    ("xdp", false),
+    ("trailers", false),
+    ("vf", false),
+    ("vrf", false),
+    ("dynamic", true),
+    ("mode", false),
+    ("state", false),
+    ("numtxqueues", true),
+    ("numrxqueues", true),
+    ("addrgenmode", true),
+    ("link-netns", true),
+    ("link-netnsid", true),
+    ("protodown", false),
+    ("protodown_reason", false),
+    ("gso_max_size", false),
+    ("gso_max_segs", false),
+    ("gro_max_size", false),
+    ("parentdev", false),
+];
+
+impl Ip<'_> {
+    pub(super) fn link(&mut self, mut args: Args) -> Done {
+        let Some(word) = args.take() else { return self.link_show(args, link_show::What::Link) };
+        let is = |full| matches(word, full);
+        match word {
+            _ if is("add") => self.link_add(args),
+            _ if is("set") || is("change") => self.link_set(args),
+            _ if is("replace") => Err(Stop::not_modelled("link replace")),
+            _ if is("delete") => self.link_delete(args),
+            _ if is("show") || is("lst") || is("list") => self.link_show(args, link_show::What::Link),
+            _ if is("xstats") || is("afstats") || is("property") => {
+                Err(Stop::not_modelled(&format!("link {word}")))
+            }
+            _ if is("help") => Err(link_help(args.peek())),
+            _ => Err(Stop::usage(format!("Command \"{word}\" is unknown, try \"ip link help\".\n"))),
+        }
+    }
+
+    /// The words up to and with `type KIND`, of a device or of a veth's peer.
+    fn link_words(&self, args: &mut Args) -> Done<Parsed> {
+        let mut parsed = Parsed::default();
+        while let Some(word) = args.take() {
+            if self.link_flag(word, args, &mut parsed)? || self.link_value(word, args, &mut parsed)? {
+                continue;
+            }
+            if matches(word, "type") {
+                parsed.kind = Some(args.value()?.to_owned());
+                break;
+            }
+            if let Some((option, _)) =
+                OTHER_OPTIONS.iter().find(|(full, short)| word == *full || *short && matches(word, full))
+            {
+                return Err(Stop::not_modelled(&format!("link … {option}")));
+            }
+            if matches(word, "help") {
+                return Err(link_help(None));
+            }
+            let name = if word == "dev" { args.value()? } else { word };
+            if parsed.dev.is_some() {
+                return Err(duparg2("dev", name));
+            }
+            check_ifname("dev", name)?;
+            parsed.dev = Some(name.to_owned());
+        }
+        Ok(parsed)
+    }
+
+    /// Options that switch something.
+    fn link_flag(&self, word: &str, args: &mut Args, parsed: &mut Parsed) -> Done<bool> {
+        let set = &mut parsed.set;
+        match word {
+            "up" => set.up = Some(true),
+            "down" => set.up = Some(false),
+            "multicast" => set.multicast = Some(args.on_off(word)?),
+            "allmulticast" => set.allmulticast = Some(args.on_off(word)?),
+            "promisc" => set.promisc = Some(args.on_off(word)?),
+            "arp" => set.arp = Some(args.on_off(word)?),
+            "carrier" => set.carrier = Some(args.on_off(word)?),
+            _ if matches(word, "nomaster") => set.master = Some(None),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Options with a value.
+    fn link_value(&self, word: &str, args: &mut Args, parsed: &mut Parsed) -> Done<bool> {
+        let is = |full| matches(word, full);
+        match word {
+            "name" => {
+                let name = args.value()?;
+                if parsed.name.is_some() {
+                    return Err(duparg("name", name));
+                }
+                check_ifname("name", name)?;
+                if name.len() >= IFNAMSIZ {
+                    return Err(invarg("\"name\" not a valid ifname", name));
+                }
+                parsed.name = Some(name.to_owned());
+            }
+            "index" => {
+                let text = args.value()?;
+                let bad = || invarg("Invalid \"index\" value", text);
+                let index = number(text).filter(|index| (1..=i32::MAX as u32).contains(index));
+                once(&mut parsed.index, "index", text, index.ok_or_else(bad)?)?;
+            }
+            _ if word != "link-netns" && word != "link-netnsid" && is("link") => {
+                return Err(Stop::not_modelled("link … link"));
+            }
+            _ if is("address") => parsed.address = Some(lladdr(args.value()?)?),
+            _ if is("broadcast") || word == "brd" => parsed.broadcast = Some(lladdr(args.value()?)?),
+            _ if is("txqueuelen") || word == "qlen" || is("txqlen") => {
+                unsigned(&mut parsed.set.txqueuelen, args, "txqueuelen")?;
+            }
+            "mtu" => unsigned(&mut parsed.set.mtu, args, "mtu")?,
+            "netns" => {
+                let text = args.value()?;
+                let netns = self.netns_by_name_or_pid(text)?;
+                once(&mut parsed.netns, "netns", text, netns)?;
+            }
+            _ if is("master") => {
+                let name = args.value()?;
+                let master = self.find_dev(name).ok_or_else(|| invarg("Device does not exist\n", name))?;
+                parsed.set.master = Some(Some(master));
+            }
+            _ if is("alias") => {
+                let alias = args.value()?;
+                if alias.len() >= IFALIASZ {
+                    return Err(invarg("alias too long\n", alias));
+                }
+                parsed.set.alias = Some(alias.to_owned());
+            }
+            "group" => {
+                let group = args.value()?;
+                let number = Names::Group.number(group);
+                let number = number.ok_or_else(|| invarg("Invalid \"group\" value\n", group))?;
+                once(&mut parsed.group, "group", group, number)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn netns_by_name_or_pid(&self, text: &str) -> Done<NetnsId> {
+        let bad = || invarg("Invalid \"netns\" value\n", text);
+        let named = self.kernel(|kernel| kernel.netns_names.get(text).copied());
+        if let Some(netns) = named {
+            return Ok(netns);
+        }
+        let pid: u32 = number(text).ok_or_else(bad)?;
+        self.netns_of_pid(pid).ok_or_else(|| Stop::refused(&Errno::ESRCH.into()))
+    }
+
+    fn link_add(&mut self, mut args: Args) -> Done {
+        let parsed = self.link_words(&mut args)?;
+        let Some(kind) = parsed.kind.clone() else {
+            return Err(Stop::failed("Not enough information: \"type\" argument is required\n"));
+        };
+        let kind = self.link_kind(&kind, &mut args)?;
+        let new = parsed.into_new(kind)?;
+        let netns = self.netns;
+        self.enter(|cx| rtm_newlink(cx, netns, new))?;
+        Ok(())
+    }
+
+    fn link_kind(&self, kind: &str, args: &mut Args) -> Done<LinkKind> {
+        match kind {
+            "bridge" => Ok(LinkKind::Bridge(parse_bridge(args)?)),
+            "veth" => self.link_veth(args),
+            _ if OTHER_KINDS.contains(&kind) => Err(Stop::not_modelled(&format!("link add type {kind}"))),
+            _ if args.is_empty() => Err(Stop { stderr: "Error: Unknown device type.\n".into(), status: 2 }),
+            _ => {
+                let word = args.peek().unwrap_or_default();
+                Err(Stop::usage(format!(
+                    "Garbage instead of arguments \"{word} ...\". Try \"ip link help\".\n"
+                )))
+            }
+        }
+    }
+
+    fn link_veth(&self, args: &mut Args) -> Done<LinkKind> {
+        let mut peer = Parsed::default();
+        if let Some(word) = args.take() {
+            if word != "peer" {
+                return Err(Stop::failed(include_str!("help/link_veth.txt")));
+            }
+            peer = self.link_words(args)?;
+            if peer.kind.is_some() {
+                return Err(Stop::failed(include_str!("help/link_veth.txt")));
+            }
+        }
+        let peer_netns = peer.netns.take();
+        let peer = Box::new(peer.into_new(LinkKind::default())?);
+        Ok(LinkKind::Veth { peer, peer_netns })
+    }
+
+    fn link_set(&mut self, mut args: Args) -> Done {
+        let mut parsed = self.link_words(&mut args)?;
+        if let Some(kind) = parsed.kind.take() {
+            self.link_set_kind(&kind, &mut args, &mut parsed.set)?;
+        }
+        if parsed.index.is_some() {
+            return Err(Stop::usage(
+                "index can be used only when creating devices or when moving device to another netns.\n",
+            ));
+        }
+        let Some(name) = parsed.dev.clone().or_else(|| parsed.name.clone()) else {
+            return self.link_set_group(parsed);
+        };
+        parsed.check_addresses()?;
+        if parsed.dev.is_none() {
+            parsed.name = None;
+        }
+        let dev = self.dev(&name)?;
+        let set = parsed.into_set()?;
+        self.enter(|cx| set_with_kind(cx, dev, set))
+    }
+
+    /// Every device of a group.
+    fn link_set_group(&mut self, parsed: Parsed) -> Done {
+        let Some(group) = parsed.group else {
+            return Err(Stop::usage("Not enough information: \"dev\" argument is required.\n"));
+        };
+        let set = LinkSet { group: None, ..parsed.into_set()? };
+        for dev in self.group(group) {
+            self.enter(|cx| set_with_kind(cx, dev, set.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn group(&self, group: u32) -> Vec<DevId> {
+        self.kernel(|kernel| {
+            let all = kernel.netns[self.netns].devs.values().copied();
+            all.filter(|dev| kernel.devs[*dev].group == group).collect()
+        })
+    }
+
+    fn link_set_kind(&self, kind: &str, args: &mut Args, set: &mut LinkSet) -> Done {
+        match kind {
+            "bridge" => set.bridge = parse_bridge(args)?,
+            "bridge_slave" => set.port = parse_port(args)?,
+            "veth" if args.is_empty() => {}
+            "veth" => return Err(Stop::refused(&Errno::EOPNOTSUPP.into())),
+            _ if OTHER_KINDS.contains(&kind) => {
+                return Err(Stop::not_modelled(&format!("link set type {kind}")));
+            }
+            _ if args.is_empty() => {}
+            _ => return Err(Stop::refused(&Errno::EOPNOTSUPP.into())),
+        }
+        Ok(())
+    }
+
+    fn link_delete(&mut self, mut args: Args) -> Done {
+        let parsed = self.link_words(&mut args)?;
+        if let Some(group) = parsed.group.filter(|_| parsed.dev.is_none()) {
+            for dev in self.group(group) {
+                // The peer of a veth goes with it.
+                if self.kernel(|kernel| kernel.devs.get(dev).is_some()) {
+                    self.enter(|cx| rtm_dellink(cx, dev))?;
+                }
+            }
+            return Ok(());
+        }
+        let Some(name) = parsed.dev.clone().or(parsed.name.clone()) else {
+            return Err(Stop::usage("Not enough information: \"dev\" argument is required.\n"));
+        };
+        let dev = self.dev(&name)?;
+        self.enter(|cx| rtm_dellink(cx, dev))?;
+        Ok(())
+    }
+}
+
+/// Changes a device after its kind agreed to the options of a kind.
+fn set_with_kind(cx: &mut glassnet_kernel::Cx, dev: DevId, set: LinkSet) -> Done {
+    let netdev = &cx.k.devs[dev];
+    let wrong_kind = set.bridge != BridgeOptions::default() && netdev.bridge().is_none();
+    let not_a_port = set.port != PortOptions::default() && netdev.port.is_none();
+    if wrong_kind || not_a_port {
+        return Err(Stop::refused(&Errno::EOPNOTSUPP.into()));
+    }
+    do_setlink(cx, dev, set)?;
+    Ok(())
+}
+
+impl Parsed {
+    fn check_addresses(&self) -> Done {
+        match &self.address {
+            Some(address) if address.len() != ETH_ALEN => Err(Stop::failed(format!(
+                "Invalid address length {} - must be {ETH_ALEN} bytes\n",
+                address.len()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The change that was asked for.
+    fn into_set(mut self) -> Done<LinkSet> {
+        let bad = |_| Stop::refused(&Errno::EINVAL.into());
+        self.set.address = self.address.as_deref().map(mac).transpose().map_err(bad)?;
+        self.set.broadcast = self.broadcast.as_deref().map(mac).transpose().map_err(bad)?;
+        self.set.netns = self.netns;
+        self.set.group = self.group;
+        self.set.name = self.name;
+        Ok(self.set)
+    }
+
+    /// The device that was asked for.
+    fn into_new(self, kind: LinkKind) -> Done<LinkNew> {
+        if self.name.is_some() && self.dev.is_some() && self.name != self.dev {
+            return Err(Stop::not_modelled("link add dev … name"));
+        }
+        let name = self.name.clone().or(self.dev.clone());
+        if name.as_ref().is_some_and(|name| name.len() >= IFNAMSIZ) {
+            let stderr = "Error: Attribute failed policy validation.\n".into();
+            return Err(Stop { stderr, status: 2 });
+        }
+        let ifindex = self.index;
+        let mut set = self.into_set()?;
+        set.name = None;
+        Ok(LinkNew { name, kind, set, ifindex })
+    }
+}
+
+/// Keeps a value that may be given once.
+fn once<T>(slot: &mut Option<T>, key: &str, text: &str, value: T) -> Done {
+    if slot.is_some() {
+        return Err(duparg(key, text));
+    }
+    *slot = Some(value);
+    Ok(())
+}
+
+fn unsigned(slot: &mut Option<u32>, args: &mut Args, key: &str) -> Done {
+    let text = args.value()?;
+    if slot.is_some() {
+        return Err(duparg(key, text));
+    }
+    let bad = || invarg(&format!("Invalid \"{key}\" value\n"), text);
+    *slot = Some(number(text).ok_or_else(bad)?);
+    Ok(())
+}
+
+fn link_help(kind: Option<&str>) -> Stop {
+    match kind {
+        Some("bridge") => Stop { stderr: include_str!("help/link_bridge.txt").into(), status: 0 },
+        Some("bridge_slave") => Stop { stderr: include_str!("help/link_bridge_slave.txt").into(), status: 0 },
+        Some("veth") => Stop { stderr: include_str!("help/link_veth.txt").into(), status: 0 },
+        _ => Stop::usage(include_str!("help/link.txt")),
+    }
+}

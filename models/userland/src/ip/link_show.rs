@@ -1,0 +1,323 @@
+//! `ip link show`, and the part of `ip addr show` that is the same.
+
+use glassnet_kernel::ids::{DevId, NetnsId};
+use glassnet_kernel::kernel::Kernel;
+use glassnet_kernel::net::core::net_namespace::{peernet2id, peernet2id_alloc};
+use glassnet_kernel::tables::netdev::{DevKind, NetDevice, OperState};
+
+use super::args::{Args, Done, Stop, check_ifname, duparg2, invarg, matches};
+use super::link_stats::print_stats;
+use super::names::Names;
+use super::out::{Color, Out};
+use super::{Family, Ip, Options};
+
+/// Which command lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// `ip link show`.
+    Link,
+    /// `ip addr show`.
+    Addr,
+}
+
+/// Which devices are shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filter {
+    pub(super) dev: Option<DevId>,
+    pub(super) up: bool,
+    pub(super) label: Option<String>,
+    pub(super) group: Option<u32>,
+    pub(super) master: Option<DevId>,
+    pub(super) nomaster: bool,
+    pub(super) kind: Option<String>,
+}
+
+/// What printing a device needs.
+pub(super) struct View<'a> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) netns: NetnsId,
+    pub(super) opts: &'a Options,
+    pub(super) what: What,
+}
+
+const FLAGS: &[(u32, &str)] = &[
+    (0x8, "LOOPBACK"),
+    (0x2, "BROADCAST"),
+    (0x10, "POINTOPOINT"),
+    (0x1000, "MULTICAST"),
+    (0x80, "NOARP"),
+    (0x200, "ALLMULTI"),
+    (0x100, "PROMISC"),
+    (0x1, "UP"),
+    (0x10000, "LOWER_UP"),
+];
+
+const IFF_UP: u32 = 0x1;
+const IFF_RUNNING: u32 = 0x40;
+
+/// Smallest MTU with which a device takes part in IPv6, bytes (RFC 8200 section 5).
+const IPV6_MIN_MTU: u32 = 1280;
+
+impl Ip<'_> {
+    pub(super) fn link_show(&mut self, mut args: Args, what: What) -> Done {
+        let mut filter = Filter::default();
+        let mut dev = None;
+        while let Some(word) = args.take() {
+            if !self.link_filter(word, &mut args, &mut filter)? {
+                let name = if word == "dev" { args.value()? } else { word };
+                if dev.is_some() {
+                    return Err(duparg2("dev", name));
+                }
+                check_ifname("dev", name)?;
+                dev = Some(name.to_owned());
+            }
+        }
+        filter.dev = self.shown_dev(dev.as_deref())?;
+        let devs = self.visible_devs();
+        let mut out = self.out();
+        self.view(what, |view| {
+            for dev in devs {
+                out.open(None);
+                if filter.passes(view.kernel, dev) {
+                    view.link(&mut out, &view.kernel.devs[dev]);
+                    out.text("\n");
+                }
+                out.close();
+            }
+        });
+        self.show(out);
+        Ok(())
+    }
+
+    /// The device of this name that alone is shown.
+    pub(super) fn shown_dev(&self, name: Option<&str>) -> Done<Option<DevId>> {
+        let Some(name) = name else { return Ok(None) };
+        let missing = || Stop::failed(format!("Device \"{name}\" does not exist.\n"));
+        self.find_dev(name).ok_or_else(missing).map(Some)
+    }
+
+    /// Takes a word that chooses devices; false if it is none.
+    pub(super) fn link_filter(&self, word: &str, args: &mut Args, filter: &mut Filter) -> Done<bool> {
+        match word {
+            "up" => filter.up = true,
+            _ if matches(word, "label") => filter.label = Some(args.value()?.to_owned()),
+            _ if matches(word, "group") => {
+                let group = args.value()?;
+                let number = Names::Group.number(group);
+                filter.group = Some(number.ok_or_else(|| invarg("Invalid \"group\" value\n", group))?);
+            }
+            "master" => {
+                let name = args.value()?;
+                let master = self.find_dev(name).ok_or_else(|| invarg("Device does not exist\n", name))?;
+                filter.master = Some(master);
+            }
+            "vrf" => return Err(invarg("Not a valid VRF name\n", args.value()?)),
+            "nomaster" => filter.nomaster = true,
+            "type" => filter.kind = Some(args.value()?.to_owned()),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The devices of the namespace by number; their peers' namespaces get numbers, as a dump gives them.
+    pub(super) fn visible_devs(&mut self) -> Vec<DevId> {
+        let netns = self.netns;
+        self.enter(|cx| {
+            let devs: Vec<DevId> = cx.k.netns[netns].devs.values().copied().collect();
+            for dev in &devs {
+                let peer = cx.k.devs[*dev].veth_peer().map(|peer| cx.k.devs[peer].netns);
+                if let Some(peer) = peer.filter(|peer| *peer != netns) {
+                    peernet2id_alloc(cx, netns, peer);
+                }
+            }
+            devs
+        })
+    }
+
+    /// Looks at the kernel with what printing needs.
+    pub(super) fn view<R>(&self, what: What, look: impl FnOnce(&View) -> R) -> R {
+        self.kernel(|kernel| look(&View { kernel, netns: self.netns, opts: &self.opts, what }))
+    }
+}
+
+impl Filter {
+    pub(super) fn passes(&self, kernel: &Kernel, dev: DevId) -> bool {
+        let netdev = &kernel.devs[dev];
+        let kind = match self.kind.as_deref() {
+            None => true,
+            Some(kind) => match kind.strip_suffix("_slave") {
+                Some("bridge") => netdev.port.is_some(),
+                _ => netdev.kind.name() == Some(kind),
+            },
+        };
+        kind && self.dev.is_none_or(|only| only == dev)
+            && (!self.up || netdev.is_up())
+            && self.group.is_none_or(|group| group == netdev.group)
+            && self.master.is_none_or(|master| netdev.master() == Some(master))
+            && (!self.nomaster || netdev.master().is_none())
+    }
+}
+
+impl View<'_> {
+    /// Prints a device, without the end of its last line.
+    pub(super) fn link(&self, out: &mut Out, dev: &NetDevice) {
+        if self.opts.brief {
+            return self.brief(out, dev);
+        }
+        out.any("ifindex", dev.ifindex, format_args!("{}: ", dev.ifindex));
+        self.name(out, dev, |name| format!("{name}: "));
+        self.flags(out, dev);
+        out.any("mtu", dev.mtu, format_args!("mtu {} ", dev.mtu));
+        out.any("qdisc", dev.qdisc, format_args!("qdisc {} ", dev.qdisc));
+        if let Some(master) = dev.master() {
+            let master = self.kernel.devs[master].name.as_str();
+            out.any("master", master, format_args!("master {master} "));
+        }
+        out.text("state ");
+        self.operstate(out, dev, |state| format!("{state} "));
+        if self.what == What::Link {
+            out.any("linkmode", "DEFAULT", "mode DEFAULT ");
+        }
+        let group = Names::Group.name(dev.group, self.opts.numeric);
+        out.any("group", group.as_str(), format_args!("group {group} "));
+        out.any("txqlen", dev.tx_queue_len, format_args!("qlen {}", dev.tx_queue_len));
+        let family = self.opts.family;
+        if self.what == What::Link || family == Family::Unspec || family == Family::Link || self.details() {
+            self.addresses(out, dev);
+        }
+        if let Some(alias) = dev.alias.as_deref().filter(|_| self.what == What::Link || self.details()) {
+            out.nl();
+            out.any("ifalias", alias, format_args!("    alias {alias}"));
+        }
+        if self.opts.stats > 0 && self.what == What::Link {
+            out.nl();
+            print_stats(out, dev, self.opts);
+        }
+    }
+
+    fn details(&self) -> bool {
+        self.opts.details > 0
+    }
+
+    fn brief(&self, out: &mut Out, dev: &NetDevice) {
+        self.name(out, dev, |name| format!("{name:<16} "));
+        self.operstate(out, dev, |state| format!("{state:<14} "));
+        if self.what == What::Link || self.opts.family == Family::Link {
+            let addr = dev.addr.to_string();
+            out.color(Some(Color::Mac), "address", addr.as_str(), format_args!("{addr} "));
+            self.flags(out, dev);
+        }
+    }
+
+    /// The name with what the device is linked to: `v1@v2`, or `v1@if7` in another namespace.
+    fn name(&self, out: &mut Out, dev: &NetDevice, layout: impl Fn(&str) -> String) {
+        let name = match self.linked(dev) {
+            None => dev.name.clone(),
+            Some(peer) if peer.netns == self.netns => {
+                out.json("link", peer.name.as_str());
+                format!("{}@{}", dev.name, peer.name)
+            }
+            Some(peer) => {
+                out.json("link_index", peer.ifindex);
+                format!("{}@if{}", dev.name, peer.ifindex)
+            }
+        };
+        out.color(Some(Color::Ifname), "ifname", dev.name.as_str(), layout(&name));
+    }
+
+    fn linked(&self, dev: &NetDevice) -> Option<&NetDevice> {
+        dev.veth_peer().and_then(|peer| self.kernel.devs.get(peer))
+    }
+
+    fn flags(&self, out: &mut Out, dev: &NetDevice) {
+        let flags = dev.dev_get_flags();
+        let mut words = Vec::new();
+        if flags & IFF_UP != 0 && flags & IFF_RUNNING == 0 {
+            words.push("NO-CARRIER");
+        }
+        words.extend(FLAGS.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name));
+        if self.linked(dev).is_some_and(|peer| peer.netns == self.netns && !peer.is_up()) {
+            words.push("M-DOWN");
+        }
+        out.open_array(Some("flags"));
+        out.text(format_args!("<{}> ", words.join(",")));
+        for word in words {
+            out.item(word, "");
+        }
+        out.close_array();
+    }
+
+    fn operstate(&self, out: &mut Out, dev: &NetDevice, layout: impl Fn(&str) -> String) {
+        let color = match dev.operstate {
+            OperState::Up => Some(Color::Up),
+            OperState::Down => Some(Color::Down),
+            _ => None,
+        };
+        // A device that is down says so, whatever is below it (`rtnl_fill_ifinfo`).
+        let state = if dev.is_up() { dev.operstate.name() } else { "DOWN" };
+        out.color(color, "operstate", state, layout(state));
+    }
+
+    fn addresses(&self, out: &mut Out, dev: &NetDevice) {
+        out.nl();
+        let kind = if dev.is_loopback() { "loopback" } else { "ether" };
+        out.any("link_type", kind, format_args!("    link/{kind} "));
+        let (addr, broadcast) = (dev.addr.to_string(), dev.broadcast.to_string());
+        out.color(Some(Color::Mac), "address", addr.as_str(), &addr);
+        out.text(" brd ");
+        out.color(Some(Color::Mac), "broadcast", broadcast.as_str(), &broadcast);
+        if let Some(peer) = self.linked(dev).map(|peer| peer.netns).filter(|netns| *netns != self.netns) {
+            self.link_netns(out, peer);
+        }
+        if self.details() {
+            self.detail(out, dev);
+        }
+    }
+
+    fn link_netns(&self, out: &mut Out, peer: NetnsId) {
+        let Some(id) = peernet2id(self.kernel, self.netns, peer) else { return };
+        let name = self.kernel.netns_names.iter().find(|(_, netns)| **netns == peer);
+        out.json("link_netnsid", id);
+        match name {
+            Some((name, _)) => out.text(format_args!(" link-netns {name}")),
+            None => out.text(format_args!(" link-netnsid {id}")),
+        }
+    }
+
+    fn detail(&self, out: &mut Out, dev: &NetDevice) {
+        out.any("promiscuity", dev.promiscuity, format_args!(" promiscuity {} ", dev.promiscuity));
+        out.any("allmulti", dev.allmulti, format_args!(" allmulti {} ", dev.allmulti));
+        out.any("min_mtu", dev.min_mtu, format_args!("minmtu {} ", dev.min_mtu));
+        out.any("max_mtu", dev.max_mtu, format_args!("maxmtu {} ", dev.max_mtu));
+        if dev.kind.name().is_some() || dev.port.is_some() {
+            out.open(Some("linkinfo"));
+            self.kind_detail(out, dev);
+            self.port_detail(out, dev);
+            out.close();
+        }
+        if dev.mtu >= IPV6_MIN_MTU {
+            out.any("inet6_addr_gen_mode", "eui64", "addrgenmode eui64 ");
+        }
+        let queues = match dev.kind {
+            DevKind::Veth { .. } => self.kernel.cpus.len() as u32,
+            _ => 1,
+        };
+        // The largest packet that the device may hand on unsegmented: none of ours has a hardware limit.
+        let tso_max_size = match &dev.kind {
+            DevKind::Loopback | DevKind::Veth { .. } => 524_280,
+            DevKind::Bridge(bridge) if !bridge.ports.is_empty() => 524_280,
+            DevKind::Bridge(_) | DevKind::Nic(_) => 65_536,
+        };
+        for (key, word, value) in [
+            ("num_tx_queues", "numtxqueues", queues),
+            ("num_rx_queues", "numrxqueues", queues),
+            ("gso_max_size", "gso_max_size", 65_536),
+            ("gso_max_segs", "gso_max_segs", 65_535),
+            ("tso_max_size", "tso_max_size", tso_max_size),
+            ("tso_max_segs", "tso_max_segs", 65_535),
+            ("gro_max_size", "gro_max_size", 65_536),
+        ] {
+            out.any(key, value, format_args!("{word} {value} "));
+        }
+    }
+}

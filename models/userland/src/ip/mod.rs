@@ -1,0 +1,371 @@
+//! `ip` of iproute2 6.1.0.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`args`] | words, abbreviations, the errors of a command line |
+//! | [`out`] | text and JSON |
+//! | [`names`] | tables, protocols, scopes by name |
+//! | `netns`, `link`, `addr`, `route`, `neigh`, `rule` | an object each |
+//!
+//! Not modelled: IPv6 (as with `disable_ipv6`), other kinds of devices than veth and bridge, `ip monitor`.
+
+pub mod args;
+mod bridge_show;
+mod link;
+mod link_bridge;
+mod link_show;
+mod link_stats;
+pub mod names;
+mod netns;
+pub mod out;
+
+use glassnet_kernel::ids::{CpuId, DevId, NetnsId};
+use glassnet_kernel::{Cx, Kernel};
+
+use self::args::{Args, Done, Stop, invarg, matches};
+use self::out::{Out, Style};
+use crate::process::{Process, Running};
+
+/// Entry point.
+pub fn main(process: &mut Process) -> Running<'_> {
+    Box::pin(run(process))
+}
+
+/// The address family that was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// None in particular.
+    #[default]
+    Unspec,
+    /// `-4`.
+    Inet,
+    /// `-6`.
+    Inet6,
+    /// `-0`.
+    Link,
+    /// `-M`.
+    Mpls,
+    /// `-B`.
+    Bridge,
+}
+
+/// The options before the object.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    family: Family,
+    stats: u32,
+    details: u32,
+    brief: bool,
+    human: bool,
+    iec: bool,
+    numeric: bool,
+    all: bool,
+    force: bool,
+    style: Style,
+}
+
+/// What is left to do after the synchronous part of a command.
+enum Then {
+    /// Nothing.
+    Done,
+    /// `ip netns exec`: run a command line in each of these namespaces; named ones say so.
+    Exec { places: Vec<(Option<String>, NetnsId)>, argv: Vec<String> },
+}
+
+/// A running `ip`.
+pub struct Ip<'p> {
+    process: &'p mut Process,
+    netns: NetnsId,
+    opts: Options,
+}
+
+async fn run(process: &mut Process) -> i32 {
+    let words = process.args().to_vec();
+    let netns = process.netns;
+    let mut ip = Ip { process, netns, opts: Options::default() };
+    match ip.start(&words).await {
+        Ok(status) => status,
+        Err(stop) => {
+            ip.process.eprint(stop.stderr);
+            stop.status
+        }
+    }
+}
+
+const OBJECTS: &[&str] = &[
+    "address",
+    "addrlabel",
+    "maddress",
+    "route",
+    "rule",
+    "neighbor",
+    "neighbour",
+    "ntable",
+    "ntbl",
+    "link",
+    "l2tp",
+    "fou",
+    "ila",
+    "macsec",
+    "tunnel",
+    "tunl",
+    "tuntap",
+    "tap",
+    "token",
+    "tcpmetrics",
+    "tcp_metrics",
+    "monitor",
+    "xfrm",
+    "mroute",
+    "mrule",
+    "netns",
+    "netconf",
+    "vrf",
+    "sr",
+    "nexthop",
+    "mptcp",
+    "ioam",
+    "help",
+    "stats",
+    "amt",
+];
+
+impl Ip<'_> {
+    async fn start(&mut self, words: &[String]) -> Done<i32> {
+        let mut args = Args::new(words);
+        let mut batch = None;
+        while let Some(word) = args.peek() {
+            if word == "--" {
+                args.take();
+                break;
+            }
+            if !word.starts_with('-') {
+                break;
+            }
+            args.take();
+            self.option(word, &mut args, &mut batch)?;
+        }
+        if let Some(file) = batch {
+            return self.batch(&file).await;
+        }
+        if args.is_empty() {
+            return Err(usage());
+        }
+        self.command(args.rest()).await
+    }
+
+    /// One option before the object, in the order in which iproute2 tries abbreviations.
+    fn option(&mut self, word: &str, args: &mut Args, batch: &mut Option<String>) -> Done {
+        let opt = if word.starts_with("--") { &word[1..] } else { word };
+        let is = |full: &str| matches(opt, full);
+        let opts = &mut self.opts;
+        match opt {
+            _ if is("-loops") || is("-rcvbuf") && !is("-resolve") => {
+                args.number::<u32>("Invalid value")?;
+            }
+            _ if is("-family") => opts.family = family(args.value()?)?,
+            "-4" => opts.family = Family::Inet,
+            "-6" => opts.family = Family::Inet6,
+            "-0" => opts.family = Family::Link,
+            "-M" => opts.family = Family::Mpls,
+            "-B" => opts.family = Family::Bridge,
+            _ if is("-human") || is("-human-readable") => opts.human = true,
+            _ if is("-iec") => opts.iec = true,
+            _ if is("-stats") || is("-statistics") => opts.stats += 1,
+            _ if is("-details") => opts.details += 1,
+            _ if is("-resolve") => return Err(Stop::not_modelled("-resolve")),
+            _ if is("-oneline") => opts.style.oneline = true,
+            _ if is("-timestamp") || is("-tshort") => {
+                // Only `ip monitor` prints times.
+            }
+            _ if is("-Version") => {
+                self.process.print("ip utility, iproute2-6.1.0, libbpf 1.1.2\n");
+                return Err(Stop { stderr: String::new(), status: 0 });
+            }
+            _ if is("-force") => opts.force = true,
+            _ if is("-batch") => *batch = Some(args.value()?.to_owned()),
+            _ if is("-brief") => opts.brief = true,
+            _ if is("-json") => opts.style.json = true,
+            _ if color(opt).is_some() => opts.style.color = color(opt) == Some(true),
+            _ if is("-help") => return Err(usage()),
+            _ if is("-netns") => {
+                let name = args.take().unwrap_or("(null)");
+                self.netns = self.netns_by_name(name)?;
+            }
+            _ if is("-Numeric") => opts.numeric = true,
+            _ if is("-all") => opts.all = true,
+            _ if is("-pretty") => opts.style.pretty = true,
+            "-echo" => return Err(Stop::not_modelled("-echo")),
+            _ => return Err(Stop::usage(format!("Option \"{word}\" is unknown, try \"ip -help\".\n"))),
+        }
+        Ok(())
+    }
+
+    /// Runs one command to its end.
+    async fn command(&mut self, words: &[String]) -> Done<i32> {
+        match self.object(words)? {
+            Then::Done => Ok(0),
+            Then::Exec { places, argv } => self.exec(places, argv).await,
+        }
+    }
+
+    fn object(&mut self, words: &[String]) -> Done<Then> {
+        let mut args = Args::new(words);
+        let word = args.take().unwrap_or_default();
+        let Some(object) = OBJECTS.iter().find(|object| matches(word, object)) else {
+            return Err(Stop::failed(format!("Object \"{word}\" is unknown, try \"ip help\".\n")));
+        };
+        match *object {
+            "link" => self.link(args).map(|()| Then::Done),
+            "netns" => self.netns_command(args),
+            "help" => Err(usage()),
+            other => Err(Stop::not_modelled(other)),
+        }
+    }
+
+    async fn exec(&mut self, places: Vec<(Option<String>, NetnsId)>, argv: Vec<String>) -> Done<i32> {
+        let all = self.opts.all;
+        for (name, netns) in places {
+            if let Some(name) = name {
+                self.process.print(format!("\nnetns: {name}\n"));
+            }
+            let status = self.process.spawn(netns, argv.clone()).await;
+            if !all {
+                return Ok(status);
+            }
+        }
+        Ok(0)
+    }
+
+    /// Runs the lines of a file, or of standard input, as commands.
+    async fn batch(&mut self, file: &str) -> Done<i32> {
+        let text = self.batch_text(file).await?;
+        let (mut status, mut number) = (0, 0);
+        let mut lines = text.split_inclusive('\n');
+        while let Some(line) = lines.next() {
+            number += 1;
+            let mut line = line.to_owned();
+            while line.ends_with("\\\n") {
+                line.truncate(line.len() - 2);
+                line.push_str(lines.next().unwrap_or_default());
+                number += 1;
+            }
+            let words = split_line(&line);
+            if words.is_empty() {
+                continue;
+            }
+            let failed = match self.command(&words).await {
+                Ok(0) => false,
+                Ok(_) => true,
+                // exit(-1) ends the whole program.
+                Err(stop) if stop.status == 255 => return Err(stop),
+                Err(stop) => {
+                    self.process.eprint(&stop.stderr);
+                    true
+                }
+            };
+            if failed {
+                self.process.eprint(format!("Command failed {file}:{number}\n"));
+                status = 1;
+                if !self.opts.force {
+                    break;
+                }
+            }
+        }
+        Ok(status)
+    }
+
+    async fn batch_text(&mut self, file: &str) -> Done<String> {
+        let bytes = if file == "-" {
+            self.process.read_to_end().await
+        } else {
+            let path = self.process.path(file);
+            self.process.files.clone().read(&path).await
+        };
+        let bytes = bytes.map_err(|_| {
+            Stop::failed(format!("Cannot open file \"{file}\" for reading: No such file or directory\n"))
+        })?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// A system call of this program, on the first CPU.
+    fn enter<R>(&mut self, work: impl FnOnce(&mut Cx) -> R) -> R {
+        let machine = self.process.machine;
+        self.process.world().enter(machine, CpuId(0), work)
+    }
+
+    /// Looks at the kernel.
+    fn kernel<R>(&self, look: impl FnOnce(&Kernel) -> R) -> R {
+        look(self.process.world().kernel(self.process.machine))
+    }
+
+    /// The device with this name here (`ll_name_to_index`).
+    fn find_dev(&self, name: &str) -> Option<DevId> {
+        self.kernel(|kernel| kernel.dev_by_name(self.netns, name))
+    }
+
+    /// The device with this name here, or the usual complaint.
+    fn dev(&self, name: &str) -> Done<DevId> {
+        self.find_dev(name).ok_or_else(|| args::nodev(name))
+    }
+
+    /// The namespace with this name.
+    fn netns_by_name(&self, name: &str) -> Done<NetnsId> {
+        self.kernel(|kernel| kernel.netns_names.get(name).copied()).ok_or_else(|| {
+            Stop::usage(format!("Cannot open network namespace \"{name}\": No such file or directory\n"))
+        })
+    }
+
+    fn out(&self) -> Out {
+        let style = self.opts.style;
+        Out::new(Style { color: style.color && !style.json, ..style })
+    }
+
+    fn show(&mut self, out: Out) {
+        let text = out.finish();
+        self.process.print(text);
+    }
+}
+
+fn usage() -> Stop {
+    Stop::usage(include_str!("help/ip.txt"))
+}
+
+fn family(word: &str) -> Done<Family> {
+    match word {
+        "inet" => Ok(Family::Inet),
+        "inet6" => Ok(Family::Inet6),
+        "link" => Ok(Family::Link),
+        "mpls" => Ok(Family::Mpls),
+        "bridge" => Ok(Family::Bridge),
+        "help" => Err(usage()),
+        other => Err(invarg("invalid protocol family", other)),
+    }
+}
+
+/// Colour as the option asks for it; output is never a terminal of the tool's own, so `auto` is off.
+fn color(opt: &str) -> Option<bool> {
+    let (name, when) = opt.split_once('=').unwrap_or((opt, "always"));
+    let known = matches(name, "-color") && name != "-";
+    match when {
+        "always" if known => Some(true),
+        "auto" | "never" if known => Some(false),
+        _ => None,
+    }
+}
+
+/// The words of a line of a batch file: blanks separate, quotes keep together, `#` begins a comment.
+fn split_line(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let (word, after) = match first {
+            '#' => break,
+            '\'' | '"' => rest[1..].split_once(first).unwrap_or((&rest[1..], "")),
+            _ => rest.split_at(rest.find(|c: char| c.is_ascii_whitespace()).unwrap_or(rest.len())),
+        };
+        words.push(word.to_owned());
+        rest = after.trim_start();
+    }
+    words
+}
