@@ -25,13 +25,13 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// Runs the commands of a recording and compares everything that they print.
-fn check(recording: &str) {
+fn check(name: &str, recording: &str) {
     let mut world = World::new(1);
     let machine = world.add_machine("node1", 2);
     let world = Arc::new(Mutex::new(world));
     let mut ours = String::new();
     for line in recording.lines() {
-        if line.starts_with('#') || line.is_empty() {
+        if line.starts_with('#') {
             ours.push_str(line);
             ours.push('\n');
         }
@@ -44,7 +44,10 @@ fn check(recording: &str) {
             ours.push_str(&format!("[{}]\n", outcome.status));
         }
     }
-    assert!(ours == recording, "ours:\n{ours}\nfirst difference:\n{}", first_difference(&ours, recording));
+    let kept = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ip-{name}.txt"));
+    std::fs::write(&kept, &ours).expect("a directory for what tests leave behind");
+    let differences = first_difference(&ours, recording);
+    assert!(ours == recording, "ours is in {}\n{differences}", kept.display());
 }
 
 fn first_difference(ours: &str, theirs: &str) -> String {
@@ -69,7 +72,7 @@ macro_rules! recordings {
     ($($name:ident)*) => {
         $(#[test]
         fn $name() {
-            check(include_str!(concat!("ip/", stringify!($name), ".txt")));
+            check(stringify!($name), include_str!(concat!("ip/", stringify!($name), ".txt")));
         })*
     };
 }

@@ -240,6 +240,8 @@ pub struct BridgeConf {
     pub group_fwd_mask: u16,
     /// A user chose the bridge's address; ports no longer do.
     pub addr_is_set: bool,
+    /// A user chose the bridge's MTU; ports no longer do.
+    pub mtu_is_set: bool,
 }
 
 impl Default for BridgeConf {
@@ -255,6 +257,7 @@ impl Default for BridgeConf {
             mcast_snooping: true,
             group_fwd_mask: 0,
             addr_is_set: false,
+            mtu_is_set: false,
         }
     }
 }

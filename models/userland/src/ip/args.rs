@@ -178,6 +178,7 @@ pub fn lladdr(text: &str) -> Done<Vec<u8>> {
     }
     let byte = |part: &str| {
         let plain = !part.is_empty() && part.bytes().all(|b| b.is_ascii_hexdigit());
+        let bad = || Stop::failed(format!("\"{part}\" is invalid lladdr.\n"));
         u8::from_str_radix(part, 16).ok().filter(|_| plain).ok_or_else(bad)
     };
     text.split(':').map(byte).collect()

@@ -336,7 +336,12 @@ impl Ip<'_> {
     fn link_delete(&mut self, mut args: Args) -> Done {
         let parsed = self.link_words(&mut args)?;
         if let Some(group) = parsed.group.filter(|_| parsed.dev.is_none()) {
-            for dev in self.group(group) {
+            let group = match self.group(group) {
+                _ if group == 0 => return Err(Stop::refused(&Errno::EPERM.into())),
+                devs if devs.is_empty() => return Err(Stop::refused(&Errno::ENODEV.into())),
+                devs => devs,
+            };
+            for dev in group {
                 // The peer of a veth goes with it.
                 if self.kernel(|kernel| kernel.devs.get(dev).is_some()) {
                     self.enter(|cx| rtm_dellink(cx, dev))?;

@@ -77,6 +77,9 @@ impl Ip<'_> {
         let mut out = self.out();
         self.view(what, |view| {
             for dev in devs {
+                if filter.is_left_out(view.kernel, dev) {
+                    continue;
+                }
                 out.open(None);
                 if filter.passes(view.kernel, dev) {
                     view.link(&mut out, &view.kernel.devs[dev]);
@@ -141,6 +144,17 @@ impl Ip<'_> {
 }
 
 impl Filter {
+    /// The kernel leaves the device out; what only `ip` hides is an empty object in its JSON.
+    fn is_left_out(&self, kernel: &Kernel, dev: DevId) -> bool {
+        let by_kernel = Filter {
+            dev: self.dev,
+            master: self.master,
+            kind: self.kind.clone().filter(|kind| kind == "veth" || kind == "bridge"),
+            ..Filter::default()
+        };
+        !by_kernel.passes(kernel, dev)
+    }
+
     pub(super) fn passes(&self, kernel: &Kernel, dev: DevId) -> bool {
         let netdev = &kernel.devs[dev];
         let kind = match self.kind.as_deref() {
@@ -260,7 +274,12 @@ impl View<'_> {
 
     fn addresses(&self, out: &mut Out, dev: &NetDevice) {
         out.nl();
-        let kind = if dev.is_loopback() { "loopback" } else { "ether" };
+        let kind = match (dev.is_loopback(), self.opts.numeric) {
+            (true, false) => "loopback",
+            (true, true) => "[772]",
+            (false, false) => "ether",
+            (false, true) => "[1]",
+        };
         out.any("link_type", kind, format_args!("    link/{kind} "));
         let (addr, broadcast) = (dev.addr.to_string(), dev.broadcast.to_string());
         out.color(Some(Color::Mac), "address", addr.as_str(), &addr);

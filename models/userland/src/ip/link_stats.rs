@@ -9,14 +9,15 @@ use super::out::Out;
 struct Rows {
     title: &'static str,
     names: Vec<&'static str>,
-    values: Vec<u64>,
+    /// `None` under a title that takes the whole first column.
+    values: Vec<Option<u64>>,
 }
 
 fn rows(title: &'static str, columns: &[(&'static str, u64)]) -> Rows {
     Rows {
         title,
         names: columns.iter().map(|column| column.0).collect(),
-        values: columns.iter().map(|column| column.1).collect(),
+        values: columns.iter().map(|column| (!column.0.is_empty()).then_some(column.1)).collect(),
     }
 }
 
@@ -27,8 +28,16 @@ pub(super) fn print_stats(out: &mut Out, dev: &NetDevice, opts: &Options) {
     }
     let tables = tables(dev, opts.stats > 1);
     let mut widths = [10, 7, 6, 7, 7, 7, 10];
-    let text: Vec<Vec<String>> =
-        tables.iter().map(|table| table.values.iter().map(|value| number(*value, opts)).collect()).collect();
+    let text: Vec<Vec<String>> = tables
+        .iter()
+        .map(|table| {
+            table
+                .values
+                .iter()
+                .map(|value| value.map_or(String::new(), |value| number(value, opts)))
+                .collect()
+        })
+        .collect();
     for (at, value) in text.iter().flat_map(|row| row.iter().enumerate()) {
         widths[at] = widths[at].max(value.len());
     }
@@ -43,7 +52,7 @@ pub(super) fn print_stats(out: &mut Out, dev: &NetDevice, opts: &Options) {
             out.text(format_args!("{name:>width$}"));
         }
         // The column for compressed packets, which no device here has, stays empty.
-        if table.names.len() == 6 {
+        if table.names[0] == "bytes" {
             out.text(format_args!("{:>1$}", "", widths[6] + 1));
         }
         out.nl();
@@ -68,7 +77,7 @@ fn tables(dev: &NetDevice, errors: bool) -> Vec<Rows> {
         ],
     )];
     if errors {
-        let columns = [("length", 0), ("crc", 0), ("frame", 0), ("fifo", 0), ("overrun", 0)];
+        let columns = [("", 0), ("length", 0), ("crc", 0), ("frame", 0), ("fifo", 0), ("overrun", 0)];
         tables.push(rows("RX errors:", &columns));
     }
     tables.push(rows(
@@ -84,7 +93,8 @@ fn tables(dev: &NetDevice, errors: bool) -> Vec<Rows> {
     ));
     if errors {
         let transitions = u64::from(dev.carrier_up_count + dev.carrier_down_count);
-        let columns = [("aborted", 0), ("fifo", 0), ("window", 0), ("heartbt", 0), ("transns", transitions)];
+        let columns =
+            [("", 0), ("aborted", 0), ("fifo", 0), ("window", 0), ("heartbt", 0), ("transns", transitions)];
         tables.push(rows("TX errors:", &columns));
     }
     tables

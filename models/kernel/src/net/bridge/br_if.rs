@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/bridge/br_if.c, net/bridge/br_stp_if.c, net/bridge/br.c
 
+use glassnet_wire::Mac;
+
 use super::br_fdb::{br_fdb_delete_by_port, fdb_add_local, fdb_change_local};
 use crate::Cx;
 use crate::ids::DevId;
@@ -168,7 +170,8 @@ fn br_stp_recalculate_bridge_id(cx: &mut Cx, bridge: DevId) {
     if br.conf.addr_is_set {
         return;
     }
-    let Some(lowest) = br.ports.iter().map(|port| cx.k.devs[*port].addr).min() else { return };
+    // Without ports it has none, as in the kernel.
+    let lowest = br.ports.iter().map(|port| cx.k.devs[*port].addr).min().unwrap_or(Mac::ZERO);
     if cx.k.devs[bridge].addr != lowest {
         cx.k.devs[bridge].addr = lowest;
         notify(cx, bridge, NetdevEvent::ChangeAddr);
@@ -177,7 +180,7 @@ fn br_stp_recalculate_bridge_id(cx: &mut Cx, bridge: DevId) {
 
 /// The bridge's MTU is the lowest of its ports' (`br_mtu_auto_adjust`).
 fn br_mtu_auto_adjust(cx: &mut Cx, bridge: DevId) {
-    let Some(br) = cx.k.devs[bridge].bridge() else { return };
+    let Some(br) = cx.k.devs[bridge].bridge().filter(|br| !br.conf.mtu_is_set) else { return };
     let Some(lowest) = br.ports.iter().map(|port| cx.k.devs[*port].mtu).min() else { return };
     if cx.k.devs[bridge].mtu != lowest {
         cx.k.devs[bridge].mtu = lowest;

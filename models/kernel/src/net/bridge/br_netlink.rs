@@ -115,6 +115,28 @@ pub fn br_changelink(cx: &mut Cx, dev: DevId, options: &BridgeOptions) -> Result
     Ok(())
 }
 
+/// Greatest cost of a port (`BR_MAX_PATH_COST`).
+const MAX_PATH_COST: u32 = 65_535;
+/// Greatest priority of a port (`BR_MAX_PORT_PRIORITY`).
+const MAX_PORT_PRIORITY: u8 = 63;
+
+fn validate_port(cx: &Cx, dev: DevId, options: &PortOptions) -> Result<(), NlError> {
+    let netdev = &cx.k.devs[dev];
+    if options.cost.is_some_and(|cost| !(1..=MAX_PATH_COST).contains(&cost))
+        || options.priority.is_some_and(|priority| priority > MAX_PORT_PRIORITY)
+    {
+        return Err(Errno::ERANGE.into());
+    }
+    if options.group_fwd_mask.is_some_and(|mask| mask & BR_GROUPFWD_RESTRICTED != 0) {
+        return Err(Errno::EINVAL.into());
+    }
+    let dead = |state| !netdev.is_up() || !netdev.carrier && state != PortState::Disabled;
+    if options.state.is_some_and(dead) {
+        return Err(Errno::ENETDOWN.into());
+    }
+    Ok(())
+}
+
 /// Changes a port.
 ///
 /// # Errors
@@ -124,6 +146,7 @@ pub fn br_setport(cx: &mut Cx, dev: DevId, options: &PortOptions) -> Result<(), 
     if *options == PortOptions::default() {
         return Ok(());
     }
+    validate_port(cx, dev, options)?;
     let Some(port) = cx.k.devs[dev].port.as_mut() else { return Err(Errno::EINVAL.into()) };
     let flags = &mut port.flags;
     for (flag, wanted) in [

@@ -20,8 +20,9 @@ pub fn dev_open(cx: &mut Cx, dev: DevId) {
     match cx.k.devs[dev].kind {
         DevKind::Veth { .. } => veth_carrier(cx, dev),
         DevKind::Bridge(_) => br_if::br_carrier_check(cx, dev),
-        DevKind::Loopback | DevKind::Nic(_) => linkwatch_run(cx, dev),
+        DevKind::Loopback | DevKind::Nic(_) => {}
     }
+    linkwatch_run(cx, dev);
     notify(cx, dev, NetdevEvent::Up);
 }
 

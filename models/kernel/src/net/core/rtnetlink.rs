@@ -287,7 +287,7 @@ pub fn rtm_newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, N
     };
     check_new_name(cx, target, &name)?;
     if new.ifindex.is_some_and(|ifindex| cx.k.dev_by_index(target, ifindex).is_some()) {
-        return Err(Errno::EBUSY.into());
+        return Err(Errno::EEXIST.into());
     }
     let ifindex = new.ifindex;
     let dev = match new.kind {
@@ -344,12 +344,19 @@ fn new_veth(
     if peer_netns == netns && peer_name == name {
         return Err(Errno::EEXIST.into());
     }
+    if peer.ifindex.is_some_and(|index| cx.k.dev_by_index(peer_netns, index).is_some()) {
+        return Err(Errno::EBUSY.into());
+    }
     let address = peer.set.address.unwrap_or_else(|| eth_hw_addr_random(cx));
     let other = add(cx, peer_netns, peer_name, DevKind::Veth { peer: None }, address, peer.ifindex);
     let address = eth_hw_addr_random(cx);
     let dev = add(cx, netns, name, DevKind::Veth { peer: None }, address, ifindex);
     cx.k.devs[dev].kind = DevKind::Veth { peer: Some(other) };
     cx.k.devs[other].kind = DevKind::Veth { peer: Some(dev) };
+    for end in [dev, other] {
+        // The driver takes the carrier that a new device has.
+        cx.k.devs[end].carrier_down_count = 1;
+    }
     let set = LinkSet { netns: None, name: None, ..peer.set };
     do_setlink(cx, other, set).inspect_err(|_| rtnl_delete_link(cx, dev))?;
     Ok(dev)
@@ -454,6 +461,9 @@ fn dev_set_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), NlError> {
     }
     if netdev.mtu != mtu {
         netdev.mtu = mtu;
+        if let Some(bridge) = netdev.bridge_mut() {
+            bridge.conf.mtu_is_set = true;
+        }
         notify(cx, dev, NetdevEvent::ChangeMtu);
     }
     Ok(())
