@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
+use glassnet_kernel::Cx;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
@@ -241,9 +242,23 @@ impl Process {
         self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// The CPU that it runs on; a process stays where it began.
+    pub fn cpu(&self, world: &World) -> CpuId {
+        CpuId(self.pid % world.kernel(self.machine).cpus.len() as u32)
+    }
+
+    /// Makes a system call: runs `call` in the kernel of its machine, on its CPU, and then the softirqs that it
+    /// raised.
+    pub fn syscall<R>(&self, call: impl FnOnce(&mut Cx) -> R) -> R {
+        let mut world = self.world();
+        let cpu = self.cpu(&world);
+        world.enter(self.machine, cpu, call)
+    }
+
     /// The virtual time since boot, on the CPU that the program runs on.
     pub fn now(&self) -> Nanos {
-        self.world().cpu_now(self.machine, CpuId(0))
+        let world = self.world();
+        world.cpu_now(self.machine, self.cpu(&world))
     }
 
     /// Prints to standard output; written out at the next wait, flush or at the end.
