@@ -1,6 +1,8 @@
 //! A machine's kernel: all its tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+
+use glassnet_wire::Mac;
 
 use crate::ids::{DevId, MachineId, NetnsId};
 use crate::tables::drop_reason::DropReason;
@@ -72,6 +74,9 @@ pub struct Kernel {
     pub drops: BTreeMap<DropReason, u64>,
     /// All names that devices had, for traces.
     pub labels: Vec<Label>,
+    /// Addresses that new devices get in turn, by name, where chance would choose: those that a real kernel chose,
+    /// so that the same frames appear here.
+    pub scripted_macs: BTreeMap<String, VecDeque<Mac>>,
     /// How many packet sockets are open: none means that no tap needs a look.
     pub packet_sockets: u32,
 }
@@ -93,6 +98,7 @@ impl Kernel {
             core: CoreSysctl::default(),
             drops: BTreeMap::new(),
             labels: Vec::new(),
+            scripted_macs: BTreeMap::new(),
             packet_sockets: 0,
         }
     }

@@ -55,6 +55,8 @@ pub struct Step {
     pub at: Nanos,
     /// Which packet (`Skb::packet`).
     pub packet: u32,
+    /// Which buffer: clones differ, and a number comes back once its buffer is freed; `u32::MAX` for none.
+    pub skb: u32,
     /// Which device, as an index into the machine's [labels](crate::Kernel::labels).
     pub dev: u32,
     /// Which function.

@@ -70,7 +70,7 @@ impl Cx<'_> {
     pub fn call_without_skb(&mut self, func: Func) {
         self.charge();
         if self.observed {
-            self.record(func, StepKind::Call, 0, u32::MAX);
+            self.record(func, StepKind::Call, SkbId(u32::MAX), 0, u32::MAX);
         }
     }
 
@@ -85,7 +85,7 @@ impl Cx<'_> {
     pub(crate) fn record_skb(&mut self, func: Func, kind: StepKind, skb: SkbId) {
         let (packet, dev) = (self.skbs[skb].packet, self.skbs[skb].dev);
         let label = self.k.devs.get(dev).map_or(u32::MAX, |dev| dev.label);
-        self.record(func, kind, packet, label);
+        self.record(func, kind, skb, packet, label);
         if self.trace.level == Level::Detail {
             self.record_packet(skb, packet);
         }
@@ -125,10 +125,11 @@ impl Cx<'_> {
         Headers { step, link, len: bytes.len(), bytes: bytes[..kept].to_vec() }
     }
 
-    fn record(&mut self, func: Func, kind: StepKind, packet: u32, dev: u32) {
+    fn record(&mut self, func: Func, kind: StepKind, skb: SkbId, packet: u32, dev: u32) {
         let step = Step {
             at: self.now,
             packet,
+            skb: skb.0,
             dev,
             func,
             kind,

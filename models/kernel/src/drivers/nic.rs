@@ -27,7 +27,7 @@ pub fn probe(cx: &mut Cx, name: &str, driver: &str, plug: PlugId) -> DevId {
         rx: VecDeque::new(),
         napi_scheduled: false,
     }));
-    let addr = eth_hw_addr_random(cx);
+    let addr = eth_hw_addr_random(cx, name);
     register_netdevice(cx, INIT_NET, name.to_owned(), kind, addr)
 }
 

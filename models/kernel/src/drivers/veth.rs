@@ -2,6 +2,8 @@
 //!
 //! Kernel: drivers/net/veth.c
 
+use std::collections::VecDeque;
+
 use glassnet_wire::Mac;
 
 use crate::Cx;
@@ -70,7 +72,10 @@ pub fn carrier(cx: &Cx, dev: DevId) -> Option<(DevId, bool)> {
 }
 
 /// A random address for a new device (`eth_hw_addr_random`): unicast, locally administered.
-pub fn eth_hw_addr_random(cx: &mut Cx) -> Mac {
+pub fn eth_hw_addr_random(cx: &mut Cx, name: &str) -> Mac {
+    if let Some(scripted) = cx.k.scripted_macs.get_mut(name).and_then(VecDeque::pop_front) {
+        return scripted;
+    }
     let mut mac = Mac::default();
     cx.dice.fill(&mut mac.0);
     mac.0[0] = mac.0[0] & 0xfe | 0x02;

@@ -312,7 +312,7 @@ fn new_bridge(
     options: &BridgeOptions,
 ) -> Result<DevId, NlError> {
     br_netlink::validate(options)?;
-    let addr = eth_hw_addr_random(cx);
+    let addr = eth_hw_addr_random(cx, &name);
     let kind = DevKind::Bridge(Box::default());
     let dev = add(cx, netns, name, kind, addr, ifindex);
     br_if::br_dev_setup(cx, dev);
@@ -347,9 +347,9 @@ fn new_veth(
     if peer.ifindex.is_some_and(|index| cx.k.dev_by_index(peer_netns, index).is_some()) {
         return Err(Errno::EBUSY.into());
     }
-    let address = peer.set.address.unwrap_or_else(|| eth_hw_addr_random(cx));
+    let address = peer.set.address.unwrap_or_else(|| eth_hw_addr_random(cx, &peer_name));
     let other = add(cx, peer_netns, peer_name, DevKind::Veth { peer: None }, address, peer.ifindex);
-    let address = eth_hw_addr_random(cx);
+    let address = eth_hw_addr_random(cx, &name);
     let dev = add(cx, netns, name, DevKind::Veth { peer: None }, address, ifindex);
     cx.k.devs[dev].kind = DevKind::Veth { peer: Some(other) };
     cx.k.devs[other].kind = DevKind::Veth { peer: Some(dev) };
