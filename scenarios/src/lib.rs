@@ -7,9 +7,11 @@
 //! | [`shell`] | running prompts in that world |
 //! | [`host`] | running lessons on the kernel of this host |
 //! | [`compare`] | holding two runs against each other |
+//! | [`view`] | showing what packets did |
 
 pub mod compare;
 pub mod host;
 pub mod lab;
 pub mod lesson;
 pub mod shell;
+pub mod view;

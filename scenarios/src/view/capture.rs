@@ -1,0 +1,85 @@
+//! Capture files: one pcapng a device, for Wireshark.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use glassnet_kernel::World;
+use glassnet_kernel::trace::Frame;
+use glassnet_userland::pcap::Capture;
+use glassnet_userland::tcpdump::print::Captured;
+
+use super::story::netns_name;
+
+/// A file that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where.
+    pub path: PathBuf,
+    /// How many frames are in it.
+    pub frames: usize,
+}
+
+/// A capture could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct CaptureError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Writes what each device of an observed world sent and received to `directory`, which is made if need be: a
+/// file `MACHINE.NETNS.DEVICE.pcapng` each. A file is there whole or not at all.
+pub fn write_captures(world: &World, directory: &Path) -> Result<Vec<Written>, CaptureError> {
+    let failed = |path: &Path| {
+        let path = path.to_path_buf();
+        |source| CaptureError { path, source }
+    };
+    fs::create_dir_all(directory).map_err(failed(directory))?;
+    let mut written = Vec::new();
+    for ((name, device), frames) in by_device(world) {
+        let mut capture = Capture::new(&[&device]);
+        for frame in &frames {
+            capture.packet(0, &captured(frame));
+        }
+        let path = directory.join(format!("{name}.pcapng"));
+        write_whole(&path, &capture.finish()).map_err(failed(&path))?;
+        written.push(Written { path, frames: frames.len() });
+    }
+    Ok(written)
+}
+
+fn captured(frame: &Frame) -> Captured {
+    Captured { time: frame.at.0, length: frame.bytes.len(), data: frame.bytes.clone() }
+}
+
+/// The frames of each device by file name and device name, in the order of names.
+fn by_device(world: &World) -> BTreeMap<(String, String), Vec<&Frame>> {
+    let mut devices: BTreeMap<(String, String), Vec<&Frame>> = BTreeMap::new();
+    for frame in &world.trace.frames {
+        let kernel = world.kernel(frame.machine);
+        let Some(label) = kernel.labels.get(frame.dev as usize) else { continue };
+        let netns = netns_name(kernel, label.netns);
+        let parts = [&kernel.hostname, &netns, &label.name].map(|part| file_name(part));
+        let name = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
+        devices.entry((name, label.name.clone())).or_default().push(frame);
+    }
+    devices
+}
+
+/// A name with nothing in it that a file system could take for a path.
+fn file_name(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_@".contains(c);
+    name.chars().map(|c| if plain(c) { c } else { '_' }).collect()
+}
+
+/// Writes a file beside its place and moves it there.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension(format!("{}.part", std::process::id()));
+    let result = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    if result.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    result
+}

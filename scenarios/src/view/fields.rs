@@ -1,0 +1,141 @@
+//! The fields of a packet's headers, by the names that tcpdump and Wireshark readers know.
+
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::trace::Headers;
+use glassnet_wire::Mac;
+use glassnet_wire::arp::ArpHdr;
+use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP, EthHdr};
+use glassnet_wire::icmp::IcmpHdr;
+use glassnet_wire::ipv4::{IP_OFFSET, IPPROTO_ICMP, IPPROTO_UDP, Ipv4Hdr};
+use glassnet_wire::udp::UdpHdr;
+use zerocopy::FromBytes;
+
+/// A field's name and its value.
+pub type Field = (&'static str, String);
+
+/// The fields of the headers, outermost first.
+pub fn fields(headers: &Headers) -> Vec<Field> {
+    let mut fields = Vec::new();
+    let mut rest = &headers.bytes[..];
+    let mut protocol = ETH_P_IP;
+    if headers.link {
+        let Ok((eth, behind)) = EthHdr::read_from_prefix(rest) else { return fields };
+        protocol = eth.h_proto.get();
+        fields.push(("eth.dst", eth.dest().to_string()));
+        fields.push(("eth.src", eth.source().to_string()));
+        fields.push(("eth.type", format!("0x{protocol:04x}")));
+        rest = behind;
+    }
+    match protocol {
+        ETH_P_IP => ipv4(rest, &mut fields),
+        ETH_P_ARP => arp(rest, &mut fields),
+        _ => {}
+    }
+    fields
+}
+
+fn arp(bytes: &[u8], fields: &mut Vec<Field>) {
+    let Ok((arp, _)) = ArpHdr::read_from_prefix(bytes) else { return };
+    fields.push(("arp.op", arp.ar_op.to_string()));
+    fields.push(("arp.sha", Mac(arp.ar_sha).to_string()));
+    fields.push(("arp.spa", Ipv4Addr::from(arp.ar_sip.get()).to_string()));
+    fields.push(("arp.tha", Mac(arp.ar_tha).to_string()));
+    fields.push(("arp.tpa", Ipv4Addr::from(arp.ar_tip.get()).to_string()));
+}
+
+fn ipv4(bytes: &[u8], fields: &mut Vec<Field>) {
+    let Some((ip, _)) = Ipv4Hdr::read_from_prefix(bytes).ok().filter(|(ip, _)| ip.version() == 4) else {
+        return;
+    };
+    fields.push(("ip.tos", format!("0x{:02x}", ip.tos)));
+    fields.push(("ip.len", ip.tot_len.to_string()));
+    fields.push(("ip.id", ip.id.to_string()));
+    fields.push(("ip.flags", fragment(&ip)));
+    fields.push(("ip.ttl", ip.ttl.to_string()));
+    fields.push(("ip.proto", ip.protocol.to_string()));
+    fields.push(("ip.checksum", format!("0x{:04x}", ip.check.get())));
+    fields.push(("ip.src", Ipv4Addr::from(ip.saddr.get()).to_string()));
+    fields.push(("ip.dst", Ipv4Addr::from(ip.daddr.get()).to_string()));
+    let Some(rest) = bytes.get(ip.header_len()..).filter(|_| ip.frag_off.get() & IP_OFFSET == 0) else {
+        return;
+    };
+    match ip.protocol {
+        IPPROTO_ICMP => icmp(rest, fields),
+        IPPROTO_UDP => udp(rest, fields),
+        _ => {}
+    }
+}
+
+fn fragment(ip: &Ipv4Hdr) -> String {
+    let flags = if ip.dont_fragment() { "DF" } else { "-" };
+    match ip.is_fragment() {
+        true => format!("{flags}, a fragment (0x{:04x})", ip.frag_off.get()),
+        false => flags.to_owned(),
+    }
+}
+
+fn icmp(bytes: &[u8], fields: &mut Vec<Field>) {
+    let Ok((icmp, _)) = IcmpHdr::read_from_prefix(bytes) else { return };
+    fields.push(("icmp.type", icmp.kind.to_string()));
+    fields.push(("icmp.code", icmp.code.to_string()));
+    fields.push(("icmp.checksum", format!("0x{:04x}", icmp.checksum.get())));
+    fields.push(("icmp.id", icmp.id.to_string()));
+    fields.push(("icmp.seq", icmp.sequence.to_string()));
+}
+
+fn udp(bytes: &[u8], fields: &mut Vec<Field>) {
+    let Ok((udp, _)) = UdpHdr::read_from_prefix(bytes) else { return };
+    fields.push(("udp.srcport", udp.source.to_string()));
+    fields.push(("udp.dstport", udp.dest.to_string()));
+    fields.push(("udp.length", udp.len.to_string()));
+    fields.push(("udp.checksum", format!("0x{:04x}", udp.check.get())));
+}
+
+/// What is different now: the fields with their old value, if they had one, and their new one.
+pub fn changes(before: Option<&Headers>, now: &Headers) -> Vec<(&'static str, Option<String>, String)> {
+    let old = before.map(fields).unwrap_or_default();
+    let value_of = |name| old.iter().find(|field| field.0 == name).map(|field| field.1.clone());
+    let changed = fields(now).into_iter().map(|(name, value)| (name, value_of(name), value));
+    changed.filter(|(_, old, new)| old.as_ref() != Some(new)).collect()
+}
+
+/// The bytes in hexadecimal, a blank between the headers.
+pub fn hex(headers: &Headers) -> String {
+    let mut ends = Vec::new();
+    let network = if headers.link { ETH_HLEN } else { 0 };
+    ends.push(network);
+    if let Some((ip, _)) = headers.bytes.get(network..).and_then(|ip| Ipv4Hdr::read_from_prefix(ip).ok())
+        && ip.version() == 4
+    {
+        ends.push(network + ip.header_len());
+    }
+    let mut text = String::new();
+    for (at, byte) in headers.bytes.iter().enumerate() {
+        if at > 0 && ends.contains(&at) {
+            text.push(' ');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_a_change() {
+        let frame = |ttl: u8| {
+            let mut bytes = vec![0; 34];
+            bytes[12] = 8;
+            bytes[14] = 0x45;
+            bytes[22] = ttl;
+            Headers { step: 0, link: true, len: 34, bytes }
+        };
+        let expected = vec![("ip.ttl", Some("64".to_owned()), "63".to_owned())];
+        assert_eq!(changes(Some(&frame(64)), &frame(63)), expected);
+        assert_eq!(changes(None, &frame(64)).len(), 12);
+        assert_eq!(hex(&frame(64)).split(' ').map(str::len).collect::<Vec<_>>(), [28, 40]);
+    }
+}

@@ -1,0 +1,187 @@
+//! What each kernel function does, in a line for somebody who has never read the kernel.
+
+/// A kernel function and what it does.
+#[derive(Clone, Copy, Debug)]
+pub struct Gloss {
+    /// Name in Linux 6.1.
+    pub name: &'static str,
+    /// Kernel file that it is in.
+    pub file: &'static str,
+    /// What it does, in a short sentence without a full stop.
+    pub text: &'static str,
+}
+
+/// The gloss of the function with this name.
+pub fn of(name: &str) -> Gloss {
+    let missing = Gloss { name: "", file: "", text: "" };
+    GLOSSES.iter().copied().find(|gloss| gloss.name == name).unwrap_or(missing)
+}
+
+/// All glosses.
+pub const GLOSSES: &[Gloss] = &rows();
+
+const fn rows() -> [Gloss; ROWS.len()] {
+    let mut rows = [Gloss { name: "", file: "", text: "" }; ROWS.len()];
+    let mut at = 0;
+    while at < ROWS.len() {
+        let (file, name, text) = ROWS[at];
+        rows[at] = Gloss { name, file, text };
+        at += 1;
+    }
+    rows
+}
+
+/// Kernel file, function, gloss: in the order of a packet's way, from a program to a program.
+const ROWS: &[(&str, &str, &str)] = &[
+    // A program sends.
+    ("net/ipv4/raw.c", "raw_sendmsg", "a program sends through a raw socket, as ping does"),
+    ("net/ipv4/ping.c", "ping_v4_sendmsg", "a program sends through a ping socket"),
+    ("net/ipv4/udp.c", "udp_sendmsg", "a program sends a UDP datagram"),
+    ("net/ipv4/udp.c", "udp_send_skb", "the UDP header is written"),
+    ("net/packet/af_packet.c", "packet_sendmsg", "a program sends a frame that it wrote itself"),
+    // Routes.
+    ("net/ipv4/route.c", "ip_route_output_flow", "which way out? asks the routing tables"),
+    ("net/ipv4/route.c", "ip_route_output_key_hash_rcu", "chooses source address and device of a way out"),
+    ("net/ipv4/route.c", "ip_route_input_noref", "for this host, or to be forwarded? asks the routing tables"),
+    ("net/ipv4/route.c", "ip_route_input_slow", "finds the route of a packet that came in"),
+    ("net/ipv4/route.c", "ip_route_use_hint", "reuses the route of the packet before it"),
+    ("net/ipv4/fib_trie.c", "fib_table_lookup", "looks for the longest matching prefix in a routing table"),
+    ("net/ipv4/fib_rules.c", "__fib_lookup", "policy rules choose the routing table"),
+    ("net/ipv4/fib_frontend.c", "fib_validate_source", "may this sender come in by this device?"),
+    ("net/ipv4/route.c", "ip_error", "answers for a packet that has no route"),
+    ("net/ipv4/route.c", "ip_rt_send_redirect", "tells the sender of a shorter way"),
+    ("net/ipv4/route.c", "ipv4_link_failure", "tells the sender that the neighbour did not answer"),
+    // IPv4 out.
+    ("net/ipv4/ip_output.c", "ip_append_data", "copies the program's bytes into a packet"),
+    ("net/ipv4/ip_output.c", "ip_push_pending_frames", "writes the IP header and sends"),
+    ("net/ipv4/ip_output.c", "ip_send_skb", "sends a finished IP packet"),
+    ("net/ipv4/ip_output.c", "ip_local_out", "the packet leaves this host's own sockets"),
+    ("net/ipv4/ip_output.c", "__ip_local_out", "sets length and checksum; the firewall's OUTPUT hook is here"),
+    ("net/ipv4/ip_output.c", "ip_output", "on its way out; the firewall's POSTROUTING hook is here"),
+    ("net/ipv4/ip_output.c", "ip_mc_output", "on its way out to a group or to all, and perhaps to itself"),
+    ("net/ipv4/ip_output.c", "ip_finish_output", "past the firewall"),
+    ("net/ipv4/ip_output.c", "__ip_finish_output", "does it fit the device's MTU?"),
+    ("net/ipv4/ip_output.c", "ip_fragment", "too long: cut into fragments, unless that is forbidden"),
+    ("net/ipv4/ip_output.c", "ip_do_fragment", "cuts the packet into fragments"),
+    ("net/ipv4/ip_output.c", "ip_finish_output2", "who is the next hop on the link?"),
+    // Neighbours and ARP.
+    ("net/core/neighbour.c", "neigh_resolve_output", "the next hop's MAC address is not certain: ask first"),
+    ("net/core/neighbour.c", "neigh_connected_output", "writes the Ethernet header with a known MAC address"),
+    ("net/core/neighbour.c", "neigh_direct_output", "no MAC address is needed here"),
+    ("net/core/neighbour.c", "__neigh_event_send", "the packet waits while ARP asks, or the entry is used on probation"),
+    ("net/core/neighbour.c", "neigh_probe", "time to ask for the address"),
+    ("net/core/neighbour.c", "neigh_timer_handler", "the neighbour's timer: ask again, or give up"),
+    ("net/core/neighbour.c", "neigh_invalidate", "nobody answered: the waiting packets are lost"),
+    ("net/core/neighbour.c", "neigh_update", "the neighbour table learns the MAC address"),
+    ("net/ipv4/arp.c", "arp_solicit", "asks with ARP: who has this address?"),
+    ("net/ipv4/arp.c", "arp_error_report", "gives up a packet whose next hop did not answer"),
+    ("net/ipv4/arp.c", "arp_send", "makes and sends an ARP message"),
+    ("net/ipv4/arp.c", "arp_send_dst", "makes and sends an ARP message"),
+    ("net/ipv4/arp.c", "arp_create", "writes the ARP message and its Ethernet header"),
+    ("net/ipv4/arp.c", "arp_xmit", "the ARP message goes out"),
+    ("net/ipv4/arp.c", "arp_rcv", "an ARP message came in"),
+    ("net/ipv4/arp.c", "arp_process", "is the question for us? is the answer one that we wait for?"),
+    ("net/ipv4/arp.c", "parp_redo", "a question that was put off for proxy ARP is taken up again"),
+    // Out by a device.
+    ("net/core/dev.c", "__dev_queue_xmit", "queues the frame for its device; virtual devices have no queue"),
+    ("net/sched/sch_generic.c", "sch_direct_xmit", "takes the frame from the queue to the driver"),
+    ("net/core/dev.c", "validate_xmit_skb", "does in software what the device cannot"),
+    ("net/core/dev.c", "dev_hard_start_xmit", "hands the frame to the device's driver; tcpdump sees it here"),
+    ("net/core/dev.c", "dev_queue_xmit_nit", "shows the frame that leaves to tcpdump"),
+    ("net/core/dev.c", "dev_loopback_xmit", "a copy comes back to this host"),
+    ("drivers/net/veth.c", "veth_xmit", "into the veth cable, out of its other end"),
+    ("net/core/dev.c", "__dev_forward_skb", "the frame changes sides, perhaps into another namespace"),
+    ("drivers/net/loopback.c", "loopback_xmit", "lo: what goes out comes straight in"),
+    ("drivers/net/ethernet/intel/e1000e/netdev.c", "e1000_xmit_frame", "the network card puts the frame on the wire"),
+    ("net/bridge/br_device.c", "br_dev_xmit", "this host sends into its own bridge"),
+    // In from a device.
+    ("drivers/net/ethernet/intel/e1000e/netdev.c", "e1000_intr_msi", "the network card interrupts: a frame is there"),
+    ("drivers/net/ethernet/intel/e1000e/netdev.c", "e1000e_poll", "the driver collects frames from its card"),
+    ("net/core/dev.c", "__netif_rx", "a frame came in by a virtual device"),
+    ("net/core/dev.c", "netif_rx_internal", "chooses the CPU that will handle it"),
+    ("net/core/dev.c", "enqueue_to_backlog", "waits in the CPU's backlog for a softirq"),
+    ("net/core/dev.c", "net_rx_action", "the receive softirq starts: who has frames?"),
+    ("net/core/dev.c", "__napi_poll", "polls one source of frames"),
+    ("net/core/dev.c", "process_backlog", "takes the waiting frames from the CPU's backlog"),
+    ("net/core/gro.c", "napi_gro_receive", "merges frames of one stream; here each goes on alone"),
+    ("net/core/dev.c", "netif_receive_skb", "the frame enters the network stack"),
+    ("net/core/dev.c", "__netif_receive_skb", "enters the network stack"),
+    ("net/core/dev.c", "__netif_receive_skb_one_core", "enters alone, not in a list"),
+    ("net/core/dev.c", "__netif_receive_skb_core", "tcpdump first, then a bridge, then the protocol"),
+    ("net/packet/af_packet.c", "tpacket_rcv", "tcpdump gets a copy"),
+    ("net/packet/af_packet.c", "packet_rcv", "a packet socket gets a copy"),
+    // Bridge.
+    ("net/bridge/br_input.c", "br_handle_frame", "the device is a port of a bridge, which takes the frame"),
+    ("net/bridge/br_input.c", "br_handle_frame_finish", "where to: one port, all ports, or this host?"),
+    ("net/bridge/br_fdb.c", "br_fdb_update", "the bridge learns behind which port the sender is"),
+    ("net/bridge/br_fdb.c", "br_fdb_find_rcu", "behind which port is the receiver?"),
+    ("net/bridge/br_arp_nd_proxy.c", "br_do_proxy_suppress_arp", "could the bridge answer this ARP itself?"),
+    ("net/bridge/br_forward.c", "br_forward", "to one port: the bridge knows the receiver"),
+    ("net/bridge/br_forward.c", "br_flood", "to all other ports: a copy each"),
+    ("net/bridge/br_forward.c", "__br_forward", "towards the port; the firewall's bridge FORWARD hook is here"),
+    ("net/bridge/br_forward.c", "br_forward_finish", "past FORWARD; the bridge POSTROUTING hook is here"),
+    ("net/bridge/br_forward.c", "br_dev_queue_push_xmit", "the frame leaves by the port"),
+    ("net/bridge/br_input.c", "br_pass_frame_up", "up to this host: the frame comes in by the bridge device"),
+    // IPv4 in.
+    ("net/ipv4/ip_input.c", "ip_rcv", "an IP packet came in; the firewall's PREROUTING hook is here"),
+    ("net/ipv4/ip_input.c", "ip_rcv_core", "is the IP header sound?"),
+    ("net/ipv4/ip_input.c", "ip_rcv_finish", "past PREROUTING: looks for the route"),
+    ("net/ipv4/ip_input.c", "ip_rcv_finish_core", "looks for the route"),
+    ("net/ipv4/ip_input.c", "ip_local_deliver", "it is for this host; the firewall's INPUT hook is here"),
+    ("net/ipv4/ip_input.c", "ip_local_deliver_finish", "past INPUT"),
+    ("net/ipv4/ip_input.c", "ip_protocol_deliver_rcu", "hands it to raw sockets and to its protocol"),
+    ("net/ipv4/ip_fragment.c", "ip_defrag", "a fragment: waits for the rest"),
+    ("net/ipv4/ip_fragment.c", "ip_expire", "the rest of the fragments never came"),
+    ("net/ipv4/ip_options.c", "ip_options_compile", "reads the options of the IP header"),
+    ("net/ipv4/igmp.c", "ip_check_mc_rcu", "is somebody here a member of this group?"),
+    // IPv4 forward.
+    ("net/ipv4/ip_forward.c", "ip_forward", "it is for somebody else: one hop less to live; FORWARD hook"),
+    ("net/ipv4/ip_forward.c", "ip_forward_finish", "past FORWARD"),
+    // Protocols and sockets.
+    ("net/ipv4/raw.c", "raw_local_deliver", "does a raw socket, such as ping's, want a copy?"),
+    ("net/ipv4/raw.c", "raw_rcv", "the raw socket has it: ping can read it"),
+    ("net/ipv4/raw.c", "raw_icmp_error", "tells raw sockets of an ICMP error"),
+    ("net/ipv4/raw.c", "raw_recvmsg", "a program reads from its raw socket"),
+    ("net/ipv4/icmp.c", "icmp_rcv", "an ICMP message came in"),
+    ("net/ipv4/icmp.c", "icmp_echo", "an echo request: answer it"),
+    ("net/ipv4/icmp.c", "icmp_reply", "makes the answer to an ICMP message"),
+    ("net/ipv4/icmp.c", "icmp_push_reply", "copies the data into the answer"),
+    ("net/ipv4/icmp.c", "icmp_send", "an error is reported to the sender"),
+    ("net/ipv4/icmp.c", "__icmp_send", "an error is reported to the sender"),
+    ("net/ipv4/icmp.c", "icmp_unreach", "an ICMP error came in: who sent the packet that it quotes?"),
+    ("net/ipv4/icmp.c", "icmp_redirect", "a router tells of a shorter way"),
+    ("net/ipv4/icmp.c", "icmp_discard", "an ICMP message that needs no action"),
+    ("net/ipv4/ping.c", "ping_rcv", "an echo reply: does a ping socket wait for it?"),
+    ("net/ipv4/ping.c", "ping_err", "tells ping sockets of an ICMP error"),
+    ("net/ipv4/udp.c", "udp_rcv", "a UDP datagram came in"),
+    ("net/ipv4/udp.c", "__udp4_lib_rcv", "which socket has this port?"),
+    ("net/ipv4/udp.c", "udp_queue_rcv_skb", "into the socket's receive queue"),
+    ("net/ipv4/udp.c", "udp_err", "tells the UDP socket of an ICMP error"),
+    ("net/ipv4/igmp.c", "igmp_rcv", "a message about multicast groups came in"),
+    // Memory.
+    ("net/core/skbuff.c", "skb_clone", "a second handle of the same bytes"),
+    ("net/core/skbuff.c", "pskb_copy", "a copy with a header of its own"),
+    ("net/core/skbuff.c", "consume_skb", "done with this packet: its memory is free"),
+    ("net/core/skbuff.c", "kfree_skb_reason", "the packet is dropped"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glassnet_kernel::door::Func;
+
+    #[test]
+    fn every_function_of_the_model_has_a_gloss() {
+        let missing: Vec<&str> =
+            Func::ALL.iter().map(|func| func.name()).filter(|name| of(name).text.is_empty()).collect();
+        assert!(missing.is_empty(), "no gloss in {}: {missing:?}", file!());
+    }
+
+    #[test]
+    fn glosses_are_short_and_unique() {
+        for (at, gloss) in GLOSSES.iter().enumerate() {
+            assert!(gloss.text.len() <= 72 && !gloss.text.ends_with('.'), "{}", gloss.text);
+            assert!(GLOSSES[..at].iter().all(|other| other.name != gloss.name), "{} twice", gloss.name);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! An exchange from device to device: what a newcomer wants to see first.
+
+use glassnet_kernel::trace::StepKind;
+use glassnet_sim::Nanos;
+
+use super::story::{Leg, Place, Story};
+
+/// What happened to a packet at one device.
+#[derive(Clone, Debug)]
+pub struct Hop<'a> {
+    /// When it began.
+    pub at: Nanos,
+    /// Where.
+    pub place: Place<'a>,
+    /// What happened, in order.
+    pub events: Vec<String>,
+    /// The packet was dropped here.
+    pub dropped: bool,
+}
+
+/// The hops of a leg.
+pub fn hops<'a>(story: &Story<'a>, leg: &Leg) -> Vec<Hop<'a>> {
+    let mut hops: Vec<Hop> = Vec::new();
+    for (position, at) in leg.steps.iter().copied().enumerate() {
+        let Some(event) = event(story, leg, position) else { continue };
+        let place = place(story, leg, position);
+        let dropped = matches!(story.step(at).kind, StepKind::Drop(_));
+        match hops.last_mut().filter(|hop| hop.place == place) {
+            Some(hop) => {
+                hop.events.push(event);
+                hop.dropped |= dropped;
+            }
+            None => hops.push(Hop { at: story.step(at).at, place, events: vec![event], dropped }),
+        }
+    }
+    hops
+}
+
+/// Where a step happened; before a device is chosen, that is the place of the next step that has one.
+pub fn place<'a>(story: &Story<'a>, leg: &Leg, position: usize) -> Place<'a> {
+    let places = || leg.steps[position..].iter().map(|at| story.place(*at));
+    places().find(|place| !place.device.is_empty()).unwrap_or_else(|| story.place(leg.steps[position]))
+}
+
+fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
+    let at = leg.steps[position];
+    let step = story.step(at);
+    if let StepKind::Drop(reason) = step.kind {
+        let by = dropper(story, leg, position);
+        return Some(format!("dropped by {by}: SKB_DROP_REASON_{}", reason.name()));
+    }
+    let note = |key| story.notes(at).find(|note| note.0 == key).map(|note| note.1);
+    let device_at = |name| device_of_next(story, leg, position, name);
+    let text = match step.func.name() {
+        "raw_sendmsg" | "ping_v4_sendmsg" | "udp_sendmsg" | "packet_sendmsg" => "a program sends".to_owned(),
+        "arp_create" => "an ARP message is made".to_owned(),
+        "__neigh_event_send" if waits(story, leg, position) => {
+            "waits: the next hop's MAC address is unknown".to_owned()
+        }
+        "veth_xmit" => "out, through the veth cable".to_owned(),
+        "loopback_xmit" => "out, and in again".to_owned(),
+        "e1000_xmit_frame" => "out, on the wire".to_owned(),
+        "__netif_rx" | "napi_gro_receive" => "in".to_owned(),
+        "br_handle_frame" => format!("bridge {} takes it", note("bridge").unwrap_or("")),
+        "br_dev_xmit" => "out, into the bridge".to_owned(),
+        "br_forward" => format!("forwarded to port {}", device_at("br_forward_finish")?),
+        "br_flood" => format!("flooded to {}", note("flood").unwrap_or("all ports")),
+        "br_pass_frame_up" => format!("up to this host, as {}", device_at("netif_receive_skb")?),
+        "ip_forward" => format!("routed on, out by {}", device_at("ip_output")?),
+        "ip_local_deliver" => "for this host".to_owned(),
+        "icmp_echo" => "an echo request, which is answered".to_owned(),
+        "__icmp_send" | "icmp_send" => "an ICMP error goes back".to_owned(),
+        "raw_rcv" => "delivered to a program's raw socket".to_owned(),
+        "udp_queue_rcv_skb" => "delivered to a program's UDP socket".to_owned(),
+        "arp_process" => "read by ARP".to_owned(),
+        "neigh_update" => "the sender's MAC address is learnt".to_owned(),
+        _ => return None,
+    };
+    Some(text)
+}
+
+/// The packet stays in the queue of the neighbour: nothing else happens to it in this leg.
+fn waits(story: &Story, leg: &Leg, position: usize) -> bool {
+    leg.steps[position + 1..].iter().all(|at| story.step(*at).kind == StepKind::Call)
+}
+
+/// The device of the next step in this function.
+fn device_of_next<'a>(story: &Story<'a>, leg: &Leg, position: usize, name: &str) -> Option<&'a str> {
+    let next = leg.steps[position..].iter().find(|at| story.step(**at).func.name() == name)?;
+    Some(story.place(*next).device)
+}
+
+/// The function that dropped the packet: the last that it passed into.
+pub fn dropper(story: &Story, leg: &Leg, position: usize) -> &'static str {
+    let before = leg.steps[..position].iter().rev().map(|at| story.step(*at));
+    let door = before.into_iter().find(|step| step.kind == StepKind::Door);
+    door.map_or("the kernel", |step| step.func.name())
+}

@@ -1,0 +1,142 @@
+//! A run as JSON, an object a line.
+//!
+//! Each line has a `type`. Numbers count from 1; times are nanoseconds of the virtual clock.
+//!
+//! | type | fields |
+//! |---|---|
+//! | `prompt` | `prompt`, `block`, `line`, `machine`, `command`, `output` |
+//! | `packet` | `packet`, `exchange`, `prompt` (null: before the first), `cause` (the packet that it was made for, or null), `summary` (as tcpdump prints it) |
+//! | `step` | `packet`, `at_ns`, `machine`, `netns` (empty: the machine's own), `device` (empty: none yet), `cpu`, `context` (`task`, `hardirq`, `softirq`, `ksoftirqd`), `function`, `file` (of the kernel), `kind` (`door`: the packet passes into it, `call`: it is asked and returns, `drop`), `reason` (of a drop: `SKB_DROP_REASON_…`), `dropped_by` (the function), `notes` (a list of `[key, text]`), `headers` (if they changed: `link`, `length` in bytes, `hex`) |
+
+use glassnet_kernel::trace::StepKind;
+use serde::Serialize;
+
+use super::select::Selection;
+use super::story::{Leg, Story};
+use super::{fields, gloss, hops, text};
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line<'a> {
+    Prompt {
+        prompt: usize,
+        block: usize,
+        line: usize,
+        machine: &'a str,
+        command: &'a str,
+        output: &'a str,
+    },
+    Packet {
+        packet: usize,
+        exchange: usize,
+        prompt: Option<usize>,
+        cause: Option<usize>,
+        summary: &'a str,
+    },
+    Step(Step<'a>),
+}
+
+#[derive(Serialize)]
+struct Step<'a> {
+    packet: usize,
+    at_ns: u64,
+    machine: &'a str,
+    netns: String,
+    device: &'a str,
+    cpu: u8,
+    context: &'static str,
+    function: &'static str,
+    file: &'static str,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<(&'static str, &'a str)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers: Option<Headers>,
+}
+
+#[derive(Serialize)]
+struct Headers {
+    link: bool,
+    length: usize,
+    hex: String,
+}
+
+/// The lines of the selected part of a run: prompts first, each followed by its exchanges.
+pub fn json(story: &Story, selection: &Selection) -> String {
+    let mut out = String::new();
+    for prompt in (0..=story.typed.len()).filter(|prompt| selection.has_prompt(story, *prompt)) {
+        if prompt > 0 {
+            write(&mut out, &typed(story, prompt));
+        }
+        for (at, exchange) in story.exchanges.iter().enumerate() {
+            if exchange.prompt != prompt || !selection.has_exchange(exchange) {
+                continue;
+            }
+            for number in &exchange.packets {
+                write(&mut out, &packet(story, at + 1, prompt, *number));
+            }
+            let leg = Leg { packet: 0, steps: exchange.steps.clone() };
+            for position in 0..leg.steps.len() {
+                write(&mut out, &Line::Step(step(story, &leg, position)));
+            }
+        }
+    }
+    out
+}
+
+fn write(out: &mut String, line: &Line) {
+    out.push_str(&serde_json::to_string(line).expect("plain data"));
+    out.push('\n');
+}
+
+fn typed<'a>(story: &'a Story, prompt: usize) -> Line<'a> {
+    let typed = &story.typed[prompt - 1];
+    Line::Prompt {
+        prompt,
+        block: typed.block,
+        line: typed.line,
+        machine: &typed.machine,
+        command: &typed.command,
+        output: &typed.output,
+    }
+}
+
+fn packet<'a>(story: &'a Story, exchange: usize, prompt: usize, number: usize) -> Line<'a> {
+    let packet = &story.packets[number - 1];
+    let prompt = Some(prompt).filter(|prompt| *prompt > 0);
+    Line::Packet { packet: number, exchange, prompt, cause: packet.cause, summary: &packet.summary }
+}
+
+fn step<'a>(story: &Story<'a>, leg: &Leg, position: usize) -> Step<'a> {
+    let at = leg.steps[position];
+    let (step, place) = (story.step(at), story.place(at));
+    let (kind, reason) = match step.kind {
+        StepKind::Door => ("door", None),
+        StepKind::Call => ("call", None),
+        StepKind::Drop(reason) => ("drop", Some(format!("SKB_DROP_REASON_{}", reason.name()))),
+    };
+    Step {
+        packet: story.owner(at),
+        at_ns: step.at.0,
+        machine: place.machine,
+        netns: place.netns,
+        device: place.device,
+        cpu: step.cpu,
+        context: text::context(step.context),
+        function: step.func.name(),
+        file: gloss::of(step.func.name()).file,
+        kind,
+        dropped_by: reason.is_some().then(|| hops::dropper(story, leg, position)),
+        reason,
+        notes: story.notes(at).collect(),
+        headers: story.headers(at).map(|(_, now)| Headers {
+            link: now.link,
+            length: now.len,
+            hex: fields::hex(now),
+        }),
+    }
+}

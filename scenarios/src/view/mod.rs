@@ -1,0 +1,31 @@
+//! What a run looks like: the walk of each packet, and capture files.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `story.rs` | from steps to packets and exchanges |
+//! | `hops.rs` | from device to device |
+//! | `text.rs` | the text of all three zoom levels |
+//! | `json.rs` | an object a line, and what its fields mean |
+//! | `gloss.rs` | what each kernel function does, for a newcomer |
+//! | `fields.rs`, `summary.rs` | a packet's headers, and its line of tcpdump |
+//! | `select.rs` | which part is shown |
+//! | `capture.rs` | pcapng files |
+//!
+//! Nothing here decides what happens to a packet: it only reads the trace.
+
+mod capture;
+mod fields;
+mod gloss;
+mod hops;
+mod json;
+mod select;
+mod story;
+mod summary;
+mod text;
+
+pub use capture::{CaptureError, Written, write_captures};
+pub use gloss::{GLOSSES, Gloss};
+pub use json::json;
+pub use select::Selection;
+pub use story::{Exchange, Leg, Packet, Place, Story, Typed};
+pub use text::{Zoom, text};

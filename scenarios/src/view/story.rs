@@ -1,0 +1,248 @@
+//! From the steps of a trace to exchanges: a packet, and all packets that were made because of it.
+
+use std::collections::BTreeMap;
+
+use glassnet_kernel::ids::NetnsId;
+use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::trace::{Headers, Step, StepKind, Trace};
+use glassnet_kernel::{Kernel, World};
+
+use super::summary::summary;
+
+/// A prompt that was typed, and where the trace stood then.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Typed {
+    /// Its block of prompts in the lesson, from 1.
+    pub block: usize,
+    /// Its line in the lesson, from 1.
+    pub line: usize,
+    /// The machine.
+    pub machine: String,
+    /// What was typed.
+    pub command: String,
+    /// What it printed.
+    pub output: String,
+    /// How many [steps](Trace::steps) had happened before.
+    pub first_step: usize,
+}
+
+/// Where something happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The machine.
+    pub machine: &'a str,
+    /// The namespace; empty for the one that the machine booted with.
+    pub netns: String,
+    /// The device; empty if there was none yet.
+    pub device: &'a str,
+}
+
+/// A packet. Its number counts from 1 in the order in which packets appear.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// The packet that it was made for, if any.
+    pub cause: Option<usize>,
+    /// Number of its exchange.
+    pub exchange: usize,
+    /// What tcpdump would print.
+    pub summary: String,
+}
+
+/// A packet and all packets that were made because of it, in the order of their first steps.
+#[derive(Clone, Debug, Default)]
+pub struct Exchange {
+    /// Number of the prompt that ran when it began, from 1; 0: none.
+    pub prompt: usize,
+    /// Numbers of its packets.
+    pub packets: Vec<usize>,
+    /// Its steps in the order in which they happened, as indexes into [`Trace::steps`].
+    pub steps: Vec<usize>,
+}
+
+/// A part of an exchange in which one packet moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leg {
+    /// Number of the packet.
+    pub packet: usize,
+    /// Its steps, as indexes into [`Trace::steps`].
+    pub steps: Vec<usize>,
+}
+
+/// A whole run, ready to be shown.
+pub struct Story<'a> {
+    world: &'a World,
+    /// What was typed, in order; the prompt with number n is at n - 1.
+    pub typed: Vec<Typed>,
+    /// Packets; the one with number n is at n - 1.
+    pub packets: Vec<Packet>,
+    /// Exchanges; the one with number n is at n - 1.
+    pub exchanges: Vec<Exchange>,
+    owners: Vec<usize>,
+    notes: BTreeMap<usize, Vec<usize>>,
+    headers: BTreeMap<usize, usize>,
+}
+
+impl<'a> Story<'a> {
+    /// Reads the trace of a world that was observed at [`Level::Detail`](glassnet_kernel::trace::Level::Detail).
+    pub fn new(world: &'a World, typed: Vec<Typed>) -> Story<'a> {
+        let trace = &world.trace;
+        let mut notes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (at, note) in trace.notes.iter().enumerate() {
+            notes.entry(note.step).or_default().push(at);
+        }
+        let headers = trace.headers.iter().enumerate().map(|(at, headers)| (headers.step, at)).collect();
+        let mut story = Story {
+            world,
+            typed,
+            packets: Vec::new(),
+            exchanges: Vec::new(),
+            owners: vec![0; trace.steps.len()],
+            notes,
+            headers,
+        };
+        let numbers = story.find_packets();
+        story.find_owners(&numbers);
+        story
+    }
+
+    fn trace(&self) -> &'a Trace {
+        &self.world.trace
+    }
+
+    /// Numbers the packets, finds what each was made for, and opens an exchange for each that was made for none.
+    fn find_packets(&mut self) -> BTreeMap<u32, usize> {
+        let mut numbers = BTreeMap::new();
+        let summaries = self.summaries();
+        for birth in &self.trace().births {
+            let cause: Option<usize> = numbers.get(&birth.cause).copied();
+            let number = self.packets.len() + 1;
+            numbers.insert(birth.packet, number);
+            let exchange = match cause {
+                Some(cause) => self.packets[cause - 1].exchange,
+                None => {
+                    let prompt = self.typed.partition_point(|typed| typed.first_step <= birth.step);
+                    self.exchanges.push(Exchange { prompt, ..Exchange::default() });
+                    self.exchanges.len()
+                }
+            };
+            self.exchanges[exchange - 1].packets.push(number);
+            let summary = summaries.get(&birth.packet).cloned().unwrap_or_default();
+            self.packets.push(Packet { cause, exchange, summary });
+        }
+        numbers
+    }
+
+    /// What tcpdump would print for each packet: as it was when it first had its Ethernet header, or at last.
+    fn summaries(&self) -> BTreeMap<u32, String> {
+        let mut best: BTreeMap<u32, &Headers> = BTreeMap::new();
+        for headers in &self.trace().headers {
+            let packet = self.trace().steps[headers.step].packet;
+            if best.get(&packet).is_none_or(|known| !known.link) {
+                best.insert(packet, headers);
+            }
+        }
+        best.into_iter().map(|(packet, headers)| (packet, summary(headers))).collect()
+    }
+
+    /// Gives each step to its packet, and a step that was about no packet yet to the next packet on its CPU.
+    fn find_owners(&mut self, numbers: &BTreeMap<u32, usize>) {
+        let mut waiting: Vec<usize> = Vec::new();
+        for (at, step) in self.trace().steps.iter().enumerate() {
+            let cpu = |at: usize| (self.trace().steps[at].machine, self.trace().steps[at].cpu);
+            waiting.retain(|earlier| cpu(*earlier) == cpu(at));
+            waiting.push(at);
+            if let Some(number) = numbers.get(&step.packet) {
+                let exchange = self.packets[number - 1].exchange;
+                for at in waiting.drain(..) {
+                    self.owners[at] = *number;
+                    self.exchanges[exchange - 1].steps.push(at);
+                }
+            }
+        }
+    }
+
+    /// The step at this index.
+    pub fn step(&self, at: usize) -> &'a Step {
+        &self.trace().steps[at]
+    }
+
+    /// How many steps there are.
+    pub fn step_count(&self) -> usize {
+        self.trace().steps.len()
+    }
+
+    /// Number of the packet that a step belongs to; 0: none.
+    pub fn owner(&self, at: usize) -> usize {
+        self.owners[at]
+    }
+
+    /// Remarks about a step: what they are about, and what they say.
+    pub fn notes(&self, at: usize) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let notes = self.notes.get(&at).map_or(&[][..], Vec::as_slice);
+        notes.iter().map(|note| &self.trace().notes[*note]).map(|note| (note.key, &*note.text))
+    }
+
+    /// The headers that a step found changed: as they were before, if they were seen, and as they are.
+    pub fn headers(&self, at: usize) -> Option<(Option<&'a Headers>, &'a Headers)> {
+        let all = &self.trace().headers;
+        let now = *self.headers.get(&at)?;
+        let packet = self.step(at).packet;
+        let before = all[..now].iter().rev().find(|headers| self.step(headers.step).packet == packet);
+        Some((before, &all[now]))
+    }
+
+    /// Where a step happened.
+    pub fn place(&self, at: usize) -> Place<'a> {
+        let step = self.step(at);
+        let kernel = self.world.kernel(step.machine);
+        let label = kernel.labels.get(step.dev as usize);
+        let netns = label.map_or(INIT_NET, |label| label.netns);
+        Place {
+            machine: &kernel.hostname,
+            netns: netns_name(kernel, netns),
+            device: label.map_or("", |label| &label.name),
+        }
+    }
+
+    /// The packets of an exchange one after the other as they move: a packet that waits for another has two legs.
+    pub fn legs(&self, exchange: &Exchange) -> Vec<Leg> {
+        let mut legs: Vec<Leg> = Vec::new();
+        for at in exchange.steps.iter().copied() {
+            let packet = self.owner(at);
+            let is_end = self.step(at).kind == StepKind::Call && is_free(self.step(at).func.name());
+            let open = match is_end {
+                true => legs.iter_mut().rev().find(|leg| leg.packet == packet),
+                false => legs.last_mut().filter(|leg| leg.packet == packet),
+            };
+            match open {
+                Some(leg) => leg.steps.push(at),
+                None => legs.push(Leg { packet, steps: vec![at] }),
+            }
+        }
+        legs
+    }
+
+    /// What makes two exchanges the same to a reader: the functions, the devices and the drops, in order.
+    pub fn shape(&self, exchange: &Exchange) -> Vec<(usize, u32, u32, &'static str, StepKind)> {
+        let first = exchange.packets.first().copied().unwrap_or(0);
+        let shape = exchange.steps.iter().map(|at| {
+            let step = self.step(*at);
+            (self.owner(*at) - first, step.machine.0, step.dev, step.func.name(), step.kind)
+        });
+        shape.collect()
+    }
+}
+
+/// The name of a namespace; empty for the one that the machine booted with.
+pub(super) fn netns_name(kernel: &Kernel, netns: NetnsId) -> String {
+    if netns == INIT_NET {
+        return String::new();
+    }
+    let name = kernel.netns_names.iter().find(|(_, id)| **id == netns).map(|(name, _)| name.clone());
+    name.unwrap_or_else(|| format!("netns-{}", netns.0))
+}
+
+/// The function gives memory back: it ends a packet's walk and begins none.
+fn is_free(name: &str) -> bool {
+    name == "consume_skb"
+}

@@ -1,0 +1,219 @@
+//! A run as text for a terminal: what was typed, and under each prompt the packets that it sent.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+use glassnet_kernel::trace::{Context, StepKind};
+use glassnet_sim::Nanos;
+
+use super::select::Selection;
+use super::story::{Exchange, Leg, Place, Story, Typed};
+use super::{fields, gloss, hops};
+
+/// How closely to look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Zoom {
+    /// From device to device, a line each.
+    #[default]
+    Hops,
+    /// Every kernel function.
+    Doors,
+    /// Also what each look-up found, and the headers before and after.
+    Detail,
+}
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const PACKET: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Cyan)));
+const PLACE: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
+const DROP: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+const NOTE: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
+
+/// The text of the selected part of a run, with ANSI colours. With `transcript`, what was typed and printed
+/// stands above the packets of each prompt.
+pub fn text(story: &Story, zoom: Zoom, selection: &Selection, transcript: bool) -> String {
+    let mut view = View { story, zoom, out: String::new(), shown: Vec::new() };
+    for prompt in 0..=story.typed.len() {
+        if !selection.has_prompt(story, prompt) {
+            continue;
+        }
+        if transcript && prompt > 0 {
+            view.typed(&story.typed[prompt - 1]);
+        }
+        for exchange in &story.exchanges {
+            if exchange.prompt == prompt && selection.has_exchange(exchange) {
+                view.exchange(exchange);
+            }
+        }
+    }
+    view.out
+}
+
+struct View<'s, 'a> {
+    story: &'s Story<'a>,
+    zoom: Zoom,
+    out: String,
+    /// Exchanges that were shown in full.
+    shown: Vec<&'s Exchange>,
+}
+
+impl<'s> View<'s, '_> {
+    fn line(&mut self, text: &str) {
+        self.out.push_str(text.trim_end());
+        self.out.push('\n');
+    }
+
+    fn typed(&mut self, typed: &Typed) {
+        let command = typed.command.trim_end();
+        self.line(&format!("{BOLD}{}# {command}{BOLD:#}", typed.machine));
+        self.out.push_str(&typed.output);
+    }
+
+    fn exchange(&mut self, exchange: &'s Exchange) {
+        let shape = self.story.shape(exchange);
+        let same = self.shown.iter().find(|other| self.story.shape(other) == shape);
+        self.out.push('\n');
+        if let Some(same) = same {
+            self.same(exchange, same);
+        } else {
+            let legs = self.story.legs(exchange);
+            let start = exchange.steps.first().map_or(Nanos::ZERO, |at| self.story.step(*at).at);
+            for (position, leg) in legs.iter().enumerate() {
+                let goes_on = legs[..position].iter().any(|earlier| earlier.packet == leg.packet);
+                self.packet(leg.packet, goes_on);
+                match self.zoom {
+                    Zoom::Hops => self.hops(leg, start),
+                    Zoom::Doors | Zoom::Detail => self.doors(leg, start),
+                }
+            }
+            self.shown.push(exchange);
+        }
+        self.out.push('\n');
+    }
+
+    /// An exchange that went as another did.
+    fn same(&mut self, exchange: &Exchange, same: &Exchange) {
+        for (number, model) in exchange.packets.iter().zip(&same.packets) {
+            self.packet(*number, false);
+            self.line(&format!("    {DIM}the same way as packet {model}{DIM:#}"));
+        }
+    }
+
+    fn packet(&mut self, number: usize, goes_on: bool) {
+        let packet = &self.story.packets[number - 1];
+        let goes_on = if goes_on { " goes on" } else { "" };
+        let cause = match packet.cause {
+            Some(cause) if goes_on.is_empty() => format!("  {DIM}because of packet {cause}{DIM:#}"),
+            _ => String::new(),
+        };
+        self.line(&format!("  {PACKET}packet {number}{goes_on}{PACKET:#}  {}{cause}", packet.summary));
+    }
+
+    fn hops(&mut self, leg: &Leg, start: Nanos) {
+        let hops = hops::hops(self.story, leg);
+        let width = hops.iter().map(|hop| where_at(&hop.place).len()).max().unwrap_or(0);
+        let devices = hops.iter().map(|hop| hop.place.device.len()).max().unwrap_or(0);
+        for hop in hops {
+            let (at, events) = (time(hop.at, start), hop.events.join("; "));
+            let style = if hop.dropped { DROP } else { Style::new() };
+            let place = format!("{:width$}  {:devices$}", where_at(&hop.place), hop.place.device);
+            self.line(&format!("{at}  {PLACE}{place}{PLACE:#}  {style}{events}{style:#}"));
+        }
+    }
+
+    fn doors(&mut self, leg: &Leg, start: Nanos) {
+        let mut last = String::new();
+        for (position, at) in leg.steps.iter().copied().enumerate() {
+            let step = self.story.step(at);
+            let place = hops::place(self.story, leg, position);
+            let head = format!(
+                "{}  {}  CPU {}, {}",
+                where_at(&place),
+                place.device,
+                step.cpu,
+                context(step.context)
+            );
+            if head != last {
+                self.line(&format!("            {PLACE}{head}{PLACE:#}"));
+                last = head;
+            }
+            self.door(leg, position, start);
+            if self.zoom == Zoom::Detail {
+                self.detail(at);
+            }
+        }
+    }
+
+    fn door(&mut self, leg: &Leg, position: usize, start: Nanos) {
+        let at = leg.steps[position];
+        let step = self.story.step(at);
+        let name = step.func.name();
+        let gloss = gloss::of(name);
+        let at = time(step.at, start);
+        if let StepKind::Drop(reason) = step.kind {
+            let by = hops::dropper(self.story, leg, position);
+            let text = format!("dropped by {by}: SKB_DROP_REASON_{}", reason.name());
+            self.line(&format!("{at}    {DROP}{name:30}{DROP:#} {DIM}{:27}{DIM:#} {DROP}{text}{DROP:#}", gloss.file));
+            return;
+        }
+        // A function that is asked and returns stands a little further in than one that the packet passes into.
+        let name = match step.kind {
+            StepKind::Call => format!("  {name}"),
+            _ => name.to_owned(),
+        };
+        self.line(&format!("{at}    {BOLD}{name:30}{BOLD:#} {DIM}{:27}{DIM:#} {}", gloss.file, gloss.text));
+    }
+
+    fn detail(&mut self, at: usize) {
+        let story = self.story;
+        for (key, text) in story.notes(at) {
+            self.line(&format!("                  {NOTE}{key}: {text}{NOTE:#}"));
+        }
+        let Some((before, now)) = story.headers(at) else { return };
+        let changes = fields::changes(before, now);
+        let changes = changes.iter().map(|(name, old, new)| match old {
+            Some(old) => format!("{name} {old} -> {new}"),
+            None => format!("{name} {new}"),
+        });
+        let mut line = String::new();
+        for change in changes {
+            if line.len() + change.len() > 90 {
+                self.line(&format!("                  {NOTE}{line}{NOTE:#}"));
+                line.clear();
+            }
+            let _ = write!(line, "{}{change}", if line.is_empty() { "" } else { ", " });
+        }
+        self.line(&format!("                  {NOTE}{line}{NOTE:#}"));
+        if let Some(before) = before {
+            self.line(&format!("                  {DIM}before {}{DIM:#}", fields::hex(before)));
+        }
+        self.line(&format!("                  {DIM}   now {}{DIM:#}", fields::hex(now)));
+    }
+}
+
+/// A namespace by its name; the machine's own by the machine's.
+fn where_at(place: &Place) -> String {
+    match place.netns.is_empty() {
+        true => place.machine.to_owned(),
+        false => format!("{}/{}", place.machine, place.netns),
+    }
+}
+
+/// How long after the start, in a column of 12.
+fn time(at: Nanos, start: Nanos) -> String {
+    let since = at.0.saturating_sub(start.0);
+    match since {
+        0..1_000_000 => format!("{:>8.2} µs", since as f64 / 1e3),
+        _ => format!("{:>8.2} ms", since as f64 / 1e6),
+    }
+}
+
+/// The context in the words of the kernel's documentation.
+pub fn context(context: Context) -> &'static str {
+    match context {
+        Context::Task => "task",
+        Context::HardIrq => "hardirq",
+        Context::SoftIrq => "softirq",
+        Context::Ksoftirqd => "ksoftirqd",
+    }
+}
