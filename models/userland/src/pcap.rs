@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use pcap_file::pcap::{PcapHeader, PcapParser, PcapWriter, RawPcapPacket};
-use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
@@ -167,6 +167,21 @@ pub fn record(packet: &Captured, nanoseconds: bool) -> Vec<u8> {
 /// Bytes of a pcap file before its first packet.
 const FILE_HEADER: usize = 24;
 
+/// Which way a packet passed a device, and whom it was for: the low bits of pcapng's `epb_flags`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Received, for this host.
+    InUnicast = 0b00101,
+    /// Received, for a group.
+    InMulticast = 0b01001,
+    /// Received, for all.
+    InBroadcast = 0b01101,
+    /// Received, for another host.
+    InPromiscuous = 0b10001,
+    /// Sent.
+    Out = 0b00010,
+}
+
 /// A pcapng file of several devices, with times in nanoseconds.
 pub struct Capture {
     writer: PcapNgWriter<Vec<u8>>,
@@ -190,13 +205,13 @@ impl Capture {
     }
 
     /// Adds a packet seen on the device at this place in the list of devices.
-    pub fn packet(&mut self, device: usize, packet: &Captured) {
+    pub fn packet(&mut self, device: usize, packet: &Captured, way: Way) {
         let block = EnhancedPacketBlock {
             interface_id: device as u32,
             timestamp: Duration::from_nanos(packet.time),
             original_len: packet.length as u32,
             data: Cow::Borrowed(&packet.data),
-            options: Vec::new(),
+            options: vec![EnhancedPacketOption::Flags(way as u32)],
         };
         self.writer.write_pcapng_block(block).expect("the device is in the list");
     }
@@ -246,7 +261,7 @@ mod tests {
     #[test]
     fn pcapng_keeps_nanoseconds() {
         let mut capture = Capture::new(&["veth-1-a", "br0"]);
-        capture.packet(1, &packet());
+        capture.packet(1, &packet(), Way::Out);
         let file = read(&capture.finish()).expect("readable");
         assert_eq!(file.packets[0].time, packet().time);
         assert_eq!(file.damage, None);

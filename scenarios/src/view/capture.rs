@@ -6,8 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use glassnet_kernel::World;
+use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::trace::Frame;
-use glassnet_userland::pcap::Capture;
+use glassnet_userland::pcap::{Capture, Way};
 use glassnet_userland::tcpdump::print::Captured;
 
 use super::story::netns_name;
@@ -41,7 +42,7 @@ pub fn write_captures(world: &World, directory: &Path) -> Result<Vec<Written>, C
     for ((name, device), frames) in by_device(world) {
         let mut capture = Capture::new(&[&device]);
         for frame in &frames {
-            capture.packet(0, &captured(frame));
+            capture.packet(0, &captured(frame), way(frame));
         }
         let path = directory.join(format!("{name}.pcapng"));
         write_whole(&path, &capture.finish()).map_err(failed(&path))?;
@@ -52,6 +53,16 @@ pub fn write_captures(world: &World, directory: &Path) -> Result<Vec<Written>, C
 
 fn captured(frame: &Frame) -> Captured {
     Captured { time: frame.at.0, length: frame.bytes.len(), data: frame.bytes.clone() }
+}
+
+fn way(frame: &Frame) -> Way {
+    match frame.pkt_type {
+        PacketType::Host => Way::InUnicast,
+        PacketType::Broadcast => Way::InBroadcast,
+        PacketType::Multicast => Way::InMulticast,
+        PacketType::OtherHost => Way::InPromiscuous,
+        PacketType::Outgoing => Way::Out,
+    }
 }
 
 /// The frames of each device by file name and device name, in the order of names.

@@ -18,21 +18,8 @@ use super::{fields, gloss, hops, text};
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Line<'a> {
-    Prompt {
-        prompt: usize,
-        block: usize,
-        line: usize,
-        machine: &'a str,
-        command: &'a str,
-        output: &'a str,
-    },
-    Packet {
-        packet: usize,
-        exchange: usize,
-        prompt: Option<usize>,
-        cause: Option<usize>,
-        summary: &'a str,
-    },
+    Prompt { prompt: usize, block: usize, line: usize, machine: &'a str, command: &'a str, output: &'a str },
+    Packet { packet: usize, exchange: usize, prompt: Option<usize>, cause: Option<usize>, summary: &'a str },
     Step(Step<'a>),
 }
 

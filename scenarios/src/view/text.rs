@@ -153,7 +153,10 @@ impl<'s> View<'s, '_> {
         if let StepKind::Drop(reason) = step.kind {
             let by = hops::dropper(self.story, leg, position);
             let text = format!("dropped by {by}: SKB_DROP_REASON_{}", reason.name());
-            self.line(&format!("{at}    {DROP}{name:30}{DROP:#} {DIM}{:27}{DIM:#} {DROP}{text}{DROP:#}", gloss.file));
+            self.line(&format!(
+                "{at}    {DROP}{name:30}{DROP:#} {DIM}{:27}{DIM:#} {DROP}{text}{DROP:#}",
+                gloss.file
+            ));
             return;
         }
         // A function that is asked and returns stands a little further in than one that the packet passes into.
