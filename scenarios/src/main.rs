@@ -1,3 +1,5 @@
 //! The `glassnet` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    glassnet::cli::main()
+}

@@ -8,8 +8,10 @@
 //!
 //! This crate does not decide a packet's fate: it reads and changes the kernel's tables and sockets.
 
+pub mod date;
 pub mod getopt;
 pub mod harness;
+pub mod identity;
 pub mod ip;
 pub mod pcap;
 pub mod process;
@@ -18,11 +20,20 @@ pub mod services;
 pub mod sleep;
 pub mod sysfs;
 pub mod tcpdump;
+pub mod timeout;
 
 use process::Program;
 
 /// Every program by the name that people type.
-pub const PROGRAMS: &[(&str, Program)] = &[("ip", ip::main), ("sleep", sleep::main)];
+#[rustfmt::skip] // One line each, so that they merge.
+pub const PROGRAMS: &[(&str, Program)] = &[
+    ("date", date::main),
+    ("id", identity::id),
+    ("ip", ip::main),
+    ("sleep", sleep::main),
+    ("timeout", timeout::main),
+    ("uname", identity::uname),
+];
 
 /// The program of this name, if there is one.
 pub fn program(name: &str) -> Option<Program> {

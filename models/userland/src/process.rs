@@ -98,6 +98,27 @@ impl Signal {
     /// What `kill` sends unless told.
     pub const TERM: Signal = Signal(15);
 
+    /// A signal by name, with or without `SIG`, or by number.
+    pub fn parse(text: &str) -> Option<Signal> {
+        const NAMES: [(&str, u8); 9] = [
+            ("HUP", 1),
+            ("INT", 2),
+            ("QUIT", 3),
+            ("KILL", 9),
+            ("USR1", 10),
+            ("USR2", 12),
+            ("PIPE", 13),
+            ("ALRM", 14),
+            ("TERM", 15),
+        ];
+        if let Ok(number) = text.parse::<u8>() {
+            return (1..65).contains(&number).then_some(Signal(number));
+        }
+        let upper = text.to_ascii_uppercase();
+        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| Signal(*number))
+    }
+
     /// The exit status that a shell shows for a program that died of it.
     pub fn exit_status(self) -> i32 {
         128 + i32::from(self.0)
@@ -372,7 +393,14 @@ impl Process {
     /// Runs another command line in `netns` with this process's streams and gives its exit status.
     pub async fn spawn(&mut self, netns: NetnsId, argv: Vec<String>) -> i32 {
         self.flush().await;
-        let child = Child {
+        let child = self.child(netns, argv);
+        let shell = self.shell.clone();
+        shell.spawn(child).await
+    }
+
+    /// A command line with this process's streams, environment and signals, to be given to [`Process::shell`].
+    pub fn child(&self, netns: NetnsId, argv: Vec<String>) -> Child {
+        Child {
             netns,
             argv,
             env: self.env.clone(),
@@ -381,9 +409,7 @@ impl Process {
             stdout: self.stdout.clone(),
             stderr: self.stderr.clone(),
             signals: self.signals.clone(),
-        };
-        let shell = self.shell.clone();
-        shell.spawn(child).await
+        }
     }
 }
 

@@ -47,6 +47,29 @@ pub(super) fn job_of(text: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
+/// Whether a command line is complete, or bash would ask for more of it with its second prompt.
+pub fn is_complete(text: &str) -> bool {
+    if text.ends_with('\\') && !text.ends_with("\\\\") {
+        return false;
+    }
+    if let Some((_, rest)) = text.split_once("<<") {
+        let word =
+            rest.trim_start_matches(['-', ' ']).split([' ', '\n', ';', '|', '>', ')']).next().unwrap_or("");
+        let word = word.trim_matches(['\'', '"']);
+        let is_here_document =
+            !rest.starts_with('<') && word.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        if is_here_document && !rest.lines().skip(1).any(|line| line.trim_start_matches('\t') == word) {
+            return false;
+        }
+    }
+    match Parser::new(text).parse() {
+        Ok(_) => true,
+        Err(error) => !["unexpected end of file", "unterminated", "unexpected EOF", "unclosed"]
+            .iter()
+            .any(|sign| error.to_string().contains(sign)),
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Stage {
     /// Standard output is the terminal.
@@ -177,6 +200,29 @@ mod tests {
             let prepared = prepare(text, &mut 0, |name| matches!(name, "ip" | "ping"));
             assert_eq!(prepared, expected);
             assert_eq!(plain(&prepared), text);
+        }
+    }
+
+    #[test]
+    fn incomplete_lines_ask_for_more() {
+        let cases = [
+            ("ip a", true),
+            ("", true),
+            ("for i in 1; do", false),
+            ("for i in 1; do\necho\ndone", true),
+            ("echo 'a", false),
+            ("echo $(ip", false),
+            ("cat <<E", false),
+            ("cat <<'E' | x\na\nE", true),
+            ("cat <<<x", true),
+            ("a \\", false),
+            ("a |", false),
+            ("if then", true),
+            ("echo $((1<<2))", true),
+            ("echo $((1+2)); cat <<E", false),
+        ];
+        for (text, complete) in cases {
+            assert_eq!(is_complete(text), complete, "{text:?}: {:?}", Parser::new(text).parse().err());
         }
     }
 

@@ -34,6 +34,7 @@ use glassnet_userland::process::{SharedWorld, Sleepers};
 use thiserror::Error;
 
 pub use builder::{COMMAND_LIMIT, LOOP_LIMIT};
+pub use live::is_complete;
 pub use terminal::Watcher;
 
 use machine::{Machine, Place};

@@ -127,24 +127,8 @@ fn parse_kill(args: &[String]) -> Option<(Option<Signal>, &[String])> {
 }
 
 /// A signal by number or name; `Some(None)` for 0.
-pub(super) fn parse_signal(text: &str) -> Option<Option<Signal>> {
-    const NAMES: [(&str, u8); 9] = [
-        ("HUP", 1),
-        ("INT", 2),
-        ("QUIT", 3),
-        ("KILL", 9),
-        ("USR1", 10),
-        ("USR2", 12),
-        ("PIPE", 13),
-        ("ALRM", 14),
-        ("TERM", 15),
-    ];
-    if let Ok(number) = text.parse::<u8>() {
-        return (number < 65).then_some((number > 0).then_some(Signal(number)));
-    }
-    let upper = text.to_ascii_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| Some(Signal(*number)))
+fn parse_signal(text: &str) -> Option<Option<Signal>> {
+    if text == "0" { Some(None) } else { Signal::parse(text).map(Some) }
 }
 
 /// The mark of the job that `%1`, `%%` or a process id means in what `jobs -l` prints.

@@ -97,3 +97,17 @@ fn the_same_prompts_give_the_same_bytes() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn small_programs() {
+    check(&[
+        ("timeout 2 sleep 5; echo $?", "124\n", 0),
+        ("timeout 5 sleep 2; echo $?", "0\n", 0),
+        ("timeout -s KILL 2 sleep 5; echo $?", "137\n", 0),
+        ("timeout 2 bash -c 'sleep 1; echo a; sleep 5; echo b'; echo $?", "a\n124\n", 0),
+        ("timeout 2 nosuch", "timeout: failed to run command 'nosuch': No such file or directory\n", 127),
+        ("date +%S; sleep 2; id -u; command -v ip", "28\n0\n/usr/sbin/ip\n", 0),
+        ("/usr/bin/sleep 1; /sbin/nosuch", "bash: /sbin/nosuch: No such file or directory\n", 127),
+        ("sleep 3 | cat; echo a | timeout 5 cat", "a\n", 0),
+    ]);
+}

@@ -1,0 +1,110 @@
+//! The command line of `glassnet`.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `mod.rs` | the subcommands, exit statuses, reading lessons |
+//! | `run.rs` | `glassnet run` |
+//! | `shell.rs` | `glassnet shell` |
+//! | `style.rs` | colours |
+
+mod run;
+mod shell;
+mod style;
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use miette::Report;
+
+use crate::lesson::Lesson;
+
+/// A Linux container network that you can see through.
+#[derive(Parser)]
+#[command(name = "glassnet", version, arg_required_else_help = true, after_help = HELP)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HELP: &str = "\
+Exit status: 0 as expected, 1 not as expected, 2 could not run, 3 as expected with warnings.
+Colours are off when the output is no terminal, or with NO_COLOR set.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run lessons and check what they print
+    Run(run::Args),
+    /// Type commands on the simulated machines
+    Shell(shell::Args),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Status {
+    /// All was as expected.
+    Expected,
+    /// Something was not.
+    Unexpected,
+    /// Something could not be run.
+    CouldNot,
+    /// The status of the last command typed, from `shell`.
+    Typed(u8),
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> ExitCode {
+        ExitCode::from(match status {
+            Status::Expected => 0,
+            Status::Unexpected => 1,
+            Status::CouldNot => 2,
+            Status::Typed(status) => status,
+        })
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let ended = match args.command {
+        Command::Run(args) => run::main(args),
+        Command::Shell(args) => shell::main(args),
+    };
+    match ended {
+        Ok(status) => status.into(),
+        // The reader of our output went away: nobody is left to tell.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("glassnet: {error}");
+            Status::CouldNot.into()
+        }
+    }
+}
+
+/// Reads a lesson from a file, or from standard input for `-`; an error says where in the text.
+fn read_lesson(path: &Path) -> Result<Lesson, Report> {
+    let mut source = String::new();
+    let read = match path == Path::new("-") {
+        true => io::stdin().read_to_string(&mut source).map(|_| ()),
+        false => std::fs::read(path).and_then(|bytes| {
+            source = String::from_utf8(bytes).map_err(|_| io::Error::other("the file is not UTF-8 text"))?;
+            Ok(())
+        }),
+    };
+    read.map_err(|error| miette::miette!("{}: {error}", path.display()))?;
+    Ok(Lesson::parse(path, source)?)
+}
+
+/// Prints an error as miette draws it.
+fn complain(report: &Report) {
+    eprintln!("{report:?}");
+}
+
+/// Lessons named on a command line.
+#[derive(clap::Args)]
+struct Lessons {
+    /// Lessons: Markdown, or YAML with `topology` and `steps`; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}

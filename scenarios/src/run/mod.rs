@@ -1,0 +1,96 @@
+//! Runs a lesson on the simulator and holds what it prints against what the lesson says.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `mod.rs` | [`run`]: prompt by prompt |
+//! | `expect.rs` | `…`, and how a lesson is blessed |
+//! | `rewrite.rs` | writing a blessed lesson |
+
+mod expect;
+mod rewrite;
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
+use thiserror::Error;
+
+use crate::lab;
+use crate::lesson::{Lesson, Prompt};
+use crate::shell::{Outcome, Session, ShellError};
+
+pub use expect::{bless, filled, matches};
+pub use rewrite::{blessed, write};
+
+/// A lesson could not be run to its end.
+#[derive(Debug, Error, Diagnostic)]
+pub enum RunError {
+    /// A prompt did not come back.
+    #[error("{error}")]
+    Prompt {
+        /// Why.
+        error: ShellError,
+        /// The lesson.
+        #[source_code]
+        source_code: NamedSource<String>,
+        /// The command.
+        #[label("on {machine}")]
+        span: SourceSpan,
+        /// The machine.
+        machine: String,
+    },
+    /// No runtime.
+    #[error("cannot start: {0}")]
+    Start(#[from] std::io::Error),
+}
+
+/// A lesson under way, for those who look into the world between its prompts.
+pub struct Run<'a> {
+    /// The lesson.
+    pub lesson: &'a Lesson,
+    /// Its machines.
+    pub session: Session,
+}
+
+impl<'a> Run<'a> {
+    /// Switches the lesson's machines on.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Start`] if this process may not have a runtime.
+    pub fn new(lesson: &'a Lesson, seed: u64) -> Result<Run<'a>, RunError> {
+        let world = lab::build(&lesson.front.topology, seed);
+        Ok(Run { lesson, session: Session::new(world)? })
+    }
+
+    /// Runs one of the lesson's prompts.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Prompt`], which underlines the command, if it did not come back.
+    pub fn prompt(&mut self, prompt: &Prompt) -> Result<Outcome, RunError> {
+        self.session.run(&prompt.machine, &prompt.command).map_err(|error| RunError::Prompt {
+            error,
+            source_code: NamedSource::new(self.lesson.path.display().to_string(), self.lesson.source.clone()),
+            span: prompt.command_span.clone().into(),
+            machine: prompt.machine.clone(),
+        })
+    }
+}
+
+/// Runs a lesson; `each` sees every prompt and what it did.
+///
+/// # Errors
+///
+/// As [`Run::prompt`].
+pub fn run(
+    lesson: &Lesson,
+    seed: u64,
+    mut each: impl FnMut(&Prompt, &Outcome),
+) -> Result<Vec<Outcome>, RunError> {
+    let mut run = Run::new(lesson, seed)?;
+    let mut outcomes = Vec::new();
+    for prompt in lesson.prompts() {
+        let outcome = run.prompt(prompt)?;
+        each(prompt, &outcome);
+        outcomes.push(outcome);
+    }
+    Ok(outcomes)
+}
