@@ -5,7 +5,9 @@ pub mod diff;
 pub mod divergences;
 pub mod observation;
 pub mod report;
+pub mod simulate;
 pub mod summary;
+pub mod verify;
 
 pub use divergences::Divergences;
 pub use observation::Observation;

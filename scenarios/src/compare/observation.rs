@@ -134,10 +134,71 @@ impl Observation {
         serde_json::from_str(text)
     }
 
-    /// The recording's text: one value a line where that helps a reader of diffs, with a final newline.
+    /// The recording's text: a frame, a prompt, a table on a line of its own, so that a diff of two can be read.
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        let mut text = String::new();
+        let value = serde_json::to_value(self).unwrap_or_default();
+        // Tables lie deeper: blocks, block, tables, place, table.
+        write_json(&value, 0, 2, &mut text);
         text.push('\n');
         text
+    }
+}
+
+/// Writes a value with what lies above `open` levels of depth opened up, a line each.
+fn write_json(value: &Value, depth: usize, open: usize, out: &mut String) {
+    let is_open = depth < open;
+    let line = |out: &mut String, first: bool, depth: usize| {
+        out.push_str(if first { "\n" } else { ",\n" });
+        out.extend(std::iter::repeat_n(' ', depth));
+    };
+    match value {
+        Value::Object(fields) if is_open && !fields.is_empty() => {
+            out.push('{');
+            for (at, (key, value)) in fields.iter().enumerate() {
+                line(out, at == 0, depth + 1);
+                out.push_str(&format!("{}: ", Value::from(key.as_str())));
+                write_json(value, depth + 1, if key == "blocks" { 5 } else { open }, out);
+            }
+            out.push_str("\n}");
+        }
+        Value::Array(items) if is_open && !items.is_empty() => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                line(out, at == 0, depth + 1);
+                write_json(item, depth + 1, open, out);
+            }
+            out.push_str("\n]");
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_reads_back_and_holds_a_frame_a_line() {
+        let frame = |at_us| Frame {
+            prompt: 0,
+            machine: "a".into(),
+            netns: String::new(),
+            device: "eth0".into(),
+            direction: Direction::Out,
+            at_us,
+            bytes: "00".into(),
+        };
+        let table = |value: Value| BTreeMap::from([("ip -j addr".to_owned(), value)]);
+        let tables = BTreeMap::from([("a".to_owned(), table(serde_json::json!([{ "mtu": 1 }])))]);
+        let seen = Observation {
+            frames: vec![frame(1), frame(2)],
+            blocks: vec![BlockSeen { line: 1, tables }],
+            ..Observation::default()
+        };
+        let text = seen.to_json();
+        assert_eq!(Observation::from_json(&text).ok(), Some(seen));
+        assert_eq!(text.lines().filter(|l| l.contains("\"bytes\"")).count(), 2);
+        assert!(text.lines().any(|l| l.trim() == r#""ip -j addr": [{"mtu":1}]"#), "{text}");
     }
 }

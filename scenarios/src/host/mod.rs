@@ -35,6 +35,18 @@ pub use run::observe;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Other systems have no helpers to be started as.
+#[cfg(not(target_os = "linux"))]
+pub fn reentered() -> Option<std::process::ExitCode> {
+    None
+}
+
+/// Other systems have no Linux kernel to run on.
+#[cfg(not(target_os = "linux"))]
+pub fn observe(_: &Plan, _: &Options) -> Result<crate::compare::Observation, HostError> {
+    Err(HostError::Missing(vec!["kernel: this is not Linux".to_owned()]))
+}
+
 /// What the backend runs: a lesson reduced to machines, cables and prompts.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {

@@ -1,0 +1,115 @@
+//! Lessons held against a real kernel, or against a recording of one.
+
+use std::path::{Path, PathBuf};
+
+use super::divergences::BadDivergence;
+use super::simulate::{self, SimulateError};
+use super::{Divergences, LessonReport, Observation, Report};
+use crate::host::{self, HostError, Options, Plan};
+use crate::lesson::Lesson;
+
+/// Why lessons could not be compared at all.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The real side did not run.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The model did not run.
+    #[error("in the simulator: {0}")]
+    Simulate(#[from] SimulateError),
+    /// `divergences.md` is broken.
+    #[error("divergences.md: {0}")]
+    Divergences(#[from] BadDivergence),
+    /// A recording is broken.
+    #[error("{path}: {why}")]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// Runs each lesson on this host and in the model, and compares.
+///
+/// `divergences` is the text of `snapshots/divergences.md`; `progress` is told each lesson before it starts.
+pub fn verify(
+    lessons: &[Lesson],
+    divergences: &str,
+    options: &Options,
+    mut progress: impl FnMut(&Lesson),
+) -> Result<Report, VerifyError> {
+    let known = Divergences::parse(divergences)?;
+    let mut report = Report::default();
+    for lesson in lessons {
+        progress(lesson);
+        let real = host::observe(&Plan::from(lesson), options)?;
+        add(&mut report, lesson, &real, &known)?;
+    }
+    report.close(&known);
+    Ok(report)
+}
+
+/// Holds the model against recordings, each with its lesson.
+pub fn replay(recordings: &[(Lesson, Observation)], divergences: &str) -> Result<Report, VerifyError> {
+    let known = Divergences::parse(divergences)?;
+    let mut report = Report::default();
+    for (lesson, real) in recordings {
+        add(&mut report, lesson, real, &known)?;
+    }
+    report.close(&known);
+    Ok(report)
+}
+
+fn add(
+    report: &mut Report,
+    lesson: &Lesson,
+    real: &Observation,
+    known: &Divergences,
+) -> Result<(), SimulateError> {
+    let model = simulate::observe(lesson, &real.macs)?;
+    report.against.clone_from(&real.kernel);
+    report.lessons.push(LessonReport::of(real, &model, known));
+    Ok(())
+}
+
+/// Runs a lesson on this host and writes down what was seen, as `FOLDER/bridge.linux-6.18.json`; returns the path.
+pub fn record(lesson: &Lesson, folder: &Path, options: &Options) -> Result<PathBuf, VerifyError> {
+    let seen = host::observe(&Plan::from(lesson), options)?;
+    let path = recording_path(&seen, folder);
+    let wrong = |e: std::io::Error| VerifyError::Recording { path: path.clone(), why: e.to_string() };
+    // Written beside and renamed, so that a reader never finds half of it.
+    let beside = path.with_extension("json.new");
+    std::fs::write(&beside, seen.to_json()).and_then(|()| std::fs::rename(&beside, &path)).map_err(wrong)?;
+    Ok(path)
+}
+
+/// `linux 6.18.44-x (host)` becomes `linux-6.18`.
+fn recording_path(seen: &Observation, folder: &Path) -> PathBuf {
+    let release = seen.kernel.split(' ').nth(1).unwrap_or("unknown");
+    let version: Vec<_> = release.split(['.', '-']).take(2).collect();
+    let lesson = Path::new(&seen.lesson).file_stem().unwrap_or_default().to_string_lossy();
+    folder.join(format!("{lesson}.linux-{}.json", version.join(".")))
+}
+
+/// Reads a recording.
+pub fn read_recording(path: &Path) -> Result<Observation, VerifyError> {
+    let wrong = |why: String| VerifyError::Recording { path: path.to_owned(), why };
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    Observation::from_json(&text).map_err(|e| wrong(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_is_named_after_its_lesson_and_kernel() {
+        let seen = Observation {
+            lesson: "bridge.md".into(),
+            kernel: "linux 6.18.44-fc-v669 (host)".into(),
+            ..Observation::default()
+        };
+        assert_eq!(recording_path(&seen, Path::new("r")), Path::new("r/bridge.linux-6.18.json"));
+    }
+}
