@@ -105,6 +105,7 @@ pub const BRIDGE: &[Attr] = &[
         bridge_store!(ageing_time, narrow),
     ),
     Attr::ro("bridge_id", |_, dev| Ok(id_of(dev))),
+    fixed!("default_pvid", 1),
     Attr::wo("flush", |cx, dev, text| {
         kstrtoul(text)?;
         change(cx, dev, BridgeOptions { fdb_flush: true, ..BridgeOptions::default() })
@@ -170,7 +171,6 @@ pub const BRIDGE: &[Attr] = &[
     Attr::ro("topology_change", zero),
     Attr::ro("topology_change_detected", zero),
     Attr::ro("topology_change_timer", zero),
-    fixed!("vlan_default_pvid", 1),
     Attr::rw(
         "vlan_filtering",
         bridge_show!(|bridge| u64::from(bridge.conf.vlan_filtering)),

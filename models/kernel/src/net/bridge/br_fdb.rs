@@ -127,7 +127,7 @@ pub fn br_fdb_cleanup(cx: &mut Cx, bridge: DevId) {
 pub fn fdb_add_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
     let now = cx.now;
     let br = bridge_mut(cx, bridge);
-    for vlan in [DEFAULT_PVID, 0] {
+    for vlan in [0, DEFAULT_PVID] {
         if br.fdb.find(addr, vlan).is_some_and(|entry| entry.is_local) {
             continue;
         }

@@ -1,0 +1,115 @@
+//! Programs against recordings of the real ones: see `golden/record.sh`.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use glassnet_kernel::World;
+use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
+use glassnet_kernel::net::core::net_namespace::copy_net_ns;
+use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
+use glassnet_kernel::netlink::Errno;
+use glassnet_sim::Nanos;
+use glassnet_userland::process::SharedWorld;
+use glassnet_userland::{harness, procfs};
+use glassnet_wire::Mac;
+
+const NODE: MachineId = MachineId(0);
+
+/// The network that `record.sh` sets up before each recording.
+fn network() -> (SharedWorld, NetnsId) {
+    let mut world = World::new(1);
+    world.add_machine("node1", 1);
+    let netns = world.enter(NODE, CpuId(0), |cx| {
+        let netns = copy_net_ns(cx);
+        cx.k.netns_names.insert("test".to_owned(), netns);
+        let new = |name: String, last: u8| LinkNew {
+            name: Some(name),
+            set: LinkSet { address: Some(Mac([2, 0, 0, 0, 0, last])), ..LinkSet::default() },
+            ..LinkNew::default()
+        };
+        let bridge = LinkNew { name: Some("br0".to_owned()), ..LinkNew::default() };
+        rtm_newlink(cx, netns, bridge).expect("br0");
+        for n in 1..=2 {
+            let peer = Box::new(new(format!("v{n}p"), 2 * n));
+            let kind = LinkKind::Veth { peer, peer_netns: None };
+            rtm_newlink(cx, netns, LinkNew { kind, ..new(format!("v{n}"), 2 * n - 1) }).expect("veth");
+        }
+        let dev = |cx: &glassnet_kernel::Cx, name| cx.k.dev_by_name(netns, name).expect("device");
+        let (v1, br0) = (dev(cx, "v1"), dev(cx, "br0"));
+        do_setlink(cx, v1, LinkSet { master: Some(Some(br0)), ..LinkSet::default() }).expect("master");
+        for name in ["lo", "br0", "v1", "v1p", "v2"] {
+            let dev = dev(cx, name);
+            do_setlink(cx, dev, LinkSet { up: Some(true), ..LinkSet::default() }).expect("up");
+        }
+        netns
+    });
+    world.wake_at(Nanos::from_secs(16));
+    while world.step().expect("no loop") {}
+    world.take_wakeups();
+    (Arc::new(Mutex::new(world)), netns)
+}
+
+/// Runs a line of a `.cmd` file: a program, or `cat FILE…` and `echo WORDS > FILE` on `/proc` and `/sys`.
+fn run(world: &SharedWorld, netns: NetnsId, line: &str) -> (String, i32) {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["cat", files @ ..] => cat(world, netns, files),
+        ["echo", text @ .., ">", file] => {
+            let text = format!("{}\n", text.join(" ").trim_matches('"'));
+            let mut world = world.lock().expect("not poisoned");
+            match procfs::write(&mut world, NODE, netns, file, &text) {
+                Ok(()) => (String::new(), 0),
+                Err(error @ (Errno::ENOENT | Errno::EACCES | Errno::EISDIR)) => {
+                    (format!("bash: line 1: {file}: {}\n", error.strerror()), 1)
+                }
+                Err(error) => (format!("bash: line 1: echo: write error: {}\n", error.strerror()), 1),
+            }
+        }
+        _ => {
+            let outcome = harness::run(world, (NODE, netns), &words, "").expect("the program ends");
+            // Standard error is not buffered, so it comes first in a recording.
+            (outcome.stderr + &outcome.stdout, outcome.status)
+        }
+    }
+}
+
+fn cat(world: &SharedWorld, netns: NetnsId, files: &[&str]) -> (String, i32) {
+    let (mut text, mut status) = (String::new(), 0);
+    for file in files {
+        match procfs::read(&world.lock().expect("not poisoned"), NODE, netns, file) {
+            Ok(content) => text += &content,
+            Err(error) => {
+                let _ = writeln!(text, "cat: {file}: {}", error.strerror());
+                status = 1;
+            }
+        }
+    }
+    (text, status)
+}
+
+/// Plays a `.cmd` file and compares with the recording beside it.
+fn check(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let recorded = std::fs::read_to_string(path.with_extension("txt")).expect("a recording");
+    let commands = std::fs::read_to_string(path.with_extension("cmd")).expect("commands");
+    let (world, netns) = network();
+    let mut played = String::new();
+    for line in commands.lines() {
+        let (text, status) = run(&world, netns, line);
+        let _ = write!(played, "$ {line}\n{text}[{status}]\n");
+    }
+    if played != recorded {
+        let differ = played.lines().zip(recorded.lines()).position(|(a, b)| a != b);
+        let at = differ.unwrap_or_else(|| played.lines().count().min(recorded.lines().count()));
+        let around = |text: &str| -> String {
+            text.lines().skip(at.saturating_sub(4)).take(12).map(|line| format!("  {line}\n")).collect()
+        };
+        panic!("{name}.txt:{}\nrecorded:\n{}played:\n{}", at + 1, around(&recorded), around(&played));
+    }
+}
+
+#[test]
+fn brctl() {
+    check("brctl");
+}
