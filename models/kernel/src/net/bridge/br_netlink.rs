@@ -58,12 +58,6 @@ pub struct PortOptions {
 
 /// Groups that are never forwarded: BPDUs, pause frames, LACP (`BR_GROUPFWD_RESTRICTED`).
 const BR_GROUPFWD_RESTRICTED: u16 = 0b111;
-/// Pause frames, which no port ever forwards (`BR_GROUPFWD_MACPAUSE`).
-const BR_GROUPFWD_MACPAUSE: u16 = 0b10;
-/// Greatest cost of a port (`BR_MAX_PATH_COST`).
-const MAX_PATH_COST: u32 = 0xffff;
-/// Greatest priority of a port: it has six bits (`BR_MAX_PORT_PRIORITY`).
-const MAX_PORT_PRIORITY: u8 = 63;
 
 /// What the model can do of what the kernel can.
 ///
@@ -154,14 +148,6 @@ pub fn br_setport(cx: &mut Cx, dev: DevId, options: &PortOptions) -> Result<(), 
     }
     validate_port(cx, dev, options)?;
     let Some(port) = cx.k.devs[dev].port.as_mut() else { return Err(Errno::EINVAL.into()) };
-    if options.cost.is_some_and(|cost| !(1..=MAX_PATH_COST).contains(&cost))
-        || options.priority.is_some_and(|priority| priority > MAX_PORT_PRIORITY)
-    {
-        return Err(Errno::ERANGE.into());
-    }
-    if options.group_fwd_mask.is_some_and(|mask| mask & BR_GROUPFWD_MACPAUSE != 0) {
-        return Err(Errno::EINVAL.into());
-    }
     let flags = &mut port.flags;
     for (flag, wanted) in [
         (&mut flags.hairpin, options.hairpin),
