@@ -24,24 +24,16 @@ pub mod timeout;
 
 use process::Program;
 
-<<<<<<< HEAD
 /// Every program by the name that people type.
 #[rustfmt::skip] // One line each, so that they merge.
 pub const PROGRAMS: &[(&str, Program)] = &[
+    ("brctl", brctl::main),
     ("date", date::main),
     ("id", identity::id),
     ("ip", ip::main),
     ("sleep", sleep::main),
     ("timeout", timeout::main),
     ("uname", identity::uname),
-=======
-/// Every program by the name that people type, one a line.
-#[rustfmt::skip]
-pub const PROGRAMS: &[(&str, Program)] = &[
-    ("brctl", brctl::main),
-    ("ip", ip::main),
-    ("sleep", sleep::main),
->>>>>>> 66b171e (brctl of bridge-utils 1.7.1, held against recordings of the real one on Linux 6.1)
 ];
 
 /// The program of this name, if there is one.
