@@ -8,6 +8,7 @@
 //!
 //! This crate does not decide a packet's fate: it reads and changes the kernel's tables and sockets.
 
+pub mod brctl;
 pub mod date;
 pub mod getopt;
 pub mod harness;
