@@ -8,17 +8,21 @@
 //!
 //! This crate does not decide a packet's fate: it reads and changes the kernel's tables and sockets.
 
+pub mod arping;
 pub mod brctl;
 pub mod date;
 pub mod getopt;
 pub mod harness;
+pub mod hosts;
 pub mod identity;
 pub mod ip;
 pub mod pcap;
+pub mod ping;
 pub mod process;
 pub mod procfs;
 pub mod services;
 pub mod sleep;
+pub mod sock;
 pub mod sysfs;
 pub mod tcpdump;
 pub mod timeout;
@@ -28,11 +32,14 @@ use process::Program;
 /// Every program by the name that people type.
 #[rustfmt::skip] // One line each, so that they merge.
 pub const PROGRAMS: &[(&str, Program)] = &[
+    ("arping", arping::main),
     ("brctl", brctl::main),
     ("date", date::main),
     ("id", identity::id),
     ("ip", ip::main),
+    ("ping", ping::main),
     ("sleep", sleep::main),
+    ("tcpdump", tcpdump::main),
     ("timeout", timeout::main),
     ("uname", identity::uname),
 ];

@@ -19,7 +19,7 @@ mod text;
 mod time;
 mod udp;
 
-pub use bytes::Truncated;
+pub use bytes::{Truncated, checksum};
 pub use names::Names;
 pub use time::Timestamps;
 

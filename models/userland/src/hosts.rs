@@ -1,0 +1,121 @@
+//! Host names: `/etc/hosts` and numbers with dots. There is no DNS.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::process::Process;
+
+/// What the resolver says where no name server answers (`EAI_AGAIN`).
+pub const TEMPORARY_FAILURE: &str = "Temporary failure in name resolution";
+
+/// The lines of `/etc/hosts`.
+#[derive(Debug, Clone, Default)]
+pub struct Hosts {
+    lines: Vec<(IpAddr, Vec<String>)>,
+}
+
+impl Hosts {
+    /// Reads `/etc/hosts` of the machine; without that file only `localhost` is known.
+    pub async fn read(process: &Process) -> Hosts {
+        let text =
+            process.files.read("/etc/hosts").await.unwrap_or_else(|_| b"127.0.0.1 localhost\n".to_vec());
+        Hosts::parse(&String::from_utf8_lossy(&text))
+    }
+
+    /// Reads the lines of a hosts file; what is no address is left out, as the resolver does.
+    pub fn parse(text: &str) -> Hosts {
+        let line = |line: &str| {
+            let mut words = line.split('#').next()?.split_whitespace();
+            let address = words.next()?.parse().ok()?;
+            let names: Vec<_> = words.map(str::to_owned).collect();
+            (!names.is_empty()).then_some((address, names))
+        };
+        Hosts { lines: text.lines().filter_map(line).collect() }
+    }
+
+    /// The addresses of a name.
+    pub fn addresses(&self, name: &str) -> Vec<IpAddr> {
+        let known = |names: &[String]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        self.lines.iter().filter(|(_, names)| known(names)).map(|(address, _)| *address).collect()
+    }
+
+    /// The IPv4 address and the canonical name of a name.
+    pub fn ipv4(&self, name: &str) -> Option<(Ipv4Addr, String)> {
+        let known = |names: &[String]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        self.lines.iter().find_map(|(address, names)| match address {
+            IpAddr::V4(address) if known(names) => Some((*address, names[0].clone())),
+            _ => None,
+        })
+    }
+
+    /// The first name of an address.
+    pub fn name(&self, address: IpAddr) -> Option<&str> {
+        self.lines.iter().find(|line| line.0 == address).map(|line| line.1[0].as_str())
+    }
+
+    /// Every address with its first name.
+    pub fn names(&self) -> impl Iterator<Item = (IpAddr, String)> {
+        self.lines.iter().rev().map(|(address, names)| (*address, names[0].clone()))
+    }
+}
+
+/// An IPv4 address of one to four numbers, decimal, octal or hexadecimal, as `inet_aton(3)` reads it.
+pub fn inet_aton(text: &str) -> Option<Ipv4Addr> {
+    let parts: Vec<u64> = text.split('.').map(c_number).collect::<Option<_>>()?;
+    let (last, front) = parts.split_last()?;
+    if front.len() > 3 || front.iter().any(|part| *part > 255) {
+        return None;
+    }
+    let room = 8 * (4 - front.len() as u32);
+    if *last >> room != 0 {
+        return None;
+    }
+    let high = front.iter().enumerate().fold(0, |sum, (at, part)| sum | part << (24 - 8 * at));
+    Some(Ipv4Addr::from((high | last) as u32))
+}
+
+fn c_number(text: &str) -> Option<u64> {
+    let digits = |text: &str, base| {
+        let valid = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if valid { u64::from_str_radix(text, base).ok() } else { None }
+    };
+    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        return digits(hex, 16);
+    }
+    match text.strip_prefix('0') {
+        Some(octal) if !octal.is_empty() => digits(octal, 8),
+        _ => digits(text, 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_as_c_reads_them() {
+        let cases = [
+            ("10.0.0.101", Some([10, 0, 0, 101])),
+            ("10.9.2", Some([10, 9, 0, 2])),
+            ("0", Some([0, 0, 0, 0])),
+            ("0x0a.1", Some([10, 0, 0, 1])),
+            ("1.2.3.4.5", None),
+            ("999.1.1.1", None),
+            ("1.2.3.", None),
+            ("+1", None),
+            ("", None),
+        ];
+        for (text, octets) in cases {
+            assert_eq!(inet_aton(text), octets.map(Ipv4Addr::from), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_a_hosts_file() {
+        let hosts =
+            Hosts::parse("127.0.0.1 localhost\n10.0.0.1 box.example box # mine\n::1 localhost\nx y\n");
+        assert_eq!(hosts.ipv4("BOX"), Some(([10, 0, 0, 1].into(), "box.example".to_owned())));
+        assert_eq!(hosts.name("10.0.0.1".parse().unwrap()), Some("box.example"));
+        assert_eq!(hosts.addresses("localhost").len(), 2);
+        assert_eq!(hosts.ipv4("nosuch"), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! Sockets as programs use them: the kernel's system calls, and waiting.
+
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::Cx;
+use glassnet_kernel::ids::{CpuId, MachineId, SocketId};
+use glassnet_kernel::net::socket::{self as sys, SendTo};
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::netdev::NetDevice;
+use glassnet_kernel::tables::socket::{Received, SockError, SockKind, SockOpts};
+use glassnet_kernel::world::World;
+use glassnet_sim::Nanos;
+use glassnet_wire::Mac;
+
+use crate::process::{BOOT_TIME, Process, SharedWorld, Woken};
+
+/// An open socket; it closes when it goes out of scope, also when a signal ends its program.
+pub struct Sock {
+    world: SharedWorld,
+    machine: MachineId,
+    cpu: CpuId,
+    id: SocketId,
+}
+
+impl Drop for Sock {
+    fn drop(&mut self) {
+        let id = self.id;
+        self.call(|cx| sys::close(cx, id));
+    }
+}
+
+impl Sock {
+    /// Opens a socket in the namespace of the program.
+    pub fn open(process: &Process, kind: SockKind) -> Sock {
+        let netns = process.netns;
+        let id = process.syscall(|cx| sys::socket(cx, netns, kind));
+        let cpu = process.cpu(&process.world());
+        Sock { world: process.world.clone(), machine: process.machine, cpu, id }
+    }
+
+    fn call<R>(&self, work: impl FnOnce(&mut Cx) -> R) -> R {
+        let mut world = self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        world.enter(self.machine, self.cpu, work)
+    }
+
+    /// Changes the socket's options.
+    pub fn set(&self, change: impl FnOnce(&mut SockOpts)) {
+        self.call(|cx| {
+            if let Ok(socket) = sys::get_mut(cx, self.id) {
+                change(&mut socket.opts);
+            }
+        });
+    }
+
+    /// `bind(2)` to an address and port.
+    pub fn bind(&self, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
+        TODO_bind(self, address, port)
+    }
+
+    /// `connect(2)`.
+    pub fn connect(&self, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
+        TODO_bind(self, address, port)
+    }
+
+    /// `getsockname(2)`.
+    pub fn local(&self) -> (Ipv4Addr, u16) {
+        self.call(|cx| {
+            sys::get(cx, self.id).map_or((0.into(), 0), |socket| (socket.local.0.into(), socket.local.1))
+        })
+    }
+
+    /// Binds a packet socket to a device, 0: all.
+    pub fn packet_bind(&self, ifindex: u32) -> Result<(), Errno> {
+        self.call(|cx| sys::packet_bind(cx, self.id, ifindex))
+    }
+
+    /// Makes the device of a packet socket promiscuous as long as the socket is open.
+    pub fn packet_promiscuous(&self) -> Result<(), Errno> {
+        self.call(|cx| sys::packet_promisc(cx, self.id))
+    }
+
+    /// Packets that a packet socket took, and those dropped because nobody read them.
+    pub fn packet_statistics(&self) -> (u32, u32) {
+        self.call(|cx| sys::get(cx, self.id).map_or((0, 0), |socket| (socket.packets, socket.drops)))
+    }
+
+    /// Sends a message to an address and port.
+    pub fn send_to(&self, address: Ipv4Addr, port: u16, data: &[u8]) -> Result<usize, Errno> {
+        self.call(|cx| sys::sendto(cx, self.id, SendTo::Inet(u32::from(address), port), data))
+    }
+
+    /// Sends the payload of a frame to a MAC address.
+    pub fn send_frame(&self, to: Mac, data: &[u8]) -> Result<usize, Errno> {
+        self.call(|cx| sys::sendto(cx, self.id, SendTo::Link(to), data))
+    }
+
+    /// The next message, if there is one.
+    pub fn receive(&self) -> Result<Option<Received>, Errno> {
+        self.call(|cx| sys::recv(cx, self.id))
+    }
+
+    /// The next queued error (`MSG_ERRQUEUE`).
+    pub fn receive_error(&self) -> Option<SockError> {
+        self.call(|cx| sys::recv_error(cx, self.id).ok().flatten())
+    }
+
+    /// Waits until there is a message or an error, the deadline passes or a caught signal arrives.
+    pub async fn wait(&self, process: &mut Process, deadline: Option<Nanos>) -> Woken<()> {
+        let (machine, id) = (self.machine, self.id);
+        process.wait(deadline, move |world| readable(world, machine, id).then_some(())).await
+    }
+}
+
+fn readable(world: &World, machine: MachineId, id: SocketId) -> bool {
+    world.kernel(machine).sockets.get(id).is_some_and(|socket| {
+        !socket.receive_queue.is_empty() || !socket.error_queue.is_empty() || socket.error.is_some()
+    })
+}
+
+/// Nanoseconds since 1970 at a point in virtual time.
+pub fn wall(at: Nanos) -> u64 {
+    BOOT_TIME * 1_000_000_000 + at.0
+}
+
+/// A number below `bound` from the world's dice.
+pub fn random(process: &Process, bound: u64) -> u64 {
+    process.world().dice.below(bound)
+}
+
+/// Looks at the device of this name in the program's namespace.
+pub fn device<R>(process: &Process, name: &str, look: impl FnOnce(&NetDevice) -> R) -> Option<R> {
+    let world = process.world();
+    let kernel = world.kernel(process.machine);
+    kernel.dev_by_name(process.netns, name).map(|dev| look(&kernel.devs[dev]))
+}
+
+/// The IPv4 addresses of a device of the program's namespace.
+pub fn addresses(process: &Process, name: &str) -> Vec<Ipv4Addr> {
+    let world = process.world();
+    let kernel = world.kernel(process.machine);
+    let dev = kernel.dev_by_name(process.netns, name).and_then(|dev| kernel.inet.get(dev));
+    dev.map_or_else(Vec::new, |dev| dev.addrs.iter().map(|ifa| ifa.local.into()).collect())
+}
+
+#[allow(non_snake_case)]
+fn TODO_bind(_sock: &Sock, _address: Ipv4Addr, _port: u16) -> Result<(), Errno> {
+    Err(Errno::EOPNOTSUPP)
+}
+
+/// The devices of the program's namespace: index and name, in the order of their indexes.
+pub fn interfaces(process: &Process) -> Vec<(u32, String)> {
+    let world = process.world();
+    let kernel = world.kernel(process.machine);
+    let Some(netns) = kernel.netns.get(process.netns) else { return Vec::new() };
+    netns.devs.iter().map(|(ifindex, dev)| (*ifindex, kernel.devs[*dev].name.clone())).collect()
+}
+
+/// The netmask of the first IPv4 address of a device, 0 if it has none.
+pub fn netmask(process: &Process, name: &str) -> u32 {
+    let world = process.world();
+    let kernel = world.kernel(process.machine);
+    let dev = kernel.dev_by_name(process.netns, name).and_then(|dev| kernel.inet.get(dev));
+    dev.and_then(|dev| dev.addrs.first()).map_or(0, |ifa| ifa.mask)
+}
+
+/// The device that the route to an address names, if there is a route.
+pub fn route_device(_process: &Process, _address: Ipv4Addr) -> Option<String> {
+    None
+}

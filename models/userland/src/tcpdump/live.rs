@@ -1,0 +1,322 @@
+//! Captures on a device, or on all of them.
+
+use glassnet_kernel::tables::netdev::{IFF_LOOPBACK, IFF_RUNNING, IFF_UP};
+use glassnet_kernel::tables::skb::PacketType;
+use glassnet_kernel::tables::socket::{Received, SockKind};
+use glassnet_wire::eth::ETH_P_ALL;
+
+use super::filter::Packet;
+use super::options::{Direction, Options, Stop};
+use super::print::{Captured, LinkType};
+use super::{Sink, compile, plural};
+use crate::process::{Process, Signal, Woken};
+use crate::sock::{self, Sock};
+
+const ANY: &str = "any";
+/// Bytes of an Ethernet header.
+const ETHERNET_HEADER: usize = 14;
+const ARPHRD_ETHER: u16 = 1;
+const ARPHRD_LOOPBACK: u16 = 772;
+
+/// What is captured on.
+struct Device {
+    name: String,
+    ifindex: u32,
+    link: LinkType,
+    loopback: u32,
+    netmask: u32,
+}
+
+/// Captures until `-c` packets came or a signal arrives, and gives the exit status.
+pub async fn run(process: &mut Process, options: Options) -> Result<i32, Stop> {
+    let device = open(process, &options)?;
+    if options.list_link_types {
+        process.eprint(link_types(&device.name));
+        return Ok(0);
+    }
+    if options.link.is_some() || options.interface.as_deref() == Some(ANY) {
+        process.eprint(format!("tcpdump: data link type {}\n", device.link.names().0));
+    }
+    let filter = compile(process, &options, device.link, device.netmask, true).await?;
+    for signal in [Signal::INT, Signal::TERM] {
+        process.signals.catch(signal);
+    }
+    let socket = Sock::open(process, SockKind::Packet { protocol: ETH_P_ALL, cooked: false });
+    if socket.packet_bind(device.ifindex).is_err() {
+        return Err(no_such_device(&device.name));
+    }
+    if device.ifindex != 0 && !options.no_promiscuous && socket.packet_promiscuous().is_err() {
+        return Err(no_such_device(&device.name));
+    }
+    let mut sink = Sink::open(process, &options, device.link).await?;
+    announce(process, &options, &device);
+    let mut matched = 0;
+    let interrupted = loop {
+        if let Woken::Signal(_) = socket.wait(process, None).await {
+            break true;
+        }
+        if !drain(process, &socket, &device, &options, &filter, &mut sink, &mut matched).await? {
+            break false;
+        }
+    };
+    if interrupted && options.write.is_none() {
+        process.print("\n");
+    }
+    matched += pending(&socket, &device, &options, &filter);
+    summary(process, sink.captured, matched, socket.packet_statistics().1.into());
+    Ok(0)
+}
+
+/// Takes what is in the socket's queue; false once enough packets came.
+async fn drain(
+    process: &mut Process,
+    socket: &Sock,
+    device: &Device,
+    options: &Options,
+    filter: &super::filter::Filter,
+    sink: &mut Sink,
+    matched: &mut u64,
+) -> Result<bool, Stop> {
+    while let Ok(Some(received)) = socket.receive() {
+        let Some(packet) = accept(&received, device, options, filter) else { continue };
+        *matched += 1;
+        if let Some(packet) = packet
+            && !sink.take(process, &packet).await?
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// How many packets that the filter passes are left in the queue.
+fn pending(socket: &Sock, device: &Device, options: &Options, filter: &super::filter::Filter) -> u64 {
+    let mut count = 0;
+    while let Ok(Some(received)) = socket.receive() {
+        count += u64::from(accept(&received, device, options, filter).is_some());
+    }
+    count
+}
+
+/// The packet as it is captured: nothing if the filter rejects it, `Some(None)` if only `-Q` or the loopback
+/// device's second sight of it does, which the kernel's count does not know.
+fn accept(
+    received: &Received,
+    device: &Device,
+    options: &Options,
+    filter: &super::filter::Filter,
+) -> Option<Option<Captured>> {
+    let outgoing = received.pkt_type == PacketType::Outgoing;
+    let mut data = match device.link {
+        LinkType::LinuxSll => cooked_1(received, device.loopback),
+        LinkType::LinuxSll2 => cooked_2(received, device.loopback),
+        _ => received.data.clone(),
+    };
+    let length = data.len();
+    if !filter.matches(Packet { data: &data, length, outgoing }) {
+        return None;
+    }
+    let wanted = match options.direction {
+        Direction::Both => true,
+        Direction::In => !outgoing,
+        Direction::Out => outgoing,
+    };
+    // Whatever leaves by the loopback device comes in by it at once.
+    if !wanted || (outgoing && received.ifindex == device.loopback) {
+        return Some(None);
+    }
+    data.truncate(options.snapshot as usize);
+    Some(Some(Captured { time: sock::wall(received.at), data, length }))
+}
+
+fn kind(packet: PacketType) -> u8 {
+    match packet {
+        PacketType::Host => 0,
+        PacketType::Broadcast => 1,
+        PacketType::Multicast => 2,
+        PacketType::OtherHost => 3,
+        PacketType::Outgoing => 4,
+    }
+}
+
+fn hardware(received: &Received, loopback: u32) -> u16 {
+    if received.ifindex == loopback { ARPHRD_LOOPBACK } else { ARPHRD_ETHER }
+}
+
+/// The source address in the eight bytes of a cooked header.
+fn address(received: &Received) -> [u8; 8] {
+    let mut address = [0; 8];
+    address[..6].copy_from_slice(&received.mac.0);
+    address
+}
+
+fn cooked_1(received: &Received, loopback: u32) -> Vec<u8> {
+    let mut data = u16::from(kind(received.pkt_type)).to_be_bytes().to_vec();
+    data.extend(hardware(received, loopback).to_be_bytes());
+    data.extend(6_u16.to_be_bytes());
+    data.extend(address(received));
+    data.extend(received.protocol.to_be_bytes());
+    data.extend(received.data.get(ETHERNET_HEADER..).unwrap_or(&[]));
+    data
+}
+
+fn cooked_2(received: &Received, loopback: u32) -> Vec<u8> {
+    let mut data = received.protocol.to_be_bytes().to_vec();
+    data.extend([0, 0]);
+    data.extend(received.ifindex.to_be_bytes());
+    data.extend(hardware(received, loopback).to_be_bytes());
+    data.extend([kind(received.pkt_type), 6]);
+    data.extend(address(received));
+    data.extend(received.data.get(ETHERNET_HEADER..).unwrap_or(&[]));
+    data
+}
+
+fn announce(process: &mut Process, options: &Options, device: &Device) {
+    process.eprint("tcpdump: ");
+    if options.print.verbose == 0 && options.write.is_none() {
+        process.eprint("verbose output suppressed, use -v[v]... for full protocol decode\n");
+    }
+    let (link, description) = device.link.names();
+    process.eprint(format!(
+        "listening on {}, link-type {link} ({description}), snapshot length {} bytes\n",
+        device.name, options.snapshot
+    ));
+}
+
+fn summary(process: &mut Process, captured: u64, received: u64, dropped: u64) {
+    for (count, what) in
+        [(captured, "captured"), (received, "received by filter"), (dropped, "dropped by kernel")]
+    {
+        process.eprint(format!("{count} packet{} {what}\n", plural(count)));
+    }
+}
+
+fn no_such_device(name: &str) -> Stop {
+    Stop::error(&format!("{name}: No such device exists\n(No such device exists)"))
+}
+
+/// Finds the device and checks that it can be captured on.
+fn open(process: &Process, options: &Options) -> Result<Device, Stop> {
+    let name = match &options.interface {
+        None => found(process).swap_remove(0).name,
+        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let at = number.parse::<usize>().unwrap_or(0);
+            let mut names = listed(process);
+            if at == 0 || at > names.len() {
+                return Err(Stop::error("Invalid adapter index"));
+            }
+            names.swap_remove(at - 1).0
+        }
+        Some(name) => name.clone(),
+    };
+    let loopback = sock::device(process, "lo", |dev| dev.ifindex).unwrap_or(0);
+    let mut device = Device { name, ifindex: 0, link: LinkType::Ethernet, loopback, netmask: 0 };
+    if device.name == ANY {
+        device.link = match options.interface {
+            Some(_) => LinkType::LinuxSll2,
+            None => LinkType::LinuxSll,
+        };
+    } else {
+        let flags = sock::device(process, &device.name, |dev| (dev.ifindex, dev.dev_get_flags()));
+        let Some((ifindex, flags)) = flags else { return Err(no_such_device(&device.name)) };
+        if flags & IFF_UP == 0 {
+            return Err(Stop::error(&format!("{}: That device is not up", device.name)));
+        }
+        device.ifindex = ifindex;
+        device.netmask = sock::netmask(process, &device.name);
+    }
+    if let Some(link) = options.link {
+        let known: &[LinkType] = if device.name == ANY {
+            &[LinkType::LinuxSll, LinkType::LinuxSll2]
+        } else {
+            &[LinkType::Ethernet]
+        };
+        if !known.contains(&link) {
+            let link = link.names().0;
+            return Err(Stop::error(&format!("{link} is not one of the DLTs supported by this device")));
+        }
+        device.link = link;
+    }
+    Ok(device)
+}
+
+fn link_types(name: &str) -> String {
+    let links: &[LinkType] =
+        if name == ANY { &[LinkType::LinuxSll, LinkType::LinuxSll2] } else { &[LinkType::Ethernet] };
+    let mut text = format!("Data link types for {name} (use option -y to set):\n");
+    for link in links {
+        let (name, description) = link.names();
+        text += &format!("  {name} ({description})\n");
+    }
+    text
+}
+
+/// A device of the list that libpcap makes.
+struct Found {
+    merit: u32,
+    name: String,
+    text: String,
+}
+
+/// The devices in libpcap's order: those that run first, loopback behind them, those that are down last.
+fn found(process: &Process) -> Vec<Found> {
+    let mut found: Vec<Found> = sock::interfaces(process)
+        .into_iter()
+        .filter_map(|(_, name)| {
+            let (flags, carrier) = sock::device(process, &name, |dev| (dev.dev_get_flags(), dev.carrier))?;
+            Some(describe(name, flags, carrier))
+        })
+        .collect();
+    let fixed = [
+        (0x0800_0000, ANY, "any (Pseudo-device that captures on all interfaces) [Up, Running]"),
+        (0xc000_0000, "bluetooth-monitor", "bluetooth-monitor (Bluetooth Linux Monitor) [Wireless]"),
+        (0xc000_0000, "nflog", "nflog (Linux netfilter log (NFLOG) interface) [none]"),
+        (0xc000_0000, "nfqueue", "nfqueue (Linux netfilter queue (NFQUEUE) interface) [none]"),
+        (0xc000_0000, "dbus-system", "dbus-system (D-Bus system bus) [none]"),
+        (0xc000_0000, "dbus-session", "dbus-session (D-Bus session bus) [none]"),
+    ];
+    found.extend(fixed.map(|(merit, name, text)| Found {
+        merit,
+        name: name.to_owned(),
+        text: text.to_owned(),
+    }));
+    found.sort_by_key(|device| device.merit);
+    found
+}
+
+fn listed(process: &Process) -> Vec<(String, String)> {
+    found(process).into_iter().map(|device| (device.name, device.text)).collect()
+}
+
+fn describe(name: String, flags: u32, carrier: bool) -> Found {
+    let (up, running) = (flags & IFF_UP != 0, flags & IFF_RUNNING != 0);
+    let loopback = flags & IFF_LOOPBACK != 0;
+    let connected = carrier && up;
+    let mut merit = 0;
+    let mut words = Vec::new();
+    for (bad, weight) in [
+        (!running, 0x8000_0000),
+        (!up, 0x4000_0000),
+        (!connected && !loopback, 0x2000_0000),
+        (loopback, 0x1000_0000),
+    ] {
+        merit |= if bad { weight } else { 0 };
+    }
+    for (is, word) in [(up, "Up"), (running, "Running"), (loopback, "Loopback")] {
+        words.extend(is.then_some(word));
+    }
+    if words.is_empty() {
+        words.push("none");
+    }
+    if !loopback {
+        words.push(if connected { "Connected" } else { "Disconnected" });
+    }
+    let text = format!("{name} [{}]", words.join(", "));
+    Found { merit, name, text }
+}
+
+/// What `-D` prints.
+pub fn list_interfaces(process: &Process) -> String {
+    let line = |(at, device): (usize, (String, String))| format!("{}.{}\n", at + 1, device.1);
+    listed(process).into_iter().enumerate().map(line).collect()
+}
