@@ -17,9 +17,9 @@
 //! | order of entries | `ip neigh`, `arp`, `bridge fdb` and those tables: hash tables | sorted |
 //! | where in a script bash found an error | `bash: line 6: ` | `bash: ` |
 //!
-//! The host backend makes a NIC of a veth end and its queueing discipline of what this kernel has, so these
-//! are taken out too: the far end in `eth0@if10003` and `link-netnsid 999999` (both out of a lesson's reach, see
-//! `host::topology`), and `pfifo_fast` (no lesson's device but a NIC has it) reads `fq_codel`, as on Debian 12.
+//! The host backend makes a NIC of a veth end, so these are taken out too: the far end in `eth0@if10003` and
+//! `link-netnsid 999999` (both out of a lesson's reach, see `host::topology`), and a device with such a far end has
+//! `fq_codel`, as a card on Debian 12, where a veth end that is up has `noqueue`.
 //!
 //! A MAC address is no noise: the simulator is given those that the kernel chose.
 
@@ -50,9 +50,9 @@ const TEXT: [(&str, &str); 18] = [
     (r"\bused [0-9]+/[0-9]+", "used *"),
     (r"\t( *(?:yes|no)\t\t) *[0-9]+\.[0-9]{2}$", "\t$1*"),
     (r"\bbash: line [0-9]+: ", "bash: "),
+    (r"(@if1[0-9]{4}: .*\bqdisc )noqueue\b", "${1}fq_codel"),
     (r"@if1[0-9]{4}\b", ""),
     (r" link-netnsid 999999\b", ""),
-    (r"\bqdisc pfifo_fast\b", "qdisc fq_codel"),
     (r"[ \t]+$", ""),
 ];
 
@@ -123,11 +123,11 @@ fn row(value: &Value) -> Value {
     if fields.get("link_netnsid").and_then(Value::as_u64) == Some(FAR_NSID.into()) {
         fields.remove("link_netnsid");
         fields.remove("link_index");
-    }
-    if let Some(qdisc) = fields.get_mut("qdisc")
-        && qdisc == "pfifo_fast"
-    {
-        *qdisc = "fq_codel".into();
+        if let Some(qdisc) = fields.get_mut("qdisc")
+            && qdisc == "noqueue"
+        {
+            *qdisc = "fq_codel".into();
+        }
     }
     Value::Object(fields)
 }
@@ -298,7 +298,7 @@ mod tests {
                 "1 packets transmitted, 1 received, 0% packet loss, time *ms",
             ),
             ("rtt min/avg/max/mdev = 0.079/0.079/0.079/0.000 ms", "rtt *"),
-            ("2: eth0@if10000: <UP> qdisc pfifo_fast state UP", "2: eth0: <UP> qdisc fq_codel state UP"),
+            ("2: eth0@if10000: <UP> qdisc noqueue state UP", "2: eth0: <UP> qdisc fq_codel state UP"),
             ("4: veth-1-b@if5: <UP> qdisc noqueue", "4: veth-1-b@if5: <UP> qdisc noqueue"),
             ("    link/ether 02:00 brd ff link-netnsid 999999", "    link/ether 02:00 brd ff"),
             ("    link/ether 02:00 brd ff link-netnsid 0", "    link/ether 02:00 brd ff link-netnsid 0"),

@@ -27,6 +27,12 @@ pub const DUMPS: [&str; 10] = [
     "cat /proc/sys/net/ipv4/ip_forward",
 ];
 
+/// How long both sides wait after each block before its tables are read.
+///
+/// The kernel tells of carriers at most once a second (`linkwatch`, net/core/link_watch.c), all namespaces of
+/// a host together, so states of devices are settled only then.
+pub const SETTLE: std::time::Duration = std::time::Duration::from_millis(1100);
+
 /// JSON where a tool speaks it, else the text.
 pub fn dump_value(said: &str) -> serde_json::Value {
     serde_json::from_str(said).unwrap_or_else(|_| serde_json::Value::String(said.to_owned()))

@@ -3,7 +3,7 @@
 //! Tracepoints of the kernel are functions of the model: where `trace_net_dev_queue` stands in the kernel's text,
 //! the model has the door [`Func::DevQueueXmit`], and so on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use glassnet_kernel::door::Func;
 use glassnet_kernel::ids::{MachineId, NetnsId};
@@ -14,9 +14,9 @@ use glassnet_kernel::world::World;
 use glassnet_wire::Mac;
 
 use super::observation::{BlockSeen, ChosenMac, Direction, Frame, Journey, Observation, PromptSeen};
-use super::{DUMPS, dump_value};
+use super::{DUMPS, SETTLE, dump_value};
 use crate::lab;
-use crate::lesson::{Lesson, Prompt};
+use crate::lesson::{Block, Lesson, Prompt};
 use crate::shell::{Session, ShellError};
 
 /// Why a lesson could not be simulated to its end.
@@ -56,6 +56,7 @@ pub fn observe(lesson: &Lesson, macs: &[ChosenMac]) -> Result<Observation, Simul
         for prompt in &block.prompts {
             run.prompt(at, prompt)?;
         }
+        run.settle(block)?;
         run.tables(block.line)?;
     }
     Ok(run.finish())
@@ -69,9 +70,7 @@ fn give_addresses(world: &mut World, macs: &[ChosenMac]) {
         let kernel = world.kernel_mut(machine);
         match kernel.dev_by_name(INIT_NET, &chosen.device) {
             Some(nic) => kernel.devs[nic].addr = mac,
-            None => {
-                kernel.scripted_macs.entry(chosen.device.clone()).or_insert_with(VecDeque::new).push_back(mac)
-            }
+            None => kernel.scripted_macs.entry(chosen.device.clone()).or_default().push_back(mac),
         }
     }
 }
@@ -98,10 +97,21 @@ impl Run {
             self.session.run(&prompt.machine, &prompt.command).map_err(|why| self.stuck(prompt, why))?;
         self.watch(false);
         self.note_names();
-        self.take_trace();
+        self.take_trace(self.seen.prompts.len());
         let (line, machine, command) = (prompt.line, prompt.machine.clone(), prompt.command.clone());
         let (status, output) = (outcome.status, outcome.output);
         self.seen.prompts.push(PromptSeen { block, line, machine, command, status, output });
+        Ok(())
+    }
+
+    /// Lets virtual time pass as the host backend lets real time pass.
+    fn settle(&mut self, block: &Block) -> Result<(), SimulateError> {
+        let Some(last) = block.prompts.last() else { return Ok(()) };
+        self.watch(true);
+        let slept = self.session.run(&last.machine, &format!("sleep {}", SETTLE.as_secs_f64()));
+        slept.map_err(|why| self.stuck(last, why))?;
+        self.watch(false);
+        self.take_trace(self.seen.prompts.len() - 1);
         Ok(())
     }
 
@@ -126,11 +136,10 @@ impl Run {
     }
 
     /// Moves what the trace holds into the observation.
-    fn take_trace(&mut self) {
+    fn take_trace(&mut self, prompt: usize) {
         let mut world = self.session.world();
         let (frames, steps) =
             (std::mem::take(&mut world.trace.frames), std::mem::take(&mut world.trace.steps));
-        let prompt = self.seen.prompts.len();
         for frame in &frames {
             self.seen.frames.push(frame_seen(&world, &self.names, prompt, frame));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::HostError;
 
 /// Tools that a run itself uses; what a lesson's prompts use is the lesson's own affair.
-const TOOLS: [&str; 5] = ["bash", "ip", "bridge", "tc", "nsenter"];
+const TOOLS: [&str; 5] = ["bash", "ip", "bridge", "nsenter", "unshare"];
 
 /// Says all that is missing at once.
 pub(super) fn check() -> Result<(), HostError> {

@@ -16,6 +16,7 @@ use super::spaces::{Place, Spaces};
 use super::topology::{self, Lab};
 use super::tracer::Tracer;
 use super::{HostError, Options, Plan, PlannedPrompt, dumps, frames, journeys, needs};
+use crate::compare::SETTLE;
 use crate::compare::observation::{BlockSeen, ChosenMac, Frame, Observation, PromptSeen};
 
 /// Runs a plan and returns what was seen.
@@ -36,6 +37,7 @@ pub fn observe(plan: &Plan, options: &Options) -> Result<Observation, HostError>
     let mut run =
         Run { plan, options, lab, spaces, tracer, starts: Vec::new(), seen: Observation::default() };
     run.rescan_all()?;
+    std::thread::sleep(SETTLE);
     run.blocks()?;
     Ok(run.finish())
 }
@@ -100,6 +102,7 @@ impl Run<'_> {
             for prompt in &block.prompts {
                 self.prompt(at, prompt)?;
             }
+            std::thread::sleep(SETTLE);
             self.tracer.switch(false)?;
             let tables = self.tables()?;
             self.seen.blocks.push(BlockSeen { line: block.line, tables });

@@ -156,8 +156,6 @@ fn plug(lab: &Lab, nic: &Nic) -> Result<(), HostError> {
     command.args(["type", "veth", "peer", "name", &far, "netns", &lab.fabric.pid.to_string()]);
     command.args(["index", &(FAR_INDEX + nic.number).to_string()]);
     must(command)?;
-    // A card has a queueing discipline, which a veth end lacks until it is given one.
-    machine.must(&["tc", "qdisc", "replace", "dev", nic.name, "root", "pfifo_fast"])?;
     match nic.joint {
         Some(joint) => lab.fabric.must(&["ip", "link", "set", &far, "master", &joint_name(joint), "up"]),
         None => Ok(()),
