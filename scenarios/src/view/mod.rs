@@ -2,6 +2,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `observe.rs` | running a lesson with everything recorded |
 //! | `story.rs` | from steps to packets and exchanges |
 //! | `hops.rs` | from device to device |
 //! | `text.rs` | the text of all three zoom levels |
@@ -18,6 +19,7 @@ mod fields;
 mod gloss;
 mod hops;
 mod json;
+mod observe;
 mod select;
 mod story;
 mod summary;
@@ -26,6 +28,7 @@ mod text;
 pub use capture::{CaptureError, Written, write_captures};
 pub use gloss::{GLOSSES, Gloss};
 pub use json::json;
+pub use observe::{Observed, observe};
 pub use select::Selection;
 pub use story::{Exchange, Leg, Packet, Place, Story, Typed};
 pub use text::{Zoom, text};

@@ -1,0 +1,60 @@
+//! Runs a lesson with everything recorded that a view shows.
+
+use std::sync::MutexGuard;
+
+use glassnet_kernel::World;
+use glassnet_kernel::trace::Level;
+
+use super::story::{Story, Typed};
+use crate::lesson::Lesson;
+use crate::run::{Run, RunError};
+
+/// A lesson that ran under observation.
+pub struct Observed<'a> {
+    run: Run<'a>,
+    typed: Vec<Typed>,
+}
+
+/// Runs a lesson; chance comes from `seed`. `each` is told what was typed, when it is done.
+///
+/// # Errors
+///
+/// As [`Run::prompt`].
+pub fn observe(lesson: &Lesson, seed: u64, mut each: impl FnMut(&Typed)) -> Result<Observed<'_>, RunError> {
+    let mut run = Run::new(lesson, seed)?;
+    {
+        let trace = &mut run.session.world().trace;
+        trace.level = Level::Detail;
+        trace.capture = true;
+    }
+    let mut typed = Vec::new();
+    for (at, block) in lesson.blocks.iter().enumerate() {
+        for prompt in &block.prompts {
+            let first_step = run.session.world().trace.steps.len();
+            let outcome = run.prompt(prompt)?;
+            let now = Typed {
+                block: at + 1,
+                line: prompt.line,
+                machine: prompt.machine.clone(),
+                command: prompt.command.clone(),
+                output: outcome.output,
+                first_step,
+            };
+            each(&now);
+            typed.push(now);
+        }
+    }
+    Ok(Observed { run, typed })
+}
+
+impl Observed<'_> {
+    /// The world after the last prompt.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.run.session.world()
+    }
+
+    /// What happened, told from a [world](Self::world) that the caller holds.
+    pub fn story<'w>(&self, world: &'w World) -> Story<'w> {
+        Story::new(world, self.typed.clone())
+    }
+}
