@@ -40,7 +40,8 @@ fn collect(folder: &Path, files: &mut BTreeMap<String, String>) {
         if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
             collect(&path, files);
         } else if path.extension().is_some_and(|ending| ending == "rs") {
-            let name = path.strip_prefix(root()).expect("below the root").to_string_lossy().replace('\\', "/");
+            let name =
+                path.strip_prefix(root()).expect("below the root").to_string_lossy().replace('\\', "/");
             files.insert(name, fs::read_to_string(&path).expect("UTF-8"));
         }
     }
@@ -89,7 +90,15 @@ fn every_crate_is_in_the_order() {
 
 #[test]
 fn tables_know_no_verbs() {
-    let verbs = ["crate::net::", "crate::net}", "crate::drivers", "crate::Cx", "crate::cx", "crate::door", "crate::walk"];
+    let verbs = [
+        "crate::net::",
+        "crate::net}",
+        "crate::drivers",
+        "crate::Cx",
+        "crate::cx",
+        "crate::door",
+        "crate::walk",
+    ];
     let mut broken = Vec::new();
     for (file, text) in sources("models/kernel/src/tables") {
         for (line, text) in code(&text) {
@@ -114,8 +123,13 @@ fn a_room_of_the_network_does_not_call_another() {
             continue;
         }
         for (line, text) in code(&text) {
-            let used = text.split("net::").skip(1).filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next());
-            for other in used.filter(|other| ["bridge", "ipv4", "netfilter", "packet", "sched"].contains(other)) {
+            let used = text
+                .split("net::")
+                .skip(1)
+                .filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next());
+            for other in
+                used.filter(|other| ["bridge", "ipv4", "netfilter", "packet", "sched"].contains(other))
+            {
                 if other != room && text.contains("crate::net::") {
                     broken.push(format!("{file}:{line}: {}", text.trim()));
                 }
@@ -128,8 +142,24 @@ fn a_room_of_the_network_does_not_call_another() {
 #[test]
 fn the_engine_has_no_network_word() {
     let words = [
-        "net", "network", "packet", "packets", "skb", "frame", "frames", "device", "devices", "nic", "ip", "ipv4",
-        "arp", "bridge", "kernel", "namespace", "socket", "mac",
+        "net",
+        "network",
+        "packet",
+        "packets",
+        "skb",
+        "frame",
+        "frames",
+        "device",
+        "devices",
+        "nic",
+        "ip",
+        "ipv4",
+        "arp",
+        "bridge",
+        "kernel",
+        "namespace",
+        "socket",
+        "mac",
     ];
     let mut broken = Vec::new();
     for (file, text) in sources("sim/src") {
@@ -200,9 +230,12 @@ fn the_view_names_the_kernel_file_that_the_door_names() {
 
 #[test]
 fn models_have_no_clock_and_no_ambient_state() {
-    let words = ["Instant::now", "SystemTime", "std::time::Instant", "thread_local!", "static mut", "std::env::"];
+    let words =
+        ["Instant::now", "SystemTime", "std::time::Instant", "thread_local!", "static mut", "std::env::"];
     let mut broken = Vec::new();
-    for folder in ["sim/src", "models/wire/src", "models/hardware/src", "models/kernel/src", "models/userland/src"] {
+    for folder in
+        ["sim/src", "models/wire/src", "models/hardware/src", "models/kernel/src", "models/userland/src"]
+    {
         for (file, text) in sources(folder) {
             for (line, text) in code(&text) {
                 if words.iter().any(|word| text.contains(word)) {
@@ -224,7 +257,8 @@ fn models_do_not_depend_on_the_order_of_a_hash_map() {
         for (file, text) in sources(folder).into_iter().filter(|(file, _)| file.contains("/src/")) {
             let maps = hash_maps(&text);
             for (line, text) in code(&text) {
-                let is_walked = |map: &String| methods.iter().any(|method| text.contains(&format!(".{map}{method}")));
+                let is_walked =
+                    |map: &String| methods.iter().any(|method| text.contains(&format!(".{map}{method}")));
                 if maps.iter().any(is_walked) {
                     broken.push(format!("{file}:{line}: {}", text.trim()));
                 }
@@ -237,7 +271,9 @@ fn models_do_not_depend_on_the_order_of_a_hash_map() {
 /// Names of fields that are hash maps or hash sets.
 fn hash_maps(text: &str) -> Vec<String> {
     let fields = code(text).filter(|(_, line)| line.contains(": HashMap<") || line.contains(": HashSet<"));
-    fields.filter_map(|(_, line)| Some(line.trim().rsplit_once(": Hash")?.0.rsplit(' ').next()?.to_owned())).collect()
+    fields
+        .filter_map(|(_, line)| Some(line.trim().rsplit_once(": Hash")?.0.rsplit(' ').next()?.to_owned()))
+        .collect()
 }
 
 /// Functions with their length in lines. Formatted code closes a function at the indentation that it began at.
@@ -247,7 +283,11 @@ fn functions(text: &str) -> Vec<(String, usize)> {
     for (at, line) in text.lines().enumerate() {
         let indent = &line[..line.len() - line.trim_start().len()];
         let rest = line.trim_start();
-        let is_function = rest.contains("fn ") && (rest.starts_with("fn ") || rest.starts_with("pub") || rest.starts_with("async fn ") || rest.starts_with("const fn "));
+        let is_function = rest.contains("fn ")
+            && (rest.starts_with("fn ")
+                || rest.starts_with("pub")
+                || rest.starts_with("async fn ")
+                || rest.starts_with("const fn "));
         if is_function && !rest.ends_with(';') && !rest.ends_with('}') {
             let name = rest.split("fn ").nth(1).and_then(|name| name.split(['(', '<']).next()).unwrap_or("");
             open.push((indent.to_owned(), name.to_owned(), at));
@@ -274,7 +314,8 @@ fn functions_and_files_stay_short() {
             }
         }
     }
-    let allowed: BTreeMap<String, usize> = TOO_LONG.iter().map(|(name, lines)| ((*name).to_owned(), *lines)).collect();
+    let allowed: BTreeMap<String, usize> =
+        TOO_LONG.iter().map(|(name, lines)| ((*name).to_owned(), *lines)).collect();
     let mut broken = Vec::new();
     for (name, lines) in &long {
         if allowed.get(name).is_none_or(|limit| lines > limit) {

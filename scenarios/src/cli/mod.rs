@@ -5,17 +5,21 @@
 //! | `mod.rs` | the subcommands, exit statuses, reading lessons |
 //! | `run.rs` | `glassnet run` |
 //! | `shell.rs` | `glassnet shell` |
+//! | `walk.rs`, `pcap.rs` | `glassnet walk`, `glassnet pcap` |
 //! | `style.rs` | colours |
 
+mod pcap;
 mod run;
 mod shell;
 mod style;
+mod walk;
 
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
 use miette::Report;
 
 use crate::lesson::Lesson;
@@ -38,6 +42,10 @@ enum Command {
     Run(run::Args),
     /// Type commands on the simulated machines
     Shell(shell::Args),
+    /// Print what each packet met on its way
+    Walk(walk::Args),
+    /// Write what each device saw as pcapng files
+    Pcap(pcap::Args),
 }
 
 /// How a command ended.
@@ -70,6 +78,8 @@ pub fn main() -> ExitCode {
     let ended = match args.command {
         Command::Run(args) => run::main(args),
         Command::Shell(args) => shell::main(args),
+        Command::Walk(args) => walk::main(args),
+        Command::Pcap(args) => pcap::main(args),
     };
     match ended {
         Ok(status) => status.into(),
@@ -107,4 +117,14 @@ struct Lessons {
     /// Lessons: Markdown, or YAML with `topology` and `steps`; `-` reads standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn progress(lesson: &Lesson) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {wide_msg}");
+    ProgressBar::new(lesson.prompts().count() as u64)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

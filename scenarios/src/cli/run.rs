@@ -1,13 +1,12 @@
 //! `glassnet run`: lessons on the simulator.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use similar::{ChangeTag, TextDiff};
 
 use super::style::{BAD, GOOD, LESS, MORE, PLACE, PROMPT};
-use super::{Lessons, Status, complain, read_lesson};
+use super::{Lessons, Status, complain, progress, read_lesson};
 use crate::lab;
 use crate::lesson::{Lesson, Prompt};
 use crate::run::{Run, RunError, blessed, filled, matches, write};
@@ -120,16 +119,6 @@ fn check(
     progress.finish_and_clear();
     let checked = Checked { prompts: outcomes.len(), differing };
     Ok(Ok((outcomes, checked)))
-}
-
-/// A bar on a terminal, nothing elsewhere.
-fn progress(lesson: &Lesson) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {wide_msg}");
-    ProgressBar::new(lesson.prompts().count() as u64)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn show(prompt: &Prompt, outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {

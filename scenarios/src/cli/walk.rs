@@ -1,0 +1,82 @@
+//! `glassnet walk`: what each packet of a lesson met on its way.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::{Status, complain, progress, read_lesson};
+use crate::lab;
+use crate::view::{self, Selection, Zoom};
+
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// A lesson; `-` reads standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// How closely to look
+    #[arg(short, long, value_enum, default_value_t)]
+    zoom: Zoom,
+    /// Only the prompts of block N of the lesson, from 1
+    #[arg(long, value_name = "N")]
+    block: Option<usize>,
+    /// Only prompt N of the lesson, from 1
+    #[arg(long, value_name = "N")]
+    prompt: Option<usize>,
+    /// Only packet N, with what it was made for and what was made because of it
+    #[arg(long, value_name = "N")]
+    packet: Option<usize>,
+    /// Leave out what was typed and printed
+    #[arg(short, long)]
+    quiet: bool,
+    /// An object a line, with everything that `--zoom detail` shows
+    #[arg(long, conflicts_with_all = ["zoom", "quiet"])]
+    json: bool,
+    /// Where chance comes from, such as the addresses of new devices
+    #[arg(long, default_value_t = lab::SEED)]
+    seed: u64,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  glassnet walk scenarios/lessons/bridge.md                          from device to device
+  glassnet walk scenarios/lessons/bridge.md --zoom doors --packet 1  every kernel function of one exchange
+  glassnet walk scenarios/lessons/bridge.md --zoom detail --prompt 9 also look-ups and headers
+  glassnet walk scenarios/lessons/bridge.md --json | jq -r 'select(.kind == \"drop\") | .reason'
+
+Packets are numbered in the order in which they appear. An exchange that went the same way as an earlier one is
+not shown twice; --packet shows it.";
+
+pub(super) fn main(args: Args) -> io::Result<Status> {
+    let lesson = match read_lesson(&args.file) {
+        Ok(lesson) => lesson,
+        Err(report) => {
+            complain(&report);
+            return Ok(Status::CouldNot);
+        }
+    };
+    let bar = progress(&lesson);
+    let observed = view::observe(&lesson, args.seed, |_| bar.inc(1));
+    bar.finish_and_clear();
+    let observed = match observed {
+        Ok(observed) => observed,
+        Err(error) => {
+            complain(&error.into());
+            return Ok(Status::CouldNot);
+        }
+    };
+    let world = observed.world();
+    let story = observed.story(&world);
+    let selection = Selection { block: args.block, prompt: args.prompt, packet: args.packet };
+    if let Err(missing) = selection.check(&story) {
+        eprintln!("glassnet: {}: {missing}", args.file.display());
+        return Ok(Status::CouldNot);
+    }
+    let text = match args.json {
+        true => view::json(&story, &selection),
+        false => view::text(&story, args.zoom, &selection, !args.quiet),
+    };
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(Status::Expected)
+}
