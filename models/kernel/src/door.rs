@@ -6,6 +6,7 @@
 
 use crate::Cx;
 use crate::ids::SkbId;
+use crate::tables::drop_reason::DropReason;
 use crate::{drivers, net};
 
 macro_rules! doors {
@@ -100,11 +101,47 @@ doors! {
         BrDevQueuePushXmit(skb: SkbId) = "br_dev_queue_push_xmit"
             => net::bridge::br_forward::br_dev_queue_push_xmit,
         BrFlood(skb: SkbId, local_rcv: bool) = "br_flood" => net::bridge::br_forward::br_flood,
-        // net/ipv4: each protocol's entrance
-        IpRcv(skb: SkbId) = "ip_rcv" => net::ipv4::ip_input::ip_rcv,
+        // net/core/neighbour.c
+        NeighResolveOutput(skb: SkbId) = "neigh_resolve_output" => net::core::neighbour::neigh_resolve_output,
+        // net/ipv4: ARP
         ArpRcv(skb: SkbId) = "arp_rcv" => net::ipv4::arp::arp_rcv,
+        ArpProcess(skb: SkbId) = "arp_process" => net::ipv4::arp::arp_process,
+        ArpXmit(skb: SkbId) = "arp_xmit" => net::ipv4::arp::arp_xmit,
+        // net/ipv4, in
+        IpRcv(skb: SkbId) = "ip_rcv" => net::ipv4::ip_input::ip_rcv,
+        IpRcvFinish(skb: SkbId) = "ip_rcv_finish" => net::ipv4::ip_input::ip_rcv_finish,
+        IpError(skb: SkbId) = "ip_error" => net::ipv4::route::ip_error,
+        IpLocalDeliver(skb: SkbId) = "ip_local_deliver" => net::ipv4::ip_input::ip_local_deliver,
+        IpDefrag(skb: SkbId) = "ip_defrag" => net::ipv4::ip_fragment::ip_defrag,
+        IpLocalDeliverFinish(skb: SkbId) = "ip_local_deliver_finish"
+            => net::ipv4::ip_input::ip_local_deliver_finish,
+        IpProtocolDeliverRcu(skb: SkbId) = "ip_protocol_deliver_rcu"
+            => net::ipv4::ip_input::ip_protocol_deliver_rcu,
+        IcmpRcv(skb: SkbId) = "icmp_rcv" => net::ipv4::icmp::icmp_rcv,
+        IcmpEcho(skb: SkbId) = "icmp_echo" => net::ipv4::icmp::icmp_echo,
+        IcmpUnreach(skb: SkbId) = "icmp_unreach" => net::ipv4::icmp::icmp_unreach,
+        IcmpRedirect(skb: SkbId) = "icmp_redirect" => net::ipv4::icmp::icmp_redirect,
+        IgmpRcv(skb: SkbId) = "igmp_rcv" => net::ipv4::igmp::igmp_rcv,
+        UdpRcv(skb: SkbId) = "udp_rcv" => net::ipv4::udp::udp_rcv,
+        // net/ipv4, through
+        IpForward(skb: SkbId) = "ip_forward" => net::ipv4::ip_forward::ip_forward,
+        IpForwardFinish(skb: SkbId) = "ip_forward_finish" => net::ipv4::ip_forward::ip_forward_finish,
+        // net/ipv4, out
+        IpPushPendingFrames(skb: SkbId) = "ip_push_pending_frames"
+            => net::ipv4::ip_output::ip_push_pending_frames,
+        IpLocalOut(skb: SkbId) = "__ip_local_out" => net::ipv4::ip_output::__ip_local_out,
+        IpOutput(skb: SkbId) = "ip_output" => net::ipv4::ip_output::ip_output,
+        IpMcOutput(skb: SkbId) = "ip_mc_output" => net::ipv4::ip_output::ip_mc_output,
+        DevLoopbackXmit(skb: SkbId) = "dev_loopback_xmit" => net::ipv4::ip_output::dev_loopback_xmit,
+        IpFinishOutput(skb: SkbId) = "ip_finish_output" => net::ipv4::ip_output::ip_finish_output,
+        IpFinishOutputInner(skb: SkbId) = "__ip_finish_output" => net::ipv4::ip_output::__ip_finish_output,
+        IpFragment(skb: SkbId) = "ip_fragment" => net::ipv4::ip_output::ip_fragment,
+        IpDoFragment(skb: SkbId) = "ip_do_fragment" => net::ipv4::ip_output::ip_do_fragment,
+        IpFinishOutput2(skb: SkbId) = "ip_finish_output2" => net::ipv4::ip_output::ip_finish_output2,
     }
     continuations {
+        Consume(skb: SkbId) => net::core::skbuff::consume_later,
+        KfreeSkb(skb: SkbId, reason: DropReason) => net::core::skbuff::kfree_later,
         BrFloodNext(skb: SkbId, from: u16, local_rcv: bool) => net::bridge::br_forward::br_flood_next,
     }
     calls {
@@ -127,5 +164,23 @@ doors! {
         RawRcv = "raw_rcv",
         RawRecvmsg = "raw_recvmsg",
         PingRcv = "ping_rcv",
+        PingV4Sendmsg = "ping_v4_sendmsg",
+        UdpSendmsg = "udp_sendmsg",
+        UdpQueueRcvSkb = "udp_queue_rcv_skb",
+        IpRcvCore = "ip_rcv_core",
+        IpRouteInputNoref = "ip_route_input_noref",
+        IpRouteInputSlow = "ip_route_input_slow",
+        IpRouteOutputFlow = "ip_route_output_flow",
+        IpRouteOutputKeyHashRcu = "ip_route_output_key_hash_rcu",
+        FibTableLookup = "fib_table_lookup",
+        FibValidateSource = "fib_validate_source",
+        IcmpReply = "icmp_reply",
+        IcmpPushReply = "icmp_push_reply",
+        IcmpSend = "__icmp_send",
+        NeighEventSend = "__neigh_event_send",
+        NeighUpdate = "neigh_update",
+        ArpSolicit = "arp_solicit",
+        ArpSendDst = "arp_send_dst",
+        ArpCreate = "arp_create",
     }
 }

@@ -1,13 +1,17 @@
 //! What a kernel's timers do when they expire.
 
 use crate::Cx;
-use crate::ids::DevId;
+use crate::ids::{DevId, NeighId, NetnsId};
 
 /// A timer. One that was set again or is no longer wanted is recognised when it expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// A bridge forgets silent stations.
     FdbCleanup(DevId),
+    /// A neighbour is to be looked at.
+    Neigh(NeighId),
+    /// Fragments may have waited too long.
+    IpFrag(NetnsId),
 }
 
 impl Timer {
@@ -15,6 +19,8 @@ impl Timer {
     pub fn expire(self, cx: &mut Cx) {
         match self {
             Timer::FdbCleanup(bridge) => crate::net::bridge::br_fdb::br_fdb_cleanup(cx, bridge),
+            Timer::Neigh(neigh) => crate::net::core::neighbour::neigh_timer_handler(cx, neigh),
+            Timer::IpFrag(netns) => crate::net::ipv4::ip_fragment::ip_expire(cx, netns),
         }
     }
 }

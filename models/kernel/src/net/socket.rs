@@ -2,13 +2,14 @@
 //!
 //! Kernel: net/socket.c, net/core/sock.c, net/core/datagram.c
 
+use glassnet_wire::Mac;
 use glassnet_wire::eth::EthHdr;
 use glassnet_wire::ipv4::Ipv4Hdr;
-use glassnet_wire::udp::UdpHdr;
-use glassnet_wire::{Mac, udp};
+use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 
 use super::core::dev_ioctl::dev_set_promiscuity;
 use super::core::packet::packet_sendmsg;
+use super::ipv4::{ping, raw, udp};
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{NetnsId, SocketId};
@@ -118,6 +119,13 @@ pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usiz
     match (to, kind) {
         (SendTo::Link(mac), SockKind::Packet { .. }) => packet_sendmsg(cx, id, mac, data),
         (SendTo::Connected, SockKind::Packet { .. }) => packet_sendmsg(cx, id, Mac::ZERO, data),
+        (SendTo::Inet(to, _), SockKind::Raw { .. }) => raw::raw_sendmsg(cx, id, to, data),
+        (SendTo::Inet(to, _), SockKind::Ping) => ping::ping_v4_sendmsg(cx, id, to, data),
+        (SendTo::Inet(to, port), SockKind::Udp) => udp::udp_sendmsg(cx, id, (to, port), data),
+        (SendTo::Connected, _) => match get(cx, id)?.remote {
+            Some((to, port)) => sendto(cx, id, SendTo::Inet(to, port), data),
+            None => Err(Errno::ENOTCONN),
+        },
         _ => Err(Errno::EOPNOTSUPP),
     }
 }
@@ -158,7 +166,7 @@ fn read(cx: &Cx, kind: SockKind, queued: Queued) -> Received {
     }
     if let SockKind::Udp = kind {
         from.1 = cx.skbs.header::<UdpHdr>(queued.skb, skb.transport_header).map_or(0, |udp| udp.source.get());
-        data = data.get(udp::UDP_HLEN..).unwrap_or(&[]);
+        data = data.get(UDP_HLEN..).unwrap_or(&[]);
     }
     Received {
         at: queued.at,

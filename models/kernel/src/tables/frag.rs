@@ -84,15 +84,12 @@ impl FragQueue {
         if part.end == part.start {
             return Queued::Bad;
         }
-        let at = self.parts.partition_point(|other| other.start < part.start);
-        if self.parts.get(at).is_some_and(|next| next.start == part.start && next.end == part.end) {
+        if self.parts.iter().any(|other| other.start <= part.start && part.end <= other.end) {
             return Queued::Duplicate;
         }
+        let at = self.parts.partition_point(|other| other.start < part.start);
         let hits_next = self.parts.get(at).is_some_and(|next| next.start < part.end);
         let hits_previous = at > 0 && self.parts[at - 1].end > part.start;
-        if hits_previous && self.parts[at - 1].end >= part.end {
-            return Queued::Duplicate;
-        }
         if hits_next || hits_previous {
             return Queued::Bad;
         }

@@ -89,7 +89,7 @@ pub const SYSCTL_TABLE: [(Sysctl, &str, i64, i64, i64); SYSCTL_COUNT] = {
 /// A bucket that fills with time (`inet_peer_xrlim_allow`, the global limit of ICMP).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokenBucket {
-    /// Credit.
+    /// Credit in ns; in messages for the global limit.
     pub tokens: u64,
     /// When it was last filled.
     pub filled: Nanos,
@@ -120,9 +120,22 @@ pub struct Ipv4Netns {
     pub peers: BTreeMap<u32, TokenBucket>,
     /// ICMP messages sent to all (`icmp_global`).
     pub icmp_global: TokenBucket,
-    /// The next IP identification (`ip_idents`).
+    /// The last IP identification given out (`ip_idents`).
     pub ident: u16,
+    /// The last port given to a UDP socket that asked for none.
+    pub last_port: u16,
     sysctl: [i64; SYSCTL_COUNT],
+}
+
+impl TokenBucket {
+    /// Fills with the time since the last call up to `burst` ns, and takes `cost` ns; false if there is too little.
+    pub fn take(&mut self, cost: u64, burst: u64, now: Nanos) -> bool {
+        self.tokens = (self.tokens + now.since(self.filled).0).min(burst);
+        self.filled = now;
+        let enough = self.tokens >= cost;
+        self.tokens -= if enough { cost } else { 0 };
+        enough
+    }
 }
 
 impl Default for Ipv4Netns {
@@ -139,6 +152,7 @@ impl Default for Ipv4Netns {
             peers: BTreeMap::new(),
             icmp_global: TokenBucket::default(),
             ident: 0,
+            last_port: 0,
             sysctl: SYSCTL_TABLE.map(|entry| entry.2),
         }
     }
@@ -169,6 +183,12 @@ impl Ipv4Netns {
             self.sysctl[which as usize] = value;
         }
         fits
+    }
+
+    /// What is kept of another host (`inet_getpeer`); a new one has had a minute to fill its bucket.
+    pub fn peer(&mut self, address: u32, now: Nanos) -> &mut TokenBucket {
+        const MINUTE: u64 = 60_000_000_000;
+        self.peers.entry(address).or_insert(TokenBucket { tokens: MINUTE, filled: now, redirects: 0 })
     }
 
     /// The address is one of this namespace's (`inet_lookup_ifaddr_rcu`).

@@ -3,7 +3,9 @@
 pub mod dev;
 pub mod dev_ioctl;
 pub mod link_watch;
+pub mod neighbour;
 pub mod net_namespace;
 pub mod packet;
 pub mod rtnetlink;
+pub mod skbuff;
 pub mod softirq;

@@ -1,8 +1,364 @@
-//! ARP.
+//! ARP: who has an IPv4 address on a link.
+//!
+//! Kernel: net/ipv4/arp.c
+
+use glassnet_wire::Mac;
+use glassnet_wire::arp::{ARPHRD_ETHER, ARPOP_REPLY, ARPOP_REQUEST, ArpHdr};
+use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
+use glassnet_wire::ipv4::{is_loopback, is_multicast};
+use zerocopy::IntoBytes;
+
+use super::fib_frontend::inet_addr_type_dev_table;
+use super::fib_semantics::inet_select_addr;
+use super::ip_input::ip_hdr;
+use super::route::{FlowOut, ip_route_input_noref, ip_route_output_key};
 use crate::Cx;
-use crate::door::Door;
-use crate::ids::SkbId;
-/// Placeholder until IPv4 lands.
+use crate::door::{Door, Func};
+use crate::ids::{DevId, NeighId, SkbId};
+use crate::net::core::neighbour::{
+    neigh_event_ns, neigh_flush_dev, neigh_lookup, neigh_lookup_or_create, neigh_update,
+};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::inet::{InDevice, and_conf, max_conf, or_conf};
+use crate::tables::inet_conf::Conf;
+use crate::tables::neigh::UPDATE_F_OVERRIDE;
+use crate::tables::neigh_types::Nud;
+use crate::tables::netdev::{IFF_LOOPBACK, IFF_NOARP, IFF_POINTOPOINT};
+use crate::tables::route::DstInput;
+use crate::tables::route_types::{RouteType, Scope};
+use crate::tables::skb::PacketType;
+
+/// An ARP packet in the units of the tables.
+#[derive(Clone, Copy, Debug)]
+struct Arp {
+    op: u16,
+    sha: Mac,
+    sip: u32,
+    tip: u32,
+}
+
+/// Decides how a new neighbour is reached: asked for, or known from the kind of its address (`arp_constructor`).
+pub fn arp_constructor(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) {
+    let Some((dev, ip)) = cx.k.neigh.get(id).map(|entry| (entry.dev, entry.ip)) else { return };
+    let kind = addr_type(cx, dev, ip, skb);
+    let netdev = &cx.k.devs[dev];
+    let known = if kind == RouteType::Multicast {
+        Some(Mac::of_ipv4_group(ip))
+    } else if netdev.flags & (IFF_NOARP | IFF_LOOPBACK) != 0 {
+        Some(netdev.addr)
+    } else if kind == RouteType::Broadcast || netdev.flags & IFF_POINTOPOINT != 0 {
+        Some(netdev.broadcast)
+    } else {
+        None
+    };
+    let Some(entry) = cx.k.neigh.get_mut(id) else { return };
+    entry.kind = kind;
+    if let Some(address) = known {
+        entry.nud = Nud::Noarp;
+        entry.ha = address;
+    }
+}
+
+/// The type of an address as far as it concerns a device; the look-up is on record.
+fn addr_type(cx: &mut Cx, dev: DevId, ip: u32, skb: Option<SkbId>) -> RouteType {
+    let netns = cx.k.devs[dev].netns;
+    let (kind, searched) = inet_addr_type_dev_table(&cx.k.netns[netns].ipv4.fib, Some(dev), ip);
+    if searched > 0 {
+        match skb {
+            Some(skb) => cx.call(Func::FibTableLookup, skb),
+            None => cx.call_without_skb(Func::FibTableLookup),
+        }
+    }
+    kind
+}
+
+fn with_conf<R>(
+    cx: &Cx,
+    dev: DevId,
+    ask: impl FnOnce(&InDevice, &crate::tables::inet_conf::Ipv4Conf) -> R,
+) -> Option<R> {
+    let all = &cx.k.netns[cx.k.devs[dev].netns].ipv4.conf_all;
+    cx.k.inet.get(dev).map(|inet| ask(inet, all))
+}
+
+/// Asks for a neighbour (`arp_solicit`): the known address first while probes for it are left, then everybody.
+pub fn arp_solicit(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> Door {
+    if let Some(skb) = skb {
+        cx.call(Func::ArpSolicit, skb);
+    } else {
+        cx.call_without_skb(Func::ArpSolicit);
+    }
+    let Some(entry) = cx.k.neigh.get(id) else { return Door::End };
+    let (dev, target, probes, nud, ha) = (entry.dev, entry.ip, entry.probes, entry.nud, entry.ha);
+    let source = announced_source(cx, dev, target, skb);
+    let Some(parms) = cx.k.inet.get(dev).map(|inet| inet.arp) else { return Door::End };
+    let unicast = probes < parms.ucast_probes;
+    if unicast && !nud.valid() {
+        return Door::End;
+    }
+    if !unicast && probes < parms.ucast_probes + parms.app_probes {
+        return Door::End;
+    }
+    let dest = unicast.then_some(ha);
+    arp_send(cx, ARPOP_REQUEST, dev, source, (target, None), dest, skb)
+}
+
+/// The source address of a request, by `arp_announce`: the packet's, if that is allowed; else one of the device's.
+fn announced_source(cx: &mut Cx, dev: DevId, target: u32, skb: Option<SkbId>) -> u32 {
+    let announce = with_conf(cx, dev, |inet, all| max_conf(inet, all, Conf::ArpAnnounce)).unwrap_or(0);
+    let packet_source = skb.and_then(|skb| ip_hdr(cx, skb).map(|iph| iph.saddr.get()));
+    let chosen = match (announce, packet_source) {
+        (0, Some(source)) => (addr_type(cx, dev, source, skb) == RouteType::Local).then_some(source),
+        (1, Some(source)) => {
+            let local = addr_type(cx, dev, source, skb) == RouteType::Local;
+            let onlink = cx.k.inet.get(dev).is_some_and(|inet| inet.onlink(target, source));
+            (local && onlink).then_some(source)
+        }
+        _ => None,
+    };
+    chosen.unwrap_or_else(|| inet_select_addr(cx.k, dev, target, Scope::LINK))
+}
+
+/// Makes and sends an ARP packet (`arp_send_dst`). `target`: IPv4 address and, in a reply, the link-layer address;
+/// `dest`: who gets the frame, everybody if none.
+fn arp_send(
+    cx: &mut Cx,
+    op: u16,
+    dev: DevId,
+    source: u32,
+    target: (u32, Option<Mac>),
+    dest: Option<Mac>,
+    cause: Option<SkbId>,
+) -> Door {
+    if cx.k.devs[dev].flags & IFF_NOARP != 0 {
+        return Door::End;
+    }
+    if let Some(skb) = cause {
+        cx.call(Func::ArpSendDst, skb);
+    } else {
+        cx.call_without_skb(Func::ArpSendDst);
+    }
+    let (our_addr, broadcast) = (cx.k.devs[dev].addr, cx.k.devs[dev].broadcast);
+    let dest = dest.unwrap_or(broadcast);
+    let packet = ArpHdr::new(op, (our_addr, source), (target.1.unwrap_or(Mac::ZERO), target.0));
+    let skb = cx.skbs.alloc_skb(size_of::<ArpHdr>(), dev);
+    cx.call(Func::ArpCreate, skb);
+    cx.skbs.data_mut(skb).copy_from_slice(packet.as_bytes());
+    let pkt = &mut cx.skbs[skb];
+    pkt.protocol = ETH_P_ARP;
+    pkt.network_header = pkt.data;
+    cx.skbs.push_eth(skb, EthHdr::new(dest, our_addr, ETH_P_ARP));
+    Door::ArpXmit { skb }
+}
+
+/// Sends an ARP packet.
+///
+/// Kernel: net/ipv4/arp.c
+/// Not modelled: netfilter's ARP hooks.
+pub fn arp_xmit(_cx: &mut Cx, skb: SkbId) -> Door {
+    Door::DevQueueXmit { skb }
+}
+
+/// Tells everybody of an own address (`arp_send` with source and target the same), from outside a walk.
+pub fn arp_send_announcement(cx: &mut Cx, op: u16, dev: DevId, address: u32) {
+    let our_addr = cx.k.devs[dev].addr;
+    let door = arp_send(cx, op, dev, address, (address, Some(our_addr)), None, None);
+    cx.walk(door);
+}
+
+/// Checks an ARP packet.
+///
+/// Kernel: net/ipv4/arp.c
+/// Not modelled: netfilter's ARP hooks.
 pub fn arp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
+    let pkt = &cx.skbs[skb];
+    let (dev, pkt_type) = (pkt.dev, pkt.pkt_type);
+    if cx.k.devs[dev].flags & IFF_NOARP != 0
+        || matches!(pkt_type, PacketType::OtherHost)
+        || cx.k.devs[dev].is_loopback()
+    {
+        return cx.consume_skb(skb);
+    }
+    let good = cx
+        .skbs
+        .header::<ArpHdr>(skb, cx.skbs[skb].data)
+        .is_some_and(|arp| arp.ar_hln == 6 && arp.ar_pln == 4);
+    if good { Door::ArpProcess { skb } } else { cx.kfree_skb(skb, DropReason::NotSpecified) }
+}
+
+fn parse(cx: &Cx, skb: SkbId) -> Option<Arp> {
+    let arp = cx.skbs.header::<ArpHdr>(skb, cx.skbs[skb].data)?;
+    let op = arp.ar_op.get();
+    let known = arp.ar_hrd.get() == ARPHRD_ETHER && arp.ar_pro.get() == ETH_P_IP;
+    (known && matches!(op, ARPOP_REQUEST | ARPOP_REPLY)).then(|| Arp {
+        op,
+        sha: Mac(arp.ar_sha),
+        sip: arp.ar_sip.get(),
+        tip: arp.ar_tip.get(),
+    })
+}
+
+/// Answers a request for an own address (or one it stands in for), and learns from what is told.
+///
+/// Kernel: net/ipv4/arp.c
+/// Not modelled: the random delay of proxy answers.
+pub fn arp_process(cx: &mut Cx, skb: SkbId) -> Door {
+    let dev = cx.skbs[skb].dev;
+    let route_localnet = with_conf(cx, dev, |inet, all| or_conf(inet, all, Conf::RouteLocalnet));
+    let (Some(arp), Some(route_localnet)) = (parse(cx, skb), route_localnet) else {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    if is_multicast(arp.tip) || !route_localnet && is_loopback(arp.tip) {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    if arp.sip == arp.tip
+        && with_conf(cx, dev, |inet, all| or_conf(inet, all, Conf::DropGratuitousArp)) == Some(true)
+    {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    if arp.sip == 0 {
+        return duplicate_address_probe(cx, skb, dev, arp);
+    }
+    if arp.op == ARPOP_REQUEST
+        && let Some(door) = answer(cx, skb, dev, arp)
+    {
+        return door;
+    }
+    learn(cx, skb, dev, arp);
     cx.consume_skb(skb)
+}
+
+/// Somebody asks whether an address is free, without saying who asks (RFC 5227).
+fn duplicate_address_probe(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Door {
+    let ours = arp.op == ARPOP_REQUEST && addr_type(cx, dev, arp.tip, Some(skb)) == RouteType::Local;
+    if ours && !arp_ignore(cx, dev, arp.sip, arp.tip) {
+        let door =
+            arp_send(cx, ARPOP_REPLY, dev, arp.tip, (arp.sip, Some(arp.sha)), Some(arp.sha), Some(skb));
+        cx.afterwards(Door::Consume { skb });
+        return door;
+    }
+    cx.consume_skb(skb)
+}
+
+/// A request that this machine is responsible for; none: only learn from it.
+fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Option<Door> {
+    let route = ip_route_input_noref(cx, skb, arp.tip, arp.sip, 0, dev).ok()?;
+    if route.kind == RouteType::Local && !matches!(route.input, DstInput::Error(_)) {
+        let silent = arp_ignore(cx, dev, arp.sip, arp.tip)
+            || with_conf(cx, dev, |inet, all| or_conf(inet, all, Conf::ArpFilter)) == Some(true)
+                && arp_filter(cx, dev, arp.sip, arp.tip);
+        let reply = !silent && neigh_event_ns(cx, dev, arp.sip, arp.sha, skb).is_some();
+        return Some(reply_then_consume(cx, skb, dev, arp, reply));
+    }
+    let forwards = with_conf(cx, dev, |inet, _| inet.conf.get(Conf::Forwarding) != 0) == Some(true);
+    if !forwards || route.kind != RouteType::Unicast || !matches!(route.input, DstInput::Forward) {
+        return None;
+    }
+    let listed = cx.k.neigh.proxies.iter().any(|proxy| proxy.1 == arp.tip && proxy.0 == Some(dev));
+    let stands_in =
+        arp_fwd_proxy(cx, dev, route.dev) || arp_fwd_pvlan(cx, dev, route.dev) || route.dev != dev && listed;
+    stands_in.then(|| {
+        let reply = neigh_event_ns(cx, dev, arp.sip, arp.sha, skb).is_some();
+        reply_then_consume(cx, skb, dev, arp, reply)
+    })
+}
+
+fn reply_then_consume(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp, reply: bool) -> Door {
+    if !reply {
+        return cx.consume_skb(skb);
+    }
+    let door = arp_send(cx, ARPOP_REPLY, dev, arp.tip, (arp.sip, Some(arp.sha)), Some(arp.sha), Some(skb));
+    cx.afterwards(Door::Consume { skb });
+    door
+}
+
+/// `proxy_arp`: the address is routed by another device than the one that asks.
+fn arp_fwd_proxy(cx: &Cx, dev: DevId, out: DevId) -> bool {
+    let proxy = with_conf(cx, dev, |inet, all| or_conf(inet, all, Conf::ProxyArp)) == Some(true);
+    proxy && out != dev
+}
+
+/// `proxy_arp_pvlan`: the address is routed by the device that asks (private VLANs).
+fn arp_fwd_pvlan(cx: &Cx, dev: DevId, out: DevId) -> bool {
+    out == dev && with_conf(cx, dev, |inet, _| inet.conf.get(Conf::ProxyArpPvlan) != 0) == Some(true)
+}
+
+/// `arp_ignore`: the request is not for this device to answer.
+fn arp_ignore(cx: &mut Cx, dev: DevId, sip: u32, tip: u32) -> bool {
+    let Some(level) = with_conf(cx, dev, |inet, all| max_conf(inet, all, Conf::ArpIgnore)) else {
+        return true;
+    };
+    let Some(inet) = cx.k.inet.get(dev) else { return true };
+    let own = inet.addrs.iter().find(|ifa| ifa.local == tip);
+    match level {
+        0 => false,
+        1 => own.is_none(),
+        2 => !own.is_some_and(|ifa| ifa.contains(sip)),
+        // Not for addresses that only have host scope, wherever they are.
+        3 => {
+            let netns = cx.k.devs[dev].netns;
+            let known = |dev: &DevId| {
+                let addrs = cx.k.inet.get(*dev).map_or(&[][..], |inet| &inet.addrs);
+                addrs.iter().any(|ifa| ifa.local == tip && ifa.scope <= Scope::LINK)
+            };
+            !cx.k.netns[netns].devs.values().any(known)
+        }
+        8 => true,
+        _ => false,
+    }
+}
+
+/// `arp_filter`: the asker is routed by another device.
+fn arp_filter(cx: &mut Cx, dev: DevId, sip: u32, tip: u32) -> bool {
+    let netns = cx.k.devs[dev].netns;
+    let flow = FlowOut { daddr: sip, saddr: tip, ..FlowOut::default() };
+    match ip_route_output_key(cx, netns, flow, None) {
+        Ok((route, _)) if route.dev == dev => false,
+        Ok(_) => {
+            cx.k.netns[netns].ipv4.snmp.arp_filter += 1;
+            true
+        }
+        Err(_) => true,
+    }
+}
+
+/// An entry that exists learns from every packet of its owner; a new one is made only with `arp_accept`.
+fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
+    let accept = with_conf(cx, dev, |inet, all| max_conf(inet, all, Conf::ArpAccept)).unwrap_or(0);
+    let garp = arp.sip == arp.tip;
+    let mut found = neigh_lookup(cx.k, dev, arp.sip);
+    if found.is_none() && accept != 0 && addr_type(cx, dev, arp.sip, Some(skb)) == RouteType::Unicast {
+        let allowed = match accept {
+            2 => cx.k.inet.get(dev).is_some_and(|inet| inet.onlink(arp.sip, 0)),
+            _ => true,
+        };
+        if allowed && (garp || arp.op == ARPOP_REPLY) {
+            found = neigh_lookup_or_create(cx, dev, arp.sip, skb);
+        }
+    }
+    let Some(id) = found else { return };
+    let Some(entry) = cx.k.neigh.get(id) else { return };
+    let locktime = cx.k.inet.get(dev).map_or(glassnet_sim::Nanos::ZERO, |inet| inet.arp.locktime);
+    let override_it = cx.now > entry.updated + locktime || garp && accept != 0;
+    let answered = arp.op == ARPOP_REPLY && cx.skbs[skb].pkt_type == PacketType::Host;
+    let state = if answered { Nud::Reachable } else { Nud::Stale };
+    cx.call(Func::NeighUpdate, skb);
+    neigh_update(cx, id, Some(arp.sha), state, if override_it { UPDATE_F_OVERRIDE } else { 0 });
+}
+
+/// A device went down: its neighbours are forgotten (`arp_ifdown`).
+pub fn arp_ifdown(cx: &mut Cx, dev: DevId) {
+    neigh_flush_dev(cx, dev, false);
+}
+
+/// The address of a device changed: its neighbours are forgotten, except those set by hand (`neigh_changeaddr`).
+pub fn arp_changeaddr(cx: &mut Cx, dev: DevId) {
+    neigh_flush_dev(cx, dev, false);
+}
+
+/// The carrier is gone: with `arp_evict_nocarrier` the neighbours are forgotten, except those set by hand.
+pub fn arp_evict(cx: &mut Cx, dev: DevId) {
+    if with_conf(cx, dev, |inet, all| and_conf(inet, all, Conf::ArpEvictNocarrier)) == Some(true) {
+        neigh_flush_dev(cx, dev, true);
+    }
 }

@@ -1,6 +1,229 @@
-//! What IPv4 does when a device changes.
-use crate::Cx;
-use crate::ids::DevId;
+//! Addresses of devices, and what IPv4 does when a device changes.
+//!
+//! Kernel: net/ipv4/devinet.c
+
+use std::net::Ipv4Addr;
+
+use glassnet_wire::arp::ARPOP_REQUEST;
+use glassnet_wire::ipv4::is_loopback;
+
+use super::arp::{arp_evict, arp_send_announcement};
+use super::fib_frontend::{fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip, fib_netdev_up};
+use super::fib_semantics::{fib_sync_carrier, fib_sync_up};
+use super::igmp;
+use crate::ids::{DevId, NetnsId};
 use crate::net::core::rtnetlink::NetdevEvent;
-/// Called after each change of a device. Placeholder until IPv4 lands.
-pub fn inetdev_event(_cx: &mut Cx, _dev: DevId, _event: NetdevEvent) {}
+use crate::netlink::{Errno, NLM_F_EXCL, NLM_F_REPLACE, NlError};
+use crate::tables::inet::{InDevice, InIfaddr, ifaddr, max_conf, or_conf};
+use crate::tables::inet_conf::Conf;
+use crate::tables::inet_types::{AddrMsg, IFA_F_SECONDARY};
+use crate::tables::route_types::Scope;
+use crate::{Cx, Kernel};
+
+/// Smallest MTU with which a device has IPv4, bytes (`IPV4_MIN_MTU`).
+const IPV4_MIN_MTU: u32 = 68;
+
+/// Adds an address (RTM_NEWADDR, `inet_rtm_newaddr`).
+///
+/// # Errors
+///
+/// EEXIST if it is there (and NLM_F_REPLACE is not given), EINVAL for a bad length or scope.
+pub fn rtm_newaddr(cx: &mut Cx, netns: NetnsId, msg: &AddrMsg, flags: u16) -> Result<(), NlError> {
+    if msg.prefix_len > 32 {
+        return Err(Errno::EINVAL.into());
+    }
+    if msg.valid_lft == 0 || msg.preferred_lft > msg.valid_lft {
+        return Err(Errno::EINVAL.into());
+    }
+    let name = cx.k.devs.get(msg.dev).ok_or(NlError::from(Errno::ENODEV))?.name.clone();
+    let ifa = ifaddr(msg, &name, cx.now);
+    let inet = cx.k.inet.get_mut(msg.dev).ok_or(NlError::from(Errno::ENOBUFS))?;
+    if let Some(at) = inet.find(ifa.local, ifa.address, ifa.mask) {
+        if flags & NLM_F_EXCL != 0 || flags & NLM_F_REPLACE == 0 {
+            return Err(Errno::EEXIST.into());
+        }
+        modify(cx, netns, msg.dev, at, ifa);
+        return Ok(());
+    }
+    inet_insert_ifa(cx, netns, msg.dev, ifa).map_err(NlError::from)
+}
+
+fn modify(cx: &mut Cx, netns: NetnsId, dev: DevId, at: usize, new: InIfaddr) {
+    let Some(inet) = cx.k.inet.get_mut(dev) else { return };
+    let old = inet.addrs[at].clone();
+    let kept = old.flags & IFA_F_SECONDARY;
+    inet.addrs[at] = InIfaddr {
+        flags: new.flags | kept,
+        metric: new.metric,
+        valid_lft: new.valid_lft,
+        preferred_lft: new.preferred_lft,
+        changed: new.changed,
+        ..old.clone()
+    };
+    if new.metric != old.metric && kept == 0 {
+        let new = inet.addrs.remove(at);
+        fib_del_ifaddr(cx, netns, dev, &old);
+        if let Some(inet) = cx.k.inet.get_mut(dev) {
+            inet.addrs.insert(at, new.clone());
+        }
+        fib_add_ifaddr(cx, netns, dev, &new);
+    }
+}
+
+/// Puts an address into its device's list, and its routes into the tables (`__inet_insert_ifa`).
+fn inet_insert_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: InIfaddr) -> Result<(), Errno> {
+    if ifa.local == 0 {
+        return Ok(());
+    }
+    let inet = cx.k.inet.get_mut(dev).ok_or(Errno::ENOBUFS)?;
+    let at = inet.insert(ifa)?;
+    let ifa = inet.addrs[at].clone();
+    cx.k.netns[netns].ipv4.count_address(ifa.local, true);
+    fib_add_ifaddr(cx, netns, dev, &ifa);
+    let (carrier, up) = (cx.k.devs[dev].carrier, cx.k.devs[dev].is_up());
+    if up {
+        fib_sync_up(&mut cx.k.netns[netns].ipv4.fib, dev, carrier);
+    }
+    Ok(())
+}
+
+/// Removes an address (RTM_DELADDR, `inet_rtm_deladdr`).
+///
+/// # Errors
+///
+/// EADDRNOTAVAIL if there is none like it.
+pub fn rtm_deladdr(cx: &mut Cx, netns: NetnsId, msg: &AddrMsg) -> Result<(), NlError> {
+    let inet = cx.k.inet.get(msg.dev).ok_or(NlError::from(Errno::ENODEV))?;
+    let at = inet.find_for_delete(msg).ok_or(NlError::from(Errno::EADDRNOTAVAIL))?;
+    inet_del_ifa(cx, netns, msg.dev, at);
+    Ok(())
+}
+
+/// Removes an address; if it was primary, its secondary ones go too, or the first of them takes its place
+/// (`promote_secondaries`).
+///
+/// Kernel: `__inet_del_ifa`
+fn inet_del_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, at: usize) {
+    let all = &cx.k.netns[netns].ipv4.conf_all;
+    let Some(inet) = cx.k.inet.get(dev) else { return };
+    let promote = or_conf(inet, all, Conf::PromoteSecondaries);
+    let gone = inet.addrs[at].clone();
+    let depends = |ifa: &InIfaddr| {
+        !gone.is_secondary() && ifa.is_secondary() && ifa.mask == gone.mask && gone.contains(ifa.address)
+    };
+    let dependents: Vec<InIfaddr> = inet.addrs.iter().filter(|ifa| depends(ifa)).cloned().collect();
+    for ifa in dependents.iter().chain([&gone]) {
+        take_out(cx, netns, dev, ifa);
+        fib_del_ifaddr(cx, netns, dev, ifa);
+    }
+    for ifa in dependents.into_iter().filter(|_| promote) {
+        // The list decides anew which is primary: the first one is.
+        let _kept_its_place = inet_insert_ifa(cx, netns, dev, ifa);
+    }
+    if cx.k.inet.get(dev).is_some_and(|inet| inet.addrs.is_empty()) {
+        fib_disable_ip(cx, netns, dev, true);
+    }
+}
+
+fn take_out(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
+    if let Some(inet) = cx.k.inet.get_mut(dev)
+        && let Some(at) = inet.addrs.iter().position(|own| own == ifa)
+    {
+        inet.addrs.remove(at);
+        cx.k.netns[netns].ipv4.count_address(ifa.local, false);
+    }
+}
+
+/// The addresses of a namespace, device by device.
+pub fn dump_addrs(k: &Kernel, netns: NetnsId, now: glassnet_sim::Nanos) -> Vec<AddrMsg> {
+    let of_dev = |dev: &DevId| {
+        let addrs = k.inet.get(*dev).map_or(&[][..], |inet| &inet.addrs);
+        addrs.iter().map(|ifa| ifa.message(*dev, now)).collect::<Vec<_>>()
+    };
+    k.netns[netns].devs.values().flat_map(of_dev).collect()
+}
+
+/// Sees to IPv4 after each change of a device (`inetdev_event`, `fib_netdev_event`, `arp_netdev_event`).
+pub fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
+    let netns = cx.k.devs[dev].netns;
+    match event {
+        NetdevEvent::Register => register(cx, netns, dev),
+        NetdevEvent::Up => up(cx, netns, dev),
+        NetdevEvent::GoingDown => {}
+        NetdevEvent::Down => {
+            igmp::ip_mc_down(cx, dev);
+            fib_disable_ip(cx, netns, dev, false);
+        }
+        NetdevEvent::Unregister => unregister(cx, netns, dev),
+        NetdevEvent::Change => {
+            let (up, carrier) = (cx.k.devs[dev].is_up(), cx.k.devs[dev].carrier);
+            fib_sync_carrier(&mut cx.k.netns[netns].ipv4.fib, dev, up && carrier);
+            if !carrier {
+                arp_evict(cx, dev);
+            }
+        }
+        NetdevEvent::ChangeMtu => {
+            if cx.k.devs[dev].mtu < IPV4_MIN_MTU {
+                unregister(cx, netns, dev);
+            } else if cx.k.inet.get(dev).is_none() {
+                register(cx, netns, dev);
+            }
+            cx.k.netns[netns].ipv4.exceptions.clear();
+        }
+        NetdevEvent::ChangeAddr => {
+            super::arp::arp_changeaddr(cx, dev);
+            notify_peers(cx, netns, dev);
+        }
+    }
+}
+
+fn register(cx: &mut Cx, netns: NetnsId, dev: DevId) {
+    let ipv4 = &cx.k.netns[netns].ipv4;
+    let device = InDevice::new(ipv4.conf_default.clone(), ipv4.arp_default);
+    cx.k.inet.set(dev, Some(device));
+    let name = cx.k.devs[dev].name.clone();
+    cx.k.netns[netns].ipv4.fib.rules.device_changed(&name, Some(dev));
+    if cx.k.devs[dev].is_up() {
+        igmp::ip_mc_up(cx, dev);
+    }
+}
+
+fn up(cx: &mut Cx, netns: NetnsId, dev: DevId) {
+    if cx.k.devs[dev].mtu < IPV4_MIN_MTU {
+        return;
+    }
+    if cx.k.devs[dev].is_loopback() && cx.k.inet.get(dev).is_some_and(|inet| inet.addrs.is_empty()) {
+        let mut msg = AddrMsg::new(dev, Ipv4Addr::LOCALHOST, 8);
+        msg.scope = Scope::HOST;
+        let ifa = ifaddr(&msg, "lo", cx.now);
+        let _first_address_of_the_device = inet_insert_ifa(cx, netns, dev, ifa);
+    }
+    igmp::ip_mc_up(cx, dev);
+    fib_netdev_up(cx, netns, dev);
+    notify_peers(cx, netns, dev);
+}
+
+fn unregister(cx: &mut Cx, netns: NetnsId, dev: DevId) {
+    while cx.k.inet.get(dev).is_some_and(|inet| !inet.addrs.is_empty()) {
+        inet_del_ifa(cx, netns, dev, 0);
+    }
+    fib_disable_ip(cx, netns, dev, true);
+    super::ip_fragment::flush_device(cx, netns, dev);
+    cx.k.inet.set(dev, None);
+    let name = cx.k.devs[dev].name.clone();
+    cx.k.netns[netns].ipv4.fib.rules.device_changed(&name, None);
+}
+
+/// Tells the neighbours of the device's addresses, if `arp_notify` says so (`inetdev_send_gratuitous_arp`).
+fn notify_peers(cx: &mut Cx, netns: NetnsId, dev: DevId) {
+    let all = &cx.k.netns[netns].ipv4.conf_all;
+    let Some(inet) = cx.k.inet.get(dev) else { return };
+    if max_conf(inet, all, Conf::ArpNotify) == 0 || !cx.k.devs[dev].is_up() {
+        return;
+    }
+    for ifa in inet.addrs.clone() {
+        if !is_loopback(ifa.local) {
+            arp_send_announcement(cx, ARPOP_REQUEST, dev, ifa.local);
+        }
+    }
+}

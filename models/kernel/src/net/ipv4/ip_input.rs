@@ -1,8 +1,220 @@
-//! IPv4, in.
+//! IPv4 packets that come in, and those for this machine.
+//!
+//! Kernel: net/ipv4/ip_input.c
+
+use glassnet_wire::checksum::checksum;
+use glassnet_wire::icmp::ICMP_DEST_UNREACH;
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr};
+
+use super::icmp::{self, IcmpError};
+use super::route::{Martian, ip_route_input_noref};
 use crate::Cx;
-use crate::door::Door;
+use crate::door::{Door, Func};
 use crate::ids::SkbId;
-/// Placeholder until IPv4 lands.
+use crate::tables::drop_reason::DropReason;
+use crate::tables::inet::or_conf;
+use crate::tables::inet_conf::Conf;
+use crate::tables::route::DstInput;
+use crate::tables::route_types::RouteType;
+use crate::tables::skb::{IpCb, PacketType};
+use crate::tables::snmp::Snmp;
+
+/// The IPv4 header of a packet.
+#[inline]
+pub fn ip_hdr<'a>(cx: &'a Cx, skb: SkbId) -> Option<&'a Ipv4Hdr> {
+    cx.skbs.header(skb, cx.skbs[skb].network_header)
+}
+
+/// The counters of the namespace in which a packet is.
+#[inline]
+pub fn snmp<'a>(cx: &'a mut Cx, skb: SkbId) -> &'a mut Snmp {
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    &mut cx.k.netns[netns].ipv4.snmp
+}
+
+/// A packet of IPv4 comes in: its header is checked, then PRE_ROUTING would see it.
+///
+/// Kernel: net/ipv4/ip_input.c
+/// Not modelled: netfilter.
 pub fn ip_rcv(cx: &mut Cx, skb: SkbId) -> Door {
-    cx.consume_skb(skb)
+    cx.call(Func::IpRcvCore, skb);
+    match ip_rcv_core(cx, skb) {
+        Ok(()) => Door::IpRcvFinish { skb },
+        Err(reason) => cx.kfree_skb(skb, reason),
+    }
+}
+
+fn ip_rcv_core(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
+    let pkt = &cx.skbs[skb];
+    let (len, pkt_type) = (pkt.len(), pkt.pkt_type);
+    if pkt_type == PacketType::OtherHost {
+        return Err(DropReason::OtherHost);
+    }
+    let counters = snmp(cx, skb);
+    counters.ip.InReceives += 1;
+    counters.ip_ext.InOctets += len as u64;
+    match check_header(cx, skb, len) {
+        Ok((total, header_len, ecn)) => {
+            let counters = &mut snmp(cx, skb).ip_ext;
+            match ecn {
+                0 => counters.InNoECTPkts += 1,
+                1 => counters.InECT1Pkts += 1,
+                2 => counters.InECT0Pkts += 1,
+                _ => counters.InCEPkts += 1,
+            }
+            cx.skbs.trim(skb, total);
+            let pkt = &mut cx.skbs[skb];
+            pkt.transport_header = pkt.network_header + header_len as u32;
+            pkt.ip = IpCb { iif: pkt.skb_iif, flags: 0, frag_max_size: 0 };
+            Ok(())
+        }
+        Err(reason) => {
+            let counters = snmp(cx, skb);
+            match reason {
+                DropReason::PktTooSmall => counters.ip_ext.InTruncatedPkts += 1,
+                DropReason::IpCsum => {
+                    counters.ip_ext.InCsumErrors += 1;
+                    counters.ip.InHdrErrors += 1;
+                }
+                _ => counters.ip.InHdrErrors += 1,
+            }
+            Err(reason)
+        }
+    }
+}
+
+/// Total length, header length in bytes and the ECN bits of a header that is right.
+fn check_header(cx: &Cx, skb: SkbId, len: usize) -> Result<(usize, usize, u8), DropReason> {
+    let data = cx.skbs.data(skb);
+    let iph = ip_hdr(cx, skb).ok_or(DropReason::IpInhdr)?;
+    let header_len = iph.header_len();
+    if iph.version() != 4 || header_len < IPV4_HLEN || data.len() < header_len {
+        return Err(DropReason::IpInhdr);
+    }
+    if checksum(&data[..header_len]) != 0 {
+        return Err(DropReason::IpCsum);
+    }
+    let total = usize::from(iph.tot_len.get());
+    if len < total {
+        return Err(DropReason::PktTooSmall);
+    }
+    if total < header_len {
+        return Err(DropReason::IpInhdr);
+    }
+    Ok((total, header_len, iph.tos & 3))
+}
+
+/// Routes the packet, if it did not come by `lo` with its route.
+///
+/// Kernel: net/ipv4/ip_input.c
+/// Not modelled: IP options (a packet with options is routed as one without), early demultiplexing.
+pub fn ip_rcv_finish(cx: &mut Cx, skb: SkbId) -> Door {
+    if let Err(reason) = ip_rcv_finish_core(cx, skb) {
+        return cx.kfree_skb(skb, reason);
+    }
+    match cx.skbs[skb].dst.as_ref().map(|route| route.input) {
+        Some(DstInput::Forward) => Door::IpForward { skb },
+        Some(DstInput::LocalDeliver) => Door::IpLocalDeliver { skb },
+        Some(DstInput::Error(_)) => Door::IpError { skb },
+        None => cx.kfree_skb(skb, DropReason::NotSpecified),
+    }
+}
+
+fn ip_rcv_finish_core(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
+    let kind = match &cx.skbs[skb].dst {
+        Some(route) => route.kind,
+        None => {
+            let Some(iph) = ip_hdr(cx, skb) else { return Err(DropReason::IpInhdr) };
+            let (daddr, saddr, tos) = (iph.daddr.get(), iph.saddr.get(), iph.tos);
+            let dev = cx.skbs[skb].dev;
+            match ip_route_input_noref(cx, skb, daddr, saddr, tos, dev) {
+                Ok(route) => {
+                    cx.skbs[skb].dst = Some(route);
+                    route.kind
+                }
+                Err(Martian::Address) => return Err(DropReason::NotSpecified),
+                Err(Martian::RpFilter) => {
+                    snmp(cx, skb).ip_reverse_path_filter += 1;
+                    return Err(DropReason::IpRpfilter);
+                }
+            }
+        }
+    };
+    if kind == RouteType::Unicast || kind == RouteType::Local && cx.skbs[skb].pkt_type == PacketType::Host {
+        return Ok(());
+    }
+    count_groups(cx, skb, kind)
+}
+
+/// Counts broadcast and multicast; a unicast address in such a frame may be refused (RFC 1122 3.3.6).
+fn count_groups(cx: &mut Cx, skb: SkbId, kind: RouteType) -> Result<(), DropReason> {
+    let (len, pkt_type, dev) = (cx.skbs[skb].len() as u64, cx.skbs[skb].pkt_type, cx.skbs[skb].dev);
+    match kind {
+        RouteType::Multicast => {
+            let counters = &mut snmp(cx, skb).ip_ext;
+            counters.InMcastPkts += 1;
+            counters.InMcastOctets += len;
+        }
+        RouteType::Broadcast => {
+            let counters = &mut snmp(cx, skb).ip_ext;
+            counters.InBcastPkts += 1;
+            counters.InBcastOctets += len;
+        }
+        _ if matches!(pkt_type, PacketType::Broadcast | PacketType::Multicast) => {
+            let all = &cx.k.netns[cx.k.devs[dev].netns].ipv4.conf_all;
+            let refuses = |inet| or_conf(inet, all, Conf::DropUnicastInL2Multicast);
+            if cx.k.inet.get(dev).is_some_and(refuses) {
+                return Err(DropReason::UnicastInL2Multicast);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A packet for this machine; fragments wait for the rest.
+///
+/// Kernel: net/ipv4/ip_input.c
+/// Not modelled: netfilter.
+pub fn ip_local_deliver(cx: &mut Cx, skb: SkbId) -> Door {
+    if ip_hdr(cx, skb).is_some_and(Ipv4Hdr::is_fragment) {
+        return Door::IpDefrag { skb };
+    }
+    Door::IpLocalDeliverFinish { skb }
+}
+
+/// Leaves the IPv4 header behind.
+///
+/// Kernel: net/ipv4/ip_input.c
+/// Not modelled: nothing.
+pub fn ip_local_deliver_finish(cx: &mut Cx, skb: SkbId) -> Door {
+    let pkt = &mut cx.skbs[skb];
+    pkt.data = pkt.transport_header;
+    Door::IpProtocolDeliverRcu { skb }
+}
+
+/// Gives the packet to raw sockets that want it, then to its protocol.
+///
+/// Kernel: net/ipv4/ip_input.c
+/// Not modelled: TCP and all protocols but ICMP, IGMP and UDP: nobody handles them, as without their modules.
+pub fn ip_protocol_deliver_rcu(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.call(Func::RawLocalDeliver, skb);
+    let taken = super::raw::raw_local_deliver(cx, skb);
+    let protocol = ip_hdr(cx, skb).map_or(0, |iph| iph.protocol);
+    let door = match protocol {
+        IPPROTO_ICMP => Door::IcmpRcv { skb },
+        IPPROTO_IGMP => Door::IgmpRcv { skb },
+        IPPROTO_UDP => Door::UdpRcv { skb },
+        _ if taken => {
+            snmp(cx, skb).ip.InDelivers += 1;
+            return cx.consume_skb(skb);
+        }
+        _ => {
+            snmp(cx, skb).ip.InUnknownProtos += 1;
+            let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_PROT_UNREACH, info: 0 };
+            return icmp::icmp_send_then_drop(cx, skb, error, DropReason::IpNoproto);
+        }
+    };
+    snmp(cx, skb).ip.InDelivers += 1;
+    door
 }

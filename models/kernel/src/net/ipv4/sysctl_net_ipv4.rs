@@ -2,6 +2,7 @@
 //!
 //! Kernel: net/ipv4/devinet.c, net/ipv4/sysctl_net_ipv4.c, net/core/neighbour.c
 
+use super::fib_semantics::fib_ignore_linkdown;
 use crate::Cx;
 use crate::ids::{DevId, NetnsId};
 use crate::netlink::Errno;
@@ -32,6 +33,7 @@ pub fn devinet_conf_proc(cx: &mut Cx, netns: NetnsId, of: ConfOf, conf: Conf, va
             }
             net.ipv4.conf_default.set(conf, value);
             net.ipv4.conf_all.set(conf, value);
+            net.ipv4.conf_all.set(Conf::AcceptRedirects, i32::from(value == 0));
             for dev in devs {
                 if let Some(inet) = cx.k.inet.get_mut(dev) {
                     inet.conf.set(conf, value);
@@ -51,8 +53,12 @@ pub fn devinet_conf_proc(cx: &mut Cx, netns: NetnsId, of: ConfOf, conf: Conf, va
             if let Some(inet) = cx.k.inet.get_mut(dev) {
                 inet.conf.set(conf, value);
             }
+            if conf == Conf::IgnoreRoutesWithLinkdown {
+                fib_ignore_linkdown(&mut cx.k.netns[netns].ipv4.fib, dev, value != 0);
+            }
         }
     }
+    rt_cache_flush(cx, netns);
 }
 
 /// Sets a setting of ARP on a device (`neigh_proc_update`); `value` in ns, bytes, or a number.

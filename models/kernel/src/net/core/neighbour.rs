@@ -1,0 +1,332 @@
+//! Neighbours at work: resolving, probing, confirming, failing.
+//!
+//! Kernel: net/core/neighbour.c
+
+use glassnet_sim::Nanos;
+use glassnet_wire::Mac;
+use glassnet_wire::eth::{ETH_P_IP, EthHdr};
+
+use crate::door::{Door, Func};
+use crate::ids::{DevId, NeighId, NetnsId, SkbId};
+use crate::net::ipv4::arp;
+use crate::net::socket::TRUESIZE_OVERHEAD;
+use crate::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::neigh::{EventSend, Neighbour, TimerWants, UPDATE_F_ADMIN, UPDATE_F_OVERRIDE, Updated};
+use crate::tables::neigh_parms::NeighParms;
+use crate::tables::neigh_types::{NTF_PROXY, NTF_USE, NeighMsg, NeighRow, Nud};
+use crate::tables::netdev::{IFF_LOOPBACK, IFF_POINTOPOINT};
+use crate::timer::Timer;
+use crate::{Cx, Kernel};
+
+/// The settings of ARP on a device.
+fn parms(k: &Kernel, dev: DevId) -> NeighParms {
+    k.inet.get(dev).map_or_else(NeighParms::default, |inet| inet.arp)
+}
+
+/// The key of an address on a device: on `lo` and point-to-point links all addresses are one neighbour.
+#[inline]
+fn key_on(k: &Kernel, dev: DevId, ip: u32) -> u32 {
+    if k.devs[dev].flags & (IFF_LOOPBACK | IFF_POINTOPOINT) != 0 { 0 } else { ip }
+}
+
+/// The neighbour of an address on a device, if there is one (`__ipv4_neigh_lookup_noref`).
+#[inline]
+pub fn neigh_lookup(k: &Kernel, dev: DevId, ip: u32) -> Option<NeighId> {
+    k.neigh.lookup(dev, key_on(k, dev, ip))
+}
+
+/// The neighbour of an address on a device; made if there is none (`__neigh_create`). None if the table is full.
+pub fn neigh_lookup_or_create(cx: &mut Cx, dev: DevId, ip: u32, skb: SkbId) -> Option<NeighId> {
+    let ip = key_on(cx.k, dev, ip);
+    match cx.k.neigh.lookup(dev, ip) {
+        Some(id) => Some(id),
+        None => neigh_create(cx, dev, ip, Some(skb)),
+    }
+}
+
+fn neigh_create(cx: &mut Cx, dev: DevId, ip: u32, skb: Option<SkbId>) -> Option<NeighId> {
+    if !make_room(cx) {
+        return None;
+    }
+    let now = cx.now;
+    let id = cx.k.neigh.create(dev, ip, now);
+    arp::arp_constructor(cx, id, skb);
+    let base = parms(cx.k, dev).base_reachable_time;
+    if let Some(entry) = cx.k.neigh.get_mut(id) {
+        entry.confirmed = Nanos(now.0.saturating_sub(base.0 * 2));
+    }
+    Some(id)
+}
+
+/// Forgets entries if the table is near its limit (`neigh_alloc`, `neigh_forced_gc`); false if it stays full.
+fn make_room(cx: &mut Cx) -> bool {
+    let (gc, have, now) = (cx.k.neigh.gc, cx.k.neigh.len() as u32, cx.now);
+    let pressed = now.since(cx.k.neigh.last_flush) > Nanos::from_secs(5);
+    if have < gc.thresh3 && (have < gc.thresh2 || !pressed) {
+        return true;
+    }
+    cx.k.neigh.last_flush = now;
+    for id in cx.k.neigh.forced_gc(have.saturating_sub(gc.thresh2) as usize, now) {
+        neigh_remove(cx, id);
+    }
+    (cx.k.neigh.len() as u32) < gc.thresh3
+}
+
+/// Sends a packet to a neighbour that may have to be asked for first.
+///
+/// Kernel: net/core/neighbour.c
+/// Not modelled: devices without a header cache.
+pub fn neigh_resolve_output(cx: &mut Cx, skb: SkbId) -> Door {
+    let Some(id) = neigh_of_packet(cx, skb) else {
+        return cx.kfree_skb(skb, DropReason::NeighDead);
+    };
+    let Some(entry) = cx.k.neigh.get_mut(id) else {
+        return cx.kfree_skb(skb, DropReason::NeighDead);
+    };
+    entry.used = cx.now;
+    if !entry.nud.connected() && !matches!(entry.nud, Nud::Delay | Nud::Probe) {
+        match neigh_event_send(cx, id, Some(skb)) {
+            EventSend::Send => {}
+            EventSend::Drop(reason) => return cx.kfree_skb(skb, reason),
+            EventSend::Queued { probe } => {
+                return if probe { neigh_probe(cx, id) } else { Door::End };
+            }
+        }
+    }
+    if let Some(entry) = cx.k.neigh.get_mut(id) {
+        entry.hh = true;
+    }
+    neigh_hh_output(cx, skb, id)
+}
+
+/// The neighbour that a routed packet goes to.
+fn neigh_of_packet(cx: &Cx, skb: SkbId) -> Option<NeighId> {
+    let pkt = &cx.skbs[skb];
+    let route = pkt.dst.as_ref()?;
+    let daddr = || crate::net::ipv4::ip_input::ip_hdr(cx, skb).map(|iph| iph.daddr.get());
+    let ip = if route.gateway != 0 { route.gateway } else { daddr()? };
+    neigh_lookup(cx.k, route.dev, ip)
+}
+
+/// Puts the neighbour's Ethernet header in front and sends.
+#[inline]
+pub fn neigh_hh_output(cx: &mut Cx, skb: SkbId, id: NeighId) -> Door {
+    let Some(entry) = cx.k.neigh.get(id) else {
+        return cx.kfree_skb(skb, DropReason::NeighDead);
+    };
+    let header = EthHdr::new(entry.ha, cx.k.devs[entry.dev].addr, ETH_P_IP);
+    cx.skbs.push_eth(skb, header);
+    Door::DevQueueXmit { skb }
+}
+
+/// A packet wants to go to a neighbour that is not known for sure (`__neigh_event_send`).
+fn neigh_event_send(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> EventSend {
+    if let Some(skb) = skb {
+        cx.call(Func::NeighEventSend, skb);
+    }
+    let now = cx.now;
+    let packet = skb.map(|skb| (skb, (cx.skbs[skb].len() + TRUESIZE_OVERHEAD) as u32));
+    let Some(dev) = cx.k.neigh.get(id).map(|entry| entry.dev) else {
+        return EventSend::Drop(DropReason::NeighDead);
+    };
+    let parms = parms(cx.k, dev);
+    let mut pushed_out = Vec::new();
+    let Some(entry) = cx.k.neigh.get_mut(id) else { return EventSend::Drop(DropReason::NeighDead) };
+    let done = entry.event_send(packet, &parms, now, &mut pushed_out);
+    for old in pushed_out {
+        cx.kfree_skb(old, DropReason::NeighQueuefull);
+    }
+    set_timer(cx, id);
+    done
+}
+
+fn set_timer(cx: &mut Cx, id: NeighId) {
+    if let Some(at) = cx.k.neigh.get(id).and_then(|entry| entry.timer) {
+        cx.set_timer(at, Timer::Neigh(id));
+    }
+}
+
+/// Asks for a neighbour, on behalf of the packet that came last (`neigh_probe`).
+fn neigh_probe(cx: &mut Cx, id: NeighId) -> Door {
+    let Some(entry) = cx.k.neigh.get(id) else { return Door::End };
+    let waiting = entry.queue.back().map(|packet| packet.0);
+    let clone = waiting.map(|skb| cx.skb_clone(skb));
+    let door = arp::arp_solicit(cx, id, clone);
+    if let Some(entry) = cx.k.neigh.get_mut(id) {
+        entry.probes += 1;
+    }
+    if let Some(skb) = clone {
+        cx.afterwards(Door::Consume { skb });
+    }
+    door
+}
+
+/// A neighbour's timer is due; one that was set anew, or whose neighbour is gone, is not (`neigh_timer_handler`).
+pub fn neigh_timer_handler(cx: &mut Cx, id: NeighId) {
+    let now = cx.now;
+    let Some(entry) = cx.k.neigh.get(id) else { return };
+    if entry.timer.is_none_or(|at| at > now) {
+        return;
+    }
+    let parms = parms(cx.k, entry.dev);
+    let Some(entry) = cx.k.neigh.get_mut(id) else { return };
+    let wants = entry.timer_handler(&parms, now);
+    set_timer(cx, id);
+    match wants {
+        TimerWants::Nothing => {}
+        TimerWants::Probe => {
+            let door = neigh_probe(cx, id);
+            cx.walk(door);
+        }
+        TimerWants::Invalidate => neigh_invalidate(cx, id),
+    }
+}
+
+/// Nobody answered: each packet that waits meets an error (`neigh_invalidate`, `arp_error_report`).
+fn neigh_invalidate(cx: &mut Cx, id: NeighId) {
+    while let Some(entry) = cx.k.neigh.get_mut(id).filter(|entry| entry.nud == Nud::Failed) {
+        let Some((skb, size)) = entry.queue.pop_front() else { return };
+        entry.queue_bytes -= size;
+        let door = crate::net::ipv4::route::ipv4_link_failure(cx, skb);
+        cx.walk(door);
+    }
+}
+
+/// Draws how long the next confirmation holds: between half and one and a half times the base
+/// (`neigh_rand_reach_time`).
+fn rand_reach_time(cx: &mut Cx, dev: DevId) {
+    if let Some(inet) = cx.k.inet.get_mut(dev) {
+        let base = inet.arp.base_reachable_time.0;
+        inet.arp.reachable_time = Nanos(base / 2 + cx.dice.below(base.max(1)));
+    }
+}
+
+/// Somebody told something of a neighbour (`neigh_update`). Packets that waited go out at once.
+pub fn neigh_update(cx: &mut Cx, id: NeighId, lladdr: Option<Mac>, new: Nud, flags: u32) -> bool {
+    let now = cx.now;
+    let Some(dev) = cx.k.neigh.get(id).map(|entry| entry.dev) else { return false };
+    if new == Nud::Reachable {
+        rand_reach_time(cx, dev);
+    }
+    let parms = parms(cx.k, dev);
+    let Some(entry) = cx.k.neigh.get_mut(id) else { return false };
+    let done = entry.update(lladdr, new, flags, &parms, now);
+    set_timer(cx, id);
+    match done {
+        Updated::Refused => return false,
+        Updated::Done { flush, invalidate } => {
+            if invalidate {
+                neigh_invalidate(cx, id);
+            }
+            if flush {
+                flush_queue(cx, id);
+            }
+        }
+    }
+    true
+}
+
+fn flush_queue(cx: &mut Cx, id: NeighId) {
+    while let Some(entry) = cx.k.neigh.get_mut(id) {
+        let Some((skb, size)) = entry.queue.pop_front() else { return };
+        entry.queue_bytes -= size;
+        cx.walk(Door::NeighResolveOutput { skb });
+    }
+}
+
+/// A request from a neighbour tells its address (`neigh_event_ns`): the entry is made if there is none.
+pub fn neigh_event_ns(cx: &mut Cx, dev: DevId, ip: u32, lladdr: Mac, skb: SkbId) -> Option<NeighId> {
+    let id = neigh_lookup_or_create(cx, dev, ip, skb)?;
+    neigh_update(cx, id, Some(lladdr), Nud::Stale, UPDATE_F_OVERRIDE);
+    Some(id)
+}
+
+/// Removes an entry; what waited for it is dropped.
+pub fn neigh_remove(cx: &mut Cx, id: NeighId) {
+    let Some(Neighbour { queue, .. }) = cx.k.neigh.remove(id) else { return };
+    for (skb, _) in queue {
+        cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+}
+
+/// Forgets the neighbours of a device (`neigh_flush_dev`), except those set by hand if `keep_permanent`.
+pub fn neigh_flush_dev(cx: &mut Cx, dev: DevId, keep_permanent: bool) {
+    let goes = |entry: &Neighbour| entry.dev == dev && !(keep_permanent && entry.nud == Nud::Permanent);
+    let ids: Vec<NeighId> = cx.k.neigh.iter().filter(|(_, entry)| goes(entry)).map(|(id, _)| id).collect();
+    for id in ids {
+        neigh_remove(cx, id);
+    }
+}
+
+fn find_device(k: &Kernel, netns: NetnsId, dev: DevId) -> Result<(), NlError> {
+    let here = k.devs.get(dev).is_some_and(|netdev| netdev.netns == netns);
+    if here { Ok(()) } else { Err(Errno::ENODEV.into()) }
+}
+
+/// Adds or changes a neighbour (RTM_NEWNEIGH, `neigh_add`).
+///
+/// # Errors
+///
+/// EEXIST, ENOENT by `flags` (NLM_F_*), EINVAL for a state without an address.
+pub fn rtm_newneigh(cx: &mut Cx, netns: NetnsId, msg: &NeighMsg, flags: u16) -> Result<(), NlError> {
+    find_device(cx.k, netns, msg.dev)?;
+    let ip = u32::from(msg.dst);
+    if msg.flags & NTF_PROXY != 0 {
+        let known = cx.k.neigh.proxies.iter().any(|proxy| (proxy.0, proxy.1) == (Some(msg.dev), ip));
+        if !known {
+            cx.k.neigh.proxies.push((Some(msg.dev), ip, msg.protocol));
+        }
+        return Ok(());
+    }
+    let (id, override_it) = match neigh_lookup(cx.k, msg.dev, ip) {
+        Some(_) if flags & NLM_F_EXCL != 0 => return Err(Errno::EEXIST.into()),
+        Some(id) => (id, flags & NLM_F_REPLACE != 0),
+        None if flags & NLM_F_CREATE == 0 => return Err(Errno::ENOENT.into()),
+        None => {
+            let full = NlError::from(Errno::ENOBUFS);
+            let ip = key_on(cx.k, msg.dev, ip);
+            (neigh_create(cx, msg.dev, ip, None).ok_or(full)?, true)
+        }
+    };
+    if let Some(entry) = cx.k.neigh.get_mut(id) {
+        entry.protocol = msg.protocol;
+        entry.flags = msg.flags & !NTF_USE;
+    }
+    if msg.flags & NTF_USE != 0 {
+        if let EventSend::Queued { probe: true } = neigh_event_send(cx, id, None) {
+            let door = neigh_probe(cx, id);
+            cx.walk(door);
+        }
+        return Ok(());
+    }
+    let update = UPDATE_F_ADMIN | if override_it { UPDATE_F_OVERRIDE } else { 0 };
+    let done = neigh_update(cx, id, msg.lladdr, msg.state, update);
+    if done { Ok(()) } else { Err(Errno::EINVAL.into()) }
+}
+
+/// Removes a neighbour (RTM_DELNEIGH, `neigh_delete`): it fails, and is forgotten.
+///
+/// # Errors
+///
+/// ENOENT if there is none.
+pub fn rtm_delneigh(cx: &mut Cx, netns: NetnsId, msg: &NeighMsg) -> Result<(), NlError> {
+    find_device(cx.k, netns, msg.dev)?;
+    let ip = u32::from(msg.dst);
+    if msg.flags & NTF_PROXY != 0 {
+        let proxies = &mut cx.k.neigh.proxies;
+        let at = proxies.iter().position(|proxy| (proxy.0, proxy.1) == (Some(msg.dev), ip));
+        proxies.remove(at.ok_or(NlError::from(Errno::ENOENT))?);
+        return Ok(());
+    }
+    let id = neigh_lookup(cx.k, msg.dev, ip).ok_or(NlError::from(Errno::ENOENT))?;
+    neigh_update(cx, id, None, Nud::Failed, UPDATE_F_OVERRIDE | UPDATE_F_ADMIN);
+    neigh_remove(cx, id);
+    Ok(())
+}
+
+/// The neighbours of a namespace.
+pub fn dump_neigh(k: &Kernel, netns: NetnsId, now: Nanos) -> Vec<NeighRow> {
+    let here = |dev: DevId| k.devs.get(dev).is_some_and(|netdev| netdev.netns == netns);
+    k.neigh.iter().filter(|(_, entry)| here(entry.dev)).map(|(_, entry)| entry.row(now)).collect()
+}

@@ -1,0 +1,202 @@
+//! What IPv4 sockets of all kinds share: binding, connecting, queues.
+//!
+//! Kernel: net/ipv4/af_inet.c, net/ipv4/datagram.c, net/ipv4/ip_sockglue.c
+
+use glassnet_wire::ipv4::{Ipv4Hdr, is_limited_broadcast, is_multicast};
+
+use super::fib_frontend::inet_addr_type;
+use super::icmp::IcmpError;
+use super::ip_input::ip_hdr;
+use super::route::{FlowOut, ip_route_output_key};
+use crate::Cx;
+use crate::ids::{DevId, SkbId, SocketId};
+use crate::netlink::Errno;
+use crate::tables::ipv4::Sysctl;
+use crate::tables::route::{RTCF_BROADCAST, Rtable};
+use crate::tables::route_types::RouteType;
+use crate::tables::socket::{PmtuDisc, SockError, SockOpts, Socket};
+
+/// Binds a socket to an own address and a port (`bind`); zeros mean any.
+///
+/// # Errors
+///
+/// EADDRNOTAVAIL if the address is not this namespace's, EADDRINUSE if the port is taken.
+pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result<(), Errno> {
+    let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
+    let (netns, kind) = (socket.netns, socket.kind);
+    let ipv4 = &cx.k.netns[netns].ipv4;
+    let free = ipv4.sysctl(Sysctl::IpNonlocalBind) != 0;
+    let own = matches!(
+        inet_addr_type(&ipv4.fib, address),
+        RouteType::Local | RouteType::Multicast | RouteType::Broadcast
+    );
+    if address != 0 && !own && !free {
+        return Err(Errno::EADDRNOTAVAIL);
+    }
+    let clash = |other: &Socket| {
+        other.id != sock
+            && other.netns == netns
+            && other.kind == kind
+            && port != 0
+            && other.local.1 == port
+            && (other.local.0 == 0 || address == 0 || other.local.0 == address)
+    };
+    let ports = matches!(kind, crate::tables::socket::SockKind::Udp | crate::tables::socket::SockKind::Ping);
+    if ports && cx.k.sockets.iter().any(clash) {
+        return Err(Errno::EADDRINUSE);
+    }
+    if let Some(socket) = cx.k.sockets.get_mut(sock) {
+        socket.local = (address, port);
+    }
+    Ok(())
+}
+
+/// Sets the destination of a socket and the source that the route gives it (`connect`).
+///
+/// # Errors
+///
+/// What routing says; EACCES for a broadcast address without SO_BROADCAST.
+pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result<(), Errno> {
+    let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
+    let (netns, opts, local) = (socket.netns, socket.opts.clone(), socket.local);
+    let flow = flow_of(cx, sock, address, 0, (local.1, port))?;
+    let (route, flow) = ip_route_output_key(cx, netns, flow, None)?;
+    if route.flags & RTCF_BROADCAST != 0 && !opts.broadcast {
+        return Err(Errno::EACCES);
+    }
+    if let Some(socket) = cx.k.sockets.get_mut(sock) {
+        socket.remote = Some((flow.daddr, port));
+        if socket.local.0 == 0 {
+            socket.local.0 = flow.saddr;
+        }
+    }
+    Ok(())
+}
+
+/// What a packet of a socket is routed by.
+///
+/// # Errors
+///
+/// EBADF if the socket is closed, ENODEV if the device that it is bound to is gone.
+pub fn flow_of(cx: &Cx, sock: SocketId, daddr: u32, proto: u8, ports: (u16, u16)) -> Result<FlowOut, Errno> {
+    let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
+    let opts = &socket.opts;
+    let group = is_multicast(daddr);
+    let ifindex = match opts.bound_dev_if {
+        0 if group => opts.mcast_ifindex,
+        bound => bound,
+    };
+    let oif = match ifindex {
+        0 => None,
+        ifindex => Some(cx.k.dev_by_index(socket.netns, ifindex).ok_or(Errno::ENODEV)?),
+    };
+    let saddr =
+        if is_multicast(socket.local.0) || is_limited_broadcast(socket.local.0) { 0 } else { socket.local.0 };
+    Ok(FlowOut {
+        daddr,
+        saddr,
+        oif,
+        tos: opts.tos,
+        mark: opts.mark,
+        proto,
+        sport: ports.0,
+        dport: ports.1,
+        any_source: opts.hdrincl,
+        onlink: false,
+    })
+}
+
+/// DF of a packet, and whether it may be cut all the same (`ip_dont_fragment`, `ip_sk_ignore_df`).
+pub fn pmtu_policy(opts: &SockOpts, route: &Rtable, len: usize, mtu: u32) -> (bool, bool) {
+    let fits = len <= mtu as usize;
+    match opts.pmtudisc {
+        PmtuDisc::Dont => (false, true),
+        PmtuDisc::Want => (fits && !route.mtu_locked, true),
+        PmtuDisc::Do | PmtuDisc::Probe => (true, false),
+    }
+}
+
+/// TTL of a packet of a socket, 0: the default.
+pub fn ttl_of(opts: &SockOpts, route: &Rtable) -> u8 {
+    if route.kind == RouteType::Multicast { opts.mcast_ttl } else { opts.ttl.unwrap_or(0) }
+}
+
+/// The socket may get packets that came in by `dev`.
+pub fn bound_here(cx: &Cx, socket: &Socket, dev: DevId) -> bool {
+    let bound = socket.opts.bound_dev_if;
+    bound == 0 || bound == cx.k.devs[dev].ifindex || cx.k.devs[dev].is_loopback() && bound == 0
+}
+
+/// An ICMP message about a packet of this socket (`ip_icmp_error`): queued with IP_RECVERR, and the next call fails
+/// if `hard`.
+pub fn report_icmp_error(
+    cx: &mut Cx,
+    id: SocketId,
+    skb: SkbId,
+    error: IcmpError,
+    errno: Errno,
+    to: (u32, u16),
+    hard: bool,
+    payload: Vec<u8>,
+) {
+    let now = cx.now;
+    let Some(offender) = ip_hdr(cx, skb).map(|iph| (iph.saddr.get(), iph.ttl)) else { return };
+    let Some(socket) = cx.k.sockets.get_mut(id) else { return };
+    let queued = socket.opts.recverr;
+    if queued {
+        socket.error_queue.push_back(SockError {
+            at: now,
+            errno,
+            from_icmp: true,
+            kind: error.kind,
+            code: error.code,
+            info: error.info,
+            offender: offender.0,
+            to,
+            data: payload,
+            ttl: offender.1,
+        });
+    }
+    if queued || hard {
+        socket.error = Some(errno);
+        cx.wake_up();
+    }
+}
+
+/// This machine found that a packet cannot be sent (`ip_local_error`): queued with IP_RECVERR.
+pub fn ip_local_error(cx: &mut Cx, id: SocketId, errno: Errno, to: (u32, u16), info: u32) {
+    let now = cx.now;
+    let Some(socket) = cx.k.sockets.get_mut(id) else { return };
+    if !socket.opts.recverr {
+        return;
+    }
+    socket.error_queue.push_back(SockError {
+        at: now,
+        errno,
+        from_icmp: false,
+        kind: 0,
+        code: 0,
+        info,
+        offender: 0,
+        to,
+        data: Vec::new(),
+        ttl: 0,
+    });
+    socket.error = Some(errno);
+    cx.wake_up();
+}
+
+/// The bytes of a quoted packet behind its IPv4 header.
+pub fn quoted_payload(cx: &Cx, skb: SkbId, inner: &Ipv4Hdr) -> Vec<u8> {
+    let at = glassnet_wire::icmp::ICMP_HLEN + inner.header_len();
+    cx.skbs.data(skb).get(at..).map_or(Vec::new(), <[u8]>::to_vec)
+}
+
+/// Joins or leaves a multicast group on a device (`IP_ADD_MEMBERSHIP`, `IP_DROP_MEMBERSHIP`).
+pub fn multicast_membership(cx: &mut Cx, dev: DevId, group: u32, join: bool) {
+    if join {
+        super::igmp::ip_mc_inc_group(cx, dev, group);
+    } else {
+        super::igmp::ip_mc_dec_group(cx, dev, group);
+    }
+}

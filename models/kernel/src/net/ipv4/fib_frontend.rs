@@ -1,0 +1,238 @@
+//! Routes on request, and the routes that come and go with addresses and devices.
+//!
+//! Kernel: net/ipv4/fib_frontend.c
+
+use crate::ids::{DevId, NetnsId};
+use crate::netlink::{Errno, NLM_F_APPEND, NLM_F_CREATE, NlError};
+use crate::tables::fib::{Fib, FibInfo};
+use crate::tables::fib_trie::{Flow, InsertError, inet_make_mask};
+use crate::tables::inet::InIfaddr;
+use crate::tables::inet_types::IFA_F_NOPREFIXROUTE;
+use crate::tables::route_types::{
+    NexthopMsg, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTPROT_KERNEL, RouteMsg, RouteType, Scope,
+};
+use crate::{Cx, Kernel};
+
+use super::fib_semantics::{
+    fib_create_info, fib_info_matches, fib_sync_down_addr, fib_sync_down_dev, fib_sync_up,
+};
+
+/// Adds, changes or replaces a route (RTM_NEWROUTE, `inet_rtm_newroute`).
+///
+/// # Errors
+///
+/// As the kernel's; see [`fib_create_info`], and EEXIST, ENOENT by `flags` (NLM_F_*).
+pub fn rtm_newroute(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg, flags: u16) -> Result<(), NlError> {
+    let mut msg = msg.clone();
+    if msg.table == 0 {
+        msg.table = RT_TABLE_MAIN;
+    }
+    fib_valid_key_len(msg.dst, msg.dst_len)?;
+    let info = fib_create_info(cx.k, netns, &msg)?;
+    let (table, kind) = (msg.table, msg.kind);
+    let fib = &mut cx.k.netns[netns].ipv4.fib;
+    fib_table_insert(fib, &msg, info, flags)?;
+    if kind == RouteType::Local && table != RT_TABLE_LOCAL {
+        fib.custom_local_routes = true;
+    }
+    Ok(())
+}
+
+fn fib_table_insert(fib: &mut Fib, msg: &RouteMsg, info: FibInfo, flags: u16) -> Result<(), NlError> {
+    let done = fib.insert((msg.dst, msg.dst_len, msg.tos), info, msg.table, flags);
+    done.map_err(|error| match error {
+        InsertError::Exists => Errno::EEXIST.into(),
+        InsertError::NotFound => Errno::ENOENT.into(),
+    })
+}
+
+fn fib_valid_key_len(key: u32, len: u8) -> Result<(), NlError> {
+    if len > 32 {
+        return Err(NlError::with(Errno::EINVAL, "Invalid prefix length"));
+    }
+    if key & !inet_make_mask(len) != 0 {
+        return Err(NlError::with(Errno::EINVAL, "Invalid prefix for given prefix length"));
+    }
+    Ok(())
+}
+
+/// Removes the first route that has everything that `msg` names (RTM_DELROUTE, `inet_rtm_delroute`).
+///
+/// # Errors
+///
+/// ESRCH if there is none, or "FIB table does not exist".
+pub fn rtm_delroute(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg) -> Result<(), NlError> {
+    let table = if msg.table == 0 { RT_TABLE_MAIN } else { msg.table };
+    fib_valid_key_len(msg.dst, msg.dst_len)?;
+    let fib = &mut cx.k.netns[netns].ipv4.fib;
+    if !fib.has_table(table) {
+        return Err(NlError::with(Errno::ESRCH, "FIB table does not exist"));
+    }
+    let gone = fib.remove((msg.dst, msg.dst_len, msg.tos), table, |info| fib_info_matches(info, msg));
+    if gone { Ok(()) } else { Err(Errno::ESRCH.into()) }
+}
+
+/// Every route of a namespace, as `ip route show table all` asks for them.
+pub fn dump_routes(k: &Kernel, netns: NetnsId) -> Vec<RouteMsg> {
+    let fib = &k.netns[netns].ipv4.fib;
+    fib.rows().iter().map(|row| fib.message(row)).collect()
+}
+
+/// The type of an address by the local table (`inet_addr_type`).
+pub fn inet_addr_type(fib: &Fib, address: u32) -> RouteType {
+    inet_addr_type_dev_table(fib, None, address).0
+}
+
+/// The type of an address by the local table, as far as it concerns a device, and how many tables were searched.
+///
+/// Kernel: `__inet_dev_addr_type`
+pub fn inet_addr_type_dev_table(fib: &Fib, dev: Option<DevId>, address: u32) -> (RouteType, u32) {
+    use glassnet_wire::ipv4::{is_limited_broadcast, is_multicast, is_zeronet};
+    if is_zeronet(address) || is_limited_broadcast(address) {
+        return (RouteType::Broadcast, 0);
+    }
+    if is_multicast(address) {
+        return (RouteType::Multicast, 0);
+    }
+    if !fib.has_table(RT_TABLE_LOCAL) {
+        return (RouteType::Broadcast, 0);
+    }
+    let flow = Flow { dst: address, ..Flow::default() };
+    let kind = match fib.lookup_table(RT_TABLE_LOCAL, &flow) {
+        Some(Ok(found)) => {
+            let nh = fib.infos.get(found.info).nexthops.get(usize::from(found.nh_sel));
+            let on_dev = dev.is_none() || nh.is_some_and(|nh| nh.dev == dev);
+            if on_dev { found.kind } else { RouteType::Unicast }
+        }
+        _ => RouteType::Unicast,
+    };
+    (kind, 1)
+}
+
+/// A route of the kernel's own (`fib_magic`).
+fn magic(kind: RouteType, dst: u32, dst_len: u8, ifa: &InIfaddr, dev: DevId, priority: u32) -> RouteMsg {
+    RouteMsg {
+        table: if kind == RouteType::Unicast { RT_TABLE_MAIN } else { RT_TABLE_LOCAL },
+        kind,
+        dst,
+        dst_len,
+        scope: if kind == RouteType::Local { Scope::HOST } else { Scope::LINK },
+        protocol: RTPROT_KERNEL,
+        priority,
+        prefsrc: Some(ifa.local.into()),
+        nexthops: vec![NexthopMsg { dev: Some(dev), ..NexthopMsg::default() }],
+        ..RouteMsg::default()
+    }
+}
+
+/// What the kernel refuses here was there already, or has no device that is up: nobody is told.
+fn magic_add(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg) {
+    if let Ok(info) = fib_create_info(cx.k, netns, msg) {
+        let fib = &mut cx.k.netns[netns].ipv4.fib;
+        let _refused_as_it_is_there = fib_table_insert(fib, msg, info, NLM_F_CREATE | NLM_F_APPEND);
+    }
+}
+
+fn magic_del(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg) {
+    let fib = &mut cx.k.netns[netns].ipv4.fib;
+    fib.remove((msg.dst, msg.dst_len, msg.tos), msg.table, |info| fib_info_matches(info, msg));
+}
+
+/// The last address of the subnet, if it is worth a route: not for /31 and /32.
+fn network_broadcast(ifa: &InIfaddr) -> Option<u32> {
+    (ifa.prefix_len < 31).then_some(ifa.address & ifa.mask | !ifa.mask)
+}
+
+fn prefix_route(cx: &Cx, ifa: &InIfaddr, primary: &InIfaddr, dev: DevId) -> Option<RouteMsg> {
+    let prefix = ifa.address & ifa.mask;
+    if glassnet_wire::ipv4::is_zeronet(prefix) || ifa.is_secondary() {
+        return None;
+    }
+    if prefix == ifa.local && ifa.prefix_len == 32 {
+        return None;
+    }
+    let kind = if cx.k.devs[dev].is_loopback() { RouteType::Local } else { RouteType::Unicast };
+    Some(magic(kind, prefix, ifa.prefix_len, primary, dev, ifa.metric))
+}
+
+fn primary_of(cx: &Cx, dev: DevId, ifa: &InIfaddr) -> Option<InIfaddr> {
+    if !ifa.is_secondary() {
+        return Some(ifa.clone());
+    }
+    cx.k.inet.get(dev)?.by_prefix(ifa.local & ifa.mask, ifa.mask).cloned()
+}
+
+/// The routes that come with an address: local, broadcast, connected (`fib_add_ifaddr`).
+pub fn fib_add_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
+    let Some(primary) = primary_of(cx, dev, ifa) else { return };
+    magic_add(cx, netns, &magic(RouteType::Local, ifa.local, 32, &primary, dev, 0));
+    if !cx.k.devs[dev].is_up() {
+        return;
+    }
+    if ifa.broadcast != 0 && ifa.broadcast != u32::MAX {
+        magic_add(cx, netns, &magic(RouteType::Broadcast, ifa.broadcast, 32, &primary, dev, 0));
+    }
+    if let Some(route) = prefix_route(cx, ifa, &primary, dev) {
+        if ifa.flags & IFA_F_NOPREFIXROUTE == 0 {
+            magic_add(cx, netns, &route);
+        }
+        if let Some(broadcast) = network_broadcast(ifa) {
+            magic_add(cx, netns, &magic(RouteType::Broadcast, broadcast, 32, &primary, dev, 0));
+        }
+    }
+}
+
+/// The routes that go with an address, unless another address needs them (`fib_del_ifaddr`). The address is in the
+/// device's list no more.
+pub fn fib_del_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
+    let Some(primary) = primary_of(cx, dev, ifa) else { return };
+    let subnet = prefix_route(cx, ifa, &primary, dev);
+    if let Some(route) = &subnet
+        && ifa.flags & IFA_F_NOPREFIXROUTE == 0
+    {
+        magic_del(cx, netns, route);
+    }
+    let others = cx.k.inet.get(dev).map_or(Vec::new(), |inet| inet.addrs.clone());
+    let needed = |broadcast: u32| {
+        others.iter().any(|other| {
+            other.broadcast == broadcast
+                || !other.is_secondary() && network_broadcast(other) == Some(broadcast)
+        })
+    };
+    if ifa.broadcast != 0 && !needed(ifa.broadcast) {
+        magic_del(cx, netns, &magic(RouteType::Broadcast, ifa.broadcast, 32, &primary, dev, 0));
+    }
+    if let Some(broadcast) = network_broadcast(ifa).filter(|_| subnet.is_some())
+        && !needed(broadcast)
+    {
+        magic_del(cx, netns, &magic(RouteType::Broadcast, broadcast, 32, &primary, dev, 0));
+    }
+    if others.iter().any(|other| other.local == ifa.local) {
+        return;
+    }
+    magic_del(cx, netns, &magic(RouteType::Local, ifa.local, 32, &primary, dev, 0));
+    let fib = &mut cx.k.netns[netns].ipv4.fib;
+    if inet_addr_type(fib, ifa.local) != RouteType::Local && fib_sync_down_addr(fib, ifa.local) {
+        fib.flush_dead();
+    }
+}
+
+/// A device's routes are of no use any more (`fib_disable_ip`).
+pub fn fib_disable_ip(cx: &mut Cx, netns: NetnsId, dev: DevId, force: bool) {
+    let ipv4 = &mut cx.k.netns[netns].ipv4;
+    if fib_sync_down_dev(&mut ipv4.fib, dev, force) {
+        ipv4.fib.flush_dead();
+    }
+    ipv4.exceptions.clear();
+    super::arp::arp_ifdown(cx, dev);
+}
+
+/// A device came up: its addresses get their routes (`fib_netdev_event` NETDEV_UP).
+pub fn fib_netdev_up(cx: &mut Cx, netns: NetnsId, dev: DevId) {
+    let addrs = cx.k.inet.get(dev).map_or(Vec::new(), |inet| inet.addrs.clone());
+    for ifa in &addrs {
+        fib_add_ifaddr(cx, netns, dev, ifa);
+    }
+    let carrier = cx.k.devs[dev].carrier;
+    fib_sync_up(&mut cx.k.netns[netns].ipv4.fib, dev, carrier);
+}

@@ -1,0 +1,333 @@
+//! What a route may say, and what happens to routes when devices and addresses change.
+//!
+//! Kernel: net/ipv4/fib_semantics.c
+
+use crate::Kernel;
+use crate::ids::{DevId, NetnsId};
+use crate::netlink::{Errno, NlError};
+use crate::tables::fib::{Fib, FibInfo, FibNh};
+use crate::tables::fib_trie::{FibResult, Flow};
+use crate::tables::inet_conf::Conf;
+use crate::tables::route_types::{
+    NexthopMsg, RT_TABLE_MAIN, RTNH_F_DEAD, RTNH_F_LINKDOWN, RTNH_F_ONLINK, RTNH_F_PERVASIVE, RouteMsg,
+    RouteType, Scope,
+};
+
+use super::fib_frontend::{inet_addr_type, inet_addr_type_dev_table};
+
+fn invalid(text: &'static str) -> NlError {
+    NlError::with(Errno::EINVAL, text)
+}
+
+/// The scope that a route of this type must have at least (`fib_props`).
+fn scope_of(kind: RouteType) -> Scope {
+    match kind {
+        RouteType::Unspec => Scope::NOWHERE,
+        RouteType::Local => Scope::HOST,
+        RouteType::Broadcast | RouteType::Anycast => Scope::LINK,
+        _ => Scope::UNIVERSE,
+    }
+}
+
+/// Checks a route and makes its content (`fib_create_info`).
+///
+/// # Errors
+///
+/// As the kernel's: a bad scope, a next hop that cannot be reached, a device that is down, …
+pub fn fib_create_info(k: &Kernel, netns: NetnsId, msg: &RouteMsg) -> Result<FibInfo, NlError> {
+    if scope_of(msg.kind) > msg.scope {
+        return Err(invalid("Invalid scope"));
+    }
+    if msg.nexthops.iter().any(|nh| nh.flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN) != 0) {
+        return Err(invalid("Invalid rtm_flags - can not contain DEAD or LINKDOWN"));
+    }
+    let mut info = FibInfo {
+        nexthops: Vec::new(),
+        table: msg.table,
+        priority: msg.priority,
+        prefsrc: msg.prefsrc.map_or(0, u32::from),
+        scope: msg.scope,
+        kind: msg.kind,
+        protocol: msg.protocol,
+        flags: 0,
+        metrics: msg.metrics,
+    };
+    if !msg.kind.has_nexthop() {
+        if msg.nexthops.iter().any(|nh| nh.dev.is_some() || nh.via.is_some()) {
+            return Err(invalid("Gateway, device and multipath can not be specified for this route type"));
+        }
+        return Ok(info);
+    }
+    if msg.scope > Scope::HOST {
+        return Err(invalid("Invalid scope"));
+    }
+    info.nexthops = if msg.scope == Scope::HOST {
+        vec![host_nexthop(k, netns, msg)?]
+    } else {
+        let unspecified = [NexthopMsg::default()];
+        let asked = if msg.nexthops.is_empty() { &unspecified[..] } else { &msg.nexthops };
+        asked.iter().map(|nh| fib_check_nh(k, netns, msg, nh)).collect::<Result<_, _>>()?
+    };
+    if info.prefsrc != 0 && !fib_valid_prefsrc(k, netns, msg, info.prefsrc) {
+        return Err(invalid("Invalid prefsrc address"));
+    }
+    info.summarise();
+    Ok(info)
+}
+
+fn host_nexthop(k: &Kernel, netns: NetnsId, msg: &RouteMsg) -> Result<FibNh, NlError> {
+    let nh = match &msg.nexthops[..] {
+        [] => NexthopMsg::default(),
+        [one] => *one,
+        _ => return Err(invalid("Route with host scope can not have multiple nexthops")),
+    };
+    if nh.via.is_some() {
+        return Err(invalid("Route with host scope can not have a gateway"));
+    }
+    let dev = nh.dev.filter(|dev| k.devs.get(*dev).is_some_and(|dev| dev.netns == netns));
+    let dev = dev.ok_or(NlError::from(Errno::ENODEV))?;
+    Ok(nexthop(k, &nh, dev, 0, Scope::NOWHERE))
+}
+
+fn nexthop(k: &Kernel, nh: &NexthopMsg, dev: DevId, gateway: u32, scope: Scope) -> FibNh {
+    let ignore = k.inet.get(dev).is_some_and(|inet| inet.conf.get(Conf::IgnoreRoutesWithLinkdown) != 0);
+    let linkdown = if k.devs[dev].carrier { 0 } else { RTNH_F_LINKDOWN };
+    FibNh {
+        dev: Some(dev),
+        gateway,
+        flags: nh.flags | linkdown,
+        weight: nh.weight.max(1),
+        scope,
+        ignore_linkdown: ignore,
+        upper_bound: 0,
+    }
+}
+
+fn fib_check_nh(k: &Kernel, netns: NetnsId, msg: &RouteMsg, nh: &NexthopMsg) -> Result<FibNh, NlError> {
+    match nh.via.map_or(0, u32::from) {
+        0 => fib_check_nh_nongw(k, nh),
+        gateway if nh.flags & RTNH_F_ONLINK != 0 => fib_check_nh_onlink(k, netns, msg, nh, gateway),
+        gateway => fib_check_nh_gw(k, netns, msg, nh, gateway),
+    }
+}
+
+fn fib_check_nh_nongw(k: &Kernel, nh: &NexthopMsg) -> Result<FibNh, NlError> {
+    if nh.flags & (RTNH_F_PERVASIVE | RTNH_F_ONLINK) != 0 {
+        return Err(invalid("Invalid flags for nexthop - PERVASIVE and ONLINK can not be set"));
+    }
+    let dev = nh.dev.filter(|dev| k.inet.get(*dev).is_some()).ok_or(NlError::from(Errno::ENODEV))?;
+    if !k.devs[dev].is_up() {
+        return Err(NlError::with(Errno::ENETDOWN, "Device for nexthop is not up"));
+    }
+    Ok(nexthop(k, nh, dev, 0, Scope::HOST))
+}
+
+fn fib_check_nh_onlink(
+    k: &Kernel,
+    netns: NetnsId,
+    msg: &RouteMsg,
+    nh: &NexthopMsg,
+    gateway: u32,
+) -> Result<FibNh, NlError> {
+    if msg.scope >= Scope::LINK {
+        return Err(invalid("Nexthop has invalid scope"));
+    }
+    let required = NlError::with(Errno::ENODEV, "Nexthop device required for onlink");
+    let dev = nh.dev.filter(|dev| k.devs.get(*dev).is_some()).ok_or(required)?;
+    if !k.devs[dev].is_up() {
+        return Err(NlError::with(Errno::ENETDOWN, "Nexthop device is not up"));
+    }
+    if inet_addr_type_dev_table(&k.netns[netns].ipv4.fib, Some(dev), gateway).0 != RouteType::Unicast {
+        return Err(invalid("Nexthop has invalid gateway"));
+    }
+    Ok(nexthop(k, nh, dev, gateway, Scope::LINK))
+}
+
+/// The gateway must be reached by a route of a nearer scope, which also tells the device.
+fn fib_check_nh_gw(
+    k: &Kernel,
+    netns: NetnsId,
+    msg: &RouteMsg,
+    nh: &NexthopMsg,
+    gateway: u32,
+) -> Result<FibNh, NlError> {
+    const BAD: &str = "Nexthop has invalid gateway";
+    if msg.scope >= Scope::LINK {
+        return Err(invalid("Nexthop has invalid scope"));
+    }
+    let fib = &k.netns[netns].ipv4.fib;
+    let flow = Flow {
+        dst: gateway,
+        oif: nh.dev,
+        iif: Some(k.netns[netns].loopback),
+        scope: Scope((msg.scope.0 + 1).max(Scope::LINK.0)),
+        ignore_linkstate: true,
+        ..Flow::default()
+    };
+    let in_table = match fib.lookup_table(msg.table, &flow) {
+        Some(Ok(found)) => Some(found),
+        _ => None,
+    };
+    let found: FibResult = match in_table {
+        Some(found) => found,
+        None => fib.lookup(&flow, &mut 0).map_err(|none| NlError::with(none.errno(), BAD))?,
+    };
+    if !matches!(found.kind, RouteType::Unicast | RouteType::Local) {
+        return Err(invalid(BAD));
+    }
+    let dev = fib.infos.get(found.info).nexthops[usize::from(found.nh_sel)].dev;
+    let dev = dev.ok_or(NlError::with(Errno::ENODEV, "No egress device for nexthop gateway"))?;
+    if !k.devs[dev].is_up() {
+        return Err(Errno::ENETDOWN.into());
+    }
+    Ok(nexthop(k, nh, dev, gateway, found.scope))
+}
+
+fn fib_valid_prefsrc(k: &Kernel, netns: NetnsId, msg: &RouteMsg, prefsrc: u32) -> bool {
+    if msg.kind == RouteType::Local && msg.dst_len == 32 && msg.dst == prefsrc {
+        return true;
+    }
+    let fib = &k.netns[netns].ipv4.fib;
+    let own_table = fib.lookup_table(msg.table, &Flow { dst: prefsrc, ..Flow::default() });
+    let in_own = matches!(own_table, Some(Ok(found)) if found.kind == RouteType::Local);
+    in_own && msg.table != RT_TABLE_MAIN || inet_addr_type(fib, prefsrc) == RouteType::Local
+}
+
+/// The route's content is what a delete request names (`fib_nh_match` and the checks around it).
+pub fn fib_info_matches(info: &FibInfo, msg: &RouteMsg) -> bool {
+    let nexthops = match &msg.nexthops[..] {
+        [] => true,
+        [one] => info.nexthops.first().is_some_and(|nh| nh_matches(nh, one)) || one.is_any(),
+        many => {
+            info.nexthops.len() == many.len()
+                && info
+                    .nexthops
+                    .iter()
+                    .zip(many)
+                    .all(|(nh, asked)| nh_matches(nh, asked) && nh.weight == asked.weight.max(1))
+        }
+    };
+    let metrics = msg.metrics.0.iter().zip(&info.metrics.0).all(|(asked, own)| *asked == 0 || asked == own);
+    nexthops
+        && metrics
+        && (msg.kind == RouteType::Unspec || info.kind == msg.kind)
+        && (msg.scope == Scope::NOWHERE || info.scope == msg.scope)
+        && msg.prefsrc.is_none_or(|prefsrc| info.prefsrc == u32::from(prefsrc))
+        && (msg.protocol == 0 || info.protocol == msg.protocol)
+        && (msg.priority == 0 || info.priority == msg.priority)
+}
+
+fn nh_matches(nh: &FibNh, asked: &NexthopMsg) -> bool {
+    (asked.dev.is_none() || asked.dev == nh.dev) && asked.via.is_none_or(|via| nh.gateway == u32::from(via))
+}
+
+impl NexthopMsg {
+    fn is_any(&self) -> bool {
+        self.dev.is_none() && self.via.is_none()
+    }
+}
+
+/// A device went down (`force`: it is going away, or lost its last address): its next hops are dead. True if a
+/// route has none left (`fib_sync_down_dev`).
+pub fn fib_sync_down_dev(fib: &mut Fib, dev: DevId, force: bool) -> bool {
+    let mut dead = false;
+    fib.infos.for_each(|info| {
+        for nh in &mut info.nexthops {
+            // Local routes live until their address goes.
+            if nh.dev == Some(dev) && (force || nh.scope != Scope::NOWHERE) {
+                nh.flags |= RTNH_F_DEAD | RTNH_F_LINKDOWN;
+            }
+        }
+        info.summarise();
+        dead |= info.flags & RTNH_F_DEAD != 0;
+    });
+    dead
+}
+
+/// The carrier of a device came or went: its next hops have RTNH_F_LINKDOWN or not.
+pub fn fib_sync_carrier(fib: &mut Fib, dev: DevId, carrier: bool) {
+    fib.infos.for_each(|info| {
+        for nh in info.nexthops.iter_mut().filter(|nh| nh.dev == Some(dev)) {
+            match carrier {
+                true => nh.flags &= !RTNH_F_LINKDOWN,
+                false if nh.scope != Scope::NOWHERE => nh.flags |= RTNH_F_LINKDOWN,
+                false => {}
+            }
+        }
+        info.summarise();
+    });
+    fib.generation += 1;
+}
+
+/// A device came up: its next hops in routes with others are alive again (`fib_sync_up`).
+pub fn fib_sync_up(fib: &mut Fib, dev: DevId, carrier: bool) {
+    let clear = if carrier { RTNH_F_DEAD | RTNH_F_LINKDOWN } else { RTNH_F_DEAD };
+    fib.infos.for_each(|info| {
+        for nh in info.nexthops.iter_mut().filter(|nh| nh.dev == Some(dev)) {
+            nh.flags &= !clear;
+        }
+        info.summarise();
+    });
+    fib.generation += 1;
+}
+
+/// `ignore_routes_with_linkdown` of a device changed: its next hops count without carrier, or not.
+pub fn fib_ignore_linkdown(fib: &mut Fib, dev: DevId, ignore: bool) {
+    fib.infos.for_each(|info| {
+        for nh in info.nexthops.iter_mut().filter(|nh| nh.dev == Some(dev)) {
+            nh.ignore_linkdown = ignore;
+        }
+        info.rebalance();
+    });
+}
+
+/// An address went: routes that prefer it as their source are dead (`fib_sync_down_addr`).
+pub fn fib_sync_down_addr(fib: &mut Fib, local: u32) -> bool {
+    let mut dead = false;
+    fib.infos.for_each(|info| {
+        if info.prefsrc == local {
+            info.flags |= RTNH_F_DEAD;
+            dead = true;
+        }
+    });
+    dead
+}
+
+/// The first address of a device fit as a source for `dst`, or one of another device (`inet_select_addr`,
+/// net/ipv4/devinet.c).
+pub fn inet_select_addr(k: &Kernel, dev: DevId, dst: u32, scope: Scope) -> u32 {
+    if let Some(found) = k.inet.get(dev).and_then(|inet| inet.select_addr(dst, scope)) {
+        return found;
+    }
+    let Some(netns) = k.devs.get(dev).map(|netdev| netdev.netns) else { return 0 };
+    let usable = |other: &DevId| {
+        let inet = k.inet.get(*other)?;
+        let fits = |scope_of: Scope| scope_of != Scope::LINK && scope_of <= scope;
+        inet.addrs.iter().find(|ifa| !ifa.is_secondary() && fits(ifa.scope)).map(|ifa| ifa.local)
+    };
+    k.netns[netns].devs.values().find_map(usable).unwrap_or(0)
+}
+
+/// The source address that a route gives to packets of this machine (`fib_result_prefsrc`).
+pub fn fib_result_prefsrc(k: &Kernel, netns: NetnsId, found: &FibResult) -> u32 {
+    let info = k.netns[netns].ipv4.fib.infos.get(found.info);
+    if info.prefsrc != 0 {
+        return info.prefsrc;
+    }
+    let Some(nh) = info.nexthops.get(usize::from(found.nh_sel)) else { return 0 };
+    nh.dev.map_or(0, |dev| inet_select_addr(k, dev, nh.gateway, info.scope))
+}
+
+/// Chooses among the next hops of a route by a 31-bit hash (`fib_select_multipath`).
+pub fn fib_select_multipath(info: &FibInfo, hash: u32) -> u16 {
+    let wanted = |nh: &FibNh| nh.upper_bound >= 0 && hash as i32 <= nh.upper_bound;
+    info.nexthops.iter().position(wanted).unwrap_or(0) as u16
+}
+
+/// A hash of addresses for multipath (policy 0: layer 3), 31 bits, the same for both ways of no pair: the kernel's
+/// is keyed with a secret, so only the shares can be compared.
+pub fn fib_multipath_hash(src: u32, dst: u32) -> u32 {
+    let word = u64::from(src) << 32 | u64::from(dst);
+    let mixed = (word ^ word >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 33) as u32
+}

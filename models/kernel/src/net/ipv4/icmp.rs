@@ -1,0 +1,445 @@
+//! ICMP: answers, and errors about other packets.
+//!
+//! Kernel: net/ipv4/icmp.c
+
+use glassnet_wire::checksum::checksum;
+use glassnet_wire::icmp::{
+    ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_ECHOREPLY, ICMP_HLEN, ICMP_PARAMETERPROB, ICMP_REDIRECT,
+    ICMP_TIME_EXCEEDED, ICMP_TIMESTAMP, IcmpHdr,
+};
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_multicast, is_zeronet};
+use zerocopy::FromBytes;
+
+use super::fib_semantics::inet_select_addr;
+use super::ip_input::{ip_hdr, snmp};
+use super::ip_output::{IpHeader, ip_make_header};
+use super::route::{
+    FlowOut, dst_mtu, ip_do_redirect, ip_route_output_flow, ip_route_output_key, ip_rt_update_pmtu,
+};
+use super::{ping, raw, udp};
+use crate::Cx;
+use crate::door::{Door, Func};
+use crate::ids::{NetnsId, SkbId};
+use crate::netlink::Errno;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::ipv4::Sysctl;
+use crate::tables::route::{RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST};
+use crate::tables::route_types::Scope;
+use crate::tables::skb::PacketType;
+
+/// Destination unreachable: no route to the network.
+pub const ICMP_NET_UNREACH: u8 = 0;
+/// Destination unreachable: no route to the host.
+pub const ICMP_HOST_UNREACH: u8 = 1;
+/// Destination unreachable: no such protocol.
+pub const ICMP_PROT_UNREACH: u8 = 2;
+/// Destination unreachable: nobody listens on the port.
+pub const ICMP_PORT_UNREACH: u8 = 3;
+/// Destination unreachable: DF is set, but the packet is too long.
+pub const ICMP_FRAG_NEEDED: u8 = 4;
+/// Destination unreachable: prohibited.
+pub const ICMP_PKT_FILTERED: u8 = 13;
+/// Time exceeded: TTL.
+pub const ICMP_EXC_TTL: u8 = 0;
+/// Time exceeded: not all fragments came.
+pub const ICMP_EXC_FRAGTIME: u8 = 1;
+/// Redirect for one host.
+pub const ICMP_REDIR_HOST: u8 = 1;
+/// Largest type that is known.
+const NR_ICMP_TYPES: u8 = 18;
+/// Class and precedence of errors: "internetwork control".
+const IPTOS_PREC_INTERNETCONTROL: u8 = 0xc0;
+/// An error message has at most so many bytes (RFC 1812 4.3.2.3).
+const MAX_ERROR: usize = 576;
+
+/// An error to be told to a sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpError {
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// The rest of the header: an MTU in bytes, a gateway, or 0.
+    pub info: u32,
+}
+
+fn is_error(kind: u8) -> bool {
+    matches!(kind, ICMP_DEST_UNREACH | 4 | ICMP_REDIRECT | ICMP_TIME_EXCEEDED | ICMP_PARAMETERPROB)
+}
+
+/// Counts a message sent (`icmp_out_count`).
+pub fn icmp_out_count(cx: &mut Cx, netns: NetnsId, kind: u8) {
+    let snmp = &mut cx.k.netns[netns].ipv4.snmp;
+    snmp.icmp.OutMsgs += 1;
+    *snmp.icmp_out.entry(kind).or_default() += 1;
+}
+
+/// The error that an "unreachable" means for a socket, and whether it is final (`icmp_err_convert`).
+pub fn icmp_err_convert(code: u8) -> (Errno, bool) {
+    match code {
+        0 | 11 => (Errno::ENETUNREACH, false),
+        2 => (Errno::ENOPROTOOPT, true),
+        3 => (Errno::ECONNREFUSED, true),
+        4 => (Errno::EMSGSIZE, false),
+        5 => (Errno::EOPNOTSUPP, false),
+        6 | 9 => (Errno::ENETUNREACH, true),
+        7 => (Errno::EHOSTDOWN, true),
+        10 | 13..=15 => (Errno::EHOSTUNREACH, true),
+        _ => (Errno::EHOSTUNREACH, false),
+    }
+}
+
+/// The kind of message is limited, and the limit is not reached (`icmpv4_global_allow`): at most
+/// `icmp_msgs_per_sec`, in bursts of `icmp_msgs_burst`.
+fn icmpv4_global_allow(cx: &mut Cx, netns: NetnsId, error: IcmpError) -> bool {
+    let now = cx.now;
+    let ipv4 = &mut cx.k.netns[netns].ipv4;
+    if !limited(ipv4.sysctl(Sysctl::IcmpRatemask), error) {
+        return true;
+    }
+    let (rate, burst) =
+        (ipv4.sysctl(Sysctl::IcmpMsgsPerSec) as u64, ipv4.sysctl(Sysctl::IcmpMsgsBurst) as u64);
+    let bucket = &mut ipv4.icmp_global;
+    let delta = now.since(bucket.filled).0.min(1_000_000_000);
+    // The kernel fills at most every 20 ms.
+    if bucket.tokens == 0 || delta >= 20_000_000 {
+        let more = rate * delta / 1_000_000_000;
+        if more > 0 {
+            bucket.filled = now;
+        }
+        bucket.tokens = (bucket.tokens + more).min(burst);
+    }
+    if bucket.tokens == 0 && bucket.filled.0 == 0 {
+        // Nothing was ever sent: the bucket is full.
+        (bucket.tokens, bucket.filled) = (burst, now);
+    }
+    if bucket.tokens == 0 {
+        ipv4.snmp.icmp.OutRateLimitGlobal += 1;
+        return false;
+    }
+    bucket.tokens -= 1;
+    true
+}
+
+fn limited(mask: i64, error: IcmpError) -> bool {
+    let discovery = error.kind == ICMP_DEST_UNREACH && error.code == ICMP_FRAG_NEEDED;
+    error.kind <= NR_ICMP_TYPES && !discovery && mask & 1 << error.kind != 0
+}
+
+/// The limit for one destination is not reached (`icmpv4_xrlim_allow`); `lo` has none.
+fn icmpv4_xrlim_allow(cx: &mut Cx, netns: NetnsId, loopback: bool, to: u32, error: IcmpError) -> bool {
+    let now = cx.now;
+    let ipv4 = &mut cx.k.netns[netns].ipv4;
+    if loopback || !limited(ipv4.sysctl(Sysctl::IcmpRatemask), error) {
+        return true;
+    }
+    let cost = ipv4.sysctl(Sysctl::IcmpRatelimit).max(0) as u64 * 1_000_000;
+    // Six tokens at most (XRLIM_BURST_FACTOR).
+    let allowed = ipv4.peer(to, now).take(cost, cost * 6, now);
+    if !allowed {
+        ipv4.snmp.icmp.OutRateLimitHost += 1;
+    }
+    allowed
+}
+
+/// Tells the sender of a packet of an error, then drops the packet.
+pub fn icmp_send_then_drop(cx: &mut Cx, skb: SkbId, error: IcmpError, reason: DropReason) -> Door {
+    match icmp_send(cx, skb, error) {
+        Some(door) => {
+            cx.afterwards(Door::KfreeSkb { skb, reason });
+            door
+        }
+        None => cx.kfree_skb(skb, reason),
+    }
+}
+
+/// May the packet be answered with an error (RFC 1122 3.2.2)? Not if it went to many, is not a first fragment, or is
+/// an ICMP error itself.
+fn deserves_error(cx: &Cx, skb: SkbId, error: IcmpError) -> bool {
+    let pkt = &cx.skbs[skb];
+    let Some(iph) = ip_hdr(cx, skb) else { return false };
+    if pkt.pkt_type != PacketType::Host || iph.fragment_offset() != 0 {
+        return false;
+    }
+    if pkt.dst.is_some_and(|route| route.flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0) {
+        return false;
+    }
+    if !is_error(error.kind) || iph.protocol != IPPROTO_ICMP {
+        return true;
+    }
+    let at = pkt.network_header + iph.header_len() as u32;
+    cx.skbs.header::<u8>(skb, at).is_some_and(|kind| *kind <= NR_ICMP_TYPES && !is_error(*kind))
+}
+
+/// Makes an error message about a packet (`icmp_send`); none if it must not or may not be sent.
+pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
+    cx.call(Func::IcmpSend, skb);
+    let route = cx.skbs[skb].dst?;
+    if !deserves_error(cx, skb, error) {
+        return None;
+    }
+    let iph = *ip_hdr(cx, skb)?;
+    let dev = cx.skbs[skb].dev;
+    let netns = cx.k.devs[dev].netns;
+    let on_loopback = cx.k.devs[route.dev].is_loopback() || cx.k.devs[dev].is_loopback();
+    if !on_loopback && !icmpv4_global_allow(cx, netns, error) {
+        return None;
+    }
+    let saddr = if route.flags & RTCF_LOCAL != 0 { iph.daddr.get() } else { inbound_address(cx, netns, skb) };
+    let tos = if is_error(error.kind) { iph.tos & 0x1e | IPTOS_PREC_INTERNETCONTROL } else { iph.tos };
+    let to = iph.saddr.get();
+    let new = with_quote(cx, skb);
+    let flow = FlowOut { daddr: to, saddr, tos, proto: IPPROTO_ICMP, ..FlowOut::default() };
+    let routed = ip_route_output_flow(cx, netns, flow, Some(new));
+    let Some((back, flow)) = routed.ok() else {
+        cx.skbs.release(new);
+        return None;
+    };
+    let loopback = cx.k.devs[back.dev].is_loopback();
+    if !icmpv4_xrlim_allow(cx, netns, loopback, to, error) {
+        cx.skbs.release(new);
+        return None;
+    }
+    let room = (dst_mtu(cx, &back) as usize).min(MAX_ERROR) - IPV4_HLEN;
+    cx.skbs.trim(new, room);
+    let message = cx.skbs.data_mut(new);
+    message[..2].copy_from_slice(&[error.kind, error.code]);
+    message[4..ICMP_HLEN].copy_from_slice(&error.info.to_be_bytes());
+    let check = checksum(message);
+    message[2..4].copy_from_slice(&check.to_be_bytes());
+    let header = IpHeader {
+        saddr: flow.saddr,
+        daddr: to,
+        protocol: IPPROTO_ICMP,
+        ttl: 0,
+        tos,
+        dont_fragment: false,
+        ignore_df: true,
+    };
+    cx.call(Func::IcmpPushReply, new);
+    ip_make_header(cx, netns, new, back, header);
+    Some(Door::IpPushPendingFrames { skb: new })
+}
+
+/// A message with room for its header, and the packet from its IPv4 header on.
+fn with_quote(cx: &mut Cx, skb: SkbId) -> SkbId {
+    let pkt = &cx.skbs[skb];
+    let (from, to) = (pkt.network_header as usize, pkt.tail as usize);
+    let quote = cx.skbs.bufs.bytes(pkt.buf)[from..to.min(from + MAX_ERROR)].to_vec();
+    let new = cx.skbs.alloc_skb(ICMP_HLEN + quote.len(), cx.skbs[skb].dev);
+    cx.skbs.data_mut(new)[ICMP_HLEN..].copy_from_slice(&quote);
+    new
+}
+
+/// `icmp_errors_use_inbound_ifaddr`: an address of the device by which the packet came; else the route's choice.
+fn inbound_address(cx: &Cx, netns: NetnsId, skb: SkbId) -> u32 {
+    let ipv4 = &cx.k.netns[netns].ipv4;
+    if ipv4.sysctl(Sysctl::IcmpErrorsUseInboundIfaddr) == 0 {
+        return 0;
+    }
+    let dev = cx.k.dev_by_index(netns, cx.skbs[skb].ip.iif);
+    dev.map_or(0, |dev| inet_select_addr(cx.k, dev, 0, Scope::LINK))
+}
+
+/// A message came in: its checksum is checked, then its type decides.
+///
+/// Kernel: net/ipv4/icmp.c
+/// Not modelled: timestamps, extended echo, parameter problems of this machine.
+pub fn icmp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
+    snmp(cx, skb).icmp.InMsgs += 1;
+    let data = cx.skbs.data(skb);
+    if !cx.skbs[skb].ip_summed && checksum(data) != 0 {
+        let counters = &mut snmp(cx, skb).icmp;
+        counters.InCsumErrors += 1;
+        counters.InErrors += 1;
+        return cx.kfree_skb(skb, DropReason::IcmpCsum);
+    }
+    let Some(icmp) = cx.skbs.header::<IcmpHdr>(skb, cx.skbs[skb].data) else {
+        return bad(cx, skb, DropReason::NotSpecified);
+    };
+    let kind = icmp.kind;
+    *snmp(cx, skb).icmp_in.entry(kind).or_default() += 1;
+    if kind > NR_ICMP_TYPES {
+        return bad(cx, skb, DropReason::UnhandledProto);
+    }
+    let flags = cx.skbs[skb].dst.map_or(0, |route| route.flags);
+    if flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
+        let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+        let ignores = cx.k.netns[netns].ipv4.sysctl(Sysctl::IcmpEchoIgnoreBroadcasts) != 0;
+        let asks = matches!(kind, ICMP_ECHO | ICMP_TIMESTAMP);
+        if asks && ignores || !asks {
+            return bad(cx, skb, DropReason::InvalidProto);
+        }
+    }
+    match kind {
+        ICMP_ECHO => Door::IcmpEcho { skb },
+        ICMP_ECHOREPLY => match ping::ping_rcv(cx, skb) {
+            Ok(()) => cx.consume_skb(skb),
+            Err(reason) => cx.kfree_skb(skb, reason),
+        },
+        ICMP_DEST_UNREACH | ICMP_TIME_EXCEEDED | ICMP_PARAMETERPROB | 4 => Door::IcmpUnreach { skb },
+        ICMP_REDIRECT => Door::IcmpRedirect { skb },
+        _ => cx.consume_skb(skb),
+    }
+}
+
+fn bad(cx: &mut Cx, skb: SkbId, reason: DropReason) -> Door {
+    snmp(cx, skb).icmp.InErrors += 1;
+    cx.kfree_skb(skb, reason)
+}
+
+/// Somebody asks for an echo.
+///
+/// Kernel: net/ipv4/icmp.c
+/// Not modelled: extended echo.
+pub fn icmp_echo(cx: &mut Cx, skb: SkbId) -> Door {
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    if cx.k.netns[netns].ipv4.sysctl(Sysctl::IcmpEchoIgnoreAll) != 0 {
+        return cx.consume_skb(skb);
+    }
+    match icmp_reply(cx, netns, skb) {
+        Some(door) => {
+            cx.afterwards(Door::Consume { skb });
+            door
+        }
+        None => cx.consume_skb(skb),
+    }
+}
+
+/// The same message back, as an echo reply (`icmp_reply`).
+fn icmp_reply(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> Option<Door> {
+    cx.call(Func::IcmpReply, skb);
+    let iph = *ip_hdr(cx, skb)?;
+    let saddr = fib_compute_spec_dst(cx, netns, skb, &iph);
+    let to = iph.saddr.get();
+    let reply = copy(cx, skb);
+    let flow = FlowOut { daddr: to, saddr, tos: iph.tos, proto: IPPROTO_ICMP, ..FlowOut::default() };
+    let routed = ip_route_output_flow(cx, netns, flow, Some(reply)).ok();
+    let error = IcmpError { kind: ICMP_ECHOREPLY, code: 0, info: 0 };
+    let allowed = routed.filter(|(route, _)| {
+        let loopback = cx.k.devs[route.dev].is_loopback();
+        icmpv4_global_allow(cx, netns, error) && icmpv4_xrlim_allow(cx, netns, loopback, to, error)
+    });
+    let Some((route, flow)) = allowed else {
+        cx.skbs.release(reply);
+        return None;
+    };
+    cx.call(Func::IcmpPushReply, reply);
+    let data = cx.skbs.data_mut(reply);
+    data[0] = ICMP_ECHOREPLY;
+    data[2..4].fill(0);
+    let check = checksum(data);
+    data[2..4].copy_from_slice(&check.to_be_bytes());
+    let header = IpHeader {
+        saddr: flow.saddr,
+        daddr: to,
+        protocol: IPPROTO_ICMP,
+        ttl: 0,
+        tos: iph.tos,
+        dont_fragment: false,
+        ignore_df: true,
+    };
+    ip_make_header(cx, netns, reply, route, header);
+    Some(Door::IpPushPendingFrames { skb: reply })
+}
+
+/// A packet of its own with the same bytes.
+fn copy(cx: &mut Cx, skb: SkbId) -> SkbId {
+    let pkt = &cx.skbs[skb];
+    let (buf, data, tail, dev) = (pkt.buf, pkt.data, pkt.tail, pkt.dev);
+    let buf = cx.skbs.bufs.copy_expand(buf, 0, 0);
+    let new = cx.skbs.build_skb(buf, data as usize, dev);
+    cx.skbs[new].tail = tail;
+    new
+}
+
+/// The address under which this machine was asked; if it was asked as one of many, one of its own
+/// (`fib_compute_spec_dst`).
+fn fib_compute_spec_dst(cx: &mut Cx, netns: NetnsId, skb: SkbId, iph: &Ipv4Hdr) -> u32 {
+    let flags = cx.skbs[skb].dst.map_or(0, |route| route.flags);
+    if flags & (RTCF_BROADCAST | RTCF_MULTICAST | RTCF_LOCAL) == RTCF_LOCAL {
+        return iph.daddr.get();
+    }
+    let saddr = iph.saddr.get();
+    let dev = cx.skbs[skb].dev;
+    if is_zeronet(saddr) {
+        return inet_select_addr(cx.k, dev, saddr, Scope::LINK);
+    }
+    let flow = FlowOut { daddr: saddr, ..FlowOut::default() };
+    match ip_route_output_key(cx, netns, flow, None) {
+        Ok((_, flow)) => flow.saddr,
+        Err(_) => inet_select_addr(cx.k, dev, saddr, Scope::UNIVERSE),
+    }
+}
+
+/// An error about a packet of this machine: the socket that sent it is told, and the path MTU is learned.
+///
+/// Kernel: net/ipv4/icmp.c
+/// Not modelled: source quench, TCP.
+pub fn icmp_unreach(cx: &mut Cx, skb: SkbId) -> Door {
+    let data = cx.skbs.data(skb);
+    let Some(icmp) = IcmpHdr::read_from_prefix(data).ok().map(|(icmp, _)| icmp) else {
+        return bad(cx, skb, DropReason::PktTooSmall);
+    };
+    let quote = data.get(ICMP_HLEN..).and_then(|quote| Ipv4Hdr::read_from_prefix(quote).ok());
+    let Some((inner, _)) = quote.filter(|(inner, _)| inner.header_len() >= IPV4_HLEN) else {
+        return bad(cx, skb, DropReason::PktTooSmall);
+    };
+    let info = match (icmp.kind, icmp.code) {
+        (ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED) => u32::from(icmp.sequence.get()),
+        (ICMP_PARAMETERPROB, _) => u32::from(icmp.id.get()) >> 8,
+        _ => 0,
+    };
+    if icmp.kind == ICMP_DEST_UNREACH && icmp.code > 15 {
+        return cx.consume_skb(skb);
+    }
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    if icmp.kind == ICMP_DEST_UNREACH && icmp.code == ICMP_FRAG_NEEDED {
+        learn_path_mtu(cx, netns, &inner, info);
+    }
+    let error = IcmpError { kind: icmp.kind, code: icmp.code, info };
+    icmp_socket_deliver(cx, skb, &inner, error);
+    cx.consume_skb(skb)
+}
+
+fn learn_path_mtu(cx: &mut Cx, netns: NetnsId, inner: &Ipv4Hdr, mtu: u32) {
+    if cx.k.netns[netns].ipv4.sysctl(Sysctl::IpNoPmtuDisc) != 0 {
+        return;
+    }
+    let (daddr, saddr) = (inner.daddr.get(), inner.saddr.get());
+    let flow = FlowOut { daddr, saddr, tos: inner.tos, proto: inner.protocol, ..FlowOut::default() };
+    if let Ok((route, _)) = ip_route_output_key(cx, netns, flow, None) {
+        ip_rt_update_pmtu(cx, netns, route.dev, daddr, mtu);
+    }
+}
+
+/// Tells the sockets that may have sent the quoted packet (`icmp_socket_deliver`).
+fn icmp_socket_deliver(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
+    raw::raw_icmp_error(cx, skb, inner, error);
+    match inner.protocol {
+        IPPROTO_ICMP => ping::ping_err(cx, skb, inner, error),
+        IPPROTO_UDP => udp::udp_err(cx, skb, inner, error),
+        _ => {}
+    }
+}
+
+/// A router told of a better gateway.
+///
+/// Kernel: net/ipv4/icmp.c
+/// Not modelled: redirects of whole networks differ in nothing from those of hosts, as in the kernel.
+pub fn icmp_redirect(cx: &mut Cx, skb: SkbId) -> Door {
+    let data = cx.skbs.data(skb);
+    let gateway = data.get(4..8).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+    let inner = data.get(ICMP_HLEN..).and_then(|quote| Ipv4Hdr::read_from_prefix(quote).ok());
+    let (Some(gateway), Some((inner, _)), Some(iph)) = (gateway, inner, ip_hdr(cx, skb).copied()) else {
+        return bad(cx, skb, DropReason::PktTooSmall);
+    };
+    let dev = cx.skbs[skb].dev;
+    let daddr = inner.daddr.get();
+    if !is_multicast(daddr) {
+        ip_do_redirect(cx, dev, iph.saddr.get(), daddr, gateway);
+    }
+    let error = IcmpError { kind: ICMP_REDIRECT, code: ICMP_REDIR_HOST, info: gateway };
+    icmp_socket_deliver(cx, skb, &inner, error);
+    cx.consume_skb(skb)
+}

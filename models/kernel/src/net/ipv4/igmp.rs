@@ -1,0 +1,68 @@
+//! Multicast groups that devices listen to.
+//!
+//! Kernel: net/ipv4/igmp.c
+
+use glassnet_wire::Mac;
+
+use crate::Cx;
+use crate::door::Door;
+use crate::ids::{DevId, SkbId};
+use crate::tables::inet::IGMP_ALL_HOSTS;
+
+/// Joins a group on a device (`ip_mc_inc_group`): its link-layer address is listened to.
+pub fn ip_mc_inc_group(cx: &mut Cx, dev: DevId, group: u32) {
+    let Some(inet) = cx.k.inet.get_mut(dev) else { return };
+    if inet.join(group) && cx.k.devs[dev].is_up() {
+        link_listen(cx, dev, group, true);
+    }
+}
+
+/// Leaves a group on a device (`__ip_mc_dec_group`).
+pub fn ip_mc_dec_group(cx: &mut Cx, dev: DevId, group: u32) {
+    let Some(inet) = cx.k.inet.get_mut(dev) else { return };
+    if inet.leave(group) && cx.k.devs[dev].is_up() {
+        link_listen(cx, dev, group, false);
+    }
+}
+
+fn link_listen(cx: &mut Cx, dev: DevId, group: u32, on: bool) {
+    let address = Mac::of_ipv4_group(group);
+    let list = &mut cx.k.devs[dev].mc;
+    match (list.iter().position(|entry| entry.0 == address), on) {
+        (Some(at), true) => list[at].1 += 1,
+        (None, true) => list.push((address, 1)),
+        (Some(at), false) if list[at].1 == 1 => {
+            list.remove(at);
+        }
+        (Some(at), false) => list[at].1 -= 1,
+        (None, false) => {}
+    }
+}
+
+/// A device came up: it listens to all systems (`ip_mc_up`).
+pub fn ip_mc_up(cx: &mut Cx, dev: DevId) {
+    let known = cx.k.inet.get(dev).map_or(Vec::new(), |inet| inet.groups.clone());
+    for entry in &known {
+        link_listen(cx, dev, entry.group, true);
+    }
+    ip_mc_inc_group(cx, dev, IGMP_ALL_HOSTS);
+}
+
+/// A device went down (`ip_mc_down`).
+pub fn ip_mc_down(cx: &mut Cx, dev: DevId) {
+    let known = cx.k.inet.get(dev).map_or(Vec::new(), |inet| inet.groups.clone());
+    for entry in &known {
+        link_listen(cx, dev, entry.group, false);
+    }
+    if let Some(inet) = cx.k.inet.get_mut(dev) {
+        inet.leave(IGMP_ALL_HOSTS);
+    }
+}
+
+/// A message about groups came in.
+///
+/// Kernel: net/ipv4/igmp.c
+/// Not modelled: queries and reports: no report is sent, and a query is not answered.
+pub fn igmp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.consume_skb(skb)
+}

@@ -1,0 +1,65 @@
+//! IPv4 packets for others.
+//!
+//! Kernel: net/ipv4/ip_forward.c
+
+use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_TIME_EXCEEDED};
+use glassnet_wire::ipv4::Ipv4Hdr;
+
+use super::icmp::{self, IcmpError};
+use super::ip_input::{ip_hdr, snmp};
+use super::ip_output::IPSKB_FORWARDED;
+use super::route::{dst_mtu, ip_rt_send_redirect};
+use crate::Cx;
+use crate::door::Door;
+use crate::ids::SkbId;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::route::RTCF_DOREDIRECT;
+use crate::tables::skb::PacketType;
+
+/// Lowers the TTL, checks the MTU, and tells the sender of a better gateway.
+///
+/// Kernel: net/ipv4/ip_forward.c
+/// Not modelled: netfilter, IPsec, strict source routes, router alert.
+pub fn ip_forward(cx: &mut Cx, skb: SkbId) -> Door {
+    let pkt = &cx.skbs[skb];
+    let (len, at) = (pkt.len(), pkt.network_header);
+    let (Some(route), PacketType::Host) = (pkt.dst, pkt.pkt_type) else {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    let Some(iph) = ip_hdr(cx, skb) else { return cx.kfree_skb(skb, DropReason::NotSpecified) };
+    let (ttl, dont_fragment) = (iph.ttl, iph.dont_fragment());
+    if ttl <= 1 {
+        snmp(cx, skb).ip.InHdrErrors += 1;
+        let error = IcmpError { kind: ICMP_TIME_EXCEEDED, code: icmp::ICMP_EXC_TTL, info: 0 };
+        return icmp::icmp_send_then_drop(cx, skb, error, DropReason::IpInhdr);
+    }
+    let mtu = dst_mtu(cx, &route);
+    if len > mtu as usize && dont_fragment {
+        snmp(cx, skb).ip.FragFails += 1;
+        let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_FRAG_NEEDED, info: mtu };
+        return icmp::icmp_send_then_drop(cx, skb, error, DropReason::PktTooBig);
+    }
+    if let Some(iph) = cx.skbs.header_mut::<Ipv4Hdr>(skb, at) {
+        iph.decrease_ttl();
+    }
+    cx.skbs[skb].ip.flags |= IPSKB_FORWARDED;
+    if route.flags & RTCF_DOREDIRECT != 0
+        && let Some(redirect) = ip_rt_send_redirect(cx, skb)
+    {
+        cx.afterwards(Door::IpForwardFinish { skb });
+        return redirect;
+    }
+    Door::IpForwardFinish { skb }
+}
+
+/// The packet passed FORWARD.
+///
+/// Kernel: net/ipv4/ip_forward.c
+/// Not modelled: IP options.
+pub fn ip_forward_finish(cx: &mut Cx, skb: SkbId) -> Door {
+    let len = cx.skbs[skb].len() as u64;
+    let counters = snmp(cx, skb);
+    counters.ip.ForwDatagrams += 1;
+    counters.ip_ext.OutOctets += len;
+    Door::IpOutput { skb }
+}

@@ -1,0 +1,314 @@
+//! IPv4 packets that leave.
+//!
+//! Kernel: net/ipv4/ip_output.c
+
+use glassnet_wire::eth::ETH_P_IP;
+use glassnet_wire::icmp::ICMP_DEST_UNREACH;
+use glassnet_wire::ipv4::{IP_DF, IP_MF, IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr, ip_send_check};
+use zerocopy::big_endian::{U16, U32};
+
+use super::icmp::{self, IcmpError};
+use super::ip_input::{ip_hdr, snmp};
+use super::route::dst_mtu;
+use crate::Cx;
+use crate::door::Door;
+use crate::ids::{NetnsId, SkbId};
+use crate::net::core::dev::eth_type_trans;
+use crate::net::core::neighbour::{neigh_hh_output, neigh_lookup, neigh_lookup_or_create};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::ipv4::Sysctl;
+use crate::tables::route::{RTCF_LOCAL, RTCF_MULTICAST, Rtable};
+use crate::tables::route_types::RouteType;
+use crate::tables::skb::PacketType;
+
+/// `IPSKB_FORWARDED`: the packet came from elsewhere.
+pub const IPSKB_FORWARDED: u16 = 1;
+/// `skb->ignore_df`: a packet of this machine may be fragmented although DF is set.
+pub const IGNORE_DF: u16 = 1 << 15;
+
+/// What the header of a packet of this machine says.
+#[derive(Clone, Copy, Debug)]
+pub struct IpHeader {
+    /// Source.
+    pub saddr: u32,
+    /// Destination.
+    pub daddr: u32,
+    /// Protocol.
+    pub protocol: u8,
+    /// TTL in hops, 0: the route's, or the namespace's default.
+    pub ttl: u8,
+    /// TOS.
+    pub tos: u8,
+    /// DF.
+    pub dont_fragment: bool,
+    /// It may be fragmented although DF is set.
+    pub ignore_df: bool,
+}
+
+/// Puts an IPv4 header in front of the data (`__ip_make_skb`).
+pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, header: IpHeader) {
+    let payload = cx.skbs[skb].len();
+    if header.protocol == IPPROTO_ICMP {
+        let kind = cx.skbs.data(skb).first().copied().unwrap_or(0);
+        icmp::icmp_out_count(cx, netns, kind);
+    }
+    let needs_id = !header.dont_fragment || header.ignore_df;
+    let id = if needs_id { ip_select_ident(cx, netns) } else { 0 };
+    cx.skbs.push(skb, IPV4_HLEN);
+    let at = cx.skbs[skb].data;
+    let default_ttl = cx.k.netns[netns].ipv4.sysctl(Sysctl::IpDefaultTtl) as u8;
+    let ttl = match (header.ttl, route.hoplimit) {
+        (0, 0) => default_ttl,
+        (0, route) => route,
+        (own, _) => own,
+    };
+    let iph = Ipv4Hdr {
+        version_ihl: 0x45,
+        tos: header.tos,
+        tot_len: U16::new((payload + IPV4_HLEN) as u16),
+        id: U16::new(id),
+        frag_off: U16::new(if header.dont_fragment { IP_DF } else { 0 }),
+        ttl,
+        protocol: header.protocol,
+        check: U16::new(0),
+        saddr: U32::new(header.saddr),
+        daddr: U32::new(header.daddr),
+    };
+    if let Some(place) = cx.skbs.header_mut::<Ipv4Hdr>(skb, at) {
+        *place = iph;
+    }
+    let pkt = &mut cx.skbs[skb];
+    pkt.network_header = at;
+    pkt.transport_header = at + IPV4_HLEN as u32;
+    pkt.protocol = ETH_P_IP;
+    pkt.dev = route.dev;
+    pkt.dst = Some(route);
+    pkt.ip.flags = if header.ignore_df { IGNORE_DF } else { 0 };
+}
+
+/// The next identification (`__ip_select_ident`): the kernel's generator is keyed with a secret.
+fn ip_select_ident(cx: &mut Cx, netns: NetnsId) -> u16 {
+    let last = cx.k.netns[netns].ipv4.ident;
+    let next = if last == 0 { cx.dice.below(0xffff) as u16 + 1 } else { last.wrapping_add(1).max(1) };
+    cx.k.netns[netns].ipv4.ident = next;
+    next
+}
+
+/// A finished packet of this machine is on its way.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: nothing.
+pub fn ip_push_pending_frames(_cx: &mut Cx, skb: SkbId) -> Door {
+    Door::IpLocalOut { skb }
+}
+
+/// Sets length and checksum; LOCAL_OUT would see the packet.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: netfilter.
+pub fn __ip_local_out(cx: &mut Cx, skb: SkbId) -> Door {
+    let len = cx.skbs[skb].len() as u16;
+    let packet = cx.skbs.data_mut(skb);
+    packet[2..4].copy_from_slice(&len.to_be_bytes());
+    ip_send_check(packet);
+    match &cx.skbs[skb].dst {
+        Some(route) if route.mc_output => Door::IpMcOutput { skb },
+        Some(_) => Door::IpOutput { skb },
+        None => cx.kfree_skb(skb, DropReason::IpOutnoroutes),
+    }
+}
+
+/// The packet leaves by its route's device; POST_ROUTING would see it.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: netfilter.
+pub fn ip_output(cx: &mut Cx, skb: SkbId) -> Door {
+    count_out(cx, skb);
+    Door::IpFinishOutput { skb }
+}
+
+fn count_out(cx: &mut Cx, skb: SkbId) {
+    let pkt = &mut cx.skbs[skb];
+    let len = pkt.len() as u64;
+    if let Some(route) = &pkt.dst {
+        pkt.dev = route.dev;
+    }
+    pkt.protocol = ETH_P_IP;
+    let counters = snmp(cx, skb);
+    counters.ip.OutRequests += 1;
+    counters.ip_ext.OutOctets += len;
+}
+
+/// A packet to a group or to everybody: this machine gets a copy.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: multicast routing, netfilter.
+pub fn ip_mc_output(cx: &mut Cx, skb: SkbId) -> Door {
+    count_out(cx, skb);
+    let Some(route) = cx.skbs[skb].dst else { return cx.kfree_skb(skb, DropReason::IpOutnoroutes) };
+    let ttl = ip_hdr(cx, skb).map_or(0, |iph| iph.ttl);
+    let multicast = route.flags & RTCF_MULTICAST != 0;
+    let loops = !multicast
+        || cx.skbs[skb].sk.is_none_or(|sk| cx.k.sockets.get(sk).is_none_or(|socket| socket.opts.mcast_loop));
+    let copy = (loops && route.flags & RTCF_LOCAL != 0).then(|| cx.skb_clone(skb));
+    if multicast && ttl == 0 {
+        if let Some(copy) = copy {
+            cx.afterwards(Door::DevLoopbackXmit { skb: copy });
+        }
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    match copy {
+        Some(copy) => {
+            cx.afterwards(Door::IpFinishOutput { skb });
+            Door::DevLoopbackXmit { skb: copy }
+        }
+        None => Door::IpFinishOutput { skb },
+    }
+}
+
+/// The machine's own copy of a packet to a group comes in as if by the device.
+///
+/// Kernel: net/core/dev.c
+/// Not modelled: nothing.
+pub fn dev_loopback_xmit(cx: &mut Cx, skb: SkbId) -> Door {
+    let dev = cx.skbs[skb].dev;
+    let (source, broadcast) = (cx.k.devs[dev].addr, cx.k.devs[dev].broadcast);
+    cx.skbs.push_eth(skb, glassnet_wire::eth::EthHdr::new(broadcast, source, ETH_P_IP));
+    eth_type_trans(cx, skb, dev);
+    let pkt = &mut cx.skbs[skb];
+    pkt.pkt_type = PacketType::Host;
+    pkt.ip_summed = true;
+    pkt.sk = None;
+    Door::NetifRx { skb }
+}
+
+/// The packet passed POST_ROUTING.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: BPF programs of cgroups.
+pub fn ip_finish_output(_cx: &mut Cx, skb: SkbId) -> Door {
+    Door::IpFinishOutputInner { skb }
+}
+
+/// A packet that is too long for the route is cut.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: segmentation offload.
+pub fn __ip_finish_output(cx: &mut Cx, skb: SkbId) -> Door {
+    let pkt = &cx.skbs[skb];
+    let Some(route) = &pkt.dst else { return cx.kfree_skb(skb, DropReason::IpOutnoroutes) };
+    let mtu = dst_mtu(cx, route) as usize;
+    if pkt.len() > mtu || pkt.ip.frag_max_size != 0 {
+        return Door::IpFragment { skb };
+    }
+    Door::IpFinishOutput2 { skb }
+}
+
+/// Finds the neighbour; one that is known for sure gets the packet at once.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: lightweight tunnels.
+pub fn ip_finish_output2(cx: &mut Cx, skb: SkbId) -> Door {
+    let (Some(route), Some(iph)) = (&cx.skbs[skb].dst, ip_hdr(cx, skb)) else {
+        return cx.kfree_skb(skb, DropReason::IpOutnoroutes);
+    };
+    let (dev, kind, gateway, daddr) = (route.dev, route.kind, route.gateway, iph.daddr.get());
+    if matches!(kind, RouteType::Multicast | RouteType::Broadcast) {
+        count_group_out(cx, skb, kind);
+    }
+    let next_hop = if gateway != 0 { gateway } else { daddr };
+    let found = match neigh_lookup(cx.k, dev, next_hop) {
+        Some(found) => Some(found),
+        None => neigh_lookup_or_create(cx, dev, next_hop, skb),
+    };
+    let Some(id) = found else { return cx.kfree_skb(skb, DropReason::NeighCreatefail) };
+    match cx.k.neigh.get(id) {
+        Some(entry) if entry.nud.connected() && entry.hh => neigh_hh_output(cx, skb, id),
+        _ => Door::NeighResolveOutput { skb },
+    }
+}
+
+fn count_group_out(cx: &mut Cx, skb: SkbId, kind: RouteType) {
+    let len = cx.skbs[skb].len() as u64;
+    let counters = &mut snmp(cx, skb).ip_ext;
+    if kind == RouteType::Multicast {
+        counters.OutMcastPkts += 1;
+        counters.OutMcastOctets += len;
+    } else {
+        counters.OutBcastPkts += 1;
+        counters.OutBcastOctets += len;
+    }
+}
+
+/// Cuts a packet, or tells its sender that it must not be cut.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: IP options.
+pub fn ip_fragment(cx: &mut Cx, skb: SkbId) -> Door {
+    let pkt = &cx.skbs[skb];
+    let (Some(route), Some(iph)) = (pkt.dst, ip_hdr(cx, skb)) else {
+        return cx.kfree_skb(skb, DropReason::IpOutnoroutes);
+    };
+    let mtu = dst_mtu(cx, &route);
+    let too_large = u32::from(pkt.ip.frag_max_size) > mtu;
+    if iph.dont_fragment() && (pkt.ip.flags & IGNORE_DF == 0 || too_large) {
+        snmp(cx, skb).ip.FragFails += 1;
+        let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_FRAG_NEEDED, info: mtu };
+        return icmp::icmp_send_then_drop(cx, skb, error, DropReason::NotSpecified);
+    }
+    Door::IpDoFragment { skb }
+}
+
+/// Cuts a packet into pieces of the MTU, each a packet of its own.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: IP options.
+pub fn ip_do_fragment(cx: &mut Cx, skb: SkbId) -> Door {
+    let Some(route) = cx.skbs[skb].dst else { return cx.kfree_skb(skb, DropReason::IpOutnoroutes) };
+    let Some(iph) = ip_hdr(cx, skb).copied() else { return cx.kfree_skb(skb, DropReason::IpInhdr) };
+    let (hlen, dev) = (iph.header_len(), cx.skbs[skb].dev);
+    let piece = (dst_mtu(cx, &route) as usize).saturating_sub(hlen) & !7;
+    if piece == 0 {
+        snmp(cx, skb).ip.FragFails += 1;
+        return cx.kfree_skb(skb, DropReason::PktTooBig);
+    }
+    let total = cx.skbs[skb].len() - hlen;
+    let starts: Vec<usize> = (0..total).step_by(piece).collect();
+    let mut pieces = Vec::with_capacity(starts.len());
+    for start in starts {
+        let len = piece.min(total - start);
+        let new = cx.skbs.alloc_skb(hlen + len, dev);
+        copy_piece(cx, skb, new, hlen, start, len);
+        let more = start + len < total || iph.frag_off.get() & IP_MF != 0;
+        let offset = (iph.fragment_offset() + start) as u16 / 8;
+        let frag_off = offset | if more { IP_MF } else { 0 } | iph.frag_off.get() & IP_DF;
+        let packet = cx.skbs.data_mut(new);
+        packet[2..4].copy_from_slice(&((hlen + len) as u16).to_be_bytes());
+        packet[6..8].copy_from_slice(&frag_off.to_be_bytes());
+        ip_send_check(packet);
+        pieces.push(new);
+    }
+    let counters = &mut snmp(cx, skb).ip;
+    counters.FragCreates += pieces.len() as u64;
+    counters.FragOKs += 1;
+    cx.afterwards(Door::Consume { skb });
+    for piece in pieces.into_iter().rev() {
+        cx.afterwards(Door::IpFinishOutput2 { skb: piece });
+    }
+    Door::End
+}
+
+fn copy_piece(cx: &mut Cx, from: SkbId, to: SkbId, hlen: usize, start: usize, len: usize) {
+    let data = cx.skbs.data(from);
+    let header = data[..hlen].to_vec();
+    let payload = data[hlen + start..hlen + start + len].to_vec();
+    let packet = cx.skbs.data_mut(to);
+    packet[..hlen].copy_from_slice(&header);
+    packet[hlen..].copy_from_slice(&payload);
+    let old = cx.skbs[from].clone();
+    let new = &mut cx.skbs[to];
+    new.network_header = new.data;
+    new.transport_header = new.data + hlen as u32;
+    (new.protocol, new.dst, new.mark, new.priority) = (old.protocol, old.dst, old.mark, old.priority);
+    (new.skb_iif, new.sk, new.pkt_type) = (old.skb_iif, old.sk, old.pkt_type);
+}

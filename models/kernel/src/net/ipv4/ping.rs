@@ -1,0 +1,147 @@
+//! Ping sockets: echo requests without privileges.
+//!
+//! Kernel: net/ipv4/ping.c
+
+use glassnet_wire::checksum::checksum;
+use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_HLEN, ICMP_REDIRECT};
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr};
+
+use super::af_inet::{
+    bound_here, flow_of, inet_bind, ip_local_error, pmtu_policy, quoted_payload, report_icmp_error, ttl_of,
+};
+use super::icmp::{self, IcmpError};
+use super::ip_output::{IpHeader, ip_make_header};
+use super::route::{dst_mtu, ip_route_output_flow};
+use crate::Cx;
+use crate::door::{Door, Func};
+use crate::ids::{NetnsId, SkbId, SocketId};
+use crate::net::socket::queue_or_drop;
+use crate::netlink::Errno;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::route::RTCF_BROADCAST;
+use crate::tables::socket::{PmtuDisc, SockKind, Socket};
+
+/// Sends an echo request: `message` begins with the ICMP header, whose identifier becomes the socket's port.
+///
+/// # Errors
+///
+/// EINVAL for anything but an echo request, EMSGSIZE, and what routing says.
+pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, message: &[u8]) -> Result<usize, Errno> {
+    if message.len() > 0xffff {
+        return Err(Errno::EMSGSIZE);
+    }
+    if message.len() < ICMP_HLEN || message[0] != ICMP_ECHO || message[1] != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
+    let (netns, local, mark) = (socket.netns, socket.local, socket.opts.mark);
+    if local.1 == 0 {
+        let port = free_ident(cx, netns);
+        inet_bind(cx, sock, local.0, port)?;
+    }
+    let port = cx.k.sockets.get(sock).map_or(0, |socket| socket.local.1);
+    let lo = cx.k.netns[netns].loopback;
+    let skb = cx.skbs.alloc_skb(message.len(), lo);
+    let data = cx.skbs.data_mut(skb);
+    data.copy_from_slice(message);
+    data[4..6].copy_from_slice(&port.to_be_bytes());
+    data[2..4].fill(0);
+    let check = checksum(data);
+    data[2..4].copy_from_slice(&check.to_be_bytes());
+    (cx.skbs[skb].sk, cx.skbs[skb].mark) = (Some(sock), mark);
+    cx.call(Func::PingV4Sendmsg, skb);
+    match route_and_build(cx, sock, netns, skb, to) {
+        Ok(door) => {
+            cx.walk(door);
+            Ok(message.len())
+        }
+        Err(errno) => {
+            cx.skbs.release(skb);
+            Err(errno)
+        }
+    }
+}
+
+/// The next identifier that no ping socket has (`ping_get_port`).
+fn free_ident(cx: &Cx, netns: NetnsId) -> u16 {
+    let taken = |ident: u16| {
+        let has = |socket: &Socket| {
+            socket.netns == netns && socket.kind == SockKind::Ping && socket.local.1 == ident
+        };
+        cx.k.sockets.iter().any(has)
+    };
+    (1..=u16::MAX).find(|ident| !taken(*ident)).unwrap_or(0)
+}
+
+fn route_and_build(cx: &mut Cx, sock: SocketId, netns: NetnsId, skb: SkbId, to: u32) -> Result<Door, Errno> {
+    let flow = flow_of(cx, sock, to, IPPROTO_ICMP, (0, 0))?;
+    let (route, flow) = ip_route_output_flow(cx, netns, flow, Some(skb))?;
+    let opts = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.opts.clone();
+    if route.flags & RTCF_BROADCAST != 0 && !opts.broadcast {
+        return Err(Errno::EACCES);
+    }
+    let len = cx.skbs[skb].len() + IPV4_HLEN;
+    let mtu = dst_mtu(cx, &route);
+    let (dont_fragment, ignore_df) = pmtu_policy(&opts, &route, len, mtu);
+    if len > if ignore_df { 0xffff } else { mtu as usize } {
+        ip_local_error(cx, sock, Errno::EMSGSIZE, (flow.daddr, 0), mtu);
+        return Err(Errno::EMSGSIZE);
+    }
+    let header = IpHeader {
+        saddr: flow.saddr,
+        daddr: flow.daddr,
+        protocol: IPPROTO_ICMP,
+        ttl: ttl_of(&opts, &route),
+        tos: opts.tos,
+        dont_fragment,
+        ignore_df,
+    };
+    ip_make_header(cx, netns, skb, route, header);
+    Ok(Door::IpPushPendingFrames { skb })
+}
+
+fn ping_lookup(cx: &Cx, skb: SkbId, ident: u16, own_address: u32) -> Option<SocketId> {
+    let dev = cx.skbs[skb].dev;
+    let netns = cx.k.devs[dev].netns;
+    let fits = |socket: &&Socket| {
+        socket.netns == netns
+            && socket.kind == SockKind::Ping
+            && socket.local.1 == ident
+            && (socket.local.0 == 0 || socket.local.0 == own_address)
+            && bound_here(cx, socket, dev)
+    };
+    cx.k.sockets.iter().find(fits).map(|socket| socket.id)
+}
+
+/// An echo reply for a ping socket.
+///
+/// # Errors
+///
+/// [`DropReason::NoSocket`] if none asked for it.
+pub fn ping_rcv(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
+    cx.call(Func::PingRcv, skb);
+    let data = cx.skbs.data(skb);
+    let ident = data.get(4..6).map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
+    let own = super::ip_input::ip_hdr(cx, skb).map_or(0, |iph| iph.daddr.get());
+    let id = ping_lookup(cx, skb, ident, own).ok_or(DropReason::NoSocket)?;
+    let clone = cx.skb_clone(skb);
+    queue_or_drop(cx, id, clone);
+    Ok(())
+}
+
+/// An ICMP error about an echo request of a ping socket.
+pub fn ping_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
+    let payload = quoted_payload(cx, skb, inner);
+    let Some(ident) = payload.get(4..6).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]])) else {
+        return;
+    };
+    let Some(id) = ping_lookup(cx, skb, ident, inner.saddr.get()) else { return };
+    let pmtudisc = cx.k.sockets.get(id).map_or(PmtuDisc::Want, |socket| socket.opts.pmtudisc);
+    let (errno, hard) = match (error.kind, error.code) {
+        (ICMP_REDIRECT, _) => return,
+        (ICMP_DEST_UNREACH, icmp::ICMP_FRAG_NEEDED) => (Errno::EMSGSIZE, pmtudisc != PmtuDisc::Dont),
+        (ICMP_DEST_UNREACH, code) => icmp::icmp_err_convert(code),
+        _ => (Errno::EHOSTUNREACH, false),
+    };
+    report_icmp_error(cx, id, skb, error, errno, (inner.daddr.get(), 0), hard, payload);
+}

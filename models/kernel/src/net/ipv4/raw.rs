@@ -1,0 +1,204 @@
+//! Raw sockets: what `ping` sends and receives.
+//!
+//! Kernel: net/ipv4/raw.c
+
+use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB, ICMP_REDIRECT};
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr, ip_send_check};
+
+use super::af_inet::{
+    bound_here, flow_of, ip_local_error, pmtu_policy, quoted_payload, report_icmp_error, ttl_of,
+};
+use super::icmp::{self, IcmpError};
+use super::ip_input::ip_hdr;
+use super::ip_output::{IpHeader, ip_make_header};
+use super::route::{dst_mtu, ip_route_output_flow};
+use crate::Cx;
+use crate::door::{Door, Func};
+use crate::ids::{NetnsId, SkbId, SocketId};
+use crate::net::socket::queue_or_drop;
+use crate::netlink::Errno;
+use crate::tables::route::{RTCF_BROADCAST, Rtable};
+use crate::tables::socket::{PmtuDisc, SockKind, Socket};
+
+/// Sends from a raw socket: `payload` is what follows the IPv4 header, or the whole packet with IP_HDRINCL.
+///
+/// # Errors
+///
+/// EMSGSIZE if it is too long, EACCES for broadcast without SO_BROADCAST, and what routing says.
+pub fn raw_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, payload: &[u8]) -> Result<usize, Errno> {
+    let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
+    let SockKind::Raw { protocol } = socket.kind else { return Err(Errno::EOPNOTSUPP) };
+    let (netns, opts) = (socket.netns, socket.opts.clone());
+    if payload.len() > 0xffff {
+        return Err(Errno::EMSGSIZE);
+    }
+    let lo = cx.k.netns[netns].loopback;
+    let skb = cx.skbs.alloc_skb(payload.len(), lo);
+    cx.skbs.data_mut(skb).copy_from_slice(payload);
+    cx.skbs[skb].sk = Some(sock);
+    cx.skbs[skb].mark = opts.mark;
+    cx.call(Func::RawSendmsg, skb);
+    match route_and_build(cx, sock, netns, skb, to, protocol) {
+        Ok(door) => {
+            cx.walk(door);
+            Ok(payload.len())
+        }
+        Err(errno) => {
+            cx.skbs.release(skb);
+            Err(errno)
+        }
+    }
+}
+
+fn route_and_build(
+    cx: &mut Cx,
+    sock: SocketId,
+    netns: NetnsId,
+    skb: SkbId,
+    to: u32,
+    protocol: u8,
+) -> Result<Door, Errno> {
+    let flow = flow_of(cx, sock, to, protocol, (0, 0))?;
+    let (route, flow) = ip_route_output_flow(cx, netns, flow, Some(skb))?;
+    let opts = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.opts.clone();
+    if route.flags & RTCF_BROADCAST != 0 && !opts.broadcast {
+        return Err(Errno::EACCES);
+    }
+    if opts.hdrincl {
+        return send_with_header(cx, sock, skb, &route, flow.daddr);
+    }
+    let len = cx.skbs[skb].len() + IPV4_HLEN;
+    let mtu = match opts.pmtudisc {
+        PmtuDisc::Probe => cx.k.devs[route.dev].mtu,
+        _ => dst_mtu(cx, &route),
+    };
+    let (dont_fragment, ignore_df) = pmtu_policy(&opts, &route, len, mtu);
+    if len > if ignore_df { 0xffff } else { mtu as usize } {
+        ip_local_error(cx, sock, Errno::EMSGSIZE, (flow.daddr, 0), mtu);
+        return Err(Errno::EMSGSIZE);
+    }
+    let ttl = ttl_of(&opts, &route);
+    let header = IpHeader {
+        saddr: flow.saddr,
+        daddr: flow.daddr,
+        protocol,
+        ttl,
+        tos: opts.tos,
+        dont_fragment,
+        ignore_df,
+    };
+    ip_make_header(cx, netns, skb, route, header);
+    Ok(Door::IpPushPendingFrames { skb })
+}
+
+/// The program wrote the header; what it left zero is filled in (`raw_send_hdrinc`).
+fn send_with_header(
+    cx: &mut Cx,
+    sock: SocketId,
+    skb: SkbId,
+    route: &Rtable,
+    daddr: u32,
+) -> Result<Door, Errno> {
+    let len = cx.skbs[skb].len();
+    let mtu = cx.k.devs[route.dev].mtu;
+    if len > mtu as usize {
+        ip_local_error(cx, sock, Errno::EMSGSIZE, (daddr, 0), mtu);
+        return Err(Errno::EMSGSIZE);
+    }
+    let netns = cx.k.devs[route.dev].netns;
+    let prefsrc = super::fib_semantics::inet_select_addr(
+        cx.k,
+        route.dev,
+        daddr,
+        crate::tables::route_types::Scope::UNIVERSE,
+    );
+    let packet = cx.skbs.data_mut(skb);
+    let header_len = packet.first().map_or(0, |first| usize::from(first & 15) * 4);
+    if header_len < IPV4_HLEN || packet.len() < header_len {
+        return Err(Errno::EINVAL);
+    }
+    if packet[12..16] == [0; 4] {
+        packet[12..16].copy_from_slice(&prefsrc.to_be_bytes());
+    }
+    packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+    ip_send_check(packet);
+    let kind = (packet[9] == IPPROTO_ICMP).then(|| packet.get(header_len).copied().unwrap_or(0));
+    if let Some(kind) = kind {
+        icmp::icmp_out_count(cx, netns, kind);
+    }
+    let pkt = &mut cx.skbs[skb];
+    pkt.network_header = pkt.data;
+    pkt.transport_header = pkt.data + header_len as u32;
+    pkt.protocol = glassnet_wire::eth::ETH_P_IP;
+    pkt.dev = route.dev;
+    pkt.dst = Some(*route);
+    Ok(Door::IpOutput { skb })
+}
+
+/// Gives a copy of a packet to each raw socket that listens; true if there was one (`raw_local_deliver`).
+pub fn raw_local_deliver(cx: &mut Cx, skb: SkbId) -> bool {
+    let Some(iph) = ip_hdr(cx, skb).copied() else { return false };
+    let dev = cx.skbs[skb].dev;
+    let netns = cx.k.devs[dev].netns;
+    let wants = |socket: &Socket| {
+        socket.netns == netns
+            && socket.kind == SockKind::Raw { protocol: iph.protocol }
+            && (socket.local.0 == 0 || socket.local.0 == iph.daddr.get())
+            && socket.remote.is_none_or(|remote| remote.0 == iph.saddr.get())
+            && bound_here(cx, socket, dev)
+    };
+    let listeners: Vec<SocketId> =
+        cx.k.sockets.iter().filter(|socket| wants(socket)).map(|socket| socket.id).collect();
+    for id in &listeners {
+        if iph.protocol == IPPROTO_ICMP && filtered(cx, *id, skb) {
+            continue;
+        }
+        let clone = cx.skb_clone(skb);
+        raw_rcv(cx, *id, clone);
+    }
+    !listeners.is_empty()
+}
+
+/// The socket does not want this ICMP type (`ICMP_FILTER`).
+fn filtered(cx: &Cx, id: SocketId, skb: SkbId) -> bool {
+    let kind = cx.skbs.data(skb).first().copied().unwrap_or(0);
+    let filter = cx.k.sockets.get(id).map_or(0, |socket| socket.opts.icmp_filter);
+    kind < 32 && filter & 1 << kind != 0
+}
+
+/// A raw socket gets the packet from its IPv4 header on.
+fn raw_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) {
+    cx.call(Func::RawRcv, skb);
+    let pkt = &mut cx.skbs[skb];
+    pkt.data = pkt.network_header;
+    queue_or_drop(cx, id, skb);
+}
+
+/// An ICMP error about a packet that a raw socket may have sent (`raw_icmp_error`, `raw_err`).
+pub fn raw_icmp_error(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
+    if error.kind == ICMP_REDIRECT {
+        return;
+    }
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    let (source, dest) = (inner.saddr.get(), inner.daddr.get());
+    let sent_it = |socket: &Socket| {
+        socket.netns == netns
+            && socket.kind == SockKind::Raw { protocol: inner.protocol }
+            && (socket.local.0 == 0 || socket.local.0 == source)
+            && socket.remote.is_none_or(|remote| remote.0 == dest)
+            && (socket.opts.recverr || socket.remote.is_some())
+    };
+    let ids: Vec<SocketId> =
+        cx.k.sockets.iter().filter(|socket| sent_it(socket)).map(|socket| socket.id).collect();
+    for id in ids {
+        let Some(opts) = cx.k.sockets.get(id).map(|socket| socket.opts.clone()) else { continue };
+        let (errno, hard) = match (error.kind, error.code) {
+            (ICMP_DEST_UNREACH, icmp::ICMP_FRAG_NEEDED) => (Errno::EMSGSIZE, opts.pmtudisc != PmtuDisc::Dont),
+            (ICMP_DEST_UNREACH, code) => icmp::icmp_err_convert(code),
+            (ICMP_PARAMETERPROB, _) => (Errno::EPROTO, true),
+            _ => (Errno::EHOSTUNREACH, false),
+        };
+        let payload = quoted_payload(cx, skb, inner);
+        report_icmp_error(cx, id, skb, error, errno, (dest, 0), hard, payload);
+    }
+}

@@ -1,0 +1,727 @@
+//! Routing of packets that come in and of packets that this machine sends.
+//!
+//! Kernel: net/ipv4/route.c
+
+use glassnet_sim::Nanos;
+use glassnet_wire::ipv4::{IPPROTO_IGMP, is_limited_broadcast, is_loopback, is_multicast, is_zeronet};
+
+use super::fib_frontend::inet_addr_type_dev_table;
+use super::fib_semantics::{fib_multipath_hash, fib_result_prefsrc, fib_select_multipath, inet_select_addr};
+use super::icmp::{self, IcmpError};
+use super::ip_input::ip_hdr;
+use crate::Cx;
+use crate::door::{Door, Func};
+use crate::ids::{DevId, NetnsId, SkbId};
+use crate::netlink::Errno;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::fib::NoRoute;
+use crate::tables::fib_trie::{FibResult, Flow};
+use crate::tables::inet::{InDevice, and_conf, max_conf, or_conf};
+use crate::tables::inet_conf::Conf;
+use crate::tables::ipv4::{Ipv4Netns, Sysctl};
+use crate::tables::route::{
+    DstInput, RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST, RTCF_REDIRECTED, Rtable,
+};
+use crate::tables::route_types::{RTNH_F_DEAD, RouteType, Scope};
+
+use glassnet_wire::eth::ETH_P_IP;
+use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_REDIRECT};
+
+/// The bits of TOS that routing looks at (`IPTOS_RT_MASK`).
+pub const IPTOS_RT_MASK: u8 = 0x1c;
+
+/// Why a packet that came in has no route at all: its addresses cannot be (martians).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Martian {
+    /// The addresses are impossible (EINVAL).
+    Address,
+    /// The source check failed (EXDEV).
+    RpFilter,
+}
+
+/// What a packet that came in is asked by: its addresses, TOS, and where it came in.
+#[derive(Clone, Copy, Debug)]
+struct InputKey {
+    daddr: u32,
+    saddr: u32,
+    tos: u8,
+    dev: DevId,
+    netns: NetnsId,
+    skb: SkbId,
+}
+
+fn in_dev<'a>(cx: &'a Cx, dev: DevId) -> Option<(&'a InDevice, &'a Ipv4Netns)> {
+    let ipv4 = &cx.k.netns[cx.k.devs[dev].netns].ipv4;
+    cx.k.inet.get(dev).map(|inet| (inet, ipv4))
+}
+
+/// Routes a packet that came in by `dev`.
+///
+/// # Errors
+///
+/// [`Martian`]: it is to be dropped without an answer. A destination without a route is no error here: the route's
+/// input is [`DstInput::Error`].
+pub fn ip_route_input_noref(
+    cx: &mut Cx,
+    skb: SkbId,
+    daddr: u32,
+    saddr: u32,
+    tos: u8,
+    dev: DevId,
+) -> Result<Rtable, Martian> {
+    cx.call(Func::IpRouteInputNoref, skb);
+    let netns = cx.k.devs[dev].netns;
+    let key = InputKey { daddr, saddr, tos: tos & IPTOS_RT_MASK, dev, netns, skb };
+    if is_multicast(daddr) { ip_route_input_mc(cx, &key) } else { ip_route_input_slow(cx, &key) }
+}
+
+fn local_route(cx: &Cx, netns: NetnsId, kind: RouteType, flags: u32) -> Rtable {
+    Rtable {
+        dev: cx.k.netns[netns].loopback,
+        gateway: 0,
+        flags,
+        mtu: 0,
+        kind,
+        input: DstInput::LocalDeliver,
+        hoplimit: 0,
+        mtu_locked: false,
+        mc_output: false,
+    }
+}
+
+/// A packet to a group: taken if the device listens to it.
+fn ip_route_input_mc(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
+    let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
+    if !inet.listens(key.daddr) {
+        return Err(Martian::Address);
+    }
+    let localnet = or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet);
+    let protocol = ip_hdr(cx, key.skb).map_or(0, |iph| iph.protocol);
+    let source = key.saddr;
+    if is_multicast(source)
+        || is_limited_broadcast(source)
+        || cx.skbs[key.skb].protocol != ETH_P_IP
+        || is_loopback(source) && !localnet
+    {
+        return Err(Martian::Address);
+    }
+    if is_zeronet(source) {
+        if key.daddr >> 8 != 0xe0_0000 && protocol != IPPROTO_IGMP {
+            return Err(Martian::Address);
+        }
+    } else {
+        fib_validate_source(cx, key, 0, None)?;
+    }
+    let mut route = local_route(cx, key.netns, RouteType::Multicast, RTCF_MULTICAST | RTCF_LOCAL);
+    route.dev = key.dev;
+    Ok(route)
+}
+
+/// Kernel: `ip_route_input_slow`
+fn ip_route_input_slow(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
+    cx.call(Func::IpRouteInputSlow, key.skb);
+    let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
+    let (daddr, saddr) = (key.daddr, key.saddr);
+    if is_multicast(saddr) || is_limited_broadcast(saddr) {
+        return Err(Martian::Address);
+    }
+    if is_limited_broadcast(daddr) || saddr == 0 && daddr == 0 {
+        return broadcast_input(cx, key);
+    }
+    if is_zeronet(saddr) || is_zeronet(daddr) {
+        return Err(Martian::Address);
+    }
+    if (is_loopback(daddr) || is_loopback(saddr)) && !or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet) {
+        return Err(Martian::Address);
+    }
+    let forwarding = inet.conf.get(Conf::Forwarding) != 0;
+    let flow = Flow {
+        dst: daddr,
+        src: saddr,
+        iif: Some(key.dev),
+        mark: cx.skbs[key.skb].mark,
+        tos: key.tos,
+        ..Flow::default()
+    };
+    let found = match fib_lookup(cx, key.netns, &flow, Some(key.skb)) {
+        Ok(found) => found,
+        Err(none) => {
+            let errno = if forwarding { none.errno() } else { Errno::EHOSTUNREACH };
+            return Ok(no_route(cx, key.netns, errno));
+        }
+    };
+    match found.kind {
+        RouteType::Broadcast => broadcast_input(cx, key),
+        RouteType::Local => {
+            fib_validate_source(cx, key, daddr, None)?;
+            Ok(local_route(cx, key.netns, RouteType::Local, RTCF_LOCAL))
+        }
+        _ if !forwarding => Ok(no_route(cx, key.netns, Errno::EHOSTUNREACH)),
+        RouteType::Unicast => mkroute_input(cx, key, &found),
+        _ => Err(Martian::Address),
+    }
+}
+
+fn no_route(cx: &Cx, netns: NetnsId, errno: Errno) -> Rtable {
+    let mut route = local_route(cx, netns, RouteType::Unreachable, 0);
+    route.input = DstInput::Error(errno);
+    route
+}
+
+fn broadcast_input(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
+    if cx.skbs[key.skb].protocol != ETH_P_IP {
+        return Err(Martian::Address);
+    }
+    if !is_zeronet(key.saddr) {
+        fib_validate_source(cx, key, 0, None)?;
+    }
+    let mut route = local_route(cx, key.netns, RouteType::Broadcast, RTCF_BROADCAST | RTCF_LOCAL);
+    route.dev = key.dev;
+    Ok(route)
+}
+
+/// The route of a packet to forward (`ip_mkroute_input`, `__mkroute_input`).
+fn mkroute_input(cx: &mut Cx, key: &InputKey, found: &FibResult) -> Result<Rtable, Martian> {
+    let ipv4 = &cx.k.netns[key.netns].ipv4;
+    let info = ipv4.fib.infos.get(found.info);
+    let select = if info.nexthops.len() > 1 {
+        fib_select_multipath(info, fib_multipath_hash(key.saddr, key.daddr))
+    } else {
+        found.nh_sel
+    };
+    let nh = info.nexthops[usize::from(select)];
+    let out = nh.dev.ok_or(Martian::Address)?;
+    let mut mtu = info.metrics.mtu();
+    let mut mtu_locked = info.metrics.mtu_locked();
+    let hoplimit = info.metrics.hoplimit();
+    let mut gateway = if nh.scope == Scope::LINK { nh.gateway } else { 0 };
+    let mut flags = 0;
+    if let Some(exception) = ipv4.exceptions.find(out, key.daddr, cx.now) {
+        if exception.gateway != 0 {
+            gateway = exception.gateway;
+            flags |= RTCF_REDIRECTED;
+        }
+        if exception.pmtu != 0 && (exception.locked || ipv4.sysctl(Sysctl::IpForwardUsePmtu) != 0) {
+            (mtu, mtu_locked) = (exception.pmtu, mtu_locked || exception.locked);
+        }
+    }
+    let direct = fib_validate_source(cx, key, key.daddr, Some(out))?;
+    if out == key.dev {
+        flags |= same_device(cx, key, direct, gateway)?;
+    }
+    Ok(Rtable {
+        dev: out,
+        gateway,
+        flags,
+        mtu,
+        kind: RouteType::Unicast,
+        input: DstInput::Forward,
+        hoplimit,
+        mtu_locked,
+        mc_output: false,
+    })
+}
+
+/// A packet that would leave where it came in: its sender may deserve a redirect.
+fn same_device(cx: &Cx, key: &InputKey, direct: bool, gateway: u32) -> Result<u32, Martian> {
+    let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
+    if cx.skbs[key.skb].protocol != ETH_P_IP {
+        // ARP does not answer for what is routed back, except on private VLANs.
+        let pvlan = inet.conf.get(Conf::ProxyArpPvlan) != 0;
+        return if pvlan { Ok(0) } else { Err(Martian::Address) };
+    }
+    let tells = direct
+        && or_conf(inet, &ipv4.conf_all, Conf::SendRedirects)
+        && (or_conf(inet, &ipv4.conf_all, Conf::SharedMedia) || inet.onlink(key.saddr, gateway));
+    Ok(if tells { RTCF_DOREDIRECT } else { 0 })
+}
+
+/// Checks that a packet may come from where it says (`rp_filter`, own addresses). True if its sender is on the link.
+///
+/// Kernel: `fib_validate_source`, net/ipv4/fib_frontend.c
+fn fib_validate_source(cx: &mut Cx, key: &InputKey, dst: u32, out: Option<DevId>) -> Result<bool, Martian> {
+    cx.call(Func::FibValidateSource, key.skb);
+    let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
+    let all = &ipv4.conf_all;
+    let rpf = max_conf(inet, all, Conf::RpFilter);
+    let accept_local = || or_conf(inet, all, Conf::AcceptLocal);
+    let may_redirect = out == Some(key.dev) && or_conf(inet, all, Conf::SendRedirects);
+    if rpf == 0 && !may_redirect {
+        if accept_local() {
+            return Ok(false);
+        }
+        if !ipv4.fib.custom_local_routes {
+            return if ipv4.is_own(key.saddr) { Err(Martian::Address) } else { Ok(false) };
+        }
+    }
+    full_check(cx, key, dst, out, rpf)
+}
+
+/// Asks the tables for the way back (`__fib_validate_source`).
+fn full_check(cx: &mut Cx, key: &InputKey, dst: u32, out: Option<DevId>, rpf: i32) -> Result<bool, Martian> {
+    let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
+    let accept_local = or_conf(inet, &ipv4.conf_all, Conf::AcceptLocal);
+    let marked = or_conf(inet, &ipv4.conf_all, Conf::SrcValidMark);
+    let no_addr = inet.addrs.is_empty();
+    let last_resort = if rpf != 0 { Err(Martian::RpFilter) } else { Ok(false) };
+    let mut flow = Flow {
+        dst: key.saddr,
+        src: dst,
+        iif: out.or(Some(cx.k.netns[key.netns].loopback)),
+        mark: if marked { cx.skbs[key.skb].mark } else { 0 },
+        tos: key.tos,
+        ..Flow::default()
+    };
+    let Ok(found) = fib_lookup(cx, key.netns, &flow, Some(key.skb)) else { return last_resort };
+    if found.kind != RouteType::Unicast && !(found.kind == RouteType::Local && accept_local) {
+        return Err(Martian::Address);
+    }
+    let near = |cx: &Cx, found: &FibResult| {
+        let info = cx.k.netns[key.netns].ipv4.fib.infos.get(found.info);
+        info.nexthops.get(usize::from(found.nh_sel)).is_some_and(|nh| nh.scope >= Scope::HOST)
+    };
+    let info = cx.k.netns[key.netns].ipv4.fib.infos.get(found.info);
+    if info.nexthops.iter().any(|nh| nh.dev == Some(key.dev)) {
+        return Ok(near(cx, &found));
+    }
+    if no_addr {
+        return last_resort;
+    }
+    if rpf == 1 {
+        return Err(Martian::RpFilter);
+    }
+    flow.oif = Some(key.dev);
+    match fib_lookup(cx, key.netns, &flow, Some(key.skb)) {
+        Ok(found) if found.kind == RouteType::Unicast => Ok(near(cx, &found)),
+        _ => Ok(false),
+    }
+}
+
+/// The best route, with every search on record (`fib_lookup`).
+pub fn fib_lookup(
+    cx: &mut Cx,
+    netns: NetnsId,
+    flow: &Flow,
+    skb: Option<SkbId>,
+) -> Result<FibResult, NoRoute> {
+    let mut searched = 0;
+    let found = cx.k.netns[netns].ipv4.fib.lookup(flow, &mut searched);
+    for _ in 0..searched {
+        match skb {
+            Some(skb) => cx.call(Func::FibTableLookup, skb),
+            None => cx.call_without_skb(Func::FibTableLookup),
+        }
+    }
+    cx.note("fib", |cx| match &found {
+        Ok(found) => {
+            let prefix = std::net::Ipv4Addr::from(found.prefix);
+            let row = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
+            let gateway = row.nexthops.get(usize::from(found.nh_sel)).map_or(0, |nh| nh.gateway);
+            let via = match gateway {
+                0 => String::new(),
+                gateway => format!(" via {}", std::net::Ipv4Addr::from(gateway)),
+            };
+            format!("{prefix}/{}{via} in table {}", found.len, found.table)
+        }
+        Err(none) => format!("no route: {}", none.errno().strerror()),
+    });
+    found
+}
+
+/// What a packet of this machine is routed by (`struct flowi4`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FlowOut {
+    /// Destination.
+    pub daddr: u32,
+    /// Source, 0 to let the route choose.
+    pub saddr: u32,
+    /// The device that it must leave by.
+    pub oif: Option<DevId>,
+    /// TOS.
+    pub tos: u8,
+    /// Mark.
+    pub mark: u32,
+    /// Protocol.
+    pub proto: u8,
+    /// Source port.
+    pub sport: u16,
+    /// Destination port.
+    pub dport: u16,
+    /// The source need not be an own address (`FLOWI_FLAG_ANYSRC`).
+    pub any_source: bool,
+    /// SO_DONTROUTE: the destination must be on the link.
+    pub onlink: bool,
+}
+
+/// Routes a packet of this machine, and chooses its source (`ip_route_output_flow`).
+///
+/// # Errors
+///
+/// What the sender's system call returns.
+pub fn ip_route_output_flow(
+    cx: &mut Cx,
+    netns: NetnsId,
+    flow: FlowOut,
+    skb: Option<SkbId>,
+) -> Result<(Rtable, FlowOut), Errno> {
+    record(cx, Func::IpRouteOutputFlow, skb);
+    ip_route_output_key(cx, netns, flow, skb)
+}
+
+fn record(cx: &mut Cx, func: Func, skb: Option<SkbId>) {
+    match skb {
+        Some(skb) => cx.call(func, skb),
+        None => cx.call_without_skb(func),
+    }
+}
+
+/// Kernel: `ip_route_output_key_hash_rcu`
+///
+/// # Errors
+///
+/// As [`ip_route_output_flow`].
+pub fn ip_route_output_key(
+    cx: &mut Cx,
+    netns: NetnsId,
+    mut flow: FlowOut,
+    skb: Option<SkbId>,
+) -> Result<(Rtable, FlowOut), Errno> {
+    record(cx, Func::IpRouteOutputKeyHashRcu, skb);
+    flow.tos &= IPTOS_RT_MASK;
+    let asked_oif = flow.oif;
+    if flow.saddr != 0 && source_fixes_device(cx, netns, &mut flow)? {
+        return finish_output(cx, netns, flow, None, RouteType::Unicast);
+    }
+    if let Some(dev) = flow.oif
+        && asked_oif.is_some()
+        && device_fixes_source(cx, dev, &mut flow)?
+    {
+        return finish_output(cx, netns, flow, None, RouteType::Unicast);
+    }
+    let loopback = cx.k.netns[netns].loopback;
+    if flow.daddr == 0 {
+        flow.daddr = if flow.saddr != 0 { flow.saddr } else { u32::from(std::net::Ipv4Addr::LOCALHOST) };
+        flow.saddr = if flow.saddr != 0 { flow.saddr } else { flow.daddr };
+        flow.oif = Some(loopback);
+        return finish_output(cx, netns, flow, None, RouteType::Local);
+    }
+    let query = Flow {
+        dst: flow.daddr,
+        src: flow.saddr,
+        oif: flow.oif,
+        iif: Some(loopback),
+        mark: flow.mark,
+        tos: flow.tos,
+        scope: if flow.onlink { Scope::LINK } else { Scope::UNIVERSE },
+        proto: flow.proto,
+        sport: flow.sport,
+        dport: flow.dport,
+        ignore_linkstate: false,
+    };
+    let mut found = match fib_lookup(cx, netns, &query, skb) {
+        Ok(found) => found,
+        Err(none) => {
+            // A device was named: the destination is taken to be on its link.
+            let Some(dev) = flow.oif else { return Err(none.errno()) };
+            if flow.saddr == 0 {
+                flow.saddr = inet_select_addr(cx.k, dev, 0, Scope::LINK);
+            }
+            return finish_output(cx, netns, flow, None, RouteType::Unicast);
+        }
+    };
+    if found.kind == RouteType::Local {
+        if flow.saddr == 0 {
+            let prefsrc = cx.k.netns[netns].ipv4.fib.infos.get(found.info).prefsrc;
+            flow.saddr = if prefsrc != 0 { prefsrc } else { flow.daddr };
+        }
+        flow.oif = Some(loopback);
+        return finish_output(cx, netns, flow, Some(found), RouteType::Local);
+    }
+    let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
+    if info.nexthops.len() > 1 && flow.oif.is_none() {
+        found.nh_sel = fib_select_multipath(info, fib_multipath_hash(flow.saddr, flow.daddr));
+    } else if found.len == 0 && flow.oif.is_none() {
+        fib_select_default(cx, netns, &flow, &mut found);
+    }
+    if flow.saddr == 0 {
+        flow.saddr = fib_result_prefsrc(cx.k, netns, &found);
+    }
+    let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
+    flow.oif = info.nexthops[usize::from(found.nh_sel)].dev;
+    finish_output(cx, netns, flow, Some(found), found.kind)
+}
+
+/// A source that was asked for must be an own address; with a group or everybody as destination it tells the device.
+fn source_fixes_device(cx: &Cx, netns: NetnsId, flow: &mut FlowOut) -> Result<bool, Errno> {
+    if is_multicast(flow.saddr) || is_limited_broadcast(flow.saddr) || is_zeronet(flow.saddr) {
+        return Err(Errno::EINVAL);
+    }
+    let group = is_multicast(flow.daddr) || is_limited_broadcast(flow.daddr);
+    if flow.oif.is_none() && group {
+        flow.oif = Some(ip_dev_find(cx, netns, flow.saddr).ok_or(Errno::EINVAL)?);
+        return Ok(true);
+    }
+    if !flow.any_source && ip_dev_find(cx, netns, flow.saddr).is_none() {
+        return Err(Errno::EINVAL);
+    }
+    Ok(false)
+}
+
+/// A device that was asked for must be up; for a group on the link it tells the source.
+fn device_fixes_source(cx: &Cx, dev: DevId, flow: &mut FlowOut) -> Result<bool, Errno> {
+    let netdev = cx.k.devs.get(dev).ok_or(Errno::ENODEV)?;
+    if !netdev.is_up() || cx.k.inet.get(dev).is_none() {
+        return Err(Errno::ENETUNREACH);
+    }
+    let on_link = flow.daddr >> 8 == 0xe0_0000 || is_limited_broadcast(flow.daddr);
+    if on_link || flow.proto == IPPROTO_IGMP {
+        if flow.saddr == 0 {
+            flow.saddr = inet_select_addr(cx.k, dev, 0, Scope::LINK);
+        }
+        return Ok(true);
+    }
+    if flow.saddr == 0 && is_multicast(flow.daddr) {
+        flow.saddr = inet_select_addr(cx.k, dev, 0, Scope::UNIVERSE);
+    } else if flow.saddr == 0 && flow.daddr == 0 {
+        flow.saddr = inet_select_addr(cx.k, dev, 0, Scope::HOST);
+    }
+    Ok(false)
+}
+
+/// The device that has an own address (`__ip_dev_find`).
+pub fn ip_dev_find(cx: &Cx, netns: NetnsId, address: u32) -> Option<DevId> {
+    let ipv4 = &cx.k.netns[netns].ipv4;
+    if ipv4.is_own(address) {
+        let has = |dev: &&DevId| {
+            cx.k.inet.get(**dev).is_some_and(|inet| inet.addrs.iter().any(|ifa| ifa.local == address))
+        };
+        return cx.k.netns[netns].devs.values().find(has).copied();
+    }
+    // Any address of a local subnet, such as 127.0.0.2.
+    (inet_addr_type_dev_table(&ipv4.fib, None, address).0 == RouteType::Local)
+        .then(|| cx.k.netns[netns].loopback)
+}
+
+/// Of several default routes with the same metric, one whose gateway is not known to be gone
+/// (`fib_select_default`).
+fn fib_select_default(cx: &Cx, netns: NetnsId, flow: &FlowOut, found: &mut FibResult) {
+    let fib = &cx.k.netns[netns].ipv4.fib;
+    let priority = fib.infos.get(found.info).priority;
+    let usable = |info: crate::tables::fib::FibInfoId| {
+        let Some(nh) = fib.infos.get(info).nexthops.first() else { return false };
+        let entry = nh.dev.and_then(|dev| cx.k.neigh.lookup(dev, nh.gateway));
+        let failed = entry
+            .and_then(|id| cx.k.neigh.get(id))
+            .is_some_and(|entry| entry.nud == crate::tables::neigh_types::Nud::Failed);
+        nh.flags & RTNH_F_DEAD == 0 && !failed
+    };
+    let candidates = fib
+        .table_rows(found.table)
+        .into_iter()
+        .filter(|row| row.len == 0 && row.alias.priority == priority && row.alias.kind == RouteType::Unicast)
+        .filter(|row| row.alias.tos == 0 || row.alias.tos == flow.tos);
+    let ids: Vec<_> = candidates.map(|row| row.alias.info).collect();
+    if ids.len() > 1
+        && let Some(better) = ids.into_iter().find(|id| usable(*id))
+    {
+        found.info = better;
+        found.nh_sel = 0;
+    }
+}
+
+/// The route itself (`__mkroute_output`).
+fn finish_output(
+    cx: &Cx,
+    netns: NetnsId,
+    flow: FlowOut,
+    found: Option<FibResult>,
+    kind: RouteType,
+) -> Result<(Rtable, FlowOut), Errno> {
+    let dev = flow.oif.ok_or(Errno::ENETUNREACH)?;
+    let (inet, ipv4) = in_dev(cx, dev).ok_or(Errno::EINVAL)?;
+    let on_loopback = cx.k.devs[dev].is_loopback();
+    if is_loopback(flow.saddr) && !on_loopback && !or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet) {
+        return Err(Errno::EINVAL);
+    }
+    let kind = match flow.daddr {
+        to if is_limited_broadcast(to) => RouteType::Broadcast,
+        to if is_multicast(to) => RouteType::Multicast,
+        to if is_zeronet(to) => return Err(Errno::EINVAL),
+        _ => kind,
+    };
+    let mut flags = if on_loopback { RTCF_LOCAL } else { 0 };
+    match kind {
+        RouteType::Broadcast => flags |= RTCF_BROADCAST | RTCF_LOCAL,
+        RouteType::Multicast => {
+            flags |= RTCF_MULTICAST | if inet.listens(flow.daddr) { RTCF_LOCAL } else { 0 };
+        }
+        _ => {}
+    }
+    let mut route = local_route(cx, netns, kind, flags);
+    route.dev = dev;
+    let group = flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0;
+    route.mc_output = group && flags & RTCF_LOCAL != 0 && !on_loopback;
+    if let Some(found) = found.filter(|_| !group) {
+        let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
+        if let Some(nh) = info.nexthops.get(usize::from(found.nh_sel)) {
+            route.gateway = if nh.scope == Scope::LINK { nh.gateway } else { 0 };
+        }
+        route.mtu = info.metrics.mtu();
+        route.mtu_locked = info.metrics.mtu_locked();
+        route.hoplimit = info.metrics.hoplimit();
+    }
+    if let Some(exception) = ipv4.exceptions.find(dev, flow.daddr, cx.now) {
+        if exception.gateway != 0 {
+            (route.gateway, route.flags) = (exception.gateway, route.flags | RTCF_REDIRECTED);
+        }
+        if exception.pmtu != 0 {
+            (route.mtu, route.mtu_locked) = (exception.pmtu, route.mtu_locked || exception.locked);
+        }
+    }
+    Ok((route, flow))
+}
+
+/// The MTU of a route in bytes (`dst_mtu`, `ip_dst_mtu_maybe_forward`).
+#[inline]
+pub fn dst_mtu(cx: &Cx, route: &Rtable) -> u32 {
+    let device = cx.k.devs[route.dev].mtu.min(65_535);
+    if route.mtu == 0 { device } else { route.mtu.min(65_535) }
+}
+
+/// A packet without a route: dropped, and its sender told if this machine forwards.
+///
+/// Kernel: net/ipv4/route.c
+/// Not modelled: nothing.
+pub fn ip_error(cx: &mut Cx, skb: SkbId) -> Door {
+    let dev = cx.skbs[skb].dev;
+    let Some(route) = cx.skbs[skb].dst else { return cx.kfree_skb(skb, DropReason::NotSpecified) };
+    let DstInput::Error(errno) = route.input else { return cx.kfree_skb(skb, DropReason::NotSpecified) };
+    let netns = cx.k.devs[dev].netns;
+    let forwarding = cx.k.inet.get(dev).is_some_and(|inet| inet.conf.get(Conf::Forwarding) != 0);
+    let snmp = &mut cx.k.netns[netns].ipv4.snmp;
+    let (code, reason) = match (errno, forwarding) {
+        (Errno::EHOSTUNREACH, false) => {
+            snmp.ip.InAddrErrors += 1;
+            return cx.kfree_skb(skb, DropReason::IpInaddrerrors);
+        }
+        (Errno::ENETUNREACH, false) => {
+            snmp.ip_ext.InNoRoutes += 1;
+            return cx.kfree_skb(skb, DropReason::IpInnoroutes);
+        }
+        (Errno::EHOSTUNREACH, true) => (icmp::ICMP_HOST_UNREACH, DropReason::NotSpecified),
+        (Errno::ENETUNREACH, true) => {
+            snmp.ip_ext.InNoRoutes += 1;
+            (icmp::ICMP_NET_UNREACH, DropReason::IpInnoroutes)
+        }
+        (Errno::EACCES, true) => (icmp::ICMP_PKT_FILTERED, DropReason::NotSpecified),
+        _ => return cx.kfree_skb(skb, DropReason::NotSpecified),
+    };
+    let error = IcmpError { kind: ICMP_DEST_UNREACH, code, info: 0 };
+    if may_answer(cx, netns, skb) {
+        icmp::icmp_send_then_drop(cx, skb, error, reason)
+    } else {
+        cx.kfree_skb(skb, reason)
+    }
+}
+
+/// How often one sender is told: `route/error_cost` and `error_burst`, in jiffies.
+fn may_answer(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> bool {
+    let Some(saddr) = ip_hdr(cx, skb).map(|iph| iph.saddr.get()) else { return false };
+    let now = cx.now;
+    let ipv4 = &mut cx.k.netns[netns].ipv4;
+    let cost = ipv4.sysctl(Sysctl::RouteErrorCost).max(0) as u64 * JIFFY;
+    let burst = ipv4.sysctl(Sysctl::RouteErrorBurst).max(0) as u64 * JIFFY;
+    ipv4.peer(saddr, now).take(cost, burst, now)
+}
+
+/// One tick of the kernel's timers at HZ=250, ns.
+const JIFFY: u64 = 4_000_000;
+
+/// Tells a sender of a better gateway, less and less often (`ip_rt_send_redirect`). None if it is not told now.
+pub fn ip_rt_send_redirect(cx: &mut Cx, skb: SkbId) -> Option<Door> {
+    let route = cx.skbs[skb].dst?;
+    let (saddr, daddr) = ip_hdr(cx, skb).map(|iph| (iph.saddr.get(), iph.daddr.get()))?;
+    let (netns, now) = (cx.k.devs[route.dev].netns, cx.now);
+    let ipv4 = &mut cx.k.netns[netns].ipv4;
+    let silence = ipv4.sysctl(Sysctl::RouteRedirectSilence).max(0) as u64 * JIFFY;
+    let load = ipv4.sysctl(Sysctl::RouteRedirectLoad).max(0) as u64 * JIFFY;
+    let number = ipv4.sysctl(Sysctl::RouteRedirectNumber).max(0) as u32;
+    let peer = ipv4.peer(saddr, now);
+    if now.since(peer.filled).0 > silence {
+        (peer.tokens, peer.redirects) = (0, 0);
+    }
+    if peer.redirects >= number {
+        peer.filled = now;
+        return None;
+    }
+    if peer.redirects > 0 && now.since(peer.filled).0 <= load << peer.redirects {
+        return None;
+    }
+    peer.filled = now;
+    peer.redirects += 1;
+    let gateway = if route.gateway != 0 { route.gateway } else { daddr };
+    let error = IcmpError { kind: ICMP_REDIRECT, code: icmp::ICMP_REDIR_HOST, info: gateway };
+    icmp::icmp_send(cx, skb, error)
+}
+
+/// The link does not lead to the packet's next hop: its sender is told (`ipv4_link_failure`, `arp_error_report`).
+pub fn ipv4_link_failure(cx: &mut Cx, skb: SkbId) -> Door {
+    let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_HOST_UNREACH, info: 0 };
+    icmp::icmp_send_then_drop(cx, skb, error, DropReason::NeighFailed)
+}
+
+/// A smaller MTU on the way to a destination was told (`__ip_rt_update_pmtu`).
+pub fn ip_rt_update_pmtu(cx: &mut Cx, netns: NetnsId, dev: DevId, daddr: u32, mtu: u32) {
+    let now = cx.now;
+    let ipv4 = &mut cx.k.netns[netns].ipv4;
+    let least = ipv4.sysctl(Sysctl::RouteMinPmtu) as u32;
+    let known = ipv4.exceptions.find(dev, daddr, now).map_or(0, |found| found.pmtu);
+    let old = if known == 0 { cx.k.devs[dev].mtu } else { known };
+    if old < mtu {
+        return;
+    }
+    let locked = mtu < least;
+    let pmtu = if locked { old.min(least) } else { mtu };
+    let expires = now + Nanos::from_secs(ipv4.sysctl(Sysctl::RouteMtuExpires).max(0) as u64);
+    ipv4.exceptions.update(dev, daddr, |found| {
+        (found.pmtu, found.locked, found.expires) = (pmtu, locked, expires);
+    });
+}
+
+/// A router told of a better gateway (`__ip_do_redirect`): taken only from the gateway in use.
+pub fn ip_do_redirect(cx: &mut Cx, dev: DevId, from: u32, daddr: u32, new_gateway: u32) {
+    let Some((inet, ipv4)) = in_dev(cx, dev) else { return };
+    let all = &ipv4.conf_all;
+    let accepts = if inet.conf.get(Conf::Forwarding) != 0 {
+        and_conf(inet, all, Conf::AcceptRedirects)
+    } else {
+        or_conf(inet, all, Conf::AcceptRedirects)
+    };
+    let shared = or_conf(inet, all, Conf::SharedMedia);
+    let secure = or_conf(inet, all, Conf::SecureRedirects);
+    let netns = cx.k.devs[dev].netns;
+    let bad = new_gateway == from
+        || !accepts
+        || is_multicast(new_gateway)
+        || is_limited_broadcast(new_gateway)
+        || is_zeronet(new_gateway);
+    let off_link = !shared && !inet.onlink(new_gateway, from);
+    let kind = inet_addr_type_dev_table(&ipv4.fib, None, new_gateway).0;
+    let gateways = |k: &crate::Kernel| {
+        let fib = &k.netns[netns].ipv4.fib;
+        let rows = fib.rows();
+        rows.iter()
+            .any(|row| fib.infos.get(row.alias.info).nexthops.iter().any(|nh| nh.gateway == new_gateway))
+    };
+    let unlisted = !shared && secure && !gateways(cx.k);
+    if bad || off_link || unlisted || kind != RouteType::Unicast {
+        return;
+    }
+    let flow = FlowOut { daddr, ..FlowOut::default() };
+    let Ok((route, _)) = ip_route_output_key(cx, netns, flow, None) else { return };
+    if route.gateway != from || route.dev != dev {
+        return;
+    }
+    let exceptions = &mut cx.k.netns[netns].ipv4.exceptions;
+    exceptions.update(dev, daddr, |found| found.gateway = new_gateway);
+}

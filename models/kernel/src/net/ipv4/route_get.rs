@@ -1,0 +1,112 @@
+//! `ip route get`: asks as a packet would.
+//!
+//! Kernel: net/ipv4/route.c (`inet_rtm_getroute`)
+
+use glassnet_wire::eth::ETH_P_IP;
+
+use super::route::{FlowOut, Martian, fib_lookup, ip_route_input_noref, ip_route_output_key};
+use crate::Cx;
+use crate::ids::NetnsId;
+use crate::netlink::{Errno, NlError};
+use crate::tables::fib_trie::{FibRow, Flow};
+use crate::tables::route::{DstInput, RTCF_DOREDIRECT, RTCF_LOCAL, Rtable};
+use crate::tables::route_types::{
+    Metrics, RTAX_HOPLIMIT, RTAX_MTU, RouteAnswer, RouteQuery, RouteType, Scope,
+};
+
+/// Answers RTM_GETROUTE for one destination.
+///
+/// # Errors
+///
+/// What a sender would see; ENODEV for an input device that is down or missing.
+pub fn rtm_getroute(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<RouteAnswer, NlError> {
+    let (route, flow) = match query.iif {
+        Some(_) => as_input(cx, netns, query)?,
+        None => as_output(cx, netns, query)?,
+    };
+    let flow_in = Flow {
+        dst: flow.daddr,
+        src: flow.saddr,
+        oif: query.oif,
+        iif: query.iif.or(Some(cx.k.netns[netns].loopback)),
+        mark: query.mark,
+        tos: query.tos,
+        proto: query.ip_proto,
+        sport: query.sport,
+        dport: query.dport,
+        ..Flow::default()
+    };
+    let found = fib_lookup(cx, netns, &flow_in, None).ok();
+    let fib = &cx.k.netns[netns].ipv4.fib;
+    let entry = found.filter(|_| query.fibmatch).and_then(|found| {
+        let is_it =
+            |row: &&FibRow| (row.prefix, row.len, row.alias.info) == (found.prefix, found.len, found.info);
+        fib.table_rows(found.table).iter().find(is_it).map(|row| fib.message(row))
+    });
+    if query.fibmatch && entry.is_none() {
+        return Err(Errno::EHOSTUNREACH.into());
+    }
+    let mut metrics = found.map_or_else(Metrics::default, |found| fib.infos.get(found.info).metrics);
+    metrics.0[RTAX_MTU] = route.mtu;
+    metrics.0[RTAX_HOPLIMIT] = u32::from(route.hoplimit);
+    let exception = cx.k.netns[netns].ipv4.exceptions.find(route.dev, flow.daddr, cx.now);
+    let expires = exception.filter(|found| found.pmtu != 0).map(|found| found.expires.since(cx.now).0);
+    Ok(RouteAnswer {
+        kind: route.kind,
+        dst: flow.daddr,
+        src: query.src,
+        table: found.map_or(0, |found| found.table),
+        tos: query.tos,
+        scope: Scope::UNIVERSE,
+        prefsrc: (query.iif.is_none() && flow.saddr != 0).then_some(flow.saddr),
+        oif: Some(route.dev),
+        via: (route.gateway != 0).then_some(route.gateway),
+        iif: query.iif,
+        mark: query.mark,
+        rtcf: route.flags,
+        metrics,
+        expires,
+        entry,
+    })
+}
+
+fn as_output(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<(Rtable, FlowOut), NlError> {
+    let flow = FlowOut {
+        daddr: query.dst,
+        saddr: query.src,
+        oif: query.oif,
+        tos: query.tos,
+        mark: query.mark,
+        proto: query.ip_proto,
+        sport: query.sport,
+        dport: query.dport,
+        ..FlowOut::default()
+    };
+    ip_route_output_key(cx, netns, flow, None).map_err(NlError::from)
+}
+
+/// A packet is made up that came in by the device.
+fn as_input(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<(Rtable, FlowOut), NlError> {
+    let dev = query.iif.filter(|dev| cx.k.devs.get(*dev).is_some_and(|dev| dev.netns == netns));
+    let dev = dev.ok_or(NlError::from(Errno::ENODEV))?;
+    let skb = cx.skbs.alloc_skb(20, dev);
+    cx.skbs[skb].protocol = ETH_P_IP;
+    cx.skbs[skb].mark = query.mark;
+    let routed = ip_route_input_noref(cx, skb, query.dst, query.src, query.tos, dev);
+    cx.skbs.release(skb);
+    let flow = FlowOut { daddr: query.dst, saddr: query.src, ..FlowOut::default() };
+    match routed {
+        Err(Martian::Address) => Err(Errno::EINVAL.into()),
+        Err(Martian::RpFilter) => Err(Errno::EXDEV.into()),
+        Ok(Rtable { input: DstInput::Error(errno), .. }) => Err(errno.into()),
+        Ok(mut route) => {
+            let local = route.flags & RTCF_LOCAL != 0;
+            // What `ip` shows as <redirect> is the packet's, not the route's.
+            route.flags &= !RTCF_DOREDIRECT;
+            if local && route.kind == RouteType::Local {
+                route.dev = cx.k.netns[netns].loopback;
+            }
+            Ok((route, flow))
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! UDP.
+//!
+//! Kernel: net/ipv4/udp.c
+
+use glassnet_wire::checksum;
+use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB, ICMP_REDIRECT};
+use glassnet_wire::ipv4::{IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_limited_broadcast, is_multicast};
+use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
+use zerocopy::IntoBytes;
+use zerocopy::big_endian::U16;
+
+use super::af_inet::{
+    bound_here, flow_of, inet_bind, ip_local_error, pmtu_policy, quoted_payload, report_icmp_error, ttl_of,
+};
+use super::icmp::{self, IcmpError};
+use super::ip_input::{ip_hdr, snmp};
+use super::ip_output::{IpHeader, ip_make_header};
+use super::route::{dst_mtu, ip_route_output_flow};
+use crate::Cx;
+use crate::door::{Door, Func};
+use crate::ids::{NetnsId, SkbId, SocketId};
+use crate::net::socket::sock_queue_rcv_skb;
+use crate::netlink::Errno;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
+use crate::tables::socket::{PmtuDisc, Queued, SockKind, Socket};
+
+/// First port for sockets that asked for none (`ip_local_port_range`).
+const FIRST_EPHEMERAL: u16 = 32_768;
+/// Last such port.
+const LAST_EPHEMERAL: u16 = 60_999;
+
+/// Sends a datagram to an address and port.
+///
+/// # Errors
+///
+/// EINVAL without a port; EMSGSIZE, EACCES, and what routing says.
+pub fn udp_sendmsg(cx: &mut Cx, sock: SocketId, to: (u32, u16), payload: &[u8]) -> Result<usize, Errno> {
+    let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
+    let (netns, local, mark) = (socket.netns, socket.local, socket.opts.mark);
+    if to.1 == 0 {
+        return Err(Errno::EINVAL);
+    }
+    if payload.len() > 0xffff - UDP_HLEN - IPV4_HLEN {
+        return Err(Errno::EMSGSIZE);
+    }
+    if local.1 == 0 {
+        let port = udp_lib_get_port(cx, netns).ok_or(Errno::EAGAIN)?;
+        inet_bind(cx, sock, local.0, port)?;
+    }
+    let lo = cx.k.netns[netns].loopback;
+    let skb = cx.skbs.alloc_skb(UDP_HLEN + payload.len(), lo);
+    cx.skbs.data_mut(skb)[UDP_HLEN..].copy_from_slice(payload);
+    (cx.skbs[skb].sk, cx.skbs[skb].mark) = (Some(sock), mark);
+    cx.call(Func::UdpSendmsg, skb);
+    match route_and_build(cx, sock, netns, skb, to) {
+        Ok(door) => {
+            cx.k.netns[netns].ipv4.snmp.udp.OutDatagrams += 1;
+            cx.walk(door);
+            Ok(payload.len())
+        }
+        Err(errno) => {
+            cx.skbs.release(skb);
+            Err(errno)
+        }
+    }
+}
+
+/// A port that no UDP socket has (`udp_lib_get_port`).
+fn udp_lib_get_port(cx: &mut Cx, netns: NetnsId) -> Option<u16> {
+    let span = u64::from(LAST_EPHEMERAL - FIRST_EPHEMERAL) + 1;
+    let start = cx.dice.below(span) as u16;
+    let taken = |port: u16| {
+        let has =
+            |socket: &Socket| socket.netns == netns && socket.kind == SockKind::Udp && socket.local.1 == port;
+        cx.k.sockets.iter().any(has)
+    };
+    (0..span as u16)
+        .map(|step| FIRST_EPHEMERAL + ((u32::from(start) + u32::from(step)) % span as u32) as u16)
+        .find(|port| !taken(*port))
+}
+
+fn route_and_build(
+    cx: &mut Cx,
+    sock: SocketId,
+    netns: NetnsId,
+    skb: SkbId,
+    to: (u32, u16),
+) -> Result<Door, Errno> {
+    let sport = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.local.1;
+    let flow = flow_of(cx, sock, to.0, IPPROTO_UDP, (sport, to.1))?;
+    let (route, flow) = ip_route_output_flow(cx, netns, flow, Some(skb))?;
+    let opts = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.opts.clone();
+    if route.flags & RTCF_BROADCAST != 0 && !opts.broadcast {
+        return Err(Errno::EACCES);
+    }
+    let udp_len = cx.skbs[skb].len();
+    let len = udp_len + IPV4_HLEN;
+    let mtu = match opts.pmtudisc {
+        PmtuDisc::Probe => cx.k.devs[route.dev].mtu,
+        _ => dst_mtu(cx, &route),
+    };
+    let (dont_fragment, ignore_df) = pmtu_policy(&opts, &route, len, mtu);
+    if len > if ignore_df { 0xffff } else { mtu as usize } {
+        ip_local_error(cx, sock, Errno::EMSGSIZE, to, mtu);
+        return Err(Errno::EMSGSIZE);
+    }
+    let header = UdpHdr {
+        source: U16::new(sport),
+        dest: U16::new(to.1),
+        len: U16::new(udp_len as u16),
+        check: U16::new(0),
+    };
+    let data = cx.skbs.data_mut(skb);
+    data[..UDP_HLEN].copy_from_slice(header.as_bytes());
+    let pseudo = checksum::pseudo_header(flow.saddr, flow.daddr, IPPROTO_UDP, udp_len as u16);
+    let check = match checksum::fold(checksum::sum(pseudo, data)) {
+        0 => 0xffff,
+        check => check,
+    };
+    data[6..8].copy_from_slice(&check.to_be_bytes());
+    let header = IpHeader {
+        saddr: flow.saddr,
+        daddr: flow.daddr,
+        protocol: IPPROTO_UDP,
+        ttl: ttl_of(&opts, &route),
+        tos: opts.tos,
+        dont_fragment,
+        ignore_df,
+    };
+    ip_make_header(cx, netns, skb, route, header);
+    Ok(Door::IpPushPendingFrames { skb })
+}
+
+/// A datagram came in: its checksum is checked, and the socket that fits best gets it.
+///
+/// Kernel: net/ipv4/udp.c
+/// Not modelled: encapsulation sockets, UDP-Lite.
+pub fn udp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
+    let (Some(iph), Some(udp)) =
+        (ip_hdr(cx, skb).copied(), cx.skbs.header::<UdpHdr>(skb, cx.skbs[skb].data).copied())
+    else {
+        snmp(cx, skb).udp.InErrors += 1;
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    let len = usize::from(udp.len.get());
+    if len < UDP_HLEN || len > cx.skbs[skb].len() {
+        snmp(cx, skb).udp.InErrors += 1;
+        return cx.kfree_skb(skb, DropReason::PktTooSmall);
+    }
+    cx.skbs.trim(skb, len);
+    let (saddr, daddr) = (iph.saddr.get(), iph.daddr.get());
+    let pseudo = checksum::pseudo_header(saddr, daddr, IPPROTO_UDP, len as u16);
+    let wrong = udp.check.get() != 0
+        && !cx.skbs[skb].ip_summed
+        && checksum::fold(checksum::sum(pseudo, cx.skbs.data(skb))) != 0;
+    if wrong {
+        let counters = &mut snmp(cx, skb).udp;
+        counters.InCsumErrors += 1;
+        counters.InErrors += 1;
+        return cx.kfree_skb(skb, DropReason::UdpCsum);
+    }
+    let flags = cx.skbs[skb].dst.map_or(0, |route| route.flags);
+    if flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
+        return mcast_deliver(cx, skb, (saddr, udp.source.get()), (daddr, udp.dest.get()));
+    }
+    match udp_lookup(cx, skb, (saddr, udp.source.get()), (daddr, udp.dest.get())) {
+        Some(id) => {
+            queue_rcv(cx, id, skb);
+            Door::End
+        }
+        None => {
+            snmp(cx, skb).udp.NoPorts += 1;
+            let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_PORT_UNREACH, info: 0 };
+            icmp::icmp_send_then_drop(cx, skb, error, DropReason::NoSocket)
+        }
+    }
+}
+
+fn queue_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) {
+    cx.call(Func::UdpQueueRcvSkb, skb);
+    let (ifindex, pkt_type) = (cx.skbs[skb].ip.iif, cx.skbs[skb].pkt_type);
+    if sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, pkt_type }) {
+        snmp(cx, skb).udp.InDatagrams += 1;
+        return;
+    }
+    let counters = &mut snmp(cx, skb).udp;
+    counters.RcvbufErrors += 1;
+    counters.InErrors += 1;
+    cx.kfree_skb(skb, DropReason::SocketRcvbuff);
+}
+
+/// How well a socket fits a datagram, none if it does not (`compute_score`).
+fn compute_score(cx: &Cx, socket: &Socket, skb: SkbId, from: (u32, u16), to: (u32, u16)) -> Option<u32> {
+    let dev = cx.skbs[skb].dev;
+    let fits = socket.netns == cx.k.devs[dev].netns
+        && socket.kind == SockKind::Udp
+        && socket.local.1 == to.1
+        && (socket.local.0 == 0 || socket.local.0 == to.0)
+        && socket.remote.is_none_or(|remote| remote == from)
+        && bound_here(cx, socket, dev);
+    fits.then(|| {
+        u32::from(socket.local.0 != 0)
+            + 4 * u32::from(socket.remote.is_some())
+            + 4 * u32::from(socket.opts.bound_dev_if != 0)
+    })
+}
+
+fn udp_lookup(cx: &Cx, skb: SkbId, from: (u32, u16), to: (u32, u16)) -> Option<SocketId> {
+    let score = |socket: &Socket| Some((compute_score(cx, socket, skb, from, to)?, socket.id));
+    cx.k.sockets.iter().filter_map(score).max().map(|best| best.1)
+}
+
+/// Every socket that fits gets a datagram to a group or to everybody (`__udp4_lib_mcast_deliver`).
+fn mcast_deliver(cx: &mut Cx, skb: SkbId, from: (u32, u16), to: (u32, u16)) -> Door {
+    let any = is_multicast(to.0) || is_limited_broadcast(to.0);
+    let fits = |socket: &Socket| {
+        let bound_to = if any || socket.local.0 == 0 { to } else { (socket.local.0, to.1) };
+        compute_score(cx, socket, skb, from, bound_to).is_some()
+    };
+    let ids: Vec<SocketId> =
+        cx.k.sockets.iter().filter(|socket| fits(socket)).map(|socket| socket.id).collect();
+    if ids.is_empty() {
+        snmp(cx, skb).udp.IgnoredMulti += 1;
+    }
+    for id in ids {
+        let clone = cx.skb_clone(skb);
+        queue_rcv(cx, id, clone);
+    }
+    cx.consume_skb(skb)
+}
+
+/// An ICMP error about a datagram of a UDP socket (`__udp4_lib_err`).
+pub fn udp_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
+    let payload = quoted_payload(cx, skb, inner);
+    let Some(ports) = payload.get(..4) else { return };
+    let sport = u16::from_be_bytes([ports[0], ports[1]]);
+    let dport = u16::from_be_bytes([ports[2], ports[3]]);
+    let (own, to) = ((inner.saddr.get(), sport), (inner.daddr.get(), dport));
+    let Some(id) = udp_lookup(cx, skb, to, own) else {
+        snmp(cx, skb).icmp.InErrors += 1;
+        return;
+    };
+    let Some(socket) = cx.k.sockets.get(id) else { return };
+    let (connected, opts) = (socket.remote.is_some(), socket.opts.clone());
+    let (errno, hard) = match (error.kind, error.code) {
+        (ICMP_REDIRECT, _) => return,
+        (ICMP_DEST_UNREACH, icmp::ICMP_FRAG_NEEDED) if opts.pmtudisc == PmtuDisc::Dont => return,
+        (ICMP_DEST_UNREACH, icmp::ICMP_FRAG_NEEDED) => (Errno::EMSGSIZE, true),
+        (ICMP_DEST_UNREACH, code) => icmp::icmp_err_convert(code),
+        (ICMP_PARAMETERPROB, _) => (Errno::EPROTO, true),
+        _ => (Errno::EHOSTUNREACH, false),
+    };
+    if !opts.recverr && (!hard || !connected) {
+        return;
+    }
+    let data = payload.get(UDP_HLEN..).map_or(Vec::new(), <[u8]>::to_vec);
+    report_icmp_error(cx, id, skb, error, errno, to, hard, data);
+}
