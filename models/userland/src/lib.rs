@@ -25,6 +25,7 @@ pub mod sleep;
 pub mod sock;
 pub mod sysfs;
 pub mod tcpdump;
+pub mod tracepath;
 pub mod timeout;
 
 use process::Program;
@@ -40,6 +41,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("ping", ping::main),
     ("sleep", sleep::main),
     ("tcpdump", tcpdump::main),
+    ("tracepath", tracepath::main),
     ("timeout", timeout::main),
     ("uname", identity::uname),
 ];

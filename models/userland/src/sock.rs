@@ -99,6 +99,11 @@ impl Sock {
         self.call(|cx| sys::recv(cx, self.id))
     }
 
+    /// Whether a message is there to be read.
+    pub fn has_message(&self) -> bool {
+        self.call(|cx| sys::get(cx, self.id).is_ok_and(|socket| !socket.receive_queue.is_empty()))
+    }
+
     /// The next queued error (`MSG_ERRQUEUE`).
     pub fn receive_error(&self) -> Option<SockError> {
         self.call(|cx| sys::recv_error(cx, self.id).ok().flatten())

@@ -100,7 +100,7 @@ mod tests {
     fn numbers_as_ping_prints_them() {
         assert_eq!(round_trip(54), " time=0.054 ms");
         assert_eq!(round_trip(1_234), " time=1.23 ms");
-        assert_eq!(round_trip(12_345), " time=12.4 ms");
+        assert_eq!(round_trip(12_345), " time=12.3 ms");
         assert_eq!(round_trip(123_456), " time=123 ms");
         for (share, text) in
             [(0.0, "0"), (100.0, "100"), (33.333_333, "33.3333"), (6.25, "6.25"), (1.0 / 3.0, "0.333333")]

@@ -1,0 +1,313 @@
+//! `tracepath` of iputils 20221126: the path and its MTU, with UDP probes that must not be fragmented.
+//!
+//! Not modelled: IPv6, and routers that return a changed payload.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::socket::{PmtuDisc, SockError, SockKind};
+use glassnet_sim::Nanos;
+
+use crate::getopt;
+use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
+use crate::ping::integer;
+use crate::process::{Process, Running};
+use crate::sock::Sock;
+
+const USAGE: &str = "
+Usage
+  tracepath [options] <destination>
+
+Options:
+  -4             use IPv4
+  -6             use IPv6
+  -b             print both name and ip
+  -l <length>    use packet <length>
+  -m <hops>      use maximum <hops>
+  -n             no dns name resolution
+  -p <port>      use destination <port>
+  -V             print version and exit
+  <destination>  dns name or ip address
+
+For more details see tracepath(8).
+";
+
+const VERSION: &str = "tracepath from iputils 20221126
+libcap: yes, IDN: yes, NLS: no, error.h: yes, getrandom(): yes, __fpending(): yes
+";
+
+/// Bytes of the IPv4 and UDP headers.
+const OVERHEAD: usize = 28;
+/// Probes whose send time is remembered, one a port.
+const HISTORY: usize = 64;
+/// How often a probe is tried to be sent.
+const TRIES: usize = 10;
+/// Columns for the host.
+const HOST_COLUMNS: usize = 52;
+const USAGE_STATUS: i32 = 255;
+
+/// Standard output, standard error and exit status of a command line that does not run.
+struct Stop(String, String, i32);
+
+fn error<T>(status: i32, text: &str) -> Result<T, Stop> {
+    Err(Stop(String::new(), format!("tracepath: {text}\n"), status))
+}
+
+struct Options {
+    target: String,
+    numeric: bool,
+    both: bool,
+    length: usize,
+    hops: u8,
+    port: u16,
+}
+
+/// Why the trace goes on or ends (`progress` of tracepath).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// No answer.
+    Silent,
+    /// An answer from this far.
+    Next,
+    /// The end.
+    Done,
+}
+
+struct State {
+    options: Options,
+    hosts: Hosts,
+    socket: Sock,
+    to: Ipv4Addr,
+    mtu: usize,
+    ttl: u8,
+    history: [Option<(u8, Nanos)>; HISTORY],
+    slot: usize,
+    hops_to: Option<u8>,
+    hops_back: Option<i32>,
+}
+
+/// Entry point.
+pub fn main(process: &mut Process) -> Running<'_> {
+    Box::pin(async move {
+        match tracepath(process).await {
+            Ok(()) => 0,
+            Err(Stop(stdout, stderr, status)) => {
+                process.print(stdout);
+                process.eprint(stderr);
+                status
+            }
+        }
+    })
+}
+
+fn parse(args: &[String]) -> Result<Options, Stop> {
+    let parsed = getopt::parse(args, "46nbh?l:m:p:V", &[]);
+    let mut options =
+        Options { target: String::new(), numeric: false, both: false, length: 65_535, hops: 30, port: 44_444 };
+    let number = |text: &str, least, most| integer(text, least, most).or_else(|reason| error(1, &reason));
+    for opt in &parsed.options {
+        match opt.name.as_str() {
+            "4" => {}
+            "6" => return error(2, "not modelled yet: -6"),
+            "n" => options.numeric = true,
+            "b" => options.both = true,
+            "l" => options.length = number(&opt.value, 0, i32::MAX.into())? as usize,
+            "m" => options.hops = number(&opt.value, 0, 255)? as u8,
+            "p" => options.port = number(&opt.value, 0, 65_535)? as u16,
+            "V" => return Err(Stop(VERSION.to_owned(), String::new(), 0)),
+            _ => return Err(Stop(String::new(), USAGE.to_owned(), USAGE_STATUS)),
+        }
+    }
+    if let Some(text) = parsed.error {
+        return error(USAGE_STATUS, &format!("{text}\n{}", USAGE.trim_end_matches('\n')));
+    }
+    let [target] = parsed.operands.as_slice() else {
+        return Err(Stop(String::new(), USAGE.to_owned(), USAGE_STATUS));
+    };
+    if options.length <= OVERHEAD {
+        return error(1, &format!("pktlen must be within: {OVERHEAD} < value <= {}", i32::MAX));
+    }
+    options.target = target.clone();
+    Ok(options)
+}
+
+async fn tracepath(process: &mut Process) -> Result<(), Stop> {
+    let options = parse(process.args())?;
+    let hosts = Hosts::read(process).await;
+    let to = match inet_aton(&options.target).or_else(|| hosts.ipv4(&options.target).map(|found| found.0)) {
+        Some(address) => address,
+        None => return error(1, &format!("{}: {TEMPORARY_FAILURE}", options.target)),
+    };
+    let socket = Sock::open(process, SockKind::Udp);
+    socket.set(|opts| (opts.pmtudisc, opts.recverr) = (PmtuDisc::Do, true));
+    let mtu = options.length;
+    let history = [None; HISTORY];
+    let state =
+        State { options, hosts, socket, to, mtu, ttl: 1, history, slot: 0, hops_to: None, hops_back: None };
+    state.run(process).await;
+    Ok(())
+}
+
+impl State {
+    async fn run(mut self, process: &mut Process) {
+        if !self.trace(process).await {
+            process.print(format!("     Too many hops: pmtu {}\n", self.mtu));
+        }
+        let mut line = format!("     Resume: pmtu {} ", self.mtu);
+        if let Some(hops) = self.hops_to {
+            line += &format!("hops {hops} ");
+        }
+        if let Some(hops) = self.hops_back {
+            line += &format!("back {hops} ");
+        }
+        process.print(line + "\n");
+    }
+
+    /// Goes hop by hop; false if the hops ran out.
+    async fn trace(&mut self, process: &mut Process) -> bool {
+        for ttl in 1..=self.options.hops {
+            self.ttl = ttl;
+            self.socket.set(|opts| opts.ttl = Some(ttl));
+            let mut tries = 0;
+            let mut answer = Progress::Silent;
+            while tries < 3 {
+                let before = self.mtu;
+                answer = self.probe(process).await;
+                if self.mtu != before {
+                    tries = 0;
+                    continue;
+                }
+                match answer {
+                    Progress::Done => return true,
+                    Progress::Next => break,
+                    Progress::Silent => tries += 1,
+                }
+            }
+            if answer == Progress::Silent {
+                process.print(format!("{ttl:2}:  no reply\n"));
+            }
+        }
+        false
+    }
+
+    /// Sends one probe and waits for what it meets.
+    async fn probe(&mut self, process: &mut Process) -> Progress {
+        let mut tries = 0;
+        let sent = loop {
+            if tries == TRIES {
+                break false;
+            }
+            let now = process.now();
+            self.history[self.slot] = Some((self.ttl, now));
+            let port = self.options.port.wrapping_add(self.slot as u16);
+            if self.socket.send_to(self.to, port, &self.payload(now)).is_ok() {
+                break true;
+            }
+            let answer = self.errors(process);
+            self.history[self.slot] = None;
+            match answer {
+                Progress::Done => return Progress::Done,
+                Progress::Next => tries = 0,
+                Progress::Silent => tries += 1,
+            }
+        };
+        self.slot = (self.slot + 1) % HISTORY;
+        if !sent {
+            process.print(format!("{:2}:  send failed\n", self.ttl));
+            return Progress::Done;
+        }
+        let deadline = process.now() + Nanos::from_secs(1);
+        self.socket.wait(process, Some(deadline)).await;
+        if self.socket.has_message() {
+            process.print(format!("{:2}?: reply received 8)\n", self.ttl));
+            return Progress::Done;
+        }
+        self.errors(process)
+    }
+
+    /// A probe: its TTL and the time, then zeros.
+    fn payload(&self, now: Nanos) -> Vec<u8> {
+        let mut data = vec![0; self.mtu - OVERHEAD];
+        let mut header = u64::from(self.ttl).to_le_bytes().to_vec();
+        header.extend((now.0 / 1_000_000_000).to_le_bytes());
+        header.extend((now.0 % 1_000_000_000).to_le_bytes());
+        let length = header.len().min(data.len());
+        data[..length].copy_from_slice(&header[..length]);
+        data
+    }
+
+    /// Prints all errors that came in.
+    fn errors(&mut self, process: &mut Process) -> Progress {
+        let mut progress = Progress::Silent;
+        while let Some(error) = self.socket.receive_error() {
+            progress = Progress::Next;
+            if self.error(process, &error) {
+                return Progress::Done;
+            }
+        }
+        progress
+    }
+
+    /// Prints one error; true if it ends the trace.
+    fn error(&mut self, process: &mut Process, error: &SockError) -> bool {
+        let slot = usize::from(error.to.1.wrapping_sub(self.options.port));
+        // An error of this host carries no address.
+        let probe = self.history.get_mut(slot).filter(|_| error.from_icmp).and_then(Option::take);
+        let sent_hops = probe.map(|probe| probe.0);
+        let mut line = match (error.from_icmp, sent_hops) {
+            (false, _) => format!("{:2}?: {:<32} ", self.ttl, "[LOCALHOST]"),
+            (true, Some(hops)) => format!("{hops:2}:  {}", self.host(error.offender.into())),
+            (true, None) => format!("{:2}?: {}", self.ttl, self.host(error.offender.into())),
+        };
+        if let Some((_, sent)) = probe {
+            let took = process.now().since(sent).0;
+            line += &format!("{:3}.{:03}ms ", took / 1_000_000, took % 1_000_000 / 1000);
+        }
+        let ttl = i32::from(error.ttl);
+        let back = match ttl {
+            ..=64 => 65 - ttl,
+            65..=128 => 129 - ttl,
+            _ => 256 - ttl,
+        };
+        let (text, ends) = self.outcome(error, sent_hops, back);
+        process.print(line + &text + "\n");
+        ends
+    }
+
+    fn outcome(&mut self, error: &SockError, sent_hops: Option<u8>, back: i32) -> (String, bool) {
+        match error.errno {
+            Errno::ETIMEDOUT => (String::new(), false),
+            Errno::EMSGSIZE => {
+                self.mtu = (error.info as usize).max(OVERHEAD + 1);
+                (format!("pmtu {}", error.info), false)
+            }
+            Errno::ECONNREFUSED => {
+                self.hops_to = Some(sent_hops.unwrap_or(self.ttl));
+                self.hops_back = Some(back);
+                ("reached".to_owned(), true)
+            }
+            Errno::EPROTO => ("!P".to_owned(), true),
+            Errno::EHOSTUNREACH if error.from_icmp && (error.kind, error.code) == (11, 0) => {
+                let expected = i32::from(sent_hops.unwrap_or(self.ttl));
+                (if back == expected { String::new() } else { format!("asymm {back:2} ") }, false)
+            }
+            Errno::EHOSTUNREACH => ("!H".to_owned(), true),
+            Errno::ENETUNREACH => ("!N".to_owned(), true),
+            Errno::EACCES => ("!A".to_owned(), true),
+            errno => (format!("\ntracepath: NET ERROR: {}", errno.strerror()), true),
+        }
+    }
+
+    fn host(&self, address: Ipv4Addr) -> String {
+        let name = self.hosts.name(IpAddr::V4(address)).unwrap_or("???").to_owned();
+        let digits = address.to_string();
+        let text = match (self.options.numeric, self.options.both) {
+            (true, true) => format!("{digits} ({name})"),
+            (true, false) => digits,
+            (false, true) => format!("{name} ({digits})"),
+            (false, false) => name,
+        };
+        let columns = text.len().min(HOST_COLUMNS - 1);
+        text + &" ".repeat(HOST_COLUMNS - columns)
+    }
+}
