@@ -26,6 +26,7 @@ pub mod sock;
 pub mod sysfs;
 pub mod tcpdump;
 pub mod tracepath;
+pub mod tee;
 pub mod timeout;
 
 use process::Program;
@@ -42,6 +43,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("sleep", sleep::main),
     ("tcpdump", tcpdump::main),
     ("tracepath", tracepath::main),
+    ("tee", tee::main),
     ("timeout", timeout::main),
     ("uname", identity::uname),
 ];

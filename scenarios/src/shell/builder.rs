@@ -25,7 +25,7 @@ const SHELL_COMMANDS: &str = ". : [ alias bg break builtin caller cd command com
 const FILE_COMMANDS: &str = "[ awk base64 basename bash bc cat chmod chown cksum cmp column comm cp cut dd diff \
     dirname echo egrep env expand expr false fgrep find fmt fold grep head hexdump hostname install join ln ls \
     md5sum mkdir mkfifo mktemp mv nl nproc numfmt od paste printenv printf pwd readlink realpath rev rm rmdir sed \
-    seq sh sha1sum sha256sum sha512sum sort split stat sum tac tail tar tee test touch tr true truncate tsort uniq \
+    seq sh sha1sum sha256sum sha512sum sort split stat sum tac tail tar test touch tr true truncate tsort uniq \
     wc which whoami xargs xxd yes";
 
 fn listed(list: &str, name: &str) -> bool {

@@ -16,6 +16,8 @@ use glassnet_userland::procfs::{self, Node};
 
 use super::machine::Place;
 
+/// How a refused value is told from a file that cannot be opened.
+pub(super) const WRITE_ERROR: &str = "write error: ";
 /// First line of a file that stands for a command of the shell.
 const STUB: &str = "#!/bin/sh\n# bashkit builtin: ";
 /// Where Debian keeps the programs that only root runs.
@@ -129,7 +131,10 @@ impl MachineFs {
         }
         let (machine, netns) = (self.place.machine.id, self.place.netns);
         let text = String::from_utf8_lossy(content).into_owned();
-        self.world(|world| procfs::write(world, machine, netns, path, &text)).map_err(refused)
+        self.world(|world| procfs::write(world, machine, netns, path, &text)).map_err(|errno| match errno {
+            Errno::ENOENT | Errno::EACCES | Errno::EISDIR => refused(errno),
+            _ => io::Error::new(io::ErrorKind::InvalidInput, format!("{WRITE_ERROR}{}", errno.strerror())),
+        })
     }
 
     fn netns_metadata(&self, name: Option<&str>) -> io::Result<Metadata> {

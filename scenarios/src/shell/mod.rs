@@ -273,7 +273,7 @@ fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String
     Box::pin(async move {
         let show = move |stdout: &bashkit::StreamData, stderr: &bashkit::StreamData| {
             machine.terminal.show(stdout.as_bytes());
-            machine.terminal.show(stderr.as_bytes());
+            machine.terminal.show(prompt::as_bash_says(&stderr.text_lossy()).as_bytes());
         };
         match bash.exec_streaming(prompt::SCRIPT, Box::new(show)).await {
             Ok(result) => Ok(result.exit_code),

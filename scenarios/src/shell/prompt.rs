@@ -10,6 +10,7 @@ use std::task::{Poll, Waker};
 use bashkit::{Builtin, BuiltinContext, ExecResult, async_trait};
 use glassnet_userland::process::Signal;
 
+use super::files::WRITE_ERROR;
 use super::live;
 use super::machine::Machine;
 
@@ -172,6 +173,19 @@ impl Builtin for Pkill {
     }
 }
 
+/// Puts two of bashkit's messages as bash puts them: a value that the kernel refuses is `echo`'s write error, and
+/// the text of a prompt is no `eval`.
+pub(super) fn as_bash_says(text: &str) -> String {
+    let line = |line: &str| match (line.strip_prefix("bash: eval: line "), line.split_once(WRITE_ERROR)) {
+        (Some(rest), _) => format!("bash: {}", rest.split_once(": ").map_or(rest, |(_, message)| message)),
+        (None, Some((before, reason))) if before.starts_with("bash: /") => {
+            format!("bash: echo: {WRITE_ERROR}{reason}")
+        }
+        _ => line.to_string(),
+    };
+    text.split_inclusive('\n').map(line).collect()
+}
+
 /// What bash says of a name that is no command.
 pub(super) struct NotFound(pub String);
 
@@ -199,6 +213,20 @@ mod tests {
             ("%3", None),
         ] {
             assert_eq!(job_line(jobs, target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn messages_are_those_of_bash() {
+        for (text, expected) in [
+            ("bash: /proc/x: write error: Invalid argument\n", "bash: echo: write error: Invalid argument\n"),
+            (
+                "bash: eval: line 1: syntax error near `x'\nbash: y\n",
+                "bash: syntax error near `x'\nbash: y\n",
+            ),
+            ("write error: z", "write error: z"),
+        ] {
+            assert_eq!(as_bash_says(text), expected);
         }
     }
 

@@ -108,6 +108,25 @@ fn small_programs() {
         ("timeout 2 nosuch", "timeout: failed to run command 'nosuch': No such file or directory\n", 127),
         ("date +%S; sleep 2; id -u; command -v ip", "28\n0\n/usr/sbin/ip\n", 0),
         ("/usr/bin/sleep 1; /sbin/nosuch", "bash: /sbin/nosuch: No such file or directory\n", 127),
+        ("echo a | tee f /nodir/f | cat; cat f", "tee: /nodir/f: No such file or directory\na\na\n", 0),
+        ("echo x > /proc/sys/net/ipv4/ip_forward", "bash: echo: write error: Invalid argument\n", 1),
+        (
+            "echo 9x | tee /proc/sys/net/ipv4/ip_forward",
+            "9x\ntee: /proc/sys/net/ipv4/ip_forward: Invalid argument\n",
+            1,
+        ),
+        (
+            "echo 1 > /proc/nosuch; echo 1 >> /proc/sys/net",
+            "bash: /proc/nosuch: No such file or directory\nbash: /proc/sys/net: Is a directory\n",
+            1,
+        ),
+        ("if then", "bash: syntax error near unexpected token `then'\nbash: `if then'\n", 2),
+        (
+            "ip netns add x; ip netns exec x nosuch",
+            "exec of \"nosuch\" failed: No such file or directory\n",
+            1,
+        ),
+        ("ip netns exec x bash -c 'echo $0 $1; ls /sys/class/net | tee f' a b; cat f", "a b\nlo\nlo\n", 0),
         ("sleep 3 | cat; echo a | timeout 5 cat", "a\n", 0),
     ]);
 }

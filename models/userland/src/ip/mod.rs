@@ -229,6 +229,9 @@ impl Ip<'_> {
             if let Some(name) = name {
                 self.process.print(format!("\nnetns: {name}\n"));
             }
+            if let Some(name) = argv.first().filter(|name| !self.process.shell.knows(name)) {
+                return Err(Stop::failed(format!("exec of \"{name}\" failed: No such file or directory\n")));
+            }
             let status = self.process.spawn(netns, argv.clone()).await;
             if !all {
                 return Ok(status);
