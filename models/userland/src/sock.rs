@@ -4,9 +4,12 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::{CpuId, MachineId, SocketId};
+use glassnet_kernel::net::ipv4::af_inet::{inet_bind, inet_connect};
+use glassnet_kernel::net::ipv4::route_get::rtm_getroute;
 use glassnet_kernel::net::socket::{self as sys, SendTo};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::NetDevice;
+use glassnet_kernel::tables::route_types::RouteQuery;
 use glassnet_kernel::tables::socket::{Received, SockError, SockKind, SockOpts};
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
@@ -54,12 +57,12 @@ impl Sock {
 
     /// `bind(2)` to an address and port.
     pub fn bind(&self, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
-        TODO_bind(self, address, port)
+        self.call(|cx| inet_bind(cx, self.id, u32::from(address), port))
     }
 
     /// `connect(2)`.
     pub fn connect(&self, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
-        TODO_bind(self, address, port)
+        self.call(|cx| inet_connect(cx, self.id, u32::from(address), port))
     }
 
     /// `getsockname(2)`.
@@ -147,11 +150,6 @@ pub fn addresses(process: &Process, name: &str) -> Vec<Ipv4Addr> {
     dev.map_or_else(Vec::new, |dev| dev.addrs.iter().map(|ifa| ifa.local.into()).collect())
 }
 
-#[allow(non_snake_case)]
-fn TODO_bind(_sock: &Sock, _address: Ipv4Addr, _port: u16) -> Result<(), Errno> {
-    Err(Errno::EOPNOTSUPP)
-}
-
 /// The devices of the program's namespace: index and name, in the order of their indexes.
 pub fn interfaces(process: &Process) -> Vec<(u32, String)> {
     let world = process.world();
@@ -169,6 +167,11 @@ pub fn netmask(process: &Process, name: &str) -> u32 {
 }
 
 /// The device that the route to an address names, if there is a route.
-pub fn route_device(_process: &Process, _address: Ipv4Addr) -> Option<String> {
-    None
+pub fn route_device(process: &Process, address: Ipv4Addr) -> Option<String> {
+    let query = RouteQuery { dst: u32::from(address), ..RouteQuery::default() };
+    let netns = process.netns;
+    process.syscall(|cx| {
+        let answer = rtm_getroute(cx, netns, &query).ok()?;
+        answer.oif.map(|dev| cx.k.devs[dev].name.clone())
+    })
 }
