@@ -28,6 +28,7 @@ pub mod tcpdump;
 pub mod tracepath;
 pub mod tee;
 pub mod timeout;
+pub mod tracepath;
 
 use process::Program;
 

@@ -102,8 +102,14 @@ pub fn main(process: &mut Process) -> Running<'_> {
 
 fn parse(args: &[String]) -> Result<Options, Stop> {
     let parsed = getopt::parse(args, "46nbh?l:m:p:V", &[]);
-    let mut options =
-        Options { target: String::new(), numeric: false, both: false, length: 65_535, hops: 30, port: 44_444 };
+    let mut options = Options {
+        target: String::new(),
+        numeric: false,
+        both: false,
+        length: 65_535,
+        hops: 30,
+        port: 44_444,
+    };
     let number = |text: &str, least, most| integer(text, least, most).or_else(|reason| error(1, &reason));
     for opt in &parsed.options {
         match opt.name.as_str() {

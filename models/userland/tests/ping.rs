@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use glassnet_kernel::ids::{MachineId, NetnsId};
+use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
+use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
+use glassnet_kernel::netlink::NLM_F_CREATE;
+use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::world::World;
 use glassnet_userland::harness::{Outcome, run};
 use glassnet_userland::process::SharedWorld;
@@ -18,19 +21,35 @@ impl Bench {
         let mut world = World::new(7);
         let machine = world.add_machine("node1", 1);
         let bench = Bench { world: Arc::new(Mutex::new(world)), machine };
-        for line in [
-            "ip netns add b",
-            "ip link add v1 type veth peer name v2 netns b",
-            "ip addr add 10.9.0.1/24 dev v1",
-            "ip -n b addr add 10.9.0.2/24 dev v2",
-            "ip link set v1 up",
-            "ip -n b link set v2 up",
-            "ip -n b link set lo up",
-        ] {
-            let outcome = bench.run(line);
+        bench.all(&["ip netns add b", "ip link add v1 type veth peer name v2 netns b"]);
+        bench.address("", "v1", "10.9.0.1/24");
+        bench.address("b", "v2", "10.9.0.2/24");
+        bench.all(&["ip link set v1 up", "ip -n b link set v2 up", "ip -n b link set lo up"]);
+        bench
+    }
+
+    fn all(&self, lines: &[&str]) {
+        for line in lines {
+            let outcome = self.run(line);
             assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{line}");
         }
-        bench
+    }
+
+    fn netns(&self, name: &str) -> NetnsId {
+        let world = self.world.lock().expect("the world");
+        world.kernel(self.machine).netns_names.get(name).copied().unwrap_or(NetnsId(0))
+    }
+
+    fn address(&self, netns: &str, device: &str, address: &str) {
+        let netns = self.netns(netns);
+        let (address, bits) = address.split_once('/').expect("a prefix length");
+        let mut world = self.world.lock().expect("the world");
+        let dev = world.kernel(self.machine).dev_by_name(netns, device).expect("a device");
+        let mut msg = AddrMsg::new(dev, address.parse().expect("an address"), bits.parse().expect("bits"));
+        msg.broadcast = Some(std::net::Ipv4Addr::new(10, 9, 0, 255)).filter(|_| bits == "24");
+        world
+            .enter(self.machine, CpuId(0), |cx| rtm_newaddr(cx, netns, &msg, NLM_F_CREATE))
+            .expect("an address");
     }
 
     fn run(&self, line: &str) -> Outcome {
