@@ -5,7 +5,7 @@
 //! trace, and costs time, but does not move the packet.
 
 use crate::Cx;
-use crate::ids::SkbId;
+use crate::ids::{NeighId, SkbId};
 use crate::tables::drop_reason::DropReason;
 use crate::{drivers, net};
 
@@ -142,6 +142,8 @@ doors! {
     continuations {
         Consume(skb: SkbId) => net::core::skbuff::consume_later,
         KfreeSkb(skb: SkbId, reason: DropReason) => net::core::skbuff::kfree_later,
+        NeighProbe(neigh: NeighId) => net::core::neighbour::neigh_probe,
+        LinkFailure(skb: SkbId) => net::ipv4::route::ipv4_link_failure,
         BrFloodNext(skb: SkbId, from: u16, local_rcv: bool) => net::bridge::br_forward::br_flood_next,
     }
     calls {

@@ -120,16 +120,16 @@ impl FibRules {
         find: impl Fn(&str) -> Option<DevId>,
     ) -> Result<(), NlError> {
         let mut msg = msg.clone();
-        if msg.action == RuleAction::Goto {
-            if msg.goto == 0 || msg.priority.is_some_and(|own| msg.goto <= own) {
-                return Err(NlError::with(Errno::EINVAL, "Backward goto not supported"));
-            }
-        } else if msg.action == RuleAction::ToTable && msg.table == 0 {
+        let asked = msg.priority;
+        let priority = asked.unwrap_or_else(|| self.default_priority());
+        msg.priority = Some(priority);
+        if msg.action == RuleAction::Goto && msg.goto <= priority {
+            return Err(NlError::with(Errno::EINVAL, "Backward goto not supported"));
+        }
+        if msg.action == RuleAction::ToTable && msg.table == 0 {
             return Err(NlError::with(Errno::EINVAL, "Invalid table"));
         }
         msg.mask = msg.mask.or((msg.mark != 0).then_some(u32::MAX));
-        let asked = msg.priority;
-        msg.priority = Some(asked.unwrap_or_else(|| self.default_priority()));
         let twin = |rule: &FibRule| {
             rule.msg == RuleMsg { protocol: rule.msg.protocol, ..msg.clone() } && asked.is_some()
         };

@@ -148,7 +148,7 @@ fn set_timer(cx: &mut Cx, id: NeighId) {
 }
 
 /// Asks for a neighbour, on behalf of the packet that came last (`neigh_probe`).
-fn neigh_probe(cx: &mut Cx, id: NeighId) -> Door {
+pub fn neigh_probe(cx: &mut Cx, id: NeighId) -> Door {
     let Some(entry) = cx.k.neigh.get(id) else { return Door::End };
     let waiting = entry.queue.back().map(|packet| packet.0);
     let clone = waiting.map(|skb| cx.skb_clone(skb));
@@ -175,10 +175,7 @@ pub fn neigh_timer_handler(cx: &mut Cx, id: NeighId) {
     set_timer(cx, id);
     match wants {
         TimerWants::Nothing => {}
-        TimerWants::Probe => {
-            let door = neigh_probe(cx, id);
-            cx.walk(door);
-        }
+        TimerWants::Probe => cx.walk(Door::NeighProbe { neigh: id }),
         TimerWants::Invalidate => neigh_invalidate(cx, id),
     }
 }
@@ -188,8 +185,7 @@ fn neigh_invalidate(cx: &mut Cx, id: NeighId) {
     while let Some(entry) = cx.k.neigh.get_mut(id).filter(|entry| entry.nud == Nud::Failed) {
         let Some((skb, size)) = entry.queue.pop_front() else { return };
         entry.queue_bytes -= size;
-        let door = crate::net::ipv4::route::ipv4_link_failure(cx, skb);
-        cx.walk(door);
+        cx.walk(Door::LinkFailure { skb });
     }
 }
 
@@ -295,8 +291,7 @@ pub fn rtm_newneigh(cx: &mut Cx, netns: NetnsId, msg: &NeighMsg, flags: u16) -> 
     }
     if msg.flags & NTF_USE != 0 {
         if let EventSend::Queued { probe: true } = neigh_event_send(cx, id, None) {
-            let door = neigh_probe(cx, id);
-            cx.walk(door);
+            cx.walk(Door::NeighProbe { neigh: id });
         }
         return Ok(());
     }

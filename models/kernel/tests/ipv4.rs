@@ -1,0 +1,367 @@
+//! IPv4 between namespaces: who answers, by which functions, and what is left in the tables.
+
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
+use glassnet_kernel::net::core::dev_ioctl::dev_open;
+use glassnet_kernel::net::core::neighbour::dump_neigh;
+use glassnet_kernel::net::core::net_namespace::copy_net_ns;
+use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};
+use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
+use glassnet_kernel::net::ipv4::fib_frontend::{dump_routes, rtm_newroute};
+use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
+use glassnet_kernel::net::socket::{SendTo, recv, recv_error, sendto, socket};
+use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NlError};
+use glassnet_kernel::tables::drop_reason::DropReason;
+use glassnet_kernel::tables::inet_conf::Conf;
+use glassnet_kernel::tables::inet_types::AddrMsg;
+use glassnet_kernel::tables::neigh_types::Nud;
+use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType, Scope};
+use glassnet_kernel::tables::socket::{PmtuDisc, SockKind};
+use glassnet_kernel::trace::Level;
+use glassnet_kernel::{Cx, World};
+use glassnet_sim::Nanos;
+
+const MACHINE: MachineId = MachineId(0);
+const CPU: CpuId = CpuId(0);
+const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
+
+fn ip(text: &str) -> u32 {
+    u32::from(text.parse::<Ipv4Addr>().expect("an address"))
+}
+
+/// `10.0.0.1/24` on a device.
+fn add_addr(cx: &mut Cx, dev: DevId, text: &str) {
+    let (addr, len) = text.split_once('/').expect("address/length");
+    let msg = AddrMsg::new(dev, addr.parse().expect("an address"), len.parse().expect("a length"));
+    let netns = cx.k.devs[dev].netns;
+    rtm_newaddr(cx, netns, &msg, NEW).expect("a new address");
+}
+
+/// A route as `ip route add DST via GATEWAY` asks for.
+fn route_via(dst: &str, via: &str) -> RouteMsg {
+    let (prefix, len) = dst.split_once('/').expect("prefix/length");
+    RouteMsg {
+        kind: RouteType::Unicast,
+        dst: ip(prefix),
+        dst_len: len.parse().expect("a length"),
+        protocol: 3,
+        nexthops: vec![NexthopMsg { via: via.parse().ok(), ..NexthopMsg::default() }],
+        ..RouteMsg::default()
+    }
+}
+
+fn up() -> LinkSet {
+    LinkSet { up: Some(true), ..LinkSet::default() }
+}
+
+/// A cable from a device in one namespace to `eth0` in another.
+fn veth(cx: &mut Cx, netns: NetnsId, name: &str, other: NetnsId, set: LinkSet) -> (DevId, DevId) {
+    let peer = LinkNew { name: Some(format!("{name}-p")), set: up(), ..LinkNew::default() };
+    let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: Some(other) };
+    let new = LinkNew { name: Some(name.into()), kind, set, ifindex: None };
+    let dev = rtm_newlink(cx, netns, new).expect("a new cable");
+    (dev, cx.k.devs[dev].veth_peer().expect("a peer"))
+}
+
+struct Net {
+    world: World,
+    /// Namespaces a, b, … in a row.
+    netns: Vec<NetnsId>,
+    /// In each namespace the device towards the one before it, and towards the next.
+    devs: Vec<(Option<DevId>, Option<DevId>)>,
+}
+
+/// `count` namespaces in a chain: link n is 10.0.n.0/24, its left end .1, its right end .2; all forward.
+fn chain(count: usize) -> Net {
+    let mut world = World::new(7);
+    world.add_machine("m", 1);
+    let (netns, devs) = world.enter(MACHINE, CPU, |cx| {
+        let netns: Vec<NetnsId> = (0..count).map(|_| copy_net_ns(cx)).collect();
+        let mut devs = vec![(None, None); count];
+        for n in 0..count - 1 {
+            let (left, right) = veth(cx, netns[n], &format!("v{n}"), netns[n + 1], up());
+            add_addr(cx, left, &format!("10.0.{n}.1/24"));
+            add_addr(cx, right, &format!("10.0.{n}.2/24"));
+            (devs[n].1, devs[n + 1].0) = (Some(left), Some(right));
+        }
+        for (n, ns) in netns.iter().enumerate() {
+            devinet_conf_proc(cx, *ns, ConfOf::All, Conf::Forwarding, 1);
+            for other in 0..count - 1 {
+                let via = match other {
+                    link if link + 1 < n => format!("10.0.{}.1", n - 1),
+                    link if link > n => format!("10.0.{n}.2"),
+                    _ => continue,
+                };
+                rtm_newroute(cx, *ns, &route_via(&format!("10.0.{other}.0/24"), &via), NEW)
+                    .expect("a new route");
+            }
+        }
+        (netns, devs)
+    });
+    Net { world, netns, devs }
+}
+
+fn echo_request(sequence: u16, payload: usize) -> Vec<u8> {
+    let mut message = vec![8, 0, 0, 0, 0x12, 0x34];
+    message.extend_from_slice(&sequence.to_be_bytes());
+    message.resize(8 + payload, 0x55);
+    let check = glassnet_wire::checksum::checksum(&message);
+    message[2..4].copy_from_slice(&check.to_be_bytes());
+    message
+}
+
+impl Net {
+    fn enter<R>(&mut self, work: impl FnOnce(&mut Cx) -> R) -> R {
+        self.world.enter(MACHINE, CPU, work)
+    }
+
+    fn raw_socket(&mut self, n: usize) -> SocketId {
+        let netns = self.netns[n];
+        self.enter(|cx| {
+            let id = socket(cx, netns, SockKind::Raw { protocol: 1 });
+            let opts = &mut cx.k.sockets.get_mut(id).expect("just opened").opts;
+            // Echo requests are not shown to who sends them.
+            (opts.recverr, opts.icmp_filter) = (true, 1 << 8);
+            id
+        })
+    }
+
+    /// Lets time pass until `until`, in s.
+    fn run(&mut self, until: u64) {
+        while self.world.next_event_at().is_some_and(|at| at <= Nanos::from_secs(until)) {
+            self.world.step().expect("an end");
+        }
+    }
+
+    fn ping(&mut self, id: SocketId, to: &str, payload: usize) -> Result<usize, Errno> {
+        let message = echo_request(1, payload);
+        let to = SendTo::Inet(ip(to), 0);
+        self.enter(|cx| sendto(cx, id, to, &message))
+    }
+
+    /// The ICMP messages that came in: type, code and source.
+    fn received(&mut self, id: SocketId) -> Vec<(u8, u8, Ipv4Addr)> {
+        let mut all = Vec::new();
+        self.enter(|cx| {
+            cx.k.sockets.get_mut(id).expect("open").error = None;
+            while let Ok(Some(message)) = recv(cx, id) {
+                all.push((message.data[20], message.data[21], message.from.0.into()));
+            }
+        });
+        all
+    }
+
+    fn errors(&mut self, id: SocketId) -> Vec<(Errno, Ipv4Addr, u32)> {
+        let mut all = Vec::new();
+        self.enter(|cx| {
+            while let Ok(Some(error)) = recv_error(cx, id) {
+                all.push((error.errno, error.offender.into(), error.info));
+            }
+        });
+        all
+    }
+
+    fn drops(&self) -> Vec<(DropReason, u64)> {
+        self.world.kernel(MACHINE).drops.iter().map(|(reason, count)| (*reason, *count)).collect()
+    }
+
+    fn nud(&self, n: usize) -> Vec<(Ipv4Addr, Nud)> {
+        let rows = dump_neigh(self.world.kernel(MACHINE), self.netns[n], self.world.now());
+        rows.iter()
+            .filter(|row| row.msg.state != Nud::Noarp)
+            .map(|row| (row.msg.dst, row.msg.state))
+            .collect()
+    }
+}
+
+#[test]
+fn an_echo_over_one_cable() {
+    let mut net = chain(2);
+    let id = net.raw_socket(0);
+    assert_eq!(net.ping(id, "10.0.0.2", 56), Ok(64));
+    assert_eq!(net.received(id), [(0, 0, Ipv4Addr::new(10, 0, 0, 2))]);
+    assert_eq!(net.nud(0), [(Ipv4Addr::new(10, 0, 0, 2), Nud::Reachable)]);
+    assert_eq!(net.nud(1), [(Ipv4Addr::new(10, 0, 0, 1), Nud::Delay)]);
+    net.run(200);
+    assert_eq!(net.nud(0), [(Ipv4Addr::new(10, 0, 0, 2), Nud::Stale)]);
+    assert_eq!(net.nud(1), [(Ipv4Addr::new(10, 0, 0, 1), Nud::Stale)]);
+    // The kernel too calls an echo reply that only raw sockets wanted a drop.
+    assert_eq!(net.drops(), [(DropReason::NoSocket, 1)]);
+    assert_eq!(net.world.skbs.alive(), 0);
+}
+
+#[test]
+fn silence_is_told_to_the_sender() {
+    let mut net = chain(2);
+    let lo = net.world.kernel(MACHINE).netns[net.netns[0]].loopback;
+    net.enter(|cx| dev_open(cx, lo));
+    let id = net.raw_socket(0);
+    assert_eq!(net.ping(id, "10.0.0.9", 56), Ok(64));
+    net.run(2);
+    assert_eq!(net.nud(0), [(Ipv4Addr::new(10, 0, 0, 9), Nud::Incomplete)]);
+    net.run(4);
+    assert_eq!(net.nud(0), [(Ipv4Addr::new(10, 0, 0, 9), Nud::Failed)]);
+    assert_eq!(net.errors(id), [(Errno::EHOSTUNREACH, Ipv4Addr::new(10, 0, 0, 1), 0)]);
+    assert!(net.drops().contains(&(DropReason::NeighFailed, 1)));
+    let left = net.received(id).len();
+    assert_eq!((left, net.world.skbs.alive()), (1, 0));
+}
+
+#[test]
+fn routers_forward_and_count_hops() {
+    let mut net = chain(4);
+    let id = net.raw_socket(0);
+    net.ping(id, "10.0.2.2", 56).expect("sent");
+    assert_eq!(net.received(id), [(0, 0, Ipv4Addr::new(10, 0, 2, 2))]);
+    for (ttl, router) in [(1, "10.0.0.2"), (2, "10.0.1.2")] {
+        net.enter(|cx| cx.k.sockets.get_mut(id).expect("open").opts.ttl = Some(ttl));
+        net.ping(id, "10.0.2.2", 56).expect("sent");
+        assert_eq!(net.errors(id), [(Errno::EHOSTUNREACH, router.parse().expect("an address"), 0)]);
+        assert_eq!(net.received(id), [(11, 0, router.parse().expect("an address"))]);
+    }
+    let snmp = &net.world.kernel(MACHINE).netns[net.netns[1]].ipv4.snmp;
+    assert_eq!((snmp.ip.ForwDatagrams, snmp.ip.InHdrErrors), (4, 1));
+    assert_eq!(net.world.skbs.alive(), 0);
+}
+
+#[test]
+fn a_long_packet_is_cut_and_put_together_again() {
+    let mut net = chain(3);
+    let id = net.raw_socket(0);
+    assert_eq!(net.ping(id, "10.0.1.2", 4000), Ok(4008));
+    assert_eq!(net.received(id), [(0, 0, Ipv4Addr::new(10, 0, 1, 2))]);
+    let snmp = &net.world.kernel(MACHINE).netns[net.netns[2]].ipv4.snmp.ip;
+    assert_eq!((snmp.ReasmReqds, snmp.ReasmOKs, snmp.FragCreates, snmp.FragOKs), (3, 1, 3, 1));
+    assert_eq!(net.world.skbs.alive(), 0);
+    assert_eq!(net.ping(id, "10.0.1.2", 65_508), Err(Errno::EMSGSIZE));
+}
+
+#[test]
+fn a_narrow_link_is_learned() {
+    let mut net = chain(3);
+    let narrow = net.devs[1].1.expect("a device");
+    net.enter(|cx| cx.k.devs[narrow].mtu = 1000);
+    let id = net.raw_socket(0);
+    net.enter(|cx| cx.k.sockets.get_mut(id).expect("open").opts.pmtudisc = PmtuDisc::Do);
+    net.ping(id, "10.0.1.2", 1400).expect("sent");
+    assert_eq!(net.errors(id), [(Errno::EMSGSIZE, Ipv4Addr::new(10, 0, 0, 2), 1000)]);
+    assert_eq!(net.received(id), [(3, 4, Ipv4Addr::new(10, 0, 0, 2))]);
+    // Now the sender itself knows.
+    assert_eq!(net.ping(id, "10.0.1.2", 1400), Err(Errno::EMSGSIZE));
+    assert_eq!(net.errors(id), [(Errno::EMSGSIZE, Ipv4Addr::UNSPECIFIED, 1000)]);
+    assert_eq!(net.ping(id, "10.0.1.2", 972), Ok(980));
+    assert_eq!(net.received(id), [(0, 0, Ipv4Addr::new(10, 0, 1, 2))]);
+    assert!(net.drops().contains(&(DropReason::PktTooBig, 1)));
+}
+
+#[test]
+fn without_forwarding_a_packet_for_others_ends() {
+    let mut net = chain(3);
+    let router = net.netns[1];
+    net.enter(|cx| devinet_conf_proc(cx, router, ConfOf::All, Conf::Forwarding, 0));
+    let id = net.raw_socket(0);
+    net.ping(id, "10.0.1.2", 56).expect("sent");
+    assert_eq!((net.received(id), net.drops()), (vec![], vec![(DropReason::IpInaddrerrors, 1)]));
+}
+
+#[test]
+fn rp_filter_drops_what_would_not_go_back() {
+    let mut net = chain(3);
+    let (router, dev) = (net.netns[1], net.devs[1].0.expect("a device"));
+    let id = net.raw_socket(0);
+    let sender = net.devs[0].1.expect("a device");
+    net.enter(|cx| {
+        add_addr(cx, sender, "192.168.7.1/24");
+        devinet_conf_proc(cx, cx.k.devs[sender].netns, ConfOf::All, Conf::ArpAnnounce, 2);
+        cx.k.sockets.get_mut(id).expect("open").local.0 = ip("192.168.7.1");
+        devinet_conf_proc(cx, router, ConfOf::Dev(dev), Conf::RpFilter, 1);
+    });
+    net.ping(id, "10.0.1.2", 56).expect("sent");
+    net.run(5);
+    assert!(net.drops().contains(&(DropReason::IpRpfilter, 1)), "{:?}", net.drops());
+}
+
+#[test]
+fn an_address_brings_its_routes() {
+    let net = chain(2);
+    let show = |route: &RouteMsg| {
+        let prefix = Ipv4Addr::from(route.dst);
+        format!("{:?} {prefix}/{} {} {}", route.kind, route.dst_len, route.table, route.scope.0)
+    };
+    let routes = dump_routes(net.world.kernel(MACHINE), net.netns[0]);
+    assert_eq!(
+        routes.iter().map(show).collect::<Vec<_>>(),
+        ["Unicast 10.0.0.0/24 254 253", "Local 10.0.0.1/32 255 254", "Broadcast 10.0.0.255/32 255 253"]
+    );
+}
+
+#[test]
+fn what_a_route_is_refused_for() {
+    let mut net = chain(2);
+    let netns = net.netns[0];
+    let mut check = |msg: RouteMsg, expected: Result<(), NlError>| {
+        let done = net.enter(|cx| rtm_newroute(cx, netns, &msg, NEW));
+        assert_eq!(done, expected, "{msg:?}");
+    };
+    let bad_gateway = |errno| Err(NlError::with(errno, "Nexthop has invalid gateway"));
+    check(route_via("10.9.0.0/16", "172.16.0.1"), bad_gateway(Errno::ENETUNREACH));
+    check(route_via("10.9.0.0/16", "10.0.0.255"), bad_gateway(Errno::EINVAL));
+    check(route_via("10.7.0.0/16", "10.0.0.1"), Ok(()));
+    check(route_via("10.9.0.0/16", "10.0.0.2"), Ok(()));
+    check(route_via("10.9.0.0/16", "10.0.0.2"), Err(Errno::EEXIST.into()));
+    let invalid = Err(NlError::with(Errno::EINVAL, "Invalid prefix for given prefix length"));
+    check(route_via("10.9.0.1/16", "10.0.0.2"), invalid);
+    let no_device = RouteMsg { scope: Scope::LINK, ..route_via("10.8.0.0/16", "x") };
+    check(no_device, Err(Errno::ENODEV.into()));
+}
+
+/// The functions of two pings over a bridge, as a real 6.1 went through them (recorded with br_netfilter, whose own
+/// functions are left out).
+#[test]
+fn the_doors_of_a_ping_over_a_bridge_are_the_kernels() {
+    let mut world = World::new(7);
+    world.add_machine("m", 1);
+    let (a, dev) = world.enter(MACHINE, CPU, |cx| {
+        let new = LinkNew { name: Some("br0".into()), set: up(), ..LinkNew::default() };
+        // A namespace in which nothing ever had an address: it has no routing table.
+        let host = copy_net_ns(cx);
+        let bridge = rtm_newlink(cx, host, new).expect("a bridge");
+        let netns = [copy_net_ns(cx), copy_net_ns(cx)];
+        let mut devs = Vec::new();
+        for (n, ns) in netns.iter().enumerate() {
+            let set = LinkSet { master: Some(Some(bridge)), ..up() };
+            let (_, dev) = veth(cx, host, &format!("p{n}"), *ns, set);
+            add_addr(cx, dev, &format!("10.0.0.{}/24", 101 + n));
+            devs.push(dev);
+        }
+        (netns[0], devs[0])
+    });
+    let mut net = Net { world, netns: vec![a], devs: vec![(None, Some(dev))] };
+    let id = net.raw_socket(0);
+    net.world.trace.level = Level::Doors;
+    for _ in 0..2 {
+        net.ping(id, "10.0.0.102", 56).expect("sent");
+        assert_eq!(net.received(id).len(), 1);
+        net.run(1);
+    }
+    let oracle = include_str!("../../../snapshots/kernel/ping-veth-bridge.linux-6.1.ftrace.txt");
+    let name = |line: &str| {
+        let func = line.split(' ').next().unwrap_or_default().to_owned();
+        func.strip_suffix(".constprop.0").map_or(func.clone(), str::to_owned)
+    };
+    let known: Vec<String> = oracle.lines().map(name).collect();
+    let of_netfilter = |func: &String| func.starts_with("br_nf") || func.starts_with("nf_");
+    let expected: Vec<&String> = known.iter().filter(|func| !of_netfilter(func)).collect();
+    let walked: Vec<String> = net.world.trace.steps.iter().map(|step| step.func.name().to_owned()).collect();
+    let walked: Vec<&String> = walked.iter().filter(|func| known.contains(func)).collect();
+    let at = expected.iter().zip(&walked).take_while(|(a, b)| a == b).count();
+    let window = |list: &[&String]| {
+        list[at.saturating_sub(6).min(list.len())..(at + 12).min(list.len())]
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(window(&walked), window(&expected), "the first difference is after {at} functions");
+    assert_eq!(walked.len(), expected.len());
+}
