@@ -25,7 +25,6 @@ pub mod sleep;
 pub mod sock;
 pub mod sysfs;
 pub mod tcpdump;
-pub mod tracepath;
 pub mod tee;
 pub mod timeout;
 pub mod tracepath;
@@ -43,9 +42,9 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("ping", ping::main),
     ("sleep", sleep::main),
     ("tcpdump", tcpdump::main),
-    ("tracepath", tracepath::main),
     ("tee", tee::main),
     ("timeout", timeout::main),
+    ("tracepath", tracepath::main),
     ("uname", identity::uname),
 ];
 
