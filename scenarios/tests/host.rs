@@ -60,7 +60,7 @@ fn shells_keep_their_state_and_machines_their_own_files() {
         "node2# echo $x; hostname",
         "node1# echo 1 > /proc/sys/net/ipv4/ip_forward; cat /proc/sys/net/ipv4/ip_forward",
         "node2# cat /proc/sys/net/ipv4/ip_forward; echo 60 > /proc/sys/vm/swappiness",
-        "node1# ls /sys/class/net; ip netns add x; ls /run/netns; ip netns exec x ls /sys/class/net",
+        "node1# ls -1 /sys/class/net; ip netns add x; ls /run/netns; ip netns exec x ls -1 /sys/class/net",
     ];
     let Some(seen) = seen(&plan(&prompts)) else { return };
     let out = outputs(&seen);
