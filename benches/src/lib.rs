@@ -2,15 +2,24 @@
 
 pub mod floor;
 
-use glassnet_kernel::World;
 use glassnet_kernel::door::Door;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::bridge::br_fdb::{FdbMsg, br_fdb_add};
+use glassnet_kernel::net::core::neighbour::rtm_newneigh;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{
     BridgeOptions, LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink,
 };
+use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
+use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
+use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
+use glassnet_kernel::netlink::NLM_F_CREATE;
+use glassnet_kernel::tables::inet_conf::Conf;
+use glassnet_kernel::tables::inet_types::AddrMsg;
+use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
+use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType};
+use glassnet_kernel::{Cx, World};
 use glassnet_wire::Mac;
 
 /// Packets that are sent at once, so that a poll finds 64 of them, as under load.
@@ -119,6 +128,51 @@ fn bridge_between(world: &mut World, hop: usize, left: DevId, right: DevId) {
         };
         br_fdb_add(cx, right, station).expect("a new entry");
     });
+}
+
+/// A chain of `hops` routers, each a namespace, joined by cables; every router knows the next one's address.
+pub fn routers(hops: usize) -> Chain {
+    let mut world = World::new(1);
+    world.add_machine("bench", 1);
+    let spaces: Vec<NetnsId> = (0..hops + 2).map(|_| netns(&mut world)).collect();
+    let mut ends = Vec::new();
+    for (link, pair) in spaces.windows(2).enumerate() {
+        let names = [format!("l{link}"), format!("r{link}")];
+        let [left, right] = veth(&mut world, [&names[0], &names[1]], [pair[0], pair[1]]);
+        world.enter(MACHINE, CPU, |cx| {
+            for (dev, host) in [(left, 1), (right, 2)] {
+                let address = AddrMsg::new(dev, [10, 0, link as u8, host].into(), 24);
+                rtm_newaddr(cx, cx.k.devs[dev].netns, &address, NLM_F_CREATE).expect("a new address");
+            }
+            let set = LinkSet { address: Some(DEST), ..LinkSet::default() };
+            do_setlink(cx, right, set).expect("a new address");
+            if link > 0 {
+                forward(cx, pair[0], left, [10, 0, link as u8, 2]);
+            }
+        });
+        ends.push([left, right]);
+    }
+    let mut frame = frame();
+    frame[14..34].copy_from_slice(&[69, 0, 0, 46, 0, 1, 64, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 99, 0, 1]);
+    glassnet_wire::ipv4::ip_send_check(&mut frame[14..34]);
+    Chain { world, first: ends[0][0], last: ends[hops][1], frame }
+}
+
+/// Makes a namespace a router to 10.99.0.0/16 by a neighbour that it need not ask for.
+fn forward(cx: &mut Cx, netns: NetnsId, dev: DevId, via: [u8; 4]) {
+    devinet_conf_proc(cx, netns, ConfOf::All, Conf::Forwarding, 1);
+    let nexthop = NexthopMsg { via: Some(via.into()), ..NexthopMsg::default() };
+    let route = RouteMsg {
+        kind: RouteType::Unicast,
+        dst: u32::from_be_bytes([10, 99, 0, 0]),
+        dst_len: 16,
+        nexthops: vec![nexthop],
+        ..RouteMsg::default()
+    };
+    rtm_newroute(cx, netns, &route, NLM_F_CREATE).expect("a new route");
+    let neighbour =
+        NeighMsg { dev, dst: via.into(), lladdr: Some(DEST), state: Nud::Permanent, flags: 0, protocol: 0 };
+    rtm_newneigh(cx, netns, &neighbour, NLM_F_CREATE).expect("a new neighbour");
 }
 
 /// A 64-byte frame (60 without its checksum) with a UDP datagram, from [`SOURCE`] to [`DEST`].

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use glassnet_benches::{BURST, bridges};
+use glassnet_benches::{BURST, bridges, routers};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     let (Ok(hops), Ok(packets)) = (hops.parse::<usize>(), packets.parse::<usize>()) else { return usage() };
     let mut chain = match kind.as_str() {
         "bridge" => bridges(hops),
+        "forward" => routers(hops),
         _ => return usage(),
     };
     let bursts = packets.div_ceil(BURST);
