@@ -5,7 +5,7 @@ use glassnet_kernel::kernel::Kernel;
 use glassnet_kernel::net::core::net_namespace::{peernet2id, peernet2id_alloc};
 use glassnet_kernel::tables::netdev::{DevKind, NetDevice, OperState};
 
-use super::args::{Args, Done, Stop, check_ifname, duparg2, invarg, matches};
+use super::args::{Args, Done, Stop, check_ifname, duparg2, invarg};
 use super::link_stats::print_stats;
 use super::names::Names;
 use super::out::{Color, Out};
@@ -25,7 +25,6 @@ pub(super) enum What {
 pub(super) struct Filter {
     pub(super) dev: Option<DevId>,
     pub(super) up: bool,
-    pub(super) label: Option<String>,
     pub(super) group: Option<u32>,
     pub(super) master: Option<DevId>,
     pub(super) nomaster: bool,
@@ -103,8 +102,7 @@ impl Ip<'_> {
     pub(super) fn link_filter(&self, word: &str, args: &mut Args, filter: &mut Filter) -> Done<bool> {
         match word {
             "up" => filter.up = true,
-            _ if matches(word, "label") => filter.label = Some(args.value()?.to_owned()),
-            _ if matches(word, "group") => {
+            "group" => {
                 let group = args.value()?;
                 let number = Names::Group.number(group);
                 filter.group = Some(number.ok_or_else(|| invarg("Invalid \"group\" value\n", group))?);
@@ -145,7 +143,7 @@ impl Ip<'_> {
 
 impl Filter {
     /// The kernel leaves the device out; what only `ip` hides is an empty object in its JSON.
-    fn is_left_out(&self, kernel: &Kernel, dev: DevId) -> bool {
+    pub(super) fn is_left_out(&self, kernel: &Kernel, dev: DevId) -> bool {
         let by_kernel = Filter {
             dev: self.dev,
             master: self.master,

@@ -9,6 +9,8 @@
 //!
 //! Not modelled: IPv6 (as with `disable_ipv6`), other kinds of devices than veth and bridge, `ip monitor`.
 
+mod addr;
+mod addr_show;
 pub mod args;
 mod bridge_show;
 mod link;
@@ -16,8 +18,14 @@ mod link_bridge;
 mod link_show;
 mod link_stats;
 pub mod names;
+mod neigh;
 mod netns;
 pub mod out;
+mod route;
+mod route_get;
+mod route_metrics;
+mod route_show;
+mod rule;
 
 use glassnet_kernel::ids::{CpuId, DevId, NetnsId};
 use glassnet_kernel::{Cx, Kernel};
@@ -216,8 +224,12 @@ impl Ip<'_> {
             return Err(Stop::failed(format!("Object \"{word}\" is unknown, try \"ip help\".\n")));
         };
         match *object {
+            "address" => self.addr(args).map(|()| Then::Done),
             "link" => self.link(args).map(|()| Then::Done),
+            "neighbor" | "neighbour" => self.neigh(args).map(|()| Then::Done),
             "netns" => self.netns_command(args),
+            "route" => self.route(args).map(|()| Then::Done),
+            "rule" => self.rule(args).map(|()| Then::Done),
             "help" => Err(usage()),
             other => Err(Stop::not_modelled(other)),
         }
