@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn glosses_are_short_and_unique() {
         for (at, gloss) in GLOSSES.iter().enumerate() {
-            assert!(gloss.text.len() <= 72 && !gloss.text.ends_with('.'), "{}", gloss.text);
+            assert!(gloss.text.len() <= 62 && !gloss.text.ends_with('.'), "{}", gloss.text);
             assert!(GLOSSES[..at].iter().all(|other| other.name != gloss.name), "{} twice", gloss.name);
         }
     }

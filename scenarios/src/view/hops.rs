@@ -1,5 +1,6 @@
 //! An exchange from device to device: what a newcomer wants to see first.
 
+use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::trace::StepKind;
 use glassnet_sim::Nanos;
 
@@ -46,8 +47,7 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
     let at = leg.steps[position];
     let step = story.step(at);
     if let StepKind::Drop(reason) = step.kind {
-        let by = dropper(story, leg, position);
-        return Some(format!("dropped by {by}: SKB_DROP_REASON_{}", reason.name()));
+        return Some(drop_text(story, leg, position, reason));
     }
     let note = |key| story.notes(at).find(|note| note.0 == key).map(|note| note.1);
     let device_at = |name| device_of_next(story, leg, position, name);
@@ -88,6 +88,13 @@ fn waits(story: &Story, leg: &Leg, position: usize) -> bool {
 fn device_of_next<'a>(story: &Story<'a>, leg: &Leg, position: usize, name: &str) -> Option<&'a str> {
     let next = leg.steps[position..].iter().find(|at| story.step(**at).func.name() == name)?;
     Some(story.place(*next).device)
+}
+
+/// Who dropped the packet, and why.
+pub fn drop_text(story: &Story, leg: &Leg, position: usize, reason: DropReason) -> String {
+    let by = dropper(story, leg, position);
+    let meaning = reason.meaning().trim_end_matches('.');
+    format!("dropped by {by}: SKB_DROP_REASON_{} ({meaning})", reason.name())
 }
 
 /// The function that dropped the packet: the last that it passed into.

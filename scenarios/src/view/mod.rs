@@ -32,3 +32,6 @@ pub use observe::{Observed, observe};
 pub use select::Selection;
 pub use story::{Exchange, Leg, Packet, Place, Story, Typed};
 pub use text::{Zoom, text};
+
+#[cfg(test)]
+mod tests;

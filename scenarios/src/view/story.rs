@@ -105,6 +105,11 @@ impl<'a> Story<'a> {
         story
     }
 
+    /// The world that the story is about.
+    pub fn world(&self) -> &'a World {
+        self.world
+    }
+
     fn trace(&self) -> &'a Trace {
         &self.world.trace
     }
@@ -164,11 +169,6 @@ impl<'a> Story<'a> {
     /// The step at this index.
     pub fn step(&self, at: usize) -> &'a Step {
         &self.trace().steps[at]
-    }
-
-    /// How many steps there are.
-    pub fn step_count(&self) -> usize {
-        self.trace().steps.len()
     }
 
     /// Number of the packet that a step belongs to; 0: none.

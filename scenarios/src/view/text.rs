@@ -150,21 +150,19 @@ impl<'s> View<'s, '_> {
         let name = step.func.name();
         let gloss = gloss::of(name);
         let at = time(step.at, start);
-        if let StepKind::Drop(reason) = step.kind {
-            let by = hops::dropper(self.story, leg, position);
-            let text = format!("dropped by {by}: SKB_DROP_REASON_{}", reason.name());
-            self.line(&format!(
-                "{at}    {DROP}{name:30}{DROP:#} {DIM}{:27}{DIM:#} {DROP}{text}{DROP:#}",
-                gloss.file
-            ));
-            return;
-        }
         // A function that is asked and returns stands a little further in than one that the packet passes into.
-        let name = match step.kind {
+        let indented = match step.kind {
             StepKind::Call => format!("  {name}"),
             _ => name.to_owned(),
         };
-        self.line(&format!("{at}    {BOLD}{name:30}{BOLD:#} {DIM}{:27}{DIM:#} {}", gloss.file, gloss.text));
+        let (style, text) = match step.kind {
+            StepKind::Drop(reason) => (DROP, hops::drop_text(self.story, leg, position, reason)),
+            _ => (Style::new(), gloss.text.to_owned()),
+        };
+        let file = gloss.file;
+        self.line(&format!(
+            "{at}  {BOLD}{indented:31}{BOLD:#} {style}{text:62}{style:#}  {DIM}{file}{DIM:#}"
+        ));
     }
 
     fn detail(&mut self, at: usize) {

@@ -1,15 +1,20 @@
 //! Why a packet was dropped (`enum skb_drop_reason`, include/net/dropreason.h, Linux 6.1).
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+    ($(#[doc = $doc:literal] $name:ident = $text:literal,)*) => {
         /// Why a packet was dropped.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum DropReason { $($(#[$doc])* $name,)* }
+        pub enum DropReason { $(#[doc = $doc] $name,)* }
 
         impl DropReason {
             /// The kernel's name, without `SKB_DROP_REASON_`.
             pub fn name(self) -> &'static str {
                 match self { $(DropReason::$name => $text,)* }
+            }
+
+            /// What it means, in a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(DropReason::$name => $doc.trim_ascii(),)* }
             }
         }
     };
