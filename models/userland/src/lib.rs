@@ -27,6 +27,7 @@ pub mod sysfs;
 pub mod tcpdump;
 pub mod tee;
 pub mod timeout;
+pub mod tracepath;
 
 use process::Program;
 
