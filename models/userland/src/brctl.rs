@@ -1,6 +1,6 @@
 //! `brctl` of bridge-utils 1.7.1.
 
-use glassnet_kernel::ids::{CpuId, DevId};
+use glassnet_kernel::ids::DevId;
 use glassnet_kernel::net::bridge::br_if::{br_add_if, br_del_if};
 use glassnet_kernel::net::core::rtnetlink::{
     BridgeOptions, LinkKind, LinkNew, MAX_NAME, rtm_dellink, rtm_newlink,
@@ -118,8 +118,7 @@ fn addbr(process: &mut Process, args: &[&str]) -> i32 {
         kind: LinkKind::Bridge(BridgeOptions::default()),
         ..LinkNew::default()
     };
-    let machine = process.machine;
-    let made = process.world().enter(machine, CpuId(0), |cx| rtm_newlink(cx, netns, new));
+    let made = process.syscall(|cx| rtm_newlink(cx, netns, new));
     match made.map_err(errno) {
         Ok(_) => 0,
         Err(Errno::EEXIST) => {
@@ -142,8 +141,7 @@ fn delbr(process: &mut Process, args: &[&str]) -> i32 {
     if is_up {
         return fail(process, format!("bridge {name} is still up; can't delete it"));
     }
-    let machine = process.machine;
-    let gone = process.world().enter(machine, CpuId(0), |cx| rtm_dellink(cx, dev));
+    let gone = process.syscall(|cx| rtm_dellink(cx, dev));
     match gone {
         Ok(()) => 0,
         Err(error) => fail(process, format!("can't delete bridge {name}: {}", error.errno.strerror())),
@@ -159,8 +157,7 @@ fn addif(process: &mut Process, args: &[&str]) -> i32 {
         let Some(id) = find(process, bridge) else {
             return fail(process, format!("bridge {bridge} does not exist!"));
         };
-        let machine = process.machine;
-        let added = process.world().enter(machine, CpuId(0), |cx| match cx.k.devs[id].bridge() {
+        let added = process.syscall(|cx| match cx.k.devs[id].bridge() {
             Some(_) => br_add_if(cx, id, dev).map_err(errno),
             None => Err(Errno::EOPNOTSUPP),
         });
@@ -188,8 +185,7 @@ fn delif(process: &mut Process, args: &[&str]) -> i32 {
         let Some(id) = find(process, bridge) else {
             return fail(process, format!("bridge {bridge} does not exist!"));
         };
-        let machine = process.machine;
-        let removed = process.world().enter(machine, CpuId(0), |cx| {
+        let removed = process.syscall(|cx| {
             if cx.k.devs[id].bridge().is_none() {
                 return Err(Errno::EOPNOTSUPP);
             }

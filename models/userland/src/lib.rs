@@ -10,6 +10,7 @@
 
 pub mod arping;
 pub mod brctl;
+pub mod bridge;
 pub mod date;
 pub mod getopt;
 pub mod harness;
@@ -36,6 +37,7 @@ use process::Program;
 pub const PROGRAMS: &[(&str, Program)] = &[
     ("arping", arping::main),
     ("brctl", brctl::main),
+    ("bridge", bridge::main),
     ("date", date::main),
     ("id", identity::id),
     ("ip", ip::main),

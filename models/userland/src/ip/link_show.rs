@@ -170,6 +170,51 @@ impl Filter {
     }
 }
 
+fn linked<'k>(kernel: &'k Kernel, dev: &NetDevice) -> Option<&'k NetDevice> {
+    dev.veth_peer().and_then(|peer| kernel.devs.get(peer))
+}
+
+/// The name with what the device is linked to: `v1@v2`, or `v1@if7` in another namespace.
+pub(crate) fn name_and_link(
+    kernel: &Kernel,
+    netns: NetnsId,
+    out: &mut Out,
+    dev: &NetDevice,
+    layout: impl Fn(&str) -> String,
+) {
+    let name = match linked(kernel, dev) {
+        None => dev.name.clone(),
+        Some(peer) if peer.netns == netns => {
+            out.json("link", peer.name.as_str());
+            format!("{}@{}", dev.name, peer.name)
+        }
+        Some(peer) => {
+            out.json("link_index", peer.ifindex);
+            format!("{}@if{}", dev.name, peer.ifindex)
+        }
+    };
+    out.color(Some(Color::Ifname), "ifname", dev.name.as_str(), layout(&name));
+}
+
+/// The flags of a device in angle brackets.
+pub(crate) fn link_flags(kernel: &Kernel, netns: NetnsId, out: &mut Out, dev: &NetDevice) {
+    let flags = dev.dev_get_flags();
+    let mut words = Vec::new();
+    if flags & IFF_UP != 0 && flags & IFF_RUNNING == 0 {
+        words.push("NO-CARRIER");
+    }
+    words.extend(FLAGS.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name));
+    if linked(kernel, dev).is_some_and(|peer| peer.netns == netns && !peer.is_up()) {
+        words.push("M-DOWN");
+    }
+    out.open_array(Some("flags"));
+    out.text(format_args!("<{}> ", words.join(",")));
+    for word in words {
+        out.item(word, "");
+    }
+    out.close_array();
+}
+
 impl View<'_> {
     /// Prints a device, without the end of its last line.
     pub(super) fn link(&self, out: &mut Out, dev: &NetDevice) {
@@ -221,42 +266,16 @@ impl View<'_> {
         }
     }
 
-    /// The name with what the device is linked to: `v1@v2`, or `v1@if7` in another namespace.
     fn name(&self, out: &mut Out, dev: &NetDevice, layout: impl Fn(&str) -> String) {
-        let name = match self.linked(dev) {
-            None => dev.name.clone(),
-            Some(peer) if peer.netns == self.netns => {
-                out.json("link", peer.name.as_str());
-                format!("{}@{}", dev.name, peer.name)
-            }
-            Some(peer) => {
-                out.json("link_index", peer.ifindex);
-                format!("{}@if{}", dev.name, peer.ifindex)
-            }
-        };
-        out.color(Some(Color::Ifname), "ifname", dev.name.as_str(), layout(&name));
+        name_and_link(self.kernel, self.netns, out, dev, layout);
     }
 
     fn linked(&self, dev: &NetDevice) -> Option<&NetDevice> {
-        dev.veth_peer().and_then(|peer| self.kernel.devs.get(peer))
+        linked(self.kernel, dev)
     }
 
     fn flags(&self, out: &mut Out, dev: &NetDevice) {
-        let flags = dev.dev_get_flags();
-        let mut words = Vec::new();
-        if flags & IFF_UP != 0 && flags & IFF_RUNNING == 0 {
-            words.push("NO-CARRIER");
-        }
-        words.extend(FLAGS.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name));
-        if self.linked(dev).is_some_and(|peer| peer.netns == self.netns && !peer.is_up()) {
-            words.push("M-DOWN");
-        }
-        out.open_array(Some("flags"));
-        out.text(format_args!("<{}> ", words.join(",")));
-        for word in words {
-            out.item(word, "");
-        }
-        out.close_array();
+        link_flags(self.kernel, self.netns, out, dev);
     }
 
     fn operstate(&self, out: &mut Out, dev: &NetDevice, layout: impl Fn(&str) -> String) {

@@ -15,7 +15,7 @@ pub mod args;
 mod bridge_show;
 mod link;
 mod link_bridge;
-mod link_show;
+pub(crate) mod link_show;
 mod link_stats;
 pub mod names;
 mod neigh;
@@ -359,7 +359,7 @@ fn family(word: &str) -> Done<Family> {
 }
 
 /// Colour as the option asks for it; output is never a terminal of the tool's own, so `auto` is off.
-fn color(opt: &str) -> Option<bool> {
+pub(crate) fn color(opt: &str) -> Option<bool> {
     let (name, when) = opt.split_once('=').unwrap_or((opt, "always"));
     let known = matches(name, "-color") && name != "-";
     match when {
@@ -370,7 +370,7 @@ fn color(opt: &str) -> Option<bool> {
 }
 
 /// The words of a line of a batch file: blanks separate, quotes keep together, `#` begins a comment.
-fn split_line(line: &str) -> Vec<String> {
+pub(crate) fn split_line(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();
     while let Some(first) = rest.chars().next() {

@@ -169,33 +169,52 @@ pub struct FdbMsg {
     pub sticky: bool,
     /// Learned by a controller (`extern_learn`).
     pub extern_learn: bool,
-    /// An existing entry is replaced.
-    pub replace: bool,
+    /// An existing entry is an error.
+    pub excl: bool,
     /// A missing entry is made.
     pub create: bool,
 }
 
-/// Adds an entry behind a port, or for the bridge itself (`RTM_NEWNEIGH` with `NTF_MASTER`).
+/// Adds an entry behind a port, or for the bridge itself (`RTM_NEWNEIGH`). Without a VLAN it is added for each that
+/// the port is in, and for none.
 ///
 /// # Errors
 ///
-/// `EEXIST` or `ENOENT` as the request's flags say, `EINVAL` if the device is not in a bridge, or its port is
-/// disabled.
+/// `EEXIST` or `ENOENT` as the request's flags say, `EOPNOTSUPP` if the device is not in a bridge, `EPERM` for an
+/// entry that ages behind a port that does not learn, `EINVAL` for a bad address, VLAN or mix of flags.
 pub fn br_fdb_add(cx: &mut Cx, dev: DevId, msg: FdbMsg) -> Result<(), NlError> {
-    let now = cx.now;
     let (bridge, port) = target(cx, dev)?;
-    if let Some(port) = port
-        && !cx.k.devs[port]
-            .port
-            .as_ref()
-            .is_some_and(|port| matches!(port.state, PortState::Learning | PortState::Forwarding))
-        && !msg.permanent
-    {
+    if msg.mac == Mac::ZERO || msg.sticky && msg.permanent {
         return Err(Errno::EINVAL.into());
     }
+    if port.is_none() && !msg.permanent {
+        return Err(NlError::with(Errno::EINVAL, "FDB entry towards bridge must be permanent"));
+    }
+    let learns = |state| matches!(state, PortState::Learning | PortState::Forwarding);
+    let state = cx.k.devs[dev].port.as_ref().map(|port| port.state);
+    if !msg.permanent && !msg.noarp && !msg.extern_learn && !state.is_some_and(learns) {
+        return Err(Errno::EPERM.into());
+    }
+    for vlan in vlans(msg.vlan)? {
+        fdb_add_entry(cx, bridge, port, FdbMsg { vlan: *vlan, ..msg })?;
+    }
+    Ok(())
+}
+
+/// The VLANs that a request means.
+fn vlans(vlan: u16) -> Result<&'static [u16], NlError> {
+    match vlan {
+        0 => Ok(&[0, DEFAULT_PVID]),
+        DEFAULT_PVID => Ok(&[DEFAULT_PVID]),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+fn fdb_add_entry(cx: &mut Cx, bridge: DevId, port: Option<DevId>, msg: FdbMsg) -> Result<(), NlError> {
+    let now = cx.now;
     let br = bridge_mut(cx, bridge);
     match br.fdb.find(msg.mac, msg.vlan) {
-        Some(_) if !msg.replace => return Err(Errno::EEXIST.into()),
+        Some(_) if msg.excl => return Err(Errno::EEXIST.into()),
         None if !msg.create => return Err(Errno::ENOENT.into()),
         _ => {}
     }
@@ -211,7 +230,7 @@ pub fn br_fdb_add(cx: &mut Cx, dev: DevId, msg: FdbMsg) -> Result<(), NlError> {
     Ok(())
 }
 
-/// Removes an entry (`RTM_DELNEIGH` with `NTF_MASTER`).
+/// Removes an entry (`RTM_DELNEIGH`); without a VLAN, those of all VLANs.
 ///
 /// # Errors
 ///
@@ -220,14 +239,29 @@ pub fn br_fdb_delete(cx: &mut Cx, dev: DevId, mac: Mac, vlan: u16) -> Result<(),
     let (bridge, port) = target(cx, dev)?;
     let gone = bridge_mut(cx, bridge)
         .fdb
-        .remove_if(|entry| entry.mac == mac && entry.vlan == vlan && entry.port == port);
+        .remove_if(|entry| entry.mac == mac && (vlan == 0 || entry.vlan == vlan) && entry.port == port);
     if gone == 0 { Err(Errno::ENOENT.into()) } else { Ok(()) }
+}
+
+/// Removes every entry of a bridge, or behind a port, that `matches` picks (`RTM_DELNEIGH` with `NLM_F_BULK`).
+///
+/// # Errors
+///
+/// `EOPNOTSUPP` if the device is neither.
+pub fn br_fdb_delete_bulk(
+    cx: &mut Cx,
+    dev: DevId,
+    matches: impl Fn(&FdbEntry) -> bool,
+) -> Result<(), NlError> {
+    let (bridge, port) = target(cx, dev)?;
+    bridge_mut(cx, bridge).fdb.remove_if(|entry| (port.is_none() || entry.port == port) && matches(entry));
+    Ok(())
 }
 
 fn target(cx: &Cx, dev: DevId) -> Result<(DevId, Option<DevId>), NlError> {
     match &cx.k.devs[dev].port {
         Some(port) => Ok((port.bridge, Some(dev))),
         None if cx.k.devs[dev].bridge().is_some() => Ok((dev, None)),
-        None => Err(Errno::EINVAL.into()),
+        None => Err(Errno::EOPNOTSUPP.into()),
     }
 }

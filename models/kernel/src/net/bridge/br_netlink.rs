@@ -162,7 +162,12 @@ pub fn br_setport(cx: &mut Cx, dev: DevId, options: &PortOptions) -> Result<(), 
     ] {
         *flag = wanted.unwrap_or(*flag);
     }
-    port.state = options.state.unwrap_or(port.state);
+    // Without a spanning tree, a port that is not disabled goes on to forward (`br_port_state_selection`).
+    port.state = match options.state {
+        None => port.state,
+        Some(PortState::Disabled) => PortState::Disabled,
+        Some(_) => PortState::Forwarding,
+    };
     port.path_cost = options.cost.unwrap_or(port.path_cost);
     port.priority = options.priority.unwrap_or(port.priority);
     port.group_fwd_mask = options.group_fwd_mask.unwrap_or(port.group_fwd_mask);

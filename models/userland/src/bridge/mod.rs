@@ -1,0 +1,191 @@
+//! `bridge` of iproute2 6.1.0.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `link` | ports: `bridge link show`, `bridge link set` |
+//! | `fdb` | the forwarding database: `show`, `add`, `replace`, `append`, `del`, `get`, `flush` |
+//! | `vlan` | `bridge vlan show`, `bridge mdb show`: what a bridge without VLAN filtering and groups says |
+//!
+//! Not modelled: `vni`, `monitor`, changes of VLANs and of multicast groups.
+
+mod fdb;
+mod link;
+mod vlan;
+
+use glassnet_kernel::Cx;
+use glassnet_kernel::ids::{DevId, NetnsId};
+use glassnet_kernel::netlink::NlError;
+
+use crate::ip::args::{Args, Done, Stop, matches, nodev};
+use crate::ip::out::{Out, Style};
+use crate::ip::{color, split_line};
+use crate::process::{Process, Running};
+use crate::procfs::View;
+
+/// Entry point.
+pub fn main(process: &mut Process) -> Running<'_> {
+    Box::pin(run(process))
+}
+
+/// A running `bridge`.
+struct Bridge<'p> {
+    process: &'p mut Process,
+    netns: NetnsId,
+    stats: bool,
+    details: bool,
+    force: bool,
+    style: Style,
+}
+
+async fn run(process: &mut Process) -> i32 {
+    let words = process.args().to_vec();
+    let netns = process.netns;
+    let style = Style::default();
+    let mut bridge = Bridge { process, netns, stats: false, details: false, force: false, style };
+    match bridge.start(&words).await {
+        Ok(status) => status,
+        Err(stop) => {
+            bridge.process.eprint(stop.stderr);
+            stop.status
+        }
+    }
+}
+
+/// A real command that the model does not have.
+fn not_modelled(what: &str) -> Stop {
+    Stop { stderr: format!("not modelled yet: bridge {what}\n"), status: 2 }
+}
+
+/// The kernel refused: `bridge` ends with 255 where `ip` ends with 2.
+fn refused(error: &NlError) -> Stop {
+    let stop = Stop::refused(error);
+    if stop.stderr.starts_with("not modelled") { stop } else { Stop { status: 255, ..stop } }
+}
+
+/// As [`nodev`], with 255.
+fn no_device(name: &str) -> Stop {
+    Stop { status: 255, ..nodev(name) }
+}
+
+fn no_bridge_device(name: &str) -> Stop {
+    Stop::usage(format!("Cannot find bridge device \"{name}\"\n"))
+}
+
+impl Bridge<'_> {
+    async fn start(&mut self, words: &[String]) -> Done<i32> {
+        let mut args = Args::new(words);
+        let mut batch = None;
+        while let Some(word) = args.peek().filter(|word| word.starts_with('-')) {
+            args.take();
+            if word == "--" {
+                break;
+            }
+            self.option(word, &mut args, &mut batch)?;
+        }
+        if let Some(file) = batch {
+            return self.batch(&file).await;
+        }
+        if args.is_empty() {
+            return Err(Stop::usage(include_str!("help/bridge.txt")));
+        }
+        self.command(args.rest())
+    }
+
+    fn option(&mut self, word: &str, args: &mut Args, batch: &mut Option<String>) -> Done {
+        let opt = word.strip_prefix('-').filter(|rest| rest.starts_with('-')).unwrap_or(word);
+        let is = |full: &str| matches(opt, full);
+        match opt {
+            _ if is("-help") => return Err(Stop::usage(include_str!("help/bridge.txt"))),
+            _ if is("-Version") => {
+                self.process.print("bridge utility, 6.1.0\n");
+                return Err(Stop { stderr: String::new(), status: 0 });
+            }
+            _ if is("-stats") || is("-statistics") => self.stats = true,
+            _ if is("-details") => self.details = true,
+            _ if is("-oneline") => self.style.oneline = true,
+            _ if is("-timestamp") => return Err(not_modelled("-timestamp")),
+            _ if is("-family") => return Err(not_modelled("-family")),
+            "-4" | "-6" => {}
+            _ if is("-netns") => {
+                let name = args.take().unwrap_or("(null)");
+                self.netns = self.netns_by_name(name)?;
+            }
+            _ if color(opt).is_some() => self.style.color = color(opt) == Some(true),
+            _ if is("-compressvlans") => return Err(not_modelled("-compressvlans")),
+            _ if is("-force") => self.force = true,
+            _ if is("-json") => self.style.json = true,
+            _ if is("-pretty") => self.style.pretty = true,
+            _ if is("-batch") => *batch = Some(args.value()?.to_owned()),
+            _ => return Err(Stop::usage(format!("Option \"{word}\" is unknown, try \"bridge help\".\n"))),
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, words: &[String]) -> Done<i32> {
+        let mut args = Args::new(words);
+        let word = args.take().unwrap_or_default();
+        let objects = ["link", "fdb", "mdb", "vlan", "vni", "monitor", "help"];
+        match objects.into_iter().find(|object| matches(word, object)) {
+            Some("link") => self.link(args),
+            Some("fdb") => self.fdb(args),
+            Some("mdb") => self.mdb(args),
+            Some("vlan") => self.vlan(args),
+            Some("help") => Err(Stop::usage(include_str!("help/bridge.txt"))),
+            Some(other) => Err(not_modelled(other)),
+            None => Err(Stop::usage(format!("Object \"{word}\" is unknown, try \"bridge help\".\n"))),
+        }
+    }
+
+    async fn batch(&mut self, file: &str) -> Done<i32> {
+        let bytes = if file == "-" {
+            self.process.read_to_end().await
+        } else {
+            let path = self.process.path(file);
+            self.process.files.clone().read(&path).await
+        };
+        let bytes = bytes.map_err(|_| {
+            Stop::failed(format!("Cannot open file \"{file}\" for reading: No such file or directory\n"))
+        })?;
+        let mut status = 0;
+        for (number, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
+            let words = split_line(line);
+            if words.is_empty() {
+                continue;
+            }
+            if let Err(stop) = self.command(&words) {
+                self.process.eprint(&stop.stderr);
+                self.process.eprint(format!("Command failed {file}:{}\n", number + 1));
+                status = 1;
+                if !self.force {
+                    break;
+                }
+            }
+        }
+        Ok(status)
+    }
+
+    fn netns_by_name(&self, name: &str) -> Done<NetnsId> {
+        let found = self.process.world().kernel(self.process.machine).netns_names.get(name).copied();
+        found.ok_or_else(|| {
+            Stop::usage(format!("Cannot open network namespace \"{name}\": No such file or directory\n"))
+        })
+    }
+
+    /// Looks at the machine.
+    fn view<R>(&self, look: impl FnOnce(&View) -> R) -> R {
+        look(&View::new(&self.process.world(), self.process.machine, self.netns))
+    }
+
+    /// A system call.
+    fn enter<R>(&mut self, call: impl FnOnce(&mut Cx) -> R) -> R {
+        self.process.syscall(call)
+    }
+
+    fn find_dev(&self, name: &str) -> Option<DevId> {
+        self.view(|view| view.dev(name).map(|dev| dev.id))
+    }
+
+    fn out(&self) -> Out {
+        Out::new(Style { color: self.style.color && !self.style.json, ..self.style })
+    }
+}
