@@ -17,7 +17,9 @@ async fn tee(process: &mut Process) -> i32 {
             "-a" | "--append" => append = true,
             option if option.starts_with('-') && option.len() > 1 => {
                 let letter = option.trim_start_matches('-');
-                process.eprint(format!("tee: not modelled yet: -{letter}\nTry 'tee --help' for more information.\n"));
+                process.eprint(format!(
+                    "tee: not modelled yet: -{letter}\nTry 'tee --help' for more information.\n"
+                ));
                 return 1;
             }
             _ => files.push(arg),

@@ -1,6 +1,7 @@
 //! Programs against recordings of the real ones: see `golden/record.sh`.
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +9,9 @@ use glassnet_kernel::World;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
-use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
+use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL};
+use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_sim::Nanos;
 use glassnet_userland::process::SharedWorld;
 use glassnet_userland::{harness, procfs};
@@ -42,6 +45,9 @@ fn network() -> (SharedWorld, NetnsId) {
             let dev = dev(cx, name);
             do_setlink(cx, dev, LinkSet { up: Some(true), ..LinkSet::default() }).expect("up");
         }
+        let mut address = AddrMsg::new(br0, Ipv4Addr::new(10, 0, 0, 1), 24);
+        address.peer = Some(address.local);
+        rtm_newaddr(cx, netns, &address, NLM_F_CREATE | NLM_F_EXCL).expect("address");
         netns
     });
     world.wake_at(Nanos::from_secs(16));
@@ -109,7 +115,13 @@ fn check(name: &str) {
     }
 }
 
-#[test]
-fn brctl() {
-    check("brctl");
+macro_rules! recordings {
+    ($($name:ident),* $(,)?) => {
+        $(#[test]
+        fn $name() {
+            check(stringify!($name));
+        })*
+    };
 }
+
+recordings!(brctl, bridge_fdb, bridge_link);

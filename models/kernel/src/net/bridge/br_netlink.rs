@@ -5,6 +5,7 @@
 use glassnet_sim::Nanos;
 
 use super::br_fdb::br_fdb_flush;
+use super::br_multicast::br_multicast_toggle;
 use crate::Cx;
 use crate::ids::DevId;
 use crate::netlink::{Errno, NlError};
@@ -107,8 +108,10 @@ pub fn br_changelink(cx: &mut Cx, dev: DevId, options: &BridgeOptions) -> Result
         *value = time.map_or(*value, centiseconds);
     }
     conf.priority = options.priority.unwrap_or(conf.priority);
-    conf.mcast_snooping = options.mcast_snooping.unwrap_or(conf.mcast_snooping);
     conf.group_fwd_mask = options.group_fwd_mask.unwrap_or(conf.group_fwd_mask);
+    if let Some(on) = options.mcast_snooping {
+        br_multicast_toggle(cx, dev, on);
+    }
     if options.fdb_flush {
         br_fdb_flush(cx, dev);
     }

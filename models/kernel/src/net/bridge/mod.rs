@@ -5,4 +5,5 @@ pub mod br_fdb;
 pub mod br_forward;
 pub mod br_if;
 pub mod br_input;
+pub mod br_multicast;
 pub mod br_netlink;

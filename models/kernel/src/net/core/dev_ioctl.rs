@@ -7,7 +7,7 @@ use super::rtnetlink::{NetdevEvent, notify};
 use crate::Cx;
 use crate::drivers::veth;
 use crate::ids::DevId;
-use crate::net::bridge::br_if;
+use crate::net::bridge::{br_if, br_multicast};
 use crate::tables::netdev::{DevKind, IFF_ALLMULTI, IFF_PROMISC, IFF_UP};
 
 /// Brings a device up.
@@ -19,7 +19,10 @@ pub fn dev_open(cx: &mut Cx, dev: DevId) {
     dev_activate(cx, dev);
     match cx.k.devs[dev].kind {
         DevKind::Veth { .. } => veth_carrier(cx, dev),
-        DevKind::Bridge(_) => br_if::br_carrier_check(cx, dev),
+        DevKind::Bridge(_) => {
+            br_multicast::br_multicast_join_snoopers(cx, dev);
+            br_if::br_carrier_check(cx, dev);
+        }
         DevKind::Loopback | DevKind::Nic(_) => {}
     }
     linkwatch_run(cx, dev);
@@ -40,6 +43,7 @@ pub fn dev_close(cx: &mut Cx, dev: DevId) {
         return;
     }
     notify(cx, dev, NetdevEvent::GoingDown);
+    br_multicast::br_multicast_leave_snoopers(cx, dev);
     cx.k.devs[dev].flags &= !IFF_UP;
     match cx.k.devs[dev].kind {
         DevKind::Veth { .. } => veth_carrier(cx, dev),

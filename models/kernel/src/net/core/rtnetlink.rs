@@ -13,6 +13,7 @@ use crate::drivers::veth::eth_hw_addr_random;
 use crate::ids::{DevId, NetnsId};
 use crate::net::bridge::{br_if, br_netlink};
 use crate::net::ipv4::devinet;
+use crate::net::ipv4::igmp::IPV6_ALL_NODES;
 use crate::netlink::{Errno, NlError};
 use crate::tables::netdev::{
     AddrAssign, DevKind, DevStats, IFF_ALLMULTI, IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST, IFF_NOARP,
@@ -194,7 +195,7 @@ fn register_with_ifindex(
         },
         carrier_up_count: 0,
         carrier_down_count: 0,
-        mc: Vec::new(),
+        mc: if loopback { Vec::new() } else { vec![(IPV6_ALL_NODES, 1)] },
         kind,
     });
     cx.k.netns[netns].devs.insert(ifindex, id);

@@ -38,6 +38,8 @@ pub fn rtm_newaddr(cx: &mut Cx, netns: NetnsId, msg: &AddrMsg, flags: u16) -> Re
     let name = cx.k.devs.get(msg.dev).ok_or(NlError::from(Errno::ENODEV))?.name.clone();
     let ifa = ifaddr(msg, &name, cx.now);
     let inet = cx.k.inet.get_mut(msg.dev).ok_or(NlError::from(Errno::ENOBUFS))?;
+    inet.conf.set_all();
+    inet.arp.set_all();
     if let Some(at) = inet.find(ifa.local, ifa.address, ifa.mask) {
         if flags & NLM_F_EXCL != 0 || flags & NLM_F_REPLACE == 0 {
             return Err(Errno::EEXIST.into());

@@ -1,0 +1,48 @@
+//! Multicast snooping, of which only its own group memberships are modelled: a bridge that snoops listens to all
+//! snoopers.
+//!
+//! Kernel: net/bridge/br_multicast.c
+
+use crate::Cx;
+use crate::ids::DevId;
+use crate::net::ipv4::igmp::{IPV6_ALL_SNOOPERS, dev_mc_add, dev_mc_del, ip_mc_dec_group, ip_mc_inc_group};
+
+/// `INADDR_ALLSNOOPERS_GROUP`, 224.0.0.106 (RFC 4286).
+const INADDR_ALLSNOOPERS_GROUP: u32 = 0xe000_006a;
+
+fn snoops(cx: &Cx, bridge: DevId) -> bool {
+    cx.k.devs[bridge].bridge().is_some_and(|bridge| bridge.conf.mcast_snooping)
+}
+
+/// The bridge came up.
+pub fn br_multicast_join_snoopers(cx: &mut Cx, bridge: DevId) {
+    if snoops(cx, bridge) {
+        ip_mc_inc_group(cx, bridge, INADDR_ALLSNOOPERS_GROUP);
+        dev_mc_add(cx, bridge, IPV6_ALL_SNOOPERS);
+    }
+}
+
+/// The bridge goes down; nothing happens if the device is none.
+pub fn br_multicast_leave_snoopers(cx: &mut Cx, bridge: DevId) {
+    if snoops(cx, bridge) {
+        ip_mc_dec_group(cx, bridge, INADDR_ALLSNOOPERS_GROUP);
+        dev_mc_del(cx, bridge, IPV6_ALL_SNOOPERS);
+    }
+}
+
+/// Snooping was switched on or off.
+pub fn br_multicast_toggle(cx: &mut Cx, bridge: DevId, on: bool) {
+    if on == snoops(cx, bridge) {
+        return;
+    }
+    let is_up = cx.k.devs[bridge].is_up();
+    if is_up && !on {
+        br_multicast_leave_snoopers(cx, bridge);
+    }
+    if let Some(bridge) = cx.k.devs[bridge].bridge_mut() {
+        bridge.conf.mcast_snooping = on;
+    }
+    if is_up && on {
+        br_multicast_join_snoopers(cx, bridge);
+    }
+}
