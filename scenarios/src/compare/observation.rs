@@ -32,7 +32,8 @@ pub struct Observation {
     pub blocks: Vec<BlockSeen>,
     /// One entry for each packet buffer that passed a traced device or was dropped, in order of its first event.
     pub journeys: Vec<Journey>,
-    /// Look-ups and table changes that tracepoints told of, in order.
+    /// Look-ups and table changes that tracepoints told of, in order: for a reader. The tables that they led to
+    /// are what is compared.
     pub events: Vec<TraceEvent>,
 }
 

@@ -131,7 +131,7 @@ fn side(f: &mut fmt::Formatter<'_>, name: &str, lines: &[String]) -> fmt::Result
         writeln!(f, "    {name:<6} (nothing)")?;
     }
     for line in lines.iter().take(SHOWN) {
-        writeln!(f, "    {name:<6} {line}")?;
+        writeln!(f, "    {name:<6} {}", cut(line))?;
     }
     match lines.len().checked_sub(SHOWN + 1) {
         Some(more) => writeln!(f, "    {name:<6} … and {} more", more + 1),
@@ -139,9 +139,19 @@ fn side(f: &mut fmt::Formatter<'_>, name: &str, lines: &[String]) -> fmt::Result
     }
 }
 
+/// A line that can be read: a whole table on one side is not.
+fn cut(line: &str) -> String {
+    const WIDTH: usize = 240;
+    match line.char_indices().nth(WIDTH) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
+    }
+}
+
 /// Output line by line, with what both sides say around what differs.
 fn lines(f: &mut fmt::Formatter<'_>, difference: &Difference) -> fmt::Result {
-    let (real, model) = (difference.real.join("\n") + "\n", difference.model.join("\n") + "\n");
+    let whole = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let (real, model) = (whole(&difference.real), whole(&difference.model));
     for change in similar::TextDiff::from_lines(&real, &model).iter_all_changes() {
         let name = match change.tag() {
             similar::ChangeTag::Delete => "real",

@@ -5,11 +5,10 @@
 //!
 //! 1. It fired in a process of a machine (first processes are marked in the trace, their descendants are
 //!    followed by `sched_process_fork`); a softirq that a process's own send raised counts as its own.
-//! 2. It names a device that the lesson has and the host has not.
-//! 3. A tap of the lesson saw a frame of that length on a device of that name at that time. This tells the
-//!    `lo` and `eth0` of a machine from the host's own when a timer sends.
-//! 4. The same packet buffer was told to be the lesson's by another event of its journey.
-//! 5. A drop without any device is the lesson's by rule 1 if its protocol is set (netlink and local sockets
+//! 2. A tap of the lesson saw a frame of that length on a device of that name at that time. This tells what a
+//!    timer sends from what the host, or another lesson, sends on a device of the same name.
+//! 3. The same packet buffer was told to be the lesson's by another event of its journey.
+//! 4. A drop without any device is the lesson's by rule 1 if its protocol is set (netlink and local sockets
 //!    have none), or if the neighbour table dropped it: its timers interrupt whatever runs.
 //!
 //! A journey ends where a cable of the topology begins, and another begins at its other end: on the host a
@@ -172,7 +171,7 @@ impl Reader {
     fn step(&mut self, event: &Event) {
         let (Some(device), Some(skb)) = (event.value("dev"), event.value("skbaddr")) else { return };
         let (Some(prompt), Some(length)) = (self.prompt, event.value("len")) else { return };
-        let ours = self.ours(event, device) || self.tapped(event, device, length);
+        let ours = self.pids.contains(&event.pid) || self.tapped(event, device, length);
         let number = self.count;
         let live = self.live.entry(skb.to_owned()).or_insert_with(|| Live {
             number,
@@ -222,7 +221,8 @@ impl Reader {
         }
     }
 
-    /// Look-ups and table changes, which name no packet buffer.
+    /// Look-ups and table changes, which name no packet buffer: the lesson's by rule 1, or where they name a device
+    /// that the lesson has and the host has not.
     fn beside(&mut self, event: &Event) {
         let device = event.after("dev").or_else(|| event.after("br_dev")).unwrap_or("-");
         let Some(prompt) = self.prompt.filter(|_| self.ours(event, device)) else { return };
