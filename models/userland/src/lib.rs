@@ -29,6 +29,7 @@ pub mod tcpdump;
 pub mod tee;
 pub mod timeout;
 pub mod tracepath;
+pub mod traceroute;
 
 use process::Program;
 
@@ -47,6 +48,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("tee", tee::main),
     ("timeout", timeout::main),
     ("tracepath", tracepath::main),
+    ("traceroute", traceroute::main),
     ("uname", identity::uname),
 ];
 

@@ -125,6 +125,12 @@ fn readable(world: &World, machine: MachineId, id: SocketId) -> bool {
     })
 }
 
+/// What [`Process::wait`] asks to wait for any of these sockets.
+pub fn wait_any(sockets: Vec<&Sock>) -> impl FnMut(&mut World) -> Option<()> + Send + use<> {
+    let sockets: Vec<_> = sockets.into_iter().map(|socket| (socket.machine, socket.id)).collect();
+    move |world| sockets.iter().any(|(machine, id)| readable(world, *machine, *id)).then_some(())
+}
+
 /// Nanoseconds since 1970 at a point in virtual time.
 pub fn wall(at: Nanos) -> u64 {
     BOOT_TIME * 1_000_000_000 + at.0

@@ -248,6 +248,10 @@ fn link_types(name: &str) -> String {
         let (name, description) = link.names();
         text += &format!("  {name} ({description})\n");
     }
+    if ![ANY, "lo"].contains(&name) {
+        // libpcap offers it for every Ethernet device: a cable modem could be behind it.
+        text += "  DOCSIS (DOCSIS) (printing not supported)\n";
+    }
     text
 }
 
