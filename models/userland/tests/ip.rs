@@ -77,4 +77,4 @@ macro_rules! recordings {
     };
 }
 
-recordings!(netns link_veth link_errors link_bridge global);
+recordings!(netns link_veth link_errors link_bridge addr route neigh rule global);

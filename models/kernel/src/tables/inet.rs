@@ -8,7 +8,9 @@ use crate::ids::DevId;
 use crate::netlink::Errno;
 use crate::tables::fib_trie::inet_make_mask;
 use crate::tables::inet_conf::{Conf, Ipv4Conf};
-use crate::tables::inet_types::{AddrMsg, IFA_F_SECONDARY};
+use crate::tables::inet_types::{
+    AddrMsg, IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_SECONDARY, INFINITY_LIFE_TIME,
+};
 use crate::tables::neigh_parms::NeighParms;
 use crate::tables::route_types::Scope;
 
@@ -62,7 +64,9 @@ impl InIfaddr {
     /// The address as the message that would add it.
     pub fn message(&self, dev: DevId, now: Nanos) -> AddrMsg {
         let age = (now.since(self.changed).0 / 1_000_000_000) as u32;
-        let left = |span: u32| if span == u32::MAX { span } else { span.saturating_sub(age) };
+        let left = |span: u32| if span == INFINITY_LIFE_TIME { span } else { span.saturating_sub(age) };
+        let permanent = self.flags & IFA_F_PERMANENT != 0;
+        let deprecated = if left(self.preferred_lft) == 0 { IFA_F_DEPRECATED } else { 0 };
         AddrMsg {
             dev,
             local: self.local.into(),
@@ -71,10 +75,10 @@ impl InIfaddr {
             broadcast: (self.broadcast != 0).then(|| self.broadcast.into()),
             scope: self.scope,
             label: Some(self.label.clone()),
-            flags: self.flags,
+            flags: self.flags | deprecated,
             metric: self.metric,
             valid_lft: left(self.valid_lft),
-            preferred_lft: left(self.preferred_lft),
+            preferred_lft: if permanent { INFINITY_LIFE_TIME } else { left(self.preferred_lft) },
             protocol: self.protocol,
         }
     }
@@ -204,7 +208,6 @@ impl InDevice {
 
 /// A new address from a request, before it is in a list.
 pub fn ifaddr(msg: &AddrMsg, device_name: &str, now: Nanos) -> InIfaddr {
-    use crate::tables::inet_types::{IFA_F_PERMANENT, INFINITY_LIFE_TIME};
     let permanent = if msg.valid_lft == INFINITY_LIFE_TIME { IFA_F_PERMANENT } else { 0 };
     InIfaddr {
         local: msg.local.into(),

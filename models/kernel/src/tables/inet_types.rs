@@ -9,6 +9,8 @@ use crate::tables::route_types::Scope;
 
 /// `IFA_F_SECONDARY`: another address of the same subnet came first.
 pub const IFA_F_SECONDARY: u32 = 0x01;
+/// `IFA_F_DEPRECATED`: the preferred lifetime is over.
+pub const IFA_F_DEPRECATED: u32 = 0x20;
 /// `IFA_F_PERMANENT`: no lifetime.
 pub const IFA_F_PERMANENT: u32 = 0x80;
 /// `IFA_F_NOPREFIXROUTE`: no connected route.

@@ -173,6 +173,9 @@ impl Ip<'_> {
             self.dev(name)?;
             return Err(Stop::refused(&Errno::EOPNOTSUPP.into()));
         };
+        if ["any", "all", "default"].contains(&parsed.local_text) {
+            return Err(Stop::refused(&Errno::EOPNOTSUPP.into()));
+        }
         let (peer, len) = parsed.peer.unwrap_or((local, local_len));
         let len = len.unwrap_or(32);
         if !delete {

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::ids::DevId;
 use glassnet_kernel::net::ipv4::devinet::dump_addrs;
 use glassnet_kernel::tables::inet_types::{
-    AddrMsg, IFA_F_NOPREFIXROUTE, IFA_F_PERMANENT, IFA_F_SECONDARY, INFINITY_LIFE_TIME,
+    AddrMsg, IFA_F_DEPRECATED, IFA_F_NOPREFIXROUTE, IFA_F_PERMANENT, IFA_F_SECONDARY, INFINITY_LIFE_TIME,
 };
 
 use super::addr::get_prefix;
@@ -15,9 +15,6 @@ use super::link_stats::print_stats;
 use super::names::Names;
 use super::out::{Color, Out};
 use super::{Family, Ip};
-
-/// `IFA_F_DEPRECATED`: the preferred lifetime is over.
-const IFA_F_DEPRECATED: u32 = 0x20;
 
 /// Flags by the names that choose addresses; a name with `-` before it chooses the others.
 const FLAG_NAMES: &[(&str, u32, bool)] = &[
@@ -49,11 +46,6 @@ pub(super) struct AddrFilter {
     pub(super) flagmask: u32,
 }
 
-/// The flags as `ip` sees them.
-fn flags(addr: &AddrMsg) -> u32 {
-    addr.flags | if addr.preferred_lft == 0 { IFA_F_DEPRECATED } else { 0 }
-}
-
 impl AddrFilter {
     /// It chooses this address.
     pub(super) fn takes(&self, addr: &AddrMsg) -> bool {
@@ -64,7 +56,7 @@ impl AddrFilter {
         self.link.dev.is_none_or(|dev| dev == addr.dev)
             && self.prefix.is_none_or(within)
             && self.scope.is_none_or(|scope| scope == addr.scope.0)
-            && (self.flags ^ flags(addr)) & self.flagmask == 0
+            && (self.flags ^ addr.flags) & self.flagmask == 0
             && self
                 .label
                 .as_deref()
@@ -151,9 +143,8 @@ impl Ip<'_> {
         let addrs = self.all_addrs();
         let family = self.opts.family;
         let addrs = if matches!(family, Family::Unspec | Family::Inet) { addrs } else { Vec::new() };
-        let what = if family == Family::Link { What::Link } else { What::Addr };
         let mut out = self.out();
-        self.view(what, |view| {
+        self.view(What::Addr, |view| {
             for dev in devs {
                 let own: Vec<&AddrMsg> = addrs.iter().filter(|addr| addr.dev == dev).collect();
                 let chosen = own.iter().any(|addr| filter.takes(addr));
@@ -196,7 +187,7 @@ impl View<'_> {
         }
         if self.opts.brief {
             out.text("\n");
-        } else if self.opts.stats > 0 && !no_link && self.what == What::Addr {
+        } else if self.opts.stats > 0 && !no_link {
             print_stats(out, netdev, self.opts);
             out.text("\n");
         }
@@ -227,7 +218,7 @@ impl View<'_> {
         }
         let scope = Names::Scope.name(u32::from(addr.scope.0), self.opts.numeric);
         out.any("scope", scope.as_str(), format_args!("scope {scope} "));
-        print_flags(out, flags(addr));
+        print_flags(out, addr.flags);
         if let Some(label) = &addr.label {
             out.any("label", label.as_str(), label);
         }

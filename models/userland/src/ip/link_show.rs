@@ -331,7 +331,7 @@ impl View<'_> {
             self.port_detail(out, dev);
             out.close();
         }
-        if dev.mtu >= IPV6_MIN_MTU {
+        if self.what == What::Link && dev.mtu >= IPV6_MIN_MTU {
             out.any("inet6_addr_gen_mode", "eui64", "addrgenmode eui64 ");
         }
         let queues = match dev.kind {

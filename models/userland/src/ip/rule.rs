@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::ipv4::fib_rules::{dump_rules, rtm_delrule, rtm_newrule};
 use glassnet_kernel::netlink::{NLM_F_CREATE, NLM_F_EXCL};
-use glassnet_kernel::tables::route_types::{RT_TABLE_MAIN, RTPROT_KERNEL, RouteType, RuleAction, RuleMsg};
+use glassnet_kernel::tables::route_types::{
+    RT_TABLE_LOCAL, RT_TABLE_MAIN, RTPROT_KERNEL, RouteType, RuleAction, RuleMsg,
+};
 
 use super::addr::get_prefix;
 use super::args::{Args, Done, Stop, invarg, matches, number};
@@ -174,10 +176,11 @@ impl Ip<'_> {
     }
 
     fn chosen_rules(&self, parsed: &Parsed) -> Vec<RuleMsg> {
-        if !matches!(self.opts.family, Family::Unspec | Family::Inet) {
-            return Vec::new();
-        }
-        let mut rules = self.kernel(|kernel| dump_rules(kernel, self.netns));
+        let mut rules = match self.opts.family {
+            Family::Unspec | Family::Inet => self.kernel(|kernel| dump_rules(kernel, self.netns)),
+            Family::Inet6 => ipv6_rules(),
+            _ => Vec::new(),
+        };
         rules.retain(|rule| takes(parsed, rule));
         rules
     }
@@ -219,6 +222,17 @@ impl Ip<'_> {
         }
         Ok(())
     }
+}
+
+/// What a kernel with IPv6 has from the start.
+fn ipv6_rules() -> Vec<RuleMsg> {
+    let rule = |priority, table| RuleMsg {
+        priority: Some(priority),
+        table,
+        protocol: RTPROT_KERNEL,
+        ..RuleMsg::default()
+    };
+    vec![rule(0, RT_TABLE_LOCAL), rule(32766, RT_TABLE_MAIN)]
 }
 
 fn action(kind: Option<RouteType>) -> Option<RuleAction> {

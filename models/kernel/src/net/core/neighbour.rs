@@ -297,7 +297,7 @@ pub fn rtm_newneigh(cx: &mut Cx, netns: NetnsId, msg: &NeighMsg, flags: u16) -> 
     }
     let update = UPDATE_F_ADMIN | if override_it { UPDATE_F_OVERRIDE } else { 0 };
     let done = neigh_update(cx, id, msg.lladdr, msg.state, update);
-    if done { Ok(()) } else { Err(Errno::EINVAL.into()) }
+    if done { Ok(()) } else { Err(NlError::with(Errno::EINVAL, "No link layer address given")) }
 }
 
 /// Removes a neighbour (RTM_DELNEIGH, `neigh_delete`): it fails, and is forgotten.

@@ -474,9 +474,13 @@ fn dev_change_name(cx: &mut Cx, dev: DevId, name: &str) -> Result<(), NlError> {
     if cx.k.devs[dev].name == name {
         return Ok(());
     }
+    if cx.k.devs[dev].is_up() {
+        return Err(Errno::EBUSY.into());
+    }
     check_new_name(cx, cx.k.devs[dev].netns, name)?;
-    cx.k.devs[dev].name = name.to_owned();
+    let old = std::mem::replace(&mut cx.k.devs[dev].name, name.to_owned());
     cx.k.relabel(dev);
+    devinet::inetdev_changename(cx, dev, &old);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use super::fib_frontend::{fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip, fib_ne
 use super::fib_semantics::{fib_sync_carrier, fib_sync_up};
 use super::igmp;
 use crate::ids::{DevId, NetnsId};
-use crate::net::core::rtnetlink::NetdevEvent;
+use crate::net::core::rtnetlink::{MAX_NAME, NetdevEvent};
 use crate::netlink::{Errno, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::tables::inet::{InDevice, InIfaddr, ifaddr, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
@@ -176,6 +176,24 @@ pub fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
             super::arp::arp_changeaddr(cx, dev);
             notify_peers(cx, netns, dev);
         }
+    }
+}
+
+/// A device got another name: the labels of its addresses and the rules that name a device follow.
+pub fn inetdev_changename(cx: &mut Cx, dev: DevId, old: &str) {
+    let (netns, name) = (cx.k.devs[dev].netns, cx.k.devs[dev].name.clone());
+    let rules = &mut cx.k.netns[netns].ipv4.fib.rules;
+    rules.device_changed(old, None);
+    rules.device_changed(&name, Some(dev));
+    let Some(inet) = cx.k.inet.get_mut(dev) else { return };
+    for (at, ifa) in inet.addrs.iter_mut().enumerate() {
+        let suffix = match ifa.label.find(':') {
+            _ if at == 0 => String::new(),
+            Some(colon) => ifa.label[colon..].to_owned(),
+            None => format!(":{}", at + 1),
+        };
+        let kept = MAX_NAME.saturating_sub(suffix.len()).min(name.len());
+        ifa.label = format!("{}{suffix}", name.get(..kept).unwrap_or(&name));
     }
 }
 

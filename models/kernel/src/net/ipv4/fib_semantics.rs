@@ -91,7 +91,9 @@ fn host_nexthop(k: &Kernel, netns: NetnsId, msg: &RouteMsg) -> Result<FibNh, NlE
 
 fn nexthop(k: &Kernel, nh: &NexthopMsg, dev: DevId, gateway: u32, scope: Scope) -> FibNh {
     let ignore = k.inet.get(dev).is_some_and(|inet| inet.conf.get(Conf::IgnoreRoutesWithLinkdown) != 0);
-    let linkdown = if k.devs[dev].carrier { 0 } else { RTNH_F_LINKDOWN };
+    // A local route needs no carrier.
+    let dark = scope != Scope::NOWHERE && !k.devs[dev].carrier;
+    let linkdown = if dark { RTNH_F_LINKDOWN } else { 0 };
     FibNh {
         dev: Some(dev),
         gateway,

@@ -462,7 +462,7 @@ fn source_fixes_device(cx: &Cx, netns: NetnsId, flow: &mut FlowOut) -> Result<bo
         return Ok(true);
     }
     if !flow.any_source && ip_dev_find(cx, netns, flow.saddr).is_none() {
-        return Err(Errno::EINVAL);
+        return Err(Errno::ENETUNREACH);
     }
     Ok(false)
 }

@@ -53,7 +53,7 @@ pub fn rtm_getroute(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<R
     let expires = exception.filter(|found| found.pmtu != 0).map(|found| found.expires.since(cx.now).0);
     Ok(RouteAnswer {
         kind: route.kind,
-        dst: flow.daddr,
+        dst: query.dst,
         src: query.src,
         table: found.map_or(0, |found| found.table),
         tos: query.tos,
