@@ -2,8 +2,10 @@
 
 pub mod floor;
 
+use std::net::Ipv4Addr;
+
 use glassnet_kernel::door::Door;
-use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId};
+use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::bridge::br_fdb::{FdbMsg, br_fdb_add};
 use glassnet_kernel::net::core::neighbour::rtm_newneigh;
@@ -11,16 +13,21 @@ use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{
     BridgeOptions, LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink,
 };
+use glassnet_kernel::net::ipv4::af_inet::{inet_bind, inet_connect};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
+use glassnet_kernel::net::socket::{self, SendTo};
 use glassnet_kernel::netlink::NLM_F_CREATE;
 use glassnet_kernel::tables::inet_conf::Conf;
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
-use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType};
+use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType, Scope};
+use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::{Cx, World};
 use glassnet_wire::Mac;
+use glassnet_wire::ipv4::{IPPROTO_UDP, Ipv4Hdr, ip_send_check};
+use zerocopy::IntoBytes;
 
 /// Packets that are sent at once, so that a poll finds 64 of them, as under load.
 pub const BURST: usize = 64;
@@ -42,6 +49,7 @@ pub struct Chain {
     /// Where they come out: its counter tells how many did.
     pub last: DevId,
     frame: Vec<u8>,
+    sent: u64,
 }
 
 /// A veth pair between two namespaces, both ends up.
@@ -108,7 +116,7 @@ pub fn bridges(hops: usize) -> Chain {
         first.get_or_insert(left);
         last = Some(right);
     }
-    Chain { world, first: first.expect("a cable"), last: last.expect("a cable"), frame: frame() }
+    Chain { world, first: first.expect("a cable"), last: last.expect("a cable"), frame: frame(), sent: 0 }
 }
 
 fn bridge_between(world: &mut World, hop: usize, left: DevId, right: DevId) {
@@ -130,49 +138,67 @@ fn bridge_between(world: &mut World, hop: usize, left: DevId, right: DevId) {
     });
 }
 
-/// A chain of `hops` routers, each a namespace, joined by cables; every router knows the next one's address.
+/// A chain of `hops` routers, each a namespace and a cable from the next. The neighbours are known.
 pub fn routers(hops: usize) -> Chain {
     let mut world = World::new(1);
     world.add_machine("bench", 1);
     let spaces: Vec<NetnsId> = (0..hops + 2).map(|_| netns(&mut world)).collect();
-    let mut ends = Vec::new();
-    for (link, pair) in spaces.windows(2).enumerate() {
-        let names = [format!("l{link}"), format!("r{link}")];
-        let [left, right] = veth(&mut world, [&names[0], &names[1]], [pair[0], pair[1]]);
+    let cables: Vec<[DevId; 2]> = spaces
+        .windows(2)
+        .enumerate()
+        .map(|(n, ends)| veth(&mut world, [&format!("l{n}"), &format!("r{n}")], [ends[0], ends[1]]))
+        .collect();
+    for (n, cable) in cables.iter().enumerate() {
+        let next = Ipv4Addr::from(LINKS + (n as u32) * 256 + 2);
+        world.enter(MACHINE, CPU, |cx| address_cable(cx, n as u32, *cable, next));
+    }
+    for n in 1..=hops {
         world.enter(MACHINE, CPU, |cx| {
-            for (dev, host) in [(left, 1), (right, 2)] {
-                let address = AddrMsg::new(dev, [10, 0, link as u8, host].into(), 24);
-                rtm_newaddr(cx, cx.k.devs[dev].netns, &address, NLM_F_CREATE).expect("a new address");
-            }
-            let set = LinkSet { address: Some(DEST), ..LinkSet::default() };
-            do_setlink(cx, right, set).expect("a new address");
-            if link > 0 {
-                forward(cx, pair[0], left, [10, 0, link as u8, 2]);
-            }
+            let out = cables[n][0];
+            let netns = spaces[n];
+            devinet_conf_proc(cx, netns, ConfOf::All, Conf::Forwarding, 1);
+            let via = NexthopMsg { dev: Some(out), ..NexthopMsg::default() };
+            let msg = RouteMsg {
+                kind: RouteType::Unicast,
+                dst: TARGET,
+                dst_len: 32,
+                protocol: 3,
+                scope: Scope::LINK,
+                nexthops: vec![via],
+                ..RouteMsg::default()
+            };
+            rtm_newroute(cx, netns, &msg, NLM_F_CREATE).expect("a new route");
+            let station = if n == hops { DEST } else { cx.k.devs[cables[n][1]].addr };
+            neighbour(cx, out, TARGET, station);
         });
-        ends.push([left, right]);
     }
     let mut frame = frame();
-    frame[14..34].copy_from_slice(&[69, 0, 0, 46, 0, 1, 64, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 99, 0, 1]);
-    glassnet_wire::ipv4::ip_send_check(&mut frame[14..34]);
-    Chain { world, first: ends[0][0], last: ends[hops][1], frame }
+    frame[..6].copy_from_slice(&world.kernel(MACHINE).devs[cables[0][1]].addr.0);
+    Chain { world, first: cables[0][0], last: cables[hops][1], frame, sent: 0 }
 }
 
-/// Makes a namespace a router to 10.99.0.0/16 by a neighbour that it need not ask for.
-fn forward(cx: &mut Cx, netns: NetnsId, dev: DevId, via: [u8; 4]) {
-    devinet_conf_proc(cx, netns, ConfOf::All, Conf::Forwarding, 1);
-    let nexthop = NexthopMsg { via: Some(via.into()), ..NexthopMsg::default() };
-    let route = RouteMsg {
-        kind: RouteType::Unicast,
-        dst: u32::from_be_bytes([10, 99, 0, 0]),
-        dst_len: 16,
-        nexthops: vec![nexthop],
-        ..RouteMsg::default()
-    };
-    rtm_newroute(cx, netns, &route, NLM_F_CREATE).expect("a new route");
-    let neighbour =
-        NeighMsg { dev, dst: via.into(), lladdr: Some(DEST), state: Nud::Permanent, flags: 0, protocol: 0 };
-    rtm_newneigh(cx, netns, &neighbour, NLM_F_CREATE).expect("a new neighbour");
+/// The network of the first cable; the next cable's is 256 addresses on.
+const LINKS: u32 = u32::from_be_bytes([10, 0, 0, 0]);
+/// Where the packets go: an address behind the last router.
+const TARGET: u32 = u32::from_be_bytes([10, 9, 9, 9]);
+
+fn address_cable(cx: &mut Cx, n: u32, [left, right]: [DevId; 2], next: Ipv4Addr) {
+    for (dev, address) in [(left, Ipv4Addr::from(LINKS + n * 256 + 1)), (right, next)] {
+        let netns = cx.k.devs[dev].netns;
+        rtm_newaddr(cx, netns, &AddrMsg::new(dev, address, 24), NLM_F_CREATE).expect("a new address");
+    }
+    let addr = cx.k.devs[left].addr;
+    neighbour(cx, right, LINKS + n * 256 + 1, addr);
+    let addr = cx.k.devs[right].addr;
+    neighbour(cx, left, next.into(), addr);
+}
+
+/// A neighbour that needs no question (`ip neigh add … nud permanent`).
+fn neighbour(cx: &mut Cx, dev: DevId, dst: u32, mac: Mac) {
+    let netns = cx.k.devs[dev].netns;
+    let msg =
+        NeighMsg { dev, dst: dst.into(), lladdr: Some(mac), state: Nud::Permanent, flags: 0, protocol: 0 };
+    rtm_newneigh(cx, netns, &msg, NLM_F_CREATE).expect("a new neighbour");
 }
 
 /// A 64-byte frame (60 without its checksum) with a UDP datagram, from [`SOURCE`] to [`DEST`].
@@ -181,7 +207,63 @@ fn frame() -> Vec<u8> {
     frame[..6].copy_from_slice(&DEST.0);
     frame[6..12].copy_from_slice(&SOURCE.0);
     frame[12..14].copy_from_slice(&[0x08, 0x00]);
+    let ip = Ipv4Hdr {
+        version_ihl: 0x45,
+        tot_len: 46.into(),
+        ttl: 64,
+        protocol: IPPROTO_UDP,
+        saddr: (LINKS + 1).into(),
+        daddr: TARGET.into(),
+        ..Ipv4Hdr::default()
+    };
+    frame[14..34].copy_from_slice(ip.as_bytes());
+    ip_send_check(&mut frame[14..34]);
     frame
+}
+
+/// Two namespaces on one cable with a UDP socket in each, the neighbours known.
+pub struct Pair {
+    /// The world that they are in.
+    pub world: World,
+    sender: SocketId,
+    receiver: SocketId,
+}
+
+impl Pair {
+    /// A pair that is ready to send.
+    pub fn new() -> Pair {
+        let mut world = World::new(1);
+        world.add_machine("bench", 1);
+        let spaces = [netns(&mut world), netns(&mut world)];
+        let cable = veth(&mut world, ["a", "b"], spaces);
+        let [sender, receiver] = world.enter(MACHINE, CPU, |cx| {
+            address_cable(cx, 0, cable, Ipv4Addr::from(LINKS + 2));
+            let [a, b] = spaces.map(|netns| socket::socket(cx, netns, SockKind::Udp));
+            inet_bind(cx, b, LINKS + 2, 9).expect("a free port");
+            inet_connect(cx, a, LINKS + 2, 9).expect("a route");
+            [a, b]
+        });
+        Pair { world, sender, receiver }
+    }
+
+    /// Sends 18 bytes (a 60-byte frame) and reads them at the other end; returns how many arrived.
+    pub fn exchange(&mut self) -> usize {
+        let (sender, receiver) = (self.sender, self.receiver);
+        self.world.reset_limit();
+        self.world.enter(MACHINE, CPU, |cx| {
+            socket::sendto(cx, sender, SendTo::Connected, &[0; 18]).expect("sent");
+        });
+        self.world
+            .enter(MACHINE, CPU, |cx| socket::recv(cx, receiver))
+            .expect("received")
+            .map_or(0, |m| m.data.len())
+    }
+}
+
+impl Default for Pair {
+    fn default() -> Self {
+        Pair::new()
+    }
 }
 
 impl Chain {
@@ -196,6 +278,9 @@ impl Chain {
                 cx.walk(Door::DevQueueXmit { skb });
             }
         });
+        self.sent += BURST as u64;
+        // A long chain is left to ksoftirqd, which is an event.
+        while self.arrived() < self.sent && self.world.step().expect("no loop") {}
         self.world.reset_limit();
     }
 

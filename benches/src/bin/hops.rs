@@ -8,7 +8,9 @@ use glassnet_benches::{BURST, bridges, routers};
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [kind, hops, packets] = args.as_slice() else { return usage() };
-    let (Ok(hops), Ok(packets)) = (hops.parse::<usize>(), packets.parse::<usize>()) else { return usage() };
+    let (Ok(hops @ 1..=100), Ok(packets @ 1..)) = (hops.parse::<usize>(), packets.parse::<usize>()) else {
+        return usage();
+    };
     let mut chain = match kind.as_str() {
         "bridge" => bridges(hops),
         "forward" => routers(hops),
@@ -30,6 +32,6 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: hops bridge|forward K PACKETS");
+    eprintln!("usage: hops bridge|forward K PACKETS (1 to 100 hops, at least 1 packet)");
     ExitCode::from(2)
 }
