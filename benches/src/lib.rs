@@ -131,7 +131,7 @@ fn bridge_between(world: &mut World, hop: usize, left: DevId, right: DevId) {
             noarp: true,
             sticky: false,
             extern_learn: false,
-            replace: false,
+            excl: true,
             create: true,
         };
         br_fdb_add(cx, right, station).expect("a new entry");
