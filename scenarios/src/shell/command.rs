@@ -15,7 +15,7 @@ use glassnet_userland::process::{self, Boxed, Child, Input, Output, Process, Pro
 
 use super::builder;
 use super::files::{MachineFs, ProgramFiles};
-use super::live;
+use super::live::{self, Job};
 use super::machine::Place;
 
 /// What starting a program takes: fork, exec and the dynamic linker, as measured on the host.
@@ -31,7 +31,7 @@ pub(super) struct ProgramCommand {
 impl Command for ProgramCommand {
     async fn execute(&self, ctx: CommandContext<'_>) -> bashkit::Result<CommandStatus> {
         let mut env: BTreeMap<String, String> = ctx.env.clone().into_iter().collect();
-        let job = env.remove(live::JOB).and_then(|job| job.parse().ok());
+        let job = env.remove(live::JOB).and_then(|mark| Job::parse(&mark));
         let child = Child {
             netns: self.place.netns,
             argv: std::iter::once(ctx.name.to_string()).chain(ctx.args.iter().cloned()).collect(),
@@ -47,7 +47,7 @@ impl Command for ProgramCommand {
 }
 
 /// Runs a program to its end.
-async fn start(place: &Place, program: Program, child: Child, job: Option<u32>) -> i32 {
+async fn start(place: &Place, program: Program, child: Child, job: Option<Job>) -> i32 {
     let machine = &place.machine;
     let name = child.argv.first().cloned().unwrap_or_default();
     let _listed = machine.programs.list(&name, job, child.signals.clone());

@@ -3,7 +3,8 @@
 //! bashkit hands a command's output on when the command ends, and a background job's when the job ends. A
 //! terminal shows it at once. So each program whose output goes to the terminal gets `>>/dev/tty 2>>/dev/tty`
 //! in front, which bashkit routes byte by byte; later redirections win, so the meaning stays. The commands of a
-//! background job also get a mark in their environment, by which `kill` finds them.
+//! background job also get a mark in their environment, by which `kill` finds them: the process id of the job
+//! that was started before (`$!`), with a letter for the kind of job.
 //!
 //! Where the output is captured (`$(…)`, a function, a group with redirections) the text is left as it is: the
 //! output is the same, only late.
@@ -15,10 +16,28 @@ pub(super) const JOB: &str = "GLASSNET_JOB";
 const STDOUT: &str = ">>/dev/tty ";
 const STDERR: &str = "2>>/dev/tty ";
 
-/// Prepares `text`; `jobs` counts the background jobs of the machine.
-pub(super) fn prepare(text: &str, jobs: &mut u32, is_program: impl Fn(&str) -> bool) -> String {
+/// The mark of a background job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Job {
+    /// A loop or a group, which goes on when one of its programs dies.
+    pub is_compound: bool,
+    /// The process id of the job before it, 0 for none.
+    pub after: u32,
+}
+
+impl Job {
+    /// Reads the mark from a program's environment.
+    pub(super) fn parse(mark: &str) -> Option<Job> {
+        let after = mark.get(1..)?;
+        let after = if after.is_empty() { 0 } else { after.parse().ok()? };
+        Some(Job { is_compound: mark.starts_with('c'), after })
+    }
+}
+
+/// Prepares `text`.
+pub(super) fn prepare(text: &str, is_program: impl Fn(&str) -> bool) -> String {
     let Ok(script) = Parser::new(text).parse() else { return text.to_string() };
-    let mut walk = Walk { jobs, is_program: &is_program, insertions: Vec::new() };
+    let mut walk = Walk { is_program: &is_program, insertions: Vec::new() };
     walk.all(&script.commands, Stage { stdout: true, job: None });
     let mut prepared = text.to_string();
     walk.insertions.sort();
@@ -28,23 +47,6 @@ pub(super) fn prepare(text: &str, jobs: &mut u32, is_program: impl Fn(&str) -> b
         }
     }
     prepared
-}
-
-/// Removes what [`prepare`] added, for text that is shown (`jobs`).
-pub(super) fn plain(text: &str) -> String {
-    let mut plain = text.replace(STDERR, "").replace(STDOUT, "");
-    while let Some(start) = plain.find(&format!("{JOB}=")) {
-        let end = plain[start..].find(' ').map_or(plain.len(), |length| start + length + 1);
-        plain.replace_range(start..end, "");
-    }
-    plain
-}
-
-/// The mark in the text of a job, as `jobs` lists it.
-pub(super) fn job_of(text: &str) -> Option<u32> {
-    let start = text.find(&format!("{JOB}="))? + JOB.len() + 1;
-    let digits: String = text[start..].chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
 }
 
 /// Whether a command line is complete, or bash would ask for more of it with its second prompt.
@@ -74,11 +76,11 @@ pub fn is_complete(text: &str) -> bool {
 struct Stage {
     /// Standard output is the terminal.
     stdout: bool,
-    job: Option<u32>,
+    /// The kind of background job: `s` for one command or pipeline, `c` for any other.
+    job: Option<char>,
 }
 
 struct Walk<'a> {
-    jobs: &'a mut u32,
     is_program: &'a dyn Fn(&str) -> bool,
     insertions: Vec<(usize, String)>,
 }
@@ -109,12 +111,11 @@ impl Walk<'_> {
         let operators = list.rest.iter().map(|(operator, _)| Some(*operator)).chain([None]);
         let commands = std::iter::once(&*list.first).chain(list.rest.iter().map(|(_, command)| command));
         for (command, next) in commands.zip(operators) {
-            let is_job = next == Some(ListOperator::Background)
-                && matches!(command, Command::Simple(_) | Command::Pipeline(_));
-            if is_job {
-                *self.jobs += 1;
-            }
-            let job = if is_job { Some(*self.jobs) } else { stage.job };
+            let is_simple = matches!(command, Command::Simple(_) | Command::Pipeline(_));
+            let job = match next {
+                Some(ListOperator::Background) => Some(if is_simple { 's' } else { 'c' }),
+                _ => stage.job,
+            };
             self.command(command, Stage { job, ..stage });
         }
     }
@@ -130,7 +131,7 @@ impl Walk<'_> {
         }
         inserted.push_str(STDERR);
         if let Some(job) = stage.job {
-            inserted.push_str(&format!("{JOB}={job} "));
+            inserted.push_str(&format!("{JOB}={job}$! "));
         }
         self.insertions.push((simple.span.start.offset, inserted));
     }
@@ -185,8 +186,9 @@ mod tests {
             ("echo x; ip a && ip l", "echo x; T ip a && T ip l"),
             ("ping x | grep y", "E ping x | grep y"),
             ("ping x 2>&1 | ip", "E ping x 2>&1 | T ip"),
-            ("ping x >f &", "T GLASSNET_JOB=1 ping x >f &"),
-            ("ping a & ping b & wait", "T GLASSNET_JOB=1 ping a & T GLASSNET_JOB=2 ping b & wait"),
+            ("ping x >f &", "T GLASSNET_JOB=s$! ping x >f &"),
+            ("ping a & ping b & wait", "T GLASSNET_JOB=s$! ping a & T GLASSNET_JOB=s$! ping b & wait"),
+            ("while :; do ip; done & ip", "while :; do T GLASSNET_JOB=c$! ip; done & T ip"),
             ("for i in 1 2; do ip $i; done", "for i in 1 2; do T ip $i; done"),
             ("{ ip a; } >f; (ip b)", "{ ip a; } >f; (T ip b)"),
             ("x=$(ip a); $c ip", "x=$(ip a); $c ip"),
@@ -197,9 +199,7 @@ mod tests {
         ];
         for (text, expected) in cases {
             let expected = expected.replace("T ", &format!("{STDOUT}{STDERR}")).replace("E ", STDERR);
-            let prepared = prepare(text, &mut 0, |name| matches!(name, "ip" | "ping"));
-            assert_eq!(prepared, expected);
-            assert_eq!(plain(&prepared), text);
+            assert_eq!(prepare(text, |name| matches!(name, "ip" | "ping")), expected);
         }
     }
 
@@ -227,8 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn jobs_are_found_by_their_mark() {
-        assert_eq!(job_of("[1]+ 7 Running  >>/dev/tty 2>>/dev/tty GLASSNET_JOB=12 ping x &"), Some(12));
-        assert_eq!(job_of("[1]+ 7 Running  { x; } &"), None);
+    fn marks() {
+        let mark = |is_compound, after| Some(Job { is_compound, after });
+        for (text, expected) in
+            [("s", mark(false, 0)), ("s7", mark(false, 7)), ("c12", mark(true, 12)), ("sx", None)]
+        {
+            assert_eq!(Job::parse(text), expected);
+        }
     }
 }

@@ -8,6 +8,7 @@ use bashkit::InMemoryFs;
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_userland::process::{SharedWorld, Signal, Signals, Sleepers};
 
+use super::live::Job;
 use super::terminal::Terminal;
 
 /// A machine with its terminal, its files and its running programs.
@@ -59,8 +60,8 @@ pub(super) struct Place {
 /// A running program.
 struct Running {
     name: String,
-    /// The number that marks the commands of a background job; see `live.rs`.
-    job: Option<u32>,
+    /// The mark of the background job that it is part of.
+    job: Option<Job>,
     signals: Arc<Signals>,
 }
 
@@ -89,7 +90,7 @@ impl Programs {
     }
 
     /// Lists a program until the result is dropped.
-    pub(super) fn list(&self, name: &str, job: Option<u32>, signals: Arc<Signals>) -> Listed<'_> {
+    pub(super) fn list(&self, name: &str, job: Option<Job>, signals: Arc<Signals>) -> Listed<'_> {
         let key = self.started.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(key, Running { name: name.to_string(), job, signals });
         Listed { programs: self, key }
@@ -103,9 +104,14 @@ impl Programs {
             .collect()
     }
 
-    /// Sends a signal to the programs of a background job; how many there were.
-    pub(super) fn signal_job(&self, job: u32, signal: Option<Signal>) -> usize {
-        deliver(self.matching(|running| running.job == Some(job)), signal)
+    /// The background jobs that have a program running.
+    pub(super) fn jobs(&self) -> Vec<Job> {
+        self.lock().values().filter_map(|running| running.job).collect()
+    }
+
+    /// Sends a signal to the programs of a background job.
+    pub(super) fn signal_job(&self, job: Job, signal: Option<Signal>) {
+        deliver(self.matching(|running| running.job == Some(job)), signal);
     }
 
     /// Sends a signal to the programs of this name; how many there were.

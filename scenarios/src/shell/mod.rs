@@ -89,7 +89,6 @@ struct Shell {
     /// The shell's life; `None` until the first prompt.
     running: Option<Pin<Box<dyn Future<Output = Result<i32, String>> + Send>>>,
     woken: Arc<Woken>,
-    jobs: u32,
 }
 
 struct Woken(AtomicBool);
@@ -117,7 +116,6 @@ impl Session {
             machine: Arc::new(Machine::new(world.clone(), id, name, sleepers.clone())),
             running: None,
             woken: Arc::new(Woken(AtomicBool::new(false))),
-            jobs: 0,
         };
         let machines = names.into_iter().map(|(name, id)| (name.clone(), shell(&name, id))).collect();
         Ok(Session { world: world.clone(), sleepers, machines, runtime, clock })
@@ -227,8 +225,7 @@ impl Shell {
             self.machine.prompt().next = None;
             self.running = Some(life(self.machine.clone()));
         }
-        let prepared =
-            live::prepare(command, &mut self.jobs, |name| glassnet_userland::program(name).is_some());
+        let prepared = live::prepare(command, |name| glassnet_userland::program(name).is_some());
         let mut prompt = self.machine.prompt();
         prompt.next = Some(prepared);
         prompt.finished = None;
@@ -266,7 +263,6 @@ fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String
     let more: Vec<(&str, Arc<dyn bashkit::Builtin>)> = vec![
         ("__glassnet_prompt", Arc::new(prompt::Next(machine.clone()))),
         ("__glassnet_status", Arc::new(prompt::Status)),
-        ("__glassnet_plain", Arc::new(prompt::Plain)),
         ("__glassnet_kill", Arc::new(prompt::Kill(machine.clone()))),
     ];
     let mut bash = builder::bash_with(&place, "/root", &builder::login_env(), more);

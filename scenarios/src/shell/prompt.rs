@@ -11,14 +11,13 @@ use bashkit::{Builtin, BuiltinContext, ExecResult, async_trait};
 use glassnet_userland::process::Signal;
 
 use super::files::WRITE_ERROR;
-use super::live;
+use super::live::Job;
 use super::machine::Machine;
 
 /// What the shell runs.
 pub(super) const SCRIPT: &str = r#"
 RANDOM=1
 kill() { __glassnet_kill "$(builtin jobs -l)" "$@" || builtin kill "$@"; }
-jobs() { __glassnet_plain "$(builtin jobs "$@")"; }
 while __glassnet_prompt "$?"; do
 __glassnet_status "$GLASSNET_STATUS"
 eval "$GLASSNET_COMMAND"
@@ -80,17 +79,6 @@ impl Builtin for Status {
     }
 }
 
-/// Prints its argument as the user typed it.
-pub(super) struct Plain;
-
-#[async_trait]
-impl Builtin for Plain {
-    async fn execute(&self, ctx: BuiltinContext<'_>) -> bashkit::Result<ExecResult> {
-        let text = live::plain(ctx.args.first().map_or("", String::as_str));
-        Ok(ExecResult::ok(if text.is_empty() { text } else { text + "\n" }))
-    }
-}
-
 /// `kill` of background programs: the first argument is what `jobs -l` prints, then kill's own arguments.
 /// Fails without a word if a target is not such a program; the shell's own `kill` then does all of it.
 pub(super) struct Kill(pub Arc<Machine>);
@@ -100,14 +88,12 @@ impl Builtin for Kill {
     async fn execute(&self, ctx: BuiltinContext<'_>) -> bashkit::Result<ExecResult> {
         let [jobs, args @ ..] = ctx.args else { return Ok(ExecResult::err(String::new(), 1)) };
         let found = parse_kill(args).and_then(|(signal, targets)| {
-            let jobs: Option<Vec<u32>> = targets.iter().map(|target| job_line(jobs, target)).collect();
-            Some((signal, jobs?))
+            let running = self.0.programs.jobs();
+            let found: Option<Vec<Job>> =
+                targets.iter().map(|target| job_of(jobs, target, &running)).collect();
+            Some((signal, found.filter(|found| !found.is_empty())?))
         });
         let Some((signal, targets)) = found else { return Ok(ExecResult::err(String::new(), 1)) };
-        let is_running = |job: &u32| self.0.programs.signal_job(*job, None) > 0;
-        if targets.is_empty() || !targets.iter().all(is_running) {
-            return Ok(ExecResult::err(String::new(), 1));
-        }
         for job in targets {
             self.0.programs.signal_job(job, signal);
         }
@@ -132,19 +118,24 @@ fn parse_signal(text: &str) -> Option<Option<Signal>> {
     if text == "0" { Some(None) } else { Signal::parse(text).map(Some) }
 }
 
-/// The mark of the job that `%1`, `%%` or a process id means in what `jobs -l` prints.
-fn job_line(jobs: &str, target: &str) -> Option<u32> {
-    let line = jobs.lines().find(|line| {
+/// The job that `%1`, `%%` or a process id means, if it is one command whose programs can be signalled. `jobs`
+/// is what `jobs -l` prints. A job's mark names the job before it, so it is the highest mark below its own
+/// process id, unless another job lies between.
+fn job_of(jobs: &str, target: &str, running: &[Job]) -> Option<Job> {
+    let listed = |line: &str| {
         let mut words = line.split_whitespace();
-        let (number, pid) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-        match target.strip_prefix('%') {
-            Some("" | "%" | "+") => number.ends_with('+'),
-            Some("-") => number.ends_with('-'),
-            Some(wanted) => number.trim_end_matches(['+', '-']) == format!("[{wanted}]"),
-            None => pid == target,
-        }
+        Some((words.next()?.to_string(), words.next()?.parse::<u32>().ok()?))
+    };
+    let lines: Vec<(String, u32)> = jobs.lines().filter_map(listed).collect();
+    let (_, pid) = lines.iter().find(|(number, pid)| match target.strip_prefix('%') {
+        Some("" | "%" | "+") => number.ends_with('+'),
+        Some("-") => number.ends_with('-'),
+        Some(wanted) => number.trim_end_matches(['+', '-']) == format!("[{wanted}]"),
+        None => pid.to_string() == target,
     })?;
-    live::job_of(line)
+    let job = *running.iter().filter(|job| job.after < *pid).max_by_key(|job| job.after)?;
+    let is_other = lines.iter().any(|(_, other)| job.after < *other && other < pid);
+    (!is_other && !job.is_compound).then_some(job)
 }
 
 /// `pkill` of procps 4.0.2, by exact name; 0 if it found one.
@@ -173,7 +164,7 @@ impl Builtin for Pkill {
     }
 }
 
-/// Puts two of bashkit's messages as bash puts them: a value that the kernel refuses is `echo`'s write error, and
+/// Puts bashkit's messages as bash puts them: a value that the kernel refuses is `echo`'s write error, and
 /// the text of a prompt is no `eval`.
 pub(super) fn as_bash_says(text: &str) -> String {
     let line = |line: &str| match (line.strip_prefix("bash: eval: line "), line.split_once(WRITE_ERROR)) {
@@ -181,7 +172,8 @@ pub(super) fn as_bash_says(text: &str) -> String {
         (None, Some((before, reason))) if before.starts_with("bash: /") => {
             format!("bash: echo: {WRITE_ERROR}{reason}")
         }
-        _ => line.to_string(),
+        // `time`: a simulated program's own time is not counted.
+        _ => line.replace("\tunavailable", "\t0m0.000s"),
     };
     text.split_inclusive('\n').map(line).collect()
 }
@@ -203,17 +195,22 @@ mod tests {
     #[test]
     fn jobs_are_named_as_bash_names_them() {
         let jobs =
-            "[1]- 12 Running   >>/dev/tty GLASSNET_JOB=4 ping &\n[2]+ 15 Running   GLASSNET_JOB=9 x &\n";
+            "[1]  12 Running   ping &\n[2]- 15 Running   while :; do x; done &\n[3]+ 19 Running   y &\n";
+        let job = |is_compound, after| Job { is_compound, after };
+        let running = [job(false, 0), job(true, 12), job(false, 15)];
+        let (first, third) = (Some(running[0]), Some(running[2]));
         for (target, expected) in [
-            ("%1", Some(4)),
-            ("%2", Some(9)),
-            ("%%", Some(9)),
-            ("%-", Some(4)),
-            ("12", Some(4)),
-            ("%3", None),
+            ("%1", first),
+            ("%2", None),
+            ("%3", third),
+            ("%%", third),
+            ("%-", None),
+            ("12", first),
+            ("%4", None),
         ] {
-            assert_eq!(job_line(jobs, target), expected, "{target}");
+            assert_eq!(job_of(jobs, target, &running), expected, "{target}");
         }
+        assert_eq!(job_of(jobs, "%3", &running[..1]), None, "its program is not running");
     }
 
     #[test]

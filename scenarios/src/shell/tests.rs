@@ -54,6 +54,16 @@ fn jobs_take_virtual_time_together() {
         ("jobs", "[1]+  Running                 sleep 1000 &\n", 0),
         ("kill %1; wait $!; echo $?", "143\n", 0),
         ("sleep 1000 & kill -INT $!; wait $!; echo $?", "130\n", 0),
+        (
+            "tcpdump -ni lo 2>c >&2 & sleep 1; kill $!; wait $!; echo $?; tail -n 3 c",
+            "0\n0 packets captured\n0 packets received by filter\n0 packets dropped by kernel\n",
+            0,
+        ),
+        (
+            "sleep 999 & tcpdump -ni lo 2>c >&2 & sleep 1; kill -INT %2; wait %2; kill %1; tail -n 1 c",
+            "0 packets dropped by kernel\n",
+            0,
+        ),
         ("while :; do sleep 1; done &", "", 0),
         ("kill $!; wait $!; echo $?", "143\n", 0),
         ("kill %9", "bash: kill: %9: no such job\n", 1),
