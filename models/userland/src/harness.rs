@@ -1,7 +1,7 @@
 //! Runs one program without a shell: for tests of programs and for benchmarks.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,22 +28,53 @@ pub struct Outcome {
 /// Runs `argv` on the machine, in the namespace, with `stdin`, to its end. Steps the world while the program
 /// waits. `None` if there is no such program or if it waits for something that never happens.
 pub fn run(world: &SharedWorld, place: (MachineId, NetnsId), argv: &[&str], stdin: &str) -> Option<Outcome> {
+    run_together(world, &[(place, argv)], stdin)?.pop()
+}
+
+/// Runs several programs at once, as [`run`] does with one, until the last has ended.
+pub fn run_together(
+    world: &SharedWorld,
+    programs: &[((MachineId, NetnsId), &[&str])],
+    stdin: &str,
+) -> Option<Vec<Outcome>> {
     let sleepers = Arc::new(Sleepers::default());
-    let [stdout, stderr] = [(); 2].map(|()| Arc::new(Memory::default()));
-    let spawner = Arc::new(Direct { world: world.clone(), machine: place.0, sleepers: sleepers.clone() });
-    let child = Child {
-        netns: place.1,
+    let mut running = Vec::new();
+    for (place, argv) in programs {
+        crate::program(argv.first()?)?;
+        let [stdout, stderr] = [(); 2].map(|()| Arc::new(Memory::default()));
+        let child = child(place.1, argv, stdin, (stdout.clone(), stderr.clone()));
+        let spawner = Direct { world: world.clone(), machine: place.0, sleepers: sleepers.clone() };
+        let ended: Boxed<'static, i32> = Box::pin(async move { spawner.spawn(child).await });
+        running.push((Some(ended), 0, stdout, stderr));
+    }
+    let together = poll_fn(|cx| {
+        for (slot, status, ..) in &mut running {
+            if let Some(Poll::Ready(ended)) = slot.as_mut().map(|future| future.as_mut().poll(cx)) {
+                (*slot, *status) = (None, ended);
+            }
+        }
+        if running.iter().all(|program| program.0.is_none()) { Poll::Ready(()) } else { Poll::Pending }
+    });
+    drive(world, &sleepers, together)?;
+    let outcome = |(_, status, stdout, stderr): &(_, i32, Arc<Memory>, Arc<Memory>)| Outcome {
+        status: *status,
+        stdout: stdout.text(),
+        stderr: stderr.text(),
+    };
+    Some(running.iter().map(outcome).collect())
+}
+
+fn child(netns: NetnsId, argv: &[&str], stdin: &str, (stdout, stderr): (Arc<Memory>, Arc<Memory>)) -> Child {
+    Child {
+        netns,
         argv: argv.iter().map(|word| word.to_string()).collect(),
         env: BTreeMap::new(),
         cwd: "/root".to_string(),
         stdin: Arc::new(Memory(Mutex::new(stdin.as_bytes().to_vec()))),
-        stdout: stdout.clone(),
-        stderr: stderr.clone(),
+        stdout,
+        stderr,
         signals: Arc::new(Signals::default()),
-    };
-    crate::program(argv.first()?)?;
-    let status = drive(world, &sleepers, spawner.spawn(child))?;
-    Some(Outcome { status, stdout: stdout.text(), stderr: stderr.text() })
+    }
 }
 
 /// Polls `future` to its end, stepping the world while it waits; `None` if nothing is left to happen.

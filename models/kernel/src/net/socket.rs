@@ -112,7 +112,10 @@ pub enum SendTo {
 /// An error that came in earlier for this socket, and what sending it is refused for.
 pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usize, Errno> {
     let socket = get_mut(cx, id)?;
-    if let Some(errno) = socket.error.take() {
+    // A raw socket allocates its packets without looking at the error (`ip_append_data` with no header).
+    if !matches!(socket.kind, SockKind::Raw { .. })
+        && let Some(errno) = socket.error.take()
+    {
         return Err(errno);
     }
     let kind = socket.kind;
