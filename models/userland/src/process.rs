@@ -13,6 +13,7 @@ use std::task::{Poll, Waker};
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
+use glassnet_kernel::net::core::net_namespace::cleanup_net_if_unused;
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
 
@@ -395,6 +396,7 @@ impl Process {
         self.flush().await;
         let child = self.child(netns, argv);
         let shell = self.shell.clone();
+        let _inside = Task::enter(self, netns);
         shell.spawn(child).await
     }
 
@@ -413,10 +415,43 @@ impl Process {
     }
 }
 
+/// A process in a network namespace, which lives as long as one is in it.
+struct Task {
+    world: SharedWorld,
+    machine: MachineId,
+    pid: u32,
+    netns: NetnsId,
+    /// Where the process is afterwards; `None`: it ended.
+    before: Option<NetnsId>,
+}
+
+impl Task {
+    fn enter(process: &Process, netns: NetnsId) -> Task {
+        let (machine, pid) = (process.machine, process.pid);
+        let kernel =
+            process.world().machines.get_mut(machine.index()).map(|kernel| kernel.tasks.insert(pid, netns));
+        Task { world: process.world.clone(), machine, pid, netns, before: kernel.flatten() }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let mut world = self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Some(kernel) = world.machines.get_mut(self.machine.index()) else { return };
+        match self.before {
+            Some(netns) => kernel.tasks.insert(self.pid, netns),
+            None => kernel.tasks.remove(&self.pid),
+        };
+        let netns = self.netns;
+        world.enter(self.machine, CpuId(0), |cx| cleanup_net_if_unused(cx, netns));
+    }
+}
+
 /// Runs a program to its end, writes out what it printed, and gives its exit status. A signal that it does not
 /// catch ends it where it waits.
 pub async fn run(program: Program, process: &mut Process) -> i32 {
     let signals = process.signals.clone();
+    let _task = Task::enter(process, process.netns);
     let ended = {
         let mut running = program(process);
         poll_fn(|cx| {

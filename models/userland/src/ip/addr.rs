@@ -46,7 +46,7 @@ struct Parsed<'a> {
 pub(super) fn get_prefix(text: &str, family: Family) -> Done<(Ipv4Addr, Option<u8>)> {
     let expected =
         |what: &str| Stop::failed(format!("Error: {what} prefix is expected rather than \"{text}\".\n"));
-    if text.contains(':') && family == Family::Unspec {
+    if text.contains(':') && family != Family::Inet {
         return Err(Stop::not_modelled("-6"));
     }
     match family {
@@ -64,7 +64,7 @@ pub(super) fn get_addr(text: &str, family: Family) -> Done<Ipv4Addr> {
         _ => "any valid",
     };
     let bad = || Stop::failed(format!("Error: {kind} address is expected rather than \"{text}\".\n"));
-    if text.contains(':') && family == Family::Unspec {
+    if text.contains(':') && family != Family::Inet {
         return Err(Stop::not_modelled("-6"));
     }
     match text {

@@ -244,7 +244,14 @@ impl Ip<'_> {
             if let Some(name) = argv.first().filter(|name| !self.process.shell.knows(name)) {
                 return Err(Stop::failed(format!("exec of \"{name}\" failed: No such file or directory\n")));
             }
-            let status = self.process.spawn(netns, argv.clone()).await;
+            let status = match self.process.shell.knows(&argv[0]) {
+                true => self.process.spawn(netns, argv.clone()).await,
+                false => {
+                    let name = &argv[0];
+                    self.process.eprint(format!("exec of \"{name}\" failed: No such file or directory\n"));
+                    1
+                }
+            };
             if !all {
                 return Ok(status);
             }
