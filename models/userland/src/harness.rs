@@ -202,7 +202,9 @@ mod tests {
 
     #[test]
     fn sleep_takes_virtual_time() {
-        let world = Arc::new(Mutex::new(World::new(1)));
+        let mut world = World::new(1);
+        world.add_machine("node1", 1);
+        let world = Arc::new(Mutex::new(world));
         let place = (MachineId(0), NetnsId(0));
         let outcome = run(&world, place, &["sleep", "3"], "").expect("ends");
         assert_eq!(outcome, Outcome { status: 0, stdout: String::new(), stderr: String::new() });

@@ -24,6 +24,7 @@ pub mod procfs;
 pub mod services;
 pub mod sleep;
 pub mod sock;
+pub mod sysctl;
 pub mod sysfs;
 pub mod tcpdump;
 pub mod tee;
@@ -44,6 +45,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("ip", ip::main),
     ("ping", ping::main),
     ("sleep", sleep::main),
+    ("sysctl", sysctl::main),
     ("tcpdump", tcpdump::main),
     ("tee", tee::main),
     ("timeout", timeout::main),

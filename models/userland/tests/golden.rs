@@ -100,19 +100,24 @@ fn check(name: &str) {
     let recorded = std::fs::read_to_string(path.with_extension("txt")).expect("a recording");
     let commands = std::fs::read_to_string(path.with_extension("cmd")).expect("commands");
     let (world, netns) = network();
-    let mut played = String::new();
+    let mut differences = String::new();
+    let mut rest = recorded.as_str();
     for line in commands.lines() {
         let (text, status) = run(&world, netns, line);
-        let _ = write!(played, "$ {line}\n{text}[{status}]\n");
+        let played = format!("$ {line}\n{text}[{status}]\n");
+        // A recording goes up to the next prompt.
+        let end = rest[1..].find("\n$ ").map_or(rest.len(), |at| at + 2);
+        let (expected, after) = rest.split_at(end);
+        rest = after;
+        if played != expected {
+            let _ = write!(differences, "--- recorded\n{expected}--- played\n{played}");
+        }
+        if rest.is_empty() {
+            break;
+        }
     }
-    if played != recorded {
-        let differ = played.lines().zip(recorded.lines()).position(|(a, b)| a != b);
-        let at = differ.unwrap_or_else(|| played.lines().count().min(recorded.lines().count()));
-        let around = |text: &str| -> String {
-            text.lines().skip(at.saturating_sub(4)).take(12).map(|line| format!("  {line}\n")).collect()
-        };
-        panic!("{name}.txt:{}\nrecorded:\n{}played:\n{}", at + 1, around(&recorded), around(&played));
-    }
+    assert!(differences.is_empty(), "{name}.txt:\n{differences}");
+    assert!(rest.is_empty(), "{name}.txt has more:\n{rest}");
 }
 
 macro_rules! recordings {
@@ -124,4 +129,4 @@ macro_rules! recordings {
     };
 }
 
-recordings!(brctl, bridge_fdb, bridge_link);
+recordings!(brctl, bridge_fdb, bridge_link, procfs, sysctl);

@@ -56,14 +56,14 @@ pub const SYSCTL_TABLE: [(Sysctl, &str, i64, i64, i64); SYSCTL_COUNT] = {
     const MIN: i64 = i32::MIN as i64;
     [
         (Sysctl::IpDefaultTtl, "ip_default_ttl", 64, 1, 255),
-        (Sysctl::IpNoPmtuDisc, "ip_no_pmtu_disc", 0, 0, 3),
+        (Sysctl::IpNoPmtuDisc, "ip_no_pmtu_disc", 0, 0, 255),
         (Sysctl::IpForwardUsePmtu, "ip_forward_use_pmtu", 0, 0, 1),
         (Sysctl::IpNonlocalBind, "ip_nonlocal_bind", 0, 0, 1),
         (Sysctl::IcmpEchoIgnoreAll, "icmp_echo_ignore_all", 0, 0, 1),
         (Sysctl::IcmpEchoIgnoreBroadcasts, "icmp_echo_ignore_broadcasts", 1, 0, 1),
         (Sysctl::IcmpIgnoreBogusErrorResponses, "icmp_ignore_bogus_error_responses", 1, 0, 1),
         (Sysctl::IcmpErrorsUseInboundIfaddr, "icmp_errors_use_inbound_ifaddr", 0, 0, 1),
-        (Sysctl::IcmpRatelimit, "icmp_ratelimit", 1000, MIN, MAX),
+        (Sysctl::IcmpRatelimit, "icmp_ratelimit", 1000, 0, MAX),
         (Sysctl::IcmpRatemask, "icmp_ratemask", 6168, MIN, MAX),
         (Sysctl::IcmpMsgsPerSec, "icmp_msgs_per_sec", 1000, 0, MAX),
         (Sysctl::IcmpMsgsBurst, "icmp_msgs_burst", 50, 0, MAX),

@@ -2,7 +2,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`net`] | `/proc/net/*` |
+//! | [`net`], [`inet`] | `/proc/net/*` |
 //! | [`sysctl`] | `/proc/sys/net/**` |
 //! | [`counts`] | `/proc/softirqs`, `/proc/interrupts` |
 //! | [`crate::sysfs`] | `/sys/class/net/**` |
@@ -11,6 +11,7 @@
 //! All functions take absolute paths and see the machine from one network namespace, as a process in it does.
 
 pub mod counts;
+pub mod inet;
 pub mod net;
 pub mod number;
 pub mod sysctl;

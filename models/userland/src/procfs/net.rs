@@ -8,21 +8,27 @@ use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::DevStats;
 use glassnet_kernel::tables::socket::{SockKind, Socket};
 
-use super::{DirEntry, Node, View};
+use super::{DirEntry, Node, View, inet};
 
 type Show = fn(&View) -> String;
 
 /// The files. IPv6's are absent, and so is what the model does not have (`fib_trie`, `nf_conntrack`, …).
 const FILES: &[(&str, Show)] = &[
+    ("arp", inet::arp),
     ("dev", dev),
     ("dev_mcast", dev_mcast),
-    ("icmp", |view| datagrams(view, is_ping, 127)),
+    ("icmp", |view| datagrams(view, is_ping, 127, "")),
+    ("igmp", inet::igmp),
+    ("netstat", inet::netstat),
     ("packet", packet),
     ("ptype", ptype),
-    ("raw", |view| datagrams(view, is_raw, 0)),
+    ("raw", |view| datagrams(view, is_raw, 0, "")),
+    ("route", inet::route),
+    ("rt_cache", inet::rt_cache),
+    ("snmp", inet::snmp),
     ("softnet_stat", softnet_stat),
     ("tcp", |_| format!("{:<149}\n", TCP_HEAD)),
-    ("udp", |view| datagrams(view, is_udp, 127)),
+    ("udp", |view| datagrams(view, is_udp, 127, " ")),
 ];
 
 /// Reads a file below `/proc/net`.
@@ -178,10 +184,10 @@ fn inode(socket: &Socket) -> u32 {
 }
 
 /// The form of raw, UDP and ping sockets. UDP's and ping's lines are `width` columns wide, with one more space
-/// before the slot; raw's have no width.
-fn datagrams(view: &View, wanted: fn(SockKind) -> bool, width: usize) -> String {
+/// before the slot; raw's have no width. Before UDP's head there is a space more, too.
+fn datagrams(view: &View, wanted: fn(SockKind) -> bool, width: usize, before_head: &str) -> String {
     let indent = if width > 0 { " " } else { "" };
-    let mut text = format!("{:<width$}\n", format!("{indent}{DATAGRAM_HEAD}"));
+    let mut text = format!("{:<width$}\n", format!("{before_head}{DATAGRAM_HEAD}"));
     let sockets = view.kernel.sockets.iter();
     for socket in sockets.filter(|socket| socket.netns == view.netns && wanted(socket.kind)) {
         let port = match socket.kind {

@@ -72,9 +72,7 @@ impl Entry {
 }
 
 /// Settings that only the machine's first namespace shows.
-const INIT_ONLY: [Sysctl; 7] = [
-    Sysctl::IcmpMsgsPerSec,
-    Sysctl::IcmpMsgsBurst,
+const INIT_ONLY: [Sysctl; 5] = [
     Sysctl::RouteRedirectNumber,
     Sysctl::RouteRedirectLoad,
     Sysctl::RouteRedirectSilence,

@@ -59,6 +59,8 @@ pub struct PortOptions {
 
 /// Groups that are never forwarded: BPDUs, pause frames, LACP (`BR_GROUPFWD_RESTRICTED`).
 const BR_GROUPFWD_RESTRICTED: u16 = 0b111;
+/// Pause frames, which no port ever forwards (`BR_GROUPFWD_MACPAUSE`).
+const BR_GROUPFWD_MACPAUSE: u16 = 0b10;
 
 /// What the model can do of what the kernel can.
 ///
@@ -130,7 +132,7 @@ fn validate_port(cx: &Cx, dev: DevId, options: &PortOptions) -> Result<(), NlErr
     {
         return Err(Errno::ERANGE.into());
     }
-    if options.group_fwd_mask.is_some_and(|mask| mask & BR_GROUPFWD_RESTRICTED != 0) {
+    if options.group_fwd_mask.is_some_and(|mask| mask & BR_GROUPFWD_MACPAUSE != 0) {
         return Err(Errno::EINVAL.into());
     }
     let dead = |state| !netdev.is_up() || !netdev.carrier && state != PortState::Disabled;

@@ -32,6 +32,9 @@ pub const IPV6_ALL_NODES: Mac = Mac([0x33, 0x33, 0, 0, 0, 1]);
 pub const IPV6_ALL_SNOOPERS: Mac = Mac([0x33, 0x33, 0, 0, 0, 0x6a]);
 
 fn link_listen(cx: &mut Cx, dev: DevId, group: u32, on: bool) {
+    if cx.k.devs[dev].is_loopback() {
+        return; // It has no link-layer groups (`arp_mc_map`).
+    }
     let address = Mac::of_ipv4_group(group);
     if on { dev_mc_add(cx, dev, address) } else { dev_mc_del(cx, dev, address) }
 }
