@@ -9,6 +9,7 @@ use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::{dump_routes, rtm_newroute};
+use glassnet_kernel::net::ipv4::route_get::rtm_getroute;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
 use glassnet_kernel::net::socket::{SendTo, recv, recv_error, sendto, socket};
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NlError};
@@ -16,7 +17,10 @@ use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::inet_conf::Conf;
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::neigh_types::Nud;
-use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType, Scope};
+use glassnet_kernel::tables::route::{RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST};
+use glassnet_kernel::tables::route_types::{
+    NexthopMsg, RTAX_MTU, RouteAnswer, RouteMsg, RouteQuery, RouteType, Scope,
+};
 use glassnet_kernel::tables::socket::{PmtuDisc, SockKind};
 use glassnet_kernel::trace::Level;
 use glassnet_kernel::{Cx, World};
@@ -364,4 +368,86 @@ fn the_doors_of_a_ping_over_a_bridge_are_the_kernels() {
     };
     assert_eq!(window(&walked), window(&expected), "the first difference is after {at} functions");
     assert_eq!(walked.len(), expected.len());
+}
+
+/// What `ip route get` says, without `uid`.
+fn show_answer(net: &Net, netns: NetnsId, answer: &RouteAnswer) -> String {
+    let k = net.world.kernel(MACHINE);
+    let name = |dev: DevId| k.devs[dev].name.clone();
+    let address = |address: u32| Ipv4Addr::from(address);
+    assert_eq!(k.devs[answer.oif.expect("a device")].netns, netns);
+    let mut text = match answer.kind {
+        RouteType::Unicast => String::new(),
+        kind => format!("{kind:?} ").to_lowercase(),
+    };
+    text += &address(answer.dst).to_string();
+    if answer.src != 0 {
+        text += &format!(" from {}", address(answer.src));
+    }
+    if let Some(via) = answer.via {
+        text += &format!(" via {}", address(via));
+    }
+    text += &format!(" dev {}", name(answer.oif.expect("a device")));
+    if let Some(prefsrc) = answer.prefsrc.filter(|_| answer.src == 0) {
+        text += &format!(" src {}", address(prefsrc));
+    }
+    let flags = [
+        (RTCF_LOCAL, "local"),
+        (RTCF_BROADCAST, "brd"),
+        (RTCF_MULTICAST, "mc"),
+        (RTCF_DOREDIRECT, "redirect"),
+    ];
+    let flags: Vec<&str> = flags.iter().filter(|flag| answer.rtcf & flag.0 != 0).map(|flag| flag.1).collect();
+    if !flags.is_empty() {
+        text += &format!(" <{}>", flags.join(","));
+    }
+    if answer.metrics.mtu() != 0 {
+        text += &format!(" mtu {}", answer.metrics.mtu());
+    }
+    text
+}
+
+/// Answers of Linux 6.18 in the same network.
+#[test]
+fn routes_are_chosen_as_the_kernel_does() {
+    let mut net = chain(3);
+    let (a, b) = (net.netns[0], net.netns[1]);
+    let (v0, v1) = (net.devs[0].1.expect("a device"), net.devs[1].0.expect("a device"));
+    net.enter(|cx| {
+        for ns in [a, b] {
+            dev_open(cx, cx.k.netns[ns].loopback);
+        }
+        add_addr(cx, v0, "10.0.0.11/24");
+        add_addr(cx, cx.k.netns[a].loopback, "172.16.0.1/32");
+        rtm_newroute(cx, a, &route_via("0.0.0.0/0", "10.0.0.2"), NEW).expect("a new route");
+        let mut route = route_via("192.168.5.0/24", "10.0.0.2");
+        (route.prefsrc, route.priority) = ("172.16.0.1".parse().ok(), 7);
+        route.metrics.0[RTAX_MTU] = 1300;
+        rtm_newroute(cx, a, &route, NEW).expect("a new route");
+    });
+    let mut check = |netns: NetnsId, query: RouteQuery, expected: Result<&str, Errno>| {
+        let answer = net.enter(|cx| rtm_getroute(cx, netns, &query));
+        let got = answer.map(|answer| show_answer(&net, netns, &answer)).map_err(|error| error.errno);
+        assert_eq!(got, expected.map(str::to_owned), "{query:?}");
+    };
+    let to = |dst: &str| RouteQuery { dst: ip(dst), ..RouteQuery::default() };
+    check(a, to("10.0.0.2"), Ok("10.0.0.2 dev v0 src 10.0.0.1"));
+    check(a, to("10.0.0.1"), Ok("local 10.0.0.1 dev lo src 10.0.0.1 <local>"));
+    check(a, to("10.0.0.255"), Ok("broadcast 10.0.0.255 dev v0 src 10.0.0.1 <local,brd>"));
+    check(a, to("10.0.1.2"), Ok("10.0.1.2 via 10.0.0.2 dev v0 src 10.0.0.1"));
+    check(a, to("192.168.5.1"), Ok("192.168.5.1 via 10.0.0.2 dev v0 src 172.16.0.1 mtu 1300"));
+    check(a, to("127.0.0.2"), Ok("local 127.0.0.2 dev lo src 127.0.0.1 <local>"));
+    check(a, to("224.0.0.1"), Ok("multicast 224.0.0.1 dev v0 src 10.0.0.1 <local,mc>"));
+    check(a, to("255.255.255.255"), Ok("broadcast 255.255.255.255 dev v0 src 10.0.0.1 <local,brd>"));
+    check(a, to("0.0.0.0"), Ok("local 0.0.0.0 dev lo src 127.0.0.1 <local>"));
+    let from = |dst: &str, src: &str| RouteQuery { src: ip(src), ..to(dst) };
+    check(a, from("8.8.8.8", "172.16.0.1"), Ok("8.8.8.8 from 172.16.0.1 via 10.0.0.2 dev v0"));
+    check(a, from("8.8.8.8", "9.9.9.9"), Err(Errno::ENETUNREACH));
+    let input = |dst: &str, src: &str| RouteQuery { iif: Some(v1), ..from(dst, src) };
+    check(b, input("10.0.1.2", "10.0.0.1"), Ok("10.0.1.2 from 10.0.0.1 dev v1"));
+    check(b, input("10.0.0.2", "10.0.0.1"), Ok("local 10.0.0.2 from 10.0.0.1 dev lo <local>"));
+    check(b, input("10.0.0.99", "10.0.0.1"), Ok("10.0.0.99 from 10.0.0.1 dev v0-p <redirect>"));
+    check(b, input("10.0.1.2", "10.0.0.2"), Err(Errno::EINVAL));
+    check(b, input("99.0.1.2", "10.0.0.1"), Err(Errno::ENETUNREACH));
+    check(b, input("10.0.1.255", "10.0.0.1"), Ok("broadcast 10.0.1.255 from 10.0.0.1 dev lo <local,brd>"));
 }

@@ -31,7 +31,7 @@ impl Default for PrefixMap {
 
 #[inline]
 fn key(prefix: u32, len: u8) -> u64 {
-    u64::from(prefix) << 8 | u64::from(len) + 1
+    (u64::from(prefix) << 8) | (u64::from(len) + 1)
 }
 
 impl PrefixMap {

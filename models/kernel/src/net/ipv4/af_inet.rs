@@ -124,7 +124,7 @@ pub fn ttl_of(opts: &SockOpts, route: &Rtable) -> u8 {
 /// The socket may get packets that came in by `dev`.
 pub fn bound_here(cx: &Cx, socket: &Socket, dev: DevId) -> bool {
     let bound = socket.opts.bound_dev_if;
-    bound == 0 || bound == cx.k.devs[dev].ifindex || cx.k.devs[dev].is_loopback() && bound == 0
+    bound == 0 || bound == cx.k.devs[dev].ifindex
 }
 
 /// An ICMP message about a packet of this socket (`ip_icmp_error`): queued with IP_RECVERR, and the next call fails
@@ -134,9 +134,8 @@ pub fn report_icmp_error(
     id: SocketId,
     skb: SkbId,
     error: IcmpError,
-    errno: Errno,
+    (errno, hard): (Errno, bool),
     to: (u32, u16),
-    hard: bool,
     payload: Vec<u8>,
 ) {
     let now = cx.now;

@@ -267,7 +267,7 @@ pub fn icmp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
         let netns = cx.k.devs[cx.skbs[skb].dev].netns;
         let ignores = cx.k.netns[netns].ipv4.sysctl(Sysctl::IcmpEchoIgnoreBroadcasts) != 0;
         let asks = matches!(kind, ICMP_ECHO | ICMP_TIMESTAMP);
-        if asks && ignores || !asks {
+        if ignores || !asks {
             return bad(cx, skb, DropReason::InvalidProto);
         }
     }

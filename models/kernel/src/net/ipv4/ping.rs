@@ -143,5 +143,5 @@ pub fn ping_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
         (ICMP_DEST_UNREACH, code) => icmp::icmp_err_convert(code),
         _ => (Errno::EHOSTUNREACH, false),
     };
-    report_icmp_error(cx, id, skb, error, errno, (inner.daddr.get(), 0), hard, payload);
+    report_icmp_error(cx, id, skb, error, (errno, hard), (inner.daddr.get(), 0), payload);
 }

@@ -199,6 +199,6 @@ pub fn raw_icmp_error(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError
             _ => (Errno::EHOSTUNREACH, false),
         };
         let payload = quoted_payload(cx, skb, inner);
-        report_icmp_error(cx, id, skb, error, errno, (dest, 0), hard, payload);
+        report_icmp_error(cx, id, skb, error, (errno, hard), (dest, 0), payload);
     }
 }

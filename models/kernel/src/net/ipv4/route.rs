@@ -112,9 +112,7 @@ fn ip_route_input_mc(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
     } else {
         fib_validate_source(cx, key, 0, None)?;
     }
-    let mut route = local_route(cx, key.netns, RouteType::Multicast, RTCF_MULTICAST | RTCF_LOCAL);
-    route.dev = key.dev;
-    Ok(route)
+    Ok(local_route(cx, key.netns, RouteType::Multicast, RTCF_MULTICAST | RTCF_LOCAL))
 }
 
 /// Kernel: `ip_route_input_slow`
@@ -175,9 +173,7 @@ fn broadcast_input(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
     if !is_zeronet(key.saddr) {
         fib_validate_source(cx, key, 0, None)?;
     }
-    let mut route = local_route(cx, key.netns, RouteType::Broadcast, RTCF_BROADCAST | RTCF_LOCAL);
-    route.dev = key.dev;
-    Ok(route)
+    Ok(local_route(cx, key.netns, RouteType::Broadcast, RTCF_BROADCAST | RTCF_LOCAL))
 }
 
 /// The route of a packet to forward (`ip_mkroute_input`, `__mkroute_input`).
@@ -458,7 +454,7 @@ fn source_fixes_device(cx: &Cx, netns: NetnsId, flow: &mut FlowOut) -> Result<bo
     }
     let group = is_multicast(flow.daddr) || is_limited_broadcast(flow.daddr);
     if flow.oif.is_none() && group {
-        flow.oif = Some(ip_dev_find(cx, netns, flow.saddr).ok_or(Errno::EINVAL)?);
+        flow.oif = Some(ip_dev_find(cx, netns, flow.saddr).ok_or(Errno::ENETUNREACH)?);
         return Ok(true);
     }
     if !flow.any_source && ip_dev_find(cx, netns, flow.saddr).is_none() {

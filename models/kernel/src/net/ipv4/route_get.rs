@@ -9,10 +9,8 @@ use crate::Cx;
 use crate::ids::NetnsId;
 use crate::netlink::{Errno, NlError};
 use crate::tables::fib_trie::{FibRow, Flow};
-use crate::tables::route::{DstInput, RTCF_DOREDIRECT, RTCF_LOCAL, Rtable};
-use crate::tables::route_types::{
-    Metrics, RTAX_HOPLIMIT, RTAX_MTU, RouteAnswer, RouteQuery, RouteType, Scope,
-};
+use crate::tables::route::{DstInput, Rtable};
+use crate::tables::route_types::{Metrics, RTAX_HOPLIMIT, RTAX_MTU, RouteAnswer, RouteQuery, Scope};
 
 /// Answers RTM_GETROUTE for one destination.
 ///
@@ -99,14 +97,6 @@ fn as_input(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<(Rtable, 
         Err(Martian::Address) => Err(Errno::EINVAL.into()),
         Err(Martian::RpFilter) => Err(Errno::EXDEV.into()),
         Ok(Rtable { input: DstInput::Error(errno), .. }) => Err(errno.into()),
-        Ok(mut route) => {
-            let local = route.flags & RTCF_LOCAL != 0;
-            // What `ip` shows as <redirect> is the packet's, not the route's.
-            route.flags &= !RTCF_DOREDIRECT;
-            if local && route.kind == RouteType::Local {
-                route.dev = cx.k.netns[netns].loopback;
-            }
-            Ok((route, flow))
-        }
+        Ok(route) => Ok((route, flow)),
     }
 }

@@ -255,5 +255,5 @@ pub fn udp_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
         return;
     }
     let data = payload.get(UDP_HLEN..).map_or(Vec::new(), <[u8]>::to_vec);
-    report_icmp_error(cx, id, skb, error, errno, to, hard, data);
+    report_icmp_error(cx, id, skb, error, (errno, hard), to, data);
 }
