@@ -144,8 +144,20 @@ pub struct Trace {
     pub headers: Vec<Headers>,
     /// First steps of packets, by step.
     pub births: Vec<Birth>,
+    /// How many steps had happened each time that a CPU began something new: a system call, an interrupt, a timer.
+    pub entries: Vec<usize>,
     /// Which packet is in hand, 0: none. What is made now is made on its behalf.
     pub(crate) in_hand: u32,
     /// For each packet seen, its last entry in `headers`, if any.
     pub(crate) seen: BTreeMap<u32, Option<usize>>,
+}
+
+impl Trace {
+    /// A CPU begins something new: no packet is in hand.
+    pub(crate) fn enter(&mut self) {
+        self.in_hand = 0;
+        if self.level == Level::Detail && self.entries.last() != Some(&self.steps.len()) {
+            self.entries.push(self.steps.len());
+        }
+    }
 }

@@ -174,7 +174,7 @@ impl World {
         work: impl FnOnce(&mut Cx) -> R,
     ) -> R {
         let observed = self.trace.level != Level::Off;
-        self.trace.in_hand = 0;
+        self.trace.enter();
         let kernel = &mut self.machines[machine.index()];
         let now = at.max(kernel.cpus[cpu.index()].clock);
         let mut cx = Cx {

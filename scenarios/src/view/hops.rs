@@ -25,7 +25,8 @@ pub fn hops<'a>(story: &Story<'a>, leg: &Leg) -> Vec<Hop<'a>> {
     for (position, at) in leg.steps.iter().copied().enumerate() {
         let Some(event) = event(story, leg, position) else { continue };
         let place = place(story, leg, position);
-        let dropped = matches!(story.step(at).kind, StepKind::Drop(_));
+        let dropped =
+            matches!(story.step(at).kind, StepKind::Drop(_)) && !was_delivered(story, leg, position);
         match hops.last_mut().filter(|hop| hop.place == place) {
             Some(hop) => {
                 hop.events.push(event);
@@ -37,11 +38,22 @@ pub fn hops<'a>(story: &Story<'a>, leg: &Leg) -> Vec<Hop<'a>> {
     hops
 }
 
-/// Where a step happened; before a device is chosen, that is the place of the next step that has one.
+/// Where a step happened. A packet that is about to be sent has no device yet, and the model lets it begin on
+/// `lo`: until it has been there, its place is the next device in the same namespace.
 pub fn place<'a>(story: &Story<'a>, leg: &Leg, position: usize) -> Place<'a> {
-    let places = || leg.steps[position..].iter().map(|at| story.place(*at));
-    places().find(|place| !place.device.is_empty()).unwrap_or_else(|| story.place(leg.steps[position]))
+    let here = story.place(leg.steps[position]);
+    if !["", LOOPBACK].contains(&here.device) {
+        return here;
+    }
+    let rest = &leg.steps[position..];
+    let looped = rest.iter().position(|at| story.step(*at).func.name() == "loopback_xmit");
+    let mut next = rest[..looped.unwrap_or(rest.len())].iter().map(|at| story.place(*at));
+    let next = next.find(|place| !["", LOOPBACK].contains(&place.device));
+    let is_near = |next: &Place| here.device.is_empty() || next.netns == here.netns;
+    next.filter(|next| next.machine == here.machine && is_near(next)).unwrap_or(here)
 }
+
+const LOOPBACK: &str = "lo";
 
 fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
     let at = leg.steps[position];
@@ -94,7 +106,15 @@ fn device_of_next<'a>(story: &Story<'a>, leg: &Leg, position: usize, name: &str)
 pub fn drop_text(story: &Story, leg: &Leg, position: usize, reason: DropReason) -> String {
     let by = dropper(story, leg, position);
     let meaning = reason.meaning().trim_end_matches('.');
-    format!("dropped by {by}: SKB_DROP_REASON_{} ({meaning})", reason.name())
+    match was_delivered(story, leg, position) {
+        true => format!("the original ends in {by}: SKB_DROP_REASON_{}", reason.name()),
+        false => format!("dropped by {by}: SKB_DROP_REASON_{} ({meaning})", reason.name()),
+    }
+}
+
+/// A socket got a copy of the packet before: that nobody else wants it is no loss.
+pub fn was_delivered(story: &Story, leg: &Leg, position: usize) -> bool {
+    leg.steps[..position].iter().any(|at| story.step(*at).func.name() == "raw_rcv")
 }
 
 /// The function that dropped the packet: the last that it passed into.

@@ -149,12 +149,15 @@ impl<'a> Story<'a> {
         best.into_iter().map(|(packet, headers)| (packet, summary(headers))).collect()
     }
 
-    /// Gives each step to its packet, and a step that was about no packet yet to the next packet on its CPU.
+    /// Gives each step to its packet, and a step that was about no packet yet to the next packet that its system
+    /// call or interrupt handles.
     fn find_owners(&mut self, numbers: &BTreeMap<u32, usize>) {
         let mut waiting: Vec<usize> = Vec::new();
+        let mut entries = self.trace().entries.iter().peekable();
         for (at, step) in self.trace().steps.iter().enumerate() {
-            let cpu = |at: usize| (self.trace().steps[at].machine, self.trace().steps[at].cpu);
-            waiting.retain(|earlier| cpu(*earlier) == cpu(at));
+            while entries.next_if(|entry| **entry <= at).is_some() {
+                waiting.clear();
+            }
             waiting.push(at);
             if let Some(number) = numbers.get(&step.packet) {
                 let exchange = self.packets[number - 1].exchange;

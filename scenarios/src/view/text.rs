@@ -72,7 +72,9 @@ impl<'s> View<'s, '_> {
     fn exchange(&mut self, exchange: &'s Exchange) {
         let shape = self.story.shape(exchange);
         let same = self.shown.iter().find(|other| self.story.shape(other) == shape);
-        self.out.push('\n');
+        if !self.out.is_empty() && !self.out.ends_with("\n\n") {
+            self.out.push('\n');
+        }
         if let Some(same) = same {
             self.same(exchange, same);
         } else {
@@ -156,7 +158,10 @@ impl<'s> View<'s, '_> {
             _ => name.to_owned(),
         };
         let (style, text) = match step.kind {
-            StepKind::Drop(reason) => (DROP, hops::drop_text(self.story, leg, position, reason)),
+            StepKind::Drop(reason) => {
+                let style = if hops::was_delivered(self.story, leg, position) { Style::new() } else { DROP };
+                (style, hops::drop_text(self.story, leg, position, reason))
+            }
             _ => (Style::new(), gloss.text.to_owned()),
         };
         let file = gloss.file;
