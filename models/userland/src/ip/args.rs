@@ -192,13 +192,11 @@ pub fn mac(bytes: &[u8]) -> Result<Mac, usize> {
 /// An IPv4 address as iproute2 reads it: one to four decimal bytes, the missing ones are zero.
 pub fn ipv4(text: &str) -> Option<Ipv4Addr> {
     let mut bytes = [0u8; 4];
-    let mut count = 0;
-    for part in text.split('.') {
+    for (at, part) in text.split('.').enumerate() {
         if part.len() > 3 || part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        *bytes.get_mut(count)? = part.parse().ok()?;
-        count += 1;
+        *bytes.get_mut(at)? = part.parse().ok()?;
     }
     Some(Ipv4Addr::from(bytes))
 }
