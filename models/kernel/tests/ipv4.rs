@@ -4,23 +4,26 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
 use glassnet_kernel::net::core::dev_ioctl::dev_open;
-use glassnet_kernel::net::core::neighbour::dump_neigh;
+use glassnet_kernel::net::core::neighbour::{dump_neigh, rtm_delneigh, rtm_newneigh};
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::{dump_routes, rtm_newroute};
+use glassnet_kernel::net::ipv4::fib_rules::{rtm_delrule, rtm_newrule};
 use glassnet_kernel::net::ipv4::route_get::rtm_getroute;
-use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
+use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc, set_sysctl};
 use glassnet_kernel::net::socket::{SendTo, recv, recv_error, sendto, socket};
-use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NlError};
+use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::inet_conf::Conf;
 use glassnet_kernel::tables::inet_types::AddrMsg;
-use glassnet_kernel::tables::neigh_types::Nud;
+use glassnet_kernel::tables::ipv4::Sysctl;
+use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
 use glassnet_kernel::tables::route::{RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST};
 use glassnet_kernel::tables::route_types::{
-    NexthopMsg, RTAX_MTU, RouteAnswer, RouteMsg, RouteQuery, RouteType, Scope,
+    NexthopMsg, RTAX_MTU, RouteAnswer, RouteMsg, RouteQuery, RouteType, RuleMsg, Scope,
 };
+use glassnet_kernel::tables::snmp::Snmp;
 use glassnet_kernel::tables::socket::{PmtuDisc, SockKind};
 use glassnet_kernel::trace::Level;
 use glassnet_kernel::{Cx, World};
@@ -450,4 +453,242 @@ fn routes_are_chosen_as_the_kernel_does() {
     check(b, input("10.0.1.2", "10.0.0.2"), Err(Errno::EINVAL));
     check(b, input("99.0.1.2", "10.0.0.1"), Err(Errno::ENETUNREACH));
     check(b, input("10.0.1.255", "10.0.0.1"), Ok("broadcast 10.0.1.255 from 10.0.0.1 dev lo <local,brd>"));
+}
+
+impl Net {
+    fn conf(&mut self, n: usize, conf: Conf, value: i32) {
+        let netns = self.netns[n];
+        self.enter(|cx| devinet_conf_proc(cx, netns, ConfOf::All, conf, value));
+    }
+
+    fn udp(&mut self, n: usize, port: u16) -> SocketId {
+        let netns = self.netns[n];
+        self.enter(|cx| {
+            let id = socket(cx, netns, SockKind::Udp);
+            cx.k.sockets.get_mut(id).expect("just opened").local.1 = port;
+            id
+        })
+    }
+
+    fn snmp(&self, n: usize) -> &Snmp {
+        &self.world.kernel(MACHINE).netns[self.netns[n]].ipv4.snmp
+    }
+}
+
+#[test]
+fn a_machine_answers_itself() {
+    let mut net = chain(2);
+    let lo = net.world.kernel(MACHINE).netns[net.netns[0]].loopback;
+    net.enter(|cx| dev_open(cx, lo));
+    let id = net.raw_socket(0);
+    for own in ["127.0.0.1", "127.1.2.3", "10.0.0.1"] {
+        net.ping(id, own, 56).expect("sent");
+        assert_eq!(net.received(id), [(0, 0, own.parse().expect("an address"))]);
+    }
+    assert_eq!(net.world.skbs.alive(), 0);
+}
+
+#[test]
+fn a_router_stands_in_for_others_with_proxy_arp() {
+    let mut net = chain(3);
+    let (first, second) = (net.netns[0], net.devs[0].1.expect("a device"));
+    // The sender takes everything to be on its link.
+    let direct = RouteMsg {
+        dst: ip("10.0.1.0"),
+        dst_len: 25,
+        scope: Scope::LINK,
+        nexthops: vec![NexthopMsg { dev: Some(second), ..NexthopMsg::default() }],
+        ..RouteMsg::default()
+    };
+    net.enter(|cx| rtm_newroute(cx, first, &direct, NEW)).expect("a new route");
+    let id = net.raw_socket(0);
+    net.ping(id, "10.0.1.2", 56).expect("sent");
+    assert_eq!(net.received(id), []);
+    net.run(5);
+    net.conf(1, Conf::ProxyArp, 1);
+    net.ping(id, "10.0.1.2", 56).expect("sent");
+    assert!(net.received(id).contains(&(0, 0, Ipv4Addr::new(10, 0, 1, 2))));
+    assert!(net.nud(0).contains(&(Ipv4Addr::new(10, 0, 1, 2), Nud::Reachable)));
+}
+
+#[test]
+fn arp_ignore_and_static_neighbours() {
+    let mut net = chain(2);
+    net.conf(1, Conf::ArpIgnore, 8);
+    let id = net.raw_socket(0);
+    net.ping(id, "10.0.0.2", 56).expect("sent");
+    assert_eq!(net.received(id), []);
+    let (netns, dev, peer) =
+        (net.netns[0], net.devs[0].1.expect("a device"), net.devs[1].0.expect("a device"));
+    let lladdr = Some(net.world.kernel(MACHINE).devs[peer].addr);
+    let msg =
+        NeighMsg { dev, dst: [10, 0, 0, 2].into(), lladdr, state: Nud::Permanent, flags: 0, protocol: 0 };
+    // What waited goes out at once.
+    assert_eq!(net.enter(|cx| rtm_newneigh(cx, netns, &msg, NEW)), Err(Errno::EEXIST.into()));
+    assert_eq!(net.enter(|cx| rtm_newneigh(cx, netns, &msg, NLM_F_CREATE | NLM_F_REPLACE)), Ok(()));
+    assert_eq!(net.received(id), [(0, 0, Ipv4Addr::new(10, 0, 0, 2))]);
+    assert_eq!(net.nud(0), [(Ipv4Addr::new(10, 0, 0, 2), Nud::Permanent)]);
+    assert_eq!(net.enter(|cx| rtm_delneigh(cx, netns, &msg)), Ok(()));
+    assert_eq!(net.enter(|cx| rtm_delneigh(cx, netns, &msg)), Err(Errno::ENOENT.into()));
+}
+
+#[test]
+fn a_router_tells_of_a_better_one() {
+    let mut net = chain(2);
+    let (router, left) = (net.netns[1], net.netns[0]);
+    let dev = net.devs[0].1.expect("a device");
+    net.enter(|cx| {
+        rtm_newroute(cx, left, &route_via("10.9.0.0/16", "10.0.0.2"), NEW).expect("a new route");
+        rtm_newroute(cx, router, &route_via("10.9.0.0/16", "10.0.0.77"), NEW).expect("a new route");
+        devinet_conf_proc(cx, left, ConfOf::All, Conf::AcceptRedirects, 1);
+    });
+    let id = net.raw_socket(0);
+    net.ping(id, "10.9.0.1", 56).expect("sent");
+    assert_eq!(net.received(id), [(5, 1, Ipv4Addr::new(10, 0, 0, 2))]);
+    let query = RouteQuery { dst: ip("10.9.0.1"), ..RouteQuery::default() };
+    let answer = net.enter(|cx| rtm_getroute(cx, left, &query)).expect("a route");
+    assert_eq!((answer.via, answer.oif), (Some(ip("10.0.0.77")), Some(dev)));
+}
+
+#[test]
+fn routes_that_refuse() {
+    let mut net = chain(3);
+    let (sender, router) = (net.netns[0], net.netns[1]);
+    let refuse = |kind, n: u8| RouteMsg {
+        kind,
+        dst: u32::from_be_bytes([10, 50 + n, 0, 0]),
+        dst_len: 16,
+        ..RouteMsg::default()
+    };
+    let kinds = [RouteType::Blackhole, RouteType::Unreachable, RouteType::Prohibit, RouteType::Throw];
+    net.enter(|cx| {
+        rtm_newroute(cx, sender, &route_via("10.48.0.0/12", "10.0.0.2"), NEW).expect("a new route");
+        for (n, kind) in kinds.into_iter().enumerate() {
+            rtm_newroute(cx, router, &refuse(kind, n as u8), NEW).expect("a new route");
+        }
+    });
+    let id = net.raw_socket(0);
+    let from = Ipv4Addr::new(10, 0, 0, 2);
+    for (n, expected) in
+        [vec![], vec![(3, 1, from)], vec![(3, 13, from)], vec![(3, 0, from)]].iter().enumerate()
+    {
+        net.ping(id, &format!("10.{}.0.1", 50 + n), 56).expect("sent");
+        assert_eq!(&net.received(id), expected);
+        net.errors(id);
+        // The router has told this sender enough for now.
+        let later = net.world.now() + Nanos::from_secs(5);
+        net.world.wake_at(later);
+        net.run(later.0 / 1_000_000_000);
+    }
+    let own = net.raw_socket(1);
+    let errno = [Errno::EINVAL, Errno::EHOSTUNREACH, Errno::EACCES, Errno::ENETUNREACH];
+    for (n, errno) in errno.into_iter().enumerate() {
+        assert_eq!(net.ping(own, &format!("10.{}.0.1", 50 + n), 56), Err(errno));
+    }
+}
+
+#[test]
+fn errors_are_told_at_a_limited_rate() {
+    let mut net = chain(2);
+    let (id, closed) = (net.raw_socket(0), net.udp(0, 4000));
+    for _ in 0..20 {
+        net.enter(|cx| sendto(cx, closed, SendTo::Inet(ip("10.0.0.2"), 9), b"hello")).expect("sent");
+    }
+    // Six at once for one destination, then one a second.
+    assert_eq!(net.received(id), vec![(3, 3, Ipv4Addr::new(10, 0, 0, 2)); 6]);
+    assert_eq!((net.snmp(1).udp.NoPorts, net.snmp(1).icmp.OutMsgs), (20, 6));
+    assert_eq!(net.drops().last(), Some(&(DropReason::NoSocket, 20)).filter(|_| net.drops().len() == 1));
+}
+
+#[test]
+fn datagrams_arrive() {
+    let mut net = chain(3);
+    let (client, server) = (net.udp(0, 0), net.udp(2, 53));
+    net.enter(|cx| sendto(cx, client, SendTo::Inet(ip("10.0.1.2"), 53), b"question")).expect("sent");
+    let got = net.enter(|cx| recv(cx, server)).expect("no error").expect("a datagram");
+    assert_eq!((&got.data[..], got.from.0), (&b"question"[..], ip("10.0.0.1")));
+    net.enter(|cx| sendto(cx, server, SendTo::Inet(got.from.0, got.from.1), &[7; 3000])).expect("sent");
+    let got = net.enter(|cx| recv(cx, client)).expect("no error").expect("a datagram");
+    assert_eq!((got.data.len(), got.from), (3000, (ip("10.0.1.2"), 53)));
+    assert_eq!(net.world.skbs.alive(), 0);
+}
+
+#[test]
+fn a_missing_fragment_is_told_after_thirty_seconds() {
+    let mut net = chain(2);
+    let id = net.raw_socket(0);
+    net.ping(id, "10.0.0.2", 10).expect("sent");
+    net.received(id);
+    // The first half of a packet, with a header of the program's own.
+    net.enter(|cx| cx.k.sockets.get_mut(id).expect("open").opts.hdrincl = true);
+    let mut packet = vec![0x45, 0, 0, 0, 0, 7, 0x20, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    packet.extend_from_slice(&echo_request(1, 56));
+    net.enter(|cx| sendto(cx, id, SendTo::Inet(ip("10.0.0.2"), 0), &packet)).expect("sent");
+    net.run(29);
+    assert_eq!(net.received(id), []);
+    net.run(31);
+    assert_eq!(net.received(id), [(11, 1, Ipv4Addr::new(10, 0, 0, 2))]);
+    assert_eq!((net.snmp(1).ip.ReasmTimeout, net.snmp(1).ip.ReasmFails), (1, 1));
+    assert!(net.drops().contains(&(DropReason::FragReasmTimeout, 1)));
+    assert_eq!(net.world.skbs.alive(), 0);
+}
+
+#[test]
+fn everybody_answers_a_broadcast_that_may() {
+    let mut net = chain(2);
+    let id = net.raw_socket(0);
+    assert_eq!(net.ping(id, "10.0.0.255", 56), Err(Errno::EACCES));
+    net.enter(|cx| cx.k.sockets.get_mut(id).expect("open").opts.broadcast = true);
+    net.ping(id, "10.0.0.255", 56).expect("sent");
+    assert_eq!(net.received(id), []);
+    let netns = net.netns[1];
+    net.enter(|cx| set_sysctl(cx, netns, Sysctl::IcmpEchoIgnoreBroadcasts, 0)).expect("in range");
+    net.ping(id, "10.0.0.255", 56).expect("sent");
+    assert_eq!(net.received(id), [(0, 0, Ipv4Addr::new(10, 0, 0, 2))]);
+}
+
+#[test]
+fn multipath_shares_by_weight() {
+    let mut net = chain(3);
+    let (router, left, right) =
+        (net.netns[1], net.devs[1].0.expect("a device"), net.devs[1].1.expect("a device"));
+    let hop = |via: &str, weight| NexthopMsg { via: via.parse().ok(), weight, ..NexthopMsg::default() };
+    let msg = RouteMsg {
+        dst: ip("10.64.0.0"),
+        dst_len: 10,
+        nexthops: vec![hop("10.0.0.1", 1), hop("10.0.1.2", 3)],
+        ..RouteMsg::default()
+    };
+    net.enter(|cx| rtm_newroute(cx, router, &msg, NEW)).expect("a new route");
+    let mut count = [0; 2];
+    for n in 0..1000 {
+        let query = RouteQuery { dst: ip("10.64.0.0") + n * 7, ..RouteQuery::default() };
+        let oif = net.enter(|cx| rtm_getroute(cx, router, &query)).expect("a route").oif;
+        count[usize::from(oif == Some(right))] += 1;
+        assert!(oif == Some(left) || oif == Some(right));
+    }
+    assert!((200..300).contains(&count[0]), "{count:?}");
+}
+
+#[test]
+fn policy_rules_choose_the_table() {
+    let mut net = chain(3);
+    let netns = net.netns[1];
+    let in_table = RouteMsg { table: 100, ..route_via("0.0.0.0/0", "10.0.1.2") };
+    let rule = RuleMsg { priority: Some(10), src: (ip("10.0.0.0"), 24), table: 100, ..RuleMsg::default() };
+    net.enter(|cx| {
+        rtm_newroute(cx, netns, &in_table, NEW).expect("a new route");
+        rtm_newrule(cx, netns, &rule, NEW).expect("a new rule");
+        assert_eq!(rtm_newrule(cx, netns, &rule, NEW), Err(Errno::EEXIST.into()));
+    });
+    let ask = |net: &mut Net, src: &str| {
+        let query = RouteQuery { dst: ip("8.8.8.8"), src: ip(src), ..RouteQuery::default() };
+        let answer = net.enter(|cx| rtm_getroute(cx, netns, &query));
+        answer.map(|answer| (answer.table, answer.via)).map_err(|error| error.errno)
+    };
+    assert_eq!(ask(&mut net, "10.0.0.2"), Ok((100, Some(ip("10.0.1.2")))));
+    assert_eq!(ask(&mut net, "10.0.1.1"), Err(Errno::ENETUNREACH));
+    net.enter(|cx| rtm_delrule(cx, netns, &rule)).expect("the rule");
+    assert_eq!(ask(&mut net, "10.0.0.2"), Err(Errno::ENETUNREACH));
+    assert_eq!(net.enter(|cx| rtm_delrule(cx, netns, &rule)), Err(Errno::ENOENT.into()));
 }
