@@ -6,12 +6,14 @@
 //! | `run.rs` | `glassnet run` |
 //! | `shell.rs` | `glassnet shell` |
 //! | `walk.rs`, `pcap.rs` | `glassnet walk`, `glassnet pcap` |
+//! | `verify.rs` | `glassnet verify`, `glassnet record` |
 //! | `style.rs` | colours |
 
 mod pcap;
 mod run;
 mod shell;
 mod style;
+mod verify;
 mod walk;
 
 use std::io::{self, IsTerminal, Read};
@@ -46,6 +48,10 @@ enum Command {
     Walk(walk::Args),
     /// Write what each device saw as pcapng files
     Pcap(pcap::Args),
+    /// Run lessons on the simulator and on a real kernel, and show the differences
+    Verify(verify::VerifyArgs),
+    /// Keep what a real kernel does, for tests without privileges
+    Record(verify::RecordArgs),
 }
 
 /// How a command ended.
@@ -57,6 +63,8 @@ enum Status {
     Unexpected,
     /// Something could not be run.
     CouldNot,
+    /// All was as expected, but there is something to look at.
+    Warned,
     /// The status of the last command typed, from `shell`.
     Typed(u8),
 }
@@ -67,6 +75,7 @@ impl From<Status> for ExitCode {
             Status::Expected => 0,
             Status::Unexpected => 1,
             Status::CouldNot => 2,
+            Status::Warned => 3,
             Status::Typed(status) => status,
         })
     }
@@ -80,6 +89,8 @@ pub fn main() -> ExitCode {
         Command::Shell(args) => shell::main(args),
         Command::Walk(args) => walk::main(args),
         Command::Pcap(args) => pcap::main(args),
+        Command::Verify(args) => verify::verify(args),
+        Command::Record(args) => verify::record(args),
     };
     match ended {
         Ok(status) => status.into(),
