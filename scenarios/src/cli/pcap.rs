@@ -40,7 +40,10 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
     let observed = view::observe(&lesson, args.seed, |_| bar.inc(1));
     bar.finish_and_clear();
     let written = match observed {
-        Ok(observed) => view::write_captures(&observed.world(), &args.output),
+        Ok(observed) => {
+            let world = observed.world();
+            view::write_captures(&world, observed.story(&world).names(), &args.output)
+        }
         Err(error) => {
             complain(&error.into());
             return Ok(Status::CouldNot);

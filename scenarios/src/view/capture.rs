@@ -11,7 +11,7 @@ use glassnet_kernel::trace::Frame;
 use glassnet_userland::pcap::{Capture, Way};
 use glassnet_userland::tcpdump::print::Captured;
 
-use super::story::netns_name;
+use super::names::Namespaces;
 
 /// A file that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,14 +32,18 @@ pub struct CaptureError {
 
 /// Writes what each device of an observed world sent and received to `directory`, which is made if need be: a
 /// file `MACHINE.NETNS.DEVICE.pcapng` each. A file is there whole or not at all.
-pub fn write_captures(world: &World, directory: &Path) -> Result<Vec<Written>, CaptureError> {
+pub fn write_captures(
+    world: &World,
+    names: &Namespaces,
+    directory: &Path,
+) -> Result<Vec<Written>, CaptureError> {
     let failed = |path: &Path| {
         let path = path.to_path_buf();
         |source| CaptureError { path, source }
     };
     fs::create_dir_all(directory).map_err(failed(directory))?;
     let mut written = Vec::new();
-    for ((name, device), frames) in by_device(world) {
+    for ((name, device), frames) in by_device(world, names) {
         let mut capture = Capture::new(&[&device]);
         for frame in &frames {
             capture.packet(0, &captured(frame), way(frame));
@@ -66,12 +70,12 @@ fn way(frame: &Frame) -> Way {
 }
 
 /// The frames of each device by file name and device name, in the order of names.
-fn by_device(world: &World) -> BTreeMap<(String, String), Vec<&Frame>> {
+fn by_device<'w>(world: &'w World, names: &Namespaces) -> BTreeMap<(String, String), Vec<&'w Frame>> {
     let mut devices: BTreeMap<(String, String), Vec<&Frame>> = BTreeMap::new();
     for frame in &world.trace.frames {
         let kernel = world.kernel(frame.machine);
         let Some(label) = kernel.labels.get(frame.dev as usize) else { continue };
-        let netns = netns_name(kernel, label.netns);
+        let netns = names.name(frame.machine, label.netns);
         let parts = [&kernel.hostname, &netns, &label.name].map(|part| file_name(part));
         let name = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
         devices.entry((name, label.name.clone())).or_default().push(frame);

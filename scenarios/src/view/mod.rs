@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `observe.rs` | running a lesson with everything recorded |
 //! | `story.rs` | from steps to packets and exchanges |
+//! | `names.rs` | what namespaces are called, also when they are gone |
 //! | `hops.rs` | from device to device |
 //! | `text.rs` | the text of all three zoom levels |
 //! | `json.rs` | an object a line, and what its fields mean |
@@ -19,6 +20,7 @@ mod fields;
 mod gloss;
 mod hops;
 mod json;
+mod names;
 mod observe;
 mod select;
 mod story;
@@ -28,6 +30,7 @@ mod text;
 pub use capture::{CaptureError, Written, write_captures};
 pub use gloss::{GLOSSES, Gloss};
 pub use json::json;
+pub use names::Namespaces;
 pub use observe::{Observed, observe};
 pub use select::Selection;
 pub use story::{Exchange, Leg, Packet, Place, Story, Typed};

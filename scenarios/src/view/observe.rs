@@ -5,6 +5,7 @@ use std::sync::MutexGuard;
 use glassnet_kernel::World;
 use glassnet_kernel::trace::Level;
 
+use super::names::Namespaces;
 use super::story::{Story, Typed};
 use crate::lesson::Lesson;
 use crate::run::{Run, RunError};
@@ -12,6 +13,7 @@ use crate::run::{Run, RunError};
 /// A lesson that ran under observation.
 pub struct Observed<'a> {
     run: Run<'a>,
+    names: Namespaces,
     typed: Vec<Typed>,
 }
 
@@ -28,10 +30,12 @@ pub fn observe(lesson: &Lesson, seed: u64, mut each: impl FnMut(&Typed)) -> Resu
         trace.capture = true;
     }
     let mut typed = Vec::new();
+    let mut names = Namespaces::default();
     for (at, block) in lesson.blocks.iter().enumerate() {
         for prompt in &block.prompts {
             let first_step = run.session.world().trace.steps.len();
             let outcome = run.prompt(prompt)?;
+            names.look(&run.session.world());
             let now = Typed {
                 block: at + 1,
                 line: prompt.line,
@@ -44,7 +48,7 @@ pub fn observe(lesson: &Lesson, seed: u64, mut each: impl FnMut(&Typed)) -> Resu
             typed.push(now);
         }
     }
-    Ok(Observed { run, typed })
+    Ok(Observed { run, names, typed })
 }
 
 impl Observed<'_> {
@@ -55,6 +59,6 @@ impl Observed<'_> {
 
     /// What happened, told from a [world](Self::world) that the caller holds.
     pub fn story<'w>(&self, world: &'w World) -> Story<'w> {
-        Story::new(world, self.typed.clone())
+        Story::new(world, self.names.clone(), self.typed.clone())
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use glassnet_kernel::ids::NetnsId;
+use glassnet_kernel::World;
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::trace::{Headers, Step, StepKind, Trace};
-use glassnet_kernel::{Kernel, World};
 
+use super::names::Namespaces;
 use super::summary::summary;
 
 /// A prompt that was typed, and where the trace stood then.
@@ -71,6 +71,7 @@ pub struct Leg {
 /// A whole run, ready to be shown.
 pub struct Story<'a> {
     world: &'a World,
+    names: Namespaces,
     /// What was typed, in order; the prompt with number n is at n - 1.
     pub typed: Vec<Typed>,
     /// Packets; the one with number n is at n - 1.
@@ -84,7 +85,7 @@ pub struct Story<'a> {
 
 impl<'a> Story<'a> {
     /// Reads the trace of a world that was observed at [`Level::Detail`](glassnet_kernel::trace::Level::Detail).
-    pub fn new(world: &'a World, typed: Vec<Typed>) -> Story<'a> {
+    pub fn new(world: &'a World, names: Namespaces, typed: Vec<Typed>) -> Story<'a> {
         let trace = &world.trace;
         let mut notes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (at, note) in trace.notes.iter().enumerate() {
@@ -93,6 +94,7 @@ impl<'a> Story<'a> {
         let headers = trace.headers.iter().enumerate().map(|(at, headers)| (headers.step, at)).collect();
         let mut story = Story {
             world,
+            names,
             typed,
             packets: Vec::new(),
             exchanges: Vec::new(),
@@ -108,6 +110,11 @@ impl<'a> Story<'a> {
     /// The world that the story is about.
     pub fn world(&self) -> &'a World {
         self.world
+    }
+
+    /// What its namespaces were called.
+    pub fn names(&self) -> &Namespaces {
+        &self.names
     }
 
     fn trace(&self) -> &'a Trace {
@@ -131,7 +138,7 @@ impl<'a> Story<'a> {
                 }
             };
             self.exchanges[exchange - 1].packets.push(number);
-            let summary = summaries.get(&birth.packet).cloned().unwrap_or_default();
+            let summary = summaries.get(&birth.packet).map_or("never sent", |summary| summary).to_owned();
             self.packets.push(Packet { cause, exchange, summary });
         }
         numbers
@@ -142,7 +149,7 @@ impl<'a> Story<'a> {
         let mut best: BTreeMap<u32, &Headers> = BTreeMap::new();
         for headers in &self.trace().headers {
             let packet = self.trace().steps[headers.step].packet;
-            if best.get(&packet).is_none_or(|known| !known.link) {
+            if is_written(headers) && best.get(&packet).is_none_or(|known| !known.link) {
                 best.insert(packet, headers);
             }
         }
@@ -202,7 +209,7 @@ impl<'a> Story<'a> {
         let netns = label.map_or(INIT_NET, |label| label.netns);
         Place {
             machine: &kernel.hostname,
-            netns: netns_name(kernel, netns),
+            netns: self.names.name(step.machine, netns),
             device: label.map_or("", |label| &label.name),
         }
     }
@@ -212,7 +219,8 @@ impl<'a> Story<'a> {
         let mut legs: Vec<Leg> = Vec::new();
         for at in exchange.steps.iter().copied() {
             let packet = self.owner(at);
-            let is_end = self.step(at).kind == StepKind::Call && is_free(self.step(at).func.name());
+            let step = self.step(at);
+            let is_end = step.func.name() == "consume_skb" || matches!(step.kind, StepKind::Drop(_));
             let open = match is_end {
                 true => legs.iter_mut().rev().find(|leg| leg.packet == packet),
                 false => legs.last_mut().filter(|leg| leg.packet == packet),
@@ -236,16 +244,7 @@ impl<'a> Story<'a> {
     }
 }
 
-/// The name of a namespace; empty for the one that the machine booted with.
-pub(super) fn netns_name(kernel: &Kernel, netns: NetnsId) -> String {
-    if netns == INIT_NET {
-        return String::new();
-    }
-    let name = kernel.netns_names.iter().find(|(_, id)| **id == netns).map(|(name, _)| name.clone());
-    name.unwrap_or_else(|| format!("netns-{}", netns.0))
-}
-
-/// The function gives memory back: it ends a packet's walk and begins none.
-fn is_free(name: &str) -> bool {
-    name == "consume_skb"
+/// Its first header is there: an Ethernet header, or an IP version.
+fn is_written(headers: &Headers) -> bool {
+    headers.link || headers.bytes.first().is_some_and(|byte| byte >> 4 != 0)
 }

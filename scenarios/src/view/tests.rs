@@ -63,7 +63,7 @@ fn with_story(look: impl FnOnce(&Story)) {
     }
     let typed =
         Typed { block: 1, line: 8, machine: "node1".into(), command: "arping".into(), ..Typed::default() };
-    look(&Story::new(&world, vec![typed]));
+    look(&Story::new(&world, Namespaces::default(), vec![typed]));
 }
 
 fn plain(text: &str) -> String {
@@ -124,7 +124,7 @@ fn what_is_not_there_cannot_be_selected() {
 fn captures_are_a_file_a_device() {
     let directory = std::env::temp_dir().join(format!("glassnet-captures-{}", std::process::id()));
     with_story(|story| {
-        let written = write_captures(story.world(), &directory).expect("a folder");
+        let written = write_captures(story.world(), story.names(), &directory).expect("a folder");
         let names: Vec<_> =
             written.iter().map(|file| file.path.file_name().expect("a name").to_owned()).collect();
         assert_eq!(names, ["node1.br0.pcapng", "node1.veth-1-a.pcapng", "node1.veth-1-b.pcapng"]);

@@ -138,6 +138,10 @@ fn neigh_event_send(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> EventSend {
         cx.kfree_skb(old, DropReason::NeighQueuefull);
     }
     set_timer(cx, id);
+    cx.note("neigh", |cx| match cx.k.neigh.get(id) {
+        Some(entry) => format!("{} is {}", std::net::Ipv4Addr::from(entry.ip), entry.nud.name()),
+        None => "none".to_owned(),
+    });
     done
 }
 

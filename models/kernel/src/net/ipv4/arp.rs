@@ -343,6 +343,9 @@ fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
     let answered = arp.op == ARPOP_REPLY && cx.skbs[skb].pkt_type == PacketType::Host;
     let state = if answered { Nud::Reachable } else { Nud::Stale };
     cx.call(Func::NeighUpdate, skb);
+    cx.note("neigh", |_| {
+        format!("{} is at {}: {}", std::net::Ipv4Addr::from(arp.sip), arp.sha, state.name())
+    });
     neigh_update(cx, id, Some(arp.sha), state, if override_it { UPDATE_F_OVERRIDE } else { 0 });
 }
 

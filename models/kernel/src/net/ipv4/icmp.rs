@@ -183,6 +183,7 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
     let netns = cx.k.devs[dev].netns;
     let on_loopback = cx.k.devs[route.dev].is_loopback() || cx.k.devs[dev].is_loopback();
     if !on_loopback && !icmpv4_global_allow(cx, netns, error) {
+        cx.note("icmp", |_| "no error is sent: icmp_msgs_per_sec is reached".to_owned());
         return None;
     }
     let saddr = if route.flags & RTCF_LOCAL != 0 { iph.daddr.get() } else { inbound_address(cx, netns, skb) };
@@ -197,6 +198,7 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
     };
     let loopback = cx.k.devs[back.dev].is_loopback();
     if !icmpv4_xrlim_allow(cx, netns, loopback, to, error) {
+        cx.note("icmp", |_| "no error is sent: icmp_ratelimit for this sender is reached".to_owned());
         cx.skbs.release(new);
         return None;
     }

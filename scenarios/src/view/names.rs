@@ -1,0 +1,31 @@
+//! What namespaces are called, also those that are gone when a run is shown.
+
+use std::collections::BTreeMap;
+
+use glassnet_kernel::World;
+use glassnet_kernel::ids::{MachineId, NetnsId};
+use glassnet_kernel::kernel::INIT_NET;
+
+/// Names of namespaces that were seen so far.
+#[derive(Clone, Debug, Default)]
+pub struct Namespaces(BTreeMap<(MachineId, NetnsId), String>);
+
+impl Namespaces {
+    /// Notes the names that the world's namespaces have now.
+    pub fn look(&mut self, world: &World) {
+        for kernel in &world.machines {
+            for (name, id) in &kernel.netns_names {
+                self.0.insert((kernel.id, *id), name.clone());
+            }
+        }
+    }
+
+    /// The name; empty for the namespace that the machine booted with.
+    pub fn name(&self, machine: MachineId, netns: NetnsId) -> String {
+        match self.0.get(&(machine, netns)) {
+            Some(name) => name.clone(),
+            None if netns == INIT_NET => String::new(),
+            None => format!("netns-{}", netns.0),
+        }
+    }
+}
