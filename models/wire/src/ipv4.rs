@@ -83,6 +83,19 @@ impl Ipv4Hdr {
     }
 }
 
+/// The checksum of a header without options; 0 if it contains its own correct checksum (`ip_fast_csum`).
+#[inline]
+pub fn ip_fast_csum(header: &Ipv4Hdr) -> u16 {
+    let words = header.as_bytes().chunks_exact(4);
+    let sum: u64 =
+        words.map(|word| u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]))).sum();
+    // Byte order does not matter to a ones' complement sum (RFC 1071).
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    u16::from_be(!(((sum & 0xffff) + (sum >> 16)) as u16))
+}
+
 /// Writes the checksum of the header that starts `packet` (`ip_send_check`).
 pub fn ip_send_check(packet: &mut [u8]) {
     let len = usize::from(packet[0] & 0x0f) * 4;

@@ -9,7 +9,7 @@ use super::frag::FragTable;
 use super::inet_conf::Ipv4Conf;
 use super::neigh_parms::NeighParms;
 use super::prefix_map::PrefixMap;
-use super::route::FibExceptions;
+use super::route::{FibExceptions, RouteMemo};
 use super::snmp::Snmp;
 
 /// A setting under `/proc/sys/net/ipv4`, named as its file.
@@ -112,6 +112,8 @@ pub struct Ipv4Netns {
     addresses: PrefixMap,
     /// Learned path MTUs and gateways.
     pub exceptions: FibExceptions,
+    /// Routes found of late.
+    pub memo: RouteMemo,
     /// Fragments that wait for the rest.
     pub frags: FragTable,
     /// Counters.
@@ -147,6 +149,7 @@ impl Default for Ipv4Netns {
             fib: Fib::default(),
             addresses: PrefixMap::default(),
             exceptions: FibExceptions::default(),
+            memo: RouteMemo::default(),
             frags: FragTable::default(),
             snmp: Snmp::default(),
             peers: BTreeMap::new(),
@@ -199,6 +202,7 @@ impl Ipv4Netns {
 
     /// An address was added to a device, or removed from one.
     pub fn count_address(&mut self, address: u32, added: bool) {
+        self.fib.generation += 1;
         let count = self.addresses.get(address, 32).unwrap_or(0);
         let count = if added { count + 1 } else { count.saturating_sub(1) };
         self.addresses.remove(address, 32);

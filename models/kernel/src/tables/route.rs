@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use glassnet_sim::Nanos;
 
 use super::route_types::RouteType;
-use crate::ids::DevId;
+use crate::ids::{DevId, NeighId};
 use crate::netlink::Errno;
 
 /// `RTCF_LOCAL`: the packet is (also) for this machine.
@@ -51,6 +51,64 @@ pub struct Rtable {
     pub mtu_locked: bool,
     /// A copy of it goes to this machine: `ip_mc_output` in place of `ip_output`.
     pub mc_output: bool,
+    /// Where the neighbour that it goes to was last seen in the table; who uses it checks that it is the one.
+    pub neigh: Option<NeighId>,
+}
+
+/// What a packet that came in is routed by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteKey {
+    /// Destination.
+    pub daddr: u32,
+    /// Source.
+    pub saddr: u32,
+    /// Handle of the device that it came in by.
+    pub dev: u32,
+    /// Mark.
+    pub mark: u32,
+    /// TOS bits used in routing.
+    pub tos: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Remembered {
+    key: RouteKey,
+    generation: u32,
+    /// CPU time that the search took, ns.
+    cost: u32,
+    route: Rtable,
+}
+
+/// Routes of packets that came in of late. Nothing of it shows: a search of the tables that would give the same
+/// answer is left out, its CPU time is charged all the same, and a search that is observed is always made.
+#[derive(Clone, Debug, Default)]
+pub struct RouteMemo(Vec<Option<Remembered>>);
+
+/// Places in the memo: 8 KiB a namespace that routes.
+const MEMO: usize = 128;
+
+impl RouteMemo {
+    #[inline]
+    fn place(key: &RouteKey) -> usize {
+        let word = u64::from(key.daddr) << 32 | u64::from(key.saddr.rotate_left(16) ^ key.dev);
+        (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as usize & (MEMO - 1)
+    }
+
+    /// The route of an equal packet since the tables had this generation, and what it cost, ns.
+    #[inline]
+    pub fn get(&mut self, key: &RouteKey, generation: u32) -> Option<(&mut Rtable, u32)> {
+        let found = self.0.get_mut(RouteMemo::place(key))?.as_mut()?;
+        let same = found.generation == generation && found.key == *key;
+        same.then_some((&mut found.route, found.cost))
+    }
+
+    /// Remembers a route.
+    pub fn put(&mut self, key: RouteKey, generation: u32, route: Rtable, cost: u32) {
+        if self.0.is_empty() {
+            self.0 = vec![None; MEMO];
+        }
+        self.0[RouteMemo::place(&key)] = Some(Remembered { key, generation, cost, route });
+    }
 }
 
 /// What the world told of the way to one destination (`struct fib_nh_exception`).
@@ -71,6 +129,11 @@ pub struct FibException {
 pub struct FibExceptions(BTreeMap<(DevId, u32), FibException>);
 
 impl FibExceptions {
+    /// Nothing was told.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What holds now for a destination by a device.
     #[inline]
     pub fn find(&self, dev: DevId, dst: u32, now: Nanos) -> Option<FibException> {

@@ -202,7 +202,9 @@ fn register(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     let device = InDevice::new(ipv4.conf_default.clone(), ipv4.arp_default);
     cx.k.inet.set(dev, Some(device));
     let name = cx.k.devs[dev].name.clone();
-    cx.k.netns[netns].ipv4.fib.rules.device_changed(&name, Some(dev));
+    let fib = &mut cx.k.netns[netns].ipv4.fib;
+    fib.rules.device_changed(&name, Some(dev));
+    fib.generation += 1;
     if cx.k.devs[dev].is_up() {
         igmp::ip_mc_up(cx, dev);
     }

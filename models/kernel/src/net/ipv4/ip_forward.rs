@@ -49,7 +49,7 @@ pub fn ip_forward(cx: &mut Cx, skb: SkbId) -> Door {
         cx.afterwards(Door::IpForwardFinish { skb });
         return redirect;
     }
-    Door::IpForwardFinish { skb }
+    cx.pass(Door::IpForwardFinish { skb })
 }
 
 /// The packet passed FORWARD.
@@ -61,5 +61,5 @@ pub fn ip_forward_finish(cx: &mut Cx, skb: SkbId) -> Door {
     let counters = snmp(cx, skb);
     counters.ip.ForwDatagrams += 1;
     counters.ip_ext.OutOctets += len;
-    Door::IpOutput { skb }
+    cx.pass(Door::IpOutput { skb })
 }

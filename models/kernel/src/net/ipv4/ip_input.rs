@@ -4,7 +4,7 @@
 
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::icmp::ICMP_DEST_UNREACH;
-use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr};
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, ip_fast_csum};
 
 use super::icmp::{self, IcmpError};
 use super::route::{Martian, ip_route_input_noref};
@@ -39,7 +39,7 @@ pub fn snmp<'a>(cx: &'a mut Cx, skb: SkbId) -> &'a mut Snmp {
 pub fn ip_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     cx.call(Func::IpRcvCore, skb);
     match ip_rcv_core(cx, skb) {
-        Ok(()) => Door::IpRcvFinish { skb },
+        Ok(()) => cx.pass(Door::IpRcvFinish { skb }),
         Err(reason) => cx.kfree_skb(skb, reason),
     }
 }
@@ -91,7 +91,8 @@ fn check_header(cx: &Cx, skb: SkbId, len: usize) -> Result<(usize, usize, u8), D
     if iph.version() != 4 || header_len < IPV4_HLEN || data.len() < header_len {
         return Err(DropReason::IpInhdr);
     }
-    if checksum(&data[..header_len]) != 0 {
+    let check = if header_len == IPV4_HLEN { ip_fast_csum(iph) } else { checksum(&data[..header_len]) };
+    if check != 0 {
         return Err(DropReason::IpCsum);
     }
     let total = usize::from(iph.tot_len.get());

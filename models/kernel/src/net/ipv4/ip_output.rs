@@ -12,7 +12,7 @@ use super::ip_input::{ip_hdr, snmp};
 use super::route::dst_mtu;
 use crate::Cx;
 use crate::door::Door;
-use crate::ids::{NetnsId, SkbId};
+use crate::ids::{NeighId, NetnsId, SkbId};
 use crate::net::core::dev::eth_type_trans;
 use crate::net::core::neighbour::{neigh_hh_output, neigh_lookup, neigh_lookup_or_create};
 use crate::tables::drop_reason::DropReason;
@@ -98,8 +98,8 @@ fn ip_select_ident(cx: &mut Cx, netns: NetnsId) -> u16 {
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: nothing.
-pub fn ip_push_pending_frames(_cx: &mut Cx, skb: SkbId) -> Door {
-    Door::IpLocalOut { skb }
+pub fn ip_push_pending_frames(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.pass(Door::IpLocalOut { skb })
 }
 
 /// Sets length and checksum; LOCAL_OUT would see the packet.
@@ -124,7 +124,7 @@ pub fn __ip_local_out(cx: &mut Cx, skb: SkbId) -> Door {
 /// Not modelled: netfilter.
 pub fn ip_output(cx: &mut Cx, skb: SkbId) -> Door {
     count_out(cx, skb);
-    Door::IpFinishOutput { skb }
+    cx.pass(Door::IpFinishOutput { skb })
 }
 
 fn count_out(cx: &mut Cx, skb: SkbId) {
@@ -186,8 +186,8 @@ pub fn dev_loopback_xmit(cx: &mut Cx, skb: SkbId) -> Door {
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: BPF programs of cgroups.
-pub fn ip_finish_output(_cx: &mut Cx, skb: SkbId) -> Door {
-    Door::IpFinishOutputInner { skb }
+pub fn ip_finish_output(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.pass(Door::IpFinishOutputInner { skb })
 }
 
 /// A packet that is too long for the route is cut.
@@ -201,7 +201,7 @@ pub fn __ip_finish_output(cx: &mut Cx, skb: SkbId) -> Door {
     if pkt.len() > mtu || pkt.ip.frag_max_size != 0 {
         return Door::IpFragment { skb };
     }
-    Door::IpFinishOutput2 { skb }
+    cx.pass(Door::IpFinishOutput2 { skb })
 }
 
 /// Finds the neighbour; one that is known for sure gets the packet at once.
@@ -213,11 +213,14 @@ pub fn ip_finish_output2(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.kfree_skb(skb, DropReason::IpOutnoroutes);
     };
     let (dev, kind, gateway, daddr) = (route.dev, route.kind, route.gateway, iph.daddr.get());
+    let hint = route.neigh;
     if matches!(kind, RouteType::Multicast | RouteType::Broadcast) {
         count_group_out(cx, skb, kind);
     }
     let next_hop = if gateway != 0 { gateway } else { daddr };
-    let found = match neigh_lookup(cx.k, dev, next_hop) {
+    let is_it =
+        |id: &NeighId| cx.k.neigh.get(*id).is_some_and(|entry| (entry.dev, entry.ip) == (dev, next_hop));
+    let found = match hint.filter(is_it).or_else(|| neigh_lookup(cx.k, dev, next_hop)) {
         Some(found) => Some(found),
         None => neigh_lookup_or_create(cx, dev, next_hop, skb),
     };

@@ -20,7 +20,7 @@ use crate::tables::inet::{InDevice, and_conf, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
 use crate::tables::ipv4::{Ipv4Netns, Sysctl};
 use crate::tables::route::{
-    DstInput, RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST, RTCF_REDIRECTED, Rtable,
+    DstInput, RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST, RTCF_REDIRECTED, RouteKey, Rtable,
 };
 use crate::tables::route_types::{RTNH_F_DEAD, RouteType, Scope};
 
@@ -72,7 +72,39 @@ pub fn ip_route_input_noref(
     cx.call(Func::IpRouteInputNoref, skb);
     let netns = cx.k.devs[dev].netns;
     let key = InputKey { daddr, saddr, tos: tos & IPTOS_RT_MASK, dev, netns, skb };
-    if is_multicast(daddr) { ip_route_input_mc(cx, &key) } else { ip_route_input_slow(cx, &key) }
+    if is_multicast(daddr) {
+        return ip_route_input_mc(cx, &key);
+    }
+    if cx.observed || cx.skbs[skb].protocol != ETH_P_IP {
+        return ip_route_input_slow(cx, &key);
+    }
+    let memo_key = RouteKey { daddr, saddr, dev: dev.0, mark: cx.skbs[skb].mark, tos: key.tos };
+    if let Some(route) = remembered(cx, netns, &memo_key) {
+        return Ok(route);
+    }
+    let before = cx.now;
+    let route = ip_route_input_slow(cx, &key)?;
+    let cost = cx.now.since(before).0 as u32;
+    let ipv4 = &mut cx.k.netns[netns].ipv4;
+    let generation = ipv4.fib.generation;
+    // What was learned of paths ends with time: then every packet asks.
+    if route.input == DstInput::Forward && ipv4.exceptions.is_empty() {
+        ipv4.memo.put(memo_key, generation, route, cost);
+    }
+    Ok(route)
+}
+
+/// The route of an equal packet a moment ago, with its neighbour.
+#[inline]
+fn remembered(cx: &mut Cx, netns: NetnsId, key: &RouteKey) -> Option<Rtable> {
+    let ipv4 = &mut cx.k.netns[netns].ipv4;
+    let (route, cost) = ipv4.memo.get(key, ipv4.fib.generation)?;
+    if route.neigh.is_none() {
+        let next_hop = if route.gateway != 0 { route.gateway } else { key.daddr };
+        route.neigh = cx.k.neigh.lookup(route.dev, next_hop);
+    }
+    cx.now.0 += u64::from(cost);
+    Some(*route)
 }
 
 fn local_route(cx: &Cx, netns: NetnsId, kind: RouteType, flags: u32) -> Rtable {
@@ -86,6 +118,7 @@ fn local_route(cx: &Cx, netns: NetnsId, kind: RouteType, flags: u32) -> Rtable {
         hoplimit: 0,
         mtu_locked: false,
         mc_output: false,
+        neigh: None,
     }
 }
 
@@ -215,6 +248,7 @@ fn mkroute_input(cx: &mut Cx, key: &InputKey, found: &FibResult) -> Result<Rtabl
         hoplimit,
         mtu_locked,
         mc_output: false,
+        neigh: None,
     })
 }
 
@@ -679,6 +713,7 @@ pub fn ip_rt_update_pmtu(cx: &mut Cx, netns: NetnsId, dev: DevId, daddr: u32, mt
     let locked = mtu < least;
     let pmtu = if locked { old.min(least) } else { mtu };
     let expires = now + Nanos::from_secs(ipv4.sysctl(Sysctl::RouteMtuExpires).max(0) as u64);
+    ipv4.fib.generation += 1;
     ipv4.exceptions.update(dev, daddr, |found| {
         (found.pmtu, found.locked, found.expires) = (pmtu, locked, expires);
     });
@@ -718,6 +753,7 @@ pub fn ip_do_redirect(cx: &mut Cx, dev: DevId, from: u32, daddr: u32, new_gatewa
     if route.gateway != from || route.dev != dev {
         return;
     }
-    let exceptions = &mut cx.k.netns[netns].ipv4.exceptions;
-    exceptions.update(dev, daddr, |found| found.gateway = new_gateway);
+    let ipv4 = &mut cx.k.netns[netns].ipv4;
+    ipv4.fib.generation += 1;
+    ipv4.exceptions.update(dev, daddr, |found| found.gateway = new_gateway);
 }

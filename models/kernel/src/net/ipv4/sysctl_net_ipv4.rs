@@ -95,5 +95,7 @@ pub fn set_sysctl(cx: &mut Cx, netns: NetnsId, which: Sysctl, value: i64) -> Res
 
 /// Forgets what was learned of paths (`route/flush`).
 pub fn rt_cache_flush(cx: &mut Cx, netns: NetnsId) {
-    cx.k.netns[netns].ipv4.exceptions.clear();
+    let ipv4 = &mut cx.k.netns[netns].ipv4;
+    ipv4.exceptions.clear();
+    ipv4.fib.generation += 1;
 }
