@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::openpty;
+use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::inside::{CORNER, NAME_MACHINE};
@@ -145,9 +145,11 @@ fn end(outer: &mut Child, lifeline: &mut Option<ChildStdin>) {
     let _ = outer.wait();
 }
 
-/// A terminal that passes bytes as they are, so that programs buffer by the line as they do for a person.
+/// A terminal that passes bytes as they are, so that programs buffer by the line as they do for a person. It is one
+/// column wide: `ls` prints a name a line, as the simulator's does.
 fn raw_terminal() -> std::io::Result<(File, OwnedFd)> {
-    let pty = openpty(None, None)?;
+    let narrow = Winsize { ws_row: 24, ws_col: 1, ws_xpixel: 0, ws_ypixel: 0 };
+    let pty = openpty(&narrow, None)?;
     let mut modes = tcgetattr(&pty.slave)?;
     cfmakeraw(&mut modes);
     tcsetattr(&pty.slave, SetArg::TCSANOW, &modes)?;

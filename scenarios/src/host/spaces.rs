@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns};
 
@@ -20,6 +20,8 @@ struct Space {
     name: String,
     file: File,
     tap: Tap,
+    /// `/sys/class/net` of its machine's own namespace.
+    sys: PathBuf,
 }
 
 /// All namespaces, by the inode of each.
@@ -35,9 +37,10 @@ pub(super) struct Spaces {
 #[derive(Clone)]
 pub(super) struct Place {
     machine: String,
-    own: std::path::PathBuf,
-    names: std::path::PathBuf,
-    pid_namespace: std::path::PathBuf,
+    own: PathBuf,
+    names: PathBuf,
+    pid_namespace: PathBuf,
+    sys: PathBuf,
 }
 
 impl Place {
@@ -48,6 +51,7 @@ impl Place {
             own: machine.netns(),
             names: machine.path("/run/netns"),
             pid_namespace: format!("/proc/{}/ns/pid", machine.pid).into(),
+            sys: machine.path("/sys/class/net"),
         }
     }
 }
@@ -94,14 +98,20 @@ impl Spaces {
         }
         within(&file, prepare).map_err(HostError::failed("cannot prepare a network namespace"))?;
         let tap = Tap::start(&file, &place.machine, &name)?;
-        self.open.insert(inode, Space { machine: place.machine.clone(), name, file, tap });
+        self.open
+            .insert(inode, Space { machine: place.machine.clone(), name, file, tap, sys: place.sys.clone() });
         Ok(())
     }
 
-    /// Records the address of each device that has not been seen, in order of ifindex.
+    /// Records each address that has not been seen, in order of ifindex. A bridge that has taken a port's address
+    /// comes after the port, which is the one that the kernel chose it for.
     fn note_macs(&mut self) {
         for space in self.open.values() {
-            for (device, mac) in within(&space.file, || Ok(devices())).unwrap_or_default() {
+            let mut devices = within(&space.file, || Ok(devices())).unwrap_or_default();
+            let is_known =
+                |name: &str| self.macs.iter().any(|m| m.machine == space.machine && m.device == name);
+            devices.sort_by_key(|(name, _)| (space.sys.join(name).join("bridge").exists(), is_known(name)));
+            for (device, mac) in devices {
                 let known = |m: &ChosenMac| m.machine == space.machine && m.mac == mac;
                 if !self.macs.iter().any(known) {
                     self.macs.push(ChosenMac { machine: space.machine.clone(), device, mac });
@@ -131,7 +141,7 @@ impl Spaces {
 }
 
 /// Inode to name and path of each namespace of a machine.
-fn present(place: &Place) -> BTreeMap<u64, (String, std::path::PathBuf)> {
+fn present(place: &Place) -> BTreeMap<u64, (String, PathBuf)> {
     let mut found = BTreeMap::new();
     for (name, path) in nameless(place) {
         add_present(&mut found, name, path);
@@ -144,11 +154,7 @@ fn present(place: &Place) -> BTreeMap<u64, (String, std::path::PathBuf)> {
     found
 }
 
-fn add_present(
-    found: &mut BTreeMap<u64, (String, std::path::PathBuf)>,
-    name: String,
-    path: std::path::PathBuf,
-) {
+fn add_present(found: &mut BTreeMap<u64, (String, PathBuf)>, name: String, path: PathBuf) {
     const NSFS: u64 = 4_000_000_000;
     if let Ok(meta) = fs::metadata(&path)
         && meta.ino() >= NSFS
@@ -158,7 +164,7 @@ fn add_present(
 }
 
 /// The network namespace of each process of a machine.
-fn nameless(place: &Place) -> Vec<(String, std::path::PathBuf)> {
+fn nameless(place: &Place) -> Vec<(String, PathBuf)> {
     let Ok(ours) = fs::metadata(&place.pid_namespace).map(|m| m.ino()) else { return Vec::new() };
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
