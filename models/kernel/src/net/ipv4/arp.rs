@@ -242,7 +242,8 @@ fn duplicate_address_probe(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Doo
 
 /// A request that this machine is responsible for; none: only learn from it.
 fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Option<Door> {
-    let route = ip_route_input_noref(cx, skb, arp.tip, arp.sip, 0, dev).ok()?;
+    ip_route_input_noref(cx, skb, arp.tip, arp.sip, 0, dev).ok()?;
+    let route = cx.skbs[skb].dst?;
     if route.kind == RouteType::Local && !matches!(route.input, DstInput::Error(_)) {
         let silent = arp_ignore(cx, dev, arp.sip, arp.tip)
             || with_conf(cx, dev, |inet, all| or_conf(inet, all, Conf::ArpFilter)) == Some(true)

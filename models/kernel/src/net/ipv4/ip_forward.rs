@@ -23,9 +23,10 @@ use crate::tables::skb::PacketType;
 pub fn ip_forward(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &cx.skbs[skb];
     let (len, at) = (pkt.len(), pkt.network_header);
-    let (Some(route), PacketType::Host) = (pkt.dst, pkt.pkt_type) else {
+    let (Some(route), PacketType::Host) = (&pkt.dst, pkt.pkt_type) else {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
+    let (mtu, redirect) = (dst_mtu(cx, route), route.flags & RTCF_DOREDIRECT != 0);
     let Some(iph) = ip_hdr(cx, skb) else { return cx.kfree_skb(skb, DropReason::NotSpecified) };
     let (ttl, dont_fragment) = (iph.ttl, iph.dont_fragment());
     if ttl <= 1 {
@@ -33,7 +34,6 @@ pub fn ip_forward(cx: &mut Cx, skb: SkbId) -> Door {
         let error = IcmpError { kind: ICMP_TIME_EXCEEDED, code: icmp::ICMP_EXC_TTL, info: 0 };
         return icmp::icmp_send_then_drop(cx, skb, error, DropReason::IpInhdr);
     }
-    let mtu = dst_mtu(cx, &route);
     if len > mtu as usize && dont_fragment {
         snmp(cx, skb).ip.FragFails += 1;
         let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_FRAG_NEEDED, info: mtu };
@@ -43,9 +43,7 @@ pub fn ip_forward(cx: &mut Cx, skb: SkbId) -> Door {
         iph.decrease_ttl();
     }
     cx.skbs[skb].ip.flags |= IPSKB_FORWARDED;
-    if route.flags & RTCF_DOREDIRECT != 0
-        && let Some(redirect) = ip_rt_send_redirect(cx, skb)
-    {
+    if redirect && let Some(redirect) = ip_rt_send_redirect(cx, skb) {
         cx.afterwards(Door::IpForwardFinish { skb });
         return redirect;
     }

@@ -122,24 +122,21 @@ pub fn ip_rcv_finish(cx: &mut Cx, skb: SkbId) -> Door {
 }
 
 fn ip_rcv_finish_core(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
-    let kind = match &cx.skbs[skb].dst {
-        Some(route) => route.kind,
-        None => {
-            let Some(iph) = ip_hdr(cx, skb) else { return Err(DropReason::IpInhdr) };
-            let (daddr, saddr, tos) = (iph.daddr.get(), iph.saddr.get(), iph.tos);
-            let dev = cx.skbs[skb].dev;
-            match ip_route_input_noref(cx, skb, daddr, saddr, tos, dev) {
-                Ok(route) => {
-                    cx.skbs[skb].dst = Some(route);
-                    route.kind
-                }
-                Err(Martian::Address) => return Err(DropReason::NotSpecified),
-                Err(Martian::RpFilter) => {
-                    snmp(cx, skb).ip_reverse_path_filter += 1;
-                    return Err(DropReason::IpRpfilter);
-                }
+    if cx.skbs[skb].dst.is_none() {
+        let Some(iph) = ip_hdr(cx, skb) else { return Err(DropReason::IpInhdr) };
+        let (daddr, saddr, tos) = (iph.daddr.get(), iph.saddr.get(), iph.tos);
+        let dev = cx.skbs[skb].dev;
+        match ip_route_input_noref(cx, skb, daddr, saddr, tos, dev) {
+            Ok(()) => {}
+            Err(Martian::Address) => return Err(DropReason::NotSpecified),
+            Err(Martian::RpFilter) => {
+                snmp(cx, skb).ip_reverse_path_filter += 1;
+                return Err(DropReason::IpRpfilter);
             }
         }
+    }
+    let Some(kind) = cx.skbs[skb].dst.as_ref().map(|route| route.kind) else {
+        return Err(DropReason::NotSpecified);
     };
     if kind == RouteType::Unicast || kind == RouteType::Local && cx.skbs[skb].pkt_type == PacketType::Host {
         return Ok(());

@@ -55,7 +55,7 @@ fn in_dev<'a>(cx: &'a Cx, dev: DevId) -> Option<(&'a InDevice, &'a Ipv4Netns)> {
     cx.k.inet.get(dev).map(|inet| (inet, ipv4))
 }
 
-/// Routes a packet that came in by `dev`.
+/// Routes a packet that came in by `dev`; its `dst` is where it goes.
 ///
 /// # Errors
 ///
@@ -68,19 +68,21 @@ pub fn ip_route_input_noref(
     saddr: u32,
     tos: u8,
     dev: DevId,
-) -> Result<Rtable, Martian> {
+) -> Result<(), Martian> {
     cx.call(Func::IpRouteInputNoref, skb);
     let netns = cx.k.devs[dev].netns;
     let key = InputKey { daddr, saddr, tos: tos & IPTOS_RT_MASK, dev, netns, skb };
     if is_multicast(daddr) {
-        return ip_route_input_mc(cx, &key);
+        cx.skbs[skb].dst = Some(ip_route_input_mc(cx, &key)?);
+        return Ok(());
     }
     if cx.observed || cx.skbs[skb].protocol != ETH_P_IP {
-        return ip_route_input_slow(cx, &key);
+        cx.skbs[skb].dst = Some(ip_route_input_slow(cx, &key)?);
+        return Ok(());
     }
     let memo_key = RouteKey { daddr, saddr, dev: dev.0, mark: cx.skbs[skb].mark, tos: key.tos };
-    if let Some(route) = remembered(cx, netns, &memo_key) {
-        return Ok(route);
+    if remembered(cx, skb, netns, &memo_key) {
+        return Ok(());
     }
     let before = cx.now;
     let route = ip_route_input_slow(cx, &key)?;
@@ -91,20 +93,22 @@ pub fn ip_route_input_noref(
     if route.input == DstInput::Forward && ipv4.exceptions.is_empty() {
         ipv4.memo.put(memo_key, generation, route, cost);
     }
-    Ok(route)
+    cx.skbs[skb].dst = Some(route);
+    Ok(())
 }
 
-/// The route of an equal packet a moment ago, with its neighbour.
+/// Takes the route of an equal packet a moment ago, with its neighbour, if there is one.
 #[inline]
-fn remembered(cx: &mut Cx, netns: NetnsId, key: &RouteKey) -> Option<Rtable> {
+fn remembered(cx: &mut Cx, skb: SkbId, netns: NetnsId, key: &RouteKey) -> bool {
     let ipv4 = &mut cx.k.netns[netns].ipv4;
-    let (route, cost) = ipv4.memo.get(key, ipv4.fib.generation)?;
+    let Some((route, cost)) = ipv4.memo.get(key, ipv4.fib.generation) else { return false };
     if route.neigh.is_none() {
         let next_hop = if route.gateway != 0 { route.gateway } else { key.daddr };
         route.neigh = cx.k.neigh.lookup(route.dev, next_hop);
     }
     cx.now.0 += u64::from(cost);
-    Some(*route)
+    cx.skbs[skb].dst = Some(*route);
+    true
 }
 
 fn local_route(cx: &Cx, netns: NetnsId, kind: RouteType, flags: u32) -> Rtable {

@@ -91,12 +91,15 @@ fn as_input(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<(Rtable, 
     cx.skbs[skb].protocol = ETH_P_IP;
     cx.skbs[skb].mark = query.mark;
     let routed = ip_route_input_noref(cx, skb, query.dst, query.src, query.tos, dev);
+    let route = cx.skbs[skb].dst;
     cx.skbs.release(skb);
     let flow = FlowOut { daddr: query.dst, saddr: query.src, ..FlowOut::default() };
-    match routed {
+    let route = routed.map(|()| route.ok_or(Errno::EINVAL));
+    match route {
         Err(Martian::Address) => Err(Errno::EINVAL.into()),
         Err(Martian::RpFilter) => Err(Errno::EXDEV.into()),
-        Ok(Rtable { input: DstInput::Error(errno), .. }) => Err(errno.into()),
-        Ok(route) => Ok((route, flow)),
+        Ok(Err(errno)) => Err(errno.into()),
+        Ok(Ok(Rtable { input: DstInput::Error(errno), .. })) => Err(errno.into()),
+        Ok(Ok(route)) => Ok((route, flow)),
     }
 }
