@@ -12,6 +12,7 @@ pub mod arping;
 pub mod brctl;
 pub mod bridge;
 pub mod date;
+pub mod ethtool;
 pub mod getopt;
 pub mod harness;
 pub mod hosts;
@@ -41,6 +42,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("brctl", brctl::main),
     ("bridge", bridge::main),
     ("date", date::main),
+    ("ethtool", ethtool::main),
     ("id", identity::id),
     ("ip", ip::main),
     ("ping", ping::main),
