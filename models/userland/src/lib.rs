@@ -8,6 +8,7 @@
 //!
 //! This crate does not decide a packet's fate: it reads and changes the kernel's tables and sockets.
 
+pub mod arp;
 pub mod arping;
 pub mod brctl;
 pub mod bridge;
@@ -18,6 +19,7 @@ pub mod harness;
 pub mod hosts;
 pub mod identity;
 pub mod ip;
+pub mod nsenter;
 pub mod pcap;
 pub mod ping;
 pub mod process;
@@ -38,6 +40,7 @@ use process::Program;
 /// Every program by the name that people type.
 #[rustfmt::skip] // One line each, so that they merge.
 pub const PROGRAMS: &[(&str, Program)] = &[
+    ("arp", arp::main),
     ("arping", arping::main),
     ("brctl", brctl::main),
     ("bridge", bridge::main),
@@ -45,6 +48,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("ethtool", ethtool::main),
     ("id", identity::id),
     ("ip", ip::main),
+    ("nsenter", nsenter::main),
     ("ping", ping::main),
     ("sleep", sleep::main),
     ("sysctl", sysctl::main),
