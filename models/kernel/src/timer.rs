@@ -10,6 +10,8 @@ pub enum Timer {
     FdbCleanup(DevId),
     /// A neighbour is to be looked at.
     Neigh(NeighId),
+    /// Neighbours may have been silent for too long.
+    NeighGc,
     /// Fragments may have waited too long.
     IpFrag(NetnsId),
 }
@@ -20,6 +22,7 @@ impl Timer {
         match self {
             Timer::FdbCleanup(bridge) => crate::net::bridge::br_fdb::br_fdb_cleanup(cx, bridge),
             Timer::Neigh(neigh) => crate::net::core::neighbour::neigh_timer_handler(cx, neigh),
+            Timer::NeighGc => crate::net::core::neighbour::neigh_periodic_work(cx),
             Timer::IpFrag(netns) => crate::net::ipv4::ip_fragment::ip_expire(cx, netns),
         }
     }

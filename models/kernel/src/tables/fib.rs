@@ -187,16 +187,6 @@ impl Infos {
             change(&mut held.info);
         }
     }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
-    }
-
-    /// There is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// Why a search of the tables gave no route.

@@ -305,6 +305,8 @@ pub struct NeighTable {
     pub proxies: Vec<(Option<DevId>, u32, u8)>,
     /// Limits.
     pub gc: GcLimits,
+    /// A look for stale entries is due (`gc_work`).
+    pub gc_scheduled: bool,
     /// When the table was last pressed for room.
     pub last_flush: Nanos,
 }
@@ -317,6 +319,7 @@ impl Default for NeighTable {
             index: Index::default(),
             proxies: Vec::new(),
             gc: GcLimits { thresh1: 128, thresh2: 512, thresh3: 1024, interval: Nanos::from_secs(30) },
+            gc_scheduled: false,
             last_flush: Nanos::ZERO,
         }
     }

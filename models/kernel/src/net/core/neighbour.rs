@@ -53,6 +53,7 @@ fn neigh_create(cx: &mut Cx, dev: DevId, ip: u32, skb: Option<SkbId>) -> Option<
     let id = cx.k.neigh.create(dev, ip, now);
     arp::arp_constructor(cx, id, skb);
     let base = parms(cx.k, dev).base_reachable_time;
+    schedule_gc(cx);
     if let Some(entry) = cx.k.neigh.get_mut(id) {
         entry.confirmed = Nanos(now.0.saturating_sub(base.0 * 2));
     }
@@ -71,6 +72,29 @@ fn make_room(cx: &mut Cx) -> bool {
         neigh_remove(cx, id);
     }
     (cx.k.neigh.len() as u32) < gc.thresh3
+}
+
+/// Below `gc_thresh1` entries nothing is ever forgotten, so nobody needs to look.
+fn schedule_gc(cx: &mut Cx) {
+    let table = &mut cx.k.neigh;
+    if table.len() as u32 >= table.gc.thresh1 && !table.gc_scheduled {
+        table.gc_scheduled = true;
+        let half = Nanos(NeighParms::default().base_reachable_time.0 / 2);
+        cx.set_timer(cx.now + half, Timer::NeighGc);
+    }
+}
+
+/// Forgets neighbours that nobody used for `gc_stale_time`, or that failed.
+pub fn neigh_periodic_work(cx: &mut Cx) {
+    cx.k.neigh.gc_scheduled = false;
+    if (cx.k.neigh.len() as u32) < cx.k.neigh.gc.thresh1 {
+        return;
+    }
+    let (k, now) = (&*cx.k, cx.now);
+    for id in k.neigh.stale(|dev| parms(k, dev).gc_stale_time, now) {
+        neigh_remove(cx, id);
+    }
+    schedule_gc(cx);
 }
 
 /// Sends a packet to a neighbour that may have to be asked for first.

@@ -190,12 +190,3 @@ pub fn quoted_payload(cx: &Cx, skb: SkbId, inner: &Ipv4Hdr) -> Vec<u8> {
     let at = glassnet_wire::icmp::ICMP_HLEN + inner.header_len();
     cx.skbs.data(skb).get(at..).map_or(Vec::new(), <[u8]>::to_vec)
 }
-
-/// Joins or leaves a multicast group on a device (`IP_ADD_MEMBERSHIP`, `IP_DROP_MEMBERSHIP`).
-pub fn multicast_membership(cx: &mut Cx, dev: DevId, group: u32, join: bool) {
-    if join {
-        super::igmp::ip_mc_inc_group(cx, dev, group);
-    } else {
-        super::igmp::ip_mc_dec_group(cx, dev, group);
-    }
-}
