@@ -36,6 +36,19 @@ impl Default for CoreSysctl {
     }
 }
 
+/// How the kernel was built, where that shows. The default is Debian's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `CONFIG_BRIDGE_VLAN_FILTERING`: bridges know VLANs, and every port is in VLAN 1.
+    pub bridge_vlan_filtering: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { bridge_vlan_filtering: true }
+    }
+}
+
 /// A device's name at some time, for traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
@@ -68,6 +81,8 @@ pub struct Kernel {
     pub tasks: BTreeMap<u32, NetnsId>,
     /// Sockets.
     pub sockets: Sockets,
+    /// How it was built.
+    pub config: Config,
     /// Settings of the machine.
     pub core: CoreSysctl,
     /// How many packets were dropped for each reason.
@@ -95,6 +110,7 @@ impl Kernel {
             inet: InDevices::default(),
             neigh: NeighTable::default(),
             sockets: Sockets::default(),
+            config: Config::default(),
             core: CoreSysctl::default(),
             drops: BTreeMap::new(),
             labels: Vec::new(),

@@ -16,6 +16,9 @@ pub struct Observation {
     pub lesson: String,
     /// What ran it: `linux 6.18.44 (host)`, or `glassnet 0.1.0 (simulator)`.
     pub kernel: String,
+    /// How that kernel was built, where it shows.
+    #[serde(default)]
+    pub config: KernelConfig,
     /// Tool name to its own version line.
     pub tools: BTreeMap<String, String>,
     /// Names of the topology's NICs.
@@ -35,6 +38,20 @@ pub struct Observation {
     /// Look-ups and table changes that tracepoints told of, in order: for a reader. The tables that they led to
     /// are what is compared.
     pub events: Vec<TraceEvent>,
+}
+
+/// How a kernel was built, where it shows; the model is run the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelConfig {
+    /// `CONFIG_BRIDGE_VLAN_FILTERING`.
+    pub bridge_vlan_filtering: bool,
+}
+
+impl Default for KernelConfig {
+    /// Debian's.
+    fn default() -> Self {
+        Self { bridge_vlan_filtering: true }
+    }
 }
 
 /// A MAC address that a kernel gave to a new device.

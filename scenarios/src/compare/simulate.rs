@@ -41,10 +41,14 @@ pub enum SimulateError {
     Start(#[from] std::io::Error),
 }
 
-/// Runs the lesson in the model, whose new devices get the addresses that a real kernel chose.
-pub fn observe(lesson: &Lesson, macs: &[ChosenMac]) -> Result<Observation, SimulateError> {
+/// Runs the lesson in a model that is built as a real kernel was, and whose new devices get the addresses that it
+/// chose.
+pub fn observe(lesson: &Lesson, real: &Observation) -> Result<Observation, SimulateError> {
     let mut world = lab::build(&lesson.front.topology, lab::SEED);
-    give_addresses(&mut world, macs);
+    for kernel in &mut world.machines {
+        kernel.config.bridge_vlan_filtering = real.config.bridge_vlan_filtering;
+    }
+    give_addresses(&mut world, &real.macs);
     let session = Session::new(world)?;
     let mut run =
         Run { session, names: BTreeMap::new(), live: BTreeMap::new(), seen: Observation::default() };

@@ -67,7 +67,7 @@ fn add(
     real: &Observation,
     known: &Divergences,
 ) -> Result<(), SimulateError> {
-    let model = simulate::observe(lesson, &real.macs)?;
+    let model = simulate::observe(lesson, real)?;
     report.against.clone_from(&real.kernel);
     report.lessons.push(LessonReport::of(real, &model, known));
     Ok(())

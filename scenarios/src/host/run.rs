@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +18,7 @@ use super::topology::{self, Lab};
 use super::tracer::Tracer;
 use super::{HostError, Options, Plan, PlannedPrompt, dumps, frames, journeys, needs};
 use crate::compare::SETTLE;
-use crate::compare::observation::{BlockSeen, ChosenMac, Frame, Observation, PromptSeen};
+use crate::compare::observation::{BlockSeen, ChosenMac, Frame, KernelConfig, Observation, PromptSeen};
 
 /// Runs a plan and returns what was seen.
 pub fn observe(plan: &Plan, options: &Options) -> Result<Observation, HostError> {
@@ -180,9 +181,18 @@ impl Run<'_> {
         seen.notices.append(&mut notices);
         seen.lesson.clone_from(&plan.lesson);
         seen.kernel = kernel();
+        seen.config = config();
         seen.tools = lab.machines.values().next().map(tools).unwrap_or_default();
         seen
     }
+}
+
+/// Asks a bridge, in a namespace of its own, what this kernel's bridges can do.
+fn config() -> KernelConfig {
+    let asked = "ip link add probe0 type bridge && ip -d link show probe0";
+    let said = Command::new("unshare").args(["--net", "sh", "-c", asked]).output();
+    let said = said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default();
+    KernelConfig { bridge_vlan_filtering: said.contains("vlan_default_pvid") }
 }
 
 /// What tells the lesson's packets from the host's own.

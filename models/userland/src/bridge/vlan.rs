@@ -62,7 +62,9 @@ impl Bridge<'_> {
         let mut out = self.out();
         // With -s the tool writes the head without the blanks that fill the last column.
         out.text(if self.stats { "port              vlan-id\n" } else { "port              vlan-id  \n" });
-        if vid.is_none_or(|vid| vid == u32::from(DEFAULT_PVID)) {
+        if self.view(|view| view.kernel.config.bridge_vlan_filtering)
+            && vid.is_none_or(|vid| vid == u32::from(DEFAULT_PVID))
+        {
             let names: Vec<String> = self.view(|view| {
                 let members = view.devs().filter(|dev| dev.port.is_some() || dev.bridge().is_some());
                 let wanted = members.filter(|dev| only.is_none_or(|only| only == dev.id));

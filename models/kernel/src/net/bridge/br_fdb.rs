@@ -123,11 +123,17 @@ pub fn br_fdb_cleanup(cx: &mut Cx, bridge: DevId) {
     }
 }
 
+/// The VLANs of an entry that names none: all that a port is in.
+fn own_vlans(cx: &Cx) -> &'static [u16] {
+    if cx.k.config.bridge_vlan_filtering { &[0, DEFAULT_PVID] } else { &[0] }
+}
+
 /// Adds the address of a port, or of the bridge (`port` is `None`): frames to it go up.
 pub fn fdb_add_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
     let now = cx.now;
+    let vlans = own_vlans(cx);
     let br = bridge_mut(cx, bridge);
-    for vlan in [0, DEFAULT_PVID] {
+    for vlan in vlans.iter().copied() {
         if br.fdb.find(addr, vlan).is_some_and(|entry| entry.is_local) {
             continue;
         }
@@ -195,17 +201,17 @@ pub fn br_fdb_add(cx: &mut Cx, dev: DevId, msg: FdbMsg) -> Result<(), NlError> {
     if !msg.permanent && !msg.noarp && !msg.extern_learn && !state.is_some_and(learns) {
         return Err(Errno::EPERM.into());
     }
-    for vlan in vlans(msg.vlan)? {
+    for vlan in vlans(cx, msg.vlan)? {
         fdb_add_entry(cx, bridge, port, FdbMsg { vlan: *vlan, ..msg })?;
     }
     Ok(())
 }
 
 /// The VLANs that a request means.
-fn vlans(vlan: u16) -> Result<&'static [u16], NlError> {
+fn vlans(cx: &Cx, vlan: u16) -> Result<&'static [u16], NlError> {
     match vlan {
-        0 => Ok(&[0, DEFAULT_PVID]),
-        DEFAULT_PVID => Ok(&[DEFAULT_PVID]),
+        0 => Ok(own_vlans(cx)),
+        DEFAULT_PVID if cx.k.config.bridge_vlan_filtering => Ok(&[DEFAULT_PVID]),
         _ => Err(Errno::EINVAL.into()),
     }
 }

@@ -12,7 +12,7 @@ use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::core::rtnetlink::{NetdevEvent, notify};
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::{BridgePort, PortFlags, PortState};
-use crate::tables::netdev::{AddrAssign, IFF_UP};
+use crate::tables::netdev::{AddrAssign, OperState};
 
 /// Ports a bridge can have (`BR_MAX_PORTS`: ten bits of a port's identifier).
 const BR_MAX_PORTS: u16 = 1 << 10;
@@ -23,8 +23,10 @@ const PORT_PRIORITY: u8 = 32;
 
 /// What a fresh bridge has: its own address in the forwarding database.
 pub fn br_dev_setup(cx: &mut Cx, bridge: DevId) {
-    let addr = cx.k.devs[bridge].addr;
-    cx.k.devs[bridge].carrier = false;
+    let netdev = &mut cx.k.devs[bridge];
+    // Nothing has looked at its ports yet, so its carrier is on and its state is not known.
+    (netdev.carrier, netdev.operstate) = (true, OperState::Unknown);
+    let addr = netdev.addr;
     fdb_add_local(cx, bridge, None, addr);
 }
 
@@ -88,6 +90,7 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
 /// A port leaves its bridge; nothing happens if the device is not a port.
 pub fn br_del_if(cx: &mut Cx, dev: DevId) {
     let Some(bridge) = cx.k.devs[dev].master() else { return };
+    set_port_state(cx, dev, PortState::Disabled);
     br_fdb_delete_by_port(cx, bridge, dev, true);
     cx.k.devs[dev].port = None;
     dev_set_promiscuity(cx, dev, -1);
@@ -96,7 +99,6 @@ pub fn br_del_if(cx: &mut Cx, dev: DevId) {
         br.ports.retain(|port| *port != dev);
     }
     br_stp_recalculate_bridge_id(cx, bridge);
-    br_carrier_check(cx, bridge);
     br_mtu_auto_adjust(cx, bridge);
 }
 
@@ -127,6 +129,7 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
                 br.conf.addr_is_set |= user;
             }
             fdb_change_local(cx, bridge, None, addr);
+            br_port_state_selection(cx, bridge);
         }
         NetdevEvent::Up | NetdevEvent::Down => {
             let ports = cx.k.devs[bridge].bridge().map(|br| br.ports.clone()).unwrap_or_default();
@@ -139,29 +142,34 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
 }
 
 /// A port forwards while its device and its bridge are up and it has a carrier. Without a spanning tree it does
-/// so at once (`br_stp_enable_port`, `br_port_state_selection`).
+/// so at once (`br_stp_enable_port`, `br_stp_disable_port`).
 fn port_follows(cx: &mut Cx, dev: DevId) {
     let netdev = &cx.k.devs[dev];
     let Some(bridge) = netdev.master() else { return };
     let works = netdev.is_up() && netdev.carrier && cx.k.devs[bridge].is_up();
-    let Some(port) = cx.k.devs[dev].port.as_mut() else { return };
-    let state = if works { PortState::Forwarding } else { PortState::Disabled };
-    let stopped = port.state != PortState::Disabled && !works;
-    port.state = state;
-    if stopped {
-        br_fdb_delete_by_port(cx, bridge, dev, false);
-    }
-    br_carrier_check(cx, bridge);
+    set_port_state(cx, dev, if works { PortState::Forwarding } else { PortState::Disabled });
 }
 
-/// A bridge has a carrier while one of its ports forwards (`br_port_state_selection`).
-pub fn br_carrier_check(cx: &mut Cx, bridge: DevId) {
+fn set_port_state(cx: &mut Cx, dev: DevId, state: PortState) {
+    let Some(port) = cx.k.devs[dev].port.as_mut() else { return };
+    let (bridge, old) = (port.bridge, port.state);
+    let changes = (old == PortState::Disabled) != (state == PortState::Disabled);
+    if !changes {
+        return;
+    }
+    port.state = state;
+    if state == PortState::Disabled {
+        br_fdb_delete_by_port(cx, bridge, dev, false);
+    }
+    br_port_state_selection(cx, bridge);
+}
+
+/// A bridge has a carrier while one of its ports forwards. Until this first runs its carrier is on.
+fn br_port_state_selection(cx: &mut Cx, bridge: DevId) {
     let Some(br) = cx.k.devs[bridge].bridge() else { return };
-    let alive = cx.k.devs[bridge].flags & IFF_UP != 0
-        && br.ports.iter().any(|port| {
-            cx.k.devs[*port].port.as_ref().is_some_and(|port| port.state == PortState::Forwarding)
-        });
-    if alive { netif_carrier_on(cx, bridge) } else { netif_carrier_off(cx, bridge) }
+    let forwards =
+        |port: &DevId| cx.k.devs[*port].port.as_ref().is_some_and(|port| port.state == PortState::Forwarding);
+    if br.ports.iter().any(forwards) { netif_carrier_on(cx, bridge) } else { netif_carrier_off(cx, bridge) }
 }
 
 /// The bridge takes the lowest address of its ports, unless a user gave it one.

@@ -7,7 +7,7 @@ use super::rtnetlink::{NetdevEvent, notify};
 use crate::Cx;
 use crate::drivers::veth;
 use crate::ids::DevId;
-use crate::net::bridge::{br_if, br_multicast};
+use crate::net::bridge::br_multicast;
 use crate::tables::netdev::{DevKind, IFF_ALLMULTI, IFF_PROMISC, IFF_UP};
 
 /// Brings a device up.
@@ -18,14 +18,13 @@ pub fn dev_open(cx: &mut Cx, dev: DevId) {
     cx.k.devs[dev].flags |= IFF_UP;
     dev_activate(cx, dev);
     match cx.k.devs[dev].kind {
-        DevKind::Veth { .. } => veth_carrier(cx, dev),
-        DevKind::Bridge(_) => {
-            br_multicast::br_multicast_join_snoopers(cx, dev);
-            br_if::br_carrier_check(cx, dev);
+        DevKind::Veth { .. } => {
+            veth_carrier(cx, dev);
+            linkwatch_run(cx, dev);
         }
-        DevKind::Loopback | DevKind::Nic(_) => {}
+        DevKind::Bridge(_) => br_multicast::br_multicast_join_snoopers(cx, dev),
+        DevKind::Loopback | DevKind::Nic(_) => linkwatch_run(cx, dev),
     }
-    linkwatch_run(cx, dev);
     notify(cx, dev, NetdevEvent::Up);
 }
 
@@ -47,7 +46,7 @@ pub fn dev_close(cx: &mut Cx, dev: DevId) {
     cx.k.devs[dev].flags &= !IFF_UP;
     match cx.k.devs[dev].kind {
         DevKind::Veth { .. } => veth_carrier(cx, dev),
-        DevKind::Bridge(_) => netif_carrier_off(cx, dev),
+        DevKind::Bridge(_) => {}
         DevKind::Loopback | DevKind::Nic(_) => linkwatch_run(cx, dev),
     }
     notify(cx, dev, NetdevEvent::Down);
