@@ -25,6 +25,8 @@
 //! local address of a bridge, for VLAN 1; the host's kernel may be without. Those entries are left out of
 //! `bridge fdb` and `brctl showmacs`.
 //!
+//! Counters of `/proc/net/snmp` that are newer than Linux 6.1 are left out or read as what 6.1 counts.
+//!
 //! A MAC address is no noise: the simulator is given those that the kernel chose.
 
 use std::collections::BTreeMap;
@@ -153,7 +155,9 @@ fn is_vlan_1(line: &str) -> bool {
 }
 
 /// Counters that Linux 6.18 has and 6.1, the model's version, has not.
-const NEWER_COUNTERS: [&str; 3] = ["Ip.OutTransmits", "Icmp.OutRateLimitGlobal", "Icmp.OutRateLimitHost"];
+const NEWER_COUNTERS: [&str; 2] = ["Icmp.OutRateLimitGlobal", "Icmp.OutRateLimitHost"];
+/// Since Linux 6.7 `OutRequests` leaves out what is forwarded, and what it counted before is called this.
+const OUT_TRANSMITS: &str = "Ip.OutTransmits";
 
 /// `/proc/net/snmp` as one object: `Ip.InReceives` and so on.
 fn snmp(text: &str) -> Value {
@@ -164,7 +168,11 @@ fn snmp(text: &str) -> Value {
         names.zip(pair[1].split(' ').skip(1))
     });
     let known = pairs.filter(|(name, _)| !NEWER_COUNTERS.contains(&name.as_str()));
-    Value::Object(known.map(|(name, value)| (name, Value::String(value.to_owned()))).collect())
+    let mut counters: Map<_, _> = known.map(|(name, value)| (name, Value::from(value))).collect();
+    if let Some(sent) = counters.remove(OUT_TRANSMITS) {
+        counters.insert("Ip.OutRequests".to_owned(), sent);
+    }
+    Value::Object(counters)
 }
 
 /// Numbers for values that differ on each run, in order of first appearance.
@@ -379,11 +387,11 @@ mod tests {
     }
 
     #[test]
-    fn counters_of_newer_kernels_are_left_out() {
-        let text = "Ip: Forwarding OutTransmits\nIp: 1 7\nIcmp: InMsgs\nIcmp: 3\n";
+    fn counters_of_newer_kernels_read_as_the_older_ones() {
+        let text = "Ip: OutRequests OutTransmits\nIp: 1 7\nIcmp: InMsgs OutRateLimitHost\nIcmp: 3 1\n";
         assert_eq!(
             table("cat /proc/net/snmp", &Value::String(text.into())),
-            serde_json::json!({"Ip.Forwarding": "1", "Icmp.InMsgs": "3"})
+            serde_json::json!({"Ip.OutRequests": "7", "Icmp.InMsgs": "3"})
         );
     }
 }

@@ -96,7 +96,12 @@ impl Spaces {
                 place.machine
             ));
         }
-        within(&file, prepare).map_err(HostError::failed("cannot prepare a network namespace"))?;
+        let failed = || HostError::failed("cannot prepare a network namespace");
+        let settings = match File::open(&place.own) {
+            Ok(own) if !name.is_empty() => within(&own, inherited).map_err(failed())?,
+            _ => compiled_in(),
+        };
+        within(&file, || prepare(&settings)).map_err(failed())?;
         let tap = Tap::start(&file, &place.machine, &name)?;
         self.open
             .insert(inode, Space { machine: place.machine.clone(), name, file, tap, sys: place.sys.clone() });
@@ -190,15 +195,15 @@ pub(super) fn within<T: Send>(
 /// Settings that a namespace would otherwise take from the host's own, or that bring noise.
 ///
 /// IPv6 is off. Membership reports for link-local groups are off (`igmp_link_local_mcast_reports`): a bridge
-/// joins 224.0.0.106 when it comes up and would report that after a random delay.
-/// `br_netfilter` is off: its hooks are the next part of the model, and its settings belong to each
-/// namespace since Linux 5.3.
-pub(super) fn prepare() -> std::io::Result<()> {
-    for which in ["all", "default"] {
+/// joins 224.0.0.106 when it comes up and would report that after a random delay. `br_netfilter` is off: its hooks
+/// are the next part of the model, and its settings belong to each namespace since Linux 5.3.
+pub(super) fn prepare(settings: &Settings) -> std::io::Result<()> {
+    for which in CONF {
         set(&format!("ipv6/conf/{which}/disable_ipv6"), "1")?;
-        for (name, value) in COMPILED_IN {
-            set(&format!("ipv4/conf/{which}/{name}"), value)?;
-        }
+    }
+    // In order: what `all` says of forwarding changes `default` too.
+    for (name, value) in settings {
+        set(name, value)?;
     }
     set("ipv4/igmp_link_local_mcast_reports", "0")?;
     for proto in ["ip", "ip6", "arp"] {
@@ -207,8 +212,36 @@ pub(super) fn prepare() -> std::io::Result<()> {
     Ok(())
 }
 
-/// IPv4 device settings as the kernel is compiled; a new namespace inherits the host's instead
-/// (`net.core.devconf_inherit_init_net` 0).
+const CONF: [&str; 2] = ["all", "default"];
+
+/// IPv4 device settings below `/proc/sys/net`.
+pub(super) type Settings = Vec<(String, String)>;
+
+/// Those of a machine that was just switched on.
+pub(super) fn compiled_in() -> Settings {
+    let of = |which: &'static str| {
+        COMPILED_IN
+            .iter()
+            .map(move |(name, value)| (format!("ipv4/conf/{which}/{name}"), (*value).to_owned()))
+    };
+    CONF.into_iter().flat_map(of).collect()
+}
+
+/// Those of this thread's namespace: a new one of the same machine begins with them, as it does on a real machine,
+/// where the machine's own is the kernel's first (`net.core.devconf_inherit_init_net` 0).
+fn inherited() -> std::io::Result<Settings> {
+    let mut all = Settings::new();
+    for which in CONF {
+        for (name, _) in COMPILED_IN {
+            let name = format!("ipv4/conf/{which}/{name}");
+            let value = fs::read_to_string(Path::new("/proc/sys/net").join(&name))?;
+            all.push((name, value.trim().to_owned()));
+        }
+    }
+    Ok(all)
+}
+
+/// IPv4 device settings as the kernel is compiled; `forwarding` comes first because it changes others.
 const COMPILED_IN: [(&str, &str); 13] = [
     ("forwarding", "0"),
     ("rp_filter", "0"),

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use super::machine::{Machine, must};
-use super::spaces::{prepare, within};
+use super::spaces::{compiled_in, prepare, within};
 use super::{HostError, Plan};
 use crate::compare::canon::{FAR_INDEX, FAR_NSID};
 
@@ -123,7 +123,7 @@ fn check(plan: &Plan) -> Result<(), HostError> {
 fn quieten(fabric: &Machine) -> Result<(), HostError> {
     let failed = || HostError::failed("cannot prepare the cables");
     let netns = std::fs::File::open(fabric.netns()).map_err(failed())?;
-    within(&netns, prepare).map_err(failed())
+    within(&netns, || prepare(&compiled_in())).map_err(failed())
 }
 
 /// Gives the fabric its namespace id in a machine, by way of a name that only this command sees.
