@@ -9,7 +9,7 @@ use super::icmp::IcmpError;
 use super::ip_input::ip_hdr;
 use super::route::{FlowOut, ip_route_output_key};
 use crate::Cx;
-use crate::ids::{DevId, SkbId, SocketId};
+use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 use crate::tables::ipv4::Sysctl;
 use crate::tables::route::{RTCF_BROADCAST, Rtable};
@@ -60,7 +60,8 @@ pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Res
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
     let (netns, opts, local) = (socket.netns, socket.opts.clone(), socket.local);
     let flow = flow_of(cx, sock, address, 0, (local.1, port))?;
-    let (route, flow) = ip_route_output_key(cx, netns, flow, None)?;
+    let routed = ip_route_output_key(cx, netns, flow, None);
+    let (route, flow) = count_no_route(cx, netns, routed)?;
     if route.flags & RTCF_BROADCAST != 0 && !opts.broadcast {
         return Err(Errno::EACCES);
     }
@@ -71,6 +72,18 @@ pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Res
         }
     }
     Ok(())
+}
+
+/// Counts a datagram that no route led out (`OutNoRoutes`); raw sockets do not.
+///
+/// # Errors
+///
+/// The one given.
+pub fn count_no_route<T>(cx: &mut Cx, netns: NetnsId, routed: Result<T, Errno>) -> Result<T, Errno> {
+    if let Err(Errno::ENETUNREACH) = routed {
+        cx.k.netns[netns].ipv4.snmp.ip.OutNoRoutes += 1;
+    }
+    routed
 }
 
 /// What a packet of a socket is routed by.

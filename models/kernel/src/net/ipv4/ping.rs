@@ -7,7 +7,8 @@ use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_HLEN, ICMP_REDIRECT
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr};
 
 use super::af_inet::{
-    bound_here, flow_of, inet_bind, ip_local_error, pmtu_policy, quoted_payload, report_icmp_error, ttl_of,
+    bound_here, count_no_route, flow_of, inet_bind, ip_local_error, pmtu_policy, quoted_payload,
+    report_icmp_error, ttl_of,
 };
 use super::icmp::{self, IcmpError};
 use super::ip_output::{IpHeader, ip_make_header};
@@ -75,7 +76,8 @@ fn free_ident(cx: &Cx, netns: NetnsId) -> u16 {
 
 fn route_and_build(cx: &mut Cx, sock: SocketId, netns: NetnsId, skb: SkbId, to: u32) -> Result<Door, Errno> {
     let flow = flow_of(cx, sock, to, IPPROTO_ICMP, (0, 0))?;
-    let (route, flow) = ip_route_output_flow(cx, netns, flow, Some(skb))?;
+    let routed = ip_route_output_flow(cx, netns, flow, Some(skb));
+    let (route, flow) = count_no_route(cx, netns, routed)?;
     let opts = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.opts.clone();
     if route.flags & RTCF_BROADCAST != 0 && !opts.broadcast {
         return Err(Errno::EACCES);

@@ -10,7 +10,8 @@ use zerocopy::IntoBytes;
 use zerocopy::big_endian::U16;
 
 use super::af_inet::{
-    bound_here, flow_of, inet_bind, ip_local_error, pmtu_policy, quoted_payload, report_icmp_error, ttl_of,
+    bound_here, count_no_route, flow_of, inet_bind, ip_local_error, pmtu_policy, quoted_payload,
+    report_icmp_error, ttl_of,
 };
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
@@ -89,7 +90,8 @@ fn route_and_build(
 ) -> Result<Door, Errno> {
     let sport = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.local.1;
     let flow = flow_of(cx, sock, to.0, IPPROTO_UDP, (sport, to.1))?;
-    let (route, flow) = ip_route_output_flow(cx, netns, flow, Some(skb))?;
+    let routed = ip_route_output_flow(cx, netns, flow, Some(skb));
+    let (route, flow) = count_no_route(cx, netns, routed)?;
     let opts = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.opts.clone();
     if route.flags & RTCF_BROADCAST != 0 && !opts.broadcast {
         return Err(Errno::EACCES);
