@@ -24,6 +24,7 @@ pub mod pcap;
 pub mod ping;
 pub mod process;
 pub mod procfs;
+pub mod route;
 pub mod services;
 pub mod sleep;
 pub mod sock;
@@ -50,6 +51,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("ip", ip::main),
     ("nsenter", nsenter::main),
     ("ping", ping::main),
+    ("route", route::main),
     ("sleep", sleep::main),
     ("sysctl", sysctl::main),
     ("tcpdump", tcpdump::main),
