@@ -18,6 +18,7 @@ pub mod getopt;
 pub mod harness;
 pub mod hosts;
 pub mod identity;
+pub mod ifconfig;
 pub mod ip;
 pub mod nsenter;
 pub mod pcap;
@@ -48,6 +49,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("date", date::main),
     ("ethtool", ethtool::main),
     ("id", identity::id),
+    ("ifconfig", ifconfig::main),
     ("ip", ip::main),
     ("nsenter", nsenter::main),
     ("ping", ping::main),

@@ -129,4 +129,4 @@ macro_rules! recordings {
     };
 }
 
-recordings!(arp, brctl, bridge_fdb, bridge_link, ethtool, procfs, route, sysctl);
+recordings!(arp, brctl, bridge_fdb, bridge_link, ethtool, ifconfig, procfs, route, sysctl);

@@ -1,7 +1,5 @@
 ifconfig lo
-ifconfig br0
 ifconfig v2p
-ifconfig -s
 ifconfig v2p 10.1.0.1
 ifconfig v2p
 ifconfig v2p 10.2.0.1/24
@@ -18,10 +16,6 @@ ifconfig v2p hw ether xx
 ifconfig v2p 0.0.0.0
 ifconfig nope
 ifconfig nope up
-ifconfig v2p nope
-ifconfig v2p:1 10.3.0.1 netmask 255.255.255.0
-ifconfig v2p:1
-ifconfig v2p:1 down
 ifconfig v2p txqueuelen 500
 ifconfig v2p
 ifconfig -V
