@@ -144,4 +144,4 @@ fn a_device_returns_to_the_namespace_of_process_1() {
     assert_eq!(outcome.stdout.lines().filter(|line| line.starts_with(['v', 'w'])).count(), 2, "{outcome:?}");
 }
 
-recordings!(netns link_veth link_errors link_bridge addr route neigh rule global batch);
+recordings!(netns link_veth link_errors link_bridge addr route neigh rule global batch random_1 random_2 random_3);

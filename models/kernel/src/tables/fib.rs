@@ -267,6 +267,12 @@ impl Fib {
         self.trie_of(table).is_some()
     }
 
+    /// Makes the table if it does not exist (`fib_new_table`).
+    pub fn new_table(&mut self, table: u32) {
+        self.main_exists |= matches!(table, RT_TABLE_MAIN | RT_TABLE_LOCAL);
+        self.trie_mut(table);
+    }
+
     /// Gives the local table a trie of its own (`fib_unmerge`).
     pub fn unmerge(&mut self) {
         if self.merged {

@@ -105,7 +105,9 @@ impl Ip<'_> {
                 self.route_filter_prefix(word, &mut args, &mut filter)?;
             }
         }
+        // A main table that nobody used yet is as good as empty to `show`.
         let known = filter.table == 0
+            || filter.table == RT_TABLE_MAIN && what == "Dump"
             || !matches!(self.opts.family, Family::Unspec | Family::Inet)
             || self.kernel(|kernel| kernel.netns[self.netns].ipv4.fib.has_table(filter.table));
         if !known {

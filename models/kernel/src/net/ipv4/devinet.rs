@@ -214,11 +214,11 @@ fn up(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     if cx.k.devs[dev].mtu < IPV4_MIN_MTU {
         return;
     }
-    if cx.k.devs[dev].is_loopback() && cx.k.inet.get(dev).is_some_and(|inet| inet.addrs.is_empty()) {
+    if cx.k.devs[dev].is_loopback() {
         let mut msg = AddrMsg::new(dev, Ipv4Addr::LOCALHOST, 8);
         msg.scope = Scope::HOST;
         let ifa = ifaddr(&msg, "lo", cx.now);
-        let _first_address_of_the_device = inet_insert_ifa(cx, netns, dev, ifa);
+        let _there_since_the_last_time = inet_insert_ifa(cx, netns, dev, ifa);
     }
     igmp::ip_mc_up(cx, dev);
     fib_netdev_up(cx, netns, dev);

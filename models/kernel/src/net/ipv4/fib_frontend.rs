@@ -27,6 +27,7 @@ pub fn rtm_newroute(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg, flags: u16) -> 
     if msg.table == 0 {
         msg.table = RT_TABLE_MAIN;
     }
+    cx.k.netns[netns].ipv4.fib.new_table(msg.table);
     fib_valid_key_len(msg.dst, msg.dst_len)?;
     let info = fib_create_info(cx.k, netns, &msg)?;
     let (table, kind) = (msg.table, msg.kind);

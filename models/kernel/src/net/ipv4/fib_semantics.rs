@@ -166,8 +166,9 @@ fn fib_check_nh_gw(
         ignore_linkstate: true,
         ..Flow::default()
     };
+    // In another table than main the gateway is first looked for there.
     let in_table = match fib.lookup_table(msg.table, &flow) {
-        Some(Ok(found)) => Some(found),
+        Some(Ok(found)) if msg.table != RT_TABLE_MAIN => Some(found),
         _ => None,
     };
     let found: FibResult = match in_table {
