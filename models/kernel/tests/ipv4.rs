@@ -25,7 +25,6 @@ use glassnet_kernel::tables::route_types::{
 };
 use glassnet_kernel::tables::snmp::Snmp;
 use glassnet_kernel::tables::socket::{PmtuDisc, SockKind};
-use glassnet_kernel::trace::Level;
 use glassnet_kernel::{Cx, World};
 use glassnet_sim::Nanos;
 
@@ -321,56 +320,6 @@ fn what_a_route_is_refused_for() {
     check(route_via("10.9.0.1/16", "10.0.0.2"), invalid);
     let no_device = RouteMsg { scope: Scope::LINK, ..route_via("10.8.0.0/16", "x") };
     check(no_device, Err(Errno::ENODEV.into()));
-}
-
-/// The functions of two pings over a bridge, as a real 6.1 went through them (recorded with br_netfilter, whose own
-/// functions are left out).
-#[test]
-fn the_doors_of_a_ping_over_a_bridge_are_the_kernels() {
-    let mut world = World::new(7);
-    world.add_machine("m", 1);
-    let (a, dev) = world.enter(MACHINE, CPU, |cx| {
-        let new = LinkNew { name: Some("br0".into()), set: up(), ..LinkNew::default() };
-        // A namespace in which nothing ever had an address: it has no routing table.
-        let host = copy_net_ns(cx);
-        let bridge = rtm_newlink(cx, host, new).expect("a bridge");
-        let netns = [copy_net_ns(cx), copy_net_ns(cx)];
-        let mut devs = Vec::new();
-        for (n, ns) in netns.iter().enumerate() {
-            let set = LinkSet { master: Some(Some(bridge)), ..up() };
-            let (_, dev) = veth(cx, host, &format!("p{n}"), *ns, set);
-            add_addr(cx, dev, &format!("10.0.0.{}/24", 101 + n));
-            devs.push(dev);
-        }
-        (netns[0], devs[0])
-    });
-    let mut net = Net { world, netns: vec![a], devs: vec![(None, Some(dev))] };
-    let id = net.raw_socket(0);
-    net.world.trace.level = Level::Doors;
-    for _ in 0..2 {
-        net.ping(id, "10.0.0.102", 56).expect("sent");
-        assert_eq!(net.received(id).len(), 1);
-        net.run(1);
-    }
-    let oracle = include_str!("../../../snapshots/kernel/ping-veth-bridge.linux-6.1.ftrace.txt");
-    let name = |line: &str| {
-        let func = line.split(' ').next().unwrap_or_default().to_owned();
-        func.strip_suffix(".constprop.0").map_or(func.clone(), str::to_owned)
-    };
-    let known: Vec<String> = oracle.lines().map(name).collect();
-    let of_netfilter = |func: &String| func.starts_with("br_nf") || func.starts_with("nf_");
-    let expected: Vec<&String> = known.iter().filter(|func| !of_netfilter(func)).collect();
-    let walked: Vec<String> = net.world.trace.steps.iter().map(|step| step.func.name().to_owned()).collect();
-    let walked: Vec<&String> = walked.iter().filter(|func| known.contains(func)).collect();
-    let at = expected.iter().zip(&walked).take_while(|(a, b)| a == b).count();
-    let window = |list: &[&String]| {
-        list[at.saturating_sub(6).min(list.len())..(at + 12).min(list.len())]
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(window(&walked), window(&expected), "the first difference is after {at} functions");
-    assert_eq!(walked.len(), expected.len());
 }
 
 /// What `ip route get` says, without `uid`.

@@ -6,7 +6,7 @@ use glassnet_kernel::trace::Headers;
 use glassnet_wire::Mac;
 use glassnet_wire::arp::ArpHdr;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP, EthHdr};
-use glassnet_wire::icmp::IcmpHdr;
+use glassnet_wire::icmp::{ICMP_HLEN, IcmpHdr};
 use glassnet_wire::ipv4::{IP_OFFSET, IPPROTO_ICMP, IPPROTO_UDP, Ipv4Hdr};
 use glassnet_wire::udp::UdpHdr;
 use zerocopy::FromBytes;
@@ -100,24 +100,28 @@ pub fn changes(before: Option<&Headers>, now: &Headers) -> Vec<(&'static str, Op
     changed.filter(|(_, old, new)| old.as_ref() != Some(new)).collect()
 }
 
-/// The bytes in hexadecimal, a blank between the headers.
+/// The headers in hexadecimal, a blank between them: of what IPv4 carries, the first eight bytes.
 pub fn hex(headers: &Headers) -> String {
-    let mut ends = Vec::new();
-    let network = if headers.link { ETH_HLEN } else { 0 };
-    ends.push(network);
-    if let Some((ip, _)) = headers.bytes.get(network..).and_then(|ip| Ipv4Hdr::read_from_prefix(ip).ok())
-        && ip.version() == 4
-    {
-        ends.push(network + ip.header_len());
-    }
-    let mut text = String::new();
-    for (at, byte) in headers.bytes.iter().enumerate() {
-        if at > 0 && ends.contains(&at) {
-            text.push(' ');
+    let mut rest = &headers.bytes[..];
+    let mut parts = Vec::new();
+    let mut cut = |len: usize| {
+        let (part, behind) = rest.split_at(len.min(rest.len()));
+        rest = behind;
+        parts.push(part.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        behind
+    };
+    let network = if headers.link { cut(ETH_HLEN) } else { &headers.bytes[..] };
+    match Ipv4Hdr::read_from_prefix(network) {
+        Ok((ip, _)) if ip.version() == 4 => {
+            cut(ip.header_len());
+            cut(ICMP_HLEN);
         }
-        text.push_str(&format!("{byte:02x}"));
+        _ => {
+            cut(network.len());
+        }
     }
-    text
+    parts.retain(|part| !part.is_empty());
+    parts.join(" ")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `prompt` | `prompt`, `block`, `line`, `machine`, `command`, `output` |
 //! | `packet` | `packet`, `exchange`, `prompt` (null: before the first), `cause` (the packet that it was made for, or null), `summary` (as tcpdump prints it) |
-//! | `step` | `packet`, `at_ns`, `machine`, `netns` (empty: the machine's own), `device` (empty: none yet), `cpu`, `context` (`task`, `hardirq`, `softirq`, `ksoftirqd`), `function`, `file` (of the kernel), `kind` (`door`: the packet passes into it, `call`: it is asked and returns, `drop`), `reason` (of a drop: `SKB_DROP_REASON_…`), `dropped_by` (the function), `notes` (a list of `[key, text]`), `headers` (if they changed: `link`, `length` in bytes, `hex`) |
+//! | `step` | `packet`, `at_ns`, `machine`, `netns` (empty: the machine's own), `device` (empty: none yet), `cpu`, `context` (`task`, `hardirq`, `softirq`, `ksoftirqd`), `function`, `file` (of the kernel), `kind` (`door`: the packet passes into it, `call`: it is asked and returns, `drop`), `reason` (of a drop: `SKB_DROP_REASON_…`), `dropped_by` (the function), `notes` (a list of `[key, text]`), `headers` (if they changed: `link`, `length` in bytes, `hex`, a blank between the headers) |
 
 use glassnet_kernel::trace::StepKind;
 use serde::Serialize;

@@ -195,10 +195,10 @@ impl<'a> Story<'a> {
     /// The headers that a step found changed: as they were before, if they were seen, and as they are.
     pub fn headers(&self, at: usize) -> Option<(Option<&'a Headers>, &'a Headers)> {
         let all = &self.trace().headers;
-        let now = *self.headers.get(&at)?;
+        let now = *self.headers.get(&at).filter(|now| is_written(&all[**now]))?;
         let packet = self.step(at).packet;
-        let before = all[..now].iter().rev().find(|headers| self.step(headers.step).packet == packet);
-        Some((before, &all[now]))
+        let earlier = all[..now].iter().rev().find(|headers| self.step(headers.step).packet == packet);
+        Some((earlier.filter(|earlier| is_written(earlier)), &all[now]))
     }
 
     /// Where a step happened.

@@ -355,11 +355,21 @@ pub fn fib_lookup(
                 0 => String::new(),
                 gateway => format!(" via {}", std::net::Ipv4Addr::from(gateway)),
             };
-            format!("{prefix}/{}{via} in table {}", found.len, found.table)
+            format!("{prefix}/{}{via} in table {}", found.len, table_name(found.table))
         }
         Err(none) => format!("no route: {}", none.errno().strerror()),
     });
     found
+}
+
+/// A table's name as `/etc/iproute2/rt_tables` has it, for the observer.
+fn table_name(table: u32) -> String {
+    match table {
+        255 => "local".to_owned(),
+        254 => "main".to_owned(),
+        253 => "default".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// What a packet of this machine is routed by (`struct flowi4`).
