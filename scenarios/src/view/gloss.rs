@@ -79,7 +79,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     (
         "net/core/neighbour.c",
         "__neigh_event_send",
-        "the packet waits while ARP asks, or the entry is used on probation",
+        "waits while ARP asks, or uses the entry on probation",
     ),
     ("net/core/neighbour.c", "neigh_probe", "time to ask for the address"),
     ("net/core/neighbour.c", "neigh_timer_handler", "the neighbour's timer: ask again, or give up"),
