@@ -1,6 +1,8 @@
 //! What a hop costs: the model, observed and not, beside the floor. A hop is the slope between a chain of eight and
 //! a chain of one, so sending and receiving do not count.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -1,5 +1,6 @@
 //! The host backend on the running kernel. These tests need root and say so where they do not have it.
 #![cfg(target_os = "linux")]
+#![allow(clippy::disallowed_methods, reason = "a real kernel lives in real time")]
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

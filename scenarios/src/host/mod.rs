@@ -5,6 +5,8 @@
 //! the writing end closes, which the kernel does even for a process that is killed with SIGKILL; the end of
 //! a PID namespace's first process ends the namespace, its processes, its mounts and its devices.
 
+#![allow(clippy::disallowed_methods, reason = "a real kernel lives in real time")]
+
 #[cfg(target_os = "linux")]
 mod dumps;
 #[cfg(target_os = "linux")]

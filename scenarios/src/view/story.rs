@@ -236,11 +236,11 @@ impl<'a> Story<'a> {
     /// What makes two exchanges the same to a reader: what their packets met where, in order. When softirqs begin
     /// is left out: that depends on what else the CPU has to do.
     pub fn shape(&self, exchange: &Exchange) -> Vec<(usize, u32, u32, &'static str, StepKind)> {
-        let first = exchange.packets.first().copied().unwrap_or(0);
+        let position = |packet| exchange.packets.iter().position(|number| *number == packet).unwrap_or(0);
         let about_packets = exchange.steps.iter().filter(|at| self.step(**at).packet != 0);
         let shape = about_packets.map(|at| {
             let step = self.step(*at);
-            (self.owner(*at) - first, step.machine.0, step.dev, step.func.name(), step.kind)
+            (position(self.owner(*at)), step.machine.0, step.dev, step.func.name(), step.kind)
         });
         shape.collect()
     }
