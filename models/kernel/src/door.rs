@@ -110,7 +110,7 @@ doors! {
         // net/ipv4, in
         IpRcv(skb: SkbId) = "ip_rcv" => net::ipv4::ip_input::ip_rcv,
         IpRcvFinish(skb: SkbId) = "ip_rcv_finish" => net::ipv4::ip_input::ip_rcv_finish,
-        IpError(skb: SkbId) = "ip_error" => net::ipv4::route::ip_error,
+        IpError(skb: SkbId) = "ip_error" => net::ipv4::route_errors::ip_error,
         IpLocalDeliver(skb: SkbId) = "ip_local_deliver" => net::ipv4::ip_input::ip_local_deliver,
         IpDefrag(skb: SkbId) = "ip_defrag" => net::ipv4::ip_fragment::ip_defrag,
         IpLocalDeliverFinish(skb: SkbId) = "ip_local_deliver_finish"
@@ -142,8 +142,9 @@ doors! {
     continuations {
         Consume(skb: SkbId) => net::core::skbuff::consume_later,
         KfreeSkb(skb: SkbId, reason: DropReason) => net::core::skbuff::kfree_later,
-        NeighProbe(neigh: NeighId) => net::core::neighbour::neigh_probe,
-        LinkFailure(skb: SkbId) => net::ipv4::route::ipv4_link_failure,
+        NeighProbe(neigh: NeighId) => net::ipv4::arp::neigh_probe,
+        NeighConstruct(neigh: NeighId) => net::ipv4::arp::arp_construct,
+        LinkFailure(skb: SkbId) => net::ipv4::route_errors::ipv4_link_failure,
         BrFloodNext(skb: SkbId, from: u16, local_rcv: bool) => net::bridge::br_forward::br_flood_next,
     }
     calls {

@@ -120,6 +120,9 @@ impl FibRules {
         find: impl Fn(&str) -> Option<DevId>,
     ) -> Result<(), NlError> {
         let mut msg = msg.clone();
+        if msg.src.1 > 32 || msg.dst.1 > 32 {
+            return Err(Errno::EINVAL.into());
+        }
         let asked = msg.priority;
         let priority = asked.unwrap_or_else(|| self.default_priority());
         msg.priority = Some(priority);

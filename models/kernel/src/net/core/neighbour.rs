@@ -5,10 +5,10 @@
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_P_IP, EthHdr};
+use glassnet_wire::ipv4::Ipv4Hdr;
 
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NeighId, NetnsId, SkbId};
-use crate::net::ipv4::arp;
 use crate::net::socket::TRUESIZE_OVERHEAD;
 use crate::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::tables::drop_reason::DropReason;
@@ -36,22 +36,13 @@ pub fn neigh_lookup(k: &Kernel, dev: DevId, ip: u32) -> Option<NeighId> {
     k.neigh.lookup(dev, key_on(k, dev, ip))
 }
 
-/// The neighbour of an address on a device; made if there is none (`__neigh_create`). None if the table is full.
-pub fn neigh_lookup_or_create(cx: &mut Cx, dev: DevId, ip: u32, skb: SkbId) -> Option<NeighId> {
-    let ip = key_on(cx.k, dev, ip);
-    match cx.k.neigh.lookup(dev, ip) {
-        Some(id) => Some(id),
-        None => neigh_create(cx, dev, ip, Some(skb)),
-    }
-}
-
-fn neigh_create(cx: &mut Cx, dev: DevId, ip: u32, skb: Option<SkbId>) -> Option<NeighId> {
+/// Makes a neighbour (`___neigh_create`); its protocol's constructor runs next. None if the table is full.
+pub fn neigh_create(cx: &mut Cx, dev: DevId, ip: u32) -> Option<NeighId> {
     if !make_room(cx) {
         return None;
     }
-    let now = cx.now;
+    let (ip, now) = (key_on(cx.k, dev, ip), cx.now);
     let id = cx.k.neigh.create(dev, ip, now);
-    arp::arp_constructor(cx, id, skb);
     let base = parms(cx.k, dev).base_reachable_time;
     schedule_gc(cx);
     if let Some(entry) = cx.k.neigh.get_mut(id) {
@@ -114,7 +105,7 @@ pub fn neigh_resolve_output(cx: &mut Cx, skb: SkbId) -> Door {
             EventSend::Send => {}
             EventSend::Drop(reason) => return cx.kfree_skb(skb, reason),
             EventSend::Queued { probe } => {
-                return if probe { neigh_probe(cx, id) } else { Door::End };
+                return if probe { Door::NeighProbe { neigh: id } } else { Door::End };
             }
         }
     }
@@ -128,7 +119,7 @@ pub fn neigh_resolve_output(cx: &mut Cx, skb: SkbId) -> Door {
 fn neigh_of_packet(cx: &Cx, skb: SkbId) -> Option<NeighId> {
     let pkt = &cx.skbs[skb];
     let route = pkt.dst.as_ref()?;
-    let daddr = || crate::net::ipv4::ip_input::ip_hdr(cx, skb).map(|iph| iph.daddr.get());
+    let daddr = || cx.skbs.header::<Ipv4Hdr>(skb, pkt.network_header).map(|iph| iph.daddr.get());
     let ip = if route.gateway != 0 { route.gateway } else { daddr()? };
     neigh_lookup(cx.k, route.dev, ip)
 }
@@ -173,21 +164,6 @@ fn set_timer(cx: &mut Cx, id: NeighId) {
     if let Some(at) = cx.k.neigh.get(id).and_then(|entry| entry.timer) {
         cx.set_timer(at, Timer::Neigh(id));
     }
-}
-
-/// Asks for a neighbour, on behalf of the packet that came last (`neigh_probe`).
-pub fn neigh_probe(cx: &mut Cx, id: NeighId) -> Door {
-    let Some(entry) = cx.k.neigh.get(id) else { return Door::End };
-    let waiting = entry.queue.back().map(|packet| packet.0);
-    let clone = waiting.map(|skb| cx.skb_clone(skb));
-    let door = arp::arp_solicit(cx, id, clone);
-    if let Some(entry) = cx.k.neigh.get_mut(id) {
-        entry.probes += 1;
-    }
-    if let Some(skb) = clone {
-        cx.afterwards(Door::Consume { skb });
-    }
-    door
 }
 
 /// A neighbour's timer is due; one that was set anew, or whose neighbour is gone, is not (`neigh_timer_handler`).
@@ -259,13 +235,6 @@ fn flush_queue(cx: &mut Cx, id: NeighId) {
     }
 }
 
-/// A request from a neighbour tells its address (`neigh_event_ns`): the entry is made if there is none.
-pub fn neigh_event_ns(cx: &mut Cx, dev: DevId, ip: u32, lladdr: Mac, skb: SkbId) -> Option<NeighId> {
-    let id = neigh_lookup_or_create(cx, dev, ip, skb)?;
-    neigh_update(cx, id, Some(lladdr), Nud::Stale, UPDATE_F_OVERRIDE);
-    Some(id)
-}
-
 /// Removes an entry; what waited for it is dropped.
 pub fn neigh_remove(cx: &mut Cx, id: NeighId) {
     let Some(Neighbour { queue, .. }) = cx.k.neigh.remove(id) else { return };
@@ -309,8 +278,9 @@ pub fn rtm_newneigh(cx: &mut Cx, netns: NetnsId, msg: &NeighMsg, flags: u16) -> 
         None if flags & NLM_F_CREATE == 0 => return Err(Errno::ENOENT.into()),
         None => {
             let full = NlError::from(Errno::ENOBUFS);
-            let ip = key_on(cx.k, msg.dev, ip);
-            (neigh_create(cx, msg.dev, ip, None).ok_or(full)?, true)
+            let id = neigh_create(cx, msg.dev, ip).ok_or(full)?;
+            cx.walk(Door::NeighConstruct { neigh: id });
+            (id, true)
         }
     };
     if let Some(entry) = cx.k.neigh.get_mut(id) {

@@ -15,9 +15,7 @@ use super::route::{FlowOut, ip_route_input_noref, ip_route_output_key};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NeighId, SkbId};
-use crate::net::core::neighbour::{
-    neigh_event_ns, neigh_flush_dev, neigh_lookup, neigh_lookup_or_create, neigh_update,
-};
+use crate::net::core::neighbour::{neigh_create, neigh_flush_dev, neigh_lookup, neigh_update};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::{InDevice, and_conf, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
@@ -38,7 +36,7 @@ struct Arp {
 }
 
 /// Decides how a new neighbour is reached: asked for, or known from the kind of its address (`arp_constructor`).
-pub fn arp_constructor(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) {
+fn arp_constructor(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) {
     let Some((dev, ip)) = cx.k.neigh.get(id).map(|entry| (entry.dev, entry.ip)) else { return };
     let kind = addr_type(cx, dev, ip, skb);
     let netdev = &cx.k.devs[dev];
@@ -81,8 +79,46 @@ fn with_conf<R>(
     cx.k.inet.get(dev).map(|inet| ask(inet, all))
 }
 
+/// Decides about a neighbour that a user made.
+pub fn arp_construct(cx: &mut Cx, neigh: NeighId) -> Door {
+    arp_constructor(cx, neigh, None);
+    Door::End
+}
+
+/// The neighbour of an address on a device; made if there is none (`__neigh_lookup`). None if the table is full.
+pub fn arp_neigh(cx: &mut Cx, dev: DevId, ip: u32, skb: SkbId) -> Option<NeighId> {
+    if let Some(id) = neigh_lookup(cx.k, dev, ip) {
+        return Some(id);
+    }
+    let id = neigh_create(cx, dev, ip)?;
+    arp_constructor(cx, id, Some(skb));
+    Some(id)
+}
+
+/// A request from a neighbour tells its address (`neigh_event_ns`): the entry is made if there is none.
+fn neigh_event_ns(cx: &mut Cx, dev: DevId, ip: u32, lladdr: Mac, skb: SkbId) -> Option<NeighId> {
+    let id = arp_neigh(cx, dev, ip, skb)?;
+    neigh_update(cx, id, Some(lladdr), Nud::Stale, UPDATE_F_OVERRIDE);
+    Some(id)
+}
+
+/// Asks for a neighbour, on behalf of the packet that came last (`neigh_probe`, net/core/neighbour.c).
+pub fn neigh_probe(cx: &mut Cx, neigh: NeighId) -> Door {
+    let Some(entry) = cx.k.neigh.get(neigh) else { return Door::End };
+    let waiting = entry.queue.back().map(|packet| packet.0);
+    let clone = waiting.map(|skb| cx.skb_clone(skb));
+    let door = arp_solicit(cx, neigh, clone);
+    if let Some(entry) = cx.k.neigh.get_mut(neigh) {
+        entry.probes += 1;
+    }
+    if let Some(skb) = clone {
+        cx.afterwards(Door::Consume { skb });
+    }
+    door
+}
+
 /// Asks for a neighbour (`arp_solicit`): the known address first while probes for it are left, then everybody.
-pub fn arp_solicit(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> Door {
+fn arp_solicit(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> Door {
     if let Some(skb) = skb {
         cx.call(Func::ArpSolicit, skb);
     } else {
@@ -334,7 +370,7 @@ fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
             _ => true,
         };
         if allowed && (garp || arp.op == ARPOP_REPLY) {
-            found = neigh_lookup_or_create(cx, dev, arp.sip, skb);
+            found = arp_neigh(cx, dev, arp.sip, skb);
         }
     }
     let Some(id) = found else { return };

@@ -13,9 +13,8 @@ use zerocopy::FromBytes;
 use super::fib_semantics::inet_select_addr;
 use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header};
-use super::route::{
-    FlowOut, dst_mtu, ip_do_redirect, ip_route_output_flow, ip_route_output_key, ip_rt_update_pmtu,
-};
+use super::route::{FlowOut, dst_mtu, ip_route_output_flow, ip_route_output_key};
+use super::route_errors::{ip_do_redirect, ip_rt_update_pmtu};
 use super::{ping, raw, udp};
 use crate::Cx;
 use crate::door::{Door, Func};
@@ -202,7 +201,7 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
         cx.skbs.release(new);
         return None;
     }
-    let room = (dst_mtu(cx, &back) as usize).min(MAX_ERROR) - IPV4_HLEN;
+    let room = (dst_mtu(cx, &back) as usize).min(MAX_ERROR).saturating_sub(IPV4_HLEN).max(ICMP_HLEN);
     cx.skbs.trim(new, room);
     let message = cx.skbs.data_mut(new);
     message[..2].copy_from_slice(&[error.kind, error.code]);

@@ -7,6 +7,7 @@ use glassnet_wire::icmp::ICMP_DEST_UNREACH;
 use glassnet_wire::ipv4::{IP_DF, IP_MF, IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr, ip_send_check};
 use zerocopy::big_endian::{U16, U32};
 
+use super::arp::arp_neigh;
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
 use super::route::dst_mtu;
@@ -14,7 +15,7 @@ use crate::Cx;
 use crate::door::Door;
 use crate::ids::{NeighId, NetnsId, SkbId};
 use crate::net::core::dev::eth_type_trans;
-use crate::net::core::neighbour::{neigh_hh_output, neigh_lookup, neigh_lookup_or_create};
+use crate::net::core::neighbour::{neigh_hh_output, neigh_lookup};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::ipv4::Sysctl;
 use crate::tables::route::{RTCF_LOCAL, RTCF_MULTICAST, Rtable};
@@ -222,7 +223,7 @@ pub fn ip_finish_output2(cx: &mut Cx, skb: SkbId) -> Door {
         |id: &NeighId| cx.k.neigh.get(*id).is_some_and(|entry| (entry.dev, entry.ip) == (dev, next_hop));
     let found = match hint.filter(is_it).or_else(|| neigh_lookup(cx.k, dev, next_hop)) {
         Some(found) => Some(found),
-        None => neigh_lookup_or_create(cx, dev, next_hop, skb),
+        None => arp_neigh(cx, dev, next_hop, skb),
     };
     let Some(id) = found else { return cx.kfree_skb(skb, DropReason::NeighCreatefail) };
     match cx.k.neigh.get(id) {

@@ -15,6 +15,7 @@ pub mod ip_output;
 pub mod ping;
 pub mod raw;
 pub mod route;
+pub mod route_errors;
 pub mod route_get;
 pub mod sysctl_net_ipv4;
 pub mod udp;

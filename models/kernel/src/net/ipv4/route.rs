@@ -2,21 +2,18 @@
 //!
 //! Kernel: net/ipv4/route.c
 
-use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::{IPPROTO_IGMP, is_limited_broadcast, is_loopback, is_multicast, is_zeronet};
 
 use super::fib_frontend::inet_addr_type_dev_table;
 use super::fib_semantics::{fib_multipath_hash, fib_result_prefsrc, fib_select_multipath, inet_select_addr};
-use super::icmp::{self, IcmpError};
 use super::ip_input::ip_hdr;
 use crate::Cx;
-use crate::door::{Door, Func};
+use crate::door::Func;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::Errno;
-use crate::tables::drop_reason::DropReason;
 use crate::tables::fib::NoRoute;
 use crate::tables::fib_trie::{FibResult, Flow};
-use crate::tables::inet::{InDevice, and_conf, max_conf, or_conf};
+use crate::tables::inet::{InDevice, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
 use crate::tables::ipv4::{Ipv4Netns, Sysctl};
 use crate::tables::route::{
@@ -25,7 +22,6 @@ use crate::tables::route::{
 use crate::tables::route_types::{RTNH_F_DEAD, RouteType, Scope};
 
 use glassnet_wire::eth::ETH_P_IP;
-use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_REDIRECT};
 
 /// The bits of TOS that routing looks at (`IPTOS_RT_MASK`).
 pub const IPTOS_RT_MASK: u8 = 0x1c;
@@ -50,7 +46,8 @@ struct InputKey {
     skb: SkbId,
 }
 
-fn in_dev<'a>(cx: &'a Cx, dev: DevId) -> Option<(&'a InDevice, &'a Ipv4Netns)> {
+/// IPv4 on a device, and in its namespace.
+pub fn in_dev<'a>(cx: &'a Cx, dev: DevId) -> Option<(&'a InDevice, &'a Ipv4Netns)> {
     let ipv4 = &cx.k.netns[cx.k.devs[dev].netns].ipv4;
     cx.k.inet.get(dev).map(|inet| (inet, ipv4))
 }
@@ -630,144 +627,4 @@ fn finish_output(
 pub fn dst_mtu(cx: &Cx, route: &Rtable) -> u32 {
     let device = cx.k.devs[route.dev].mtu.min(65_535);
     if route.mtu == 0 { device } else { route.mtu.min(65_535) }
-}
-
-/// A packet without a route: dropped, and its sender told if this machine forwards.
-///
-/// Kernel: net/ipv4/route.c
-/// Not modelled: nothing.
-pub fn ip_error(cx: &mut Cx, skb: SkbId) -> Door {
-    let dev = cx.skbs[skb].dev;
-    let Some(route) = cx.skbs[skb].dst else { return cx.kfree_skb(skb, DropReason::NotSpecified) };
-    let DstInput::Error(errno) = route.input else { return cx.kfree_skb(skb, DropReason::NotSpecified) };
-    let netns = cx.k.devs[dev].netns;
-    let forwarding = cx.k.inet.get(dev).is_some_and(|inet| inet.conf.get(Conf::Forwarding) != 0);
-    let snmp = &mut cx.k.netns[netns].ipv4.snmp;
-    let (code, reason) = match (errno, forwarding) {
-        (Errno::EHOSTUNREACH, false) => {
-            snmp.ip.InAddrErrors += 1;
-            return cx.kfree_skb(skb, DropReason::IpInaddrerrors);
-        }
-        (Errno::ENETUNREACH, false) => {
-            snmp.ip_ext.InNoRoutes += 1;
-            return cx.kfree_skb(skb, DropReason::IpInnoroutes);
-        }
-        (Errno::EHOSTUNREACH, true) => (icmp::ICMP_HOST_UNREACH, DropReason::NotSpecified),
-        (Errno::ENETUNREACH, true) => {
-            snmp.ip_ext.InNoRoutes += 1;
-            (icmp::ICMP_NET_UNREACH, DropReason::IpInnoroutes)
-        }
-        (Errno::EACCES, true) => (icmp::ICMP_PKT_FILTERED, DropReason::NotSpecified),
-        _ => return cx.kfree_skb(skb, DropReason::NotSpecified),
-    };
-    let error = IcmpError { kind: ICMP_DEST_UNREACH, code, info: 0 };
-    if may_answer(cx, netns, skb) {
-        icmp::icmp_send_then_drop(cx, skb, error, reason)
-    } else {
-        cx.kfree_skb(skb, reason)
-    }
-}
-
-/// How often one sender is told: `route/error_cost` and `error_burst`, in jiffies.
-fn may_answer(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> bool {
-    let Some(saddr) = ip_hdr(cx, skb).map(|iph| iph.saddr.get()) else { return false };
-    let now = cx.now;
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    let cost = ipv4.sysctl(Sysctl::RouteErrorCost).max(0) as u64 * JIFFY;
-    let burst = ipv4.sysctl(Sysctl::RouteErrorBurst).max(0) as u64 * JIFFY;
-    ipv4.peer(saddr, now).take(cost, burst, now)
-}
-
-/// One tick of the kernel's timers at HZ=250, ns.
-const JIFFY: u64 = 4_000_000;
-
-/// Tells a sender of a better gateway, less and less often (`ip_rt_send_redirect`). None if it is not told now.
-pub fn ip_rt_send_redirect(cx: &mut Cx, skb: SkbId) -> Option<Door> {
-    let route = cx.skbs[skb].dst?;
-    let (saddr, daddr) = ip_hdr(cx, skb).map(|iph| (iph.saddr.get(), iph.daddr.get()))?;
-    let (netns, now) = (cx.k.devs[route.dev].netns, cx.now);
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    let silence = ipv4.sysctl(Sysctl::RouteRedirectSilence).max(0) as u64 * JIFFY;
-    let load = ipv4.sysctl(Sysctl::RouteRedirectLoad).max(0) as u64 * JIFFY;
-    let number = ipv4.sysctl(Sysctl::RouteRedirectNumber).max(0) as u32;
-    let peer = ipv4.peer(saddr, now);
-    if now.since(peer.filled).0 > silence {
-        (peer.tokens, peer.redirects) = (0, 0);
-    }
-    if peer.redirects >= number {
-        peer.filled = now;
-        return None;
-    }
-    if peer.redirects > 0 && now.since(peer.filled).0 <= load << peer.redirects {
-        return None;
-    }
-    peer.filled = now;
-    peer.redirects += 1;
-    let gateway = if route.gateway != 0 { route.gateway } else { daddr };
-    let error = IcmpError { kind: ICMP_REDIRECT, code: icmp::ICMP_REDIR_HOST, info: gateway };
-    icmp::icmp_send(cx, skb, error)
-}
-
-/// The link does not lead to the packet's next hop: its sender is told (`ipv4_link_failure`, `arp_error_report`).
-pub fn ipv4_link_failure(cx: &mut Cx, skb: SkbId) -> Door {
-    let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_HOST_UNREACH, info: 0 };
-    icmp::icmp_send_then_drop(cx, skb, error, DropReason::NeighFailed)
-}
-
-/// A smaller MTU on the way to a destination was told (`__ip_rt_update_pmtu`).
-pub fn ip_rt_update_pmtu(cx: &mut Cx, netns: NetnsId, dev: DevId, daddr: u32, mtu: u32) {
-    let now = cx.now;
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    let least = ipv4.sysctl(Sysctl::RouteMinPmtu) as u32;
-    let known = ipv4.exceptions.find(dev, daddr, now).map_or(0, |found| found.pmtu);
-    let old = if known == 0 { cx.k.devs[dev].mtu } else { known };
-    if old < mtu {
-        return;
-    }
-    let locked = mtu < least;
-    let pmtu = if locked { old.min(least) } else { mtu };
-    let expires = now + Nanos::from_secs(ipv4.sysctl(Sysctl::RouteMtuExpires).max(0) as u64);
-    ipv4.fib.generation += 1;
-    ipv4.exceptions.update(dev, daddr, |found| {
-        (found.pmtu, found.locked, found.expires) = (pmtu, locked, expires);
-    });
-}
-
-/// A router told of a better gateway (`__ip_do_redirect`): taken only from the gateway in use.
-pub fn ip_do_redirect(cx: &mut Cx, dev: DevId, from: u32, daddr: u32, new_gateway: u32) {
-    let Some((inet, ipv4)) = in_dev(cx, dev) else { return };
-    let all = &ipv4.conf_all;
-    let accepts = if inet.conf.get(Conf::Forwarding) != 0 {
-        and_conf(inet, all, Conf::AcceptRedirects)
-    } else {
-        or_conf(inet, all, Conf::AcceptRedirects)
-    };
-    let shared = or_conf(inet, all, Conf::SharedMedia);
-    let secure = or_conf(inet, all, Conf::SecureRedirects);
-    let netns = cx.k.devs[dev].netns;
-    let bad = new_gateway == from
-        || !accepts
-        || is_multicast(new_gateway)
-        || is_limited_broadcast(new_gateway)
-        || is_zeronet(new_gateway);
-    let off_link = !shared && !inet.onlink(new_gateway, from);
-    let kind = inet_addr_type_dev_table(&ipv4.fib, None, new_gateway).0;
-    let gateways = |k: &crate::Kernel| {
-        let fib = &k.netns[netns].ipv4.fib;
-        let rows = fib.rows();
-        rows.iter()
-            .any(|row| fib.infos.get(row.alias.info).nexthops.iter().any(|nh| nh.gateway == new_gateway))
-    };
-    let unlisted = !shared && secure && !gateways(cx.k);
-    if bad || off_link || unlisted || kind != RouteType::Unicast {
-        return;
-    }
-    let flow = FlowOut { daddr, ..FlowOut::default() };
-    let Ok((route, _)) = ip_route_output_key(cx, netns, flow, None) else { return };
-    if route.gateway != from || route.dev != dev {
-        return;
-    }
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    ipv4.fib.generation += 1;
-    ipv4.exceptions.update(dev, daddr, |found| found.gateway = new_gateway);
 }
