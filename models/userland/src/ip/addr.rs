@@ -46,13 +46,20 @@ struct Parsed<'a> {
 pub(super) fn get_prefix(text: &str, family: Family) -> Done<(Ipv4Addr, Option<u8>)> {
     let expected =
         |what: &str| Stop::failed(format!("Error: {what} prefix is expected rather than \"{text}\".\n"));
-    if text.contains(':') && family != Family::Inet {
-        return Err(Stop::not_modelled("-6"));
-    }
+    refuse_ipv6(text, family)?;
     match family {
         Family::Inet6 => Err(expected("inet6")),
         Family::Inet => prefix(text).ok_or_else(|| expected("inet")),
         _ => prefix(text).ok_or_else(|| expected("any valid")),
+    }
+}
+
+/// IPv6 addresses are real, and not modelled.
+fn refuse_ipv6(text: &str, family: Family) -> Done {
+    let address = text.split('/').next().unwrap_or(text);
+    match address.parse::<std::net::Ipv6Addr>() {
+        Ok(_) if family != Family::Inet => Err(Stop::not_modelled("-6")),
+        _ => Ok(()),
     }
 }
 
@@ -64,9 +71,7 @@ pub(super) fn get_addr(text: &str, family: Family) -> Done<Ipv4Addr> {
         _ => "any valid",
     };
     let bad = || Stop::failed(format!("Error: {kind} address is expected rather than \"{text}\".\n"));
-    if text.contains(':') && family != Family::Inet {
-        return Err(Stop::not_modelled("-6"));
-    }
+    refuse_ipv6(text, family)?;
     match text {
         "default" | "any" | "all" => Ok(Ipv4Addr::UNSPECIFIED),
         _ if family == Family::Inet6 => Err(bad()),
@@ -155,9 +160,11 @@ impl Ip<'_> {
             "metric" | "priority" | "preference" => {
                 parsed.metric = args.number("\"metric\" value is invalid\n")?;
             }
-            "valid_lft" => parsed.valid_lft = Some(lifetime(args, word, parsed.valid_lft.is_some())?),
-            "preferred_lft" => {
-                parsed.preferred_lft = Some(lifetime(args, word, parsed.preferred_lft.is_some())?);
+            _ if is("valid_lft") => {
+                parsed.valid_lft = Some(lifetime(args, "valid_lft", parsed.valid_lft.is_some())?)
+            }
+            _ if is("preferred_lft") => {
+                parsed.preferred_lft = Some(lifetime(args, "preferred_lft", parsed.preferred_lft.is_some())?);
             }
             _ => return Ok(false),
         }

@@ -9,7 +9,7 @@ use glassnet_kernel::tables::inet_types::{
 };
 
 use super::addr::get_prefix;
-use super::args::{Args, Done, check_ifname, duparg2, invarg};
+use super::args::{Args, Done, duparg2, invarg};
 use super::link_show::{Filter, View, What};
 use super::link_stats::print_stats;
 use super::names::Names;
@@ -122,7 +122,6 @@ impl Ip<'_> {
                     if dev.is_some() {
                         return Err(duparg2("dev", name));
                     }
-                    check_ifname("dev", name)?;
                     dev = Some(name);
                 }
             }

@@ -177,9 +177,10 @@ pub fn lladdr(text: &str) -> Done<Vec<u8>> {
         return text.parse::<Ipv4Addr>().map(|ip| ip.octets().to_vec()).map_err(|_| bad());
     }
     let byte = |part: &str| {
-        let plain = !part.is_empty() && part.bytes().all(|b| b.is_ascii_hexdigit());
+        // As sscanf(3) reads it: what follows the digits does not count.
+        let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
         let bad = || Stop::failed(format!("\"{part}\" is invalid lladdr.\n"));
-        u8::from_str_radix(part, 16).ok().filter(|_| plain).ok_or_else(bad)
+        u8::from_str_radix(&part[..digits], 16).map_err(|_| bad())
     };
     text.split(':').map(byte).collect()
 }

@@ -279,6 +279,10 @@ impl Ip<'_> {
 
     fn link_set(&mut self, mut args: Args) -> Done {
         let mut parsed = self.link_words(&mut args)?;
+        if let Some(name) = parsed.dev.as_ref().or(parsed.name.as_ref()) {
+            parsed.check_addresses()?;
+            self.dev(name)?;
+        }
         if let Some(kind) = parsed.kind.take() {
             self.link_set_kind(&kind, &mut args, &mut parsed.set)?;
         }
@@ -290,7 +294,6 @@ impl Ip<'_> {
         let Some(name) = parsed.dev.clone().or_else(|| parsed.name.clone()) else {
             return self.link_set_group(parsed);
         };
-        parsed.check_addresses()?;
         if parsed.dev.is_none() {
             parsed.name = None;
         }

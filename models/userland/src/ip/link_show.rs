@@ -5,7 +5,7 @@ use glassnet_kernel::kernel::Kernel;
 use glassnet_kernel::net::core::net_namespace::{peernet2id, peernet2id_alloc};
 use glassnet_kernel::tables::netdev::{DevKind, NetDevice, OperState};
 
-use super::args::{Args, Done, Stop, check_ifname, duparg2, invarg};
+use super::args::{Args, Done, Stop, duparg2, invarg};
 use super::link_stats::print_stats;
 use super::names::Names;
 use super::out::{Color, Out};
@@ -67,7 +67,6 @@ impl Ip<'_> {
                 if dev.is_some() {
                     return Err(duparg2("dev", name));
                 }
-                check_ifname("dev", name)?;
                 dev = Some(name.to_owned());
             }
         }

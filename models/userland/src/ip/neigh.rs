@@ -230,9 +230,10 @@ impl Ip<'_> {
 
     fn neigh_filter(&self, mut args: Args, states: u16) -> Done<NeighFilter> {
         let mut filter = NeighFilter::new(states);
+        let mut dev = None;
         while let Some(word) = args.take() {
             match word {
-                "dev" => filter.dev = Some(self.dev(args.value()?)?),
+                "dev" => dev = Some(args.value()?),
                 "master" => {
                     let name = args.value()?;
                     let bad = || invarg("Device does not exist\n", name);
@@ -251,17 +252,23 @@ impl Ip<'_> {
                     };
                 }
                 "proxy" => filter.proxy = true,
-                "protocol" => filter.protocol = Some(self.neigh_protocol(&mut args)?),
+                _ if matches(word, "protocol") => {
+                    let text = args.value()?;
+                    let bad = || invarg("invalid \"protocol\"\n", text);
+                    filter.protocol = Some(Names::Proto.number(text).ok_or_else(bad)? as u8);
+                }
                 _ => {
                     let text = if word == "to" { args.value()? } else { word };
                     if matches(text, "help") {
                         return Err(usage());
                     }
-                    let (prefix, len) = get_prefix(text, self.opts.family)?;
+                    let family = if filter.prefix.is_some() { Family::Inet } else { self.opts.family };
+                    let (prefix, len) = get_prefix(text, family)?;
                     filter.prefix = Some((prefix, len.unwrap_or(32)));
                 }
             }
         }
+        filter.dev = dev.map(|name| self.dev(name)).transpose()?;
         Ok(filter)
     }
 

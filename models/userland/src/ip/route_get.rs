@@ -75,7 +75,8 @@ impl Ip<'_> {
             }
             "sport" => query.sport = args.number("invalid port\n")?,
             "dport" => query.dport = args.number("invalid port\n")?,
-            "vrf" | "uid" | "notify" | "connected" => {
+            _ if matches(word, "vrf") => return Err(invarg("Invalid VRF\n", args.value()?)),
+            "uid" | "notify" | "connected" => {
                 return Err(Stop::not_modelled(&format!("route get {word}")));
             }
             _ if word == "tos" || matches(word, "dsfield") => {
@@ -90,7 +91,7 @@ impl Ip<'_> {
 
     fn host(&mut self, text: &str, family: Family) -> Done<Ipv4Addr> {
         let (address, len) = get_prefix(text, family)?;
-        if let Some(len) = len.filter(|len| *len != 32) {
+        if let Some(len) = len.filter(|len| *len != 32 && text.contains('/')) {
             self.process
                 .eprint(format!("Warning: /{len} as prefix is invalid, only /32 (or none) is supported.\n"));
         }

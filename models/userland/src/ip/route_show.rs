@@ -126,7 +126,7 @@ impl Ip<'_> {
                 filter.metric = Some(args.number("\"metric\" value is invalid\n")?);
             }
             "cached" | "cloned" => filter.cache = true,
-            "vrf" => return Err(invarg("Invalid VRF\n", args.value()?)),
+            _ if matches(word, "vrf") => return Err(invarg("Invalid VRF\n", args.value()?)),
             "iif" | "mark" | "realms" | "from" | "nhid" => {
                 return Err(Stop::not_modelled(&format!("route show {word}")));
             }

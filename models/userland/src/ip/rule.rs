@@ -188,7 +188,13 @@ impl Ip<'_> {
     fn rule_filter(&self, mut args: Args) -> Done<Parsed> {
         let mut parsed = Parsed::default();
         while let Some(word) = args.take() {
-            let chooses = !matches(word, "protocol") && !word.starts_with("sup");
+            if matches(word, "protocol") {
+                // iproute2 6.1 reads it, and shows every rule.
+                let text = args.value()?;
+                Names::Proto.number(text).ok_or_else(|| invarg("invalid \"protocol\"\n", text))?;
+                continue;
+            }
+            let chooses = !word.starts_with("sup");
             if !(chooses && self.rule_selector(word, &mut args, &mut parsed)?) {
                 let (prefix, len) = get_prefix(word, Family::Inet)?;
                 (parsed.msg.src, parsed.from) = ((prefix.into(), len.unwrap_or(32)), true);
