@@ -21,7 +21,7 @@ const FUNCTION_LINES: usize = 80;
 const FILE_LINES: usize = 700;
 /// Functions and files that are longer, with the length that they had when they were let through. A length may
 /// only go down; whoever gets below the limit takes the row out.
-const TOO_LONG: &[(&str, usize)] = &[("models/kernel/src/net/ipv4/route.rs", 773)];
+const TOO_LONG: &[(&str, usize)] = &[];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("in a workspace").to_path_buf()
