@@ -21,10 +21,6 @@
 //! `link-netnsid 999999` (both out of a lesson's reach, see `host::topology`), and a device with such a far end has
 //! `fq_codel`, as a card on Debian 12, where a veth end that is up has `noqueue`.
 //!
-//! A kernel with VLAN filtering compiled in (Debian's, and so the model) keeps a second forwarding entry for each
-//! local address of a bridge, for VLAN 1; the host's kernel may be without. Those entries are left out of
-//! `bridge fdb` and `brctl showmacs`.
-//!
 //! Counters of `/proc/net/snmp` that are newer than Linux 6.1 are left out or read as what 6.1 counts.
 //!
 //! A MAC address is no noise: the simulator is given those that the kernel chose.
@@ -75,10 +71,7 @@ static UNORDERED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// What a command printed, without noise.
 pub fn output(command: &str, text: &str) -> String {
-    let mut lines: Vec<String> = text.lines().filter(|line| !is_vlan_1(line)).map(line).collect();
-    if command.contains("showmacs") {
-        lines.dedup();
-    }
+    let mut lines: Vec<String> = text.lines().map(line).collect();
     if UNORDERED.as_ref().is_some_and(|pattern| pattern.is_match(command)) {
         let header = usize::from(lines.first().is_some_and(|l| l.starts_with("Address ")));
         lines[header..].sort();
@@ -106,12 +99,9 @@ pub fn table(command: &str, value: &Value) -> Value {
         Value::String(text) if command.ends_with("/proc/net/snmp") => snmp(text),
         Value::String(text) if command.ends_with("/proc/net/arp") => sorted(text.lines().skip(1).map(line)),
         Value::String(text) => Value::String(output("", text)),
-        Value::Array(rows) if command.ends_with("fdb") => by_text(
-            rows.iter()
-                .filter(|r| !is_ipv6_group(r) && r.get("vlan") != Some(&Value::from(1)))
-                .cloned()
-                .collect(),
-        ),
+        Value::Array(rows) if command.ends_with("fdb") => {
+            by_text(rows.iter().filter(|r| !is_ipv6_group(r)).cloned().collect())
+        }
         Value::Array(rows) if command.ends_with("neigh") => by_text(rows.clone()),
         Value::Array(rows) => rows.iter().filter(|r| **r != Value::Object(Map::new())).map(row).collect(),
         other => other.clone(),
@@ -147,11 +137,6 @@ fn row(value: &Value) -> Value {
 /// Devices join IPv6 groups even where IPv6 is off; without IPv6 in the model those entries are not compared.
 fn is_ipv6_group(row: &Value) -> bool {
     row.get("mac").and_then(Value::as_str).is_some_and(|mac| mac.starts_with("33:33:"))
-}
-
-/// A line of `bridge fdb` for VLAN 1.
-fn is_vlan_1(line: &str) -> bool {
-    line.contains(" vlan 1 master ")
 }
 
 /// Counters that Linux 6.18 has and 6.1, the model's version, has not.

@@ -142,7 +142,8 @@ fn flag<'o>(options: &'o mut PortOptions, word: &str) -> Option<&'o mut Option<b
 fn print_port(out: &mut Out, view: &View, dev: &NetDevice, port: &BridgePort, details: bool) {
     out.open(None);
     out.any("ifindex", dev.ifindex, format_args!("{}: ", dev.ifindex));
-    name_and_link(view.kernel, view.netns, out, dev, |name| format!("{name}: "));
+    let far = |out: &mut Out, index| out.json("link", format!("if{index}"));
+    name_and_link(view.kernel, view.netns, out, dev, far, |name| format!("{name}: "));
     link_flags(view.kernel, view.netns, out, dev);
     out.any("mtu", dev.mtu, format_args!("mtu {} ", dev.mtu));
     let (master, state) = (view.name(port.bridge), port.state.name());

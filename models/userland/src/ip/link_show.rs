@@ -173,12 +173,13 @@ fn linked<'k>(kernel: &'k Kernel, dev: &NetDevice) -> Option<&'k NetDevice> {
     dev.veth_peer().and_then(|peer| kernel.devs.get(peer))
 }
 
-/// The name with what the device is linked to: `v1@v2`, or `v1@if7` in another namespace.
+/// The name with what the device is linked to: `v1@v2`, or `v1@if7` in another namespace, which `far` tells in JSON.
 pub(crate) fn name_and_link(
     kernel: &Kernel,
     netns: NetnsId,
     out: &mut Out,
     dev: &NetDevice,
+    far: impl Fn(&mut Out, u32),
     layout: impl Fn(&str) -> String,
 ) {
     let name = match linked(kernel, dev) {
@@ -188,7 +189,7 @@ pub(crate) fn name_and_link(
             format!("{}@{}", dev.name, peer.name)
         }
         Some(peer) => {
-            out.json("link_index", peer.ifindex);
+            far(out, peer.ifindex);
             format!("{}@if{}", dev.name, peer.ifindex)
         }
     };
@@ -266,7 +267,8 @@ impl View<'_> {
     }
 
     fn name(&self, out: &mut Out, dev: &NetDevice, layout: impl Fn(&str) -> String) {
-        name_and_link(self.kernel, self.netns, out, dev, layout);
+        let far = |out: &mut Out, index| out.json("link_index", index);
+        name_and_link(self.kernel, self.netns, out, dev, far, layout);
     }
 
     fn linked(&self, dev: &NetDevice) -> Option<&NetDevice> {
