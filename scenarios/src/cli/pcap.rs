@@ -45,7 +45,7 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
             view::write_captures(&world, observed.story(&world).names(), &args.output)
         }
         Err(error) => {
-            complain(&error.into());
+            complain(&(*error).into());
             return Ok(Status::CouldNot);
         }
     };

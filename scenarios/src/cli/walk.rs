@@ -60,7 +60,7 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
     let observed = match observed {
         Ok(observed) => observed,
         Err(error) => {
-            complain(&error.into());
+            complain(&(*error).into());
             return Ok(Status::CouldNot);
         }
     };

@@ -22,8 +22,12 @@ pub struct Observed<'a> {
 /// # Errors
 ///
 /// As [`Run::prompt`].
-pub fn observe(lesson: &Lesson, seed: u64, mut each: impl FnMut(&Typed)) -> Result<Observed<'_>, RunError> {
-    let mut run = Run::new(lesson, seed)?;
+pub fn observe(
+    lesson: &Lesson,
+    seed: u64,
+    mut each: impl FnMut(&Typed),
+) -> Result<Observed<'_>, Box<RunError>> {
+    let mut run = Run::new(lesson, seed).map_err(Box::new)?;
     {
         let trace = &mut run.session.world().trace;
         trace.level = Level::Detail;
@@ -34,7 +38,7 @@ pub fn observe(lesson: &Lesson, seed: u64, mut each: impl FnMut(&Typed)) -> Resu
     for (at, block) in lesson.blocks.iter().enumerate() {
         for prompt in &block.prompts {
             let first_step = run.session.world().trace.steps.len();
-            let outcome = run.prompt(prompt)?;
+            let outcome = run.prompt(prompt).map_err(Box::new)?;
             names.look(&run.session.world());
             let now = Typed {
                 block: at + 1,
