@@ -245,3 +245,21 @@ fn arping_finds_a_neighbour_and_a_double() {
     check(&bench, "arping -I nosuch 10.9.0.2", 2, "", "arping: Device nosuch not available.\n");
     check(&bench, "arping -I lo 10.9.0.2", 2, "Interface \"lo\" is not ARPable\n", "");
 }
+
+#[test]
+fn tcpdump_gets_its_packets_a_block_at_a_time() {
+    let bench = Bench::new();
+    // Two pings a second apart: the second packet's block is handed over only after tcpdump was told to end.
+    let late = "timeout 1.5 tcpdump -i v2 -n -t icmp";
+    let outcomes = bench.together(&[("b", late), ("", "ping -c 2 -i 1.2 10.9.0.2")]);
+    assert!(
+        outcomes[0].stderr.contains("2 packets captured\n4 packets received by filter\n"),
+        "{outcomes:?}"
+    );
+    let at_once = "timeout 1.5 tcpdump --immediate-mode -i v2 -n -t icmp";
+    let outcomes = bench.together(&[("b", at_once), ("", "ping -c 2 -i 1.2 10.9.0.2")]);
+    assert!(
+        outcomes[0].stderr.contains("4 packets captured\n4 packets received by filter\n"),
+        "{outcomes:?}"
+    );
+}

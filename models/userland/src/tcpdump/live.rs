@@ -3,6 +3,7 @@
 use glassnet_kernel::tables::netdev::{IFF_LOOPBACK, IFF_RUNNING, IFF_UP};
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::tables::socket::{Received, SockKind};
+use glassnet_sim::Nanos;
 use glassnet_wire::eth::ETH_P_ALL;
 
 use super::filter::Packet;
@@ -50,9 +51,10 @@ pub async fn run(process: &mut Process, options: Options) -> Result<i32, Stop> {
     }
     let mut sink = Sink::open(process, &options, device.link).await?;
     announce(process, &options, &device);
+    let ring = Ring { opened: process.now(), period: Ring::period(&options) };
     let mut matched = 0;
     let interrupted = loop {
-        if let Woken::Signal(_) = socket.wait(process, None).await {
+        if !ring.fill(process, &socket).await {
             break true;
         }
         if !drain(process, &socket, &device, &options, &filter, &mut sink, &mut matched).await? {
@@ -65,6 +67,38 @@ pub async fn run(process: &mut Process, options: Options) -> Result<i32, Stop> {
     matched += pending(&socket, &device, &options, &filter);
     summary(process, sink.captured, matched, socket.packet_statistics().1.into());
     Ok(0)
+}
+
+/// The kernel's ring of packet blocks (`TPACKET_V3`): a block that is not full is handed over when its timer
+/// expires, so that tcpdump sees packets up to a second late.
+struct Ring {
+    opened: Nanos,
+    period: Nanos,
+}
+
+impl Ring {
+    /// How long libpcap lets the kernel keep packets: a tenth of a second where somebody reads along.
+    fn period(options: &Options) -> Nanos {
+        let printing = options.write.is_none() || options.print_also;
+        match (options.immediate, options.line_buffered && printing) {
+            (true, _) => Nanos::ZERO,
+            (false, true) => Nanos::from_millis(100),
+            (false, false) => Nanos::from_secs(1),
+        }
+    }
+
+    /// Waits until a block with packets is handed over; false if a signal came first.
+    async fn fill(&self, process: &mut Process, socket: &Sock) -> bool {
+        if let Woken::Signal(_) = socket.wait(process, None).await {
+            return false;
+        }
+        if self.period == Nanos::ZERO {
+            return true;
+        }
+        let periods = process.now().since(self.opened).0.div_ceil(self.period.0);
+        let due = self.opened + Nanos(periods * self.period.0);
+        !matches!(process.wait::<()>(Some(due), |_| None).await, Woken::Signal(_))
+    }
 }
 
 /// Takes what is in the socket's queue; false once enough packets came.

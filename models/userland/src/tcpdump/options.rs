@@ -80,6 +80,10 @@ pub struct Options {
     pub filter_file: Option<String>,
     /// `-Q`.
     pub direction: Direction,
+    /// `-l`: print each line as soon as it is known.
+    pub line_buffered: bool,
+    /// `--immediate-mode`: the kernel hands packets over at once.
+    pub immediate: bool,
     /// `-p`: leave the device out of promiscuous mode.
     pub no_promiscuous: bool,
     /// `-s`: bytes kept of a packet.
@@ -199,8 +203,10 @@ fn capture_option(options: &mut Options, opt: &Opt) -> Result<(), Stop> {
         "B" => drop(positive(&value, "packet buffer size")?),
         "h" => return Err(Stop::show(format!("{VERSION}{USAGE}"))),
         "version" => return Err(Stop::show(VERSION.to_owned())),
-        // Speed, buffering and privileges, which do not exist in virtual time: the result is the same.
-        "l" | "U" | "immediate" | "O" | "Z" => {}
+        "l" => options.line_buffered = true,
+        "immediate" => options.immediate = true,
+        // What is written, how filters are optimised and whose privileges are used is the same in the end.
+        "U" | "O" | "Z" => {}
         name => return Err(not_modelled(name)),
     }
     Ok(())
