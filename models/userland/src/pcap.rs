@@ -113,7 +113,7 @@ fn read_ng(bytes: &[u8]) -> Result<CaptureFile, String> {
                 let unit = parser.packet_interface(&packet).map_or(1000, nanoseconds_per_tick);
                 file.packets.push(Captured {
                     // The parser hands the ticks on as if they were nanoseconds.
-                    time: packet.timestamp.as_nanos() as u64 * unit,
+                    time: (packet.timestamp.as_nanos() as u64).saturating_mul(unit),
                     length: packet.original_len as usize,
                     data: packet.data.into_owned(),
                 });

@@ -45,6 +45,8 @@ const TRIES: usize = 10;
 /// Columns for the host.
 const HOST_COLUMNS: usize = 52;
 const USAGE_STATUS: i32 = 255;
+/// More bytes than any packet holds.
+const LONGEST: usize = 66_000;
 
 /// Standard output, standard error and exit status of a command line that does not run.
 struct Stop(String, String, i32);
@@ -233,7 +235,8 @@ impl State {
 
     /// A probe: its TTL and the time, then zeros.
     fn payload(&self, now: Nanos) -> Vec<u8> {
-        let mut data = vec![0; self.mtu - OVERHEAD];
+        // The kernel refuses anything longer, so nothing longer is made.
+        let mut data = vec![0; (self.mtu - OVERHEAD).min(LONGEST)];
         let mut header = u64::from(self.ttl).to_le_bytes().to_vec();
         header.extend((now.0 / 1_000_000_000).to_le_bytes());
         header.extend((now.0 % 1_000_000_000).to_le_bytes());

@@ -64,3 +64,10 @@ fn filters_pick_what_tcpdump_picked() {
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
+
+#[test]
+fn deep_nesting_is_a_syntax_error() {
+    for text in ["(".repeat(100_000), "not ".repeat(100_000), "-".repeat(100_000), "ip[".repeat(100_000)] {
+        assert!(compile(&text, 1).is_err());
+    }
+}

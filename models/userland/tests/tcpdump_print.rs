@@ -51,3 +51,35 @@ macro_rules! recordings {
 }
 
 recordings!(arp, icmp, igmp, ip, ip6, link, sll2, snap, tcp, udp);
+
+/// A capture file may hold anything: whatever it holds is printed, and nothing panics.
+#[test]
+fn damaged_packets_print() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tcpdump");
+    let words: Vec<String> = ["-vvv", "-e", "-X"].map(str::to_owned).to_vec();
+    let print = options::parse(&words).expect("options").print;
+    let mut seed = 1_u64;
+    let mut random = move |bound: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % bound
+    };
+    for name in ["arp", "icmp", "igmp", "ip", "ip6", "link", "sll2", "tcp", "udp"] {
+        let capture =
+            pcap::read(&fs::read(folder.join(format!("{name}.pcap"))).expect("a file")).expect("a capture");
+        let link = LinkType::from_number(capture.link).expect("a link type");
+        let mut printer = Printer::new(print.clone(), link, Names::default());
+        for packet in capture.packets.iter().filter(|packet| packet.data.len() < 300) {
+            for round in 0..200 {
+                let mut damaged = packet.clone();
+                for _ in 0..random(4) {
+                    let at = random(damaged.data.len());
+                    damaged.data[at] = random(256) as u8;
+                }
+                if round % 2 == 0 {
+                    damaged.data.truncate(random(damaged.data.len()) + 1);
+                }
+                assert!(printer.packet(&damaged).ends_with('\n'));
+            }
+        }
+    }
+}

@@ -16,6 +16,8 @@ use crate::tcpdump::print::checksum;
 
 /// The shortest wait between probes while a reply is due, in milliseconds.
 const MIN_INTERVAL: i64 = 10;
+/// More bytes than any packet holds.
+const LONGEST: usize = 66_000;
 /// Bytes of a `struct timeval` in the data of a probe.
 const TIMEVAL: usize = 16;
 
@@ -72,9 +74,11 @@ impl Engine {
         let started = process.now();
         let ident = options.ident.unwrap_or_else(|| sock::random(process, 0x1_0000) as u16);
         let alarm = (options.deadline > 0).then(|| started + Nanos::from_secs(options.deadline));
+        // The kernel refuses anything longer, so nothing longer is made.
+        let size = options.size.min(LONGEST);
         let data = match options.pattern.as_slice() {
-            [] => (0..options.size).map(|at| at as u8).collect(),
-            pattern => pattern.iter().copied().cycle().take(options.size).collect(),
+            [] => (0..size).map(|at| at as u8).collect(),
+            pattern => pattern.iter().copied().cycle().take(size).collect(),
         };
         Engine {
             interval: options.interval,

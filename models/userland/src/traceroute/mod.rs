@@ -336,6 +336,8 @@ impl Probe {
     }
 }
 
+/// A span in seconds; a year is long enough for any wait.
 fn seconds(seconds: f64) -> Nanos {
-    Nanos((seconds * 1e9) as u64)
+    const YEAR: f64 = 365.0 * 86_400.0;
+    Nanos((seconds.min(YEAR) * 1e9) as u64)
 }

@@ -19,13 +19,18 @@ pub struct Parser<'a> {
     pub layout: Layout,
     /// The qualifiers that a bare name inherits.
     pub last: Option<Qualifiers>,
+    /// How many terms and numbers enclose this one.
+    depth: usize,
 }
+
+/// Nesting beyond this is a syntax error, as it is for a parser with a stack of its own.
+const DEEPEST: usize = 200;
 
 /// Parses a whole expression.
 pub fn parse(text: &str, environment: &Environment) -> Result<Test, String> {
     let tokens = tokens(text).ok_or(SYNTAX_ERROR)?;
     let layout = Layout::new(environment.link);
-    let mut parser = Parser { tokens, at: 0, environment, layout, last: None };
+    let mut parser = Parser { tokens, at: 0, environment, layout, last: None, depth: 0 };
     let test = parser.expression()?;
     if parser.at < parser.tokens.len() {
         return Err(SYNTAX_ERROR.to_owned());
@@ -88,6 +93,16 @@ impl Parser<'_> {
     }
 
     fn term(&mut self) -> Result<Test, String> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(SYNTAX_ERROR.to_owned());
+        }
+        let test = self.bare_term();
+        self.depth -= 1;
+        test
+    }
+
+    fn bare_term(&mut self) -> Result<Test, String> {
         if self.keyword("not") || self.sign("!") {
             return Ok(Test::Not(Box::new(self.term()?)));
         }
@@ -159,6 +174,16 @@ impl Parser<'_> {
     }
 
     fn factor(&mut self) -> Result<Option<Guarded>, String> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(SYNTAX_ERROR.to_owned());
+        }
+        let number = self.bare_factor();
+        self.depth -= 1;
+        number
+    }
+
+    fn bare_factor(&mut self) -> Result<Option<Guarded>, String> {
         if self.sign("-") {
             let negate =
                 |number| Number::Binary(Operator::Subtract, Box::new(Number::Constant(0)), Box::new(number));

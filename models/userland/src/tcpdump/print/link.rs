@@ -33,6 +33,11 @@ pub fn packet(nd: &mut Nd, link: LinkType, p: Bytes, length: usize) -> Print {
 /// Not modelled: MACsec, Arista's time stamps, Alteon jumbo frames.
 pub fn ethernet(nd: &mut Nd, p: Bytes, length: usize) -> Result<usize, super::Truncated> {
     nd.protocol = "ether";
+    if length < p.len() {
+        nd.put(&format!("[length {length} < caplen {}]", p.len()));
+        nd.invalid();
+        return Ok(length);
+    }
     if p.len() < 14 || length < 14 {
         nd.truncated();
         return Ok(p.len());

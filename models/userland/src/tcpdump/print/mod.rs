@@ -170,6 +170,17 @@ impl Nd<'_> {
     }
 }
 
+/// What is wrong with the lengths of a record of a capture file.
+fn invalid_header(packet: &Captured) -> Option<String> {
+    let (captured, length) = (packet.data.len(), packet.length);
+    match (captured, length) {
+        (0, 0) => Some(" caplen==0, len==0".to_owned()),
+        (0, _) => Some(" caplen==0".to_owned()),
+        (_, 0) => Some(" len==0".to_owned()),
+        _ => (length < captured).then(|| format!(" len({length}) < caplen({captured})")),
+    }
+}
+
 impl Printer {
     /// A printer for one capture on `link`.
     pub fn new(options: PrintOptions, link: LinkType, names: Names) -> Printer {
@@ -191,9 +202,8 @@ impl Printer {
         if nd.options.number {
             nd.put(&format!("{:5}  ", self.count));
         }
-        if packet.data.is_empty() {
-            let zero = if packet.length == 0 { ", len==0" } else { "" };
-            nd.put(&format!("[Invalid header: caplen==0{zero}]\n"));
+        if let Some(what) = invalid_header(packet) {
+            nd.put(&format!("[Invalid header:{what}]\n"));
             return nd.out;
         }
         time::stamp(&mut nd.out, &self.options, &mut self.reference, packet.time);
