@@ -55,7 +55,7 @@ fn next(text: &str) -> Option<(Token, usize)> {
 
 /// MAC and IPv6 addresses, which have colons.
 fn address(text: &str) -> Option<(Token, usize)> {
-    let length = text.find(|c: char| !(c.is_ascii_hexdigit() || c == ':' || c == '.')).unwrap_or(text.len());
+    let length = span(text, LONGEST_ADDRESS, b":.");
     let candidate = &text[..length];
     if let Some(mac) = mac(candidate) {
         return Some((Token::Mac(mac), length));
@@ -65,8 +65,17 @@ fn address(text: &str) -> Option<(Token, usize)> {
     {
         return Some((Token::Ipv6(address), length));
     }
-    let dashes = text.find(|c: char| !(c.is_ascii_hexdigit() || c == '-')).unwrap_or(text.len());
+    let dashes = span(text, LONGEST_ADDRESS, b"-");
     mac(&text[..dashes].replace('-', ":")).map(|mac| (Token::Mac(mac), dashes))
+}
+
+/// No address is longer, in bytes.
+const LONGEST_ADDRESS: usize = 46;
+
+/// How many bytes at the start are hexadecimal digits or among `others`, looking at `most`.
+fn span(text: &str, most: usize, others: &[u8]) -> usize {
+    let inside = |byte: &u8| byte.is_ascii_hexdigit() || others.contains(byte);
+    text.bytes().take(most).take_while(inside).count()
 }
 
 fn mac(text: &str) -> Option<[u8; 6]> {
