@@ -6,9 +6,6 @@ use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::netlink::Errno;
-use glassnet_kernel::tables::inet::InDevice;
-use glassnet_kernel::tables::inet_conf::Ipv4Conf;
-use glassnet_kernel::tables::neigh_parms::NeighParms;
 
 use super::*;
 
@@ -32,10 +29,6 @@ fn world() -> (World, NetnsId) {
             LinkNew { kind: LinkKind::Veth { peer, peer_netns: None }, ..new("v1", [2, 0, 0, 0, 0, 1]) };
         let port = rtm_newlink(cx, netns, veth).unwrap();
         do_setlink(cx, port, LinkSet { master: Some(Some(bridge)), ..LinkSet::default() }).unwrap();
-        for dev in cx.k.devs.iter().map(|dev| dev.id) {
-            let inet = InDevice::new(Ipv4Conf::default(), NeighParms::default());
-            cx.k.inet.set(dev, Some(inet));
-        }
         for ifindex in 2..=4 {
             let dev = cx.k.dev_by_index(netns, ifindex).unwrap();
             do_setlink(cx, dev, LinkSet { up: Some(true), ..LinkSet::default() }).unwrap();
