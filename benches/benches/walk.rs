@@ -1,13 +1,13 @@
 //! What a hop costs: the model, observed and not, beside the floor. A hop is the slope between a chain of eight and
 //! a chain of one, so sending and receiving do not count.
 
-#![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use glassnet_benches::floor::{Events, Floor, Kind};
-use glassnet_benches::{BURST, Chain, bridges, setup_namespace};
+use glassnet_benches::{BURST, Chain, Pair, bridges, routers, setup_namespace};
 use glassnet_kernel::World;
 use glassnet_kernel::trace::Level;
 
@@ -44,7 +44,9 @@ fn observed_burst(chain: &mut Chain) {
 fn floor(c: &mut Criterion, name: &str, kind: Kind, events: Events) {
     let (mut long, mut short) = (Floor::new(kind, events, 8), Floor::new(kind, events, 1));
     c.bench_function(name, |b| {
-        b.iter_custom(|packets| slope(packets, || drop(long.burst()), || drop(short.burst())));
+        b.iter_custom(|packets| {
+            slope(packets, || assert_eq!(long.burst(), BURST), || assert_eq!(short.burst(), BURST))
+        });
     });
 }
 
@@ -55,24 +57,59 @@ fn hops(c: &mut Criterion) {
     model(c, "hop/bridge/every door observed", bridges, Level::Doors);
     floor(c, "floor/forward/an event a hop", Kind::Forward, Events::EachHop);
     floor(c, "floor/forward/an event a poll", Kind::Forward, Events::EachPoll);
+    model(c, "hop/forward", routers, Level::Off);
+    model(c, "hop/forward/every door observed", routers, Level::Doors);
 }
+
+fn end_to_end(c: &mut Criterion) {
+    for (name, level) in [("udp over a veth", Level::Off), ("udp over a veth, observed", Level::Doors)] {
+        let mut pair = Pair::new();
+        pair.world.trace.level = level;
+        c.bench_function(&format!("end to end/{name}"), |b| {
+            b.iter(|| {
+                assert_eq!(pair.exchange(), 18);
+                pair.world.trace.steps.clear();
+            });
+        });
+    }
+}
+
+/// Timers that do nothing: what the event queue and the world's step cost.
+fn events(c: &mut Criterion) {
+    let mut world = World::new(1);
+    let mut at = 0;
+    c.bench_function("event", |b| {
+        b.iter(|| {
+            at += 1;
+            world.wake_at(glassnet_sim::Nanos(at));
+            world.step().expect("no packet")
+        });
+    });
+}
+
+/// Namespaces on one bridge, which has room for 1023.
+const PORTS: usize = 500;
 
 fn setup(c: &mut Criterion) {
     let mut group = c.benchmark_group("setup");
     group.throughput(Throughput::Elements(1));
     group.bench_function("namespace, veth pair and bridge port", |b| {
         b.iter_custom(|count| {
-            let mut world = World::new(1);
-            let bridge = glassnet_benches::one_bridge(&mut world);
-            let start = Instant::now();
-            for _ in 0..count {
-                setup_namespace(&mut world, bridge);
+            let mut total = Duration::ZERO;
+            for first in (0..count).step_by(PORTS) {
+                let mut world = World::new(1);
+                let bridge = glassnet_benches::one_bridge(&mut world);
+                let start = Instant::now();
+                for _ in first..count.min(first + PORTS as u64) {
+                    setup_namespace(&mut world, bridge);
+                }
+                total += start.elapsed();
             }
-            start.elapsed()
+            total
         });
     });
     group.finish();
 }
 
-criterion_group!(benches, hops, setup);
+criterion_group!(benches, hops, end_to_end, events, setup);
 criterion_main!(benches);

@@ -1,6 +1,6 @@
 //! `hops KIND K PACKETS`: sends packets over a chain of K hops and prints ns per packet as its last word.
 
-#![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::process::ExitCode;
 use std::time::Instant;
