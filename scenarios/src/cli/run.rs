@@ -57,7 +57,7 @@ fn lesson(path: &Path, args: &Args) -> io::Result<Status> {
             return Ok(Status::CouldNot);
         }
     };
-    if args.bless && !path.extension().is_some_and(|ending| ending == "md") {
+    if args.bless && path.extension().is_none_or(|ending| ending != "md") {
         eprintln!("glassnet: --bless writes Markdown files only, not {}", path.display());
         return Ok(Status::CouldNot);
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
@@ -13,7 +14,7 @@ pub struct LessonError {
     /// What is wrong, in one line.
     pub message: String,
     #[source_code]
-    source_code: NamedSource<String>,
+    source_code: Arc<NamedSource<String>>,
     #[label("{label}")]
     span: SourceSpan,
     label: String,
@@ -54,7 +55,7 @@ impl Reader<'_> {
         let end = floor_char(self.source, span.end).max(start);
         LessonError {
             message: message.into(),
-            source_code: NamedSource::new(self.path.display().to_string(), self.source.to_string()),
+            source_code: Arc::new(NamedSource::new(self.path.display().to_string(), self.source.to_string())),
             span: (start..end).into(),
             label: label.into(),
             help: None,

@@ -11,9 +11,12 @@ fn lesson(body: &str) -> String {
     format!("---\ntitle: t\ntopology: {{ nodes: {{ node1: {{}}, node2: {{}} }} }}\n---\n{body}")
 }
 
+/// Machine, command, line and expected output of a prompt.
+type Expected = (&'static str, &'static str, usize, &'static str);
+
 #[test]
 fn prompts_and_output() {
-    let cases: &[(&str, &[(&str, &str, usize, &str)])] = &[
+    let cases: &[(&str, &[Expected])] = &[
         ("```console\nnode1# ip a\nout\n…\n```\n", &[("node1", "ip a", 6, "out\n…\n")]),
         (
             "prose\n\n```console\nnode1# a\n\nnode2# b\n```\n\n```sh\nnode9# no\n```\n",

@@ -9,6 +9,8 @@
 mod expect;
 mod rewrite;
 
+use std::sync::Arc;
+
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
 
@@ -29,7 +31,7 @@ pub enum RunError {
         error: ShellError,
         /// The lesson.
         #[source_code]
-        source_code: NamedSource<String>,
+        source_code: Arc<NamedSource<String>>,
         /// The command.
         #[label("on {machine}")]
         span: SourceSpan,
@@ -68,7 +70,10 @@ impl<'a> Run<'a> {
     pub fn prompt(&mut self, prompt: &Prompt) -> Result<Outcome, RunError> {
         self.session.run(&prompt.machine, &prompt.command).map_err(|error| RunError::Prompt {
             error,
-            source_code: NamedSource::new(self.lesson.path.display().to_string(), self.lesson.source.clone()),
+            source_code: Arc::new(NamedSource::new(
+                self.lesson.path.display().to_string(),
+                self.lesson.source.clone(),
+            )),
             span: prompt.command_span.clone().into(),
             machine: prompt.machine.clone(),
         })

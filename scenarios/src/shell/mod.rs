@@ -83,11 +83,14 @@ pub struct Session {
     clock: Nanos,
 }
 
+/// A shell from its first prompt on: its exit status, or why it stopped.
+type Life = Pin<Box<dyn Future<Output = Result<i32, String>> + Send>>;
+
 /// The shell of one machine.
 struct Shell {
     machine: Arc<Machine>,
     /// The shell's life; `None` until the first prompt.
-    running: Option<Pin<Box<dyn Future<Output = Result<i32, String>> + Send>>>,
+    running: Option<Life>,
     woken: Arc<Woken>,
 }
 

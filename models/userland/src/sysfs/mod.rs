@@ -76,10 +76,10 @@ fn device_path<'p, 'n>(parts: &'p [&'n str]) -> Option<(&'n str, &'p [&'n str])>
 }
 
 /// Follows the links below a device's directory (`master/…`, `brif/v1/…`), so that what remains is files.
-fn follow<'w, 'p, 'n>(
+fn follow<'w, 'n>(
     view: &View<'w>,
     dev: &'w NetDevice,
-    parts: &'p [&'n str],
+    parts: &[&'n str],
 ) -> Option<(&'w NetDevice, Vec<&'n str>)> {
     match parts {
         ["master", rest @ ..] => follow(view, &view.kernel.devs[dev.master()?], rest),
@@ -89,7 +89,7 @@ fn follow<'w, 'p, 'n>(
             let (port, mut tail) = (port, vec!["brport"]);
             tail.extend(rest);
             match tail.as_slice() {
-                ["brport", "bridge", ..] => follow(view, dev, &rest[1..]).map(|(dev, rest)| (dev, rest)),
+                ["brport", "bridge", ..] => follow(view, dev, &rest[1..]),
                 _ => Some((port, tail)),
             }
         }
