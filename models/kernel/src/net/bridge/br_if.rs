@@ -63,10 +63,7 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     if netdev.port.is_some() {
         return Err(Errno::EBUSY.into());
     }
-    let ports = &cx.k.devs[bridge].bridge().ok_or(Errno::EINVAL)?.ports;
-    let port_no = (1..BR_MAX_PORTS)
-        .find(|no| !ports.iter().any(|port| cx.k.devs[*port].port.as_ref().is_some_and(|p| p.port_no == *no)))
-        .ok_or(Errno::EBUSY)?;
+    let port_no = find_portno(cx, bridge).ok_or(Errno::EBUSY)?;
     cx.k.devs[dev].port = Some(BridgePort {
         bridge,
         port_no,
@@ -85,6 +82,15 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     port_follows(cx, dev);
     br_mtu_auto_adjust(cx, bridge);
     Ok(())
+}
+
+/// The lowest number that no port of the bridge has.
+fn find_portno(cx: &Cx, bridge: DevId) -> Option<u16> {
+    let mut taken = [false; BR_MAX_PORTS as usize];
+    for port in &cx.k.devs[bridge].bridge()?.ports {
+        taken[usize::from(cx.k.devs[*port].port.as_ref()?.port_no)] = true;
+    }
+    (1..BR_MAX_PORTS).find(|no| !taken[usize::from(*no)])
 }
 
 /// A port leaves its bridge; nothing happens if the device is not a port.
