@@ -25,6 +25,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use miette::Report;
 
 use crate::lesson::Lesson;
+use crate::view::{self, Observed};
 
 /// A Linux container network that you can see through.
 #[derive(Parser)]
@@ -117,9 +118,29 @@ fn read_lesson(path: &Path) -> Result<Lesson, Report> {
     Ok(Lesson::parse(path, source)?)
 }
 
+/// Runs a lesson with everything observed, and shows it; an error says where in the text.
+fn with_observed(
+    path: &Path,
+    seed: u64,
+    show: impl FnOnce(&Observed) -> io::Result<Status>,
+) -> io::Result<Status> {
+    let lesson = match read_lesson(path) {
+        Ok(lesson) => lesson,
+        Err(report) => return Ok(complain(&report)),
+    };
+    let bar = progress(&lesson);
+    let observed = view::observe(&lesson, seed, |_| bar.inc(1));
+    bar.finish_and_clear();
+    match observed {
+        Ok(observed) => show(&observed),
+        Err(error) => Ok(complain(&Report::new(*error))),
+    }
+}
+
 /// Prints an error as miette draws it.
-fn complain(report: &Report) {
+fn complain(report: &Report) -> Status {
     eprintln!("{report:?}");
+    Status::CouldNot
 }
 
 /// Lessons named on a command line.

@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::{Status, complain, progress, read_lesson};
+use super::{Status, with_observed};
 use crate::lab;
-use crate::view;
+use crate::view::{self, Observed};
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -29,26 +29,12 @@ Examples:
 A file MACHINE.NETNS.DEVICE.pcapng a device that saw a frame; without NETNS for a machine's own devices.";
 
 pub(super) fn main(args: Args) -> io::Result<Status> {
-    let lesson = match read_lesson(&args.file) {
-        Ok(lesson) => lesson,
-        Err(report) => {
-            complain(&report);
-            return Ok(Status::CouldNot);
-        }
-    };
-    let bar = progress(&lesson);
-    let observed = view::observe(&lesson, args.seed, |_| bar.inc(1));
-    bar.finish_and_clear();
-    let written = match observed {
-        Ok(observed) => {
-            let world = observed.world();
-            view::write_captures(&world, observed.story(&world).names(), &args.output)
-        }
-        Err(error) => {
-            complain(&(*error).into());
-            return Ok(Status::CouldNot);
-        }
-    };
+    with_observed(&args.file, args.seed, |observed| show(&args, observed))
+}
+
+fn show(args: &Args, observed: &Observed) -> io::Result<Status> {
+    let world = observed.world();
+    let written = view::write_captures(&world, observed.story(&world).names(), &args.output);
     let written = match written {
         Ok(written) => written,
         Err(error) => {

@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::{Status, complain, progress, read_lesson};
+use super::{Status, with_observed};
 use crate::lab;
-use crate::view::{self, Selection, Zoom};
+use crate::view::{self, Observed, Selection, Zoom};
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -47,23 +47,10 @@ Packets are numbered in the order in which they appear. An exchange that went th
 not shown twice; --packet shows it.";
 
 pub(super) fn main(args: Args) -> io::Result<Status> {
-    let lesson = match read_lesson(&args.file) {
-        Ok(lesson) => lesson,
-        Err(report) => {
-            complain(&report);
-            return Ok(Status::CouldNot);
-        }
-    };
-    let bar = progress(&lesson);
-    let observed = view::observe(&lesson, args.seed, |_| bar.inc(1));
-    bar.finish_and_clear();
-    let observed = match observed {
-        Ok(observed) => observed,
-        Err(error) => {
-            complain(&(*error).into());
-            return Ok(Status::CouldNot);
-        }
-    };
+    with_observed(&args.file, args.seed, |observed| show(&args, observed))
+}
+
+fn show(args: &Args, observed: &Observed) -> io::Result<Status> {
     let world = observed.world();
     let story = observed.story(&world);
     let selection = Selection { block: args.block, prompt: args.prompt, packet: args.packet };

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
+use petgraph::unionfind::UnionFind;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
@@ -36,10 +37,6 @@ pub struct Node {
 pub struct Nic {
     /// The kernel's driver; `e1000e` unless told.
     pub driver: String,
-    /// Receive queues; 1 unless told.
-    pub queues: u32,
-    /// Descriptors in each receive ring; 256 unless told.
-    pub rx_ring: u32,
     /// Its burned-in address, if it is given.
     pub address: Option<Mac>,
 }
@@ -137,8 +134,17 @@ impl Checker<'_> {
         }
         topology.switches = raw.switches.into_keys().map(|name| (name, Switch::default())).collect();
         let mut used = BTreeSet::new();
+        let mut joined = UnionFind::new(topology.switches.len());
         for link in raw.links {
+            let span = self.span(&link.endpoints);
             let link = self.link(link, &mut topology, &mut used)?;
+            if !joins(&link, &topology, &mut joined) {
+                return Err(self.reader.error(
+                    span,
+                    "the cables between switches make a loop, in which a broadcast would never end",
+                    "this cable closes it",
+                ));
+            }
             topology.links.push(link);
         }
         Ok(topology)
@@ -166,12 +172,21 @@ impl Checker<'_> {
             })?),
         };
         let default = Nic::default();
-        Ok(Nic {
-            driver: raw.driver.map_or(default.driver, |driver| driver.value),
-            queues: self.count(raw.queues.as_ref(), default.queues, 1..=64, "queues")?,
-            rx_ring: self.count(raw.rx_ring.as_ref(), default.rx_ring, 1..=65_536, "rx_ring")?,
-            address,
-        })
+        self.only(raw.queues.as_ref(), 1, "queues")?;
+        self.only(raw.rx_ring.as_ref(), 256, "rx_ring")?;
+        Ok(Nic { driver: raw.driver.map_or(default.driver, |driver| driver.value), address })
+    }
+
+    /// A setting of which the model knows one value.
+    fn only(&self, value: Option<&Spanned<u32>>, known: u32, key: &str) -> Result<(), LessonError> {
+        match value {
+            Some(value) if value.value != known => Err(self.reader.error(
+                self.span(value),
+                format!("not modelled yet: `{key}` other than {known}"),
+                "refused",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn count(
@@ -272,7 +287,7 @@ impl Checker<'_> {
 
 impl Default for Nic {
     fn default() -> Nic {
-        Nic { driver: "e1000e".to_string(), queues: 1, rx_ring: 256, address: None }
+        Nic { driver: "e1000e".to_string(), address: None }
     }
 }
 
@@ -317,4 +332,13 @@ fn parse_delay(text: &str) -> Option<u64> {
         _ => return None,
     };
     Some((number * factor) as u64)
+}
+
+/// Notes which switches a link joins; false if they were joined already.
+fn joins(link: &Link, topology: &Topology, joined: &mut UnionFind<usize>) -> bool {
+    let switch = |end: &Endpoint| topology.switches.keys().position(|name| *name == end.node);
+    match [switch(&link.endpoints[0]), switch(&link.endpoints[1])] {
+        [Some(a), Some(b)] => joined.union(a, b),
+        _ => true,
+    }
 }
