@@ -111,7 +111,13 @@ struct Live {
     ours: bool,
     /// Place among all journeys, by first event.
     number: usize,
+    /// When it was seen last.
+    at_ns: u64,
 }
+
+/// A buffer that is seen again after so many ns was freed where no tracepoint tells of it, and is another packet's
+/// now: between two devices a packet waits for a softirq at most.
+const REUSED: u64 = 500_000_000;
 
 struct Reader {
     known: Known,
@@ -172,12 +178,17 @@ impl Reader {
         let (Some(device), Some(skb)) = (event.value("dev"), event.value("skbaddr")) else { return };
         let (Some(prompt), Some(length)) = (self.prompt, event.value("len")) else { return };
         let ours = self.pids.contains(&event.pid) || self.tapped(event, device, length);
+        if self.live.get(skb).is_some_and(|live| event.at_ns > live.at_ns + REUSED) {
+            self.end(event, "alive");
+        }
         let number = self.count;
         let live = self.live.entry(skb.to_owned()).or_insert_with(|| Live {
             number,
             journey: Journey { prompt, ..Journey::default() },
             ours: false,
+            at_ns: event.at_ns,
         });
+        live.at_ns = event.at_ns;
         self.count += usize::from(live.number == number);
         live.ours |= ours;
         live.journey.steps.push(format!("{} {device} {length}", event.name));
@@ -311,6 +322,19 @@ mod tests {
         ];
         lines.iter().filter_map(|l| Event::parse(l)).for_each(|e| reader.take(&e));
         assert_eq!(reader.finish().journeys.len(), 1);
+    }
+
+    #[test]
+    fn a_buffer_that_is_used_again_is_another_packet() {
+        let mut reader = Reader::new(Known::default(), BTreeSet::from(["eth0".to_owned()]));
+        let lines = [
+            "bash-7 [001] ...1. 1.0: tracing_mark_write: glassnet prompt 0 pids 7",
+            "idle-0 [001] ..s1. 1.1: netif_receive_skb: dev=eth0 skbaddr=0a len=99",
+            "ping-7 [001] ..s1. 3.0: net_dev_queue: dev=v1 skbaddr=0a len=98",
+        ];
+        lines.iter().filter_map(|l| Event::parse(l)).for_each(|e| reader.take(&e));
+        let journeys = reader.finish().journeys;
+        assert_eq!(journeys.iter().map(|j| j.steps.len()).collect::<Vec<_>>(), [1]);
     }
 
     #[test]
