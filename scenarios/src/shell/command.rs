@@ -18,7 +18,7 @@ use super::files::{MachineFs, ProgramFiles};
 use super::live::{self, Job};
 use super::machine::Place;
 
-/// What starting a program takes: fork, exec and the dynamic linker, as measured on the host.
+/// What starting a program takes: fork, exec and the dynamic linker. A round figure, not a measured one.
 const EXEC_TIME: Nanos = Nanos::from_millis(1);
 
 /// A program as a command of the shell.

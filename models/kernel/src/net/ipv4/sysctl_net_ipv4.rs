@@ -78,13 +78,20 @@ pub fn neigh_proc_update(cx: &mut Cx, netns: NetnsId, of: ConfOf, var: NeighVar,
     }
 }
 
+/// Settings that the model shows and does not follow, so they keep their value.
+const NOT_MODELLED: [Sysctl; 3] =
+    [Sysctl::IpfragMaxDist, Sysctl::FibMultipathHashPolicy, Sysctl::FibMultipathUseNeigh];
+
 /// Sets a setting of the namespace.
 ///
 /// # Errors
 ///
-/// `EINVAL` if the value is out of its range.
+/// `EINVAL` if the value is out of its range; `EOPNOTSUPP` for a change that is not modelled yet.
 pub fn set_sysctl(cx: &mut Cx, netns: NetnsId, which: Sysctl, value: i64) -> Result<(), Errno> {
     let ipv4 = &mut cx.k.netns[netns].ipv4;
+    if NOT_MODELLED.contains(&which) && value != ipv4.sysctl(which) {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let fits = match which {
         Sysctl::IpfragHighThresh => value >= ipv4.sysctl(Sysctl::IpfragLowThresh),
         Sysctl::IpfragLowThresh => value <= ipv4.sysctl(Sysctl::IpfragHighThresh),
