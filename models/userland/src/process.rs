@@ -371,6 +371,15 @@ impl Process {
         }
     }
 
+    /// All of the file that an operand names; `-` is standard input.
+    pub async fn read_operand(&mut self, file: &str) -> io::Result<Vec<u8>> {
+        if file == "-" {
+            return self.read_to_end().await;
+        }
+        let path = self.path(file);
+        self.files.clone().read(&path).await
+    }
+
     /// All of standard input.
     pub async fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         self.flush().await;

@@ -137,13 +137,7 @@ impl Bridge<'_> {
     }
 
     async fn batch(&mut self, file: &str) -> Done<i32> {
-        let bytes = if file == "-" {
-            self.process.read_to_end().await
-        } else {
-            let path = self.process.path(file);
-            self.process.files.clone().read(&path).await
-        };
-        let bytes = bytes.map_err(|_| {
+        let bytes = self.process.read_operand(file).await.map_err(|_| {
             Stop::failed(format!("Cannot open file \"{file}\" for reading: No such file or directory\n"))
         })?;
         let mut status = 0;

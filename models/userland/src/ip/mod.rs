@@ -298,13 +298,7 @@ impl Ip<'_> {
     }
 
     async fn batch_text(&mut self, file: &str) -> Done<String> {
-        let bytes = if file == "-" {
-            self.process.read_to_end().await
-        } else {
-            let path = self.process.path(file);
-            self.process.files.clone().read(&path).await
-        };
-        let bytes = bytes.map_err(|_| {
+        let bytes = self.process.read_operand(file).await.map_err(|_| {
             Stop::failed(format!("Cannot open file \"{file}\" for reading: No such file or directory\n"))
         })?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
