@@ -28,6 +28,21 @@ impl Network<'_> {
         Ok((nd.ipv4(self.header.ipv4(12)?), nd.ipv4(self.header.ipv4(16)?)))
     }
 
+    /// Prints the ends of a segment of `protocol`: ports behind addresses, or ports alone behind extension headers.
+    pub fn endpoints(&self, nd: &mut Nd, protocol: u8, from: &str, to: &str) -> Print {
+        let direct = match self.version {
+            6 => self.header.u8(6)? == protocol,
+            _ => self.header.u8(9)? == protocol,
+        };
+        if direct {
+            let (source, destination) = self.addresses(nd)?;
+            nd.put(&format!("{source}.{from} > {destination}.{to}: "));
+        } else {
+            nd.put(&format!("{from} > {to}: "));
+        }
+        Ok(())
+    }
+
     /// The checksum over the pseudo-header and `data`; 0 where the stored one is right.
     pub fn checksum(&self, protocol: u8, data: &[u8]) -> Result<u16, Truncated> {
         let addresses = if self.version == 6 { self.header.take(8, 32)? } else { self.header.take(12, 8)? };

@@ -46,7 +46,8 @@ pub fn tcp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
         return Ok(());
     }
     let (source_port, port) = (p.u16(0)?, p.u16(2)?);
-    endpoints(nd, network, source_port, port)?;
+    let (from, to) = (nd.tcp_port(source_port), nd.tcp_port(port));
+    network.endpoints(nd, 6, &from, &to)?;
     if !p.has(0, 20) {
         nd.truncated();
         return Ok(());
@@ -79,21 +80,6 @@ pub fn tcp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
         return Ok(());
     }
     payload(nd, p, header, length - header, flags)
-}
-
-fn endpoints(nd: &mut Nd, network: Network, source_port: u16, port: u16) -> Print {
-    let direct = match network.version {
-        6 => network.header.u8(6)? == 6,
-        _ => network.header.u8(9)? == 6,
-    };
-    let (from, to) = (nd.tcp_port(source_port), nd.tcp_port(port));
-    if direct {
-        let (source, destination) = network.addresses(nd)?;
-        nd.put(&format!("{source}.{from} > {destination}.{to}: "));
-    } else {
-        nd.put(&format!("{from} > {to}: "));
-    }
-    Ok(())
 }
 
 /// Numbers of this segment, relative to the first segment seen of its conversation unless `-S`.

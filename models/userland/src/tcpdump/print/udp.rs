@@ -18,7 +18,8 @@ pub fn udp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
         return Ok(());
     }
     let (source_port, port) = (p.u16(0)?, p.u16(2)?);
-    endpoints(nd, network, source_port, port)?;
+    let (from, to) = (nd.udp_port(source_port), nd.udp_port(port));
+    network.endpoints(nd, 17, &from, &to)?;
     if length < 8 {
         nd.put(&format!("truncated-udp {length}"));
         return Ok(());
@@ -44,21 +45,6 @@ pub fn udp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
         nd.put(&format!("UDP, bad length {said} > {payload}"));
     } else {
         nd.put(&format!("UDP, length {said}"));
-    }
-    Ok(())
-}
-
-fn endpoints(nd: &mut Nd, network: Network, source_port: u16, port: u16) -> Print {
-    let direct = match network.version {
-        6 => network.header.u8(6)? == 17,
-        _ => network.header.u8(9)? == 17,
-    };
-    let (from, to) = (nd.udp_port(source_port), nd.udp_port(port));
-    if direct {
-        let (source, destination) = network.addresses(nd)?;
-        nd.put(&format!("{source}.{from} > {destination}.{to}: "));
-    } else {
-        nd.put(&format!("{from} > {to}: "));
     }
     Ok(())
 }
