@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`mac`] | [`Mac`], an Ethernet address |
-//! | [`eth`], [`arp`], [`ipv4`], [`icmp`], [`udp`] | where the fields of a header stand, read and written in place |
+//! | [`eth`], [`arp`], [`ipv4`], [`icmp`], [`udp`], [`tcp`] | where the fields of a header stand, read and written in place |
 //! | [`checksum`] | the Internet checksum, whole and incremental |
 //! | [`buf`] | [`BufPool`], frames shared by reference count, as an skb's data is |
 //!
@@ -16,6 +16,7 @@ pub mod eth;
 pub mod icmp;
 pub mod ipv4;
 pub mod mac;
+pub mod tcp;
 pub mod udp;
 
 pub use buf::{BufId, BufPool};
