@@ -7,6 +7,7 @@
 use crate::Cx;
 use crate::ids::{NeighId, SkbId};
 use crate::tables::drop_reason::DropReason;
+use crate::tables::netfilter::Site;
 use crate::{drivers, net};
 
 macro_rules! doors {
@@ -126,6 +127,14 @@ doors! {
         // net/ipv4, through
         IpForward(skb: SkbId) = "ip_forward" => net::ipv4::ip_forward::ip_forward,
         IpForwardFinish(skb: SkbId) = "ip_forward_finish" => net::ipv4::ip_forward::ip_forward_finish,
+        // net/netfilter and net/bridge/br_netfilter_hooks.c
+        NfHookSlow(skb: SkbId, site: Site, from: u8) = "nf_hook_slow" => net::netfilter::core::nf_hook_slow,
+        BrNfPreRoutingFinish(skb: SkbId) = "br_nf_pre_routing_finish"
+            => net::bridge::br_netfilter_hooks::br_nf_pre_routing_finish,
+        BrNfForwardFinish(skb: SkbId) = "br_nf_forward_finish"
+            => net::bridge::br_netfilter_hooks::br_nf_forward_finish,
+        BrNfDevQueueXmit(skb: SkbId) = "br_nf_dev_queue_xmit"
+            => net::bridge::br_netfilter_hooks::br_nf_dev_queue_xmit,
         // net/ipv4, out
         IpPushPendingFrames(skb: SkbId) = "ip_push_pending_frames"
             => net::ipv4::ip_output::ip_push_pending_frames,
@@ -144,6 +153,10 @@ doors! {
         KfreeSkb(skb: SkbId, reason: DropReason) => net::core::skbuff::kfree_later,
         NeighProbe(neigh: NeighId) => net::ipv4::arp::neigh_probe,
         NeighConstruct(neigh: NeighId) => net::ipv4::arp::arp_construct,
+        IpForwardHook(skb: SkbId) => net::ipv4::ip_forward::ip_forward_hook,
+        IpLocalOutHook(skb: SkbId) => net::ipv4::ip_output::ip_local_out_hook,
+        IpOutputHook(skb: SkbId) => net::ipv4::ip_output::ip_output_hook,
+        IpMcLoopHook(skb: SkbId) => net::ipv4::ip_output::ip_mc_loop_hook,
         LinkFailure(skb: SkbId) => net::ipv4::route_errors::ipv4_link_failure,
         BrFloodNext(skb: SkbId, from: u16, local_rcv: bool) => net::bridge::br_forward::br_flood_next,
     }

@@ -20,6 +20,7 @@ pub mod hosts;
 pub mod identity;
 pub mod ifconfig;
 pub mod ip;
+pub mod iptables;
 pub mod nsenter;
 pub mod pcap;
 pub mod ping;

@@ -3,4 +3,5 @@
 pub mod bridge;
 pub mod core;
 pub mod ipv4;
+pub mod netfilter;
 pub mod socket;

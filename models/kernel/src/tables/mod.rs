@@ -1,6 +1,7 @@
 //! Tables: what a kernel knows. Nouns, tested alone; the doors in `net` read and change them.
 
 pub mod bridge;
+pub mod conntrack;
 pub mod drop_reason;
 pub mod fast_hash;
 pub mod fib;
@@ -15,6 +16,7 @@ pub mod neigh;
 pub mod neigh_parms;
 pub mod neigh_types;
 pub mod netdev;
+pub mod netfilter;
 pub mod netns;
 pub mod prefix_map;
 pub mod route;
@@ -23,3 +25,4 @@ pub mod skb;
 pub mod snmp;
 pub mod socket;
 pub mod softnet;
+pub mod xt;

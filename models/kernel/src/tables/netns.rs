@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ipv4::Ipv4Netns;
+use super::netfilter::Hooks;
 use crate::ids::{DevId, NetnsId, SocketId};
 
 /// A network namespace: devices, addresses, routes, neighbours and sockets of its own.
@@ -18,6 +19,8 @@ pub struct Netns {
     pub loopback: DevId,
     /// IPv4.
     pub ipv4: Ipv4Netns,
+    /// Netfilter's hooks.
+    pub hooks: Hooks,
     /// Packet sockets that listen on all devices.
     pub taps: Vec<SocketId>,
     /// The numbers by which other namespaces go here (`netns_ids`).
@@ -33,6 +36,7 @@ impl Netns {
             last_ifindex: 0,
             loopback,
             ipv4,
+            hooks: Hooks::default(),
             taps: Vec::new(),
             nsids: BTreeMap::new(),
         }

@@ -10,6 +10,8 @@ use glassnet_wire::{BufId, BufPool};
 use std::ops::{Index, IndexMut};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::conntrack::NfCt;
+use super::netfilter::NfBridge;
 use super::route::Rtable;
 use crate::ids::{DevId, SkbId, SocketId};
 
@@ -39,6 +41,8 @@ pub struct BrCb {
     pub brdev: Option<DevId>,
     /// The port that it is about to leave by.
     pub to: Option<DevId>,
+    /// The port that it came in by, once it is about to leave; `None` for a frame of this machine.
+    pub from: Option<DevId>,
     /// The port that it came in by is isolated.
     pub src_port_isolated: bool,
 }
@@ -94,6 +98,12 @@ pub struct Skb {
     pub br: BrCb,
     /// IPv4's notes.
     pub ip: IpCb,
+    /// What connection tracking knows of it.
+    pub nfct: NfCt,
+    /// What bridge netfilter notes in it.
+    pub nf_bridge: Option<NfBridge>,
+    /// Its way through the rules is logged (`TRACE`).
+    pub nf_trace: bool,
 }
 
 impl Skb {
@@ -164,6 +174,9 @@ impl SkbPool {
             sk: None,
             br: BrCb::default(),
             ip: IpCb::default(),
+            nfct: NfCt::None,
+            nf_bridge: None,
+            nf_trace: false,
         };
         self.insert(skb)
     }

@@ -6,8 +6,10 @@ use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
 use crate::net::core::dev::is_skb_forwardable;
+use crate::net::netfilter::core::nf_hook;
 use crate::tables::bridge::{BridgePort, PortState};
 use crate::tables::drop_reason::DropReason;
+use crate::tables::netfilter::Site;
 use crate::tables::skb::PacketType;
 use glassnet_wire::eth::ETH_HLEN;
 
@@ -35,20 +37,22 @@ pub fn br_forward(cx: &mut Cx, skb: SkbId) -> Door {
 /// Hands the frame to the port, past netfilter's bridge FORWARD (or LOCAL_OUT) hook.
 ///
 /// Kernel: net/bridge/br_forward.c
-/// Not modelled: the hook, VLANs.
+/// Not modelled: VLANs.
 pub fn __br_forward(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
+    let local = pkt.br.brdev == Some(pkt.dev);
+    pkt.br.from = (!local).then_some(pkt.dev);
     pkt.dev = pkt.br.to.unwrap_or(pkt.dev);
-    cx.pass(Door::BrForwardFinish { skb })
+    nf_hook(cx, if local { Site::BrLocalOut } else { Site::BrForward }, skb)
 }
 
 /// The frame has passed FORWARD; POST_ROUTING is next.
 ///
 /// Kernel: net/bridge/br_forward.c
-/// Not modelled: the hook.
+/// Not modelled: nothing.
 #[inline]
 pub fn br_forward_finish(cx: &mut Cx, skb: SkbId) -> Door {
-    cx.pass(Door::BrDevQueuePushXmit { skb })
+    nf_hook(cx, Site::BrForwardFinish, skb)
 }
 
 /// Puts the Ethernet header back in front and queues the frame for the port.

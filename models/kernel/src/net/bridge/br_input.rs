@@ -9,15 +9,17 @@ use super::br_fdb::{br_fdb_find_rcu, br_fdb_update};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
+use crate::net::netfilter::core::nf_hook;
 use crate::tables::bridge::PortState;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netdev::{IFF_PROMISC, NetDevice};
+use crate::tables::netfilter::Site;
 use crate::tables::skb::{BrCb, PacketType};
 
 /// Takes every frame of a port before the protocols see it (the `rx_handler`).
 ///
 /// Kernel: net/bridge/br_input.c
-/// Not modelled: bridge netfilter hooks, ebtables broute, a spanning tree that reads BPDUs.
+/// Not modelled: ebtables broute, a spanning tree that reads BPDUs.
 pub fn br_handle_frame(cx: &mut Cx, skb: SkbId) -> Door {
     let eth = cx.skbs.eth_hdr(skb);
     let (source, dest) = (eth.source(), eth.dest());
@@ -43,7 +45,7 @@ pub fn br_handle_frame(cx: &mut Cx, skb: SkbId) -> Door {
     if dest == cx.k.devs[bridge].addr {
         cx.skbs[skb].pkt_type = PacketType::Host;
     }
-    cx.pass(Door::BrHandleFrameFinish { skb })
+    nf_hook(cx, Site::BrHandleFrame, skb)
 }
 
 enum LinkLocal {
@@ -101,7 +103,7 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
     if state == PortState::Learning {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
-    cx.skbs[skb].br = BrCb { brdev: Some(bridge), to: None, src_port_isolated: flags.isolated };
+    cx.skbs[skb].br = BrCb { brdev: Some(bridge), src_port_isolated: flags.isolated, ..BrCb::default() };
     if cx.skbs[skb].protocol == ETH_P_ARP {
         cx.call(Func::BrDoProxySuppressArp, skb);
     }
@@ -129,7 +131,7 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
 /// The frame is for the bridge itself: it comes in once more, by the bridge device.
 ///
 /// Kernel: net/bridge/br_input.c
-/// Not modelled: VLANs, netfilter's bridge LOCAL_IN hook.
+/// Not modelled: VLANs.
 pub fn br_pass_frame_up(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(bridge) = cx.skbs[skb].br.brdev else {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
@@ -139,5 +141,5 @@ pub fn br_pass_frame_up(cx: &mut Cx, skb: SkbId) -> Door {
     stats.rx_packets += 1;
     stats.rx_bytes += len;
     cx.skbs[skb].dev = bridge;
-    cx.pass(Door::NetifReceiveSkb { skb })
+    nf_hook(cx, Site::BrPassFrameUp, skb)
 }

@@ -6,4 +6,5 @@ pub mod br_forward;
 pub mod br_if;
 pub mod br_input;
 pub mod br_multicast;
+pub mod br_netfilter_hooks;
 pub mod br_netlink;

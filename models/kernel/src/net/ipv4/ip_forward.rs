@@ -13,14 +13,16 @@ use super::route_errors::ip_rt_send_redirect;
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::SkbId;
+use crate::net::netfilter::core::nf_hook;
 use crate::tables::drop_reason::DropReason;
+use crate::tables::netfilter::Site;
 use crate::tables::route::RTCF_DOREDIRECT;
 use crate::tables::skb::PacketType;
 
 /// Lowers the TTL, checks the MTU, and tells the sender of a better gateway.
 ///
 /// Kernel: net/ipv4/ip_forward.c
-/// Not modelled: netfilter, IPsec, strict source routes, router alert.
+/// Not modelled: IPsec, strict source routes, router alert.
 pub fn ip_forward(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &cx.skbs[skb];
     let (len, at) = (pkt.len(), pkt.network_header);
@@ -45,10 +47,18 @@ pub fn ip_forward(cx: &mut Cx, skb: SkbId) -> Door {
     }
     cx.skbs[skb].ip.flags |= IPSKB_FORWARDED;
     if redirect && let Some(redirect) = ip_rt_send_redirect(cx, skb) {
-        cx.afterwards(Door::IpForwardFinish { skb });
+        cx.afterwards(Door::IpForwardHook { skb });
         return redirect;
     }
-    cx.pass(Door::IpForwardFinish { skb })
+    nf_hook(cx, Site::IpForward, skb)
+}
+
+/// The rest of [`ip_forward`], after a redirect was sent.
+///
+/// Kernel: net/ipv4/ip_forward.c
+/// Not modelled: nothing.
+pub fn ip_forward_hook(cx: &mut Cx, skb: SkbId) -> Door {
+    nf_hook(cx, Site::IpForward, skb)
 }
 
 /// The packet passed FORWARD.

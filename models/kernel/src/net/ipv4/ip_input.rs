@@ -11,9 +11,11 @@ use super::route::{Martian, ip_route_input_noref};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
+use crate::net::netfilter::core::nf_hook;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::or_conf;
 use crate::tables::inet_conf::Conf;
+use crate::tables::netfilter::Site;
 use crate::tables::route::DstInput;
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::{IpCb, PacketType};
@@ -32,14 +34,14 @@ pub fn snmp<'a>(cx: &'a mut Cx, skb: SkbId) -> &'a mut Snmp {
     &mut cx.k.netns[netns].ipv4.snmp
 }
 
-/// A packet of IPv4 comes in: its header is checked, then PRE_ROUTING would see it.
+/// A packet of IPv4 comes in: its header is checked, then PRE_ROUTING sees it.
 ///
 /// Kernel: net/ipv4/ip_input.c
-/// Not modelled: netfilter.
+/// Not modelled: nothing.
 pub fn ip_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     cx.call(Func::IpRcvCore, skb);
     match ip_rcv_core(cx, skb) {
-        Ok(()) => cx.pass(Door::IpRcvFinish { skb }),
+        Ok(()) => nf_hook(cx, Site::IpRcv, skb),
         Err(reason) => cx.kfree_skb(skb, reason),
     }
 }
@@ -173,12 +175,12 @@ fn count_groups(cx: &mut Cx, skb: SkbId, kind: RouteType) -> Result<(), DropReas
 /// A packet for this machine; fragments wait for the rest.
 ///
 /// Kernel: net/ipv4/ip_input.c
-/// Not modelled: netfilter.
+/// Not modelled: nothing.
 pub fn ip_local_deliver(cx: &mut Cx, skb: SkbId) -> Door {
     if ip_hdr(cx, skb).is_some_and(Ipv4Hdr::is_fragment) {
         return Door::IpDefrag { skb };
     }
-    Door::IpLocalDeliverFinish { skb }
+    nf_hook(cx, Site::IpLocalDeliver, skb)
 }
 
 /// Leaves the IPv4 header behind.

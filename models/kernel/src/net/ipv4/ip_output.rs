@@ -16,8 +16,10 @@ use crate::door::Door;
 use crate::ids::{NeighId, NetnsId, SkbId};
 use crate::net::core::dev::eth_type_trans;
 use crate::net::core::neighbour::{neigh_hh_output, neigh_lookup};
+use crate::net::netfilter::core::nf_hook;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::ipv4::Sysctl;
+use crate::tables::netfilter::Site;
 use crate::tables::route::{RTCF_LOCAL, RTCF_MULTICAST, Rtable};
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::PacketType;
@@ -103,29 +105,49 @@ pub fn ip_push_pending_frames(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::IpLocalOut { skb })
 }
 
-/// Sets length and checksum; LOCAL_OUT would see the packet.
+/// Sets length and checksum; LOCAL_OUT sees the packet.
 ///
 /// Kernel: net/ipv4/ip_output.c
-/// Not modelled: netfilter.
+/// Not modelled: nothing.
 pub fn __ip_local_out(cx: &mut Cx, skb: SkbId) -> Door {
     let len = cx.skbs[skb].len() as u16;
     let packet = cx.skbs.data_mut(skb);
     packet[2..4].copy_from_slice(&len.to_be_bytes());
     ip_send_check(packet);
-    match &cx.skbs[skb].dst {
-        Some(route) if route.mc_output => Door::IpMcOutput { skb },
-        Some(_) => Door::IpOutput { skb },
-        None => cx.kfree_skb(skb, DropReason::IpOutnoroutes),
-    }
+    nf_hook(cx, Site::IpLocalOut, skb)
 }
 
-/// The packet leaves by its route's device; POST_ROUTING would see it.
+/// LOCAL_OUT sees a packet whose header a program wrote.
+///
+/// Kernel: net/ipv4/raw.c
+/// Not modelled: nothing.
+pub fn ip_local_out_hook(cx: &mut Cx, skb: SkbId) -> Door {
+    nf_hook(cx, Site::IpLocalOut, skb)
+}
+
+/// POST_ROUTING sees a packet to a group, after this machine got its copy.
 ///
 /// Kernel: net/ipv4/ip_output.c
-/// Not modelled: netfilter.
+/// Not modelled: nothing.
+pub fn ip_output_hook(cx: &mut Cx, skb: SkbId) -> Door {
+    nf_hook(cx, Site::IpOutput, skb)
+}
+
+/// POST_ROUTING sees this machine's own copy of a packet to a group.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: nothing.
+pub fn ip_mc_loop_hook(cx: &mut Cx, skb: SkbId) -> Door {
+    nf_hook(cx, Site::IpMcLoop, skb)
+}
+
+/// The packet leaves by its route's device; POST_ROUTING sees it.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: nothing.
 pub fn ip_output(cx: &mut Cx, skb: SkbId) -> Door {
     count_out(cx, skb);
-    cx.pass(Door::IpFinishOutput { skb })
+    nf_hook(cx, Site::IpOutput, skb)
 }
 
 fn count_out(cx: &mut Cx, skb: SkbId) {
@@ -143,7 +165,7 @@ fn count_out(cx: &mut Cx, skb: SkbId) {
 /// A packet to a group or to everybody: this machine gets a copy.
 ///
 /// Kernel: net/ipv4/ip_output.c
-/// Not modelled: multicast routing, netfilter.
+/// Not modelled: multicast routing.
 pub fn ip_mc_output(cx: &mut Cx, skb: SkbId) -> Door {
     count_out(cx, skb);
     let Some(route) = cx.skbs[skb].dst else { return cx.kfree_skb(skb, DropReason::IpOutnoroutes) };
@@ -154,16 +176,16 @@ pub fn ip_mc_output(cx: &mut Cx, skb: SkbId) -> Door {
     let copy = (loops && route.flags & RTCF_LOCAL != 0).then(|| cx.skb_clone(skb));
     if multicast && ttl == 0 {
         if let Some(copy) = copy {
-            cx.afterwards(Door::DevLoopbackXmit { skb: copy });
+            cx.afterwards(Door::IpMcLoopHook { skb: copy });
         }
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
     match copy {
         Some(copy) => {
-            cx.afterwards(Door::IpFinishOutput { skb });
-            Door::DevLoopbackXmit { skb: copy }
+            cx.afterwards(Door::IpOutputHook { skb });
+            nf_hook(cx, Site::IpMcLoop, copy)
         }
-        None => Door::IpFinishOutput { skb },
+        None => nf_hook(cx, Site::IpOutput, skb),
     }
 }
 

@@ -132,7 +132,7 @@ fn send_with_header(
     pkt.protocol = glassnet_wire::eth::ETH_P_IP;
     pkt.dev = route.dev;
     pkt.dst = Some(*route);
-    Ok(Door::IpOutput { skb })
+    Ok(Door::IpLocalOutHook { skb })
 }
 
 /// Gives a copy of a packet to each raw socket that listens; true if there was one (`raw_local_deliver`).

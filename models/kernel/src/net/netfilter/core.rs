@@ -1,0 +1,111 @@
+//! The hooks: who looks at a packet before it goes on.
+//!
+//! Kernel: net/netfilter/core.c, include/linux/netfilter.h
+
+use super::super::bridge::br_netfilter_hooks as br_nf;
+use crate::Cx;
+use crate::door::Door;
+use crate::ids::{DevId, SkbId};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::netfilter::{HookFn, HookState, Site, Verdict};
+
+/// Offers a packet to the functions of a hook, and goes on with it once all accepted it (`NF_HOOK`).
+#[inline]
+pub fn nf_hook(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
+    let (pf, hook) = site.point();
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    if cx.k.netns[netns].hooks.at(pf, hook).is_empty() {
+        return cx.pass(okfn(cx, site, skb));
+    }
+    cx.pass(Door::NfHookSlow { skb, site, from: 0 })
+}
+
+/// The function that goes on with a packet that was accepted.
+#[inline]
+fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
+    match site {
+        Site::IpRcv => Door::IpRcvFinish { skb },
+        Site::IpLocalDeliver => Door::IpLocalDeliverFinish { skb },
+        Site::IpForward => Door::IpForwardFinish { skb },
+        Site::IpLocalOut => match &cx.skbs[skb].dst {
+            Some(route) if route.mc_output => Door::IpMcOutput { skb },
+            Some(_) => Door::IpOutput { skb },
+            None => Door::KfreeSkb { skb, reason: DropReason::IpOutnoroutes },
+        },
+        Site::IpOutput => Door::IpFinishOutput { skb },
+        Site::IpMcLoop => Door::DevLoopbackXmit { skb },
+        Site::BrHandleFrame => Door::BrHandleFrameFinish { skb },
+        Site::BrPassFrameUp => Door::NetifReceiveSkb { skb },
+        Site::BrForward | Site::BrLocalOut => Door::BrForwardFinish { skb },
+        Site::BrForwardFinish => Door::BrDevQueuePushXmit { skb },
+        Site::BrNfPreRouting => Door::BrNfPreRoutingFinish { skb },
+        Site::BrNfForward => Door::BrNfForwardFinish { skb },
+        Site::BrNfPostRouting => Door::BrNfDevQueueXmit { skb },
+    }
+}
+
+/// Asks the functions of a hook one after the other, from position `from` on.
+///
+/// Kernel: net/netfilter/core.c
+/// Not modelled: NF_QUEUE, NF_REPEAT.
+pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Door {
+    let (pf, hook) = site.point();
+    let state = hook_state(cx, site, skb);
+    let mut at = usize::from(from);
+    while let Some(entry) = cx.k.netns[state.netns].hooks.at(pf, hook).get(at) {
+        match call(cx, skb, state, entry.function) {
+            Verdict::Accept => at += 1,
+            Verdict::Drop(reason) => return cx.kfree_skb(skb, reason),
+            Verdict::Stolen(door) => return door,
+        }
+    }
+    okfn(cx, site, skb)
+}
+
+/// The devices that a packet crosses where it is.
+fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
+    let pkt = &cx.skbs[skb];
+    let (_, hook) = site.point();
+    let here = Some(pkt.dev);
+    let out = |cx: &Cx| cx.skbs[skb].dst.as_ref().map(|route| route.dev);
+    let came_by = |cx: &Cx| {
+        let netns = cx.k.devs[pkt.dev].netns;
+        (pkt.skb_iif != 0).then(|| cx.k.dev_by_index(netns, pkt.skb_iif)).flatten()
+    };
+    let (input, output): (Option<DevId>, Option<DevId>) = match site {
+        Site::IpRcv | Site::IpLocalDeliver | Site::BrHandleFrame | Site::BrPassFrameUp => (here, None),
+        Site::IpForward => (here, out(cx)),
+        Site::IpLocalOut => (None, out(cx)),
+        Site::IpOutput | Site::IpMcLoop => (came_by(cx), out(cx)),
+        Site::BrForward => (pkt.br.from, here),
+        Site::BrLocalOut | Site::BrForwardFinish => (None, here),
+        Site::BrNfPreRouting | Site::BrNfForward | Site::BrNfPostRouting => br_nf::devices(cx, site, skb),
+    };
+    HookState { site, hook, netns: cx.k.devs[pkt.dev].netns, input, output }
+}
+
+fn call(cx: &mut Cx, skb: SkbId, state: HookState, function: HookFn) -> Verdict {
+    match function {
+        HookFn::IpSabotageIn => br_nf::ip_sabotage_in(cx, skb, state),
+        HookFn::BrNfPreRouting => br_nf::br_nf_pre_routing(cx, skb, state),
+        HookFn::BrNfLocalIn => br_nf::br_nf_local_in(cx, skb, state),
+        HookFn::BrNfForwardIp => br_nf::br_nf_forward_ip(cx, skb, state),
+        HookFn::BrNfForwardArp => br_nf::br_nf_forward_arp(cx, skb, state),
+        HookFn::BrNfPostRouting => br_nf::br_nf_post_routing(cx, skb, state),
+
+        // anna
+        HookFn::Rules(variant, table) => super::x_tables::rules(cx, skb, state, variant, table),
+
+        // ben
+        HookFn::Ipv4ConntrackDefrag => Verdict::Accept,
+        HookFn::Ipv4ConntrackIn => Verdict::Accept,
+        HookFn::Ipv4ConntrackLocal => Verdict::Accept,
+        HookFn::NfConfirm => Verdict::Accept,
+
+        // carl
+        HookFn::NfNatIpv4PreRouting => Verdict::Accept,
+        HookFn::NfNatIpv4LocalIn => Verdict::Accept,
+        HookFn::NfNatIpv4LocalFn => Verdict::Accept,
+        HookFn::NfNatIpv4Out => Verdict::Accept,
+    }
+}

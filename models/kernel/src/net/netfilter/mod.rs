@@ -1,0 +1,4 @@
+//! Netfilter: hooks, connection tracking, NAT, and what rules match and do.
+
+pub mod core;
+pub mod x_tables;

@@ -1,0 +1,259 @@
+//! Netfilter's hooks: who looks at a packet at which point of its way, in which order.
+//!
+//! Kernel: include/linux/netfilter.h, include/uapi/linux/netfilter_ipv4.h, include/uapi/linux/netfilter_bridge.h
+
+use super::xt::{TableName, Variant};
+use crate::door::Door;
+use crate::ids::{DevId, NetnsId};
+use crate::tables::drop_reason::DropReason;
+
+/// The five points of the IPv4 and bridge paths (`enum nf_inet_hooks`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Hook {
+    /// A packet came in.
+    PreRouting,
+    /// It is for this machine.
+    LocalIn,
+    /// It is for another.
+    Forward,
+    /// This machine sends it.
+    LocalOut,
+    /// It leaves.
+    PostRouting,
+}
+
+/// All hooks, in the order of their numbers.
+pub const HOOKS: [Hook; 5] =
+    [Hook::PreRouting, Hook::LocalIn, Hook::Forward, Hook::LocalOut, Hook::PostRouting];
+
+impl Hook {
+    /// The name of the built-in chain that hangs on it.
+    pub fn chain(self) -> &'static str {
+        match self {
+            Hook::PreRouting => "PREROUTING",
+            Hook::LocalIn => "INPUT",
+            Hook::Forward => "FORWARD",
+            Hook::LocalOut => "OUTPUT",
+            Hook::PostRouting => "POSTROUTING",
+        }
+    }
+
+    /// Its bit in a mask of hooks.
+    pub fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// The family in which a hook function was registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Pf {
+    /// `NFPROTO_IPV4`.
+    Ipv4,
+    /// `NFPROTO_BRIDGE`.
+    Bridge,
+}
+
+/// A place in the code that offers a packet to a hook (an `NF_HOOK(…, okfn)`): it knows the hook and the function
+/// that goes on with an accepted packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Site {
+    /// `ip_rcv`, on to `ip_rcv_finish`.
+    IpRcv,
+    /// `ip_local_deliver`, on to `ip_local_deliver_finish`.
+    IpLocalDeliver,
+    /// `ip_forward`, on to `ip_forward_finish`.
+    IpForward,
+    /// `__ip_local_out`, on to `dst_output`.
+    IpLocalOut,
+    /// `ip_output` and `ip_mc_output`, on to `ip_finish_output`.
+    IpOutput,
+    /// `ip_mc_output`, on to `dev_loopback_xmit`.
+    IpMcLoop,
+    /// `br_handle_frame`, on to `br_handle_frame_finish`.
+    BrHandleFrame,
+    /// `br_pass_frame_up`, on to `br_netif_receive_skb`.
+    BrPassFrameUp,
+    /// `__br_forward` of a frame that came in, on to `br_forward_finish`.
+    BrForward,
+    /// `__br_forward` of a frame of this machine, on to `br_forward_finish`.
+    BrLocalOut,
+    /// `br_forward_finish`, on to `br_dev_queue_push_xmit`.
+    BrForwardFinish,
+    /// `br_nf_pre_routing`: the IPv4 hook for a bridged packet, on to `br_nf_pre_routing_finish`.
+    BrNfPreRouting,
+    /// `br_nf_forward_ip`, on to `br_nf_forward_finish`.
+    BrNfForward,
+    /// `br_nf_post_routing`, on to `br_nf_dev_queue_xmit`.
+    BrNfPostRouting,
+}
+
+impl Site {
+    /// The family and the hook that it offers its packets to.
+    pub fn point(self) -> (Pf, Hook) {
+        match self {
+            Site::IpRcv | Site::BrNfPreRouting => (Pf::Ipv4, Hook::PreRouting),
+            Site::IpLocalDeliver => (Pf::Ipv4, Hook::LocalIn),
+            Site::IpForward | Site::BrNfForward => (Pf::Ipv4, Hook::Forward),
+            Site::IpLocalOut => (Pf::Ipv4, Hook::LocalOut),
+            Site::IpOutput | Site::IpMcLoop | Site::BrNfPostRouting => (Pf::Ipv4, Hook::PostRouting),
+            Site::BrHandleFrame => (Pf::Bridge, Hook::PreRouting),
+            Site::BrPassFrameUp => (Pf::Bridge, Hook::LocalIn),
+            Site::BrForward => (Pf::Bridge, Hook::Forward),
+            Site::BrLocalOut => (Pf::Bridge, Hook::LocalOut),
+            Site::BrForwardFinish => (Pf::Bridge, Hook::PostRouting),
+        }
+    }
+}
+
+/// Where a packet is and which devices it crosses, as hook functions see it (`struct nf_hook_state`).
+#[derive(Clone, Copy, Debug)]
+pub struct HookState {
+    /// The place that offers the packet.
+    pub site: Site,
+    /// The hook.
+    pub hook: Hook,
+    /// The namespace.
+    pub netns: NetnsId,
+    /// The device that it came in by, where the hook knows one.
+    pub input: Option<DevId>,
+    /// The device that it leaves by, where the hook knows one.
+    pub output: Option<DevId>,
+}
+
+/// What a hook function says of a packet.
+#[derive(Clone, Copy, Debug)]
+pub enum Verdict {
+    /// The next function may look (`NF_ACCEPT`).
+    Accept,
+    /// It is dropped (`NF_DROP`).
+    Drop(DropReason),
+    /// The function took it and goes on with this door (`NF_STOLEN`); an answer that is to be sent before the packet is
+    /// dropped goes here, with the drop put off by [`crate::Cx::afterwards`].
+    Stolen(Door),
+}
+
+/// A hook function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookFn {
+    /// Connection tracking wants whole packets.
+    Ipv4ConntrackDefrag,
+    /// Connection tracking of packets that came in.
+    Ipv4ConntrackIn,
+    /// Connection tracking of packets that this machine sends.
+    Ipv4ConntrackLocal,
+    /// A new connection is entered in the table once its first packet got through.
+    NfConfirm,
+    /// The rules of a table that is not `nat`.
+    Rules(Variant, TableName),
+    /// NAT at `PREROUTING`, with the rules of the `nat` tables for the first packet.
+    NfNatIpv4PreRouting,
+    /// NAT at `INPUT`.
+    NfNatIpv4LocalIn,
+    /// NAT at `OUTPUT`.
+    NfNatIpv4LocalFn,
+    /// NAT at `POSTROUTING`.
+    NfNatIpv4Out,
+    /// A bridged packet that met `PREROUTING` already does not meet it again above the bridge.
+    IpSabotageIn,
+    /// Bridge netfilter.
+    BrNfPreRouting,
+    /// Bridge netfilter.
+    BrNfLocalIn,
+    /// Bridge netfilter.
+    BrNfForwardIp,
+    /// Bridge netfilter.
+    BrNfForwardArp,
+    /// Bridge netfilter.
+    BrNfPostRouting,
+}
+
+/// A registered hook function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookEntry {
+    /// Small is early (`NF_IP_PRI_*`).
+    pub priority: i32,
+    /// The function.
+    pub function: HookFn,
+}
+
+/// `NF_IP_PRI_CONNTRACK_DEFRAG`.
+pub const PRI_CONNTRACK_DEFRAG: i32 = -400;
+/// `NF_IP_PRI_CONNTRACK`.
+pub const PRI_CONNTRACK: i32 = -200;
+/// `NF_IP_PRI_NAT_DST`.
+pub const PRI_NAT_DST: i32 = -100;
+/// `NF_IP_PRI_NAT_SRC`.
+pub const PRI_NAT_SRC: i32 = 100;
+/// `NF_IP_PRI_CONNTRACK_CONFIRM`.
+pub const PRI_CONNTRACK_CONFIRM: i32 = i32::MAX;
+
+/// The hook functions of a namespace, by family and hook, in the order in which they look.
+#[derive(Clone, Debug, Default)]
+pub struct Hooks {
+    entries: [[Vec<HookEntry>; 5]; 2],
+}
+
+impl Hooks {
+    /// The functions of a hook.
+    #[inline]
+    pub fn at(&self, pf: Pf, hook: Hook) -> &[HookEntry] {
+        &self.entries[pf as usize][hook as usize]
+    }
+
+    /// Adds a function behind those of the same priority (`nf_register_net_hook`); one that is there already stays.
+    pub fn register(&mut self, pf: Pf, hook: Hook, priority: i32, function: HookFn) {
+        let entries = &mut self.entries[pf as usize][hook as usize];
+        if entries.iter().any(|entry| entry.function == function) {
+            return;
+        }
+        let at = entries.partition_point(|entry| entry.priority <= priority);
+        entries.insert(at, HookEntry { priority, function });
+    }
+
+    /// Removes a function (`nf_unregister_net_hook`).
+    pub fn unregister(&mut self, pf: Pf, hook: Hook, function: HookFn) {
+        self.entries[pf as usize][hook as usize].retain(|entry| entry.function != function);
+    }
+}
+
+/// What bridge netfilter notes in a packet (`struct nf_bridge_info`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NfBridge {
+    /// The port that it came in by.
+    pub physin: Option<DevId>,
+    /// The port that it leaves by.
+    pub physout: Option<DevId>,
+    /// Its destination before NAT, to see whether that changed it.
+    pub daddr: u32,
+    /// The frame was for another host; its `pkt_type` comes back later.
+    pub other_host: bool,
+    /// It is in `PREROUTING` of the bridge.
+    pub in_prerouting: bool,
+    /// Its Ethernet destination was rewritten and is resolved by a neighbour (`bridged_dnat`).
+    pub bridged_dnat: bool,
+    /// It met the IPv4 hooks above the bridge's port already (`sabotage_in_done`).
+    pub sabotage_in_done: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_look_in_the_order_of_priority_then_of_registration() {
+        let mut hooks = Hooks::default();
+        let filter = |variant| HookFn::Rules(variant, TableName::Filter);
+        hooks.register(Pf::Ipv4, Hook::LocalIn, PRI_CONNTRACK_CONFIRM, HookFn::NfConfirm);
+        hooks.register(Pf::Ipv4, Hook::LocalIn, 0, filter(Variant::Nft));
+        hooks.register(Pf::Ipv4, Hook::LocalIn, 0, filter(Variant::Legacy));
+        hooks.register(Pf::Ipv4, Hook::LocalIn, 0, filter(Variant::Nft));
+        let order: Vec<HookFn> =
+            hooks.at(Pf::Ipv4, Hook::LocalIn).iter().map(|entry| entry.function).collect();
+        assert_eq!(order, [filter(Variant::Nft), filter(Variant::Legacy), HookFn::NfConfirm]);
+        hooks.unregister(Pf::Ipv4, Hook::LocalIn, filter(Variant::Nft));
+        assert_eq!(hooks.at(Pf::Ipv4, Hook::LocalIn).len(), 2);
+    }
+}

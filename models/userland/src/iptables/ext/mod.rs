@@ -1,0 +1,130 @@
+//! The extensions: how each match and target is read from a command line and printed.
+//!
+//! One module an extension, listed in [`MATCHES`] or [`TARGETS`]. The frame splits the command line into [`Given`]
+//! options by the tables of [`Opt`]; `parse` makes the kernel's structure of them, `show` prints it again.
+
+use glassnet_kernel::tables::xt::{Match, TableName, Target, Variant};
+
+/// An option of an extension.
+#[derive(Clone, Copy, Debug)]
+pub struct Opt {
+    /// Its name without the dashes. An alias is an option of its own.
+    pub name: &'static str,
+    /// How many words follow it.
+    pub args: usize,
+    /// `!` may stand before it.
+    pub invert: bool,
+}
+
+impl Opt {
+    /// An option with one argument, that may be inverted.
+    pub const fn invertible(name: &'static str) -> Opt {
+        Opt { name, args: 1, invert: true }
+    }
+
+    /// An option with one argument.
+    pub const fn value(name: &'static str) -> Opt {
+        Opt { name, args: 1, invert: false }
+    }
+
+    /// An option without an argument.
+    pub const fn flag(name: &'static str) -> Opt {
+        Opt { name, args: 0, invert: false }
+    }
+}
+
+/// An option as it stood on the command line.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// Which option.
+    pub name: &'static str,
+    /// `!` stood before it.
+    pub invert: bool,
+    /// Its arguments, as many as [`Opt::args`].
+    pub values: Vec<String>,
+}
+
+impl Given {
+    /// Its argument.
+    pub fn value(&self) -> &str {
+        self.values.first().map_or("", String::as_str)
+    }
+}
+
+/// What the rest of the command says.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// The rule's `-p`: protocol number, 0: all; and whether it is inverted.
+    pub proto: (u8, bool),
+    /// The table.
+    pub table: TableName,
+    /// The variant of the tool.
+    pub variant: Variant,
+}
+
+/// Why a rule is refused while the command line is read. The frame puts `iptables v1.8.9 (nf_tables): ` before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum XtError {
+    /// A wrong word (`PARAMETER_PROBLEM`): exit status 2, and the hint to `--help` follows.
+    Parameter(String),
+    /// Another error (`OTHER_PROBLEM`): exit status 1 without the hint.
+    Other(String),
+}
+
+/// How an extension is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// As options that can be read again (`-S`, `iptables-save`).
+    Save,
+    /// For people (`-L`).
+    List {
+        /// `-n`: ports and addresses as numbers.
+        numeric: bool,
+    },
+}
+
+/// A match extension.
+pub struct MatchExt {
+    /// The name after `-m`.
+    pub name: &'static str,
+    /// Its options.
+    pub options: &'static [Opt],
+    /// Makes the kernel's structure.
+    pub parse: fn(&[Given], &Context) -> Result<Match, XtError>,
+    /// Appends it to a line, each word with a space before it; not the `-m name` of the save style, which the frame writes.
+    pub show: fn(&Match, Style, &mut String),
+}
+
+/// A target extension.
+pub struct TargetExt {
+    /// The name after `-j`.
+    pub name: &'static str,
+    /// Its options.
+    pub options: &'static [Opt],
+    /// Makes the kernel's structure.
+    pub parse: fn(&[Given], &Context) -> Result<Target, XtError>,
+    /// Appends it to a line, each word with a space before it; not the `-j NAME`, which the frame writes.
+    pub show: fn(&Target, Style, &mut String),
+}
+
+/// All match extensions.
+#[rustfmt::skip] // One line each, so that they merge.
+pub const MATCHES: &[&MatchExt] = &[
+    // dora
+
+    // emil
+
+    // fritz
+];
+
+/// All target extensions.
+#[rustfmt::skip] // One line each, so that they merge.
+pub const TARGETS: &[&TargetExt] = &[
+    // carl
+
+    // ben
+
+    // emil
+
+    // fritz
+];
