@@ -3,7 +3,11 @@
 //! One module an extension, listed in [`MATCHES`] or [`TARGETS`]. The frame splits the command line into [`Given`]
 //! options by the tables of [`Opt`]; `parse` makes the kernel's structure of them, `show` prints it again.
 
+pub mod x6;
+
 use glassnet_kernel::tables::xt::{Match, TableName, Target, Variant};
+
+use crate::hosts::Hosts;
 
 /// An option of an extension.
 #[derive(Clone, Copy, Debug)]
@@ -12,24 +16,47 @@ pub struct Opt {
     pub name: &'static str,
     /// How many words follow it.
     pub args: usize,
-    /// `!` may stand before it.
+    /// `!` may stand before it; else the frame says `NAME: option "--X" cannot be inverted.`
     pub invert: bool,
+    /// It may be given more than once, or its `parse` counts itself; else the frame says `NAME: option "--X" can only
+    /// be used once.`
+    pub multi: bool,
 }
 
 impl Opt {
     /// An option with one argument, that may be inverted.
     pub const fn invertible(name: &'static str) -> Opt {
-        Opt { name, args: 1, invert: true }
+        Opt { name, args: 1, invert: true, multi: false }
     }
 
     /// An option with one argument.
     pub const fn value(name: &'static str) -> Opt {
-        Opt { name, args: 1, invert: false }
+        Opt { name, args: 1, invert: false, multi: false }
     }
 
     /// An option without an argument.
     pub const fn flag(name: &'static str) -> Opt {
-        Opt { name, args: 0, invert: false }
+        Opt { name, args: 0, invert: false, multi: false }
+    }
+
+    /// An option without an argument, that may be inverted.
+    pub const fn invertible_flag(name: &'static str) -> Opt {
+        Opt { name, args: 0, invert: true, multi: false }
+    }
+
+    /// An option with this many arguments.
+    pub const fn words(name: &'static str, args: usize) -> Opt {
+        Opt { name, args, invert: false, multi: false }
+    }
+
+    /// The same, and it may be inverted.
+    pub const fn not(self) -> Opt {
+        Opt { invert: true, ..self }
+    }
+
+    /// The same, and it may be given more than once.
+    pub const fn many(self) -> Opt {
+        Opt { multi: true, ..self }
     }
 }
 
@@ -53,16 +80,19 @@ impl Given {
 
 /// What the rest of the command says.
 #[derive(Clone, Copy, Debug)]
-pub struct Context {
+pub struct Context<'a> {
     /// The rule's `-p`: protocol number, 0: all; and whether it is inverted.
     pub proto: (u8, bool),
     /// The table.
     pub table: TableName,
     /// The variant of the tool.
     pub variant: Variant,
+    /// The names of `/etc/hosts`.
+    pub hosts: &'a Hosts,
 }
 
-/// Why a rule is refused while the command line is read. The frame puts `iptables v1.8.9 (nf_tables): ` before it.
+/// Why a rule is refused while the command line is read. The frame puts `iptables v1.8.9 (nf_tables): ` before it and a
+/// newline behind it; where the real tool prints an empty line after its message, the text ends with a newline itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum XtError {
     /// A wrong word (`PARAMETER_PROBLEM`): exit status 2, and the hint to `--help` follows.
@@ -80,6 +110,8 @@ pub enum Style {
     List {
         /// `-n`: ports and addresses as numbers.
         numeric: bool,
+        /// The rule's protocol, for names of ports; 0: all.
+        proto: u8,
     },
 }
 

@@ -1,0 +1,153 @@
+//! What most extensions read their arguments with (libxtables' guided options), with the messages of those.
+//!
+//! The texts end with a newline of their own, since the real ones do.
+
+use super::{Given, XtError};
+use crate::services;
+
+/// An error of the guided options: `EXT: TEXT` and an empty line.
+pub fn error<T>(ext: &str, text: &str) -> Result<T, XtError> {
+    Err(XtError::Parameter(format!("{ext}: {text}\n")))
+}
+
+/// The option was given, or the extension says that it must be.
+pub fn mandatory<'a>(ext: &str, given: &'a [Given], name: &str) -> Result<&'a Given, XtError> {
+    match given.iter().find(|given| given.name == name) {
+        Some(given) => Ok(given),
+        None => error(ext, &format!("option \"--{name}\" must be specified")),
+    }
+}
+
+/// Refuses the later of two options that exclude each other.
+pub fn exclusive(ext: &str, given: &[Given], names: &[&str]) -> Result<(), XtError> {
+    let mut first = None;
+    for option in given.iter().filter(|given| names.contains(&given.name)) {
+        match first {
+            Some(before) if before != option.name => {
+                let text =
+                    format!("option \"--{}\" cannot be used together with \"--{before}\".", option.name);
+                return error(ext, &text);
+            }
+            _ => first = Some(option.name),
+        }
+    }
+    Ok(())
+}
+
+/// The number at the beginning of `text` as `strtoull(3)` with base 0 reads it (decimal, `0x…`, `0…`), and what
+/// follows it; none if it has no digits or is negative. A number too large for 64 bits is [`u64::MAX`].
+pub fn strtoul(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let is_hex = |text: &str| text.bytes().next().is_some_and(|byte| byte.is_ascii_hexdigit());
+    let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).filter(|rest| is_hex(rest));
+    let (digits, base) = match hex {
+        Some(rest) => (rest, 16),
+        None if text.starts_with('0') => (text, 8),
+        None => (text, 10),
+    };
+    let end = digits.find(|letter: char| !letter.is_digit(base)).unwrap_or(digits.len());
+    let (digits, rest) = digits.split_at(end);
+    (!digits.is_empty()).then(|| (u64::from_str_radix(digits, base).unwrap_or(u64::MAX), rest))
+}
+
+/// A whole number between `min` and `max`, nothing behind it (`xtables_strtoui`).
+pub fn strtoui(text: &str, min: u64, max: u64) -> Option<u64> {
+    let (value, rest) = strtoul(text)?;
+    (rest.is_empty() && (min..=max).contains(&value)).then_some(value)
+}
+
+/// An option's number (`XTTYPE_UINT8` to `64`).
+pub fn uint(ext: &str, given: &Given, min: u64, max: u64) -> Result<u64, XtError> {
+    match strtoui(given.value(), min, max) {
+        Some(value) => Ok(value),
+        None => {
+            let name = given.name;
+            error(ext, &format!("bad value for option \"--{name}\", or out of range ({min}-{max})."))
+        }
+    }
+}
+
+/// An option's range `a`, `a:`, `:b` or `a:b` (`XTTYPE_UINT8RC` to `64RC`).
+pub fn range(ext: &str, given: &Given, max: u64) -> Result<(u64, u64), XtError> {
+    let name = given.name;
+    let mut values = Vec::new();
+    let mut rest = given.value();
+    loop {
+        if values.len() == 2 {
+            return error(ext, &format!("Too many components for option \"--{name}\" (max: 2)"));
+        }
+        let end = if rest.is_empty() || rest.starts_with(':') {
+            values.push(if values.len() == 1 { max } else { 0 });
+            rest
+        } else {
+            let Some((value, end)) = strtoul(rest).filter(|(value, _)| *value <= max) else {
+                let text =
+                    format!("bad value for option \"--{name}\" near \"{rest}\", or out of range (0-{max}).");
+                return error(ext, &text);
+            };
+            values.push(value);
+            end
+        };
+        match end.strip_prefix(':') {
+            Some(more) => rest = more,
+            None if end.is_empty() => break,
+            None => {
+                let text = format!("Argument to \"--{name}\" has unexpected characters near \"{end}\".");
+                return error(ext, &text);
+            }
+        }
+    }
+    Ok((values[0], *values.last().unwrap_or(&0)))
+}
+
+/// An option's `value[/mask]` (`XTTYPE_MARKMASK32`).
+pub fn mark_mask(ext: &str, given: &Given) -> Result<(u32, u32), XtError> {
+    let max = u64::from(u32::MAX);
+    let name = given.name;
+    let bad = || error(ext, &format!("bad integer value for option \"--{name}\", or out of range."));
+    let garbage = || error(ext, &format!("trailing garbage after value for option \"--{name}\"."));
+    let Some((mark, rest)) = strtoul(given.value()).filter(|(value, _)| *value <= max) else { return bad() };
+    let Some(mask) = rest.strip_prefix('/') else {
+        return if rest.is_empty() { Ok((mark as u32, u32::MAX)) } else { garbage() };
+    };
+    match strtoul(mask).filter(|(value, _)| *value <= max) {
+        Some((mask, "")) => Ok((mark as u32, mask as u32)),
+        Some(_) => garbage(),
+        None => bad(),
+    }
+}
+
+/// A port by number or by the name of a service of any protocol (`XTTYPE_PORT`); a number is taken modulo 65536, as
+/// the resolver does.
+pub fn port(text: &str) -> Result<u16, XtError> {
+    let by_name = || {
+        let (tcp, udp) = services::ports_by_name(text);
+        tcp.or(udp)
+    };
+    let number = text.parse::<u32>().ok().map(|number| number as u16);
+    number
+        .or_else(by_name)
+        .ok_or_else(|| XtError::Parameter(format!("Port \"{text}\" does not resolve to anything.\n")))
+}
+
+/// A port or two with a colon between (`XTTYPE_PORTRC`).
+pub fn ports(text: &str) -> Result<(u16, u16), XtError> {
+    match text.split_once(':') {
+        None => port(text).map(|port| (port, port)),
+        Some((low, high)) => {
+            let low = if low.is_empty() { 0 } else { port(low)? };
+            Ok((low, if high.is_empty() { u16::MAX } else { port(high)? }))
+        }
+    }
+}
+
+/// A protocol by number or name (`XTTYPE_PROTOCOL`).
+pub fn protocol(text: &str) -> Result<u8, XtError> {
+    let number = strtoui(text, 0, 255).map(|number| number as u8);
+    let lower = text.to_ascii_lowercase();
+    number
+        .or_else(|| services::protocol_by_name(&lower))
+        .or((lower == "all").then_some(0))
+        .ok_or_else(|| XtError::Parameter(format!("unknown protocol \"{text}\" specified")))
+}
