@@ -198,5 +198,12 @@ doors! {
         ArpSolicit = "arp_solicit",
         ArpSendDst = "arp_send_dst",
         ArpCreate = "arp_create",
+        // Rules
+        IptDoTable = "ipt_do_table",
+        IptableMangleHook = "iptable_mangle_hook",
+        NftDoChainIpv4 = "nft_do_chain_ipv4",
+        NfRouteTableHook4 = "nf_route_table_hook4",
+        NftNatDoChain = "nft_nat_do_chain",
+        NftDoChain = "nft_do_chain",
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ipv4::Ipv4Netns;
 use super::netfilter::Hooks;
+use super::xt::XtTables;
 use crate::ids::{DevId, NetnsId, SocketId};
 
 /// A network namespace: devices, addresses, routes, neighbours and sockets of its own.
@@ -21,6 +22,8 @@ pub struct Netns {
     pub ipv4: Ipv4Netns,
     /// Netfilter's hooks.
     pub hooks: Hooks,
+    /// The tables of iptables.
+    pub xt: XtTables,
     /// Packet sockets that listen on all devices.
     pub taps: Vec<SocketId>,
     /// The numbers by which other namespaces go here (`netns_ids`).
@@ -37,6 +40,7 @@ impl Netns {
             loopback,
             ipv4,
             hooks: Hooks::default(),
+            xt: XtTables::default(),
             taps: Vec::new(),
             nsids: BTreeMap::new(),
         }

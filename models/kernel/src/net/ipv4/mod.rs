@@ -12,6 +12,7 @@ pub mod ip_forward;
 pub mod ip_fragment;
 pub mod ip_input;
 pub mod ip_output;
+pub mod netfilter;
 pub mod ping;
 pub mod raw;
 pub mod route;

@@ -2,3 +2,4 @@
 
 pub mod core;
 pub mod x_tables;
+pub mod xt_commit;

@@ -4,6 +4,10 @@
 
 use glassnet_wire::ipv4::Ipv4Hdr;
 
+pub use super::xt_commit::{
+    xt_find_table_lock, xt_replace_table, xt_table, xt_unregister_table, xt_zero_counters,
+};
+
 use crate::Cx;
 use crate::ids::SkbId;
 use crate::tables::netfilter::{HookState, Verdict};
@@ -43,8 +47,7 @@ pub enum TargetVerdict {
 
 /// The packet meets a table's chain of this hook.
 pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table: TableName) -> Verdict {
-    let _ = (cx, skb, state, variant, table);
-    Verdict::Accept
+    super::super::ipv4::netfilter::ip_tables::rules(cx, skb, state, variant, table)
 }
 
 /// The packet is one that the match means. Inversion is the match's own business.

@@ -5,10 +5,12 @@
 //! A rule holds what `iptables-save` prints. How rules are walked fast is the business of
 //! `net/ipv4/netfilter/ip_tables.rs`.
 
+pub mod installed;
 pub mod matches;
 pub mod targets;
 
 use super::netfilter::Hook;
+pub use installed::{XtTable, XtTables};
 pub use matches::Match;
 pub use targets::Target;
 

@@ -1,0 +1,281 @@
+//! A packet's way through the chains of a table.
+//!
+//! Kernel: net/ipv4/netfilter/ip_tables.c, net/netfilter/nf_tables_core.c
+//!
+//! Both variants walk the same way; they differ in the names of their functions and in what a rule costs.
+//!
+//! What the detail view gets (`cx.note("rule", …)`), a line each, words separated by one space:
+//!
+//! | note | says |
+//! |---|---|
+//! | `filter INPUT 3 no: -s` | rule 3 was tried; this part of it (`-s -d -i -o -p -f` or `-m NAME`) does not fit |
+//! | `filter INPUT 4 yes -> ACCEPT` | it matched: `ACCEPT`, `DROP`, `RETURN`, `jump CHAIN`, `goto CHAIN`, a target's name, or `continue` |
+//! | `filter INPUT 4 hotdrop: -m tcp` | a match found the packet broken |
+//! | `filter CHAIN return` | the end of a user chain |
+//! | `filter INPUT policy ACCEPT` | the policy decided |
+
+use crate::Cx;
+use crate::cost;
+use crate::door::Func;
+use crate::ids::SkbId;
+use crate::net::ipv4::ip_input::ip_hdr;
+use crate::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::netfilter::{Hook, HookState, Verdict};
+use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TableName, Target, Variant, XtTable};
+use crate::trace::Level;
+
+/// The hook function of a table that is not `nat`.
+pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table: TableName) -> Verdict {
+    match (variant, table, state.hook) {
+        (Variant::Legacy, TableName::Mangle, _) => cx.call(Func::IptableMangleHook, skb),
+        (Variant::Legacy, ..) => {}
+        (Variant::Nft, TableName::Mangle, Hook::LocalOut) => cx.call(Func::NfRouteTableHook4, skb),
+        (Variant::Nft, ..) => cx.call(Func::NftDoChainIpv4, skb),
+    }
+    let verdict = ipt_do_table(cx, skb, state, variant, table);
+    if table == TableName::Mangle && state.hook == Hook::LocalOut && matches!(verdict, Verdict::Accept) {
+        // carl: a packet whose addresses, mark or TOS changed is routed anew (ip_route_me_harder). What they were
+        // before is to be kept above the call.
+    }
+    verdict
+}
+
+/// The packet passes the chain of its hook, and those that the rules send it to. A hook without a chain accepts.
+pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, name: TableName) -> Verdict {
+    cx.call(if variant == Variant::Legacy { Func::IptDoTable } else { Func::NftDoChain }, skb);
+    let Some(iph) = ip_hdr(cx, skb).copied() else { return Verdict::Accept };
+    let xt = &mut cx.k.netns[state.netns].xt;
+    let Some(entry) = xt.get(variant, name).and_then(|table| table.entries[state.hook as usize]) else {
+        return Verdict::Accept;
+    };
+    let Some(mut table) = xt.take(variant, name) else { return Verdict::Accept };
+    let thoff = cx.skbs[skb].network_header + iph.header_len() as u32;
+    let fragoff = iph.fragment_offset() as u16;
+    let par = Par { skb, state, table: name, variant, iph, thoff, fragoff, hotdrop: false };
+    let detail = cx.observed && cx.trace.level == Level::Detail;
+    let verdict = Walk { table: &mut table, par, base: entry, chain: entry, next: 0, detail }.run(cx);
+    table.stack.clear();
+    cx.k.netns[state.netns].xt.put(variant, table);
+    verdict
+}
+
+/// Where a rule does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Ip(&'static str),
+    Match(&'static str),
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Part::Ip(option) => f.write_str(option),
+            Part::Match(name) => write!(f, "-m {name}"),
+        }
+    }
+}
+
+/// A packet in a table.
+struct Walk<'t> {
+    table: &'t mut XtTable,
+    par: Par,
+    /// The built-in chain of the hook.
+    base: u32,
+    /// The chain that it is in, and the rule that is next.
+    chain: u32,
+    next: u32,
+    /// The detail view looks: each rule is noted.
+    detail: bool,
+}
+
+impl Walk<'_> {
+    fn run(mut self, cx: &mut Cx) -> Verdict {
+        loop {
+            let Some(rule) = self.next_match(cx) else {
+                match self.end_of_chain(cx) {
+                    Some(verdict) => return verdict,
+                    None => continue,
+                }
+            };
+            if self.par.hotdrop {
+                return Verdict::Drop(DropReason::NetfilterDrop);
+            }
+            if let Some(verdict) = self.act(cx, rule) {
+                return verdict;
+            }
+        }
+    }
+
+    /// The next rule of this chain that matches, or whose match found the packet broken; `None` at the end of the chain.
+    fn next_match(&mut self, cx: &mut Cx) -> Option<u32> {
+        let len = self.table.table.chains[self.chain as usize].rules.len() as u32;
+        while self.next < len {
+            let at = self.next;
+            self.next += 1;
+            self.charge(cx, 1);
+            match self.try_rule(cx, at) {
+                Ok(()) => return Some(at),
+                Err(part) if self.par.hotdrop => {
+                    self.note(cx, |name| format!("{name} {} hotdrop: {part}", at + 1));
+                    return Some(at);
+                }
+                Err(part) => self.note(cx, |name| format!("{name} {} no: {part}", at + 1)),
+            }
+        }
+        None
+    }
+
+    fn charge(&self, cx: &mut Cx, rules: u64) {
+        let each = if self.par.variant == Variant::Legacy { cost::LEGACY_RULE } else { cost::NFT_RULE };
+        cx.now.0 += each.0 * rules;
+    }
+
+    fn rule(&mut self, at: u32) -> &mut Rule {
+        &mut self.table.table.chains[self.chain as usize].rules[at as usize]
+    }
+
+    fn try_rule(&mut self, cx: &mut Cx, at: u32) -> Result<(), Part> {
+        let rule = &mut self.table.table.chains[self.chain as usize].rules[at as usize];
+        ip_packet_match(cx, &self.par, &rule.ip).map_err(Part::Ip)?;
+        for with in &mut rule.matches {
+            if !xt_match(cx, &mut self.par, with) {
+                return Err(Part::Match(with.name()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what a rule that matched says; `Some`: the table has decided.
+    fn act(&mut self, cx: &mut Cx, at: u32) -> Option<Verdict> {
+        let bytes = cx.skbs[self.par.skb].len() as u64;
+        let rule = self.rule(at);
+        count(&mut rule.counters, bytes);
+        self.note_action(cx, at);
+        let target = self.table.plans[self.chain as usize].jumps[at as usize];
+        match &self.rule(at).action {
+            Action::None => None,
+            Action::Accept => Some(Verdict::Accept),
+            Action::Drop => Some(Verdict::Drop(DropReason::NetfilterDrop)),
+            Action::Return => self.leave(cx),
+            Action::Jump(_) => {
+                self.table.stack.push((self.chain, self.next));
+                (self.chain, self.next) = (target, 0);
+                None
+            }
+            Action::Goto(_) => {
+                (self.chain, self.next) = (target, 0);
+                None
+            }
+            Action::Target(_) => self.target(cx, at),
+        }
+    }
+
+    fn target(&mut self, cx: &mut Cx, at: u32) -> Option<Verdict> {
+        let rule = &mut self.table.table.chains[self.chain as usize].rules[at as usize];
+        let Action::Target(target) = &mut rule.action else { return None };
+        match xt_target(cx, &mut self.par, target) {
+            TargetVerdict::Verdict(verdict) => Some(verdict),
+            TargetVerdict::Return => self.leave(cx),
+            TargetVerdict::Continue => {
+                if let Some(iph) = ip_hdr(cx, self.par.skb) {
+                    self.par.iph = *iph;
+                }
+                None
+            }
+        }
+    }
+
+    /// The chain has no more rules.
+    fn end_of_chain(&mut self, cx: &mut Cx) -> Option<Verdict> {
+        if self.chain != self.base {
+            self.note(cx, |name| format!("{name} return"));
+        }
+        self.leave(cx)
+    }
+
+    /// Back to the chain that sent the packet here, or to the policy.
+    fn leave(&mut self, cx: &mut Cx) -> Option<Verdict> {
+        match self.table.stack.pop() {
+            Some((chain, next)) => {
+                (self.chain, self.next) = (chain, next);
+                None
+            }
+            None => Some(self.policy(cx)),
+        }
+    }
+
+    fn policy(&mut self, cx: &mut Cx) -> Verdict {
+        self.chain = self.base;
+        let bytes = cx.skbs[self.par.skb].len() as u64;
+        let base = self.table.table.chains[self.base as usize].base.as_mut();
+        let Some(base) = base else { return Verdict::Accept };
+        count(&mut base.counters, bytes);
+        let policy = base.policy;
+        match policy {
+            Policy::Accept => {
+                self.note(cx, |name| format!("{name} policy ACCEPT"));
+                Verdict::Accept
+            }
+            Policy::Drop => {
+                self.note(cx, |name| format!("{name} policy DROP"));
+                Verdict::Drop(DropReason::NetfilterDrop)
+            }
+        }
+    }
+
+    /// A note that begins with the table and the chain.
+    fn note(&self, cx: &mut Cx, text: impl FnOnce(String) -> String) {
+        if self.detail {
+            let chain = &self.table.table.chains[self.chain as usize].name;
+            cx.note("rule", |_| text(format!("{} {chain}", self.par.table.name())));
+        }
+    }
+
+    fn note_action(&self, cx: &mut Cx, at: u32) {
+        let action = &self.table.table.chains[self.chain as usize].rules[at as usize].action;
+        self.note(cx, |name| format!("{name} {} yes -> {}", at + 1, action_words(action)));
+    }
+}
+
+fn action_words(action: &Action) -> String {
+    match action {
+        Action::None => "continue".to_owned(),
+        Action::Accept => "ACCEPT".to_owned(),
+        Action::Drop => "DROP".to_owned(),
+        Action::Return => "RETURN".to_owned(),
+        Action::Jump(chain) => format!("jump {chain}"),
+        Action::Goto(chain) => format!("goto {chain}"),
+        Action::Target(target) => Target::name(target).to_owned(),
+    }
+}
+
+fn count(counters: &mut Counters, bytes: u64) {
+    counters.packets += 1;
+    counters.bytes += bytes;
+}
+
+/// The part of a rule that needs no extension (`ip_packet_match`): the option that does not fit.
+fn ip_packet_match(cx: &Cx, par: &Par, ip: &IpMatch) -> Result<(), &'static str> {
+    if !ip.src.matches(par.iph.saddr.get()) {
+        return Err("-s");
+    }
+    if !ip.dst.matches(par.iph.daddr.get()) {
+        return Err("-d");
+    }
+    let name = |dev: Option<_>| dev.and_then(|dev| cx.k.devs.get(dev)).map_or("", |dev| dev.name.as_str());
+    if ip.input.as_ref().is_some_and(|iface| !iface.matches(name(par.state.input))) {
+        return Err("-i");
+    }
+    if ip.output.as_ref().is_some_and(|iface| !iface.matches(name(par.state.output))) {
+        return Err("-o");
+    }
+    let (proto, invert) = ip.proto;
+    if proto != 0 && (par.iph.protocol == proto) == invert {
+        return Err("-p");
+    }
+    if ip.fragment.is_some_and(|wanted| (par.fragoff != 0) != wanted) {
+        return Err("-f");
+    }
+    Ok(())
+}

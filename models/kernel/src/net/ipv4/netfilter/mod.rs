@@ -1,0 +1,3 @@
+//! The part of netfilter that is IPv4's own.
+
+pub mod ip_tables;
