@@ -6,6 +6,7 @@ use glassnet_sim::{Dice, EventQueue, Nanos};
 use crate::Kernel;
 use crate::door::{Door, Func};
 use crate::ids::{CpuId, MachineId, SkbId};
+use crate::tables::conntrack::{CtId, CtInfo, NfCt};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::skb::SkbPool;
 use crate::timer::Timer;
@@ -53,7 +54,7 @@ impl Cx<'_> {
             self.record_skb(Func::KfreeSkbReason, StepKind::Drop(reason), skb);
         }
         *self.k.drops.entry(reason).or_default() += 1;
-        self.skbs.release(skb);
+        self.release_skb(skb);
         Door::End
     }
 
@@ -61,14 +62,59 @@ impl Cx<'_> {
     #[inline]
     pub fn consume_skb(&mut self, skb: SkbId) -> Door {
         self.call(Func::ConsumeSkb, skb);
-        self.skbs.release(skb);
+        self.release_skb(skb);
         Door::End
+    }
+
+    /// Lets go what a packet holds, and gives its place back.
+    #[inline]
+    fn release_skb(&mut self, skb: SkbId) {
+        self.nf_reset_ct(skb);
+        self.skbs.release(skb);
     }
 
     /// A second handle of a packet (`skb_clone`, net/core/skbuff.c).
     pub fn skb_clone(&mut self, skb: SkbId) -> SkbId {
         self.call(Func::SkbClone, skb);
-        self.skbs.clone_skb(skb)
+        let clone = self.skbs.clone_skb(skb);
+        self.nf_copy_ct(clone, skb);
+        clone
+    }
+
+    /// What connection tracking knows of a packet is forgotten (`nf_reset_ct`, include/linux/skbuff.h).
+    #[inline]
+    pub fn nf_reset_ct(&mut self, skb: SkbId) {
+        match std::mem::take(&mut self.skbs[skb].nfct) {
+            NfCt::Conn(id, _) | NfCt::Template(id) => _ = self.k.conntrack.put(id),
+            NfCt::None | NfCt::Untracked => {}
+        }
+    }
+
+    /// What connection tracking knows of a packet holds for another one too (`__nf_copy`, include/linux/skbuff.h).
+    pub fn nf_copy_ct(&mut self, to: SkbId, from: SkbId) {
+        self.nf_reset_ct(to);
+        let nfct = self.skbs[from].nfct;
+        if let NfCt::Conn(id, _) | NfCt::Template(id) = nfct {
+            self.k.conntrack.hold(id);
+        }
+        self.skbs[to].nfct = nfct;
+    }
+
+    /// Says what connection tracking knows of a packet, which takes over the caller's hold on the connection
+    /// (`nf_ct_set`, include/net/netfilter/nf_conntrack.h).
+    #[inline]
+    pub fn nf_ct_set(&mut self, skb: SkbId, nfct: NfCt) {
+        self.nf_reset_ct(skb);
+        self.skbs[skb].nfct = nfct;
+    }
+
+    /// A packet's connection, and how it belongs to it (`nf_ct_get`).
+    #[inline]
+    pub fn nf_ct_get(&self, skb: SkbId) -> Option<(CtId, CtInfo)> {
+        match self.skbs[skb].nfct {
+            NfCt::Conn(id, info) => Some((id, info)),
+            _ => None,
+        }
     }
 
     /// A remark about the last step, made only if somebody looks that closely. `key` says in one word what it

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use glassnet_wire::Mac;
 
 use crate::ids::{DevId, MachineId, NetnsId};
+use crate::tables::conntrack::Conntrack;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::InDevices;
 use crate::tables::neigh::NeighTable;
@@ -81,6 +82,8 @@ pub struct Kernel {
     pub tasks: BTreeMap<u32, NetnsId>,
     /// Sockets.
     pub sockets: Sockets,
+    /// Connections.
+    pub conntrack: Conntrack,
     /// How it was built.
     pub config: Config,
     /// Settings of the machine.
@@ -110,6 +113,7 @@ impl Kernel {
             inet: InDevices::default(),
             neigh: NeighTable::default(),
             sockets: Sockets::default(),
+            conntrack: Conntrack::default(),
             config: Config::default(),
             core: CoreSysctl::default(),
             drops: BTreeMap::new(),

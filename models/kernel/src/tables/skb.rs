@@ -190,9 +190,10 @@ impl SkbPool {
         SkbId(self.skbs.len() as u32 - 1)
     }
 
-    /// A second handle of the same bytes (`skb_clone`).
+    /// A second handle of the same bytes, of which connection tracking knows nothing. Doors call
+    /// [`crate::Cx::skb_clone`].
     pub fn clone_skb(&mut self, id: SkbId) -> SkbId {
-        let skb = self[id].clone();
+        let skb = Skb { nfct: NfCt::None, ..self[id].clone() };
         self.bufs.hold(skb.buf);
         self.insert(skb)
     }
@@ -200,6 +201,10 @@ impl SkbPool {
     /// Gives the packet's place and its hold on the bytes back. Doors call [`crate::Cx::kfree_skb`] or
     /// [`crate::Cx::consume_skb`], which leave a trace.
     pub fn release(&mut self, id: SkbId) {
+        debug_assert!(
+            !matches!(self[id].nfct, NfCt::Conn(..) | NfCt::Template(_)),
+            "a packet that holds a connection is freed by way of Cx"
+        );
         self.bufs.release(self[id].buf);
         self.free.push(id);
     }

@@ -1,0 +1,72 @@
+//! What listeners are told of connections.
+//!
+//! Kernel: include/uapi/linux/netfilter/nf_conntrack_common.h (`enum ip_conntrack_events`), nf_conntrack_netlink.c
+
+use glassnet_sim::Nanos;
+
+use super::Conn;
+
+/// `IPCT_NEW`.
+pub const IPCT_NEW: u16 = 1;
+/// `IPCT_RELATED`.
+pub const IPCT_RELATED: u16 = 1 << 1;
+/// `IPCT_DESTROY`.
+pub const IPCT_DESTROY: u16 = 1 << 2;
+/// `IPCT_REPLY`: the first packet back.
+pub const IPCT_REPLY: u16 = 1 << 3;
+/// `IPCT_ASSURED`.
+pub const IPCT_ASSURED: u16 = 1 << 4;
+/// `IPCT_PROTOINFO`: the state of its protocol changed.
+pub const IPCT_PROTOINFO: u16 = 1 << 5;
+/// `IPCT_HELPER`.
+pub const IPCT_HELPER: u16 = 1 << 6;
+/// `IPCT_MARK`.
+pub const IPCT_MARK: u16 = 1 << 7;
+/// `IPCT_SEQADJ`, also called `IPCT_NATSEQADJ`.
+pub const IPCT_SEQADJ: u16 = 1 << 8;
+/// `IPCT_SECMARK`.
+pub const IPCT_SECMARK: u16 = 1 << 9;
+/// `IPCT_LABEL`.
+pub const IPCT_LABEL: u16 = 1 << 10;
+
+/// Which kind of message an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum EventKind {
+    /// `NFNLGRP_CONNTRACK_NEW`.
+    New,
+    /// `NFNLGRP_CONNTRACK_UPDATE`.
+    Update,
+    /// `NFNLGRP_CONNTRACK_DESTROY`.
+    Destroy,
+}
+
+impl EventKind {
+    /// Its bit in a mask of kinds.
+    pub fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    /// The message that these events make, if any.
+    pub fn of(events: u16) -> Option<EventKind> {
+        match events {
+            0 => None,
+            _ if events & IPCT_DESTROY != 0 => Some(EventKind::Destroy),
+            _ if events & (IPCT_NEW | IPCT_RELATED) != 0 => Some(EventKind::New),
+            _ => Some(EventKind::Update),
+        }
+    }
+}
+
+/// A message to a listener.
+#[derive(Clone, Debug)]
+pub struct CtEvent {
+    /// Its kind.
+    pub kind: EventKind,
+    /// `IPCT_*`: what happened.
+    pub events: u16,
+    /// When.
+    pub at: Nanos,
+    /// The connection as it was then.
+    pub conn: Conn,
+}

@@ -1,0 +1,204 @@
+//! Where the tuples stand: a hash table whose buckets are one cache line each.
+//!
+//! Kernel: net/netfilter/nf_conntrack_core.c (`nf_conntrack_hash`)
+//!
+//! A bucket holds seven tags (32 bits of hash) and seven places. A look-up reads one bucket and then the connection
+//! that it names, so two lines of memory whatever the number of entries. A bucket that is full lets entries flow into
+//! the next one, and counts them; so nothing needs tombstones, and growing needs no tuple.
+
+const SLOTS: usize = 7;
+/// Buckets of an empty table.
+const MIN_BUCKETS: usize = 8;
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Bucket {
+    /// Hashes; 0: free.
+    tags: [u32; SLOTS],
+    /// How many entries passed by because it was full.
+    overflow: u32,
+    places: [u32; SLOTS],
+    _pad: u32,
+}
+
+const EMPTY: Bucket = Bucket { tags: [0; SLOTS], overflow: 0, places: [0; SLOTS], _pad: 0 };
+
+/// A multimap from a hash to places.
+#[derive(Clone, Debug)]
+pub(super) struct Index {
+    buckets: Vec<Bucket>,
+    len: usize,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Index { buckets: vec![EMPTY; MIN_BUCKETS], len: 0 }
+    }
+}
+
+/// A tag is never 0.
+#[inline]
+pub(super) fn tag_of(hash: u64) -> u32 {
+    ((hash >> 32) as u32).max(1)
+}
+
+impl Index {
+    #[inline]
+    fn home(&self, tag: u32) -> usize {
+        ((u64::from(tag) * self.buckets.len() as u64) >> 32) as usize
+    }
+
+    #[inline]
+    fn next(&self, at: usize) -> usize {
+        if at + 1 == self.buckets.len() { 0 } else { at + 1 }
+    }
+
+    /// How many places are in the index.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Bytes of memory.
+    pub(super) fn memory(&self) -> usize {
+        self.buckets.capacity() * size_of::<Bucket>()
+    }
+
+    /// The first place with this tag that `is_it` accepts.
+    #[inline]
+    pub(super) fn find(&self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let mut at = self.home(tag);
+        loop {
+            let bucket = &self.buckets[at];
+            for slot in 0..SLOTS {
+                if bucket.tags[slot] == tag && is_it(bucket.places[slot]) {
+                    return Some(bucket.places[slot]);
+                }
+            }
+            if bucket.overflow == 0 {
+                return None;
+            }
+            at = self.next(at);
+        }
+    }
+
+    /// Reads a little of the bucket of a tag, so that a look-up soon after finds it in the cache.
+    #[inline]
+    pub(super) fn touch(&self, tag: u32) -> u32 {
+        let bucket = &self.buckets[self.home(tag)];
+        bucket.tags.iter().position(|other| *other == tag).map_or(u32::MAX, |slot| bucket.places[slot])
+    }
+
+    /// Adds a place.
+    pub(super) fn insert(&mut self, tag: u32, place: u32) {
+        if self.len * 5 >= self.buckets.len() * SLOTS * 3 {
+            self.grow();
+        }
+        self.len += 1;
+        let mut at = self.home(tag);
+        loop {
+            let bucket = &mut self.buckets[at];
+            if let Some(slot) = bucket.tags.iter().position(|tag| *tag == 0) {
+                (bucket.tags[slot], bucket.places[slot]) = (tag, place);
+                return;
+            }
+            bucket.overflow += 1;
+            at = self.next(at);
+        }
+    }
+
+    /// Removes a place; false if it is not there.
+    pub(super) fn remove(&mut self, tag: u32, place: u32) -> bool {
+        let home = self.home(tag);
+        let mut at = home;
+        loop {
+            let bucket = &mut self.buckets[at];
+            let found = (0..SLOTS).find(|slot| bucket.tags[*slot] == tag && bucket.places[*slot] == place);
+            if let Some(slot) = found {
+                bucket.tags[slot] = 0;
+                break;
+            }
+            if bucket.overflow == 0 {
+                return false;
+            }
+            at = self.next(at);
+        }
+        self.len -= 1;
+        let mut passed = home;
+        while passed != at {
+            self.buckets[passed].overflow -= 1;
+            passed = self.next(passed);
+        }
+        true
+    }
+
+    fn grow(&mut self) {
+        let more = vec![EMPTY; self.buckets.len() * 2];
+        let old = std::mem::replace(&mut self.buckets, more);
+        self.len = 0;
+        for bucket in &old {
+            for slot in 0..SLOTS {
+                if bucket.tags[slot] != 0 {
+                    self.insert(bucket.tags[slot], bucket.places[slot]);
+                }
+            }
+        }
+    }
+
+    /// All places whose tags lie in `first..=last`, in the order of the table.
+    pub(super) fn range(&self, first: u32, last: u32) -> Vec<u32> {
+        let (mut at, end) = (self.home(first), self.home(last));
+        let mut found = Vec::new();
+        let mut past_end = false;
+        for _ in 0..self.buckets.len() {
+            let bucket = &self.buckets[at];
+            let wanted = (0..SLOTS).filter(|slot| (first.max(1)..=last).contains(&bucket.tags[*slot]));
+            found.extend(wanted.map(|slot| bucket.places[slot]));
+            past_end |= at == end;
+            if past_end && bucket.overflow == 0 {
+                break;
+            }
+            at = self.next(at);
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        /// Few distinct tags, so that buckets overflow into each other.
+        #[test]
+        fn it_agrees_with_a_set(
+            steps in prop::collection::vec((any::<bool>(), 0_u32..40, 0_u32..30), 0..600),
+            spread in prop::sample::select(vec![1_u32, 1 << 20, 107_374_182]),
+        ) {
+            let mut index = Index::default();
+            let mut model = BTreeSet::new();
+            for (add, tag, place) in steps {
+                let tag = (tag * spread).max(1);
+                if add && model.insert((tag, place)) {
+                    index.insert(tag, place);
+                } else if !add {
+                    prop_assert_eq!(index.remove(tag, place), model.remove(&(tag, place)));
+                }
+                prop_assert_eq!(index.len(), model.len());
+            }
+            for (tag, place) in &model {
+                prop_assert_eq!(index.find(*tag, |other| other == *place), Some(*place));
+            }
+            let mut all = index.range(0, u32::MAX);
+            all.sort_unstable();
+            let mut expected: Vec<u32> = model.iter().map(|entry| entry.1).collect();
+            expected.sort_unstable();
+            prop_assert_eq!(all, expected);
+            for (tag, place) in &model {
+                index.remove(*tag, *place);
+            }
+            prop_assert!(index.buckets.iter().all(|bucket| bucket.overflow == 0 && bucket.tags == [0; SLOTS]));
+        }
+    }
+}

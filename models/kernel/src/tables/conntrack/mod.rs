@@ -1,0 +1,239 @@
+//! Connections.
+//!
+//! Kernel: include/net/netfilter/nf_conntrack.h, include/net/netfilter/nf_conntrack_tuple.h
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`table`] | [`Conntrack`], all connections of a machine |
+//! | `index` | where a tuple is found |
+//! | [`proto`] | what is remembered for a protocol: the state of TCP |
+//! | [`net`] | [`CtNet`], a namespace's settings and counters |
+//! | [`sysctl`] | the settings by name |
+//! | [`event`] | what listeners are told |
+
+pub mod event;
+mod index;
+pub mod net;
+pub mod proto;
+pub mod sysctl;
+pub mod table;
+
+use glassnet_sim::Nanos;
+
+use crate::ids::NetnsId;
+pub use event::{CtEvent, EventKind};
+pub use net::{CtNet, CtStats};
+pub use proto::{Proto, TcpSeen, TcpState, TcpTrack};
+pub use sysctl::CtSysctl;
+pub use table::Conntrack;
+
+/// Which way a packet goes: as the first packet of its connection, or back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Dir {
+    /// `IP_CT_DIR_ORIGINAL`.
+    Original,
+    /// `IP_CT_DIR_REPLY`.
+    Reply,
+}
+
+impl Dir {
+    /// The other direction.
+    pub fn other(self) -> Dir {
+        match self {
+            Dir::Original => Dir::Reply,
+            Dir::Reply => Dir::Original,
+        }
+    }
+}
+
+/// One direction of a connection (`struct nf_conntrack_tuple`), in host order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tuple {
+    /// Source address.
+    pub src: u32,
+    /// Destination address.
+    pub dst: u32,
+    /// Source port; ICMP: identifier.
+    pub sport: u16,
+    /// Destination port; ICMP: type in the high byte, code in the low.
+    pub dport: u16,
+    /// IP protocol.
+    pub proto: u8,
+}
+
+/// A connection of the machine's table. Handles are given out again; an skb holds a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CtId(pub u32);
+
+/// How a packet belongs to its connection (`enum ip_conntrack_info`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CtInfo {
+    /// `IP_CT_ESTABLISHED`.
+    Established,
+    /// `IP_CT_RELATED`: an ICMP error about it.
+    Related,
+    /// `IP_CT_NEW`.
+    New,
+    /// `IP_CT_ESTABLISHED_REPLY`.
+    EstablishedReply,
+    /// `IP_CT_RELATED_REPLY`.
+    RelatedReply,
+}
+
+impl CtInfo {
+    /// The direction of the packet (`CTINFO2DIR`).
+    pub fn dir(self) -> Dir {
+        match self {
+            CtInfo::EstablishedReply | CtInfo::RelatedReply => Dir::Reply,
+            _ => Dir::Original,
+        }
+    }
+}
+
+/// What connection tracking knows of a packet (`skb->_nfct`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NfCt {
+    /// Nothing: it was not looked at, or is invalid.
+    #[default]
+    None,
+    /// It is not to be tracked (`IP_CT_UNTRACKED`).
+    Untracked,
+    /// Its connection.
+    Conn(CtId, CtInfo),
+    /// A template of the `CT` target: the zone that a new connection gets.
+    Template(CtId),
+}
+
+/// `IPS_SEEN_REPLY`: both directions were seen.
+pub const IPS_SEEN_REPLY: u16 = 1 << 1;
+/// `IPS_ASSURED`: never dropped early.
+pub const IPS_ASSURED: u16 = 1 << 2;
+/// `IPS_CONFIRMED`: it is in the table.
+pub const IPS_CONFIRMED: u16 = 1 << 3;
+/// `IPS_SRC_NAT`: the source is rewritten.
+pub const IPS_SRC_NAT: u16 = 1 << 4;
+/// `IPS_DST_NAT`: the destination is rewritten.
+pub const IPS_DST_NAT: u16 = 1 << 5;
+/// `IPS_SEQ_ADJUST`.
+pub const IPS_SEQ_ADJUST: u16 = 1 << 6;
+/// `IPS_SRC_NAT_DONE`: NAT has decided about the source.
+pub const IPS_SRC_NAT_DONE: u16 = 1 << 7;
+/// `IPS_DST_NAT_DONE`: NAT has decided about the destination.
+pub const IPS_DST_NAT_DONE: u16 = 1 << 8;
+/// `IPS_DYING`: it is being removed.
+pub const IPS_DYING: u16 = 1 << 9;
+/// `IPS_FIXED_TIMEOUT`: packets do not prolong its life.
+pub const IPS_FIXED_TIMEOUT: u16 = 1 << 10;
+/// `IPS_TEMPLATE`: it is what the `CT` target says of a new connection.
+pub const IPS_TEMPLATE: u16 = 1 << 11;
+/// `IPS_NAT_CLASH`: its original tuple is another's too; only its reply is in the table.
+pub const IPS_NAT_CLASH: u16 = 1 << 12;
+/// `IPS_NAT_DONE_MASK`.
+pub const IPS_NAT_DONE_MASK: u16 = IPS_SRC_NAT_DONE | IPS_DST_NAT_DONE;
+/// `IPS_NAT_MASK`.
+pub const IPS_NAT_MASK: u16 = IPS_SRC_NAT | IPS_DST_NAT;
+
+/// Packets and bytes of one direction (`struct nf_conn_counter`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CtCounter {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of their IP length.
+    pub bytes: u64,
+}
+
+/// A connection (`struct nf_conn`). What most packets need stands in the first cache line, the protocol's state in the
+/// second.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+pub struct Conn {
+    /// Both directions; what NAT rewrites shows in the reply.
+    pub tuples: [Tuple; 2],
+    /// When it expires; of an unconfirmed one, how long it will live.
+    pub timeout: Nanos,
+    /// Its namespace.
+    pub netns: NetnsId,
+    /// `ct->mark`.
+    pub mark: u32,
+    /// Who holds it: packets, and the table once it is confirmed. 0: the place is free.
+    pub(super) refs: u32,
+    /// `IPS_*`.
+    pub status: u16,
+    /// Zone of each direction; 0: the default.
+    pub zone: [u16; 2],
+    /// Which events listeners are told of (`ctmask`, `IPCT_*` bits); 0: none, for ever.
+    pub ctmask: u16,
+    /// Events that they are still to be told of.
+    pub event_cache: u16,
+    /// What its protocol remembers.
+    pub proto: Proto,
+    /// `nf_conntrack_acct` was on when it was made: what it carried, by direction.
+    pub acct: Option<[CtCounter; 2]>,
+    /// `nf_conntrack_timestamp` was on when it was made: when it was confirmed and when it was deleted.
+    pub tstamp: Option<(Nanos, Option<Nanos>)>,
+    /// Connections of a machine are numbered in the order in which they are made.
+    pub seq: u64,
+    /// ifindex of the device whose address `MASQUERADE` gave it; 0: none (`nat->masq_index`).
+    pub masq_index: u32,
+}
+
+impl Conn {
+    /// A new connection that is in no table.
+    pub fn new(netns: NetnsId, tuple: Tuple, reply: Tuple, zone: [u16; 2]) -> Conn {
+        Conn {
+            tuples: [tuple, reply],
+            timeout: Nanos::ZERO,
+            netns,
+            mark: 0,
+            refs: 1,
+            status: 0,
+            zone,
+            ctmask: 0,
+            event_cache: 0,
+            proto: Proto::None,
+            acct: None,
+            tstamp: None,
+            seq: 0,
+            masq_index: 0,
+        }
+    }
+
+    /// The tuple of a direction.
+    #[inline]
+    pub fn tuple(&self, dir: Dir) -> &Tuple {
+        &self.tuples[dir as usize]
+    }
+
+    /// The status has this bit.
+    #[inline]
+    pub fn has(&self, status: u16) -> bool {
+        self.status & status != 0
+    }
+
+    /// It is in the table (`nf_ct_is_confirmed`).
+    #[inline]
+    pub fn is_confirmed(&self) -> bool {
+        self.has(IPS_CONFIRMED)
+    }
+
+    /// Its time is over (`nf_ct_is_expired`).
+    #[inline]
+    pub fn is_expired(&self, now: Nanos) -> bool {
+        self.timeout <= jiffies(now)
+    }
+
+    /// How long it has to live, in whole seconds (`nf_ct_expires(ct) / HZ`).
+    pub fn expires_secs(&self, now: Nanos) -> u64 {
+        self.timeout.since(jiffies(now)).0 / 1_000_000_000
+    }
+}
+
+/// Timeouts count in ticks of 4 ms (`HZ=250`).
+pub const JIFFY: u64 = 4_000_000;
+
+/// The time of the last tick (`nfct_time_stamp`).
+#[inline]
+pub fn jiffies(now: Nanos) -> Nanos {
+    Nanos(now.0 - now.0 % JIFFY)
+}

@@ -1,0 +1,82 @@
+//! Settings of a namespace's connection tracking: `/proc/sys/net/netfilter/nf_conntrack_*`.
+//!
+//! Kernel: net/netfilter/nf_conntrack_standalone.c
+
+/// A setting, named as its file without `nf_conntrack_`. Timeouts are in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "the names are those of Documentation/networking/nf_conntrack-sysctl.rst")]
+pub enum CtSysctl {
+    Acct,
+    Checksum,
+    Events,
+    GenericTimeout,
+    IcmpTimeout,
+    LogInvalid,
+    TcpBeLiberal,
+    TcpIgnoreInvalidRst,
+    TcpLoose,
+    TcpMaxRetrans,
+    TcpTimeoutClose,
+    TcpTimeoutCloseWait,
+    TcpTimeoutEstablished,
+    TcpTimeoutFinWait,
+    TcpTimeoutLastAck,
+    TcpTimeoutMaxRetrans,
+    TcpTimeoutSynRecv,
+    TcpTimeoutSynSent,
+    TcpTimeoutTimeWait,
+    TcpTimeoutUnacknowledged,
+    Timestamp,
+    UdpTimeout,
+    UdpTimeoutStream,
+}
+
+/// How many settings there are.
+pub const CT_SYSCTL_COUNT: usize = CtSysctl::UdpTimeoutStream as usize + 1;
+
+/// The largest timeout, seconds: what fits in jiffies at HZ=250 as an int.
+const TIMEOUT: i64 = (i32::MAX / 250) as i64;
+
+/// Every setting: its file below `/proc/sys/net/netfilter`, its value in a new namespace, the largest value; the
+/// smallest is 0.
+pub const CT_SYSCTL_TABLE: [(CtSysctl, &str, i64, i64); CT_SYSCTL_COUNT] = {
+    use CtSysctl as S;
+    [
+        (S::Acct, "nf_conntrack_acct", 0, 1),
+        (S::Checksum, "nf_conntrack_checksum", 1, 1),
+        (S::Events, "nf_conntrack_events", 2, 2),
+        (S::GenericTimeout, "nf_conntrack_generic_timeout", 600, TIMEOUT),
+        (S::IcmpTimeout, "nf_conntrack_icmp_timeout", 30, TIMEOUT),
+        (S::LogInvalid, "nf_conntrack_log_invalid", 0, 255),
+        (S::TcpBeLiberal, "nf_conntrack_tcp_be_liberal", 0, 1),
+        (S::TcpIgnoreInvalidRst, "nf_conntrack_tcp_ignore_invalid_rst", 0, 1),
+        (S::TcpLoose, "nf_conntrack_tcp_loose", 1, 1),
+        (S::TcpMaxRetrans, "nf_conntrack_tcp_max_retrans", 3, 255),
+        (S::TcpTimeoutClose, "nf_conntrack_tcp_timeout_close", 10, TIMEOUT),
+        (S::TcpTimeoutCloseWait, "nf_conntrack_tcp_timeout_close_wait", 60, TIMEOUT),
+        (S::TcpTimeoutEstablished, "nf_conntrack_tcp_timeout_established", 432_000, TIMEOUT),
+        (S::TcpTimeoutFinWait, "nf_conntrack_tcp_timeout_fin_wait", 120, TIMEOUT),
+        (S::TcpTimeoutLastAck, "nf_conntrack_tcp_timeout_last_ack", 30, TIMEOUT),
+        (S::TcpTimeoutMaxRetrans, "nf_conntrack_tcp_timeout_max_retrans", 300, TIMEOUT),
+        (S::TcpTimeoutSynRecv, "nf_conntrack_tcp_timeout_syn_recv", 60, TIMEOUT),
+        (S::TcpTimeoutSynSent, "nf_conntrack_tcp_timeout_syn_sent", 120, TIMEOUT),
+        (S::TcpTimeoutTimeWait, "nf_conntrack_tcp_timeout_time_wait", 120, TIMEOUT),
+        (S::TcpTimeoutUnacknowledged, "nf_conntrack_tcp_timeout_unacknowledged", 300, TIMEOUT),
+        (S::Timestamp, "nf_conntrack_timestamp", 0, 1),
+        (S::UdpTimeout, "nf_conntrack_udp_timeout", 30, TIMEOUT),
+        (S::UdpTimeoutStream, "nf_conntrack_udp_timeout_stream", 120, TIMEOUT),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_enum() {
+        for (at, entry) in CT_SYSCTL_TABLE.iter().enumerate() {
+            assert_eq!(entry.0 as usize, at, "{}", entry.1);
+        }
+    }
+}
