@@ -9,10 +9,12 @@
 //! | [`cli`] | the `glassnet` command |
 //! | [`host`] | running lessons on the kernel of this host |
 //! | [`compare`] | holding two runs against each other |
+//! | [`fuzz`] | random rules and packets on both sides |
 //! | [`view`] | showing what packets did |
 
 pub mod cli;
 pub mod compare;
+pub mod fuzz;
 pub mod host;
 pub mod lab;
 pub mod lesson;

@@ -42,11 +42,13 @@ impl Default for CoreSysctl {
 pub struct Config {
     /// `CONFIG_BRIDGE_VLAN_FILTERING`: bridges know VLANs, and every port is in VLAN 1.
     pub bridge_vlan_filtering: bool,
+    /// The module `br_netfilter` is loaded.
+    pub br_netfilter: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { bridge_vlan_filtering: true }
+        Config { bridge_vlan_filtering: true, br_netfilter: false }
     }
 }
 

@@ -7,8 +7,10 @@
 //! | `shell.rs` | `glassnet shell` |
 //! | `walk.rs`, `pcap.rs` | `glassnet walk`, `glassnet pcap` |
 //! | `verify.rs` | `glassnet verify`, `glassnet record` |
+//! | `fuzz.rs` | `glassnet fuzz` |
 //! | `style.rs` | colours |
 
+mod fuzz;
 mod pcap;
 mod run;
 mod shell;
@@ -53,6 +55,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Keep what a real kernel does, for tests without privileges
     Record(verify::RecordArgs),
+    /// Hold random iptables rules and packets against a real kernel
+    Fuzz(fuzz::Args),
 }
 
 /// How a command ended.
@@ -92,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Pcap(args) => pcap::main(args),
         Command::Verify(args) => verify::verify(args),
         Command::Record(args) => verify::record(args),
+        Command::Fuzz(args) => fuzz::main(args),
     };
     match ended {
         Ok(status) => status.into(),

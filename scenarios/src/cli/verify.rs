@@ -12,7 +12,7 @@ use crate::lesson::Lesson;
 
 /// A real kernel.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kernel {
+pub enum Kernel {
     /// This machine's kernel, in namespaces that are gone afterwards; needs root
     Host,
 }

@@ -21,6 +21,8 @@ mod machine;
 mod needs;
 mod plan;
 #[cfg(target_os = "linux")]
+mod rig;
+#[cfg(target_os = "linux")]
 mod run;
 #[cfg(target_os = "linux")]
 mod spaces;
@@ -31,6 +33,8 @@ mod tracer;
 
 #[cfg(target_os = "linux")]
 pub use inside::reentered;
+#[cfg(target_os = "linux")]
+pub use rig::KernelRig;
 #[cfg(target_os = "linux")]
 pub use run::observe;
 

@@ -1,0 +1,120 @@
+//! `glassnet fuzz`: random rules and packets on the model and on the running kernel.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use indicatif::ProgressBar;
+use miette::Report;
+
+use super::verify::Kernel;
+use super::{Status, complain};
+use crate::fuzz::outcome::differences;
+use crate::fuzz::simulated::Simulated;
+use crate::fuzz::{self, Case, RigError, generate, lesson, shrink};
+use crate::host::{KernelRig, Options};
+
+/// How many cases are tried to make one that differs smaller.
+const SHRINK_BUDGET: usize = 400;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Cases that were kept: YAML files, each run before the random ones
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How many random cases to run
+    #[arg(long, default_value_t = 300, value_name = "N")]
+    cases: u64,
+    /// Seed of the first random case; the next have the numbers that follow. Without it, the time of day
+    #[arg(long, value_name = "SEED")]
+    seed: Option<u64>,
+    /// Stop after this many cases that differ
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    max_differences: usize,
+    /// Write the smallest form of each case that differs to this folder
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Which kernel
+    #[arg(long, value_enum, default_value = "host")]
+    on: Kernel,
+}
+
+pub fn main(args: Args) -> io::Result<Status> {
+    let Kernel::Host = args.on;
+    let seed = args.seed.unwrap_or_else(|| {
+        #[allow(clippy::disallowed_methods, reason = "a fresh seed is what the time of day is good for")]
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.map_or(1, |since| since.as_secs())
+    });
+    let mut cases = Vec::new();
+    for path in &args.files {
+        match read(path) {
+            Ok(case) => cases.push(case),
+            Err(report) => return Ok(complain(&report)),
+        }
+    }
+    let kept = cases.len();
+    cases.extend((seed..seed + args.cases).map(generate::case));
+    match duel(&args, &cases) {
+        Ok(differed) => {
+            println!(
+                "{kept} kept cases and {} random ones (seeds {seed} and up) on both sides: {} differed",
+                args.cases, differed
+            );
+            Ok(if differed == 0 { Status::Expected } else { Status::Unexpected })
+        }
+        Err(error) => Ok(complain(&Report::msg(error.to_string()))),
+    }
+}
+
+fn read(path: &PathBuf) -> Result<Case, Report> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| miette::miette!("{}: {error}", path.display()))?;
+    serde_saphyr::from_str(&text).map_err(|error| miette::miette!("{}: {error}", path.display()))
+}
+
+/// Runs all cases on both sides; how many differed.
+fn duel(args: &Args, cases: &[Case]) -> Result<usize, RigError> {
+    let options =
+        Options::new().map_err(|source| RigError::Failed { what: "cannot find this program", source })?;
+    let mut real = KernelRig::start(&options)?;
+    let bar = ProgressBar::new(cases.len() as u64);
+    let mut differed = 0;
+    for case in cases {
+        bar.inc(1);
+        let found = compare(&mut real, case)?;
+        if found.is_empty() {
+            continue;
+        }
+        differed += 1;
+        let mut small = shrink::shrink(case, SHRINK_BUDGET, |case| {
+            compare(&mut real, case).is_ok_and(|found| !found.is_empty())
+        });
+        small.name = format!("smallest form of {}", case.name);
+        let found = compare(&mut real, &small)?;
+        bar.suspend(|| println!("{}", lesson::lesson(&small, &found)));
+        if let Some(folder) = &args.keep {
+            keep(folder, case, &small)?;
+        }
+        if differed >= args.max_differences {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    Ok(differed)
+}
+
+fn compare(real: &mut KernelRig, case: &Case) -> Result<Vec<String>, RigError> {
+    real.clean()?;
+    let seen = fuzz::run(real, case)?;
+    let model = fuzz::run(&mut Simulated::new(1)?, case)?;
+    Ok(differences(case, &seen, &model))
+}
+
+fn keep(folder: &PathBuf, case: &Case, small: &Case) -> Result<(), RigError> {
+    let failed = |source| RigError::Failed { what: "cannot keep a case", source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let text = serde_saphyr::to_string(small).map_err(|error| failed(io::Error::other(error.to_string())))?;
+    let name = case.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    std::fs::write(folder.join(format!("{name}.yaml")), text).map_err(failed)
+}

@@ -1,0 +1,312 @@
+//! What a case is, and the bytes of its packets.
+
+use std::net::Ipv4Addr;
+
+use etherparse::{
+    IcmpEchoHeader, Icmpv4Type, IpFragOffset, IpNumber, Ipv4Header, PacketBuilder, TcpHeader, ip_number,
+};
+use serde::{Deserialize, Serialize};
+
+/// Rules, and packets that meet them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What it is about, or the seed that it was made of.
+    pub name: String,
+    /// The rules are those of `iptables-legacy`.
+    #[serde(default)]
+    pub legacy: bool,
+    /// `bridge-nf-call-iptables` is on.
+    #[serde(default)]
+    pub bridge_nf: bool,
+    /// Text for `ipset restore`, a line each.
+    #[serde(default)]
+    pub sets: Vec<String>,
+    /// Text for `iptables-restore`, a line each.
+    pub rules: Vec<String>,
+    /// What happens then.
+    pub steps: Vec<Step>,
+}
+
+/// A port of the rig: where a frame goes in, or comes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Port {
+    /// The clients' cable, at the router's `c0`.
+    C1,
+    /// The servers' cable, at the router's `s0`.
+    S1,
+    /// The first cable of the bridge, at its port `p0`.
+    Q0,
+    /// The second cable of the bridge, at its port `p1`.
+    Q1,
+}
+
+/// All ports.
+pub const PORTS: [Port; 4] = [Port::C1, Port::S1, Port::Q0, Port::Q1];
+
+impl Port {
+    /// The device at the far end of the cable.
+    pub fn name(self) -> &'static str {
+        ["c1", "s1", "q0", "q1"][self as usize]
+    }
+
+    /// The router's device at its end.
+    pub fn near(self) -> &'static str {
+        ["c0", "s0", "p0", "p1"][self as usize]
+    }
+
+    /// The third byte of the addresses behind it: 10.0.N.x.
+    fn net(self) -> u8 {
+        [0, 1, 2, 2][self as usize]
+    }
+}
+
+/// A step of a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// A frame comes in by a port.
+    Send(Send),
+    /// The router itself sends a packet (a raw socket with `IP_HDRINCL`).
+    Local(Packet),
+    /// A host answers the IPv4 packet that came out of a port last, if one did.
+    Reply(Reply),
+    /// Time passes, ms.
+    Wait(u64),
+}
+
+/// A frame that comes in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Send {
+    /// By which port.
+    pub port: Port,
+    /// What it carries.
+    pub packet: Packet,
+}
+
+/// An IPv4 packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packet {
+    /// Source.
+    pub src: Ipv4Addr,
+    /// Destination.
+    pub dst: Ipv4Addr,
+    /// TTL, hops.
+    pub ttl: u8,
+    /// TOS.
+    #[serde(default)]
+    pub tos: u8,
+    /// Bytes behind the transport header.
+    #[serde(default)]
+    pub len: usize,
+    /// The transport's checksum is wrong.
+    #[serde(default)]
+    pub bad_sum: bool,
+    /// Transport header.
+    pub proto: Proto,
+}
+
+/// A transport header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Proto {
+    /// TCP; flags as letters of `FSRPAU`.
+    Tcp {
+        /// Source port.
+        sport: u16,
+        /// Destination port.
+        dport: u16,
+        /// Flags.
+        flags: String,
+        /// Sequence number.
+        seq: u32,
+        /// Acknowledged.
+        ack: u32,
+    },
+    /// UDP.
+    Udp {
+        /// Source port.
+        sport: u16,
+        /// Destination port.
+        dport: u16,
+    },
+    /// ICMP with an identifier and a sequence number.
+    Icmp {
+        /// Type.
+        kind: u8,
+        /// Code.
+        code: u8,
+        /// Identifier.
+        id: u16,
+        /// Sequence number.
+        seq: u16,
+    },
+    /// Another protocol, with nothing but data.
+    Other(u8),
+}
+
+/// How a host answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    /// The port by which the packet came out.
+    pub port: Port,
+    /// Flags of an answer to TCP.
+    #[serde(default)]
+    pub flags: String,
+    /// Bytes of data in the answer.
+    #[serde(default)]
+    pub len: usize,
+    /// Instead: an ICMP destination unreachable with this code.
+    #[serde(default)]
+    pub unreachable: Option<u8>,
+}
+
+/// The Ethernet address of the host 10.0.`net`.`host`.
+pub fn mac_of(net: u8, host: u8) -> [u8; 6] {
+    [2, 0, 0, 0, 0x10 + net, host]
+}
+
+/// The Ethernet address of the router's device there.
+pub fn router_mac(net: u8) -> [u8; 6] {
+    [2, 0, 0, 0, 1, net]
+}
+
+impl Send {
+    /// The frame: to the host itself if both are on the bridge, else to the router.
+    pub fn frame(&self) -> Vec<u8> {
+        let (net, [_, _, src_net, src_host]) = (self.port.net(), self.packet.src.octets());
+        let host = if src_net == net { src_host } else { 2 };
+        let [a, b, dst_net, dst_host] = self.packet.dst.octets();
+        let bridged = net == 2 && [a, b, dst_net] == [10, 0, 2] && dst_host != 1;
+        let to = if bridged { mac_of(2, dst_host) } else { router_mac(net) };
+        ethernet(to, mac_of(net, host), &self.packet.bytes())
+    }
+}
+
+fn ethernet(to: [u8; 6], from: [u8; 6], packet: &[u8]) -> Vec<u8> {
+    [&to[..], &from, &[8, 0], packet].concat()
+}
+
+impl Packet {
+    /// Its bytes from the IPv4 header on.
+    pub fn bytes(&self) -> Vec<u8> {
+        let payload: Vec<u8> = (0..self.len).map(|at| b'a' + (at % 26) as u8).collect();
+        let mut bytes = match &self.proto {
+            Proto::Tcp { sport, dport, flags, seq, ack } => {
+                let mut tcp = TcpHeader::new(*sport, *dport, *seq, 64240);
+                tcp.acknowledgment_number = *ack;
+                let has = |letter| flags.contains(letter);
+                (tcp.fin, tcp.syn, tcp.rst, tcp.psh) = (has('F'), has('S'), has('R'), has('P'));
+                (tcp.ack, tcp.urg) = (has('A'), has('U'));
+                written(|out| PacketBuilder::ip(self.header(6)).tcp_header(tcp).write(out, &payload))
+            }
+            Proto::Udp { sport, dport } => {
+                written(|out| PacketBuilder::ip(self.header(17)).udp(*sport, *dport).write(out, &payload))
+            }
+            Proto::Icmp { kind, code, id, seq } => {
+                let echo = IcmpEchoHeader { id: *id, seq: *seq };
+                let icmp = match (kind, code) {
+                    (8, 0) => Icmpv4Type::EchoRequest(echo),
+                    (0, 0) => Icmpv4Type::EchoReply(echo),
+                    _ => Icmpv4Type::Unknown { type_u8: *kind, code_u8: *code, bytes5to8: echo.to_bytes() },
+                };
+                written(|out| PacketBuilder::ip(self.header(1)).icmpv4(icmp).write(out, &payload))
+            }
+            Proto::Other(proto) => {
+                let proto = IpNumber::from(*proto);
+                written(|out| PacketBuilder::ip(self.header(proto.0)).write(out, proto, &payload))
+            }
+        };
+        if self.bad_sum {
+            self.spoil(&mut bytes);
+        }
+        bytes
+    }
+
+    fn header(&self, proto: u8) -> etherparse::IpHeaders {
+        let mut header =
+            Ipv4Header::new(0, self.ttl, IpNumber::from(proto), self.src.octets(), self.dst.octets())
+                .unwrap_or_default();
+        header.identification = 1;
+        header.dont_fragment = false;
+        header.fragment_offset = IpFragOffset::ZERO;
+        header.dscp = etherparse::IpDscp::try_new(self.tos >> 2).unwrap_or_default();
+        header.ecn = etherparse::IpEcn::try_new(self.tos & 3).unwrap_or_default();
+        etherparse::IpHeaders::Ipv4(header, etherparse::Ipv4Extensions::default())
+    }
+
+    /// Turns a bit of the transport's checksum over.
+    fn spoil(&self, bytes: &mut [u8]) {
+        let at = match self.proto {
+            Proto::Tcp { .. } => 36,
+            Proto::Udp { .. } => 26,
+            Proto::Icmp { .. } => 22,
+            Proto::Other(_) => return,
+        };
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= 0x55;
+        }
+    }
+}
+
+/// What a builder writes; it writes to memory, and its lengths fit.
+fn written<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Vec<u8> {
+    let mut out = Vec::new();
+    match write(&mut out) {
+        Ok(()) => out,
+        Err(_) => Vec::new(),
+    }
+}
+
+impl Reply {
+    /// The frame that answers `frame`, if that is an IPv4 packet that can be answered so.
+    pub fn to(&self, frame: &[u8]) -> Option<Vec<u8>> {
+        let packet = frame.get(14..).filter(|_| frame[12..14] == [8, 0])?;
+        let (to, from) = (frame[6..12].try_into().ok()?, frame[..6].try_into().ok()?);
+        if let Some(code) = self.unreachable {
+            return Some(ethernet(to, from, &unreachable(packet, code)));
+        }
+        let (ip, rest) = Ipv4Header::from_slice(packet).ok()?;
+        let rest = rest.get(..usize::from(ip.total_len).checked_sub(ip.header_len())?)?;
+        let proto = match ip.protocol {
+            ip_number::TCP => {
+                let (tcp, data) = TcpHeader::from_slice(rest).ok()?;
+                let seq = if tcp.ack { tcp.acknowledgment_number } else { 5000 };
+                let more = data.len() as u32 + u32::from(tcp.syn) + u32::from(tcp.fin);
+                let (sport, dport) = (tcp.destination_port, tcp.source_port);
+                let ack = tcp.sequence_number.wrapping_add(more);
+                Proto::Tcp { sport, dport, flags: self.flags.clone(), seq, ack }
+            }
+            ip_number::UDP => {
+                let port = |at: usize| Some(u16::from_be_bytes(rest.get(at..at + 2)?.try_into().ok()?));
+                Proto::Udp { sport: port(2)?, dport: port(0)? }
+            }
+            ip_number::ICMP if rest.first() == Some(&8) => {
+                let word = |at: usize| Some(u16::from_be_bytes(rest.get(at..at + 2)?.try_into().ok()?));
+                Proto::Icmp { kind: 0, code: 0, id: word(4)?, seq: word(6)? }
+            }
+            _ => return None,
+        };
+        let (src, dst) = (ip.destination.into(), ip.source.into());
+        let answer = Packet { src, dst, ttl: 64, tos: 0, len: self.len, bad_sum: false, proto };
+        Some(ethernet(to, from, &answer.bytes()))
+    }
+}
+
+/// An ICMP error about a packet, from the host that it was for.
+fn unreachable(packet: &[u8], code: u8) -> Vec<u8> {
+    let quoted = &packet[..packet.len().min(28)];
+    let address = |at: usize| -> [u8; 4] {
+        packet.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default()
+    };
+    let mut bytes5to8 = [0; 4];
+    if code == 4 {
+        bytes5to8[2..].copy_from_slice(&1400u16.to_be_bytes());
+    }
+    let icmp = Icmpv4Type::Unknown { type_u8: 3, code_u8: code, bytes5to8 };
+    written(|out| PacketBuilder::ipv4(address(16), address(12), 64).icmpv4(icmp).write(out, quoted))
+}

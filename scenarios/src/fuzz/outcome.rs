@@ -1,0 +1,251 @@
+//! What is compared, and what noise is taken out.
+//!
+//! | noise | where | becomes |
+//! |---|---|---|
+//! | ports that NAT drew by lot | frames, connections | numbers in order of appearance: a port that the case does not name |
+//! | identifications that the kernel chose | IPv4 headers of packets that the router made | 0 |
+//! | order of hash tables | `/proc/net/nf_conntrack`, `ipset save` | sorted |
+//! | seconds that passed | timeouts of connections | equal if at most 2 s apart |
+//! | dates | comment lines of `iptables-save` | left out |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::case::{Case, Port, Proto, Step};
+use super::rig::Said;
+use crate::compare::summary;
+
+/// What one side showed of a case.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What `ipset restore` and `iptables-restore` said.
+    pub said: Vec<Said>,
+    /// For each step, the frames that came out of the ports.
+    pub frames: Vec<Vec<(Port, Vec<u8>)>>,
+    /// `iptables-save -c`.
+    pub rules: Said,
+    /// `/proc/net/nf_conntrack`.
+    pub connections: Said,
+    /// `ipset save`.
+    pub sets: Said,
+}
+
+/// Seconds by which the timeouts of a connection may differ.
+const SLACK: u64 = 2;
+
+/// Where two outcomes of a case part, a line for each place and side; empty if they agree.
+pub fn differences(case: &Case, real: &Outcome, model: &Outcome) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut both = |what: &str, real: &[String], model: &[String]| {
+        if real != model {
+            found.push(what.to_owned());
+            found.extend(real.iter().filter(|line| !model.contains(line)).map(|line| format!("  - {line}")));
+            found.extend(model.iter().filter(|line| !real.contains(line)).map(|line| format!("  + {line}")));
+        }
+    };
+    let (mut left, mut right) = (Ports::of(case), Ports::of(case));
+    let names = ["ipset restore", "iptables-restore"];
+    let skipped = names.len().saturating_sub(real.said.len());
+    for (at, name) in names.iter().skip(skipped).enumerate() {
+        let words = |outcome: &Outcome| outcome.said.get(at).map(said).unwrap_or_default();
+        both(name, &words(real), &words(model));
+    }
+    for (at, (r, m)) in real.frames.iter().zip(&model.frames).enumerate() {
+        let (r, m) = (frames(&mut left, r), frames(&mut right, m));
+        both(&format!("step {}: {}", at + 1, describe(&case.steps[at])), &r, &m);
+    }
+    both("iptables-save -c", &rules(&real.rules), &rules(&model.rules));
+    let (r, m) = connections(&mut left, &real.connections, &mut right, &model.connections);
+    both("/proc/net/nf_conntrack", &r, &m);
+    both("ipset save", &sorted(&real.sets), &sorted(&model.sets));
+    found
+}
+
+fn said(said: &Said) -> Vec<String> {
+    let mut lines = vec![format!("status {}", said.status)];
+    lines.extend(said.text.lines().map(str::to_owned));
+    lines
+}
+
+fn rules(text: &Said) -> Vec<String> {
+    said(text).into_iter().filter(|line| !line.starts_with('#')).collect()
+}
+
+fn sorted(text: &Said) -> Vec<String> {
+    let mut lines = said(text);
+    lines.sort();
+    lines
+}
+
+fn describe(step: &Step) -> String {
+    serde_json::to_string(step).unwrap_or_default()
+}
+
+/// Ports that the case names, and numbers for those that it does not.
+struct Ports {
+    named: BTreeSet<u16>,
+    drawn: BTreeMap<u16, usize>,
+}
+
+impl Ports {
+    fn of(case: &Case) -> Ports {
+        let mut named = BTreeSet::from([0]);
+        for step in &case.steps {
+            let packet = match step {
+                Step::Send(send) => &send.packet,
+                Step::Local(packet) => packet,
+                Step::Reply(_) | Step::Wait(_) => continue,
+            };
+            match packet.proto {
+                Proto::Tcp { sport, dport, .. } | Proto::Udp { sport, dport } => named.extend([sport, dport]),
+                Proto::Icmp { id, .. } => named.extend([id]),
+                Proto::Other(_) => {}
+            }
+        }
+        let words = case.rules.iter().flat_map(|rule| rule.split(|c: char| !c.is_ascii_digit()));
+        named.extend(words.filter_map(|word| word.parse::<u16>().ok()));
+        Ports { named, drawn: BTreeMap::new() }
+    }
+
+    fn show(&mut self, port: u16) -> String {
+        if self.named.contains(&port) {
+            return port.to_string();
+        }
+        let next = self.drawn.len() + 1;
+        format!("drawn{}", self.drawn.entry(port).or_insert(next))
+    }
+}
+
+/// Frames of a step by port, each as text: a line as of tcpdump, and its bytes without noise.
+fn frames(ports: &mut Ports, frames: &[(Port, Vec<u8>)]) -> Vec<String> {
+    let mut lines: Vec<(Port, String)> = Vec::new();
+    for (port, frame) in frames {
+        let mut frame = frame.clone();
+        let shown = transport_ports(&frame).map(|[a, b]| format!(" {} {}", ports.show(a), ports.show(b)));
+        clean(&mut frame, ports);
+        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+        let shown = shown.unwrap_or_default();
+        lines.push((*port, format!("{} {}{shown} {hex}", port.name(), summary::frame(&frame))));
+    }
+    // Ports are compared one by one: which of two leaves first is chance.
+    lines.sort_by_key(|(port, _)| *port);
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// Source and destination port of TCP and UDP, the identifier of ICMP.
+fn transport_ports(frame: &[u8]) -> Option<[u16; 2]> {
+    let packet = frame.get(14..).filter(|_| frame.get(12..14) == Some(&[8, 0]))?;
+    let header = usize::from(packet.first()? & 0x0f) * 4;
+    let word =
+        |at: usize| Some(u16::from_be_bytes(packet.get(header + at..header + at + 2)?.try_into().ok()?));
+    match packet.get(9)? {
+        6 | 17 => Some([word(0)?, word(2)?]),
+        1 => Some([word(4)?, 0]),
+        _ => None,
+    }
+}
+
+/// Takes out what the kernel drew by lot. A checksum over such fields is told as right or wrong.
+fn clean(frame: &mut [u8], ports: &mut Ports) {
+    if frame.get(12..14) != Some(&[8, 0]) {
+        return;
+    }
+    let packet = &mut frame[14..];
+    ipv4(packet, ports);
+}
+
+fn ipv4(packet: &mut [u8], ports: &mut Ports) {
+    let header = usize::from(packet.first().map_or(0, |byte| byte & 0x0f)) * 4;
+    if header < 20 || packet.len() < header {
+        return;
+    }
+    let right = checksum(&packet[..header], 0) == 0;
+    packet[10..12].copy_from_slice(&u16::from(!right).to_be_bytes());
+    // Packets of a case carry identification 1.
+    if packet[4..6] != [0, 1] {
+        packet[4..6].fill(0);
+    }
+    let total = usize::from(u16::from_be_bytes([packet[2], packet[3]])).clamp(header, packet.len());
+    let pseudo = pseudo_header(packet, total - header);
+    let (proto, quoted) = (packet[9], total < usize::from(u16::from_be_bytes([packet[2], packet[3]])));
+    let body = &mut packet[header..total];
+    let (at, pseudo) = match proto {
+        6 if body.len() >= 20 => (16, pseudo),
+        17 if body.len() >= 8 => (6, pseudo),
+        1 if body.len() >= 8 => (2, 0),
+        _ => return,
+    };
+    let absent = proto == 17 && body[at..at + 2] == [0, 0];
+    let wrong = !quoted && !absent && checksum(body, pseudo) != 0;
+    body[at..at + 2].copy_from_slice(&(u16::from(wrong) + 2 * u16::from(absent)).to_be_bytes());
+    let drawn =
+        |ports: &Ports, bytes: &[u8]| !ports.named.contains(&u16::from_be_bytes([bytes[0], bytes[1]]));
+    match proto {
+        1 if matches!(body[0], 3 | 4 | 5 | 11 | 12) => ipv4(&mut body[8..], ports),
+        1 => {
+            if drawn(ports, &body[4..6]) {
+                body[4..6].fill(0xff);
+            }
+        }
+        _ => {
+            for at in [0, 2] {
+                if drawn(ports, &body[at..at + 2]) {
+                    body[at..at + 2].fill(0xff);
+                }
+            }
+        }
+    }
+}
+
+fn pseudo_header(packet: &[u8], len: usize) -> u32 {
+    let words = packet[12..20].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
+    words.sum::<u32>() + u32::from(packet[9]) + len as u32
+}
+
+/// The Internet checksum over bytes that contain it: 0 if it is right (RFC 1071).
+fn checksum(bytes: &[u8], start: u32) -> u16 {
+    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+    let mut sum = bytes.chunks(2).map(word).sum::<u32>() + start;
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+/// A line of `/proc/net/nf_conntrack`: its timeout, and the rest.
+fn entry(ports: &mut Ports, line: &str) -> (Option<u64>, String) {
+    let mut timeout = None;
+    let mut words = Vec::new();
+    for (at, word) in line.split_whitespace().enumerate() {
+        match word.split_once('=') {
+            None if at == 4 => timeout = word.parse().ok(),
+            Some(("use", _)) => {}
+            Some((key @ ("sport" | "dport" | "id"), port)) => {
+                let shown = port.parse().map_or_else(|_| port.to_owned(), |port| ports.show(port));
+                words.push(format!("{key}={shown}"));
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    (timeout, words.join(" "))
+}
+
+/// Both sides' connections as sorted lines; timeouts that are near each other read alike.
+fn connections(left: &mut Ports, real: &Said, right: &mut Ports, model: &Said) -> (Vec<String>, Vec<String>) {
+    let entries = |ports: &mut Ports, said: &Said| {
+        let mut entries: Vec<_> = said.text.lines().map(|line| entry(ports, line)).collect();
+        entries.sort_by(|a, b| a.1.cmp(&b.1));
+        entries
+    };
+    let (real, mut model) = (entries(left, real), entries(right, model));
+    for (r, m) in real.iter().zip(&mut model) {
+        if let (Some(r), Some(m)) = (r.0, m.0.as_mut())
+            && r.abs_diff(*m) <= SLACK
+        {
+            *m = r;
+        }
+    }
+    let show = |entries: Vec<(Option<u64>, String)>| -> Vec<String> {
+        entries.into_iter().map(|(timeout, rest)| format!("{} {rest}", timeout.unwrap_or(0))).collect()
+    };
+    (show(real), show(model))
+}

@@ -1,0 +1,144 @@
+//! The rig in the model.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use glassnet_kernel::World;
+use glassnet_kernel::ids::{CpuId, MachineId, SocketId};
+use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::net::socket::{self, SendTo};
+use glassnet_kernel::tables::skb::PacketType;
+use glassnet_kernel::tables::socket::SockKind;
+use glassnet_sim::Nanos;
+use glassnet_userland::harness;
+use glassnet_userland::process::SharedWorld;
+
+use super::case::{PORTS, Port};
+use super::rig::{Rig, RigError, Said, build};
+
+const MACHINE: MachineId = MachineId(0);
+const CPU: CpuId = CpuId(0);
+
+/// A router in a world of its own.
+pub struct Simulated {
+    world: SharedWorld,
+    sockets: Vec<SocketId>,
+    raw: Option<SocketId>,
+}
+
+impl Simulated {
+    /// A new router without rules; `seed` for what the kernel draws by lot.
+    pub fn new(seed: u64) -> Result<Simulated, RigError> {
+        let mut world = World::new(seed);
+        world.add_machine("router", 1);
+        world.kernel_mut(MACHINE).config.br_netfilter = true;
+        let mut rig = Simulated { world: Arc::new(Mutex::new(world)), sockets: Vec::new(), raw: None };
+        build(&mut rig)?;
+        rig.open();
+        Ok(rig)
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Opens the sockets by which frames and packets are sent.
+    fn open(&mut self) {
+        let mut world = self.world();
+        world.trace.capture = true;
+        let outside = world.kernel(MACHINE).netns_names.get("x").copied().unwrap_or(INIT_NET);
+        let sockets = world.enter(MACHINE, CPU, |cx| {
+            PORTS.map(|port| {
+                let dev = cx.k.dev_by_name(outside, port.name());
+                let ifindex = dev.map_or(0, |dev| cx.k.devs[dev].ifindex);
+                let id = socket::socket(cx, outside, SockKind::Packet { protocol: 0, cooked: false });
+                // A device that is not there shows in the first frame that is sent.
+                let _ = socket::packet_bind(cx, id, ifindex);
+                id
+            })
+        });
+        let raw = world.enter(MACHINE, CPU, |cx| {
+            let id = socket::socket(cx, INIT_NET, SockKind::Raw { protocol: 255 });
+            if let Ok(socket) = socket::get_mut(cx, id) {
+                socket.opts.hdrincl = true;
+            }
+            id
+        });
+        drop(world);
+        (self.sockets, self.raw) = (sockets.to_vec(), Some(raw));
+    }
+
+    /// Lets everything happen that needs no waiting.
+    fn settle(&self) {
+        let mut world = self.world();
+        let now = world.now();
+        while world.next_event_at().is_some_and(|at| at <= now + Nanos(1_000_000)) {
+            if !world.step().is_ok_and(|stepped| stepped) {
+                break;
+            }
+        }
+    }
+}
+
+impl Rig for Simulated {
+    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, RigError> {
+        if argv.first() == Some(&"cat") {
+            return Ok(self.cat(argv.get(1).copied().unwrap_or("")));
+        }
+        let outcome = harness::run(&self.world, (MACHINE, INIT_NET), argv, stdin).ok_or_else(|| {
+            RigError::Command { command: argv.join(" "), said: "the model has no such program".to_owned() }
+        })?;
+        Ok(Said { status: outcome.status, text: outcome.stdout + &outcome.stderr })
+    }
+
+    fn send(&mut self, port: Port, frame: &[u8]) -> Result<(), RigError> {
+        let id = self.sockets[port as usize];
+        self.send_by(id, SendTo::Connected, frame)
+    }
+
+    fn send_local(&mut self, to: Ipv4Addr, packet: &[u8]) -> Result<(), RigError> {
+        match self.raw {
+            // What the kernel answers to the sender shows in the frames: a packet that is refused does not come out.
+            Some(id) => self.send_by(id, SendTo::Inet(to.to_bits(), 0), packet).or(Ok(())),
+            None => Ok(()),
+        }
+    }
+
+    fn take(&mut self) -> Result<Vec<(Port, Vec<u8>)>, RigError> {
+        let mut world = self.world();
+        let frames = std::mem::take(&mut world.trace.frames);
+        let kernel = world.kernel(MACHINE);
+        let seen =
+            frames.into_iter().filter(|frame| frame.pkt_type == PacketType::Outgoing).filter_map(|frame| {
+                let label = kernel.labels.get(frame.dev as usize)?;
+                let port =
+                    PORTS.into_iter().find(|port| label.netns == INIT_NET && port.near() == label.name)?;
+                Some((port, frame.bytes))
+            });
+        Ok(seen.collect())
+    }
+
+    fn wait(&mut self, ms: u64) -> Result<(), RigError> {
+        let text = format!("{}.{:03}", ms / 1000, ms % 1000);
+        self.run(&["sleep", &text], "").map(|_| ())
+    }
+}
+
+impl Simulated {
+    fn send_by(&mut self, id: SocketId, to: SendTo, bytes: &[u8]) -> Result<(), RigError> {
+        let sent = self.world().enter(MACHINE, CPU, |cx| socket::sendto(cx, id, to, bytes));
+        self.settle();
+        match sent {
+            Ok(_) => Ok(()),
+            Err(errno) => Err(RigError::Command { command: "sendto".to_owned(), said: format!("{errno:?}") }),
+        }
+    }
+
+    fn cat(&self, path: &str) -> Said {
+        let world = self.world();
+        match glassnet_userland::procfs::read(&world, MACHINE, INIT_NET, path) {
+            Ok(text) => Said { status: 0, text },
+            Err(errno) => Said { status: 1, text: format!("{errno:?}") },
+        }
+    }
+}
