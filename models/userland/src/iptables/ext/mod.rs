@@ -3,6 +3,8 @@
 //! One module an extension, listed in [`MATCHES`] or [`TARGETS`]. The frame splits the command line into [`Given`]
 //! options by the tables of [`Opt`]; `parse` makes the kernel's structure of them, `show` prints it again.
 
+pub mod nat;
+pub mod reject;
 pub mod x6;
 
 use glassnet_kernel::tables::xt::{Match, TableName, Target, Variant};
@@ -153,6 +155,12 @@ pub const MATCHES: &[&MatchExt] = &[
 #[rustfmt::skip] // One line each, so that they merge.
 pub const TARGETS: &[&TargetExt] = &[
     // carl
+    &nat::DNAT,
+    &nat::SNAT,
+    &nat::MASQUERADE,
+    &nat::REDIRECT,
+    &nat::NETMAP,
+    &reject::EXT,
 
     // ben
 

@@ -1,0 +1,40 @@
+//! `REJECT`.
+
+use glassnet_kernel::tables::xt::Target;
+use glassnet_kernel::tables::xt::targets::Reject;
+
+use super::{Opt, Style, TargetExt, XtError};
+
+/// The answers in the order in which an abbreviation is looked for: name, alias, answer.
+const TYPES: [(&str, &str, Reject); 8] = [
+    ("icmp-net-unreachable", "net-unreach", Reject::Icmp(0)),
+    ("icmp-host-unreachable", "host-unreach", Reject::Icmp(1)),
+    ("icmp-proto-unreachable", "proto-unreach", Reject::Icmp(2)),
+    ("icmp-port-unreachable", "port-unreach", Reject::Icmp(3)),
+    ("icmp-net-prohibited", "net-prohib", Reject::Icmp(9)),
+    ("icmp-host-prohibited", "host-prohib", Reject::Icmp(10)),
+    ("tcp-reset", "tcp-rst", Reject::TcpReset),
+    ("icmp-admin-prohibited", "admin-prohib", Reject::Icmp(13)),
+];
+
+/// `-j REJECT`.
+pub const EXT: TargetExt = TargetExt {
+    name: "REJECT",
+    options: &[Opt::value("reject-with")],
+    parse: |given, _| {
+        let Some(given) = given.first() else { return Ok(Target::Reject(Reject::Icmp(3))) };
+        let text = given.value();
+        let begins =
+            |name: &str| name.get(..text.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(text));
+        match TYPES.iter().find(|(name, alias, _)| begins(name) || begins(alias)) {
+            Some((_, _, answer)) => Ok(Target::Reject(*answer)),
+            None => Err(XtError::Parameter(format!("unknown reject type \"{text}\""))),
+        }
+    },
+    show: |target, style, out| {
+        let Target::Reject(answer) = target else { return };
+        let name = TYPES.iter().find(|(_, _, known)| known == answer).map_or("", |(name, _, _)| name);
+        out.push_str(if style == Style::Save { " --reject-with " } else { " reject-with " });
+        out.push_str(name);
+    },
+};
