@@ -11,6 +11,7 @@ pub mod frag;
 pub mod inet;
 pub mod inet_conf;
 pub mod inet_types;
+pub mod ipset;
 pub mod ipv4;
 pub mod neigh;
 pub mod neigh_parms;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::ipset::IpSets;
 use super::ipv4::Ipv4Netns;
 use super::netfilter::Hooks;
 use super::xt::XtTables;
@@ -24,6 +25,8 @@ pub struct Netns {
     pub hooks: Hooks,
     /// The tables of iptables.
     pub xt: XtTables,
+    /// Its ipsets.
+    pub ipsets: IpSets,
     /// Packet sockets that listen on all devices.
     pub taps: Vec<SocketId>,
     /// The numbers by which other namespaces go here (`netns_ids`).
@@ -41,6 +44,7 @@ impl Netns {
             ipv4,
             hooks: Hooks::default(),
             xt: XtTables::default(),
+            ipsets: IpSets::default(),
             taps: Vec::new(),
             nsids: BTreeMap::new(),
         }

@@ -1,0 +1,115 @@
+//! `bitmap:ip` and `bitmap:port`: a bit for each element of a range (net/netfilter/ipset/ip_set_bitmap_gen.h).
+
+use glassnet_sim::Nanos;
+
+use super::types::{Ext, Extensions, SetError};
+
+/// Most elements of a bitmap.
+pub const MAX_ELEMENTS: u64 = 65536;
+
+/// A bitmap with its elements, which are numbered from 0.
+#[derive(Clone, Debug)]
+pub struct Bitmap {
+    /// The first address or port.
+    pub first: u32,
+    /// The last address or port.
+    pub last: u32,
+    /// The prefix to which addresses are cut; 32 if they are not.
+    pub netmask: u8,
+    /// How many elements there can be.
+    pub elements: u32,
+    members: Vec<u64>,
+    /// As long as the bitmap if elements have extensions.
+    ext: Vec<Option<Box<Ext>>>,
+    base: usize,
+    dsize: usize,
+}
+
+impl Bitmap {
+    /// An empty bitmap of `elements` places; `base` is its fixed part in the kernel's memory, bytes.
+    pub fn new(
+        (first, last): (u32, u32),
+        netmask: u8,
+        elements: u32,
+        ext: &Extensions,
+        base: usize,
+    ) -> Bitmap {
+        let words = (elements as usize).div_ceil(64);
+        let places = if ext.any() { elements as usize } else { 0 };
+        let dsize = ext.sized(0);
+        Bitmap {
+            first,
+            last,
+            netmask,
+            elements,
+            members: vec![0; words],
+            ext: vec![None; places],
+            base,
+            dsize,
+        }
+    }
+
+    /// Forgets all elements.
+    pub fn flush(&mut self) {
+        self.members.fill(0);
+        self.ext.fill(None);
+    }
+
+    /// Its size in the kernel's memory, bytes.
+    pub fn memory(&self) -> usize {
+        let comments: usize = self.ext.iter().flatten().map(|ext| ext.comment_size()).sum();
+        self.base + self.members.len() * 8 + self.elements as usize * self.dsize + comments
+    }
+
+    fn is_set(&self, id: u32) -> bool {
+        self.members[id as usize / 64] >> (id % 64) & 1 == 1
+    }
+
+    fn expired(&self, id: u32, now: Nanos) -> bool {
+        self.ext.get(id as usize).and_then(Option::as_ref).is_some_and(|ext| ext.expired(now))
+    }
+
+    /// The element is there.
+    pub fn contains(&self, id: u32, now: Nanos) -> bool {
+        id < self.elements && self.is_set(id) && !self.expired(id, now)
+    }
+
+    /// The element's extensions.
+    pub fn ext(&mut self, id: u32) -> Option<&mut Ext> {
+        self.ext.get_mut(id as usize)?.as_deref_mut()
+    }
+
+    /// Adds an element; with `exist` its extensions are replaced if it is there already.
+    pub fn add(&mut self, id: u32, ext: Option<Box<Ext>>, exist: bool, now: Nanos) -> Result<(), SetError> {
+        if self.contains(id, now) && !exist {
+            return Err(SetError::Exist);
+        }
+        self.members[id as usize / 64] |= 1 << (id % 64);
+        if let Some(place) = self.ext.get_mut(id as usize) {
+            *place = ext;
+        }
+        Ok(())
+    }
+
+    /// Takes an element out.
+    pub fn del(&mut self, id: u32, now: Nanos) -> Result<(), SetError> {
+        let is_there = self.contains(id, now);
+        self.members[id as usize / 64] &= !(1 << (id % 64));
+        if let Some(place) = self.ext.get_mut(id as usize) {
+            *place = None;
+        }
+        if is_there { Ok(()) } else { Err(SetError::Exist) }
+    }
+
+    /// Elements with their extensions, in order.
+    pub fn entries(&self, now: Nanos) -> impl Iterator<Item = (u32, Option<&Ext>)> {
+        (0..self.elements)
+            .filter(move |id| self.contains(*id, now))
+            .map(|id| (id, self.ext.get(id as usize).and_then(Option::as_deref)))
+    }
+
+    /// How many elements the kernel counts: an expired one until its collector ran at `swept`.
+    pub fn count(&self, swept: Nanos) -> u32 {
+        (0..self.elements).filter(|id| self.contains(*id, swept)).count() as u32
+    }
+}

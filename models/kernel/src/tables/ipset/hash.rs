@@ -1,0 +1,472 @@
+//! The hash that keeps the elements of all `hash:*` sets (net/netfilter/ipset/ip_set_hash_gen.h).
+//!
+//! Its buckets and their growth follow the kernel's, so with the same `initval` the order of a listing and the size
+//! in memory are those of the kernel (both were compared on Linux 6.18). Elements of `hash:net` and its relatives
+//! are found by one look-up for each prefix length that occurs.
+//!
+//! Not modelled: the collector of expired elements, which runs from a timer. Here an expired element keeps its
+//! place, without being seen, until its bucket or the whole set needs it; only the size in memory tells.
+
+use glassnet_sim::Nanos;
+
+use super::jhash::jhash2;
+use super::types::{Create, Ext, Extensions, Iface, Key, SetError, SetType};
+
+/// By how many places a bucket grows and shrinks (`AHASH_INIT_SIZE`).
+const STEP: usize = 2;
+/// Most elements in a bucket (`AHASH_MAX_SIZE`).
+const MAX_BUCKET: u8 = 12;
+/// Most elements in a bucket of one network and many interfaces (`AHASH_MAX_TUNED`).
+const MAX_TUNED: usize = 64;
+/// A bucket without its elements in the kernel's memory, bytes (`struct hbucket`).
+const BUCKET_HEAD: usize = 32;
+/// A region of 1024 buckets in the kernel's memory, bytes (`struct ip_set_region`).
+const REGION: usize = 24;
+
+/// An element of a hash.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What it is.
+    pub key: Key,
+    /// The network does not match.
+    pub nomatch: bool,
+    /// The interface of `hash:net,iface`.
+    pub iface: Option<Box<Iface>>,
+    /// Its extensions, if the set has any.
+    pub ext: Option<Box<Ext>>,
+}
+
+impl Entry {
+    fn expired(&self, now: Nanos) -> bool {
+        self.ext.as_ref().is_some_and(|ext| ext.expired(now))
+    }
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe<'a> {
+    /// The element.
+    pub key: Key,
+    /// The interface of `hash:net,iface`.
+    pub iface: Option<&'a Iface>,
+}
+
+/// A bucket: places in use and holes that deleted elements left.
+#[derive(Clone, Debug, Default)]
+struct Bucket {
+    /// Places up to the last that was used (`pos`).
+    places: Vec<Option<Entry>>,
+    /// Places that memory was taken for (`size`).
+    size: usize,
+}
+
+/// Why an element is not added at once.
+enum Refusal {
+    Error(SetError),
+    /// The bucket is full: the table must double (-EAGAIN).
+    Full,
+}
+
+/// A hash with its elements.
+#[derive(Clone, Debug)]
+pub struct Hash {
+    set_type: SetType,
+    buckets: Vec<Option<Box<Bucket>>>,
+    /// The number of buckets is this power of two.
+    bits: u32,
+    /// Most elements.
+    pub maxelem: u32,
+    /// Most elements in a bucket.
+    pub bucketsize: u8,
+    /// Where the hash function begins.
+    pub initval: u32,
+    /// Addresses are cut to this prefix.
+    pub netmask: u8,
+    /// Prefix lengths that occur, longest first, and how often.
+    nets: Vec<(u8, u32)>,
+    elements: u32,
+    /// An element with its extensions in the kernel's memory, bytes.
+    dsize: usize,
+    /// An empty hash in the kernel's memory, bytes.
+    base: usize,
+    /// Places of all buckets, and the number of buckets in use.
+    places: (usize, usize),
+    comments: usize,
+}
+
+impl Hash {
+    /// An empty hash.
+    pub fn new(create: &Create) -> Result<Hash, SetError> {
+        let wanted = create.hashsize.unwrap_or(1024).max(64);
+        let bits = wanted.checked_next_power_of_two().map_or(32, u32::trailing_zeros);
+        // Tables of more than INT_MAX bytes cannot be allocated.
+        if bits >= 28 {
+            return Err(SetError::NoMemory);
+        }
+        let bucketsize = create.bucketsize.unwrap_or(MAX_BUCKET);
+        let bucketsize = bucketsize.clamp(STEP as u8, MAX_BUCKET).next_multiple_of(STEP as u8);
+        Ok(Hash {
+            set_type: create.set_type,
+            buckets: Vec::new(),
+            bits,
+            maxelem: create.maxelem.unwrap_or(65536),
+            bucketsize,
+            initval: create.initval,
+            netmask: create.netmask.unwrap_or(32),
+            nets: Vec::new(),
+            elements: 0,
+            dsize: dsize(create.set_type, &create.ext),
+            base: base_size(create),
+            places: (0, 0),
+            comments: 0,
+        })
+    }
+
+    /// Forgets all elements; the table keeps its size.
+    pub fn flush(&mut self) {
+        self.buckets.clear();
+        self.nets.clear();
+        self.elements = 0;
+        self.places = (0, 0);
+        self.comments = 0;
+    }
+
+    /// How many buckets it has.
+    pub fn size(&self) -> u32 {
+        1 << self.bits
+    }
+
+    /// Its size in the kernel's memory, bytes.
+    pub fn memory(&self) -> usize {
+        let regions = 1usize << self.bits.saturating_sub(10);
+        let (places, buckets) = self.places;
+        self.base + regions * REGION + buckets * BUCKET_HEAD + places * self.dsize + self.comments
+    }
+
+    /// The longest prefix that occurs.
+    pub fn longest_prefix(&self) -> Option<u8> {
+        self.nets.first().map(|(cidr, _)| *cidr)
+    }
+
+    /// Its elements in the order in which the kernel lists them.
+    pub fn entries(&self, now: Nanos) -> impl Iterator<Item = &Entry> {
+        let places = self.buckets.iter().flatten().flat_map(|bucket| &bucket.places);
+        places.flatten().filter(move |entry| !entry.expired(now))
+    }
+
+    fn index_of(&self, probe: &Probe) -> usize {
+        let (mut words, count) = hashed_words(self.set_type, &probe.key);
+        if let Some(iface) = probe.iface {
+            words[1] |= u32::from(iface.physdev);
+        }
+        jhash2(&words[..count], self.initval) as usize & ((1usize << self.bits) - 1)
+    }
+
+    fn bucket(&self, index: usize) -> &[Option<Entry>] {
+        self.buckets.get(index).and_then(Option::as_deref).map_or(&[], |bucket| &bucket.places)
+    }
+
+    /// The element that is exactly this one.
+    pub fn get(&mut self, probe: &Probe, now: Nanos) -> Option<&mut Entry> {
+        let index = self.index_of(probe);
+        let bucket = self.buckets.get_mut(index)?.as_deref_mut()?;
+        let mut entries = bucket.places.iter_mut().flatten();
+        entries.find(|entry| is_same(entry, probe) && !entry.expired(now))
+    }
+
+    /// The element with the longest prefix that covers this one (`mtype_test_cidrs`).
+    pub fn get_covering(&mut self, probe: &Probe, now: Nanos) -> Option<&mut Entry> {
+        let mut nets = self.nets.iter().map(|(cidr, _)| *cidr);
+        let found = nets.find_map(|cidr| {
+            let probe = Probe { key: with_prefix(self.set_type, probe.key, cidr), ..*probe };
+            let index = self.index_of(&probe);
+            let bucket = self.bucket(index).iter();
+            let at = bucket.enumerate().find(|(_, entry)| {
+                entry.as_ref().is_some_and(|entry| is_same(entry, &probe) && !entry.expired(now))
+            });
+            Some((index, at?.0))
+        });
+        let (index, at) = found?;
+        self.buckets[index].as_deref_mut()?.places[at].as_mut()
+    }
+
+    /// Adds an element, and doubles the table if its bucket is full and `grow` allows it. With `exist` the
+    /// extensions of an element that is there already are replaced.
+    pub fn add(&mut self, entry: Entry, exist: bool, grow: bool, now: Nanos) -> Result<(), SetError> {
+        let mut entry = entry;
+        loop {
+            match self.try_add(entry, exist, now) {
+                Ok(()) => return Ok(()),
+                Err((_, Refusal::Error(error))) => return Err(error),
+                Err((_, Refusal::Full)) if !grow => return Err(SetError::HashFull),
+                Err((back, Refusal::Full)) => {
+                    self.resize(now)?;
+                    entry = back;
+                }
+            }
+        }
+    }
+
+    fn try_add(&mut self, entry: Entry, exist: bool, now: Nanos) -> Result<(), (Entry, Refusal)> {
+        if self.elements >= self.maxelem {
+            self.collect(now);
+        }
+        if self.buckets.is_empty() {
+            self.buckets = vec![None; 1 << self.bits];
+        }
+        let is_full = self.elements >= self.maxelem;
+        let probe = Probe { key: entry.key, iface: entry.iface.as_deref() };
+        let index = self.index_of(&probe);
+        let most = self.most_in_bucket(index, &entry);
+        let places = self.bucket(index);
+        if let Some(at) = places.iter().position(|known| known.as_ref().is_some_and(|k| is_same(k, &probe))) {
+            let known = places[at].as_ref().is_some_and(|known| known.expired(now));
+            if !known && !exist {
+                return Err((entry, Refusal::Error(SetError::Exist)));
+            }
+            self.put(index, at, entry);
+            return Ok(());
+        }
+        let reusable = |place: &Option<Entry>| place.as_ref().is_none_or(|known| known.expired(now));
+        let free = places.iter().position(reusable);
+        if let Some(at) = free.filter(|at| !is_full || places[*at].is_some()) {
+            self.put(index, at, entry);
+            return Ok(());
+        }
+        if is_full {
+            return Err((entry, Refusal::Error(SetError::HashFull)));
+        }
+        let bucket = self.buckets[index].get_or_insert_default();
+        if bucket.places.len() >= bucket.size {
+            if bucket.size >= most {
+                return Err((entry, Refusal::Full));
+            }
+            self.places.1 += usize::from(bucket.size == 0);
+            bucket.size += STEP;
+            self.places.0 += STEP;
+        }
+        bucket.places.push(None);
+        let at = bucket.places.len() - 1;
+        self.put(index, at, entry);
+        Ok(())
+    }
+
+    /// Many interfaces of one network share a bucket, which may then hold more (`tune_bucketsize`).
+    fn most_in_bucket(&self, index: usize, entry: &Entry) -> usize {
+        let same_net = self.bucket(index).iter().flatten().filter(|known| known.key == entry.key).count();
+        let most = usize::from(self.bucketsize);
+        match self.set_type == SetType::HashNetIface && same_net >= most {
+            true => MAX_TUNED,
+            false => most,
+        }
+    }
+
+    fn put(&mut self, index: usize, at: usize, entry: Entry) {
+        let cidr = self.set_type.has_net().then_some(entry.key.cidr);
+        self.comments += comment_size(&entry);
+        let bucket = self.buckets[index].get_or_insert_default();
+        let old = bucket.places[at].replace(entry);
+        self.elements += 1;
+        if let Some(cidr) = cidr {
+            self.add_net(cidr);
+        }
+        if let Some(old) = old {
+            self.forget(&old);
+        }
+    }
+
+    fn forget(&mut self, old: &Entry) {
+        self.elements -= 1;
+        self.comments -= comment_size(old);
+        if self.set_type.has_net() {
+            self.del_net(old.key.cidr);
+        }
+    }
+
+    fn add_net(&mut self, cidr: u8) {
+        match self.nets.binary_search_by(|(known, _)| cidr.cmp(known)) {
+            Ok(at) => self.nets[at].1 += 1,
+            Err(at) => self.nets.insert(at, (cidr, 1)),
+        }
+    }
+
+    fn del_net(&mut self, cidr: u8) {
+        if let Ok(at) = self.nets.binary_search_by(|(known, _)| cidr.cmp(known)) {
+            self.nets[at].1 -= 1;
+            if self.nets[at].1 == 0 {
+                self.nets.remove(at);
+            }
+        }
+    }
+
+    /// Takes an element out; a bucket with two holes gives their memory back.
+    pub fn del(&mut self, probe: &Probe, now: Nanos) -> Result<(), SetError> {
+        let index = self.index_of(probe);
+        let places = self.bucket(index);
+        let at = places.iter().position(|known| known.as_ref().is_some_and(|known| is_same(known, probe)));
+        let at = at.ok_or(SetError::Exist)?;
+        if places[at].as_ref().is_some_and(|known| known.expired(now)) {
+            return Err(SetError::Exist);
+        }
+        self.remove(index, at);
+        Ok(())
+    }
+
+    fn remove(&mut self, index: usize, at: usize) {
+        let Some(bucket) = self.buckets[index].as_deref_mut() else { return };
+        let old = bucket.places[at].take();
+        if at + 1 == bucket.places.len() {
+            bucket.places.pop();
+        }
+        let holes = bucket.places.iter().filter(|place| place.is_none()).count();
+        if holes == bucket.places.len() {
+            self.places.0 -= bucket.size;
+            self.places.1 -= 1;
+            self.buckets[index] = None;
+        } else if holes >= STEP {
+            bucket.places.retain(Option::is_some);
+            bucket.size -= STEP;
+            self.places.0 -= STEP;
+        }
+        if let Some(old) = old {
+            self.forget(&old);
+        }
+    }
+
+    /// Removes what has expired (`mtype_gc_do`).
+    fn collect(&mut self, now: Nanos) {
+        for index in 0..self.buckets.len() {
+            while let Some(at) = self
+                .bucket(index)
+                .iter()
+                .position(|place| place.as_ref().is_some_and(|entry| entry.expired(now)))
+            {
+                self.remove(index, at);
+            }
+        }
+    }
+
+    /// Doubles the table, more than once if a bucket is too full even then (`mtype_resize`).
+    fn resize(&mut self, now: Nanos) -> Result<(), SetError> {
+        self.collect(now);
+        let mut entries: Vec<Entry> = std::mem::take(&mut self.buckets)
+            .into_iter()
+            .flatten()
+            .flat_map(|bucket| bucket.places)
+            .flatten()
+            .collect();
+        loop {
+            self.bits += 1;
+            if self.bits >= 28 {
+                return Err(SetError::HashFull);
+            }
+            match self.rebuilt(entries) {
+                Ok((buckets, places)) => {
+                    self.buckets = buckets;
+                    self.places = places;
+                    return Ok(());
+                }
+                Err(back) => entries = back,
+            }
+        }
+    }
+
+    #[allow(clippy::type_complexity)] // Buckets and their count, or the elements back.
+    fn rebuilt(&self, entries: Vec<Entry>) -> Result<(Vec<Option<Box<Bucket>>>, (usize, usize)), Vec<Entry>> {
+        let most = match self.set_type {
+            SetType::HashNetIface => MAX_TUNED,
+            _ => usize::from(self.bucketsize),
+        };
+        let index = |entry: &Entry| self.index_of(&Probe { key: entry.key, iface: entry.iface.as_deref() });
+        let indices: Vec<usize> = entries.iter().map(index).collect();
+        let mut counts = vec![0usize; 1 << self.bits];
+        for index in &indices {
+            counts[*index] += 1;
+            if counts[*index] > most {
+                return Err(entries);
+            }
+        }
+        let mut buckets: Vec<Option<Box<Bucket>>> = vec![None; 1 << self.bits];
+        for (index, entry) in indices.into_iter().zip(entries) {
+            buckets[index].get_or_insert_default().places.push(Some(entry));
+        }
+        let mut places = (0, 0);
+        for bucket in buckets.iter_mut().flatten() {
+            bucket.size = bucket.places.len().next_multiple_of(STEP);
+            places = (places.0 + bucket.size, places.1 + 1);
+        }
+        Ok((buckets, places))
+    }
+}
+
+fn comment_size(entry: &Entry) -> usize {
+    entry.ext.as_ref().map_or(0, |ext| ext.comment_size())
+}
+
+fn is_same(entry: &Entry, probe: &Probe) -> bool {
+    entry.key == probe.key && same_iface(entry.iface.as_deref(), probe.iface)
+}
+
+/// An element with `wildcard` is the same as any name that begins so.
+fn same_iface(known: Option<&Iface>, asked: Option<&Iface>) -> bool {
+    match (known, asked) {
+        (Some(known), Some(asked)) => {
+            let same = match known.wildcard {
+                true => asked.name.starts_with(&*known.name),
+                false => asked.name == known.name,
+            };
+            known.physdev == asked.physdev && same
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// The element with its network part cut to a prefix.
+pub fn with_prefix(set_type: SetType, key: Key, cidr: u8) -> Key {
+    match set_type {
+        SetType::HashIpPortNet => Key { ip2: masked(key.ip2, cidr), cidr, ..key },
+        _ => Key { ip: masked(key.ip, cidr), cidr, ..key },
+    }
+}
+
+/// An address cut to a prefix.
+pub fn masked(ip: u32, cidr: u8) -> u32 {
+    ip & !(u32::MAX.checked_shr(u32::from(cidr)).unwrap_or(0))
+}
+
+/// The words of the kernel's element that its hash covers, and how many.
+fn hashed_words(set_type: SetType, key: &Key) -> ([u32; 3], usize) {
+    let ip = key.ip.swap_bytes();
+    let port = u32::from(key.port.swap_bytes());
+    let (proto, cidr) = (u32::from(key.proto), u32::from(key.cidr));
+    match set_type {
+        SetType::HashIpPort => ([ip, port | proto << 16, 0], 2),
+        SetType::HashIpPortIp => ([ip, key.ip2.swap_bytes(), port | proto << 16], 3),
+        SetType::HashIpPortNet => {
+            let cidr = cidr.wrapping_sub(1) & 0x7f;
+            ([ip, key.ip2.swap_bytes(), port | cidr << 16 | proto << 24], 3)
+        }
+        SetType::HashNet => ([ip, cidr << 24, 0], 2),
+        SetType::HashNetPort => ([ip, port | proto << 16 | (cidr.wrapping_sub(1) & 0x7f) << 24, 0], 2),
+        SetType::HashNetIface => ([ip, cidr << 8 | 1 << 24, 0], 2),
+        _ => ([ip, 0, 0], 1),
+    }
+}
+
+fn dsize(set_type: SetType, ext: &Extensions) -> usize {
+    let size = ext.sized(set_type.elem_size());
+    if ext.any() { size.next_multiple_of(8) } else { size }
+}
+
+/// `struct htype` and `struct htable` without their regions, as Linux shows them.
+fn base_size(create: &Create) -> usize {
+    let bitmask = if create.bitmask_known { 16 } else { 0 };
+    match create.set_type {
+        SetType::HashIp | SetType::HashIpPort => 176 + bitmask,
+        SetType::HashIpPortIp => 184,
+        SetType::HashIpPortNet => 440,
+        SetType::HashNetIface => 464,
+        _ => 432,
+    }
+}

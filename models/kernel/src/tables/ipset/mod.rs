@@ -1,0 +1,396 @@
+//! The sets of a network namespace (net/netfilter/ipset).
+//!
+//! | module | owns |
+//! |---|---|
+//! | this one | [`IpSets`]: names, references, and what concerns a set as a whole |
+//! | [`types`] | what sets are made of, requests and errors |
+//! | [`adt`] | `add`, `del` and `test` by command |
+//! | [`packet`] | the same by packet, for `-m set` and `-j SET` |
+//! | [`hash`], [`bitmap`], [`list`] | the three ways to keep elements |
+//! | [`jhash`] | the kernel's hash function |
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+
+use glassnet_sim::Nanos;
+
+use super::fast_hash::FastHasher;
+
+pub mod adt;
+pub mod bitmap;
+pub mod hash;
+pub mod jhash;
+pub mod list;
+pub mod packet;
+#[cfg(test)]
+mod tests;
+pub mod types;
+
+use bitmap::{Bitmap, MAX_ELEMENTS};
+use hash::Hash;
+use list::List;
+use types::{Create, Ext, Extensions, Iface, Key, Range, Request, SetError, SetType, SkbInfo};
+
+/// How a set keeps its elements.
+#[derive(Clone, Debug)]
+pub enum Storage {
+    /// `hash:*`.
+    Hash(Hash),
+    /// `bitmap:*`.
+    Bitmap(Bitmap),
+    /// `list:set`.
+    List(List),
+}
+
+/// A set.
+#[derive(Clone, Debug)]
+pub struct IpSet {
+    /// Its name, at most 31 bytes.
+    pub name: String,
+    /// Its type.
+    pub set_type: SetType,
+    /// The type's revision.
+    pub revision: u8,
+    /// Which extensions its elements have.
+    pub ext: Extensions,
+    /// Rules and lists that use it.
+    pub references: u32,
+    /// When it was made: its collector runs from then on.
+    created: Nanos,
+    /// Its elements.
+    pub storage: Storage,
+}
+
+/// An element as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Addresses, port, protocol; a bitmap has its address or port in `ip` or `port`.
+    pub key: Key,
+    /// Interface.
+    pub iface: Option<Iface>,
+    /// A list's member.
+    pub name: String,
+    /// The network does not match.
+    pub nomatch: bool,
+    /// Extensions, if the set has any.
+    pub ext: Option<Ext>,
+}
+
+/// The sets of a network namespace.
+#[derive(Clone, Debug, Default)]
+pub struct IpSets {
+    slots: Vec<Option<IpSet>>,
+    names: HashMap<String, u16, BuildHasherDefault<FastHasher>>,
+}
+
+impl IpSet {
+    /// The kernel's collector of bitmaps and lists ran last at this time (`IPSET_GC_PERIOD`).
+    fn swept(&self, now: Nanos) -> Nanos {
+        let Some(timeout) = self.ext.timeout else { return now };
+        let period = Nanos::from_secs(u64::from((timeout / 3).clamp(1, 180))).0;
+        let runs = now.since(self.created).0 / period;
+        self.created + Nanos(runs * period)
+    }
+
+    /// Its size in the kernel's memory, bytes.
+    pub fn memory(&self) -> usize {
+        match &self.storage {
+            Storage::Hash(hash) => hash.memory(),
+            Storage::Bitmap(bitmap) => bitmap.memory(),
+            Storage::List(list) => list.memory(),
+        }
+    }
+
+    /// `Number of entries`: bitmaps and lists count an expired element until their collector ran.
+    pub fn count(&self, now: Nanos) -> u32 {
+        match &self.storage {
+            Storage::Hash(hash) => hash.entries(now).count() as u32,
+            Storage::Bitmap(bitmap) => bitmap.count(self.swept(now)),
+            Storage::List(list) => list.live(self.swept(now)).count() as u32,
+        }
+    }
+
+    /// The extensions that a request asks for, with the set's defaults (`ip_set_get_extensions`).
+    fn request_ext(&self, request: &Request, now: Nanos) -> Result<Option<Box<Ext>>, SetError> {
+        let counters = request.packets.is_some() || request.bytes.is_some();
+        let skbinfo = request.skbmark.is_some() || request.skbprio.is_some() || request.skbqueue.is_some();
+        let asked = [
+            (request.timeout.is_some(), self.ext.timeout.is_some(), SetError::Timeout),
+            (counters, self.ext.counters, SetError::Counter),
+            (request.comment.is_some(), self.ext.comment, SetError::Comment),
+            (skbinfo, self.ext.skbinfo, SetError::SkbInfo),
+        ];
+        if let Some((.., error)) = asked.into_iter().find(|(asked, has, _)| *asked && !*has) {
+            return Err(error);
+        }
+        if !self.ext.any() {
+            return Ok(None);
+        }
+        let (mark, mask) = request.skbmark.unwrap_or_default();
+        let comment = request.comment.as_deref().filter(|comment| !comment.is_empty());
+        Ok(Some(Box::new(Ext {
+            expires: self.expires(request.timeout, now),
+            packets: request.packets.unwrap_or(0),
+            bytes: request.bytes.unwrap_or(0),
+            comment: comment.map(Box::from),
+            skbinfo: SkbInfo {
+                mark,
+                mask,
+                prio: request.skbprio.unwrap_or(0),
+                queue: request.skbqueue.unwrap_or(0),
+            },
+        })))
+    }
+
+    fn expires(&self, timeout: Option<u32>, now: Nanos) -> Option<Nanos> {
+        let seconds = timeout.or(self.ext.timeout).filter(|_| self.ext.timeout.is_some())?;
+        (seconds != 0).then(|| now + Nanos::from_secs(u64::from(seconds)))
+    }
+
+    /// It was made the same way (`same_set`).
+    fn is_like(&self, other: &IpSet) -> bool {
+        let same_storage = match (&self.storage, &other.storage) {
+            (Storage::Hash(a), Storage::Hash(b)) => (a.maxelem, a.netmask) == (b.maxelem, b.netmask),
+            (Storage::Bitmap(a), Storage::Bitmap(b)) => {
+                (a.first, a.last, a.netmask) == (b.first, b.last, b.netmask)
+            }
+            (Storage::List(a), Storage::List(b)) => a.size == b.size,
+            _ => false,
+        };
+        self.set_type == other.set_type && self.ext == other.ext && same_storage
+    }
+
+    /// What kind of data its elements are (`features`); sets of the same kind can be swapped.
+    fn features(&self) -> SetType {
+        match self.set_type {
+            SetType::BitmapIp => SetType::HashIp,
+            other => other,
+        }
+    }
+}
+
+impl IpSets {
+    /// The set of this name.
+    pub fn get(&self, name: &str) -> Option<&IpSet> {
+        self.by_index(self.index(name)?)
+    }
+
+    /// The number of the set of this name. Rules and lists keep numbers: they stay right when sets are swapped.
+    pub fn index(&self, name: &str) -> Option<u16> {
+        self.names.get(name).copied()
+    }
+
+    /// The set of this number.
+    pub fn by_index(&self, index: u16) -> Option<&IpSet> {
+        self.slots.get(usize::from(index))?.as_ref()
+    }
+
+    fn by_index_mut(&mut self, index: u16) -> Option<&mut IpSet> {
+        self.slots.get_mut(usize::from(index))?.as_mut()
+    }
+
+    /// All sets in the order in which the kernel dumps them: by number, lists last.
+    pub fn iter(&self) -> impl Iterator<Item = &IpSet> {
+        let is_list = |set: &&IpSet| set.set_type == SetType::ListSet;
+        let sets = || self.slots.iter().flatten();
+        sets().filter(move |set| !is_list(set)).chain(sets().filter(is_list))
+    }
+
+    /// Elements of a set, in the kernel's order.
+    pub fn elements(&self, set: &IpSet, now: Nanos) -> Vec<Listed> {
+        let blank =
+            Listed { key: Key::default(), iface: None, name: String::new(), nomatch: false, ext: None };
+        match &set.storage {
+            Storage::Hash(hash) => hash
+                .entries(now)
+                .map(|entry| Listed {
+                    key: entry.key,
+                    iface: entry.iface.as_deref().cloned(),
+                    nomatch: entry.nomatch,
+                    ext: entry.ext.as_deref().cloned(),
+                    ..blank.clone()
+                })
+                .collect(),
+            Storage::Bitmap(bitmap) => bitmap
+                .entries(now)
+                .map(|(id, ext)| {
+                    let key = match set.set_type {
+                        SetType::BitmapPort => Key { port: (bitmap.first + id) as u16, ..Key::default() },
+                        _ => Key { ip: bitmap.first + (id << (32 - bitmap.netmask)), ..Key::default() },
+                    };
+                    Listed { key, ext: ext.cloned(), ..blank.clone() }
+                })
+                .collect(),
+            Storage::List(list) => list
+                .live(now)
+                .filter_map(|member| {
+                    let name = self.by_index(member.set)?.name.clone();
+                    Some(Listed { name, ext: member.ext.as_deref().cloned(), ..blank.clone() })
+                })
+                .collect(),
+        }
+    }
+
+    /// A rule or a list begins to use a set (`ip_set_get_byname`).
+    pub fn hold(&mut self, name: &str) -> Option<u16> {
+        let index = self.index(name)?;
+        self.by_index_mut(index)?.references += 1;
+        Some(index)
+    }
+
+    /// A rule or a list no longer uses a set (`ip_set_put_byindex`).
+    pub fn put(&mut self, index: u16) {
+        if let Some(set) = self.by_index_mut(index) {
+            set.references = set.references.saturating_sub(1);
+        }
+    }
+
+    /// `create`. With `exist` a set that was made the same way is no error.
+    pub fn create(&mut self, name: &str, create: &Create, exist: bool, now: Nanos) -> Result<(), SetError> {
+        let set = IpSet {
+            name: name.to_owned(),
+            set_type: create.set_type,
+            revision: create.set_type.revision(create.bitmask_known),
+            ext: create.ext,
+            references: 0,
+            created: now,
+            storage: storage(create)?,
+        };
+        if let Some(known) = self.get(name) {
+            return if exist && known.is_like(&set) { Ok(()) } else { Err(SetError::SetExists) };
+        }
+        let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let index = u16::try_from(free).ok().filter(|index| *index != u16::MAX).ok_or(SetError::MaxSets)?;
+        if free == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.slots[free] = Some(set);
+        self.names.insert(name.to_owned(), index);
+        Ok(())
+    }
+
+    /// `destroy`: the set of this name, or all. Nothing is destroyed if one of them is in use.
+    pub fn destroy(&mut self, name: Option<&str>) -> Result<(), SetError> {
+        let Some(name) = name else {
+            if self.slots.iter().flatten().any(|set| set.references > 0) {
+                return Err(SetError::Busy);
+            }
+            *self = IpSets::default();
+            return Ok(());
+        };
+        let index = self.index(name).ok_or(SetError::NoSuchSet)?;
+        if self.by_index(index).is_some_and(|set| set.references > 0) {
+            return Err(SetError::Busy);
+        }
+        self.flush(Some(name))?;
+        self.slots[usize::from(index)] = None;
+        self.names.remove(name);
+        Ok(())
+    }
+
+    /// `flush`: the set of this name, or all.
+    pub fn flush(&mut self, name: Option<&str>) -> Result<(), SetError> {
+        let indices: Vec<u16> = match name {
+            Some(name) => vec![self.index(name).ok_or(SetError::NoSuchSet)?],
+            None => (0..self.slots.len() as u16).collect(),
+        };
+        for index in indices {
+            let members = match self.by_index_mut(index).map(|set| &mut set.storage) {
+                Some(Storage::Hash(hash)) => {
+                    hash.flush();
+                    continue;
+                }
+                Some(Storage::Bitmap(bitmap)) => {
+                    bitmap.flush();
+                    continue;
+                }
+                Some(Storage::List(list)) => std::mem::take(&mut list.members),
+                None => continue,
+            };
+            members.iter().for_each(|member| self.put(member.set));
+        }
+        Ok(())
+    }
+
+    /// `rename`.
+    pub fn rename(&mut self, from: &str, to: &str) -> Result<(), SetError> {
+        let index = self.index(from).ok_or(SetError::NoSuchSet)?;
+        if self.by_index(index).is_some_and(|set| set.references > 0) {
+            return Err(SetError::Referenced);
+        }
+        if self.index(to).is_some() {
+            return Err(SetError::SecondName);
+        }
+        self.names.remove(from);
+        self.names.insert(to.to_owned(), index);
+        if let Some(set) = self.by_index_mut(index) {
+            set.name = to.to_owned();
+        }
+        Ok(())
+    }
+
+    /// `swap`: the contents change places; names, numbers and references stay.
+    pub fn swap(&mut self, from: &str, to: &str) -> Result<(), SetError> {
+        let from = self.index(from).ok_or(SetError::NoSuchSet)?;
+        let to = self.index(to).ok_or(SetError::SecondName)?;
+        let features = |index| self.by_index(index).map(IpSet::features);
+        if features(from) != features(to) {
+            return Err(SetError::TypeMismatch);
+        }
+        self.slots.swap(usize::from(from), usize::from(to));
+        if let [Some(a), Some(b)] = [from, to].map(|index| self.slots[usize::from(index)].clone()) {
+            for (index, was) in [(from, b), (to, a)] {
+                if let Some(set) = self.by_index_mut(index) {
+                    (set.name, set.references) = (was.name, was.references);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn storage(create: &Create) -> Result<Storage, SetError> {
+    match create.set_type {
+        SetType::ListSet => Ok(Storage::List(List::new(create.size, &create.ext))),
+        SetType::BitmapIp => bitmap_ip(create).map(Storage::Bitmap),
+        SetType::BitmapPort => {
+            let Some(Range::Port(from, to)) = create.range else { return Err(SetError::Protocol) };
+            let (first, last) = (u32::from(from.min(to)), u32::from(from.max(to)));
+            Ok(Storage::Bitmap(Bitmap::new((first, last), 32, last - first + 1, &create.ext, 72)))
+        }
+        _ => Hash::new(create).map(Storage::Hash),
+    }
+}
+
+fn bitmap_ip(create: &Create) -> Result<Bitmap, SetError> {
+    let (from, to) = match create.range {
+        Some(Range::Ip(from, to)) => (u32::from(from), u32::from(to)),
+        Some(Range::Cidr(_, cidr)) if cidr >= 32 => return Err(SetError::InvalidCidr),
+        Some(Range::Cidr(ip, cidr)) => {
+            let first = hash::masked(u32::from(ip), cidr);
+            (first, first | !hash::masked(u32::MAX, cidr))
+        }
+        _ => return Err(SetError::Protocol),
+    };
+    let (mut first, mut last) = (from.min(to), from.max(to));
+    let netmask = create.netmask.unwrap_or(32);
+    let mut elements = u64::from(last - first) + 1;
+    if create.netmask.is_some() && netmask != 32 {
+        let host_bits = !hash::masked(u32::MAX, netmask);
+        (first, last) = (first & !host_bits, last | host_bits);
+        let prefix = common_prefix(first, last);
+        if netmask <= prefix || prefix == 0 && (first, last) != (0, u32::MAX) {
+            return Err(SetError::BitmapRange);
+        }
+        elements = 1 << (netmask - prefix);
+    }
+    if elements > MAX_ELEMENTS {
+        return Err(SetError::BitmapRangeSize);
+    }
+    Ok(Bitmap::new((first, last), netmask, elements as u32, &create.ext, 88))
+}
+
+/// The length of the prefix under which `last` becomes `first`; 0 if there is none (`range_to_mask`).
+fn common_prefix(first: u32, last: u32) -> u8 {
+    (1..32).rev().find(|cidr| hash::masked(last, *cidr) == first).unwrap_or(0)
+}

@@ -1,0 +1,309 @@
+//! What packets do with sets: `-m set` tests them, `-j SET` adds and deletes (`kadt` of each set type).
+
+use std::cmp::Ordering;
+
+use glassnet_sim::Nanos;
+
+use super::adt::with_ports;
+use super::bitmap::Bitmap;
+use super::hash::{Entry, Hash, Probe, with_prefix};
+use super::types::{Ext, Iface, Key, SetError, SetType, SkbInfo};
+use super::{IpSet, IpSets, Storage};
+
+/// What a set wants to know of a packet.
+#[derive(Clone, Debug, Default)]
+pub struct SetPacket {
+    /// Source address.
+    pub saddr: u32,
+    /// Destination address.
+    pub daddr: u32,
+    /// Protocol.
+    pub proto: u8,
+    /// Source and destination port; ICMP's type and code in both. `None` if the packet does not hold them: it is a
+    /// later fragment or too short. Protocols without ports have zeros.
+    pub ports: Option<(u16, u16)>,
+    /// Length from the IP header on, bytes.
+    pub len: u32,
+    /// Name of the device that it came in by.
+    pub input: Option<String>,
+    /// Name of the device that it goes out by.
+    pub output: Option<String>,
+}
+
+/// A counter comparison: inverted, how, value.
+pub type Compare = Option<(bool, Ordering, u64)>;
+
+/// How a rule uses a set (`struct ip_set_adt_opt`).
+#[derive(Clone, Debug, Default)]
+pub struct SetOptions {
+    /// How many `src` and `dst` words there are.
+    pub dim: u8,
+    /// A bit for each dimension that is the source, the first is bit 0.
+    pub source: u8,
+    /// `--return-nomatch`.
+    pub return_nomatch: bool,
+    /// `! --update-counters`.
+    pub skip_counters: bool,
+    /// `! --update-subcounters`.
+    pub skip_subcounters: bool,
+    /// `--packets-*`.
+    pub packets: Compare,
+    /// `--bytes-*`.
+    pub bytes: Compare,
+    /// `--exist` of `SET`.
+    pub exist: bool,
+    /// `--timeout` of `SET`, seconds.
+    pub timeout: Option<u32>,
+}
+
+impl SetOptions {
+    /// The dimension's address (`ip4addrptr`).
+    fn address(&self, packet: &SetPacket, dimension: u8) -> u32 {
+        if self.is_source(dimension) { packet.saddr } else { packet.daddr }
+    }
+
+    fn port(&self, packet: &SetPacket, dimension: u8) -> Option<u16> {
+        let (source, destination) = packet.ports?;
+        Some(if self.is_source(dimension) { source } else { destination })
+    }
+
+    fn is_source(&self, dimension: u8) -> bool {
+        self.source >> dimension & 1 == 1
+    }
+}
+
+/// The element that a packet stands for.
+struct Wanted {
+    key: Key,
+    iface: Option<Iface>,
+}
+
+impl IpSets {
+    /// The packet is in the set: its element's metadata (`ip_set_test`). Counts the packet if the set has counters.
+    pub fn test_packet(
+        &mut self,
+        index: u16,
+        packet: &SetPacket,
+        options: &SetOptions,
+        now: Nanos,
+    ) -> Option<SkbInfo> {
+        let set = self.by_index_mut(index)?;
+        // A list takes what its members take.
+        if set.set_type != SetType::ListSet && options.dim < set.set_type.dimension() {
+            return None;
+        }
+        let wanted = wanted(set, packet, options);
+        let matched = match &mut set.storage {
+            Storage::List(list) => {
+                let members: Vec<u16> = list.live(now).map(|member| member.set).collect();
+                return self.test_members(index, &members, packet, options, now);
+            }
+            Storage::Hash(hash) => {
+                let wanted = wanted?;
+                let probe = Probe { key: wanted.key, iface: wanted.iface.as_ref() };
+                let entry = match set.set_type.has_net() {
+                    true => hash.get_covering(&probe, now),
+                    false => hash.get(&probe, now),
+                }?;
+                // `nomatch` is minus one match, which `--return-nomatch` turns round.
+                if entry.nomatch != options.return_nomatch && set.set_type.has_net() {
+                    return None;
+                }
+                entry.ext.as_deref_mut()
+            }
+            Storage::Bitmap(bitmap) => {
+                let id = bitmap_id(bitmap, set.set_type, &wanted?.key)?;
+                if !bitmap.contains(id, now) {
+                    return None;
+                }
+                bitmap.ext(id)
+            }
+        };
+        match_extensions(matched, set.ext.counters, packet, options)
+    }
+
+    fn test_members(
+        &mut self,
+        list: u16,
+        members: &[u16],
+        packet: &SetPacket,
+        options: &SetOptions,
+        now: Nanos,
+    ) -> Option<SkbInfo> {
+        let inner = SetOptions {
+            packets: None,
+            bytes: None,
+            skip_counters: options.skip_counters || options.skip_subcounters,
+            ..options.clone()
+        };
+        for member in members {
+            let Some(info) = self.test_packet(*member, packet, &inner, now) else { continue };
+            let IpSet { storage: Storage::List(list), ext, .. } = self.by_index_mut(list)? else {
+                return None;
+            };
+            let counters = ext.counters;
+            if !ext.any() {
+                return Some(info);
+            }
+            let entry = list.members.iter_mut().find(|known| known.set == *member)?;
+            let matched = match_extensions(entry.ext.as_deref_mut(), counters, packet, options);
+            if let Some(own) = matched {
+                return Some(if ext.skbinfo { own } else { info });
+            }
+        }
+        None
+    }
+
+    /// Adds the packet's element (`ip_set_add`). A full bucket is an error: only a command makes a table larger.
+    pub fn add_packet(
+        &mut self,
+        index: u16,
+        packet: &SetPacket,
+        options: &SetOptions,
+        now: Nanos,
+    ) -> Result<(), SetError> {
+        let set = self.by_index_mut(index).ok_or(SetError::NoSuchSet)?;
+        if let Some(members) = members(set, now) {
+            let mut results = members.into_iter().map(|member| self.add_packet(member, packet, options, now));
+            return results.find(Result::is_ok).unwrap_or(Err(SetError::Exist));
+        }
+        if options.dim < set.set_type.dimension() {
+            return Err(SetError::Protocol);
+        }
+        let wanted = wanted(set, packet, options).ok_or(SetError::Protocol)?;
+        let ext = set.ext.any().then(|| {
+            let expires = set.expires(options.timeout, now);
+            Box::new(Ext { expires, packets: 1, bytes: u64::from(packet.len), ..Ext::default() })
+        });
+        let set_type = set.set_type;
+        match &mut set.storage {
+            Storage::Hash(hash) => {
+                let key = stored_key(hash, set_type, wanted.key);
+                let entry = Entry { key, nomatch: false, iface: wanted.iface.map(Box::new), ext };
+                hash.add(entry, options.exist, false, now)
+            }
+            Storage::Bitmap(bitmap) => {
+                let id = bitmap_id(bitmap, set_type, &wanted.key).ok_or(SetError::BitmapRange)?;
+                bitmap.add(id, ext, options.exist, now)
+            }
+            Storage::List(_) => Err(SetError::Protocol),
+        }
+    }
+
+    /// Deletes the packet's element (`ip_set_del`).
+    pub fn del_packet(
+        &mut self,
+        index: u16,
+        packet: &SetPacket,
+        options: &SetOptions,
+        now: Nanos,
+    ) -> Result<(), SetError> {
+        let set = self.by_index_mut(index).ok_or(SetError::NoSuchSet)?;
+        if let Some(members) = members(set, now) {
+            let mut results = members.into_iter().map(|member| self.del_packet(member, packet, options, now));
+            return results.find(Result::is_ok).unwrap_or(Err(SetError::Exist));
+        }
+        if options.dim < set.set_type.dimension() {
+            return Err(SetError::Protocol);
+        }
+        let wanted = wanted(set, packet, options).ok_or(SetError::Protocol)?;
+        let set_type = set.set_type;
+        match &mut set.storage {
+            Storage::Hash(hash) => {
+                let key = stored_key(hash, set_type, wanted.key);
+                hash.del(&Probe { key, iface: wanted.iface.as_ref() }, now)
+            }
+            Storage::Bitmap(bitmap) => {
+                let id = bitmap_id(bitmap, set_type, &wanted.key).ok_or(SetError::BitmapRange)?;
+                bitmap.del(id, now)
+            }
+            Storage::List(_) => Err(SetError::Protocol),
+        }
+    }
+}
+
+fn members(set: &IpSet, now: Nanos) -> Option<Vec<u16>> {
+    match &set.storage {
+        Storage::List(list) => Some(list.live(now).map(|member| member.set).collect()),
+        _ => None,
+    }
+}
+
+/// A network is added and deleted with the longest prefix that the set has (`INIT_CIDR`).
+fn stored_key(hash: &Hash, set_type: SetType, key: Key) -> Key {
+    match set_type.has_net() {
+        true => with_prefix(set_type, key, hash.longest_prefix().unwrap_or(32)),
+        false => key,
+    }
+}
+
+/// The element that the packet stands for in a set of this type; `None` if it has no such part.
+fn wanted(set: &IpSet, packet: &SetPacket, options: &SetOptions) -> Option<Wanted> {
+    let ip = options.address(packet, 0);
+    let with_port = |key: Key| {
+        let proto = packet.proto;
+        let port = options.port(packet, 1)?;
+        Some(Key { port: if with_ports(proto) { port } else { 0 }, proto, ..key })
+    };
+    let base = Key { ip, ..Key::default() };
+    let key = match set.set_type {
+        SetType::HashIp => {
+            let Storage::Hash(hash) = &set.storage else { return None };
+            let ip = super::hash::masked(ip, hash.netmask);
+            (ip != 0).then_some(Key { ip, ..base })?
+        }
+        SetType::BitmapIp => base,
+        SetType::BitmapPort => {
+            // Only TCP and UDP.
+            (packet.proto == 6 || packet.proto == 17)
+                .then(|| Some(Key { port: options.port(packet, 0)?, ..Key::default() }))??
+        }
+        SetType::HashIpPort => with_port(base)?,
+        SetType::HashIpPortIp => with_port(Key { ip2: options.address(packet, 2), ..base })?,
+        SetType::HashIpPortNet => with_port(Key { ip2: options.address(packet, 2), cidr: 32, ..base })?,
+        SetType::HashNet => Key { cidr: 32, ..base },
+        SetType::HashNetPort => with_port(Key { cidr: 32, ..base })?,
+        SetType::HashNetIface => Key { cidr: 32, ..base },
+        SetType::ListSet => return None,
+    };
+    let iface = match set.set_type {
+        SetType::HashNetIface => {
+            let name = if options.is_source(1) { &packet.input } else { &packet.output };
+            Some(Iface { name: name.as_deref()?.into(), physdev: false, wildcard: false })
+        }
+        _ => None,
+    };
+    Some(Wanted { key, iface })
+}
+
+fn bitmap_id(bitmap: &Bitmap, set_type: SetType, key: &Key) -> Option<u32> {
+    let (value, shift) = match set_type {
+        SetType::BitmapPort => (u32::from(key.port), 0),
+        _ => (key.ip, 32 - bitmap.netmask),
+    };
+    (bitmap.first..=bitmap.last).contains(&value).then(|| (value - bitmap.first) >> shift)
+}
+
+/// Counts the packet, and asks whether the counters are as the rule wants them (`ip_set_match_extensions`).
+fn match_extensions(
+    ext: Option<&mut Ext>,
+    counters: bool,
+    packet: &SetPacket,
+    options: &SetOptions,
+) -> Option<SkbInfo> {
+    let Some(ext) = ext else { return Some(SkbInfo::default()) };
+    if counters {
+        if !options.skip_counters {
+            ext.packets = ext.packets.wrapping_add(1);
+            ext.bytes = ext.bytes.wrapping_add(u64::from(packet.len));
+        }
+        if !compare(ext.packets, options.packets) || !compare(ext.bytes, options.bytes) {
+            return None;
+        }
+    }
+    Some(ext.skbinfo)
+}
+
+fn compare(counter: u64, wanted: Compare) -> bool {
+    wanted.is_none_or(|(invert, ordering, value)| (counter.cmp(&value) == ordering) != invert)
+}

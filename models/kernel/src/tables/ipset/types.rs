@@ -1,0 +1,345 @@
+//! What sets are made of: types, extensions, requests and their errors (include/uapi/linux/netfilter/ipset).
+
+use std::net::Ipv4Addr;
+
+use glassnet_sim::Nanos;
+
+/// The type of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SetType {
+    /// `bitmap:ip`.
+    BitmapIp,
+    /// `bitmap:port`.
+    BitmapPort,
+    /// `hash:ip`.
+    HashIp,
+    /// `hash:ip,port`.
+    HashIpPort,
+    /// `hash:ip,port,ip`.
+    HashIpPortIp,
+    /// `hash:ip,port,net`.
+    HashIpPortNet,
+    /// `hash:net`.
+    HashNet,
+    /// `hash:net,iface`.
+    HashNetIface,
+    /// `hash:net,port`.
+    HashNetPort,
+    /// `list:set`.
+    ListSet,
+}
+
+impl SetType {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SetType::BitmapIp => "bitmap:ip",
+            SetType::BitmapPort => "bitmap:port",
+            SetType::HashIp => "hash:ip",
+            SetType::HashIpPort => "hash:ip,port",
+            SetType::HashIpPortIp => "hash:ip,port,ip",
+            SetType::HashIpPortNet => "hash:ip,port,net",
+            SetType::HashNet => "hash:net",
+            SetType::HashNetIface => "hash:net,iface",
+            SetType::HashNetPort => "hash:net,port",
+            SetType::ListSet => "list:set",
+        }
+    }
+
+    /// How many parts an element has, and so how many `src`/`dst` words a rule needs at least (`dimension`).
+    pub const fn dimension(self) -> u8 {
+        match self {
+            SetType::BitmapIp | SetType::BitmapPort | SetType::HashIp | SetType::HashNet => 1,
+            SetType::HashIpPort | SetType::HashNetIface | SetType::HashNetPort => 2,
+            SetType::HashIpPortIp | SetType::HashIpPortNet => 3,
+            // A list takes as many as its members need.
+            SetType::ListSet => 6,
+        }
+    }
+
+    /// Elements hold a network, so they may be marked `nomatch` (`IPSET_TYPE_NOMATCH`).
+    pub const fn has_net(self) -> bool {
+        matches!(
+            self,
+            SetType::HashNet | SetType::HashNetPort | SetType::HashNetIface | SetType::HashIpPortNet
+        )
+    }
+
+    /// The newest revision that the kernel knows; since Linux 6.2 two types know `bitmask`.
+    pub const fn revision(self, bitmask: bool) -> u8 {
+        match self {
+            SetType::BitmapIp | SetType::BitmapPort | SetType::ListSet => 3,
+            SetType::HashIp => 5 + bitmask as u8,
+            SetType::HashIpPort => 6 + bitmask as u8,
+            SetType::HashIpPortIp => 6,
+            SetType::HashIpPortNet | SetType::HashNetIface | SetType::HashNetPort => 8,
+            SetType::HashNet => 7,
+        }
+    }
+
+    /// The size of an element in the kernel's memory before its extensions, bytes.
+    pub(super) const fn elem_size(self) -> usize {
+        match self {
+            SetType::BitmapIp | SetType::BitmapPort => 0,
+            SetType::HashIp => 4,
+            SetType::HashIpPort | SetType::HashNet | SetType::HashNetPort => 8,
+            SetType::HashIpPortIp | SetType::HashIpPortNet => 12,
+            SetType::HashNetIface => 28,
+            SetType::ListSet => 48,
+        }
+    }
+}
+
+/// Which extensions the elements of a set have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// Elements expire after so many seconds unless they say otherwise; 0: never.
+    pub timeout: Option<u32>,
+    /// Elements count packets and bytes.
+    pub counters: bool,
+    /// Elements may have a comment.
+    pub comment: bool,
+    /// Elements may have a mark, priority and queue for `SET --map-set`.
+    pub skbinfo: bool,
+}
+
+impl Extensions {
+    /// Some extension is on.
+    pub fn any(&self) -> bool {
+        self.timeout.is_some() || self.counters || self.comment || self.skbinfo
+    }
+
+    /// The size of an element with extensions in the kernel's memory, bytes: each begins at a multiple of eight.
+    pub(super) fn sized(&self, elem: usize) -> usize {
+        let mut size = elem;
+        let lengths =
+            [(self.counters, 16), (self.timeout.is_some(), 8), (self.skbinfo, 16), (self.comment, 8)];
+        for (_, length) in lengths.into_iter().filter(|(on, _)| *on) {
+            size = size.next_multiple_of(8) + length;
+        }
+        size
+    }
+}
+
+/// What `SET --map-set` takes from an element (`struct ip_set_skbinfo`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SkbInfo {
+    /// Mark.
+    pub mark: u32,
+    /// Which bits of the mark count.
+    pub mask: u32,
+    /// Priority, `MAJOR:MINOR`.
+    pub prio: u32,
+    /// Hardware queue.
+    pub queue: u16,
+}
+
+/// The extensions of one element.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ext {
+    /// When it expires; `None`: never.
+    pub expires: Option<Nanos>,
+    /// Packets that matched.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Comment.
+    pub comment: Option<Box<str>>,
+    /// For `SET --map-set`.
+    pub skbinfo: SkbInfo,
+}
+
+impl Ext {
+    /// It is as good as gone (`ip_set_timeout_expired`).
+    pub fn expired(&self, now: Nanos) -> bool {
+        self.expires.is_some_and(|at| now > at)
+    }
+
+    /// Seconds until it expires as `ipset list` shows them, at least 1; 0: never.
+    pub fn timeout(&self, now: Nanos) -> u32 {
+        let left = |at: Nanos| (at.0.saturating_sub(now.0) / 1_000_000_000).max(1) as u32;
+        self.expires.map_or(0, left)
+    }
+
+    /// What its comment takes in the kernel's memory, bytes.
+    pub(super) fn comment_size(&self) -> usize {
+        self.comment.as_ref().map_or(0, |comment| 16 + comment.len() + 1)
+    }
+}
+
+/// An interface in an element of `hash:net,iface`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Iface {
+    /// Name, or how it begins.
+    pub name: Box<str>,
+    /// It is a bridge's port.
+    pub physdev: bool,
+    /// Any name that begins so.
+    pub wildcard: bool,
+}
+
+/// The parts of an element; those that its set's type does not have are zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// First address.
+    pub ip: u32,
+    /// Second address.
+    pub ip2: u32,
+    /// Port, or type and code of ICMP.
+    pub port: u16,
+    /// Protocol.
+    pub proto: u8,
+    /// Prefix length of the part that is a network.
+    pub cidr: u8,
+}
+
+/// An element as `add`, `del` and `test` name it, with ranges (`enum` of `IPSET_ATTR_*`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// First address.
+    pub ip: u32,
+    /// Up to this address.
+    pub ip_to: Option<u32>,
+    /// Prefix length of the first address.
+    pub cidr: Option<u8>,
+    /// Port.
+    pub port: u16,
+    /// Up to this port.
+    pub port_to: Option<u16>,
+    /// Protocol.
+    pub proto: u8,
+    /// Second address.
+    pub ip2: u32,
+    /// Up to this second address.
+    pub ip2_to: Option<u32>,
+    /// Prefix length of the second address.
+    pub cidr2: Option<u8>,
+    /// Interface.
+    pub iface: Option<Iface>,
+    /// Name of a set, for `list:set`.
+    pub name: String,
+    /// Before (true) or after (false) which member of the list.
+    pub place: Option<(bool, String)>,
+    /// The network does not match.
+    pub nomatch: bool,
+    /// Seconds.
+    pub timeout: Option<u32>,
+    /// Counter.
+    pub packets: Option<u64>,
+    /// Counter.
+    pub bytes: Option<u64>,
+    /// Comment.
+    pub comment: Option<String>,
+    /// Mark and mask.
+    pub skbmark: Option<(u32, u32)>,
+    /// Priority.
+    pub skbprio: Option<u32>,
+    /// Queue.
+    pub skbqueue: Option<u16>,
+}
+
+/// What to do with an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adt {
+    /// Put it in.
+    Add,
+    /// Take it out.
+    Del,
+    /// Look.
+    Test,
+}
+
+/// The range of a bitmap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// From one address to another.
+    Ip(Ipv4Addr, Ipv4Addr),
+    /// From a network's first address to its last.
+    Cidr(Ipv4Addr, u8),
+    /// From one port to another.
+    Port(u16, u16),
+}
+
+/// How a set is to be created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Create {
+    /// Type.
+    pub set_type: SetType,
+    /// Extensions.
+    pub ext: Extensions,
+    /// Buckets to begin with.
+    pub hashsize: Option<u32>,
+    /// Most elements.
+    pub maxelem: Option<u32>,
+    /// Most elements in a bucket.
+    pub bucketsize: Option<u8>,
+    /// Addresses are cut to this prefix.
+    pub netmask: Option<u8>,
+    /// Where the hash begins; given, or chosen by chance.
+    pub initval: u32,
+    /// A bitmap's range.
+    pub range: Option<Range>,
+    /// `size` of a list.
+    pub size: Option<u32>,
+    /// The kernel knows `bitmask` (Linux 6.2 and later); shows in revisions and sizes.
+    pub bitmask_known: bool,
+}
+
+/// Why the kernel refuses (`enum ipset_errno` and the error numbers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetError {
+    /// ENOENT: no set of this name.
+    NoSuchSet,
+    /// EEXIST for `create`.
+    SetExists,
+    /// ENOMEM.
+    NoMemory,
+    /// EINVAL and `IPSET_ERR_PROTOCOL`.
+    Protocol,
+    /// `IPSET_ERR_MAX_SETS`.
+    MaxSets,
+    /// `IPSET_ERR_BUSY`.
+    Busy,
+    /// `IPSET_ERR_EXIST_SETNAME2`.
+    SecondName,
+    /// `IPSET_ERR_TYPE_MISMATCH`.
+    TypeMismatch,
+    /// `IPSET_ERR_REFERENCED`.
+    Referenced,
+    /// `IPSET_ERR_EXIST`: is there already, or is not.
+    Exist,
+    /// `IPSET_ERR_INVALID_CIDR`.
+    InvalidCidr,
+    /// `IPSET_ERR_INVALID_NETMASK`.
+    InvalidNetmask,
+    /// `IPSET_ERR_TIMEOUT`.
+    Timeout,
+    /// `IPSET_ERR_COUNTER`.
+    Counter,
+    /// `IPSET_ERR_COMMENT`.
+    Comment,
+    /// `IPSET_ERR_SKBINFO`.
+    SkbInfo,
+    /// `IPSET_ERR_BITMAP_RANGE`.
+    BitmapRange,
+    /// `IPSET_ERR_BITMAP_RANGE_SIZE`.
+    BitmapRangeSize,
+    /// `IPSET_ERR_HASH_FULL`.
+    HashFull,
+    /// `IPSET_ERR_HASH_ELEM`.
+    HashElem,
+    /// `IPSET_ERR_INVALID_PROTO`.
+    InvalidProto,
+    /// `IPSET_ERR_HASH_RANGE`.
+    HashRange,
+    /// ERANGE.
+    Range,
+    /// `IPSET_ERR_NAME`.
+    Name,
+    /// `IPSET_ERR_LOOP`.
+    Loop,
+    /// `IPSET_ERR_NAMEREF`.
+    NameRef,
+    /// `IPSET_ERR_REF_EXIST`.
+    RefExist,
+}
