@@ -10,15 +10,18 @@
 //! | [`net`] | [`CtNet`], a namespace's settings and counters |
 //! | [`sysctl`] | the settings by name |
 //! | [`event`] | what listeners are told |
+//! | [`nat`] | which connections come from where |
 
 pub mod event;
 mod index;
+pub mod nat;
 pub mod net;
 pub mod proto;
 pub mod sysctl;
 pub mod table;
 
 use glassnet_sim::Nanos;
+use glassnet_wire::ipv4::IPPROTO_ICMP;
 
 use crate::ids::NetnsId;
 pub use event::{CtEvent, EventKind};
@@ -60,6 +63,27 @@ pub struct Tuple {
     pub dport: u16,
     /// IP protocol.
     pub proto: u8,
+}
+
+impl Tuple {
+    /// The tuple of the way back (`nf_ct_invert_tuple`); none for ICMP messages that nobody answers.
+    pub fn inverted(&self) -> Option<Tuple> {
+        let (sport, dport) = match self.proto {
+            IPPROTO_ICMP => {
+                let answer: u16 = match self.dport >> 8 {
+                    0 => 8,
+                    8 => 0,
+                    // Timestamp, information and address mask: request and reply.
+                    kind @ (13 | 15 | 17) => kind + 1,
+                    kind @ (14 | 16 | 18) => kind - 1,
+                    _ => return None,
+                };
+                (self.sport, answer << 8 | self.dport & 0xff)
+            }
+            _ => (self.dport, self.sport),
+        };
+        Some(Tuple { src: self.dst, dst: self.src, sport, dport, proto: self.proto })
+    }
 }
 
 /// A connection of the machine's table. Handles are given out again; an skb holds a reference.
@@ -176,6 +200,8 @@ pub struct Conn {
     pub seq: u64,
     /// ifindex of the device whose address `MASQUERADE` gave it; 0: none (`nat->masq_index`).
     pub masq_index: u32,
+    /// This machine began it: NAT may leave it a port that would shadow a service (`ct->local_origin`).
+    pub local_origin: bool,
 }
 
 impl Conn {
@@ -196,6 +222,7 @@ impl Conn {
             tstamp: None,
             seq: 0,
             masq_index: 0,
+            local_origin: false,
         }
     }
 

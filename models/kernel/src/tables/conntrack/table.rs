@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::event::CtEvent;
 use super::index::{Index, tag_of};
+use super::nat::BySource;
 use super::{Conn, CtId, CtNet, Dir, IPS_CONFIRMED, IPS_DYING, IPS_NAT_CLASH, Tuple};
 use crate::ids::NetnsId;
 
@@ -46,6 +47,8 @@ pub struct Conntrack {
     pub gc_early_drop: bool,
     /// The garbage collector's timer is set.
     pub gc_scheduled: bool,
+    /// Where connections come from, for NAT.
+    pub by_source: BySource,
 }
 
 impl Default for Conntrack {
@@ -62,6 +65,7 @@ impl Default for Conntrack {
             listeners: BTreeMap::new(),
             gc_early_drop: false,
             gc_scheduled: false,
+            by_source: BySource::default(),
         }
     }
 }
@@ -153,6 +157,9 @@ impl Conntrack {
     fn forget(&mut self, id: CtId) -> bool {
         let conn = &self.conns[id.0 as usize];
         debug_assert!(!conn.is_confirmed() || conn.has(IPS_DYING), "the table holds what is in it");
+        if conn.has(super::IPS_SRC_NAT_DONE) {
+            self.by_source.remove(id, conn);
+        }
         let (netns, template) = (conn.netns, conn.has(super::IPS_TEMPLATE));
         if !template {
             self.net_mut(netns).count -= 1;
