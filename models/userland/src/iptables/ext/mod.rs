@@ -6,6 +6,34 @@
 pub mod nat;
 pub mod reject;
 pub mod x6;
+// emil
+pub mod addrtype;
+pub mod audit;
+pub mod classify;
+pub mod comment;
+pub mod connmark;
+pub mod connmark_target;
+pub mod conntrack;
+pub mod dscp;
+pub mod iprange;
+pub mod length;
+pub mod log;
+pub mod mac;
+pub mod mark;
+pub mod mark_target;
+pub mod multiport;
+pub mod nflog;
+pub mod owner;
+pub mod physdev;
+pub mod pkttype;
+pub mod state;
+pub mod tcpmss;
+pub mod tcpmss_target;
+pub mod tos;
+pub mod trace;
+pub mod ttl;
+pub mod ttl_target;
+pub mod words;
 
 use glassnet_kernel::tables::xt::{Match, TableName, Target, Variant};
 
@@ -147,6 +175,23 @@ pub const MATCHES: &[&MatchExt] = &[
     // dora
 
     // emil
+    &multiport::EXT,
+    &conntrack::EXT,
+    &state::EXT,
+    &mark::EXT,
+    &connmark::EXT,
+    &addrtype::EXT,
+    &comment::EXT,
+    &physdev::EXT,
+    &mac::EXT,
+    &iprange::EXT,
+    &length::EXT,
+    &ttl::EXT,
+    &pkttype::EXT,
+    &owner::EXT,
+    &tcpmss::EXT,
+    &dscp::EXT,
+    &tos::EXT,
 
     // fritz
 ];
@@ -165,6 +210,17 @@ pub const TARGETS: &[&TargetExt] = &[
     // ben
 
     // emil
+    &mark_target::TARGET,
+    &connmark_target::TARGET,
+    &log::TARGET,
+    &nflog::TARGET,
+    &trace::TARGET,
+    &tcpmss_target::TARGET,
+    &ttl_target::TARGET,
+    &tos::TARGET,
+    &dscp::TARGET,
+    &classify::TARGET,
+    &audit::TARGET,
 
     // fritz
 ];

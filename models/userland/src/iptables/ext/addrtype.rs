@@ -1,0 +1,98 @@
+//! `-m addrtype`: what kind of address it is to this host (iptables-extensions(8)).
+
+use std::fmt::Write;
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::Addrtype;
+
+use super::words::{conflicts, parameter};
+use super::{Context, Given, MatchExt, Opt, Style, XtError};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt { name: "addrtype", options: OPTIONS, parse, show };
+
+const OPTIONS: &[Opt] = &[
+    Opt::invertible("src-type"),
+    Opt::invertible("dst-type"),
+    Opt::flag("limit-iface-in"),
+    Opt::flag("limit-iface-out"),
+];
+
+/// The types by number (`RTN_*`).
+const TYPES: [&str; 12] = [
+    "UNSPEC",
+    "UNICAST",
+    "LOCAL",
+    "BROADCAST",
+    "ANYCAST",
+    "MULTICAST",
+    "BLACKHOLE",
+    "UNREACHABLE",
+    "PROHIBIT",
+    "THROW",
+    "NAT",
+    "XRESOLVE",
+];
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let mut with = Addrtype::default();
+    for option in given {
+        match option.name {
+            "src-type" => with.source = Some((option.invert, types(option.value())?)),
+            "dst-type" => with.dest = Some((option.invert, types(option.value())?)),
+            "limit-iface-in" => with.limit_in = true,
+            _ => with.limit_out = true,
+        }
+    }
+    if with.source.is_none() && with.dest.is_none() {
+        return parameter("addrtype: you must specify --src-type or --dst-type");
+    }
+    conflicts("addrtype", given, &[("limit-iface-in", &["limit-iface-out"])])?;
+    Ok(Match::Addrtype(with))
+}
+
+fn types(text: &str) -> Result<u16, XtError> {
+    let (mut found, mut rest) = (0, text);
+    while let Some((word, more)) = rest.split_once(',') {
+        match kind(word) {
+            Some(bit) => found |= bit,
+            // With the other quotes, and all that follows, as the real one.
+            None => return parameter(format!("addrtype: bad type `{rest}'")),
+        }
+        rest = more;
+    }
+    match kind(rest) {
+        Some(bit) => Ok(found | bit),
+        None => parameter(format!("addrtype: bad type \"{rest}\"")),
+    }
+}
+
+fn kind(word: &str) -> Option<u16> {
+    let begins = |name: &&str| name.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word));
+    TYPES.iter().position(begins).filter(|_| !word.is_empty()).map(|at| 1 << at)
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Addrtype(with) = with else { return };
+    let save = style == Style::Save;
+    if !save {
+        out.push_str(" ADDRTYPE match");
+    }
+    for (name, types) in [("src-type", with.source), ("dst-type", with.dest)] {
+        let Some((not, types)) = types else { continue };
+        let _ = match (save, not) {
+            (true, false) => write!(out, " --{name} "),
+            (true, true) => write!(out, " ! --{name} "),
+            (false, false) => write!(out, " {name} "),
+            (false, true) => write!(out, " {name} !"),
+        };
+        let names = TYPES.iter().enumerate().filter(|(at, _)| types & (1 << at) != 0);
+        let names: Vec<&str> = names.map(|(_, name)| *name).collect();
+        out.push_str(&names.join(","));
+    }
+    for (name, limited) in [("in", with.limit_in), ("out", with.limit_out)] {
+        if limited {
+            let _ = write!(out, " {}{name}", if save { "--limit-iface-" } else { "limit-" });
+        }
+    }
+}

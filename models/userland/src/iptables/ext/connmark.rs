@@ -1,0 +1,27 @@
+//! `-m connmark`: the connection's mark (iptables-extensions(8)).
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::Mark;
+
+use super::words::show_mark;
+use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt { name: "connmark", options: &[Opt::invertible("mark")], parse, show };
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let given = x6::mandatory("connmark", given, "mark")?;
+    let (mark, mask) = x6::mark_mask("connmark", given)?;
+    Ok(Match::Connmark(Mark { invert: given.invert, mark, mask }))
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Connmark(with) = with else { return };
+    out.push_str(match (style, with.invert) {
+        (Style::Save, false) => " --mark ",
+        (Style::Save, true) => " ! --mark ",
+        (_, false) => " connmark match  ",
+        (_, true) => " connmark match ! ",
+    });
+    show_mark(with.mark, with.mask, out);
+}

@@ -1,0 +1,104 @@
+//! `-j CONNMARK`: sets the connection's mark, or copies it from and to the packet's (iptables-extensions(8)).
+
+use std::fmt::Write;
+
+use glassnet_kernel::tables::xt::Target;
+use glassnet_kernel::tables::xt::targets::{Connmark, ConnmarkMode};
+
+use super::words::{conflicts, parameter, set_mark, show_set_mark};
+use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
+
+/// The extension.
+pub const TARGET: TargetExt = TargetExt { name: NAME, options: OPTIONS, parse, show };
+
+const NAME: &str = "CONNMARK";
+const OPTIONS: &[Opt] = &[
+    Opt::value("set-xmark"),
+    Opt::value("set-mark"),
+    Opt::value("and-mark"),
+    Opt::value("or-mark"),
+    Opt::value("xor-mark"),
+    Opt::flag("save-mark"),
+    Opt::flag("restore-mark"),
+    Opt::value("left-shift-mark"),
+    Opt::value("right-shift-mark"),
+    Opt::value("ctmask"),
+    Opt::value("nfmask"),
+    Opt::value("mask"),
+];
+/// What it can do: one of them must be given.
+const OPERATIONS: [&str; 7] =
+    ["set-xmark", "set-mark", "and-mark", "or-mark", "xor-mark", "save-mark", "restore-mark"];
+
+fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
+    let mut mode = None;
+    let (mut ctmark, mut ctmask, mut nfmask, mut shift) = (0, u32::MAX, u32::MAX, 0);
+    for option in given {
+        let number = |max: u32| x6::uint(NAME, option, 0, u64::from(max)).map(|value| value as u32);
+        match option.name {
+            "save-mark" => mode = Some(ConnmarkMode::Save),
+            "restore-mark" => mode = Some(ConnmarkMode::Restore),
+            "left-shift-mark" => shift = number(32)? as i8,
+            "right-shift-mark" => shift = -(number(32)? as i8),
+            "ctmask" => ctmask = number(u32::MAX)?,
+            "nfmask" => nfmask = number(u32::MAX)?,
+            "mask" => {
+                ctmask = number(u32::MAX)?;
+                nfmask = ctmask;
+            }
+            _ => {
+                mode = Some(ConnmarkMode::Set);
+                (ctmark, ctmask) = set_mark(NAME, option)?;
+            }
+        }
+    }
+    let Some(mode) = mode else { return parameter("CONNMARK target: No operation specified") };
+    for (at, operation) in OPERATIONS.iter().enumerate() {
+        conflicts(NAME, given, &[(operation, &OPERATIONS[at + 1..])])?;
+    }
+    conflicts(NAME, given, &[("ctmask", &["mask"]), ("nfmask", &["mask"])])?;
+    Ok(Target::Connmark(Connmark { mode, ctmark, ctmask, nfmask, shift }))
+}
+
+fn show(target: &Target, style: Style, out: &mut String) {
+    let Target::Connmark(target) = target else { return };
+    if style == Style::Save {
+        show_save(target, out);
+    } else {
+        show_list(target, out);
+    }
+    if target.shift != 0 {
+        let side = if target.shift > 0 { "left" } else { "right" };
+        let dashes = if style == Style::Save { "--" } else { "" };
+        let _ = write!(out, " {dashes}{side}-shift-mark {}", target.shift.unsigned_abs());
+    }
+}
+
+fn show_save(target: &Connmark, out: &mut String) {
+    let Connmark { ctmark, ctmask, nfmask, .. } = target;
+    let masks = format!("--nfmask 0x{nfmask:x} --ctmask 0x{ctmask:x}");
+    let _ = match target.mode {
+        ConnmarkMode::Set => write!(out, " --set-xmark 0x{ctmark:x}/0x{ctmask:x}"),
+        ConnmarkMode::Save => write!(out, " --save-mark {masks}"),
+        ConnmarkMode::Restore => write!(out, " --restore-mark {masks}"),
+    };
+}
+
+fn show_list(target: &Connmark, out: &mut String) {
+    let Connmark { ctmark, ctmask, nfmask, .. } = *target;
+    out.push_str(" CONNMARK");
+    match target.mode {
+        ConnmarkMode::Set => {
+            show_set_mark(ctmark, ctmask, out);
+            return;
+        }
+        ConnmarkMode::Save => out.push_str(" save"),
+        ConnmarkMode::Restore => out.push_str(" restore"),
+    }
+    let _ = match target.mode {
+        _ if (ctmask, nfmask) == (u32::MAX, u32::MAX) => Ok(()),
+        _ if ctmask == nfmask => write!(out, " mask 0x{nfmask:x}"),
+        ConnmarkMode::Save => write!(out, " nfmask 0x{nfmask:x} ctmask ~0x{ctmask:x}"),
+        _ => write!(out, " ctmask 0x{ctmask:x} nfmask ~0x{nfmask:x}"),
+    };
+}

@@ -1,0 +1,58 @@
+//! `-m iprange`: addresses from one to another (iptables-extensions(8)).
+
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::Iprange;
+
+use super::words::{bad_value, ipaddr, parameter};
+use super::{Context, Given, MatchExt, Opt, Style, XtError};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt {
+    name: "iprange",
+    options: &[Opt::invertible("src-range"), Opt::invertible("dst-range")],
+    parse,
+    show,
+};
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let mut with = Iprange::default();
+    for option in given {
+        let (low, high) = range(option)?;
+        let side = if option.name == "src-range" { &mut with.source } else { &mut with.dest };
+        *side = Some((option.invert, low, high));
+    }
+    if given.is_empty() {
+        return parameter("iprange match: You must specify `--src-range' or `--dst-range'");
+    }
+    Ok(Match::Iprange(with))
+}
+
+fn range(given: &Given) -> Result<(u32, u32), XtError> {
+    let text = given.value();
+    let (low, high) = text.split_once('-').unwrap_or((text, text));
+    let mut ends = [0; 2];
+    for (end, text) in ends.iter_mut().zip([low, high]) {
+        match ipaddr(text) {
+            Some(addr) => *end = addr,
+            None => return bad_value("iprange", given.name, text),
+        }
+    }
+    Ok(ends.into())
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Iprange(with) = with else { return };
+    for (name, text, range) in [("src", "source", with.source), ("dst", "destination", with.dest)] {
+        let Some((not, low, high)) = range else { continue };
+        let (low, high) = (Ipv4Addr::from_bits(low), Ipv4Addr::from_bits(high));
+        let _ = match (style, not) {
+            (Style::Save, false) => write!(out, " --{name}-range {low}-{high}"),
+            (Style::Save, true) => write!(out, " ! --{name}-range {low}-{high}"),
+            (_, false) => write!(out, " {text} IP range {low}-{high}"),
+            (_, true) => write!(out, " {text} IP range ! {low}-{high}"),
+        };
+    }
+}

@@ -1,0 +1,27 @@
+//! `-m length`: the length of the IP packet (iptables-extensions(8)).
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::Length;
+
+use super::words::show_range;
+use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt { name: "length", options: &[Opt::invertible("length")], parse, show };
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let given = x6::mandatory("length", given, "length")?;
+    let (low, high) = x6::range("length", given, 0xffff)?;
+    Ok(Match::Length(Length { invert: given.invert, range: (low as u16, high as u16) }))
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Length(with) = with else { return };
+    out.push_str(match (style, with.invert) {
+        (Style::Save, false) => " --length ",
+        (Style::Save, true) => " ! --length ",
+        (_, false) => " length ",
+        (_, true) => " length !",
+    });
+    show_range((u32::from(with.range.0), u32::from(with.range.1)), out);
+}

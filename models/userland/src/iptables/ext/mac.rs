@@ -1,0 +1,49 @@
+//! `-m mac`: the sender's Ethernet address (iptables-extensions(8)).
+
+use std::fmt::Write;
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::MacSource;
+use glassnet_wire::Mac;
+
+use super::words::parameter;
+use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt { name: "mac", options: &[Opt::invertible("mac-source")], parse, show };
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let given = x6::mandatory("mac", given, "mac-source")?;
+    match address(given.value()) {
+        Some(addr) => Ok(Match::Mac(MacSource { invert: given.invert, addr })),
+        None => parameter("Invalid MAC address specified."),
+    }
+}
+
+/// Six bytes with colons between; leading zeros may be left out, and so may the last byte.
+fn address(text: &str) -> Option<Mac> {
+    let mut bytes = [0; 6];
+    let parts: Vec<&str> = text.split(':').collect();
+    if parts.len() != 6 {
+        return None;
+    }
+    for (at, (byte, part)) in bytes.iter_mut().zip(parts).enumerate() {
+        let is_byte = part.len() <= 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit());
+        *byte = match part {
+            "" if at == 5 => 0,
+            part if is_byte => u8::from_str_radix(part, 16).ok()?,
+            _ => return None,
+        };
+    }
+    Some(Mac(bytes))
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Mac(with) = with else { return };
+    let _ = match (style, with.invert) {
+        (Style::Save, false) => write!(out, " --mac-source {}", with.addr),
+        (Style::Save, true) => write!(out, " ! --mac-source {}", with.addr),
+        (_, false) => write!(out, " MAC {}", with.addr),
+        (_, true) => write!(out, " MAC ! {}", with.addr),
+    };
+}

@@ -1,0 +1,52 @@
+//! `-j MARK`: sets the packet's mark (iptables-extensions(8)).
+
+use std::fmt::Write;
+
+use glassnet_kernel::tables::xt::Target;
+use glassnet_kernel::tables::xt::targets::Mark;
+
+use super::words::{conflicts, parameter, set_mark, show_set_mark};
+use super::{Context, Given, Opt, Style, TargetExt, XtError};
+
+/// The extension.
+pub const TARGET: TargetExt = TargetExt { name: "MARK", options: OPTIONS, parse, show };
+
+const OPTIONS: &[Opt] = &[
+    Opt::value("set-xmark"),
+    Opt::value("set-mark"),
+    Opt::value("and-mark"),
+    Opt::value("or-mark"),
+    Opt::value("xor-mark"),
+];
+
+fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
+    let mut found = None;
+    for option in given {
+        let (mark, mask) = set_mark("MARK", option)?;
+        found = Some(Mark { mark, mask });
+    }
+    let Some(found) = found else {
+        return parameter("MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required");
+    };
+    conflicts(
+        "MARK",
+        given,
+        &[
+            ("set-xmark", &["set-mark", "and-mark", "or-mark", "xor-mark"]),
+            ("set-mark", &["and-mark", "or-mark", "xor-mark"]),
+            ("and-mark", &["or-mark", "xor-mark"]),
+            ("or-mark", &["xor-mark"]),
+        ],
+    )?;
+    Ok(Target::Mark(found))
+}
+
+fn show(target: &Target, style: Style, out: &mut String) {
+    let Target::Mark(Mark { mark, mask }) = *target else { return };
+    if style == Style::Save {
+        let _ = write!(out, " --set-xmark 0x{mark:x}/0x{mask:x}");
+    } else {
+        out.push_str(" MARK");
+        show_set_mark(mark, mask, out);
+    }
+}

@@ -1,0 +1,106 @@
+//! `-m owner`: whose socket sent the packet (iptables-extensions(8)).
+
+use std::fmt::Write;
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::Owner;
+
+use super::words::{bad_value, parameter};
+use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt { name: "owner", options: OPTIONS, parse, show };
+
+const OPTIONS: &[Opt] = &[
+    Opt::invertible("uid-owner"),
+    Opt::invertible("gid-owner"),
+    Opt::invertible_flag("socket-exists"),
+    Opt::flag("suppl-groups"),
+];
+
+/// Debian 12's users (package base-passwd).
+#[rustfmt::skip]
+const USERS: &[(&str, u32)] = &[
+    ("root", 0), ("daemon", 1), ("bin", 2), ("sys", 3), ("sync", 4), ("games", 5), ("man", 6), ("lp", 7),
+    ("mail", 8), ("news", 9), ("uucp", 10), ("proxy", 13), ("www-data", 33), ("backup", 34), ("list", 38),
+    ("irc", 39), ("_apt", 42), ("nobody", 65534),
+];
+/// Debian 12's groups.
+#[rustfmt::skip]
+const GROUPS: &[(&str, u32)] = &[
+    ("root", 0), ("daemon", 1), ("bin", 2), ("sys", 3), ("adm", 4), ("tty", 5), ("disk", 6), ("lp", 7),
+    ("mail", 8), ("news", 9), ("uucp", 10), ("man", 12), ("proxy", 13), ("kmem", 15), ("dialout", 20),
+    ("fax", 21), ("voice", 22), ("cdrom", 24), ("floppy", 25), ("tape", 26), ("sudo", 27), ("audio", 29),
+    ("dip", 30), ("www-data", 33), ("backup", 34), ("operator", 37), ("list", 38), ("irc", 39), ("src", 40),
+    ("shadow", 42), ("utmp", 43), ("video", 44), ("sasl", 45), ("plugdev", 46), ("staff", 50), ("games", 60),
+    ("users", 100), ("nogroup", 65534),
+];
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let mut with = Owner::default();
+    for option in given {
+        let ids = |names| ids(option, names).map(|(low, high)| Some((option.invert, low, high)));
+        match option.name {
+            "uid-owner" => with.uid = ids(USERS)?,
+            "gid-owner" => with.gid = ids(GROUPS)?,
+            "socket-exists" => with.socket_exists = Some(option.invert),
+            name if with.gid.is_none() => {
+                return bad_value("owner", name, "you need to use --gid-owner first");
+            }
+            _ => with.suppl_groups = true,
+        }
+    }
+    if given.is_empty() {
+        return parameter("owner: At least one of --uid-owner, --gid-owner or --socket-exists is required");
+    }
+    Ok(Match::Owner(with))
+}
+
+/// A name, a number, or two numbers with `-` or `:` between.
+fn ids(given: &Given, names: &[(&str, u32)]) -> Result<(u32, u32), XtError> {
+    let text = given.value();
+    if let Some((_, id)) = names.iter().find(|name| name.0 == text) {
+        return Ok((*id, *id));
+    }
+    match numbers(text) {
+        Some(ids) => Ok(ids),
+        None => bad_value("owner", given.name, text),
+    }
+}
+
+fn numbers(text: &str) -> Option<(u32, u32)> {
+    let max = u64::from(u32::MAX) - 1;
+    let (low, rest) = x6::strtoul(text).filter(|(id, _)| *id <= max)?;
+    let high = match rest.strip_prefix(['-', ':']) {
+        Some(high) => x6::strtoui(high, 0, max)?,
+        None if rest.is_empty() => low,
+        None => return None,
+    };
+    Some((low as u32, high as u32))
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Owner(with) = with else { return };
+    let save = style == Style::Save;
+    let by_name = matches!(style, Style::List { numeric: false, .. });
+    if let Some(not) = with.socket_exists {
+        let text = if save { "--socket-exists" } else { "owner socket exists" };
+        let _ = write!(out, "{} {text}", if not { " !" } else { "" });
+    }
+    for (option, list, ids, names) in [
+        ("--uid-owner", "owner UID match", with.uid, USERS),
+        ("--gid-owner", "owner GID match", with.gid, GROUPS),
+    ] {
+        let Some((not, low, high)) = ids else { continue };
+        let _ = write!(out, "{} {} ", if not { " !" } else { "" }, if save { option } else { list });
+        let name = names.iter().find(|name| by_name && low == high && name.1 == low);
+        let _ = match name {
+            Some((name, _)) => write!(out, "{name}"),
+            None if low == high => write!(out, "{low}"),
+            None => write!(out, "{low}-{high}"),
+        };
+    }
+    if with.suppl_groups {
+        out.push_str(if save { " --suppl-groups" } else { " incl. suppl. groups" });
+    }
+}

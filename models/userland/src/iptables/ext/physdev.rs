@@ -1,0 +1,68 @@
+//! `-m physdev`: the bridge ports of a bridged packet (iptables-extensions(8)).
+
+use std::fmt::Write;
+
+use glassnet_kernel::tables::xt::matches::Physdev;
+use glassnet_kernel::tables::xt::{Iface, Match};
+
+use super::words::parameter;
+use super::{Context, Given, MatchExt, Opt, Style, XtError};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt { name: "physdev", options: OPTIONS, parse, show };
+
+const OPTIONS: &[Opt] = &[
+    Opt::invertible("physdev-in"),
+    Opt::invertible("physdev-out"),
+    Opt::invertible_flag("physdev-is-in"),
+    Opt::invertible_flag("physdev-is-out"),
+    Opt::invertible_flag("physdev-is-bridged"),
+];
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let mut with = Physdev::default();
+    for option in given {
+        match option.name {
+            "physdev-in" => with.input = Some(iface(option)?),
+            "physdev-out" => with.output = Some(iface(option)?),
+            "physdev-is-in" => with.is_in = Some(option.invert),
+            "physdev-is-out" => with.is_out = Some(option.invert),
+            _ => with.is_bridged = Some(option.invert),
+        }
+    }
+    if given.is_empty() {
+        return parameter("PHYSDEV: no physdev option specified");
+    }
+    Ok(Match::Physdev(with))
+}
+
+fn iface(given: &Given) -> Result<Iface, XtError> {
+    let name = given.value();
+    if name.len() > 15 {
+        return parameter(format!("interface name `{name}' must be shorter than IFNAMSIZ (15)"));
+    }
+    Ok(Iface { invert: given.invert, name: name.to_owned() })
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Physdev(with) = with else { return };
+    if style != Style::Save {
+        out.push_str(" PHYSDEV match");
+    }
+    let flag = |out: &mut String, name: &str, flag: Option<bool>| {
+        if let Some(not) = flag {
+            let _ = write!(out, "{} --physdev-{name}", if not { " !" } else { "" });
+        }
+    };
+    let device = |out: &mut String, name: &str, iface: &Option<Iface>| {
+        if let Some(iface) = iface {
+            flag(out, name, Some(iface.invert));
+            let _ = write!(out, " {}", iface.name);
+        }
+    };
+    flag(out, "is-in", with.is_in);
+    device(out, "in", &with.input);
+    flag(out, "is-out", with.is_out);
+    device(out, "out", &with.output);
+    flag(out, "is-bridged", with.is_bridged);
+}

@@ -1,0 +1,42 @@
+//! `-m pkttype`: whom the frame is for (iptables-extensions(8)).
+
+use std::fmt::Write;
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::Pkttype;
+
+use super::words::parameter;
+use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt { name: "pkttype", options: &[Opt::invertible("pkt-type")], parse, show };
+
+/// Names of the types; the first of a number is printed.
+const TYPES: [(&str, u8); 7] = [
+    ("unicast", 0),
+    ("broadcast", 1),
+    ("multicast", 2),
+    ("otherhost", 3),
+    ("host", 0),
+    ("bcast", 1),
+    ("mcast", 2),
+];
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let given = x6::mandatory("pkttype", given, "pkt-type")?;
+    match TYPES.iter().find(|known| known.0.eq_ignore_ascii_case(given.value())) {
+        Some((_, kind)) => Ok(Match::Pkttype(Pkttype { invert: given.invert, kind: *kind })),
+        None => parameter(format!("Bad packet type '{}'", given.value())),
+    }
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Pkttype(with) = with else { return };
+    let name = TYPES.iter().find(|known| known.1 == with.kind).map_or("???", |known| known.0);
+    let _ = match (style, with.invert) {
+        (Style::Save, false) => write!(out, " --pkt-type {name}"),
+        (Style::Save, true) => write!(out, " ! --pkt-type {name}"),
+        (_, false) => write!(out, " PKTTYPE = {name}"),
+        (_, true) => write!(out, " PKTTYPE != {name}"),
+    };
+}

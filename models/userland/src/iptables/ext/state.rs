@@ -1,0 +1,41 @@
+//! `-m state`: the old spelling of `conntrack --ctstate` (iptables-extensions(8)).
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::State;
+
+use super::conntrack::{STATES, abbreviated, show_bits};
+use super::words::parameter;
+use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt { name: "state", options: &[Opt::invertible("state")], parse, show };
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let given = x6::mandatory("state", given, "state")?;
+    let (mut state, mut rest) = (0, given.value());
+    while let Some((word, more)) = rest.split_once(',') {
+        state |= known(word, rest)?;
+        rest = more;
+    }
+    if rest.is_empty() {
+        return parameter("\"--state\" requires a list of states with no spaces, e.g. ESTABLISHED,RELATED");
+    }
+    state |= known(rest, rest)?;
+    Ok(Match::State(State { invert: given.invert, state }))
+}
+
+fn known(word: &str, rest: &str) -> Result<u16, XtError> {
+    match abbreviated(word, &STATES[..5]) {
+        Some(bit) => Ok(bit),
+        None => parameter(format!("Bad state \"{}\"", if word.is_empty() { rest } else { word })),
+    }
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::State(with) = with else { return };
+    if with.invert {
+        out.push_str(" !");
+    }
+    out.push_str(if style == Style::Save { " --state" } else { " state" });
+    show_bits(with.state, &STATES[..5], out);
+}

@@ -1,0 +1,42 @@
+//! `-j TCPMSS`: rewrites the maximum segment size of a SYN (iptables-extensions(8)).
+
+use std::fmt::Write;
+
+use glassnet_kernel::tables::xt::Target;
+use glassnet_kernel::tables::xt::targets::Tcpmss;
+
+use super::words::parameter;
+use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
+
+/// The extension.
+pub const TARGET: TargetExt = TargetExt {
+    name: "TCPMSS",
+    options: &[Opt::value("set-mss"), Opt::flag("clamp-mss-to-pmtu")],
+    parse,
+    show,
+};
+
+fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
+    let mut found = None;
+    for option in given {
+        let mss = match option.name {
+            "set-mss" => Some(x6::uint("TCPMSS", option, 0, 65515)? as u16),
+            _ => None,
+        };
+        found = Some(Tcpmss { mss });
+    }
+    match found {
+        Some(found) => Ok(Target::Tcpmss(found)),
+        None => parameter("TCPMSS target: At least one parameter is required"),
+    }
+}
+
+fn show(target: &Target, style: Style, out: &mut String) {
+    let Target::Tcpmss(target) = target else { return };
+    let _ = match (style, target.mss) {
+        (Style::Save, Some(mss)) => write!(out, " --set-mss {mss}"),
+        (Style::Save, None) => write!(out, " --clamp-mss-to-pmtu"),
+        (_, Some(mss)) => write!(out, " TCPMSS set {mss}"),
+        (_, None) => write!(out, " TCPMSS clamp to PMTU"),
+    };
+}

@@ -1,0 +1,52 @@
+//! `-m ttl`: the time to live (iptables-extensions(8)).
+
+use std::fmt::Write;
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::{Ttl, TtlMode};
+
+use super::words::{canonical, conflicts, parameter};
+use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt { name: "ttl", options: OPTIONS, parse, show };
+
+const OPTIONS: &[Opt] = &[
+    Opt::value("ttl-lt"),
+    Opt::value("ttl-gt"),
+    Opt::invertible("ttl-eq").many(),
+    Opt::invertible("ttl").many(),
+];
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let given = canonical("ttl", given, &[("ttl", "ttl-eq")])?;
+    let mut found = None;
+    for option in &given {
+        let mode = match (option.name, option.invert) {
+            ("ttl-lt", _) => TtlMode::Lt,
+            ("ttl-gt", _) => TtlMode::Gt,
+            (_, false) => TtlMode::Eq,
+            (_, true) => TtlMode::Ne,
+        };
+        found = Some(Ttl { mode, ttl: x6::uint("ttl", option, 0, 255)? as u8 });
+    }
+    let Some(found) = found else {
+        return parameter("TTL match: You must specify one of `--ttl-eq', `--ttl-lt', `--ttl-gt");
+    };
+    conflicts("ttl", &given, &[("ttl-lt", &["ttl-gt", "ttl-eq"]), ("ttl-gt", &["ttl-eq"])])?;
+    Ok(Match::Ttl(found))
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Ttl(with) = with else { return };
+    let (save, list) = match with.mode {
+        TtlMode::Eq => ("--ttl-eq", "=="),
+        TtlMode::Ne => ("! --ttl-eq", "!="),
+        TtlMode::Lt => ("--ttl-lt", "<"),
+        TtlMode::Gt => ("--ttl-gt", ">"),
+    };
+    let _ = match style {
+        Style::Save => write!(out, " {save} {}", with.ttl),
+        Style::List { .. } => write!(out, " TTL match TTL {list} {}", with.ttl),
+    };
+}
