@@ -7,11 +7,13 @@
 //! | [`door`] | the list of all doors |
 //! | [`walk`] | the loop that opens door after door, records and charges it |
 //! | [`world`] | machines, cables and the clock |
+//! | [`chance`] | what chance decides in rules, and what-ifs |
 //! | [`netlink`] | what a configuration request and its refusal look like |
 //! | [`trace`] | what an observer sees |
 //!
 //! This crate neither prints nor parses commands: that is user space.
 
+pub mod chance;
 pub mod cost;
 pub mod cx;
 pub mod door;

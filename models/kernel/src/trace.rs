@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 
 use glassnet_sim::Nanos;
 
+use crate::chance::Script;
 use crate::door::Func;
-use crate::ids::MachineId;
+use crate::ids::{MachineId, NetnsId};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::skb::PacketType;
+use crate::tables::xt::{Table, Variant};
 
 /// What is recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,6 +129,30 @@ pub struct Birth {
     pub cause: u32,
 }
 
+/// A table as the first packet found it that met it after it was changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenTable {
+    /// On which machine.
+    pub machine: MachineId,
+    /// In which namespace.
+    pub netns: NetnsId,
+    /// Of which set of tables.
+    pub variant: Variant,
+    /// Its chains and rules; counters are those of that moment.
+    pub table: Table,
+}
+
+/// A packet meets a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// The step, as an index into [`Trace::steps`]; the notes with key `rule` up to the next visit are of this table.
+    pub step: usize,
+    /// How many notes there were.
+    pub note: usize,
+    /// The table, as an index into [`Trace::tables`].
+    pub table: u32,
+}
+
 /// The record of an observed run.
 #[derive(Debug, Default)]
 pub struct Trace {
@@ -142,6 +168,12 @@ pub struct Trace {
     pub frames: Vec<Frame>,
     /// Headers that changed, by step.
     pub headers: Vec<Headers>,
+    /// Tables that packets met.
+    pub tables: Vec<SeenTable>,
+    /// Which packet met which table, by step.
+    pub visits: Vec<Visit>,
+    /// How chance is to decide.
+    pub script: Script,
     /// First steps of packets, by step.
     pub births: Vec<Birth>,
     /// How many steps had happened each time that a CPU began something new: a system call, an interrupt, a timer.
@@ -153,6 +185,17 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// The packet of the last step meets a table, which `seen` is the number of if an earlier one met it as it is now.
+    /// Returns the number.
+    pub(crate) fn visit(&mut self, seen: Option<u32>, table: impl FnOnce() -> SeenTable) -> u32 {
+        let table = seen.filter(|seen| (*seen as usize) < self.tables.len()).unwrap_or_else(|| {
+            self.tables.push(table());
+            self.tables.len() as u32 - 1
+        });
+        self.visits.push(Visit { step: self.steps.len().saturating_sub(1), note: self.notes.len(), table });
+        table
+    }
+
     /// A CPU begins something new: no packet is in hand.
     pub(crate) fn enter(&mut self) {
         self.in_hand = 0;

@@ -7,7 +7,7 @@ use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::{HookFn, HookState, Site, Verdict};
+use crate::tables::netfilter::{HookFn, HookState, Pf, Site, Verdict};
 
 /// Offers a packet to the functions of a hook, and goes on with it once all accepted it (`NF_HOOK`).
 #[inline]
@@ -51,6 +51,7 @@ fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
 pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Door {
     let (pf, hook) = site.point();
     let state = hook_state(cx, site, skb);
+    cx.note("hook", |cx| hook_words(cx, state));
     let mut at = usize::from(from);
     while let Some(entry) = cx.k.netns[state.netns].hooks.at(pf, hook).get(at) {
         match call(cx, skb, state, entry.function) {
@@ -82,6 +83,17 @@ fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
         Site::BrNfPreRouting | Site::BrNfForward | Site::BrNfPostRouting => br_nf::devices(cx, site, skb),
     };
     HookState { site, hook, netns: cx.k.devs[pkt.dev].netns, input, output }
+}
+
+/// A hook as the detail view reads it: the family, the hook, and the devices as `LOG` writes them.
+fn hook_words(cx: &Cx, state: HookState) -> String {
+    let family = match state.site.point().0 {
+        Pf::Ipv4 => "ip",
+        Pf::Bridge => "bridge",
+    };
+    let name =
+        |dev: Option<DevId>| dev.and_then(|dev| cx.k.devs.get(dev)).map_or("", |dev| dev.name.as_str());
+    format!("{family} {} IN={} OUT={}", state.hook.chain(), name(state.input), name(state.output))
 }
 
 fn call(cx: &mut Cx, skb: SkbId, state: HookState, function: HookFn) -> Verdict {

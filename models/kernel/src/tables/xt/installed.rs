@@ -27,6 +27,8 @@ pub struct XtTable {
     /// Where to go on after the chains that the packet in hand was sent through: chain and rule. Kept to spare
     /// an allocation a packet.
     pub stack: Vec<(u32, u32)>,
+    /// Its number in the observer's record, once a packet met it as it is now.
+    pub seen: Option<u32>,
 }
 
 impl XtTable {
@@ -49,7 +51,7 @@ impl XtTable {
             Some(ChainPlan { jumps })
         };
         let plans = table.chains.iter().map(plan).collect::<Option<Vec<ChainPlan>>>()?;
-        Some(XtTable { table, plans, entries, stack: Vec::new() })
+        Some(XtTable { table, plans, entries, stack: Vec::new(), seen: None })
     }
 }
 

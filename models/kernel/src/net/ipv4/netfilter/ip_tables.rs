@@ -17,13 +17,13 @@
 use crate::Cx;
 use crate::cost;
 use crate::door::Func;
-use crate::ids::SkbId;
+use crate::ids::{NetnsId, SkbId};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState, Verdict};
 use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TableName, Target, Variant, XtTable};
-use crate::trace::Level;
+use crate::trace::{Level, SeenTable};
 
 /// The hook function of a table that is not `nat`.
 pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table: TableName) -> Verdict {
@@ -54,10 +54,20 @@ pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant,
     let fragoff = iph.fragment_offset() as u16;
     let par = Par { skb, state, table: name, variant, iph, thoff, fragoff, hotdrop: false };
     let detail = cx.observed && cx.trace.level == Level::Detail;
+    if detail {
+        observe_table(cx, &mut table, state.netns, variant);
+    }
     let verdict = Walk { table: &mut table, par, base: entry, chain: entry, next: 0, detail }.run(cx);
     table.stack.clear();
     cx.k.netns[state.netns].xt.put(variant, table);
     verdict
+}
+
+/// The detail view keeps the table as it is now, to show its rules as they were.
+fn observe_table(cx: &mut Cx, table: &mut XtTable, netns: NetnsId, variant: Variant) {
+    let machine = cx.machine();
+    let keep = || SeenTable { machine, netns, variant, table: table.table.clone() };
+    table.seen = Some(cx.trace.visit(table.seen, keep));
 }
 
 /// Where a rule does not fit.
