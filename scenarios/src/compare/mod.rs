@@ -14,7 +14,7 @@ pub use observation::Observation;
 pub use report::{LessonReport, Report};
 
 /// What is read after each block, in each namespace: commands, whose output is JSON where they speak it.
-pub const DUMPS: [&str; 10] = [
+pub const DUMPS: [&str; 13] = [
     "ip -j addr",
     "ip -j -s link",
     "ip -j route show table all",
@@ -25,6 +25,9 @@ pub const DUMPS: [&str; 10] = [
     "cat /proc/net/snmp",
     "cat /proc/net/arp",
     "cat /proc/sys/net/ipv4/ip_forward",
+    "iptables-save -c",
+    "cat /proc/net/nf_conntrack",
+    "ipset save",
 ];
 
 /// How long both sides wait after each block before its tables are read.

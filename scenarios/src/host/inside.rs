@@ -1,5 +1,5 @@
 //! What runs inside a machine: the process that makes its namespaces, its first process, and the wrapper
-//! around `ip`. All are the `glassnet` binary itself, told apart by the name it was started under.
+//! around `ip` and `modprobe`. All are the `glassnet` binary itself, told apart by the name it was started under.
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,6 +25,10 @@ pub(super) const NAME_TRACER: &str = "glassnet-tracer";
 pub(super) const CORNER: &str = "/run/glassnet";
 /// The real `ip`, beneath the wrapper.
 const REAL_IP: &str = "/run/glassnet/real/ip";
+/// Programs of ours that a machine's shell finds before the real ones.
+const OURS: &str = "/run/glassnet/bin";
+/// Exists once the machine has loaded `br_netfilter`.
+pub(super) const BR_NETFILTER: &str = "/run/glassnet/br_netfilter";
 
 /// Runs the helper that this process was started as, if it was started as one.
 ///
@@ -38,6 +42,7 @@ pub fn reentered() -> Option<ExitCode> {
         NAME_INIT => report(init()),
         NAME_TRACER => report(super::tracer::child(&args)),
         "ip" if Path::new(REAL_IP).exists() => report(wrapped_ip(&args)),
+        "modprobe" if Path::new(CORNER).exists() => report(wrapped_modprobe(&args)),
         _ => return None,
     };
     Some(ExitCode::from(code))
@@ -70,7 +75,8 @@ fn init() -> io::Result<u8> {
     let shell = Command::new("bash")
         .args(["--norc", "--noprofile", "-c", DRIVER, "bash"])
         .env_clear()
-        .envs([("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")])
+        .env("PATH", format!("{OURS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"))
+        .env("HOME", "/root")
         .envs([("LC_ALL", "C"), ("TZ", "UTC"), ("TERM", "dumb"), ("USER", "root")])
         .current_dir("/root")
         .stdin(std::process::Stdio::null())
@@ -105,6 +111,8 @@ fn mounts() -> io::Result<()> {
     let tmpfs = |at: &str, mode: &str| mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some(mode));
     tmpfs("/run", "mode=755")?;
     wrap_ip()?;
+    fs::create_dir_all(OURS)?;
+    std::os::unix::fs::symlink(std::env::current_exe()?, format!("{OURS}/modprobe"))?;
     mkfifo("/run/glassnet/prompt", Mode::S_IRWXU)?;
     tmpfs("/tmp", "mode=1777")?;
     tmpfs("/root", "mode=700")?;
@@ -167,6 +175,19 @@ fn wrapped_ip(args: &[OsString]) -> io::Result<u8> {
     backend.write_all(b"\n")?;
     let _ = backend.read(&mut [0])?;
     Ok(status.code().or_else(|| status.signal().map(|s| 128 + s)).unwrap_or(125) as u8)
+}
+
+/// Modules belong to the host, so `modprobe br_netfilter` switches on for this machine what the module would: its
+/// namespaces' bridges call iptables. Other modules are looked for by the real `modprobe`.
+fn wrapped_modprobe(args: &[OsString]) -> io::Result<u8> {
+    if args.iter().all(|arg| arg != "br_netfilter") {
+        return Err(Command::new("/sbin/modprobe").args(args).exec());
+    }
+    fs::write(BR_NETFILTER, "")?;
+    for proto in ["ip", "ip6", "arp"] {
+        fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{proto}tables"), "1")?;
+    }
+    Ok(0)
 }
 
 /// Whether the arguments may add or delete a named namespace, on the side of yes.

@@ -48,7 +48,7 @@ impl KernelRig {
         needs::check()?;
         let machine = Machine::start("router", options)?;
         let own = File::open(machine.netns()).map_err(failed("cannot open a namespace"))?;
-        within(&own, || prepare(&compiled_in())).map_err(failed("cannot prepare a namespace"))?;
+        within(&own, || prepare(&compiled_in(), false)).map_err(failed("cannot prepare a namespace"))?;
         let raw =
             within(&own, || open_raw().map_err(Into::into)).map_err(failed("cannot open a raw socket"))?;
         let mut rig = KernelRig { machine, ports: Vec::new(), raw };

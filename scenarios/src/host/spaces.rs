@@ -10,6 +10,7 @@ use nix::sched::{CloneFlags, setns};
 
 use super::HostError;
 use super::frames::{SeenFrame, Tap};
+use super::inside::BR_NETFILTER;
 use super::machine::Machine;
 use crate::compare::observation::ChosenMac;
 
@@ -41,6 +42,8 @@ pub(super) struct Place {
     names: PathBuf,
     pid_namespace: PathBuf,
     sys: PathBuf,
+    /// Exists once the machine has loaded `br_netfilter`.
+    br_netfilter: PathBuf,
 }
 
 impl Place {
@@ -52,6 +55,7 @@ impl Place {
             names: machine.path("/run/netns"),
             pid_namespace: format!("/proc/{}/ns/pid", machine.pid).into(),
             sys: machine.path("/sys/class/net"),
+            br_netfilter: machine.path(BR_NETFILTER),
         }
     }
 }
@@ -101,7 +105,8 @@ impl Spaces {
             Ok(own) if !name.is_empty() => within(&own, inherited).map_err(failed())?,
             _ => compiled_in(),
         };
-        within(&file, || prepare(&settings)).map_err(failed())?;
+        let bridges_call = place.br_netfilter.exists();
+        within(&file, || prepare(&settings, bridges_call)).map_err(failed())?;
         let tap = Tap::start(&file, &place.machine, &name)?;
         self.open
             .insert(inode, Space { machine: place.machine.clone(), name, file, tap, sys: place.sys.clone() });
@@ -195,9 +200,9 @@ pub(super) fn within<T: Send>(
 /// Settings that a namespace would otherwise take from the host's own, or that bring noise.
 ///
 /// IPv6 is off. Membership reports for link-local groups are off (`igmp_link_local_mcast_reports`): a bridge
-/// joins 224.0.0.106 when it comes up and would report that after a random delay. `br_netfilter` is off: its hooks
-/// are the next part of the model, and its settings belong to each namespace since Linux 5.3.
-pub(super) fn prepare(settings: &Settings) -> std::io::Result<()> {
+/// joins 224.0.0.106 when it comes up and would report that after a random delay. `br_netfilter` may be built into
+/// the host's kernel; bridges call iptables only once the machine has loaded it, as on a stock machine.
+pub(super) fn prepare(settings: &Settings, bridges_call: bool) -> std::io::Result<()> {
     for which in CONF {
         set(&format!("ipv6/conf/{which}/disable_ipv6"), "1")?;
     }
@@ -207,7 +212,7 @@ pub(super) fn prepare(settings: &Settings) -> std::io::Result<()> {
     }
     set("ipv4/igmp_link_local_mcast_reports", "0")?;
     for proto in ["ip", "ip6", "arp"] {
-        set(&format!("bridge/bridge-nf-call-{proto}tables"), "0")?;
+        set(&format!("bridge/bridge-nf-call-{proto}tables"), if bridges_call { "1" } else { "0" })?;
     }
     Ok(())
 }

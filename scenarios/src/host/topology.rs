@@ -123,7 +123,7 @@ fn check(plan: &Plan) -> Result<(), HostError> {
 fn quieten(fabric: &Machine) -> Result<(), HostError> {
     let failed = || HostError::failed("cannot prepare the cables");
     let netns = std::fs::File::open(fabric.netns()).map_err(failed())?;
-    within(&netns, || prepare(&compiled_in())).map_err(failed())
+    within(&netns, || prepare(&compiled_in(), false)).map_err(failed())
 }
 
 /// Gives the fabric its namespace id in a machine, by way of a name that only this command sees.
