@@ -147,6 +147,10 @@ doors! {
         IpFragment(skb: SkbId) = "ip_fragment" => net::ipv4::ip_output::ip_fragment,
         IpDoFragment(skb: SkbId) = "ip_do_fragment" => net::ipv4::ip_output::ip_do_fragment,
         IpFinishOutput2(skb: SkbId) = "ip_finish_output2" => net::ipv4::ip_output::ip_finish_output2,
+        // net/ipv4: TCP
+        TcpV4Rcv(skb: SkbId) = "tcp_v4_rcv" => net::ipv4::tcp_ipv4::tcp_v4_rcv,
+        TcpV4DoRcv(skb: SkbId) = "tcp_v4_do_rcv" => net::ipv4::tcp_ipv4::tcp_v4_do_rcv,
+        IpQueueXmit(skb: SkbId) = "__ip_queue_xmit" => net::ipv4::ip_output::__ip_queue_xmit,
     }
     continuations {
         Consume(skb: SkbId) => net::core::skbuff::consume_later,
@@ -205,5 +209,19 @@ doors! {
         NfRouteTableHook4 = "nf_route_table_hook4",
         NftNatDoChain = "nft_nat_do_chain",
         NftDoChain = "nft_do_chain",
+        // net/ipv4: TCP
+        InetLookupEstablished = "__inet_lookup_established",
+        InetLookupListener = "__inet_lookup_listener",
+        TcpRcvEstablished = "tcp_rcv_established",
+        TcpRcvStateProcess = "tcp_rcv_state_process",
+        TcpDataQueue = "tcp_data_queue",
+        TcpConnRequest = "tcp_conn_request",
+        TcpMakeSynack = "tcp_make_synack",
+        TcpCheckReq = "tcp_check_req",
+        TcpTimewaitStateProcess = "tcp_timewait_state_process",
+        TcpV4SendReset = "tcp_v4_send_reset",
+        TcpV4SendAck = "tcp_v4_send_ack",
+        TcpTransmitSkb = "__tcp_transmit_skb",
+        TcpRetransmitSkb = "__tcp_retransmit_skb",
     }
 }

@@ -36,6 +36,8 @@ pub enum Errno {
     EISDIR = 21,
     /// Invalid argument.
     EINVAL = 22,
+    /// Broken pipe.
+    EPIPE = 32,
     /// Numerical result out of range.
     ERANGE = 34,
     /// Too many levels of symbolic links.
@@ -44,6 +46,8 @@ pub enum Errno {
     ENOMSG = 42,
     /// Protocol error.
     EPROTO = 71,
+    /// Destination address required.
+    EDESTADDRREQ = 89,
     /// Message too long.
     EMSGSIZE = 90,
     /// Protocol not available.
@@ -60,8 +64,14 @@ pub enum Errno {
     ENETDOWN = 100,
     /// Network is unreachable.
     ENETUNREACH = 101,
+    /// Software caused connection abort.
+    ECONNABORTED = 103,
+    /// Connection reset by peer.
+    ECONNRESET = 104,
     /// No buffer space available.
     ENOBUFS = 105,
+    /// Transport endpoint is already connected.
+    EISCONN = 106,
     /// Transport endpoint is not connected.
     ENOTCONN = 107,
     /// Connection timed out.
@@ -72,6 +82,10 @@ pub enum Errno {
     EHOSTDOWN = 112,
     /// No route to host.
     EHOSTUNREACH = 113,
+    /// Operation already in progress.
+    EALREADY = 114,
+    /// Operation now in progress.
+    EINPROGRESS = 115,
 }
 
 impl Errno {
@@ -98,10 +112,12 @@ impl Errno {
             Errno::ENOTDIR => "Not a directory",
             Errno::EISDIR => "Is a directory",
             Errno::EINVAL => "Invalid argument",
+            Errno::EPIPE => "Broken pipe",
             Errno::ERANGE => "Numerical result out of range",
             Errno::ELOOP => "Too many levels of symbolic links",
             Errno::ENOMSG => "No message of desired type",
             Errno::EPROTO => "Protocol error",
+            Errno::EDESTADDRREQ => "Destination address required",
             Errno::EMSGSIZE => "Message too long",
             Errno::ENOPROTOOPT => "Protocol not available",
             Errno::EOPNOTSUPP => "Operation not supported",
@@ -110,12 +126,17 @@ impl Errno {
             Errno::EADDRNOTAVAIL => "Cannot assign requested address",
             Errno::ENETDOWN => "Network is down",
             Errno::ENETUNREACH => "Network is unreachable",
+            Errno::ECONNABORTED => "Software caused connection abort",
+            Errno::ECONNRESET => "Connection reset by peer",
             Errno::ENOBUFS => "No buffer space available",
+            Errno::EISCONN => "Transport endpoint is already connected",
             Errno::ENOTCONN => "Transport endpoint is not connected",
             Errno::ETIMEDOUT => "Connection timed out",
             Errno::ECONNREFUSED => "Connection refused",
             Errno::EHOSTDOWN => "Host is down",
             Errno::EHOSTUNREACH => "No route to host",
+            Errno::EALREADY => "Operation already in progress",
+            Errno::EINPROGRESS => "Operation now in progress",
         }
     }
 }

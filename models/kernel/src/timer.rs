@@ -1,7 +1,7 @@
 //! What a kernel's timers do when they expire.
 
 use crate::Cx;
-use crate::ids::{DevId, NeighId, NetnsId};
+use crate::ids::{DevId, NeighId, NetnsId, SocketId};
 
 /// A timer. One that was set again or is no longer wanted is recognised when it expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Timer {
     NeighGc,
     /// Fragments may have waited too long.
     IpFrag(NetnsId),
+    /// A TCP socket sends again, or its state ends.
+    Tcp(SocketId),
 }
 
 impl Timer {
@@ -24,6 +26,7 @@ impl Timer {
             Timer::Neigh(neigh) => crate::net::core::neighbour::neigh_timer_handler(cx, neigh),
             Timer::NeighGc => crate::net::core::neighbour::neigh_periodic_work(cx),
             Timer::IpFrag(netns) => crate::net::ipv4::ip_fragment::ip_expire(cx, netns),
+            Timer::Tcp(sock) => crate::net::ipv4::tcp_timer::tcp_write_timer(cx, sock),
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod identity;
 pub mod ifconfig;
 pub mod ip;
 pub mod iptables;
+pub mod nc;
 pub mod nsenter;
 pub mod pcap;
 pub mod ping;
@@ -30,6 +31,7 @@ pub mod route;
 pub mod services;
 pub mod sleep;
 pub mod sock;
+pub mod stream;
 pub mod sysctl;
 pub mod sysfs;
 pub mod tcpdump;
@@ -52,6 +54,8 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("id", identity::id),
     ("ifconfig", ifconfig::main),
     ("ip", ip::main),
+    ("nc", nc::main),
+    ("netcat", nc::main),
     ("nsenter", nsenter::main),
     ("ping", ping::main),
     ("route", route::main),

@@ -212,6 +212,18 @@ pub enum Woken<T> {
     Signal(Signal),
 }
 
+/// A read of standard input that is under way.
+pub type Reading = Boxed<'static, io::Result<Vec<u8>>>;
+
+/// What [`Process::wait_or_read`] waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadOr<T> {
+    /// Bytes of standard input, none at its end.
+    Read(Vec<u8>),
+    /// What was asked of the world.
+    Ready(T),
+}
+
 /// What the executor gives to a program that it starts.
 pub struct Process {
     /// The world.
@@ -331,6 +343,43 @@ impl Process {
             let mut world = self.world();
             if let Some(value) = ready(&mut world) {
                 return Poll::Ready(Woken::Ready(value));
+            }
+            if deadline.is_some_and(|at| world.now() >= at) {
+                return Poll::Ready(Woken::Elapsed);
+            }
+            self.sleepers.register(cx.waker());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits as [`Process::wait`] does, or until standard input gives something. `reading` is the read under way,
+    /// which is begun if there is none and outlives the wait; without it, standard input is left alone.
+    pub async fn wait_or_read<T>(
+        &mut self,
+        deadline: Option<Nanos>,
+        mut reading: Option<&mut Option<Reading>>,
+        mut ready: impl FnMut(&mut World) -> Option<T> + Send,
+    ) -> Woken<ReadOr<T>> {
+        self.flush().await;
+        if let Some(at) = deadline {
+            self.world().wake_at(at);
+        }
+        poll_fn(|cx| {
+            if let Some(signal) = self.signals.take_caught(Some(cx.waker())) {
+                return Poll::Ready(Woken::Signal(signal));
+            }
+            if let Some(slot) = &mut reading {
+                let stdin = self.stdin.clone();
+                let read = slot.get_or_insert_with(|| Box::pin(async move { stdin.read().await }));
+                if let Poll::Ready(read) = read.as_mut().poll(cx) {
+                    **slot = None;
+                    return Poll::Ready(Woken::Ready(ReadOr::Read(read.unwrap_or_default())));
+                }
+            }
+            let mut world = self.world();
+            if let Some(value) = ready(&mut world) {
+                return Poll::Ready(Woken::Ready(ReadOr::Ready(value)));
             }
             if deadline.is_some_and(|at| world.now() >= at) {
                 return Poll::Ready(Woken::Elapsed);

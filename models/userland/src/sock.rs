@@ -20,9 +20,9 @@ use crate::process::{BOOT_TIME, Process, SharedWorld, Woken};
 /// An open socket; it closes when it goes out of scope, also when a signal ends its program.
 pub struct Sock {
     world: SharedWorld,
-    machine: MachineId,
+    pub(crate) machine: MachineId,
     cpu: CpuId,
-    id: SocketId,
+    pub(crate) id: SocketId,
 }
 
 impl Drop for Sock {
@@ -41,7 +41,12 @@ impl Sock {
         Sock { world: process.world.clone(), machine: process.machine, cpu, id }
     }
 
-    fn call<R>(&self, work: impl FnOnce(&mut Cx) -> R) -> R {
+    /// The handle of another socket of the same program.
+    pub(crate) fn beside(&self, id: SocketId) -> Sock {
+        Sock { world: self.world.clone(), machine: self.machine, cpu: self.cpu, id }
+    }
+
+    pub(crate) fn call<R>(&self, work: impl FnOnce(&mut Cx) -> R) -> R {
         let mut world = self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         world.enter(self.machine, self.cpu, work)
     }
@@ -119,9 +124,13 @@ impl Sock {
     }
 }
 
-fn readable(world: &World, machine: MachineId, id: SocketId) -> bool {
+/// A call that receives from this socket would not wait.
+pub fn readable(world: &World, machine: MachineId, id: SocketId) -> bool {
     world.kernel(machine).sockets.get(id).is_some_and(|socket| {
-        !socket.receive_queue.is_empty() || !socket.error_queue.is_empty() || socket.error.is_some()
+        socket.tcp.as_ref().is_some_and(|tp| tp.is_readable())
+            || !socket.receive_queue.is_empty()
+            || !socket.error_queue.is_empty()
+            || socket.error.is_some()
     })
 }
 

@@ -65,6 +65,8 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
     let device_at = |name| device_of_next(story, leg, position, name);
     let text = match step.func.name() {
         "raw_sendmsg" | "ping_v4_sendmsg" | "udp_sendmsg" | "packet_sendmsg" => "a program sends".to_owned(),
+        "__tcp_transmit_skb" | "tcp_make_synack" => "a TCP socket sends".to_owned(),
+        "tcp_v4_send_reset" => "a RST: no socket took the segment".to_owned(),
         "arp_create" => "an ARP message is made".to_owned(),
         "__neigh_event_send" if waits(story, leg, position) => {
             "waits: the next hop's MAC address is unknown".to_owned()
@@ -84,6 +86,7 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
         "__icmp_send" | "icmp_send" => "an ICMP error goes back".to_owned(),
         "raw_rcv" => "delivered to a program's raw socket".to_owned(),
         "udp_queue_rcv_skb" => "delivered to a program's UDP socket".to_owned(),
+        "tcp_v4_do_rcv" => "taken by a TCP socket".to_owned(),
         "arp_process" => "read by ARP".to_owned(),
         "neigh_update" => "the sender's MAC address is learnt".to_owned(),
         _ => return None,

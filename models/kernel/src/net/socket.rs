@@ -9,7 +9,7 @@ use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 
 use super::core::dev_ioctl::dev_set_promiscuity;
 use super::core::packet::packet_sendmsg;
-use super::ipv4::{ping, raw, udp};
+use super::ipv4::{inet_connection_sock, ping, raw, tcp, udp};
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{NetnsId, SocketId};
@@ -77,6 +77,10 @@ pub fn packet_promisc(cx: &mut Cx, id: SocketId) -> Result<(), Errno> {
 
 /// Closes a socket; what it holds is gone.
 pub fn close(cx: &mut Cx, id: SocketId) {
+    if cx.k.sockets.get(id).is_some_and(|socket| socket.kind == SockKind::Tcp) {
+        // A connection lives on in the kernel until both sides are done.
+        return tcp::tcp_close(cx, id);
+    }
     let Some(socket) = cx.k.sockets.close(id) else { return };
     for queued in &socket.receive_queue {
         cx.skbs.release(queued.skb);
@@ -113,13 +117,14 @@ pub enum SendTo {
 pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usize, Errno> {
     let socket = get_mut(cx, id)?;
     // A raw socket allocates its packets without looking at the error (`ip_append_data` with no header).
-    if !matches!(socket.kind, SockKind::Raw { .. })
+    if !matches!(socket.kind, SockKind::Raw { .. } | SockKind::Tcp)
         && let Some(errno) = socket.error.take()
     {
         return Err(errno);
     }
     let kind = socket.kind;
     match (to, kind) {
+        (_, SockKind::Tcp) => tcp::tcp_sendmsg(cx, id, data),
         (SendTo::Link(mac), SockKind::Packet { .. }) => packet_sendmsg(cx, id, mac, data),
         (SendTo::Connected, SockKind::Packet { .. }) => packet_sendmsg(cx, id, Mac::ZERO, data),
         (SendTo::Inet(to, _), SockKind::Raw { .. }) => raw::raw_sendmsg(cx, id, to, data),
@@ -182,6 +187,53 @@ fn read(cx: &Cx, kind: SockKind, queued: Queued) -> Received {
         protocol: skb.protocol,
         mac,
     }
+}
+
+/// Makes a TCP socket take connections (`listen(2)`).
+///
+/// # Errors
+///
+/// EOPNOTSUPP for other sockets, EINVAL for one with a connection, EADDRINUSE.
+pub fn listen(cx: &mut Cx, id: SocketId, backlog: usize) -> Result<(), Errno> {
+    inet_connection_sock::inet_csk_listen_start(cx, id, backlog)
+}
+
+/// Takes the next connection of a listener, if there is one (`accept(2)` without waiting).
+///
+/// # Errors
+///
+/// EINVAL if the socket does not listen.
+pub fn accept(cx: &mut Cx, id: SocketId) -> Result<Option<SocketId>, Errno> {
+    inet_connection_sock::inet_csk_accept(cx, id)
+}
+
+/// Reads at most `max` bytes of a connection, if there are some; no bytes at its end.
+///
+/// # Errors
+///
+/// An error that came in for this socket, ENOTCONN.
+pub fn recv_stream(cx: &mut Cx, id: SocketId, max: usize) -> Result<Option<Vec<u8>>, Errno> {
+    tcp::tcp_recvmsg(cx, id, max)
+}
+
+/// Ends one or both directions of a connection (`shutdown(2)`).
+///
+/// # Errors
+///
+/// ENOTCONN.
+pub fn shutdown(cx: &mut Cx, id: SocketId, read: bool, write: bool) -> Result<(), Errno> {
+    tcp::tcp_shutdown(cx, id, read, write)
+}
+
+/// Who sent the next message (`recvmsg` with `MSG_PEEK`).
+pub fn peek_from(cx: &Cx, id: SocketId) -> Option<(u32, u16)> {
+    let socket = cx.k.sockets.get(id)?;
+    Some(read(cx, socket.kind, *socket.receive_queue.front()?).from)
+}
+
+/// Takes the error that waits for the next call (`SO_ERROR`).
+pub fn take_error(cx: &mut Cx, id: SocketId) -> Option<Errno> {
+    cx.k.sockets.get_mut(id)?.error.take()
 }
 
 /// Takes the next queued error (`recvmsg` with `MSG_ERRQUEUE`).

@@ -27,6 +27,14 @@ reasons! {
     NoSocket = "NO_SOCKET",
     /// Shorter than its header says, or than a header.
     PktTooSmall = "PKT_TOO_SMALL",
+    /// Wrong TCP checksum.
+    TcpCsum = "TCP_CSUM",
+    /// The flags of the segment make no sense in the socket's state.
+    TcpFlags = "TCP_FLAGS",
+    /// A RST that ends nothing.
+    TcpReset = "TCP_RESET",
+    /// The connection is closed already.
+    TcpClose = "TCP_CLOSE",
     /// A socket's filter refused it.
     SocketFilter = "SOCKET_FILTER",
     /// Wrong UDP checksum.

@@ -46,6 +46,21 @@ counters!(
 );
 
 counters!(
+    /// Counters of TCP in segments and connections: the `Tcp:` lines without `CurrEstab`, which is counted when read.
+    #[allow(non_snake_case)]
+    TcpMib {
+        ActiveOpens, PassiveOpens, AttemptFails, EstabResets, InSegs, OutSegs, RetransSegs, InErrs, OutRsts,
+        InCsumErrors,
+    }
+);
+
+counters!(
+    /// Counters of TCP that the model keeps of the `TcpExt:` lines.
+    #[allow(non_snake_case)]
+    TcpExtMib { TW, ListenOverflows, ListenDrops, TCPTimeouts, TCPAbortOnData, TCPAbortOnClose, TCPAbortOnTimeout }
+);
+
+counters!(
     /// Counters of IPv4 in packets and octets: the `IpExt:` lines.
     #[allow(non_snake_case)]
     IpExtMib {
@@ -70,6 +85,10 @@ pub struct Snmp {
     pub icmp_out: BTreeMap<u8, u64>,
     /// `Udp:`.
     pub udp: UdpMib,
+    /// `Tcp:`.
+    pub tcp: TcpMib,
+    /// `TcpExt:` of /proc/net/netstat.
+    pub tcp_ext: TcpExtMib,
     /// `IPReversePathFilter` of `TcpExt:` in /proc/net/netstat.
     pub ip_reverse_path_filter: u64,
     /// `ArpFilter` of `TcpExt:`.

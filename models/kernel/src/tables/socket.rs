@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
+use super::inet_hashtables::InetHashinfo;
 use super::skb::PacketType;
+use super::tcp_sock::TcpSock;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 
@@ -23,6 +25,8 @@ pub enum SockKind {
     Ping,
     /// `socket(AF_INET, SOCK_DGRAM, 0)`.
     Udp,
+    /// `socket(AF_INET, SOCK_STREAM, 0)`.
+    Tcp,
     /// `socket(AF_PACKET, …, protocol)`: frames.
     Packet {
         /// Ethertype; `ETH_P_ALL` takes every frame, both ways.
@@ -61,6 +65,12 @@ pub struct SockOpts {
     pub icmp_filter: u32,
     /// `SO_RCVBUF`, bytes.
     pub rcvbuf: usize,
+    /// `SO_REUSEADDR`.
+    pub reuseaddr: bool,
+    /// `SO_REUSEPORT`.
+    pub reuseport: bool,
+    /// `TCP_NODELAY`.
+    pub nodelay: bool,
 }
 
 /// `IP_MTU_DISCOVER` (include/uapi/linux/in.h).
@@ -93,6 +103,9 @@ impl Default for SockOpts {
             bound_dev_if: 0,
             icmp_filter: 0,
             rcvbuf: 212_992,
+            reuseaddr: false,
+            reuseport: false,
+            nodelay: false,
         }
     }
 }
@@ -159,7 +172,7 @@ pub struct SockError {
 }
 
 /// A socket.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Socket {
     /// Its handle.
     pub id: SocketId,
@@ -189,12 +202,16 @@ pub struct Socket {
     pub packets: u32,
     /// Packets dropped because the queue was full.
     pub drops: u32,
+    /// TCP sockets: the connection or the listener.
+    pub tcp: Option<Box<TcpSock>>,
 }
 
 /// All sockets of a machine.
 #[derive(Debug, Default)]
 pub struct Sockets {
     slots: Vec<Option<Socket>>,
+    /// Where TCP sockets are found.
+    pub tcp_hashinfo: InetHashinfo,
 }
 
 impl Sockets {
@@ -217,6 +234,7 @@ impl Sockets {
             promisc: None,
             packets: 0,
             drops: 0,
+            tcp: (kind == SockKind::Tcp).then(Box::default),
         };
         if at == self.slots.len() {
             self.slots.push(None);

@@ -37,6 +37,7 @@ pub fn copy_net_ns(cx: &mut Cx) -> NetnsId {
 /// The last holder of a namespace let go: its virtual devices are removed, its NICs return to `init_net`
 /// (`cleanup_net`, `default_device_exit_net`).
 pub fn cleanup_net(cx: &mut Cx, netns: NetnsId) {
+    crate::net::ipv4::tcp_ipv4::tcp_sk_exit(cx, netns);
     for dev in cx.k.netns[netns].devs.values().copied().collect::<Vec<_>>() {
         let Some(netdev) = cx.k.devs.get(dev) else { continue };
         match netdev.kind {

@@ -6,15 +6,17 @@ use glassnet_wire::ipv4::{Ipv4Hdr, is_limited_broadcast, is_multicast};
 
 use super::fib_frontend::inet_addr_type;
 use super::icmp::IcmpError;
+use super::inet_connection_sock::inet_csk_get_port;
 use super::ip_input::ip_hdr;
 use super::route::{FlowOut, ip_route_output_key};
+use super::tcp_ipv4::tcp_v4_connect;
 use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 use crate::tables::ipv4::Sysctl;
 use crate::tables::route::{RTCF_BROADCAST, Rtable};
 use crate::tables::route_types::RouteType;
-use crate::tables::socket::{PmtuDisc, SockError, SockOpts, Socket};
+use crate::tables::socket::{PmtuDisc, SockError, SockKind, SockOpts, Socket};
 
 /// Binds a socket to an own address and a port (`bind`); zeros mean any.
 ///
@@ -33,6 +35,9 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result
     if address != 0 && !own && !free {
         return Err(Errno::EADDRNOTAVAIL);
     }
+    if kind == SockKind::Tcp {
+        return inet_csk_get_port(cx, sock, address, port);
+    }
     let clash = |other: &Socket| {
         other.id != sock
             && other.netns == netns
@@ -41,7 +46,7 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result
             && other.local.1 == port
             && (other.local.0 == 0 || address == 0 || other.local.0 == address)
     };
-    let ports = matches!(kind, crate::tables::socket::SockKind::Udp | crate::tables::socket::SockKind::Ping);
+    let ports = matches!(kind, SockKind::Udp | SockKind::Ping);
     if ports && cx.k.sockets.iter().any(clash) {
         return Err(Errno::EADDRINUSE);
     }
@@ -58,6 +63,9 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result
 /// What routing says; EACCES for a broadcast address without SO_BROADCAST.
 pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result<(), Errno> {
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
+    if socket.kind == SockKind::Tcp {
+        return tcp_v4_connect(cx, sock, address, port);
+    }
     let (netns, opts, local) = (socket.netns, socket.opts.clone(), socket.local);
     let flow = flow_of(cx, sock, address, 0, (local.1, port))?;
     let routed = ip_route_output_key(cx, netns, flow, None);

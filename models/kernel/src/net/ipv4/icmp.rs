@@ -7,7 +7,9 @@ use glassnet_wire::icmp::{
     ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_ECHOREPLY, ICMP_HLEN, ICMP_PARAMETERPROB, ICMP_REDIRECT,
     ICMP_TIME_EXCEEDED, ICMP_TIMESTAMP, IcmpHdr,
 };
-use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_multicast, is_zeronet};
+use glassnet_wire::ipv4::{
+    IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_multicast, is_zeronet,
+};
 use zerocopy::FromBytes;
 
 use super::fib_semantics::inet_select_addr;
@@ -15,7 +17,7 @@ use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header};
 use super::route::{FlowOut, dst_mtu, ip_route_output_flow, ip_route_output_key};
 use super::route_errors::{ip_do_redirect, ip_rt_update_pmtu};
-use super::{ping, raw, udp};
+use super::{ping, raw, tcp_ipv4, udp};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId};
@@ -376,7 +378,7 @@ fn fib_compute_spec_dst(cx: &mut Cx, netns: NetnsId, skb: SkbId, iph: &Ipv4Hdr) 
 /// An error about a packet of this machine: the socket that sent it is told, and the path MTU is learned.
 ///
 /// Kernel: net/ipv4/icmp.c
-/// Not modelled: source quench, TCP.
+/// Not modelled: source quench.
 pub fn icmp_unreach(cx: &mut Cx, skb: SkbId) -> Door {
     let data = cx.skbs.data(skb);
     let Some(icmp) = IcmpHdr::read_from_prefix(data).ok().map(|(icmp, _)| icmp) else {
@@ -420,6 +422,7 @@ fn icmp_socket_deliver(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpErro
     match inner.protocol {
         IPPROTO_ICMP => ping::ping_err(cx, skb, inner, error),
         IPPROTO_UDP => udp::udp_err(cx, skb, inner, error),
+        IPPROTO_TCP => tcp_ipv4::tcp_v4_err(cx, skb, inner, error),
         _ => {}
     }
 }

@@ -4,7 +4,9 @@
 
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::icmp::ICMP_DEST_UNREACH;
-use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, ip_fast_csum};
+use glassnet_wire::ipv4::{
+    IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, ip_fast_csum,
+};
 
 use super::icmp::{self, IcmpError};
 use super::route::{Martian, ip_route_input_noref};
@@ -196,7 +198,7 @@ pub fn ip_local_deliver_finish(cx: &mut Cx, skb: SkbId) -> Door {
 /// Gives the packet to raw sockets that want it, then to its protocol.
 ///
 /// Kernel: net/ipv4/ip_input.c
-/// Not modelled: TCP and all protocols but ICMP, IGMP and UDP: nobody handles them, as without their modules.
+/// Not modelled: protocols but ICMP, IGMP, UDP and TCP: nobody handles them, as without their modules.
 pub fn ip_protocol_deliver_rcu(cx: &mut Cx, skb: SkbId) -> Door {
     cx.call(Func::RawLocalDeliver, skb);
     let taken = super::raw::raw_local_deliver(cx, skb);
@@ -205,6 +207,7 @@ pub fn ip_protocol_deliver_rcu(cx: &mut Cx, skb: SkbId) -> Door {
         IPPROTO_ICMP => Door::IcmpRcv { skb },
         IPPROTO_IGMP => Door::IgmpRcv { skb },
         IPPROTO_UDP => Door::UdpRcv { skb },
+        IPPROTO_TCP => Door::TcpV4Rcv { skb },
         _ if taken => {
             snmp(cx, skb).ip.InDelivers += 1;
             return cx.consume_skb(skb);

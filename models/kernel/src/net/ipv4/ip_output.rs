@@ -4,13 +4,14 @@
 
 use glassnet_wire::eth::ETH_P_IP;
 use glassnet_wire::icmp::ICMP_DEST_UNREACH;
-use glassnet_wire::ipv4::{IP_DF, IP_MF, IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr, ip_send_check};
+use glassnet_wire::ipv4::{IP_DF, IP_MF, IPPROTO_ICMP, IPPROTO_TCP, IPV4_HLEN, Ipv4Hdr, ip_send_check};
 use zerocopy::big_endian::{U16, U32};
 
+use super::af_inet::{count_no_route, flow_of, ttl_of};
 use super::arp::arp_neigh;
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
-use super::route::dst_mtu;
+use super::route::{dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{NeighId, NetnsId, SkbId};
@@ -23,6 +24,7 @@ use crate::tables::netfilter::Site;
 use crate::tables::route::{RTCF_LOCAL, RTCF_MULTICAST, Rtable};
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::PacketType;
+use crate::tables::socket::PmtuDisc;
 
 /// `IPSKB_FORWARDED`: the packet came from elsewhere.
 pub const IPSKB_FORWARDED: u16 = 1;
@@ -337,4 +339,40 @@ fn copy_piece(cx: &mut Cx, from: SkbId, to: SkbId, hlen: usize, start: usize, le
     new.transport_header = new.data + hlen as u32;
     (new.protocol, new.dst, new.mark, new.priority) = (old.protocol, old.dst, old.mark, old.priority);
     (new.skb_iif, new.sk, new.pkt_type) = (old.skb_iif, old.sk, old.pkt_type);
+}
+
+/// A segment of a connection gets its route and its IPv4 header.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: the route that the socket remembers (it is looked up each time), IP options.
+pub fn __ip_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
+    let Some(socket) = cx.skbs[skb].sk.and_then(|sk| cx.k.sockets.get(sk)) else {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    let (id, netns, local, opts) = (socket.id, socket.netns, socket.local, socket.opts.clone());
+    let remote = socket.remote.unwrap_or((0, 0));
+    let routed = flow_of(cx, id, remote.0, IPPROTO_TCP, (local.1, remote.1))
+        .and_then(|flow| ip_route_output_flow(cx, netns, flow, Some(skb)));
+    let Ok((route, _)) = count_no_route(cx, netns, routed) else {
+        return cx.kfree_skb(skb, DropReason::IpOutnoroutes);
+    };
+    let dont_fragment = opts.pmtudisc != PmtuDisc::Dont && !route.mtu_locked;
+    let header = IpHeader {
+        saddr: local.0,
+        daddr: remote.0,
+        protocol: IPPROTO_TCP,
+        ttl: ttl_of(&opts, &route),
+        tos: opts.tos,
+        dont_fragment,
+        ignore_df: false,
+    };
+    ip_make_header(cx, netns, skb, route, header);
+    if dont_fragment {
+        let ident = super::tcp_output::next_ident(cx, skb);
+        let at = cx.skbs[skb].network_header;
+        if let Some(iph) = cx.skbs.header_mut::<Ipv4Hdr>(skb, at) {
+            iph.id = U16::new(ident);
+        }
+    }
+    Door::IpLocalOut { skb }
 }

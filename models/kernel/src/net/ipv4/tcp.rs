@@ -1,0 +1,195 @@
+//! What programs do with TCP sockets: send, receive, shut down, close.
+//!
+//! Kernel: net/ipv4/tcp.c
+
+use glassnet_sim::Nanos;
+
+use super::inet_connection_sock::{inet_csk_listen_stop, inet_put_port};
+use super::tcp_input::tcp_run;
+use crate::Cx;
+use crate::ids::SocketId;
+use crate::netlink::Errno;
+use crate::tables::inet_hashtables::ConnectionKey;
+use crate::tables::socket::Socket;
+use crate::tables::tcp_machine::Readable;
+use crate::tables::tcp_sock::{TcpSock, TcpState};
+
+/// How long a connection that a program closed waits for the peer's FIN (`tcp_fin_timeout`), and how long
+/// TIME_WAIT lasts (`TCP_TIMEWAIT_LEN`).
+pub const TCP_TIMEWAIT_LEN: Nanos = Nanos::from_secs(60);
+
+/// TCP's part of a socket.
+pub fn tcp_sk<'a>(cx: &'a mut Cx, sock: SocketId) -> Option<&'a mut TcpSock> {
+    cx.k.sockets.get_mut(sock)?.tcp.as_deref_mut()
+}
+
+/// Takes the error that waits for the next call (`sock_error`).
+fn sock_error(cx: &mut Cx, sock: SocketId) -> Option<Errno> {
+    cx.k.sockets.get_mut(sock)?.error.take()
+}
+
+/// Writes to a connection: how many bytes were taken, 0 if there is no room now.
+///
+/// # Errors
+///
+/// An error that came in for this socket; EPIPE if it was never connected or is closed.
+pub fn tcp_sendmsg(cx: &mut Cx, sock: SocketId, data: &[u8]) -> Result<usize, Errno> {
+    if let Some(errno) = sock_error(cx, sock) {
+        return Err(errno);
+    }
+    let tp = tcp_sk(cx, sock).ok_or(Errno::EBADF)?;
+    let waits = matches!(tp.state, TcpState::SynSent | TcpState::SynRecv);
+    if tp.snd_shutdown || !waits && !tp.is_connected() {
+        return Err(Errno::EPIPE);
+    }
+    let nodelay = cx.k.sockets.get(sock).is_some_and(|socket| socket.opts.nodelay);
+    let Some(machine) = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut()) else { return Err(Errno::EPIPE) };
+    machine.set_nagle(!nodelay);
+    let taken = if waits { 0 } else { machine.send(data) };
+    if taken > 0 {
+        tcp_run(cx, sock, None);
+    }
+    Ok(taken)
+}
+
+/// Reads at most `max` bytes; none if nothing is there yet, no bytes at the end.
+///
+/// # Errors
+///
+/// An error that came in for this socket; ENOTCONN if it was never connected.
+pub fn tcp_recvmsg(cx: &mut Cx, sock: SocketId, max: usize) -> Result<Option<Vec<u8>>, Errno> {
+    let tp = tcp_sk(cx, sock).ok_or(Errno::EBADF)?;
+    if !tp.left.is_empty() {
+        let len = tp.left.len().min(max);
+        return Ok(Some(tp.left.drain(..len).collect()));
+    }
+    match tp.machine.as_mut().map(|machine| machine.receive(max)) {
+        Some(Readable::Bytes(bytes)) => {
+            // The window may have opened.
+            tcp_run(cx, sock, None);
+            return Ok(Some(bytes));
+        }
+        Some(Readable::End) => return Ok(Some(Vec::new())),
+        Some(Readable::Nothing) | None => {}
+    }
+    if tp.done {
+        return Ok(Some(Vec::new()));
+    }
+    let (shut, state) = (tp.rcv_shutdown, tp.state);
+    match sock_error(cx, sock) {
+        Some(errno) => Err(errno),
+        None if shut => Ok(Some(Vec::new())),
+        None if matches!(state, TcpState::Close | TcpState::Listen) => Err(Errno::ENOTCONN),
+        None => Ok(None),
+    }
+}
+
+/// Ends one or both directions (`shutdown(2)`).
+///
+/// # Errors
+///
+/// ENOTCONN if there is no connection.
+pub fn tcp_shutdown(cx: &mut Cx, sock: SocketId, read: bool, write: bool) -> Result<(), Errno> {
+    let tp = tcp_sk(cx, sock).ok_or(Errno::EBADF)?;
+    if tp.is_over() && !tp.done || tp.state == TcpState::Listen {
+        return Err(Errno::ENOTCONN);
+    }
+    tp.rcv_shutdown |= read;
+    let ends = write && !tp.snd_shutdown;
+    tp.snd_shutdown |= write;
+    if ends && let Some(machine) = tp.machine.as_mut() {
+        machine.close();
+        tcp_run(cx, sock, None);
+    }
+    cx.wake_up();
+    Ok(())
+}
+
+/// The program closes its socket. What was written is still sent; what was not read makes the end a RST.
+pub fn tcp_close(cx: &mut Cx, sock: SocketId) {
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    tp.orphan = true;
+    (tp.rcv_shutdown, tp.snd_shutdown) = (true, true);
+    let (state, unread) = (tp.state, tp.unread());
+    tp.left.clear();
+    match state {
+        TcpState::Listen => {
+            inet_csk_listen_stop(cx, sock);
+            tcp_done(cx, sock);
+        }
+        TcpState::Close | TcpState::SynSent => tcp_done(cx, sock),
+        TcpState::TimeWait => {}
+        _ if unread > 0 => tcp_abort(cx, sock),
+        _ => {
+            if let Some(machine) = tp.machine.as_mut() {
+                machine.close();
+            }
+            if state == TcpState::FinWait2 {
+                tp.ends_at = None;
+            }
+            tcp_run(cx, sock, None);
+        }
+    }
+}
+
+/// Ends a connection with a RST (`tcp_send_active_reset`).
+pub fn tcp_abort(cx: &mut Cx, sock: SocketId) {
+    if let Some(machine) = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut()) {
+        machine.abort();
+        tcp_run(cx, sock, None);
+    }
+    tcp_done(cx, sock);
+}
+
+/// The connection is over: nobody finds the socket any more, and one without a program is gone.
+pub fn tcp_done(cx: &mut Cx, sock: SocketId) {
+    tcp_unhash(cx, sock);
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    tp.state = TcpState::Close;
+    (tp.timer_at, tp.ends_at) = (None, None);
+    keep_unread(tp);
+    let (gone, parent) = (tp.orphan, tp.parent);
+    let accepted = parent.is_none_or(|parent| {
+        tcp_sk(cx, parent)
+            .and_then(|tp| tp.requests.as_ref())
+            .is_some_and(|requests| requests.accept.contains(&sock))
+    });
+    if parent.is_some() && !accepted {
+        forget_young(cx, parent, sock);
+    }
+    if gone || !accepted {
+        inet_put_port(cx, sock);
+        cx.k.sockets.close(sock);
+    }
+    cx.wake_up();
+}
+
+fn forget_young(cx: &mut Cx, parent: Option<SocketId>, sock: SocketId) {
+    let requests = parent.and_then(|parent| tcp_sk(cx, parent)).and_then(|tp| tp.requests.as_mut());
+    if let Some(requests) = requests {
+        requests.young.retain(|young| *young != sock);
+    }
+}
+
+/// Takes what was received out of a machine that ends.
+pub fn keep_unread(tp: &mut TcpSock) {
+    let Some(mut machine) = tp.machine.take() else { return };
+    tp.done |= machine.peer_closed();
+    while let Readable::Bytes(bytes) = machine.receive(usize::MAX) {
+        tp.left.extend(bytes);
+    }
+}
+
+/// The key of a socket's connection.
+pub fn connection_key(socket: &Socket) -> Option<ConnectionKey> {
+    Some(ConnectionKey { netns: socket.netns, local: socket.local, remote: socket.remote? })
+}
+
+/// Takes a socket out of the table of connections.
+pub fn tcp_unhash(cx: &mut Cx, sock: SocketId) {
+    let Some(key) = cx.k.sockets.get(sock).and_then(connection_key) else { return };
+    cx.k.sockets.tcp_hashinfo.remove_connection(&key, sock);
+    if let Some(tp) = tcp_sk(cx, sock) {
+        tp.hashed = false;
+    }
+}

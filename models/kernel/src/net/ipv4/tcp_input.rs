@@ -1,0 +1,281 @@
+//! TCP segments that come in: the machine takes them, and what that means for the socket.
+//!
+//! Kernel: net/ipv4/tcp_input.c
+
+use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHdr};
+
+use super::inet_connection_sock::take_port;
+use super::ip_input::ip_hdr;
+use super::route::{FlowOut, dst_mtu, ip_route_output_flow};
+use super::tcp::{connection_key, tcp_abort, tcp_done, tcp_sk};
+use super::tcp_minisocks::tcp_time_wait;
+use super::tcp_output::{tcp_parse_options, tcp_transmit_skb};
+use super::tcp_timer::{SYNACK_TIMEOUT, tcp_reset_timer};
+use crate::Cx;
+use crate::door::{Door, Func};
+use crate::ids::{NetnsId, SkbId, SocketId};
+use crate::netlink::Errno;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
+use crate::tables::socket::SockKind;
+use crate::tables::tcp_machine::{Machine, Setup};
+use crate::tables::tcp_sock::TcpState;
+use glassnet_wire::ipv4::{IPPROTO_TCP, IPV4_HLEN};
+use glassnet_wire::tcp::TCP_HLEN;
+
+/// Room for what was sent and not acknowledged, bytes: what Linux gives a connection to begin with.
+const SEND_ROOM: usize = 87_040;
+/// Bytes that timestamps take of each segment.
+const TIMESTAMPS: u32 = 12;
+/// How often a SYN is sent again (`tcp_syn_retries`).
+const SYN_RETRIES: u32 = 6;
+/// How often a SYN with ACK is sent again (`tcp_synack_retries`).
+const SYNACK_RETRIES: u32 = 5;
+
+/// The machine of a new connection: its window is as many whole segments as Linux offers first
+/// (`tcp_select_initial_window`).
+pub fn machine_setup(cx: &mut Cx, local: (u32, u16), mtu: u32, timestamps: bool) -> (Setup, u16) {
+    let room = mtu.saturating_sub((IPV4_HLEN + TCP_HLEN) as u32);
+    let mss = room.saturating_sub(if timestamps { TIMESTAMPS } else { 0 }).max(1);
+    let first = (u32::from(u16::MAX) / mss * mss).max(mss.min(u32::from(u16::MAX)));
+    let seed = cx.dice.below(u64::MAX);
+    let setup = Setup { local, mtu, window: first as usize, send_room: SEND_ROOM, seed, now: cx.now };
+    (setup, first as u16)
+}
+
+/// Lets the machine of a socket take in a packet, from its IPv4 header on, and do what is due; sends what it says.
+pub fn tcp_run(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>) {
+    let now = cx.now;
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let before = tp.state;
+    let Some(machine) = tp.machine.as_mut() else { return };
+    let segments = machine.run(packet, now);
+    tp.state = TcpState::from(machine.state());
+    let silent = match tp.state {
+        TcpState::SynSent => tp.retransmits >= SYN_RETRIES,
+        TcpState::SynRecv => tp.retransmits >= SYNACK_RETRIES,
+        _ => false,
+    };
+    for segment in segments.iter().filter(|_| !silent) {
+        tcp_transmit_skb(cx, sock, segment);
+    }
+    tcp_settle(cx, sock, before);
+    tcp_reset_timer(cx, sock);
+    cx.wake_up();
+}
+
+/// What a new state means (`tcp_set_state` and who calls it).
+fn tcp_settle(cx: &mut Cx, sock: SocketId, before: TcpState) {
+    let now = cx.now;
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let after = tp.state;
+    if before == TcpState::SynSent && after == TcpState::Established {
+        tp.ends_at = None;
+    }
+    if before == TcpState::SynRecv && !matches!(after, TcpState::SynRecv | TcpState::Close | TcpState::Listen)
+    {
+        tp.ends_at = None;
+        tcp_child_established(cx, sock);
+    }
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let orphan = tp.orphan;
+    match after {
+        TcpState::Close if before != TcpState::Close => tcp_closed(cx, sock, before),
+        // A handshake that a RST ended.
+        TcpState::Listen => tcp_done(cx, sock),
+        TcpState::TimeWait if before != TcpState::TimeWait => tcp_time_wait(cx, sock),
+        _ if orphan && tp.unread() > 0 => {
+            let netns = cx.k.sockets.get(sock).map(|socket| socket.netns);
+            if let Some(netns) = netns {
+                cx.k.netns[netns].ipv4.snmp.tcp_ext.TCPAbortOnData += 1;
+            }
+            tcp_abort(cx, sock);
+        }
+        TcpState::FinWait2 if orphan && tp.ends_at.is_none() => {
+            tp.ends_at = Some(now + super::tcp::TCP_TIMEWAIT_LEN);
+        }
+        _ => {}
+    }
+}
+
+fn tcp_closed(cx: &mut Cx, sock: SocketId, before: TcpState) {
+    let Some(netns) = cx.k.sockets.get(sock).map(|socket| socket.netns) else { return };
+    let counters = &mut cx.k.netns[netns].ipv4.snmp.tcp;
+    match before {
+        TcpState::SynSent | TcpState::SynRecv => counters.AttemptFails += 1,
+        TcpState::Established | TcpState::CloseWait => counters.EstabResets += 1,
+        _ => {}
+    }
+    tcp_done(cx, sock);
+}
+
+/// A handshake is complete: the connection waits to be accepted (`inet_csk_complete_hashdance`).
+fn tcp_child_established(cx: &mut Cx, sock: SocketId) {
+    let Some(netns) = cx.k.sockets.get(sock).map(|socket| socket.netns) else { return };
+    cx.k.netns[netns].ipv4.snmp.tcp.PassiveOpens += 1;
+    let parent = tcp_sk(cx, sock).and_then(|tp| tp.parent);
+    let requests = parent.and_then(|parent| tcp_sk(cx, parent)).and_then(|tp| tp.requests.as_mut());
+    if let Some(requests) = requests {
+        requests.young.retain(|young| *young != sock);
+        requests.accept.push_back(sock);
+    }
+}
+
+/// A segment of a connection.
+pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
+    let Some(tp) = tcp_sk(cx, sock) else { return cx.kfree_skb(skb, DropReason::TcpClose) };
+    let (before, unread, parent) = (tp.state, tp.unread(), tp.parent);
+    if before == TcpState::SynRecv {
+        cx.call(Func::TcpCheckReq, skb);
+        if th.flags & (TCP_ACK | TCP_RST | TCP_SYN) == TCP_ACK && parent_is_full(cx, parent) {
+            count_overflow(cx, skb);
+            return cx.kfree_skb(skb, DropReason::NotSpecified);
+        }
+    }
+    let established = before == TcpState::Established;
+    cx.call(if established { Func::TcpRcvEstablished } else { Func::TcpRcvStateProcess }, skb);
+    note_received(cx, sock, skb, th);
+    let packet = packet_bytes(cx, skb);
+    let reset = th.flags & TCP_RST != 0;
+    if reset {
+        expect_reset(cx, sock, before);
+    }
+    tcp_run(cx, sock, Some(&packet));
+    if reset {
+        forget_expected_reset(cx, sock);
+    }
+    let more = tcp_sk(cx, sock).is_some_and(|tp| tp.unread() > unread);
+    if more {
+        cx.call(Func::TcpDataQueue, skb);
+    }
+    cx.skbs.release(skb);
+    Door::End
+}
+
+fn parent_is_full(cx: &mut Cx, parent: Option<SocketId>) -> bool {
+    let requests = parent.and_then(|parent| tcp_sk(cx, parent)).and_then(|tp| tp.requests.as_ref());
+    requests.is_some_and(|requests| requests.is_full())
+}
+
+fn count_overflow(cx: &mut Cx, skb: SkbId) {
+    let counters = &mut super::ip_input::snmp(cx, skb).tcp_ext;
+    counters.ListenOverflows += 1;
+    counters.ListenDrops += 1;
+}
+
+/// If the machine takes the RST, this is what the program is told (`tcp_reset`).
+fn expect_reset(cx: &mut Cx, sock: SocketId, state: TcpState) {
+    let errno = match state {
+        TcpState::SynSent => Errno::ECONNREFUSED,
+        TcpState::CloseWait => Errno::EPIPE,
+        _ => Errno::ECONNRESET,
+    };
+    if let Some(socket) = cx.k.sockets.get_mut(sock) {
+        socket.error.get_or_insert(errno);
+    }
+}
+
+fn forget_expected_reset(cx: &mut Cx, sock: SocketId) {
+    if let Some(socket) = cx.k.sockets.get_mut(sock)
+        && socket.tcp.as_ref().is_some_and(|tp| tp.state != TcpState::Close)
+    {
+        socket.error = None;
+    }
+}
+
+/// Keeps what the segment acknowledges.
+fn note_received(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
+    let scales = tcp_parse_options(cx.skbs.data(skb)).window_shift.is_some();
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let ack = th.ack_seq.get();
+    let news = th.flags & TCP_ACK != 0
+        && super::tcp_output::before(tp.snd_una, ack)
+        && !super::tcp_output::before(tp.snd_nxt, ack);
+    if news {
+        (tp.snd_una, tp.unanswered_since, tp.retransmits) = (ack, None, 0);
+    }
+    if th.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK && tp.state == TcpState::SynSent {
+        tp.wscale_ok = scales;
+    }
+}
+
+/// The bytes of a packet from its IPv4 header on.
+pub fn packet_bytes(cx: &Cx, skb: SkbId) -> Vec<u8> {
+    let pkt = &cx.skbs[skb];
+    let bytes = cx.skbs.bufs.bytes(pkt.buf);
+    bytes.get(pkt.network_header as usize..pkt.tail as usize).map_or(Vec::new(), <[u8]>::to_vec)
+}
+
+/// Somebody connects to a listener: a socket for the connection is made, and its machine answers
+/// (`tcp_conn_request`).
+pub fn tcp_conn_request(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
+    cx.call(Func::TcpConnRequest, skb);
+    let flags = cx.skbs[skb].dst.map_or(0, |route| route.flags);
+    let full = parent_is_full(cx, Some(listener));
+    if full || flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
+        count_overflow(cx, skb);
+        cx.note("listen", |_| "the SYN is ignored: too many connections wait to be accepted".to_owned());
+        return cx.consume_skb(skb);
+    }
+    if let Some(child) = make_child(cx, listener, skb, th) {
+        let packet = packet_bytes(cx, skb);
+        tcp_run(cx, child, Some(&packet));
+    }
+    cx.consume_skb(skb)
+}
+
+fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Option<SocketId> {
+    let iph = *ip_hdr(cx, skb)?;
+    let local = (iph.daddr.get(), th.dest.get());
+    let remote = (iph.saddr.get(), th.source.get());
+    let (netns, opts) = cx.k.sockets.get(listener).map(|socket| (socket.netns, socket.opts.clone()))?;
+    let mtu = route_mtu(cx, netns, local, remote, opts.mark)?;
+    let segment = cx.skbs.data(skb).to_vec();
+    let options = tcp_parse_options(&segment);
+    let (setup, first_window) = machine_setup(cx, local, mtu, options.timestamps.is_some());
+    let (machine, ends_at) = (Machine::listen(setup)?, cx.now + SYNACK_TIMEOUT);
+    let (inet_id, ts_offset) = (cx.dice.below(1 << 16) as u16, cx.dice.below(1 << 32) as u32);
+    let child = cx.k.sockets.open(SockKind::Tcp, netns);
+    take_port(cx, child, local);
+    let socket = cx.k.sockets.get_mut(child)?;
+    (socket.remote, socket.opts) = (Some(remote), opts);
+    let key = connection_key(socket)?;
+    let tp = socket.tcp.as_deref_mut()?;
+    tp.state = TcpState::SynRecv;
+    (tp.machine, tp.parent, tp.ends_at) = (Some(machine), Some(listener), Some(ends_at));
+    (tp.inet_id, tp.ts_offset, tp.first_window) = (inet_id, ts_offset, first_window);
+    tp.wscale_ok = options.window_shift.is_some();
+    tp.hashed = true;
+    cx.k.sockets.tcp_hashinfo.insert_connection(key, child);
+    if let Some(requests) = tcp_sk(cx, listener).and_then(|tp| tp.requests.as_mut()) {
+        requests.young.push(child);
+    }
+    Some(child)
+}
+
+/// MTU of the way to the other end, bytes; none if there is no way.
+pub fn route_mtu(
+    cx: &mut Cx,
+    netns: NetnsId,
+    local: (u32, u16),
+    remote: (u32, u16),
+    mark: u32,
+) -> Option<u32> {
+    let flow = FlowOut {
+        daddr: remote.0,
+        saddr: local.0,
+        mark,
+        proto: IPPROTO_TCP,
+        sport: local.1,
+        dport: remote.1,
+        ..FlowOut::default()
+    };
+    let (route, _) = ip_route_output_flow(cx, netns, flow, None).ok()?;
+    Some(dst_mtu(cx, &route))
+}
+
+/// Length of a segment in sequence numbers.
+pub fn sequence_len(th: &TcpHdr, segment_len: usize) -> u32 {
+    let control = u32::from(th.flags & TCP_SYN != 0) + u32::from(th.flags & TCP_FIN != 0);
+    control + segment_len.saturating_sub(th.header_len()) as u32
+}

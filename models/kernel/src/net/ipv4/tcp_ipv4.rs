@@ -1,0 +1,375 @@
+//! TCP over IPv4: connecting, receiving, refusing.
+//!
+//! Kernel: net/ipv4/tcp_ipv4.c
+
+use glassnet_wire::checksum;
+use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB, ICMP_TIME_EXCEEDED};
+use glassnet_wire::ipv4::{IPPROTO_TCP, Ipv4Hdr};
+use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN, TcpHdr};
+use zerocopy::IntoBytes;
+use zerocopy::big_endian::U32;
+
+use super::af_inet::{bound_here, count_no_route, flow_of, quoted_payload};
+use super::icmp::{self, IcmpError};
+use super::inet_connection_sock::{inet_hash_connect, take_port};
+use super::ip_input::{ip_hdr, snmp};
+use super::ip_output::{IpHeader, ip_make_header};
+use super::route::{FlowOut, dst_mtu, ip_route_output_flow};
+use super::tcp::{connection_key, tcp_done, tcp_sk};
+use super::tcp_input::{machine_setup, route_mtu, sequence_len, tcp_conn_request, tcp_rcv, tcp_run};
+use super::tcp_minisocks::tcp_timewait_state_process;
+use super::tcp_output::{before, tcp_v4_send_check};
+use super::tcp_timer::{SYN_TIMEOUT, tcp_reset_timer};
+use crate::Cx;
+use crate::door::{Door, Func};
+use crate::ids::{NetnsId, SkbId, SocketId};
+use crate::netlink::Errno;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::inet_hashtables::ConnectionKey;
+use crate::tables::route::{RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST};
+use crate::tables::skb::PacketType;
+use crate::tables::tcp_machine::Machine;
+use crate::tables::tcp_sock::TcpState;
+
+/// Begins a connection (`connect(2)` without waiting): its end is a writable socket, or its error.
+///
+/// # Errors
+///
+/// EISCONN and EALREADY for a second try, EADDRNOTAVAIL without a free port, and what routing says.
+pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result<(), Errno> {
+    let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
+    let (netns, local) = (socket.netns, socket.local);
+    match socket.tcp.as_ref().map(|tp| tp.state) {
+        Some(TcpState::Close) => {}
+        Some(TcpState::SynSent | TcpState::SynRecv) => return Err(Errno::EALREADY),
+        _ => return Err(Errno::EISCONN),
+    }
+    let flow = flow_of(cx, sock, address, IPPROTO_TCP, (local.1, port))?;
+    let routed = ip_route_output_flow(cx, netns, flow, None);
+    let (route, flow) = count_no_route(cx, netns, routed)?;
+    if route.flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
+        return Err(Errno::ENETUNREACH);
+    }
+    let remote = (flow.daddr, port);
+    let own_port = match local.1 {
+        0 => inet_hash_connect(cx, netns, sock, flow.saddr, remote)?,
+        port => port,
+    };
+    let own = (flow.saddr, own_port);
+    if !cx.k.sockets.tcp_hashinfo.insert_connection(ConnectionKey { netns, local: own, remote }, sock) {
+        return Err(Errno::EADDRNOTAVAIL);
+    }
+    let mtu = dst_mtu(cx, &route);
+    let (setup, first_window) = machine_setup(cx, own, mtu, false);
+    let machine = Machine::connect(setup, remote);
+    let (inet_id, ts_offset) = (cx.dice.below(1 << 16) as u16, cx.dice.below(1 << 32) as u32);
+    match local.1 {
+        0 => take_port(cx, sock, own),
+        _ => _ = cx.k.sockets.get_mut(sock).map(|socket| socket.local = own),
+    }
+    let ends_at = cx.now + SYN_TIMEOUT;
+    let socket = cx.k.sockets.get_mut(sock).ok_or(Errno::EBADF)?;
+    (socket.remote, socket.error) = (Some(remote), None);
+    let tp = socket.tcp.as_deref_mut().ok_or(Errno::EOPNOTSUPP)?;
+    (tp.state, tp.hashed, tp.ends_at) = (TcpState::SynSent, true, Some(ends_at));
+    (tp.inet_id, tp.ts_offset, tp.first_window) = (inet_id, ts_offset, first_window);
+    if machine.is_none() {
+        tcp_done(cx, sock);
+        return Err(Errno::EADDRNOTAVAIL);
+    }
+    tp.machine = machine;
+    cx.k.netns[netns].ipv4.snmp.tcp.ActiveOpens += 1;
+    tcp_run(cx, sock, None);
+    Ok(())
+}
+
+/// A segment came in: its checksum is checked, and the connection or listener that it is for gets it.
+///
+/// Kernel: net/ipv4/tcp_ipv4.c
+/// Not modelled: early demultiplexing, socket filters, MD5 signatures, the backlog of a socket in use.
+pub fn tcp_v4_rcv(cx: &mut Cx, skb: SkbId) -> Door {
+    if cx.skbs[skb].pkt_type != PacketType::Host {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    snmp(cx, skb).tcp.InSegs += 1;
+    let header = cx.skbs.header::<TcpHdr>(skb, cx.skbs[skb].data).copied();
+    let fits = |th: &TcpHdr| th.header_len() >= TCP_HLEN && th.header_len() <= cx.skbs[skb].len();
+    let Some(th) = header.filter(fits) else {
+        if header.is_some() {
+            snmp(cx, skb).tcp.InErrs += 1;
+        }
+        return cx.kfree_skb(skb, DropReason::PktTooSmall);
+    };
+    if !tcp_checksum_is_right(cx, skb) {
+        let counters = &mut snmp(cx, skb).tcp;
+        counters.InCsumErrors += 1;
+        counters.InErrs += 1;
+        return cx.kfree_skb(skb, DropReason::TcpCsum);
+    }
+    match inet_lookup(cx, skb, &th) {
+        Some(sock) => match tcp_sk(cx, sock).map(|tp| tp.state) {
+            Some(TcpState::TimeWait) => tcp_timewait_state_process(cx, sock, skb, &th),
+            _ => {
+                cx.skbs[skb].sk = Some(sock);
+                cx.pass(Door::TcpV4DoRcv { skb })
+            }
+        },
+        None => {
+            tcp_v4_send_reset(cx, skb, &th);
+            cx.kfree_skb(skb, DropReason::NoSocket)
+        }
+    }
+}
+
+fn tcp_checksum_is_right(cx: &Cx, skb: SkbId) -> bool {
+    let Some(iph) = ip_hdr(cx, skb) else { return false };
+    let data = cx.skbs.data(skb);
+    let pseudo = checksum::pseudo_header(iph.saddr.get(), iph.daddr.get(), IPPROTO_TCP, data.len() as u16);
+    cx.skbs[skb].ip_summed || checksum::fold(checksum::sum(pseudo, data)) == 0
+}
+
+/// The socket of a segment: a connection, or else a listener (`__inet_lookup`).
+fn inet_lookup(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<SocketId> {
+    cx.call(Func::InetLookupEstablished, skb);
+    let iph = *ip_hdr(cx, skb)?;
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    let key = ConnectionKey {
+        netns,
+        local: (iph.daddr.get(), th.dest.get()),
+        remote: (iph.saddr.get(), th.source.get()),
+    };
+    match cx.k.sockets.tcp_hashinfo.connection(&key) {
+        Some(sock) => {
+            cx.note("socket", |cx| describe(cx, sock));
+            Some(sock)
+        }
+        None => inet_lookup_listener(cx, skb, th),
+    }
+}
+
+/// The listener that fits best (`__inet_lookup_listener`).
+pub fn inet_lookup_listener(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<SocketId> {
+    cx.call(Func::InetLookupListener, skb);
+    let daddr = ip_hdr(cx, skb)?.daddr.get();
+    let dev = cx.skbs[skb].dev;
+    let netns = cx.k.devs[dev].netns;
+    let score = |sock: &&SocketId| {
+        let socket = cx.k.sockets.get(**sock)?;
+        let fits = (socket.local.0 == 0 || socket.local.0 == daddr) && bound_here(cx, socket, dev);
+        fits.then(|| u32::from(socket.local.0 != 0) + u32::from(socket.opts.bound_dev_if != 0))
+    };
+    let listeners = cx.k.sockets.tcp_hashinfo.listeners(netns, th.dest.get());
+    let scored = listeners.iter().filter_map(|sock| Some((score(&sock)?, *sock)));
+    // The first of the best.
+    let best = scored.fold(None, |best: Option<(u32, SocketId)>, next| match best {
+        Some(best) if best.0 >= next.0 => Some(best),
+        _ => Some(next),
+    });
+    let found = best.map(|best| best.1);
+    cx.note("socket", |cx| found.map_or("nobody listens here".to_owned(), |sock| describe(cx, sock)));
+    found
+}
+
+fn describe(cx: &Cx, sock: SocketId) -> String {
+    let Some(socket) = cx.k.sockets.get(sock) else { return String::new() };
+    let show = |end: (u32, u16)| format!("{}:{}", std::net::Ipv4Addr::from(end.0), end.1);
+    match (socket.remote, socket.tcp.as_ref()) {
+        (Some(remote), Some(tp)) => {
+            format!("{} {} to {}", state_name(tp.state), show(socket.local), show(remote))
+        }
+        _ => format!("LISTEN {}", show(socket.local)),
+    }
+}
+
+/// The name of a state, as the kernel writes it.
+pub fn state_name(state: TcpState) -> &'static str {
+    match state {
+        TcpState::Established => "ESTABLISHED",
+        TcpState::SynSent => "SYN_SENT",
+        TcpState::SynRecv => "SYN_RECV",
+        TcpState::FinWait1 => "FIN_WAIT1",
+        TcpState::FinWait2 => "FIN_WAIT2",
+        TcpState::TimeWait => "TIME_WAIT",
+        TcpState::Close => "CLOSE",
+        TcpState::CloseWait => "CLOSE_WAIT",
+        TcpState::LastAck => "LAST_ACK",
+        TcpState::Listen => "LISTEN",
+        TcpState::Closing => "CLOSING",
+    }
+}
+
+/// A segment for a socket.
+///
+/// Kernel: net/ipv4/tcp_ipv4.c
+/// Not modelled: SYN cookies.
+pub fn tcp_v4_do_rcv(cx: &mut Cx, skb: SkbId) -> Door {
+    let header = cx.skbs.header::<TcpHdr>(skb, cx.skbs[skb].data).copied();
+    let (Some(sock), Some(th)) = (cx.skbs[skb].sk, header) else {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    if tcp_sk(cx, sock).is_none_or(|tp| tp.state != TcpState::Listen) {
+        return tcp_rcv(cx, sock, skb, &th);
+    }
+    cx.call(Func::TcpRcvStateProcess, skb);
+    if th.flags & TCP_ACK != 0 {
+        tcp_v4_send_reset(cx, skb, &th);
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    match th.flags & (TCP_RST | TCP_SYN | TCP_FIN) {
+        TCP_SYN => tcp_conn_request(cx, sock, skb, &th),
+        flags if flags & TCP_RST != 0 => cx.kfree_skb(skb, DropReason::TcpReset),
+        _ => cx.kfree_skb(skb, DropReason::TcpFlags),
+    }
+}
+
+/// What a segment says that answers without a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply {
+    /// `TCP_*`.
+    pub flags: u8,
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement.
+    pub ack_seq: u32,
+}
+
+/// Refuses a segment that belongs to no connection (`tcp_v4_send_reset`).
+pub fn tcp_v4_send_reset(cx: &mut Cx, skb: SkbId, th: &TcpHdr) {
+    let local = cx.skbs[skb].dst.is_some_and(|route| route.flags & RTCF_LOCAL != 0);
+    if th.flags & TCP_RST != 0 || !local {
+        return;
+    }
+    let reply = if th.flags & TCP_ACK != 0 {
+        Reply { flags: TCP_RST, seq: th.ack_seq.get(), ack_seq: 0 }
+    } else {
+        let next = th.seq.get().wrapping_add(sequence_len(th, cx.skbs[skb].len()));
+        Reply { flags: TCP_RST | TCP_ACK, seq: 0, ack_seq: next }
+    };
+    snmp(cx, skb).tcp.OutRsts += 1;
+    tcp_v4_send_reply(cx, Func::TcpV4SendReset, skb, th, reply);
+}
+
+/// Sends an answer to a segment (`ip_send_unicast_reply`).
+pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply: Reply) {
+    let Some(iph) = ip_hdr(cx, skb).copied() else { return };
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    let (saddr, daddr) = (iph.daddr.get(), iph.saddr.get());
+    let header = TcpHdr {
+        source: th.dest,
+        dest: th.source,
+        seq: U32::new(reply.seq),
+        ack_seq: U32::new(reply.ack_seq),
+        doff_res: (TCP_HLEN as u8 / 4) << 4,
+        flags: reply.flags,
+        ..TcpHdr::default()
+    };
+    let lo = cx.k.netns[netns].loopback;
+    let new = cx.skbs.alloc_skb(TCP_HLEN, lo);
+    let bytes = cx.skbs.data_mut(new);
+    bytes.copy_from_slice(header.as_bytes());
+    tcp_v4_send_check(bytes, saddr, daddr);
+    cx.call(func, new);
+    let flow = FlowOut {
+        daddr,
+        saddr,
+        tos: iph.tos,
+        proto: IPPROTO_TCP,
+        sport: th.dest.get(),
+        dport: th.source.get(),
+        ..FlowOut::default()
+    };
+    let Ok((route, _)) = ip_route_output_flow(cx, netns, flow, Some(new)) else {
+        cx.skbs.release(new);
+        return;
+    };
+    let header = IpHeader {
+        saddr,
+        daddr,
+        protocol: IPPROTO_TCP,
+        ttl: 0,
+        tos: iph.tos,
+        dont_fragment: true,
+        ignore_df: false,
+    };
+    ip_make_header(cx, netns, new, route, header);
+    cx.k.netns[netns].ipv4.snmp.tcp.OutSegs += 1;
+    cx.walk(Door::IpPushPendingFrames { skb: new });
+}
+
+/// An ICMP error about a segment of this machine.
+pub fn tcp_v4_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
+    let payload = quoted_payload(cx, skb, inner);
+    let Some(&[a, b, c, d, s0, s1, s2, s3]) = payload.get(..8) else { return };
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    let key = ConnectionKey {
+        netns,
+        local: (inner.saddr.get(), u16::from_be_bytes([a, b])),
+        remote: (inner.daddr.get(), u16::from_be_bytes([c, d])),
+    };
+    let Some(sock) = cx.k.sockets.tcp_hashinfo.connection(&key) else {
+        snmp(cx, skb).icmp.InErrors += 1;
+        return;
+    };
+    let seq = u32::from_be_bytes([s0, s1, s2, s3]);
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    if tp.is_over() || before(seq, tp.snd_una) || before(tp.snd_nxt, seq) {
+        return;
+    }
+    let errno = match (error.kind, error.code) {
+        (ICMP_DEST_UNREACH, icmp::ICMP_FRAG_NEEDED) => return tcp_v4_mtu_reduced(cx, netns, sock),
+        (ICMP_DEST_UNREACH, code) => icmp::icmp_err_convert(code).0,
+        (ICMP_PARAMETERPROB, _) => Errno::EPROTO,
+        (ICMP_TIME_EXCEEDED, _) => Errno::EHOSTUNREACH,
+        _ => return,
+    };
+    let ends_handshake = error.kind != ICMP_DEST_UNREACH
+        || matches!(error.code, icmp::ICMP_NET_UNREACH | icmp::ICMP_HOST_UNREACH);
+    match tp.state {
+        TcpState::SynSent => tcp_fails(cx, sock, errno),
+        TcpState::SynRecv if ends_handshake => tcp_done(cx, sock),
+        TcpState::SynRecv => {}
+        _ => {
+            tp.soft_error = Some(errno);
+            if cx.k.sockets.get(sock).is_some_and(|socket| socket.opts.recverr) {
+                _ = cx.k.sockets.get_mut(sock).map(|socket| socket.error = Some(errno));
+                cx.wake_up();
+            }
+        }
+    }
+}
+
+/// The connection ends with an error for the program.
+fn tcp_fails(cx: &mut Cx, sock: SocketId, errno: Errno) {
+    let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
+    let netns = socket.netns;
+    socket.error = Some(errno);
+    cx.k.netns[netns].ipv4.snmp.tcp.AttemptFails += 1;
+    tcp_done(cx, sock);
+}
+
+/// Packets must be shorter on the way: those that were lost are sent again when their time is over.
+fn tcp_v4_mtu_reduced(cx: &mut Cx, netns: NetnsId, sock: SocketId) {
+    let Some(socket) = cx.k.sockets.get(sock) else { return };
+    let (local, remote, mark) = (socket.local, socket.remote.unwrap_or((0, 0)), socket.opts.mark);
+    let Some(mtu) = route_mtu(cx, netns, local, remote, mark) else { return };
+    let (seed, now) = (cx.dice.below(u64::MAX), cx.now);
+    if let Some(machine) = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut())
+        && mtu < machine.mtu()
+    {
+        machine.set_mtu(mtu, seed, now);
+    }
+    tcp_reset_timer(cx, sock);
+}
+
+/// A namespace goes: its connections that no program holds go with it (`tcp_sk_exit`).
+pub fn tcp_sk_exit(cx: &mut Cx, netns: NetnsId) {
+    let is_here = |socket: &&crate::tables::socket::Socket| socket.netns == netns && socket.tcp.is_some();
+    let ids: Vec<SocketId> = cx.k.sockets.iter().filter(is_here).map(|socket| socket.id).collect();
+    for sock in ids {
+        if let Some(key) = cx.k.sockets.get(sock).and_then(connection_key) {
+            cx.k.sockets.tcp_hashinfo.remove_connection(&key, sock);
+        }
+        super::inet_connection_sock::inet_put_port(cx, sock);
+        cx.k.sockets.close(sock);
+    }
+}

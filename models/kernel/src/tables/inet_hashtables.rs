@@ -1,0 +1,120 @@
+//! Where TCP sockets are found: connections by both ends, listeners and bound sockets by port.
+//!
+//! Kernel: include/net/inet_hashtables.h
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
+
+use super::fast_hash::FastHasher;
+use crate::ids::{NetnsId, SocketId};
+
+/// Both ends of a connection, as this machine sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionKey {
+    /// Namespace.
+    pub netns: NetnsId,
+    /// Own address and port.
+    pub local: (u32, u16),
+    /// The other's address and port.
+    pub remote: (u32, u16),
+}
+
+/// TCP's tables of sockets (`struct inet_hashinfo`).
+#[derive(Debug, Default)]
+pub struct InetHashinfo {
+    connections: HashMap<ConnectionKey, SocketId, BuildHasherDefault<FastHasher>>,
+    listeners: BTreeMap<(NetnsId, u16), Vec<SocketId>>,
+    bound: BTreeMap<(NetnsId, u16), Vec<SocketId>>,
+}
+
+impl InetHashinfo {
+    /// The socket of a connection.
+    pub fn connection(&self, key: &ConnectionKey) -> Option<SocketId> {
+        self.connections.get(key).copied()
+    }
+
+    /// Enters a connection; false if there is one with the same ends.
+    pub fn insert_connection(&mut self, key: ConnectionKey, id: SocketId) -> bool {
+        if self.connections.contains_key(&key) {
+            return false;
+        }
+        self.connections.insert(key, id);
+        true
+    }
+
+    /// Forgets a connection of this socket.
+    pub fn remove_connection(&mut self, key: &ConnectionKey, id: SocketId) {
+        if self.connections.get(key) == Some(&id) {
+            self.connections.remove(key);
+        }
+    }
+
+    /// Who listens on a port, in the order in which they began.
+    pub fn listeners(&self, netns: NetnsId, port: u16) -> &[SocketId] {
+        self.listeners.get(&(netns, port)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Enters a listener.
+    pub fn insert_listener(&mut self, netns: NetnsId, port: u16, id: SocketId) {
+        self.listeners.entry((netns, port)).or_default().push(id);
+    }
+
+    /// Forgets a listener.
+    pub fn remove_listener(&mut self, netns: NetnsId, port: u16, id: SocketId) {
+        remove(&mut self.listeners, (netns, port), id);
+    }
+
+    /// Who holds a port, in the order in which they took it.
+    pub fn bound(&self, netns: NetnsId, port: u16) -> &[SocketId] {
+        self.bound.get(&(netns, port)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The socket holds the port.
+    pub fn bind(&mut self, netns: NetnsId, port: u16, id: SocketId) {
+        self.bound.entry((netns, port)).or_default().push(id);
+    }
+
+    /// The socket lets go of the port.
+    pub fn unbind(&mut self, netns: NetnsId, port: u16, id: SocketId) {
+        remove(&mut self.bound, (netns, port), id);
+    }
+}
+
+fn remove(table: &mut BTreeMap<(NetnsId, u16), Vec<SocketId>>, key: (NetnsId, u16), id: SocketId) {
+    if let Some(ids) = table.get_mut(&key) {
+        ids.retain(|other| *other != id);
+        if ids.is_empty() {
+            table.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_found_by_both_ends_and_leaves_once() {
+        let mut table = InetHashinfo::default();
+        let key = ConnectionKey { netns: NetnsId(0), local: (1, 80), remote: (2, 40_000) };
+        assert!(table.insert_connection(key, SocketId(3)));
+        assert!(!table.insert_connection(key, SocketId(4)));
+        table.remove_connection(&key, SocketId(4));
+        assert_eq!(table.connection(&key), Some(SocketId(3)));
+        assert_eq!(table.connection(&ConnectionKey { netns: NetnsId(1), ..key }), None);
+        table.remove_connection(&key, SocketId(3));
+        assert_eq!(table.connection(&key), None);
+    }
+
+    #[test]
+    fn ports_are_held_by_several_and_let_go() {
+        let mut table = InetHashinfo::default();
+        for id in [1, 2] {
+            table.bind(NetnsId(0), 80, SocketId(id));
+        }
+        assert_eq!(table.bound(NetnsId(0), 80), [SocketId(1), SocketId(2)]);
+        table.unbind(NetnsId(0), 80, SocketId(1));
+        table.unbind(NetnsId(0), 80, SocketId(2));
+        assert!(table.bound(NetnsId(0), 80).is_empty() && table.bound(NetnsId(1), 80).is_empty());
+    }
+}

@@ -1,0 +1,261 @@
+//! TCP's protocol machine: one smoltcp socket behind one smoltcp interface, on virtual time.
+//!
+//! smoltcp decides about states, sequence numbers, retransmissions and what is in order. Routes, addresses, headers of
+//! IPv4 and the look of the options are the kernel's: whole packets go in, TCP segments come out.
+
+use std::fmt;
+
+use glassnet_sim::Nanos;
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::phy::{self, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
+use smoltcp::socket::tcp;
+use smoltcp::time::Instant;
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpListenEndpoint, Ipv4Address};
+
+use glassnet_wire::ipv4::IPV4_HLEN;
+
+/// An address and a port.
+pub type Endpoint = (u32, u16);
+
+/// What a machine starts with.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Own address and port.
+    pub local: Endpoint,
+    /// Longest packet in bytes, with its IPv4 header.
+    pub mtu: u32,
+    /// Largest window that is offered, bytes; at most 65 535.
+    pub window: usize,
+    /// Room for what was sent and not acknowledged, bytes.
+    pub send_room: usize,
+    /// Seed of the initial sequence number.
+    pub seed: u64,
+    /// The time.
+    pub now: Nanos,
+}
+
+/// One connection's machine.
+pub struct Machine {
+    iface: Interface,
+    pipe: Pipe,
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    local: u32,
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+/// What the program may read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readable {
+    /// Bytes, in order.
+    Bytes(Vec<u8>),
+    /// Nothing yet.
+    Nothing,
+    /// Everything was read, and the peer sends no more.
+    End,
+}
+
+impl Machine {
+    fn new(setup: Setup) -> Machine {
+        let mut pipe = Pipe { received: None, sent: Vec::new(), mtu: setup.mtu as usize };
+        let iface = interface(&mut pipe, setup.local.0, setup.seed, setup.now);
+        let mut socket = tcp::Socket::new(
+            tcp::SocketBuffer::new(vec![0; setup.window]),
+            tcp::SocketBuffer::new(vec![0; setup.send_room]),
+        );
+        socket.set_ack_delay(None);
+        // The clock is written in when the segment leaves: smoltcp's generator knows no virtual time.
+        socket.set_tsval_generator(Some(no_clock));
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(socket);
+        Machine { iface, pipe, sockets, handle, local: setup.local.0 }
+    }
+
+    /// A machine that is about to send its SYN. None for an address or port that no connection can have.
+    pub fn connect(setup: Setup, remote: Endpoint) -> Option<Machine> {
+        let mut machine = Machine::new(setup);
+        let socket = machine.sockets.get_mut::<tcp::Socket>(machine.handle);
+        let to = (address(remote.0), remote.1);
+        socket.connect(machine.iface.context(), to, endpoint(setup.local)).ok()?;
+        Some(machine)
+    }
+
+    /// A machine that waits for a SYN. None for an address or port that no connection can have.
+    pub fn listen(setup: Setup) -> Option<Machine> {
+        let mut machine = Machine::new(setup);
+        machine.socket().listen(endpoint(setup.local)).ok()?;
+        Some(machine)
+    }
+
+    fn socket(&mut self) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+
+    fn peek(&self) -> &tcp::Socket<'static> {
+        self.sockets.get(self.handle)
+    }
+
+    /// Takes in a packet, from its IPv4 header on, and whatever time brought; gives the segments that leave, each
+    /// from its TCP header on, without checksum.
+    pub fn run(&mut self, packet: Option<&[u8]>, now: Nanos) -> Vec<Vec<u8>> {
+        self.pipe.received = packet.map(<[u8]>::to_vec);
+        self.iface.poll(instant(now), &mut self.pipe, &mut self.sockets);
+        std::mem::take(&mut self.pipe.sent)
+    }
+
+    /// When the machine wants to [run](Machine::run) again on its own.
+    pub fn poll_at(&mut self, now: Nanos) -> Option<Nanos> {
+        let at = self.iface.poll_at(instant(now), &self.sockets)?;
+        Some(Nanos(at.total_micros().max(0) as u64 * 1_000))
+    }
+
+    /// Packets are this long at most from now on, bytes.
+    pub fn set_mtu(&mut self, mtu: u32, seed: u64, now: Nanos) {
+        self.pipe.mtu = mtu as usize;
+        self.iface = interface(&mut self.pipe, self.local, seed, now);
+    }
+
+    /// Longest packet in bytes.
+    pub fn mtu(&self) -> u32 {
+        self.pipe.mtu as u32
+    }
+
+    /// Its state.
+    pub fn state(&self) -> tcp::State {
+        self.peek().state()
+    }
+
+    /// Takes bytes to send, as many as there is room for; none once the own side is closed.
+    pub fn send(&mut self, bytes: &[u8]) -> usize {
+        self.socket().send_slice(bytes).unwrap_or(0)
+    }
+
+    /// The program may write.
+    pub fn can_send(&self) -> bool {
+        self.peek().can_send()
+    }
+
+    /// Takes at most `max` bytes.
+    pub fn receive(&mut self, max: usize) -> Readable {
+        let mut bytes = vec![0; self.peek().recv_queue().min(max)];
+        match self.socket().recv_slice(&mut bytes) {
+            Ok(0) => Readable::Nothing,
+            Ok(len) => {
+                bytes.truncate(len);
+                Readable::Bytes(bytes)
+            }
+            Err(tcp::RecvError::Finished) => Readable::End,
+            Err(tcp::RecvError::InvalidState) => Readable::Nothing,
+        }
+    }
+
+    /// Bytes that were received and not read.
+    pub fn unread(&self) -> usize {
+        self.peek().recv_queue()
+    }
+
+    /// Bytes that were written and not acknowledged.
+    pub fn unacked(&self) -> usize {
+        self.peek().send_queue()
+    }
+
+    /// The peer sends no more.
+    pub fn peer_closed(&self) -> bool {
+        use tcp::State::{CloseWait, Closing, LastAck, TimeWait};
+        matches!(self.state(), CloseWait | Closing | LastAck | TimeWait)
+    }
+
+    /// The program sends no more: a FIN follows what was written.
+    pub fn close(&mut self) {
+        self.socket().close();
+    }
+
+    /// Ends the connection with a RST.
+    pub fn abort(&mut self) {
+        self.socket().abort();
+    }
+
+    /// Small segments wait for an acknowledgement (Nagle's algorithm), or do not (`TCP_NODELAY`).
+    pub fn set_nagle(&mut self, on: bool) {
+        self.socket().set_nagle_enabled(on);
+    }
+}
+
+fn interface(pipe: &mut Pipe, local: u32, seed: u64, now: Nanos) -> Interface {
+    let mut config = Config::new(HardwareAddress::Ip);
+    config.random_seed = seed;
+    let mut iface = Interface::new(config, pipe, instant(now));
+    // There is room for two addresses.
+    iface.update_ip_addrs(|addrs| _ = addrs.push(IpCidr::new(address(local), 32)));
+    iface
+}
+
+fn address(address: u32) -> IpAddress {
+    IpAddress::Ipv4(Ipv4Address::from(address))
+}
+
+fn endpoint((ip, port): Endpoint) -> IpListenEndpoint {
+    IpListenEndpoint { addr: Some(address(ip)), port }
+}
+
+fn instant(now: Nanos) -> Instant {
+    Instant::from_micros((now.0 / 1_000) as i64)
+}
+
+fn no_clock() -> u32 {
+    1
+}
+
+/// The device that the machine thinks it has: a packet in, segments out.
+struct Pipe {
+    received: Option<Vec<u8>>,
+    sent: Vec<Vec<u8>>,
+    mtu: usize,
+}
+
+struct Received(Vec<u8>);
+
+impl phy::RxToken for Received {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
+        read(&self.0)
+    }
+}
+
+struct Sending<'a>(&'a mut Vec<Vec<u8>>);
+
+impl phy::TxToken for Sending<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
+        let mut packet = vec![0; len];
+        let result = write(&mut packet);
+        packet.drain(..IPV4_HLEN.min(len));
+        self.0.push(packet);
+        result
+    }
+}
+
+impl Device for Pipe {
+    type RxToken<'a> = Received;
+    type TxToken<'a> = Sending<'a>;
+
+    fn receive(&mut self, _: Instant) -> Option<(Received, Sending<'_>)> {
+        let packet = self.received.take()?;
+        Some((Received(packet), Sending(&mut self.sent)))
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<Sending<'_>> {
+        Some(Sending(&mut self.sent))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ip;
+        capabilities.max_transmission_unit = self.mtu;
+        capabilities.checksum = ChecksumCapabilities::ignored();
+        capabilities
+    }
+}

@@ -1,0 +1,164 @@
+//! A TCP socket (`struct tcp_sock`, include/linux/tcp.h; `struct inet_connection_sock`).
+
+use std::collections::VecDeque;
+
+use glassnet_sim::Nanos;
+use smoltcp::socket::tcp::State;
+
+use super::tcp_machine::Machine;
+use crate::ids::SocketId;
+use crate::netlink::Errno;
+
+/// States by their numbers (include/net/tcp_states.h).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "the states of RFC 9293")]
+pub enum TcpState {
+    Established = 1,
+    SynSent,
+    SynRecv,
+    FinWait1,
+    FinWait2,
+    TimeWait,
+    #[default]
+    Close,
+    CloseWait,
+    LastAck,
+    Listen,
+    Closing,
+}
+
+impl From<State> for TcpState {
+    fn from(state: State) -> TcpState {
+        match state {
+            State::Closed => TcpState::Close,
+            State::Listen => TcpState::Listen,
+            State::SynSent => TcpState::SynSent,
+            State::SynReceived => TcpState::SynRecv,
+            State::Established => TcpState::Established,
+            State::FinWait1 => TcpState::FinWait1,
+            State::FinWait2 => TcpState::FinWait2,
+            State::CloseWait => TcpState::CloseWait,
+            State::Closing => TcpState::Closing,
+            State::LastAck => TcpState::LastAck,
+            State::TimeWait => TcpState::TimeWait,
+        }
+    }
+}
+
+/// Connections that a listener made and nobody accepted.
+#[derive(Clone, Debug, Default)]
+pub struct RequestQueue {
+    /// How many may wait (`sk_max_ack_backlog`); one more fits.
+    pub backlog: usize,
+    /// Established, in their order.
+    pub accept: VecDeque<SocketId>,
+    /// Handshakes under way.
+    pub young: Vec<SocketId>,
+}
+
+impl RequestQueue {
+    /// No established connection more fits (`sk_acceptq_is_full`).
+    pub fn is_full(&self) -> bool {
+        self.accept.len() > self.backlog
+    }
+}
+
+/// Sequence numbers that a connection in TIME_WAIT still answers with (`struct tcp_timewait_sock`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeWait {
+    /// The next byte that would be sent.
+    pub snd_nxt: u32,
+    /// The next byte that would be received.
+    pub rcv_nxt: u32,
+}
+
+/// What a socket has that speaks TCP.
+#[derive(Debug, Default)]
+pub struct TcpSock {
+    /// Its state.
+    pub state: TcpState,
+    /// The protocol machine of a connection.
+    pub machine: Option<Machine>,
+    /// Listening: who waits to be accepted.
+    pub requests: Option<RequestQueue>,
+    /// The listener that made it, until it was accepted.
+    pub parent: Option<SocketId>,
+    /// No program holds it any more (`SOCK_DEAD`).
+    pub orphan: bool,
+    /// It is entered in the table of connections.
+    pub hashed: bool,
+    /// The program reads no more (`RCV_SHUTDOWN`).
+    pub rcv_shutdown: bool,
+    /// The program writes no more (`SEND_SHUTDOWN`).
+    pub snd_shutdown: bool,
+    /// The peer sent its FIN (`SOCK_DONE`).
+    pub done: bool,
+    /// Received before the connection ended, and not read.
+    pub left: VecDeque<u8>,
+    /// When its timer expires.
+    pub timer_at: Option<Nanos>,
+    /// When its state ends by itself: handshakes, FIN_WAIT2 of an orphan, TIME_WAIT.
+    pub ends_at: Option<Nanos>,
+    /// Since when what was sent is not acknowledged though it was sent again.
+    pub unanswered_since: Option<Nanos>,
+    /// How often it was sent again (`icsk_retransmits`).
+    pub retransmits: u32,
+    /// What may be the reason if the peer does not answer (`sk_err_soft`).
+    pub soft_error: Option<Errno>,
+    /// The next identification of its packets (`inet_id`).
+    pub inet_id: u16,
+    /// Windows are scaled by [`WINDOW_SHIFT`].
+    pub wscale_ok: bool,
+    /// Offset of its timestamps, ms (`tsoffset`).
+    pub ts_offset: u32,
+    /// The window of its SYN, bytes.
+    pub first_window: u16,
+    /// The sequence number behind the last byte that was sent.
+    pub snd_nxt: u32,
+    /// A sequence number was sent.
+    pub sent_any: bool,
+    /// The last acknowledgement that came in (`snd_una`).
+    pub snd_una: u32,
+    /// The last acknowledgement that was sent (`rcv_nxt`).
+    pub rcv_nxt: u32,
+    /// In TIME_WAIT: what it answers with.
+    pub time_wait: Option<TimeWait>,
+}
+
+/// Shift of the windows that this machine offers: what Linux chooses for `tcp_rmem`'s 6 MB.
+pub const WINDOW_SHIFT: u8 = 7;
+
+impl TcpSock {
+    /// A connection is there in the sense of `CurrEstab`.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.state, TcpState::Established | TcpState::CloseWait)
+    }
+
+    /// Bytes that a program can read at once.
+    pub fn unread(&self) -> usize {
+        self.left.len() + self.machine.as_ref().map_or(0, Machine::unread)
+    }
+
+    /// The peer sends no more, and everything was read.
+    pub fn at_end(&self) -> bool {
+        let closed = self.machine.as_ref().is_some_and(Machine::peer_closed);
+        self.rcv_shutdown || ((self.done || closed) && self.unread() == 0)
+    }
+
+    /// A call that reads would not wait.
+    pub fn is_readable(&self) -> bool {
+        let acceptable = self.requests.as_ref().is_some_and(|requests| !requests.accept.is_empty());
+        acceptable || self.unread() > 0 || self.at_end() || self.is_over()
+    }
+
+    /// A call that writes would not wait.
+    pub fn is_writable(&self) -> bool {
+        self.is_over() || self.snd_shutdown || self.machine.as_ref().is_some_and(Machine::can_send)
+    }
+
+    /// There is no connection any more, or never was.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, TcpState::Close | TcpState::TimeWait)
+    }
+}

@@ -1,0 +1,115 @@
+//! TCP sockets as programs use them: listen, accept, connect, read, write.
+
+use glassnet_kernel::ids::{MachineId, SocketId};
+use glassnet_kernel::net::socket as sys;
+use glassnet_kernel::net::socket::SendTo;
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::socket::SockKind;
+use glassnet_kernel::world::World;
+use glassnet_sim::Nanos;
+use std::net::Ipv4Addr;
+
+use crate::process::{Process, Woken};
+use crate::sock::Sock;
+
+/// How much a program reads at once, bytes.
+pub const BUFSIZE: usize = 16_384;
+
+/// A call that writes to this socket would not wait.
+pub fn writable(world: &World, machine: MachineId, id: SocketId) -> bool {
+    world
+        .kernel(machine)
+        .sockets
+        .get(id)
+        .is_some_and(|socket| socket.error.is_some() || socket.tcp.as_ref().is_none_or(|tp| tp.is_writable()))
+}
+
+impl Sock {
+    /// Opens a TCP socket in the namespace of the program.
+    pub fn stream(process: &Process) -> Sock {
+        Sock::open(process, SockKind::Tcp)
+    }
+
+    /// `listen(2)`.
+    pub fn listen(&self, backlog: usize) -> Result<(), Errno> {
+        self.call(|cx| sys::listen(cx, self.id, backlog))
+    }
+
+    /// The next connection, if there is one.
+    pub fn accept(&self) -> Result<Option<Sock>, Errno> {
+        let child = self.call(|cx| sys::accept(cx, self.id))?;
+        Ok(child.map(|id| self.beside(id)))
+    }
+
+    /// The other end (`getpeername(2)`).
+    pub fn peer(&self) -> Option<(Ipv4Addr, u16)> {
+        let remote = self.call(|cx| sys::get(cx, self.id).ok().and_then(|socket| socket.remote));
+        remote.map(|(address, port)| (address.into(), port))
+    }
+
+    /// Reads at most `max` bytes of a connection: none if nothing is there yet, no bytes at the end.
+    pub fn read(&self, max: usize) -> Result<Option<Vec<u8>>, Errno> {
+        self.call(|cx| sys::recv_stream(cx, self.id, max))
+    }
+
+    /// Writes to a connection: how many bytes were taken.
+    pub fn write(&self, data: &[u8]) -> Result<usize, Errno> {
+        self.call(|cx| sys::sendto(cx, self.id, SendTo::Connected, data))
+    }
+
+    /// `shutdown(2)`.
+    pub fn shutdown(&self, read: bool, write: bool) -> Result<(), Errno> {
+        self.call(|cx| sys::shutdown(cx, self.id, read, write))
+    }
+
+    /// Who sent the next datagram (`MSG_PEEK`).
+    pub fn peek_sender(&self) -> Option<(Ipv4Addr, u16)> {
+        let from = self.call(|cx| sys::peek_from(cx, self.id))?;
+        Some((from.0.into(), from.1))
+    }
+
+    /// The error that waits (`SO_ERROR`).
+    pub fn take_error(&self) -> Option<Errno> {
+        self.call(|cx| sys::take_error(cx, self.id))
+    }
+
+    /// Waits for the end of a `connect(2)`: connected, or the error.
+    pub async fn connected(
+        &self,
+        process: &mut Process,
+        deadline: Option<Nanos>,
+    ) -> Woken<Result<(), Errno>> {
+        let (machine, id) = (self.machine, self.id);
+        match process.wait(deadline, move |world| writable(world, machine, id).then_some(())).await {
+            Woken::Ready(()) => Woken::Ready(self.take_error().map_or(Ok(()), Err)),
+            Woken::Elapsed => Woken::Elapsed,
+            Woken::Signal(signal) => Woken::Signal(signal),
+        }
+    }
+
+    /// Writes all of `data`, waiting for room.
+    pub async fn write_all(
+        &self,
+        process: &mut Process,
+        mut data: &[u8],
+        deadline: Option<Nanos>,
+    ) -> Woken<Result<(), Errno>> {
+        let (machine, id) = (self.machine, self.id);
+        while !data.is_empty() {
+            match self.write(data) {
+                Ok(0) => {}
+                Ok(taken) => {
+                    data = &data[taken..];
+                    continue;
+                }
+                Err(errno) => return Woken::Ready(Err(errno)),
+            }
+            match process.wait(deadline, move |world| writable(world, machine, id).then_some(())).await {
+                Woken::Ready(()) => {}
+                Woken::Elapsed => return Woken::Elapsed,
+                Woken::Signal(signal) => return Woken::Signal(signal),
+            }
+        }
+        Woken::Ready(Ok(()))
+    }
+}
