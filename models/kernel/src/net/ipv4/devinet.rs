@@ -13,6 +13,7 @@ use super::fib_semantics::{fib_sync_carrier, fib_sync_up};
 use super::igmp;
 use crate::ids::{DevId, NetnsId};
 use crate::net::core::rtnetlink::{MAX_NAME, NetdevEvent};
+use crate::net::netfilter::nf_nat_masquerade::masq_device_event;
 use crate::netlink::{Errno, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::tables::inet::{InDevice, InIfaddr, ifaddr, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
@@ -133,6 +134,7 @@ fn take_out(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
     {
         inet.addrs.remove(at);
         cx.k.netns[netns].ipv4.count_address(ifa.local, false);
+        masq_device_event(cx, dev, Some(ifa.local));
     }
 }
 
@@ -155,6 +157,7 @@ pub fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         NetdevEvent::Down => {
             igmp::ip_mc_down(cx, dev);
             fib_disable_ip(cx, netns, dev, false);
+            masq_device_event(cx, dev, None);
         }
         NetdevEvent::Unregister => unregister(cx, netns, dev),
         NetdevEvent::Change => {

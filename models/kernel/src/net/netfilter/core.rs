@@ -6,6 +6,7 @@ use super::super::bridge::br_netfilter_hooks as br_nf;
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
+use crate::tables::conntrack::{CtInfo, Dir, NfCt};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{HookFn, HookState, Pf, Site, Verdict};
 
@@ -115,9 +116,20 @@ fn call(cx: &mut Cx, skb: SkbId, state: HookState, function: HookFn) -> Verdict 
         HookFn::NfConfirm => Verdict::Accept,
 
         // carl
-        HookFn::NfNatIpv4PreRouting => Verdict::Accept,
-        HookFn::NfNatIpv4LocalIn => Verdict::Accept,
-        HookFn::NfNatIpv4LocalFn => Verdict::Accept,
-        HookFn::NfNatIpv4Out => Verdict::Accept,
+        HookFn::NfNatIpv4PreRouting => super::nf_nat_proto::nf_nat_ipv4_pre_routing(cx, skb, state),
+        HookFn::NfNatIpv4LocalIn => super::nf_nat_proto::nf_nat_ipv4_local_in(cx, skb, state),
+        HookFn::NfNatIpv4LocalFn => super::nf_nat_proto::nf_nat_ipv4_local_fn(cx, skb, state),
+        HookFn::NfNatIpv4Out => super::nf_nat_proto::nf_nat_ipv4_out(cx, skb, state),
     }
+}
+
+/// An answer belongs to the connection of the packet that it is about, the other way round (`nf_ct_attach`).
+pub fn nf_ct_attach(cx: &mut Cx, answer: SkbId, skb: SkbId) {
+    let Some((id, info)) = cx.nf_ct_get(skb) else { return };
+    let info = match info.dir() {
+        Dir::Original => CtInfo::RelatedReply,
+        Dir::Reply => CtInfo::Related,
+    };
+    cx.k.conntrack.hold(id);
+    cx.nf_ct_set(answer, NfCt::Conn(id, info));
 }

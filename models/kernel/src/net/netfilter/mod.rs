@@ -2,5 +2,10 @@
 
 pub mod core;
 pub mod nf_conntrack_proto;
+pub mod nf_nat_core;
+pub mod nf_nat_masquerade;
+pub mod nf_nat_proto;
+pub mod nf_nat_redirect;
 pub mod x_tables;
 pub mod xt_commit;
+pub mod xt_nat;

@@ -10,6 +10,7 @@ pub use super::xt_commit::{
 
 use crate::Cx;
 use crate::ids::SkbId;
+use crate::net::ipv4::netfilter::nf_reject_ipv4;
 use crate::tables::netfilter::{HookState, Verdict};
 use crate::tables::xt::{Match, TableName, Target, Variant};
 
@@ -99,12 +100,12 @@ pub fn xt_target(cx: &mut Cx, par: &mut Par, target: &mut Target) -> TargetVerdi
     let _ = (&cx, &par);
     match target {
         // carl
-        Target::Reject(_) => TargetVerdict::Continue,
-        Target::Dnat(_) => TargetVerdict::Continue,
-        Target::Snat(_) => TargetVerdict::Continue,
-        Target::Masquerade(_) => TargetVerdict::Continue,
-        Target::Redirect(_) => TargetVerdict::Continue,
-        Target::Netmap(_) => TargetVerdict::Continue,
+        Target::Reject(reject) => nf_reject_ipv4::reject_tg(cx, par, *reject),
+        Target::Dnat(range) => super::xt_nat::dnat_tg(cx, par, range),
+        Target::Snat(range) => super::xt_nat::snat_tg(cx, par, range),
+        Target::Masquerade(range) => super::xt_nat::masquerade_tg(cx, par, range),
+        Target::Redirect(range) => super::xt_nat::redirect_tg(cx, par, range),
+        Target::Netmap(range) => super::xt_nat::netmap_tg(cx, par, range),
 
         // ben
         Target::Notrack => TargetVerdict::Continue,

@@ -200,8 +200,6 @@ pub struct Conn {
     pub seq: u64,
     /// ifindex of the device whose address `MASQUERADE` gave it; 0: none (`nat->masq_index`).
     pub masq_index: u32,
-    /// This machine began it: NAT may leave it a port that would shadow a service (`ct->local_origin`).
-    pub local_origin: bool,
 }
 
 impl Conn {
@@ -222,7 +220,6 @@ impl Conn {
             tstamp: None,
             seq: 0,
             masq_index: 0,
-            local_origin: false,
         }
     }
 

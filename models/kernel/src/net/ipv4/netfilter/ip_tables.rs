@@ -19,6 +19,7 @@ use crate::cost;
 use crate::door::Func;
 use crate::ids::{NetnsId, SkbId};
 use crate::net::ipv4::ip_input::ip_hdr;
+use crate::net::ipv4::netfilter::ip_route_me_harder;
 use crate::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState, Verdict};
@@ -33,10 +34,21 @@ pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table:
         (Variant::Nft, TableName::Mangle, Hook::LocalOut) => cx.call(Func::NfRouteTableHook4, skb),
         (Variant::Nft, ..) => cx.call(Func::NftDoChainIpv4, skb),
     }
-    let verdict = ipt_do_table(cx, skb, state, variant, table);
-    if table == TableName::Mangle && state.hook == Hook::LocalOut && matches!(verdict, Verdict::Accept) {
-        // carl: a packet whose addresses, mark or TOS changed is routed anew (ip_route_me_harder). What they were
-        // before is to be kept above the call.
+    if table == TableName::Mangle && state.hook == Hook::LocalOut {
+        return mangle_out(cx, skb, state, variant);
+    }
+    ipt_do_table(cx, skb, state, variant, table)
+}
+
+/// A packet of this machine whose addresses, mark or TOS the rules changed is routed anew (`ipt_mangle_out`,
+/// `nf_route_table_hook4`).
+fn mangle_out(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant) -> Verdict {
+    let routed_by = |cx: &Cx| ip_hdr(cx, skb).map(|iph| (iph.saddr, iph.daddr, iph.tos, cx.skbs[skb].mark));
+    let before = routed_by(cx);
+    let verdict = ipt_do_table(cx, skb, state, variant, TableName::Mangle);
+    let changed = matches!(verdict, Verdict::Accept) && routed_by(cx) != before;
+    if changed && ip_route_me_harder(cx, skb).is_err() {
+        return Verdict::Drop(DropReason::NetfilterDrop);
     }
     verdict
 }

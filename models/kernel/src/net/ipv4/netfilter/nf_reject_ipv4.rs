@@ -1,0 +1,169 @@
+//! Refusals: ICMP errors and TCP resets in the name of the packet's destination.
+//!
+//! Kernel: net/ipv4/netfilter/nf_reject_ipv4.c, net/ipv4/netfilter/ipt_REJECT.c
+
+use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
+use glassnet_wire::eth::{ETH_P_IP, EthHdr};
+use glassnet_wire::icmp::ICMP_DEST_UNREACH;
+use glassnet_wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, ip_send_check};
+use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN, TcpHdr};
+use zerocopy::IntoBytes;
+use zerocopy::big_endian::{U16, U32};
+
+use super::ip_route_me_harder;
+use crate::Cx;
+use crate::door::{Door, Func};
+use crate::ids::SkbId;
+use crate::net::ipv4::icmp::{IcmpError, icmp_send};
+use crate::net::ipv4::ip_input::ip_hdr;
+use crate::net::ipv4::ip_output::{IpHeader, ip_make_header};
+use crate::net::ipv4::route::dst_mtu;
+use crate::net::netfilter::core::nf_ct_attach;
+use crate::net::netfilter::x_tables::{Par, TargetVerdict};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::netfilter::Verdict;
+use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
+use crate::tables::xt::targets::Reject;
+
+/// `REJECT`: the packet is dropped, its sender is told (`reject_tg`).
+pub fn reject_tg(cx: &mut Cx, par: &Par, reject: Reject) -> TargetVerdict {
+    let answer = match reject {
+        Reject::Icmp(code) => nf_send_unreach(cx, par.skb, code),
+        Reject::TcpReset => nf_send_reset(cx, par.skb),
+    };
+    TargetVerdict::Verdict(match answer {
+        Some(door) => {
+            cx.afterwards(Door::KfreeSkb { skb: par.skb, reason: DropReason::NetfilterDrop });
+            Verdict::Stolen(door)
+        }
+        None => Verdict::Drop(DropReason::NetfilterDrop),
+    })
+}
+
+/// The payload's checksum is right (`nf_ip_checksum`): that of TCP and UDP with its pseudo header, any other protocol's as if
+/// it had one over its whole payload.
+fn nf_ip_checksum(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> bool {
+    let pkt = &cx.skbs[skb];
+    if pkt.ip_summed {
+        return true;
+    }
+    let from = pkt.network_header as usize + iph.header_len();
+    let Some(payload) = cx.skbs.bufs.bytes(pkt.buf).get(from..pkt.tail as usize) else { return false };
+    match iph.protocol {
+        IPPROTO_TCP | IPPROTO_UDP => {
+            let pseudo = pseudo_header(iph.saddr.get(), iph.daddr.get(), iph.protocol, payload.len() as u16);
+            fold(sum(pseudo, payload)) == 0
+        }
+        _ => checksum(payload) == 0,
+    }
+}
+
+/// The payload has a checksum that can be looked at (`nf_reject_verify_csum`): not DCCP, GRE, ESP, AH, SCTP, UDP-Lite, and
+/// not UDP without one.
+fn has_checksum(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> bool {
+    match iph.protocol {
+        33 | 47 | 50 | 51 | 132 | 136 => false,
+        IPPROTO_UDP => {
+            let at = cx.skbs[skb].network_header + iph.header_len() as u32;
+            cx.skbs.header::<[U16; 4]>(skb, at).is_some_and(|udp| udp[3].get() != 0)
+        }
+        _ => true,
+    }
+}
+
+/// Tells the sender that its packet was refused (`nf_send_unreach`): not about a later fragment, and not about a packet
+/// whose checksum is wrong.
+fn nf_send_unreach(cx: &mut Cx, skb: SkbId, code: u8) -> Option<Door> {
+    cx.call(Func::NfSendUnreach, skb);
+    let iph = *ip_hdr(cx, skb)?;
+    if iph.fragment_offset() != 0 || has_checksum(cx, skb, &iph) && !nf_ip_checksum(cx, skb, &iph) {
+        return None;
+    }
+    icmp_send(cx, skb, IcmpError { kind: ICMP_DEST_UNREACH, code, info: 0 })
+}
+
+/// The header of a segment that may be answered with a reset: whole, right, and no reset itself.
+fn rejected_tcp(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> Option<TcpHdr> {
+    if iph.fragment_offset() != 0 || iph.protocol != IPPROTO_TCP {
+        return None;
+    }
+    let at = cx.skbs[skb].network_header + iph.header_len() as u32;
+    let tcp = *cx.skbs.header::<TcpHdr>(skb, at)?;
+    (tcp.flags & TCP_RST == 0 && nf_ip_checksum(cx, skb, iph)).then_some(tcp)
+}
+
+/// Resets the connection in the name of the destination (`nf_send_reset`). `fwmark_reflect` is off: it has no mark.
+fn nf_send_reset(cx: &mut Cx, skb: SkbId) -> Option<Door> {
+    cx.call(Func::NfSendReset, skb);
+    let iph = *ip_hdr(cx, skb)?;
+    let tcp = rejected_tcp(cx, skb, &iph)?;
+    let route = cx.skbs[skb].dst?;
+    if route.flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
+        return None;
+    }
+    let netns = cx.k.devs[route.dev].netns;
+    let reset = make_reset(cx, skb, &iph, &tcp);
+    let header = IpHeader {
+        saddr: iph.daddr.get(),
+        daddr: iph.saddr.get(),
+        protocol: IPPROTO_TCP,
+        ttl: 0,
+        tos: 0,
+        dont_fragment: true,
+        ignore_df: false,
+    };
+    ip_make_header(cx, netns, reset, route, header);
+    let fits = |cx: &Cx| {
+        cx.skbs[reset].dst.is_some_and(|route| cx.skbs[reset].len() <= dst_mtu(cx, &route) as usize)
+    };
+    if ip_route_me_harder(cx, reset).is_err() || !fits(cx) {
+        cx.skbs.release(reset);
+        return None;
+    }
+    nf_ct_attach(cx, reset, skb);
+    match cx.skbs[skb].nf_bridge {
+        Some(info) => reset_by_port(cx, reset, skb, info.physin),
+        None => Some(Door::IpLocalOut { skb: reset }),
+    }
+}
+
+/// The TCP part of a reset, with its checksum.
+fn make_reset(cx: &mut Cx, skb: SkbId, iph: &Ipv4Hdr, tcp: &TcpHdr) -> SkbId {
+    let dev = cx.skbs[skb].dev;
+    let pkt = &cx.skbs[skb];
+    let payload = (pkt.tail - pkt.network_header) as usize - iph.header_len();
+    let data = (payload as u32).wrapping_sub(tcp.header_len() as u32);
+    let flag = |flag| u32::from(tcp.flags & flag != 0);
+    let mut reply =
+        TcpHdr { source: tcp.dest, dest: tcp.source, doff_res: 5 << 4, flags: TCP_RST, ..TcpHdr::default() };
+    if tcp.flags & TCP_ACK != 0 {
+        reply.seq = tcp.ack_seq;
+    } else {
+        let next = tcp.seq.get().wrapping_add(flag(TCP_SYN) + flag(TCP_FIN)).wrapping_add(data);
+        (reply.ack_seq, reply.flags) = (U32::new(next), TCP_RST | TCP_ACK);
+    }
+    let pseudo = pseudo_header(iph.daddr.get(), iph.saddr.get(), IPPROTO_TCP, TCP_HLEN as u16);
+    reply.check = U16::new(fold(sum(pseudo, reply.as_bytes())));
+    let new = cx.skbs.alloc_skb(TCP_HLEN, dev);
+    cx.skbs.data_mut(new).copy_from_slice(reply.as_bytes());
+    new
+}
+
+/// The reset of a bridged segment goes back by the port by which that came, as if from the station that it was for: with this
+/// machine's address as sender some switches would drop it.
+fn reset_by_port(cx: &mut Cx, reset: SkbId, skb: SkbId, physin: Option<crate::ids::DevId>) -> Option<Door> {
+    let Some(port) = physin else {
+        cx.nf_reset_ct(reset);
+        cx.skbs.release(reset);
+        return None;
+    };
+    let eth = cx.skbs.eth_hdr(skb);
+    let (source, dest) = (eth.source(), eth.dest());
+    let len = (IPV4_HLEN + TCP_HLEN) as u16;
+    let packet = cx.skbs.data_mut(reset);
+    packet[2..4].copy_from_slice(&len.to_be_bytes());
+    ip_send_check(packet);
+    cx.skbs[reset].dev = port;
+    cx.skbs.push_eth(reset, EthHdr::new(source, dest, ETH_P_IP));
+    Some(Door::DevQueueXmit { skb: reset })
+}

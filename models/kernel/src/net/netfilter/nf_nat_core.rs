@@ -1,0 +1,377 @@
+//! NAT: a connection's addresses and ports are decided with its first packet, and every packet is rewritten so.
+//!
+//! Kernel: net/netfilter/nf_nat_core.c
+
+use glassnet_sim::Dice;
+use glassnet_wire::ipv4::IPPROTO_ICMP;
+
+use super::nf_nat_proto::nf_nat_manip_pkt;
+use crate::Cx;
+use crate::door::Func;
+use crate::ids::SkbId;
+use crate::net::ipv4::netfilter::ip_tables::ipt_do_table;
+use crate::tables::conntrack::{
+    Conn, CtId, CtInfo, Dir, IPS_DST_NAT, IPS_DST_NAT_DONE, IPS_NAT_MASK, IPS_SRC_NAT, IPS_SRC_NAT_DONE,
+    NfCt, Tuple,
+};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::netfilter::{Hook, HookState, Verdict};
+use crate::tables::xt::targets::NatRange;
+use crate::tables::xt::{TableName, Variant};
+
+/// Which end of a packet is rewritten (`enum nf_nat_manip_type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manip {
+    /// The source.
+    Src,
+    /// The destination.
+    Dst,
+}
+
+impl Manip {
+    /// What NAT rewrites at a hook (`HOOK2MANIP`).
+    pub fn at(hook: Hook) -> Manip {
+        match hook {
+            Hook::PostRouting | Hook::LocalIn => Manip::Src,
+            _ => Manip::Dst,
+        }
+    }
+
+    /// NAT has decided about this end (`IPS_SRC_NAT_DONE`, `IPS_DST_NAT_DONE`).
+    pub fn done(self) -> u16 {
+        match self {
+            Manip::Src => IPS_SRC_NAT_DONE,
+            Manip::Dst => IPS_DST_NAT_DONE,
+        }
+    }
+
+    /// The bit in a connection's status that says that packets of a direction are rewritten at this end: what is the
+    /// source of one direction is the destination of the other.
+    pub fn status(self, dir: Dir) -> u16 {
+        let status = match self {
+            Manip::Src => IPS_SRC_NAT,
+            Manip::Dst => IPS_DST_NAT,
+        };
+        if dir == Dir::Reply { status ^ IPS_NAT_MASK } else { status }
+    }
+}
+
+/// The protocols whose tuples have ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
+fn has_ports(proto: u8) -> bool {
+    matches!(proto, 6 | 17 | 33 | 132 | 136)
+}
+
+/// Ports that a port may be replaced by if the rule says none: those of the same class.
+const CLASSES: [(u16, u16); 3] = [(1, 511), (600, 1023), (1024, 65_535)];
+/// Most ports that are tried in a row.
+const MAX_ATTEMPTS: u32 = 128;
+/// Fewer than so many ports are not tried again from another start.
+const MIN_ATTEMPTS: u32 = 16;
+
+/// What a choice is made from.
+struct Choice<'a, F> {
+    range: &'a NatRange,
+    manip: Manip,
+    dice: &'a mut Dice,
+    /// Another connection would get replies to this tuple.
+    used: F,
+}
+
+impl<F: FnMut(&Tuple) -> bool> Choice<'_, F> {
+    fn random(&self) -> bool {
+        self.range.random || self.range.random_fully
+    }
+
+    /// The tuple that packets get which look like `orig` now (`get_unique_tuple`). `known` are tuples that the same
+    /// source got before. The result may be in use: then nothing was free, and the packet will not be confirmed.
+    fn unique(&mut self, orig: &Tuple, zone: u16, known: Option<Tuple>) -> Tuple {
+        if self.manip == Manip::Src && !self.random() {
+            if source_in_range(orig, self.range) {
+                if !(self.used)(orig) {
+                    return *orig;
+                }
+            } else if let Some(known) = known.filter(|known| !(self.used)(known)) {
+                return known;
+            }
+        }
+        let mut tuple = *orig;
+        choose_address(&mut tuple, self.range, self.manip, zone);
+        if !self.random() && self.good_as_it_is(&tuple) {
+            return tuple;
+        }
+        self.choose_port(tuple)
+    }
+
+    /// No other port is needed: it is in the range and free. A range of one port is taken even if it is in use.
+    fn good_as_it_is(&mut self, tuple: &Tuple) -> bool {
+        match self.range.ports {
+            Some(_) if self.range.base_port.is_some() => false,
+            Some((first, last)) => {
+                port_in_range(tuple, self.manip, (first, last)) && (first == last || !(self.used)(tuple))
+            }
+            None => !(self.used)(tuple),
+        }
+    }
+
+    /// Another port or identifier (`nf_nat_l4proto_unique_tuple`).
+    fn choose_port(&mut self, mut tuple: Tuple) -> Tuple {
+        let icmp = tuple.proto == IPPROTO_ICMP;
+        if !icmp && !has_ports(tuple.proto) {
+            return tuple;
+        }
+        let own = if icmp || self.manip == Manip::Src { tuple.sport } else { tuple.dport };
+        let (first, size) = match self.range.ports {
+            Some((first, last)) => (u32::from(first.min(last)), u32::from(first.abs_diff(last)) + 1),
+            None if icmp => (0, 65_536),
+            // A destination port stays unless the rule says otherwise.
+            None if self.manip == Manip::Dst => return tuple,
+            None => {
+                let class = CLASSES[usize::from(own >= 512) + usize::from(own >= 1024)];
+                (u32::from(class.0), u32::from(class.1 - class.0) + 1)
+            }
+        };
+        let mut start = match self.range.base_port {
+            Some(base) => own.wrapping_sub(base),
+            None => self.dice.below(65_536) as u16,
+        };
+        let mut attempts = size.min(MAX_ATTEMPTS);
+        loop {
+            for at in 0..attempts {
+                let port = first + u32::from(start.wrapping_add(at as u16)) % size;
+                let place =
+                    if icmp || self.manip == Manip::Src { &mut tuple.sport } else { &mut tuple.dport };
+                *place = port as u16;
+                if !(self.used)(&tuple) {
+                    return tuple;
+                }
+            }
+            if attempts >= size || attempts < MIN_ATTEMPTS {
+                return tuple;
+            }
+            attempts /= 2;
+            start = self.dice.below(65_536) as u16;
+        }
+    }
+}
+
+/// The source of a tuple is what a range asks for.
+fn source_in_range(tuple: &Tuple, range: &NatRange) -> bool {
+    let address = range.addrs.is_none_or(|(first, last)| (first..=last).contains(&tuple.src));
+    address && range.ports.is_none_or(|ports| port_in_range(tuple, Manip::Src, ports))
+}
+
+fn port_in_range(tuple: &Tuple, manip: Manip, (first, last): (u16, u16)) -> bool {
+    let port = match manip {
+        _ if tuple.proto == IPPROTO_ICMP => tuple.sport,
+        // GRE has a key where others have a port, and it is not tracked here.
+        _ if !has_ports(tuple.proto) => return true,
+        Manip::Src => tuple.sport,
+        Manip::Dst => tuple.dport,
+    };
+    (first..=last).contains(&port)
+}
+
+/// One address of a range of several, by a hash of the source, and of the destination unless `--persistent`
+/// (`find_best_ips_proto`). The kernel's hash has no secret: the choice is the same.
+fn choose_address(tuple: &mut Tuple, range: &NatRange, manip: Manip, zone: u16) {
+    let Some((first, last)) = range.addrs else { return };
+    let initval = if range.persistent { 0 } else { tuple.dst.swap_bytes() ^ u32::from(zone) };
+    // An IPv4 address in a union with an IPv6 one: four words of which three are 0, the first as it is on the wire,
+    // read by a little-endian machine.
+    let hash = jhash2([tuple.src.swap_bytes(), 0, 0, 0], initval);
+    let address = if first == last {
+        first
+    } else {
+        let size = last.wrapping_sub(first).wrapping_add(1);
+        first.wrapping_add((u64::from(hash) * u64::from(size) >> 32) as u32)
+    };
+    match manip {
+        Manip::Src => tuple.src = address,
+        Manip::Dst => tuple.dst = address,
+    }
+}
+
+/// Bob Jenkins' lookup3 of four words (`jhash2`, include/linux/jhash.h; the hash is in the public domain).
+fn jhash2(words: [u32; 4], initval: u32) -> u32 {
+    let start = 0xdead_beef_u32.wrapping_add(16).wrapping_add(initval);
+    let [mut a, mut b, mut c] = [0, 1, 2].map(|at| start.wrapping_add(words[at]));
+    for (x, y, z) in [(4, 6, 8), (16, 19, 4)] {
+        a = a.wrapping_sub(c) ^ c.rotate_left(x);
+        c = c.wrapping_add(b);
+        b = b.wrapping_sub(a) ^ a.rotate_left(y);
+        a = a.wrapping_add(c);
+        c = c.wrapping_sub(b) ^ b.rotate_left(z);
+        b = b.wrapping_add(a);
+    }
+    a = a.wrapping_add(words[3]);
+    c = (c ^ b).wrapping_sub(b.rotate_left(14));
+    a = (a ^ c).wrapping_sub(c.rotate_left(11));
+    b = (b ^ a).wrapping_sub(a.rotate_left(25));
+    c = (c ^ b).wrapping_sub(b.rotate_left(16));
+    a = (a ^ c).wrapping_sub(c.rotate_left(4));
+    b = (b ^ a).wrapping_sub(a.rotate_left(14));
+    (c ^ b).wrapping_sub(b.rotate_left(24))
+}
+
+/// Decides about one end of a new connection (`nf_nat_setup_info`).
+pub fn nf_nat_setup_info(cx: &mut Cx, id: CtId, skb: SkbId, range: &NatRange, manip: Manip) -> Verdict {
+    cx.call(Func::NfNatSetupInfo, skb);
+    let drop = Verdict::Drop(DropReason::NetfilterDrop);
+    let Some(conn) = cx.k.conntrack.get(id) else { return drop };
+    if conn.is_confirmed() {
+        return Verdict::Accept;
+    }
+    if conn.has(manip.done()) {
+        return drop;
+    }
+    let (netns, zone) = (conn.netns, conn.zone[0]);
+    // What NAT made of the connection so far.
+    let Some(now) = conn.tuple(Dir::Reply).inverted() else { return drop };
+    let known = match manip {
+        Manip::Src => find_appropriate_src(cx, &now, netns, zone, range),
+        Manip::Dst => None,
+    };
+    let table = &cx.k.conntrack;
+    let used = |tuple: &Tuple| tuple.inverted().is_some_and(|reply| table.taken_by(&reply, id).is_some());
+    let new = Choice { range, manip, dice: cx.dice, used }.unique(&now, zone, known);
+    let Some(conn) = cx.k.conntrack.get_mut(id) else { return drop };
+    if new != now {
+        if let Some(reply) = new.inverted() {
+            nf_conntrack_alter_reply(conn, reply);
+        }
+        conn.status |= manip.status(Dir::Original);
+    }
+    conn.status |= manip.done();
+    if manip == Manip::Src {
+        let conn = conn.clone();
+        cx.k.conntrack.by_source.add(id, &conn);
+    }
+    cx.note("nat", |_| decision(&now, &new, manip));
+    Verdict::Accept
+}
+
+/// Replies to the connection will look so (`nf_conntrack_alter_reply`). It is in no table yet.
+fn nf_conntrack_alter_reply(conn: &mut Conn, reply: Tuple) {
+    debug_assert!(!conn.is_confirmed(), "tuples of a confirmed connection do not change");
+    conn.tuples[Dir::Reply as usize] = reply;
+}
+
+/// What the detail view says of a decision.
+fn decision(old: &Tuple, new: &Tuple, manip: Manip) -> String {
+    let end = |tuple: &Tuple| {
+        let (address, port) = match manip {
+            Manip::Src => (tuple.src, tuple.sport),
+            Manip::Dst if tuple.proto == IPPROTO_ICMP => (tuple.dst, tuple.sport),
+            Manip::Dst => (tuple.dst, tuple.dport),
+        };
+        let address = std::net::Ipv4Addr::from(address);
+        if tuple.proto == IPPROTO_ICMP || has_ports(tuple.proto) {
+            format!("{address}:{port}")
+        } else {
+            address.to_string()
+        }
+    };
+    let what = if manip == Manip::Src { "source" } else { "destination" };
+    if old == new {
+        format!("{what} {} stays", end(old))
+    } else {
+        format!("{what} {} becomes {}", end(old), end(new))
+    }
+}
+
+/// What NAT made of the same source before, if that is in the range (`find_appropriate_src`).
+fn find_appropriate_src(
+    cx: &Cx,
+    tuple: &Tuple,
+    netns: crate::ids::NetnsId,
+    zone: u16,
+    range: &NatRange,
+) -> Option<Tuple> {
+    let table = &cx.k.conntrack;
+    let mapped = |id: CtId| {
+        let made = table.get(id)?.tuple(Dir::Reply).inverted()?;
+        // An ICMP tuple keeps its identifier at its source.
+        let result = Tuple { src: made.src, sport: made.sport, ..*tuple };
+        source_in_range(&result, range).then_some(result)
+    };
+    table.by_source.from(netns, zone, tuple).find_map(mapped)
+}
+
+/// No rule says anything: the address stays, and the port if it is free (`nf_nat_alloc_null_binding`).
+fn nf_nat_alloc_null_binding(cx: &mut Cx, id: CtId, skb: SkbId, manip: Manip) -> Verdict {
+    let Some(conn) = cx.k.conntrack.get(id) else { return Verdict::Accept };
+    let reply = conn.tuple(Dir::Reply);
+    let address = if manip == Manip::Src { reply.dst } else { reply.src };
+    let range = NatRange { addrs: Some((address, address)), ..NatRange::default() };
+    nf_nat_setup_info(cx, id, skb, &range, manip)
+}
+
+/// NAT at a hook: the first packet of a connection asks the rules, every packet is rewritten as was decided
+/// (`nf_nat_inet_fn`).
+#[inline]
+pub fn nf_nat_inet_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+    cx.call(Func::NfNatInetFn, skb);
+    let NfCt::Conn(id, info) = cx.skbs[skb].nfct else { return Verdict::Accept };
+    let manip = Manip::at(state.hook);
+    let Some(conn) = cx.k.conntrack.get(id) else { return Verdict::Accept };
+    let undecided =
+        !matches!(info, CtInfo::Established | CtInfo::EstablishedReply) && !conn.has(manip.done());
+    if undecided {
+        match decide(cx, skb, state, id, manip) {
+            Verdict::Accept => {}
+            other => return other,
+        }
+    } else if conn.masq_index != 0 && oif_changed(cx, conn, info, state) {
+        kill(cx, id);
+        return Verdict::Drop(DropReason::NetfilterDrop);
+    }
+    nf_nat_packet(cx, skb, id, info, manip)
+}
+
+/// The packet of a connection that was masqueraded leaves by another device than its address came from
+/// (`nf_nat_oif_changed`).
+fn oif_changed(cx: &Cx, conn: &Conn, info: CtInfo, state: HookState) -> bool {
+    let out = state.output.map_or(0, |dev| cx.k.devs[dev].ifindex);
+    state.hook == Hook::PostRouting && info.dir() == Dir::Original && conn.masq_index != out
+}
+
+/// The connection is forgotten: its next packet begins a new one (`nf_ct_kill_acct`).
+pub(super) fn kill(cx: &mut Cx, id: CtId) {
+    cx.k.conntrack.remove(id);
+}
+
+/// The rules of all `nat` tables are asked until one decides; if none does, things stay as they are.
+fn decide(cx: &mut Cx, skb: SkbId, state: HookState, id: CtId, manip: Manip) -> Verdict {
+    for at in 0..cx.k.netns[state.netns].xt.nat_lookups(state.hook).len() {
+        let Some(variant) = cx.k.netns[state.netns].xt.nat_lookups(state.hook).get(at).copied() else {
+            break;
+        };
+        if variant == Variant::Nft {
+            cx.call(Func::NftNatDoChain, skb);
+        }
+        match ipt_do_table(cx, skb, state, variant, TableName::Nat) {
+            Verdict::Accept => {}
+            other => return other,
+        }
+        if cx.k.conntrack.get(id).is_some_and(|conn| conn.has(manip.done())) {
+            return Verdict::Accept;
+        }
+    }
+    nf_nat_alloc_null_binding(cx, id, skb, manip)
+}
+
+/// Rewrites a packet as was decided (`nf_nat_packet`).
+#[inline]
+fn nf_nat_packet(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo, manip: Manip) -> Verdict {
+    let Some(conn) = cx.k.conntrack.get(id) else { return Verdict::Accept };
+    let dir = info.dir();
+    if !conn.has(manip.status(dir)) {
+        return Verdict::Accept;
+    }
+    // It shall look like the inverse of the other direction.
+    let target = conn.tuple(dir.other()).inverted();
+    match target {
+        Some(target) if nf_nat_manip_pkt(cx, skb, &target, manip) => Verdict::Accept,
+        _ => Verdict::Drop(DropReason::NetfilterDrop),
+    }
+}

@@ -1,0 +1,56 @@
+//! Masquerading: the source becomes the address of the device by which a packet leaves.
+//!
+//! Kernel: net/netfilter/nf_nat_masquerade.c
+
+use super::nf_nat_core::{Manip, nf_nat_setup_info};
+use crate::Cx;
+use crate::door::Func;
+use crate::ids::{DevId, SkbId};
+use crate::net::ipv4::fib_semantics::inet_select_addr;
+use crate::net::ipv4::ip_input::ip_hdr;
+use crate::tables::conntrack::Dir;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::netfilter::{HookState, Verdict};
+use crate::tables::route_types::Scope;
+use crate::tables::xt::targets::NatRange;
+
+/// Chooses the address of the device by which a packet leaves, towards its next hop (`nf_nat_masquerade_ipv4`). A device
+/// without an address drops the packet.
+pub fn nf_nat_masquerade_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: &NatRange) -> Verdict {
+    cx.call(Func::NfNatMasqueradeIpv4, skb);
+    let drop = Verdict::Drop(DropReason::NetfilterDrop);
+    let (Some((id, _)), Some(out)) = (cx.nf_ct_get(skb), state.output) else { return drop };
+    let source = cx.k.conntrack.get(id).map_or(0, |conn| conn.tuple(Dir::Original).src);
+    if source == 0 {
+        // A packet of this machine that has no address yet: DHCP.
+        return Verdict::Accept;
+    }
+    let gateway = cx.skbs[skb].dst.map_or(0, |route| route.gateway);
+    let next_hop = if gateway != 0 { gateway } else { ip_hdr(cx, skb).map_or(0, |iph| iph.daddr.get()) };
+    let address = inet_select_addr(cx.k, out, next_hop, Scope::UNIVERSE);
+    if address == 0 {
+        cx.note("nat", |cx| format!("{} ate my IP address", cx.k.devs[out].name));
+        return drop;
+    }
+    let ifindex = cx.k.devs[out].ifindex;
+    if let Some(conn) = cx.k.conntrack.get_mut(id) {
+        conn.masq_index = ifindex;
+    }
+    nf_nat_setup_info(cx, id, skb, &NatRange { addrs: Some((address, address)), ..*range }, Manip::Src)
+}
+
+/// A device went down, or lost `address`: the connections that were masqueraded with it are forgotten, for it may come
+/// back with another (`masq_device_event`, `masq_inet_event`).
+pub fn masq_device_event(cx: &mut Cx, dev: DevId, address: Option<u32>) {
+    let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
+    for id in cx.k.conntrack.confirmed() {
+        let gone = cx.k.conntrack.get(id).is_some_and(|conn| {
+            conn.netns == netns
+                && conn.masq_index == ifindex
+                && address.is_none_or(|address| conn.tuple(Dir::Reply).dst == address)
+        });
+        if gone {
+            super::nf_nat_core::kill(cx, id);
+        }
+    }
+}

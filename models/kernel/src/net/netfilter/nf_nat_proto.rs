@@ -1,0 +1,265 @@
+//! How NAT rewrites packets, and its functions at the hooks of IPv4.
+//!
+//! Kernel: net/netfilter/nf_nat_proto.c
+
+use glassnet_wire::checksum::{checksum, replace};
+use glassnet_wire::icmp::{ICMP_HLEN, ICMP_REDIRECT, IcmpHdr};
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, Ipv4Hdr};
+use glassnet_wire::tcp::TcpHdr;
+use glassnet_wire::udp::UdpHdr;
+use zerocopy::big_endian::{U16, U32};
+
+use super::nf_nat_core::{Manip, nf_nat_inet_fn};
+use crate::Cx;
+use crate::door::Func;
+use crate::ids::SkbId;
+use crate::net::ipv4::ip_input::ip_hdr;
+use crate::net::ipv4::netfilter::ip_route_me_harder;
+use crate::tables::conntrack::{CtId, CtInfo, IPS_NAT_DONE_MASK, IPS_NAT_MASK, Tuple};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::netfilter::{HookState, Verdict};
+use crate::tables::skb::SkbPool;
+
+/// What a 16-bit sum says after an address changed.
+fn replace_address(check: u16, old: u32, new: u32) -> u16 {
+    let high = replace(check, (old >> 16) as u16, (new >> 16) as u16);
+    replace(high, old as u16, new as u16)
+}
+
+/// One end of a packet before and after.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    address: (u32, u32),
+    port: (u16, u16),
+}
+
+/// Gives a packet the source or the destination of `target` (`nf_nat_manip_pkt`).
+#[inline]
+pub fn nf_nat_manip_pkt(cx: &mut Cx, skb: SkbId, target: &Tuple, manip: Manip) -> bool {
+    cx.call(Func::NfNatManipPkt, skb);
+    let at = cx.skbs[skb].network_header;
+    manip_ipv4(cx.skbs, skb, at, target, manip)
+}
+
+/// Rewrites the IPv4 packet whose header stands at `at`, a whole one or one that an ICMP error quotes
+/// (`nf_nat_ipv4_manip_pkt`); false if it is too short for that.
+fn manip_ipv4(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple, manip: Manip) -> bool {
+    let Some(iph) = skbs.header::<Ipv4Hdr>(skb, at).copied() else { return false };
+    let old = if manip == Manip::Src { iph.saddr.get() } else { iph.daddr.get() };
+    let new = if manip == Manip::Src { target.src } else { target.dst };
+    let l4 = at + iph.header_len() as u32;
+    let fits = match iph.protocol {
+        IPPROTO_TCP => manip_tcp(skbs, skb, l4, (old, new), target, manip),
+        IPPROTO_UDP => manip_udp(skbs, skb, l4, (old, new), target, manip),
+        IPPROTO_ICMP => manip_icmp(skbs, skb, l4, target),
+        33 | 132 | 136 => manip_other_ports(skbs, skb, l4, iph.protocol, (old, new), target, manip),
+        _ => true,
+    };
+    if !fits {
+        return false;
+    }
+    let Some(iph) = skbs.header_mut::<Ipv4Hdr>(skb, at) else { return false };
+    iph.check = U16::new(replace_address(iph.check.get(), old, new));
+    *(if manip == Manip::Src { &mut iph.saddr } else { &mut iph.daddr }) = U32::new(new);
+    true
+}
+
+/// The sum of TCP or UDP, with its pseudo header, after a change.
+fn transport_check(check: u16, change: Change) -> u16 {
+    let check = replace_address(check, change.address.0, change.address.1);
+    replace(check, change.port.0, change.port.1)
+}
+
+fn new_port(target: &Tuple, manip: Manip) -> u16 {
+    if manip == Manip::Src { target.sport } else { target.dport }
+}
+
+/// The ports that begin a header of TCP, UDP, DCCP or SCTP: writes the new one and returns the old.
+fn write_port(skbs: &mut SkbPool, skb: SkbId, at: u32, new: u16, manip: Manip) -> Option<u16> {
+    // An ICMP error quotes at least eight bytes of it.
+    skbs.header::<[u8; 8]>(skb, at)?;
+    let ports = skbs.header_mut::<[U16; 2]>(skb, at)?;
+    let place = &mut ports[usize::from(manip == Manip::Dst)];
+    let old = place.get();
+    *place = U16::new(new);
+    Some(old)
+}
+
+fn manip_tcp(
+    skbs: &mut SkbPool,
+    skb: SkbId,
+    at: u32,
+    address: (u32, u32),
+    target: &Tuple,
+    manip: Manip,
+) -> bool {
+    let new = new_port(target, manip);
+    let Some(old) = write_port(skbs, skb, at, new, manip) else { return false };
+    // What an ICMP error quotes may end before the checksum.
+    if let Some(tcp) = skbs.header_mut::<TcpHdr>(skb, at) {
+        tcp.check = U16::new(transport_check(tcp.check.get(), Change { address, port: (old, new) }));
+    }
+    true
+}
+
+fn manip_udp(
+    skbs: &mut SkbPool,
+    skb: SkbId,
+    at: u32,
+    address: (u32, u32),
+    target: &Tuple,
+    manip: Manip,
+) -> bool {
+    let new = new_port(target, manip);
+    let Some(old) = write_port(skbs, skb, at, new, manip) else { return false };
+    let Some(udp) = skbs.header_mut::<UdpHdr>(skb, at) else { return false };
+    // A sender may do without a checksum; a sum that happens to be 0 is written as all ones (RFC 768).
+    if udp.check.get() != 0 {
+        let check = transport_check(udp.check.get(), Change { address, port: (old, new) });
+        udp.check = U16::new(if check == 0 { 0xffff } else { check });
+    }
+    true
+}
+
+/// The identifier of requests and replies; other messages keep what they say.
+fn manip_icmp(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple) -> bool {
+    let Some(icmp) = skbs.header_mut::<IcmpHdr>(skb, at) else { return false };
+    // Echo, timestamp, information, address mask.
+    if matches!(icmp.kind, 0 | 8 | 13..=18) {
+        icmp.checksum = U16::new(replace(icmp.checksum.get(), icmp.id.get(), target.sport));
+        icmp.id = U16::new(target.sport);
+    }
+    true
+}
+
+/// DCCP and UDP-Lite have a checksum like UDP's at offset 6; SCTP a CRC of the whole packet.
+fn manip_other_ports(
+    skbs: &mut SkbPool,
+    skb: SkbId,
+    at: u32,
+    proto: u8,
+    address: (u32, u32),
+    target: &Tuple,
+    manip: Manip,
+) -> bool {
+    let new = new_port(target, manip);
+    let Some(old) = write_port(skbs, skb, at, new, manip) else { return false };
+    if proto == 132 {
+        return sctp_crc(skbs, skb, at);
+    }
+    let Some([_, _, _, check]) = skbs.header_mut::<[U16; 4]>(skb, at) else { return false };
+    *check = U16::new(transport_check(check.get(), Change { address, port: (old, new) }));
+    true
+}
+
+/// CRC32c over the packet, with zeros in its own place, in little-endian order (RFC 9260 appendix A).
+fn sctp_crc(skbs: &mut SkbPool, skb: SkbId, at: u32) -> bool {
+    let Some(field) = skbs.header_mut::<[u8; 12]>(skb, at) else { return true };
+    field[8..].fill(0);
+    let start = (at - skbs[skb].data) as usize;
+    let crc = skbs.data(skb)[start..].iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ if crc & 1 != 0 { 0x82f6_3b78 } else { 0 })
+    });
+    if let Some(field) = skbs.header_mut::<[u8; 12]>(skb, at) {
+        field[8..].copy_from_slice(&(!crc).to_le_bytes());
+    }
+    true
+}
+
+/// An ICMP error about a packet that NAT rewrote: the packet that it quotes gets back the addresses that its sender
+/// knows, and the error those of the connection (`nf_nat_icmp_reply_translation`). False: it is to be dropped.
+fn nf_nat_icmp_reply_translation(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo, manip: Manip) -> bool {
+    cx.call(Func::NfNatIcmpReplyTranslation, skb);
+    let (at, tail) = (cx.skbs[skb].network_header, cx.skbs[skb].tail);
+    let Some(iph) = ip_hdr(cx, skb) else { return false };
+    let l4 = at + iph.header_len() as u32;
+    let Some(icmp) = cx.skbs.header::<IcmpHdr>(skb, l4).copied() else { return false };
+    let whole = &cx.skbs.bufs.bytes(cx.skbs[skb].buf)[l4 as usize..tail as usize];
+    if !cx.skbs[skb].ip_summed && checksum(whole) != 0 {
+        return false;
+    }
+    let Some(conn) = cx.k.conntrack.get(id) else { return true };
+    if icmp.kind == ICMP_REDIRECT {
+        // A redirect is for the sender's own network only: nothing that NAT touches.
+        let decided = conn.status & IPS_NAT_DONE_MASK == IPS_NAT_DONE_MASK;
+        if !decided || conn.has(IPS_NAT_MASK) {
+            return false;
+        }
+    }
+    let dir = info.dir();
+    if !conn.has(manip.status(dir)) {
+        return true;
+    }
+    let other = *conn.tuple(dir.other());
+    let opposite = if manip == Manip::Src { Manip::Dst } else { Manip::Src };
+    if !manip_ipv4(cx.skbs, skb, l4 + ICMP_HLEN as u32, &other, opposite) {
+        return false;
+    }
+    let start = (l4 - cx.skbs[skb].data) as usize;
+    let message = &mut cx.skbs.data_mut(skb)[start..];
+    message[2..4].fill(0);
+    let check = checksum(message);
+    message[2..4].copy_from_slice(&check.to_be_bytes());
+    let Some(target) = other.inverted() else { return false };
+    let at = cx.skbs[skb].network_header;
+    manip_ipv4(cx.skbs, skb, at, &target, manip)
+}
+
+/// What NAT does at every hook (`nf_nat_ipv4_fn`).
+#[inline]
+fn nf_nat_ipv4_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+    let Some((id, info)) = cx.nf_ct_get(skb) else { return Verdict::Accept };
+    let related = matches!(info, CtInfo::Related | CtInfo::RelatedReply);
+    if related && ip_hdr(cx, skb).is_some_and(|iph| iph.protocol == IPPROTO_ICMP) {
+        return match nf_nat_icmp_reply_translation(cx, skb, id, info, Manip::at(state.hook)) {
+            true => Verdict::Accept,
+            false => Verdict::Drop(DropReason::NetfilterDrop),
+        };
+    }
+    nf_nat_inet_fn(cx, skb, state)
+}
+
+fn daddr(cx: &Cx, skb: SkbId) -> u32 {
+    ip_hdr(cx, skb).map_or(0, |iph| iph.daddr.get())
+}
+
+/// NAT of a packet that came in; one that gets another destination is routed by that.
+pub fn nf_nat_ipv4_pre_routing(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+    cx.call(Func::NfNatIpv4PreRouting, skb);
+    let before = daddr(cx, skb);
+    let verdict = nf_nat_ipv4_fn(cx, skb, state);
+    if matches!(verdict, Verdict::Accept) && daddr(cx, skb) != before {
+        cx.skbs[skb].dst = None;
+    }
+    verdict
+}
+
+/// NAT of a packet for this machine.
+pub fn nf_nat_ipv4_local_in(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+    cx.call(Func::NfNatIpv4LocalIn, skb);
+    nf_nat_ipv4_fn(cx, skb, state)
+}
+
+/// NAT of a packet that leaves.
+pub fn nf_nat_ipv4_out(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+    cx.call(Func::NfNatIpv4Out, skb);
+    nf_nat_ipv4_fn(cx, skb, state)
+}
+
+/// NAT of a packet that this machine sends; one that gets another destination is routed anew.
+pub fn nf_nat_ipv4_local_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+    cx.call(Func::NfNatIpv4LocalFn, skb);
+    let verdict = nf_nat_ipv4_fn(cx, skb, state);
+    if !matches!(verdict, Verdict::Accept) {
+        return verdict;
+    }
+    let Some((id, info)) = cx.nf_ct_get(skb) else { return verdict };
+    let moved = cx.k.conntrack.get(id).is_some_and(|conn| {
+        let dir = info.dir();
+        conn.tuple(dir).dst != conn.tuple(dir.other()).src
+    });
+    if moved && ip_route_me_harder(cx, skb).is_err() {
+        return Verdict::Drop(DropReason::NetfilterDrop);
+    }
+    Verdict::Accept
+}
