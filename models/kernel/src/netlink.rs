@@ -36,6 +36,8 @@ pub enum Errno {
     EISDIR = 21,
     /// Invalid argument.
     EINVAL = 22,
+    /// Too many links.
+    EMLINK = 31,
     /// Broken pipe.
     EPIPE = 32,
     /// Numerical result out of range.
@@ -112,6 +114,7 @@ impl Errno {
             Errno::ENOTDIR => "Not a directory",
             Errno::EISDIR => "Is a directory",
             Errno::EINVAL => "Invalid argument",
+            Errno::EMLINK => "Too many links",
             Errno::EPIPE => "Broken pipe",
             Errno::ERANGE => "Numerical result out of range",
             Errno::ELOOP => "Too many levels of symbolic links",

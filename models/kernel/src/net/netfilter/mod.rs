@@ -7,5 +7,6 @@ pub mod nf_nat_masquerade;
 pub mod nf_nat_proto;
 pub mod nf_nat_redirect;
 pub mod x_tables;
+pub mod xt_check;
 pub mod xt_commit;
 pub mod xt_nat;

@@ -5,7 +5,8 @@
 use glassnet_wire::ipv4::Ipv4Hdr;
 
 pub use super::xt_commit::{
-    xt_find_table_lock, xt_replace_table, xt_table, xt_unregister_table, xt_zero_counters,
+    xt_check_table, xt_find_table_lock, xt_replace_table, xt_splice_rules, xt_table, xt_unregister_table,
+    xt_zero_counters,
 };
 
 use crate::Cx;

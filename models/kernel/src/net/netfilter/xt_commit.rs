@@ -2,12 +2,17 @@
 //!
 //! Kernel: net/netfilter/x_tables.c, net/netfilter/nf_tables_api.c
 
+use std::ops::Range;
+
+use super::nf_conntrack_proto::{nf_ct_netns_get, nf_ct_netns_put};
+use super::xt_check::{Place, Refused, check_rule, needs_conntrack};
 use crate::Cx;
 use crate::Kernel;
 use crate::ids::NetnsId;
 use crate::netlink::Errno;
 use crate::tables::netfilter::{HOOKS, Hook, HookFn, Pf};
-use crate::tables::xt::{Counters, Table, TableName, Variant, XtTable};
+use crate::tables::xt::installed::{PlanError, is_unconditional};
+use crate::tables::xt::{Action, Counters, Match, Rule, Table, TableName, Target, Variant, XtTable};
 
 /// The table of this name, if the namespace has it. A lesson's user reads rules and counters here.
 pub fn xt_table(k: &Kernel, netns: NetnsId, variant: Variant, name: TableName) -> Option<&Table> {
@@ -31,20 +36,241 @@ pub fn xt_find_table_lock(cx: &mut Cx, netns: NetnsId, name: TableName) -> Resul
 ///
 /// # Errors
 ///
-/// What the kernel answers to such a table; the old one stays as it was. `EINVAL`: a jump to a chain that is not
-/// there.
+/// What the kernel answers to such a table; nothing is changed then. `ELOOP` (legacy) or `EMLINK` (nft): chains that
+/// form a loop; `EMLINK` also if more than 16 are one below the other (nft). `EINVAL` (legacy) or `ENOENT` (nft): a jump to
+/// a chain that is not there or is built in. `EINVAL`: an extension where it may not stand.
 pub fn xt_replace_table(cx: &mut Cx, netns: NetnsId, variant: Variant, table: Table) -> Result<(), Errno> {
-    let name = table.name;
-    let table = XtTable::new(table).ok_or(Errno::EINVAL)?;
-    let entries = table.entries;
-    cx.k.netns[netns].xt.put(variant, Box::new(table));
-    register_hooks(cx, netns, variant, name, entries);
+    let mut new = prepare(table, variant).map_err(|refused| refuse(cx, refused))?;
+    for chain in &mut new.table.chains {
+        for rule in &mut chain.rules {
+            init_rule(cx, netns, variant, rule);
+        }
+    }
+    hold_sets(cx, netns, &mut new)?;
+    commit(cx, netns, variant, new);
     Ok(())
+}
+
+/// What the kernel would say to this table, without putting it in force: with the line for its log.
+///
+/// # Errors
+///
+/// As of [`xt_replace_table`], but for sets that are not there.
+pub fn xt_check_table(variant: Variant, table: Table) -> Result<(), Refused> {
+    prepare(table, variant).map(drop)
+}
+
+/// Puts rules in the place of `remove` rules of a chain from `at` on (0: the first): appends, inserts, deletes, replaces.
+/// As [`xt_replace_table`] with the changed table, but without a look at all the others.
+///
+/// # Errors
+///
+/// As of [`xt_replace_table`]; `ENOENT` if there is no such table or chain, `ERANGE` if it has too few rules.
+pub fn xt_splice_rules(
+    cx: &mut Cx,
+    netns: NetnsId,
+    variant: Variant,
+    name: TableName,
+    (chain, at, remove): (&str, usize, usize),
+    mut rules: Vec<Rule>,
+) -> Result<(), Errno> {
+    rules.iter_mut().for_each(|rule| init_rule(cx, netns, variant, rule));
+    let Some(mut table) = cx.k.netns[netns].xt.take(variant, name) else { return Err(Errno::ENOENT) };
+    let done = splice(cx, netns, variant, &mut table, (chain, at, remove), rules);
+    if done.is_ok() && variant == Variant::Legacy {
+        // The tool writes the whole table anew.
+        let rules = table.table.chains.iter_mut().flat_map(|chain| &mut chain.rules);
+        rules.for_each(|rule| init_rule(cx, netns, variant, rule));
+    }
+    cx.k.netns[netns].xt.put(variant, table);
+    done
+}
+
+fn splice(
+    cx: &mut Cx,
+    netns: NetnsId,
+    variant: Variant,
+    table: &mut XtTable,
+    (chain, at, remove): (&str, usize, usize),
+    rules: Vec<Rule>,
+) -> Result<(), Errno> {
+    let chain = table.chain_index(chain).ok_or(Errno::ENOENT)?;
+    if at + remove > table.table.chains[chain].rules.len() {
+        return Err(Errno::ERANGE);
+    }
+    let (count, jumps) = (rules.len(), rules.iter().any(|rule| changes_flow(rule)));
+    let old = table.splice(chain, at, remove, rules, variant).map_err(|error| plan_errno(error, variant))?;
+    let checked = if jumps || old.iter().any(changes_flow) {
+        check_all(table, variant)
+    } else {
+        check_some(table, variant, chain, at..at + count)
+    };
+    let held = checked.map_err(|refused| refuse(cx, refused)).and_then(|()| {
+        let new = &table.table.chains[chain].rules[at..at + count];
+        hold_sets_of(cx, netns, new.iter())
+    });
+    let held = match held {
+        Ok(held) => held,
+        Err(errno) => {
+            // It was in force before, so it fits.
+            let _ = table.splice(chain, at, count, old, variant);
+            return Err(errno);
+        }
+    };
+    put_sets_of(cx, netns, &mut table.sets, old.iter());
+    table.sets.extend(held);
+    let uses = |rules: &[Rule]| rules.iter().filter(|rule| needs_conntrack(rule)).count();
+    let before = table.conntrack_uses;
+    table.conntrack_uses += uses(&table.table.chains[chain].rules[at..at + count]);
+    table.conntrack_uses -= uses(&old);
+    use_conntrack(cx, netns, before, table.conntrack_uses);
+    Ok(())
+}
+
+/// A rule without which packets could come to other chains.
+fn changes_flow(rule: &Rule) -> bool {
+    match rule.action {
+        Action::Jump(_) | Action::Goto(_) => true,
+        Action::Accept | Action::Drop | Action::Return => is_unconditional(rule),
+        _ => false,
+    }
+}
+
+/// The kernel's log gets its line; the answer goes to the caller.
+fn refuse(cx: &mut Cx, refused: Refused) -> Errno {
+    if let Some(line) = refused.log {
+        log_line(cx, line);
+    }
+    refused.errno
+}
+
+fn log_line(_cx: &mut Cx, _line: String) {
+    // emil: to the kernel's log.
+}
+
+fn plan_errno(error: PlanError, variant: Variant) -> Errno {
+    match (error, variant) {
+        (PlanError::Name, _) => Errno::EINVAL,
+        (PlanError::NoChain { .. }, Variant::Legacy) => Errno::EINVAL,
+        (PlanError::NoChain { .. }, Variant::Nft) => Errno::ENOENT,
+        (PlanError::Flow(_), Variant::Legacy) => Errno::ELOOP,
+        (PlanError::Flow(_), Variant::Nft) => Errno::EMLINK,
+    }
+}
+
+fn prepare(table: Table, variant: Variant) -> Result<XtTable, Refused> {
+    let new = XtTable::new(table, variant)
+        .map_err(|error| Refused { errno: plan_errno(error, variant), log: None })?;
+    check_all(&new, variant)?;
+    Ok(new)
+}
+
+fn check_all(table: &XtTable, variant: Variant) -> Result<(), Refused> {
+    for (chain, content) in table.table.chains.iter().enumerate() {
+        check_some(table, variant, chain, 0..content.rules.len())?;
+    }
+    Ok(())
+}
+
+fn check_some(table: &XtTable, variant: Variant, chain: usize, rules: Range<usize>) -> Result<(), Refused> {
+    let content = &table.table.chains[chain];
+    let own_hook = content.base.as_ref().map_or(0, |base| base.hook.bit());
+    let live = if variant == Variant::Legacy { table.plans[chain].live() } else { content.rules.len() };
+    for at in rules {
+        let hooks = if at < live { table.plans[chain].hooks } else { 0 };
+        let place = Place { variant, table: table.table.name, hooks, own_hook };
+        check_rule(place, &content.rules[at])?;
+    }
+    Ok(())
+}
+
+/// A rule comes into force: matches with a state begin with a fresh one. Of the legacy variant this befalls every
+/// rule at every change of its table; `nf_tables` leaves those that stay alone.
+fn init_rule(_cx: &mut Cx, _netns: NetnsId, _variant: Variant, _rule: &mut Rule) {
+    // fritz: credit of limit and such.
+}
+
+/// The table comes into force; the old one lets go of what it used.
+fn commit(cx: &mut Cx, netns: NetnsId, variant: Variant, mut new: XtTable) {
+    let name = new.table.name;
+    new.conntrack_uses =
+        new.table.chains.iter().flat_map(|chain| &chain.rules).filter(|rule| needs_conntrack(rule)).count();
+    let (entries, uses) = (new.entries, new.conntrack_uses);
+    let old = cx.k.netns[netns].xt.take(variant, name);
+    cx.k.netns[netns].xt.put(variant, Box::new(new));
+    use_conntrack(cx, netns, old.as_ref().map_or(0, |old| old.conntrack_uses), uses);
+    for set in old.map_or(Vec::new(), |old| old.sets) {
+        cx.k.netns[netns].ipsets.put(set);
+    }
+    register_hooks(cx, netns, variant, name, entries);
+}
+
+/// A table needs connection tracking once or not at all.
+fn use_conntrack(cx: &mut Cx, netns: NetnsId, before: usize, after: usize) {
+    match (before, after) {
+        (0, 1..) => nf_ct_netns_get(cx.k, netns),
+        (1.., 0) => nf_ct_netns_put(cx.k, netns),
+        _ => {}
+    }
+}
+
+/// The names of the sets that a rule uses.
+fn sets_of(rule: &Rule) -> impl Iterator<Item = &str> {
+    let by_match = rule.matches.iter().filter_map(|with| match with {
+        Match::Set(set) => Some(set.name.as_str()),
+        _ => None,
+    });
+    let target = match &rule.action {
+        Action::Target(Target::Set(set)) => [&set.add, &set.del, &set.map],
+        _ => [&None, &None, &None],
+    };
+    by_match.chain(target.into_iter().flatten().map(|set| set.name.as_str()))
+}
+
+fn hold_sets(cx: &mut Cx, netns: NetnsId, table: &mut XtTable) -> Result<(), Errno> {
+    let rules = table.table.chains.iter().flat_map(|chain| &chain.rules);
+    table.sets = hold_sets_of(cx, netns, rules)?;
+    Ok(())
+}
+
+/// Takes hold of the sets that rules use; of all or of none.
+fn hold_sets_of<'r>(
+    cx: &mut Cx,
+    netns: NetnsId,
+    rules: impl Iterator<Item = &'r Rule>,
+) -> Result<Vec<u16>, Errno> {
+    let ipsets = &mut cx.k.netns[netns].ipsets;
+    let mut held = Vec::new();
+    for name in rules.flat_map(sets_of) {
+        match ipsets.hold(name) {
+            Some(set) => held.push(set),
+            None => {
+                held.into_iter().for_each(|set| ipsets.put(set));
+                return Err(Errno::ENOENT);
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// Lets go of the sets that rules used.
+fn put_sets_of<'r>(cx: &mut Cx, netns: NetnsId, held: &mut Vec<u16>, rules: impl Iterator<Item = &'r Rule>) {
+    let ipsets = &mut cx.k.netns[netns].ipsets;
+    for name in rules.flat_map(sets_of) {
+        let Some(set) = ipsets.index(name) else { continue };
+        if let Some(at) = held.iter().position(|known| *known == set) {
+            ipsets.put(held.swap_remove(at));
+        }
+    }
 }
 
 /// Takes a table away with its hooks (`nft delete table`, a namespace that ends).
 pub fn xt_unregister_table(cx: &mut Cx, netns: NetnsId, variant: Variant, name: TableName) {
-    if cx.k.netns[netns].xt.take(variant, name).is_some() {
+    if let Some(old) = cx.k.netns[netns].xt.take(variant, name) {
+        use_conntrack(cx, netns, old.conntrack_uses, 0);
+        for set in old.sets {
+            cx.k.netns[netns].ipsets.put(set);
+        }
         register_hooks(cx, netns, variant, name, [None; HOOKS.len()]);
     }
 }

@@ -2,17 +2,52 @@
 
 use std::collections::HashMap;
 
-use super::{Action, Base, Chain, Counters, Policy, TABLES, Table, TableName, Variant};
+use super::flow::{FlowError, flow};
+use super::scan::{Ifaces, Scan};
+use super::{Action, Base, Chain, Counters, IpMatch, Policy, Rule, TABLES, Table, TableName, Variant};
 use crate::tables::netfilter::{HOOKS, Hook};
 
 /// In [`ChainPlan::jumps`]: the rule jumps nowhere.
 pub const NO_CHAIN: u32 = u32::MAX;
+/// In [`ChainPlan::jumps`]: the rule decides about every packet (`-j ACCEPT`, `DROP` or `RETURN` and nothing else).
+pub const STOP: u32 = u32::MAX - 1;
+/// Longest name of a chain, bytes (`XT_EXTENSION_MAXNAMELEN` without what the tool keeps for itself).
+pub const CHAIN_NAME_LEN: usize = 28;
 
 /// What the walk knows of a chain beside its rules.
 #[derive(Clone, Debug, Default)]
 pub struct ChainPlan {
-    /// For each rule the chain that it jumps or goes to, as an index into [`Table::chains`], or [`NO_CHAIN`].
+    /// For each rule the chain that it jumps or goes to, as an index into [`Table::chains`], [`NO_CHAIN`] or [`STOP`].
     pub jumps: Vec<u32>,
+    /// How many of its rules jump.
+    pub chains: u32,
+    /// Its rules' conditions.
+    pub scan: Scan,
+    /// From which hooks it can be reached, a bit each.
+    pub hooks: u8,
+}
+
+impl ChainPlan {
+    /// How many of its rules a packet can come to: up to the first that decides about every packet.
+    pub fn live(&self) -> usize {
+        self.jumps.iter().position(|jump| *jump == STOP).map_or(self.jumps.len(), |stop| stop + 1)
+    }
+}
+
+/// Why a table cannot be walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanError {
+    /// A name of a chain is empty, too long, or there twice.
+    Name,
+    /// A rule jumps to a built-in chain or to one that is not there.
+    NoChain {
+        /// Index of its chain.
+        chain: usize,
+        /// Index of the rule.
+        rule: usize,
+    },
+    /// The chains form a loop, or are too deep.
+    Flow(FlowError),
 }
 
 /// A table in a namespace (`struct xt_table`).
@@ -23,36 +58,137 @@ pub struct XtTable {
     /// For each chain what the walk needs.
     pub plans: Vec<ChainPlan>,
     /// For each hook the chain that hangs on it.
-    pub entries: [Option<u32>; 5],
+    pub entries: [Option<u32>; HOOKS.len()],
+    /// The interfaces that rules name.
+    pub ifaces: Ifaces,
     /// Where to go on after the chains that the packet in hand was sent through: chain and rule. Kept to spare
     /// an allocation a packet.
     pub stack: Vec<(u32, u32)>,
     /// Its number in the observer's record, once a packet met it as it is now.
     pub seen: Option<u32>,
+    /// How many rules need connection tracking.
+    pub conntrack_uses: usize,
+    /// The sets that its rules use, by number, one for each use.
+    pub sets: Vec<u16>,
+    /// The numbers of its user chains, by name.
+    user_chains: HashMap<String, u32>,
 }
 
 impl XtTable {
-    /// A table whose jumps all lead to chains that it has; `None` if one does not.
-    pub fn new(table: Table) -> Option<XtTable> {
-        let mut entries = [None; 5];
+    /// A table that can be walked.
+    ///
+    /// # Errors
+    ///
+    /// If its chains do not fit together.
+    pub fn new(table: Table, variant: Variant) -> Result<XtTable, PlanError> {
+        let mut entries = [None; HOOKS.len()];
         let mut names = HashMap::with_capacity(table.chains.len());
+        let mut user_chains = HashMap::with_capacity(table.chains.len());
         for (at, chain) in (0..).zip(&table.chains) {
-            names.insert(chain.name.as_str(), at);
-            if let Some(base) = &chain.base {
-                entries[base.hook as usize] = Some(at);
+            if chain.name.is_empty()
+                || chain.name.len() > CHAIN_NAME_LEN
+                || names.insert(&chain.name, at).is_some()
+            {
+                return Err(PlanError::Name);
+            }
+            match &chain.base {
+                Some(base) => entries[base.hook as usize] = Some(at),
+                None => drop(user_chains.insert(chain.name.clone(), at)),
             }
         }
-        let jump = |action: &Action| match action {
-            Action::Jump(chain) | Action::Goto(chain) => names.get(chain.as_str()).copied(),
-            _ => Some(NO_CHAIN),
-        };
-        let plan = |chain: &Chain| {
-            let jumps = chain.rules.iter().map(|rule| jump(&rule.action)).collect::<Option<Vec<u32>>>()?;
-            Some(ChainPlan { jumps })
-        };
-        let plans = table.chains.iter().map(plan).collect::<Option<Vec<ChainPlan>>>()?;
-        Some(XtTable { table, plans, entries, stack: Vec::new(), seen: None })
+        let mut ifaces = Ifaces::default();
+        let mut plans = Vec::with_capacity(table.chains.len());
+        for (chain, content) in table.chains.iter().enumerate() {
+            let jumps =
+                jumps(&content.rules, &user_chains).map_err(|rule| PlanError::NoChain { chain, rule })?;
+            let chains = count_chains(&jumps);
+            plans.push(ChainPlan {
+                jumps,
+                chains,
+                scan: Scan::new(content.rules.iter(), &mut ifaces),
+                hooks: 0,
+            });
+        }
+        let hooks = flow(&plans, &entries, variant).map_err(PlanError::Flow)?;
+        for (plan, hooks) in plans.iter_mut().zip(hooks) {
+            plan.hooks = hooks;
+        }
+        Ok(XtTable {
+            table,
+            plans,
+            entries,
+            ifaces,
+            stack: Vec::new(),
+            seen: None,
+            conntrack_uses: 0,
+            sets: Vec::new(),
+            user_chains,
+        })
     }
+
+    /// The index of a chain.
+    pub fn chain_index(&self, name: &str) -> Option<usize> {
+        match self.user_chains.get(name) {
+            Some(at) => Some(*at as usize),
+            None => self.table.chains.iter().take(HOOKS.len()).position(|chain| chain.name == name),
+        }
+    }
+
+    /// Puts rules in the place of `remove` rules from `at` on, and gives those back. The rest is as it was, so the time
+    /// is that of moving the rules behind them.
+    ///
+    /// # Errors
+    ///
+    /// As of [`XtTable::new`]; nothing is changed.
+    pub fn splice(
+        &mut self,
+        chain: usize,
+        at: usize,
+        remove: usize,
+        rules: Vec<Rule>,
+        variant: Variant,
+    ) -> Result<Vec<Rule>, PlanError> {
+        let jumps =
+            jumps(&rules, &self.user_chains).map_err(|rule| PlanError::NoChain { chain, rule: at + rule })?;
+        let old: Vec<u32> = self.plans[chain].jumps.splice(at..at + remove, jumps.iter().copied()).collect();
+        let is_plain = |jumps: &[u32]| jumps.iter().all(|jump| *jump == NO_CHAIN);
+        if !(is_plain(&jumps) && is_plain(&old)) {
+            self.plans[chain].chains = count_chains(&self.plans[chain].jumps);
+            match flow(&self.plans, &self.entries, variant) {
+                Ok(hooks) => self.plans.iter_mut().zip(hooks).for_each(|(plan, hooks)| plan.hooks = hooks),
+                Err(error) => {
+                    let plan = &mut self.plans[chain];
+                    plan.jumps.splice(at..at + jumps.len(), old);
+                    plan.chains = count_chains(&plan.jumps);
+                    return Err(PlanError::Flow(error));
+                }
+            }
+        }
+        let place = &mut self.table.chains[chain].rules;
+        let removed = place.splice(at..at + remove, rules).collect();
+        self.plans[chain].scan.rewrite(at, place, &mut self.ifaces);
+        self.seen = None;
+        Ok(removed)
+    }
+}
+
+fn count_chains(jumps: &[u32]) -> u32 {
+    jumps.iter().filter(|jump| **jump < STOP).count() as u32
+}
+
+/// Where rules jump to; an error is the index of one that jumps nowhere.
+fn jumps(rules: &[Rule], user_chains: &HashMap<String, u32>) -> Result<Vec<u32>, usize> {
+    let jump = |(at, rule): (usize, &Rule)| match &rule.action {
+        Action::Jump(chain) | Action::Goto(chain) => user_chains.get(chain).copied().ok_or(at),
+        Action::Accept | Action::Drop | Action::Return if is_unconditional(rule) => Ok(STOP),
+        _ => Ok(NO_CHAIN),
+    };
+    rules.iter().enumerate().map(jump).collect()
+}
+
+/// The rule means every packet, and says so by saying nothing.
+pub fn is_unconditional(rule: &Rule) -> bool {
+    rule.matches.is_empty() && rule.ip == IpMatch::default()
 }
 
 impl Table {
@@ -75,6 +211,7 @@ pub struct XtTables {
 
 impl XtTables {
     /// A table, if it is there.
+    #[inline]
     pub fn get(&self, variant: Variant, name: TableName) -> Option<&XtTable> {
         self.slots[variant as usize][name as usize].as_deref()
     }

@@ -5,8 +5,10 @@
 //! A rule holds what `iptables-save` prints. How rules are walked fast is the business of
 //! `net/ipv4/netfilter/ip_tables.rs`.
 
+pub mod flow;
 pub mod installed;
 pub mod matches;
+pub mod scan;
 pub mod targets;
 
 use super::netfilter::Hook;

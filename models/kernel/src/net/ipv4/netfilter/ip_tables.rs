@@ -17,12 +17,13 @@
 use crate::Cx;
 use crate::cost;
 use crate::door::Func;
-use crate::ids::{NetnsId, SkbId};
+use crate::ids::{DevId, NetnsId, SkbId};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::netfilter::ip_route_me_harder;
 use crate::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState, Verdict};
+use crate::tables::xt::scan::{self, Key};
 use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TableName, Target, Variant, XtTable};
 use crate::trace::{Level, SeenTable};
 
@@ -69,7 +70,9 @@ pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant,
     if detail {
         observe_table(cx, &mut table, state.netns, variant);
     }
-    let verdict = Walk { table: &mut table, par, base: entry, chain: entry, next: 0, detail }.run(cx);
+    let is_empty = table.plans[entry as usize].scan.is_empty();
+    let key = if detail || is_empty { None } else { key(cx, &mut table, &par) };
+    let verdict = Walk { table: &mut table, par, base: entry, chain: entry, next: 0, key, detail }.run(cx);
     table.stack.clear();
     cx.k.netns[state.netns].xt.put(variant, table);
     verdict
@@ -80,6 +83,30 @@ fn observe_table(cx: &mut Cx, table: &mut XtTable, netns: NetnsId, variant: Vari
     let machine = cx.machine();
     let keep = || SeenTable { machine, netns, variant, table: table.table.clone() };
     table.seen = Some(cx.trace.visit(table.seen, keep));
+}
+
+/// What the packet shows to the scan of rules; `None` if it is to be held against every rule in full: a fragment or a
+/// header cut short, of which some matches drop the packet.
+fn key(cx: &Cx, table: &mut XtTable, par: &Par) -> Option<Key> {
+    let iph = &par.iph;
+    let mut ports = 0;
+    if let Some(len) = scan::header_with_ports(iph.protocol) {
+        let pkt = &cx.skbs[par.skb];
+        let bytes = cx.skbs.bufs.bytes(pkt.buf).get(par.thoff as usize..pkt.tail as usize)?;
+        if par.fragoff != 0 || bytes.len() < len {
+            return None;
+        }
+        ports = u32::from_be_bytes(*bytes.first_chunk()?);
+    }
+    let mut key = scan::key(iph.saddr.get(), iph.daddr.get(), ports, iph.protocol, par.fragoff != 0);
+    if !table.ifaces.is_empty() {
+        let device = |dev: Option<DevId>| match dev.and_then(|dev| cx.k.devs.get(dev)) {
+            Some(dev) => (dev.label, dev.name.as_str()),
+            None => (u32::MAX, ""),
+        };
+        table.ifaces.write(&mut key, device(par.state.input), device(par.state.output));
+    }
+    Some(key)
 }
 
 /// Where a rule does not fit.
@@ -107,6 +134,8 @@ struct Walk<'t> {
     /// The chain that it is in, and the rule that is next.
     chain: u32,
     next: u32,
+    /// What it shows to the scan, if that is to be used.
+    key: Option<Key>,
     /// The detail view looks: each rule is noted.
     detail: bool,
 }
@@ -131,11 +160,8 @@ impl Walk<'_> {
 
     /// The next rule of this chain that matches, or whose match found the packet broken; `None` at the end of the chain.
     fn next_match(&mut self, cx: &mut Cx) -> Option<u32> {
-        let len = self.table.table.chains[self.chain as usize].rules.len() as u32;
-        while self.next < len {
-            let at = self.next;
-            self.next += 1;
-            self.charge(cx, 1);
+        loop {
+            let at = self.next_to_try(cx)?;
             match self.try_rule(cx, at) {
                 Ok(()) => return Some(at),
                 Err(part) if self.par.hotdrop => {
@@ -145,7 +171,19 @@ impl Walk<'_> {
                 Err(part) => self.note(cx, |name| format!("{name} {} no: {part}", at + 1)),
             }
         }
-        None
+    }
+
+    /// The next rule that is worth a closer look. The simulated CPU has tried all those before it.
+    fn next_to_try(&mut self, cx: &mut Cx) -> Option<u32> {
+        let scan = &self.table.plans[self.chain as usize].scan;
+        let (from, len) = (self.next as usize, scan.len());
+        let found = match &self.key {
+            Some(key) => scan.next(from, key),
+            None => (from < len).then_some(from),
+        };
+        self.next = found.map_or(len, |at| at + 1) as u32;
+        self.charge(cx, u64::from(self.next) - from as u64);
+        found.map(|at| at as u32)
     }
 
     fn charge(&self, cx: &mut Cx, rules: u64) {
@@ -202,6 +240,9 @@ impl Walk<'_> {
             TargetVerdict::Continue => {
                 if let Some(iph) = ip_hdr(cx, self.par.skb) {
                     self.par.iph = *iph;
+                    if let Some(key) = &mut self.key {
+                        scan::set_addresses(key, iph.saddr.get(), iph.daddr.get());
+                    }
                 }
                 None
             }

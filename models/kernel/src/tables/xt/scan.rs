@@ -1,0 +1,294 @@
+//! The fast way to the next rule that could match.
+//!
+//! Of each rule the conditions that are a comparison of some bits (addresses, protocol, ports, interfaces) are kept
+//! as five words of mask and value, in columns of eight rules that a processor compares at once. A rule whose words
+//! differ cannot match. Of one whose words agree the rest is still to be asked: what a rule says beyond (inversions,
+//! ranges that are no prefix, extensions) has mask 0 here.
+
+use std::collections::HashMap;
+
+use super::matches::{Match, MultiportSide, Ports};
+use super::{Iface, IpMatch, Rule};
+
+/// How many rules are compared at once.
+const LANES: usize = 8;
+/// Words of a packet.
+const WORDS: usize = 5;
+
+/// What a packet shows to the scan: source, destination, ports (source above), protocol with the bits of
+/// [`Ifaces`], interfaces by number (in above out).
+pub type Key = [u32; WORDS];
+
+const SOURCE: usize = 0;
+const DEST: usize = 1;
+const PORTS: usize = 2;
+const PROTO: usize = 3;
+const IFACES: usize = 4;
+
+/// In [`Key`]'s word of the protocol: the packet is a second or later fragment.
+const FRAGMENT: u32 = 1 << 23;
+/// Bits of that word that stand for interface patterns.
+const PATTERNS: u32 = 23;
+
+/// Protocols of [`Match::Tcp`], [`Match::Udp`] and [`Match::Multiport`], with the length that a header has at least.
+const WITH_PORTS: [(u8, usize); 5] = [(6, 20), (17, 8), (136, 8), (132, 12), (33, 12)];
+
+/// The length that a header of this protocol has at least, bytes, if it begins with ports.
+#[inline]
+pub fn header_with_ports(proto: u8) -> Option<usize> {
+    WITH_PORTS.iter().find(|(known, _)| *known == proto).map(|(_, len)| *len)
+}
+
+/// Mask and value of each word.
+type Row = [(u32, u32); WORDS];
+
+/// Eight rules.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+struct Block {
+    mask: [[u32; LANES]; WORDS],
+    value: [[u32; LANES]; WORDS],
+}
+
+impl Block {
+    /// Rules that match nothing.
+    const NEVER: Block = Block { mask: [[0; LANES]; WORDS], value: [[1; LANES]; WORDS] };
+
+    /// A bit for each rule whose words agree with the packet's.
+    #[inline(always)]
+    fn agree(&self, key: &Key) -> u32 {
+        let mut differ = [0; LANES];
+        for word in 0..WORDS {
+            for (lane, differ) in differ.iter_mut().enumerate() {
+                *differ |= (key[word] & self.mask[word][lane]) ^ self.value[word][lane];
+            }
+        }
+        let mut bits = 0;
+        for (lane, differ) in differ.iter().enumerate() {
+            bits |= u32::from(*differ == 0) << lane;
+        }
+        bits
+    }
+}
+
+/// The rules of a chain, for the scan.
+#[derive(Clone, Debug, Default)]
+pub struct Scan {
+    blocks: Vec<Block>,
+    len: usize,
+}
+
+impl Scan {
+    /// For these rules.
+    pub fn new<'r>(rules: impl Iterator<Item = &'r Rule>, ifaces: &mut Ifaces) -> Scan {
+        let mut scan = Scan::default();
+        rules.for_each(|rule| scan.push(rule, ifaces));
+        scan
+    }
+
+    /// Adds a rule at the end.
+    pub fn push(&mut self, rule: &Rule, ifaces: &mut Ifaces) {
+        if self.len.is_multiple_of(LANES) {
+            self.blocks.push(Block::NEVER);
+        }
+        let row = row(rule, ifaces);
+        let lane = self.len % LANES;
+        if let Some(block) = self.blocks.last_mut() {
+            for (word, (mask, value)) in row.into_iter().enumerate() {
+                (block.mask[word][lane], block.value[word][lane]) = (mask, value);
+            }
+        }
+        self.len += 1;
+    }
+
+    /// Reads the rules from `from` on anew: those before are as they were.
+    pub fn rewrite(&mut self, from: usize, rules: &[Rule], ifaces: &mut Ifaces) {
+        let kept = from - from % LANES;
+        self.blocks.truncate(kept / LANES);
+        self.len = kept;
+        rules[kept..].iter().for_each(|rule| self.push(rule, ifaces));
+    }
+
+    /// How many rules there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The first rule from `from` on whose words agree with the packet's.
+    #[inline]
+    pub fn next(&self, from: usize, key: &Key) -> Option<usize> {
+        let mut at = from / LANES;
+        let mut bits = self.blocks.get(at)?.agree(key) & (u32::MAX << (from % LANES));
+        while bits == 0 {
+            at += 1;
+            bits = self.blocks.get(at)?.agree(key);
+        }
+        Some(at * LANES + bits.trailing_zeros() as usize)
+    }
+}
+
+/// The conditions of a rule that the scan can compare.
+fn row(rule: &Rule, ifaces: &mut Ifaces) -> Row {
+    let ip = &rule.ip;
+    let mut row = [(0, 0); WORDS];
+    if !ip.src.invert {
+        row[SOURCE] = (ip.src.mask, ip.src.addr);
+    }
+    if !ip.dst.invert {
+        row[DEST] = (ip.dst.mask, ip.dst.addr);
+    }
+    let mut require = |word: usize, mask: u32, value: u32| {
+        row[word].0 |= mask;
+        row[word].1 |= value;
+    };
+    if ip.proto.0 != 0 && !ip.proto.1 {
+        require(PROTO, 0xff << 24, u32::from(ip.proto.0) << 24);
+    }
+    if let Some(wanted) = ip.fragment {
+        require(PROTO, FRAGMENT, if wanted { FRAGMENT } else { 0 });
+    }
+    for (iface, shift, list) in [(&ip.input, 16, 0), (&ip.output, 0, 1)] {
+        match iface.as_ref().and_then(|iface| ifaces.intern(iface, list)) {
+            Some(Place::Exact(number)) => require(IFACES, 0xffff << shift, u32::from(number) << shift),
+            Some(Place::Pattern(bit)) => require(PROTO, bit, bit),
+            None => {}
+        }
+    }
+    let (mask, value) = ports(ip, &rule.matches);
+    require(PORTS, mask, value);
+    row
+}
+
+/// The condition on both ports in one word. Only of matches that come before any that counts packets or chooses by
+/// chance, which must see what these let through and nothing less.
+fn ports(ip: &IpMatch, matches: &[Match]) -> (u32, u32) {
+    let (mut mask, mut value) = (0, 0);
+    if ip.proto.1 || header_with_ports(ip.proto.0).is_none() {
+        return (mask, value);
+    }
+    for with in matches {
+        let [source, dest] = match with {
+            Match::Tcp(tcp) => [prefix(tcp.sport), prefix(tcp.dport)],
+            Match::Udp(udp) => [prefix(udp.sport), prefix(udp.dport)],
+            Match::Multiport(ports) => {
+                let low = ports.ports.iter().map(|range| range.0).min().unwrap_or(0);
+                let high = ports.ports.iter().map(|range| range.1).max().unwrap_or(u16::MAX);
+                let any = (0, 0);
+                let range = prefix(Ports { invert: ports.invert, range: (low, high) });
+                match ports.side {
+                    MultiportSide::Source => [range, any],
+                    MultiportSide::Destination => [any, range],
+                    MultiportSide::Either => [any, any],
+                }
+            }
+            Match::Comment(_) => continue,
+            _ => break,
+        };
+        mask |= source.0 << 16 | dest.0;
+        value |= source.1 << 16 | dest.1;
+    }
+    (mask, value)
+}
+
+/// The bits that all ports of a range share.
+fn prefix(ports: Ports) -> (u32, u32) {
+    let (low, high) = ports.range;
+    if ports.invert || low > high {
+        return (0, 0);
+    }
+    let shared = (low ^ high).leading_zeros();
+    let mask = u32::from(u16::MAX.checked_shl(16 - shared).unwrap_or(0));
+    (mask, u32::from(low) & mask)
+}
+
+/// Where the condition on an interface stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// A number in the word of interfaces.
+    Exact(u16),
+    /// A bit in the word of the protocol.
+    Pattern(u32),
+}
+
+/// The interfaces that a table's rules name, so that a packet's names are compared once and not for each rule.
+#[derive(Clone, Debug, Default)]
+pub struct Ifaces {
+    /// Names without `+` and `!`, with a number each, from 1 on.
+    names: HashMap<String, u16>,
+    /// Patterns, and which list they look at (0: in, 1: out).
+    patterns: Vec<(Iface, usize)>,
+    /// What was found out last about devices: label, list, number, bits.
+    recent: [Option<(u32, usize, u16, u32)>; 8],
+}
+
+impl Ifaces {
+    /// No rule names an interface.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.patterns.is_empty()
+    }
+
+    fn intern(&mut self, iface: &Iface, list: usize) -> Option<Place> {
+        if iface.invert || iface.name.ends_with('+') {
+            let known = self.patterns.iter().position(|known| (&known.0, known.1) == (iface, list));
+            let at = known.unwrap_or(self.patterns.len());
+            if at as u32 >= PATTERNS {
+                return None;
+            }
+            if at == self.patterns.len() {
+                self.patterns.push((iface.clone(), list));
+                self.recent = Default::default();
+            }
+            return Some(Place::Pattern(1 << at));
+        }
+        if let Some(number) = self.names.get(&iface.name) {
+            return Some(Place::Exact(*number));
+        }
+        let number = u16::try_from(self.names.len() + 1).ok()?;
+        self.names.insert(iface.name.clone(), number);
+        self.recent = Default::default();
+        Some(Place::Exact(number))
+    }
+
+    /// The number and the bits of a device in a list. `label` changes whenever its name does.
+    fn look_up(&mut self, label: u32, list: usize, name: &str) -> (u16, u32) {
+        let slot = (label as usize * 2 + list) % self.recent.len();
+        if let Some((_, _, number, bits)) =
+            self.recent[slot].filter(|known| (known.0, known.1) == (label, list))
+        {
+            return (number, bits);
+        }
+        let number = self.names.get(name).copied().unwrap_or(0);
+        let mut bits = 0;
+        for (at, (iface, of)) in self.patterns.iter().enumerate() {
+            bits |= u32::from(*of == list && iface.matches(name)) << at;
+        }
+        self.recent[slot] = Some((label, list, number, bits));
+        (number, bits)
+    }
+
+    /// Writes the devices, each by label and name, into a packet's words.
+    pub fn write(&mut self, key: &mut Key, input: (u32, &str), output: (u32, &str)) {
+        let (in_number, in_bits) = self.look_up(input.0, 0, input.1);
+        let (out_number, out_bits) = self.look_up(output.0, 1, output.1);
+        key[IFACES] = u32::from(in_number) << 16 | u32::from(out_number);
+        key[PROTO] |= in_bits | out_bits;
+    }
+}
+
+/// A packet's words, without its interfaces.
+#[inline]
+pub fn key(saddr: u32, daddr: u32, ports: u32, proto: u8, fragment: bool) -> Key {
+    [saddr, daddr, ports, u32::from(proto) << 24 | if fragment { FRAGMENT } else { 0 }, 0]
+}
+
+/// A target gave the packet other addresses.
+#[inline]
+pub fn set_addresses(key: &mut Key, saddr: u32, daddr: u32) {
+    (key[SOURCE], key[DEST]) = (saddr, daddr);
+}
