@@ -4,19 +4,24 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
 use glassnet_kernel::net::core::dev_ioctl::dev_open;
-use glassnet_kernel::net::core::net_namespace::copy_net_ns;
-use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};
+use glassnet_kernel::net::core::neighbour::rtm_newneigh;
+use glassnet_kernel::net::core::net_namespace::{cleanup_net, copy_net_ns};
+use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::net::ipv4::af_inet::{inet_bind, inet_connect};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
-use glassnet_kernel::net::socket::{SendTo, accept, close, listen, recv_stream, sendto, socket};
-use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL};
+use glassnet_kernel::net::socket::{
+    SendTo, accept, close, listen, recv_stream, sendto, shutdown, socket, take_error,
+};
+use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::inet_types::AddrMsg;
+use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
 use glassnet_kernel::tables::snmp::TcpMib;
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::tables::tcp_sock::TcpState;
 use glassnet_kernel::{Cx, World};
 use glassnet_sim::Nanos;
-use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN};
+use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN};
 
 const MACHINE: MachineId = MachineId(0);
 const CPU: CpuId = CpuId(0);
@@ -33,6 +38,21 @@ fn add_addr(cx: &mut Cx, dev: DevId, addr: &str) {
     let msg = AddrMsg::new(dev, addr.parse().expect("an address"), 24);
     let netns = cx.k.devs[dev].netns;
     rtm_newaddr(cx, netns, &msg, NLM_F_CREATE | NLM_F_EXCL).expect("a new address");
+}
+
+/// A neighbour entry for 10.0.0.2 that stays, whatever its device does.
+fn rtm_newneigh_permanent(cx: &mut Cx, netns: NetnsId) {
+    let dev = cx.k.dev_by_name(netns, "eth0").expect("a device");
+    let peer = cx.k.devs[dev].veth_peer().expect("a peer");
+    let msg = NeighMsg {
+        dev,
+        dst: [10, 0, 0, 2].into(),
+        lladdr: Some(cx.k.devs[peer].addr),
+        state: Nud::Permanent,
+        flags: 0,
+        protocol: 0,
+    };
+    rtm_newneigh(cx, netns, &msg, NLM_F_CREATE | NLM_F_REPLACE).expect("a neighbour");
 }
 
 /// Two namespaces and a cable: 10.0.0.1 and 10.0.0.2.
@@ -159,7 +179,9 @@ fn a_connection_from_syn_to_time_wait() {
     assert_eq!(net.send(server, b"world"), Ok(5));
     assert_eq!(net.recv(client), Ok(Some(b"world".to_vec())));
     net.close(client);
-    assert_eq!((net.state(client), net.state(server)), (Some(TcpState::FinWait2), Some(TcpState::CloseWait)));
+    assert_eq!((net.state(client), net.state(server)), (Some(TcpState::FinWait1), Some(TcpState::CloseWait)));
+    net.run(40);
+    assert_eq!(net.state(client), Some(TcpState::FinWait2), "the delayed acknowledgement came");
     assert_eq!(net.recv(server), Ok(Some(Vec::new())), "the end");
     net.close(server);
     assert_eq!((net.state(client), net.state(server)), (Some(TcpState::TimeWait), None));
@@ -171,4 +193,253 @@ fn a_connection_from_syn_to_time_wait() {
     net.run(2_000);
     assert_eq!(net.state(client), None);
     assert_eq!((net.tcp(net.a).ActiveOpens, net.tcp(net.b).PassiveOpens), (1, 1));
+}
+
+#[test]
+fn a_fin_and_its_answer_share_a_segment_if_the_program_closes_at_once() {
+    let mut net = net(1);
+    let (client, server) = net.pair();
+    net.close(client);
+    net.close(server);
+    let end = TCP_FIN | TCP_ACK;
+    assert_eq!(net.flags()[3..], [end, end, TCP_ACK]);
+}
+
+#[test]
+fn a_port_without_a_listener_refuses() {
+    let mut net = net(1);
+    let a = net.a;
+    let client = net.connect(a, "10.0.0.2", 81);
+    assert_eq!(net.flags(), [TCP_SYN, TCP_RST | TCP_ACK]);
+    assert_eq!(net.enter(|cx| take_error(cx, client)), Some(Errno::ECONNREFUSED));
+    assert_eq!(net.state(client), Some(TcpState::Close));
+    assert_eq!(net.world.kernel(MACHINE).drops.get(&DropReason::NoSocket), Some(&1));
+    assert_eq!((net.tcp(net.b).OutRsts, net.tcp(net.a).AttemptFails), (1, 1));
+    // The socket can be used again.
+    net.enter(|cx| close(cx, client));
+    assert_eq!(net.state(client), None);
+}
+
+#[test]
+fn a_host_that_is_not_there_is_unreachable_and_silence_times_out() {
+    let mut net = net(1);
+    let a = net.a;
+    let nobody = net.connect(a, "10.0.0.9", 80);
+    net.run(3_500);
+    assert_eq!(net.enter(|cx| take_error(cx, nobody)), Some(Errno::EHOSTUNREACH));
+    let no_route = net.enter(|cx| {
+        let id = socket(cx, a, SockKind::Tcp);
+        inet_connect(cx, id, ip("10.9.9.9"), 80)
+    });
+    assert_eq!(no_route, Err(Errno::ENETUNREACH));
+    // Nothing comes back: the SYN is sent seven times in 127 s.
+    let silent = net.connect(a, "10.0.0.2", 80);
+    assert_eq!(net.state(silent), Some(TcpState::Close), "refused");
+    let dev = net.dev_b;
+    net.enter(|cx| rtm_newneigh_permanent(cx, a));
+    net.enter(|cx| do_setlink(cx, dev, up(false)).expect("a device"));
+    let before = net.tcp(a).OutSegs;
+    let late = net.connect(a, "10.0.0.2", 80);
+    net.run(126_000);
+    assert_eq!((net.state(late), net.tcp(a).OutSegs - before), (Some(TcpState::SynSent), 7));
+    net.run(2_000);
+    assert_eq!(net.enter(|cx| take_error(cx, late)), Some(Errno::ETIMEDOUT));
+}
+
+#[test]
+fn a_lost_segment_is_sent_again() {
+    let mut net = net(1);
+    let (client, server) = net.pair();
+    let (dev, a) = (net.dev_b, net.a);
+    net.enter(|cx| rtm_newneigh_permanent(cx, a));
+    net.enter(|cx| do_setlink(cx, dev, up(false)).expect("a device"));
+    assert_eq!(net.send(client, b"lost"), Ok(4));
+    net.enter(|cx| do_setlink(cx, dev, up(true)).expect("a device"));
+    assert_eq!(net.recv(server), Ok(None));
+    net.run(1_500);
+    assert_eq!(net.recv(server), Ok(Some(b"lost".to_vec())));
+    assert_eq!(net.tcp(a).RetransSegs, 1);
+}
+
+#[test]
+fn much_data_arrives_in_order_in_full_segments() {
+    let mut net = net(1);
+    let (client, server) = net.pair();
+    let data: Vec<u8> = (0..200_000u32).map(|n| (n * 7 / 3) as u8).collect();
+    let (mut sent, mut got) = (0, Vec::new());
+    for _ in 0..100 {
+        sent += net.send(client, &data[sent..]).expect("a connection");
+        got.extend(net.recv(server).expect("a connection").unwrap_or_default());
+    }
+    assert_eq!((sent, got.len()), (data.len(), data.len()));
+    assert!(got == data);
+    let longest = net.frames().iter().map(|frame| frame.2).max();
+    assert_eq!(longest, Some(1448), "MTU 1500 less headers and timestamps");
+    assert_eq!(net.tcp(net.a).RetransSegs, 0);
+}
+
+#[test]
+fn a_reader_that_does_not_read_stops_the_writer() {
+    let mut net = net(1);
+    let (client, server) = net.pair();
+    let mut sent = 0;
+    for _ in 0..20 {
+        sent += net.send(client, &[7; 50_000]).expect("a connection");
+    }
+    assert!((100_000..200_000).contains(&sent), "{sent}");
+    let mut got = 0;
+    for _ in 0..20 {
+        got += net.recv(server).expect("a connection").unwrap_or_default().len();
+        net.run(10);
+    }
+    assert_eq!(got, sent);
+}
+
+#[test]
+fn closing_with_unread_data_resets() {
+    let mut net = net(1);
+    let (client, server) = net.pair();
+    net.send(client, b"unread").expect("sent");
+    net.close(server);
+    assert_eq!(net.flags().last(), Some(&(TCP_RST | TCP_ACK)));
+    assert_eq!(net.recv(client), Err(Errno::ECONNRESET));
+    assert_eq!(net.send(client, b"more"), Err(Errno::EPIPE));
+    assert_eq!(net.state(server), None);
+}
+
+#[test]
+fn a_listener_takes_one_more_than_its_backlog() {
+    let mut net = net(1);
+    let (a, b) = (net.a, net.b);
+    let listener = net.listener(b, "10.0.0.2", 80, 1);
+    let clients: Vec<SocketId> = (0..3).map(|_| net.connect(a, "10.0.0.2", 80)).collect();
+    let states: Vec<_> = clients.iter().map(|id| net.state(*id)).collect();
+    assert_eq!(states, [Some(TcpState::Established), Some(TcpState::Established), Some(TcpState::SynSent)]);
+    assert!(net.world.kernel(MACHINE).netns[b].ipv4.snmp.tcp_ext.ListenOverflows > 0);
+    // Somebody is accepted, so the next SYN finds room.
+    net.enter(|cx| accept(cx, listener)).expect("listens").expect("a connection");
+    net.run(1_500);
+    assert_eq!(net.state(clients[2]), Some(TcpState::Established));
+    // A listener that goes takes those along that nobody accepted.
+    net.close(listener);
+    assert_eq!(net.recv(clients[1]), Err(Errno::ECONNRESET));
+    assert_eq!(net.state(clients[0]), Some(TcpState::Established));
+}
+
+#[test]
+fn ports_are_taken_and_let_go() {
+    let mut net = net(1);
+    let (a, b) = (net.a, net.b);
+    let first = net.listener(b, "0.0.0.0", 80, 1);
+    let again = |net: &mut Net, address: &str, reuse: bool| {
+        net.enter(|cx| {
+            let id = socket(cx, b, SockKind::Tcp);
+            cx.k.sockets.get_mut(id).expect("open").opts.reuseaddr = reuse;
+            let bound = inet_bind(cx, id, ip(address), 80);
+            close(cx, id);
+            bound
+        })
+    };
+    assert_eq!(again(&mut net, "10.0.0.2", false), Err(Errno::EADDRINUSE));
+    assert_eq!(again(&mut net, "10.0.0.2", true), Err(Errno::EADDRINUSE), "it listens");
+    assert_eq!(again(&mut net, "10.0.0.7", true), Err(Errno::EADDRNOTAVAIL));
+    net.listener(a, "0.0.0.0", 80, 1);
+    // A connection that the server closed first holds the port in TIME_WAIT.
+    let client = net.connect(a, "10.0.0.2", 80);
+    let server = net.enter(|cx| accept(cx, first)).expect("listens").expect("a connection");
+    net.close(server);
+    net.close(client);
+    net.close(first);
+    assert_eq!(net.state(server), Some(TcpState::TimeWait));
+    assert_eq!(again(&mut net, "0.0.0.0", false), Err(Errno::EADDRINUSE));
+    net.run(61_000);
+    assert_eq!(again(&mut net, "0.0.0.0", false), Ok(()));
+}
+
+#[test]
+fn a_namespace_sees_its_own_listeners_and_loopback_works() {
+    let mut net = net(1);
+    let (a, b) = (net.a, net.b);
+    let listener = net.listener(b, "0.0.0.0", 80, 5);
+    let other = net.connect(a, "127.0.0.1", 80);
+    assert_eq!(net.enter(|cx| take_error(cx, other)), Some(Errno::ECONNREFUSED));
+    let here = net.connect(b, "127.0.0.1", 80);
+    let server = net.enter(|cx| accept(cx, listener)).expect("listens").expect("a connection");
+    net.send(here, b"hi").expect("sent");
+    assert_eq!(net.recv(server), Ok(Some(b"hi".to_vec())));
+    // The namespace goes, and what nobody holds goes with it.
+    net.close(here);
+    net.enter(|cx| cleanup_net(cx, b));
+    net.run(100_000);
+    assert_eq!(net.state(here), None);
+}
+
+#[test]
+fn shutdown_ends_one_direction() {
+    let mut net = net(1);
+    let (client, server) = net.pair();
+    net.enter(|cx| shutdown(cx, client, false, true)).expect("a connection");
+    net.run(50);
+    assert_eq!(net.send(client, b"x"), Err(Errno::EPIPE));
+    assert_eq!(net.recv(server), Ok(Some(Vec::new())));
+    net.send(server, b"still").expect("the other way is open");
+    assert_eq!(net.recv(client), Ok(Some(b"still".to_vec())));
+    net.close(server);
+    assert_eq!(net.state(client), Some(TcpState::TimeWait));
+    assert_eq!(net.recv(client), Ok(Some(Vec::new())));
+}
+
+#[test]
+fn a_wrong_checksum_is_dropped_with_its_reason() {
+    let mut net = net(1);
+    let b = net.b;
+    net.listener(b, "0.0.0.0", 80, 1);
+    let a = net.a;
+    // A SYN by a raw socket, with no checksum.
+    let mut syn = vec![0; 20];
+    syn[..4].copy_from_slice(&[0x30, 0x39, 0, 80]);
+    (syn[12], syn[13]) = (0x50, TCP_SYN);
+    net.enter(|cx| {
+        let raw = socket(cx, a, SockKind::Raw { protocol: 6 });
+        sendto(cx, raw, SendTo::Inet(ip("10.0.0.2"), 0), &syn).expect("sent");
+        sendto(cx, raw, SendTo::Inet(ip("10.0.0.2"), 0), &syn[..12]).expect("sent");
+    });
+    net.run(10);
+    let drops = &net.world.kernel(MACHINE).drops;
+    assert_eq!(drops.get(&DropReason::TcpCsum), Some(&1));
+    assert_eq!(drops.get(&DropReason::PktTooSmall), Some(&1));
+    assert_eq!((net.tcp(b).InCsumErrors, net.tcp(b).InErrs), (1, 1));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let frames = |seed| {
+        let mut net = net(seed);
+        let (client, server) = net.pair();
+        net.send(client, &[9; 5000]).expect("sent");
+        net.close(server);
+        net.close(client);
+        assert_eq!(net.world.skbs.bufs.held(), net.world.skbs.alive(), "no buffer is lost");
+        net.world.trace.frames.iter().map(|frame| frame.bytes.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(frames(3), frames(3));
+    assert_ne!(frames(3), frames(4));
+}
+
+#[test]
+fn a_syn_looks_like_linux() {
+    let mut net = net(1);
+    net.pair();
+    let tcp = |frame: &&glassnet_kernel::trace::Frame| frame.bytes[12..14] == [8, 0];
+    let frames: Vec<&[u8]> =
+        net.world.trace.frames.iter().filter(tcp).map(|frame| &frame.bytes[14..]).collect();
+    let syn = frames[0];
+    // TTL 64, DF; window 64240; MSS 1460, SACK permitted, timestamps, window scale 7.
+    assert_eq!((syn[8], &syn[6..8], &syn[34..36]), (64, &[0x40, 0][..], &64_240u16.to_be_bytes()[..]));
+    assert_eq!(syn[40..48], [2, 4, 5, 180, 4, 2, 8, 10]);
+    assert_eq!(syn[56..60], [1, 3, 3, 7]);
+    let synack = frames.iter().find(|ip| ip[33] == TCP_SYN | TCP_ACK).expect("an answer");
+    assert_eq!((&synack[4..6], &synack[34..36]), (&[0, 0][..], &65_160u16.to_be_bytes()[..]));
+    let ack = frames.iter().find(|ip| ip[33] == TCP_ACK).expect("the third segment");
+    assert_eq!((ack[34..36].to_vec(), &ack[40..44]), (502u16.to_be_bytes().to_vec(), &[1, 1, 8, 10][..]));
 }

@@ -122,6 +122,8 @@ pub struct TcpSock {
     pub snd_una: u32,
     /// The last acknowledgement that was sent (`rcv_nxt`).
     pub rcv_nxt: u32,
+    /// An acknowledgement that waits for something to go with, and until when (a delayed ACK).
+    pub held_ack: Option<(Vec<u8>, Nanos)>,
     /// In TIME_WAIT: what it answers with.
     pub time_wait: Option<TimeWait>,
 }

@@ -19,14 +19,18 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
 use crate::tables::socket::SockKind;
 use crate::tables::tcp_machine::{Machine, Setup};
-use crate::tables::tcp_sock::TcpState;
+use crate::tables::tcp_sock::{TcpSock, TcpState};
+use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::{IPPROTO_TCP, IPV4_HLEN};
 use glassnet_wire::tcp::TCP_HLEN;
+use zerocopy::FromBytes;
 
 /// Room for what was sent and not acknowledged, bytes: what Linux gives a connection to begin with.
 const SEND_ROOM: usize = 87_040;
 /// Bytes that timestamps take of each segment.
 const TIMESTAMPS: u32 = 12;
+/// How long an acknowledgement waits (`TCP_DELACK_MIN`).
+const TCP_DELACK: Nanos = Nanos::from_millis(40);
 /// How often a SYN is sent again (`tcp_syn_retries`).
 const SYN_RETRIES: u32 = 6;
 /// How often a SYN with ACK is sent again (`tcp_synack_retries`).
@@ -49,8 +53,11 @@ pub fn tcp_run(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>) {
     let Some(tp) = tcp_sk(cx, sock) else { return };
     let before = tp.state;
     let Some(machine) = tp.machine.as_mut() else { return };
-    let segments = machine.run(packet, now);
+    let mut segments = machine.run(packet, now);
     tp.state = TcpState::from(machine.state());
+    if before == TcpState::Established && tp.state == TcpState::CloseWait {
+        hold_ack(tp, &mut segments, now);
+    }
     let silent = match tp.state {
         TcpState::SynSent => tp.retransmits >= SYN_RETRIES,
         TcpState::SynRecv => tp.retransmits >= SYNACK_RETRIES,
@@ -62,6 +69,18 @@ pub fn tcp_run(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>) {
     tcp_settle(cx, sock, before);
     tcp_reset_timer(cx, sock);
     cx.wake_up();
+}
+
+/// The acknowledgement of a FIN waits a moment: most programs close at once, and their FIN takes it along
+/// (`inet_csk_enter_pingpong_mode` in `tcp_fin`).
+fn hold_ack(tp: &mut TcpSock, segments: &mut Vec<Vec<u8>>, now: Nanos) {
+    let bare = |segment: &Vec<u8>| {
+        let header = TcpHdr::read_from_prefix(segment).ok();
+        header.is_some_and(|(th, _)| th.flags == TCP_ACK && th.header_len() == segment.len())
+    };
+    if segments.len() == 1 && bare(&segments[0]) {
+        tp.held_ack = segments.pop().map(|segment| (segment, now + TCP_DELACK));
+    }
 }
 
 /// What a new state means (`tcp_set_state` and who calls it).

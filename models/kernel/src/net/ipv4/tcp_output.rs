@@ -195,7 +195,7 @@ fn note_sent(cx: &mut Cx, sock: SocketId, header: &TcpHdr, payload: usize) -> bo
     let control = u32::from(header.flags & TCP_SYN != 0) + u32::from(header.flags & TCP_FIN != 0);
     let (seq, len) = (header.seq.get(), control + payload as u32);
     if header.flags & TCP_ACK != 0 {
-        tp.rcv_nxt = header.ack_seq.get();
+        (tp.rcv_nxt, tp.held_ack) = (header.ack_seq.get(), None);
     }
     let end = seq.wrapping_add(len);
     if !tp.sent_any {

@@ -6,6 +6,7 @@ use glassnet_sim::Nanos;
 
 use super::tcp::{tcp_done, tcp_sk};
 use super::tcp_input::tcp_run;
+use super::tcp_output::tcp_transmit_skb;
 use crate::Cx;
 use crate::ids::SocketId;
 use crate::netlink::Errno;
@@ -27,7 +28,8 @@ pub fn tcp_reset_timer(cx: &mut Cx, sock: SocketId) {
     let Some(tp) = tcp_sk(cx, sock) else { return };
     let machine = tp.machine.as_mut().and_then(|machine| machine.poll_at(now));
     let gives_up = tp.unanswered_since.map(|since| since + RETRIES_TIMEOUT);
-    let Some(at) = [machine, tp.ends_at, gives_up].into_iter().flatten().min() else { return };
+    let delayed = tp.held_ack.as_ref().map(|held| held.1);
+    let Some(at) = [machine, tp.ends_at, gives_up, delayed].into_iter().flatten().min() else { return };
     let at = if at <= now { now + SOON } else { at };
     if tp.timer_at.is_none_or(|set| at < set) {
         tp.timer_at = Some(at);
@@ -48,6 +50,10 @@ pub fn tcp_write_timer(cx: &mut Cx, sock: SocketId) {
     }
     if tp.unanswered_since.is_some_and(|since| since + RETRIES_TIMEOUT <= now) {
         return tcp_write_err(cx, sock);
+    }
+    // The delayed acknowledgement (`tcp_delack_timer`).
+    if let Some((segment, _)) = tp.held_ack.take_if(|held| held.1 <= now) {
+        tcp_transmit_skb(cx, sock, &segment);
     }
     tcp_run(cx, sock, None);
 }
