@@ -16,6 +16,8 @@ pub enum Timer {
     IpFrag(NetnsId),
     /// A TCP socket sends again, or its state ends.
     Tcp(SocketId),
+    /// Connections may have expired.
+    ConntrackGc,
 }
 
 impl Timer {
@@ -27,6 +29,7 @@ impl Timer {
             Timer::NeighGc => crate::net::core::neighbour::neigh_periodic_work(cx),
             Timer::IpFrag(netns) => crate::net::ipv4::ip_fragment::ip_expire(cx, netns),
             Timer::Tcp(sock) => crate::net::ipv4::tcp_timer::tcp_write_timer(cx, sock),
+            Timer::ConntrackGc => crate::net::netfilter::nf_conntrack_gc::gc_worker(cx),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::Cx;
 use crate::Kernel;
 use crate::ids::NetnsId;
 use crate::kernel::INIT_NET;
+use crate::net::netfilter::nf_conntrack_core::nf_conntrack_cleanup_net;
 use crate::netlink::{Errno, NlError};
 use crate::tables::ipv4::Ipv4Netns;
 use crate::tables::netdev::DevKind;
@@ -48,6 +49,7 @@ pub fn cleanup_net(cx: &mut Cx, netns: NetnsId) {
     }
     let lo = cx.k.netns[netns].loopback;
     rtnetlink::unregister_netdevice(cx, lo);
+    nf_conntrack_cleanup_net(cx, netns);
     cx.k.netns.remove(netns);
     unhash_nsid(cx, netns);
 }

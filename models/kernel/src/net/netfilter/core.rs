@@ -3,6 +3,7 @@
 //! Kernel: net/netfilter/core.c, include/linux/netfilter.h
 
 use super::super::bridge::br_netfilter_hooks as br_nf;
+use super::nf_conntrack_proto as ct;
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
@@ -111,9 +112,9 @@ fn call(cx: &mut Cx, skb: SkbId, state: HookState, function: HookFn) -> Verdict 
 
         // ben
         HookFn::Ipv4ConntrackDefrag => Verdict::Accept,
-        HookFn::Ipv4ConntrackIn => Verdict::Accept,
-        HookFn::Ipv4ConntrackLocal => Verdict::Accept,
-        HookFn::NfConfirm => Verdict::Accept,
+        HookFn::Ipv4ConntrackIn => ct::ipv4_conntrack_in(cx, skb, state),
+        HookFn::Ipv4ConntrackLocal => ct::ipv4_conntrack_local(cx, skb, state),
+        HookFn::NfConfirm => ct::ipv4_confirm(cx, skb, state),
 
         // carl
         HookFn::NfNatIpv4PreRouting => super::nf_nat_proto::nf_nat_ipv4_pre_routing(cx, skb, state),

@@ -2,10 +2,18 @@
 //!
 //! Kernel: net/netfilter/nf_conntrack_proto.c
 
+use glassnet_wire::checksum;
+use glassnet_wire::ipv4::Ipv4Hdr;
+use zerocopy::FromBytes;
+
+use super::nf_conntrack_core::{nf_conntrack_confirm, nf_conntrack_in};
+use crate::Cx;
 use crate::Kernel;
-use crate::ids::NetnsId;
+use crate::door::Func;
+use crate::ids::{NetnsId, SkbId};
+use crate::tables::conntrack::CtSysctl;
 use crate::tables::netfilter::{
-    Hook, HookFn, PRI_CONNTRACK, PRI_CONNTRACK_CONFIRM, PRI_CONNTRACK_DEFRAG, Pf,
+    Hook, HookFn, HookState, PRI_CONNTRACK, PRI_CONNTRACK_CONFIRM, PRI_CONNTRACK_DEFRAG, Pf, Verdict,
 };
 
 /// The hooks that connection tracking wants: hook, priority, function.
@@ -44,4 +52,43 @@ pub fn nf_ct_netns_put(k: &mut Kernel, netns: NetnsId) {
     for (hook, _, function) in HOOK_OPS {
         hooks.unregister(Pf::Ipv4, hook, function);
     }
+}
+
+/// A packet came in: it is tracked.
+pub fn ipv4_conntrack_in(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+    cx.call(Func::Ipv4ConntrackIn, skb);
+    nf_conntrack_in(cx, skb, state)
+}
+
+/// This machine sends a packet: it is tracked, unless it is a fragment that its program wanted to send as such.
+pub fn ipv4_conntrack_local(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+    cx.call(Func::Ipv4ConntrackLocal, skb);
+    if super::super::ipv4::ip_input::ip_hdr(cx, skb).is_some_and(Ipv4Hdr::is_fragment) {
+        return Verdict::Accept;
+    }
+    nf_conntrack_in(cx, skb, state)
+}
+
+/// A packet got through: a new connection is entered in the table.
+pub fn ipv4_confirm(cx: &mut Cx, skb: SkbId, _state: HookState) -> Verdict {
+    cx.call(Func::Ipv4Confirm, skb);
+    nf_conntrack_confirm(cx, skb)
+}
+
+/// Checksums of packets that came in are checked (`nf_conntrack_checksum`), unless they never left the machine.
+#[inline]
+pub(super) fn checksum_wanted(cx: &Cx, skb: SkbId, state: HookState) -> bool {
+    state.hook == Hook::PreRouting
+        && !cx.skbs[skb].ip_summed
+        && cx.k.conntrack.net(state.netns).is_on(CtSysctl::Checksum)
+}
+
+/// The checksum of the first `covered` bytes of a transport payload with the pseudo header of its packet; 0 if right
+/// (`nf_ip_checksum`).
+#[inline]
+pub(super) fn transport_checksum(packet: &[u8], payload: &[u8], covered: usize, proto: u8) -> u16 {
+    let Ok((iph, _)) = Ipv4Hdr::ref_from_prefix(packet) else { return 0 };
+    let len = payload.len() as u16;
+    let pseudo = checksum::pseudo_header(iph.saddr.get(), iph.daddr.get(), proto, len);
+    checksum::fold(checksum::sum(pseudo, &payload[..covered.min(payload.len())]))
 }

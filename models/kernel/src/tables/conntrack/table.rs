@@ -100,6 +100,14 @@ impl Conntrack {
         self.conns.get_mut(id.0 as usize).filter(|conn| conn.refs > 0)
     }
 
+    /// The connection, to change it, and what its namespace has of its own.
+    #[inline]
+    pub fn conn_and_net(&mut self, id: CtId) -> Option<(&mut Conn, &CtNet)> {
+        let conn = self.conns.get_mut(id.0 as usize).filter(|conn| conn.refs > 0)?;
+        let net = self.nets.get(conn.netns.index()).unwrap_or(&DEFAULT_NET);
+        Some((conn, net))
+    }
+
     /// What a namespace has of its own.
     #[inline]
     pub fn net(&self, netns: NetnsId) -> &CtNet {
@@ -242,7 +250,7 @@ impl Conntrack {
 
     /// The confirmed connections, in the order in which they were made.
     pub fn confirmed(&self) -> Vec<CtId> {
-        let alive = |conn: &Conn| conn.refs > 0 && conn.has(IPS_CONFIRMED) && !conn.has(IPS_DYING);
+        let alive = |conn: &Conn| conn.refs > 0 && conn.has(IPS_CONFIRMED) && !conn.has(IPS_DYING | IPS_NAT_CLASH);
         let mut found: Vec<(u64, CtId)> = (0..)
             .zip(&self.conns)
             .filter(|(_, conn)| alive(conn))

@@ -1,0 +1,554 @@
+//! Connection tracking: to which connection a packet belongs, and the life of an entry.
+//!
+//! Kernel: net/netfilter/nf_conntrack_core.c
+
+use std::net::Ipv4Addr;
+
+use glassnet_sim::Nanos;
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr};
+use zerocopy::FromBytes;
+
+use super::nf_conntrack_ecache as ecache;
+use super::{
+    nf_conntrack_proto_generic as generic, nf_conntrack_proto_icmp as icmp, nf_conntrack_proto_tcp as tcp,
+    nf_conntrack_proto_udp as udp,
+};
+use crate::Cx;
+use crate::door::Func;
+use crate::ids::SkbId;
+use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_NEW, IPCT_REPLY};
+use crate::tables::conntrack::{
+    Conn, CtCounter, CtId, CtInfo, CtSysctl, Dir, IPS_ASSURED, IPS_DYING, IPS_FIXED_TIMEOUT, IPS_NAT_CLASH,
+    IPS_NAT_DONE_MASK, IPS_SEEN_REPLY, NfCt, Proto, TcpState, Tuple, jiffies,
+};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::netfilter::{HookState, Verdict};
+
+/// UDP-Lite.
+pub const IPPROTO_UDPLITE: u8 = 136;
+/// SCTP.
+pub const IPPROTO_SCTP: u8 = 132;
+/// DCCP.
+pub const IPPROTO_DCCP: u8 = 33;
+/// GRE.
+pub const IPPROTO_GRE: u8 = 47;
+
+/// What a protocol says of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handled {
+    /// It belongs to its connection.
+    Accept,
+    /// It is invalid: it goes on without a connection (`-NF_ACCEPT`).
+    Invalid,
+    /// It is dropped (`-NF_DROP`).
+    Drop,
+    /// It begins its connection anew, after the old one was deleted (`-NF_REPEAT`).
+    Repeat,
+}
+
+/// What a protocol sees of a packet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packet {
+    /// The packet; its data begins at the IPv4 header.
+    pub skb: SkbId,
+    /// Where the payload of IPv4 begins in the data.
+    pub dataoff: usize,
+    /// Where it is.
+    pub state: HookState,
+    /// Its connection.
+    pub id: CtId,
+    /// How it belongs to it.
+    pub info: CtInfo,
+}
+
+/// The tuple of a packet that begins with its IPv4 header, and where the payload begins (`nf_ct_get_tuplepr`). None
+/// for later fragments and packets that are too short.
+#[inline]
+pub fn nf_ct_get_tuple(packet: &[u8]) -> Option<(Tuple, usize)> {
+    let (iph, _) = Ipv4Hdr::ref_from_prefix(packet).ok()?;
+    let dataoff = iph.header_len();
+    if iph.fragment_offset() != 0 || dataoff < IPV4_HLEN || dataoff > packet.len() {
+        return None;
+    }
+    let (src, dst, proto) = (iph.saddr.get(), iph.daddr.get(), iph.protocol);
+    let first = || packet.get(dataoff..dataoff + 8);
+    let word = |bytes: &[u8], at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let (sport, dport) = match proto {
+        IPPROTO_TCP | IPPROTO_UDP | IPPROTO_UDPLITE | IPPROTO_SCTP | IPPROTO_DCCP => {
+            let ports = first()?;
+            (word(ports, 0), word(ports, 2))
+        }
+        IPPROTO_ICMP => {
+            let icmp = first()?;
+            (word(icmp, 4), word(icmp, 0))
+        }
+        _ => (0, 0),
+    };
+    Some((Tuple { src, dst, sport, dport, proto }, dataoff))
+}
+
+/// A connection in one line, for the detail of a walk.
+pub fn describe(conn: &Conn) -> String {
+    let side = |tuple: &Tuple| {
+        let (src, dst) = (Ipv4Addr::from(tuple.src), Ipv4Addr::from(tuple.dst));
+        match tuple.proto {
+            IPPROTO_ICMP => {
+                format!("src={src} dst={dst} type={} code={} id={}", tuple.dport >> 8, tuple.dport & 0xff, tuple.sport)
+            }
+            _ => format!("src={src} dst={dst} sport={} dport={}", tuple.sport, tuple.dport),
+        }
+    };
+    let state = match &conn.proto {
+        Proto::Tcp(track) => format!("{} ", track.state.name()),
+        _ => String::new(),
+    };
+    let flag = |bit: u16, text: &'static str| if conn.has(bit) { text } else { "" };
+    let zone = if conn.zone[0] != 0 { format!(" zone={}", conn.zone[0]) } else { String::new() };
+    format!(
+        "{state}{} {}{}{}{}{zone}",
+        side(&conn.tuples[0]),
+        flag(IPS_SEEN_REPLY, "| ") .to_owned() + &side(&conn.tuples[1]),
+        if conn.has(IPS_SEEN_REPLY) { "" } else { " [UNREPLIED]" },
+        flag(IPS_ASSURED, " [ASSURED]"),
+        if conn.is_confirmed() { "" } else { " unconfirmed" },
+    )
+}
+
+/// Finds the packet's connection, or begins one; its protocol says whether it fits (`nf_conntrack_in`).
+pub fn nf_conntrack_in(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+    cx.call(Func::NfConntrackIn, skb);
+    let template = match cx.skbs[skb].nfct {
+        NfCt::None => None,
+        // Seen before, on its way out to lo; or not to be tracked.
+        NfCt::Conn(..) | NfCt::Untracked => return Verdict::Accept,
+        NfCt::Template(id) => {
+            // The packet's hold on the template goes over to this function.
+            cx.skbs[skb].nfct = NfCt::None;
+            Some(id)
+        }
+    };
+    let verdict = track(cx, skb, state, template);
+    if let Some(template) = template {
+        cx.k.conntrack.put(template);
+    }
+    note(cx, skb);
+    verdict
+}
+
+fn note(cx: &mut Cx, skb: SkbId) {
+    cx.note("conntrack", |cx| match cx.nf_ct_get(skb) {
+        Some((id, info)) => {
+            let state = match info {
+                CtInfo::New => "NEW",
+                CtInfo::Established | CtInfo::EstablishedReply => "ESTABLISHED",
+                CtInfo::Related | CtInfo::RelatedReply => "RELATED",
+            };
+            let conn = cx.k.conntrack.get(id).map_or(String::new(), describe);
+            format!("{state}: {conn}")
+        }
+        None => "INVALID".to_owned(),
+    });
+}
+
+fn track(cx: &mut Cx, skb: SkbId, state: HookState, template: Option<CtId>) -> Verdict {
+    let Some((tuple, dataoff)) = nf_ct_get_tuple(cx.skbs.data(skb)) else {
+        if is_short_icmp(cx.skbs.data(skb)) {
+            cx.k.conntrack.net_mut(state.netns).stats.error += 1;
+        } else {
+            cx.k.conntrack.net_mut(state.netns).stats.invalid += 1;
+        }
+        return Verdict::Accept;
+    };
+    let zone = template.and_then(|id| cx.k.conntrack.get(id)).map_or([0, 0], |conn| conn.zone);
+    if tuple.proto == IPPROTO_ICMP {
+        match icmp::nf_conntrack_icmpv4_error(cx, skb, dataoff, state, zone) {
+            icmp::Error::No => {}
+            icmp::Error::Related => return Verdict::Accept,
+            icmp::Error::Invalid => {
+                cx.k.conntrack.net_mut(state.netns).stats.error += 1;
+                return Verdict::Accept;
+            }
+        }
+    }
+    loop {
+        match resolve_normal_ct(cx, skb, state, template, zone, &tuple) {
+            Resolved::Full => {
+                cx.k.conntrack.net_mut(state.netns).stats.drop += 1;
+                return Verdict::Drop(DropReason::NetfilterDrop);
+            }
+            Resolved::None => {
+                cx.k.conntrack.net_mut(state.netns).stats.invalid += 1;
+                return Verdict::Accept;
+            }
+            Resolved::Found(id, info) => {
+                if let Some(verdict) = handle(cx, Packet { skb, dataoff, state, id, info }, tuple.proto) {
+                    return verdict;
+                }
+            }
+        }
+    }
+}
+
+/// Its IPv4 header is right, but there is no room for that of ICMP.
+fn is_short_icmp(packet: &[u8]) -> bool {
+    Ipv4Hdr::ref_from_prefix(packet).is_ok_and(|(iph, _)| {
+        iph.protocol == IPPROTO_ICMP && iph.fragment_offset() == 0 && iph.header_len() <= packet.len()
+    })
+}
+
+/// The protocol looks at the packet; none if it is to be looked up again.
+fn handle(cx: &mut Cx, packet: Packet, proto: u8) -> Option<Verdict> {
+    let handled = match proto {
+        IPPROTO_TCP => tcp::nf_conntrack_tcp_packet(cx, packet),
+        IPPROTO_UDP | IPPROTO_UDPLITE => udp::nf_conntrack_udp_packet(cx, packet),
+        IPPROTO_ICMP => icmp::nf_conntrack_icmp_packet(cx, packet),
+        _ => generic::generic_packet(cx, packet),
+    };
+    if handled != Handled::Accept {
+        cx.nf_reset_ct(packet.skb);
+        let stats = &mut cx.k.conntrack.net_mut(packet.state.netns).stats;
+        match handled {
+            Handled::Repeat => return None,
+            Handled::Drop => {
+                stats.invalid += 1;
+                stats.drop += 1;
+                return Some(Verdict::Drop(DropReason::NetfilterDrop));
+            }
+            _ => {
+                stats.invalid += 1;
+                return Some(Verdict::Accept);
+            }
+        }
+    }
+    if packet.info == CtInfo::EstablishedReply
+        && let Some(conn) = cx.k.conntrack.get_mut(packet.id)
+        && !conn.has(IPS_SEEN_REPLY)
+    {
+        conn.status |= IPS_SEEN_REPLY;
+        ecache::cache(conn, IPCT_REPLY);
+    }
+    Some(Verdict::Accept)
+}
+
+enum Resolved {
+    Found(CtId, CtInfo),
+    /// Nothing can begin so.
+    None,
+    /// The table is full.
+    Full,
+}
+
+/// Who has this tuple; one whose time is over is removed first (`nf_conntrack_find_get`, without taking hold).
+#[inline]
+pub fn nf_conntrack_find(cx: &mut Cx, netns: crate::ids::NetnsId, zone: [u16; 2], tuple: &Tuple) -> Option<(CtId, Dir)> {
+    loop {
+        let (id, dir) = cx.k.conntrack.find(netns, zone, tuple)?;
+        let conn = cx.k.conntrack.get(id)?;
+        if !conn.is_expired(cx.now) {
+            return Some((id, dir));
+        }
+        nf_ct_delete(cx, id);
+    }
+}
+
+/// Gives the packet its connection (`resolve_normal_ct`).
+#[inline]
+fn resolve_normal_ct(
+    cx: &mut Cx,
+    skb: SkbId,
+    state: HookState,
+    template: Option<CtId>,
+    zone: [u16; 2],
+    tuple: &Tuple,
+) -> Resolved {
+    let (id, info) = match nf_conntrack_find(cx, state.netns, zone, tuple) {
+        Some((id, dir)) => {
+            cx.k.conntrack.hold(id);
+            let replied = cx.k.conntrack.get(id).is_some_and(|conn| conn.has(IPS_SEEN_REPLY));
+            let info = match dir {
+                Dir::Reply => CtInfo::EstablishedReply,
+                Dir::Original if replied => CtInfo::Established,
+                Dir::Original => CtInfo::New,
+            };
+            (id, info)
+        }
+        None => match init_conntrack(cx, skb, state, template, zone, tuple) {
+            Ok(Some(id)) => (id, CtInfo::New),
+            Ok(None) => return Resolved::None,
+            Err(Full) => return Resolved::Full,
+        },
+    };
+    cx.nf_ct_set(skb, NfCt::Conn(id, info));
+    Resolved::Found(id, info)
+}
+
+/// The table is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// A new connection, which the caller holds; none if nobody could answer such a packet (`init_conntrack`).
+#[cold]
+fn init_conntrack(
+    cx: &mut Cx,
+    skb: SkbId,
+    state: HookState,
+    template: Option<CtId>,
+    zone: [u16; 2],
+    tuple: &Tuple,
+) -> Result<Option<CtId>, Full> {
+    cx.call(Func::InitConntrack, skb);
+    let Some(reply) = tuple.inverted() else { return Ok(None) };
+    let mut conn = Conn::new(state.netns, *tuple, reply, zone);
+    let ctmask = template.and_then(|id| cx.k.conntrack.get(id)).map_or(0, |conn| conn.ctmask);
+    add_extensions(cx, &mut conn, ctmask);
+    nf_conntrack_alloc(cx, conn).map(Some)
+}
+
+/// What a new connection has beside its tuples: counters, times, events, as the settings say.
+pub(super) fn add_extensions(cx: &Cx, conn: &mut Conn, ctmask: u16) {
+    let net = cx.k.conntrack.net(conn.netns);
+    conn.acct = net.is_on(CtSysctl::Acct).then(Default::default);
+    conn.tstamp = net.is_on(CtSysctl::Timestamp).then_some((Nanos::ZERO, None));
+    conn.ctmask = match net.sysctl(CtSysctl::Events) {
+        0 => ctmask,
+        // Automatic: nobody listens, so nobody is ever told.
+        2 if net.listeners == 0 => 0,
+        _ if ctmask == 0 => u16::MAX,
+        _ => ctmask,
+    };
+}
+
+/// Takes a new connection in, if the namespace may have one more (`__nf_conntrack_alloc`); the caller holds it.
+///
+/// # Errors
+///
+/// [`Full`] beyond `nf_conntrack_max`, if no entry could be dropped for it.
+pub fn nf_conntrack_alloc(cx: &mut Cx, conn: Conn) -> Result<CtId, Full> {
+    let (count, max) = (cx.k.conntrack.net(conn.netns).count, cx.k.conntrack.max);
+    if max != 0 && count + 1 > max && !early_drop(cx, &conn) {
+        cx.k.conntrack.gc_early_drop = true;
+        super::nf_conntrack_gc::schedule(cx);
+        cx.printk(4, "nf_conntrack: nf_conntrack: table full, dropping packet".to_owned());
+        return Err(Full);
+    }
+    Ok(cx.k.conntrack.alloc(conn))
+}
+
+/// Makes room by dropping entries that are not assured, from the same part of the table (`early_drop`).
+fn early_drop(cx: &mut Cx, new: &Conn) -> bool {
+    let mut dropped = 0;
+    for id in cx.k.conntrack.eviction_range(new.netns, new.zone[0], &new.tuples[0]) {
+        let Some(conn) = cx.k.conntrack.get(id) else { continue };
+        if conn.is_expired(cx.now) {
+            nf_ct_delete(cx, id);
+        } else if !conn.has(IPS_ASSURED | IPS_DYING) && conn.netns == new.netns && nf_ct_delete(cx, id) {
+            dropped += 1;
+        }
+    }
+    cx.k.conntrack.net_mut(new.netns).stats.early_drop += dropped;
+    dropped > 0
+}
+
+/// A packet prolongs its connection's life, and is counted (`nf_ct_refresh_acct`). `len`: bytes from the IPv4 header on.
+#[inline]
+pub(super) fn nf_ct_refresh_acct(conn: &mut Conn, now: Nanos, dir: Dir, len: usize, timeout: Nanos) {
+    nf_ct_refresh(conn, now, timeout);
+    nf_ct_acct_add(conn, dir, len);
+}
+
+/// The connection lives for this long from now on (`nf_ct_refresh`).
+#[inline]
+pub(super) fn nf_ct_refresh(conn: &mut Conn, now: Nanos, timeout: Nanos) {
+    if !conn.has(IPS_FIXED_TIMEOUT) {
+        conn.timeout = if conn.is_confirmed() { jiffies(now) + timeout } else { timeout };
+    }
+}
+
+/// A packet is counted (`nf_ct_acct_add`).
+#[inline]
+pub(super) fn nf_ct_acct_add(conn: &mut Conn, dir: Dir, len: usize) {
+    if let Some(counters) = &mut conn.acct {
+        let CtCounter { packets, bytes } = &mut counters[dir as usize];
+        *packets += 1;
+        *bytes += len as u64;
+    }
+}
+
+/// Removes a connection from the table and tells the listeners (`nf_ct_delete`); false if another did so before.
+pub fn nf_ct_delete(cx: &mut Cx, id: CtId) -> bool {
+    let now = cx.now;
+    let Some(conn) = cx.k.conntrack.get_mut(id) else { return false };
+    if conn.has(IPS_DYING) {
+        return false;
+    }
+    if !conn.is_confirmed() {
+        conn.status |= IPS_DYING;
+        return true;
+    }
+    if let Some((_, stop)) = &mut conn.tstamp {
+        *stop = Some(now);
+    }
+    ecache::report(cx, id, IPCT_DESTROY);
+    cx.k.conntrack.remove(id)
+}
+
+/// A new connection whose first packet got through is entered in the table (`nf_conntrack_confirm`).
+#[inline]
+pub fn nf_conntrack_confirm(cx: &mut Cx, skb: SkbId) -> Verdict {
+    let Some((id, info)) = cx.nf_ct_get(skb) else { return Verdict::Accept };
+    let Some(conn) = cx.k.conntrack.get(id) else { return Verdict::Accept };
+    if !conn.is_confirmed() {
+        if let Err(verdict) = confirm(cx, skb, id, info) {
+            return verdict;
+        }
+    } else if conn.event_cache == 0 {
+        return Verdict::Accept;
+    }
+    if let Some((id, _)) = cx.nf_ct_get(skb) {
+        ecache::nf_ct_deliver_cached_events(cx, id);
+    }
+    Verdict::Accept
+}
+
+/// Kernel: `__nf_conntrack_confirm`.
+#[cold]
+fn confirm(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo) -> Result<(), Verdict> {
+    if info.dir() == Dir::Reply {
+        // An answer that this machine made about a packet that never got through.
+        return Ok(());
+    }
+    cx.call(Func::NfConntrackConfirm, skb);
+    let Some(conn) = cx.k.conntrack.get(id) else { return Ok(()) };
+    let netns = conn.netns;
+    if conn.has(IPS_DYING) {
+        cx.k.conntrack.net_mut(netns).stats.insert_failed += 1;
+        return Err(Verdict::Drop(DropReason::NetfilterDrop));
+    }
+    let (tuples, zone) = (conn.tuples, conn.zone);
+    for tuple in &tuples {
+        if let Some((other, dir)) = nf_conntrack_find(cx, netns, zone, tuple) {
+            return nf_ct_resolve_clash(cx, skb, (id, info), (other, dir));
+        }
+    }
+    let (now, tick) = (cx.now, jiffies(cx.now));
+    if let Some(conn) = cx.k.conntrack.get_mut(id) {
+        conn.timeout = tick + conn.timeout;
+        if let Some((start, _)) = &mut conn.tstamp {
+            *start = now;
+        }
+        ecache::cache(conn, IPCT_NEW);
+    }
+    cx.k.conntrack.insert(id);
+    super::nf_conntrack_gc::schedule(cx);
+    cx.note("conntrack", |cx| {
+        let conn = cx.k.conntrack.get(id).map_or(String::new(), describe);
+        format!("entered in the table: {conn}")
+    });
+    Ok(())
+}
+
+/// Another packet's connection has a tuple of this one (`nf_ct_resolve_clash`): the same flow goes on with that
+/// connection, or both stand in the table for a moment; otherwise the packet is dropped.
+fn nf_ct_resolve_clash(
+    cx: &mut Cx,
+    skb: SkbId,
+    (id, info): (CtId, CtInfo),
+    (other, dir): (CtId, Dir),
+) -> Result<(), Verdict> {
+    let dropped = Err(Verdict::Drop(DropReason::NetfilterDrop));
+    let (Some(conn), Some(rival)) = (cx.k.conntrack.get(id), cx.k.conntrack.get(other)) else { return dropped };
+    let netns = conn.netns;
+    // Only protocols without a handshake send twice before an answer.
+    let allowed = matches!(conn.tuples[0].proto, IPPROTO_UDP | IPPROTO_UDPLITE | IPPROTO_GRE);
+    let (conn, rival) = (conn.clone(), rival.clone());
+    let same_flow = conn.tuples == rival.tuples && conn.zone == rival.zone;
+    if allowed && (rival.status & IPS_NAT_DONE_MASK == 0 || same_flow) {
+        merge_clash(cx, skb, (&conn, info), other);
+        cx.k.conntrack.net_mut(netns).stats.clash_resolve += 1;
+        return Ok(());
+    }
+    let reply_free = cx.k.conntrack.find(netns, conn.zone, &conn.tuples[1]).is_none();
+    if allowed && dir == Dir::Original && reply_free {
+        let tick = jiffies(cx.now);
+        if let Some(conn) = cx.k.conntrack.get_mut(id) {
+            // One answer may come back; it lives a second.
+            conn.timeout = tick + Nanos::from_secs(1);
+            conn.status |= IPS_NAT_CLASH | IPS_FIXED_TIMEOUT;
+        }
+        cx.k.conntrack.insert(id);
+        cx.k.conntrack.net_mut(netns).stats.clash_resolve += 1;
+        return Ok(());
+    }
+    let stats = &mut cx.k.conntrack.net_mut(netns).stats;
+    stats.insert_failed += 1;
+    stats.drop += 1;
+    dropped
+}
+
+/// The packet goes on with the connection that was there first (`__nf_ct_resolve_clash`).
+fn merge_clash(cx: &mut Cx, skb: SkbId, (lost, info): (&Conn, CtInfo), other: CtId) {
+    let carried = lost.acct.map(|counters| counters[info.dir() as usize]);
+    if let Some(rival) = cx.k.conntrack.get_mut(other)
+        && let (Some(counters), Some(carried)) = (&mut rival.acct, carried)
+    {
+        let counter = &mut counters[info.dir() as usize];
+        counter.packets += carried.packets;
+        counter.bytes += carried.bytes;
+    }
+    cx.k.conntrack.hold(other);
+    cx.nf_ct_set(skb, NfCt::Conn(other, info));
+}
+
+/// Another connection has this tuple, so NAT must choose another (`nf_conntrack_tuple_taken`). Connections whose time
+/// is over have none.
+pub fn nf_conntrack_tuple_taken(cx: &mut Cx, tuple: &Tuple, ignored: CtId) -> bool {
+    while let Some(id) = cx.k.conntrack.taken_by(tuple, ignored) {
+        let Some(conn) = cx.k.conntrack.get(id) else { return false };
+        let netns = conn.netns;
+        if !conn.is_expired(cx.now) {
+            cx.k.conntrack.net_mut(netns).stats.found += 1;
+            return true;
+        }
+        nf_ct_delete(cx, id);
+    }
+    false
+}
+
+/// NAT says how the answer to a new connection will look (`nf_conntrack_alter_reply`).
+pub fn nf_conntrack_alter_reply(cx: &mut Cx, id: CtId, reply: Tuple) {
+    if let Some(conn) = cx.k.conntrack.get_mut(id) {
+        debug_assert!(!conn.is_confirmed(), "only a new connection's tuples may change");
+        conn.tuples[1] = reply;
+    }
+}
+
+/// An answer that this machine made belongs to the connection of the packet that it answers, in the other direction
+/// (`nf_conntrack_attach`).
+pub fn nf_conntrack_attach(cx: &mut Cx, new: SkbId, skb: SkbId) {
+    let Some((id, info)) = cx.nf_ct_get(skb) else { return };
+    let info = if info.dir() == Dir::Original { CtInfo::RelatedReply } else { CtInfo::Related };
+    cx.k.conntrack.hold(id);
+    cx.nf_ct_set(new, NfCt::Conn(id, info));
+}
+
+/// A connection may be dropped early although it is assured (`gc_worker_can_early_drop`).
+pub(super) fn can_early_drop(conn: &Conn) -> bool {
+    let closing = |track: TcpState| {
+        matches!(
+            track,
+            TcpState::FinWait | TcpState::LastAck | TcpState::TimeWait | TcpState::Close | TcpState::CloseWait
+        )
+    };
+    !conn.has(IPS_ASSURED) || matches!(&conn.proto, Proto::Tcp(track) if closing(track.state))
+}
+
+/// Deletes the connections that `wanted` names (`nf_ct_iterate_cleanup`), in the order in which they were made.
+pub fn nf_ct_iterate_cleanup(cx: &mut Cx, mut wanted: impl FnMut(&Conn) -> bool) -> usize {
+    let all = cx.k.conntrack.confirmed();
+    all.into_iter().filter(|id| cx.k.conntrack.get(*id).is_some_and(&mut wanted) && nf_ct_delete(cx, *id)).count()
+}
+
+/// A namespace is gone, and its connections with it (`nf_conntrack_cleanup_net`).
+pub fn nf_conntrack_cleanup_net(cx: &mut Cx, netns: crate::ids::NetnsId) {
+    nf_ct_iterate_cleanup(cx, |conn| conn.netns == netns);
+}

@@ -1,0 +1,67 @@
+//! The garbage collector of connections.
+//!
+//! Kernel: net/netfilter/nf_conntrack_core.c (`gc_worker`)
+//!
+//! An entry whose time is over is found by the next packet with its tuple, or by this worker, which goes through
+//! the whole table and then sleeps for about the mean of the times that the entries have left, between a second and
+//! a minute. Here it runs only while there are entries.
+
+use glassnet_sim::Nanos;
+
+use super::nf_conntrack_core::{can_early_drop, nf_ct_delete};
+use crate::Cx;
+use crate::tables::conntrack::{CtId, IPS_CONFIRMED, IPS_DYING, jiffies};
+use crate::timer::Timer;
+
+/// `GC_SCAN_INTERVAL_MAX`.
+const INTERVAL_MAX: i64 = 60_000_000_000;
+/// `GC_SCAN_INTERVAL_MIN`.
+const INTERVAL_MIN: i64 = 1_000_000_000;
+/// `GC_SCAN_INTERVAL_CLAMP`: longer times left count as this.
+const INTERVAL_CLAMP: i64 = 300_000_000_000;
+/// `GC_SCAN_INITIAL_COUNT`: the mean begins as if so many entries had a minute left, so few short ones do not make
+/// the worker run often.
+const INITIAL_COUNT: i64 = 100;
+
+/// The worker is to run in a minute, unless it is to run already.
+pub(super) fn schedule(cx: &mut Cx) {
+    if !cx.k.conntrack.gc_scheduled {
+        cx.k.conntrack.gc_scheduled = true;
+        cx.set_timer(cx.now + Nanos(INTERVAL_MAX as u64), Timer::ConntrackGc);
+    }
+}
+
+/// Goes through the table once.
+pub fn gc_worker(cx: &mut Cx) {
+    cx.k.conntrack.gc_scheduled = false;
+    let early = cx.k.conntrack.gc_early_drop;
+    let max95 = cx.k.conntrack.max / 100 * 95;
+    let (mut mean, mut count, mut any) = (INTERVAL_MAX, INITIAL_COUNT, false);
+    for at in 0..cx.k.conntrack.places() {
+        let id = CtId(at);
+        let Some(conn) = cx.k.conntrack.get(id) else { continue };
+        if !conn.has(IPS_CONFIRMED) || conn.has(IPS_DYING) {
+            continue;
+        }
+        if conn.is_expired(cx.now) {
+            nf_ct_delete(cx, id);
+            continue;
+        }
+        any = true;
+        let left = conn.timeout.since(jiffies(cx.now)).0 as i64;
+        // Both directions of an entry are met.
+        for _ in 0..2 {
+            count += 1;
+            mean += (left.clamp(INTERVAL_MIN, INTERVAL_CLAMP) - mean) / count;
+        }
+        if early && cx.k.conntrack.net(conn.netns).count >= max95.max(1) && can_early_drop(conn) {
+            nf_ct_delete(cx, id);
+        }
+    }
+    cx.k.conntrack.gc_early_drop = false;
+    if any {
+        cx.k.conntrack.gc_scheduled = true;
+        let next = Nanos(mean.clamp(INTERVAL_MIN, INTERVAL_MAX) as u64);
+        cx.set_timer(cx.now + next, Timer::ConntrackGc);
+    }
+}

@@ -1,0 +1,101 @@
+//! Connections of ICMP: requests and their answers; errors belong to the connection that they are about.
+//!
+//! Kernel: net/netfilter/nf_conntrack_proto_icmp.c
+
+use std::net::Ipv4Addr;
+
+use glassnet_wire::checksum::checksum;
+use glassnet_wire::icmp::{
+    ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_HLEN, ICMP_PARAMETERPROB, ICMP_REDIRECT, ICMP_TIME_EXCEEDED, ICMP_TIMESTAMP,
+};
+use glassnet_wire::ipv4::Ipv4Hdr;
+use zerocopy::FromBytes;
+
+use super::nf_conntrack_core::{Handled, Packet, nf_conntrack_find, nf_ct_get_tuple, nf_ct_refresh_acct};
+use super::nf_conntrack_proto::checksum_wanted;
+use crate::Cx;
+use crate::door::Func;
+use crate::ids::SkbId;
+use crate::tables::conntrack::{CtInfo, CtSysctl, Dir, NfCt};
+use crate::tables::netfilter::HookState;
+
+/// Source quench.
+const ICMP_SOURCE_QUENCH: u8 = 4;
+/// Information request.
+const ICMP_INFO_REQUEST: u8 = 15;
+/// Address mask request.
+const ICMP_ADDRESS: u8 = 17;
+/// The highest type that is known.
+const NR_ICMP_TYPES: u8 = 18;
+
+/// What an ICMP message is as an error.
+pub(super) enum Error {
+    /// It is none: it has a connection of its own.
+    No,
+    /// It is about a connection, which the packet got.
+    Related,
+    /// It is broken, or about no connection.
+    Invalid,
+}
+
+/// An ICMP message is a request or an answer. Only requests begin a connection.
+pub(super) fn nf_conntrack_icmp_packet(cx: &mut Cx, packet: Packet) -> Handled {
+    cx.call(Func::NfConntrackIcmpPacket, packet.skb);
+    let (now, len) = (cx.now, cx.skbs[packet.skb].len());
+    let Some((conn, net)) = cx.k.conntrack.conn_and_net(packet.id) else { return Handled::Invalid };
+    let kind = (conn.tuples[0].dport >> 8) as u8;
+    if !matches!(kind, ICMP_ECHO | ICMP_TIMESTAMP | ICMP_INFO_REQUEST | ICMP_ADDRESS) {
+        return Handled::Invalid;
+    }
+    nf_ct_refresh_acct(conn, now, packet.info.dir(), len, net.timeout(CtSysctl::IcmpTimeout));
+    Handled::Accept
+}
+
+/// An ICMP message is checked; an error gets the connection of the packet that it quotes.
+pub(super) fn nf_conntrack_icmpv4_error(
+    cx: &mut Cx,
+    skb: SkbId,
+    dataoff: usize,
+    state: HookState,
+    zone: [u16; 2],
+) -> Error {
+    let data = cx.skbs.data(skb);
+    let message = data.get(dataoff..).unwrap_or(&[]);
+    if message.len() < ICMP_HLEN || checksum_wanted(cx, skb, state) && checksum(message) != 0 {
+        return Error::Invalid;
+    }
+    match message[0] {
+        ICMP_DEST_UNREACH | ICMP_SOURCE_QUENCH | ICMP_REDIRECT | ICMP_TIME_EXCEEDED | ICMP_PARAMETERPROB => {
+            nf_conntrack_inet_error(cx, skb, dataoff + ICMP_HLEN, state, zone)
+        }
+        kind if kind > NR_ICMP_TYPES => Error::Invalid,
+        _ => Error::No,
+    }
+}
+
+/// The connection of the packet quoted at `inner`, in whichever direction it went. The error must go to where the
+/// quoted packet came from, so nobody gets errors about connections of others.
+fn nf_conntrack_inet_error(cx: &mut Cx, skb: SkbId, inner: usize, state: HookState, zone: [u16; 2]) -> Error {
+    cx.call(Func::NfConntrackInetError, skb);
+    let data = cx.skbs.data(skb);
+    let outer = Ipv4Hdr::ref_from_prefix(data).map_or(0, |(iph, _)| iph.daddr.get());
+    let quoted = data.get(inner..).and_then(nf_ct_get_tuple);
+    // Looked up as its answer would be: that is the direction in which the error goes.
+    let Some(answer) = quoted.and_then(|(tuple, _)| tuple.inverted()) else { return Error::Invalid };
+    let Some((id, dir)) = nf_conntrack_find(cx, state.netns, zone, &answer) else { return Error::Invalid };
+    let expected = cx.k.conntrack.get(id).map_or(0, |conn| conn.tuple(dir).dst);
+    if expected != outer {
+        cx.note("conntrack", |_| {
+            let (outer, expected) = (Ipv4Addr::from(outer), Ipv4Addr::from(expected));
+            format!("the error goes to {outer}, but the packet that it quotes came from {expected}")
+        });
+        return Error::Invalid;
+    }
+    let info = match dir {
+        Dir::Original => CtInfo::Related,
+        Dir::Reply => CtInfo::RelatedReply,
+    };
+    cx.k.conntrack.hold(id);
+    cx.nf_ct_set(skb, NfCt::Conn(id, info));
+    Error::Related
+}
