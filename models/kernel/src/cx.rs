@@ -136,6 +136,15 @@ impl Cx<'_> {
         }
     }
 
+    /// Writes a line to the kernel's log (`printk`); `level` is 0 (`KERN_EMERG`) to 7 (`KERN_DEBUG`).
+    #[cold]
+    pub fn printk(&mut self, level: u8, text: String) {
+        if self.k.log.len() >= crate::kernel::LOG_LINES {
+            self.k.log.pop_front();
+        }
+        self.k.log.push_back(crate::kernel::LogLine { at: self.now, level, text });
+    }
+
     /// Sets a timer of this machine.
     pub fn set_timer(&mut self, at: Nanos, timer: Timer) {
         self.events.schedule(at, Event::Timer { machine: self.machine(), timer });

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use crate::ids::{DevId, MachineId, NetnsId};
@@ -61,6 +62,20 @@ pub struct Label {
     pub name: String,
 }
 
+/// A line of the kernel's log (`dmesg`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was written.
+    pub at: Nanos,
+    /// How grave it is: 0 (`KERN_EMERG`) to 7 (`KERN_DEBUG`).
+    pub level: u8,
+    /// The line.
+    pub text: String,
+}
+
+/// Lines that the log keeps; older ones are lost, as in the kernel's ring.
+pub const LOG_LINES: usize = 4096;
+
 /// One machine's kernel.
 #[derive(Debug)]
 pub struct Kernel {
@@ -97,6 +112,8 @@ pub struct Kernel {
     /// Addresses that new devices get in turn, by name, where chance would choose: those that a real kernel chose,
     /// so that the same frames appear here.
     pub scripted_macs: BTreeMap<String, VecDeque<Mac>>,
+    /// What the kernel wrote to its log.
+    pub log: VecDeque<LogLine>,
     /// How many packet sockets are open: none means that no tap needs a look.
     pub packet_sockets: u32,
 }
@@ -121,6 +138,7 @@ impl Kernel {
             drops: BTreeMap::new(),
             labels: Vec::new(),
             scripted_macs: BTreeMap::new(),
+            log: VecDeque::new(),
             packet_sockets: 0,
         }
     }

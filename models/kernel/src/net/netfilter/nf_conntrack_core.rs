@@ -93,7 +93,12 @@ pub fn describe(conn: &Conn) -> String {
         let (src, dst) = (Ipv4Addr::from(tuple.src), Ipv4Addr::from(tuple.dst));
         match tuple.proto {
             IPPROTO_ICMP => {
-                format!("src={src} dst={dst} type={} code={} id={}", tuple.dport >> 8, tuple.dport & 0xff, tuple.sport)
+                format!(
+                    "src={src} dst={dst} type={} code={} id={}",
+                    tuple.dport >> 8,
+                    tuple.dport & 0xff,
+                    tuple.sport
+                )
             }
             _ => format!("src={src} dst={dst} sport={} dport={}", tuple.sport, tuple.dport),
         }
@@ -107,7 +112,7 @@ pub fn describe(conn: &Conn) -> String {
     format!(
         "{state}{} {}{}{}{}{zone}",
         side(&conn.tuples[0]),
-        flag(IPS_SEEN_REPLY, "| ") .to_owned() + &side(&conn.tuples[1]),
+        flag(IPS_SEEN_REPLY, "| ").to_owned() + &side(&conn.tuples[1]),
         if conn.has(IPS_SEEN_REPLY) { "" } else { " [UNREPLIED]" },
         flag(IPS_ASSURED, " [ASSURED]"),
         if conn.is_confirmed() { "" } else { " unconfirmed" },
@@ -240,7 +245,12 @@ enum Resolved {
 
 /// Who has this tuple; one whose time is over is removed first (`nf_conntrack_find_get`, without taking hold).
 #[inline]
-pub fn nf_conntrack_find(cx: &mut Cx, netns: crate::ids::NetnsId, zone: [u16; 2], tuple: &Tuple) -> Option<(CtId, Dir)> {
+pub fn nf_conntrack_find(
+    cx: &mut Cx,
+    netns: crate::ids::NetnsId,
+    zone: [u16; 2],
+    tuple: &Tuple,
+) -> Option<(CtId, Dir)> {
     loop {
         let (id, dir) = cx.k.conntrack.find(netns, zone, tuple)?;
         let conn = cx.k.conntrack.get(id)?;
@@ -456,7 +466,9 @@ fn nf_ct_resolve_clash(
     (other, dir): (CtId, Dir),
 ) -> Result<(), Verdict> {
     let dropped = Err(Verdict::Drop(DropReason::NetfilterDrop));
-    let (Some(conn), Some(rival)) = (cx.k.conntrack.get(id), cx.k.conntrack.get(other)) else { return dropped };
+    let (Some(conn), Some(rival)) = (cx.k.conntrack.get(id), cx.k.conntrack.get(other)) else {
+        return dropped;
+    };
     let netns = conn.netns;
     // Only protocols without a handshake send twice before an answer.
     let allowed = matches!(conn.tuples[0].proto, IPPROTO_UDP | IPPROTO_UDPLITE | IPPROTO_GRE);
@@ -536,7 +548,11 @@ pub(super) fn can_early_drop(conn: &Conn) -> bool {
     let closing = |track: TcpState| {
         matches!(
             track,
-            TcpState::FinWait | TcpState::LastAck | TcpState::TimeWait | TcpState::Close | TcpState::CloseWait
+            TcpState::FinWait
+                | TcpState::LastAck
+                | TcpState::TimeWait
+                | TcpState::Close
+                | TcpState::CloseWait
         )
     };
     !conn.has(IPS_ASSURED) || matches!(&conn.proto, Proto::Tcp(track) if closing(track.state))
@@ -545,7 +561,9 @@ pub(super) fn can_early_drop(conn: &Conn) -> bool {
 /// Deletes the connections that `wanted` names (`nf_ct_iterate_cleanup`), in the order in which they were made.
 pub fn nf_ct_iterate_cleanup(cx: &mut Cx, mut wanted: impl FnMut(&Conn) -> bool) -> usize {
     let all = cx.k.conntrack.confirmed();
-    all.into_iter().filter(|id| cx.k.conntrack.get(*id).is_some_and(&mut wanted) && nf_ct_delete(cx, *id)).count()
+    all.into_iter()
+        .filter(|id| cx.k.conntrack.get(*id).is_some_and(&mut wanted) && nf_ct_delete(cx, *id))
+        .count()
 }
 
 /// A namespace is gone, and its connections with it (`nf_conntrack_cleanup_net`).

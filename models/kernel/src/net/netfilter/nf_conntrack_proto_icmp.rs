@@ -6,7 +6,8 @@ use std::net::Ipv4Addr;
 
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::icmp::{
-    ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_HLEN, ICMP_PARAMETERPROB, ICMP_REDIRECT, ICMP_TIME_EXCEEDED, ICMP_TIMESTAMP,
+    ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_HLEN, ICMP_PARAMETERPROB, ICMP_REDIRECT, ICMP_TIME_EXCEEDED,
+    ICMP_TIMESTAMP,
 };
 use glassnet_wire::ipv4::Ipv4Hdr;
 use zerocopy::FromBytes;

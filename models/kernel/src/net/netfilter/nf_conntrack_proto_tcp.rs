@@ -21,8 +21,8 @@ use crate::tables::conntrack::proto::{
     TCP_FLAG_MAXACK_SET, TCP_FLAG_SACK_PERM, TCP_FLAG_SIMULTANEOUS_OPEN, TCP_FLAG_WINDOW_SCALE,
 };
 use crate::tables::conntrack::{
-    Conn, CtNet, CtSysctl, Dir, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, TcpSeen, TcpState, TcpTrack,
-    jiffies,
+    Conn, CtNet, CtSysctl, Dir, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, TcpSeen, TcpState,
+    TcpTrack, jiffies,
 };
 
 /// Which flag of a segment decides (`enum tcp_bit_set`).
@@ -365,7 +365,8 @@ fn reset(
         // It is not exactly where it should be: a challenge ACK may follow.
         new = old;
     }
-    let answers_ignored = (replied && last(Kind::Syn) || !assured && last(Kind::Ack)) && segment.ack == track.last_end;
+    let answers_ignored =
+        (replied && last(Kind::Syn) || !assured && last(Kind::Ack)) && segment.ack == track.last_end;
     let answers_challenge = old == TcpState::SynSent
         && last(Kind::Ack)
         && track.last_dir == Dir::Reply as u8

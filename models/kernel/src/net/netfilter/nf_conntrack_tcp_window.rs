@@ -9,7 +9,8 @@
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN, TcpHdr};
 
 use crate::tables::conntrack::proto::{
-    TCP_FLAG_BE_LIBERAL, TCP_FLAG_DATA_UNACKNOWLEDGED, TCP_FLAG_MAXACK_SET, TCP_FLAG_SACK_PERM, TCP_FLAG_WINDOW_SCALE,
+    TCP_FLAG_BE_LIBERAL, TCP_FLAG_DATA_UNACKNOWLEDGED, TCP_FLAG_MAXACK_SET, TCP_FLAG_SACK_PERM,
+    TCP_FLAG_WINDOW_SCALE,
 };
 use crate::tables::conntrack::{CtNet, CtSysctl, Dir, TcpSeen, TcpState, TcpTrack};
 

@@ -250,7 +250,8 @@ impl Conntrack {
 
     /// The confirmed connections, in the order in which they were made.
     pub fn confirmed(&self) -> Vec<CtId> {
-        let alive = |conn: &Conn| conn.refs > 0 && conn.has(IPS_CONFIRMED) && !conn.has(IPS_DYING | IPS_NAT_CLASH);
+        let alive =
+            |conn: &Conn| conn.refs > 0 && conn.has(IPS_CONFIRMED) && !conn.has(IPS_DYING | IPS_NAT_CLASH);
         let mut found: Vec<(u64, CtId)> = (0..)
             .zip(&self.conns)
             .filter(|(_, conn)| alive(conn))
