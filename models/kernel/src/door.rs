@@ -162,6 +162,7 @@ doors! {
         IpOutputHook(skb: SkbId) => net::ipv4::ip_output::ip_output_hook,
         IpMcLoopHook(skb: SkbId) => net::ipv4::ip_output::ip_mc_loop_hook,
         LinkFailure(skb: SkbId) => net::ipv4::route_errors::ipv4_link_failure,
+        NfHookResume(skb: SkbId, site: Site, from: u8) => net::netfilter::core::nf_hook_slow,
         BrFloodNext(skb: SkbId, from: u16, local_rcv: bool) => net::bridge::br_forward::br_flood_next,
     }
     calls {

@@ -52,7 +52,7 @@ pub fn __dev_forward_skb(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::NetifRx { skb })
 }
 
-/// Forgets routing and socket; between namespaces also the mark (`skb_scrub_packet`, net/core/skbuff.c).
+/// Forgets routing, socket and what netfilter knew; between namespaces also the mark (`skb_scrub_packet`, net/core/skbuff.c).
 fn skb_scrub_packet(cx: &mut Cx, skb: SkbId, to: DevId) {
     let crosses_netns = cx.k.devs[cx.skbs[skb].dev].netns != cx.k.devs[to].netns;
     let pkt = &mut cx.skbs[skb];
@@ -60,9 +60,12 @@ fn skb_scrub_packet(cx: &mut Cx, skb: SkbId, to: DevId) {
     pkt.dst = None;
     pkt.sk = None;
     pkt.priority = 0;
+    pkt.nf_trace = false;
+    pkt.nf_bridge = None;
     if crosses_netns {
         pkt.mark = 0;
     }
+    cx.nf_reset_ct(skb);
 }
 
 /// Carrier follows both ends: on when both are up (`veth_open`, `veth_close`). Returns the peer, if any.

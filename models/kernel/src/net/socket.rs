@@ -83,6 +83,7 @@ pub fn close(cx: &mut Cx, id: SocketId) {
     }
     let Some(socket) = cx.k.sockets.close(id) else { return };
     for queued in &socket.receive_queue {
+        cx.nf_reset_ct(queued.skb);
         cx.skbs.release(queued.skb);
     }
     if let Some(dev) = socket.promisc

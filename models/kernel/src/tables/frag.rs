@@ -8,8 +8,21 @@ use glassnet_sim::Nanos;
 
 use crate::ids::{DevId, SkbId};
 
-/// What belongs together: source, destination, identification, protocol.
-pub type FragKey = (u32, u32, u16, u8);
+/// Who puts fragments together (`enum ip_defrag_users`): each keeps its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DefragUser {
+    /// The packet is for this machine.
+    LocalDeliver,
+    /// Connection tracking of packets that came in.
+    ConntrackIn,
+    /// Connection tracking of packets that this machine sends.
+    ConntrackOut,
+    /// Connection tracking of bridged packets.
+    ConntrackBridgeIn,
+}
+
+/// What belongs together: source, destination, identification, protocol, and who asks.
+pub type FragKey = (u32, u32, u16, u8, DefragUser);
 
 /// One fragment: where its payload stands in the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

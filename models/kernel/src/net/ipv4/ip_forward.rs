@@ -7,7 +7,7 @@ use glassnet_wire::ipv4::Ipv4Hdr;
 
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
-use super::ip_output::IPSKB_FORWARDED;
+use super::ip_output::{IGNORE_DF, IPSKB_FORWARDED};
 use super::route::dst_mtu;
 use super::route_errors::ip_rt_send_redirect;
 use crate::Cx;
@@ -37,7 +37,9 @@ pub fn ip_forward(cx: &mut Cx, skb: SkbId) -> Door {
         let error = IcmpError { kind: ICMP_TIME_EXCEEDED, code: icmp::ICMP_EXC_TTL, info: 0 };
         return icmp::icmp_send_then_drop(cx, skb, error, DropReason::IpInhdr);
     }
-    if len > mtu as usize && dont_fragment {
+    let pieces = pkt.ip.frag_max_size;
+    let too_long = u32::from(pieces) > mtu || pkt.ip.flags & IGNORE_DF == 0;
+    if len > mtu as usize && dont_fragment && too_long {
         snmp(cx, skb).ip.FragFails += 1;
         let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_FRAG_NEEDED, info: mtu };
         return icmp::icmp_send_then_drop(cx, skb, error, DropReason::PktTooBig);

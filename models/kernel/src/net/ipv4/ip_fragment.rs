@@ -3,36 +3,70 @@
 //! Kernel: net/ipv4/ip_fragment.c
 
 use glassnet_sim::Nanos;
+use glassnet_wire::eth::ETH_HLEN;
 use glassnet_wire::icmp::ICMP_TIME_EXCEEDED;
-use glassnet_wire::ipv4::{IP_MF, Ipv4Hdr, ip_send_check};
+use glassnet_wire::ipv4::{IP_DF, IP_MF, Ipv4Hdr, ip_send_check};
 
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
+use super::route::ip_route_input_noref;
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, NetnsId, SkbId};
+use crate::net::netfilter::core::nf_hook;
 use crate::net::socket::TRUESIZE_OVERHEAD;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::frag::{FragKey, FragQueue, Fragment, Queued};
+use crate::tables::frag::{DefragUser, FragKey, FragQueue, Fragment, Queued};
 use crate::tables::ipv4::Sysctl;
+use crate::tables::netfilter::Site;
+use crate::tables::route_types::RouteType;
 use crate::tables::skb::PacketType;
 use crate::timer::Timer;
 
-/// Keeps a fragment until its packet is complete.
+/// Keeps a fragment of a packet for this machine until the packet is complete.
 ///
 /// Kernel: net/ipv4/ip_fragment.c
 /// Not modelled: limits on disorder (`ipfrag_max_dist`).
 pub fn ip_defrag(cx: &mut Cx, skb: SkbId) -> Door {
+    match gather(cx, skb, DefragUser::LocalDeliver) {
+        Some(whole) => nf_hook(cx, Site::IpLocalDeliver, whole),
+        None => Door::End,
+    }
+}
+
+/// Keeps a fragment until its packet is complete, and returns it then.
+pub fn gather(cx: &mut Cx, skb: SkbId, user: DefragUser) -> Option<SkbId> {
     let dev = cx.skbs[skb].dev;
     let netns = cx.k.devs[dev].netns;
-    let Some(iph) = ip_hdr(cx, skb).copied() else { return cx.kfree_skb(skb, DropReason::IpInhdr) };
+    let Some(iph) = ip_hdr(cx, skb).copied() else {
+        cx.kfree_skb(skb, DropReason::IpInhdr);
+        return None;
+    };
     snmp(cx, skb).ip.ReasmReqds += 1;
-    let key = (iph.saddr.get(), iph.daddr.get(), iph.id.get(), iph.protocol);
+    let key = (iph.saddr.get(), iph.daddr.get(), iph.id.get(), iph.protocol, user);
     if !make_queue(cx, netns, key, dev) {
         snmp(cx, skb).ip.ReasmFails += 1;
-        return cx.kfree_skb(skb, DropReason::NotSpecified);
+        cx.kfree_skb(skb, DropReason::NotSpecified);
+        return None;
     }
-    let hlen = iph.header_len();
+    match enqueue(cx, (netns, key), skb, &iph) {
+        Queued::Waits => {}
+        Queued::Complete => return reassemble(cx, netns, key),
+        Queued::Duplicate => _ = cx.kfree_skb(skb, DropReason::DupFrag),
+        Queued::Bad => {
+            let counters = snmp(cx, skb);
+            counters.ip_ext.ReasmOverlaps += 1;
+            counters.ip.ReasmFails += 1;
+            drop_queue(cx, netns, key, DropReason::NotSpecified);
+            cx.kfree_skb(skb, DropReason::NotSpecified);
+        }
+    }
+    None
+}
+
+/// Puts a fragment into its queue.
+fn enqueue(cx: &mut Cx, (netns, key): (NetnsId, FragKey), skb: SkbId, iph: &Ipv4Hdr) -> Queued {
+    let (dev, hlen) = (cx.skbs[skb].dev, iph.header_len());
     let last = iph.frag_off.get() & IP_MF == 0;
     let start = iph.fragment_offset() as u32;
     let mut len = (cx.skbs[skb].len() - hlen) as u32;
@@ -42,7 +76,7 @@ pub fn ip_defrag(cx: &mut Cx, skb: SkbId) -> Door {
     }
     let size = (len as usize + hlen + TRUESIZE_OVERHEAD) as u64;
     let frags = &mut cx.k.netns[netns].ipv4.frags;
-    let Some(queue) = frags.queues.get_mut(&key) else { return Door::End };
+    let Some(queue) = frags.queues.get_mut(&key) else { return Queued::Bad };
     let done = queue.add(Fragment { start, end: start + len, skb }, last);
     if matches!(done, Queued::Waits | Queued::Complete) {
         queue.memory += size;
@@ -54,18 +88,7 @@ pub fn ip_defrag(cx: &mut Cx, skb: SkbId) -> Door {
         }
         frags.memory += size;
     }
-    match done {
-        Queued::Waits => Door::End,
-        Queued::Complete => reassemble(cx, netns, key),
-        Queued::Duplicate => cx.kfree_skb(skb, DropReason::DupFrag),
-        Queued::Bad => {
-            let counters = snmp(cx, skb);
-            counters.ip_ext.ReasmOverlaps += 1;
-            counters.ip.ReasmFails += 1;
-            drop_queue(cx, netns, key, DropReason::NotSpecified);
-            cx.kfree_skb(skb, DropReason::NotSpecified)
-        }
-    }
+    done
 }
 
 /// Makes a queue, unless fragments take too much memory already.
@@ -98,9 +121,9 @@ fn drop_queue(cx: &mut Cx, netns: NetnsId, key: FragKey, reason: DropReason) {
 }
 
 /// All fragments are there: one packet goes on (`ip_frag_reasm`).
-fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey) -> Door {
-    let Some(queue) = take_queue(cx, netns, key) else { return Door::End };
-    let Some(first) = queue.parts.first().map(|part| part.skb) else { return Door::End };
+fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey) -> Option<SkbId> {
+    let queue = take_queue(cx, netns, key)?;
+    let first = queue.parts.first().map(|part| part.skb)?;
     let hlen = ip_hdr(cx, first).map_or(20, Ipv4Hdr::header_len);
     let total = queue.total.unwrap_or(0) as usize;
     let counters = snmp(cx, first);
@@ -109,7 +132,7 @@ fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey) -> Door {
         for part in queue.parts {
             cx.kfree_skb(part.skb, DropReason::PktTooBig);
         }
-        return Door::End;
+        return None;
     }
     counters.ip.ReasmOKs += 1;
     let whole = cx.skbs.alloc_skb(hlen + total, queue.dev);
@@ -120,21 +143,35 @@ fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey) -> Door {
         packet.extend_from_slice(&cx.skbs.data(part.skb)[own_hlen..own_hlen + len]);
     }
     packet[2..4].copy_from_slice(&((hlen + total) as u16).to_be_bytes());
-    packet[6..8].fill(0);
+    // The largest fragment said that it must not be cut: nor must what is cut again be larger.
+    let keeps_df = queue.max_df_size == queue.max_size;
+    packet[6..8].copy_from_slice(&if keeps_df { IP_DF } else { 0 }.to_be_bytes());
     ip_send_check(&mut packet);
     cx.skbs.data_mut(whole).copy_from_slice(&packet);
+    take_after(cx, whole, first, hlen);
+    cx.skbs[whole].ip.frag_max_size = queue.max_size.max(queue.max_df_size);
+    for part in queue.parts {
+        cx.consume_skb(part.skb);
+    }
+    Some(whole)
+}
+
+/// The whole packet is what its first fragment was.
+fn take_after(cx: &mut Cx, whole: SkbId, first: SkbId, hlen: usize) {
     let old = cx.skbs[first].clone();
+    if old.mac_header + ETH_HLEN as u32 == old.network_header {
+        let header = *cx.skbs.eth_hdr(first);
+        cx.skbs.push_eth(whole, header);
+        cx.skbs.pull(whole, ETH_HLEN);
+    }
     let new = &mut cx.skbs[whole];
     new.network_header = new.data;
     new.transport_header = new.data + hlen as u32;
     (new.packet, new.protocol, new.pkt_type, new.dst) = (old.packet, old.protocol, old.pkt_type, old.dst);
     (new.skb_iif, new.mark, new.ip_summed) = (old.skb_iif, old.mark, old.ip_summed);
-    new.ip.iif = old.ip.iif;
-    new.ip.frag_max_size = queue.max_df_size;
-    for part in queue.parts {
-        cx.consume_skb(part.skb);
-    }
-    Door::IpLocalDeliverFinish { skb: whole }
+    (new.sk, new.priority, new.br, new.ip) = (old.sk, old.priority, old.br, old.ip);
+    (new.nf_bridge, new.nf_trace) = (old.nf_bridge, old.nf_trace);
+    cx.nf_copy_ct(whole, first);
 }
 
 /// Queues whose time is over are given up; the sender of a first fragment is told (`ip_expire`).
@@ -149,7 +186,7 @@ pub fn ip_expire(cx: &mut Cx, netns: NetnsId) {
         counters.ReasmFails += 1;
         counters.ReasmTimeout += 1;
         for part in queue.parts {
-            let tell = part.start == 0 && cx.skbs[part.skb].pkt_type == PacketType::Host;
+            let tell = part.start == 0 && wants_to_know(cx, part.skb, key.4);
             let error = IcmpError { kind: ICMP_TIME_EXCEEDED, code: icmp::ICMP_EXC_FRAGTIME, info: 0 };
             if tell && let Some(door) = icmp::icmp_send(cx, part.skb, error) {
                 cx.walk(door);
@@ -157,6 +194,22 @@ pub fn ip_expire(cx: &mut Cx, netns: NetnsId) {
             cx.kfree_skb(part.skb, DropReason::FragReasmTimeout);
         }
     }
+}
+
+/// Only the host that a packet was for tells its sender that a part is missing.
+fn wants_to_know(cx: &mut Cx, first: SkbId, user: DefragUser) -> bool {
+    let pkt = &cx.skbs[first];
+    if pkt.pkt_type != PacketType::Host {
+        return false;
+    }
+    if pkt.dst.is_none()
+        && let Some(iph) = ip_hdr(cx, first).copied()
+    {
+        let dev = cx.skbs[first].dev;
+        let _ = ip_route_input_noref(cx, first, iph.daddr.get(), iph.saddr.get(), iph.tos, dev);
+    }
+    let local = cx.skbs[first].dst.is_some_and(|route| route.kind == RouteType::Local);
+    local || !matches!(user, DefragUser::ConntrackIn | DefragUser::ConntrackBridgeIn)
 }
 
 /// A device goes away: fragments that came in by it are given up.

@@ -295,7 +295,13 @@ pub fn ip_do_fragment(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(route) = cx.skbs[skb].dst else { return cx.kfree_skb(skb, DropReason::IpOutnoroutes) };
     let Some(iph) = ip_hdr(cx, skb).copied() else { return cx.kfree_skb(skb, DropReason::IpInhdr) };
     let (hlen, dev) = (iph.header_len(), cx.skbs[skb].dev);
-    let piece = (dst_mtu(cx, &route) as usize).saturating_sub(hlen) & !7;
+    let mut mtu = dst_mtu(cx, &route) as usize;
+    let frag_max_size = usize::from(cx.skbs[skb].ip.frag_max_size);
+    if frag_max_size != 0 {
+        // What came in pieces leaves in pieces that are no larger.
+        mtu = mtu.min(frag_max_size);
+    }
+    let piece = mtu.saturating_sub(hlen) & !7;
     if piece == 0 {
         snmp(cx, skb).ip.FragFails += 1;
         return cx.kfree_skb(skb, DropReason::PktTooBig);
@@ -339,6 +345,8 @@ fn copy_piece(cx: &mut Cx, from: SkbId, to: SkbId, hlen: usize, start: usize, le
     new.transport_header = new.data + hlen as u32;
     (new.protocol, new.dst, new.mark, new.priority) = (old.protocol, old.dst, old.mark, old.priority);
     (new.skb_iif, new.sk, new.pkt_type) = (old.skb_iif, old.sk, old.pkt_type);
+    (new.nf_trace, new.nf_bridge) = (old.nf_trace, old.nf_bridge);
+    cx.nf_copy_ct(to, from);
 }
 
 /// A segment of a connection gets its route and its IPv4 header.

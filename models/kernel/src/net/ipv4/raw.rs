@@ -169,6 +169,7 @@ fn filtered(cx: &Cx, id: SocketId, skb: SkbId) -> bool {
 /// A raw socket gets the packet from its IPv4 header on.
 fn raw_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) {
     cx.call(Func::RawRcv, skb);
+    cx.nf_reset_ct(skb);
     let pkt = &mut cx.skbs[skb];
     pkt.data = pkt.network_header;
     queue_or_drop(cx, id, skb);

@@ -106,7 +106,9 @@ pub fn tcp_v4_rcv(cx: &mut Cx, skb: SkbId) -> Door {
         counters.InErrs += 1;
         return cx.kfree_skb(skb, DropReason::TcpCsum);
     }
-    match inet_lookup(cx, skb, &th) {
+    let found = inet_lookup(cx, skb, &th);
+    cx.nf_reset_ct(skb);
+    match found {
         Some(sock) => match tcp_sk(cx, sock).map(|tp| tp.state) {
             Some(TcpState::TimeWait) => tcp_timewait_state_process(cx, sock, skb, &th),
             _ => {

@@ -172,6 +172,7 @@ pub fn udp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
             Door::End
         }
         None => {
+            cx.nf_reset_ct(skb);
             snmp(cx, skb).udp.NoPorts += 1;
             let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_PORT_UNREACH, info: 0 };
             icmp::icmp_send_then_drop(cx, skb, error, DropReason::NoSocket)
@@ -181,6 +182,7 @@ pub fn udp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
 
 fn queue_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) {
     cx.call(Func::UdpQueueRcvSkb, skb);
+    cx.nf_reset_ct(skb);
     let (ifindex, pkt_type) = (cx.skbs[skb].ip.iif, cx.skbs[skb].pkt_type);
     if sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, pkt_type }) {
         snmp(cx, skb).udp.InDatagrams += 1;

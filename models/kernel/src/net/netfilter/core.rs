@@ -7,6 +7,7 @@ use super::nf_conntrack_proto as ct;
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
+use crate::net::ipv4::netfilter::nf_defrag_ipv4::ipv4_conntrack_defrag;
 use crate::tables::conntrack::{CtInfo, Dir, NfCt};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{HookFn, HookState, Pf, Site, Verdict};
@@ -111,7 +112,7 @@ fn call(cx: &mut Cx, skb: SkbId, state: HookState, function: HookFn) -> Verdict 
         HookFn::Rules(variant, table) => super::x_tables::rules(cx, skb, state, variant, table),
 
         // ben
-        HookFn::Ipv4ConntrackDefrag => Verdict::Accept,
+        HookFn::Ipv4ConntrackDefrag => ipv4_conntrack_defrag(cx, skb, state),
         HookFn::Ipv4ConntrackIn => ct::ipv4_conntrack_in(cx, skb, state),
         HookFn::Ipv4ConntrackLocal => ct::ipv4_conntrack_local(cx, skb, state),
         HookFn::NfConfirm => ct::ipv4_confirm(cx, skb, state),
