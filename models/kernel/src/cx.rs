@@ -139,10 +139,17 @@ impl Cx<'_> {
     /// Writes a line to the kernel's log (`printk`); `level` is 0 (`KERN_EMERG`) to 7 (`KERN_DEBUG`).
     #[cold]
     pub fn printk(&mut self, level: u8, text: String) {
-        if self.k.log.len() >= crate::kernel::LOG_LINES {
-            self.k.log.pop_front();
+        let now = self.now;
+        self.k.log.push(now, level, text);
+    }
+
+    /// The same, unless packets made the kernel write too much of late (`net_ratelimit`).
+    #[cold]
+    pub fn printk_limited(&mut self, level: u8, lines: impl FnOnce(&Self) -> Vec<String>) {
+        let now = self.now;
+        if self.k.log.net_ratelimit(now) {
+            lines(self).into_iter().for_each(|line| self.printk(level, line));
         }
-        self.k.log.push_back(crate::kernel::LogLine { at: self.now, level, text });
     }
 
     /// Sets a timer of this machine.

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use crate::ids::{DevId, MachineId, NetnsId};
 use crate::tables::conntrack::Conntrack;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::InDevices;
+use crate::tables::klog::KernelLog;
 use crate::tables::neigh::NeighTable;
 use crate::tables::netdev::Devs;
 use crate::tables::netns::NetnsTable;
@@ -62,20 +62,6 @@ pub struct Label {
     pub name: String,
 }
 
-/// A line of the kernel's log (`dmesg`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    /// When it was written.
-    pub at: Nanos,
-    /// How grave it is: 0 (`KERN_EMERG`) to 7 (`KERN_DEBUG`).
-    pub level: u8,
-    /// The line.
-    pub text: String,
-}
-
-/// Lines that the log keeps; older ones are lost, as in the kernel's ring.
-pub const LOG_LINES: usize = 4096;
-
 /// One machine's kernel.
 #[derive(Debug)]
 pub struct Kernel {
@@ -105,6 +91,8 @@ pub struct Kernel {
     pub config: Config,
     /// Settings of the machine.
     pub core: CoreSysctl,
+    /// What `dmesg` shows.
+    pub log: KernelLog,
     /// How many packets were dropped for each reason.
     pub drops: BTreeMap<DropReason, u64>,
     /// All names that devices had, for traces.
@@ -112,8 +100,6 @@ pub struct Kernel {
     /// Addresses that new devices get in turn, by name, where chance would choose: those that a real kernel chose,
     /// so that the same frames appear here.
     pub scripted_macs: BTreeMap<String, VecDeque<Mac>>,
-    /// What the kernel wrote to its log.
-    pub log: VecDeque<LogLine>,
     /// How many packet sockets are open: none means that no tap needs a look.
     pub packet_sockets: u32,
 }
@@ -135,10 +121,10 @@ impl Kernel {
             conntrack: Conntrack::default(),
             config: Config::default(),
             core: CoreSysctl::default(),
+            log: KernelLog::default(),
             drops: BTreeMap::new(),
             labels: Vec::new(),
             scripted_macs: BTreeMap::new(),
-            log: VecDeque::new(),
             packet_sockets: 0,
         }
     }

@@ -293,6 +293,20 @@ impl SkbPool {
         skb.tail = skb.tail.min(skb.data + len as u32);
     }
 
+    /// Puts `bytes` into the packet at offset `at` of the buffer; what stood there moves back. Headers behind `at` keep
+    /// their offsets, so the caller inserts behind the last one.
+    pub fn insert_bytes(&mut self, id: SkbId, at: u32, bytes: &[u8]) {
+        let skb = &self.skbs[id.index()];
+        let (old, at, tail, len) = (skb.buf, at as usize, skb.tail as usize, bytes.len());
+        let new = self.bufs.copy_expand(old, 0, len);
+        self.bufs.release(old);
+        let copy = self.bufs.bytes_mut(new);
+        copy.copy_within(at..tail, at + len);
+        copy[at..at + len].copy_from_slice(bytes);
+        let skb = &mut self.skbs[id.index()];
+        (skb.buf, skb.tail) = (new, skb.tail + len as u32);
+    }
+
     /// Puts an Ethernet header in front of the data.
     pub fn push_eth(&mut self, id: SkbId, header: EthHdr) {
         self.push(id, ETH_HLEN);

@@ -338,7 +338,7 @@ pub fn nf_conntrack_alloc(cx: &mut Cx, conn: Conn) -> Result<CtId, Full> {
     if max != 0 && count + 1 > max && !early_drop(cx, &conn) {
         cx.k.conntrack.gc_early_drop = true;
         super::nf_conntrack_gc::schedule(cx);
-        cx.printk(4, "nf_conntrack: nf_conntrack: table full, dropping packet".to_owned());
+        cx.printk_limited(4, |_| vec!["nf_conntrack: nf_conntrack: table full, dropping packet".to_owned()]);
         return Err(Full);
     }
     Ok(cx.k.conntrack.alloc(conn))

@@ -54,7 +54,6 @@ pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table:
 
 /// The packet is one that the match means. Inversion is the match's own business.
 pub fn xt_match(cx: &mut Cx, par: &mut Par, with: &mut Match) -> bool {
-    let _ = (&cx, &par);
     match with {
         Match::Comment(_) => true,
 
@@ -64,22 +63,22 @@ pub fn xt_match(cx: &mut Cx, par: &mut Par, with: &mut Match) -> bool {
         Match::Icmp(_) => false,
 
         // emil
-        Match::Multiport(_) => false,
-        Match::Conntrack(_) => false,
-        Match::State(_) => false,
-        Match::Mark(_) => false,
-        Match::Connmark(_) => false,
-        Match::Addrtype(_) => false,
-        Match::Physdev(_) => false,
-        Match::Mac(_) => false,
-        Match::Iprange(_) => false,
-        Match::Length(_) => false,
-        Match::Ttl(_) => false,
-        Match::Pkttype(_) => false,
-        Match::Owner(_) => false,
-        Match::Tcpmss(_) => false,
-        Match::Dscp(_) => false,
-        Match::Tos(_) => false,
+        Match::Multiport(with) => super::xt_multiport::multiport_mt(cx, par, with),
+        Match::Conntrack(with) => super::xt_conntrack::conntrack_mt(cx, par, with),
+        Match::State(with) => super::xt_conntrack::state_mt(cx, par, with),
+        Match::Mark(with) => super::xt_mark::mark_mt(cx, par, with),
+        Match::Connmark(with) => super::xt_connmark::connmark_mt(cx, par, with),
+        Match::Addrtype(with) => super::xt_addrtype::addrtype_mt(cx, par, with),
+        Match::Physdev(with) => super::xt_physdev::physdev_mt(cx, par, with),
+        Match::Mac(with) => super::xt_mac::mac_mt(cx, par, with),
+        Match::Iprange(with) => super::xt_iprange::iprange_mt4(cx, par, with),
+        Match::Length(with) => super::xt_length::length_mt(cx, par, with),
+        Match::Ttl(with) => super::xt_hl::ttl_mt(cx, par, with),
+        Match::Pkttype(with) => super::xt_pkttype::pkttype_mt(cx, par, with),
+        Match::Owner(with) => super::xt_owner::owner_mt(cx, par, with),
+        Match::Tcpmss(with) => super::xt_tcpmss::tcpmss_mt(cx, par, with),
+        Match::Dscp(with) => super::xt_dscp::dscp_mt(cx, par, with),
+        Match::Tos(with) => super::xt_dscp::tos_mt(cx, par, with),
 
         // fritz
         Match::Statistic(_) => false,
@@ -98,7 +97,6 @@ pub fn xt_match(cx: &mut Cx, par: &mut Par, with: &mut Match) -> bool {
 
 /// The target does what it is for.
 pub fn xt_target(cx: &mut Cx, par: &mut Par, target: &mut Target) -> TargetVerdict {
-    let _ = (&cx, &par);
     match target {
         // carl
         Target::Reject(reject) => nf_reject_ipv4::reject_tg(cx, par, *reject),
@@ -113,17 +111,17 @@ pub fn xt_target(cx: &mut Cx, par: &mut Par, target: &mut Target) -> TargetVerdi
         Target::Ct(_) => TargetVerdict::Continue,
 
         // emil
-        Target::Mark(_) => TargetVerdict::Continue,
-        Target::Connmark(_) => TargetVerdict::Continue,
-        Target::Log(_) => TargetVerdict::Continue,
-        Target::Nflog(_) => TargetVerdict::Continue,
-        Target::Trace => TargetVerdict::Continue,
-        Target::Tcpmss(_) => TargetVerdict::Continue,
-        Target::Ttl(_) => TargetVerdict::Continue,
-        Target::Tos(_) => TargetVerdict::Continue,
-        Target::Dscp(_) => TargetVerdict::Continue,
-        Target::Classify(_) => TargetVerdict::Continue,
-        Target::Audit(_) => TargetVerdict::Continue,
+        Target::Mark(target) => super::xt_mark::mark_tg(cx, par, target),
+        Target::Connmark(target) => super::xt_connmark::connmark_tg(cx, par, target),
+        Target::Log(target) => super::xt_log::log_tg(cx, par, target),
+        Target::Nflog(target) => super::xt_log::nflog_tg(cx, par, target),
+        Target::Trace => super::xt_trace::trace_tg(cx, par),
+        Target::Tcpmss(target) => super::xt_tcpmss::tcpmss_tg4(cx, par, target),
+        Target::Ttl(target) => super::xt_hl::ttl_tg(cx, par, target),
+        Target::Tos(target) => super::xt_dscp::tos_tg(cx, par, target),
+        Target::Dscp(target) => super::xt_dscp::dscp_tg(cx, par, target),
+        Target::Classify(target) => super::xt_classify::classify_tg(cx, par, target),
+        Target::Audit(_) => super::xt_audit::audit_tg(cx, par),
 
         // fritz
         Target::Set(_) => TargetVerdict::Continue,

@@ -179,6 +179,9 @@ fn check_match_options(place: Place, with: &Match) -> Result<(), Refused> {
                  chains with bridged traffic",
             )
         }
+        Match::Owner(owner) if is_reversed(owner.uid) || is_reversed(owner.gid) => {
+            Err(Refused { errno: Errno::EINVAL, log: None })
+        }
         Match::Rpfilter(_) if !matches!(place.table, TableName::Raw | TableName::Mangle) => {
             let table = place.table.name();
             refuse(&format!("ipt_rpfilter: only valid in 'raw' or 'mangle' table, not '{table}'"))
@@ -187,11 +190,19 @@ fn check_match_options(place: Place, with: &Match) -> Result<(), Refused> {
     }
 }
 
+/// A range of user or group ids that goes downwards.
+fn is_reversed(ids: Option<(bool, u32, u32)>) -> bool {
+    ids.is_some_and(|(_, low, high)| low > high)
+}
+
 fn check_target_options(place: Place, rule: &Rule, target: &Target) -> Result<(), Refused> {
     let refuse = |log: &str| Err(Refused::einval(log.to_owned()));
     match target {
         Target::Reject(Reject::TcpReset) if rule.ip.proto != (IPPROTO_TCP, false) => {
             refuse("ipt_REJECT: TCP_RESET invalid for non-tcp")
+        }
+        Target::Connmark(connmark) if connmark.shift.unsigned_abs() >= 32 => {
+            Err(Refused { errno: Errno::EINVAL, log: None })
         }
         Target::Tcpmss(tcpmss)
             if tcpmss.mss.is_none() && place.option_hooks() & !(FORWARD | OUT | POST) != 0 =>

@@ -144,8 +144,8 @@ fn refuse(cx: &mut Cx, refused: Refused) -> Errno {
     refused.errno
 }
 
-fn log_line(_cx: &mut Cx, _line: String) {
-    // emil: to the kernel's log.
+fn log_line(cx: &mut Cx, line: String) {
+    cx.printk(crate::tables::klog::LOG_INFO, line);
 }
 
 fn plan_errno(error: PlanError, variant: Variant) -> Errno {

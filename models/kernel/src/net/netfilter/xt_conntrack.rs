@@ -1,0 +1,90 @@
+//! `-m conntrack` and `-m state`.
+//!
+//! Kernel: net/netfilter/xt_conntrack.c, net/netfilter/xt_state.c
+
+use super::x_tables::Par;
+use crate::Cx;
+use crate::tables::conntrack::{Conn, CtInfo, Dir, IPS_DST_NAT, IPS_SRC_NAT, NfCt, Tuple};
+use crate::tables::xt::matches::{
+    CT_DNAT, CT_ESTABLISHED, CT_INVALID, CT_NEW, CT_RELATED, CT_SNAT, CT_UNTRACKED, Conntrack, Ports, State,
+};
+
+/// The packet's connection, and how it belongs to it (`nf_ct_get`).
+fn nf_ct_get<'a>(cx: &'a Cx, par: &Par) -> Option<(&'a Conn, CtInfo)> {
+    match cx.skbs[par.skb].nfct {
+        NfCt::Conn(id, info) => Some((cx.k.conntrack.get(id)?, info)),
+        NfCt::Template(id) => Some((cx.k.conntrack.get(id)?, CtInfo::New)),
+        NfCt::None | NfCt::Untracked => None,
+    }
+}
+
+/// The state as a bit of `--ctstate`.
+fn state_bit(cx: &Cx, par: &Par) -> u16 {
+    let Some((conn, info)) = nf_ct_get(cx, par) else {
+        let untracked = cx.skbs[par.skb].nfct == NfCt::Untracked;
+        return if untracked { CT_UNTRACKED } else { CT_INVALID };
+    };
+    let mut bit = match info {
+        CtInfo::Established | CtInfo::EstablishedReply => CT_ESTABLISHED,
+        CtInfo::Related | CtInfo::RelatedReply => CT_RELATED,
+        CtInfo::New => CT_NEW,
+    };
+    if conn.has(IPS_SRC_NAT) {
+        bit |= CT_SNAT;
+    }
+    if conn.has(IPS_DST_NAT) {
+        bit |= CT_DNAT;
+    }
+    bit
+}
+
+/// The connection is as the rule says. A packet without one has no more than a state.
+pub fn conntrack_mt(cx: &mut Cx, par: &mut Par, with: &Conntrack) -> bool {
+    if let Some((invert, states)) = with.state
+        && (states & state_bit(cx, par) != 0) == invert
+    {
+        return false;
+    }
+    let Some((conn, info)) = nf_ct_get(cx, par) else { return with.state.is_some() };
+    if with.reply.is_some_and(|reply| reply != (info.dir() == Dir::Reply)) {
+        return false;
+    }
+    let fits = |rule: Option<(bool, bool)>| rule.is_none_or(|(invert, found)| found != invert);
+    let expires = conn.expires_secs(cx.now);
+    addresses_fit(conn, with)
+        && ports_fit(conn, with)
+        && fits(with.status.map(|(invert, mask)| (invert, conn.status & mask != 0)))
+        && fits(
+            with.expire
+                .map(|(invert, low, high)| (invert, (u64::from(low)..=u64::from(high)).contains(&expires))),
+        )
+}
+
+fn addresses_fit(conn: &Conn, with: &Conntrack) -> bool {
+    let (orig, reply) = (conn.tuple(Dir::Original), conn.tuple(Dir::Reply));
+    // An address that has bits outside its mask is never found.
+    let fits = |rule: Option<(bool, u32, u32)>, addr: u32| {
+        rule.is_none_or(|(invert, wanted, mask)| (addr & mask == wanted) != invert)
+    };
+    fits(with.origsrc, orig.src)
+        && fits(with.origdst, orig.dst)
+        && fits(with.replsrc, reply.src)
+        && fits(with.repldst, reply.dst)
+}
+
+fn ports_fit(conn: &Conn, with: &Conntrack) -> bool {
+    let (orig, reply): (&Tuple, &Tuple) = (conn.tuple(Dir::Original), conn.tuple(Dir::Reply));
+    let fits = |rule: Option<Ports>, port: u16| {
+        rule.is_none_or(|rule| (rule.range.0..=rule.range.1).contains(&port) != rule.invert)
+    };
+    with.proto.is_none_or(|(invert, proto)| (orig.proto == proto) != invert)
+        && fits(with.origsrcport, orig.sport)
+        && fits(with.origdstport, orig.dport)
+        && fits(with.replsrcport, reply.sport)
+        && fits(with.repldstport, reply.dport)
+}
+
+/// The connection's state is one of these.
+pub fn state_mt(cx: &mut Cx, par: &mut Par, with: &State) -> bool {
+    (with.state & state_bit(cx, par) != 0) != with.invert
+}

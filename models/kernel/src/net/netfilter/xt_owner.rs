@@ -1,0 +1,48 @@
+//! `-m owner`.
+//!
+//! Kernel: net/netfilter/xt_owner.c
+
+use glassnet_wire::ipv4::IPPROTO_ICMP;
+
+use super::x_tables::Par;
+use crate::Cx;
+use crate::tables::netfilter::Hook;
+use crate::tables::xt::matches::Owner;
+
+/// What sent a packet.
+enum Sender {
+    /// A program, all of which run as root.
+    Program,
+    /// The kernel's own socket, which belongs to nobody.
+    Kernel,
+    /// No socket.
+    Nobody,
+}
+
+fn sender(cx: &Cx, par: &Par) -> Sender {
+    let from_here =
+        par.state.hook == Hook::LocalOut || par.state.hook == Hook::PostRouting && par.state.input.is_none();
+    match cx.skbs[par.skb].sk.and_then(|sk| cx.k.sockets.get(sk)) {
+        Some(sk) if sk.netns == par.state.netns => Sender::Program,
+        Some(_) => Sender::Nobody,
+        // Answers of ICMP leave by a socket of the kernel.
+        None if from_here && par.iph.protocol == IPPROTO_ICMP => Sender::Kernel,
+        None => Sender::Nobody,
+    }
+}
+
+/// The packet's sender has these ids. A rule that only denies fits a packet that nobody sent.
+pub fn owner_mt(cx: &mut Cx, par: &mut Par, with: &Owner) -> bool {
+    let is_inverted = |rule: Option<(bool, u32, u32)>| rule.is_none_or(|rule| rule.0);
+    let denies_ids = is_inverted(with.uid) && is_inverted(with.gid);
+    let denies_socket = with.socket_exists == Some(true);
+    match sender(cx, par) {
+        Sender::Nobody => denies_ids && with.socket_exists.is_none_or(|invert| invert) && !with.suppl_groups,
+        _ if denies_socket => false,
+        Sender::Kernel => denies_ids,
+        Sender::Program => {
+            let root = |rule: Option<(bool, u32, u32)>| rule.is_none_or(|rule| (rule.1 == 0) != rule.0);
+            root(with.uid) && root(with.gid)
+        }
+    }
+}

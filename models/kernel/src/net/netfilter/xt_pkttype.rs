@@ -1,0 +1,39 @@
+//! `-m pkttype`.
+//!
+//! Kernel: net/netfilter/xt_pkttype.c
+
+use glassnet_wire::ipv4::is_multicast;
+
+use super::x_tables::Par;
+use crate::Cx;
+use crate::tables::netdev::DevKind;
+use crate::tables::route_types::RouteType;
+use crate::tables::skb::PacketType;
+use crate::tables::xt::matches::Pkttype;
+
+/// The frame was for this kind of receiver.
+pub fn pkttype_mt(cx: &mut Cx, par: &mut Par, with: &Pkttype) -> bool {
+    let kind = match cx.skbs[par.skb].pkt_type {
+        PacketType::Host => own_copy(cx, par).unwrap_or(0),
+        PacketType::Broadcast => 1,
+        PacketType::Multicast => 2,
+        PacketType::OtherHost => 3,
+        PacketType::Outgoing => 4,
+    };
+    (kind == with.kind) != with.invert
+}
+
+/// The machine's own copy of a packet that it sent to all or to a group (`PACKET_LOOPBACK`) came in by a device whose
+/// address sent it.
+fn own_copy(cx: &Cx, par: &Par) -> Option<u8> {
+    let pkt = &cx.skbs[par.skb];
+    let dev = par.state.input.and_then(|dev| cx.k.devs.get(dev))?;
+    if matches!(dev.kind, DevKind::Loopback) || !pkt.ip_summed {
+        return None;
+    }
+    if is_multicast(par.iph.daddr.get()) {
+        return Some(2);
+    }
+    let broadcast = pkt.dst.as_ref().is_some_and(|route| route.kind == RouteType::Broadcast);
+    broadcast.then_some(1)
+}

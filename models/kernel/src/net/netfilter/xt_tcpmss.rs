@@ -1,0 +1,144 @@
+//! `-m tcpmss` and `-j TCPMSS`.
+//!
+//! Kernel: net/netfilter/xt_tcpmss.c, net/netfilter/xt_TCPMSS.c
+
+use glassnet_wire::checksum;
+use glassnet_wire::ipv4::Ipv4Hdr;
+use glassnet_wire::tcp::{TCP_HLEN, TcpHdr};
+use zerocopy::big_endian::U16;
+
+use super::super::ipv4::route::{FlowOut, dst_mtu, ip_route_output_key};
+use super::x_tables::{Par, TargetVerdict};
+use crate::Cx;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::klog::LOG_ERR;
+use crate::tables::netfilter::Verdict;
+use crate::tables::xt::{matches, targets};
+
+/// `TCPOPT_MSS`, and the length of the option in bytes.
+const MSS: (u8, usize) = (2, 4);
+/// What is assumed where a SYN says nothing (RFC 1122).
+const DEFAULT_MSS: u16 = 536;
+
+/// The maximum segment size in the options is in the range. Without the option only an inverted rule matches.
+pub fn tcpmss_mt(cx: &mut Cx, par: &mut Par, with: &matches::Tcpmss) -> bool {
+    let Some(options) = tcp_options(cx, par) else {
+        par.hotdrop = true;
+        return false;
+    };
+    match find_mss(options, options.len()) {
+        Some(at) => {
+            let mss = u16::from_be_bytes([options[at + 2], options[at + 3]]);
+            (with.range.0..=with.range.1).contains(&mss) != with.invert
+        }
+        None => with.invert,
+    }
+}
+
+/// The options of the TCP header; `None` if the packet ends within the header.
+fn tcp_options<'a>(cx: &'a Cx, par: &Par) -> Option<&'a [u8]> {
+    let header = cx.skbs.header::<TcpHdr>(par.skb, par.thoff)?;
+    let pkt = &cx.skbs[par.skb];
+    let begin = par.thoff as usize;
+    let bytes = &cx.skbs.bufs.bytes(pkt.buf)[..pkt.tail as usize];
+    bytes.get(begin + TCP_HLEN..begin + header.header_len())
+}
+
+/// Where the option begins.
+fn find_mss(options: &[u8], len: usize) -> Option<usize> {
+    let mut at = 0;
+    while at + MSS.1 <= len {
+        if options[at] == MSS.0 && usize::from(options[at + 1]) == MSS.1 {
+            return Some(at);
+        }
+        // End of list and no-operation are one byte; a length of 0 is taken for 1.
+        at += if options[at] < 2 { 1 } else { usize::from(options[at + 1]).max(1) };
+    }
+    None
+}
+
+/// Lowers the maximum segment size of a SYN, or adds the option.
+pub fn tcpmss_tg4(cx: &mut Cx, par: &mut Par, target: &targets::Tcpmss) -> TargetVerdict {
+    if par.fragoff != 0 {
+        return TargetVerdict::Continue;
+    }
+    match tcpmss_mangle_packet(cx, par, target) {
+        Some(()) => TargetVerdict::Continue,
+        None => TargetVerdict::Verdict(Verdict::Drop(DropReason::NetfilterDrop)),
+    }
+}
+
+/// `None`: the packet is to be dropped.
+fn tcpmss_mangle_packet(cx: &mut Cx, par: &mut Par, target: &targets::Tcpmss) -> Option<()> {
+    let pkt = &cx.skbs[par.skb];
+    let len = (pkt.tail as usize).checked_sub(par.thoff as usize)?;
+    let options_len = tcp_options(cx, par)?.len();
+    let mss = match target.mss {
+        Some(mss) => mss,
+        None => clamped_mss(cx, par)?,
+    };
+    let options = tcp_options(cx, par)?;
+    if let Some(at) = find_mss(options, options_len) {
+        let old = u16::from_be_bytes([options[at + 2], options[at + 3]]);
+        // It is never raised.
+        if mss < old {
+            replace_mss(cx, par, at, (old, mss));
+        }
+        return Some(());
+    }
+    let header_len = TCP_HLEN + options_len;
+    if len > header_len || header_len >= 60 {
+        return Some(());
+    }
+    add_mss(cx, par, mss.min(DEFAULT_MSS))
+}
+
+/// What fits the path in both directions, without headers.
+fn clamped_mss(cx: &mut Cx, par: &Par) -> Option<u16> {
+    let headers = par.iph.header_len() as u32 + TCP_HLEN as u32;
+    let mtu = cx.skbs[par.skb].dst.map_or(u32::MAX, |route| dst_mtu(cx, &route));
+    let back = FlowOut { daddr: par.iph.saddr.get(), ..FlowOut::default() };
+    let back = ip_route_output_key(cx, par.state.netns, back, None);
+    let mtu = mtu.min(back.map_or(u32::MAX, |(route, _)| dst_mtu(cx, &route)));
+    if mtu <= headers {
+        cx.printk_limited(LOG_ERR, |_| vec![format!("xt_TCPMSS: unknown or invalid path-MTU ({mtu})")]);
+        return None;
+    }
+    Some((mtu - headers).min(0xffff) as u16)
+}
+
+fn replace_mss(cx: &mut Cx, par: &Par, at: usize, (old, new): (u16, u16)) {
+    let place = par.thoff + (TCP_HLEN + at + 2) as u32;
+    if let Some(value) = cx.skbs.header_mut::<[u8; 2]>(par.skb, place) {
+        *value = new.to_be_bytes();
+    }
+    if let Some(th) = cx.skbs.header_mut::<TcpHdr>(par.skb, par.thoff) {
+        th.check = U16::new(checksum::replace(th.check.get(), old, new));
+    }
+}
+
+/// The option is put before the others, and the lengths and checksums grow with it.
+fn add_mss(cx: &mut Cx, par: &mut Par, mss: u16) -> Option<()> {
+    let [high, low] = mss.to_be_bytes();
+    cx.skbs.insert_bytes(par.skb, par.thoff + TCP_HLEN as u32, &[MSS.0, MSS.1 as u8, high, low]);
+    let at = cx.skbs[par.skb].network_header;
+    let iph = cx.skbs.header_mut::<Ipv4Hdr>(par.skb, at)?;
+    let (old, new) = (iph.tot_len.get(), iph.tot_len.get().wrapping_add(MSS.1 as u16));
+    iph.check = U16::new(checksum::replace(iph.check.get(), old, new));
+    iph.tot_len = U16::new(new);
+    par.iph = *iph;
+    let th = cx.skbs.header_mut::<TcpHdr>(par.skb, par.thoff)?;
+    let doff = u16::from_be_bytes([th.doff_res, th.flags]);
+    th.doff_res += 1 << 4;
+    let words = [
+        // The length in the pseudo header.
+        (old.wrapping_sub(20), new.wrapping_sub(20)),
+        (doff, u16::from_be_bytes([th.doff_res, th.flags])),
+        (0, u16::from_be_bytes([MSS.0, MSS.1 as u8])),
+        (0, mss),
+    ];
+    for (old, new) in words {
+        th.check = U16::new(checksum::replace(th.check.get(), old, new));
+    }
+    Some(())
+}

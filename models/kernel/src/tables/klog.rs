@@ -1,0 +1,119 @@
+//! The kernel's log: what `dmesg` shows.
+//!
+//! Kernel: kernel/printk/printk.c
+
+use std::collections::VecDeque;
+
+use glassnet_sim::Nanos;
+
+/// Bytes of text that the log keeps (`CONFIG_LOG_BUF_SHIFT=17` of Debian).
+const CAPACITY: usize = 1 << 17;
+/// How many messages `net_ratelimit` lets through at once (`net.core.message_burst`), and in which time
+/// (`net.core.message_cost`).
+const RATELIMIT: (u32, Nanos) = (10, Nanos::from_secs(5));
+
+/// `KERN_ERR`.
+pub const LOG_ERR: u8 = 3;
+/// `KERN_WARNING`.
+pub const LOG_WARNING: u8 = 4;
+/// `KERN_NOTICE`.
+pub const LOG_NOTICE: u8 = 5;
+/// `KERN_INFO`.
+pub const LOG_INFO: u8 = 6;
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelLine {
+    /// When it was written, by the clock of the CPU.
+    pub at: Nanos,
+    /// `KERN_EMERG` 0 to `KERN_DEBUG` 7.
+    pub level: u8,
+    /// The text without a newline.
+    pub text: String,
+}
+
+/// The log of a machine; the oldest lines go when it is full.
+#[derive(Clone, Debug, Default)]
+pub struct KernelLog {
+    lines: VecDeque<KernelLine>,
+    bytes: usize,
+    /// How many of the lines `dmesg -C` hid.
+    cleared: usize,
+    /// Of `net_ratelimit`: since when it counts, how many messages went through, how many did not.
+    ratelimit: (Nanos, u32, u32),
+    /// `nf_log_all_netns`: rules of other namespaces than the first log too.
+    pub nf_log_all_netns: bool,
+}
+
+impl KernelLog {
+    /// Writes a line (`printk`).
+    pub fn push(&mut self, at: Nanos, level: u8, text: String) {
+        self.bytes += text.len();
+        self.lines.push_back(KernelLine { at, level, text });
+        while self.bytes > CAPACITY
+            && let Some(oldest) = self.lines.pop_front()
+        {
+            self.bytes -= oldest.text.len();
+            self.cleared = self.cleared.saturating_sub(1);
+        }
+    }
+
+    /// The network may write what could come with every packet; false if there was too much of late
+    /// (`net_ratelimit`).
+    pub fn net_ratelimit(&mut self, at: Nanos) -> bool {
+        let (burst, interval) = RATELIMIT;
+        let (begin, printed, missed) = self.ratelimit;
+        if printed == 0 || at.since(begin) > interval {
+            if missed > 0 {
+                self.push(at, LOG_WARNING, format!("net_ratelimit: {missed} callbacks suppressed"));
+            }
+            self.ratelimit = (at, 0, 0);
+        }
+        let (_, printed, missed) = &mut self.ratelimit;
+        if *printed == burst {
+            *missed += 1;
+            return false;
+        }
+        *printed += 1;
+        true
+    }
+
+    /// The lines that nobody hid, oldest first.
+    pub fn lines(&self) -> impl Iterator<Item = &KernelLine> {
+        self.lines.iter().skip(self.cleared)
+    }
+
+    /// Hides all lines so far (`SYSLOG_ACTION_CLEAR`).
+    pub fn clear(&mut self) {
+        self.cleared = self.lines.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_lines_go_when_the_log_is_full() {
+        let mut log = KernelLog::default();
+        for n in 0..200_u32 {
+            log.push(Nanos::ZERO, LOG_INFO, format!("{n:01024}"));
+        }
+        assert_eq!(log.lines().count(), 128);
+        assert!(log.lines().next().is_some_and(|line| line.text.ends_with("072")));
+        log.clear();
+        assert_eq!(log.lines().count(), 0);
+        log.push(Nanos::ZERO, LOG_INFO, "new".to_owned());
+        assert_eq!(log.lines().count(), 1);
+    }
+
+    #[test]
+    fn ten_messages_in_five_seconds() {
+        let mut log = KernelLog::default();
+        let passed = |log: &mut KernelLog, s| log.net_ratelimit(Nanos::from_secs(s));
+        assert_eq!((0..12).filter(|_| passed(&mut log, 1)).count(), 10);
+        assert!(passed(&mut log, 7));
+        let text: Vec<&str> = log.lines().map(|line| line.text.as_str()).collect();
+        assert_eq!(text, ["net_ratelimit: 2 callbacks suppressed"]);
+    }
+}
