@@ -43,13 +43,15 @@ impl Default for CoreSysctl {
 pub struct Config {
     /// `CONFIG_BRIDGE_VLAN_FILTERING`: bridges know VLANs, and every port is in VLAN 1.
     pub bridge_vlan_filtering: bool,
+    /// ipset knows `bitmask` (Linux 6.2 and later): revisions and sizes of sets tell.
+    pub ipset_bitmask: bool,
     /// The module `br_netfilter` is loaded.
     pub br_netfilter: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { bridge_vlan_filtering: true, br_netfilter: false }
+        Config { bridge_vlan_filtering: true, ipset_bitmask: false, br_netfilter: false }
     }
 }
 

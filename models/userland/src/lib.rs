@@ -20,6 +20,7 @@ pub mod hosts;
 pub mod identity;
 pub mod ifconfig;
 pub mod ip;
+pub mod ipset;
 pub mod iptables;
 pub mod nc;
 pub mod nsenter;
@@ -56,6 +57,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("ip", ip::main),
     ("nc", nc::main),
     ("netcat", nc::main),
+    ("ipset", ipset::main),
     ("nsenter", nsenter::main),
     ("ping", ping::main),
     ("route", route::main),

@@ -541,3 +541,16 @@ async fn yield_now() {
     })
     .await;
 }
+
+/// What `strerror(3)` says of a failed file operation.
+pub fn strerror(error: &io::Error) -> String {
+    let text = match error.kind() {
+        io::ErrorKind::NotFound => "No such file or directory",
+        io::ErrorKind::PermissionDenied => "Permission denied",
+        io::ErrorKind::IsADirectory => "Is a directory",
+        io::ErrorKind::NotADirectory => "Not a directory",
+        io::ErrorKind::ReadOnlyFilesystem => "Read-only file system",
+        _ => return error.to_string(),
+    };
+    text.to_owned()
+}

@@ -15,11 +15,9 @@ mod offline;
 pub mod options;
 pub mod print;
 
-use std::io;
-
 use crate::hosts::Hosts;
 use crate::pcap;
-use crate::process::{Process, Running};
+use crate::process::{Process, Running, strerror};
 use crate::sock;
 use options::{Options, Stop};
 use print::{Captured, LinkType, Names, Printer};
@@ -53,19 +51,6 @@ async fn tcpdump(process: &mut Process) -> Result<i32, Stop> {
         Some(file) => offline::run(process, options, &file).await,
         None => live::run(process, options).await,
     }
-}
-
-/// What `strerror(3)` says of a failed file operation.
-fn strerror(error: &io::Error) -> String {
-    let text = match error.kind() {
-        io::ErrorKind::NotFound => "No such file or directory",
-        io::ErrorKind::PermissionDenied => "Permission denied",
-        io::ErrorKind::IsADirectory => "Is a directory",
-        io::ErrorKind::NotADirectory => "Not a directory",
-        io::ErrorKind::ReadOnlyFilesystem => "Read-only file system",
-        _ => return error.to_string(),
-    };
-    text.to_owned()
 }
 
 /// Where captured packets go: to the screen, to a file, or both.

@@ -1,15 +1,11 @@
 //! Netfilter: hooks, connection tracking, NAT, and what rules match and do.
 
 pub mod core;
+pub mod ipset;
 pub mod nf_conntrack_core;
 pub mod nf_conntrack_ecache;
 pub mod nf_conntrack_gc;
 pub mod nf_conntrack_proto;
-mod nf_conntrack_proto_generic;
-mod nf_conntrack_proto_icmp;
-mod nf_conntrack_proto_tcp;
-mod nf_conntrack_proto_udp;
-mod nf_conntrack_tcp_window;
 pub mod nf_log_syslog;
 pub mod nf_nat_core;
 pub mod nf_nat_masquerade;
@@ -37,3 +33,8 @@ pub mod xt_physdev;
 pub mod xt_pkttype;
 pub mod xt_tcpmss;
 pub mod xt_trace;
+mod nf_conntrack_proto_generic;
+mod nf_conntrack_proto_icmp;
+mod nf_conntrack_proto_tcp;
+mod nf_conntrack_proto_udp;
+mod nf_conntrack_tcp_window;

@@ -89,8 +89,9 @@ pub struct Hash {
     dsize: usize,
     /// An empty hash in the kernel's memory, bytes.
     base: usize,
-    /// Places of all buckets, and the number of buckets in use.
-    places: (usize, usize),
+    /// What the kernel believes its buckets to take, bytes (`ext_size`): it counts the head of a bucket again each
+    /// time that the bucket grows.
+    taken: usize,
     comments: usize,
 }
 
@@ -117,7 +118,7 @@ impl Hash {
             elements: 0,
             dsize: dsize(create.set_type, &create.ext),
             base: base_size(create),
-            places: (0, 0),
+            taken: 0,
             comments: 0,
         })
     }
@@ -127,7 +128,7 @@ impl Hash {
         self.buckets.clear();
         self.nets.clear();
         self.elements = 0;
-        self.places = (0, 0);
+        self.taken = 0;
         self.comments = 0;
     }
 
@@ -139,8 +140,7 @@ impl Hash {
     /// Its size in the kernel's memory, bytes.
     pub fn memory(&self) -> usize {
         let regions = 1usize << self.bits.saturating_sub(10);
-        let (places, buckets) = self.places;
-        self.base + regions * REGION + buckets * BUCKET_HEAD + places * self.dsize + self.comments
+        self.base + regions * REGION + self.taken + self.comments
     }
 
     /// The longest prefix that occurs.
@@ -241,9 +241,8 @@ impl Hash {
             if bucket.size >= most {
                 return Err((entry, Refusal::Full));
             }
-            self.places.1 += usize::from(bucket.size == 0);
             bucket.size += STEP;
-            self.places.0 += STEP;
+            self.taken += BUCKET_HEAD + STEP * self.dsize;
         }
         bucket.places.push(None);
         let at = bucket.places.len() - 1;
@@ -320,13 +319,12 @@ impl Hash {
         }
         let holes = bucket.places.iter().filter(|place| place.is_none()).count();
         if holes == bucket.places.len() {
-            self.places.0 -= bucket.size;
-            self.places.1 -= 1;
+            self.taken = self.taken.saturating_sub(BUCKET_HEAD + bucket.size * self.dsize);
             self.buckets[index] = None;
         } else if holes >= STEP {
             bucket.places.retain(Option::is_some);
             bucket.size -= STEP;
-            self.places.0 -= STEP;
+            self.taken = self.taken.saturating_sub(BUCKET_HEAD + STEP * self.dsize);
         }
         if let Some(old) = old {
             self.forget(&old);
@@ -349,21 +347,19 @@ impl Hash {
     /// Doubles the table, more than once if a bucket is too full even then (`mtype_resize`).
     fn resize(&mut self, now: Nanos) -> Result<(), SetError> {
         self.collect(now);
-        let mut entries: Vec<Entry> = std::mem::take(&mut self.buckets)
-            .into_iter()
-            .flatten()
-            .flat_map(|bucket| bucket.places)
-            .flatten()
-            .collect();
+        let old = std::mem::take(&mut self.buckets);
+        let mut entries: Vec<Entry> =
+            old.into_iter().flatten().flat_map(|bucket| bucket.places).flatten().collect();
         loop {
             self.bits += 1;
             if self.bits >= 28 {
                 return Err(SetError::HashFull);
             }
             match self.rebuilt(entries) {
-                Ok((buckets, places)) => {
+                Ok(buckets) => {
+                    let steps: usize = buckets.iter().flatten().map(|bucket| bucket.size / STEP).sum();
+                    self.taken = steps * (BUCKET_HEAD + STEP * self.dsize);
                     self.buckets = buckets;
-                    self.places = places;
                     return Ok(());
                 }
                 Err(back) => entries = back,
@@ -371,8 +367,8 @@ impl Hash {
         }
     }
 
-    #[allow(clippy::type_complexity)] // Buckets and their count, or the elements back.
-    fn rebuilt(&self, entries: Vec<Entry>) -> Result<(Vec<Option<Box<Bucket>>>, (usize, usize)), Vec<Entry>> {
+    /// The table of the present size with these elements, or the elements back if one bucket is too full.
+    fn rebuilt(&self, entries: Vec<Entry>) -> Result<Vec<Option<Box<Bucket>>>, Vec<Entry>> {
         let most = match self.set_type {
             SetType::HashNetIface => MAX_TUNED,
             _ => usize::from(self.bucketsize),
@@ -390,12 +386,10 @@ impl Hash {
         for (index, entry) in indices.into_iter().zip(entries) {
             buckets[index].get_or_insert_default().places.push(Some(entry));
         }
-        let mut places = (0, 0);
         for bucket in buckets.iter_mut().flatten() {
             bucket.size = bucket.places.len().next_multiple_of(STEP);
-            places = (places.0 + bucket.size, places.1 + 1);
         }
-        Ok((buckets, places))
+        Ok(buckets)
     }
 }
 
@@ -455,8 +449,7 @@ fn hashed_words(set_type: SetType, key: &Key) -> ([u32; 3], usize) {
 }
 
 fn dsize(set_type: SetType, ext: &Extensions) -> usize {
-    let size = ext.sized(set_type.elem_size());
-    if ext.any() { size.next_multiple_of(8) } else { size }
+    ext.sized(set_type.elem_size())
 }
 
 /// `struct htype` and `struct htable` without their regions, as Linux shows them.

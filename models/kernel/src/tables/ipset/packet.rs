@@ -12,7 +12,7 @@ use super::{IpSet, IpSets, Storage};
 
 /// What a set wants to know of a packet.
 #[derive(Clone, Debug, Default)]
-pub struct SetPacket {
+pub struct SetPacket<'a> {
     /// Source address.
     pub saddr: u32,
     /// Destination address.
@@ -25,9 +25,9 @@ pub struct SetPacket {
     /// Length from the IP header on, bytes.
     pub len: u32,
     /// Name of the device that it came in by.
-    pub input: Option<String>,
+    pub input: Option<&'a str>,
     /// Name of the device that it goes out by.
-    pub output: Option<String>,
+    pub output: Option<&'a str>,
 }
 
 /// A counter comparison: inverted, how, value.
@@ -268,8 +268,8 @@ fn wanted(set: &IpSet, packet: &SetPacket, options: &SetOptions) -> Option<Wante
     };
     let iface = match set.set_type {
         SetType::HashNetIface => {
-            let name = if options.is_source(1) { &packet.input } else { &packet.output };
-            Some(Iface { name: name.as_deref()?.into(), physdev: false, wildcard: false })
+            let name = if options.is_source(1) { packet.input } else { packet.output };
+            Some(Iface { name: name?.into(), physdev: false, wildcard: false })
         }
         _ => None,
     };

@@ -25,7 +25,7 @@ fn ip(text: &str) -> u32 {
     text.parse::<std::net::Ipv4Addr>().expect("an address").into()
 }
 
-fn packet(saddr: &str) -> SetPacket {
+fn packet(saddr: &str) -> SetPacket<'static> {
     SetPacket { saddr: ip(saddr), proto: 6, ports: Some((1000, 80)), len: 60, ..SetPacket::default() }
 }
 

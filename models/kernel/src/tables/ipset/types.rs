@@ -109,13 +109,17 @@ impl Extensions {
         self.timeout.is_some() || self.counters || self.comment || self.skbinfo
     }
 
-    /// The size of an element with extensions in the kernel's memory, bytes: each begins at a multiple of eight.
+    /// The size of an element with extensions in the kernel's memory, bytes; each is aligned as its type.
     pub(super) fn sized(&self, elem: usize) -> usize {
         let mut size = elem;
-        let lengths =
-            [(self.counters, 16), (self.timeout.is_some(), 8), (self.skbinfo, 16), (self.comment, 8)];
-        for (_, length) in lengths.into_iter().filter(|(on, _)| *on) {
-            size = size.next_multiple_of(8) + length;
+        let extensions = [
+            (self.counters, 8, 16),
+            (self.timeout.is_some(), 8, 8),
+            (self.skbinfo, 4, 16),
+            (self.comment, 8, 8),
+        ];
+        for (_, align, length) in extensions.into_iter().filter(|(on, ..)| *on) {
+            size = size.next_multiple_of(align) + length;
         }
         size
     }
