@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use glassnet_benches::floor::{Events, Floor, Kind};
-use glassnet_benches::{BURST, Chain, Pair, bridges, routers, setup_namespace};
+use glassnet_benches::{BURST, Chain, Pair, bridges, routers, routers_ct, setup_namespace};
 use glassnet_kernel::World;
 use glassnet_kernel::trace::Level;
 
@@ -26,7 +26,7 @@ fn slope(packets: u64, mut long: impl FnMut(), mut short: impl FnMut()) -> Durat
     Duration::from_nanos(hop * packets / (bursts * BURST as u64))
 }
 
-fn model(c: &mut Criterion, name: &str, chain: fn(usize) -> Chain, level: Level) {
+fn model(c: &mut Criterion, name: &str, chain: impl Fn(usize) -> Chain, level: Level) {
     let (mut long, mut short) = (chain(8), chain(1));
     for chain in [&mut long, &mut short] {
         chain.world.trace.level = level;
@@ -59,6 +59,12 @@ fn hops(c: &mut Criterion) {
     floor(c, "floor/forward/an event a poll", Kind::Forward, Events::EachPoll);
     model(c, "hop/forward", routers, Level::Off);
     model(c, "hop/forward/every door observed", routers, Level::Doors);
+    for flows in [4_000, 262_144] {
+        let kind = Kind::ForwardCt { flows };
+        floor(c, &format!("floor/forward_ct/{flows} flows/an event a hop"), kind, Events::EachHop);
+        floor(c, &format!("floor/forward_ct/{flows} flows/an event a poll"), kind, Events::EachPoll);
+        model(c, &format!("hop/forward_ct/{flows} flows"), |hops| routers_ct(hops, flows), Level::Off);
+    }
 }
 
 fn end_to_end(c: &mut Criterion) {

@@ -21,6 +21,12 @@ pub enum Kind {
     Bridge,
     /// Looks the destination address up, lowers the TTL and writes new addresses.
     Forward,
+    /// The same after it found the packet's flow by addresses, ports and protocol, of so many that it knows, and noted
+    /// in it when it was seen.
+    ForwardCt {
+        /// How many.
+        flows: u32,
+    },
 }
 
 /// How packets get from hop to hop.
@@ -32,11 +38,14 @@ pub enum Events {
     EachPoll,
 }
 
+/// Addresses, then ports and protocol, and when the flow was seen last.
+type Flows = HashMap<(u64, u64), Nanos, BuildHasherDefault<FastHasher>>;
 type Stations = HashMap<u64, (u32, Nanos), BuildHasherDefault<FastHasher>>;
 
 struct Hop {
     stations: Stations,
     routes: HashMap<u32, u32, BuildHasherDefault<FastHasher>>,
+    flows: Flows,
     queue: VecDeque<u32>,
 }
 
@@ -48,6 +57,7 @@ pub struct Floor {
     packets: Vec<[u8; 64]>,
     queue: EventQueue<(u16, u32)>,
     now: Nanos,
+    flow: u32,
 }
 
 impl Floor {
@@ -58,7 +68,11 @@ impl Floor {
             stations.insert(SOURCE.to_u64() << 16, (1, Nanos::ZERO));
             stations.insert(DEST.to_u64() << 16, (2, Nanos::ZERO));
             let routes = (0..4).map(|n| (0x0a00_0000 + n, n)).collect();
-            Hop { stations, routes, queue: VecDeque::new() }
+            let flows = match kind {
+                Kind::ForwardCt { flows } => both_ways(flows),
+                _ => Flows::default(),
+            };
+            Hop { stations, routes, flows, queue: VecDeque::new() }
         };
         Floor {
             kind,
@@ -67,6 +81,7 @@ impl Floor {
             packets: vec![[0; 64]; BURST],
             queue: EventQueue::default(),
             now: Nanos::ZERO,
+            flow: 0,
         }
     }
 
@@ -78,6 +93,10 @@ impl Floor {
             packet[12..36].copy_from_slice(&[
                 0x08, 0, 0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 0,
             ]);
+            if let Kind::ForwardCt { flows } = self.kind {
+                packet[34..38].copy_from_slice(&self.flow.to_be_bytes());
+                self.flow = (self.flow + 1) % flows;
+            }
         }
         for packet in 0..BURST as u32 {
             self.send(0, packet);
@@ -117,6 +136,7 @@ impl Floor {
         let port = match self.kind {
             Kind::Bridge => bridge(hop, bytes, now),
             Kind::Forward => forward(hop, bytes),
+            Kind::ForwardCt { .. } => track(hop, bytes, now).and_then(|()| forward(hop, bytes)),
         };
         if port.is_none() || usize::from(at) + 1 == self.hops.len() {
             return usize::from(port.is_some());
@@ -143,4 +163,23 @@ fn forward(hop: &mut Hop, bytes: &mut [u8; 64]) -> Option<u32> {
     eth[..6].copy_from_slice(&DEST.0);
     eth[6..12].copy_from_slice(&SOURCE.0);
     Some(port)
+}
+
+/// Flows by number, which stands where packets have their ports; and what their answers look like.
+fn both_ways(flows: u32) -> Flows {
+    let (source, dest) = (0x0a00_0001_u64, 0x0a00_0002_u64);
+    let both = |flow: u32| {
+        let there = (source << 32 | dest, u64::from(flow) << 8 | 17);
+        let back = (dest << 32 | source, u64::from(flow.rotate_left(16)) << 8 | 17);
+        [(there, Nanos::ZERO), (back, Nanos::ZERO)]
+    };
+    (0..flows).flat_map(both).collect()
+}
+
+fn track(hop: &mut Hop, bytes: &[u8; 64], now: Nanos) -> Option<()> {
+    let (ip, _) = Ipv4Hdr::ref_from_prefix(&bytes[14..]).ok()?;
+    let ports = u32::from_be_bytes(*bytes[34..].first_chunk()?);
+    let addresses = u64::from(ip.saddr.get()) << 32 | u64::from(ip.daddr.get());
+    *hop.flows.get_mut(&(addresses, u64::from(ports) << 8 | u64::from(ip.protocol)))? = now;
+    Some(())
 }

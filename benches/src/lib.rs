@@ -1,6 +1,7 @@
 //! The networks that the benchmarks send packets through, built by the kernel model's own requests.
 
 pub mod floor;
+pub mod rules;
 
 use std::net::Ipv4Addr;
 
@@ -17,6 +18,7 @@ use glassnet_kernel::net::ipv4::af_inet::{inet_bind, inet_connect};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
+use glassnet_kernel::net::netfilter::x_tables::xt_replace_table;
 use glassnet_kernel::net::socket::{self, SendTo};
 use glassnet_kernel::netlink::NLM_F_CREATE;
 use glassnet_kernel::tables::inet_conf::Conf;
@@ -24,6 +26,8 @@ use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
 use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType, Scope};
 use glassnet_kernel::tables::socket::SockKind;
+use glassnet_kernel::tables::xt::matches::{CT_ESTABLISHED, CT_RELATED, State};
+use glassnet_kernel::tables::xt::{Action, Counters, IpMatch, Match, Rule, Table, TableName, Variant};
 use glassnet_kernel::{Cx, World};
 use glassnet_wire::Mac;
 use glassnet_wire::ipv4::{IPPROTO_UDP, Ipv4Hdr, ip_send_check};
@@ -48,6 +52,8 @@ pub struct Chain {
     pub first: DevId,
     /// Where they come out: its counter tells how many did.
     pub last: DevId,
+    /// How many flows the packets belong to, in turn.
+    pub flows: u32,
     frame: Vec<u8>,
     sent: u64,
 }
@@ -116,7 +122,14 @@ pub fn bridges(hops: usize) -> Chain {
         first.get_or_insert(left);
         last = Some(right);
     }
-    Chain { world, first: first.expect("a cable"), last: last.expect("a cable"), frame: frame(), sent: 0 }
+    Chain {
+        world,
+        first: first.expect("a cable"),
+        last: last.expect("a cable"),
+        flows: 1,
+        frame: frame(),
+        sent: 0,
+    }
 }
 
 fn bridge_between(world: &mut World, hop: usize, left: DevId, right: DevId) {
@@ -174,7 +187,7 @@ pub fn routers(hops: usize) -> Chain {
     }
     let mut frame = frame();
     frame[..6].copy_from_slice(&world.kernel(MACHINE).devs[cables[0][1]].addr.0);
-    Chain { world, first: cables[0][0], last: cables[hops][1], frame, sent: 0 }
+    Chain { world, first: cables[0][0], last: cables[hops][1], flows: 1, frame, sent: 0 }
 }
 
 /// The network of the first cable; the next cable's is 256 addresses on.
@@ -218,7 +231,57 @@ fn frame() -> Vec<u8> {
     };
     frame[14..34].copy_from_slice(ip.as_bytes());
     ip_send_check(&mut frame[14..34]);
+    frame[34..40].copy_from_slice(&[0xc0, 0, 0, 9, 0, 26]);
     frame
+}
+
+/// Source ports of the flows, after which the next source address follows.
+const PORTS: u32 = 64_000;
+
+/// Makes a frame of [`frame`] one of another flow.
+fn write_flow(frame: &mut [u8], flow: u32) {
+    frame[34..36].copy_from_slice(&(1024 + (flow % PORTS) as u16).to_be_bytes());
+    let source = flow / PORTS;
+    if source > 0 {
+        frame[26..30].copy_from_slice(&(LINKS + 1 + source).to_be_bytes());
+        ip_send_check(&mut frame[14..34]);
+    }
+}
+
+/// A chain of routers as of [`routers`], each with the four tables of `iptables-legacy`, connection tracking, and
+/// packets of so many flows, which are known.
+pub fn routers_ct(hops: usize, flows: u32) -> Chain {
+    let mut chain = routers(hops);
+    chain.flows = flows;
+    chain.world.enter(MACHINE, CPU, |cx| {
+        cx.k.conntrack.max = 0;
+        for n in 1..=hops as u32 {
+            // The first namespace is init_net, then come those of the chain, of which the first only sends.
+            firewall(cx, NetnsId(n + 1));
+        }
+    });
+    for _ in 0..flows.div_ceil(BURST as u32) {
+        chain.burst();
+    }
+    chain
+}
+
+/// Tables raw, mangle, nat and filter, and a rule that needs connection tracking.
+fn firewall(cx: &mut Cx, netns: NetnsId) {
+    for name in [TableName::Raw, TableName::Mangle, TableName::Nat, TableName::Filter] {
+        let mut table = Table::initial(name);
+        if name == TableName::Filter {
+            let state = State { invert: false, state: CT_ESTABLISHED | CT_RELATED };
+            let rule = Rule {
+                ip: IpMatch::default(),
+                matches: vec![Match::State(state)],
+                action: Action::Accept,
+                counters: Counters::default(),
+            };
+            table.chain_mut("FORWARD").expect("a built-in chain").rules.push(rule);
+        }
+        xt_replace_table(cx, netns, Variant::Legacy, table).expect("a table that fits");
+    }
 }
 
 /// Two namespaces on one cable with a UDP socket in each, the neighbours known.
@@ -269,11 +332,17 @@ impl Default for Pair {
 impl Chain {
     /// Sends a burst through the chain to its end.
     pub fn burst(&mut self) {
-        let (first, frame) = (self.first, &self.frame);
+        let (first, frame, flows) = (self.first, &self.frame, self.flows);
+        let mut flow = (self.sent % u64::from(flows)) as u32;
         self.world.enter(MACHINE, CPU, |cx| {
             for _ in 0..BURST {
                 let skb = cx.skbs.alloc_skb(frame.len(), first);
-                cx.skbs.data_mut(skb).copy_from_slice(frame);
+                let packet = cx.skbs.data_mut(skb);
+                packet.copy_from_slice(frame);
+                if flows > 1 {
+                    write_flow(packet, flow);
+                    flow = (flow + 1) % flows;
+                }
                 cx.skbs[skb].protocol = 0x0800;
                 cx.walk(Door::DevQueueXmit { skb });
             }

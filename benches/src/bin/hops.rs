@@ -1,21 +1,27 @@
-//! `hops KIND K PACKETS`: sends packets over a chain of K hops and prints ns per packet as its last word.
+//! `hops KIND K PACKETS [FLOWS]`: sends packets over a chain of K hops and prints ns per packet as its last word.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use glassnet_benches::{BURST, bridges, routers};
+use glassnet_benches::{BURST, bridges, routers, routers_ct};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [kind, hops, packets] = args.as_slice() else { return usage() };
+    let (kind, hops, packets, flows) = match args.as_slice() {
+        [kind, hops, packets] => (kind, hops, packets, "4000"),
+        [kind, hops, packets, flows] if kind == "forward_ct" => (kind, hops, packets, flows.as_str()),
+        _ => return usage(),
+    };
+    let Ok(flows @ 1..=1_000_000) = flows.parse::<u32>() else { return usage() };
     let (Ok(hops @ 1..=100), Ok(packets @ 1..)) = (hops.parse::<usize>(), packets.parse::<usize>()) else {
         return usage();
     };
     let mut chain = match kind.as_str() {
         "bridge" => bridges(hops),
         "forward" => routers(hops),
+        "forward_ct" => routers_ct(hops, flows),
         _ => return usage(),
     };
     let bursts = packets.div_ceil(BURST);
@@ -34,6 +40,8 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: hops bridge|forward K PACKETS (1 to 100 hops, at least 1 packet)");
+    eprintln!(
+        "usage: hops bridge|forward K PACKETS, hops forward_ct K PACKETS [FLOWS] (1 to 100 hops, at least 1 packet)"
+    );
     ExitCode::from(2)
 }
