@@ -131,6 +131,8 @@ doors! {
         NfHookSlow(skb: SkbId, site: Site, from: u8) = "nf_hook_slow" => net::netfilter::core::nf_hook_slow,
         BrNfPreRoutingFinish(skb: SkbId) = "br_nf_pre_routing_finish"
             => net::bridge::br_netfilter_hooks::br_nf_pre_routing_finish,
+        BrNfPreRoutingFinishBridge(skb: SkbId) = "br_nf_pre_routing_finish_bridge"
+            => net::bridge::br_netfilter_hooks::br_nf_pre_routing_finish_bridge,
         BrNfForwardFinish(skb: SkbId) = "br_nf_forward_finish"
             => net::bridge::br_netfilter_hooks::br_nf_forward_finish,
         BrNfDevQueueXmit(skb: SkbId) = "br_nf_dev_queue_xmit"
@@ -203,6 +205,14 @@ doors! {
         ArpSolicit = "arp_solicit",
         ArpSendDst = "arp_send_dst",
         ArpCreate = "arp_create",
+        // Bridge netfilter
+        BrNfPreRouting = "br_nf_pre_routing",
+        BrNfLocalIn = "br_nf_local_in",
+        BrNfForwardIp = "br_nf_forward_ip",
+        BrNfForwardArp = "br_nf_forward_arp",
+        BrNfPostRouting = "br_nf_post_routing",
+        BrNfHookThresh = "br_nf_hook_thresh",
+        IpSabotageIn = "ip_sabotage_in",
         // NAT and refusals
         NfNatIpv4PreRouting = "nf_nat_ipv4_pre_routing",
         NfNatIpv4LocalIn = "nf_nat_ipv4_local_in",

@@ -9,6 +9,7 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use super::fast_hash::FastHasher;
+use super::netfilter::BridgeCalls;
 use crate::ids::DevId;
 
 /// What a port does with frames (`BR_STATE_*`, include/uapi/linux/if_bridge.h).
@@ -242,6 +243,8 @@ pub struct BridgeConf {
     pub addr_is_set: bool,
     /// A user chose the bridge's MTU; ports no longer do.
     pub mtu_is_set: bool,
+    /// Which tables this bridge calls whatever its namespace says.
+    pub nf_call: BridgeCalls,
 }
 
 impl Default for BridgeConf {
@@ -258,6 +261,7 @@ impl Default for BridgeConf {
             group_fwd_mask: 0,
             addr_is_set: false,
             mtu_is_set: false,
+            nf_call: BridgeCalls::default(),
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Kernel: include/linux/netfilter.h, include/uapi/linux/netfilter_ipv4.h, include/uapi/linux/netfilter_bridge.h
 
+use glassnet_wire::Mac;
+
 use super::xt::{TableName, Variant};
 use crate::door::Door;
 use crate::ids::{DevId, NetnsId};
@@ -88,6 +90,9 @@ pub enum Site {
     BrNfForward,
     /// `br_nf_post_routing`, on to `br_nf_dev_queue_xmit`.
     BrNfPostRouting,
+    /// `br_nf_pre_routing_finish` of a frame that DNAT sends to another station of the bridge, on to
+    /// `br_nf_pre_routing_finish_bridge`.
+    BrNfBridgedDnat,
 }
 
 impl Site {
@@ -99,7 +104,7 @@ impl Site {
             Site::IpForward | Site::BrNfForward => (Pf::Ipv4, Hook::Forward),
             Site::IpLocalOut => (Pf::Ipv4, Hook::LocalOut),
             Site::IpOutput | Site::IpMcLoop | Site::BrNfPostRouting => (Pf::Ipv4, Hook::PostRouting),
-            Site::BrHandleFrame => (Pf::Bridge, Hook::PreRouting),
+            Site::BrHandleFrame | Site::BrNfBridgedDnat => (Pf::Bridge, Hook::PreRouting),
             Site::BrPassFrameUp => (Pf::Bridge, Hook::LocalIn),
             Site::BrForward => (Pf::Bridge, Hook::Forward),
             Site::BrLocalOut => (Pf::Bridge, Hook::LocalOut),
@@ -220,7 +225,7 @@ impl Hooks {
 }
 
 /// What bridge netfilter notes in a packet (`struct nf_bridge_info`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NfBridge {
     /// The port that it came in by.
     pub physin: Option<DevId>,
@@ -232,10 +237,30 @@ pub struct NfBridge {
     pub other_host: bool,
     /// It is in `PREROUTING` of the bridge.
     pub in_prerouting: bool,
-    /// Its Ethernet destination was rewritten and is resolved by a neighbour (`bridged_dnat`).
+    /// DNAT gave it another station of the bridge, whose address is asked for.
     pub bridged_dnat: bool,
     /// It met the IPv4 hooks above the bridge's port already (`sabotage_in_done`).
     pub sabotage_in_done: bool,
+    /// The largest fragment that it was put together of, bytes; 0: it was whole.
+    pub frag_max_size: u16,
+    /// Its sender's address, while the neighbour's code writes another header (`neigh_header`).
+    pub neigh_source: Mac,
+}
+
+/// Which tables bridges call, for a namespace (`/proc/sys/net/bridge`) or for one bridge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BridgeCalls {
+    /// `bridge-nf-call-iptables`, `nf_call_iptables`.
+    pub iptables: bool,
+    /// `bridge-nf-call-ip6tables`, `nf_call_ip6tables`.
+    pub ip6tables: bool,
+    /// `bridge-nf-call-arptables`, `nf_call_arptables`.
+    pub arptables: bool,
+}
+
+impl BridgeCalls {
+    /// What a namespace begins with.
+    pub const ALL: BridgeCalls = BridgeCalls { iptables: true, ip6tables: true, arptables: true };
 }
 
 #[cfg(test)]

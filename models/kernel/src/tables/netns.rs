@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ipset::IpSets;
 use super::ipv4::Ipv4Netns;
-use super::netfilter::Hooks;
+use super::netfilter::{BridgeCalls, Hooks};
 use super::xt::XtTables;
 use crate::ids::{DevId, NetnsId, SocketId};
 
@@ -23,6 +23,8 @@ pub struct Netns {
     pub ipv4: Ipv4Netns,
     /// Netfilter's hooks.
     pub hooks: Hooks,
+    /// Which tables all bridges call (`struct brnf_net`).
+    pub brnf: BridgeCalls,
     /// The tables of iptables.
     pub xt: XtTables,
     /// Its ipsets.
@@ -43,6 +45,7 @@ impl Netns {
             loopback,
             ipv4,
             hooks: Hooks::default(),
+            brnf: BridgeCalls::ALL,
             xt: XtTables::default(),
             ipsets: IpSets::default(),
             taps: Vec::new(),

@@ -8,6 +8,8 @@ use super::route_types::RouteType;
 use crate::ids::{DevId, NeighId};
 use crate::netlink::Errno;
 
+/// `DST_FAKE_RTABLE`, kept among the flags: the packet is bridged, and this is no route.
+pub const DST_FAKE_RTABLE: u32 = 0x0000_0008;
 /// `RTCF_LOCAL`: the packet is (also) for this machine.
 pub const RTCF_LOCAL: u32 = 0x8000_0000;
 /// `RTCF_MULTICAST`.

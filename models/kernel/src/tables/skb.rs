@@ -45,6 +45,8 @@ pub struct BrCb {
     pub from: Option<DevId>,
     /// The port that it came in by is isolated.
     pub src_port_isolated: bool,
+    /// The bridge gets it only because it is in promiscuous mode.
+    pub promisc: bool,
 }
 
 /// What IPv4 notes in a packet (`struct inet_skb_parm`, include/net/ip.h).

@@ -5,6 +5,7 @@
 use glassnet_wire::eth::ETH_HLEN;
 
 use super::br_fdb::br_fdb_find_rcu;
+use super::br_netfilter_hooks::br_nf_dev_xmit;
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::SkbId;
@@ -16,6 +17,9 @@ use crate::tables::skb::BrCb;
 /// Kernel: net/bridge/br_device.c
 /// Not modelled: VLAN filtering, multicast snooping, ARP suppression.
 pub fn br_dev_xmit(cx: &mut Cx, skb: SkbId) -> Door {
+    if let Some(door) = br_nf_dev_xmit(cx, skb) {
+        return door;
+    }
     let (bridge, len) = (cx.skbs[skb].dev, cx.skbs[skb].len() as u64);
     let stats = &mut cx.k.devs[bridge].stats;
     stats.tx_packets += 1;

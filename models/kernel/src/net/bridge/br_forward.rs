@@ -2,6 +2,7 @@
 //!
 //! Kernel: net/bridge/br_forward.c
 
+use super::br_netfilter_hooks::br_drop_fake_rtable;
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
@@ -64,6 +65,7 @@ pub fn br_dev_queue_push_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     if !is_skb_forwardable(cx, dev, len) {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
+    br_drop_fake_rtable(cx, skb);
     cx.skbs.push_mac_header(skb);
     cx.pass(Door::DevQueueXmit { skb })
 }

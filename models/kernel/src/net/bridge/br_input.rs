@@ -6,6 +6,7 @@ use glassnet_wire::Mac;
 use glassnet_wire::eth::ETH_P_ARP;
 
 use super::br_fdb::{br_fdb_find_rcu, br_fdb_update};
+use super::br_netfilter_hooks::br_drop_fake_rtable;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
@@ -91,7 +92,8 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
     if flags.learning {
         br_fdb_update(cx, skb, bridge, dev, source);
     }
-    let mut local_rcv = cx.k.devs[bridge].flags & IFF_PROMISC != 0;
+    let promisc = cx.k.devs[bridge].flags & IFF_PROMISC != 0;
+    let mut local_rcv = promisc;
     if dest.is_multicast() {
         local_rcv = true;
         let broadcast = dest.is_broadcast();
@@ -103,7 +105,8 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
     if state == PortState::Learning {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
-    cx.skbs[skb].br = BrCb { brdev: Some(bridge), src_port_isolated: flags.isolated, ..BrCb::default() };
+    cx.skbs[skb].br =
+        BrCb { brdev: Some(bridge), src_port_isolated: flags.isolated, promisc, ..BrCb::default() };
     if cx.skbs[skb].protocol == ETH_P_ARP {
         cx.call(Func::BrDoProxySuppressArp, skb);
     }
@@ -111,7 +114,10 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
         return Door::BrFlood { skb, local_rcv };
     }
     match br_fdb_find_rcu(cx, skb, bridge, dest) {
-        Some(entry) if entry.is_local => Door::BrPassFrameUp { skb },
+        Some(entry) if entry.is_local => {
+            cx.skbs[skb].br.promisc = false;
+            Door::BrPassFrameUp { skb }
+        }
         Some(entry) => match entry.port {
             Some(to) => {
                 cx.skbs[skb].br.to = Some(to);
@@ -141,5 +147,6 @@ pub fn br_pass_frame_up(cx: &mut Cx, skb: SkbId) -> Door {
     stats.rx_packets += 1;
     stats.rx_bytes += len;
     cx.skbs[skb].dev = bridge;
+    br_drop_fake_rtable(cx, skb);
     nf_hook(cx, Site::BrPassFrameUp, skb)
 }

@@ -1,67 +1,437 @@
 //! Bridged IPv4 packets meet iptables, if `bridge-nf-call-iptables` says so.
 //!
 //! Kernel: net/bridge/br_netfilter_hooks.c
+//!
+//! ```text
+//! br_handle_frame ─▶ br_nf_pre_routing ─▶ IPv4 PRE_ROUTING ─▶ br_nf_pre_routing_finish ─▶ br_handle_frame_finish
+//! __br_forward ─▶ br_nf_forward_ip ─▶ IPv4 FORWARD ─▶ br_nf_forward_finish ─▶ br_forward_finish
+//! br_forward_finish ─▶ br_nf_post_routing ─▶ IPv4 POST_ROUTING ─▶ br_nf_dev_queue_xmit ─▶ br_dev_queue_push_xmit
+//! ```
+
+use glassnet_wire::checksum::checksum;
+use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
+use glassnet_wire::ipv4::{IPV4_HLEN, Ipv4Hdr};
 
 use crate::Cx;
-use crate::door::Door;
-use crate::ids::{DevId, SkbId};
-use crate::tables::netfilter::{HookState, Site, Verdict};
+use crate::door::{Door, Func};
+use crate::ids::{DevId, NetnsId, SkbId};
+use crate::net::core::neighbour::neigh_lookup;
+use crate::net::ipv4::arp::arp_neigh;
+use crate::net::ipv4::ip_input::{ip_hdr, snmp};
+use crate::net::ipv4::ip_output::{IGNORE_DF, fragments};
+use crate::net::ipv4::route::ip_route_input_noref;
+use crate::net::netfilter::core::nf_hook;
+use crate::net::netfilter::nf_conntrack_core::nf_conntrack_confirm;
+use crate::tables::conntrack::NfCt;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::netfilter::{Hook, HookFn, HookState, NfBridge, Pf, Site, Verdict};
+use crate::tables::route::{DST_FAKE_RTABLE, DstInput, Rtable};
+use crate::tables::route_types::RouteType;
+use crate::tables::skb::{IpCb, PacketType};
 
-/// The devices that a bridged packet shows to the IPv4 hooks.
-pub fn devices(_cx: &Cx, _site: Site, _skb: SkbId) -> (Option<DevId>, Option<DevId>) {
-    (None, None)
+/// `NF_BR_PRI_BRNF`.
+const PRI_BRNF: i32 = 0;
+/// The functions of bridge netfilter.
+const HOOK_OPS: [(Pf, Hook, i32, HookFn); 6] = [
+    (Pf::Bridge, Hook::PreRouting, PRI_BRNF, HookFn::BrNfPreRouting),
+    (Pf::Bridge, Hook::LocalIn, i32::MAX, HookFn::BrNfLocalIn),
+    (Pf::Bridge, Hook::Forward, PRI_BRNF - 1, HookFn::BrNfForwardIp),
+    (Pf::Bridge, Hook::Forward, PRI_BRNF, HookFn::BrNfForwardArp),
+    (Pf::Bridge, Hook::PostRouting, i32::MAX, HookFn::BrNfPostRouting),
+    (Pf::Ipv4, Hook::PreRouting, i32::MIN, HookFn::IpSabotageIn),
+];
+
+/// The module is loaded: namespaces that have a bridge get its hooks now, others with their first bridge
+/// (`br_netfilter_init`). Loading it again does nothing.
+pub fn br_netfilter_init(cx: &mut Cx) {
+    cx.k.config.br_netfilter = true;
+    let with_bridge = |dev: &DevId| cx.k.devs[*dev].bridge().is_some();
+    let found = cx.k.netns.iter().filter(|netns| netns.devs.values().any(with_bridge));
+    for netns in found.map(|netns| netns.id).collect::<Vec<_>>() {
+        register(cx, netns);
+    }
 }
 
-/// `ip_sabotage_in`.
-pub fn ip_sabotage_in(_cx: &mut Cx, _skb: SkbId, _state: HookState) -> Verdict {
-    Verdict::Accept
+/// A bridge was made: with the first one of a namespace the hooks come (`brnf_device_event`).
+pub fn brnf_device_event(cx: &mut Cx, bridge: DevId) {
+    if cx.k.config.br_netfilter {
+        register(cx, cx.k.devs[bridge].netns);
+    }
 }
 
-/// `br_nf_pre_routing`.
-pub fn br_nf_pre_routing(_cx: &mut Cx, _skb: SkbId, _state: HookState) -> Verdict {
-    Verdict::Accept
+fn register(cx: &mut Cx, netns: NetnsId) {
+    let hooks = &mut cx.k.netns[netns].hooks;
+    for (pf, hook, priority, function) in HOOK_OPS {
+        hooks.register(pf, hook, priority, function);
+    }
 }
 
-/// `br_nf_local_in`.
-pub fn br_nf_local_in(_cx: &mut Cx, _skb: SkbId, _state: HookState) -> Verdict {
-    Verdict::Accept
+/// The bridge of a port.
+fn bridge_parent(cx: &Cx, port: DevId) -> Option<DevId> {
+    cx.k.devs.get(port)?.port.as_ref().map(|port| port.bridge)
 }
 
-/// `br_nf_forward_ip`.
-pub fn br_nf_forward_ip(_cx: &mut Cx, _skb: SkbId, _state: HookState) -> Verdict {
-    Verdict::Accept
+/// The devices that a bridged packet shows to the IPv4 hooks: its bridge, both as input and as output.
+pub fn devices(cx: &Cx, site: Site, skb: SkbId) -> (Option<DevId>, Option<DevId>) {
+    let pkt = &cx.skbs[skb];
+    match site {
+        Site::BrNfPreRouting => (Some(pkt.dev), None),
+        Site::BrNfForward => {
+            let physin = pkt.nf_bridge.and_then(|info| info.physin);
+            (physin.and_then(|port| bridge_parent(cx, port)), bridge_parent(cx, pkt.dev))
+        }
+        _ => (None, bridge_parent(cx, pkt.dev)),
+    }
 }
 
-/// `br_nf_forward_arp`.
-pub fn br_nf_forward_arp(_cx: &mut Cx, _skb: SkbId, _state: HookState) -> Verdict {
-    Verdict::Accept
+/// The rest of a hook of the bridge, past the functions of bridge netfilter's own priority (`br_nf_hook_thresh`).
+fn br_nf_hook_thresh(cx: &mut Cx, skb: SkbId, site: Site) -> Door {
+    cx.call(Func::BrNfHookThresh, skb);
+    let (pf, hook) = site.point();
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    let entries = cx.k.netns[netns].hooks.at(pf, hook);
+    let from = entries.partition_point(|entry| entry.priority <= PRI_BRNF) as u8;
+    Door::NfHookSlow { skb, site, from }
 }
 
-/// `br_nf_post_routing`.
-pub fn br_nf_post_routing(_cx: &mut Cx, _skb: SkbId, _state: HookState) -> Verdict {
-    Verdict::Accept
+fn drop() -> Verdict {
+    Verdict::Drop(DropReason::NetfilterDrop)
 }
 
-/// A bridged packet passed `PREROUTING`.
+/// The bridge, or its namespace, calls iptables (for ARP: arptables).
+fn calls(cx: &Cx, bridge: DevId, arp: bool) -> bool {
+    let netns = &cx.k.netns[cx.k.devs[bridge].netns].brnf;
+    let own = cx.k.devs[bridge].bridge().map(|bridge| bridge.conf.nf_call).unwrap_or_default();
+    if arp { netns.arptables || own.arptables } else { netns.iptables || own.iptables }
+}
+
+/// The header is one that `ip_rcv` would take; what follows the packet in its frame is cut off (`br_validate_ipv4`).
+fn br_validate_ipv4(cx: &mut Cx, skb: SkbId) -> bool {
+    let data = cx.skbs.data(skb);
+    let Some(iph) = cx.skbs.header::<Ipv4Hdr>(skb, cx.skbs[skb].data).copied() else { return false };
+    let (hlen, total) = (iph.header_len(), usize::from(iph.tot_len.get()));
+    let right = iph.version() == 4
+        && hlen >= IPV4_HLEN
+        && data.len() >= hlen
+        && checksum(&data[..hlen]) == 0
+        && total >= hlen;
+    if !right || data.len() < total {
+        let counters = snmp(cx, skb);
+        if right {
+            counters.ip_ext.InTruncatedPkts += 1;
+        } else {
+            counters.ip.InHdrErrors += 1;
+        }
+        return false;
+    }
+    cx.skbs.trim(skb, total);
+    let pkt = &mut cx.skbs[skb];
+    pkt.ip = IpCb { iif: pkt.skb_iif, ..IpCb::default() };
+    true
+}
+
+/// A frame for another host is shown to the IPv4 hooks as one for this one.
+fn to_host(cx: &mut Cx, skb: SkbId) {
+    let pkt = &mut cx.skbs[skb];
+    if let Some(info) = pkt.nf_bridge.as_mut()
+        && pkt.pkt_type == PacketType::OtherHost
+    {
+        (pkt.pkt_type, info.other_host) = (PacketType::Host, true);
+    }
+}
+
+/// What [`to_host`] changed comes back.
+fn to_other_host(cx: &mut Cx, skb: SkbId) {
+    let pkt = &mut cx.skbs[skb];
+    if let Some(info) = pkt.nf_bridge.as_mut()
+        && std::mem::take(&mut info.other_host)
+    {
+        pkt.pkt_type = PacketType::OtherHost;
+    }
+}
+
+/// A frame comes into the bridge: if it holds an IPv4 packet, that meets `PREROUTING` as if it came in by the bridge.
+pub fn br_nf_pre_routing(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+    cx.call(Func::BrNfPreRouting, skb);
+    let port = cx.skbs[skb].dev;
+    let Some(bridge) = state.input.and_then(|port| bridge_parent(cx, port)) else { return drop() };
+    if !calls(cx, bridge, false) || cx.skbs[skb].protocol != ETH_P_IP {
+        return Verdict::Accept;
+    }
+    if !br_validate_ipv4(cx, skb) {
+        return drop();
+    }
+    let iph = cx.skbs.header::<Ipv4Hdr>(skb, cx.skbs[skb].data).copied().unwrap_or_default();
+    let pkt = &mut cx.skbs[skb];
+    pkt.nf_bridge = Some(NfBridge {
+        physin: Some(port),
+        daddr: iph.daddr.get(),
+        in_prerouting: true,
+        ..NfBridge::default()
+    });
+    (pkt.dev, pkt.sk) = (bridge, None);
+    pkt.transport_header = pkt.network_header + iph.header_len() as u32;
+    to_host(cx, skb);
+    Verdict::Stolen(nf_hook(cx, Site::BrNfPreRouting, skb))
+}
+
+/// A bridged packet passed `PREROUTING`; if DNAT gave it another destination, that decides where it goes: to a station of
+/// this bridge, or up to be routed.
 ///
 /// Kernel: net/bridge/br_netfilter_hooks.c
-/// Not modelled: being written.
-pub fn br_nf_pre_routing_finish(_cx: &mut Cx, skb: SkbId) -> Door {
-    Door::BrHandleFrameFinish { skb }
+/// Not modelled: VLAN and PPPoE headers before the packet.
+pub fn br_nf_pre_routing_finish(cx: &mut Cx, skb: SkbId) -> Door {
+    to_other_host(cx, skb);
+    let (bridge, frag_max_size) = (cx.skbs[skb].dev, cx.skbs[skb].ip.frag_max_size);
+    let info = cx.skbs[skb].nf_bridge.as_mut();
+    let (Some(info), Some(iph)) = (
+        info.map(|info| {
+            (info.in_prerouting, info.frag_max_size) = (false, frag_max_size);
+            *info
+        }),
+        ip_hdr(cx, skb).copied(),
+    ) else {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    let Some(port) = info.physin.filter(|port| cx.k.devs.get(*port).is_some()) else {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    if iph.daddr.get() != info.daddr {
+        let (daddr, saddr) = (iph.daddr.get(), iph.saddr.get());
+        if ip_route_input_noref(cx, skb, daddr, saddr, iph.tos, bridge).is_err() {
+            return cx.kfree_skb(skb, DropReason::NotSpecified);
+        }
+        if cx.skbs[skb].dst.is_some_and(|route| route.dev == bridge) {
+            cx.skbs[skb].dev = port;
+            return br_nf_hook_thresh(cx, skb, Site::BrNfBridgedDnat);
+        }
+        let (source, dest) = (cx.skbs.eth_hdr(skb).source(), cx.k.devs[bridge].addr);
+        let at = cx.skbs[skb].mac_header;
+        if let Some(eth) = cx.skbs.header_mut::<EthHdr>(skb, at) {
+            *eth = EthHdr::new(dest, source, ETH_P_IP);
+        }
+        cx.skbs[skb].pkt_type = PacketType::Host;
+    } else {
+        cx.skbs[skb].dst = Some(fake_rtable(bridge));
+    }
+    cx.skbs[skb].dev = port;
+    br_nf_hook_thresh(cx, skb, Site::BrHandleFrame)
+}
+
+/// A bridged packet has no route, but rules and answers look at one (`bridge_parent_rtable`).
+fn fake_rtable(bridge: DevId) -> Rtable {
+    Rtable {
+        dev: bridge,
+        gateway: 0,
+        flags: DST_FAKE_RTABLE,
+        mtu: 0,
+        kind: RouteType::Unicast,
+        input: DstInput::Forward,
+        hoplimit: 0,
+        mtu_locked: false,
+        mc_output: false,
+        neigh: None,
+    }
+}
+
+/// The route that was none is taken off (`br_drop_fake_rtable`).
+#[inline]
+pub fn br_drop_fake_rtable(cx: &mut Cx, skb: SkbId) {
+    let pkt = &mut cx.skbs[skb];
+    if pkt.dst.as_ref().is_some_and(|route| route.flags & DST_FAKE_RTABLE != 0) {
+        pkt.dst = None;
+    }
+}
+
+/// A bridged packet got a destination on this bridge: the frame goes to that station. While its address is not known, the
+/// frame waits at the neighbour and comes back by [`br_nf_dev_xmit`].
+///
+/// Kernel: net/bridge/br_netfilter_hooks.c
+/// Not modelled: nothing.
+pub fn br_nf_pre_routing_finish_bridge(cx: &mut Cx, skb: SkbId) -> Door {
+    let port = cx.skbs[skb].dev;
+    let (Some(bridge), Some(route), Some(iph)) =
+        (bridge_parent(cx, port), cx.skbs[skb].dst, ip_hdr(cx, skb).copied())
+    else {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    cx.skbs[skb].dev = bridge;
+    let next_hop = if route.gateway != 0 { route.gateway } else { iph.daddr.get() };
+    let found = match neigh_lookup(cx.k, bridge, next_hop) {
+        Some(found) => Some(found),
+        None => arp_neigh(cx, bridge, next_hop, skb),
+    };
+    let Some(neigh) = found.and_then(|id| cx.k.neigh.get(id)) else {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    let source = cx.skbs.eth_hdr(skb).source();
+    if neigh.nud.connected() && neigh.hh {
+        let header = EthHdr::new(neigh.ha, source, ETH_P_IP);
+        let at = cx.skbs[skb].mac_header;
+        if let Some(eth) = cx.skbs.header_mut::<EthHdr>(skb, at) {
+            *eth = header;
+        }
+        cx.skbs[skb].dev = port;
+        return Door::BrHandleFrameFinish { skb };
+    }
+    if let Some(info) = cx.skbs[skb].nf_bridge.as_mut() {
+        (info.bridged_dnat, info.neigh_source) = (true, source);
+    }
+    Door::NeighResolveOutput { skb }
+}
+
+/// A frame that waited for its new station's address goes on in the bridge, with its own sender's address
+/// (`br_nf_dev_xmit`, `br_nf_pre_routing_finish_bridge_slow`); `None` for every other frame.
+#[inline]
+pub fn br_nf_dev_xmit(cx: &mut Cx, skb: SkbId) -> Option<Door> {
+    let info = cx.skbs[skb].nf_bridge.as_mut().filter(|info| info.bridged_dnat)?;
+    info.bridged_dnat = false;
+    let (source, port) = (info.neigh_source, info.physin?);
+    let dest = cx.skbs.eth_hdr(skb).dest();
+    let at = cx.skbs[skb].mac_header;
+    *cx.skbs.header_mut::<EthHdr>(skb, at)? = EthHdr::new(dest, source, ETH_P_IP);
+    cx.skbs.pull(skb, glassnet_wire::eth::ETH_HLEN);
+    cx.skbs[skb].dev = port;
+    Some(Door::BrHandleFrameFinish { skb })
+}
+
+/// A frame is for this machine. One to many whose connection is not in the table yet is entered now: the copies that leave
+/// by the ports share it, and above the bridge it would be too late. A frame that the bridge only overhears is not its
+/// connection's business here.
+pub fn br_nf_local_in(cx: &mut Cx, skb: SkbId, _state: HookState) -> Verdict {
+    cx.call(Func::BrNfLocalIn, skb);
+    if cx.skbs[skb].br.promisc {
+        cx.nf_reset_ct(skb);
+        return Verdict::Accept;
+    }
+    let NfCt::Conn(id, _) = cx.skbs[skb].nfct else { return Verdict::Accept };
+    let confirmed = cx.k.conntrack.get(id).is_none_or(|conn| conn.is_confirmed());
+    if cx.skbs[skb].pkt_type == PacketType::Host || confirmed {
+        return Verdict::Accept;
+    }
+    nf_conntrack_confirm(cx, skb)
+}
+
+/// A frame leaves by a port: its IPv4 packet meets `FORWARD`.
+pub fn br_nf_forward_ip(cx: &mut Cx, skb: SkbId, _state: HookState) -> Verdict {
+    cx.call(Func::BrNfForwardIp, skb);
+    let Some(info) = cx.skbs[skb].nf_bridge else { return Verdict::Accept };
+    if cx.skbs[skb].protocol != ETH_P_IP {
+        return Verdict::Accept;
+    }
+    to_host(cx, skb);
+    if !br_validate_ipv4(cx, skb) {
+        return drop();
+    }
+    let pkt = &mut cx.skbs[skb];
+    pkt.ip.frag_max_size = info.frag_max_size;
+    let out = pkt.dev;
+    if let Some(info) = pkt.nf_bridge.as_mut() {
+        info.physout = Some(out);
+    }
+    Verdict::Stolen(nf_hook(cx, Site::BrNfForward, skb))
+}
+
+/// An ARP frame leaves by a port: arptables would see it.
+pub fn br_nf_forward_arp(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+    cx.call(Func::BrNfForwardArp, skb);
+    let Some(bridge) = state.output.and_then(|port| bridge_parent(cx, port)) else { return Verdict::Accept };
+    if !calls(cx, bridge, true) || cx.skbs[skb].protocol != ETH_P_ARP {
+        return Verdict::Accept;
+    }
+    let Some(arp) = cx.skbs.header::<[u8; 8]>(skb, cx.skbs[skb].data) else { return drop() };
+    // Length of a protocol address.
+    if arp[5] != 4 {
+        return Verdict::Accept;
+    }
+    Verdict::Stolen(Door::BrNfForwardFinish { skb })
 }
 
 /// A bridged packet passed `FORWARD`.
 ///
 /// Kernel: net/bridge/br_netfilter_hooks.c
-/// Not modelled: being written.
-pub fn br_nf_forward_finish(_cx: &mut Cx, skb: SkbId) -> Door {
-    Door::BrForwardFinish { skb }
+/// Not modelled: VLAN and PPPoE headers before the packet.
+pub fn br_nf_forward_finish(cx: &mut Cx, skb: SkbId) -> Door {
+    let pkt = &mut cx.skbs[skb];
+    let frag_max_size = pkt.ip.frag_max_size;
+    if let Some(info) = pkt.nf_bridge.as_mut()
+        && pkt.protocol == ETH_P_IP
+    {
+        info.frag_max_size = frag_max_size;
+        to_other_host(cx, skb);
+    }
+    br_nf_hook_thresh(cx, skb, Site::BrForward)
 }
 
-/// A bridged packet passed `POSTROUTING`.
+/// A frame is about to leave: its IPv4 packet meets `POSTROUTING`, unless it was routed and met it there.
+pub fn br_nf_post_routing(cx: &mut Cx, skb: SkbId, _state: HookState) -> Verdict {
+    cx.call(Func::BrNfPostRouting, skb);
+    let pkt = &cx.skbs[skb];
+    if pkt.nf_bridge.is_none_or(|info| info.physout.is_none()) || pkt.protocol != ETH_P_IP {
+        return Verdict::Accept;
+    }
+    if bridge_parent(cx, pkt.dev).is_none() {
+        return drop();
+    }
+    to_host(cx, skb);
+    Verdict::Stolen(nf_hook(cx, Site::BrNfPostRouting, skb))
+}
+
+/// A bridged packet passed `POSTROUTING`; one that conntrack put together of fragments is cut again.
 ///
 /// Kernel: net/bridge/br_netfilter_hooks.c
-/// Not modelled: being written.
-pub fn br_nf_dev_queue_xmit(_cx: &mut Cx, skb: SkbId) -> Door {
-    Door::BrDevQueuePushXmit { skb }
+/// Not modelled: VLAN and PPPoE headers before the packet.
+pub fn br_nf_dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
+    to_other_host(cx, skb);
+    let pkt = &mut cx.skbs[skb];
+    let Some(info) = pkt.nf_bridge else { return Door::BrDevQueuePushXmit { skb } };
+    let mut mtu = cx.k.devs[pkt.dev].mtu;
+    if info.frag_max_size != 0 {
+        mtu = mtu.min(u32::from(info.frag_max_size));
+    }
+    if pkt.len() <= mtu as usize {
+        pkt.nf_bridge = None;
+        return Door::BrDevQueuePushXmit { skb };
+    }
+    refragment(cx, skb, info)
+}
+
+/// Cuts a packet for a port; each piece gets the frame's Ethernet header (`br_nf_ip_fragment`, `br_nf_push_frag_xmit`).
+fn refragment(cx: &mut Cx, skb: SkbId, info: NfBridge) -> Door {
+    if !br_validate_ipv4(cx, skb) {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    let pkt = &mut cx.skbs[skb];
+    pkt.ip.frag_max_size = info.frag_max_size;
+    let bridge_mtu = pkt.dst.map_or(u32::MAX, |route| cx.k.devs[route.dev].mtu);
+    let must_not =
+        ip_hdr(cx, skb).is_some_and(Ipv4Hdr::dont_fragment) && cx.skbs[skb].ip.flags & IGNORE_DF == 0;
+    if must_not || u32::from(info.frag_max_size) > bridge_mtu {
+        snmp(cx, skb).ip.FragFails += 1;
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    let mtu = if info.frag_max_size == 0 { bridge_mtu } else { bridge_mtu.min(info.frag_max_size.into()) };
+    let eth = *cx.skbs.eth_hdr(skb);
+    let Some(pieces) = fragments(cx, skb, mtu) else {
+        return cx.kfree_skb(skb, DropReason::PktTooBig);
+    };
+    cx.afterwards(Door::Consume { skb });
+    for piece in pieces.into_iter().rev() {
+        cx.skbs.push_eth(piece, eth);
+        cx.skbs.pull(piece, glassnet_wire::eth::ETH_HLEN);
+        cx.afterwards(Door::BrDevQueuePushXmit { skb: piece });
+    }
+    Door::End
+}
+
+/// A bridged packet that is for this machine met `PREROUTING` in the bridge, and does not meet it again above.
+pub fn ip_sabotage_in(cx: &mut Cx, skb: SkbId, _state: HookState) -> Verdict {
+    cx.call(Func::IpSabotageIn, skb);
+    match cx.skbs[skb].nf_bridge.as_mut() {
+        Some(info) if !info.sabotage_in_done && !info.in_prerouting => {
+            info.sabotage_in_done = true;
+            Verdict::Stolen(Door::IpRcvFinish { skb })
+        }
+        _ => Verdict::Accept,
+    }
 }

@@ -293,18 +293,27 @@ pub fn ip_fragment(cx: &mut Cx, skb: SkbId) -> Door {
 /// Not modelled: IP options.
 pub fn ip_do_fragment(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(route) = cx.skbs[skb].dst else { return cx.kfree_skb(skb, DropReason::IpOutnoroutes) };
-    let Some(iph) = ip_hdr(cx, skb).copied() else { return cx.kfree_skb(skb, DropReason::IpInhdr) };
-    let (hlen, dev) = (iph.header_len(), cx.skbs[skb].dev);
-    let mut mtu = dst_mtu(cx, &route) as usize;
-    let frag_max_size = usize::from(cx.skbs[skb].ip.frag_max_size);
-    if frag_max_size != 0 {
-        // What came in pieces leaves in pieces that are no larger.
-        mtu = mtu.min(frag_max_size);
+    let mut mtu = dst_mtu(cx, &route);
+    // One that was put together is not cut into larger pieces than it came in.
+    if cx.skbs[skb].ip.frag_max_size != 0 {
+        mtu = mtu.min(u32::from(cx.skbs[skb].ip.frag_max_size));
     }
-    let piece = mtu.saturating_sub(hlen) & !7;
+    let Some(pieces) = fragments(cx, skb, mtu) else { return cx.kfree_skb(skb, DropReason::PktTooBig) };
+    cx.afterwards(Door::Consume { skb });
+    for piece in pieces.into_iter().rev() {
+        cx.afterwards(Door::IpFinishOutput2 { skb: piece });
+    }
+    Door::End
+}
+
+/// The pieces of a packet for an MTU in bytes, counted; none if not even eight bytes fit.
+pub fn fragments(cx: &mut Cx, skb: SkbId, mtu: u32) -> Option<Vec<SkbId>> {
+    let iph = ip_hdr(cx, skb).copied()?;
+    let (hlen, dev) = (iph.header_len(), cx.skbs[skb].dev);
+    let piece = (mtu as usize).saturating_sub(hlen) & !7;
     if piece == 0 {
         snmp(cx, skb).ip.FragFails += 1;
-        return cx.kfree_skb(skb, DropReason::PktTooBig);
+        return None;
     }
     let total = cx.skbs[skb].len() - hlen;
     let starts: Vec<usize> = (0..total).step_by(piece).collect();
@@ -325,11 +334,7 @@ pub fn ip_do_fragment(cx: &mut Cx, skb: SkbId) -> Door {
     let counters = &mut snmp(cx, skb).ip;
     counters.FragCreates += pieces.len() as u64;
     counters.FragOKs += 1;
-    cx.afterwards(Door::Consume { skb });
-    for piece in pieces.into_iter().rev() {
-        cx.afterwards(Door::IpFinishOutput2 { skb: piece });
-    }
-    Door::End
+    Some(pieces)
 }
 
 fn copy_piece(cx: &mut Cx, from: SkbId, to: SkbId, hlen: usize, start: usize, len: usize) {

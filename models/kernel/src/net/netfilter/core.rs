@@ -8,7 +8,6 @@ use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
 use crate::net::ipv4::netfilter::nf_defrag_ipv4::ipv4_conntrack_defrag;
-use crate::tables::conntrack::{CtInfo, Dir, NfCt};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{HookFn, HookState, Pf, Site, Verdict};
 
@@ -20,7 +19,36 @@ pub fn nf_hook(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
     if cx.k.netns[netns].hooks.at(pf, hook).is_empty() {
         return cx.pass(okfn(cx, site, skb));
     }
+    if site == Site::BrHandleFrame {
+        return nf_hook_bridge_pre(cx, skb);
+    }
     cx.pass(Door::NfHookSlow { skb, site, from: 0 })
+}
+
+/// `br_handle_frame` asks the functions of its hook itself, and gives no reason for a drop (`nf_hook_bridge_pre`,
+/// net/bridge/br_input.c).
+fn nf_hook_bridge_pre(cx: &mut Cx, skb: SkbId) -> Door {
+    match ask(cx, skb, Site::BrHandleFrame, 0) {
+        Verdict::Accept => okfn(cx, Site::BrHandleFrame, skb),
+        Verdict::Drop(_) => cx.kfree_skb(skb, DropReason::NotSpecified),
+        Verdict::Stolen(door) => door,
+    }
+}
+
+/// Asks the functions of a hook one after the other, from position `from` on, until one does not accept.
+#[inline]
+fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Verdict {
+    let (pf, hook) = site.point();
+    let state = hook_state(cx, site, skb);
+    cx.note("hook", |cx| hook_words(cx, state));
+    let mut at = usize::from(from);
+    while let Some(entry) = cx.k.netns[state.netns].hooks.at(pf, hook).get(at) {
+        match call(cx, skb, state, entry.function) {
+            Verdict::Accept => at += 1,
+            other => return other,
+        }
+    }
+    Verdict::Accept
 }
 
 /// The function that goes on with a packet that was accepted.
@@ -44,6 +72,7 @@ fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
         Site::BrNfPreRouting => Door::BrNfPreRoutingFinish { skb },
         Site::BrNfForward => Door::BrNfForwardFinish { skb },
         Site::BrNfPostRouting => Door::BrNfDevQueueXmit { skb },
+        Site::BrNfBridgedDnat => Door::BrNfPreRoutingFinishBridge { skb },
     }
 }
 
@@ -52,18 +81,11 @@ fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
 /// Kernel: net/netfilter/core.c
 /// Not modelled: NF_QUEUE, NF_REPEAT.
 pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Door {
-    let (pf, hook) = site.point();
-    let state = hook_state(cx, site, skb);
-    cx.note("hook", |cx| hook_words(cx, state));
-    let mut at = usize::from(from);
-    while let Some(entry) = cx.k.netns[state.netns].hooks.at(pf, hook).get(at) {
-        match call(cx, skb, state, entry.function) {
-            Verdict::Accept => at += 1,
-            Verdict::Drop(reason) => return cx.kfree_skb(skb, reason),
-            Verdict::Stolen(door) => return door,
-        }
+    match ask(cx, skb, site, from) {
+        Verdict::Accept => okfn(cx, site, skb),
+        Verdict::Drop(reason) => cx.kfree_skb(skb, reason),
+        Verdict::Stolen(door) => door,
     }
-    okfn(cx, site, skb)
 }
 
 /// The devices that a packet crosses where it is.
@@ -77,7 +99,11 @@ fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
         (pkt.skb_iif != 0).then(|| cx.k.dev_by_index(netns, pkt.skb_iif)).flatten()
     };
     let (input, output): (Option<DevId>, Option<DevId>) = match site {
-        Site::IpRcv | Site::IpLocalDeliver | Site::BrHandleFrame | Site::BrPassFrameUp => (here, None),
+        Site::IpRcv
+        | Site::IpLocalDeliver
+        | Site::BrHandleFrame
+        | Site::BrPassFrameUp
+        | Site::BrNfBridgedDnat => (here, None),
         Site::IpForward => (here, out(cx)),
         Site::IpLocalOut => (None, out(cx)),
         Site::IpOutput | Site::IpMcLoop => (came_by(cx), out(cx)),
@@ -123,15 +149,4 @@ fn call(cx: &mut Cx, skb: SkbId, state: HookState, function: HookFn) -> Verdict 
         HookFn::NfNatIpv4LocalFn => super::nf_nat_proto::nf_nat_ipv4_local_fn(cx, skb, state),
         HookFn::NfNatIpv4Out => super::nf_nat_proto::nf_nat_ipv4_out(cx, skb, state),
     }
-}
-
-/// An answer belongs to the connection of the packet that it is about, the other way round (`nf_ct_attach`).
-pub fn nf_ct_attach(cx: &mut Cx, answer: SkbId, skb: SkbId) {
-    let Some((id, info)) = cx.nf_ct_get(skb) else { return };
-    let info = match info.dir() {
-        Dir::Original => CtInfo::RelatedReply,
-        Dir::Reply => CtInfo::Related,
-    };
-    cx.k.conntrack.hold(id);
-    cx.nf_ct_set(answer, NfCt::Conn(id, info));
 }

@@ -2,9 +2,9 @@
 //!
 //! Kernel: net/netfilter/nf_nat_core.c
 
-use glassnet_sim::Dice;
 use glassnet_wire::ipv4::IPPROTO_ICMP;
 
+use super::nf_conntrack_core::{nf_conntrack_alter_reply, nf_conntrack_tuple_taken, nf_ct_delete};
 use super::nf_nat_proto::nf_nat_manip_pkt;
 use crate::Cx;
 use crate::door::Func;
@@ -68,16 +68,38 @@ const MAX_ATTEMPTS: u32 = 128;
 /// Fewer than so many ports are not tried again from another start.
 const MIN_ATTEMPTS: u32 = 16;
 
-/// What a choice is made from.
-struct Choice<'a, F> {
-    range: &'a NatRange,
-    manip: Manip,
-    dice: &'a mut Dice,
-    /// Another connection would get replies to this tuple.
-    used: F,
+/// What a choice asks.
+trait Taken {
+    /// Another connection gets the replies to this tuple (`nf_nat_used_tuple`).
+    fn used(&mut self, tuple: &Tuple) -> bool;
+    /// Where to begin a search.
+    fn random(&mut self) -> u16;
 }
 
-impl<F: FnMut(&Tuple) -> bool> Choice<'_, F> {
+/// The connections of the machine, seen by a new one.
+struct Connections<'a, 'w> {
+    cx: &'a mut Cx<'w>,
+    id: CtId,
+}
+
+impl Taken for Connections<'_, '_> {
+    fn used(&mut self, tuple: &Tuple) -> bool {
+        tuple.inverted().is_some_and(|reply| nf_conntrack_tuple_taken(self.cx, &reply, self.id))
+    }
+
+    fn random(&mut self) -> u16 {
+        self.cx.dice.below(65_536) as u16
+    }
+}
+
+/// What a choice is made from.
+struct Choice<'a, T> {
+    range: &'a NatRange,
+    manip: Manip,
+    taken: T,
+}
+
+impl<T: Taken> Choice<'_, T> {
     fn random(&self) -> bool {
         self.range.random || self.range.random_fully
     }
@@ -87,10 +109,10 @@ impl<F: FnMut(&Tuple) -> bool> Choice<'_, F> {
     fn unique(&mut self, orig: &Tuple, zone: u16, known: Option<Tuple>) -> Tuple {
         if self.manip == Manip::Src && !self.random() {
             if source_in_range(orig, self.range) {
-                if !(self.used)(orig) {
+                if !self.taken.used(orig) {
                     return *orig;
                 }
-            } else if let Some(known) = known.filter(|known| !(self.used)(known)) {
+            } else if let Some(known) = known.filter(|known| !self.taken.used(known)) {
                 return known;
             }
         }
@@ -107,9 +129,9 @@ impl<F: FnMut(&Tuple) -> bool> Choice<'_, F> {
         match self.range.ports {
             Some(_) if self.range.base_port.is_some() => false,
             Some((first, last)) => {
-                port_in_range(tuple, self.manip, (first, last)) && (first == last || !(self.used)(tuple))
+                port_in_range(tuple, self.manip, (first, last)) && (first == last || !self.taken.used(tuple))
             }
-            None => !(self.used)(tuple),
+            None => !self.taken.used(tuple),
         }
     }
 
@@ -132,7 +154,7 @@ impl<F: FnMut(&Tuple) -> bool> Choice<'_, F> {
         };
         let mut start = match self.range.base_port {
             Some(base) => own.wrapping_sub(base),
-            None => self.dice.below(65_536) as u16,
+            None => self.taken.random(),
         };
         let mut attempts = size.min(MAX_ATTEMPTS);
         loop {
@@ -141,7 +163,7 @@ impl<F: FnMut(&Tuple) -> bool> Choice<'_, F> {
                 let place =
                     if icmp || self.manip == Manip::Src { &mut tuple.sport } else { &mut tuple.dport };
                 *place = port as u16;
-                if !(self.used)(&tuple) {
+                if !self.taken.used(&tuple) {
                     return tuple;
                 }
             }
@@ -149,7 +171,7 @@ impl<F: FnMut(&Tuple) -> bool> Choice<'_, F> {
                 return tuple;
             }
             attempts /= 2;
-            start = self.dice.below(65_536) as u16;
+            start = self.taken.random();
         }
     }
 }
@@ -231,29 +253,20 @@ pub fn nf_nat_setup_info(cx: &mut Cx, id: CtId, skb: SkbId, range: &NatRange, ma
         Manip::Src => find_appropriate_src(cx, &now, netns, zone, range),
         Manip::Dst => None,
     };
-    let table = &cx.k.conntrack;
-    let used = |tuple: &Tuple| tuple.inverted().is_some_and(|reply| table.taken_by(&reply, id).is_some());
-    let new = Choice { range, manip, dice: cx.dice, used }.unique(&now, zone, known);
-    let Some(conn) = cx.k.conntrack.get_mut(id) else { return drop };
-    if new != now {
-        if let Some(reply) = new.inverted() {
-            nf_conntrack_alter_reply(conn, reply);
-        }
-        conn.status |= manip.status(Dir::Original);
+    let new = Choice { range, manip, taken: Connections { cx, id } }.unique(&now, zone, known);
+    if new != now
+        && let Some(reply) = new.inverted()
+    {
+        nf_conntrack_alter_reply(cx, id, reply);
     }
-    conn.status |= manip.done();
+    let Some(conn) = cx.k.conntrack.get_mut(id) else { return drop };
+    conn.status |= manip.done() | if new != now { manip.status(Dir::Original) } else { 0 };
     if manip == Manip::Src {
         let conn = conn.clone();
         cx.k.conntrack.by_source.add(id, &conn);
     }
     cx.note("nat", |_| decision(&now, &new, manip));
     Verdict::Accept
-}
-
-/// Replies to the connection will look so (`nf_conntrack_alter_reply`). It is in no table yet.
-fn nf_conntrack_alter_reply(conn: &mut Conn, reply: Tuple) {
-    debug_assert!(!conn.is_confirmed(), "tuples of a confirmed connection do not change");
-    conn.tuples[Dir::Reply as usize] = reply;
 }
 
 /// What the detail view says of a decision.
@@ -322,7 +335,7 @@ pub fn nf_nat_inet_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
             other => return other,
         }
     } else if conn.masq_index != 0 && oif_changed(cx, conn, info, state) {
-        kill(cx, id);
+        nf_ct_delete(cx, id);
         return Verdict::Drop(DropReason::NetfilterDrop);
     }
     nf_nat_packet(cx, skb, id, info, manip)
@@ -333,11 +346,6 @@ pub fn nf_nat_inet_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
 fn oif_changed(cx: &Cx, conn: &Conn, info: CtInfo, state: HookState) -> bool {
     let out = state.output.map_or(0, |dev| cx.k.devs[dev].ifindex);
     state.hook == Hook::PostRouting && info.dir() == Dir::Original && conn.masq_index != out
-}
-
-/// The connection is forgotten: its next packet begins a new one (`nf_ct_kill_acct`).
-pub(super) fn kill(cx: &mut Cx, id: CtId) {
-    cx.k.conntrack.remove(id);
 }
 
 /// The rules of all `nat` tables are asked until one decides; if none does, things stay as they are.

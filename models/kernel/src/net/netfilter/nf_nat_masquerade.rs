@@ -2,13 +2,14 @@
 //!
 //! Kernel: net/netfilter/nf_nat_masquerade.c
 
+use super::nf_conntrack_core::nf_ct_iterate_cleanup;
 use super::nf_nat_core::{Manip, nf_nat_setup_info};
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{DevId, SkbId};
 use crate::net::ipv4::fib_semantics::inet_select_addr;
 use crate::net::ipv4::ip_input::ip_hdr;
-use crate::tables::conntrack::Dir;
+use crate::tables::conntrack::{Conn, Dir};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{HookState, Verdict};
 use crate::tables::route_types::Scope;
@@ -43,14 +44,7 @@ pub fn nf_nat_masquerade_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: 
 /// back with another (`masq_device_event`, `masq_inet_event`).
 pub fn masq_device_event(cx: &mut Cx, dev: DevId, address: Option<u32>) {
     let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
-    for id in cx.k.conntrack.confirmed() {
-        let gone = cx.k.conntrack.get(id).is_some_and(|conn| {
-            conn.netns == netns
-                && conn.masq_index == ifindex
-                && address.is_none_or(|address| conn.tuple(Dir::Reply).dst == address)
-        });
-        if gone {
-            super::nf_nat_core::kill(cx, id);
-        }
-    }
+    let last = |conn: &Conn| address.is_none_or(|address| conn.tuple(Dir::Reply).dst == address);
+    let gone = |conn: &Conn| conn.masq_index == ifindex && conn.netns == netns && last(conn);
+    nf_ct_iterate_cleanup(cx, gone);
 }
