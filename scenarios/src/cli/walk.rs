@@ -25,6 +25,9 @@ pub(super) struct Args {
     /// Only packet N, with what it was made for and what was made because of it
     #[arg(long, value_name = "N")]
     packet: Option<usize>,
+    /// Show every rule that was tried; otherwise more than five that did not match in a row are one line
+    #[arg(long)]
+    all_rules: bool,
     /// Leave out what was typed and printed
     #[arg(short, long)]
     quiet: bool,
@@ -53,7 +56,8 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
 fn show(args: &Args, observed: &Observed) -> io::Result<Status> {
     let world = observed.world();
     let story = observed.story(&world);
-    let selection = Selection { block: args.block, prompt: args.prompt, packet: args.packet };
+    let Args { block, prompt, packet, all_rules, .. } = args;
+    let selection = Selection { block: *block, prompt: *prompt, packet: *packet, all_rules: *all_rules };
     if let Err(missing) = selection.check(&story) {
         eprintln!("glassnet: {}: {missing}", args.file.display());
         return Ok(Status::CouldNot);

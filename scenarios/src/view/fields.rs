@@ -7,7 +7,8 @@ use glassnet_wire::Mac;
 use glassnet_wire::arp::ArpHdr;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP, EthHdr};
 use glassnet_wire::icmp::{ICMP_HLEN, IcmpHdr};
-use glassnet_wire::ipv4::{IP_OFFSET, IPPROTO_ICMP, IPPROTO_UDP, Ipv4Hdr};
+use glassnet_wire::ipv4::{IP_OFFSET, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, Ipv4Hdr};
+use glassnet_wire::tcp::{TCP_HLEN, TcpHdr};
 use glassnet_wire::udp::UdpHdr;
 use zerocopy::FromBytes;
 
@@ -62,6 +63,7 @@ fn ipv4(bytes: &[u8], fields: &mut Vec<Field>) {
     };
     match ip.protocol {
         IPPROTO_ICMP => icmp(rest, fields),
+        IPPROTO_TCP => tcp(rest, fields),
         IPPROTO_UDP => udp(rest, fields),
         _ => {}
     }
@@ -92,6 +94,25 @@ fn udp(bytes: &[u8], fields: &mut Vec<Field>) {
     fields.push(("udp.checksum", format!("0x{:04x}", udp.check.get())));
 }
 
+fn tcp(bytes: &[u8], fields: &mut Vec<Field>) {
+    let Ok((tcp, _)) = TcpHdr::read_from_prefix(bytes) else { return };
+    fields.push(("tcp.srcport", tcp.source.to_string()));
+    fields.push(("tcp.dstport", tcp.dest.to_string()));
+    fields.push(("tcp.seq", tcp.seq.to_string()));
+    fields.push(("tcp.ack", tcp.ack_seq.to_string()));
+    fields.push(("tcp.flags", tcp_flags(tcp.flags)));
+    fields.push(("tcp.window", tcp.window.to_string()));
+    fields.push(("tcp.checksum", format!("0x{:04x}", tcp.check.get())));
+}
+
+/// The flags as rules name them.
+fn tcp_flags(flags: u8) -> String {
+    const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
+    let set = NAMES.iter().enumerate().filter(|(bit, _)| flags & 1 << bit != 0);
+    let names: Vec<&str> = set.map(|(_, name)| *name).collect();
+    if names.is_empty() { "NONE".to_owned() } else { names.join(",") }
+}
+
 /// What is different now: the fields with their old value, if they had one, and their new one.
 pub fn changes(before: Option<&Headers>, now: &Headers) -> Vec<(&'static str, Option<String>, String)> {
     let old = before.map(fields).unwrap_or_default();
@@ -100,7 +121,7 @@ pub fn changes(before: Option<&Headers>, now: &Headers) -> Vec<(&'static str, Op
     changed.filter(|(_, old, new)| old.as_ref() != Some(new)).collect()
 }
 
-/// The headers in hexadecimal, a blank between them: of what IPv4 carries, the first eight bytes.
+/// The headers in hexadecimal, a blank between them: of what IPv4 carries, a TCP header or the first eight bytes.
 pub fn hex(headers: &Headers) -> String {
     let mut rest = &headers.bytes[..];
     let mut parts = Vec::new();
@@ -114,7 +135,7 @@ pub fn hex(headers: &Headers) -> String {
     match Ipv4Hdr::read_from_prefix(network) {
         Ok((ip, _)) if ip.version() == 4 => {
             cut(ip.header_len());
-            cut(ICMP_HLEN);
+            cut(if ip.protocol == IPPROTO_TCP { TCP_HLEN } else { ICMP_HLEN });
         }
         _ => {
             cut(network.len());

@@ -4,6 +4,7 @@ use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::trace::StepKind;
 use glassnet_sim::Nanos;
 
+use super::hook::Hooked;
 use super::story::{Leg, Place, Story};
 
 /// What happened to a packet at one device.
@@ -61,6 +62,9 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
     if let StepKind::Drop(reason) = step.kind {
         return Some(drop_text(story, leg, position, reason));
     }
+    if let Some(hooked) = Hooked::at(story, at) {
+        return hooked.nat_line();
+    }
     let note = |key| story.notes(at).find(|note| note.0 == key).map(|note| note.1);
     let device_at = |name| device_of_next(story, leg, position, name);
     let text = match step.func.name() {
@@ -107,12 +111,23 @@ fn device_of_next<'a>(story: &Story<'a>, leg: &Leg, position: usize, name: &str)
 
 /// Who dropped the packet, and why.
 pub fn drop_text(story: &Story, leg: &Leg, position: usize, reason: DropReason) -> String {
-    let by = dropper(story, leg, position);
+    let by = match dropped_by_rule(story, leg, position) {
+        Some(rule) => rule,
+        None => dropper(story, leg, position).to_owned(),
+    };
     let meaning = reason.meaning().trim_end_matches('.');
     match was_delivered(story, leg, position) {
         true => format!("the original ends in {by}: SKB_DROP_REASON_{}", reason.name()),
         false => format!("dropped by {by}: SKB_DROP_REASON_{} ({meaning})", reason.name()),
     }
+}
+
+/// The rule that dropped the packet, if one did.
+fn dropped_by_rule(story: &Story, leg: &Leg, position: usize) -> Option<String> {
+    let step = story.step(leg.steps[position]);
+    let StepKind::Drop(DropReason::NetfilterDrop) = step.kind else { return None };
+    let before = leg.steps[..position].iter().rev();
+    before.copied().find_map(|at| Hooked::at(story, at))?.dropped_by()
 }
 
 /// A socket got a copy of the packet before: that nobody else wants it is no loss.

@@ -6,11 +6,19 @@
 //! |---|---|
 //! | `prompt` | `prompt`, `block`, `line`, `machine`, `command`, `output` |
 //! | `packet` | `packet`, `exchange`, `prompt` (null: before the first), `cause` (the packet that it was made for, or null), `summary` (as tcpdump prints it) |
-//! | `step` | `packet`, `at_ns`, `machine`, `netns` (empty: the machine's own), `device` (empty: none yet), `cpu`, `context` (`task`, `hardirq`, `softirq`, `ksoftirqd`), `function`, `file` (of the kernel), `kind` (`door`: the packet passes into it, `call`: it is asked and returns, `drop`), `reason` (of a drop: `SKB_DROP_REASON_…`), `dropped_by` (the function), `notes` (a list of `[key, text]`), `headers` (if they changed: `link`, `length` in bytes, `hex`, a blank between the headers) |
+//! | `step` | `packet`, `at_ns`, `machine`, `netns` (empty: the machine's own), `device` (empty: none yet), `cpu`, `context` (`task`, `hardirq`, `softirq`, `ksoftirqd`), `function`, `file` (of the kernel), `kind` (`door`: the packet passes into it, `call`: it is asked and returns, `drop`), `reason` (of a drop: `SKB_DROP_REASON_…`), `dropped_by` (the function), `notes` (a list of `[key, text]`), `rules` (of a function that tries rules: a list of objects, below), `headers` (if they changed: `link`, `length` in bytes, `hex`, a blank between the headers) |
+//!
+//! A rule that was tried, or the end of a chain, is an object with `table`, `variant` (`legacy` or `nft`), `chain`, `number`
+//! (from 1), `rule` (as `iptables-save` prints it; empty at the end of a chain), `result` (`no match`, `match`, `broken`:
+//! a match found the packet malformed, `return`: the end of a chain of one's own, `policy`), `verdict` (of `match` and
+//! `policy`: `accept`, `drop`, `return`, `continue`, `jump CHAIN`, `goto CHAIN`, or a target's name), `part` (of `no match`
+//! and `broken`: the option or match that did not fit) and `why` (what it wanted and what the packet has, where known).
 
+use glassnet_kernel::tables::xt::Variant;
 use glassnet_kernel::trace::StepKind;
 use serde::Serialize;
 
+use super::rules::{Fate, Met, Tried};
 use super::select::Selection;
 use super::story::{Leg, Story};
 use super::{fields, gloss, hops, text};
@@ -41,8 +49,53 @@ struct Step<'a> {
     dropped_by: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<(&'static str, &'a str)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<Rule>,
     #[serde(skip_serializing_if = "Option::is_none")]
     headers: Option<Headers>,
+}
+
+/// A rule that was tried, or the end of a chain.
+#[derive(Serialize)]
+pub(crate) struct Rule {
+    table: &'static str,
+    variant: &'static str,
+    chain: String,
+    number: usize,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    rule: String,
+    result: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+/// What was tried in a table, as objects.
+pub(crate) fn rules(met: &Met) -> Vec<Rule> {
+    let rule = |tried: &Tried| {
+        let (result, verdict, part, why) = match tried.fate.clone() {
+            Fate::NoMatch { part, why } => ("no match", None, Some(part), why),
+            Fate::Match { verdict } => ("match", Some(verdict), None, None),
+            Fate::Broken { part } => ("broken", None, Some(part), None),
+            Fate::Return => ("return", None, None, None),
+            Fate::Policy { verdict } => ("policy", Some(verdict), None, None),
+        };
+        Rule {
+            table: met.table,
+            variant: if met.variant == Variant::Legacy { "legacy" } else { "nft" },
+            chain: tried.chain.clone(),
+            number: tried.number,
+            rule: tried.rule.clone(),
+            result,
+            verdict,
+            part,
+            why,
+        }
+    };
+    met.tried.iter().map(rule).collect()
 }
 
 #[derive(Serialize)]
@@ -119,7 +172,8 @@ fn step<'a>(story: &Story<'a>, leg: &Leg, position: usize) -> Step<'a> {
         kind,
         dropped_by: reason.is_some().then(|| hops::dropper(story, leg, position)),
         reason,
-        notes: story.notes(at).collect(),
+        notes: story.notes(at).filter(|note| note.0 != "rule").collect(),
+        rules: story.met(at).as_ref().map(rules).unwrap_or_default(),
         headers: story.headers(at).map(|(_, now)| Headers {
             link: now.link,
             length: now.len,

@@ -7,6 +7,8 @@
 //! | `names.rs` | what namespaces are called, also when they are gone |
 //! | `hops.rs` | from device to device |
 //! | `text.rs` | the text of all three zoom levels |
+//! | `hook.rs` | what happened at one of netfilter's hooks |
+//! | `rules.rs`, `reason.rs`, `literal.rs` | what a packet met in tables, why a rule did not match, rules as `iptables-save` prints them |
 //! | `json.rs` | an object a line, and what its fields mean |
 //! | `gloss.rs` | what each kernel function does, for a newcomer |
 //! | `fields.rs`, `summary.rs` | a packet's headers, and its line of tcpdump |
@@ -18,10 +20,14 @@
 mod capture;
 mod fields;
 mod gloss;
+mod hook;
 mod hops;
 mod json;
+mod literal;
 mod names;
 mod observe;
+mod reason;
+mod rules;
 mod select;
 mod story;
 mod summary;

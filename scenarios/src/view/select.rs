@@ -11,6 +11,8 @@ pub struct Selection {
     pub prompt: Option<usize>,
     /// The exchange of this packet.
     pub packet: Option<usize>,
+    /// Every rule that did not match, also of long runs.
+    pub all_rules: bool,
 }
 
 impl Selection {

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use glassnet_kernel::World;
+use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::trace::{Headers, Step, StepKind, Trace};
 
+use super::hook::hook_note;
 use super::names::Namespaces;
+use super::reason::Seen;
+use super::rules::Met;
 use super::summary::summary;
 
 /// A prompt that was typed, and where the trace stood then.
@@ -81,6 +85,12 @@ pub struct Story<'a> {
     owners: Vec<usize>,
     notes: BTreeMap<usize, Vec<usize>>,
     headers: BTreeMap<usize, usize>,
+    /// For each packet its entries in [`Trace::headers`], in order.
+    headers_of: BTreeMap<u32, Vec<usize>>,
+    /// For each packet its steps, in order.
+    steps_of: BTreeMap<u32, Vec<usize>>,
+    /// For each step in which a packet met a table, its entry in [`Trace::visits`].
+    visits: BTreeMap<usize, usize>,
 }
 
 impl<'a> Story<'a> {
@@ -92,6 +102,15 @@ impl<'a> Story<'a> {
             notes.entry(note.step).or_default().push(at);
         }
         let headers = trace.headers.iter().enumerate().map(|(at, headers)| (headers.step, at)).collect();
+        let mut headers_of: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (at, headers) in trace.headers.iter().enumerate() {
+            headers_of.entry(trace.steps[headers.step].packet).or_default().push(at);
+        }
+        let mut steps_of: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (at, step) in trace.steps.iter().enumerate() {
+            steps_of.entry(step.packet).or_default().push(at);
+        }
+        let visits = trace.visits.iter().enumerate().map(|(at, visit)| (visit.step, at)).collect();
         let mut story = Story {
             world,
             names,
@@ -101,6 +120,9 @@ impl<'a> Story<'a> {
             owners: vec![0; trace.steps.len()],
             notes,
             headers,
+            headers_of,
+            steps_of,
+            visits,
         };
         let numbers = story.find_packets();
         story.find_owners(&numbers);
@@ -199,6 +221,56 @@ impl<'a> Story<'a> {
         let packet = self.step(at).packet;
         let earlier = all[..now].iter().rev().find(|headers| self.step(headers.step).packet == packet);
         Some((earlier.filter(|earlier| is_written(earlier)), &all[now]))
+    }
+
+    /// The headers of a step's packet as they were then, as far as they were written.
+    pub fn headers_at(&self, at: usize) -> Option<&'a Headers> {
+        let all = &self.trace().headers;
+        let known = self.headers_of.get(&self.step(at).packet)?;
+        let seen = known.partition_point(|headers| all[*headers].step <= at);
+        known[..seen].iter().rev().map(|headers| &all[*headers]).find(|headers| is_written(headers))
+    }
+
+    /// The steps of a packet (`Skb::packet`) from `at` on.
+    pub fn steps_of(&self, packet: u32, at: usize) -> impl Iterator<Item = usize> {
+        let steps = self.steps_of.get(&packet).map_or(&[][..], Vec::as_slice);
+        steps[steps.partition_point(|step| *step < at)..].iter().copied()
+    }
+
+    /// The steps of a step's packet up to it, the last first.
+    fn steps_before(&self, at: usize) -> impl Iterator<Item = usize> {
+        let steps = self.steps_of.get(&self.step(at).packet).map_or(&[][..], Vec::as_slice);
+        steps[..steps.partition_point(|step| *step <= at)].iter().rev().copied()
+    }
+
+    /// What connection tracking said of the packet of a step until then, in the same namespace.
+    pub fn ctstate(&self, at: usize) -> Option<String> {
+        let here = self.netns(at);
+        let same = self.steps_before(at).take_while(|step| self.netns(*step) == here);
+        let mut notes = same.flat_map(|step| self.notes(step)).filter(|note| note.0 == "conntrack");
+        const STATES: [&str; 5] = ["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"];
+        let (_, text) = notes.find(|note| STATES.iter().any(|state| note.1.starts_with(state)))?;
+        Some(text.split(':').next().unwrap_or("").to_owned())
+    }
+
+    fn netns(&self, at: usize) -> (MachineId, Option<NetnsId>) {
+        let step = self.step(at);
+        let label = self.world.kernel(step.machine).labels.get(step.dev as usize);
+        (step.machine, label.map(|label| label.netns))
+    }
+
+    /// What the packet of a step met in a table, if the step is in the function that tries rules.
+    pub fn met(&self, at: usize) -> Option<Met> {
+        let trace = self.trace();
+        let number = *self.visits.get(&at)?;
+        let visit = trace.visits[number];
+        let end = trace.visits.get(number + 1).map_or(trace.notes.len(), |next| next.note);
+        let notes = trace.notes.get(visit.note..end).unwrap_or_default().iter();
+        let notes = notes.filter(|note| note.key == "rule").map(|note| note.text.as_str());
+        let seen = trace.tables.get(visit.table as usize)?;
+        let hook = self.steps_before(at).find_map(|step| hook_note(self, step)).unwrap_or("");
+        let about = Seen::at_hook(hook, &self.ctstate(at).unwrap_or_default());
+        Some(Met::new(&seen.table, seen.variant, notes, self.headers_at(at), &about))
     }
 
     /// Where a step happened.

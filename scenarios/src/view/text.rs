@@ -8,7 +8,7 @@ use glassnet_sim::Nanos;
 
 use super::select::Selection;
 use super::story::{Exchange, Leg, Place, Story, Typed};
-use super::{fields, gloss, hops};
+use super::{fields, gloss, hook, hops};
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -32,7 +32,8 @@ const NOTE: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Y
 /// The text of the selected part of a run, with ANSI colours. With `transcript`, what was typed and printed
 /// stands above the packets of each prompt.
 pub fn text(story: &Story, zoom: Zoom, selection: &Selection, transcript: bool) -> String {
-    let mut view = View { story, zoom, out: String::new(), shown: Vec::new() };
+    let all_rules = selection.all_rules;
+    let mut view = View { story, zoom, all_rules, out: String::new(), shown: Vec::new() };
     for prompt in 0..=story.typed.len() {
         if !selection.has_prompt(story, prompt) {
             continue;
@@ -52,6 +53,8 @@ pub fn text(story: &Story, zoom: Zoom, selection: &Selection, transcript: bool) 
 struct View<'s, 'a> {
     story: &'s Story<'a>,
     zoom: Zoom,
+    /// Long runs of rules that did not match are shown one by one.
+    all_rules: bool,
     out: String,
     /// Exchanges that were shown in full.
     shown: Vec<&'s Exchange>,
@@ -147,11 +150,12 @@ impl<'s> View<'s, '_> {
     }
 
     fn door(&mut self, leg: &Leg, position: usize, start: Nanos) {
+        let story = self.story;
         let at = leg.steps[position];
-        let step = self.story.step(at);
+        let step = story.step(at);
         let name = step.func.name();
         let gloss = gloss::of(name);
-        let at = time(step.at, start);
+        let since = time(step.at, start);
         // A function that is asked and returns stands a little further in than one that the packet passes into.
         let indented = match step.kind {
             StepKind::Call => format!("  {name}"),
@@ -162,18 +166,24 @@ impl<'s> View<'s, '_> {
                 let style = if hops::was_delivered(self.story, leg, position) { Style::new() } else { DROP };
                 (style, hops::drop_text(self.story, leg, position, reason))
             }
-            _ => (Style::new(), gloss.text.to_owned()),
+            _ => (Style::new(), hook_text(story, at).unwrap_or_else(|| gloss.text.to_owned())),
         };
         let file = gloss.file;
         self.line(&format!(
-            "{at}  {BOLD}{indented:31}{BOLD:#} {style}{text:62}{style:#}  {DIM}{file}{DIM:#}"
+            "{since}  {BOLD}{indented:31}{BOLD:#} {style}{text:62}{style:#}  {DIM}{file}{DIM:#}"
         ));
     }
 
     fn detail(&mut self, at: usize) {
         let story = self.story;
-        for (key, text) in story.notes(at) {
+        // The hook stands in its function's line; rules stand together under the function that tries them.
+        for (key, text) in story.notes(at).filter(|note| !["rule", "hook"].contains(&note.0)) {
             self.line(&format!("                  {NOTE}{key}: {text}{NOTE:#}"));
+        }
+        if let Some(met) = story.met(at) {
+            for shown in met.folded(self.all_rules) {
+                self.line(&format!("                  {NOTE}{}{NOTE:#}", met.line(&shown)));
+            }
         }
         let Some((before, now)) = story.headers(at) else { return };
         let changes = fields::changes(before, now);
@@ -195,6 +205,16 @@ impl<'s> View<'s, '_> {
         }
         self.line(&format!("                  {DIM}   now {}{DIM:#}", fields::hex(now)));
     }
+}
+
+/// The hook that a step in `nf_hook_slow` is about, with the devices as the kernel logs them.
+fn hook_text(story: &Story, at: usize) -> Option<String> {
+    let note = hook::hook_note(story, at)?;
+    let mut words = note.split(' ');
+    let family = if words.next()? == "ip" { "IPv4" } else { "bridge" };
+    let chain = words.next()?;
+    let devices: Vec<&str> = words.filter(|word| !word.ends_with('=')).collect();
+    Some(format!("the {family} hook {chain} {}", devices.join(" ")).trim_end().to_owned())
 }
 
 /// A namespace by its name; the machine's own by the machine's.

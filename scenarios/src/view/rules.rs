@@ -1,0 +1,218 @@
+//! What a packet met in a table: its chains and rules, in the words of the kernel's TRACE.
+
+use glassnet_kernel::tables::xt::{Chain, Rule, Table, Variant};
+use glassnet_kernel::trace::Headers;
+
+use super::literal;
+use super::reason::{Seen, why_not};
+
+/// What became of a packet at one rule, or at the end of a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The rule does not mean the packet.
+    NoMatch {
+        /// The option or match that does not fit, as `-s` or `-m tcp`.
+        part: String,
+        /// What the rule wants there and what the packet has, if that can be said.
+        why: Option<String>,
+    },
+    /// The rule means it.
+    Match {
+        /// `accept`, `drop`, `return`, `jump CHAIN`, `goto CHAIN`, `continue`, or the name of a target.
+        verdict: String,
+    },
+    /// A match found it broken.
+    Broken {
+        /// The match.
+        part: String,
+    },
+    /// The end of a chain of one's own: back to the one before.
+    Return,
+    /// The policy of a built-in chain.
+    Policy {
+        /// `accept` or `drop`.
+        verdict: String,
+    },
+}
+
+/// A rule that was tried, or the end of a chain that was reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// The chain.
+    pub chain: String,
+    /// The rule's number from 1; at the end of a chain one more than it has rules.
+    pub number: usize,
+    /// The rule as `iptables-save` prints it; empty at the end of a chain.
+    pub rule: String,
+    /// What became of the packet.
+    pub fate: Fate,
+}
+
+/// A packet's way through a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Met {
+    /// The table.
+    pub table: &'static str,
+    /// Which set of tables.
+    pub variant: Variant,
+    /// What was tried, in order.
+    pub tried: Vec<Tried>,
+}
+
+impl Met {
+    /// Reads the notes of a packet's way through `table`. `headers` are the packet's, `devices` the words of the hook.
+    pub fn new<'n>(
+        table: &Table,
+        variant: Variant,
+        notes: impl Iterator<Item = &'n str>,
+        headers: Option<&Headers>,
+        seen: &Seen,
+    ) -> Met {
+        let tried = notes.filter_map(|note| tried(table, note, headers, seen)).collect();
+        Met { table: table.name.name(), variant, tried }
+    }
+
+    /// What decided about the packet in this table, if a rule or a policy did: the last that was met.
+    pub fn decided(&self) -> Option<&Tried> {
+        self.tried.last().filter(|tried| match &tried.fate {
+            Fate::Match { .. } | Fate::Broken { .. } | Fate::Policy { .. } => true,
+            Fate::NoMatch { .. } | Fate::Return => false,
+        })
+    }
+
+    /// The rules that matched.
+    pub fn matched(&self) -> impl Iterator<Item = (&Tried, &str)> {
+        self.tried.iter().filter_map(|tried| match &tried.fate {
+            Fate::Match { verdict } => Some((tried, verdict.as_str())),
+            _ => None,
+        })
+    }
+
+    /// Where the packet was dropped, in a few words, if this table dropped it.
+    pub fn dropped(&self) -> Option<String> {
+        let last = self.decided()?;
+        let name = format!("{} {}", self.table, last.chain);
+        match &last.fate {
+            Fate::Match { verdict } if ["drop", "REJECT"].contains(&verdict.as_str()) => {
+                Some(format!("{name} rule {}", last.number))
+            }
+            Fate::Broken { part } => {
+                Some(format!("{name} rule {}, whose {part} found it broken", last.number))
+            }
+            Fate::Policy { verdict } if verdict == "drop" => Some(format!("the policy of {name}")),
+            _ => None,
+        }
+    }
+
+    /// What was tried, with long runs of rules of one chain that did not match as one, unless `all` are wanted.
+    pub fn folded(&self, all: bool) -> Vec<Shown<'_>> {
+        let mut shown = Vec::new();
+        let mut rest = &self.tried[..];
+        while let Some(first) = rest.first() {
+            let in_run =
+                |tried: &&Tried| matches!(tried.fate, Fate::NoMatch { .. }) && tried.chain == first.chain;
+            let run = rest.iter().take_while(in_run).count();
+            let taken = match run > FOLD && !all {
+                true => {
+                    shown.push(Shown::Run {
+                        chain: &first.chain,
+                        from: first.number,
+                        to: rest[run - 1].number,
+                    });
+                    run
+                }
+                false => {
+                    let taken = run.max(1);
+                    shown.extend(rest[..taken].iter().map(Shown::Tried));
+                    taken
+                }
+            };
+            rest = &rest[taken..];
+        }
+        shown
+    }
+
+    /// A line in the words of the kernel's TRACE: `filter:FORWARD:rule:3`, the rule, and what became of the packet.
+    pub fn line(&self, shown: &Shown) -> String {
+        let tried = match shown {
+            Shown::Run { chain, from, to } => {
+                return format!("{}:{chain}:rules {from}-{to}: no match", self.table);
+            }
+            Shown::Tried(tried) => tried,
+        };
+        let name = format!("{}:{}", self.table, tried.chain);
+        let rule = format!("{name}:rule:{} {}", tried.number, tried.rule);
+        match &tried.fate {
+            Fate::NoMatch { why: Some(why), .. } => format!("{rule} (no match: {why})"),
+            Fate::NoMatch { part, why: None } => format!("{rule} (no match: {part})"),
+            Fate::Match { verdict } if verdict.chars().all(|letter| !letter.is_lowercase()) => {
+                format!("{rule} (target {verdict})")
+            }
+            Fate::Match { verdict } => format!("{rule} (verdict {verdict})"),
+            Fate::Broken { part } => format!("{rule} (verdict drop: {part} found the packet broken)"),
+            Fate::Return => format!("{name}:return:{}", tried.number),
+            Fate::Policy { verdict } => format!("{name}:policy:{} (policy {verdict})", tried.number),
+        }
+    }
+}
+
+/// Runs of more rules than this are folded.
+const FOLD: usize = 5;
+
+/// A line of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown<'a> {
+    /// One rule, or the end of a chain.
+    Tried(&'a Tried),
+    /// Rules that did not match.
+    Run {
+        /// The chain.
+        chain: &'a str,
+        /// The first.
+        from: usize,
+        /// The last.
+        to: usize,
+    },
+}
+
+/// Reads a note of the kernel: table, chain, number, what happened.
+fn tried(table: &Table, note: &str, headers: Option<&Headers>, seen: &Seen) -> Option<Tried> {
+    let rest = note.strip_prefix(table.name.name())?.strip_prefix(' ')?;
+    let (chain, rest) = rest.split_once(' ')?;
+    let known = table.chain(chain);
+    let end = known.map_or(0, |chain| chain.rules.len()) + 1;
+    let (number, fate) = match rest.split_once(' ') {
+        _ if rest == "return" => (end, Fate::Return),
+        Some(("policy", policy)) => (end, Fate::Policy { verdict: policy.to_lowercase() }),
+        Some((number, what)) => {
+            let number: usize = number.parse().ok()?;
+            (number, fate(rule(known, number), what, headers, seen)?)
+        }
+        None => return None,
+    };
+    let text = match fate {
+        Fate::Return | Fate::Policy { .. } => String::new(),
+        _ => rule(known, number).map_or(String::new(), |rule| literal::rule(chain, rule)),
+    };
+    Some(Tried { chain: chain.to_owned(), number, rule: text, fate })
+}
+
+fn rule(chain: Option<&Chain>, number: usize) -> Option<&Rule> {
+    chain?.rules.get(number.checked_sub(1)?)
+}
+
+fn fate(rule: Option<&Rule>, what: &str, headers: Option<&Headers>, seen: &Seen) -> Option<Fate> {
+    if let Some(part) = what.strip_prefix("no: ") {
+        let why = rule.and_then(|rule| why_not(rule, part, headers, seen));
+        return Some(Fate::NoMatch { part: part.to_owned(), why });
+    }
+    if let Some(part) = what.strip_prefix("hotdrop: ") {
+        return Some(Fate::Broken { part: part.to_owned() });
+    }
+    let action = what.strip_prefix("yes -> ")?;
+    let verdict = match action {
+        "ACCEPT" | "DROP" | "RETURN" => action.to_lowercase(),
+        _ => action.to_owned(),
+    };
+    Some(Fate::Match { verdict })
+}
