@@ -27,6 +27,7 @@ pub mod xt_log;
 pub mod xt_mac;
 pub mod xt_mark;
 pub mod xt_multiport;
+pub mod xt_ct;
 pub mod xt_nat;
 pub mod xt_owner;
 pub mod xt_physdev;

@@ -164,7 +164,7 @@ fn track(cx: &mut Cx, skb: SkbId, state: HookState, template: Option<CtId>) -> V
         }
         return Verdict::Accept;
     };
-    let zone = template.and_then(|id| cx.k.conntrack.get(id)).map_or([0, 0], |conn| conn.zone);
+    let zone = template.map_or([0, 0], |id| zone_of_template(cx, skb, id));
     if tuple.proto == IPPROTO_ICMP {
         match icmp::nf_conntrack_icmpv4_error(cx, skb, dataoff, state, zone) {
             icmp::Error::No => {}
@@ -192,6 +192,13 @@ fn track(cx: &mut Cx, skb: SkbId, state: HookState, template: Option<CtId>) -> V
             }
         }
     }
+}
+
+/// The zone that a template chooses (`nf_ct_zone_tmpl`); one with a mark leaves the choice to that of the packet.
+fn zone_of_template(cx: &Cx, skb: SkbId, template: CtId) -> [u16; 2] {
+    let Some(template) = cx.k.conntrack.get(template) else { return [0, 0] };
+    let by_mark = cx.skbs[skb].mark as u16;
+    template.zone.map(|zone| if template.mark != 0 { zone & by_mark } else { zone })
 }
 
 /// Its IPv4 header is right, but there is no room for that of ICMP.

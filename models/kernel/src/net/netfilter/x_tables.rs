@@ -107,8 +107,8 @@ pub fn xt_target(cx: &mut Cx, par: &mut Par, target: &mut Target) -> TargetVerdi
         Target::Netmap(range) => super::xt_nat::netmap_tg(cx, par, range),
 
         // ben
-        Target::Notrack => TargetVerdict::Continue,
-        Target::Ct(_) => TargetVerdict::Continue,
+        Target::Notrack => super::xt_ct::notrack_tg(cx, par),
+        Target::Ct(t) => super::xt_ct::xt_ct_target(cx, par, t),
 
         // emil
         Target::Mark(target) => super::xt_mark::mark_tg(cx, par, target),

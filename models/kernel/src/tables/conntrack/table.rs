@@ -131,7 +131,8 @@ impl Conntrack {
         self.place(conn)
     }
 
-    /// Takes a template in, which is counted nowhere (`nf_ct_tmpl_alloc`); the caller holds it.
+    /// Takes a template in, which is counted nowhere (`nf_ct_tmpl_alloc`); the caller holds it. With a mark, its zone
+    /// is a mask of the packet's mark.
     pub fn alloc_template(&mut self, mut conn: Conn) -> CtId {
         (conn.status, conn.refs) = (super::IPS_TEMPLATE, 1);
         self.place(conn)

@@ -167,6 +167,8 @@ pub struct Ct {
     pub helper: Option<String>,
     /// `--ctevents`: `IPCT_*` bits.
     pub ctevents: u16,
+    /// `--expevents`: `IPEXP_*` bits. Nothing is ever expected, so it has no effect.
+    pub expevents: u16,
     /// `--zone`, or the mark.
     pub zone: Option<CtZone>,
     /// `--timeout`.

@@ -3,6 +3,7 @@
 //! One module an extension, listed in [`MATCHES`] or [`TARGETS`]. The frame splits the command line into [`Given`]
 //! options by the tables of [`Opt`]; `parse` makes the kernel's structure of them, `show` prints it again.
 
+pub mod ct;
 pub mod nat;
 pub mod reject;
 pub mod x6;
@@ -208,6 +209,8 @@ pub const TARGETS: &[&TargetExt] = &[
     &reject::EXT,
 
     // ben
+    &ct::CT,
+    &ct::NOTRACK,
 
     // emil
     &mark_target::TARGET,
