@@ -243,7 +243,7 @@ fn write_flow(frame: &mut [u8], flow: u32) {
     frame[34..36].copy_from_slice(&(1024 + (flow % PORTS) as u16).to_be_bytes());
     let source = flow / PORTS;
     if source > 0 {
-        frame[26..30].copy_from_slice(&(LINKS + 1 + source).to_be_bytes());
+        frame[26..30].copy_from_slice(&(LINKS + 100 + source).to_be_bytes());
         ip_send_check(&mut frame[14..34]);
     }
 }
