@@ -61,6 +61,8 @@ pub struct XtTable {
     pub entries: [Option<u32>; HOOKS.len()],
     /// The interfaces that rules name.
     pub ifaces: Ifaces,
+    /// Some rule has a condition on ports.
+    pub ports: bool,
     /// Where to go on after the chains that the packet in hand was sent through: chain and rule. Kept to spare
     /// an allocation a packet.
     pub stack: Vec<(u32, u32)>,
@@ -109,6 +111,7 @@ impl XtTable {
                 hooks: 0,
             });
         }
+        let ports = plans.iter().any(|plan| plan.scan.has_ports());
         let hooks = flow(&plans, &entries, variant).map_err(PlanError::Flow)?;
         for (plan, hooks) in plans.iter_mut().zip(hooks) {
             plan.hooks = hooks;
@@ -118,6 +121,7 @@ impl XtTable {
             plans,
             entries,
             ifaces,
+            ports,
             stack: Vec::new(),
             seen: None,
             conntrack_uses: 0,
@@ -167,6 +171,7 @@ impl XtTable {
         let place = &mut self.table.chains[chain].rules;
         let removed = place.splice(at..at + remove, rules).collect();
         self.plans[chain].scan.rewrite(at, place, &mut self.ifaces);
+        self.ports |= self.plans[chain].scan.has_ports();
         self.seen = None;
         Ok(removed)
     }

@@ -75,7 +75,10 @@ impl Block {
 #[derive(Clone, Debug, Default)]
 pub struct Scan {
     blocks: Vec<Block>,
-    len: usize,
+    /// For each rule: its words say all that it says without its extensions.
+    complete: Vec<bool>,
+    /// Some rule has a condition on ports.
+    ports: bool,
 }
 
 impl Scan {
@@ -88,35 +91,49 @@ impl Scan {
 
     /// Adds a rule at the end.
     pub fn push(&mut self, rule: &Rule, ifaces: &mut Ifaces) {
-        if self.len.is_multiple_of(LANES) {
+        if self.len().is_multiple_of(LANES) {
             self.blocks.push(Block::NEVER);
         }
-        let row = row(rule, ifaces);
-        let lane = self.len % LANES;
+        let (row, complete) = row(rule, ifaces);
+        self.ports |= row[PORTS].0 != 0;
+        let lane = self.len() % LANES;
         if let Some(block) = self.blocks.last_mut() {
             for (word, (mask, value)) in row.into_iter().enumerate() {
                 (block.mask[word][lane], block.value[word][lane]) = (mask, value);
             }
         }
-        self.len += 1;
+        self.complete.push(complete);
     }
 
     /// Reads the rules from `from` on anew: those before are as they were.
     pub fn rewrite(&mut self, from: usize, rules: &[Rule], ifaces: &mut Ifaces) {
         let kept = from - from % LANES;
         self.blocks.truncate(kept / LANES);
-        self.len = kept;
+        self.complete.truncate(kept);
         rules[kept..].iter().for_each(|rule| self.push(rule, ifaces));
     }
 
     /// How many rules there are.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.len
+        self.complete.len()
     }
 
     /// There are none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.complete.is_empty()
+    }
+
+    /// Some rule has a condition on ports.
+    pub fn has_ports(&self) -> bool {
+        self.ports
+    }
+
+    /// What a rule says without its extensions holds for every packet whose words agree with its own.
+    #[inline]
+    pub fn is_complete(&self, rule: usize) -> bool {
+        self.complete[rule]
     }
 
     /// The first rule from `from` on whose words agree with the packet's.
@@ -132,10 +149,11 @@ impl Scan {
     }
 }
 
-/// The conditions of a rule that the scan can compare.
-fn row(rule: &Rule, ifaces: &mut Ifaces) -> Row {
+/// The conditions of a rule that the scan can compare, and whether those are all but its extensions.
+fn row(rule: &Rule, ifaces: &mut Ifaces) -> (Row, bool) {
     let ip = &rule.ip;
     let mut row = [(0, 0); WORDS];
+    let mut complete = !(ip.src.invert || ip.dst.invert || ip.proto.1);
     if !ip.src.invert {
         row[SOURCE] = (ip.src.mask, ip.src.addr);
     }
@@ -153,15 +171,16 @@ fn row(rule: &Rule, ifaces: &mut Ifaces) -> Row {
         require(PROTO, FRAGMENT, if wanted { FRAGMENT } else { 0 });
     }
     for (iface, shift, list) in [(&ip.input, 16, 0), (&ip.output, 0, 1)] {
-        match iface.as_ref().and_then(|iface| ifaces.intern(iface, list)) {
+        let Some(iface) = iface else { continue };
+        match ifaces.intern(iface, list) {
             Some(Place::Exact(number)) => require(IFACES, 0xffff << shift, u32::from(number) << shift),
             Some(Place::Pattern(bit)) => require(PROTO, bit, bit),
-            None => {}
+            None => complete = false,
         }
     }
     let (mask, value) = ports(ip, &rule.matches);
     require(PORTS, mask, value);
-    row
+    (row, complete)
 }
 
 /// The condition on both ports in one word. Only of matches that come before any that counts packets or chooses by

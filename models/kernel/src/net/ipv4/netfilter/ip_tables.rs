@@ -14,6 +14,8 @@
 //! | `filter CHAIN return` | the end of a user chain |
 //! | `filter INPUT policy ACCEPT` | the policy decided |
 
+use glassnet_wire::ipv4::Ipv4Hdr;
+
 use crate::Cx;
 use crate::cost;
 use crate::door::Func;
@@ -24,7 +26,7 @@ use crate::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState, Verdict};
 use crate::tables::xt::scan::{self, Key};
-use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TableName, Target, Variant, XtTable};
+use crate::tables::xt::{Action, Base, Counters, IpMatch, Policy, Rule, TableName, Target, Variant, XtTable};
 use crate::trace::{Level, SeenTable};
 
 /// The hook function of a table that is not `nat`.
@@ -57,24 +59,35 @@ fn mangle_out(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant) -> Ve
 /// The packet passes the chain of its hook, and those that the rules send it to. A hook without a chain accepts.
 pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, name: TableName) -> Verdict {
     cx.call(if variant == Variant::Legacy { Func::IptDoTable } else { Func::NftDoChain }, skb);
-    let Some(iph) = ip_hdr(cx, skb).copied() else { return Verdict::Accept };
+    let pkt = &cx.skbs[skb];
+    let (len, at, detail) = (pkt.len(), pkt.network_header, cx.observed && cx.trace.level == Level::Detail);
     let xt = &mut cx.k.netns[state.netns].xt;
-    let Some(entry) = xt.get(variant, name).and_then(|table| table.entries[state.hook as usize]) else {
-        return Verdict::Accept;
-    };
-    let Some(mut table) = xt.take(variant, name) else { return Verdict::Accept };
-    let thoff = cx.skbs[skb].network_header + iph.header_len() as u32;
-    let fragoff = iph.fragment_offset() as u16;
-    let par = Par { skb, state, table: name, variant, iph, thoff, fragoff, hotdrop: false };
-    let detail = cx.observed && cx.trace.level == Level::Detail;
-    if detail {
-        observe_table(cx, &mut table, state.netns, variant);
+    let Some(table) = xt.get_mut(variant, name) else { return Verdict::Accept };
+    let Some(entry) = table.entries[state.hook as usize] else { return Verdict::Accept };
+    if !detail && table.plans[entry as usize].scan.is_empty() {
+        let base = table.table.chains[entry as usize].base.as_mut();
+        return base.map_or(Verdict::Accept, |base| policy(base, len));
     }
-    let is_empty = table.plans[entry as usize].scan.is_empty();
-    let key = if detail || is_empty { None } else { key(cx, &mut table, &par) };
-    let verdict = Walk { table: &mut table, par, base: entry, chain: entry, next: 0, key, detail }.run(cx);
-    table.stack.clear();
+    let Some(mut table) = xt.take(variant, name) else { return Verdict::Accept };
+    let verdict = match cx.skbs.header::<Ipv4Hdr>(skb, at).copied() {
+        Some(iph) => {
+            let (thoff, fragoff) = (at + iph.header_len() as u32, iph.fragment_offset() as u16);
+            let par = Par { skb, state, table: name, variant, iph, thoff, fragoff, hotdrop: false };
+            walk(cx, &mut table, par, entry, detail)
+        }
+        None => Verdict::Accept,
+    };
     cx.k.netns[state.netns].xt.put(variant, table);
+    verdict
+}
+
+fn walk(cx: &mut Cx, table: &mut XtTable, par: Par, entry: u32, detail: bool) -> Verdict {
+    if detail {
+        observe_table(cx, table, par.state.netns, par.variant);
+    }
+    let key = if detail { None } else { key(cx, table, &par) };
+    let verdict = Walk { table, par, base: entry, chain: entry, next: 0, key, detail }.run(cx);
+    table.stack.clear();
     verdict
 }
 
@@ -90,7 +103,9 @@ fn observe_table(cx: &mut Cx, table: &mut XtTable, netns: NetnsId, variant: Vari
 fn key(cx: &Cx, table: &mut XtTable, par: &Par) -> Option<Key> {
     let iph = &par.iph;
     let mut ports = 0;
-    if let Some(len) = scan::header_with_ports(iph.protocol) {
+    if table.ports
+        && let Some(len) = scan::header_with_ports(iph.protocol)
+    {
         let pkt = &cx.skbs[par.skb];
         let bytes = cx.skbs.bufs.bytes(pkt.buf).get(par.thoff as usize..pkt.tail as usize)?;
         if par.fragoff != 0 || bytes.len() < len {
@@ -197,7 +212,9 @@ impl Walk<'_> {
 
     fn try_rule(&mut self, cx: &mut Cx, at: u32) -> Result<(), Part> {
         let rule = &mut self.table.table.chains[self.chain as usize].rules[at as usize];
-        ip_packet_match(cx, &self.par, &rule.ip).map_err(Part::Ip)?;
+        if self.key.is_none() || !self.table.plans[self.chain as usize].scan.is_complete(at as usize) {
+            ip_packet_match(cx, &self.par, &rule.ip).map_err(Part::Ip)?;
+        }
         for with in &mut rule.matches {
             if !xt_match(cx, &mut self.par, with) {
                 return Err(Part::Match(with.name()));
@@ -208,9 +225,8 @@ impl Walk<'_> {
 
     /// Does what a rule that matched says; `Some`: the table has decided.
     fn act(&mut self, cx: &mut Cx, at: u32) -> Option<Verdict> {
-        let bytes = cx.skbs[self.par.skb].len() as u64;
-        let rule = self.rule(at);
-        count(&mut rule.counters, bytes);
+        let len = cx.skbs[self.par.skb].len();
+        count(&mut self.rule(at).counters, len);
         self.note_action(cx, at);
         let target = self.table.plans[self.chain as usize].jumps[at as usize];
         match &self.rule(at).action {
@@ -270,21 +286,13 @@ impl Walk<'_> {
 
     fn policy(&mut self, cx: &mut Cx) -> Verdict {
         self.chain = self.base;
-        let bytes = cx.skbs[self.par.skb].len() as u64;
+        let len = cx.skbs[self.par.skb].len();
         let base = self.table.table.chains[self.base as usize].base.as_mut();
         let Some(base) = base else { return Verdict::Accept };
-        count(&mut base.counters, bytes);
-        let policy = base.policy;
-        match policy {
-            Policy::Accept => {
-                self.note(cx, |name| format!("{name} policy ACCEPT"));
-                Verdict::Accept
-            }
-            Policy::Drop => {
-                self.note(cx, |name| format!("{name} policy DROP"));
-                Verdict::Drop(DropReason::NetfilterDrop)
-            }
-        }
+        let verdict = policy(base, len);
+        let word = if base.policy == Policy::Accept { "ACCEPT" } else { "DROP" };
+        self.note(cx, |name| format!("{name} policy {word}"));
+        verdict
     }
 
     /// A note that begins with the table and the chain.
@@ -313,9 +321,18 @@ fn action_words(action: &Action) -> String {
     }
 }
 
-fn count(counters: &mut Counters, bytes: u64) {
+/// The policy of a built-in chain decides about a packet of this length.
+fn policy(base: &mut Base, len: usize) -> Verdict {
+    count(&mut base.counters, len);
+    match base.policy {
+        Policy::Accept => Verdict::Accept,
+        Policy::Drop => Verdict::Drop(DropReason::NetfilterDrop),
+    }
+}
+
+fn count(counters: &mut Counters, len: usize) {
     counters.packets += 1;
-    counters.bytes += bytes;
+    counters.bytes += len as u64;
 }
 
 /// The part of a rule that needs no extension (`ip_packet_match`): the option that does not fit.
