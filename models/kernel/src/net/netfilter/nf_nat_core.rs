@@ -383,3 +383,159 @@ fn nf_nat_packet(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo, manip: Manip) 
         _ => Verdict::Drop(DropReason::NetfilterDrop),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn ip(text: &str) -> u32 {
+        u32::from(text.parse::<Ipv4Addr>().expect("an address"))
+    }
+
+    fn tuple(src: &str, sport: u16, dst: &str, dport: u16, proto: u8) -> Tuple {
+        Tuple { src: ip(src), dst: ip(dst), sport, dport, proto }
+    }
+
+    fn addrs(first: &str, last: &str) -> NatRange {
+        NatRange { addrs: Some((ip(first), ip(last))), ..NatRange::default() }
+    }
+
+    /// What is taken, and where the searches begin.
+    #[derive(Default)]
+    struct Fake {
+        taken: BTreeSet<Tuple>,
+        starts: Vec<u16>,
+        asked: usize,
+    }
+
+    impl Taken for &mut Fake {
+        fn used(&mut self, tuple: &Tuple) -> bool {
+            self.asked += 1;
+            self.taken.contains(tuple)
+        }
+
+        fn random(&mut self) -> u16 {
+            self.starts.pop().unwrap_or(0)
+        }
+    }
+
+    fn choose(fake: &mut Fake, orig: Tuple, range: &NatRange, manip: Manip) -> Tuple {
+        Choice { range, manip, taken: fake }.unique(&orig, 0, None)
+    }
+
+    /// Recorded on Linux 6.18 (x86-64): `SNAT --to-source 10.5.0.1-10.5.0.16` and `DNAT --to-destination
+    /// 10.2.0.1-10.2.0.5`, UDP from 10.1.0.1, 10.1.0.2, …; the last bytes that were chosen.
+    #[test]
+    fn addresses_of_a_range_are_the_kernels() {
+        let chosen = |range: &NatRange, manip, n: u32, dst: &str| {
+            let orig = Tuple { src: ip("10.1.0.0") + n, ..tuple("0.0.0.0", 4000, dst, 53, 17) };
+            let new = choose(&mut Fake::default(), orig, range, manip);
+            (if manip == Manip::Src { new.src } else { new.dst }) & 0xff
+        };
+        let snat = addrs("10.5.0.1", "10.5.0.16");
+        let got: Vec<u32> = (1..=8).map(|n| chosen(&snat, Manip::Src, n, "10.2.0.1")).collect();
+        assert_eq!(got, [5, 14, 2, 9, 5, 3, 9, 6]);
+        let persistent = NatRange { persistent: true, ..snat };
+        for dst in ["10.2.0.1", "10.2.0.2", "10.2.0.3"] {
+            let got: Vec<u32> = (1..=8).map(|n| chosen(&persistent, Manip::Src, n, dst)).collect();
+            assert_eq!(got, [4, 3, 13, 14, 9, 4, 7, 5]);
+        }
+        let dnat = addrs("10.2.0.1", "10.2.0.5");
+        for (dst, expected) in [
+            ("10.9.0.1", [4, 2, 5, 3, 1, 3, 3, 4]),
+            ("10.9.0.2", [5, 1, 5, 4, 4, 4, 2, 1]),
+            ("10.9.0.3", [5, 2, 2, 3, 2, 2, 2, 5]),
+        ] {
+            let got: Vec<u32> = (1..=8).map(|n| chosen(&dnat, Manip::Dst, n, dst)).collect();
+            assert_eq!(got, expected, "{dst}");
+        }
+    }
+
+    #[test]
+    fn a_free_port_is_kept_and_a_taken_one_becomes_one_of_its_class() {
+        for (port, start, expected) in [
+            (40_000, 7, 1031),
+            (300, 7, 8),
+            (700, 7, 607),
+            (511, 510, 511),
+            (512, 424, 600),
+            (1024, 64_511, 65_535),
+        ] {
+            let orig = tuple("10.1.0.1", port, "10.2.0.1", 53, 17);
+            let kept = Tuple { src: ip("10.5.0.1"), ..orig };
+            let range = addrs("10.5.0.1", "10.5.0.1");
+            assert_eq!(choose(&mut Fake::default(), orig, &range, Manip::Src), kept);
+            let mut fake = Fake { taken: [kept].into(), starts: vec![start], asked: 0 };
+            let new = choose(&mut fake, orig, &range, Manip::Src);
+            assert_eq!(new, Tuple { sport: expected, ..kept }, "{port}");
+        }
+    }
+
+    /// As the kernel answered to ports 7000, 7003, 7012 and 6999 with `:5000-5009/7000`.
+    #[test]
+    fn a_base_port_shifts_the_range() {
+        let range =
+            NatRange { ports: Some((5000, 5009)), base_port: Some(7000), ..addrs("10.2.0.1", "10.2.0.1") };
+        let port = |dport| {
+            choose(&mut Fake::default(), tuple("10.1.0.1", 4001, "10.9.0.1", dport, 17), &range, Manip::Dst)
+                .dport
+        };
+        assert_eq!([7000, 7003, 7012, 6999].map(port), [5000, 5003, 5002, 5005]);
+    }
+
+    #[test]
+    fn a_destination_port_changes_only_if_the_rule_says_so() {
+        let orig = tuple("10.1.0.1", 4001, "10.9.0.1", 80, 6);
+        let mut fake = Fake::default();
+        let new = choose(&mut fake, orig, &addrs("10.2.0.1", "10.2.0.1"), Manip::Dst);
+        assert_eq!(new, Tuple { dst: ip("10.2.0.1"), ..orig });
+        fake.taken.insert(new);
+        assert_eq!(choose(&mut fake, orig, &addrs("10.2.0.1", "10.2.0.1"), Manip::Dst), new);
+        // One port is taken without a look at who uses it.
+        let range = NatRange { ports: Some((80, 80)), ..addrs("10.2.0.1", "10.2.0.1") };
+        fake.asked = 0;
+        assert_eq!(choose(&mut fake, orig, &range, Manip::Dst), new);
+        assert_eq!(fake.asked, 0);
+    }
+
+    #[test]
+    fn a_search_ends_even_if_all_is_taken() {
+        struct Full(usize);
+        impl Taken for &mut Full {
+            fn used(&mut self, _: &Tuple) -> bool {
+                self.0 += 1;
+                true
+            }
+            fn random(&mut self) -> u16 {
+                0
+            }
+        }
+        let tries = |range: &NatRange, proto| {
+            let mut full = Full(0);
+            let orig = tuple("10.1.0.1", 4001, "10.9.0.1", 80, proto);
+            Choice { range, manip: Manip::Src, taken: &mut full }.unique(&orig, 0, None);
+            full.0
+        };
+        let any = addrs("10.5.0.1", "10.5.0.1");
+        // Once as it is, then 128, 64, 32, 16, 8 ports.
+        assert_eq!(tries(&any, 17), 1 + 248);
+        assert_eq!(tries(&NatRange { ports: Some((7000, 7001)), ..any }, 17), 2);
+        assert_eq!(tries(&any, 1), 1 + 248);
+        assert_eq!(tries(&any, 47), 1, "no ports, no search");
+    }
+
+    #[test]
+    fn random_ports_are_not_kept() {
+        let orig = tuple("10.1.0.1", 4001, "10.9.0.1", 80, 17);
+        for range in [
+            NatRange { random: true, ..addrs("10.5.0.1", "10.5.0.1") },
+            NatRange { random_fully: true, ..addrs("10.5.0.1", "10.5.0.1") },
+        ] {
+            let mut fake = Fake { starts: vec![100], ..Fake::default() };
+            assert_eq!(choose(&mut fake, orig, &range, Manip::Src).sport, 1124);
+        }
+    }
+}

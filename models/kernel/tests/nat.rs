@@ -1,0 +1,475 @@
+//! NAT and REJECT in a router between two networks: what comes out for what goes in.
+//!
+//! `10.1.0.0/24` is inside, `10.2.0.0/24` outside; the router has `.254` in both. What the tests expect was seen on Linux
+//! 6.18 with the same rules.
+
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::door::Door;
+use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
+use glassnet_kernel::net::core::neighbour::rtm_newneigh;
+use glassnet_kernel::net::core::net_namespace::copy_net_ns;
+use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
+use glassnet_kernel::net::ipv4::devinet::{rtm_deladdr, rtm_newaddr};
+use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
+use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
+use glassnet_kernel::net::netfilter::x_tables::xt_replace_table;
+use glassnet_kernel::net::socket::{recv, socket};
+use glassnet_kernel::netlink::{NLM_F_CREATE, NLM_F_EXCL};
+use glassnet_kernel::tables::inet_conf::Conf;
+use glassnet_kernel::tables::inet_types::AddrMsg;
+use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
+use glassnet_kernel::tables::netfilter::Hook;
+use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType};
+use glassnet_kernel::tables::socket::SockKind;
+use glassnet_kernel::tables::xt::targets::{NatRange, Reject};
+use glassnet_kernel::tables::xt::{
+    Action, AddrMask, Counters, IpMatch, Rule, Table, TableName, Target, Variant,
+};
+use glassnet_kernel::{Cx, World};
+use glassnet_wire::Mac;
+use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
+use proptest::prelude::*;
+
+const MACHINE: MachineId = MachineId(0);
+const CPU: CpuId = CpuId(0);
+const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
+const UDP: u8 = 17;
+const TCP: u8 = 6;
+const ICMP: u8 = 1;
+
+fn ip(text: &str) -> u32 {
+    u32::from(text.parse::<Ipv4Addr>().expect("an address"))
+}
+
+fn text(address: u32) -> String {
+    Ipv4Addr::from(address).to_string()
+}
+
+/// One side of the router: its device, and the far end of its cable with a socket that sees every frame.
+struct Side {
+    dev: DevId,
+    far: DevId,
+    tap: SocketId,
+}
+
+struct Router {
+    world: World,
+    netns: NetnsId,
+    sides: Vec<Side>,
+}
+
+/// Where the inside is in [`Router::sides`].
+const INSIDE: usize = 0;
+/// Where the outside is.
+const OUTSIDE: usize = 1;
+
+fn far_mac(side: usize) -> Mac {
+    Mac([2, 0, 0, 0, 1, side as u8])
+}
+
+fn add_addr(cx: &mut Cx, dev: DevId, text: &str) {
+    let (addr, len) = text.split_once('/').expect("address/length");
+    let msg = AddrMsg::new(dev, addr.parse().expect("an address"), len.parse().expect("a length"));
+    let netns = cx.k.devs[dev].netns;
+    rtm_newaddr(cx, netns, &msg, NEW).expect("a new address");
+}
+
+impl Router {
+    fn new() -> Router {
+        let mut world = World::new(7);
+        world.add_machine("m", 1);
+        let (netns, sides) = world.enter(MACHINE, CPU, |cx| {
+            let netns = copy_net_ns(cx);
+            let lo = cx.k.netns[netns].loopback;
+            do_setlink(cx, lo, LinkSet { up: Some(true), ..LinkSet::default() }).expect("lo comes up");
+            let sides = (0..2).map(|side| Router::side(cx, netns, side)).collect::<Vec<_>>();
+            devinet_conf_proc(cx, netns, ConfOf::All, Conf::Forwarding, 1);
+            let route = RouteMsg {
+                kind: RouteType::Unicast,
+                protocol: 3,
+                nexthops: vec![NexthopMsg { via: "10.2.0.1".parse().ok(), ..NexthopMsg::default() }],
+                ..RouteMsg::default()
+            };
+            rtm_newroute(cx, netns, &route, NEW).expect("a default route");
+            (netns, sides)
+        });
+        Router { world, netns, sides }
+    }
+
+    fn side(cx: &mut Cx, netns: NetnsId, side: usize) -> Side {
+        let host = copy_net_ns(cx);
+        let up = LinkSet { up: Some(true), ..LinkSet::default() };
+        let set = LinkSet { address: Some(far_mac(side)), ..up.clone() };
+        let peer = LinkNew { name: Some("eth0".into()), set, ..LinkNew::default() };
+        let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: Some(host) };
+        let new = LinkNew { name: Some(format!("r{side}")), kind, set: up, ifindex: None };
+        let dev = rtm_newlink(cx, netns, new).expect("a cable");
+        let far = cx.k.devs[dev].veth_peer().expect("its other end");
+        add_addr(cx, dev, &format!("10.{}.0.254/24", side + 1));
+        for n in 1..10 {
+            let dst = Ipv4Addr::new(10, side as u8 + 1, 0, n);
+            let (lladdr, state) = (Some(far_mac(side)), Nud::Permanent);
+            let neigh = NeighMsg { dev, dst, lladdr, state, flags: 0, protocol: 0 };
+            rtm_newneigh(cx, netns, &neigh, NEW).expect("a neighbour");
+        }
+        let tap = socket(cx, host, SockKind::Packet { protocol: 3, cooked: true });
+        Side { dev, far, tap }
+    }
+
+    /// Puts these rules of one table in force.
+    fn rules(&mut self, name: TableName, rules: Vec<(Hook, Rule)>) {
+        let mut table = Table::initial(name);
+        for (hook, rule) in rules {
+            table.chain_mut(hook.chain()).expect("a built-in chain").rules.push(rule);
+        }
+        let netns = self.netns;
+        self.enter(|cx| xt_replace_table(cx, netns, Variant::Legacy, table).expect("good rules"));
+    }
+
+    fn nat(&mut self, hook: Hook, target: Target) {
+        self.rules(TableName::Nat, vec![(hook, rule(IpMatch::default(), target))]);
+    }
+
+    fn enter<R>(&mut self, work: impl FnOnce(&mut Cx) -> R) -> R {
+        self.world.enter(MACHINE, CPU, work)
+    }
+
+    /// Sends a packet in from a side, and returns all IPv4 packets that come out, with the side.
+    fn send(&mut self, side: usize, packet: &[u8]) -> Vec<(usize, Vec<u8>)> {
+        let (far, to) = (self.sides[side].far, self.sides[side].dev);
+        self.enter(|cx| {
+            let skb = cx.skbs.alloc_skb(14 + packet.len(), far);
+            let (dest, source) = (cx.k.devs[to].addr, cx.k.devs[far].addr);
+            let bytes = cx.skbs.data_mut(skb);
+            bytes[..6].copy_from_slice(&dest.0);
+            bytes[6..12].copy_from_slice(&source.0);
+            bytes[12..14].copy_from_slice(&[8, 0]);
+            bytes[14..].copy_from_slice(packet);
+            cx.skbs[skb].protocol = 0x0800;
+            cx.walk(Door::DevQueueXmit { skb });
+        });
+        self.seen(packet)
+    }
+
+    /// The IPv4 packets that the far ends saw, without the one that was sent.
+    fn seen(&mut self, sent: &[u8]) -> Vec<(usize, Vec<u8>)> {
+        let mut seen = Vec::new();
+        for side in 0..self.sides.len() {
+            let tap = self.sides[side].tap;
+            while let Some(frame) = self.enter(|cx| recv(cx, tap)).ok().flatten() {
+                if frame.protocol == 0x0800 && frame.data != sent {
+                    seen.push((side, frame.data));
+                }
+            }
+        }
+        seen
+    }
+
+    /// The tuples of all connections, as `conntrack -L` orders their parts.
+    fn connections(&self) -> Vec<String> {
+        let table = &self.world.kernel(MACHINE).conntrack;
+        let show = |tuple: &glassnet_kernel::tables::conntrack::Tuple| {
+            format!("{}:{}>{}:{}", text(tuple.src), tuple.sport, text(tuple.dst), tuple.dport)
+        };
+        let conns = table.confirmed().into_iter().filter_map(|id| table.get(id));
+        conns.map(|conn| format!("{} {}", show(&conn.tuples[0]), show(&conn.tuples[1]))).collect()
+    }
+}
+
+fn rule(ip: IpMatch, target: Target) -> Rule {
+    Rule { ip, matches: Vec::new(), action: Action::Target(target), counters: Counters::default() }
+}
+
+fn to(first: &str, last: &str) -> NatRange {
+    NatRange { addrs: Some((ip(first), ip(last))), ..NatRange::default() }
+}
+
+fn ipv4(src: &str, dst: &str, proto: u8, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x45, 0, 0, 0, 0x12, 0x34, 0, 0, 64, proto, 0, 0];
+    packet.extend_from_slice(&ip(src).to_be_bytes());
+    packet.extend_from_slice(&ip(dst).to_be_bytes());
+    packet.extend_from_slice(payload);
+    let len = packet.len() as u16;
+    packet[2..4].copy_from_slice(&len.to_be_bytes());
+    let check = checksum(&packet[..20]);
+    packet[10..12].copy_from_slice(&check.to_be_bytes());
+    packet
+}
+
+fn with_check(src: &str, dst: &str, proto: u8, mut payload: Vec<u8>, at: usize) -> Vec<u8> {
+    let pseudo = if proto == ICMP { 0 } else { pseudo_header(ip(src), ip(dst), proto, payload.len() as u16) };
+    let check = fold(sum(pseudo, &payload));
+    let check = if proto == UDP && check == 0 { 0xffff } else { check };
+    payload[at..at + 2].copy_from_slice(&check.to_be_bytes());
+    ipv4(src, dst, proto, &payload)
+}
+
+fn udp(src: &str, sport: u16, dst: &str, dport: u16, data: &[u8]) -> Vec<u8> {
+    let mut payload = [sport, dport, 8 + data.len() as u16, 0].map(u16::to_be_bytes).concat();
+    payload.extend_from_slice(data);
+    with_check(src, dst, UDP, payload, 6)
+}
+
+fn tcp(src: &str, sport: u16, dst: &str, dport: u16, flags: u8, seq: u32) -> Vec<u8> {
+    let mut payload = [sport, dport].map(u16::to_be_bytes).concat();
+    payload.extend_from_slice(&seq.to_be_bytes());
+    payload.extend_from_slice(&[0, 0, 0, 9, 0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+    with_check(src, dst, TCP, payload, 16)
+}
+
+fn echo(src: &str, dst: &str, kind: u8, id: u16) -> Vec<u8> {
+    let mut payload = vec![kind, 0, 0, 0];
+    payload.extend_from_slice(&id.to_be_bytes());
+    payload.extend_from_slice(&[0, 1, 0xab, 0xcd]);
+    with_check(src, dst, ICMP, payload, 2)
+}
+
+/// `SRC:PORT>DST:PORT` of a packet (ICMP: `SRC>DST TYPE/CODE ID`), after its checksums were found right.
+fn show(packet: &[u8]) -> String {
+    assert_eq!(checksum(&packet[..20]), 0, "the header's checksum");
+    let word = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
+    let long = |at: usize| u32::from(word(at)) << 16 | u32::from(word(at + 2));
+    let (src, dst, proto, payload) = (long(12), long(16), packet[9], &packet[20..]);
+    if proto == ICMP {
+        assert_eq!(checksum(payload), 0, "the checksum of ICMP");
+        return format!("{}>{} {}/{} {}", text(src), text(dst), payload[0], payload[1], word(24));
+    }
+    if !(proto == UDP && word(26) == 0) {
+        let pseudo = pseudo_header(src, dst, proto, payload.len() as u16);
+        assert_eq!(fold(sum(pseudo, payload)), 0, "the transport's checksum");
+    }
+    format!("{}:{}>{}:{}", text(src), word(20), text(dst), word(22))
+}
+
+fn shown(seen: &[(usize, Vec<u8>)]) -> Vec<(usize, String)> {
+    seen.iter().map(|(side, packet)| (*side, show(packet))).collect()
+}
+
+fn one(seen: &[(usize, Vec<u8>)]) -> (usize, String) {
+    assert_eq!(seen.len(), 1, "{:?}", shown(seen));
+    (seen[0].0, show(&seen[0].1))
+}
+
+#[test]
+fn snat_rewrites_both_ways() {
+    let mut router = Router::new();
+    router.nat(Hook::PostRouting, Target::Snat(to("10.2.0.254", "10.2.0.254")));
+    for (there, back, made, restored) in [
+        (
+            udp("10.1.0.1", 4000, "10.2.0.1", 53, b"who"),
+            udp("10.2.0.1", 53, "10.2.0.254", 4000, b"me"),
+            "10.2.0.254:4000>10.2.0.1:53",
+            "10.2.0.1:53>10.1.0.1:4000",
+        ),
+        (
+            tcp("10.1.0.1", 4000, "10.2.0.1", 80, 2, 8),
+            tcp("10.2.0.1", 80, "10.2.0.254", 4000, 0x12, 8),
+            "10.2.0.254:4000>10.2.0.1:80",
+            "10.2.0.1:80>10.1.0.1:4000",
+        ),
+        (
+            echo("10.1.0.1", "10.2.0.1", 8, 77),
+            echo("10.2.0.1", "10.2.0.254", 0, 77),
+            "10.2.0.254>10.2.0.1 8/0 77",
+            "10.2.0.1>10.1.0.1 0/0 77",
+        ),
+    ] {
+        assert_eq!(one(&router.send(INSIDE, &there)), (OUTSIDE, made.to_owned()));
+        assert_eq!(one(&router.send(OUTSIDE, &back)), (INSIDE, restored.to_owned()));
+    }
+}
+
+#[test]
+fn two_sources_with_one_port_get_two_and_the_identifier_of_an_echo_too() {
+    let mut router = Router::new();
+    router.nat(Hook::PostRouting, Target::Masquerade(NatRange::default()));
+    let first = one(&router.send(INSIDE, &udp("10.1.0.1", 4000, "10.2.0.1", 53, b"a")));
+    assert_eq!(first.1, "10.2.0.254:4000>10.2.0.1:53");
+    let second = one(&router.send(INSIDE, &udp("10.1.0.2", 4000, "10.2.0.1", 53, b"b"))).1;
+    assert!(second.starts_with("10.2.0.254:") && second != first.1, "{second}");
+    let port: u16 = second[11..].split('>').next().expect("a port").parse().expect("a number");
+    assert!(port >= 1024, "{port}");
+    let back = udp("10.2.0.1", 53, "10.2.0.254", port, b"c");
+    assert_eq!(one(&router.send(OUTSIDE, &back)), (INSIDE, "10.2.0.1:53>10.1.0.2:4000".to_owned()));
+    // To another destination the port is free.
+    let other = one(&router.send(INSIDE, &udp("10.1.0.3", 4000, "10.2.0.2", 53, b"a")));
+    assert_eq!(other.1, "10.2.0.254:4000>10.2.0.2:53");
+    assert_eq!(one(&router.send(INSIDE, &echo("10.1.0.1", "10.2.0.1", 8, 5))).1, "10.2.0.254>10.2.0.1 8/0 5");
+    let second = one(&router.send(INSIDE, &echo("10.1.0.2", "10.2.0.1", 8, 5))).1;
+    assert!(second.starts_with("10.2.0.254>10.2.0.1 8/0 ") && !second.ends_with(" 5"), "{second}");
+}
+
+#[test]
+fn when_all_ports_are_taken_the_packet_is_dropped() {
+    let mut router = Router::new();
+    let range = NatRange { ports: Some((7000, 7001)), ..to("10.2.0.254", "10.2.0.254") };
+    router.nat(Hook::PostRouting, Target::Snat(range));
+    for n in 1..=2 {
+        assert_eq!(router.send(INSIDE, &udp(&format!("10.1.0.{n}"), 300, "10.2.0.1", 53, b"a")).len(), 1);
+    }
+    assert_eq!(router.send(INSIDE, &udp("10.1.0.3", 300, "10.2.0.1", 53, b"a")).len(), 0);
+    assert_eq!(router.connections().len(), 2);
+    assert_eq!(router.send(INSIDE, &udp("10.1.0.3", 300, "10.2.0.2", 53, b"a")).len(), 1);
+}
+
+/// A port is published, as Docker does, and reached from outside, from inside by the outer address (hairpin), and from the
+/// router itself is another test.
+#[test]
+fn dnat_and_hairpin() {
+    let mut router = Router::new();
+    let from_inside = IpMatch {
+        src: AddrMask { addr: ip("10.1.0.0"), mask: ip("255.255.255.0"), invert: false },
+        ..IpMatch::default()
+    };
+    let published = IpMatch {
+        dst: AddrMask { addr: ip("10.2.0.254"), mask: u32::MAX, invert: false },
+        proto: (UDP, false),
+        ..IpMatch::default()
+    };
+    let server = NatRange { ports: Some((80, 80)), ..to("10.1.0.5", "10.1.0.5") };
+    router.rules(
+        TableName::Nat,
+        vec![
+            (Hook::PreRouting, rule(published, Target::Dnat(server))),
+            (Hook::PostRouting, rule(from_inside, Target::Masquerade(NatRange::default()))),
+        ],
+    );
+    let there = udp("10.2.0.1", 4000, "10.2.0.254", 8080, b"a");
+    assert_eq!(one(&router.send(OUTSIDE, &there)), (INSIDE, "10.2.0.1:4000>10.1.0.5:80".to_owned()));
+    let back = udp("10.1.0.5", 80, "10.2.0.1", 4000, b"b");
+    assert_eq!(one(&router.send(INSIDE, &back)), (OUTSIDE, "10.2.0.254:8080>10.2.0.1:4000".to_owned()));
+    let there = udp("10.1.0.1", 4000, "10.2.0.254", 8080, b"a");
+    let seen = router.send(INSIDE, &there);
+    assert_eq!(shown(&seen), [(INSIDE, "10.1.0.254:4000>10.1.0.5:80".to_owned())]);
+    let back = udp("10.1.0.5", 80, "10.1.0.254", 4000, b"b");
+    assert_eq!(one(&router.send(INSIDE, &back)), (INSIDE, "10.2.0.254:8080>10.1.0.1:4000".to_owned()));
+}
+
+/// An error from outside about a packet that NAT rewrote: its sender finds its own packet quoted.
+#[test]
+fn an_icmp_error_and_what_it_quotes_are_translated() {
+    let mut router = Router::new();
+    router.nat(Hook::PostRouting, Target::Snat(to("10.2.0.254", "10.2.0.254")));
+    for there in [udp("10.1.0.1", 4000, "10.2.0.1", 53, b"a"), tcp("10.1.0.1", 4000, "10.2.0.1", 80, 2, 7)] {
+        let out = router.send(INSIDE, &there);
+        let mut error = vec![3, 3, 0, 0, 0, 0, 0, 0];
+        error.extend_from_slice(&out[0].1[..28]);
+        let error = with_check("10.2.0.1", "10.2.0.254", ICMP, error, 2);
+        let seen = router.send(OUTSIDE, &error);
+        assert_eq!(one(&seen), (INSIDE, "10.2.0.1>10.1.0.1 3/3 0".to_owned()));
+        let quote = &seen[0].1[28..];
+        assert_eq!(checksum(&quote[..20]), 0);
+        assert_eq!((&quote[12..20], &quote[20..24]), (&there[12..20], &there[20..24]));
+        // The error of a router in between comes from the router.
+        let mut error = vec![11, 0, 0, 0, 0, 0, 0, 0];
+        error.extend_from_slice(&out[0].1[..28]);
+        let error = with_check("10.2.0.9", "10.2.0.254", ICMP, error, 2);
+        assert_eq!(one(&router.send(OUTSIDE, &error)), (INSIDE, "10.2.0.9>10.1.0.1 11/0 0".to_owned()));
+    }
+}
+
+#[test]
+fn netmap_keeps_the_host_part() {
+    let mut router = Router::new();
+    router.nat(Hook::PreRouting, Target::Netmap(to("10.2.0.0", "10.2.0.255")));
+    let seen = router.send(INSIDE, &udp("10.1.0.1", 4000, "10.77.3.7", 53, b"a"));
+    assert_eq!(one(&seen), (OUTSIDE, "10.1.0.1:4000>10.2.0.7:53".to_owned()));
+    let back = router.send(OUTSIDE, &udp("10.2.0.7", 53, "10.1.0.1", 4000, b"a"));
+    assert_eq!(one(&back), (INSIDE, "10.77.3.7:53>10.1.0.1:4000".to_owned()));
+}
+
+#[test]
+fn masqueraded_connections_end_with_their_device_or_address() {
+    let mut router = Router::new();
+    router.nat(Hook::PostRouting, Target::Masquerade(NatRange::default()));
+    let (netns, dev) = (router.netns, router.sides[OUTSIDE].dev);
+    let packet = udp("10.1.0.1", 4000, "10.2.0.1", 53, b"a");
+    router.send(INSIDE, &packet);
+    assert_eq!(router.connections(), ["10.1.0.1:4000>10.2.0.1:53 10.2.0.1:53>10.2.0.254:4000"]);
+    router.enter(|cx| {
+        let msg = AddrMsg::new(dev, Ipv4Addr::new(10, 2, 0, 254), 24);
+        rtm_deladdr(cx, netns, &msg).expect("the address is there");
+    });
+    assert_eq!(router.connections(), [""; 0]);
+    router.enter(|cx| add_addr(cx, dev, "10.2.0.254/24"));
+    router.send(INSIDE, &packet);
+    assert_eq!(router.connections().len(), 1);
+    router.enter(|cx| do_setlink(cx, dev, LinkSet { up: Some(false), ..LinkSet::default() }).expect("down"));
+    assert_eq!(router.connections(), [""; 0]);
+}
+
+#[test]
+fn reject_answers_with_each_type() {
+    for code in [0, 1, 2, 3, 9, 10, 13] {
+        let mut router = Router::new();
+        let filter = vec![(Hook::Forward, rule(IpMatch::default(), Target::Reject(Reject::Icmp(code))))];
+        router.rules(TableName::Filter, filter);
+        let packet = udp("10.1.0.1", 4000, "10.2.0.1", 53, b"a");
+        let seen = router.send(INSIDE, &packet);
+        assert_eq!(one(&seen), (INSIDE, format!("10.1.0.254>10.1.0.1 3/{code} 0")));
+        // The time to live was lowered before FORWARD.
+        assert_eq!(seen[0].1[28..36], [&packet[..8]].concat());
+        assert_eq!(seen[0].1[36], 63);
+    }
+}
+
+#[test]
+fn reject_is_silent_where_the_kernel_is() {
+    let mut router = Router::new();
+    let filter = vec![(Hook::Forward, rule(IpMatch::default(), Target::Reject(Reject::Icmp(3))))];
+    router.rules(TableName::Filter, filter);
+    let mut broken = udp("10.1.0.1", 4000, "10.2.0.1", 53, b"a");
+    broken[28] ^= 1;
+    assert_eq!(shown(&router.send(INSIDE, &broken)), []);
+    // Without a checksum there is nothing to be wrong.
+    broken[26..28].fill(0);
+    assert_eq!(router.send(INSIDE, &broken).len(), 1);
+    let mut later = udp("10.1.0.1", 4000, "10.2.0.1", 53, b"abcdefgh");
+    later[6..8].copy_from_slice(&[0, 5]);
+    later[10..12].fill(0);
+    let check = checksum(&later[..20]);
+    later[10..12].copy_from_slice(&check.to_be_bytes());
+    assert_eq!(shown(&router.send(INSIDE, &later)), []);
+    let mut error = vec![3, 3, 0, 0, 0, 0, 0, 0];
+    error.extend_from_slice(&udp("10.2.0.1", 53, "10.1.0.1", 4000, b"a")[..28]);
+    let error = with_check("10.1.0.1", "10.2.0.1", ICMP, error, 2);
+    assert_eq!(shown(&router.send(INSIDE, &error)), []);
+}
+
+#[test]
+fn reject_resets() {
+    let mut router = Router::new();
+    let tcp_only = IpMatch { proto: (TCP, false), ..IpMatch::default() };
+    router.rules(TableName::Filter, vec![(Hook::Forward, rule(tcp_only, Target::Reject(Reject::TcpReset)))]);
+    let seen = router.send(INSIDE, &tcp("10.1.0.1", 4000, "10.2.0.1", 80, 2, 7));
+    assert_eq!(one(&seen), (INSIDE, "10.2.0.1:80>10.1.0.1:4000".to_owned()));
+    let reset = &seen[0].1;
+    assert_eq!(reset[..12], [0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, reset[10], reset[11]]);
+    // The SYN counts as one byte.
+    assert_eq!(reset[24..36], [0, 0, 0, 0, 0, 0, 0, 8, 0x50, 0x14, 0, 0]);
+    let seen = router.send(INSIDE, &tcp("10.1.0.1", 4000, "10.2.0.1", 80, 0x10, 7));
+    assert_eq!(seen[0].1[24..36], [0, 0, 0, 9, 0, 0, 0, 0, 0x50, 0x04, 0, 0]);
+    assert_eq!(shown(&router.send(INSIDE, &tcp("10.1.0.1", 4000, "10.2.0.1", 80, 4, 7))), []);
+}
+
+proptest! {
+    #[test]
+    fn checksums_are_right_whatever_is_rewritten(
+        sport in 1u16.., dport in 1u16.., data in prop::collection::vec(any::<u8>(), 0..64),
+        new in 1u32..0xdfff_ffff, port in 1u16..,
+    ) {
+        // Sources that no router would send on.
+        prop_assume!(new >> 24 != 127);
+        let mut router = Router::new();
+        let new = text(new);
+        let range = NatRange { ports: Some((port, port)), ..to(&new, &new) };
+        router.nat(Hook::PostRouting, Target::Snat(range));
+        let packet = udp("10.1.0.1", sport, "10.2.0.1", dport, &data);
+        let seen = router.send(INSIDE, &packet);
+        prop_assert_eq!(one(&seen), (OUTSIDE, format!("{new}:{port}>10.2.0.1:{dport}")));
+        prop_assert_eq!(&seen[0].1[28..], &data[..]);
+        let packet = tcp("10.1.0.1", sport, "10.2.0.2", dport, 2, u32::from(port));
+        prop_assert_eq!(one(&router.send(INSIDE, &packet)), (OUTSIDE, format!("{new}:{port}>10.2.0.2:{dport}")));
+    }
+}
