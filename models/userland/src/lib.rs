@@ -22,6 +22,7 @@ pub mod ifconfig;
 pub mod ip;
 pub mod ipset;
 pub mod iptables;
+pub mod modprobe;
 pub mod nc;
 pub mod nsenter;
 pub mod pcap;
@@ -55,6 +56,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("id", identity::id),
     ("ifconfig", ifconfig::main),
     ("ip", ip::main),
+    ("modprobe", modprobe::main),
     ("nc", nc::main),
     ("netcat", nc::main),
     ("ipset", ipset::main),

@@ -84,6 +84,14 @@ fn bridge_data(out: &mut Out, bridge: &Bridge, dev: &NetDevice) {
     for (key, word, value) in MULTICAST {
         out.any(key, *value, format_args!("{word} {value} "));
     }
+    let calls = conf.nf_call;
+    for (key, on) in [
+        ("nf_call_iptables", calls.iptables),
+        ("nf_call_ip6tables", calls.ip6tables),
+        ("nf_call_arptables", calls.arptables),
+    ] {
+        out.any(key, u8::from(on), format_args!("{key} {} ", u8::from(on)));
+    }
 }
 
 /// What the model keeps as a new bridge has it: JSON key, word, value.
@@ -106,9 +114,6 @@ const MULTICAST: &[(&str, &str, u32)] = &[
     ("mcast_stats_enabled", "mcast_stats_enabled", 0),
     ("mcast_igmp_version", "mcast_igmp_version", 2),
     ("mcast_mld_version", "mcast_mld_version", 1),
-    ("nf_call_iptables", "nf_call_iptables", 0),
-    ("nf_call_ip6tables", "nf_call_ip6tables", 0),
-    ("nf_call_arptables", "nf_call_arptables", 0),
 ];
 
 fn switches(out: &mut Out, switches: &[(&str, bool)]) {

@@ -28,9 +28,6 @@ const FIXED: &[(&str, u64)] = &[
     ("mcast_stats_enabled", 0),
     ("mcast_igmp_version", 2),
     ("mcast_mld_version", 1),
-    ("nf_call_iptables", 0),
-    ("nf_call_ip6tables", 0),
-    ("nf_call_arptables", 0),
 ];
 
 /// Switches of a port that the model keeps off.
@@ -55,6 +52,15 @@ pub(super) fn parse_bridge(args: &mut Args) -> Done<BridgeOptions> {
             _ if matches(word, "hello_time") => options.hello_time = unsigned(args, "hello_time")?,
             _ if matches(word, "max_age") => options.max_age = unsigned(args, "max_age")?,
             _ if matches(word, "ageing_time") => options.ageing_time = unsigned(args, "ageing_time")?,
+            _ if matches(word, "nf_call_iptables") => {
+                options.nf_call_iptables = switch(args, "nf_call_iptables")?
+            }
+            _ if matches(word, "nf_call_ip6tables") => {
+                options.nf_call_ip6tables = switch(args, "nf_call_ip6tables")?
+            }
+            _ if matches(word, "nf_call_arptables") => {
+                options.nf_call_arptables = switch(args, "nf_call_arptables")?
+            }
             _ if matches(word, "stp_state") => options.stp_state = switch(args, "stp_state")?,
             _ if matches(word, "priority") => options.priority = unsigned(args, "priority")?,
             _ if matches(word, "vlan_filtering") => {

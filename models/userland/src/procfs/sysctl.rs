@@ -5,6 +5,7 @@
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::NetnsId;
 use glassnet_kernel::kernel::{CoreSysctl, INIT_NET};
+use glassnet_kernel::net::bridge::br_netfilter_hooks::{CALL_SYSCTLS, FIXED_SYSCTLS, brnf_sysctl};
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{
     ConfOf, devinet_conf_proc, neigh_proc_update, rt_cache_flush, set_sysctl,
 };
@@ -57,6 +58,10 @@ enum Entry {
     Neigh(ConfOf, &'static NeighSysctl),
     /// `ipv6/conf/*/disable_ipv6`: there is no IPv6 to enable.
     DisableIpv6,
+    /// `bridge/bridge-nf-call-*`.
+    BridgeCalls(&'static str),
+    /// The others in `bridge`, which stay 0.
+    BridgeOff,
     /// A file that Linux has and the model does not.
     NotModelled,
 }
@@ -107,10 +112,17 @@ fn entry(view: &View, parts: &[&str]) -> Option<Entry> {
         ["ipv4", "neigh", of, name] => {
             Some(Entry::Neigh(neigh_of(view, of)?, NEIGH_SYSCTLS.iter().find(|file| file.name == *name)?))
         }
+        ["bridge", name] if view.kernel.config.br_netfilter => bridge_file(name),
         ["ipv6", "conf", of, "disable_ipv6"] => conf_of(view, of).map(|_| Entry::DisableIpv6),
         _ => None,
     };
     found.or_else(|| unmodelled::is_known(view.netns == INIT_NET, parts).then_some(Entry::NotModelled))
+}
+
+/// A file in `bridge`, where they are while `br_netfilter` is loaded.
+fn bridge_file(name: &str) -> Option<Entry> {
+    let calls = CALL_SYSCTLS.into_iter().find(|file| *file == name).map(Entry::BridgeCalls);
+    calls.or_else(|| FIXED_SYSCTLS.contains(&name).then_some(Entry::BridgeOff))
 }
 
 fn conf_of(view: &View, name: &str) -> Option<ConfOf> {
@@ -168,6 +180,12 @@ pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
             (neigh_parms(view, of).ok_or(Errno::ENOENT)?.get(file.target) / file.unit) as i64
         }
         Entry::DisableIpv6 => 1,
+        Entry::BridgeCalls(name) => i64::from(match name {
+            "bridge-nf-call-iptables" => view.net().brnf.iptables,
+            "bridge-nf-call-ip6tables" => view.net().brnf.ip6tables,
+            _ => view.net().brnf.arptables,
+        }),
+        Entry::BridgeOff => 0,
         Entry::RouteFlush => return Err(Errno::EACCES),
         Entry::NotModelled => return Err(Errno::EOPNOTSUPP),
     };
@@ -204,8 +222,13 @@ pub fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<
             let value = int(text, 0, INT_MAX)? as u64;
             neigh_proc_update(cx, netns, of, file.target, value * file.unit);
         }
+        Entry::BridgeCalls(name) => {
+            let value = int(text, INT_MIN, INT_MAX)? != 0;
+            *brnf_sysctl(cx.k, netns, name).ok_or(Errno::ENOENT)? = value;
+        }
+        Entry::BridgeOff if int(text, INT_MIN, INT_MAX)? == 0 => {}
         Entry::DisableIpv6 if int(text, INT_MIN, INT_MAX)? != 0 => {}
-        Entry::DisableIpv6 | Entry::NotModelled => return Err(Errno::EOPNOTSUPP),
+        Entry::DisableIpv6 | Entry::BridgeOff | Entry::NotModelled => return Err(Errno::EOPNOTSUPP),
     }
     Ok(())
 }
@@ -225,7 +248,9 @@ pub fn list(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
     let dirs = |names: &[&str]| names.iter().map(|name| (name.to_string(), Node::Dir)).collect::<Vec<_>>();
     let init = view.netns == INIT_NET;
     let entries = match parts {
+        [] if view.kernel.config.br_netfilter => dirs(&["bridge", "core", "ipv4", "ipv6"]),
         [] => dirs(&["core", "ipv4", "ipv6"]),
+        ["bridge"] if view.kernel.config.br_netfilter => files(CALL_SYSCTLS.into_iter().chain(FIXED_SYSCTLS)),
         ["core"] if init => files(CORE.iter().map(|core| core.name)),
         ["core"] => Vec::new(),
         ["ipv4"] => {

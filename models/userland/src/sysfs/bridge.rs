@@ -150,9 +150,21 @@ pub const BRIDGE: &[Attr] = &[
     fixed!("multicast_startup_query_count", 2),
     fixed!("multicast_startup_query_interval", 3124),
     fixed!("multicast_stats_enabled", 0),
-    fixed!("nf_call_arptables", 0),
-    fixed!("nf_call_ip6tables", 0),
-    fixed!("nf_call_iptables", 0),
+    Attr::rw(
+        "nf_call_arptables",
+        bridge_show!(|bridge| u64::from(bridge.conf.nf_call.arptables)),
+        bridge_store!(nf_call_arptables, |value| Ok(value != 0)),
+    ),
+    Attr::rw(
+        "nf_call_ip6tables",
+        bridge_show!(|bridge| u64::from(bridge.conf.nf_call.ip6tables)),
+        bridge_store!(nf_call_ip6tables, |value| Ok(value != 0)),
+    ),
+    Attr::rw(
+        "nf_call_iptables",
+        bridge_show!(|bridge| u64::from(bridge.conf.nf_call.iptables)),
+        bridge_store!(nf_call_iptables, |value| Ok(value != 0)),
+    ),
     fixed!("no_linklocal_learn", 0),
     Attr::rw(
         "priority",

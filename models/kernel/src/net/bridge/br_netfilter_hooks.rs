@@ -66,6 +66,24 @@ fn register(cx: &mut Cx, netns: NetnsId) {
     }
 }
 
+/// `/proc/sys/net/bridge`: the files of which the model knows more than one value.
+pub const CALL_SYSCTLS: [&str; 3] =
+    ["bridge-nf-call-arptables", "bridge-nf-call-ip6tables", "bridge-nf-call-iptables"];
+/// Those that the model keeps off: what comes with VLAN tags and in PPPoE is bridged without a look.
+pub const FIXED_SYSCTLS: [&str; 3] =
+    ["bridge-nf-filter-pppoe-tagged", "bridge-nf-filter-vlan-tagged", "bridge-nf-pass-vlan-input-dev"];
+
+/// A switch of [`CALL_SYSCTLS`] in a namespace.
+pub fn brnf_sysctl<'k>(k: &'k mut crate::Kernel, netns: NetnsId, name: &str) -> Option<&'k mut bool> {
+    let calls = &mut k.netns[netns].brnf;
+    match name {
+        "bridge-nf-call-iptables" => Some(&mut calls.iptables),
+        "bridge-nf-call-ip6tables" => Some(&mut calls.ip6tables),
+        "bridge-nf-call-arptables" => Some(&mut calls.arptables),
+        _ => None,
+    }
+}
+
 /// The bridge of a port.
 fn bridge_parent(cx: &Cx, port: DevId) -> Option<DevId> {
     cx.k.devs.get(port)?.port.as_ref().map(|port| port.bridge)

@@ -33,6 +33,12 @@ pub struct BridgeOptions {
     pub mcast_snooping: Option<bool>,
     /// Link-local groups to forward, a bit each.
     pub group_fwd_mask: Option<u16>,
+    /// This bridge calls iptables.
+    pub nf_call_iptables: Option<bool>,
+    /// This bridge calls ip6tables.
+    pub nf_call_ip6tables: Option<bool>,
+    /// This bridge calls arptables.
+    pub nf_call_arptables: Option<bool>,
     /// Forget what was learned.
     pub fdb_flush: bool,
 }
@@ -111,6 +117,10 @@ pub fn br_changelink(cx: &mut Cx, dev: DevId, options: &BridgeOptions) -> Result
     }
     conf.priority = options.priority.unwrap_or(conf.priority);
     conf.group_fwd_mask = options.group_fwd_mask.unwrap_or(conf.group_fwd_mask);
+    let calls = &mut conf.nf_call;
+    calls.iptables = options.nf_call_iptables.unwrap_or(calls.iptables);
+    calls.ip6tables = options.nf_call_ip6tables.unwrap_or(calls.ip6tables);
+    calls.arptables = options.nf_call_arptables.unwrap_or(calls.arptables);
     if let Some(on) = options.mcast_snooping {
         br_multicast_toggle(cx, dev, on);
     }
