@@ -7,9 +7,11 @@
 //! | `shell.rs` | `glassnet shell` |
 //! | `walk.rs`, `pcap.rs` | `glassnet walk`, `glassnet pcap` |
 //! | `verify.rs` | `glassnet verify`, `glassnet record` |
+//! | `chart.rs` | `glassnet chart` |
 //! | `fuzz.rs` | `glassnet fuzz` |
 //! | `style.rs` | colours |
 
+mod chart;
 mod fuzz;
 mod pcap;
 mod run;
@@ -55,6 +57,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Keep what a real kernel does, for tests without privileges
     Record(verify::RecordArgs),
+    /// Draw what a lesson measured as an SVG chart
+    Chart(chart::Args),
     /// Hold random iptables rules and packets against a real kernel
     Fuzz(fuzz::Args),
 }
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Pcap(args) => pcap::main(args),
         Command::Verify(args) => verify::verify(args),
         Command::Record(args) => verify::record(args),
+        Command::Chart(args) => chart::main(args),
         Command::Fuzz(args) => fuzz::main(args),
     };
     match ended {
