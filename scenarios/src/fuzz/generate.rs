@@ -207,9 +207,18 @@ impl Draw {
     }
 
     fn extension(&mut self, table: &str, chain: &str, proto: Option<&str>) -> String {
-        let not = self.not();
         match self.below(22) {
-            0 | 1 if table != "raw" => {
+            0..=4 if table != "raw" => self.connection(),
+            5..=13 => self.packet_match(),
+            _ => self.surroundings(chain, proto),
+        }
+    }
+
+    /// A match on what connection tracking knows.
+    fn connection(&mut self) -> String {
+        let not = self.not();
+        match self.below(5) {
+            0 | 1 => {
                 let state = self.pick(&[
                     "NEW",
                     "ESTABLISHED",
@@ -222,7 +231,7 @@ impl Draw {
                 ]);
                 format!("-m conntrack {not}--ctstate {state}")
             }
-            2 if table != "raw" => {
+            2 => {
                 let what = match self.below(8) {
                     0 => "--ctdir ORIGINAL".to_owned(),
                     1 => "--ctdir REPLY".to_owned(),
@@ -238,49 +247,63 @@ impl Draw {
                 };
                 format!("-m conntrack {what}")
             }
-            3 if table != "raw" => {
+            3 => {
                 format!("-m state {not}--state {}", self.pick(&["NEW", "ESTABLISHED", "INVALID"]))
             }
-            4 => format!("-m mark {not}--mark 0x{}/0x{}", self.below(4), self.pick(&["3", "ff", "1"])),
-            5 if table != "raw" => format!("-m connmark {not}--mark 0x{}", self.below(4)),
-            6 => {
+            _ => format!("-m connmark {not}--mark 0x{}", self.below(4)),
+        }
+    }
+
+    /// A match on the packet alone, or on chance.
+    fn packet_match(&mut self) -> String {
+        let not = self.not();
+        match self.below(12) {
+            0 => format!("-m mark {not}--mark 0x{}/0x{}", self.below(4), self.pick(&["3", "ff", "1"])),
+            1 => {
                 let kind = self.pick(&["LOCAL", "UNICAST", "BROADCAST", "UNICAST,LOCAL"]);
                 let which = self.pick(&["--dst-type", "--src-type"]);
                 format!("-m addrtype {not}{which} {kind}")
             }
-            7 => format!("-m comment --comment \"rule {}\"", self.below(100)),
-            8 => {
+            2 => format!("-m comment --comment \"rule {}\"", self.below(100)),
+            3 => {
                 let every = self.below(3) + 1;
                 format!("-m statistic --mode nth --every {} --packet {}", every + 1, self.below(every + 1))
             }
-            9 => format!("-m statistic --mode random {not}--probability {}", self.pick(&["1.0", "0"])),
-            10 => format!("-m length {not}--length {}", self.pick(&["28", "40:100", "60", ":50"])),
-            11 => format!(
+            4 => format!("-m statistic --mode random {not}--probability {}", self.pick(&["1.0", "0"])),
+            5 => format!("-m length {not}--length {}", self.pick(&["28", "40:100", "60", ":50"])),
+            6 => format!(
                 "-m ttl {}",
                 self.pick(&["--ttl-eq 64", "--ttl-lt 10", "--ttl-gt 63", "! --ttl-eq 63"])
             ),
-            12 => format!("-m iprange {not}--src-range {}-{}", self.range_end(2), self.range_end(4)),
-            13 => format!("-m iprange {not}--dst-range {}-{}", self.range_end(2), self.range_end(4)),
-            14 if chain != "OUTPUT" => {
-                format!("-m pkttype {not}--pkt-type {}", self.pick(&["unicast", "broadcast", "multicast"]))
-            }
-            15 => format!("-m dscp {not}--dscp 0x{:02x}", self.pick(&[0, 4, 46])),
-            16 => format!("-m tos {not}--tos {}", self.pick(&["0x10", "0x00/0xff", "Minimize-Delay"])),
-            17 => format!(
+            7 => format!("-m iprange {not}--src-range {}-{}", self.range_end(2), self.range_end(4)),
+            8 => format!("-m iprange {not}--dst-range {}-{}", self.range_end(2), self.range_end(4)),
+            9 => format!("-m dscp {not}--dscp 0x{:02x}", self.pick(&[0, 4, 46])),
+            10 => format!("-m tos {not}--tos {}", self.pick(&["0x10", "0x00/0xff", "Minimize-Delay"])),
+            _ => format!(
                 "-m limit --limit {} --limit-burst {}",
                 self.pick(&["1/hour", "2/day"]),
                 self.below(3) + 1
             ),
-            18 if matches!(chain, "PREROUTING" | "INPUT" | "FORWARD") => {
+        }
+    }
+
+    /// A match on where the packet is: who sent it, which set or port it belongs to.
+    fn surroundings(&mut self, chain: &str, proto: Option<&str>) -> String {
+        let not = self.not();
+        match self.below(5) {
+            0 if chain != "OUTPUT" => {
+                format!("-m pkttype {not}--pkt-type {}", self.pick(&["unicast", "broadcast", "multicast"]))
+            }
+            1 if matches!(chain, "PREROUTING" | "INPUT" | "FORWARD") => {
                 format!("-m mac {not}--mac-source 02:00:00:00:1{}:0{}", self.below(3), self.below(3) + 2)
             }
-            19 if !self.sets.is_empty() => {
+            2 if !self.sets.is_empty() => {
                 let at = self.below(self.sets.len());
                 let (name, dimensions) = self.sets[at].clone();
                 let dims = (0..dimensions).map(|_| self.pick(&["src", "dst"])).collect::<Vec<_>>().join(",");
                 format!("-m set {not}--match-set {name} {dims}")
             }
-            20 if matches!(chain, "FORWARD" | "PREROUTING" | "POSTROUTING") => {
+            3 if matches!(chain, "FORWARD" | "PREROUTING" | "POSTROUTING") => {
                 let is_out = chain == "POSTROUTING";
                 match self.below(3) {
                     0 => format!("-m physdev {not}--physdev-is-bridged"),
@@ -289,7 +312,7 @@ impl Draw {
                     _ => String::new(),
                 }
             }
-            21 if proto == Some("tcp") => format!("-m tcpmss {not}--mss 1000:1500"),
+            4 if proto == Some("tcp") => format!("-m tcpmss {not}--mss 1000:1500"),
             _ => String::new(),
         }
     }
