@@ -110,8 +110,8 @@ fn tables_know_no_verbs() {
     assert_none(broken, "tables are nouns: they use no door and no Cx");
 }
 
-/// Files of net/core that configure every kind of device, and so know the other rooms.
-const CONFIGURES_ALL: &[&str] = &["rtnetlink.rs", "net_namespace.rs", "dev_ioctl.rs"];
+/// Files of net/core that configure every kind of device or tell everybody of a change, and so know the other rooms.
+const CONFIGURES_ALL: &[&str] = &["rtnetlink.rs", "net_namespace.rs", "dev_ioctl.rs", "notifier.rs"];
 
 /// Calls from one room into another that are there all the same. The kernel calls ARP through `neigh_ops`, and a
 /// bridge joins the groups that it snoops; both could become doors. No row may be added.

@@ -5,6 +5,7 @@ pub mod dev_ioctl;
 pub mod link_watch;
 pub mod neighbour;
 pub mod net_namespace;
+pub mod notifier;
 pub mod packet;
 pub mod rtnetlink;
 pub mod skbuff;

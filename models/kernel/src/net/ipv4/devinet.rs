@@ -12,8 +12,8 @@ use super::fib_frontend::{fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip, fib_ne
 use super::fib_semantics::{fib_sync_carrier, fib_sync_up};
 use super::igmp;
 use crate::ids::{DevId, NetnsId};
+use crate::net::core::notifier::call_inetaddr_notifiers;
 use crate::net::core::rtnetlink::{MAX_NAME, NetdevEvent};
-use crate::net::netfilter::nf_nat_masquerade::masq_device_event;
 use crate::netlink::{Errno, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::tables::inet::{InDevice, InIfaddr, ifaddr, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
@@ -134,7 +134,7 @@ fn take_out(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
     {
         inet.addrs.remove(at);
         cx.k.netns[netns].ipv4.count_address(ifa.local, false);
-        masq_device_event(cx, dev, Some(ifa.local));
+        call_inetaddr_notifiers(cx, dev, Some(ifa.local));
     }
 }
 
@@ -157,7 +157,7 @@ pub fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         NetdevEvent::Down => {
             igmp::ip_mc_down(cx, dev);
             fib_disable_ip(cx, netns, dev, false);
-            masq_device_event(cx, dev, None);
+            call_inetaddr_notifiers(cx, dev, None);
         }
         NetdevEvent::Unregister => unregister(cx, netns, dev),
         NetdevEvent::Change => {

@@ -21,7 +21,7 @@ use super::{ping, raw, tcp_ipv4, udp};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId};
-use crate::net::netfilter::nf_conntrack_core::nf_conntrack_attach;
+use crate::net::netfilter::core::nf_ct_attach;
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::ipv4::Sysctl;
@@ -222,7 +222,7 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
     };
     cx.call(Func::IcmpPushReply, new);
     ip_make_header(cx, netns, new, back, header);
-    nf_conntrack_attach(cx, new, skb);
+    nf_ct_attach(cx, new, skb);
     Some(Door::IpPushPendingFrames { skb: new })
 }
 

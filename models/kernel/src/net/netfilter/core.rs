@@ -150,3 +150,8 @@ fn call(cx: &mut Cx, skb: SkbId, state: HookState, function: HookFn) -> Verdict 
         HookFn::NfNatIpv4Out => super::nf_nat_proto::nf_nat_ipv4_out(cx, skb, state),
     }
 }
+
+/// A packet that answers another belongs to the same connection: an ICMP error, a reset (`nf_ct_attach`).
+pub fn nf_ct_attach(cx: &mut Cx, new: SkbId, skb: SkbId) {
+    super::nf_conntrack_core::nf_conntrack_attach(cx, new, skb);
+}

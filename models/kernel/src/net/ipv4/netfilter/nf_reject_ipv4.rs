@@ -18,7 +18,7 @@ use crate::net::ipv4::icmp::{IcmpError, icmp_send};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::ip_output::{IpHeader, ip_make_header};
 use crate::net::ipv4::route::dst_mtu;
-use crate::net::netfilter::nf_conntrack_core::nf_conntrack_attach;
+use crate::net::netfilter::core::nf_ct_attach;
 use crate::net::netfilter::x_tables::{Par, TargetVerdict};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Verdict;
@@ -120,7 +120,7 @@ fn nf_send_reset(cx: &mut Cx, skb: SkbId) -> Option<Door> {
         cx.skbs.release(reset);
         return None;
     }
-    nf_conntrack_attach(cx, reset, skb);
+    nf_ct_attach(cx, reset, skb);
     match cx.skbs[skb].nf_bridge {
         Some(info) => reset_by_port(cx, reset, skb, info.physin),
         None => Some(Door::IpLocalOut { skb: reset }),
