@@ -11,6 +11,7 @@ use crate::tables::inet::InDevices;
 use crate::tables::klog::KernelLog;
 use crate::tables::neigh::NeighTable;
 use crate::tables::netdev::Devs;
+use crate::tables::netfilter::HooksNeeded;
 use crate::tables::netns::NetnsTable;
 use crate::tables::socket::Sockets;
 use crate::tables::softnet::SoftnetData;
@@ -77,6 +78,8 @@ pub struct Kernel {
     pub devs: Devs,
     /// Network namespaces.
     pub netns: NetnsTable,
+    /// Where any of them has netfilter hooks.
+    pub nf_hooks_needed: HooksNeeded,
     /// What `/run/netns` holds: the names that `ip netns add` gave.
     pub netns_names: BTreeMap<String, NetnsId>,
     /// IPv4 on each device.
@@ -115,6 +118,7 @@ impl Kernel {
             cpus: (0..cpus.max(1)).map(|_| SoftnetData::default()).collect(),
             devs: Devs::default(),
             netns: NetnsTable::default(),
+            nf_hooks_needed: HooksNeeded::default(),
             netns_names: BTreeMap::new(),
             tasks: BTreeMap::new(),
             inet: InDevices::default(),

@@ -322,6 +322,11 @@ fn tables_register_their_hooks_and_take_them_back() {
     input.chains.truncate(1);
     put(&mut world, Nft, input).expect("fits");
     assert_eq!(functions(&world, Hook::LocalIn), [mangle, HookFn::Rules(Nft, TableName::Filter)]);
+    world.enter(MACHINE, CPU, |cx| xt_find_table_lock(cx, INIT_NET, TableName::Filter)).expect("a table");
+    // The last one that came looks first.
+    let [legacy, nft] = [Legacy, Nft].map(|variant| HookFn::Rules(variant, TableName::Filter));
+    assert_eq!(functions(&world, Hook::LocalIn), [mangle, legacy, nft]);
+    world.enter(MACHINE, CPU, |cx| xt_unregister_table(cx, INIT_NET, Legacy, TableName::Filter));
     assert_eq!(functions(&world, Hook::Forward), [mangle]);
     world.enter(MACHINE, CPU, |cx| xt_unregister_table(cx, INIT_NET, Legacy, TableName::Mangle));
     assert_eq!(functions(&world, Hook::Forward), []);
@@ -345,7 +350,7 @@ fn nat_is_there_once_for_both_variants_and_brings_connection_tracking_with_its_f
     put(&mut world, Nft, post(vec![])).expect("fits");
     put(&mut world, Legacy, Table::initial(TableName::Nat)).expect("fits");
     let lookups = |world: &World, hook| world.kernel(MACHINE).netns[INIT_NET].xt.nat_lookups(hook).to_vec();
-    assert_eq!(lookups(&world, Hook::PostRouting), [Nft, Legacy]);
+    assert_eq!(lookups(&world, Hook::PostRouting), [Legacy, Nft]);
     assert_eq!(lookups(&world, Hook::PreRouting), [Legacy]);
     assert_eq!(functions(&world, Hook::LocalIn), [HookFn::NfNatIpv4LocalIn]);
     put(&mut world, Nft, post(vec![masquerade()])).expect("fits");

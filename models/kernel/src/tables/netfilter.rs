@@ -195,6 +195,23 @@ pub const PRI_NAT_SRC: i32 = 100;
 /// `NF_IP_PRI_CONNTRACK_CONFIRM`.
 pub const PRI_CONNTRACK_CONFIRM: i32 = i32::MAX;
 
+/// The hooks at which some namespace of the machine ever had a function (`nf_hooks_needed`): packets pass the others
+/// without a look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HooksNeeded(u16);
+
+impl HooksNeeded {
+    fn bit(pf: Pf, hook: Hook) -> u16 {
+        1 << (pf as u16 * HOOKS.len() as u16 + hook as u16)
+    }
+
+    /// A packet is to look what its namespace has there.
+    #[inline(always)]
+    pub fn at(self, pf: Pf, hook: Hook) -> bool {
+        self.0 & Self::bit(pf, hook) != 0
+    }
+}
+
 /// The hook functions of a namespace, by family and hook, in the order in which they look.
 #[derive(Clone, Debug, Default)]
 pub struct Hooks {
@@ -208,13 +225,22 @@ impl Hooks {
         &self.entries[pf as usize][hook as usize]
     }
 
-    /// Adds a function behind those of the same priority (`nf_register_net_hook`); one that is there already stays.
-    pub fn register(&mut self, pf: Pf, hook: Hook, priority: i32, function: HookFn) {
+    /// Adds a function before those of the same priority, as Linux does (`nf_register_net_hook`); one that is there
+    /// already stays.
+    pub fn register(
+        &mut self,
+        needed: &mut HooksNeeded,
+        pf: Pf,
+        hook: Hook,
+        priority: i32,
+        function: HookFn,
+    ) {
+        needed.0 |= HooksNeeded::bit(pf, hook);
         let entries = &mut self.entries[pf as usize][hook as usize];
         if entries.iter().any(|entry| entry.function == function) {
             return;
         }
-        let at = entries.partition_point(|entry| entry.priority <= priority);
+        let at = entries.partition_point(|entry| entry.priority < priority);
         entries.insert(at, HookEntry { priority, function });
     }
 
@@ -268,16 +294,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn functions_look_in_the_order_of_priority_then_of_registration() {
-        let mut hooks = Hooks::default();
+    fn functions_look_in_the_order_of_priority_and_the_last_first() {
+        let (mut hooks, mut needed) = (Hooks::default(), HooksNeeded::default());
         let filter = |variant| HookFn::Rules(variant, TableName::Filter);
-        hooks.register(Pf::Ipv4, Hook::LocalIn, PRI_CONNTRACK_CONFIRM, HookFn::NfConfirm);
-        hooks.register(Pf::Ipv4, Hook::LocalIn, 0, filter(Variant::Nft));
-        hooks.register(Pf::Ipv4, Hook::LocalIn, 0, filter(Variant::Legacy));
-        hooks.register(Pf::Ipv4, Hook::LocalIn, 0, filter(Variant::Nft));
+        hooks.register(&mut needed, Pf::Ipv4, Hook::LocalIn, PRI_CONNTRACK_CONFIRM, HookFn::NfConfirm);
+        hooks.register(&mut needed, Pf::Ipv4, Hook::LocalIn, 0, filter(Variant::Nft));
+        hooks.register(&mut needed, Pf::Ipv4, Hook::LocalIn, 0, filter(Variant::Legacy));
+        hooks.register(&mut needed, Pf::Ipv4, Hook::LocalIn, 0, filter(Variant::Nft));
         let order: Vec<HookFn> =
             hooks.at(Pf::Ipv4, Hook::LocalIn).iter().map(|entry| entry.function).collect();
-        assert_eq!(order, [filter(Variant::Nft), filter(Variant::Legacy), HookFn::NfConfirm]);
+        assert_eq!(order, [filter(Variant::Legacy), filter(Variant::Nft), HookFn::NfConfirm]);
+        assert!(needed.at(Pf::Ipv4, Hook::LocalIn) && !needed.at(Pf::Bridge, Hook::LocalIn));
         hooks.unregister(Pf::Ipv4, Hook::LocalIn, filter(Variant::Nft));
         assert_eq!(hooks.at(Pf::Ipv4, Hook::LocalIn).len(), 2);
     }

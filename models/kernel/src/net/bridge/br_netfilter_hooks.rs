@@ -62,7 +62,7 @@ pub fn brnf_device_event(cx: &mut Cx, bridge: DevId) {
 fn register(cx: &mut Cx, netns: NetnsId) {
     let hooks = &mut cx.k.netns[netns].hooks;
     for (pf, hook, priority, function) in HOOK_OPS {
-        hooks.register(pf, hook, priority, function);
+        hooks.register(&mut cx.k.nf_hooks_needed, pf, hook, priority, function);
     }
 }
 

@@ -12,8 +12,18 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{HookFn, HookState, Pf, Site, Verdict};
 
 /// Offers a packet to the functions of a hook, and goes on with it once all accepted it (`NF_HOOK`).
-#[inline]
+#[inline(always)]
 pub fn nf_hook(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
+    let (pf, hook) = site.point();
+    if !cx.k.nf_hooks_needed.at(pf, hook) {
+        return cx.pass(okfn(cx, site, skb));
+    }
+    nf_hook_here(cx, site, skb)
+}
+
+/// Some namespace of the machine has functions there.
+#[inline]
+fn nf_hook_here(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
     let (pf, hook) = site.point();
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
     if cx.k.netns[netns].hooks.at(pf, hook).is_empty() {
@@ -52,7 +62,7 @@ fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Verdict {
 }
 
 /// The function that goes on with a packet that was accepted.
-#[inline]
+#[inline(always)]
 fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
     match site {
         Site::IpRcv => Door::IpRcvFinish { skb },
@@ -80,6 +90,7 @@ fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
 ///
 /// Kernel: net/netfilter/core.c
 /// Not modelled: NF_QUEUE, NF_REPEAT.
+#[inline(never)]
 pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Door {
     match ask(cx, skb, site, from) {
         Verdict::Accept => okfn(cx, site, skb),

@@ -35,7 +35,7 @@ pub fn nf_ct_netns_get(k: &mut Kernel, netns: NetnsId) {
     }
     let hooks = &mut k.netns[netns].hooks;
     for (hook, priority, function) in HOOK_OPS {
-        hooks.register(Pf::Ipv4, hook, priority, function);
+        hooks.register(&mut k.nf_hooks_needed, Pf::Ipv4, hook, priority, function);
     }
 }
 

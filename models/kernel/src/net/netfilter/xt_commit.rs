@@ -316,11 +316,11 @@ fn register_hooks(
     if name == TableName::Nat {
         return register_nat(cx, netns, variant, entries);
     }
-    let hooks = &mut cx.k.netns[netns].hooks;
+    let (hooks, needed) = (&mut cx.k.netns[netns].hooks, &mut cx.k.nf_hooks_needed);
     let function = HookFn::Rules(variant, name);
     for hook in HOOKS {
         match entries[hook as usize] {
-            Some(_) => hooks.register(Pf::Ipv4, hook, name.priority(hook), function),
+            Some(_) => hooks.register(needed, Pf::Ipv4, hook, name.priority(hook), function),
             None => hooks.unregister(Pf::Ipv4, hook, function),
         }
     }
@@ -341,7 +341,8 @@ fn register_nat(cx: &mut Cx, netns: NetnsId, variant: Variant, entries: [Option<
     }
     for (hook, function) in NAT_HOOKS {
         if netns.xt.has_nat() {
-            netns.hooks.register(Pf::Ipv4, hook, TableName::Nat.priority(hook), function);
+            let priority = TableName::Nat.priority(hook);
+            netns.hooks.register(&mut cx.k.nf_hooks_needed, Pf::Ipv4, hook, priority, function);
         } else {
             netns.hooks.unregister(Pf::Ipv4, hook, function);
         }

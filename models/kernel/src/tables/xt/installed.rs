@@ -249,7 +249,8 @@ impl XtTables {
     pub fn set_nat_lookup(&mut self, hook: Hook, variant: Variant, there: bool) {
         let lookups = &mut self.nat[hook as usize];
         match (there, lookups.iter().position(|known| *known == variant)) {
-            (true, None) => lookups.push(variant),
+            // As with hooks, the last is asked first.
+            (true, None) => lookups.insert(0, variant),
             (false, Some(at)) => {
                 lookups.remove(at);
             }
