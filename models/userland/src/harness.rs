@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use glassnet_kernel::ids::{MachineId, NetnsId};
+use glassnet_sim::Nanos;
 
 use crate::process::{
     self, Boxed, Child, Files, Input, Output, Process, SharedWorld, Signals, Sleepers, Spawner,
@@ -37,13 +38,48 @@ pub fn run_together(
     programs: &[((MachineId, NetnsId), &[&str])],
     stdin: &str,
 ) -> Option<Vec<Outcome>> {
+    let launch = |(place, argv): &((MachineId, NetnsId), &[&str])| Launch {
+        place: *place,
+        argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        stdin: stdin.to_owned(),
+        delay: Nanos::ZERO,
+    };
+    run_launches(world, programs.iter().map(launch).collect(), Arc::new(NoFiles))
+}
+
+/// A program to be started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Where.
+    pub place: (MachineId, NetnsId),
+    /// Its name and arguments.
+    pub argv: Vec<String>,
+    /// Its standard input.
+    pub stdin: String,
+    /// How long after the others' start.
+    pub delay: Nanos,
+}
+
+/// Runs several programs at once, each from its moment on, until the last has ended.
+pub fn run_launches(
+    world: &SharedWorld,
+    launches: Vec<Launch>,
+    files: Arc<dyn Files>,
+) -> Option<Vec<Outcome>> {
     let sleepers = Arc::new(Sleepers::default());
     let mut running = Vec::new();
-    for (place, argv) in programs {
-        crate::program(argv.first()?)?;
+    for launch in launches {
+        crate::program(launch.argv.first()?)?;
         let [stdout, stderr] = [(); 2].map(|()| Arc::new(Memory::default()));
-        let child = child(place.1, argv, stdin, (stdout.clone(), stderr.clone()));
-        let spawner = Direct { world: world.clone(), machine: place.0, sleepers: sleepers.clone() };
+        let streams = (stdout.clone(), stderr.clone());
+        let child = child(launch.place.1, launch.argv, &launch.stdin, streams);
+        let spawner = Direct {
+            world: world.clone(),
+            machine: launch.place.0,
+            sleepers: sleepers.clone(),
+            files: files.clone(),
+            delay: launch.delay,
+        };
         let ended: Boxed<'static, i32> = Box::pin(async move { spawner.spawn(child).await });
         running.push((Some(ended), 0, stdout, stderr));
     }
@@ -64,10 +100,15 @@ pub fn run_together(
     Some(running.iter().map(outcome).collect())
 }
 
-fn child(netns: NetnsId, argv: &[&str], stdin: &str, (stdout, stderr): (Arc<Memory>, Arc<Memory>)) -> Child {
+fn child(
+    netns: NetnsId,
+    argv: Vec<String>,
+    stdin: &str,
+    (stdout, stderr): (Arc<Memory>, Arc<Memory>),
+) -> Child {
     Child {
         netns,
-        argv: argv.iter().map(|word| word.to_string()).collect(),
+        argv,
         env: BTreeMap::new(),
         cwd: "/root".to_string(),
         stdin: Arc::new(Memory(Mutex::new(stdin.as_bytes().to_vec()))),
@@ -151,11 +192,53 @@ impl Files for NoFiles {
     }
 }
 
+/// Files in memory, by absolute path; a directory is there if a file is below it.
+#[derive(Default)]
+pub struct MemoryFiles(pub Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl MemoryFiles {
+    fn files(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl Files for MemoryFiles {
+    fn read<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<Vec<u8>>> {
+        let content = self.files().get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
+        Box::pin(async { content })
+    }
+
+    fn write<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        self.files().insert(path.to_owned(), bytes.to_vec());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn append<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        self.files().entry(path.to_owned()).or_default().extend_from_slice(bytes);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn list<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<Vec<(String, bool)>>> {
+        let below = format!("{}/", path.trim_end_matches('/'));
+        let mut entries: Vec<(String, bool)> = Vec::new();
+        for rest in self.files().keys().filter_map(|file| file.strip_prefix(&below)) {
+            let (name, is_dir) = rest.split_once('/').map_or((rest, false), |(name, _)| (name, true));
+            if entries.iter().all(|entry| entry.0 != name) {
+                entries.push((name.to_owned(), is_dir));
+            }
+        }
+        let found = if entries.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(entries) };
+        Box::pin(async { found })
+    }
+}
+
 /// Starts programs of the registry directly.
 struct Direct {
     world: SharedWorld,
     machine: MachineId,
     sleepers: Arc<Sleepers>,
+    files: Arc<dyn Files>,
+    delay: Nanos,
 }
 
 impl Spawner for Direct {
@@ -179,17 +262,22 @@ impl Spawner for Direct {
                 stdin: child.stdin,
                 stdout: child.stdout,
                 stderr: child.stderr,
-                files: Arc::new(NoFiles),
+                files: self.files.clone(),
                 signals: child.signals,
                 shell: Arc::new(Direct {
                     world: self.world.clone(),
                     machine: self.machine,
                     sleepers: self.sleepers.clone(),
+                    files: self.files.clone(),
+                    delay: Nanos::ZERO,
                 }),
                 sleepers: self.sleepers.clone(),
                 printed: Vec::new(),
                 unread: Vec::new(),
             };
+            if self.delay > Nanos::ZERO && process.sleep(self.delay).await.is_err() {
+                return 0;
+            }
             process::run(program, &mut process).await
         })
     }

@@ -12,6 +12,7 @@ pub mod arp;
 pub mod arping;
 pub mod brctl;
 pub mod bridge;
+pub mod curl;
 pub mod date;
 pub mod ethtool;
 pub mod getopt;
@@ -29,6 +30,7 @@ pub mod pcap;
 pub mod ping;
 pub mod process;
 pub mod procfs;
+pub mod python3;
 pub mod route;
 pub mod services;
 pub mod sleep;
@@ -51,6 +53,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("arping", arping::main),
     ("brctl", brctl::main),
     ("bridge", bridge::main),
+    ("curl", curl::main),
     ("date", date::main),
     ("ethtool", ethtool::main),
     ("id", identity::id),
@@ -62,6 +65,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("ipset", ipset::main),
     ("nsenter", nsenter::main),
     ("ping", ping::main),
+    ("python3", python3::main),
     ("route", route::main),
     ("sleep", sleep::main),
     ("sysctl", sysctl::main),

@@ -52,6 +52,10 @@ pub trait Files: Send + Sync {
     fn write<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>>;
     /// Appends to the file at this absolute path.
     fn append<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>>;
+    /// The names in the directory at this absolute path, and whether each is a directory.
+    fn list<'a>(&'a self, _path: &'a str) -> Boxed<'a, io::Result<Vec<(String, bool)>>> {
+        Box::pin(async { Err(io::ErrorKind::NotFound.into()) })
+    }
 }
 
 /// A command line that one program starts in place of itself or below it (`ip netns exec`, `nsenter`).

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::world::World;
-use glassnet_userland::harness::{Outcome, run, run_together};
+use glassnet_sim::Nanos;
+use glassnet_userland::harness::{Launch, MemoryFiles, run, run_launches};
 use glassnet_userland::process::SharedWorld;
 
 const NODE: MachineId = MachineId(0);
@@ -36,20 +37,168 @@ fn netns(world: &SharedWorld, name: &str) -> NetnsId {
     world.lock().expect("the world").kernel(NODE).netns_names[name]
 }
 
-/// Runs programs at once, each as `NAMESPACE COMMAND`.
-fn together(world: &SharedWorld, lines: &[&str], stdin: &str) -> Vec<Outcome> {
-    let words: Vec<Vec<&str>> = lines.iter().map(|line| line.split_whitespace().collect()).collect();
-    let programs: Vec<_> = words.iter().map(|words| ((NODE, netns(world, words[0])), &words[1..])).collect();
-    run_together(world, &programs, stdin).expect("all end")
+/// The files that `record.sh` serves.
+fn files() -> MemoryFiles {
+    let files = [
+        ("/tmp/golden-www/index.html", "<h1>hello</h1>\n"),
+        ("/tmp/golden-www/sub/a.txt", "data\n"),
+        ("/tmp/golden-www/sub/b c&d.txt", "x\n"),
+        ("/tmp/golden-www/sub/dir/y", "y\n"),
+    ];
+    let owned = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
+    MemoryFiles(Mutex::new(owned.into()))
+}
+
+/// The words of a command line; single quotes hold blanks together.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted, mut begun) = (Vec::new(), String::new(), false, false);
+    for letter in line.chars() {
+        match letter {
+            '\'' => (quoted, begun) = (!quoted, true),
+            ' ' if !quoted => {
+                if begun {
+                    words.push(std::mem::take(&mut word));
+                }
+                begun = false;
+            }
+            other => {
+                word.push(other);
+                begun = true;
+            }
+        }
+    }
+    if begun {
+        words.push(word);
+    }
+    words
+}
+
+/// `NAMESPACE COMMAND` or `NAMESPACE 'TEXT' | COMMAND`.
+fn launch(world: &SharedWorld, line: &str, at: usize) -> Launch {
+    let (ns, command) = line.split_once(' ').expect("a namespace and a command");
+    let (stdin, command) = match command.strip_prefix('\'').and_then(|rest| rest.split_once("' | ")) {
+        Some((text, command)) => (text.replace("\\r", "\r").replace("\\n", "\n"), command),
+        None => (String::new(), command),
+    };
+    let delay = Nanos::from_millis(300 * at as u64);
+    Launch { place: (NODE, netns(world, ns)), argv: words(command), stdin, delay }
+}
+
+/// Each line of an output with a marker, another for a last line without an end.
+fn marked(marker: char, text: &str) -> String {
+    let line = |line: &str| match line.strip_suffix('\n') {
+        Some(line) => format!("{marker}> {line}\n"),
+        None => format!("{marker}~ {line}\n"),
+    };
+    text.split_inclusive('\n').map(line).collect()
+}
+
+/// Takes out what differs from run to run: ephemeral ports, times, speeds.
+fn canonical(text: &str) -> String {
+    let mut canonical = String::new();
+    for line in text.lines() {
+        // The progress meter: not what it says of speeds and times.
+        let meter = |part: &str| part.split_whitespace().take(6).collect::<Vec<_>>().join(" ");
+        let line = match line.contains(":--") {
+            true => line.split('\r').map(meter).collect::<Vec<_>>().join(" CR "),
+            false => line.to_owned(),
+        };
+        canonical += &mask(&line);
+        canonical.push('\n');
+    }
+    canonical
+}
+
+fn mask(line: &str) -> String {
+    if let Some(at) = line.find("Date: ") {
+        return format!("{}Date: …", &line[..at]);
+    }
+    if let (Some(from), Some(to)) = (line.find(" - - ["), line.find("] ")) {
+        return format!("{} - - [… {}", &line[..from], &line[to..]);
+    }
+    let words = line.split(' ').map(|word| match word.parse::<u32>() {
+        Ok(32_768..=60_999) => "PORT".to_owned(),
+        // Milliseconds that the real machine needed.
+        Ok(1..=20) if line.contains(" ms") => "0".to_owned(),
+        Ok(900..1100) => "1000".to_owned(),
+        _ => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ").replace("999ms", "1000ms").replace("1001ms", "1000ms")
+}
+
+/// Plays these cases of the recording.
+fn check(wanted: &[&str]) {
+    let recorded = include_str!("net/cases.txt");
+    let mut differences = String::new();
+    for case in recorded.split("\n# ").map(|case| case.trim_start_matches("# ")) {
+        let (name, rest) = case.split_once('\n').expect("a name and commands");
+        if !wanted.contains(&name) {
+            continue;
+        }
+        let lines: Vec<&str> = rest.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+        let world = bench();
+        let launches = lines.iter().enumerate().map(|(at, line)| launch(&world, line, at)).collect();
+        let outcomes = run_launches(&world, launches, Arc::new(files())).expect("all programs end");
+        let mut played = String::new();
+        for (line, outcome) in lines.iter().zip(&outcomes) {
+            let (errors, output) = (marked('2', &outcome.stderr), marked('1', &outcome.stdout));
+            played += &format!("$ {line}\n{errors}{output}[{}]\n", outcome.status);
+        }
+        let (played, expected) = (canonical(&played), canonical(rest.trim_end()));
+        if played != expected {
+            differences += &format!("# {name}\n--- recorded\n{expected}--- played\n{played}\n");
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
 }
 
 #[test]
-fn nc_to_nc() {
-    let world = bench();
-    let outcomes = together(&world, &["b nc -l -n -v 81", "a nc -N -n -v 10.0.0.2 81"], "hello\n");
-    let said = &outcomes[0].stderr;
-    assert!(said.starts_with("Listening on 0.0.0.0 81\nConnection received on 10.0.0.1 "), "{said}");
-    assert_eq!(outcomes[0].stdout, "hello\n");
-    assert_eq!(outcomes[1].stderr, "Connection to 10.0.0.2 81 port [tcp/*] succeeded!\n");
-    assert_eq!((outcomes[0].status, outcomes[1].status), (0, 0));
+fn every_recorded_case_is_played() {
+    let recorded = include_str!("net/cases.txt");
+    let names: Vec<&str> = recorded.lines().filter_map(|line| line.strip_prefix("# ")).collect();
+    assert_eq!(names, [NC, CURL].concat());
+}
+
+const NC: &[&str] = &[
+    "nc to nc",
+    "the server speaks first",
+    "quit after the end of input",
+    "a port range",
+    "names of ports",
+    "refused",
+    "nobody there",
+    "no route",
+    "an unreachable host",
+    "loopback by name",
+    "a name that nobody knows",
+    "datagrams",
+    "datagrams to nobody",
+    "source address and port",
+    "a source that is not ours",
+    "a listener at an address that is not ours",
+    "a reader that leaves",
+    "bad command lines",
+];
+
+const CURL: &[&str] = &[
+    "a page",
+    "errors of a page",
+    "redirects",
+    "sources of curl",
+    "curl cannot connect",
+    "the progress meter",
+    "broken servers",
+    "bad command lines of curl",
+    "requests by hand",
+    "bad command lines of the server",
+];
+
+#[test]
+fn nc_as_recorded() {
+    check(NC);
+}
+
+#[test]
+fn curl_and_the_http_server_as_recorded() {
+    check(CURL);
 }

@@ -306,4 +306,12 @@ impl Files for ProgramFiles {
     fn append<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
         Box::pin(async move { self.0.append_file(Path::new(path), bytes).await.map_err(to_io) })
     }
+
+    fn list<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<Vec<(String, bool)>>> {
+        Box::pin(async move {
+            let entries = self.0.read_dir(Path::new(path)).await.map_err(to_io)?;
+            let is_dir = |entry: &DirEntry| entry.metadata.file_type == FileType::Directory;
+            Ok(entries.into_iter().map(|entry| (entry.name.clone(), is_dir(&entry))).collect())
+        })
+    }
 }

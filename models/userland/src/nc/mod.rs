@@ -38,7 +38,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
             }
             Err(Stop::Help) => {
                 process.eprint(format!("OpenBSD netcat (Debian patchlevel 1.219-1)\n{USAGE}{HELP}"));
-                1
+                0
             }
         }
     })

@@ -1,0 +1,182 @@
+//! Reading an HTTP response: status, headers, and the body by length, by chunks or to the end.
+
+/// How the end of a body is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    Length(u64),
+    Chunked,
+    ToTheEnd,
+}
+
+/// A response as far as it came.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    /// The status, 0 until it came.
+    pub status: u16,
+    /// 0 for HTTP/1.0, 1 for HTTP/1.1.
+    pub minor: u8,
+    /// The head as it came, with its empty line.
+    pub head: Vec<u8>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Bytes of the body as they came, with the lines of chunks.
+    pub body_wire: u64,
+    raw: Vec<u8>,
+    framing: Option<Framing>,
+    complete: bool,
+}
+
+/// What new bytes mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// More is to come.
+    More,
+    /// The response is complete.
+    Complete,
+    /// What came is not HTTP/1.
+    NotHttp,
+    /// A chunk is broken.
+    BadChunk,
+}
+
+impl Response {
+    /// Whether the head came.
+    pub fn has_head(&self) -> bool {
+        self.framing.is_some()
+    }
+
+    /// The first value of a header.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let head = String::from_utf8_lossy(&self.head);
+        let mut lines = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(known, _)| known.trim().eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim().to_owned())
+    }
+
+    /// The length that the head promised.
+    pub fn length(&self) -> Option<u64> {
+        match self.framing {
+            Some(Framing::Length(length)) => Some(length),
+            _ => None,
+        }
+    }
+
+    /// The connection may serve again.
+    pub fn keeps_alive(&self) -> bool {
+        let close = self.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        self.minor == 1 && !close && self.framing != Some(Framing::ToTheEnd)
+    }
+
+    /// The end of the body is only known by the end of the connection, though it is HTTP/1.1.
+    pub fn has_no_end(&self) -> bool {
+        self.minor == 1 && self.framing == Some(Framing::ToTheEnd)
+    }
+
+    /// Takes bytes; `bodyless` for answers to HEAD.
+    pub fn feed(&mut self, bytes: &[u8], bodyless: bool) -> Progress {
+        self.raw.extend_from_slice(bytes);
+        if self.framing.is_none() {
+            if !b"HTTP/1.".starts_with(&self.raw[..self.raw.len().min(7)]) {
+                return Progress::NotHttp;
+            }
+            let Some(end) = find(&self.raw, b"\r\n\r\n").map(|at| at + 4) else { return Progress::More };
+            self.head = self.raw.drain(..end).collect();
+            self.read_head(bodyless);
+        }
+        self.read_body()
+    }
+
+    fn read_head(&mut self, bodyless: bool) {
+        let line: String = String::from_utf8_lossy(&self.head).lines().next().unwrap_or("").to_owned();
+        let mut words = line.split_whitespace();
+        self.minor = u8::from(words.next().is_some_and(|version| version.ends_with(".1")));
+        self.status = words.next().and_then(|status| status.parse().ok()).unwrap_or(0);
+        let chunked = self.header("Transfer-Encoding").is_some_and(|value| value.contains("chunked"));
+        let length = self.header("Content-Length").and_then(|value| value.parse().ok());
+        let none = bodyless || matches!(self.status, 204 | 304);
+        self.framing = Some(match length {
+            _ if none => Framing::Length(0),
+            _ if chunked => Framing::Chunked,
+            Some(length) => Framing::Length(length),
+            None => Framing::ToTheEnd,
+        });
+    }
+
+    fn read_body(&mut self) -> Progress {
+        match self.framing {
+            Some(Framing::Length(length)) => {
+                let missing = length.saturating_sub(self.body.len() as u64) as usize;
+                let taken = missing.min(self.raw.len());
+                self.body_wire += taken as u64;
+                self.body.extend(self.raw.drain(..taken));
+                self.complete = self.body.len() as u64 >= length;
+            }
+            Some(Framing::ToTheEnd) => {
+                self.body_wire += self.raw.len() as u64;
+                self.body.append(&mut self.raw);
+            }
+            Some(Framing::Chunked) => return self.read_chunks(),
+            None => {}
+        }
+        if self.complete { Progress::Complete } else { Progress::More }
+    }
+
+    fn read_chunks(&mut self) -> Progress {
+        loop {
+            let Some(end) = find(&self.raw, b"\r\n") else { return Progress::More };
+            let line = String::from_utf8_lossy(&self.raw[..end]).into_owned();
+            let size = line.split(';').next().and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
+            let Some(size) = size.filter(|size| *size < 1 << 32) else { return Progress::BadChunk };
+            let whole = end + 2 + size + 2;
+            if self.raw.len() < whole {
+                return Progress::More;
+            }
+            self.body_wire += whole as u64;
+            let chunk: Vec<u8> = self.raw.drain(..whole).collect();
+            self.body.extend_from_slice(&chunk[end + 2..end + 2 + size]);
+            if size == 0 {
+                self.complete = true;
+                return Progress::Complete;
+            }
+        }
+    }
+
+    /// The connection ended: how many bytes are missing, none if nothing is.
+    pub fn missing(&self) -> Option<u64> {
+        match self.framing {
+            Some(Framing::Length(length)) => {
+                Some(length - (self.body.len() as u64).min(length)).filter(|left| *left > 0)
+            }
+            Some(Framing::Chunked) if !self.complete => Some(0),
+            _ => None,
+        }
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_end_by_length_by_chunks_or_with_the_connection() {
+        let mut response = Response::default();
+        assert_eq!(response.feed(b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\na", false), Progress::More);
+        assert_eq!(response.missing(), Some(2));
+        assert_eq!(response.feed(b"bcd", false), Progress::Complete);
+        assert_eq!((response.body.as_slice(), response.status), (&b"abc"[..], 200));
+        let mut response = Response::default();
+        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        assert_eq!(response.feed(chunked, false), Progress::Complete);
+        assert_eq!((response.body.as_slice(), response.body_wire), (&b"abc"[..], 13));
+        assert!(response.keeps_alive());
+        let mut response = Response::default();
+        assert_eq!(response.feed(b"HTTP/1.1 200 OK\r\n\r\nabc", false), Progress::More);
+        assert!(response.missing().is_none() && response.has_no_end());
+        assert_eq!(Response::default().feed(b"hello\r\n", false), Progress::NotHttp);
+        assert_eq!(Response::default().feed(b"HTT", false), Progress::More);
+    }
+}
