@@ -71,15 +71,15 @@ pub fn nf_ct_get_tuple(packet: &[u8]) -> Option<(Tuple, usize)> {
         return None;
     }
     let (src, dst, proto) = (iph.saddr.get(), iph.daddr.get(), iph.protocol);
-    let first = || packet.get(dataoff..dataoff + 8);
+    let first = |len: usize| packet.get(dataoff..dataoff + len);
     let word = |bytes: &[u8], at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
     let (sport, dport) = match proto {
         IPPROTO_TCP | IPPROTO_UDP | IPPROTO_UDPLITE | IPPROTO_SCTP | IPPROTO_DCCP => {
-            let ports = first()?;
+            let ports = first(4)?;
             (word(ports, 0), word(ports, 2))
         }
         IPPROTO_ICMP => {
-            let icmp = first()?;
+            let icmp = first(8)?;
             (word(icmp, 4), word(icmp, 0))
         }
         _ => (0, 0),

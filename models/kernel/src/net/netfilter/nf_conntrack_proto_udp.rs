@@ -56,8 +56,9 @@ fn is_broken(cx: &Cx, packet: Packet) -> bool {
     if lite {
         // The length says how much the checksum covers.
         let covered = if len == 0 { datagram.len() } else { len };
+        // The kernel sums the pseudo header of UDP, so it finds right checksums of UDP-Lite wrong.
         let wrong = checksum_wanted(cx, packet.skb, packet.state)
-            && transport_checksum(data, datagram, covered, IPPROTO_UDPLITE) != 0;
+            && transport_checksum(data, datagram, covered, IPPROTO_UDP) != 0;
         return covered < UDP_HLEN || covered > datagram.len() || udp.check.get() == 0 || wrong;
     }
     if len > datagram.len() || len < UDP_HLEN {

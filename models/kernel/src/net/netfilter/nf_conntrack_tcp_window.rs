@@ -92,8 +92,11 @@ impl<'a> Segment<'a> {
     }
 }
 
-/// What a SYN offers (`tcp_options`).
+/// What a SYN offers (`tcp_options`). One without any option leaves what an earlier one offered.
 pub(super) fn tcp_options(segment: &Segment, side: &mut TcpSeen) {
+    if segment.options.is_empty() {
+        return;
+    }
     side.scale = 0;
     side.flags &= TCP_FLAG_BE_LIBERAL;
     for (kind, content) in segment.options() {
