@@ -14,6 +14,7 @@ pub mod brctl;
 pub mod bridge;
 pub mod curl;
 pub mod date;
+pub mod dmesg;
 pub mod ethtool;
 pub mod getopt;
 pub mod harness;
@@ -55,6 +56,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("bridge", bridge::main),
     ("curl", curl::main),
     ("date", date::main),
+    ("dmesg", dmesg::main),
     ("ethtool", ethtool::main),
     ("id", identity::id),
     ("ifconfig", ifconfig::main),

@@ -41,8 +41,8 @@ pub struct KernelLog {
     cleared: usize,
     /// Of `net_ratelimit`: since when it counts, how many messages went through, how many did not.
     ratelimit: (Nanos, u32, u32),
-    /// `nf_log_all_netns`: rules of other namespaces than the first log too.
-    pub nf_log_all_netns: bool,
+    /// `nf_log_all_netns`: rules of other namespaces than the first log too, unless it is 0.
+    pub nf_log_all_netns: i32,
 }
 
 impl KernelLog {

@@ -62,6 +62,8 @@ enum Entry {
     BridgeCalls(&'static str),
     /// The others in `bridge`, which stay 0.
     BridgeOff,
+    /// `netfilter/nf_log_all_netns`, in the machine's first namespace only.
+    NfLogAllNetns,
     /// A file that Linux has and the model does not.
     NotModelled,
 }
@@ -113,6 +115,7 @@ fn entry(view: &View, parts: &[&str]) -> Option<Entry> {
             Some(Entry::Neigh(neigh_of(view, of)?, NEIGH_SYSCTLS.iter().find(|file| file.name == *name)?))
         }
         ["bridge", name] if view.kernel.config.br_netfilter => bridge_file(name),
+        ["netfilter", "nf_log_all_netns"] if view.netns == INIT_NET => Some(Entry::NfLogAllNetns),
         ["ipv6", "conf", of, "disable_ipv6"] => conf_of(view, of).map(|_| Entry::DisableIpv6),
         _ => None,
     };
@@ -186,6 +189,7 @@ pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
             _ => view.net().brnf.arptables,
         }),
         Entry::BridgeOff => 0,
+        Entry::NfLogAllNetns => i64::from(view.kernel.log.nf_log_all_netns),
         Entry::RouteFlush => return Err(Errno::EACCES),
         Entry::NotModelled => return Err(Errno::EOPNOTSUPP),
     };
@@ -227,6 +231,7 @@ pub fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<
             *brnf_sysctl(cx.k, netns, name).ok_or(Errno::ENOENT)? = value;
         }
         Entry::BridgeOff if int(text, INT_MIN, INT_MAX)? == 0 => {}
+        Entry::NfLogAllNetns => cx.k.log.nf_log_all_netns = int(text, INT_MIN, INT_MAX)? as i32,
         Entry::DisableIpv6 if int(text, INT_MIN, INT_MAX)? != 0 => {}
         Entry::DisableIpv6 | Entry::BridgeOff | Entry::NotModelled => return Err(Errno::EOPNOTSUPP),
     }

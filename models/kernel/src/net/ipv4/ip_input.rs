@@ -10,6 +10,7 @@ use glassnet_wire::ipv4::{
 
 use super::icmp::{self, IcmpError};
 use super::route::{Martian, ip_route_input_noref};
+use super::route_errors::ip_handle_martian;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
@@ -130,7 +131,11 @@ fn ip_rcv_finish_core(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
         let Some(iph) = ip_hdr(cx, skb) else { return Err(DropReason::IpInhdr) };
         let (daddr, saddr, tos) = (iph.daddr.get(), iph.saddr.get(), iph.tos);
         let dev = cx.skbs[skb].dev;
-        match ip_route_input_noref(cx, skb, daddr, saddr, tos, dev) {
+        let routed = ip_route_input_noref(cx, skb, daddr, saddr, tos, dev);
+        if routed.is_err() {
+            ip_handle_martian(cx, skb);
+        }
+        match routed {
             Ok(()) => {}
             Err(Martian::Address) => return Err(DropReason::NotSpecified),
             Err(Martian::RpFilter) => {

@@ -3,8 +3,10 @@
 //! Kernel: net/ipv4/route.c
 
 use glassnet_sim::Nanos;
+use glassnet_wire::eth::ETH_HLEN;
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_REDIRECT};
-use glassnet_wire::ipv4::{is_limited_broadcast, is_multicast, is_zeronet};
+use glassnet_wire::ipv4::{is_limited_broadcast, is_loopback, is_multicast, is_zeronet};
+use std::net::Ipv4Addr;
 
 use super::fib_frontend::inet_addr_type_dev_table;
 use super::icmp::{self, IcmpError};
@@ -18,6 +20,7 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::{and_conf, or_conf};
 use crate::tables::inet_conf::Conf;
 use crate::tables::ipv4::Sysctl;
+use crate::tables::klog::LOG_WARNING;
 use crate::tables::route::DstInput;
 use crate::tables::route_types::RouteType;
 
@@ -159,4 +162,32 @@ pub fn ip_do_redirect(cx: &mut Cx, dev: DevId, from: u32, daddr: u32, new_gatewa
     let ipv4 = &mut cx.k.netns[netns].ipv4;
     ipv4.fib.generation += 1;
     ipv4.exceptions.update(dev, daddr, |found| found.gateway = new_gateway);
+}
+
+/// The log tells of a packet whose addresses cannot be, if `log_martians` wants that (`ip_handle_martian_source`, and
+/// `martian_destination` of `ip_route_input_slow`). Packets to groups are silent.
+pub fn ip_handle_martian(cx: &mut Cx, skb: SkbId) {
+    let (Some(iph), dev) = (ip_hdr(cx, skb).copied(), cx.skbs[skb].dev) else { return };
+    let (saddr, daddr) = (iph.saddr.get(), iph.daddr.get());
+    let Some((inet, ipv4)) = in_dev(cx, dev) else { return };
+    if is_multicast(daddr) || !or_conf(inet, &ipv4.conf_all, Conf::LogMartians) {
+        return;
+    }
+    let localnet = or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet);
+    let source_is_wrong = is_multicast(saddr) || is_limited_broadcast(saddr) || is_zeronet(saddr);
+    let by_destination = !source_is_wrong && (is_zeronet(daddr) || is_loopback(daddr) && !localnet);
+    cx.printk_limited(LOG_WARNING, |cx| {
+        let name = &cx.k.devs[dev].name;
+        let (saddr, daddr) = (Ipv4Addr::from_bits(saddr), Ipv4Addr::from_bits(daddr));
+        if by_destination {
+            return vec![format!("IPv4: martian destination {daddr} from {saddr}, dev {name}")];
+        }
+        let mac = cx.skbs[skb].mac_header as usize;
+        let frame = cx.skbs.bufs.bytes(cx.skbs[skb].buf).get(mac..mac + ETH_HLEN).unwrap_or_default();
+        let frame: Vec<String> = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+        vec![
+            format!("IPv4: martian source {daddr} from {saddr}, on dev {name}"),
+            format!("ll header: 00000000: {}", frame.join(" ")),
+        ]
+    });
 }

@@ -37,7 +37,7 @@ pub const LOG_DEFAULT: LogFlags =
 /// Writes a line about the packet (`nf_log_packet`, `nf_log_ip_packet`). Rules of namespaces other than the machine's
 /// first one are silent unless `nf_log_all_netns` is set; the detail view shows the line all the same.
 pub fn nf_log_packet(cx: &mut Cx, par: &Par, level: u8, flags: LogFlags, prefix: &str) {
-    let heard = par.state.netns == INIT_NET || cx.k.log.nf_log_all_netns;
+    let heard = par.state.netns == INIT_NET || cx.k.log.nf_log_all_netns != 0;
     if !heard && !cx.observed {
         return;
     }

@@ -22,9 +22,11 @@ use crate::door::Func;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::netfilter::ip_route_me_harder;
+use crate::net::netfilter::nf_log_syslog::nf_log_trace;
 use crate::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState, Verdict};
+use crate::tables::xt::installed::is_unconditional;
 use crate::tables::xt::scan::{self, Key};
 use crate::tables::xt::{Action, Base, Counters, IpMatch, Policy, Rule, TableName, Target, Variant, XtTable};
 use crate::trace::{Level, SeenTable};
@@ -228,6 +230,7 @@ impl Walk<'_> {
         let len = cx.skbs[self.par.skb].len();
         count(&mut self.rule(at).counters, len);
         self.note_action(cx, at);
+        self.trace(cx, Some(at as usize));
         let target = self.table.plans[self.chain as usize].jumps[at as usize];
         match &self.rule(at).action {
             Action::None => None,
@@ -269,6 +272,7 @@ impl Walk<'_> {
     fn end_of_chain(&mut self, cx: &mut Cx) -> Option<Verdict> {
         if self.chain != self.base {
             self.note(cx, |name| format!("{name} return"));
+            self.trace(cx, None);
         }
         self.leave(cx)
     }
@@ -286,6 +290,7 @@ impl Walk<'_> {
 
     fn policy(&mut self, cx: &mut Cx) -> Verdict {
         self.chain = self.base;
+        self.trace(cx, None);
         let len = cx.skbs[self.par.skb].len();
         let base = self.table.table.chains[self.base as usize].base.as_mut();
         let Some(base) = base else { return Verdict::Accept };
@@ -293,6 +298,26 @@ impl Walk<'_> {
         let word = if base.policy == Policy::Accept { "ACCEPT" } else { "DROP" };
         self.note(cx, |name| format!("{name} policy {word}"));
         verdict
+    }
+
+    /// A packet that `TRACE` marked tells the log which rule it met, or that it met the end of a chain; `nf_tables` tells
+    /// that to `nft monitor trace` instead. A rule without conditions that decides counts as the end of its chain
+    /// (`trace_packet`).
+    fn trace(&self, cx: &mut Cx, rule: Option<usize>) {
+        if !cx.skbs[self.par.skb].nf_trace || self.par.variant != Variant::Legacy {
+            return;
+        }
+        let chain = &self.table.table.chains[self.chain as usize];
+        let is_end = rule.is_none_or(|at| {
+            let rule = &chain.rules[at];
+            matches!(rule.action, Action::Accept | Action::Drop | Action::Return) && is_unconditional(rule)
+        });
+        let what = match (is_end, self.chain == self.base) {
+            (false, _) => "rule",
+            (true, true) => "policy",
+            (true, false) => "return",
+        };
+        nf_log_trace(cx, &self.par, &chain.name, what, rule.unwrap_or(chain.rules.len()) + 1);
     }
 
     /// A note that begins with the table and the chain.
