@@ -1,3 +1,190 @@
 //! `iptables`, `iptables-save`, `iptables-restore`, in the nf_tables (Debian's default) and the legacy spelling.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`words`], [`parse`], [`spec`], [`address`] | the command line, up to a [`command::Command`] |
+//! | [`ext`] | how matches and targets are read and printed |
+//! | [`native`] | what nft makes of `tcp` and `udp` |
+//! | [`draft`], [`run`] | a table while commands change it |
+//! | [`show`], [`list`], [`save`], [`restore`] | what is printed and read |
+//! | [`stop`] | errors in the real tools' words |
+//! | [`place`] | the tables in the kernel |
 
+pub mod address;
+pub mod command;
+pub mod draft;
 pub mod ext;
+pub mod list;
+pub mod native;
+pub mod parse;
+pub mod place;
+pub mod restore;
+pub mod run;
+pub mod save;
+pub mod show;
+pub mod spec;
+pub mod stop;
+pub mod words;
+
+use glassnet_kernel::net::netfilter::xt_commit::xt_find_table_lock;
+use glassnet_kernel::tables::xt::Variant;
+
+use crate::hosts::Hosts;
+use crate::process::{Process, Running};
+use command::{Command, Op};
+use draft::Draft;
+use parse::{Place, parse};
+use stop::{Done, Stop, Tool};
+
+/// Every name of the programs.
+pub fn main(process: &mut Process) -> Running<'_> {
+    Box::pin(async move {
+        let argv = process.argv.clone();
+        let multi = matches!(process.name(), "xtables-nft-multi" | "xtables-legacy-multi");
+        let (name, args) = match argv.split_first() {
+            Some((called, rest)) if multi => match rest.split_first() {
+                Some((name, args)) => (multi_name(called, name), args.to_vec()),
+                None => return no_subcommand(process),
+            },
+            Some((called, rest)) => (called.clone(), rest.to_vec()),
+            None => return 1,
+        };
+        let Some(tool) = tool(&name) else {
+            if multi && !is_other_family(&name) {
+                return no_subcommand(process);
+            }
+            process.eprint(format!("not modelled yet: {name}\n"));
+            return 2;
+        };
+        match tool.name {
+            "iptables-save" => save::main(process, tool, &args).await,
+            "iptables-restore" => restore::main(process, tool, &args).await,
+            _ => command_line(process, tool, &args).await,
+        }
+    })
+}
+
+/// `xtables-legacy-multi iptables` is `iptables-legacy`.
+fn multi_name(called: &str, name: &str) -> String {
+    let variant = if called == "xtables-legacy-multi" { "legacy" } else { "nft" };
+    let rest = match name {
+        "main4" => "",
+        "save4" => "-save",
+        "restore4" => "-restore",
+        _ => match name.strip_prefix("iptables") {
+            Some(rest) => rest.strip_prefix("-nft").or(rest.strip_prefix("-legacy")).unwrap_or(rest),
+            None => return name.to_owned(),
+        },
+    };
+    format!("iptables-{variant}{rest}")
+}
+
+fn no_subcommand(process: &mut Process) -> i32 {
+    let name = process.name().to_owned();
+    process.eprint(format!("ERROR: No valid subcommand given.\nValid subcommands:\n * iptables\n * main4\n * iptables-save\n * save4\n * iptables-restore\n * restore4\nnot modelled yet: the other subcommands of {name}\n"));
+    1
+}
+
+fn is_other_family(name: &str) -> bool {
+    ["ip6tables", "arptables", "ebtables", "iptables-translate", "iptables-restore-translate", "iptables-xml"]
+        .iter()
+        .any(|known| name.starts_with(known))
+}
+
+/// What a program's name means.
+fn tool(name: &str) -> Option<Tool> {
+    let rest = name.strip_prefix("iptables")?;
+    let (variant, rest) = match (rest.strip_prefix("-legacy"), rest.strip_prefix("-nft")) {
+        (Some(rest), _) => (Variant::Legacy, rest),
+        (_, Some(rest)) => (Variant::Nft, rest),
+        _ => (Variant::Nft, rest),
+    };
+    let name = match rest {
+        "" => "iptables",
+        "-save" => "iptables-save",
+        "-restore" => "iptables-restore",
+        _ => return None,
+    };
+    Some(Tool { name, variant })
+}
+
+async fn command_line(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
+    let hosts = Hosts::read(process).await;
+    let (mut out, mut warnings) = (String::new(), String::new());
+    let outcome = one_command(process, tool, args, &hosts, &mut out, &mut warnings);
+    process.eprint(warnings);
+    let status = match outcome {
+        Ok(()) => 0,
+        Err(stop) => {
+            let (text, status) = stop.render(tool, None, 0);
+            process.eprint(text);
+            status
+        }
+    };
+    process.print(out);
+    status
+}
+
+fn one_command(
+    process: &Process,
+    tool: Tool,
+    args: &[String],
+    hosts: &Hosts,
+    out: &mut String,
+    warnings: &mut String,
+) -> Done {
+    let words: Vec<&str> = [tool.name].into_iter().chain(args.iter().map(String::as_str)).collect();
+    let parsed = parse(&words, Place { tool, table: None, hosts }, out, warnings)?;
+    let Some(command) = parsed else { return Ok(()) };
+    if tool.variant == Variant::Nft && lists(&command) && place::has_legacy(process) {
+        *warnings += place::LEGACY_WARNING;
+    }
+    if tool.variant == Variant::Legacy {
+        let netns = process.netns;
+        // A table without rules is never refused.
+        let _ = process.syscall(|cx| xt_find_table_lock(cx, netns, command.table));
+    }
+    let mut draft =
+        Draft::new(tool.variant, command.table, place::table(process, tool.variant, command.table));
+    let changes = changes(&command);
+    let (what, object) = change_name(&command);
+    run::run(&mut draft, command, tool, hosts, out)?;
+    if let Some((_, stop)) = draft.take_refused() {
+        return Err(stop);
+    }
+    if !changes {
+        return Ok(());
+    }
+    let netns = process.netns;
+    process.syscall(|cx| place::commit(cx, netns, &draft)).map_err(|errno| Stop::Kernel(what, errno, object))
+}
+
+fn lists(command: &Command) -> bool {
+    matches!(command.op, Op::List(..) | Op::ListRules(..))
+}
+
+/// The command changes the table.
+pub fn changes(command: &Command) -> bool {
+    match command.op {
+        Op::List(..) | Op::ListRules(..) => command.zero,
+        Op::Check(_) => false,
+        _ => true,
+    }
+}
+
+/// nft's word for what a command does, and to which object.
+pub fn change_name(command: &Command) -> (&'static str, String) {
+    let rule = |chain: &str| format!("rule in chain {chain}");
+    match &command.op {
+        Op::Append(chain) => ("RULE_APPEND", rule(chain)),
+        Op::Insert(chain, _) => ("RULE_INSERT", rule(chain)),
+        Op::Replace(chain, _) => ("RULE_REPLACE", rule(chain)),
+        Op::Delete(chain) | Op::DeleteAt(chain, _) => ("RULE_DELETE", rule(chain)),
+        Op::Flush(chain) => ("RULE_FLUSH", rule(chain.as_deref().unwrap_or(""))),
+        Op::New(chain) => ("CHAIN_USER_ADD", format!("chain {chain}")),
+        Op::DeleteChain(chain) => ("CHAIN_DEL", format!("chain {}", chain.as_deref().unwrap_or(""))),
+        Op::Rename(_, chain) => ("CHAIN_RENAME", format!("chain {chain}")),
+        Op::Policy(chain, _) | Op::Declare(chain, _) => ("CHAIN_UPDATE", format!("chain {chain}")),
+        _ => ("CHAIN_ZERO", String::new()),
+    }
+}

@@ -38,4 +38,5 @@ pub mod xt_owner;
 pub mod xt_physdev;
 pub mod xt_pkttype;
 pub mod xt_tcpmss;
+pub mod xt_tcpudp;
 pub mod xt_trace;

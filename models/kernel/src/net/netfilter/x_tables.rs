@@ -58,9 +58,9 @@ pub fn xt_match(cx: &mut Cx, par: &mut Par, with: &mut Match) -> bool {
         Match::Comment(_) => true,
 
         // dora
-        Match::Tcp(_) => false,
-        Match::Udp(_) => false,
-        Match::Icmp(_) => false,
+        Match::Tcp(with) => super::xt_tcpudp::tcp_mt(cx, par, with),
+        Match::Udp(with) => super::xt_tcpudp::udp_mt(cx, par, with),
+        Match::Icmp(with) => super::super::ipv4::netfilter::ipt_icmp::icmp_match(cx, par, with),
 
         // emil
         Match::Multiport(with) => super::xt_multiport::multiport_mt(cx, par, with),

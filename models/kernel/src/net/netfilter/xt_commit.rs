@@ -197,7 +197,11 @@ fn commit(cx: &mut Cx, netns: NetnsId, variant: Variant, mut new: XtTable) {
         new.table.chains.iter().flat_map(|chain| &chain.rules).filter(|rule| needs_conntrack(rule)).count();
     let (entries, uses) = (new.entries, new.conntrack_uses);
     let old = cx.k.netns[netns].xt.take(variant, name);
-    cx.k.netns[netns].xt.put(variant, Box::new(new));
+    let xt = &mut cx.k.netns[netns].xt;
+    xt.put(variant, Box::new(new));
+    if variant == Variant::Legacy {
+        xt.note_legacy(name);
+    }
     use_conntrack(cx, netns, old.as_ref().map_or(0, |old| old.conntrack_uses), uses);
     for set in old.map_or(Vec::new(), |old| old.sets) {
         cx.k.netns[netns].ipsets.put(set);

@@ -212,6 +212,8 @@ pub struct XtTables {
     slots: [[Option<Box<XtTable>>; TABLES.len()]; 2],
     /// For each hook the variants that have a chain of `nat` there, in the order in which NAT asks them.
     nat: [Vec<Variant>; HOOKS.len()],
+    /// The legacy tables in the order in which they were made.
+    legacy: Vec<TableName>,
 }
 
 impl XtTables {
@@ -237,6 +239,18 @@ impl XtTables {
     pub fn put(&mut self, variant: Variant, table: Box<XtTable>) {
         let place = &mut self.slots[variant as usize][table.table.name as usize];
         *place = Some(table);
+    }
+
+    /// The legacy tables in the order in which they were made (`/proc/net/ip_tables_names` has the latest first).
+    pub fn legacy_order(&self) -> &[TableName] {
+        &self.legacy
+    }
+
+    /// Notes that a legacy table was made.
+    pub fn note_legacy(&mut self, name: TableName) {
+        if !self.legacy.contains(&name) {
+            self.legacy.push(name);
+        }
     }
 
     /// The variants that have a chain of `nat` at a hook, in the order in which NAT asks them.

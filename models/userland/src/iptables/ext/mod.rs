@@ -4,8 +4,11 @@
 //! options by the tables of [`Opt`]; `parse` makes the kernel's structure of them, `show` prints it again.
 
 pub mod ct;
+pub mod icmp;
 pub mod nat;
 pub mod reject;
+pub mod tcp;
+pub mod udp;
 pub mod x6;
 // emil
 pub mod addrtype;
@@ -98,7 +101,7 @@ pub struct Given {
     pub name: &'static str,
     /// `!` stood before it.
     pub invert: bool,
-    /// Its arguments, as many as [`Opt::args`].
+    /// Its arguments, as many as [`Opt::args`]; fewer where the words that follow are options (`requires two args`).
     pub values: Vec<String>,
 }
 
@@ -130,6 +133,8 @@ pub enum XtError {
     Parameter(String),
     /// Another error (`OTHER_PROBLEM`): exit status 1 without the hint.
     Other(String),
+    /// The real tool can do it and this model not: `-m NAME --option`; printed after `not modelled yet: iptables `.
+    NotModelled(String),
 }
 
 /// How an extension is printed.
@@ -174,6 +179,9 @@ pub struct TargetExt {
 #[rustfmt::skip] // One line each, so that they merge.
 pub const MATCHES: &[&MatchExt] = &[
     // dora
+    &tcp::EXT,
+    &udp::EXT,
+    &icmp::EXT,
 
     // emil
     &multiport::EXT,

@@ -3,6 +3,7 @@
 //! Kernel: net/ipv4/netfilter.c
 
 pub mod ip_tables;
+pub mod ipt_icmp;
 pub mod nf_defrag_ipv4;
 pub mod nf_reject_ipv4;
 

@@ -1,0 +1,487 @@
+//! A table while commands change it: only the whole of it is given to the kernel.
+
+use std::collections::HashMap;
+
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::xt::{Action, Base, Chain, Counters, Policy, Rule, Table, TableName, Variant};
+
+use super::native;
+use super::show;
+use super::stop::{Done, Stop, parameter};
+
+/// A table that is being changed.
+#[derive(Clone)]
+pub struct Draft {
+    /// Which set of tables.
+    pub variant: Variant,
+    /// The chains and rules.
+    pub table: Table,
+    /// The table is there or something was put into it (nft makes it only then).
+    pub exists: bool,
+    /// Where the chains are in the table.
+    index: HashMap<String, usize>,
+    /// How many rules lead to each user chain, by its place.
+    references: Vec<usize>,
+    /// Chains made since the last commit, which nft cannot rename.
+    fresh: Vec<String>,
+    /// The first thing that the kernel will refuse, and the line of its command.
+    refused: Option<(usize, Stop)>,
+    /// The line of the command in hand.
+    pub line: usize,
+}
+
+/// A real text of the tools.
+pub const NO_CHAIN: &str = "No chain/target/match by that name";
+const EXISTS: &str = "Chain already exists";
+const BAD_RULE: &str = "Bad rule (does a matching rule exist in that chain?)";
+
+fn refused<T>(text: &'static str) -> Done<T> {
+    Err(Stop::Refused(text))
+}
+
+/// The chain that a rule leads to.
+fn goal(action: &Action) -> Option<&str> {
+    match action {
+        Action::Jump(chain) | Action::Goto(chain) => Some(chain),
+        _ => None,
+    }
+}
+
+/// The place of a built-in chain among those of its table.
+fn hook_rank(table: TableName, name: &str) -> Option<usize> {
+    table.hooks().iter().position(|hook| hook.chain() == name)
+}
+
+impl Draft {
+    /// Of a table as it is in the kernel, or of one that is not there.
+    pub fn new(variant: Variant, name: TableName, table: Option<Table>) -> Draft {
+        let exists = table.is_some();
+        let table = table.unwrap_or(match variant {
+            Variant::Nft => Table { name, chains: Vec::new() },
+            Variant::Legacy => Table::initial(name),
+        });
+        let mut draft = Draft {
+            variant,
+            table,
+            exists,
+            index: HashMap::new(),
+            references: Vec::new(),
+            fresh: Vec::new(),
+            refused: None,
+            line: 0,
+        };
+        draft.reindex();
+        draft
+    }
+
+    fn reindex(&mut self) {
+        self.index =
+            self.table.chains.iter().enumerate().map(|(at, chain)| (chain.name.clone(), at)).collect();
+        self.references = vec![0; self.table.chains.len()];
+        for chain in &self.table.chains {
+            for at in chain.rules.iter().filter_map(|rule| self.index.get(goal(&rule.action)?)) {
+                self.references[*at] += 1;
+            }
+        }
+    }
+
+    /// The chain of this name.
+    pub fn chain(&self, name: &str) -> Option<&Chain> {
+        self.index.get(name).map(|at| &self.table.chains[*at])
+    }
+
+    fn place(&self, name: &str) -> Done<usize> {
+        self.index.get(name).copied().ok_or(Stop::Refused(NO_CHAIN))
+    }
+
+    /// A built-in chain of this table has this name, whether it is there or not.
+    pub fn is_builtin(&self, name: &str) -> bool {
+        hook_rank(self.table.name, name).is_some()
+    }
+
+    /// How many rules lead to a chain.
+    pub fn references(&self, name: &str) -> usize {
+        self.index.get(name).map_or(0, |at| self.references[*at])
+    }
+
+    /// All chains as they are listed: the built-in ones, also those that nft did not make yet, then the others by name.
+    pub fn listed(&self) -> Vec<std::borrow::Cow<'_, Chain>> {
+        use std::borrow::Cow;
+        let builtin = |name: &str| match self.chain(name) {
+            Some(chain) => Cow::Borrowed(chain),
+            None => {
+                let chains = Table::initial(self.table.name).chains;
+                let chain = chains.into_iter().find(|chain| chain.name == name);
+                Cow::Owned(chain.unwrap_or(Chain { name: name.to_owned(), base: None, rules: Vec::new() }))
+            }
+        };
+        let mut all: Vec<Cow<Chain>> =
+            self.table.name.hooks().iter().map(|hook| builtin(hook.chain())).collect();
+        all.extend(self.user_chains().into_iter().map(Cow::Borrowed));
+        all
+    }
+
+    /// The user chains by name.
+    pub fn user_chains(&self) -> Vec<&Chain> {
+        let mut chains: Vec<&Chain> = self.table.chains.iter().filter(|chain| chain.base.is_none()).collect();
+        chains.sort_by(|a, b| a.name.cmp(&b.name));
+        chains
+    }
+
+    /// The place of a chain; nft makes a built-in chain that is not there.
+    fn chain_to_fill(&mut self, name: &str) -> Done<usize> {
+        match (self.place(name), hook_rank(self.table.name, name)) {
+            (Err(_), Some(_)) => Ok(self.make_builtin(name)),
+            (found, _) => found,
+        }
+    }
+
+    fn make_builtin(&mut self, name: &str) -> usize {
+        let rank = hook_rank(self.table.name, name).unwrap_or(0);
+        let before = |chain: &Chain| {
+            chain.base.is_some() && hook_rank(self.table.name, &chain.name).is_some_and(|other| other < rank)
+        };
+        let at = self.table.chains.iter().filter(|chain| before(chain)).count();
+        let hook = self.table.name.hooks()[rank];
+        let base = Base { hook, policy: Policy::Accept, counters: Counters::default() };
+        self.table.chains.insert(at, Chain { name: name.to_owned(), base: Some(base), rules: Vec::new() });
+        self.exists = true;
+        self.reindex();
+        at
+    }
+
+    /// What the kernel will refuse of a rule; `what` is nft's word for the change.
+    fn check(&mut self, what: &'static str, chain: &str, rule: &Rule) -> Done {
+        let mut errno = native::refused(self.variant, rule);
+        if let Some(goal) = goal(&rule.action) {
+            let to = self.chain(goal);
+            match (self.variant, to.map(|chain| chain.base.is_some())) {
+                (_, Some(false)) => {}
+                (Variant::Nft, Some(true)) => errno = Some(Errno::EOPNOTSUPP),
+                (Variant::Nft, None) if self.is_builtin(goal) => errno = Some(Errno::ENOENT),
+                (Variant::Nft, None) => {
+                    return Err(parameter(format!("Chain '{goal}' does not exist")));
+                }
+                (Variant::Legacy, Some(true)) => {
+                    // The tool itself says so.
+                    return Err(Stop::Kernel(what, Errno::EINVAL, String::new()));
+                }
+                (Variant::Legacy, None) => return Err(legacy_no_target(&rule.action)),
+            }
+        }
+        if let Some(errno) = errno {
+            self.refuse(Stop::Kernel(what, errno, format!("rule in chain {chain}")));
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, stop: Stop) {
+        let line = self.line;
+        self.refused.get_or_insert((line, stop));
+    }
+
+    /// What the kernel refuses, known before it is asked: the line of the command and why.
+    pub fn take_refused(&mut self) -> Option<(usize, Stop)> {
+        self.refused.take()
+    }
+
+    fn count(&mut self, action: &Action, add: bool) {
+        if let Some(at) = goal(action).and_then(|name| self.index.get(name)) {
+            let count = &mut self.references[*at];
+            *count = if add { *count + 1 } else { count.saturating_sub(1) };
+        }
+    }
+
+    /// The rule's target is there, before the chain is looked for.
+    ///
+    /// # Errors
+    ///
+    /// What the real tool says of a chain that is not.
+    pub fn check_goal(&self, rule: &Rule) -> Done {
+        let Some(goal) = goal(&rule.action) else { return Ok(()) };
+        match (self.variant, self.index.contains_key(goal) || self.is_builtin(goal)) {
+            (_, true) => Ok(()),
+            (Variant::Nft, false) => Err(parameter(format!("Chain '{goal}' does not exist"))),
+            (Variant::Legacy, false) => Err(legacy_no_target(&rule.action)),
+        }
+    }
+
+    /// `-A`.
+    pub fn append(&mut self, chain: &str, rule: Rule) -> Done {
+        self.check("RULE_APPEND", chain, &rule)?;
+        let at = self.chain_to_fill(chain)?;
+        self.count(&rule.action, true);
+        self.table.chains[at].rules.push(rule);
+        Ok(())
+    }
+
+    /// `-I`, from 1 on.
+    pub fn insert(&mut self, chain: &str, at: usize, rule: Rule) -> Done {
+        self.check("RULE_INSERT", chain, &rule)?;
+        let place = self.chain_to_fill(chain)?;
+        if at > self.table.chains[place].rules.len() + 1 {
+            return refused("Index of insertion too big");
+        }
+        self.count(&rule.action, true);
+        self.table.chains[place].rules.insert(at - 1, rule);
+        Ok(())
+    }
+
+    /// `-R`, from 1 on.
+    pub fn replace(&mut self, chain: &str, at: usize, rule: Rule) -> Done {
+        self.check("RULE_REPLACE", chain, &rule)?;
+        let place = self.existing(chain)?;
+        let too_big = Stop::Refused("Index of replacement too big");
+        let place = place.ok_or(too_big.clone())?;
+        let old = self.table.chains[place].rules.get_mut(at - 1).ok_or(too_big)?;
+        let added = rule.action.clone();
+        let old = std::mem::replace(old, rule);
+        self.count(&old.action, false);
+        self.count(&added, true);
+        Ok(())
+    }
+
+    /// The place of a chain; `None` of a built-in chain that nft did not make yet.
+    fn existing(&self, chain: &str) -> Done<Option<usize>> {
+        match self.place(chain) {
+            Err(_) if self.is_builtin(chain) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// `-D CHAIN N`.
+    pub fn delete_at(&mut self, chain: &str, at: usize) -> Done {
+        let too_big = Stop::Refused("Index of deletion too big");
+        let place = self.existing(chain)?.ok_or(too_big.clone())?;
+        let rules = &mut self.table.chains[place].rules;
+        if at > rules.len() {
+            return Err(too_big);
+        }
+        let old = rules.remove(at - 1);
+        self.count(&old.action, false);
+        Ok(())
+    }
+
+    /// Where a rule is that says the same.
+    fn find(&self, chain: &str, rule: &Rule) -> Done<(usize, usize)> {
+        let place = self.place(chain).map_err(|_| Stop::Refused(BAD_RULE))?;
+        let words = show::words(rule);
+        let is_same = |other: &Rule| {
+            other.ip == rule.ip && other.matches.len() == rule.matches.len() && show::words(other) == words
+        };
+        match self.table.chains[place].rules.iter().position(is_same) {
+            Some(at) => Ok((place, at)),
+            None => refused(BAD_RULE),
+        }
+    }
+
+    /// `-C`.
+    pub fn contains(&self, chain: &str, rule: &Rule) -> Done {
+        self.find(chain, rule).map(|_| ())
+    }
+
+    /// `-D CHAIN RULE`.
+    pub fn delete(&mut self, chain: &str, rule: &Rule) -> Done {
+        let (place, at) = self.find(chain, rule)?;
+        let old = self.table.chains[place].rules.remove(at);
+        self.count(&old.action, false);
+        Ok(())
+    }
+
+    /// `-N`.
+    pub fn new_chain(&mut self, name: &str) -> Done {
+        if self.index.contains_key(name) || self.is_builtin(name) {
+            return refused(EXISTS);
+        }
+        self.index.insert(name.to_owned(), self.table.chains.len());
+        self.references.push(0);
+        self.table.chains.push(Chain { name: name.to_owned(), base: None, rules: Vec::new() });
+        self.fresh.push(name.to_owned());
+        self.exists = true;
+        Ok(())
+    }
+
+    /// `-F CHAIN`.
+    pub fn flush(&mut self, name: &str) -> Done {
+        let Some(place) = self.existing(name)? else { return Ok(()) };
+        for rule in std::mem::take(&mut self.table.chains[place].rules) {
+            self.count(&rule.action, false);
+        }
+        Ok(())
+    }
+
+    /// `-Z CHAIN`.
+    pub fn zero(&mut self, name: &str) -> Done {
+        let Some(place) = self.existing(name)? else { return Ok(()) };
+        let chain = &mut self.table.chains[place];
+        chain.rules.iter_mut().for_each(|rule| rule.counters = Counters::default());
+        if let Some(base) = &mut chain.base {
+            base.counters = Counters::default();
+        }
+        Ok(())
+    }
+
+    /// `-Z CHAIN N`.
+    pub fn zero_at(&mut self, name: &str, at: usize) -> Done {
+        let place = self.existing(name)?;
+        let rule = place.and_then(|place| self.table.chains[place].rules.get_mut(at - 1));
+        match (rule, self.variant) {
+            (Some(rule), _) => rule.counters = Counters::default(),
+            (None, Variant::Nft) if place.is_some() => {}
+            (None, Variant::Nft) => return refused(BAD_RULE),
+            (None, Variant::Legacy) => return refused("Index of counter too big"),
+        }
+        Ok(())
+    }
+
+    /// `-P`; with `counters` they are set too.
+    pub fn policy(&mut self, name: &str, policy: &str, counters: Option<Counters>) -> Done {
+        if !self.is_builtin(name) {
+            return refused("Bad built-in chain name");
+        }
+        let policy = match policy {
+            "ACCEPT" => Policy::Accept,
+            "DROP" => Policy::Drop,
+            _ => return refused("Bad policy name. Run `dmesg' for more information"),
+        };
+        let place = self.chain_to_fill(name)?;
+        if let Some(base) = &mut self.table.chains[place].base {
+            base.policy = policy;
+            base.counters = counters.unwrap_or(if self.variant == Variant::Legacy {
+                Counters::default()
+            } else {
+                base.counters
+            });
+        }
+        Ok(())
+    }
+
+    /// `-E`.
+    pub fn rename(&mut self, old: &str, new: &str) -> Done {
+        if self.index.contains_key(new) || self.is_builtin(new) {
+            return refused("File exists");
+        }
+        if self.is_builtin(old) {
+            return match self.variant {
+                Variant::Legacy => refused(NO_CHAIN),
+                Variant::Nft => Err(Stop::NotModelled(format!("-E {old}"))),
+            };
+        }
+        let place = self.place(old)?;
+        if self.variant == Variant::Nft && self.fresh.iter().any(|fresh| fresh == old) {
+            self.refuse(Stop::Kernel("CHAIN_RENAME", Errno::ENOENT, format!("chain {new}")));
+        }
+        self.table.chains[place].name = new.to_owned();
+        for rule in self.table.chains.iter_mut().flat_map(|chain| &mut chain.rules) {
+            if let Action::Jump(chain) | Action::Goto(chain) = &mut rule.action
+                && chain == old
+            {
+                *chain = new.to_owned();
+            }
+        }
+        self.reindex();
+        Ok(())
+    }
+
+    /// `-X CHAIN`.
+    pub fn delete_chain(&mut self, name: &str) -> Done {
+        let place = match (self.place(name), self.variant) {
+            (_, Variant::Legacy) if self.is_builtin(name) => {
+                return refused("Invalid argument. Run `dmesg' for more information");
+            }
+            (place, _) => place?,
+        };
+        let chain = &self.table.chains[place];
+        let (is_used, is_full) = (self.references[place] > 0, !chain.rules.is_empty());
+        if chain.base.as_ref().is_some_and(|base| base.policy != Policy::Accept) {
+            return refused("Directory not empty");
+        }
+        match self.variant {
+            Variant::Legacy if is_used => return refused("Too many links"),
+            Variant::Legacy if is_full => return refused("Directory not empty"),
+            Variant::Nft if is_used || is_full => {
+                self.refuse(Stop::Kernel("CHAIN_DEL", Errno::EBUSY, format!("chain {name}")));
+                return Ok(());
+            }
+            _ => {}
+        }
+        for rule in std::mem::take(&mut self.table.chains[place].rules) {
+            self.count(&rule.action, false);
+        }
+        self.table.chains.remove(place);
+        self.reindex();
+        Ok(())
+    }
+
+    /// `-X`: all user chains, and with nft the built-in ones that do nothing.
+    pub fn delete_chains(&mut self) -> Done {
+        if self.variant == Variant::Legacy {
+            let names: Vec<String> = self.user_chains().iter().map(|chain| chain.name.clone()).collect();
+            // Each is tried; the last error is told.
+            let mut outcome = Ok(());
+            for name in names {
+                if let Err(error) = self.delete_chain(&name) {
+                    outcome = Err(error);
+                }
+            }
+            return outcome;
+        }
+        let is_busy = |(at, chain): (usize, &Chain)| {
+            (chain.base.is_none() && (!chain.rules.is_empty() || self.references[at] > 0))
+                .then(|| chain.name.clone())
+        };
+        if let Some(name) = self.table.chains.iter().enumerate().find_map(is_busy) {
+            self.refuse(Stop::Kernel("CHAIN_DEL", Errno::EBUSY, format!("chain {name}")));
+            return Ok(());
+        }
+        let does_something = |chain: &Chain| {
+            !chain.rules.is_empty() || chain.base.as_ref().is_some_and(|base| base.policy != Policy::Accept)
+        };
+        self.table.chains.retain(|chain| chain.base.is_some() && does_something(chain));
+        self.reindex();
+        Ok(())
+    }
+
+    /// A dump's `*TABLE` without `--noflush`: legacy keeps the policies, nft nothing.
+    pub fn clear(&mut self) {
+        match self.variant {
+            Variant::Nft => {
+                self.exists = false;
+                self.table.chains.clear();
+            }
+            Variant::Legacy => {
+                self.table.chains.retain(|chain| chain.base.is_some());
+                self.table.chains.iter_mut().for_each(|chain| chain.rules.clear());
+            }
+        }
+        self.reindex();
+    }
+
+    /// A dump's `:CHAIN -`: the chain is there and empty. True if it was there.
+    pub fn declare(&mut self, name: &str) -> Done<bool> {
+        if self.is_builtin(name) {
+            return Ok(true);
+        }
+        if self.index.contains_key(name) {
+            self.flush(name)?;
+            return Ok(true);
+        }
+        self.new_chain(name)?;
+        Ok(false)
+    }
+
+    /// The commands so far are in force.
+    pub fn committed(&mut self) {
+        self.fresh.clear();
+    }
+}
+
+fn legacy_no_target(action: &Action) -> Stop {
+    match action {
+        Action::Goto(chain) => parameter(format!("goto '{chain}' is not a chain")),
+        Action::Jump(chain) => {
+            parameter(format!("Couldn't load target `{chain}':No such file or directory\n"))
+        }
+        _ => Stop::Refused(NO_CHAIN),
+    }
+}

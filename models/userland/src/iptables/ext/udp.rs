@@ -1,0 +1,46 @@
+//! `-m udp`: ports (iptables-extensions(8)).
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::Udp;
+use glassnet_wire::ipv4::IPPROTO_UDP;
+
+use super::tcp::{ports, show_ports};
+use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt {
+    name: "udp",
+    options: &[
+        Opt::invertible("source-port").many(),
+        Opt::invertible("sport").many(),
+        Opt::invertible("destination-port").many(),
+        Opt::invertible("dport").many(),
+    ],
+    parse,
+    show,
+};
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let mut udp = Udp::default();
+    let (mut sport, mut dport) = (false, false);
+    for option in given {
+        let (seen, place) = match option.name {
+            "source-port" | "sport" => (&mut sport, &mut udp.sport),
+            _ => (&mut dport, &mut udp.dport),
+        };
+        if std::mem::replace(seen, true) {
+            return x6::error("udp", &format!("option \"--{}\" can only be used once.", option.name));
+        }
+        *place = ports(option, IPPROTO_UDP)?;
+    }
+    Ok(Match::Udp(udp))
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Udp(udp) = with else { return };
+    if style != Style::Save {
+        *out += " udp";
+    }
+    show_ports(&udp.sport, "sport", style, IPPROTO_UDP, out);
+    show_ports(&udp.dport, "dport", style, IPPROTO_UDP, out);
+}

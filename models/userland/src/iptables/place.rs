@@ -1,0 +1,57 @@
+//! The tables of the namespace in which the program runs.
+
+use glassnet_kernel::Cx;
+use glassnet_kernel::ids::NetnsId;
+use glassnet_kernel::net::netfilter::xt_commit::{xt_replace_table, xt_table, xt_unregister_table};
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::xt::{Table, TableName, Variant};
+
+use super::draft::Draft;
+use crate::process::Process;
+
+/// The order in which `iptables-nft-save` prints tables.
+pub const NFT_ORDER: [TableName; 5] =
+    [TableName::Mangle, TableName::Security, TableName::Raw, TableName::Filter, TableName::Nat];
+
+/// What `iptables-nft -L` says first where legacy tables are.
+pub const LEGACY_WARNING: &str =
+    "# Warning: iptables-legacy tables present, use iptables-legacy to see them\n";
+
+/// What `iptables-nft-save` says first where legacy tables are.
+pub const LEGACY_SAVE_WARNING: &str =
+    "# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n";
+
+/// A copy of a table with its counters.
+pub fn table(process: &Process, variant: Variant, name: TableName) -> Option<Table> {
+    let world = process.world();
+    xt_table(world.kernel(process.machine), process.netns, variant, name).cloned()
+}
+
+/// The namespace has legacy tables.
+pub fn has_legacy(process: &Process) -> bool {
+    let world = process.world();
+    let netns = world.kernel(process.machine).netns.get(process.netns);
+    netns.is_some_and(|netns| !netns.xt.legacy_order().is_empty())
+}
+
+/// Puts a table in force; a table of nft that nothing made is taken away.
+pub fn commit(cx: &mut Cx, netns: NetnsId, draft: &Draft) -> Result<(), Errno> {
+    commit_table(cx, netns, draft.variant, draft.table.name, draft.exists.then(|| draft.table.clone()))
+}
+
+/// The same with a table or none.
+pub fn commit_table(
+    cx: &mut Cx,
+    netns: NetnsId,
+    variant: Variant,
+    name: TableName,
+    table: Option<Table>,
+) -> Result<(), Errno> {
+    match table {
+        Some(table) => xt_replace_table(cx, netns, variant, table),
+        None => {
+            xt_unregister_table(cx, netns, variant, name);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The part of a command that says which packets, and what happens to them.
+
+use glassnet_kernel::tables::xt::{Action, Counters, IpMatch, Match, Rule, TableName, Variant};
+
+use super::address;
+use super::ext::{Context, Given, MATCHES, MatchExt, Opt, TARGETS, TargetExt};
+use super::native;
+use super::parse::{NAME_MAX, Place};
+use super::stop::{Done, Stop, Tool, parameter};
+use super::words::{Known, Words};
+use crate::hosts::Hosts;
+use crate::services;
+
+/// The matches of Debian's iptables that this model may lack.
+#[rustfmt::skip] // A list of words.
+const REAL_MATCHES: &[&str] = &[
+    "addrtype", "ah", "bpf", "cgroup", "cluster", "comment", "connbytes", "connlabel", "connlimit", "connmark",
+    "conntrack", "cpu", "dccp", "devgroup", "dscp", "ecn", "esp", "hashlimit", "helper", "icmp", "ipcomp",
+    "iprange", "ipvs", "length", "limit", "mac", "mark", "multiport", "nfacct", "osf", "owner", "physdev",
+    "pkttype", "policy", "quota", "rateest", "realm", "recent", "rpfilter", "sctp", "set", "socket", "state",
+    "statistic", "string", "tcp", "tcpmss", "time", "tos", "ttl", "u32", "udp",
+];
+
+/// The targets of Debian's iptables that this model may lack.
+#[rustfmt::skip] // A list of words.
+const REAL_TARGETS: &[&str] = &[
+    "AUDIT", "CHECKSUM", "CLASSIFY", "CLUSTERIP", "CONNMARK", "CONNSECMARK", "CT", "DNAT", "DSCP", "ECN",
+    "HMARK", "IDLETIMER", "LED", "LOG", "MARK", "MASQUERADE", "NETMAP", "NFLOG", "NFQUEUE", "NOTRACK",
+    "QUEUE", "RATEEST", "REDIRECT", "REJECT", "SECMARK", "SET", "SNAT", "SYNPROXY", "TCPMSS", "TCPOPTSTRIP",
+    "TEE", "TOS", "TPROXY", "TRACE", "TTL", "ULOG",
+];
+
+/// The name is that of a target, so no chain may have it.
+pub fn is_target(name: &str) -> bool {
+    matches!(name, "" | "ACCEPT" | "DROP" | "RETURN") || REAL_TARGETS.contains(&name)
+}
+
+/// An extension that was named, with its options.
+struct Loaded<E: 'static> {
+    ext: &'static E,
+    given: Vec<Given>,
+}
+
+/// Where a rule sends its packets, as far as it was read.
+enum Goal {
+    None,
+    Standard(Action),
+    Chain(String),
+    Goto(String),
+    Target(Loaded<TargetExt>),
+}
+
+/// What the words of a line say of a rule.
+pub struct Spec {
+    tool: Tool,
+    /// `-s` and whether `!` stood before it.
+    pub source: Option<(String, bool)>,
+    /// `-d`.
+    pub destination: Option<(String, bool)>,
+    /// Protocol, interfaces and fragments; the addresses come last.
+    pub ip: IpMatch,
+    matches: Vec<Loaded<MatchExt>>,
+    goal: Goal,
+    /// The options of the matches and the target, in the order in which they were named.
+    known: Vec<&'static [Opt]>,
+    /// For each of [`Self::known`] the match, or the target (`None`).
+    owners: Vec<Option<usize>>,
+    proto_tried: bool,
+}
+
+impl Spec {
+    /// Of a line without words.
+    pub fn new(tool: Tool) -> Spec {
+        Spec {
+            tool,
+            source: None,
+            destination: None,
+            ip: IpMatch::default(),
+            matches: Vec::new(),
+            goal: Goal::None,
+            known: Vec::new(),
+            owners: Vec::new(),
+            proto_tried: false,
+        }
+    }
+
+    /// The options of the extensions so far.
+    pub fn known(&self) -> Known<'_> {
+        &self.known
+    }
+
+    /// `-p`.
+    pub fn set_protocol(&mut self, number: u8, invert: bool) {
+        self.ip.proto = (number, invert);
+        self.proto_tried = false;
+    }
+
+    /// `-m NAME`.
+    pub fn load_match(&mut self, name: &str) -> Done {
+        if name.len() > NAME_MAX {
+            return Err(parameter(format!("Invalid match name \"{name}\" (28 chars max)")));
+        }
+        match MATCHES.iter().find(|ext| ext.name == name) {
+            Some(ext) => self.add_match(ext),
+            None if REAL_MATCHES.contains(&name) => return Err(Stop::NotModelled(format!("-m {name}"))),
+            None => {
+                return Err(parameter(format!("Couldn't load match `{name}':No such file or directory\n")));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_match(&mut self, ext: &'static MatchExt) {
+        self.known.push(ext.options);
+        self.owners.push(Some(self.matches.len()));
+        self.matches.push(Loaded { ext, given: Vec::new() });
+    }
+
+    /// An unknown option may be one of the protocol's match, which `-p` names without `-m`. True once it is loaded.
+    pub fn load_protocol(&mut self) -> Done<bool> {
+        let Some(name) = services::protocol_name(self.ip.proto.0).filter(|_| self.ip.proto.0 != 0) else {
+            return Ok(false);
+        };
+        if self.proto_tried || self.matches.iter().any(|loaded| loaded.ext.name == name) {
+            return Ok(false);
+        }
+        self.proto_tried = true;
+        match MATCHES.iter().find(|ext| ext.name == name) {
+            Some(ext) => self.add_match(ext),
+            None if REAL_MATCHES.contains(&name) => return Err(Stop::NotModelled(format!("-m {name}"))),
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// An option of an extension.
+    pub fn option(
+        &mut self,
+        at: usize,
+        opt: &'static Opt,
+        value: Option<&str>,
+        invert: bool,
+        words: &mut Words,
+    ) -> Done {
+        let mut values: Vec<String> = Vec::with_capacity(opt.args);
+        values.extend(value.map(str::to_owned));
+        while values.len() < opt.args {
+            let Some(word) = words.take() else { break };
+            values.push(word.to_owned());
+        }
+        let (name, given) = match self.owners.get(at).copied().flatten() {
+            Some(of) => (self.matches[of].ext.name, &mut self.matches[of].given),
+            None => match &mut self.goal {
+                Goal::Target(target) => (target.ext.name, &mut target.given),
+                _ => return Ok(()),
+            },
+        };
+        if !opt.multi && given.iter().any(|known| known.name == opt.name) {
+            return Err(parameter(format!("{name}: option \"--{}\" can only be used once.\n", opt.name)));
+        }
+        if invert && !opt.invert {
+            return Err(parameter(format!("{name}: option \"--{}\" cannot be inverted.\n", opt.name)));
+        }
+        given.push(Given { name: opt.name, invert, values });
+        Ok(())
+    }
+
+    /// `-j NAME`.
+    pub fn jump(&mut self, name: &str) -> Done {
+        target_name(name)?;
+        self.goal = match name {
+            "ACCEPT" => Goal::Standard(Action::Accept),
+            "DROP" => Goal::Standard(Action::Drop),
+            "RETURN" => Goal::Standard(Action::Return),
+            _ => match TARGETS.iter().find(|ext| ext.name == name) {
+                Some(ext) => {
+                    self.known.push(ext.options);
+                    self.owners.push(None);
+                    Goal::Target(Loaded { ext, given: Vec::new() })
+                }
+                None if REAL_TARGETS.contains(&name) => {
+                    return Err(Stop::NotModelled(format!("-j {name}")));
+                }
+                None => Goal::Chain(name.to_owned()),
+            },
+        };
+        Ok(())
+    }
+
+    /// `-g NAME`.
+    pub fn goto(&mut self, name: &str) -> Done {
+        target_name(name)?;
+        self.goal = Goal::Goto(name.to_owned());
+        Ok(())
+    }
+
+    /// `-j NAME` stood there.
+    pub fn jumps_to(&self, name: &str) -> bool {
+        name == "DROP" && matches!(self.goal, Goal::Standard(Action::Drop))
+    }
+
+    /// A `!` stands where an option's value should.
+    pub fn has_bare_not(&self) -> bool {
+        let target = match &self.goal {
+            Goal::Target(target) => target.given.as_slice(),
+            _ => &[],
+        };
+        let all = self.matches.iter().flat_map(|loaded| &loaded.given).chain(target);
+        all.into_iter().any(|given| given.values.iter().any(|value| value == "!"))
+    }
+
+    /// What is printed for `-h`: the tool's options, then those of the extensions that were named.
+    pub fn help(&self, tool: Tool, out: &mut String) -> Stop {
+        if let Some(ext) = self.matches.first() {
+            return Stop::NotModelled(format!("-m {} -h", ext.ext.name));
+        }
+        if self.ip.proto.0 != 0 {
+            return Stop::NotModelled("-p PROTOCOL -h".to_owned());
+        }
+        if let Goal::Target(target) = &self.goal {
+            return Stop::NotModelled(format!("-j {} -h", target.ext.name));
+        }
+        let name = tool.name;
+        *out += &format!("{name} {}\n", tool.version());
+        *out += &include_str!("help.txt").replace("iptables -", &format!("{name} -"));
+        Stop::Done(0)
+    }
+
+    /// Lets each extension read its options.
+    pub fn parse_extensions(&mut self, place: Place, table: &str) -> Done<Vec<Match>> {
+        let context = Context {
+            proto: self.ip.proto,
+            table: TableName::parse(table).unwrap_or(TableName::Filter),
+            variant: place.tool.variant,
+            hosts: place.hosts,
+        };
+        let mut matches = Vec::with_capacity(self.matches.len());
+        for loaded in &self.matches {
+            matches.push((loaded.ext.parse)(&loaded.given, &context)?);
+        }
+        if let Goal::Target(target) = &self.goal {
+            let target = (target.ext.parse)(&target.given, &context)?;
+            self.goal = Goal::Standard(Action::Target(target));
+        }
+        Ok(matches)
+    }
+
+    /// The rules: one for each source and destination. `letter` is that of the operation.
+    pub fn rules(&mut self, hosts: &Hosts, letter: char, matches: Vec<Match>) -> Done<Vec<Rule>> {
+        if !matches!(letter, 'A' | 'C' | 'D' | 'I' | 'R') {
+            return Ok(Vec::new());
+        }
+        let sources = addresses(self.source.as_ref(), hosts)?;
+        let destinations = addresses(self.destination.as_ref(), hosts)?;
+        let inverted = |given: &Option<(String, bool)>| given.as_ref().is_some_and(|(_, invert)| *invert);
+        let (not_source, not_destination) = (inverted(&self.source), inverted(&self.destination));
+        if sources.len() > 1 && not_source || destinations.len() > 1 && not_destination {
+            return Err(parameter("! not allowed with multiple source or destination IP addresses"));
+        }
+        if letter == 'R' && sources.len() * destinations.len() > 1 {
+            return Err(parameter("Replacement rule does not specify a unique address"));
+        }
+        let action = match std::mem::replace(&mut self.goal, Goal::None) {
+            Goal::None => Action::None,
+            Goal::Standard(action) => action,
+            Goal::Chain(name) => Action::Jump(name),
+            Goal::Goto(name) => Action::Goto(name),
+            Goal::Target(_) => Action::None,
+        };
+        let mut ip = std::mem::take(&mut self.ip);
+        (ip.src.invert, ip.dst.invert) = (not_source, not_destination);
+        let mut rule = Rule { ip, matches, action, counters: Counters::default() };
+        if self.tool.variant == Variant::Nft {
+            native::rewrite(&mut rule)?;
+        }
+        let mut rules = Vec::with_capacity(sources.len() * destinations.len());
+        for source in &sources {
+            for destination in &destinations {
+                let mut rule = rule.clone();
+                (rule.ip.src.addr, rule.ip.src.mask) = *source;
+                (rule.ip.dst.addr, rule.ip.dst.mask) = *destination;
+                rules.push(rule);
+            }
+        }
+        Ok(rules)
+    }
+}
+
+fn target_name(name: &str) -> Done {
+    if name.is_empty() {
+        return Err(parameter("Invalid target name (too short)"));
+    }
+    if name.len() > NAME_MAX {
+        return Err(parameter(format!("Invalid target name `{name}' (28 chars max)")));
+    }
+    if name.contains([' ', '\t', '\n', '\r']) {
+        return Err(parameter(format!("Invalid target name `{name}'")));
+    }
+    Ok(())
+}
+
+fn addresses(given: Option<&(String, bool)>, hosts: &Hosts) -> Done<Vec<(u32, u32)>> {
+    match given {
+        Some((text, _)) => Ok(address::address_list(text, hosts)?),
+        None => Ok(vec![(0, 0)]),
+    }
+}

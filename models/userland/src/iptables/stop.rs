@@ -1,0 +1,122 @@
+//! Why a command ends early, in the words of libxtables.
+
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::xt::Variant;
+
+use super::ext::XtError;
+
+/// The program as it names itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Tool {
+    /// `iptables`, `iptables-save` or `iptables-restore`.
+    pub name: &'static str,
+    /// Which tables it knows.
+    pub variant: Variant,
+}
+
+impl Tool {
+    /// `v1.8.9 (nf_tables)`.
+    pub fn version(self) -> &'static str {
+        match self.variant {
+            Variant::Nft => "v1.8.9 (nf_tables)",
+            Variant::Legacy => "v1.8.9 (legacy)",
+        }
+    }
+
+    /// It reads rules from a file.
+    pub fn restores(self) -> bool {
+        self.name == "iptables-restore"
+    }
+}
+
+/// Why a command ends early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// `xtables_error`: text and exit status (2: the hint follows; 3: the advice to upgrade follows).
+    Xt(String, i32),
+    /// A word that is no option: printed without the program's name.
+    BadArgument(String),
+    /// Only the hint (`exit_tryhelp`).
+    Hint,
+    /// The tool's own look at the tables found a mistake: a text of `nft_strerror` or `iptc_strerror`.
+    Refused(&'static str),
+    /// The kernel refused one command: what was to be done, why, and to which object.
+    Kernel(&'static str, Errno, String),
+    /// It is real, and this model does not have it.
+    NotModelled(String),
+    /// Printed and done, with this exit status.
+    Done(i32),
+}
+
+/// What a step of a command gives.
+pub type Done<T = ()> = Result<T, Stop>;
+
+/// A mistake in the command line (`PARAMETER_PROBLEM`).
+pub fn parameter(text: impl Into<String>) -> Stop {
+    Stop::Xt(text.into(), 2)
+}
+
+impl From<XtError> for Stop {
+    fn from(error: XtError) -> Stop {
+        match error {
+            XtError::Parameter(text) => Stop::Xt(text, 2),
+            XtError::Other(text) => Stop::Xt(text, 1),
+            XtError::NotModelled(text) => Stop::NotModelled(text),
+        }
+    }
+}
+
+/// What nf_tables answers where ip_tables has another number.
+fn nft_text(errno: Errno) -> &'static str {
+    if errno == Errno::ELOOP { "Too many links" } else { errno.strerror() }
+}
+
+impl Stop {
+    /// What it says on standard error and its exit status. `line` is the line that is read, 0 before the first, `None`
+    /// for a command of its own; `at` is that of the command that failed.
+    pub fn render(&self, tool: Tool, line: Option<usize>, at: usize) -> (String, i32) {
+        let Tool { name, .. } = tool;
+        let version = tool.version();
+        let read = line.map_or(String::new(), |line| format!("Error occurred at line: {line}\n"));
+        let hint = format!("Try `{name} -h' or '{name} --help' for more information.\n");
+        match self {
+            Stop::Xt(text, status) => {
+                let end = match status {
+                    2 => hint,
+                    3 => format!("Perhaps {name} or your kernel needs to be upgraded.\n"),
+                    _ => return (format!("{name} {version}: {text}\n"), *status),
+                };
+                (format!("{name} {version}: {text}\n{read}{end}"), *status)
+            }
+            Stop::BadArgument(word) => (format!("Bad argument `{word}'\n{read}{hint}"), 2),
+            Stop::Hint => (format!("{read}{hint}"), 2),
+            Stop::Refused(text) => match (line, tool.variant) {
+                (None, _) => (format!("{name}: {text}.\n"), 1),
+                (Some(_), Variant::Nft) => (format!("{name}: line {at} failed: {text}.\n"), 1),
+                (Some(_), Variant::Legacy) => (format!("{name}: line {at} failed\n"), 1),
+            },
+            Stop::Kernel(what, errno, object) => match (line, tool.variant) {
+                (None, Variant::Nft) => {
+                    (format!("{name} {version}:  {what} failed ({}): {object}\n", nft_text(*errno)), 4)
+                }
+                (Some(_), Variant::Nft) => {
+                    let text = nft_text(*errno);
+                    (format!("{name} {version}: \nline {at}: {what} failed ({text}): {object}\n"), 4)
+                }
+                (None, Variant::Legacy) => (format!("{name}: {}.\n", legacy_text(*errno)), 1),
+                (Some(_), Variant::Legacy) => (format!("{name}: line {at} failed\n"), 1),
+            },
+            Stop::NotModelled(what) => (format!("not modelled yet: {name} {what}\n"), 2),
+            Stop::Done(status) => (String::new(), *status),
+        }
+    }
+}
+
+/// What the legacy tool says of an answer of the kernel to a new table.
+fn legacy_text(errno: Errno) -> &'static str {
+    match errno {
+        Errno::EINVAL => "Invalid argument. Run `dmesg' for more information",
+        Errno::ENOENT => "No chain/target/match by that name",
+        other => other.strerror(),
+    }
+}
