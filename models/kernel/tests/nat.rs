@@ -3,6 +3,8 @@
 //! `10.1.0.0/24` is inside, `10.2.0.0/24` outside; the router has `.254` in both. What the tests expect was seen on Linux
 //! 6.18 with the same rules.
 
+mod packets;
+
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::door::Door;
@@ -28,23 +30,13 @@ use glassnet_kernel::tables::xt::{
 };
 use glassnet_kernel::{Cx, World};
 use glassnet_wire::Mac;
-use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
+use glassnet_wire::checksum::checksum;
+use packets::{ICMP, TCP, UDP, echo, ip, show, tcp, text, udp, with_check};
 use proptest::prelude::*;
 
 const MACHINE: MachineId = MachineId(0);
 const CPU: CpuId = CpuId(0);
 const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
-const UDP: u8 = 17;
-const TCP: u8 = 6;
-const ICMP: u8 = 1;
-
-fn ip(text: &str) -> u32 {
-    u32::from(text.parse::<Ipv4Addr>().expect("an address"))
-}
-
-fn text(address: u32) -> String {
-    Ipv4Addr::from(address).to_string()
-}
 
 /// One side of the router: its device, and the far end of its cable with a socket that sees every frame.
 struct Side {
@@ -183,63 +175,6 @@ fn rule(ip: IpMatch, target: Target) -> Rule {
 
 fn to(first: &str, last: &str) -> NatRange {
     NatRange { addrs: Some((ip(first), ip(last))), ..NatRange::default() }
-}
-
-fn ipv4(src: &str, dst: &str, proto: u8, payload: &[u8]) -> Vec<u8> {
-    let mut packet = vec![0x45, 0, 0, 0, 0x12, 0x34, 0, 0, 64, proto, 0, 0];
-    packet.extend_from_slice(&ip(src).to_be_bytes());
-    packet.extend_from_slice(&ip(dst).to_be_bytes());
-    packet.extend_from_slice(payload);
-    let len = packet.len() as u16;
-    packet[2..4].copy_from_slice(&len.to_be_bytes());
-    let check = checksum(&packet[..20]);
-    packet[10..12].copy_from_slice(&check.to_be_bytes());
-    packet
-}
-
-fn with_check(src: &str, dst: &str, proto: u8, mut payload: Vec<u8>, at: usize) -> Vec<u8> {
-    let pseudo = if proto == ICMP { 0 } else { pseudo_header(ip(src), ip(dst), proto, payload.len() as u16) };
-    let check = fold(sum(pseudo, &payload));
-    let check = if proto == UDP && check == 0 { 0xffff } else { check };
-    payload[at..at + 2].copy_from_slice(&check.to_be_bytes());
-    ipv4(src, dst, proto, &payload)
-}
-
-fn udp(src: &str, sport: u16, dst: &str, dport: u16, data: &[u8]) -> Vec<u8> {
-    let mut payload = [sport, dport, 8 + data.len() as u16, 0].map(u16::to_be_bytes).concat();
-    payload.extend_from_slice(data);
-    with_check(src, dst, UDP, payload, 6)
-}
-
-fn tcp(src: &str, sport: u16, dst: &str, dport: u16, flags: u8, seq: u32) -> Vec<u8> {
-    let mut payload = [sport, dport].map(u16::to_be_bytes).concat();
-    payload.extend_from_slice(&seq.to_be_bytes());
-    payload.extend_from_slice(&[0, 0, 0, 9, 0x50, flags, 0x20, 0, 0, 0, 0, 0]);
-    with_check(src, dst, TCP, payload, 16)
-}
-
-fn echo(src: &str, dst: &str, kind: u8, id: u16) -> Vec<u8> {
-    let mut payload = vec![kind, 0, 0, 0];
-    payload.extend_from_slice(&id.to_be_bytes());
-    payload.extend_from_slice(&[0, 1, 0xab, 0xcd]);
-    with_check(src, dst, ICMP, payload, 2)
-}
-
-/// `SRC:PORT>DST:PORT` of a packet (ICMP: `SRC>DST TYPE/CODE ID`), after its checksums were found right.
-fn show(packet: &[u8]) -> String {
-    assert_eq!(checksum(&packet[..20]), 0, "the header's checksum");
-    let word = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
-    let long = |at: usize| u32::from(word(at)) << 16 | u32::from(word(at + 2));
-    let (src, dst, proto, payload) = (long(12), long(16), packet[9], &packet[20..]);
-    if proto == ICMP {
-        assert_eq!(checksum(payload), 0, "the checksum of ICMP");
-        return format!("{}>{} {}/{} {}", text(src), text(dst), payload[0], payload[1], word(24));
-    }
-    if !(proto == UDP && word(26) == 0) {
-        let pseudo = pseudo_header(src, dst, proto, payload.len() as u16);
-        assert_eq!(fold(sum(pseudo, payload)), 0, "the transport's checksum");
-    }
-    format!("{}:{}>{}:{}", text(src), word(20), text(dst), word(22))
 }
 
 fn shown(seen: &[(usize, Vec<u8>)]) -> Vec<(usize, String)> {
