@@ -10,6 +10,7 @@
 //! | [`host`] | running lessons on the kernel of this host |
 //! | [`compare`] | holding two runs against each other |
 //! | [`fuzz`] | random rules and packets on both sides |
+//! | [`trace`] | what would happen to a packet |
 //! | [`view`] | showing what packets did |
 
 pub mod cli;
@@ -20,4 +21,5 @@ pub mod lab;
 pub mod lesson;
 pub mod run;
 pub mod shell;
+pub mod trace;
 pub mod view;

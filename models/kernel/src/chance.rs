@@ -10,22 +10,21 @@ pub const CERTAIN: u32 = 1 << 31;
 /// A decision that chance made about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chance {
-    /// How many [steps](crate::trace::Trace::steps) had happened.
-    pub step: usize,
+    /// How many [notes](crate::trace::Trace::notes) there were: the next one of key `rule` is about the rule that asked.
+    pub note: usize,
     /// How likely "yes" was, in units of 2^-31, as the rule holds it.
     pub probability: u32,
     /// How it fell.
     pub outcome: bool,
 }
 
-/// How the decisions about one packet fall: the first ones as written here, and "yes" after that. About other packets
-/// the world's dice decide, and nobody keeps it.
+/// How the decisions about one packet fall. About other packets the world's dice decide, and nobody keeps it.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     /// The packet (`Skb::packet`); 0: none.
     pub packet: u32,
-    /// How they are to fall, in order.
-    pub falls: Vec<bool>,
+    /// How they are to fall, in order, and "yes" after that; `None`: as the world's dice do.
+    pub falls: Option<Vec<bool>>,
     /// Those that the packet met, in order. What is certain is no decision.
     pub met: Vec<Chance>,
 }
@@ -36,13 +35,16 @@ impl Cx<'_> {
         if probability == 0 || probability >= CERTAIN {
             return probability != 0;
         }
-        let (packet, step) = (self.skbs[skb].packet, self.trace.steps.len());
+        let (packet, note) = (self.skbs[skb].packet, self.trace.notes.len());
         let script = &mut self.trace.script;
         if script.packet == 0 || script.packet != packet {
             return self.dice.below(u64::from(CERTAIN)) < u64::from(probability);
         }
-        let outcome = script.falls.get(script.met.len()).copied().unwrap_or(true);
-        script.met.push(Chance { step, probability, outcome });
+        let outcome = match &script.falls {
+            Some(falls) => falls.get(script.met.len()).copied().unwrap_or(true),
+            None => self.dice.below(u64::from(CERTAIN)) < u64::from(probability),
+        };
+        script.met.push(Chance { note, probability, outcome });
         outcome
     }
 }

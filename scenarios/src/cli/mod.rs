@@ -5,7 +5,7 @@
 //! | `mod.rs` | the subcommands, exit statuses, reading lessons |
 //! | `run.rs` | `glassnet run` |
 //! | `shell.rs` | `glassnet shell` |
-//! | `walk.rs`, `pcap.rs` | `glassnet walk`, `glassnet pcap` |
+//! | `walk.rs`, `trace.rs`, `pcap.rs` | `glassnet walk`, `glassnet trace`, `glassnet pcap` |
 //! | `verify.rs` | `glassnet verify`, `glassnet record` |
 //! | `chart.rs` | `glassnet chart` |
 //! | `fuzz.rs` | `glassnet fuzz` |
@@ -17,6 +17,7 @@ mod pcap;
 mod run;
 mod shell;
 mod style;
+mod trace;
 mod verify;
 mod walk;
 
@@ -51,6 +52,8 @@ enum Command {
     Shell(shell::Args),
     /// Print what each packet met on its way
     Walk(walk::Args),
+    /// Send one packet into a prepared lesson, and tell its way
+    Trace(trace::Args),
     /// Write what each device saw as pcapng files
     Pcap(pcap::Args),
     /// Run lessons on the simulator and on a real kernel, and show the differences
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::main(args),
         Command::Shell(args) => shell::main(args),
         Command::Walk(args) => walk::main(args),
+        Command::Trace(args) => trace::main(args),
         Command::Pcap(args) => pcap::main(args),
         Command::Verify(args) => verify::verify(args),
         Command::Record(args) => verify::record(args),

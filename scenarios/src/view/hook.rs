@@ -19,6 +19,8 @@ pub struct Hooked {
     pub input: String,
     /// The device that it leaves by; empty: none.
     pub output: String,
+    /// A bridge offers it to the hook of IPv4 (`br_netfilter`).
+    pub bridged: bool,
     /// What connection tracking said of it here, notes in order.
     pub conntrack: Vec<String>,
     /// The tables that it met, in order.
@@ -58,6 +60,7 @@ impl Hooked {
             chain,
             input: device(input),
             output: device(output),
+            bridged: note.contains(" PHYSIN=") || note.contains(" PHYSOUT="),
             conntrack: Vec::new(),
             tables: Vec::new(),
             nat: None,
@@ -107,6 +110,14 @@ impl Hooked {
     /// Where the packet was dropped, in a few words, if rules did it.
     pub fn dropped_by(&self) -> Option<String> {
         self.dropped.and_then(|_| self.tables.iter().rev().find_map(Met::dropped))
+    }
+
+    /// What a rule answered as it dropped the packet: `answered with icmp-port-unreachable`.
+    pub fn refused(&self) -> Option<String> {
+        let last = self.tables.iter().rev().find(|met| met.dropped().is_some())?.decided()?;
+        let (_, with) = last.rule.split_once(" -j REJECT")?;
+        let with = with.trim_start().strip_prefix("--reject-with ").unwrap_or("an error");
+        Some(format!("answered with {with}"))
     }
 
     /// What NAT did, in a line: `nat POSTROUTING: SNAT 10.0.0.2:1000 -> 10.0.1.1:1000`.

@@ -35,9 +35,13 @@ mod text;
 
 pub use capture::{CaptureError, Written, write_captures};
 pub use gloss::{GLOSSES, Gloss};
+pub use hook::{End, Hooked, Rewritten, hook_note};
+pub use hops::{drop_text, place};
 pub use json::json;
+pub(crate) use json::{Rule, rules as rules_as_json};
 pub use names::Namespaces;
 pub use observe::{Observed, observe};
+pub use rules::{Fate, Met, Tried};
 pub use select::Selection;
 pub use story::{Exchange, Leg, Packet, Place, Story, Typed};
 pub use text::{Zoom, text};

@@ -140,6 +140,11 @@ impl Met {
             }
             Shown::Tried(tried) => tried,
         };
+        self.line_of(tried)
+    }
+
+    /// The line of one rule, or of the end of a chain.
+    pub fn line_of(&self, tried: &Tried) -> String {
         let name = format!("{}:{}", self.table, tried.chain);
         let rule = format!("{name}:rule:{} {}", tried.number, tried.rule);
         match &tried.fate {

@@ -259,6 +259,17 @@ impl<'a> Story<'a> {
         (step.machine, label.map(|label| label.netns))
     }
 
+    /// The rule that the next note from `note` on is about, in the kernel's words.
+    pub fn rule_noted_at(&self, note: usize) -> Option<String> {
+        let trace = self.trace();
+        let visit = trace.visits.partition_point(|visit| visit.note <= note).checked_sub(1)?;
+        let visit = trace.visits[visit];
+        let rules = trace.notes.get(visit.note..note)?.iter().filter(|note| note.key == "rule").count();
+        let met = self.met(visit.step)?;
+        let tried = met.tried.get(rules)?;
+        Some(format!("{}:{}:rule:{} {}", met.table, tried.chain, tried.number, tried.rule))
+    }
+
     /// What the packet of a step met in a table, if the step is in the function that tries rules.
     pub fn met(&self, at: usize) -> Option<Met> {
         let trace = self.trace();

@@ -211,6 +211,11 @@ impl SkbPool {
         self.free.push(id);
     }
 
+    /// The number of the packet that was made last; the next one's is one more.
+    pub fn last_packet(&self) -> u32 {
+        self.packets
+    }
+
     /// How many packets are alive, for tests that look for leaks.
     pub fn alive(&self) -> usize {
         self.skbs.len() - self.free.len()

@@ -50,7 +50,7 @@ fn nf_hook_bridge_pre(cx: &mut Cx, skb: SkbId) -> Door {
 fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Verdict {
     let (pf, hook) = site.point();
     let state = hook_state(cx, site, skb);
-    cx.note("hook", |cx| hook_words(cx, state));
+    cx.note("hook", |cx| hook_words(cx, skb, state));
     let mut at = usize::from(from);
     while let Some(entry) = cx.k.netns[state.netns].hooks.at(pf, hook).get(at) {
         match call(cx, skb, state, entry.function) {
@@ -126,14 +126,22 @@ fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
 }
 
 /// A hook as the detail view reads it: the family, the hook, and the devices as `LOG` writes them.
-fn hook_words(cx: &Cx, state: HookState) -> String {
+fn hook_words(cx: &Cx, skb: SkbId, state: HookState) -> String {
     let family = match state.site.point().0 {
         Pf::Ipv4 => "ip",
         Pf::Bridge => "bridge",
     };
     let name =
         |dev: Option<DevId>| dev.and_then(|dev| cx.k.devs.get(dev)).map_or("", |dev| dev.name.as_str());
-    format!("{family} {} IN={} OUT={}", state.hook.chain(), name(state.input), name(state.output))
+    let mut words =
+        format!("{family} {} IN={} OUT={}", state.hook.chain(), name(state.input), name(state.output));
+    let ports = cx.skbs[skb].nf_bridge.filter(|_| state.site.point().0 == Pf::Ipv4);
+    for (word, port) in ports.map_or([("", None); 2], |nf| [("PHYSIN", nf.physin), ("PHYSOUT", nf.physout)]) {
+        if port.is_some() {
+            words += &format!(" {word}={}", name(port));
+        }
+    }
+    words
 }
 
 fn call(cx: &mut Cx, skb: SkbId, state: HookState, function: HookFn) -> Verdict {

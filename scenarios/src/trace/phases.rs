@@ -1,0 +1,372 @@
+//! The packet's way in phases.
+
+use glassnet_kernel::door::Func;
+use glassnet_kernel::trace::StepKind;
+
+use crate::view::{End, Fate, Hooked, Leg, Met, Place, Story, drop_text, hook_note, place};
+
+/// What a phase is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A program sends the packet.
+    Sent,
+    /// A hook of netfilter.
+    Hook,
+    /// The kernel looks for the route.
+    Route,
+    /// A bridge.
+    Bridge,
+    /// A cable between two devices, or `lo`.
+    Cable,
+    /// It waits for a neighbour's address.
+    Neighbour,
+    /// It comes to a socket, or to the kernel itself.
+    Delivered,
+    /// It is dropped.
+    Dropped,
+}
+
+impl Kind {
+    /// The word in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Sent => "sent",
+            Kind::Hook => "hook",
+            Kind::Route => "route",
+            Kind::Bridge => "bridge",
+            Kind::Cable => "cable",
+            Kind::Neighbour => "neighbour",
+            Kind::Delivered => "delivered",
+            Kind::Dropped => "dropped",
+        }
+    }
+}
+
+/// A phase.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// What it is about.
+    pub kind: Kind,
+    /// The machine.
+    pub machine: String,
+    /// The namespace; empty for the machine's own.
+    pub netns: String,
+    /// The device; empty if there is none yet.
+    pub device: String,
+    /// What happened.
+    pub text: String,
+    /// The hook, of a phase at one.
+    pub hook: Option<Hooked>,
+    /// Source before the phase, `10.0.0.2:1000`.
+    pub src: String,
+    /// Destination before the phase.
+    pub dst: String,
+    /// Source and destination after it, if it changed them.
+    pub after: Option<(String, String)>,
+    /// The step that it is about, as an index into the trace.
+    pub step: usize,
+}
+
+impl Phase {
+    /// The machine and the namespace as `--from` takes them.
+    pub fn host(&self) -> String {
+        match self.netns.is_empty() {
+            true => self.machine.clone(),
+            false => format!("{}/{}", self.machine, self.netns),
+        }
+    }
+}
+
+/// The phases of a way.
+pub fn phases(story: &Story, way: &[usize]) -> Vec<Phase> {
+    let leg = Leg { packet: 0, steps: way.to_vec() };
+    let reader = Reader { story, leg: &leg };
+    (0..way.len()).filter_map(|position| reader.phase(position)).collect()
+}
+
+struct Reader<'r, 'a> {
+    story: &'r Story<'a>,
+    leg: &'r Leg,
+}
+
+impl<'a> Reader<'_, 'a> {
+    fn phase(&self, position: usize) -> Option<Phase> {
+        let at = self.leg.steps[position];
+        let step = self.story.step(at);
+        if let StepKind::Drop(reason) = step.kind {
+            if self.is_delivered_before(position) || self.is_at_hook(position) {
+                return None;
+            }
+            return Some(self.make(
+                Kind::Dropped,
+                position,
+                drop_text(self.story, self.leg, position, reason),
+            ));
+        }
+        if let Some(hooked) = Hooked::at(self.story, at) {
+            return self.at_hook(position, hooked);
+        }
+        let note = |key| self.story.notes(at).find(|note| note.0 == key).map(|note| note.1);
+        let (kind, text) = match step.func {
+            Func::RawSendmsg => (Kind::Sent, self.sent(position)),
+            Func::NetifRx if position == 0 => (Kind::Sent, "comes in from outside".to_owned()),
+            Func::IpRouteInputNoref => (Kind::Route, self.input_route(position)?),
+            Func::IpRouteMeHarder => (Kind::Route, self.output_route(position, "routed anew")?),
+            Func::BrForward => {
+                let bridge = self.bridge(position);
+                (
+                    Kind::Bridge,
+                    format!(
+                        "crosses bridge {bridge} to port {}",
+                        self.device_of_next(position, Func::BrForwardInner)
+                    ),
+                )
+            }
+            Func::BrFlood => {
+                let ports = note("flood").unwrap_or("all ports");
+                (
+                    Kind::Bridge,
+                    format!(
+                        "bridge {} does not know where the receiver is: to {ports}",
+                        self.bridge(position)
+                    ),
+                )
+            }
+            Func::BrPassFrameUp => {
+                (Kind::Bridge, format!("goes up from bridge {} to this host", self.bridge(position)))
+            }
+            Func::VethXmit => (Kind::Cable, self.veth(position)),
+            Func::LoopbackXmit => (Kind::Cable, "out of lo, and in again".to_owned()),
+            Func::NicXmit => (Kind::Cable, self.wire(position)),
+            Func::NeighEventSend if self.waits(position) => {
+                (Kind::Neighbour, "waits: ARP asks for the next hop's MAC address".to_owned())
+            }
+            Func::TcpV4DoRcv | Func::UdpQueueRcvSkb | Func::IcmpEcho => {
+                (Kind::Delivered, self.delivered(position))
+            }
+            _ => return None,
+        };
+        Some(self.make(kind, position, text))
+    }
+
+    fn make(&self, kind: Kind, position: usize, text: String) -> Phase {
+        let at = self.leg.steps[position];
+        let Place { machine, netns, device } = place(self.story, self.leg, position);
+        let headers = self.story.headers_at(at);
+        let end = |end: End| headers.map_or(String::new(), |headers| end.of(headers));
+        Phase {
+            kind,
+            machine: machine.to_owned(),
+            netns,
+            device: device.to_owned(),
+            text,
+            hook: None,
+            src: end(End::Source),
+            dst: end(End::Destination),
+            after: None,
+            step: at,
+        }
+    }
+
+    fn func(&self, position: usize) -> Func {
+        self.story.step(self.leg.steps[position]).func
+    }
+
+    /// The first position from `position` on in this function.
+    fn next(&self, position: usize, wanted: &[Func]) -> Option<usize> {
+        (position..self.leg.steps.len()).find(|at| wanted.contains(&self.func(*at)))
+    }
+
+    fn device_of_next(&self, position: usize, func: Func) -> &'a str {
+        self.next(position, &[func]).map_or("?", |at| self.story.place(self.leg.steps[at]).device)
+    }
+
+    /// The bridge that a frame is in: it said so when it took the frame, or it is the device that sends.
+    fn bridge(&self, position: usize) -> String {
+        let taken = (0..position)
+            .rev()
+            .take(64)
+            .find(|at| [Func::BrHandleFrame, Func::BrDevXmit].contains(&self.func(*at)));
+        let at = taken.map(|at| self.leg.steps[at]);
+        let noted = at.and_then(|at| self.story.notes(at).find(|note| note.0 == "bridge").map(|note| note.1));
+        noted.or(at.map(|at| self.story.place(at).device)).unwrap_or("").to_owned()
+    }
+
+    /// A hook at which nobody had anything to say is no phase.
+    fn at_hook(&self, position: usize, hooked: Hooked) -> Option<Phase> {
+        let at = self.leg.steps[position];
+        let has_rules = hooked.tables.iter().any(|met| met.tried.len() > 1 || met.matched().next().is_some());
+        let nothing = hooked.nat.is_none() && hooked.changed.is_empty() && hooked.dropped.is_none();
+        if nothing && !has_rules && hooked.conntrack.is_empty() && hooked.tables.is_empty() {
+            return None;
+        }
+        let what = match (&hooked.nat, hooked.dropped) {
+            (_, Some(_)) => match (hooked.dropped_by(), hooked.refused()) {
+                (Some(by), Some(answer)) => format!("refused by {by} ({answer})"),
+                (Some(by), None) => format!("dropped by {by}"),
+                (None, _) => "dropped".to_owned(),
+            },
+            (Some(nat), None) => format!("{} {} -> {}", nat.kind, nat.from, nat.to),
+            (None, None) if hooked.changed.is_empty() => "accepted".to_owned(),
+            (None, None) => {
+                let changed = hooked.changed.iter().map(|(name, old, new)| format!("{name} {old} -> {new}"));
+                changed.collect::<Vec<_>>().join(", ")
+            }
+        };
+        let of_bridge = if hooked.bridged { " for the bridge" } else { "" };
+        let mut phase = self.make(Kind::Hook, position, format!("{}{of_bridge}: {what}", hooked.chain));
+        if hooked.nat.is_some() {
+            let after = hooked.end.and_then(|end| self.story.headers_at(end));
+            phase.after = after.map(|headers| (End::Source.of(headers), End::Destination.of(headers)));
+        }
+        let device = if hooked.output.is_empty() { &hooked.input } else { &hooked.output };
+        if !device.is_empty() {
+            phase.device = device.clone();
+        }
+        debug_assert_eq!(phase.step, at);
+        phase.hook = Some(hooked);
+        Some(phase)
+    }
+
+    fn sent(&self, position: usize) -> String {
+        let device = self.leaves_by(position);
+        match self.output_route(position, "routed") {
+            Some(route) => format!("a program sends; {route}"),
+            None if device.is_empty() => "a program sends".to_owned(),
+            None => format!("a program sends, out by {device}"),
+        }
+    }
+
+    /// The last entry of the routing tables that was found from here to the next function that the packet passes into.
+    fn fib(&self, position: usize) -> Option<&'a str> {
+        let steps = &self.leg.steps[position..];
+        let until = steps.iter().skip(1).position(|at| self.story.step(*at).kind != StepKind::Call);
+        let steps = &steps[..until.map_or(steps.len(), |until| until + 1)];
+        let mut notes = steps.iter().flat_map(|at| self.story.notes(*at));
+        // The look-up for the packet comes first, that for its sender second.
+        notes.find(|note| note.0 == "fib").map(|note| note.1)
+    }
+
+    /// The device that it leaves by, as the next hook or IPv4's exit says.
+    fn leaves_by(&self, position: usize) -> String {
+        let Some(next) = self.next(position + 1, &[Func::NfHookSlow, Func::IpOutput, Func::IpMcOutput])
+        else {
+            return String::new();
+        };
+        let at = self.leg.steps[next];
+        match Hooked::at(self.story, at) {
+            Some(hooked) => hooked.output,
+            None => self.story.place(at).device.to_owned(),
+        }
+    }
+
+    fn output_route(&self, position: usize, verb: &str) -> Option<String> {
+        let route = self.fib(position)?;
+        let device = self.leaves_by(position);
+        Some(format!("{verb} by {route}, out by {device}").trim_end_matches(", out by ").to_owned())
+    }
+
+    fn input_route(&self, position: usize) -> Option<String> {
+        let ends = [Func::IpLocalDeliver, Func::IpForward, Func::IpError, Func::KfreeSkbReason];
+        let next = self.next(position, &ends)?;
+        let by = self.fib(position).map_or(String::new(), |fib| format!(" ({fib})"));
+        Some(match self.func(next) {
+            Func::IpLocalDeliver => format!("routing decision: for this host{by}"),
+            Func::IpForward => {
+                let device = self.leaves_by(next);
+                format!("routing decision: forward, out by {device}{by}")
+            }
+            _ => format!("routing decision: no way{by}"),
+        })
+    }
+
+    fn veth(&self, position: usize) -> String {
+        let far = self.next(position, &[Func::NetifRx]);
+        let Some(far) = far.map(|at| self.story.place(self.leg.steps[at])) else {
+            return "out, into the veth cable".to_owned();
+        };
+        let host = if far.netns.is_empty() {
+            far.machine.to_owned()
+        } else {
+            format!("{}/{}", far.machine, far.netns)
+        };
+        format!("through the veth cable to {} in {host}", far.device)
+    }
+
+    fn wire(&self, position: usize) -> String {
+        match self.next(position + 1, &[Func::NapiGroReceive]).map(|at| self.story.place(self.leg.steps[at]))
+        {
+            Some(far) => format!("out, on the wire, and in by {} of {}", far.device, far.machine),
+            None => "out, on the wire".to_owned(),
+        }
+    }
+
+    /// Nothing else happens to the packet before it is walked again by somebody else's doing.
+    fn waits(&self, position: usize) -> bool {
+        let at = self.leg.steps[position];
+        let next =
+            self.leg.steps[position + 1..].iter().find(|at| self.story.step(**at).kind != StepKind::Call);
+        next.is_none_or(|next| self.others_between(at, *next))
+    }
+
+    /// Another packet was in hand between two steps.
+    fn others_between(&self, from: usize, to: usize) -> bool {
+        (from..to).any(|at| ![0, self.story.step(from).packet].contains(&self.story.step(at).packet))
+    }
+
+    fn delivered(&self, position: usize) -> String {
+        let steps = &self.leg.steps[..=position];
+        let socket = steps.iter().rev().flat_map(|at| self.story.notes(*at)).find(|note| note.0 == "socket");
+        match self.func(position) {
+            Func::IcmpEcho => "delivered: the kernel answers the echo request".to_owned(),
+            Func::UdpQueueRcvSkb => {
+                let at = self.leg.steps[position];
+                let to =
+                    self.story.headers_at(at).map_or(String::new(), |headers| End::Destination.of(headers));
+                format!("delivered to a UDP socket that receives {to}")
+            }
+            _ => format!("delivered to the TCP socket {}", socket.map_or("", |note| note.1)),
+        }
+    }
+
+    /// The phase of the hook says already that the packet was dropped.
+    fn is_at_hook(&self, position: usize) -> bool {
+        let mut hooks =
+            self.leg.steps[..position].iter().rev().filter(|at| hook_note(self.story, **at).is_some());
+        let hooked = hooks.next().and_then(|at| Hooked::at(self.story, *at));
+        hooked.is_some_and(|hooked| hooked.dropped.is_some())
+    }
+
+    fn is_delivered_before(&self, position: usize) -> bool {
+        let delivered = [Func::TcpV4DoRcv, Func::UdpQueueRcvSkb, Func::IcmpEcho];
+        self.leg.steps[..position].iter().any(|at| delivered.contains(&self.story.step(*at).func))
+    }
+}
+
+/// The rules of a hook that decided: those that matched, and policies; each as a line in the kernel's words.
+pub fn deciding(hooked: &Hooked) -> Vec<String> {
+    hooked.tables.iter().flat_map(deciding_in).collect()
+}
+
+fn deciding_in(met: &Met) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut skipped = 0;
+    for tried in &met.tried {
+        match &tried.fate {
+            Fate::NoMatch { .. } => skipped += 1,
+            // A chain that went by without a match says nothing of its own.
+            Fate::Return => {}
+            Fate::Policy { verdict } if verdict == "accept" && lines.is_empty() && skipped == 0 => {}
+            _ => {
+                let after = match skipped {
+                    0 => String::new(),
+                    1 => ", after a rule that did not match".to_owned(),
+                    _ => format!(", after {skipped} rules that did not match"),
+                };
+                lines.push(met.line_of(tried) + &after);
+                skipped = 0;
+            }
+        }
+    }
+    lines
+}

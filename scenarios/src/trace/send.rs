@@ -1,0 +1,87 @@
+//! Sends the packet into the prepared world, and lets time pass until its way has ended.
+
+use glassnet_kernel::World;
+use glassnet_kernel::chance::Script;
+use glassnet_kernel::door::Door;
+use glassnet_kernel::ids::CpuId;
+use glassnet_kernel::net::core::dev::eth_type_trans;
+use glassnet_kernel::net::ipv4::{af_inet, raw};
+use glassnet_kernel::net::socket;
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::socket::SockKind;
+use glassnet_kernel::trace::Level;
+use glassnet_sim::Nanos;
+use glassnet_wire::eth::{ETH_HLEN, ETH_P_IP, EthHdr};
+use zerocopy::IntoBytes;
+
+use super::place::{Start, addresses};
+use super::question::Question;
+
+/// Virtual time that the packet gets: a neighbour that does not answer is given up after three seconds.
+const PATIENCE: Nanos = Nanos::from_secs(10);
+
+/// A packet that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Its number (`Skb::packet`).
+    pub packet: u32,
+    /// What its sender was told if the kernel did not take it.
+    pub refused: Option<Errno>,
+}
+
+/// Sends the packet under observation; decisions of `statistic` about it fall as `falls` says.
+///
+/// # Errors
+///
+/// A sentence, if the world does not come to rest.
+pub fn send(
+    world: &mut World,
+    question: &Question,
+    start: &Start,
+    falls: Option<Vec<bool>>,
+) -> Result<Sent, String> {
+    let packet = world.skbs.last_packet() + 1;
+    world.trace.level = Level::Detail;
+    world.trace.script = Script { packet, falls, met: Vec::new() };
+    let refused = match start.input {
+        None => by_a_program(world, question, start).err(),
+        Some(_) => {
+            from_outside(world, question, start);
+            None
+        }
+    };
+    let deadline = world.now() + PATIENCE;
+    world.reset_limit();
+    while world.next_event_at().is_some_and(|at| at <= deadline) {
+        world.step().map_err(|endless| endless.to_string())?;
+    }
+    Ok(Sent { packet, refused })
+}
+
+/// A program writes the packet whole, and the kernel routes it.
+fn by_a_program(world: &mut World, question: &Question, start: &Start) -> Result<(), Errno> {
+    let (src, dst) = (u32::from(question.src), u32::from(question.dst));
+    world.enter(start.machine, CpuId(0), |cx| {
+        // A raw socket that gets nothing itself (IPPROTO_RAW).
+        let sock = socket::socket(cx, start.netns, SockKind::Raw { protocol: 255 });
+        let opts = &mut socket::get_mut(cx, sock)?.opts;
+        (opts.hdrincl, opts.broadcast) = (true, true);
+        af_inet::inet_bind(cx, sock, src, 0)?;
+        raw::raw_sendmsg(cx, sock, dst, &question.packet()).map(|_| ())
+    })
+}
+
+/// A frame comes in by a device.
+fn from_outside(world: &mut World, question: &Question, start: &Start) {
+    let Some(input) = start.input else { return };
+    let (dest, source) = addresses(world, start, input, question);
+    let frame = [EthHdr::new(dest, source, ETH_P_IP).as_bytes(), &question.packet()].concat();
+    world.enter(start.machine, CpuId(0), |cx| {
+        let skb = cx.skbs.alloc_skb(frame.len(), input);
+        cx.skbs.data_mut(skb).copy_from_slice(&frame);
+        cx.skbs[skb].network_header += ETH_HLEN as u32;
+        if eth_type_trans(cx, skb, input) {
+            cx.walk(Door::NetifRx { skb });
+        }
+    });
+}

@@ -1,0 +1,147 @@
+//! Ways of a packet as text.
+
+use anstyle::{AnsiColor, Color, Style};
+
+use super::phases::{Kind, Phase, deciding};
+use super::verdict::Ending;
+use super::{Answer, Decision};
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const PLACE: Style = Style::new().fg_color(Some(Color::Ansi(AnsiColor::Green)));
+const NOTE: Style = Style::new().fg_color(Some(Color::Ansi(AnsiColor::Yellow)));
+const GOOD: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Green)));
+const BAD: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
+
+/// One way, or with `all` every branch with its probability, as text with ANSI colours. `whole`: these are all branches.
+pub fn text(answers: &[Answer], all: bool, whole: bool) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        out.push_str(text.trim_end());
+        out.push('\n');
+    };
+    let Some(first) = answers.first() else { return out };
+    line(format!("{BOLD}{}{BOLD:#}", first.question));
+    let mut before: Option<Vec<String>> = None;
+    for (at, answer) in answers.iter().enumerate() {
+        if all {
+            let (number, of, share) = (at + 1, answers.len(), share(answer.probability()));
+            line(String::new());
+            line(format!("{BOLD}branch {number} of {of}: {share}{BOLD:#}"));
+        }
+        for decision in answer.decisions.iter().filter(|_| all) {
+            line(format!("   {NOTE}{}{NOTE:#}", chance(decision)));
+        }
+        let phases: Vec<String> =
+            answer.phases.iter().enumerate().map(|(at, one)| phase(at + 1, one)).collect();
+        let same = before.iter().flatten().zip(&phases).take_while(|(old, new)| old == new).count();
+        match same {
+            0 | 1 => phases.iter().for_each(|phase| line(phase.clone())),
+            _ => {
+                line(format!("{DIM}1.-{same}. as in the branch before{DIM:#}"));
+                phases[same..].iter().for_each(|phase| line(phase.clone()));
+            }
+        }
+        before = Some(phases);
+        line(verdict(answer));
+        if !all && !answer.decisions.is_empty() {
+            let share = share(answer.probability());
+            line(format!("   {DIM}chance decided so with {share}; --all shows every branch{DIM:#}"));
+        }
+    }
+    if all {
+        line(String::new());
+        summary(answers, whole).into_iter().for_each(line);
+    }
+    out
+}
+
+fn verdict(answer: &Answer) -> String {
+    let style = if answer.verdict.ending.is_success() { GOOD } else { BAD };
+    let mut text = format!("{style}=> {}{style:#}", answer.verdict.text);
+    let refused = matches!(answer.verdict.ending, Ending::Delivered | Ending::Refused);
+    for packet in answer.answers.iter().filter(|_| refused) {
+        text += &format!("\n   {DIM}answer: {packet}{DIM:#}");
+    }
+    text
+}
+
+/// A phase: number, place, what happened; below it the rules that decided and the addresses that it left.
+fn phase(number: usize, phase: &Phase) -> String {
+    let place = match phase.device.is_empty() {
+        true => phase.host(),
+        false => format!("{} {}", phase.host(), phase.device),
+    };
+    let style = match (phase.kind, &phase.hook) {
+        (Kind::Dropped, _) => BAD,
+        (_, Some(hooked)) if hooked.dropped.is_some() => BAD,
+        _ => Style::new(),
+    };
+    let number = format!("{number}.");
+    let mut out = format!("{number:3}{PLACE}{place:22}{PLACE:#} {style}{}{style:#}", phase.text);
+    if let Some(hooked) = &phase.hook {
+        let conntrack = hooked.conntrack.iter().map(|note| format!("conntrack: {note}"));
+        for line in conntrack.chain(deciding(hooked)) {
+            out += &format!("\n     {NOTE}{line}{NOTE:#}");
+        }
+    }
+    if let Some((src, dst)) = &phase.after {
+        let (old_src, old_dst) = (&phase.src, &phase.dst);
+        out += &format!("\n     {DIM}before {old_src} > {old_dst}, now {src} > {dst}{DIM:#}");
+    }
+    out
+}
+
+fn chance(decision: &Decision) -> String {
+    let outcome = if decision.outcome { "matches" } else { "does not match" };
+    format!(
+        "{} {outcome} ({})",
+        decision.rule,
+        share(if decision.outcome { decision.probability } else { 1.0 - decision.probability })
+    )
+}
+
+/// The ways with their probabilities, and the sum.
+fn summary(answers: &[Answer], whole: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    for answer in answers {
+        let style = if answer.verdict.ending.is_success() { GOOD } else { BAD };
+        let share = share(answer.probability());
+        lines.push(format!("{share:18} {style}{}{style:#}", answer.verdict.text));
+    }
+    let sum: f64 = answers.iter().map(Answer::probability).sum();
+    let more = if whole { "" } else { "; more branches were not looked at" };
+    lines.push(format!("{:18} in all{more}", share(sum)));
+    lines
+}
+
+/// A probability in percent, and as a fraction where it is a simple one: `33.33 % (1/3)`.
+fn share(probability: f64) -> String {
+    let percent = format!("{:.2} %", probability * 100.0);
+    match fraction(probability) {
+        Some((_, 1)) | None => percent,
+        Some((part, whole)) => format!("{percent} ({part}/{whole})"),
+    }
+}
+
+/// The fraction with a small denominator that a probability is, within what `iptables` can write.
+fn fraction(probability: f64) -> Option<(u32, u32)> {
+    (1..=100).find_map(|whole: u32| {
+        let part = (probability * f64::from(whole)).round();
+        let is_near = (probability - part / f64::from(whole)).abs() < 1e-8;
+        is_near.then_some((part as u32, whole))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_are_percents_and_simple_fractions() {
+        // What iptables keeps of 1/3: 715827883 of 2^31.
+        assert_eq!(share(715_827_883.0 / 2_147_483_648.0), "33.33 % (1/3)");
+        assert_eq!(share(0.123_456), "12.35 %");
+        assert_eq!(share(1.0), "100.00 %");
+    }
+}

@@ -1,0 +1,101 @@
+//! How a packet's way ended.
+
+use glassnet_kernel::door::Func;
+use glassnet_kernel::tables::drop_reason::DropReason;
+use glassnet_kernel::trace::StepKind;
+
+use super::phases::{Kind, Phase};
+use super::send::Sent;
+use crate::view::{End, Story};
+
+/// In which way it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// A socket or the kernel took it.
+    Delivered,
+    /// It left the machines of the lesson.
+    SentOut,
+    /// Somebody said no: no listener, a rule that rejects, or no way from here.
+    Refused,
+    /// It was dropped in silence.
+    Dropped,
+    /// It is neither here nor there: it still waits.
+    Waiting,
+}
+
+impl Ending {
+    /// The word in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ending::Delivered => "delivered",
+            Ending::SentOut => "sent out",
+            Ending::Refused => "refused",
+            Ending::Dropped => "dropped",
+            Ending::Waiting => "waiting",
+        }
+    }
+
+    /// The packet got through.
+    pub fn is_success(self) -> bool {
+        matches!(self, Ending::Delivered | Ending::SentOut)
+    }
+}
+
+/// How a packet's way ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// In which way.
+    pub ending: Ending,
+    /// A line.
+    pub text: String,
+}
+
+/// Reads the end of a way.
+pub fn verdict(story: &Story, way: &[usize], phases: &[Phase], sent: &Sent) -> Verdict {
+    let Some(last) = phases.last() else { return not_sent(sent) };
+    let at = format!("in {}", last.host());
+    let (ending, text) = match (last.kind, &last.hook) {
+        (Kind::Delivered, _) => (Ending::Delivered, format!("{} {at}", last.text)),
+        (_, Some(hooked)) if hooked.dropped.is_some() => {
+            let by = hooked.dropped_by().unwrap_or_else(|| format!("the hook {}", hooked.chain));
+            match hooked.refused() {
+                Some(answer) => (Ending::Refused, format!("refused by {by} {at}: {answer}")),
+                None => (Ending::Dropped, format!("dropped by {by} {at}")),
+            }
+        }
+        (Kind::Dropped, _) => dropped(story, way, last, &at),
+        (Kind::Cable, _) if passed(story, way, Func::NicXmit) => {
+            (Ending::SentOut, format!("left {} by {}", last.host(), last.device))
+        }
+        _ if sent.refused.is_some() => return not_sent(sent),
+        _ => (Ending::Waiting, format!("still on its way {at}: {}", last.text)),
+    };
+    Verdict { ending, text }
+}
+
+/// The kernel did not take the packet from its sender.
+fn not_sent(sent: &Sent) -> Verdict {
+    let why = sent.refused.map_or("nothing happened".to_owned(), |errno| errno.strerror().to_owned());
+    Verdict { ending: Ending::Refused, text: format!("not sent: {why}") }
+}
+
+fn passed(story: &Story, way: &[usize], func: Func) -> bool {
+    way.iter().any(|at| story.step(*at).func == func)
+}
+
+fn dropped(story: &Story, way: &[usize], last: &Phase, at: &str) -> (Ending, String) {
+    let reason = way.iter().rev().find_map(|step| match story.step(*step).kind {
+        StepKind::Drop(reason) => Some(reason),
+        _ => None,
+    });
+    let to = story.headers_at(last.step).map_or(String::new(), |headers| End::Destination.of(headers));
+    match reason {
+        Some(DropReason::NoSocket) if passed(story, way, Func::TcpV4Rcv) => {
+            (Ending::Refused, format!("refused: no listener on {to} {at} (a reset goes back)"))
+        }
+        Some(DropReason::NoSocket) => {
+            (Ending::Refused, format!("refused: no listener on {to} {at} (ICMP port unreachable goes back)"))
+        }
+        _ => (Ending::Dropped, format!("{} {at}", last.text)),
+    }
+}
