@@ -134,4 +134,4 @@ macro_rules! recordings {
     };
 }
 
-recordings!(chains, errors, restore, rules);
+recordings!(chains, errors, nat, restore, rules);

@@ -205,7 +205,7 @@ fn choose_address(tuple: &mut Tuple, range: &NatRange, manip: Manip, zone: u16) 
         first
     } else {
         let size = last.wrapping_sub(first).wrapping_add(1);
-        first.wrapping_add((u64::from(hash) * u64::from(size) >> 32) as u32)
+        first.wrapping_add(((u64::from(hash) * u64::from(size)) >> 32) as u32)
     };
     match manip {
         Manip::Src => tuple.src = address,
