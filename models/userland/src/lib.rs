@@ -12,6 +12,7 @@ pub mod arp;
 pub mod arping;
 pub mod brctl;
 pub mod bridge;
+pub mod conntrack;
 pub mod curl;
 pub mod date;
 pub mod dmesg;
@@ -57,6 +58,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("arptables-save", iptables::main),
     ("brctl", brctl::main),
     ("bridge", bridge::main),
+    ("conntrack", conntrack::main),
     ("curl", curl::main),
     ("date", date::main),
     ("dmesg", dmesg::main),

@@ -38,10 +38,10 @@ fn tell(cx: &mut Cx, id: CtId, events: u16) {
     let events = events & conn.ctmask;
     let Some(kind) = EventKind::of(events) else { return };
     let conn = conn.clone();
-    let mut told = false;
+    let (mut told, portid) = (false, cx.k.conntrack.on_behalf_of);
     for listener in cx.k.conntrack.listeners.values_mut() {
         if listener.netns == conn.netns && listener.kinds & kind.bit() != 0 {
-            listener.queue.push_back(CtEvent { kind, events, at: cx.now, conn: conn.clone() });
+            listener.queue.push_back(CtEvent { kind, events, at: cx.now, portid, conn: conn.clone() });
             told = true;
         }
     }

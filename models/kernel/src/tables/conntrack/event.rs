@@ -67,6 +67,8 @@ pub struct CtEvent {
     pub events: u16,
     /// When.
     pub at: Nanos,
+    /// The program that made it happen; none: a packet or time.
+    pub portid: Option<u32>,
     /// The connection as it was then.
     pub conn: Conn,
 }

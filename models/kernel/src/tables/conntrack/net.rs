@@ -12,6 +12,8 @@ pub struct CtStats {
     pub found: u32,
     /// Packets that belong to no connection.
     pub invalid: u32,
+    /// Entries that programs inserted.
+    pub insert: u32,
     /// Entries that were not inserted because they clashed.
     pub insert_failed: u32,
     /// Clashes that were resolved.

@@ -43,6 +43,8 @@ pub struct Conntrack {
     pub expect_max: u32,
     /// Programs that listen, by number.
     pub listeners: BTreeMap<u32, Listener>,
+    /// The program on whose behalf the table changes just now.
+    pub on_behalf_of: Option<u32>,
     /// The garbage collector is to drop entries early (`conntrack_gc_work.early_drop`).
     pub gc_early_drop: bool,
     /// The garbage collector's timer is set.
@@ -63,6 +65,7 @@ impl Default for Conntrack {
             buckets: 262_144,
             expect_max: 4096,
             listeners: BTreeMap::new(),
+            on_behalf_of: None,
             gc_early_drop: false,
             gc_scheduled: false,
             by_source: BySource::default(),

@@ -1,0 +1,185 @@
+//! What programs ask of the connection table.
+//!
+//! Kernel: net/netfilter/nf_conntrack_netlink.c
+
+use std::collections::VecDeque;
+
+use glassnet_sim::Nanos;
+use glassnet_wire::ipv4::IPPROTO_TCP;
+
+use super::nf_conntrack_core::{add_extensions, nf_conntrack_alloc, nf_conntrack_find, nf_ct_delete};
+use super::{nf_conntrack_ecache as ecache, nf_conntrack_gc};
+use crate::Cx;
+use crate::ids::NetnsId;
+use crate::netlink::Errno;
+use crate::tables::conntrack::event::{
+    IPCT_ASSURED, IPCT_DESTROY, IPCT_MARK, IPCT_NEW, IPCT_PROTOINFO, IPCT_REPLY,
+};
+use crate::tables::conntrack::table::Listener;
+use crate::tables::conntrack::{
+    Conn, CtEvent, CtId, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, TcpState, TcpTrack, Tuple,
+    jiffies,
+};
+
+/// What a program wants of a connection that it makes or changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CtChange {
+    /// How long it is to live, seconds.
+    pub timeout: Option<u64>,
+    /// Its mark and the bits of the old one that give way.
+    pub mark: Option<(u32, u32)>,
+    /// `IPS_*` bits that are to be set.
+    pub status: Option<u16>,
+    /// The state of TCP.
+    pub state: Option<TcpState>,
+}
+
+/// All connections of a namespace, in the order in which they were made; those whose time is over are removed instead
+/// (`ctnetlink_dump_table`).
+///
+/// The kernel's order depends on a random seed.
+pub fn ctnetlink_dump_table(cx: &mut Cx, netns: NetnsId) -> Vec<CtId> {
+    let mut found = cx.k.conntrack.confirmed();
+    found.retain(|id| {
+        let here = cx.k.conntrack.get(*id).is_some_and(|conn| conn.netns == netns);
+        let expired = here && cx.k.conntrack.get(*id).is_some_and(|conn| conn.is_expired(cx.now));
+        if expired {
+            nf_ct_delete(cx, *id);
+        }
+        here && !expired
+    });
+    found
+}
+
+/// The connection that has this tuple, in either direction (`ctnetlink_get_conntrack`).
+pub fn ctnetlink_get_conntrack(cx: &mut Cx, netns: NetnsId, zone: [u16; 2], tuple: &Tuple) -> Option<CtId> {
+    nf_conntrack_find(cx, netns, zone, tuple).map(|found| found.0)
+}
+
+/// Deletes a connection on behalf of a program (`ctnetlink_del_conntrack`); false if it was gone already.
+pub fn ctnetlink_del_conntrack(cx: &mut Cx, id: CtId, portid: u32) -> bool {
+    cx.k.conntrack.on_behalf_of = Some(portid);
+    let deleted = nf_ct_delete(cx, id);
+    cx.k.conntrack.on_behalf_of = None;
+    deleted
+}
+
+/// Deletes all connections of a namespace (`ctnetlink_flush_conntrack`).
+pub fn ctnetlink_flush_conntrack(cx: &mut Cx, netns: NetnsId, portid: u32) {
+    for id in cx.k.conntrack.confirmed() {
+        if cx.k.conntrack.get(id).is_some_and(|conn| conn.netns == netns) {
+            ctnetlink_del_conntrack(cx, id, portid);
+        }
+    }
+}
+
+/// Changes a connection (`ctnetlink_change_conntrack`), and tells the listeners.
+///
+/// # Errors
+///
+/// `ENOENT` if it is gone, `EPERM` for the timeout of one whose timeout is fixed.
+pub fn ctnetlink_change_conntrack(cx: &mut Cx, id: CtId, change: CtChange, portid: u32) -> Result<(), Errno> {
+    let now = cx.now;
+    let conn = cx.k.conntrack.get_mut(id).filter(|conn| conn.is_confirmed()).ok_or(Errno::ENOENT)?;
+    apply(conn, now, change)?;
+    let events = if conn.has(IPS_ASSURED) { IPCT_ASSURED } else { IPCT_REPLY };
+    cx.k.conntrack.on_behalf_of = Some(portid);
+    ecache::report(cx, id, events | IPCT_MARK | IPCT_PROTOINFO);
+    cx.k.conntrack.on_behalf_of = None;
+    Ok(())
+}
+
+fn apply(conn: &mut Conn, now: Nanos, change: CtChange) -> Result<(), Errno> {
+    if let Some(secs) = change.timeout {
+        if conn.has(IPS_FIXED_TIMEOUT) {
+            return Err(Errno::EPERM);
+        }
+        let start = if conn.is_confirmed() { jiffies(now) } else { Nanos::ZERO };
+        conn.timeout = start + Nanos::from_secs(secs.min(i32::MAX as u64));
+    }
+    if let Some(status) = change.status {
+        conn.status |= status & (IPS_ASSURED | IPS_SEEN_REPLY | IPS_FIXED_TIMEOUT);
+    }
+    if let Some((mark, mask)) = change.mark {
+        conn.mark = conn.mark & !mask ^ mark;
+    }
+    if let (Some(state), Proto::Tcp(track)) = (change.state, &mut conn.proto) {
+        track.state = state;
+    }
+    Ok(())
+}
+
+/// Enters a connection that no packet began (`ctnetlink_create_conntrack`).
+///
+/// # Errors
+///
+/// `EEXIST` if one has a tuple of it, `ENOMEM` if the table is full.
+pub fn ctnetlink_create_conntrack(
+    cx: &mut Cx,
+    netns: NetnsId,
+    zone: [u16; 2],
+    tuples: [Tuple; 2],
+    change: CtChange,
+    portid: u32,
+) -> Result<(), Errno> {
+    if tuples.iter().any(|tuple| nf_conntrack_find(cx, netns, zone, tuple).is_some()) {
+        return Err(Errno::EEXIST);
+    }
+    let mut conn = Conn::new(netns, tuples[0], tuples[1], zone);
+    if tuples[0].proto == IPPROTO_TCP {
+        conn.proto = Proto::Tcp(TcpTrack::default());
+    }
+    add_extensions(cx, &mut conn, 0);
+    apply(&mut conn, cx.now, change)?;
+    let (now, tick) = (cx.now, jiffies(cx.now));
+    conn.timeout = tick + conn.timeout;
+    if let Some((start, _)) = &mut conn.tstamp {
+        *start = now;
+    }
+    let id = nf_conntrack_alloc(cx, conn).map_err(|_| Errno::ENOMEM)?;
+    cx.k.conntrack.insert(id);
+    // The table holds it now; this call does not.
+    cx.k.conntrack.put(id);
+    cx.k.conntrack.net_mut(netns).stats.insert += 1;
+    nf_conntrack_gc::schedule(cx);
+    cx.k.conntrack.on_behalf_of = Some(portid);
+    ecache::report(cx, id, IPCT_NEW);
+    cx.k.conntrack.on_behalf_of = None;
+    Ok(())
+}
+
+/// Sets the counters of a connection to 0 after they were read (`IPCTNL_MSG_CT_GET_CTRZERO`).
+pub fn ctnetlink_zero(cx: &mut Cx, id: CtId) {
+    if let Some(counters) = cx.k.conntrack.get_mut(id).and_then(|conn| conn.acct.as_mut()) {
+        *counters = Default::default();
+    }
+}
+
+/// A program begins to listen to a namespace's events: kinds as [`crate::tables::conntrack::EventKind::bit`]s. Its
+/// number names it below.
+pub fn ctnetlink_listen(cx: &mut Cx, netns: NetnsId, kinds: u8) -> u32 {
+    let table = &mut cx.k.conntrack;
+    let number = table.listeners.last_key_value().map_or(0, |last| last.0 + 1);
+    table.listeners.insert(number, Listener { netns, kinds, queue: VecDeque::new() });
+    table.net_mut(netns).listeners += 1;
+    number
+}
+
+/// The next event for a program that listens.
+pub fn ctnetlink_next_event(cx: &mut Cx, listener: u32) -> Option<CtEvent> {
+    cx.k.conntrack.listeners.get_mut(&listener)?.queue.pop_front()
+}
+
+/// A program no longer listens.
+pub fn ctnetlink_unlisten(cx: &mut Cx, listener: u32) {
+    if let Some(listener) = cx.k.conntrack.listeners.remove(&listener) {
+        let net = cx.k.conntrack.net_mut(listener.netns);
+        net.listeners = net.listeners.saturating_sub(1);
+    }
+}
+
+/// The timeout that an event shows: one that ended of itself has none.
+pub fn event_timeout(event: &CtEvent) -> Option<u64> {
+    let left = event.conn.expires_secs(event.at);
+    (event.events & IPCT_DESTROY == 0 || left > 0).then_some(left)
+}

@@ -1,0 +1,73 @@
+//! `conntrack -E`: what happens to connections, as it happens.
+
+use glassnet_kernel::net::netfilter::nf_conntrack_netlink::{
+    ctnetlink_listen, ctnetlink_next_event, ctnetlink_unlisten,
+};
+use glassnet_kernel::tables::conntrack::CtEvent;
+
+use super::options::{Options, Stop};
+use super::show::{self, Shown};
+use super::{NAME, XML_HEAD, XML_TAIL};
+use crate::process::{BOOT_TIME, Process, Signal, Woken};
+
+/// Prints events until a signal comes.
+pub async fn run(process: &mut Process, options: &Options) -> Result<i32, Stop> {
+    if options.table.as_deref() == Some("expect") {
+        return Err(Stop::Other("not modelled yet: expectations".to_owned()));
+    }
+    for signal in [Signal::INT, Signal::TERM] {
+        process.signals.catch(signal);
+    }
+    let (netns, machine) = (process.netns, process.machine);
+    let kinds = if options.kinds == 0 { 7 } else { options.kinds };
+    let listener = process.syscall(|cx| ctnetlink_listen(cx, netns, kinds));
+    let mut shown = 0;
+    loop {
+        let woken = process
+            .wait(None, |world| {
+                let table = &world.kernel(machine).conntrack;
+                table
+                    .listeners
+                    .get(&listener)
+                    .is_some_and(|listener| !listener.queue.is_empty())
+                    .then_some(())
+            })
+            .await;
+        if matches!(woken, Woken::Signal(_)) {
+            break;
+        }
+        while let Some(event) = process.syscall(|cx| ctnetlink_next_event(cx, listener)) {
+            if options.filter.means(&event.conn, true) {
+                if options.format.xml && shown == 0 {
+                    process.print(XML_HEAD);
+                }
+                shown += 1;
+                process.print(line(&event, options));
+            }
+        }
+    }
+    process.syscall(|cx| ctnetlink_unlisten(cx, listener));
+    if options.format.xml && shown > 0 {
+        process.print(XML_TAIL);
+    }
+    process.eprint(format!("{NAME}: {shown} flow events have been shown.\n"));
+    Ok(0)
+}
+
+fn line(event: &CtEvent, options: &Options) -> String {
+    let format = options.format;
+    if format.xml {
+        return show::xml(Shown::event(event)) + "\n";
+    }
+    let mut out = String::new();
+    if format.timestamp {
+        let micros = event.at.0 / 1000 + BOOT_TIME * 1_000_000;
+        out.push_str(&format!("[{}.{:06}]\t", micros / 1_000_000, micros % 1_000_000));
+    }
+    out.push_str(&show::line(Shown::event(event), format));
+    if let Some(portid) = event.portid.filter(|_| !format.save) {
+        out.push_str(&format!(" [USERSPACE] portid={portid}"));
+    }
+    out.push('\n');
+    out
+}

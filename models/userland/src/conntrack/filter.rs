@@ -1,0 +1,129 @@
+//! Which connections a command is about.
+
+use glassnet_kernel::tables::conntrack::{
+    Conn, Dir, IPS_DST_NAT_DONE, IPS_SRC_NAT_DONE, Proto, TcpState, Tuple,
+};
+use glassnet_wire::ipv4::IPPROTO_ICMP;
+
+use super::show::common_zone;
+
+/// An address and its mask.
+pub type Network = (u32, u32);
+
+/// What NAT is to have chosen; nothing: anything but what was there before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nat {
+    /// The address.
+    pub address: Option<Network>,
+    /// The port.
+    pub port: Option<u16>,
+}
+
+/// What a connection must be; each part only if it is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Nothing is meant: another family.
+    pub never: bool,
+    /// Source and destination of the first packet.
+    pub orig: (Option<Network>, Option<Network>),
+    /// Source and destination of the answer.
+    pub reply: (Option<Network>, Option<Network>),
+    /// Protocol.
+    pub proto: Option<u8>,
+    /// Ports: source and destination of the first packet, then of the answer.
+    pub ports: [Option<u16>; 4],
+    /// ICMP type, code and identifier of the first packet.
+    pub icmp: [Option<u16>; 3],
+    /// State of TCP.
+    pub state: Option<TcpState>,
+    /// `IPS_*` bits that are set, and that are not.
+    pub status: Option<(u16, u16)>,
+    /// Mark and mask.
+    pub mark: Option<(u32, u32)>,
+    /// Zone of both directions.
+    pub zone: Option<u16>,
+    /// Zone of each direction.
+    pub zones: (Option<u16>, Option<u16>),
+    /// `-n`.
+    pub src_nat: Option<Nat>,
+    /// `-g`.
+    pub dst_nat: Option<Nat>,
+    /// `-j`.
+    pub any_nat: Option<Nat>,
+}
+
+impl Filter {
+    /// It means this connection. `by_mark`: the mark is a condition, and not what is to be set; so with the status.
+    pub fn means(&self, conn: &Conn, by_mark: bool) -> bool {
+        let inside =
+            |network: Option<Network>, addr: u32| network.is_none_or(|(net, mask)| addr & mask == net);
+        let [original, reply] = &conn.tuples;
+        let values = [original.sport, original.dport, reply.sport, reply.dport];
+        let icmp = [original.dport >> 8, original.dport & 0xff, original.sport];
+        let same = |wanted: &[Option<u16>], have: &[u16]| {
+            wanted.iter().zip(have).all(|(wanted, have)| wanted.is_none_or(|wanted| wanted == *have))
+        };
+        !self.never
+            && inside(self.orig.0, original.src)
+            && inside(self.orig.1, original.dst)
+            && inside(self.reply.0, reply.src)
+            && inside(self.reply.1, reply.dst)
+            && self.proto.is_none_or(|proto| proto == original.proto)
+            && same(&self.ports, &values)
+            && same(&self.icmp, &icmp)
+            && self.means_zone(conn)
+            && self.means_nat(conn)
+            && (!by_mark || self.means_state(conn))
+    }
+
+    fn means_state(&self, conn: &Conn) -> bool {
+        let state = match &conn.proto {
+            Proto::Tcp(track) => Some(track.state),
+            _ => None,
+        };
+        self.state.is_none_or(|wanted| state == Some(wanted))
+            && self.mark.is_none_or(|(mark, mask)| conn.mark & mask == mark)
+            && self.status.is_none_or(|(set, unset)| conn.status & set == set && conn.status & unset == 0)
+    }
+
+    fn means_zone(&self, conn: &Conn) -> bool {
+        self.zone.is_none_or(|zone| match zone {
+            0 => conn.zone == [0, 0],
+            zone => common_zone(conn) == Some(zone),
+        }) && self.zones.0.is_none_or(|zone| conn.zone[0] == zone)
+            && self.zones.1.is_none_or(|zone| conn.zone[1] == zone)
+    }
+
+    fn means_nat(&self, conn: &Conn) -> bool {
+        let source = |nat: Nat| natted(conn, Dir::Original, nat);
+        let dest = |nat: Nat| natted(conn, Dir::Reply, nat);
+        let wanted = [self.src_nat.map(source), self.dst_nat.map(dest)];
+        wanted.into_iter().all(|wanted| wanted.is_none_or(|is| is))
+            && self.any_nat.is_none_or(|nat| source(nat) || dest(nat))
+    }
+}
+
+/// The ports as the library compares them: for ICMP it takes the identifier for the one, type and code for the other.
+fn ports(tuple: &Tuple) -> (u16, u16) {
+    (tuple.sport, tuple.dport)
+}
+
+/// NAT chose the source (direction `Original`) or the destination of a connection, and chose this.
+fn natted(conn: &Conn, dir: Dir, nat: Nat) -> bool {
+    let [original, reply] = &conn.tuples;
+    let (done, before, after) = match dir {
+        Dir::Original => (IPS_SRC_NAT_DONE, (original.src, ports(original).0), (reply.dst, ports(reply).1)),
+        Dir::Reply => (IPS_DST_NAT_DONE, (original.dst, ports(original).1), (reply.src, ports(reply).0)),
+    };
+    if !conn.has(done) {
+        return false;
+    }
+    let (moved, renumbered) = (before.0 != after.0, before.1 != after.1);
+    match (nat.address, nat.port) {
+        (None, None) => moved || renumbered,
+        (address, port) => {
+            address.is_none_or(|(net, mask)| moved && after.0 & mask == net)
+                && port.is_none_or(|port| renumbered && after.1 == port && original.proto != IPPROTO_ICMP)
+        }
+    }
+}

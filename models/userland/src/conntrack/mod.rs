@@ -1,0 +1,272 @@
+//! `conntrack` of conntrack-tools 1.4.7.
+//!
+//! The listing is in the order in which connections were made; the real tool's depends on a random seed. `-S` shows
+//! all counts with CPU 0.
+
+mod events;
+mod filter;
+mod options;
+pub mod show;
+
+use glassnet_kernel::Cx;
+use glassnet_kernel::net::netfilter::nf_conntrack_netlink::{
+    CtChange, ctnetlink_change_conntrack, ctnetlink_create_conntrack, ctnetlink_del_conntrack,
+    ctnetlink_dump_table, ctnetlink_flush_conntrack, ctnetlink_get_conntrack, ctnetlink_zero,
+};
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::conntrack::{Conn, CtId, Tuple};
+use glassnet_sim::Nanos;
+
+use crate::process::{Process, Running};
+use options::{Command, Options, Stop};
+use show::{Format, Shown};
+
+const HELP: &str = include_str!("help.txt");
+const NAME: &str = "conntrack v1.4.7 (conntrack-tools)";
+const XML_HEAD: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<conntrack>\n";
+const XML_TAIL: &str = "</conntrack>\n";
+
+/// Entry point.
+pub fn main(process: &mut Process) -> Running<'_> {
+    Box::pin(async move {
+        let outcome = match options::parse(process.args()) {
+            Ok(options) if options.command == Some(Command::Events) => events::run(process, &options).await,
+            Ok(options) => run(process, &options),
+            Err(stop) => Err(stop),
+        };
+        outcome.unwrap_or_else(|stop| {
+            let (text, status) = match stop {
+                Stop::Parameter(text) => {
+                    (format!("{text}\nTry `conntrack -h' or 'conntrack --help' for more information."), 2)
+                }
+                Stop::Other(text) => (text, 1),
+            };
+            process.eprint(format!("{NAME}: {text}\n"));
+            status
+        })
+    })
+}
+
+fn run(process: &mut Process, options: &Options) -> Result<i32, Stop> {
+    if options.table.as_deref() == Some("expect") {
+        return expectations(process, options);
+    }
+    match options.command {
+        None | Some(Command::Help | Command::Events) => process.print(HELP),
+        Some(Command::Version) => process.print(format!("{NAME}\n")),
+        Some(Command::List) => list(process, options),
+        Some(Command::Get) => return get(process, options),
+        Some(Command::Delete) => return Ok(delete(process, options)),
+        Some(Command::Create) => return create(process, options),
+        Some(Command::Update) => return update(process, options),
+        Some(Command::Flush) => {
+            let (netns, pid) = (process.netns, process.pid);
+            process.syscall(|cx| ctnetlink_flush_conntrack(cx, netns, pid));
+            process.eprint(format!("{NAME}: connection tracking table has been emptied.\n"));
+        }
+        Some(Command::Count) => {
+            let count = process.syscall(|cx| cx.k.conntrack.net(process.netns).count);
+            process.print(format!("{count}\n"));
+        }
+        Some(Command::Stats) => stats(process),
+    }
+    Ok(0)
+}
+
+/// There are no helpers, so nothing is ever expected.
+fn expectations(process: &mut Process, options: &Options) -> Result<i32, Stop> {
+    match options.command {
+        Some(Command::List) => process.eprint(format!("{NAME}: 0 expectations have been shown.\n")),
+        Some(Command::Count) => process.print("0\n"),
+        Some(Command::Flush) => process.eprint(format!("{NAME}: expectation table has been emptied.\n")),
+        _ => return Err(Stop::Other("not modelled yet: expectations".to_owned())),
+    }
+    Ok(0)
+}
+
+/// The connections that the options mean, with the time.
+fn chosen(cx: &mut Cx, process: &Process, options: &Options, by_mark: bool) -> (Vec<CtId>, Nanos) {
+    let mut found = ctnetlink_dump_table(cx, process.netns);
+    found.retain(|id| cx.k.conntrack.get(*id).is_some_and(|conn| options.filter.means(conn, by_mark)));
+    (found, cx.now)
+}
+
+fn text(conn: &Conn, now: Nanos, uses: u32, format: Format) -> String {
+    let shown = Shown::entry(conn, now, uses);
+    if format.xml { show::xml(shown) } else { show::line(shown, format) }
+}
+
+/// Prints connections, and how many they were.
+fn print(process: &mut Process, lines: &[String], format: Format, done: &str) {
+    if format.xml && !lines.is_empty() {
+        process.print(XML_HEAD);
+    }
+    for line in lines {
+        process.print(format!("{line}\n"));
+    }
+    if format.xml && !lines.is_empty() {
+        process.print(XML_TAIL);
+    }
+    process.eprint(format!("{NAME}: {} flow entries have been {done}.\n", lines.len()));
+}
+
+fn list(process: &mut Process, options: &Options) {
+    let pending = matches!(options.table.as_deref(), Some("dying" | "unconfirmed"));
+    let lines = process.syscall(|cx| {
+        let (found, now) = if pending { (Vec::new(), cx.now) } else { chosen(cx, process, options, true) };
+        let mut lines = Vec::new();
+        for id in found {
+            lines.extend(cx.k.conntrack.get(id).map(|conn| text(conn, now, 1, options.format)));
+            if options.zero {
+                ctnetlink_zero(cx, id);
+            }
+        }
+        lines
+    });
+    print(process, &lines, options.format, "shown");
+}
+
+fn delete(process: &mut Process, options: &Options) -> i32 {
+    let pid = process.pid;
+    let lines = process.syscall(|cx| {
+        let (found, now) = chosen(cx, process, options, true);
+        let mut lines = Vec::new();
+        for id in found {
+            lines.extend(cx.k.conntrack.get(id).map(|conn| text(conn, now, 1, options.format)));
+            ctnetlink_del_conntrack(cx, id, pid);
+        }
+        lines
+    });
+    print(process, &lines, options.format, "deleted");
+    i32::from(lines.is_empty())
+}
+
+/// The tuple of the first packet that the options describe, and that of the answer.
+fn tuples(options: &Options) -> Option<[Tuple; 2]> {
+    let filter = &options.filter;
+    let proto = filter.proto?;
+    let addr = |network: Option<filter::Network>| network.map(|(addr, _)| addr);
+    let (src, dst) =
+        (addr(filter.orig.0).or(addr(filter.reply.1))?, addr(filter.orig.1).or(addr(filter.reply.0))?);
+    let [sport, dport, rsport, rdport] = filter.ports;
+    let (mut sport, mut dport) = (sport.or(rdport).unwrap_or(0), dport.or(rsport).unwrap_or(0));
+    if proto == 1 {
+        let [kind, code, id] = filter.icmp.map(|value| value.unwrap_or(0));
+        (sport, dport) = (id, kind << 8 | code & 0xff);
+    }
+    let original = Tuple { src, dst, sport, dport, proto };
+    let mut reply = original.inverted()?;
+    reply.src = addr(filter.reply.0).unwrap_or(reply.src);
+    reply.dst = addr(filter.reply.1).unwrap_or(reply.dst);
+    reply.sport = rsport.unwrap_or(reply.sport);
+    reply.dport = rdport.unwrap_or(reply.dport);
+    Some([original, reply])
+}
+
+fn zones(options: &Options) -> [u16; 2] {
+    let both = options.filter.zone.unwrap_or(0);
+    [options.filter.zones.0.unwrap_or(both), options.filter.zones.1.unwrap_or(both)]
+}
+
+fn get(process: &mut Process, options: &Options) -> Result<i32, Stop> {
+    let netns = process.netns;
+    let line = process.syscall(|cx| {
+        let id = ctnetlink_get_conntrack(cx, netns, zones(options), &tuples(options)?[0])?;
+        let now = cx.now;
+        cx.k.conntrack.get(id).map(|conn| text(conn, now, 2, options.format))
+    });
+    match line {
+        Some(line) => {
+            print(process, &[line], options.format, "shown");
+            Ok(0)
+        }
+        None => Err(Stop::Other("Operation failed: such conntrack doesn't exist".to_owned())),
+    }
+}
+
+fn change(options: &Options) -> CtChange {
+    CtChange {
+        timeout: options.timeout,
+        mark: options.filter.mark,
+        status: options.filter.status.map(|(set, _)| set),
+        state: options.filter.state,
+    }
+}
+
+fn create(process: &mut Process, options: &Options) -> Result<i32, Stop> {
+    let (netns, pid) = (process.netns, process.pid);
+    let Some(tuples) = tuples(options) else {
+        return Err(Stop::Other("Operation failed: invalid parameters".to_owned()));
+    };
+    let made = process
+        .syscall(|cx| ctnetlink_create_conntrack(cx, netns, zones(options), tuples, change(options), pid));
+    match made {
+        Ok(()) => {
+            process.eprint(format!("{NAME}: 1 flow entries have been created.\n"));
+            Ok(0)
+        }
+        Err(Errno::EEXIST) => {
+            Err(Stop::Other("Operation failed: Such conntrack exists, try -U to update".to_owned()))
+        }
+        Err(errno) => Err(Stop::Other(format!("Operation failed: {}", errno.strerror()))),
+    }
+}
+
+/// The change would leave the connection as it is.
+fn is_idle(conn: &Conn, change: CtChange) -> bool {
+    let mark = change.mark.is_some_and(|(mark, mask)| conn.mark & !mask ^ mark != conn.mark);
+    let status = change.status.is_some_and(|status| conn.status & status != status);
+    !mark && !status && change.timeout.is_none() && change.state.is_none()
+}
+
+fn update(process: &mut Process, options: &Options) -> Result<i32, Stop> {
+    let (pid, wanted) = (process.pid, change(options));
+    let outcome = process.syscall(|cx| {
+        let (found, now) = chosen(cx, process, options, false);
+        let mut lines = Vec::new();
+        for id in found {
+            if cx.k.conntrack.get(id).is_none_or(|conn| is_idle(conn, wanted)) {
+                continue;
+            }
+            if !options.family {
+                // The request names no family, which the kernel refuses.
+                return Err(Errno::EOPNOTSUPP);
+            }
+            ctnetlink_change_conntrack(cx, id, wanted, pid)?;
+            lines.extend(cx.k.conntrack.get(id).map(|conn| text(conn, now, 2, options.format)));
+        }
+        Ok(lines)
+    });
+    match outcome {
+        Ok(lines) => {
+            print(process, &lines, options.format, "updated");
+            Ok(i32::from(lines.is_empty()))
+        }
+        Err(errno) => {
+            let text = format!("Operation failed: {}", errno.strerror());
+            process.eprint(format!("{text}\n"));
+            Err(Stop::Other(text))
+        }
+    }
+}
+
+fn stats(process: &mut Process) {
+    let (cpus, stats) = process.syscall(|cx| (cx.k.cpus.len(), cx.k.conntrack.net(process.netns).stats));
+    for cpu in 0..cpus {
+        let s = if cpu == 0 { stats } else { Default::default() };
+        process.print(format!(
+            "cpu={cpu:<4}\tfound={} invalid={} insert={} insert_failed={} drop={} early_drop={} error={} \
+             search_restart={} clash_resolve={} chaintoolong={} \n",
+            s.found,
+            s.invalid,
+            s.insert,
+            s.insert_failed,
+            s.drop,
+            s.early_drop,
+            s.error,
+            s.search_restart,
+            s.clash_resolve,
+            s.chaintoolong,
+        ));
+    }
+}

@@ -1,0 +1,431 @@
+//! The command line of `conntrack`.
+
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::tables::conntrack::{
+    EventKind, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, TcpState,
+};
+
+use super::filter::{Filter, Nat};
+use super::show::Format;
+use crate::services;
+
+/// Why the program stops: its status and the text after its name; and whether the hint to `--help` follows.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A wrong word: status 2, with the hint.
+    Parameter(String),
+    /// Something else: status 1.
+    Other(String),
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `-L`.
+    List,
+    /// `-G`.
+    Get,
+    /// `-D`.
+    Delete,
+    /// `-I`, `-A`.
+    Create,
+    /// `-U`.
+    Update,
+    /// `-E`.
+    Events,
+    /// `-F`.
+    Flush,
+    /// `-C`.
+    Count,
+    /// `-S`.
+    Stats,
+    /// `-h`, or nothing at all.
+    Help,
+    /// `-V`.
+    Version,
+}
+
+/// The whole command line.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The command.
+    pub command: Option<Command>,
+    /// The table, if one was named.
+    pub table: Option<String>,
+    /// Which connections are meant.
+    pub filter: Filter,
+    /// How they are printed.
+    pub format: Format,
+    /// `-e`: kinds of events; 0: all.
+    pub kinds: u8,
+    /// `-z`.
+    pub zero: bool,
+    /// `-t`, seconds.
+    pub timeout: Option<u64>,
+    /// `-f`, or an address, said which network protocol it is about.
+    pub family: bool,
+    /// The options that were given, by their long names.
+    pub given: Vec<&'static str>,
+}
+
+/// Whether a word follows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Value,
+    /// The next word, unless it begins with `-`.
+    Maybe,
+}
+
+/// Short letter (0: none), long name, what it takes.
+type Spec = (u8, &'static str, Takes);
+
+const COMMANDS: &[(Spec, Command)] = &[
+    ((b'L', "dump", Takes::Maybe), Command::List),
+    ((b'G', "get", Takes::Maybe), Command::Get),
+    ((b'D', "delete", Takes::Maybe), Command::Delete),
+    ((b'I', "create", Takes::Maybe), Command::Create),
+    ((b'A', "add", Takes::Maybe), Command::Create),
+    ((b'U', "update", Takes::Maybe), Command::Update),
+    ((b'E', "event", Takes::Maybe), Command::Events),
+    ((b'F', "flush", Takes::Maybe), Command::Flush),
+    ((b'C', "count", Takes::Maybe), Command::Count),
+    ((b'S', "stats", Takes::Maybe), Command::Stats),
+    ((b'h', "help", Takes::Nothing), Command::Help),
+    ((b'V', "version", Takes::Nothing), Command::Version),
+];
+
+const OPTIONS: &[Spec] = &[
+    (b's', "src", Takes::Value),
+    (b's', "orig-src", Takes::Value),
+    (b'd', "dst", Takes::Value),
+    (b'd', "orig-dst", Takes::Value),
+    (b'r', "reply-src", Takes::Value),
+    (b'q', "reply-dst", Takes::Value),
+    (b'p', "protonum", Takes::Value),
+    (b'p', "proto", Takes::Value),
+    (b'f', "family", Takes::Value),
+    (b't', "timeout", Takes::Value),
+    (b'u', "status", Takes::Value),
+    (b'm', "mark", Takes::Value),
+    (b'c', "secmark", Takes::Value),
+    (b'w', "zone", Takes::Value),
+    (0, "orig-zone", Takes::Value),
+    (0, "reply-zone", Takes::Value),
+    (b'e', "event-mask", Takes::Value),
+    (b'z', "zero", Takes::Nothing),
+    (b'o', "output", Takes::Value),
+    (b'n', "src-nat", Takes::Maybe),
+    (b'g', "dst-nat", Takes::Maybe),
+    (b'j', "any-nat", Takes::Maybe),
+    (b'b', "buffer-size", Takes::Value),
+    (b'l', "label", Takes::Value),
+];
+
+const PORTS: &[&str] =
+    &["sport", "dport", "orig-port-src", "orig-port-dst", "reply-port-src", "reply-port-dst"];
+
+/// The options that a protocol adds once `-p` named it.
+fn proto_options(proto: u8) -> &'static [&'static str] {
+    match proto {
+        6 => {
+            &["sport", "dport", "orig-port-src", "orig-port-dst", "reply-port-src", "reply-port-dst", "state"]
+        }
+        1 => &["icmp-type", "icmp-code", "icmp-id"],
+        17 | 33 | 132 | 136 => PORTS,
+        _ => &[],
+    }
+}
+
+fn parameter<T>(text: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::Parameter(text.into()))
+}
+
+fn unknown<T>(word: &str) -> Result<T, Stop> {
+    parameter(format!("unknown option `{word}'"))
+}
+
+/// Reads the command line.
+///
+/// # Errors
+///
+/// The first word that is wrong, as the real tool words it.
+pub fn parse(args: &[String]) -> Result<Options, Stop> {
+    let mut options = Options::default();
+    let mut rest = args.iter().peekable();
+    while let Some(word) = rest.next() {
+        let (spec, attached) = match find(word, options.filter.proto) {
+            Some(found) => found,
+            None if word.starts_with('-') => return unknown(word),
+            // A word that belongs to no option is not looked at.
+            None => continue,
+        };
+        let next = |rest: &mut std::iter::Peekable<std::slice::Iter<String>>| rest.next().cloned();
+        let value = match spec.2 {
+            Takes::Nothing => None,
+            _ if attached.is_some() => attached,
+            Takes::Value => match next(&mut rest) {
+                Some(value) => Some(value),
+                None => return parameter(format!("option `{word}' requires an argument")),
+            },
+            Takes::Maybe if rest.peek().is_some_and(|word| !word.starts_with('-')) => next(&mut rest),
+            Takes::Maybe => None,
+        };
+        match COMMANDS.iter().find(|command| command.0.1 == spec.1) {
+            Some((_, command)) => set_command(&mut options, *command, value)?,
+            None => set(&mut options, spec.1, value.as_deref())?,
+        }
+    }
+    check(&options)?;
+    Ok(options)
+}
+
+fn find(word: &str, proto: Option<u8>) -> Option<(Spec, Option<String>)> {
+    let all = || COMMANDS.iter().map(|command| &command.0).chain(OPTIONS);
+    if let Some(long) = word.strip_prefix("--") {
+        let (name, value) = match long.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (long, None),
+        };
+        let of_proto = proto.map_or(&[][..], proto_options);
+        if let Some(exact) = all().find(|spec| spec.1 == name) {
+            return Some((*exact, value));
+        }
+        if let Some(own) = of_proto.iter().find(|own| **own == name) {
+            return Some(((0, own, Takes::Value), value));
+        }
+        let mut starting = all().filter(|spec| !name.is_empty() && spec.1.starts_with(name));
+        let first = starting.next()?;
+        return starting.all(|other| other.0 == first.0).then_some((*first, value));
+    }
+    let letter = *word.strip_prefix('-')?.as_bytes().first()?;
+    let spec = all().find(|spec| spec.0 == letter)?;
+    let attached = word.get(2..).filter(|rest| !rest.is_empty()).map(str::to_owned);
+    Some((*spec, attached))
+}
+
+fn set_command(options: &mut Options, command: Command, table: Option<String>) -> Result<(), Stop> {
+    if options.command.is_some() {
+        return parameter("Invalid commands combination");
+    }
+    options.command = Some(command);
+    if let Some(table) = &table
+        && !["conntrack", "expect", "dying", "unconfirmed"].contains(&table.as_str())
+    {
+        return parameter(format!("unknown type `{table}'"));
+    }
+    options.table = table;
+    Ok(())
+}
+
+fn number(text: &str) -> u64 {
+    let (digits, base) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => (hex, 16),
+        None if text.starts_with('0') && text.len() > 1 => (&text[1..], 8),
+        None => (text, 10),
+    };
+    let end = digits.find(|letter: char| !letter.is_digit(base)).unwrap_or(digits.len());
+    u64::from_str_radix(&digits[..end], base).unwrap_or(0)
+}
+
+fn address(text: &str) -> Result<(u32, u32), Stop> {
+    let (host, len) = match text.split_once('/') {
+        Some((host, len)) => (host, len.parse().unwrap_or(33)),
+        None => (text, 32),
+    };
+    match host.parse::<Ipv4Addr>() {
+        Ok(_) if len > 32 => parameter(format!("Invalid IP address `{text}'")),
+        Ok(host) => {
+            let mask = if len == 0 { 0 } else { u32::MAX << (32 - len) };
+            Ok((u32::from(host) & mask, mask))
+        }
+        Err(_) if host.contains(':') => Err(Stop::Other("not modelled yet: IPv6".to_owned())),
+        Err(_) => parameter(format!("Invalid IP address `{text}'")),
+    }
+}
+
+fn nat(value: Option<&str>) -> Result<Nat, Stop> {
+    let Some(text) = value else { return Ok(Nat::default()) };
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(number(port) as u16)),
+        None => (text, None),
+    };
+    Ok(Nat { address: Some(address(host)?), port })
+}
+
+fn set(options: &mut Options, name: &'static str, value: Option<&str>) -> Result<(), Stop> {
+    options.given.push(name);
+    let text = value.unwrap_or_default();
+    let filter = &mut options.filter;
+    match name {
+        "src" | "orig-src" => filter.orig.0 = Some(address(text)?),
+        "dst" | "orig-dst" => filter.orig.1 = Some(address(text)?),
+        "reply-src" => filter.reply.0 = Some(address(text)?),
+        "reply-dst" => filter.reply.1 = Some(address(text)?),
+        "protonum" | "proto" => filter.proto = Some(protocol(text)?),
+        "family" => family(filter, text)?,
+        "timeout" => options.timeout = Some(number(text)),
+        "status" => filter.status = Some(status(text)?),
+        "mark" => filter.mark = Some(mark(text)),
+        "zone" => filter.zone = Some(number(text) as u16),
+        "orig-zone" => filter.zones.0 = Some(number(text) as u16),
+        "reply-zone" => filter.zones.1 = Some(number(text) as u16),
+        "event-mask" => options.kinds |= kinds(text)?,
+        "zero" => options.zero = true,
+        "output" => output(&mut options.format, text)?,
+        "src-nat" => filter.src_nat = Some(nat(value)?),
+        "dst-nat" => filter.dst_nat = Some(nat(value)?),
+        "any-nat" => filter.any_nat = Some(nat(value)?),
+        "buffer-size" => {}
+        "sport" | "orig-port-src" => filter.ports[0] = Some(number(text) as u16),
+        "dport" | "orig-port-dst" => filter.ports[1] = Some(number(text) as u16),
+        "reply-port-src" => filter.ports[2] = Some(number(text) as u16),
+        "reply-port-dst" => filter.ports[3] = Some(number(text) as u16),
+        "icmp-type" => filter.icmp[0] = Some(number(text) as u16),
+        "icmp-code" => filter.icmp[1] = Some(number(text) as u16),
+        "icmp-id" => filter.icmp[2] = Some(number(text) as u16),
+        "state" => filter.state = Some(state(text)?),
+        other => return Err(Stop::Other(format!("not modelled yet: --{other}"))),
+    }
+    options.family |=
+        matches!(name, "src" | "orig-src" | "dst" | "orig-dst" | "reply-src" | "reply-dst" | "family");
+    Ok(())
+}
+
+fn family(filter: &mut Filter, text: &str) -> Result<(), Stop> {
+    match text {
+        "ipv4" => Ok(()),
+        "ipv6" => {
+            filter.never = true;
+            Ok(())
+        }
+        _ => parameter(format!("`{text}' unsupported protocol")),
+    }
+}
+
+fn protocol(text: &str) -> Result<u8, Stop> {
+    let known = text.parse::<u8>().ok().or_else(|| match text {
+        "udplite" => Some(136),
+        "unknown" => None,
+        name => services::protocol_by_name(name),
+    });
+    match known {
+        Some(proto) => Ok(proto),
+        None => parameter(format!("`{text}' unsupported protocol")),
+    }
+}
+
+fn mark(text: &str) -> (u32, u32) {
+    match text.split_once('/') {
+        Some((value, mask)) => (number(value) as u32, number(mask) as u32),
+        None => (number(text) as u32, u32::MAX),
+    }
+}
+
+/// `IPS_*` bits that must be set, and the bits that must not.
+fn status(text: &str) -> Result<(u16, u16), Stop> {
+    let (mut set, mut unset) = (0, 0);
+    for word in text.split(',') {
+        match word {
+            "ASSURED" => set |= IPS_ASSURED,
+            "SEEN_REPLY" => set |= IPS_SEEN_REPLY,
+            "FIXED_TIMEOUT" => set |= IPS_FIXED_TIMEOUT,
+            "UNREPLIED" => unset |= IPS_SEEN_REPLY,
+            "UNSET" => return Err(Stop::Other("Operation failed: invalid parameters".to_owned())),
+            "EXPECTED" | "CONFIRMED" | "OFFLOAD" | "HW_OFFLOAD" => {
+                return Err(Stop::Other(format!("not modelled yet: --status {word}")));
+            }
+            _ => return parameter(format!("Bad parameter `{text}'")),
+        }
+    }
+    Ok((set, unset))
+}
+
+fn kinds(text: &str) -> Result<u8, Stop> {
+    let mut kinds = 0;
+    for word in text.split(',') {
+        kinds |= match word {
+            "ALL" => 7,
+            "NEW" => EventKind::New.bit(),
+            "UPDATES" => EventKind::Update.bit(),
+            "DESTROY" => EventKind::Destroy.bit(),
+            _ => return parameter(format!("Bad parameter `{text}'")),
+        };
+    }
+    Ok(kinds)
+}
+
+fn output(format: &mut Format, text: &str) -> Result<(), Stop> {
+    for word in text.split(',') {
+        match word {
+            "xml" => format.xml = true,
+            "extended" => format.extended = true,
+            "timestamp" => format.timestamp = true,
+            "id" => format.id = true,
+            "ktimestamp" => format.ktimestamp = true,
+            "save" => format.save = true,
+            "labels" | "userspace" => return Err(Stop::Other(format!("not modelled yet: --output {word}"))),
+            _ => return parameter(format!("Bad parameter `{text}'")),
+        }
+    }
+    Ok(())
+}
+
+fn state(text: &str) -> Result<TcpState, Stop> {
+    const STATES: [TcpState; 10] = [
+        TcpState::None,
+        TcpState::SynSent,
+        TcpState::SynRecv,
+        TcpState::Established,
+        TcpState::FinWait,
+        TcpState::CloseWait,
+        TcpState::LastAck,
+        TcpState::TimeWait,
+        TcpState::Close,
+        TcpState::SynSent2,
+    ];
+    match STATES.into_iter().find(|state| state.name() == text) {
+        Some(state) => Ok(state),
+        None => parameter(format!("unknown TCP state `{text}'")),
+    }
+}
+
+/// The options go with the command.
+fn check(options: &Options) -> Result<(), Stop> {
+    let given = |name: &str| options.given.contains(&name);
+    let refused: &[&str] = match options.command {
+        Some(Command::Count | Command::Stats) => &[],
+        Some(Command::Flush) => &["family"],
+        Some(Command::List)
+            if options.zero && options.given.iter().any(|name| !["zero", "output"].contains(name)) =>
+        {
+            return parameter("Can't use -z with filtering parameters");
+        }
+        Some(Command::List) => &["timeout", "event-mask"],
+        Some(Command::Delete | Command::Update | Command::Get) => &["zero", "event-mask"],
+        Some(Command::Create) => &["zero", "event-mask", "output"],
+        Some(Command::Events) => &["zero", "timeout"],
+        _ => return Ok(()),
+    };
+    let only = matches!(options.command, Some(Command::Count | Command::Stats | Command::Flush));
+    let illegal = options.given.iter().find(|name| refused.contains(name) != only);
+    if let Some(name) = illegal.filter(|_| !options.given.is_empty()) {
+        let name = if *name == "proto" { "protonum" } else { name };
+        return parameter(format!("Illegal option `--{name}' with this command"));
+    }
+    let addresses = (given("src") || given("orig-src")) && (given("dst") || given("orig-dst"));
+    let needs = matches!(options.command, Some(Command::Get | Command::Create));
+    if needs && !addresses && !(given("reply-src") && given("reply-dst")) {
+        return parameter("you have to specify `--src' and `--dst'");
+    }
+    if options.command == Some(Command::Create) {
+        let missing = [("timeout", options.timeout.is_none()), ("protonum", options.filter.proto.is_none())];
+        let tcp = options.filter.proto == Some(6) && options.filter.state.is_none();
+        if let Some((name, _)) = missing.iter().find(|missing| missing.1).or(tcp.then_some(&("state", true)))
+        {
+            return parameter(format!("You need to supply the `--{name}' option for this command"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,362 @@
+//! How a connection is printed: as a line, as options, as XML (libnetfilter_conntrack 1.0.9).
+
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+
+use chrono::DateTime;
+use glassnet_kernel::net::netfilter::nf_conntrack_netlink::event_timeout;
+use glassnet_kernel::tables::conntrack::event::{IPCT_DESTROY, IPCT_MARK};
+use glassnet_kernel::tables::conntrack::{
+    Conn, CtEvent, Dir, EventKind, IPS_ASSURED, IPS_DST_NAT, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, IPS_SRC_NAT,
+    Proto, Tuple,
+};
+use glassnet_sim::Nanos;
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP};
+
+use crate::process::BOOT_TIME;
+
+/// GRE, whose connections are told apart by keys.
+const IPPROTO_GRE: u8 = 47;
+
+/// What is printed (`-o`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Format {
+    /// `extended`: the network protocol too.
+    pub extended: bool,
+    /// `id`.
+    pub id: bool,
+    /// `timestamp`: when an event came.
+    pub timestamp: bool,
+    /// `ktimestamp`: when the connection began and ended.
+    pub ktimestamp: bool,
+    /// `save`: as options that make it again.
+    pub save: bool,
+    /// `xml`.
+    pub xml: bool,
+}
+
+/// A connection with what a message about it tells.
+#[derive(Clone, Copy)]
+pub struct Shown<'a> {
+    /// The connection.
+    pub conn: &'a Conn,
+    /// Seconds that it has to live, if that is told.
+    pub timeout: Option<u64>,
+    /// Its mark is told.
+    pub mark: bool,
+    /// Its counters are told.
+    pub counters: bool,
+    /// How many hold it, if that is told.
+    pub uses: Option<u32>,
+    /// Since when it is in the table, if that is told: seconds until `now`, or until it was deleted.
+    pub delta: Option<u64>,
+    /// What it begins with in an event.
+    pub event: Option<EventKind>,
+}
+
+impl<'a> Shown<'a> {
+    /// A connection of the table at a time.
+    pub fn entry(conn: &'a Conn, now: Nanos, uses: u32) -> Shown<'a> {
+        Shown {
+            conn,
+            timeout: Some(conn.expires_secs(now)),
+            mark: true,
+            counters: true,
+            uses: Some(uses),
+            delta: conn.tstamp.map(|(start, stop)| delta(start, stop.unwrap_or(now))),
+            event: None,
+        }
+    }
+
+    /// A connection in an event.
+    pub fn event(event: &'a CtEvent) -> Shown<'a> {
+        let conn = &event.conn;
+        let destroyed = event.events & IPCT_DESTROY != 0;
+        let ended = conn.tstamp.and_then(|(start, stop)| Some((start, stop?)));
+        Shown {
+            conn,
+            timeout: event_timeout(event),
+            mark: conn.mark != 0 || event.events & IPCT_MARK != 0 && !destroyed,
+            counters: destroyed,
+            uses: None,
+            delta: ended.filter(|_| destroyed).map(|(start, stop)| delta(start, stop)),
+            event: Some(event.kind),
+        }
+    }
+}
+
+/// Whole seconds of the clock between two times, as the tool counts them.
+fn delta(start: Nanos, stop: Nanos) -> u64 {
+    (stop.0 / 1_000_000_000).saturating_sub(start.0 / 1_000_000_000)
+}
+
+/// The protocol as the library names it; it knows no others.
+pub fn proto_name(proto: u8) -> &'static str {
+    match proto {
+        IPPROTO_TCP => "tcp",
+        IPPROTO_UDP => "udp",
+        IPPROTO_ICMP => "icmp",
+        33 => "dccp",
+        IPPROTO_GRE => "gre",
+        58 => "icmpv6",
+        132 => "sctp",
+        136 => "udplite",
+        _ => "unknown",
+    }
+}
+
+/// The number by which a program knows a connection. The kernel's is a keyed hash.
+pub fn id_of(conn: &Conn) -> u32 {
+    (conn.seq as u32).wrapping_mul(0x9e37_79b9)
+}
+
+/// A tuple as `src=… dst=… sport=… dport=… `, with a blank at the end.
+pub fn tuple(tuple: &Tuple, out: &mut String) {
+    let (src, dst) = (Ipv4Addr::from(tuple.src), Ipv4Addr::from(tuple.dst));
+    let _ = write!(out, "src={src} dst={dst} ");
+    let _ = match tuple.proto {
+        IPPROTO_ICMP => {
+            write!(out, "type={} code={} id={} ", tuple.dport >> 8, tuple.dport & 0xff, tuple.sport)
+        }
+        IPPROTO_GRE => write!(out, "srckey=0x{:x} dstkey=0x{:x} ", tuple.sport, tuple.dport),
+        proto if proto_name(proto) == "unknown" => Ok(()),
+        _ => write!(out, "sport={} dport={} ", tuple.sport, tuple.dport),
+    };
+}
+
+/// A direction with its zone and counters.
+fn direction(shown: Shown, dir: Dir, out: &mut String) {
+    let conn = shown.conn;
+    tuple(conn.tuple(dir), out);
+    let (own, other) = (conn.zone[dir as usize], conn.zone[dir.other() as usize]);
+    if own != 0 && own != other {
+        let _ = write!(out, "zone-{}={own} ", if dir == Dir::Original { "orig" } else { "reply" });
+    }
+    if let Some(counters) = conn.acct.filter(|_| shown.counters) {
+        let counter = counters[dir as usize];
+        let _ = write!(out, "packets={} bytes={} ", counter.packets, counter.bytes);
+    }
+}
+
+/// Protocol, time left, state: how every line begins.
+fn head(shown: Shown, out: &mut String) {
+    let conn = shown.conn;
+    let proto = conn.tuples[0].proto;
+    let _ = write!(out, "{:<8} {proto} ", proto_name(proto));
+    if let Some(timeout) = shown.timeout {
+        let _ = write!(out, "{timeout} ");
+    }
+    if let Proto::Tcp(track) = &conn.proto {
+        let _ = write!(out, "{} ", track.state.name());
+    }
+}
+
+/// Both directions with what is known of them.
+fn directions(shown: Shown, out: &mut String) {
+    direction(shown, Dir::Original, out);
+    if !shown.conn.has(IPS_SEEN_REPLY) {
+        out.push_str("[UNREPLIED] ");
+    }
+    direction(shown, Dir::Reply, out);
+    if shown.conn.has(IPS_ASSURED) {
+        out.push_str("[ASSURED] ");
+    }
+}
+
+/// The zone of both directions, if it is the same.
+pub fn common_zone(conn: &Conn) -> Option<u16> {
+    (conn.zone[0] != 0 && conn.zone[0] == conn.zone[1]).then_some(conn.zone[0])
+}
+
+fn clock(at: Nanos) -> String {
+    let time = DateTime::from_timestamp_nanos((at.0 + BOOT_TIME * 1_000_000_000) as i64);
+    time.format("%a %b %e %H:%M:%S %Y").to_string()
+}
+
+/// A connection as one line, without what follows it.
+pub fn line(shown: Shown, format: Format) -> String {
+    if format.save {
+        return save(shown);
+    }
+    let conn = shown.conn;
+    let mut out = String::new();
+    out.push_str(match shown.event {
+        Some(EventKind::New) => "    [NEW] ",
+        Some(EventKind::Update) => " [UPDATE] ",
+        Some(EventKind::Destroy) => "[DESTROY] ",
+        None => "",
+    });
+    if format.extended {
+        out.push_str("ipv4     2 ");
+    }
+    head(shown, &mut out);
+    directions(shown, &mut out);
+    if shown.mark {
+        let _ = write!(out, "mark={} ", conn.mark);
+    }
+    if let Some(zone) = common_zone(conn) {
+        let _ = write!(out, "zone={zone} ");
+    }
+    if let Some(delta) = shown.delta {
+        let _ = write!(out, "delta-time={delta} ");
+        if let Some((start, stop)) = conn.tstamp.filter(|_| format.ktimestamp) {
+            let _ = write!(out, "[start={}] ", clock(start));
+            if let Some(stop) = stop {
+                let _ = write!(out, "[stop={}] ", clock(stop));
+            }
+        }
+    }
+    if let Some(uses) = shown.uses {
+        let _ = write!(out, "use={uses} ");
+    }
+    if format.id {
+        let _ = write!(out, "id={} ", id_of(conn));
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// A connection as `/proc/net/nf_conntrack` shows it.
+pub fn proc_line(conn: &Conn, now: Nanos, uses: u32) -> String {
+    let shown = Shown::entry(conn, now, uses);
+    let mut out = "ipv4     2 ".to_owned();
+    head(shown, &mut out);
+    directions(shown, &mut out);
+    let _ = write!(out, "mark={} ", conn.mark);
+    if conn.zone[0] == conn.zone[1] {
+        let _ = write!(out, "zone={} ", conn.zone[0]);
+    }
+    if let Some(delta) = shown.delta {
+        let _ = write!(out, "delta-time={delta} ");
+    }
+    let _ = writeln!(out, "use={uses}");
+    out
+}
+
+/// The connection's status in words.
+fn status(conn: &Conn) -> String {
+    let known =
+        [(IPS_SEEN_REPLY, "SEEN_REPLY"), (IPS_ASSURED, "ASSURED"), (IPS_FIXED_TIMEOUT, "FIXED_TIMEOUT")];
+    let set: Vec<_> = known.iter().filter(|(bit, _)| conn.has(*bit)).map(|(_, name)| *name).collect();
+    if set.is_empty() { "UNSET".to_owned() } else { set.join(",") }
+}
+
+/// As options of `conntrack -A` (`-o save`).
+fn save(shown: Shown) -> String {
+    let conn = shown.conn;
+    let mut out = match shown.event {
+        Some(EventKind::Update) => "-U ".to_owned(),
+        Some(EventKind::Destroy) => "-D ".to_owned(),
+        _ => "-A ".to_owned(),
+    };
+    if let Some(timeout) = shown.timeout {
+        let _ = write!(out, "-t {timeout} ");
+    }
+    let _ = write!(out, "-u {} ", status(conn));
+    if shown.mark && conn.mark != 0 {
+        let _ = write!(out, "-m {} ", conn.mark);
+    }
+    match (common_zone(conn), conn.zone) {
+        (Some(zone), _) => _ = write!(out, "-w {zone} "),
+        (None, [0, 0]) => {}
+        (None, [original, 0]) => _ = write!(out, "--orig-zone {original} "),
+        (None, [0, reply]) => _ = write!(out, "--reply-zone {reply} "),
+        (None, [original, reply]) => _ = write!(out, "--orig-zone {original} --reply-zone {reply} "),
+    }
+    let [original, reply] = &conn.tuples;
+    let ip = Ipv4Addr::from;
+    let _ = write!(out, "-s {} -d {} ", ip(original.src), ip(original.dst));
+    let dnat = conn.has(IPS_DST_NAT) && reply.src != original.dst;
+    let snat = conn.has(IPS_SRC_NAT) && reply.dst != original.src;
+    let _ = write!(out, "-{} {} ", if dnat { 'g' } else { 'r' }, ip(reply.src));
+    let _ = write!(out, "-{} {} ", if snat { 'n' } else { 'q' }, ip(reply.dst));
+    save_proto(conn, &mut out);
+    out.truncate(out.trim_end().len());
+    out
+}
+
+fn save_proto(conn: &Conn, out: &mut String) {
+    let [original, reply] = &conn.tuples;
+    match proto_name(original.proto) {
+        "unknown" => _ = write!(out, "-p {} ", original.proto),
+        "icmp" => {
+            let (kind, code, id) = (original.dport >> 8, original.dport & 0xff, original.sport);
+            let _ = write!(out, "-p icmp --icmp-type {kind} --icmp-code {code} --icmp-id {id} ");
+        }
+        name => {
+            let (sport, dport) = (original.sport, original.dport);
+            let _ = write!(out, "-p {name} --sport {sport} --dport {dport} ");
+            let _ = write!(out, "--reply-port-src {} --reply-port-dst {} ", reply.sport, reply.dport);
+        }
+    }
+    if let Proto::Tcp(track) = &conn.proto {
+        let _ = write!(out, "--state {} ", track.state.name());
+    }
+}
+
+/// As an element of XML (`-o xml`).
+pub fn xml(shown: Shown) -> String {
+    let conn = shown.conn;
+    let mut out = match shown.event {
+        Some(EventKind::New) => "<flow type=\"new\">".to_owned(),
+        Some(EventKind::Update) => "<flow type=\"update\">".to_owned(),
+        Some(EventKind::Destroy) => "<flow type=\"destroy\">".to_owned(),
+        None => "<flow>".to_owned(),
+    };
+    for dir in [Dir::Original, Dir::Reply] {
+        xml_direction(shown, dir, &mut out);
+    }
+    out.push_str("<meta direction=\"independent\">");
+    if let Proto::Tcp(track) = &conn.proto {
+        let _ = write!(out, "<state>{}</state>", track.state.name());
+    }
+    if let Some(timeout) = shown.timeout {
+        let _ = write!(out, "<timeout>{timeout}</timeout>");
+    }
+    if shown.mark {
+        let _ = write!(out, "<mark>{}</mark>", conn.mark);
+    }
+    if let Some(zone) = common_zone(conn) {
+        let _ = write!(out, "<zone>{zone}</zone>");
+    }
+    if let Some(uses) = shown.uses {
+        let _ = write!(out, "<use>{uses}</use>");
+    }
+    let _ = write!(out, "<id>{}</id>", id_of(conn));
+    if !conn.has(IPS_SEEN_REPLY) {
+        out.push_str("<unreplied/>");
+    }
+    if conn.has(IPS_ASSURED) {
+        out.push_str("<assured/>");
+    }
+    if let Some(delta) = shown.delta {
+        let _ = write!(out, "<deltatime>{delta}</deltatime>");
+    }
+    out.push_str("</meta></flow>");
+    out
+}
+
+fn xml_direction(shown: Shown, dir: Dir, out: &mut String) {
+    let conn = shown.conn;
+    let tuple = conn.tuple(dir);
+    let (src, dst, proto) = (Ipv4Addr::from(tuple.src), Ipv4Addr::from(tuple.dst), tuple.proto);
+    let name = if dir == Dir::Original { "original" } else { "reply" };
+    let _ = write!(out, "<meta direction=\"{name}\"><layer3 protonum=\"2\" protoname=\"ipv4\">");
+    let _ = write!(out, "<src>{src}</src><dst>{dst}</dst></layer3>");
+    let _ = write!(out, "<layer4 protonum=\"{proto}\" protoname=\"{}\">", proto_name(proto));
+    match proto_name(proto) {
+        "icmp" | "unknown" => {}
+        _ => _ = write!(out, "<sport>{}</sport><dport>{}</dport>", tuple.sport, tuple.dport),
+    }
+    out.push_str("</layer4>");
+    let (own, other) = (conn.zone[dir as usize], conn.zone[dir.other() as usize]);
+    if own != 0 && own != other {
+        let _ = write!(out, "<zone>{own}</zone>");
+    }
+    if let Some(counters) = conn.acct.filter(|_| shown.counters) {
+        let counter = counters[dir as usize];
+        let _ = write!(out, "<counters><packets>{}</packets>", counter.packets);
+        let _ = write!(out, "<bytes>{}</bytes></counters>", counter.bytes);
+    }
+    out.push_str("</meta>");
+}
