@@ -87,6 +87,22 @@ matches! {
     Time(Time) = "time",
 }
 
+/// What an extension remembers from packet to packet. It is no part of what the rule says, so it makes no two rules
+/// different.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kept<T>(
+    /// The state.
+    pub T,
+);
+
+impl<T> PartialEq for Kept<T> {
+    fn eq(&self, _: &Kept<T>) -> bool {
+        true
+    }
+}
+
+impl<T> Eq for Kept<T> {}
+
 /// Ports, and whether they are inverted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
@@ -264,8 +280,8 @@ pub enum StatisticMode {
         every: u32,
         /// P.
         packet: u32,
-        /// Its state.
-        count: u32,
+        /// How many packets it has seen since the last that it chose.
+        count: Kept<u32>,
     },
 }
 
@@ -351,8 +367,8 @@ pub struct Limit {
     pub avg: u32,
     /// `--limit-burst`.
     pub burst: u32,
-    /// Credit left and when it was last counted.
-    pub credit: (u64, Nanos),
+    /// Credit left and when it was last counted; `None` until the rule is in force.
+    pub credit: Kept<Option<(u64, Nanos)>>,
 }
 
 /// `hashlimit` (`struct hashlimit_cfg3`).
@@ -380,10 +396,12 @@ pub struct Hashlimit {
     pub max: u32,
     /// `--hashlimit-htable-gcinterval`, ms.
     pub gc_interval: u32,
-    /// `--hashlimit-htable-expire`, ms; `None`: derived.
-    pub expire: Option<u32>,
-    /// `--hashlimit-rate-match` with its `--hashlimit-rate-interval` in seconds.
-    pub rate_interval: Option<u32>,
+    /// `--hashlimit-htable-expire`, ms, or what follows from the rate.
+    pub expire: u32,
+    /// `--hashlimit-rate-match`.
+    pub rate_match: bool,
+    /// `--hashlimit-rate-interval`, seconds.
+    pub rate_interval: u32,
 }
 
 /// `mac`.
@@ -462,8 +480,8 @@ pub struct Rpfilter {
 pub struct StringMatch {
     /// `!`.
     pub invert: bool,
-    /// `--algo`: `bm` or `kmp`.
-    pub algo: &'static str,
+    /// `--algo`, at most 15 bytes: `bm`, `kmp` or `fsm`, else the kernel refuses.
+    pub algo: String,
     /// `--from`, bytes.
     pub from: u16,
     /// `--to`, bytes.

@@ -130,8 +130,13 @@ mod tests {
             })
             .collect();
         let hosts = Hosts::default();
-        let context =
-            Context { proto: (0, false), table: TableName::Raw, variant: Variant::Nft, hosts: &hosts };
+        let context = Context {
+            proto: (0, false),
+            table: TableName::Raw,
+            variant: Variant::Nft,
+            hosts: &hosts,
+            sets: &[],
+        };
         let target = parse(&given, &context)?;
         let (mut save, mut list) = (String::new(), String::new());
         show(&target, Style::Save, &mut save);

@@ -39,6 +39,18 @@ pub mod ttl;
 pub mod ttl_target;
 pub mod words;
 
+pub mod cluster;
+pub mod hashlimit;
+pub mod limit;
+pub mod recent;
+pub mod rpfilter;
+pub mod set;
+pub mod socket;
+pub mod statistic;
+pub mod string;
+pub mod time;
+pub mod u32;
+
 use glassnet_kernel::tables::xt::{Match, TableName, Target, Variant};
 
 use crate::hosts::Hosts;
@@ -123,6 +135,8 @@ pub struct Context<'a> {
     pub variant: Variant,
     /// The names of `/etc/hosts`.
     pub hosts: &'a Hosts,
+    /// The names of the namespace's ipsets.
+    pub sets: &'a [String],
 }
 
 /// Why a rule is refused while the command line is read. The frame puts `iptables v1.8.9 (nf_tables): ` before it and a
@@ -203,6 +217,17 @@ pub const MATCHES: &[&MatchExt] = &[
     &tos::EXT,
 
     // fritz
+    &cluster::EXT,
+    &hashlimit::EXT,
+    &limit::EXT,
+    &recent::EXT,
+    &rpfilter::EXT,
+    &set::EXT,
+    &socket::EXT,
+    &statistic::EXT,
+    &string::EXT,
+    &time::EXT,
+    &u32::EXT,
 ];
 
 /// All target extensions.
@@ -234,4 +259,5 @@ pub const TARGETS: &[&TargetExt] = &[
     &audit::TARGET,
 
     // fritz
+    &set::TARGET,
 ];

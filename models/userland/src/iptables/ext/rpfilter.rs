@@ -1,0 +1,41 @@
+//! `-m rpfilter`: an answer would leave by the device that the packet came in by (iptables-extensions(8)).
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::Rpfilter;
+
+use super::{Context, Given, MatchExt, Opt, Style, XtError};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt {
+    name: "rpfilter",
+    options: &[Opt::flag("loose"), Opt::flag("validmark"), Opt::flag("accept-local"), Opt::flag("invert")],
+    parse,
+    show,
+};
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let is_given = |name: &str| given.iter().any(|given| given.name == name);
+    Ok(Match::Rpfilter(Rpfilter {
+        loose: is_given("loose"),
+        validmark: is_given("validmark"),
+        accept_local: is_given("accept-local"),
+        invert: is_given("invert"),
+    }))
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Rpfilter(with) = with else { return };
+    let dashes = if style == Style::Save { "--" } else { "" };
+    out.push_str(if style == Style::Save { "" } else { " rpfilter" });
+    let flags = [
+        (with.loose, "loose"),
+        (with.validmark, "validmark"),
+        (with.accept_local, "accept-local"),
+        (with.invert, "invert"),
+    ];
+    for (_, name) in flags.into_iter().filter(|(on, _)| *on) {
+        out.push(' ');
+        out.push_str(dashes);
+        out.push_str(name);
+    }
+}

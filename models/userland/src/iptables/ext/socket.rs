@@ -1,0 +1,31 @@
+//! `-m socket`: a socket of this machine waits for the packet (iptables-extensions(8)).
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::SocketMatch;
+
+use super::{Context, Given, MatchExt, Opt, Style, XtError};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt {
+    name: "socket",
+    options: &[Opt::flag("transparent"), Opt::flag("nowildcard"), Opt::flag("restore-skmark")],
+    parse,
+    show,
+};
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let is_given = |name: &str| given.iter().any(|given| given.name == name);
+    Ok(Match::Socket(SocketMatch {
+        transparent: is_given("transparent"),
+        nowildcard: is_given("nowildcard"),
+        restore_skmark: is_given("restore-skmark"),
+    }))
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Socket(with) = with else { return };
+    out.push_str(if style == Style::Save { "" } else { " socket" });
+    out.push_str(if with.transparent { " --transparent" } else { "" });
+    out.push_str(if with.nowildcard { " --nowildcard" } else { "" });
+    out.push_str(if with.restore_skmark { " --restore-skmark" } else { "" });
+}

@@ -1,0 +1,91 @@
+//! `-m statistic`: every n-th packet, or one by chance (iptables-extensions(8)).
+
+use std::fmt::Write;
+
+use glassnet_kernel::tables::xt::Match;
+use glassnet_kernel::tables::xt::matches::{Kept, Statistic, StatisticMode};
+
+use super::words::{conflicts, parameter};
+use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+
+/// The extension.
+pub const EXT: MatchExt = MatchExt {
+    name: NAME,
+    options: &[
+        Opt::value("mode"),
+        Opt::invertible("probability"),
+        Opt::invertible("every"),
+        Opt::value("packet"),
+    ],
+    parse,
+    show,
+};
+
+const NAME: &str = "statistic";
+/// A probability of one.
+const ONE: f64 = 2_147_483_648.0;
+
+fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
+    let find = |name: &str| given.iter().find(|given| given.name == name);
+    let (mut probability, mut every, mut packet, mut nth) = (None, None, 0, false);
+    for option in given {
+        let value = option.value();
+        match option.name {
+            "mode" if value == "random" => {}
+            "mode" if value == "nth" => nth = true,
+            "mode" => return parameter(format!("Bad mode \"{value}\"")),
+            "probability" => probability = Some(((fraction(option)? * ONE).round() as u32, option.invert)),
+            "every" => {
+                every = Some((x6::uint(NAME, option, 1, u64::from(u32::MAX))? as u32, option.invert));
+            }
+            _ => packet = x6::uint(NAME, option, 0, u64::from(u32::MAX))? as u32,
+        }
+    }
+    conflicts(NAME, given, &[("probability", &["every", "packet"])])?;
+    if (nth || probability.is_some()) && every.is_some() && find("packet").is_none() {
+        return x6::error(NAME, "option \"--every\" also requires \"--packet\".");
+    }
+    let (mode, invert) = match (nth, probability, every) {
+        (false, None, _) => return parameter("--probability must be specified when using random mode"),
+        (false, Some((value, invert)), _) => (StatisticMode::Random(value), invert),
+        (true, _, None) if find("packet").is_some() => return packet_range(),
+        (true, _, None) => {
+            return parameter("--every and --packet must be specified when using nth mode");
+        }
+        (true, _, Some((every, _))) if packet >= every => return packet_range(),
+        (true, _, Some((every, invert))) => {
+            (StatisticMode::Nth { every, packet, count: Kept(every - 1 - packet) }, invert)
+        }
+    };
+    x6::mandatory(NAME, given, "mode")?;
+    Ok(Match::Statistic(Statistic { invert, mode }))
+}
+
+fn packet_range<T>() -> Result<T, XtError> {
+    parameter("the --packet p must be 0 <= p <= n-1")
+}
+
+fn fraction(given: &Given) -> Result<f64, XtError> {
+    match given.value().trim_start().parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => x6::error(NAME, "bad value for option \"--probability\", or out of range (0-1)."),
+    }
+}
+
+fn show(with: &Match, style: Style, out: &mut String) {
+    let Match::Statistic(with) = with else { return };
+    let (lead, dashes) = if style == Style::Save { (" --mode", "--") } else { (" statistic mode", "") };
+    let not = if with.invert { " !" } else { "" };
+    let _ = match with.mode {
+        StatisticMode::Random(value) => {
+            write!(out, "{lead} random{not} {dashes}probability {:.11}", f64::from(value) / ONE)
+        }
+        // The list leaves out what the tool would take anyway.
+        StatisticMode::Nth { every, packet: 0, .. } if style != Style::Save => {
+            write!(out, "{lead} nth{not} every {every}")
+        }
+        StatisticMode::Nth { every, packet, .. } => {
+            write!(out, "{lead} nth{not} {dashes}every {every} {dashes}packet {packet}")
+        }
+    };
+}

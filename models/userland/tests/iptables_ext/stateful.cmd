@@ -1,0 +1,405 @@
+-m limit
+-m limit --limit 3/hour
+-m limit --limit 10
+-m limit --limit 10/second --limit-burst 7
+-m limit --limit 10/sec
+-m limit --limit 10/s
+-m limit --limit 5/min
+-m limit --limit 5/day --limit-burst 10
+-m limit --limit 1/day
+-m limit --limit 1/d
+-m limit --limit 0/s
+-m limit --limit x
+-m limit --limit 10001/s
+-m limit --limit 10000/s
+-m limit --limit 3/week
+-m limit --limit 3/
+-m limit --limit 7/sec --limit-burst 0
+-m limit --limit 7/sec --limit-burst 10001
+-m limit --limit 7/sec --limit-burst 10000
+-m limit ! --limit 5/s
+-m limit --limit-burst 3
+-m limit --limit 7/hour
+-m limit --limit 1000/min
+-m limit --limit 60/min
+-m limit --limit 3601/hour
+-m limit --limit 1/s --limit 2/s
+-m limit --limit -1/s
+-m limit --limit 24/day
+-m limit --limit 100000/day
+-m limit --limit 1/day --limit-burst 100
+-m limit --limit 1/day --limit-burst 49
+-m statistic
+-m statistic --mode random
+-m statistic --mode nth
+-m statistic --mode random --probability 0.5
+-m statistic --mode random ! --probability 0.33333333
+-m statistic --mode random --probability 0.33333333349
+-m statistic --mode random --probability 1
+-m statistic --mode random --probability 0
+-m statistic --mode random --probability 1.1
+-m statistic --mode random --probability -0.1
+-m statistic --mode random --probability x
+-m statistic --mode random --probability .2
+-m statistic --mode random --probability 0.5x
+-m statistic --mode nth --every 3
+-m statistic --mode nth --every 3 --packet 0
+-m statistic --mode nth --every 3 --packet 2
+-m statistic --mode nth --every 3 --packet 3
+-m statistic --mode nth ! --every 3
+-m statistic --mode nth --every 0
+-m statistic --mode nth --packet 2
+-m statistic --mode nth --every x
+-m statistic --mode foo
+-m statistic --mode random --every 3
+-m statistic --mode nth --probability 0.3
+-m statistic --mode random --probability 0.3 --packet 3
+-m statistic ! --mode random --probability 0.3
+-m statistic --mode nth --every 1
+-m statistic --mode nth --every 4294967295
+-m statistic --probability 0.3
+-m statistic --every 3
+-m statistic --mode random --probability 0.00001
+-m statistic --mode random --probability 1e-3
+-m statistic --mode random --probability 0.2 --every 5
+-m statistic --mode random --probability 0.9999999999
+-m set
+-m set --match-set s1 src
+-m set --match-set s1 dst
+-m set ! --match-set s1 src
+-m set --match-set s1
+-m set --match-set s1 foo
+-m set --match-set s1 src,dst
+-m set --match-set s2 src,dst
+-m set --match-set s2 src
+-m set --match-set s2 src,dst,src
+-m set --match-set s2 src,dst,src,dst,src,dst,src
+-m set --match-set nope src
+-m set --match-set averyveryverylongnameforthesetofthirtytwochars src
+-m set --match-set s1 src --return-nomatch
+-m set --match-set s1 src ! --return-nomatch
+-m set --match-set s1 src ! --update-counters
+-m set --match-set s1 src --update-counters
+-m set --match-set s1 src ! --update-subcounters
+-m set --match-set s1 src --packets-eq 5
+-m set --match-set s1 src ! --packets-eq 5
+-m set --match-set s1 src --packets-lt 5
+-m set --match-set s1 src ! --packets-lt 5
+-m set --match-set s1 src --packets-gt 5 --bytes-lt 10
+-m set --match-set s1 src --packets-gt 5 --packets-lt 10
+-m set --match-set s1 src --bytes-eq x
+-m set --match-set s1 src ! --bytes-eq 7
+-m set --match-set s1 src --bytes-gt 7
+-m set --match-set s1 src --packets-eq 18446744073709551615
+-m set --match-set s1 src --packets-eq 18446744073709551616
+-m set --match-set s1 src --match-set s2 src
+-m set --set s1 src
+-m set --match-set s1 src --return-nomatch ! --update-counters ! --update-subcounters --packets-lt 3 --bytes-gt 9
+-m set --match-set s1 SRC
+-m set --match-set s1 src,
+-m set --match-set s1 ,src
+-m set --match-set sl src,src
+-m set --return-nomatch
+-j SET
+-j SET --add-set s1 src
+-j SET --add-set s1 src --exist
+-j SET --add-set s1 src --timeout 30
+-j SET --add-set s1 src --timeout 30 --exist
+-j SET --del-set s1 src
+-j SET --add-set s1 src --del-set s2 src,dst
+-j SET --map-set sk src
+-j SET --map-set sk src --map-mark
+@mangle FORWARD -j SET --map-set sk src --map-mark
+@mangle FORWARD -j SET --map-set sk src --map-mark --map-prio --map-queue
+@mangle PREROUTING -j SET --map-set sk src --map-prio
+@mangle PREROUTING -j SET --map-set sk src --map-mark
+@mangle OUTPUT -j SET --map-set sk src --map-prio
+@mangle FORWARD -j SET --map-set sk src
+-j SET --exist
+-j SET --timeout 5
+-j SET --del-set s1 src --timeout 5
+-j SET --del-set s1 src --exist
+-j SET --add-set s1 src --timeout x
+-j SET --add-set s1 src --timeout 5000000000
+-j SET --add-set nope src
+-j SET --add-set s1 src --add-set s2 src
+-j SET --add-set s1
+-j SET --add-set s1 src,foo
+-j SET ! --add-set s1 src
+-j SET --map-set s1 src --map-mark
+@mangle FORWARD -j SET --map-set s1 src --map-mark
+@mangle FORWARD -j SET --map-mark
+@mangle FORWARD -j SET --add-set s1 src --map-set sk src --map-mark
+-j SET --add-set s1 src --timeout 2147484
+-j SET --add-set s1 src --timeout 0
+-j SET --add-set s2 src,dst,src
+-j SET --add-set s2 src
+-m hashlimit
+-m hashlimit --hashlimit 5/s
+-m hashlimit --hashlimit-upto 5/s
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name a
+-m hashlimit --hashlimit-upto 5/min --hashlimit-name a2 --hashlimit-mode srcip
+-m hashlimit --hashlimit-above 5/min --hashlimit-name a3 --hashlimit-mode srcip,dstip,srcport,dstport --hashlimit-burst 10
+-m hashlimit ! --hashlimit-upto 5/min --hashlimit-name a4
+-m hashlimit ! --hashlimit-above 5/min --hashlimit-name a4
+-m hashlimit --hashlimit-upto 5/hour --hashlimit-name a5 --hashlimit-srcmask 24 --hashlimit-mode srcip
+-m hashlimit --hashlimit-upto 5/hour --hashlimit-name a6 --hashlimit-dstmask 24
+-m hashlimit --hashlimit-upto 5/day --hashlimit-name a7 --hashlimit-htable-size 100 --hashlimit-htable-max 200 --hashlimit-htable-gcinterval 300 --hashlimit-htable-expire 400
+-m hashlimit --hashlimit-upto 5/day --hashlimit-name a8 --hashlimit-htable-gcinterval 1000 --hashlimit-htable-expire 10000
+-m hashlimit --hashlimit-upto 512kb/s --hashlimit-name b1
+-m hashlimit --hashlimit-upto 1mb/s --hashlimit-name b2 --hashlimit-burst 2mb
+-m hashlimit --hashlimit-above 100b/s --hashlimit-name b3 --hashlimit-burst 1000
+-m hashlimit --hashlimit-above 16384kb/s --hashlimit-name b3 --hashlimit-burst 1kb
+-m hashlimit --hashlimit-above 5/s --hashlimit-burst 1mb --hashlimit-name b4
+-m hashlimit --hashlimit-above 0/s --hashlimit-name b4
+-m hashlimit --hashlimit-above 1000001/s --hashlimit-name b4
+-m hashlimit --hashlimit-above 1000000/s --hashlimit-name b5
+-m hashlimit --hashlimit-above x --hashlimit-name b4
+-m hashlimit --hashlimit-above 5/week --hashlimit-name b4
+-m hashlimit --hashlimit-above 5 --hashlimit-name b6
+-m hashlimit --hashlimit-above 5/s --hashlimit-name b7 --hashlimit-rate-match
+-m hashlimit --hashlimit-above 5/s --hashlimit-name b8 --hashlimit-rate-match --hashlimit-rate-interval 10
+-m hashlimit --hashlimit-above 5/s --hashlimit-name b9 --hashlimit-rate-interval 10
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name c1 --hashlimit-mode foo
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name c1 --hashlimit-mode srcip,
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name c1 --hashlimit-srcmask 33
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name c2 --hashlimit-srcmask 0 --hashlimit-mode srcip
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name c3 --hashlimit-srcmask 24
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name ""
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name a/b
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name averyveryverylongname
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name 1234567890123456
+-m hashlimit --hashlimit-upto 5/s --hashlimit-above 6/s --hashlimit-name d1
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name d2 --hashlimit-htable-size x
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name d2 --hashlimit-htable-size 0
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name d3 --hashlimit-htable-expire 0
+-m hashlimit --hashlimit-upto 7/s --hashlimit-name d4
+-m hashlimit --hashlimit-upto 3/hour --hashlimit-name d5
+-m hashlimit --hashlimit-upto 1/day --hashlimit-name d6
+-m hashlimit --hashlimit-upto 333/min --hashlimit-name d7
+-m hashlimit --hashlimit-upto 4294967295/sec --hashlimit-name d8
+-m hashlimit --hashlimit-upto 10/min --hashlimit-name d9 --hashlimit-burst 1000001
+-m hashlimit --hashlimit-upto 10/min --hashlimit-name d9 --hashlimit-burst 1000000
+-m hashlimit --hashlimit-upto 15kb/s --hashlimit-name e1 --hashlimit-burst 5
+-m hashlimit --hashlimit-upto 20mb/min --hashlimit-name e2
+-m hashlimit --hashlimit-upto 1b/s --hashlimit-name e3
+-m hashlimit --hashlimit-upto 5000mb/s --hashlimit-name e3
+-m hashlimit --hashlimit 5/s --hashlimit-name e4
+-m hashlimit --hashlimit 10/s --hashlimit-burst 10 --hashlimit-mode srcip --hashlimit-name e5
+-m hashlimit --hashlimit-upto 60/min --hashlimit-name e6
+-m hashlimit --hashlimit-upto 1000/sec --hashlimit-name e7
+-m recent
+-m recent --set
+-m recent --rcheck
+-m recent --update
+-m recent --remove
+-m recent --set --name foo
+-m recent --set --name foo --rdest
+-m recent --set --name foo --rsource
+-m recent ! --set --name foo
+-m recent ! --rcheck --name foo
+-m recent ! --update --name foo --seconds 10
+-m recent --rcheck --seconds 60
+-m recent --rcheck --seconds 60 --hitcount 4 --rttl --name x1 --rsource
+-m recent --update --hitcount 4
+-m recent --update --seconds 10 --reap
+-m recent --update --reap
+-m recent --set --seconds 10
+-m recent --set --hitcount 3
+-m recent --set --rttl
+-m recent --remove --rttl
+-m recent --remove --seconds 3
+-m recent --rcheck --rttl
+-m recent --set --mask 255.255.255.0
+-m recent --set --mask 24
+-m recent --set --mask foo
+-m recent --rcheck --seconds 0
+-m recent --rcheck --seconds x
+-m recent --rcheck --hitcount 0
+-m recent --rcheck --hitcount 20
+-m recent --rcheck --hitcount 21
+-m recent --rcheck --hitcount 255
+-m recent --rcheck --hitcount 256
+-m recent --rcheck --hitcount 65535
+-m recent --rcheck --hitcount 65536
+-m recent --set --rcheck
+-m recent --set --name averyveryveryverylongnameforalistwhichistoolongindeedandmore
+-m recent --set --name ""
+-m recent --set --name a/b
+-m recent --rsource --rdest --set
+-m recent --set --set
+-m recent --name foo --seconds 5
+-m recent --rcheck --reap --seconds 5 --hitcount 3 --name z
+-m recent --set --name "a b"
+-m string
+-m string --string foo
+-m string --algo bm
+-m string --algo bm --string foo
+-m string --algo kmp --string foo
+-m string --algo x --string foo
+-m string --algo averyveryverylongalgo --string foo
+-m string --algo bm ! --string foo
+-m string --algo bm --string "foo bar"
+-m string --algo bm --string 'a"b\c'
+-m string --algo bm --string "" 
+-m string --algo bm --hex-string '|de ad be ef|'
+-m string --algo bm --hex-string '|DEADBEEF|'
+-m string --algo bm --hex-string 'foo|0a|bar'
+-m string --algo bm --hex-string '|666f6f|'
+-m string --algo bm --hex-string '|0|'
+-m string --algo bm --hex-string '|xx|'
+-m string --algo bm --hex-string '|00'
+-m string --algo bm --hex-string 'a\|b'
+-m string --algo bm --hex-string ''
+-m string --algo bm --string foo --hex-string '|00|'
+-m string --algo bm --string foo --from 10
+-m string --algo bm --string foo --from 10 --to 20
+-m string --algo bm --string foo --to 65535
+-m string --algo bm --string foo --to 0
+-m string --algo bm --string foo --from 20 --to 10
+-m string --algo bm --string foo --from 70000
+-m string --algo bm --string foo --from x
+-m string --algo bm --string foo --icase
+-m string --algo bm --string foo --icase --from 3 --to 9
+-m string --algo bm --string aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+-m string --algo bm --string "ünï"
+-m string --algo bm --string "tab	x"
+-m string --algo bm --hex-string 'foo |41 20 42|'
+-m string --algo bm --string '|41|'
+-m string --algo bm --string 'foo|'
+-m string --algo bm --hex-string '|6|'
+-m string --algo bm --hex-string '|6 1|'
+-m string --algo bm --hex-string '|616|'
+-m string ! --algo bm --string foo
+-m string --algo bm --string foo --string bar
+-m u32
+-m u32 --u32 "0=0"
+-m u32 --u32 "0>>22&0x3C@12>>26&0x3F=0x20"
+-m u32 ! --u32 "6&0xFF=1"
+-m u32 --u32 "6&0xFF=1,2:5"
+-m u32 --u32 "6&0xFF=1&&4&0x1FFF=0"
+-m u32 --u32 "0 & 0xFFFF = 0x100:0xFFFF && 3<<2=5"
+-m u32 --u32 ""
+-m u32 --u32 "x"
+-m u32 --u32 "6&"
+-m u32 --u32 "6&0xFF"
+-m u32 --u32 "6&0xFF="
+-m u32 --u32 "6=1&&"
+-m u32 --u32 "6=1:"
+-m u32 --u32 "6=5:1"
+-m u32 --u32 "6%3=1"
+-m u32 --u32 "6=1&2"
+-m u32 --u32 "6=1,"
+-m u32 --u32 "99999999999=1"
+-m u32 --u32 "6>>>1=1"
+-m u32 --u32 "6<1=1"
+-m u32 --u32 "6&1&2&3&4&5&6&7&8&9&10=1"
+-m u32 --u32 "6&1&2&3&4&5&6&7&8&9&10&11=1"
+-m u32 --u32 "6=1,2,3,4,5,6,7,8,9,10,11"
+-m u32 --u32 "6=1,2,3,4,5,6,7,8,9,10"
+-m u32 --u32 "1=1&&1=1&&1=1&&1=1&&1=1&&1=1&&1=1&&1=1&&1=1&&1=1&&1=1"
+-m u32 --u32 "010=1"
+-m u32 --u32 "-1=1"
+-m u32 --u32 "1=1" --u32 "2=2"
+-m u32 --u32 "0&0xFF00=0:0x100"
+-m time
+-m time --timestart 10:00
+-m time --timestart 10:00 --timestop 12:30:15
+-m time --timestop 12:00
+-m time --timestart 25:00
+-m time --timestart 10
+-m time --timestart 10:60
+-m time --timestart 23:59:59 --timestop 00:00
+-m time --timestart 22:00 --timestop 06:00 --contiguous
+-m time --contiguous
+-m time --weekdays Mon,Tue
+-m time --weekdays 1,2,7
+-m time ! --weekdays Sat,Sun
+-m time --weekdays mon
+-m time --weekdays Monday
+-m time --weekdays Foo
+-m time --weekdays 8
+-m time --weekdays ""
+-m time --weekdays Mon,Tue,Wed,Thu,Fri,Sat,Sun
+-m time --monthdays 1,2,31
+-m time ! --monthdays 31
+-m time --monthdays 32
+-m time --monthdays 0
+-m time --monthdays x
+-m time --datestart 2024-01-01
+-m time --datestart 2024-01-01T10:00:00 --datestop 2024-02-01T12:30
+-m time --datestop 2024-01-01
+-m time --datestart 2024
+-m time --datestart 2024-13
+-m time --datestart 2024-02-31
+-m time --datestart 1969-01-01
+-m time --datestart 2039-01-01
+-m time --datestart foo
+-m time --datestart 2024-01-01T
+-m time --datestart 2024-01-01T25:00
+-m time --datestart 2024-01-02 --datestop 2024-01-01
+-m time --kerneltz
+-m time --utc
+-m time --localtz
+-m time --timestart 10:00 --timestop 9:00 --weekdays Mon --monthdays 3 --datestart 2024-01-01 --datestop 2025-01-01 --kerneltz
+-m time --timestart 10:00 --timestart 11:00
+-m time --utc --kerneltz
+-m cluster
+-m cluster --cluster-total-nodes 4
+-m cluster --cluster-total-nodes 4 --cluster-local-node 1
+-m cluster --cluster-total-nodes 4 --cluster-local-node 1 --cluster-hash-seed 5
+-m cluster --cluster-total-nodes 4 --cluster-local-node 1 --cluster-hash-seed 0xdeadbeef
+-m cluster --cluster-total-nodes 4 ! --cluster-local-node 1 --cluster-hash-seed 0xdeadbeef
+-m cluster --cluster-total-nodes 4 --cluster-local-nodemask 5 --cluster-hash-seed 0xdeadbeef
+-m cluster --cluster-total-nodes 4 ! --cluster-local-nodemask 0xf --cluster-hash-seed 0xdeadbeef
+-m cluster --cluster-total-nodes 4 --cluster-local-node 5 --cluster-hash-seed 1
+-m cluster --cluster-total-nodes 4 --cluster-local-nodemask 16 --cluster-hash-seed 1
+-m cluster --cluster-total-nodes 33 --cluster-local-node 1 --cluster-hash-seed 1
+-m cluster --cluster-total-nodes 32 --cluster-local-node 32 --cluster-hash-seed 1
+-m cluster --cluster-total-nodes 0 --cluster-local-node 1 --cluster-hash-seed 1
+-m cluster --cluster-total-nodes 4 --cluster-local-node 0 --cluster-hash-seed 1
+-m cluster --cluster-total-nodes 4 --cluster-local-node 1 --cluster-local-nodemask 1 --cluster-hash-seed 1
+-m cluster --cluster-total-nodes 1 --cluster-local-node 1 --cluster-hash-seed 1
+-m cluster --cluster-total-nodes x --cluster-local-node 1 --cluster-hash-seed 1
+@mangle PREROUTING -m socket
+@mangle PREROUTING -m socket --transparent
+@mangle PREROUTING -m socket --nowildcard --restore-skmark
+@mangle PREROUTING -m socket --transparent --nowildcard --restore-skmark
+@mangle PREROUTING -m socket ! --transparent
+@filter INPUT -m socket
+@filter FORWARD -m socket
+@mangle OUTPUT -m socket
+@mangle PREROUTING -m socket --transparent --transparent
+@raw PREROUTING -m rpfilter
+@raw PREROUTING -m rpfilter --invert
+@raw PREROUTING -m rpfilter --loose --validmark --accept-local --invert
+@raw PREROUTING -m rpfilter ! --loose
+@filter INPUT -m rpfilter
+@nat PREROUTING -m rpfilter
+@raw OUTPUT -m rpfilter
+@raw PREROUTING -m rpfilter --loose --loose
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name q1 --hashlimit-srcmask 24 --hashlimit-dstmask 16 --hashlimit-rate-match --hashlimit-rate-interval 3 --hashlimit-htable-expire 77 --hashlimit-mode srcip
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name q2 --hashlimit-rate-interval 0
+-m hashlimit --hashlimit-upto 5kb/s --hashlimit-name q3 --hashlimit-burst x
+-m hashlimit --hashlimit-upto 5kb/s --hashlimit-name q3 --hashlimit-burst 0
+-m hashlimit --hashlimit-upto 5kb/s --hashlimit-name q3 --hashlimit-burst 10kb --hashlimit-htable-expire 15000
+-m hashlimit --hashlimit-upto 5kb/s --hashlimit-name q4 --hashlimit-srcmask x
+-m hashlimit --hashlimit-upto 5kb/s --hashlimit-name q4 --hashlimit-srcmask 200
+-m hashlimit --hashlimit-upto 5/s --hashlimit-upto 6/s --hashlimit-name q5
+-m hashlimit --hashlimit-upto 5/s --hashlimit 6/s --hashlimit-name q5
+-m hashlimit --hashlimit-upto 5/s --hashlimit-name "a b"
+-m time --timestart 22:00 --timestop 06:00 --contiguous --kerneltz
+-m time --weekdays 9
+-m cluster --cluster-local-node 1 --cluster-hash-seed 1
+-m recent --remove --set
+-m recent --update --set --rcheck
+-m statistic --mode nth --every 3 --packet 0 ! --every 3
+-m statistic --mode nth ! --every 3 --packet 1
+-m string --algo bm --hex-string '|00 |'
+-m string --algo bm --hex-string '|00'
+-m string --algo bm --hex-string 'foo|'
+-m u32 --u32 "6&0xFF=1 x"
+-m u32 --u32 "6&1&2&3&4&5&6&7&8&9=1"
+-m u32 --u32 "0>>22&0x3C@12&0xFF=1&"
+-m hashlimit --hashlimit-upto 5000000mb/s --hashlimit-name q3
+-m hashlimit --hashlimit-upto 0b/s --hashlimit-name q3
