@@ -88,6 +88,7 @@ fn play(line: &str, variant: Variant) -> Option<String> {
         }
         Err(XtError::Parameter(text)) => format!("[2] E: {}\n", text.trim_end_matches('\n')),
         Err(XtError::Other(text)) => format!("[1] E: {}\n", text.trim_end_matches('\n')),
+        Err(XtError::NotModelled(text)) => format!("{text}\n"),
     })
 }
 

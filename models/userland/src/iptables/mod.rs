@@ -134,7 +134,8 @@ fn one_command(
     warnings: &mut String,
 ) -> Done {
     let words: Vec<&str> = [tool.name].into_iter().chain(args.iter().map(String::as_str)).collect();
-    let parsed = parse(&words, Place { tool, table: None, hosts }, out, warnings)?;
+    let sets = place::sets(process);
+    let parsed = parse(&words, Place { tool, table: None, hosts, sets: &sets }, out, warnings)?;
     let Some(command) = parsed else { return Ok(()) };
     if tool.variant == Variant::Nft && lists(&command) && place::has_legacy(process) {
         *warnings += place::LEGACY_WARNING;

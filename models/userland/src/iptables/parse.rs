@@ -22,6 +22,8 @@ pub struct Place<'a> {
     pub table: Option<TableName>,
     /// The names of `/etc/hosts`.
     pub hosts: &'a Hosts,
+    /// The names of the namespace's ipsets.
+    pub sets: &'a [String],
 }
 
 /// An operation whose words are read, with the letter of its option.

@@ -27,6 +27,13 @@ pub fn table(process: &Process, variant: Variant, name: TableName) -> Option<Tab
     xt_table(world.kernel(process.machine), process.netns, variant, name).cloned()
 }
 
+/// The names of the namespace's ipsets.
+pub fn sets(process: &Process) -> Vec<String> {
+    let world = process.world();
+    let netns = world.kernel(process.machine).netns.get(process.netns);
+    netns.map_or(Vec::new(), |netns| netns.ipsets.iter().map(|set| set.name.clone()).collect())
+}
+
 /// The namespace has legacy tables.
 pub fn has_legacy(process: &Process) -> bool {
     let world = process.world();

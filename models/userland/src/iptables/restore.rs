@@ -151,12 +151,14 @@ pub async fn main(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
         }
     };
     let hosts = Hosts::read(process).await;
+    let sets = super::place::sets(process);
     let text = String::from_utf8_lossy(&bytes);
     let mut reader = Reader {
         process,
         tool,
         options,
         hosts: &hosts,
+        sets: &sets,
         line: 0,
         failed_at: 0,
         table: None,
@@ -194,6 +196,7 @@ struct Reader<'a> {
     tool: Tool,
     options: Options,
     hosts: &'a Hosts,
+    sets: &'a [String],
     /// The line that is read, from 1 on.
     line: usize,
     /// The line of the command that failed.
@@ -350,7 +353,8 @@ impl Reader<'_> {
             words.extend(["--set-counters", packets, bytes]);
         }
         words.extend(split.iter().map(AsRef::as_ref));
-        let place = Place { tool: self.tool, table: Some(self.open_table()), hosts: self.hosts };
+        let (table, hosts, sets) = (Some(self.open_table()), self.hosts, self.sets);
+        let place = Place { tool: self.tool, table, hosts, sets };
         match parse(&words, place, &mut self.out, &mut self.warnings)? {
             Some(mut command) => {
                 // Only without --noflush, as the real one does.

@@ -233,6 +233,7 @@ impl Spec {
             table: TableName::parse(table).unwrap_or(TableName::Filter),
             variant: place.tool.variant,
             hosts: place.hosts,
+            sets: place.sets,
         };
         let mut matches = Vec::with_capacity(self.matches.len());
         for loaded in &self.matches {
