@@ -37,6 +37,7 @@ pub mod route;
 pub mod services;
 pub mod sleep;
 pub mod sock;
+pub mod ss;
 pub mod stream;
 pub mod sysctl;
 pub mod sysfs;
@@ -96,6 +97,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("python3", python3::main),
     ("route", route::main),
     ("sleep", sleep::main),
+    ("ss", ss::main),
     ("sysctl", sysctl::main),
     ("tcpdump", tcpdump::main),
     ("tee", tee::main),

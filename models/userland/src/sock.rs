@@ -22,6 +22,8 @@ pub struct Sock {
     world: SharedWorld,
     pub(crate) machine: MachineId,
     cpu: CpuId,
+    pid: u32,
+    comm: String,
     pub(crate) id: SocketId,
 }
 
@@ -38,12 +40,18 @@ impl Sock {
         let netns = process.netns;
         let id = process.syscall(|cx| sys::socket(cx, netns, kind));
         let cpu = process.cpu(&process.world());
-        Sock { world: process.world.clone(), machine: process.machine, cpu, id }
+        let (machine, pid, comm) = (process.machine, process.pid, process.name().to_owned());
+        let socket = Sock { world: process.world.clone(), machine, cpu, pid, comm, id };
+        socket.call(|cx| sys::set_owner(cx, id, pid, &socket.comm));
+        socket
     }
 
     /// The handle of another socket of the same program.
     pub(crate) fn beside(&self, id: SocketId) -> Sock {
-        Sock { world: self.world.clone(), machine: self.machine, cpu: self.cpu, id }
+        let comm = self.comm.clone();
+        let socket = Sock { world: self.world.clone(), comm, id, ..*self };
+        socket.call(|cx| sys::set_owner(cx, id, socket.pid, &socket.comm));
+        socket
     }
 
     pub(crate) fn call<R>(&self, work: impl FnOnce(&mut Cx) -> R) -> R {

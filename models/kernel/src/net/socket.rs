@@ -15,7 +15,7 @@ use crate::door::Func;
 use crate::ids::{NetnsId, SocketId};
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::socket::{Queued, Received, SockError, SockKind, Socket};
+use crate::tables::socket::{Owner, Queued, Received, SockError, SockKind, Socket};
 
 /// What a packet takes from a receive buffer beside its bytes: `struct sk_buff` and the end of its data, bytes.
 pub const TRUESIZE_OVERHEAD: usize = 576;
@@ -28,6 +28,20 @@ pub fn socket(cx: &mut Cx, netns: NetnsId, kind: SockKind) -> SocketId {
         cx.k.netns[netns].taps.push(id);
     }
     id
+}
+
+/// Notes which program holds a socket, under the lowest descriptor that the program has free.
+pub fn set_owner(cx: &mut Cx, id: SocketId, pid: u32, comm: &str) {
+    let taken = |fd: u32| {
+        cx.k.sockets
+            .iter()
+            .any(|socket| socket.owner.as_ref().is_some_and(|own| (own.pid, own.fd) == (pid, fd)))
+    };
+    // The first three are the standard streams.
+    let fd = (3..).find(|fd| !taken(*fd)).unwrap_or(3);
+    if let Some(socket) = cx.k.sockets.get_mut(id) {
+        socket.owner = Some(Owner { pid, comm: comm.to_owned(), fd });
+    }
 }
 
 /// The socket behind a handle.

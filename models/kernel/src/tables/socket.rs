@@ -204,6 +204,19 @@ pub struct Socket {
     pub drops: u32,
     /// TCP sockets: the connection or the listener.
     pub tcp: Option<Box<TcpSock>>,
+    /// The program that holds it; none once it is closed.
+    pub owner: Option<Owner>,
+}
+
+/// The program that holds a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Its process id.
+    pub pid: u32,
+    /// Its name.
+    pub comm: String,
+    /// The number of the descriptor.
+    pub fd: u32,
 }
 
 /// All sockets of a machine.
@@ -235,6 +248,7 @@ impl Sockets {
             packets: 0,
             drops: 0,
             tcp: (kind == SockKind::Tcp).then(Box::default),
+            owner: None,
         };
         if at == self.slots.len() {
             self.slots.push(None);

@@ -191,16 +191,14 @@ pub(super) fn snmp(view: &View) -> String {
     if !messages.is_empty() {
         pair(&mut text, "IcmpMsg", &messages);
     }
-    // There is no TCP and no UDP-Lite: their lines stand at rest.
-    text += "Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab \
-             InSegs OutSegs RetransSegs InErrs OutRsts InCsumErrors\n\
-             Tcp: 1 200 120000 -1 0 0 0 0 0 0 0 0 0 0 0\n";
+    pair(&mut text, "Tcp", &super::tcp::counters(view));
     pair(&mut text, "Udp", &named(snmp.udp.entries()));
+    // There is no UDP-Lite: its lines stand at rest.
     pair(&mut text, "UdpLite", &named(snmp.udp.entries().map(|entry| (entry.0, 0))));
     text
 }
 
-/// The names of `TcpExt` at 6.1; the model counts those of ARP and of the source check.
+/// The names of `TcpExt` at 6.1; the model counts few of them.
 const TCP_EXT: &str = include_str!("tcp_ext.txt");
 
 pub(super) fn netstat(view: &View) -> String {
@@ -208,7 +206,7 @@ pub(super) fn netstat(view: &View) -> String {
     let value = |name: &str| match name {
         "ArpFilter" => snmp.arp_filter as i64,
         "IPReversePathFilter" => snmp.ip_reverse_path_filter as i64,
-        _ => 0,
+        _ => snmp.tcp_ext.entries().find(|entry| entry.0 == name).map_or(0, |entry| entry.1 as i64),
     };
     let entries: Vec<_> = TCP_EXT.split_whitespace().map(|name| (name.to_owned(), value(name))).collect();
     pair(&mut text, "TcpExt", &entries);

@@ -15,6 +15,7 @@ pub mod inet;
 pub mod net;
 pub mod number;
 pub mod sysctl;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod unmodelled;

@@ -8,7 +8,7 @@ use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::DevStats;
 use glassnet_kernel::tables::socket::{SockKind, Socket};
 
-use super::{DirEntry, Node, View, inet};
+use super::{DirEntry, Node, View, inet, tcp};
 
 type Show = fn(&View) -> String;
 
@@ -27,7 +27,7 @@ const FILES: &[(&str, Show)] = &[
     ("rt_cache", inet::rt_cache),
     ("snmp", inet::snmp),
     ("softnet_stat", softnet_stat),
-    ("tcp", |_| format!("{:<149}\n", TCP_HEAD)),
+    ("tcp", tcp::tcp),
     ("udp", |view| datagrams(view, is_udp, 127, " ")),
 ];
 
@@ -173,13 +173,11 @@ fn is_ping(kind: SockKind) -> bool {
     kind == SockKind::Ping
 }
 
-const TCP_HEAD: &str =
-    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
 const DATAGRAM_HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  \
      timeout inode ref pointer drops";
 
 /// A socket's number in place of its inode: the model has no inodes.
-fn inode(socket: &Socket) -> u32 {
+pub(super) fn inode(socket: &Socket) -> u32 {
     socket.id.0 + 1
 }
 

@@ -131,3 +131,35 @@ b python3 -m http.server --foo
 b python3 -m http.server -h
 b python3 -m http.server --bind 10.0.0.77 8000
 b python3 -m http.server 8002 8003
+# sockets listed
+b timeout 8 nc -l -k -n 80
+b timeout 8 nc -l -n 10.0.0.2 81
+b timeout 8 nc -u -l -n 5000
+a timeout 7 nc -d -p 4000 -n 10.0.0.2 81
+a timeout 6 nc -u -d -p 4001 -n 10.0.0.2 5000
+a 'x\n' | nc -N -p 4002 -n 10.0.0.2 80
+b ss -t
+b ss -tan
+b ss -tln
+b ss -tl
+b ss -tuln
+b ss -uan
+b ss -tanH
+b ss -tan state established
+b ss -tan '( sport = :80 or sport = :81 )' and not dst 10.0.0.1
+a ss -tan sport = :4002
+a ss -tan
+a ss -tan dst 10.0.0.2:81
+a ss -tan state time-wait
+a ss -ua
+a ss -ta dport = :http
+a ss -tan src 10.0.0.2
+# bad filters
+a ss -tan state bogus
+a ss -tan state
+a ss -tan sport = :nosuch
+a ss -tan foo
+a ss -tan dst 10.0.0.300
+a ss -V
+a ss -tan sport
+a ss -Q

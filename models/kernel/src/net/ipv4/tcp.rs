@@ -107,6 +107,9 @@ pub fn tcp_shutdown(cx: &mut Cx, sock: SocketId, read: bool, write: bool) -> Res
 
 /// The program closes its socket. What was written is still sent; what was not read makes the end a RST.
 pub fn tcp_close(cx: &mut Cx, sock: SocketId) {
+    if let Some(socket) = cx.k.sockets.get_mut(sock) {
+        socket.owner = None;
+    }
     let Some(tp) = tcp_sk(cx, sock) else { return };
     tp.orphan = true;
     (tp.rcv_shutdown, tp.snd_shutdown) = (true, true);
