@@ -134,4 +134,13 @@ macro_rules! recordings {
     };
 }
 
-recordings!(chains, errors, nat, restore, rules);
+#[rustfmt::skip] // One line each, so that they merge.
+recordings!(
+    chains,
+    docker,
+    errors,
+    more,
+    nat,
+    restore,
+    rules,
+);

@@ -24,6 +24,8 @@ pub struct Draft {
     references: Vec<usize>,
     /// Chains made since the last commit, which nft cannot rename.
     fresh: Vec<String>,
+    /// Built-in chains whose policy's counters were set.
+    counted: Vec<String>,
     /// The first thing that the kernel will refuse, and the line of its command.
     refused: Option<(usize, Stop)>,
     /// The line of the command in hand.
@@ -67,6 +69,7 @@ impl Draft {
             index: HashMap::new(),
             references: Vec::new(),
             fresh: Vec::new(),
+            counted: Vec::new(),
             refused: None,
             line: 0,
         };
@@ -264,14 +267,20 @@ impl Draft {
 
     /// Where a rule is that says the same.
     fn find(&self, chain: &str, rule: &Rule) -> Done<(usize, usize)> {
-        let place = self.place(chain).map_err(|_| Stop::Refused(BAD_RULE))?;
+        // The legacy tool has another error number left from the look for a target's extension.
+        let is_extension = matches!(rule.action, Action::Target(_));
+        let none = match self.variant {
+            Variant::Legacy if is_extension => NO_CHAIN,
+            _ => BAD_RULE,
+        };
+        let place = self.place(chain).map_err(|_| Stop::Refused(none))?;
         let words = show::words(rule);
         let is_same = |other: &Rule| {
             other.ip == rule.ip && other.matches.len() == rule.matches.len() && show::words(other) == words
         };
         match self.table.chains[place].rules.iter().position(is_same) {
             Some(at) => Ok((place, at)),
-            None => refused(BAD_RULE),
+            None => refused(none),
         }
     }
 
@@ -345,6 +354,7 @@ impl Draft {
             _ => return refused("Bad policy name. Run `dmesg' for more information"),
         };
         let place = self.chain_to_fill(name)?;
+        self.counted.push(name.to_owned());
         if let Some(base) = &mut self.table.chains[place].base {
             base.policy = policy;
             base.counters = counters.unwrap_or(if self.variant == Variant::Legacy {
@@ -470,9 +480,18 @@ impl Draft {
         Ok(false)
     }
 
-    /// The commands so far are in force.
-    pub fn committed(&mut self) {
-        self.fresh.clear();
+    /// The table as it is given to the kernel. The legacy tool gives the counters of policies back as 0, but for those
+    /// that this change set.
+    pub fn to_commit(&self) -> Option<Table> {
+        let mut table = self.exists.then(|| self.table.clone())?;
+        if self.variant == Variant::Legacy {
+            for chain in &mut table.chains {
+                if let Some(base) = chain.base.as_mut().filter(|_| !self.counted.contains(&chain.name)) {
+                    base.counters = Counters::default();
+                }
+            }
+        }
+        Some(table)
     }
 }
 

@@ -43,7 +43,7 @@ pub fn has_legacy(process: &Process) -> bool {
 
 /// Puts a table in force; a table of nft that nothing made is taken away.
 pub fn commit(cx: &mut Cx, netns: NetnsId, draft: &Draft) -> Result<(), Errno> {
-    commit_table(cx, netns, draft.variant, draft.table.name, draft.exists.then(|| draft.table.clone()))
+    commit_table(cx, netns, draft.variant, draft.table.name, draft.to_commit())
 }
 
 /// The same with a table or none.
