@@ -212,15 +212,63 @@ impl HooksNeeded {
     }
 }
 
+/// More functions than any hook can have.
+const MOST_FUNCTIONS: usize = 12;
+
+/// The functions of a hook in their order, small enough to be taken along while they look at a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct HookList {
+    functions: [HookFn; MOST_FUNCTIONS],
+    len: u8,
+}
+
+impl HookList {
+    const EMPTY: HookList = HookList { functions: [HookFn::NfConfirm; MOST_FUNCTIONS], len: 0 };
+
+    fn new(entries: &[HookEntry]) -> HookList {
+        debug_assert!(entries.len() <= MOST_FUNCTIONS);
+        let mut list = HookList::EMPTY;
+        for (place, entry) in list.functions.iter_mut().zip(entries) {
+            *place = entry.function;
+            list.len += 1;
+        }
+        list
+    }
+
+    /// The functions from position `from` on.
+    #[inline]
+    pub fn from(&self, from: usize) -> &[HookFn] {
+        self.functions.get(from..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// There are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
 /// The hook functions of a namespace, by family and hook, in the order in which they look.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Hooks {
-    entries: [[Vec<HookEntry>; 5]; 2],
+    lists: [[HookList; HOOKS.len()]; 2],
+    entries: [[Vec<HookEntry>; HOOKS.len()]; 2],
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Hooks { lists: [[HookList::EMPTY; HOOKS.len()]; 2], entries: Default::default() }
+    }
 }
 
 impl Hooks {
-    /// The functions of a hook.
+    /// The functions of a hook, for a packet.
     #[inline]
+    pub fn list(&self, pf: Pf, hook: Hook) -> &HookList {
+        &self.lists[pf as usize][hook as usize]
+    }
+
+    /// The functions of a hook with their priorities.
     pub fn at(&self, pf: Pf, hook: Hook) -> &[HookEntry] {
         &self.entries[pf as usize][hook as usize]
     }
@@ -242,11 +290,14 @@ impl Hooks {
         }
         let at = entries.partition_point(|entry| entry.priority < priority);
         entries.insert(at, HookEntry { priority, function });
+        self.lists[pf as usize][hook as usize] = HookList::new(entries);
     }
 
     /// Removes a function (`nf_unregister_net_hook`).
     pub fn unregister(&mut self, pf: Pf, hook: Hook, function: HookFn) {
-        self.entries[pf as usize][hook as usize].retain(|entry| entry.function != function);
+        let entries = &mut self.entries[pf as usize][hook as usize];
+        entries.retain(|entry| entry.function != function);
+        self.lists[pf as usize][hook as usize] = HookList::new(entries);
     }
 }
 

@@ -254,7 +254,7 @@ impl SkbPool {
     }
 
     /// The header at offset `at` of the buffer, to write; copies the bytes first if they are shared.
-    #[inline]
+    #[inline(always)]
     pub fn header_mut<H>(&mut self, id: SkbId, at: u32) -> Option<&mut H>
     where
         H: FromBytes + IntoBytes + KnownLayout + Unaligned,

@@ -22,11 +22,11 @@ pub fn nf_hook(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
 }
 
 /// Some namespace of the machine has functions there.
-#[inline]
+#[inline(never)]
 fn nf_hook_here(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
     let (pf, hook) = site.point();
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
-    if cx.k.netns[netns].hooks.at(pf, hook).is_empty() {
+    if cx.k.netns[netns].hooks.list(pf, hook).is_empty() {
         return cx.pass(okfn(cx, site, skb));
     }
     if site == Site::BrHandleFrame {
@@ -51,10 +51,10 @@ fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Verdict {
     let (pf, hook) = site.point();
     let state = hook_state(cx, site, skb);
     cx.note("hook", |cx| hook_words(cx, skb, state));
-    let mut at = usize::from(from);
-    while let Some(entry) = cx.k.netns[state.netns].hooks.at(pf, hook).get(at) {
-        match call(cx, skb, state, entry.function) {
-            Verdict::Accept => at += 1,
+    let list = *cx.k.netns[state.netns].hooks.list(pf, hook);
+    for function in list.from(usize::from(from)) {
+        match call(cx, skb, state, *function) {
+            Verdict::Accept => {}
             other => return other,
         }
     }
@@ -144,6 +144,7 @@ fn hook_words(cx: &Cx, skb: SkbId, state: HookState) -> String {
     words
 }
 
+#[inline(always)]
 fn call(cx: &mut Cx, skb: SkbId, state: HookState, function: HookFn) -> Verdict {
     match function {
         HookFn::IpSabotageIn => br_nf::ip_sabotage_in(cx, skb, state),
