@@ -71,9 +71,11 @@ fn rank(story: &Story, copy: &Copy) -> u8 {
         Some(DropReason::NetfilterDrop | DropReason::NoSocket) => 5,
         Some(DropReason::OtherHost) => 0,
         _ if passed(&[Func::IpRcv]) && dropped.is_some() => 4,
-        _ if passed(&[Func::TpacketRcv]) && copy.steps.len() < 3 => 0,
         _ if passed(&[Func::NicXmit]) => 3,
-        Some(_) => 1,
-        None => 2,
+        Some(_) => 2,
+        // For tcpdump, or for somebody to look at while the packet itself waits.
+        None if passed(&[Func::TpacketRcv]) && copy.steps.len() < 3 => 0,
+        None if passed(&[Func::ConsumeSkb]) => 0,
+        None => 1,
     }
 }

@@ -118,7 +118,7 @@ impl<'a> Reader<'_, 'a> {
                     Kind::Bridge,
                     format!(
                         "crosses bridge {bridge} to port {}",
-                        self.device_of_next(position, Func::BrForwardInner)
+                        self.device_of_next(position, Func::BrForwardFinish)
                     ),
                 )
             }

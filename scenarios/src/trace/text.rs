@@ -32,8 +32,9 @@ pub fn text(answers: &[Answer], all: bool, whole: bool) -> String {
         for decision in answer.decisions.iter().filter(|_| all) {
             line(format!("   {NOTE}{}{NOTE:#}", chance(decision)));
         }
-        let phases: Vec<String> =
-            answer.phases.iter().enumerate().map(|(at, one)| phase(at + 1, one)).collect();
+        let width = answers.iter().flat_map(|answer| &answer.phases).map(|phase| place(phase).len()).max();
+        let phase = |(at, one)| phase(at + 1, one, width.unwrap_or(0));
+        let phases: Vec<String> = answer.phases.iter().enumerate().map(phase).collect();
         let same = before.iter().flatten().zip(&phases).take_while(|(old, new)| old == new).count();
         match same {
             0 | 1 => phases.iter().for_each(|phase| line(phase.clone())),
@@ -67,18 +68,15 @@ fn verdict(answer: &Answer) -> String {
 }
 
 /// A phase: number, place, what happened; below it the rules that decided and the addresses that it left.
-fn phase(number: usize, phase: &Phase) -> String {
-    let place = match phase.device.is_empty() {
-        true => phase.host(),
-        false => format!("{} {}", phase.host(), phase.device),
-    };
+fn phase(number: usize, phase: &Phase, width: usize) -> String {
+    let place = place(phase);
     let style = match (phase.kind, &phase.hook) {
         (Kind::Dropped, _) => BAD,
         (_, Some(hooked)) if hooked.dropped.is_some() => BAD,
         _ => Style::new(),
     };
     let number = format!("{number}.");
-    let mut out = format!("{number:3}{PLACE}{place:22}{PLACE:#} {style}{}{style:#}", phase.text);
+    let mut out = format!("{number:3}{PLACE}{place:width$}{PLACE:#} {style}{}{style:#}", phase.text);
     if let Some(hooked) = &phase.hook {
         let conntrack = hooked.conntrack.iter().map(|note| format!("conntrack: {note}"));
         for line in conntrack.chain(deciding(hooked)) {
@@ -90,6 +88,10 @@ fn phase(number: usize, phase: &Phase) -> String {
         out += &format!("\n     {DIM}before {old_src} > {old_dst}, now {src} > {dst}{DIM:#}");
     }
     out
+}
+
+fn place(phase: &Phase) -> String {
+    format!("{} {}", phase.host(), phase.device).trim_end().to_owned()
 }
 
 fn chance(decision: &Decision) -> String {
