@@ -157,6 +157,7 @@ doors! {
     continuations {
         Consume(skb: SkbId) => net::core::skbuff::consume_later,
         KfreeSkb(skb: SkbId, reason: DropReason) => net::core::skbuff::kfree_later,
+        Refused(skb: SkbId) => net::netfilter::core::refuse,
         NeighProbe(neigh: NeighId) => net::ipv4::arp::neigh_probe,
         NeighConstruct(neigh: NeighId) => net::ipv4::arp::arp_construct,
         IpForwardHook(skb: SkbId) => net::ipv4::ip_forward::ip_forward_hook,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use glassnet_wire::Mac;
 
-use crate::ids::{DevId, MachineId, NetnsId};
+use crate::ids::{DevId, MachineId, NetnsId, SkbId};
 use crate::tables::conntrack::Conntrack;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::InDevices;
@@ -96,6 +96,8 @@ pub struct Kernel {
     pub config: Config,
     /// Settings of the machine.
     pub core: CoreSysctl,
+    /// The packet of this machine that netfilter dropped last, before it left: its sender's call fails.
+    pub refused: Option<SkbId>,
     /// What `dmesg` shows.
     pub log: KernelLog,
     /// How many packets were dropped for each reason.
@@ -127,6 +129,7 @@ impl Kernel {
             conntrack: Conntrack::default(),
             config: Config::default(),
             core: CoreSysctl::default(),
+            refused: None,
             log: KernelLog::default(),
             drops: BTreeMap::new(),
             labels: Vec::new(),

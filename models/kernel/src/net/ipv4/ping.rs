@@ -16,6 +16,7 @@ use super::route::{dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
+use crate::net::netfilter::core::ip_send_skb;
 use crate::net::socket::queue_or_drop;
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
@@ -53,7 +54,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, message: &[u8]) -> 
     cx.call(Func::PingV4Sendmsg, skb);
     match route_and_build(cx, sock, netns, skb, to) {
         Ok(door) => {
-            cx.walk(door);
+            ip_send_skb(cx, netns, skb, door)?;
             Ok(message.len())
         }
         Err(errno) => {

@@ -15,6 +15,7 @@ use super::route::{dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
+use crate::net::netfilter::core::ip_send_skb;
 use crate::net::socket::queue_or_drop;
 use crate::netlink::Errno;
 use crate::tables::route::{RTCF_BROADCAST, Rtable};
@@ -40,7 +41,7 @@ pub fn raw_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, payload: &[u8]) -> Resu
     cx.call(Func::RawSendmsg, skb);
     match route_and_build(cx, sock, netns, skb, to, protocol) {
         Ok(door) => {
-            cx.walk(door);
+            ip_send_skb(cx, netns, skb, door)?;
             Ok(payload.len())
         }
         Err(errno) => {

@@ -20,6 +20,7 @@ use super::route::{dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
+use crate::net::netfilter::core::ip_send_skb;
 use crate::net::socket::sock_queue_rcv_skb;
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
@@ -56,8 +57,8 @@ pub fn udp_sendmsg(cx: &mut Cx, sock: SocketId, to: (u32, u16), payload: &[u8]) 
     cx.call(Func::UdpSendmsg, skb);
     match route_and_build(cx, sock, netns, skb, to) {
         Ok(door) => {
+            ip_send_skb(cx, netns, skb, door)?;
             cx.k.netns[netns].ipv4.snmp.udp.OutDatagrams += 1;
-            cx.walk(door);
             Ok(payload.len())
         }
         Err(errno) => {

@@ -6,8 +6,9 @@ use super::super::bridge::br_netfilter_hooks as br_nf;
 use super::nf_conntrack_proto as ct;
 use crate::Cx;
 use crate::door::Door;
-use crate::ids::{DevId, SkbId};
+use crate::ids::{DevId, NetnsId, SkbId};
 use crate::net::ipv4::netfilter::nf_defrag_ipv4::ipv4_conntrack_defrag;
+use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{HookFn, HookState, Pf, Site, Verdict};
 
@@ -94,9 +95,35 @@ fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
 pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Door {
     match ask(cx, skb, site, from) {
         Verdict::Accept => okfn(cx, site, skb),
-        Verdict::Drop(reason) => cx.kfree_skb(skb, reason),
+        Verdict::Drop(reason) => {
+            if matches!(site, Site::IpLocalOut | Site::IpOutput) {
+                cx.k.refused = Some(skb);
+            }
+            cx.kfree_skb(skb, reason)
+        }
         Verdict::Stolen(door) => door,
     }
+}
+
+/// A packet of this machine is dropped after its sender was told by a message: its call fails too.
+pub fn refuse(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.k.refused = Some(skb);
+    cx.kfree_skb(skb, DropReason::NetfilterDrop)
+}
+
+/// Sends a packet that a program gave (`ip_send_skb`).
+///
+/// # Errors
+///
+/// `EPERM` if netfilter dropped it before it left.
+pub fn ip_send_skb(cx: &mut Cx, netns: NetnsId, skb: SkbId, door: Door) -> Result<(), Errno> {
+    cx.k.refused = None;
+    cx.walk(door);
+    if cx.k.refused.take() != Some(skb) {
+        return Ok(());
+    }
+    cx.k.netns[netns].ipv4.snmp.ip.OutDiscards += 1;
+    Err(Errno::EPERM)
 }
 
 /// The devices that a packet crosses where it is.

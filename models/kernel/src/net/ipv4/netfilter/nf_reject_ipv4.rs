@@ -21,7 +21,7 @@ use crate::net::ipv4::route::dst_mtu;
 use crate::net::netfilter::core::nf_ct_attach;
 use crate::net::netfilter::x_tables::{Par, TargetVerdict};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::Verdict;
+use crate::tables::netfilter::{Hook, Verdict};
 use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
 use crate::tables::xt::targets::Reject;
 
@@ -33,6 +33,10 @@ pub fn reject_tg(cx: &mut Cx, par: &Par, reject: Reject) -> TargetVerdict {
     };
     TargetVerdict::Verdict(match answer {
         Some(door) => {
+            if par.state.hook == Hook::LocalOut {
+                cx.afterwards(Door::Refused { skb: par.skb });
+                return TargetVerdict::Verdict(Verdict::Stolen(door));
+            }
             cx.afterwards(Door::KfreeSkb { skb: par.skb, reason: DropReason::NetfilterDrop });
             Verdict::Stolen(door)
         }
