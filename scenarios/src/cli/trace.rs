@@ -8,6 +8,7 @@ use miette::Report;
 
 use super::{Status, complain, read_lesson};
 use crate::lab;
+use crate::lesson::Lesson;
 use crate::trace::{self, Host, Protocol, Question, TraceError};
 
 #[derive(clap::Args)]
@@ -37,6 +38,9 @@ pub(super) struct Args {
     /// It comes in by this device, from outside
     #[arg(long = "in", value_name = "DEV")]
     input: Option<String>,
+    /// Run only the lesson's blocks up to this one, counted from 1
+    #[arg(long, value_name = "N")]
+    block: Option<usize>,
     /// Every branch of `-m statistic --mode random`, with its probability
     #[arg(long)]
     all: bool,
@@ -52,6 +56,7 @@ const EXAMPLES: &str = "\
 Examples:
   glassnet trace lesson.md -s 10.0.0.2 -d 10.96.0.10 -p 80          a TCP SYN from whoever is 10.0.0.2
   glassnet trace lesson.md -s 10.0.0.2 -d 10.96.0.10 -p 80 --all    and every backend that it may reach
+  glassnet trace lesson.md --block 3 -s 10.0.0.2 -d 10.0.0.3 -p 80  as it is after the lesson's third block
   glassnet trace lesson.md -s 192.0.2.7 -d 203.0.113.1 -p 8080 --from node1 --in eth0   from outside
   glassnet trace lesson.md -s 10.0.0.2 -d 10.0.0.3 --protocol icmp --json | jq -r 'select(.type == \"branch\") | .verdict'
 
@@ -68,6 +73,10 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
     let lesson = match read_lesson(&args.file) {
         Ok(lesson) => lesson,
         Err(report) => return Ok(complain(&report)),
+    };
+    let lesson = match upto(lesson, args.block) {
+        Ok(lesson) => lesson,
+        Err(error) => return Ok(could_not(&error)),
     };
     let answered = match args.all {
         true => trace::ask_all(&lesson, args.seed, &question),
@@ -107,6 +116,21 @@ fn question(args: &Args) -> Result<Question, String> {
         from: args.from.clone(),
         input: args.input.clone(),
     })
+}
+
+/// The lesson with its blocks up to `last` only.
+fn upto(mut lesson: Lesson, last: Option<usize>) -> Result<Lesson, String> {
+    let count = lesson.blocks.len();
+    match last {
+        Some(last) if last == 0 || last > count => {
+            Err(format!("--block: there is no block {last}: the lesson has {count}, counted from 1"))
+        }
+        Some(last) => {
+            lesson.blocks.truncate(last);
+            Ok(lesson)
+        }
+        None => Ok(lesson),
+    }
 }
 
 fn could_not(error: &str) -> Status {

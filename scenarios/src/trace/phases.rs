@@ -249,8 +249,7 @@ impl<'a> Reader<'_, 'a> {
 
     /// The device that it leaves by, as the next hook or IPv4's exit says.
     fn leaves_by(&self, position: usize) -> String {
-        let Some(next) = self.next(position + 1, &[Func::NfHookSlow, Func::IpOutput, Func::IpMcOutput])
-        else {
+        let Some(next) = self.next(position + 1, &[Func::NfHookSlow, Func::IpFinishOutput]) else {
             return String::new();
         };
         let at = self.leg.steps[next];

@@ -3,7 +3,6 @@
 use anstyle::{AnsiColor, Color, Style};
 
 use super::phases::{Kind, Phase, deciding};
-use super::verdict::Ending;
 use super::{Answer, Decision};
 
 const BOLD: Style = Style::new().bold();
@@ -60,8 +59,7 @@ pub fn text(answers: &[Answer], all: bool, whole: bool) -> String {
 fn verdict(answer: &Answer) -> String {
     let style = if answer.verdict.ending.is_success() { GOOD } else { BAD };
     let mut text = format!("{style}=> {}{style:#}", answer.verdict.text);
-    let refused = matches!(answer.verdict.ending, Ending::Delivered | Ending::Refused);
-    for packet in answer.answers.iter().filter(|_| refused) {
+    for packet in &answer.answers {
         text += &format!("\n   {DIM}answer: {packet}{DIM:#}");
     }
     text
@@ -76,10 +74,13 @@ fn phase(number: usize, phase: &Phase, width: usize) -> String {
         _ => Style::new(),
     };
     let number = format!("{number}.");
-    let mut out = format!("{number:3}{PLACE}{place:width$}{PLACE:#} {style}{}{style:#}", phase.text);
+    let mut out = format!("{number:4}{PLACE}{place:width$}{PLACE:#} {style}{}{style:#}", phase.text);
     if let Some(hooked) = &phase.hook {
-        let conntrack = hooked.conntrack.iter().map(|note| format!("conntrack: {note}"));
-        for line in conntrack.chain(deciding(hooked)) {
+        // A connection is found before the rules are asked, and entered in the table behind them.
+        let found = hooked.conntrack.iter().filter(|note| !note.starts_with("entered"));
+        let entered = hooked.conntrack.iter().filter(|note| note.starts_with("entered"));
+        let line = |note: &String| format!("conntrack: {note}");
+        for line in found.map(line).chain(deciding(hooked)).chain(entered.map(line)) {
             out += &format!("\n     {NOTE}{line}{NOTE:#}");
         }
     }

@@ -84,7 +84,7 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
         "br_forward" => format!("forwarded to port {}", device_at("br_forward_finish")?),
         "br_flood" => format!("flooded to {}", note("flood").unwrap_or("all ports")),
         "br_pass_frame_up" => format!("up to this host, as {}", device_at("netif_receive_skb")?),
-        "ip_forward" => format!("routed on, out by {}", device_at("ip_output")?),
+        "ip_forward" => format!("routed on{}", leaves_by(story, leg, position)),
         "ip_local_deliver" => "for this host".to_owned(),
         "icmp_echo" => "an echo request, which is answered".to_owned(),
         "__icmp_send" | "icmp_send" => "an ICMP error goes back".to_owned(),
@@ -96,6 +96,16 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
         _ => return None,
     };
     Some(text)
+}
+
+/// `, out by DEV` where the next hook or IPv4's exit says so.
+fn leaves_by(story: &Story, leg: &Leg, position: usize) -> String {
+    let device = leg.steps[position + 1..].iter().find_map(|at| match Hooked::at(story, *at) {
+        Some(hooked) => Some(hooked.output).filter(|device| !device.is_empty()),
+        None if story.step(*at).func.name() == "ip_finish_output" => Some(story.place(*at).device.to_owned()),
+        None => None,
+    });
+    device.map_or(String::new(), |device| format!(", out by {device}"))
 }
 
 /// The packet stays in the queue of the neighbour: nothing else happens to it in this leg.

@@ -87,35 +87,44 @@ pub fn nf_ct_get_tuple(packet: &[u8]) -> Option<(Tuple, usize)> {
     Some((Tuple { src, dst, sport, dport, proto }, dataoff))
 }
 
-/// A connection in one line, for the detail of a walk.
-pub fn describe(conn: &Conn) -> String {
+/// A connection in one line, for the detail of a walk: as `conntrack -L` prints it, without `use`.
+pub fn describe(conn: &Conn, now: Nanos) -> String {
     let side = |tuple: &Tuple| {
         let (src, dst) = (Ipv4Addr::from(tuple.src), Ipv4Addr::from(tuple.dst));
         match tuple.proto {
             IPPROTO_ICMP => {
-                format!(
-                    "src={src} dst={dst} type={} code={} id={}",
-                    tuple.dport >> 8,
-                    tuple.dport & 0xff,
-                    tuple.sport
-                )
+                let (kind, code) = (tuple.dport >> 8, tuple.dport & 0xff);
+                format!("src={src} dst={dst} type={kind} code={code} id={}", tuple.sport)
             }
-            _ => format!("src={src} dst={dst} sport={} dport={}", tuple.sport, tuple.dport),
+            IPPROTO_TCP | IPPROTO_UDP => {
+                format!("src={src} dst={dst} sport={} dport={}", tuple.sport, tuple.dport)
+            }
+            _ => format!("src={src} dst={dst}"),
         }
+    };
+    let proto = conn.tuples[0].proto;
+    let name = match proto {
+        IPPROTO_ICMP => "icmp",
+        IPPROTO_TCP => "tcp",
+        IPPROTO_UDP => "udp",
+        _ => "unknown",
     };
     let state = match &conn.proto {
         Proto::Tcp(track) => format!("{} ", track.state.name()),
         _ => String::new(),
     };
-    let flag = |bit: u16, text: &'static str| if conn.has(bit) { text } else { "" };
+    // Until it is confirmed, its timeout is how long it will live.
+    let left = if conn.is_confirmed() { conn.timeout.since(now) } else { conn.timeout };
+    let flag = |set: bool, text: &'static str| if set { text } else { "" };
     let zone = if conn.zone[0] != 0 { format!(" zone={}", conn.zone[0]) } else { String::new() };
     format!(
-        "{state}{} {}{}{}{}{zone}",
+        "{name} {proto} {} {state}{}{} {}{} mark={}{zone}",
+        left.0 / 1_000_000_000,
         side(&conn.tuples[0]),
-        flag(IPS_SEEN_REPLY, "| ").to_owned() + &side(&conn.tuples[1]),
-        if conn.has(IPS_SEEN_REPLY) { "" } else { " [UNREPLIED]" },
-        flag(IPS_ASSURED, " [ASSURED]"),
-        if conn.is_confirmed() { "" } else { " unconfirmed" },
+        flag(!conn.has(IPS_SEEN_REPLY), " [UNREPLIED]"),
+        side(&conn.tuples[1]),
+        flag(conn.has(IPS_ASSURED), " [ASSURED]"),
+        conn.mark,
     )
 }
 
@@ -145,10 +154,12 @@ fn note(cx: &mut Cx, skb: SkbId) {
         Some((id, info)) => {
             let state = match info {
                 CtInfo::New => "NEW",
-                CtInfo::Established | CtInfo::EstablishedReply => "ESTABLISHED",
-                CtInfo::Related | CtInfo::RelatedReply => "RELATED",
+                CtInfo::Established => "ESTABLISHED",
+                CtInfo::EstablishedReply => "ESTABLISHED, a reply",
+                CtInfo::Related => "RELATED",
+                CtInfo::RelatedReply => "RELATED, to a reply",
             };
-            let conn = cx.k.conntrack.get(id).map_or(String::new(), describe);
+            let conn = cx.k.conntrack.get(id).map_or(String::new(), |conn| describe(conn, cx.now));
             format!("{state}: {conn}")
         }
         None => "INVALID".to_owned(),
@@ -458,7 +469,7 @@ fn confirm(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo) -> Result<(), Verdic
     cx.k.conntrack.insert(id);
     super::nf_conntrack_gc::schedule(cx);
     cx.note("conntrack", |cx| {
-        let conn = cx.k.conntrack.get(id).map_or(String::new(), describe);
+        let conn = cx.k.conntrack.get(id).map_or(String::new(), |conn| describe(conn, cx.now));
         format!("entered in the table: {conn}")
     });
     Ok(())

@@ -1,0 +1,177 @@
+//! `glassnet trace` and walks through rules, held against `snapshots/traces`.
+//!
+//! `INSTA_UPDATE=always cargo test -p glassnet --test trace` writes the snapshots anew.
+
+use std::path::Path;
+
+use glassnet::lab::SEED;
+use glassnet::lesson::Lesson;
+use glassnet::trace::{self, Ending, Question, TraceError};
+use glassnet::view::{self, Selection, Zoom};
+
+/// A router with a client, a server whose port is published, the outside behind NAT, and a firewall.
+const ROUTER: &str = include_str!("trace/router.md");
+
+fn lesson(text: &str) -> Lesson {
+    Lesson::parse(Path::new("test.md"), text.to_owned()).expect("a lesson")
+}
+
+/// The words of a command line: `-s 10.0.0.2 -d 10.0.1.2 -p 22`.
+fn question(words: &str) -> Question {
+    let value = |name: &str| {
+        let mut words = words.split(' ');
+        words.find(|word| *word == name).and_then(|_| words.next())
+    };
+    Question {
+        src: value("-s").expect("a source").parse().expect("an address"),
+        dst: value("-d").expect("a destination").parse().expect("an address"),
+        protocol: match value("--protocol") {
+            Some("udp") => trace::Protocol::Udp,
+            Some("icmp") => trace::Protocol::Icmp,
+            _ => trace::Protocol::Tcp,
+        },
+        sport: 40_000,
+        dport: value("-p").map_or(0, |port| port.parse().expect("a port")),
+        from: value("--from").map(|host| host.parse().expect("a host")),
+        input: value("--in").map(str::to_owned),
+    }
+}
+
+fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+fn with_snapshots(test: impl FnOnce()) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("in a workspace");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(root.join("snapshots/traces"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(test);
+}
+
+/// Name, question, how it ends.
+const WAYS: &[(&str, &str, Ending)] = &[
+    ("published", "-s 10.0.0.2 -d 192.0.2.1 -p 80", Ending::Delivered),
+    ("masquerade", "-s 10.0.0.2 -d 192.0.2.9 -p 80", Ending::Refused),
+    ("reject", "-s 10.0.0.2 -d 10.0.1.2 -p 22", Ending::Refused),
+    ("drop", "-s 10.0.0.2 -d 10.0.1.2 -p 53 --protocol udp", Ending::Dropped),
+    ("outside", "-s 192.0.2.200 -d 192.0.2.1 -p 80", Ending::Delivered),
+    ("named-device", "-s 8.8.8.8 -d 192.0.2.1 -p 80 --from node1 --in o1", Ending::Delivered),
+    ("echo", "-s 10.0.0.2 -d 10.0.1.2 --protocol icmp", Ending::Delivered),
+    ("no-route", "-s 10.0.0.2 -d 9.9.9.9 -p 80", Ending::Dropped),
+    ("no-neighbour", "-s 10.0.0.2 -d 10.0.0.77 -p 80", Ending::Dropped),
+];
+
+#[test]
+fn ways_are_as_in_their_snapshots() {
+    let lesson = lesson(ROUTER);
+    with_snapshots(|| {
+        for (name, words, ending) in WAYS {
+            let answer = trace::ask(&lesson, SEED, &question(words), None).expect("it can be asked");
+            assert_eq!(answer.verdict.ending, *ending, "{name}: {}", answer.verdict.text);
+            insta::assert_snapshot!(*name, plain(&trace::text(&[answer], false, true)));
+        }
+    });
+}
+
+#[test]
+fn a_way_is_json_too() {
+    let lesson = lesson(ROUTER);
+    let answer = trace::ask(&lesson, SEED, &question(WAYS[0].1), None).expect("it can be asked");
+    let lines = trace::json(&[answer], false, true);
+    let values: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+    assert_eq!(values[0]["ending"], "delivered");
+    let hook = values.iter().find(|line| line["hook"]["chain"] == "PREROUTING").expect("a hook");
+    assert_eq!(hook["before"]["dst"], "192.0.2.1:80");
+    assert_eq!(hook["after"]["dst"], "10.0.1.2:8080");
+    let rule = &hook["hook"]["rules"][0];
+    assert_eq!((rule["table"].as_str(), rule["number"].as_u64()), (Some("nat"), Some(1)));
+    assert_eq!(rule["verdict"], "DNAT");
+    assert_eq!(
+        rule["rule"],
+        "-A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.1.2:8080"
+    );
+}
+
+#[test]
+fn errors_name_the_argument() {
+    let lesson = lesson(ROUTER);
+    let refused = |words: &str| match trace::ask(&lesson, SEED, &question(words), None) {
+        Err(TraceError::Asked(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        refused("-s 8.8.8.8 -d 192.0.2.1 -p 80"),
+        "-s: node1 has no route towards 8.8.8.8: say with --in which device the packet comes in by"
+    );
+    assert_eq!(
+        refused("-s 10.0.0.2 -d 192.0.2.1 -p 80 --from node9"),
+        "--from: there is no machine `node9`: there is node1"
+    );
+    assert_eq!(
+        refused("-s 10.0.0.2 -d 192.0.2.1 -p 80 --from node1/x"),
+        "--from: node1 has no namespace `x`: it has client, outside, server"
+    );
+    assert_eq!(
+        refused("-s 8.8.8.8 -d 192.0.2.1 -p 80 --in eth9"),
+        "--in: node1 has no device `eth9`: it has lo, c1, s1, o1"
+    );
+    let both = refused("-s 127.0.0.1 -d 192.0.2.1 -p 80");
+    assert!(both.starts_with("-s: 127.0.0.1 is an address of node1 and of node1/client"), "{both}");
+}
+
+#[test]
+fn a_walk_shows_the_rules_that_were_tried() {
+    let lesson = lesson(ROUTER);
+    let observed = view::observe(&lesson, SEED, |_| ()).expect("the lesson runs to its end");
+    let world = observed.world();
+    let story = observed.story(&world);
+    let last = story.typed.len();
+    let selection = Selection { prompt: Some(last), ..Selection::default() };
+    let detail = plain(&view::text(&story, Zoom::Detail, &selection, false));
+    for line in [
+        "nat:PREROUTING:rule:1 -A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.1.2:8080 (target DNAT)",
+        "filter:FORWARD:rule:1 -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT (no match: -m conntrack --ctstate RELATED,ESTABLISHED, but its state is NEW)",
+        "filter:FORWARD:rule:2 -A FORWARD -j GUARD (verdict jump GUARD)",
+        "filter:GUARD:rules 1-9: no match",
+        "filter:GUARD:return:10",
+        "filter:FORWARD:rule:3 -A FORWARD -p udp -j DROP (no match: -p udp, but it is tcp)",
+        "filter:FORWARD:policy:4 (policy accept)",
+        "nat:POSTROUTING:rule:1 -A POSTROUTING -s 10.0.0.0/24 -o o1 -j MASQUERADE (no match: -o o1, but it is s1)",
+        "nat: destination 192.0.2.1:80 becomes 10.0.1.2:8080",
+        "ip.dst 192.0.2.1 -> 10.0.1.2",
+    ] {
+        assert!(detail.contains(line), "no line {line}");
+    }
+    let all = Selection { all_rules: true, ..selection };
+    let detail = plain(&view::text(&story, Zoom::Detail, &all, false));
+    let line = "filter:GUARD:rule:8 -A GUARD -s 172.16.8.0/24 -j DROP (no match: -s 172.16.8.0/24, but it comes from 10.0.0.2)";
+    assert!(detail.contains(line) && !detail.contains("rules 1-9"), "{detail}");
+    let hops = plain(&view::text(&story, Zoom::Hops, &selection, false));
+    assert!(
+        hops.contains("nat PREROUTING: DNAT 192.0.2.1:80 -> 10.0.1.2:8080; routed on, out by s1"),
+        "{hops}"
+    );
+    assert!(hops.contains("nat POSTROUTING: reverse DNAT 10.0.1.2:8080 -> 192.0.2.1:80"), "{hops}");
+    let doors = plain(&view::text(&story, Zoom::Doors, &selection, false));
+    assert!(doors.contains("the IPv4 hook FORWARD IN=c1 OUT=s1"), "{doors}");
+}
+
+#[test]
+fn a_walk_names_the_rule_as_it_was_then() {
+    let text = format!(
+        "{ROUTER}\n```console\nnode1# iptables -I FORWARD 1 -p icmp -j DROP\n\
+         node1# ip netns exec client ping -c 1 -W 1 10.0.1.2\nnode1# iptables -F FORWARD\n```\n"
+    );
+    let lesson = lesson(&text);
+    let observed = view::observe(&lesson, SEED, |_| ()).expect("the lesson runs to its end");
+    let world = observed.world();
+    let story = observed.story(&world);
+    let selection = Selection { prompt: Some(story.typed.len() - 1), ..Selection::default() };
+    let hops = plain(&view::text(&story, Zoom::Hops, &selection, false));
+    assert!(hops.contains("dropped by filter FORWARD rule 1: SKB_DROP_REASON_NETFILTER_DROP"), "{hops}");
+    let detail = plain(&view::text(&story, Zoom::Detail, &selection, false));
+    assert!(detail.contains("filter:FORWARD:rule:1 -A FORWARD -p icmp -j DROP (verdict drop)"), "{detail}");
+}
