@@ -1,4 +1,5 @@
 //! Packets for tests, made and read.
+#![allow(dead_code, reason = "each test crate uses a part")]
 
 use std::net::Ipv4Addr;
 

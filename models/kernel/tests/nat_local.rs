@@ -1,0 +1,149 @@
+//! NAT of what the router itself sends, and what becomes of its programs' calls.
+
+mod packets;
+mod router;
+
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::ids::SocketId;
+use glassnet_kernel::net::ipv4::af_inet::inet_bind;
+use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
+use glassnet_kernel::net::ipv4::fib_rules::rtm_newrule;
+use glassnet_kernel::net::socket::{SendTo, recv, sendto, socket};
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::netfilter::Hook;
+use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType, RuleMsg};
+use glassnet_kernel::tables::socket::SockKind;
+use glassnet_kernel::tables::xt::targets::{Mark, NatRange, Reject};
+use glassnet_kernel::tables::xt::{Action, AddrMask, IpMatch, Rule, TableName, Target};
+use packets::{UDP, ip, udp};
+use router::{INSIDE, NEW, OUTSIDE, Router, one, rule, shown, to};
+
+impl Router {
+    fn client(&mut self, port: u16) -> SocketId {
+        let netns = self.netns;
+        self.enter(|cx| {
+            let id = socket(cx, netns, SockKind::Udp);
+            inet_bind(cx, id, 0, port).expect("a free port");
+            id
+        })
+    }
+
+    fn says(&mut self, id: SocketId, to: &str, port: u16) -> Result<usize, Errno> {
+        self.enter(|cx| sendto(cx, id, SendTo::Inet(ip(to), port), b"hello"))
+    }
+}
+
+fn destined(address: &str) -> IpMatch {
+    IpMatch {
+        dst: AddrMask { addr: ip(address), mask: u32::MAX, invert: false },
+        proto: (UDP, false),
+        ..IpMatch::default()
+    }
+}
+
+/// The source was chosen for the first route, and stays.
+#[test]
+fn dnat_on_output_routes_anew() {
+    let mut router = Router::new();
+    let target = Target::Dnat(to("10.1.0.5", "10.1.0.5"));
+    router.rules(TableName::Nat, vec![(Hook::LocalOut, rule(destined("192.0.2.1"), target))]);
+    let id = router.client(4000);
+    assert_eq!(router.says(id, "192.0.2.1", 53), Ok(5));
+    let seen = router.seen(&[]);
+    assert_eq!(one(&seen), (INSIDE, "10.2.0.254:4000>10.1.0.5:53".to_owned()));
+    router.send(INSIDE, &udp("10.1.0.5", 53, "10.2.0.254", 4000, b"answer"));
+    let got = router.enter(|cx| recv(cx, id)).expect("no error").expect("an answer");
+    assert_eq!(got.from, (ip("192.0.2.1"), 53));
+}
+
+#[test]
+fn a_mark_of_mangle_output_routes_anew() {
+    let mut router = Router::new();
+    let netns = router.netns;
+    router.enter(|cx| {
+        let via = |gateway: &str| NexthopMsg { via: gateway.parse().ok(), ..NexthopMsg::default() };
+        let route = RouteMsg {
+            kind: RouteType::Unicast,
+            table: 100,
+            protocol: 3,
+            nexthops: vec![via("10.1.0.1")],
+            ..RouteMsg::default()
+        };
+        rtm_newroute(cx, netns, &route, NEW).expect("a route");
+        let rule = RuleMsg { priority: Some(10), mark: 7, table: 100, ..RuleMsg::default() };
+        rtm_newrule(cx, netns, &rule, NEW).expect("a rule");
+    });
+    let target = Target::Mark(Mark { mark: 7, mask: u32::MAX });
+    router.rules(TableName::Mangle, vec![(Hook::LocalOut, rule(destined("192.0.2.1"), target))]);
+    let id = router.client(4000);
+    router.says(id, "192.0.2.1", 53).expect("sent");
+    router.says(id, "192.0.2.2", 53).expect("sent");
+    let seen = router.seen(&[]);
+    assert_eq!(
+        shown(&seen),
+        [
+            (INSIDE, "10.2.0.254:4000>192.0.2.1:53".to_owned()),
+            (OUTSIDE, "10.2.0.254:4000>192.0.2.2:53".to_owned())
+        ]
+    );
+}
+
+#[test]
+fn redirect_leads_to_this_machine() {
+    let mut router = Router::new();
+    let range = NatRange { ports: Some((5353, 5353)), ..NatRange::default() };
+    let redirect = || rule(destined("192.0.2.1"), Target::Redirect(range));
+    router.rules(TableName::Nat, vec![(Hook::PreRouting, redirect()), (Hook::LocalOut, redirect())]);
+    let (server, client) = (router.client(5353), router.client(4000));
+    router.send(INSIDE, &udp("10.1.0.1", 4000, "192.0.2.1", 53, b"question"));
+    let got = router.enter(|cx| recv(cx, server)).expect("no error").expect("a question");
+    assert_eq!((got.from, got.to), ((ip("10.1.0.1"), 4000), ip("10.1.0.254")));
+    router.says(server, "10.1.0.1", 4000).expect("sent");
+    let seen = router.seen(&[]);
+    let answer = "192.0.2.1:53>10.1.0.1:4000".to_owned();
+    assert_eq!(shown(&seen).last(), Some(&(INSIDE, answer)));
+    router.says(client, "192.0.2.1", 53).expect("sent");
+    let got = router.enter(|cx| recv(cx, server)).expect("no error").expect("a question");
+    assert_eq!((got.from, got.to), ((ip("10.2.0.254"), 4000), u32::from(Ipv4Addr::LOCALHOST)));
+}
+
+/// A connection from inside has the router's address and port; a program with the same port gets another.
+#[test]
+fn a_program_gives_way_to_a_masqueraded_connection() {
+    let mut router = Router::new();
+    let inside = IpMatch {
+        src: AddrMask { addr: ip("10.1.0.0"), mask: ip("255.255.255.0"), invert: false },
+        ..IpMatch::default()
+    };
+    let masquerade = Target::Masquerade(NatRange::default());
+    router.rules(TableName::Nat, vec![(Hook::PostRouting, rule(inside, masquerade))]);
+    let there = udp("10.1.0.1", 4500, "10.2.0.1", 53, b"a");
+    assert_eq!(one(&router.send(INSIDE, &there)).1, "10.2.0.254:4500>10.2.0.1:53");
+    let id = router.client(4500);
+    router.says(id, "10.2.0.1", 53).expect("sent");
+    let seen = router.seen(&[]);
+    let (side, sent) = one(&seen);
+    assert!(
+        side == OUTSIDE && sent.starts_with("10.2.0.254:") && sent != "10.2.0.254:4500>10.2.0.1:53",
+        "{sent}"
+    );
+}
+
+#[test]
+fn what_is_dropped_on_its_way_out_fails_the_call() {
+    let drop = |ip| Rule { action: Action::Drop, ..rule(ip, Target::Notrack) };
+    let mut router = Router::new();
+    router.rules(TableName::Filter, vec![(Hook::LocalOut, drop(destined("10.2.0.1")))]);
+    let id = router.client(4000);
+    assert_eq!(router.says(id, "10.2.0.1", 53), Err(Errno::EPERM));
+    assert_eq!(router.says(id, "10.2.0.2", 53), Ok(5));
+    router.rules(TableName::Mangle, vec![(Hook::PostRouting, drop(destined("10.2.0.2")))]);
+    assert_eq!(router.says(id, "10.2.0.2", 53), Err(Errno::EPERM));
+    let reject = Target::Reject(Reject::Icmp(3));
+    router.rules(TableName::Filter, vec![(Hook::LocalOut, rule(destined("10.2.0.3"), reject))]);
+    assert_eq!(router.says(id, "10.2.0.3", 53), Err(Errno::EPERM));
+    assert_eq!(shown(&router.seen(&[])), [(OUTSIDE, "10.2.0.254:4000>10.2.0.2:53".to_owned())]);
+    let snmp = &router.world.kernel(glassnet_kernel::ids::MachineId(0)).netns[router.netns].ipv4.snmp;
+    assert_eq!((snmp.ip.OutDiscards, snmp.udp.OutDatagrams), (3, 1));
+}
