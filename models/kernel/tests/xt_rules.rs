@@ -11,7 +11,7 @@ use glassnet_kernel::net::netfilter::x_tables::{
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netfilter::{Hook, HookFn, HookState, Pf, Site, Verdict};
 use glassnet_kernel::tables::xt::matches::{Multiport, MultiportSide, Ports, State, Tcp, Udp};
-use glassnet_kernel::tables::xt::targets::NatRange;
+use glassnet_kernel::tables::xt::targets::{self, NatRange};
 use glassnet_kernel::tables::xt::{
     Action, AddrMask, Base, Chain, Counters, Iface, IpMatch, Match, Policy, Rule, Table, TableName, Target,
     Variant,
@@ -409,6 +409,40 @@ fn the_detail_view_says_why_each_rule_did_not_match() {
         "filter INPUT policy ACCEPT",
     ];
     assert_eq!(notes, wanted);
+}
+
+/// The kernel's own numbers: a rule without conditions passes for the end of its chain, an end counts as one more rule.
+#[test]
+fn traced_packets_are_logged_where_they_match() {
+    let (mut world, [dev, _]) = world();
+    let udp = |action| rule(proto(IPPROTO_UDP), vec![], action);
+    let users = vec![user("A", vec![udp(Action::None)]), user("B", vec![jump(Action::Return)])];
+    let rules = vec![
+        jump(Action::Target(Target::Mark(targets::Mark { mark: 1, mask: 0 }))),
+        jump(to("A")),
+        jump(to("B")),
+    ];
+    put(&mut world, Legacy, filter(rules, users)).expect("fits");
+    world.enter(MACHINE, CPU, |cx| {
+        let skb = skb(cx, dev, PACKET);
+        cx.skbs[skb].nf_trace = true;
+        let (site, hook, input) = (Site::IpLocalDeliver, Hook::LocalIn, Some(dev));
+        let state = HookState { site, hook, netns: INIT_NET, input, output: None };
+        ipt_do_table(cx, skb, state, Legacy, TableName::Filter);
+        cx.skbs.release(skb);
+    });
+    let log = world.kernel(MACHINE).log.lines();
+    let places: Vec<&str> = log.filter_map(|line| line.text.split(" IN=").next()).collect();
+    let wanted = [
+        "TRACE: filter:INPUT:rule:1",
+        "TRACE: filter:INPUT:rule:2",
+        "TRACE: filter:A:rule:1",
+        "TRACE: filter:A:return:2",
+        "TRACE: filter:INPUT:rule:3",
+        "TRACE: filter:B:return:1",
+        "TRACE: filter:INPUT:policy:4",
+    ];
+    assert_eq!(places, wanted);
 }
 
 // Random rules and packets from a small stock of values, so that many agree.

@@ -62,11 +62,12 @@ fn mangle_out(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant) -> Ve
 pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, name: TableName) -> Verdict {
     cx.call(if variant == Variant::Legacy { Func::IptDoTable } else { Func::NftDoChain }, skb);
     let pkt = &cx.skbs[skb];
-    let (len, at, detail) = (pkt.len(), pkt.network_header, cx.observed && cx.trace.level == Level::Detail);
+    let (len, at, traced) = (pkt.len(), pkt.network_header, pkt.nf_trace);
+    let detail = cx.observed && cx.trace.level == Level::Detail;
     let xt = &mut cx.k.netns[state.netns].xt;
     let Some(table) = xt.get_mut(variant, name) else { return Verdict::Accept };
     let Some(entry) = table.entries[state.hook as usize] else { return Verdict::Accept };
-    if !detail && table.plans[entry as usize].scan.is_empty() {
+    if !detail && !traced && table.plans[entry as usize].scan.is_empty() {
         let base = table.table.chains[entry as usize].base.as_mut();
         return base.map_or(Verdict::Accept, |base| policy(base, len));
     }
@@ -300,13 +301,21 @@ impl Walk<'_> {
         verdict
     }
 
-    /// A packet that `TRACE` marked tells the log which rule it met, or that it met the end of a chain; `nf_tables` tells
-    /// that to `nft monitor trace` instead. A rule without conditions that decides counts as the end of its chain
-    /// (`trace_packet`).
+    /// A packet that `TRACE` marked tells which rule it met, or that it met the end of a chain (`trace_packet`,
+    /// `nft_trace_packet`).
+    #[inline]
     fn trace(&self, cx: &mut Cx, rule: Option<usize>) {
-        if !cx.skbs[self.par.skb].nf_trace || self.par.variant != Variant::Legacy {
-            return;
+        if cx.skbs[self.par.skb].nf_trace {
+            match self.par.variant {
+                Variant::Legacy => self.trace_legacy(cx, rule),
+                Variant::Nft => self.trace_nft(cx, rule),
+            }
         }
+    }
+
+    /// In the kernel's log. A rule without conditions that decides counts as the end of its chain.
+    #[cold]
+    fn trace_legacy(&self, cx: &mut Cx, rule: Option<usize>) {
         let chain = &self.table.table.chains[self.chain as usize];
         let is_end = rule.is_none_or(|at| {
             let rule = &chain.rules[at];
@@ -318,6 +327,28 @@ impl Walk<'_> {
             (true, false) => "return",
         };
         nf_log_trace(cx, &self.par, &chain.name, what, rule.unwrap_or(chain.rules.len()) + 1);
+    }
+
+    /// In the detail of the walk, in the words of `xtables-monitor --trace` but with a rule's number in the place of its
+    /// handle. The end of a user chain is not told of.
+    #[cold]
+    fn trace_nft(&self, cx: &mut Cx, rule: Option<usize>) {
+        let chain = &self.table.table.chains[self.chain as usize];
+        let words = match (rule, &chain.base) {
+            (None, None) => return,
+            (None, Some(base)) if base.policy == Policy::Accept => "policy:ACCEPT".to_owned(),
+            (None, Some(_)) => "policy:DROP".to_owned(),
+            (Some(at), _) => {
+                let action = match &chain.rules[at].action {
+                    Action::None | Action::Target(_) => "CONTINUE".to_owned(),
+                    Action::Jump(chain) => format!("JUMP:{chain}"),
+                    Action::Goto(chain) => format!("GOTO:{chain}"),
+                    decides => action_words(decides),
+                };
+                format!("rule:{}:{action}", at + 1)
+            }
+        };
+        cx.note("trace", |_| format!("TRACE: {}:{}:{words}", self.par.table.name(), chain.name));
     }
 
     /// A note that begins with the table and the chain.
