@@ -3,7 +3,7 @@
 //! Tracepoints of the kernel are functions of the model: where `trace_net_dev_queue` stands in the kernel's text,
 //! the model has the door [`Func::DevQueueXmit`], and so on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glassnet_kernel::door::Func;
 use glassnet_kernel::ids::{MachineId, NetnsId};
@@ -66,15 +66,16 @@ pub fn observe(lesson: &Lesson, real: &Observation) -> Result<Observation, Simul
     Ok(run.finish())
 }
 
-/// NICs exist already and get theirs now; the rest is for devices to come.
+/// NICs exist already and get theirs now; the rest is for devices to come, which may be called the same elsewhere.
 fn give_addresses(world: &mut World, macs: &[ChosenMac]) {
+    let mut nics = BTreeSet::new();
     for chosen in macs {
         let Some(machine) = world.machine(&chosen.machine) else { continue };
         let Some(mac) = parse_mac(&chosen.mac) else { continue };
         let kernel = world.kernel_mut(machine);
         match kernel.dev_by_name(INIT_NET, &chosen.device) {
-            Some(nic) => kernel.devs[nic].addr = mac,
-            None => kernel.scripted_macs.entry(chosen.device.clone()).or_default().push_back(mac),
+            Some(nic) if nics.insert((machine, nic)) => kernel.devs[nic].addr = mac,
+            _ => kernel.scripted_macs.entry(chosen.device.clone()).or_default().push_back(mac),
         }
     }
 }
