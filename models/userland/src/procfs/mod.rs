@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`net`], [`inet`] | `/proc/net/*` |
 //! | [`sysctl`] | `/proc/sys/net/**` |
+//! | [`conntrack`] | connections and their settings |
 //! | [`counts`] | `/proc/softirqs`, `/proc/interrupts` |
 //! | [`crate::sysfs`] | `/sys/class/net/**` |
 //! | [`number`] | how the kernel reads numbers that are written to these files |
 //!
 //! All functions take absolute paths and see the machine from one network namespace, as a process in it does.
 
+pub mod conntrack;
 pub mod counts;
 pub mod inet;
 pub mod net;

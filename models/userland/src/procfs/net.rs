@@ -8,17 +8,18 @@ use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::DevStats;
 use glassnet_kernel::tables::socket::{SockKind, Socket};
 
-use super::{DirEntry, Node, View, inet, tcp};
+use super::{DirEntry, Node, View, conntrack, inet, tcp};
 
 type Show = fn(&View) -> String;
 
-/// The files. IPv6's are absent, and so is what the model does not have (`fib_trie`, `nf_conntrack`, …).
+/// The files. IPv6's are absent, and so is what the model does not have (`fib_trie`, …).
 const FILES: &[(&str, Show)] = &[
     ("arp", inet::arp),
     ("dev", dev),
     ("dev_mcast", dev_mcast),
     ("icmp", |view| datagrams(view, is_ping, 127, "")),
     ("igmp", inet::igmp),
+    ("nf_conntrack", conntrack::nf_conntrack),
     ("netstat", inet::netstat),
     ("packet", packet),
     ("ptype", ptype),
@@ -39,6 +40,8 @@ const FILES: &[(&str, Show)] = &[
 pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
     match parts {
         [] => Err(Errno::EISDIR),
+        ["stat"] => Err(Errno::EISDIR),
+        ["stat", "nf_conntrack"] => Ok(conntrack::stat(view)),
         [name] => FILES.iter().find(|file| file.0 == *name).map(|file| (file.1)(view)).ok_or(Errno::ENOENT),
         _ => Err(Errno::ENOENT),
     }
@@ -51,7 +54,13 @@ pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
 /// See [`super::list`].
 pub fn list(parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
     match parts {
-        [] => Ok(FILES.iter().map(|file| (file.0.to_owned(), Node::RO)).collect()),
+        [] => {
+            // Connections are root's to see.
+            let mode = |name| if name == "nf_conntrack" { Node::File { mode: 0o440 } } else { Node::RO };
+            let files = FILES.iter().map(|file| (file.0.to_owned(), mode(file.0)));
+            Ok(files.chain([("stat".to_owned(), Node::Dir)]).collect())
+        }
+        ["stat"] => Ok(vec![("nf_conntrack".to_owned(), Node::RO)]),
         [name] if FILES.iter().any(|file| file.0 == *name) => Err(Errno::ENOTDIR),
         _ => Err(Errno::ENOENT),
     }

@@ -14,6 +14,7 @@ use glassnet_kernel::tables::inet_conf::{CONF_TABLE, Conf, Ipv4Conf};
 use glassnet_kernel::tables::ipv4::{SYSCTL_TABLE, Sysctl};
 use glassnet_kernel::tables::neigh_parms::{NEIGH_SYSCTLS, NeighParms, NeighSysctl};
 
+use super::conntrack::{self, CtFile};
 use super::number::vector;
 use super::{DirEntry, Node, View, unmodelled};
 
@@ -64,14 +65,17 @@ enum Entry {
     BridgeOff,
     /// `netfilter/nf_log_all_netns`, in the machine's first namespace only.
     NfLogAllNetns,
+    /// `netfilter/nf_conntrack_*`.
+    Conntrack(CtFile),
     /// A file that Linux has and the model does not.
     NotModelled,
 }
 
 impl Entry {
-    fn node(&self) -> Node {
+    fn node(&self, netns: NetnsId) -> Node {
         match self {
             Entry::RouteFlush => Node::WO,
+            Entry::Conntrack(file) => file.node(netns),
             Entry::Conf(_, Conf::McForwarding) => Node::RO,
             _ => Node::RW,
         }
@@ -115,6 +119,7 @@ fn entry(view: &View, parts: &[&str]) -> Option<Entry> {
             Some(Entry::Neigh(neigh_of(view, of)?, NEIGH_SYSCTLS.iter().find(|file| file.name == *name)?))
         }
         ["bridge", name] if view.kernel.config.br_netfilter => bridge_file(name),
+        ["netfilter", name] if conntrack::file(name).is_some() => conntrack::file(name).map(Entry::Conntrack),
         ["netfilter", "nf_log_all_netns"] if view.netns == INIT_NET => Some(Entry::NfLogAllNetns),
         ["ipv6", "conf", of, "disable_ipv6"] => conf_of(view, of).map(|_| Entry::DisableIpv6),
         _ => None,
@@ -162,7 +167,7 @@ fn neigh_parms(view: &View, of: ConfOf) -> Option<NeighParms> {
 
 /// What a path below `/proc/sys/net` names, also where it is not listed.
 pub fn node(view: &View, parts: &[&str]) -> Option<Node> {
-    entry(view, parts).map(|entry| entry.node())
+    entry(view, parts).map(|entry| entry.node(view.netns))
 }
 
 /// Reads a file below `/proc/sys/net`.
@@ -189,6 +194,7 @@ pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
             _ => view.net().brnf.arptables,
         }),
         Entry::BridgeOff => 0,
+        Entry::Conntrack(file) => file.value(view),
         Entry::NfLogAllNetns => i64::from(view.kernel.log.nf_log_all_netns),
         Entry::RouteFlush => return Err(Errno::EACCES),
         Entry::NotModelled => return Err(Errno::EOPNOTSUPP),
@@ -230,12 +236,22 @@ pub fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<
             let value = int(text, INT_MIN, INT_MAX)? != 0;
             *brnf_sysctl(cx.k, netns, name).ok_or(Errno::ENOENT)? = value;
         }
+        Entry::Conntrack(file) => file.set(cx.k, netns, int(text, i64::MIN, i64::MAX)?)?,
         Entry::BridgeOff if int(text, INT_MIN, INT_MAX)? == 0 => {}
         Entry::NfLogAllNetns => cx.k.log.nf_log_all_netns = int(text, INT_MIN, INT_MAX)? as i32,
         Entry::DisableIpv6 if int(text, INT_MIN, INT_MAX)? != 0 => {}
         Entry::DisableIpv6 | Entry::BridgeOff | Entry::NotModelled => return Err(Errno::EOPNOTSUPP),
     }
     Ok(())
+}
+
+/// The files of `netfilter`.
+fn netfilter(netns: NetnsId) -> Vec<DirEntry> {
+    let mut entries = conntrack::files(netns);
+    if netns == INIT_NET {
+        entries.push(("nf_log_all_netns".to_owned(), Node::RW));
+    }
+    entries
 }
 
 /// One number in a range (`proc_dointvec_minmax`).
@@ -253,8 +269,9 @@ pub fn list(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
     let dirs = |names: &[&str]| names.iter().map(|name| (name.to_string(), Node::Dir)).collect::<Vec<_>>();
     let init = view.netns == INIT_NET;
     let entries = match parts {
-        [] if view.kernel.config.br_netfilter => dirs(&["bridge", "core", "ipv4", "ipv6"]),
-        [] => dirs(&["core", "ipv4", "ipv6"]),
+        [] if view.kernel.config.br_netfilter => dirs(&["bridge", "core", "ipv4", "ipv6", "netfilter"]),
+        [] => dirs(&["core", "ipv4", "ipv6", "netfilter"]),
+        ["netfilter"] => netfilter(view.netns),
         ["bridge"] if view.kernel.config.br_netfilter => files(CALL_SYSCTLS.into_iter().chain(FIXED_SYSCTLS)),
         ["core"] if init => files(CORE.iter().map(|core| core.name)),
         ["core"] => Vec::new(),
@@ -296,6 +313,6 @@ fn files(names: impl Iterator<Item = &'static str>) -> Vec<DirEntry> {
 }
 
 fn conf_files() -> Vec<DirEntry> {
-    let node = |conf| Entry::Conf(ConfOf::All, conf).node();
+    let node = |conf| Entry::Conf(ConfOf::All, conf).node(INIT_NET);
     CONF_TABLE.iter().map(|entry| (entry.1.to_owned(), node(entry.0))).collect()
 }

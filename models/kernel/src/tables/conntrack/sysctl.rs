@@ -36,10 +36,10 @@ pub enum CtSysctl {
 pub const CT_SYSCTL_COUNT: usize = CtSysctl::UdpTimeoutStream as usize + 1;
 
 /// The largest timeout, seconds: what fits in jiffies at HZ=250 as an int.
-const TIMEOUT: i64 = (i32::MAX / 250) as i64;
+pub(super) const TIMEOUT: i64 = (i32::MAX / 250) as i64;
 
 /// Every setting: its file below `/proc/sys/net/netfilter`, its value in a new namespace, the largest value; the
-/// smallest is 0.
+/// smallest is 0, of a timeout the largest with a minus.
 pub const CT_SYSCTL_TABLE: [(CtSysctl, &str, i64, i64); CT_SYSCTL_COUNT] = {
     use CtSysctl as S;
     [
