@@ -6,6 +6,7 @@
 //! | identifications that the kernel chose | IPv4 headers of packets that the router made | 0 |
 //! | order of hash tables | `/proc/net/nf_conntrack`, `ipset save` | sorted |
 //! | seconds that passed | timeouts of connections | equal if at most 2 s apart |
+//! | `initval` of sets | `ipset save` | left out |
 //! | dates | comment lines of `iptables-save` | left out |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +54,7 @@ pub fn differences(case: &Case, real: &Outcome, model: &Outcome) -> Vec<String> 
         let (r, m) = (frames(&mut left, r), frames(&mut right, m));
         both(&format!("step {}: {}", at + 1, describe(&case.steps[at])), &r, &m);
     }
-    both("iptables-save -c", &rules(&real.rules), &rules(&model.rules));
+    both("iptables-save -c", &rules(case, &real.rules), &rules(case, &model.rules));
     let (r, m) = connections(&mut left, &real.connections, &mut right, &model.connections);
     both("/proc/net/nf_conntrack", &r, &m);
     both("ipset save", &sorted(&real.sets), &sorted(&model.sets));
@@ -66,14 +67,36 @@ fn said(said: &Said) -> Vec<String> {
     lines
 }
 
-fn rules(text: &Said) -> Vec<String> {
-    said(text).into_iter().filter(|line| !line.starts_with('#')).collect()
+/// Rules without comments, of the tables that the case is about: a legacy table that an earlier case made stays, empty.
+fn rules(case: &Case, text: &Said) -> Vec<String> {
+    let mut tables: Vec<Vec<String>> = vec![Vec::new()];
+    for line in said(text).into_iter().filter(|line| !line.starts_with('#')) {
+        if line.starts_with('*') {
+            tables.push(Vec::new());
+        }
+        if let Some(table) = tables.last_mut() {
+            table.push(line);
+        }
+    }
+    if case.legacy {
+        // The order is that in which the kernel loaded them.
+        tables.retain(|table| {
+            table.first().is_none_or(|name| !name.starts_with('*') || case.rules.contains(name))
+        });
+        tables[1..].sort();
+    }
+    tables.concat()
 }
 
+/// Sets with their elements in order; a set's `initval` is drawn by lot.
 fn sorted(text: &Said) -> Vec<String> {
-    let mut lines = said(text);
+    let mut lines: Vec<String> = said(text).iter().map(|line| without_initval(line)).collect();
     lines.sort();
     lines
+}
+
+fn without_initval(line: &str) -> String {
+    line.split(' ').filter(|word| *word != "initval" && !word.starts_with("0x")).collect::<Vec<_>>().join(" ")
 }
 
 fn describe(step: &Step) -> String {
