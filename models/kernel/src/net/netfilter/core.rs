@@ -47,7 +47,7 @@ fn nf_hook_bridge_pre(cx: &mut Cx, skb: SkbId) -> Door {
 }
 
 /// Asks the functions of a hook one after the other, from position `from` on, until one does not accept.
-#[inline]
+#[inline(always)]
 fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Verdict {
     let (pf, hook) = site.point();
     let state = hook_state(cx, site, skb);

@@ -130,6 +130,13 @@ impl XtTable {
         })
     }
 
+    /// What the built-in chain of a hook has beside its rules, if it has no rules.
+    #[inline]
+    pub fn empty_base(&mut self, hook: Hook) -> Option<&mut Base> {
+        let chain = self.table.chains.get_mut(self.entries[hook as usize]? as usize)?;
+        if chain.rules.is_empty() { chain.base.as_mut() } else { None }
+    }
+
     /// The index of a chain.
     pub fn chain_index(&self, name: &str) -> Option<usize> {
         match self.user_chains.get(name) {

@@ -142,6 +142,9 @@ impl Scan {
     /// The first rule from `from` on whose words agree with the packet's.
     #[inline]
     pub fn next(&self, from: usize, key: &Key) -> Option<usize> {
+        if from >= self.len() {
+            return None;
+        }
         let mut at = from / LANES;
         let differ = self.blocks.get(at)?.differ(key);
         if any_agrees(&differ)

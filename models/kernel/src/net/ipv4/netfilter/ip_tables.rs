@@ -59,26 +59,32 @@ fn mangle_out(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant) -> Ve
 }
 
 /// The packet passes the chain of its hook, and those that the rules send it to. A hook without a chain accepts.
+#[inline]
 pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, name: TableName) -> Verdict {
     cx.call(if variant == Variant::Legacy { Func::IptDoTable } else { Func::NftDoChain }, skb);
     let pkt = &cx.skbs[skb];
-    let (len, at, traced) = (pkt.len(), pkt.network_header, pkt.nf_trace);
-    let detail = cx.observed && cx.trace.level == Level::Detail;
-    let xt = &mut cx.k.netns[state.netns].xt;
-    let Some(table) = xt.get_mut(variant, name) else { return Verdict::Accept };
-    let Some(entry) = table.entries[state.hook as usize] else { return Verdict::Accept };
-    if !detail && !traced && table.plans[entry as usize].scan.is_empty() {
-        let base = table.table.chains[entry as usize].base.as_mut();
-        return base.map_or(Verdict::Accept, |base| policy(base, len));
+    let (len, unseen) = (pkt.len(), !cx.observed && !pkt.nf_trace);
+    let Some(table) = cx.k.netns[state.netns].xt.get_mut(variant, name) else { return Verdict::Accept };
+    match table.empty_base(state.hook) {
+        Some(base) if unseen => policy(base, len),
+        _ => pass_rules(cx, skb, state, variant, name),
     }
-    let Some(mut table) = xt.take(variant, name) else { return Verdict::Accept };
-    let verdict = match cx.skbs.header::<Ipv4Hdr>(skb, at).copied() {
-        Some(iph) => {
+}
+
+/// The packet passes a chain that has rules, or that somebody looks at.
+#[inline(never)]
+fn pass_rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, name: TableName) -> Verdict {
+    let at = cx.skbs[skb].network_header;
+    let detail = cx.observed && cx.trace.level == Level::Detail;
+    let Some(mut table) = cx.k.netns[state.netns].xt.take(variant, name) else { return Verdict::Accept };
+    let entry = table.entries[state.hook as usize];
+    let verdict = match (entry, cx.skbs.header::<Ipv4Hdr>(skb, at).copied()) {
+        (Some(entry), Some(iph)) => {
             let (thoff, fragoff) = (at + iph.header_len() as u32, iph.fragment_offset() as u16);
             let par = Par { skb, state, table: name, variant, iph, thoff, fragoff, hotdrop: false };
             walk(cx, &mut table, par, entry, detail)
         }
-        None => Verdict::Accept,
+        _ => Verdict::Accept,
     };
     cx.k.netns[state.netns].xt.put(variant, table);
     verdict
