@@ -9,6 +9,29 @@ use super::native;
 use super::show;
 use super::stop::{Done, Stop, parameter};
 
+/// A change that leaves all else in the table alone.
+#[derive(Clone, Debug)]
+pub enum Edit {
+    /// Rules make room for others.
+    Splice {
+        /// The chain.
+        chain: String,
+        /// The place of the first, from 0 on.
+        at: usize,
+        /// How many go.
+        remove: usize,
+        /// How many come.
+        add: usize,
+    },
+    /// Counters are 0.
+    Zero {
+        /// Of this chain.
+        chain: String,
+        /// Of one rule only, from 0 on.
+        rule: Option<usize>,
+    },
+}
+
 /// A table that is being changed.
 #[derive(Clone)]
 pub struct Draft {
@@ -30,7 +53,12 @@ pub struct Draft {
     refused: Option<(usize, Stop)>,
     /// The line of the command in hand.
     pub line: usize,
+    /// What was changed so far; `None` once a change was more than an [`Edit`].
+    edits: Option<Vec<Edit>>,
 }
+
+/// So many changes are carried out one by one at most.
+const EDITS: usize = 64;
 
 /// A real text of the tools.
 pub const NO_CHAIN: &str = "No chain/target/match by that name";
@@ -72,9 +100,31 @@ impl Draft {
             counted: Vec::new(),
             refused: None,
             line: 0,
+            edits: Some(Vec::new()),
         };
         draft.reindex();
         draft
+    }
+
+    fn edit(&mut self, edit: Edit) {
+        if let Some(edits) = &mut self.edits {
+            edits.push(edit);
+        }
+    }
+
+    /// Rules of a chain made room for others.
+    fn spliced(&mut self, chain: &str, at: usize, remove: usize, add: usize) {
+        // A dump appends thousands; only short changes are carried out one by one.
+        if self.edits.as_ref().is_some_and(|edits| edits.len() < EDITS) {
+            self.edit(Edit::Splice { chain: chain.to_owned(), at, remove, add });
+        } else {
+            self.edits = None;
+        }
+    }
+
+    /// What was changed, if nothing but rules and counters was.
+    pub fn edits(&self) -> Option<&[Edit]> {
+        self.edits.as_deref()
     }
 
     fn reindex(&mut self) {
@@ -149,6 +199,7 @@ impl Draft {
         let base = Base { hook, policy: Policy::Accept, counters: Counters::default() };
         self.table.chains.insert(at, Chain { name: name.to_owned(), base: Some(base), rules: Vec::new() });
         self.exists = true;
+        self.edits = None;
         self.reindex();
         at
     }
@@ -214,7 +265,10 @@ impl Draft {
         self.check("RULE_APPEND", chain, &rule)?;
         let at = self.chain_to_fill(chain)?;
         self.count(&rule.action, true);
-        self.table.chains[at].rules.push(rule);
+        let rules = &mut self.table.chains[at].rules;
+        rules.push(rule);
+        let last = rules.len() - 1;
+        self.spliced(chain, last, 0, 1);
         Ok(())
     }
 
@@ -227,6 +281,7 @@ impl Draft {
         }
         self.count(&rule.action, true);
         self.table.chains[place].rules.insert(at - 1, rule);
+        self.spliced(chain, at - 1, 0, 1);
         Ok(())
     }
 
@@ -241,6 +296,7 @@ impl Draft {
         let old = std::mem::replace(old, rule);
         self.count(&old.action, false);
         self.count(&added, true);
+        self.spliced(chain, at - 1, 1, 1);
         Ok(())
     }
 
@@ -262,6 +318,7 @@ impl Draft {
         }
         let old = rules.remove(at - 1);
         self.count(&old.action, false);
+        self.spliced(chain, at - 1, 1, 0);
         Ok(())
     }
 
@@ -294,6 +351,7 @@ impl Draft {
         let (place, at) = self.find(chain, rule)?;
         let old = self.table.chains[place].rules.remove(at);
         self.count(&old.action, false);
+        self.spliced(chain, at, 1, 0);
         Ok(())
     }
 
@@ -307,15 +365,16 @@ impl Draft {
         self.table.chains.push(Chain { name: name.to_owned(), base: None, rules: Vec::new() });
         self.fresh.push(name.to_owned());
         self.exists = true;
+        self.edits = None;
         Ok(())
     }
 
     /// `-F CHAIN`.
     pub fn flush(&mut self, name: &str) -> Done {
         let Some(place) = self.existing(name)? else { return Ok(()) };
-        for rule in std::mem::take(&mut self.table.chains[place].rules) {
-            self.count(&rule.action, false);
-        }
+        let old = std::mem::take(&mut self.table.chains[place].rules);
+        self.spliced(name, 0, old.len(), 0);
+        old.iter().for_each(|rule| self.count(&rule.action, false));
         Ok(())
     }
 
@@ -327,6 +386,7 @@ impl Draft {
         if let Some(base) = &mut chain.base {
             base.counters = Counters::default();
         }
+        self.edit(Edit::Zero { chain: name.to_owned(), rule: None });
         Ok(())
     }
 
@@ -335,7 +395,10 @@ impl Draft {
         let place = self.existing(name)?;
         let rule = place.and_then(|place| self.table.chains[place].rules.get_mut(at - 1));
         match (rule, self.variant) {
-            (Some(rule), _) => rule.counters = Counters::default(),
+            (Some(rule), _) => {
+                rule.counters = Counters::default();
+                self.edit(Edit::Zero { chain: name.to_owned(), rule: Some(at - 1) });
+            }
             (None, Variant::Nft) if place.is_some() => {}
             (None, Variant::Nft) => return refused(BAD_RULE),
             (None, Variant::Legacy) => return refused("Index of counter too big"),
@@ -355,6 +418,7 @@ impl Draft {
         };
         let place = self.chain_to_fill(name)?;
         self.counted.push(name.to_owned());
+        self.edits = None;
         if let Some(base) = &mut self.table.chains[place].base {
             base.policy = policy;
             base.counters = counters.unwrap_or(if self.variant == Variant::Legacy {
@@ -381,6 +445,7 @@ impl Draft {
         if self.variant == Variant::Nft && self.fresh.iter().any(|fresh| fresh == old) {
             self.refuse(Stop::Kernel("CHAIN_RENAME", Errno::ENOENT, format!("chain {new}")));
         }
+        self.edits = None;
         self.table.chains[place].name = new.to_owned();
         for rule in self.table.chains.iter_mut().flat_map(|chain| &mut chain.rules) {
             if let Action::Jump(chain) | Action::Goto(chain) = &mut rule.action
@@ -415,6 +480,7 @@ impl Draft {
             }
             _ => {}
         }
+        self.edits = None;
         for rule in std::mem::take(&mut self.table.chains[place].rules) {
             self.count(&rule.action, false);
         }
@@ -447,6 +513,7 @@ impl Draft {
         let does_something = |chain: &Chain| {
             !chain.rules.is_empty() || chain.base.as_ref().is_some_and(|base| base.policy != Policy::Accept)
         };
+        self.edits = None;
         self.table.chains.retain(|chain| chain.base.is_some() && does_something(chain));
         self.reindex();
         Ok(())
@@ -454,6 +521,7 @@ impl Draft {
 
     /// A dump's `*TABLE` without `--noflush`: legacy keeps the policies, nft nothing.
     pub fn clear(&mut self) {
+        self.edits = None;
         match self.variant {
             Variant::Nft => {
                 self.exists = false;

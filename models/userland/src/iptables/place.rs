@@ -2,11 +2,13 @@
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::NetnsId;
-use glassnet_kernel::net::netfilter::xt_commit::{xt_replace_table, xt_table, xt_unregister_table};
+use glassnet_kernel::net::netfilter::xt_commit::{
+    xt_replace_table, xt_splice_rules, xt_table, xt_unregister_table, xt_zero_counters,
+};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::xt::{Table, TableName, Variant};
 
-use super::draft::Draft;
+use super::draft::{Draft, Edit};
 use crate::process::Process;
 
 /// The order in which `iptables-nft-save` prints tables.
@@ -41,8 +43,14 @@ pub fn has_legacy(process: &Process) -> bool {
     netns.is_some_and(|netns| !netns.xt.legacy_order().is_empty())
 }
 
-/// Puts a table in force; a table of nft that nothing made is taken away.
+/// Puts a table in force; a table of nft that nothing made is taken away. nf_tables leaves rules alone that a command
+/// does not name, with the state of their matches; the legacy tool writes all of them anew.
 pub fn commit(cx: &mut Cx, netns: NetnsId, draft: &Draft) -> Result<(), Errno> {
+    match (draft.variant, draft.edits()) {
+        (Variant::Nft, Some([])) => return Ok(()),
+        (Variant::Nft, Some([edit])) => return commit_edit(cx, netns, draft, edit),
+        _ => {}
+    }
     commit_table(cx, netns, draft.variant, draft.table.name, draft.to_commit())
 }
 
@@ -58,6 +66,21 @@ pub fn commit_table(
         Some(table) => xt_replace_table(cx, netns, variant, table),
         None => {
             xt_unregister_table(cx, netns, variant, name);
+            Ok(())
+        }
+    }
+}
+
+fn commit_edit(cx: &mut Cx, netns: NetnsId, draft: &Draft, edit: &Edit) -> Result<(), Errno> {
+    let name = draft.table.name;
+    match edit {
+        Edit::Splice { chain, at, remove, add } => {
+            let rules = draft.chain(chain).and_then(|chain| chain.rules.get(*at..*at + *add));
+            let rules = rules.unwrap_or_default().to_vec();
+            xt_splice_rules(cx, netns, draft.variant, name, (chain, *at, *remove), rules)
+        }
+        Edit::Zero { chain, rule } => {
+            xt_zero_counters(cx.k, netns, draft.variant, name, Some(chain), *rule);
             Ok(())
         }
     }
