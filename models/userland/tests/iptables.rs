@@ -8,6 +8,7 @@ use glassnet_kernel::World;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_userland::harness;
+use glassnet_userland::iptables::kube_dump;
 use glassnet_userland::process::SharedWorld;
 
 const NODE: MachineId = MachineId(0);
@@ -144,3 +145,41 @@ recordings!(
     restore,
     rules,
 );
+
+/// A dump's lines without those that hold a date.
+fn undated(text: &str) -> String {
+    text.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect()
+}
+
+#[test]
+fn a_dump_of_kube_proxy_comes_back_as_it_was() {
+    for variant in ["nft", "legacy"] {
+        let (world, netns) = machine();
+        let dump = kube_dump(60, 3);
+        let restore = format!("iptables-{variant}-restore");
+        let outcome = harness::run(&world, (NODE, netns), &[&restore], &dump).expect("ends");
+        assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{variant}");
+        let save = format!("iptables-{variant}-save");
+        let outcome = harness::run(&world, (NODE, netns), &[&save], "").expect("ends");
+        assert_eq!(undated(&outcome.stdout), dump, "{variant}");
+    }
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release -- --ignored --nocapture"]
+fn restore_of_50000_rules() {
+    let dump = kube_dump(4545, 3);
+    if let Some(path) = option_env!("GLASSNET_DUMP") {
+        std::fs::write(path, &dump).expect("written");
+    }
+    for variant in ["nft", "legacy"] {
+        let (world, netns) = machine();
+        for tool in ["restore", "save", "restore"] {
+            let name = format!("iptables-{variant}-{tool}");
+            let start = std::time::Instant::now();
+            let outcome = harness::run(&world, (NODE, netns), &[&name], &dump).expect("ends");
+            let rules = dump.lines().filter(|line| line.starts_with("-A")).count();
+            println!("{name}: {:?} for {rules} rules, status {}", start.elapsed(), outcome.status);
+        }
+    }
+}

@@ -9,11 +9,13 @@
 //! | [`show`], [`list`], [`save`], [`restore`] | what is printed and read |
 //! | [`stop`] | errors in the real tools' words |
 //! | [`place`] | the tables in the kernel |
+//! | [`kube`] | a large dump to try |
 
 pub mod address;
 pub mod command;
 pub mod draft;
 pub mod ext;
+pub mod kube;
 pub mod list;
 pub mod native;
 pub mod parse;
@@ -33,6 +35,7 @@ use crate::hosts::Hosts;
 use crate::process::{Process, Running};
 use command::{Command, Op};
 use draft::Draft;
+pub use kube::kube_dump;
 use parse::{Place, parse};
 use stop::{Done, Stop, Tool};
 

@@ -459,9 +459,11 @@ impl Reader<'_> {
         }
         let netns = self.process.netns;
         self.process.syscall(|cx| {
-            let tried = place::commit(cx, netns, &draft);
+            let name = draft.table.name;
+            let tried = place::commit_table(cx, netns, draft.variant, name, draft.to_commit());
             if tried.is_ok() {
-                place::commit(cx, netns, &open.before)?;
+                let before = open.before.exists.then(|| open.before.table.clone());
+                place::commit_table(cx, netns, draft.variant, name, before)?;
             }
             tried
         })
