@@ -16,6 +16,9 @@ use crate::tables::netns::NetnsTable;
 use crate::tables::socket::Sockets;
 use crate::tables::softnet::SoftnetData;
 
+/// When the machines booted, in seconds since 1970: 2023-11-14 22:13:20 UTC.
+pub const BOOT_TIME: u64 = 1_700_000_000;
+
 /// The namespace that a machine boots with (`init_net`).
 pub const INIT_NET: NetnsId = NetnsId(0);
 

@@ -17,8 +17,7 @@ use glassnet_kernel::net::core::net_namespace::cleanup_net_if_unused;
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
 
-/// When the machines booted, in seconds since 1970: 2023-11-14 22:13:20 UTC.
-pub const BOOT_TIME: u64 = 1_700_000_000;
+pub use glassnet_kernel::kernel::BOOT_TIME;
 
 /// The world that all programs share. The guard is never held over an await.
 pub type SharedWorld = Arc<Mutex<World>>;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::hashlimit::HashlimitTables;
 use super::ipset::IpSets;
 use super::ipv4::Ipv4Netns;
 use super::netfilter::{BridgeCalls, Hooks};
+use super::recent::RecentTables;
 use super::xt::XtTables;
 use crate::ids::{DevId, NetnsId, SocketId};
 
@@ -29,6 +31,10 @@ pub struct Netns {
     pub xt: XtTables,
     /// Its ipsets.
     pub ipsets: IpSets,
+    /// The tables of `-m hashlimit`.
+    pub hashlimit: HashlimitTables,
+    /// The lists of `-m recent`.
+    pub recent: RecentTables,
     /// Packet sockets that listen on all devices.
     pub taps: Vec<SocketId>,
     /// The numbers by which other namespaces go here (`netns_ids`).
@@ -48,6 +54,8 @@ impl Netns {
             brnf: BridgeCalls::ALL,
             xt: XtTables::default(),
             ipsets: IpSets::default(),
+            hashlimit: HashlimitTables::default(),
+            recent: RecentTables::default(),
             taps: Vec::new(),
             nsids: BTreeMap::new(),
         }

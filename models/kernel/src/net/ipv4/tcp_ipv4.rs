@@ -131,7 +131,7 @@ fn tcp_checksum_is_right(cx: &Cx, skb: SkbId) -> bool {
 }
 
 /// The socket of a segment: a connection, or else a listener (`__inet_lookup`).
-fn inet_lookup(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<SocketId> {
+pub fn inet_lookup(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<SocketId> {
     cx.call(Func::InetLookupEstablished, skb);
     let iph = *ip_hdr(cx, skb)?;
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;

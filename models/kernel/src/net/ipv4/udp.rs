@@ -211,7 +211,8 @@ fn compute_score(cx: &Cx, socket: &Socket, skb: SkbId, from: (u32, u16), to: (u3
     })
 }
 
-fn udp_lookup(cx: &Cx, skb: SkbId, from: (u32, u16), to: (u32, u16)) -> Option<SocketId> {
+/// The socket of a datagram from one end to the other (`__udp4_lib_lookup`).
+pub fn udp_lookup(cx: &Cx, skb: SkbId, from: (u32, u16), to: (u32, u16)) -> Option<SocketId> {
     let score = |socket: &Socket| Some((compute_score(cx, socket, skb, from, to)?, socket.id));
     cx.k.sockets.iter().filter_map(score).max().map(|best| best.1)
 }

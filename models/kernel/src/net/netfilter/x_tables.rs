@@ -81,17 +81,17 @@ pub fn xt_match(cx: &mut Cx, par: &mut Par, with: &mut Match) -> bool {
         Match::Tos(with) => super::xt_dscp::tos_mt(cx, par, with),
 
         // fritz
-        Match::Statistic(_) => false,
-        Match::Set(_) => false,
-        Match::Recent(_) => false,
-        Match::Limit(_) => false,
-        Match::Hashlimit(_) => false,
-        Match::Rpfilter(_) => false,
-        Match::String(_) => false,
-        Match::U32(_) => false,
-        Match::Cluster(_) => false,
-        Match::Socket(_) => false,
-        Match::Time(_) => false,
+        Match::Statistic(with) => super::xt_statistic::statistic_mt(cx, par, with),
+        Match::Set(with) => super::xt_set::set_match(cx, par, with),
+        Match::Recent(with) => super::xt_recent::recent_mt(cx, par, with),
+        Match::Limit(with) => super::xt_limit::limit_mt(cx, par, with),
+        Match::Hashlimit(with) => super::xt_hashlimit::hashlimit_mt(cx, par, with),
+        Match::Rpfilter(with) => super::super::ipv4::netfilter::ipt_rpfilter::rpfilter_mt(cx, par, with),
+        Match::String(with) => super::xt_string::string_mt(cx, par, with),
+        Match::U32(with) => super::xt_u32::u32_mt(cx, par, with),
+        Match::Cluster(with) => super::xt_cluster::cluster_mt(cx, par, with),
+        Match::Socket(with) => super::xt_socket::socket_mt4(cx, par, with),
+        Match::Time(with) => super::xt_time::time_mt(cx, par, with),
     }
 }
 
@@ -124,6 +124,6 @@ pub fn xt_target(cx: &mut Cx, par: &mut Par, target: &mut Target) -> TargetVerdi
         Target::Audit(_) => super::xt_audit::audit_tg(cx, par),
 
         // fritz
-        Target::Set(_) => TargetVerdict::Continue,
+        Target::Set(target) => super::xt_set::set_target(cx, par, target),
     }
 }

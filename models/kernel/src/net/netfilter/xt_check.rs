@@ -7,8 +7,11 @@
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP};
 use glassnet_wire::tcp;
 
+use super::xt_limit;
 use crate::netlink::Errno;
+use crate::tables::hashlimit::user2credits;
 use crate::tables::netfilter::{HOOKS, Hook};
+use crate::tables::xt::matches::RecentMode;
 use crate::tables::xt::targets::Reject;
 use crate::tables::xt::{Action, Match, Rule, TableName, Target, Variant};
 
@@ -186,6 +189,45 @@ fn check_match_options(place: Place, with: &Match) -> Result<(), Refused> {
             let table = place.table.name();
             refuse(&format!("ipt_rpfilter: only valid in 'raw' or 'mangle' table, not '{table}'"))
         }
+        _ => check_stateful(place, with),
+    }
+}
+
+/// Longest name of a list of `recent`, bytes (`XT_RECENT_NAME_LEN`).
+const RECENT_NAME: usize = 200;
+/// Largest `--hitcount`; up to Linux 6.10 it was 255.
+const MAX_HITCOUNT: u32 = 65535;
+
+/// What the matches with a memory, and `string`, say to their options.
+fn check_stateful(place: Place, with: &Match) -> Result<(), Refused> {
+    let refuse = |errno: Errno| Err(Refused { errno, log: None });
+    match with {
+        Match::Limit(limit) if place.variant == Variant::Legacy && xt_limit::overflows(limit) => {
+            refuse(Errno::ERANGE)
+        }
+        Match::Recent(recent) => {
+            let changes = matches!(recent.mode, RecentMode::Set | RecentMode::Remove);
+            let asks = recent.seconds != 0 || recent.hitcount != 0 || recent.rttl || recent.reap;
+            let named =
+                !recent.name.is_empty() && !recent.name.contains('/') && recent.name.len() <= RECENT_NAME;
+            let fits = !(changes && asks) && recent.hitcount <= MAX_HITCOUNT && named;
+            if fits { Ok(()) } else { refuse(Errno::EINVAL) }
+        }
+        Match::Hashlimit(limit) => {
+            let named = !limit.name.is_empty() && !limit.name.contains('/');
+            let prefixes = limit.srcmask <= 32 && limit.dstmask <= 32;
+            if limit.gc_interval == 0 || limit.expire == 0 || !named || !prefixes {
+                return refuse(Errno::EINVAL);
+            }
+            let full = user2credits(limit.avg.wrapping_mul(limit.burst));
+            let overflows = !limit.bytes && (limit.burst == 0 || full < user2credits(limit.avg));
+            if overflows { refuse(Errno::ERANGE) } else { Ok(()) }
+        }
+        Match::String(string) => match string.algo.as_str() {
+            _ if string.from > string.to || string.pattern.is_empty() => refuse(Errno::EINVAL),
+            "bm" | "kmp" => Ok(()),
+            _ => refuse(Errno::ENOENT),
+        },
         _ => Ok(()),
     }
 }
@@ -200,6 +242,18 @@ fn check_target_options(place: Place, rule: &Rule, target: &Target) -> Result<()
     match target {
         Target::Reject(Reject::TcpReset) if rule.ip.proto != (IPPROTO_TCP, false) => {
             refuse("ipt_REJECT: TCP_RESET invalid for non-tcp")
+        }
+        Target::Set(set) if set.map.is_some() && place.table != TableName::Mangle => {
+            refuse("xt_SET: --map-set only usable from mangle table")
+        }
+        Target::Set(set)
+            if set.map.is_some()
+                && (set.map_prio || set.map_queue)
+                && place.option_hooks() & !(FORWARD | OUT | POST) != 0 =>
+        {
+            refuse(
+                "xt_SET: mapping of prio or/and queue is allowed only from OUTPUT/FORWARD/POSTROUTING chains",
+            )
         }
         Target::Connmark(connmark) if connmark.shift.unsigned_abs() >= 32 => {
             Err(Refused { errno: Errno::EINVAL, log: None })

@@ -2,17 +2,22 @@
 //!
 //! Kernel: net/netfilter/x_tables.c, net/netfilter/nf_tables_api.c
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::nf_conntrack_proto::{nf_ct_netns_get, nf_ct_netns_put};
 use super::xt_check::{Place, Refused, check_rule, needs_conntrack};
+use super::xt_limit::{jiffies, limit_mt_check};
+use super::xt_statistic::statistic_mt_check;
 use crate::Cx;
 use crate::Kernel;
 use crate::ids::NetnsId;
 use crate::netlink::Errno;
+use crate::tables::hashlimit::HashlimitTable;
 use crate::tables::netfilter::{HOOKS, Hook, HookFn, Pf};
+use crate::tables::recent::use_table;
 use crate::tables::xt::installed::{PlanError, is_unconditional};
-use crate::tables::xt::{Action, Counters, Match, Rule, Table, TableName, Target, Variant, XtTable};
+use crate::tables::xt::{Action, Counters, Match, Rule, TABLES, Table, TableName, Target, Variant, XtTable};
 
 /// The table of this name, if the namespace has it. A lesson's user reads rules and counters here.
 pub fn xt_table(k: &Kernel, netns: NetnsId, variant: Variant, name: TableName) -> Option<&Table> {
@@ -83,6 +88,7 @@ pub fn xt_splice_rules(
         rules.for_each(|rule| init_rule(cx, netns, variant, rule));
     }
     cx.k.netns[netns].xt.put(variant, table);
+    drop_unused_tables(cx, netns);
     done
 }
 
@@ -186,8 +192,44 @@ fn check_some(table: &XtTable, variant: Variant, chain: usize, rules: Range<usiz
 
 /// A rule comes into force: matches with a state begin with a fresh one. Of the legacy variant this befalls every
 /// rule at every change of its table; `nf_tables` leaves those that stay alone.
-fn init_rule(_cx: &mut Cx, _netns: NetnsId, _variant: Variant, _rule: &mut Rule) {
-    // fritz: credit of limit and such.
+fn init_rule(cx: &mut Cx, netns: NetnsId, variant: Variant, rule: &mut Rule) {
+    let now = cx.now;
+    let space = &mut cx.k.netns[netns];
+    for with in &mut rule.matches {
+        match with {
+            Match::Limit(with) if variant == Variant::Legacy || with.credit.0.is_none() => {
+                limit_mt_check(with, variant, now);
+            }
+            Match::Statistic(with) if variant == Variant::Legacy => statistic_mt_check(with),
+            Match::Recent(with) => use_table(&mut space.recent, &with.name, with.mask, with.hitcount),
+            Match::Hashlimit(with) => {
+                let fresh = || HashlimitTable::new(with.clone(), jiffies(now));
+                space.hashlimit.entry(with.name.clone()).or_insert_with(fresh);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Lists of `recent` and tables of `hashlimit` go with the last rule that uses them.
+fn drop_unused_tables(cx: &mut Cx, netns: NetnsId) {
+    let space = &mut cx.k.netns[netns];
+    if space.recent.is_empty() && space.hashlimit.is_empty() {
+        return;
+    }
+    let (mut recent, mut hashlimit) = (BTreeSet::new(), BTreeSet::new());
+    let tables = TABLES.into_iter().flat_map(|name| [Variant::Legacy, Variant::Nft].map(|kind| (kind, name)));
+    let tables = tables.filter_map(|(variant, name)| space.xt.get(variant, name));
+    let rules = tables.flat_map(|table| &table.table.chains).flat_map(|chain| &chain.rules);
+    for with in rules.flat_map(|rule| &rule.matches) {
+        match with {
+            Match::Recent(with) => _ = recent.insert(with.name.clone()),
+            Match::Hashlimit(with) => _ = hashlimit.insert(with.name.clone()),
+            _ => {}
+        }
+    }
+    space.recent.retain(|name, _| recent.contains(name));
+    space.hashlimit.retain(|name, _| hashlimit.contains(name));
 }
 
 /// The table comes into force; the old one lets go of what it used.
@@ -207,6 +249,7 @@ fn commit(cx: &mut Cx, netns: NetnsId, variant: Variant, mut new: XtTable) {
         cx.k.netns[netns].ipsets.put(set);
     }
     register_hooks(cx, netns, variant, name, entries);
+    drop_unused_tables(cx, netns);
 }
 
 /// A table needs connection tracking once or not at all.
@@ -276,6 +319,7 @@ pub fn xt_unregister_table(cx: &mut Cx, netns: NetnsId, variant: Variant, name: 
             cx.k.netns[netns].ipsets.put(set);
         }
         register_hooks(cx, netns, variant, name, [None; HOOKS.len()]);
+        drop_unused_tables(cx, netns);
     }
 }
 

@@ -1,0 +1,27 @@
+//! `-m cluster`.
+//!
+//! Kernel: net/netfilter/xt_cluster.c
+
+use super::x_tables::Par;
+use crate::Cx;
+use crate::tables::conntrack::{Dir, NfCt};
+use crate::tables::ipset::jhash::jhash2;
+use crate::tables::skb::PacketType;
+use crate::tables::xt::matches::Cluster;
+
+/// The connection falls to one of these nodes.
+///
+/// Not modelled: the parents of expected connections.
+pub fn cluster_mt(cx: &mut Cx, par: &mut Par, with: &Cluster) -> bool {
+    // All nodes share one multicast MAC address: what came by it is for this host.
+    let is_multicast = par.iph.daddr.get() >> 28 == 0xe;
+    let pkt = &mut cx.skbs[par.skb];
+    if !is_multicast && pkt.pkt_type == PacketType::Multicast {
+        pkt.pkt_type = PacketType::Host;
+    }
+    let NfCt::Conn(id, _) = pkt.nfct else { return false };
+    let Some(conn) = cx.k.conntrack.get(id) else { return false };
+    let hash = jhash2(&[conn.tuple(Dir::Original).src.swap_bytes()], with.hash_seed);
+    let node = (u64::from(hash) * u64::from(with.total_nodes)) >> 32;
+    (with.node_mask >> node & 1 == 1) != with.invert
+}

@@ -1,0 +1,69 @@
+//! `-m limit`: a bucket of credits that time fills.
+//!
+//! Kernel: net/netfilter/xt_limit.c; of the nft variant net/netfilter/nft_limit.c, which the tool uses instead
+
+use glassnet_sim::Nanos;
+
+use super::x_tables::Par;
+use crate::Cx;
+use crate::tables::hashlimit::HZ;
+use crate::tables::xt::Variant;
+use crate::tables::xt::matches::Limit;
+
+/// `XT_LIMIT_SCALE`: units a second.
+const SCALE: u32 = 10_000;
+/// Credits a jiffy: the power of two below what a day needs in 32 bits.
+const CREDITS_PER_JIFFY: u64 = 128;
+const CREDITS_PER_SECOND: u32 = (HZ * CREDITS_PER_JIFFY) as u32;
+
+/// What a span in units of the rule is in credits.
+fn user2credits(user: u32) -> u32 {
+    match user > u32::MAX / CREDITS_PER_SECOND {
+        true => (user / SCALE).wrapping_mul(CREDITS_PER_SECOND),
+        false => user * CREDITS_PER_SECOND / SCALE,
+    }
+}
+
+/// The kernel refuses the rule: its credits do not fit (ERANGE).
+pub fn overflows(with: &Limit) -> bool {
+    with.burst == 0 || user2credits(with.avg.wrapping_mul(with.burst)) < user2credits(with.avg)
+}
+
+/// Cost of a packet and most credit; the nft variant counts nanoseconds.
+fn cost(with: &Limit, variant: Variant) -> (u64, u64) {
+    match variant {
+        Variant::Legacy => {
+            let full = user2credits(with.avg.wrapping_mul(with.burst));
+            (u64::from(user2credits(with.avg)), u64::from(full))
+        }
+        Variant::Nft => {
+            let cost = u64::from(with.avg) * 100_000;
+            (cost, cost * u64::from(with.burst))
+        }
+    }
+}
+
+/// The rule comes into force: its bucket is full.
+pub fn limit_mt_check(with: &mut Limit, variant: Variant, now: Nanos) {
+    with.credit.0 = Some((cost(with, variant).1, now));
+}
+
+/// There is credit for the packet.
+pub fn limit_mt(cx: &mut Cx, par: &mut Par, with: &mut Limit) -> bool {
+    let (cost, most) = cost(with, par.variant);
+    let now = cx.now;
+    let (credit, before) = with.credit.0.unwrap_or((most, now));
+    let gained = match par.variant {
+        Variant::Legacy => (jiffies(now) - jiffies(before)) * CREDITS_PER_JIFFY,
+        Variant::Nft => now.since(before).0,
+    };
+    let credit = credit.saturating_add(gained).min(most);
+    let matched = credit >= cost;
+    with.credit.0 = Some((if matched { credit - cost } else { credit }, now));
+    matched
+}
+
+/// Jiffies since boot.
+pub fn jiffies(now: Nanos) -> u64 {
+    now.0 / (1_000_000_000 / HZ)
+}

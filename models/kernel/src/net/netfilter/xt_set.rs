@@ -1,0 +1,116 @@
+//! `-m set` and `-j SET`.
+//!
+//! Kernel: net/netfilter/xt_set.c
+
+use super::x_tables::{Par, TargetVerdict};
+use crate::Cx;
+use crate::tables::ipset::packet::{SetOptions, SetPacket};
+use crate::tables::ipset::types::SkbInfo;
+use crate::tables::xt::matches::Set;
+use crate::tables::xt::targets::{SetRef, SetTarget};
+
+/// Largest `--timeout`, seconds (`IPSET_MAX_TIMEOUT`).
+const MAX_TIMEOUT: u32 = u32::MAX / 1000 / 2;
+
+/// `src` and `dst` words as [`SetOptions`] has them.
+fn options(source: &[bool]) -> SetOptions {
+    let bits = source.iter().enumerate().fold(0, |bits, (at, source)| bits | u8::from(*source) << at);
+    SetOptions { dim: source.len() as u8, source: bits, ..SetOptions::default() }
+}
+
+fn ports(cx: &Cx, par: &Par) -> Option<(u16, u16)> {
+    let pair = || {
+        let [a, b, c, d] = *cx.skbs.header::<[u8; 4]>(par.skb, par.thoff)?;
+        Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+    };
+    match (par.iph.protocol, par.fragoff) {
+        // TCP, UDP, SCTP, UDP-Lite.
+        (6 | 17 | 132 | 136, 0) => pair(),
+        // Type and code of ICMP.
+        (1, 0) => pair().map(|(both, _)| (both, both)),
+        (1 | 6 | 17 | 132 | 136, _) => None,
+        _ => Some((0, 0)),
+    }
+}
+
+/// Lets `ask` put a question to the namespace's sets about the packet.
+fn with_sets<R>(
+    cx: &mut Cx,
+    par: &Par,
+    name: &str,
+    ask: impl FnOnce(&mut crate::tables::ipset::IpSets, u16, &SetPacket) -> R,
+) -> Option<R> {
+    let ports = ports(cx, par);
+    let len = cx.skbs.data(par.skb).len() as u32;
+    let k = &mut *cx.k;
+    let (devs, sets) = (&k.devs, &mut k.netns[par.state.netns].ipsets);
+    let index = sets.index(name)?;
+    let packet = SetPacket {
+        saddr: par.iph.saddr.get(),
+        daddr: par.iph.daddr.get(),
+        proto: par.iph.protocol,
+        ports,
+        len,
+        input: par.state.input.map(|dev| devs[dev].name.as_str()),
+        output: par.state.output.map(|dev| devs[dev].name.as_str()),
+    };
+    Some(ask(sets, index, &packet))
+}
+
+/// The packet is in the set.
+pub fn set_match(cx: &mut Cx, par: &mut Par, with: &Set) -> bool {
+    let options = SetOptions {
+        return_nomatch: with.return_nomatch,
+        skip_counters: !with.update_counters,
+        skip_subcounters: !with.update_subcounters,
+        packets: with.packets,
+        bytes: with.bytes,
+        ..options(&with.source)
+    };
+    let now = cx.now;
+    let found =
+        with_sets(cx, par, &with.name, |sets, set, packet| sets.test_packet(set, packet, &options, now));
+    let found = found.flatten().is_some();
+    cx.note("set", |_| format!("{} {}", if found { "in" } else { "not in" }, with.name));
+    found != with.invert
+}
+
+/// The packet's element is added, deleted, or gives the packet its mark and priority.
+///
+/// Not modelled: hardware queues (`--map-queue`).
+pub fn set_target(cx: &mut Cx, par: &mut Par, target: &SetTarget) -> TargetVerdict {
+    let now = cx.now;
+    if let Some(SetRef { name, source }) = &target.add {
+        let timeout = target.timeout.map(|seconds| seconds.min(MAX_TIMEOUT));
+        let options = SetOptions { exist: target.exist, timeout, ..options(source) };
+        with_sets(cx, par, name, |sets, set, packet| {
+            // A set that is full, or has the element, stays as it is.
+            let _ = sets.add_packet(set, packet, &options, now);
+        });
+    }
+    if let Some(SetRef { name, source }) = &target.del {
+        let options = options(source);
+        with_sets(cx, par, name, |sets, set, packet| {
+            let _ = sets.del_packet(set, packet, &options, now);
+        });
+    }
+    if let Some(SetRef { name, source }) = &target.map {
+        let options = options(source);
+        let found =
+            with_sets(cx, par, name, |sets, set, packet| sets.test_packet(set, packet, &options, now));
+        if let Some(info) = found.flatten() {
+            map(cx, par, target, info);
+        }
+    }
+    TargetVerdict::Continue
+}
+
+fn map(cx: &mut Cx, par: &Par, target: &SetTarget, info: SkbInfo) {
+    let pkt = &mut cx.skbs[par.skb];
+    if target.map_mark {
+        pkt.mark = (pkt.mark & !info.mask) ^ info.mark;
+    }
+    if target.map_prio {
+        pkt.priority = info.prio;
+    }
+}

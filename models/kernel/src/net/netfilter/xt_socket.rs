@@ -1,0 +1,47 @@
+//! `-m socket`.
+//!
+//! Kernel: net/netfilter/xt_socket.c, net/ipv4/netfilter/nf_socket_ipv4.c
+
+use glassnet_wire::tcp::TcpHdr;
+
+use super::super::ipv4::{tcp_ipv4, udp};
+use super::x_tables::Par;
+use crate::Cx;
+use crate::ids::SocketId;
+use crate::tables::xt::matches::SocketMatch;
+
+/// A socket waits for the packet. Those that listen on all addresses do not count without `--nowildcard`.
+///
+/// Not modelled: transparent sockets, so that none has that option; the packets inside of ICMP errors.
+pub fn socket_mt4(cx: &mut Cx, par: &mut Par, with: &SocketMatch) -> bool {
+    let Some(found) = lookup(cx, par) else { return false };
+    let Some(socket) = cx.k.sockets.get(found) else { return false };
+    let wildcard = socket.local.0 == 0 && !with.nowildcard;
+    if wildcard || with.transparent {
+        return false;
+    }
+    let mark = socket.opts.mark;
+    if with.restore_skmark {
+        cx.skbs[par.skb].mark = mark;
+    }
+    true
+}
+
+fn lookup(cx: &mut Cx, par: &Par) -> Option<SocketId> {
+    if par.fragoff != 0 {
+        return None;
+    }
+    let (saddr, daddr) = (par.iph.saddr.get(), par.iph.daddr.get());
+    match par.iph.protocol {
+        6 => {
+            let header = *cx.skbs.header::<TcpHdr>(par.skb, par.thoff)?;
+            tcp_ipv4::inet_lookup(cx, par.skb, &header)
+        }
+        17 => {
+            let [a, b, c, d] = *cx.skbs.header::<[u8; 4]>(par.skb, par.thoff)?;
+            let (from, to) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+            udp::udp_lookup(cx, par.skb, (saddr, from), (daddr, to))
+        }
+        _ => None,
+    }
+}
