@@ -129,4 +129,4 @@ macro_rules! recordings {
     };
 }
 
-recordings!(arp, brctl, bridge_fdb, bridge_link, ethtool, ifconfig, procfs, route, sysctl);
+recordings!(arp, br_netfilter, brctl, bridge_fdb, bridge_link, ethtool, ifconfig, procfs, route, sysctl);
