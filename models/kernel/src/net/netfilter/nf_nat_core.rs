@@ -426,7 +426,7 @@ mod tests {
         Choice { range, manip, taken: fake }.unique(&orig, 0, None)
     }
 
-    /// Recorded on Linux 6.18 (x86-64): `SNAT --to-source 10.5.0.1-10.5.0.16` and `DNAT --to-destination
+    /// Recorded on Linux 6.1 and 6.18 (x86-64): `SNAT --to-source 10.5.0.1-10.5.0.16` and `DNAT --to-destination
     /// 10.2.0.1-10.2.0.5`, UDP from 10.1.0.1, 10.1.0.2, …; the last bytes that were chosen.
     #[test]
     fn addresses_of_a_range_are_the_kernels() {
@@ -474,7 +474,7 @@ mod tests {
         }
     }
 
-    /// As the kernel answered to ports 7000, 7003, 7012 and 6999 with `:5000-5009/7000`.
+    /// As Linux 6.1 and 6.18 answered to ports 7000, 7003, 7012 and 6999 with `:5000-5009/7000`.
     #[test]
     fn a_base_port_shifts_the_range() {
         let range =
