@@ -92,7 +92,7 @@ fn line(text: &str) -> Option<Line> {
 }
 
 fn is_option(word: &str) -> bool {
-    word.starts_with("--") || word == "!" || word == "-p"
+    word.starts_with("--") || matches!(word, "!" | "-p" | "-m" | "-j")
 }
 
 fn syn(invert: bool, mask: u8, compare: u8) -> matches::Tcp {
@@ -148,6 +148,7 @@ fn play(line: &Line, variant: Variant) -> Option<String> {
     });
     let parsed = match parsed {
         Ok(parsed) => parsed,
+        Err(XtError::NotModelled(text)) => panic!("{text}"),
         Err(XtError::Parameter(text) | XtError::Other(text)) => {
             return Some(format!("[2]: {out}iptables V: {text}\n(Try)\n"));
         }

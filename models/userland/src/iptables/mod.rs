@@ -10,8 +10,10 @@
 //! | [`stop`] | errors in the real tools' words |
 //! | [`place`] | the tables in the kernel |
 //! | [`kube`] | a large dump to try |
+//! | [`arbitrary`] | random rules, for tests |
 
 pub mod address;
+pub mod arbitrary;
 pub mod command;
 pub mod draft;
 pub mod ext;

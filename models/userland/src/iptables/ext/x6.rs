@@ -142,12 +142,15 @@ pub fn ports(text: &str) -> Result<(u16, u16), XtError> {
     }
 }
 
+/// Names of protocols that only libxtables knows.
+const XTABLES_PROTOCOLS: [(&str, u8); 4] = [("all", 0), ("icmpv6", 58), ("ipv6-mh", 135), ("mh", 135)];
+
 /// A protocol by number or name (`XTTYPE_PROTOCOL`).
 pub fn protocol(text: &str) -> Result<u8, XtError> {
     let number = strtoui(text, 0, 255).map(|number| number as u8);
     let lower = text.to_ascii_lowercase();
     number
         .or_else(|| services::protocol_by_name(&lower))
-        .or((lower == "all").then_some(0))
+        .or_else(|| XTABLES_PROTOCOLS.iter().find(|known| known.0 == lower).map(|known| known.1))
         .ok_or_else(|| XtError::Parameter(format!("unknown protocol \"{text}\" specified")))
 }
