@@ -51,7 +51,7 @@ fn modelled(variant: &str, dump: &str) -> String {
 
 /// The rules by table, in the order of the tables' names, without counters and comments.
 fn rules_of(saved: &str) -> String {
-    let mut tables: Vec<&str> = saved.split("*").skip(1).collect();
+    let mut tables: Vec<&str> = saved.split("\n*").skip(1).collect();
     tables.sort_unstable();
     let line = |line: &&str| line.starts_with("-A") || TableName::parse(line).is_some();
     let rules: Vec<&str> = tables.iter().flat_map(|table| table.lines().filter(line)).collect();

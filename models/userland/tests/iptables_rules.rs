@@ -129,7 +129,7 @@ enum Extension {
 /// Plays a line and gives what the recording has for it, without what the frame and the columns say.
 fn play(line: &Line, variant: Variant) -> Option<String> {
     let hosts = Hosts::parse("127.0.0.1 localhost");
-    let context = Context { proto: line.ip.proto, table: line.table, variant, hosts: &hosts };
+    let context = Context { proto: line.ip.proto, table: line.table, variant, hosts: &hosts, sets: &[] };
     let (with, target) = (
         MATCHES.iter().find(|ext| !line.is_target && ext.name == line.name),
         TARGETS.iter().find(|ext| line.is_target && ext.name == line.name),

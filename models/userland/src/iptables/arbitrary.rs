@@ -32,35 +32,35 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     const MATCHES: [fn(&mut Self); 16] = [
-    Self::multiport,
-    Self::conntrack,
-    Self::state,
-    Self::marks,
-    Self::addrtype,
-    Self::comment,
-    Self::physdev,
-    Self::mac,
-    Self::iprange,
-    Self::length,
-    Self::ttl,
-    Self::pkttype,
-    Self::owner,
-    Self::tcpmss,
-    Self::dscp,
-    Self::tos,
-];
+        Self::multiport,
+        Self::conntrack,
+        Self::state,
+        Self::marks,
+        Self::addrtype,
+        Self::comment,
+        Self::physdev,
+        Self::mac,
+        Self::iprange,
+        Self::length,
+        Self::ttl,
+        Self::pkttype,
+        Self::owner,
+        Self::tcpmss,
+        Self::dscp,
+        Self::tos,
+    ];
     const TARGETS: [fn(&mut Self); 10] = [
-    Self::mark_target,
-    Self::connmark_target,
-    Self::log,
-    Self::nflog,
-    Self::trace,
-    Self::tcpmss_target,
-    Self::mangle_target,
-    Self::classify,
-    Self::audit,
-    Self::verdict,
-];
+        Self::mark_target,
+        Self::connmark_target,
+        Self::log,
+        Self::nflog,
+        Self::trace,
+        Self::tcpmss_target,
+        Self::mangle_target,
+        Self::classify,
+        Self::audit,
+        Self::verdict,
+    ];
 
     fn below(&mut self, bound: u64) -> u64 {
         self.dice.below(bound)

@@ -329,6 +329,7 @@ impl<'a> Line<'a> {
     }
 
     fn finish(mut self) -> Done<Option<Command>> {
+        self.spec.warn(self.warnings);
         let matches = self.spec.parse_extensions(self.place, &self.table)?;
         self.refuse_drop_in_nat()?;
         if self.words.is_left() {

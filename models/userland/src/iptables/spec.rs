@@ -226,6 +226,19 @@ impl Spec {
         Stop::Done(0)
     }
 
+    /// What the extensions say of options that they take all the same.
+    pub fn warn(&self, warnings: &mut String) {
+        let matches = self.matches.iter().map(|loaded| (loaded.ext.name, &loaded.given));
+        let target = match &self.goal {
+            Goal::Target(target) => Some((target.ext.name, &target.given)),
+            _ => None,
+        };
+        for line in matches.chain(target).flat_map(|(name, given)| super::ext::words::warnings(name, given)) {
+            *warnings += &line;
+            warnings.push('\n');
+        }
+    }
+
     /// Lets each extension read its options.
     pub fn parse_extensions(&mut self, place: Place, table: &str) -> Done<Vec<Match>> {
         let context = Context {
