@@ -167,15 +167,7 @@ fn bridge_ports() {
     let iface = |name: &str, invert| Some(Iface { invert, name: name.to_owned() });
     let bridged = |cx: &mut Cx, skb: SkbId| {
         let physin = Some(cx.skbs[skb].dev);
-        cx.skbs[skb].nf_bridge = Some(NfBridge {
-            physin,
-            physout: None,
-            daddr: 0,
-            other_host: false,
-            in_prerouting: false,
-            bridged_dnat: false,
-            sabotage_in_done: false,
-        });
+        cx.skbs[skb].nf_bridge = Some(NfBridge { physin, ..NfBridge::default() });
     };
     let physdev = |input, is_in, is_bridged| {
         Match::Physdev(m::Physdev { input, is_in, is_bridged, ..m::Physdev::default() })
