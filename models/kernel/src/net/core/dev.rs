@@ -11,6 +11,7 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::drivers::nic;
 use crate::ids::{DevId, SkbId};
+use crate::net::netfilter::nf_conntrack_core::{PREFETCH, prefetch};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netdev::DevKind;
 use crate::tables::skb::PacketType;
@@ -101,7 +102,11 @@ fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
     cx.call_without_skb(Func::ProcessBacklog);
     let mut work = 0;
     loop {
-        while let Some(skb) = cx.k.cpus[cx.cpu.index()].process_queue.pop_front() {
+        loop {
+            if work % PREFETCH == 0 && cx.k.conntrack.is_large() {
+                prefetch(cx);
+            }
+            let Some(skb) = cx.k.cpus[cx.cpu.index()].process_queue.pop_front() else { break };
             cx.walk(Door::NetifReceiveSkbInner { skb });
             work += 1;
             cx.k.cpus[cx.cpu.index()].stat.processed += 1;

@@ -5,6 +5,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
+use glassnet_wire::eth::ETH_P_IP;
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr};
 use zerocopy::FromBytes;
 
@@ -18,7 +19,7 @@ use crate::door::Func;
 use crate::ids::SkbId;
 use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_NEW, IPCT_REPLY};
 use crate::tables::conntrack::{
-    Conn, CtCounter, CtId, CtInfo, CtSysctl, Dir, IPS_ASSURED, IPS_DYING, IPS_FIXED_TIMEOUT, IPS_NAT_CLASH,
+    Conn, CtId, CtInfo, CtSysctl, Dir, IPS_ASSURED, IPS_DYING, IPS_FIXED_TIMEOUT, IPS_NAT_CLASH,
     IPS_NAT_DONE_MASK, IPS_SEEN_REPLY, NfCt, Proto, TcpState, Tuple, jiffies,
 };
 use crate::tables::drop_reason::DropReason;
@@ -279,6 +280,27 @@ pub fn nf_conntrack_find(
     }
 }
 
+/// How many packets ahead [`prefetch`] looks.
+pub const PREFETCH: u32 = 16;
+
+/// The entries of the next packets of a CPU's queue are on their way from memory, all at once, before each is needed:
+/// the simulator's business and not the kernel's.
+#[cold]
+pub fn prefetch(cx: &Cx) {
+    let queue = &cx.k.cpus[cx.cpu.index()].process_queue;
+    let mut places = [u32::MAX; PREFETCH as usize];
+    for (skb, place) in queue.iter().zip(&mut places) {
+        let netns = cx.k.devs[cx.skbs[*skb].dev].netns;
+        if cx.skbs[*skb].protocol == ETH_P_IP
+            && let Some((tuple, _)) = nf_ct_get_tuple(cx.skbs.data(*skb))
+        {
+            *place = cx.k.conntrack.touch_index(netns, &tuple);
+        }
+    }
+    let touched = places.iter().fold(0_u32, |sum, place| sum.wrapping_add(cx.k.conntrack.touch_conn(*place)));
+    std::hint::black_box(touched);
+}
+
 /// Gives the packet its connection (`resolve_normal_ct`).
 #[inline]
 fn resolve_normal_ct(
@@ -395,11 +417,7 @@ pub(super) fn nf_ct_refresh(conn: &mut Conn, now: Nanos, timeout: Nanos) {
 /// A packet is counted (`nf_ct_acct_add`).
 #[inline]
 pub(super) fn nf_ct_acct_add(conn: &mut Conn, dir: Dir, len: usize) {
-    if let Some(counters) = &mut conn.acct {
-        let CtCounter { packets, bytes } = &mut counters[dir as usize];
-        *packets += 1;
-        *bytes += len as u64;
-    }
+    conn.count(dir, len);
 }
 
 /// Removes a connection from the table and tells the listeners (`nf_ct_delete`); false if another did so before.

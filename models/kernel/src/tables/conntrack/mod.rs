@@ -190,6 +190,8 @@ pub struct Conn {
     pub ctmask: u16,
     /// Events that they are still to be told of.
     pub event_cache: u16,
+    /// It has counters: said here, where packets look anyway.
+    pub(super) counted: bool,
     /// What its protocol remembers.
     pub proto: Proto,
     /// `nf_conntrack_acct` was on when it was made: what it carried, by direction.
@@ -215,11 +217,24 @@ impl Conn {
             zone,
             ctmask: 0,
             event_cache: 0,
+            counted: false,
             proto: Proto::None,
             acct: None,
             tstamp: None,
             seq: 0,
             masq_index: 0,
+        }
+    }
+
+    /// A packet of `len` bytes is counted, if anything is (`nf_ct_acct_add`).
+    #[inline]
+    pub fn count(&mut self, dir: Dir, len: usize) {
+        if self.counted
+            && let Some(counters) = &mut self.acct
+        {
+            let counter = &mut counters[dir as usize];
+            counter.packets += 1;
+            counter.bytes += len as u64;
         }
     }
 
@@ -252,6 +267,8 @@ impl Conn {
         self.timeout.since(jiffies(now)).0 / 1_000_000_000
     }
 }
+
+const _: () = assert!(std::mem::offset_of!(Conn, proto) == 64, "what every packet needs is one cache line");
 
 /// Timeouts count in ticks of 4 ms (`HZ=250`).
 pub const JIFFY: u64 = 4_000_000;

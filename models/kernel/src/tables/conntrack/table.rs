@@ -13,6 +13,9 @@ use crate::ids::NetnsId;
 /// How many buckets of the kernel's table early drop searches (`NF_CT_EVICTION_RANGE`).
 const EVICTION_RANGE: u64 = 8;
 
+/// Tuples from which on the table does not stay in a CPU's own cache.
+const LARGE: usize = 16_384;
+
 /// A program that listens to events (a `NFNL_SUBSYS_CTNETLINK` socket).
 #[derive(Clone, Debug)]
 pub struct Listener {
@@ -129,6 +132,7 @@ impl Conntrack {
     /// Takes a new, unconfirmed connection in; the caller holds it.
     pub fn alloc(&mut self, mut conn: Conn) -> CtId {
         self.made += 1;
+        conn.counted = conn.acct.is_some();
         (conn.seq, conn.refs) = (self.made, 1);
         self.net_mut(conn.netns).count += 1;
         self.place(conn)
@@ -311,5 +315,11 @@ impl Conntrack {
     #[inline]
     pub fn touch_conn(&self, place: u32) -> u32 {
         self.conns.get((place >> 1) as usize).map_or(0, |conn| conn.refs)
+    }
+
+    /// There are so many entries that a look-up most likely waits for the memory.
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.index.len() > LARGE
     }
 }
