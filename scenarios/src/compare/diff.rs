@@ -282,7 +282,7 @@ fn by_block(seen: &Observation, nics: &[String]) -> BTreeMap<usize, BTreeMap<Pat
     let mut blocks: BTreeMap<usize, BTreeMap<Path, Vec<usize>>> = BTreeMap::new();
     for journey in &seen.journeys {
         let block = seen.prompts.get(journey.prompt).map_or(0, |p| p.block);
-        let path = (canon::journey(&journey.steps, nics), journey.end.clone());
+        let path = (canon::journey(&journey.steps, nics), canon::end(&journey.end).to_owned());
         blocks.entry(block).or_default().entry(path).or_default().push(journey.prompt);
     }
     blocks

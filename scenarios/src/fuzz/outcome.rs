@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | ports that NAT drew by lot | frames, connections | numbers in order of appearance: a port that the case does not name |
 //! | identifications that the kernel chose | IPv4 headers of packets that the router made | 0 |
+//! | TCP checksums that are left to the device | packets that the router made | 0 |
 //! | order of hash tables | `/proc/net/nf_conntrack`, `ipset save` | sorted |
 //! | seconds that passed | timeouts of connections | equal if at most 2 s apart |
 //! | `initval` of sets | `ipset save` | left out |
@@ -124,8 +125,10 @@ impl Ports {
                 Proto::Other(_) => {}
             }
         }
-        let words = case.rules.iter().flat_map(|rule| rule.split(|c: char| !c.is_ascii_digit()));
-        named.extend(words.filter_map(|word| word.parse::<u16>().ok()));
+        // A range is what NAT draws from.
+        let words = case.rules.iter().flat_map(|rule| rule.split(' ')).filter(|word| !word.contains('-'));
+        let numbers = words.flat_map(|word| word.split(|c: char| !c.is_ascii_digit()));
+        named.extend(numbers.filter_map(|number| number.parse::<u16>().ok()));
         Ports { named, drawn: BTreeMap::new() }
     }
 
@@ -184,7 +187,8 @@ fn ipv4(packet: &mut [u8], ports: &mut Ports) {
     let right = checksum(&packet[..header], 0) == 0;
     packet[10..12].copy_from_slice(&u16::from(!right).to_be_bytes());
     // Packets of a case carry identification 1.
-    if packet[4..6] != [0, 1] {
+    let made_here = packet[4..6] != [0, 1];
+    if made_here {
         packet[4..6].fill(0);
     }
     let total = usize::from(u16::from_be_bytes([packet[2], packet[3]])).clamp(header, packet.len());
@@ -198,7 +202,8 @@ fn ipv4(packet: &mut [u8], ports: &mut Ports) {
         _ => return,
     };
     let absent = proto == 17 && body[at..at + 2] == [0, 0];
-    let wrong = !quoted && !absent && checksum(body, pseudo) != 0;
+    let left_to_device = made_here && proto == 6;
+    let wrong = !quoted && !absent && !left_to_device && checksum(body, pseudo) != 0;
     body[at..at + 2].copy_from_slice(&(u16::from(wrong) + 2 * u16::from(absent)).to_be_bytes());
     let drawn =
         |ports: &Ports, bytes: &[u8]| !ports.named.contains(&u16::from_be_bytes([bytes[0], bytes[1]]));

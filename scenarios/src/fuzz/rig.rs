@@ -129,6 +129,12 @@ pub fn run(rig: &mut impl Rig, case: &Case) -> Result<Outcome, RigError> {
     if !case.sets.is_empty() {
         outcome.said.push(rig.run(&["ipset", "restore"], &(case.sets.join("\n") + "\n"))?);
     }
+    if case.legacy {
+        // A table stays loaded once it was used; so all are, on both sides.
+        for table in ["raw", "mangle", "nat", "filter", "security"] {
+            must(rig, &["iptables-legacy", "-t", table, "-S"], "")?;
+        }
+    }
     let rules = case.rules.join("\n") + "\n";
     outcome.said.push(rig.run(&[&format!("iptables{variant}-restore")], &rules)?);
     rig.take()?;

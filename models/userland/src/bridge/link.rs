@@ -142,7 +142,13 @@ fn flag<'o>(options: &'o mut PortOptions, word: &str) -> Option<&'o mut Option<b
 fn print_port(out: &mut Out, view: &View, dev: &NetDevice, port: &BridgePort, details: bool) {
     out.open(None);
     out.any("ifindex", dev.ifindex, format_args!("{}: ", dev.ifindex));
-    let far = |out: &mut Out, index| out.json("link", format!("if{index}"));
+    // The far end's index is taken for one of this namespace, as the real tool takes it.
+    let far = |out: &mut Out, index| {
+        let near = view.kernel.dev_by_index(view.netns, index);
+        let name = near.map_or_else(|| format!("if{index}"), |dev| view.name(dev).to_owned());
+        out.json("link", name.as_str());
+        name
+    };
     name_and_link(view.kernel, view.netns, out, dev, far, |name| format!("{name}: "));
     link_flags(view.kernel, view.netns, out, dev);
     out.any("mtu", dev.mtu, format_args!("mtu {} ", dev.mtu));

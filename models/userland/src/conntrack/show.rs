@@ -221,6 +221,10 @@ pub fn proc_line(conn: &Conn, now: Nanos, uses: u32) -> String {
     let shown = Shown::entry(conn, now, uses);
     let mut out = "ipv4     2 ".to_owned();
     head(shown, &mut out);
+    if conn.tuples[0].proto == IPPROTO_GRE {
+        // The settings are fixed until GRE's own states are modelled.
+        out.push_str("timeout=30, stream_timeout=180 ");
+    }
     directions(shown, &mut out);
     let _ = write!(out, "mark={} ", conn.mark);
     if conn.zone[0] == conn.zone[1] {

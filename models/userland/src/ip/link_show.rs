@@ -179,7 +179,7 @@ pub(crate) fn name_and_link(
     netns: NetnsId,
     out: &mut Out,
     dev: &NetDevice,
-    far: impl Fn(&mut Out, u32),
+    far: impl Fn(&mut Out, u32) -> String,
     layout: impl Fn(&str) -> String,
 ) {
     let name = match linked(kernel, dev) {
@@ -189,8 +189,7 @@ pub(crate) fn name_and_link(
             format!("{}@{}", dev.name, peer.name)
         }
         Some(peer) => {
-            far(out, peer.ifindex);
-            format!("{}@if{}", dev.name, peer.ifindex)
+            format!("{}@{}", dev.name, far(out, peer.ifindex))
         }
     };
     out.color(Some(Color::Ifname), "ifname", dev.name.as_str(), layout(&name));
@@ -267,7 +266,10 @@ impl View<'_> {
     }
 
     fn name(&self, out: &mut Out, dev: &NetDevice, layout: impl Fn(&str) -> String) {
-        let far = |out: &mut Out, index| out.json("link_index", index);
+        let far = |out: &mut Out, index| {
+            out.json("link_index", index);
+            format!("if{index}")
+        };
         name_and_link(self.kernel, self.netns, out, dev, far, layout);
     }
 
