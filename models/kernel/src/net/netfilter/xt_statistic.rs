@@ -7,9 +7,9 @@ use crate::Cx;
 use crate::tables::xt::matches::{Statistic, StatisticMode};
 
 /// It is the packet's turn, or chance wants it.
-pub fn statistic_mt(cx: &mut Cx, _: &mut Par, with: &mut Statistic) -> bool {
+pub fn statistic_mt(cx: &mut Cx, par: &mut Par, with: &mut Statistic) -> bool {
     let chosen = match &mut with.mode {
-        StatisticMode::Random(probability) => cx.dice.below(1 << 31) < u64::from(*probability),
+        StatisticMode::Random(probability) => cx.chance(par.skb, *probability),
         StatisticMode::Nth { every, count, .. } => {
             count.0 = if count.0 + 1 >= *every { 0 } else { count.0 + 1 };
             count.0 == 0
