@@ -21,6 +21,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod unmodelled;
+pub mod xt;
 
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId};
 use glassnet_kernel::netlink::Errno;
@@ -148,6 +149,9 @@ pub fn write(
     let parts = split(path);
     let write = |cx: &mut Cx| match parts.as_slice() {
         ["proc", "sys", "net", rest @ ..] => sysctl::write(cx, netns, rest, text),
+        ["proc", "net", "xt_recent", name] | ["proc", "self", "net", "xt_recent", name] => {
+            xt::write_recent(cx, netns, name, text)
+        }
         ["sys", rest @ ..] => sysfs::write(cx, netns, rest, text),
         _ => Err(Errno::EACCES),
     };
@@ -165,7 +169,7 @@ pub fn list(world: &World, machine: MachineId, netns: NetnsId, path: &str) -> Re
         ["proc"] => root(&view),
         ["proc", "self"] | ["proc", "sys"] => vec![("net".to_owned(), Node::Dir)],
         ["proc", "sys", "net", rest @ ..] => sysctl::list(&view, rest)?,
-        ["proc", "net", rest @ ..] | ["proc", "self", "net", rest @ ..] => net::list(rest)?,
+        ["proc", "net", rest @ ..] | ["proc", "self", "net", rest @ ..] => net::list(&view, rest)?,
         ["sys", rest @ ..] => sysfs::list(&view, rest)?,
         ["proc", "softirqs" | "interrupts"] => return Err(Errno::ENOTDIR),
         _ => return Err(Errno::ENOENT),

@@ -8,7 +8,7 @@ use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::DevStats;
 use glassnet_kernel::tables::socket::{SockKind, Socket};
 
-use super::{DirEntry, Node, View, conntrack, inet, tcp};
+use super::{DirEntry, Node, View, conntrack, inet, tcp, xt};
 
 type Show = fn(&View) -> String;
 
@@ -41,6 +41,9 @@ pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
     match parts {
         [] => Err(Errno::EISDIR),
         ["stat"] => Err(Errno::EISDIR),
+        [directory] if xt::files(view, directory).is_some() => Err(Errno::EISDIR),
+        ["xt_recent", name] => xt::recent(view, name),
+        ["ipt_hashlimit", name] => xt::hashlimit(view, name),
         ["stat", "nf_conntrack"] => Ok(conntrack::stat(view)),
         [name] => FILES.iter().find(|file| file.0 == *name).map(|file| (file.1)(view)).ok_or(Errno::ENOENT),
         _ => Err(Errno::ENOENT),
@@ -52,16 +55,21 @@ pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
 /// # Errors
 ///
 /// See [`super::list`].
-pub fn list(parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
+pub fn list(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
     match parts {
         [] => {
             // Connections are root's to see.
             let mode = |name| if name == "nf_conntrack" { Node::File { mode: 0o440 } } else { Node::RO };
             let files = FILES.iter().map(|file| (file.0.to_owned(), mode(file.0)));
-            Ok(files.chain([("stat".to_owned(), Node::Dir)]).collect())
+            Ok(files.chain([("stat".to_owned(), Node::Dir)]).chain(xt::directories(view)).collect())
         }
         ["stat"] => Ok(vec![("nf_conntrack".to_owned(), Node::RO)]),
         [name] if FILES.iter().any(|file| file.0 == *name) => Err(Errno::ENOTDIR),
+        [directory] => xt::files(view, directory).ok_or(Errno::ENOENT),
+        [directory, name] => match xt::files(view, directory) {
+            Some(files) if files.iter().any(|file| file.0 == *name) => Err(Errno::ENOTDIR),
+            _ => Err(Errno::ENOENT),
+        },
         _ => Err(Errno::ENOENT),
     }
 }

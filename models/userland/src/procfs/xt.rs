@@ -1,0 +1,104 @@
+//! `/proc/net/xt_recent` and `/proc/net/ipt_hashlimit`: there once a rule uses them.
+//!
+//! Kernel: net/netfilter/xt_recent.c, net/netfilter/xt_hashlimit.c
+
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::Cx;
+use glassnet_kernel::ids::NetnsId;
+use glassnet_kernel::net::netfilter::xt_limit::jiffies;
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::hashlimit::HZ;
+
+use super::{DirEntry, Node, View};
+
+/// What the kernel's clock shows at boot: five minutes before 32 bits overflow.
+const INITIAL_JIFFIES: u64 = (1 << 32) - 300 * HZ;
+
+/// The directories that are there.
+pub fn directories(view: &View) -> Vec<DirEntry> {
+    let there =
+        [("xt_recent", view.net().recent.is_empty()), ("ipt_hashlimit", view.net().hashlimit.is_empty())];
+    there.into_iter().filter(|(_, empty)| !empty).map(|(name, _)| (name.to_owned(), Node::Dir)).collect()
+}
+
+/// The files of one of them, if it is there.
+pub fn files(view: &View, directory: &str) -> Option<Vec<DirEntry>> {
+    let (names, node): (Vec<&String>, Node) = match directory {
+        "xt_recent" => (view.net().recent.keys().collect(), Node::RW),
+        "ipt_hashlimit" => (view.net().hashlimit.keys().collect(), Node::RO),
+        _ => return None,
+    };
+    (!names.is_empty()).then(|| names.into_iter().map(|name| (name.clone(), node.clone())).collect())
+}
+
+/// A list of `recent`, each address with its times.
+pub fn recent(view: &View, name: &str) -> Result<String, Errno> {
+    let table = view.net().recent.get(name).ok_or(Errno::ENOENT)?;
+    let mut text = String::new();
+    for entry in &table.entries {
+        let _ = write!(
+            text,
+            "src={} ttl: {} last_seen: {} oldest_pkt: {}",
+            Ipv4Addr::from(entry.addr),
+            entry.ttl,
+            INITIAL_JIFFIES + entry.last_seen(),
+            entry.index
+        );
+        let stamps = entry.stamps.iter().map(|stamp| (INITIAL_JIFFIES + stamp).to_string());
+        let _ = writeln!(text, " {}", stamps.collect::<Vec<_>>().join(", "));
+    }
+    Ok(text)
+}
+
+/// A table of `hashlimit`: seconds left, whom, and credit, cap and cost.
+pub fn hashlimit(view: &View, name: &str) -> Result<String, Errno> {
+    let table = view.net().hashlimit.get(name).ok_or(Errno::ENOENT)?;
+    let now = jiffies(view.now);
+    let mut text = String::new();
+    for entry in table.entries(now) {
+        let key = &entry.key;
+        let _ = writeln!(
+            text,
+            "{} {}:{}->{}:{} {} {} {}",
+            entry.expires.saturating_sub(now) / HZ,
+            Ipv4Addr::from(key.src),
+            key.sport,
+            Ipv4Addr::from(key.dst),
+            key.dport,
+            entry.credit,
+            entry.cap,
+            entry.cost
+        );
+    }
+    Ok(text)
+}
+
+/// Writes to a list of `recent`: `+ADDRESS`, `-ADDRESS`, or `/` for all.
+///
+/// # Errors
+///
+/// `EINVAL` for anything else.
+pub fn write_recent(cx: &mut Cx, netns: NetnsId, name: &str, text: &str) -> Result<(), Errno> {
+    let now = jiffies(cx.now);
+    let table = cx.k.netns[netns].recent.get_mut(name).ok_or(Errno::ENOENT)?;
+    let text = text.trim_end_matches('\n');
+    if text.starts_with('/') {
+        table.entries.clear();
+        return Ok(());
+    }
+    let address = |text: &str| text.parse::<Ipv4Addr>().map(u32::from).map_err(|_| Errno::EINVAL);
+    let (adds, addr) = match (text.strip_prefix('+'), text.strip_prefix('-')) {
+        (Some(addr), _) => (true, address(addr)?),
+        (_, Some(addr)) => (false, address(addr)?),
+        _ => return Err(Errno::EINVAL),
+    };
+    match (table.lookup(addr, 0), adds) {
+        (None, true) => _ = table.insert(addr, 0, now),
+        (Some(at), true) => table.update(at, None, now),
+        (Some(at), false) => _ = table.entries.remove(at),
+        (None, false) => {}
+    }
+    Ok(())
+}
