@@ -11,7 +11,7 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::drivers::nic;
 use crate::ids::{DevId, SkbId};
-use crate::net::netfilter::nf_conntrack_core::{PREFETCH, prefetch};
+use crate::net::netfilter::nf_conntrack_prefetch::{PREFETCH, prefetch};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netdev::DevKind;
 use crate::tables::skb::PacketType;

@@ -6,6 +6,7 @@ pub mod nf_conntrack_core;
 pub mod nf_conntrack_ecache;
 pub mod nf_conntrack_gc;
 pub mod nf_conntrack_netlink;
+pub mod nf_conntrack_prefetch;
 pub mod nf_conntrack_proto;
 mod nf_conntrack_proto_generic;
 mod nf_conntrack_proto_icmp;

@@ -5,7 +5,6 @@
 use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
-use glassnet_wire::eth::ETH_P_IP;
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr};
 use zerocopy::FromBytes;
 
@@ -278,27 +277,6 @@ pub fn nf_conntrack_find(
         }
         nf_ct_delete(cx, id);
     }
-}
-
-/// How many packets ahead [`prefetch`] looks.
-pub const PREFETCH: u32 = 16;
-
-/// The entries of the next packets of a CPU's queue are on their way from memory, all at once, before each is needed:
-/// the simulator's business and not the kernel's.
-#[cold]
-pub fn prefetch(cx: &Cx) {
-    let queue = &cx.k.cpus[cx.cpu.index()].process_queue;
-    let mut places = [u32::MAX; PREFETCH as usize];
-    for (skb, place) in queue.iter().zip(&mut places) {
-        let netns = cx.k.devs[cx.skbs[*skb].dev].netns;
-        if cx.skbs[*skb].protocol == ETH_P_IP
-            && let Some((tuple, _)) = nf_ct_get_tuple(cx.skbs.data(*skb))
-        {
-            *place = cx.k.conntrack.touch_index(netns, &tuple);
-        }
-    }
-    let touched = places.iter().fold(0_u32, |sum, place| sum.wrapping_add(cx.k.conntrack.touch_conn(*place)));
-    std::hint::black_box(touched);
 }
 
 /// Gives the packet its connection (`resolve_normal_ct`).
