@@ -142,7 +142,8 @@ impl Maker<'_> {
         }
         if self.one_in(4) {
             self.not();
-            let (addr, bits) = (self.addr(), self.below(33));
+            // Nothing at all is refused: `! -s 0/0`.
+            let (addr, bits) = (self.addr(), 1 + self.below(32));
             self.add(format!("-s {addr}/{bits}"));
         }
         if self.one_in(4) && matches!(self.chain, "PREROUTING" | "INPUT" | "FORWARD") {
