@@ -45,12 +45,15 @@ pub struct Observation {
 pub struct KernelConfig {
     /// `CONFIG_BRIDGE_VLAN_FILTERING`.
     pub bridge_vlan_filtering: bool,
+    /// ipset knows `bitmask` (Linux 6.2 and later): revisions and sizes of sets tell.
+    #[serde(default)]
+    pub ipset_bitmask: bool,
 }
 
 impl Default for KernelConfig {
     /// Debian's.
     fn default() -> Self {
-        Self { bridge_vlan_filtering: true }
+        Self { bridge_vlan_filtering: true, ipset_bitmask: false }
     }
 }
 

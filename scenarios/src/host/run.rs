@@ -187,12 +187,18 @@ impl Run<'_> {
     }
 }
 
-/// Asks a bridge, in a namespace of its own, what this kernel's bridges can do.
+/// Asks a bridge and a set, in a namespace of their own, what this kernel's can do.
 fn config() -> KernelConfig {
-    let asked = "ip link add probe0 type bridge && ip -d link show probe0";
-    let said = Command::new("unshare").args(["--net", "sh", "-c", asked]).output();
-    let said = said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default();
-    KernelConfig { bridge_vlan_filtering: said.contains("vlan_default_pvid") }
+    let ask = |asked: &str| {
+        let said = Command::new("unshare").args(["--net", "sh", "-c", asked]).output();
+        said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default()
+    };
+    let bridge = ask("ip link add probe0 type bridge && ip -d link show probe0");
+    let set = ask("ipset create probe0 hash:ip && ipset list probe0");
+    KernelConfig {
+        bridge_vlan_filtering: bridge.contains("vlan_default_pvid"),
+        ipset_bitmask: set.contains("Revision: 6"),
+    }
 }
 
 /// What tells the lesson's packets from the host's own.
