@@ -104,7 +104,7 @@ fn splice(
     if at + remove > table.table.chains[chain].rules.len() {
         return Err(Errno::ERANGE);
     }
-    let (count, jumps) = (rules.len(), rules.iter().any(|rule| changes_flow(rule)));
+    let (count, jumps) = (rules.len(), rules.iter().any(changes_flow));
     let old = table.splice(chain, at, remove, rules, variant).map_err(|error| plan_errno(error, variant))?;
     let checked = if jumps || old.iter().any(changes_flow) {
         check_all(table, variant)

@@ -57,6 +57,7 @@ impl Block {
     /// For each rule the bits in which its words differ from the packet's. The compiler makes this a few instructions
     /// for all eight rules.
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "three arrays side by side")]
     fn differ(&self, key: &Key) -> [u32; LANES] {
         let mut differ = [0; LANES];
         for word in 0..WORDS {
