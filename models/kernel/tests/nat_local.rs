@@ -16,7 +16,7 @@ use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType, Rule
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::tables::xt::targets::{Mark, NatRange, Reject};
 use glassnet_kernel::tables::xt::{Action, AddrMask, IpMatch, Rule, TableName, Target};
-use packets::{UDP, ip, udp};
+use packets::{UDP, echo, ip, tcp, udp};
 use router::{INSIDE, NEW, OUTSIDE, Router, one, rule, shown, to};
 
 impl Router {
@@ -146,4 +146,26 @@ fn what_is_dropped_on_its_way_out_fails_the_call() {
     assert_eq!(shown(&router.seen(&[])), [(OUTSIDE, "10.2.0.254:4000>10.2.0.2:53".to_owned())]);
     let snmp = &router.world.kernel(glassnet_kernel::ids::MachineId(0)).netns[router.netns].ipv4.snmp;
     assert_eq!((snmp.ip.OutDiscards, snmp.udp.OutDatagrams), (3, 1));
+}
+
+/// As Linux 6.18 counts: what `ip_send_skb` was given, also by ICMP and for resets; not TCP's own segments.
+#[test]
+fn answers_that_are_dropped_on_their_way_out_are_counted() {
+    let mut router = Router::new();
+    let drop = Rule { action: Action::Drop, ..rule(IpMatch::default(), Target::Notrack) };
+    router.rules(TableName::Filter, vec![(Hook::LocalOut, drop.clone())]);
+    let discards = |router: &Router| {
+        router.world.kernel(glassnet_kernel::ids::MachineId(0)).netns[router.netns].ipv4.snmp.ip.OutDiscards
+    };
+    for (packet, expected) in [
+        (echo("10.1.0.1", "10.1.0.254", 8, 7), 1),
+        (udp("10.1.0.1", 4000, "10.1.0.254", 53, b"a"), 2),
+        (tcp("10.1.0.1", 4000, "10.1.0.254", 80, 2, 7), 3),
+    ] {
+        assert_eq!(shown(&router.send(INSIDE, &packet)), []);
+        assert_eq!(discards(&router), expected);
+    }
+    router.rules(TableName::Filter, vec![(Hook::Forward, drop)]);
+    router.send(INSIDE, &udp("10.1.0.1", 4000, "10.2.0.1", 53, b"a"));
+    assert_eq!(discards(&router), 3, "what is forwarded is not sent");
 }

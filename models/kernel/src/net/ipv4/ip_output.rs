@@ -28,6 +28,8 @@ use crate::tables::socket::PmtuDisc;
 
 /// `IPSKB_FORWARDED`: the packet came from elsewhere.
 pub const IPSKB_FORWARDED: u16 = 1;
+/// The packet came through `ip_send_skb`: if netfilter drops it before it left, that counts as `OutDiscards`.
+pub const IPSKB_SENT: u16 = 1 << 14;
 /// `skb->ignore_df`: a packet of this machine may be fragmented although DF is set.
 pub const IGNORE_DF: u16 = 1 << 15;
 
@@ -104,6 +106,7 @@ fn ip_select_ident(cx: &mut Cx, netns: NetnsId) -> u16 {
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: nothing.
 pub fn ip_push_pending_frames(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.skbs[skb].ip.flags |= IPSKB_SENT;
     cx.pass(Door::IpLocalOut { skb })
 }
 

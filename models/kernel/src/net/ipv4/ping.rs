@@ -54,7 +54,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, message: &[u8]) -> 
     cx.call(Func::PingV4Sendmsg, skb);
     match route_and_build(cx, sock, netns, skb, to) {
         Ok(door) => {
-            ip_send_skb(cx, netns, skb, door)?;
+            ip_send_skb(cx, skb, door)?;
             Ok(message.len())
         }
         Err(errno) => {

@@ -10,7 +10,7 @@ use super::af_inet::{
 };
 use super::icmp::{self, IcmpError};
 use super::ip_input::ip_hdr;
-use super::ip_output::{IpHeader, ip_make_header};
+use super::ip_output::{IPSKB_SENT, IpHeader, ip_make_header};
 use super::route::{dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::{Door, Func};
@@ -41,7 +41,7 @@ pub fn raw_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, payload: &[u8]) -> Resu
     cx.call(Func::RawSendmsg, skb);
     match route_and_build(cx, sock, netns, skb, to, protocol) {
         Ok(door) => {
-            ip_send_skb(cx, netns, skb, door)?;
+            ip_send_skb(cx, skb, door)?;
             Ok(payload.len())
         }
         Err(errno) => {
@@ -133,6 +133,7 @@ fn send_with_header(
     pkt.protocol = glassnet_wire::eth::ETH_P_IP;
     pkt.dev = route.dev;
     pkt.dst = Some(*route);
+    cx.skbs[skb].ip.flags |= IPSKB_SENT;
     Ok(Door::IpLocalOutHook { skb })
 }
 

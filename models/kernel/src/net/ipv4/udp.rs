@@ -57,7 +57,7 @@ pub fn udp_sendmsg(cx: &mut Cx, sock: SocketId, to: (u32, u16), payload: &[u8]) 
     cx.call(Func::UdpSendmsg, skb);
     match route_and_build(cx, sock, netns, skb, to) {
         Ok(door) => {
-            ip_send_skb(cx, netns, skb, door)?;
+            ip_send_skb(cx, skb, door)?;
             cx.k.netns[netns].ipv4.snmp.udp.OutDatagrams += 1;
             Ok(payload.len())
         }

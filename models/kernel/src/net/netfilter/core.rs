@@ -6,7 +6,9 @@ use super::super::bridge::br_netfilter_hooks as br_nf;
 use super::nf_conntrack_proto as ct;
 use crate::Cx;
 use crate::door::Door;
-use crate::ids::{DevId, NetnsId, SkbId};
+use crate::ids::{DevId, SkbId};
+use crate::net::ipv4::ip_input::snmp;
+use crate::net::ipv4::ip_output::IPSKB_SENT;
 use crate::net::ipv4::netfilter::nf_defrag_ipv4::ipv4_conntrack_defrag;
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
@@ -97,7 +99,7 @@ pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Door {
         Verdict::Accept => okfn(cx, site, skb),
         Verdict::Drop(reason) => {
             if matches!(site, Site::IpLocalOut | Site::IpOutput) {
-                cx.k.refused = Some(skb);
+                discard(cx, skb);
             }
             cx.kfree_skb(skb, reason)
         }
@@ -107,8 +109,16 @@ pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Door {
 
 /// A packet of this machine is dropped after its sender was told by a message: its call fails too.
 pub fn refuse(cx: &mut Cx, skb: SkbId) -> Door {
-    cx.k.refused = Some(skb);
+    discard(cx, skb);
     cx.kfree_skb(skb, DropReason::NetfilterDrop)
+}
+
+/// A packet is dropped before it left. What `ip_send_skb` was given is counted (TCP's segments are not).
+fn discard(cx: &mut Cx, skb: SkbId) {
+    cx.k.refused = Some(skb);
+    if cx.skbs[skb].ip.flags & IPSKB_SENT != 0 {
+        snmp(cx, skb).ip.OutDiscards += 1;
+    }
 }
 
 /// Sends a packet that a program gave (`ip_send_skb`).
@@ -116,14 +126,10 @@ pub fn refuse(cx: &mut Cx, skb: SkbId) -> Door {
 /// # Errors
 ///
 /// `EPERM` if netfilter dropped it before it left.
-pub fn ip_send_skb(cx: &mut Cx, netns: NetnsId, skb: SkbId, door: Door) -> Result<(), Errno> {
+pub fn ip_send_skb(cx: &mut Cx, skb: SkbId, door: Door) -> Result<(), Errno> {
     cx.k.refused = None;
     cx.walk(door);
-    if cx.k.refused.take() != Some(skb) {
-        return Ok(());
-    }
-    cx.k.netns[netns].ipv4.snmp.ip.OutDiscards += 1;
-    Err(Errno::EPERM)
+    if cx.k.refused.take() == Some(skb) { Err(Errno::EPERM) } else { Ok(()) }
 }
 
 /// The devices that a packet crosses where it is.
