@@ -9,14 +9,18 @@ use glassnet_kernel::net::core::net_namespace::{cleanup_net, copy_net_ns};
 use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::net::ipv4::af_inet::{inet_bind, inet_connect};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
+use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
+use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
 use glassnet_kernel::net::ipv4::tcp_output::tcp_v4_send_check;
 use glassnet_kernel::net::socket::{
     SendTo, accept, close, listen, recv_stream, sendto, shutdown, socket, take_error,
 };
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use glassnet_kernel::tables::drop_reason::DropReason;
+use glassnet_kernel::tables::inet_conf::Conf;
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
+use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType};
 use glassnet_kernel::tables::snmp::TcpMib;
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::tables::tcp_sock::TcpState;
@@ -503,4 +507,64 @@ fn fuzz_segments_never_panic_and_nothing_leaks() {
         let open: Vec<_> = net.world.kernel(MACHINE).sockets.iter().map(|socket| socket.id).collect();
         assert!(open.len() <= 7, "the listener and what it did not accept: {open:?}");
     }
+}
+
+/// A cable between two namespaces, with an address at each end.
+fn cable(cx: &mut Cx, (left, right): (NetnsId, NetnsId), name: &str, addrs: (&str, &str), mtu: u32) {
+    let set = || LinkSet { up: Some(true), mtu: Some(mtu), ..LinkSet::default() };
+    let peer = LinkNew { name: Some(name.into()), set: set(), ..LinkNew::default() };
+    let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: Some(right) };
+    let new = LinkNew { name: Some(name.into()), kind, set: set(), ifindex: None };
+    let dev = rtm_newlink(cx, left, new).expect("a new cable");
+    let peer = cx.k.devs[dev].veth_peer().expect("a peer");
+    add_addr(cx, dev, addrs.0);
+    add_addr(cx, peer, addrs.1);
+}
+
+fn default_route(cx: &mut Cx, netns: NetnsId, via: &str) {
+    let nexthop = NexthopMsg { via: via.parse().ok(), ..NexthopMsg::default() };
+    let route =
+        RouteMsg { kind: RouteType::Unicast, protocol: 3, nexthops: vec![nexthop], ..RouteMsg::default() };
+    rtm_newroute(cx, netns, &route, NLM_F_CREATE | NLM_F_EXCL).expect("a new route");
+}
+
+#[test]
+fn a_narrow_path_is_learnt_and_data_still_arrives() {
+    let mut net = net(1);
+    let far = net.enter(|cx| {
+        let (router, far) = (copy_net_ns(cx), copy_net_ns(cx));
+        devinet_conf_proc(cx, router, ConfOf::All, Conf::Forwarding, 1);
+        (router, far)
+    });
+    let a = net.a;
+    net.enter(|cx| {
+        cable(cx, (a, far.0), "wide", ("10.1.0.1", "10.1.0.2"), 1500);
+        cable(cx, (far.0, far.1), "narrow", ("10.2.0.1", "10.2.0.2"), 1000);
+        default_route(cx, a, "10.1.0.2");
+        default_route(cx, far.1, "10.2.0.1");
+    });
+    let listener = net.listener(far.1, "0.0.0.0", 80, 1);
+    let client = net.connect(a, "10.2.0.2", 80);
+    let server = net.enter(|cx| accept(cx, listener)).expect("listens").expect("a connection");
+    // The far end offers segments of its own MTU; the answer is what must learn of the path.
+    assert_eq!(net.send(client, &[5; 4000]), Ok(4000));
+    net.run(3_000);
+    assert_eq!(net.recv(server).map(|bytes| bytes.map(|bytes| bytes.len())), Ok(Some(4000)));
+    // A listener behind the narrow link, whose peer is told of 1500 by a route of its own.
+    let back = net.listener(a, "0.0.0.0", 81, 1);
+    let client = net.connect(far.1, "10.1.0.1", 81);
+    let server = net.enter(|cx| accept(cx, back)).expect("listens").expect("a connection");
+    net.enter(|cx| {
+        let dev = cx.k.dev_by_name(far.1, "narrow").expect("a device");
+        let wider = LinkSet { mtu: Some(1500), ..LinkSet::default() };
+        do_setlink(cx, dev, wider).expect("a wider device");
+    });
+    net.close(client);
+    let client = net.connect(far.1, "10.1.0.1", 81);
+    let second = net.enter(|cx| accept(cx, back)).expect("listens").expect("a connection");
+    assert_eq!(net.send(second, &[6; 4000]), Ok(4000));
+    net.run(3_000);
+    assert_eq!(net.recv(client).map(|bytes| bytes.map(|bytes| bytes.len())), Ok(Some(4000)));
+    assert!(net.tcp(a).RetransSegs > 0, "the first segments were too long for the router");
+    net.close(server);
 }

@@ -23,6 +23,7 @@ pub mod hosts;
 pub mod identity;
 pub mod ifconfig;
 pub mod ip;
+pub mod iperf3;
 pub mod ipset;
 pub mod iptables;
 pub mod modprobe;
@@ -70,6 +71,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("id", identity::id),
     ("ifconfig", ifconfig::main),
     ("ip", ip::main),
+    ("iperf3", iperf3::main),
     ("modprobe", modprobe::main),
     ("nc", nc::main),
     ("netcat", nc::main),

@@ -224,3 +224,26 @@ fn nc_as_recorded() {
 fn curl_and_the_http_server_as_recorded() {
     check(CURL);
 }
+
+/// Runs programs at once, the first half a second before the others.
+fn together(lines: &[&str]) -> Vec<glassnet_userland::harness::Outcome> {
+    let world = bench();
+    let launches = lines.iter().enumerate().map(|(at, line)| launch(&world, line, at)).collect();
+    run_launches(&world, launches, Arc::new(files())).expect("all programs end")
+}
+
+#[test]
+fn iperf3_measures_what_it_sent() {
+    let outcomes = together(&["b iperf3 -s -1", "a iperf3 -c 10.0.0.2 -n 1M"]);
+    assert_eq!((outcomes[0].status, outcomes[1].status), (0, 0), "{outcomes:?}");
+    let text = &outcomes[1].stdout;
+    assert!(text.starts_with("Connecting to host 10.0.0.2, port 5201\n[  5] local 10.0.0.1 port "), "{text}");
+    assert!(text.contains("1.00 MBytes") && text.ends_with("receiver\n\niperf Done.\n"), "{text}");
+    let outcomes = together(&["b iperf3 -s -1 -p 5300", "a iperf3 -c 10.0.0.2 -p 5300 -u -b 10M -t 2"]);
+    let text = &outcomes[1].stdout;
+    let second = "[  5]   1.00-2.00   sec  1.19 MBytes  10.0 Mbits/sec  86";
+    assert!(text.contains(second) && text.contains(" (0%)  receiver"), "{text}");
+    assert!(outcomes[0].stdout.contains("Server listening on 5300 (test #1)"), "{outcomes:?}");
+    let refused = together(&["a iperf3 -c 10.0.0.2"]);
+    assert_eq!(refused[0].stderr, "iperf3: error - unable to connect to server: Connection refused\n");
+}

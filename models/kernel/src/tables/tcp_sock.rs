@@ -104,6 +104,8 @@ pub struct TcpSock {
     pub unanswered_since: Option<Nanos>,
     /// How often it was sent again (`icsk_retransmits`).
     pub retransmits: u32,
+    /// How often anything was sent again (`total_retrans`).
+    pub total_retrans: u32,
     /// What may be the reason if the peer does not answer (`sk_err_soft`).
     pub soft_error: Option<Errno>,
     /// The next identification of its packets (`inet_id`).

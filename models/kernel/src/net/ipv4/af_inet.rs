@@ -38,12 +38,14 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result
     if kind == SockKind::Tcp {
         return inet_csk_get_port(cx, sock, address, port);
     }
+    let shares = cx.k.sockets.get(sock).is_some_and(|socket| socket.opts.reuseport);
     let clash = |other: &Socket| {
         other.id != sock
             && other.netns == netns
             && other.kind == kind
             && port != 0
             && other.local.1 == port
+            && !(shares && other.opts.reuseport)
             && (other.local.0 == 0 || address == 0 || other.local.0 == address)
     };
     let ports = matches!(kind, SockKind::Udp | SockKind::Ping);

@@ -205,6 +205,7 @@ fn note_sent(cx: &mut Cx, sock: SocketId, header: &TcpHdr, payload: usize) -> bo
     let again = len > 0 && before(seq, tp.snd_nxt);
     if again {
         tp.retransmits += 1;
+        tp.total_retrans += 1;
         tp.unanswered_since.get_or_insert(now);
     }
     if before(tp.snd_nxt, end) {

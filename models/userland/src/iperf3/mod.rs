@@ -1,0 +1,133 @@
+//! `iperf3` 3.12 in a simple form: one stream from the client to the server, TCP or UDP, a line a second.
+//!
+//! Not modelled: several streams, the other direction, JSON, other intervals, the congestion window (the column shows
+//! the peer's window, which is what limits a sender here), the CPU's load. Client and server speak the real
+//! tool's states over their control connection; of the parameters and results only what they use is in the JSON.
+
+mod client;
+mod options;
+mod report;
+mod server;
+
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::netlink::Errno;
+
+use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
+use crate::process::{Process, Running, Woken};
+use crate::sock::Sock;
+use crate::stream::BUFSIZE;
+
+/// States of a test, as the control connection tells them.
+const TEST_START: u8 = 1;
+const TEST_RUNNING: u8 = 2;
+const TEST_END: u8 = 4;
+const PARAM_EXCHANGE: u8 = 9;
+const CREATE_STREAMS: u8 = 10;
+const EXCHANGE_RESULTS: u8 = 13;
+const DISPLAY_RESULTS: u8 = 14;
+const IPERF_DONE: u8 = 16;
+/// Length of the cookie that names a test, bytes.
+const COOKIE: usize = 37;
+/// What opens a UDP stream, and the answer.
+const UDP_CONNECT: &[u8; 4] = b"9876";
+const UDP_ANSWER: &[u8; 4] = b"6789";
+
+/// What ends a run: after `iperf3: error - `.
+type Failure = String;
+
+/// Entry point.
+pub fn main(process: &mut Process) -> Running<'_> {
+    Box::pin(async move {
+        let options = match options::parse(process.args()) {
+            Ok(options) => options,
+            Err(message) => {
+                process.eprint(format!("{message}Try `iperf3 --help' for more information.\n"));
+                return 1;
+            }
+        };
+        let outcome = if options.server {
+            server::run(process, &options).await
+        } else {
+            client::run(process, &options).await
+        };
+        match outcome {
+            Ok(()) => 0,
+            Err(failure) => {
+                process.eprint(format!("iperf3: error - {failure}\n"));
+                1
+            }
+        }
+    })
+}
+
+async fn resolve(process: &Process, host: &str) -> Result<Ipv4Addr, Failure> {
+    let found = inet_aton(host).or(Hosts::read(process).await.ipv4(host).map(|found| found.0));
+    found.ok_or_else(|| format!("unable to connect to server: {TEMPORARY_FAILURE}"))
+}
+
+/// The connection over which client and server agree.
+struct Control {
+    socket: Sock,
+    received: Vec<u8>,
+}
+
+impl Control {
+    fn new(socket: Sock) -> Control {
+        Control { socket, received: Vec::new() }
+    }
+
+    async fn send(&self, process: &mut Process, bytes: &[u8]) -> Result<(), Failure> {
+        match self.socket.write_all(process, bytes, None).await {
+            Woken::Ready(Ok(())) => Ok(()),
+            Woken::Ready(Err(errno)) => Err(broken(errno)),
+            Woken::Elapsed | Woken::Signal(_) => Err("interrupted".to_owned()),
+        }
+    }
+
+    async fn state(&mut self, process: &mut Process, wanted: u8) -> Result<(), Failure> {
+        let got = self.take(process, 1).await?;
+        if got == [wanted] { Ok(()) } else { Err("unknown control message".to_owned()) }
+    }
+
+    async fn take(&mut self, process: &mut Process, len: usize) -> Result<Vec<u8>, Failure> {
+        while self.received.len() < len {
+            match self.socket.read(BUFSIZE) {
+                Ok(Some(bytes)) if bytes.is_empty() => {
+                    return Err("control socket has closed unexpectedly".to_owned());
+                }
+                Ok(Some(bytes)) => self.received.extend(bytes),
+                Ok(None) => {
+                    if !matches!(self.socket.wait(process, None).await, Woken::Ready(())) {
+                        return Err("interrupted".to_owned());
+                    }
+                }
+                Err(errno) => return Err(broken(errno)),
+            }
+        }
+        Ok(self.received.drain(..len).collect())
+    }
+
+    /// JSON with its length in front.
+    async fn send_json(&self, process: &mut Process, json: &str) -> Result<(), Failure> {
+        self.send(process, &(json.len() as u32).to_be_bytes()).await?;
+        self.send(process, json.as_bytes()).await
+    }
+
+    async fn take_json(&mut self, process: &mut Process) -> Result<String, Failure> {
+        let len = self.take(process, 4).await?;
+        let len = len.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)).min(1 << 16);
+        Ok(String::from_utf8_lossy(&self.take(process, len).await?).into_owned())
+    }
+}
+
+fn broken(errno: Errno) -> Failure {
+    format!("unable to send control message: {}", errno.strerror())
+}
+
+/// A number in flat JSON.
+fn number(json: &str, name: &str) -> Option<f64> {
+    let rest = &json[json.find(&format!("\"{name}\":"))? + name.len() + 3..];
+    let end = rest.find([',', '}']).unwrap_or(rest.len());
+    rest[..end].trim().parse().ok()
+}
