@@ -220,6 +220,7 @@ fn a_port_without_a_listener_refuses() {
     assert_eq!(net.state(client), Some(TcpState::Close));
     assert_eq!(net.world.kernel(MACHINE).drops.get(&DropReason::NoSocket), Some(&1));
     assert_eq!((net.tcp(net.b).OutRsts, net.tcp(net.a).AttemptFails), (1, 1));
+    assert_eq!((net.tcp(net.a).OutSegs, net.tcp(net.b).OutSegs), (1, 1));
     // The socket can be used again.
     net.enter(|cx| close(cx, client));
     assert_eq!(net.state(client), None);
@@ -243,10 +244,11 @@ fn a_host_that_is_not_there_is_unreachable_and_silence_times_out() {
     let dev = net.dev_b;
     net.enter(|cx| rtm_newneigh_permanent(cx, a));
     net.enter(|cx| do_setlink(cx, dev, up(false)).expect("a device"));
-    let before = net.tcp(a).OutSegs;
+    let before = (net.tcp(a).OutSegs, net.tcp(a).RetransSegs);
     let late = net.connect(a, "10.0.0.2", 80);
     net.run(126_000);
-    assert_eq!((net.state(late), net.tcp(a).OutSegs - before), (Some(TcpState::SynSent), 7));
+    let sent = (net.tcp(a).OutSegs - before.0, net.tcp(a).RetransSegs - before.1);
+    assert_eq!((net.state(late), sent), (Some(TcpState::SynSent), (1, 6)));
     net.run(2_000);
     assert_eq!(net.enter(|cx| take_error(cx, late)), Some(Errno::ETIMEDOUT));
 }

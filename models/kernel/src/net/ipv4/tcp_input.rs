@@ -101,7 +101,12 @@ fn tcp_settle(cx: &mut Cx, sock: SocketId, before: TcpState) {
     match after {
         TcpState::Close if before != TcpState::Close => tcp_closed(cx, sock, before),
         // A handshake that a RST ended.
-        TcpState::Listen => tcp_done(cx, sock),
+        TcpState::Listen => {
+            if let Some(netns) = cx.k.sockets.get(sock).map(|socket| socket.netns) {
+                cx.k.netns[netns].ipv4.snmp.tcp.AttemptFails += 1;
+            }
+            tcp_done(cx, sock);
+        }
         TcpState::TimeWait if before != TcpState::TimeWait => tcp_time_wait(cx, sock),
         _ if orphan && tp.unread() > 0 => {
             let netns = cx.k.sockets.get(sock).map(|socket| socket.netns);

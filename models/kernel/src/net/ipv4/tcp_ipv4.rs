@@ -95,7 +95,7 @@ pub fn tcp_v4_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     let header = cx.skbs.header::<TcpHdr>(skb, cx.skbs[skb].data).copied();
     let fits = |th: &TcpHdr| th.header_len() >= TCP_HLEN && th.header_len() <= cx.skbs[skb].len();
     let Some(th) = header.filter(fits) else {
-        if header.is_some() {
+        if header.is_some_and(|th| th.header_len() < TCP_HLEN) {
             snmp(cx, skb).tcp.InErrs += 1;
         }
         return cx.kfree_skb(skb, DropReason::PktTooSmall);
@@ -270,6 +270,8 @@ pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply
     let bytes = cx.skbs.data_mut(new);
     bytes.copy_from_slice(header.as_bytes());
     tcp_v4_send_check(bytes, saddr, daddr);
+    // Counted even if no route leads back.
+    cx.k.netns[netns].ipv4.snmp.tcp.OutSegs += 1;
     cx.call(func, new);
     let flow = FlowOut {
         daddr,
@@ -294,7 +296,6 @@ pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply
         ignore_df: false,
     };
     ip_make_header(cx, netns, new, route, header);
-    cx.k.netns[netns].ipv4.snmp.tcp.OutSegs += 1;
     cx.walk(Door::IpPushPendingFrames { skb: new });
 }
 

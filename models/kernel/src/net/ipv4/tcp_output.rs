@@ -177,10 +177,11 @@ pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
     (pkt.sk, pkt.mark) = (Some(sock), mark);
     pkt.transport_header = pkt.data;
     let counters = &mut cx.k.netns[netns].ipv4.snmp.tcp;
-    counters.OutSegs += 1;
+    let synack = header.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK;
+    // What is sent again is not counted again, but for a SYN with ACK, which is made anew.
+    counters.OutSegs += u64::from(!again || synack);
     counters.OutRsts += u64::from(header.flags & TCP_RST != 0);
     counters.RetransSegs += u64::from(again);
-    let synack = header.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK;
     if again {
         cx.call(Func::TcpRetransmitSkb, skb);
     }
