@@ -118,8 +118,18 @@ fn errors_name_the_argument() {
         refused("-s 8.8.8.8 -d 192.0.2.1 -p 80 --in eth9"),
         "--in: node1 has no device `eth9`: it has lo, c1, s1, o1"
     );
-    let both = refused("-s 127.0.0.1 -d 192.0.2.1 -p 80");
-    assert!(both.starts_with("-s: 127.0.0.1 is an address of node1 and of node1/client"), "{both}");
+}
+
+#[test]
+fn an_address_of_two_needs_a_sender() {
+    let lesson = lesson(&format!("{ROUTER}\n```console\nnode1# ip -n client link set lo up\n```\n"));
+    match trace::ask(&lesson, SEED, &question("-s 127.0.0.1 -d 192.0.2.1 -p 80"), None) {
+        Err(TraceError::Asked(text)) => assert_eq!(
+            text,
+            "-s: 127.0.0.1 is an address of node1 and of node1/client: say which one sends with --from"
+        ),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
