@@ -133,6 +133,20 @@ fn an_address_of_two_needs_a_sender() {
 }
 
 #[test]
+fn each_of_three_backends_gets_a_third() {
+    let mut lesson = lesson(include_str!("../lessons/service.md"));
+    lesson.blocks.truncate(2);
+    let question = question("-s 10.244.0.9 -d 10.96.0.10 -p 80");
+    let (answers, whole) = trace::ask_all(&lesson, SEED, &question).expect("it can be asked");
+    assert!(whole);
+    let third = |probability: f64| (probability - 1.0 / 3.0).abs() < 1e-8;
+    assert!(answers.iter().all(|answer| third(answer.probability())), "{answers:?}");
+    let sum: f64 = answers.iter().map(trace::Answer::probability).sum();
+    assert!((sum - 1.0).abs() < 1e-12, "{sum}");
+    with_snapshots(|| insta::assert_snapshot!("service", plain(&trace::text(&answers, true, whole))));
+}
+
+#[test]
 fn a_walk_shows_the_rules_that_were_tried() {
     let lesson = lesson(ROUTER);
     let observed = view::observe(&lesson, SEED, |_| ()).expect("the lesson runs to its end");
