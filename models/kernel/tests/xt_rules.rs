@@ -343,6 +343,7 @@ fn nat_is_there_once_for_both_variants_and_brings_connection_tracking_with_its_f
                 hook: Hook::PostRouting,
                 policy: Policy::Accept,
                 counters: Counters::default(),
+                counted: true,
             }),
             rules,
         }],

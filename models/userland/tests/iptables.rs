@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use glassnet_kernel::World;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
+use glassnet_kernel::tables::xt::{TableName, Variant};
 use glassnet_userland::harness;
 use glassnet_userland::iptables::kube_dump;
 use glassnet_userland::process::SharedWorld;
@@ -182,4 +183,26 @@ fn restore_of_50000_rules() {
             println!("{name}: {:?} for {rules} rules, status {}", start.elapsed(), outcome.status);
         }
     }
+}
+
+#[test]
+fn a_chain_that_nft_makes_for_a_rule_counts_only_once_it_is_named() {
+    let counted = |rows: &[&str]| {
+        let (world, netns) = machine();
+        for row in rows {
+            run(&world, netns, row, "nft");
+        }
+        let world = world.lock().expect("not poisoned");
+        let table = &world.kernel(NODE).netns[netns].xt;
+        let table = &table.get(Variant::Nft, TableName::Filter).expect("made").table;
+        table.chain("OUTPUT").and_then(|chain| chain.base.as_ref()).expect("made").counted
+    };
+    let made = "iptables -A OUTPUT -s 9.9.9.9";
+    assert!(!counted(&[made]));
+    assert!(!counted(&[made, "iptables -Z OUTPUT 1"]));
+    assert!(!counted(&["iptables-restore <<< $'*filter\\n-A OUTPUT\\nCOMMIT'"]));
+    for names in ["iptables -P OUTPUT ACCEPT", "iptables -Z", "iptables -Z OUTPUT"] {
+        assert!(counted(&[made, names]), "{names}");
+    }
+    assert!(counted(&["iptables-restore <<< $'*filter\\n:OUTPUT ACCEPT [0:0]\\nCOMMIT'"]));
 }

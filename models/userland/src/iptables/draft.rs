@@ -196,7 +196,8 @@ impl Draft {
         };
         let at = self.table.chains.iter().filter(|chain| before(chain)).count();
         let hook = self.table.name.hooks()[rank];
-        let base = Base { hook, policy: Policy::Accept, counters: Counters::default() };
+        let counted = self.variant == Variant::Legacy;
+        let base = Base { hook, policy: Policy::Accept, counters: Counters::default(), counted };
         self.table.chains.insert(at, Chain { name: name.to_owned(), base: Some(base), rules: Vec::new() });
         self.exists = true;
         self.edits = None;
@@ -385,6 +386,9 @@ impl Draft {
         chain.rules.iter_mut().for_each(|rule| rule.counters = Counters::default());
         if let Some(base) = &mut chain.base {
             base.counters = Counters::default();
+            if !std::mem::replace(&mut base.counted, true) {
+                self.edits = None;
+            }
         }
         self.edit(Edit::Zero { chain: name.to_owned(), rule: None });
         Ok(())
@@ -421,11 +425,8 @@ impl Draft {
         self.edits = None;
         if let Some(base) = &mut self.table.chains[place].base {
             base.policy = policy;
-            base.counters = counters.unwrap_or(if self.variant == Variant::Legacy {
-                Counters::default()
-            } else {
-                base.counters
-            });
+            base.counters = counters.unwrap_or_default();
+            base.counted = true;
         }
         Ok(())
     }

@@ -206,7 +206,12 @@ pub fn is_unconditional(rule: &Rule) -> bool {
 impl Table {
     /// A table as the legacy tool finds it at first: its built-in chains, empty, with policy `ACCEPT`.
     pub fn initial(name: TableName) -> Table {
-        let base = |hook: &Hook| Base { hook: *hook, policy: Policy::Accept, counters: Counters::default() };
+        let base = |hook: &Hook| Base {
+            hook: *hook,
+            policy: Policy::Accept,
+            counters: Counters::default(),
+            counted: true,
+        };
         let chain =
             |hook: &Hook| Chain { name: hook.chain().to_owned(), base: Some(base(hook)), rules: Vec::new() };
         Table { name, chains: name.hooks().iter().map(chain).collect() }

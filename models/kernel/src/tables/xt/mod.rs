@@ -114,6 +114,9 @@ pub struct Base {
     pub policy: Policy,
     /// What met the policy.
     pub counters: Counters,
+    /// It counts. A chain that the nft tool made on its way to a rule does not, until `-P`, `-Z` or a dump's line
+    /// names it.
+    pub counted: bool,
 }
 
 /// A chain.

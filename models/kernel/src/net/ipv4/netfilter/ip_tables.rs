@@ -385,7 +385,9 @@ fn action_words(action: &Action) -> String {
 
 /// The policy of a built-in chain decides about a packet of this length.
 fn policy(base: &mut Base, len: usize) -> Verdict {
-    count(&mut base.counters, len);
+    if base.counted {
+        count(&mut base.counters, len);
+    }
     match base.policy {
         Policy::Accept => Verdict::Accept,
         Policy::Drop => Verdict::Drop(DropReason::NetfilterDrop),
