@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId, SkbId};
+use glassnet_kernel::net::netfilter::core::Verdict;
 use glassnet_kernel::net::netfilter::nf_conntrack_proto::{
     ipv4_confirm, ipv4_conntrack_in, nf_ct_netns_get, nf_ct_netns_put,
 };
 use glassnet_kernel::tables::conntrack::sysctl::CT_SYSCTL_TABLE;
 use glassnet_kernel::tables::conntrack::{Conn, CtInfo, CtSysctl, IPS_ASSURED, IPS_SEEN_REPLY, NfCt, Proto};
-use glassnet_kernel::tables::netfilter::{Hook, HookState, Site, Verdict};
+use glassnet_kernel::tables::netfilter::{Hook, HookState, Site};
 use glassnet_kernel::{Cx, World};
 use glassnet_sim::Nanos;
 use glassnet_wire::checksum::{fold, pseudo_header, sum};

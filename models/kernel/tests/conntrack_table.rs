@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId, SkbId};
+use glassnet_kernel::net::netfilter::core::Verdict;
 use glassnet_kernel::net::netfilter::nf_conntrack_gc::gc_worker;
 use glassnet_kernel::net::netfilter::nf_conntrack_netlink::{
     ctnetlink_del_conntrack, ctnetlink_flush_conntrack,
@@ -11,7 +12,7 @@ use glassnet_kernel::net::netfilter::nf_conntrack_netlink::{
 use glassnet_kernel::net::netfilter::nf_conntrack_proto::{ipv4_confirm, ipv4_conntrack_in, nf_ct_netns_get};
 use glassnet_kernel::tables::conntrack::{Conn, Conntrack, Dir, Tuple};
 use glassnet_kernel::tables::drop_reason::DropReason;
-use glassnet_kernel::tables::netfilter::{Hook, HookState, Site, Verdict};
+use glassnet_kernel::tables::netfilter::{Hook, HookState, Site};
 use glassnet_kernel::{Cx, World};
 use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::ip_send_check;

@@ -5,11 +5,12 @@ use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SkbId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};
 use glassnet_kernel::net::ipv4::netfilter::ip_tables::ipt_do_table;
+use glassnet_kernel::net::netfilter::core::Verdict;
 use glassnet_kernel::net::netfilter::x_tables::{
     xt_find_table_lock, xt_replace_table, xt_splice_rules, xt_table, xt_unregister_table, xt_zero_counters,
 };
 use glassnet_kernel::netlink::Errno;
-use glassnet_kernel::tables::netfilter::{Hook, HookFn, HookState, Pf, Site, Verdict};
+use glassnet_kernel::tables::netfilter::{Hook, HookFn, HookState, Pf, Site};
 use glassnet_kernel::tables::xt::matches::{Multiport, MultiportSide, Ports, State, Tcp, Udp};
 use glassnet_kernel::tables::xt::targets::{self, NatRange};
 use glassnet_kernel::tables::xt::{

@@ -5,9 +5,7 @@
 use glassnet_wire::Mac;
 
 use super::xt::{TableName, Variant};
-use crate::door::Door;
 use crate::ids::{DevId, NetnsId};
-use crate::tables::drop_reason::DropReason;
 
 /// The five points of the IPv4 and bridge paths (`enum nf_inet_hooks`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,18 +124,6 @@ pub struct HookState {
     pub input: Option<DevId>,
     /// The device that it leaves by, where the hook knows one.
     pub output: Option<DevId>,
-}
-
-/// What a hook function says of a packet.
-#[derive(Clone, Copy, Debug)]
-pub enum Verdict {
-    /// The next function may look (`NF_ACCEPT`).
-    Accept,
-    /// It is dropped (`NF_DROP`).
-    Drop(DropReason),
-    /// The function took it and goes on with this door (`NF_STOLEN`); an answer that is to be sent before the packet is
-    /// dropped goes here, with the drop put off by [`crate::Cx::afterwards`].
-    Stolen(Door),
 }
 
 /// A hook function.

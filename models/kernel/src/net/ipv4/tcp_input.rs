@@ -172,8 +172,7 @@ pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
     if more {
         cx.call(Func::TcpDataQueue, skb);
     }
-    cx.skbs.release(skb);
-    Door::End
+    cx.consume_skb(skb)
 }
 
 fn parent_is_full(cx: &mut Cx, parent: Option<SocketId>) -> bool {

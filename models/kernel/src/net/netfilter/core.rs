@@ -12,7 +12,19 @@ use crate::net::ipv4::ip_output::IPSKB_SENT;
 use crate::net::ipv4::netfilter::nf_defrag_ipv4::ipv4_conntrack_defrag;
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::{HookFn, HookState, Pf, Site, Verdict};
+use crate::tables::netfilter::{HookFn, HookState, Pf, Site};
+
+/// What a hook function says of a packet.
+#[derive(Clone, Copy, Debug)]
+pub enum Verdict {
+    /// The next function may look (`NF_ACCEPT`).
+    Accept,
+    /// It is dropped (`NF_DROP`).
+    Drop(DropReason),
+    /// The function took it and goes on with this door (`NF_STOLEN`); an answer that is to be sent before the packet is
+    /// dropped goes here, with the drop put off by [`crate::Cx::afterwards`].
+    Stolen(Door),
+}
 
 /// Offers a packet to the functions of a hook, and goes on with it once all accepted it (`NF_HOOK`).
 #[inline(always)]

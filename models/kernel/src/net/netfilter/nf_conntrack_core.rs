@@ -16,13 +16,14 @@ use super::{
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::SkbId;
+use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_NEW, IPCT_REPLY};
 use crate::tables::conntrack::{
     Conn, CtId, CtInfo, CtSysctl, Dir, IPS_ASSURED, IPS_DYING, IPS_FIXED_TIMEOUT, IPS_NAT_CLASH,
     IPS_NAT_DONE_MASK, IPS_SEEN_REPLY, NfCt, Proto, TcpState, Tuple, jiffies,
 };
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::{HookState, Verdict};
+use crate::tables::netfilter::HookState;
 
 /// UDP-Lite.
 pub const IPPROTO_UDPLITE: u8 = 136;

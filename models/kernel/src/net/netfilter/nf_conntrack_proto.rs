@@ -11,9 +11,10 @@ use crate::Cx;
 use crate::Kernel;
 use crate::door::Func;
 use crate::ids::{NetnsId, SkbId};
+use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::CtSysctl;
 use crate::tables::netfilter::{
-    Hook, HookFn, HookState, PRI_CONNTRACK, PRI_CONNTRACK_CONFIRM, PRI_CONNTRACK_DEFRAG, Pf, Verdict,
+    Hook, HookFn, HookState, PRI_CONNTRACK, PRI_CONNTRACK_CONFIRM, PRI_CONNTRACK_DEFRAG, Pf,
 };
 
 /// The hooks that connection tracking wants: hook, priority, function.

@@ -10,12 +10,13 @@ use crate::Cx;
 use crate::door::Func;
 use crate::ids::SkbId;
 use crate::net::ipv4::netfilter::ip_tables::ipt_do_table;
+use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::{
     Conn, CtId, CtInfo, Dir, IPS_DST_NAT, IPS_DST_NAT_DONE, IPS_NAT_MASK, IPS_SRC_NAT, IPS_SRC_NAT_DONE,
     NfCt, Tuple,
 };
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::{Hook, HookState, Verdict};
+use crate::tables::netfilter::{Hook, HookState};
 use crate::tables::xt::targets::NatRange;
 use crate::tables::xt::{TableName, Variant};
 

@@ -9,9 +9,10 @@ use crate::door::Func;
 use crate::ids::{DevId, SkbId};
 use crate::net::ipv4::fib_semantics::inet_select_addr;
 use crate::net::ipv4::ip_input::ip_hdr;
+use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::{Conn, Dir};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::{HookState, Verdict};
+use crate::tables::netfilter::HookState;
 use crate::tables::route_types::Scope;
 use crate::tables::xt::targets::NatRange;
 

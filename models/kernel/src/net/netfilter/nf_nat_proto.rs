@@ -15,9 +15,10 @@ use crate::door::Func;
 use crate::ids::SkbId;
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::netfilter::ip_route_me_harder;
+use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::{CtId, CtInfo, IPS_NAT_DONE_MASK, IPS_NAT_MASK, Tuple};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::{HookState, Verdict};
+use crate::tables::netfilter::HookState;
 use crate::tables::skb::SkbPool;
 
 /// What a 16-bit sum says after an address changed.

@@ -8,8 +8,9 @@ use super::nf_nat_core::{Manip, nf_nat_setup_info};
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::SkbId;
+use crate::net::netfilter::core::Verdict;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::{Hook, HookState, Verdict};
+use crate::tables::netfilter::{Hook, HookState};
 use crate::tables::xt::targets::NatRange;
 
 /// A packet of this machine goes to `127.0.0.1`, one that came in to the first address of its device

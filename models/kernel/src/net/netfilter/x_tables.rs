@@ -12,7 +12,8 @@ pub use super::xt_commit::{
 use crate::Cx;
 use crate::ids::SkbId;
 use crate::net::ipv4::netfilter::nf_reject_ipv4;
-use crate::tables::netfilter::{HookState, Verdict};
+use crate::net::netfilter::core::Verdict;
+use crate::tables::netfilter::HookState;
 use crate::tables::xt::{Match, TableName, Target, Variant};
 
 /// What a match or a target sees beside its own options (`struct xt_action_param`).

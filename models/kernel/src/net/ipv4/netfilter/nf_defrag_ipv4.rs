@@ -11,9 +11,10 @@ use super::super::ip_output::IGNORE_DF;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
+use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::NfCt;
 use crate::tables::frag::DefragUser;
-use crate::tables::netfilter::{Hook, HookFn, HookState, Verdict};
+use crate::tables::netfilter::{Hook, HookFn, HookState};
 
 /// A fragment waits for the rest; the whole packet goes on to the next function of the hook.
 pub fn ipv4_conntrack_defrag(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {

@@ -18,10 +18,11 @@ use crate::net::ipv4::icmp::{IcmpError, icmp_send};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::ip_output::{IpHeader, ip_make_header};
 use crate::net::ipv4::route::dst_mtu;
+use crate::net::netfilter::core::Verdict;
 use crate::net::netfilter::core::nf_ct_attach;
 use crate::net::netfilter::x_tables::{Par, TargetVerdict};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::{Hook, Verdict};
+use crate::tables::netfilter::Hook;
 use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
 use crate::tables::xt::targets::Reject;
 
