@@ -66,7 +66,7 @@ fn what_is_saved_is_restored_to_the_same() {
             let again: String = first
                 .lines()
                 .map(|line| match TableName::parse(line) {
-                    Some(table) if table == TableName::Filter => "*filter\n:user - [0:0]\n".to_owned(),
+                    Some(TableName::Filter) => "*filter\n:user - [0:0]\n".to_owned(),
                     Some(table) => format!("COMMIT\n*{}\n:user - [0:0]\n", table.name()),
                     None => format!("{line}\n"),
                 })

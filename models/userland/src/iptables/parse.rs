@@ -75,8 +75,7 @@ pub fn parse(args: &[&str], place: Place, out: &mut String, warnings: &mut Strin
         spec: Spec::new(place.tool),
         warnings,
     };
-    loop {
-        let Some(word) = line.words.read(line.spec.known()) else { break };
+    while let Some(word) = line.words.read(line.spec.known()) {
         match word {
             Word::Base('6', _) if place.tool.restores() => {
                 return Ok(None);

@@ -52,7 +52,7 @@ impl<'o> Relay<'o> {
                 Woken::Ready(ReadOr::Ready(())) => {}
                 Woken::Elapsed | Woken::Signal(_) => break,
             }
-            if self.net_in_open && !self.from_net(process) {
+            if self.net_in_open && !self.take_from_net(process) {
                 break;
             }
             self.write_net();
@@ -96,15 +96,14 @@ impl<'o> Relay<'o> {
 
     fn stdin_ended(&mut self, process: &Process) {
         self.stdin_open = false;
-        match self.options.quit {
-            Some(secs @ 0..) => self.quit_at = Some(process.now() + Nanos::from_secs(secs.unsigned_abs())),
-            Some(_) | None => {}
+        if let Some(secs @ 0..) = self.options.quit {
+            self.quit_at = Some(process.now() + Nanos::from_secs(secs.unsigned_abs()));
         }
         self.write_net();
     }
 
     /// Takes what came; false if that was the last packet wanted.
-    fn from_net(&mut self, process: &mut Process) -> bool {
+    fn take_from_net(&mut self, process: &mut Process) -> bool {
         loop {
             let read = if self.options.udp {
                 self.socket.receive().map(|message| message.map(|message| message.data))

@@ -149,7 +149,8 @@ mod tests {
     fn it_prints_as_the_real_tool() {
         let all = "new,related,destroy,reply,assured,protoinfo,helper,mark,natseqinfo,secmark";
         let all_saved = format!(" --ctevents {all}");
-        let cases: [(&[(&'static str, &str)], &str, &str); 10] = [
+        type Options<'a> = &'a [(&'static str, &'a str)];
+        let cases: [(Options, &str, &str); 10] = [
             (&[], "", " CT"),
             (&[("notrack", "")], " --notrack", " CT notrack"),
             (&[("zone", "5")], " --zone 5", " CT zone 5"),
