@@ -177,6 +177,7 @@ fn restore_of_50000_rules() {
         let (world, netns) = machine();
         for tool in ["restore", "save", "restore"] {
             let name = format!("iptables-{variant}-{tool}");
+            #[allow(clippy::disallowed_methods, reason = "a measurement is in real time")]
             let start = std::time::Instant::now();
             let outcome = harness::run(&world, (NODE, netns), &[&name], &dump).expect("ends");
             let rules = dump.lines().filter(|line| line.starts_with("-A")).count();

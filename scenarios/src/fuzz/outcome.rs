@@ -2,7 +2,7 @@
 //!
 //! | noise | where | becomes |
 //! |---|---|---|
-//! | ports that NAT drew by lot | frames, connections | numbers in order of appearance: a port that the case does not name |
+//! | ports that NAT drew by lot: those that the case does not name | frames, connections | `drawn` |
 //! | identifications that the kernel chose | IPv4 headers of packets that the router made | 0 |
 //! | TCP checksums that are left to the device | packets that the router made | 0 |
 //! | order of hash tables | `/proc/net/nf_conntrack`, `ipset save` | sorted |
@@ -10,7 +10,7 @@
 //! | `initval` of sets | `ipset save` | left out |
 //! | dates | comment lines of `iptables-save` | left out |
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::case::{Case, Port, Proto, Step};
 use super::rig::Said;
@@ -44,7 +44,7 @@ pub fn differences(case: &Case, real: &Outcome, model: &Outcome) -> Vec<String> 
             found.extend(model.iter().filter(|line| !real.contains(line)).map(|line| format!("  + {line}")));
         }
     };
-    let (mut left, mut right) = (Ports::of(case), Ports::of(case));
+    let ports = Ports::of(case);
     let names = ["ipset restore", "iptables-restore"];
     let skipped = names.len().saturating_sub(real.said.len());
     for (at, name) in names.iter().skip(skipped).enumerate() {
@@ -52,11 +52,11 @@ pub fn differences(case: &Case, real: &Outcome, model: &Outcome) -> Vec<String> 
         both(name, &words(real), &words(model));
     }
     for (at, (r, m)) in real.frames.iter().zip(&model.frames).enumerate() {
-        let (r, m) = (frames(&mut left, r), frames(&mut right, m));
+        let (r, m) = (frames(&ports, r), frames(&ports, m));
         both(&format!("step {}: {}", at + 1, describe(&case.steps[at])), &r, &m);
     }
     both("iptables-save -c", &rules(case, &real.rules), &rules(case, &model.rules));
-    let (r, m) = connections(&mut left, &real.connections, &mut right, &model.connections);
+    let (r, m) = connections(&ports, &real.connections, &model.connections);
     both("/proc/net/nf_conntrack", &r, &m);
     both("ipset save", &sorted(&real.sets), &sorted(&model.sets));
     found
@@ -104,10 +104,9 @@ fn describe(step: &Step) -> String {
     serde_json::to_string(step).unwrap_or_default()
 }
 
-/// Ports that the case names, and numbers for those that it does not.
+/// Ports that the case names.
 struct Ports {
     named: BTreeSet<u16>,
-    drawn: BTreeMap<u16, usize>,
 }
 
 impl Ports {
@@ -129,20 +128,26 @@ impl Ports {
         let words = case.rules.iter().flat_map(|rule| rule.split(' ')).filter(|word| !word.contains('-'));
         let numbers = words.flat_map(|word| word.split(|c: char| !c.is_ascii_digit()));
         named.extend(numbers.filter_map(|number| number.parse::<u16>().ok()));
-        Ports { named, drawn: BTreeMap::new() }
+        Ports { named }
     }
 
-    fn show(&mut self, port: u16) -> String {
-        if self.named.contains(&port) {
-            return port.to_string();
+    /// Overwrites a port that was drawn.
+    fn hide(&self, header: &mut [u8], at: usize) {
+        if let Some(port) = header.get_mut(at..at + 2)
+            && !self.named.contains(&u16::from_be_bytes([port[0], port[1]]))
+        {
+            port.fill(0xff);
         }
-        let next = self.drawn.len() + 1;
-        format!("drawn{}", self.drawn.entry(port).or_insert(next))
+    }
+
+    /// A port; whether two that were drawn are the same is chance too.
+    fn show(&self, port: u16) -> String {
+        if self.named.contains(&port) { port.to_string() } else { "drawn".to_owned() }
     }
 }
 
 /// Frames of a step by port, each as text: a line as of tcpdump, and its bytes without noise.
-fn frames(ports: &mut Ports, frames: &[(Port, Vec<u8>)]) -> Vec<String> {
+fn frames(ports: &Ports, frames: &[(Port, Vec<u8>)]) -> Vec<String> {
     let mut lines: Vec<(Port, String)> = Vec::new();
     for (port, frame) in frames {
         let mut frame = frame.clone();
@@ -171,7 +176,7 @@ fn transport_ports(frame: &[u8]) -> Option<[u16; 2]> {
 }
 
 /// Takes out what the kernel drew by lot. A checksum over such fields is told as right or wrong.
-fn clean(frame: &mut [u8], ports: &mut Ports) {
+fn clean(frame: &mut [u8], ports: &Ports) {
     if frame.get(12..14) != Some(&[8, 0]) {
         return;
     }
@@ -179,7 +184,7 @@ fn clean(frame: &mut [u8], ports: &mut Ports) {
     ipv4(packet, ports);
 }
 
-fn ipv4(packet: &mut [u8], ports: &mut Ports) {
+fn ipv4(packet: &mut [u8], ports: &Ports) {
     let header = usize::from(packet.first().map_or(0, |byte| byte & 0x0f)) * 4;
     if header < 20 || packet.len() < header {
         return;
@@ -195,32 +200,26 @@ fn ipv4(packet: &mut [u8], ports: &mut Ports) {
     let pseudo = pseudo_header(packet, total - header);
     let (proto, quoted) = (packet[9], total < usize::from(u16::from_be_bytes([packet[2], packet[3]])));
     let body = &mut packet[header..total];
-    let (at, pseudo) = match proto {
-        6 if body.len() >= 20 => (16, pseudo),
-        17 if body.len() >= 8 => (6, pseudo),
-        1 if body.len() >= 8 => (2, 0),
-        _ => return,
+    let check = match proto {
+        6 if body.len() >= 20 => Some((16, pseudo)),
+        17 if body.len() >= 8 => Some((6, pseudo)),
+        1 if body.len() >= 8 => Some((2, 0)),
+        _ => None,
     };
-    let absent = proto == 17 && body[at..at + 2] == [0, 0];
-    let left_to_device = made_here && proto == 6;
-    let wrong = !quoted && !absent && !left_to_device && checksum(body, pseudo) != 0;
-    body[at..at + 2].copy_from_slice(&(u16::from(wrong) + 2 * u16::from(absent)).to_be_bytes());
-    let drawn =
-        |ports: &Ports, bytes: &[u8]| !ports.named.contains(&u16::from_be_bytes([bytes[0], bytes[1]]));
-    match proto {
-        1 if matches!(body[0], 3 | 4 | 5 | 11 | 12) => ipv4(&mut body[8..], ports),
-        1 => {
-            if drawn(ports, &body[4..6]) {
-                body[4..6].fill(0xff);
-            }
+    if let Some((at, pseudo)) = check {
+        let absent = proto == 17 && body[at..at + 2] == [0, 0];
+        let left_to_device = made_here && proto == 6;
+        let wrong = !quoted && !absent && !left_to_device && checksum(body, pseudo) != 0;
+        body[at..at + 2].copy_from_slice(&(u16::from(wrong) + 2 * u16::from(absent)).to_be_bytes());
+    }
+    match (proto, body.first()) {
+        (1, Some(3 | 4 | 5 | 11 | 12)) if body.len() >= 8 => ipv4(&mut body[8..], ports),
+        (1, _) => ports.hide(body, 4),
+        (6 | 17, _) => {
+            ports.hide(body, 0);
+            ports.hide(body, 2);
         }
-        _ => {
-            for at in [0, 2] {
-                if drawn(ports, &body[at..at + 2]) {
-                    body[at..at + 2].fill(0xff);
-                }
-            }
-        }
+        _ => {}
     }
 }
 
@@ -240,7 +239,7 @@ fn checksum(bytes: &[u8], start: u32) -> u16 {
 }
 
 /// A line of `/proc/net/nf_conntrack`: its timeout, and the rest.
-fn entry(ports: &mut Ports, line: &str) -> (Option<u64>, String) {
+fn entry(ports: &Ports, line: &str) -> (Option<u64>, String) {
     let mut timeout = None;
     let mut words = Vec::new();
     for (at, word) in line.split_whitespace().enumerate() {
@@ -258,13 +257,13 @@ fn entry(ports: &mut Ports, line: &str) -> (Option<u64>, String) {
 }
 
 /// Both sides' connections as sorted lines; timeouts that are near each other read alike.
-fn connections(left: &mut Ports, real: &Said, right: &mut Ports, model: &Said) -> (Vec<String>, Vec<String>) {
-    let entries = |ports: &mut Ports, said: &Said| {
+fn connections(ports: &Ports, real: &Said, model: &Said) -> (Vec<String>, Vec<String>) {
+    let entries = |said: &Said| {
         let mut entries: Vec<_> = said.text.lines().map(|line| entry(ports, line)).collect();
         entries.sort_by(|a, b| a.1.cmp(&b.1));
         entries
     };
-    let (real, mut model) = (entries(left, real), entries(right, model));
+    let (real, mut model) = (entries(real), entries(model));
     for (r, m) in real.iter().zip(&mut model) {
         if let (Some(r), Some(m)) = (r.0, m.0.as_mut())
             && r.abs_diff(*m) <= SLACK

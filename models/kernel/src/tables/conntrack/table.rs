@@ -201,7 +201,10 @@ impl Conntrack {
             let (conn, dir) = (&self.conns[(place >> 1) as usize], (place & 1) as usize);
             conn.tuples[dir] == *tuple && conn.netns == netns && conn.zone[dir] == zone[dir]
         })?;
-        Some((CtId(place >> 1), if place & 1 == 0 { Dir::Original } else { Dir::Reply }))
+        // Of a connection to itself, whose two tuples are the same, the kernel finds the reply: it went into the chain last.
+        let conn = &self.conns[(place >> 1) as usize];
+        let reply = place & 1 == 1 || conn.tuples[0] == conn.tuples[1];
+        Some((CtId(place >> 1), if reply { Dir::Reply } else { Dir::Original }))
     }
 
     /// Another connection than `except` has this tuple in the reply's zone, and is not the same flow
