@@ -120,6 +120,7 @@ doors! {
             => net::ipv4::ip_input::ip_protocol_deliver_rcu,
         IcmpRcv(skb: SkbId) = "icmp_rcv" => net::ipv4::icmp::icmp_rcv,
         IcmpEcho(skb: SkbId) = "icmp_echo" => net::ipv4::icmp::icmp_echo,
+        IcmpTimestamp(skb: SkbId) = "icmp_timestamp" => net::ipv4::icmp::icmp_timestamp,
         IcmpUnreach(skb: SkbId) = "icmp_unreach" => net::ipv4::icmp::icmp_unreach,
         IcmpRedirect(skb: SkbId) = "icmp_redirect" => net::ipv4::icmp::icmp_redirect,
         IgmpRcv(skb: SkbId) = "igmp_rcv" => net::ipv4::igmp::igmp_rcv,

@@ -49,13 +49,20 @@ pub struct Config {
     pub bridge_vlan_filtering: bool,
     /// ipset knows `bitmask` (Linux 6.2 and later): revisions and sizes of sets tell.
     pub ipset_bitmask: bool,
+    /// A reset by `REJECT` closes the connection at once (since Linux 6.3).
+    pub reject_closes: bool,
     /// The module `br_netfilter` is loaded.
     pub br_netfilter: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { bridge_vlan_filtering: true, ipset_bitmask: false, br_netfilter: false }
+        Config {
+            bridge_vlan_filtering: true,
+            ipset_bitmask: false,
+            reject_closes: false,
+            br_netfilter: false,
+        }
     }
 }
 

@@ -9,10 +9,11 @@ use miette::Report;
 
 use super::verify::Kernel;
 use super::{Status, complain};
+use crate::compare::observation::KernelConfig;
 use crate::fuzz::outcome::differences;
 use crate::fuzz::simulated::Simulated;
 use crate::fuzz::{self, Case, RigError, generate, lesson, shrink};
-use crate::host::{KernelRig, Options};
+use crate::host::{self, KernelRig, Options};
 
 /// How many cases are tried to make one that differs smaller.
 const SHRINK_BUDGET: usize = 400;
@@ -78,25 +79,26 @@ fn duel(args: &Args, cases: &[Case]) -> Result<usize, RigError> {
     let options =
         Options::new().map_err(|source| RigError::Failed { what: "cannot find this program", source })?;
     let mut real = KernelRig::start(&options)?;
+    let config = host::config();
     let bar = ProgressBar::new(cases.len() as u64);
     let mut differed = 0;
     for case in cases {
         bar.inc(1);
-        let first = compare(&mut real, case)?;
+        let first = compare(&mut real, config, case)?;
         if first.is_empty() {
             continue;
         }
         // The host may have been too busy for a case in which time passes: what differs does so again.
-        if compare(&mut real, case)?.is_empty() {
+        if compare(&mut real, config, case)?.is_empty() {
             bar.suspend(|| println!("{} differed once, and not again:\n{}\n", case.name, first.join("\n")));
             continue;
         }
         differed += 1;
         let mut small = shrink::shrink(case, SHRINK_BUDGET, |case| {
-            compare(&mut real, case).is_ok_and(|found| !found.is_empty())
+            compare(&mut real, config, case).is_ok_and(|found| !found.is_empty())
         });
         small.name = format!("smallest form of {}", case.name);
-        let found = compare(&mut real, &small)?;
+        let found = compare(&mut real, config, &small)?;
         bar.suspend(|| println!("{}", lesson::lesson(&small, &found)));
         if let Some(folder) = &args.keep {
             keep(folder, case, &small)?;
@@ -109,10 +111,10 @@ fn duel(args: &Args, cases: &[Case]) -> Result<usize, RigError> {
     Ok(differed)
 }
 
-fn compare(real: &mut KernelRig, case: &Case) -> Result<Vec<String>, RigError> {
+fn compare(real: &mut KernelRig, config: KernelConfig, case: &Case) -> Result<Vec<String>, RigError> {
     real.clean()?;
     let seen = fuzz::run(real, case)?;
-    let model = fuzz::run(&mut Simulated::new(1)?, case)?;
+    let model = fuzz::run(&mut Simulated::new(1, config)?, case)?;
     Ok(differences(case, &seen, &model))
 }
 

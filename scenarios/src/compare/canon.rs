@@ -16,7 +16,7 @@
 //! | `initval` of sets, drawn by lot | `ipset` | `*` |
 //! | buffers that a socket's reader freed without a tracepoint (UDP and TCP of Linux 6.18) | journeys | `consumed` |
 //! | seconds until a connection expires, ports of programs, echo identifiers | `conntrack -L` and its table | `*` |
-//! | dates | comment lines of `iptables-save`, the log of `python3 -m http.server` | `*` |
+//! | dates | comment lines of `iptables-save`, the log of `python3 -m http.server`, the head of an HTTP answer | `*`, zero |
 //! | process ids | `[1] 123`, `pid/`, `pid 123` | `*` |
 //! | namespace inodes | `net:[4026532281]` | `*` |
 //! | ages of table entries | `used 1/2/3`, ageing timers of `brctl` | `*` |
@@ -288,6 +288,7 @@ impl Numbers {
         segment[14..18].fill(0);
         let header = (usize::from(segment[12] >> 4) * 4).clamp(20, segment.len());
         machine_dependent(&mut segment[20..header]);
+        http_dates(&mut segment[header..]);
     }
 
     /// Ports that programs got because they asked for none become numbers.
@@ -360,6 +361,16 @@ pub fn journey(steps: &[String], nics: &[String]) -> Vec<String> {
         }
     }
     kept
+}
+
+/// Fills the dates in the head of an HTTP answer with zeros (RFC 9110, 29 bytes each).
+fn http_dates(payload: &mut [u8]) {
+    for name in [&b"Date: "[..], b"Last-Modified: "] {
+        let found = payload.windows(name.len()).position(|window| window == name);
+        if let Some(date) = found.and_then(|at| payload.get_mut(at + name.len()..at + name.len() + 29)) {
+            date.fill(0);
+        }
+    }
 }
 
 /// How a journey ended: that a reader freed the buffer may show, or not.

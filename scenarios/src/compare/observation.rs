@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use glassnet_kernel::kernel::Config;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -48,12 +49,24 @@ pub struct KernelConfig {
     /// ipset knows `bitmask` (Linux 6.2 and later): revisions and sizes of sets tell.
     #[serde(default)]
     pub ipset_bitmask: bool,
+    /// A reset by `REJECT` closes the connection at once (since Linux 6.3).
+    #[serde(default)]
+    pub reject_closes: bool,
+}
+
+impl KernelConfig {
+    /// The model's kernel is built so.
+    pub fn give(self, config: &mut Config) {
+        config.bridge_vlan_filtering = self.bridge_vlan_filtering;
+        config.ipset_bitmask = self.ipset_bitmask;
+        config.reject_closes = self.reject_closes;
+    }
 }
 
 impl Default for KernelConfig {
     /// Debian's.
     fn default() -> Self {
-        Self { bridge_vlan_filtering: true, ipset_bitmask: false }
+        Self { bridge_vlan_filtering: true, ipset_bitmask: false, reject_closes: false }
     }
 }
 

@@ -46,8 +46,7 @@ pub enum SimulateError {
 pub fn observe(lesson: &Lesson, real: &Observation) -> Result<Observation, SimulateError> {
     let mut world = lab::build(&lesson.front.topology, lab::SEED);
     for kernel in &mut world.machines {
-        kernel.config.bridge_vlan_filtering = real.config.bridge_vlan_filtering;
-        kernel.config.ipset_bitmask = real.config.ipset_bitmask;
+        real.config.give(&mut kernel.config);
     }
     give_addresses(&mut world, &real.macs);
     let session = Session::new(world)?;

@@ -6,6 +6,7 @@
 //! | identifications that the kernel chose | IPv4 headers of packets that the router made | 0 |
 //! | TCP checksums that are left to the device | packets that the router made | 0 |
 //! | order of hash tables | `/proc/net/nf_conntrack`, `ipset save` | sorted |
+//! | the time of day | ICMP timestamp replies | 0 |
 //! | seconds that passed | timeouts of connections | equal if at most 2 s apart |
 //! | `initval` of sets | `ipset save` | left out |
 //! | dates | comment lines of `iptables-save` | left out |
@@ -214,7 +215,13 @@ fn ipv4(packet: &mut [u8], ports: &Ports) {
     }
     match (proto, body.first()) {
         (1, Some(3 | 4 | 5 | 11 | 12)) if body.len() >= 8 => ipv4(&mut body[8..], ports),
-        (1, _) => ports.hide(body, 4),
+        (1, kind) => {
+            let tells_time = kind == Some(&14);
+            ports.hide(body, 4);
+            if let Some(times) = body.get_mut(12..20).filter(|_| tells_time) {
+                times.fill(0);
+            }
+        }
         (6 | 17, _) => {
             ports.hide(body, 0);
             ports.hide(body, 2);

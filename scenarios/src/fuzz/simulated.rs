@@ -15,6 +15,7 @@ use glassnet_userland::process::SharedWorld;
 
 use super::case::{PORTS, Port};
 use super::rig::{Rig, RigError, Said, build};
+use crate::compare::observation::KernelConfig;
 
 const MACHINE: MachineId = MachineId(0);
 const CPU: CpuId = CpuId(0);
@@ -27,10 +28,11 @@ pub struct Simulated {
 }
 
 impl Simulated {
-    /// A new router without rules; `seed` for what the kernel draws by lot.
-    pub fn new(seed: u64) -> Result<Simulated, RigError> {
+    /// A new router without rules, whose kernel is built as the real one; `seed` for what it draws by lot.
+    pub fn new(seed: u64, config: KernelConfig) -> Result<Simulated, RigError> {
         let mut world = World::new(seed);
         world.add_machine("router", 1);
+        config.give(&mut world.kernel_mut(MACHINE).config);
         world.kernel_mut(MACHINE).config.br_netfilter = true;
         let mut rig = Simulated { world: Arc::new(Mutex::new(world)), sockets: Vec::new(), raw: None };
         build(&mut rig)?;

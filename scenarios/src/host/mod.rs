@@ -36,7 +36,7 @@ pub use inside::reentered;
 #[cfg(target_os = "linux")]
 pub use rig::KernelRig;
 #[cfg(target_os = "linux")]
-pub use run::observe;
+pub use run::{config, observe};
 
 use std::path::PathBuf;
 use std::time::Duration;

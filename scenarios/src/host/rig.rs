@@ -131,6 +131,8 @@ impl Rig for KernelRig {
                 match recvfrom::<nix::sys::socket::LinkAddr>(fd.as_raw_fd(), &mut buffer) {
                     // What this socket sent itself is none of its business.
                     Ok((_, Some(from))) if from.pkttype() == PACKET_OUTGOING => {}
+                    // The far ends greet IPv6 routers, of which there are none.
+                    Ok((14.., _)) if buffer[12..14] == ETH_P_IPV6 => {}
                     Ok((length, _)) => frames.push((port, buffer[..length].to_vec())),
                     Err(Errno::EAGAIN) => break,
                     Err(Errno::EINTR | Errno::ENETDOWN) => {}
@@ -147,5 +149,7 @@ impl Rig for KernelRig {
     }
 }
 
+/// Ethertype of IPv6.
+const ETH_P_IPV6: [u8; 2] = [0x86, 0xdd];
 /// `PACKET_OUTGOING` of packet(7).
 const PACKET_OUTGOING: u8 = 4;

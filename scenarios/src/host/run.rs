@@ -188,7 +188,7 @@ impl Run<'_> {
 }
 
 /// Asks a bridge and a set, in a namespace of their own, what this kernel's can do.
-fn config() -> KernelConfig {
+pub fn config() -> KernelConfig {
     let ask = |asked: &str| {
         let said = Command::new("unshare").args(["--net", "sh", "-c", asked]).output();
         said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default()
@@ -198,6 +198,7 @@ fn config() -> KernelConfig {
     KernelConfig {
         bridge_vlan_filtering: bridge.contains("vlan_default_pvid"),
         ipset_bitmask: set.contains("Revision: 6"),
+        reject_closes: is_since(6, 3),
     }
 }
 
@@ -227,6 +228,13 @@ fn placed(frame: frames::SeenFrame, starts: &[u128]) -> Option<Frame> {
     let bytes = frame.bytes.iter().map(|b| format!("{b:02x}")).collect();
     let frames::SeenFrame { machine, netns, device, direction, .. } = frame;
     Some(Frame { prompt, machine, netns, device, direction, at_us, bytes })
+}
+
+/// The running kernel is of this version or newer.
+pub(super) fn is_since(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
 }
 
 fn kernel() -> String {

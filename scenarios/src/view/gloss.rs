@@ -270,6 +270,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("net/ipv4/raw.c", "raw_recvmsg", "a program reads from its raw socket"),
     ("net/ipv4/icmp.c", "icmp_rcv", "an ICMP message came in"),
     ("net/ipv4/icmp.c", "icmp_echo", "an echo request: answer it"),
+    ("net/ipv4/icmp.c", "icmp_timestamp", "asked for the time: answer it"),
     ("net/ipv4/icmp.c", "icmp_reply", "makes the answer to an ICMP message"),
     ("net/ipv4/icmp.c", "icmp_push_reply", "copies the data into the answer"),
     ("net/ipv4/icmp.c", "__icmp_send", "an error is reported to the sender"),

@@ -5,7 +5,7 @@
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::icmp::{
     ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_ECHOREPLY, ICMP_HLEN, ICMP_PARAMETERPROB, ICMP_REDIRECT,
-    ICMP_TIME_EXCEEDED, ICMP_TIMESTAMP, IcmpHdr,
+    ICMP_TIME_EXCEEDED, ICMP_TIMESTAMP, ICMP_TIMESTAMPREPLY, IcmpHdr,
 };
 use glassnet_wire::ipv4::{
     IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_multicast, is_zeronet,
@@ -21,6 +21,7 @@ use super::{ping, raw, tcp_ipv4, udp};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId};
+use crate::kernel::BOOT_TIME;
 use crate::net::netfilter::core::nf_ct_attach;
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
@@ -249,7 +250,7 @@ fn inbound_address(cx: &Cx, netns: NetnsId, skb: SkbId) -> u32 {
 /// A message came in: its checksum is checked, then its type decides.
 ///
 /// Kernel: net/ipv4/icmp.c
-/// Not modelled: timestamps, extended echo, parameter problems of this machine.
+/// Not modelled: extended echo, parameter problems of this machine.
 pub fn icmp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     snmp(cx, skb).icmp.InMsgs += 1;
     let data = cx.skbs.data(skb);
@@ -278,6 +279,7 @@ pub fn icmp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     }
     match kind {
         ICMP_ECHO => Door::IcmpEcho { skb },
+        ICMP_TIMESTAMP => Door::IcmpTimestamp { skb },
         ICMP_ECHOREPLY => match ping::ping_rcv(cx, skb) {
             Ok(()) => cx.consume_skb(skb),
             Err(reason) => cx.kfree_skb(skb, reason),
@@ -302,7 +304,31 @@ pub fn icmp_echo(cx: &mut Cx, skb: SkbId) -> Door {
     if cx.k.netns[netns].ipv4.sysctl(Sysctl::IcmpEchoIgnoreAll) != 0 {
         return cx.consume_skb(skb);
     }
-    match icmp_reply(cx, netns, skb) {
+    let reply = copy(cx, skb);
+    reply_then_consume(cx, netns, skb, reply, ICMP_ECHOREPLY)
+}
+
+/// Somebody asks what time it is here (RFC 792), in ms since midnight UT.
+///
+/// Kernel: net/ipv4/icmp.c
+/// Not modelled: nothing.
+pub fn icmp_timestamp(cx: &mut Cx, skb: SkbId) -> Door {
+    const ASKED_AT: usize = 12;
+    if cx.skbs[skb].len() < ASKED_AT {
+        return bad(cx, skb, DropReason::PktTooSmall);
+    }
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    let of_day = (BOOT_TIME * 1000 + cx.now.0 / 1_000_000) % 86_400_000;
+    let time = (of_day as u32).to_be_bytes();
+    let mut answer = [&cx.skbs.data(skb)[..ASKED_AT], &time, &time].concat();
+    answer[1] = 0;
+    let reply = cx.skbs.alloc_skb(answer.len(), cx.skbs[skb].dev);
+    cx.skbs.data_mut(reply).copy_from_slice(&answer);
+    reply_then_consume(cx, netns, skb, reply, ICMP_TIMESTAMPREPLY)
+}
+
+fn reply_then_consume(cx: &mut Cx, netns: NetnsId, skb: SkbId, reply: SkbId, kind: u8) -> Door {
+    match icmp_reply(cx, netns, skb, reply, kind) {
         Some(door) => {
             cx.afterwards(Door::Consume { skb });
             door
@@ -311,16 +337,15 @@ pub fn icmp_echo(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
-/// The same message back, as an echo reply (`icmp_reply`).
-fn icmp_reply(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> Option<Door> {
+/// Sends an answer of this type to the sender of a message (`icmp_reply`).
+fn icmp_reply(cx: &mut Cx, netns: NetnsId, skb: SkbId, reply: SkbId, kind: u8) -> Option<Door> {
     cx.call(Func::IcmpReply, skb);
     let iph = *ip_hdr(cx, skb)?;
     let saddr = fib_compute_spec_dst(cx, netns, skb, &iph);
     let to = iph.saddr.get();
-    let reply = copy(cx, skb);
     let flow = FlowOut { daddr: to, saddr, tos: iph.tos, proto: IPPROTO_ICMP, ..FlowOut::default() };
     let routed = ip_route_output_flow(cx, netns, flow, Some(reply)).ok();
-    let error = IcmpError { kind: ICMP_ECHOREPLY, code: 0, info: 0 };
+    let error = IcmpError { kind, code: 0, info: 0 };
     let allowed = routed.filter(|(route, _)| {
         let loopback = cx.k.devs[route.dev].is_loopback();
         icmpv4_global_allow(cx, netns, error) && icmpv4_xrlim_allow(cx, netns, loopback, to, error)
@@ -331,7 +356,7 @@ fn icmp_reply(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> Option<Door> {
     };
     cx.call(Func::IcmpPushReply, reply);
     let data = cx.skbs.data_mut(reply);
-    data[0] = ICMP_ECHOREPLY;
+    data[0] = kind;
     data[2..4].fill(0);
     let check = checksum(data);
     data[2..4].copy_from_slice(&check.to_be_bytes());

@@ -10,7 +10,7 @@ pub mod nf_conntrack_prefetch;
 pub mod nf_conntrack_proto;
 mod nf_conntrack_proto_generic;
 mod nf_conntrack_proto_icmp;
-mod nf_conntrack_proto_tcp;
+pub mod nf_conntrack_proto_tcp;
 mod nf_conntrack_proto_udp;
 mod nf_conntrack_tcp_window;
 pub mod nf_log_syslog;

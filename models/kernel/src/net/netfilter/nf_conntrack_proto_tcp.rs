@@ -9,12 +9,15 @@ use glassnet_wire::ipv4::IPPROTO_TCP;
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN, TCP_URG, TcpHdr};
 use zerocopy::FromBytes;
 
-use super::nf_conntrack_core::{Handled, Packet, nf_ct_acct_add, nf_ct_delete, nf_ct_refresh_acct};
+use super::nf_conntrack_core::{
+    Handled, Packet, nf_ct_acct_add, nf_ct_delete, nf_ct_refresh, nf_ct_refresh_acct,
+};
 use super::nf_conntrack_ecache as ecache;
 use super::nf_conntrack_proto::{checksum_wanted, transport_checksum};
 use super::nf_conntrack_tcp_window::{self as window, Fit, Segment, before};
 use crate::Cx;
 use crate::door::Func;
+use crate::ids::SkbId;
 use crate::tables::conntrack::event::{IPCT_ASSURED, IPCT_PROTOINFO};
 use crate::tables::conntrack::proto::{
     TCP_FLAG_BE_LIBERAL, TCP_FLAG_CHALLENGE_ACK, TCP_FLAG_CLOSE_INIT, TCP_FLAG_DATA_UNACKNOWLEDGED,
@@ -164,6 +167,17 @@ pub(super) fn nf_conntrack_tcp_packet(cx: &mut Cx, packet: Packet) -> Handled {
         ecache::cache(conn, IPCT_PROTOINFO);
     }
     finish(cx, packet, (kind, len), (old, new), timeout)
+}
+
+/// The connection of a packet that was answered with a reset is over (`nf_ct_set_closing`, since Linux 6.3).
+pub fn nf_ct_set_closing(cx: &mut Cx, skb: SkbId) {
+    let now = cx.now;
+    let Some((id, _)) = cx.nf_ct_get(skb) else { return };
+    let Some((conn, net)) = cx.k.conntrack.conn_and_net(id) else { return };
+    let Proto::Tcp(track) = &mut conn.proto else { return };
+    track.state = TcpState::Close;
+    nf_ct_refresh(conn, now, net.timeout(CtSysctl::TcpTimeoutClose));
+    ecache::cache(conn, IPCT_PROTOINFO);
 }
 
 /// The segment got through: the connection lives on, or was refused at once.

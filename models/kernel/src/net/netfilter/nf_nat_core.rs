@@ -155,6 +155,8 @@ impl<T: Taken> Choice<'_, T> {
         };
         let mut start = match self.range.base_port {
             Some(base) => own.wrapping_sub(base),
+            // A destination is taken from the beginning of its range, unless the rule says otherwise.
+            None if self.manip == Manip::Dst && !self.range.random && !self.range.random_fully => 0,
             None => self.taken.random(),
         };
         let mut attempts = size.min(MAX_ATTEMPTS);

@@ -368,7 +368,7 @@ fn register_hooks(
     let function = HookFn::Rules(variant, name);
     for hook in HOOKS {
         match entries[hook as usize] {
-            Some(_) => hooks.register(needed, Pf::Ipv4, hook, name.priority(hook), function),
+            Some(_) => hooks.register(needed, Pf::Ipv4, hook, name.priority(variant, hook), function),
             None => hooks.unregister(Pf::Ipv4, hook, function),
         }
     }
@@ -389,7 +389,7 @@ fn register_nat(cx: &mut Cx, netns: NetnsId, variant: Variant, entries: [Option<
     }
     for (hook, function) in NAT_HOOKS {
         if netns.xt.has_nat() {
-            let priority = TableName::Nat.priority(hook);
+            let priority = TableName::Nat.priority(variant, hook);
             netns.hooks.register(&mut cx.k.nf_hooks_needed, Pf::Ipv4, hook, priority, function);
         } else {
             netns.hooks.unregister(Pf::Ipv4, hook, function);

@@ -74,14 +74,16 @@ impl TableName {
         }
     }
 
-    /// The priority of its hook functions (`NF_IP_PRI_RAW` and so on). That of `nat` depends on the hook.
-    pub fn priority(self, hook: Hook) -> i32 {
+    /// The priority of its hook functions (`NF_IP_PRI_RAW` and so on). That of `nat` depends on the hook, and
+    /// `iptables-nft` gives its chains of `security` another than the kernel's own table has.
+    pub fn priority(self, variant: Variant, hook: Hook) -> i32 {
         match self {
             TableName::Raw => -300,
             TableName::Mangle => -150,
             TableName::Nat if matches!(hook, Hook::PreRouting | Hook::LocalOut) => -100,
             TableName::Nat => 100,
             TableName::Filter => 0,
+            TableName::Security if variant == Variant::Nft => 150,
             TableName::Security => 50,
         }
     }

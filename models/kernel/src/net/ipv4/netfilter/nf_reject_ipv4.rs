@@ -5,7 +5,7 @@
 use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
 use glassnet_wire::eth::{ETH_P_IP, EthHdr};
 use glassnet_wire::icmp::ICMP_DEST_UNREACH;
-use glassnet_wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, ip_send_check};
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, ip_send_check};
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN, TcpHdr};
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::{U16, U32};
@@ -20,6 +20,7 @@ use crate::net::ipv4::ip_output::{IpHeader, ip_make_header};
 use crate::net::ipv4::route::dst_mtu;
 use crate::net::netfilter::core::Verdict;
 use crate::net::netfilter::core::nf_ct_attach;
+use crate::net::netfilter::nf_conntrack_proto_tcp::nf_ct_set_closing;
 use crate::net::netfilter::x_tables::{Par, TargetVerdict};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Hook;
@@ -59,7 +60,8 @@ fn nf_ip_checksum(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> bool {
             let pseudo = pseudo_header(iph.saddr.get(), iph.daddr.get(), iph.protocol, payload.len() as u16);
             fold(sum(pseudo, payload)) == 0
         }
-        _ => checksum(payload) == 0,
+        // The sum runs over the whole packet, so one without payload is right.
+        _ => payload.is_empty() || checksum(payload) == 0,
     }
 }
 
@@ -82,6 +84,11 @@ fn nf_send_unreach(cx: &mut Cx, skb: SkbId, code: u8) -> Option<Door> {
     cx.call(Func::NfSendUnreach, skb);
     let iph = *ip_hdr(cx, skb)?;
     if iph.fragment_offset() != 0 || has_checksum(cx, skb, &iph) && !nf_ip_checksum(cx, skb, &iph) {
+        return None;
+    }
+    // The kernel's own ICMP socket is locked while it sends (`icmp_xmit_trylock`), so no error answers its message.
+    let pkt = &cx.skbs[skb];
+    if iph.protocol == IPPROTO_ICMP && pkt.skb_iif == 0 && pkt.sk.is_none() {
         return None;
     }
     icmp_send(cx, skb, IcmpError { kind: ICMP_DEST_UNREACH, code, info: 0 })
@@ -126,6 +133,9 @@ fn nf_send_reset(cx: &mut Cx, skb: SkbId) -> Option<Door> {
         return None;
     }
     nf_ct_attach(cx, reset, skb);
+    if cx.k.config.reject_closes {
+        nf_ct_set_closing(cx, skb);
+    }
     match cx.skbs[skb].nf_bridge {
         Some(info) => reset_by_port(cx, reset, skb, info.physin),
         None => Some(Door::IpLocalOut { skb: reset }),
