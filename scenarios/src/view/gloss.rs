@@ -300,7 +300,6 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("net/ipv4/tcp_output.c", "__tcp_transmit_skb", "a connection sends a segment"),
     ("net/ipv4/tcp_output.c", "__tcp_retransmit_skb", "not acknowledged in time: sent again"),
     ("net/ipv4/ip_output.c", "__ip_queue_xmit", "a segment gets its route and its IPv4 header"),
-    ("net/ipv4/tcp_ipv4.c", "tcp_v4_rcv", "a TCP segment came in"),
     ("net/ipv4/inet_hashtables.c", "__inet_lookup_established", "does it belong to a connection?"),
     ("net/ipv4/inet_hashtables.c", "__inet_lookup_listener", "does a program listen on this port?"),
     ("net/ipv4/tcp_ipv4.c", "tcp_v4_do_rcv", "a socket was found: it gets the segment"),
