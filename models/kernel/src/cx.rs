@@ -86,7 +86,7 @@ impl Cx<'_> {
     pub fn nf_reset_ct(&mut self, skb: SkbId) {
         match std::mem::take(&mut self.skbs[skb].nfct) {
             NfCt::Conn(id, _) | NfCt::Template(id) => _ = self.k.conntrack.put(id),
-            NfCt::None | NfCt::Untracked => {}
+            NfCt::None | NfCt::Untracked | NfCt::RelatedToNone => {}
         }
     }
 

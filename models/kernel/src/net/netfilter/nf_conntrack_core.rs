@@ -134,6 +134,10 @@ pub fn nf_conntrack_in(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
     cx.call(Func::NfConntrackIn, skb);
     let template = match cx.skbs[skb].nfct {
         NfCt::None => None,
+        NfCt::RelatedToNone => {
+            cx.skbs[skb].nfct = NfCt::None;
+            None
+        }
         // Seen before, on its way out to lo; or not to be tracked.
         NfCt::Conn(..) | NfCt::Untracked => return Verdict::Accept,
         NfCt::Template(id) => {
@@ -552,7 +556,12 @@ pub fn nf_conntrack_alter_reply(cx: &mut Cx, id: CtId, reply: Tuple) {
 /// An answer that this machine made belongs to the connection of the packet that it answers, in the other direction
 /// (`nf_conntrack_attach`).
 pub fn nf_conntrack_attach(cx: &mut Cx, new: SkbId, skb: SkbId) {
-    let Some((id, info)) = cx.nf_ct_get(skb) else { return };
+    let Some((id, info)) = cx.nf_ct_get(skb) else {
+        if cx.skbs[skb].nfct == NfCt::Untracked {
+            cx.nf_ct_set(new, NfCt::RelatedToNone);
+        }
+        return;
+    };
     let info = if info.dir() == Dir::Original { CtInfo::RelatedReply } else { CtInfo::Related };
     cx.k.conntrack.hold(id);
     cx.nf_ct_set(new, NfCt::Conn(id, info));

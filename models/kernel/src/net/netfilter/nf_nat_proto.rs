@@ -54,8 +54,8 @@ fn manip_ipv4(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple, manip: Ma
         IPPROTO_UDP => manip_udp(skbs, skb, l4, (old, new), target, manip),
         IPPROTO_ICMP => manip_icmp(skbs, skb, l4, target),
         33 | 132 | 136 => manip_other_ports(skbs, skb, l4, iph.protocol, (old, new), target, manip),
-        // Nothing of GRE is rewritten, but its header has to be there, and of a version that is known.
-        47 => skbs.header::<[u8; 8]>(skb, l4).is_some_and(|gre| gre[1] & 7 <= 1),
+        // Nothing of GRE is rewritten, but its header has to be there, and for a new destination of a known version.
+        47 => skbs.header::<[u8; 8]>(skb, l4).is_some_and(|gre| manip == Manip::Src || gre[1] & 7 <= 1),
         _ => true,
     };
     if !fits {

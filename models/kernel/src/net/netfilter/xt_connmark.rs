@@ -12,7 +12,7 @@ use crate::tables::xt::targets::{Connmark, ConnmarkMode};
 fn connection(cx: &Cx, par: &Par) -> Option<CtId> {
     match cx.skbs[par.skb].nfct {
         NfCt::Conn(id, _) | NfCt::Template(id) => Some(id),
-        NfCt::None | NfCt::Untracked => None,
+        NfCt::None | NfCt::Untracked | NfCt::RelatedToNone => None,
     }
 }
 

@@ -14,7 +14,7 @@ fn nf_ct_get<'a>(cx: &'a Cx, par: &Par) -> Option<(&'a Conn, CtInfo)> {
     match cx.skbs[par.skb].nfct {
         NfCt::Conn(id, info) => Some((cx.k.conntrack.get(id)?, info)),
         NfCt::Template(id) => Some((cx.k.conntrack.get(id)?, CtInfo::New)),
-        NfCt::None | NfCt::Untracked => None,
+        NfCt::None | NfCt::Untracked | NfCt::RelatedToNone => None,
     }
 }
 

@@ -123,6 +123,8 @@ pub enum NfCt {
     None,
     /// It is not to be tracked (`IP_CT_UNTRACKED`).
     Untracked,
+    /// It answers a packet that is not tracked: related to nothing, and invalid, but `NOTRACK` leaves it alone.
+    RelatedToNone,
     /// Its connection.
     Conn(CtId, CtInfo),
     /// A template of the `CT` target: the zone that a new connection gets.
