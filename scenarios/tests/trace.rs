@@ -146,6 +146,50 @@ fn each_of_three_backends_gets_a_third() {
     with_snapshots(|| insta::assert_snapshot!("service", plain(&trace::text(&answers, true, whole))));
 }
 
+/// Two pods on a bridge whose frames meet iptables, a server behind the router, and services on addresses of no device.
+const BRIDGED: &str = "\
+---
+title: Bridged packets and DNAT
+topology: { nodes: { node1: {} } }
+---
+```console
+node1# ip link add br0 type bridge; ip addr add 10.0.0.1/24 dev br0; ip link set br0 up
+node1# for i in 2 3; do ip netns add pod$i; ip link add v$i type veth peer name eth0 netns pod$i; ip link set v$i master br0 up; ip -n pod$i addr add 10.0.0.$i/24 dev eth0; ip -n pod$i link set eth0 up; ip -n pod$i route add default via 10.0.0.1; done
+node1# ip netns add far; ip link add s1 type veth peer name eth0 netns far; ip addr add 10.0.1.1/24 dev s1; ip link set s1 up; ip -n far addr add 10.0.1.2/24 dev eth0; ip -n far link set eth0 up; ip -n far route add default via 10.0.1.1
+node1# modprobe br_netfilter; sysctl -q -w net.ipv4.ip_forward=1
+node1# iptables -t nat -A PREROUTING -d 10.96.0.1 -p tcp -j DNAT --to-destination 10.0.0.3
+node1# iptables -t nat -A PREROUTING -d 10.96.0.2 -p tcp -j DNAT --to-destination 10.0.1.2
+node1# iptables -t nat -A PREROUTING -d 10.96.0.3 -p tcp -j REDIRECT
+```
+";
+
+#[test]
+fn a_bridged_packet_that_dnat_changed_goes_where_its_route_leads() {
+    let lesson = lesson(BRIDGED);
+    for (destination, decision, end) in [
+        (
+            "10.96.0.1",
+            "node1 br0 routing decision: out by br0 again, so the frame stays in the bridge (10.0.0.0/24 in table main)",
+            "node1/pod3",
+        ),
+        (
+            "10.96.0.2",
+            "node1 br0 routing decision: forward, out by s1 (10.0.1.0/24 in table main)",
+            "node1/far",
+        ),
+        ("10.96.0.3", "node1 br0 routing decision: for this host (10.0.0.1/32 in table local)", "node1"),
+    ] {
+        let question = question(&format!("-s 10.0.0.2 -d {destination} -p 80"));
+        let answer = trace::ask(&lesson, SEED, &question, None).expect("it can be asked");
+        let at = |phase: &trace::Phase| format!("{} {} {}", phase.host(), phase.device, phase.text);
+        let routed =
+            answer.phases.iter().find(|phase| phase.host() == "node1" && phase.kind == trace::Kind::Route);
+        assert_eq!(routed.map(at).as_deref(), Some(decision));
+        let last = answer.phases.last().expect("phases");
+        assert_eq!(last.host(), end, "{}", answer.verdict.text);
+    }
+}
+
 #[test]
 fn a_walk_shows_the_rules_that_were_tried() {
     let lesson = lesson(ROUTER);

@@ -266,10 +266,21 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn input_route(&self, position: usize) -> Option<String> {
-        let ends = [Func::IpLocalDeliver, Func::IpForward, Func::IpError, Func::KfreeSkbReason];
+        let ends = [
+            Func::BrNfPreRoutingFinishBridge,
+            Func::IpLocalDeliver,
+            Func::IpForward,
+            Func::IpError,
+            Func::KfreeSkbReason,
+        ];
         let next = self.next(position, &ends)?;
         let by = self.fib(position).map_or(String::new(), |fib| format!(" ({fib})"));
         Some(match self.func(next) {
+            // DNAT gave a bridged packet another destination, and the bridge asks where that is.
+            Func::BrNfPreRoutingFinishBridge => {
+                let bridge = self.story.place(self.leg.steps[position]).device;
+                format!("routing decision: out by {bridge} again, so the frame stays in the bridge{by}")
+            }
             Func::IpLocalDeliver => format!("routing decision: for this host{by}"),
             Func::IpForward => {
                 let device = self.leaves_by(next);
@@ -353,8 +364,6 @@ fn deciding_in(met: &Met) -> Vec<String> {
     for tried in &met.tried {
         match &tried.fate {
             Fate::NoMatch { .. } => skipped += 1,
-            // A chain that went by without a match says nothing of its own.
-            Fate::Return => {}
             Fate::Policy { verdict } if verdict == "accept" && lines.is_empty() && skipped == 0 => {}
             _ => {
                 let after = match skipped {
