@@ -249,14 +249,20 @@ fn on_off(word: &str) -> Option<u64> {
     }
 }
 
+/// The exit status of a setting, with what the kernel has against it.
+fn set(process: &mut Process, what: &str, done: Result<(), Errno>) -> i32 {
+    match done {
+        Ok(()) => 0,
+        Err(error) => fail(process, format!("set {what} failed: {}", error.strerror())),
+    }
+}
+
 fn set_time(process: &mut Process, args: &[&str], file: &str, bad: &str, failed: &str) -> i32 {
     let Some(time) = seconds(args[1]) else { return fail(process, format!("bad {bad} value")) };
     // Hundredths of a second; a negative time wraps to one that is far too long.
     let hundredths = if time < 0.0 { u64::MAX } else { (time * 100.0) as u64 };
-    match store(process, args[0], &format!("bridge/{file}"), hundredths) {
-        Ok(()) => 0,
-        Err(error) => fail(process, format!("set {failed} failed: {}", error.strerror())),
-    }
+    let done = store(process, args[0], &format!("bridge/{file}"), hundredths);
+    set(process, failed, done)
 }
 
 fn setageing(process: &mut Process, args: &[&str]) -> i32 {
@@ -277,18 +283,14 @@ fn setmaxage(process: &mut Process, args: &[&str]) -> i32 {
 
 fn setbridgeprio(process: &mut Process, args: &[&str]) -> i32 {
     let Some(priority) = integer(args[1]) else { return fail(process, "bad priority".to_owned()) };
-    match store(process, args[0], "bridge/priority", priority as u64 & 0xffff) {
-        Ok(()) => 0,
-        Err(error) => fail(process, format!("set bridge priority failed: {}", error.strerror())),
-    }
+    let done = store(process, args[0], "bridge/priority", priority as u64 & 0xffff);
+    set(process, "bridge priority", done)
 }
 
 fn set_port(process: &mut Process, args: &[&str], file: &str, what: &str, failed: &str) -> i32 {
     let Some(value) = integer(args[2]) else { return fail(process, format!("bad {what} value")) };
-    match store_port(process, args[0], args[1], file, value as u64) {
-        Ok(()) => 0,
-        Err(error) => fail(process, format!("set {failed} failed: {}", error.strerror())),
-    }
+    let done = store_port(process, args[0], args[1], file, value as u64);
+    set(process, failed, done)
 }
 
 fn setpathcost(process: &mut Process, args: &[&str]) -> i32 {

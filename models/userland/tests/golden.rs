@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use glassnet_kernel::World;
@@ -16,6 +15,9 @@ use glassnet_sim::Nanos;
 use glassnet_userland::process::SharedWorld;
 use glassnet_userland::{harness, procfs};
 use glassnet_wire::Mac;
+
+#[path = "shared/recording.rs"]
+mod recording;
 
 const NODE: MachineId = MachineId(0);
 
@@ -94,30 +96,10 @@ fn cat(world: &SharedWorld, netns: NetnsId, files: &[&str]) -> (String, i32) {
     (text, status)
 }
 
-/// Plays a `.cmd` file and compares with the recording beside it.
 fn check(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    let recorded = std::fs::read_to_string(path.with_extension("txt")).expect("a recording");
-    let commands = std::fs::read_to_string(path.with_extension("cmd")).expect("commands");
     let (world, netns) = network();
-    let mut differences = String::new();
-    let mut rest = recorded.as_str();
-    for line in commands.lines() {
-        let (text, status) = run(&world, netns, line);
-        let played = format!("$ {line}\n{text}[{status}]\n");
-        // A recording goes up to the next prompt.
-        let end = rest[1..].find("\n$ ").map_or(rest.len(), |at| at + 2);
-        let (expected, after) = rest.split_at(end);
-        rest = after;
-        if played != expected {
-            let _ = write!(differences, "--- recorded\n{expected}--- played\n{played}");
-        }
-        if rest.is_empty() {
-            break;
-        }
-    }
-    assert!(differences.is_empty(), "{name}.txt:\n{differences}");
-    assert!(rest.is_empty(), "{name}.txt has more:\n{rest}");
+    let run = |line: &str| run(&world, netns, line);
+    recording::check(("golden", name, name), run, |recorded, played| recorded == played);
 }
 
 macro_rules! recordings {

@@ -5,24 +5,10 @@ use std::sync::{Arc, Mutex};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::world::World;
 use glassnet_userland::harness;
+use words::words;
 
-/// The words of a command: blanks separate, quotes keep together.
-fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    for char in line.chars() {
-        match (quote, char) {
-            (Some(open), _) if char == open => quote = None,
-            (None, '\'' | '"') => {
-                quote = Some(char);
-                word.get_or_insert_default();
-            }
-            (None, ' ') => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(char),
-        }
-    }
-    words.extend(word);
-    words
-}
+#[path = "shared/words.rs"]
+mod words;
 
 /// The text that printf makes of this one: `\\n` and `\\\\`.
 fn unescape(text: &str) -> String {

@@ -1,81 +1,28 @@
 //! `iptables`, `iptables-save` and `iptables-restore` against recordings of the real ones: see `iptables/record.sh`.
 
-use std::fmt::Write;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-
-use glassnet_kernel::World;
-use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
-use glassnet_kernel::net::core::net_namespace::copy_net_ns;
+use glassnet_kernel::ids::NetnsId;
 use glassnet_kernel::tables::xt::{TableName, Variant};
 use glassnet_userland::harness;
 use glassnet_userland::iptables::kube_dump;
 use glassnet_userland::process::SharedWorld;
+use netns::{NODE, machine};
+use words::words;
 
-const NODE: MachineId = MachineId(0);
+#[path = "shared/netns.rs"]
+mod netns;
+#[path = "shared/recording.rs"]
+mod recording;
+#[path = "shared/words.rs"]
+mod words;
 
-/// A machine with an empty namespace.
-fn machine() -> (SharedWorld, NetnsId) {
-    let mut world = World::new(1);
-    world.add_machine("node1", 1);
-    let netns = world.enter(NODE, CpuId(0), |cx| {
-        let netns = copy_net_ns(cx);
-        cx.k.netns_names.insert("test".to_owned(), netns);
-        netns
-    });
-    (Arc::new(Mutex::new(world)), netns)
-}
-
-/// The words of a row, as bash divides them: blanks, quotes, `$'…'`; and what stands after `<<<`.
-fn words(row: &str) -> (Vec<String>, String) {
-    let mut words = vec![String::new()];
-    let mut is_word = false;
-    let mut letters = row.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let (end, ansi) = match letter {
-            ' ' => {
-                if std::mem::replace(&mut is_word, false) {
-                    words.push(String::new());
-                }
-                continue;
-            }
-            '$' if letters.peek() == Some(&'\'') => (letters.next(), true),
-            '\'' | '"' => (Some(letter), false),
-            _ => (None, false),
-        };
-        is_word = true;
-        let word = words.last_mut().expect("one");
-        let Some(end) = end else {
-            word.push(letter);
-            continue;
-        };
-        while let Some(inside) = letters.next().filter(|inside| *inside != end) {
-            match inside {
-                '\\' if ansi => match letters.next() {
-                    Some('n') => word.push('\n'),
-                    Some('t') => word.push('\t'),
-                    Some('r') => word.push('\r'),
-                    other => word.extend(other),
-                },
-                '\\' if end == '"' => word.extend(letters.next()),
-                _ => word.push(inside),
-            }
-        }
-    }
-    if !is_word {
-        words.pop();
-    }
+/// Runs a row; `variant` is `nft` or `legacy`.
+fn run(world: &SharedWorld, netns: NetnsId, row: &str, variant: &str) -> (String, i32) {
+    let mut words = words(row);
     let mut input = String::new();
     if let Some(at) = words.iter().position(|word| word == "<<<") {
         input = words[at + 1..].concat() + "\n";
         words.truncate(at);
     }
-    (words, input)
-}
-
-/// Runs a row; `variant` is `nft` or `legacy`.
-fn run(world: &SharedWorld, netns: NetnsId, row: &str, variant: &str) -> (String, i32) {
-    let (mut words, input) = words(row);
     words[0] = words[0].replacen("iptables", &format!("iptables-{variant}"), 1);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = harness::run(world, (NODE, netns), &words, &input).expect("the program ends");
@@ -96,28 +43,11 @@ fn without_date(text: &str) -> String {
     out
 }
 
-/// Plays a `.cmd` file and compares with the recording beside it.
 fn check(name: &str, variant: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/iptables").join(name);
-    let recorded =
-        std::fs::read_to_string(path.with_extension(format!("{variant}.txt"))).expect("a recording");
-    let commands = std::fs::read_to_string(path.with_extension("cmd")).expect("commands");
     let (world, netns) = machine();
-    let mut differences = String::new();
-    let mut rest = recorded.as_str();
-    for row in commands.lines() {
-        let (text, status) = run(&world, netns, row, variant);
-        let played = format!("$ {row}\n{text}[{status}]\n");
-        // A recording goes up to the next prompt.
-        let end = rest.get(1..).and_then(|rest| rest.find("\n$ ")).map_or(rest.len(), |at| at + 2);
-        let (expected, after) = rest.split_at(end);
-        rest = after;
-        if played != expected {
-            let _ = write!(differences, "--- recorded\n{expected}--- played\n{played}");
-        }
-    }
-    assert!(differences.is_empty(), "{name}.{variant}.txt:\n{differences}");
-    assert!(rest.is_empty(), "{name}.{variant}.txt has more:\n{rest}");
+    let recording = format!("{name}.{variant}");
+    let run = |row: &str| run(&world, netns, row, variant);
+    recording::check(("iptables", name, &recording), run, |recorded, played| recorded == played);
 }
 
 macro_rules! recordings {
@@ -136,16 +66,7 @@ macro_rules! recordings {
     };
 }
 
-#[rustfmt::skip] // One line each, so that they merge.
-recordings!(
-    chains,
-    docker,
-    errors,
-    more,
-    nat,
-    restore,
-    rules,
-);
+recordings!(chains, docker, errors, more, nat, restore, rules);
 
 /// A dump's lines without those that hold a date.
 fn undated(text: &str) -> String {

@@ -8,24 +8,10 @@ use glassnet_userland::hosts::Hosts;
 use glassnet_userland::iptables::ext::{
     Context, Given, MATCHES, MatchExt, Opt, Style, TARGETS, TargetExt, XtError,
 };
+use words::words;
 
-/// Splits a command as a shell would, with its two kinds of quotes.
-fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    for letter in line.chars() {
-        match (quote, letter) {
-            (Some(end), letter) if letter == end => quote = None,
-            (None, '"' | '\'') => {
-                quote = Some(letter);
-                word.get_or_insert_default();
-            }
-            (None, ' ') => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(letter),
-        }
-    }
-    words.extend(word);
-    words
-}
+#[path = "shared/words.rs"]
+mod words;
 
 /// Which extension a line is about.
 enum Ext {

@@ -1,27 +1,14 @@
 //! Command lines and dumps that nobody wrote: nothing panics, a refused one changes nothing, and what is saved
 //! restores to itself.
 
-use std::sync::{Arc, Mutex};
-
-use glassnet_kernel::World;
-use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
-use glassnet_kernel::net::core::net_namespace::copy_net_ns;
+use glassnet_kernel::ids::NetnsId;
 use glassnet_userland::harness::{self, Outcome};
 use glassnet_userland::process::SharedWorld;
+use netns::{NODE, machine};
 use proptest::prelude::*;
 
-const NODE: MachineId = MachineId(0);
-
-fn machine() -> (SharedWorld, NetnsId) {
-    let mut world = World::new(1);
-    world.add_machine("node1", 1);
-    let netns = world.enter(NODE, CpuId(0), |cx| {
-        let netns = copy_net_ns(cx);
-        cx.k.netns_names.insert("test".to_owned(), netns);
-        netns
-    });
-    (Arc::new(Mutex::new(world)), netns)
-}
+#[path = "shared/netns.rs"]
+mod netns;
 
 fn run(at: &(SharedWorld, NetnsId), words: &[&str], input: &str) -> Outcome {
     harness::run(&at.0, (NODE, at.1), words, input).expect("the program ends")

@@ -6,36 +6,10 @@ use glassnet_kernel::tables::xt::{
 };
 use glassnet_userland::hosts::Hosts;
 use glassnet_userland::iptables::ext::{self, Context, Given, MATCHES, Opt, Style, TARGETS, XtError, x6};
+use words::words;
 
-/// Splits a line as a shell does, as far as the recording needs it.
-fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut letters) = (Vec::new(), None::<String>, line.chars().peekable());
-    while let Some(letter) = letters.next() {
-        let quote = match letter {
-            ' ' => {
-                words.extend(word.take());
-                continue;
-            }
-            '$' if letters.peek() == Some(&'\'') => letters.next().map(|_| '$'),
-            '\'' | '"' => Some(letter),
-            letter => {
-                word.get_or_insert_default().push(letter);
-                None
-            }
-        };
-        let Some(quote) = quote else { continue };
-        let end = if quote == '$' { '\'' } else { quote };
-        let word = word.get_or_insert_default();
-        while let Some(letter) = letters.next().filter(|letter| *letter != end) {
-            match letter {
-                '\\' if quote == '$' && letters.next() == Some('n') => word.push('\n'),
-                letter => word.push(letter),
-            }
-        }
-    }
-    words.extend(word);
-    words
-}
+#[path = "shared/words.rs"]
+mod words;
 
 /// A line with one extension of ours, taken apart.
 struct Line {
@@ -70,7 +44,7 @@ fn line(text: &str) -> Option<Line> {
             "-p" => found.ip.proto = (x6::protocol(&next()?).ok()?, std::mem::take(&mut not)),
             "-m" | "-j" if !found.name.is_empty() => return None,
             "-m" | "-j" => (found.is_target, found.name) = (words[at] == "-j", next()?),
-            // The tcp match is somebody else's; only that SYN is asked for counts here.
+            // Of the tcp match, only that SYN is asked for counts here.
             "--syn" if found.name.is_empty() => {
                 (found.tcp, taken) = (Some(syn(std::mem::take(&mut not), 0x17, 2)), 1);
             }

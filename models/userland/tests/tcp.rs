@@ -7,6 +7,10 @@ use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
 use glassnet_userland::harness::{Launch, MemoryFiles, run, run_launches};
 use glassnet_userland::process::SharedWorld;
+use words::words;
+
+#[path = "shared/words.rs"]
+mod words;
 
 const NODE: MachineId = MachineId(0);
 
@@ -47,30 +51,6 @@ fn files() -> MemoryFiles {
     ];
     let owned = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
     MemoryFiles(Mutex::new(owned.into()))
-}
-
-/// The words of a command line; single quotes hold blanks together.
-fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quoted, mut begun) = (Vec::new(), String::new(), false, false);
-    for letter in line.chars() {
-        match letter {
-            '\'' => (quoted, begun) = (!quoted, true),
-            ' ' if !quoted => {
-                if begun {
-                    words.push(std::mem::take(&mut word));
-                }
-                begun = false;
-            }
-            other => {
-                word.push(other);
-                begun = true;
-            }
-        }
-    }
-    if begun {
-        words.push(word);
-    }
-    words
 }
 
 /// `NAMESPACE COMMAND` or `NAMESPACE 'TEXT' | COMMAND`.

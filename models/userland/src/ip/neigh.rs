@@ -133,16 +133,7 @@ impl Ip<'_> {
                 "managed" => return Err(Stop::not_modelled("neigh add … managed")),
                 "dev" => dev = Some(args.value()?),
                 _ if matches(word, "protocol") => protocol = self.neigh_protocol(&mut args)?,
-                _ => {
-                    let text = if word == "to" { args.value()? } else { word };
-                    if matches(text, "help") {
-                        return Err(usage());
-                    }
-                    if dst.is_some() {
-                        return Err(duparg2("to", text));
-                    }
-                    dst = Some(get_addr(text, self.opts.family)?);
-                }
+                _ => self.neigh_dst(word, &mut args, &mut dst)?,
             }
         }
         let (Some(dev), Some(dst)) = (dev, dst) else {
@@ -161,6 +152,19 @@ impl Ip<'_> {
         Ok(())
     }
 
+    /// `[to] ADDRESS`.
+    fn neigh_dst(&self, word: &str, args: &mut Args, dst: &mut Option<Ipv4Addr>) -> Done {
+        let text = if word == "to" { args.value()? } else { word };
+        if matches(text, "help") {
+            return Err(usage());
+        }
+        if dst.is_some() {
+            return Err(duparg2("to", text));
+        }
+        *dst = Some(get_addr(text, self.opts.family)?);
+        Ok(())
+    }
+
     fn neigh_protocol(&self, args: &mut Args) -> Done<u8> {
         let text = args.value()?;
         let number = Names::Proto.number(text);
@@ -175,16 +179,7 @@ impl Ip<'_> {
                 _ if matches(word, "proxy") => {
                     (proxy, dst) = (true, Some(get_addr(args.value()?, self.opts.family)?));
                 }
-                _ => {
-                    let text = if word == "to" { args.value()? } else { word };
-                    if matches(text, "help") {
-                        return Err(usage());
-                    }
-                    if dst.is_some() {
-                        return Err(duparg2("to", text));
-                    }
-                    dst = Some(get_addr(text, self.opts.family)?);
-                }
+                _ => self.neigh_dst(word, &mut args, &mut dst)?,
             }
         }
         let (Some(dev), Some(dst)) = (dev, dst) else {

@@ -1,10 +1,12 @@
-//! Random rules that the real `iptables` takes, for tests that compare with it: every extension of this half with every
-//! option, in chains where it may stand.
+//! Random rules that the real `iptables` takes, for tests that compare with it: the extensions without a memory with every
+//! option, in chains where they may stand.
 
 use std::fmt::Write;
 
 use glassnet_kernel::tables::xt::TableName;
 use glassnet_sim::Dice;
+
+use super::ext::addrtype::TYPES;
 
 /// What rules may name.
 #[derive(Clone, Debug)]
@@ -254,25 +256,11 @@ impl Maker<'_> {
     }
 
     fn addrtype(&mut self) {
-        const TYPES: &[&str] = &[
-            "UNSPEC",
-            "UNICAST",
-            "LOCAL",
-            "BROADCAST",
-            "ANYCAST",
-            "MULTICAST",
-            "BLACKHOLE",
-            "UNREACHABLE",
-            "PROHIBIT",
-            "THROW",
-            "NAT",
-            "XRESOLVE",
-        ];
         self.add("-m addrtype");
         let sides: &[&str] = [&["src"][..], &["dst"], &["src", "dst"]][self.below(3) as usize];
         for side in sides {
             self.not();
-            let types = self.some(TYPES);
+            let types = self.some(&TYPES);
             self.add(format!("--{side}-type {types}"));
         }
         let limited = self.below(3);

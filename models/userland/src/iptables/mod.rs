@@ -154,7 +154,7 @@ fn one_command(
         Draft::new(tool.variant, command.table, place::table(process, tool.variant, command.table));
     let changes = changes(&command);
     let (what, object) = change_name(&command);
-    run::run(&mut draft, command, tool, hosts, out)?;
+    run::run(&mut draft, command, hosts, out)?;
     if let Some((_, stop)) = draft.take_refused() {
         return Err(stop);
     }

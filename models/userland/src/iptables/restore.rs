@@ -385,7 +385,7 @@ impl Reader<'_> {
             return Ok(());
         }
         open.draft.line = self.line;
-        run::run(&mut open.draft, command, self.tool, self.hosts, &mut self.out)
+        run::run(&mut open.draft, command, self.hosts, &mut self.out)
     }
 
     fn commit(&mut self) -> Done {
@@ -399,7 +399,7 @@ impl Reader<'_> {
         for (line, command) in &open.commands {
             self.failed_at = *line;
             open.draft.line = *line;
-            run::run(&mut open.draft, command.clone(), self.tool, self.hosts, &mut self.out)?;
+            run::run(&mut open.draft, command.clone(), self.hosts, &mut self.out)?;
         }
         if self.options.test {
             return Ok(());
@@ -455,7 +455,7 @@ impl Reader<'_> {
         let mut unseen = String::new();
         for (_, command) in &open.commands[..commands] {
             // They went well before.
-            let _ = run::run(&mut draft, command.clone(), self.tool, self.hosts, &mut unseen);
+            let _ = run::run(&mut draft, command.clone(), self.hosts, &mut unseen);
         }
         let netns = self.process.netns;
         self.process.syscall(|cx| {

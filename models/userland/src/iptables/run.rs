@@ -1,5 +1,6 @@
 //! Carries out a command on a table that is being changed.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use glassnet_kernel::tables::xt::{Chain, Rule, Variant};
@@ -8,7 +9,7 @@ use super::command::{Command, Op};
 use super::draft::Draft;
 use super::list::{self, Look};
 use super::show;
-use super::stop::{Done, Stop, Tool};
+use super::stop::{Done, Stop};
 use crate::hosts::Hosts;
 
 /// Changes the table or prints of it, to `out`.
@@ -16,7 +17,7 @@ use crate::hosts::Hosts;
 /// # Errors
 ///
 /// What the real tool finds wrong before it asks the kernel.
-pub fn run(draft: &mut Draft, command: Command, tool: Tool, hosts: &Hosts, out: &mut String) -> Done {
+pub fn run(draft: &mut Draft, command: Command, hosts: &Hosts, out: &mut String) -> Done {
     let command = &mut { command };
     match &command.op {
         Op::Append(_) | Op::Insert(..) | Op::Replace(..) => change_rules(draft, command, hosts, out),
@@ -33,11 +34,11 @@ pub fn run(draft: &mut Draft, command: Command, tool: Tool, hosts: &Hosts, out: 
         Op::ZeroAt(chain, at) => draft.zero_at(chain, *at),
         Op::Rename(old, new) => draft.rename(old, new),
         Op::List(chain, at) => {
-            list(draft, (chain.as_deref(), *at), Look::of(command, hosts), tool, out)?;
+            list(draft, (chain.as_deref(), *at), Look::of(command, hosts), out)?;
             if command.zero { zero(draft, chain.as_deref(), command.verbose, out) } else { Ok(()) }
         }
         Op::ListRules(chain, at) => {
-            list_rules(draft, chain.as_deref(), *at, command.verbose, tool, out)?;
+            list_rules(draft, chain.as_deref(), *at, command.verbose, out)?;
             if command.zero { zero(draft, chain.as_deref(), command.verbose, out) } else { Ok(()) }
         }
         Op::Declare(chain, policy) => declare(draft, chain, policy.clone()),
@@ -146,35 +147,23 @@ fn declare(
     }
 }
 
-/// No such chain, as `-L` and `-S` say it.
-fn no_chain(draft: &Draft, chain: &str) -> Stop {
-    match draft.variant {
-        Variant::Legacy => Stop::Refused(super::draft::NO_CHAIN),
-        Variant::Nft => {
+/// The chains that `-L` and `-S` print: the named one, or all.
+fn chosen<'a>(draft: &'a Draft, name: Option<&str>) -> Result<Vec<Cow<'a, Chain>>, Stop> {
+    let mut chosen = draft.listed();
+    chosen.retain(|chain| name.is_none_or(|name| chain.name == name));
+    match (draft.variant, name) {
+        (Variant::Legacy, Some(_)) if chosen.is_empty() => Err(Stop::Refused(super::draft::NO_CHAIN)),
+        (Variant::Nft, Some(name)) if chosen.is_empty() => {
             let table = draft.table.name.name();
-            Stop::Xt(format!("chain `{chain}' in table `{table}' is incompatible, use 'nft' tool."), 1)
+            Err(Stop::Xt(format!("chain `{name}' in table `{table}' is incompatible, use 'nft' tool."), 1))
         }
+        _ => Ok(chosen),
     }
 }
 
-fn list(
-    draft: &Draft,
-    (chain, at): (Option<&str>, usize),
-    look: Look,
-    _tool: Tool,
-    out: &mut String,
-) -> Done {
-    let listed = draft.listed();
-    let chosen: Vec<&Chain> = listed
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(|known| chain.is_none_or(|name| known.name == name))
-        .collect();
-    if let (Some(name), true) = (chain, chosen.is_empty()) {
-        return Err(no_chain(draft, name));
-    }
+fn list(draft: &Draft, (chain, at): (Option<&str>, usize), look: Look, out: &mut String) -> Done {
     let mut is_first = true;
-    for chain in chosen {
+    for chain in &chosen(draft, chain)? {
         if at > 0 {
             if let Some(rule) = chain.rules.get(at - 1) {
                 list::push_rule(out, rule, at, look);
@@ -193,29 +182,14 @@ fn list(
     Ok(())
 }
 
-fn list_rules(
-    draft: &Draft,
-    chain: Option<&str>,
-    at: usize,
-    counters: bool,
-    _tool: Tool,
-    out: &mut String,
-) -> Done {
-    let listed = draft.listed();
-    let chosen: Vec<&Chain> = listed
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(|known| chain.is_none_or(|name| known.name == name))
-        .collect();
-    if let (Some(name), true) = (chain, chosen.is_empty()) {
-        return Err(no_chain(draft, name));
-    }
+fn list_rules(draft: &Draft, chain: Option<&str>, at: usize, counters: bool, out: &mut String) -> Done {
+    let chosen = chosen(draft, chain)?;
     if at == 0 {
         for chain in &chosen {
             push_chain(out, chain, counters);
         }
     }
-    for chain in chosen {
+    for chain in &chosen {
         for (number, rule) in (1..).zip(&chain.rules) {
             if at == 0 || at == number {
                 push_saved_rule(out, &chain.name, rule, counters, draft.variant);

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")"
 names=${*:-$(ls -- *.cmd | sed 's/\.cmd$//')}
-space=fritz-record
+space=glassnet-record-$$
 for name in $names; do
     ip netns add $space; trap 'ip netns del $space' EXIT
     while IFS= read -r line; do

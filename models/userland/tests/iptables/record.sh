@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")"
 names=${*:-$(ls -- *.cmd | sed 's/\.cmd$//')}
 bin=$(mktemp -d)
-netns=${NETNS:-dora-record}
+netns=glassnet-record-$$
 trap 'rm -rf "$bin"; ip netns del "$netns" 2>/dev/null || true' EXIT
 for name in $names; do
     for variant in nft legacy; do

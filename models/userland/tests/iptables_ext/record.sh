@@ -6,7 +6,7 @@
 # spellings are tried; the legacy one is written below `legacy:` where it differs.
 set -u
 cd "$(dirname "$0")"
-space=fritz-record
+space=glassnet-record-$$
 run() { ip netns exec $space "$@"; }
 one() {
     local variant=$1 table=$2 chain=$3

@@ -3,7 +3,7 @@
 #   record.sh [NAME…]     A line of NAME.cmd is a command of plain words; what `ping` prints is left out.
 set -u
 cd "$(dirname "$0")"
-space=fritz-record
+space=glassnet-record-$$
 for name in ${*:-$(ls -- *.cmd | sed 's/\.cmd$//')}; do
     ip netns add $space
     while IFS= read -r line; do

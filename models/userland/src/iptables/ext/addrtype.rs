@@ -19,7 +19,7 @@ const OPTIONS: &[Opt] = &[
 ];
 
 /// The types by number (`RTN_*`).
-const TYPES: [&str; 12] = [
+pub const TYPES: [&str; 12] = [
     "UNSPEC",
     "UNICAST",
     "LOCAL",

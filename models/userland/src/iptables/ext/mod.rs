@@ -3,53 +3,51 @@
 //! One module an extension, listed in [`MATCHES`] or [`TARGETS`]. The frame splits the command line into [`Given`]
 //! options by the tables of [`Opt`]; `parse` makes the kernel's structure of them, `show` prints it again.
 
-pub mod ct;
-pub mod icmp;
-pub mod nat;
-pub mod reject;
-pub mod tcp;
-pub mod udp;
-pub mod x6;
-// emil
 pub mod addrtype;
 pub mod audit;
 pub mod classify;
+pub mod cluster;
 pub mod comment;
 pub mod connmark;
 pub mod connmark_target;
 pub mod conntrack;
+pub mod ct;
 pub mod dscp;
+pub mod hashlimit;
+pub mod icmp;
 pub mod iprange;
 pub mod length;
+pub mod limit;
 pub mod log;
 pub mod mac;
 pub mod mark;
 pub mod mark_target;
 pub mod multiport;
+pub mod nat;
 pub mod nflog;
 pub mod owner;
 pub mod physdev;
 pub mod pkttype;
+pub mod recent;
+pub mod reject;
+pub mod rpfilter;
+pub mod set;
+pub mod socket;
 pub mod state;
+pub mod statistic;
+pub mod string;
+pub mod tcp;
 pub mod tcpmss;
 pub mod tcpmss_target;
+pub mod time;
 pub mod tos;
 pub mod trace;
 pub mod ttl;
 pub mod ttl_target;
-pub mod words;
-
-pub mod cluster;
-pub mod hashlimit;
-pub mod limit;
-pub mod recent;
-pub mod rpfilter;
-pub mod set;
-pub mod socket;
-pub mod statistic;
-pub mod string;
-pub mod time;
 pub mod u32;
+pub mod udp;
+pub mod words;
+pub mod x6;
 
 use glassnet_kernel::tables::xt::{Match, TableName, Target, Variant};
 
@@ -190,74 +188,60 @@ pub struct TargetExt {
 }
 
 /// All match extensions.
-#[rustfmt::skip] // One line each, so that they merge.
 pub const MATCHES: &[&MatchExt] = &[
-    // dora
-    &tcp::EXT,
-    &udp::EXT,
-    &icmp::EXT,
-
-    // emil
-    &multiport::EXT,
-    &conntrack::EXT,
-    &state::EXT,
-    &mark::EXT,
-    &connmark::EXT,
     &addrtype::EXT,
+    &cluster::EXT,
     &comment::EXT,
-    &physdev::EXT,
-    &mac::EXT,
+    &connmark::EXT,
+    &conntrack::EXT,
+    &dscp::EXT,
+    &hashlimit::EXT,
+    &icmp::EXT,
     &iprange::EXT,
     &length::EXT,
-    &ttl::EXT,
-    &pkttype::EXT,
-    &owner::EXT,
-    &tcpmss::EXT,
-    &dscp::EXT,
-    &tos::EXT,
-
-    // fritz
-    &cluster::EXT,
-    &hashlimit::EXT,
     &limit::EXT,
+    &mac::EXT,
+    &mark::EXT,
+    &multiport::EXT,
+    &owner::EXT,
+    &physdev::EXT,
+    &pkttype::EXT,
     &recent::EXT,
     &rpfilter::EXT,
     &set::EXT,
     &socket::EXT,
+    &state::EXT,
     &statistic::EXT,
     &string::EXT,
+    &tcp::EXT,
+    &tcpmss::EXT,
     &time::EXT,
+    &tos::EXT,
+    &ttl::EXT,
     &u32::EXT,
+    &udp::EXT,
 ];
 
 /// All target extensions.
-#[rustfmt::skip] // One line each, so that they merge.
 pub const TARGETS: &[&TargetExt] = &[
-    // carl
-    &nat::DNAT,
-    &nat::SNAT,
-    &nat::MASQUERADE,
-    &nat::REDIRECT,
-    &nat::NETMAP,
-    &reject::EXT,
-
-    // ben
+    &audit::TARGET,
+    &classify::TARGET,
+    &connmark_target::TARGET,
     &ct::CT,
     &ct::NOTRACK,
-
-    // emil
-    &mark_target::TARGET,
-    &connmark_target::TARGET,
-    &log::TARGET,
-    &nflog::TARGET,
-    &trace::TARGET,
-    &tcpmss_target::TARGET,
-    &ttl_target::TARGET,
-    &tos::TARGET,
     &dscp::TARGET,
-    &classify::TARGET,
-    &audit::TARGET,
-
-    // fritz
+    &log::TARGET,
+    &mark_target::TARGET,
+    &nat::DNAT,
+    &nat::MASQUERADE,
+    &nat::NETMAP,
+    &nat::REDIRECT,
+    &nat::SNAT,
+    &nflog::TARGET,
+    &reject::EXT,
     &set::TARGET,
+    &tcpmss_target::TARGET,
+    &tos::TARGET,
+    &trace::TARGET,
+    &ttl_target::TARGET,
 ];
