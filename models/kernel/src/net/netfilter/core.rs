@@ -199,16 +199,13 @@ fn call(cx: &mut Cx, skb: SkbId, state: HookState, function: HookFn) -> Verdict 
         HookFn::BrNfForwardArp => br_nf::br_nf_forward_arp(cx, skb, state),
         HookFn::BrNfPostRouting => br_nf::br_nf_post_routing(cx, skb, state),
 
-        // anna
         HookFn::Rules(variant, table) => super::x_tables::rules(cx, skb, state, variant, table),
 
-        // ben
         HookFn::Ipv4ConntrackDefrag => ipv4_conntrack_defrag(cx, skb, state),
         HookFn::Ipv4ConntrackIn => ct::ipv4_conntrack_in(cx, skb, state),
         HookFn::Ipv4ConntrackLocal => ct::ipv4_conntrack_local(cx, skb, state),
         HookFn::NfConfirm => ct::ipv4_confirm(cx, skb, state),
 
-        // carl
         HookFn::NfNatIpv4PreRouting => super::nf_nat_proto::nf_nat_ipv4_pre_routing(cx, skb, state),
         HookFn::NfNatIpv4LocalIn => super::nf_nat_proto::nf_nat_ipv4_local_in(cx, skb, state),
         HookFn::NfNatIpv4LocalFn => super::nf_nat_proto::nf_nat_ipv4_local_fn(cx, skb, state),

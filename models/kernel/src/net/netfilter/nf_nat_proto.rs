@@ -50,10 +50,10 @@ fn manip_ipv4(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple, manip: Ma
     let new = if manip == Manip::Src { target.src } else { target.dst };
     let l4 = at + iph.header_len() as u32;
     let fits = match iph.protocol {
-        IPPROTO_TCP => manip_tcp(skbs, skb, l4, (old, new), target, manip),
-        IPPROTO_UDP => manip_udp(skbs, skb, l4, (old, new), target, manip),
+        IPPROTO_TCP | IPPROTO_UDP | 33 | 132 | 136 => {
+            manip_ports(skbs, skb, l4, iph.protocol, (old, new), target, manip)
+        }
         IPPROTO_ICMP => manip_icmp(skbs, skb, l4, target),
-        33 | 132 | 136 => manip_other_ports(skbs, skb, l4, iph.protocol, (old, new), target, manip),
         // Nothing of GRE is rewritten, but its header has to be there, and for a new destination of a known version.
         47 => skbs.header::<[u8; 8]>(skb, l4).is_some_and(|gre| manip == Manip::Src || gre[1] & 7 <= 1),
         _ => true,
@@ -73,10 +73,6 @@ fn transport_check(check: u16, change: Change) -> u16 {
     replace(check, change.port.0, change.port.1)
 }
 
-fn new_port(target: &Tuple, manip: Manip) -> u16 {
-    if manip == Manip::Src { target.sport } else { target.dport }
-}
-
 /// The ports that begin a header of TCP, UDP, DCCP or SCTP: writes the new one and returns the old.
 fn write_port(skbs: &mut SkbPool, skb: SkbId, at: u32, new: u16, manip: Manip) -> Option<u16> {
     // An ICMP error quotes at least eight bytes of it.
@@ -88,38 +84,40 @@ fn write_port(skbs: &mut SkbPool, skb: SkbId, at: u32, new: u16, manip: Manip) -
     Some(old)
 }
 
-fn manip_tcp(
+/// The port of TCP, UDP, DCCP (33), SCTP (132) or UDP-Lite (136), and the checksum that covers it.
+fn manip_ports(
     skbs: &mut SkbPool,
     skb: SkbId,
     at: u32,
+    proto: u8,
     address: (u32, u32),
     target: &Tuple,
     manip: Manip,
 ) -> bool {
-    let new = new_port(target, manip);
+    let new = if manip == Manip::Src { target.sport } else { target.dport };
     let Some(old) = write_port(skbs, skb, at, new, manip) else { return false };
-    // What an ICMP error quotes may end before the checksum.
-    if let Some(tcp) = skbs.header_mut::<TcpHdr>(skb, at) {
-        tcp.check = U16::new(transport_check(tcp.check.get(), Change { address, port: (old, new) }));
-    }
-    true
-}
-
-fn manip_udp(
-    skbs: &mut SkbPool,
-    skb: SkbId,
-    at: u32,
-    address: (u32, u32),
-    target: &Tuple,
-    manip: Manip,
-) -> bool {
-    let new = new_port(target, manip);
-    let Some(old) = write_port(skbs, skb, at, new, manip) else { return false };
-    let Some(udp) = skbs.header_mut::<UdpHdr>(skb, at) else { return false };
-    // A sender may do without a checksum; a sum that happens to be 0 is written as all ones (RFC 768).
-    if udp.check.get() != 0 {
-        let check = transport_check(udp.check.get(), Change { address, port: (old, new) });
-        udp.check = U16::new(if check == 0 { 0xffff } else { check });
+    let change = Change { address, port: (old, new) };
+    match proto {
+        IPPROTO_TCP => {
+            // What an ICMP error quotes may end before the checksum.
+            if let Some(tcp) = skbs.header_mut::<TcpHdr>(skb, at) {
+                tcp.check = U16::new(transport_check(tcp.check.get(), change));
+            }
+        }
+        IPPROTO_UDP => {
+            let Some(udp) = skbs.header_mut::<UdpHdr>(skb, at) else { return false };
+            // A sender may do without a checksum; a sum that happens to be 0 is written as all ones (RFC 768).
+            if udp.check.get() != 0 {
+                let check = transport_check(udp.check.get(), change);
+                udp.check = U16::new(if check == 0 { 0xffff } else { check });
+            }
+        }
+        132 => return sctp_crc(skbs, skb, at),
+        // DCCP and UDP-Lite have a checksum like UDP's at offset 6.
+        _ => {
+            let Some([_, _, _, check]) = skbs.header_mut::<[U16; 4]>(skb, at) else { return false };
+            *check = U16::new(transport_check(check.get(), change));
+        }
     }
     true
 }
@@ -132,26 +130,6 @@ fn manip_icmp(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple) -> bool {
         icmp.checksum = U16::new(replace(icmp.checksum.get(), icmp.id.get(), target.sport));
         icmp.id = U16::new(target.sport);
     }
-    true
-}
-
-/// DCCP and UDP-Lite have a checksum like UDP's at offset 6; SCTP a CRC of the whole packet.
-fn manip_other_ports(
-    skbs: &mut SkbPool,
-    skb: SkbId,
-    at: u32,
-    proto: u8,
-    address: (u32, u32),
-    target: &Tuple,
-    manip: Manip,
-) -> bool {
-    let new = new_port(target, manip);
-    let Some(old) = write_port(skbs, skb, at, new, manip) else { return false };
-    if proto == 132 {
-        return sctp_crc(skbs, skb, at);
-    }
-    let Some([_, _, _, check]) = skbs.header_mut::<[U16; 4]>(skb, at) else { return false };
-    *check = U16::new(transport_check(check.get(), Change { address, port: (old, new) }));
     true
 }
 

@@ -58,12 +58,10 @@ pub fn xt_match(cx: &mut Cx, par: &mut Par, with: &mut Match) -> bool {
     match with {
         Match::Comment(_) => true,
 
-        // dora
         Match::Tcp(with) => super::xt_tcpudp::tcp_mt(cx, par, with),
         Match::Udp(with) => super::xt_tcpudp::udp_mt(cx, par, with),
         Match::Icmp(with) => super::super::ipv4::netfilter::ipt_icmp::icmp_match(cx, par, with),
 
-        // emil
         Match::Multiport(with) => super::xt_multiport::multiport_mt(cx, par, with),
         Match::Conntrack(with) => super::xt_conntrack::conntrack_mt(cx, par, with),
         Match::State(with) => super::xt_conntrack::state_mt(cx, par, with),
@@ -81,7 +79,6 @@ pub fn xt_match(cx: &mut Cx, par: &mut Par, with: &mut Match) -> bool {
         Match::Dscp(with) => super::xt_dscp::dscp_mt(cx, par, with),
         Match::Tos(with) => super::xt_dscp::tos_mt(cx, par, with),
 
-        // fritz
         Match::Statistic(with) => super::xt_statistic::statistic_mt(cx, par, with),
         Match::Set(with) => super::xt_set::set_match(cx, par, with),
         Match::Recent(with) => super::xt_recent::recent_mt(cx, par, with),
@@ -99,7 +96,6 @@ pub fn xt_match(cx: &mut Cx, par: &mut Par, with: &mut Match) -> bool {
 /// The target does what it is for.
 pub fn xt_target(cx: &mut Cx, par: &mut Par, target: &mut Target) -> TargetVerdict {
     match target {
-        // carl
         Target::Reject(reject) => nf_reject_ipv4::reject_tg(cx, par, *reject),
         Target::Dnat(range) => super::xt_nat::dnat_tg(cx, par, range),
         Target::Snat(range) => super::xt_nat::snat_tg(cx, par, range),
@@ -107,11 +103,9 @@ pub fn xt_target(cx: &mut Cx, par: &mut Par, target: &mut Target) -> TargetVerdi
         Target::Redirect(range) => super::xt_nat::redirect_tg(cx, par, range),
         Target::Netmap(range) => super::xt_nat::netmap_tg(cx, par, range),
 
-        // ben
         Target::Notrack => super::xt_ct::notrack_tg(cx, par),
         Target::Ct(t) => super::xt_ct::xt_ct_target(cx, par, t),
 
-        // emil
         Target::Mark(target) => super::xt_mark::mark_tg(cx, par, target),
         Target::Connmark(target) => super::xt_connmark::connmark_tg(cx, par, target),
         Target::Log(target) => super::xt_log::log_tg(cx, par, target),
@@ -124,7 +118,6 @@ pub fn xt_target(cx: &mut Cx, par: &mut Par, target: &mut Target) -> TargetVerdi
         Target::Classify(target) => super::xt_classify::classify_tg(cx, par, target),
         Target::Audit(_) => super::xt_audit::audit_tg(cx, par),
 
-        // fritz
         Target::Set(target) => super::xt_set::set_target(cx, par, target),
     }
 }

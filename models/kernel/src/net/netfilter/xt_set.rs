@@ -5,7 +5,7 @@
 use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
 use crate::tables::ipset::packet::{SetOptions, SetPacket};
-use crate::tables::ipset::types::SkbInfo;
+use crate::tables::ipset::types::{Adt, SkbInfo};
 use crate::tables::xt::matches::Set;
 use crate::tables::xt::targets::{SetRef, SetTarget};
 
@@ -85,13 +85,13 @@ pub fn set_target(cx: &mut Cx, par: &mut Par, target: &SetTarget) -> TargetVerdi
         let options = SetOptions { exist: target.exist, timeout, ..options(source) };
         with_sets(cx, par, name, |sets, set, packet| {
             // A set that is full, or has the element, stays as it is.
-            let _ = sets.add_packet(set, packet, &options, now);
+            let _ = sets.change_packet(set, Adt::Add, packet, &options, now);
         });
     }
     if let Some(SetRef { name, source }) = &target.del {
         let options = options(source);
         with_sets(cx, par, name, |sets, set, packet| {
-            let _ = sets.del_packet(set, packet, &options, now);
+            let _ = sets.change_packet(set, Adt::Del, packet, &options, now);
         });
     }
     if let Some(SetRef { name, source }) = &target.map {

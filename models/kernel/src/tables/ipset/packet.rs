@@ -7,7 +7,7 @@ use glassnet_sim::Nanos;
 use super::adt::with_ports;
 use super::bitmap::Bitmap;
 use super::hash::{Entry, Hash, Probe, with_prefix};
-use super::types::{Ext, Iface, Key, SetError, SetType, SkbInfo};
+use super::types::{Adt, Ext, Iface, Key, SetError, SetType, SkbInfo};
 use super::{IpSet, IpSets, Storage};
 
 /// What a set wants to know of a packet.
@@ -154,17 +154,21 @@ impl IpSets {
         None
     }
 
-    /// Adds the packet's element (`ip_set_add`). A full bucket is an error: only a command makes a table larger.
-    pub fn add_packet(
+    /// Adds the packet's element, or deletes it with `adt` [`Adt::Del`] (`ip_set_add`, `ip_set_del`). A list passes it to
+    /// its members until one takes it. A full bucket is an error: only a command makes a table larger.
+    pub fn change_packet(
         &mut self,
         index: u16,
+        adt: Adt,
         packet: &SetPacket,
         options: &SetOptions,
         now: Nanos,
     ) -> Result<(), SetError> {
         let set = self.by_index_mut(index).ok_or(SetError::NoSuchSet)?;
-        if let Some(members) = members(set, now) {
-            let mut results = members.into_iter().map(|member| self.add_packet(member, packet, options, now));
+        if let Storage::List(list) = &set.storage {
+            let members: Vec<u16> = list.live(now).map(|member| member.set).collect();
+            let mut results =
+                members.into_iter().map(|member| self.change_packet(member, adt, packet, options, now));
             return results.find(Result::is_ok).unwrap_or(Err(SetError::Exist));
         }
         if options.dim < set.set_type.dimension() {
@@ -179,53 +183,18 @@ impl IpSets {
         match &mut set.storage {
             Storage::Hash(hash) => {
                 let key = stored_key(hash, set_type, wanted.key);
+                if adt == Adt::Del {
+                    return hash.del(&Probe { key, iface: wanted.iface.as_ref() }, now);
+                }
                 let entry = Entry { key, nomatch: false, iface: wanted.iface.map(Box::new), ext };
                 hash.add(entry, options.exist, false, now)
             }
             Storage::Bitmap(bitmap) => {
                 let id = bitmap_id(bitmap, set_type, &wanted.key).ok_or(SetError::BitmapRange)?;
-                bitmap.add(id, ext, options.exist, now)
+                if adt == Adt::Del { bitmap.del(id, now) } else { bitmap.add(id, ext, options.exist, now) }
             }
             Storage::List(_) => Err(SetError::Protocol),
         }
-    }
-
-    /// Deletes the packet's element (`ip_set_del`).
-    pub fn del_packet(
-        &mut self,
-        index: u16,
-        packet: &SetPacket,
-        options: &SetOptions,
-        now: Nanos,
-    ) -> Result<(), SetError> {
-        let set = self.by_index_mut(index).ok_or(SetError::NoSuchSet)?;
-        if let Some(members) = members(set, now) {
-            let mut results = members.into_iter().map(|member| self.del_packet(member, packet, options, now));
-            return results.find(Result::is_ok).unwrap_or(Err(SetError::Exist));
-        }
-        if options.dim < set.set_type.dimension() {
-            return Err(SetError::Protocol);
-        }
-        let wanted = wanted(set, packet, options).ok_or(SetError::Protocol)?;
-        let set_type = set.set_type;
-        match &mut set.storage {
-            Storage::Hash(hash) => {
-                let key = stored_key(hash, set_type, wanted.key);
-                hash.del(&Probe { key, iface: wanted.iface.as_ref() }, now)
-            }
-            Storage::Bitmap(bitmap) => {
-                let id = bitmap_id(bitmap, set_type, &wanted.key).ok_or(SetError::BitmapRange)?;
-                bitmap.del(id, now)
-            }
-            Storage::List(_) => Err(SetError::Protocol),
-        }
-    }
-}
-
-fn members(set: &IpSet, now: Nanos) -> Option<Vec<u16>> {
-    match &set.storage {
-        Storage::List(list) => Some(list.live(now).map(|member| member.set).collect()),
-        _ => None,
     }
 }
 

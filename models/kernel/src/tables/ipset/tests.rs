@@ -99,14 +99,14 @@ fn a_packet_adds_its_element_and_is_counted() {
     let ext = Extensions { counters: true, timeout: Some(0), ..Extensions::default() };
     sets.create("p", &Create { ext, ..create(SetType::HashIpPort) }, false, T0).expect("created");
     let options = SetOptions { dim: 2, source: 1, ..SRC };
-    sets.add_packet(0, &packet("1.1.1.1"), &options, T0).expect("added");
-    assert_eq!(sets.add_packet(0, &packet("1.1.1.1"), &options, T0), Err(SetError::Exist));
+    sets.change_packet(0, Adt::Add, &packet("1.1.1.1"), &options, T0).expect("added");
+    assert_eq!(sets.change_packet(0, Adt::Add, &packet("1.1.1.1"), &options, T0), Err(SetError::Exist));
     assert!(sets.test_packet(0, &packet("1.1.1.1"), &SRC, T0).is_none(), "two words are needed");
     assert!(sets.test_packet(0, &packet("1.1.1.1"), &options, T0).is_some());
     let set = sets.get("p").expect("p");
     let ext = sets.elements(set, T0)[0].ext.clone().expect("counters");
     assert_eq!((ext.packets, ext.bytes), (2, 120));
-    sets.del_packet(0, &packet("1.1.1.1"), &options, T0).expect("deleted");
+    sets.change_packet(0, Adt::Del, &packet("1.1.1.1"), &options, T0).expect("deleted");
     assert_eq!(sets.get("p").expect("p").count(T0), 0);
 }
 
