@@ -1,4 +1,5 @@
-//! `hops KIND K PACKETS [FLOWS]`: sends packets over a chain of K hops and prints ns per packet as its last word.
+//! `hops bridge|forward K PACKETS` and `hops forward_ct K PACKETS [FLOWS]`: sends packets over a chain of K hops and
+//! prints ns per packet as its last word.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
@@ -41,7 +42,8 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: hops bridge|forward K PACKETS, hops forward_ct K PACKETS [FLOWS] (1 to 100 hops, at least 1 packet)"
+        "usage: hops bridge|forward K PACKETS\n       hops forward_ct K PACKETS [FLOWS]\nK: 1 to 100 hops. \
+         PACKETS: at least 1, rounded up to bursts of {BURST}. FLOWS: 1 to 1000000, without it 4000."
     );
     ExitCode::from(2)
 }
