@@ -105,7 +105,8 @@ impl Lan {
     /// How many packets met the first rule of a chain.
     fn met(&self, name: TableName, hook: Hook) -> u64 {
         let table = xt_table(self.world.kernel(MACHINE), self.netns, Variant::Legacy, name);
-        table.and_then(|table| table.chain(hook.chain())).map_or(0, |chain| chain.rules[0].counters.packets)
+        let counted = |table: &Table| table.chain(hook.chain()).map(|chain| chain.rules[0].counters.packets);
+        table.as_ref().and_then(counted).unwrap_or(0)
     }
 
     /// Station `from` sends a packet to a station's address; what all stations see of IPv4.

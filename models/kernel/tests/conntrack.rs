@@ -95,7 +95,7 @@ fn entries(cx: &Cx) -> String {
         let replied = if conn.has(IPS_SEEN_REPLY) { 'r' } else { 'u' };
         let assured = if conn.has(IPS_ASSURED) { 'a' } else { '-' };
         let mut line = format!("{state} {} {replied}{assured}", conn.expires_secs(cx.now));
-        for counter in conn.acct.into_iter().flatten() {
+        for counter in conn.acct.iter().flat_map(|counters| **counters) {
             let _ = write!(line, " {}/{}", counter.packets, counter.bytes);
         }
         line

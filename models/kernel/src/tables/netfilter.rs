@@ -221,10 +221,10 @@ impl HookList {
         list
     }
 
-    /// The functions from position `from` on.
+    /// The function at a position.
     #[inline]
-    pub fn from(&self, from: usize) -> &[HookFn] {
-        self.functions.get(from..usize::from(self.len)).unwrap_or_default()
+    pub fn get(&self, at: u8) -> Option<HookFn> {
+        if at < self.len { self.functions.get(usize::from(at)).copied() } else { None }
     }
 
     /// There are none.

@@ -63,7 +63,7 @@ impl<'a> Shown<'a> {
             mark: true,
             counters: true,
             uses: Some(uses),
-            delta: conn.tstamp.map(|(start, stop)| delta(start, stop.unwrap_or(now))),
+            delta: conn.tstamp.as_deref().map(|(start, stop)| delta(*start, stop.unwrap_or(now))),
             event: None,
         }
     }
@@ -72,7 +72,7 @@ impl<'a> Shown<'a> {
     pub fn event(event: &'a CtEvent) -> Shown<'a> {
         let conn = &event.conn;
         let destroyed = event.events & IPCT_DESTROY != 0;
-        let ended = conn.tstamp.and_then(|(start, stop)| Some((start, stop?)));
+        let ended = conn.tstamp.as_deref().and_then(|(start, stop)| Some((*start, (*stop)?)));
         Shown {
             conn,
             timeout: event_timeout(event),
@@ -132,7 +132,7 @@ fn direction(shown: Shown, dir: Dir, out: &mut String) {
     if own != 0 && own != other {
         let _ = write!(out, "zone-{}={own} ", if dir == Dir::Original { "orig" } else { "reply" });
     }
-    if let Some(counters) = conn.acct.filter(|_| shown.counters) {
+    if let Some(counters) = conn.acct.as_deref().filter(|_| shown.counters) {
         let counter = counters[dir as usize];
         let _ = write!(out, "packets={} bytes={} ", counter.packets, counter.bytes);
     }
@@ -199,7 +199,7 @@ pub fn line(shown: Shown, format: Format) -> String {
     }
     if let Some(delta) = shown.delta {
         let _ = write!(out, "delta-time={delta} ");
-        if let Some((start, stop)) = conn.tstamp.filter(|_| format.ktimestamp) {
+        if let Some((start, stop)) = conn.tstamp.as_deref().copied().filter(|_| format.ktimestamp) {
             let _ = write!(out, "[start={}] ", clock(start));
             if let Some(stop) = stop {
                 let _ = write!(out, "[stop={}] ", clock(stop));
@@ -357,7 +357,7 @@ fn xml_direction(shown: Shown, dir: Dir, out: &mut String) {
     if own != 0 && own != other {
         let _ = write!(out, "<zone>{own}</zone>");
     }
-    if let Some(counters) = conn.acct.filter(|_| shown.counters) {
+    if let Some(counters) = conn.acct.as_deref().filter(|_| shown.counters) {
         let counter = counters[dir as usize];
         let _ = write!(out, "<counters><packets>{}</packets>", counter.packets);
         let _ = write!(out, "<bytes>{}</bytes></counters>", counter.bytes);

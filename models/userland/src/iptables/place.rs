@@ -26,7 +26,7 @@ pub const LEGACY_SAVE_WARNING: &str =
 /// A copy of a table with its counters.
 pub fn table(process: &Process, variant: Variant, name: TableName) -> Option<Table> {
     let world = process.world();
-    xt_table(world.kernel(process.machine), process.netns, variant, name).cloned()
+    xt_table(world.kernel(process.machine), process.netns, variant, name)
 }
 
 /// The names of the namespace's ipsets.

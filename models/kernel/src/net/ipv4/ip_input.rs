@@ -70,7 +70,7 @@ fn ip_rcv_core(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
             cx.skbs.trim(skb, total);
             let pkt = &mut cx.skbs[skb];
             pkt.transport_header = pkt.network_header + header_len as u32;
-            pkt.ip = IpCb { iif: pkt.skb_iif, flags: 0, frag_max_size: 0 };
+            pkt.ip = IpCb { iif: pkt.skb_iif, ..IpCb::default() };
             Ok(())
         }
         Err(reason) => {

@@ -158,6 +158,7 @@ pub fn ip_output(cx: &mut Cx, skb: SkbId) -> Door {
 fn count_out(cx: &mut Cx, skb: SkbId) {
     let pkt = &mut cx.skbs[skb];
     let len = pkt.len() as u64;
+    pkt.ip.indev = (pkt.skb_iif != 0).then_some(pkt.dev);
     if let Some(route) = &pkt.dst {
         pkt.dev = route.dev;
     }

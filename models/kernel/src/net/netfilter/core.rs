@@ -5,10 +5,11 @@
 use super::super::bridge::br_netfilter_hooks as br_nf;
 use super::nf_conntrack_proto as ct;
 use crate::Cx;
-use crate::door::Door;
+use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
 use crate::net::ipv4::ip_input::snmp;
 use crate::net::ipv4::ip_output::IPSKB_SENT;
+use crate::net::ipv4::netfilter::ip_tables::pass_empty_chain;
 use crate::net::ipv4::netfilter::nf_defrag_ipv4::ipv4_conntrack_defrag;
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
@@ -33,13 +34,6 @@ pub fn nf_hook(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
     if !cx.k.nf_hooks_needed.at(pf, hook) {
         return cx.pass(okfn(cx, site, skb));
     }
-    nf_hook_here(cx, site, skb)
-}
-
-/// Some namespace of the machine has functions there.
-#[inline(never)]
-fn nf_hook_here(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
-    let (pf, hook) = site.point();
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
     if cx.k.netns[netns].hooks.list(pf, hook).is_empty() {
         return cx.pass(okfn(cx, site, skb));
@@ -47,13 +41,18 @@ fn nf_hook_here(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
     if site == Site::BrHandleFrame {
         return nf_hook_bridge_pre(cx, skb);
     }
-    cx.pass(Door::NfHookSlow { skb, site, from: 0 })
+    if cx.observed {
+        return Door::NfHookSlow { skb, site, from: 0 };
+    }
+    cx.call(Func::NfHookSlow, skb);
+    offer(cx, skb, site, 0)
 }
 
 /// `br_handle_frame` asks the functions of its hook itself, and gives no reason for a drop (`nf_hook_bridge_pre`,
 /// net/bridge/br_input.c).
 fn nf_hook_bridge_pre(cx: &mut Cx, skb: SkbId) -> Door {
-    match ask(cx, skb, Site::BrHandleFrame, 0) {
+    let state = hook_state(cx, Site::BrHandleFrame, skb);
+    match ask(cx, skb, &state, 0) {
         Verdict::Accept => okfn(cx, Site::BrHandleFrame, skb),
         Verdict::Drop(_) => cx.kfree_skb(skb, DropReason::NotSpecified),
         Verdict::Stolen(door) => door,
@@ -61,14 +60,20 @@ fn nf_hook_bridge_pre(cx: &mut Cx, skb: SkbId) -> Door {
 }
 
 /// Asks the functions of a hook one after the other, from position `from` on, until one does not accept.
-#[inline(always)]
-fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Verdict {
-    let (pf, hook) = site.point();
-    let state = hook_state(cx, site, skb);
+#[inline(never)]
+fn ask(cx: &mut Cx, skb: SkbId, state: &HookState, from: u8) -> Verdict {
+    let (pf, hook) = state.site.point();
     cx.note("hook", |cx| hook_words(cx, skb, state));
     let list = *cx.k.netns[state.netns].hooks.list(pf, hook);
-    for function in list.from(usize::from(from)) {
-        match call(cx, skb, state, *function) {
+    for at in from.. {
+        let Some(function) = list.get(at) else { break };
+        if let HookFn::Rules(variant, table) = function
+            && !cx.observed
+            && pass_empty_chain(cx, skb, state, variant, table)
+        {
+            continue;
+        }
+        match call(cx, skb, *state, function) {
             Verdict::Accept => {}
             other => return other,
         }
@@ -107,8 +112,15 @@ fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
 /// Not modelled: NF_QUEUE, NF_REPEAT.
 #[inline(never)]
 pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Door {
-    match ask(cx, skb, site, from) {
-        Verdict::Accept => okfn(cx, site, skb),
+    offer(cx, skb, site, from)
+}
+
+/// The body of [`nf_hook_slow`], which the compiler fits to each site: most packets come from a known one.
+#[inline(always)]
+fn offer(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Door {
+    let state = hook_state(cx, site, skb);
+    match ask(cx, skb, &state, from) {
+        Verdict::Accept => cx.pass(okfn(cx, site, skb)),
         Verdict::Drop(reason) => {
             if matches!(site, Site::IpLocalOut | Site::IpOutput) {
                 discard(cx, skb);
@@ -145,15 +157,12 @@ pub fn ip_send_skb(cx: &mut Cx, skb: SkbId, door: Door) -> Result<(), Errno> {
 }
 
 /// The devices that a packet crosses where it is.
+#[inline(always)]
 fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
     let pkt = &cx.skbs[skb];
     let (_, hook) = site.point();
     let here = Some(pkt.dev);
     let out = |cx: &Cx| cx.skbs[skb].dst.as_ref().map(|route| route.dev);
-    let came_by = |cx: &Cx| {
-        let netns = cx.k.devs[pkt.dev].netns;
-        (pkt.skb_iif != 0).then(|| cx.k.dev_by_index(netns, pkt.skb_iif)).flatten()
-    };
     let (input, output): (Option<DevId>, Option<DevId>) = match site {
         Site::IpRcv
         | Site::IpLocalDeliver
@@ -162,7 +171,7 @@ fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
         | Site::BrNfBridgedDnat => (here, None),
         Site::IpForward => (here, out(cx)),
         Site::IpLocalOut => (None, out(cx)),
-        Site::IpOutput | Site::IpMcLoop => (came_by(cx), out(cx)),
+        Site::IpOutput | Site::IpMcLoop => (pkt.ip.indev, out(cx)),
         Site::BrForward => (pkt.br.from, here),
         Site::BrLocalOut | Site::BrForwardFinish => (None, here),
         Site::BrNfPreRouting | Site::BrNfForward | Site::BrNfPostRouting => br_nf::devices(cx, site, skb),
@@ -171,7 +180,7 @@ fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
 }
 
 /// A hook as the detail view reads it: the family, the hook, and the devices as `LOG` writes them.
-fn hook_words(cx: &Cx, skb: SkbId, state: HookState) -> String {
+fn hook_words(cx: &Cx, skb: SkbId, state: &HookState) -> String {
     let family = match state.site.point().0 {
         Pf::Ipv4 => "ip",
         Pf::Bridge => "bridge",

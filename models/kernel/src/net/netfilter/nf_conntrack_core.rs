@@ -341,7 +341,7 @@ fn init_conntrack(
 pub(super) fn add_extensions(cx: &Cx, conn: &mut Conn, ctmask: u16) {
     let net = cx.k.conntrack.net(conn.netns);
     conn.acct = net.is_on(CtSysctl::Acct).then(Default::default);
-    conn.tstamp = net.is_on(CtSysctl::Timestamp).then_some((Nanos::ZERO, None));
+    conn.tstamp = net.is_on(CtSysctl::Timestamp).then(Default::default);
     conn.ctmask = match net.sysctl(CtSysctl::Events) {
         0 => ctmask,
         // Automatic: nobody listens, so nobody is ever told.
@@ -414,8 +414,8 @@ pub fn nf_ct_delete(cx: &mut Cx, id: CtId) -> bool {
         conn.status |= IPS_DYING;
         return true;
     }
-    if let Some((_, stop)) = &mut conn.tstamp {
-        *stop = Some(now);
+    if let Some(tstamp) = &mut conn.tstamp {
+        tstamp.1 = Some(now);
     }
     ecache::report(cx, id, IPCT_DESTROY);
     cx.k.conntrack.remove(id)
@@ -462,8 +462,8 @@ fn confirm(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo) -> Result<(), Verdic
     let (now, tick) = (cx.now, jiffies(cx.now));
     if let Some(conn) = cx.k.conntrack.get_mut(id) {
         conn.timeout = tick + conn.timeout;
-        if let Some((start, _)) = &mut conn.tstamp {
-            *start = now;
+        if let Some(tstamp) = &mut conn.tstamp {
+            tstamp.0 = now;
         }
         ecache::cache(conn, IPCT_NEW);
     }
@@ -518,7 +518,7 @@ fn nf_ct_resolve_clash(
 
 /// The packet goes on with the connection that was there first (`__nf_ct_resolve_clash`).
 fn merge_clash(cx: &mut Cx, skb: SkbId, (lost, info): (&Conn, CtInfo), other: CtId) {
-    let carried = lost.acct.map(|counters| counters[info.dir() as usize]);
+    let carried = lost.acct.as_deref().map(|counters| counters[info.dir() as usize]);
     if let Some(rival) = cx.k.conntrack.get_mut(other)
         && let (Some(counters), Some(carried)) = (&mut rival.acct, carried)
     {

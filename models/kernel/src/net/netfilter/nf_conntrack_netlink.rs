@@ -17,8 +17,7 @@ use crate::tables::conntrack::event::{
 };
 use crate::tables::conntrack::table::Listener;
 use crate::tables::conntrack::{
-    Conn, CtEvent, CtId, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, TcpState, TcpTrack, Tuple,
-    jiffies,
+    Conn, CtEvent, CtId, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, TcpState, Tuple, jiffies,
 };
 
 /// What a program wants of a connection that it makes or changes.
@@ -127,14 +126,14 @@ pub fn ctnetlink_create_conntrack(
     }
     let mut conn = Conn::new(netns, tuples[0], tuples[1], zone);
     if tuples[0].proto == IPPROTO_TCP {
-        conn.proto = Proto::Tcp(TcpTrack::default());
+        conn.proto = Proto::Tcp(Box::default());
     }
     add_extensions(cx, &mut conn, 0);
     apply(&mut conn, cx.now, change)?;
     let (now, tick) = (cx.now, jiffies(cx.now));
     conn.timeout = tick + conn.timeout;
-    if let Some((start, _)) = &mut conn.tstamp {
-        *start = now;
+    if let Some(tstamp) = &mut conn.tstamp {
+        tstamp.0 = now;
     }
     let id = nf_conntrack_alloc(cx, conn).map_err(|_| Errno::ENOMEM)?;
     cx.k.conntrack.insert(id);
@@ -151,7 +150,7 @@ pub fn ctnetlink_create_conntrack(
 /// Sets the counters of a connection to 0 after they were read (`IPCTNL_MSG_CT_GET_CTRZERO`).
 pub fn ctnetlink_zero(cx: &mut Cx, id: CtId) {
     if let Some(counters) = cx.k.conntrack.get_mut(id).and_then(|conn| conn.acct.as_mut()) {
-        *counters = Default::default();
+        **counters = Default::default();
     }
 }
 

@@ -260,7 +260,7 @@ fn tcp_new(conn: &mut Conn, net: &CtNet, segment: &Segment, kind: Kind) -> bool 
         }
         _ => return false,
     }
-    conn.proto = Proto::Tcp(track);
+    conn.proto = Proto::Tcp(Box::new(track));
     true
 }
 

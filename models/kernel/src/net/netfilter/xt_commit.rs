@@ -16,12 +16,15 @@ use crate::netlink::Errno;
 use crate::tables::hashlimit::HashlimitTable;
 use crate::tables::netfilter::{HOOKS, Hook, HookFn, Pf};
 use crate::tables::recent::use_table;
-use crate::tables::xt::installed::{PlanError, is_unconditional};
+use crate::tables::xt::installed::{PlanError, XtTables, is_unconditional};
 use crate::tables::xt::{Action, Counters, Match, Rule, TABLES, Table, TableName, Target, Variant, XtTable};
 
-/// The table of this name, if the namespace has it. A lesson's user reads rules and counters here.
-pub fn xt_table(k: &Kernel, netns: NetnsId, variant: Variant, name: TableName) -> Option<&Table> {
-    Some(&k.netns.get(netns)?.xt.get(variant, name)?.table)
+/// A copy of the table of this name with its counters, if the namespace has it (`get_entries`, `nf_tables_dump_rules`).
+pub fn xt_table(k: &Kernel, netns: NetnsId, variant: Variant, name: TableName) -> Option<Table> {
+    let xt = &k.netns.get(netns)?.xt;
+    let mut table = xt.get(variant, name)?.table.clone();
+    xt.write_policy_counters(variant, &mut table);
+    Some(table)
 }
 
 /// Makes the legacy table of this name if the namespace does not have it yet, as its first use does
@@ -31,7 +34,7 @@ pub fn xt_table(k: &Kernel, netns: NetnsId, variant: Variant, name: TableName) -
 ///
 /// None of a table that holds no rule.
 pub fn xt_find_table_lock(cx: &mut Cx, netns: NetnsId, name: TableName) -> Result<(), Errno> {
-    match xt_table(cx.k, netns, Variant::Legacy, name) {
+    match cx.k.netns[netns].xt.get(Variant::Legacy, name) {
         Some(_) => Ok(()),
         None => xt_replace_table(cx, netns, Variant::Legacy, Table::initial(name)),
     }
@@ -125,6 +128,12 @@ fn splice(
     };
     put_sets_of(cx, netns, &mut table.sets, old.iter());
     table.sets.extend(held);
+    let changed = &table.table.chains[chain];
+    if let Some(base) = &changed.base
+        && let Some(base) = cx.k.netns[netns].xt.base_mut(variant, base.hook, table.table.name)
+    {
+        base.empty = changed.rules.is_empty();
+    }
     let uses = |rules: &[Rule]| rules.iter().filter(|rule| needs_conntrack(rule)).count();
     let before = table.conntrack_uses;
     table.conntrack_uses += uses(&table.table.chains[chain].rules[at..at + count]);
@@ -238,9 +247,8 @@ fn commit(cx: &mut Cx, netns: NetnsId, variant: Variant, mut new: XtTable) {
     new.conntrack_uses =
         new.table.chains.iter().flat_map(|chain| &chain.rules).filter(|rule| needs_conntrack(rule)).count();
     let (entries, uses) = (new.entries, new.conntrack_uses);
-    let old = cx.k.netns[netns].xt.take(variant, name);
     let xt = &mut cx.k.netns[netns].xt;
-    xt.put(variant, Box::new(new));
+    let old = xt.replace(variant, new);
     if variant == Variant::Legacy {
         xt.note_legacy(name);
     }
@@ -313,7 +321,7 @@ fn put_sets_of<'r>(cx: &mut Cx, netns: NetnsId, held: &mut Vec<u16>, rules: impl
 
 /// Takes a table away with its hooks (`nft delete table`, a namespace that ends).
 pub fn xt_unregister_table(cx: &mut Cx, netns: NetnsId, variant: Variant, name: TableName) {
-    if let Some(old) = cx.k.netns[netns].xt.take(variant, name) {
+    if let Some(old) = cx.k.netns[netns].xt.remove(variant, name) {
         use_conntrack(cx, netns, old.conntrack_uses, 0);
         for set in old.sets {
             cx.k.netns[netns].ipsets.put(set);
@@ -333,9 +341,22 @@ pub fn xt_zero_counters(
     chain: Option<&str>,
     rule: Option<usize>,
 ) -> bool {
-    let Some(table) = k.netns[netns].xt.get_mut(variant, name) else { return false };
+    let xt = &mut k.netns[netns].xt;
+    let Some(mut table) = xt.take(variant, name) else { return false };
+    let found = zero(xt, variant, &mut table.table, chain, rule);
+    xt.put(variant, table);
+    found
+}
+
+fn zero(
+    xt: &mut XtTables,
+    variant: Variant,
+    table: &mut Table,
+    chain: Option<&str>,
+    rule: Option<usize>,
+) -> bool {
     let mut found = chain.is_none();
-    for chain in table.table.chains.iter_mut().filter(|known| chain.is_none_or(|chain| known.name == chain)) {
+    for chain in table.chains.iter_mut().filter(|known| chain.is_none_or(|chain| known.name == chain)) {
         match rule {
             Some(rule) => match chain.rules.get_mut(rule) {
                 Some(rule) => rule.counters = Counters::default(),
@@ -343,7 +364,8 @@ pub fn xt_zero_counters(
             },
             None => {
                 chain.rules.iter_mut().for_each(|rule| rule.counters = Counters::default());
-                if let Some(base) = &mut chain.base {
+                let base = chain.base.as_ref().and_then(|base| xt.base_mut(variant, base.hook, table.name));
+                if let Some(base) = base {
                     base.counters = Counters::default();
                 }
             }

@@ -169,8 +169,8 @@ pub struct CtCounter {
     pub bytes: u64,
 }
 
-/// A connection (`struct nf_conn`). What most packets need stands in the first cache line, the protocol's state in the
-/// second.
+/// A connection (`struct nf_conn`): two cache lines, of which most packets need the first. What few connections have
+/// stands elsewhere (as in the kernel's `struct nf_ct_ext`), so that many fit into the caches.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub struct Conn {
@@ -197,9 +197,9 @@ pub struct Conn {
     /// What its protocol remembers.
     pub proto: Proto,
     /// `nf_conntrack_acct` was on when it was made: what it carried, by direction.
-    pub acct: Option<[CtCounter; 2]>,
+    pub acct: Option<Box<[CtCounter; 2]>>,
     /// `nf_conntrack_timestamp` was on when it was made: when it was confirmed and when it was deleted.
-    pub tstamp: Option<(Nanos, Option<Nanos>)>,
+    pub tstamp: Option<Box<(Nanos, Option<Nanos>)>>,
     /// Connections of a machine are numbered in the order in which they are made.
     pub seq: u64,
     /// ifindex of the device whose address `MASQUERADE` gave it; 0: none (`nat->masq_index`).
@@ -271,6 +271,7 @@ impl Conn {
 }
 
 const _: () = assert!(std::mem::offset_of!(Conn, proto) == 64, "what every packet needs is one cache line");
+const _: () = assert!(size_of::<Conn>() == 128, "and the whole two");
 
 /// Timeouts count in ticks of 4 ms (`HZ=250`).
 pub const JIFFY: u64 = 4_000_000;

@@ -111,17 +111,15 @@ pub struct TcpTrack {
 }
 
 /// What is remembered for a protocol (`union nf_conntrack_proto`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proto {
     /// Nothing.
     None,
     /// TCP.
-    Tcp(TcpTrack),
+    Tcp(Box<TcpTrack>),
     /// UDP: from when on packets in both directions make it a stream.
     Udp {
         /// When.
         stream_ts: Nanos,
     },
 }
-
-const _: () = assert!(size_of::<Proto>() <= 72);

@@ -130,13 +130,6 @@ impl XtTable {
         })
     }
 
-    /// What the built-in chain of a hook has beside its rules, if it has no rules.
-    #[inline]
-    pub fn empty_base(&mut self, hook: Hook) -> Option<&mut Base> {
-        let chain = self.table.chains.get_mut(self.entries[hook as usize]? as usize)?;
-        if chain.rules.is_empty() { chain.base.as_mut() } else { None }
-    }
-
     /// The index of a chain.
     pub fn chain_index(&self, name: &str) -> Option<usize> {
         match self.user_chains.get(name) {
@@ -218,10 +211,24 @@ impl Table {
     }
 }
 
+/// What a packet needs of a built-in chain. Most have no rules, so these stand side by side, apart from the tables.
+#[derive(Clone, Copy, Debug)]
+pub struct BaseChain {
+    /// What met the policy. [`Base::counters`] is where it began.
+    pub counters: Counters,
+    /// As of [`Base::policy`].
+    pub policy: Policy,
+    /// As of [`Base::counted`].
+    pub counted: bool,
+    /// It has no rules.
+    pub empty: bool,
+}
+
 /// All tables of a namespace.
 #[derive(Clone, Debug, Default)]
 pub struct XtTables {
     slots: [[Option<Box<XtTable>>; TABLES.len()]; 2],
+    bases: [[[Option<BaseChain>; TABLES.len()]; HOOKS.len()]; 2],
     /// For each hook the variants that have a chain of `nat` there, in the order in which NAT asks them.
     nat: [Vec<Variant>; HOOKS.len()],
     /// The legacy tables in the order in which they were made.
@@ -240,17 +247,56 @@ impl XtTables {
         self.slots[variant as usize][name as usize].as_deref_mut()
     }
 
-    /// Takes a table out, to walk it or for good.
+    /// The built-in chain of a table at a hook, for a packet.
+    #[inline]
+    pub fn base_mut(&mut self, variant: Variant, hook: Hook, name: TableName) -> Option<&mut BaseChain> {
+        self.bases[variant as usize][hook as usize][name as usize].as_mut()
+    }
+
+    /// Writes what met the policies until now into a table that was read.
+    pub fn write_policy_counters(&self, variant: Variant, table: &mut Table) {
+        for base in table.chains.iter_mut().filter_map(|chain| chain.base.as_mut()) {
+            if let Some(now) = &self.bases[variant as usize][base.hook as usize][table.name as usize] {
+                base.counters = now.counters;
+            }
+        }
+    }
+
+    /// Takes a table out for the time that a packet walks it or its rules are changed.
     #[inline]
     pub fn take(&mut self, variant: Variant, name: TableName) -> Option<Box<XtTable>> {
         self.slots[variant as usize][name as usize].take()
     }
 
-    /// Puts a table in its place.
+    /// Puts a table that was taken out back.
     #[inline]
     pub fn put(&mut self, variant: Variant, table: Box<XtTable>) {
         let place = &mut self.slots[variant as usize][table.table.name as usize];
         *place = Some(table);
+    }
+
+    /// Puts a new table in the place of the old one, which is returned.
+    pub fn replace(&mut self, variant: Variant, table: XtTable) -> Option<Box<XtTable>> {
+        let old = self.remove(variant, table.table.name);
+        for chain in &table.table.chains {
+            if let Some(base) = &chain.base {
+                self.bases[variant as usize][base.hook as usize][table.table.name as usize] =
+                    Some(BaseChain {
+                        counters: base.counters,
+                        policy: base.policy,
+                        counted: base.counted,
+                        empty: chain.rules.is_empty(),
+                    });
+            }
+        }
+        self.put(variant, Box::new(table));
+        old
+    }
+
+    /// Takes a table away.
+    pub fn remove(&mut self, variant: Variant, name: TableName) -> Option<Box<XtTable>> {
+        self.bases[variant as usize].iter_mut().for_each(|hook| hook[name as usize] = None);
+        self.take(variant, name)
     }
 
     /// The legacy tables in the order in which they were made (`/proc/net/ip_tables_names` has the latest first).

@@ -27,9 +27,9 @@ use crate::net::netfilter::nf_log_syslog::nf_log_trace;
 use crate::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState};
-use crate::tables::xt::installed::is_unconditional;
+use crate::tables::xt::installed::{BaseChain, is_unconditional};
 use crate::tables::xt::scan::{self, Key};
-use crate::tables::xt::{Action, Base, Counters, IpMatch, Policy, Rule, TableName, Target, Variant, XtTable};
+use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TableName, Target, Variant, XtTable};
 use crate::trace::{Level, SeenTable};
 
 /// The hook function of a table that is not `nat`.
@@ -59,57 +59,68 @@ fn mangle_out(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant) -> Ve
     verdict
 }
 
+/// What [`rules`] does with an unobserved packet if the chain is empty and accepts: most chains are and do. False: it
+/// did nothing.
+#[inline(always)]
+pub fn pass_empty_chain(
+    cx: &mut Cx,
+    skb: SkbId,
+    state: &HookState,
+    variant: Variant,
+    table: TableName,
+) -> bool {
+    let pkt = &cx.skbs[skb];
+    match cx.k.netns[state.netns].xt.base_mut(variant, state.hook, table) {
+        Some(base) if base.empty && base.policy == Policy::Accept && !pkt.nf_trace => {
+            _ = policy(base, pkt.len());
+        }
+        _ => return false,
+    }
+    let one_function = variant == Variant::Legacy && table != TableName::Mangle;
+    cx.now.0 += cost::FUNCTION.0 * if one_function { 1 } else { 2 };
+    true
+}
+
 /// The packet passes the chain of its hook, and those that the rules send it to. A hook without a chain accepts.
-#[inline]
 pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, name: TableName) -> Verdict {
     cx.call(if variant == Variant::Legacy { Func::IptDoTable } else { Func::NftDoChain }, skb);
-    let pkt = &cx.skbs[skb];
-    let (len, unseen) = (pkt.len(), !cx.observed && !pkt.nf_trace);
-    let Some(table) = cx.k.netns[state.netns].xt.get_mut(variant, name) else { return Verdict::Accept };
-    match table.empty_base(state.hook) {
-        Some(base) if unseen => policy(base, len),
-        _ => pass_rules(cx, skb, state, variant, name),
-    }
-}
-
-/// The packet passes a chain that has rules, or that somebody looks at.
-#[inline(never)]
-fn pass_rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, name: TableName) -> Verdict {
     let at = cx.skbs[skb].network_header;
     let detail = cx.observed && cx.trace.level == Level::Detail;
+    let Some(iph) = cx.skbs.header::<Ipv4Hdr>(skb, at).copied() else { return Verdict::Accept };
     let Some(mut table) = cx.k.netns[state.netns].xt.take(variant, name) else { return Verdict::Accept };
-    let entry = table.entries[state.hook as usize];
-    let verdict = match (entry, cx.skbs.header::<Ipv4Hdr>(skb, at).copied()) {
-        (Some(entry), Some(iph)) => {
+    let verdict = match table.entries[state.hook as usize] {
+        Some(base) => {
             let (thoff, fragoff) = (at + iph.header_len() as u32, iph.fragment_offset() as u16);
             let par = Par { skb, state, table: name, variant, iph, thoff, fragoff, hotdrop: false };
-            walk(cx, &mut table, par, entry, detail)
+            if detail {
+                observe_table(cx, &mut table, state.netns, variant);
+            }
+            let key = if detail { None } else { key(cx, &mut table, &par) };
+            let mut walk = Walk { table: &mut table, par, base, chain: base, next: 0, key, detail };
+            let verdict = walk.run(cx);
+            table.stack.clear();
+            verdict
         }
-        _ => Verdict::Accept,
+        None => Verdict::Accept,
     };
     cx.k.netns[state.netns].xt.put(variant, table);
-    verdict
-}
-
-fn walk(cx: &mut Cx, table: &mut XtTable, par: Par, entry: u32, detail: bool) -> Verdict {
-    if detail {
-        observe_table(cx, table, par.state.netns, par.variant);
-    }
-    let key = if detail { None } else { key(cx, table, &par) };
-    let verdict = Walk { table, par, base: entry, chain: entry, next: 0, key, detail }.run(cx);
-    table.stack.clear();
     verdict
 }
 
 /// The detail view keeps the table as it is now, to show its rules as they were.
 fn observe_table(cx: &mut Cx, table: &mut XtTable, netns: NetnsId, variant: Variant) {
     let machine = cx.machine();
-    let keep = || SeenTable { machine, netns, variant, table: table.table.clone() };
+    let keep = || {
+        let mut seen = table.table.clone();
+        cx.k.netns[netns].xt.write_policy_counters(variant, &mut seen);
+        SeenTable { machine, netns, variant, table: seen }
+    };
     table.seen = Some(cx.trace.visit(table.seen, keep));
 }
 
 /// What the packet shows to the scan of rules; `None` if it is to be held against every rule in full: a fragment or a
 /// header cut short, of which some matches drop the packet.
+#[inline(always)]
 fn key(cx: &Cx, table: &mut XtTable, par: &Par) -> Option<Key> {
     let iph = &par.iph;
     let mut ports = 0;
@@ -166,7 +177,7 @@ struct Walk<'t> {
 }
 
 impl Walk<'_> {
-    fn run(mut self, cx: &mut Cx) -> Verdict {
+    fn run(&mut self, cx: &mut Cx) -> Verdict {
         loop {
             let Some(rule) = self.next_match(cx) else {
                 match self.end_of_chain(cx) {
@@ -299,9 +310,9 @@ impl Walk<'_> {
     fn policy(&mut self, cx: &mut Cx) -> Verdict {
         self.chain = self.base;
         self.trace(cx, None);
-        let len = cx.skbs[self.par.skb].len();
-        let base = self.table.table.chains[self.base as usize].base.as_mut();
-        let Some(base) = base else { return Verdict::Accept };
+        let (par, len) = (&self.par, cx.skbs[self.par.skb].len());
+        let xt = &mut cx.k.netns[par.state.netns].xt;
+        let Some(base) = xt.base_mut(par.variant, par.state.hook, par.table) else { return Verdict::Accept };
         let verdict = policy(base, len);
         let word = if base.policy == Policy::Accept { "ACCEPT" } else { "DROP" };
         self.note(cx, |name| format!("{name} policy {word}"));
@@ -385,7 +396,7 @@ fn action_words(action: &Action) -> String {
 }
 
 /// The policy of a built-in chain decides about a packet of this length.
-fn policy(base: &mut Base, len: usize) -> Verdict {
+fn policy(base: &mut BaseChain, len: usize) -> Verdict {
     if base.counted {
         count(&mut base.counters, len);
     }
