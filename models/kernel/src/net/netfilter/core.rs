@@ -5,7 +5,7 @@
 use super::super::bridge::br_netfilter_hooks as br_nf;
 use super::nf_conntrack_proto as ct;
 use crate::Cx;
-use crate::door::{Door, Func};
+use crate::door::Door;
 use crate::ids::{DevId, SkbId};
 use crate::net::ipv4::ip_input::snmp;
 use crate::net::ipv4::ip_output::IPSKB_SENT;
@@ -34,6 +34,13 @@ pub fn nf_hook(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
     if !cx.k.nf_hooks_needed.at(pf, hook) {
         return cx.pass(okfn(cx, site, skb));
     }
+    nf_hook_here(cx, site, skb)
+}
+
+/// Some namespace of the machine has functions there.
+#[inline(never)]
+fn nf_hook_here(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
+    let (pf, hook) = site.point();
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
     if cx.k.netns[netns].hooks.list(pf, hook).is_empty() {
         return cx.pass(okfn(cx, site, skb));
@@ -41,18 +48,13 @@ pub fn nf_hook(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
     if site == Site::BrHandleFrame {
         return nf_hook_bridge_pre(cx, skb);
     }
-    if cx.observed {
-        return Door::NfHookSlow { skb, site, from: 0 };
-    }
-    cx.call(Func::NfHookSlow, skb);
-    offer(cx, skb, site, 0)
+    cx.pass(Door::NfHookSlow { skb, site, from: 0 })
 }
 
 /// `br_handle_frame` asks the functions of its hook itself, and gives no reason for a drop (`nf_hook_bridge_pre`,
 /// net/bridge/br_input.c).
 fn nf_hook_bridge_pre(cx: &mut Cx, skb: SkbId) -> Door {
-    let state = hook_state(cx, Site::BrHandleFrame, skb);
-    match ask(cx, skb, &state, 0) {
+    match ask(cx, skb, Site::BrHandleFrame, 0) {
         Verdict::Accept => okfn(cx, Site::BrHandleFrame, skb),
         Verdict::Drop(_) => cx.kfree_skb(skb, DropReason::NotSpecified),
         Verdict::Stolen(door) => door,
@@ -60,20 +62,21 @@ fn nf_hook_bridge_pre(cx: &mut Cx, skb: SkbId) -> Door {
 }
 
 /// Asks the functions of a hook one after the other, from position `from` on, until one does not accept.
-#[inline(never)]
-fn ask(cx: &mut Cx, skb: SkbId, state: &HookState, from: u8) -> Verdict {
-    let (pf, hook) = state.site.point();
-    cx.note("hook", |cx| hook_words(cx, skb, state));
+#[inline(always)]
+fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Verdict {
+    let (pf, hook) = site.point();
+    let state = hook_state(cx, site, skb);
+    cx.note("hook", |cx| hook_words(cx, skb, &state));
     let list = *cx.k.netns[state.netns].hooks.list(pf, hook);
     for at in from.. {
         let Some(function) = list.get(at) else { break };
         if let HookFn::Rules(variant, table) = function
             && !cx.observed
-            && pass_empty_chain(cx, skb, state, variant, table)
+            && pass_empty_chain(cx, skb, &state, variant, table)
         {
             continue;
         }
-        match call(cx, skb, *state, function) {
+        match call(cx, skb, state, function) {
             Verdict::Accept => {}
             other => return other,
         }
@@ -112,15 +115,8 @@ fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
 /// Not modelled: NF_QUEUE, NF_REPEAT.
 #[inline(never)]
 pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Door {
-    offer(cx, skb, site, from)
-}
-
-/// The body of [`nf_hook_slow`], which the compiler fits to each site: most packets come from a known one.
-#[inline(always)]
-fn offer(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Door {
-    let state = hook_state(cx, site, skb);
-    match ask(cx, skb, &state, from) {
-        Verdict::Accept => cx.pass(okfn(cx, site, skb)),
+    match ask(cx, skb, site, from) {
+        Verdict::Accept => okfn(cx, site, skb),
         Verdict::Drop(reason) => {
             if matches!(site, Site::IpLocalOut | Site::IpOutput) {
                 discard(cx, skb);
@@ -157,7 +153,6 @@ pub fn ip_send_skb(cx: &mut Cx, skb: SkbId, door: Door) -> Result<(), Errno> {
 }
 
 /// The devices that a packet crosses where it is.
-#[inline(always)]
 fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
     let pkt = &cx.skbs[skb];
     let (_, hook) = site.point();
