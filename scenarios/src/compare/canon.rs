@@ -34,6 +34,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use glassnet_wire::checksum::checksum;
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -327,18 +328,8 @@ fn machine_dependent(mut options: &mut [u8]) {
 
 /// Replaces the Internet checksum at `at` over the first `length` bytes: 0 if it was right, 1 if not.
 fn mark_checksum(bytes: &mut [u8], at: usize, length: usize) {
-    let wrong = u16::from(sum(&bytes[..length]) != 0xffff);
+    let wrong = u16::from(checksum(&bytes[..length]) != 0);
     bytes[at..at + 2].copy_from_slice(&wrong.to_be_bytes());
-}
-
-/// The one's complement sum (RFC 1071).
-fn sum(bytes: &[u8]) -> u16 {
-    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
-    let mut sum: u32 = bytes.chunks(2).map(word).sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    sum as u16
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

@@ -1,9 +1,11 @@
 //! What a case is, and the bytes of its packets.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use etherparse::{
-    IcmpEchoHeader, Icmpv4Type, IpFragOffset, IpNumber, Ipv4Header, PacketBuilder, TcpHeader, ip_number,
+    IcmpEchoHeader, Icmpv4Type, IpFragOffset, IpNumber, Ipv4Header, PacketBuilder, TcpHeader,
+    TcpOptionElement, ip_number,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,18 @@ pub struct Case {
     pub rules: Vec<String>,
     /// What happens then.
     pub steps: Vec<Step>,
+}
+
+impl Case {
+    /// The files that show what `recent` and `hashlimit` rules remember.
+    pub fn lists(&self) -> BTreeSet<String> {
+        let named = |option: &'static str, folder: &'static str| {
+            let words = self.rules.iter().flat_map(|rule| rule.split(' ').zip(rule.split(' ').skip(1)));
+            words.filter(move |(word, _)| *word == option).map(move |(_, name)| format!("{folder}/{name}"))
+        };
+        let recent = named("--name", "/proc/net/xt_recent");
+        recent.chain(named("--hashlimit-name", "/proc/net/ipt_hashlimit")).collect()
+    }
 }
 
 /// A port of the rig: where a frame goes in, or comes out.
@@ -125,6 +139,9 @@ pub enum Proto {
         seq: u32,
         /// Acknowledged.
         ack: u32,
+        /// The maximum segment size that it offers, bytes.
+        #[serde(default)]
+        mss: Option<u16>,
     },
     /// UDP.
     Udp {
@@ -196,12 +213,14 @@ impl Packet {
     pub fn bytes(&self) -> Vec<u8> {
         let payload: Vec<u8> = (0..self.len).map(|at| b'a' + (at % 26) as u8).collect();
         let mut bytes = match &self.proto {
-            Proto::Tcp { sport, dport, flags, seq, ack } => {
+            Proto::Tcp { sport, dport, flags, seq, ack, mss } => {
                 let mut tcp = TcpHeader::new(*sport, *dport, *seq, 64240);
                 tcp.acknowledgment_number = *ack;
                 let has = |letter| flags.contains(letter);
                 (tcp.fin, tcp.syn, tcp.rst, tcp.psh) = (has('F'), has('S'), has('R'), has('P'));
                 (tcp.ack, tcp.urg) = (has('A'), has('U'));
+                // One option fits.
+                let _ = mss.map(|mss| tcp.set_options(&[TcpOptionElement::MaximumSegmentSize(mss)]));
                 written(|out| PacketBuilder::ip(self.header(6)).tcp_header(tcp).write(out, &payload))
             }
             Proto::Udp { sport, dport } => {
@@ -279,7 +298,7 @@ impl Reply {
                 let more = data.len() as u32 + u32::from(tcp.syn) + u32::from(tcp.fin);
                 let (sport, dport) = (tcp.destination_port, tcp.source_port);
                 let ack = tcp.sequence_number.wrapping_add(more);
-                Proto::Tcp { sport, dport, flags: self.flags.clone(), seq, ack }
+                Proto::Tcp { sport, dport, flags: self.flags.clone(), seq, ack, mss: None }
             }
             ip_number::UDP => {
                 let port = |at: usize| Some(u16::from_be_bytes(rest.get(at..at + 2)?.try_into().ok()?));

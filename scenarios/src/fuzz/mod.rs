@@ -8,7 +8,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `case.rs` | what a case is, and the bytes of its packets |
-//! | `generate.rs` | random cases |
+//! | `generate/` | random cases |
 //! | `rig.rs` | the router and what both sides can do with it; running a case |
 //! | `simulated.rs` | the rig in the model; `host/rig.rs` is the one on a real kernel |
 //! | `outcome.rs` | what is compared, and what noise is taken out |

@@ -7,11 +7,15 @@
 //! | TCP checksums that are left to the device | packets that the router made | 0 |
 //! | order of hash tables | `/proc/net/nf_conntrack`, `ipset save` | sorted |
 //! | the time of day | ICMP timestamp replies | 0 |
-//! | seconds that passed | timeouts of connections | equal if at most 2 s apart |
+//! | seconds that passed | timeouts of connections and of elements of sets | equal if at most 2 s apart |
 //! | `initval` of sets | `ipset save` | left out |
+//! | jiffies | lists of `recent` | how many times |
+//! | seconds left, credit that time refills | tables of `hashlimit` | left out, in whole packets |
 //! | dates | comment lines of `iptables-save` | left out |
 
 use std::collections::BTreeSet;
+
+use glassnet_wire::checksum;
 
 use super::case::{Case, Port, Proto, Step};
 use super::rig::Said;
@@ -30,9 +34,14 @@ pub struct Outcome {
     pub connections: Said,
     /// `ipset save`.
     pub sets: Said,
+    /// Each file of [`Case::lists`] with what it says.
+    pub lists: Vec<(String, Said)>,
 }
 
-/// Seconds by which the timeouts of a connection may differ.
+/// A line, and the seconds that are left of what it shows.
+type Timed = (Option<u64>, String);
+
+/// Seconds by which timeouts may differ.
 const SLACK: u64 = 2;
 
 /// Where two outcomes of a case part, a line for each place and side; empty if they agree.
@@ -59,7 +68,11 @@ pub fn differences(case: &Case, real: &Outcome, model: &Outcome) -> Vec<String> 
     both("iptables-save -c", &rules(case, &real.rules), &rules(case, &model.rules));
     let (r, m) = connections(&ports, &real.connections, &model.connections);
     both("/proc/net/nf_conntrack", &r, &m);
-    both("ipset save", &sorted(&real.sets), &sorted(&model.sets));
+    let (r, m) = sets(&real.sets, &model.sets);
+    both("ipset save", &r, &m);
+    for ((path, r), (_, m)) in real.lists.iter().zip(&model.lists) {
+        both(path, &list(r), &list(m));
+    }
     found
 }
 
@@ -90,15 +103,55 @@ fn rules(case: &Case, text: &Said) -> Vec<String> {
     tables.concat()
 }
 
-/// Sets with their elements in order; a set's `initval` is drawn by lot.
-fn sorted(text: &Said) -> Vec<String> {
-    let mut lines: Vec<String> = said(text).iter().map(|line| without_initval(line)).collect();
+/// Both sides' sets with their elements in order, without `initval`, which is drawn by lot.
+fn sets(real: &Said, model: &Said) -> (Vec<String>, Vec<String>) {
+    let lines = |text: &Said| {
+        said(text)
+            .iter()
+            .map(|line| {
+                let line = without(line, "initval").0;
+                // What `create` says of timeouts is no time left.
+                if line.starts_with("add") { without(&line, "timeout") } else { (line, None) }
+            })
+            .map(|(line, timeout)| (timeout, line))
+            .collect()
+    };
+    alike(lines(real), lines(model))
+}
+
+/// A line without an option and its value, and that value.
+fn without(line: &str, option: &str) -> (String, Option<u64>) {
+    let words: Vec<&str> = line.split(' ').collect();
+    let Some(at) = words.iter().position(|word| *word == option) else { return (line.to_owned(), None) };
+    let rest = words[..at].iter().chain(words.iter().skip(at + 2));
+    (rest.copied().collect::<Vec<_>>().join(" "), words.get(at + 1).and_then(|value| value.parse().ok()))
+}
+
+/// What `recent` or `hashlimit` remember, without times, in order of addresses.
+fn list(text: &Said) -> Vec<String> {
+    if text.status != 0 {
+        return vec!["not there".to_owned()];
+    }
+    let mut lines: Vec<String> = text.text.lines().map(remembered).collect();
     lines.sort();
     lines
 }
 
-fn without_initval(line: &str) -> String {
-    line.split(' ').filter(|word| *word != "initval" && !word.starts_with("0x")).collect::<Vec<_>>().join(" ")
+fn remembered(line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words[..] {
+        // src=10.0.0.2 ttl: 64 last_seen: J oldest_pkt: 1 J, J
+        [src, "ttl:", ttl, "last_seen:", _, "oldest_pkt:", oldest, ref stamps @ ..] => {
+            format!("{src} ttl {ttl} oldest {oldest}, {} times", stamps.len())
+        }
+        // 3599 10.0.0.2:0->0.0.0.0:0 CREDIT CAP COST
+        [_, whom, credit, cap, cost] => {
+            let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+            let packets = number(credit).checked_div(number(cost)).unwrap_or(0);
+            format!("{whom} credit for {packets} cap {cap} cost {cost}")
+        }
+        _ => line.to_owned(),
+    }
 }
 
 fn describe(step: &Step) -> String {
@@ -190,7 +243,7 @@ fn ipv4(packet: &mut [u8], ports: &Ports) {
     if header < 20 || packet.len() < header {
         return;
     }
-    let right = checksum(&packet[..header], 0) == 0;
+    let right = checksum::checksum(&packet[..header]) == 0;
     packet[10..12].copy_from_slice(&u16::from(!right).to_be_bytes());
     // Packets of a case carry identification 1.
     let made_here = packet[4..6] != [0, 1];
@@ -198,7 +251,8 @@ fn ipv4(packet: &mut [u8], ports: &Ports) {
         packet[4..6].fill(0);
     }
     let total = usize::from(u16::from_be_bytes([packet[2], packet[3]])).clamp(header, packet.len());
-    let pseudo = pseudo_header(packet, total - header);
+    let word = |at: usize| u32::from_be_bytes([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
+    let pseudo = checksum::pseudo_header(word(12), word(16), packet[9], (total - header) as u16);
     let (proto, quoted) = (packet[9], total < usize::from(u16::from_be_bytes([packet[2], packet[3]])));
     let body = &mut packet[header..total];
     let check = match proto {
@@ -210,7 +264,7 @@ fn ipv4(packet: &mut [u8], ports: &Ports) {
     if let Some((at, pseudo)) = check {
         let absent = proto == 17 && body[at..at + 2] == [0, 0];
         let left_to_device = made_here && proto == 6;
-        let wrong = !quoted && !absent && !left_to_device && checksum(body, pseudo) != 0;
+        let wrong = !quoted && !absent && !left_to_device && checksum::fold(checksum::sum(pseudo, body)) != 0;
         body[at..at + 2].copy_from_slice(&(u16::from(wrong) + 2 * u16::from(absent)).to_be_bytes());
     }
     match (proto, body.first()) {
@@ -230,23 +284,8 @@ fn ipv4(packet: &mut [u8], ports: &Ports) {
     }
 }
 
-fn pseudo_header(packet: &[u8], len: usize) -> u32 {
-    let words = packet[12..20].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
-    words.sum::<u32>() + u32::from(packet[9]) + len as u32
-}
-
-/// The Internet checksum over bytes that contain it: 0 if it is right (RFC 1071).
-fn checksum(bytes: &[u8], start: u32) -> u16 {
-    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
-    let mut sum = bytes.chunks(2).map(word).sum::<u32>() + start;
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
-}
-
 /// A line of `/proc/net/nf_conntrack`: its timeout, and the rest.
-fn entry(ports: &Ports, line: &str) -> (Option<u64>, String) {
+fn entry(ports: &Ports, line: &str) -> Timed {
     let mut timeout = None;
     let mut words = Vec::new();
     for (at, word) in line.split_whitespace().enumerate() {
@@ -263,14 +302,16 @@ fn entry(ports: &Ports, line: &str) -> (Option<u64>, String) {
     (timeout, words.join(" "))
 }
 
-/// Both sides' connections as sorted lines; timeouts that are near each other read alike.
+/// Both sides' connections.
 fn connections(ports: &Ports, real: &Said, model: &Said) -> (Vec<String>, Vec<String>) {
-    let entries = |said: &Said| {
-        let mut entries: Vec<_> = said.text.lines().map(|line| entry(ports, line)).collect();
-        entries.sort_by(|a, b| a.1.cmp(&b.1));
-        entries
-    };
-    let (real, mut model) = (entries(real), entries(model));
+    let entries = |said: &Said| said.text.lines().map(|line| entry(ports, line)).collect();
+    alike(entries(real), entries(model))
+}
+
+/// Both sides' lines, sorted; timeouts that are near each other read alike.
+fn alike(mut real: Vec<Timed>, mut model: Vec<Timed>) -> (Vec<String>, Vec<String>) {
+    real.sort_by(|a, b| a.1.cmp(&b.1));
+    model.sort_by(|a, b| a.1.cmp(&b.1));
     for (r, m) in real.iter().zip(&mut model) {
         if let (Some(r), Some(m)) = (r.0, m.0.as_mut())
             && r.abs_diff(*m) <= SLACK
@@ -278,8 +319,9 @@ fn connections(ports: &Ports, real: &Said, model: &Said) -> (Vec<String>, Vec<St
             *m = r;
         }
     }
-    let show = |entries: Vec<(Option<u64>, String)>| -> Vec<String> {
-        entries.into_iter().map(|(timeout, rest)| format!("{} {rest}", timeout.unwrap_or(0))).collect()
+    let show = |(timeout, rest): Timed| match timeout {
+        Some(seconds) => format!("{rest} ({seconds} s)"),
+        None => rest,
     };
-    (show(real), show(model))
+    (real.into_iter().map(show).collect(), model.into_iter().map(show).collect())
 }

@@ -53,6 +53,9 @@ pub trait Rig {
     fn wait(&mut self, ms: u64) -> Result<(), RigError>;
 }
 
+/// Where programs of the router wait for UDP: one on all addresses, one on one.
+pub const LISTENERS: [(Ipv4Addr, u16); 2] = [(Ipv4Addr::UNSPECIFIED, 53), (Ipv4Addr::new(10, 0, 0, 1), 443)];
+
 /// Commands that make the router, beside [`links`]: the far ends of its cables lie in the namespace `x`.
 const SETTINGS: [&str; 9] = [
     "net.ipv4.ip_forward=1",
@@ -158,6 +161,10 @@ pub fn run(rig: &mut impl Rig, case: &Case) -> Result<Outcome, RigError> {
     outcome.connections = rig.run(&["cat", "/proc/net/nf_conntrack"], "")?;
     if !case.sets.is_empty() {
         outcome.sets = rig.run(&["ipset", "save"], "")?;
+    }
+    for path in case.lists() {
+        let shown = rig.run(&["cat", &path], "")?;
+        outcome.lists.push((path, shown));
     }
     Ok(outcome)
 }

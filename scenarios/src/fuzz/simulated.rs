@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use glassnet_kernel::World;
 use glassnet_kernel::ids::{CpuId, MachineId, SocketId};
 use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::net::ipv4::af_inet::inet_bind;
 use glassnet_kernel::net::socket::{self, SendTo};
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::tables::socket::SockKind;
@@ -14,7 +15,7 @@ use glassnet_userland::harness;
 use glassnet_userland::process::SharedWorld;
 
 use super::case::{PORTS, Port};
-use super::rig::{Rig, RigError, Said, build};
+use super::rig::{LISTENERS, Rig, RigError, Said, build};
 use crate::compare::observation::KernelConfig;
 
 const MACHINE: MachineId = MachineId(0);
@@ -65,6 +66,13 @@ impl Simulated {
                 socket.opts.hdrincl = true;
             }
             id
+        });
+        world.enter(MACHINE, CPU, |cx| {
+            for (address, port) in LISTENERS {
+                let id = socket::socket(cx, INIT_NET, SockKind::Udp);
+                // Nothing else is bound here.
+                let _ = inet_bind(cx, id, address.to_bits(), port);
+            }
         });
         drop(world);
         (self.sockets, self.raw) = (sockets.to_vec(), Some(raw));

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -19,13 +19,15 @@ use super::machine::Machine;
 use super::spaces::{compiled_in, prepare, within};
 use super::{Options, needs};
 use crate::fuzz::case::{PORTS, Port};
-use crate::fuzz::rig::{Rig, RigError, Said, build};
+use crate::fuzz::rig::{LISTENERS, Rig, RigError, Said, build};
 
 /// A router on the running kernel.
 pub struct KernelRig {
     machine: Machine,
     ports: Vec<OwnedFd>,
     raw: OwnedFd,
+    /// Programs that wait; what they get is nobody's business.
+    listeners: Vec<UdpSocket>,
 }
 
 /// What undoes a case: rules of both kinds, connections, sets.
@@ -51,8 +53,10 @@ impl KernelRig {
         within(&own, || prepare(&compiled_in(), false)).map_err(failed("cannot prepare a namespace"))?;
         let raw =
             within(&own, || open_raw().map_err(Into::into)).map_err(failed("cannot open a raw socket"))?;
-        let mut rig = KernelRig { machine, ports: Vec::new(), raw };
+        let mut rig = KernelRig { machine, ports: Vec::new(), raw, listeners: Vec::new() };
         build(&mut rig)?;
+        rig.listeners = within(&own, || LISTENERS.into_iter().map(UdpSocket::bind).collect())
+            .map_err(failed("cannot open UDP sockets"))?;
         let outside: PathBuf = rig.machine.path("/run/netns/x");
         let outside = File::open(outside).map_err(failed("cannot open a namespace"))?;
         rig.ports = within(&outside, || PORTS.into_iter().map(open_port).collect())

@@ -1,0 +1,166 @@
+//! Random traffic: short conversations of a few hosts, and things that no honest host sends.
+
+use std::net::Ipv4Addr;
+
+use super::super::case::{Packet, Port, Proto, Reply, Send, Step};
+use super::Draw;
+
+impl Draw {
+    pub(super) fn steps(&mut self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for _ in 0..2 + self.below(4) {
+            match self.below(8) {
+                0..=2 => self.tcp_flow(&mut steps),
+                3 | 4 => self.udp_flow(&mut steps),
+                5 => self.echo(&mut steps),
+                6 => self.local(&mut steps),
+                _ => self.odd(&mut steps),
+            }
+        }
+        if self.one_in(25) {
+            steps.insert(self.below(steps.len() + 1), Step::Wait(1100));
+        }
+        steps
+    }
+
+    /// A port, a host behind it, and an address to talk to: another host, the router, or one far away.
+    fn ends(&mut self) -> (Port, Ipv4Addr, Ipv4Addr) {
+        let port = self.pick(&[Port::C1, Port::C1, Port::S1, Port::Q0, Port::Q1]);
+        let src = match port {
+            Port::C1 => Ipv4Addr::new(10, 0, 0, self.below(4) as u8 + 2),
+            Port::S1 => Ipv4Addr::new(10, 0, 1, self.below(4) as u8 + 2),
+            Port::Q0 => Ipv4Addr::new(10, 0, 2, 2),
+            Port::Q1 => Ipv4Addr::new(10, 0, 2, self.below(3) as u8 + 3),
+        };
+        let dst = match self.below(8) {
+            0 => Ipv4Addr::new(10, 0, self.below(3) as u8, 1),
+            1 => Ipv4Addr::new(8, 8, 8, 8),
+            _ => self.host(),
+        };
+        (port, src, dst)
+    }
+
+    /// The port behind which a host is; by it an answer comes back.
+    fn behind(dst: Ipv4Addr) -> Port {
+        match dst.octets() {
+            [10, 0, 0, _] => Port::C1,
+            [10, 0, 2, 2] => Port::Q0,
+            [10, 0, 2, _] => Port::Q1,
+            _ => Port::S1,
+        }
+    }
+
+    fn packet(&mut self, src: Ipv4Addr, dst: Ipv4Addr, proto: Proto) -> Packet {
+        let ttl = self.pick(&[64, 64, 64, 64, 2, 1]);
+        let (tos, len) = (self.pick(&[0, 0, 0, 0x10]), self.pick(&[0, 10, 60]));
+        Packet { src, dst, ttl, tos, len, bad_sum: self.one_in(40), proto }
+    }
+
+    /// Where answers come from: most often where the packet should have gone, after NAT anywhere.
+    fn answers(&mut self, dst: Ipv4Addr) -> Port {
+        if self.one_in(4) { self.pick(&[Port::C1, Port::S1, Port::Q0, Port::Q1]) } else { Self::behind(dst) }
+    }
+
+    fn tcp_flow(&mut self, steps: &mut Vec<Step>) {
+        let (port, src, dst) = self.ends();
+        let (sport, dport) = (self.pick(&[1000, 1001]), self.port());
+        let back = self.answers(dst);
+        let script: &[(&str, u32, u32)] =
+            &[("S", 1000, 0), ("A", 1001, 5001), ("PA", 1001, 5001), ("FA", 1011, 5001)];
+        let replies = ["SA", "A", "PA", "FA", "R", "RA"];
+        let length = self.below(script.len()) + 1;
+        for (at, (flags, seq, ack)) in script.iter().take(length).enumerate() {
+            let odd = self.one_in(12);
+            let flags = if odd { self.pick(&["FPU", "", "SF", "R", "SR", "A"]) } else { flags };
+            let seq = if self.one_in(15) { seq + 100_000 } else { *seq };
+            let mss = if flags.contains('S') { self.pick(&[None, Some(1460), Some(900)]) } else { None };
+            let proto = Proto::Tcp { sport, dport, flags: flags.to_owned(), seq, ack: *ack, mss };
+            let packet = Packet { len: if *flags == *"PA" { 10 } else { 0 }, ..self.packet(src, dst, proto) };
+            steps.push(Step::Send(Send { port, packet }));
+            if !self.one_in(4) {
+                let flags = if self.one_in(6) { self.pick(&replies) } else { replies[at.min(3)] };
+                let unreachable = self.one_in(15).then(|| self.pick(&[1, 3, 13]));
+                let len = if flags == "PA" { 5 } else { 0 };
+                steps.push(Step::Reply(Reply { port: back, flags: flags.to_owned(), len, unreachable }));
+            }
+        }
+    }
+
+    fn udp_flow(&mut self, steps: &mut Vec<Step>) {
+        let (port, src, dst) = self.ends();
+        let proto = Proto::Udp { sport: self.pick(&[1000, 1001]), dport: self.port() };
+        let back = self.answers(dst);
+        for _ in 0..=self.below(3) {
+            let packet = self.packet(src, dst, proto.clone());
+            steps.push(Step::Send(Send { port, packet }));
+            if self.one_in(2) {
+                let unreachable = self.one_in(3).then(|| self.pick(&[1, 3, 3, 4, 13]));
+                steps.push(Step::Reply(Reply { port: back, flags: String::new(), len: 7, unreachable }));
+            }
+        }
+    }
+
+    fn echo(&mut self, steps: &mut Vec<Step>) {
+        let (port, src, dst) = self.ends();
+        let back = self.answers(dst);
+        let id = self.pick(&[7, 8]);
+        for seq in 1..=self.below(2) as u16 + 1 {
+            let packet = self.packet(src, dst, Proto::Icmp { kind: 8, code: 0, id, seq });
+            steps.push(Step::Send(Send { port, packet }));
+            if self.one_in(2) {
+                steps.push(Step::Reply(Reply {
+                    port: back,
+                    flags: String::new(),
+                    len: 10,
+                    unreachable: None,
+                }));
+            }
+        }
+    }
+
+    /// A packet of the router itself.
+    fn local(&mut self, steps: &mut Vec<Step>) {
+        let dst = if self.one_in(6) { Ipv4Addr::new(8, 8, 8, 8) } else { self.host() };
+        let src = match Self::behind(dst) {
+            Port::C1 => Ipv4Addr::new(10, 0, 0, 1),
+            Port::S1 => Ipv4Addr::new(10, 0, 1, 1),
+            Port::Q0 | Port::Q1 => Ipv4Addr::new(10, 0, 2, 1),
+        };
+        let proto = match self.below(3) {
+            0 => Proto::Tcp {
+                sport: 1000,
+                dport: self.port(),
+                flags: "S".to_owned(),
+                seq: 1000,
+                ack: 0,
+                mss: Some(1460),
+            },
+            1 => Proto::Udp { sport: 1000, dport: self.port() },
+            _ => Proto::Icmp { kind: 8, code: 0, id: 7, seq: 1 },
+        };
+        // The model's `lo` vouches for every checksum, so a wrong one of the router's own would not be found there.
+        let packet = Packet { ttl: 64, bad_sum: false, ..self.packet(src, dst, proto) };
+        steps.push(Step::Local(packet));
+        if !self.one_in(3) {
+            let unreachable = self.one_in(4).then_some(3);
+            let port = self.answers(dst);
+            steps.push(Step::Reply(Reply { port, flags: "SA".to_owned(), len: 0, unreachable }));
+        }
+    }
+
+    /// Something that no honest host sends.
+    fn odd(&mut self, steps: &mut Vec<Step>) {
+        let (port, src, dst) = self.ends();
+        let proto = match self.below(5) {
+            0 => Proto::Icmp { kind: 0, code: 0, id: 7, seq: 1 },
+            1 => {
+                Proto::Icmp { kind: self.pick(&[3, 5, 11, 13, 99]), code: self.below(4) as u8, id: 7, seq: 1 }
+            }
+            2 => Proto::Other(self.pick(&[47, 99])),
+            3 => Proto::Tcp { sport: 1000, dport: 80, flags: "A".to_owned(), seq: 77, ack: 88, mss: None },
+            _ => Proto::Tcp { sport: 1000, dport: 80, flags: "RA".to_owned(), seq: 77, ack: 88, mss: None },
+        };
+        let packet = self.packet(src, dst, proto);
+        steps.push(Step::Send(Send { port, packet }));
+    }
+}
