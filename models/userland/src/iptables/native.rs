@@ -1,6 +1,8 @@
 //! What `iptables-nft` makes of a rule: `tcp` and `udp` become expressions of nf_tables, and are printed as what those
 //! expressions say.
 
+use std::borrow::Cow;
+
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::xt::matches::{Ports, Tcp, Udp};
 use glassnet_kernel::tables::xt::{AddrMask, IpMatch, Match, Rule, Variant};
@@ -113,6 +115,55 @@ fn merge(into: &mut Match, from: &Match) -> bool {
     }
 }
 
+/// The rule as the tool prints it. Of what several `tcp` or `udp` matches say of one field `iptables-nft` shows
+/// the last, though the kernel asks them all; an inversion of any stays.
+pub fn shown(variant: Variant, rule: &Rule) -> Cow<'_, Rule> {
+    let is_native = |with: &Match| match with {
+        Match::Tcp(tcp) => tcp_is_native(tcp),
+        Match::Udp(udp) => udp_is_native(udp),
+        _ => false,
+    };
+    let natives = rule.matches.iter().filter(|with| is_native(with)).count();
+    if variant == Variant::Legacy || natives < 2 {
+        return Cow::Borrowed(rule);
+    }
+    let mut rule = rule.clone();
+    let mut first: Option<usize> = None;
+    for with in std::mem::take(&mut rule.matches) {
+        match first {
+            Some(at) if is_native(&with) => overwrite(&mut rule.matches[at], &with),
+            _ => {
+                first = first.or(is_native(&with).then_some(rule.matches.len()));
+                rule.matches.push(with);
+            }
+        }
+    }
+    Cow::Owned(rule)
+}
+
+fn overwrite(into: &mut Match, from: &Match) {
+    let ports = |into: &mut Ports, from: Ports| {
+        if !is_any(&from) {
+            *into = Ports { invert: into.invert || from.invert, range: from.range };
+        }
+    };
+    match (into, from) {
+        (Match::Tcp(into), Match::Tcp(from)) => {
+            ports(&mut into.sport, from.sport);
+            ports(&mut into.dport, from.dport);
+            if let Some((invert, mask, compare)) = from.flags {
+                let inverted = into.flags.is_some_and(|(invert, ..)| invert);
+                into.flags = Some((invert || inverted, mask, compare));
+            }
+        }
+        (Match::Udp(into), Match::Udp(from)) => {
+            ports(&mut into.sport, from.sport);
+            ports(&mut into.dport, from.dport);
+        }
+        _ => {}
+    }
+}
+
 /// What the kernel refuses of a rule whatever the other rules are.
 pub fn refused(variant: Variant, rule: &Rule) -> Option<Errno> {
     let is_proto = |number: u8| rule.ip.proto == (number, false);
@@ -133,4 +184,25 @@ pub fn refused(variant: Variant, rule: &Rule) -> Option<Errno> {
 fn never_matches(ip: &IpMatch) -> bool {
     let is_none = |addr: &AddrMask| addr.invert && addr.mask == 0;
     is_none(&ip.src) || is_none(&ip.dst)
+}
+
+#[cfg(test)]
+mod tests {
+    use glassnet_kernel::tables::xt::matches::Length;
+    use glassnet_kernel::tables::xt::{Action, Counters};
+
+    use super::*;
+
+    /// As iptables 1.8.9 prints `-p tcp --syn --sport 5 -m length … -m tcp --tcp-flags SYN,RST SYN`.
+    #[test]
+    fn the_last_of_two_matches_of_tcp_is_shown() {
+        let tcp = |flags, sport| Match::Tcp(Tcp { flags: Some((false, flags, 2)), sport, ..Tcp::default() });
+        let five = Ports { invert: false, range: (5, 5) };
+        let length = Match::Length(Length { invert: false, range: (1, 2) });
+        let matches = vec![tcp(0x17, five), length.clone(), tcp(0x06, Ports::default())];
+        let rule =
+            Rule { ip: IpMatch::default(), matches, action: Action::None, counters: Counters::default() };
+        assert_eq!(shown(Variant::Nft, &rule).matches, [tcp(0x06, five), length]);
+        assert_eq!(*shown(Variant::Legacy, &rule), rule);
+    }
 }

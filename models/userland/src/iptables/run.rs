@@ -8,6 +8,7 @@ use glassnet_kernel::tables::xt::{Chain, Rule, Variant};
 use super::command::{Command, Op};
 use super::draft::Draft;
 use super::list::{self, Look};
+use super::native;
 use super::show;
 use super::stop::{Done, Stop};
 use crate::hosts::Hosts;
@@ -166,7 +167,7 @@ fn list(draft: &Draft, (chain, at): (Option<&str>, usize), look: Look, out: &mut
     for chain in &chosen(draft, chain)? {
         if at > 0 {
             if let Some(rule) = chain.rules.get(at - 1) {
-                list::push_rule(out, rule, at, look);
+                list::push_rule(out, &native::shown(draft.variant, rule), at, look);
             }
             continue;
         }
@@ -176,7 +177,7 @@ fn list(draft: &Draft, (chain, at): (Option<&str>, usize), look: Look, out: &mut
         is_first = false;
         list::push_header(out, chain, draft.references(&chain.name), look);
         for (at, rule) in (1..).zip(&chain.rules) {
-            list::push_rule(out, rule, at, look);
+            list::push_rule(out, &native::shown(draft.variant, rule), at, look);
         }
     }
     Ok(())
@@ -218,6 +219,6 @@ fn push_chain(out: &mut String, chain: &Chain, counters: bool) {
 pub fn push_saved_rule(out: &mut String, chain: &str, rule: &Rule, counters: bool, variant: Variant) {
     *out += "-A ";
     *out += chain;
-    show::push_rule(out, rule, counters, variant == Variant::Nft);
+    show::push_rule(out, &native::shown(variant, rule), counters, variant == Variant::Nft);
     out.push('\n');
 }

@@ -24,12 +24,12 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let mut udp = Udp::default();
     let (mut sport, mut dport) = (false, false);
     for option in given {
-        let (seen, place) = match option.name {
-            "source-port" | "sport" => (&mut sport, &mut udp.sport),
-            _ => (&mut dport, &mut udp.dport),
+        let (seen, place, name) = match option.name {
+            "source-port" | "sport" => (&mut sport, &mut udp.sport, "source-port"),
+            _ => (&mut dport, &mut udp.dport, "destination-port"),
         };
         if std::mem::replace(seen, true) {
-            return x6::error("udp", &format!("option \"--{}\" can only be used once.", option.name));
+            return x6::error("udp", &format!("option \"--{name}\" can only be used once."));
         }
         *place = ports(option, IPPROTO_UDP)?;
     }
