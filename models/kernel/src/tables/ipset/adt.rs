@@ -278,12 +278,11 @@ fn hash_one(hash: &mut Hash, key: Key, call: &Call) -> Result<(), SetError> {
             other => other,
         },
         Adt::Test => {
-            let entry = match key.cidr {
-                32 => hash.get_covering(&probe, call.now),
-                _ => hash.get(&probe, call.now),
+            let nomatch = match key.cidr {
+                32 => hash.find_covering(&probe, call.now, |entry| Some(entry.nomatch)),
+                _ => hash.get(&probe, call.now).map(|entry| entry.nomatch),
             };
-            let found = entry.is_some_and(|entry| entry.nomatch == call.request.nomatch);
-            if found { Ok(()) } else { Err(SetError::Exist) }
+            if nomatch == Some(call.request.nomatch) { Ok(()) } else { Err(SetError::Exist) }
         }
     }
 }

@@ -49,10 +49,10 @@ impl Bitmap {
         }
     }
 
-    /// Forgets all elements.
+    /// Forgets all elements. As in the kernel their places keep the counters.
     pub fn flush(&mut self) {
         self.members.fill(0);
-        self.ext.fill(None);
+        self.ext.iter_mut().flatten().for_each(|ext| ext.comment = None);
     }
 
     /// Its size in the kernel's memory, bytes.
@@ -80,23 +80,32 @@ impl Bitmap {
     }
 
     /// Adds an element; with `exist` its extensions are replaced if it is there already.
-    pub fn add(&mut self, id: u32, ext: Option<Box<Ext>>, exist: bool, now: Nanos) -> Result<(), SetError> {
+    pub fn add(
+        &mut self,
+        id: u32,
+        mut ext: Option<Box<Ext>>,
+        exist: bool,
+        now: Nanos,
+    ) -> Result<(), SetError> {
         if self.contains(id, now) && !exist {
             return Err(SetError::Exist);
         }
         self.members[id as usize / 64] |= 1 << (id % 64);
         if let Some(place) = self.ext.get_mut(id as usize) {
+            if let Some(ext) = &mut ext {
+                ext.init_counters(place.as_ref().map_or((0, 0), |before| (before.packets, before.bytes)));
+            }
             *place = ext;
         }
         Ok(())
     }
 
-    /// Takes an element out.
+    /// Takes an element out; its place keeps the counters.
     pub fn del(&mut self, id: u32, now: Nanos) -> Result<(), SetError> {
         let is_there = self.contains(id, now);
         self.members[id as usize / 64] &= !(1 << (id % 64));
-        if let Some(place) = self.ext.get_mut(id as usize) {
-            *place = None;
+        if let Some(ext) = self.ext(id) {
+            ext.comment = None;
         }
         if is_there { Ok(()) } else { Err(SetError::Exist) }
     }

@@ -58,6 +58,22 @@ struct Bucket {
     places: Vec<Option<Entry>>,
     /// Places that memory was taken for (`size`).
     size: usize,
+    /// Packets and bytes that the last element of a free place left in its memory, by place.
+    left: Vec<(usize, Counters)>,
+}
+
+/// Packets and bytes.
+type Counters = (u64, u64);
+
+impl Bucket {
+    /// What the memory of a place holds of its element, or of the last that was there.
+    fn take_counters(&mut self, at: usize) -> Counters {
+        if let Some(ext) = self.places[at].as_ref().and_then(|entry| entry.ext.as_ref()) {
+            return (ext.packets, ext.bytes);
+        }
+        let left = self.left.iter().position(|(place, _)| *place == at);
+        left.map_or((0, 0), |left| self.left.swap_remove(left).1)
+    }
 }
 
 /// Why an element is not added at once.
@@ -174,20 +190,36 @@ impl Hash {
         entries.find(|entry| is_same(entry, probe) && !entry.expired(now))
     }
 
-    /// The element with the longest prefix that covers this one (`mtype_test_cidrs`).
-    pub fn get_covering(&mut self, probe: &Probe, now: Nanos) -> Option<&mut Entry> {
-        let mut nets = self.nets.iter().map(|(cidr, _)| *cidr);
-        let found = nets.find_map(|cidr| {
-            let probe = Probe { key: with_prefix(self.set_type, probe.key, cidr), ..*probe };
+    /// What `accept` makes of the element with the longest prefix that covers this one and that it accepts
+    /// (`mtype_test_cidrs`). A network that is there with other interfaces only hides shorter prefixes.
+    pub fn find_covering<R>(
+        &mut self,
+        probe: &Probe,
+        now: Nanos,
+        mut accept: impl FnMut(&mut Entry) -> Option<R>,
+    ) -> Option<R> {
+        for at in 0..self.nets.len() {
+            let key = with_prefix(self.set_type, probe.key, self.nets[at].0);
+            let probe = Probe { key, ..*probe };
             let index = self.index_of(&probe);
-            let bucket = self.bucket(index).iter();
-            let at = bucket.enumerate().find(|(_, entry)| {
-                entry.as_ref().is_some_and(|entry| is_same(entry, &probe) && !entry.expired(now))
-            });
-            Some((index, at?.0))
-        });
-        let (index, at) = found?;
-        self.buckets[index].as_deref_mut()?.places[at].as_mut()
+            let Some(bucket) = self.buckets.get_mut(index).and_then(Option::as_deref_mut) else { continue };
+            let mut elsewhere = false;
+            for entry in bucket.places.iter_mut().flatten().filter(|entry| entry.key == key) {
+                elsewhere = true;
+                if !is_same(entry, &probe) {
+                    continue;
+                }
+                let found = if entry.expired(now) { None } else { accept(entry) };
+                if found.is_some() {
+                    return found;
+                }
+                elsewhere = false;
+            }
+            if elsewhere && self.set_type == SetType::HashNetIface {
+                return None;
+            }
+        }
+        None
     }
 
     /// Adds an element, and doubles the table if its bucket is full and `grow` allows it. With `exist` the
@@ -260,10 +292,14 @@ impl Hash {
         }
     }
 
-    fn put(&mut self, index: usize, at: usize, entry: Entry) {
+    fn put(&mut self, index: usize, at: usize, mut entry: Entry) {
         let cidr = self.set_type.has_net().then_some(entry.key.cidr);
         self.comments += comment_size(&entry);
         let bucket = self.buckets[index].get_or_insert_default();
+        let before = bucket.take_counters(at);
+        if let Some(ext) = &mut entry.ext {
+            ext.init_counters(before);
+        }
         let old = bucket.places[at].replace(entry);
         self.elements += 1;
         if let Some(cidr) = cidr {
@@ -314,6 +350,9 @@ impl Hash {
     fn remove(&mut self, index: usize, at: usize) {
         let Some(bucket) = self.buckets[index].as_deref_mut() else { return };
         let old = bucket.places[at].take();
+        if let Some(ext) = old.as_ref().and_then(|old| old.ext.as_ref()) {
+            bucket.left.push((at, (ext.packets, ext.bytes)));
+        }
         if at + 1 == bucket.places.len() {
             bucket.places.pop();
         }
@@ -323,6 +362,8 @@ impl Hash {
             self.buckets[index] = None;
         } else if holes >= STEP {
             bucket.places.retain(Option::is_some);
+            // The rest is new memory.
+            bucket.left.clear();
             bucket.size -= STEP;
             self.taken = self.taken.saturating_sub(BUCKET_HEAD + STEP * self.dsize);
         }

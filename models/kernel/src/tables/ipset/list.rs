@@ -76,12 +76,22 @@ impl List {
     }
 
     /// Adds a set. True if it is new, so that it must be held.
-    pub fn add(&mut self, member: Member, near: Option<(bool, u16)>, exist: bool) -> Result<bool, SetError> {
+    pub fn add(
+        &mut self,
+        mut member: Member,
+        near: Option<(bool, u16)>,
+        exist: bool,
+    ) -> Result<bool, SetError> {
         let near = match near {
             Some((before, other)) => Some((before, self.place(other).ok_or(SetError::RefExist)?)),
             None => None,
         };
-        if let Some(at) = self.place(member.set) {
+        let known = self.place(member.set);
+        if let Some(ext) = &mut member.ext {
+            let before = known.and_then(|at| self.members[at].ext.as_ref());
+            ext.init_counters(before.map_or((0, 0), |before| (before.packets, before.bytes)));
+        }
+        if let Some(at) = known {
             if !exist {
                 return Err(SetError::Exist);
             }

@@ -130,8 +130,8 @@ impl IpSet {
         let comment = request.comment.as_deref().filter(|comment| !comment.is_empty());
         Ok(Some(Box::new(Ext {
             expires: self.expires(request.timeout, now),
-            packets: request.packets.unwrap_or(0),
-            bytes: request.bytes.unwrap_or(0),
+            packets: request.packets.unwrap_or(Ext::NOT_SAID),
+            bytes: request.bytes.unwrap_or(Ext::NOT_SAID),
             comment: comment.map(Box::from),
             skbinfo: SkbInfo {
                 mark,

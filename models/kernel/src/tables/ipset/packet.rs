@@ -101,15 +101,17 @@ impl IpSets {
             Storage::Hash(hash) => {
                 let wanted = wanted?;
                 let probe = Probe { key: wanted.key, iface: wanted.iface.as_ref() };
-                let entry = match set.set_type.has_net() {
-                    true => hash.get_covering(&probe, now),
-                    false => hash.get(&probe, now),
-                }?;
-                // `nomatch` is minus one match, which `--return-nomatch` turns round.
-                if entry.nomatch != options.return_nomatch && set.set_type.has_net() {
-                    return None;
+                let counters = set.ext.counters;
+                let mut accept = |entry: &mut Entry| {
+                    let info = match_extensions(entry.ext.as_deref_mut(), counters, packet, options)?;
+                    Some((entry.nomatch, info))
+                };
+                if !set.set_type.has_net() {
+                    return hash.get(&probe, now).and_then(accept).map(|(_, info)| info);
                 }
-                entry.ext.as_deref_mut()
+                let (nomatch, info) = hash.find_covering(&probe, now, &mut accept)?;
+                // `nomatch` is minus one match, which `--return-nomatch` turns round.
+                return (nomatch == options.return_nomatch).then_some(info);
             }
             Storage::Bitmap(bitmap) => {
                 let id = bitmap_id(bitmap, set.set_type, &wanted?.key)?;

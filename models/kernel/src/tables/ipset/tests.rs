@@ -1,7 +1,7 @@
 use glassnet_sim::Nanos;
 
 use super::packet::{SetOptions, SetPacket};
-use super::types::{Adt, Create, Extensions, Request, SetError, SetType};
+use super::types::{Adt, Create, Extensions, Iface, Range, Request, SetError, SetType};
 use super::*;
 
 fn create(set_type: SetType) -> Create {
@@ -128,4 +128,75 @@ fn buckets_grow_and_are_listed_as_in_the_kernel() {
     let set = sets.get("a").expect("a");
     let order: Vec<u32> = sets.elements(set, T0).iter().map(|element| element.key.ip & 0xff).collect();
     assert_eq!((order, set.memory()), (vec![6, 4, 1, 3, 8, 5, 2, 7], 496));
+}
+
+/// Recorded on Linux 6.18.
+#[test]
+fn counters_stay_where_an_element_was() {
+    let mut sets = IpSets::default();
+    let ext = Extensions { counters: true, ..Extensions::default() };
+    let port = Request { port: 5, ..Request::default() };
+    let one = Request { ip: ip("1.1.1.1"), ..Request::default() };
+    let counted = |request: &Request| Request { packets: Some(3), bytes: Some(4), ..request.clone() };
+    sets.create(
+        "b",
+        &Create { ext, range: Some(Range::Port(0, 9)), ..create(SetType::BitmapPort) },
+        false,
+        T0,
+    )
+    .expect("b");
+    sets.create("h", &Create { ext, ..create(SetType::HashIp) }, false, T0).expect("h");
+    let shown = |sets: &IpSets, name: &str| {
+        let ext = sets.elements(sets.get(name).expect("a set"), T0)[0].ext.clone().expect("counters");
+        (ext.packets, ext.bytes)
+    };
+    for (name, request, after_del) in [("b", &port, (3, 4)), ("h", &one, (0, 0))] {
+        sets.adt(name, Adt::Add, &counted(request), false, T0).expect("added");
+        sets.adt(name, Adt::Add, request, true, T0).expect("added again");
+        assert_eq!(shown(&sets, name), (3, 4), "{name}");
+        sets.adt(name, Adt::Del, request, false, T0).expect("deleted");
+        sets.adt(name, Adt::Add, request, false, T0).expect("added anew");
+        assert_eq!(shown(&sets, name), after_del, "{name}: the hash gave its bucket back");
+    }
+}
+
+#[test]
+fn a_network_of_another_interface_hides_shorter_prefixes() {
+    let mut sets = IpSets::default();
+    sets.create("n", &create(SetType::HashNetIface), false, T0).expect("n");
+    let add = |sets: &mut IpSets, net: &str, cidr: u8, name: &str| {
+        let iface = Some(Iface { name: name.into(), physdev: false, wildcard: false });
+        let request = Request { ip: ip(net), cidr: Some(cidr), iface, ..Request::default() };
+        sets.adt("n", Adt::Add, &request, false, T0).expect("added");
+    };
+    add(&mut sets, "10.0.0.0", 16, "br0");
+    let packet = SetPacket { input: Some("br0"), ..packet("10.0.2.2") };
+    let options = SetOptions { dim: 2, source: 3, ..SRC };
+    assert!(sets.test_packet(0, &packet, &options, T0).is_some());
+    add(&mut sets, "10.0.2.0", 24, "c0");
+    assert!(sets.test_packet(0, &packet, &options, T0).is_none());
+}
+
+#[test]
+fn an_element_whose_counters_do_not_fit_is_passed_over() {
+    let mut sets = IpSets::default();
+    let ext = Extensions { counters: true, ..Extensions::default() };
+    sets.create("n", &Create { ext, ..create(SetType::HashNet) }, false, T0).expect("n");
+    for (cidr, packets, nomatch) in [(24, 0, true), (16, 9, false)] {
+        let request = Request {
+            ip: ip("10.0.0.0"),
+            cidr: Some(cidr),
+            packets: Some(packets),
+            nomatch,
+            ..Request::default()
+        };
+        sets.adt("n", Adt::Add, &request, false, T0).expect("added");
+    }
+    let more_than_2 = SetOptions { packets: Some((false, std::cmp::Ordering::Greater, 2)), ..SRC };
+    assert!(sets.test_packet(0, &packet("10.0.0.1"), &more_than_2, T0).is_some(), "the longer one counts 1");
+    assert!(sets.test_packet(0, &packet("10.0.0.1"), &SRC, T0).is_none(), "`nomatch` counts too");
+    let of = |sets: &IpSets, at: usize| {
+        sets.elements(sets.get("n").expect("n"), T0)[at].ext.clone().map(|ext| ext.packets)
+    };
+    assert_eq!([of(&sets, 0), of(&sets, 1)].iter().flatten().sum::<u64>(), 2 + 10);
 }

@@ -154,6 +154,19 @@ pub struct Ext {
 }
 
 impl Ext {
+    /// Packets or bytes that a command does not say.
+    pub const NOT_SAID: u64 = u64::MAX;
+
+    /// Counters that the command did not say stay as they were at the element's place (`ip_set_init_counter`).
+    pub(super) fn init_counters(&mut self, (packets, bytes): (u64, u64)) {
+        if self.packets == Ext::NOT_SAID {
+            self.packets = packets;
+        }
+        if self.bytes == Ext::NOT_SAID {
+            self.bytes = bytes;
+        }
+    }
+
     /// It is as good as gone (`ip_set_timeout_expired`).
     pub fn expired(&self, now: Nanos) -> bool {
         self.expires.is_some_and(|at| now > at)
