@@ -125,8 +125,9 @@ impl HashlimitTable {
         HashlimitEntry { key, expires: 0, prev: now, credit, cap, cost, prev_window: false, burst }
     }
 
-    /// Counts a packet of `len` bytes: true if it is within the limit, `None` if the table is full.
-    pub fn count(&mut self, key: HashlimitKey, len: u64, now: u64) -> Option<bool> {
+    /// Counts a packet of `len` bytes for a rule, which says whether bytes or packets are counted: true if it is within
+    /// the limit, `None` if the table is full.
+    pub fn count(&mut self, rule: &Hashlimit, key: HashlimitKey, len: u64, now: u64) -> Option<bool> {
         self.sweep(now);
         let at = match self.index.get(&key) {
             Some(at) => *at,
@@ -143,7 +144,7 @@ impl HashlimitTable {
         let (cfg, entry) = (&self.cfg, &mut self.entries[at]);
         entry.expires = now + u64::from(cfg.expire) * HZ / 1000;
         recalculate(cfg, entry, now);
-        Some(pay(cfg, entry, len))
+        Some(pay(rule, entry, len))
     }
 }
 
@@ -169,12 +170,12 @@ fn recalculate(cfg: &Hashlimit, entry: &mut HashlimitEntry, now: u64) {
     entry.credit = entry.credit.saturating_add(delta.saturating_mul(more)).min(cap);
 }
 
-fn pay(cfg: &Hashlimit, entry: &mut HashlimitEntry, len: u64) -> bool {
-    if cfg.rate_match {
-        entry.cap += if cfg.bytes { len } else { 1 };
+fn pay(rule: &Hashlimit, entry: &mut HashlimitEntry, len: u64) -> bool {
+    if rule.rate_match {
+        entry.cap += if rule.bytes { len } else { 1 };
         return !entry.prev_window && entry.cap <= entry.burst;
     }
-    let cost = match cfg.bytes {
+    let cost = match rule.bytes {
         true => {
             let full = CREDITS_PER_JIFFY_BYTES * HZ;
             let cost = (((len >> 4) + 1) * entry.cost).min(full);
@@ -221,15 +222,15 @@ mod tests {
     fn credits_are_the_kernels() {
         let mut table = HashlimitTable::new(cfg(), 0);
         let key = HashlimitKey { src: 1, ..HashlimitKey::default() };
-        let within: Vec<_> = (0..6).map(|_| table.count(key, 84, 0)).collect();
+        let within: Vec<_> = (0..6).map(|_| table.count(&cfg(), key, 84, 0)).collect();
         assert_eq!(within, [Some(true), Some(true), Some(true), Some(true), Some(true), Some(false)]);
         let entry = table.entries(0).next().expect("an entry");
         assert_eq!((entry.cap, entry.cost), (137_438_953_000_000, 27_487_790_600_000));
-        assert_eq!(table.count(key, 84, 49), Some(false));
-        assert_eq!(table.count(key, 84, 51), Some(true), "a fifth of a second is one packet");
+        assert_eq!(table.count(&cfg(), key, 84, 49), Some(false));
+        assert_eq!(table.count(&cfg(), key, 84, 51), Some(true), "a fifth of a second is one packet");
         let bytes = Hashlimit { bytes: true, avg: 670_983, burst: 2, ..cfg() };
         let mut table = HashlimitTable::new(bytes, 0);
-        assert_eq!(table.count(key, 84, 0), Some(true));
+        assert_eq!(table.count(&cfg(), key, 84, 0), Some(true));
         let entry = table.entries(0).next().expect("an entry");
         assert_eq!((entry.cap, entry.cost), (2, 655_256));
     }
@@ -238,8 +239,8 @@ mod tests {
     fn entries_expire_and_a_full_table_takes_no_more() {
         let mut table = HashlimitTable::new(Hashlimit { max: 1, ..cfg() }, 0);
         let key = |src| HashlimitKey { src, ..HashlimitKey::default() };
-        assert_eq!(table.count(key(1), 84, 0), Some(true));
-        assert_eq!(table.count(key(2), 84, 1), None);
-        assert_eq!(table.count(key(2), 84, 600), Some(true), "the first is gone after its second");
+        assert_eq!(table.count(&cfg(), key(1), 84, 0), Some(true));
+        assert_eq!(table.count(&cfg(), key(2), 84, 1), None);
+        assert_eq!(table.count(&cfg(), key(2), 84, 600), Some(true), "the first is gone after its second");
     }
 }

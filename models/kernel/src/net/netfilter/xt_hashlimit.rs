@@ -17,14 +17,16 @@ const SPT: u8 = 8;
 
 /// Its group of packets is within the limit, or above it.
 pub fn hashlimit_mt(cx: &mut Cx, par: &mut Par, with: &Hashlimit) -> bool {
-    let Some(key) = key(cx, par, with) else {
+    // Rules that name one table share it, and what its entries are about is as the first of them said.
+    let Some(table) = cx.k.netns[par.state.netns].hashlimit.get(&with.name) else { return false };
+    let Some(key) = key(cx, par, &table.cfg) else {
         par.hotdrop = true;
         return false;
     };
     let len = cx.skbs.data(par.skb).len() as u64;
     let now = jiffies(cx.now);
     let table = cx.k.netns[par.state.netns].hashlimit.get_mut(&with.name);
-    match table.map(|table| table.count(key, len, now)) {
+    match table.map(|table| table.count(with, key, len, now)) {
         Some(Some(within)) => within != with.above,
         Some(None) => {
             par.hotdrop = true;
