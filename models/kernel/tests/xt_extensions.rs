@@ -4,10 +4,13 @@ use glassnet_kernel::ids::{CpuId, DevId, MachineId, SkbId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};
+use glassnet_kernel::net::ipv4::ip_output::IPSKB_SENT;
 use glassnet_kernel::net::netfilter::core::Verdict;
 use glassnet_kernel::net::netfilter::nf_log_syslog::nf_log_trace;
 use glassnet_kernel::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
-use glassnet_kernel::tables::conntrack::{Conn, CtInfo, IPS_ASSURED, IPS_DST_NAT, NfCt, Tuple};
+use glassnet_kernel::tables::conntrack::{
+    Conn, CtInfo, IPS_ASSURED, IPS_CONFIRMED, IPS_DST_NAT, NfCt, Tuple,
+};
 use glassnet_kernel::tables::netfilter::{Hook, HookState, NfBridge, Site};
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::tables::socket::SockKind;
@@ -182,6 +185,10 @@ fn bridge_ports() {
     ] {
         assert_eq!(fits(&udp(), bridged, with_match.clone()), expected, "{with_match:?}");
     }
+    for invert in [false, true] {
+        let output = Match::Physdev(m::Physdev { output: iface("eth1", invert), ..m::Physdev::default() });
+        assert!(!fits(&udp(), bridged, output), "it is not yet known by which port it leaves");
+    }
     assert!(!fits(&udp(), plain, physdev(iface("eth0", false), None, None)));
     assert!(fits(&udp(), plain, physdev(iface("eth0", true), Some(true), Some(true))));
 }
@@ -192,7 +199,7 @@ fn connected(info: CtInfo) -> impl FnOnce(&mut Cx, SkbId) {
         let tuple = Tuple { src: 0x0a00_0001, dst: 0x0a00_0009, sport: 1000, dport: 80, proto: 6 };
         let reply = Tuple { src: 0x0a00_0002, dst: 0x0a00_0001, sport: 8080, dport: 1000, proto: 6 };
         let mut conn = Conn::new(INIT_NET, tuple, reply, [0, 0]);
-        (conn.status, conn.mark) = (IPS_ASSURED | IPS_DST_NAT, 0xab);
+        (conn.status, conn.mark) = (IPS_ASSURED | IPS_CONFIRMED | IPS_DST_NAT, 0xab);
         conn.timeout = cx.now + glassnet_sim::Nanos::from_secs(100);
         cx.skbs[skb].nfct = NfCt::Conn(cx.k.conntrack.alloc(conn), info);
     }
@@ -223,6 +230,13 @@ fn connections() {
         let connected = connected(CtInfo::EstablishedReply);
         assert_eq!(fits(&udp(), connected, Match::Conntrack(with.clone())), expected, "{with:?}");
     }
+    let unconfirmed = |cx: &mut Cx, skb: SkbId| {
+        connected(CtInfo::New)(cx, skb);
+        let NfCt::Conn(id, _) = cx.skbs[skb].nfct else { panic!("no connection") };
+        cx.k.conntrack.get_mut(id).expect("a connection").status &= !IPS_CONFIRMED;
+    };
+    let none_left = m::Conntrack { expire: Some((false, 0, 0)), ..none() };
+    assert!(fits(&udp(), unconfirmed, Match::Conntrack(none_left)));
     let untracked = |cx: &mut Cx, skb: SkbId| cx.skbs[skb].nfct = NfCt::Untracked;
     assert!(fits(&udp(), untracked, Match::Conntrack(state(false, m::CT_UNTRACKED))));
     assert!(fits(&udp(), plain, Match::State(m::State { invert: false, state: m::CT_INVALID })));
@@ -233,28 +247,39 @@ fn connections() {
 
 #[test]
 fn owners() {
+    enum From {
+        Program,
+        Kernel,
+        Nobody,
+    }
+    use From::{Kernel, Nobody, Program};
     let owner = |uid, socket_exists| Match::Owner(m::Owner { uid, socket_exists, ..m::Owner::default() });
-    let sent = |socket: bool, packet: &[u8], mut with_match: Match| {
+    let sent = |from: From, packet: &[u8], mut with_match: Match| {
         with(|cx, dev| {
             let skb = skb(cx, dev, packet);
-            if socket {
-                cx.skbs[skb].sk = Some(cx.k.sockets.open(SockKind::Udp, INIT_NET));
+            match from {
+                Program => cx.skbs[skb].sk = Some(cx.k.sockets.open(SockKind::Udp, INIT_NET)),
+                Kernel => cx.skbs[skb].ip.flags |= IPSKB_SENT,
+                Nobody => {}
             }
             let mut par = par(cx, skb, Hook::LocalOut, (None, Some(dev)));
             xt_match(cx, &mut par, &mut with_match)
         })
     };
     let (root, user) = (Some((false, 0, 0)), Some((false, 1000, 2000)));
-    assert!(sent(true, &udp(), owner(root, None)));
-    assert!(!sent(true, &udp(), owner(user, None)));
-    assert!(sent(true, &udp(), owner(None, Some(false))));
-    assert!(!sent(true, &udp(), owner(None, Some(true))));
-    assert!(!sent(false, &udp(), owner(root, None)));
-    assert!(sent(false, &udp(), owner(Some((true, 0, 0)), Some(true))));
-    // The kernel's own ICMP has a socket, but no owner.
+    assert!(sent(Program, &udp(), owner(root, None)));
+    assert!(!sent(Program, &udp(), owner(user, None)));
+    assert!(sent(Program, &udp(), owner(None, Some(false))));
+    assert!(!sent(Program, &udp(), owner(None, Some(true))));
+    assert!(!sent(Nobody, &udp(), owner(root, None)));
+    assert!(sent(Nobody, &udp(), owner(Some((true, 0, 0)), Some(true))));
+    // The kernel's own answers, of ICMP and of TCP, have a socket, but no owner.
     let icmp = ipv4(1, 0, 64, &[0, 0, 0, 0, 0, 1, 0, 1]);
-    assert!(sent(false, &icmp, owner(None, Some(false))));
-    assert!(!sent(false, &icmp, owner(root, None)));
+    for answer in [&icmp, &syn(&[])] {
+        assert!(sent(Kernel, answer, owner(None, Some(false))));
+        assert!(!sent(Kernel, answer, owner(root, None)));
+    }
+    assert!(!sent(Nobody, &syn(&[]), owner(None, Some(false))), "a reset of REJECT");
 }
 
 /// What becomes of the packet under a target of PREROUTING, and the verdict.

@@ -50,7 +50,8 @@ pub fn conntrack_mt(cx: &mut Cx, par: &mut Par, with: &Conntrack) -> bool {
         return false;
     }
     let fits = |rule: Option<(bool, bool)>| rule.is_none_or(|(invert, found)| found != invert);
-    let expires = conn.expires_secs(cx.now);
+    // Time runs from when the connection was confirmed; before, a machine that is not just up sees none left.
+    let expires = if conn.is_confirmed() { conn.expires_secs(cx.now) } else { 0 };
     addresses_fit(conn, with)
         && ports_fit(conn, with)
         && fits(with.status.map(|(invert, mask)| (invert, conn.status & mask != 0)))

@@ -2,15 +2,15 @@
 //!
 //! Kernel: net/netfilter/xt_owner.c
 
-use glassnet_wire::ipv4::IPPROTO_ICMP;
-
 use super::x_tables::Par;
 use crate::Cx;
+use crate::net::ipv4::ip_output::IPSKB_SENT;
 use crate::tables::netfilter::Hook;
 use crate::tables::xt::matches::Owner;
 
 /// What sent a packet.
-enum Sender {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
     /// A program, all of which run as root.
     Program,
     /// The kernel's own socket, which belongs to nobody.
@@ -19,14 +19,15 @@ enum Sender {
     Nobody,
 }
 
-fn sender(cx: &Cx, par: &Par) -> Sender {
+/// Who sent the packet that is at a rule.
+pub(super) fn sender(cx: &Cx, par: &Par) -> Sender {
     let from_here =
         par.state.hook == Hook::LocalOut || par.state.hook == Hook::PostRouting && par.state.input.is_none();
     match cx.skbs[par.skb].sk.and_then(|sk| cx.k.sockets.get(sk)) {
         Some(sk) if sk.netns == par.state.netns => Sender::Program,
         Some(_) => Sender::Nobody,
-        // Answers of ICMP leave by a socket of the kernel.
-        None if from_here && par.iph.protocol == IPPROTO_ICMP => Sender::Kernel,
+        // ICMP and TCP answer by sockets of the kernel, `REJECT`'s reset has none.
+        None if from_here && cx.skbs[par.skb].ip.flags & IPSKB_SENT != 0 => Sender::Kernel,
         None => Sender::Nobody,
     }
 }

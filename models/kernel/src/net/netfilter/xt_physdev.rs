@@ -28,8 +28,8 @@ pub fn physdev_mt(cx: &mut Cx, par: &mut Par, with: &Physdev) -> bool {
         && with.output.as_ref().is_none_or(|iface| is_port(cx, iface, bridge.physout))
 }
 
-/// The port's name is the rule's; a port that is not known yet is taken for it. No name means every port.
+/// The port's name is the rule's. Of a port that is not known yet nothing is true, `!` or not. No name means every port.
 fn is_port(cx: &Cx, iface: &Iface, port: Option<DevId>) -> bool {
-    let Some(dev) = port.and_then(|port| cx.k.devs.get(port)) else { return true };
+    let Some(dev) = port.and_then(|port| cx.k.devs.get(port)) else { return false };
     if iface.name.is_empty() { !iface.invert } else { iface.matches(&dev.name) }
 }

@@ -4,6 +4,7 @@
 
 use super::x_tables::Par;
 use super::xt_limit::jiffies;
+use super::xt_owner::{Sender, sender};
 use crate::Cx;
 use crate::tables::hashlimit::HZ;
 use crate::tables::recent::{RecentTable, RecentTables};
@@ -14,7 +15,7 @@ pub fn recent_mt(cx: &mut Cx, par: &mut Par, with: &Recent) -> bool {
     let now = jiffies(cx.now);
     let addr = if with.dest { par.iph.daddr.get() } else { par.iph.saddr.get() };
     // As it was before this host forwarded it.
-    let forwarded = par.state.output.is_some() && cx.skbs[par.skb].sk.is_none();
+    let forwarded = par.state.output.is_some() && sender(cx, par) == Sender::Nobody;
     let ttl = par.iph.ttl.wrapping_add(u8::from(forwarded));
     let tables: &mut RecentTables = &mut cx.k.netns[par.state.netns].recent;
     let Some(table) = tables.get_mut(&with.name) else { return false };
