@@ -434,6 +434,9 @@ fn a_machine_answers_itself() {
         net.ping(id, own, 56).expect("sent");
         assert_eq!(net.received(id), [(0, 0, own.parse().expect("an address"))]);
     }
+    // Three requests and their answers, as Linux counts them on `lo`: without an Ethernet header.
+    let stats = &net.world.kernel(MACHINE).devs[lo].stats;
+    assert_eq!((stats.rx_packets, stats.rx_bytes, stats.tx_bytes), (6, 6 * 84, 6 * 84));
     assert_eq!(net.world.skbs.alive(), 0);
 }
 

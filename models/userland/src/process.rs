@@ -41,6 +41,10 @@ pub trait Input: Send + Sync {
 pub trait Output: Send + Sync {
     /// Writes all bytes; waits while a pipe is full. [`io::ErrorKind::BrokenPipe`] once nobody reads.
     fn write<'a>(&'a self, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>>;
+    /// It is the terminal (`isatty`).
+    fn is_terminal(&self) -> bool {
+        false
+    }
 }
 
 /// The files of a machine.

@@ -32,14 +32,15 @@ impl Command for ProgramCommand {
     async fn execute(&self, ctx: CommandContext<'_>) -> bashkit::Result<CommandStatus> {
         let mut env: BTreeMap<String, String> = ctx.env.clone().into_iter().collect();
         let job = env.remove(live::JOB).and_then(|mark| Job::parse(&mark));
+        let on_terminal = env.remove(live::TERMINAL).is_some();
         let child = Child {
             netns: self.place.netns,
             argv: std::iter::once(ctx.name.to_string()).chain(ctx.args.iter().cloned()).collect(),
             env,
             cwd: ctx.cwd.to_string_lossy().into_owned(),
             stdin: Arc::new(ShellInput(ctx.stdin)),
-            stdout: Arc::new(ShellOutput(ctx.stdout)),
-            stderr: Arc::new(ShellOutput(ctx.stderr)),
+            stdout: Arc::new(ShellOutput { to: ctx.stdout, on_terminal }),
+            stderr: Arc::new(ShellOutput { to: ctx.stderr, on_terminal: false }),
             signals: self.place.signals.clone().unwrap_or_default(),
         };
         Ok(CommandStatus::with_code(start(&self.place, self.program, child, job).await))
@@ -84,11 +85,18 @@ impl Input for ShellInput {
     }
 }
 
-struct ShellOutput(CommandOutput);
+struct ShellOutput {
+    to: CommandOutput,
+    on_terminal: bool,
+}
 
 impl Output for ShellOutput {
     fn write<'a>(&'a self, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
-        Box::pin(async move { self.0.write_all(bytes).await.map_err(to_io) })
+        Box::pin(async move { self.to.write_all(bytes).await.map_err(to_io) })
+    }
+
+    fn is_terminal(&self) -> bool {
+        self.on_terminal
     }
 }
 

@@ -2,17 +2,22 @@
 //!
 //! bashkit hands a command's output on when the command ends, and a background job's when the job ends. A
 //! terminal shows it at once. So each program whose output goes to the terminal gets `>>/dev/tty 2>>/dev/tty`
-//! in front, which bashkit routes byte by byte; later redirections win, so the meaning stays. The commands of a
-//! background job also get a mark in their environment, by which `kill` finds them: the process id of the job
+//! in front, which bashkit routes byte by byte; later redirections win, so the meaning stays, and where there are none
+//! a mark in the environment tells the program so. The commands of a background job also get a mark in their environment, by which `kill` finds them: the process id of the job
 //! that was started before (`$!`), with a letter for the kind of job.
 //!
 //! Where the output is captured (`$(…)`, a function, a group with redirections) the text is left as it is: the
 //! output is the same, only late.
 
-use bashkit::parser::{Command, CommandList, CompoundCommand, ListOperator, Parser, SimpleCommand, WordPart};
+use bashkit::parser::{
+    Command, CommandList, CompoundCommand, ListOperator, Parser, Redirect, RedirectKind, SimpleCommand,
+    WordPart,
+};
 
 /// The environment variable that marks the commands of a background job.
 pub(super) const JOB: &str = "GLASSNET_JOB";
+/// The environment variable that marks programs whose standard output is the terminal.
+pub(super) const TERMINAL: &str = "GLASSNET_TERMINAL";
 const STDOUT: &str = ">>/dev/tty ";
 const STDERR: &str = "2>>/dev/tty ";
 
@@ -69,6 +74,16 @@ pub fn is_complete(text: &str) -> bool {
         Err(error) => !["unexpected end of file", "unterminated", "unexpected EOF", "unclosed"]
             .iter()
             .any(|sign| error.to_string().contains(sign)),
+    }
+}
+
+/// It redirects standard output.
+fn takes_stdout(redirect: &Redirect) -> bool {
+    use RedirectKind::{DupInput, HereDoc, HereDocStrip, HereString, Input, OutputBoth, ReadWrite};
+    match redirect.kind {
+        OutputBoth => true,
+        Input | HereDoc | HereDocStrip | HereString | DupInput | ReadWrite => redirect.fd == Some(1),
+        _ => redirect.fd.unwrap_or(1) == 1,
     }
 }
 
@@ -130,6 +145,9 @@ impl Walk<'_> {
             inserted.push_str(STDOUT);
         }
         inserted.push_str(STDERR);
+        if stage.stdout && !simple.redirects.iter().any(takes_stdout) {
+            inserted.push_str(&format!("{TERMINAL}=1 "));
+        }
         if let Some(job) = stage.job {
             inserted.push_str(&format!("{JOB}={job}$! "));
         }
@@ -180,13 +198,15 @@ mod tests {
 
     #[test]
     fn programs_on_the_terminal_are_routed_there() {
-        // `T` stands for both redirections, `E` for the one of standard error.
+        // `R` stands for both redirections, `T` for them with the mark, `E` for the one of standard error.
         let cases = [
             ("ip a", "T ip a"),
             ("echo x; ip a && ip l", "echo x; T ip a && T ip l"),
             ("ping x | grep y", "E ping x | grep y"),
             ("ping x 2>&1 | ip", "E ping x 2>&1 | T ip"),
-            ("ping x >f &", "T GLASSNET_JOB=s$! ping x >f &"),
+            ("ping x >f &", "R GLASSNET_JOB=s$! ping x >f &"),
+            ("ip 2>f <g", "T ip 2>f <g"),
+            ("ip &>f", "R ip &>f"),
             ("ping a & ping b & wait", "T GLASSNET_JOB=s$! ping a & T GLASSNET_JOB=s$! ping b & wait"),
             ("while :; do ip; done & ip", "while :; do T GLASSNET_JOB=c$! ip; done & T ip"),
             ("for i in 1 2; do ip $i; done", "for i in 1 2; do T ip $i; done"),
@@ -198,7 +218,11 @@ mod tests {
             ("echo 'é ip'; ip 'é' # ip", "echo 'é ip'; T ip 'é' # ip"),
         ];
         for (text, expected) in cases {
-            let expected = expected.replace("T ", &format!("{STDOUT}{STDERR}")).replace("E ", STDERR);
+            let both = format!("{STDOUT}{STDERR}");
+            let expected = expected
+                .replace("T ", &format!("R {TERMINAL}=1 "))
+                .replace("R ", &both)
+                .replace("E ", STDERR);
             assert_eq!(prepare(text, |name| matches!(name, "ip" | "ping")), expected);
         }
     }

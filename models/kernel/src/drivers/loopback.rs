@@ -13,11 +13,13 @@ use crate::tables::drop_reason::DropReason;
 /// Kernel: drivers/net/loopback.c
 /// Not modelled: timestamps.
 pub fn loopback_xmit(cx: &mut Cx, skb: SkbId) -> Door {
-    let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len() as u64);
+    let dev = cx.skbs[skb].dev;
     cx.skbs[skb].sk = None;
     if !eth_type_trans(cx, skb, dev) {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
+    // Without the Ethernet header, unlike other devices.
+    let len = cx.skbs[skb].len() as u64;
     let stats = &mut cx.k.devs[dev].stats;
     stats.rx_packets += 1;
     stats.rx_bytes += len;

@@ -148,7 +148,9 @@ async fn finish(process: &mut Process, options: &Options, done: Done, url: &str,
     code
 }
 
-/// The heading of the progress meter is shown once a transfer.
-fn heading(options: &Options) -> Option<&'static str> {
-    (!options.silent && !options.no_meter).then_some(HEADING)
+/// The heading of the progress meter, once a transfer. There is no meter where it would stand between the lines that
+/// were fetched: on a terminal.
+fn heading(process: &Process, options: &Options, file: Option<&str>) -> Option<&'static str> {
+    let on_terminal = file.is_none() && process.stdout.is_terminal();
+    (!options.silent && !options.no_meter && !on_terminal).then_some(HEADING)
 }

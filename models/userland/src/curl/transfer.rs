@@ -154,7 +154,7 @@ impl Session {
     pub async fn fetch(&mut self, process: &mut Process, options: &Options, target: Target) -> Done {
         let follows = options.location;
         let mut done = Done { file: target.file, began: process.now(), follows, ..Done::default() };
-        if let Some(heading) = heading(options) {
+        if let Some(heading) = heading(process, options, done.file.as_deref()) {
             process.eprint(format!("{heading}\r{}", Meter::default().line()));
         }
         let method = match (&options.request, options.head, &self.body) {
@@ -560,7 +560,7 @@ fn meter(process: &Process, done: &Done) -> Meter {
 
 /// Moves the meter on.
 fn tick(process: &mut Process, options: &Options, done: &Done) {
-    if heading(options).is_some() {
+    if heading(process, options, done.file.as_deref()).is_some() {
         let line = meter(process, done).line();
         process.eprint(format!("\r{line}"));
     }
@@ -568,7 +568,7 @@ fn tick(process: &mut Process, options: &Options, done: &Done) {
 
 /// Draws the meter for the last time.
 fn draw(process: &mut Process, options: &Options, done: &Done) {
-    if heading(options).is_some() {
+    if heading(process, options, done.file.as_deref()).is_some() {
         tick(process, options, done);
         process.eprint("\n");
     }
