@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 
 use super::fast_hash::FastHasher;
+use super::jiffies::HZ;
 use super::xt::matches::Hashlimit;
 
-/// Jiffies a second.
-pub const HZ: u64 = 250;
 /// `XT_HASHLIMIT_SCALE_v2`.
 const SCALE: u64 = 1_000_000;
 /// Credits a jiffy: the power of two below a day's worth of 64 bits.

@@ -15,6 +15,7 @@ pub mod inet_hashtables;
 pub mod inet_types;
 pub mod ipset;
 pub mod ipv4;
+pub mod jiffies;
 pub mod klog;
 pub mod neigh;
 pub mod neigh_parms;

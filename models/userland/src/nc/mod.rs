@@ -163,13 +163,13 @@ fn service_name(options: &Options, port: u16) -> &'static str {
 /// Sends single bytes for a while: a port that nobody has answers with an error.
 async fn udp_answers(process: &mut Process, options: &Options, socket: &Sock) -> bool {
     let seconds = options.timeout.unwrap_or(UDP_SCAN_TIMEOUT);
-    for _ in 0..2 {
-        if socket.write(b"X").is_err() {
-            return false;
-        }
+    // Other errors than this one do not count.
+    let refused = || matches!(socket.write(b"X"), Err(Errno::ECONNREFUSED));
+    if refused() || refused() {
+        return false;
     }
     for _ in 0..seconds {
-        if process.sleep(Nanos::from_secs(1)).await.is_err() || socket.write(b"X").is_err() {
+        if process.sleep(Nanos::from_secs(1)).await.is_err() || refused() {
             return false;
         }
     }

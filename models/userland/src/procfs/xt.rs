@@ -7,9 +7,8 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::NetnsId;
-use glassnet_kernel::net::netfilter::xt_limit::jiffies;
 use glassnet_kernel::netlink::Errno;
-use glassnet_kernel::tables::hashlimit::HZ;
+use glassnet_kernel::tables::jiffies::{HZ, jiffies};
 
 use super::{DirEntry, Node, View};
 

@@ -20,6 +20,7 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::{and_conf, or_conf};
 use crate::tables::inet_conf::Conf;
 use crate::tables::ipv4::Sysctl;
+use crate::tables::jiffies::JIFFY;
 use crate::tables::klog::LOG_WARNING;
 use crate::tables::route::DstInput;
 use crate::tables::route_types::RouteType;
@@ -69,9 +70,6 @@ fn may_answer(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> bool {
     let burst = ipv4.sysctl(Sysctl::RouteErrorBurst).max(0) as u64 * JIFFY;
     ipv4.peer(saddr, now).take(cost, burst, now)
 }
-
-/// One tick of the kernel's timers at HZ=250, ns.
-const JIFFY: u64 = 4_000_000;
 
 /// Tells a sender of a better gateway, less and less often (`ip_rt_send_redirect`). None if it is not told now.
 pub fn ip_rt_send_redirect(cx: &mut Cx, skb: SkbId) -> Option<Door> {

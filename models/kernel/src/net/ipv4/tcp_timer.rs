@@ -10,6 +10,7 @@ use super::tcp_output::tcp_transmit_skb;
 use crate::Cx;
 use crate::ids::SocketId;
 use crate::netlink::Errno;
+use crate::tables::jiffies::wheel_expiry;
 use crate::tables::tcp_sock::TcpState;
 use crate::timer::Timer;
 
@@ -30,7 +31,7 @@ pub fn tcp_reset_timer(cx: &mut Cx, sock: SocketId) {
     let gives_up = tp.unanswered_since.map(|since| since + RETRIES_TIMEOUT);
     let delayed = tp.held_ack.as_ref().map(|held| held.1);
     let Some(at) = [machine, tp.ends_at, gives_up, delayed].into_iter().flatten().min() else { return };
-    let at = if at <= now { now + SOON } else { at };
+    let at = if at <= now { now + SOON } else { wheel_expiry(now, at) };
     if tp.timer_at.is_none_or(|set| at < set) {
         tp.timer_at = Some(at);
         cx.set_timer(at, Timer::Tcp(sock));

@@ -20,7 +20,7 @@ use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_NEW, IPCT_REPLY};
 use crate::tables::conntrack::{
     Conn, CtId, CtInfo, CtSysctl, Dir, IPS_ASSURED, IPS_DYING, IPS_FIXED_TIMEOUT, IPS_NAT_CLASH,
-    IPS_NAT_DONE_MASK, IPS_SEEN_REPLY, NfCt, Proto, TcpState, Tuple, jiffies,
+    IPS_NAT_DONE_MASK, IPS_SEEN_REPLY, NfCt, Proto, TcpState, Tuple, nfct_time_stamp,
 };
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::HookState;
@@ -393,7 +393,7 @@ pub(super) fn nf_ct_refresh_acct(conn: &mut Conn, now: Nanos, dir: Dir, len: usi
 #[inline]
 pub(super) fn nf_ct_refresh(conn: &mut Conn, now: Nanos, timeout: Nanos) {
     if !conn.has(IPS_FIXED_TIMEOUT) {
-        conn.timeout = if conn.is_confirmed() { jiffies(now) + timeout } else { timeout };
+        conn.timeout = if conn.is_confirmed() { nfct_time_stamp(now) + timeout } else { timeout };
     }
 }
 
@@ -459,7 +459,7 @@ fn confirm(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo) -> Result<(), Verdic
             return nf_ct_resolve_clash(cx, skb, (id, info), (other, dir));
         }
     }
-    let (now, tick) = (cx.now, jiffies(cx.now));
+    let (now, tick) = (cx.now, nfct_time_stamp(cx.now));
     if let Some(conn) = cx.k.conntrack.get_mut(id) {
         conn.timeout = tick + conn.timeout;
         if let Some(tstamp) = &mut conn.tstamp {
@@ -500,7 +500,7 @@ fn nf_ct_resolve_clash(
     }
     let reply_free = cx.k.conntrack.find(netns, conn.zone, &conn.tuples[1]).is_none();
     if allowed && dir == Dir::Original && reply_free {
-        let tick = jiffies(cx.now);
+        let tick = nfct_time_stamp(cx.now);
         if let Some(conn) = cx.k.conntrack.get_mut(id) {
             // One answer may come back; it lives a second.
             conn.timeout = tick + Nanos::from_secs(1);

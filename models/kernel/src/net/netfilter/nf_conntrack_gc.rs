@@ -10,7 +10,7 @@ use glassnet_sim::Nanos;
 
 use super::nf_conntrack_core::{can_early_drop, nf_ct_delete};
 use crate::Cx;
-use crate::tables::conntrack::{CtId, IPS_CONFIRMED, IPS_DYING, jiffies};
+use crate::tables::conntrack::{CtId, IPS_CONFIRMED, IPS_DYING, nfct_time_stamp};
 use crate::timer::Timer;
 
 /// `GC_SCAN_INTERVAL_MAX`.
@@ -48,7 +48,7 @@ pub fn gc_worker(cx: &mut Cx) {
             continue;
         }
         any = true;
-        let left = conn.timeout.since(jiffies(cx.now)).0 as i64;
+        let left = conn.timeout.since(nfct_time_stamp(cx.now)).0 as i64;
         // Both directions of an entry are met.
         for _ in 0..2 {
             count += 1;

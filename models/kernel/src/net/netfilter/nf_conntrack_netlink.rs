@@ -17,7 +17,8 @@ use crate::tables::conntrack::event::{
 };
 use crate::tables::conntrack::table::Listener;
 use crate::tables::conntrack::{
-    Conn, CtEvent, CtId, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, TcpState, Tuple, jiffies,
+    Conn, CtEvent, CtId, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, TcpState, Tuple,
+    nfct_time_stamp,
 };
 
 /// What a program wants of a connection that it makes or changes.
@@ -93,7 +94,7 @@ fn apply(conn: &mut Conn, now: Nanos, change: CtChange) -> Result<(), Errno> {
         if conn.has(IPS_FIXED_TIMEOUT) {
             return Err(Errno::EPERM);
         }
-        let start = if conn.is_confirmed() { jiffies(now) } else { Nanos::ZERO };
+        let start = if conn.is_confirmed() { nfct_time_stamp(now) } else { Nanos::ZERO };
         conn.timeout = start + Nanos::from_secs(secs.min(i32::MAX as u64));
     }
     if let Some(status) = change.status {
@@ -130,7 +131,7 @@ pub fn ctnetlink_create_conntrack(
     }
     add_extensions(cx, &mut conn, 0);
     apply(&mut conn, cx.now, change)?;
-    let (now, tick) = (cx.now, jiffies(cx.now));
+    let (now, tick) = (cx.now, nfct_time_stamp(cx.now));
     conn.timeout = tick + conn.timeout;
     if let Some(tstamp) = &mut conn.tstamp {
         tstamp.0 = now;

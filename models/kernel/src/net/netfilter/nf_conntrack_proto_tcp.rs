@@ -25,7 +25,7 @@ use crate::tables::conntrack::proto::{
 };
 use crate::tables::conntrack::{
     Conn, CtNet, CtSysctl, Dir, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, TcpSeen, TcpState,
-    TcpTrack, jiffies,
+    TcpTrack, nfct_time_stamp,
 };
 
 /// Which flag of a segment decides (`enum tcp_bit_set`).
@@ -412,7 +412,7 @@ fn shorten_after_invalid(conn: &mut Conn, net: &CtNet, now: Nanos, (kind, dir): 
     if !conn.has(IPS_ASSURED) || conn.has(IPS_FIXED_TIMEOUT) || !matches!(kind, Kind::Rst | Kind::Fin) {
         return;
     }
-    let left = conn.timeout.since(jiffies(now));
+    let left = conn.timeout.since(nfct_time_stamp(now));
     let Proto::Tcp(track) = &mut conn.proto else { return };
     let ends = [Kind::Fin as u8, Kind::Rst as u8];
     if track.last_dir == dir as u8 || !ends.contains(&track.last_index) {
@@ -421,6 +421,6 @@ fn shorten_after_invalid(conn: &mut Conn, net: &CtNet, now: Nanos, (kind, dir): 
     }
     let unacknowledged = net.timeout(CtSysctl::TcpTimeoutUnacknowledged);
     if left >= Nanos::from_secs(120) && left > unacknowledged {
-        conn.timeout = jiffies(now) + unacknowledged;
+        conn.timeout = nfct_time_stamp(now) + unacknowledged;
     }
 }

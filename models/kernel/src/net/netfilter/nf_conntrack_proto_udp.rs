@@ -13,7 +13,9 @@ use super::nf_conntrack_proto::{checksum_wanted, transport_checksum};
 use crate::Cx;
 use crate::door::Func;
 use crate::tables::conntrack::event::IPCT_ASSURED;
-use crate::tables::conntrack::{CtSysctl, IPS_ASSURED, IPS_NAT_CLASH, IPS_SEEN_REPLY, Proto, jiffies};
+use crate::tables::conntrack::{
+    CtSysctl, IPS_ASSURED, IPS_NAT_CLASH, IPS_SEEN_REPLY, Proto, nfct_time_stamp,
+};
 
 /// Packets both ways for this long make a stream.
 const STREAM_AFTER: Nanos = Nanos::from_secs(2);
@@ -28,7 +30,7 @@ pub(super) fn nf_conntrack_udp_packet(cx: &mut Cx, packet: Packet) -> Handled {
     let (now, len) = (cx.now, cx.skbs[packet.skb].len());
     let Some((conn, net)) = cx.k.conntrack.conn_and_net(packet.id) else { return Handled::Invalid };
     if !conn.is_confirmed() {
-        conn.proto = Proto::Udp { stream_ts: jiffies(now) + STREAM_AFTER };
+        conn.proto = Proto::Udp { stream_ts: nfct_time_stamp(now) + STREAM_AFTER };
     }
     let unreplied = net.timeout(CtSysctl::UdpTimeout);
     let dir = packet.info.dir();
@@ -36,7 +38,7 @@ pub(super) fn nf_conntrack_udp_packet(cx: &mut Cx, packet: Packet) -> Handled {
         nf_ct_refresh_acct(conn, now, dir, len, unreplied);
         return Handled::Accept;
     }
-    let stream = matches!(conn.proto, Proto::Udp { stream_ts } if jiffies(now) > stream_ts);
+    let stream = matches!(conn.proto, Proto::Udp { stream_ts } if nfct_time_stamp(now) > stream_ts);
     let timeout = if stream { net.timeout(CtSysctl::UdpTimeoutStream) } else { unreplied };
     nf_ct_refresh_acct(conn, now, dir, len, timeout);
     if stream && !conn.has(IPS_ASSURED | IPS_NAT_CLASH) {

@@ -7,13 +7,14 @@ use std::ops::Range;
 
 use super::nf_conntrack_proto::{nf_ct_netns_get, nf_ct_netns_put};
 use super::xt_check::{Place, Refused, check_rule, needs_conntrack};
-use super::xt_limit::{jiffies, limit_mt_check};
+use super::xt_limit::limit_mt_check;
 use super::xt_statistic::statistic_mt_check;
 use crate::Cx;
 use crate::Kernel;
 use crate::ids::NetnsId;
 use crate::netlink::Errno;
 use crate::tables::hashlimit::HashlimitTable;
+use crate::tables::jiffies::jiffies;
 use crate::tables::netfilter::{HOOKS, Hook, HookFn, Pf};
 use crate::tables::recent::use_table;
 use crate::tables::xt::installed::{PlanError, XtTables, is_unconditional};

@@ -3,10 +3,10 @@
 //! Kernel: net/netfilter/xt_hashlimit.c
 
 use super::x_tables::Par;
-use super::xt_limit::jiffies;
 use crate::Cx;
 use crate::tables::hashlimit::HashlimitKey;
 use crate::tables::ipset::hash::masked;
+use crate::tables::jiffies::jiffies;
 use crate::tables::xt::matches::Hashlimit;
 
 /// Bits of the mode.

@@ -6,7 +6,7 @@ use glassnet_sim::Nanos;
 
 use super::x_tables::Par;
 use crate::Cx;
-use crate::tables::hashlimit::HZ;
+use crate::tables::jiffies::{HZ, jiffies};
 use crate::tables::xt::Variant;
 use crate::tables::xt::matches::Limit;
 
@@ -61,9 +61,4 @@ pub fn limit_mt(cx: &mut Cx, par: &mut Par, with: &mut Limit) -> bool {
     let matched = credit >= cost;
     with.credit.0 = Some((if matched { credit - cost } else { credit }, now));
     matched
-}
-
-/// Jiffies since boot.
-pub fn jiffies(now: Nanos) -> u64 {
-    now.0 / (1_000_000_000 / HZ)
 }

@@ -3,10 +3,9 @@
 //! Kernel: net/netfilter/xt_recent.c
 
 use super::x_tables::Par;
-use super::xt_limit::jiffies;
 use super::xt_owner::{Sender, sender};
 use crate::Cx;
-use crate::tables::hashlimit::HZ;
+use crate::tables::jiffies::{HZ, jiffies};
 use crate::tables::recent::{RecentTable, RecentTables};
 use crate::tables::xt::matches::{Recent, RecentMode};
 

@@ -23,6 +23,7 @@ pub mod table;
 use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::IPPROTO_ICMP;
 
+use super::jiffies::JIFFY;
 use crate::ids::NetnsId;
 pub use event::{CtEvent, EventKind};
 pub use net::{CtNet, CtStats};
@@ -261,23 +262,20 @@ impl Conn {
     /// Its time is over (`nf_ct_is_expired`).
     #[inline]
     pub fn is_expired(&self, now: Nanos) -> bool {
-        self.timeout <= jiffies(now)
+        self.timeout <= nfct_time_stamp(now)
     }
 
     /// How long it has to live, in whole seconds (`nf_ct_expires(ct) / HZ`).
     pub fn expires_secs(&self, now: Nanos) -> u64 {
-        self.timeout.since(jiffies(now)).0 / 1_000_000_000
+        self.timeout.since(nfct_time_stamp(now)).0 / 1_000_000_000
     }
 }
 
 const _: () = assert!(std::mem::offset_of!(Conn, proto) == 64, "what every packet needs is one cache line");
 const _: () = assert!(size_of::<Conn>() == 128, "and the whole two");
 
-/// Timeouts count in ticks of 4 ms (`HZ=250`).
-pub const JIFFY: u64 = 4_000_000;
-
-/// The time of the last tick (`nfct_time_stamp`).
+/// The time of the last tick.
 #[inline]
-pub fn jiffies(now: Nanos) -> Nanos {
+pub fn nfct_time_stamp(now: Nanos) -> Nanos {
     Nanos(now.0 - now.0 % JIFFY)
 }

@@ -1,0 +1,48 @@
+//! The ticks in which the kernel counts time.
+//!
+//! Kernel: include/linux/jiffies.h, kernel/time/timer.c
+
+use glassnet_sim::Nanos;
+
+/// Ticks a second (`CONFIG_HZ`).
+pub const HZ: u64 = 250;
+/// A tick, ns.
+pub const JIFFY: u64 = 1_000_000_000 / HZ;
+
+/// Ticks until now (`jiffies`).
+#[inline]
+pub fn jiffies(now: Nanos) -> u64 {
+    now.0 / JIFFY
+}
+
+/// When a timer that is set now for `at` expires. The wheel sorts timers into slots that are the wider the further away
+/// they are, and a slot's timers expire at its end (`calc_wheel_index`).
+pub fn wheel_expiry(now: Nanos, at: Nanos) -> Nanos {
+    /// Ticks that the first level has slots for; each further one has slots of eight times the width.
+    const FIRST_LEVEL: u64 = 63;
+    let ticks = at.since(now).0.div_ceil(JIFFY);
+    let mut width = 1;
+    while ticks >= FIRST_LEVEL * width {
+        width *= 8;
+    }
+    Nanos(((jiffies(now) + ticks) / width + 1) * width * JIFFY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_expire_at_the_end_of_their_slot() {
+        let ms = Nanos::from_millis;
+        let expiry = |now, after| wheel_expiry(ms(now), ms(now + after));
+        assert_eq!(expiry(0, 0), ms(4));
+        assert_eq!(expiry(0, 40), ms(44));
+        assert_eq!(expiry(3, 40), ms(44));
+        assert_eq!(expiry(4, 41), ms(52));
+        // A second is 250 ticks, in slots of eight.
+        assert_eq!(expiry(0, 1000), ms(1024));
+        assert_eq!(expiry(24, 1000), ms(1056));
+        assert_eq!(expiry(0, 3000), ms(3072));
+    }
+}
