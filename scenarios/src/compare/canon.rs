@@ -7,6 +7,8 @@
 //! |---|---|---|
 //! | round-trip and elapsed times | output of `ping`, `arping`, `traceroute`, `tracepath` | `*` |
 //! | clock times | `tcpdump` lines | `*` |
+//! | how long it took until `curl` gave up | its errors | `*` |
+//! | gaps between columns, as wide as the terminal wants them, and ports of programs | `ss` | one space, `*` |
 //! | ICMP echo identifiers (a process id), IPv4 identifications | `tcpdump` lines | `*` |
 //! | the same two, and TCP and UDP ports of programs | frames | 1, 2, … in order of appearance, so that equal stays equal |
 //! | ICMP echo data of `ping`: 16 bytes of time of day | frames | zero |
@@ -44,11 +46,12 @@ pub const FAR_INDEX: usize = 10_000;
 pub const FAR_NSID: u32 = 999_999;
 
 /// Patterns and what they become, applied in turn to each line.
-const TEXT: [(&str, &str); 25] = [
+const TEXT: [(&str, &str); 26] = [
     (r"time[=<][0-9.]+ ?ms", "time=* ms"),
     (r", time [0-9]+ms", ", time *ms"),
     (r"^(rtt|round-trip) .*", "rtt *"),
     (r"[0-9]+\.[0-9]+ ?ms\b", "* ms"),
+    (r"^(curl: .* after) [0-9]+ (ms|milliseconds)\b", "$1 * $2"),
     (r"^(\s*)[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}\b", "$1*"),
     (r"\bid [0-9]+, seq ", "id *, seq "),
     (r"\bid [0-9]+, offset ", "id *, offset "),
@@ -84,9 +87,24 @@ static UNORDERED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(&format!(r"^((ip netns exec \S+|ip -n \S+) )?{object}$")).ok()
 });
 
+/// A command that lists sockets in columns.
+static COLUMNS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^(ip netns exec \S+ )?ss\b[^|>]*$").ok());
+/// A port that a system gave a program.
+static PROGRAM_PORT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r":(?:32[7-9]|3[3-9][0-9]|[45][0-9]{2}|60[0-9])[0-9]{2}\b").ok());
+
+fn columns(line: String) -> String {
+    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    PROGRAM_PORT.as_ref().map_or(line.clone(), |port| port.replace_all(&line, ":*").into_owned())
+}
+
 /// What a command printed, without noise.
 pub fn output(command: &str, text: &str) -> String {
     let mut lines: Vec<String> = text.lines().map(line).collect();
+    if COLUMNS.as_ref().is_some_and(|pattern| pattern.is_match(command)) {
+        lines = lines.into_iter().map(columns).collect();
+    }
     if is_unordered(command) {
         let header = usize::from(lines.first().is_some_and(|l| l.starts_with("Address ")));
         lines[header..].sort();
@@ -405,6 +423,18 @@ mod tests {
             assert_eq!(line(from), to);
             assert_eq!(line(to), to, "canonical text stays");
         }
+    }
+
+    #[test]
+    fn columns_of_sockets_lose_their_width() {
+        let wide = "LISTEN 0      5            0.0.0.0:80         0.0.0.0:*    \nESTAB 0 0 10.0.0.1:40000 10.0.0.2:80\n";
+        let canonical = "LISTEN 0 5 0.0.0.0:80 0.0.0.0:*\nESTAB 0 0 10.0.0.1:* 10.0.0.2:80\n";
+        assert_eq!(output("ip netns exec c2 ss -tln", wide), canonical);
+        assert_eq!(output("ss -tln | cat", "a  b\n"), "a  b\n");
+        assert_eq!(
+            output("curl 10.0.0.1", "curl: (28) Connection timed out after 1001 milliseconds"),
+            "curl: (28) Connection timed out after * milliseconds"
+        );
     }
 
     #[test]
