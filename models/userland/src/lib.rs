@@ -26,6 +26,7 @@ pub mod ip;
 pub mod iperf3;
 pub mod ipset;
 pub mod iptables;
+pub mod mausezahn;
 pub mod modprobe;
 pub mod nc;
 pub mod nsenter;
@@ -72,6 +73,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("ifconfig", ifconfig::main),
     ("ip", ip::main),
     ("iperf3", iperf3::main),
+    ("mausezahn", mausezahn::main),
     ("modprobe", modprobe::main),
     ("nc", nc::main),
     ("netcat", nc::main),

@@ -1,0 +1,249 @@
+//! The command line.
+
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use glassnet_sim::Nanos;
+use glassnet_wire::Mac;
+
+use super::packet::{Packet, Transport};
+use crate::getopt;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+pub struct Options {
+    /// The device.
+    pub device: String,
+    /// How often it is sent (`-c`).
+    pub count: u64,
+    /// Time between two (`-d`).
+    pub delay: Nanos,
+    /// Nothing but errors is printed (`-q`).
+    pub quiet: bool,
+    /// `-p`: the length of a frame, or how many bytes a packet gets more.
+    pub pad: usize,
+    /// Ethernet source (`-a`).
+    pub source: Option<MacWord>,
+    /// Ethernet destination (`-b`).
+    pub dest: Option<MacWord>,
+    /// What is sent.
+    pub what: What,
+}
+
+/// An Ethernet address on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacWord {
+    /// The device's own.
+    Own,
+    /// This one.
+    Is(Mac),
+}
+
+/// What is sent.
+#[derive(Debug, PartialEq)]
+pub enum What {
+    /// The bytes of a frame.
+    Frame(Vec<u8>),
+    /// A packet (`-t`).
+    Packet(Packet),
+}
+
+/// Reads the command line.
+///
+/// # Errors
+///
+/// What is printed instead of sending.
+pub fn parse(args: &[String]) -> Result<Options, String> {
+    let parsed = getopt::parse(args, "hqvVSr46c:d:p:a:b:A:B:P:f:F:t:T:Q:M:R:l:x:", &[]);
+    if let Some(error) = parsed.error {
+        return Err(format!("mausezahn: {error}\n Invalid command line parameters!"));
+    }
+    let (device, words) = match &parsed.operands[..] {
+        [device] => (device.clone(), ""),
+        [device, words] => (device.clone(), words.as_str()),
+        [] => return Err(refused("choosing a device: name one before the packet")),
+        [_, _, more, ..] => return Err(refused(&format!("more than one packet: {more}"))),
+    };
+    let mut options = Options {
+        device,
+        count: 1,
+        delay: Nanos::ZERO,
+        quiet: false,
+        pad: 0,
+        source: None,
+        dest: None,
+        what: What::Frame(Vec::new()),
+    };
+    let (mut kind, mut src, mut dst, mut text) = (None, None, None, None);
+    for option in &parsed.options {
+        let value = option.value.as_str();
+        match option.name.as_str() {
+            "q" => options.quiet = true,
+            "c" => options.count = number("-c", value)?,
+            "d" => options.delay = delay(value)?,
+            "p" => options.pad = number("-p", value)?,
+            "a" => options.source = Some(mac("-a", value)?),
+            "b" => options.dest = Some(mac("-b", value)?),
+            "A" => src = Some(number("-A", value)?),
+            "B" => dst = Some(number("-B", value)?),
+            "P" => text = Some(value.to_owned()),
+            "t" => kind = Some(value.to_owned()),
+            "4" => {}
+            name => return Err(refused(&format!("-{name}"))),
+        }
+    }
+    if options.count == 0 {
+        return Err(refused("-c 0: without an end"));
+    }
+    options.what = match kind {
+        None => What::Frame(bytes(words)?),
+        Some(kind) => What::Packet(packet(&kind, src, dst, text, words)?),
+    };
+    Ok(options)
+}
+
+fn refused(what: &str) -> String {
+    format!("mausezahn: not modelled yet: {what}")
+}
+
+/// A number, or another value that is written as Rust reads it.
+fn number<T: FromStr>(option: &str, text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| refused(&format!("{option} {text}")))
+}
+
+/// Microseconds, or with a unit `100m`, `100msec`, `2s`, `2sec`.
+fn delay(text: &str) -> Result<Nanos, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "u" | "usec" => 1_000,
+        "m" | "msec" => 1_000_000,
+        "s" | "sec" => 1_000_000_000,
+        _ => return Err(refused(&format!("-d {text}"))),
+    };
+    number::<u32>("-d", digits).map(|count| Nanos(u64::from(count) * unit))
+}
+
+fn mac(option: &str, text: &str) -> Result<MacWord, String> {
+    match text {
+        "own" => Ok(MacWord::Own),
+        "bc" | "bcast" => Ok(MacWord::Is(Mac([0xff; 6]))),
+        _ => number(option, text).map(MacWord::Is),
+    }
+}
+
+/// Bytes in hexadecimal, each apart from the next: `02:00 08-00 0x45`. A longer word would be one byte for the real
+/// tool, and not the one that was meant.
+fn bytes(text: &str) -> Result<Vec<u8>, String> {
+    let words = text.split([' ', ':', '.', '-', ',']).filter(|word| !word.is_empty());
+    let byte = |word: &str| {
+        let digits = word.strip_prefix("0x").unwrap_or(word);
+        let byte = u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'));
+        byte.filter(|_| digits.len() <= 2).ok_or_else(|| {
+            refused(&format!(
+                "{word} as a byte: write two hexadecimal digits a byte, with spaces or colons between"
+            ))
+        })
+    };
+    words.map(byte).collect()
+}
+
+fn packet(
+    kind: &str,
+    src: Option<Ipv4Addr>,
+    dst: Option<Ipv4Addr>,
+    text: Option<String>,
+    words: &str,
+) -> Result<Packet, String> {
+    let transport = match kind {
+        "ip" => Transport::Ip { proto: 0 },
+        "udp" => Transport::Udp { sport: 0, dport: 0 },
+        "tcp" => Transport::tcp(),
+        "icmp" => Transport::Ping { id: 0x42, seq: 1 },
+        _ => return Err(refused(&format!("-t {kind}"))),
+    };
+    let dst = dst.ok_or_else(|| refused(&format!("-t {kind} without -B")))?;
+    let mut packet =
+        Packet { src, dst, tos: 0, ttl: 255, id: 0, df: false, transport, text, data: Vec::new() };
+    for word in words.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        set(&mut packet, name.trim(), value.trim())?;
+    }
+    if kind == "icmp" && !words.trim_start().starts_with("ping") {
+        return Err(refused("-t icmp but for ping"));
+    }
+    Ok(packet)
+}
+
+/// One word of the packet's description.
+fn set(packet: &mut Packet, name: &str, value: &str) -> Result<(), String> {
+    match (name, &mut packet.transport) {
+        ("ttl", _) => packet.ttl = number(name, value)?,
+        ("df", _) => packet.df = true,
+        ("tos", _) => {
+            packet.tos = u8::from_str_radix(value, 16).map_err(|_| refused(&format!("{name}={value}")))?;
+        }
+        ("p" | "payload", Transport::Ip { .. } | Transport::Udp { .. } | Transport::Tcp { .. }) => {
+            packet.data = bytes(value)?;
+        }
+        // The tool gives both headers the same one.
+        ("id", Transport::Ping { id, .. }) => (*id, packet.id) = (number(name, value)?, number(name, value)?),
+        ("id", _) => packet.id = number(name, value)?,
+        ("proto", Transport::Ip { proto }) => *proto = number(name, value)?,
+        ("sp", Transport::Udp { sport, .. } | Transport::Tcp { sport, .. }) => *sport = number(name, value)?,
+        ("dp", Transport::Udp { dport, .. } | Transport::Tcp { dport, .. }) => *dport = number(name, value)?,
+        ("s", Transport::Tcp { seq, .. }) => *seq = number(name, value)?,
+        ("a", Transport::Tcp { ack, .. }) => *ack = number(name, value)?,
+        ("win", Transport::Tcp { window, .. }) => *window = number(name, value)?,
+        ("flags", Transport::Tcp { flags, .. }) => *flags = tcp_flags(value)?,
+        ("seq", Transport::Ping { seq, .. }) => *seq = number(name, value)?,
+        ("ping", Transport::Ping { .. }) => {}
+        _ if value.is_empty() => return Err(refused(name)),
+        _ => return Err(refused(&format!("{name}={value}"))),
+    }
+    Ok(())
+}
+
+/// `syn|ack`.
+fn tcp_flags(text: &str) -> Result<u8, String> {
+    const NAMES: [&str; 8] = ["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"];
+    let mut flags = 0;
+    for name in text.split('|') {
+        let at = NAMES.iter().position(|known| *known == name.trim());
+        flags |= 1 << at.ok_or_else(|| refused(&format!("flags={name}")))?;
+    }
+    Ok(flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(args: &[&str]) -> Result<Options, String> {
+        parse(&args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn delays_have_units() {
+        for (text, nanos) in [("5", 5_000), ("100msec", 100_000_000), ("2s", 2_000_000_000)] {
+            assert_eq!(delay(text), Ok(Nanos(nanos)));
+        }
+    }
+
+    #[test]
+    fn what_is_not_modelled_is_named() {
+        for (args, named) in [
+            (&["eth0", "-t", "bpdu"][..], "-t bpdu"),
+            (&["eth0", "-Q", "5", "ff"], "-Q"),
+            (&["eth0", "-c", "0", "ff"], "-c 0: without an end"),
+            (&["eth0", "-t", "udp", "-B", "10.0.0.0/24"], "-B 10.0.0.0/24"),
+            (&["eth0", "-t", "udp", "-B", "10.0.0.2", "dp=1-1023"], "dp 1-1023"),
+            (&["eth0", "-t", "tcp", "-B", "10.0.0.2", "flags=syn|foo"], "flags=foo"),
+            (&["eth0", "-t", "udp", "-B", "10.0.0.2", "len=5"], "len=5"),
+            (&["eth0", "-t", "udp"], "-t udp without -B"),
+            (&["-t", "udp", "-B", "10.0.0.2"], "choosing a device: name one before the packet"),
+        ] {
+            assert_eq!(parsed(args), Err(format!("mausezahn: not modelled yet: {named}")), "{args:?}");
+        }
+        assert!(parsed(&["eth0", "020000"]).is_err_and(|error| error.contains("020000 as a byte")));
+    }
+}
