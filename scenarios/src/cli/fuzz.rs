@@ -32,7 +32,7 @@ pub struct Args {
     /// Stop after this many cases that differ
     #[arg(long, default_value_t = 10, value_name = "N")]
     max_differences: usize,
-    /// Write the smallest form of each case that differs to this folder
+    /// Write the smallest form of each case that differs to this folder, as a case and as a lesson
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// Which kernel
@@ -98,10 +98,11 @@ fn duel(args: &Args, cases: &[Case]) -> Result<usize, RigError> {
             compare(&mut real, config, case).is_ok_and(|found| !found.is_empty())
         });
         small.name = format!("smallest form of {}", case.name);
-        let found = compare(&mut real, config, &small)?;
-        bar.suspend(|| println!("{}", lesson::lesson(&small, &found)));
+        let (found, came_in) = play(&mut real, config, &small)?;
+        let lesson = lesson::lesson(&small, &came_in, &found);
+        bar.suspend(|| println!("{lesson}"));
         if let Some(folder) = &args.keep {
-            keep(folder, case, &small)?;
+            keep(folder, case, &small, &lesson)?;
         }
         if differed >= args.max_differences {
             break;
@@ -111,17 +112,28 @@ fn duel(args: &Args, cases: &[Case]) -> Result<usize, RigError> {
     Ok(differed)
 }
 
+/// Where the two sides differ.
 fn compare(real: &mut KernelRig, config: KernelConfig, case: &Case) -> Result<Vec<String>, RigError> {
-    real.clean()?;
-    let seen = fuzz::run(real, case)?;
-    let model = fuzz::run(&mut Simulated::new(1, config)?, case)?;
-    Ok(differences(case, &seen, &model))
+    play(real, config, case).map(|(found, _)| found)
 }
 
-fn keep(folder: &PathBuf, case: &Case, small: &Case) -> Result<(), RigError> {
+/// Where the two sides differ, and the frames that came in at each step on the real one.
+fn play(
+    real: &mut KernelRig,
+    config: KernelConfig,
+    case: &Case,
+) -> Result<(Vec<String>, Vec<Option<Vec<u8>>>), RigError> {
+    real.clean()?;
+    let (seen, came_in) = fuzz::play(real, case)?;
+    let model = fuzz::run(&mut Simulated::new(1, config)?, case)?;
+    Ok((differences(case, &seen, &model), came_in))
+}
+
+fn keep(folder: &PathBuf, case: &Case, small: &Case, lesson: &str) -> Result<(), RigError> {
     let failed = |source| RigError::Failed { what: "cannot keep a case", source };
     std::fs::create_dir_all(folder).map_err(failed)?;
     let text = serde_saphyr::to_string(small).map_err(|error| failed(io::Error::other(error.to_string())))?;
     let name = case.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-    std::fs::write(folder.join(format!("{name}.yaml")), text).map_err(failed)
+    std::fs::write(folder.join(format!("{name}.yaml")), text).map_err(failed)?;
+    std::fs::write(folder.join(format!("{name}.md")), lesson).map_err(failed)
 }

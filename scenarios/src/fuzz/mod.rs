@@ -25,4 +25,4 @@ pub mod simulated;
 
 pub use case::Case;
 pub use outcome::Outcome;
-pub use rig::{Rig, RigError, run};
+pub use rig::{Rig, RigError, play, run};

@@ -96,68 +96,122 @@ fn links() -> String {
     lines.join("\n") + "\n"
 }
 
-/// Makes the router.
-pub fn build(rig: &mut impl Rig) -> Result<(), RigError> {
-    must(rig, &["ip", "netns", "add", "x"], "")?;
-    must(rig, &["ip", "-batch", "-"], &links())?;
-    for port in PORTS {
-        must(rig, &["ip", "-n", "x", "link", "set", port.name(), "up"], "")?;
-    }
-    for host in 2..=9u8 {
+/// A command with what it reads.
+pub(super) struct Command {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Standard input; empty: none.
+    pub stdin: String,
+}
+
+fn command(line: &str, stdin: String) -> Command {
+    Command { argv: line.split(' ').map(str::to_owned).collect(), stdin }
+}
+
+/// Milliseconds until a new router is at rest.
+pub(super) const SETTLING: u64 = 1200;
+
+/// What makes the router.
+pub(super) fn making() -> Vec<Command> {
+    let mut commands = vec![command("ip netns add x", String::new()), command("ip -batch -", links())];
+    commands
+        .extend(PORTS.map(|port| command(&format!("ip -n x link set {} up", port.name()), String::new())));
+    commands.extend((2..=9u8).map(|host| {
         let mac = mac_of(2, host).map(|byte| format!("{byte:02x}")).join(":");
         let port = if host == 2 { "p0" } else { "p1" };
-        must(rig, &["bridge", "fdb", "add", &mac, "dev", port, "master", "static"], "")?;
+        command(&format!("bridge fdb add {mac} dev {port} master static"), String::new())
+    }));
+    commands.push(command(&format!("sysctl -q -w {}", SETTINGS.join(" ")), String::new()));
+    commands
+}
+
+/// What prepares the router for a case.
+pub(super) fn preparing(case: &Case) -> Vec<Command> {
+    let switch = format!("sysctl -q -w net.bridge.bridge-nf-call-iptables={}", u8::from(case.bridge_nf));
+    let mut commands = vec![command(&switch, String::new())];
+    if case.legacy {
+        // A table stays loaded once it was used; so all are, on both sides.
+        let tables = ["raw", "mangle", "nat", "filter", "security"];
+        commands
+            .extend(tables.map(|table| command(&format!("iptables-legacy -t {table} -S"), String::new())));
     }
-    let settings: Vec<&str> = ["sysctl", "-q", "-w"].into_iter().chain(SETTINGS).collect();
-    must(rig, &settings, "")?;
-    rig.wait(1200)?;
+    commands
+}
+
+/// What loads the sets and rules of a case. It may be refused.
+pub(super) fn loading(case: &Case) -> Vec<Command> {
+    let mut commands = Vec::new();
+    if !case.sets.is_empty() {
+        commands.push(command("ipset restore", case.sets.join("\n") + "\n"));
+    }
+    commands.push(command(&format!("iptables{}-restore", variant(case)), case.rules.join("\n") + "\n"));
+    commands
+}
+
+/// What the names of the case's tools end with.
+pub(super) fn variant(case: &Case) -> &'static str {
+    if case.legacy { "-legacy" } else { "" }
+}
+
+/// Makes the router.
+pub fn build(rig: &mut impl Rig) -> Result<(), RigError> {
+    making().iter().try_for_each(|command| must(rig, command))?;
+    rig.wait(SETTLING)?;
     rig.take()?;
     Ok(())
 }
 
-fn must(rig: &mut impl Rig, argv: &[&str], stdin: &str) -> Result<(), RigError> {
-    let said = rig.run(argv, stdin)?;
+fn run_command(rig: &mut impl Rig, command: &Command) -> Result<Said, RigError> {
+    let argv: Vec<&str> = command.argv.iter().map(String::as_str).collect();
+    rig.run(&argv, &command.stdin)
+}
+
+fn must(rig: &mut impl Rig, command: &Command) -> Result<(), RigError> {
+    let said = run_command(rig, command)?;
     if said.status == 0 {
         return Ok(());
     }
-    Err(RigError::Command { command: argv.join(" "), said: said.text })
+    Err(RigError::Command { command: command.argv.join(" "), said: said.text })
 }
 
 /// Runs a case on a router that has no rules, sets or connections.
 pub fn run(rig: &mut impl Rig, case: &Case) -> Result<Outcome, RigError> {
-    let variant = if case.legacy { "-legacy" } else { "" };
-    let mut outcome = Outcome::default();
-    let switch = format!("net.bridge.bridge-nf-call-iptables={}", u8::from(case.bridge_nf));
-    must(rig, &["sysctl", "-q", "-w", &switch], "")?;
-    if !case.sets.is_empty() {
-        outcome.said.push(rig.run(&["ipset", "restore"], &(case.sets.join("\n") + "\n"))?);
+    play(rig, case).map(|(outcome, _)| outcome)
+}
+
+/// Runs a case, and says which frame came in at each step, if one did.
+pub fn play(rig: &mut impl Rig, case: &Case) -> Result<(Outcome, Vec<Option<Vec<u8>>>), RigError> {
+    let (mut outcome, mut came_in) = (Outcome::default(), Vec::new());
+    preparing(case).iter().try_for_each(|command| must(rig, command))?;
+    for command in loading(case) {
+        outcome.said.push(run_command(rig, &command)?);
     }
-    if case.legacy {
-        // A table stays loaded once it was used; so all are, on both sides.
-        for table in ["raw", "mangle", "nat", "filter", "security"] {
-            must(rig, &["iptables-legacy", "-t", table, "-S"], "")?;
-        }
-    }
-    let rules = case.rules.join("\n") + "\n";
-    outcome.said.push(rig.run(&[&format!("iptables{variant}-restore")], &rules)?);
     rig.take()?;
     let mut last: BTreeMap<Port, Vec<u8>> = BTreeMap::new();
     for step in &case.steps {
-        match step {
-            Step::Send(send) => rig.send(send.port, &send.frame())?,
-            Step::Local(packet) => rig.send_local(packet.dst, &packet.bytes())?,
-            Step::Wait(ms) => rig.wait(*ms)?,
+        let frame = match step {
+            Step::Send(send) => Some((send.port, send.frame())),
             Step::Reply(reply) => {
-                if let Some(frame) = last.get(&reply.port).and_then(|frame| reply.to(frame)) {
-                    rig.send(reply.port, &frame)?;
-                }
+                last.get(&reply.port).and_then(|frame| reply.to(frame)).map(|frame| (reply.port, frame))
             }
+            Step::Local(packet) => {
+                rig.send_local(packet.dst, &packet.bytes())?;
+                None
+            }
+            Step::Wait(ms) => {
+                rig.wait(*ms)?;
+                None
+            }
+        };
+        if let Some((port, frame)) = &frame {
+            rig.send(*port, frame)?;
         }
+        came_in.push(frame.map(|(_, frame)| frame));
         let frames = rig.take()?;
         last.extend(frames.iter().filter(|(_, frame)| frame.get(12..14) == Some(&[8, 0])).cloned());
         outcome.frames.push(frames);
     }
-    outcome.rules = rig.run(&[&format!("iptables{variant}-save"), "-c"], "")?;
+    outcome.rules = rig.run(&[&format!("iptables{}-save", variant(case)), "-c"], "")?;
     outcome.connections = rig.run(&["cat", "/proc/net/nf_conntrack"], "")?;
     if !case.sets.is_empty() {
         outcome.sets = rig.run(&["ipset", "save"], "")?;
@@ -166,5 +220,5 @@ pub fn run(rig: &mut impl Rig, case: &Case) -> Result<Outcome, RigError> {
         let shown = rig.run(&["cat", &path], "")?;
         outcome.lists.push((path, shown));
     }
-    Ok(outcome)
+    Ok((outcome, came_in))
 }
