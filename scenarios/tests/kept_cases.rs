@@ -24,8 +24,8 @@ fn as_lesson(case: &Case) -> (Lesson, Outcome) {
     let mut rig = Simulated::new(SEED, KernelConfig::default()).expect("a router");
     let (outcome, came_in) = play(&mut rig, case).expect("the case runs");
     let text = lesson::lesson(case, &came_in, &[]);
-    let path = Path::new("case.md");
-    let lesson = Lesson::parse(path, text.clone()).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let path = PathBuf::from(format!("{}.md", case.name));
+    let lesson = Lesson::parse(&path, text.clone()).unwrap_or_else(|error| panic!("{error}\n{text}"));
     (lesson, outcome)
 }
 
@@ -72,9 +72,18 @@ fn lessons_of_cases_agree_with_the_running_kernel() {
     let helper = PathBuf::from(env!("CARGO_BIN_EXE_glassnet"));
     let options = Options { helper, prompt_timeout: Duration::from_secs(20) };
     let known = include_str!("../../snapshots/divergences.md");
-    match verify(&lessons, known, &options, |_| ()) {
-        Ok(report) => assert_ne!(report.exit_code(), 1, "{report}"),
-        Err(VerifyError::Host(missing @ HostError::Missing(_))) => eprintln!("SKIPPED: {missing}"),
-        Err(error) => panic!("{error}"),
+    for lesson in lessons {
+        let differs = || match verify(std::slice::from_ref(&lesson), known, &options, |_| ()) {
+            Ok(report) => (report.exit_code() == 1).then(|| report.to_string()),
+            Err(VerifyError::Host(missing @ HostError::Missing(_))) => {
+                eprintln!("SKIPPED: {missing}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        };
+        // A busy host may be late once, as in `glassnet fuzz`: what differs does so again.
+        if let Some(first) = differs() {
+            assert_eq!(differs(), None, "{first}");
+        }
     }
 }

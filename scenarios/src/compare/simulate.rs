@@ -173,7 +173,7 @@ impl Run {
             };
             let mut dumps = BTreeMap::new();
             for dump in DUMPS {
-                let said = self.session.run(&machine, &format!("{inside}{dump}"));
+                let said = self.session.run(&machine, &format!("{inside}{dump} 2>/dev/null"));
                 let said = said.map_err(|why| self.stuck(&unseen(line, &machine, dump), why))?;
                 dumps.insert(dump.to_owned(), dump_value(&said.output));
             }

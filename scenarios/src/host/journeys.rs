@@ -224,6 +224,10 @@ impl Reader {
             return self.end(event, &reason);
         }
         let (Some(prompt), Some(protocol)) = (self.prompt, event.value("protocol")) else { return };
+        // A packet socket's copy of a frame that nobody had read when the socket was closed: no packet of the network.
+        if reason == "QUEUE_PURGE" {
+            return;
+        }
         let local = self.pids.contains(&event.pid) && protocol != "0";
         if local || reason.starts_with("NEIGH_") {
             let journey = Journey { prompt, steps: Vec::new(), end: reason };

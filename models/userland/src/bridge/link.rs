@@ -8,7 +8,7 @@ use glassnet_kernel::tables::netdev::NetDevice;
 
 use super::{Bridge, no_bridge_device, no_device, not_modelled, refused};
 use crate::ip::args::{Args, Done, Stop, matches};
-use crate::ip::link_show::{link_flags, name_and_link};
+use crate::ip::link_show::{link_flags, linked, name_and_link};
 use crate::ip::out::Out;
 use crate::procfs::View;
 
@@ -149,7 +149,9 @@ fn print_port(out: &mut Out, view: &View, dev: &NetDevice, port: &BridgePort, de
         out.json("link", name.as_str());
         name
     };
-    name_and_link(view.kernel, view.netns, out, dev, far, |name| format!("{name}: "));
+    // The bridge tells of the far end only if that has another index, in whatever namespace (`br_fill_ifinfo`).
+    let peer = linked(view.kernel, dev).filter(|peer| peer.ifindex != dev.ifindex);
+    name_and_link(peer, view.netns, out, dev, far, |name| format!("{name}: "));
     link_flags(view.kernel, view.netns, out, dev);
     out.any("mtu", dev.mtu, format_args!("mtu {} ", dev.mtu));
     let (master, state) = (view.name(port.bridge), port.state.name());

@@ -169,20 +169,20 @@ impl Filter {
     }
 }
 
-fn linked<'k>(kernel: &'k Kernel, dev: &NetDevice) -> Option<&'k NetDevice> {
+pub(crate) fn linked<'k>(kernel: &'k Kernel, dev: &NetDevice) -> Option<&'k NetDevice> {
     dev.veth_peer().and_then(|peer| kernel.devs.get(peer))
 }
 
-/// The name with what the device is linked to: `v1@v2`, or `v1@if7` in another namespace, which `far` tells in JSON.
+/// The name with `peer`, what the device is linked to: `v1@v2`, or `v1@if7` in another namespace, which `far` tells in JSON.
 pub(crate) fn name_and_link(
-    kernel: &Kernel,
+    peer: Option<&NetDevice>,
     netns: NetnsId,
     out: &mut Out,
     dev: &NetDevice,
     far: impl Fn(&mut Out, u32) -> String,
     layout: impl Fn(&str) -> String,
 ) {
-    let name = match linked(kernel, dev) {
+    let name = match peer {
         None => dev.name.clone(),
         Some(peer) if peer.netns == netns => {
             out.json("link", peer.name.as_str());
@@ -270,7 +270,7 @@ impl View<'_> {
             out.json("link_index", index);
             format!("if{index}")
         };
-        name_and_link(self.kernel, self.netns, out, dev, far, layout);
+        name_and_link(self.linked(dev), self.netns, out, dev, far, layout);
     }
 
     fn linked(&self, dev: &NetDevice) -> Option<&NetDevice> {
