@@ -88,7 +88,7 @@ fn a_way_is_json_too() {
     assert_eq!(hook["after"]["dst"], "10.0.1.2:8080");
     let rule = &hook["hook"]["rules"][0];
     assert_eq!((rule["table"].as_str(), rule["number"].as_u64()), (Some("nat"), Some(1)));
-    assert_eq!(rule["verdict"], "DNAT");
+    assert_eq!(rule["verdict"], "accept");
     assert_eq!(
         rule["rule"],
         "-A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.1.2:8080"
@@ -200,7 +200,7 @@ fn a_walk_shows_the_rules_that_were_tried() {
     let selection = Selection { prompt: Some(last), ..Selection::default() };
     let detail = plain(&view::text(&story, Zoom::Detail, &selection, false));
     for line in [
-        "nat:PREROUTING:rule:1 -A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.1.2:8080 (target DNAT)",
+        "nat:PREROUTING:rule:1 -A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.1.2:8080 (verdict accept)",
         "filter:FORWARD:rule:1 -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT (no match: -m conntrack --ctstate RELATED,ESTABLISHED, but its state is NEW)",
         "filter:FORWARD:rule:2 -A FORWARD -j GUARD (verdict jump GUARD)",
         "filter:GUARD:rules 1-9: no match",

@@ -18,7 +18,7 @@ pub enum Fate {
     },
     /// The rule means it.
     Match {
-        /// `accept`, `drop`, `return`, `jump CHAIN`, `goto CHAIN`, `continue`, or the name of a target.
+        /// `accept`, `drop`, `return`, `jump CHAIN`, `goto CHAIN` or `continue`, as `nft monitor trace` says.
         verdict: String,
     },
     /// A match found it broken.
@@ -93,9 +93,7 @@ impl Met {
         let last = self.decided()?;
         let name = format!("{} {}", self.table, last.chain);
         match &last.fate {
-            Fate::Match { verdict } if ["drop", "REJECT"].contains(&verdict.as_str()) => {
-                Some(format!("{name} rule {}", last.number))
-            }
+            Fate::Match { verdict } if verdict == "drop" => Some(format!("{name} rule {}", last.number)),
             Fate::Broken { part } => {
                 Some(format!("{name} rule {}, whose {part} found it broken", last.number))
             }
@@ -150,9 +148,6 @@ impl Met {
         match &tried.fate {
             Fate::NoMatch { why: Some(why), .. } => format!("{rule} (no match: {why})"),
             Fate::NoMatch { part, why: None } => format!("{rule} (no match: {part})"),
-            Fate::Match { verdict } if verdict.chars().all(|letter| !letter.is_lowercase()) => {
-                format!("{rule} (target {verdict})")
-            }
             Fate::Match { verdict } => format!("{rule} (verdict {verdict})"),
             Fate::Broken { part } => format!("{rule} (verdict drop: {part} found the packet broken)"),
             Fate::Return => format!("{name}:return:{}", tried.number),

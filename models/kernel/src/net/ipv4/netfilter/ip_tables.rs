@@ -9,7 +9,7 @@
 //! | note | says |
 //! |---|---|
 //! | `filter INPUT 3 no: -s` | rule 3 was tried; this part of it (`-s -d -i -o -p -f` or `-m NAME`) does not fit |
-//! | `filter INPUT 4 yes -> ACCEPT` | it matched: `ACCEPT`, `DROP`, `RETURN`, `jump CHAIN`, `goto CHAIN`, a target's name, or `continue` |
+//! | `filter INPUT 4 yes -> ACCEPT` | it matched: `ACCEPT`, `DROP`, `RETURN`, `jump CHAIN`, `goto CHAIN`, or what its target said: `accept`, `drop`, `return`, `continue` |
 //! | `filter INPUT 4 hotdrop: -m tcp` | a match found the packet broken |
 //! | `filter CHAIN return` | the end of a user chain |
 //! | `filter INPUT policy ACCEPT` | the policy decided |
@@ -29,7 +29,7 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState};
 use crate::tables::xt::installed::{BaseChain, is_unconditional};
 use crate::tables::xt::scan::{self, Key};
-use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TableName, Target, Variant, XtTable};
+use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TableName, Variant, XtTable};
 use crate::trace::{Level, SeenTable};
 
 /// The hook function of a table that is not `nat`.
@@ -249,7 +249,10 @@ impl Walk<'_> {
         let len = cx.skbs[self.par.skb].len();
         count(&mut self.rule(at).counters, len);
         self.note_action(cx, at);
-        self.trace(cx, Some(at as usize));
+        // The legacy tables tell of a rule before its target is asked, nf_tables afterwards.
+        if self.par.variant == Variant::Legacy || !matches!(self.rule(at).action, Action::Target(_)) {
+            self.trace(cx, Some(at as usize), "");
+        }
         let target = self.table.plans[self.chain as usize].jumps[at as usize];
         match &self.rule(at).action {
             Action::None => None,
@@ -272,7 +275,13 @@ impl Walk<'_> {
     fn target(&mut self, cx: &mut Cx, at: u32) -> Option<Verdict> {
         let rule = &mut self.table.table.chains[self.chain as usize].rules[at as usize];
         let Action::Target(target) = &mut rule.action else { return None };
-        match xt_target(cx, &mut self.par, target) {
+        let verdict = xt_target(cx, &mut self.par, target);
+        let word = verdict_word(&verdict);
+        self.note(cx, |name| format!("{name} {} yes -> {word}", at + 1));
+        if self.par.variant == Variant::Nft {
+            self.trace(cx, Some(at as usize), word);
+        }
+        match verdict {
             TargetVerdict::Verdict(verdict) => Some(verdict),
             TargetVerdict::Return => self.leave(cx),
             TargetVerdict::Continue => {
@@ -291,7 +300,7 @@ impl Walk<'_> {
     fn end_of_chain(&mut self, cx: &mut Cx) -> Option<Verdict> {
         if self.chain != self.base {
             self.note(cx, |name| format!("{name} return"));
-            self.trace(cx, None);
+            self.trace(cx, None, "");
         }
         self.leave(cx)
     }
@@ -309,7 +318,7 @@ impl Walk<'_> {
 
     fn policy(&mut self, cx: &mut Cx) -> Verdict {
         self.chain = self.base;
-        self.trace(cx, None);
+        self.trace(cx, None, "");
         let (par, len) = (&self.par, cx.skbs[self.par.skb].len());
         let xt = &mut cx.k.netns[par.state.netns].xt;
         let Some(base) = xt.base_mut(par.variant, par.state.hook, par.table) else { return Verdict::Accept };
@@ -320,13 +329,13 @@ impl Walk<'_> {
     }
 
     /// A packet that `TRACE` marked tells which rule it met, or that it met the end of a chain (`trace_packet`,
-    /// `nft_trace_packet`).
+    /// `nft_trace_packet`). `said` is what the rule's target said, where it was asked already.
     #[inline]
-    fn trace(&self, cx: &mut Cx, rule: Option<usize>) {
+    fn trace(&self, cx: &mut Cx, rule: Option<usize>, said: &str) {
         if cx.skbs[self.par.skb].nf_trace {
             match self.par.variant {
                 Variant::Legacy => self.trace_legacy(cx, rule),
-                Variant::Nft => self.trace_nft(cx, rule),
+                Variant::Nft => self.trace_nft(cx, rule, said),
             }
         }
     }
@@ -350,7 +359,7 @@ impl Walk<'_> {
     /// In the detail of the walk, in the words of `xtables-monitor --trace` but with a rule's number in the place of its
     /// handle. The end of a user chain is not told of.
     #[cold]
-    fn trace_nft(&self, cx: &mut Cx, rule: Option<usize>) {
+    fn trace_nft(&self, cx: &mut Cx, rule: Option<usize>, said: &str) {
         let chain = &self.table.table.chains[self.chain as usize];
         let words = match (rule, &chain.base) {
             (None, None) => return,
@@ -358,10 +367,10 @@ impl Walk<'_> {
             (None, Some(_)) => "policy:DROP".to_owned(),
             (Some(at), _) => {
                 let action = match &chain.rules[at].action {
-                    Action::None | Action::Target(_) => "CONTINUE".to_owned(),
+                    Action::None => "CONTINUE".to_owned(),
                     Action::Jump(chain) => format!("JUMP:{chain}"),
                     Action::Goto(chain) => format!("GOTO:{chain}"),
-                    decides => action_words(decides),
+                    decides => action_words(decides).unwrap_or_else(|| said.to_uppercase()),
                 };
                 format!("rule:{}:{action}", at + 1)
             }
@@ -377,21 +386,38 @@ impl Walk<'_> {
         }
     }
 
+    /// A rule matched. What its target says, if it has one, is noted once it has said it.
     fn note_action(&self, cx: &mut Cx, at: u32) {
         let action = &self.table.table.chains[self.chain as usize].rules[at as usize].action;
-        self.note(cx, |name| format!("{name} {} yes -> {}", at + 1, action_words(action)));
+        if self.detail
+            && let Some(words) = action_words(action)
+        {
+            self.note(cx, |name| format!("{name} {} yes -> {words}", at + 1));
+        }
     }
 }
 
-fn action_words(action: &Action) -> String {
-    match action {
+/// What a rule without a target does.
+fn action_words(action: &Action) -> Option<String> {
+    Some(match action {
         Action::None => "continue".to_owned(),
         Action::Accept => "ACCEPT".to_owned(),
         Action::Drop => "DROP".to_owned(),
         Action::Return => "RETURN".to_owned(),
         Action::Jump(chain) => format!("jump {chain}"),
         Action::Goto(chain) => format!("goto {chain}"),
-        Action::Target(target) => Target::name(target).to_owned(),
+        Action::Target(_) => return None,
+    })
+}
+
+/// What a target said, in the word of `nft monitor trace`.
+fn verdict_word(verdict: &TargetVerdict) -> &'static str {
+    match verdict {
+        TargetVerdict::Continue => "continue",
+        TargetVerdict::Return => "return",
+        TargetVerdict::Verdict(Verdict::Accept) => "accept",
+        // What is stolen is dropped behind its answer.
+        TargetVerdict::Verdict(Verdict::Drop(_) | Verdict::Stolen(_)) => "drop",
     }
 }
 
