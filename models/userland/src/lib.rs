@@ -96,6 +96,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("iptables-nft-save", iptables::main),
     ("iptables-restore", iptables::main),
     ("iptables-save", iptables::main),
+    ("nft", iptables::main),
     ("nsenter", nsenter::main),
     ("ping", ping::main),
     ("python3", python3::main),
@@ -110,6 +111,7 @@ pub const PROGRAMS: &[(&str, Program)] = &[
     ("traceroute", traceroute::main),
     ("uname", identity::uname),
     ("xtables-legacy-multi", iptables::main),
+    ("xtables-monitor", iptables::main),
     ("xtables-nft-multi", iptables::main),
 ];
 

@@ -36,6 +36,7 @@ fn variables_and_status_live_from_prompt_to_prompt() {
 fn what_linux_does_not_have_is_not_found() {
     check(&[
         ("nosuch -x", "bash: nosuch: command not found\n", 127),
+        ("xtables-monitor --trace", "not modelled yet: xtables-monitor\n", 2),
         (
             "assert; http; verify",
             &["assert", "http", "verify"].map(|n| format!("bash: {n}: command not found\n")).concat(),
