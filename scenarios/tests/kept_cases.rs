@@ -41,7 +41,9 @@ fn a_case_as_a_lesson_leads_to_the_same_counters() {
     for case in cases {
         let (lesson, outcome) = as_lesson(&case);
         let outcomes = run(&lesson, SEED, |prompt, outcome| {
-            assert_eq!(outcome.status, 0, "{}: {}: {}", case.name, prompt.command, outcome.output);
+            // What the tools say of rules that they do not take is left open.
+            let is_right = outcome.status == 0 || prompt.expected == "…\n";
+            assert!(is_right, "{}: {}: {}", case.name, prompt.command, outcome.output);
             assert!(
                 matches(&prompt.expected, &outcome.output),
                 "{}: {}: {}",
