@@ -12,7 +12,7 @@ use super::{Status, complain};
 use crate::compare::observation::KernelConfig;
 use crate::fuzz::outcome::differences;
 use crate::fuzz::simulated::Simulated;
-use crate::fuzz::{self, Case, RigError, generate, lesson, shrink};
+use crate::fuzz::{self, CameIn, Case, RigError, generate, lesson, shrink};
 use crate::host::{self, KernelRig, Options};
 
 /// How many cases are tried to make one that differs smaller.
@@ -118,11 +118,7 @@ fn compare(real: &mut KernelRig, config: KernelConfig, case: &Case) -> Result<Ve
 }
 
 /// Where the two sides differ, and the frames that came in at each step on the real one.
-fn play(
-    real: &mut KernelRig,
-    config: KernelConfig,
-    case: &Case,
-) -> Result<(Vec<String>, Vec<Option<Vec<u8>>>), RigError> {
+fn play(real: &mut KernelRig, config: KernelConfig, case: &Case) -> Result<(Vec<String>, CameIn), RigError> {
     real.clean()?;
     let (seen, came_in) = fuzz::play(real, case)?;
     let model = fuzz::run(&mut Simulated::new(1, config)?, case)?;

@@ -25,4 +25,4 @@ pub mod simulated;
 
 pub use case::Case;
 pub use outcome::Outcome;
-pub use rig::{Rig, RigError, play, run};
+pub use rig::{CameIn, Rig, RigError, play, run};

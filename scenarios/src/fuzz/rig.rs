@@ -179,9 +179,12 @@ pub fn run(rig: &mut impl Rig, case: &Case) -> Result<Outcome, RigError> {
     play(rig, case).map(|(outcome, _)| outcome)
 }
 
-/// Runs a case, and says which frame came in at each step, if one did.
-pub fn play(rig: &mut impl Rig, case: &Case) -> Result<(Outcome, Vec<Option<Vec<u8>>>), RigError> {
-    let (mut outcome, mut came_in) = (Outcome::default(), Vec::new());
+/// For each step of a case the frame that came in, if one did.
+pub type CameIn = Vec<Option<Vec<u8>>>;
+
+/// Runs a case, and says which frames came in.
+pub fn play(rig: &mut impl Rig, case: &Case) -> Result<(Outcome, CameIn), RigError> {
+    let (mut outcome, mut came_in) = (Outcome::default(), CameIn::new());
     preparing(case).iter().try_for_each(|command| must(rig, command))?;
     for command in loading(case) {
         outcome.said.push(run_command(rig, &command)?);

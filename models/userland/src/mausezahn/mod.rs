@@ -89,7 +89,7 @@ async fn send(process: &mut Process, options: &Options, socket: &Sock, message: 
             Message::Frame(frame) => socket.call(|cx| sendto(cx, socket.id, SendTo::Connected, frame)),
             Message::Packet { to, bytes } => socket.send_to(*to, 0, bytes),
         };
-        busy = busy + process.now().since(begin);
+        busy += process.now().since(begin);
     }
     if !options.quiet {
         let rate = options.count * 1_000_000_000 / busy.0.max(1);
