@@ -26,7 +26,10 @@ pub fn lesson(case: &Case, came_in: &[Option<Vec<u8>>], differences: &[String]) 
     text.console(&router);
     text.say("The rules:\n");
     // What a tool answers to rules that it does not take is not told beforehand.
-    let loads = preparing(case).into_iter().chain(loading(case)).map(|command| typed(&command) + "…\n");
+    let loads = preparing(case).into_iter().chain(loading(case)).map(|command| match &*command.argv[0] {
+        "sysctl" => typed(&command),
+        _ => typed(&command) + "…\n",
+    });
     text.console(&loads.collect::<Vec<_>>());
     for (at, step) in case.steps.iter().enumerate() {
         let frame = came_in.get(at).and_then(Option::as_deref);
@@ -44,7 +47,7 @@ pub fn lesson(case: &Case, came_in: &[Option<Vec<u8>>], differences: &[String]) 
         text.say("When this was written, the kernel (-) and the model (+) differed:\n");
         text.say(&format!("```text\n{}\n```", differences.join("\n")));
     }
-    text.0
+    text.0.trim_end().to_owned() + "\n"
 }
 
 /// A Markdown text.
