@@ -39,6 +39,18 @@ pub enum Op {
     Declare(String, Option<(String, Option<Counters>)>),
 }
 
+/// What a command that prints sets to 0 afterwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Zero {
+    /// No counters.
+    #[default]
+    Nothing,
+    /// Those of the chains that it printed.
+    Chains,
+    /// Those of the rule that it printed.
+    Rule,
+}
+
 /// A command with its options.
 #[derive(Clone, Debug)]
 pub struct Command {
@@ -51,7 +63,7 @@ pub struct Command {
     /// `-c`: counters of the rules or the policy.
     pub counters: Option<Counters>,
     /// `-Z` stood beside `-L` or `-S`.
-    pub zero: bool,
+    pub zero: Zero,
     /// `-v`.
     pub verbose: bool,
     /// `-n`.
@@ -70,7 +82,7 @@ impl Command {
             table,
             rules: Vec::new(),
             counters: None,
-            zero: false,
+            zero: Zero::Nothing,
             verbose: false,
             numeric: false,
             exact: false,

@@ -7,6 +7,7 @@ use glassnet_kernel::tables::xt::{Action, Base, Chain, Counters, Policy, Rule, T
 
 use super::native;
 use super::show;
+use super::spec::is_standard;
 use super::stop::{Done, Stop, parameter};
 
 /// A change that leaves all else in the table alone.
@@ -332,10 +333,11 @@ impl Draft {
             _ => BAD_RULE,
         };
         let place = self.place(chain).map_err(|_| Stop::Refused(none))?;
-        let words = show::words(rule);
-        let is_same = |other: &Rule| {
-            other.ip == rule.ip && other.matches.len() == rule.matches.len() && show::words(other) == words
-        };
+        // To the legacy tool `-i +` is as good as no interface.
+        let words = |rule: &Rule| show::words(rule, self.variant == Variant::Nft);
+        let ends = |rule: &Rule| (rule.ip.src, rule.ip.dst, rule.ip.proto, rule.matches.len());
+        let wanted = words(rule);
+        let is_same = |other: &Rule| ends(other) == ends(rule) && words(other) == wanted;
         match self.table.chains[place].rules.iter().position(is_same) {
             Some(at) => Ok((place, at)),
             None => refused(none),
@@ -433,16 +435,23 @@ impl Draft {
 
     /// `-E`.
     pub fn rename(&mut self, old: &str, new: &str) -> Done {
-        if self.index.contains_key(new) || self.is_builtin(new) {
+        let legacy = self.variant == Variant::Legacy;
+        if self.index.contains_key(new) || self.is_builtin(new) || legacy && is_standard(new) {
             return refused("File exists");
         }
+        let place = self.place(old)?;
         if self.is_builtin(old) {
             return match self.variant {
                 Variant::Legacy => refused(NO_CHAIN),
                 Variant::Nft => Err(Stop::NotModelled(format!("-E {old}"))),
             };
         }
-        let place = self.place(old)?;
+        // The legacy tool has room for 31 bytes, the kernel's rule that begins a chain for 29.
+        let new = match legacy {
+            true if new.len() > 31 => return refused("Invalid argument. Run `dmesg' for more information"),
+            true => &new[..new.floor_char_boundary(29)],
+            false => new,
+        };
         if self.variant == Variant::Nft && self.fresh.iter().any(|fresh| fresh == old) {
             self.refuse(Stop::Kernel("CHAIN_RENAME", Errno::ENOENT, format!("chain {new}")));
         }

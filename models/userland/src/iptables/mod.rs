@@ -35,7 +35,7 @@ use glassnet_kernel::tables::xt::Variant;
 
 use crate::hosts::Hosts;
 use crate::process::{Process, Running};
-use command::{Command, Op};
+use command::{Command, Op, Zero};
 use draft::Draft;
 pub use kube::kube_dump;
 use parse::{Place, parse};
@@ -172,7 +172,7 @@ fn lists(command: &Command) -> bool {
 /// The command changes the table.
 pub fn changes(command: &Command) -> bool {
     match command.op {
-        Op::List(..) | Op::ListRules(..) => command.zero,
+        Op::List(..) | Op::ListRules(..) => command.zero != Zero::Nothing,
         Op::Check(_) => false,
         _ => true,
     }

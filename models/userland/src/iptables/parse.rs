@@ -3,7 +3,7 @@
 use glassnet_kernel::tables::xt::{Counters, TableName, Variant};
 
 use super::address;
-use super::command::{Command, Op};
+use super::command::{Command, Op, Zero};
 use super::ext::x6::{strtoui, strtoul};
 use super::spec::Spec;
 use super::stop::{Done, Stop, Tool, parameter};
@@ -40,7 +40,7 @@ struct Line<'a> {
     words: Words<'a>,
     begun: Option<Begun>,
     /// `-Z` beside `-L` or `-S`.
-    zero: bool,
+    zero: Zero,
     /// The options that stood there, in the letters of the messages.
     options: Vec<char>,
     table: String,
@@ -64,7 +64,7 @@ pub fn parse(args: &[&str], place: Place, out: &mut String, warnings: &mut Strin
         place,
         words: Words::new(args),
         begun: None,
-        zero: false,
+        zero: Zero::Nothing,
         options: Vec::new(),
         table: place.table.map_or("filter", TableName::name).to_owned(),
         verbose: 0,
@@ -268,10 +268,9 @@ impl<'a> Line<'a> {
             self.new_chain_name(value.unwrap_or(""))?;
         }
         if let Some(old) = self.begun.as_ref().map(|begun| begun.letter) {
-            if !goes_with(letter, old) || self.zero {
+            if !goes_with(letter, old) || self.zero != Zero::Nothing {
                 return Err(parameter(format!("Cannot use -{letter} with -{old}")));
             }
-            self.zero = true;
         }
         let takes_chain = matches!(letter, 'L' | 'S' | 'F' | 'Z' | 'X');
         let chain = if takes_chain { value.or_else(|| self.words.take()) } else { value };
@@ -301,11 +300,15 @@ impl<'a> Line<'a> {
         Ok(())
     }
 
-    /// Beside `-L` and `-S`, `-Z` is an option of theirs; the words after the later of the two count.
+    /// Beside `-L` and `-S`, `-Z` is an option of theirs; the words after the later of the two count. With a rule's
+    /// number it takes the place of what stood before it.
     fn begin(&mut self, begun: Begun) {
         self.begun = match self.begun.take() {
             None => Some(begun),
+            Some(_) if begun.letter == 'Z' && begun.rulenum > 0 => Some(begun),
             Some(old) => {
+                let of_rule = old.letter == 'Z' && old.rulenum > 0;
+                self.zero = if of_rule { Zero::Rule } else { Zero::Chains };
                 let letter = if begun.letter == 'Z' { old.letter } else { begun.letter };
                 let chain = begun.chain.or(old.chain);
                 let rulenum = if begun.rulenum > 0 { begun.rulenum } else { old.rulenum };

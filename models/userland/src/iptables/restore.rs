@@ -9,6 +9,7 @@ use super::draft::Draft;
 use super::parse::{NAME_MAX, Place, parse};
 use super::place;
 use super::run;
+use super::spec::is_standard;
 use super::stop::{Done, Stop, Tool, parameter};
 use super::{change_name, changes};
 use crate::getopt::{self, Takes};
@@ -332,6 +333,12 @@ impl Reader<'_> {
     fn check_chain_name(&self, chain: &str) -> Done {
         let is_long = chain.len() > NAME_MAX;
         match (self.tool.variant, chain.chars().next()) {
+            (Variant::Nft, _) if is_standard(chain) => {
+                Err(parameter("chain name may not clash with target name"))
+            }
+            (Variant::Legacy, _) if is_standard(chain) => {
+                Err(parameter(format!("error creating chain '{chain}':File exists")))
+            }
             (Variant::Nft, Some(first @ ('-' | '!'))) => {
                 Err(parameter(format!("chain name not allowed to start with `{first}'")))
             }

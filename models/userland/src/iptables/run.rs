@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use glassnet_kernel::tables::xt::{Chain, Rule, Variant};
 
-use super::command::{Command, Op};
+use super::command::{Command, Op, Zero};
 use super::draft::Draft;
 use super::list::{self, Look};
 use super::native;
@@ -36,11 +36,11 @@ pub fn run(draft: &mut Draft, command: Command, hosts: &Hosts, out: &mut String)
         Op::Rename(old, new) => draft.rename(old, new),
         Op::List(chain, at) => {
             list(draft, (chain.as_deref(), *at), Look::of(command, hosts), out)?;
-            if command.zero { zero(draft, chain.as_deref(), command.verbose, out) } else { Ok(()) }
+            zero_listed(draft, command, (chain.as_deref(), *at), out)
         }
         Op::ListRules(chain, at) => {
             list_rules(draft, chain.as_deref(), *at, command.verbose, out)?;
-            if command.zero { zero(draft, chain.as_deref(), command.verbose, out) } else { Ok(()) }
+            zero_listed(draft, command, (chain.as_deref(), *at), out)
         }
         Op::Declare(chain, policy) => declare(draft, chain, policy.clone()),
     }
@@ -129,6 +129,20 @@ fn zero(draft: &mut Draft, chain: Option<&str>, verbose: bool, out: &mut String)
         }
     }
     Ok(())
+}
+
+/// `-Z` beside `-L` or `-S`.
+fn zero_listed(
+    draft: &mut Draft,
+    command: &Command,
+    (chain, at): (Option<&str>, usize),
+    out: &mut String,
+) -> Done {
+    match command.zero {
+        Zero::Nothing => Ok(()),
+        Zero::Chains => zero(draft, chain, command.verbose, out),
+        Zero::Rule => draft.zero_at(chain.unwrap_or_default(), at),
+    }
 }
 
 /// A line `:CHAIN POLICY [COUNTERS]` of a dump.

@@ -93,9 +93,10 @@ pub fn push_rule(out: &mut String, rule: &Rule, counters: bool, plus: bool) {
     }
 }
 
-/// The words of a rule without counters and the state of its matches: what two equal rules have in common.
-pub fn words(rule: &Rule) -> String {
+/// The words of a rule without counters and the state of its matches: what two equal rules have in common. `plus` as in
+/// [`push_rule`].
+pub fn words(rule: &Rule, plus: bool) -> String {
     let mut out = String::new();
-    push_rule(&mut out, rule, false, true);
+    push_rule(&mut out, rule, false, plus);
     out
 }

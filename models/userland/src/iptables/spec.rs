@@ -30,9 +30,14 @@ const REAL_TARGETS: &[&str] = &[
     "TEE", "TOS", "TPROXY", "TRACE", "TTL", "ULOG",
 ];
 
+/// The name is a verdict's, which needs no extension.
+pub fn is_standard(name: &str) -> bool {
+    matches!(name, "ACCEPT" | "DROP" | "QUEUE" | "RETURN")
+}
+
 /// The name is that of a target, so no chain may have it.
 pub fn is_target(name: &str) -> bool {
-    matches!(name, "" | "ACCEPT" | "DROP" | "RETURN") || REAL_TARGETS.contains(&name)
+    name.is_empty() || is_standard(name) || REAL_TARGETS.contains(&name)
 }
 
 /// An extension that was named, with its options.

@@ -11,8 +11,8 @@ use crate::tables::netfilter::{HOOKS, Hook};
 pub const NO_CHAIN: u32 = u32::MAX;
 /// In [`ChainPlan::jumps`]: the rule decides about every packet (`-j ACCEPT`, `DROP` or `RETURN` and nothing else).
 pub const STOP: u32 = u32::MAX - 1;
-/// Longest name of a chain, bytes (`XT_EXTENSION_MAXNAMELEN` without what the tool keeps for itself).
-pub const CHAIN_NAME_LEN: usize = 28;
+/// Longest name of a chain, bytes (`NFT_NAME_MAXLEN`; the legacy variant has room for 29, and its tool cuts them).
+pub const CHAIN_NAME_LEN: usize = 255;
 
 /// What the walk knows of a chain beside its rules.
 #[derive(Clone, Debug, Default)]
@@ -87,10 +87,7 @@ impl XtTable {
         let mut names = HashMap::with_capacity(table.chains.len());
         let mut user_chains = HashMap::with_capacity(table.chains.len());
         for (at, chain) in (0..).zip(&table.chains) {
-            if chain.name.is_empty()
-                || chain.name.len() > CHAIN_NAME_LEN
-                || names.insert(&chain.name, at).is_some()
-            {
+            if chain.name.len() > CHAIN_NAME_LEN || names.insert(&chain.name, at).is_some() {
                 return Err(PlanError::Name);
             }
             match &chain.base {

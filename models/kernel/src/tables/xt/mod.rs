@@ -124,7 +124,7 @@ pub struct Base {
 /// A chain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chain {
-    /// Its name, at most 28 bytes.
+    /// Its name.
     pub name: String,
     /// It is a built-in chain.
     pub base: Option<Base>,

@@ -61,7 +61,10 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     for option in given {
         let (not, value) = (option.invert, option.value());
         let host = || host_mask(option, context.hosts).map(|(addr, mask)| Some((not, addr, mask)));
-        let ports = || ports(option).map(|range| Some(Ports { invert: not, range }));
+        let ports = || {
+            let range = x6::ports(NAME, option.name, value)?;
+            Ok(Some(Ports { invert: not, range }))
+        };
         match option.name {
             "ctstate" => with.state = Some((not, bits(value, &STATES, "ctstate")?)),
             "ctproto" => with.proto = Some((not, x6::protocol(value)?)),
@@ -119,16 +122,6 @@ fn statuses(text: &str) -> Result<u16, XtError> {
     let mut names = vec![("NONE", 0)];
     names.extend(STATUSES);
     bits(text, &names, "ctstatus")
-}
-
-fn ports(given: &Given) -> Result<(u16, u16), XtError> {
-    match given.value() {
-        "" => Ok((0, 0)),
-        text if text.matches(':').count() > 1 => {
-            x6::error(NAME, &format!("Too many components for option \"--{}\" (max: 2)", given.name))
-        }
-        text => x6::ports(text),
-    }
 }
 
 /// An address or a name, and a mask behind it (`XTTYPE_HOSTMASK`). A mask that is no prefix counts as a whole one.

@@ -62,8 +62,9 @@ fn parse_type(text: &str) -> Result<(u8, (u8, u8)), XtError> {
             None => None,
             Some(letter) => return parameter(format!("unknown character {letter}")),
         },
-        Some(code) => match x6::strtoui(code, 0, 255) {
-            Some(code) => Some(code as u8),
+        Some(code) => match x6::strtoul(code).filter(|(code, _)| *code <= 255) {
+            Some((code, "")) => Some(code as u8),
+            Some((_, rest)) => return parameter(format!("unknown character {}", &rest[..1])),
             None => return parameter(format!("Unknown ICMP code `{text}'")),
         },
     };

@@ -1,10 +1,10 @@
 //! `-m udp`: ports (iptables-extensions(8)).
 
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Udp;
+use glassnet_kernel::tables::xt::matches::{Ports, Udp};
 use glassnet_wire::ipv4::IPPROTO_UDP;
 
-use super::tcp::{ports, show_ports};
+use super::tcp::show_ports;
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
 
 /// The extension.
@@ -31,7 +31,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         if std::mem::replace(seen, true) {
             return x6::error("udp", &format!("option \"--{name}\" can only be used once."));
         }
-        *place = ports(option, IPPROTO_UDP)?;
+        *place = Ports { invert: option.invert, range: x6::ports("udp", name, option.value())? };
     }
     Ok(Match::Udp(udp))
 }

@@ -118,22 +118,28 @@ pub fn mark_mask(ext: &str, given: &Given) -> Result<(u32, u32), XtError> {
     }
 }
 
-/// A port by number or by the name of a service of any protocol (`XTTYPE_PORT`); a number is taken modulo 65536, as
-/// the resolver does.
+/// A port by number or by the name of a service of any protocol (`XTTYPE_PORT`); a number is taken modulo 65536 and
+/// nothing is 0, as with the resolver.
 pub fn port(text: &str) -> Result<u16, XtError> {
     let by_name = || {
         let (tcp, udp) = services::ports_by_name(text);
         tcp.or(udp)
     };
-    let number = text.parse::<u32>().ok().map(|number| number as u16);
+    let number = match text {
+        "" => Some(0),
+        text => text.trim_start().parse::<u64>().ok().map(|number| number as u16),
+    };
     number
         .or_else(by_name)
         .ok_or_else(|| XtError::Parameter(format!("Port \"{text}\" does not resolve to anything.\n")))
 }
 
-/// A port or two with a colon between (`XTTYPE_PORTRC`).
-pub fn ports(text: &str) -> Result<(u16, u16), XtError> {
+/// The port of an option `name`, or two with a colon between (`XTTYPE_PORTRC`).
+pub fn ports(ext: &str, name: &str, text: &str) -> Result<(u16, u16), XtError> {
     match text.split_once(':') {
+        Some((_, high)) if high.contains(':') => {
+            error(ext, &format!("Too many components for option \"--{name}\" (max: 2)"))
+        }
         None => port(text).map(|port| (port, port)),
         Some((low, high)) => {
             let low = if low.is_empty() { 0 } else { port(low)? };
