@@ -12,6 +12,8 @@ pub enum Errno {
     ENOENT = 2,
     /// No such process.
     ESRCH = 3,
+    /// Input/output error.
+    EIO = 5,
     /// Argument list too long.
     E2BIG = 7,
     /// Bad file descriptor.
@@ -102,6 +104,7 @@ impl Errno {
             Errno::EPERM => "Operation not permitted",
             Errno::ENOENT => "No such file or directory",
             Errno::ESRCH => "No such process",
+            Errno::EIO => "Input/output error",
             Errno::E2BIG => "Argument list too long",
             Errno::EBADF => "Bad file descriptor",
             Errno::EAGAIN => "Resource temporarily unavailable",

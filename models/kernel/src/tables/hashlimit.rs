@@ -87,9 +87,15 @@ impl HashlimitTable {
         HashlimitTable { cfg, entries: Vec::new(), index: HashMap::default(), swept: now }
     }
 
-    /// Its entries, in the order in which they were made.
-    pub fn entries(&self, now: u64) -> impl Iterator<Item = &HashlimitEntry> {
-        self.entries.iter().filter(move |entry| entry.expires >= now)
+    /// Its entries with the credit that they have now, in the order in which they were made.
+    ///
+    /// Not modelled: to read the kernel's file ends an interval of `--hashlimit-rate-match` that is over.
+    pub fn entries(&self, now: u64) -> impl Iterator<Item = HashlimitEntry> {
+        self.entries.iter().filter(move |entry| entry.expires >= now).map(move |entry| {
+            let mut entry = entry.clone();
+            recalculate(&self.cfg, &mut entry, now);
+            entry
+        })
     }
 
     /// Drops what expired, once an interval as the kernel's collector does.

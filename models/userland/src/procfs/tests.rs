@@ -6,6 +6,9 @@ use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::hashlimit::{HashlimitKey, HashlimitTable};
+use glassnet_kernel::tables::recent::use_table;
+use glassnet_kernel::tables::xt::matches::Hashlimit;
 
 use super::*;
 
@@ -137,4 +140,92 @@ fn what_directories_hold() {
     assert_eq!(node(&world, NODE, netns, "/sys/class/net/v1/mtu"), Ok(Node::RW));
     assert_eq!(node(&world, NODE, netns, "/proc/sys/net/ipv4/tcp_sack"), Ok(Node::RW));
     assert_eq!(node(&world, NODE, netns, "/proc/nope"), Err(Errno::ENOENT));
+}
+
+/// As Linux 6.18 answers, but for the times.
+#[test]
+fn a_list_of_recent_is_read_and_written() {
+    let (mut world, netns) = world();
+    world.enter(NODE, CpuId(0), |cx| use_table(&mut cx.k.netns[netns].recent, "a", u32::MAX, 0));
+    let file = "/proc/net/xt_recent/a";
+    assert_eq!(list(&world, NODE, netns, "/proc/net/xt_recent").unwrap().len(), 1);
+    let mut write = |text: &str| {
+        write(&mut world, NODE, netns, file, text)?;
+        Ok(read(&world, NODE, netns, file).expect("the file"))
+    };
+    let line = |address: &str, seen: &str, stamps: usize| {
+        let stamps = vec![seen; stamps].join(", ");
+        format!(
+            "src={address} ttl: 0 last_seen: {seen} oldest_pkt: {} {stamps}\n",
+            stamps.split(", ").count()
+        )
+    };
+    let now = "4294892296";
+    let twice = line("1.2.3.4", now, 2);
+    assert_eq!(write("+1.2.3.4\n"), Ok(line("1.2.3.4", now, 1)));
+    assert_eq!(write("+001.2.3.4\n+1.2.3.5\n"), Ok(twice.clone()));
+    assert_eq!(write("-9.9.9.9\n"), Ok(twice.clone()));
+    assert_eq!(write("+1.2.3.5"), Ok(twice + &line("1.2.3.5", now, 1)));
+    assert_eq!(write("-1.2.3.4\n"), Ok(line("1.2.3.5", now, 1)));
+    for text in [
+        "1.2.3.5\n",
+        "+foo\n",
+        "+1.2.3.4 \n",
+        "+ 1.2.3.4\n",
+        "+1.2.3\n",
+        "+1.2.3.4/24\n",
+        "+\n",
+        "\n",
+        "clear\n",
+        "+1.2.3.999\n",
+        "+0x1.2.3.4\n",
+        "+1.2.3.4x\n",
+        "+1.2.3.4.5\n",
+    ] {
+        assert_eq!(write(text), Err(Errno::EINVAL), "{text:?}");
+    }
+    assert_eq!(write("/x\n"), Ok(String::new()));
+}
+
+/// As Linux 6.18 answers to three packets of 84 bytes to one address, long after them.
+#[test]
+fn tables_of_hashlimit_are_read_and_not_written() {
+    let (mut world, netns) = world();
+    let cfg = Hashlimit {
+        name: "a".to_owned(),
+        above: false,
+        bytes: false,
+        avg: 12_000_000,
+        burst: 3,
+        mode: 5,
+        srcmask: 32,
+        dstmask: 32,
+        size: 0,
+        max: 0,
+        gc_interval: 1000,
+        expire: 60_000,
+        rate_match: false,
+        rate_interval: 1,
+    };
+    let bytes =
+        Hashlimit { name: "b".to_owned(), bytes: true, avg: 1_341_757, burst: 2, mode: 1, ..cfg.clone() };
+    world.enter(NODE, CpuId(0), |cx| {
+        for cfg in [cfg, bytes] {
+            let mut table = HashlimitTable::new(cfg.clone(), 0);
+            let src = if cfg.bytes { 0 } else { 0x7f00_0001 };
+            let key = HashlimitKey { dst: 0x7f00_0002, src, ..HashlimitKey::default() };
+            for _ in 0..3 {
+                table.count(key, 84, 0);
+            }
+            cx.k.netns[netns].hashlimit.insert(cfg.name, table);
+        }
+    });
+    world.wake_at(glassnet_sim::Nanos::from_millis(640));
+    while world.step().expect("no loop") {}
+    let read = |name: &str| read(&world, NODE, netns, &format!("/proc/net/ipt_hashlimit/{name}"));
+    let line = "59 127.0.0.1:0->127.0.0.2:0 87960930222080 4947802308000000 1649267436000000\n";
+    assert_eq!(read("a").as_deref(), Ok(line));
+    assert_eq!(read("b").as_deref(), Ok("59 0.0.0.0:0->127.0.0.2:0 4194304000 2 1310309\n"));
+    assert_eq!(read("c"), Err(Errno::ENOENT));
+    assert_eq!(write(&mut world, NODE, netns, "/proc/net/ipt_hashlimit/a", "1\n"), Err(Errno::EIO));
 }

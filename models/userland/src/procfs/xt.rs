@@ -74,23 +74,22 @@ pub fn hashlimit(view: &View, name: &str) -> Result<String, Errno> {
     Ok(text)
 }
 
-/// Writes to a list of `recent`: `+ADDRESS`, `-ADDRESS`, or `/` for all.
+/// Writes to a list of `recent`: `+ADDRESS`, `-ADDRESS`, or `/` for all. Only the first line of a write counts.
 ///
 /// # Errors
 ///
-/// `EINVAL` for anything else.
+/// `EINVAL` for anything else, and for addresses of IPv6, which are not modelled.
 pub fn write_recent(cx: &mut Cx, netns: NetnsId, name: &str, text: &str) -> Result<(), Errno> {
     let now = jiffies(cx.now);
     let table = cx.k.netns[netns].recent.get_mut(name).ok_or(Errno::ENOENT)?;
-    let text = text.trim_end_matches('\n');
+    let text = text.split('\n').next().unwrap_or_default();
     if text.starts_with('/') {
         table.entries.clear();
         return Ok(());
     }
-    let address = |text: &str| text.parse::<Ipv4Addr>().map(u32::from).map_err(|_| Errno::EINVAL);
     let (adds, addr) = match (text.strip_prefix('+'), text.strip_prefix('-')) {
-        (Some(addr), _) => (true, address(addr)?),
-        (_, Some(addr)) => (false, address(addr)?),
+        (Some(addr), _) => (true, in4_pton(addr).ok_or(Errno::EINVAL)?),
+        (_, Some(addr)) => (false, in4_pton(addr).ok_or(Errno::EINVAL)?),
         _ => return Err(Errno::EINVAL),
     };
     match (table.lookup(addr, 0), adds) {
@@ -100,4 +99,12 @@ pub fn write_recent(cx: &mut Cx, netns: NetnsId, name: &str, text: &str) -> Resu
         (None, false) => {}
     }
     Ok(())
+}
+
+/// Four decimal numbers, which may begin with zeros.
+fn in4_pton(text: &str) -> Option<u32> {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<u8> =
+        text.split('.').map(|part| part.parse().ok().filter(|_| digits(part))).collect::<Option<_>>()?;
+    Some(u32::from_be_bytes(parts.try_into().ok()?))
 }
