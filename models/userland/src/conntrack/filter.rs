@@ -14,7 +14,7 @@ pub type Network = (u32, u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Nat {
     /// The address.
-    pub address: Option<Network>,
+    pub address: Option<u32>,
     /// The port.
     pub port: Option<u16>,
 }
@@ -87,11 +87,12 @@ impl Filter {
     }
 
     fn means_zone(&self, conn: &Conn) -> bool {
-        self.zone.is_none_or(|zone| match zone {
-            0 => conn.zone == [0, 0],
-            zone => common_zone(conn) == Some(zone),
-        }) && self.zones.0.is_none_or(|zone| conn.zone[0] == zone)
-            && self.zones.1.is_none_or(|zone| conn.zone[1] == zone)
+        // A zone of one direction is another thing than a zone of both.
+        let common = common_zone(conn);
+        let of = |dir: usize| if common.is_none() { conn.zone[dir] } else { 0 };
+        self.zone.is_none_or(|zone| common.unwrap_or(0) == zone)
+            && self.zones.0.is_none_or(|zone| of(0) == zone)
+            && self.zones.1.is_none_or(|zone| of(1) == zone)
     }
 
     fn means_nat(&self, conn: &Conn) -> bool {
@@ -122,7 +123,7 @@ fn natted(conn: &Conn, dir: Dir, nat: Nat) -> bool {
     match (nat.address, nat.port) {
         (None, None) => moved || renumbered,
         (address, port) => {
-            address.is_none_or(|(net, mask)| moved && after.0 & mask == net)
+            address.is_none_or(|address| moved && after.0 == address)
                 && port.is_none_or(|port| renumbered && after.1 == port && original.proto != IPPROTO_ICMP)
         }
     }

@@ -15,6 +15,7 @@ use glassnet_kernel::net::netfilter::nf_conntrack_netlink::{
 };
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::conntrack::{Conn, CtId, Tuple};
+use glassnet_kernel::tables::xt::targets::NatRange;
 use glassnet_sim::Nanos;
 
 use crate::process::{Process, Running};
@@ -57,7 +58,7 @@ fn run(process: &mut Process, options: &Options) -> Result<i32, Stop> {
         Some(Command::List) => list(process, options),
         Some(Command::Get) => return get(process, options),
         Some(Command::Delete) => return Ok(delete(process, options)),
-        Some(Command::Create) => return create(process, options),
+        Some(Command::Create | Command::Add) => return create(process, options),
         Some(Command::Update) => return update(process, options),
         Some(Command::Flush) => {
             let (netns, pid) = (process.netns, process.pid);
@@ -145,22 +146,35 @@ fn delete(process: &mut Process, options: &Options) -> i32 {
 fn tuples(options: &Options) -> Option<[Tuple; 2]> {
     let filter = &options.filter;
     let proto = filter.proto?;
-    let addr = |network: Option<filter::Network>| network.map(|(addr, _)| addr);
-    let (src, dst) =
-        (addr(filter.orig.0).or(addr(filter.reply.1))?, addr(filter.orig.1).or(addr(filter.reply.0))?);
+    let end = |(src, dst): (Option<filter::Network>, Option<filter::Network>), ports: Option<(u16, u16)>| {
+        let (sport, dport) = ports?;
+        Some(Tuple { src: src?.0, dst: dst?.0, sport, dport, proto })
+    };
     let [sport, dport, rsport, rdport] = filter.ports;
-    let (mut sport, mut dport) = (sport.or(rdport).unwrap_or(0), dport.or(rsport).unwrap_or(0));
-    if proto == 1 {
-        let [kind, code, id] = filter.icmp.map(|value| value.unwrap_or(0));
-        (sport, dport) = (id, kind << 8 | code & 0xff);
+    let (ports, rports) = match proto {
+        1 => {
+            let [kind, code, id] = filter.icmp.map(|value| value.unwrap_or(0));
+            let ports = (id, kind << 8 | code & 0xff);
+            let reply = Tuple { src: 0, dst: 0, sport: ports.0, dport: ports.1, proto }.inverted();
+            (Some(ports), reply.map(|reply| (reply.sport, reply.dport)))
+        }
+        6 | 17 | 33 | 132 | 136 => (sport.zip(dport), rsport.zip(rdport)),
+        _ => (Some((0, 0)), Some((0, 0))),
+    };
+    // The side that is not told is the other the other way round.
+    let one = |network: (Option<_>, Option<_>)| network.0.is_some() || network.1.is_some();
+    match (one(filter.orig), one(filter.reply)) {
+        (true, true) => Some([end(filter.orig, ports)?, end(filter.reply, rports)?]),
+        (true, false) => end(filter.orig, ports).and_then(|original| Some([original, original.inverted()?])),
+        (false, _) => {
+            // Without the ports of the answer the tool forgets the protocol.
+            let reply = match rports {
+                Some(_) => end(filter.reply, rports)?,
+                None => Tuple { proto: 0, ..end(filter.reply, Some((0, 0)))? },
+            };
+            Some([reply.inverted()?, reply])
+        }
     }
-    let original = Tuple { src, dst, sport, dport, proto };
-    let mut reply = original.inverted()?;
-    reply.src = addr(filter.reply.0).unwrap_or(reply.src);
-    reply.dst = addr(filter.reply.1).unwrap_or(reply.dst);
-    reply.sport = rsport.unwrap_or(reply.sport);
-    reply.dport = rdport.unwrap_or(reply.dport);
-    Some([original, reply])
 }
 
 fn zones(options: &Options) -> [u16; 2] {
@@ -170,8 +184,12 @@ fn zones(options: &Options) -> [u16; 2] {
 
 fn get(process: &mut Process, options: &Options) -> Result<i32, Stop> {
     let netns = process.netns;
+    // It is looked for by its first packet.
+    let Some([original, _]) = tuples(options).filter(|_| options.filter.orig.0.is_some()) else {
+        return Err(Stop::Other("Operation failed: invalid parameters".to_owned()));
+    };
     let line = process.syscall(|cx| {
-        let id = ctnetlink_get_conntrack(cx, netns, zones(options), &tuples(options)?[0])?;
+        let id = ctnetlink_get_conntrack(cx, netns, zones(options), &original)?;
         let now = cx.now;
         cx.k.conntrack.get(id).map(|conn| text(conn, now, 2, options.format))
     });
@@ -198,11 +216,24 @@ fn create(process: &mut Process, options: &Options) -> Result<i32, Stop> {
     let Some(tuples) = tuples(options) else {
         return Err(Stop::Other("Operation failed: invalid parameters".to_owned()));
     };
-    let made = process
-        .syscall(|cx| ctnetlink_create_conntrack(cx, netns, zones(options), tuples, change(options), pid));
+    let range = |nat: Option<filter::Nat>| {
+        let filter::Nat { address, port } = nat?;
+        let address = address?;
+        let ports = port.map(|port| (port, port));
+        Some(NatRange { addrs: Some((address, address)), ports, ..NatRange::default() })
+    };
+    let nat = [range(options.filter.dst_nat), range(options.filter.src_nat)];
+    let (zones, change) = (zones(options), change(options));
+    let made = process.syscall(|cx| ctnetlink_create_conntrack(cx, netns, zones, tuples, change, nat, pid));
+    let adds = options.command == Some(Command::Add);
+    let done = if adds { "added" } else { "created" };
     match made {
         Ok(()) => {
-            process.eprint(format!("{NAME}: 1 flow entries have been created.\n"));
+            process.eprint(format!("{NAME}: 1 flow entries have been {done}.\n"));
+            Ok(0)
+        }
+        Err(Errno::EEXIST) if adds => {
+            process.eprint(format!("{NAME}: 0 flow entries have been {done}.\n"));
             Ok(0)
         }
         Err(Errno::EEXIST) => {

@@ -1,13 +1,12 @@
 //! The command line of `conntrack`.
 
-use std::net::Ipv4Addr;
-
 use glassnet_kernel::tables::conntrack::{
     EventKind, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, TcpState,
 };
 
-use super::filter::{Filter, Nat};
+use super::filter::{self, Filter, Nat};
 use super::show::Format;
+use crate::hosts::inet_aton;
 use crate::services;
 
 /// Why the program stops: its status and the text after its name; and whether the hint to `--help` follows.
@@ -28,8 +27,10 @@ pub enum Command {
     Get,
     /// `-D`.
     Delete,
-    /// `-I`, `-A`.
+    /// `-I`.
     Create,
+    /// `-A`: `-I` to which it is no error if the connection is there.
+    Add,
     /// `-U`.
     Update,
     /// `-E`.
@@ -86,7 +87,7 @@ const COMMANDS: &[(Spec, Command)] = &[
     ((b'G', "get", Takes::Maybe), Command::Get),
     ((b'D', "delete", Takes::Maybe), Command::Delete),
     ((b'I', "create", Takes::Maybe), Command::Create),
-    ((b'A', "add", Takes::Maybe), Command::Create),
+    ((b'A', "add", Takes::Maybe), Command::Add),
     ((b'U', "update", Takes::Maybe), Command::Update),
     ((b'E', "event", Takes::Maybe), Command::Events),
     ((b'F', "flush", Takes::Maybe), Command::Flush),
@@ -121,6 +122,13 @@ const OPTIONS: &[Spec] = &[
     (b'j', "any-nat", Takes::Maybe),
     (b'b', "buffer-size", Takes::Value),
     (b'l', "label", Takes::Value),
+    (b'R', "load-file", Takes::Value),
+    (0, "label-add", Takes::Value),
+    (0, "label-del", Takes::Value),
+    (0, "mask-src", Takes::Value),
+    (0, "mask-dst", Takes::Value),
+    (0, "tuple-src", Takes::Value),
+    (0, "tuple-dst", Takes::Value),
 ];
 
 const PORTS: &[&str] =
@@ -134,6 +142,7 @@ fn proto_options(proto: u8) -> &'static [&'static str] {
         }
         1 => &["icmp-type", "icmp-code", "icmp-id"],
         17 | 33 | 132 | 136 => PORTS,
+        47 => &["srckey", "dstkey", "reply-key-src", "reply-key-dst"],
         _ => &[],
     }
 }
@@ -155,9 +164,13 @@ pub fn parse(args: &[String]) -> Result<Options, Stop> {
     let mut options = Options::default();
     let mut rest = args.iter().peekable();
     while let Some(word) = rest.next() {
+        // What follows belongs to no option.
+        if word == "--" {
+            break;
+        }
         let (spec, attached) = match find(word, options.filter.proto) {
             Some(found) => found,
-            None if word.starts_with('-') => return unknown(word),
+            None if word.starts_with('-') && word != "-" => return unknown(word),
             // A word that belongs to no option is not looked at.
             None => continue,
         };
@@ -231,32 +244,45 @@ fn number(text: &str) -> u64 {
 
 fn address(text: &str) -> Result<(u32, u32), Stop> {
     let (host, len) = match text.split_once('/') {
-        Some((host, len)) => (host, len.parse().unwrap_or(33)),
-        None => (text, 32),
+        Some((host, "")) => (host, Some(0)),
+        Some((host, len)) => (host, len.parse().ok().filter(|len| *len <= 32)),
+        None => (text, Some(32)),
     };
-    match host.parse::<Ipv4Addr>() {
-        Ok(_) if len > 32 => parameter(format!("Invalid IP address `{text}'")),
-        Ok(host) => {
-            let mask = if len == 0 { 0 } else { u32::MAX << (32 - len) };
+    let Some(len) = len else { return parameter("Invalid netmask") };
+    match inet_aton(host) {
+        Some(host) => {
+            let mask = u32::MAX.checked_shl(32 - len).unwrap_or(0);
             Ok((u32::from(host) & mask, mask))
         }
-        Err(_) if host.contains(':') => Err(Stop::Other("not modelled yet: IPv6".to_owned())),
-        Err(_) => parameter(format!("Invalid IP address `{text}'")),
+        None if host.contains(':') => Err(Stop::Other("not modelled yet: IPv6".to_owned())),
+        None => parameter(format!("Invalid IP address `{text}'")),
     }
 }
 
-fn nat(value: Option<&str>) -> Result<Nat, Stop> {
+fn nat(name: &str, value: Option<&str>) -> Result<Nat, Stop> {
     let Some(text) = value else { return Ok(Nat::default()) };
     let (host, port) = match text.split_once(':') {
-        Some((host, port)) => (host, Some(number(port) as u16)),
+        Some((host, port)) => match port.parse() {
+            Ok(port) => (host, Some(port)),
+            Err(_) => return parameter(format!("Invalid port `{port}'")),
+        },
         None => (text, None),
     };
-    Ok(Nat { address: Some(address(host)?), port })
+    if host.contains('/') {
+        return parameter(format!("CIDR notation unavailable for `--{name}'"));
+    }
+    Ok(Nat { address: Some(address(host)?.0), port })
 }
 
 fn set(options: &mut Options, name: &'static str, value: Option<&str>) -> Result<(), Stop> {
-    options.given.push(name);
     let text = value.unwrap_or_default();
+    options.given.push(name);
+    // A network is an address and a mask, which has an option of its own.
+    match name {
+        "src" | "orig-src" if text.contains('/') => options.given.push("mask-src"),
+        "dst" | "orig-dst" if text.contains('/') => options.given.push("mask-dst"),
+        _ => {}
+    }
     let filter = &mut options.filter;
     match name {
         "src" | "orig-src" => filter.orig.0 = Some(address(text)?),
@@ -265,7 +291,7 @@ fn set(options: &mut Options, name: &'static str, value: Option<&str>) -> Result
         "reply-dst" => filter.reply.1 = Some(address(text)?),
         "protonum" | "proto" => filter.proto = Some(protocol(text)?),
         "family" => family(filter, text)?,
-        "timeout" => options.timeout = Some(number(text)),
+        "timeout" => options.timeout = Some(u64::from(number(text) as u32)),
         "status" => filter.status = Some(status(text)?),
         "mark" => filter.mark = Some(mark(text)),
         "zone" => filter.zone = Some(number(text) as u16),
@@ -274,9 +300,9 @@ fn set(options: &mut Options, name: &'static str, value: Option<&str>) -> Result
         "event-mask" => options.kinds |= kinds(text)?,
         "zero" => options.zero = true,
         "output" => output(&mut options.format, text)?,
-        "src-nat" => filter.src_nat = Some(nat(value)?),
-        "dst-nat" => filter.dst_nat = Some(nat(value)?),
-        "any-nat" => filter.any_nat = Some(nat(value)?),
+        "src-nat" => filter.src_nat = Some(nat(name, value)?),
+        "dst-nat" => filter.dst_nat = Some(nat(name, value)?),
+        "any-nat" => filter.any_nat = Some(nat(name, value)?),
         "buffer-size" => {}
         "sport" | "orig-port-src" => filter.ports[0] = Some(number(text) as u16),
         "dport" | "orig-port-dst" => filter.ports[1] = Some(number(text) as u16),
@@ -305,10 +331,17 @@ fn family(filter: &mut Filter, text: &str) -> Result<(), Stop> {
 }
 
 fn protocol(text: &str) -> Result<u8, Stop> {
-    let known = text.parse::<u8>().ok().or_else(|| match text {
+    // Those that the tool knows itself it knows in capitals too.
+    let known = text.parse::<u8>().ok().or_else(|| match text.to_ascii_lowercase().as_str() {
+        "tcp" => Some(6),
+        "udp" => Some(17),
+        "icmp" => Some(1),
+        "dccp" => Some(33),
+        "gre" => Some(47),
+        "sctp" => Some(132),
         "udplite" => Some(136),
         "unknown" => None,
-        name => services::protocol_by_name(name),
+        _ => services::protocol_by_name(text),
     });
     match known {
         Some(proto) => Ok(proto),
@@ -323,20 +356,20 @@ fn mark(text: &str) -> (u32, u32) {
     }
 }
 
-/// `IPS_*` bits that must be set, and the bits that must not.
+/// `IPS_*` bits that must be set, and the bits that must not; `UNSET` adds nothing to either.
 fn status(text: &str) -> Result<(u16, u16), Stop> {
     let (mut set, mut unset) = (0, 0);
     for word in text.split(',') {
-        match word {
+        match word.to_ascii_uppercase().as_str() {
             "ASSURED" => set |= IPS_ASSURED,
             "SEEN_REPLY" => set |= IPS_SEEN_REPLY,
             "FIXED_TIMEOUT" => set |= IPS_FIXED_TIMEOUT,
             "UNREPLIED" => unset |= IPS_SEEN_REPLY,
-            "UNSET" => return Err(Stop::Other("Operation failed: invalid parameters".to_owned())),
+            "UNSET" => {}
             "EXPECTED" | "CONFIRMED" | "OFFLOAD" | "HW_OFFLOAD" => {
                 return Err(Stop::Other(format!("not modelled yet: --status {word}")));
             }
-            _ => return parameter(format!("Bad parameter `{text}'")),
+            _ => return parameter(format!("Bad parameter `{word}'")),
         }
     }
     Ok((set, unset))
@@ -345,12 +378,12 @@ fn status(text: &str) -> Result<(u16, u16), Stop> {
 fn kinds(text: &str) -> Result<u8, Stop> {
     let mut kinds = 0;
     for word in text.split(',') {
-        kinds |= match word {
+        kinds |= match word.to_ascii_uppercase().as_str() {
             "ALL" => 7,
             "NEW" => EventKind::New.bit(),
             "UPDATES" => EventKind::Update.bit(),
             "DESTROY" => EventKind::Destroy.bit(),
-            _ => return parameter(format!("Bad parameter `{text}'")),
+            _ => return parameter(format!("Bad parameter `{word}'")),
         };
     }
     Ok(kinds)
@@ -358,7 +391,7 @@ fn kinds(text: &str) -> Result<u8, Stop> {
 
 fn output(format: &mut Format, text: &str) -> Result<(), Stop> {
     for word in text.split(',') {
-        match word {
+        match word.to_ascii_lowercase().as_str() {
             "xml" => format.xml = true,
             "extended" => format.extended = true,
             "timestamp" => format.timestamp = true,
@@ -366,10 +399,15 @@ fn output(format: &mut Format, text: &str) -> Result<(), Stop> {
             "ktimestamp" => format.ktimestamp = true,
             "save" => format.save = true,
             "labels" | "userspace" => return Err(Stop::Other(format!("not modelled yet: --output {word}"))),
-            _ => return parameter(format!("Bad parameter `{text}'")),
+            _ => return parameter(format!("Bad parameter `{word}'")),
         }
     }
-    Ok(())
+    match *format {
+        Format { save: true, .. } if *format != (Format { save: true, ..Format::default() }) => Err(
+            Stop::Other("cannot combine save output with any other output type, use -o save only".to_owned()),
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn state(text: &str) -> Result<TcpState, Stop> {
@@ -387,45 +425,84 @@ fn state(text: &str) -> Result<TcpState, Stop> {
     ];
     match STATES.into_iter().find(|state| state.name() == text) {
         Some(state) => Ok(state),
+        None if text == "LISTEN" => Ok(TcpState::SynSent2),
         None => parameter(format!("unknown TCP state `{text}'")),
     }
 }
 
 /// The options go with the command.
 fn check(options: &Options) -> Result<(), Stop> {
-    let given = |name: &str| options.given.contains(&name);
-    let refused: &[&str] = match options.command {
-        Some(Command::Count | Command::Stats) => &[],
+    let Some(refused) = refused(options)? else { return Ok(()) };
+    // Commands about the whole table take next to no option.
+    let only = matches!(options.command, None | Some(Command::Count | Command::Stats | Command::Flush));
+    if let Some(name) = options.given.iter().find(|name| refused.contains(name) != only) {
+        let name = if *name == "proto" { "protonum" } else { name };
+        return parameter(format!("Illegal option `--{name}' with this command"));
+    }
+    match options.command {
+        // Refused as a whole.
+        _ if options.table.as_deref() == Some("expect") => Ok(()),
+        Some(Command::Get | Command::Create | Command::Add) => describes_one(options),
+        // The kernel wants a condition.
+        Some(Command::List) if options.filter.status == Some((0, 0)) => {
+            Err(Stop::Other("Operation failed: invalid parameters".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The options that a command does not take, or of those about the whole table the only ones that it takes.
+fn refused(options: &Options) -> Result<Option<&'static [&'static str]>, Stop> {
+    Ok(Some(match options.command {
+        Some(Command::Help | Command::Version) => return Ok(None),
+        None | Some(Command::Count | Command::Stats) => &[],
         Some(Command::Flush) => &["family"],
         Some(Command::List)
             if options.zero && options.given.iter().any(|name| !["zero", "output"].contains(name)) =>
         {
             return parameter("Can't use -z with filtering parameters");
         }
-        Some(Command::List) => &["timeout", "event-mask"],
-        Some(Command::Delete | Command::Update | Command::Get) => &["zero", "event-mask"],
-        Some(Command::Create) => &["zero", "event-mask", "output"],
+        Some(Command::List) => &["timeout", "event-mask", "buffer-size"],
+        Some(Command::Delete | Command::Update) => &["zero", "event-mask", "buffer-size"],
+        Some(Command::Get) => &["zero", "event-mask", "buffer-size", "any-nat", "mask-src", "mask-dst"],
+        Some(Command::Create | Command::Add) => {
+            &["zero", "event-mask", "output", "buffer-size", "any-nat", "mask-src", "mask-dst"]
+        }
         Some(Command::Events) => &["zero", "timeout"],
-        _ => return Ok(()),
+    }))
+}
+
+/// The options say all that a connection is.
+fn describes_one(options: &Options) -> Result<(), Stop> {
+    let given = |name: &str| options.given.contains(&name);
+    let creates = options.command != Some(Command::Get);
+    let need = |name: &str, is_there: bool| match is_there {
+        true => Ok(()),
+        false => parameter(format!("You need to supply the `--{name}' option for this command")),
     };
-    let only = matches!(options.command, Some(Command::Count | Command::Stats | Command::Flush));
-    let illegal = options.given.iter().find(|name| refused.contains(name) != only);
-    if let Some(name) = illegal.filter(|_| !options.given.is_empty()) {
-        let name = if *name == "proto" { "protonum" } else { name };
-        return parameter(format!("Illegal option `--{name}' with this command"));
-    }
-    let addresses = (given("src") || given("orig-src")) && (given("dst") || given("orig-dst"));
-    let needs = matches!(options.command, Some(Command::Get | Command::Create));
-    if needs && !addresses && !(given("reply-src") && given("reply-dst")) {
+    need("protonum", options.filter.proto.is_some())?;
+    need("timeout", options.timeout.is_some() || !creates)?;
+    let filter = &options.filter;
+    let both = |(a, b): (Option<filter::Network>, Option<filter::Network>)| a.is_some() && b.is_some();
+    if !both(filter.orig) && !both(filter.reply) {
         return parameter("you have to specify `--src' and `--dst'");
     }
-    if options.command == Some(Command::Create) {
-        let missing = [("timeout", options.timeout.is_none()), ("protonum", options.filter.proto.is_none())];
-        let tcp = options.filter.proto == Some(6) && options.filter.state.is_none();
-        if let Some((name, _)) = missing.iter().find(|missing| missing.1).or(tcp.then_some(&("state", true)))
-        {
-            return parameter(format!("You need to supply the `--{name}' option for this command"));
+    match filter.proto {
+        Some(1) => {
+            need("icmp-type", given("icmp-type"))?;
+            need("icmp-code", given("icmp-code"))
         }
+        Some(47) if !given("srckey") || !given("dstkey") => {
+            parameter("you have to specify `--srckey' and `--dstkey'")
+        }
+        Some(proto @ (6 | 17 | 33 | 132 | 136)) => {
+            need("state", proto != 6 || filter.state.is_some() || !creates)?;
+            let [sport, dport, rsport, rdport] = filter.ports.map(|port| port.is_some());
+            match sport && dport || rsport && rdport {
+                true => Ok(()),
+                false => parameter("you have to specify `--sport' and `--dport'"),
+            }
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -257,9 +257,6 @@ fn save(shown: Shown) -> String {
         let _ = write!(out, "-t {timeout} ");
     }
     let _ = write!(out, "-u {} ", status(conn));
-    if shown.mark && conn.mark != 0 {
-        let _ = write!(out, "-m {} ", conn.mark);
-    }
     match (common_zone(conn), conn.zone) {
         (Some(zone), _) => _ = write!(out, "-w {zone} "),
         (None, [0, 0]) => {}

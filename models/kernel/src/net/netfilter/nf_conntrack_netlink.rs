@@ -8,6 +8,7 @@ use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::IPPROTO_TCP;
 
 use super::nf_conntrack_core::{add_extensions, nf_conntrack_alloc, nf_conntrack_find, nf_ct_delete};
+use super::nf_nat_core::{Manip, nf_nat_setup, null_binding};
 use super::{nf_conntrack_ecache as ecache, nf_conntrack_gc};
 use crate::Cx;
 use crate::ids::NetnsId;
@@ -20,6 +21,8 @@ use crate::tables::conntrack::{
     Conn, CtEvent, CtId, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, TcpState, Tuple,
     nfct_time_stamp,
 };
+use crate::tables::hashlimit::HZ;
+use crate::tables::xt::targets::NatRange;
 
 /// What a program wants of a connection that it makes or changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,7 +98,7 @@ fn apply(conn: &mut Conn, now: Nanos, change: CtChange) -> Result<(), Errno> {
             return Err(Errno::EPERM);
         }
         let start = if conn.is_confirmed() { nfct_time_stamp(now) } else { Nanos::ZERO };
-        conn.timeout = start + Nanos::from_secs(secs.min(i32::MAX as u64));
+        conn.timeout = start + Nanos::from_secs(secs.min(i32::MAX as u64 / HZ));
     }
     if let Some(status) = change.status {
         conn.status |= status & (IPS_ASSURED | IPS_SEEN_REPLY | IPS_FIXED_TIMEOUT);
@@ -109,7 +112,8 @@ fn apply(conn: &mut Conn, now: Nanos, change: CtChange) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Enters a connection that no packet began (`ctnetlink_create_conntrack`).
+/// Enters a connection that no packet began (`ctnetlink_create_conntrack`). `nat`: what its destination and its source
+/// become; if one is given, the other stays as it is.
 ///
 /// # Errors
 ///
@@ -120,6 +124,7 @@ pub fn ctnetlink_create_conntrack(
     zone: [u16; 2],
     tuples: [Tuple; 2],
     change: CtChange,
+    nat: [Option<NatRange>; 2],
     portid: u32,
 ) -> Result<(), Errno> {
     if tuples.iter().any(|tuple| nf_conntrack_find(cx, netns, zone, tuple).is_some()) {
@@ -137,6 +142,12 @@ pub fn ctnetlink_create_conntrack(
         tstamp.0 = now;
     }
     let id = nf_conntrack_alloc(cx, conn).map_err(|_| Errno::ENOMEM)?;
+    if nat.iter().any(Option::is_some) {
+        for (range, manip) in nat.into_iter().zip([Manip::Dst, Manip::Src]) {
+            let own = cx.k.conntrack.get(id).map(|conn| null_binding(conn, manip)).unwrap_or_default();
+            nf_nat_setup(cx, id, &range.unwrap_or(own), manip);
+        }
+    }
     cx.k.conntrack.insert(id);
     // The table holds it now; this call does not.
     cx.k.conntrack.put(id);

@@ -241,17 +241,23 @@ fn jhash2(words: [u32; 4], initval: u32) -> u32 {
 /// Decides about one end of a new connection (`nf_nat_setup_info`).
 pub fn nf_nat_setup_info(cx: &mut Cx, id: CtId, skb: SkbId, range: &NatRange, manip: Manip) -> Verdict {
     cx.call(Func::NfNatSetupInfo, skb);
-    let drop = Verdict::Drop(DropReason::NetfilterDrop);
-    let Some(conn) = cx.k.conntrack.get(id) else { return drop };
-    if conn.is_confirmed() {
+    if cx.k.conntrack.get(id).is_some_and(Conn::is_confirmed) {
         return Verdict::Accept;
     }
-    if conn.has(manip.done()) {
-        return drop;
-    }
+    let Some((now, new)) = nf_nat_setup(cx, id, range, manip) else {
+        return Verdict::Drop(DropReason::NetfilterDrop);
+    };
+    cx.note("nat", |_| decision(&now, &new, manip));
+    Verdict::Accept
+}
+
+/// Decides about one end of a connection that is not in the table yet, whoever asks: what it was and what it becomes.
+/// `None` if that is decided already.
+pub fn nf_nat_setup(cx: &mut Cx, id: CtId, range: &NatRange, manip: Manip) -> Option<(Tuple, Tuple)> {
+    let conn = cx.k.conntrack.get(id).filter(|conn| !conn.has(manip.done()))?;
     let (netns, zone) = (conn.netns, conn.zone[0]);
     // What NAT made of the connection so far.
-    let Some(now) = conn.tuple(Dir::Reply).inverted() else { return drop };
+    let now = conn.tuple(Dir::Reply).inverted()?;
     let known = match manip {
         Manip::Src => find_appropriate_src(cx, &now, netns, zone, range),
         Manip::Dst => None,
@@ -262,14 +268,13 @@ pub fn nf_nat_setup_info(cx: &mut Cx, id: CtId, skb: SkbId, range: &NatRange, ma
     {
         nf_conntrack_alter_reply(cx, id, reply);
     }
-    let Some(conn) = cx.k.conntrack.get_mut(id) else { return drop };
+    let conn = cx.k.conntrack.get_mut(id)?;
     conn.status |= manip.done() | if new != now { manip.status(Dir::Original) } else { 0 };
     if manip == Manip::Src {
         let conn = conn.clone();
         cx.k.conntrack.by_source.add(id, &conn);
     }
-    cx.note("nat", |_| decision(&now, &new, manip));
-    Verdict::Accept
+    Some((now, new))
 }
 
 /// What the detail view says of a decision.
@@ -316,10 +321,14 @@ fn find_appropriate_src(
 /// No rule says anything: the address stays, and the port if it is free (`nf_nat_alloc_null_binding`).
 fn nf_nat_alloc_null_binding(cx: &mut Cx, id: CtId, skb: SkbId, manip: Manip) -> Verdict {
     let Some(conn) = cx.k.conntrack.get(id) else { return Verdict::Accept };
+    nf_nat_setup_info(cx, id, skb, &null_binding(conn, manip), manip)
+}
+
+/// The range of the address that the connection's end has already.
+pub fn null_binding(conn: &Conn, manip: Manip) -> NatRange {
     let reply = conn.tuple(Dir::Reply);
     let address = if manip == Manip::Src { reply.dst } else { reply.src };
-    let range = NatRange { addrs: Some((address, address)), ..NatRange::default() };
-    nf_nat_setup_info(cx, id, skb, &range, manip)
+    NatRange { addrs: Some((address, address)), ..NatRange::default() }
 }
 
 /// NAT at a hook: the first packet of a connection asks the rules, every packet is rewritten as was decided
