@@ -273,11 +273,11 @@ fn jumps_need_a_user_chain_and_names_their_length() {
         assert_eq!(put(&mut world, Legacy, filter(vec![jump(to(target))], vec![])), Err(Errno::EINVAL));
         assert_eq!(put(&mut world, Nft, filter(vec![jump(to(target))], vec![])), Err(Errno::ENOENT));
     }
-    assert_eq!(put(&mut world, Legacy, filter(vec![], vec![user(&"a".repeat(28), vec![])])), Ok(()));
-    assert_eq!(
-        put(&mut world, Legacy, filter(vec![], vec![user(&"a".repeat(29), vec![])])),
-        Err(Errno::EINVAL)
-    );
+    for (variant, longest) in [(Legacy, 29), (Nft, 255)] {
+        let named = |len: usize| filter(vec![], vec![user(&"a".repeat(len), vec![])]);
+        assert_eq!(put(&mut world, variant, named(longest)), Ok(()));
+        assert_eq!(put(&mut world, variant, named(longest + 1)), Err(Errno::EINVAL));
+    }
     let twice = vec![user("A", vec![]), user("A", vec![])];
     assert_eq!(put(&mut world, Legacy, filter(vec![], twice)), Err(Errno::EINVAL));
 }

@@ -273,28 +273,29 @@ fn comment(text: &str) -> Result<String, Fail> {
     Ok(text.to_owned())
 }
 
-/// `MARK` or `MARK/MASK`, hexadecimal.
+/// `MARK` or `MARK/MASK`, hexadecimal with `0x`. What follows either is not looked at.
 fn skbmark(text: &str) -> Result<(u32, u32), Fail> {
-    let (mark, mask) = match text.split_once('/') {
-        Some((mark, mask)) => (mark, hex(mask)),
-        None => (text, Some(u32::MAX)),
+    let Some((mark, rest)) = text.strip_prefix("0x").and_then(hex) else {
+        return syntax("Invalid skbmark format, it should be:  MARK/MASK or MARK (see manpage)");
     };
-    match (hex(mark), mask) {
-        (Some(mark), Some(mask)) => Ok((mark, mask)),
-        _ => syntax("Invalid skbmark format, it should be:  MARK/MASK or MARK (see manpage)"),
-    }
+    let mask = rest.strip_prefix("/0x").and_then(hex);
+    Ok((mark, mask.map_or(u32::MAX, |(mask, _)| mask)))
 }
 
-/// `MAJOR:MINOR`, hexadecimal.
+/// `MAJOR:MINOR`, hexadecimal; the low 16 bits of each.
 fn skbprio(text: &str) -> Result<u32, Fail> {
-    let parsed = text.split_once(':').and_then(|(major, minor)| Some((hex(major)?, hex(minor)?)));
+    let parsed = hex(text).and_then(|(major, rest)| Some((major, hex(rest.strip_prefix(':')?)?)));
     match parsed {
-        Some((major @ ..=0xffff, minor @ ..=0xffff)) => Ok(major << 16 | minor),
-        _ => syntax("Invalid skbprio format, it should be:MAJOR:MINOR (see manpage)"),
+        Some((major, (minor, _))) => Ok(major << 16 | minor & 0xffff),
+        None => syntax("Invalid skbprio format, it should be:MAJOR:MINOR (see manpage)"),
     }
 }
 
-fn hex(text: &str) -> Option<u32> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    (!digits.starts_with('+')).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+/// The number at the beginning as `%x` of scanf(3) reads it, and what follows it.
+fn hex(text: &str) -> Option<(u32, &str)> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    let end = digits.find(|letter: char| !letter.is_ascii_hexdigit()).unwrap_or(digits.len());
+    let number = u64::from_str_radix(&digits[..end], 16).ok()? as u32;
+    Some((if text.starts_with('-') { number.wrapping_neg() } else { number }, &digits[end..]))
 }

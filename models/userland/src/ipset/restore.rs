@@ -29,9 +29,9 @@ pub async fn run(process: &mut Process, session: &mut Session, words: &[String])
     session.file = None;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let mut pending = Pending::default();
-    for (at, line) in text.lines().enumerate() {
+    for (at, line) in text.split_inclusive('\n').enumerate() {
         let line = line.trim_start();
-        if line.is_empty() || line.starts_with('#') || line.starts_with("COMMIT") {
+        if line.is_empty() || line.starts_with('#') || matches!(line, "COMMIT\n" | "COMMIT\r\n") {
             continue;
         }
         let words = split(line);

@@ -267,10 +267,10 @@ impl<'a> Line<'a> {
         if letter == 'N' {
             self.new_chain_name(value.unwrap_or(""))?;
         }
-        if let Some(old) = self.begun.as_ref().map(|begun| begun.letter) {
-            if !goes_with(letter, old) || self.zero != Zero::Nothing {
-                return Err(parameter(format!("Cannot use -{letter} with -{old}")));
-            }
+        if let Some(old) = self.begun.as_ref().map(|begun| begun.letter)
+            && (!goes_with(letter, old) || self.zero != Zero::Nothing)
+        {
+            return Err(parameter(format!("Cannot use -{letter} with -{old}")));
         }
         let takes_chain = matches!(letter, 'L' | 'S' | 'F' | 'Z' | 'X');
         let chain = if takes_chain { value.or_else(|| self.words.take()) } else { value };

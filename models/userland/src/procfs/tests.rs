@@ -215,7 +215,7 @@ fn tables_of_hashlimit_are_read_and_not_written() {
             let src = if cfg.bytes { 0 } else { 0x7f00_0001 };
             let key = HashlimitKey { dst: 0x7f00_0002, src, ..HashlimitKey::default() };
             for _ in 0..3 {
-                table.count(key, 84, 0);
+                table.count(&cfg, key, 84, 0);
             }
             cx.k.netns[netns].hashlimit.insert(cfg.name, table);
         }

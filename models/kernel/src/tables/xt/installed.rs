@@ -11,8 +11,13 @@ use crate::tables::netfilter::{HOOKS, Hook};
 pub const NO_CHAIN: u32 = u32::MAX;
 /// In [`ChainPlan::jumps`]: the rule decides about every packet (`-j ACCEPT`, `DROP` or `RETURN` and nothing else).
 pub const STOP: u32 = u32::MAX - 1;
-/// Longest name of a chain, bytes (`NFT_NAME_MAXLEN`; the legacy variant has room for 29, and its tool cuts them).
-pub const CHAIN_NAME_LEN: usize = 255;
+/// Longest name of a chain, bytes: `NFT_NAME_MAXLEN`, and what the rule that begins a legacy chain has room for.
+pub const fn chain_name_len(variant: Variant) -> usize {
+    match variant {
+        Variant::Nft => 255,
+        Variant::Legacy => 29,
+    }
+}
 
 /// What the walk knows of a chain beside its rules.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +92,7 @@ impl XtTable {
         let mut names = HashMap::with_capacity(table.chains.len());
         let mut user_chains = HashMap::with_capacity(table.chains.len());
         for (at, chain) in (0..).zip(&table.chains) {
-            if chain.name.len() > CHAIN_NAME_LEN || names.insert(&chain.name, at).is_some() {
+            if chain.name.len() > chain_name_len(variant) || names.insert(&chain.name, at).is_some() {
                 return Err(PlanError::Name);
             }
             match &chain.base {
