@@ -5,7 +5,7 @@ use glassnet_userland::iptables::show;
 
 /// A rule of a chain: `-A FORWARD -s 10.0.0.0/24 -j ACCEPT`.
 pub fn rule(chain: &str, rule: &Rule) -> String {
-    format!("-A {chain}{}", show::words(rule))
+    format!("-A {chain}{}", show::words(rule, true))
 }
 
 /// A match: `-m tcp --dport 80`.
@@ -30,5 +30,5 @@ pub fn ip_option(ip: &IpMatch, option: &str) -> Option<String> {
 
 fn words(ip: IpMatch, matches: Vec<Match>) -> String {
     let rule = Rule { ip, matches, action: Action::None, counters: Counters::default() };
-    show::words(&rule).trim_start().to_owned()
+    show::words(&rule, true).trim_start().to_owned()
 }

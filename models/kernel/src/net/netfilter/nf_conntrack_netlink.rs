@@ -21,7 +21,7 @@ use crate::tables::conntrack::{
     Conn, CtEvent, CtId, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, TcpState, Tuple,
     nfct_time_stamp,
 };
-use crate::tables::hashlimit::HZ;
+use crate::tables::jiffies::HZ;
 use crate::tables::xt::targets::NatRange;
 
 /// What a program wants of a connection that it makes or changes.
