@@ -215,21 +215,25 @@ fn switch(options: &mut Options, mark: &str, on: bool) {
     }
 }
 
+/// Seconds, as milliseconds.
+fn millis(value: &str, option: &str) -> Result<u64, Wrong> {
+    match value.parse::<f64>() {
+        Ok(seconds) if seconds < 0.0 => {
+            Err(format!("option {option}: expected a positive numerical parameter"))
+        }
+        Ok(seconds) if seconds > (i64::MAX / 1000) as f64 => {
+            Err(format!("option {option}: too large number"))
+        }
+        Ok(seconds) if !seconds.is_nan() => Ok((seconds * 1000.0) as u64),
+        _ => Err(format!("option {option}: expected a proper numerical parameter")),
+    }
+}
+
 fn with_value(options: &mut Options, mark: &str, value: &str, option: &str) -> Result<(), Wrong> {
     let number = || Err(format!("option {option}: expected a proper numerical parameter"));
-    let millis = |value: &str| {
-        let seconds = value.parse::<f64>().ok().filter(|seconds| (0.0..=2e6).contains(seconds));
-        seconds.map(|seconds| (seconds * 1000.0) as u64)
-    };
     match mark {
-        "C" => match millis(value) {
-            Some(millis) => options.connect_timeout = Some(millis).filter(|millis| *millis > 0),
-            None => return number(),
-        },
-        "m" => match millis(value) {
-            Some(millis) => options.max_time = Some(millis).filter(|millis| *millis > 0),
-            None => return number(),
-        },
+        "C" => options.connect_timeout = Some(millis(value, option)?).filter(|millis| *millis > 0),
+        "m" => options.max_time = Some(millis(value, option)?).filter(|millis| *millis > 0),
         "M" => match value.parse() {
             Ok(count) => options.max_redirs = Some(count),
             Err(_) => return number(),
@@ -290,6 +294,8 @@ mod tests {
             ("--foo u", "option --foo: is unknown"),
             ("-m", "option -m: requires parameter"),
             ("-m x u", "option -m: expected a proper numerical parameter"),
+            ("-m -1 u", "option -m: expected a positive numerical parameter"),
+            ("-m 99999999999999999999 u", "option -m: too large number"),
             ("-k u", "not modelled yet: -k"),
             ("--proxy p u", "not modelled yet: --proxy"),
             ("--max u", "option --max: is ambiguous"),

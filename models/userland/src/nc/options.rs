@@ -190,6 +190,12 @@ fn operands(options: &mut Options, operands: &[String]) -> Result<(), Stop> {
         [port] if options.listen => options.port = port.clone(),
         [_] => return error("missing port number"),
         [host, port] => (options.host, options.port) = (Some(host.clone()), port.clone()),
+        [_, more @ ..] if !options.listen => {
+            for text in more {
+                ports(text, options.udp)?;
+            }
+            return error("not modelled yet: more than one port");
+        }
         _ => return usage(),
     }
     Ok(())
@@ -232,10 +238,12 @@ mod tests {
             ("-l -z 82", "cannot use -z and -l"),
             ("-q abc h 80", "quit timer invalid: abc"),
             ("-X 5 h 80", "not modelled yet: -X"),
+            ("a b c", "port number invalid: b"),
+            ("a 80 81", "not modelled yet: more than one port"),
         ] {
             assert_eq!(parse(&words(line)).unwrap_err(), Stop::Error(message.to_owned()), "{line}");
         }
-        for line in ["", "-l -p 81 82", "-l -s 10.0.0.2 81", "a b c"] {
+        for line in ["", "-l -p 81 82", "-l -s 10.0.0.2 81", "-l a b c"] {
             assert_eq!(parse(&words(line)).unwrap_err(), Stop::Usage(String::new()), "{line}");
         }
     }
