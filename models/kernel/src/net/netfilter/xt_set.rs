@@ -77,7 +77,8 @@ pub fn set_match(cx: &mut Cx, par: &mut Par, with: &Set) -> bool {
 
 /// The packet's element is added, deleted, or gives the packet its mark and priority.
 ///
-/// Not modelled: hardware queues (`--map-queue`).
+/// Every device transmits by one queue here, and Linux maps a packet only to a queue that the device has: `--map-queue`
+/// leaves the packet as it is.
 pub fn set_target(cx: &mut Cx, par: &mut Par, target: &SetTarget) -> TargetVerdict {
     let now = cx.now;
     if let Some(SetRef { name, source }) = &target.add {
