@@ -216,3 +216,17 @@ fn a_million_connections() {
     assert_eq!((table.hashed(), table.alive(), table.net(NETNS).count), (0, 0, 0));
     assert_eq!(table.find(NETNS, [0, 0], &tuple(5)), None);
 }
+
+/// `CT --zone-reply 1`: the answer of an older connection may begin one of its own.
+#[test]
+fn a_clash_is_looked_for_in_the_zone_of_each_direction() {
+    let mut table = Conntrack::default();
+    let old = conn(1);
+    let (netns, [original, reply]) = (old.netns, old.tuples);
+    let id = table.alloc(old);
+    table.insert(id);
+    let zone = [0, 1];
+    assert_eq!(table.find(netns, zone, &original), Some((id, Dir::Original)), "a packet belongs to it");
+    assert_eq!(table.find_hashed(netns, zone, zone[0], &reply), None, "its reply is in zone 0");
+    assert_eq!(table.find_hashed(netns, zone, zone[1], &original), None, "nobody's reply is in zone 1");
+}

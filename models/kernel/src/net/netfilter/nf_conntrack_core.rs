@@ -19,7 +19,7 @@ use crate::ids::SkbId;
 use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_NEW, IPCT_REPLY};
 use crate::tables::conntrack::{
-    Conn, CtId, CtInfo, CtSysctl, Dir, IPS_ASSURED, IPS_DYING, IPS_FIXED_TIMEOUT, IPS_NAT_CLASH,
+    Conn, Conntrack, CtId, CtInfo, CtSysctl, Dir, IPS_ASSURED, IPS_DYING, IPS_FIXED_TIMEOUT, IPS_NAT_CLASH,
     IPS_NAT_DONE_MASK, IPS_SEEN_REPLY, NfCt, Proto, TcpState, Tuple, nfct_time_stamp,
 };
 use crate::tables::drop_reason::DropReason;
@@ -274,8 +274,13 @@ pub fn nf_conntrack_find(
     zone: [u16; 2],
     tuple: &Tuple,
 ) -> Option<(CtId, Dir)> {
+    find_live(cx, |table| table.find(netns, zone, tuple))
+}
+
+#[inline]
+fn find_live(cx: &mut Cx, find: impl Fn(&Conntrack) -> Option<(CtId, Dir)>) -> Option<(CtId, Dir)> {
     loop {
-        let (id, dir) = cx.k.conntrack.find(netns, zone, tuple)?;
+        let (id, dir) = find(&cx.k.conntrack)?;
         let conn = cx.k.conntrack.get(id)?;
         if !conn.is_expired(cx.now) {
             return Some((id, dir));
@@ -454,8 +459,8 @@ fn confirm(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo) -> Result<(), Verdic
         return Err(Verdict::Drop(DropReason::NetfilterDrop));
     }
     let (tuples, zone) = (conn.tuples, conn.zone);
-    for tuple in &tuples {
-        if let Some((other, dir)) = nf_conntrack_find(cx, netns, zone, tuple) {
+    for (tuple, by) in tuples.iter().zip(zone) {
+        if let Some((other, dir)) = find_live(cx, |table| table.find_hashed(netns, zone, by, tuple)) {
             return nf_ct_resolve_clash(cx, skb, (id, info), (other, dir));
         }
     }
@@ -476,6 +481,11 @@ fn confirm(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo) -> Result<(), Verdic
     Ok(())
 }
 
+/// Protocols without a handshake, which send twice before an answer (`allow_clash`).
+pub fn allows_clash(proto: u8) -> bool {
+    matches!(proto, IPPROTO_UDP | IPPROTO_UDPLITE | IPPROTO_GRE)
+}
+
 /// Another packet's connection has a tuple of this one (`nf_ct_resolve_clash`): the same flow goes on with that
 /// connection, or both stand in the table for a moment; otherwise the packet is dropped.
 fn nf_ct_resolve_clash(
@@ -489,8 +499,7 @@ fn nf_ct_resolve_clash(
         return dropped;
     };
     let netns = conn.netns;
-    // Only protocols without a handshake send twice before an answer.
-    let allowed = matches!(conn.tuples[0].proto, IPPROTO_UDP | IPPROTO_UDPLITE | IPPROTO_GRE);
+    let allowed = allows_clash(conn.tuples[0].proto);
     let (conn, rival) = (conn.clone(), rival.clone());
     let same_flow = conn.tuples == rival.tuples && conn.zone == rival.zone;
     if allowed && (rival.status & IPS_NAT_DONE_MASK == 0 || same_flow) {
@@ -498,7 +507,7 @@ fn nf_ct_resolve_clash(
         cx.k.conntrack.net_mut(netns).stats.clash_resolve += 1;
         return Ok(());
     }
-    let reply_free = cx.k.conntrack.find(netns, conn.zone, &conn.tuples[1]).is_none();
+    let reply_free = cx.k.conntrack.find_hashed(netns, conn.zone, conn.zone[1], &conn.tuples[1]).is_none();
     if allowed && dir == Dir::Original && reply_free {
         let tick = nfct_time_stamp(cx.now);
         if let Some(conn) = cx.k.conntrack.get_mut(id) {

@@ -195,8 +195,9 @@ impl Conntrack {
         found
     }
 
+    /// The same, only of those that were entered by this zone.
     #[inline]
-    fn find_hashed(&self, netns: NetnsId, zone: [u16; 2], by: u16, tuple: &Tuple) -> Option<(CtId, Dir)> {
+    pub fn find_hashed(&self, netns: NetnsId, zone: [u16; 2], by: u16, tuple: &Tuple) -> Option<(CtId, Dir)> {
         let place = self.index.find(hash(netns, by, tuple), |place| {
             let (conn, dir) = (&self.conns[(place >> 1) as usize], (place & 1) as usize);
             conn.tuples[dir] == *tuple && conn.netns == netns && conn.zone[dir] == zone[dir]
