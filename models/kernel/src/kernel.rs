@@ -51,6 +51,8 @@ pub struct Config {
     pub ipset_bitmask: bool,
     /// A reset by `REJECT` closes the connection at once (since Linux 6.3).
     pub reject_closes: bool,
+    /// NAT does not choose another source port for a connection that is the reverse of another (since Linux 6.12).
+    pub nat_keeps_reverse: bool,
     /// The module `br_netfilter` is loaded.
     pub br_netfilter: bool,
 }
@@ -61,6 +63,7 @@ impl Default for Config {
             bridge_vlan_filtering: true,
             ipset_bitmask: false,
             reject_closes: false,
+            nat_keeps_reverse: false,
             br_netfilter: false,
         }
     }

@@ -52,6 +52,9 @@ pub struct KernelConfig {
     /// A reset by `REJECT` closes the connection at once (since Linux 6.3).
     #[serde(default)]
     pub reject_closes: bool,
+    /// NAT does not choose another source port for a connection that is the reverse of another (since Linux 6.12).
+    #[serde(default)]
+    pub nat_keeps_reverse: bool,
 }
 
 impl KernelConfig {
@@ -60,13 +63,19 @@ impl KernelConfig {
         config.bridge_vlan_filtering = self.bridge_vlan_filtering;
         config.ipset_bitmask = self.ipset_bitmask;
         config.reject_closes = self.reject_closes;
+        config.nat_keeps_reverse = self.nat_keeps_reverse;
     }
 }
 
 impl Default for KernelConfig {
     /// Debian's.
     fn default() -> Self {
-        Self { bridge_vlan_filtering: true, ipset_bitmask: false, reject_closes: false }
+        Self {
+            bridge_vlan_filtering: true,
+            ipset_bitmask: false,
+            reject_closes: false,
+            nat_keeps_reverse: false,
+        }
     }
 }
 

@@ -199,6 +199,7 @@ pub fn config() -> KernelConfig {
         bridge_vlan_filtering: bridge.contains("vlan_default_pvid"),
         ipset_bitmask: set.contains("Revision: 6"),
         reject_closes: is_since(6, 3),
+        nat_keeps_reverse: is_since(6, 12),
     }
 }
 

@@ -4,7 +4,9 @@
 
 use glassnet_wire::ipv4::IPPROTO_ICMP;
 
-use super::nf_conntrack_core::{nf_conntrack_alter_reply, nf_conntrack_tuple_taken, nf_ct_delete};
+use super::nf_conntrack_core::{
+    allows_clash, nf_conntrack_alter_reply, nf_conntrack_tuple_taken, nf_ct_delete,
+};
 use super::nf_nat_proto::nf_nat_manip_pkt;
 use crate::Cx;
 use crate::door::Func;
@@ -12,8 +14,8 @@ use crate::ids::SkbId;
 use crate::net::ipv4::netfilter::ip_tables::ipt_do_table;
 use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::{
-    Conn, CtId, CtInfo, Dir, IPS_DST_NAT, IPS_DST_NAT_DONE, IPS_NAT_MASK, IPS_SRC_NAT, IPS_SRC_NAT_DONE,
-    NfCt, Tuple,
+    Conn, Conntrack, CtId, CtInfo, Dir, IPS_DST_NAT, IPS_DST_NAT_DONE, IPS_NAT_MASK, IPS_SRC_NAT,
+    IPS_SRC_NAT_DONE, NfCt, Tuple,
 };
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState};
@@ -73,6 +75,10 @@ const MIN_ATTEMPTS: u32 = 16;
 trait Taken {
     /// Another connection gets the replies to this tuple (`nf_nat_used_tuple`).
     fn used(&mut self, tuple: &Tuple) -> bool;
+    /// The same of a connection as it came (`nf_nat_used_tuple_new`).
+    fn used_new(&mut self, tuple: &Tuple) -> bool {
+        self.used(tuple)
+    }
     /// Where to begin a search.
     fn random(&mut self) -> u16;
 }
@@ -88,9 +94,25 @@ impl Taken for Connections<'_, '_> {
         tuple.inverted().is_some_and(|reply| nf_conntrack_tuple_taken(self.cx, &reply, self.id))
     }
 
+    fn used_new(&mut self, tuple: &Tuple) -> bool {
+        let may = self.cx.k.config.nat_keeps_reverse;
+        self.used(tuple) && !(may && is_reverse(&self.cx.k.conntrack, self.id, tuple))
+    }
+
     fn random(&mut self) -> u16 {
         self.cx.dice.below(65_536) as u16
     }
+}
+
+/// Only a connection without NAT that is this one's reverse has the tuple, so another port would help nobody.
+fn is_reverse(table: &Conntrack, id: CtId, tuple: &Tuple) -> bool {
+    let Some(new) = table.get(id).filter(|new| allows_clash(new.tuples[0].proto)) else { return false };
+    let find = |tuple: &Tuple| table.find(new.netns, new.zone, tuple);
+    let found = find(tuple).or_else(|| find(&tuple.inverted()?));
+    found.and_then(|(other, _)| table.get(other)).is_some_and(|other| {
+        let [there, back] = new.tuples;
+        other.status & (IPS_SRC_NAT | IPS_DST_NAT) == 0 && other.tuples == [back, there]
+    })
 }
 
 /// What a choice is made from.
@@ -110,7 +132,7 @@ impl<T: Taken> Choice<'_, T> {
     fn unique(&mut self, orig: &Tuple, zone: u16, known: Option<Tuple>) -> Tuple {
         if self.manip == Manip::Src && !self.random() {
             if source_in_range(orig, self.range) {
-                if !self.taken.used(orig) {
+                if !self.taken.used_new(orig) {
                     return *orig;
                 }
             } else if let Some(known) = known.filter(|known| !self.taken.used(known)) {
@@ -438,6 +460,22 @@ mod tests {
 
     fn choose(fake: &mut Fake, orig: Tuple, range: &NatRange, manip: Manip) -> Tuple {
         Choice { range, manip, taken: fake }.unique(&orig, 0, None)
+    }
+
+    /// `CT --zone-reply 1` sets the two apart.
+    #[test]
+    fn a_connection_may_be_the_reverse_of_another() {
+        for (proto, nat, expected) in [(17, 0, true), (17, IPS_SRC_NAT, false), (6, 0, false)] {
+            let there = tuple("10.0.0.3", 1000, "10.0.2.4", 443, proto);
+            let back = there.inverted().expect("it can be answered");
+            let mut table = Conntrack::default();
+            let mut old = Conn::new(crate::kernel::INIT_NET, there, back, [0, 1]);
+            old.status |= nat;
+            let old = table.alloc(old);
+            table.insert(old);
+            let new = table.alloc(Conn::new(crate::kernel::INIT_NET, back, there, [0, 0]));
+            assert_eq!(is_reverse(&table, new, &back), expected, "protocol {proto}, status {nat}");
+        }
     }
 
     /// Recorded on Linux 6.1 and 6.18 (x86-64): `SNAT --to-source 10.5.0.1-10.5.0.16` and `DNAT --to-destination
