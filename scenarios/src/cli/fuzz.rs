@@ -78,7 +78,8 @@ fn read(path: &PathBuf) -> Result<Case, Report> {
 fn duel(args: &Args, cases: &[Case]) -> Result<usize, RigError> {
     let options =
         Options::new().map_err(|source| RigError::Failed { what: "cannot find this program", source })?;
-    let mut real = KernelRig::start(&options)?;
+    // Legacy tables stay once they are loaded, and NAT with them: cases of each variant have a router of their own.
+    let mut real = [KernelRig::start(&options)?, KernelRig::start(&options)?];
     let config = host::config();
     let bar = ProgressBar::new(cases.len() as u64);
     let mut differed = 0;
@@ -113,12 +114,14 @@ fn duel(args: &Args, cases: &[Case]) -> Result<usize, RigError> {
 }
 
 /// Where the two sides differ.
-fn compare(real: &mut KernelRig, config: KernelConfig, case: &Case) -> Result<Vec<String>, RigError> {
+fn compare(real: &mut [KernelRig; 2], config: KernelConfig, case: &Case) -> Result<Vec<String>, RigError> {
     play(real, config, case).map(|(found, _)| found)
 }
 
-/// Where the two sides differ, and the frames that came in at each step on the real one.
-fn play(real: &mut KernelRig, config: KernelConfig, case: &Case) -> Result<(Vec<String>, CameIn), RigError> {
+/// Where the two sides differ, and the frames that came in at each step on the real one; `real` are the routers for cases
+/// of nft and of legacy.
+fn play(real: &mut [KernelRig; 2], config: KernelConfig, case: &Case) -> Result<(Vec<String>, CameIn), RigError> {
+    let real = &mut real[usize::from(case.legacy)];
     real.clean()?;
     let (seen, came_in) = fuzz::play(real, case)?;
     let model = fuzz::run(&mut Simulated::new(1, config)?, case)?;

@@ -200,26 +200,25 @@ impl Draw {
             }
         };
         let side = self.pick(&["", "", " --rsource", " --rdest"]);
-        let mask = if self.one_in(6) { " --mask 255.255.255.0" } else { "" };
-        format!("-m recent {}{how} --name list{}{side}{mask}", self.not(), self.below(2))
+        // All rules of a list have its mask: else it depends on the order in which they come into force.
+        let list = self.pick(&["list0", "list0", "list1 --mask 255.255.255.0"]);
+        format!("-m recent {}{how} --name {list}{side}", self.not())
     }
 
     fn limit(&mut self, _: Place) -> String {
         format!("-m limit --limit {} --limit-burst {}", self.pick(&["1/hour", "2/day"]), self.below(3) + 1)
     }
 
+    /// Rules of one table agree in its settings, as those of a list of `recent`.
     fn hashlimit(&mut self, _: Place) -> String {
-        let (how, burst) = (self.pick(&["upto", "above"]), self.below(3) + 1);
-        let mode = match self.below(5) {
-            0 => String::new(),
-            1 => " --hashlimit-mode srcip --hashlimit-srcmask 24".to_owned(),
-            _ => format!(" --hashlimit-mode {}", self.some(&["srcip", "dstip", "srcport", "dstport"])),
-        };
-        // Rules whose tables have the same name share one, if they are of the same kind.
-        let name = self.below(2);
-        format!(
-            "-m hashlimit --hashlimit-{how} 1/hour --hashlimit-burst {burst}{mode} --hashlimit-name table{name}"
-        )
+        let tables = [
+            "table0 --hashlimit-burst 1",
+            "table1 --hashlimit-burst 2 --hashlimit-mode srcip --hashlimit-srcmask 24",
+            "table2 --hashlimit-burst 1 --hashlimit-mode srcip,dstip,dstport",
+            "table3 --hashlimit-burst 3 --hashlimit-mode dstip,srcport",
+        ];
+        let (how, table) = (self.pick(&["upto", "above"]), self.pick(&tables));
+        format!("-m hashlimit --hashlimit-{how} 1/hour --hashlimit-name {table}")
     }
 
     fn mac(&mut self, place: Place) -> String {

@@ -202,6 +202,9 @@ fn check_some(table: &XtTable, variant: Variant, chain: usize, rules: Range<usiz
 
 /// A rule comes into force: matches with a state begin with a fresh one. Of the legacy variant this befalls every
 /// rule at every change of its table; `nf_tables` leaves those that stay alone.
+///
+/// Not modelled: that of several new rules of `nf_tables` that share a list or table with different settings the first of
+/// the text decides on these, also where its chain comes later.
 fn init_rule(cx: &mut Cx, netns: NetnsId, variant: Variant, rule: &mut Rule) {
     let now = cx.now;
     let space = &mut cx.k.netns[netns];
