@@ -229,4 +229,12 @@ fn a_clash_is_looked_for_in_the_zone_of_each_direction() {
     assert_eq!(table.find(netns, zone, &original), Some((id, Dir::Original)), "a packet belongs to it");
     assert_eq!(table.find_hashed(netns, zone, zone[0], &reply), None, "its reply is in zone 0");
     assert_eq!(table.find_hashed(netns, zone, zone[1], &original), None, "nobody's reply is in zone 1");
+    let mut to_itself = conn(2);
+    to_itself.tuples = [Tuple { src: 5, dst: 5, sport: 7, dport: 7, proto: 6 }; 2];
+    for (zone, dir) in [([0, 0], Dir::Reply), ([1, 0], Dir::Original)] {
+        to_itself.zone = zone;
+        let id = table.alloc(to_itself.clone());
+        table.insert(id);
+        assert_eq!(table.find(netns, zone, &to_itself.tuples[0]), Some((id, dir)));
+    }
 }

@@ -20,7 +20,7 @@ use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_NEW, IPCT_REPLY};
 use crate::tables::conntrack::{
     Conn, Conntrack, CtId, CtInfo, CtSysctl, Dir, IPS_ASSURED, IPS_DYING, IPS_FIXED_TIMEOUT, IPS_NAT_CLASH,
-    IPS_NAT_DONE_MASK, IPS_SEEN_REPLY, NfCt, Proto, TcpState, Tuple, nfct_time_stamp,
+    IPS_SEEN_REPLY, IPS_ZONE_MARK, NfCt, Proto, TcpState, Tuple, nfct_time_stamp,
 };
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::HookState;
@@ -210,11 +210,11 @@ fn track(cx: &mut Cx, skb: SkbId, state: HookState, template: Option<CtId>) -> V
     }
 }
 
-/// The zone that a template chooses (`nf_ct_zone_tmpl`); one with a mark leaves the choice to that of the packet.
+/// The zone that a template chooses (`nf_ct_zone_tmpl`); or the packet's mark, if the template says so.
 fn zone_of_template(cx: &Cx, skb: SkbId, template: CtId) -> [u16; 2] {
     let Some(template) = cx.k.conntrack.get(template) else { return [0, 0] };
     let by_mark = cx.skbs[skb].mark as u16;
-    template.zone.map(|zone| if template.mark != 0 { zone & by_mark } else { zone })
+    template.zone.map(|zone| if template.has(IPS_ZONE_MARK) { zone & by_mark } else { zone })
 }
 
 /// Its IPv4 header is right, but there is no room for that of ICMP.
@@ -502,7 +502,8 @@ fn nf_ct_resolve_clash(
     let allowed = allows_clash(conn.tuples[0].proto);
     let (conn, rival) = (conn.clone(), rival.clone());
     let same_flow = conn.tuples == rival.tuples && conn.zone == rival.zone;
-    if allowed && (rival.status & IPS_NAT_DONE_MASK == 0 || same_flow) {
+    // Seen on Linux 6.18: one of another zone is not joined, with NAT or without.
+    if allowed && same_flow {
         merge_clash(cx, skb, (&conn, info), other);
         cx.k.conntrack.net_mut(netns).stats.clash_resolve += 1;
         return Ok(());

@@ -19,7 +19,7 @@ pub fn cluster_mt(cx: &mut Cx, par: &mut Par, with: &Cluster) -> bool {
     if !is_multicast && pkt.pkt_type == PacketType::Multicast {
         pkt.pkt_type = PacketType::Host;
     }
-    let NfCt::Conn(id, _) = pkt.nfct else { return false };
+    let (NfCt::Conn(id, _) | NfCt::Template(id)) = pkt.nfct else { return false };
     let Some(conn) = cx.k.conntrack.get(id) else { return false };
     let hash = jhash2(&[conn.tuple(Dir::Original).src.swap_bytes()], with.hash_seed);
     let node = (u64::from(hash) * u64::from(with.total_nodes)) >> 32;

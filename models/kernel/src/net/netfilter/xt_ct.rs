@@ -4,7 +4,7 @@
 
 use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
-use crate::tables::conntrack::{Conn, NfCt, Tuple};
+use crate::tables::conntrack::{Conn, IPS_ZONE_MARK, NfCt, Tuple};
 use crate::tables::xt::targets::Ct;
 
 /// The packet is not to be tracked (`notrack_tg`), unless it is already, as on its way in from lo.
@@ -19,6 +19,8 @@ pub fn notrack_tg(cx: &mut Cx, par: &mut Par) -> TargetVerdict {
 /// The packet's connection will begin as this rule says (`xt_ct_target`): the packet takes a template along.
 ///
 /// The kernel makes the template with the rule; here each packet gets one of its own.
+///
+/// Not modelled: that a mark which `CONNMARK` gives to a template is there for the rule's next packet.
 pub fn xt_ct_target(cx: &mut Cx, par: &mut Par, ct: &Ct) -> TargetVerdict {
     if ct.notrack {
         return notrack_tg(cx, par);
@@ -31,7 +33,7 @@ pub fn xt_ct_target(cx: &mut Cx, par: &mut Par, ct: &Ct) -> TargetVerdict {
     if let Some(zone) = ct.zone {
         let side = |wanted: bool| if wanted { zone.id.unwrap_or(u16::MAX) } else { 0 };
         template.zone = [side(zone.original), side(zone.reply)];
-        template.mark = u32::from(zone.id.is_none());
+        template.status |= if zone.id.is_none() { IPS_ZONE_MARK } else { 0 };
     }
     let id = cx.k.conntrack.alloc_template(template);
     cx.nf_ct_set(par.skb, NfCt::Template(id));

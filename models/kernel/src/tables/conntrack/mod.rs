@@ -154,6 +154,8 @@ pub const IPS_DYING: u16 = 1 << 9;
 pub const IPS_FIXED_TIMEOUT: u16 = 1 << 10;
 /// `IPS_TEMPLATE`: it is what the `CT` target says of a new connection.
 pub const IPS_TEMPLATE: u16 = 1 << 11;
+/// Of a template: its zones are masks of the packet's mark (`NF_CT_FLAG_MARK`).
+pub const IPS_ZONE_MARK: u16 = 1 << 15;
 /// `IPS_NAT_CLASH`: its original tuple is another's too; only its reply is in the table.
 pub const IPS_NAT_CLASH: u16 = 1 << 12;
 /// `IPS_NAT_DONE_MASK`.

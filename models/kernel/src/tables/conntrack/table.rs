@@ -138,10 +138,10 @@ impl Conntrack {
         self.place(conn)
     }
 
-    /// Takes a template in, which is counted nowhere (`nf_ct_tmpl_alloc`); the caller holds it. With a mark, its zone
-    /// is a mask of the packet's mark.
+    /// Takes a template in, which is counted nowhere but calls itself confirmed (`nf_ct_tmpl_alloc`); the caller holds it.
     pub fn alloc_template(&mut self, mut conn: Conn) -> CtId {
-        (conn.status, conn.refs) = (super::IPS_TEMPLATE, 1);
+        conn.status |= super::IPS_TEMPLATE | IPS_CONFIRMED;
+        conn.refs = 1;
         self.place(conn)
     }
 
@@ -172,7 +172,10 @@ impl Conntrack {
     #[cold]
     fn forget(&mut self, id: CtId) -> bool {
         let conn = &self.conns[id.0 as usize];
-        debug_assert!(!conn.is_confirmed() || conn.has(IPS_DYING), "the table holds what is in it");
+        debug_assert!(
+            !conn.is_confirmed() || conn.has(IPS_DYING | super::IPS_TEMPLATE),
+            "the table holds what is in it"
+        );
         if conn.has(super::IPS_SRC_NAT_DONE) {
             self.by_source.remove(id, conn);
         }
@@ -202,9 +205,11 @@ impl Conntrack {
             let (conn, dir) = (&self.conns[(place >> 1) as usize], (place & 1) as usize);
             conn.tuples[dir] == *tuple && conn.netns == netns && conn.zone[dir] == zone[dir]
         })?;
-        // Of a connection to itself, whose two tuples are the same, the kernel finds the reply: it went into the chain last.
+        // Of a connection to itself, whose two tuples are the same, the kernel finds the reply: it went into the chain last,
+        // if both directions have one zone.
         let conn = &self.conns[(place >> 1) as usize];
-        let reply = place & 1 == 1 || conn.tuples[0] == conn.tuples[1];
+        let to_itself = conn.tuples[0] == conn.tuples[1] && conn.zone[0] == conn.zone[1];
+        let reply = place & 1 == 1 || to_itself;
         Some((CtId(place >> 1), if reply { Dir::Reply } else { Dir::Original }))
     }
 
