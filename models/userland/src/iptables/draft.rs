@@ -333,11 +333,15 @@ impl Draft {
             _ => BAD_RULE,
         };
         let place = self.place(chain).map_err(|_| Stop::Refused(none))?;
-        // To the legacy tool `-i +` is as good as no interface.
+        // To the legacy tool `-i +` is as good as no interface; that of nft compares what it would print.
         let words = |rule: &Rule| show::words(rule, self.variant == Variant::Nft);
         let ends = |rule: &Rule| (rule.ip.src, rule.ip.dst, rule.ip.proto, rule.matches.len());
-        let wanted = words(rule);
-        let is_same = |other: &Rule| ends(other) == ends(rule) && words(other) == wanted;
+        let rule = native::shown(self.variant, rule);
+        let wanted = words(&rule);
+        let is_same = |other: &Rule| {
+            let other = native::shown(self.variant, other);
+            ends(&other) == ends(&rule) && words(&other) == wanted
+        };
         match self.table.chains[place].rules.iter().position(is_same) {
             Some(at) => Ok((place, at)),
             None => refused(none),

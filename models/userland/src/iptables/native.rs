@@ -29,16 +29,7 @@ fn udp_is_native(udp: &Udp) -> bool {
     !(is_any(&udp.sport) && is_any(&udp.dport))
 }
 
-/// Two matches of the same protocol that say different things of the same field stay two.
-fn merge_ports(into: &mut Ports, from: Ports) -> bool {
-    let is_free = is_any(into) || is_any(&from);
-    if is_free && !is_any(&from) {
-        *into = from;
-    }
-    is_free
-}
-
-/// Rewrites the matches of a rule as they come back from nf_tables.
+/// Rewrites the matches of a rule as nf_tables keeps them; what asks nothing has no expression.
 ///
 /// # Errors
 ///
@@ -46,38 +37,28 @@ fn merge_ports(into: &mut Ports, from: Ports) -> bool {
 pub fn rewrite(rule: &mut Rule) -> Done {
     let proto = rule.ip.proto.0;
     let mut kept_matches: Vec<Match> = Vec::with_capacity(rule.matches.len());
-    let mut native: Option<usize> = None;
     for with in std::mem::take(&mut rule.matches) {
-        let rewritten = match with {
+        match with {
             Match::Tcp(tcp) if tcp_is_native(&tcp) => {
                 if proto != 6 {
                     return Err(parameter("TCP match requires '-p tcp'"));
                 }
                 let flags = tcp.flags.filter(|(_, mask, compare)| *mask != 0 || *compare != 0);
                 let tcp = Tcp { sport: kept(tcp.sport), dport: kept(tcp.dport), flags, option: None };
-                if tcp == Tcp::default() {
-                    continue;
+                if tcp != Tcp::default() {
+                    kept_matches.push(Match::Tcp(tcp));
                 }
-                Match::Tcp(tcp)
             }
             Match::Udp(udp) if udp_is_native(&udp) => {
                 if proto != 17 {
                     return Err(parameter("UDP match requires '-p udp'"));
                 }
                 let udp = Udp { sport: kept(udp.sport), dport: kept(udp.dport) };
-                if udp == Udp::default() {
-                    continue;
+                if udp != Udp::default() {
+                    kept_matches.push(Match::Udp(udp));
                 }
-                Match::Udp(udp)
             }
-            other => {
-                kept_matches.push(other);
-                continue;
-            }
-        };
-        if !native.is_some_and(|at| merge(&mut kept_matches[at], &rewritten)) {
-            native.get_or_insert(kept_matches.len());
-            kept_matches.push(rewritten);
+            other => kept_matches.push(other),
         }
     }
     rule.matches = kept_matches;
@@ -89,34 +70,8 @@ pub fn rewrite(rule: &mut Rule) -> Done {
     Ok(())
 }
 
-fn merge(into: &mut Match, from: &Match) -> bool {
-    match (into, from) {
-        (Match::Tcp(into), Match::Tcp(from)) => {
-            let mut merged = *into;
-            let is_free =
-                merge_ports(&mut merged.sport, from.sport) && merge_ports(&mut merged.dport, from.dport);
-            let flags_free = merged.flags.is_none() || from.flags.is_none();
-            merged.flags = merged.flags.or(from.flags);
-            if is_free && flags_free {
-                *into = merged;
-            }
-            is_free && flags_free
-        }
-        (Match::Udp(into), Match::Udp(from)) => {
-            let mut merged = *into;
-            let is_free =
-                merge_ports(&mut merged.sport, from.sport) && merge_ports(&mut merged.dport, from.dport);
-            if is_free {
-                *into = merged;
-            }
-            is_free
-        }
-        _ => false,
-    }
-}
-
-/// The rule as the tool prints it. Of what several `tcp` or `udp` matches say of one field `iptables-nft` shows
-/// the last, though the kernel asks them all; an inversion of any stays.
+/// The rule as the tool prints it. `iptables-nft` shows several `tcp` or `udp` matches as one, where the first stands, and
+/// of what they say of one field the last, though the kernel asks each in its place; an inversion of any stays.
 pub fn shown(variant: Variant, rule: &Rule) -> Cow<'_, Rule> {
     let is_native = |with: &Match| match with {
         Match::Tcp(tcp) => tcp_is_native(tcp),

@@ -49,6 +49,7 @@
 -m statistic --mode nth ! --every 3
 -m statistic --mode nth --every 0
 -m statistic --mode nth --packet 2
+-m statistic --mode nth --packet 0
 -m statistic --mode nth --every x
 -m statistic --mode foo
 -m statistic --mode random --every 3

@@ -48,6 +48,9 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let (mode, invert) = match (nth, probability, every) {
         (false, None, _) => return parameter("--probability must be specified when using random mode"),
         (false, Some((value, invert)), _) => (StatisticMode::Random(value), invert),
+        (true, _, None) if find("packet").is_some() && packet == 0 => {
+            return x6::error(NAME, "option \"--packet\" also requires \"--every\".");
+        }
         (true, _, None) if find("packet").is_some() => return packet_range(),
         (true, _, None) => {
             return parameter("--every and --packet must be specified when using nth mode");
