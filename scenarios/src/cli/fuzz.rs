@@ -96,7 +96,7 @@ fn duel(args: &Args, cases: &[Case]) -> Result<usize, RigError> {
         }
         differed += 1;
         let mut small = shrink::shrink(case, SHRINK_BUDGET, |case| {
-            compare(&mut real, config, case).is_ok_and(|found| !found.is_empty())
+            compare(&mut real, config, case).is_ok_and(|found| is_alike(&first, &found))
         });
         small.name = format!("smallest form of {}", case.name);
         let (found, came_in) = play(&mut real, config, &small)?;
@@ -113,6 +113,16 @@ fn duel(args: &Args, cases: &[Case]) -> Result<usize, RigError> {
     Ok(differed)
 }
 
+/// Differences of which some are of one kind: a smaller case is to show what the whole one showed.
+fn is_alike(these: &[String], those: &[String]) -> bool {
+    let kinds = |found: &[String]| -> Vec<String> {
+        let places = found.iter().filter(|line| !line.starts_with(' '));
+        places.map(|line| line.split(' ').next().unwrap_or("").to_owned()).collect()
+    };
+    let known = kinds(these);
+    kinds(those).iter().any(|kind| known.contains(kind))
+}
+
 /// Where the two sides differ.
 fn compare(real: &mut [KernelRig; 2], config: KernelConfig, case: &Case) -> Result<Vec<String>, RigError> {
     play(real, config, case).map(|(found, _)| found)
@@ -120,7 +130,11 @@ fn compare(real: &mut [KernelRig; 2], config: KernelConfig, case: &Case) -> Resu
 
 /// Where the two sides differ, and the frames that came in at each step on the real one; `real` are the routers for cases
 /// of nft and of legacy.
-fn play(real: &mut [KernelRig; 2], config: KernelConfig, case: &Case) -> Result<(Vec<String>, CameIn), RigError> {
+fn play(
+    real: &mut [KernelRig; 2],
+    config: KernelConfig,
+    case: &Case,
+) -> Result<(Vec<String>, CameIn), RigError> {
     let real = &mut real[usize::from(case.legacy)];
     real.clean()?;
     let (seen, came_in) = fuzz::play(real, case)?;

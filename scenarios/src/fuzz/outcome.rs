@@ -2,7 +2,7 @@
 //!
 //! | noise | where | becomes |
 //! |---|---|---|
-//! | ports that NAT drew by lot: those that the case does not name | frames, connections | `drawn` |
+//! | ports that NAT drew by lot: those that the case does not name | frames, connections, sets, `hashlimit` | `drawn` |
 //! | identifications that the kernel chose | IPv4 headers of packets that the router made | 0 |
 //! | TCP checksums that are left to the device | packets that the router made | 0 |
 //! | order of hash tables | `/proc/net/nf_conntrack`, `ipset save` | sorted |
@@ -68,10 +68,10 @@ pub fn differences(case: &Case, real: &Outcome, model: &Outcome) -> Vec<String> 
     both("iptables-save -c", &rules(case, &real.rules), &rules(case, &model.rules));
     let (r, m) = connections(&ports, &real.connections, &model.connections);
     both("/proc/net/nf_conntrack", &r, &m);
-    let (r, m) = sets(&real.sets, &model.sets);
+    let (r, m) = sets(&ports, &real.sets, &model.sets);
     both("ipset save", &r, &m);
     for ((path, r), (_, m)) in real.lists.iter().zip(&model.lists) {
-        both(path, &list(r), &list(m));
+        both(path, &list(&ports, r), &list(&ports, m));
     }
     found
 }
@@ -104,14 +104,14 @@ fn rules(case: &Case, text: &Said) -> Vec<String> {
 }
 
 /// Both sides' sets with their elements in order, without `initval`, which is drawn by lot.
-fn sets(real: &Said, model: &Said) -> (Vec<String>, Vec<String>) {
+fn sets(ports: &Ports, real: &Said, model: &Said) -> (Vec<String>, Vec<String>) {
     let lines = |text: &Said| {
         said(text)
             .iter()
             .map(|line| {
-                let line = without(line, "initval").0;
+                let (line, _) = without(line, "initval");
                 // What `create` says of timeouts is no time left.
-                if line.starts_with("add") { without(&line, "timeout") } else { (line, None) }
+                if line.starts_with("add") { without(&ports.hide_in(&line), "timeout") } else { (line, None) }
             })
             .map(|(line, timeout)| (timeout, line))
             .collect()
@@ -128,16 +128,16 @@ fn without(line: &str, option: &str) -> (String, Option<u64>) {
 }
 
 /// What `recent` or `hashlimit` remember, without times, in order of addresses.
-fn list(text: &Said) -> Vec<String> {
+fn list(ports: &Ports, text: &Said) -> Vec<String> {
     if text.status != 0 {
         return vec!["not there".to_owned()];
     }
-    let mut lines: Vec<String> = text.text.lines().map(remembered).collect();
+    let mut lines: Vec<String> = text.text.lines().map(|line| remembered(ports, line)).collect();
     lines.sort();
     lines
 }
 
-fn remembered(line: &str) -> String {
+fn remembered(ports: &Ports, line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     match words[..] {
         // src=10.0.0.2 ttl: 64 last_seen: J oldest_pkt: 1 J, J
@@ -148,7 +148,9 @@ fn remembered(line: &str) -> String {
         [_, whom, credit, cap, cost] => {
             let number = |text: &str| text.parse::<u64>().unwrap_or(0);
             let packets = number(credit).checked_div(number(cost)).unwrap_or(0);
-            format!("{whom} credit for {packets} cap {cap} cost {cost}")
+            // ADDRESS:PORT->ADDRESS:PORT
+            let ends = whom.split("->").map(|end| ports.hide_end(end)).collect::<Vec<_>>().join("->");
+            format!("{ends} credit for {packets} cap {cap} cost {cost}")
         }
         _ => line.to_owned(),
     }
@@ -192,6 +194,21 @@ impl Ports {
         {
             port.fill(0xff);
         }
+    }
+
+    /// A port, alone or behind a colon; anything else stays.
+    fn hide_end(&self, text: &str) -> String {
+        let (before, port) = text.split_at(text.find(':').map_or(0, |colon| colon + 1));
+        port.parse().map_or_else(|_| text.to_owned(), |port| format!("{before}{}", self.show(port)))
+    }
+
+    /// An element of a set, `add SET ELEMENT …`, without drawn ports: `tcp:PORT`, or alone in a `bitmap:port`.
+    fn hide_in(&self, line: &str) -> String {
+        let words = line.split(' ').enumerate().map(|(at, word)| match at {
+            2 => word.split(',').map(|part| self.hide_end(part)).collect::<Vec<_>>().join(","),
+            _ => word.to_owned(),
+        });
+        words.collect::<Vec<_>>().join(" ")
     }
 
     /// A port; whether two that were drawn are the same is chance too.

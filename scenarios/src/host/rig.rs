@@ -30,13 +30,14 @@ pub struct KernelRig {
     listeners: Vec<UdpSocket>,
 }
 
-/// What undoes a case: rules of both kinds, connections, sets.
+/// What undoes a case: rules of both kinds, connections, neighbours that were looked for, sets.
 const CLEAN: &str = "nft flush ruleset
 for table in $(cat /proc/net/ip_tables_names); do
   iptables-legacy -t $table -F; iptables-legacy -t $table -X
   for chain in PREROUTING INPUT FORWARD OUTPUT POSTROUTING; do iptables-legacy -t $table -P $chain ACCEPT; done
 done 2>/dev/null
 conntrack -F 2>/dev/null
+ip neigh flush all
 ipset flush; ipset destroy
 ip route flush cache";
 

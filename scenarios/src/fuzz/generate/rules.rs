@@ -55,16 +55,16 @@ impl Draw {
     fn table(&mut self, table: &'static str, chains: &[&'static str], lines: &mut Vec<String>) {
         lines.push(format!("*{table}"));
         for chain in chains {
-            let policy = if self.one_in(10) && table != "nat" { "DROP" } else { "ACCEPT" };
+            let policy = if self.one_in(40) && table != "nat" { "DROP" } else { "ACCEPT" };
             lines.push(format!(":{chain} {policy} [0:0]"));
         }
         // A chain of its own belongs to one built-in chain, or to all: then it gets only what every chain may have.
         let own: Vec<&str> = (0..self.pick(&[0, 0, 1, 2, 2, 3, 4]))
-            .map(|_| if self.one_in(3) { "" } else { self.pick(chains) })
+            .map(|_| if self.one_in(3) { "" } else { self.chain(chains) })
             .collect();
         lines.extend((0..own.len()).map(|at| format!(":own{at} - [0:0]")));
         for _ in 0..1 + self.below(6) {
-            let chain = self.pick(chains);
+            let chain = self.chain(chains);
             let rule = self.rule(Place { table, chain, proto: None }, &callable(&own, chain, 0));
             lines.push(format!("-A {chain} {rule}"));
         }
@@ -77,10 +77,16 @@ impl Draw {
         lines.push("COMMIT".to_owned());
     }
 
+    /// One of a table's chains, more often one by which forwarded packets come: most are.
+    fn chain(&mut self, chains: &[&'static str]) -> &'static str {
+        let chain = self.pick(chains);
+        if matches!(chain, "INPUT" | "OUTPUT") && self.one_in(2) { self.pick(chains) } else { chain }
+    }
+
     fn rule(&mut self, place: Place, callable: &[usize]) -> String {
         let mut words = Vec::new();
         for option in ["-s", "-d"] {
-            if self.one_in(3) {
+            if self.one_in(5) {
                 words.push(format!("{}{option} {}", self.not(), self.network()));
             }
         }
@@ -93,7 +99,7 @@ impl Draw {
         let (needed, target) = self.target(place, callable);
         let proto = match needed {
             Some(proto) => Some(proto),
-            None if self.one_in(2) => Some(self.pick(&["tcp", "tcp", "udp", "icmp"])),
+            None if self.one_in(3) => Some(self.pick(&["tcp", "tcp", "udp", "icmp"])),
             None => None,
         };
         let place = Place { proto, ..place };

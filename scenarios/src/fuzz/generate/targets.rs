@@ -27,8 +27,8 @@ impl Draw {
             (_, _, 6) => self.side_effect(place),
             (_, _, 7) => plain(if self.one_in(3) { "RETURN" } else { "ACCEPT" }),
             ("nat", ..) | (_, _, 5) => (None, String::new()),
-            (_, _, 3) => plain("DROP"),
-            _ => plain(self.pick(&["ACCEPT", "ACCEPT", "DROP", "RETURN"])),
+            ("filter", _, 3) => plain("DROP"),
+            _ => plain(self.pick(&["ACCEPT", "ACCEPT", "ACCEPT", "DROP", "RETURN", "RETURN"])),
         }
     }
 
@@ -40,7 +40,8 @@ impl Draw {
             2 => format!("AUDIT --type {}", self.pick(&["accept", "drop", "reject"])),
             3 => self.mark_target(),
             4 if place.is_in(&["FORWARD", "OUTPUT", "POSTROUTING"]) => "CLASSIFY --set-class 1:2".to_owned(),
-            5 => self.connmark_target(),
+            // In raw it marks the template of an earlier CT, which the model does not keep for the next packet.
+            5 if place.table != "raw" => self.connmark_target(),
             _ => match self.set_target(place) {
                 Some(words) => words,
                 None => self.mark_target(),

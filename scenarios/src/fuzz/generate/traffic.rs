@@ -8,7 +8,7 @@ use super::Draw;
 impl Draw {
     pub(super) fn steps(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
-        for _ in 0..2 + self.below(4) {
+        for _ in 0..4 + self.below(5) {
             match self.below(8) {
                 0..=2 => self.tcp_flow(&mut steps),
                 3 | 4 => self.udp_flow(&mut steps),
@@ -25,15 +25,12 @@ impl Draw {
 
     /// A port, a host behind it, and an address to talk to: another host, the router, or one far away.
     fn ends(&mut self) -> (Port, Ipv4Addr, Ipv4Addr) {
-        let port = self.pick(&[Port::C1, Port::C1, Port::S1, Port::Q0, Port::Q1]);
-        let src = match port {
-            Port::C1 => Ipv4Addr::new(10, 0, 0, self.below(4) as u8 + 2),
-            Port::S1 => Ipv4Addr::new(10, 0, 1, self.below(4) as u8 + 2),
-            Port::Q0 => Ipv4Addr::new(10, 0, 2, 2),
-            Port::Q1 => Ipv4Addr::new(10, 0, 2, self.below(3) as u8 + 3),
-        };
+        let net = self.pick(&[0, 0, 1, 2, 2]);
+        let src = self.host_of(net);
+        // Now and then a host pretends to be another; on the bridge that would move the Ethernet address for all cases.
+        let port = if self.one_in(12) { self.pick(&[Port::C1, Port::S1]) } else { Self::behind(src) };
         let dst = match self.below(8) {
-            0 => Ipv4Addr::new(10, 0, self.below(3) as u8, 1),
+            0 | 2 => Ipv4Addr::new(10, 0, self.below(3) as u8, 1),
             1 => Ipv4Addr::new(8, 8, 8, 8),
             _ => self.host(),
         };
@@ -88,7 +85,10 @@ impl Draw {
 
     fn udp_flow(&mut self, steps: &mut Vec<Step>) {
         let (port, src, dst) = self.ends();
-        let proto = Proto::Udp { sport: self.pick(&[1000, 1001]), dport: self.port() };
+        // The router's own programs wait at these.
+        let is_router = dst.octets()[3] == 1;
+        let dport = if is_router && self.one_in(2) { self.pick(&[53, 443]) } else { self.port() };
+        let proto = Proto::Udp { sport: self.pick(&[1000, 1001]), dport };
         let back = self.answers(dst);
         for _ in 0..=self.below(3) {
             let packet = self.packet(src, dst, proto.clone());
