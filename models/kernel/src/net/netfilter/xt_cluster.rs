@@ -19,9 +19,15 @@ pub fn cluster_mt(cx: &mut Cx, par: &mut Par, with: &Cluster) -> bool {
     if !is_multicast && pkt.pkt_type == PacketType::Multicast {
         pkt.pkt_type = PacketType::Host;
     }
-    let (NfCt::Conn(id, _) | NfCt::Template(id)) = pkt.nfct else { return false };
-    let Some(conn) = cx.k.conntrack.get(id) else { return false };
-    let hash = jhash2(&[conn.tuple(Dir::Original).src.swap_bytes()], with.hash_seed);
+    let hash = match pkt.nfct {
+        NfCt::Conn(id, _) => {
+            let Some(conn) = cx.k.conntrack.get(id) else { return false };
+            jhash2(&[conn.tuple(Dir::Original).src.swap_bytes()], with.hash_seed)
+        }
+        // A template has no addresses: the kernel warns in its log, and takes the first node.
+        NfCt::Template(_) => 0,
+        NfCt::None | NfCt::Untracked | NfCt::RelatedToNone => return false,
+    };
     let node = (u64::from(hash) * u64::from(with.total_nodes)) >> 32;
     (with.node_mask >> node & 1 == 1) != with.invert
 }
