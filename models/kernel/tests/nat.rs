@@ -8,12 +8,15 @@ mod router;
 
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::ids::MachineId;
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_deladdr;
+use glassnet_kernel::net::netfilter::x_tables::{xt_replace_table, xt_table};
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::netfilter::Hook;
 use glassnet_kernel::tables::xt::targets::{NatRange, Reject};
-use glassnet_kernel::tables::xt::{AddrMask, IpMatch, TableName, Target};
+use glassnet_kernel::tables::xt::{AddrMask, IpMatch, Policy, TABLES, Table, TableName, Target, Variant};
+use glassnet_kernel::trace::Level;
 use glassnet_wire::checksum::checksum;
 use packets::{ICMP, TCP, UDP, echo, ip, tcp, text, udp, with_check};
 use proptest::prelude::*;
@@ -46,6 +49,43 @@ fn snat_rewrites_both_ways() {
         assert_eq!(one(&router.send(INSIDE, &there)), (OUTSIDE, made.to_owned()));
         assert_eq!(one(&router.send(OUTSIDE, &back)), (INSIDE, restored.to_owned()));
     }
+}
+
+/// Chains without rules are passed without a call when nobody observes.
+#[test]
+fn an_unobserved_packet_is_counted_and_takes_time_as_an_observed_one() {
+    let pass = |level: Level| {
+        let mut router = Router::new();
+        router.world.trace.level = level;
+        router.nat(Hook::PostRouting, Target::Masquerade(NatRange::default()));
+        for variant in [Variant::Legacy, Variant::Nft] {
+            for name in [TableName::Raw, TableName::Mangle, TableName::Filter, TableName::Security] {
+                let netns = router.netns;
+                let mut table = Table::initial(name);
+                if (variant, name) == (Variant::Nft, TableName::Security) {
+                    let base = table.chain_mut("FORWARD").and_then(|chain| chain.base.as_mut());
+                    base.expect("built in").policy = Policy::Drop;
+                }
+                router.enter(|cx| xt_replace_table(cx, netns, variant, table).expect("empty chains"));
+            }
+        }
+        router.send(INSIDE, &udp("10.1.0.1", 4000, "10.2.0.1", 53, b"who"));
+        router.send(INSIDE, &echo("10.1.0.1", "10.1.0.254", 8, 77));
+        let tables = [Variant::Legacy, Variant::Nft]
+            .into_iter()
+            .flat_map(|variant| TABLES.map(|name| (variant, name)))
+            .filter_map(|(variant, name)| {
+                xt_table(router.world.kernel(MachineId(0)), router.netns, variant, name)
+            });
+        let tables: Vec<Table> = tables.collect();
+        (tables, router.enter(|cx| cx.now))
+    };
+    let (tables, now) = pass(Level::Off);
+    assert_eq!((&tables, now), (&pass(Level::Detail).0, pass(Level::Doors).1));
+    let met = |table: &Table| {
+        table.chains.iter().filter_map(|chain| chain.base.as_ref()).any(|base| base.counters.packets > 0)
+    };
+    assert_eq!((tables.len(), tables.iter().all(met)), (9, true));
 }
 
 #[test]
