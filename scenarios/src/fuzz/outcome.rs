@@ -181,7 +181,8 @@ impl Ports {
             }
         }
         // A range is what NAT draws from.
-        let words = case.rules.iter().flat_map(|rule| rule.split(' ')).filter(|word| !word.contains('-'));
+        let lines = case.rules.iter().chain(&case.sets);
+        let words = lines.flat_map(|rule| rule.split(' ')).filter(|word| !word.contains('-'));
         let numbers = words.flat_map(|word| word.split(|c: char| !c.is_ascii_digit()));
         named.extend(numbers.filter_map(|number| number.parse::<u16>().ok()));
         Ports { named }
@@ -327,8 +328,9 @@ fn connections(ports: &Ports, real: &Said, model: &Said) -> (Vec<String>, Vec<St
 
 /// Both sides' lines, sorted; timeouts that are near each other read alike.
 fn alike(mut real: Vec<Timed>, mut model: Vec<Timed>) -> (Vec<String>, Vec<String>) {
-    real.sort_by(|a, b| a.1.cmp(&b.1));
-    model.sort_by(|a, b| a.1.cmp(&b.1));
+    // Lines that read alike but for their time are told apart by it.
+    real.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
+    model.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
     for (r, m) in real.iter().zip(&mut model) {
         if let (Some(r), Some(m)) = (r.0, m.0.as_mut())
             && r.abs_diff(*m) <= SLACK
