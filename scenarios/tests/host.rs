@@ -146,7 +146,8 @@ fn victim() {
 
 /// The kernel's trace instances, a name a line, whether or not this machine has tracefs mounted.
 fn trace_instances() -> String {
-    const LIST: &str = "cd /sys/kernel/tracing; test -d instances || mount -t tracefs tracefs .; ls ../tracing/instances";
+    const LIST: &str =
+        "cd /sys/kernel/tracing; test -d instances || mount -t tracefs tracefs .; ls ../tracing/instances";
     let listed = Command::new("unshare").args(["--mount", "sh", "-c", LIST]).output().expect("unshare");
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     String::from_utf8_lossy(&listed.stdout).into_owned()
