@@ -180,9 +180,11 @@ impl Ports {
                 Proto::Other(_) => {}
             }
         }
-        // A range is what NAT draws from.
-        let lines = case.rules.iter().chain(&case.sets);
-        let words = lines.flat_map(|rule| rule.split(' ')).filter(|word| !word.contains('-'));
+        // A range is what NAT draws from, and a time is no port.
+        let lines = case.rules.iter().chain(&case.sets).map(|line| without(line, "timeout").0);
+        let words: Vec<String> =
+            lines.flat_map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
+        let words = words.iter().filter(|word| !word.contains('-'));
         let numbers = words.flat_map(|word| word.split(|c: char| !c.is_ascii_digit()));
         named.extend(numbers.filter_map(|number| number.parse::<u16>().ok()));
         Ports { named }

@@ -169,11 +169,15 @@ pub(super) fn nf_conntrack_tcp_packet(cx: &mut Cx, packet: Packet) -> Handled {
     finish(cx, packet, (kind, len), (old, new), timeout)
 }
 
-/// The connection of a packet that was answered with a reset is over (`nf_ct_set_closing`, since Linux 6.3).
+/// The connection of a packet that was answered with a reset is over (`nf_ct_set_closing`, since Linux 6.3). Linux 6.18
+/// leaves one alone that is not in the table yet.
 pub fn nf_ct_set_closing(cx: &mut Cx, skb: SkbId) {
     let now = cx.now;
     let Some((id, _)) = cx.nf_ct_get(skb) else { return };
     let Some((conn, net)) = cx.k.conntrack.conn_and_net(id) else { return };
+    if !conn.is_confirmed() {
+        return;
+    }
     let Proto::Tcp(track) = &mut conn.proto else { return };
     track.state = TcpState::Close;
     nf_ct_refresh(conn, now, net.timeout(CtSysctl::TcpTimeoutClose));

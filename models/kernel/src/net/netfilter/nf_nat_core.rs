@@ -277,14 +277,16 @@ pub fn nf_nat_setup_info(cx: &mut Cx, id: CtId, skb: SkbId, range: &NatRange, ma
 /// `None` if that is decided already.
 pub fn nf_nat_setup(cx: &mut Cx, id: CtId, range: &NatRange, manip: Manip) -> Option<(Tuple, Tuple)> {
     let conn = cx.k.conntrack.get(id).filter(|conn| !conn.has(manip.done()))?;
-    let (netns, zone) = (conn.netns, conn.zone[0]);
+    let (netns, zone) = (conn.netns, conn.zone);
     // What NAT made of the connection so far.
     let now = conn.tuple(Dir::Reply).inverted()?;
     let known = match manip {
-        Manip::Src => find_appropriate_src(cx, &now, netns, zone, range),
+        Manip::Src => find_appropriate_src(cx, &now, netns, zone[0], range),
         Manip::Dst => None,
     };
-    let new = Choice { range, manip, taken: Connections { cx, id } }.unique(&now, zone, known);
+    // The choice goes by the zone's number, whichever direction it is for.
+    let number = zone[0].max(zone[1]);
+    let new = Choice { range, manip, taken: Connections { cx, id } }.unique(&now, number, known);
     if new != now
         && let Some(reply) = new.inverted()
     {
