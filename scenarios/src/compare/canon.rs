@@ -90,20 +90,23 @@ static UNORDERED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// A command that lists sockets in columns.
 static COLUMNS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^(ip netns exec \S+ )?ss\b[^|>]*$").ok());
-/// A port that a system gave a program.
-static PROGRAM_PORT: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r":(?:32[7-9]|3[3-9][0-9]|[45][0-9]{2}|60[0-9])[0-9]{2}\b").ok());
 
-fn columns(line: String) -> String {
-    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    PROGRAM_PORT.as_ref().map_or(line.clone(), |port| port.replace_all(&line, ":*").into_owned())
+/// A line of columns without their width and without ports that the system gave programs.
+fn columns(line: &str) -> String {
+    let words = line.split_whitespace().map(|word| match word.rsplit_once(':') {
+        Some((address, port)) if port.parse().is_ok_and(|port| EPHEMERAL.contains(&port)) => {
+            format!("{address}:*")
+        }
+        _ => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// What a command printed, without noise.
 pub fn output(command: &str, text: &str) -> String {
     let mut lines: Vec<String> = text.lines().map(line).collect();
     if COLUMNS.as_ref().is_some_and(|pattern| pattern.is_match(command)) {
-        lines = lines.into_iter().map(columns).collect();
+        lines = lines.iter().map(|line| columns(line)).collect();
     }
     if is_unordered(command) {
         let header = usize::from(lines.first().is_some_and(|l| l.starts_with("Address ")));

@@ -182,9 +182,8 @@ impl Ports {
         }
         // A range is what NAT draws from, and a time is no port.
         let lines = case.rules.iter().chain(&case.sets).map(|line| without(line, "timeout").0);
-        let words: Vec<String> =
-            lines.flat_map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
-        let words = words.iter().filter(|word| !word.contains('-'));
+        let lines: Vec<String> = lines.collect();
+        let words = lines.iter().flat_map(|line| line.split(' ')).filter(|word| !word.contains('-'));
         let numbers = words.flat_map(|word| word.split(|c: char| !c.is_ascii_digit()));
         named.extend(numbers.filter_map(|number| number.parse::<u16>().ok()));
         Ports { named }

@@ -68,8 +68,7 @@ fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Verdict {
     let state = hook_state(cx, site, skb);
     cx.note("hook", |cx| hook_words(cx, skb, &state));
     let list = *cx.k.netns[state.netns].hooks.list(pf, hook);
-    for at in from.. {
-        let Some(function) = list.get(at) else { break };
+    for function in (from..).map_while(|at| list.get(at)) {
         if let HookFn::Rules(variant, table) = function
             && !cx.observed
             && pass_empty_chain(cx, skb, &state, variant, table)

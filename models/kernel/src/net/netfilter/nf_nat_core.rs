@@ -373,8 +373,6 @@ pub fn nf_nat_inet_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
     } else if conn.masq_index != 0 && oif_changed(cx, conn, info, state) {
         nf_ct_delete(cx, id);
         return Verdict::Drop(DropReason::NetfilterDrop);
-    } else if !conn.has(manip.status(info.dir())) {
-        return Verdict::Accept;
     }
     nf_nat_packet(cx, skb, id, info, manip)
 }

@@ -244,11 +244,6 @@ impl XtTables {
         self.slots[variant as usize][name as usize].as_deref()
     }
 
-    /// A table, to change counters and states.
-    pub fn get_mut(&mut self, variant: Variant, name: TableName) -> Option<&mut XtTable> {
-        self.slots[variant as usize][name as usize].as_deref_mut()
-    }
-
     /// The built-in chain of a table at a hook, for a packet.
     #[inline]
     pub fn base_mut(&mut self, variant: Variant, hook: Hook, name: TableName) -> Option<&mut BaseChain> {

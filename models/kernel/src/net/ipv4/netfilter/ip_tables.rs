@@ -76,6 +76,7 @@ pub fn pass_empty_chain(
         }
         _ => return false,
     }
+    // Legacy tables but mangle have `ipt_do_table` itself as their hook function, as [`rules`] says.
     let one_function = variant == Variant::Legacy && table != TableName::Mangle;
     cx.now.0 += cost::FUNCTION.0 * if one_function { 1 } else { 2 };
     true
