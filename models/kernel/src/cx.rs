@@ -5,13 +5,13 @@ use glassnet_sim::{Dice, EventQueue, Nanos};
 
 use crate::Kernel;
 use crate::door::{Door, Func};
+use crate::event::Event;
 use crate::ids::{CpuId, MachineId, SkbId};
 use crate::tables::conntrack::{CtId, CtInfo, NfCt};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::skb::SkbPool;
 use crate::timer::Timer;
 use crate::trace::{Context, Level, Note, StepKind, Trace};
-use crate::world::Event;
 
 /// A CPU at work: the kernel it runs and what all machines share.
 pub struct Cx<'w> {
@@ -152,9 +152,9 @@ impl Cx<'_> {
         }
     }
 
-    /// Sets a timer of this machine.
-    pub fn set_timer(&mut self, at: Nanos, timer: Timer) {
-        self.events.schedule(at, Event::Timer { machine: self.machine(), timer });
+    /// Sets a timer of this machine, as [`Timer`] says.
+    pub fn set_timer(&mut self, at: Nanos, function: fn(&mut Cx, u32), arg: u32) {
+        self.events.schedule(at, Event::Timer { machine: self.machine(), timer: Timer { function, arg } });
     }
 
     /// Programs that wait for something should look again.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use glassnet_wire::Mac;
 
 use crate::ids::{DevId, MachineId, NetnsId, SkbId};
+use crate::module::Module;
 use crate::tables::conntrack::Conntrack;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::InDevices;
@@ -105,6 +106,8 @@ pub struct Kernel {
     pub sockets: Sockets,
     /// Connections.
     pub conntrack: Conntrack,
+    /// What it is made of.
+    pub modules: &'static [&'static Module],
     /// How it was built.
     pub config: Config,
     /// Settings of the machine.
@@ -125,8 +128,8 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// A kernel with `cpus` CPUs, before it made its first namespace.
-    pub fn new(id: MachineId, hostname: String, cpus: usize) -> Kernel {
+    /// A kernel of these modules with `cpus` CPUs, before it made its first namespace.
+    pub fn new(id: MachineId, hostname: String, cpus: usize, modules: &'static [&'static Module]) -> Kernel {
         Kernel {
             id,
             hostname,
@@ -140,6 +143,7 @@ impl Kernel {
             neigh: NeighTable::default(),
             sockets: Sockets::default(),
             conntrack: Conntrack::default(),
+            modules,
             config: Config::default(),
             core: CoreSysctl::default(),
             refused: None,

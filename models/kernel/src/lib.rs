@@ -6,6 +6,9 @@
 //! | [`net`], [`drivers`] | verbs: the doors, a file a kernel file |
 //! | [`door`] | the list of all doors |
 //! | [`walk`] | the loop that opens door after door, records and charges it |
+//! | [`module`] | the shape of a feature's row: what it registers |
+//! | [`modules`] | the list of all features |
+//! | [`event`] | what happens to a CPU from outside |
 //! | [`world`] | machines, cables and the clock |
 //! | [`chance`] | what chance decides in rules, and what-ifs |
 //! | [`netlink`] | what a configuration request and its refusal look like |
@@ -18,8 +21,11 @@ pub mod cost;
 pub mod cx;
 pub mod door;
 pub mod drivers;
+pub mod event;
 pub mod ids;
 pub mod kernel;
+pub mod module;
+pub mod modules;
 pub mod net;
 pub mod netlink;
 pub mod tables;

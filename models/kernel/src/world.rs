@@ -4,45 +4,17 @@ use std::fmt;
 
 use glassnet_hardware::{Arrival, Cable, Fabric, PlugId};
 use glassnet_sim::{Dice, EventQueue, Nanos};
-use glassnet_wire::BufId;
 
 use crate::Cx;
 use crate::Kernel;
 use crate::door::Door;
 use crate::drivers::nic;
+use crate::event::Event;
 use crate::ids::{CpuId, DevId, MachineId};
+use crate::modules::MODULES;
 use crate::net::core::softirq;
 use crate::tables::skb::SkbPool;
-use crate::timer::Timer;
 use crate::trace::{Context, Level, Trace};
-
-/// Something that happens at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// `ksoftirqd` of a CPU goes on with pending softirqs.
-    Ksoftirqd {
-        /// The machine.
-        machine: MachineId,
-        /// The CPU.
-        cpu: CpuId,
-    },
-    /// A frame reaches a NIC.
-    Frame {
-        /// The NIC's plug.
-        plug: PlugId,
-        /// The frame, which the event holds.
-        frame: BufId,
-    },
-    /// A timer of a kernel expires.
-    Timer {
-        /// The machine.
-        machine: MachineId,
-        /// The timer.
-        timer: Timer,
-    },
-    /// A program that sleeps wakes up.
-    Wake,
-}
 
 /// More packets were polled than the limit allows: a bridge loop, most likely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +78,7 @@ impl World {
     /// Boots a machine with `cpus` CPUs: its first namespace has a `lo` that is up.
     pub fn add_machine(&mut self, hostname: &str, cpus: usize) -> MachineId {
         let id = MachineId(self.machines.len() as u32);
-        self.machines.push(Kernel::new(id, hostname.to_owned(), cpus));
+        self.machines.push(Kernel::new(id, hostname.to_owned(), cpus, MODULES));
         self.enter(id, CpuId(0), crate::net::core::net_namespace::boot);
         id
     }
@@ -224,7 +196,7 @@ impl World {
                 None => self.skbs.bufs.release(frame),
             },
             Event::Timer { machine, timer } => {
-                self.run(machine, CpuId(0), at, Context::SoftIrq, |cx| timer.expire(cx));
+                self.run(machine, CpuId(0), at, Context::SoftIrq, |cx| (timer.function)(cx, timer.arg));
             }
             Event::Wake => self.wakeups = true,
         }

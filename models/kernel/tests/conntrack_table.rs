@@ -131,7 +131,7 @@ fn take(cx: &mut Cx, waiting: &mut Vec<SkbId>, step: Step) {
         Step::Flush => ctnetlink_flush_conntrack(cx, NETNS, 1),
         Step::Pass(secs) => {
             cx.now += Nanos::from_secs(u64::from(secs));
-            gc_worker(cx);
+            gc_worker(cx, 0);
         }
         Step::Max(max) => cx.k.conntrack.max = u32::from(max),
     }

@@ -1,44 +1,16 @@
-//! `modprobe` of kmod 30: loads `br_netfilter`; the other modules that matter here are part of the kernel from the start.
+//! `modprobe` of kmod 30: loads what the kernel's list of modules has.
 
-use glassnet_kernel::net::bridge::br_netfilter_hooks::br_netfilter_init;
+use glassnet_kernel::Cx;
 
 use crate::identity::RELEASE;
 use crate::process::{Process, Running};
 
+/// What loading a module does, if it was not part of the kernel from the start.
+type Load = Option<fn(&mut Cx)>;
+
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
     Box::pin(async { modprobe(process) })
-}
-
-/// Modules whose work the modelled kernel does whether they are loaded or not. Extensions of iptables (`xt_…`, `ipt_…`) and
-/// kinds of sets (`ip_set_…`) are too.
-const BUILT_IN: &[&str] = &[
-    "bridge",
-    "ip_set",
-    "ip_tables",
-    "iptable_filter",
-    "iptable_mangle",
-    "iptable_nat",
-    "iptable_raw",
-    "iptable_security",
-    "llc",
-    "nf_conntrack",
-    "nf_conntrack_netlink",
-    "nf_defrag_ipv4",
-    "nf_nat",
-    "nf_reject_ipv4",
-    "nf_tables",
-    "nft_chain_nat",
-    "nft_compat",
-    "nft_counter",
-    "overlay",
-    "stp",
-    "veth",
-    "x_tables",
-];
-
-fn is_built_in(name: &str) -> bool {
-    BUILT_IN.contains(&name) || ["xt_", "ipt_", "ip_set_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn modprobe(process: &mut Process) -> i32 {
@@ -77,7 +49,7 @@ fn modprobe(process: &mut Process) -> i32 {
         return 1;
     }
     if !all && names.len() > 1 {
-        if known(&names[0]) {
+        if find(process, &names[0]).is_some() {
             return refuse(process, "parameters of a module");
         }
         names.truncate(1);
@@ -101,16 +73,21 @@ fn refuse(process: &mut Process, what: &str) -> i32 {
     1
 }
 
-/// There is such a module; a dash in its name counts as an underscore.
-fn known(name: &str) -> bool {
+/// There is such a module; a dash in its name counts as an underscore. Extensions of iptables and kinds of sets come with
+/// the kernel.
+fn find(process: &mut Process, name: &str) -> Option<Load> {
     let name = name.replace('-', "_");
-    name == "br_netfilter" || is_built_in(&name)
+    let modules = process.syscall(|cx| cx.k.modules);
+    let module = modules.iter().find(|module| module.name == name).map(|module| module.init);
+    let is_extension = ["xt_", "ipt_", "ip_set_"].iter().any(|prefix| name.starts_with(prefix));
+    module.or(is_extension.then_some(None))
 }
 
 /// False if there is no such module.
 fn load(process: &mut Process, name: &str) -> bool {
-    if name.replace('-', "_") == "br_netfilter" {
-        process.syscall(br_netfilter_init);
+    let Some(init) = find(process, name) else { return false };
+    if let Some(init) = init {
+        process.syscall(init);
     }
-    known(name)
+    true
 }

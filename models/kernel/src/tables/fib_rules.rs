@@ -173,15 +173,23 @@ impl FibRules {
         Ok(())
     }
 
-    /// A device got this name, or lost it: rules that name it match its packets, or none.
-    pub fn device_changed(&mut self, name: &str, dev: Option<DevId>) {
+    /// A device has this name now: rules that name it match its packets (`attach_rules`).
+    pub fn attach(&mut self, name: &str, dev: DevId) {
         for rule in &mut self.rules {
             if rule.msg.iif.as_deref() == Some(name) {
-                rule.iif = dev;
+                rule.iif = Some(dev);
             }
             if rule.msg.oif.as_deref() == Some(name) {
-                rule.oif = dev;
+                rule.oif = Some(dev);
             }
+        }
+    }
+
+    /// A device went or changed its name: rules that named it match no packet (`detach_rules`).
+    pub fn detach(&mut self, dev: DevId) {
+        for rule in &mut self.rules {
+            rule.iif = rule.iif.filter(|iif| *iif != dev);
+            rule.oif = rule.oif.filter(|oif| *oif != dev);
         }
     }
 

@@ -10,7 +10,6 @@ use crate::door::Func;
 use crate::ids::{DevId, SkbId};
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::{Bridge, FdbEntry, PortState};
-use crate::timer::Timer;
 
 /// The VLAN that every port is in from the start (`vlan_default_pvid`).
 pub const DEFAULT_PVID: u16 = 1;
@@ -56,7 +55,7 @@ fn arm_cleanup(cx: &mut Cx, bridge: DevId) {
     let br = bridge_mut(cx, bridge);
     if !std::mem::replace(&mut br.gc_armed, true) {
         let at = now + br.conf.ageing_time;
-        cx.set_timer(at, Timer::FdbCleanup(bridge));
+        cx.set_timer(at, br_fdb_cleanup, bridge.0);
     }
 }
 
@@ -104,7 +103,8 @@ fn has_expired(entry: &FdbEntry, now: Nanos, ageing: Nanos) -> bool {
 }
 
 /// Forgets the stations that were silent for the ageing time.
-pub fn br_fdb_cleanup(cx: &mut Cx, bridge: DevId) {
+pub fn br_fdb_cleanup(cx: &mut Cx, bridge: u32) {
+    let bridge = DevId(bridge);
     let now = cx.now;
     let Some(br) = cx.k.devs.get_mut(bridge).and_then(|dev| dev.bridge_mut()) else { return };
     let ageing = br.conf.ageing_time;
@@ -119,7 +119,7 @@ pub fn br_fdb_cleanup(cx: &mut Cx, bridge: DevId) {
             .min()
             .expect("there is one");
         br.gc_armed = true;
-        cx.set_timer(next, Timer::FdbCleanup(bridge));
+        cx.set_timer(next, br_fdb_cleanup, bridge.0);
     }
 }
 

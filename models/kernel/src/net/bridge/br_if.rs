@@ -8,12 +8,16 @@ use super::br_fdb::{br_fdb_delete_by_port, fdb_add_local, fdb_change_local};
 use super::br_netfilter_hooks::brnf_device_event;
 use crate::Cx;
 use crate::ids::DevId;
+use crate::module::Module;
 use crate::net::core::dev_ioctl::{dev_set_allmulti, dev_set_promiscuity};
 use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
-use crate::net::core::rtnetlink::{NetdevEvent, notify};
+use crate::net::core::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::{BridgePort, PortFlags, PortState};
 use crate::tables::netdev::{AddrAssign, OperState};
+
+/// The module.
+pub static MODULE: Module = Module { netdevice_event: Some(br_device_event), ..Module::named("bridge") };
 
 /// Ports a bridge can have (`BR_MAX_PORTS`: ten bits of a port's identifier).
 const BR_MAX_PORTS: u16 = 1 << 10;
@@ -110,7 +114,7 @@ pub fn br_del_if(cx: &mut Cx, dev: DevId) {
 }
 
 /// A device changed: if it is a port, the bridge follows; if it is a bridge, its ports do.
-pub fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
+fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     if cx.k.devs[dev].bridge().is_some() {
         return bridge_event(cx, dev, event);
     }
@@ -123,7 +127,10 @@ pub fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         }
         NetdevEvent::ChangeMtu => br_mtu_auto_adjust(cx, bridge),
         NetdevEvent::Up | NetdevEvent::Down | NetdevEvent::Change => port_follows(cx, dev),
-        NetdevEvent::Register | NetdevEvent::Unregister | NetdevEvent::GoingDown => {}
+        NetdevEvent::Register
+        | NetdevEvent::Unregister
+        | NetdevEvent::ChangeName
+        | NetdevEvent::GoingDown => {}
     }
 }
 
@@ -190,7 +197,7 @@ fn br_stp_recalculate_bridge_id(cx: &mut Cx, bridge: DevId) {
     let lowest = br.ports.iter().map(|port| cx.k.devs[*port].addr).min().unwrap_or(Mac::ZERO);
     if cx.k.devs[bridge].addr != lowest {
         cx.k.devs[bridge].addr = lowest;
-        notify(cx, bridge, NetdevEvent::ChangeAddr);
+        call_netdevice_notifiers(cx, bridge, NetdevEvent::ChangeAddr);
     }
 }
 
@@ -200,6 +207,6 @@ fn br_mtu_auto_adjust(cx: &mut Cx, bridge: DevId) {
     let Some(lowest) = br.ports.iter().map(|port| cx.k.devs[*port].mtu).min() else { return };
     if cx.k.devs[bridge].mtu != lowest {
         cx.k.devs[bridge].mtu = lowest;
-        notify(cx, bridge, NetdevEvent::ChangeMtu);
+        call_netdevice_notifiers(cx, bridge, NetdevEvent::ChangeMtu);
     }
 }

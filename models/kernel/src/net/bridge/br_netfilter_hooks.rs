@@ -15,6 +15,7 @@ use glassnet_wire::ipv4::{IPV4_HLEN, Ipv4Hdr};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NetnsId, SkbId};
+use crate::module::Module;
 use crate::net::core::neighbour::neigh_lookup;
 use crate::net::ipv4::arp::arp_neigh;
 use crate::net::ipv4::ip_input::{ip_hdr, snmp};
@@ -29,6 +30,9 @@ use crate::tables::netfilter::{Hook, HookFn, HookState, NfBridge, Pf, Site};
 use crate::tables::route::{DST_FAKE_RTABLE, DstInput, Rtable};
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::{IpCb, PacketType};
+
+/// The module.
+pub static MODULE: Module = Module { init: Some(br_netfilter_init), ..Module::named("br_netfilter") };
 
 /// `NF_BR_PRI_BRNF`.
 const PRI_BRNF: i32 = 0;

@@ -3,7 +3,7 @@
 //! Kernel: net/core/dev.c (`dev_open`, `dev_close`), drivers/net/veth.c, net/bridge/br_device.c
 
 use super::link_watch::{linkwatch_run, netif_carrier_off, netif_carrier_on};
-use super::rtnetlink::{NetdevEvent, notify};
+use super::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::Cx;
 use crate::drivers::veth;
 use crate::ids::DevId;
@@ -25,7 +25,7 @@ pub fn dev_open(cx: &mut Cx, dev: DevId) {
         DevKind::Bridge(_) => br_multicast::br_multicast_join_snoopers(cx, dev),
         DevKind::Loopback | DevKind::Nic(_) => linkwatch_run(cx, dev),
     }
-    notify(cx, dev, NetdevEvent::Up);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Up);
 }
 
 /// Gives a device its queueing discipline when it first comes up (`dev_activate`, net/sched/sch_generic.c).
@@ -41,7 +41,7 @@ pub fn dev_close(cx: &mut Cx, dev: DevId) {
     if !cx.k.devs[dev].is_up() {
         return;
     }
-    notify(cx, dev, NetdevEvent::GoingDown);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::GoingDown);
     br_multicast::br_multicast_leave_snoopers(cx, dev);
     cx.k.devs[dev].flags &= !IFF_UP;
     match cx.k.devs[dev].kind {
@@ -49,7 +49,7 @@ pub fn dev_close(cx: &mut Cx, dev: DevId) {
         DevKind::Bridge(_) => {}
         DevKind::Loopback | DevKind::Nic(_) => linkwatch_run(cx, dev),
     }
-    notify(cx, dev, NetdevEvent::Down);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Down);
 }
 
 fn veth_carrier(cx: &mut Cx, dev: DevId) {

@@ -4,7 +4,7 @@
 //!
 //! The kernel does this from a work queue up to a second later; here it is done at once.
 
-use super::rtnetlink::{NetdevEvent, notify};
+use super::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::Cx;
 use crate::ids::DevId;
 use crate::tables::netdev::{DevKind, OperState};
@@ -39,7 +39,7 @@ pub fn linkwatch_run(cx: &mut Cx, dev: DevId) {
     let state = default_operstate(cx, dev);
     cx.k.devs[dev].operstate = state;
     if cx.k.devs[dev].is_up() && was != cx.k.devs[dev].is_running() {
-        notify(cx, dev, NetdevEvent::Change);
+        call_netdevice_notifiers(cx, dev, NetdevEvent::Change);
     }
     if let Some(peer) = cx.k.devs[dev].veth_peer() {
         let state = default_operstate(cx, peer);

@@ -16,7 +16,6 @@ use crate::tables::neigh::{EventSend, Neighbour, TimerWants, UPDATE_F_ADMIN, UPD
 use crate::tables::neigh_parms::NeighParms;
 use crate::tables::neigh_types::{NTF_PROXY, NTF_USE, NeighMsg, NeighRow, Nud};
 use crate::tables::netdev::{IFF_LOOPBACK, IFF_POINTOPOINT};
-use crate::timer::Timer;
 use crate::{Cx, Kernel};
 
 /// The settings of ARP on a device.
@@ -71,12 +70,12 @@ fn schedule_gc(cx: &mut Cx) {
     if table.len() as u32 >= table.gc.thresh1 && !table.gc_scheduled {
         table.gc_scheduled = true;
         let half = Nanos(NeighParms::default().base_reachable_time.0 / 2);
-        cx.set_timer(cx.now + half, Timer::NeighGc);
+        cx.set_timer(cx.now + half, neigh_periodic_work, 0);
     }
 }
 
 /// Forgets neighbours that nobody used for `gc_stale_time`, or that failed.
-pub fn neigh_periodic_work(cx: &mut Cx) {
+pub fn neigh_periodic_work(cx: &mut Cx, _: u32) {
     cx.k.neigh.gc_scheduled = false;
     if (cx.k.neigh.len() as u32) < cx.k.neigh.gc.thresh1 {
         return;
@@ -162,12 +161,13 @@ fn neigh_event_send(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> EventSend {
 
 fn set_timer(cx: &mut Cx, id: NeighId) {
     if let Some(at) = cx.k.neigh.get(id).and_then(|entry| entry.timer) {
-        cx.set_timer(at, Timer::Neigh(id));
+        cx.set_timer(at, neigh_timer_handler, id.0);
     }
 }
 
 /// A neighbour's timer is due; one that was set anew, or whose neighbour is gone, is not (`neigh_timer_handler`).
-pub fn neigh_timer_handler(cx: &mut Cx, id: NeighId) {
+pub fn neigh_timer_handler(cx: &mut Cx, id: u32) {
+    let id = NeighId(id);
     let now = cx.now;
     let Some(entry) = cx.k.neigh.get(id) else { return };
     if entry.timer.is_none_or(|at| at > now) {

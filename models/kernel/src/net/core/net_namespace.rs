@@ -10,7 +10,6 @@ use crate::Cx;
 use crate::Kernel;
 use crate::ids::NetnsId;
 use crate::kernel::INIT_NET;
-use crate::net::netfilter::nf_conntrack_core::nf_conntrack_cleanup_net;
 use crate::netlink::{Errno, NlError};
 use crate::tables::ipv4::Ipv4Netns;
 use crate::tables::netdev::DevKind;
@@ -38,7 +37,6 @@ pub fn copy_net_ns(cx: &mut Cx) -> NetnsId {
 /// The last holder of a namespace let go: its virtual devices are removed, its NICs return to `init_net`
 /// (`cleanup_net`, `default_device_exit_net`).
 pub fn cleanup_net(cx: &mut Cx, netns: NetnsId) {
-    crate::net::ipv4::tcp_ipv4::tcp_sk_exit(cx, netns);
     for dev in cx.k.netns[netns].devs.values().copied().collect::<Vec<_>>() {
         let Some(netdev) = cx.k.devs.get(dev) else { continue };
         match netdev.kind {
@@ -49,7 +47,9 @@ pub fn cleanup_net(cx: &mut Cx, netns: NetnsId) {
     }
     let lo = cx.k.netns[netns].loopback;
     rtnetlink::unregister_netdevice(cx, lo);
-    nf_conntrack_cleanup_net(cx, netns);
+    for exit in cx.k.modules.iter().filter_map(|module| module.net_exit) {
+        exit(cx, netns);
+    }
     cx.k.netns.remove(netns);
     unhash_nsid(cx, netns);
 }

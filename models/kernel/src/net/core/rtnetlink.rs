@@ -8,11 +8,12 @@ use glassnet_wire::Mac;
 
 use super::dev_ioctl::{dev_close, dev_open, dev_set_allmulti, dev_set_promiscuity};
 use super::net_namespace::peernet2id_alloc;
+use super::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::Cx;
 use crate::drivers::veth::eth_hw_addr_random;
 use crate::ids::{DevId, NetnsId};
+use crate::module::Module;
 use crate::net::bridge::{br_if, br_netlink};
-use crate::net::ipv4::devinet;
 use crate::net::ipv4::igmp::IPV6_ALL_NODES;
 use crate::netlink::{Errno, NlError};
 use crate::tables::netdev::{
@@ -22,33 +23,8 @@ use crate::tables::netdev::{
 
 pub use crate::net::bridge::br_netlink::{BridgeOptions, PortOptions};
 
-/// What happened to a device (`NETDEV_*`, include/linux/netdevice.h).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NetdevEvent {
-    /// It was made, or came into this namespace.
-    Register,
-    /// It goes away, or leaves this namespace.
-    Unregister,
-    /// It is up now.
-    Up,
-    /// It is about to go down.
-    GoingDown,
-    /// It is down now.
-    Down,
-    /// Its carrier or its flags changed while it is up.
-    Change,
-    /// Its MTU changed.
-    ChangeMtu,
-    /// Its address changed.
-    ChangeAddr,
-}
-
-/// Tells every part of the stack that a device changed.
-pub fn notify(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
-    br_if::br_device_event(cx, dev, event);
-    number_of_peer(cx, dev, event);
-    devinet::inetdev_event(cx, dev, event);
-}
+/// The module.
+pub static MODULE: Module = Module { netdevice_event: Some(number_of_peer), ..Module::named("rtnetlink") };
 
 /// A message about a device names the namespace of its peer by number (`rtnl_fill_link_netnsid`).
 fn number_of_peer(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
@@ -200,7 +176,7 @@ fn register_with_ifindex(
     });
     cx.k.netns[netns].devs.insert(ifindex, id);
     cx.k.relabel(id);
-    notify(cx, id, NetdevEvent::Register);
+    call_netdevice_notifiers(cx, id, NetdevEvent::Register);
     id
 }
 
@@ -208,7 +184,7 @@ fn register_with_ifindex(
 pub fn unregister_netdevice(cx: &mut Cx, dev: DevId) {
     dev_close(cx, dev);
     br_if::br_del_if(cx, dev);
-    notify(cx, dev, NetdevEvent::Unregister);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Unregister);
     let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
     cx.k.netns[netns].devs.remove(&ifindex);
     cx.k.devs.remove(dev);
@@ -242,7 +218,7 @@ pub fn dev_change_net_namespace(cx: &mut Cx, dev: DevId, netns: NetnsId) {
     }
     dev_close(cx, dev);
     br_if::br_del_if(cx, dev);
-    notify(cx, dev, NetdevEvent::Unregister);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Unregister);
     peernet2id_alloc(cx, old, netns);
     let ifindex = cx.k.devs[dev].ifindex;
     cx.k.netns[old].devs.remove(&ifindex);
@@ -252,7 +228,7 @@ pub fn dev_change_net_namespace(cx: &mut Cx, dev: DevId, netns: NetnsId) {
     let netdev = &mut cx.k.devs[dev];
     (netdev.ifindex, netdev.netns, netdev.qdisc) = (ifindex, netns, "noop");
     cx.k.relabel(dev);
-    notify(cx, dev, NetdevEvent::Register);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Register);
 }
 
 fn in_use(cx: &Cx, netns: NetnsId, name: &str) -> bool {
@@ -444,7 +420,7 @@ fn set_addresses(cx: &mut Cx, dev: DevId, set: &LinkSet) -> Result<(), NlError> 
         let netdev = &mut cx.k.devs[dev];
         netdev.addr_assign = AddrAssign::Set;
         netdev.addr = address;
-        notify(cx, dev, NetdevEvent::ChangeAddr);
+        call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeAddr);
     }
     if let Some(broadcast) = set.broadcast {
         cx.k.devs[dev].broadcast = broadcast;
@@ -465,7 +441,7 @@ fn dev_set_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), NlError> {
         if let Some(bridge) = netdev.bridge_mut() {
             bridge.conf.mtu_is_set = true;
         }
-        notify(cx, dev, NetdevEvent::ChangeMtu);
+        call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeMtu);
     }
     Ok(())
 }
@@ -478,9 +454,9 @@ fn dev_change_name(cx: &mut Cx, dev: DevId, name: &str) -> Result<(), NlError> {
         return Err(Errno::EBUSY.into());
     }
     check_new_name(cx, cx.k.devs[dev].netns, name)?;
-    let old = std::mem::replace(&mut cx.k.devs[dev].name, name.to_owned());
+    name.clone_into(&mut cx.k.devs[dev].name);
     cx.k.relabel(dev);
-    devinet::inetdev_changename(cx, dev, &old);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeName);
     Ok(())
 }
 

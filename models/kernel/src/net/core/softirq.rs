@@ -6,9 +6,9 @@ use glassnet_sim::Nanos;
 
 use super::dev;
 use crate::Cx;
+use crate::event::Event;
 use crate::tables::softnet::Softirq;
 use crate::trace::Context;
-use crate::world::Event;
 
 /// How often softirqs are looked for again before `ksoftirqd` takes over (`MAX_SOFTIRQ_RESTART`).
 const MAX_SOFTIRQ_RESTART: u32 = 10;

@@ -12,14 +12,18 @@ use super::fib_frontend::{fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip, fib_ne
 use super::fib_semantics::{fib_sync_carrier, fib_sync_up};
 use super::igmp;
 use crate::ids::{DevId, NetnsId};
-use crate::net::core::notifier::call_inetaddr_notifiers;
-use crate::net::core::rtnetlink::{MAX_NAME, NetdevEvent};
+use crate::module::Module;
+use crate::net::core::notifier::{NetdevEvent, call_inetaddr_notifiers};
+use crate::net::core::rtnetlink::MAX_NAME;
 use crate::netlink::{Errno, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::tables::inet::{InDevice, InIfaddr, ifaddr, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
 use crate::tables::inet_types::{AddrMsg, IFA_F_SECONDARY};
 use crate::tables::route_types::Scope;
 use crate::{Cx, Kernel};
+
+/// The module.
+pub static MODULE: Module = Module { netdevice_event: Some(inetdev_event), ..Module::named("devinet") };
 
 /// Smallest MTU with which a device has IPv4, bytes (`IPV4_MIN_MTU`).
 const IPV4_MIN_MTU: u32 = 68;
@@ -148,10 +152,11 @@ pub fn dump_addrs(k: &Kernel, netns: NetnsId, now: glassnet_sim::Nanos) -> Vec<A
 }
 
 /// Sees to IPv4 after each change of a device (`inetdev_event`, `fib_netdev_event`, `arp_netdev_event`).
-pub fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
+fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     let netns = cx.k.devs[dev].netns;
     match event {
         NetdevEvent::Register => register(cx, netns, dev),
+        NetdevEvent::ChangeName => inetdev_changename(cx, dev),
         NetdevEvent::Up => up(cx, netns, dev),
         NetdevEvent::GoingDown => {}
         NetdevEvent::Down => {
@@ -183,11 +188,11 @@ pub fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
 }
 
 /// A device got another name: the labels of its addresses and the rules that name a device follow.
-pub fn inetdev_changename(cx: &mut Cx, dev: DevId, old: &str) {
+fn inetdev_changename(cx: &mut Cx, dev: DevId) {
     let (netns, name) = (cx.k.devs[dev].netns, cx.k.devs[dev].name.clone());
     let rules = &mut cx.k.netns[netns].ipv4.fib.rules;
-    rules.device_changed(old, None);
-    rules.device_changed(&name, Some(dev));
+    rules.detach(dev);
+    rules.attach(&name, dev);
     let Some(inet) = cx.k.inet.get_mut(dev) else { return };
     for (at, ifa) in inet.addrs.iter_mut().enumerate() {
         let suffix = match ifa.label.find(':') {
@@ -206,7 +211,7 @@ fn register(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     cx.k.inet.set(dev, Some(device));
     let name = cx.k.devs[dev].name.clone();
     let fib = &mut cx.k.netns[netns].ipv4.fib;
-    fib.rules.device_changed(&name, Some(dev));
+    fib.rules.attach(&name, dev);
     fib.generation += 1;
     if cx.k.devs[dev].is_up() {
         igmp::ip_mc_up(cx, dev);
@@ -235,8 +240,7 @@ fn unregister(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     fib_disable_ip(cx, netns, dev, true);
     super::ip_fragment::flush_device(cx, netns, dev);
     cx.k.inet.set(dev, None);
-    let name = cx.k.devs[dev].name.clone();
-    cx.k.netns[netns].ipv4.fib.rules.device_changed(&name, None);
+    cx.k.netns[netns].ipv4.fib.rules.detach(dev);
 }
 
 /// Tells the neighbours of the device's addresses, if `arp_notify` says so (`inetdev_send_gratuitous_arp`).

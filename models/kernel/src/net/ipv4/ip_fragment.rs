@@ -21,7 +21,6 @@ use crate::tables::ipv4::Sysctl;
 use crate::tables::netfilter::Site;
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::PacketType;
-use crate::timer::Timer;
 
 /// Keeps a fragment of a packet for this machine until the packet is complete.
 ///
@@ -103,7 +102,7 @@ fn make_queue(cx: &mut Cx, netns: NetnsId, key: FragKey, dev: DevId) -> bool {
     }
     let expires = now + Nanos::from_secs(ipv4.sysctl(Sysctl::IpfragTime).max(0) as u64);
     ipv4.frags.queues.insert(key, FragQueue::new(dev, expires));
-    cx.set_timer(expires, Timer::IpFrag(netns));
+    cx.set_timer(expires, ip_expire, netns.0);
     true
 }
 
@@ -175,7 +174,8 @@ fn take_after(cx: &mut Cx, whole: SkbId, first: SkbId, hlen: usize) {
 }
 
 /// Queues whose time is over are given up; the sender of a first fragment is told (`ip_expire`).
-pub fn ip_expire(cx: &mut Cx, netns: NetnsId) {
+pub fn ip_expire(cx: &mut Cx, netns: u32) {
+    let netns = NetnsId(netns);
     let now = cx.now;
     let Some(space) = cx.k.netns.get(netns) else { return };
     let due = |entry: (&FragKey, &FragQueue)| (entry.1.expires <= now).then_some(*entry.0);

@@ -23,6 +23,7 @@ use super::tcp_timer::{SYN_TIMEOUT, tcp_reset_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
+use crate::module::Module;
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet_hashtables::ConnectionKey;
@@ -30,6 +31,9 @@ use crate::tables::route::{RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST};
 use crate::tables::skb::PacketType;
 use crate::tables::tcp_machine::Machine;
 use crate::tables::tcp_sock::TcpState;
+
+/// The module.
+pub static MODULE: Module = Module { net_exit: Some(tcp_sk_exit), ..Module::named("tcp") };
 
 /// Begins a connection (`connect(2)` without waiting): its end is a writable socket, or its error.
 ///
@@ -365,7 +369,7 @@ fn tcp_v4_mtu_reduced(cx: &mut Cx, netns: NetnsId, sock: SocketId) {
 }
 
 /// A namespace goes: its connections that no program holds go with it (`tcp_sk_exit`).
-pub fn tcp_sk_exit(cx: &mut Cx, netns: NetnsId) {
+fn tcp_sk_exit(cx: &mut Cx, netns: NetnsId) {
     let is_here = |socket: &&crate::tables::socket::Socket| socket.netns == netns && socket.tcp.is_some();
     let ids: Vec<SocketId> = cx.k.sockets.iter().filter(is_here).map(|socket| socket.id).collect();
     for sock in ids {

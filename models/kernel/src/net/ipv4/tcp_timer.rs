@@ -12,7 +12,6 @@ use crate::ids::SocketId;
 use crate::netlink::Errno;
 use crate::tables::jiffies::wheel_expiry;
 use crate::tables::tcp_sock::TcpState;
-use crate::timer::Timer;
 
 /// How long a connection is tried: a SYN and `tcp_syn_retries` (6) more, each after twice the time.
 pub const SYN_TIMEOUT: Nanos = Nanos::from_secs(127);
@@ -34,12 +33,13 @@ pub fn tcp_reset_timer(cx: &mut Cx, sock: SocketId) {
     let at = if at <= now { now + SOON } else { wheel_expiry(now, at) };
     if tp.timer_at.is_none_or(|set| at < set) {
         tp.timer_at = Some(at);
-        cx.set_timer(at, Timer::Tcp(sock));
+        cx.set_timer(at, tcp_write_timer, sock.0);
     }
 }
 
 /// A timer of a socket expired (`tcp_write_timer`, and the timers of handshakes and TIME_WAIT).
-pub fn tcp_write_timer(cx: &mut Cx, sock: SocketId) {
+pub fn tcp_write_timer(cx: &mut Cx, sock: u32) {
+    let sock = SocketId(sock);
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
     if tp.timer_at.is_none_or(|at| at > now) {

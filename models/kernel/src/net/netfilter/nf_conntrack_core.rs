@@ -16,6 +16,7 @@ use super::{
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::SkbId;
+use crate::module::Module;
 use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_NEW, IPCT_REPLY};
 use crate::tables::conntrack::{
@@ -24,6 +25,10 @@ use crate::tables::conntrack::{
 };
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::HookState;
+
+/// The module.
+pub static MODULE: Module =
+    Module { net_exit: Some(nf_conntrack_cleanup_net), ..Module::named("nf_conntrack") };
 
 /// UDP-Lite.
 pub const IPPROTO_UDPLITE: u8 = 136;
@@ -601,6 +606,6 @@ pub fn nf_ct_iterate_cleanup(cx: &mut Cx, mut wanted: impl FnMut(&Conn) -> bool)
 }
 
 /// A namespace is gone, and its connections with it (`nf_conntrack_cleanup_net`).
-pub fn nf_conntrack_cleanup_net(cx: &mut Cx, netns: crate::ids::NetnsId) {
+fn nf_conntrack_cleanup_net(cx: &mut Cx, netns: crate::ids::NetnsId) {
     nf_ct_iterate_cleanup(cx, |conn| conn.netns == netns);
 }

@@ -11,7 +11,6 @@ use glassnet_sim::Nanos;
 use super::nf_conntrack_core::{can_early_drop, nf_ct_delete};
 use crate::Cx;
 use crate::tables::conntrack::{CtId, IPS_CONFIRMED, IPS_DYING, nfct_time_stamp};
-use crate::timer::Timer;
 
 /// `GC_SCAN_INTERVAL_MAX`.
 const INTERVAL_MAX: i64 = 60_000_000_000;
@@ -27,12 +26,12 @@ const INITIAL_COUNT: i64 = 100;
 pub(super) fn schedule(cx: &mut Cx) {
     if !cx.k.conntrack.gc_scheduled {
         cx.k.conntrack.gc_scheduled = true;
-        cx.set_timer(cx.now + Nanos(INTERVAL_MAX as u64), Timer::ConntrackGc);
+        cx.set_timer(cx.now + Nanos(INTERVAL_MAX as u64), gc_worker, 0);
     }
 }
 
 /// Goes through the table once.
-pub fn gc_worker(cx: &mut Cx) {
+pub fn gc_worker(cx: &mut Cx, _: u32) {
     cx.k.conntrack.gc_scheduled = false;
     let early = cx.k.conntrack.gc_early_drop;
     let max95 = cx.k.conntrack.max / 100 * 95;
@@ -62,6 +61,6 @@ pub fn gc_worker(cx: &mut Cx) {
     if any {
         cx.k.conntrack.gc_scheduled = true;
         let next = Nanos(mean.clamp(INTERVAL_MIN, INTERVAL_MAX) as u64);
-        cx.set_timer(cx.now + next, Timer::ConntrackGc);
+        cx.set_timer(cx.now + next, gc_worker, 0);
     }
 }

@@ -7,6 +7,7 @@ use super::nf_nat_core::{Manip, nf_nat_setup_info};
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{DevId, SkbId};
+use crate::module::Module;
 use crate::net::ipv4::fib_semantics::inet_select_addr;
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::netfilter::core::Verdict;
@@ -15,6 +16,9 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::HookState;
 use crate::tables::route_types::Scope;
 use crate::tables::xt::targets::NatRange;
+
+/// The module.
+pub static MODULE: Module = Module { inetaddr_event: Some(masq_device_event), ..Module::named("nf_nat") };
 
 /// Chooses the address of the device by which a packet leaves, towards its next hop (`nf_nat_masquerade_ipv4`). A device
 /// without an address drops the packet.
@@ -43,7 +47,7 @@ pub fn nf_nat_masquerade_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: 
 
 /// A device went down, or lost `address`: the connections that were masqueraded with it are forgotten, for it may come
 /// back with another (`masq_device_event`, `masq_inet_event`).
-pub fn masq_device_event(cx: &mut Cx, dev: DevId, address: Option<u32>) {
+fn masq_device_event(cx: &mut Cx, dev: DevId, address: Option<u32>) {
     let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
     let last = |conn: &Conn| address.is_none_or(|address| conn.tuple(Dir::Reply).dst == address);
     let gone = |conn: &Conn| conn.masq_index == ifindex && conn.netns == netns && last(conn);

@@ -1,0 +1,32 @@
+//! What a module brings: the shape of a row (`module_init`, include/linux/module.h).
+//!
+//! Each feature states in its own file what it adds to the kernel, as a `pub static MODULE: Module`; the top room
+//! ([`crate::modules`]) lists the rows. Lower rooms reach them through [`crate::Kernel::modules`] and know only this
+//! shape, so none of them names a feature.
+
+use crate::Cx;
+use crate::ids::{DevId, NetnsId};
+use crate::net::core::notifier::NetdevEvent;
+
+/// A part of the kernel, by the name that `modprobe` knows.
+#[derive(Debug)]
+pub struct Module {
+    /// Its name, with underscores.
+    pub name: &'static str,
+    /// What loading it does; `None`: it is part of the kernel from the start.
+    pub init: Option<fn(&mut Cx)>,
+    /// It is told of every change to a device (`register_netdevice_notifier`).
+    pub netdevice_event: Option<fn(&mut Cx, DevId, NetdevEvent)>,
+    /// It is told of each removed address, or that a device lost all of them (`register_inetaddr_notifier`).
+    pub inetaddr_event: Option<fn(&mut Cx, DevId, Option<u32>)>,
+    /// It lets go what it has in a namespace that ends, after the namespace's devices went (`pernet_operations::exit`).
+    pub net_exit: Option<fn(&mut Cx, NetnsId)>,
+}
+
+impl Module {
+    /// A module of which only the name is known yet: the base of a row, or the whole row where other parts of the
+    /// model do its work.
+    pub const fn named(name: &'static str) -> Module {
+        Module { name, init: None, netdevice_event: None, inetaddr_event: None, net_exit: None }
+    }
+}
