@@ -54,7 +54,7 @@ impl Cx<'_> {
             self.record_skb(Func::KfreeSkbReason, StepKind::Drop(reason), skb);
         }
         *self.k.drops.entry(reason).or_default() += 1;
-        self.release_skb(skb);
+        self.discard_skb(skb);
         Door::End
     }
 
@@ -62,13 +62,14 @@ impl Cx<'_> {
     #[inline]
     pub fn consume_skb(&mut self, skb: SkbId) -> Door {
         self.call(Func::ConsumeSkb, skb);
-        self.release_skb(skb);
+        self.discard_skb(skb);
         Door::End
     }
 
-    /// Lets go what a packet holds, and gives its place back.
+    /// Frees a buffer that is no packet for Linux, so nothing of it is traced: Linux would have allocated it later, once
+    /// its route was known, or it is a slot in the ring of a packet socket.
     #[inline]
-    fn release_skb(&mut self, skb: SkbId) {
+    pub fn discard_skb(&mut self, skb: SkbId) {
         self.nf_reset_ct(skb);
         self.skbs.release(skb);
     }

@@ -406,11 +406,6 @@ impl Process {
         }
     }
 
-    /// Takes a caught signal that already arrived, without waiting.
-    pub fn take_signal(&self) -> Option<Signal> {
-        self.signals.take_caught(None)
-    }
-
     /// The next line of standard input with its newline, empty at the end.
     pub async fn read_line(&mut self) -> io::Result<Vec<u8>> {
         self.flush().await;

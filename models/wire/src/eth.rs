@@ -11,8 +11,6 @@ pub const ETH_HLEN: usize = 14;
 pub const ETH_P_IP: u16 = 0x0800;
 /// Address Resolution Protocol.
 pub const ETH_P_ARP: u16 = 0x0806;
-/// A VLAN tag (IEEE 802.1Q).
-pub const ETH_P_8021Q: u16 = 0x8100;
 /// IPv6.
 pub const ETH_P_IPV6: u16 = 0x86dd;
 /// In a packet socket: every protocol.

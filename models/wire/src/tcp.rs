@@ -17,10 +17,6 @@ pub const TCP_PSH: u8 = 0x08;
 pub const TCP_ACK: u8 = 0x10;
 /// URG: [`TcpHdr::urg_ptr`] counts.
 pub const TCP_URG: u8 = 0x20;
-/// ECE: congestion was met (RFC 3168).
-pub const TCP_ECE: u8 = 0x40;
-/// CWR: the window was reduced (RFC 3168).
-pub const TCP_CWR: u8 = 0x80;
 
 /// A TCP header without its options.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -36,7 +32,7 @@ pub struct TcpHdr {
     pub ack_seq: U32,
     /// Header length in 4-byte words in the high half; reserved bits in the low half.
     pub doff_res: u8,
-    /// `TCP_FIN` to `TCP_CWR`.
+    /// FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, from the lowest bit.
     pub flags: u8,
     /// Window in bytes, before scaling.
     pub window: U16,

@@ -30,11 +30,6 @@ impl LessonError {
         let text = self.source_code.inner();
         text.get(self.span.offset()..self.span.offset() + self.span.len()).unwrap_or("")
     }
-
-    /// What the help line says.
-    pub fn help_text(&self) -> Option<&str> {
-        self.help.as_deref()
-    }
 }
 
 /// The text that is being read, to make errors from.

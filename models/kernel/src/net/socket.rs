@@ -97,8 +97,11 @@ pub fn close(cx: &mut Cx, id: SocketId) {
     }
     let Some(socket) = cx.k.sockets.close(id) else { return };
     for queued in &socket.receive_queue {
-        cx.nf_reset_ct(queued.skb);
-        cx.skbs.release(queued.skb);
+        if matches!(socket.kind, SockKind::Packet { .. }) {
+            cx.discard_skb(queued.skb);
+        } else {
+            cx.kfree_skb(queued.skb, DropReason::NotSpecified);
+        }
     }
     if let Some(dev) = socket.promisc
         && cx.k.devs.get(dev).is_some()
@@ -171,7 +174,7 @@ pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
     }
     let received = read(cx, kind, queued);
     if matches!(kind, SockKind::Packet { .. }) {
-        cx.skbs.release(queued.skb);
+        cx.discard_skb(queued.skb);
     } else {
         cx.consume_skb(queued.skb);
     }

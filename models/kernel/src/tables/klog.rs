@@ -16,8 +16,6 @@ const RATELIMIT: (u32, Nanos) = (10, Nanos::from_secs(5));
 pub const LOG_ERR: u8 = 3;
 /// `KERN_WARNING`.
 pub const LOG_WARNING: u8 = 4;
-/// `KERN_NOTICE`.
-pub const LOG_NOTICE: u8 = 5;
 /// `KERN_INFO`.
 pub const LOG_INFO: u8 = 6;
 

@@ -72,10 +72,6 @@ impl Nud {
 
 /// `NTF_USE`: start resolution.
 pub const NTF_USE: u8 = 0x01;
-/// `NTF_SELF`.
-pub const NTF_SELF: u8 = 0x02;
-/// `NTF_MASTER`.
-pub const NTF_MASTER: u8 = 0x04;
 /// `NTF_PROXY`: an address answered for.
 pub const NTF_PROXY: u8 = 0x08;
 /// `NTF_EXT_LEARNED`: kept by a control plane.

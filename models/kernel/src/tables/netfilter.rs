@@ -174,10 +174,6 @@ pub struct HookEntry {
 pub const PRI_CONNTRACK_DEFRAG: i32 = -400;
 /// `NF_IP_PRI_CONNTRACK`.
 pub const PRI_CONNTRACK: i32 = -200;
-/// `NF_IP_PRI_NAT_DST`.
-pub const PRI_NAT_DST: i32 = -100;
-/// `NF_IP_PRI_NAT_SRC`.
-pub const PRI_NAT_SRC: i32 = 100;
 /// `NF_IP_PRI_CONNTRACK_CONFIRM`.
 pub const PRI_CONNTRACK_CONFIRM: i32 = i32::MAX;
 

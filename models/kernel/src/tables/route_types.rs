@@ -55,8 +55,6 @@ pub struct Scope(pub u8);
 impl Scope {
     /// Anywhere.
     pub const UNIVERSE: Scope = Scope(0);
-    /// Inside this site.
-    pub const SITE: Scope = Scope(200);
     /// On this link.
     pub const LINK: Scope = Scope(253);
     /// On this machine.
@@ -72,14 +70,10 @@ pub const RT_TABLE_MAIN: u32 = 254;
 /// `RT_TABLE_LOCAL`.
 pub const RT_TABLE_LOCAL: u32 = 255;
 
-/// `RTPROT_REDIRECT`: learned from an ICMP redirect.
-pub const RTPROT_REDIRECT: u8 = 1;
 /// `RTPROT_KERNEL`: made by the kernel.
 pub const RTPROT_KERNEL: u8 = 2;
 /// `RTPROT_BOOT`: made by hand (`ip route add` without `proto`).
 pub const RTPROT_BOOT: u8 = 3;
-/// `RTPROT_STATIC`.
-pub const RTPROT_STATIC: u8 = 4;
 
 /// `RTNH_F_DEAD`: the device is down.
 pub const RTNH_F_DEAD: u32 = 1;

@@ -202,8 +202,8 @@ impl SkbPool {
         self.insert(skb)
     }
 
-    /// Gives the packet's place and its hold on the bytes back. Doors call [`crate::Cx::kfree_skb`] or
-    /// [`crate::Cx::consume_skb`], which leave a trace.
+    /// Gives the packet's place and its hold on the bytes back. Only [`crate::Cx`] calls it,
+    /// which also says why a packet was freed.
     pub fn release(&mut self, id: SkbId) {
         debug_assert!(
             !matches!(self[id].nfct, NfCt::Conn(..) | NfCt::Template(_)),

@@ -65,11 +65,6 @@ pub fn duparg2(key: &str, arg: &str) -> Stop {
     Stop::usage(format!("Error: either \"{key}\" is duplicate, or \"{arg}\" is a garbage.\n"))
 }
 
-/// A keyword that must be there is not.
-pub fn missarg(key: &str) -> Stop {
-    Stop::usage(format!("Error: argument \"{key}\" is required\n"))
-}
-
 /// A value that must be one of a few words.
 pub fn one_of(what: &str, given: &str, words: &[&str]) -> Stop {
     let list: String = words.iter().map(|word| format!("\"{word}\", ")).collect();
@@ -141,13 +136,6 @@ impl<'a> Args<'a> {
                 "Error: argument of \"{keyword}\" must be \"on\" or \"off\", not \"{other}\"\n"
             ))),
         }
-    }
-
-    /// Takes the name of a device.
-    pub fn ifname(&mut self, keyword: &str) -> Done<&'a str> {
-        let word = self.value()?;
-        check_ifname(keyword, word)?;
-        Ok(word)
     }
 }
 

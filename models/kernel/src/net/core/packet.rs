@@ -84,7 +84,7 @@ fn receive(cx: &mut Cx, id: SocketId, skb: SkbId, dev: DevId, seen_as: PacketTyp
         cx.skbs.pull(clone, ETH_HLEN);
     }
     if !sock_queue_rcv_skb(cx, id, Queued { skb: clone, at: cx.now, ifindex, pkt_type: seen_as }) {
-        cx.skbs.release(clone);
+        cx.discard_skb(clone);
     }
 }
 

@@ -196,13 +196,13 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
     let flow = FlowOut { daddr: to, saddr, tos, proto: IPPROTO_ICMP, ..FlowOut::default() };
     let routed = ip_route_output_flow(cx, netns, flow, Some(new));
     let Some((back, flow)) = routed.ok() else {
-        cx.skbs.release(new);
+        cx.discard_skb(new);
         return None;
     };
     let loopback = cx.k.devs[back.dev].is_loopback();
     if !icmpv4_xrlim_allow(cx, netns, loopback, to, error) {
         cx.note("icmp", |_| "no error is sent: icmp_ratelimit for this sender is reached".to_owned());
-        cx.skbs.release(new);
+        cx.discard_skb(new);
         return None;
     }
     let room = (dst_mtu(cx, &back) as usize).min(MAX_ERROR).saturating_sub(IPV4_HLEN).max(ICMP_HLEN);
@@ -351,7 +351,7 @@ fn icmp_reply(cx: &mut Cx, netns: NetnsId, skb: SkbId, reply: SkbId, kind: u8) -
         icmpv4_global_allow(cx, netns, error) && icmpv4_xrlim_allow(cx, netns, loopback, to, error)
     });
     let Some((route, flow)) = allowed else {
-        cx.skbs.release(reply);
+        cx.discard_skb(reply);
         return None;
     };
     cx.call(Func::IcmpPushReply, reply);

@@ -58,7 +58,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, message: &[u8]) -> 
             Ok(message.len())
         }
         Err(errno) => {
-            cx.skbs.release(skb);
+            cx.discard_skb(skb);
             Err(errno)
         }
     }

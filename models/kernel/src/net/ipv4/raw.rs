@@ -45,7 +45,7 @@ pub fn raw_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, payload: &[u8]) -> Resu
             Ok(payload.len())
         }
         Err(errno) => {
-            cx.skbs.release(skb);
+            cx.discard_skb(skb);
             Err(errno)
         }
     }

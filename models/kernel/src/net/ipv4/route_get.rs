@@ -92,7 +92,7 @@ fn as_input(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<(Rtable, 
     cx.skbs[skb].mark = query.mark;
     let routed = ip_route_input_noref(cx, skb, query.dst, query.src, query.tos, dev);
     let route = cx.skbs[skb].dst;
-    cx.skbs.release(skb);
+    cx.discard_skb(skb);
     let flow = FlowOut { daddr: query.dst, saddr: query.src, ..FlowOut::default() };
     let route = routed.map(|()| route.ok_or(Errno::EINVAL));
     match route {

@@ -287,7 +287,7 @@ pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply
         ..FlowOut::default()
     };
     let Ok((route, _)) = ip_route_output_flow(cx, netns, flow, Some(new)) else {
-        cx.skbs.release(new);
+        cx.discard_skb(new);
         return;
     };
     let header = IpHeader {

@@ -62,7 +62,7 @@ pub fn udp_sendmsg(cx: &mut Cx, sock: SocketId, to: (u32, u16), payload: &[u8]) 
             Ok(payload.len())
         }
         Err(errno) => {
-            cx.skbs.release(skb);
+            cx.discard_skb(skb);
             Err(errno)
         }
     }

@@ -18,16 +18,8 @@ pub const IPCT_REPLY: u16 = 1 << 3;
 pub const IPCT_ASSURED: u16 = 1 << 4;
 /// `IPCT_PROTOINFO`: the state of its protocol changed.
 pub const IPCT_PROTOINFO: u16 = 1 << 5;
-/// `IPCT_HELPER`.
-pub const IPCT_HELPER: u16 = 1 << 6;
 /// `IPCT_MARK`.
 pub const IPCT_MARK: u16 = 1 << 7;
-/// `IPCT_SEQADJ`, also called `IPCT_NATSEQADJ`.
-pub const IPCT_SEQADJ: u16 = 1 << 8;
-/// `IPCT_SECMARK`.
-pub const IPCT_SECMARK: u16 = 1 << 9;
-/// `IPCT_LABEL`.
-pub const IPCT_LABEL: u16 = 1 << 10;
 
 /// Which kind of message an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -142,8 +142,6 @@ pub const IPS_CONFIRMED: u16 = 1 << 3;
 pub const IPS_SRC_NAT: u16 = 1 << 4;
 /// `IPS_DST_NAT`: the destination is rewritten.
 pub const IPS_DST_NAT: u16 = 1 << 5;
-/// `IPS_SEQ_ADJUST`.
-pub const IPS_SEQ_ADJUST: u16 = 1 << 6;
 /// `IPS_SRC_NAT_DONE`: NAT has decided about the source.
 pub const IPS_SRC_NAT_DONE: u16 = 1 << 7;
 /// `IPS_DST_NAT_DONE`: NAT has decided about the destination.

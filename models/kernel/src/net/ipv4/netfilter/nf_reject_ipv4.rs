@@ -129,7 +129,7 @@ fn nf_send_reset(cx: &mut Cx, skb: SkbId) -> Option<Door> {
         cx.skbs[reset].dst.is_some_and(|route| cx.skbs[reset].len() <= dst_mtu(cx, &route) as usize)
     };
     if ip_route_me_harder(cx, reset).is_err() || !fits(cx) {
-        cx.skbs.release(reset);
+        cx.kfree_skb(reset, DropReason::NotSpecified);
         return None;
     }
     nf_ct_attach(cx, reset, skb);
@@ -168,8 +168,7 @@ fn make_reset(cx: &mut Cx, skb: SkbId, iph: &Ipv4Hdr, tcp: &TcpHdr) -> SkbId {
 /// machine's address as sender some switches would drop it.
 fn reset_by_port(cx: &mut Cx, reset: SkbId, skb: SkbId, physin: Option<crate::ids::DevId>) -> Option<Door> {
     let Some(port) = physin else {
-        cx.nf_reset_ct(reset);
-        cx.skbs.release(reset);
+        cx.kfree_skb(reset, DropReason::NotSpecified);
         return None;
     };
     let eth = cx.skbs.eth_hdr(skb);

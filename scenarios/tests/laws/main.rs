@@ -1,5 +1,12 @@
 //! The house rules that no compiler checks. Each reads the sources.
 
+mod dead;
+mod imports;
+mod packets;
+mod rooms;
+mod source;
+mod style;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,14 +21,6 @@ const CRATES: &[(&str, &str)] = &[
     ("scenarios", "glassnet"),
     ("benches", "glassnet-benches"),
 ];
-
-/// Longest function, in lines.
-const FUNCTION_LINES: usize = 80;
-/// Longest file, in lines.
-const FILE_LINES: usize = 700;
-/// Functions and files that are longer, with the length that they had when they were let through. A length may
-/// only go down; whoever gets below the limit takes the row out.
-const TOO_LONG: &[(&str, usize)] = &[];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("in a workspace").to_path_buf()
@@ -86,80 +85,6 @@ fn every_crate_is_in_the_order() {
     }
     let found: BTreeSet<&str> = found.iter().map(|name| name.trim_start_matches('/')).collect();
     assert_eq!(found, known);
-}
-
-#[test]
-fn tables_know_no_verbs() {
-    let verbs = [
-        "crate::net::",
-        "crate::net}",
-        "crate::drivers",
-        "crate::Cx",
-        "crate::cx",
-        "crate::door",
-        "crate::walk",
-    ];
-    let mut broken = Vec::new();
-    for (file, text) in sources("models/kernel/src/tables") {
-        for (line, text) in code(&text) {
-            if verbs.iter().any(|verb| text.contains(verb)) {
-                broken.push(format!("{file}:{line}: {}", text.trim()));
-            }
-        }
-    }
-    assert_none(broken, "tables are nouns: they use no door and no Cx");
-}
-
-/// Files of net/core that configure every kind of device or tell everybody of a change, and so know the other rooms.
-const CONFIGURES_ALL: &[&str] = &["rtnetlink.rs", "net_namespace.rs", "dev_ioctl.rs", "notifier.rs"];
-
-/// Calls from one room into another that are there all the same. The kernel calls ARP through `neigh_ops`, and a
-/// bridge joins the groups that it snoops; both could become doors. The backlog fetches entries of connections ahead,
-/// which the kernel has no word for. No row may be added.
-const CALLS_ACROSS: &[(&str, &str)] = &[
-    ("core/neighbour.rs", "crate::net::ipv4::arp"),
-    ("core/neighbour.rs", "crate::net::ipv4::ip_input::ip_hdr"),
-    ("bridge/br_multicast.rs", "crate::net::ipv4::igmp"),
-    ("core/dev.rs", "crate::net::netfilter::nf_conntrack_prefetch"),
-];
-
-/// Netfilter is a guest in every room: its hooks (the kernel's include/linux/netfilter.h) may be called from all of them,
-/// and its own files look at whatever layer a packet is in.
-const HOOKS: &str = "crate::net::netfilter::core::";
-
-fn is_netfilter(file: &str) -> bool {
-    file.contains("/netfilter/") || file.ends_with("/br_netfilter_hooks.rs")
-}
-
-#[test]
-fn a_room_of_the_network_does_not_call_another() {
-    let mut broken = Vec::new();
-    for (file, text) in sources("models/kernel/src/net") {
-        let mut parts = file.trim_start_matches("models/kernel/src/net/").split('/');
-        let (Some(room), Some(name)) = (parts.next(), parts.next()) else { continue };
-        if room == "core" && CONFIGURES_ALL.contains(&name) || is_netfilter(&file) {
-            continue;
-        }
-        let across =
-            |text: &str| CALLS_ACROSS.iter().any(|(at, what)| file.ends_with(at) && text.contains(what));
-        for (line, text) in code(&text).filter(|(_, text)| !across(text) && !text.contains(HOOKS)) {
-            let used = text
-                .split("net::")
-                .skip(1)
-                .filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next());
-            for other in
-                used.filter(|other| ["bridge", "ipv4", "netfilter", "packet", "sched"].contains(other))
-            {
-                if other != room && text.contains("crate::net::") {
-                    broken.push(format!("{file}:{line}: {}", text.trim()));
-                }
-            }
-        }
-    }
-    assert_none(
-        broken,
-        "net/X imports net/core, netfilter's hooks and no other net/Y: it returns a door into it",
-    );
 }
 
 #[test]
@@ -299,64 +224,6 @@ fn hash_maps(text: &str) -> Vec<String> {
     fields
         .filter_map(|(_, line)| Some(line.trim().rsplit_once(": Hash")?.0.rsplit(' ').next()?.to_owned()))
         .collect()
-}
-
-/// Functions with their length in lines. Formatted code closes a function at the indentation that it began at.
-fn functions(text: &str) -> Vec<(String, usize)> {
-    let mut found = Vec::new();
-    let mut open: Vec<(String, String, usize)> = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        let indent = &line[..line.len() - line.trim_start().len()];
-        let rest = line.trim_start();
-        let is_function = rest.contains("fn ")
-            && (rest.starts_with("fn ")
-                || rest.starts_with("pub")
-                || rest.starts_with("async fn ")
-                || rest.starts_with("const fn "));
-        if is_function && !rest.ends_with(';') && !rest.ends_with('}') {
-            let name = rest.split("fn ").nth(1).and_then(|name| name.split(['(', '<']).next()).unwrap_or("");
-            open.push((indent.to_owned(), name.to_owned(), at));
-        } else if rest == "}"
-            && let Some(position) = open.iter().rposition(|(begun, ..)| begun == indent)
-        {
-            let (_, name, from) = open.swap_remove(position);
-            found.push((name, at + 1 - from));
-        }
-    }
-    found
-}
-
-#[test]
-fn functions_and_files_stay_short() {
-    let mut long: BTreeMap<String, usize> = BTreeMap::new();
-    for folder in ["sim", "models", "scenarios", "benches"] {
-        for (file, text) in sources(folder) {
-            if text.lines().count() > FILE_LINES {
-                long.insert(file.clone(), text.lines().count());
-            }
-            for (name, lines) in functions(&text).into_iter().filter(|(_, lines)| *lines > FUNCTION_LINES) {
-                long.insert(format!("{file}: {name}"), lines);
-            }
-        }
-    }
-    let allowed: BTreeMap<String, usize> =
-        TOO_LONG.iter().map(|(name, lines)| ((*name).to_owned(), *lines)).collect();
-    let mut broken = Vec::new();
-    for (name, lines) in &long {
-        if allowed.get(name).is_none_or(|limit| lines > limit) {
-            broken.push(format!("{name}: {lines} lines"));
-        }
-    }
-    for name in allowed.keys().filter(|name| !long.contains_key(*name)) {
-        broken.push(format!("{name}: is short now, take it out of TOO_LONG"));
-    }
-    assert_none(broken, "a function has at most 80 lines, a file 700");
-}
-
-#[test]
-fn the_ruler_measures_functions() {
-    let text = "impl A {\n    pub fn short(&self) -> u8 {\n        1\n    }\n}\n\nfn long() {\n    if a {\n    }\n    b();\n}\n";
-    assert_eq!(functions(text), [("short".to_owned(), 3), ("long".to_owned(), 5)]);
 }
 
 /// Names of the files in a folder that end so, without the ending.
