@@ -1,15 +1,21 @@
-//! `hops bridge|forward K PACKETS` and `hops forward_ct K PACKETS [FLOWS]`: sends packets over a chain of K hops and
-//! prints ns per packet as its last word.
+//! `hops bridge|forward K PACKETS` and `hops forward_ct K PACKETS [FLOWS]`: sends packets over a chain of K hops;
+//! `hops udp PACKETS`: from one connected socket to another over a veth pair. Prints ns per packet as its last word.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use glassnet_benches::{BURST, bridges, routers, routers_ct};
+use glassnet_benches::{BURST, Pair, bridges, routers, routers_ct};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [kind, packets] = args.as_slice()
+        && kind == "udp"
+        && let Ok(packets @ 1..) = packets.parse()
+    {
+        return udp(packets);
+    }
     let (kind, hops, packets, flows) = match args.as_slice() {
         [kind, hops, packets] => (kind, hops, packets, "4000"),
         [kind, hops, packets, flows] if kind == "forward_ct" => (kind, hops, packets, flows.as_str()),
@@ -40,9 +46,19 @@ fn main() -> ExitCode {
     if arrived == sent as u64 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+fn udp(packets: usize) -> ExitCode {
+    let mut pair = Pair::new();
+    pair.exchange();
+    let start = Instant::now();
+    let arrived = (0..packets).filter(|_| pair.exchange() > 0).count();
+    let ns = start.elapsed().as_nanos() as f64 / packets as f64;
+    println!("udp: {packets} packets from socket to socket, {arrived} arrived, ns per packet: {ns:.1}");
+    if arrived == packets { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: hops bridge|forward K PACKETS\n       hops forward_ct K PACKETS [FLOWS]\nK: 1 to 100 hops. \
+        "usage: hops bridge|forward K PACKETS\n       hops forward_ct K PACKETS [FLOWS]\n       hops udp PACKETS\nK: 1 to 100 hops. \
          PACKETS: at least 1, rounded up to bursts of {BURST}. FLOWS: 1 to 1000000, without it 4000."
     );
     ExitCode::from(2)

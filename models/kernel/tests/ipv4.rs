@@ -2,11 +2,13 @@
 
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::door::Func;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
 use glassnet_kernel::net::core::dev_ioctl::dev_open;
 use glassnet_kernel::net::core::neighbour::{dump_neigh, rtm_delneigh, rtm_newneigh};
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
-use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};
+use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
+use glassnet_kernel::net::ipv4::af_inet::inet_connect;
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::{dump_routes, rtm_newroute};
 use glassnet_kernel::net::ipv4::fib_rules::{rtm_delrule, rtm_newrule};
@@ -25,6 +27,7 @@ use glassnet_kernel::tables::route_types::{
 };
 use glassnet_kernel::tables::snmp::Snmp;
 use glassnet_kernel::tables::socket::{PmtuDisc, SockKind};
+use glassnet_kernel::trace::{Level, Step};
 use glassnet_kernel::{Cx, World};
 use glassnet_sim::Nanos;
 
@@ -563,6 +566,33 @@ fn datagrams_arrive() {
     let got = net.enter(|cx| recv(cx, client)).expect("no error").expect("a datagram");
     assert_eq!((got.data.len(), got.from), (3000, (ip("10.0.1.2"), 53)));
     assert_eq!(net.world.skbs.alive(), 0);
+}
+
+#[test]
+fn a_connected_socket_keeps_its_route_as_long_as_it_holds() {
+    let mut net = chain(3);
+    let (id, _server) = (net.udp(0, 1000), net.udp(2, 9));
+    net.world.trace.level = Level::Doors;
+    let lookups = |net: &mut Net| {
+        net.world.trace.steps.clear();
+        let sent = net.enter(|cx| sendto(cx, id, SendTo::Connected, b"x"));
+        let is_lookup = |step: &&Step| step.func == Func::IpRouteOutputFlow;
+        (sent, net.world.trace.steps.iter().filter(is_lookup).count())
+    };
+    assert_eq!(lookups(&mut net), (Err(Errno::ENOTCONN), 0));
+    net.enter(|cx| inet_connect(cx, id, ip("10.0.1.2"), 9)).expect("a route");
+    assert_eq!(lookups(&mut net), (Ok(1), 0));
+    let routes = net.netns[0];
+    net.enter(|cx| rtm_newroute(cx, routes, &route_via("10.0.1.2/32", "10.0.0.2"), NEW))
+        .expect("a new route");
+    assert_eq!(lookups(&mut net), (Ok(1), 1));
+    assert_eq!(lookups(&mut net), (Ok(1), 0));
+    net.enter(|cx| cx.k.sockets.get_mut(id).expect("open").opts.tos = 8);
+    assert_eq!(lookups(&mut net), (Ok(1), 1));
+    let sender = net.devs[0].1.expect("a device");
+    let down = LinkSet { up: Some(false), ..LinkSet::default() };
+    net.enter(|cx| do_setlink(cx, sender, down)).expect("down");
+    assert_eq!(lookups(&mut net), (Err(Errno::ENETUNREACH), 1));
 }
 
 #[test]

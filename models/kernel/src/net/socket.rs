@@ -147,7 +147,8 @@ pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usiz
         (SendTo::Connected, SockKind::Packet { .. }) => packet_sendmsg(cx, id, Mac::ZERO, data),
         (SendTo::Inet(to, _), SockKind::Raw { .. }) => raw::raw_sendmsg(cx, id, to, data),
         (SendTo::Inet(to, _), SockKind::Ping) => ping::ping_v4_sendmsg(cx, id, to, data),
-        (SendTo::Inet(to, port), SockKind::Udp) => udp::udp_sendmsg(cx, id, (to, port), data),
+        (SendTo::Inet(to, port), SockKind::Udp) => udp::udp_sendmsg(cx, id, Some((to, port)), data),
+        (SendTo::Connected, SockKind::Udp) => udp::udp_sendmsg(cx, id, None, data),
         (SendTo::Connected, _) => match get(cx, id)?.remote {
             Some((to, port)) => sendto(cx, id, SendTo::Inet(to, port), data),
             None => Err(Errno::ENOTCONN),

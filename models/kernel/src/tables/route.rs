@@ -57,6 +57,44 @@ pub struct Rtable {
     pub neigh: Option<NeighId>,
 }
 
+/// What a packet of this machine is routed by (`struct flowi4`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowOut {
+    /// Destination.
+    pub daddr: u32,
+    /// Source, 0 to let the route choose.
+    pub saddr: u32,
+    /// The device that it must leave by.
+    pub oif: Option<DevId>,
+    /// TOS.
+    pub tos: u8,
+    /// Mark.
+    pub mark: u32,
+    /// Protocol.
+    pub proto: u8,
+    /// Source port.
+    pub sport: u16,
+    /// Destination port.
+    pub dport: u16,
+    /// The source need not be an own address (`FLOWI_FLAG_ANYSRC`).
+    pub any_source: bool,
+    /// SO_DONTROUTE: the destination must be on the link.
+    pub onlink: bool,
+}
+
+/// The route that a connected socket keeps (`sk_dst_cache`).
+#[derive(Clone, Copy, Debug)]
+pub struct SkDst {
+    /// The generation of the tables that it is of.
+    pub generation: u32,
+    /// What the socket asked for. Ports are left out, as Linux keeps the route until an option is set.
+    pub asked: FlowOut,
+    /// The route.
+    pub route: Rtable,
+    /// What was asked for, with the source that the route chose.
+    pub flow: FlowOut,
+}
+
 /// What a packet that came in is routed by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouteKey {

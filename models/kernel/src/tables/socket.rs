@@ -8,6 +8,7 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use super::inet_hashtables::InetHashinfo;
+use super::route::SkDst;
 use super::skb::PacketType;
 use super::tcp_sock::TcpSock;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
@@ -186,6 +187,8 @@ pub struct Socket {
     pub remote: Option<(u32, u16)>,
     /// Its options.
     pub opts: SockOpts,
+    /// The route to where it is connected.
+    pub dst: Option<SkDst>,
     /// Packet sockets: the device that it is bound to; 0: all.
     pub ifindex: u32,
     /// What came in and was not read.
@@ -239,6 +242,7 @@ impl Sockets {
             local: (0, 0),
             remote: None,
             opts: SockOpts::default(),
+            dst: None,
             ifindex: 0,
             receive_queue: VecDeque::new(),
             rmem_alloc: 0,

@@ -2,19 +2,19 @@
 //!
 //! Kernel: net/ipv4/af_inet.c, net/ipv4/datagram.c, net/ipv4/ip_sockglue.c
 
-use glassnet_wire::ipv4::{Ipv4Hdr, is_limited_broadcast, is_multicast};
+use glassnet_wire::ipv4::{IPPROTO_UDP, Ipv4Hdr, is_limited_broadcast, is_multicast};
 
 use super::fib_frontend::inet_addr_type;
 use super::icmp::IcmpError;
 use super::inet_connection_sock::inet_csk_get_port;
 use super::ip_input::ip_hdr;
-use super::route::{FlowOut, ip_route_output_key};
+use super::route::ip_route_output_key;
 use super::tcp_ipv4::tcp_v4_connect;
 use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 use crate::tables::ipv4::Sysctl;
-use crate::tables::route::{RTCF_BROADCAST, Rtable};
+use crate::tables::route::{FlowOut, RTCF_BROADCAST, Rtable, SkDst};
 use crate::tables::route_types::RouteType;
 use crate::tables::socket::{PmtuDisc, SockError, SockKind, SockOpts, Socket};
 
@@ -68,7 +68,7 @@ pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Res
     if socket.kind == SockKind::Tcp {
         return tcp_v4_connect(cx, sock, address, port);
     }
-    let (netns, opts, local) = (socket.netns, socket.opts.clone(), socket.local);
+    let (netns, kind, opts, local) = (socket.netns, socket.kind, socket.opts.clone(), socket.local);
     let flow = flow_of(cx, sock, address, 0, (local.1, port))?;
     let routed = ip_route_output_key(cx, netns, flow, None);
     let (route, flow) = count_no_route(cx, netns, routed)?;
@@ -81,7 +81,43 @@ pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Res
             socket.local.0 = flow.saddr;
         }
     }
+    // Linux binds the socket to a port first; here that comes with the first datagram, and rules may ask for it.
+    if kind == SockKind::Udp && (local.1 != 0 || !cx.k.netns[netns].ipv4.fib.rules.custom) {
+        let asked = flow_of(cx, sock, flow.daddr, IPPROTO_UDP, (0, 0))?;
+        sk_dst_set(cx, sock, asked, (route, flow));
+    }
     Ok(())
+}
+
+/// The route that a connected socket keeps, if it still holds for what is asked (`sk_dst_check`). Its neighbour is
+/// looked up once.
+pub fn sk_dst_check(cx: &mut Cx, sock: SocketId, asked: &FlowOut) -> Option<(Rtable, FlowOut)> {
+    let socket = cx.k.sockets.get_mut(sock)?;
+    let ipv4 = &cx.k.netns[socket.netns].ipv4;
+    let dst = socket.dst.as_mut()?;
+    if dst.generation != ipv4.fib.generation || dst.asked != without_ports(asked) {
+        socket.dst = None;
+        return None;
+    }
+    if dst.route.neigh.is_none() {
+        let next_hop = if dst.route.gateway != 0 { dst.route.gateway } else { dst.flow.daddr };
+        dst.route.neigh = cx.k.neigh.lookup(dst.route.dev, next_hop);
+    }
+    Some((dst.route, dst.flow))
+}
+
+/// A connected socket keeps its route (`sk_dst_set`). What was learned of paths ends with time, and groups depend on
+/// more than the tables: such routes are looked up for every packet.
+pub fn sk_dst_set(cx: &mut Cx, sock: SocketId, asked: FlowOut, (route, flow): (Rtable, FlowOut)) {
+    let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
+    let ipv4 = &cx.k.netns[socket.netns].ipv4;
+    let lasts = matches!(route.kind, RouteType::Unicast | RouteType::Local) && ipv4.exceptions.is_empty();
+    let asked = without_ports(&asked);
+    socket.dst = lasts.then_some(SkDst { generation: ipv4.fib.generation, asked, route, flow });
+}
+
+fn without_ports(flow: &FlowOut) -> FlowOut {
+    FlowOut { sport: 0, dport: 0, ..*flow }
 }
 
 /// Counts a datagram that no route led out (`OutNoRoutes`); raw sockets do not.

@@ -11,7 +11,7 @@ use zerocopy::IntoBytes;
 use super::fib_frontend::inet_addr_type_dev_table;
 use super::fib_semantics::inet_select_addr;
 use super::ip_input::ip_hdr;
-use super::route::{FlowOut, ip_route_input_noref, ip_route_output_key};
+use super::route::{ip_route_input_noref, ip_route_output_key};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NeighId, SkbId};
@@ -22,7 +22,7 @@ use crate::tables::inet_conf::Conf;
 use crate::tables::neigh::UPDATE_F_OVERRIDE;
 use crate::tables::neigh_types::Nud;
 use crate::tables::netdev::{IFF_LOOPBACK, IFF_NOARP, IFF_POINTOPOINT};
-use crate::tables::route::DstInput;
+use crate::tables::route::{DstInput, FlowOut};
 use crate::tables::route_types::{RouteType, Scope};
 use crate::tables::skb::PacketType;
 

@@ -15,7 +15,7 @@ use zerocopy::FromBytes;
 use super::fib_semantics::inet_select_addr;
 use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header};
-use super::route::{FlowOut, dst_mtu, ip_route_output_flow, ip_route_output_key};
+use super::route::{dst_mtu, ip_route_output_flow, ip_route_output_key};
 use super::route_errors::{ip_do_redirect, ip_rt_update_pmtu};
 use super::{ping, raw, tcp_ipv4, udp};
 use crate::Cx;
@@ -26,7 +26,7 @@ use crate::net::netfilter::core::nf_ct_attach;
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::ipv4::Sysctl;
-use crate::tables::route::{RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST};
+use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST};
 use crate::tables::route_types::Scope;
 use crate::tables::skb::PacketType;
 

@@ -17,7 +17,8 @@ use crate::tables::inet::{InDevice, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
 use crate::tables::ipv4::{Ipv4Netns, Sysctl};
 use crate::tables::route::{
-    DstInput, RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST, RTCF_REDIRECTED, RouteKey, Rtable,
+    DstInput, FlowOut, RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST, RTCF_REDIRECTED,
+    RouteKey, Rtable,
 };
 use crate::tables::route_types::{RTNH_F_DEAD, RouteType, Scope};
 
@@ -87,7 +88,8 @@ pub fn ip_route_input_noref(
     let ipv4 = &mut cx.k.netns[netns].ipv4;
     let generation = ipv4.fib.generation;
     // What was learned of paths ends with time: then every packet asks.
-    if route.input == DstInput::Forward && ipv4.exceptions.is_empty() {
+    let lasts = matches!(route.kind, RouteType::Unicast | RouteType::Local);
+    if lasts && ipv4.exceptions.is_empty() {
         ipv4.memo.put(memo_key, generation, route, cost);
     }
     cx.skbs[skb].dst = Some(route);
@@ -99,7 +101,7 @@ pub fn ip_route_input_noref(
 fn remembered(cx: &mut Cx, skb: SkbId, netns: NetnsId, key: &RouteKey) -> bool {
     let ipv4 = &mut cx.k.netns[netns].ipv4;
     let Some((route, cost)) = ipv4.memo.get(key, ipv4.fib.generation) else { return false };
-    if route.neigh.is_none() {
+    if route.neigh.is_none() && route.input == DstInput::Forward {
         let next_hop = if route.gateway != 0 { route.gateway } else { key.daddr };
         route.neigh = cx.k.neigh.lookup(route.dev, next_hop);
     }
@@ -367,31 +369,6 @@ fn table_name(table: u32) -> String {
         253 => "default".to_owned(),
         other => other.to_string(),
     }
-}
-
-/// What a packet of this machine is routed by (`struct flowi4`).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FlowOut {
-    /// Destination.
-    pub daddr: u32,
-    /// Source, 0 to let the route choose.
-    pub saddr: u32,
-    /// The device that it must leave by.
-    pub oif: Option<DevId>,
-    /// TOS.
-    pub tos: u8,
-    /// Mark.
-    pub mark: u32,
-    /// Protocol.
-    pub proto: u8,
-    /// Source port.
-    pub sport: u16,
-    /// Destination port.
-    pub dport: u16,
-    /// The source need not be an own address (`FLOWI_FLAG_ANYSRC`).
-    pub any_source: bool,
-    /// SO_DONTROUTE: the destination must be on the link.
-    pub onlink: bool,
 }
 
 /// Routes a packet of this machine, and chooses its source (`ip_route_output_flow`).

@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use super::fib_frontend::inet_addr_type_dev_table;
 use super::icmp::{self, IcmpError};
 use super::ip_input::ip_hdr;
-use super::route::{FlowOut, in_dev, ip_route_output_key};
+use super::route::{in_dev, ip_route_output_key};
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, NetnsId, SkbId};
@@ -22,7 +22,7 @@ use crate::tables::inet_conf::Conf;
 use crate::tables::ipv4::Sysctl;
 use crate::tables::jiffies::JIFFY;
 use crate::tables::klog::LOG_WARNING;
-use crate::tables::route::DstInput;
+use crate::tables::route::{DstInput, FlowOut};
 use crate::tables::route_types::RouteType;
 
 /// A packet without a route: dropped, and its sender told if this machine forwards.

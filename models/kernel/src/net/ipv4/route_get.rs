@@ -4,12 +4,12 @@
 
 use glassnet_wire::eth::ETH_P_IP;
 
-use super::route::{FlowOut, Martian, fib_lookup, ip_route_input_noref, ip_route_output_key};
+use super::route::{Martian, fib_lookup, ip_route_input_noref, ip_route_output_key};
 use crate::Cx;
 use crate::ids::NetnsId;
 use crate::netlink::{Errno, NlError};
 use crate::tables::fib_trie::{FibRow, Flow};
-use crate::tables::route::{DstInput, Rtable};
+use crate::tables::route::{DstInput, FlowOut, Rtable};
 use crate::tables::route_types::{Metrics, RTAX_HOPLIMIT, RTAX_MTU, RouteAnswer, RouteQuery, Scope};
 
 /// Answers RTM_GETROUTE for one destination.

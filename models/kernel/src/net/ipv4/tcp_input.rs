@@ -6,7 +6,7 @@ use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHdr};
 
 use super::inet_connection_sock::take_port;
 use super::ip_input::ip_hdr;
-use super::route::{FlowOut, dst_mtu, ip_route_output_flow};
+use super::route::{dst_mtu, ip_route_output_flow};
 use super::tcp::{connection_key, tcp_abort, tcp_done, tcp_sk};
 use super::tcp_minisocks::tcp_time_wait;
 use super::tcp_output::{tcp_parse_options, tcp_transmit_skb};
@@ -16,7 +16,7 @@ use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
+use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_MULTICAST};
 use crate::tables::socket::SockKind;
 use crate::tables::tcp_machine::{Machine, Setup};
 use crate::tables::tcp_sock::{TcpSock, TcpState};

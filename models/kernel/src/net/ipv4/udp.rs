@@ -11,7 +11,7 @@ use zerocopy::big_endian::U16;
 
 use super::af_inet::{
     bound_here, count_no_route, flow_of, inet_bind, ip_local_error, pmtu_policy, quoted_payload,
-    report_icmp_error, ttl_of,
+    report_icmp_error, sk_dst_check, sk_dst_set, ttl_of,
 };
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
@@ -32,14 +32,21 @@ const FIRST_EPHEMERAL: u16 = 32_768;
 /// Last such port.
 const LAST_EPHEMERAL: u16 = 60_999;
 
-/// Sends a datagram to an address and port.
+/// Sends a datagram to an address and port; `None`: to where the socket is connected.
 ///
 /// # Errors
 ///
-/// EINVAL without a port; EMSGSIZE, EACCES, and what routing says.
-pub fn udp_sendmsg(cx: &mut Cx, sock: SocketId, to: (u32, u16), payload: &[u8]) -> Result<usize, Errno> {
+/// EINVAL without a port, ENOTCONN without a connection; EMSGSIZE, EACCES, and what routing says.
+pub fn udp_sendmsg(
+    cx: &mut Cx,
+    sock: SocketId,
+    to: Option<(u32, u16)>,
+    payload: &[u8],
+) -> Result<usize, Errno> {
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
     let (netns, local, mark) = (socket.netns, socket.local, socket.opts.mark);
+    let connected = to.is_none();
+    let to = to.or(socket.remote).ok_or(Errno::ENOTCONN)?;
     if to.1 == 0 {
         return Err(Errno::EINVAL);
     }
@@ -55,7 +62,7 @@ pub fn udp_sendmsg(cx: &mut Cx, sock: SocketId, to: (u32, u16), payload: &[u8]) 
     cx.skbs.data_mut(skb)[UDP_HLEN..].copy_from_slice(payload);
     (cx.skbs[skb].sk, cx.skbs[skb].mark) = (Some(sock), mark);
     cx.call(Func::UdpSendmsg, skb);
-    match route_and_build(cx, sock, netns, skb, to) {
+    match route_and_build(cx, sock, netns, skb, to, connected) {
         Ok(door) => {
             ip_send_skb(cx, skb, door)?;
             cx.k.netns[netns].ipv4.snmp.udp.OutDatagrams += 1;
@@ -88,12 +95,22 @@ fn route_and_build(
     netns: NetnsId,
     skb: SkbId,
     to: (u32, u16),
+    connected: bool,
 ) -> Result<Door, Errno> {
     let sport = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.local.1;
     let flow = flow_of(cx, sock, to.0, IPPROTO_UDP, (sport, to.1))?;
-    let routed = ip_route_output_flow(cx, netns, flow, Some(skb));
-    let (route, flow) = count_no_route(cx, netns, routed)?;
-    let opts = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.opts.clone();
+    let (route, flow) = match sk_dst_check(cx, sock, &flow).filter(|_| connected) {
+        Some(kept) => kept,
+        None => {
+            let routed = ip_route_output_flow(cx, netns, flow, Some(skb));
+            let found = count_no_route(cx, netns, routed)?;
+            if connected {
+                sk_dst_set(cx, sock, flow, found);
+            }
+            found
+        }
+    };
+    let opts = &cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.opts;
     if route.flags & RTCF_BROADCAST != 0 && !opts.broadcast {
         return Err(Errno::EACCES);
     }
@@ -103,11 +120,12 @@ fn route_and_build(
         PmtuDisc::Probe => cx.k.devs[route.dev].mtu,
         _ => dst_mtu(cx, &route),
     };
-    let (dont_fragment, ignore_df) = pmtu_policy(&opts, &route, len, mtu);
+    let (dont_fragment, ignore_df) = pmtu_policy(opts, &route, len, mtu);
     if len > if ignore_df { 0xffff } else { mtu as usize } {
         ip_local_error(cx, sock, Errno::EMSGSIZE, to, mtu);
         return Err(Errno::EMSGSIZE);
     }
+    let (ttl, tos) = (ttl_of(opts, &route), opts.tos);
     let header = UdpHdr {
         source: U16::new(sport),
         dest: U16::new(to.1),
@@ -126,8 +144,8 @@ fn route_and_build(
         saddr: flow.saddr,
         daddr: flow.daddr,
         protocol: IPPROTO_UDP,
-        ttl: ttl_of(&opts, &route),
-        tos: opts.tos,
+        ttl,
+        tos,
         dont_fragment,
         ignore_df,
     };

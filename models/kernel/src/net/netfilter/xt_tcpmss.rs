@@ -7,12 +7,13 @@ use glassnet_wire::ipv4::Ipv4Hdr;
 use glassnet_wire::tcp::{TCP_HLEN, TcpHdr};
 use zerocopy::big_endian::U16;
 
-use super::super::ipv4::route::{FlowOut, dst_mtu, ip_route_output_key};
+use super::super::ipv4::route::{dst_mtu, ip_route_output_key};
 use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
 use crate::net::netfilter::core::Verdict;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::klog::LOG_ERR;
+use crate::tables::route::FlowOut;
 use crate::tables::xt::{matches, targets};
 
 /// `TCPOPT_MSS`, and the length of the option in bytes.

@@ -10,11 +10,12 @@ pub mod nf_reject_ipv4;
 
 use super::fib_frontend::inet_addr_type_dev_table;
 use super::ip_input::ip_hdr;
-use super::route::{FlowOut, ip_route_output_key};
+use super::route::ip_route_output_key;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::SkbId;
 use crate::netlink::Errno;
+use crate::tables::route::FlowOut;
 use crate::tables::route_types::RouteType;
 
 /// Routes a packet of this machine anew, after netfilter changed what it is routed by (`ip_route_me_harder`).
