@@ -126,17 +126,20 @@ impl World {
     }
 
     /// The time on a CPU: programs read the clock here.
+    #[inline]
     pub fn cpu_now(&self, machine: MachineId, cpu: CpuId) -> Nanos {
         self.events.now().max(self.machines[machine.index()].cpus[cpu.index()].clock)
     }
 
     /// Runs `work` as a system call of a task on a CPU, and then the softirqs that it raised.
+    #[inline]
     pub fn enter<R>(&mut self, machine: MachineId, cpu: CpuId, work: impl FnOnce(&mut Cx) -> R) -> R {
         let at = self.cpu_now(machine, cpu);
         self.run(machine, cpu, at, Context::Task, work)
     }
 
     /// Runs `work` on a CPU from `at` on, or from when the CPU is free, and then the softirqs that it raised.
+    #[inline]
     fn run<R>(
         &mut self,
         machine: MachineId,

@@ -1,6 +1,7 @@
 //! The Internet checksum (RFC 1071), and its incremental update (RFC 1624).
 
 /// The ones' complement sum of `bytes` added to `start`, not yet folded.
+#[inline]
 pub fn sum(start: u32, bytes: &[u8]) -> u32 {
     let mut acc = u64::from(start);
     let mut quads = bytes.chunks_exact(4);
@@ -18,6 +19,7 @@ pub fn sum(start: u32, bytes: &[u8]) -> u32 {
 }
 
 /// Folds a sum into the checksum that stands in a header.
+#[inline]
 pub fn fold(sum: u32) -> u16 {
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
@@ -30,6 +32,7 @@ pub fn checksum(bytes: &[u8]) -> u16 {
 }
 
 /// The sum of the IPv4 pseudo header (RFC 768, RFC 793): addresses, protocol and length in bytes.
+#[inline]
 pub fn pseudo_header(source: u32, destination: u32, protocol: u8, len: u16) -> u32 {
     let address = |a: u32| (a >> 16) + (a & 0xffff);
     address(source) + address(destination) + u32::from(protocol) + u32::from(len)

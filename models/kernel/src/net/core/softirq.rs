@@ -16,6 +16,7 @@ const MAX_SOFTIRQ_RESTART: u32 = 10;
 const MAX_SOFTIRQ_TIME: Nanos = Nanos::from_millis(2);
 
 /// Bottom halves may run again: the pending softirqs do, unless `ksoftirqd` is about to.
+#[inline]
 pub fn local_bh_enable(cx: &mut Cx) {
     let cpu = &cx.k.cpus[cx.cpu.index()];
     if cpu.pending == 0 || cpu.ksoftirqd {
