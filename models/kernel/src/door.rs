@@ -4,16 +4,14 @@
 //! other. A *call* is a function that is asked about a packet and returns, such as a look-up; it appears in the
 //! trace, and costs time, but does not move the packet.
 
-use crate::Cx;
 use crate::ids::{NeighId, SkbId};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Site;
-use crate::{drivers, net};
 
 macro_rules! doors {
     (
-        doors { $($door:ident ( $($arg:ident : $type:ty),* ) = $name:literal => $function:path,)* }
-        continuations { $($more:ident ( $($more_arg:ident : $more_type:ty),* ) => $more_function:path,)* }
+        doors { $($door:ident ( $($arg:ident : $type:ty),* ) = $name:literal,)* }
+        continuations { $($more:ident ( $($more_arg:ident : $more_type:ty),* ),)* }
         calls { $($call:ident = $call_name:literal,)* }
     ) => {
         /// The next function of a packet's way.
@@ -53,16 +51,6 @@ macro_rules! doors {
                     $(Door::$door { skb, .. } => Some((Func::$door, skb)),)*
                 }
             }
-
-            /// Opens the door.
-            #[inline(always)]
-            pub(crate) fn open(self, cx: &mut Cx) -> Door {
-                match self {
-                    Door::End => Door::End,
-                    $(Door::$door { $($arg),* } => $function(cx, $($arg),*),)*
-                    $(Door::$more { $($more_arg),* } => $more_function(cx, $($more_arg),*),)*
-                }
-            }
         }
     };
 }
@@ -72,102 +60,92 @@ const _: () = assert!(size_of::<Door>() == 8, "a door is returned in one registe
 doors! {
     doors {
         // net/core/dev.c, in
-        NetifRx(skb: SkbId) = "__netif_rx" => net::core::dev::__netif_rx,
-        NetifRxInternal(skb: SkbId) = "netif_rx_internal" => net::core::dev::netif_rx_internal,
-        EnqueueToBacklog(skb: SkbId) = "enqueue_to_backlog" => net::core::dev::enqueue_to_backlog,
-        NapiGroReceive(skb: SkbId) = "napi_gro_receive" => net::core::dev::napi_gro_receive,
-        NetifReceiveSkb(skb: SkbId) = "netif_receive_skb" => net::core::dev::netif_receive_skb,
-        NetifReceiveSkbInner(skb: SkbId) = "__netif_receive_skb" => net::core::dev::__netif_receive_skb,
-        NetifReceiveSkbOneCore(skb: SkbId) = "__netif_receive_skb_one_core"
-            => net::core::dev::__netif_receive_skb_one_core,
-        NetifReceiveSkbCore(skb: SkbId) = "__netif_receive_skb_core" => net::core::dev::__netif_receive_skb_core,
+        NetifRx(skb: SkbId) = "__netif_rx",
+        NetifRxInternal(skb: SkbId) = "netif_rx_internal",
+        EnqueueToBacklog(skb: SkbId) = "enqueue_to_backlog",
+        NapiGroReceive(skb: SkbId) = "napi_gro_receive",
+        NetifReceiveSkb(skb: SkbId) = "netif_receive_skb",
+        NetifReceiveSkbInner(skb: SkbId) = "__netif_receive_skb",
+        NetifReceiveSkbOneCore(skb: SkbId) = "__netif_receive_skb_one_core",
+        NetifReceiveSkbCore(skb: SkbId) = "__netif_receive_skb_core",
         // net/core/dev.c, out
-        DevQueueXmit(skb: SkbId) = "__dev_queue_xmit" => net::core::dev::__dev_queue_xmit,
-        ValidateXmitSkb(skb: SkbId) = "validate_xmit_skb" => net::core::dev::validate_xmit_skb,
-        DevHardStartXmit(skb: SkbId) = "dev_hard_start_xmit" => net::core::dev::dev_hard_start_xmit,
+        DevQueueXmit(skb: SkbId) = "__dev_queue_xmit",
+        ValidateXmitSkb(skb: SkbId) = "validate_xmit_skb",
+        DevHardStartXmit(skb: SkbId) = "dev_hard_start_xmit",
         // drivers
-        VethXmit(skb: SkbId) = "veth_xmit" => drivers::veth::veth_xmit,
-        DevForwardSkb(skb: SkbId) = "__dev_forward_skb" => drivers::veth::__dev_forward_skb,
-        LoopbackXmit(skb: SkbId) = "loopback_xmit" => drivers::loopback::loopback_xmit,
-        NicXmit(skb: SkbId) = "e1000_xmit_frame" => drivers::nic::e1000_xmit_frame,
-        BrDevXmit(skb: SkbId) = "br_dev_xmit" => net::bridge::br_device::br_dev_xmit,
+        VethXmit(skb: SkbId) = "veth_xmit",
+        DevForwardSkb(skb: SkbId) = "__dev_forward_skb",
+        LoopbackXmit(skb: SkbId) = "loopback_xmit",
+        NicXmit(skb: SkbId) = "e1000_xmit_frame",
+        BrDevXmit(skb: SkbId) = "br_dev_xmit",
         // net/bridge
-        BrHandleFrame(skb: SkbId) = "br_handle_frame" => net::bridge::br_input::br_handle_frame,
-        BrHandleFrameFinish(skb: SkbId) = "br_handle_frame_finish"
-            => net::bridge::br_input::br_handle_frame_finish,
-        BrPassFrameUp(skb: SkbId) = "br_pass_frame_up" => net::bridge::br_input::br_pass_frame_up,
-        BrForward(skb: SkbId) = "br_forward" => net::bridge::br_forward::br_forward,
-        BrForwardInner(skb: SkbId) = "__br_forward" => net::bridge::br_forward::__br_forward,
-        BrForwardFinish(skb: SkbId) = "br_forward_finish" => net::bridge::br_forward::br_forward_finish,
-        BrDevQueuePushXmit(skb: SkbId) = "br_dev_queue_push_xmit"
-            => net::bridge::br_forward::br_dev_queue_push_xmit,
-        BrFlood(skb: SkbId, local_rcv: bool) = "br_flood" => net::bridge::br_forward::br_flood,
+        BrHandleFrame(skb: SkbId) = "br_handle_frame",
+        BrHandleFrameFinish(skb: SkbId) = "br_handle_frame_finish",
+        BrPassFrameUp(skb: SkbId) = "br_pass_frame_up",
+        BrForward(skb: SkbId) = "br_forward",
+        BrForwardInner(skb: SkbId) = "__br_forward",
+        BrForwardFinish(skb: SkbId) = "br_forward_finish",
+        BrDevQueuePushXmit(skb: SkbId) = "br_dev_queue_push_xmit",
+        BrFlood(skb: SkbId, local_rcv: bool) = "br_flood",
         // net/core/neighbour.c
-        NeighResolveOutput(skb: SkbId) = "neigh_resolve_output" => net::core::neighbour::neigh_resolve_output,
+        NeighResolveOutput(skb: SkbId) = "neigh_resolve_output",
         // net/ipv4: ARP
-        ArpRcv(skb: SkbId) = "arp_rcv" => net::ipv4::arp::arp_rcv,
-        ArpProcess(skb: SkbId) = "arp_process" => net::ipv4::arp::arp_process,
-        ArpXmit(skb: SkbId) = "arp_xmit" => net::ipv4::arp::arp_xmit,
+        ArpRcv(skb: SkbId) = "arp_rcv",
+        ArpProcess(skb: SkbId) = "arp_process",
+        ArpXmit(skb: SkbId) = "arp_xmit",
         // net/ipv4, in
-        IpRcv(skb: SkbId) = "ip_rcv" => net::ipv4::ip_input::ip_rcv,
-        IpRcvFinish(skb: SkbId) = "ip_rcv_finish" => net::ipv4::ip_input::ip_rcv_finish,
-        IpError(skb: SkbId) = "ip_error" => net::ipv4::route_errors::ip_error,
-        IpLocalDeliver(skb: SkbId) = "ip_local_deliver" => net::ipv4::ip_input::ip_local_deliver,
-        IpDefrag(skb: SkbId) = "ip_defrag" => net::ipv4::ip_fragment::ip_defrag,
-        IpLocalDeliverFinish(skb: SkbId) = "ip_local_deliver_finish"
-            => net::ipv4::ip_input::ip_local_deliver_finish,
-        IpProtocolDeliverRcu(skb: SkbId) = "ip_protocol_deliver_rcu"
-            => net::ipv4::ip_input::ip_protocol_deliver_rcu,
-        IcmpRcv(skb: SkbId) = "icmp_rcv" => net::ipv4::icmp::icmp_rcv,
-        IcmpEcho(skb: SkbId) = "icmp_echo" => net::ipv4::icmp::icmp_echo,
-        IcmpTimestamp(skb: SkbId) = "icmp_timestamp" => net::ipv4::icmp::icmp_timestamp,
-        IcmpUnreach(skb: SkbId) = "icmp_unreach" => net::ipv4::icmp::icmp_unreach,
-        IcmpRedirect(skb: SkbId) = "icmp_redirect" => net::ipv4::icmp::icmp_redirect,
-        IgmpRcv(skb: SkbId) = "igmp_rcv" => net::ipv4::igmp::igmp_rcv,
-        UdpRcv(skb: SkbId) = "udp_rcv" => net::ipv4::udp::udp_rcv,
+        IpRcv(skb: SkbId) = "ip_rcv",
+        IpRcvFinish(skb: SkbId) = "ip_rcv_finish",
+        IpError(skb: SkbId) = "ip_error",
+        IpLocalDeliver(skb: SkbId) = "ip_local_deliver",
+        IpDefrag(skb: SkbId) = "ip_defrag",
+        IpLocalDeliverFinish(skb: SkbId) = "ip_local_deliver_finish",
+        IpProtocolDeliverRcu(skb: SkbId) = "ip_protocol_deliver_rcu",
+        IcmpRcv(skb: SkbId) = "icmp_rcv",
+        IcmpEcho(skb: SkbId) = "icmp_echo",
+        IcmpTimestamp(skb: SkbId) = "icmp_timestamp",
+        IcmpUnreach(skb: SkbId) = "icmp_unreach",
+        IcmpRedirect(skb: SkbId) = "icmp_redirect",
+        IgmpRcv(skb: SkbId) = "igmp_rcv",
+        UdpRcv(skb: SkbId) = "udp_rcv",
         // net/ipv4, through
-        IpForward(skb: SkbId) = "ip_forward" => net::ipv4::ip_forward::ip_forward,
-        IpForwardFinish(skb: SkbId) = "ip_forward_finish" => net::ipv4::ip_forward::ip_forward_finish,
+        IpForward(skb: SkbId) = "ip_forward",
+        IpForwardFinish(skb: SkbId) = "ip_forward_finish",
         // net/netfilter and net/bridge/br_netfilter_hooks.c
-        NfHookSlow(skb: SkbId, site: Site, from: u8) = "nf_hook_slow" => net::netfilter::core::nf_hook_slow,
-        BrNfPreRoutingFinish(skb: SkbId) = "br_nf_pre_routing_finish"
-            => net::bridge::br_netfilter_hooks::br_nf_pre_routing_finish,
-        BrNfPreRoutingFinishBridge(skb: SkbId) = "br_nf_pre_routing_finish_bridge"
-            => net::bridge::br_netfilter_hooks::br_nf_pre_routing_finish_bridge,
-        BrNfForwardFinish(skb: SkbId) = "br_nf_forward_finish"
-            => net::bridge::br_netfilter_hooks::br_nf_forward_finish,
-        BrNfDevQueueXmit(skb: SkbId) = "br_nf_dev_queue_xmit"
-            => net::bridge::br_netfilter_hooks::br_nf_dev_queue_xmit,
+        NfHookSlow(skb: SkbId, site: Site, from: u8) = "nf_hook_slow",
+        BrNfPreRoutingFinish(skb: SkbId) = "br_nf_pre_routing_finish",
+        BrNfPreRoutingFinishBridge(skb: SkbId) = "br_nf_pre_routing_finish_bridge",
+        BrNfForwardFinish(skb: SkbId) = "br_nf_forward_finish",
+        BrNfDevQueueXmit(skb: SkbId) = "br_nf_dev_queue_xmit",
         // net/ipv4, out
-        IpPushPendingFrames(skb: SkbId) = "ip_push_pending_frames"
-            => net::ipv4::ip_output::ip_push_pending_frames,
-        IpLocalOut(skb: SkbId) = "__ip_local_out" => net::ipv4::ip_output::__ip_local_out,
-        IpOutput(skb: SkbId) = "ip_output" => net::ipv4::ip_output::ip_output,
-        IpMcOutput(skb: SkbId) = "ip_mc_output" => net::ipv4::ip_output::ip_mc_output,
-        DevLoopbackXmit(skb: SkbId) = "dev_loopback_xmit" => net::ipv4::ip_output::dev_loopback_xmit,
-        IpFinishOutput(skb: SkbId) = "ip_finish_output" => net::ipv4::ip_output::ip_finish_output,
-        IpFinishOutputInner(skb: SkbId) = "__ip_finish_output" => net::ipv4::ip_output::__ip_finish_output,
-        IpFragment(skb: SkbId) = "ip_fragment" => net::ipv4::ip_output::ip_fragment,
-        IpDoFragment(skb: SkbId) = "ip_do_fragment" => net::ipv4::ip_output::ip_do_fragment,
-        IpFinishOutput2(skb: SkbId) = "ip_finish_output2" => net::ipv4::ip_output::ip_finish_output2,
+        IpPushPendingFrames(skb: SkbId) = "ip_push_pending_frames",
+        IpLocalOut(skb: SkbId) = "__ip_local_out",
+        IpOutput(skb: SkbId) = "ip_output",
+        IpMcOutput(skb: SkbId) = "ip_mc_output",
+        DevLoopbackXmit(skb: SkbId) = "dev_loopback_xmit",
+        IpFinishOutput(skb: SkbId) = "ip_finish_output",
+        IpFinishOutputInner(skb: SkbId) = "__ip_finish_output",
+        IpFragment(skb: SkbId) = "ip_fragment",
+        IpDoFragment(skb: SkbId) = "ip_do_fragment",
+        IpFinishOutput2(skb: SkbId) = "ip_finish_output2",
         // net/ipv4: TCP
-        TcpV4Rcv(skb: SkbId) = "tcp_v4_rcv" => net::ipv4::tcp_ipv4::tcp_v4_rcv,
-        TcpV4DoRcv(skb: SkbId) = "tcp_v4_do_rcv" => net::ipv4::tcp_ipv4::tcp_v4_do_rcv,
-        IpQueueXmit(skb: SkbId) = "__ip_queue_xmit" => net::ipv4::ip_output::__ip_queue_xmit,
+        TcpV4Rcv(skb: SkbId) = "tcp_v4_rcv",
+        TcpV4DoRcv(skb: SkbId) = "tcp_v4_do_rcv",
+        IpQueueXmit(skb: SkbId) = "__ip_queue_xmit",
     }
     continuations {
-        Consume(skb: SkbId) => net::core::skbuff::consume_later,
-        KfreeSkb(skb: SkbId, reason: DropReason) => net::core::skbuff::kfree_later,
-        Refused(skb: SkbId) => net::netfilter::core::refuse,
-        NeighProbe(neigh: NeighId) => net::ipv4::arp::neigh_probe,
-        NeighConstruct(neigh: NeighId) => net::ipv4::arp::arp_construct,
-        IpForwardHook(skb: SkbId) => net::ipv4::ip_forward::ip_forward_hook,
-        IpLocalOutHook(skb: SkbId) => net::ipv4::ip_output::ip_local_out_hook,
-        IpOutputHook(skb: SkbId) => net::ipv4::ip_output::ip_output_hook,
-        IpMcLoopHook(skb: SkbId) => net::ipv4::ip_output::ip_mc_loop_hook,
-        LinkFailure(skb: SkbId) => net::ipv4::route_errors::ipv4_link_failure,
-        NfHookResume(skb: SkbId, site: Site, from: u8) => net::netfilter::core::nf_hook_slow,
-        BrFloodNext(skb: SkbId, from: u16, local_rcv: bool) => net::bridge::br_forward::br_flood_next,
+        Consume(skb: SkbId),
+        KfreeSkb(skb: SkbId, reason: DropReason),
+        Refused(skb: SkbId),
+        NeighProbe(neigh: NeighId),
+        NeighConstruct(neigh: NeighId),
+        IpForwardHook(skb: SkbId),
+        IpLocalOutHook(skb: SkbId),
+        IpOutputHook(skb: SkbId),
+        IpMcLoopHook(skb: SkbId),
+        LinkFailure(skb: SkbId),
+        NfHookResume(skb: SkbId, site: Site, from: u8),
+        BrFloodNext(skb: SkbId, from: u16, local_rcv: bool),
     }
     calls {
         NetRxAction = "net_rx_action",

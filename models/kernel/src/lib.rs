@@ -4,10 +4,10 @@
 //! |---|---|
 //! | [`tables`] | nouns: devices, namespaces, bridges, routes, neighbours, sockets |
 //! | [`net`], [`drivers`] | verbs: the doors, a file a kernel file |
-//! | [`door`] | the list of all doors |
+//! | [`door`] | the functions of the kernel, and doors as values |
 //! | [`walk`] | the loop that opens door after door, records and charges it |
 //! | [`module`] | the shape of a feature's row: what it registers |
-//! | [`modules`] | the list of all features |
+//! | [`modules`] | the list of all features, and the function behind each door |
 //! | [`event`] | what happens to a CPU from outside |
 //! | [`world`] | machines, cables and the clock |
 //! | [`chance`] | what chance decides in rules, and what-ifs |
