@@ -49,10 +49,10 @@ impl Cx<'_> {
     /// Drops a packet, and says why (`kfree_skb_reason`, net/core/skbuff.c).
     #[cold]
     pub fn kfree_skb(&mut self, skb: SkbId, reason: DropReason) -> Door {
-        self.now += crate::cost::FUNCTION;
         if self.observed {
             self.record_skb(Func::KfreeSkbReason, StepKind::Drop(reason), skb);
         }
+        self.charge(Func::KfreeSkbReason);
         *self.k.drops.entry(reason).or_default() += 1;
         self.release_skb(skb);
         Door::End

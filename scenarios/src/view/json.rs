@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::rules::{Fate, Met, Tried};
 use super::select::Selection;
 use super::story::{Leg, Story};
-use super::{fields, gloss, hops, text};
+use super::{fields, hops, text};
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -168,7 +168,7 @@ fn step<'a>(story: &Story<'a>, leg: &Leg, position: usize) -> Step<'a> {
         cpu: step.cpu,
         context: text::context(step.context),
         function: step.func.name(),
-        file: gloss::of(step.func.name()).file,
+        file: step.func.row().file,
         kind,
         dropped_by: reason.is_some().then(|| hops::dropper(story, leg, position)),
         reason,

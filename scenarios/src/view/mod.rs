@@ -10,7 +10,6 @@
 //! | `hook.rs` | what happened at one of netfilter's hooks |
 //! | `rules.rs`, `reason.rs`, `literal.rs` | what a packet met in tables, why a rule did not match, rules as `iptables-save` prints them |
 //! | `json.rs` | an object a line, and what its fields mean |
-//! | `gloss.rs` | what each kernel function does, for a newcomer |
 //! | `fields.rs`, `summary.rs` | a packet's headers, and its line of tcpdump |
 //! | `select.rs` | which part is shown |
 //! | `capture.rs` | pcapng files |
@@ -19,7 +18,6 @@
 
 mod capture;
 mod fields;
-mod gloss;
 mod hook;
 mod hops;
 mod json;
@@ -34,7 +32,6 @@ mod summary;
 mod text;
 
 pub use capture::{CaptureError, Written, write_captures};
-pub use gloss::{GLOSSES, Gloss};
 pub use hook::{End, Hooked, Rewritten, hook_note};
 pub use hops::{drop_text, place};
 pub use json::json;

@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
+use glassnet_kernel::door::Function;
 use glassnet_kernel::trace::{Context, StepKind};
 use glassnet_sim::Nanos;
 
 use super::select::Selection;
 use super::story::{Exchange, Leg, Place, Story, Typed};
-use super::{fields, gloss, hook, hops};
+use super::{fields, hook, hops};
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -153,8 +154,7 @@ impl<'s> View<'s, '_> {
         let story = self.story;
         let at = leg.steps[position];
         let step = story.step(at);
-        let name = step.func.name();
-        let gloss = gloss::of(name);
+        let &Function { name, file, gloss, .. } = step.func.row();
         let since = time(step.at, start);
         // A function that is asked and returns stands a little further in than one that the packet passes into.
         let indented = match step.kind {
@@ -166,9 +166,8 @@ impl<'s> View<'s, '_> {
                 let style = if hops::was_delivered(self.story, leg, position) { Style::new() } else { DROP };
                 (style, hops::drop_text(self.story, leg, position, reason))
             }
-            _ => (Style::new(), hook_text(story, at).unwrap_or_else(|| gloss.text.to_owned())),
+            _ => (Style::new(), hook_text(story, at).unwrap_or_else(|| gloss.to_owned())),
         };
-        let file = gloss.file;
         self.line(&format!(
             "{since}  {BOLD}{indented:31}{BOLD:#} {style}{text:62}{style:#}  {DIM}{file}{DIM:#}"
         ));

@@ -17,7 +17,7 @@
 use glassnet_wire::ipv4::Ipv4Hdr;
 
 use crate::Cx;
-use crate::cost;
+use crate::cost::PROFILE;
 use crate::door::Func;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::net::ipv4::ip_input::ip_hdr;
@@ -34,16 +34,30 @@ use crate::trace::{Level, SeenTable};
 
 /// The hook function of a table that is not `nat`.
 pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table: TableName) -> Verdict {
-    match (variant, table, state.hook) {
-        (Variant::Legacy, TableName::Mangle, _) => cx.call(Func::IptableMangleHook, skb),
-        (Variant::Legacy, ..) => {}
-        (Variant::Nft, TableName::Mangle, Hook::LocalOut) => cx.call(Func::NfRouteTableHook4, skb),
-        (Variant::Nft, ..) => cx.call(Func::NftDoChainIpv4, skb),
+    if let Some(func) = hook_function(variant, table, state.hook) {
+        cx.call(func, skb);
     }
     if table == TableName::Mangle && state.hook == Hook::LocalOut {
         return mangle_out(cx, skb, state, variant);
     }
     ipt_do_table(cx, skb, state, variant, table)
+}
+
+/// The function that is registered at the hook; `None`: the one that tries the rules itself.
+#[inline(always)]
+fn hook_function(variant: Variant, table: TableName, hook: Hook) -> Option<Func> {
+    match (variant, table, hook) {
+        (Variant::Legacy, TableName::Mangle, _) => Some(Func::IptableMangleHook),
+        (Variant::Legacy, ..) => None,
+        (Variant::Nft, TableName::Mangle, Hook::LocalOut) => Some(Func::NfRouteTableHook4),
+        (Variant::Nft, ..) => Some(Func::NftDoChainIpv4),
+    }
+}
+
+/// The function that tries the rules of a table.
+#[inline(always)]
+fn table_function(variant: Variant) -> Func {
+    if variant == Variant::Legacy { Func::IptDoTable } else { Func::NftDoChain }
 }
 
 /// A packet of this machine whose addresses, mark or TOS the rules changed is routed anew (`ipt_mangle_out`,
@@ -76,15 +90,16 @@ pub fn pass_empty_chain(
         }
         _ => return false,
     }
-    // Legacy tables but mangle have `ipt_do_table` itself as their hook function, as [`rules`] says.
-    let one_function = variant == Variant::Legacy && table != TableName::Mangle;
-    cx.now.0 += cost::FUNCTION.0 * if one_function { 1 } else { 2 };
+    if let Some(func) = hook_function(variant, table, state.hook) {
+        cx.charge(func);
+    }
+    cx.charge(table_function(variant));
     true
 }
 
 /// The packet passes the chain of its hook, and those that the rules send it to. A hook without a chain accepts.
 pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, name: TableName) -> Verdict {
-    cx.call(if variant == Variant::Legacy { Func::IptDoTable } else { Func::NftDoChain }, skb);
+    cx.call(table_function(variant), skb);
     let at = cx.skbs[skb].network_header;
     let detail = cx.observed && cx.trace.level == Level::Detail;
     let Some(iph) = cx.skbs.header::<Ipv4Hdr>(skb, at).copied() else { return Verdict::Accept };
@@ -224,7 +239,7 @@ impl Walk<'_> {
     }
 
     fn charge(&self, cx: &mut Cx, rules: u64) {
-        let each = if self.par.variant == Variant::Legacy { cost::LEGACY_RULE } else { cost::NFT_RULE };
+        let each = if self.par.variant == Variant::Legacy { PROFILE.legacy_rule } else { PROFILE.nft_rule };
         cx.now.0 += each.0 * rules;
     }
 
