@@ -13,6 +13,7 @@
 //! | [`chance`] | what chance decides in rules, and what-ifs |
 //! | [`netlink`] | what a configuration request and its refusal look like |
 //! | [`trace`] | what an observer sees |
+//! | [`note`] | what a function found or decided, for the observer |
 //!
 //! This crate neither prints nor parses commands: that is user space.
 
@@ -28,6 +29,7 @@ pub mod module;
 pub mod modules;
 pub mod net;
 pub mod netlink;
+pub mod note;
 pub mod tables;
 pub mod timer;
 pub mod trace;

@@ -5,6 +5,7 @@
 //! | `observe.rs` | running a lesson with everything recorded |
 //! | `story.rs` | from steps to packets and exchanges |
 //! | `names.rs` | what namespaces are called, also when they are gone |
+//! | `notes.rs` | what notes of the kernel say in words |
 //! | `hops.rs` | from device to device |
 //! | `text.rs` | the text of all three zoom levels |
 //! | `hook.rs` | what happened at one of netfilter's hooks |
@@ -23,6 +24,7 @@ mod hops;
 mod json;
 mod literal;
 mod names;
+mod notes;
 mod observe;
 mod reason;
 mod rules;
@@ -37,6 +39,7 @@ pub use hops::{drop_text, place};
 pub use json::json;
 pub(crate) use json::{Rule, rules as rules_as_json};
 pub use names::Namespaces;
+pub(crate) use notes::{conntrack as conntrack_words, words as note_words};
 pub use observe::{Observed, observe};
 pub use rules::{Fate, Met, Tried};
 pub use select::Selection;

@@ -4,12 +4,14 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 use glassnet_kernel::door::Function;
+use glassnet_kernel::note::Note;
+use glassnet_kernel::tables::netfilter::Pf;
 use glassnet_kernel::trace::{Context, StepKind};
 use glassnet_sim::Nanos;
 
 use super::select::Selection;
 use super::story::{Exchange, Leg, Place, Story, Typed};
-use super::{fields, hook, hops};
+use super::{fields, hook, hops, notes};
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -176,7 +178,8 @@ impl<'s> View<'s, '_> {
     fn detail(&mut self, at: usize) {
         let story = self.story;
         // The hook stands in its function's line; rules stand together under the function that tries them.
-        for (key, text) in story.notes(at).filter(|note| !["rule", "hook"].contains(&note.0)) {
+        for note in story.notes(at).filter(|note| !matches!(note, Note::Rule(_) | Note::Hook(_))) {
+            let (key, text) = (notes::key(note), notes::words(note));
             self.line(&format!("                  {NOTE}{key}: {text}{NOTE:#}"));
         }
         if let Some(met) = story.met(at) {
@@ -209,11 +212,13 @@ impl<'s> View<'s, '_> {
 /// The hook that a step in `nf_hook_slow` is about, with the devices as the kernel logs them.
 fn hook_text(story: &Story, at: usize) -> Option<String> {
     let note = hook::hook_note(story, at)?;
-    let mut words = note.split(' ');
-    let family = if words.next()? == "ip" { "IPv4" } else { "bridge" };
-    let chain = words.next()?;
-    let devices: Vec<&str> = words.filter(|word| !word.ends_with('=')).collect();
-    Some(format!("the {family} hook {chain} {}", devices.join(" ")).trim_end().to_owned())
+    let family = match note.pf {
+        Pf::Ipv4 => "IPv4",
+        Pf::Bridge => "bridge",
+    };
+    let there = notes::devices(note).filter(|(_, name)| !name.is_empty());
+    let devices: Vec<String> = there.map(|(word, name)| format!(" {word}={name}")).collect();
+    Some(format!("the {family} hook {}{}", note.hook.chain(), devices.concat()))
 }
 
 /// A namespace by its name; the machine's own by the machine's.
