@@ -10,7 +10,7 @@ pub const CERTAIN: u32 = 1 << 31;
 /// A decision that chance made about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chance {
-    /// How many [notes](crate::trace::Trace::notes) there were: the next one of key `rule` is about the rule that asked.
+    /// How many [notes](crate::trace::Trace::notes) there were: the next one about a rule is about the one that asked.
     pub note: usize,
     /// How likely "yes" was, in units of 2^-31, as the rule holds it.
     pub probability: u32,

@@ -7,11 +7,12 @@ use crate::Kernel;
 use crate::door::{Door, Func};
 use crate::event::Event;
 use crate::ids::{CpuId, MachineId, SkbId};
+use crate::note::Note;
 use crate::tables::conntrack::{CtId, CtInfo, NfCt};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::skb::SkbPool;
 use crate::timer::Timer;
-use crate::trace::{Context, Level, Note, StepKind, Trace};
+use crate::trace::{Context, Level, Noted, StepKind, Trace};
 
 /// A CPU at work: the kernel it runs and what all machines share.
 pub struct Cx<'w> {
@@ -49,10 +50,10 @@ impl Cx<'_> {
     /// Drops a packet, and says why (`kfree_skb_reason`, net/core/skbuff.c).
     #[cold]
     pub fn kfree_skb(&mut self, skb: SkbId, reason: DropReason) -> Door {
-        self.now += crate::cost::FUNCTION;
         if self.observed {
             self.record_skb(Func::KfreeSkbReason, StepKind::Drop(reason), skb);
         }
+        self.charge(Func::KfreeSkbReason);
         *self.k.drops.entry(reason).or_default() += 1;
         self.discard_skb(skb);
         Door::End
@@ -118,22 +119,21 @@ impl Cx<'_> {
         }
     }
 
-    /// A remark about the last step, made only if somebody looks that closely. `key` says in one word what it
-    /// is about.
+    /// A remark about the last step, made only if somebody looks that closely.
     #[inline]
-    pub fn note(&mut self, key: &'static str, text: impl FnOnce(&Self) -> String) {
+    pub fn note(&mut self, note: impl FnOnce(&Self) -> Note) {
         if self.observed {
-            self.write_note(key, text);
+            self.write_note(note);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn write_note(&mut self, key: &'static str, text: impl FnOnce(&Self) -> String) {
+    fn write_note(&mut self, note: impl FnOnce(&Self) -> Note) {
         if self.trace.level == Level::Detail {
-            let text = text(self);
+            let note = note(self);
             let step = self.trace.steps.len().saturating_sub(1);
-            self.trace.notes.push(Note { step, key, text });
+            self.trace.notes.push(Noted { step, note });
         }
     }
 

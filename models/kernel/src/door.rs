@@ -1,20 +1,73 @@
-//! The doors: every function that a packet passes, with its kernel name.
+//! The functions of the kernel that a packet meets, a row each, and the doors.
+//!
+//! A row says what Linux 6.1 calls the function and in which file it stands, what it does for somebody who has never
+//! read the kernel, and what kind of work it is, which [decides its cost](crate::cost).
 //!
 //! A door is a value: the next function and what it is called with. The [walk](crate::walk) opens one after the
 //! other. A *call* is a function that is asked about a packet and returns, such as a look-up; it appears in the
-//! trace, and costs time, but does not move the packet.
+//! trace, and costs time, but does not move the packet. A row with arguments is a door, one without is a call.
 
-use crate::Cx;
 use crate::ids::{NeighId, SkbId};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Site;
-use crate::{drivers, net};
 
-macro_rules! doors {
+/// What kind of work a function is, as far as its cost is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Looks at the packet and hands it on.
+    Path,
+    /// Searches or updates a table.
+    Lookup,
+    /// Begins to try the rules of a table; each rule costs time of its own.
+    Rules,
+    /// Writes headers or computes checksums.
+    Write,
+    /// Takes or frees a buffer.
+    Memory,
+    /// Takes a packet from a program or gives it one.
+    Socket,
+    /// Talks to a device.
+    Device,
+    /// Runs once for many packets.
+    Batch,
+}
+
+impl Class {
+    /// All classes, by the names that the [profile](crate::cost) uses.
+    pub const ALL: &'static [(Class, &'static str)] = &[
+        (Class::Path, "path"),
+        (Class::Lookup, "lookup"),
+        (Class::Rules, "rules"),
+        (Class::Write, "write"),
+        (Class::Memory, "memory"),
+        (Class::Socket, "socket"),
+        (Class::Device, "device"),
+        (Class::Batch, "batch"),
+    ];
+}
+
+/// What is known of a function.
+#[derive(Clone, Copy, Debug)]
+pub struct Function {
+    /// Its name in Linux 6.1.
+    pub name: &'static str,
+    /// The kernel file that it is in.
+    pub file: &'static str,
+    /// What it does, in a short sentence without a full stop.
+    pub gloss: &'static str,
+    /// What kind of work it is.
+    pub class: Class,
+}
+
+macro_rules! functions {
     (
-        doors { $($door:ident ( $($arg:ident : $type:ty),* ) = $name:literal => $function:path,)* }
-        continuations { $($more:ident ( $($more_arg:ident : $more_type:ty),* ) => $more_function:path,)* }
-        calls { $($call:ident = $call_name:literal,)* }
+        functions {
+            $($file:literal {
+                $($func:ident $(( $skb:ident : SkbId $(, $arg:ident : $type:ty)* ))? = $name:ident, $class:ident,
+                    $gloss:literal;)*
+            })*
+        }
+        continuations { $($more:ident ( $($more_arg:ident : $more_type:ty),* ),)* }
     ) => {
         /// The next function of a packet's way.
         #[derive(Clone, Copy, Debug)]
@@ -22,25 +75,32 @@ macro_rules! doors {
         pub enum Door {
             /// The packet's way ends here: it is in a queue, in a socket, or gone.
             End,
-            $($door { $($arg: $type),* },)*
+            $($($(
+                #[doc = $gloss]
+                $func { $skb: SkbId $(, $arg: $type)* },
+            )?)*)*
             $($more { $($more_arg: $more_type),* },)*
         }
 
-        /// A function of the kernel, by name.
+        /// A function of the kernel.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[allow(missing_docs)]
         #[repr(u8)]
-        pub enum Func { $($door,)* $($call,)* }
+        pub enum Func {
+            $($(
+                #[doc = $gloss]
+                $func,
+            )*)*
+        }
 
         impl Func {
-            /// The function's name in Linux 6.1.
-            pub fn name(self) -> &'static str {
-                match self { $(Func::$door => $name,)* $(Func::$call => $call_name,)* }
-            }
-
             /// All functions.
-            pub const ALL: &'static [Func] = &[$(Func::$door,)* $(Func::$call,)*];
+            pub const ALL: &'static [Func] = &[$($(Func::$func,)*)*];
         }
+
+        /// A row each.
+        static FUNCTIONS: [Function; Func::ALL.len()] = [$($(
+            Function { name: stringify!($name), file: $file, gloss: $gloss, class: Class::$class },
+        )*)*];
 
         impl Door {
             /// The function behind the door, and the packet that passes; `None` where a function goes on that was
@@ -50,219 +110,353 @@ macro_rules! doors {
                 match *self {
                     Door::End => None,
                     $(Door::$more { .. } => None,)*
-                    $(Door::$door { skb, .. } => Some((Func::$door, skb)),)*
-                }
-            }
-
-            /// Opens the door.
-            #[inline(always)]
-            pub(crate) fn open(self, cx: &mut Cx) -> Door {
-                match self {
-                    Door::End => Door::End,
-                    $(Door::$door { $($arg),* } => $function(cx, $($arg),*),)*
-                    $(Door::$more { $($more_arg),* } => $more_function(cx, $($more_arg),*),)*
+                    $($($(Door::$func { $skb, .. } => Some((Func::$func, $skb)),)?)*)*
                 }
             }
         }
     };
 }
 
+impl Func {
+    /// The function's row.
+    pub const fn row(self) -> &'static Function {
+        &FUNCTIONS[self as usize]
+    }
+
+    /// The function's name in Linux 6.1.
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
+}
+
 const _: () = assert!(size_of::<Door>() == 8, "a door is returned in one register");
 
-doors! {
-    doors {
-        // net/core/dev.c, in
-        NetifRx(skb: SkbId) = "__netif_rx" => net::core::dev::__netif_rx,
-        NetifRxInternal(skb: SkbId) = "netif_rx_internal" => net::core::dev::netif_rx_internal,
-        EnqueueToBacklog(skb: SkbId) = "enqueue_to_backlog" => net::core::dev::enqueue_to_backlog,
-        NapiGroReceive(skb: SkbId) = "napi_gro_receive" => net::core::dev::napi_gro_receive,
-        NetifReceiveSkb(skb: SkbId) = "netif_receive_skb" => net::core::dev::netif_receive_skb,
-        NetifReceiveSkbInner(skb: SkbId) = "__netif_receive_skb" => net::core::dev::__netif_receive_skb,
-        NetifReceiveSkbOneCore(skb: SkbId) = "__netif_receive_skb_one_core"
-            => net::core::dev::__netif_receive_skb_one_core,
-        NetifReceiveSkbCore(skb: SkbId) = "__netif_receive_skb_core" => net::core::dev::__netif_receive_skb_core,
-        // net/core/dev.c, out
-        DevQueueXmit(skb: SkbId) = "__dev_queue_xmit" => net::core::dev::__dev_queue_xmit,
-        ValidateXmitSkb(skb: SkbId) = "validate_xmit_skb" => net::core::dev::validate_xmit_skb,
-        DevHardStartXmit(skb: SkbId) = "dev_hard_start_xmit" => net::core::dev::dev_hard_start_xmit,
-        // drivers
-        VethXmit(skb: SkbId) = "veth_xmit" => drivers::veth::veth_xmit,
-        DevForwardSkb(skb: SkbId) = "__dev_forward_skb" => drivers::veth::__dev_forward_skb,
-        LoopbackXmit(skb: SkbId) = "loopback_xmit" => drivers::loopback::loopback_xmit,
-        NicXmit(skb: SkbId) = "e1000_xmit_frame" => drivers::nic::e1000_xmit_frame,
-        BrDevXmit(skb: SkbId) = "br_dev_xmit" => net::bridge::br_device::br_dev_xmit,
-        // net/bridge
-        BrHandleFrame(skb: SkbId) = "br_handle_frame" => net::bridge::br_input::br_handle_frame,
-        BrHandleFrameFinish(skb: SkbId) = "br_handle_frame_finish"
-            => net::bridge::br_input::br_handle_frame_finish,
-        BrPassFrameUp(skb: SkbId) = "br_pass_frame_up" => net::bridge::br_input::br_pass_frame_up,
-        BrForward(skb: SkbId) = "br_forward" => net::bridge::br_forward::br_forward,
-        BrForwardInner(skb: SkbId) = "__br_forward" => net::bridge::br_forward::__br_forward,
-        BrForwardFinish(skb: SkbId) = "br_forward_finish" => net::bridge::br_forward::br_forward_finish,
-        BrDevQueuePushXmit(skb: SkbId) = "br_dev_queue_push_xmit"
-            => net::bridge::br_forward::br_dev_queue_push_xmit,
-        BrFlood(skb: SkbId, local_rcv: bool) = "br_flood" => net::bridge::br_forward::br_flood,
-        // net/core/neighbour.c
-        NeighResolveOutput(skb: SkbId) = "neigh_resolve_output" => net::core::neighbour::neigh_resolve_output,
-        // net/ipv4: ARP
-        ArpRcv(skb: SkbId) = "arp_rcv" => net::ipv4::arp::arp_rcv,
-        ArpProcess(skb: SkbId) = "arp_process" => net::ipv4::arp::arp_process,
-        ArpXmit(skb: SkbId) = "arp_xmit" => net::ipv4::arp::arp_xmit,
-        // net/ipv4, in
-        IpRcv(skb: SkbId) = "ip_rcv" => net::ipv4::ip_input::ip_rcv,
-        IpRcvFinish(skb: SkbId) = "ip_rcv_finish" => net::ipv4::ip_input::ip_rcv_finish,
-        IpError(skb: SkbId) = "ip_error" => net::ipv4::route_errors::ip_error,
-        IpLocalDeliver(skb: SkbId) = "ip_local_deliver" => net::ipv4::ip_input::ip_local_deliver,
-        IpDefrag(skb: SkbId) = "ip_defrag" => net::ipv4::ip_fragment::ip_defrag,
-        IpLocalDeliverFinish(skb: SkbId) = "ip_local_deliver_finish"
-            => net::ipv4::ip_input::ip_local_deliver_finish,
-        IpProtocolDeliverRcu(skb: SkbId) = "ip_protocol_deliver_rcu"
-            => net::ipv4::ip_input::ip_protocol_deliver_rcu,
-        IcmpRcv(skb: SkbId) = "icmp_rcv" => net::ipv4::icmp::icmp_rcv,
-        IcmpEcho(skb: SkbId) = "icmp_echo" => net::ipv4::icmp::icmp_echo,
-        IcmpTimestamp(skb: SkbId) = "icmp_timestamp" => net::ipv4::icmp::icmp_timestamp,
-        IcmpUnreach(skb: SkbId) = "icmp_unreach" => net::ipv4::icmp::icmp_unreach,
-        IcmpRedirect(skb: SkbId) = "icmp_redirect" => net::ipv4::icmp::icmp_redirect,
-        IgmpRcv(skb: SkbId) = "igmp_rcv" => net::ipv4::igmp::igmp_rcv,
-        UdpRcv(skb: SkbId) = "udp_rcv" => net::ipv4::udp::udp_rcv,
-        // net/ipv4, through
-        IpForward(skb: SkbId) = "ip_forward" => net::ipv4::ip_forward::ip_forward,
-        IpForwardFinish(skb: SkbId) = "ip_forward_finish" => net::ipv4::ip_forward::ip_forward_finish,
-        // net/netfilter and net/bridge/br_netfilter_hooks.c
-        NfHookSlow(skb: SkbId, site: Site, from: u8) = "nf_hook_slow" => net::netfilter::core::nf_hook_slow,
-        BrNfPreRoutingFinish(skb: SkbId) = "br_nf_pre_routing_finish"
-            => net::bridge::br_netfilter_hooks::br_nf_pre_routing_finish,
-        BrNfPreRoutingFinishBridge(skb: SkbId) = "br_nf_pre_routing_finish_bridge"
-            => net::bridge::br_netfilter_hooks::br_nf_pre_routing_finish_bridge,
-        BrNfForwardFinish(skb: SkbId) = "br_nf_forward_finish"
-            => net::bridge::br_netfilter_hooks::br_nf_forward_finish,
-        BrNfDevQueueXmit(skb: SkbId) = "br_nf_dev_queue_xmit"
-            => net::bridge::br_netfilter_hooks::br_nf_dev_queue_xmit,
-        // net/ipv4, out
-        IpPushPendingFrames(skb: SkbId) = "ip_push_pending_frames"
-            => net::ipv4::ip_output::ip_push_pending_frames,
-        IpLocalOut(skb: SkbId) = "__ip_local_out" => net::ipv4::ip_output::__ip_local_out,
-        IpOutput(skb: SkbId) = "ip_output" => net::ipv4::ip_output::ip_output,
-        IpMcOutput(skb: SkbId) = "ip_mc_output" => net::ipv4::ip_output::ip_mc_output,
-        DevLoopbackXmit(skb: SkbId) = "dev_loopback_xmit" => net::ipv4::ip_output::dev_loopback_xmit,
-        IpFinishOutput(skb: SkbId) = "ip_finish_output" => net::ipv4::ip_output::ip_finish_output,
-        IpFinishOutputInner(skb: SkbId) = "__ip_finish_output" => net::ipv4::ip_output::__ip_finish_output,
-        IpFragment(skb: SkbId) = "ip_fragment" => net::ipv4::ip_output::ip_fragment,
-        IpDoFragment(skb: SkbId) = "ip_do_fragment" => net::ipv4::ip_output::ip_do_fragment,
-        IpFinishOutput2(skb: SkbId) = "ip_finish_output2" => net::ipv4::ip_output::ip_finish_output2,
-        // net/ipv4: TCP
-        TcpV4Rcv(skb: SkbId) = "tcp_v4_rcv" => net::ipv4::tcp_ipv4::tcp_v4_rcv,
-        TcpV4DoRcv(skb: SkbId) = "tcp_v4_do_rcv" => net::ipv4::tcp_ipv4::tcp_v4_do_rcv,
-        IpQueueXmit(skb: SkbId) = "__ip_queue_xmit" => net::ipv4::ip_output::__ip_queue_xmit,
+functions! {
+    functions {
+        "drivers/net/veth.c" {
+            VethXmit(skb: SkbId) = veth_xmit, Device, "into the veth cable, out of its other end";
+        }
+        "drivers/net/loopback.c" {
+            LoopbackXmit(skb: SkbId) = loopback_xmit, Device, "lo: what goes out comes straight in";
+        }
+        "drivers/net/ethernet/intel/e1000e/netdev.c" {
+            NicXmit(skb: SkbId) = e1000_xmit_frame, Device, "the network card puts the frame on the wire";
+            NicIrq = e1000_intr_msi, Device, "the network card interrupts: a frame is there";
+            NicPoll = e1000e_poll, Device, "the driver collects frames from its card";
+        }
+        "net/core/neighbour.c" {
+            NeighResolveOutput(skb: SkbId) = neigh_resolve_output, Path,
+                "the next hop's MAC address is not certain: ask first";
+            NeighEventSend = __neigh_event_send, Path, "waits while ARP asks, or uses the entry on probation";
+            NeighUpdate = neigh_update, Lookup, "the neighbour table learns the MAC address";
+        }
+        "net/core/dev.c" {
+            DevQueueXmit(skb: SkbId) = __dev_queue_xmit, Path,
+                "queues the frame for its device; virtual devices have no queue";
+            ValidateXmitSkb(skb: SkbId) = validate_xmit_skb, Path, "does in software what the device cannot";
+            DevHardStartXmit(skb: SkbId) = dev_hard_start_xmit, Path,
+                "hands the frame to the device's driver; tcpdump sees it here";
+            DevQueueXmitNit = dev_queue_xmit_nit, Socket, "shows the frame that leaves to tcpdump";
+            DevLoopbackXmit(skb: SkbId) = dev_loopback_xmit, Path, "a copy comes back to this host";
+            DevForwardSkb(skb: SkbId) = __dev_forward_skb, Path,
+                "the frame changes sides, perhaps into another namespace";
+            NetifRx(skb: SkbId) = __netif_rx, Path, "a frame came in by a virtual device";
+            NetifRxInternal(skb: SkbId) = netif_rx_internal, Path, "chooses the CPU that will handle it";
+            EnqueueToBacklog(skb: SkbId) = enqueue_to_backlog, Path,
+                "waits in the CPU's backlog for a softirq";
+            NetRxAction = net_rx_action, Batch, "the receive softirq starts: who has frames?";
+            NapiPoll = __napi_poll, Batch, "polls one source of frames";
+            ProcessBacklog = process_backlog, Batch, "takes the waiting frames from the CPU's backlog";
+            NetifReceiveSkb(skb: SkbId) = netif_receive_skb, Path, "the frame enters the network stack";
+            NetifReceiveSkbInner(skb: SkbId) = __netif_receive_skb, Path, "enters the network stack";
+            NetifReceiveSkbOneCore(skb: SkbId) = __netif_receive_skb_one_core, Path,
+                "enters alone, not in a list";
+            NetifReceiveSkbCore(skb: SkbId) = __netif_receive_skb_core, Path,
+                "tcpdump first, then a bridge, then the protocol";
+        }
+        "net/core/gro.c" {
+            NapiGroReceive(skb: SkbId) = napi_gro_receive, Path,
+                "merges frames of one stream; here each goes on alone";
+        }
+        "net/core/skbuff.c" {
+            SkbClone = skb_clone, Memory, "a second handle of the same bytes";
+            ConsumeSkb = consume_skb, Memory, "done with this packet: its memory is free";
+            KfreeSkbReason = kfree_skb_reason, Memory, "the packet is dropped";
+        }
+        "net/packet/af_packet.c" {
+            PacketSendmsg = packet_sendmsg, Socket, "a program sends a frame that it wrote itself";
+            TpacketRcv = tpacket_rcv, Socket, "tcpdump gets a copy";
+        }
+        "net/bridge/br_device.c" {
+            BrDevXmit(skb: SkbId) = br_dev_xmit, Path, "this host sends into its own bridge";
+        }
+        "net/bridge/br_input.c" {
+            BrHandleFrame(skb: SkbId) = br_handle_frame, Path,
+                "the device is a port of a bridge, which takes the frame";
+            BrHandleFrameFinish(skb: SkbId) = br_handle_frame_finish, Path,
+                "where to: one port, all ports, or this host?";
+            BrPassFrameUp(skb: SkbId) = br_pass_frame_up, Path,
+                "up to this host: the frame comes in by the bridge device";
+        }
+        "net/bridge/br_fdb.c" {
+            BrFdbUpdate = br_fdb_update, Lookup, "the bridge learns behind which port the sender is";
+            BrFdbFindRcu = br_fdb_find_rcu, Lookup, "behind which port is the receiver?";
+        }
+        "net/bridge/br_arp_nd_proxy.c" {
+            BrDoProxySuppressArp = br_do_proxy_suppress_arp, Lookup,
+                "could the bridge answer this ARP itself?";
+        }
+        "net/bridge/br_forward.c" {
+            BrForward(skb: SkbId) = br_forward, Path, "to one port: the bridge knows the receiver";
+            BrFlood(skb: SkbId, local_rcv: bool) = br_flood, Path, "to all other ports: a copy each";
+            BrForwardInner(skb: SkbId) = __br_forward, Path,
+                "towards the port; the firewall's bridge FORWARD hook is here";
+            BrForwardFinish(skb: SkbId) = br_forward_finish, Path,
+                "past FORWARD; the bridge POSTROUTING hook is here";
+            BrDevQueuePushXmit(skb: SkbId) = br_dev_queue_push_xmit, Path, "the frame leaves by the port";
+        }
+        "net/bridge/br_netfilter_hooks.c" {
+            BrNfPreRoutingFinish(skb: SkbId) = br_nf_pre_routing_finish, Path,
+                "past PREROUTING of IPv4: back into the bridge";
+            BrNfForwardFinish(skb: SkbId) = br_nf_forward_finish, Path,
+                "past FORWARD of IPv4: back into the bridge";
+            BrNfDevQueueXmit(skb: SkbId) = br_nf_dev_queue_xmit, Path,
+                "past POSTROUTING of IPv4: back into the bridge";
+            BrNfPreRouting = br_nf_pre_routing, Path, "a bridged packet is shown to the IPv4 hook PREROUTING";
+            BrNfPreRoutingFinishBridge(skb: SkbId) = br_nf_pre_routing_finish_bridge, Path,
+                "its destination changed: the frame gets its MAC address";
+            BrNfLocalIn = br_nf_local_in, Path, "a bridged packet goes up to this host";
+            BrNfForwardIp = br_nf_forward_ip, Path, "a bridged packet is shown to the IPv4 hook FORWARD";
+            BrNfForwardArp = br_nf_forward_arp, Path, "a bridged ARP message, for arptables";
+            BrNfPostRouting = br_nf_post_routing, Path,
+                "a bridged packet is shown to the IPv4 hook POSTROUTING";
+            BrNfHookThresh = br_nf_hook_thresh, Path, "the bridge hooks behind bridge netfilter look too";
+            IpSabotageIn = ip_sabotage_in, Path, "met PREROUTING in the bridge already: not again";
+        }
+        "net/ipv4/arp.c" {
+            ArpSolicit = arp_solicit, Path, "asks with ARP: who has this address?";
+            ArpSendDst = arp_send_dst, Path, "makes and sends an ARP message";
+            ArpCreate = arp_create, Write, "writes the ARP message and its Ethernet header";
+            ArpXmit(skb: SkbId) = arp_xmit, Path, "the ARP message goes out";
+            ArpRcv(skb: SkbId) = arp_rcv, Path, "an ARP message came in";
+            ArpProcess(skb: SkbId) = arp_process, Path,
+                "is the question for us? is the answer one that we wait for?";
+        }
+        "net/ipv4/raw.c" {
+            RawSendmsg = raw_sendmsg, Socket, "a program sends through a raw socket, as ping does";
+            RawLocalDeliver = raw_local_deliver, Lookup, "does a raw socket, such as ping's, want a copy?";
+            RawRcv = raw_rcv, Socket, "the raw socket has it: ping can read it";
+            RawRecvmsg = raw_recvmsg, Socket, "a program reads from its raw socket";
+        }
+        "net/ipv4/ping.c" {
+            PingV4Sendmsg = ping_v4_sendmsg, Socket, "a program sends through a ping socket";
+            PingRcv = ping_rcv, Lookup, "an echo reply: does a ping socket wait for it?";
+        }
+        "net/ipv4/udp.c" {
+            UdpSendmsg = udp_sendmsg, Socket, "a program sends a UDP datagram";
+            UdpRcv(skb: SkbId) = udp_rcv, Path, "a UDP datagram came in";
+            UdpQueueRcvSkb = udp_queue_rcv_skb, Socket, "into the socket's receive queue";
+        }
+        "net/ipv4/route.c" {
+            IpRouteOutputFlow = ip_route_output_flow, Lookup, "which way out? asks the routing tables";
+            IpRouteOutputKeyHashRcu = ip_route_output_key_hash_rcu, Lookup,
+                "chooses source address and device of a way out";
+            IpRouteInputNoref = ip_route_input_noref, Lookup,
+                "for this host, or to be forwarded? asks the routing tables";
+            IpRouteInputSlow = ip_route_input_slow, Lookup, "finds the route of a packet that came in";
+            IpError(skb: SkbId) = ip_error, Path, "answers for a packet that has no route";
+        }
+        "net/ipv4/fib_trie.c" {
+            FibTableLookup = fib_table_lookup, Lookup,
+                "looks for the longest matching prefix in a routing table";
+        }
+        "net/ipv4/fib_frontend.c" {
+            FibValidateSource = fib_validate_source, Lookup, "may this sender come in by this device?";
+        }
+        "net/ipv4/ip_output.c" {
+            IpPushPendingFrames(skb: SkbId) = ip_push_pending_frames, Write, "writes the IP header and sends";
+            IpLocalOut(skb: SkbId) = __ip_local_out, Write,
+                "sets length and checksum; the firewall's OUTPUT hook is here";
+            IpOutput(skb: SkbId) = ip_output, Path, "on its way out; the firewall's POSTROUTING hook is here";
+            IpMcOutput(skb: SkbId) = ip_mc_output, Path,
+                "on its way out to a group or to all, and perhaps to itself";
+            IpFinishOutput(skb: SkbId) = ip_finish_output, Path, "past the firewall";
+            IpFinishOutputInner(skb: SkbId) = __ip_finish_output, Path, "does it fit the device's MTU?";
+            IpFragment(skb: SkbId) = ip_fragment, Path,
+                "too long: cut into fragments, unless that is forbidden";
+            IpDoFragment(skb: SkbId) = ip_do_fragment, Write, "cuts the packet into fragments";
+            IpFinishOutput2(skb: SkbId) = ip_finish_output2, Path, "who is the next hop on the link?";
+            IpQueueXmit(skb: SkbId) = __ip_queue_xmit, Write, "a segment gets its route and its IPv4 header";
+        }
+        "net/ipv4/ip_input.c" {
+            IpRcv(skb: SkbId) = ip_rcv, Path, "an IP packet came in; the firewall's PREROUTING hook is here";
+            IpRcvCore = ip_rcv_core, Path, "is the IP header sound?";
+            IpRcvFinish(skb: SkbId) = ip_rcv_finish, Path, "past PREROUTING: looks for the route";
+            IpLocalDeliver(skb: SkbId) = ip_local_deliver, Path,
+                "it is for this host; the firewall's INPUT hook is here";
+            IpLocalDeliverFinish(skb: SkbId) = ip_local_deliver_finish, Path, "past INPUT";
+            IpProtocolDeliverRcu(skb: SkbId) = ip_protocol_deliver_rcu, Path,
+                "hands it to raw sockets and to its protocol";
+        }
+        "net/ipv4/ip_fragment.c" {
+            IpDefrag(skb: SkbId) = ip_defrag, Path, "a fragment: waits for the rest";
+        }
+        "net/ipv4/ip_forward.c" {
+            IpForward(skb: SkbId) = ip_forward, Path,
+                "it is for somebody else: one hop less to live; FORWARD hook";
+            IpForwardFinish(skb: SkbId) = ip_forward_finish, Path, "past FORWARD";
+        }
+        "net/ipv4/icmp.c" {
+            IcmpRcv(skb: SkbId) = icmp_rcv, Path, "an ICMP message came in";
+            IcmpEcho(skb: SkbId) = icmp_echo, Write, "an echo request: answer it";
+            IcmpTimestamp(skb: SkbId) = icmp_timestamp, Write, "asked for the time: answer it";
+            IcmpReply = icmp_reply, Write, "makes the answer to an ICMP message";
+            IcmpPushReply = icmp_push_reply, Write, "copies the data into the answer";
+            IcmpSend = __icmp_send, Write, "an error is reported to the sender";
+            IcmpUnreach(skb: SkbId) = icmp_unreach, Path,
+                "an ICMP error came in: who sent the packet that it quotes?";
+            IcmpRedirect(skb: SkbId) = icmp_redirect, Path, "a router tells of a shorter way";
+        }
+        "net/ipv4/tcp_ipv4.c" {
+            TcpV4Rcv(skb: SkbId) = tcp_v4_rcv, Path, "a TCP segment came in";
+            TcpV4DoRcv(skb: SkbId) = tcp_v4_do_rcv, Path, "the socket takes the segment";
+            TcpV4SendReset = tcp_v4_send_reset, Write, "no socket wants it: a RST goes back";
+            TcpV4SendAck = tcp_v4_send_ack, Write, "an acknowledgement without a socket";
+        }
+        "net/ipv4/inet_hashtables.c" {
+            InetLookupEstablished = __inet_lookup_established, Lookup, "does it belong to a connection?";
+            InetLookupListener = __inet_lookup_listener, Lookup, "does a program listen on this port?";
+        }
+        "net/ipv4/tcp_input.c" {
+            TcpRcvEstablished = tcp_rcv_established, Path, "a segment of an established connection";
+            TcpRcvStateProcess = tcp_rcv_state_process, Path,
+                "a segment that may change the connection's state";
+            TcpDataQueue = tcp_data_queue, Socket, "its data is in the socket: the program can read it";
+            TcpConnRequest = tcp_conn_request, Path, "a SYN for a listener: somebody wants to connect";
+        }
+        "net/ipv4/tcp_output.c" {
+            TcpMakeSynack = tcp_make_synack, Write, "the listener's answer: SYN and ACK";
+            TcpTransmitSkb = __tcp_transmit_skb, Write, "a connection sends a segment";
+            TcpRetransmitSkb = __tcp_retransmit_skb, Write, "not acknowledged in time: sent again";
+        }
+        "net/ipv4/tcp_minisocks.c" {
+            TcpCheckReq = tcp_check_req, Path, "the third segment of a handshake";
+            TcpTimewaitStateProcess = tcp_timewait_state_process, Path,
+                "a late segment for a connection that is over";
+        }
+        "net/ipv4/igmp.c" {
+            IgmpRcv(skb: SkbId) = igmp_rcv, Path, "a message about multicast groups came in";
+        }
+        "net/netfilter/core.c" {
+            NfHookSlow(skb: SkbId, site: Site, from: u8) = nf_hook_slow, Path,
+                "asks all who look at packets at this hook";
+        }
+        "net/netfilter/nf_conntrack_proto.c" {
+            Ipv4ConntrackDefrag = ipv4_conntrack_defrag, Path, "connection tracking wants whole packets";
+            Ipv4ConntrackIn = ipv4_conntrack_in, Path, "connection tracking of a packet that came in";
+            Ipv4ConntrackLocal = ipv4_conntrack_local, Path,
+                "connection tracking of a packet that this host sends";
+            Ipv4Confirm = ipv4_confirm, Path, "it got through: a new connection may be entered";
+        }
+        "net/netfilter/nf_conntrack_core.c" {
+            NfConntrackIn = nf_conntrack_in, Lookup, "finds the packet's connection";
+            InitConntrack = init_conntrack, Memory, "no connection is known: a new one begins";
+            NfConntrackConfirm = __nf_conntrack_confirm, Lookup, "enters the new connection in the table";
+            NfConntrackInetError = nf_conntrack_inet_error, Lookup,
+                "an ICMP error: whose connection does it quote?";
+        }
+        "net/netfilter/nf_conntrack_proto_tcp.c" {
+            NfConntrackTcpPacket = nf_conntrack_tcp_packet, Path, "follows TCP's states and windows";
+        }
+        "net/netfilter/nf_conntrack_proto_udp.c" {
+            NfConntrackUdpPacket = nf_conntrack_udp_packet, Path, "one direction, or both: sets the timeout";
+        }
+        "net/netfilter/nf_conntrack_proto_icmp.c" {
+            NfConntrackIcmpPacket = nf_conntrack_icmp_packet, Path,
+                "a request or its reply: sets the timeout";
+        }
+        "net/netfilter/nf_conntrack_proto_gre.c" {
+            NfConntrackGrePacket = nf_conntrack_gre_packet, Path, "follows a GRE flow";
+        }
+        "net/netfilter/nf_conntrack_proto_generic.c" {
+            GenericPacket = generic_packet, Path, "another protocol: sets the timeout";
+        }
+        "net/netfilter/nft_chain_filter.c" {
+            NftDoChainIpv4 = nft_do_chain_ipv4, Rules, "a chain of nf_tables hangs on this hook";
+        }
+        "net/netfilter/nft_chain_route.c" {
+            NfRouteTableHook4 = nf_route_table_hook4, Rules,
+                "a chain that may change the way of this host's packets";
+        }
+        "net/netfilter/nft_chain_nat.c" {
+            NftNatDoChain = nft_nat_do_chain, Rules, "a first packet: asks the chain of table nat";
+        }
+        "net/netfilter/nf_tables_core.c" {
+            NftDoChain = nft_do_chain, Rules, "tries the rules of a table";
+        }
+        "net/netfilter/nf_nat_proto.c" {
+            NfNatIpv4PreRouting = nf_nat_ipv4_pre_routing, Path, "NAT: may the destination change?";
+            NfNatIpv4LocalIn = nf_nat_ipv4_local_in, Path,
+                "NAT: may the source of a packet for this host change?";
+            NfNatIpv4LocalFn = nf_nat_ipv4_local_fn, Path,
+                "NAT: may the destination of this host's packet change?";
+            NfNatIpv4Out = nf_nat_ipv4_out, Path, "NAT: may the source change?";
+            NfNatManipPkt = nf_nat_manip_pkt, Write, "rewrites address and port in the packet";
+            NfNatIcmpReplyTranslation = nf_nat_icmp_reply_translation, Write,
+                "rewrites the packet that an ICMP error quotes";
+        }
+        "net/netfilter/nf_nat_core.c" {
+            NfNatInetFn = nf_nat_inet_fn, Path, "a first packet asks the rules; later ones do as was decided";
+            NfNatSetupInfo = nf_nat_setup_info, Path,
+                "decides the connection's addresses and ports, once for all";
+        }
+        "net/netfilter/nf_nat_masquerade.c" {
+            NfNatMasqueradeIpv4 = nf_nat_masquerade_ipv4, Path,
+                "MASQUERADE: the source becomes the outgoing device's address";
+        }
+        "net/netfilter/nf_nat_redirect.c" {
+            NfNatRedirectIpv4 = nf_nat_redirect_ipv4, Path, "REDIRECT: to this host itself";
+        }
+        "net/ipv4/netfilter/ip_tables.c" {
+            IptDoTable = ipt_do_table, Rules, "tries the rules of a table";
+        }
+        "net/ipv4/netfilter/iptable_mangle.c" {
+            IptableMangleHook = iptable_mangle_hook, Rules, "table mangle, which rewrites headers and marks";
+        }
+        "net/ipv4/netfilter/nf_reject_ipv4.c" {
+            NfSendUnreach = nf_send_unreach, Write, "REJECT answers with an ICMP error";
+            NfSendReset = nf_send_reset, Write, "REJECT answers with a TCP reset";
+        }
+        "net/ipv4/netfilter.c" {
+            IpRouteMeHarder = ip_route_me_harder, Lookup,
+                "netfilter changed this host's packet: it is routed anew";
+        }
     }
     continuations {
-        Consume(skb: SkbId) => net::core::skbuff::consume_later,
-        KfreeSkb(skb: SkbId, reason: DropReason) => net::core::skbuff::kfree_later,
-        Refused(skb: SkbId) => net::netfilter::core::refuse,
-        NeighProbe(neigh: NeighId) => net::ipv4::arp::neigh_probe,
-        NeighConstruct(neigh: NeighId) => net::ipv4::arp::arp_construct,
-        IpForwardHook(skb: SkbId) => net::ipv4::ip_forward::ip_forward_hook,
-        IpLocalOutHook(skb: SkbId) => net::ipv4::ip_output::ip_local_out_hook,
-        IpOutputHook(skb: SkbId) => net::ipv4::ip_output::ip_output_hook,
-        IpMcLoopHook(skb: SkbId) => net::ipv4::ip_output::ip_mc_loop_hook,
-        LinkFailure(skb: SkbId) => net::ipv4::route_errors::ipv4_link_failure,
-        NfHookResume(skb: SkbId, site: Site, from: u8) => net::netfilter::core::nf_hook_slow,
-        BrFloodNext(skb: SkbId, from: u16, local_rcv: bool) => net::bridge::br_forward::br_flood_next,
+        Consume(skb: SkbId),
+        KfreeSkb(skb: SkbId, reason: DropReason),
+        Refused(skb: SkbId),
+        NeighProbe(neigh: NeighId),
+        NeighConstruct(neigh: NeighId),
+        IpForwardHook(skb: SkbId),
+        IpLocalOutHook(skb: SkbId),
+        IpOutputHook(skb: SkbId),
+        IpMcLoopHook(skb: SkbId),
+        LinkFailure(skb: SkbId),
+        NfHookResume(skb: SkbId, site: Site, from: u8),
+        BrFloodNext(skb: SkbId, from: u16, local_rcv: bool),
     }
-    calls {
-        NetRxAction = "net_rx_action",
-        NapiPoll = "__napi_poll",
-        ProcessBacklog = "process_backlog",
-        NicPoll = "e1000e_poll",
-        NicIrq = "e1000_intr_msi",
-        SkbClone = "skb_clone",
-        ConsumeSkb = "consume_skb",
-        KfreeSkbReason = "kfree_skb_reason",
-        BrFdbUpdate = "br_fdb_update",
-        BrFdbFindRcu = "br_fdb_find_rcu",
-        BrDoProxySuppressArp = "br_do_proxy_suppress_arp",
-        TpacketRcv = "tpacket_rcv",
-        DevQueueXmitNit = "dev_queue_xmit_nit",
-        PacketSendmsg = "packet_sendmsg",
-        RawSendmsg = "raw_sendmsg",
-        RawLocalDeliver = "raw_local_deliver",
-        RawRcv = "raw_rcv",
-        RawRecvmsg = "raw_recvmsg",
-        PingRcv = "ping_rcv",
-        PingV4Sendmsg = "ping_v4_sendmsg",
-        UdpSendmsg = "udp_sendmsg",
-        UdpQueueRcvSkb = "udp_queue_rcv_skb",
-        IpRcvCore = "ip_rcv_core",
-        IpRouteInputNoref = "ip_route_input_noref",
-        IpRouteInputSlow = "ip_route_input_slow",
-        IpRouteOutputFlow = "ip_route_output_flow",
-        IpRouteOutputKeyHashRcu = "ip_route_output_key_hash_rcu",
-        FibTableLookup = "fib_table_lookup",
-        FibValidateSource = "fib_validate_source",
-        IcmpReply = "icmp_reply",
-        IcmpPushReply = "icmp_push_reply",
-        IcmpSend = "__icmp_send",
-        NeighEventSend = "__neigh_event_send",
-        NeighUpdate = "neigh_update",
-        ArpSolicit = "arp_solicit",
-        ArpSendDst = "arp_send_dst",
-        ArpCreate = "arp_create",
-        // Bridge netfilter
-        BrNfPreRouting = "br_nf_pre_routing",
-        BrNfLocalIn = "br_nf_local_in",
-        BrNfForwardIp = "br_nf_forward_ip",
-        BrNfForwardArp = "br_nf_forward_arp",
-        BrNfPostRouting = "br_nf_post_routing",
-        BrNfHookThresh = "br_nf_hook_thresh",
-        IpSabotageIn = "ip_sabotage_in",
-        // NAT and refusals
-        NfNatIpv4PreRouting = "nf_nat_ipv4_pre_routing",
-        NfNatIpv4LocalIn = "nf_nat_ipv4_local_in",
-        NfNatIpv4LocalFn = "nf_nat_ipv4_local_fn",
-        NfNatIpv4Out = "nf_nat_ipv4_out",
-        NfNatInetFn = "nf_nat_inet_fn",
-        NfNatSetupInfo = "nf_nat_setup_info",
-        NfNatManipPkt = "nf_nat_manip_pkt",
-        NfNatIcmpReplyTranslation = "nf_nat_icmp_reply_translation",
-        NfNatMasqueradeIpv4 = "nf_nat_masquerade_ipv4",
-        NfNatRedirectIpv4 = "nf_nat_redirect_ipv4",
-        NfSendUnreach = "nf_send_unreach",
-        NfSendReset = "nf_send_reset",
-        IpRouteMeHarder = "ip_route_me_harder",
-        // net/netfilter/nf_conntrack_*.c
-        Ipv4ConntrackDefrag = "ipv4_conntrack_defrag",
-        Ipv4ConntrackIn = "ipv4_conntrack_in",
-        Ipv4ConntrackLocal = "ipv4_conntrack_local",
-        Ipv4Confirm = "ipv4_confirm",
-        NfConntrackIn = "nf_conntrack_in",
-        NfConntrackConfirm = "__nf_conntrack_confirm",
-        InitConntrack = "init_conntrack",
-        NfConntrackTcpPacket = "nf_conntrack_tcp_packet",
-        NfConntrackUdpPacket = "nf_conntrack_udp_packet",
-        NfConntrackIcmpPacket = "nf_conntrack_icmp_packet",
-        NfConntrackGrePacket = "nf_conntrack_gre_packet",
-        NfConntrackInetError = "nf_conntrack_inet_error",
-        GenericPacket = "generic_packet",
-        // Rules
-        IptDoTable = "ipt_do_table",
-        IptableMangleHook = "iptable_mangle_hook",
-        NftDoChainIpv4 = "nft_do_chain_ipv4",
-        NfRouteTableHook4 = "nf_route_table_hook4",
-        NftNatDoChain = "nft_nat_do_chain",
-        NftDoChain = "nft_do_chain",
-        // net/ipv4: TCP
-        InetLookupEstablished = "__inet_lookup_established",
-        InetLookupListener = "__inet_lookup_listener",
-        TcpRcvEstablished = "tcp_rcv_established",
-        TcpRcvStateProcess = "tcp_rcv_state_process",
-        TcpDataQueue = "tcp_data_queue",
-        TcpConnRequest = "tcp_conn_request",
-        TcpMakeSynack = "tcp_make_synack",
-        TcpCheckReq = "tcp_check_req",
-        TcpTimewaitStateProcess = "tcp_timewait_state_process",
-        TcpV4SendReset = "tcp_v4_send_reset",
-        TcpV4SendAck = "tcp_v4_send_ack",
-        TcpTransmitSkb = "__tcp_transmit_skb",
-        TcpRetransmitSkb = "__tcp_retransmit_skb",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn glosses_are_short_and_names_unique() {
+        for (at, row) in FUNCTIONS.iter().enumerate() {
+            assert!(row.gloss.len() <= 62 && !row.gloss.ends_with('.'), "{}", row.gloss);
+            assert!(FUNCTIONS[..at].iter().all(|other| other.name != row.name), "{} twice", row.name);
+        }
     }
 }

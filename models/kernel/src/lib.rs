@@ -4,15 +4,16 @@
 //! |---|---|
 //! | [`tables`] | nouns: devices, namespaces, bridges, routes, neighbours, sockets |
 //! | [`net`], [`drivers`] | verbs: the doors, a file a kernel file |
-//! | [`door`] | the list of all doors |
+//! | [`door`] | the functions of the kernel, and doors as values |
 //! | [`walk`] | the loop that opens door after door, records and charges it |
 //! | [`module`] | the shape of a feature's row: what it registers |
-//! | [`modules`] | the list of all features |
+//! | [`modules`] | the list of all features, and the function behind each door |
 //! | [`event`] | what happens to a CPU from outside |
 //! | [`world`] | machines, cables and the clock |
 //! | [`chance`] | what chance decides in rules, and what-ifs |
 //! | [`netlink`] | what a configuration request and its refusal look like |
 //! | [`trace`] | what an observer sees |
+//! | [`note`] | what a function found or decided, for the observer |
 //!
 //! This crate neither prints nor parses commands: that is user space.
 
@@ -28,6 +29,7 @@ pub mod module;
 pub mod modules;
 pub mod net;
 pub mod netlink;
+pub mod note;
 pub mod tables;
 pub mod timer;
 pub mod trace;

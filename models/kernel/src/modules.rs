@@ -2,6 +2,8 @@
 //!
 //! The order is that of registration: notifiers are called in it.
 
+mod doors;
+
 use crate::module::Module;
 use crate::net::{bridge, core, ipv4, netfilter};
 

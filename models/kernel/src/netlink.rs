@@ -1,7 +1,5 @@
 //! What a configuration request and its refusal look like: the words of rtnetlink.
 
-use std::borrow::Cow;
-
 /// An error number of Linux, by its name (include/uapi/asm-generic/errno*.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
@@ -153,19 +151,30 @@ pub struct NlError {
     /// The error number of the NLMSG_ERROR answer.
     pub errno: Errno,
     /// NLMSGERR_ATTR_MSG, without a final full stop; `ip` prints `Error: {extack}.`.
-    pub extack: Option<Cow<'static, str>>,
+    pub extack: Option<&'static str>,
+    /// What Linux can do of the request and this model cannot yet; it is the model that refuses, not the kernel.
+    pub not_modelled: Option<&'static str>,
 }
 
 impl NlError {
     /// An error number with a text.
     pub const fn with(errno: Errno, extack: &'static str) -> Self {
-        NlError { errno, extack: Some(Cow::Borrowed(extack)) }
+        NlError { extack: Some(extack), ..NlError::new(errno) }
+    }
+
+    /// What Linux can do and this model cannot yet.
+    pub const fn not_modelled(what: &'static str) -> Self {
+        NlError { not_modelled: Some(what), ..NlError::new(Errno::EOPNOTSUPP) }
+    }
+
+    const fn new(errno: Errno) -> Self {
+        NlError { errno, extack: None, not_modelled: None }
     }
 }
 
 impl From<Errno> for NlError {
     fn from(errno: Errno) -> Self {
-        NlError { errno, extack: None }
+        NlError::new(errno)
     }
 }
 

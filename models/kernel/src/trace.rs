@@ -10,6 +10,7 @@ use glassnet_sim::Nanos;
 use crate::chance::Script;
 use crate::door::Func;
 use crate::ids::{MachineId, NetnsId};
+use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::skb::PacketType;
 use crate::tables::xt::{Table, Variant};
@@ -92,13 +93,11 @@ pub struct Frame {
 
 /// A remark about a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
+pub struct Noted {
     /// The step, as an index into [`Trace::steps`].
     pub step: usize,
-    /// What it is about, in one word: `fdb`, `route`, `neigh`.
-    pub key: &'static str,
     /// The remark.
-    pub text: String,
+    pub note: Note,
 }
 
 /// The headers of a packet as a step found them, if they are not those that an earlier step found.
@@ -145,7 +144,7 @@ pub struct SeenTable {
 /// A packet meets a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Visit {
-    /// The step, as an index into [`Trace::steps`]; the notes with key `rule` up to the next visit are of this table.
+    /// The step, as an index into [`Trace::steps`]; the notes about rules up to the next visit are of this table.
     pub step: usize,
     /// How many notes there were.
     pub note: usize,
@@ -163,7 +162,7 @@ pub struct Trace {
     /// Steps in the order in which they happened.
     pub steps: Vec<Step>,
     /// Remarks, by step.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Noted>,
     /// Frames in the order in which they were seen.
     pub frames: Vec<Frame>,
     /// Headers that changed, by step.

@@ -2,7 +2,7 @@
 //!
 //! Tracing, timing and the limit on endless walks live here and nowhere else.
 
-use crate::cost;
+use crate::cost::PROFILE;
 use crate::cx::Cx;
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
@@ -18,7 +18,6 @@ impl Cx<'_> {
         let mut door = door;
         loop {
             while !matches!(door, Door::End) {
-                self.charge();
                 if self.observed {
                     self.record_door(&door);
                 }
@@ -39,14 +38,13 @@ impl Cx<'_> {
         if self.observed {
             return door;
         }
-        self.charge();
         door.open(self)
     }
 
-    /// The CPU has spent its time on one more function.
+    /// The CPU spends its time on a function.
     #[inline(always)]
-    fn charge(&mut self) {
-        self.now.0 += cost::FUNCTION.0;
+    pub(crate) fn charge(&mut self, func: Func) {
+        self.now.0 += PROFILE.of(func).0;
     }
 
     /// Puts a door off until the way of the packet in hand has ended: the caller of a function that it has
@@ -59,19 +57,19 @@ impl Cx<'_> {
     /// A function is asked about a packet, and returns.
     #[inline]
     pub fn call(&mut self, func: Func, skb: SkbId) {
-        self.charge();
         if self.observed {
             self.record_skb(func, StepKind::Call, skb);
         }
+        self.charge(func);
     }
 
     /// A function runs that is about no packet yet.
     #[inline]
     pub fn call_without_skb(&mut self, func: Func) {
-        self.charge();
         if self.observed {
             self.record(func, StepKind::Call, SkbId(u32::MAX), 0, u32::MAX);
         }
+        self.charge(func);
     }
 
     #[inline(never)]

@@ -10,6 +10,7 @@ use glassnet_kernel::net::netfilter::x_tables::{
     xt_find_table_lock, xt_replace_table, xt_splice_rules, xt_table, xt_unregister_table, xt_zero_counters,
 };
 use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::note::{AtRule, Note, Outcome, Part, RuleNote};
 use glassnet_kernel::tables::netfilter::{Hook, HookFn, HookState, Pf, Site};
 use glassnet_kernel::tables::xt::matches::{Multiport, MultiportSide, Ports, State, Tcp, Udp};
 use glassnet_kernel::tables::xt::targets::{self, NatRange};
@@ -400,16 +401,19 @@ fn the_detail_view_says_why_each_rule_did_not_match() {
     ];
     put(&mut world, Nft, filter(rules, vec![user("A", vec![jump(Action::None)])])).expect("fits");
     send(&mut world, dev, Nft, FILTER, PACKET);
-    let notes: Vec<&str> = world.trace.notes.iter().map(|note| note.text.as_str()).collect();
+    let notes: Vec<&Note> = world.trace.notes.iter().map(|noted| &noted.note).collect();
+    let no = |rule, option| AtRule::NoMatch { rule, part: Part::Option(option) };
     let wanted = [
-        "filter INPUT 1 no: -s",
-        "filter INPUT 2 no: -i",
-        "filter INPUT 3 no: -p",
-        "filter INPUT 4 yes -> jump A",
-        "filter A 1 yes -> continue",
-        "filter A return",
-        "filter INPUT policy ACCEPT",
-    ];
+        ("INPUT", no(1, "-s")),
+        ("INPUT", no(2, "-i")),
+        ("INPUT", no(3, "-p")),
+        ("INPUT", AtRule::Match { rule: 4, outcome: Outcome::Jump("A".to_owned()) }),
+        ("A", AtRule::Match { rule: 1, outcome: Outcome::Continue }),
+        ("A", AtRule::Return),
+        ("INPUT", AtRule::Policy(Outcome::Accept)),
+    ]
+    .map(|(chain, what)| Note::Rule(RuleNote { table: TableName::Filter, chain: chain.to_owned(), what }));
+    let wanted: Vec<&Note> = wanted.iter().collect();
     assert_eq!(notes, wanted);
 }
 

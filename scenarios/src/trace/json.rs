@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::phases::Phase;
 use super::{Answer, Decision};
-use crate::view::{Hooked, Rule, rules_as_json};
+use crate::view::{Hooked, Rule, conntrack_words, rules_as_json};
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -67,7 +67,7 @@ struct AtHook<'a> {
     input: &'a str,
     out: &'a str,
     bridged: bool,
-    conntrack: &'a [String],
+    conntrack: Vec<String>,
     rules: Vec<Rule>,
 }
 
@@ -126,12 +126,12 @@ fn phase(branch: usize, number: usize, phase: &Phase) -> Line<'_> {
 
 fn at_hook(hooked: &Hooked) -> AtHook<'_> {
     AtHook {
-        family: &hooked.family,
-        chain: &hooked.chain,
+        family: hooked.family,
+        chain: hooked.chain,
         input: &hooked.input,
         out: &hooked.output,
         bridged: hooked.bridged,
-        conntrack: &hooked.conntrack,
+        conntrack: hooked.conntrack.iter().map(conntrack_words).collect(),
         rules: hooked.tables.iter().flat_map(rules_as_json).collect(),
     }
 }

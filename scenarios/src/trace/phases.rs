@@ -1,9 +1,10 @@
 //! The packet's way in phases.
 
 use glassnet_kernel::door::Func;
+use glassnet_kernel::note::{Note, Outcome};
 use glassnet_kernel::trace::StepKind;
 
-use crate::view::{End, Fate, Hooked, Leg, Met, Place, Story, drop_text, hook_note, place};
+use crate::view::{End, Fate, Hooked, Leg, Met, Place, Story, drop_text, hook_note, note_words, place};
 
 /// What a phase is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,6 @@ impl<'a> Reader<'_, 'a> {
         if let Some(hooked) = Hooked::at(self.story, at) {
             return self.at_hook(position, hooked);
         }
-        let note = |key| self.story.notes(at).find(|note| note.0 == key).map(|note| note.1);
         let (kind, text) = match step.func {
             Func::RawSendmsg => (Kind::Sent, self.sent(position)),
             Func::NetifRx if position == 0 => (Kind::Sent, "comes in from outside".to_owned()),
@@ -123,7 +123,7 @@ impl<'a> Reader<'_, 'a> {
                 )
             }
             Func::BrFlood => {
-                let ports = note("flood").unwrap_or("all ports");
+                let ports = self.story.flooded(at);
                 (
                     Kind::Bridge,
                     format!(
@@ -188,7 +188,7 @@ impl<'a> Reader<'_, 'a> {
             .take(64)
             .find(|at| [Func::BrHandleFrame, Func::BrDevXmit].contains(&self.func(*at)));
         let at = taken.map(|at| self.leg.steps[at]);
-        let noted = at.and_then(|at| self.story.notes(at).find(|note| note.0 == "bridge").map(|note| note.1));
+        let noted = at.and_then(|at| self.story.bridge(at));
         noted.or(at.map(|at| self.story.place(at).device)).unwrap_or("").to_owned()
     }
 
@@ -238,13 +238,13 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// The last entry of the routing tables that was found from here to the next function that the packet passes into.
-    fn fib(&self, position: usize) -> Option<&'a str> {
+    fn fib(&self, position: usize) -> Option<String> {
         let steps = &self.leg.steps[position..];
         let until = steps.iter().skip(1).position(|at| self.story.step(*at).kind != StepKind::Call);
         let steps = &steps[..until.map_or(steps.len(), |until| until + 1)];
         let mut notes = steps.iter().flat_map(|at| self.story.notes(*at));
         // The look-up for the packet comes first, that for its sender second.
-        notes.find(|note| note.0 == "fib").map(|note| note.1)
+        notes.find(|note| matches!(note, Note::Fib(_))).map(note_words)
     }
 
     /// The device that it leaves by, as the next hook or IPv4's exit says.
@@ -326,7 +326,7 @@ impl<'a> Reader<'_, 'a> {
 
     fn delivered(&self, position: usize) -> String {
         let steps = &self.leg.steps[..=position];
-        let socket = steps.iter().rev().flat_map(|at| self.story.notes(*at)).find(|note| note.0 == "socket");
+        let mut notes = steps.iter().rev().flat_map(|at| self.story.notes(*at));
         match self.func(position) {
             Func::IcmpEcho => "delivered: the kernel answers the echo request".to_owned(),
             Func::UdpQueueRcvSkb => {
@@ -335,7 +335,10 @@ impl<'a> Reader<'_, 'a> {
                     self.story.headers_at(at).map_or(String::new(), |headers| End::Destination.of(headers));
                 format!("delivered to a UDP socket that receives {to}")
             }
-            _ => format!("delivered to the TCP socket {}", socket.map_or("", |note| note.1)),
+            _ => {
+                let socket = notes.find(|note| matches!(note, Note::Socket(_)));
+                format!("delivered to the TCP socket {}", socket.map_or(String::new(), note_words))
+            }
         }
     }
 
@@ -364,7 +367,7 @@ fn deciding_in(met: &Met) -> Vec<String> {
     for tried in &met.tried {
         match &tried.fate {
             Fate::NoMatch { .. } => skipped += 1,
-            Fate::Policy { verdict } if verdict == "accept" && lines.is_empty() && skipped == 0 => {}
+            Fate::Policy { verdict: Outcome::Accept } if lines.is_empty() && skipped == 0 => {}
             _ => {
                 let after = match skipped {
                     0 => String::new(),

@@ -1,9 +1,11 @@
 //! Ways of a packet as text.
 
 use anstyle::{AnsiColor, Color, Style};
+use glassnet_kernel::note::ConntrackNote;
 
 use super::phases::{Kind, Phase, deciding};
 use super::{Answer, Decision};
+use crate::view::conntrack_words;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -77,9 +79,10 @@ fn phase(number: usize, phase: &Phase, width: usize) -> String {
     let mut out = format!("{number:4}{PLACE}{place:width$}{PLACE:#} {style}{}{style:#}", phase.text);
     if let Some(hooked) = &phase.hook {
         // A connection is found before the rules are asked, and entered in the table behind them.
-        let found = hooked.conntrack.iter().filter(|note| !note.starts_with("entered"));
-        let entered = hooked.conntrack.iter().filter(|note| note.starts_with("entered"));
-        let line = |note: &String| format!("conntrack: {note}");
+        let is_entered = |note: &&ConntrackNote| matches!(note, ConntrackNote::Entered(_));
+        let found = hooked.conntrack.iter().filter(|note| !is_entered(note));
+        let entered = hooked.conntrack.iter().filter(is_entered);
+        let line = |note: &ConntrackNote| format!("conntrack: {}", conntrack_words(note));
         for line in found.map(line).chain(deciding(hooked)).chain(entered.map(line)) {
             out += &format!("\n     {NOTE}{line}{NOTE:#}");
         }

@@ -1,28 +1,30 @@
 //! What happened to a packet at one of netfilter's hooks.
 
 use glassnet_kernel::door::Func;
+use glassnet_kernel::note::{ConntrackNote, HookNote, Note};
+use glassnet_kernel::tables::conntrack::Dir;
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::trace::{Headers, StepKind};
 
-use super::fields;
 use super::rules::Met;
 use super::story::Story;
+use super::{fields, notes};
 
 /// A packet at a hook.
 #[derive(Clone, Debug)]
 pub struct Hooked {
     /// `ip` or `bridge`.
-    pub family: String,
+    pub family: &'static str,
     /// The hook by the name of its chain: `PREROUTING`.
-    pub chain: String,
+    pub chain: &'static str,
     /// The device that it came in by; empty: none.
     pub input: String,
     /// The device that it leaves by; empty: none.
     pub output: String,
     /// A bridge offers it to the hook of IPv4 (`br_netfilter`).
     pub bridged: bool,
-    /// What connection tracking said of it here, notes in order.
-    pub conntrack: Vec<String>,
+    /// What connection tracking made of it here, in order.
+    pub conntrack: Vec<ConntrackNote>,
     /// The tables that it met, in order.
     pub tables: Vec<Met>,
     /// What NAT rewrote.
@@ -51,16 +53,12 @@ impl Hooked {
     pub fn at(story: &Story, at: usize) -> Option<Hooked> {
         let step = story.step(at);
         let note = hook_note(story, at)?;
-        let mut words = note.split(' ');
-        let mut next = || words.next().unwrap_or("").to_owned();
-        let (family, chain, input, output) = (next(), next(), next(), next());
-        let device = |word: String| word.split_once('=').map_or(String::new(), |(_, name)| name.to_owned());
         let mut hooked = Hooked {
-            family,
-            chain,
-            input: device(input),
-            output: device(output),
-            bridged: note.contains(" PHYSIN=") || note.contains(" PHYSOUT="),
+            family: notes::family(note.pf),
+            chain: note.hook.chain(),
+            input: note.input.clone(),
+            output: note.output.clone(),
+            bridged: note.physin.is_some() || note.physout.is_some(),
             conntrack: Vec::new(),
             tables: Vec::new(),
             nat: None,
@@ -69,7 +67,10 @@ impl Hooked {
             end: None,
         };
         for later in story.steps_of(step.packet, at) {
-            hooked.conntrack.extend(notes(story, later, "conntrack"));
+            hooked.conntrack.extend(story.notes(later).filter_map(|note| match note {
+                Note::Conntrack(note) => Some(note.clone()),
+                _ => None,
+            }));
             let step = story.step(later);
             match step.kind {
                 StepKind::Call if step.func == Func::ConsumeSkb => break,
@@ -93,7 +94,11 @@ impl Hooked {
     fn compare(&mut self, story: &Story, at: usize) {
         let after = self.end.and_then(|end| story.headers_at(end));
         let (Some(before), Some(after)) = (story.headers_at(at), after) else { return };
-        let is_reply = self.conntrack.iter().chain(&story.ctstate(at)).any(|note| note.contains("reply"));
+        let found = self.conntrack.iter().filter_map(|note| match note {
+            ConntrackNote::Found(info, _) => Some(*info),
+            _ => None,
+        });
+        let is_reply = found.chain(story.ctstate(at).flatten()).any(|info| info.dir() == Dir::Reply);
         let kinds = if is_reply { ["reverse DNAT", "reverse SNAT"] } else { ["SNAT", "DNAT"] };
         for (kind, end) in kinds.into_iter().zip([End::Source, End::Destination]) {
             let (from, to) = (end.of(before), end.of(after));
@@ -131,12 +136,11 @@ const ENDS: &[&str] =
     &["ip.src", "ip.dst", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport", "icmp.id"];
 
 /// The note that names the hook of this step.
-pub fn hook_note<'a>(story: &Story<'a>, at: usize) -> Option<&'a str> {
-    story.notes(at).find(|note| note.0 == "hook").map(|note| note.1)
-}
-
-fn notes(story: &Story, at: usize, key: &'static str) -> Vec<String> {
-    story.notes(at).filter(|note| note.0 == key).map(|note| note.1.to_owned()).collect()
+pub fn hook_note<'a>(story: &Story<'a>, at: usize) -> Option<&'a HookNote> {
+    story.notes(at).find_map(|note| match note {
+        Note::Hook(note) => Some(note),
+        _ => None,
+    })
 }
 
 /// An end of a packet.

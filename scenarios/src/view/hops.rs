@@ -65,7 +65,6 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
     if let Some(hooked) = Hooked::at(story, at) {
         return hooked.nat_line();
     }
-    let note = |key| story.notes(at).find(|note| note.0 == key).map(|note| note.1);
     let device_at = |name| device_of_next(story, leg, position, name);
     let text = match step.func.name() {
         "raw_sendmsg" | "ping_v4_sendmsg" | "udp_sendmsg" | "packet_sendmsg" => "a program sends".to_owned(),
@@ -79,10 +78,10 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
         "loopback_xmit" => "out, and in again".to_owned(),
         "e1000_xmit_frame" => "out, on the wire".to_owned(),
         "__netif_rx" | "napi_gro_receive" => "in".to_owned(),
-        "br_handle_frame" => format!("bridge {} takes it", note("bridge").unwrap_or("")),
+        "br_handle_frame" => format!("bridge {} takes it", story.bridge(at).unwrap_or("")),
         "br_dev_xmit" => "out, into the bridge".to_owned(),
         "br_forward" => format!("forwarded to port {}", device_at("br_forward_finish")?),
-        "br_flood" => format!("flooded to {}", note("flood").unwrap_or("all ports")),
+        "br_flood" => format!("flooded to {}", story.flooded(at)),
         "br_pass_frame_up" => format!("up to this host, as {}", device_at("netif_receive_skb")?),
         "ip_forward" => format!("routed on{}", leaves_by(story, leg, position)),
         "ip_local_deliver" => "for this host".to_owned(),

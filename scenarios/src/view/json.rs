@@ -14,6 +14,7 @@
 //! `policy`: `accept`, `drop`, `return`, `continue`, `jump CHAIN`, `goto CHAIN`, or a target's name), `part` (of `no match`
 //! and `broken`: the option or match that did not fit) and `why` (what it wanted and what the packet has, where known).
 
+use glassnet_kernel::note::{Note, Outcome, Part};
 use glassnet_kernel::tables::xt::Variant;
 use glassnet_kernel::trace::StepKind;
 use serde::Serialize;
@@ -21,7 +22,7 @@ use serde::Serialize;
 use super::rules::{Fate, Met, Tried};
 use super::select::Selection;
 use super::story::{Leg, Story};
-use super::{fields, gloss, hops, text};
+use super::{fields, hops, notes, text};
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -48,7 +49,7 @@ struct Step<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped_by: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<(&'static str, &'a str)>,
+    notes: Vec<(&'static str, String)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rules: Vec<Rule>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,8 +77,8 @@ pub(crate) struct Rule {
 /// What was tried in a table, as objects.
 pub(crate) fn rules(met: &Met) -> Vec<Rule> {
     let rule = |tried: &Tried| {
-        let (result, verdict, part, why) = match tried.fate.clone() {
-            Fate::NoMatch { part, why } => ("no match", None, Some(part), why),
+        let (result, verdict, part, why) = match &tried.fate {
+            Fate::NoMatch { part, why } => ("no match", None, Some(part), why.clone()),
             Fate::Match { verdict } => ("match", Some(verdict), None, None),
             Fate::Broken { part } => ("broken", None, Some(part), None),
             Fate::Return => ("return", None, None, None),
@@ -90,8 +91,8 @@ pub(crate) fn rules(met: &Met) -> Vec<Rule> {
             number: tried.number,
             rule: tried.rule.clone(),
             result,
-            verdict,
-            part,
+            verdict: verdict.map(Outcome::to_string),
+            part: part.map(Part::to_string),
             why,
         }
     };
@@ -168,11 +169,15 @@ fn step<'a>(story: &Story<'a>, leg: &Leg, position: usize) -> Step<'a> {
         cpu: step.cpu,
         context: text::context(step.context),
         function: step.func.name(),
-        file: gloss::of(step.func.name()).file,
+        file: step.func.row().file,
         kind,
         dropped_by: reason.is_some().then(|| hops::dropper(story, leg, position)),
         reason,
-        notes: story.notes(at).filter(|note| note.0 != "rule").collect(),
+        notes: story
+            .notes(at)
+            .filter(|note| !matches!(note, Note::Rule(_)))
+            .map(|note| (notes::key(note), notes::words(note)))
+            .collect(),
         rules: story.met(at).as_ref().map(rules).unwrap_or_default(),
         headers: story.headers(at).map(|(_, now)| Headers {
             link: now.link,

@@ -5,12 +5,12 @@
 //! | `observe.rs` | running a lesson with everything recorded |
 //! | `story.rs` | from steps to packets and exchanges |
 //! | `names.rs` | what namespaces are called, also when they are gone |
+//! | `notes.rs` | what notes of the kernel say in words |
 //! | `hops.rs` | from device to device |
 //! | `text.rs` | the text of all three zoom levels |
 //! | `hook.rs` | what happened at one of netfilter's hooks |
 //! | `rules.rs`, `reason.rs`, `literal.rs` | what a packet met in tables, why a rule did not match, rules as `iptables-save` prints them |
 //! | `json.rs` | an object a line, and what its fields mean |
-//! | `gloss.rs` | what each kernel function does, for a newcomer |
 //! | `fields.rs`, `summary.rs` | a packet's headers, and its line of tcpdump |
 //! | `select.rs` | which part is shown |
 //! | `capture.rs` | pcapng files |
@@ -19,12 +19,12 @@
 
 mod capture;
 mod fields;
-mod gloss;
 mod hook;
 mod hops;
 mod json;
 mod literal;
 mod names;
+mod notes;
 mod observe;
 mod reason;
 mod rules;
@@ -34,12 +34,12 @@ mod summary;
 mod text;
 
 pub use capture::{CaptureError, Written, write_captures};
-pub use gloss::{GLOSSES, Gloss};
 pub use hook::{End, Hooked, Rewritten, hook_note};
 pub use hops::{drop_text, place};
 pub use json::json;
 pub(crate) use json::{Rule, rules as rules_as_json};
 pub use names::Namespaces;
+pub(crate) use notes::{conntrack as conntrack_words, words as note_words};
 pub use observe::{Observed, observe};
 pub use rules::{Fate, Met, Tried};
 pub use select::Selection;

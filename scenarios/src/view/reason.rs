@@ -1,57 +1,47 @@
 //! Why a rule does not mean a packet: what it wants, and what the packet has.
 
+use glassnet_kernel::note::{HookNote, Part};
+use glassnet_kernel::tables::conntrack::CtInfo;
 use glassnet_kernel::tables::xt::Rule;
 use glassnet_kernel::trace::Headers;
 
-use super::{fields, literal};
+use super::{fields, literal, notes};
 
 /// What is known of a packet beside its headers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// The device that it came in by, as the hook says; empty: none.
-    pub input: String,
-    /// The device that it leaves by, as the hook says; empty: none.
-    pub output: String,
-    /// What connection tracking said of it: the state; empty: nothing.
-    pub ctstate: String,
-}
-
-impl Seen {
-    /// Reads the hook's note: `ip FORWARD IN=eth0 OUT=br0`.
-    pub fn at_hook(note: &str, ctstate: &str) -> Seen {
-        let word =
-            |name: &str| note.split(' ').find_map(|word| word.strip_prefix(name)).unwrap_or("").to_owned();
-        Seen { input: word("IN="), output: word("OUT="), ctstate: ctstate.to_owned() }
-    }
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen<'a> {
+    /// The hook that it is at.
+    pub hook: Option<&'a HookNote>,
+    /// What connection tracking said of it, as [`Story::ctstate`](super::Story::ctstate) gives it.
+    pub ctstate: Option<Option<CtInfo>>,
 }
 
 /// What `part` of the rule wants, and what the packet has there; `None` if that is not seen from outside.
-pub fn why_not(rule: &Rule, part: &str, headers: Option<&Headers>, seen: &Seen) -> Option<String> {
-    let has = match part.strip_prefix("-m ") {
-        Some(name) => has_for_match(name, headers?, seen)?,
-        None => has_for_option(part, headers?, seen)?,
-    };
-    let wanted = match part.strip_prefix("-m ") {
-        Some(name) => {
+pub fn why_not(rule: &Rule, part: Part, headers: Option<&Headers>, seen: &Seen) -> Option<String> {
+    let (has, wanted) = match part {
+        Part::Match(name) => {
+            let has = has_for_match(name, headers?, seen)?;
             let with = rule.matches.iter().find(|with| with.name() == name)?;
-            literal::a_match(with)
+            (has, literal::a_match(with))
         }
-        None => literal::ip_option(&rule.ip, part)?,
+        Part::Option(option) => {
+            (has_for_option(option, headers?, seen)?, literal::ip_option(&rule.ip, option)?)
+        }
     };
     Some(format!("{wanted}, but {has}"))
 }
 
 /// What the packet has where an option of every rule looks.
-fn has_for_option(part: &str, headers: &Headers, seen: &Seen) -> Option<String> {
-    let device = |name: &str, none: &str| match name.is_empty() {
-        true => none.to_owned(),
-        false => format!("it is {name}"),
+fn has_for_option(option: &str, headers: &Headers, seen: &Seen) -> Option<String> {
+    let device = |name: Option<&String>, none: &str| match name.filter(|name| !name.is_empty()) {
+        None => none.to_owned(),
+        Some(name) => format!("it is {name}"),
     };
-    Some(match part {
+    Some(match option {
         "-s" => format!("it comes from {}", field(headers, "ip.src")?),
         "-d" => format!("it goes to {}", field(headers, "ip.dst")?),
-        "-i" => device(&seen.input, "there is no incoming device here"),
-        "-o" => device(&seen.output, "there is no outgoing device yet"),
+        "-i" => device(seen.hook.map(|hook| &hook.input), "there is no incoming device here"),
+        "-o" => device(seen.hook.map(|hook| &hook.output), "there is no outgoing device yet"),
         "-p" => format!("it is {}", protocol(headers)?),
         _ => return None,
     })
@@ -75,7 +65,7 @@ fn has_for_match(name: &str, headers: &Headers, seen: &Seen) -> Option<String> {
         "icmp" => {
             format!("it is type {} code {}", field(headers, "icmp.type")?, field(headers, "icmp.code")?)
         }
-        "conntrack" | "state" if !seen.ctstate.is_empty() => format!("its state is {}", seen.ctstate),
+        "conntrack" | "state" => format!("its state is {}", notes::state(seen.ctstate?)),
         "ttl" => format!("its TTL is {}", field(headers, "ip.ttl")?),
         "length" => format!("its length is {}", field(headers, "ip.len")?),
         "tos" | "dscp" => format!("its TOS is {}", field(headers, "ip.tos")?),

@@ -1,5 +1,6 @@
 //! What a packet met in a table: its chains and rules, in the words of the kernel's TRACE.
 
+use glassnet_kernel::note::{AtRule, Outcome, Part, RuleNote};
 use glassnet_kernel::tables::xt::{Chain, Rule, Table, Variant};
 use glassnet_kernel::trace::Headers;
 
@@ -11,27 +12,27 @@ use super::reason::{Seen, why_not};
 pub enum Fate {
     /// The rule does not mean the packet.
     NoMatch {
-        /// The option or match that does not fit, as `-s` or `-m tcp`.
-        part: String,
+        /// The option or match that does not fit.
+        part: Part,
         /// What the rule wants there and what the packet has, if that can be said.
         why: Option<String>,
     },
     /// The rule means it.
     Match {
-        /// `accept`, `drop`, `return`, `jump CHAIN`, `goto CHAIN` or `continue`, as `nft monitor trace` says.
-        verdict: String,
+        /// What it did.
+        verdict: Outcome,
     },
     /// A match found it broken.
     Broken {
         /// The match.
-        part: String,
+        part: Part,
     },
     /// The end of a chain of one's own: back to the one before.
     Return,
     /// The policy of a built-in chain.
     Policy {
-        /// `accept` or `drop`.
-        verdict: String,
+        /// It accepts or drops.
+        verdict: Outcome,
     },
 }
 
@@ -64,7 +65,7 @@ impl Met {
     pub fn new<'n>(
         table: &Table,
         variant: Variant,
-        notes: impl Iterator<Item = &'n str>,
+        notes: impl Iterator<Item = &'n RuleNote>,
         headers: Option<&Headers>,
         seen: &Seen,
     ) -> Met {
@@ -81,11 +82,8 @@ impl Met {
     }
 
     /// The rules that matched.
-    pub fn matched(&self) -> impl Iterator<Item = (&Tried, &str)> {
-        self.tried.iter().filter_map(|tried| match &tried.fate {
-            Fate::Match { verdict } => Some((tried, verdict.as_str())),
-            _ => None,
-        })
+    pub fn matched(&self) -> impl Iterator<Item = &Tried> {
+        self.tried.iter().filter(|tried| matches!(tried.fate, Fate::Match { .. }))
     }
 
     /// Where the packet was dropped, in a few words, if this table dropped it.
@@ -93,11 +91,11 @@ impl Met {
         let last = self.decided()?;
         let name = format!("{} {}", self.table, last.chain);
         match &last.fate {
-            Fate::Match { verdict } if verdict == "drop" => Some(format!("{name} rule {}", last.number)),
+            Fate::Match { verdict: Outcome::Drop } => Some(format!("{name} rule {}", last.number)),
             Fate::Broken { part } => {
                 Some(format!("{name} rule {}, whose {part} found it broken", last.number))
             }
-            Fate::Policy { verdict } if verdict == "drop" => Some(format!("the policy of {name}")),
+            Fate::Policy { verdict: Outcome::Drop } => Some(format!("the policy of {name}")),
             _ => None,
         }
     }
@@ -175,44 +173,30 @@ pub enum Shown<'a> {
     },
 }
 
-/// Reads a note of the kernel: table, chain, number, what happened.
-fn tried(table: &Table, note: &str, headers: Option<&Headers>, seen: &Seen) -> Option<Tried> {
-    let rest = note.strip_prefix(table.name.name())?.strip_prefix(' ')?;
-    let (chain, rest) = rest.split_once(' ')?;
-    let known = table.chain(chain);
-    let end = known.map_or(0, |chain| chain.rules.len()) + 1;
-    let (number, fate) = match rest.split_once(' ') {
-        _ if rest == "return" => (end, Fate::Return),
-        Some(("policy", policy)) => (end, Fate::Policy { verdict: policy.to_lowercase() }),
-        Some((number, what)) => {
-            let number: usize = number.parse().ok()?;
-            (number, fate(rule(known, number), what, headers, seen)?)
+/// Reads a note of the kernel.
+fn tried(table: &Table, note: &RuleNote, headers: Option<&Headers>, seen: &Seen) -> Option<Tried> {
+    if note.table != table.name {
+        return None;
+    }
+    let chain = table.chain(&note.chain);
+    let end = chain.map_or(0, |chain| chain.rules.len()) + 1;
+    let (number, fate) = match &note.what {
+        AtRule::NoMatch { rule: number, part } => {
+            let why = rule(chain, *number).and_then(|rule| why_not(rule, *part, headers, seen));
+            (*number, Fate::NoMatch { part: *part, why })
         }
-        None => return None,
+        AtRule::Match { rule, outcome } => (*rule, Fate::Match { verdict: outcome.clone() }),
+        AtRule::Broken { rule, part } => (*rule, Fate::Broken { part: *part }),
+        AtRule::Return => (end, Fate::Return),
+        AtRule::Policy(outcome) => (end, Fate::Policy { verdict: outcome.clone() }),
     };
     let text = match fate {
         Fate::Return | Fate::Policy { .. } => String::new(),
-        _ => rule(known, number).map_or(String::new(), |rule| literal::rule(chain, rule)),
+        _ => rule(chain, number).map_or(String::new(), |rule| literal::rule(&note.chain, rule)),
     };
-    Some(Tried { chain: chain.to_owned(), number, rule: text, fate })
+    Some(Tried { chain: note.chain.clone(), number, rule: text, fate })
 }
 
 fn rule(chain: Option<&Chain>, number: usize) -> Option<&Rule> {
     chain?.rules.get(number.checked_sub(1)?)
-}
-
-fn fate(rule: Option<&Rule>, what: &str, headers: Option<&Headers>, seen: &Seen) -> Option<Fate> {
-    if let Some(part) = what.strip_prefix("no: ") {
-        let why = rule.and_then(|rule| why_not(rule, part, headers, seen));
-        return Some(Fate::NoMatch { part: part.to_owned(), why });
-    }
-    if let Some(part) = what.strip_prefix("hotdrop: ") {
-        return Some(Fate::Broken { part: part.to_owned() });
-    }
-    let action = what.strip_prefix("yes -> ")?;
-    let verdict = match action {
-        "ACCEPT" | "DROP" | "RETURN" => action.to_lowercase(),
-        _ => action.to_owned(),
-    };
-    Some(Fate::Match { verdict })
 }

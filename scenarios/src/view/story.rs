@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use glassnet_kernel::World;
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::note::{ConntrackNote, Note};
+use glassnet_kernel::tables::conntrack::CtInfo;
 use glassnet_kernel::trace::{Headers, Step, StepKind, Trace};
 
 use super::hook::hook_note;
 use super::names::Namespaces;
+use super::notes;
 use super::reason::Seen;
 use super::rules::Met;
 use super::summary::summary;
@@ -208,10 +211,27 @@ impl<'a> Story<'a> {
         self.owners[at]
     }
 
-    /// Remarks about a step: what they are about, and what they say.
-    pub fn notes(&self, at: usize) -> impl Iterator<Item = (&'static str, &'a str)> {
+    /// Remarks about a step.
+    pub fn notes(&self, at: usize) -> impl Iterator<Item = &'a Note> {
         let notes = self.notes.get(&at).map_or(&[][..], Vec::as_slice);
-        notes.iter().map(|note| &self.trace().notes[*note]).map(|note| (note.key, &*note.text))
+        notes.iter().map(|note| &self.trace().notes[*note].note)
+    }
+
+    /// The bridge that took the frame in a step.
+    pub fn bridge(&self, at: usize) -> Option<&'a str> {
+        self.notes(at).find_map(|note| match note {
+            Note::Bridge { name } => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Who got the frame that was flooded in a step.
+    pub fn flooded(&self, at: usize) -> String {
+        let flood = self.notes(at).find_map(|note| match note {
+            Note::Flood { ports, local } => Some(notes::flood(ports, *local)),
+            _ => None,
+        });
+        flood.unwrap_or("all ports".to_owned())
     }
 
     /// The headers that a step found changed: as they were before, if they were seen, and as they are.
@@ -243,14 +263,16 @@ impl<'a> Story<'a> {
         steps[..steps.partition_point(|step| *step <= at)].iter().rev().copied()
     }
 
-    /// What connection tracking said of the packet of a step until then, in the same namespace.
-    pub fn ctstate(&self, at: usize) -> Option<String> {
+    /// What connection tracking last said of the packet of a step until then, in the same namespace: how it belongs
+    /// to its connection, `Some(None)` if it is invalid.
+    pub fn ctstate(&self, at: usize) -> Option<Option<CtInfo>> {
         let here = self.netns(at);
         let same = self.steps_before(at).take_while(|step| self.netns(*step) == here);
-        let mut notes = same.flat_map(|step| self.notes(step)).filter(|note| note.0 == "conntrack");
-        const STATES: [&str; 5] = ["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"];
-        let (_, text) = notes.find(|note| STATES.iter().any(|state| note.1.starts_with(state)))?;
-        Some(text.split(':').next().unwrap_or("").to_owned())
+        same.flat_map(|step| self.notes(step)).find_map(|note| match note {
+            Note::Conntrack(ConntrackNote::Found(info, _)) => Some(Some(*info)),
+            Note::Conntrack(ConntrackNote::Invalid) => Some(None),
+            _ => None,
+        })
     }
 
     fn netns(&self, at: usize) -> (MachineId, Option<NetnsId>) {
@@ -264,7 +286,8 @@ impl<'a> Story<'a> {
         let trace = self.trace();
         let visit = trace.visits.partition_point(|visit| visit.note <= note).checked_sub(1)?;
         let visit = trace.visits[visit];
-        let rules = trace.notes.get(visit.note..note)?.iter().filter(|note| note.key == "rule").count();
+        let noted = trace.notes.get(visit.note..note)?.iter();
+        let rules = noted.filter(|noted| matches!(noted.note, Note::Rule(_))).count();
         let met = self.met(visit.step)?;
         let tried = met.tried.get(rules)?;
         Some(format!("{}:{}:rule:{} {}", met.table, tried.chain, tried.number, tried.rule))
@@ -277,10 +300,13 @@ impl<'a> Story<'a> {
         let visit = trace.visits[number];
         let end = trace.visits.get(number + 1).map_or(trace.notes.len(), |next| next.note);
         let notes = trace.notes.get(visit.note..end).unwrap_or_default().iter();
-        let notes = notes.filter(|note| note.key == "rule").map(|note| note.text.as_str());
+        let notes = notes.filter_map(|noted| match &noted.note {
+            Note::Rule(note) => Some(note),
+            _ => None,
+        });
         let seen = trace.tables.get(visit.table as usize)?;
-        let hook = self.steps_before(at).find_map(|step| hook_note(self, step)).unwrap_or("");
-        let about = Seen::at_hook(hook, &self.ctstate(at).unwrap_or_default());
+        let hook = self.steps_before(at).find_map(|step| hook_note(self, step));
+        let about = Seen { hook, ctstate: self.ctstate(at) };
         Some(Met::new(&seen.table, seen.variant, notes, self.headers_at(at), &about))
     }
 

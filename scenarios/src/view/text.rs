@@ -3,12 +3,15 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
+use glassnet_kernel::door::Function;
+use glassnet_kernel::note::Note;
+use glassnet_kernel::tables::netfilter::Pf;
 use glassnet_kernel::trace::{Context, StepKind};
 use glassnet_sim::Nanos;
 
 use super::select::Selection;
 use super::story::{Exchange, Leg, Place, Story, Typed};
-use super::{fields, gloss, hook, hops};
+use super::{fields, hook, hops, notes};
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -153,8 +156,7 @@ impl<'s> View<'s, '_> {
         let story = self.story;
         let at = leg.steps[position];
         let step = story.step(at);
-        let name = step.func.name();
-        let gloss = gloss::of(name);
+        let &Function { name, file, gloss, .. } = step.func.row();
         let since = time(step.at, start);
         // A function that is asked and returns stands a little further in than one that the packet passes into.
         let indented = match step.kind {
@@ -166,9 +168,8 @@ impl<'s> View<'s, '_> {
                 let style = if hops::was_delivered(self.story, leg, position) { Style::new() } else { DROP };
                 (style, hops::drop_text(self.story, leg, position, reason))
             }
-            _ => (Style::new(), hook_text(story, at).unwrap_or_else(|| gloss.text.to_owned())),
+            _ => (Style::new(), hook_text(story, at).unwrap_or_else(|| gloss.to_owned())),
         };
-        let file = gloss.file;
         self.line(&format!(
             "{since}  {BOLD}{indented:31}{BOLD:#} {style}{text:62}{style:#}  {DIM}{file}{DIM:#}"
         ));
@@ -177,7 +178,8 @@ impl<'s> View<'s, '_> {
     fn detail(&mut self, at: usize) {
         let story = self.story;
         // The hook stands in its function's line; rules stand together under the function that tries them.
-        for (key, text) in story.notes(at).filter(|note| !["rule", "hook"].contains(&note.0)) {
+        for note in story.notes(at).filter(|note| !matches!(note, Note::Rule(_) | Note::Hook(_))) {
+            let (key, text) = (notes::key(note), notes::words(note));
             self.line(&format!("                  {NOTE}{key}: {text}{NOTE:#}"));
         }
         if let Some(met) = story.met(at) {
@@ -210,11 +212,13 @@ impl<'s> View<'s, '_> {
 /// The hook that a step in `nf_hook_slow` is about, with the devices as the kernel logs them.
 fn hook_text(story: &Story, at: usize) -> Option<String> {
     let note = hook::hook_note(story, at)?;
-    let mut words = note.split(' ');
-    let family = if words.next()? == "ip" { "IPv4" } else { "bridge" };
-    let chain = words.next()?;
-    let devices: Vec<&str> = words.filter(|word| !word.ends_with('=')).collect();
-    Some(format!("the {family} hook {chain} {}", devices.join(" ")).trim_end().to_owned())
+    let family = match note.pf {
+        Pf::Ipv4 => "IPv4",
+        Pf::Bridge => "bridge",
+    };
+    let there = notes::devices(note).filter(|(_, name)| !name.is_empty());
+    let devices: Vec<String> = there.map(|(word, name)| format!(" {word}={name}")).collect();
+    Some(format!("the {family} hook {}{}", note.hook.chain(), devices.concat()))
 }
 
 /// A namespace by its name; the machine's own by the machine's.

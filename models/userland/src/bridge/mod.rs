@@ -56,10 +56,10 @@ fn not_modelled(what: &str) -> Stop {
     Stop { stderr: format!("not modelled yet: bridge {what}\n"), status: 2 }
 }
 
-/// The kernel refused: `bridge` ends with 255 where `ip` ends with 2.
+/// The kernel refused: `bridge` ends with 255 where `ip` ends with 2. What is not modelled ends with 2 everywhere.
 fn refused(error: &NlError) -> Stop {
     let stop = Stop::refused(error);
-    if stop.stderr.starts_with("not modelled") { stop } else { Stop { status: 255, ..stop } }
+    if error.not_modelled.is_some() { stop } else { Stop { status: 255, ..stop } }
 }
 
 /// As [`nodev`], with 255.

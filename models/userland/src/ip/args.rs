@@ -33,12 +33,12 @@ impl Stop {
         Stop { stderr: format!("not modelled yet: ip {what}\n"), status: 2 }
     }
 
-    /// The kernel refused.
+    /// The kernel refused, or the model has no such thing.
     pub fn refused(error: &NlError) -> Stop {
-        let stderr = match &error.extack {
-            Some(text) if text.starts_with("not modelled yet") => format!("{text}\n"),
-            Some(text) => format!("Error: {text}.\n"),
-            None => format!("RTNETLINK answers: {}\n", error.errno.strerror()),
+        let stderr = match (error.not_modelled, error.extack) {
+            (Some(what), _) => format!("not modelled yet: {what}\n"),
+            (None, Some(text)) => format!("Error: {text}.\n"),
+            (None, None) => format!("RTNETLINK answers: {}\n", error.errno.strerror()),
         };
         Stop { stderr, status: 2 }
     }

@@ -9,6 +9,7 @@ use crate::Cx;
 use crate::door::Func;
 use crate::ids::{DevId, SkbId};
 use crate::netlink::{Errno, NlError};
+use crate::note::{FdbNote, Note};
 use crate::tables::bridge::{Bridge, FdbEntry, PortState};
 
 /// The VLAN that every port is in from the start (`vlan_default_pvid`).
@@ -37,15 +38,13 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
                 entry.added_by_external_learn = false;
             }
             entry.updated = now;
-            cx.note("fdb", |cx| {
-                let how = if moved { "moved" } else { "known" };
-                format!("{how}: {source} is behind {}", name(cx, port))
-            });
+            let note = if moved { FdbNote::Moved } else { FdbNote::Known };
+            cx.note(|cx| Note::Fdb(note(source, name(cx, port))));
         }
         None => {
             br.fdb.insert(FdbEntry::new(source, 0, Some(port), now));
             arm_cleanup(cx, bridge);
-            cx.note("fdb", |cx| format!("learned: {source} is behind {}", name(cx, port)));
+            cx.note(|cx| Note::Fdb(FdbNote::Learned(source, name(cx, port))));
         }
     }
 }
@@ -73,16 +72,18 @@ pub struct Station {
 pub fn br_fdb_find_rcu(cx: &mut Cx, skb: SkbId, bridge: DevId, dest: Mac) -> Option<Station> {
     cx.call(Func::BrFdbFindRcu, skb);
     let station = find(cx, bridge, dest);
-    cx.note("fdb", |cx| match station {
-        None => format!("{dest} is unknown"),
-        Some(Station { is_local: true, .. }) => format!("{dest} is this host"),
-        Some(Station { port, .. }) => format!("{dest} is behind {}", name(cx, port.unwrap_or(bridge))),
+    cx.note(|cx| {
+        Note::Fdb(match station {
+            None => FdbNote::Unknown(dest),
+            Some(Station { is_local: true, .. }) => FdbNote::Local(dest),
+            Some(Station { port, .. }) => FdbNote::Found(dest, name(cx, port.unwrap_or(bridge))),
+        })
     });
     station
 }
 
-fn name<'a>(cx: &'a Cx, dev: DevId) -> &'a str {
-    &cx.k.devs[dev].name
+fn name(cx: &Cx, dev: DevId) -> String {
+    cx.k.devs[dev].name.clone()
 }
 
 #[inline]

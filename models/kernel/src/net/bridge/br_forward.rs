@@ -8,6 +8,7 @@ use crate::door::Door;
 use crate::ids::{DevId, SkbId};
 use crate::net::core::dev::is_skb_forwardable;
 use crate::net::netfilter::core::nf_hook;
+use crate::note::Note;
 use crate::tables::bridge::{BridgePort, PortState};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Site;
@@ -75,7 +76,7 @@ pub fn br_dev_queue_push_xmit(cx: &mut Cx, skb: SkbId) -> Door {
 /// Kernel: net/bridge/br_forward.c
 /// Not modelled: proxy ARP.
 pub fn br_flood(cx: &mut Cx, skb: SkbId, local_rcv: bool) -> Door {
-    cx.note("flood", |cx| flooded_ports(cx, skb, local_rcv));
+    cx.note(|cx| Note::Flood { ports: flooded_ports(cx, skb), local: local_rcv });
     br_flood_next(cx, skb, 0, local_rcv)
 }
 
@@ -104,13 +105,9 @@ pub fn br_flood_next(cx: &mut Cx, skb: SkbId, from: u16, local_rcv: bool) -> Doo
 }
 
 /// The names of all ports that the frame leaves by, for the observer.
-fn flooded_ports(cx: &Cx, skb: SkbId, local_rcv: bool) -> String {
+fn flooded_ports(cx: &Cx, skb: SkbId) -> Vec<String> {
     let ports = std::iter::successors(next_port(cx, skb, 0), |(at, _)| next_port(cx, skb, at + 1));
-    let mut names: Vec<&str> = ports.map(|(_, port)| &*cx.k.devs[port].name).collect();
-    if local_rcv {
-        names.push("this host");
-    }
-    names.join(", ")
+    ports.map(|(_, port)| cx.k.devs[port].name.clone()).collect()
 }
 
 /// The first port from position `from` on that may have the frame.

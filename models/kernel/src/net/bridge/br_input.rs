@@ -11,6 +11,7 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::net::netfilter::core::nf_hook;
+use crate::note::Note;
 use crate::tables::bridge::PortState;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netdev::{IFF_PROMISC, NetDevice};
@@ -29,7 +30,7 @@ pub fn br_handle_frame(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
     let (bridge, state, fwd_mask) = (port.bridge, port.state, port.group_fwd_mask);
-    cx.note("bridge", |cx| cx.k.devs[bridge].name.clone());
+    cx.note(|cx| Note::Bridge { name: cx.k.devs[bridge].name.clone() });
     if !source.is_valid() {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }

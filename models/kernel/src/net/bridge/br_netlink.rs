@@ -72,16 +72,16 @@ const BR_GROUPFWD_MACPAUSE: u16 = 0b10;
 ///
 /// # Errors
 ///
-/// `EINVAL` as the kernel, `EOPNOTSUPP` with the words "not modelled yet" where the model has a gap.
+/// `EINVAL` as the kernel, [`NlError::not_modelled`] where the model has a gap.
 pub fn validate(options: &BridgeOptions) -> Result<(), NlError> {
     if options.group_fwd_mask.is_some_and(|mask| mask & BR_GROUPFWD_RESTRICTED != 0) {
         return Err(Errno::EINVAL.into());
     }
     if options.vlan_filtering == Some(true) {
-        return Err(NlError::with(Errno::EOPNOTSUPP, "not modelled yet: vlan_filtering 1"));
+        return Err(NlError::not_modelled("vlan_filtering 1"));
     }
     if options.stp_state == Some(true) {
-        return Err(NlError::with(Errno::EOPNOTSUPP, "not modelled yet: stp_state 1"));
+        return Err(NlError::not_modelled("stp_state 1"));
     }
     Ok(())
 }

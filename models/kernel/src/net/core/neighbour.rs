@@ -11,6 +11,7 @@ use crate::door::{Door, Func};
 use crate::ids::{DevId, NeighId, NetnsId, SkbId};
 use crate::net::socket::TRUESIZE_OVERHEAD;
 use crate::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
+use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::neigh::{EventSend, Neighbour, TimerWants, UPDATE_F_ADMIN, UPDATE_F_OVERRIDE, Updated};
 use crate::tables::neigh_parms::NeighParms;
@@ -152,10 +153,7 @@ fn neigh_event_send(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> EventSend {
         cx.kfree_skb(old, DropReason::NeighQueuefull);
     }
     set_timer(cx, id);
-    cx.note("neigh", |cx| match cx.k.neigh.get(id) {
-        Some(entry) => format!("{} is {}", std::net::Ipv4Addr::from(entry.ip), entry.nud.name()),
-        None => "none".to_owned(),
-    });
+    cx.note(|cx| Note::Neigh(cx.k.neigh.get(id).map(|entry| (entry.ip, entry.nud))));
     done
 }
 

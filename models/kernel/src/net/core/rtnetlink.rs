@@ -2,8 +2,6 @@
 //!
 //! Kernel: net/core/rtnetlink.c, net/core/dev.c
 
-use std::borrow::Cow;
-
 use glassnet_wire::Mac;
 
 use super::dev_ioctl::{dev_close, dev_open, dev_set_allmulti, dev_set_promiscuity};
@@ -400,7 +398,7 @@ fn move_to(cx: &mut Cx, dev: DevId, netns: NetnsId, name: Option<&str>) -> Resul
         return Ok(());
     }
     if matches!(netdev.kind, DevKind::Loopback | DevKind::Bridge(_)) {
-        return Err(NlError { errno: Errno::EINVAL, extack: Some(Cow::Borrowed(NETNS_LOCAL)) });
+        return Err(NlError::with(Errno::EINVAL, NETNS_LOCAL));
     }
     if in_use(cx, netns, name.unwrap_or(&netdev.name)) {
         return Err(Errno::EEXIST.into());

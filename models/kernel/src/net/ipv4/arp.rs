@@ -16,6 +16,7 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NeighId, SkbId};
 use crate::net::core::neighbour::{neigh_create, neigh_flush_dev, neigh_lookup, neigh_update};
+use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::{InDevice, and_conf, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
@@ -380,9 +381,7 @@ fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
     let answered = arp.op == ARPOP_REPLY && cx.skbs[skb].pkt_type == PacketType::Host;
     let state = if answered { Nud::Reachable } else { Nud::Stale };
     cx.call(Func::NeighUpdate, skb);
-    cx.note("neigh", |_| {
-        format!("{} is at {}: {}", std::net::Ipv4Addr::from(arp.sip), arp.sha, state.name())
-    });
+    cx.note(|_| Note::NeighUpdate { ip: arp.sip, lladdr: arp.sha, state });
     neigh_update(cx, id, Some(arp.sha), state, if override_it { UPDATE_F_OVERRIDE } else { 0 });
 }
 

@@ -24,6 +24,7 @@ use crate::ids::{NetnsId, SkbId};
 use crate::kernel::BOOT_TIME;
 use crate::net::netfilter::core::nf_ct_attach;
 use crate::netlink::Errno;
+use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::ipv4::Sysctl;
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST};
@@ -186,7 +187,7 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
     let netns = cx.k.devs[dev].netns;
     let on_loopback = cx.k.devs[route.dev].is_loopback() || cx.k.devs[dev].is_loopback();
     if !on_loopback && !icmpv4_global_allow(cx, netns, error) {
-        cx.note("icmp", |_| "no error is sent: icmp_msgs_per_sec is reached".to_owned());
+        cx.note(|_| Note::IcmpGlobalLimit);
         return None;
     }
     let saddr = if route.flags & RTCF_LOCAL != 0 { iph.daddr.get() } else { inbound_address(cx, netns, skb) };
@@ -201,7 +202,7 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
     };
     let loopback = cx.k.devs[back.dev].is_loopback();
     if !icmpv4_xrlim_allow(cx, netns, loopback, to, error) {
-        cx.note("icmp", |_| "no error is sent: icmp_ratelimit for this sender is reached".to_owned());
+        cx.note(|_| Note::IcmpPeerLimit);
         cx.discard_skb(new);
         return None;
     }

@@ -11,6 +11,7 @@ use crate::Cx;
 use crate::door::Func;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::Errno;
+use crate::note::{FibNote, Note};
 use crate::tables::fib::NoRoute;
 use crate::tables::fib_trie::{FibResult, Flow};
 use crate::tables::inet::{InDevice, max_conf, or_conf};
@@ -345,30 +346,17 @@ pub fn fib_lookup(
             None => cx.call_without_skb(Func::FibTableLookup),
         }
     }
-    cx.note("fib", |cx| match &found {
-        Ok(found) => {
-            let prefix = std::net::Ipv4Addr::from(found.prefix);
-            let row = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
-            let gateway = row.nexthops.get(usize::from(found.nh_sel)).map_or(0, |nh| nh.gateway);
-            let via = match gateway {
-                0 => String::new(),
-                gateway => format!(" via {}", std::net::Ipv4Addr::from(gateway)),
-            };
-            format!("{prefix}/{}{via} in table {}", found.len, table_name(found.table))
-        }
-        Err(none) => format!("no route: {}", none.errno().strerror()),
+    cx.note(|cx| {
+        Note::Fib(match &found {
+            Ok(found) => {
+                let row = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
+                let gateway = row.nexthops.get(usize::from(found.nh_sel)).map_or(0, |nh| nh.gateway);
+                Ok(FibNote { prefix: found.prefix, len: found.len, gateway, table: found.table })
+            }
+            Err(none) => Err(none.errno()),
+        })
     });
     found
-}
-
-/// A table's name as `/etc/iproute2/rt_tables` has it, for the observer.
-fn table_name(table: u32) -> String {
-    match table {
-        255 => "local".to_owned(),
-        254 => "main".to_owned(),
-        253 => "default".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 /// Routes a packet of this machine, and chooses its source (`ip_route_output_flow`).

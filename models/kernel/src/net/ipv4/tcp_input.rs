@@ -15,6 +15,7 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
+use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_MULTICAST};
 use crate::tables::socket::SockKind;
@@ -237,7 +238,7 @@ pub fn tcp_conn_request(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr
     let full = parent_is_full(cx, Some(listener));
     if full || flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
         count_overflow(cx, skb);
-        cx.note("listen", |_| "the SYN is ignored: too many connections wait to be accepted".to_owned());
+        cx.note(|_| Note::ListenOverflow);
         return cx.consume_skb(skb);
     }
     if let Some(child) = make_child(cx, listener, skb, th) {

@@ -25,6 +25,7 @@ use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
 use crate::module::Module;
 use crate::netlink::Errno;
+use crate::note::{Note, SocketNote};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet_hashtables::ConnectionKey;
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST};
@@ -146,7 +147,7 @@ pub fn inet_lookup(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<SocketId> {
     };
     match cx.k.sockets.tcp_hashinfo.connection(&key) {
         Some(sock) => {
-            cx.note("socket", |cx| describe(cx, sock));
+            cx.note(|cx| Note::Socket(describe(cx, sock)));
             Some(sock)
         }
         None => inet_lookup_listener(cx, skb, th),
@@ -172,19 +173,14 @@ pub fn inet_lookup_listener(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<Sock
         _ => Some(next),
     });
     let found = best.map(|best| best.1);
-    cx.note("socket", |cx| found.map_or("nobody listens here".to_owned(), |sock| describe(cx, sock)));
+    cx.note(|cx| Note::Socket(found.and_then(|sock| describe(cx, sock))));
     found
 }
 
-fn describe(cx: &Cx, sock: SocketId) -> String {
-    let Some(socket) = cx.k.sockets.get(sock) else { return String::new() };
-    let show = |end: (u32, u16)| format!("{}:{}", std::net::Ipv4Addr::from(end.0), end.1);
-    match (socket.remote, socket.tcp.as_ref()) {
-        (Some(remote), Some(tp)) => {
-            format!("{} {} to {}", state_name(tp.state), show(socket.local), show(remote))
-        }
-        _ => format!("LISTEN {}", show(socket.local)),
-    }
+fn describe(cx: &Cx, sock: SocketId) -> Option<SocketNote> {
+    let socket = cx.k.sockets.get(sock)?;
+    let connected = socket.tcp.as_ref().and_then(|tp| Some((tp.state, socket.remote?)));
+    Some(SocketNote { local: socket.local, connected })
 }
 
 /// The name of a state, as the kernel writes it.

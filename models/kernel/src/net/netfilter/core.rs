@@ -12,6 +12,7 @@ use crate::net::ipv4::ip_output::IPSKB_SENT;
 use crate::net::ipv4::netfilter::ip_tables::pass_empty_chain;
 use crate::net::ipv4::netfilter::nf_defrag_ipv4::ipv4_conntrack_defrag;
 use crate::netlink::Errno;
+use crate::note::{HookNote, Note};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{HookFn, HookState, Pf, Site};
 
@@ -66,7 +67,7 @@ fn nf_hook_bridge_pre(cx: &mut Cx, skb: SkbId) -> Door {
 fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Verdict {
     let (pf, hook) = site.point();
     let state = hook_state(cx, site, skb);
-    cx.note("hook", |cx| hook_words(cx, skb, &state));
+    cx.note(|cx| Note::Hook(hook_note(cx, skb, &state)));
     let list = *cx.k.netns[state.netns].hooks.list(pf, hook);
     for function in (from..).map_while(|at| list.get(at)) {
         if let HookFn::Rules(variant, table) = function
@@ -173,23 +174,19 @@ fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
     HookState { site, hook, netns: cx.k.devs[pkt.dev].netns, input, output }
 }
 
-/// A hook as the detail view reads it: the family, the hook, and the devices as `LOG` writes them.
-fn hook_words(cx: &Cx, skb: SkbId, state: &HookState) -> String {
-    let family = match state.site.point().0 {
-        Pf::Ipv4 => "ip",
-        Pf::Bridge => "bridge",
-    };
-    let name =
-        |dev: Option<DevId>| dev.and_then(|dev| cx.k.devs.get(dev)).map_or("", |dev| dev.name.as_str());
-    let mut words =
-        format!("{family} {} IN={} OUT={}", state.hook.chain(), name(state.input), name(state.output));
-    let ports = cx.skbs[skb].nf_bridge.filter(|_| state.site.point().0 == Pf::Ipv4);
-    for (word, port) in ports.map_or([("", None); 2], |nf| [("PHYSIN", nf.physin), ("PHYSOUT", nf.physout)]) {
-        if port.is_some() {
-            words += &format!(" {word}={}", name(port));
-        }
+/// A hook for the detail view.
+fn hook_note(cx: &Cx, skb: SkbId, state: &HookState) -> HookNote {
+    let (pf, hook) = state.site.point();
+    let name = |dev: DevId| cx.k.devs.get(dev).map_or(String::new(), |dev| dev.name.clone());
+    let ports = cx.skbs[skb].nf_bridge.filter(|_| pf == Pf::Ipv4);
+    HookNote {
+        pf,
+        hook,
+        input: state.input.map_or(String::new(), name),
+        output: state.output.map_or(String::new(), name),
+        physin: ports.and_then(|nf| nf.physin).map(name),
+        physout: ports.and_then(|nf| nf.physout).map(name),
     }
-    words
 }
 
 #[inline(always)]

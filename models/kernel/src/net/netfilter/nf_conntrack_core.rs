@@ -2,8 +2,6 @@
 //!
 //! Kernel: net/netfilter/nf_conntrack_core.c
 
-use std::net::Ipv4Addr;
-
 use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr};
 use zerocopy::FromBytes;
@@ -18,6 +16,7 @@ use crate::door::Func;
 use crate::ids::SkbId;
 use crate::module::Module;
 use crate::net::netfilter::core::Verdict;
+use crate::note::{ConnNote, ConntrackNote, Note};
 use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_NEW, IPCT_REPLY};
 use crate::tables::conntrack::{
     Conn, Conntrack, CtId, CtInfo, CtSysctl, Dir, IPS_ASSURED, IPS_DYING, IPS_FIXED_TIMEOUT, IPS_NAT_CLASH,
@@ -93,45 +92,22 @@ pub fn nf_ct_get_tuple(packet: &[u8]) -> Option<(Tuple, usize)> {
     Some((Tuple { src, dst, sport, dport, proto }, dataoff))
 }
 
-/// A connection in one line, for the detail of a walk: as `conntrack -L` prints it, without `use`.
-pub fn describe(conn: &Conn, now: Nanos) -> String {
-    let side = |tuple: &Tuple| {
-        let (src, dst) = (Ipv4Addr::from(tuple.src), Ipv4Addr::from(tuple.dst));
-        match tuple.proto {
-            IPPROTO_ICMP => {
-                let (kind, code) = (tuple.dport >> 8, tuple.dport & 0xff);
-                format!("src={src} dst={dst} type={kind} code={code} id={}", tuple.sport)
-            }
-            IPPROTO_TCP | IPPROTO_UDP => {
-                format!("src={src} dst={dst} sport={} dport={}", tuple.sport, tuple.dport)
-            }
-            _ => format!("src={src} dst={dst}"),
-        }
-    };
-    let proto = conn.tuples[0].proto;
-    let name = match proto {
-        IPPROTO_ICMP => "icmp",
-        IPPROTO_TCP => "tcp",
-        IPPROTO_UDP => "udp",
-        _ => "unknown",
-    };
-    let state = match &conn.proto {
-        Proto::Tcp(track) => format!("{} ", track.state.name()),
-        _ => String::new(),
-    };
-    // Until it is confirmed, its timeout is how long it will live.
-    let left = if conn.is_confirmed() { conn.timeout.since(now) } else { conn.timeout };
-    let flag = |set: bool, text: &'static str| if set { text } else { "" };
-    let zone = if conn.zone[0] != 0 { format!(" zone={}", conn.zone[0]) } else { String::new() };
-    format!(
-        "{name} {proto} {} {state}{}{} {}{} mark={}{zone}",
-        left.0 / 1_000_000_000,
-        side(&conn.tuples[0]),
-        flag(!conn.has(IPS_SEEN_REPLY), " [UNREPLIED]"),
-        side(&conn.tuples[1]),
-        flag(conn.has(IPS_ASSURED), " [ASSURED]"),
-        conn.mark,
-    )
+/// A connection for the detail of a walk.
+fn conn_note(cx: &Cx, id: CtId) -> Option<ConnNote> {
+    let conn = cx.k.conntrack.get(id)?;
+    Some(ConnNote {
+        tuples: conn.tuples,
+        // Until it is confirmed, its timeout is how long it will live.
+        left: if conn.is_confirmed() { conn.timeout.since(cx.now) } else { conn.timeout },
+        tcp: match &conn.proto {
+            Proto::Tcp(track) => Some(track.state),
+            _ => None,
+        },
+        seen_reply: conn.has(IPS_SEEN_REPLY),
+        assured: conn.has(IPS_ASSURED),
+        mark: conn.mark,
+        zone: conn.zone[0],
+    })
 }
 
 /// Finds the packet's connection, or begins one; its protocol says whether it fits (`nf_conntrack_in`).
@@ -155,25 +131,13 @@ pub fn nf_conntrack_in(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
     if let Some(template) = template {
         cx.k.conntrack.put(template);
     }
-    note(cx, skb);
-    verdict
-}
-
-fn note(cx: &mut Cx, skb: SkbId) {
-    cx.note("conntrack", |cx| match cx.nf_ct_get(skb) {
-        Some((id, info)) => {
-            let state = match info {
-                CtInfo::New => "NEW",
-                CtInfo::Established => "ESTABLISHED",
-                CtInfo::EstablishedReply => "ESTABLISHED, a reply",
-                CtInfo::Related => "RELATED",
-                CtInfo::RelatedReply => "RELATED, to a reply",
-            };
-            let conn = cx.k.conntrack.get(id).map_or(String::new(), |conn| describe(conn, cx.now));
-            format!("{state}: {conn}")
-        }
-        None => "INVALID".to_owned(),
+    cx.note(|cx| {
+        Note::Conntrack(match cx.nf_ct_get(skb) {
+            Some((id, info)) => ConntrackNote::Found(info, conn_note(cx, id)),
+            None => ConntrackNote::Invalid,
+        })
     });
+    verdict
 }
 
 fn track(cx: &mut Cx, skb: SkbId, state: HookState, template: Option<CtId>) -> Verdict {
@@ -479,10 +443,7 @@ fn confirm(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo) -> Result<(), Verdic
     }
     cx.k.conntrack.insert(id);
     super::nf_conntrack_gc::schedule(cx);
-    cx.note("conntrack", |cx| {
-        let conn = cx.k.conntrack.get(id).map_or(String::new(), |conn| describe(conn, cx.now));
-        format!("entered in the table: {conn}")
-    });
+    cx.note(|cx| Note::Conntrack(ConntrackNote::Entered(conn_note(cx, id))));
     Ok(())
 }
 

@@ -2,8 +2,6 @@
 //!
 //! Kernel: net/netfilter/nf_conntrack_proto_icmp.c
 
-use std::net::Ipv4Addr;
-
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::icmp::{
     ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_HLEN, ICMP_PARAMETERPROB, ICMP_REDIRECT, ICMP_TIME_EXCEEDED,
@@ -17,6 +15,7 @@ use super::nf_conntrack_proto::checksum_wanted;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::SkbId;
+use crate::note::{ConntrackNote, Note};
 use crate::tables::conntrack::{CtInfo, CtSysctl, Dir, NfCt};
 use crate::tables::netfilter::HookState;
 
@@ -86,10 +85,7 @@ fn nf_conntrack_inet_error(cx: &mut Cx, skb: SkbId, inner: usize, state: HookSta
     let Some((id, dir)) = nf_conntrack_find(cx, state.netns, zone, &answer) else { return Error::Invalid };
     let expected = cx.k.conntrack.get(id).map_or(0, |conn| conn.tuple(dir).dst);
     if expected != outer {
-        cx.note("conntrack", |_| {
-            let (outer, expected) = (Ipv4Addr::from(outer), Ipv4Addr::from(expected));
-            format!("the error goes to {outer}, but the packet that it quotes came from {expected}")
-        });
+        cx.note(|_| Note::Conntrack(ConntrackNote::ErrorAstray { to: outer, expected }));
         return Error::Invalid;
     }
     let info = match dir {

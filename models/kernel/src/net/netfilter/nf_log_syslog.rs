@@ -14,6 +14,7 @@ use super::x_tables::Par;
 use crate::Cx;
 use crate::ids::DevId;
 use crate::kernel::INIT_NET;
+use crate::note::Note;
 
 /// What a line tells beside the plain headers (`NF_LOG_*`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub fn nf_log_packet(cx: &mut Cx, par: &Par, level: u8, flags: LogFlags, prefix:
         return;
     }
     let line = line(cx, par, flags, prefix);
-    cx.note("log", |_| if heard { line.clone() } else { format!("(nf_log_all_netns=0) {line}") });
+    cx.note(|_| Note::Log { heard, line: line.clone() });
     if heard {
         cx.printk(level, line);
     }

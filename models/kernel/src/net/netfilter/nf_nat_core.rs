@@ -13,6 +13,7 @@ use crate::door::Func;
 use crate::ids::SkbId;
 use crate::net::ipv4::netfilter::ip_tables::ipt_do_table;
 use crate::net::netfilter::core::Verdict;
+use crate::note::{NatNote, Note};
 use crate::tables::conntrack::{
     Conn, Conntrack, CtId, CtInfo, Dir, IPS_DST_NAT, IPS_DST_NAT_DONE, IPS_NAT_MASK, IPS_SRC_NAT,
     IPS_SRC_NAT_DONE, NfCt, Tuple,
@@ -269,7 +270,7 @@ pub fn nf_nat_setup_info(cx: &mut Cx, id: CtId, skb: SkbId, range: &NatRange, ma
     let Some((now, new)) = nf_nat_setup(cx, id, range, manip) else {
         return Verdict::Drop(DropReason::NetfilterDrop);
     };
-    cx.note("nat", |_| decision(&now, &new, manip));
+    cx.note(|_| Note::Nat(decision(&now, &new, manip)));
     Verdict::Accept
 }
 
@@ -301,27 +302,17 @@ pub fn nf_nat_setup(cx: &mut Cx, id: CtId, range: &NatRange, manip: Manip) -> Op
     Some((now, new))
 }
 
-/// What the detail view says of a decision.
-fn decision(old: &Tuple, new: &Tuple, manip: Manip) -> String {
+/// A decision for the detail view.
+fn decision(old: &Tuple, new: &Tuple, manip: Manip) -> NatNote {
     let end = |tuple: &Tuple| {
         let (address, port) = match manip {
             Manip::Src => (tuple.src, tuple.sport),
             Manip::Dst if tuple.proto == IPPROTO_ICMP => (tuple.dst, tuple.sport),
             Manip::Dst => (tuple.dst, tuple.dport),
         };
-        let address = std::net::Ipv4Addr::from(address);
-        if tuple.proto == IPPROTO_ICMP || has_ports(tuple.proto) {
-            format!("{address}:{port}")
-        } else {
-            address.to_string()
-        }
+        (address, (tuple.proto == IPPROTO_ICMP || has_ports(tuple.proto)).then_some(port))
     };
-    let what = if manip == Manip::Src { "source" } else { "destination" };
-    if old == new {
-        format!("{what} {} stays", end(old))
-    } else {
-        format!("{what} {} becomes {}", end(old), end(new))
-    }
+    NatNote { source: manip == Manip::Src, old: end(old), new: end(new) }
 }
 
 /// What NAT made of the same source before, if that is in the range (`find_appropriate_src`).

@@ -11,6 +11,7 @@ use crate::module::Module;
 use crate::net::ipv4::fib_semantics::inet_select_addr;
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::netfilter::core::Verdict;
+use crate::note::Note;
 use crate::tables::conntrack::{Conn, Dir};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::HookState;
@@ -35,7 +36,7 @@ pub fn nf_nat_masquerade_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: 
     let next_hop = if gateway != 0 { gateway } else { ip_hdr(cx, skb).map_or(0, |iph| iph.daddr.get()) };
     let address = inet_select_addr(cx.k, out, next_hop, Scope::UNIVERSE);
     if address == 0 {
-        cx.note("nat", |cx| format!("{} ate my IP address", cx.k.devs[out].name));
+        cx.note(|cx| Note::NoAddress { dev: cx.k.devs[out].name.clone() });
         return drop;
     }
     let ifindex = cx.k.devs[out].ifindex;

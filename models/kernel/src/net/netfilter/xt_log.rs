@@ -5,6 +5,7 @@
 use super::nf_log_syslog::{LogFlags, nf_log_packet};
 use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
+use crate::note::Note;
 use crate::tables::xt::targets::{Log, Nflog};
 
 /// A line about the packet goes to the kernel's log.
@@ -23,9 +24,6 @@ pub fn log_tg(cx: &mut Cx, par: &mut Par, target: &Log) -> TargetVerdict {
 /// The packet goes to the programs that listen on a netlink group; there are none, so it is only shown.
 pub fn nflog_tg(cx: &mut Cx, par: &mut Par, target: &Nflog) -> TargetVerdict {
     let _ = par;
-    cx.note("nflog", |_| match target.prefix.as_str() {
-        "" => format!("group {}: nobody listens", target.group),
-        prefix => format!("group {} \"{prefix}\": nobody listens", target.group),
-    });
+    cx.note(|_| Note::Nflog { group: target.group, prefix: target.prefix.clone() });
     TargetVerdict::Continue
 }

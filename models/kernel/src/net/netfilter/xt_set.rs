@@ -4,6 +4,7 @@
 
 use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
+use crate::note::Note;
 use crate::tables::ipset::packet::{SetOptions, SetPacket};
 use crate::tables::ipset::types::{Adt, SkbInfo};
 use crate::tables::xt::matches::Set;
@@ -71,7 +72,7 @@ pub fn set_match(cx: &mut Cx, par: &mut Par, with: &Set) -> bool {
     let found =
         with_sets(cx, par, &with.name, |sets, set, packet| sets.test_packet(set, packet, &options, now));
     let found = found.flatten().is_some();
-    cx.note("set", |_| format!("{} {}", if found { "in" } else { "not in" }, with.name));
+    cx.note(|_| Note::Set { name: with.name.clone(), found });
     found != with.invert
 }
 

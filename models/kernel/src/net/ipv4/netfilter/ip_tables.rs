@@ -3,21 +3,11 @@
 //! Kernel: net/ipv4/netfilter/ip_tables.c, net/netfilter/nf_tables_core.c
 //!
 //! Both variants walk the same way; they differ in the names of their functions and in what a rule costs.
-//!
-//! What the detail view gets (`cx.note("rule", …)`), a line each, words separated by one space:
-//!
-//! | note | says |
-//! |---|---|
-//! | `filter INPUT 3 no: -s` | rule 3 was tried; this part of it (`-s -d -i -o -p -f` or `-m NAME`) does not fit |
-//! | `filter INPUT 4 yes -> ACCEPT` | it matched: `ACCEPT`, `DROP`, `RETURN`, `jump CHAIN`, `goto CHAIN`, or what its target said: `accept`, `drop`, `return`, `continue` |
-//! | `filter INPUT 4 hotdrop: -m tcp` | a match found the packet broken |
-//! | `filter CHAIN return` | the end of a user chain |
-//! | `filter INPUT policy ACCEPT` | the policy decided |
 
 use glassnet_wire::ipv4::Ipv4Hdr;
 
 use crate::Cx;
-use crate::cost;
+use crate::cost::PROFILE;
 use crate::door::Func;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::net::ipv4::ip_input::ip_hdr;
@@ -25,6 +15,7 @@ use crate::net::ipv4::netfilter::ip_route_me_harder;
 use crate::net::netfilter::core::Verdict;
 use crate::net::netfilter::nf_log_syslog::nf_log_trace;
 use crate::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
+use crate::note::{AtRule, Note, Outcome, Part, RuleNote};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState};
 use crate::tables::xt::installed::{BaseChain, is_unconditional};
@@ -34,16 +25,30 @@ use crate::trace::{Level, SeenTable};
 
 /// The hook function of a table that is not `nat`.
 pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table: TableName) -> Verdict {
-    match (variant, table, state.hook) {
-        (Variant::Legacy, TableName::Mangle, _) => cx.call(Func::IptableMangleHook, skb),
-        (Variant::Legacy, ..) => {}
-        (Variant::Nft, TableName::Mangle, Hook::LocalOut) => cx.call(Func::NfRouteTableHook4, skb),
-        (Variant::Nft, ..) => cx.call(Func::NftDoChainIpv4, skb),
+    if let Some(func) = hook_function(variant, table, state.hook) {
+        cx.call(func, skb);
     }
     if table == TableName::Mangle && state.hook == Hook::LocalOut {
         return mangle_out(cx, skb, state, variant);
     }
     ipt_do_table(cx, skb, state, variant, table)
+}
+
+/// The function that is registered at the hook; `None`: the one that tries the rules itself.
+#[inline(always)]
+fn hook_function(variant: Variant, table: TableName, hook: Hook) -> Option<Func> {
+    match (variant, table, hook) {
+        (Variant::Legacy, TableName::Mangle, _) => Some(Func::IptableMangleHook),
+        (Variant::Legacy, ..) => None,
+        (Variant::Nft, TableName::Mangle, Hook::LocalOut) => Some(Func::NfRouteTableHook4),
+        (Variant::Nft, ..) => Some(Func::NftDoChainIpv4),
+    }
+}
+
+/// The function that tries the rules of a table.
+#[inline(always)]
+fn table_function(variant: Variant) -> Func {
+    if variant == Variant::Legacy { Func::IptDoTable } else { Func::NftDoChain }
 }
 
 /// A packet of this machine whose addresses, mark or TOS the rules changed is routed anew (`ipt_mangle_out`,
@@ -76,15 +81,16 @@ pub fn pass_empty_chain(
         }
         _ => return false,
     }
-    // Legacy tables but mangle have `ipt_do_table` itself as their hook function, as [`rules`] says.
-    let one_function = variant == Variant::Legacy && table != TableName::Mangle;
-    cx.now.0 += cost::FUNCTION.0 * if one_function { 1 } else { 2 };
+    if let Some(func) = hook_function(variant, table, state.hook) {
+        cx.charge(func);
+    }
+    cx.charge(table_function(variant));
     true
 }
 
 /// The packet passes the chain of its hook, and those that the rules send it to. A hook without a chain accepts.
 pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, name: TableName) -> Verdict {
-    cx.call(if variant == Variant::Legacy { Func::IptDoTable } else { Func::NftDoChain }, skb);
+    cx.call(table_function(variant), skb);
     let at = cx.skbs[skb].network_header;
     let detail = cx.observed && cx.trace.level == Level::Detail;
     let Some(iph) = cx.skbs.header::<Ipv4Hdr>(skb, at).copied() else { return Verdict::Accept };
@@ -146,22 +152,6 @@ fn key(cx: &Cx, table: &mut XtTable, par: &Par) -> Option<Key> {
     Some(key)
 }
 
-/// Where a rule does not fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Ip(&'static str),
-    Match(&'static str),
-}
-
-impl std::fmt::Display for Part {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        match self {
-            Part::Ip(option) => f.write_str(option),
-            Part::Match(name) => write!(f, "-m {name}"),
-        }
-    }
-}
-
 /// A packet in a table.
 struct Walk<'t> {
     table: &'t mut XtTable,
@@ -202,10 +192,10 @@ impl Walk<'_> {
             match self.try_rule(cx, at) {
                 Ok(()) => return Some(at),
                 Err(part) if self.par.hotdrop => {
-                    self.note(cx, |name| format!("{name} {} hotdrop: {part}", at + 1));
+                    self.note(cx, || AtRule::Broken { rule: at as usize + 1, part });
                     return Some(at);
                 }
-                Err(part) => self.note(cx, |name| format!("{name} {} no: {part}", at + 1)),
+                Err(part) => self.note(cx, || AtRule::NoMatch { rule: at as usize + 1, part }),
             }
         }
     }
@@ -224,7 +214,7 @@ impl Walk<'_> {
     }
 
     fn charge(&self, cx: &mut Cx, rules: u64) {
-        let each = if self.par.variant == Variant::Legacy { cost::LEGACY_RULE } else { cost::NFT_RULE };
+        let each = if self.par.variant == Variant::Legacy { PROFILE.legacy_rule } else { PROFILE.nft_rule };
         cx.now.0 += each.0 * rules;
     }
 
@@ -235,7 +225,7 @@ impl Walk<'_> {
     fn try_rule(&mut self, cx: &mut Cx, at: u32) -> Result<(), Part> {
         let rule = &mut self.table.table.chains[self.chain as usize].rules[at as usize];
         if self.key.is_none() || !self.table.plans[self.chain as usize].scan.is_complete(at as usize) {
-            ip_packet_match(cx, &self.par, &rule.ip).map_err(Part::Ip)?;
+            ip_packet_match(cx, &self.par, &rule.ip).map_err(Part::Option)?;
         }
         for with in &mut rule.matches {
             if !xt_match(cx, &mut self.par, with) {
@@ -252,7 +242,7 @@ impl Walk<'_> {
         self.note_action(cx, at);
         // The legacy tables tell of a rule before its target is asked, nf_tables afterwards.
         if self.par.variant == Variant::Legacy || !matches!(self.rule(at).action, Action::Target(_)) {
-            self.trace(cx, Some(at as usize), "");
+            self.trace(cx, Some(at as usize), None);
         }
         let target = self.table.plans[self.chain as usize].jumps[at as usize];
         match &self.rule(at).action {
@@ -277,10 +267,9 @@ impl Walk<'_> {
         let rule = &mut self.table.table.chains[self.chain as usize].rules[at as usize];
         let Action::Target(target) = &mut rule.action else { return None };
         let verdict = xt_target(cx, &mut self.par, target);
-        let word = verdict_word(&verdict);
-        self.note(cx, |name| format!("{name} {} yes -> {word}", at + 1));
+        self.note(cx, || AtRule::Match { rule: at as usize + 1, outcome: said(&verdict) });
         if self.par.variant == Variant::Nft {
-            self.trace(cx, Some(at as usize), word);
+            self.trace(cx, Some(at as usize), Some(&verdict));
         }
         match verdict {
             TargetVerdict::Verdict(verdict) => Some(verdict),
@@ -300,8 +289,8 @@ impl Walk<'_> {
     /// The chain has no more rules.
     fn end_of_chain(&mut self, cx: &mut Cx) -> Option<Verdict> {
         if self.chain != self.base {
-            self.note(cx, |name| format!("{name} return"));
-            self.trace(cx, None, "");
+            self.note(cx, || AtRule::Return);
+            self.trace(cx, None, None);
         }
         self.leave(cx)
     }
@@ -319,20 +308,20 @@ impl Walk<'_> {
 
     fn policy(&mut self, cx: &mut Cx) -> Verdict {
         self.chain = self.base;
-        self.trace(cx, None, "");
+        self.trace(cx, None, None);
         let (par, len) = (&self.par, cx.skbs[self.par.skb].len());
         let xt = &mut cx.k.netns[par.state.netns].xt;
         let Some(base) = xt.base_mut(par.variant, par.state.hook, par.table) else { return Verdict::Accept };
         let verdict = policy(base, len);
-        let word = if base.policy == Policy::Accept { "ACCEPT" } else { "DROP" };
-        self.note(cx, |name| format!("{name} policy {word}"));
+        let policy = base.policy;
+        self.note(cx, || AtRule::Policy(policy_outcome(policy)));
         verdict
     }
 
     /// A packet that `TRACE` marked tells which rule it met, or that it met the end of a chain (`trace_packet`,
     /// `nft_trace_packet`). `said` is what the rule's target said, where it was asked already.
     #[inline]
-    fn trace(&self, cx: &mut Cx, rule: Option<usize>, said: &str) {
+    fn trace(&self, cx: &mut Cx, rule: Option<usize>, said: Option<&TargetVerdict>) {
         if cx.skbs[self.par.skb].nf_trace {
             match self.par.variant {
                 Variant::Legacy => self.trace_legacy(cx, rule),
@@ -357,33 +346,29 @@ impl Walk<'_> {
         nf_log_trace(cx, &self.par, &chain.name, what, rule.unwrap_or(chain.rules.len()) + 1);
     }
 
-    /// In the detail of the walk, in the words of `xtables-monitor --trace` but with a rule's number in the place of its
-    /// handle. The end of a user chain is not told of.
+    /// In the detail of the walk. The end of a user-defined chain is not told of.
     #[cold]
-    fn trace_nft(&self, cx: &mut Cx, rule: Option<usize>, said: &str) {
+    fn trace_nft(&self, cx: &mut Cx, rule: Option<usize>, verdict: Option<&TargetVerdict>) {
         let chain = &self.table.table.chains[self.chain as usize];
-        let words = match (rule, &chain.base) {
+        let what = match (rule, &chain.base) {
             (None, None) => return,
-            (None, Some(base)) if base.policy == Policy::Accept => "policy:ACCEPT".to_owned(),
-            (None, Some(_)) => "policy:DROP".to_owned(),
+            (None, Some(base)) => AtRule::Policy(policy_outcome(base.policy)),
             (Some(at), _) => {
-                let action = match &chain.rules[at].action {
-                    Action::None => "CONTINUE".to_owned(),
-                    Action::Jump(chain) => format!("JUMP:{chain}"),
-                    Action::Goto(chain) => format!("GOTO:{chain}"),
-                    decides => action_words(decides).unwrap_or_else(|| said.to_uppercase()),
-                };
-                format!("rule:{}:{action}", at + 1)
+                let decided = outcome(&chain.rules[at].action).or(verdict.map(said));
+                AtRule::Match { rule: at + 1, outcome: decided.unwrap_or(Outcome::Continue) }
             }
         };
-        cx.note("trace", |_| format!("TRACE: {}:{}:{words}", self.par.table.name(), chain.name));
+        cx.note(|_| Note::NftTrace(self.rule_note(what)));
     }
 
-    /// A note that begins with the table and the chain.
-    fn note(&self, cx: &mut Cx, text: impl FnOnce(String) -> String) {
+    fn rule_note(&self, what: AtRule) -> RuleNote {
+        let chain = self.table.table.chains[self.chain as usize].name.clone();
+        RuleNote { table: self.par.table, chain, what }
+    }
+
+    fn note(&self, cx: &mut Cx, what: impl FnOnce() -> AtRule) {
         if self.detail {
-            let chain = &self.table.table.chains[self.chain as usize].name;
-            cx.note("rule", |_| text(format!("{} {chain}", self.par.table.name())));
+            cx.note(|_| Note::Rule(self.rule_note(what())));
         }
     }
 
@@ -391,34 +376,41 @@ impl Walk<'_> {
     fn note_action(&self, cx: &mut Cx, at: u32) {
         let action = &self.table.table.chains[self.chain as usize].rules[at as usize].action;
         if self.detail
-            && let Some(words) = action_words(action)
+            && let Some(outcome) = outcome(action)
         {
-            self.note(cx, |name| format!("{name} {} yes -> {words}", at + 1));
+            self.note(cx, || AtRule::Match { rule: at as usize + 1, outcome });
         }
     }
 }
 
 /// What a rule without a target does.
-fn action_words(action: &Action) -> Option<String> {
+fn outcome(action: &Action) -> Option<Outcome> {
     Some(match action {
-        Action::None => "continue".to_owned(),
-        Action::Accept => "ACCEPT".to_owned(),
-        Action::Drop => "DROP".to_owned(),
-        Action::Return => "RETURN".to_owned(),
-        Action::Jump(chain) => format!("jump {chain}"),
-        Action::Goto(chain) => format!("goto {chain}"),
+        Action::None => Outcome::Continue,
+        Action::Accept => Outcome::Accept,
+        Action::Drop => Outcome::Drop,
+        Action::Return => Outcome::Return,
+        Action::Jump(chain) => Outcome::Jump(chain.clone()),
+        Action::Goto(chain) => Outcome::Goto(chain.clone()),
         Action::Target(_) => return None,
     })
 }
 
-/// What a target said, in the word of `nft monitor trace`.
-fn verdict_word(verdict: &TargetVerdict) -> &'static str {
+/// What a target said.
+fn said(verdict: &TargetVerdict) -> Outcome {
     match verdict {
-        TargetVerdict::Continue => "continue",
-        TargetVerdict::Return => "return",
-        TargetVerdict::Verdict(Verdict::Accept) => "accept",
+        TargetVerdict::Continue => Outcome::Continue,
+        TargetVerdict::Return => Outcome::Return,
+        TargetVerdict::Verdict(Verdict::Accept) => Outcome::Accept,
         // What is stolen is dropped behind its answer.
-        TargetVerdict::Verdict(Verdict::Drop(_) | Verdict::Stolen(_)) => "drop",
+        TargetVerdict::Verdict(Verdict::Drop(_) | Verdict::Stolen(_)) => Outcome::Drop,
+    }
+}
+
+fn policy_outcome(policy: Policy) -> Outcome {
+    match policy {
+        Policy::Accept => Outcome::Accept,
+        Policy::Drop => Outcome::Drop,
     }
 }
 

@@ -1,0 +1,124 @@
+//! Which function is behind each door. The one place that knows all rooms: they return doors and do not call each other.
+//!
+//! Opening a door costs the CPU what the function costs. A continuation, where a function goes on that was entered
+//! before, costs as much again.
+
+use crate::door::{Door, Func};
+use crate::{Cx, drivers, net};
+
+macro_rules! doors {
+    (
+        functions { $($door:ident ( $($arg:ident),* ) => $function:path,)* }
+        continuations { $($more:ident ( $($more_arg:ident),* ) of $func:ident => $more_function:path,)* }
+    ) => {
+        impl Door {
+            /// Opens the door: runs the function, which returns the next one.
+            #[inline(always)]
+            pub(crate) fn open(self, cx: &mut Cx) -> Door {
+                match self {
+                    Door::End => Door::End,
+                    $(Door::$door { $($arg),* } => {
+                        cx.charge(Func::$door);
+                        $function(cx, $($arg),*)
+                    })*
+                    $(Door::$more { $($more_arg),* } => {
+                        cx.charge(Func::$func);
+                        $more_function(cx, $($more_arg),*)
+                    })*
+                }
+            }
+        }
+    };
+}
+
+doors! {
+    functions {
+        // net/core/dev.c, in
+        NetifRx(skb) => net::core::dev::__netif_rx,
+        NetifRxInternal(skb) => net::core::dev::netif_rx_internal,
+        EnqueueToBacklog(skb) => net::core::dev::enqueue_to_backlog,
+        NapiGroReceive(skb) => net::core::dev::napi_gro_receive,
+        NetifReceiveSkb(skb) => net::core::dev::netif_receive_skb,
+        NetifReceiveSkbInner(skb) => net::core::dev::__netif_receive_skb,
+        NetifReceiveSkbOneCore(skb) => net::core::dev::__netif_receive_skb_one_core,
+        NetifReceiveSkbCore(skb) => net::core::dev::__netif_receive_skb_core,
+        // net/core/dev.c, out
+        DevQueueXmit(skb) => net::core::dev::__dev_queue_xmit,
+        ValidateXmitSkb(skb) => net::core::dev::validate_xmit_skb,
+        DevHardStartXmit(skb) => net::core::dev::dev_hard_start_xmit,
+        // drivers
+        VethXmit(skb) => drivers::veth::veth_xmit,
+        DevForwardSkb(skb) => drivers::veth::__dev_forward_skb,
+        LoopbackXmit(skb) => drivers::loopback::loopback_xmit,
+        NicXmit(skb) => drivers::nic::e1000_xmit_frame,
+        BrDevXmit(skb) => net::bridge::br_device::br_dev_xmit,
+        // net/bridge
+        BrHandleFrame(skb) => net::bridge::br_input::br_handle_frame,
+        BrHandleFrameFinish(skb) => net::bridge::br_input::br_handle_frame_finish,
+        BrPassFrameUp(skb) => net::bridge::br_input::br_pass_frame_up,
+        BrForward(skb) => net::bridge::br_forward::br_forward,
+        BrForwardInner(skb) => net::bridge::br_forward::__br_forward,
+        BrForwardFinish(skb) => net::bridge::br_forward::br_forward_finish,
+        BrDevQueuePushXmit(skb) => net::bridge::br_forward::br_dev_queue_push_xmit,
+        BrFlood(skb, local_rcv) => net::bridge::br_forward::br_flood,
+        // net/core/neighbour.c
+        NeighResolveOutput(skb) => net::core::neighbour::neigh_resolve_output,
+        // net/ipv4: ARP
+        ArpRcv(skb) => net::ipv4::arp::arp_rcv,
+        ArpProcess(skb) => net::ipv4::arp::arp_process,
+        ArpXmit(skb) => net::ipv4::arp::arp_xmit,
+        // net/ipv4, in
+        IpRcv(skb) => net::ipv4::ip_input::ip_rcv,
+        IpRcvFinish(skb) => net::ipv4::ip_input::ip_rcv_finish,
+        IpError(skb) => net::ipv4::route_errors::ip_error,
+        IpLocalDeliver(skb) => net::ipv4::ip_input::ip_local_deliver,
+        IpDefrag(skb) => net::ipv4::ip_fragment::ip_defrag,
+        IpLocalDeliverFinish(skb) => net::ipv4::ip_input::ip_local_deliver_finish,
+        IpProtocolDeliverRcu(skb) => net::ipv4::ip_input::ip_protocol_deliver_rcu,
+        IcmpRcv(skb) => net::ipv4::icmp::icmp_rcv,
+        IcmpEcho(skb) => net::ipv4::icmp::icmp_echo,
+        IcmpTimestamp(skb) => net::ipv4::icmp::icmp_timestamp,
+        IcmpUnreach(skb) => net::ipv4::icmp::icmp_unreach,
+        IcmpRedirect(skb) => net::ipv4::icmp::icmp_redirect,
+        IgmpRcv(skb) => net::ipv4::igmp::igmp_rcv,
+        UdpRcv(skb) => net::ipv4::udp::udp_rcv,
+        // net/ipv4, through
+        IpForward(skb) => net::ipv4::ip_forward::ip_forward,
+        IpForwardFinish(skb) => net::ipv4::ip_forward::ip_forward_finish,
+        // net/netfilter and net/bridge/br_netfilter_hooks.c
+        NfHookSlow(skb, site, from) => net::netfilter::core::nf_hook_slow,
+        BrNfPreRoutingFinish(skb) => net::bridge::br_netfilter_hooks::br_nf_pre_routing_finish,
+        BrNfPreRoutingFinishBridge(skb) => net::bridge::br_netfilter_hooks::br_nf_pre_routing_finish_bridge,
+        BrNfForwardFinish(skb) => net::bridge::br_netfilter_hooks::br_nf_forward_finish,
+        BrNfDevQueueXmit(skb) => net::bridge::br_netfilter_hooks::br_nf_dev_queue_xmit,
+        // net/ipv4, out
+        IpPushPendingFrames(skb) => net::ipv4::ip_output::ip_push_pending_frames,
+        IpLocalOut(skb) => net::ipv4::ip_output::__ip_local_out,
+        IpOutput(skb) => net::ipv4::ip_output::ip_output,
+        IpMcOutput(skb) => net::ipv4::ip_output::ip_mc_output,
+        DevLoopbackXmit(skb) => net::ipv4::ip_output::dev_loopback_xmit,
+        IpFinishOutput(skb) => net::ipv4::ip_output::ip_finish_output,
+        IpFinishOutputInner(skb) => net::ipv4::ip_output::__ip_finish_output,
+        IpFragment(skb) => net::ipv4::ip_output::ip_fragment,
+        IpDoFragment(skb) => net::ipv4::ip_output::ip_do_fragment,
+        IpFinishOutput2(skb) => net::ipv4::ip_output::ip_finish_output2,
+        // net/ipv4: TCP
+        TcpV4Rcv(skb) => net::ipv4::tcp_ipv4::tcp_v4_rcv,
+        TcpV4DoRcv(skb) => net::ipv4::tcp_ipv4::tcp_v4_do_rcv,
+        IpQueueXmit(skb) => net::ipv4::ip_output::__ip_queue_xmit,
+    }
+    continuations {
+        Consume(skb) of ConsumeSkb => net::core::skbuff::consume_later,
+        KfreeSkb(skb, reason) of KfreeSkbReason => net::core::skbuff::kfree_later,
+        Refused(skb) of NfHookSlow => net::netfilter::core::refuse,
+        NeighProbe(neigh) of NeighEventSend => net::ipv4::arp::neigh_probe,
+        NeighConstruct(neigh) of IpFinishOutput2 => net::ipv4::arp::arp_construct,
+        IpForwardHook(skb) of IpForward => net::ipv4::ip_forward::ip_forward_hook,
+        IpLocalOutHook(skb) of IpLocalOut => net::ipv4::ip_output::ip_local_out_hook,
+        IpOutputHook(skb) of IpOutput => net::ipv4::ip_output::ip_output_hook,
+        IpMcLoopHook(skb) of IpMcOutput => net::ipv4::ip_output::ip_mc_loop_hook,
+        LinkFailure(skb) of IpError => net::ipv4::route_errors::ipv4_link_failure,
+        NfHookResume(skb, site, from) of NfHookSlow => net::netfilter::core::nf_hook_slow,
+        BrFloodNext(skb, from, local_rcv) of BrFlood => net::bridge::br_forward::br_flood_next,
+    }
+}
