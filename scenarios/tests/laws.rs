@@ -111,7 +111,7 @@ fn tables_know_no_verbs() {
 }
 
 /// Files of net/core that configure every kind of device or tell everybody of a change, and so know the other rooms.
-const CONFIGURES_ALL: &[&str] = &["rtnetlink.rs", "net_namespace.rs", "dev_ioctl.rs", "notifier.rs"];
+const CONFIGURES_ALL: &[&str] = &["rtnetlink.rs", "net_namespace.rs", "dev.rs", "notifier.rs"];
 
 /// Calls from one room into another that are there all the same. The kernel calls ARP through `neigh_ops`, and a
 /// bridge joins the groups that it snoops; both could become doors. The backlog fetches entries of connections ahead,

@@ -3,7 +3,7 @@
 //! The order is that of registration: notifiers are called in it.
 
 use crate::module::Module;
-use crate::net::{bridge, core, ipv4, netfilter};
+use crate::net::{bridge, core, ipv4, netfilter, packet};
 
 /// All modules.
 pub static MODULES: &[&Module] = &[
@@ -14,6 +14,7 @@ pub static MODULES: &[&Module] = &[
     &netfilter::nf_conntrack_core::MODULE,
     &netfilter::nf_nat_masquerade::MODULE,
     &bridge::br_netfilter_hooks::MODULE,
+    &packet::af_packet::MODULE,
     // Modules whose work other parts of the model do, whether they are loaded or not.
     &Module::named("ip_set"),
     &Module::named("ip_tables"),

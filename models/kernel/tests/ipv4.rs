@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
-use glassnet_kernel::net::core::dev_ioctl::dev_open;
+use glassnet_kernel::net::core::dev::dev_open;
 use glassnet_kernel::net::core::neighbour::{dump_neigh, rtm_delneigh, rtm_newneigh};
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
-use glassnet_kernel::net::core::dev_ioctl::dev_open;
+use glassnet_kernel::net::core::dev::dev_open;
 use glassnet_kernel::net::core::neighbour::rtm_newneigh;
 use glassnet_kernel::net::core::net_namespace::{cleanup_net, copy_net_ns};
 use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};

@@ -5,7 +5,7 @@
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::SkbId;
-use crate::net::core::dev::eth_type_trans;
+use crate::net::ethernet::eth::eth_type_trans;
 use crate::tables::drop_reason::DropReason;
 
 /// Turns a packet that leaves into one that comes in.

@@ -7,14 +7,14 @@ use std::collections::VecDeque;
 use glassnet_hardware::PlugId;
 use glassnet_wire::BufId;
 
-use super::veth::eth_hw_addr_random;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
 use crate::kernel::INIT_NET;
-use crate::net::core::dev::{eth_type_trans, napi_schedule};
+use crate::net::core::dev::napi_schedule;
 use crate::net::core::link_watch;
 use crate::net::core::rtnetlink::register_netdevice;
+use crate::net::ethernet::eth::{eth_hw_addr_random, eth_type_trans};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netdev::{DevKind, Nic};
 use crate::tables::softnet::Napi;

@@ -2,14 +2,11 @@
 //!
 //! Kernel: drivers/net/veth.c
 
-use std::collections::VecDeque;
-
-use glassnet_wire::Mac;
-
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
-use crate::net::core::dev::{eth_type_trans, is_skb_forwardable};
+use crate::net::core::dev::is_skb_forwardable;
+use crate::net::ethernet::eth::eth_type_trans;
 use crate::tables::drop_reason::DropReason;
 
 /// Sends a packet to the other end.
@@ -72,15 +69,4 @@ fn skb_scrub_packet(cx: &mut Cx, skb: SkbId, to: DevId) {
 pub fn carrier(cx: &Cx, dev: DevId) -> Option<(DevId, bool)> {
     let peer = cx.k.devs[dev].veth_peer()?;
     Some((peer, cx.k.devs[dev].is_up() && cx.k.devs[peer].is_up()))
-}
-
-/// A random address for a new device (`eth_hw_addr_random`): unicast, locally administered.
-pub fn eth_hw_addr_random(cx: &mut Cx, name: &str) -> Mac {
-    if let Some(scripted) = cx.k.scripted_macs.get_mut(name).and_then(VecDeque::pop_front) {
-        return scripted;
-    }
-    let mut mac = Mac::default();
-    cx.dice.fill(&mut mac.0);
-    mac.0[0] = mac.0[0] & 0xfe | 0x02;
-    mac
 }

@@ -9,7 +9,7 @@ use super::br_netfilter_hooks::brnf_device_event;
 use crate::Cx;
 use crate::ids::DevId;
 use crate::module::Module;
-use crate::net::core::dev_ioctl::{dev_set_allmulti, dev_set_promiscuity};
+use crate::net::core::dev::{dev_set_allmulti, dev_set_promiscuity};
 use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::core::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::netlink::{Errno, NlError};

@@ -3,19 +3,21 @@
 //! Kernel: net/core/dev.c
 
 use glassnet_sim::Nanos;
-use glassnet_wire::Mac;
-use glassnet_wire::eth::{ETH_HLEN, ETH_P_802_2, ETH_P_802_3_MIN, ETH_P_ARP, ETH_P_IP};
+use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP};
 
-use super::packet;
+use super::link_watch::{linkwatch_run, netif_carrier_off, netif_carrier_on};
+use super::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::Cx;
 use crate::door::{Door, Func};
-use crate::drivers::nic;
+use crate::drivers::{nic, veth};
 use crate::ids::{DevId, SkbId};
+use crate::net::bridge::br_multicast;
 use crate::net::netfilter::nf_conntrack_prefetch::{PREFETCH, prefetch};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netdev::DevKind;
+use crate::tables::netdev::{DevKind, IFF_ALLMULTI, IFF_PROMISC, IFF_UP};
 use crate::tables::skb::PacketType;
 use crate::tables::softnet::{Napi, Softirq};
+use crate::trace::Frame;
 
 /// Hands a packet that a driver received outside NAPI to the stack.
 ///
@@ -174,7 +176,7 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     let is_port = netdev.port.is_some();
     if cx.k.packet_sockets > 0 || cx.trace.capture {
         let seen_as = cx.skbs[skb].pkt_type;
-        packet::deliver_to_taps(cx, skb, dev, seen_as);
+        deliver_to_taps(cx, skb, dev, seen_as);
     }
     if is_port {
         return Door::BrHandleFrame { skb };
@@ -186,34 +188,6 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
             cx.k.devs[dev].stats.rx_dropped += 1;
             cx.kfree_skb(skb, DropReason::UnhandledProto)
         }
-    }
-}
-
-/// Notes what the Ethernet header says about a received frame, and pulls it (`eth_type_trans`, net/ethernet/eth.c).
-/// False if the frame is shorter than its header.
-pub fn eth_type_trans(cx: &mut Cx, skb: SkbId, dev: DevId) -> bool {
-    let our_addr = cx.k.devs[dev].addr;
-    let at = cx.skbs[skb].data;
-    let Some(eth) = cx.skbs.header::<glassnet_wire::eth::EthHdr>(skb, at) else { return false };
-    let (dest, proto) = (eth.dest(), eth.h_proto.get());
-    let pkt = &mut cx.skbs[skb];
-    pkt.dev = dev;
-    pkt.mac_header = at;
-    pkt.pkt_type = pkt_type(dest, our_addr);
-    pkt.protocol = if proto >= ETH_P_802_3_MIN { proto } else { ETH_P_802_2 };
-    pkt.data += ETH_HLEN as u32;
-    true
-}
-
-fn pkt_type(dest: Mac, ours: Mac) -> PacketType {
-    if dest == ours {
-        PacketType::Host
-    } else if dest.is_broadcast() {
-        PacketType::Broadcast
-    } else if dest.is_multicast() {
-        PacketType::Multicast
-    } else {
-        PacketType::OtherHost
     }
 }
 
@@ -248,7 +222,7 @@ pub fn validate_xmit_skb(cx: &mut Cx, skb: SkbId) -> Door {
 pub fn dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     if cx.k.packet_sockets > 0 || cx.trace.capture {
-        packet::dev_queue_xmit_nit(cx, skb, dev);
+        dev_queue_xmit_nit(cx, skb, dev);
     }
     match cx.k.devs[dev].kind {
         DevKind::Veth { .. } => Door::VethXmit { skb },
@@ -256,6 +230,39 @@ pub fn dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
         DevKind::Loopback => Door::LoopbackXmit { skb },
         DevKind::Nic(_) => Door::NicXmit { skb },
     }
+}
+
+/// Shows a received packet to the taps of all modules (`ptype_all`), and to the observer.
+///
+/// The data begins behind the Ethernet header, as the device's driver left it.
+fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
+    if cx.trace.capture {
+        capture(cx, skb, dev, seen_as);
+    }
+    if cx.k.packet_sockets > 0 {
+        for tap in cx.k.modules.iter().filter_map(|module| module.tap) {
+            tap(cx, skb, dev, seen_as);
+        }
+    }
+}
+
+/// Shows a packet that leaves to the taps.
+fn dev_queue_xmit_nit(cx: &mut Cx, skb: SkbId, dev: DevId) {
+    if cx.k.packet_sockets > 0 {
+        cx.call(Func::DevQueueXmitNit, skb);
+    }
+    deliver_to_taps(cx, skb, dev, PacketType::Outgoing);
+}
+
+fn capture(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
+    cx.trace.frames.push(Frame {
+        at: cx.now,
+        machine: cx.k.id,
+        dev: cx.k.devs[dev].label,
+        packet: cx.skbs[skb].packet,
+        pkt_type: seen_as,
+        bytes: cx.skbs.frame(skb).to_vec(),
+    });
 }
 
 /// A packet that fits the device and may leave or enter by it (`is_skb_forwardable`): up, and not too long.
@@ -267,3 +274,74 @@ pub fn is_skb_forwardable(cx: &Cx, dev: DevId, len: usize) -> bool {
 
 /// Room for one VLAN tag beyond the MTU, bytes.
 const VLAN_HLEN: usize = 4;
+
+/// Brings a device up.
+pub fn dev_open(cx: &mut Cx, dev: DevId) {
+    if cx.k.devs[dev].is_up() {
+        return;
+    }
+    cx.k.devs[dev].flags |= IFF_UP;
+    dev_activate(cx, dev);
+    match cx.k.devs[dev].kind {
+        DevKind::Veth { .. } => {
+            veth_carrier(cx, dev);
+            linkwatch_run(cx, dev);
+        }
+        DevKind::Bridge(_) => br_multicast::br_multicast_join_snoopers(cx, dev),
+        DevKind::Loopback | DevKind::Nic(_) => linkwatch_run(cx, dev),
+    }
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Up);
+}
+
+/// Gives a device its queueing discipline when it first comes up (`dev_activate`, net/sched/sch_generic.c).
+fn dev_activate(cx: &mut Cx, dev: DevId) {
+    let netdev = &mut cx.k.devs[dev];
+    if netdev.qdisc == "noop" {
+        netdev.qdisc = if matches!(netdev.kind, DevKind::Nic(_)) { "fq_codel" } else { "noqueue" };
+    }
+}
+
+/// Brings a device down.
+pub fn dev_close(cx: &mut Cx, dev: DevId) {
+    if !cx.k.devs[dev].is_up() {
+        return;
+    }
+    call_netdevice_notifiers(cx, dev, NetdevEvent::GoingDown);
+    br_multicast::br_multicast_leave_snoopers(cx, dev);
+    cx.k.devs[dev].flags &= !IFF_UP;
+    match cx.k.devs[dev].kind {
+        DevKind::Veth { .. } => veth_carrier(cx, dev),
+        DevKind::Bridge(_) => {}
+        DevKind::Loopback | DevKind::Nic(_) => linkwatch_run(cx, dev),
+    }
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Down);
+}
+
+fn veth_carrier(cx: &mut Cx, dev: DevId) {
+    let Some((peer, on)) = veth::carrier(cx, dev) else { return };
+    for end in [dev, peer] {
+        if on { netif_carrier_on(cx, end) } else { netif_carrier_off(cx, end) }
+    }
+}
+
+/// One more, or one less, wants every frame (`dev_set_promiscuity`).
+pub fn dev_set_promiscuity(cx: &mut Cx, dev: DevId, inc: i32) {
+    let netdev = &mut cx.k.devs[dev];
+    netdev.promiscuity = netdev.promiscuity.saturating_add_signed(inc);
+    set_flag(&mut netdev.flags, IFF_PROMISC, netdev.promiscuity > 0);
+}
+
+/// One more, or one less, wants every multicast frame (`dev_set_allmulti`).
+pub fn dev_set_allmulti(cx: &mut Cx, dev: DevId, inc: i32) {
+    let netdev = &mut cx.k.devs[dev];
+    netdev.allmulti = netdev.allmulti.saturating_add_signed(inc);
+    set_flag(&mut netdev.flags, IFF_ALLMULTI, netdev.allmulti > 0);
+}
+
+fn set_flag(flags: &mut u32, flag: u32, on: bool) {
+    if on {
+        *flags |= flag;
+    } else {
+        *flags &= !flag;
+    }
+}

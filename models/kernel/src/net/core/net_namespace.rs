@@ -4,7 +4,7 @@
 
 use glassnet_wire::Mac;
 
-use super::dev_ioctl;
+use super::dev::dev_open;
 use super::rtnetlink;
 use crate::Cx;
 use crate::Kernel;
@@ -20,7 +20,7 @@ pub fn boot(cx: &mut Cx) {
     let init = copy_net_ns(cx);
     debug_assert_eq!(init, INIT_NET);
     let lo = cx.k.netns[init].loopback;
-    dev_ioctl::dev_open(cx, lo);
+    dev_open(cx, lo);
 }
 
 /// A new namespace with nothing but a `lo` that is down.

@@ -6,15 +6,15 @@ use std::borrow::Cow;
 
 use glassnet_wire::Mac;
 
-use super::dev_ioctl::{dev_close, dev_open, dev_set_allmulti, dev_set_promiscuity};
+use super::dev::{dev_close, dev_open, dev_set_allmulti, dev_set_promiscuity};
 use super::net_namespace::peernet2id_alloc;
 use super::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::Cx;
-use crate::drivers::veth::eth_hw_addr_random;
 use crate::ids::{DevId, NetnsId};
 use crate::module::Module;
 use crate::net::bridge::{br_if, br_netlink};
-use crate::net::ipv4::igmp::IPV6_ALL_NODES;
+use crate::net::core::dev_addr_lists::IPV6_ALL_NODES;
+use crate::net::ethernet::eth::eth_hw_addr_random;
 use crate::netlink::{Errno, NlError};
 use crate::tables::netdev::{
     AddrAssign, DevKind, DevStats, IFF_ALLMULTI, IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST, IFF_NOARP,
