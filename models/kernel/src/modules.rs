@@ -2,6 +2,7 @@
 //!
 //! The order is that of registration: notifiers are called in it.
 
+use crate::drivers::{loopback, veth};
 use crate::module::Module;
 use crate::net::{bridge, core, ipv4, netfilter, packet};
 
@@ -9,6 +10,8 @@ use crate::net::{bridge, core, ipv4, netfilter, packet};
 pub static MODULES: &[&Module] = &[
     &bridge::br_if::MODULE,
     &core::rtnetlink::MODULE,
+    &loopback::MODULE,
+    &veth::MODULE,
     &ipv4::devinet::MODULE,
     &ipv4::tcp_ipv4::MODULE,
     &netfilter::nf_conntrack_core::MODULE,
@@ -33,6 +36,5 @@ pub static MODULES: &[&Module] = &[
     &Module::named("nft_counter"),
     &Module::named("overlay"),
     &Module::named("stp"),
-    &Module::named("veth"),
     &Module::named("x_tables"),
 ];

@@ -12,9 +12,7 @@
 mod addr;
 mod addr_show;
 pub mod args;
-mod bridge_show;
 mod link;
-mod link_bridge;
 pub(crate) mod link_show;
 mod link_stats;
 pub mod names;

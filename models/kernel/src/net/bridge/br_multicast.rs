@@ -28,7 +28,7 @@ pub fn br_multicast_join_snoopers(cx: &mut Cx, bridge: DevId) {
     }
 }
 
-/// The bridge goes down; nothing happens if the device is none.
+/// The bridge goes down.
 pub fn br_multicast_leave_snoopers(cx: &mut Cx, bridge: DevId) {
     if snoops(cx, bridge) {
         ip_mc_dec_group(cx, bridge, INADDR_ALLSNOOPERS_GROUP);

@@ -1,20 +1,24 @@
-//! Packets between devices and protocols: the receive and the transmit path that all share.
+//! What all devices share: the receive and the transmit path, and how devices come, change and go.
 //!
 //! Kernel: net/core/dev.c
 
 use glassnet_sim::Nanos;
+use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP};
 
-use super::link_watch::{linkwatch_run, netif_carrier_off, netif_carrier_on};
+use super::net_namespace::peernet2id_alloc;
 use super::notifier::{NetdevEvent, call_netdevice_notifiers};
+use super::sch_generic::{NOOP, dev_activate};
 use crate::Cx;
 use crate::door::{Door, Func};
-use crate::drivers::{nic, veth};
-use crate::ids::{DevId, SkbId};
-use crate::net::bridge::br_multicast;
+use crate::ids::{DevId, NetnsId, SkbId};
+use crate::link::{LinkOps, RxHandler};
+use crate::net::ethernet::eth::eth_hw_addr_random;
 use crate::net::netfilter::nf_conntrack_prefetch::{PREFETCH, prefetch};
+use crate::netlink::{Errno, NlError};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netdev::{DevKind, IFF_ALLMULTI, IFF_PROMISC, IFF_UP};
+use crate::tables::netdev::{AddrAssign, IFF_ALLMULTI, IFF_PROMISC, IFF_UP, NameAssign, NetDevice, Upper};
+use crate::tables::netdev_features::{NOCACHE_COPY, SOFT_FEATURES, SOFT_FEATURES_OFF};
 use crate::tables::skb::PacketType;
 use crate::tables::softnet::{Napi, Softirq};
 use crate::trace::Frame;
@@ -90,7 +94,10 @@ fn __napi_poll(cx: &mut Cx, napi: Napi) -> u32 {
     let weight = cx.k.core.dev_weight;
     let work = match napi {
         Napi::Backlog => process_backlog(cx, weight),
-        Napi::Device(dev) => nic::poll(cx, dev, weight),
+        Napi::Device(dev) => match cx.k.devs[dev].ops.poll {
+            Some(poll) => poll(cx, dev, weight),
+            None => 0,
+        },
     };
     *cx.polled += u64::from(work);
     if work >= weight {
@@ -173,13 +180,13 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     if pkt.skb_iif == 0 {
         pkt.skb_iif = netdev.ifindex;
     }
-    let is_port = netdev.port.is_some();
+    let rx_handler = netdev.rx_handler;
     if cx.k.packet_sockets > 0 || cx.trace.capture {
         let seen_as = cx.skbs[skb].pkt_type;
         deliver_to_taps(cx, skb, dev, seen_as);
     }
-    if is_port {
-        return Door::BrHandleFrame { skb };
+    if let Some(rx_handler) = rx_handler {
+        return rx_handler(skb);
     }
     match protocol {
         ETH_P_IP => Door::IpRcv { skb },
@@ -198,12 +205,13 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
 pub fn __dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.mac_header = pkt.data;
-    let netdev = &mut cx.k.devs[pkt.dev];
-    if !netdev.is_up() || !netdev.carrier {
-        netdev.stats.tx_dropped += 1;
-        return cx.kfree_skb(skb, DropReason::QdiscDrop);
+    let netdev = &cx.k.devs[pkt.dev];
+    // Where a device is down or has no carrier, `dev_deactivate` (net/sched/sch_generic.c) has put noop in its place.
+    let qdisc = if netdev.is_up() && netdev.carrier { netdev.qdisc } else { &NOOP };
+    match qdisc.enqueue {
+        Some(enqueue) => enqueue(cx, skb),
+        None => cx.pass(Door::ValidateXmitSkb { skb }),
     }
-    cx.pass(Door::ValidateXmitSkb { skb })
 }
 
 /// Does in software what the device cannot do itself.
@@ -224,12 +232,7 @@ pub fn dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     if cx.k.packet_sockets > 0 || cx.trace.capture {
         dev_queue_xmit_nit(cx, skb, dev);
     }
-    match cx.k.devs[dev].kind {
-        DevKind::Veth { .. } => Door::VethXmit { skb },
-        DevKind::Bridge(_) => Door::BrDevXmit { skb },
-        DevKind::Loopback => Door::LoopbackXmit { skb },
-        DevKind::Nic(_) => Door::NicXmit { skb },
-    }
+    (cx.k.devs[dev].ops.xmit)(skb)
 }
 
 /// Shows a received packet to the taps of all modules (`ptype_all`), and to the observer.
@@ -275,6 +278,146 @@ pub fn is_skb_forwardable(cx: &Cx, dev: DevId, len: usize) -> bool {
 /// Room for one VLAN tag beyond the MTU, bytes.
 const VLAN_HLEN: usize = 4;
 
+/// A new device of a kind, not registered yet. A name with `%d` in it gets a number when the device is registered.
+pub fn alloc_netdev(
+    netns: NetnsId,
+    name: String,
+    name_assign: NameAssign,
+    ops: &'static LinkOps,
+) -> NetDevice {
+    let mut dev = NetDevice::new(netns, name, name_assign, ops, &NOOP);
+    (ops.setup)(&mut dev);
+    dev
+}
+
+/// Gives a device its place: a handle, a name, an ifindex and, if it is to have a random address and has none yet, that
+/// too. It is down.
+///
+/// # Errors
+///
+/// `EINVAL` for a bad name, `EEXIST` for one that is taken, `EBUSY` for an ifindex that is taken.
+pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
+    let netns = dev.netns;
+    dev.name = dev_get_valid_name(cx, netns, &dev.name)?;
+    if dev.ifindex == 0 {
+        dev.ifindex = cx.k.netns[netns].new_ifindex();
+    } else if cx.k.dev_by_index(netns, dev.ifindex).is_some() {
+        return Err(Errno::EBUSY.into());
+    }
+    if dev.addr_assign == AddrAssign::Random && dev.addr == Mac::ZERO {
+        dev.addr = eth_hw_addr_random(cx, &dev.name);
+    }
+    dev.hw_features |= SOFT_FEATURES | SOFT_FEATURES_OFF;
+    dev.features |= SOFT_FEATURES;
+    dev.wanted_features = dev.features & dev.hw_features;
+    if !dev.is_loopback() {
+        dev.hw_features |= NOCACHE_COPY;
+    }
+    let (id, ifindex) = (cx.k.devs.next_id(), dev.ifindex);
+    dev.id = id;
+    cx.k.devs.insert(dev);
+    cx.k.netns[netns].devs.insert(ifindex, id);
+    cx.k.relabel(id);
+    call_netdevice_notifiers(cx, id, NetdevEvent::Register);
+    Ok(id)
+}
+
+/// Removes a device from its namespace and from the machine.
+pub fn unregister_netdevice(cx: &mut Cx, dev: DevId) {
+    dev_close(cx, dev);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Unregister);
+    let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
+    cx.k.netns[netns].devs.remove(&ifindex);
+    cx.k.devs.remove(dev);
+}
+
+/// Moves a device to another namespace: it goes down and loses its addresses; its number stays if it is free.
+pub fn dev_change_net_namespace(cx: &mut Cx, dev: DevId, netns: NetnsId) {
+    let old = cx.k.devs[dev].netns;
+    if old == netns {
+        return;
+    }
+    dev_close(cx, dev);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Unregister);
+    peernet2id_alloc(cx, old, netns);
+    let ifindex = cx.k.devs[dev].ifindex;
+    cx.k.netns[old].devs.remove(&ifindex);
+    let target = &mut cx.k.netns[netns];
+    let ifindex = if target.devs.contains_key(&ifindex) { target.new_ifindex() } else { ifindex };
+    target.devs.insert(ifindex, dev);
+    let netdev = &mut cx.k.devs[dev];
+    (netdev.ifindex, netdev.netns, netdev.qdisc) = (ifindex, netns, &NOOP);
+    cx.k.relabel(dev);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Register);
+}
+
+/// Longest name of a device, bytes (`IFNAMSIZ` without the final zero).
+pub const MAX_NAME: usize = 15;
+
+/// A name that the kernel accepts for a device.
+pub fn dev_valid_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= MAX_NAME
+        && name != "."
+        && name != ".."
+        && !name.bytes().any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace())
+}
+
+/// The name that a device gets when it asks for `name`: `%d` stands for the lowest number that makes it free.
+fn dev_get_valid_name(cx: &Cx, netns: NetnsId, name: &str) -> Result<String, NlError> {
+    if !dev_valid_name(name) {
+        return Err(Errno::EINVAL.into());
+    }
+    let in_use = |name: &str| cx.k.dev_by_name(netns, name).is_some();
+    let Some((prefix, rest)) = name.split_once('%') else {
+        return if in_use(name) { Err(Errno::EEXIST.into()) } else { Ok(name.to_owned()) };
+    };
+    let suffix = rest.strip_prefix('d').filter(|rest| !rest.contains('%')).ok_or(Errno::EINVAL)?;
+    let free = (0..).map(|n| format!("{prefix}{n}{suffix}")).find(|name| !in_use(name));
+    Ok(free.expect("numbers do not end"))
+}
+
+/// Renames a device that is down.
+///
+/// # Errors
+///
+/// `EBUSY` if it is up, and what a name is refused for.
+pub fn dev_change_name(cx: &mut Cx, dev: DevId, name: &str) -> Result<(), NlError> {
+    if cx.k.devs[dev].name == name {
+        return Ok(());
+    }
+    if cx.k.devs[dev].is_up() {
+        return Err(Errno::EBUSY.into());
+    }
+    cx.k.devs[dev].name = dev_get_valid_name(cx, cx.k.devs[dev].netns, name)?;
+    cx.k.relabel(dev);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeName);
+    Ok(())
+}
+
+/// Sets the MTU.
+///
+/// # Errors
+///
+/// `EINVAL` beyond the device's limits.
+pub fn dev_set_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), NlError> {
+    let netdev = &cx.k.devs[dev];
+    if mtu < netdev.min_mtu {
+        return Err(NlError::with(Errno::EINVAL, "mtu less than device minimum"));
+    }
+    if netdev.max_mtu > 0 && mtu > netdev.max_mtu {
+        return Err(NlError::with(Errno::EINVAL, "mtu greater than device maximum"));
+    }
+    if netdev.mtu != mtu {
+        if let Some(change_mtu) = netdev.ops.change_mtu {
+            change_mtu(cx, dev, mtu);
+        }
+        cx.k.devs[dev].mtu = mtu;
+        call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeMtu);
+    }
+    Ok(())
+}
+
 /// Brings a device up.
 pub fn dev_open(cx: &mut Cx, dev: DevId) {
     if cx.k.devs[dev].is_up() {
@@ -282,23 +425,10 @@ pub fn dev_open(cx: &mut Cx, dev: DevId) {
     }
     cx.k.devs[dev].flags |= IFF_UP;
     dev_activate(cx, dev);
-    match cx.k.devs[dev].kind {
-        DevKind::Veth { .. } => {
-            veth_carrier(cx, dev);
-            linkwatch_run(cx, dev);
-        }
-        DevKind::Bridge(_) => br_multicast::br_multicast_join_snoopers(cx, dev),
-        DevKind::Loopback | DevKind::Nic(_) => linkwatch_run(cx, dev),
+    if let Some(open) = cx.k.devs[dev].ops.open {
+        open(cx, dev);
     }
     call_netdevice_notifiers(cx, dev, NetdevEvent::Up);
-}
-
-/// Gives a device its queueing discipline when it first comes up (`dev_activate`, net/sched/sch_generic.c).
-fn dev_activate(cx: &mut Cx, dev: DevId) {
-    let netdev = &mut cx.k.devs[dev];
-    if netdev.qdisc == "noop" {
-        netdev.qdisc = if matches!(netdev.kind, DevKind::Nic(_)) { "fq_codel" } else { "noqueue" };
-    }
 }
 
 /// Brings a device down.
@@ -307,21 +437,50 @@ pub fn dev_close(cx: &mut Cx, dev: DevId) {
         return;
     }
     call_netdevice_notifiers(cx, dev, NetdevEvent::GoingDown);
-    br_multicast::br_multicast_leave_snoopers(cx, dev);
     cx.k.devs[dev].flags &= !IFF_UP;
-    match cx.k.devs[dev].kind {
-        DevKind::Veth { .. } => veth_carrier(cx, dev),
-        DevKind::Bridge(_) => {}
-        DevKind::Loopback | DevKind::Nic(_) => linkwatch_run(cx, dev),
+    if let Some(stop) = cx.k.devs[dev].ops.stop {
+        stop(cx, dev);
     }
     call_netdevice_notifiers(cx, dev, NetdevEvent::Down);
 }
 
-fn veth_carrier(cx: &mut Cx, dev: DevId) {
-    let Some((peer, on)) = veth::carrier(cx, dev) else { return };
-    for end in [dev, peer] {
-        if on { netif_carrier_on(cx, end) } else { netif_carrier_off(cx, end) }
+/// Puts a device under a master.
+///
+/// # Errors
+///
+/// `EBUSY` if it has one.
+pub fn netdev_master_upper_dev_link(cx: &mut Cx, dev: DevId, master: DevId) -> Result<(), NlError> {
+    if cx.k.devs[dev].master().is_some() {
+        return Err(Errno::EBUSY.into());
     }
+    cx.k.devs[dev].uppers.insert(0, Upper { dev: master, master: true });
+    cx.k.devs[master].lowers.push(dev);
+    Ok(())
+}
+
+/// Takes a device from under another.
+pub fn netdev_upper_dev_unlink(cx: &mut Cx, dev: DevId, upper: DevId) {
+    cx.k.devs[dev].uppers.retain(|above| above.dev != upper);
+    cx.k.devs[upper].lowers.retain(|below| *below != dev);
+}
+
+/// An upper device takes all frames of a device.
+///
+/// # Errors
+///
+/// `EBUSY` if another one does.
+pub fn netdev_rx_handler_register(cx: &mut Cx, dev: DevId, handler: RxHandler) -> Result<(), NlError> {
+    let slot = &mut cx.k.devs[dev].rx_handler;
+    if slot.is_some() {
+        return Err(Errno::EBUSY.into());
+    }
+    *slot = Some(handler);
+    Ok(())
+}
+
+/// The upper device takes no frames any more.
+pub fn netdev_rx_handler_unregister(cx: &mut Cx, dev: DevId) {
+    cx.k.devs[dev].rx_handler = None;
 }
 
 /// One more, or one less, wants every frame (`dev_set_promiscuity`).

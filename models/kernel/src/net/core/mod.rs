@@ -7,5 +7,6 @@ pub mod neighbour;
 pub mod net_namespace;
 pub mod notifier;
 pub mod rtnetlink;
+pub mod sch_generic;
 pub mod skbuff;
 pub mod softirq;

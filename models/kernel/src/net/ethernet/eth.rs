@@ -9,7 +9,26 @@ use glassnet_wire::eth::{ETH_HLEN, ETH_P_802_2, ETH_P_802_3_MIN, EthHdr};
 
 use crate::Cx;
 use crate::ids::{DevId, SkbId};
+use crate::net::core::dev_addr_lists::IPV6_ALL_NODES;
+use crate::tables::netdev::{IFF_BROADCAST, IFF_MULTICAST, NetDevice};
 use crate::tables::skb::PacketType;
+
+/// Largest payload of a frame, bytes (`ETH_DATA_LEN`).
+const ETH_DATA_LEN: u32 = 1500;
+/// Smallest MTU of an Ethernet device, bytes (`ETH_MIN_MTU`, RFC 791).
+const ETH_MIN_MTU: u32 = 68;
+/// Largest MTU of an Ethernet device without hardware, bytes (`ETH_MAX_MTU`).
+pub const ETH_MAX_MTU: u32 = 65_535;
+
+/// What all Ethernet devices have at first (`ether_setup`).
+pub fn ether_setup(dev: &mut NetDevice) {
+    dev.flags |= IFF_BROADCAST | IFF_MULTICAST;
+    dev.mtu = ETH_DATA_LEN;
+    dev.min_mtu = ETH_MIN_MTU;
+    dev.max_mtu = ETH_DATA_LEN;
+    dev.broadcast = Mac::BROADCAST;
+    dev.mc.push((IPV6_ALL_NODES, 1));
+}
 
 /// Notes what the Ethernet header says about a received frame, and pulls it (`eth_type_trans`).
 /// False if the frame is shorter than its header.
