@@ -194,9 +194,8 @@ fn a_bridged_packet_meets_forward_if_the_switch_is_on() {
     assert_eq!(lan.send(1, mac(2), &packet).len(), 2);
     assert_eq!(lan.met(TableName::Filter, Hook::Forward), 2);
     // The bridge's own switch.
-    let (bridge, mut set) = (lan.bridge, LinkSet::default());
     let options = BridgeOptions { nf_call_iptables: Some(true), ..BridgeOptions::default() };
-    set.info = Some(options.into());
+    let (bridge, set) = (lan.bridge, LinkSet { info: Some(options.into()), ..LinkSet::default() });
     lan.enter(|cx| do_setlink(cx, bridge, set).expect("a setting"));
     assert_eq!(lan.send(1, mac(2), &packet), []);
 }

@@ -7,7 +7,7 @@
 //! | [`names`] | tables, protocols, scopes by name |
 //! | `netns`, `link`, `addr`, `route`, `neigh`, `rule` | an object each |
 //!
-//! Not modelled: IPv6 (as with `disable_ipv6`), other kinds of devices than veth and bridge, `ip monitor`.
+//! Not modelled: IPv6 (as with `disable_ipv6`), kinds of devices that `link` lists as such, `ip monitor`.
 
 mod addr;
 mod addr_show;
