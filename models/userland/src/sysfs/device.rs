@@ -21,7 +21,7 @@ pub const FILES: &[Attr] = &[
     Attr::ro("addr_len", |_, _| Ok("6".to_owned())),
     Attr::ro("address", |_, dev| Ok(dev.addr.to_string())),
     Attr::ro("broadcast", |_, dev| Ok(dev.broadcast.to_string())),
-    Attr::rw("carrier", carrier, |_, _, _| Err(Errno::EOPNOTSUPP)),
+    Attr::rw("carrier", carrier, store_carrier),
     Attr::ro("carrier_changes", |_, dev| Ok((dev.carrier_up_count + dev.carrier_down_count).to_string())),
     Attr::ro("carrier_down_count", |_, dev| Ok(dev.carrier_down_count.to_string())),
     Attr::ro("carrier_up_count", |_, dev| Ok(dev.carrier_up_count.to_string())),
@@ -155,6 +155,14 @@ fn set(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), Errno> {
 
 fn number(text: &str) -> Result<u32, Errno> {
     u32::try_from(kstrtoul(text)?).map_err(|_| Errno::ERANGE)
+}
+
+fn store_carrier(cx: &mut Cx, dev: DevId, text: &str) -> Result<(), Errno> {
+    let netdev = &cx.k.devs[dev];
+    if netdev.ops.change_carrier.is_some() && !netdev.is_up() {
+        return Err(Errno::EINVAL);
+    }
+    set(cx, dev, LinkSet { carrier: Some(kstrtoul(text)? != 0), ..LinkSet::default() })
 }
 
 fn store_mtu(cx: &mut Cx, dev: DevId, text: &str) -> Result<(), Errno> {

@@ -94,16 +94,19 @@ fn __napi_poll(cx: &mut Cx, napi: Napi) -> u32 {
     let weight = cx.k.core.dev_weight;
     let work = match napi {
         Napi::Backlog => process_backlog(cx, weight),
-        Napi::Device(dev) => match cx.k.devs[dev].ops.poll {
-            Some(poll) => poll(cx, dev, weight),
-            None => 0,
-        },
+        Napi::Device(dev) => poll_device(cx, dev, weight),
     };
     *cx.polled += u64::from(work);
     if work >= weight {
         cx.k.cpus[cx.cpu.index()].poll_list.push_back(napi);
     }
     work
+}
+
+/// Polls a driver.
+#[inline(never)]
+fn poll_device(cx: &mut Cx, dev: DevId, weight: u32) -> u32 {
+    cx.k.devs[dev].ops.poll.map_or(0, |poll| poll(cx, dev, weight))
 }
 
 /// Takes up to `quota` packets from the backlog through the stack.
@@ -238,6 +241,8 @@ pub fn dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
 /// Shows a received packet to the taps of all modules (`ptype_all`), and to the observer.
 ///
 /// The data begins behind the Ethernet header, as the device's driver left it.
+#[cold]
+#[inline(never)]
 fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
     if cx.trace.capture {
         capture(cx, skb, dev, seen_as);
@@ -250,6 +255,8 @@ fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
 }
 
 /// Shows a packet that leaves to the taps.
+#[cold]
+#[inline(never)]
 fn dev_queue_xmit_nit(cx: &mut Cx, skb: SkbId, dev: DevId) {
     if cx.k.packet_sockets > 0 {
         cx.call(Func::DevQueueXmitNit, skb);
