@@ -89,6 +89,7 @@ doors! {
         VethXmit(skb: SkbId) = "veth_xmit" => drivers::veth::veth_xmit,
         DevForwardSkb(skb: SkbId) = "__dev_forward_skb" => drivers::veth::__dev_forward_skb,
         LoopbackXmit(skb: SkbId) = "loopback_xmit" => drivers::loopback::loopback_xmit,
+        DummyXmit(skb: SkbId) = "dummy_xmit" => drivers::dummy::dummy_xmit,
         NicXmit(skb: SkbId) = "e1000_xmit_frame" => drivers::nic::e1000_xmit_frame,
         BrDevXmit(skb: SkbId) = "br_dev_xmit" => net::bridge::br_device::br_dev_xmit,
         // net/bridge

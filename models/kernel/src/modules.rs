@@ -2,7 +2,7 @@
 //!
 //! The order is that of registration: notifiers are called in it.
 
-use crate::drivers::{loopback, veth};
+use crate::drivers::{dummy, loopback, veth};
 use crate::module::Module;
 use crate::net::{bridge, core, ipv4, netfilter, packet};
 
@@ -12,6 +12,7 @@ pub static MODULES: &[&Module] = &[
     &core::rtnetlink::MODULE,
     &loopback::MODULE,
     &veth::MODULE,
+    &dummy::MODULE,
     &ipv4::devinet::MODULE,
     &ipv4::tcp_ipv4::MODULE,
     &netfilter::nf_conntrack_core::MODULE,

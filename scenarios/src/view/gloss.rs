@@ -82,6 +82,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("net/core/dev.c", "dev_loopback_xmit", "a copy comes back to this host"),
     ("drivers/net/veth.c", "veth_xmit", "into the veth cable, out of its other end"),
     ("net/core/dev.c", "__dev_forward_skb", "the frame changes sides, perhaps into another namespace"),
+    ("drivers/net/dummy.c", "dummy_xmit", "a dummy counts the frame as sent and frees it"),
     ("drivers/net/loopback.c", "loopback_xmit", "lo: what goes out comes straight in"),
     (
         "drivers/net/ethernet/intel/e1000e/netdev.c",

@@ -4,6 +4,7 @@
 
 mod iplink_bridge;
 mod iplink_bridge_slave;
+mod iplink_dummy;
 mod iplink_veth;
 
 use glassnet_kernel::ids::{DevId, NetnsId};
@@ -72,13 +73,13 @@ impl LinkUtil {
 static LINK_UTILS: &[&LinkUtil] = &[
     &iplink_bridge::LINK_UTIL,
     &iplink_bridge_slave::LINK_UTIL,
+    &iplink_dummy::LINK_UTIL,
     &iplink_veth::LINK_UTIL,
     &LinkUtil::not_modelled("amt"),
     &LinkUtil::not_modelled("bareudp"),
     &LinkUtil::not_modelled("bond"),
     &LinkUtil::not_modelled("bond_slave"),
     &LinkUtil::not_modelled("dsa"),
-    &LinkUtil::not_modelled("dummy"),
     &LinkUtil::not_modelled("erspan"),
     &LinkUtil::not_modelled("geneve"),
     &LinkUtil::not_modelled("gre"),
