@@ -6,14 +6,14 @@ pub mod rules;
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::door::Door;
+use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
 use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::link::LinkInfo;
 use glassnet_kernel::net::bridge::br_fdb::{FdbMsg, br_fdb_add};
 use glassnet_kernel::net::core::neighbour::rtm_newneigh;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
-use glassnet_kernel::net::core::rtnetlink::{
-    BridgeOptions, LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink,
-};
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::net::ipv4::af_inet::{inet_bind, inet_connect};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
@@ -62,11 +62,15 @@ pub struct Chain {
 pub fn veth(world: &mut World, names: [&str; 2], netns: [NetnsId; 2]) -> [DevId; 2] {
     world.enter(MACHINE, CPU, |cx| {
         let up = LinkSet { up: Some(true), ..LinkSet::default() };
-        let peer = LinkNew { name: Some(names[1].to_owned()), set: up.clone(), ..LinkNew::default() };
-        let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: Some(netns[1]) };
-        let new = LinkNew { name: Some(names[0].to_owned()), kind, set: up, ifindex: None };
+        let peer = LinkNew {
+            name: Some(names[1].to_owned()),
+            set: LinkSet { netns: Some(netns[1]), ..up.clone() },
+            ..LinkNew::default()
+        };
+        let info = Some(VethOptions { peer }.into());
+        let new = LinkNew { name: Some(names[0].to_owned()), set: LinkSet { info, ..up }, ifindex: None };
         let dev = rtm_newlink(cx, netns[0], new).expect("a new pair");
-        [dev, cx.k.devs[dev].veth_peer().expect("a pair")]
+        [dev, cx.k.devs[dev].link.expect("a pair")]
     })
 }
 
@@ -79,8 +83,8 @@ pub fn netns(world: &mut World) -> NetnsId {
 pub fn bridge(world: &mut World, name: &str) -> DevId {
     world.enter(MACHINE, CPU, |cx| {
         let set = LinkSet { up: Some(true), ..LinkSet::default() };
-        let kind = LinkKind::Bridge(BridgeOptions::default());
-        let new = LinkNew { name: Some(name.to_owned()), kind, set, ifindex: None };
+        let info = Some(LinkInfo::new("bridge"));
+        let new = LinkNew { name: Some(name.to_owned()), set: LinkSet { info, ..set }, ifindex: None };
         rtm_newlink(cx, INIT_NET, new).expect("a new bridge")
     })
 }

@@ -136,6 +136,9 @@ functions! {
         "drivers/net/veth.c" {
             VethXmit(skb: SkbId) = veth_xmit, Device, "into the veth cable, out of its other end";
         }
+        "drivers/net/dummy.c" {
+            DummyXmit(skb: SkbId) = dummy_xmit, Device, "a dummy counts the frame as sent and frees it";
+        }
         "drivers/net/loopback.c" {
             LoopbackXmit(skb: SkbId) = loopback_xmit, Device, "lo: what goes out comes straight in";
         }

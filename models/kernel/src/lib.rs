@@ -6,6 +6,7 @@
 //! | [`net`], [`drivers`] | verbs: the doors, a file a kernel file |
 //! | [`door`] | the functions of the kernel, and doors as values |
 //! | [`walk`] | the loop that opens door after door, records and charges it |
+//! | [`link`] | the shape of a kind of device, and of a qdisc |
 //! | [`module`] | the shape of a feature's row: what it registers |
 //! | [`modules`] | the list of all features, and the function behind each door |
 //! | [`event`] | what happens to a CPU from outside |
@@ -25,6 +26,7 @@ pub mod drivers;
 pub mod event;
 pub mod ids;
 pub mod kernel;
+pub mod link;
 pub mod module;
 pub mod modules;
 pub mod net;

@@ -5,8 +5,10 @@
 //! shape, so none of them names a feature.
 
 use crate::Cx;
-use crate::ids::{DevId, NetnsId};
+use crate::ids::{DevId, NetnsId, SkbId};
+use crate::link::LinkOps;
 use crate::net::core::notifier::NetdevEvent;
+use crate::tables::skb::PacketType;
 
 /// A part of the kernel, by the name that `modprobe` knows.
 #[derive(Debug)]
@@ -15,10 +17,17 @@ pub struct Module {
     pub name: &'static str,
     /// What loading it does; `None`: it is part of the kernel from the start.
     pub init: Option<fn(&mut Cx)>,
+    /// Kinds of devices (`rtnl_link_register`).
+    pub links: &'static [&'static LinkOps],
     /// It is told of every change to a device (`register_netdevice_notifier`).
     pub netdevice_event: Option<fn(&mut Cx, DevId, NetdevEvent)>,
     /// It is told of each removed address, or that a device lost all of them (`register_inetaddr_notifier`).
     pub inetaddr_event: Option<fn(&mut Cx, DevId, Option<u32>)>,
+    /// It sees every packet that a device receives or sends (`dev_add_pack` with `ETH_P_ALL`); `PacketType::Outgoing` is
+    /// one that leaves. Asked only while packet sockets are open.
+    pub tap: Option<fn(&mut Cx, SkbId, DevId, PacketType)>,
+    /// A namespace begins (`pernet_operations::init`).
+    pub net_init: Option<fn(&mut Cx, NetnsId)>,
     /// It lets go what it has in a namespace that ends, after the namespace's devices went (`pernet_operations::exit`).
     pub net_exit: Option<fn(&mut Cx, NetnsId)>,
 }
@@ -27,6 +36,15 @@ impl Module {
     /// A module of which only the name is known yet: the base of a row, or the whole row where other parts of the
     /// model do its work.
     pub const fn named(name: &'static str) -> Module {
-        Module { name, init: None, netdevice_event: None, inetaddr_event: None, net_exit: None }
+        Module {
+            name,
+            init: None,
+            links: &[],
+            netdevice_event: None,
+            inetaddr_event: None,
+            tap: None,
+            net_init: None,
+            net_exit: None,
+        }
     }
 }

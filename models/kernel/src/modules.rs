@@ -4,18 +4,23 @@
 
 mod doors;
 
+use crate::drivers::{dummy, loopback, veth};
 use crate::module::Module;
-use crate::net::{bridge, core, ipv4, netfilter};
+use crate::net::{bridge, core, ipv4, netfilter, packet};
 
 /// All modules.
 pub static MODULES: &[&Module] = &[
     &bridge::br_if::MODULE,
     &core::rtnetlink::MODULE,
+    &loopback::MODULE,
+    &veth::MODULE,
+    &dummy::MODULE,
     &ipv4::devinet::MODULE,
     &ipv4::tcp_ipv4::MODULE,
     &netfilter::nf_conntrack_core::MODULE,
     &netfilter::nf_nat_masquerade::MODULE,
     &bridge::br_netfilter_hooks::MODULE,
+    &packet::af_packet::MODULE,
     // Modules whose work other parts of the model do, whether they are loaded or not.
     &Module::named("ip_set"),
     &Module::named("ip_tables"),
@@ -34,6 +39,5 @@ pub static MODULES: &[&Module] = &[
     &Module::named("nft_counter"),
     &Module::named("overlay"),
     &Module::named("stp"),
-    &Module::named("veth"),
     &Module::named("x_tables"),
 ];

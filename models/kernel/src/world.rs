@@ -49,8 +49,8 @@ pub struct World {
     /// Chance.
     pub dice: Dice,
     events: EventQueue<Event>,
-    /// Whose NIC each plug is.
-    nics: Vec<(PlugId, MachineId, DevId)>,
+    /// Whose NIC each plug is, by the plug's number; a switch's port is nobody's.
+    nics: Vec<Option<(MachineId, DevId)>>,
     arrivals: Vec<Arrival>,
     later: Vec<Door>,
     polled: u64,
@@ -87,7 +87,8 @@ impl World {
     pub fn add_nic(&mut self, machine: MachineId, name: &str, driver: &str) -> (DevId, PlugId) {
         let plug = self.fabric.add_plug();
         let dev = self.enter(machine, CpuId(0), |cx| nic::probe(cx, name, driver, plug));
-        self.nics.push((plug, machine, dev));
+        self.nics.resize(plug.0 as usize + 1, None);
+        self.nics[plug.0 as usize] = Some((machine, dev));
         (dev, plug)
     }
 
@@ -102,7 +103,7 @@ impl World {
     }
 
     fn nic_at(&self, plug: PlugId) -> Option<(MachineId, DevId)> {
-        self.nics.iter().find(|nic| nic.0 == plug).map(|nic| (nic.1, nic.2))
+        self.nics.get(plug.0 as usize).copied().flatten()
     }
 
     /// The machine with this name.
@@ -120,7 +121,7 @@ impl World {
         &mut self.machines[machine.index()]
     }
 
-    /// The time: of the last event, or later where a task's CPU is ahead of it.
+    /// The time of the last event. A CPU that is at work may be ahead of it: see [`World::cpu_now`].
     pub fn now(&self) -> Nanos {
         self.events.now()
     }

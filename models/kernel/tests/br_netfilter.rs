@@ -7,10 +7,13 @@ mod packets;
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::door::Door;
+use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
+use glassnet_kernel::link::LinkInfo;
 use glassnet_kernel::net::bridge::br_netfilter_hooks::{br_netfilter_init, brnf_sysctl};
+use glassnet_kernel::net::bridge::br_netlink::BridgeOptions;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
-use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
 use glassnet_kernel::net::netfilter::x_tables::{xt_replace_table, xt_table};
@@ -60,7 +63,11 @@ impl Lan {
             let up = LinkSet { up: Some(true), ..LinkSet::default() };
             let lo = cx.k.netns[netns].loopback;
             do_setlink(cx, lo, up.clone()).expect("lo comes up");
-            let new = LinkNew { name: Some("br0".into()), set: up.clone(), ..LinkNew::default() };
+            let new = LinkNew {
+                name: Some("br0".into()),
+                set: LinkSet { info: Some(LinkInfo::new("bridge")), ..up.clone() },
+                ..LinkNew::default()
+            };
             let bridge = rtm_newlink(cx, netns, new).expect("a bridge");
             let stations = (1..=3).map(|n| station(cx, netns, bridge, n)).collect::<Vec<_>>();
             (netns, bridge, stations)
@@ -145,11 +152,19 @@ fn station(cx: &mut Cx, netns: NetnsId, bridge: DevId, n: usize) -> (DevId, Sock
     let host = copy_net_ns(cx);
     let up = LinkSet { up: Some(true), ..LinkSet::default() };
     let set = LinkSet { address: Some(mac(n)), ..up.clone() };
-    let peer = LinkNew { name: Some("eth0".into()), set, ..LinkNew::default() };
-    let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: Some(host) };
+    let peer = LinkNew {
+        name: Some("eth0".into()),
+        set: LinkSet { netns: Some(host), ..set },
+        ..LinkNew::default()
+    };
+    let info = Some(VethOptions { peer }.into());
     let set = LinkSet { master: Some(Some(bridge)), ..up };
-    let port = rtm_newlink(cx, netns, LinkNew { name: Some(format!("p{n}")), kind, set, ifindex: None });
-    let dev = cx.k.devs[port.expect("a cable")].veth_peer().expect("its other end");
+    let port = rtm_newlink(
+        cx,
+        netns,
+        LinkNew { name: Some(format!("p{n}")), set: LinkSet { info, ..set }, ifindex: None },
+    );
+    let dev = cx.k.devs[port.expect("a cable")].link.expect("its other end");
     add_addr(cx, dev, Ipv4Addr::new(10, 9, 0, n as u8));
     (dev, socket(cx, host, SockKind::Packet { protocol: 3, cooked: false }))
 }
@@ -179,8 +194,8 @@ fn a_bridged_packet_meets_forward_if_the_switch_is_on() {
     assert_eq!(lan.send(1, mac(2), &packet).len(), 2);
     assert_eq!(lan.met(TableName::Filter, Hook::Forward), 2);
     // The bridge's own switch.
-    let (bridge, mut set) = (lan.bridge, LinkSet::default());
-    set.bridge.nf_call_iptables = Some(true);
+    let options = BridgeOptions { nf_call_iptables: Some(true), ..BridgeOptions::default() };
+    let (bridge, set) = (lan.bridge, LinkSet { info: Some(options.into()), ..LinkSet::default() });
     lan.enter(|cx| do_setlink(cx, bridge, set).expect("a setting"));
     assert_eq!(lan.send(1, mac(2), &packet), []);
 }

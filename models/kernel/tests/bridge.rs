@@ -2,13 +2,13 @@
 
 use glassnet_kernel::World;
 use glassnet_kernel::door::Door;
+use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId};
 use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::link::LinkInfo;
 use glassnet_kernel::net::bridge::br_netlink::{BridgeOptions, PortOptions};
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
-use glassnet_kernel::net::core::rtnetlink::{
-    LinkKind, LinkNew, LinkSet, do_setlink, rtm_dellink, rtm_newlink,
-};
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_dellink, rtm_newlink};
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::netdev::OperState;
 use glassnet_sim::Nanos;
@@ -34,21 +34,29 @@ fn lan() -> Lan {
     world.add_machine("m", 1);
     let up = LinkSet { up: Some(true), ..LinkSet::default() };
     let (bridge, pairs) = world.enter(MACHINE, CPU, |cx| {
-        let new = LinkNew { name: Some("br0".into()), set: up.clone(), ..LinkNew::default() };
+        let new = LinkNew {
+            name: Some("br0".into()),
+            set: LinkSet { info: Some(LinkInfo::new("bridge")), ..up.clone() },
+            ..LinkNew::default()
+        };
         let bridge = rtm_newlink(cx, INIT_NET, new).unwrap();
         let pairs: Vec<(DevId, DevId)> = (0..3)
             .map(|n| {
                 let netns = copy_net_ns(cx);
-                let peer = LinkNew { name: Some("eth0".into()), set: up.clone(), ..LinkNew::default() };
-                let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: Some(netns) };
+                let peer = LinkNew {
+                    name: Some("eth0".into()),
+                    set: LinkSet { netns: Some(netns), ..up.clone() },
+                    ..LinkNew::default()
+                };
+                let info = Some(VethOptions { peer }.into());
                 let set = LinkSet { master: Some(Some(bridge)), ..up.clone() };
                 let port = rtm_newlink(
                     cx,
                     INIT_NET,
-                    LinkNew { name: Some(format!("p{n}")), kind, set, ifindex: None },
+                    LinkNew { name: Some(format!("p{n}")), set: LinkSet { info, ..set }, ifindex: None },
                 )
                 .unwrap();
-                (port, cx.k.devs[port].veth_peer().unwrap())
+                (port, cx.k.devs[port].link.unwrap())
             })
             .collect();
         (bridge, pairs)
@@ -84,12 +92,12 @@ impl Lan {
 
     fn set_port(&mut self, port: usize, options: PortOptions) {
         let dev = self.ports[port];
-        let set = LinkSet { port: options, ..LinkSet::default() };
+        let set = LinkSet { slave_info: Some(options.into()), ..LinkSet::default() };
         self.world.enter(MACHINE, CPU, |cx| do_setlink(cx, dev, set).unwrap());
     }
 
     fn set_bridge(&mut self, options: BridgeOptions) {
-        let (dev, set) = (self.bridge, LinkSet { bridge: options, ..LinkSet::default() });
+        let (dev, set) = (self.bridge, LinkSet { info: Some(options.into()), ..LinkSet::default() });
         self.world.enter(MACHINE, CPU, |cx| do_setlink(cx, dev, set).unwrap());
     }
 }
@@ -215,14 +223,19 @@ fn a_loop_of_two_cables_ends_at_the_limit() {
     let mut lan = lan();
     lan.world.enter(MACHINE, CPU, |cx| {
         let up = LinkSet { up: Some(true), ..LinkSet::default() };
-        let new = LinkNew { name: Some("br1".into()), set: up.clone(), ..LinkNew::default() };
+        let new = LinkNew {
+            name: Some("br1".into()),
+            set: LinkSet { info: Some(LinkInfo::new("bridge")), ..up.clone() },
+            ..LinkNew::default()
+        };
         let other = rtm_newlink(cx, INIT_NET, new).unwrap();
         let bridge = cx.k.dev_by_name(INIT_NET, "br0").unwrap();
         for n in 0..2 {
             let set = |master| LinkSet { master: Some(Some(master)), ..up.clone() };
             let peer = LinkNew { name: Some(format!("b{n}")), set: set(other), ..LinkNew::default() };
-            let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: None };
-            let new = LinkNew { name: Some(format!("a{n}")), kind, set: set(bridge), ifindex: None };
+            let info = Some(VethOptions { peer }.into());
+            let new =
+                LinkNew { name: Some(format!("a{n}")), set: LinkSet { info, ..set(bridge) }, ifindex: None };
             rtm_newlink(cx, INIT_NET, new).unwrap();
         }
     });

@@ -2,10 +2,12 @@
 
 use glassnet_kernel::World;
 use glassnet_kernel::door::Door;
+use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId};
 use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::link::LinkInfo;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
-use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, rtm_newlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
 use glassnet_kernel::netlink::NLM_F_CREATE;
@@ -26,18 +28,26 @@ fn world() -> (World, [DevId; 2]) {
     world.trace.capture = true;
     let stations = world.enter(MACHINE, CPU, |cx| {
         let up = LinkSet { up: Some(true), ..LinkSet::default() };
-        let new = LinkNew { name: Some("br0".into()), set: up.clone(), ..LinkNew::default() };
+        let new = LinkNew {
+            name: Some("br0".into()),
+            set: LinkSet { info: Some(LinkInfo::new("bridge")), ..up.clone() },
+            ..LinkNew::default()
+        };
         let bridge = rtm_newlink(cx, INIT_NET, new).unwrap();
         devinet_conf_proc(cx, INIT_NET, ConfOf::All, Conf::Forwarding, 1);
         rtm_newaddr(cx, INIT_NET, &AddrMsg::new(bridge, [10, 0, 0, 1].into(), 24), NLM_F_CREATE).unwrap();
         [1, 2].map(|n| {
             let netns = copy_net_ns(cx);
-            let peer = LinkNew { name: Some("eth0".into()), set: up.clone(), ..LinkNew::default() };
-            let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: Some(netns) };
+            let peer = LinkNew {
+                name: Some("eth0".into()),
+                set: LinkSet { netns: Some(netns), ..up.clone() },
+                ..LinkNew::default()
+            };
+            let info = Some(VethOptions { peer }.into());
             let set = LinkSet { master: Some(Some(bridge)), ..up.clone() };
-            let port = LinkNew { name: Some(format!("p{n}")), kind, set, ifindex: None };
+            let port = LinkNew { name: Some(format!("p{n}")), set: LinkSet { info, ..set }, ifindex: None };
             let port = rtm_newlink(cx, INIT_NET, port).unwrap();
-            let station = cx.k.devs[port].veth_peer().unwrap();
+            let station = cx.k.devs[port].link.unwrap();
             let address = AddrMsg::new(station, [10, 0, 0, 100 + n].into(), 24);
             rtm_newaddr(cx, netns, &address, NLM_F_CREATE).unwrap();
             station

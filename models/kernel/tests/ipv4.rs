@@ -3,11 +3,12 @@
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::door::Func;
+use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
-use glassnet_kernel::net::core::dev_ioctl::dev_open;
+use glassnet_kernel::net::core::dev::dev_open;
 use glassnet_kernel::net::core::neighbour::{dump_neigh, rtm_delneigh, rtm_newneigh};
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
-use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::net::ipv4::af_inet::inet_connect;
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::{dump_routes, rtm_newroute};
@@ -66,11 +67,15 @@ fn up() -> LinkSet {
 
 /// A cable from a device in one namespace to `eth0` in another.
 fn veth(cx: &mut Cx, netns: NetnsId, name: &str, other: NetnsId, set: LinkSet) -> (DevId, DevId) {
-    let peer = LinkNew { name: Some(format!("{name}-p")), set: up(), ..LinkNew::default() };
-    let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: Some(other) };
-    let new = LinkNew { name: Some(name.into()), kind, set, ifindex: None };
+    let peer = LinkNew {
+        name: Some(format!("{name}-p")),
+        set: LinkSet { netns: Some(other), ..up() },
+        ..LinkNew::default()
+    };
+    let info = Some(VethOptions { peer }.into());
+    let new = LinkNew { name: Some(name.into()), set: LinkSet { info, ..set }, ifindex: None };
     let dev = rtm_newlink(cx, netns, new).expect("a new cable");
-    (dev, cx.k.devs[dev].veth_peer().expect("a peer"))
+    (dev, cx.k.devs[dev].link.expect("a peer"))
 }
 
 struct Net {

@@ -2,11 +2,12 @@
 
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
-use glassnet_kernel::net::core::dev_ioctl::dev_open;
+use glassnet_kernel::net::core::dev::dev_open;
 use glassnet_kernel::net::core::neighbour::rtm_newneigh;
 use glassnet_kernel::net::core::net_namespace::{cleanup_net, copy_net_ns};
-use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::net::ipv4::af_inet::{inet_bind, inet_connect};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
@@ -48,7 +49,7 @@ fn add_addr(cx: &mut Cx, dev: DevId, addr: &str) {
 /// A neighbour entry for 10.0.0.2 that stays, whatever its device does.
 fn rtm_newneigh_permanent(cx: &mut Cx, netns: NetnsId) {
     let dev = cx.k.dev_by_name(netns, "eth0").expect("a device");
-    let peer = cx.k.devs[dev].veth_peer().expect("a peer");
+    let peer = cx.k.devs[dev].link.expect("a peer");
     let msg = NeighMsg {
         dev,
         dst: [10, 0, 0, 2].into(),
@@ -78,11 +79,15 @@ fn net(seed: u64) -> Net {
             let lo = cx.k.netns[netns].loopback;
             dev_open(cx, lo);
         }
-        let peer = LinkNew { name: Some("eth0".into()), set: up(true), ..LinkNew::default() };
-        let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: Some(b) };
-        let new = LinkNew { name: Some("eth0".into()), kind, set: up(true), ifindex: None };
+        let peer = LinkNew {
+            name: Some("eth0".into()),
+            set: LinkSet { netns: Some(b), ..up(true) },
+            ..LinkNew::default()
+        };
+        let info = Some(VethOptions { peer }.into());
+        let new = LinkNew { name: Some("eth0".into()), set: LinkSet { info, ..up(true) }, ifindex: None };
         let left = rtm_newlink(cx, a, new).expect("a new cable");
-        let right = cx.k.devs[left].veth_peer().expect("a peer");
+        let right = cx.k.devs[left].link.expect("a peer");
         add_addr(cx, left, "10.0.0.1");
         add_addr(cx, right, "10.0.0.2");
         (a, b, right)
@@ -515,11 +520,15 @@ fn fuzz_segments_never_panic_and_nothing_leaks() {
 /// A cable between two namespaces, with an address at each end.
 fn cable(cx: &mut Cx, (left, right): (NetnsId, NetnsId), name: &str, addrs: (&str, &str), mtu: u32) {
     let set = || LinkSet { up: Some(true), mtu: Some(mtu), ..LinkSet::default() };
-    let peer = LinkNew { name: Some(name.into()), set: set(), ..LinkNew::default() };
-    let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: Some(right) };
-    let new = LinkNew { name: Some(name.into()), kind, set: set(), ifindex: None };
+    let peer = LinkNew {
+        name: Some(name.into()),
+        set: LinkSet { netns: Some(right), ..set() },
+        ..LinkNew::default()
+    };
+    let info = Some(VethOptions { peer }.into());
+    let new = LinkNew { name: Some(name.into()), set: LinkSet { info, ..set() }, ifindex: None };
     let dev = rtm_newlink(cx, left, new).expect("a new cable");
-    let peer = cx.k.devs[dev].veth_peer().expect("a peer");
+    let peer = cx.k.devs[dev].link.expect("a peer");
     add_addr(cx, dev, addrs.0);
     add_addr(cx, peer, addrs.1);
 }

@@ -1,9 +1,10 @@
 //! What the extensions of iptables see of a packet and do to it, one by one.
 
+use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, SkbId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
-use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, rtm_newlink};
 use glassnet_kernel::net::ipv4::ip_output::IPSKB_SENT;
 use glassnet_kernel::net::netfilter::core::Verdict;
 use glassnet_kernel::net::netfilter::nf_log_syslog::nf_log_trace;
@@ -30,8 +31,9 @@ fn with<R>(work: impl FnOnce(&mut Cx, DevId) -> R) -> R {
     world.add_machine("m", 1);
     world.enter(MACHINE, CpuId(0), |cx| {
         let peer = LinkNew { name: Some("eth1".into()), ..LinkNew::default() };
-        let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: None };
-        let new = LinkNew { name: Some("eth0".into()), kind, set: LinkSet::default(), ifindex: None };
+        let info = Some(VethOptions { peer }.into());
+        let new =
+            LinkNew { name: Some("eth0".into()), set: LinkSet { info, ..LinkSet::default() }, ifindex: None };
         let dev = rtm_newlink(cx, INIT_NET, new).expect("a new pair");
         work(cx, dev)
     })

@@ -1,9 +1,10 @@
 //! Tables of rules: what is put in force, how a packet passes chains, and that the fast scan sees what a look at every
 //! rule sees.
 
+use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SkbId};
 use glassnet_kernel::kernel::INIT_NET;
-use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, rtm_newlink};
 use glassnet_kernel::net::ipv4::netfilter::ip_tables::ipt_do_table;
 use glassnet_kernel::net::netfilter::core::Verdict;
 use glassnet_kernel::net::netfilter::x_tables::{
@@ -34,10 +35,11 @@ fn world() -> (World, [DevId; 2]) {
     world.add_machine("m", 1);
     let devs = world.enter(MACHINE, CPU, |cx| {
         let peer = LinkNew { name: Some("eth1".into()), ..LinkNew::default() };
-        let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: None };
-        let new = LinkNew { name: Some("eth0".into()), kind, set: LinkSet::default(), ifindex: None };
+        let info = Some(VethOptions { peer }.into());
+        let new =
+            LinkNew { name: Some("eth0".into()), set: LinkSet { info, ..LinkSet::default() }, ifindex: None };
         let dev = rtm_newlink(cx, INIT_NET, new).expect("a new pair");
-        [dev, cx.k.devs[dev].veth_peer().expect("a peer")]
+        [dev, cx.k.devs[dev].link.expect("a peer")]
     });
     (world, devs)
 }

@@ -1,10 +1,10 @@
 //! `brctl` of bridge-utils 1.7.1.
 
 use glassnet_kernel::ids::DevId;
+use glassnet_kernel::link::LinkInfo;
 use glassnet_kernel::net::bridge::br_if::{br_add_if, br_del_if};
-use glassnet_kernel::net::core::rtnetlink::{
-    BridgeOptions, LinkKind, LinkNew, MAX_NAME, rtm_dellink, rtm_newlink,
-};
+use glassnet_kernel::net::core::dev::MAX_NAME;
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, rtm_dellink, rtm_newlink};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::bridge::{Bridge, BridgePort};
 use glassnet_kernel::tables::netdev::NetDevice;
@@ -115,7 +115,7 @@ fn addbr(process: &mut Process, args: &[&str]) -> i32 {
     let (name, netns) = (cut(args[0]), process.netns);
     let new = LinkNew {
         name: Some(name.clone()),
-        kind: LinkKind::Bridge(BridgeOptions::default()),
+        set: LinkSet { info: Some(LinkInfo::new("bridge")), ..LinkSet::default() },
         ..LinkNew::default()
     };
     let made = process.syscall(|cx| rtm_newlink(cx, netns, new));
@@ -192,7 +192,7 @@ fn delif(process: &mut Process, args: &[&str]) -> i32 {
             if cx.k.devs[dev].master() != Some(id) {
                 return Err(Errno::EINVAL);
             }
-            br_del_if(cx, dev);
+            br_del_if(cx, id, dev);
             Ok(())
         });
         let text = match removed {

@@ -94,7 +94,7 @@ fn what_is_not_modelled_says_so() {
         ("ip tunnel", "tunnel"),
         ("ip -r link", "-resolve"),
         ("ip link add type vxlan", "link add type vxlan"),
-        ("ip link add x type dummy", "link add type dummy"),
+        ("ip link add x type bond", "link add type bond"),
         ("ip link add link lo name x type vlan id 5", "link … link"),
         ("ip link set lo xdp off", "link … xdp"),
         ("ip link set lo addrgenmode none", "link … addrgenmode"),

@@ -4,7 +4,7 @@ use glassnet_kernel::World;
 use glassnet_kernel::chance::Script;
 use glassnet_kernel::door::Door;
 use glassnet_kernel::ids::CpuId;
-use glassnet_kernel::net::core::dev::eth_type_trans;
+use glassnet_kernel::net::ethernet::eth::eth_type_trans;
 use glassnet_kernel::net::ipv4::{af_inet, raw};
 use glassnet_kernel::net::socket;
 use glassnet_kernel::netlink::Errno;

@@ -4,9 +4,42 @@
 
 use crate::Cx;
 use crate::door::Door;
-use crate::ids::SkbId;
-use crate::net::core::dev::eth_type_trans;
+use crate::ids::{NetnsId, SkbId};
+use crate::link::{EthtoolOps, LinkOps};
+use crate::module::Module;
+use crate::net::core::dev::{alloc_netdev, register_netdevice};
+use crate::net::ethernet::eth::eth_type_trans;
 use crate::tables::drop_reason::DropReason;
+use crate::tables::netdev::{IFF_LOOPBACK, NameAssign, NetDevice, TSO_MAX_SIZE};
+use crate::tables::netdev_features::{
+    FRAGLIST, GSO_SOFTWARE, HIGHDMA, HW_CSUM, LLTX, LOOPBACK, NETNS_LOCAL, RXCSUM, SCTP_CRC, SG,
+    VLAN_CHALLENGED,
+};
+
+/// The module.
+pub static MODULE: Module = Module { net_init: Some(loopback_net_init), ..Module::named("loopback") };
+
+/// The kind, which has no name: each namespace has its one `lo` from the start.
+static LINK_OPS: LinkOps = LinkOps {
+    ethtool: EthtoolOps { get_link: true, tx_timestamps: true, ..EthtoolOps::NONE },
+    ..LinkOps::new(None, loopback_setup, |skb| Door::LoopbackXmit { skb })
+};
+
+fn loopback_setup(dev: &mut NetDevice) {
+    dev.mtu = 65_536;
+    dev.flags = IFF_LOOPBACK;
+    dev.no_queue = true;
+    dev.tso_max_size = TSO_MAX_SIZE;
+    dev.hw_features = GSO_SOFTWARE;
+    dev.features = SG | FRAGLIST | GSO_SOFTWARE | HW_CSUM | RXCSUM | SCTP_CRC | HIGHDMA | LLTX;
+    dev.features |= NETNS_LOCAL | VLAN_CHALLENGED | LOOPBACK;
+}
+
+/// A new namespace gets its `lo`, the first of its devices.
+fn loopback_net_init(cx: &mut Cx, netns: NetnsId) {
+    let dev = alloc_netdev(netns, "lo".to_owned(), NameAssign::Predictable, &LINK_OPS);
+    register_netdevice(cx, dev).expect("a new namespace has no device");
+}
 
 /// Turns a packet that leaves into one that comes in.
 ///

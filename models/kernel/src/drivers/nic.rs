@@ -7,28 +7,75 @@ use std::collections::VecDeque;
 use glassnet_hardware::PlugId;
 use glassnet_wire::BufId;
 
-use super::veth::eth_hw_addr_random;
-use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
 use crate::kernel::INIT_NET;
-use crate::net::core::dev::{eth_type_trans, napi_schedule};
+use crate::link::{DrvInfo, EthtoolOps, LinkKsettings, LinkOps};
+use crate::net::core::dev::{alloc_netdev, napi_schedule, register_netdevice};
 use crate::net::core::link_watch;
-use crate::net::core::rtnetlink::register_netdevice;
+use crate::net::ethernet::eth::{eth_hw_addr_random, eth_type_trans, ether_setup};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netdev::{DevKind, Nic};
+use crate::tables::netdev::{NameAssign, NetDevice, OperState};
 use crate::tables::softnet::Napi;
+use crate::{Cx, Kernel};
+
+/// What the driver knows of its card: one queue, no ring, an interrupt a burst.
+#[derive(Debug)]
+struct Nic {
+    /// Where its cable is plugged in.
+    plug: PlugId,
+    /// The driver's name, as `ethtool -i` prints it.
+    driver: String,
+    /// Frames that came in and wait to be polled.
+    rx: VecDeque<BufId>,
+    /// It is in a poll list; its interrupt is masked.
+    napi_scheduled: bool,
+}
+
+/// The kind, which has no name: a card is there or not.
+static LINK_OPS: LinkOps = LinkOps {
+    poll: Some(poll),
+    ethtool: EthtoolOps {
+        get_drvinfo: Some(get_drvinfo),
+        get_link_ksettings: Some(get_link_ksettings),
+        is_hardware: true,
+        get_link: true,
+        tx_timestamps: true,
+        ..EthtoolOps::NONE
+    },
+    ..LinkOps::new(None, setup, |skb| Door::NicXmit { skb })
+};
+
+/// Largest MTU of the card, bytes.
+const MAX_MTU: u32 = 9202;
+
+fn setup(dev: &mut NetDevice) {
+    ether_setup(dev);
+    dev.max_mtu = MAX_MTU;
+    (dev.carrier, dev.operstate) = (false, OperState::Down);
+}
+
+fn get_drvinfo(dev: &NetDevice) -> DrvInfo<'_> {
+    let driver = dev.netdev_priv::<Nic>().map_or("", |nic| &nic.driver);
+    DrvInfo { driver, version: "6.1.0", fw_version: "", bus_info: "" }
+}
+
+fn get_link_ksettings(_: &Kernel, dev: &NetDevice) -> LinkKsettings {
+    let has_link = dev.is_up() && dev.carrier;
+    LinkKsettings { speed: has_link.then_some(1000), full_duplex: has_link, twisted_pair: true }
+}
 
 /// A driver found its card: the device appears in the machine's first namespace.
+///
+/// # Panics
+///
+/// If the machine has a device of this name.
 pub fn probe(cx: &mut Cx, name: &str, driver: &str, plug: PlugId) -> DevId {
-    let kind = DevKind::Nic(Box::new(Nic {
-        plug,
-        driver: driver.to_owned(),
-        rx: VecDeque::new(),
-        napi_scheduled: false,
-    }));
-    let addr = eth_hw_addr_random(cx, name);
-    register_netdevice(cx, INIT_NET, name.to_owned(), kind, addr)
+    let mut dev = alloc_netdev(INIT_NET, name.to_owned(), NameAssign::Enum, &LINK_OPS);
+    dev.set_priv(Nic { plug, driver: driver.to_owned(), rx: VecDeque::new(), napi_scheduled: false });
+    dev.perm_addr = eth_hw_addr_random(cx, name);
+    dev.addr = dev.perm_addr;
+    register_netdevice(cx, dev).expect("a lesson names its cards differently")
 }
 
 /// A cable was plugged in.
@@ -42,7 +89,7 @@ pub fn link_up(cx: &mut Cx, dev: DevId) {
 /// Not modelled: transmit descriptors.
 pub fn e1000_xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
     let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len() as u64);
-    let DevKind::Nic(nic) = &cx.k.devs[dev].kind else {
+    let Some(nic) = cx.k.devs[dev].netdev_priv::<Nic>() else {
         return cx.kfree_skb(skb, DropReason::DevReady);
     };
     let plug = nic.plug;
@@ -64,7 +111,7 @@ pub fn interrupt(cx: &mut Cx, dev: DevId, frame: BufId) {
         cx.skbs.bufs.release(frame);
         return;
     };
-    let DevKind::Nic(nic) = &mut netdev.kind else { return };
+    let Some(nic) = netdev.netdev_priv_mut::<Nic>() else { return };
     nic.rx.push_back(frame);
     if std::mem::replace(&mut nic.napi_scheduled, true) {
         return;
@@ -74,11 +121,11 @@ pub fn interrupt(cx: &mut Cx, dev: DevId, frame: BufId) {
 }
 
 /// The driver's poll: takes up to `budget` frames; returns how many.
-pub fn poll(cx: &mut Cx, dev: DevId, budget: u32) -> u32 {
+fn poll(cx: &mut Cx, dev: DevId, budget: u32) -> u32 {
     cx.call_without_skb(Func::NicPoll);
     for work in 0..budget {
         let Some(netdev) = cx.k.devs.get_mut(dev) else { return work };
-        let DevKind::Nic(nic) = &mut netdev.kind else { return work };
+        let Some(nic) = netdev.netdev_priv_mut::<Nic>() else { return work };
         let Some(frame) = nic.rx.pop_front() else {
             nic.napi_scheduled = false;
             return work;

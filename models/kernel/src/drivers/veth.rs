@@ -2,15 +2,154 @@
 //!
 //! Kernel: drivers/net/veth.c
 
-use std::collections::VecDeque;
-
-use glassnet_wire::Mac;
-
-use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
-use crate::net::core::dev::{eth_type_trans, is_skb_forwardable};
+use crate::link::{Channels, DrvInfo, EthtoolOps, LinkInfo, LinkKsettings, LinkOps, NewLink};
+use crate::module::Module;
+use crate::net::core::dev::{dev_close, is_skb_forwardable, register_netdevice, unregister_netdevice};
+use crate::net::core::link_watch::{linkwatch_run, netif_carrier_off, netif_carrier_on};
+use crate::net::core::rtnetlink::{LinkNew, rtnl_configure_link, rtnl_create_link};
+use crate::net::ethernet::eth::{ETH_MAX_MTU, eth_type_trans, ether_setup};
+use crate::netlink::NlError;
 use crate::tables::drop_reason::DropReason;
+use crate::tables::netdev::{AddrAssign, NetDevice, OperState, TSO_MAX_SIZE};
+use crate::tables::netdev_features::{
+    FRAGLIST, GRO, GSO_ENCAP_ALL, GSO_SOFTWARE, HIGHDMA, HW_CSUM, HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX,
+    HW_VLAN_STAG_RX, HW_VLAN_STAG_TX, LLTX, RXCSUM, SCTP_CRC, SG,
+};
+use crate::{Cx, Kernel};
+
+/// The module.
+pub static MODULE: Module = Module { links: &[&LINK_OPS], ..Module::named("veth") };
+
+/// The kind. The other end is the device's `link`; there is none while the other end is being removed.
+pub static LINK_OPS: LinkOps = LinkOps {
+    newlink: Some(veth_newlink),
+    dellink: Some(veth_dellink),
+    open: Some(veth_open),
+    stop: Some(veth_carrier),
+    ethtool: EthtoolOps {
+        get_drvinfo: Some(|_| DrvInfo { driver: "veth", version: "1.0", fw_version: "", bus_info: "" }),
+        get_ethtool_stats: Some(veth_get_ethtool_stats),
+        get_link_ksettings: Some(|_, _| LinkKsettings {
+            speed: Some(10_000),
+            full_duplex: true,
+            twisted_pair: true,
+        }),
+        // Room for a queue a CPU, of which one is used.
+        get_channels: Some(|kernel, _| Channels { max: kernel.cpus.len(), count: 1 }),
+        get_link: true,
+        tx_timestamps: true,
+        ..EthtoolOps::NONE
+    },
+    ..LinkOps::new(Some("veth"), veth_setup, |skb| Door::VethXmit { skb })
+};
+
+/// The settings of a new pair (`VETH_INFO_PEER`).
+#[derive(Clone, Debug, Default)]
+pub struct VethOptions {
+    /// The other end; its namespace is where the request came from, unless it names one.
+    pub peer: LinkNew,
+}
+
+impl From<VethOptions> for LinkInfo {
+    fn from(options: VethOptions) -> LinkInfo {
+        LinkInfo::with("veth", options)
+    }
+}
+
+const VETH_FEATURES: u64 = SG
+    | FRAGLIST
+    | HW_CSUM
+    | RXCSUM
+    | SCTP_CRC
+    | HIGHDMA
+    | GSO_SOFTWARE
+    | GSO_ENCAP_ALL
+    | HW_VLAN_CTAG_TX
+    | HW_VLAN_CTAG_RX
+    | HW_VLAN_STAG_TX
+    | HW_VLAN_STAG_RX;
+
+fn veth_setup(dev: &mut NetDevice) {
+    ether_setup(dev);
+    dev.no_queue = true;
+    dev.max_mtu = ETH_MAX_MTU;
+    dev.addr_assign = AddrAssign::Random;
+    dev.tso_max_size = TSO_MAX_SIZE;
+    dev.features = VETH_FEATURES | LLTX;
+    dev.hw_features = VETH_FEATURES;
+    // The driver takes the carrier that a new device has.
+    (dev.carrier, dev.operstate, dev.carrier_down_count) = (false, OperState::Down, 1);
+}
+
+/// The peer is registered first, so it has the lower number.
+fn veth_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
+    let VethOptions { peer } = new.info.data().cloned().unwrap_or_default();
+    let mut other = rtnl_create_link(peer.set.netns.unwrap_or(new.src_net), &LINK_OPS, &peer);
+    other.addr = peer.set.address.unwrap_or_default();
+    let other = veth_register(cx, other)?;
+    let dev = veth_register(cx, new.dev).inspect_err(|_| unregister_netdevice(cx, other))?;
+    cx.k.devs[dev].link = Some(other);
+    cx.k.devs[other].link = Some(dev);
+    rtnl_configure_link(cx, other, peer.set).inspect_err(|_| veth_dellink(cx, dev))?;
+    Ok(dev)
+}
+
+/// Received packets are not merged, unless a user asks for it (`veth_disable_gro`).
+fn veth_register(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
+    dev.num_tx_queues = cx.k.cpus.len() as u32;
+    dev.num_rx_queues = dev.num_tx_queues;
+    let dev = register_netdevice(cx, dev)?;
+    let netdev = &mut cx.k.devs[dev];
+    netdev.features &= !GRO;
+    netdev.wanted_features &= !GRO;
+    Ok(dev)
+}
+
+/// Both ends go.
+fn veth_dellink(cx: &mut Cx, dev: DevId) {
+    let ends: Vec<DevId> = [Some(dev), cx.k.devs[dev].link].into_iter().flatten().collect();
+    for end in &ends {
+        dev_close(cx, *end);
+    }
+    for end in &ends {
+        cx.k.devs[*end].link = None;
+    }
+    for end in ends {
+        unregister_netdevice(cx, end);
+    }
+}
+
+fn veth_open(cx: &mut Cx, dev: DevId) {
+    veth_carrier(cx, dev);
+    linkwatch_run(cx, dev);
+}
+
+/// The carrier follows both ends: it is on while both are up.
+fn veth_carrier(cx: &mut Cx, dev: DevId) {
+    let Some(peer) = cx.k.devs[dev].link else { return };
+    let on = cx.k.devs[dev].is_up() && cx.k.devs[peer].is_up();
+    for end in [dev, peer] {
+        if on { netif_carrier_on(cx, end) } else { netif_carrier_off(cx, end) }
+    }
+}
+
+fn veth_get_ethtool_stats(kernel: &Kernel, dev: &NetDevice) -> Vec<(&'static str, u64)> {
+    let peer = dev.link.map_or(0, |peer| kernel.devs[peer].ifindex);
+    let zero = [
+        "rx_queue_0_xdp_packets",
+        "rx_queue_0_xdp_bytes",
+        "rx_queue_0_drops",
+        "rx_queue_0_xdp_redirect",
+        "rx_queue_0_xdp_drops",
+        "rx_queue_0_xdp_tx",
+        "rx_queue_0_xdp_tx_errors",
+        "tx_queue_0_xdp_xmit",
+        "tx_queue_0_xdp_xmit_errors",
+    ];
+    std::iter::once(("peer_ifindex", u64::from(peer))).chain(zero.map(|name| (name, 0))).collect()
+}
 
 /// Sends a packet to the other end.
 ///
@@ -18,7 +157,7 @@ use crate::tables::drop_reason::DropReason;
 /// Not modelled: XDP and NAPI mode.
 pub fn veth_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len());
-    let Some(peer) = cx.k.devs[dev].veth_peer() else {
+    let Some(peer) = cx.k.devs[dev].link else {
         return drop(cx, skb, dev);
     };
     if !is_skb_forwardable(cx, peer, len) || len < glassnet_wire::eth::ETH_HLEN {
@@ -44,7 +183,7 @@ fn drop(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
 /// Kernel: net/core/dev.c
 /// Not modelled: nothing.
 pub fn __dev_forward_skb(cx: &mut Cx, skb: SkbId) -> Door {
-    let Some(peer) = cx.k.devs[cx.skbs[skb].dev].veth_peer() else {
+    let Some(peer) = cx.k.devs[cx.skbs[skb].dev].link else {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
     skb_scrub_packet(cx, skb, peer);
@@ -66,21 +205,4 @@ fn skb_scrub_packet(cx: &mut Cx, skb: SkbId, to: DevId) {
         pkt.mark = 0;
     }
     cx.nf_reset_ct(skb);
-}
-
-/// Carrier follows both ends: on when both are up (`veth_open`, `veth_close`). Returns the peer, if any.
-pub fn carrier(cx: &Cx, dev: DevId) -> Option<(DevId, bool)> {
-    let peer = cx.k.devs[dev].veth_peer()?;
-    Some((peer, cx.k.devs[dev].is_up() && cx.k.devs[peer].is_up()))
-}
-
-/// A random address for a new device (`eth_hw_addr_random`): unicast, locally administered.
-pub fn eth_hw_addr_random(cx: &mut Cx, name: &str) -> Mac {
-    if let Some(scripted) = cx.k.scripted_macs.get_mut(name).and_then(VecDeque::pop_front) {
-        return scripted;
-    }
-    let mut mac = Mac::default();
-    cx.dice.fill(&mut mac.0);
-    mac.0[0] = mac.0[0] & 0xfe | 0x02;
-    mac
 }

@@ -48,6 +48,7 @@ doors! {
         DevHardStartXmit(skb) => net::core::dev::dev_hard_start_xmit,
         // drivers
         VethXmit(skb) => drivers::veth::veth_xmit,
+        DummyXmit(skb) => drivers::dummy::dummy_xmit,
         DevForwardSkb(skb) => drivers::veth::__dev_forward_skb,
         LoopbackXmit(skb) => drivers::loopback::loopback_xmit,
         NicXmit(skb) => drivers::nic::e1000_xmit_frame,

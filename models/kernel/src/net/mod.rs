@@ -2,6 +2,8 @@
 
 pub mod bridge;
 pub mod core;
+pub mod ethernet;
 pub mod ipv4;
 pub mod netfilter;
+pub mod packet;
 pub mod socket;

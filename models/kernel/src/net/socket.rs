@@ -7,9 +7,9 @@ use glassnet_wire::eth::EthHdr;
 use glassnet_wire::ipv4::Ipv4Hdr;
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 
-use super::core::dev_ioctl::dev_set_promiscuity;
-use super::core::packet::packet_sendmsg;
+use super::core::dev::dev_set_promiscuity;
 use super::ipv4::{inet_connection_sock, ping, raw, tcp, udp};
+use super::packet::af_packet::packet_sendmsg;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{NetnsId, SocketId};

@@ -9,6 +9,7 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use super::fast_hash::FastHasher;
+use super::netdev::NetDevice;
 use super::netfilter::BridgeCalls;
 use crate::ids::DevId;
 
@@ -277,6 +278,20 @@ pub struct Bridge {
     pub conf: BridgeConf,
     /// The timer that forgets silent stations runs.
     pub gc_armed: bool,
+}
+
+impl NetDevice {
+    /// The bridge, if it is one.
+    #[inline]
+    pub fn bridge(&self) -> Option<&Bridge> {
+        self.netdev_priv()
+    }
+
+    /// The bridge, if it is one, to change it.
+    #[inline]
+    pub fn bridge_mut(&mut self) -> Option<&mut Bridge> {
+        self.netdev_priv_mut()
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod neigh;
 pub mod neigh_parms;
 pub mod neigh_types;
 pub mod netdev;
+pub mod netdev_features;
 pub mod netfilter;
 pub mod netns;
 pub mod prefix_map;

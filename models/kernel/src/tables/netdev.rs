@@ -1,10 +1,12 @@
 //! Network devices (`struct net_device`, include/linux/netdevice.h).
 
-use glassnet_hardware::PlugId;
+use std::any::Any;
+
 use glassnet_wire::Mac;
 
-use super::bridge::{Bridge, BridgePort};
+use super::bridge::BridgePort;
 use crate::ids::{DevId, NetnsId};
+use crate::link::{LinkOps, Qdisc, RxHandler};
 
 /// The device is administratively up.
 pub const IFF_UP: u32 = 0x1;
@@ -76,46 +78,6 @@ pub struct DevStats {
     pub multicast: u64,
 }
 
-/// A plain network card: one queue, no ring, an interrupt a burst.
-#[derive(Debug)]
-pub struct Nic {
-    /// Where its cable is plugged in.
-    pub plug: PlugId,
-    /// The driver's name, as `ethtool -i` prints it.
-    pub driver: String,
-    /// Frames that came in and wait to be polled.
-    pub rx: std::collections::VecDeque<glassnet_wire::BufId>,
-    /// It is in a poll list; its interrupt is masked.
-    pub napi_scheduled: bool,
-}
-
-/// What a device is.
-#[derive(Debug)]
-pub enum DevKind {
-    /// `lo`.
-    Loopback,
-    /// One end of a virtual cable; `None` while the peer is being removed.
-    Veth {
-        /// The other end.
-        peer: Option<DevId>,
-    },
-    /// A bridge.
-    Bridge(Box<Bridge>),
-    /// A network card.
-    Nic(Box<Nic>),
-}
-
-impl DevKind {
-    /// The name of the kind, as in `type veth`; `None` for devices that a user cannot add.
-    pub fn name(&self) -> Option<&'static str> {
-        match self {
-            DevKind::Veth { .. } => Some("veth"),
-            DevKind::Bridge(_) => Some("bridge"),
-            DevKind::Loopback | DevKind::Nic(_) => None,
-        }
-    }
-}
-
 /// How a device got its address (`addr_assign_type` in sysfs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddrAssign {
@@ -129,69 +91,191 @@ pub enum AddrAssign {
     Set = 3,
 }
 
+/// How a device got its name (`NET_NAME_*`, `name_assign_type` in sysfs).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameAssign {
+    /// The kernel numbered it.
+    Enum = 1,
+    /// It can only be this one.
+    Predictable = 2,
+    /// A user named it.
+    User = 3,
+}
+
+/// A device above another one (`struct netdev_adjacent`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upper {
+    /// The upper device.
+    pub dev: DevId,
+    /// It is the lower device's only master.
+    pub master: bool,
+}
+
 /// A network device. What each packet needs stands first, so that it lies in the first cache lines.
 #[derive(Debug)]
 #[repr(C)]
 pub struct NetDevice {
-    /// What it is.
-    pub kind: DevKind,
+    /// Its kind.
+    pub ops: &'static LinkOps,
     /// `IFF_*` as a user set them; `IFF_RUNNING` and `IFF_LOWER_UP` are derived in [`NetDevice::dev_get_flags`].
     pub flags: u32,
-    /// Its handle.
+    /// Its handle; nobody's before it is registered.
     pub id: DevId,
-    /// Its number in its namespace.
+    /// Its number in its namespace; 0 before it is registered, unless one was asked for.
     pub ifindex: u32,
     /// The largest packet without the link header, bytes.
     pub mtu: u32,
     /// Its namespace.
     pub netns: NetnsId,
-    /// Packet sockets that listen on this device alone.
-    pub taps: u32,
+    /// The device that it is linked to (`ndo_get_iflink`): a veth's other end, or what a VLAN lies on.
+    pub link: Option<DevId>,
     /// Its address.
     pub addr: Mac,
     /// A signal is on the wire.
     pub carrier: bool,
     /// Its name in traces, as an index into [`crate::Kernel::labels`]; a renamed or moved device gets a new one.
     pub label: u32,
-    /// Its place in a bridge, which then takes all its frames (`rx_handler`).
+    /// Takes every received frame before the protocols do (`rx_handler`): the door into the upper device.
+    pub rx_handler: Option<RxHandler>,
+    /// Its queueing discipline.
+    pub qdisc: &'static Qdisc,
+    /// What its bridge knows of it, if it is a port (`rx_handler_data`). It has a field of its own, and a type, because
+    /// each frame in a bridge looks at it three times.
     pub port: Option<BridgePort>,
+    /// What only its kind knows of it.
+    private: Option<Box<dyn Any + Send + Sync>>,
     /// Counters.
     pub stats: DevStats,
     /// Its name.
     pub name: String,
+    /// How it got its name.
+    pub name_assign: NameAssign,
     /// State of the link.
     pub operstate: OperState,
     /// The address to send to all.
     pub broadcast: Mac,
     /// How it got its address.
     pub addr_assign: AddrAssign,
+    /// The address that a card was made with; zero: none.
+    pub perm_addr: Mac,
     /// `IFF_PROMISC` and `IFF_ALLMULTI` as a user set them, who sees only these (`gflags`).
     pub gflags: u32,
     /// Who asked for promiscuous mode, counted.
     pub promiscuity: u32,
     /// Who asked for all multicast, counted.
     pub allmulti: u32,
+    /// Offloads that are on, and other traits of the driver ([`super::netdev_features`]).
+    pub features: u64,
+    /// Offloads that can be switched.
+    pub hw_features: u64,
+    /// Offloads that were asked for.
+    pub wanted_features: u64,
+    /// Transmit queues.
+    pub num_tx_queues: u32,
+    /// Receive queues.
+    pub num_rx_queues: u32,
+    /// The largest packet that it may hand on unsegmented, bytes.
+    pub tso_max_size: u32,
     /// Length of the transmit queue, packets.
     pub tx_queue_len: u32,
-    /// The name of the queueing discipline.
-    pub qdisc: &'static str,
+    /// It works without a queue (`IFF_NO_QUEUE`).
+    pub no_queue: bool,
     /// Group number (`ip link set … group`).
     pub group: u32,
     /// A remark of the user's.
     pub alias: Option<String>,
     /// Smallest MTU that is accepted, bytes.
     pub min_mtu: u32,
-    /// Largest MTU that is accepted, bytes.
+    /// Largest MTU that is accepted, bytes; 0: any.
     pub max_mtu: u32,
     /// How often the carrier came.
     pub carrier_up_count: u32,
-    /// How often the carrier went.
+    /// Carrier losses.
     pub carrier_down_count: u32,
     /// Multicast groups on the link layer, with how many users each has.
     pub mc: Vec<(Mac, u32)>,
+    /// The devices above it, its master first.
+    pub uppers: Vec<Upper>,
+    /// The devices below it.
+    pub lowers: Vec<DevId>,
 }
 
+/// Largest packet that a device may hand on unsegmented unless it says otherwise, bytes (`TSO_LEGACY_MAX_SIZE`).
+pub const TSO_LEGACY_MAX_SIZE: u32 = 65_536;
+/// And the largest that Linux knows (`TSO_MAX_SIZE`).
+pub const TSO_MAX_SIZE: u32 = 524_280;
+
 impl NetDevice {
+    /// A device that its kind did not set up yet: down, with a carrier (`alloc_netdev`, net/core/dev.c).
+    pub fn new(
+        netns: NetnsId,
+        name: String,
+        name_assign: NameAssign,
+        ops: &'static LinkOps,
+        qdisc: &'static Qdisc,
+    ) -> NetDevice {
+        NetDevice {
+            ops,
+            flags: 0,
+            id: DevId(u32::MAX),
+            ifindex: 0,
+            mtu: 0,
+            netns,
+            link: None,
+            addr: Mac::ZERO,
+            carrier: true,
+            label: 0,
+            rx_handler: None,
+            qdisc,
+            port: None,
+            private: None,
+            stats: DevStats::default(),
+            name,
+            name_assign,
+            operstate: OperState::Unknown,
+            broadcast: Mac::ZERO,
+            addr_assign: AddrAssign::Perm,
+            perm_addr: Mac::ZERO,
+            gflags: 0,
+            promiscuity: 0,
+            allmulti: 0,
+            features: 0,
+            hw_features: 0,
+            wanted_features: 0,
+            num_tx_queues: 1,
+            num_rx_queues: 1,
+            tso_max_size: TSO_LEGACY_MAX_SIZE,
+            tx_queue_len: 1000,
+            no_queue: false,
+            group: 0,
+            alias: None,
+            min_mtu: 0,
+            max_mtu: 0,
+            carrier_up_count: 0,
+            carrier_down_count: 0,
+            mc: Vec::new(),
+            uppers: Vec::new(),
+            lowers: Vec::new(),
+        }
+    }
+
+    /// What only its kind knows of it, if it is of the kind that keeps a `T` (`netdev_priv`).
+    #[inline]
+    pub fn netdev_priv<T: Any>(&self) -> Option<&T> {
+        self.private.as_deref()?.downcast_ref()
+    }
+
+    /// The same, to change it.
+    #[inline]
+    pub fn netdev_priv_mut<T: Any>(&mut self) -> Option<&mut T> {
+        self.private.as_deref_mut()?.downcast_mut()
+    }
+
+    /// Sets what only its kind knows of it.
+    pub fn set_priv(&mut self, private: impl Any + Send + Sync) {
+        self.private = Some(Box::new(private));
+    }
+
     /// The device is administratively up (`netif_running`).
     #[inline]
     pub fn is_up(&self) -> bool {
@@ -205,7 +289,7 @@ impl NetDevice {
 
     /// It is `lo`.
     pub fn is_loopback(&self) -> bool {
-        matches!(self.kind, DevKind::Loopback)
+        self.flags & IFF_LOOPBACK != 0
     }
 
     /// The flags as user space sees them (`dev_get_flags`, net/core/dev.c).
@@ -222,37 +306,9 @@ impl NetDevice {
         flags
     }
 
-    /// The bridge that it is a port of (`master`).
-    #[inline]
+    /// The device that it is a port or a slave of (`netdev_master_upper_dev_get`).
     pub fn master(&self) -> Option<DevId> {
-        self.port.as_ref().map(|port| port.bridge)
-    }
-
-    /// The bridge, if it is one.
-    #[inline]
-    pub fn bridge(&self) -> Option<&Bridge> {
-        match &self.kind {
-            DevKind::Bridge(bridge) => Some(bridge),
-            _ => None,
-        }
-    }
-
-    /// The bridge, if it is one, to change it.
-    #[inline]
-    pub fn bridge_mut(&mut self) -> Option<&mut Bridge> {
-        match &mut self.kind {
-            DevKind::Bridge(bridge) => Some(bridge),
-            _ => None,
-        }
-    }
-
-    /// The other end, if it is a veth that still has one.
-    #[inline]
-    pub fn veth_peer(&self) -> Option<DevId> {
-        match self.kind {
-            DevKind::Veth { peer } => peer,
-            _ => None,
-        }
+        self.uppers.iter().find(|upper| upper.master).map(|upper| upper.dev)
     }
 }
 

@@ -4,10 +4,11 @@
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::door::Door;
+use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
 use glassnet_kernel::net::core::neighbour::rtm_newneigh;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
-use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
@@ -87,11 +88,15 @@ impl Router {
         let host = copy_net_ns(cx);
         let up = LinkSet { up: Some(true), ..LinkSet::default() };
         let set = LinkSet { address: Some(far_mac(side)), ..up.clone() };
-        let peer = LinkNew { name: Some("eth0".into()), set, ..LinkNew::default() };
-        let kind = LinkKind::Veth { peer: Box::new(peer), peer_netns: Some(host) };
-        let new = LinkNew { name: Some(format!("r{side}")), kind, set: up, ifindex: None };
+        let peer = LinkNew {
+            name: Some("eth0".into()),
+            set: LinkSet { netns: Some(host), ..set },
+            ..LinkNew::default()
+        };
+        let info = Some(VethOptions { peer }.into());
+        let new = LinkNew { name: Some(format!("r{side}")), set: LinkSet { info, ..up }, ifindex: None };
         let dev = rtm_newlink(cx, netns, new).expect("a cable");
-        let far = cx.k.devs[dev].veth_peer().expect("its other end");
+        let far = cx.k.devs[dev].link.expect("its other end");
         add_addr(cx, dev, &format!("10.{}.0.254/24", side + 1));
         for n in 1..10 {
             let dst = Ipv4Addr::new(10, side as u8 + 1, 0, n);

@@ -1,7 +1,6 @@
 //! `bridge link`: ports.
 
-use glassnet_kernel::net::bridge::br_netlink::br_setport;
-use glassnet_kernel::net::core::rtnetlink::PortOptions;
+use glassnet_kernel::net::bridge::br_netlink::{PortOptions, br_setport};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::bridge::{BridgePort, PortState};
 use glassnet_kernel::tables::netdev::NetDevice;

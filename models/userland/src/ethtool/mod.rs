@@ -1,13 +1,17 @@
 //! `ethtool` 6.1: what it says of virtual devices, and of a plain card.
 //!
-//! The features are those of Linux 6.1, read and not changed: offloads are not modelled. A bridge's are those of a
-//! bridge with veth ports.
+//! The features are those of Linux 6.1, read and not changed: offloads are not modelled.
 
-use glassnet_kernel::tables::netdev::{DevKind, NetDevice};
+mod features;
 
+use glassnet_kernel::link::{Channels, DrvInfo, LinkKsettings};
+use glassnet_kernel::tables::netdev::NetDevice;
+use glassnet_wire::Mac;
+
+use self::features::features;
+use crate::identity::RELEASE;
 use crate::process::{Process, Running};
 use crate::procfs::View;
-use crate::sysfs::device::speed;
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
@@ -171,75 +175,57 @@ fn yes_no(on: bool) -> &'static str {
     if on { "yes" } else { "no" }
 }
 
+/// Where the driver does not say, the kernel gives the kind and its own release (`ethtool_get_drvinfo`).
 fn driver(_: &View, dev: &NetDevice) -> Said {
-    let (driver, version, unknown) = match &dev.kind {
-        DevKind::Veth { .. } => ("veth", "1.0", ""),
-        DevKind::Bridge(_) => ("bridge", "2.3", "N/A"),
-        DevKind::Nic(nic) => (nic.driver.as_str(), "6.1.0", ""),
-        DevKind::Loopback => {
-            return Err(("Cannot get driver information: Operation not supported\n".to_owned(), 71));
-        }
+    let generic =
+        dev.ops.kind.map(|driver| DrvInfo { driver, version: RELEASE, fw_version: "", bus_info: "" });
+    let Some(info) = dev.ops.ethtool.get_drvinfo.map(|get| get(dev)).or(generic) else {
+        return Err(("Cannot get driver information: Operation not supported\n".to_owned(), 71));
     };
-    let statistics = yes_no(matches!(dev.kind, DevKind::Veth { .. }));
+    let statistics = yes_no(dev.ops.ethtool.get_ethtool_stats.is_some());
     Ok(format!(
-        "driver: {driver}\nversion: {version}\nfirmware-version: {unknown}\nexpansion-rom-version: \n\
-         bus-info: {unknown}\nsupports-statistics: {statistics}\nsupports-test: no\n\
-         supports-eeprom-access: no\nsupports-register-dump: no\nsupports-priv-flags: no\n"
+        "driver: {}\nversion: {}\nfirmware-version: {}\nexpansion-rom-version: \n\
+         bus-info: {}\nsupports-statistics: {statistics}\nsupports-test: no\n\
+         supports-eeprom-access: no\nsupports-register-dump: no\nsupports-priv-flags: no\n",
+        info.driver, info.version, info.fw_version, info.bus_info
     ))
 }
 
 fn statistics(view: &View, dev: &NetDevice) -> Said {
-    let DevKind::Veth { .. } = dev.kind else { return Err(("no stats available\n".to_owned(), 94)) };
-    let peer = dev.veth_peer().map_or(0, |peer| view.kernel.devs[peer].ifindex);
-    let mut text = format!("NIC statistics:\n     peer_ifindex: {peer}\n");
-    for counter in
-        ["xdp_packets", "xdp_bytes", "drops", "xdp_redirect", "xdp_drops", "xdp_tx", "xdp_tx_errors"]
-    {
-        text += &format!("     rx_queue_0_{counter}: 0\n");
-    }
-    for counter in ["xdp_xmit", "xdp_xmit_errors"] {
-        text += &format!("     tx_queue_0_{counter}: 0\n");
-    }
-    Ok(text)
-}
-
-fn features(_: &View, dev: &NetDevice) -> Said {
-    let list = match dev.kind {
-        DevKind::Veth { .. } => include_str!("features_veth.txt"),
-        DevKind::Bridge(_) => include_str!("features_bridge.txt"),
-        DevKind::Loopback => include_str!("features_loopback.txt"),
-        DevKind::Nic(_) => return Err(("not modelled yet: ethtool -k of a network card\n".to_owned(), 2)),
+    let Some(get) = dev.ops.ethtool.get_ethtool_stats else {
+        return Err(("no stats available\n".to_owned(), 94));
     };
-    Ok(format!("Features for {}:\n{list}", dev.name))
+    let lines = get(view.kernel, dev).into_iter().map(|(name, value)| format!("     {name}: {value}\n"));
+    Ok(format!("NIC statistics:\n{}", lines.collect::<String>()))
 }
 
 fn unsupported(_: &View, dev: &NetDevice) -> Said {
-    if let DevKind::Nic(_) = dev.kind {
+    if dev.ops.ethtool.is_hardware {
         return Err(("not modelled yet: ethtool -g, -a and -c of a network card\n".to_owned(), 2));
     }
     Err(("netlink error: Operation not supported\n".to_owned(), 1))
 }
 
-/// A veth has room for a queue a CPU and uses one.
 fn channels(view: &View, dev: &NetDevice) -> Said {
-    let DevKind::Veth { .. } = dev.kind else { return unsupported(view, dev) };
-    let cpus = view.kernel.cpus.len();
+    let Some(get) = dev.ops.ethtool.get_channels else { return unsupported(view, dev) };
+    let Channels { max, count } = get(view.kernel, dev);
     Ok(format!(
-        "Channel parameters for {}:\nPre-set maximums:\nRX:\t\t{cpus}\nTX:\t\t{cpus}\nOther:\t\tn/a\n\
-         Combined:\tn/a\nCurrent hardware settings:\nRX:\t\t1\nTX:\t\t1\nOther:\t\tn/a\nCombined:\tn/a\n",
+        "Channel parameters for {}:\nPre-set maximums:\nRX:\t\t{max}\nTX:\t\t{max}\nOther:\t\tn/a\n\
+         Combined:\tn/a\nCurrent hardware settings:\nRX:\t\t{count}\nTX:\t\t{count}\nOther:\t\tn/a\n\
+         Combined:\tn/a\n",
         dev.name
     ))
 }
 
 fn permanent_address(_: &View, dev: &NetDevice) -> Said {
-    match dev.kind {
-        DevKind::Nic(_) => Ok(format!("Permanent address: {}\n", dev.addr)),
-        _ => Ok("Permanent address: not set\n".to_owned()),
-    }
+    Ok(match dev.perm_addr {
+        Mac::ZERO => "Permanent address: not set\n".to_owned(),
+        address => format!("Permanent address: {address}\n"),
+    })
 }
 
 fn time_stamping(_: &View, dev: &NetDevice) -> Said {
-    let transmit = if dev.bridge().is_some() { "" } else { "\tsoftware-transmit\n" };
+    let transmit = if dev.ops.ethtool.tx_timestamps { "\tsoftware-transmit\n" } else { "" };
     Ok(format!(
         "Time stamping parameters for {}:\nCapabilities:\n{transmit}\tsoftware-receive\n\
          \tsoftware-system-clock\nPTP Hardware Clock: none\nHardware Transmit Timestamp Modes: none\n\
@@ -253,23 +239,20 @@ fn settings_of(process: &Process, name: &str) -> Said {
     let world = process.world();
     let view = View::new(&world, process.machine, process.netns);
     match view.dev(name) {
-        Some(dev) => Ok(settings(&view, dev)),
+        Some(dev) => settings(&view, dev).ok_or_else(|| ("No data available\n".to_owned(), 75)),
         None => Err((NO_DEVICE.repeat(5) + "No data available\n", 75)),
     }
 }
 
-fn settings(view: &View, dev: &NetDevice) -> String {
+/// `None` if the driver tells neither its settings nor whether there is a link.
+fn settings(view: &View, dev: &NetDevice) -> Option<String> {
+    let ethtool = &dev.ops.ethtool;
     let mut text = format!("Settings for {}:\n", dev.name);
-    if !dev.is_loopback() {
-        let speed = match speed(view, dev) {
-            Ok(Some(speed)) => format!("{speed}Mb/s"),
-            Err(_) if dev.veth_peer().is_some() => "10000Mb/s".to_owned(),
-            _ => "Unknown!".to_owned(),
-        };
-        let (duplex, port, mdix) = match dev.kind {
-            DevKind::Bridge(_) => ("Unknown! (255)", "Other", ""),
-            _ => ("Full", "Twisted Pair", "\tMDI-X: Unknown\n"),
-        };
+    if let Some(get) = ethtool.get_link_ksettings {
+        let LinkKsettings { speed, full_duplex, twisted_pair } = get(view.kernel, dev);
+        let speed = speed.map_or("Unknown!".to_owned(), |speed| format!("{speed}Mb/s"));
+        let duplex = if full_duplex { "Full" } else { "Unknown! (255)" };
+        let (port, mdix) = if twisted_pair { ("Twisted Pair", "\tMDI-X: Unknown\n") } else { ("Other", "") };
         text += &format!(
             "\tSupported ports: [  ]\n\tSupported link modes:   Not reported\n\
              \tSupported pause frame use: No\n\tSupports auto-negotiation: No\n\
@@ -279,5 +262,8 @@ fn settings(view: &View, dev: &NetDevice) -> String {
              \tAuto-negotiation: off\n\tPort: {port}\n\tPHYAD: 0\n\tTransceiver: internal\n{mdix}"
         );
     }
-    text + &format!("\tLink detected: {}\n", yes_no(dev.is_up() && dev.carrier))
+    if ethtool.get_link {
+        text += &format!("\tLink detected: {}\n", yes_no(dev.is_up() && dev.carrier));
+    }
+    (ethtool.get_link || ethtool.get_link_ksettings.is_some()).then_some(text)
 }

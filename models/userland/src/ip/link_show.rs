@@ -3,7 +3,8 @@
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::kernel::Kernel;
 use glassnet_kernel::net::core::net_namespace::{peernet2id, peernet2id_alloc};
-use glassnet_kernel::tables::netdev::{DevKind, NetDevice, OperState};
+use glassnet_kernel::net::core::rtnetlink::rtnl_link_ops_get;
+use glassnet_kernel::tables::netdev::{NetDevice, OperState};
 
 use super::args::{Args, Done, Stop, duparg2, invarg};
 use super::link_stats::print_stats;
@@ -125,7 +126,7 @@ impl Ip<'_> {
         self.enter(|cx| {
             let devs: Vec<DevId> = cx.k.netns[netns].devs.values().copied().collect();
             for dev in &devs {
-                let peer = cx.k.devs[*dev].veth_peer().map(|peer| cx.k.devs[peer].netns);
+                let peer = cx.k.devs[*dev].link.map(|peer| cx.k.devs[peer].netns);
                 if let Some(peer) = peer.filter(|peer| *peer != netns) {
                     peernet2id_alloc(cx, netns, peer);
                 }
@@ -146,7 +147,7 @@ impl Filter {
         let by_kernel = Filter {
             dev: self.dev,
             master: self.master,
-            kind: self.kind.clone().filter(|kind| kind == "veth" || kind == "bridge"),
+            kind: self.kind.clone().filter(|kind| rtnl_link_ops_get(kernel, kind).is_some()),
             ..Filter::default()
         };
         !by_kernel.passes(kernel, dev)
@@ -157,8 +158,8 @@ impl Filter {
         let kind = match self.kind.as_deref() {
             None => true,
             Some(kind) => match kind.strip_suffix("_slave") {
-                Some("bridge") => netdev.port.is_some(),
-                _ => netdev.kind.name() == Some(kind),
+                Some(master) => netdev.master().is_some_and(|dev| kernel.devs[dev].ops.kind == Some(master)),
+                None => netdev.ops.kind == Some(kind),
             },
         };
         kind && self.dev.is_none_or(|only| only == dev)
@@ -170,7 +171,7 @@ impl Filter {
 }
 
 pub(crate) fn linked<'k>(kernel: &'k Kernel, dev: &NetDevice) -> Option<&'k NetDevice> {
-    dev.veth_peer().and_then(|peer| kernel.devs.get(peer))
+    dev.link.and_then(|link| kernel.devs.get(link))
 }
 
 /// The name with `peer`, what the device is linked to: `v1@v2`, or `v1@if7` in another namespace, which `far` tells in JSON.
@@ -224,7 +225,7 @@ impl View<'_> {
         self.name(out, dev, |name| format!("{name}: "));
         self.flags(out, dev);
         out.any("mtu", dev.mtu, format_args!("mtu {} ", dev.mtu));
-        out.any("qdisc", dev.qdisc, format_args!("qdisc {} ", dev.qdisc));
+        out.any("qdisc", dev.qdisc.id, format_args!("qdisc {} ", dev.qdisc.id));
         if let Some(master) = dev.master() {
             let master = self.kernel.devs[master].name.as_str();
             out.any("master", master, format_args!("master {master} "));
@@ -328,31 +329,16 @@ impl View<'_> {
         out.any("allmulti", dev.allmulti, format_args!(" allmulti {} ", dev.allmulti));
         out.any("min_mtu", dev.min_mtu, format_args!("minmtu {} ", dev.min_mtu));
         out.any("max_mtu", dev.max_mtu, format_args!("maxmtu {} ", dev.max_mtu));
-        if dev.kind.name().is_some() || dev.port.is_some() {
-            out.open(Some("linkinfo"));
-            self.kind_detail(out, dev);
-            self.port_detail(out, dev);
-            out.close();
-        }
+        self.linkinfo(out, dev);
         if self.what == What::Link && dev.mtu >= IPV6_MIN_MTU {
             out.any("inet6_addr_gen_mode", "eui64", "addrgenmode eui64 ");
         }
-        let queues = match dev.kind {
-            DevKind::Veth { .. } => self.kernel.cpus.len() as u32,
-            _ => 1,
-        };
-        // The largest packet that the device may hand on unsegmented: none of ours has a hardware limit.
-        let tso_max_size = match &dev.kind {
-            DevKind::Loopback | DevKind::Veth { .. } => 524_280,
-            DevKind::Bridge(bridge) if !bridge.ports.is_empty() => 524_280,
-            DevKind::Bridge(_) | DevKind::Nic(_) => 65_536,
-        };
         for (key, word, value) in [
-            ("num_tx_queues", "numtxqueues", queues),
-            ("num_rx_queues", "numrxqueues", queues),
+            ("num_tx_queues", "numtxqueues", dev.num_tx_queues),
+            ("num_rx_queues", "numrxqueues", dev.num_rx_queues),
             ("gso_max_size", "gso_max_size", 65_536),
             ("gso_max_segs", "gso_max_segs", 65_535),
-            ("tso_max_size", "tso_max_size", tso_max_size),
+            ("tso_max_size", "tso_max_size", dev.tso_max_size),
             ("tso_max_segs", "tso_max_segs", 65_535),
             ("gro_max_size", "gro_max_size", 65_536),
         ] {

@@ -7,14 +7,12 @@
 //! | [`names`] | tables, protocols, scopes by name |
 //! | `netns`, `link`, `addr`, `route`, `neigh`, `rule` | an object each |
 //!
-//! Not modelled: IPv6 (as with `disable_ipv6`), other kinds of devices than veth and bridge, `ip monitor`.
+//! Not modelled: IPv6 (as with `disable_ipv6`), kinds of devices that `link` lists as such, `ip monitor`.
 
 mod addr;
 mod addr_show;
 pub mod args;
-mod bridge_show;
 mod link;
-mod link_bridge;
 pub(crate) mod link_show;
 mod link_stats;
 pub mod names;

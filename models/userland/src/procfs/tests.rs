@@ -1,10 +1,12 @@
 //! Reads and writes against what Linux answers.
 
 use glassnet_kernel::World;
+use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::link::LinkInfo;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
-use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, do_setlink, rtm_newlink};
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::hashlimit::{HashlimitKey, HashlimitTable};
 use glassnet_kernel::tables::recent::use_table;
@@ -25,11 +27,19 @@ fn world() -> (World, NetnsId) {
             set: LinkSet { address: Some(glassnet_wire::Mac(mac)), ..LinkSet::default() },
             ..LinkNew::default()
         };
-        let bridge =
-            rtm_newlink(cx, netns, LinkNew { name: Some("br0".into()), ..LinkNew::default() }).unwrap();
-        let peer = Box::new(new("v1p", [2, 0, 0, 0, 0, 2]));
-        let veth =
-            LinkNew { kind: LinkKind::Veth { peer, peer_netns: None }, ..new("v1", [2, 0, 0, 0, 0, 1]) };
+        let bridge = rtm_newlink(
+            cx,
+            netns,
+            LinkNew {
+                name: Some("br0".into()),
+                set: LinkSet { info: Some(LinkInfo::new("bridge")), ..LinkSet::default() },
+                ..LinkNew::default()
+            },
+        )
+        .unwrap();
+        let peer = new("v1p", [2, 0, 0, 0, 0, 2]);
+        let mut veth = new("v1", [2, 0, 0, 0, 0, 1]);
+        veth.set.info = Some(VethOptions { peer }.into());
         let port = rtm_newlink(cx, netns, veth).unwrap();
         do_setlink(cx, port, LinkSet { master: Some(Some(bridge)), ..LinkSet::default() }).unwrap();
         for ifindex in 2..=4 {

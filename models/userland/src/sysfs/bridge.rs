@@ -4,8 +4,7 @@
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::DevId;
-use glassnet_kernel::net::bridge::br_netlink::{br_changelink, br_setport};
-use glassnet_kernel::net::core::rtnetlink::{BridgeOptions, PortOptions};
+use glassnet_kernel::net::bridge::br_netlink::{BridgeOptions, PortOptions, br_changelink, br_setport};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::bridge::{Bridge, BridgePort, PortState};
 use glassnet_kernel::tables::netdev::NetDevice;

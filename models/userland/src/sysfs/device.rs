@@ -4,10 +4,11 @@
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::DevId;
+use glassnet_kernel::link::LinkKsettings;
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::{
-    DevKind, IFF_ALLMULTI, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, IFF_UP, NetDevice, OperState,
+    IFF_ALLMULTI, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, IFF_UP, NetDevice, OperState,
 };
 
 use super::{Attr, errno};
@@ -20,7 +21,7 @@ pub const FILES: &[Attr] = &[
     Attr::ro("addr_len", |_, _| Ok("6".to_owned())),
     Attr::ro("address", |_, dev| Ok(dev.addr.to_string())),
     Attr::ro("broadcast", |_, dev| Ok(dev.broadcast.to_string())),
-    Attr::rw("carrier", carrier, |_, _, _| Err(Errno::EOPNOTSUPP)),
+    Attr::rw("carrier", carrier, store_carrier),
     Attr::ro("carrier_changes", |_, dev| Ok((dev.carrier_up_count + dev.carrier_down_count).to_string())),
     Attr::ro("carrier_down_count", |_, dev| Ok(dev.carrier_down_count.to_string())),
     Attr::ro("carrier_up_count", |_, dev| Ok(dev.carrier_up_count.to_string())),
@@ -34,7 +35,7 @@ pub const FILES: &[Attr] = &[
     Attr::ro("iflink", iflink),
     Attr::ro("link_mode", |_, _| Ok("0".to_owned())),
     Attr::rw("mtu", |_, dev| Ok(dev.mtu.to_string()), store_mtu),
-    Attr::ro("name_assign_type", |_, dev| Ok(name_assign_type(dev).to_string())),
+    Attr::ro("name_assign_type", |_, dev| Ok((dev.name_assign as u8).to_string())),
     Attr::rw("netdev_group", |_, dev| Ok(dev.group.to_string()), store_group),
     Attr::ro("operstate", |_, dev| Ok(operstate(dev).to_owned())),
     Attr::ro("speed", |view, dev| Ok(speed(view, dev)?.map_or("-1".to_owned(), |mbit| mbit.to_string()))),
@@ -113,35 +114,23 @@ pub fn speed(view: &View, dev: &NetDevice) -> Result<Option<u32>, Errno> {
     if !dev.is_up() {
         return Err(Errno::EINVAL);
     }
-    match &dev.kind {
-        DevKind::Loopback => Err(Errno::EINVAL),
-        DevKind::Veth { .. } => Ok(Some(10_000)),
-        DevKind::Nic(_) => Ok(dev.carrier.then_some(1000)),
-        DevKind::Bridge(bridge) => {
-            let ports =
-                bridge.ports.iter().map(|port| &view.kernel.devs[*port]).filter(|port| port.is_running());
-            Ok(ports.filter_map(|port| speed(view, port).ok().flatten()).max())
-        }
-    }
+    settings(view, dev).map(|settings| settings.speed)
+}
+
+fn settings(view: &View, dev: &NetDevice) -> Result<LinkKsettings, Errno> {
+    dev.ops.ethtool.get_link_ksettings.map(|get| get(view.kernel, dev)).ok_or(Errno::EINVAL)
 }
 
 fn duplex(view: &View, dev: &NetDevice) -> Result<String, Errno> {
-    let known = speed(view, dev)?.is_some() && dev.bridge().is_none();
-    Ok(if known { "full" } else { "unknown" }.to_owned())
+    if !dev.is_up() {
+        return Err(Errno::EINVAL);
+    }
+    Ok(if settings(view, dev)?.full_duplex { "full" } else { "unknown" }.to_owned())
 }
 
 fn iflink(view: &View, dev: &NetDevice) -> Result<String, Errno> {
-    let link = dev.veth_peer().map_or(dev.ifindex, |peer| view.kernel.devs[peer].ifindex);
+    let link = dev.link.map_or(dev.ifindex, |peer| view.kernel.devs[peer].ifindex);
     Ok(link.to_string())
-}
-
-/// `NET_NAME_*`: the kernel numbered cards, `lo` is foreseeable, a user named the rest.
-fn name_assign_type(dev: &NetDevice) -> u8 {
-    match dev.kind {
-        DevKind::Nic(_) => 1,
-        DevKind::Loopback => 2,
-        DevKind::Veth { .. } | DevKind::Bridge(_) => 3,
-    }
 }
 
 /// The word of the `operstate` file.
@@ -156,7 +145,7 @@ pub fn operstate(dev: &NetDevice) -> &'static str {
 }
 
 fn uevent(_: &View, dev: &NetDevice) -> Result<String, Errno> {
-    let kind = if dev.bridge().is_some() { "DEVTYPE=bridge\n" } else { "" };
+    let kind = dev.ops.devtype.map_or(String::new(), |devtype| format!("DEVTYPE={devtype}\n"));
     Ok(format!("{kind}INTERFACE={}\nIFINDEX={}", dev.name, dev.ifindex))
 }
 
@@ -166,6 +155,14 @@ fn set(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), Errno> {
 
 fn number(text: &str) -> Result<u32, Errno> {
     u32::try_from(kstrtoul(text)?).map_err(|_| Errno::ERANGE)
+}
+
+fn store_carrier(cx: &mut Cx, dev: DevId, text: &str) -> Result<(), Errno> {
+    let netdev = &cx.k.devs[dev];
+    if netdev.ops.change_carrier.is_some() && !netdev.is_up() {
+        return Err(Errno::EINVAL);
+    }
+    set(cx, dev, LinkSet { carrier: Some(kstrtoul(text)? != 0), ..LinkSet::default() })
 }
 
 fn store_mtu(cx: &mut Cx, dev: DevId, text: &str) -> Result<(), Errno> {

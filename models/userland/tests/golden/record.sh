@@ -34,7 +34,7 @@ END
     sed "s/'/'\\\\''/g; s/^/run '/; s/\$/'/" "$1"
 }
 for name in $names; do
-    { echo 'mount --bind /usr/lib/uml/modules /lib/modules'; echo 'for m in ipv6 veth bridge; do modprobe $m; done'
+    { echo 'mount --bind /usr/lib/uml/modules /lib/modules'; echo 'for m in ipv6 veth bridge dummy; do modprobe $m; done'
       setup | sed "s|\"\$1\"|$guest/$name.sh|"; } > "$guest/boot.sh"
     inner "$name.cmd" > "$guest/$name.sh"
     sed -i "s|bash $guest/$name.sh|bash $guest/$name.sh > $guest/out 2>\&1|" "$guest/boot.sh"
@@ -51,5 +51,5 @@ END
     linux.uml quiet rootfstype=hostfs rootflags=/ rw mem=256M con=null con0=fd:0,fd:1 init="$init" \
         </dev/null >"$guest/console" 2>&1 || true
     # sed drops what differs: timers, and the name of the kernel, which here is Debian's.
-    sed -E 's/gc timer\t\t.*/gc timer\t\t   0.00/; s|(/lib/modules/)6\.1\.[0-9]+|\16.1.0-28-amd64|' "$guest/out" > "$name.txt"
+    sed -E 's/gc timer\t\t.*/gc timer\t\t   0.00/; s#(/lib/modules/|^version: )6\.1\.[0-9]+#\16.1.0-28-amd64#' "$guest/out" > "$name.txt"
 done

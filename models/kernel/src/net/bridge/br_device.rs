@@ -4,13 +4,100 @@
 
 use glassnet_wire::eth::ETH_HLEN;
 
-use super::br_fdb::br_fdb_find_rcu;
+use super::br_fdb::{br_fdb_find_rcu, fdb_add_local};
+use super::br_if::{br_add_if, br_del_if};
+use super::br_multicast::br_multicast_join_snoopers;
 use super::br_netfilter_hooks::br_nf_dev_xmit;
-use crate::Cx;
+use super::br_netlink::{br_changelink, br_setport, br_validate};
 use crate::door::Door;
-use crate::ids::SkbId;
+use crate::ids::{DevId, SkbId};
+use crate::link::{DrvInfo, EthtoolOps, LinkKsettings, LinkOps, NewLink};
+use crate::net::core::dev::{register_netdevice, unregister_netdevice};
+use crate::net::ethernet::eth::{ETH_MAX_MTU, ether_setup};
+use crate::netlink::NlError;
+use crate::tables::bridge::Bridge;
 use crate::tables::drop_reason::DropReason;
+use crate::tables::netdev::{AddrAssign, NetDevice};
+use crate::tables::netdev_features::{
+    FRAGLIST, FSO, GSO_MASK, GSO_ROBUST, HIGHDMA, HW_CSUM, HW_VLAN_CTAG_TX, HW_VLAN_STAG_TX, LLTX,
+    NETNS_LOCAL, SG,
+};
 use crate::tables::skb::BrCb;
+use crate::{Cx, Kernel};
+
+/// The kind.
+pub static LINK_OPS: LinkOps = LinkOps {
+    newlink: Some(br_dev_newlink),
+    changelink: Some(|cx, dev, info| info.data().map_or(Ok(()), |options| br_changelink(cx, dev, options))),
+    slave_changelink: Some(|cx, dev, info| {
+        info.data().map_or(Ok(()), |options| br_setport(cx, dev, options))
+    }),
+    dellink: Some(br_dev_delete),
+    open: Some(br_multicast_join_snoopers),
+    change_mtu: Some(br_change_mtu),
+    add_slave: Some(br_add_if),
+    del_slave: Some(br_del_if),
+    devtype: Some("bridge"),
+    ethtool: EthtoolOps {
+        get_drvinfo: Some(|_| DrvInfo {
+            driver: "bridge",
+            version: "2.3",
+            fw_version: "N/A",
+            bus_info: "N/A",
+        }),
+        get_link_ksettings: Some(br_get_link_ksettings),
+        get_link: true,
+        ..EthtoolOps::NONE
+    },
+    ..LinkOps::new(Some("bridge"), br_dev_setup, |skb| Door::BrDevXmit { skb })
+};
+
+const COMMON_FEATURES: u64 = SG | FRAGLIST | HIGHDMA | GSO_MASK | HW_CSUM;
+
+fn br_dev_setup(dev: &mut NetDevice) {
+    ether_setup(dev);
+    dev.no_queue = true;
+    dev.max_mtu = ETH_MAX_MTU;
+    dev.addr_assign = AddrAssign::Random;
+    dev.features = COMMON_FEATURES | LLTX | NETNS_LOCAL | HW_VLAN_CTAG_TX | HW_VLAN_STAG_TX;
+    dev.hw_features = COMMON_FEATURES | HW_VLAN_CTAG_TX | HW_VLAN_STAG_TX;
+    dev.set_priv(Bridge::default());
+}
+
+fn br_dev_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
+    let options = new.info.data().copied().unwrap_or_default();
+    br_validate(&options)?;
+    let bridge = register_netdevice(cx, new.dev)?;
+    // What no port can do a bridge does not do. These are the features that its ports have when they are veths.
+    cx.k.devs[bridge].features &= !(GSO_ROBUST | FSO);
+    let addr = cx.k.devs[bridge].addr;
+    fdb_add_local(cx, bridge, None, addr);
+    br_changelink(cx, bridge, &options).inspect_err(|_| br_dev_delete(cx, bridge))?;
+    Ok(bridge)
+}
+
+/// Its ports leave it, and it goes.
+fn br_dev_delete(cx: &mut Cx, bridge: DevId) {
+    for port in cx.k.devs[bridge].bridge().map(|bridge| bridge.ports.clone()).unwrap_or_default() {
+        br_del_if(cx, bridge, port);
+    }
+    unregister_netdevice(cx, bridge);
+}
+
+/// From now on the MTU is the user's, and no longer the lowest of the ports'.
+fn br_change_mtu(cx: &mut Cx, bridge: DevId, _: u32) {
+    if let Some(bridge) = cx.k.devs[bridge].bridge_mut() {
+        bridge.conf.mtu_is_set = true;
+    }
+}
+
+/// A bridge is as fast as the fastest of its ports that carry traffic.
+fn br_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {
+    let ports = dev.bridge().map_or(&[][..], |bridge| &bridge.ports);
+    let running = ports.iter().map(|port| &kernel.devs[*port]).filter(|port| port.is_running());
+    let speed = running.filter_map(|port| port.ops.ethtool.get_link_ksettings?(kernel, port).speed).max();
+    LinkKsettings { speed, full_duplex: false, twisted_pair: false }
+}
 
 /// Sends a frame of this host into the bridge.
 ///

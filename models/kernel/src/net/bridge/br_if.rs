@@ -4,53 +4,32 @@
 
 use glassnet_wire::Mac;
 
+use super::br_device::LINK_OPS;
 use super::br_fdb::{br_fdb_delete_by_port, fdb_add_local, fdb_change_local};
+use super::br_multicast::br_multicast_leave_snoopers;
 use super::br_netfilter_hooks::brnf_device_event;
 use crate::Cx;
+use crate::door::Door;
 use crate::ids::DevId;
 use crate::module::Module;
-use crate::net::core::dev_ioctl::{dev_set_allmulti, dev_set_promiscuity};
+use crate::net::core::dev::{
+    dev_set_allmulti, dev_set_promiscuity, netdev_master_upper_dev_link, netdev_rx_handler_register,
+    netdev_rx_handler_unregister, netdev_upper_dev_unlink,
+};
 use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::core::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::{BridgePort, PortFlags, PortState};
-use crate::tables::netdev::{AddrAssign, OperState};
+use crate::tables::netdev::{AddrAssign, TSO_MAX_SIZE};
 
 /// The module.
-pub static MODULE: Module = Module { netdevice_event: Some(br_device_event), ..Module::named("bridge") };
+pub static MODULE: Module =
+    Module { links: &[&LINK_OPS], netdevice_event: Some(br_device_event), ..Module::named("bridge") };
 
 /// Ports a bridge can have (`BR_MAX_PORTS`: ten bits of a port's identifier).
 const BR_MAX_PORTS: u16 = 1 << 10;
-/// Cost of a 10 Gbit/s port, which a veth says it is (`port_cost`).
-const PATH_COST_10G: u32 = 2;
 /// Middle priority of a port in the spanning tree.
 const PORT_PRIORITY: u8 = 32;
-
-/// What a fresh bridge has: its own address in the forwarding database.
-pub fn br_dev_setup(cx: &mut Cx, bridge: DevId) {
-    let netdev = &mut cx.k.devs[bridge];
-    // Nothing has looked at its ports yet, so its carrier is on and its state is not known.
-    (netdev.carrier, netdev.operstate) = (true, OperState::Unknown);
-    let addr = netdev.addr;
-    fdb_add_local(cx, bridge, None, addr);
-}
-
-/// A device gets another master, or none (`ip link set … master`, `nomaster`).
-///
-/// # Errors
-///
-/// What [`br_add_if`] says; `EOPNOTSUPP` if the master is not a bridge.
-pub fn do_set_master(cx: &mut Cx, dev: DevId, master: Option<DevId>) -> Result<(), NlError> {
-    if cx.k.devs[dev].master() == master {
-        return Ok(());
-    }
-    br_del_if(cx, dev);
-    match master {
-        None => Ok(()),
-        Some(master) if cx.k.devs[master].bridge().is_some() => br_add_if(cx, master, dev),
-        Some(_) => Err(Errno::EOPNOTSUPP.into()),
-    }
-}
 
 /// A device becomes a port.
 ///
@@ -65,16 +44,15 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     if netdev.bridge().is_some() {
         return Err(NlError::with(Errno::ELOOP, "Can not enslave a bridge to a bridge"));
     }
-    if netdev.port.is_some() {
-        return Err(Errno::EBUSY.into());
-    }
     let port_no = find_portno(cx, bridge).ok_or(Errno::EBUSY)?;
+    netdev_rx_handler_register(cx, dev, |skb| Door::BrHandleFrame { skb })?;
+    netdev_master_upper_dev_link(cx, dev, bridge)?;
     cx.k.devs[dev].port = Some(BridgePort {
         bridge,
         port_no,
         state: PortState::Disabled,
         flags: PortFlags::default(),
-        path_cost: PATH_COST_10G,
+        path_cost: port_cost(cx, dev),
         priority: PORT_PRIORITY,
         group_fwd_mask: 0,
     });
@@ -86,7 +64,25 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     br_stp_recalculate_bridge_id(cx, bridge);
     port_follows(cx, dev);
     br_mtu_auto_adjust(cx, bridge);
+    br_set_gso_limits(cx, bridge);
     Ok(())
+}
+
+/// Cost of a port's path for the spanning tree, by its speed; 100 where that is not known.
+fn port_cost(cx: &Cx, dev: DevId) -> u32 {
+    let netdev = &cx.k.devs[dev];
+    match netdev.ops.ethtool.get_link_ksettings.and_then(|get| get(cx.k, netdev).speed) {
+        Some(10_000) => 2,
+        Some(1000) => 4,
+        _ => 100,
+    }
+}
+
+/// A bridge hands on unsegmented what all its ports can take so (`br_set_gso_limits`).
+fn br_set_gso_limits(cx: &mut Cx, bridge: DevId) {
+    let Some(br) = cx.k.devs[bridge].bridge() else { return };
+    let lowest = br.ports.iter().map(|port| cx.k.devs[*port].tso_max_size).min();
+    cx.k.devs[bridge].tso_max_size = lowest.unwrap_or(TSO_MAX_SIZE);
 }
 
 /// The lowest number that no port of the bridge has.
@@ -98,12 +94,13 @@ fn find_portno(cx: &Cx, bridge: DevId) -> Option<u16> {
     (1..BR_MAX_PORTS).find(|no| !taken[usize::from(*no)])
 }
 
-/// A port leaves its bridge; nothing happens if the device is not a port.
-pub fn br_del_if(cx: &mut Cx, dev: DevId) {
-    let Some(bridge) = cx.k.devs[dev].master() else { return };
+/// A port leaves its bridge.
+pub fn br_del_if(cx: &mut Cx, bridge: DevId, dev: DevId) {
     set_port_state(cx, dev, PortState::Disabled);
     br_fdb_delete_by_port(cx, bridge, dev, true);
     cx.k.devs[dev].port = None;
+    netdev_rx_handler_unregister(cx, dev);
+    netdev_upper_dev_unlink(cx, dev, bridge);
     dev_set_promiscuity(cx, dev, -1);
     dev_set_allmulti(cx, dev, -1);
     if let Some(br) = cx.k.devs[bridge].bridge_mut() {
@@ -111,6 +108,7 @@ pub fn br_del_if(cx: &mut Cx, dev: DevId) {
     }
     br_stp_recalculate_bridge_id(cx, bridge);
     br_mtu_auto_adjust(cx, bridge);
+    br_set_gso_limits(cx, bridge);
 }
 
 /// A device changed: if it is a port, the bridge follows; if it is a bridge, its ports do.
@@ -118,7 +116,7 @@ fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     if cx.k.devs[dev].bridge().is_some() {
         return bridge_event(cx, dev, event);
     }
-    let Some(bridge) = cx.k.devs[dev].master() else { return };
+    let Some(bridge) = cx.k.devs[dev].port.as_ref().map(|port| port.bridge) else { return };
     match event {
         NetdevEvent::ChangeAddr => {
             let addr = cx.k.devs[dev].addr;
@@ -127,10 +125,8 @@ fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         }
         NetdevEvent::ChangeMtu => br_mtu_auto_adjust(cx, bridge),
         NetdevEvent::Up | NetdevEvent::Down | NetdevEvent::Change => port_follows(cx, dev),
-        NetdevEvent::Register
-        | NetdevEvent::Unregister
-        | NetdevEvent::ChangeName
-        | NetdevEvent::GoingDown => {}
+        NetdevEvent::Unregister => br_del_if(cx, bridge, dev),
+        NetdevEvent::Register | NetdevEvent::ChangeName | NetdevEvent::GoingDown => {}
     }
 }
 
@@ -151,6 +147,8 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
                 port_follows(cx, port);
             }
         }
+        // The kernel does this in `br_dev_stop`, before the device is down.
+        NetdevEvent::GoingDown => br_multicast_leave_snoopers(cx, bridge),
         NetdevEvent::Register => brnf_device_event(cx, bridge),
         _ => {}
     }
@@ -160,7 +158,7 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
 /// so at once (`br_stp_enable_port`, `br_stp_disable_port`).
 fn port_follows(cx: &mut Cx, dev: DevId) {
     let netdev = &cx.k.devs[dev];
-    let Some(bridge) = netdev.master() else { return };
+    let Some(bridge) = netdev.port.as_ref().map(|port| port.bridge) else { return };
     let works = netdev.is_up() && netdev.carrier && cx.k.devs[bridge].is_up();
     set_port_state(cx, dev, if works { PortState::Forwarding } else { PortState::Disabled });
 }

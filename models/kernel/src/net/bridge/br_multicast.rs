@@ -3,12 +3,18 @@
 //!
 //! Kernel: net/bridge/br_multicast.c
 
+use glassnet_wire::Mac;
+
 use crate::Cx;
 use crate::ids::DevId;
-use crate::net::ipv4::igmp::{IPV6_ALL_SNOOPERS, dev_mc_add, dev_mc_del, ip_mc_dec_group, ip_mc_inc_group};
+use crate::net::core::dev_addr_lists::{dev_mc_add, dev_mc_del};
+use crate::net::ipv4::igmp::{ip_mc_dec_group, ip_mc_inc_group};
 
 /// `INADDR_ALLSNOOPERS_GROUP`, 224.0.0.106 (RFC 4286).
 const INADDR_ALLSNOOPERS_GROUP: u32 = 0xe000_006a;
+
+/// `33:33:00:00:00:6a`, the link-layer address of ff02::6a, all snoopers.
+const IPV6_ALL_SNOOPERS: Mac = Mac([0x33, 0x33, 0, 0, 0, 0x6a]);
 
 fn snoops(cx: &Cx, bridge: DevId) -> bool {
     cx.k.devs[bridge].bridge().is_some_and(|bridge| bridge.conf.mcast_snooping)
@@ -22,7 +28,7 @@ pub fn br_multicast_join_snoopers(cx: &mut Cx, bridge: DevId) {
     }
 }
 
-/// The bridge goes down; nothing happens if the device is none.
+/// The bridge goes down.
 pub fn br_multicast_leave_snoopers(cx: &mut Cx, bridge: DevId) {
     if snoops(cx, bridge) {
         ip_mc_dec_group(cx, bridge, INADDR_ALLSNOOPERS_GROUP);

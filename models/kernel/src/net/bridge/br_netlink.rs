@@ -8,6 +8,7 @@ use super::br_fdb::br_fdb_flush;
 use super::br_multicast::br_multicast_toggle;
 use crate::Cx;
 use crate::ids::DevId;
+use crate::link::LinkInfo;
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::PortState;
 
@@ -43,6 +44,12 @@ pub struct BridgeOptions {
     pub fdb_flush: bool,
 }
 
+impl From<BridgeOptions> for LinkInfo {
+    fn from(options: BridgeOptions) -> LinkInfo {
+        LinkInfo::with("bridge", options)
+    }
+}
+
 /// Settings of a port (`bridge link set dev …`); what is `None` stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -63,6 +70,12 @@ pub struct PortOptions {
     pub fdb_flush: bool,
 }
 
+impl From<PortOptions> for LinkInfo {
+    fn from(options: PortOptions) -> LinkInfo {
+        LinkInfo::with("bridge_slave", options)
+    }
+}
+
 /// Groups that are never forwarded: BPDUs, pause frames, LACP (`BR_GROUPFWD_RESTRICTED`).
 const BR_GROUPFWD_RESTRICTED: u16 = 0b111;
 /// Pause frames, which no port ever forwards (`BR_GROUPFWD_MACPAUSE`).
@@ -73,7 +86,7 @@ const BR_GROUPFWD_MACPAUSE: u16 = 0b10;
 /// # Errors
 ///
 /// `EINVAL` as the kernel, [`NlError::not_modelled`] where the model has a gap.
-pub fn validate(options: &BridgeOptions) -> Result<(), NlError> {
+pub fn br_validate(options: &BridgeOptions) -> Result<(), NlError> {
     if options.group_fwd_mask.is_some_and(|mask| mask & BR_GROUPFWD_RESTRICTED != 0) {
         return Err(Errno::EINVAL.into());
     }
@@ -90,13 +103,13 @@ fn centiseconds(time: u32) -> Nanos {
     Nanos::from_millis(u64::from(time) * 10)
 }
 
-/// Changes a bridge; without a setting, nothing is asked of the device.
+/// Changes a bridge.
 ///
 /// # Errors
 ///
-/// What [`validate`] says; `ERANGE` for times that the standard forbids.
+/// What [`br_validate`] says; `ERANGE` for times that the standard forbids.
 pub fn br_changelink(cx: &mut Cx, dev: DevId, options: &BridgeOptions) -> Result<(), NlError> {
-    validate(options)?;
+    br_validate(options)?;
     for (time, from, to) in
         [(options.forward_delay, 200, 3000), (options.hello_time, 100, 1000), (options.max_age, 600, 4000)]
     {

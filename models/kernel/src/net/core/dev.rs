@@ -1,21 +1,27 @@
-//! Packets between devices and protocols: the receive and the transmit path that all share.
+//! What all devices share: the receive and the transmit path, and how devices come, change and go.
 //!
 //! Kernel: net/core/dev.c
 
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
-use glassnet_wire::eth::{ETH_HLEN, ETH_P_802_2, ETH_P_802_3_MIN, ETH_P_ARP, ETH_P_IP};
+use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP};
 
-use super::packet;
+use super::net_namespace::peernet2id_alloc;
+use super::notifier::{NetdevEvent, call_netdevice_notifiers};
+use super::sch_generic::{NOOP, dev_activate};
 use crate::Cx;
 use crate::door::{Door, Func};
-use crate::drivers::nic;
-use crate::ids::{DevId, SkbId};
+use crate::ids::{DevId, NetnsId, SkbId};
+use crate::link::{LinkOps, RxHandler};
+use crate::net::ethernet::eth::eth_hw_addr_random;
 use crate::net::netfilter::nf_conntrack_prefetch::{PREFETCH, prefetch};
+use crate::netlink::{Errno, NlError};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netdev::DevKind;
+use crate::tables::netdev::{AddrAssign, IFF_ALLMULTI, IFF_PROMISC, IFF_UP, NameAssign, NetDevice, Upper};
+use crate::tables::netdev_features::{NOCACHE_COPY, SOFT_FEATURES, SOFT_FEATURES_OFF};
 use crate::tables::skb::PacketType;
 use crate::tables::softnet::{Napi, Softirq};
+use crate::trace::Frame;
 
 /// Hands a packet that a driver received outside NAPI to the stack.
 ///
@@ -88,13 +94,19 @@ fn __napi_poll(cx: &mut Cx, napi: Napi) -> u32 {
     let weight = cx.k.core.dev_weight;
     let work = match napi {
         Napi::Backlog => process_backlog(cx, weight),
-        Napi::Device(dev) => nic::poll(cx, dev, weight),
+        Napi::Device(dev) => poll_device(cx, dev, weight),
     };
     *cx.polled += u64::from(work);
     if work >= weight {
         cx.k.cpus[cx.cpu.index()].poll_list.push_back(napi);
     }
     work
+}
+
+/// Polls a driver.
+#[inline(never)]
+fn poll_device(cx: &mut Cx, dev: DevId, weight: u32) -> u32 {
+    cx.k.devs[dev].ops.poll.map_or(0, |poll| poll(cx, dev, weight))
 }
 
 /// Takes up to `quota` packets from the backlog through the stack.
@@ -171,13 +183,13 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     if pkt.skb_iif == 0 {
         pkt.skb_iif = netdev.ifindex;
     }
-    let is_port = netdev.port.is_some();
+    let rx_handler = netdev.rx_handler;
     if cx.k.packet_sockets > 0 || cx.trace.capture {
         let seen_as = cx.skbs[skb].pkt_type;
-        packet::deliver_to_taps(cx, skb, dev, seen_as);
+        deliver_to_taps(cx, skb, dev, seen_as);
     }
-    if is_port {
-        return Door::BrHandleFrame { skb };
+    if let Some(rx_handler) = rx_handler {
+        return rx_handler(skb);
     }
     match protocol {
         ETH_P_IP => Door::IpRcv { skb },
@@ -189,34 +201,6 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
-/// Notes what the Ethernet header says about a received frame, and pulls it (`eth_type_trans`, net/ethernet/eth.c).
-/// False if the frame is shorter than its header.
-pub fn eth_type_trans(cx: &mut Cx, skb: SkbId, dev: DevId) -> bool {
-    let our_addr = cx.k.devs[dev].addr;
-    let at = cx.skbs[skb].data;
-    let Some(eth) = cx.skbs.header::<glassnet_wire::eth::EthHdr>(skb, at) else { return false };
-    let (dest, proto) = (eth.dest(), eth.h_proto.get());
-    let pkt = &mut cx.skbs[skb];
-    pkt.dev = dev;
-    pkt.mac_header = at;
-    pkt.pkt_type = pkt_type(dest, our_addr);
-    pkt.protocol = if proto >= ETH_P_802_3_MIN { proto } else { ETH_P_802_2 };
-    pkt.data += ETH_HLEN as u32;
-    true
-}
-
-fn pkt_type(dest: Mac, ours: Mac) -> PacketType {
-    if dest == ours {
-        PacketType::Host
-    } else if dest.is_broadcast() {
-        PacketType::Broadcast
-    } else if dest.is_multicast() {
-        PacketType::Multicast
-    } else {
-        PacketType::OtherHost
-    }
-}
-
 /// Queues a packet for its device; one without a queue sends at once.
 ///
 /// Kernel: net/core/dev.c
@@ -224,12 +208,13 @@ fn pkt_type(dest: Mac, ours: Mac) -> PacketType {
 pub fn __dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.mac_header = pkt.data;
-    let netdev = &mut cx.k.devs[pkt.dev];
-    if !netdev.is_up() || !netdev.carrier {
-        netdev.stats.tx_dropped += 1;
-        return cx.kfree_skb(skb, DropReason::QdiscDrop);
+    let netdev = &cx.k.devs[pkt.dev];
+    // Where a device is down or has no carrier, `dev_deactivate` (net/sched/sch_generic.c) has put noop in its place.
+    let qdisc = if netdev.is_up() && netdev.carrier { netdev.qdisc } else { &NOOP };
+    match qdisc.enqueue {
+        Some(enqueue) => enqueue(cx, skb),
+        None => cx.pass(Door::ValidateXmitSkb { skb }),
     }
-    cx.pass(Door::ValidateXmitSkb { skb })
 }
 
 /// Does in software what the device cannot do itself.
@@ -248,14 +233,46 @@ pub fn validate_xmit_skb(cx: &mut Cx, skb: SkbId) -> Door {
 pub fn dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     if cx.k.packet_sockets > 0 || cx.trace.capture {
-        packet::dev_queue_xmit_nit(cx, skb, dev);
+        dev_queue_xmit_nit(cx, skb, dev);
     }
-    match cx.k.devs[dev].kind {
-        DevKind::Veth { .. } => Door::VethXmit { skb },
-        DevKind::Bridge(_) => Door::BrDevXmit { skb },
-        DevKind::Loopback => Door::LoopbackXmit { skb },
-        DevKind::Nic(_) => Door::NicXmit { skb },
+    (cx.k.devs[dev].ops.xmit)(skb)
+}
+
+/// Shows a received packet to the taps of all modules (`ptype_all`), and to the observer.
+///
+/// The data begins behind the Ethernet header, as the device's driver left it.
+#[cold]
+#[inline(never)]
+fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
+    if cx.trace.capture {
+        capture(cx, skb, dev, seen_as);
     }
+    if cx.k.packet_sockets > 0 {
+        for tap in cx.k.modules.iter().filter_map(|module| module.tap) {
+            tap(cx, skb, dev, seen_as);
+        }
+    }
+}
+
+/// Shows a packet that leaves to the taps.
+#[cold]
+#[inline(never)]
+fn dev_queue_xmit_nit(cx: &mut Cx, skb: SkbId, dev: DevId) {
+    if cx.k.packet_sockets > 0 {
+        cx.call(Func::DevQueueXmitNit, skb);
+    }
+    deliver_to_taps(cx, skb, dev, PacketType::Outgoing);
+}
+
+fn capture(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
+    cx.trace.frames.push(Frame {
+        at: cx.now,
+        machine: cx.k.id,
+        dev: cx.k.devs[dev].label,
+        packet: cx.skbs[skb].packet,
+        pkt_type: seen_as,
+        bytes: cx.skbs.frame(skb).to_vec(),
+    });
 }
 
 /// A packet that fits the device and may leave or enter by it (`is_skb_forwardable`): up, and not too long.
@@ -267,3 +284,230 @@ pub fn is_skb_forwardable(cx: &Cx, dev: DevId, len: usize) -> bool {
 
 /// Room for one VLAN tag beyond the MTU, bytes.
 const VLAN_HLEN: usize = 4;
+
+/// A new device of a kind, not registered yet. A name with `%d` in it gets a number when the device is registered.
+pub fn alloc_netdev(
+    netns: NetnsId,
+    name: String,
+    name_assign: NameAssign,
+    ops: &'static LinkOps,
+) -> NetDevice {
+    let mut dev = NetDevice::new(netns, name, name_assign, ops, &NOOP);
+    (ops.setup)(&mut dev);
+    dev
+}
+
+/// Gives a device its place: a handle, a name, an ifindex and, if it is to have a random address and has none yet, that
+/// too. It is down.
+///
+/// # Errors
+///
+/// `EINVAL` for a bad name, `EEXIST` for one that is taken, `EBUSY` for an ifindex that is taken.
+pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
+    let netns = dev.netns;
+    dev.name = dev_get_valid_name(cx, netns, &dev.name)?;
+    if dev.ifindex == 0 {
+        dev.ifindex = cx.k.netns[netns].new_ifindex();
+    } else if cx.k.dev_by_index(netns, dev.ifindex).is_some() {
+        return Err(Errno::EBUSY.into());
+    }
+    if dev.addr_assign == AddrAssign::Random && dev.addr == Mac::ZERO {
+        dev.addr = eth_hw_addr_random(cx, &dev.name);
+    }
+    dev.hw_features |= SOFT_FEATURES | SOFT_FEATURES_OFF;
+    dev.features |= SOFT_FEATURES;
+    dev.wanted_features = dev.features & dev.hw_features;
+    if !dev.is_loopback() {
+        dev.hw_features |= NOCACHE_COPY;
+    }
+    let (id, ifindex) = (cx.k.devs.next_id(), dev.ifindex);
+    dev.id = id;
+    cx.k.devs.insert(dev);
+    cx.k.netns[netns].devs.insert(ifindex, id);
+    cx.k.relabel(id);
+    call_netdevice_notifiers(cx, id, NetdevEvent::Register);
+    Ok(id)
+}
+
+/// Removes a device from its namespace and from the machine.
+pub fn unregister_netdevice(cx: &mut Cx, dev: DevId) {
+    dev_close(cx, dev);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Unregister);
+    let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
+    cx.k.netns[netns].devs.remove(&ifindex);
+    cx.k.devs.remove(dev);
+}
+
+/// Moves a device to another namespace: it goes down and loses its addresses; its number stays if it is free.
+pub fn dev_change_net_namespace(cx: &mut Cx, dev: DevId, netns: NetnsId) {
+    let old = cx.k.devs[dev].netns;
+    if old == netns {
+        return;
+    }
+    dev_close(cx, dev);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Unregister);
+    peernet2id_alloc(cx, old, netns);
+    let ifindex = cx.k.devs[dev].ifindex;
+    cx.k.netns[old].devs.remove(&ifindex);
+    let target = &mut cx.k.netns[netns];
+    let ifindex = if target.devs.contains_key(&ifindex) { target.new_ifindex() } else { ifindex };
+    target.devs.insert(ifindex, dev);
+    let netdev = &mut cx.k.devs[dev];
+    (netdev.ifindex, netdev.netns, netdev.qdisc) = (ifindex, netns, &NOOP);
+    cx.k.relabel(dev);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Register);
+}
+
+/// Longest name of a device, bytes (`IFNAMSIZ` without the final zero).
+pub const MAX_NAME: usize = 15;
+
+/// A name that the kernel accepts for a device.
+pub fn dev_valid_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= MAX_NAME
+        && name != "."
+        && name != ".."
+        && !name.bytes().any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace())
+}
+
+/// The name that a device gets when it asks for `name`: `%d` stands for the lowest number that makes it free.
+fn dev_get_valid_name(cx: &Cx, netns: NetnsId, name: &str) -> Result<String, NlError> {
+    if !dev_valid_name(name) {
+        return Err(Errno::EINVAL.into());
+    }
+    let in_use = |name: &str| cx.k.dev_by_name(netns, name).is_some();
+    let Some((prefix, rest)) = name.split_once('%') else {
+        return if in_use(name) { Err(Errno::EEXIST.into()) } else { Ok(name.to_owned()) };
+    };
+    let suffix = rest.strip_prefix('d').filter(|rest| !rest.contains('%')).ok_or(Errno::EINVAL)?;
+    let free = (0..).map(|n| format!("{prefix}{n}{suffix}")).find(|name| !in_use(name));
+    Ok(free.expect("numbers do not end"))
+}
+
+/// Renames a device that is down.
+///
+/// # Errors
+///
+/// `EBUSY` if it is up, and what a name is refused for.
+pub fn dev_change_name(cx: &mut Cx, dev: DevId, name: &str) -> Result<(), NlError> {
+    if cx.k.devs[dev].name == name {
+        return Ok(());
+    }
+    if cx.k.devs[dev].is_up() {
+        return Err(Errno::EBUSY.into());
+    }
+    cx.k.devs[dev].name = dev_get_valid_name(cx, cx.k.devs[dev].netns, name)?;
+    cx.k.relabel(dev);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeName);
+    Ok(())
+}
+
+/// Sets the MTU.
+///
+/// # Errors
+///
+/// `EINVAL` beyond the device's limits.
+pub fn dev_set_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), NlError> {
+    let netdev = &cx.k.devs[dev];
+    if mtu < netdev.min_mtu {
+        return Err(NlError::with(Errno::EINVAL, "mtu less than device minimum"));
+    }
+    if netdev.max_mtu > 0 && mtu > netdev.max_mtu {
+        return Err(NlError::with(Errno::EINVAL, "mtu greater than device maximum"));
+    }
+    if netdev.mtu != mtu {
+        if let Some(change_mtu) = netdev.ops.change_mtu {
+            change_mtu(cx, dev, mtu);
+        }
+        cx.k.devs[dev].mtu = mtu;
+        call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeMtu);
+    }
+    Ok(())
+}
+
+/// Brings a device up.
+pub fn dev_open(cx: &mut Cx, dev: DevId) {
+    if cx.k.devs[dev].is_up() {
+        return;
+    }
+    cx.k.devs[dev].flags |= IFF_UP;
+    dev_activate(cx, dev);
+    if let Some(open) = cx.k.devs[dev].ops.open {
+        open(cx, dev);
+    }
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Up);
+}
+
+/// Brings a device down.
+pub fn dev_close(cx: &mut Cx, dev: DevId) {
+    if !cx.k.devs[dev].is_up() {
+        return;
+    }
+    call_netdevice_notifiers(cx, dev, NetdevEvent::GoingDown);
+    cx.k.devs[dev].flags &= !IFF_UP;
+    if let Some(stop) = cx.k.devs[dev].ops.stop {
+        stop(cx, dev);
+    }
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Down);
+}
+
+/// Puts a device under a master.
+///
+/// # Errors
+///
+/// `EBUSY` if it has one.
+pub fn netdev_master_upper_dev_link(cx: &mut Cx, dev: DevId, master: DevId) -> Result<(), NlError> {
+    if cx.k.devs[dev].master().is_some() {
+        return Err(Errno::EBUSY.into());
+    }
+    cx.k.devs[dev].uppers.insert(0, Upper { dev: master, master: true });
+    cx.k.devs[master].lowers.push(dev);
+    Ok(())
+}
+
+/// Takes a device from under another.
+pub fn netdev_upper_dev_unlink(cx: &mut Cx, dev: DevId, upper: DevId) {
+    cx.k.devs[dev].uppers.retain(|above| above.dev != upper);
+    cx.k.devs[upper].lowers.retain(|below| *below != dev);
+}
+
+/// An upper device takes all frames of a device.
+///
+/// # Errors
+///
+/// `EBUSY` if another one does.
+pub fn netdev_rx_handler_register(cx: &mut Cx, dev: DevId, handler: RxHandler) -> Result<(), NlError> {
+    let slot = &mut cx.k.devs[dev].rx_handler;
+    if slot.is_some() {
+        return Err(Errno::EBUSY.into());
+    }
+    *slot = Some(handler);
+    Ok(())
+}
+
+/// The upper device takes no frames any more.
+pub fn netdev_rx_handler_unregister(cx: &mut Cx, dev: DevId) {
+    cx.k.devs[dev].rx_handler = None;
+}
+
+/// One more, or one less, wants every frame (`dev_set_promiscuity`).
+pub fn dev_set_promiscuity(cx: &mut Cx, dev: DevId, inc: i32) {
+    let netdev = &mut cx.k.devs[dev];
+    netdev.promiscuity = netdev.promiscuity.saturating_add_signed(inc);
+    set_flag(&mut netdev.flags, IFF_PROMISC, netdev.promiscuity > 0);
+}
+
+/// One more, or one less, wants every multicast frame (`dev_set_allmulti`).
+pub fn dev_set_allmulti(cx: &mut Cx, dev: DevId, inc: i32) {
+    let netdev = &mut cx.k.devs[dev];
+    netdev.allmulti = netdev.allmulti.saturating_add_signed(inc);
+    set_flag(&mut netdev.flags, IFF_ALLMULTI, netdev.allmulti > 0);
+}
+
+fn set_flag(flags: &mut u32, flag: u32, on: bool) {
+    if on {
+        *flags |= flag;
+    } else {
+        *flags &= !flag;
+    }
+}

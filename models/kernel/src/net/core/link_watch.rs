@@ -7,7 +7,7 @@
 use super::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::Cx;
 use crate::ids::DevId;
-use crate::tables::netdev::{DevKind, OperState};
+use crate::tables::netdev::OperState;
 
 /// A signal is on the wire.
 pub fn netif_carrier_on(cx: &mut Cx, dev: DevId) {
@@ -41,19 +41,18 @@ pub fn linkwatch_run(cx: &mut Cx, dev: DevId) {
     if cx.k.devs[dev].is_up() && was != cx.k.devs[dev].is_running() {
         call_netdevice_notifiers(cx, dev, NetdevEvent::Change);
     }
-    if let Some(peer) = cx.k.devs[dev].veth_peer() {
+    if let Some(peer) = cx.k.devs[dev].link {
         let state = default_operstate(cx, peer);
         cx.k.devs[peer].operstate = state;
     }
 }
 
-/// RFC 2863: what the carriers of a device and of the one below it say.
+/// RFC 2863: what the carriers of a device and of the one that it is linked to say.
 fn default_operstate(cx: &Cx, dev: DevId) -> OperState {
     let netdev = &cx.k.devs[dev];
-    match &netdev.kind {
-        DevKind::Loopback if netdev.is_up() || netdev.operstate == OperState::Unknown => OperState::Unknown,
+    match netdev.link {
         _ if netdev.carrier => OperState::Up,
-        DevKind::Veth { peer: Some(peer) } if !cx.k.devs[*peer].carrier => OperState::LowerLayerDown,
+        Some(link) if !cx.k.devs[link].carrier => OperState::LowerLayerDown,
         _ => OperState::Down,
     }
 }

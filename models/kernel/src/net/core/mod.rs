@@ -1,12 +1,12 @@
 //! `net/core`: what all devices and protocols share.
 
 pub mod dev;
-pub mod dev_ioctl;
+pub mod dev_addr_lists;
 pub mod link_watch;
 pub mod neighbour;
 pub mod net_namespace;
 pub mod notifier;
-pub mod packet;
 pub mod rtnetlink;
+pub mod sch_generic;
 pub mod skbuff;
 pub mod softirq;

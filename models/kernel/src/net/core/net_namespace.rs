@@ -2,17 +2,15 @@
 //!
 //! Kernel: net/core/net_namespace.c
 
-use glassnet_wire::Mac;
-
-use super::dev_ioctl;
-use super::rtnetlink;
+use super::dev::{dev_change_net_namespace, dev_open, unregister_netdevice};
+use super::rtnetlink::rtnl_delete_link;
 use crate::Cx;
 use crate::Kernel;
 use crate::ids::NetnsId;
 use crate::kernel::INIT_NET;
 use crate::netlink::{Errno, NlError};
 use crate::tables::ipv4::Ipv4Netns;
-use crate::tables::netdev::DevKind;
+use crate::tables::netdev_features::NETNS_LOCAL;
 use crate::tables::netns::Netns;
 
 /// The machine boots: `init_net`, whose `lo` the boot scripts bring up.
@@ -20,33 +18,36 @@ pub fn boot(cx: &mut Cx) {
     let init = copy_net_ns(cx);
     debug_assert_eq!(init, INIT_NET);
     let lo = cx.k.netns[init].loopback;
-    dev_ioctl::dev_open(cx, lo);
+    dev_open(cx, lo);
 }
 
-/// A new namespace with nothing but a `lo` that is down.
+/// A new namespace with nothing but what modules put into each: a `lo` that is down.
 pub fn copy_net_ns(cx: &mut Cx) -> NetnsId {
     let id = cx.k.netns.next_id();
     let lo = cx.k.devs.next_id();
     let ipv4 =
         cx.k.netns.get(INIT_NET).map_or_else(Ipv4Netns::default, |init| Ipv4Netns::inherit(&init.ipv4));
     cx.k.netns.insert(Netns::new(id, lo, ipv4));
-    rtnetlink::register_netdevice(cx, id, "lo".to_owned(), DevKind::Loopback, Mac::ZERO);
+    for init in cx.k.modules.iter().filter_map(|module| module.net_init) {
+        init(cx, id);
+    }
     id
 }
 
-/// The last holder of a namespace let go: its virtual devices are removed, its NICs return to `init_net`
+/// The last holder of a namespace let go: its virtual devices are removed, its cards return to `init_net`
 /// (`cleanup_net`, `default_device_exit_net`).
 pub fn cleanup_net(cx: &mut Cx, netns: NetnsId) {
     for dev in cx.k.netns[netns].devs.values().copied().collect::<Vec<_>>() {
         let Some(netdev) = cx.k.devs.get(dev) else { continue };
-        match netdev.kind {
-            DevKind::Nic(_) => rtnetlink::dev_change_net_namespace(cx, dev, INIT_NET),
-            DevKind::Loopback => {}
-            DevKind::Veth { .. } | DevKind::Bridge(_) => rtnetlink::rtnl_delete_link(cx, dev),
+        if netdev.ops.kind.is_some() {
+            rtnl_delete_link(cx, dev);
+        } else if netdev.features & NETNS_LOCAL == 0 {
+            dev_change_net_namespace(cx, dev, INIT_NET);
         }
     }
-    let lo = cx.k.netns[netns].loopback;
-    rtnetlink::unregister_netdevice(cx, lo);
+    for dev in cx.k.netns[netns].devs.values().copied().collect::<Vec<_>>() {
+        unregister_netdevice(cx, dev);
+    }
     for exit in cx.k.modules.iter().filter_map(|module| module.net_exit) {
         exit(cx, netns);
     }

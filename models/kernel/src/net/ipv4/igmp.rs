@@ -7,6 +7,7 @@ use glassnet_wire::Mac;
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
+use crate::net::core::dev_addr_lists::{dev_mc_add, dev_mc_del};
 use crate::tables::inet::IGMP_ALL_HOSTS;
 
 /// Joins a group on a device (`ip_mc_inc_group`): its link-layer address is listened to.
@@ -25,36 +26,12 @@ pub fn ip_mc_dec_group(cx: &mut Cx, dev: DevId, group: u32) {
     }
 }
 
-/// `33:33:00:00:00:01`, the link-layer address of ff02::1, which every device with IPv6 compiled in listens to, also
-/// where it is disabled.
-pub const IPV6_ALL_NODES: Mac = Mac([0x33, 0x33, 0, 0, 0, 1]);
-/// `33:33:00:00:00:6a`, of ff02::6a, all snoopers.
-pub const IPV6_ALL_SNOOPERS: Mac = Mac([0x33, 0x33, 0, 0, 0, 0x6a]);
-
 fn link_listen(cx: &mut Cx, dev: DevId, group: u32, on: bool) {
     if cx.k.devs[dev].is_loopback() {
         return; // It has no link-layer groups (`arp_mc_map`).
     }
     let address = Mac::of_ipv4_group(group);
     if on { dev_mc_add(cx, dev, address) } else { dev_mc_del(cx, dev, address) }
-}
-
-/// The device listens to a group address once more (`dev_mc_add`, net/core/dev_addr_lists.c).
-pub fn dev_mc_add(cx: &mut Cx, dev: DevId, address: Mac) {
-    let list = &mut cx.k.devs[dev].mc;
-    match list.iter_mut().find(|entry| entry.0 == address) {
-        Some(entry) => entry.1 += 1,
-        None => list.push((address, 1)),
-    }
-}
-
-/// The device listens to a group address once less (`dev_mc_del`).
-pub fn dev_mc_del(cx: &mut Cx, dev: DevId, address: Mac) {
-    let list = &mut cx.k.devs[dev].mc;
-    if let Some(entry) = list.iter_mut().find(|entry| entry.0 == address) {
-        entry.1 -= 1;
-    }
-    list.retain(|entry| entry.1 > 0);
 }
 
 /// A device came up: it listens to all systems (`ip_mc_up`).

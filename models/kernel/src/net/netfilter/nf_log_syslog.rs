@@ -95,7 +95,7 @@ fn mac_header(cx: &Cx, par: &Par, flags: LogFlags, out: &mut String) {
     let frame = frame.filter(|_| pkt.mac_header != pkt.network_header);
     if flags.macdecode
         && let Some(frame) = frame
-        && !matches!(cx.k.devs[pkt.dev].kind, crate::tables::netdev::DevKind::Loopback)
+        && !cx.k.devs[pkt.dev].is_loopback()
     {
         let proto = u16::from_be_bytes([frame[12], frame[13]]);
         let (dest, source) = (hex(&frame[..6], ":"), hex(&frame[6..12], ":"));

@@ -4,7 +4,6 @@
 
 use super::x_tables::Par;
 use crate::Cx;
-use crate::tables::netdev::DevKind;
 use crate::tables::xt::matches::MacSource;
 use glassnet_wire::eth::ETH_HLEN;
 
@@ -12,6 +11,6 @@ use glassnet_wire::eth::ETH_HLEN;
 pub fn mac_mt(cx: &mut Cx, par: &mut Par, with: &MacSource) -> bool {
     let pkt = &cx.skbs[par.skb];
     let has_frame = pkt.mac_header + ETH_HLEN as u32 <= pkt.data;
-    let is_ethernet = cx.k.devs.get(pkt.dev).is_some_and(|dev| !matches!(dev.kind, DevKind::Loopback));
+    let is_ethernet = cx.k.devs.get(pkt.dev).is_some_and(|dev| !dev.is_loopback());
     has_frame && is_ethernet && (cx.skbs.eth_hdr(par.skb).source() == with.addr) != with.invert
 }

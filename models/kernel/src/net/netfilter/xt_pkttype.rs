@@ -6,7 +6,6 @@ use glassnet_wire::ipv4::is_multicast;
 
 use super::x_tables::Par;
 use crate::Cx;
-use crate::tables::netdev::DevKind;
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::PacketType;
 use crate::tables::xt::matches::Pkttype;
@@ -28,7 +27,7 @@ pub fn pkttype_mt(cx: &mut Cx, par: &mut Par, with: &Pkttype) -> bool {
 fn own_copy(cx: &Cx, par: &Par) -> Option<u8> {
     let pkt = &cx.skbs[par.skb];
     let dev = par.state.input.and_then(|dev| cx.k.devs.get(dev))?;
-    if matches!(dev.kind, DevKind::Loopback) || !pkt.ip_summed {
+    if dev.is_loopback() || !pkt.ip_summed {
         return None;
     }
     if is_multicast(par.iph.daddr.get()) {

@@ -5,22 +5,20 @@
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId, SocketId};
+use crate::module::Module;
 use crate::net::socket::sock_queue_rcv_skb;
 use crate::netlink::Errno;
 use crate::tables::skb::PacketType;
 use crate::tables::socket::{Queued, SockKind};
-use crate::trace::Frame;
 use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_ALL, EthHdr};
 
-/// Shows a received packet to the packet sockets that listen, and to the observer.
-///
-/// The data begins behind the Ethernet header, as the device's driver left it.
-pub fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
-    capture(cx, skb, dev, seen_as);
-    if cx.k.packet_sockets == 0 {
-        return;
-    }
+/// The module.
+pub static MODULE: Module = Module { tap: Some(packet_rcv), ..Module::named("af_packet") };
+
+/// Queues a copy of a packet to every socket that listens on this device and for this protocol (`packet_rcv`,
+/// `tpacket_rcv`).
+fn packet_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
     let protocol = cx.skbs[skb].protocol;
     for socket in listeners(cx, dev) {
         let wanted = match cx.k.sockets.get(socket).map(|socket| socket.kind) {
@@ -35,28 +33,6 @@ pub fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType)
             receive(cx, socket, skb, dev, seen_as);
         }
     }
-}
-
-/// Shows a packet that leaves to the packet sockets that take every protocol.
-pub fn dev_queue_xmit_nit(cx: &mut Cx, skb: SkbId, dev: DevId) {
-    if cx.k.packet_sockets > 0 {
-        cx.call(Func::DevQueueXmitNit, skb);
-    }
-    deliver_to_taps(cx, skb, dev, PacketType::Outgoing);
-}
-
-fn capture(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
-    if !cx.trace.capture {
-        return;
-    }
-    cx.trace.frames.push(Frame {
-        at: cx.now,
-        machine: cx.k.id,
-        dev: cx.k.devs[dev].label,
-        packet: cx.skbs[skb].packet,
-        pkt_type: seen_as,
-        bytes: cx.skbs.frame(skb).to_vec(),
-    });
 }
 
 fn listeners(cx: &Cx, dev: DevId) -> Vec<SocketId> {

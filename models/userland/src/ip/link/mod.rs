@@ -1,14 +1,22 @@
-//! `ip link add`, `set` and `delete`.
+//! `ip link add`, `set` and `delete`, and the kinds of devices: a file and a row each.
+//!
+//! iproute2: ip/iplink.c
+
+mod iplink_bridge;
+mod iplink_bridge_slave;
+mod iplink_dummy;
+mod iplink_veth;
 
 use glassnet_kernel::ids::{DevId, NetnsId};
-use glassnet_kernel::net::core::rtnetlink::{
-    BridgeOptions, LinkKind, LinkNew, LinkSet, PortOptions, do_setlink, rtm_dellink, rtm_newlink,
-};
+use glassnet_kernel::link::LinkInfo;
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_dellink, rtm_newlink};
 use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::netdev::NetDevice;
 
 use super::args::{Args, Done, Stop, check_ifname, duparg, duparg2, invarg, lladdr, mac, matches, number};
-use super::link_bridge::{parse_bridge, parse_port};
+use super::link_show::View;
 use super::names::Names;
+use super::out::Out;
 use super::{Ip, link_show};
 
 /// Longest name of a device, bytes.
@@ -35,47 +43,80 @@ struct Parsed {
     set: LinkSet,
 }
 
-/// Kinds of devices that iproute2 6.1 knows and this model does not have.
-const OTHER_KINDS: &[&str] = &[
-    "amt",
-    "bareudp",
-    "bond",
-    "bond_slave",
-    "dsa",
-    "dummy",
-    "erspan",
-    "geneve",
-    "gre",
-    "gretap",
-    "gtp",
-    "ifb",
-    "ip6erspan",
-    "ip6gre",
-    "ip6gretap",
-    "ip6tnl",
-    "ipip",
-    "ipoib",
-    "ipvlan",
-    "ipvtap",
-    "macsec",
-    "macvlan",
-    "macvtap",
-    "netdevsim",
-    "nlmon",
-    "rmnet",
-    "sit",
-    "team",
-    "team_slave",
-    "vcan",
-    "vlan",
-    "vrf",
-    "vti",
-    "vxcan",
-    "vxlan",
-    "wwan",
-    "xfrm",
-    "virt_wifi",
+/// A kind of device as `ip link` knows it (`struct link_util` of iproute2).
+struct LinkUtil {
+    /// The word after `type`.
+    id: &'static str,
+    /// Reads the words after it; `None`: they are not looked at.
+    parse_opt: Option<fn(&Ip, &mut Args) -> Done<LinkInfo>>,
+    /// Prints what `ip -d link` says of such a device.
+    print_opt: Option<fn(&View, &mut Out, &NetDevice)>,
+    /// What `ip link help TYPE` prints.
+    help: &'static str,
+    /// The model has it.
+    is_modelled: bool,
+}
+
+impl LinkUtil {
+    /// The base of a row: a kind without options.
+    const fn new(id: &'static str, help: &'static str) -> LinkUtil {
+        LinkUtil { id, parse_opt: None, print_opt: None, help, is_modelled: true }
+    }
+
+    /// A kind that iproute2 6.1 knows and this model does not have.
+    const fn not_modelled(id: &'static str) -> LinkUtil {
+        LinkUtil { is_modelled: false, ..LinkUtil::new(id, "") }
+    }
+}
+
+/// All kinds.
+static LINK_UTILS: &[&LinkUtil] = &[
+    &iplink_bridge::LINK_UTIL,
+    &iplink_bridge_slave::LINK_UTIL,
+    &iplink_dummy::LINK_UTIL,
+    &iplink_veth::LINK_UTIL,
+    &LinkUtil::not_modelled("amt"),
+    &LinkUtil::not_modelled("bareudp"),
+    &LinkUtil::not_modelled("bond"),
+    &LinkUtil::not_modelled("bond_slave"),
+    &LinkUtil::not_modelled("dsa"),
+    &LinkUtil::not_modelled("erspan"),
+    &LinkUtil::not_modelled("geneve"),
+    &LinkUtil::not_modelled("gre"),
+    &LinkUtil::not_modelled("gretap"),
+    &LinkUtil::not_modelled("gtp"),
+    &LinkUtil::not_modelled("ifb"),
+    &LinkUtil::not_modelled("ip6erspan"),
+    &LinkUtil::not_modelled("ip6gre"),
+    &LinkUtil::not_modelled("ip6gretap"),
+    &LinkUtil::not_modelled("ip6tnl"),
+    &LinkUtil::not_modelled("ipip"),
+    &LinkUtil::not_modelled("ipoib"),
+    &LinkUtil::not_modelled("ipvlan"),
+    &LinkUtil::not_modelled("ipvtap"),
+    &LinkUtil::not_modelled("macsec"),
+    &LinkUtil::not_modelled("macvlan"),
+    &LinkUtil::not_modelled("macvtap"),
+    &LinkUtil::not_modelled("netdevsim"),
+    &LinkUtil::not_modelled("nlmon"),
+    &LinkUtil::not_modelled("rmnet"),
+    &LinkUtil::not_modelled("sit"),
+    &LinkUtil::not_modelled("team"),
+    &LinkUtil::not_modelled("team_slave"),
+    &LinkUtil::not_modelled("vcan"),
+    &LinkUtil::not_modelled("vlan"),
+    &LinkUtil::not_modelled("vrf"),
+    &LinkUtil::not_modelled("vti"),
+    &LinkUtil::not_modelled("vxcan"),
+    &LinkUtil::not_modelled("vxlan"),
+    &LinkUtil::not_modelled("wwan"),
+    &LinkUtil::not_modelled("xfrm"),
+    &LinkUtil::not_modelled("virt_wifi"),
 ];
+
+fn link_util(id: &str) -> Option<&'static LinkUtil> {
+    LINK_UTILS.iter().copied().find(|util| util.id == id)
+}
 
 /// Real options of `ip link` that this model does not have; the first are never abbreviated.
 const OTHER_OPTIONS: &[(&str, bool)] = &[
@@ -239,42 +280,30 @@ impl Ip<'_> {
         let Some(kind) = parsed.kind.clone() else {
             return Err(Stop::failed("Not enough information: \"type\" argument is required\n"));
         };
-        let kind = self.link_kind(&kind, &mut args)?;
-        let new = parsed.into_new(kind)?;
+        let info = match link_util(&kind) {
+            Some(util) if !util.is_modelled => {
+                return Err(Stop::not_modelled(&format!("link add type {kind}")));
+            }
+            Some(util) => self.link_info(util, &mut args)?,
+            None if args.is_empty() => {
+                return Err(Stop { stderr: "Error: Unknown device type.\n".into(), status: 2 });
+            }
+            None => return Err(garbage(&args)),
+        };
+        let mut new = parsed.into_new()?;
+        new.set.info = Some(info);
         let netns = self.netns;
         self.enter(|cx| rtm_newlink(cx, netns, new))?;
         Ok(())
     }
 
-    fn link_kind(&self, kind: &str, args: &mut Args) -> Done<LinkKind> {
-        match kind {
-            "bridge" => Ok(LinkKind::Bridge(parse_bridge(args)?)),
-            "veth" => self.link_veth(args),
-            _ if OTHER_KINDS.contains(&kind) => Err(Stop::not_modelled(&format!("link add type {kind}"))),
-            _ if args.is_empty() => Err(Stop { stderr: "Error: Unknown device type.\n".into(), status: 2 }),
-            _ => {
-                let word = args.peek().unwrap_or_default();
-                Err(Stop::usage(format!(
-                    "Garbage instead of arguments \"{word} ...\". Try \"ip link help\".\n"
-                )))
-            }
+    /// What the words after `type KIND` say.
+    fn link_info(&self, util: &LinkUtil, args: &mut Args) -> Done<LinkInfo> {
+        match util.parse_opt {
+            _ if args.is_empty() => Ok(LinkInfo::new(util.id)),
+            Some(parse_opt) => parse_opt(self, args),
+            None => Ok(LinkInfo::with(util.id, ())),
         }
-    }
-
-    fn link_veth(&self, args: &mut Args) -> Done<LinkKind> {
-        let mut peer = Parsed::default();
-        if let Some(word) = args.take() {
-            if word != "peer" {
-                return Err(Stop::failed(include_str!("help/link_veth.txt")));
-            }
-            peer = self.link_words(args)?;
-            if peer.kind.is_some() {
-                return Err(Stop::failed(include_str!("help/link_veth.txt")));
-            }
-        }
-        let peer_netns = peer.netns.take();
-        let peer = Box::new(peer.into_new(LinkKind::default())?);
-        Ok(LinkKind::Veth { peer, peer_netns })
     }
 
     fn link_set(&mut self, mut args: Args) -> Done {
@@ -299,7 +328,8 @@ impl Ip<'_> {
         }
         let dev = self.dev(&name)?;
         let set = parsed.into_set()?;
-        self.enter(|cx| set_with_kind(cx, dev, set))
+        self.enter(|cx| do_setlink(cx, dev, set))?;
+        Ok(())
     }
 
     /// Every device of a group.
@@ -309,7 +339,7 @@ impl Ip<'_> {
         };
         let set = LinkSet { group: None, ..parsed.into_set()? };
         for dev in self.group(group) {
-            self.enter(|cx| set_with_kind(cx, dev, set.clone()))?;
+            self.enter(|cx| do_setlink(cx, dev, set.clone()))?;
         }
         Ok(())
     }
@@ -322,16 +352,14 @@ impl Ip<'_> {
     }
 
     fn link_set_kind(&self, kind: &str, args: &mut Args, set: &mut LinkSet) -> Done {
-        match kind {
-            "bridge" => set.bridge = parse_bridge(args)?,
-            "bridge_slave" => set.port = parse_port(args)?,
-            "veth" if args.is_empty() => {}
-            "veth" => return Err(Stop::refused(&Errno::EOPNOTSUPP.into())),
-            _ if OTHER_KINDS.contains(&kind) => {
+        match link_util(kind) {
+            Some(util) if !util.is_modelled => {
                 return Err(Stop::not_modelled(&format!("link set type {kind}")));
             }
-            _ if args.is_empty() => {}
-            _ => return Err(Stop::refused(&Errno::EOPNOTSUPP.into())),
+            Some(util) if kind.ends_with("_slave") => set.slave_info = Some(self.link_info(util, args)?),
+            Some(util) => set.info = Some(self.link_info(util, args)?),
+            None if args.is_empty() => {}
+            None => return Err(garbage(args)),
         }
         Ok(())
     }
@@ -361,16 +389,44 @@ impl Ip<'_> {
     }
 }
 
-/// Changes a device after its kind agreed to the options of a kind.
-fn set_with_kind(cx: &mut glassnet_kernel::Cx, dev: DevId, set: LinkSet) -> Done {
-    let netdev = &cx.k.devs[dev];
-    let wrong_kind = set.bridge != BridgeOptions::default() && netdev.bridge().is_none();
-    let not_a_port = set.port != PortOptions::default() && netdev.port.is_none();
-    if wrong_kind || not_a_port {
-        return Err(Stop::refused(&Errno::EOPNOTSUPP.into()));
+/// Words after a kind that iproute2 does not know.
+fn garbage(args: &Args) -> Stop {
+    match args.peek() {
+        Some(word) if matches(word, "help") => link_help(None),
+        word => Stop::usage(format!(
+            "Garbage instead of arguments \"{} ...\". Try \"ip link help\".\n",
+            word.unwrap_or_default()
+        )),
     }
-    do_setlink(cx, dev, set)?;
-    Ok(())
+}
+
+impl View<'_> {
+    /// The lines of the device's kind, and of its master's.
+    pub(super) fn linkinfo(&self, out: &mut Out, dev: &NetDevice) {
+        let slave_kind = dev.master().and_then(|master| self.kernel.devs[master].ops.kind);
+        if dev.ops.kind.is_none() && slave_kind.is_none() {
+            return;
+        }
+        out.open(Some("linkinfo"));
+        if let Some(kind) = dev.ops.kind {
+            out.nl();
+            out.any("info_kind", kind, format_args!("    {kind} "));
+            self.info_data(out, dev, kind, "info_data");
+        }
+        if let Some(kind) = slave_kind {
+            out.nl();
+            out.any("info_slave_kind", kind, format_args!("    {kind}_slave "));
+            self.info_data(out, dev, &format!("{kind}_slave"), "info_slave_data");
+        }
+        out.close();
+    }
+
+    fn info_data(&self, out: &mut Out, dev: &NetDevice, kind: &str, key: &str) {
+        let Some(print_opt) = link_util(kind).and_then(|util| util.print_opt) else { return };
+        out.open(Some(key));
+        print_opt(self, out, dev);
+        out.close();
+    }
 }
 
 impl Parsed {
@@ -396,7 +452,7 @@ impl Parsed {
     }
 
     /// The device that was asked for.
-    fn into_new(self, kind: LinkKind) -> Done<LinkNew> {
+    fn into_new(self) -> Done<LinkNew> {
         if self.name.is_some() && self.dev.is_some() && self.name != self.dev {
             return Err(Stop::not_modelled("link add dev … name"));
         }
@@ -408,7 +464,7 @@ impl Parsed {
         let ifindex = self.index;
         let mut set = self.into_set()?;
         set.name = None;
-        Ok(LinkNew { name, kind, set, ifindex })
+        Ok(LinkNew { name, set, ifindex })
     }
 }
 
@@ -432,10 +488,8 @@ fn unsigned(slot: &mut Option<u32>, args: &mut Args, key: &str) -> Done {
 }
 
 fn link_help(kind: Option<&str>) -> Stop {
-    match kind {
-        Some("bridge") => Stop { stderr: include_str!("help/link_bridge.txt").into(), status: 0 },
-        Some("bridge_slave") => Stop { stderr: include_str!("help/link_bridge_slave.txt").into(), status: 0 },
-        Some("veth") => Stop { stderr: include_str!("help/link_veth.txt").into(), status: 0 },
-        _ => Stop::usage(include_str!("help/link.txt")),
+    match kind.and_then(link_util).filter(|util| util.is_modelled) {
+        Some(util) => Stop { stderr: util.help.into(), status: 0 },
+        None => Stop::usage(include_str!("../help/link.txt")),
     }
 }

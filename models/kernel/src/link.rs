@@ -1,0 +1,199 @@
+//! What a network device points to: its kind and its queueing discipline, as rows of functions.
+//!
+//! Each kind of device is a `pub static LINK_OPS: LinkOps` in its own file, as a kernel driver has its
+//! `rtnl_link_ops`, `net_device_ops` and `ethtool_ops`; its module's row registers it ([`crate::module`]). The rooms
+//! that all devices share know only this shape and no kind.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::door::Door;
+use crate::ids::{DevId, NetnsId, SkbId};
+use crate::netlink::NlError;
+use crate::tables::netdev::NetDevice;
+use crate::{Cx, Kernel};
+
+/// A kind of network device (`struct rtnl_link_ops`, include/net/rtnetlink.h; `struct net_device_ops`,
+/// include/linux/netdevice.h). What is `None` the kind does not have.
+#[derive(Debug)]
+pub struct LinkOps {
+    /// The word after `type` in `ip link add`; `None`: only the kernel makes such devices.
+    pub kind: Option<&'static str>,
+    /// Gives a new device what all of its kind have (`setup`).
+    pub setup: fn(&mut NetDevice),
+    /// Registers a new device (`newlink`); `None`: there is no more to it than to register it.
+    pub newlink: Option<fn(&mut Cx, NewLink) -> Result<DevId, NlError>>,
+    /// Changes what only this kind has (`changelink`).
+    pub changelink: Option<fn(&mut Cx, DevId, &LinkInfo) -> Result<(), NlError>>,
+    /// The same for a device whose master is of this kind (`slave_changelink`).
+    pub slave_changelink: Option<fn(&mut Cx, DevId, &LinkInfo) -> Result<(), NlError>>,
+    /// Unregisters a device (`dellink`); `None`: nothing else goes with it.
+    pub dellink: Option<fn(&mut Cx, DevId)>,
+    /// The device came up (`ndo_open`).
+    pub open: Option<fn(&mut Cx, DevId)>,
+    /// The device went down (`ndo_stop`, which the kernel calls just before it clears `IFF_UP`).
+    pub stop: Option<fn(&mut Cx, DevId)>,
+    /// The door that sends a frame (`ndo_start_xmit`).
+    pub xmit: fn(SkbId) -> Door,
+    /// The MTU is about to become this many bytes, which lie within the device's limits (`ndo_change_mtu`).
+    pub change_mtu: Option<fn(&mut Cx, DevId, u32)>,
+    /// A user switches the carrier (`ndo_change_carrier`).
+    pub change_carrier: Option<fn(&mut Cx, DevId, bool)>,
+    /// The first device gets the second as its lower device (`ndo_add_slave`).
+    pub add_slave: Option<fn(&mut Cx, DevId, DevId) -> Result<(), NlError>>,
+    /// And loses it (`ndo_del_slave`).
+    pub del_slave: Option<fn(&mut Cx, DevId, DevId)>,
+    /// Takes up to so many frames from the device and returns how many (NAPI's `poll`).
+    pub poll: Option<fn(&mut Cx, DevId, u32) -> u32>,
+    /// What `/sys/class/net/DEVICE/uevent` calls the kind (`device_type`).
+    pub devtype: Option<&'static str>,
+    /// What `ethtool` asks for.
+    pub ethtool: EthtoolOps,
+}
+
+impl LinkOps {
+    /// The base of a row: a device that sends through `xmit` and has nothing of its own.
+    pub const fn new(
+        kind: Option<&'static str>,
+        setup: fn(&mut NetDevice),
+        xmit: fn(SkbId) -> Door,
+    ) -> LinkOps {
+        LinkOps {
+            kind,
+            setup,
+            newlink: None,
+            changelink: None,
+            slave_changelink: None,
+            dellink: None,
+            open: None,
+            stop: None,
+            xmit,
+            change_mtu: None,
+            change_carrier: None,
+            add_slave: None,
+            del_slave: None,
+            poll: None,
+            devtype: None,
+            ethtool: EthtoolOps::NONE,
+        }
+    }
+}
+
+/// What [`LinkOps::newlink`] works with.
+#[derive(Debug)]
+pub struct NewLink<'a> {
+    /// The device, set up and not registered; its address is zero unless the request gives one.
+    pub dev: NetDevice,
+    /// The namespace of whoever asks, in which names in `info` are looked up.
+    pub src_net: NetnsId,
+    /// What only this kind understands.
+    pub info: &'a LinkInfo,
+}
+
+/// A kind, and settings that only it understands (`IFLA_LINKINFO`).
+#[derive(Clone, Debug)]
+pub struct LinkInfo {
+    /// [`LinkOps::kind`].
+    pub kind: &'static str,
+    /// `IFLA_INFO_DATA`.
+    data: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl LinkInfo {
+    /// A kind without settings.
+    pub const fn new(kind: &'static str) -> LinkInfo {
+        LinkInfo { kind, data: None }
+    }
+
+    /// A kind with settings.
+    pub fn with(kind: &'static str, data: impl Any + Send + Sync) -> LinkInfo {
+        LinkInfo { kind, data: Some(Arc::new(data)) }
+    }
+
+    /// The settings, if there are any and they are of this type.
+    pub fn data<T: Any>(&self) -> Option<&T> {
+        self.data.as_deref()?.downcast_ref()
+    }
+
+    /// There are settings.
+    pub fn has_data(&self) -> bool {
+        self.data.is_some()
+    }
+}
+
+/// What a driver tells `ethtool` (`struct ethtool_ops`, include/linux/ethtool.h).
+#[derive(Debug)]
+pub struct EthtoolOps {
+    /// `ethtool -i`; `None`: the kernel answers with the kind and its own release.
+    pub get_drvinfo: Option<fn(&NetDevice) -> DrvInfo<'_>>,
+    /// `ethtool -S`: counters by name.
+    pub get_ethtool_stats: Option<fn(&Kernel, &NetDevice) -> Vec<(&'static str, u64)>>,
+    /// Speed and plug, for `ethtool DEVICE` and the files `speed` and `duplex`.
+    pub get_link_ksettings: Option<fn(&Kernel, &NetDevice) -> LinkKsettings>,
+    /// `ethtool -l`.
+    pub get_channels: Option<fn(&Kernel, &NetDevice) -> Channels>,
+    /// It tells whether there is a link (`ethtool_op_get_link`).
+    pub get_link: bool,
+    /// It stamps packets as they leave (`ethtool_op_get_ts_info`, `ethtool -T`).
+    pub tx_timestamps: bool,
+    /// A real card, whose rings, pauses, coalescing and features are not modelled.
+    pub is_hardware: bool,
+}
+
+impl EthtoolOps {
+    /// A driver that tells nothing.
+    pub const NONE: EthtoolOps = EthtoolOps {
+        get_drvinfo: None,
+        get_ethtool_stats: None,
+        get_link_ksettings: None,
+        get_channels: None,
+        get_link: false,
+        tx_timestamps: false,
+        is_hardware: false,
+    };
+}
+
+/// What a driver calls itself (`struct ethtool_drvinfo`).
+#[derive(Clone, Copy, Debug)]
+pub struct DrvInfo<'a> {
+    /// Its name.
+    pub driver: &'a str,
+    /// Its version.
+    pub version: &'static str,
+    /// Version of the firmware.
+    pub fw_version: &'static str,
+    /// Where the device is plugged in.
+    pub bus_info: &'static str,
+}
+
+/// A link's speed (`struct ethtool_link_ksettings`).
+#[derive(Clone, Copy, Debug)]
+pub struct LinkKsettings {
+    /// Mbit/s, if known.
+    pub speed: Option<u32>,
+    /// Both directions at once; false: not known.
+    pub full_duplex: bool,
+    /// The plug is for twisted pairs (`PORT_TP`); false: another (`PORT_OTHER`).
+    pub twisted_pair: bool,
+}
+
+/// Numbers of queues (`struct ethtool_channels`), receive and transmit alike.
+#[derive(Clone, Copy, Debug)]
+pub struct Channels {
+    /// How many there can be.
+    pub max: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// The door into the upper device of a device (`rx_handler`).
+pub type RxHandler = fn(SkbId) -> Door;
+
+/// A queueing discipline (`struct Qdisc_ops`, include/net/sch_generic.h).
+#[derive(Debug)]
+pub struct Qdisc {
+    /// The name that `ip link` prints.
+    pub id: &'static str,
+    /// Takes a packet that is to be sent; `None`: the driver gets it at once.
+    pub enqueue: Option<fn(&mut Cx, SkbId) -> Door>,
+}

@@ -1,0 +1,30 @@
+//! Link-layer addresses that a device listens to.
+//!
+//! Kernel: net/core/dev_addr_lists.c
+
+use glassnet_wire::Mac;
+
+use crate::Cx;
+use crate::ids::DevId;
+
+/// `33:33:00:00:00:01`, the link-layer address of ff02::1, which every device with IPv6 compiled in listens to, also
+/// where it is disabled.
+pub const IPV6_ALL_NODES: Mac = Mac([0x33, 0x33, 0, 0, 0, 1]);
+
+/// The device listens to a group address once more (`dev_mc_add`).
+pub fn dev_mc_add(cx: &mut Cx, dev: DevId, address: Mac) {
+    let list = &mut cx.k.devs[dev].mc;
+    match list.iter_mut().find(|entry| entry.0 == address) {
+        Some(entry) => entry.1 += 1,
+        None => list.push((address, 1)),
+    }
+}
+
+/// The device listens to a group address once less (`dev_mc_del`).
+pub fn dev_mc_del(cx: &mut Cx, dev: DevId, address: Mac) {
+    let list = &mut cx.k.devs[dev].mc;
+    if let Some(entry) = list.iter_mut().find(|entry| entry.0 == address) {
+        entry.1 -= 1;
+    }
+    list.retain(|entry| entry.1 > 0);
+}

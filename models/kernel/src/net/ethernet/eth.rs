@@ -1,0 +1,70 @@
+//! Ethernet headers and addresses.
+//!
+//! Kernel: net/ethernet/eth.c, include/linux/etherdevice.h
+
+use std::collections::VecDeque;
+
+use glassnet_wire::Mac;
+use glassnet_wire::eth::{ETH_HLEN, ETH_P_802_2, ETH_P_802_3_MIN, EthHdr};
+
+use crate::Cx;
+use crate::ids::{DevId, SkbId};
+use crate::net::core::dev_addr_lists::IPV6_ALL_NODES;
+use crate::tables::netdev::{IFF_BROADCAST, IFF_MULTICAST, NetDevice};
+use crate::tables::skb::PacketType;
+
+/// Largest payload of a frame, bytes (`ETH_DATA_LEN`).
+const ETH_DATA_LEN: u32 = 1500;
+/// Smallest MTU of an Ethernet device, bytes (`ETH_MIN_MTU`, RFC 791).
+const ETH_MIN_MTU: u32 = 68;
+/// Largest MTU of an Ethernet device without hardware, bytes (`ETH_MAX_MTU`).
+pub const ETH_MAX_MTU: u32 = 65_535;
+
+/// What all Ethernet devices have at first (`ether_setup`).
+pub fn ether_setup(dev: &mut NetDevice) {
+    dev.flags |= IFF_BROADCAST | IFF_MULTICAST;
+    dev.mtu = ETH_DATA_LEN;
+    dev.min_mtu = ETH_MIN_MTU;
+    dev.max_mtu = ETH_DATA_LEN;
+    dev.broadcast = Mac::BROADCAST;
+    dev.mc.push((IPV6_ALL_NODES, 1));
+}
+
+/// Notes what the Ethernet header says about a received frame, and pulls it (`eth_type_trans`).
+/// False if the frame is shorter than its header.
+pub fn eth_type_trans(cx: &mut Cx, skb: SkbId, dev: DevId) -> bool {
+    let our_addr = cx.k.devs[dev].addr;
+    let at = cx.skbs[skb].data;
+    let Some(eth) = cx.skbs.header::<EthHdr>(skb, at) else { return false };
+    let (dest, proto) = (eth.dest(), eth.h_proto.get());
+    let pkt = &mut cx.skbs[skb];
+    pkt.dev = dev;
+    pkt.mac_header = at;
+    pkt.pkt_type = pkt_type(dest, our_addr);
+    pkt.protocol = if proto >= ETH_P_802_3_MIN { proto } else { ETH_P_802_2 };
+    pkt.data += ETH_HLEN as u32;
+    true
+}
+
+fn pkt_type(dest: Mac, ours: Mac) -> PacketType {
+    if dest == ours {
+        PacketType::Host
+    } else if dest.is_broadcast() {
+        PacketType::Broadcast
+    } else if dest.is_multicast() {
+        PacketType::Multicast
+    } else {
+        PacketType::OtherHost
+    }
+}
+
+/// A random address for a new device (`eth_hw_addr_random`): unicast, locally administered.
+pub fn eth_hw_addr_random(cx: &mut Cx, name: &str) -> Mac {
+    if let Some(scripted) = cx.k.scripted_macs.get_mut(name).and_then(VecDeque::pop_front) {
+        return scripted;
+    }
+    let mut mac = Mac::default();
+    cx.dice.fill(&mut mac.0);
+    mac.0[0] = mac.0[0] & 0xfe | 0x02;
+    mac
+}

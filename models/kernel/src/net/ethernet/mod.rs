@@ -1,0 +1,3 @@
+//! What all Ethernet devices share.
+
+pub mod eth;

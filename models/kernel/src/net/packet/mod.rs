@@ -1,0 +1,3 @@
+//! Packet sockets.
+
+pub mod af_packet;
