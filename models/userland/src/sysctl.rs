@@ -72,7 +72,7 @@ async fn run(process: &mut Process) -> i32 {
             "r" => opts.pattern = Some(option.value.clone()),
             "system" => return not_modelled(process, "--system"),
             "V" => {
-                process.print("sysctl from procps-ng 4.0.2\n");
+                process.print(format!("sysctl from procps-ng {}\n", process.program.version));
                 return 0;
             }
             "h" | "d" => {

@@ -20,8 +20,6 @@ use super::machine::Place;
 pub(super) const WRITE_ERROR: &str = "write error: ";
 /// First line of a file that stands for a command of the shell.
 const STUB: &str = "#!/bin/sh\n# bashkit builtin: ";
-/// Where Debian keeps the programs that only root runs.
-const SBIN: [&str; 8] = ["ip", "bridge", "brctl", "arp", "tcpdump", "sysctl", "ethtool", "route"];
 
 /// Lays out the disk of a machine that was just installed.
 pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
@@ -37,9 +35,9 @@ pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
     for (path, text) in files {
         disk.add_file(path, text, 0o644);
     }
-    for (name, _) in glassnet_userland::PROGRAMS {
-        let dir = if SBIN.contains(name) { "/usr/sbin" } else { "/usr/bin" };
-        disk.add_file(format!("{dir}/{name}"), format!("{STUB}{name}\nexec {name} \"$@\"\n"), 0o755);
+    for program in glassnet_userland::PROGRAMS {
+        let (path, name) = (program.path, program.name());
+        disk.add_file(path, format!("{STUB}{name}\nexec {name} \"$@\"\n"), 0o755);
     }
 }
 

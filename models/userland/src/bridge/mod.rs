@@ -97,7 +97,8 @@ impl Bridge<'_> {
         match opt {
             _ if is("-help") => return Err(Stop::usage(include_str!("help/bridge.txt"))),
             _ if is("-Version") => {
-                self.process.print("bridge utility, 6.1.0\n");
+                let version = self.process.program.version;
+                self.process.print(format!("bridge utility, {version}\n"));
                 return Err(Stop { stderr: String::new(), status: 0 });
             }
             _ if is("-stats") || is("-statistics") => self.stats = true,

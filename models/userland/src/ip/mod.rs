@@ -27,7 +27,7 @@ mod route_metrics;
 mod route_show;
 mod rule;
 
-use glassnet_kernel::ids::{CpuId, DevId, NetnsId};
+use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::{Cx, Kernel};
 
 use self::args::{Args, Done, Stop, invarg, matches};
@@ -187,7 +187,8 @@ impl Ip<'_> {
                 // Only `ip monitor` prints times.
             }
             _ if is("-Version") => {
-                self.process.print("ip utility, iproute2-6.1.0, libbpf 1.1.2\n");
+                let version = self.process.program.version;
+                self.process.print(format!("ip utility, iproute2-{version}, libbpf 1.1.2\n"));
                 return Err(Stop { stderr: String::new(), status: 0 });
             }
             _ if is("-force") => opts.force = true,
@@ -304,10 +305,9 @@ impl Ip<'_> {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// A system call of this program, on the first CPU.
-    fn enter<R>(&mut self, work: impl FnOnce(&mut Cx) -> R) -> R {
-        let machine = self.process.machine;
-        self.process.world().enter(machine, CpuId(0), work)
+    /// A system call.
+    fn enter<R>(&mut self, call: impl FnOnce(&mut Cx) -> R) -> R {
+        self.process.syscall(call)
     }
 
     /// Looks at the kernel.
