@@ -22,6 +22,8 @@ pub mod ids;
 pub mod kernel;
 pub mod net;
 pub mod netlink;
+pub mod sysctl;
+pub mod sysctls;
 pub mod tables;
 pub mod timer;
 pub mod trace;

@@ -10,14 +10,15 @@ use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newl
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::{dump_routes, rtm_newroute};
 use glassnet_kernel::net::ipv4::fib_rules::{rtm_delrule, rtm_newrule};
+use glassnet_kernel::net::ipv4::icmp;
 use glassnet_kernel::net::ipv4::route_get::rtm_getroute;
-use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc, set_sysctl};
+use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
 use glassnet_kernel::net::socket::{SendTo, recv, recv_error, sendto, socket};
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
+use glassnet_kernel::sysctl::At;
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::inet_conf::Conf;
 use glassnet_kernel::tables::inet_types::AddrMsg;
-use glassnet_kernel::tables::ipv4::Sysctl;
 use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
 use glassnet_kernel::tables::route::{RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST};
 use glassnet_kernel::tables::route_types::{
@@ -25,6 +26,7 @@ use glassnet_kernel::tables::route_types::{
 };
 use glassnet_kernel::tables::snmp::Snmp;
 use glassnet_kernel::tables::socket::{PmtuDisc, SockKind};
+use glassnet_kernel::tables::sysctl::ConfOf;
 use glassnet_kernel::{Cx, World};
 use glassnet_sim::Nanos;
 
@@ -594,7 +596,8 @@ fn everybody_answers_a_broadcast_that_may() {
     net.ping(id, "10.0.0.255", 56).expect("sent");
     assert_eq!(net.received(id), []);
     let netns = net.netns[1];
-    net.enter(|cx| set_sysctl(cx, netns, Sysctl::IcmpEchoIgnoreBroadcasts, 0)).expect("in range");
+    let answers = icmp::SYSCTLS.row("icmp_echo_ignore_broadcasts").expect("a row");
+    net.enter(|cx| answers.write(cx, At { netns, of: ConfOf::All }, 0)).expect("in range");
     net.ping(id, "10.0.0.255", 56).expect("sent");
     assert_eq!(net.received(id), [(0, 0, Ipv4Addr::new(10, 0, 0, 2))]);
 }

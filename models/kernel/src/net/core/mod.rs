@@ -10,3 +10,4 @@ pub mod packet;
 pub mod rtnetlink;
 pub mod skbuff;
 pub mod softirq;
+pub mod sysctl_net_core;

@@ -5,26 +5,40 @@
 use glassnet_wire::ipv4::{IPPROTO_IGMP, is_limited_broadcast, is_loopback, is_multicast, is_zeronet};
 
 use super::fib_frontend::inet_addr_type_dev_table;
-use super::fib_semantics::{fib_multipath_hash, fib_result_prefsrc, fib_select_multipath, inet_select_addr};
+use super::fib_semantics::{fib_result_prefsrc, fib_select_multipath, inet_select_addr};
 use super::ip_input::ip_hdr;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::Errno;
+use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::fib::NoRoute;
 use crate::tables::fib_trie::{FibResult, Flow};
 use crate::tables::inet::{InDevice, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
-use crate::tables::ipv4::{Ipv4Netns, Sysctl};
+use crate::tables::ipv4::Ipv4Netns;
 use crate::tables::route::{
     DstInput, RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST, RTCF_REDIRECTED, RouteKey, Rtable,
 };
 use crate::tables::route_types::{RTNH_F_DEAD, RouteType, Scope};
+use crate::tables::sysctl::Setting;
 
 use glassnet_wire::eth::ETH_P_IP;
 
 /// The bits of TOS that routing looks at (`IPTOS_RT_MASK`).
 pub const IPTOS_RT_MASK: u8 = 0x1c;
+
+static IP_FORWARD_USE_PMTU: Setting = Setting::new("ip_forward_use_pmtu", 0);
+static FIB_MULTIPATH_HASH_POLICY: Setting = Setting::new("fib_multipath_hash_policy", 0);
+
+/// Settings of routing.
+pub static SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4",
+    &[
+        Sysctl::net(&IP_FORWARD_USE_PMTU).range(0, 1),
+        Sysctl::net(&FIB_MULTIPATH_HASH_POLICY).range(0, 3).not_followed(),
+    ],
+);
 
 /// Why a packet that came in has no route at all: its addresses cannot be (martians).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,6 +224,14 @@ fn broadcast_input(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
     Ok(local_route(cx, key.netns, RouteType::Broadcast, RTCF_BROADCAST | RTCF_LOCAL))
 }
 
+/// A hash of addresses for multipath, 31 bits. The kernel's is keyed with a random secret, so only the shares can be
+/// compared.
+fn fib_multipath_hash(src: u32, dst: u32) -> u32 {
+    let word = u64::from(src) << 32 | u64::from(dst);
+    let mixed = (word ^ word >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 33) as u32
+}
+
 /// The route of a packet to forward (`ip_mkroute_input`, `__mkroute_input`).
 fn mkroute_input(cx: &mut Cx, key: &InputKey, found: &FibResult) -> Result<Rtable, Martian> {
     let ipv4 = &cx.k.netns[key.netns].ipv4;
@@ -231,7 +253,9 @@ fn mkroute_input(cx: &mut Cx, key: &InputKey, found: &FibResult) -> Result<Rtabl
             gateway = exception.gateway;
             flags |= RTCF_REDIRECTED;
         }
-        if exception.pmtu != 0 && (exception.locked || ipv4.sysctl(Sysctl::IpForwardUsePmtu) != 0) {
+        if exception.pmtu != 0
+            && (exception.locked || cx.k.netns[key.netns].sysctls.get(&IP_FORWARD_USE_PMTU) != 0)
+        {
             (mtu, mtu_locked) = (exception.pmtu, mtu_locked || exception.locked);
         }
     }
