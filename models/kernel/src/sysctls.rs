@@ -4,7 +4,9 @@
 
 use crate::net::bridge::br_netfilter_hooks;
 use crate::net::core::sysctl_net_core;
-use crate::net::ipv4::{af_inet, icmp, ip_fragment, ip_output, route, route_errors, sysctl_net_ipv4};
+use crate::net::ipv4::{
+    af_inet, icmp, ip_fragment, ip_output, route, route_errors, route_multipath, sysctl_net_ipv4,
+};
 use crate::net::netfilter::{nf_conntrack_standalone, nf_log_syslog};
 use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
@@ -21,6 +23,7 @@ pub const TABLES: &[&SysctlTable] = &[
     &nf_log_syslog::SYSCTLS,
     &route::SYSCTLS,
     &route_errors::SYSCTLS,
+    &route_multipath::SYSCTLS,
     &sysctl_net_core::SYSCTLS,
     &sysctl_net_ipv4::ARP_SYSCTLS,
     &sysctl_net_ipv4::CONF_SYSCTLS,

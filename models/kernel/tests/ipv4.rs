@@ -647,3 +647,38 @@ fn policy_rules_choose_the_table() {
     assert_eq!(ask(&mut net, "10.0.0.2"), Err(Errno::ENETUNREACH));
     assert_eq!(net.enter(|cx| rtm_delrule(cx, netns, &rule)), Err(Errno::ENOENT.into()));
 }
+
+/// The next hop of a packet that comes in at the router of [`chain`], as `ip route get` asks.
+fn hop(net: &mut Net, (src, dst): (u32, u32), proto: u8, (sport, dport): (u16, u16)) -> u32 {
+    let router = net.netns[1];
+    let iif = net.devs[1].0;
+    let query = RouteQuery { dst, src, iif, ip_proto: proto, sport, dport, ..RouteQuery::default() };
+    net.enter(|cx| rtm_getroute(cx, router, &query)).expect("a route").via.expect("a gateway")
+}
+
+/// A router with two ways to 10.64.0.0/10 and to 10.128.0.0/10.
+fn two_ways() -> Net {
+    let mut net = chain(3);
+    let router = net.netns[1];
+    let hop = |via: &str| NexthopMsg { via: via.parse().ok(), weight: 1, ..NexthopMsg::default() };
+    for dst in ["10.64.0.0", "10.128.0.0"] {
+        let nexthops = vec![hop("10.0.1.2"), hop("10.0.1.3")];
+        let msg = RouteMsg { dst: ip(dst), dst_len: 10, nexthops, ..RouteMsg::default() };
+        net.enter(|cx| rtm_newroute(cx, router, &msg, NEW)).expect("a new route");
+    }
+    net
+}
+
+/// As Linux 6.18 answers to `ip route get`, but for which of the two it is.
+#[test]
+fn both_ways_of_a_pair_of_hosts_take_the_same_next_hop() {
+    let mut net = two_ways();
+    for n in 1..50 {
+        let (a, b) = (ip("10.64.0.0") + n, ip("10.128.0.0") + n);
+        let there = hop(&mut net, (a, b), 17, (100, 200));
+        assert_eq!(hop(&mut net, (b, a), 17, (200, 100)), there);
+        for port in 1..8 {
+            assert_eq!(hop(&mut net, (a, b), 6, (port, 53)), there, "ports do not count");
+        }
+    }
+}
