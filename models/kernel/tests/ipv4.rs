@@ -10,9 +10,9 @@ use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newl
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::{dump_routes, rtm_newroute};
 use glassnet_kernel::net::ipv4::fib_rules::{rtm_delrule, rtm_newrule};
-use glassnet_kernel::net::ipv4::icmp;
 use glassnet_kernel::net::ipv4::route_get::rtm_getroute;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
+use glassnet_kernel::net::ipv4::{icmp, route_multipath};
 use glassnet_kernel::net::socket::{SendTo, recv, recv_error, sendto, socket};
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use glassnet_kernel::sysctl::At;
@@ -681,4 +681,28 @@ fn both_ways_of_a_pair_of_hosts_take_the_same_next_hop() {
             assert_eq!(hop(&mut net, (a, b), 6, (port, 53)), there, "ports do not count");
         }
     }
+}
+
+/// As Linux 6.18 answers to `ip route get`, but for which of the two it is.
+#[test]
+fn with_hash_policy_1_ports_count() {
+    let mut net = two_ways();
+    let router = net.netns[1];
+    let policy = route_multipath::SYSCTLS.row("fib_multipath_hash_policy").expect("a row");
+    let at = At { netns: router, of: ConfOf::All };
+    for (value, answer) in [(4, Err(Errno::EINVAL)), (2, Err(Errno::EOPNOTSUPP)), (1, Ok(()))] {
+        assert_eq!(net.enter(|cx| policy.write(cx, at, value)), answer, "{value}");
+    }
+    let (mut by_port, mut by_proto) = (0, 0);
+    for n in 1..200 {
+        let (a, b) = (ip("10.64.0.0") + n, ip("10.128.0.0") + n);
+        let there = hop(&mut net, (a, b), 17, (100, 200));
+        assert_eq!(hop(&mut net, (a, b), 17, (100, 200)), there, "a flow keeps its way");
+        assert_eq!(hop(&mut net, (b, a), 17, (200, 100)), there, "both ways are one");
+        assert_eq!(hop(&mut net, (a, b), 17, (200, 100)), there, "ports are sorted by themselves");
+        by_port += u32::from(hop(&mut net, (a, b), 17, (101, 200)) != there);
+        by_proto += u32::from(hop(&mut net, (a, b), 6, (100, 200)) != there);
+    }
+    assert!((70..130).contains(&by_port), "{by_port}");
+    assert!((70..130).contains(&by_proto), "{by_proto}");
 }
