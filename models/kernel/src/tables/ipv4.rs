@@ -24,7 +24,7 @@ pub struct TokenBucket {
 }
 
 /// IPv4 of a namespace.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Ipv4Netns {
     /// `/proc/sys/net/ipv4/conf/all`.
     pub conf_all: Ipv4Conf,
@@ -62,26 +62,6 @@ impl TokenBucket {
         let enough = self.tokens >= cost;
         self.tokens -= if enough { cost } else { 0 };
         enough
-    }
-}
-
-impl Default for Ipv4Netns {
-    fn default() -> Self {
-        Ipv4Netns {
-            conf_all: Ipv4Conf::default(),
-            conf_default: Ipv4Conf::default(),
-            arp_default: NeighParms::default(),
-            fib: Fib::default(),
-            addresses: PrefixMap::default(),
-            exceptions: FibExceptions::default(),
-            memo: RouteMemo::default(),
-            frags: FragTable::default(),
-            snmp: Snmp::default(),
-            peers: BTreeMap::new(),
-            icmp_global: TokenBucket::default(),
-            ident: 0,
-            last_port: 0,
-        }
     }
 }
 

@@ -34,7 +34,7 @@ fn setting(k: &Kernel, at: At, row: &Sysctl) -> i64 {
 fn set_setting(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> {
     match which(row) {
         Some(CtSysctl::LogInvalid) if value != 0 => return Err(Errno::EOPNOTSUPP),
-        Some(which) => _ = cx.k.conntrack.net_mut(at.netns).set_sysctl(which, value),
+        Some(which) => cx.k.conntrack.net_mut(at.netns).set_sysctl(which, value),
         None => {}
     }
     Ok(())
