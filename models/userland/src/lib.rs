@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`process`] | [`Process`](process::Process): what a program sees of its machine |
+//! | [`stop`] | what ends a program before its work is done |
 //! | [`harness`] | runs one program without a shell, for tests |
 //! | one module a program | its entry point `main`, listed in [`PROGRAMS`] |
 //!
@@ -40,6 +41,7 @@ pub mod services;
 pub mod sleep;
 pub mod sock;
 pub mod ss;
+pub mod stop;
 pub mod stream;
 pub mod sysctl;
 pub mod sysfs;

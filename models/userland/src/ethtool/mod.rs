@@ -7,6 +7,7 @@ use glassnet_kernel::tables::netdev::{DevKind, NetDevice};
 
 use crate::process::{Process, Running};
 use crate::procfs::View;
+use crate::stop::{Done, Stop};
 use crate::sysfs::device::speed;
 
 /// Entry point.
@@ -15,7 +16,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
 }
 
 /// What a command says: text for standard output, or for standard error with a status.
-type Said = Result<String, (String, i32)>;
+type Said = Done<String>;
 type Command = fn(&View, &NetDevice) -> Said;
 
 /// Options that are modelled, what they say, and what they say of a device that is missing.
@@ -127,7 +128,7 @@ fn run(process: &mut Process) -> i32 {
     let said = match words.as_slice() {
         ["--version"] => Ok("ethtool version 6.1\n".to_owned()),
         [option, ..] if NOT_MODELLED.contains(option) => {
-            Err((format!("not modelled yet: ethtool {option}\n"), 2))
+            Err(Stop::error(2, format!("not modelled yet: ethtool {option}\n")))
         }
         [option, name] if option.starts_with('-') => match find(option) {
             Some((_, command, missing)) => on_device(process, name, *command, *missing),
@@ -141,15 +142,12 @@ fn run(process: &mut Process) -> i32 {
             process.print(text);
             0
         }
-        Err((text, status)) => {
-            process.eprint(text);
-            status
-        }
+        Err(stop) => stop.say(process),
     }
 }
 
-fn bad_command_line() -> (String, i32) {
-    ("ethtool: bad command line argument(s)\nFor more information run ethtool -h\n".to_owned(), 1)
+fn bad_command_line() -> Stop {
+    Stop::error(1, "ethtool: bad command line argument(s)\nFor more information run ethtool -h\n")
 }
 
 fn find(option: &str) -> Option<&'static (&'static [&'static str], Command, Missing)> {
@@ -161,9 +159,9 @@ fn on_device(process: &Process, name: &str, command: Command, missing: Missing) 
     let view = View::new(&world, process.machine, process.netns);
     match (view.dev(name), missing) {
         (Some(dev), _) => command(&view, dev),
-        (None, Missing::Ioctl(what, status)) => Err((format!("{what}: No such device\n"), status)),
-        (None, Missing::Netlink) => Err((NO_DEVICE.to_owned(), 1)),
-        (None, Missing::Plain) => Err(("netlink error: No such device\n".to_owned(), 1)),
+        (None, Missing::Ioctl(what, status)) => Err(Stop::error(status, format!("{what}: No such device\n"))),
+        (None, Missing::Netlink) => Err(Stop::error(1, NO_DEVICE)),
+        (None, Missing::Plain) => Err(Stop::error(1, "netlink error: No such device\n")),
     }
 }
 
@@ -177,7 +175,7 @@ fn driver(_: &View, dev: &NetDevice) -> Said {
         DevKind::Bridge(_) => ("bridge", "2.3", "N/A"),
         DevKind::Nic(nic) => (nic.driver.as_str(), "6.1.0", ""),
         DevKind::Loopback => {
-            return Err(("Cannot get driver information: Operation not supported\n".to_owned(), 71));
+            return Err(Stop::error(71, "Cannot get driver information: Operation not supported\n"));
         }
     };
     let statistics = yes_no(matches!(dev.kind, DevKind::Veth { .. }));
@@ -189,7 +187,7 @@ fn driver(_: &View, dev: &NetDevice) -> Said {
 }
 
 fn statistics(view: &View, dev: &NetDevice) -> Said {
-    let DevKind::Veth { .. } = dev.kind else { return Err(("no stats available\n".to_owned(), 94)) };
+    let DevKind::Veth { .. } = dev.kind else { return Err(Stop::error(94, "no stats available\n")) };
     let peer = dev.veth_peer().map_or(0, |peer| view.kernel.devs[peer].ifindex);
     let mut text = format!("NIC statistics:\n     peer_ifindex: {peer}\n");
     for counter in
@@ -208,16 +206,16 @@ fn features(_: &View, dev: &NetDevice) -> Said {
         DevKind::Veth { .. } => include_str!("features_veth.txt"),
         DevKind::Bridge(_) => include_str!("features_bridge.txt"),
         DevKind::Loopback => include_str!("features_loopback.txt"),
-        DevKind::Nic(_) => return Err(("not modelled yet: ethtool -k of a network card\n".to_owned(), 2)),
+        DevKind::Nic(_) => return Err(Stop::error(2, "not modelled yet: ethtool -k of a network card\n")),
     };
     Ok(format!("Features for {}:\n{list}", dev.name))
 }
 
 fn unsupported(_: &View, dev: &NetDevice) -> Said {
     if let DevKind::Nic(_) = dev.kind {
-        return Err(("not modelled yet: ethtool -g, -a and -c of a network card\n".to_owned(), 2));
+        return Err(Stop::error(2, "not modelled yet: ethtool -g, -a and -c of a network card\n"));
     }
-    Err(("netlink error: Operation not supported\n".to_owned(), 1))
+    Err(Stop::error(1, "netlink error: Operation not supported\n"))
 }
 
 /// A veth has room for a queue a CPU and uses one.
@@ -254,7 +252,7 @@ fn settings_of(process: &Process, name: &str) -> Said {
     let view = View::new(&world, process.machine, process.netns);
     match view.dev(name) {
         Some(dev) => Ok(settings(&view, dev)),
-        None => Err((NO_DEVICE.repeat(5) + "No data available\n", 75)),
+        None => Err(Stop::error(75, NO_DEVICE.repeat(5) + "No data available\n")),
     }
 }
 
