@@ -25,6 +25,7 @@ pub mod identity;
 pub mod ifconfig;
 pub mod ip;
 pub mod iperf3;
+pub mod iproute2;
 pub mod ipset;
 pub mod iptables;
 pub mod mausezahn;

@@ -7,9 +7,9 @@ use glassnet_kernel::tables::bridge::{BridgePort, PortState};
 use glassnet_kernel::tables::netdev::NetDevice;
 
 use super::{Bridge, no_bridge_device, no_device, not_modelled, refused};
-use crate::ip::args::{Args, Done, Stop, matches};
 use crate::ip::link_show::{link_flags, linked, name_and_link};
-use crate::ip::out::Out;
+use crate::iproute2::args::{Args, Done, Stop, matches};
+use crate::iproute2::out::Out;
 use crate::procfs::View;
 
 const HELP: &str = include_str!("help/link.txt");
@@ -117,10 +117,10 @@ fn on_off(key: &str, word: &str) -> Done<bool> {
         "on" => Ok(true),
         "off" => Ok(false),
         // The tool exits with -EINVAL.
-        other => Err(Stop {
-            stderr: format!("Error: argument of \"{key}\" must be one of \"off\", \"on\", not \"{other}\"\n"),
-            status: 234,
-        }),
+        other => Err(Stop::error(
+            234,
+            format!("Error: argument of \"{key}\" must be one of \"off\", \"on\", not \"{other}\"\n"),
+        )),
     }
 }
 

@@ -251,7 +251,7 @@ impl Ip<'_> {
             "bridge" => Ok(LinkKind::Bridge(parse_bridge(args)?)),
             "veth" => self.link_veth(args),
             _ if OTHER_KINDS.contains(&kind) => Err(Stop::not_modelled(&format!("link add type {kind}"))),
-            _ if args.is_empty() => Err(Stop { stderr: "Error: Unknown device type.\n".into(), status: 2 }),
+            _ if args.is_empty() => Err(Stop::error(2, "Error: Unknown device type.\n")),
             _ => {
                 let word = args.peek().unwrap_or_default();
                 Err(Stop::usage(format!(
@@ -402,8 +402,8 @@ impl Parsed {
         }
         let name = self.name.clone().or(self.dev.clone());
         if name.as_ref().is_some_and(|name| name.len() >= IFNAMSIZ) {
-            let stderr = "Error: Attribute failed policy validation.\n".into();
-            return Err(Stop { stderr, status: 2 });
+            let stderr = "Error: Attribute failed policy validation.\n";
+            return Err(Stop::error(2, stderr));
         }
         let ifindex = self.index;
         let mut set = self.into_set()?;
@@ -433,9 +433,9 @@ fn unsigned(slot: &mut Option<u32>, args: &mut Args, key: &str) -> Done {
 
 fn link_help(kind: Option<&str>) -> Stop {
     match kind {
-        Some("bridge") => Stop { stderr: include_str!("help/link_bridge.txt").into(), status: 0 },
-        Some("bridge_slave") => Stop { stderr: include_str!("help/link_bridge_slave.txt").into(), status: 0 },
-        Some("veth") => Stop { stderr: include_str!("help/link_veth.txt").into(), status: 0 },
+        Some("bridge") => Stop::error(0, include_str!("help/link_bridge.txt")),
+        Some("bridge_slave") => Stop::error(0, include_str!("help/link_bridge_slave.txt")),
+        Some("veth") => Stop::error(0, include_str!("help/link_veth.txt")),
         _ => Stop::usage(include_str!("help/link.txt")),
     }
 }
