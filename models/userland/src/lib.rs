@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`process`] | [`Process`](process::Process): what a program sees of its machine |
+//! | [`numbers`] | numbers as the C library reads them |
 //! | [`stop`] | what ends a program before its work is done |
 //! | [`harness`] | runs one program without a shell, for tests |
 //! | one module a program | its entry point `main`, listed in [`PROGRAMS`] |
@@ -32,6 +33,7 @@ pub mod mausezahn;
 pub mod modprobe;
 pub mod nc;
 pub mod nsenter;
+pub mod numbers;
 pub mod pcap;
 pub mod ping;
 pub mod process;

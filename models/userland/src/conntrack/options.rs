@@ -10,6 +10,7 @@ use super::NAME;
 use super::filter::{self, Filter, Nat};
 use super::show::Format;
 use crate::hosts::inet_aton;
+use crate::numbers::base0;
 use crate::services;
 use crate::stop::{Done, Stop};
 
@@ -234,14 +235,9 @@ fn set_command(options: &mut Options, command: Command, table: Option<String>) -
     Ok(())
 }
 
+/// The number at the start of a word, 0 without one.
 fn number(text: &str) -> u64 {
-    let (digits, base) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(hex) => (hex, 16),
-        None if text.starts_with('0') && text.len() > 1 => (&text[1..], 8),
-        None => (text, 10),
-    };
-    let end = digits.find(|letter: char| !letter.is_digit(base)).unwrap_or(digits.len());
-    u64::from_str_radix(&digits[..end], base).unwrap_or(0)
+    base0(text).and_then(|digits| digits.value).unwrap_or(0)
 }
 
 fn address(text: &str) -> Done<(u32, u32)> {

@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::netlink::NlError;
 use glassnet_wire::Mac;
 
+use crate::numbers::whole;
+
 // Whoever reads arguments stops for them.
 pub use crate::stop::{Done, Stop};
 
@@ -143,17 +145,9 @@ pub fn check_ifname(keyword: &str, name: &str) -> Done {
     if bad { Err(invarg(&format!("\"{keyword}\" not a valid ifname"), name)) } else { Ok(()) }
 }
 
-/// A number as strtoul(3) with base 0 reads it: decimal, 0x hexadecimal, 0 octal.
+/// A number without a sign (`get_unsigned`).
 pub fn number<T: TryFrom<u64>>(word: &str) -> Option<T> {
-    let value = if let Some(hex) = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
-        u64::from_str_radix(hex, 16)
-    } else if word.len() > 1 && word.starts_with('0') {
-        u64::from_str_radix(&word[1..], 8)
-    } else {
-        word.parse()
-    };
-    let plain = !word.contains('+') && word.starts_with(|c: char| c.is_ascii_digit());
-    T::try_from(value.ok().filter(|_| plain)?).ok()
+    T::try_from(whole(word)?).ok()
 }
 
 /// A link-layer address as bytes: hexadecimal bytes between colons, or an IPv4 address.
