@@ -33,6 +33,7 @@ pub mod mausezahn;
 pub mod modprobe;
 pub mod nc;
 pub mod nsenter;
+pub mod nstat;
 pub mod numbers;
 pub mod pcap;
 pub mod ping;
@@ -103,6 +104,7 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/bin/netcat", "1.219", nc::main),
     Program::new("/usr/sbin/nft", "1.0.6", iptables::main),
     Program::new("/usr/bin/nsenter", "2.38.1", nsenter::main),
+    Program::new("/usr/bin/nstat", "6.1.0", nstat::main),
     Program::new("/usr/bin/ping", "20221126", ping::main),
     Program::new("/usr/bin/python3", "3.11.2", python3::main),
     Program::new("/usr/sbin/route", "2.10", route::main),

@@ -23,6 +23,7 @@ const ASKED: &[(&str, &str)] = &[
     ("iptables-save", "-V"),
     ("iptables-legacy-restore", "-V"),
     ("nsenter", "-V"),
+    ("nstat", "-V"),
     ("ping", "-V"),
     ("python3", "-V"),
     ("route", "-V"),
