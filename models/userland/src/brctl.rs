@@ -99,8 +99,8 @@ fn fail(process: &mut Process, text: String) -> i32 {
 }
 
 fn view<R>(process: &Process, look: impl FnOnce(&View) -> R) -> R {
-    let (machine, netns) = (process.machine, process.netns);
-    look(&View::new(&process.world(), machine, netns))
+    let world = process.world();
+    look(&View::new(&world, process.caller(&world)))
 }
 
 fn find(process: &Process, name: &str) -> Option<DevId> {
@@ -215,7 +215,9 @@ fn store(process: &Process, bridge: &str, file: &str, value: u64) -> Result<(), 
         Some(_) => Ok(()),
     })?;
     let path = format!("/sys/class/net/{bridge}/{file}");
-    procfs::write(&mut process.world(), process.machine, process.netns, &path, &format!("{value}\n"))
+    let mut world = process.world();
+    let caller = process.caller(&world);
+    procfs::write(&mut world, caller, &path, &format!("{value}\n"))
 }
 
 /// Writes a file in a port's directory.

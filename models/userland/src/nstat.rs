@@ -201,9 +201,9 @@ async fn read_history(process: &mut Process, file: &str, reset: bool) -> Done<Hi
 
 /// The kernel's counters: each pair of lines names a group's and gives their values.
 fn counters(process: &Process) -> Vec<Counter> {
-    let mut counters = Vec::new();
+    let (world, mut counters) = (process.world(), Vec::new());
     for file in ["/proc/net/snmp", "/proc/net/netstat"] {
-        let text = procfs::read(&process.world(), process.machine, process.netns, file).unwrap_or_default();
+        let text = procfs::read(&world, process.caller(&world), file).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         for pair in lines.chunks_exact(2) {
             let Some((group, names)) = pair[0].split_once(": ") else { continue };

@@ -19,6 +19,8 @@ use glassnet_sim::Nanos;
 
 pub use glassnet_kernel::kernel::BOOT_TIME;
 
+use crate::procfs::Caller;
+
 /// The world that all programs share. The guard is never held over an await.
 pub type SharedWorld = Arc<Mutex<World>>;
 
@@ -311,6 +313,11 @@ impl Process {
     /// The CPU that it runs on; a process stays where it began.
     pub fn cpu(&self, world: &World) -> CpuId {
         CpuId(self.pid % world.kernel(self.machine).cpus.len() as u32)
+    }
+
+    /// Who it is to `/proc` and `/sys`.
+    pub fn caller(&self, world: &World) -> Caller {
+        Caller { machine: self.machine, cpu: self.cpu(world), netns: self.netns }
     }
 
     /// Makes a system call: runs `call` in the kernel of its machine, on its CPU, and then the softirqs that it

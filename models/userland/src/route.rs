@@ -75,7 +75,7 @@ fn show(process: &Process, extended: usize, cache: bool) -> String {
             .to_owned();
     }
     let world = process.world();
-    let view = View::new(&world, process.machine, process.netns);
+    let view = View::new(&world, process.caller(&world));
     let mut text = "Kernel IP routing table\n".to_owned();
     text += match extended {
         0 => "Destination     Gateway         Genmask         Flags Metric Ref    Use Iface\n",

@@ -21,7 +21,7 @@ use crate::iproute2::batch::Batch;
 use crate::iproute2::netns_by_name;
 use crate::iproute2::out::{Out, Style};
 use crate::process::{Process, Running};
-use crate::procfs::View;
+use crate::procfs::{Caller, View};
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
@@ -146,7 +146,9 @@ impl Bridge<'_> {
 
     /// Looks at the machine.
     fn view<R>(&self, look: impl FnOnce(&View) -> R) -> R {
-        look(&View::new(&self.process.world(), self.process.machine, self.netns))
+        let world = self.process.world();
+        let caller = Caller { netns: self.netns, ..self.process.caller(&world) };
+        look(&View::new(&world, caller))
     }
 
     /// A system call.

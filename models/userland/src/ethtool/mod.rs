@@ -156,7 +156,7 @@ fn find(option: &str) -> Option<&'static (&'static [&'static str], Command, Miss
 
 fn on_device(process: &Process, name: &str, command: Command, missing: Missing) -> Said {
     let world = process.world();
-    let view = View::new(&world, process.machine, process.netns);
+    let view = View::new(&world, process.caller(&world));
     match (view.dev(name), missing) {
         (Some(dev), _) => command(&view, dev),
         (None, Missing::Ioctl(what, status)) => Err(Stop::error(status, format!("{what}: No such device\n"))),
@@ -249,7 +249,7 @@ fn time_stamping(_: &View, dev: &NetDevice) -> Said {
 /// `ethtool DEVICE`. Each part of the answer fails on its own if there is no such device.
 fn settings_of(process: &Process, name: &str) -> Said {
     let world = process.world();
-    let view = View::new(&world, process.machine, process.netns);
+    let view = View::new(&world, process.caller(&world));
     match view.dev(name) {
         Some(dev) => Ok(settings(&view, dev)),
         None => Err(Stop::error(75, NO_DEVICE.repeat(5) + "No data available\n")),

@@ -11,7 +11,10 @@ use glassnet_kernel::sysctls::TABLES;
 use glassnet_kernel::tables::sysctl::ConfOf;
 
 use super::number::vector;
-use super::{DirEntry, Node, View, unmodelled};
+use super::{DirEntry, Node, Tree, View, unmodelled};
+
+/// The directory of settings.
+pub const TREE: Tree = Tree { path: "proc/sys/net", is_there: |_| true, list, unlisted: node, read, write };
 
 /// What a path below `/proc/sys/net` names, also where it is not listed.
 enum Entry {
@@ -58,7 +61,7 @@ fn entry(view: &View, parts: &[&str]) -> Option<Entry> {
 }
 
 /// What a path below `/proc/sys/net` names, also where it is not listed.
-pub fn node(view: &View, parts: &[&str]) -> Option<Node> {
+fn node(view: &View, parts: &[&str]) -> Option<Node> {
     entry(view, parts).map(|entry| match entry {
         Entry::File(_, _, mode) => Node::File { mode },
         Entry::NotModelled => Node::RW,
@@ -70,7 +73,7 @@ pub fn node(view: &View, parts: &[&str]) -> Option<Node> {
 /// # Errors
 ///
 /// See [`super::read`].
-pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
+fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
     match entry(view, parts) {
         Some(Entry::File(_, _, mode)) if mode & 0o444 == 0 => Err(Errno::EACCES),
         Some(Entry::File(row, at, _)) => Ok(format!("{}\n", (row.get)(view.kernel, at, row))),
@@ -85,7 +88,7 @@ pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
 /// # Errors
 ///
 /// See [`super::write`].
-pub fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), Errno> {
+fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), Errno> {
     let view = View { kernel: cx.k, netns, now: cx.now };
     match entry(&view, parts).ok_or(Errno::ENOENT)? {
         Entry::File(_, _, mode) if mode & 0o200 == 0 => Err(Errno::EACCES),
@@ -99,7 +102,7 @@ pub fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<
 /// # Errors
 ///
 /// See [`super::list`].
-pub fn list(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
+fn list(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
     let mut entries: Vec<DirEntry> = Vec::new();
     for (table, _) in tables(view, parts) {
         let shown = table.rows.iter().filter_map(|row| Some((row, row.mode_in(view.netns)?)));
