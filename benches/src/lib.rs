@@ -17,7 +17,7 @@ use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_ne
 use glassnet_kernel::net::ipv4::af_inet::{inet_bind, inet_connect};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
-use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
+use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
 use glassnet_kernel::net::netfilter::x_tables::xt_replace_table;
 use glassnet_kernel::net::socket::{self, SendTo};
 use glassnet_kernel::netlink::NLM_F_CREATE;
@@ -26,6 +26,7 @@ use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
 use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType, Scope};
 use glassnet_kernel::tables::socket::SockKind;
+use glassnet_kernel::tables::sysctl::ConfOf;
 use glassnet_kernel::tables::xt::matches::{CT_ESTABLISHED, CT_RELATED, State};
 use glassnet_kernel::tables::xt::{Action, Counters, IpMatch, Match, Rule, Table, TableName, Variant};
 use glassnet_kernel::{Cx, World};

@@ -32,6 +32,8 @@ pub mod modules;
 pub mod net;
 pub mod netlink;
 pub mod note;
+pub mod sysctl;
+pub mod sysctls;
 pub mod tables;
 pub mod timer;
 pub mod trace;

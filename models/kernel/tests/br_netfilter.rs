@@ -10,19 +10,21 @@ use glassnet_kernel::door::Door;
 use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
 use glassnet_kernel::link::LinkInfo;
-use glassnet_kernel::net::bridge::br_netfilter_hooks::{br_netfilter_init, brnf_sysctl};
+use glassnet_kernel::net::bridge::br_netfilter_hooks::{self, br_netfilter_init};
 use glassnet_kernel::net::bridge::br_netlink::BridgeOptions;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
-use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
+use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
 use glassnet_kernel::net::netfilter::x_tables::{xt_replace_table, xt_table};
 use glassnet_kernel::net::socket::{recv, socket};
 use glassnet_kernel::netlink::{NLM_F_CREATE, NLM_F_EXCL};
+use glassnet_kernel::sysctl::At;
 use glassnet_kernel::tables::inet_conf::Conf;
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::netfilter::Hook;
 use glassnet_kernel::tables::socket::SockKind;
+use glassnet_kernel::tables::sysctl::ConfOf;
 use glassnet_kernel::tables::xt::targets::{NatRange, Reject};
 use glassnet_kernel::tables::xt::{
     Action, AddrMask, Counters, IpMatch, Rule, Table, TableName, Target, Variant,
@@ -190,7 +192,8 @@ fn a_bridged_packet_meets_forward_if_the_switch_is_on() {
     assert_eq!(lan.send(1, mac(2), &packet), []);
     assert_eq!(lan.met(TableName::Filter, Hook::Forward), 2, "once a port");
     let netns = lan.netns;
-    lan.enter(|cx| *brnf_sysctl(cx.k, netns, "bridge-nf-call-iptables").expect("a switch") = false);
+    let calls = br_netfilter_hooks::SYSCTLS.row("bridge-nf-call-iptables").expect("a row");
+    lan.enter(|cx| calls.write(cx, At { netns, of: ConfOf::All }, 0)).expect("in range");
     assert_eq!(lan.send(1, mac(2), &packet).len(), 2);
     assert_eq!(lan.met(TableName::Filter, Hook::Forward), 2);
     // The bridge's own switch.

@@ -14,13 +14,14 @@ use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::{dump_routes, rtm_newroute};
 use glassnet_kernel::net::ipv4::fib_rules::{rtm_delrule, rtm_newrule};
 use glassnet_kernel::net::ipv4::route_get::rtm_getroute;
-use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc, set_sysctl};
+use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
+use glassnet_kernel::net::ipv4::{icmp, route_multipath};
 use glassnet_kernel::net::socket::{SendTo, recv, recv_error, sendto, socket};
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
+use glassnet_kernel::sysctl::At;
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::inet_conf::Conf;
 use glassnet_kernel::tables::inet_types::AddrMsg;
-use glassnet_kernel::tables::ipv4::Sysctl;
 use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
 use glassnet_kernel::tables::route::{RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST};
 use glassnet_kernel::tables::route_types::{
@@ -28,6 +29,7 @@ use glassnet_kernel::tables::route_types::{
 };
 use glassnet_kernel::tables::snmp::Snmp;
 use glassnet_kernel::tables::socket::{PmtuDisc, SockKind};
+use glassnet_kernel::tables::sysctl::ConfOf;
 use glassnet_kernel::trace::{Level, Step};
 use glassnet_kernel::{Cx, World};
 use glassnet_sim::Nanos;
@@ -629,7 +631,8 @@ fn everybody_answers_a_broadcast_that_may() {
     net.ping(id, "10.0.0.255", 56).expect("sent");
     assert_eq!(net.received(id), []);
     let netns = net.netns[1];
-    net.enter(|cx| set_sysctl(cx, netns, Sysctl::IcmpEchoIgnoreBroadcasts, 0)).expect("in range");
+    let answers = icmp::SYSCTLS.row("icmp_echo_ignore_broadcasts").expect("a row");
+    net.enter(|cx| answers.write(cx, At { netns, of: ConfOf::All }, 0)).expect("in range");
     net.ping(id, "10.0.0.255", 56).expect("sent");
     assert_eq!(net.received(id), [(0, 0, Ipv4Addr::new(10, 0, 0, 2))]);
 }
@@ -678,4 +681,63 @@ fn policy_rules_choose_the_table() {
     net.enter(|cx| rtm_delrule(cx, netns, &rule)).expect("the rule");
     assert_eq!(ask(&mut net, "10.0.0.2"), Err(Errno::ENETUNREACH));
     assert_eq!(net.enter(|cx| rtm_delrule(cx, netns, &rule)), Err(Errno::ENOENT.into()));
+}
+
+/// The next hop of a packet that comes in at the router of [`chain`], as `ip route get` asks.
+fn hop(net: &mut Net, (src, dst): (u32, u32), proto: u8, (sport, dport): (u16, u16)) -> u32 {
+    let router = net.netns[1];
+    let iif = net.devs[1].0;
+    let query = RouteQuery { dst, src, iif, ip_proto: proto, sport, dport, ..RouteQuery::default() };
+    net.enter(|cx| rtm_getroute(cx, router, &query)).expect("a route").via.expect("a gateway")
+}
+
+/// A router with two ways to 10.64.0.0/10 and to 10.128.0.0/10.
+fn two_ways() -> Net {
+    let mut net = chain(3);
+    let router = net.netns[1];
+    let hop = |via: &str| NexthopMsg { via: via.parse().ok(), weight: 1, ..NexthopMsg::default() };
+    for dst in ["10.64.0.0", "10.128.0.0"] {
+        let nexthops = vec![hop("10.0.1.2"), hop("10.0.1.3")];
+        let msg = RouteMsg { dst: ip(dst), dst_len: 10, nexthops, ..RouteMsg::default() };
+        net.enter(|cx| rtm_newroute(cx, router, &msg, NEW)).expect("a new route");
+    }
+    net
+}
+
+/// As Linux 6.18 answers to `ip route get`, but for which of the two it is.
+#[test]
+fn both_ways_of_a_pair_of_hosts_take_the_same_next_hop() {
+    let mut net = two_ways();
+    for n in 1..50 {
+        let (a, b) = (ip("10.64.0.0") + n, ip("10.128.0.0") + n);
+        let there = hop(&mut net, (a, b), 17, (100, 200));
+        assert_eq!(hop(&mut net, (b, a), 17, (200, 100)), there);
+        for port in 1..8 {
+            assert_eq!(hop(&mut net, (a, b), 6, (port, 53)), there, "ports do not count");
+        }
+    }
+}
+
+/// As Linux 6.18 answers to `ip route get`, but for which of the two it is.
+#[test]
+fn with_hash_policy_1_ports_count() {
+    let mut net = two_ways();
+    let router = net.netns[1];
+    let policy = route_multipath::SYSCTLS.row("fib_multipath_hash_policy").expect("a row");
+    let at = At { netns: router, of: ConfOf::All };
+    for (value, answer) in [(4, Err(Errno::EINVAL)), (2, Err(Errno::EOPNOTSUPP)), (1, Ok(()))] {
+        assert_eq!(net.enter(|cx| policy.write(cx, at, value)), answer, "{value}");
+    }
+    let (mut by_port, mut by_proto) = (0, 0);
+    for n in 1..200 {
+        let (a, b) = (ip("10.64.0.0") + n, ip("10.128.0.0") + n);
+        let there = hop(&mut net, (a, b), 17, (100, 200));
+        assert_eq!(hop(&mut net, (a, b), 17, (100, 200)), there, "a flow keeps its way");
+        assert_eq!(hop(&mut net, (b, a), 17, (200, 100)), there, "both ways are one");
+        assert_eq!(hop(&mut net, (a, b), 17, (200, 100)), there, "ports are sorted by themselves");
+        by_port += u32::from(hop(&mut net, (a, b), 17, (101, 200)) != there);
+        by_proto += u32::from(hop(&mut net, (a, b), 6, (100, 200)) != there);
+    }
+    assert!((70..130).contains(&by_port), "{by_port}");
+    assert!((70..130).contains(&by_proto), "{by_proto}");
 }

@@ -11,7 +11,7 @@ use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_ne
 use glassnet_kernel::net::ipv4::af_inet::{inet_bind, inet_connect};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
-use glassnet_kernel::net::ipv4::sysctl_net_ipv4::{ConfOf, devinet_conf_proc};
+use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
 use glassnet_kernel::net::ipv4::tcp_output::tcp_v4_send_check;
 use glassnet_kernel::net::socket::{
     SendTo, accept, close, listen, recv_stream, sendto, shutdown, socket, take_error,
@@ -24,6 +24,7 @@ use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
 use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType};
 use glassnet_kernel::tables::snmp::TcpMib;
 use glassnet_kernel::tables::socket::SockKind;
+use glassnet_kernel::tables::sysctl::ConfOf;
 use glassnet_kernel::tables::tcp_sock::TcpState;
 use glassnet_kernel::{Cx, World};
 use glassnet_sim::Nanos;

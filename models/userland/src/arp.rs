@@ -115,7 +115,10 @@ fn show(process: &mut Process, opts: &Options, host: Option<&str>) -> i32 {
         Ok(only) => only.map(u32::from),
         Err(status) => return status,
     };
-    let rows = arp_rows(&View::new(&process.world(), process.machine, process.netns));
+    let rows = {
+        let world = process.world();
+        arp_rows(&View::new(&world, process.caller(&world)))
+    };
     let wanted = |row: &&ArpRow| {
         only.is_none_or(|ip| ip == row.ip) && opts.device.as_ref().is_none_or(|dev| *dev == row.dev)
     };

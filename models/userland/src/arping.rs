@@ -14,6 +14,7 @@ use crate::getopt;
 use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
 use crate::process::{Process, Running, Signal, Woken};
 use crate::sock::{self, Sock};
+use crate::stop::{Done, Stop};
 
 const USAGE: &str = "
 Usage:
@@ -45,11 +46,8 @@ const REQUEST: u16 = 1;
 const REPLY: u16 = 2;
 const BROADCAST: Mac = Mac([0xff; 6]);
 
-/// Standard output, standard error and exit status of a command line that does not run.
-struct Stop(String, String, i32);
-
-fn error<T>(status: i32, text: &str) -> Result<T, Stop> {
-    Err(Stop(String::new(), format!("arping: {text}\n"), status))
+fn error<T>(status: i32, text: &str) -> Done<T> {
+    Err(Stop::error(status, format!("arping: {text}\n")))
 }
 
 #[derive(Default)]
@@ -89,19 +87,10 @@ struct State {
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
-    Box::pin(async move {
-        match arping(process).await {
-            Ok(status) => status,
-            Err(Stop(stdout, stderr, status)) => {
-                process.print(stdout);
-                process.eprint(stderr);
-                status
-            }
-        }
-    })
+    Box::pin(async move { arping(process).await.unwrap_or_else(|stop| stop.say(process)) })
 }
 
-fn parse(args: &[String]) -> Result<Options, Stop> {
+fn parse(args: &[String]) -> Done<Options> {
     let parsed = getopt::parse(args, "h?bfDUAqc:w:i:s:I:V", &[]);
     let mut options = Options { interval: 1, ..Options::default() };
     let most = i64::from(i32::MAX);
@@ -119,8 +108,8 @@ fn parse(args: &[String]) -> Result<Options, Stop> {
             "i" => options.interval = integer(&value, 0, most)?,
             "s" => options.source = Some(value),
             "I" => options.device = Some(value).filter(|name| !name.is_empty()),
-            "V" => return Err(Stop(VERSION.to_owned(), String::new(), 0)),
-            _ => return Err(Stop(String::new(), USAGE.to_owned(), 2)),
+            "V" => return Err(Stop::shown(VERSION)),
+            _ => return Err(Stop::error(2, USAGE)),
         }
     }
     if let Some(text) = parsed.error {
@@ -128,18 +117,18 @@ fn parse(args: &[String]) -> Result<Options, Stop> {
     }
     match parsed.operands.as_slice() {
         [target] => Ok(Options { target: target.clone(), ..options }),
-        _ => Err(Stop(String::new(), USAGE.to_owned(), 2)),
+        _ => Err(Stop::error(2, USAGE)),
     }
 }
 
-fn integer(text: &str, least: i64, most: i64) -> Result<u64, Stop> {
+fn integer(text: &str, least: i64, most: i64) -> Done<u64> {
     match crate::ping::integer(text, least, most) {
         Ok(value) => Ok(value as u64),
         Err(reason) => error(1, &reason),
     }
 }
 
-async fn arping(process: &mut Process) -> Result<i32, Stop> {
+async fn arping(process: &mut Process) -> Done<i32> {
     let options = parse(process.args())?;
     let target = match inet_aton(&options.target) {
         Some(address) => address,
@@ -182,7 +171,7 @@ async fn arping(process: &mut Process) -> Result<i32, Stop> {
 }
 
 /// The device of `-I`, or the one that the route to the target names, if ARP works there.
-fn choose_device(process: &mut Process, options: &Options, target: Ipv4Addr) -> Result<String, Stop> {
+fn choose_device(process: &mut Process, options: &Options, target: Ipv4Addr) -> Done<String> {
     let name = match &options.device {
         Some(name) => name.clone(),
         None => match sock::route_device(process, target) {
@@ -195,7 +184,7 @@ fn choose_device(process: &mut Process, options: &Options, target: Ipv4Addr) -> 
     };
     let refuse = |reason: &str, status| {
         let text = if options.quiet { String::new() } else { format!("Interface \"{name}\" is {reason}\n") };
-        Err(Stop(text, String::new(), status))
+        Err(Stop { stdout: text, status, ..Stop::default() })
     };
     if flags & IFF_UP == 0 {
         return refuse("down", 2);
@@ -207,12 +196,7 @@ fn choose_device(process: &mut Process, options: &Options, target: Ipv4Addr) -> 
 }
 
 /// The source address: `-s`, the announced address itself, or what a UDP socket on the device would use.
-fn choose_source(
-    process: &mut Process,
-    options: &Options,
-    device: &str,
-    target: Ipv4Addr,
-) -> Result<Ipv4Addr, Stop> {
+fn choose_source(process: &mut Process, options: &Options, device: &str, target: Ipv4Addr) -> Done<Ipv4Addr> {
     let mut source = Ipv4Addr::UNSPECIFIED;
     if let Some(text) = &options.source {
         match inet_aton(text) {

@@ -10,6 +10,7 @@ use glassnet_kernel::tables::bridge::{Bridge, BridgePort};
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_sim::Nanos;
 
+use crate::numbers::base0;
 use crate::process::{Process, Running};
 use crate::procfs::{self, View};
 use crate::sysfs::bridge::{bridge_id, id_mac, port_id};
@@ -98,8 +99,8 @@ fn fail(process: &mut Process, text: String) -> i32 {
 }
 
 fn view<R>(process: &Process, look: impl FnOnce(&View) -> R) -> R {
-    let (machine, netns) = (process.machine, process.netns);
-    look(&View::new(&process.world(), machine, netns))
+    let world = process.world();
+    look(&View::new(&world, process.caller(&world)))
 }
 
 fn find(process: &Process, name: &str) -> Option<DevId> {
@@ -214,7 +215,9 @@ fn store(process: &Process, bridge: &str, file: &str, value: u64) -> Result<(), 
         Some(_) => Ok(()),
     })?;
     let path = format!("/sys/class/net/{bridge}/{file}");
-    procfs::write(&mut process.world(), process.machine, process.netns, &path, &format!("{value}\n"))
+    let mut world = process.world();
+    let caller = process.caller(&world);
+    procfs::write(&mut world, caller, &path, &format!("{value}\n"))
 }
 
 /// Writes a file in a port's directory.
@@ -232,13 +235,7 @@ fn seconds(word: &str) -> Option<f64> {
 /// The number at the start of a word, as `sscanf("%i")` reads it.
 fn integer(word: &str) -> Option<i64> {
     let (sign, digits) = word.strip_prefix('-').map_or((1, word), |digits| (-1, digits));
-    let (radix, digits) = match digits.strip_prefix("0x") {
-        Some(hex) => (16, hex),
-        None if digits.starts_with('0') && digits.len() > 1 => (8, &digits[1..]),
-        None => (10, digits),
-    };
-    let end = digits.find(|c: char| !c.is_digit(radix)).unwrap_or(digits.len());
-    Some(sign * i64::from_str_radix(&digits[..end], radix).ok()?)
+    Some(sign * i64::try_from(base0(digits)?.value?).ok()?)
 }
 
 fn on_off(word: &str) -> Option<u64> {

@@ -255,6 +255,7 @@ impl Spawner for Direct {
                 world: self.world.clone(),
                 machine: self.machine,
                 netns: child.netns,
+                program,
                 pid: 1000,
                 argv: child.argv,
                 env: child.env,
@@ -278,7 +279,7 @@ impl Spawner for Direct {
             if self.delay > Nanos::ZERO && process.sleep(self.delay).await.is_err() {
                 return 0;
             }
-            process::run(program, &mut process).await
+            process::run(&mut process).await
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::numbers::whole;
 use crate::process::Process;
 
 /// What the resolver says where no name server answers (`EAI_AGAIN`).
@@ -60,7 +61,7 @@ impl Hosts {
 
 /// An IPv4 address of one to four numbers, decimal, octal or hexadecimal, as `inet_aton(3)` reads it.
 pub fn inet_aton(text: &str) -> Option<Ipv4Addr> {
-    let parts: Vec<u64> = text.split('.').map(c_number).collect::<Option<_>>()?;
+    let parts: Vec<u64> = text.split('.').map(whole).collect::<Option<_>>()?;
     let (last, front) = parts.split_last()?;
     if front.len() > 3 || front.iter().any(|part| *part > 255) {
         return None;
@@ -71,20 +72,6 @@ pub fn inet_aton(text: &str) -> Option<Ipv4Addr> {
     }
     let high = front.iter().enumerate().fold(0, |sum, (at, part)| sum | part << (24 - 8 * at));
     Some(Ipv4Addr::from((high | last) as u32))
-}
-
-fn c_number(text: &str) -> Option<u64> {
-    let digits = |text: &str, base| {
-        let valid = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if valid { u64::from_str_radix(text, base).ok() } else { None }
-    };
-    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        return digits(hex, 16);
-    }
-    match text.strip_prefix('0') {
-        Some(octal) if !octal.is_empty() => digits(octal, 8),
-        _ => digits(text, 10),
-    }
 }
 
 #[cfg(test)]

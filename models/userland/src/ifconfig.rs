@@ -88,7 +88,7 @@ fn sort_key(name: &str) -> (String, u32) {
 
 fn show_all(process: &Process, all: bool, short: bool) -> String {
     let world = process.world();
-    let view = View::new(&world, process.machine, process.netns);
+    let view = View::new(&world, process.caller(&world));
     let mut devs: Vec<&NetDevice> = view.devs().filter(|dev| all || dev.is_up()).collect();
     devs.sort_by_key(|dev| sort_key(&dev.name));
     let lines = devs.into_iter().map(|dev| if short { brief(dev) } else { full(&view, dev) });
@@ -99,7 +99,7 @@ fn show_all(process: &Process, all: bool, short: bool) -> String {
 fn show_one(process: &mut Process, name: &str, short: bool) -> i32 {
     let text = {
         let world = process.world();
-        let view = View::new(&world, process.machine, process.netns);
+        let view = View::new(&world, process.caller(&world));
         view.dev(name).map(|dev| if short { SHORT_HEAD.to_owned() + &brief(dev) } else { full(&view, dev) })
     };
     match text {

@@ -3,6 +3,8 @@
 //! | module | owns |
 //! |---|---|
 //! | [`process`] | [`Process`](process::Process): what a program sees of its machine |
+//! | [`numbers`] | numbers as the C library reads them |
+//! | [`stop`] | what ends a program before its work is done |
 //! | [`harness`] | runs one program without a shell, for tests |
 //! | one module a program | its entry point `main`, listed in [`PROGRAMS`] |
 //!
@@ -24,12 +26,15 @@ pub mod identity;
 pub mod ifconfig;
 pub mod ip;
 pub mod iperf3;
+pub mod iproute2;
 pub mod ipset;
 pub mod iptables;
 pub mod mausezahn;
 pub mod modprobe;
 pub mod nc;
 pub mod nsenter;
+pub mod nstat;
+pub mod numbers;
 pub mod pcap;
 pub mod ping;
 pub mod process;
@@ -40,6 +45,7 @@ pub mod services;
 pub mod sleep;
 pub mod sock;
 pub mod ss;
+pub mod stop;
 pub mod stream;
 pub mod sysctl;
 pub mod sysfs;
@@ -51,71 +57,72 @@ pub mod traceroute;
 
 use process::Program;
 
-/// Every program by the name that people type.
+/// Every program: its path on Debian 12, the version that it gives itself, and its entry point.
 #[rustfmt::skip] // One line each, so that they merge.
-pub const PROGRAMS: &[(&str, Program)] = &[
-    ("arp", arp::main),
-    ("arping", arping::main),
-    ("arptables", iptables::main),
-    ("arptables-restore", iptables::main),
-    ("arptables-save", iptables::main),
-    ("brctl", brctl::main),
-    ("bridge", bridge::main),
-    ("conntrack", conntrack::main),
-    ("curl", curl::main),
-    ("date", date::main),
-    ("dmesg", dmesg::main),
-    ("ebtables", iptables::main),
-    ("ebtables-restore", iptables::main),
-    ("ebtables-save", iptables::main),
-    ("ethtool", ethtool::main),
-    ("id", identity::id),
-    ("ifconfig", ifconfig::main),
-    ("ip", ip::main),
-    ("iperf3", iperf3::main),
-    ("mausezahn", mausezahn::main),
-    ("modprobe", modprobe::main),
-    ("nc", nc::main),
-    ("netcat", nc::main),
-    ("ipset", ipset::main),
-    ("ip6tables", iptables::main),
-    ("ip6tables-legacy", iptables::main),
-    ("ip6tables-legacy-restore", iptables::main),
-    ("ip6tables-legacy-save", iptables::main),
-    ("ip6tables-nft", iptables::main),
-    ("ip6tables-nft-restore", iptables::main),
-    ("ip6tables-nft-save", iptables::main),
-    ("ip6tables-restore", iptables::main),
-    ("ip6tables-save", iptables::main),
-    ("iptables", iptables::main),
-    ("iptables-legacy", iptables::main),
-    ("iptables-legacy-restore", iptables::main),
-    ("iptables-legacy-save", iptables::main),
-    ("iptables-nft", iptables::main),
-    ("iptables-nft-restore", iptables::main),
-    ("iptables-nft-save", iptables::main),
-    ("iptables-restore", iptables::main),
-    ("iptables-save", iptables::main),
-    ("nft", iptables::main),
-    ("nsenter", nsenter::main),
-    ("ping", ping::main),
-    ("python3", python3::main),
-    ("route", route::main),
-    ("sleep", sleep::main),
-    ("ss", ss::main),
-    ("sysctl", sysctl::main),
-    ("tcpdump", tcpdump::main),
-    ("tee", tee::main),
-    ("timeout", timeout::main),
-    ("tracepath", tracepath::main),
-    ("traceroute", traceroute::main),
-    ("uname", identity::uname),
-    ("xtables-legacy-multi", iptables::main),
-    ("xtables-monitor", iptables::main),
-    ("xtables-nft-multi", iptables::main),
+pub const PROGRAMS: &[Program] = &[
+    Program::new("/usr/sbin/arp", "2.10", arp::main),
+    Program::new("/usr/bin/arping", "20221126", arping::main),
+    Program::new("/usr/sbin/arptables", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/arptables-restore", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/arptables-save", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/brctl", "1.7", brctl::main),
+    Program::new("/usr/sbin/bridge", "6.1.0", bridge::main),
+    Program::new("/usr/sbin/conntrack", "1.4.7", conntrack::main),
+    Program::new("/usr/bin/curl", "7.88.1", curl::main),
+    Program::new("/usr/bin/date", "9.1", date::main),
+    Program::new("/usr/bin/dmesg", "2.38.1", dmesg::main),
+    Program::new("/usr/sbin/ebtables", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/ebtables-restore", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/ebtables-save", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/ethtool", "6.1", ethtool::main),
+    Program::new("/usr/bin/id", "9.1", identity::id),
+    Program::new("/usr/sbin/ifconfig", "2.10", ifconfig::main),
+    Program::new("/usr/sbin/ip", "6.1.0", ip::main),
+    Program::new("/usr/sbin/ip6tables", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/ip6tables-legacy", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/ip6tables-legacy-restore", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/ip6tables-legacy-save", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/ip6tables-nft", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/ip6tables-nft-restore", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/ip6tables-nft-save", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/ip6tables-restore", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/ip6tables-save", "1.8.9", iptables::main),
+    Program::new("/usr/bin/iperf3", "3.12", iperf3::main),
+    Program::new("/usr/sbin/ipset", "7.17", ipset::main),
+    Program::new("/usr/sbin/iptables", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/iptables-legacy", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/iptables-legacy-restore", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/iptables-legacy-save", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/iptables-nft", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/iptables-nft-restore", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/iptables-nft-save", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/iptables-restore", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/iptables-save", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/mausezahn", "0.6.8", mausezahn::main),
+    Program::new("/usr/sbin/modprobe", "30", modprobe::main),
+    Program::new("/usr/bin/nc", "1.219", nc::main),
+    Program::new("/usr/bin/netcat", "1.219", nc::main),
+    Program::new("/usr/sbin/nft", "1.0.6", iptables::main),
+    Program::new("/usr/bin/nsenter", "2.38.1", nsenter::main),
+    Program::new("/usr/bin/nstat", "6.1.0", nstat::main),
+    Program::new("/usr/bin/ping", "20221126", ping::main),
+    Program::new("/usr/bin/python3", "3.11.2", python3::main),
+    Program::new("/usr/sbin/route", "2.10", route::main),
+    Program::new("/usr/bin/sleep", "9.1", sleep::main),
+    Program::new("/usr/bin/ss", "6.1.0", ss::main),
+    Program::new("/usr/sbin/sysctl", "4.0.2", sysctl::main),
+    Program::new("/usr/bin/tcpdump", "4.99.3", tcpdump::main),
+    Program::new("/usr/bin/tee", "9.1", tee::main),
+    Program::new("/usr/bin/timeout", "9.1", timeout::main),
+    Program::new("/usr/bin/tracepath", "20221126", tracepath::main),
+    Program::new("/usr/bin/traceroute", "2.1.2", traceroute::main),
+    Program::new("/usr/bin/uname", "9.1", identity::uname),
+    Program::new("/usr/sbin/xtables-legacy-multi", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/xtables-monitor", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/xtables-nft-multi", "1.8.9", iptables::main),
 ];
 
 /// The program of this name, if there is one.
-pub fn program(name: &str) -> Option<Program> {
-    PROGRAMS.iter().find(|(known, _)| *known == name).map(|(_, program)| *program)
+pub fn program(name: &str) -> Option<&'static Program> {
+    PROGRAMS.iter().find(|program| program.name() == name)
 }

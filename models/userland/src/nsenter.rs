@@ -5,6 +5,7 @@ use glassnet_kernel::ids::NetnsId;
 use glassnet_kernel::kernel::INIT_NET;
 
 use crate::process::{Process, Running};
+use crate::stop::{Done, Stop};
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
@@ -25,10 +26,7 @@ const TRY: &str = "Try 'nsenter --help' for more information.\n";
 async fn run(process: &mut Process) -> i32 {
     let request = match parse(process.args()) {
         Ok(request) => request,
-        Err((text, status)) => {
-            process.eprint(text);
-            return status;
-        }
+        Err(stop) => return stop.say(process),
     };
     let netns = match find(process, &request) {
         Ok(netns) => netns,
@@ -44,7 +42,7 @@ async fn run(process: &mut Process) -> i32 {
     process.spawn(netns, request.command).await
 }
 
-fn parse(args: &[String]) -> Result<Request, (String, i32)> {
+fn parse(args: &[String]) -> Done<Request> {
     let mut request = Request::default();
     let mut words = args.iter();
     while let Some(word) = words.next() {
@@ -52,15 +50,15 @@ fn parse(args: &[String]) -> Result<Request, (String, i32)> {
             "--" => break,
             "-t" | "--target" => {
                 let missing = || format!("nsenter: option requires an argument -- 't'\n{TRY}");
-                request.target = Some(words.next().ok_or_else(|| (missing(), 1))?.clone());
+                request.target = Some(words.next().ok_or_else(|| Stop::error(1, missing()))?.clone());
             }
             "-n" | "--net" => request.net = Some(None),
             word if word.starts_with("--target=") => request.target = Some(word[9..].to_owned()),
             word if word.starts_with("--net=") => request.net = Some(Some(word[6..].to_owned())),
             word if word.starts_with("-n") => request.net = Some(Some(word[2..].to_owned())),
-            "-V" | "--version" => return Err(("nsenter from util-linux 2.38.1\n".to_owned(), 0)),
+            "-V" | "--version" => return Err(Stop::error(0, "nsenter from util-linux 2.38.1\n")),
             word if word.starts_with("--") || word.starts_with('-') && word.len() > 1 => {
-                return Err((format!("not modelled yet: nsenter {word}\n"), 2));
+                return Err(Stop::error(2, format!("not modelled yet: nsenter {word}\n")));
             }
             word => {
                 request.command.push(word.to_owned());

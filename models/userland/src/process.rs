@@ -19,6 +19,8 @@ use glassnet_sim::Nanos;
 
 pub use glassnet_kernel::kernel::BOOT_TIME;
 
+use crate::procfs::Caller;
+
 /// The world that all programs share. The guard is never held over an await.
 pub type SharedWorld = Arc<Mutex<World>>;
 
@@ -29,7 +31,30 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub type Running<'a> = Boxed<'a, i32>;
 
 /// The entry point of a program: `pub fn main(process: &mut Process) -> Running<'_> { Box::pin(…) }`.
-pub type Program = for<'a> fn(&'a mut Process) -> Running<'a>;
+pub type Main = for<'a> fn(&'a mut Process) -> Running<'a>;
+
+/// A program that people run.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Its absolute path, `/usr` merged.
+    pub path: &'static str,
+    /// The version that it gives itself.
+    pub version: &'static str,
+    /// Its entry point.
+    pub main: Main,
+}
+
+impl Program {
+    /// A program.
+    pub const fn new(path: &'static str, version: &'static str, main: Main) -> Program {
+        Program { path, version, main }
+    }
+
+    /// The name that people type.
+    pub fn name(&self) -> &'static str {
+        self.path.rsplit('/').next().unwrap_or(self.path)
+    }
+}
 
 /// Where a program reads from.
 pub trait Input: Send + Sync {
@@ -239,6 +264,8 @@ pub struct Process {
     pub machine: MachineId,
     /// The namespace that it runs in.
     pub netns: NetnsId,
+    /// What it runs.
+    pub program: &'static Program,
     /// Its process id.
     pub pid: u32,
     /// Its name and arguments, expanded.
@@ -286,6 +313,11 @@ impl Process {
     /// The CPU that it runs on; a process stays where it began.
     pub fn cpu(&self, world: &World) -> CpuId {
         CpuId(self.pid % world.kernel(self.machine).cpus.len() as u32)
+    }
+
+    /// Who it is to `/proc` and `/sys`.
+    pub fn caller(&self, world: &World) -> Caller {
+        Caller { machine: self.machine, cpu: self.cpu(world), netns: self.netns }
     }
 
     /// Makes a system call: runs `call` in the kernel of its machine, on its CPU, and then the softirqs that it
@@ -479,6 +511,7 @@ impl Process {
 struct Task {
     world: SharedWorld,
     machine: MachineId,
+    cpu: CpuId,
     pid: u32,
     netns: NetnsId,
     /// Where the process is afterwards; `None`: it ended.
@@ -488,9 +521,10 @@ struct Task {
 impl Task {
     fn enter(process: &Process, netns: NetnsId) -> Task {
         let (machine, pid) = (process.machine, process.pid);
-        let kernel =
-            process.world().machines.get_mut(machine.index()).map(|kernel| kernel.tasks.insert(pid, netns));
-        Task { world: process.world.clone(), machine, pid, netns, before: kernel.flatten() }
+        let mut world = process.world();
+        let cpu = process.cpu(&world);
+        let kernel = world.machines.get_mut(machine.index()).map(|kernel| kernel.tasks.insert(pid, netns));
+        Task { world: process.world.clone(), machine, cpu, pid, netns, before: kernel.flatten() }
     }
 }
 
@@ -503,17 +537,17 @@ impl Drop for Task {
             None => kernel.tasks.remove(&self.pid),
         };
         let netns = self.netns;
-        world.enter(self.machine, CpuId(0), |cx| cleanup_net_if_unused(cx, netns));
+        world.enter(self.machine, self.cpu, |cx| cleanup_net_if_unused(cx, netns));
     }
 }
 
 /// Runs a program to its end, writes out what it printed, and gives its exit status. A signal that it does not
 /// catch ends it where it waits.
-pub async fn run(program: Program, process: &mut Process) -> i32 {
+pub async fn run(process: &mut Process) -> i32 {
     let signals = process.signals.clone();
     let _task = Task::enter(process, process.netns);
     let ended = {
-        let mut running = program(process);
+        let mut running = (process.program.main)(process);
         poll_fn(|cx| {
             let polled = running.as_mut().poll(cx);
             match signals.fatal(Some(cx.waker())) {

@@ -11,6 +11,7 @@ use glassnet_kernel::tables::route_types::{
 use crate::process::{Process, Running};
 use crate::procfs::View;
 use crate::procfs::inet::{mask, route_rows};
+use crate::stop::{Done, Stop};
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
@@ -27,9 +28,6 @@ const USAGE: &str = "Usage: inet_route [-vF] del {-host|-net} Target[/prefix] [g
 const VERSION: &str = "net-tools 2.10\n+NEW_ADDRT +RTF_IRTT +RTF_REJECT +I18N +SELINUX\n\
     AF: (inet) +UNIX +INET +INET6 +IPX +AX25 +NETROM +X25 +ATALK +ECONET +ROSE -BLUETOOTH\n\
     HW:  +ETHER +ARC +SLIP +PPP +TUNNEL -TR +AX25 +NETROM +X25 +FR +ROSE +ASH +SIT +FDDI +HIPPI +HDLC/LAPB +EUI64 \n";
-
-/// Why a command ended early: text for standard error, and status.
-type Done<T> = Result<T, (String, i32)>;
 
 fn run(process: &mut Process) -> i32 {
     let (mut extended, mut cache, mut at) = (0, false, 0);
@@ -59,17 +57,14 @@ fn run(process: &mut Process) -> i32 {
         None => Ok(show(process, extended, cache)),
         Some((&"add", rest)) => change(process, rest, true),
         Some((&("del" | "delete"), rest)) => change(process, rest, false),
-        Some((word, _)) => Err((format!("not modelled yet: route {word}\n"), 2)),
+        Some((word, _)) => Err(Stop::error(2, format!("not modelled yet: route {word}\n"))),
     };
     match done {
         Ok(text) => {
             process.print(text);
             0
         }
-        Err((text, status)) => {
-            process.eprint(text);
-            status
-        }
+        Err(stop) => stop.say(process),
     }
 }
 
@@ -80,7 +75,7 @@ fn show(process: &Process, extended: usize, cache: bool) -> String {
             .to_owned();
     }
     let world = process.world();
-    let view = View::new(&world, process.machine, process.netns);
+    let view = View::new(&world, process.caller(&world));
     let mut text = "Kernel IP routing table\n".to_owned();
     text += match extended {
         0 => "Destination     Gateway         Genmask         Flags Metric Ref    Use Iface\n",
@@ -137,12 +132,12 @@ struct Request {
     reject: bool,
 }
 
-fn usage(text: &str) -> (String, i32) {
-    (format!("{text}{USAGE}"), 3)
+fn usage(text: &str) -> Stop {
+    Stop::error(3, format!("{text}{USAGE}"))
 }
 
 fn address(word: &str) -> Done<Ipv4Addr> {
-    word.parse().map_err(|_| (format!("{word}: Unknown host\n"), 1))
+    word.parse().map_err(|_| Stop::error(1, format!("{word}: Unknown host\n")))
 }
 
 fn parse(words: &[&str]) -> Done<Request> {
@@ -152,7 +147,7 @@ fn parse(words: &[&str]) -> Done<Request> {
         Some((&"-host", rest)) => (Some(true), rest),
         _ => (None, words),
     };
-    let Some((target, words)) = words.split_first() else { return Err((USAGE.to_owned(), 0)) };
+    let Some((target, words)) = words.split_first() else { return Err(Stop::error(0, USAGE)) };
     let mut netmask = None;
     if *target != "default" {
         let (target, len) = target.split_once('/').map_or((*target, None), |(dst, len)| (dst, Some(len)));
@@ -166,7 +161,7 @@ fn parse(words: &[&str]) -> Done<Request> {
     }
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let mut value = || words.next().copied().ok_or_else(|| (USAGE.to_owned(), 3));
+        let mut value = || words.next().copied().ok_or_else(|| Stop::error(3, USAGE));
         match *word {
             "gw" | "gateway" => request.gateway = Some(address(value()?)?),
             "netmask" => {
@@ -180,10 +175,10 @@ fn parse(words: &[&str]) -> Done<Request> {
             "reject" => request.reject = true,
             "dev" | "device" => request.dev = Some(value()?.to_owned()),
             option @ ("mss" | "window" | "irtt" | "mod" | "dyn" | "reinstate") => {
-                return Err((format!("not modelled yet: route {option}\n"), 2));
+                return Err(Stop::error(2, format!("not modelled yet: route {option}\n")));
             }
             word if request.dev.is_none() => request.dev = Some(word.to_owned()),
-            _ => return Err((USAGE.to_owned(), 3)),
+            _ => return Err(Stop::error(3, USAGE)),
         }
     }
     request.len = match (forced, netmask) {
@@ -196,7 +191,7 @@ fn parse(words: &[&str]) -> Done<Request> {
     };
     if request.dst & !mask(request.len) != 0 {
         if netmask.is_none() {
-            return Err((format!("SIOCADDRT: {}\n", Errno::EINVAL.strerror()), 7));
+            return Err(Stop::error(7, format!("SIOCADDRT: {}\n", Errno::EINVAL.strerror())));
         }
         return Err(usage("route: netmask doesn't match route address\n"));
     }
@@ -215,7 +210,7 @@ fn class_len(dst: u32) -> u8 {
 fn change(process: &Process, words: &[&str], add: bool) -> Done<String> {
     let request = parse(words)?;
     let (netns, call) = (process.netns, if add { "SIOCADDRT" } else { "SIOCDELRT" });
-    let failed = |errno: Errno| (format!("{call}: {}\n", errno.strerror()), 7);
+    let failed = |errno: Errno| Stop::error(7, format!("{call}: {}\n", errno.strerror()));
     let done = process.syscall(|cx| {
         let dev = match &request.dev {
             Some(name) => Some(cx.k.dev_by_name(netns, name).ok_or(NlError::from(Errno::ENODEV))?),

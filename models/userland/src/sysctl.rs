@@ -72,7 +72,7 @@ async fn run(process: &mut Process) -> i32 {
             "r" => opts.pattern = Some(option.value.clone()),
             "system" => return not_modelled(process, "--system"),
             "V" => {
-                process.print("sysctl from procps-ng 4.0.2\n");
+                process.print(format!("sysctl from procps-ng {}\n", process.program.version));
                 return 0;
             }
             "h" | "d" => {
@@ -147,7 +147,8 @@ fn locate(word: &str) -> (String, String) {
 }
 
 fn node(process: &Process, path: &str) -> Result<Node, Errno> {
-    procfs::node(&process.world(), process.machine, process.netns, path)
+    let world = process.world();
+    procfs::node(&world, process.caller(&world), path)
 }
 
 fn cannot_stat(process: &mut Process, opts: &Options, path: &str) -> i32 {
@@ -169,7 +170,10 @@ fn show(process: &mut Process, opts: &Options, word: &str) -> i32 {
 
 /// Everything below a directory, in the order of the alphabet.
 fn show_tree(process: &mut Process, opts: &Options, path: &str, key: &str) -> i32 {
-    let listed = procfs::list(&process.world(), process.machine, process.netns, path);
+    let listed = {
+        let world = process.world();
+        procfs::list(&world, process.caller(&world), path)
+    };
     let mut status = 0;
     for (name, node) in listed.unwrap_or_default() {
         // A dot in a device's name (eth0.5) is written as a slash.
@@ -194,7 +198,10 @@ fn show_file(process: &mut Process, opts: &Options, key: &str, path: &str, node:
         process.print(format!("{key}\n"));
         return 0;
     }
-    let text = procfs::read(&process.world(), process.machine, process.netns, path);
+    let text = {
+        let world = process.world();
+        procfs::read(&world, process.caller(&world), path)
+    };
     match text {
         Ok(text) => {
             for line in text.trim_end_matches('\n').split('\n') {
@@ -239,8 +246,11 @@ fn set(process: &mut Process, opts: &Options, (word, value): (&str, &str)) -> i3
     }
     if !opts.dry_run {
         let text = format!("{value}\n");
-        let (machine, netns) = (process.machine, process.netns);
-        let written = procfs::write(&mut process.world(), machine, netns, &path, &text);
+        let written = {
+            let mut world = process.world();
+            let caller = process.caller(&world);
+            procfs::write(&mut world, caller, &path, &text)
+        };
         if let Err(error) = written {
             if error == Errno::EOPNOTSUPP {
                 return not_modelled(process, &key);

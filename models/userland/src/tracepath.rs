@@ -13,6 +13,7 @@ use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
 use crate::ping::integer;
 use crate::process::{Process, Running};
 use crate::sock::Sock;
+use crate::stop::{Done, Stop};
 
 const USAGE: &str = "
 Usage
@@ -48,11 +49,8 @@ const USAGE_STATUS: i32 = 255;
 /// More bytes than any packet holds.
 const LONGEST: usize = 66_000;
 
-/// Standard output, standard error and exit status of a command line that does not run.
-struct Stop(String, String, i32);
-
-fn error<T>(status: i32, text: &str) -> Result<T, Stop> {
-    Err(Stop(String::new(), format!("tracepath: {text}\n"), status))
+fn error<T>(status: i32, text: &str) -> Done<T> {
+    Err(Stop::error(status, format!("tracepath: {text}\n")))
 }
 
 struct Options {
@@ -90,19 +88,10 @@ struct State {
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
-    Box::pin(async move {
-        match tracepath(process).await {
-            Ok(()) => 0,
-            Err(Stop(stdout, stderr, status)) => {
-                process.print(stdout);
-                process.eprint(stderr);
-                status
-            }
-        }
-    })
+    Box::pin(async move { tracepath(process).await.map_or_else(|stop| stop.say(process), |()| 0) })
 }
 
-fn parse(args: &[String]) -> Result<Options, Stop> {
+fn parse(args: &[String]) -> Done<Options> {
     let parsed = getopt::parse(args, "46nbh?l:m:p:V", &[]);
     let mut options = Options {
         target: String::new(),
@@ -122,15 +111,15 @@ fn parse(args: &[String]) -> Result<Options, Stop> {
             "l" => options.length = number(&opt.value, 0, i32::MAX.into())? as usize,
             "m" => options.hops = number(&opt.value, 0, 255)? as u8,
             "p" => options.port = number(&opt.value, 0, 65_535)? as u16,
-            "V" => return Err(Stop(VERSION.to_owned(), String::new(), 0)),
-            _ => return Err(Stop(String::new(), USAGE.to_owned(), USAGE_STATUS)),
+            "V" => return Err(Stop::shown(VERSION)),
+            _ => return Err(Stop::error(USAGE_STATUS, USAGE)),
         }
     }
     if let Some(text) = parsed.error {
         return error(USAGE_STATUS, &format!("{text}\n{}", USAGE.trim_end_matches('\n')));
     }
     let [target] = parsed.operands.as_slice() else {
-        return Err(Stop(String::new(), USAGE.to_owned(), USAGE_STATUS));
+        return Err(Stop::error(USAGE_STATUS, USAGE));
     };
     if options.length <= OVERHEAD {
         return error(1, &format!("pktlen must be within: {OVERHEAD} < value <= {}", i32::MAX));
@@ -139,7 +128,7 @@ fn parse(args: &[String]) -> Result<Options, Stop> {
     Ok(options)
 }
 
-async fn tracepath(process: &mut Process) -> Result<(), Stop> {
+async fn tracepath(process: &mut Process) -> Done {
     let options = parse(process.args())?;
     let hosts = Hosts::read(process).await;
     let to = match inet_aton(&options.target).or_else(|| hosts.ipv4(&options.target).map(|found| found.0)) {

@@ -8,7 +8,7 @@ use glassnet_kernel::net::netfilter::nf_conntrack_proto::nf_ct_netns_get;
 use glassnet_kernel::world::World;
 use glassnet_userland::harness::{Outcome, run, run_together};
 use glassnet_userland::process::SharedWorld;
-use glassnet_userland::procfs;
+use glassnet_userland::procfs::{self, Caller};
 
 /// A machine that tracks connections, of which it has one that `ping` made.
 struct Bench {
@@ -35,12 +35,16 @@ impl Bench {
         (outcome.stdout.clone(), outcome.stderr.clone(), outcome.status)
     }
 
+    fn caller(&self) -> Caller {
+        Caller { machine: self.machine, cpu: CpuId(0), netns: INIT_NET }
+    }
+
     fn read(&self, path: &str) -> String {
-        procfs::read(&self.world.lock().unwrap(), self.machine, INIT_NET, path).unwrap()
+        procfs::read(&self.world.lock().unwrap(), self.caller(), path).unwrap()
     }
 
     fn write(&self, path: &str, text: &str) {
-        procfs::write(&mut self.world.lock().unwrap(), self.machine, INIT_NET, path, text).unwrap();
+        procfs::write(&mut self.world.lock().unwrap(), self.caller(), path, text).unwrap();
     }
 }
 

@@ -14,8 +14,9 @@ use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL};
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_sim::Nanos;
+use glassnet_userland::harness;
 use glassnet_userland::process::SharedWorld;
-use glassnet_userland::{harness, procfs};
+use glassnet_userland::procfs::{self, Caller};
 use glassnet_wire::Mac;
 
 #[path = "shared/recording.rs"]
@@ -74,7 +75,7 @@ fn run(world: &SharedWorld, netns: NetnsId, line: &str) -> (String, i32) {
         ["echo", text @ .., ">", file] => {
             let text = format!("{}\n", text.join(" ").trim_matches('"'));
             let mut world = world.lock().expect("not poisoned");
-            match procfs::write(&mut world, NODE, netns, file, &text) {
+            match procfs::write(&mut world, Caller { machine: NODE, cpu: CpuId(0), netns }, file, &text) {
                 Ok(()) => (String::new(), 0),
                 Err(error @ (Errno::ENOENT | Errno::EACCES | Errno::EISDIR)) => {
                     (format!("bash: line 1: {file}: {}\n", error.strerror()), 1)
@@ -93,7 +94,8 @@ fn run(world: &SharedWorld, netns: NetnsId, line: &str) -> (String, i32) {
 fn cat(world: &SharedWorld, netns: NetnsId, files: &[&str]) -> (String, i32) {
     let (mut text, mut status) = (String::new(), 0);
     for file in files {
-        match procfs::read(&world.lock().expect("not poisoned"), NODE, netns, file) {
+        let caller = Caller { machine: NODE, cpu: CpuId(0), netns };
+        match procfs::read(&world.lock().expect("not poisoned"), caller, file) {
             Ok(content) => text += &content,
             Err(error) => {
                 let _ = writeln!(text, "cat: {file}: {}", error.strerror());

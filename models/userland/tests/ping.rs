@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use glassnet_kernel::ids::{MachineId, NetnsId};
+use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
 use glassnet_kernel::world::World;
 use glassnet_userland::harness::{Outcome, run, run_together};
 use glassnet_userland::process::SharedWorld;
-use glassnet_userland::procfs;
+use glassnet_userland::procfs::{self, Caller};
 
 /// A machine with a namespace `b` behind a veth pair: 10.9.0.1 here, 10.9.0.2 there.
 struct Bench {
@@ -50,8 +50,8 @@ impl Bench {
         ]);
         let netns = bench.netns("b");
         let mut world = bench.world.lock().expect("the world");
-        procfs::write(&mut world, bench.machine, netns, "/proc/sys/net/ipv4/ip_forward", "1")
-            .expect("a sysctl");
+        let caller = Caller { machine: bench.machine, cpu: CpuId(0), netns };
+        procfs::write(&mut world, caller, "/proc/sys/net/ipv4/ip_forward", "1").expect("a sysctl");
         drop(world);
         bench
     }

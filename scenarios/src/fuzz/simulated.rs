@@ -13,6 +13,7 @@ use glassnet_kernel::tables::socket::SockKind;
 use glassnet_sim::Nanos;
 use glassnet_userland::harness;
 use glassnet_userland::process::SharedWorld;
+use glassnet_userland::procfs::{self, Caller};
 
 use super::case::{PORTS, Port};
 use super::rig::{LISTENERS, Rig, RigError, Said, build};
@@ -146,7 +147,8 @@ impl Simulated {
 
     fn cat(&self, path: &str) -> Said {
         let world = self.world();
-        match glassnet_userland::procfs::read(&world, MACHINE, INIT_NET, path) {
+        let caller = Caller { machine: MACHINE, cpu: CPU, netns: INIT_NET };
+        match procfs::read(&world, caller, path) {
             Ok(text) => Said { status: 0, text },
             Err(errno) => Said { status: 1, text: format!("{errno:?}") },
         }

@@ -62,9 +62,9 @@ pub(super) fn bash_with(
     more: Vec<(&str, Arc<dyn Builtin>)>,
 ) -> Bash {
     let registry = BuiltinRegistry::new();
-    for (name, program) in glassnet_userland::PROGRAMS {
-        let command = super::command::ProgramCommand { place: place.clone(), program: *program };
-        registry.insert_command(*name, command);
+    for program in glassnet_userland::PROGRAMS {
+        let command = super::command::ProgramCommand { place: place.clone(), program };
+        registry.insert_command(program.name(), command);
     }
     registry.insert("pkill", Arc::new(super::prompt::Pkill(place.machine.clone())));
     for (name, builtin) in more {

@@ -24,7 +24,7 @@ const EXEC_TIME: Nanos = Nanos::from_millis(1);
 /// A program as a command of the shell.
 pub(super) struct ProgramCommand {
     pub place: Place,
-    pub program: Program,
+    pub program: &'static Program,
 }
 
 #[async_trait]
@@ -48,7 +48,7 @@ impl Command for ProgramCommand {
 }
 
 /// Runs a program to its end.
-async fn start(place: &Place, program: Program, child: Child, job: Option<Job>) -> i32 {
+async fn start(place: &Place, program: &'static Program, child: Child, job: Option<Job>) -> i32 {
     let machine = &place.machine;
     let name = child.argv.first().cloned().unwrap_or_default();
     let _listed = machine.programs.list(&name, job, child.signals.clone());
@@ -57,6 +57,7 @@ async fn start(place: &Place, program: Program, child: Child, job: Option<Job>) 
         world: machine.world.clone(),
         machine: machine.id,
         netns: child.netns,
+        program,
         pid: machine.new_pid(),
         argv: child.argv,
         env: child.env,
@@ -74,7 +75,7 @@ async fn start(place: &Place, program: Program, child: Child, job: Option<Job>) 
     if process.sleep(EXEC_TIME).await.is_err() {
         return 0;
     }
-    process::run(program, &mut process).await
+    process::run(&mut process).await
 }
 
 struct ShellInput(CommandInput);

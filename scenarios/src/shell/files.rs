@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 use bashkit::{
     DirEntry, FileSystem, FileSystemExt, FileType, FsLimits, FsUsage, InMemoryFs, Metadata, async_trait,
 };
+use glassnet_kernel::ids::CpuId;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::world::World;
 use glassnet_userland::process::{BOOT_TIME, Boxed, Files};
-use glassnet_userland::procfs::{self, Node};
+use glassnet_userland::procfs::{self, Caller, Node};
 
 use super::machine::Place;
 
@@ -20,8 +21,6 @@ use super::machine::Place;
 pub(super) const WRITE_ERROR: &str = "write error: ";
 /// First line of a file that stands for a command of the shell.
 const STUB: &str = "#!/bin/sh\n# bashkit builtin: ";
-/// Where Debian keeps the programs that only root runs.
-const SBIN: [&str; 8] = ["ip", "bridge", "brctl", "arp", "tcpdump", "sysctl", "ethtool", "route"];
 
 /// Lays out the disk of a machine that was just installed.
 pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
@@ -37,9 +36,9 @@ pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
     for (path, text) in files {
         disk.add_file(path, text, 0o644);
     }
-    for (name, _) in glassnet_userland::PROGRAMS {
-        let dir = if SBIN.contains(name) { "/usr/sbin" } else { "/usr/bin" };
-        disk.add_file(format!("{dir}/{name}"), format!("{STUB}{name}\nexec {name} \"$@\"\n"), 0o755);
+    for program in glassnet_userland::PROGRAMS {
+        let (path, name) = (program.path, program.name());
+        disk.add_file(path, format!("{STUB}{name}\nexec {name} \"$@\"\n"), 0o755);
     }
 }
 
@@ -120,18 +119,21 @@ impl MachineFs {
         self.world(|world| world.kernel(machine).netns_names.keys().cloned().collect())
     }
 
+    /// The shell itself, which runs on the first CPU.
+    fn caller(&self) -> Caller {
+        Caller { machine: self.place.machine.id, cpu: CpuId(0), netns: self.place.netns }
+    }
+
     fn node(&self, path: &str) -> io::Result<Node> {
-        let (machine, netns) = (self.place.machine.id, self.place.netns);
-        self.world(|world| procfs::node(world, machine, netns, path)).map_err(refused)
+        self.world(|world| procfs::node(world, self.caller(), path)).map_err(refused)
     }
 
     fn write_kernel(&self, path: &str, content: &[u8]) -> io::Result<()> {
         if content.is_empty() {
             return self.node(path).map(|_| ());
         }
-        let (machine, netns) = (self.place.machine.id, self.place.netns);
         let text = String::from_utf8_lossy(content).into_owned();
-        self.world(|world| procfs::write(world, machine, netns, path, &text)).map_err(|errno| match errno {
+        self.world(|world| procfs::write(world, self.caller(), path, &text)).map_err(|errno| match errno {
             Errno::ENOENT | Errno::EACCES | Errno::EISDIR => refused(errno),
             _ => io::Error::new(io::ErrorKind::InvalidInput, format!("{WRITE_ERROR}{}", errno.strerror())),
         })
@@ -159,10 +161,9 @@ impl MachineFs {
 #[async_trait]
 impl FileSystem for MachineFs {
     async fn read_file(&self, path: &Path) -> bashkit::Result<Vec<u8>> {
-        let (machine, netns) = (self.place.machine.id, self.place.netns);
         match owner(path) {
             Owner::Kernel(path) => {
-                let text = self.world(|world| procfs::read(world, machine, netns, &path)).map_err(refused)?;
+                let text = self.world(|world| procfs::read(world, self.caller(), &path)).map_err(refused)?;
                 Ok(text.into_bytes())
             }
             Owner::Netns(name) => Ok(self.netns_metadata(name.as_deref()).map(|_| Vec::new())?),
@@ -210,11 +211,9 @@ impl FileSystem for MachineFs {
     }
 
     async fn read_dir(&self, path: &Path) -> bashkit::Result<Vec<DirEntry>> {
-        let (machine, netns) = (self.place.machine.id, self.place.netns);
         match owner(path) {
             Owner::Kernel(path) => {
-                let nodes =
-                    self.world(|world| procfs::list(world, machine, netns, &path)).map_err(refused)?;
+                let nodes = self.world(|world| procfs::list(world, self.caller(), &path)).map_err(refused)?;
                 Ok(nodes
                     .into_iter()
                     .map(|(name, node)| DirEntry { name, metadata: metadata_of(&node) })

@@ -118,6 +118,7 @@ fn small_programs() {
         ("timeout 2 bash -c 'sleep 1; echo a; sleep 5; echo b'; echo $?", "a\n124\n", 0),
         ("timeout 2 nosuch", "timeout: failed to run command 'nosuch': No such file or directory\n", 127),
         ("date +%S; sleep 2; id -u; command -v ip", "28\n0\n/usr/sbin/ip\n", 0),
+        ("which iptables; command -v tcpdump ss", "/usr/sbin/iptables\n/usr/bin/tcpdump\n/usr/bin/ss\n", 0),
         ("/usr/bin/sleep 1; /sbin/nosuch", "bash: /sbin/nosuch: No such file or directory\n", 127),
         ("echo a | tee f /nodir/f | cat; cat f", "tee: /nodir/f: No such file or directory\na\na\n", 0),
         ("echo x > /proc/sys/net/ipv4/ip_forward", "bash: echo: write error: Invalid argument\n", 1),

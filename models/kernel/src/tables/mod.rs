@@ -32,6 +32,7 @@ pub mod skb;
 pub mod snmp;
 pub mod socket;
 pub mod softnet;
+pub mod sysctl;
 pub mod tcp_machine;
 pub mod tcp_sock;
 pub mod xt;

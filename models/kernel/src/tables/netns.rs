@@ -7,6 +7,7 @@ use super::ipset::IpSets;
 use super::ipv4::Ipv4Netns;
 use super::netfilter::{BridgeCalls, Hooks};
 use super::recent::RecentTables;
+use super::sysctl::Settings;
 use super::xt::XtTables;
 use crate::ids::{DevId, NetnsId, SocketId};
 
@@ -39,6 +40,8 @@ pub struct Netns {
     pub taps: Vec<SocketId>,
     /// The numbers by which other namespaces go here (`netns_ids`).
     pub nsids: BTreeMap<u32, NetnsId>,
+    /// Settings that are plain numbers.
+    pub sysctls: Settings,
 }
 
 impl Netns {
@@ -58,6 +61,7 @@ impl Netns {
             recent: RecentTables::default(),
             taps: Vec::new(),
             nsids: BTreeMap::new(),
+            sysctls: Settings::default(),
         }
     }
 

@@ -9,8 +9,8 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use super::{Bridge, no_bridge_device, no_device, not_modelled, refused};
-use crate::ip::args::{Args, Done, Stop, duparg2, invarg, matches};
-use crate::ip::out::{Color, Out};
+use crate::iproute2::args::{Args, Done, Stop, duparg2, invarg, matches};
+use crate::iproute2::out::{Color, Out};
 use crate::procfs::View;
 
 /// One line of `bridge fdb show`.
@@ -163,7 +163,7 @@ impl Bridge<'_> {
             let entry = view.kernel.devs[bridge].bridge()?.fdb.find(mac, vlan)?;
             Some(row_of(view, &view.kernel.devs[bridge], entry))
         });
-        let not_found = || Stop { stderr: "Error: Fdb entry not found.\n".to_owned(), status: 254 };
+        let not_found = || Stop::error(254, "Error: Fdb entry not found.\n");
         let row = row.ok_or_else(not_found)?;
         let mut out = self.out();
         print_row(&mut out, &row, true, self.stats);

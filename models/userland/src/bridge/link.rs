@@ -6,9 +6,10 @@ use glassnet_kernel::tables::bridge::{BridgePort, PortState};
 use glassnet_kernel::tables::netdev::NetDevice;
 
 use super::{Bridge, no_bridge_device, no_device, not_modelled, refused};
-use crate::ip::args::{Args, Done, Stop, matches};
 use crate::ip::link_show::{link_flags, linked, name_and_link};
-use crate::ip::out::Out;
+use crate::iproute2::args::{Args, Done, Stop, matches};
+use crate::iproute2::out::Out;
+use crate::numbers::decimal;
 use crate::procfs::View;
 
 const HELP: &str = include_str!("help/link.txt");
@@ -96,10 +97,9 @@ fn rtnetlink_unsupported() -> Stop {
     refused(&Errno::EOPNOTSUPP.into())
 }
 
-/// The number at the start of a word, as atoi(3) reads it.
+/// The number at the start of a word, 0 without one.
 fn atoi(word: &str) -> u32 {
-    let end = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
-    word[..end].parse().unwrap_or(0)
+    decimal(word).and_then(|digits| u32::try_from(digits.value?).ok()).unwrap_or(0)
 }
 
 fn port_state(word: &str) -> Done<PortState> {
@@ -116,10 +116,10 @@ fn on_off(key: &str, word: &str) -> Done<bool> {
         "on" => Ok(true),
         "off" => Ok(false),
         // The tool exits with -EINVAL.
-        other => Err(Stop {
-            stderr: format!("Error: argument of \"{key}\" must be one of \"off\", \"on\", not \"{other}\"\n"),
-            status: 234,
-        }),
+        other => Err(Stop::error(
+            234,
+            format!("Error: argument of \"{key}\" must be one of \"off\", \"on\", not \"{other}\"\n"),
+        )),
     }
 }
 

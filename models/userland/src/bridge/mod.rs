@@ -16,11 +16,12 @@ use glassnet_kernel::Cx;
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::netlink::NlError;
 
-use crate::ip::args::{Args, Done, Stop, matches, nodev};
-use crate::ip::out::{Out, Style};
-use crate::ip::{color, split_line};
+use crate::iproute2::args::{Args, Done, Stop, color, matches, nodev};
+use crate::iproute2::batch::Batch;
+use crate::iproute2::netns_by_name;
+use crate::iproute2::out::{Out, Style};
 use crate::process::{Process, Running};
-use crate::procfs::View;
+use crate::procfs::{Caller, View};
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
@@ -42,18 +43,12 @@ async fn run(process: &mut Process) -> i32 {
     let netns = process.netns;
     let style = Style::default();
     let mut bridge = Bridge { process, netns, stats: false, details: false, force: false, style };
-    match bridge.start(&words).await {
-        Ok(status) => status,
-        Err(stop) => {
-            bridge.process.eprint(stop.stderr);
-            stop.status
-        }
-    }
+    bridge.start(&words).await.unwrap_or_else(|stop| stop.say(bridge.process))
 }
 
 /// A real command that the model does not have.
 fn not_modelled(what: &str) -> Stop {
-    Stop { stderr: format!("not modelled yet: bridge {what}\n"), status: 2 }
+    Stop::error(2, format!("not modelled yet: bridge {what}\n"))
 }
 
 /// The kernel refused: `bridge` ends with 255 where `ip` ends with 2. What is not modelled ends with 2 everywhere.
@@ -97,8 +92,8 @@ impl Bridge<'_> {
         match opt {
             _ if is("-help") => return Err(Stop::usage(include_str!("help/bridge.txt"))),
             _ if is("-Version") => {
-                self.process.print("bridge utility, 6.1.0\n");
-                return Err(Stop { stderr: String::new(), status: 0 });
+                let version = self.process.program.version;
+                return Err(Stop::shown(format!("bridge utility, {version}\n")));
             }
             _ if is("-stats") || is("-statistics") => self.stats = true,
             _ if is("-details") => self.details = true,
@@ -108,7 +103,7 @@ impl Bridge<'_> {
             "-4" | "-6" => {}
             _ if is("-netns") => {
                 let name = args.take().unwrap_or("(null)");
-                self.netns = self.netns_by_name(name)?;
+                self.netns = netns_by_name(self.process, name)?;
             }
             _ if color(opt).is_some() => self.style.color = color(opt) == Some(true),
             _ if is("-compressvlans") => return Err(not_modelled("-compressvlans")),
@@ -137,37 +132,23 @@ impl Bridge<'_> {
     }
 
     async fn batch(&mut self, file: &str) -> Done<i32> {
-        let bytes = self.process.read_operand(file).await.map_err(|_| {
-            Stop::failed(format!("Cannot open file \"{file}\" for reading: No such file or directory\n"))
-        })?;
-        let mut status = 0;
-        for (number, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
-            let words = split_line(line);
-            if words.is_empty() {
-                continue;
-            }
+        let mut batch = Batch::open(self.process, file, self.force).await?;
+        for (number, words) in batch.commands() {
             if let Err(stop) = self.command(&words) {
                 self.process.eprint(&stop.stderr);
-                self.process.eprint(format!("Command failed {file}:{}\n", number + 1));
-                status = 1;
-                if !self.force {
+                if !batch.failed(self.process, number) {
                     break;
                 }
             }
         }
-        Ok(status)
-    }
-
-    fn netns_by_name(&self, name: &str) -> Done<NetnsId> {
-        let found = self.process.world().kernel(self.process.machine).netns_names.get(name).copied();
-        found.ok_or_else(|| {
-            Stop::usage(format!("Cannot open network namespace \"{name}\": No such file or directory\n"))
-        })
+        Ok(batch.status)
     }
 
     /// Looks at the machine.
     fn view<R>(&self, look: impl FnOnce(&View) -> R) -> R {
-        look(&View::new(&self.process.world(), self.process.machine, self.netns))
+        let world = self.process.world();
+        let caller = Caller { netns: self.netns, ..self.process.caller(&world) };
+        look(&View::new(&world, caller))
     }
 
     /// A system call.

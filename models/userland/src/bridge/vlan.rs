@@ -4,8 +4,8 @@ use glassnet_kernel::net::bridge::br_fdb::DEFAULT_PVID;
 use glassnet_kernel::netlink::Errno;
 
 use super::{Bridge, no_bridge_device, no_device, not_modelled, refused};
-use crate::ip::args::{Args, Done, Stop, matches};
-use crate::ip::out::{Color, Out};
+use crate::iproute2::args::{Args, Done, Stop, matches};
+use crate::iproute2::out::{Color, Out};
 
 impl Bridge<'_> {
     pub(super) fn vlan(&mut self, mut args: Args) -> Done<i32> {

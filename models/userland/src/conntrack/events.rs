@@ -5,15 +5,16 @@ use glassnet_kernel::net::netfilter::nf_conntrack_netlink::{
 };
 use glassnet_kernel::tables::conntrack::CtEvent;
 
-use super::options::{Options, Stop};
+use super::options::{Options, other};
 use super::show::{self, Shown};
 use super::{NAME, XML_HEAD, XML_TAIL};
 use crate::process::{BOOT_TIME, Process, Signal, Woken};
+use crate::stop::Done;
 
 /// Prints events until a signal comes.
-pub async fn run(process: &mut Process, options: &Options) -> Result<i32, Stop> {
+pub async fn run(process: &mut Process, options: &Options) -> Done<i32> {
     if options.table.as_deref() == Some("expect") {
-        return Err(Stop::Other("not modelled yet: expectations".to_owned()));
+        return Err(other("not modelled yet: expectations"));
     }
     for signal in [Signal::INT, Signal::TERM] {
         process.signals.catch(signal);

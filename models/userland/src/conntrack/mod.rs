@@ -19,7 +19,8 @@ use glassnet_kernel::tables::xt::targets::NatRange;
 use glassnet_sim::Nanos;
 
 use crate::process::{Process, Running};
-use options::{Command, Options, Stop};
+use crate::stop::Done;
+use options::{Command, Options, other};
 use show::{Format, Shown};
 
 const HELP: &str = include_str!("help.txt");
@@ -35,20 +36,11 @@ pub fn main(process: &mut Process) -> Running<'_> {
             Ok(options) => run(process, &options),
             Err(stop) => Err(stop),
         };
-        outcome.unwrap_or_else(|stop| {
-            let (text, status) = match stop {
-                Stop::Parameter(text) => {
-                    (format!("{text}\nTry `conntrack -h' or 'conntrack --help' for more information."), 2)
-                }
-                Stop::Other(text) => (text, 1),
-            };
-            process.eprint(format!("{NAME}: {text}\n"));
-            status
-        })
+        outcome.unwrap_or_else(|stop| stop.say(process))
     })
 }
 
-fn run(process: &mut Process, options: &Options) -> Result<i32, Stop> {
+fn run(process: &mut Process, options: &Options) -> Done<i32> {
     if options.table.as_deref() == Some("expect") {
         return expectations(process, options);
     }
@@ -75,12 +67,12 @@ fn run(process: &mut Process, options: &Options) -> Result<i32, Stop> {
 }
 
 /// There are no helpers, so nothing is ever expected.
-fn expectations(process: &mut Process, options: &Options) -> Result<i32, Stop> {
+fn expectations(process: &mut Process, options: &Options) -> Done<i32> {
     match options.command {
         Some(Command::List) => process.eprint(format!("{NAME}: 0 expectations have been shown.\n")),
         Some(Command::Count) => process.print("0\n"),
         Some(Command::Flush) => process.eprint(format!("{NAME}: expectation table has been emptied.\n")),
-        _ => return Err(Stop::Other("not modelled yet: expectations".to_owned())),
+        _ => return Err(other("not modelled yet: expectations")),
     }
     Ok(0)
 }
@@ -182,11 +174,11 @@ fn zones(options: &Options) -> [u16; 2] {
     [options.filter.zones.0.unwrap_or(both), options.filter.zones.1.unwrap_or(both)]
 }
 
-fn get(process: &mut Process, options: &Options) -> Result<i32, Stop> {
+fn get(process: &mut Process, options: &Options) -> Done<i32> {
     let netns = process.netns;
     // It is looked for by its first packet.
     let Some([original, _]) = tuples(options).filter(|_| options.filter.orig.0.is_some()) else {
-        return Err(Stop::Other("Operation failed: invalid parameters".to_owned()));
+        return Err(other("Operation failed: invalid parameters"));
     };
     let line = process.syscall(|cx| {
         let id = ctnetlink_get_conntrack(cx, netns, zones(options), &original)?;
@@ -198,7 +190,7 @@ fn get(process: &mut Process, options: &Options) -> Result<i32, Stop> {
             print(process, &[line], options.format, "shown");
             Ok(0)
         }
-        None => Err(Stop::Other("Operation failed: such conntrack doesn't exist".to_owned())),
+        None => Err(other("Operation failed: such conntrack doesn't exist")),
     }
 }
 
@@ -211,10 +203,10 @@ fn change(options: &Options) -> CtChange {
     }
 }
 
-fn create(process: &mut Process, options: &Options) -> Result<i32, Stop> {
+fn create(process: &mut Process, options: &Options) -> Done<i32> {
     let (netns, pid) = (process.netns, process.pid);
     let Some(tuples) = tuples(options) else {
-        return Err(Stop::Other("Operation failed: invalid parameters".to_owned()));
+        return Err(other("Operation failed: invalid parameters"));
     };
     let range = |nat: Option<filter::Nat>| {
         let filter::Nat { address, port } = nat?;
@@ -236,10 +228,8 @@ fn create(process: &mut Process, options: &Options) -> Result<i32, Stop> {
             process.eprint(format!("{NAME}: 0 flow entries have been {done}.\n"));
             Ok(0)
         }
-        Err(Errno::EEXIST) => {
-            Err(Stop::Other("Operation failed: Such conntrack exists, try -U to update".to_owned()))
-        }
-        Err(errno) => Err(Stop::Other(format!("Operation failed: {}", errno.strerror()))),
+        Err(Errno::EEXIST) => Err(other("Operation failed: Such conntrack exists, try -U to update")),
+        Err(errno) => Err(other(format!("Operation failed: {}", errno.strerror()))),
     }
 }
 
@@ -250,7 +240,7 @@ fn is_idle(conn: &Conn, change: CtChange) -> bool {
     !mark && !status && change.timeout.is_none() && change.state.is_none()
 }
 
-fn update(process: &mut Process, options: &Options) -> Result<i32, Stop> {
+fn update(process: &mut Process, options: &Options) -> Done<i32> {
     let (pid, wanted) = (process.pid, change(options));
     let outcome = process.syscall(|cx| {
         let (found, now) = chosen(cx, process, options, false);
@@ -276,7 +266,7 @@ fn update(process: &mut Process, options: &Options) -> Result<i32, Stop> {
         Err(errno) => {
             let text = format!("Operation failed: {}", errno.strerror());
             process.eprint(format!("{text}\n"));
-            Err(Stop::Other(text))
+            Err(other(text))
         }
     }
 }

@@ -1,22 +1,18 @@
 //! The command line of `conntrack`.
 
+use std::fmt::Display;
+
 use glassnet_kernel::tables::conntrack::{
     EventKind, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, TcpState,
 };
 
+use super::NAME;
 use super::filter::{self, Filter, Nat};
 use super::show::Format;
 use crate::hosts::inet_aton;
+use crate::numbers::base0;
 use crate::services;
-
-/// Why the program stops: its status and the text after its name; and whether the hint to `--help` follows.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// A wrong word: status 2, with the hint.
-    Parameter(String),
-    /// Something else: status 1.
-    Other(String),
-}
+use crate::stop::{Done, Stop};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,11 +143,18 @@ fn proto_options(proto: u8) -> &'static [&'static str] {
     }
 }
 
-fn parameter<T>(text: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop::Parameter(text.into()))
+/// A wrong word (`PARAMETER_PROBLEM`).
+fn parameter<T>(text: impl Display) -> Done<T> {
+    let hint = "Try `conntrack -h' or 'conntrack --help' for more information.";
+    Err(Stop::error(2, format!("{NAME}: {text}\n{hint}\n")))
 }
 
-fn unknown<T>(word: &str) -> Result<T, Stop> {
+/// Another failure (`OTHER_PROBLEM`).
+pub fn other(text: impl Display) -> Stop {
+    Stop::error(1, format!("{NAME}: {text}\n"))
+}
+
+fn unknown<T>(word: &str) -> Done<T> {
     parameter(format!("unknown option `{word}'"))
 }
 
@@ -160,7 +163,7 @@ fn unknown<T>(word: &str) -> Result<T, Stop> {
 /// # Errors
 ///
 /// The first word that is wrong, as the real tool words it.
-pub fn parse(args: &[String]) -> Result<Options, Stop> {
+pub fn parse(args: &[String]) -> Done<Options> {
     let mut options = Options::default();
     let mut rest = args.iter().peekable();
     while let Some(word) = rest.next() {
@@ -218,7 +221,7 @@ fn find(word: &str, proto: Option<u8>) -> Option<(Spec, Option<String>)> {
     Some((*spec, attached))
 }
 
-fn set_command(options: &mut Options, command: Command, table: Option<String>) -> Result<(), Stop> {
+fn set_command(options: &mut Options, command: Command, table: Option<String>) -> Done {
     if options.command.is_some() {
         return parameter("Invalid commands combination");
     }
@@ -232,17 +235,12 @@ fn set_command(options: &mut Options, command: Command, table: Option<String>) -
     Ok(())
 }
 
+/// The number at the start of a word, 0 without one.
 fn number(text: &str) -> u64 {
-    let (digits, base) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(hex) => (hex, 16),
-        None if text.starts_with('0') && text.len() > 1 => (&text[1..], 8),
-        None => (text, 10),
-    };
-    let end = digits.find(|letter: char| !letter.is_digit(base)).unwrap_or(digits.len());
-    u64::from_str_radix(&digits[..end], base).unwrap_or(0)
+    base0(text).and_then(|digits| digits.value).unwrap_or(0)
 }
 
-fn address(text: &str) -> Result<(u32, u32), Stop> {
+fn address(text: &str) -> Done<(u32, u32)> {
     let (host, len) = match text.split_once('/') {
         Some((host, "")) => (host, Some(0)),
         Some((host, len)) => (host, len.parse().ok().filter(|len| *len <= 32)),
@@ -254,12 +252,12 @@ fn address(text: &str) -> Result<(u32, u32), Stop> {
             let mask = u32::MAX.checked_shl(32 - len).unwrap_or(0);
             Ok((u32::from(host) & mask, mask))
         }
-        None if host.contains(':') => Err(Stop::Other("not modelled yet: IPv6".to_owned())),
+        None if host.contains(':') => Err(other("not modelled yet: IPv6")),
         None => parameter(format!("Invalid IP address `{text}'")),
     }
 }
 
-fn nat(name: &str, value: Option<&str>) -> Result<Nat, Stop> {
+fn nat(name: &str, value: Option<&str>) -> Done<Nat> {
     let Some(text) = value else { return Ok(Nat::default()) };
     let (host, port) = match text.split_once(':') {
         Some((host, port)) => match port.parse() {
@@ -274,7 +272,7 @@ fn nat(name: &str, value: Option<&str>) -> Result<Nat, Stop> {
     Ok(Nat { address: Some(address(host)?.0), port })
 }
 
-fn set(options: &mut Options, name: &'static str, value: Option<&str>) -> Result<(), Stop> {
+fn set(options: &mut Options, name: &'static str, value: Option<&str>) -> Done {
     let text = value.unwrap_or_default();
     options.given.push(name);
     // A network is an address and a mask, which has an option of its own.
@@ -312,14 +310,14 @@ fn set(options: &mut Options, name: &'static str, value: Option<&str>) -> Result
         "icmp-code" => filter.icmp[1] = Some(number(text) as u16),
         "icmp-id" => filter.icmp[2] = Some(number(text) as u16),
         "state" => filter.state = Some(state(text)?),
-        other => return Err(Stop::Other(format!("not modelled yet: --{other}"))),
+        unknown => return Err(other(format!("not modelled yet: --{unknown}"))),
     }
     options.family |=
         matches!(name, "src" | "orig-src" | "dst" | "orig-dst" | "reply-src" | "reply-dst" | "family");
     Ok(())
 }
 
-fn family(filter: &mut Filter, text: &str) -> Result<(), Stop> {
+fn family(filter: &mut Filter, text: &str) -> Done {
     match text {
         "ipv4" => Ok(()),
         "ipv6" => {
@@ -330,7 +328,7 @@ fn family(filter: &mut Filter, text: &str) -> Result<(), Stop> {
     }
 }
 
-fn protocol(text: &str) -> Result<u8, Stop> {
+fn protocol(text: &str) -> Done<u8> {
     // Those that the tool knows itself it knows in capitals too.
     let known = text.parse::<u8>().ok().or_else(|| match text.to_ascii_lowercase().as_str() {
         "tcp" => Some(6),
@@ -357,7 +355,7 @@ fn mark(text: &str) -> (u32, u32) {
 }
 
 /// `IPS_*` bits that must be set, and the bits that must not; `UNSET` adds nothing to either.
-fn status(text: &str) -> Result<(u16, u16), Stop> {
+fn status(text: &str) -> Done<(u16, u16)> {
     let (mut set, mut unset) = (0, 0);
     for word in text.split(',') {
         match word.to_ascii_uppercase().as_str() {
@@ -367,7 +365,7 @@ fn status(text: &str) -> Result<(u16, u16), Stop> {
             "UNREPLIED" => unset |= IPS_SEEN_REPLY,
             "UNSET" => {}
             "EXPECTED" | "CONFIRMED" | "OFFLOAD" | "HW_OFFLOAD" => {
-                return Err(Stop::Other(format!("not modelled yet: --status {word}")));
+                return Err(other(format!("not modelled yet: --status {word}")));
             }
             _ => return parameter(format!("Bad parameter `{word}'")),
         }
@@ -375,7 +373,7 @@ fn status(text: &str) -> Result<(u16, u16), Stop> {
     Ok((set, unset))
 }
 
-fn kinds(text: &str) -> Result<u8, Stop> {
+fn kinds(text: &str) -> Done<u8> {
     let mut kinds = 0;
     for word in text.split(',') {
         kinds |= match word.to_ascii_uppercase().as_str() {
@@ -389,7 +387,7 @@ fn kinds(text: &str) -> Result<u8, Stop> {
     Ok(kinds)
 }
 
-fn output(format: &mut Format, text: &str) -> Result<(), Stop> {
+fn output(format: &mut Format, text: &str) -> Done {
     for word in text.split(',') {
         match word.to_ascii_lowercase().as_str() {
             "xml" => format.xml = true,
@@ -398,19 +396,19 @@ fn output(format: &mut Format, text: &str) -> Result<(), Stop> {
             "id" => format.id = true,
             "ktimestamp" => format.ktimestamp = true,
             "save" => format.save = true,
-            "labels" | "userspace" => return Err(Stop::Other(format!("not modelled yet: --output {word}"))),
+            "labels" | "userspace" => return Err(other(format!("not modelled yet: --output {word}"))),
             _ => return parameter(format!("Bad parameter `{word}'")),
         }
     }
     match *format {
-        Format { save: true, .. } if *format != (Format { save: true, ..Format::default() }) => Err(
-            Stop::Other("cannot combine save output with any other output type, use -o save only".to_owned()),
-        ),
+        Format { save: true, .. } if *format != (Format { save: true, ..Format::default() }) => {
+            Err(other("cannot combine save output with any other output type, use -o save only"))
+        }
         _ => Ok(()),
     }
 }
 
-fn state(text: &str) -> Result<TcpState, Stop> {
+fn state(text: &str) -> Done<TcpState> {
     const STATES: [TcpState; 10] = [
         TcpState::None,
         TcpState::SynSent,
@@ -431,7 +429,7 @@ fn state(text: &str) -> Result<TcpState, Stop> {
 }
 
 /// The options go with the command.
-fn check(options: &Options) -> Result<(), Stop> {
+fn check(options: &Options) -> Done {
     let Some(refused) = refused(options)? else { return Ok(()) };
     // Commands about the whole table take next to no option.
     let only = matches!(options.command, None | Some(Command::Count | Command::Stats | Command::Flush));
@@ -445,14 +443,14 @@ fn check(options: &Options) -> Result<(), Stop> {
         Some(Command::Get | Command::Create | Command::Add) => describes_one(options),
         // The kernel wants a condition.
         Some(Command::List) if options.filter.status == Some((0, 0)) => {
-            Err(Stop::Other("Operation failed: invalid parameters".to_owned()))
+            Err(other("Operation failed: invalid parameters"))
         }
         _ => Ok(()),
     }
 }
 
 /// The options that a command does not take, or of those about the whole table the only ones that it takes.
-fn refused(options: &Options) -> Result<Option<&'static [&'static str]>, Stop> {
+fn refused(options: &Options) -> Done<Option<&'static [&'static str]>> {
     Ok(Some(match options.command {
         Some(Command::Help | Command::Version) => return Ok(None),
         None | Some(Command::Count | Command::Stats) => &[],
@@ -473,7 +471,7 @@ fn refused(options: &Options) -> Result<Option<&'static [&'static str]>, Stop> {
 }
 
 /// The options say all that a connection is.
-fn describes_one(options: &Options) -> Result<(), Stop> {
+fn describes_one(options: &Options) -> Done {
     let given = |name: &str| options.given.contains(&name);
     let creates = options.command != Some(Command::Get);
     let need = |name: &str, is_there: bool| match is_there {

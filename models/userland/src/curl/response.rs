@@ -1,5 +1,8 @@
 //! Reading an HTTP response: status, headers, and the body by length, by chunks or to the end.
 
+/// More headers than any server here sends.
+const MAX_HEADERS: usize = 128;
+
 /// How the end of a body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
@@ -21,6 +24,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Bytes of the body as they came, with the lines of chunks.
     pub body_wire: u64,
+    /// Names and values, in their order.
+    headers: Vec<(String, String)>,
     raw: Vec<u8>,
     framing: Option<Framing>,
     complete: bool,
@@ -47,10 +52,8 @@ impl Response {
 
     /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<String> {
-        let head = String::from_utf8_lossy(&self.head);
-        let mut lines = head.lines().skip(1).filter_map(|line| line.split_once(':'));
-        let found = lines.find(|(known, _)| known.trim().eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.trim().to_owned())
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.clone())
     }
 
     /// The length that the head promised.
@@ -76,21 +79,29 @@ impl Response {
     pub fn feed(&mut self, bytes: &[u8], bodyless: bool) -> Progress {
         self.raw.extend_from_slice(bytes);
         if self.framing.is_none() {
-            if !b"HTTP/1.".starts_with(&self.raw[..self.raw.len().min(7)]) {
-                return Progress::NotHttp;
+            match self.read_head() {
+                Ok(true) => self.choose_framing(bodyless),
+                Ok(false) => return Progress::More,
+                Err(_) => return Progress::NotHttp,
             }
-            let Some(end) = find(&self.raw, b"\r\n\r\n").map(|at| at + 4) else { return Progress::More };
-            self.head = self.raw.drain(..end).collect();
-            self.read_head(bodyless);
         }
         self.read_body()
     }
 
-    fn read_head(&mut self, bodyless: bool) {
-        let line: String = String::from_utf8_lossy(&self.head).lines().next().unwrap_or("").to_owned();
-        let mut words = line.split_whitespace();
-        self.minor = u8::from(words.next().is_some_and(|version| version.ends_with(".1")));
-        self.status = words.next().and_then(|status| status.parse().ok()).unwrap_or(0);
+    /// Takes the head once it is there.
+    fn read_head(&mut self) -> Result<bool, httparse::Error> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut parsed = httparse::Response::new(&mut headers);
+        let httparse::Status::Complete(end) = parsed.parse(&self.raw)? else { return Ok(false) };
+        (self.minor, self.status) = (parsed.version.unwrap_or(0), parsed.code.unwrap_or(0));
+        let text = |value: &[u8]| String::from_utf8_lossy(value).trim().to_owned();
+        self.headers =
+            parsed.headers.iter().map(|header| (header.name.to_owned(), text(header.value))).collect();
+        self.head = self.raw.drain(..end).collect();
+        Ok(true)
+    }
+
+    fn choose_framing(&mut self, bodyless: bool) {
         let chunked = self.header("Transfer-Encoding").is_some_and(|value| value.contains("chunked"));
         let length = self.header("Content-Length").and_then(|value| value.parse().ok());
         let none = bodyless || matches!(self.status, 204 | 304);
@@ -123,17 +134,18 @@ impl Response {
 
     fn read_chunks(&mut self) -> Progress {
         loop {
-            let Some(end) = find(&self.raw, b"\r\n") else { return Progress::More };
-            let line = String::from_utf8_lossy(&self.raw[..end]).into_owned();
-            let size = line.split(';').next().and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
-            let Some(size) = size.filter(|size| *size < 1 << 32) else { return Progress::BadChunk };
-            let whole = end + 2 + size + 2;
+            let (start, size) = match httparse::parse_chunk_size(&self.raw) {
+                Ok(httparse::Status::Complete((start, size))) if size < 1 << 32 => (start, size as usize),
+                Ok(httparse::Status::Partial) => return Progress::More,
+                _ => return Progress::BadChunk,
+            };
+            let whole = start + size + 2;
             if self.raw.len() < whole {
                 return Progress::More;
             }
             self.body_wire += whole as u64;
             let chunk: Vec<u8> = self.raw.drain(..whole).collect();
-            self.body.extend_from_slice(&chunk[end + 2..end + 2 + size]);
+            self.body.extend_from_slice(&chunk[start..start + size]);
             if size == 0 {
                 self.complete = true;
                 return Progress::Complete;
@@ -151,10 +163,6 @@ impl Response {
             _ => None,
         }
     }
-}
-
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|window| window == what)
 }
 
 #[cfg(test)]

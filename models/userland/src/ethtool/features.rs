@@ -16,6 +16,7 @@ use glassnet_kernel::tables::netdev_features::{
 
 use super::Said;
 use crate::procfs::View;
+use crate::stop::Stop;
 
 /// A line of the listing, and the features that it is about.
 #[derive(Clone, Copy)]
@@ -100,7 +101,7 @@ const LINES: &[(&str, Line)] = &[
 /// Prints the features; what cannot be switched is fixed.
 pub(super) fn features(_: &View, dev: &NetDevice) -> Said {
     if dev.ops.ethtool.is_hardware {
-        return Err(("not modelled yet: ethtool -k of a network card\n".to_owned(), 2));
+        return Err(Stop::error(2, "not modelled yet: ethtool -k of a network card\n"));
     }
     let mut text = format!("Features for {}:\n", dev.name);
     for (name, line) in LINES {

@@ -12,6 +12,7 @@ use self::features::features;
 use crate::identity::RELEASE;
 use crate::process::{Process, Running};
 use crate::procfs::View;
+use crate::stop::{Done, Stop};
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
@@ -19,7 +20,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
 }
 
 /// What a command says: text for standard output, or for standard error with a status.
-type Said = Result<String, (String, i32)>;
+type Said = Done<String>;
 type Command = fn(&View, &NetDevice) -> Said;
 
 /// Options that are modelled, what they say, and what they say of a device that is missing.
@@ -131,7 +132,7 @@ fn run(process: &mut Process) -> i32 {
     let said = match words.as_slice() {
         ["--version"] => Ok("ethtool version 6.1\n".to_owned()),
         [option, ..] if NOT_MODELLED.contains(option) => {
-            Err((format!("not modelled yet: ethtool {option}\n"), 2))
+            Err(Stop::error(2, format!("not modelled yet: ethtool {option}\n")))
         }
         [option, name] if option.starts_with('-') => match find(option) {
             Some((_, command, missing)) => on_device(process, name, *command, *missing),
@@ -145,15 +146,12 @@ fn run(process: &mut Process) -> i32 {
             process.print(text);
             0
         }
-        Err((text, status)) => {
-            process.eprint(text);
-            status
-        }
+        Err(stop) => stop.say(process),
     }
 }
 
-fn bad_command_line() -> (String, i32) {
-    ("ethtool: bad command line argument(s)\nFor more information run ethtool -h\n".to_owned(), 1)
+fn bad_command_line() -> Stop {
+    Stop::error(1, "ethtool: bad command line argument(s)\nFor more information run ethtool -h\n")
 }
 
 fn find(option: &str) -> Option<&'static (&'static [&'static str], Command, Missing)> {
@@ -162,12 +160,12 @@ fn find(option: &str) -> Option<&'static (&'static [&'static str], Command, Miss
 
 fn on_device(process: &Process, name: &str, command: Command, missing: Missing) -> Said {
     let world = process.world();
-    let view = View::new(&world, process.machine, process.netns);
+    let view = View::new(&world, process.caller(&world));
     match (view.dev(name), missing) {
         (Some(dev), _) => command(&view, dev),
-        (None, Missing::Ioctl(what, status)) => Err((format!("{what}: No such device\n"), status)),
-        (None, Missing::Netlink) => Err((NO_DEVICE.to_owned(), 1)),
-        (None, Missing::Plain) => Err(("netlink error: No such device\n".to_owned(), 1)),
+        (None, Missing::Ioctl(what, status)) => Err(Stop::error(status, format!("{what}: No such device\n"))),
+        (None, Missing::Netlink) => Err(Stop::error(1, NO_DEVICE)),
+        (None, Missing::Plain) => Err(Stop::error(1, "netlink error: No such device\n")),
     }
 }
 
@@ -180,7 +178,7 @@ fn driver(_: &View, dev: &NetDevice) -> Said {
     let generic =
         dev.ops.kind.map(|driver| DrvInfo { driver, version: RELEASE, fw_version: "", bus_info: "" });
     let Some(info) = dev.ops.ethtool.get_drvinfo.map(|get| get(dev)).or(generic) else {
-        return Err(("Cannot get driver information: Operation not supported\n".to_owned(), 71));
+        return Err(Stop::error(71, "Cannot get driver information: Operation not supported\n"));
     };
     let statistics = yes_no(dev.ops.ethtool.get_ethtool_stats.is_some());
     Ok(format!(
@@ -193,7 +191,7 @@ fn driver(_: &View, dev: &NetDevice) -> Said {
 
 fn statistics(view: &View, dev: &NetDevice) -> Said {
     let Some(get) = dev.ops.ethtool.get_ethtool_stats else {
-        return Err(("no stats available\n".to_owned(), 94));
+        return Err(Stop::error(94, "no stats available\n"));
     };
     let lines = get(view.kernel, dev).into_iter().map(|(name, value)| format!("     {name}: {value}\n"));
     Ok(format!("NIC statistics:\n{}", lines.collect::<String>()))
@@ -201,9 +199,9 @@ fn statistics(view: &View, dev: &NetDevice) -> Said {
 
 fn unsupported(_: &View, dev: &NetDevice) -> Said {
     if dev.ops.ethtool.is_hardware {
-        return Err(("not modelled yet: ethtool -g, -a and -c of a network card\n".to_owned(), 2));
+        return Err(Stop::error(2, "not modelled yet: ethtool -g, -a and -c of a network card\n"));
     }
-    Err(("netlink error: Operation not supported\n".to_owned(), 1))
+    Err(Stop::error(1, "netlink error: Operation not supported\n"))
 }
 
 fn channels(view: &View, dev: &NetDevice) -> Said {
@@ -237,10 +235,10 @@ fn time_stamping(_: &View, dev: &NetDevice) -> Said {
 /// `ethtool DEVICE`. Each part of the answer fails on its own if there is no such device.
 fn settings_of(process: &Process, name: &str) -> Said {
     let world = process.world();
-    let view = View::new(&world, process.machine, process.netns);
+    let view = View::new(&world, process.caller(&world));
     match view.dev(name) {
-        Some(dev) => settings(&view, dev).ok_or_else(|| ("No data available\n".to_owned(), 75)),
-        None => Err((NO_DEVICE.repeat(5) + "No data available\n", 75)),
+        Some(dev) => settings(&view, dev).ok_or_else(|| Stop::error(75, "No data available\n")),
+        None => Err(Stop::error(75, NO_DEVICE.repeat(5) + "No data available\n")),
     }
 }
 

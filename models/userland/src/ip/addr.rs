@@ -196,7 +196,7 @@ impl Ip<'_> {
         }
         let dev = self.find_dev(name).ok_or_else(|| nodev(name))?;
         if parsed.label.as_ref().is_some_and(|label| label.len() > MAX_LABEL) {
-            return Err(Stop { stderr: "Error: Attribute failed policy validation.\n".into(), status: 2 });
+            return Err(Stop::error(2, "Error: Attribute failed policy validation.\n"));
         }
         let any_peer = delete && parsed.peer.is_none() && local_len.is_none();
         let default_scope = if local.octets()[0] == 127 { Scope::HOST } else { Scope::UNIVERSE };

@@ -2,8 +2,6 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`args`] | words, abbreviations, the errors of a command line |
-//! | [`out`] | text and JSON |
 //! | [`names`] | tables, protocols, scopes by name |
 //! | `netns`, `link`, `addr`, `route`, `neigh`, `rule` | an object each |
 //!
@@ -11,25 +9,25 @@
 
 mod addr;
 mod addr_show;
-pub mod args;
 mod link;
 pub(crate) mod link_show;
 mod link_stats;
 pub mod names;
 mod neigh;
 mod netns;
-pub mod out;
 mod route;
 mod route_get;
 mod route_metrics;
 mod route_show;
 mod rule;
 
-use glassnet_kernel::ids::{CpuId, DevId, NetnsId};
+use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::{Cx, Kernel};
 
-use self::args::{Args, Done, Stop, invarg, matches};
+use self::args::{Args, Done, Stop, color, invarg, matches};
 use self::out::{Out, Style};
+use crate::iproute2::batch::Batch;
+use crate::iproute2::{args, netns_by_name, out};
 use crate::process::{Process, Running};
 
 /// Entry point.
@@ -89,13 +87,7 @@ async fn run(process: &mut Process) -> i32 {
     let words = process.args().to_vec();
     let netns = process.netns;
     let mut ip = Ip { process, netns, opts: Options::default() };
-    match ip.start(&words).await {
-        Ok(status) => status,
-        Err(stop) => {
-            ip.process.eprint(stop.stderr);
-            stop.status
-        }
-    }
+    ip.start(&words).await.unwrap_or_else(|stop| stop.say(ip.process))
 }
 
 const OBJECTS: &[&str] = &[
@@ -185,8 +177,8 @@ impl Ip<'_> {
                 // Only `ip monitor` prints times.
             }
             _ if is("-Version") => {
-                self.process.print("ip utility, iproute2-6.1.0, libbpf 1.1.2\n");
-                return Err(Stop { stderr: String::new(), status: 0 });
+                let version = self.process.program.version;
+                return Err(Stop::shown(format!("ip utility, iproute2-{version}, libbpf 1.1.2\n")));
             }
             _ if is("-force") => opts.force = true,
             _ if is("-batch") => *batch = Some(args.value()?.to_owned()),
@@ -257,23 +249,9 @@ impl Ip<'_> {
         Ok(0)
     }
 
-    /// Runs the lines of a file, or of standard input, as commands.
     async fn batch(&mut self, file: &str) -> Done<i32> {
-        let text = self.batch_text(file).await?;
-        let (mut status, mut number) = (0, 0);
-        let mut lines = text.split_inclusive('\n');
-        while let Some(line) = lines.next() {
-            number += 1;
-            let mut line = line.to_owned();
-            while line.ends_with("\\\n") {
-                line.truncate(line.len() - 2);
-                line.push_str(lines.next().unwrap_or_default());
-                number += 1;
-            }
-            let words = split_line(&line);
-            if words.is_empty() {
-                continue;
-            }
+        let mut batch = Batch::open(self.process, file, self.opts.force).await?;
+        for (number, words) in batch.commands() {
             let failed = match self.command(&words).await {
                 Ok(0) => false,
                 Ok(_) => true,
@@ -284,28 +262,16 @@ impl Ip<'_> {
                     true
                 }
             };
-            if failed {
-                self.process.eprint(format!("Command failed {file}:{number}\n"));
-                status = 1;
-                if !self.opts.force {
-                    break;
-                }
+            if failed && !batch.failed(self.process, number) {
+                break;
             }
         }
-        Ok(status)
+        Ok(batch.status)
     }
 
-    async fn batch_text(&mut self, file: &str) -> Done<String> {
-        let bytes = self.process.read_operand(file).await.map_err(|_| {
-            Stop::failed(format!("Cannot open file \"{file}\" for reading: No such file or directory\n"))
-        })?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// A system call of this program, on the first CPU.
-    fn enter<R>(&mut self, work: impl FnOnce(&mut Cx) -> R) -> R {
-        let machine = self.process.machine;
-        self.process.world().enter(machine, CpuId(0), work)
+    /// A system call.
+    fn enter<R>(&mut self, call: impl FnOnce(&mut Cx) -> R) -> R {
+        self.process.syscall(call)
     }
 
     /// Looks at the kernel.
@@ -325,9 +291,7 @@ impl Ip<'_> {
 
     /// The namespace with this name.
     fn netns_by_name(&self, name: &str) -> Done<NetnsId> {
-        self.kernel(|kernel| kernel.netns_names.get(name).copied()).ok_or_else(|| {
-            Stop::usage(format!("Cannot open network namespace \"{name}\": No such file or directory\n"))
-        })
+        netns_by_name(self.process, name)
     }
 
     fn out(&self) -> Out {
@@ -345,6 +309,13 @@ fn usage() -> Stop {
     Stop::usage(include_str!("help/ip.txt"))
 }
 
+impl Stop {
+    /// A real option of `ip` that this model does not have.
+    fn not_modelled(what: &str) -> Stop {
+        Stop::error(2, format!("not modelled yet: ip {what}\n"))
+    }
+}
+
 fn family(word: &str) -> Done<Family> {
     match word {
         "inet" => Ok(Family::Inet),
@@ -355,31 +326,4 @@ fn family(word: &str) -> Done<Family> {
         "help" => Err(usage()),
         other => Err(invarg("invalid protocol family", other)),
     }
-}
-
-/// Colour as the option asks for it; output is never a terminal of the tool's own, so `auto` is off.
-pub(crate) fn color(opt: &str) -> Option<bool> {
-    let (name, when) = opt.split_once('=').unwrap_or((opt, "always"));
-    let known = matches(name, "-color") && name != "-";
-    match when {
-        "always" if known => Some(true),
-        "auto" | "never" if known => Some(false),
-        _ => None,
-    }
-}
-
-/// The words of a line of a batch file: blanks separate, quotes keep together, `#` begins a comment.
-pub(crate) fn split_line(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut rest = line.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let (word, after) = match first {
-            '#' => break,
-            '\'' | '"' => rest[1..].split_once(first).unwrap_or((&rest[1..], "")),
-            _ => rest.split_at(rest.find(|c: char| c.is_ascii_whitespace()).unwrap_or(rest.len())),
-        };
-        words.push(word.to_owned());
-        rest = after.trim_start();
-    }
-    words
 }

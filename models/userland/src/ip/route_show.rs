@@ -112,7 +112,7 @@ impl Ip<'_> {
             || self.kernel(|kernel| kernel.netns[self.netns].ipv4.fib.has_table(filter.table));
         if !known {
             let stderr = format!("Error: ipv4: FIB table does not exist.\n{what} terminated\n");
-            return Err(Stop { stderr, status: 2 });
+            return Err(Stop::error(2, stderr));
         }
         Ok(filter)
     }

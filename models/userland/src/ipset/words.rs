@@ -2,6 +2,7 @@
 
 use super::{Fail, syntax};
 use crate::hosts::{Hosts, inet_aton};
+use crate::numbers::base0;
 use crate::services;
 
 /// A number as `strtoull(3)` with base 0 reads it, from `min` to `max`.
@@ -11,18 +12,11 @@ pub fn number(text: &str, min: u64, max: u64) -> Result<u64, Fail> {
         Some(digits) => (true, digits),
         None => (false, trimmed.strip_prefix('+').unwrap_or(trimmed)),
     };
-    let (radix, digits) = match digits {
-        _ if digits.starts_with("0x") || digits.starts_with("0X") => (16, &digits[2..]),
-        _ if digits.len() > 1 && digits.starts_with('0') => (8, &digits[1..]),
-        _ => (10, digits),
-    };
-    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+    let Some(digits) = base0(digits).filter(|digits| digits.rest.is_empty()) else {
         return syntax(format!("'{text}' is invalid as number"));
-    }
-    match u64::from_str_radix(digits, radix)
-        .map(|number| if negative { number.wrapping_neg() } else { number })
-    {
-        Ok(number) if (min..=max).contains(&number) => Ok(number),
+    };
+    match digits.value.map(|number| if negative { number.wrapping_neg() } else { number }) {
+        Some(number) if (min..=max).contains(&number) => Ok(number),
         _ => syntax(format!("'{text}' is out of range {min}-{max}")),
     }
 }

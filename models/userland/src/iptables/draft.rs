@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::xt::{Action, Base, Chain, Counters, Policy, Rule, Table, TableName, Variant};
 
+use super::fail::{Done, Fail, parameter};
 use super::native;
 use super::show;
 use super::spec::is_standard;
-use super::stop::{Done, Stop, parameter};
 
 /// A change that leaves all else in the table alone.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ pub struct Draft {
     /// Built-in chains whose policy's counters were set.
     counted: Vec<String>,
     /// The first thing that the kernel will refuse, and the line of its command.
-    refused: Option<(usize, Stop)>,
+    refused: Option<(usize, Fail)>,
     /// The line of the command in hand.
     pub line: usize,
     /// What was changed so far; `None` once a change was more than an [`Edit`].
@@ -67,7 +67,7 @@ const EXISTS: &str = "Chain already exists";
 const BAD_RULE: &str = "Bad rule (does a matching rule exist in that chain?)";
 
 fn refused<T>(text: &'static str) -> Done<T> {
-    Err(Stop::Refused(text))
+    Err(Fail::Refused(text))
 }
 
 /// The chain that a rule leads to.
@@ -145,7 +145,7 @@ impl Draft {
     }
 
     fn place(&self, name: &str) -> Done<usize> {
-        self.index.get(name).copied().ok_or(Stop::Refused(NO_CHAIN))
+        self.index.get(name).copied().ok_or(Fail::Refused(NO_CHAIN))
     }
 
     /// A built-in chain of this table has this name, whether it is there or not.
@@ -220,24 +220,24 @@ impl Draft {
                 }
                 (Variant::Legacy, Some(true)) => {
                     // The tool itself says so.
-                    return Err(Stop::Kernel(what, Errno::EINVAL, String::new()));
+                    return Err(Fail::Kernel(what, Errno::EINVAL, String::new()));
                 }
                 (Variant::Legacy, None) => return Err(legacy_no_target(&rule.action)),
             }
         }
         if let Some(errno) = errno {
-            self.refuse(Stop::Kernel(what, errno, format!("rule in chain {chain}")));
+            self.refuse(Fail::Kernel(what, errno, format!("rule in chain {chain}")));
         }
         Ok(())
     }
 
-    fn refuse(&mut self, stop: Stop) {
+    fn refuse(&mut self, fail: Fail) {
         let line = self.line;
-        self.refused.get_or_insert((line, stop));
+        self.refused.get_or_insert((line, fail));
     }
 
     /// What the kernel refuses, known before it is asked: the line of the command and why.
-    pub fn take_refused(&mut self) -> Option<(usize, Stop)> {
+    pub fn take_refused(&mut self) -> Option<(usize, Fail)> {
         self.refused.take()
     }
 
@@ -291,7 +291,7 @@ impl Draft {
     pub fn replace(&mut self, chain: &str, at: usize, rule: Rule) -> Done {
         self.check("RULE_REPLACE", chain, &rule)?;
         let place = self.existing(chain)?;
-        let too_big = Stop::Refused("Index of replacement too big");
+        let too_big = Fail::Refused("Index of replacement too big");
         let place = place.ok_or(too_big.clone())?;
         let old = self.table.chains[place].rules.get_mut(at - 1).ok_or(too_big)?;
         let added = rule.action.clone();
@@ -312,7 +312,7 @@ impl Draft {
 
     /// `-D CHAIN N`.
     pub fn delete_at(&mut self, chain: &str, at: usize) -> Done {
-        let too_big = Stop::Refused("Index of deletion too big");
+        let too_big = Fail::Refused("Index of deletion too big");
         let place = self.existing(chain)?.ok_or(too_big.clone())?;
         let rules = &mut self.table.chains[place].rules;
         if at > rules.len() {
@@ -332,7 +332,7 @@ impl Draft {
             Variant::Legacy if is_extension => NO_CHAIN,
             _ => BAD_RULE,
         };
-        let place = self.place(chain).map_err(|_| Stop::Refused(none))?;
+        let place = self.place(chain).map_err(|_| Fail::Refused(none))?;
         // To the legacy tool `-i +` is as good as no interface; that of nft compares what it would print.
         let words = |rule: &Rule| show::words(rule, self.variant == Variant::Nft);
         let ends = |rule: &Rule| (rule.ip.src, rule.ip.dst, rule.ip.proto, rule.matches.len());
@@ -447,7 +447,7 @@ impl Draft {
         if self.is_builtin(old) {
             return match self.variant {
                 Variant::Legacy => refused(NO_CHAIN),
-                Variant::Nft => Err(Stop::NotModelled(format!("-E {old}"))),
+                Variant::Nft => Err(Fail::NotModelled(format!("-E {old}"))),
             };
         }
         // The legacy tool has room for 31 bytes, the kernel's rule that begins a chain for 29.
@@ -457,7 +457,7 @@ impl Draft {
             false => new,
         };
         if self.variant == Variant::Nft && self.fresh.iter().any(|fresh| fresh == old) {
-            self.refuse(Stop::Kernel("CHAIN_RENAME", Errno::ENOENT, format!("chain {new}")));
+            self.refuse(Fail::Kernel("CHAIN_RENAME", Errno::ENOENT, format!("chain {new}")));
         }
         self.edits = None;
         self.table.chains[place].name = new.to_owned();
@@ -489,7 +489,7 @@ impl Draft {
             Variant::Legacy if is_used => return refused("Too many links"),
             Variant::Legacy if is_full => return refused("Directory not empty"),
             Variant::Nft if is_used || is_full => {
-                self.refuse(Stop::Kernel("CHAIN_DEL", Errno::EBUSY, format!("chain {name}")));
+                self.refuse(Fail::Kernel("CHAIN_DEL", Errno::EBUSY, format!("chain {name}")));
                 return Ok(());
             }
             _ => {}
@@ -521,7 +521,7 @@ impl Draft {
                 .then(|| chain.name.clone())
         };
         if let Some(name) = self.table.chains.iter().enumerate().find_map(is_busy) {
-            self.refuse(Stop::Kernel("CHAIN_DEL", Errno::EBUSY, format!("chain {name}")));
+            self.refuse(Fail::Kernel("CHAIN_DEL", Errno::EBUSY, format!("chain {name}")));
             return Ok(());
         }
         let does_something = |chain: &Chain| {
@@ -577,12 +577,12 @@ impl Draft {
     }
 }
 
-fn legacy_no_target(action: &Action) -> Stop {
+fn legacy_no_target(action: &Action) -> Fail {
     match action {
         Action::Goto(chain) => parameter(format!("goto '{chain}' is not a chain")),
         Action::Jump(chain) => {
             parameter(format!("Couldn't load target `{chain}':No such file or directory\n"))
         }
-        _ => Stop::Refused(NO_CHAIN),
+        _ => Fail::Refused(NO_CHAIN),
     }
 }

@@ -7,7 +7,7 @@
 //! | [`native`] | what nft makes of `tcp` and `udp` |
 //! | [`draft`], [`run`] | a table while commands change it |
 //! | [`show`], [`list`], [`save`], [`restore`] | what is printed and read |
-//! | [`stop`] | errors in the real tools' words |
+//! | [`fail`] | errors in the real tools' words |
 //! | [`place`] | the tables in the kernel |
 //! | [`kube`] | a large dump to try |
 //! | [`arbitrary`] | random rules, for tests |
@@ -17,6 +17,7 @@ pub mod arbitrary;
 pub mod command;
 pub mod draft;
 pub mod ext;
+pub mod fail;
 pub mod kube;
 pub mod list;
 pub mod native;
@@ -27,7 +28,6 @@ pub mod run;
 pub mod save;
 pub mod show;
 pub mod spec;
-pub mod stop;
 pub mod words;
 
 use glassnet_kernel::net::netfilter::xt_commit::xt_find_table_lock;
@@ -37,9 +37,9 @@ use crate::hosts::Hosts;
 use crate::process::{Process, Running};
 use command::{Command, Op, Zero};
 use draft::Draft;
+use fail::{Done, Fail, Tool};
 pub use kube::kube_dump;
 use parse::{Place, parse};
-use stop::{Done, Stop, Tool};
 
 /// Every name of the programs.
 pub fn main(process: &mut Process) -> Running<'_> {
@@ -120,11 +120,7 @@ async fn command_line(process: &mut Process, tool: Tool, args: &[String]) -> i32
     process.eprint(warnings);
     let status = match outcome {
         Ok(()) => 0,
-        Err(stop) => {
-            let (text, status) = stop.render(tool, None, 0);
-            process.eprint(text);
-            status
-        }
+        Err(fail) => fail.render(tool, None, 0).say(process),
     };
     process.print(out);
     status
@@ -155,14 +151,14 @@ fn one_command(
     let changes = changes(&command);
     let (what, object) = change_name(&command);
     run::run(&mut draft, command, hosts, out)?;
-    if let Some((_, stop)) = draft.take_refused() {
-        return Err(stop);
+    if let Some((_, fail)) = draft.take_refused() {
+        return Err(fail);
     }
     if !changes {
         return Ok(());
     }
     let netns = process.netns;
-    process.syscall(|cx| place::commit(cx, netns, &draft)).map_err(|errno| Stop::Kernel(what, errno, object))
+    process.syscall(|cx| place::commit(cx, netns, &draft)).map_err(|errno| Fail::Kernel(what, errno, object))
 }
 
 fn lists(command: &Command) -> bool {

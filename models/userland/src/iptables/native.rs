@@ -7,7 +7,7 @@ use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::xt::matches::{Ports, Tcp, Udp};
 use glassnet_kernel::tables::xt::{AddrMask, IpMatch, Match, Rule, Variant};
 
-use super::stop::{Done, parameter};
+use super::fail::{Done, parameter};
 
 /// Nothing is asked of the ports.
 fn is_any(ports: &Ports) -> bool {

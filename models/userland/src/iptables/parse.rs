@@ -5,8 +5,8 @@ use glassnet_kernel::tables::xt::{Counters, TableName, Variant};
 use super::address;
 use super::command::{Command, Op, Zero};
 use super::ext::x6::{strtoui, strtoul};
+use super::fail::{Done, Fail, Tool, parameter};
 use super::spec::Spec;
-use super::stop::{Done, Stop, Tool, parameter};
 use super::words::{Word, Words};
 use crate::hosts::Hosts;
 
@@ -99,7 +99,7 @@ pub fn parse(args: &[&str], place: Place, out: &mut String, warnings: &mut Strin
                 if line.spec.has_bare_not() {
                     line.spec.parse_extensions(place, &line.table)?;
                 }
-                return Err(Stop::BadArgument(word.to_owned()));
+                return Err(Fail::BadArgument(word.to_owned()));
             }
             Word::Unknown if line.spec.load_protocol()? => line.words.again(),
             Word::Unknown => return Err(parameter(format!("unknown option \"{}\"", line.words.last()))),
@@ -111,12 +111,12 @@ pub fn parse(args: &[&str], place: Place, out: &mut String, warnings: &mut Strin
     line.finish()
 }
 
-fn version(tool: Tool, invert: bool, out: &mut String) -> Stop {
+fn version(tool: Tool, invert: bool, out: &mut String) -> Fail {
     *out += &match invert {
         true => format!("Not {} ;-)\n", tool.version().trim_start_matches('v')),
         false => format!("{} {}\n", tool.name, tool.version()),
     };
-    Stop::Done(0)
+    Fail::Done(0)
 }
 
 fn rule_number(text: &str) -> Done<usize> {
@@ -151,7 +151,7 @@ impl<'a> Line<'a> {
             'W' => self.wait_interval_option(attached.then_some(value)),
             'M' => Ok(()),
             '4' => Ok(()),
-            '6' => Err(Stop::Hint),
+            '6' => Err(Fail::Hint),
             'c' => self.counters_option(value),
             'b' => Err(parameter("Unknown arg \"(null)\"")),
             _ => self.rule_option(letter, value),
@@ -353,7 +353,7 @@ impl<'a> Line<'a> {
         check_interfaces(&begun, ifaces)?;
         let table = self.table_name()?;
         if self.verbose > 1 {
-            return Err(Stop::NotModelled("-vv".to_owned()));
+            return Err(Fail::NotModelled("-vv".to_owned()));
         }
         let has = |letter: char| self.options.contains(&letter);
         let command = Command {
@@ -401,8 +401,8 @@ impl<'a> Line<'a> {
     fn table_name(&self) -> Done<TableName> {
         let table = &self.table;
         TableName::parse(table).ok_or_else(|| match self.place.tool.variant {
-            Variant::Nft => Stop::Xt(format!("table '{table}' does not exist"), 3),
-            Variant::Legacy => Stop::Xt(
+            Variant::Nft => Fail::Xt(format!("table '{table}' does not exist"), 3),
+            Variant::Legacy => Fail::Xt(
                 format!(
                     "can't initialize iptables table `{table}': Table does not exist (do you need to insmod?)"
                 ),

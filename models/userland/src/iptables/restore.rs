@@ -6,15 +6,16 @@ use glassnet_kernel::tables::xt::{Counters, TableName, Variant};
 
 use super::command::{Command, Op};
 use super::draft::Draft;
+use super::fail::{Done, Fail, Tool, parameter};
 use super::parse::{NAME_MAX, Place, parse};
 use super::place;
 use super::run;
 use super::spec::is_standard;
-use super::stop::{Done, Stop, Tool, parameter};
 use super::{change_name, changes};
 use crate::getopt::{self, Takes};
 use crate::hosts::Hosts;
 use crate::process::Process;
+use crate::stop::Stop;
 
 const LONG: &[getopt::Long] = &[
     ("counters", Takes::Nothing, "c"),
@@ -56,10 +57,7 @@ struct Options {
     file: Option<String>,
 }
 
-/// Why the program ends before it reads: text for standard error, and its exit status.
-type Early = (String, i32);
-
-fn options(process: &mut Process, tool: Tool, args: &[String]) -> Result<Options, Early> {
+fn options(process: &mut Process, tool: Tool, args: &[String]) -> Result<Options, Stop> {
     let parsed = getopt::parse(&without_waits(args, tool)?, "bcvVthnwWM:T:", LONG);
     let mut options = Options::default();
     for option in &parsed.options {
@@ -70,15 +68,13 @@ fn options(process: &mut Process, tool: Tool, args: &[String]) -> Result<Options
             "n" => options.noflush = true,
             "T" => options.table = Some(option.value.clone()),
             "h" => {
-                process.print(usage(tool));
-                return Err((String::new(), 0));
+                return Err(Stop::shown(usage(tool)));
             }
             "V" => {
-                process.print(format!("{} {}\n", tool.name, tool.version()));
-                return Err((String::new(), 0));
+                return Err(Stop::shown(format!("{} {}\n", tool.name, tool.version())));
             }
-            "M" => return Err(Stop::NotModelled("-M".to_owned()).render(tool, None, 0)),
-            "6" => return Err(Stop::NotModelled("--ipv6".to_owned()).render(tool, None, 0)),
+            "M" => return Err(Fail::NotModelled("-M".to_owned()).render(tool, None, 0)),
+            "6" => return Err(Fail::NotModelled("--ipv6".to_owned()).render(tool, None, 0)),
             "W" if tool.variant == Variant::Legacy => {
                 process.eprint("Ignoring deprecated --wait-interval option.\n");
             }
@@ -88,18 +84,18 @@ fn options(process: &mut Process, tool: Tool, args: &[String]) -> Result<Options
     }
     if let Some(error) = parsed.error {
         let name = tool.name;
-        return Err((format!("{name}: {error}\nTry `{name} -h' for more information.\n"), 1));
+        return Err(Stop::error(1, format!("{name}: {error}\nTry `{name} -h' for more information.\n")));
     }
     match parsed.operands.as_slice() {
         [] => {}
         [file] => options.file = Some(file.clone()),
-        _ => return Err(("Unknown arguments found on commandline\n".to_owned(), 1)),
+        _ => return Err(Stop::error(1, "Unknown arguments found on commandline\n")),
     }
     Ok(options)
 }
 
 /// The words without the values of `-w` and `-W`, which may stand or not. There is no lock to wait for.
-fn without_waits(args: &[String], tool: Tool) -> Result<Vec<String>, Early> {
+fn without_waits(args: &[String], tool: Tool) -> Result<Vec<String>, Stop> {
     let mut kept: Vec<String> = Vec::new();
     let mut after_wait = None;
     for arg in args {
@@ -134,10 +130,7 @@ fn is_number(text: &str) -> bool {
 pub async fn main(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
     let options = match options(process, tool, args) {
         Ok(options) => options,
-        Err((text, status)) => {
-            process.eprint(text);
-            return status;
-        }
+        Err(stop) => return stop.say(process),
     };
     let input = match &options.file {
         None => process.read_to_end().await,
@@ -172,11 +165,7 @@ pub async fn main(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
     process.eprint(warnings);
     let status = match outcome {
         Ok(()) => 0,
-        Err(stop) => {
-            let (text, status) = stop.render(tool, Some(line), failed_at);
-            process.eprint(text);
-            status
-        }
+        Err(fail) => fail.render(tool, Some(line), failed_at).say(process),
     };
     process.print(out);
     status
@@ -220,7 +209,7 @@ impl Reader<'_> {
             Some(Some(_)) => {
                 let (name, line) = (self.tool.name, self.line + 1);
                 self.warnings += &format!("{name}: COMMIT expected at line {line}\n");
-                Err(Stop::Done(1))
+                Err(Fail::Done(1))
             }
             _ => Ok(()),
         }
@@ -239,7 +228,7 @@ impl Reader<'_> {
             (_, Some(None)) => Ok(()),
             (_, None) => {
                 self.warnings += &format!("{}: line {} failed\n", self.tool.name, self.line);
-                Err(Stop::Done(1))
+                Err(Fail::Done(1))
             }
             (_, Some(Some(_))) if line == "COMMIT\n" => self.commit(),
             (Some(b':'), Some(Some(_))) => self.chain_line(&line[1..]),
@@ -320,7 +309,7 @@ impl Reader<'_> {
             };
             if let Some(why) = why {
                 let line = self.line;
-                return Err(Stop::Xt(
+                return Err(Fail::Xt(
                     format!("Can't set policy `{policy}' on `{chain}' line {line}: {why}"),
                     1,
                 ));
@@ -412,11 +401,11 @@ impl Reader<'_> {
             return Ok(());
         }
         self.failed_at = self.line;
-        if let Some((line, stop)) = open.draft.take_refused() {
+        if let Some((line, fail)) = open.draft.take_refused() {
             if self.tool.variant == Variant::Nft {
                 self.failed_at = line;
             }
-            return Err(stop);
+            return Err(fail);
         }
         if open.commands.iter().all(|(_, command)| !changes(command))
             && self.options.noflush
@@ -432,9 +421,9 @@ impl Reader<'_> {
     }
 
     /// Which command of a batch the kernel refused: the first with which the table is refused.
-    fn culprit(&mut self, open: &Open, errno: Errno) -> Stop {
+    fn culprit(&mut self, open: &Open, errno: Errno) -> Fail {
         if self.tool.variant == Variant::Legacy {
-            return Stop::Kernel("RULE_APPEND", errno, String::new());
+            return Fail::Kernel("RULE_APPEND", errno, String::new());
         }
         let (mut fits, mut fails) = (0, open.commands.len());
         let mut why = errno;
@@ -446,11 +435,11 @@ impl Reader<'_> {
             }
         }
         let Some((line, command)) = open.commands.get(fails.saturating_sub(1)) else {
-            return Stop::Kernel("RULE_APPEND", why, String::new());
+            return Fail::Kernel("RULE_APPEND", why, String::new());
         };
         self.failed_at = *line;
         let (what, object) = change_name(command);
-        Stop::Kernel(what, why, object)
+        Fail::Kernel(what, why, object)
     }
 
     /// Whether the kernel takes the table after the first commands; it is as before afterwards.

@@ -7,10 +7,10 @@ use glassnet_kernel::tables::xt::{Chain, Rule, Variant};
 
 use super::command::{Command, Op, Zero};
 use super::draft::Draft;
+use super::fail::{Done, Fail};
 use super::list::{self, Look};
 use super::native;
 use super::show;
-use super::stop::{Done, Stop};
 use crate::hosts::Hosts;
 
 /// Changes the table or prints of it, to `out`.
@@ -154,7 +154,7 @@ fn declare(
     match policy {
         Some((policy, counters)) => {
             if !matches!(policy.as_str(), "ACCEPT" | "DROP") {
-                return Err(Stop::Refused("Bad policy name"));
+                return Err(Fail::Refused("Bad policy name"));
             }
             draft.policy(chain, &policy, Some(counters.unwrap_or_default()))
         }
@@ -163,14 +163,14 @@ fn declare(
 }
 
 /// The chains that `-L` and `-S` print: the named one, or all.
-fn chosen<'a>(draft: &'a Draft, name: Option<&str>) -> Result<Vec<Cow<'a, Chain>>, Stop> {
+fn chosen<'a>(draft: &'a Draft, name: Option<&str>) -> Result<Vec<Cow<'a, Chain>>, Fail> {
     let mut chosen = draft.listed();
     chosen.retain(|chain| name.is_none_or(|name| chain.name == name));
     match (draft.variant, name) {
-        (Variant::Legacy, Some(_)) if chosen.is_empty() => Err(Stop::Refused(super::draft::NO_CHAIN)),
+        (Variant::Legacy, Some(_)) if chosen.is_empty() => Err(Fail::Refused(super::draft::NO_CHAIN)),
         (Variant::Nft, Some(name)) if chosen.is_empty() => {
             let table = draft.table.name.name();
-            Err(Stop::Xt(format!("chain `{name}' in table `{table}' is incompatible, use 'nft' tool."), 1))
+            Err(Fail::Xt(format!("chain `{name}' in table `{table}' is incompatible, use 'nft' tool."), 1))
         }
         _ => Ok(chosen),
     }

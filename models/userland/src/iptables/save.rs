@@ -7,10 +7,10 @@ use glassnet_kernel::net::netfilter::xt_commit::xt_find_table_lock;
 use glassnet_kernel::tables::xt::{Table, TableName, Variant};
 
 use super::draft::Draft;
+use super::fail::{Fail, Tool};
 use super::place::{self, LEGACY_SAVE_WARNING, NFT_ORDER};
 use super::run::push_saved_rule;
 use super::show::policy_name;
-use super::stop::{Stop, Tool};
 use crate::getopt::{self, Takes};
 use crate::process::{BOOT_TIME, Process};
 
@@ -80,9 +80,9 @@ pub async fn main(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
             "c" => counters = true,
             "t" => table = Some(option.value.clone()),
             "f" => file = Some(option.value.clone()),
-            "M" => return refuse(process, &Stop::NotModelled("-M".to_owned()), tool),
+            "M" => return refuse(process, "-M", tool),
             "b" => process.eprint("-b/--binary option is not implemented\n"),
-            "6" => return refuse(process, &Stop::NotModelled("--ipv6".to_owned()), tool),
+            "6" => return refuse(process, "--ipv6", tool),
             "V" => {
                 process.print(format!("{} {}\n", tool.name, tool.version()));
                 return 0;
@@ -120,10 +120,8 @@ pub async fn main(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
     0
 }
 
-fn refuse(process: &mut Process, stop: &Stop, tool: Tool) -> i32 {
-    let (text, status) = stop.render(tool, None, 0);
-    process.eprint(text);
-    status
+fn refuse(process: &mut Process, option: &str, tool: Tool) -> i32 {
+    Fail::NotModelled(option.to_owned()).render(tool, None, 0).say(process)
 }
 
 /// The text of one table or of all.

@@ -4,9 +4,9 @@ use glassnet_kernel::tables::xt::{Action, Counters, IpMatch, Match, Rule, TableN
 
 use super::address;
 use super::ext::{Context, Given, MATCHES, MatchExt, Opt, TARGETS, TargetExt};
+use super::fail::{Done, Fail, Tool, parameter};
 use super::native;
 use super::parse::{NAME_MAX, Place};
-use super::stop::{Done, Stop, Tool, parameter};
 use super::words::{Known, Words};
 use crate::hosts::Hosts;
 use crate::services;
@@ -107,7 +107,7 @@ impl Spec {
         }
         match MATCHES.iter().find(|ext| ext.name == name) {
             Some(ext) => self.add_match(ext),
-            None if REAL_MATCHES.contains(&name) => return Err(Stop::NotModelled(format!("-m {name}"))),
+            None if REAL_MATCHES.contains(&name) => return Err(Fail::NotModelled(format!("-m {name}"))),
             None => {
                 return Err(parameter(format!("Couldn't load match `{name}':No such file or directory\n")));
             }
@@ -132,7 +132,7 @@ impl Spec {
         self.proto_tried = true;
         match MATCHES.iter().find(|ext| ext.name == name) {
             Some(ext) => self.add_match(ext),
-            None if REAL_MATCHES.contains(&name) => return Err(Stop::NotModelled(format!("-m {name}"))),
+            None if REAL_MATCHES.contains(&name) => return Err(Fail::NotModelled(format!("-m {name}"))),
             None => return Ok(false),
         }
         Ok(true)
@@ -184,7 +184,7 @@ impl Spec {
                     Goal::Target(Loaded { ext, given: Vec::new() })
                 }
                 None if REAL_TARGETS.contains(&name) => {
-                    return Err(Stop::NotModelled(format!("-j {name}")));
+                    return Err(Fail::NotModelled(format!("-j {name}")));
                 }
                 None => Goal::Chain(name.to_owned()),
             },
@@ -215,20 +215,20 @@ impl Spec {
     }
 
     /// What is printed for `-h`: the tool's options, then those of the extensions that were named.
-    pub fn help(&self, tool: Tool, out: &mut String) -> Stop {
+    pub fn help(&self, tool: Tool, out: &mut String) -> Fail {
         if let Some(ext) = self.matches.first() {
-            return Stop::NotModelled(format!("-m {} -h", ext.ext.name));
+            return Fail::NotModelled(format!("-m {} -h", ext.ext.name));
         }
         if self.ip.proto.0 != 0 {
-            return Stop::NotModelled("-p PROTOCOL -h".to_owned());
+            return Fail::NotModelled("-p PROTOCOL -h".to_owned());
         }
         if let Goal::Target(target) = &self.goal {
-            return Stop::NotModelled(format!("-j {} -h", target.ext.name));
+            return Fail::NotModelled(format!("-j {} -h", target.ext.name));
         }
         let name = tool.name;
         *out += &format!("{name} {}\n", tool.version());
         *out += &include_str!("help.txt").replace("iptables -", &format!("{name} -"));
-        Stop::Done(0)
+        Fail::Done(0)
     }
 
     /// What the extensions say of options that they take all the same.

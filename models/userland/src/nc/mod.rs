@@ -15,7 +15,8 @@ use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
 use crate::process::{Process, Running, Woken};
 use crate::services::{tcp_port_name, udp_port_name};
 use crate::sock::Sock;
-use options::{HELP, Options, Stop, USAGE};
+use crate::stop::Done;
+use options::{Options, failure};
 use relay::Relay;
 
 /// What getaddrinfo(3) says of a name with `-n`.
@@ -25,26 +26,10 @@ const UDP_SCAN_TIMEOUT: u64 = 3;
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
-    Box::pin(async move {
-        match nc(process).await {
-            Ok(status) => status,
-            Err(Stop::Error(message)) => {
-                process.eprint(format!("nc: {message}\n"));
-                1
-            }
-            Err(Stop::Usage(message)) => {
-                process.eprint(format!("{message}{USAGE}"));
-                1
-            }
-            Err(Stop::Help) => {
-                process.eprint(format!("OpenBSD netcat (Debian patchlevel 1.219-1)\n{USAGE}{HELP}"));
-                0
-            }
-        }
-    })
+    Box::pin(async move { nc(process).await.unwrap_or_else(|stop| stop.say(process)) })
 }
 
-async fn nc(process: &mut Process) -> Result<i32, Stop> {
+async fn nc(process: &mut Process) -> Done<i32> {
     let options = options::parse(process.args())?;
     let hosts = Hosts::read(process).await;
     if options.listen {
@@ -61,13 +46,13 @@ async fn nc(process: &mut Process) -> Result<i32, Stop> {
     Ok(status)
 }
 
-fn resolve(options: &Options, hosts: &Hosts, host: &str, what: &str) -> Result<Ipv4Addr, Stop> {
+fn resolve(options: &Options, hosts: &Hosts, host: &str, what: &str) -> Done<Ipv4Addr> {
     if let Some(address) = inet_aton(host) {
         return Ok(address);
     }
-    let failed = |why: &str| Err(Stop::Error(format!("getaddrinfo{what}: {why}")));
+    let failed = |why: &str| Err(failure(format!("getaddrinfo{what}: {why}")));
     if host.parse::<std::net::Ipv6Addr>().is_ok() {
-        return Err(Stop::Error("not modelled yet: IPv6".to_owned()));
+        return Err(failure("not modelled yet: IPv6"));
     }
     if options.numeric {
         return failed(NOT_KNOWN);
@@ -89,7 +74,7 @@ fn protocol(options: &Options) -> &'static str {
 }
 
 /// The source that `-s` and `-p` ask for.
-fn bind_source(options: &Options, hosts: &Hosts, socket: &Sock) -> Result<(), Stop> {
+fn bind_source(options: &Options, hosts: &Hosts, socket: &Sock) -> Done {
     if options.source.is_none() && options.source_port.is_none() {
         return Ok(());
     }
@@ -99,22 +84,17 @@ fn bind_source(options: &Options, hosts: &Hosts, socket: &Sock) -> Result<(), St
     };
     let port = options.source_port.as_deref().map_or(Ok(0), |port| local_port(options, port))?;
     socket.set(|opts| opts.reuseaddr = true);
-    socket.bind(address, port).map_err(|errno| Stop::Error(format!("bind failed: {}", errno.strerror())))
+    socket.bind(address, port).map_err(|errno| failure(format!("bind failed: {}", errno.strerror())))
 }
 
-fn local_port(options: &Options, text: &str) -> Result<u16, Stop> {
+fn local_port(options: &Options, text: &str) -> Done<u16> {
     let named = options::service(text, options.udp);
     let port = named.or_else(|| text.parse::<u64>().ok().map(|port| port as u16));
-    port.ok_or_else(|| Stop::Error("getaddrinfo: Servname not supported for ai_socktype".to_owned()))
+    port.ok_or_else(|| failure("getaddrinfo: Servname not supported for ai_socktype"))
 }
 
 /// Connects to one port; none if that failed, which was said.
-async fn connect(
-    process: &mut Process,
-    options: &Options,
-    hosts: &Hosts,
-    port: u16,
-) -> Result<Option<Sock>, Stop> {
+async fn connect(process: &mut Process, options: &Options, hosts: &Hosts, port: u16) -> Done<Option<Sock>> {
     let host = options.host.clone().unwrap_or_default();
     let address = resolve(options, hosts, &host, &format!(" for host \"{host}\" port {port}"))?;
     let socket = open(process, options);
@@ -176,7 +156,7 @@ async fn udp_answers(process: &mut Process, options: &Options, socket: &Sock) ->
     true
 }
 
-async fn listen(process: &mut Process, options: &Options, hosts: &Hosts) -> Result<i32, Stop> {
+async fn listen(process: &mut Process, options: &Options, hosts: &Hosts) -> Done<i32> {
     let address = match &options.host {
         Some(host) => resolve(options, hosts, host, "")?,
         None => Ipv4Addr::UNSPECIFIED,
@@ -195,8 +175,8 @@ async fn listen_once(
     options: &Options,
     hosts: &Hosts,
     (address, port): (Ipv4Addr, u16),
-) -> Result<i32, Stop> {
-    let failed = |errno: Errno| Stop::Error(errno.strerror().to_owned());
+) -> Done<i32> {
+    let failed = |errno: Errno| failure(errno.strerror().to_owned());
     let socket = open(process, options);
     socket.set(|opts| (opts.reuseaddr, opts.reuseport) = (true, true));
     socket.bind(address, port).map_err(failed)?;
@@ -223,12 +203,7 @@ async fn listen_once(
 }
 
 /// The first datagram's sender becomes the peer; with `-k`, datagrams of anybody are shown.
-async fn listen_udp(
-    process: &mut Process,
-    options: &Options,
-    hosts: &Hosts,
-    socket: Sock,
-) -> Result<i32, Stop> {
+async fn listen_udp(process: &mut Process, options: &Options, hosts: &Hosts, socket: Sock) -> Done<i32> {
     if options.keep {
         return Ok(Relay::new(options, socket).run(process).await);
     }
@@ -236,7 +211,7 @@ async fn listen_udp(
         return Ok(1);
     }
     let Some(peer) = socket.peek_sender() else { return Ok(1) };
-    socket.connect(peer.0, peer.1).map_err(|errno| Stop::Error(format!("connect: {}", errno.strerror())))?;
+    socket.connect(peer.0, peer.1).map_err(|errno| failure(format!("connect: {}", errno.strerror())))?;
     report(process, options, hosts, "Connection received on", peer);
     Ok(Relay::new(options, socket).run(process).await)
 }

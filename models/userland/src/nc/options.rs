@@ -1,9 +1,12 @@
 //! The command line of `nc`.
 
+use std::fmt::Display;
+
 use crate::getopt;
+use crate::stop::{Done, Stop};
 
 /// What `nc` prints where it does not understand.
-pub const USAGE: &str = "usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M ttl]
+const USAGE: &str = "usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M ttl]
 \t  [-m minttl] [-O length] [-P proxy_username] [-p source_port]
 \t  [-q seconds] [-s sourceaddr] [-T keyword] [-V rtable] [-W recvlimit]
 \t  [-w timeout] [-X proxy_protocol] [-x proxy_address[:port]]
@@ -11,7 +14,7 @@ pub const USAGE: &str = "usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interv
 ";
 
 /// What `-h` prints between its first line and the last.
-pub const HELP: &str = "\tCommand Summary:
+const HELP: &str = "\tCommand Summary:
 \t\t-4\t\tUse IPv4
 \t\t-6\t\tUse IPv6
 \t\t-b\t\tAllow broadcast
@@ -91,25 +94,19 @@ pub struct Options {
     pub port: String,
 }
 
-/// What ends `nc` before it begins: the message, with or without the usage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// `nc: MESSAGE`.
-    Error(String),
-    /// A message of getopt, and the usage.
-    Usage(String),
-    /// `-h`.
-    Help,
-}
-
 const SHORT: &str = "46bCDdFhI:i:klM:m:NnO:P:p:q:rSs:T:tUuV:vW:w:X:x:Zz";
 
-fn error<T>(text: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop::Error(text.into()))
+/// A failure in nc's words.
+pub fn failure(text: impl Display) -> Stop {
+    Stop::error(1, format!("nc: {text}\n"))
+}
+
+fn error<T>(text: impl Display) -> Done<T> {
+    Err(failure(text))
 }
 
 /// A number as strtonum(3) takes it.
-fn number(text: &str, least: i64, most: i64, what: &str) -> Result<i64, Stop> {
+fn number(text: &str, least: i64, most: i64, what: &str) -> Done<i64> {
     match text.parse::<i64>() {
         Ok(value) if value < least => error(format!("{what} too small: {text}")),
         Ok(value) if value > most => error(format!("{what} too large: {text}")),
@@ -119,14 +116,14 @@ fn number(text: &str, least: i64, most: i64, what: &str) -> Result<i64, Stop> {
 }
 
 /// Reads the command line.
-pub fn parse(args: &[String]) -> Result<Options, Stop> {
+pub fn parse(args: &[String]) -> Done<Options> {
     let parsed = getopt::parse(args, SHORT, &[]);
     let mut options = Options::default();
     for option in &parsed.options {
         set(&mut options, &option.name, &option.value)?;
     }
     if let Some(message) = parsed.error {
-        return Err(Stop::Usage(format!("nc: {message}\n")));
+        return Err(Stop::error(1, format!("nc: {message}\n{USAGE}")));
     }
     operands(&mut options, &parsed.operands)?;
     if options.listen && options.scan {
@@ -138,13 +135,16 @@ pub fn parse(args: &[String]) -> Result<Options, Stop> {
     Ok(options)
 }
 
-fn set(options: &mut Options, name: &str, value: &str) -> Result<(), Stop> {
+fn set(options: &mut Options, name: &str, value: &str) -> Done {
     match name {
         "4" => {}
         "b" => options.broadcast = true,
         "C" => options.crlf = true,
         "d" => options.no_stdin = true,
-        "h" => return Err(Stop::Help),
+        "h" => {
+            let head = "OpenBSD netcat (Debian patchlevel 1.219-1)\n";
+            return Err(Stop::error(0, format!("{head}{USAGE}{HELP}")));
+        }
         "k" => options.keep = true,
         "l" => options.listen = true,
         "M" => match value.parse::<i64>() {
@@ -175,8 +175,8 @@ fn set(options: &mut Options, name: &str, value: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-fn operands(options: &mut Options, operands: &[String]) -> Result<(), Stop> {
-    let usage = || Err(Stop::Usage(String::new()));
+fn operands(options: &mut Options, operands: &[String]) -> Done {
+    let usage = || Err(Stop::error(1, USAGE));
     match operands {
         [] if options.listen => match options.source_port.take() {
             Some(port) => {
@@ -202,7 +202,7 @@ fn operands(options: &mut Options, operands: &[String]) -> Result<(), Stop> {
 }
 
 /// The ports of `PORT` or `LOW-HIGH`, in rising order.
-pub fn ports(text: &str, udp: bool) -> Result<Vec<u16>, Stop> {
+pub fn ports(text: &str, udp: bool) -> Done<Vec<u16>> {
     if let Some(port) = service(text, udp) {
         return Ok(vec![port]);
     }
@@ -211,7 +211,7 @@ pub fn ports(text: &str, udp: bool) -> Result<Vec<u16>, Stop> {
     Ok((low.min(high)..=low.max(high)).collect())
 }
 
-fn port(text: &str) -> Result<u16, Stop> {
+fn port(text: &str) -> Done<u16> {
     Ok(number(text, 1, 65_535, "port number")? as u16)
 }
 
@@ -241,10 +241,10 @@ mod tests {
             ("a b c", "port number invalid: b"),
             ("a 80 81", "not modelled yet: more than one port"),
         ] {
-            assert_eq!(parse(&words(line)).unwrap_err(), Stop::Error(message.to_owned()), "{line}");
+            assert_eq!(parse(&words(line)).unwrap_err(), failure(message), "{line}");
         }
         for line in ["", "-l -p 81 82", "-l -s 10.0.0.2 81", "-l a b c"] {
-            assert_eq!(parse(&words(line)).unwrap_err(), Stop::Usage(String::new()), "{line}");
+            assert_eq!(parse(&words(line)).unwrap_err(), Stop::error(1, USAGE), "{line}");
         }
     }
 
@@ -257,7 +257,7 @@ mod tests {
             ("0", "port number too small: 0"),
             ("70000", "port number too large: 70000"),
         ] {
-            assert_eq!(ports(text, false).unwrap_err(), Stop::Error(message.to_owned()));
+            assert_eq!(ports(text, false).unwrap_err(), failure(message));
         }
     }
 }

@@ -14,8 +14,9 @@ use glassnet_kernel::tables::socket::{PmtuDisc, SockKind};
 use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
 use crate::process::{Process, Running};
 use crate::sock::{self, Sock};
+use crate::stop::{Done, Stop};
 use engine::Engine;
-use options::{Options, Stop, error};
+use options::{Options, error};
 
 const IPPROTO_ICMP: u8 = 1;
 /// ICMP types that a ping socket takes; the kernel's filter names those that it does not.
@@ -29,16 +30,7 @@ pub fn integer(text: &str, least: i64, most: i64) -> Result<i64, String> {
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
-    Box::pin(async move {
-        match ping(process).await {
-            Ok(status) => status,
-            Err(stop) => {
-                process.print(&stop.stdout);
-                process.eprint(&stop.stderr);
-                stop.status
-            }
-        }
-    })
+    Box::pin(async move { ping(process).await.unwrap_or_else(|stop| stop.say(process)) })
 }
 
 /// Whom to ping, and as whom.
@@ -49,7 +41,7 @@ struct Route {
     multicast: bool,
 }
 
-async fn ping(process: &mut Process) -> Result<i32, Stop> {
+async fn ping(process: &mut Process) -> Done<i32> {
     let (mut options, warnings) = options::parse(process.args())?;
     process.eprint(&warnings);
     if !options.pattern.is_empty() && !options.quiet {
@@ -92,7 +84,7 @@ async fn ping(process: &mut Process) -> Result<i32, Stop> {
 }
 
 /// The address of the target, the name to show, and whether names are needless because it is a number.
-fn resolve(options: &Options, hosts: &Hosts) -> Result<(Ipv4Addr, String, bool), Stop> {
+fn resolve(options: &Options, hosts: &Hosts) -> Done<(Ipv4Addr, String, bool)> {
     let target = &options.target;
     if let Some(address) = inet_aton(target) {
         return Ok((address, target.clone(), true));
@@ -116,7 +108,7 @@ fn probe(
     address: Ipv4Addr,
     hostname: String,
     socket: &Sock,
-) -> Result<Route, Stop> {
+) -> Done<Route> {
     let ifindex = match &options.device {
         None => 0,
         Some(name) => match sock::device(process, name, |dev| dev.ifindex) {
@@ -144,7 +136,7 @@ fn probe(
     Ok(Route { address, hostname, source, multicast })
 }
 
-fn connect(process: &mut Process, options: &Options, probe: &Sock, address: Ipv4Addr) -> Result<(), Stop> {
+fn connect(process: &mut Process, options: &Options, probe: &Sock, address: Ipv4Addr) -> Done {
     const PROBE_PORT: u16 = 1025;
     let failed = |errno: Errno| error(2, &format!("connect: {}", errno.strerror()));
     match probe.connect(address, PROBE_PORT) {
@@ -161,7 +153,7 @@ fn connect(process: &mut Process, options: &Options, probe: &Sock, address: Ipv4
     }
 }
 
-fn configure(options: &Options, route: &Route, socket: &Sock) -> Result<(), Stop> {
+fn configure(options: &Options, route: &Route, socket: &Sock) -> Done {
     let pmtudisc = options.pmtudisc.or(route.multicast.then_some(PmtuDisc::Do));
     if options.strict_source
         && let Err(errno) = socket.bind(route.source, 0)

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::tables::socket::PmtuDisc;
 
 use crate::getopt::{self, Opt};
+use crate::stop::{Done, Stop};
 
 const SHORT: &str = "h?4bRT:6F:N:aABc:CdDe:fi:I:l:Lm:M:nOp:qQ:rs:S:t:UvVw:W:";
 
@@ -69,20 +70,9 @@ const VERSION: &str = "ping from iputils 20221126
 libcap: yes, IDN: yes, NLS: no, error.h: yes, getrandom(): yes, __fpending(): yes
 ";
 
-/// A command line that does not run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stop {
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-    /// Exit status.
-    pub status: i32,
-}
-
 /// ping's `error()`.
-pub fn error<T>(status: i32, text: &str) -> Result<T, Stop> {
-    Err(Stop { stdout: String::new(), stderr: format!("ping: {text}\n"), status })
+pub fn error<T>(status: i32, text: &str) -> Done<T> {
+    Err(Stop::error(status, format!("ping: {text}\n")))
 }
 
 /// What to do.
@@ -185,7 +175,7 @@ impl Default for Options {
 /// # Errors
 ///
 /// What ping prints instead of running.
-pub fn parse(args: &[String]) -> Result<(Options, String), Stop> {
+pub fn parse(args: &[String]) -> Done<(Options, String)> {
     let parsed = getopt::parse(args, SHORT, &[]);
     let mut options = Options::default();
     let mut warnings = String::new();
@@ -208,7 +198,7 @@ pub fn parse(args: &[String]) -> Result<(Options, String), Stop> {
     }
 }
 
-fn apply(options: &mut Options, opt: &Opt, warnings: &mut String) -> Result<(), Stop> {
+fn apply(options: &mut Options, opt: &Opt, warnings: &mut String) -> Done {
     let value = opt.value.as_str();
     match opt.name.as_str() {
         "4" => options.ipv4 = true,
@@ -255,7 +245,7 @@ fn apply(options: &mut Options, opt: &Opt, warnings: &mut String) -> Result<(), 
         "S" => drop(integer(value, 1, INT_MAX)?),
         "t" => options.ttl = Some(integer(value, 0, 255)? as u8),
         "v" => options.verbose = true,
-        "V" => return Err(Stop { stdout: VERSION.to_owned(), stderr: String::new(), status: 0 }),
+        "V" => return Err(Stop::shown(VERSION)),
         "w" => options.deadline = integer(value, 0, INT_MAX)? as u64,
         "W" => {
             let seconds = seconds(value, warnings);
@@ -267,14 +257,14 @@ fn apply(options: &mut Options, opt: &Opt, warnings: &mut String) -> Result<(), 
         "T" if !["tsonly", "tsandaddr", "tsprespec"].contains(&value) => {
             return error(2, &format!("invalid timestamp type: {value}"));
         }
-        "h" | "?" => return Err(Stop { stdout: String::new(), stderr: USAGE.to_owned(), status: 2 }),
+        "h" | "?" => return Err(Stop::error(2, USAGE)),
         other => return error(2, &format!("not modelled yet: -{other}")),
     }
     Ok(())
 }
 
 /// An integer within bounds, with the error texts of iputils.
-pub fn integer(text: &str, least: i64, most: i64) -> Result<i64, Stop> {
+pub fn integer(text: &str, least: i64, most: i64) -> Done<i64> {
     let trimmed = text.trim_start();
     let digits = trimmed.strip_prefix(['-', '+']).unwrap_or(trimmed);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -301,7 +291,7 @@ fn seconds(text: &str, warnings: &mut String) -> f64 {
     text[..end].trim_start().parse().unwrap_or(0.0)
 }
 
-fn pattern(text: &str) -> Result<Vec<u8>, Stop> {
+fn pattern(text: &str) -> Done<Vec<u8>> {
     if let Some(at) = text.find(|c: char| !c.is_ascii_hexdigit()) {
         return error(2, &format!("patterns must be specified as hex digits: {}", &text[at..]));
     }
@@ -312,7 +302,7 @@ fn pattern(text: &str) -> Result<Vec<u8>, Stop> {
     Ok(pairs.map(|pair| byte(pair) as u8).collect())
 }
 
-fn tos(text: &str) -> Result<u8, Stop> {
+fn tos(text: &str) -> Done<u8> {
     let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(hex) => i64::from_str_radix(hex, 16).ok(),
         None => text.parse().ok(),

@@ -4,12 +4,10 @@
 
 use std::fmt::Write;
 
-use super::View;
+use super::{File, View};
 
-/// The text of the file.
-pub fn read(view: &View, name: &str) -> String {
-    if name == "softirqs" { softirqs(view) } else { interrupts(view) }
-}
+/// The files.
+pub const FILES: &[File] = &[File::new("interrupts", interrupts), File::new("softirqs", softirqs)];
 
 /// Names of the softirqs in the order of their numbers (`softirq_to_name`, kernel/softirq.c).
 const SOFTIRQS: [&str; 10] =

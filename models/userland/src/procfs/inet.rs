@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::ipv4::ip_output::IP_DEFAULT_TTL;
 use glassnet_kernel::tables::inet_conf::Conf;
-use glassnet_kernel::tables::ipv4::Sysctl;
 use glassnet_kernel::tables::neigh_types::Nud;
 use glassnet_kernel::tables::route_types::{
     RT_TABLE_MAIN, RTAX_ADVMSS, RTAX_RTT, RTAX_WINDOW, RouteMsg, RouteType,
@@ -169,7 +169,7 @@ pub(super) fn snmp(view: &View) -> String {
     let forwarding = if ipv4.conf_all.get(Conf::Forwarding) == 1 { 1 } else { 2 };
     let mut ip = vec![
         ("Forwarding".to_owned(), forwarding),
-        ("DefaultTTL".to_owned(), ipv4.sysctl(Sysctl::IpDefaultTtl)),
+        ("DefaultTTL".to_owned(), view.net().sysctls.get(&IP_DEFAULT_TTL)),
     ];
     ip.extend(named(snmp.ip.entries()));
     pair(&mut text, "Ip", &ip);

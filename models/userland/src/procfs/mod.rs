@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`net`], [`inet`] | `/proc/net/*` |
 //! | [`sysctl`] | `/proc/sys/net/**` |
-//! | [`conntrack`] | connections and their settings |
+//! | [`conntrack`] | connections |
+//! | [`xt`] | `/proc/net/xt_recent`, `/proc/net/ipt_hashlimit` |
 //! | [`counts`] | `/proc/softirqs`, `/proc/interrupts` |
 //! | [`crate::sysfs`] | `/sys/class/net/**` |
 //! | [`number`] | how the kernel reads numbers that are written to these files |
 //!
-//! All functions take absolute paths and see the machine from one network namespace, as a process in it does.
+//! A file is a row: [`File`] where it is always there, in the file of its subject; a directory whose content changes is
+//! a [`Tree`]. All functions take absolute paths and see the machine as their [`Caller`] does.
 
 pub mod conntrack;
 pub mod counts;
@@ -58,6 +60,17 @@ impl Node {
 /// A name in a directory and what it names.
 pub type DirEntry = (String, Node);
 
+/// Who looks and writes: a process on a CPU of a machine, in a namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// The machine.
+    pub machine: MachineId,
+    /// The CPU.
+    pub cpu: CpuId,
+    /// The namespace.
+    pub netns: NetnsId,
+}
+
 /// A machine as it is seen from one of its namespaces at one moment.
 #[derive(Clone, Copy)]
 pub struct View<'w> {
@@ -70,9 +83,10 @@ pub struct View<'w> {
 }
 
 impl<'w> View<'w> {
-    /// The machine from this namespace, now.
-    pub fn new(world: &'w World, machine: MachineId, netns: NetnsId) -> View<'w> {
-        View { kernel: world.kernel(machine), netns, now: world.cpu_now(machine, CpuId(0)) }
+    /// The machine as the caller sees it, now.
+    pub fn new(world: &'w World, caller: Caller) -> View<'w> {
+        let Caller { machine, cpu, netns } = caller;
+        View { kernel: world.kernel(machine), netns, now: world.cpu_now(machine, cpu) }
     }
 
     /// The namespace itself.
@@ -97,6 +111,48 @@ impl<'w> View<'w> {
     }
 }
 
+/// A file below `/proc`.
+pub struct File {
+    /// Its path below `/proc`.
+    pub path: &'static str,
+    /// Its permission bits.
+    pub mode: u16,
+    /// What it says.
+    pub read: fn(&View) -> String,
+    /// What a write of the superuser, who may open it, is refused with.
+    pub refusal: Errno,
+}
+
+impl File {
+    /// A file that everybody reads; a write finds no function.
+    pub const fn new(path: &'static str, read: fn(&View) -> String) -> File {
+        File { path, mode: 0o444, read, refusal: Errno::EIO }
+    }
+}
+
+/// A directory whose content changes. Its functions take what follows its path.
+pub struct Tree {
+    /// Its absolute path without the first slash.
+    pub path: &'static str,
+    /// For whom it is there.
+    pub is_there: fn(&View) -> bool,
+    /// What is in a directory of it; `ENOTDIR` and `ENOENT` as for [`list`].
+    pub list: fn(&View, &[&str]) -> Result<Vec<DirEntry>, Errno>,
+    /// What a path names although no directory lists it.
+    pub unlisted: fn(&View, &[&str]) -> Option<Node>,
+    /// Reads a file.
+    pub read: fn(&View, &[&str]) -> Result<String, Errno>,
+    /// Writes a file.
+    pub write: fn(&mut Cx, NetnsId, &[&str], &str) -> Result<(), Errno>,
+}
+
+/// All files of `/proc` that are always there.
+fn files() -> impl Iterator<Item = &'static File> {
+    counts::FILES.iter().chain(net::FILES)
+}
+
+const TREES: &[Tree] = &[xt::HASHLIMIT, xt::RECENT, sysctl::TREE, sysfs::TREE];
+
 /// A path cut into its names; `.` and doubled slashes vanish, `..` goes up.
 pub fn split(path: &str) -> Vec<&str> {
     let mut parts = Vec::new();
@@ -112,20 +168,45 @@ pub fn split(path: &str) -> Vec<&str> {
     parts
 }
 
+/// The names of a path, with `/proc/self/net` as `/proc/net`.
+fn names(path: &str) -> Vec<&str> {
+    let mut parts = split(path);
+    if parts.starts_with(&["proc", "self", "net"]) {
+        parts.remove(1);
+    }
+    parts
+}
+
+/// What follows `path` in `parts`.
+fn below<'p, 'n>(parts: &'p [&'n str], path: &str) -> Option<&'p [&'n str]> {
+    let (front, rest) = parts.split_at_checked(path.split('/').count())?;
+    path.split('/').eq(front.iter().copied()).then_some(rest)
+}
+
+/// The tree in which a path lies, and what follows the tree's own.
+fn tree<'p, 'n>(view: &View, parts: &'p [&'n str]) -> Option<(&'static Tree, &'p [&'n str])> {
+    let there = TREES.iter().filter(|tree| (tree.is_there)(view));
+    there.filter_map(|tree| Some((tree, below(parts, tree.path)?))).next()
+}
+
+fn file(parts: &[&str]) -> Option<&'static File> {
+    let path = below(parts, "proc")?;
+    files().find(|file| file.path.split('/').eq(path.iter().copied()))
+}
+
 /// What the file at `path` says.
 ///
 /// # Errors
 ///
 /// `ENOENT` for no such file, `EISDIR` for a directory, `EACCES` for a file that is only written, and what the
 /// kernel's own file gives (`EINVAL` for the carrier of a device that is down).
-pub fn read(world: &World, machine: MachineId, netns: NetnsId, path: &str) -> Result<String, Errno> {
-    let view = View::new(world, machine, netns);
-    match split(path).as_slice() {
-        ["proc", "sys", "net", rest @ ..] => sysctl::read(&view, rest),
-        ["proc", "net", rest @ ..] | ["proc", "self", "net", rest @ ..] => net::read(&view, rest),
-        ["proc", name @ ("softirqs" | "interrupts")] => Ok(counts::read(&view, name)),
-        ["sys", rest @ ..] => sysfs::read(&view, rest),
-        _ if node(world, machine, netns, path).is_ok() => Err(Errno::EISDIR),
+pub fn read(world: &World, caller: Caller, path: &str) -> Result<String, Errno> {
+    let view = View::new(world, caller);
+    let parts = names(path);
+    match (tree(&view, &parts), file(&parts)) {
+        (Some((tree, rest)), _) => (tree.read)(&view, rest),
+        (_, Some(file)) => Ok((file.read)(&view)),
+        _ if list(world, caller, path).is_ok() => Err(Errno::EISDIR),
         _ => Err(Errno::ENOENT),
     }
 }
@@ -136,28 +217,17 @@ pub fn read(world: &World, machine: MachineId, netns: NetnsId, path: &str) -> Re
 ///
 /// `ENOENT`, `EISDIR`, `EACCES` as for any file, `EINVAL` and others as the kernel refuses the value, and
 /// `EOPNOTSUPP` for a setting that is not modelled yet.
-pub fn write(
-    world: &mut World,
-    machine: MachineId,
-    netns: NetnsId,
-    path: &str,
-    text: &str,
-) -> Result<(), Errno> {
-    if !matches!(node(world, machine, netns, path)?, Node::File { .. }) {
+pub fn write(world: &mut World, caller: Caller, path: &str, text: &str) -> Result<(), Errno> {
+    if !matches!(node(world, caller, path)?, Node::File { .. }) {
         return Err(Errno::EISDIR);
     }
-    let parts = split(path);
-    let write = |cx: &mut Cx| match parts.as_slice() {
-        ["proc", "sys", "net", rest @ ..] => sysctl::write(cx, netns, rest, text),
-        ["proc", "net", "xt_recent", name] | ["proc", "self", "net", "xt_recent", name] => {
-            xt::write_recent(cx, netns, name, text)
-        }
-        ["sys", rest @ ..] => sysfs::write(cx, netns, rest, text),
-        // The superuser may open these, and then they take nothing.
-        ["proc", "net", "ipt_hashlimit", _] | ["proc", "softirqs" | "interrupts"] => Err(Errno::EIO),
+    let parts = names(path);
+    let Caller { machine, cpu, netns } = caller;
+    match (tree(&View::new(world, caller), &parts), file(&parts)) {
+        (Some((tree, rest)), _) => world.enter(machine, cpu, |cx| (tree.write)(cx, netns, rest, text)),
+        (_, Some(file)) => Err(file.refusal),
         _ => Err(Errno::EACCES),
-    };
-    world.enter(machine, CpuId(0), write)
+    }
 }
 
 /// The names in the directory at `path`, in the order of the alphabet.
@@ -165,29 +235,41 @@ pub fn write(
 /// # Errors
 ///
 /// `ENOENT` for no such directory, `ENOTDIR` for a file.
-pub fn list(world: &World, machine: MachineId, netns: NetnsId, path: &str) -> Result<Vec<DirEntry>, Errno> {
-    let view = View::new(world, machine, netns);
-    let mut entries = match split(path).as_slice() {
-        ["proc"] => root(&view),
-        ["proc", "self"] | ["proc", "sys"] => vec![("net".to_owned(), Node::Dir)],
-        ["proc", "sys", "net", rest @ ..] => sysctl::list(&view, rest)?,
-        ["proc", "net", rest @ ..] | ["proc", "self", "net", rest @ ..] => net::list(&view, rest)?,
-        ["sys", rest @ ..] => sysfs::list(&view, rest)?,
-        ["proc", "softirqs" | "interrupts"] => return Err(Errno::ENOTDIR),
-        _ => return Err(Errno::ENOENT),
+pub fn list(world: &World, caller: Caller, path: &str) -> Result<Vec<DirEntry>, Errno> {
+    let view = View::new(world, caller);
+    let parts = names(path);
+    let mut entries = match tree(&view, &parts) {
+        Some((tree, rest)) => (tree.list)(&view, rest)?,
+        None => directory(&view, &parts)?,
     };
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(entries)
 }
 
-fn root(_view: &View) -> Vec<DirEntry> {
-    vec![
-        ("net".to_owned(), Node::Link("self/net".to_owned())),
-        ("self".to_owned(), Node::Dir),
-        ("sys".to_owned(), Node::Dir),
-        ("softirqs".to_owned(), Node::RO),
-        ("interrupts".to_owned(), Node::RO),
-    ]
+/// A directory of `/proc` that holds files and trees.
+fn directory(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
+    let mut entries: Vec<DirEntry> = match parts {
+        ["proc", "self"] => return Ok(vec![("net".to_owned(), Node::Dir)]),
+        ["proc"] => {
+            vec![("net".to_owned(), Node::Link("self/net".to_owned())), ("self".to_owned(), Node::Dir)]
+        }
+        _ => Vec::new(),
+    };
+    let files = files().map(|file| (format!("proc/{}", file.path), Node::File { mode: file.mode }));
+    let trees =
+        TREES.iter().filter(|tree| (tree.is_there)(view)).map(|tree| (tree.path.to_owned(), Node::Dir));
+    for (path, node) in files.chain(trees) {
+        let mut names = path.split('/');
+        if !parts.iter().all(|part| names.next() == Some(part)) {
+            continue;
+        }
+        let Some(name) = names.next() else { return Err(Errno::ENOTDIR) };
+        if entries.iter().all(|entry| entry.0 != name) {
+            let node = if names.next().is_some() { Node::Dir } else { node };
+            entries.push((name.to_owned(), node));
+        }
+    }
+    if entries.is_empty() { Err(Errno::ENOENT) } else { Ok(entries) }
 }
 
 /// What `path` names, after all links are followed.
@@ -195,15 +277,16 @@ fn root(_view: &View) -> Vec<DirEntry> {
 /// # Errors
 ///
 /// `ENOENT` if it names nothing.
-pub fn node(world: &World, machine: MachineId, netns: NetnsId, path: &str) -> Result<Node, Errno> {
-    let parts = split(path);
-    if matches!(parts.as_slice(), ["proc"] | ["sys"]) || list(world, machine, netns, path).is_ok() {
+pub fn node(world: &World, caller: Caller, path: &str) -> Result<Node, Errno> {
+    let view = View::new(world, caller);
+    let parts = names(path);
+    if list(world, caller, path).is_ok() {
         return Ok(Node::Dir);
     }
-    if let ["proc", "sys", "net", rest @ ..] = parts.as_slice() {
-        return sysctl::node(&View::new(world, machine, netns), rest).ok_or(Errno::ENOENT);
+    if let Some(node) = tree(&view, &parts).and_then(|(tree, rest)| (tree.unlisted)(&view, rest)) {
+        return Ok(node);
     }
-    match lookup(world, machine, netns, &parts)? {
+    match lookup(world, caller, &split(path))? {
         Node::Link(_) => Ok(Node::Dir),
         node => Ok(node),
     }
@@ -214,16 +297,16 @@ pub fn node(world: &World, machine: MachineId, netns: NetnsId, path: &str) -> Re
 /// # Errors
 ///
 /// `ENOENT` if there is nothing, `EINVAL` if it is no link.
-pub fn read_link(world: &World, machine: MachineId, netns: NetnsId, path: &str) -> Result<String, Errno> {
-    match lookup(world, machine, netns, &split(path))? {
+pub fn read_link(world: &World, caller: Caller, path: &str) -> Result<String, Errno> {
+    match lookup(world, caller, &split(path))? {
         Node::Link(target) => Ok(target),
         Node::Dir | Node::File { .. } => Err(Errno::EINVAL),
     }
 }
 
-fn lookup(world: &World, machine: MachineId, netns: NetnsId, parts: &[&str]) -> Result<Node, Errno> {
+fn lookup(world: &World, caller: Caller, parts: &[&str]) -> Result<Node, Errno> {
     let Some((name, parent)) = parts.split_last() else { return Ok(Node::Dir) };
     let parent = format!("/{}", parent.join("/"));
-    let entries = list(world, machine, netns, &parent)?;
+    let entries = list(world, caller, &parent)?;
     entries.into_iter().find(|entry| entry.0 == *name).map(|entry| entry.1).ok_or(Errno::ENOENT)
 }

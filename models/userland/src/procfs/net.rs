@@ -8,71 +8,34 @@ use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::DevStats;
 use glassnet_kernel::tables::socket::{SockKind, Socket};
 
-use super::{DirEntry, Node, View, conntrack, inet, tcp, xt};
+use super::{File, View, conntrack, inet, tcp};
 
-type Show = fn(&View) -> String;
+/// A file of a namespace, which nobody may open to write.
+const fn net_file(path: &'static str, read: fn(&View) -> String) -> File {
+    File { refusal: Errno::EACCES, ..File::new(path, read) }
+}
 
 /// The files. IPv6's are absent, and so is what the model does not have (`fib_trie`, …).
-const FILES: &[(&str, Show)] = &[
-    ("arp", inet::arp),
-    ("dev", dev),
-    ("dev_mcast", dev_mcast),
-    ("icmp", |view| datagrams(view, is_ping, 127, "")),
-    ("igmp", inet::igmp),
-    ("nf_conntrack", conntrack::nf_conntrack),
-    ("netstat", inet::netstat),
-    ("packet", packet),
-    ("ptype", ptype),
-    ("raw", |view| datagrams(view, is_raw, 0, "")),
-    ("route", inet::route),
-    ("rt_cache", inet::rt_cache),
-    ("snmp", inet::snmp),
-    ("softnet_stat", softnet_stat),
-    ("tcp", tcp::tcp),
-    ("udp", |view| datagrams(view, is_udp, 127, " ")),
+pub const FILES: &[File] = &[
+    net_file("net/arp", inet::arp),
+    net_file("net/dev", dev),
+    net_file("net/dev_mcast", dev_mcast),
+    net_file("net/icmp", |view| datagrams(view, is_ping, 127, "")),
+    net_file("net/igmp", inet::igmp),
+    // Connections are root's to see.
+    File { mode: 0o440, ..net_file("net/nf_conntrack", conntrack::nf_conntrack) },
+    net_file("net/netstat", inet::netstat),
+    net_file("net/packet", packet),
+    net_file("net/ptype", ptype),
+    net_file("net/raw", |view| datagrams(view, is_raw, 0, "")),
+    net_file("net/route", inet::route),
+    net_file("net/rt_cache", inet::rt_cache),
+    net_file("net/snmp", inet::snmp),
+    net_file("net/softnet_stat", softnet_stat),
+    net_file("net/tcp", tcp::tcp),
+    net_file("net/udp", |view| datagrams(view, is_udp, 127, " ")),
+    net_file("net/stat/nf_conntrack", conntrack::stat),
 ];
-
-/// Reads a file below `/proc/net`.
-///
-/// # Errors
-///
-/// See [`super::read`].
-pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
-    match parts {
-        [] => Err(Errno::EISDIR),
-        ["stat"] => Err(Errno::EISDIR),
-        [directory] if xt::files(view, directory).is_some() => Err(Errno::EISDIR),
-        ["xt_recent", name] => xt::recent(view, name),
-        ["ipt_hashlimit", name] => xt::hashlimit(view, name),
-        ["stat", "nf_conntrack"] => Ok(conntrack::stat(view)),
-        [name] => FILES.iter().find(|file| file.0 == *name).map(|file| (file.1)(view)).ok_or(Errno::ENOENT),
-        _ => Err(Errno::ENOENT),
-    }
-}
-
-/// Lists a directory below `/proc/net`.
-///
-/// # Errors
-///
-/// See [`super::list`].
-pub fn list(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
-    match parts {
-        [] => {
-            // Connections are root's to see.
-            let mode = |name| if name == "nf_conntrack" { Node::File { mode: 0o440 } } else { Node::RO };
-            let files = FILES.iter().map(|file| (file.0.to_owned(), mode(file.0)));
-            Ok(files.chain([("stat".to_owned(), Node::Dir)]).chain(xt::directories(view)).collect())
-        }
-        ["stat"] => Ok(vec![("nf_conntrack".to_owned(), Node::RO)]),
-        [name] if FILES.iter().any(|file| file.0 == *name) => Err(Errno::ENOTDIR),
-        [directory] => xt::files(view, directory).ok_or(Errno::ENOENT),
-        [directory, name] => match xt::files(view, directory) {
-            Some(files) if files.iter().any(|file| file.0 == *name) => Err(Errno::ENOTDIR),
-            _ => Err(Errno::ENOENT),
-        },
-        _ => Err(Errno::ENOENT),
-    }
-}
 
 const DEV_HEAD: &str = "Inter-|   Receive                                                |  Transmit\n face |bytes    \
      packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n";

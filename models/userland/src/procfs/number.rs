@@ -4,6 +4,8 @@
 
 use glassnet_kernel::netlink::Errno;
 
+use crate::numbers::whole;
+
 /// The first numbers of a text, up to `count`, as `proc_dointvec` takes them: white space apart, decimal, octal
 /// after `0`, hexadecimal after `0x`. What follows the last one is not looked at.
 ///
@@ -29,15 +31,7 @@ fn signed(word: &str) -> Result<i64, Errno> {
 }
 
 fn unsigned(digits: &str) -> Result<u64, Errno> {
-    let (radix, digits) = match digits.as_bytes() {
-        [b'0', b'x' | b'X', _, ..] => (16, &digits[2..]),
-        [b'0', _, ..] => (8, &digits[1..]),
-        _ => (10, digits),
-    };
-    if digits.starts_with('+') {
-        return Err(Errno::EINVAL);
-    }
-    u64::from_str_radix(digits, radix).map_err(|_| Errno::EINVAL)
+    whole(digits).ok_or(Errno::EINVAL)
 }
 
 /// A whole text as one number with at most one newline after it (`kstrtoul` with base 0).

@@ -16,6 +16,10 @@ use super::*;
 
 const NODE: MachineId = MachineId(0);
 
+fn from(netns: NetnsId) -> Caller {
+    Caller { machine: NODE, cpu: CpuId(0), netns }
+}
+
 /// A machine with a second namespace that has `br0` with the port `v1`, whose peer is `v1p`; all up.
 fn world() -> (World, NetnsId) {
     let mut world = World::new(1);
@@ -83,7 +87,7 @@ fn what_files_say() {
         ("/sys/class/net/v1/bridge/ageing_time", Err(Errno::ENOENT)),
         ("/sys/class/net/nope/mtu", Err(Errno::ENOENT)),
     ] {
-        assert_eq!(read(&world, NODE, netns, path).as_deref(), expected.as_ref().map(|s| *s), "{path}");
+        assert_eq!(read(&world, from(netns), path).as_deref(), expected.as_ref().map(|s| *s), "{path}");
     }
 }
 
@@ -112,8 +116,8 @@ fn what_writes_do() {
         ("/sys/class/net/br0/bridge/multicast_querier", "1\n", Err(Errno::EOPNOTSUPP), "0\n"),
     ] {
         let (mut world, netns) = world();
-        assert_eq!(write(&mut world, NODE, netns, path, text), expected, "{path} {text:?}");
-        assert_eq!(read(&world, NODE, netns, path).as_deref(), Ok(shown), "{path} {text:?}");
+        assert_eq!(write(&mut world, from(netns), path, text), expected, "{path} {text:?}");
+        assert_eq!(read(&world, from(netns), path).as_deref(), Ok(shown), "{path} {text:?}");
     }
 }
 
@@ -121,15 +125,15 @@ fn what_writes_do() {
 fn forwarding_of_all_is_everybodys_and_default_leads_who_was_not_set() {
     let (mut world, netns) = world();
     let conf = |of: &str, name: &str| format!("/proc/sys/net/ipv4/conf/{of}/{name}");
-    write(&mut world, NODE, netns, "/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+    write(&mut world, from(netns), "/proc/sys/net/ipv4/ip_forward", "1").unwrap();
     for of in ["all", "default", "v1", "lo"] {
-        assert_eq!(read(&world, NODE, netns, &conf(of, "forwarding")).as_deref(), Ok("1\n"), "{of}");
+        assert_eq!(read(&world, from(netns), &conf(of, "forwarding")).as_deref(), Ok("1\n"), "{of}");
     }
-    assert_eq!(read(&world, NODE, INIT_NET, &conf("all", "forwarding")).as_deref(), Ok("0\n"));
-    write(&mut world, NODE, netns, &conf("v1", "rp_filter"), "2").unwrap();
-    write(&mut world, NODE, netns, &conf("default", "rp_filter"), "1").unwrap();
+    assert_eq!(read(&world, from(INIT_NET), &conf("all", "forwarding")).as_deref(), Ok("0\n"));
+    write(&mut world, from(netns), &conf("v1", "rp_filter"), "2").unwrap();
+    write(&mut world, from(netns), &conf("default", "rp_filter"), "1").unwrap();
     for (of, expected) in [("all", "0\n"), ("v1", "2\n"), ("v1p", "1\n")] {
-        assert_eq!(read(&world, NODE, netns, &conf(of, "rp_filter")).as_deref(), Ok(expected), "{of}");
+        assert_eq!(read(&world, from(netns), &conf(of, "rp_filter")).as_deref(), Ok(expected), "{of}");
     }
 }
 
@@ -137,19 +141,19 @@ fn forwarding_of_all_is_everybodys_and_default_leads_who_was_not_set() {
 fn what_directories_hold() {
     let (world, netns) = world();
     let names = |netns, path| -> Vec<String> {
-        list(&world, NODE, netns, path).unwrap().into_iter().map(|entry| entry.0).collect()
+        list(&world, from(netns), path).unwrap().into_iter().map(|entry| entry.0).collect()
     };
     assert_eq!(names(netns, "/sys/class/net"), ["br0", "lo", "v1", "v1p"]);
     assert_eq!(names(INIT_NET, "/sys/class/net"), ["lo"]);
     assert_eq!(names(netns, "/proc/sys/net/ipv4/conf"), ["all", "br0", "default", "lo", "v1", "v1p"]);
     assert_eq!(names(INIT_NET, "/proc/sys/net/ipv4/neigh"), ["default", "lo"]);
     assert_eq!(names(netns, "/sys/class/net/br0/brif"), ["v1"]);
-    assert_eq!(list(&world, NODE, netns, "/proc/net/dev"), Err(Errno::ENOTDIR));
-    assert_eq!(read_link(&world, NODE, netns, "/sys/class/net/v1/master").as_deref(), Ok("../br0"));
-    assert_eq!(node(&world, NODE, netns, "/sys/class/net/v1/master"), Ok(Node::Dir));
-    assert_eq!(node(&world, NODE, netns, "/sys/class/net/v1/mtu"), Ok(Node::RW));
-    assert_eq!(node(&world, NODE, netns, "/proc/sys/net/ipv4/tcp_sack"), Ok(Node::RW));
-    assert_eq!(node(&world, NODE, netns, "/proc/nope"), Err(Errno::ENOENT));
+    assert_eq!(list(&world, from(netns), "/proc/net/dev"), Err(Errno::ENOTDIR));
+    assert_eq!(read_link(&world, from(netns), "/sys/class/net/v1/master").as_deref(), Ok("../br0"));
+    assert_eq!(node(&world, from(netns), "/sys/class/net/v1/master"), Ok(Node::Dir));
+    assert_eq!(node(&world, from(netns), "/sys/class/net/v1/mtu"), Ok(Node::RW));
+    assert_eq!(node(&world, from(netns), "/proc/sys/net/ipv4/tcp_sack"), Ok(Node::RW));
+    assert_eq!(node(&world, from(netns), "/proc/nope"), Err(Errno::ENOENT));
 }
 
 /// As Linux 6.18 answers, but for the times.
@@ -158,10 +162,10 @@ fn a_list_of_recent_is_read_and_written() {
     let (mut world, netns) = world();
     world.enter(NODE, CpuId(0), |cx| use_table(&mut cx.k.netns[netns].recent, "a", u32::MAX, 0));
     let file = "/proc/net/xt_recent/a";
-    assert_eq!(list(&world, NODE, netns, "/proc/net/xt_recent").unwrap().len(), 1);
+    assert_eq!(list(&world, from(netns), "/proc/net/xt_recent").unwrap().len(), 1);
     let mut write = |text: &str| {
-        write(&mut world, NODE, netns, file, text)?;
-        Ok(read(&world, NODE, netns, file).expect("the file"))
+        write(&mut world, from(netns), file, text)?;
+        Ok(read(&world, from(netns), file).expect("the file"))
     };
     let line = |address: &str, seen: &str, stamps: usize| {
         let stamps = vec![seen; stamps].join(", ");
@@ -232,10 +236,10 @@ fn tables_of_hashlimit_are_read_and_not_written() {
     });
     world.wake_at(glassnet_sim::Nanos::from_millis(640));
     while world.step().expect("no loop") {}
-    let read = |name: &str| read(&world, NODE, netns, &format!("/proc/net/ipt_hashlimit/{name}"));
+    let read = |name: &str| read(&world, from(netns), &format!("/proc/net/ipt_hashlimit/{name}"));
     let line = "59 127.0.0.1:0->127.0.0.2:0 87960930222080 4947802308000000 1649267436000000\n";
     assert_eq!(read("a").as_deref(), Ok(line));
     assert_eq!(read("b").as_deref(), Ok("59 0.0.0.0:0->127.0.0.2:0 4194304000 2 1310309\n"));
     assert_eq!(read("c"), Err(Errno::ENOENT));
-    assert_eq!(write(&mut world, NODE, netns, "/proc/net/ipt_hashlimit/a", "1\n"), Err(Errno::EIO));
+    assert_eq!(write(&mut world, from(netns), "/proc/net/ipt_hashlimit/a", "1\n"), Err(Errno::EIO));
 }

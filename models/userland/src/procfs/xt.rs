@@ -10,30 +10,56 @@ use glassnet_kernel::ids::NetnsId;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::jiffies::{HZ, jiffies};
 
-use super::{DirEntry, Node, View};
+use super::{DirEntry, Node, Tree, View};
 
 /// What the kernel's clock shows at boot: five minutes before 32 bits overflow.
 const INITIAL_JIFFIES: u64 = (1 << 32) - 300 * HZ;
 
-/// The directories that are there.
-pub fn directories(view: &View) -> Vec<DirEntry> {
-    let there =
-        [("xt_recent", view.net().recent.is_empty()), ("ipt_hashlimit", view.net().hashlimit.is_empty())];
-    there.into_iter().filter(|(_, empty)| !empty).map(|(name, _)| (name.to_owned(), Node::Dir)).collect()
+/// The lists of `recent`.
+pub const RECENT: Tree = Tree {
+    path: "proc/net/xt_recent",
+    is_there: |view| !view.net().recent.is_empty(),
+    list: |view, parts| entries(view.net().recent.keys(), &Node::RW, parts),
+    unlisted: |_, _| None,
+    read: |view, parts| of_one(parts, |name| recent(view, name)),
+    write: |cx, netns, parts, text| of_one(parts, |name| write_recent(cx, netns, name, text)),
+};
+
+/// The tables of `hashlimit`.
+pub const HASHLIMIT: Tree = Tree {
+    path: "proc/net/ipt_hashlimit",
+    is_there: |view| !view.net().hashlimit.is_empty(),
+    list: |view, parts| entries(view.net().hashlimit.keys(), &Node::RO, parts),
+    unlisted: |_, _| None,
+    read: |view, parts| of_one(parts, |name| hashlimit(view, name)),
+    // The superuser may open them, and then they take nothing.
+    write: |_, _, _, _| Err(Errno::EIO),
+};
+
+/// The files of a directory without directories.
+fn entries<'n>(
+    mut names: impl Iterator<Item = &'n String>,
+    node: &Node,
+    parts: &[&str],
+) -> Result<Vec<DirEntry>, Errno> {
+    match parts {
+        [] => Ok(names.map(|name| (name.clone(), node.clone())).collect()),
+        [name] if names.any(|known| known == name) => Err(Errno::ENOTDIR),
+        _ => Err(Errno::ENOENT),
+    }
 }
 
-/// The files of one of them, if it is there.
-pub fn files(view: &View, directory: &str) -> Option<Vec<DirEntry>> {
-    let (names, node): (Vec<&String>, Node) = match directory {
-        "xt_recent" => (view.net().recent.keys().collect(), Node::RW),
-        "ipt_hashlimit" => (view.net().hashlimit.keys().collect(), Node::RO),
-        _ => return None,
-    };
-    (!names.is_empty()).then(|| names.into_iter().map(|name| (name.clone(), node.clone())).collect())
+/// Does something with the file of a directory without directories.
+fn of_one<T>(parts: &[&str], work: impl FnOnce(&str) -> Result<T, Errno>) -> Result<T, Errno> {
+    match parts {
+        [] => Err(Errno::EISDIR),
+        [name] => work(name),
+        _ => Err(Errno::ENOENT),
+    }
 }
 
 /// A list of `recent`, each address with its times.
-pub fn recent(view: &View, name: &str) -> Result<String, Errno> {
+fn recent(view: &View, name: &str) -> Result<String, Errno> {
     let table = view.net().recent.get(name).ok_or(Errno::ENOENT)?;
     let mut text = String::new();
     for entry in &table.entries {
@@ -52,7 +78,7 @@ pub fn recent(view: &View, name: &str) -> Result<String, Errno> {
 }
 
 /// A table of `hashlimit`: seconds left, whom, and credit, cap and cost.
-pub fn hashlimit(view: &View, name: &str) -> Result<String, Errno> {
+fn hashlimit(view: &View, name: &str) -> Result<String, Errno> {
     let table = view.net().hashlimit.get(name).ok_or(Errno::ENOENT)?;
     let now = jiffies(view.now);
     let mut text = String::new();
@@ -79,7 +105,7 @@ pub fn hashlimit(view: &View, name: &str) -> Result<String, Errno> {
 /// # Errors
 ///
 /// `EINVAL` for anything else, and for addresses of IPv6, which are not modelled.
-pub fn write_recent(cx: &mut Cx, netns: NetnsId, name: &str, text: &str) -> Result<(), Errno> {
+fn write_recent(cx: &mut Cx, netns: NetnsId, name: &str, text: &str) -> Result<(), Errno> {
     let now = jiffies(cx.now);
     let table = cx.k.netns[netns].recent.get_mut(name).ok_or(Errno::ENOENT)?;
     let text = text.split('\n').next().unwrap_or_default();

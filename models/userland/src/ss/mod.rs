@@ -15,6 +15,7 @@ use glassnet_kernel::tables::tcp_sock::TcpState;
 use crate::getopt::{self, Long, Takes};
 use crate::process::{Process, Running};
 use crate::services::{protocol_name, tcp_port_name, udp_port_name};
+use crate::stop::{Done, Stop};
 use columns::{Row, render};
 use filter::{ALL, CONNECTED, Expr, LISTENING, States, Wrong};
 
@@ -54,25 +55,9 @@ pub fn main(process: &mut Process) -> Running<'_> {
                 process.print(text);
                 0
             }
-            Err(stop) => {
-                process.print(stop.stdout);
-                process.eprint(stop.stderr);
-                stop.status
-            }
+            Err(stop) => stop.say(process),
         }
     })
-}
-
-/// What ends `ss` without a list.
-#[derive(Debug, Default)]
-struct Stop {
-    stdout: String,
-    stderr: String,
-    status: i32,
-}
-
-fn stop<T>(status: i32, stderr: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop { stdout: String::new(), stderr: stderr.into(), status })
 }
 
 #[derive(Clone, Debug, Default)]
@@ -88,19 +73,22 @@ struct Options {
     netns: Option<String>,
 }
 
-fn ss(process: &Process) -> Result<String, Stop> {
+fn ss(process: &Process) -> Done<String> {
     let parsed = getopt::parse(process.args(), SHORT, LONG);
     let mut options = Options::default();
     for option in &parsed.options {
         set(&mut options, &option.name, &option.value)?;
     }
     if let Some(error) = parsed.error {
-        return stop(255, format!("ss: {error}\n{HELP}"));
+        return Err(Stop::error(255, format!("ss: {error}\n{HELP}")));
     }
     let (states, expr) = filters(&options, &parsed.operands)?;
     if !options.tcp && !options.udp && !options.raw {
         if options.all || options.listening {
-            return stop(1, "ss: not modelled yet: netlink, packet and UNIX sockets; ask for -t, -u or -w\n");
+            return Err(Stop::error(
+                1,
+                "ss: not modelled yet: netlink, packet and UNIX sockets; ask for -t, -u or -w\n",
+            ));
         }
         (options.tcp, options.udp, options.raw) = (true, true, true);
     }
@@ -127,18 +115,21 @@ fn ss(process: &Process) -> Result<String, Stop> {
     Ok(render(&rows, shown, !options.no_header))
 }
 
-fn named_netns(process: &Process, name: &str) -> Result<NetnsId, Stop> {
+fn named_netns(process: &Process, name: &str) -> Done<NetnsId> {
     let found = process.world().kernel(process.machine).netns_names.get(name).copied();
     match found {
         Some(netns) => Ok(netns),
-        None => stop(1, format!("Cannot open network namespace \"{name}\": No such file or directory\n")),
+        None => Err(Stop::error(
+            1,
+            format!("Cannot open network namespace \"{name}\": No such file or directory\n"),
+        )),
     }
 }
 
-fn set(options: &mut Options, name: &str, value: &str) -> Result<(), Stop> {
+fn set(options: &mut Options, name: &str, value: &str) -> Done {
     match name {
-        "h" => return Err(Stop { stdout: HELP.to_owned(), ..Stop::default() }),
-        "V" => return Err(Stop { stdout: "ss utility, iproute2-6.1.0\n".to_owned(), ..Stop::default() }),
+        "h" => return Err(Stop::shown(HELP)),
+        "V" => return Err(Stop::shown("ss utility, iproute2-6.1.0\n")),
         "n" => options.numeric = true,
         "a" => options.all = true,
         "l" => options.listening = true,
@@ -151,13 +142,13 @@ fn set(options: &mut Options, name: &str, value: &str) -> Result<(), Stop> {
         "4" | "O" => {}
         "f" if value == "inet" => {}
         "N" => options.netns = Some(value.to_owned()),
-        other => return stop(1, format!("ss: not modelled yet: -{other}\n")),
+        other => return Err(Stop::error(1, format!("ss: not modelled yet: -{other}\n"))),
     }
     Ok(())
 }
 
 /// The states and the expression that the operands and options ask for.
-fn filters(options: &Options, operands: &[String]) -> Result<(States, Expr), Stop> {
+fn filters(options: &Options, operands: &[String]) -> Done<(States, Expr)> {
     let mut states = match (options.all, options.listening) {
         (true, _) => ALL,
         (false, true) => LISTENING,
@@ -170,7 +161,7 @@ fn filters(options: &Options, operands: &[String]) -> Result<(States, Expr), Sto
             break;
         }
         let Some(set) = States::named(name) else {
-            return stop(255, format!("ss: wrong state name: {name}\n"));
+            return Err(Stop::error(255, format!("ss: wrong state name: {name}\n")));
         };
         named = Some(match (word.as_str(), named) {
             ("state", None) => set,
@@ -180,17 +171,18 @@ fn filters(options: &Options, operands: &[String]) -> Result<(States, Expr), Sto
         rest = after;
     }
     if matches!(rest, [word] if word == "state" || word == "exclude") {
-        return stop(255, "Command line is not complete. Try option \"help\"\n");
+        return Err(Stop::error(255, "Command line is not complete. Try option \"help\"\n"));
     }
     if let Some(named) = named {
         states = named;
     }
     match filter::parse(rest) {
         Ok(expr) => Ok((states, expr)),
-        Err(Wrong::Says(text)) => stop(1, text),
-        Err(Wrong::Syntax) => {
-            stop(255, format!("ss: bison bellows (while parsing filter): \"syntax error!\" Sorry.\n{HELP}"))
-        }
+        Err(Wrong::Says(text)) => Err(Stop::error(1, text)),
+        Err(Wrong::Syntax) => Err(Stop::error(
+            255,
+            format!("ss: bison bellows (while parsing filter): \"syntax error!\" Sorry.\n{HELP}"),
+        )),
     }
 }
 

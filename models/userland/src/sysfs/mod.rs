@@ -17,7 +17,10 @@ use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::netlink::{Errno, NlError};
 use glassnet_kernel::tables::netdev::NetDevice;
 
-use crate::procfs::{DirEntry, Node, View};
+use crate::procfs::{DirEntry, Node, Tree, View};
+
+/// The whole of `/sys`.
+pub const TREE: Tree = Tree { path: "sys", is_there: |_| true, list, unlisted: |_, _| None, read, write };
 
 /// What a file says of a device; no newline at the end.
 pub type Show = fn(&View, &NetDevice) -> Result<String, Errno>;
@@ -130,7 +133,7 @@ fn find(dev: &NetDevice, parts: &[&str]) -> Option<&'static Attr> {
 /// # Errors
 ///
 /// See [`crate::procfs::read`].
-pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
+fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
     let found = resolve(view, parts).and_then(|(dev, rest)| Some((dev, find(dev, &rest)?)));
     let Some((dev, attr)) = found else {
         return Err(if list(view, parts).is_ok() { Errno::EISDIR } else { Errno::ENOENT });
@@ -147,7 +150,7 @@ pub fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
 /// # Errors
 ///
 /// See [`crate::procfs::write`].
-pub fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), Errno> {
+fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), Errno> {
     let view = View { kernel: cx.k, netns, now: cx.now };
     let (dev, rest) = resolve(&view, parts).ok_or(Errno::ENOENT)?;
     let (id, attr) = (dev.id, find(dev, &rest).ok_or(Errno::ENOENT)?);
@@ -159,7 +162,7 @@ pub fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<
 /// # Errors
 ///
 /// See [`crate::procfs::list`].
-pub fn list(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
+fn list(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
     match parts {
         [] => return Ok(vec![dir("class"), dir("devices")]),
         ["class"] | ["devices", "virtual"] => return Ok(vec![dir("net")]),

@@ -7,11 +7,12 @@ use glassnet_sim::Nanos;
 use glassnet_wire::eth::ETH_P_ALL;
 
 use super::filter::Packet;
-use super::options::{Direction, Options, Stop};
+use super::options::{Direction, Options, error};
 use super::print::{Captured, LinkType};
 use super::{Sink, compile, plural};
 use crate::process::{Process, Signal, Woken};
 use crate::sock::{self, Sock};
+use crate::stop::{Done, Stop};
 
 const ANY: &str = "any";
 /// Bytes of an Ethernet header.
@@ -29,7 +30,7 @@ struct Device {
 }
 
 /// Captures until `-c` packets came or a signal arrives, and gives the exit status.
-pub async fn run(process: &mut Process, options: Options) -> Result<i32, Stop> {
+pub async fn run(process: &mut Process, options: Options) -> Done<i32> {
     let device = open(process, &options)?;
     if options.list_link_types {
         process.eprint(link_types(&device.name));
@@ -110,7 +111,7 @@ async fn drain(
     filter: &super::filter::Filter,
     sink: &mut Sink,
     matched: &mut u64,
-) -> Result<bool, Stop> {
+) -> Done<bool> {
     while let Ok(Some(received)) = socket.receive() {
         let Some(packet) = accept(&received, device, options, filter) else { continue };
         *matched += 1;
@@ -226,18 +227,18 @@ fn summary(process: &mut Process, captured: u64, received: u64, dropped: u64) {
 }
 
 fn no_such_device(name: &str) -> Stop {
-    Stop::error(&format!("{name}: No such device exists\n(No such device exists)"))
+    error(&format!("{name}: No such device exists\n(No such device exists)"))
 }
 
 /// Finds the device and checks that it can be captured on.
-fn open(process: &Process, options: &Options) -> Result<Device, Stop> {
+fn open(process: &Process, options: &Options) -> Done<Device> {
     let name = match &options.interface {
         None => found(process).swap_remove(0).name,
         Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
             let at = number.parse::<usize>().unwrap_or(0);
             let mut names = listed(process);
             if at == 0 || at > names.len() {
-                return Err(Stop::error("Invalid adapter index"));
+                return Err(error("Invalid adapter index"));
             }
             names.swap_remove(at - 1).0
         }
@@ -254,7 +255,7 @@ fn open(process: &Process, options: &Options) -> Result<Device, Stop> {
         let flags = sock::device(process, &device.name, |dev| (dev.ifindex, dev.dev_get_flags()));
         let Some((ifindex, flags)) = flags else { return Err(no_such_device(&device.name)) };
         if flags & IFF_UP == 0 {
-            return Err(Stop::error(&format!("{}: That device is not up", device.name)));
+            return Err(error(&format!("{}: That device is not up", device.name)));
         }
         device.ifindex = ifindex;
         device.netmask = sock::netmask(process, &device.name);
@@ -267,7 +268,7 @@ fn open(process: &Process, options: &Options) -> Result<Device, Stop> {
         };
         if !known.contains(&link) {
             let link = link.names().0;
-            return Err(Stop::error(&format!("{link} is not one of the DLTs supported by this device")));
+            return Err(error(&format!("{link} is not one of the DLTs supported by this device")));
         }
         device.link = link;
     }

@@ -19,24 +19,16 @@ use crate::hosts::Hosts;
 use crate::pcap;
 use crate::process::{Process, Running, strerror};
 use crate::sock;
-use options::{Options, Stop};
+use crate::stop::Done;
+use options::Options;
 use print::{Captured, LinkType, Names, Printer};
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
-    Box::pin(async move {
-        match tcpdump(process).await {
-            Ok(status) => status,
-            Err(stop) => {
-                process.print(&stop.stdout);
-                process.eprint(&stop.stderr);
-                stop.status
-            }
-        }
-    })
+    Box::pin(async move { tcpdump(process).await.unwrap_or_else(|stop| stop.say(process)) })
 }
 
-async fn tcpdump(process: &mut Process) -> Result<i32, Stop> {
+async fn tcpdump(process: &mut Process) -> Done<i32> {
     let mut options = options::parse(process.args())?;
     if options.list_interfaces {
         process.print(live::list_interfaces(process));
@@ -44,7 +36,8 @@ async fn tcpdump(process: &mut Process) -> Result<i32, Stop> {
     }
     if let Some(path) = options.filter_file.take() {
         let text = process.files.read(&process.path(&path)).await;
-        let text = text.map_err(|error| Stop::error(&format!("can't open {path}: {}", strerror(&error))))?;
+        let text =
+            text.map_err(|error| options::error(&format!("can't open {path}: {}", strerror(&error))))?;
         options.expression = vec![String::from_utf8_lossy(&text).into_owned()];
     }
     match options.read.clone() {
@@ -65,7 +58,7 @@ struct Sink {
 
 impl Sink {
     /// Opens what the options ask for.
-    async fn open(process: &mut Process, options: &Options, link: LinkType) -> Result<Sink, Stop> {
+    async fn open(process: &mut Process, options: &Options, link: LinkType) -> Done<Sink> {
         let nanoseconds = options.print.nanoseconds;
         if let Some(file) = &options.write {
             let header = pcap::header(link, options.snapshot, nanoseconds);
@@ -78,7 +71,7 @@ impl Sink {
     }
 
     /// Takes a packet; false once there are as many as `-c` asks for.
-    async fn take(&mut self, process: &mut Process, packet: &Captured) -> Result<bool, Stop> {
+    async fn take(&mut self, process: &mut Process, packet: &Captured) -> Done<bool> {
         self.captured += 1;
         if let Some(file) = &self.file {
             write(process, file, &pcap::record(packet, self.nanoseconds), false).await?;
@@ -91,7 +84,7 @@ impl Sink {
     }
 }
 
-async fn write(process: &mut Process, file: &str, bytes: &[u8], new: bool) -> Result<(), Stop> {
+async fn write(process: &mut Process, file: &str, bytes: &[u8], new: bool) -> Done {
     if file == "-" {
         process.print(bytes);
         return Ok(());
@@ -101,7 +94,7 @@ async fn write(process: &mut Process, file: &str, bytes: &[u8], new: bool) -> Re
         true => process.files.write(&path, bytes).await,
         false => process.files.append(&path, bytes).await,
     };
-    written.map_err(|error| Stop::error(&format!("{file}: {}", strerror(&error))))
+    written.map_err(|error| options::error(&format!("{file}: {}", strerror(&error))))
 }
 
 /// What numbers are called on this machine.
@@ -117,12 +110,12 @@ async fn compile(
     link: LinkType,
     netmask: u32,
     live: bool,
-) -> Result<filter::Filter, Stop> {
+) -> Done<filter::Filter> {
     let hosts = Hosts::read(process).await;
     let resolve = |name: &str| hosts.addresses(name);
     let environment = filter::Environment { link, resolve: &resolve, netmask, live };
     let text = options.expression.join(" ");
-    filter::Filter::compile(&text, &environment).map_err(|error| Stop::error(&error))
+    filter::Filter::compile(&text, &environment).map_err(|error| options::error(&error))
 }
 
 fn plural(count: u64) -> &'static str {

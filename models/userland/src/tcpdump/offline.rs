@@ -1,19 +1,20 @@
 //! `tcpdump -r`: packets of a file.
 
 use super::filter::Packet;
-use super::options::{Options, Stop};
+use super::options::{Options, error};
 use super::print::LinkType;
 use super::{Sink, compile, plural, strerror};
 use crate::pcap;
 use crate::process::Process;
+use crate::stop::Done;
 
 /// Reads the file and gives the exit status.
-pub async fn run(process: &mut Process, options: Options, file: &str) -> Result<i32, Stop> {
+pub async fn run(process: &mut Process, options: Options, file: &str) -> Done<i32> {
     let bytes = read(process, file).await?;
-    let capture = pcap::read(&bytes).map_err(|error| Stop::error(&error))?;
+    let capture = pcap::read(&bytes).map_err(|text| error(&text))?;
     let Some(link) = LinkType::from_number(capture.link) else {
         let link = capture.link;
-        return Err(Stop::error(&format!("not modelled yet: packets of link type {link}")));
+        return Err(error(&format!("not modelled yet: packets of link type {link}")));
     };
     let (name, description) = link.names();
     let snapshot = capture.snapshot;
@@ -42,10 +43,10 @@ pub async fn run(process: &mut Process, options: Options, file: &str) -> Result<
     Ok(i32::from(damage.is_some()))
 }
 
-async fn read(process: &mut Process, file: &str) -> Result<Vec<u8>, Stop> {
+async fn read(process: &mut Process, file: &str) -> Done<Vec<u8>> {
     let bytes = match file {
         "-" => process.read_to_end().await,
         _ => process.files.read(&process.path(file)).await,
     };
-    bytes.map_err(|error| Stop::error(&format!("{file}: {}", strerror(&error))))
+    bytes.map_err(|failed| error(&format!("{file}: {}", strerror(&failed))))
 }

@@ -3,6 +3,7 @@
 use super::print::{Dump, LinkType, PrintOptions, Timestamps};
 use crate::getopt::{self, Long, Opt, Takes};
 use crate::pcap::SNAPSHOT_LENGTH;
+use crate::stop::{Done, Stop};
 
 /// The version that is imitated.
 pub const VERSION: &str = "tcpdump version 4.99.3
@@ -98,30 +99,9 @@ pub struct Options {
     pub expression: Vec<String>,
 }
 
-/// A command line that does not run: what to print and the exit status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stop {
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-    /// Exit status.
-    pub status: i32,
-}
-
-impl Stop {
-    /// tcpdump's `error()`.
-    pub fn error(text: &str) -> Stop {
-        Stop { stdout: String::new(), stderr: format!("tcpdump: {text}\n"), status: 1 }
-    }
-
-    fn usage(error: &str) -> Stop {
-        Stop { stdout: String::new(), stderr: format!("tcpdump: {error}\n{VERSION}{USAGE}"), status: 1 }
-    }
-
-    fn show(text: String) -> Stop {
-        Stop { stdout: text, stderr: String::new(), status: 0 }
-    }
+/// tcpdump's `error()`.
+pub fn error(text: &str) -> Stop {
+    Stop::error(1, format!("tcpdump: {text}\n"))
 }
 
 /// Reads the arguments after the program's name.
@@ -129,7 +109,7 @@ impl Stop {
 /// # Errors
 ///
 /// What tcpdump prints instead of running.
-pub fn parse(args: &[String]) -> Result<Options, Stop> {
+pub fn parse(args: &[String]) -> Done<Options> {
     let parsed = getopt::parse(args, SHORT, LONG);
     let mut options = Options { snapshot: SNAPSHOT_LENGTH, ..Options::default() };
     let mut times = 0;
@@ -141,7 +121,7 @@ pub fn parse(args: &[String]) -> Result<Options, Stop> {
         }
     }
     if let Some(error) = parsed.error {
-        return Err(Stop::usage(&error));
+        return Err(Stop::error(1, format!("tcpdump: {error}\n{VERSION}{USAGE}")));
     }
     options.print.timestamps = match times {
         0 => Timestamps::TimeOfDay,
@@ -150,14 +130,14 @@ pub fn parse(args: &[String]) -> Result<Options, Stop> {
         3 => Timestamps::SincePrevious,
         4 => Timestamps::Date,
         5 => Timestamps::SinceFirst,
-        _ => return Err(Stop::error("only -t, -tt, -ttt, -tttt and -ttttt are supported")),
+        _ => return Err(error("only -t, -tt, -ttt, -tttt and -ttttt are supported")),
     };
     options.expression = parsed.operands;
     Ok(options)
 }
 
 /// Options that change what a packet looks like; false for any other.
-fn print_option(print: &mut PrintOptions, opt: &Opt) -> Result<bool, Stop> {
+fn print_option(print: &mut PrintOptions, opt: &Opt) -> Done<bool> {
     match opt.name.as_str() {
         "e" => print.link_header += 1,
         "n" => print.numeric += 1,
@@ -176,7 +156,7 @@ fn print_option(print: &mut PrintOptions, opt: &Opt) -> Result<bool, Stop> {
             print.nanoseconds = match opt.value.as_str() {
                 "nano" => true,
                 "micro" => false,
-                _ => return Err(Stop::error("unsupported time stamp precision")),
+                _ => return Err(error("unsupported time stamp precision")),
             }
         }
         _ => return Ok(false),
@@ -184,7 +164,7 @@ fn print_option(print: &mut PrintOptions, opt: &Opt) -> Result<bool, Stop> {
     Ok(true)
 }
 
-fn capture_option(options: &mut Options, opt: &Opt) -> Result<(), Stop> {
+fn capture_option(options: &mut Options, opt: &Opt) -> Done {
     let value = opt.value.clone();
     match opt.name.as_str() {
         "c" => options.count = Some(positive(&value, "packet count")?),
@@ -201,8 +181,8 @@ fn capture_option(options: &mut Options, opt: &Opt) -> Result<(), Stop> {
         "s" => options.snapshot = snapshot(&value)?,
         "y" => options.link = Some(link_type(&value)?),
         "B" => drop(positive(&value, "packet buffer size")?),
-        "h" => return Err(Stop::show(format!("{VERSION}{USAGE}"))),
-        "version" => return Err(Stop::show(VERSION.to_owned())),
+        "h" => return Err(Stop::shown(format!("{VERSION}{USAGE}"))),
+        "version" => return Err(Stop::shown(VERSION)),
         "l" => options.line_buffered = true,
         "immediate" => options.immediate = true,
         // What is written, how filters are optimised and whose privileges are used is the same in the end.
@@ -214,13 +194,13 @@ fn capture_option(options: &mut Options, opt: &Opt) -> Result<(), Stop> {
 
 fn not_modelled(name: &str) -> Stop {
     let dash = if name.len() == 1 { "-" } else { "--" };
-    Stop { stdout: String::new(), stderr: format!("tcpdump: not modelled yet: {dash}{name}\n"), status: 2 }
+    Stop::error(2, format!("tcpdump: not modelled yet: {dash}{name}\n"))
 }
 
-fn positive(text: &str, what: &str) -> Result<u64, Stop> {
+fn positive(text: &str, what: &str) -> Done<u64> {
     match leading_number(text) {
         Some(number) if number > 0 => Ok(number as u64),
-        _ => Err(Stop::error(&format!("invalid {what} {text}"))),
+        _ => Err(error(&format!("invalid {what} {text}"))),
     }
 }
 
@@ -231,26 +211,26 @@ fn leading_number(text: &str) -> Option<i64> {
     text[..end.map_or(text.len(), |(at, _)| at)].parse().ok()
 }
 
-fn direction(text: &str) -> Result<Direction, Stop> {
+fn direction(text: &str) -> Done<Direction> {
     match text.to_ascii_lowercase().as_str() {
         "in" => Ok(Direction::In),
         "out" => Ok(Direction::Out),
         "inout" => Ok(Direction::Both),
-        _ => Err(Stop::error(&format!("unknown capture direction `{text}'"))),
+        _ => Err(error(&format!("unknown capture direction `{text}'"))),
     }
 }
 
-fn snapshot(text: &str) -> Result<u32, Stop> {
+fn snapshot(text: &str) -> Done<u32> {
     match text.parse::<u32>() {
         Ok(0) => Ok(SNAPSHOT_LENGTH),
         Ok(bytes) if bytes <= SNAPSHOT_LENGTH => Ok(bytes),
-        _ => Err(Stop::error(&format!("invalid snaplen {text} (must be >= 0 and <= {SNAPSHOT_LENGTH})"))),
+        _ => Err(error(&format!("invalid snaplen {text} (must be >= 0 and <= {SNAPSHOT_LENGTH})"))),
     }
 }
 
-fn link_type(text: &str) -> Result<LinkType, Stop> {
+fn link_type(text: &str) -> Done<LinkType> {
     [LinkType::Ethernet, LinkType::Raw, LinkType::LinuxSll, LinkType::LinuxSll2]
         .into_iter()
         .find(|link| link.names().0.eq_ignore_ascii_case(text))
-        .ok_or_else(|| Stop::error(&format!("invalid data link type {text}")))
+        .ok_or_else(|| error(&format!("invalid data link type {text}")))
 }

@@ -14,8 +14,9 @@ use glassnet_sim::Nanos;
 use crate::hosts::Hosts;
 use crate::process::{Process, Running};
 use crate::sock::{self, Sock};
+use crate::stop::{Done, Stop};
 use crate::tcpdump::print::checksum;
-use options::{Options, Stop};
+use options::Options;
 
 /// Bytes of the IPv4 header and of the UDP or ICMP header.
 const HEADERS: usize = 28;
@@ -29,19 +30,10 @@ const WAIT_SLACK: f64 = 0.001;
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
-    Box::pin(async move {
-        match traceroute(process).await {
-            Ok(()) => 0,
-            Err(Stop(stdout, stderr, status)) => {
-                process.print(stdout);
-                process.eprint(stderr);
-                status
-            }
-        }
-    })
+    Box::pin(async move { traceroute(process).await.map_or_else(|stop| stop.say(process), |()| 0) })
 }
 
-async fn traceroute(process: &mut Process) -> Result<(), Stop> {
+async fn traceroute(process: &mut Process) -> Done {
     let hosts = Hosts::read(process).await;
     let options = options::parse(process.args(), &hosts)?;
     let length = options.length.unwrap_or(PACKET).max(HEADERS);
@@ -84,11 +76,11 @@ struct Trace {
 }
 
 fn fatal(what: &str, errno: Errno) -> Stop {
-    Stop(String::new(), format!("{what}: {}\n", errno.strerror()), 1)
+    Stop::error(1, format!("{what}: {}\n", errno.strerror()))
 }
 
 /// Opens a socket as the options want it.
-fn open(process: &Process, options: &Options, kind: SockKind) -> Result<Sock, Stop> {
+fn open(process: &Process, options: &Options, kind: SockKind) -> Done<Sock> {
     let socket = Sock::open(process, kind);
     if let Some(name) = &options.device {
         let ifindex = sock::device(process, name, |dev| dev.ifindex);
@@ -104,7 +96,7 @@ fn open(process: &Process, options: &Options, kind: SockKind) -> Result<Sock, St
 }
 
 impl Trace {
-    async fn run(mut self, process: &mut Process) -> Result<(), Stop> {
+    async fn run(mut self, process: &mut Process) -> Done {
         let mut start = (self.options.first - 1) * self.options.queries;
         let mut end = self.probes.len();
         while start < end {
@@ -181,7 +173,7 @@ impl Trace {
         }
     }
 
-    fn send(&mut self, process: &mut Process, at: usize) -> Result<(), Stop> {
+    fn send(&mut self, process: &mut Process, at: usize) -> Done {
         let ttl = (at / self.options.queries + 1) as u8;
         let sent = process.now();
         let outcome = match &self.echo {

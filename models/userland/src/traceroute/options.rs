@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
+use crate::stop::{Done, Stop};
 
 const HELP: &str = "Usage:
   traceroute [ -46dFITnreAUDV ] [ -f first_ttl ] [ -g gate,... ] [ -i device ] [ -m max_ttl ] [ -N squeries ] [ -p port ] [ -t tos ] [ -l flow_label ] [ -w MAX,HERE,NEAR ] [ -q nqueries ] [ -s src_addr ] [ -z sendwait ] [ --fwmark=num ] host [ packetlen ]
@@ -128,13 +129,9 @@ const OPTIONS: [(&str, &str, &str); 28] = [
     ("P", "protocol", "prot"),
     ("V", "version", ""),
 ];
-
-/// Standard output, standard error and exit status of a command line that does not run.
-pub struct Stop(pub String, pub String, pub i32);
-
 /// A refused command line: the text and exit status 2.
-pub fn refuse<T>(text: &str) -> Result<T, Stop> {
-    Err(Stop(String::new(), format!("{text}\n"), 2))
+pub fn refuse<T>(text: &str) -> Done<T> {
+    Err(Stop::error(2, format!("{text}\n")))
 }
 
 /// What to do.
@@ -197,9 +194,9 @@ impl Options {
 }
 
 /// Reads the arguments after the program's name.
-pub fn parse(args: &[String], hosts: &Hosts) -> Result<Options, Stop> {
+pub fn parse(args: &[String], hosts: &Hosts) -> Done<Options> {
     if args.is_empty() {
-        return Err(Stop(HELP.to_owned(), String::new(), 0));
+        return Err(Stop::shown(HELP));
     }
     let mut options = Options::new();
     let mut operands = Vec::new();
@@ -220,10 +217,10 @@ pub fn parse(args: &[String], hosts: &Hosts) -> Result<Options, Stop> {
     Ok(options)
 }
 
-fn parse_long(options: &mut Options, long: &str, at: usize, hosts: &Hosts) -> Result<(), Stop> {
+fn parse_long(options: &mut Options, long: &str, at: usize, hosts: &Hosts) -> Done {
     let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
     match name {
-        "help" => return Err(Stop(HELP.to_owned(), String::new(), 0)),
+        "help" => return Err(Stop::shown(HELP)),
         "mtu" | "back" | "sport" | "fwmark" => {
             return refuse(&format!("traceroute: not modelled yet: --{name}"));
         }
@@ -247,7 +244,7 @@ fn parse_cluster(
     args: &[String],
     at: usize,
     hosts: &Hosts,
-) -> Result<usize, Stop> {
+) -> Done<usize> {
     for (place, letter) in letters.char_indices() {
         let letter = letter.to_string();
         let Some((_, _, meta)) = OPTIONS.iter().find(|option| option.0 == letter) else {
@@ -274,16 +271,8 @@ fn parse_cluster(
     Ok(at)
 }
 
-fn apply(
-    options: &mut Options,
-    letter: &str,
-    value: &str,
-    shown: &str,
-    at: usize,
-    hosts: &Hosts,
-) -> Result<(), Stop> {
-    let bad =
-        || Stop(String::new(), format!("Cannot handle `{shown}' option with arg `{value}' (argc {at})\n"), 2);
+fn apply(options: &mut Options, letter: &str, value: &str, shown: &str, at: usize, hosts: &Hosts) -> Done {
+    let bad = || Stop::error(2, format!("Cannot handle `{shown}' option with arg `{value}' (argc {at})\n"));
     let number = || value.parse::<u32>().map_err(|_| bad());
     match letter {
         // `-d` and `-e` show nothing where there is nothing to show.
@@ -303,8 +292,8 @@ fn apply(
             options.source = Some(match inet_aton(value).or_else(|| hosts.ipv4(value).map(|found| found.0)) {
                 Some(address) => address,
                 None => {
-                    let Stop(_, text, status) = bad();
-                    return Err(Stop(String::new(), format!("{value}: {TEMPORARY_FAILURE}\n{text}"), status));
+                    let Stop { stderr, status, .. } = bad();
+                    return Err(Stop::error(status, format!("{value}: {TEMPORARY_FAILURE}\n{stderr}")));
                 }
             })
         }
@@ -312,7 +301,7 @@ fn apply(
             let pause: f64 = value.parse().map_err(|_| bad())?;
             options.pause = if pause > 10.0 { pause / 1000.0 } else { pause };
         }
-        "V" => return Err(Stop(VERSION.to_owned(), String::new(), 0)),
+        "V" => return Err(Stop::shown(VERSION)),
         _ => return refuse(&format!("traceroute: not modelled yet: {shown}")),
     }
     Ok(())
@@ -330,7 +319,7 @@ fn wait(text: &str, defaults: [f64; 3]) -> Option<[f64; 3]> {
     }
 }
 
-fn operand(options: &mut Options, operands: &[(String, usize)], hosts: &Hosts) -> Result<(), Stop> {
+fn operand(options: &mut Options, operands: &[(String, usize)], hosts: &Hosts) -> Done {
     let Some((host, at)) = operands.first() else { return refuse("Specify \"host\" missing argument.") };
     let Some(address) = inet_aton(host).or_else(|| hosts.ipv4(host).map(|found| found.0)) else {
         if host.contains(':') {
@@ -355,7 +344,7 @@ fn operand(options: &mut Options, operands: &[(String, usize)], hosts: &Hosts) -
     }
 }
 
-fn check(options: &Options) -> Result<(), Stop> {
+fn check(options: &Options) -> Done {
     if options.first == 0 || options.first > options.hops {
         return refuse("first hop out of range");
     }

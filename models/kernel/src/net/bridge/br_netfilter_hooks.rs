@@ -12,7 +12,6 @@ use glassnet_wire::checksum::checksum;
 use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
 use glassnet_wire::ipv4::{IPV4_HLEN, Ipv4Hdr};
 
-use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::module::Module;
@@ -24,12 +23,15 @@ use crate::net::ipv4::route::ip_route_input_noref;
 use crate::net::netfilter::core::Verdict;
 use crate::net::netfilter::core::nf_hook;
 use crate::net::netfilter::nf_conntrack_core::nf_conntrack_confirm;
+use crate::netlink::Errno;
+use crate::sysctl::{At, Sysctl, SysctlTable, keep};
 use crate::tables::conntrack::NfCt;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookFn, HookState, NfBridge, Pf, Site};
 use crate::tables::route::{DST_FAKE_RTABLE, DstInput, Rtable};
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::{IpCb, PacketType};
+use crate::{Cx, Kernel};
 
 /// The module.
 pub static MODULE: Module = Module { init: Some(br_netfilter_init), ..Module::named("br_netfilter") };
@@ -71,22 +73,38 @@ fn register(cx: &mut Cx, netns: NetnsId) {
     }
 }
 
-/// `/proc/sys/net/bridge`: the files of which the model knows more than one value.
-pub const CALL_SYSCTLS: [&str; 3] =
-    ["bridge-nf-call-arptables", "bridge-nf-call-ip6tables", "bridge-nf-call-iptables"];
-/// Those that the model keeps off: what comes with VLAN tags and in PPPoE is bridged without a look.
-pub const FIXED_SYSCTLS: [&str; 3] =
-    ["bridge-nf-filter-pppoe-tagged", "bridge-nf-filter-vlan-tagged", "bridge-nf-pass-vlan-input-dev"];
+/// Settings of bridges; they are there while `br_netfilter` is loaded. What comes with VLAN tags and in PPPoE is
+/// bridged without a look.
+pub static SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/bridge",
+    &[
+        Sysctl::new("bridge-nf-call-arptables", call_sysctl, set_call_sysctl),
+        Sysctl::new("bridge-nf-call-ip6tables", call_sysctl, set_call_sysctl),
+        Sysctl::new("bridge-nf-call-iptables", call_sysctl, set_call_sysctl),
+        Sysctl::new("bridge-nf-filter-pppoe-tagged", |_, _, _| 0, keep),
+        Sysctl::new("bridge-nf-filter-vlan-tagged", |_, _, _| 0, keep),
+        Sysctl::new("bridge-nf-pass-vlan-input-dev", |_, _, _| 0, keep),
+    ],
+)
+.only(|k, _| k.config.br_netfilter);
 
-/// A switch of [`CALL_SYSCTLS`] in a namespace.
-pub fn brnf_sysctl<'k>(k: &'k mut crate::Kernel, netns: NetnsId, name: &str) -> Option<&'k mut bool> {
-    let calls = &mut k.netns[netns].brnf;
-    match name {
-        "bridge-nf-call-iptables" => Some(&mut calls.iptables),
-        "bridge-nf-call-ip6tables" => Some(&mut calls.ip6tables),
-        "bridge-nf-call-arptables" => Some(&mut calls.arptables),
-        _ => None,
+fn call_sysctl(k: &Kernel, at: At, row: &Sysctl) -> i64 {
+    let calls = &k.netns[at.netns].brnf;
+    i64::from(match row.name {
+        "bridge-nf-call-arptables" => calls.arptables,
+        "bridge-nf-call-ip6tables" => calls.ip6tables,
+        _ => calls.iptables,
+    })
+}
+
+fn set_call_sysctl(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> {
+    let calls = &mut cx.k.netns[at.netns].brnf;
+    match row.name {
+        "bridge-nf-call-arptables" => calls.arptables = value != 0,
+        "bridge-nf-call-ip6tables" => calls.ip6tables = value != 0,
+        _ => calls.iptables = value != 0,
     }
+    Ok(())
 }
 
 /// The bridge of a port.

@@ -10,3 +10,4 @@ pub mod rtnetlink;
 pub mod sch_generic;
 pub mod skbuff;
 pub mod softirq;
+pub mod sysctl_net_core;

@@ -13,10 +13,16 @@ use super::tcp_ipv4::tcp_v4_connect;
 use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
-use crate::tables::ipv4::Sysctl;
+use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, Rtable, SkDst};
 use crate::tables::route_types::RouteType;
 use crate::tables::socket::{PmtuDisc, SockError, SockKind, SockOpts, Socket};
+use crate::tables::sysctl::Setting;
+
+static IP_NONLOCAL_BIND: Setting = Setting::new("ip_nonlocal_bind", 0);
+
+/// Settings of sockets.
+pub static SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4", &[Sysctl::net(&IP_NONLOCAL_BIND).range(0, 1)]);
 
 /// Binds a socket to an own address and a port (`bind`); zeros mean any.
 ///
@@ -27,7 +33,7 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
     let (netns, kind) = (socket.netns, socket.kind);
     let ipv4 = &cx.k.netns[netns].ipv4;
-    let free = ipv4.sysctl(Sysctl::IpNonlocalBind) != 0;
+    let free = cx.k.netns[netns].sysctls.get(&IP_NONLOCAL_BIND) != 0;
     let own = matches!(
         inet_addr_type(&ipv4.fib, address),
         RouteType::Local | RouteType::Multicast | RouteType::Broadcast

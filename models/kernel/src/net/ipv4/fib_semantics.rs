@@ -326,11 +326,3 @@ pub fn fib_select_multipath(info: &FibInfo, hash: u32) -> u16 {
     let wanted = |nh: &FibNh| nh.upper_bound >= 0 && hash as i32 <= nh.upper_bound;
     info.nexthops.iter().position(wanted).unwrap_or(0) as u16
 }
-
-/// A hash of addresses for multipath (policy 0: layer 3), 31 bits, the same for both ways of no pair: the kernel's
-/// is keyed with a secret, so only the shares can be compared.
-pub fn fib_multipath_hash(src: u32, dst: u32) -> u32 {
-    let word = u64::from(src) << 32 | u64::from(dst);
-    let mixed = (word ^ word >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 33) as u32
-}

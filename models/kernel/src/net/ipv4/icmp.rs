@@ -25,11 +25,12 @@ use crate::kernel::BOOT_TIME;
 use crate::net::netfilter::core::nf_ct_attach;
 use crate::netlink::Errno;
 use crate::note::Note;
+use crate::sysctl::{INT, Sysctl, SysctlTable};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::ipv4::Sysctl;
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST};
 use crate::tables::route_types::Scope;
 use crate::tables::skb::PacketType;
+use crate::tables::sysctl::Setting;
 
 /// Destination unreachable: no route to the network.
 pub const ICMP_NET_UNREACH: u8 = 0;
@@ -55,6 +56,30 @@ const NR_ICMP_TYPES: u8 = 18;
 const IPTOS_PREC_INTERNETCONTROL: u8 = 0xc0;
 /// An error message has at most so many bytes (RFC 1812 4.3.2.3).
 const MAX_ERROR: usize = 576;
+
+static ECHO_IGNORE_ALL: Setting = Setting::new("icmp_echo_ignore_all", 0);
+static ECHO_IGNORE_BROADCASTS: Setting = Setting::new("icmp_echo_ignore_broadcasts", 1);
+static ERRORS_USE_INBOUND_IFADDR: Setting = Setting::new("icmp_errors_use_inbound_ifaddr", 0);
+static RATELIMIT: Setting = Setting::new("icmp_ratelimit", 1000);
+static RATEMASK: Setting = Setting::new("icmp_ratemask", 6168);
+static MSGS_PER_SEC: Setting = Setting::new("icmp_msgs_per_sec", 1000);
+static MSGS_BURST: Setting = Setting::new("icmp_msgs_burst", 50);
+static IP_NO_PMTU_DISC: Setting = Setting::new("ip_no_pmtu_disc", 0);
+
+/// Settings of ICMP (Documentation/networking/ip-sysctl.rst).
+pub static SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4",
+    &[
+        Sysctl::net(&ECHO_IGNORE_ALL).range(0, 1),
+        Sysctl::net(&ECHO_IGNORE_BROADCASTS).range(0, 1),
+        Sysctl::net(&ERRORS_USE_INBOUND_IFADDR).range(0, 1),
+        Sysctl::net(&RATELIMIT).range(0, INT.1),
+        Sysctl::net(&RATEMASK),
+        Sysctl::net(&MSGS_PER_SEC).range(0, INT.1),
+        Sysctl::net(&MSGS_BURST).range(0, INT.1),
+        Sysctl::net(&IP_NO_PMTU_DISC).range(0, 255),
+    ],
+);
 
 /// An error to be told to a sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,13 +122,12 @@ pub fn icmp_err_convert(code: u8) -> (Errno, bool) {
 /// `icmp_msgs_per_sec`, in bursts of `icmp_msgs_burst`.
 fn icmpv4_global_allow(cx: &mut Cx, netns: NetnsId, error: IcmpError) -> bool {
     let now = cx.now;
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    if !limited(ipv4.sysctl(Sysctl::IcmpRatemask), error) {
+    let net = &mut cx.k.netns[netns];
+    if !limited(net.sysctls.get(&RATEMASK), error) {
         return true;
     }
-    let (rate, burst) =
-        (ipv4.sysctl(Sysctl::IcmpMsgsPerSec) as u64, ipv4.sysctl(Sysctl::IcmpMsgsBurst) as u64);
-    let bucket = &mut ipv4.icmp_global;
+    let (rate, burst) = (net.sysctls.get(&MSGS_PER_SEC) as u64, net.sysctls.get(&MSGS_BURST) as u64);
+    let bucket = &mut net.ipv4.icmp_global;
     let delta = now.since(bucket.filled).0.min(1_000_000_000);
     // The kernel fills at most every 20 ms.
     if bucket.tokens == 0 || delta >= 20_000_000 {
@@ -118,7 +142,7 @@ fn icmpv4_global_allow(cx: &mut Cx, netns: NetnsId, error: IcmpError) -> bool {
         (bucket.tokens, bucket.filled) = (burst, now);
     }
     if bucket.tokens == 0 {
-        ipv4.snmp.icmp.OutRateLimitGlobal += 1;
+        net.ipv4.snmp.icmp.OutRateLimitGlobal += 1;
         return false;
     }
     bucket.tokens -= 1;
@@ -133,11 +157,12 @@ fn limited(mask: i64, error: IcmpError) -> bool {
 /// The limit for one destination is not reached (`icmpv4_xrlim_allow`); `lo` has none.
 fn icmpv4_xrlim_allow(cx: &mut Cx, netns: NetnsId, loopback: bool, to: u32, error: IcmpError) -> bool {
     let now = cx.now;
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    if loopback || !limited(ipv4.sysctl(Sysctl::IcmpRatemask), error) {
+    let net = &mut cx.k.netns[netns];
+    if loopback || !limited(net.sysctls.get(&RATEMASK), error) {
         return true;
     }
-    let cost = ipv4.sysctl(Sysctl::IcmpRatelimit).max(0) as u64 * 1_000_000;
+    let ipv4 = &mut net.ipv4;
+    let cost = net.sysctls.get(&RATELIMIT).max(0) as u64 * 1_000_000;
     // Six tokens at most (XRLIM_BURST_FACTOR).
     let allowed = ipv4.peer(to, now).take(cost, cost * 6, now);
     if !allowed {
@@ -240,8 +265,7 @@ fn with_quote(cx: &mut Cx, skb: SkbId) -> SkbId {
 
 /// `icmp_errors_use_inbound_ifaddr`: an address of the device by which the packet came; else the route's choice.
 fn inbound_address(cx: &Cx, netns: NetnsId, skb: SkbId) -> u32 {
-    let ipv4 = &cx.k.netns[netns].ipv4;
-    if ipv4.sysctl(Sysctl::IcmpErrorsUseInboundIfaddr) == 0 {
+    if cx.k.netns[netns].sysctls.get(&ERRORS_USE_INBOUND_IFADDR) == 0 {
         return 0;
     }
     let dev = cx.k.dev_by_index(netns, cx.skbs[skb].ip.iif);
@@ -272,7 +296,7 @@ pub fn icmp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     let flags = cx.skbs[skb].dst.map_or(0, |route| route.flags);
     if flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
         let netns = cx.k.devs[cx.skbs[skb].dev].netns;
-        let ignores = cx.k.netns[netns].ipv4.sysctl(Sysctl::IcmpEchoIgnoreBroadcasts) != 0;
+        let ignores = cx.k.netns[netns].sysctls.get(&ECHO_IGNORE_BROADCASTS) != 0;
         let asks = matches!(kind, ICMP_ECHO | ICMP_TIMESTAMP);
         if ignores || !asks {
             return bad(cx, skb, DropReason::InvalidProto);
@@ -302,7 +326,7 @@ fn bad(cx: &mut Cx, skb: SkbId, reason: DropReason) -> Door {
 /// Not modelled: extended echo.
 pub fn icmp_echo(cx: &mut Cx, skb: SkbId) -> Door {
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
-    if cx.k.netns[netns].ipv4.sysctl(Sysctl::IcmpEchoIgnoreAll) != 0 {
+    if cx.k.netns[netns].sysctls.get(&ECHO_IGNORE_ALL) != 0 {
         return cx.consume_skb(skb);
     }
     let reply = copy(cx, skb);
@@ -434,7 +458,7 @@ pub fn icmp_unreach(cx: &mut Cx, skb: SkbId) -> Door {
 }
 
 fn learn_path_mtu(cx: &mut Cx, netns: NetnsId, inner: &Ipv4Hdr, mtu: u32) {
-    if cx.k.netns[netns].ipv4.sysctl(Sysctl::IpNoPmtuDisc) != 0 {
+    if cx.k.netns[netns].sysctls.get(&IP_NO_PMTU_DISC) != 0 {
         return;
     }
     let (daddr, saddr) = (inner.daddr.get(), inner.saddr.get());

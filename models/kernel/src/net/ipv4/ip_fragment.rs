@@ -15,12 +15,41 @@ use crate::door::Door;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::net::netfilter::core::nf_hook;
 use crate::net::socket::TRUESIZE_OVERHEAD;
+use crate::netlink::Errno;
+use crate::sysctl::{At, INT, Sysctl, SysctlTable, set_net};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::frag::{DefragUser, FragKey, FragQueue, Fragment, Queued};
-use crate::tables::ipv4::Sysctl;
 use crate::tables::netfilter::Site;
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::PacketType;
+use crate::tables::sysctl::Setting;
+
+static HIGH_THRESH: Setting = Setting::new("ipfrag_high_thresh", 4_194_304);
+static LOW_THRESH: Setting = Setting::new("ipfrag_low_thresh", 3_145_728);
+static TIME: Setting = Setting::new("ipfrag_time", 30);
+static MAX_DIST: Setting = Setting::new("ipfrag_max_dist", 64);
+
+/// Settings of reassembly: bytes that fragments may take, seconds that they wait.
+pub static SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4",
+    &[
+        Sysctl::net(&HIGH_THRESH).range(0, i64::MAX).set(set_high_thresh),
+        Sysctl::net(&LOW_THRESH).range(0, i64::MAX).set(set_low_thresh),
+        Sysctl::net(&TIME).range(0, INT.1),
+        Sysctl::net(&MAX_DIST).range(0, INT.1).not_followed(),
+    ],
+);
+
+/// The high threshold is never below the low one.
+fn set_high_thresh(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> {
+    let low = cx.k.netns[at.netns].sysctls.get(&LOW_THRESH);
+    if value < low { Err(Errno::EINVAL) } else { set_net(cx, at, row, value) }
+}
+
+fn set_low_thresh(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> {
+    let high = cx.k.netns[at.netns].sysctls.get(&HIGH_THRESH);
+    if value > high { Err(Errno::EINVAL) } else { set_net(cx, at, row, value) }
+}
 
 /// Keeps a fragment of a packet for this machine until the packet is complete.
 ///
@@ -93,15 +122,15 @@ fn enqueue(cx: &mut Cx, (netns, key): (NetnsId, FragKey), skb: SkbId, iph: &Ipv4
 /// Makes a queue, unless fragments take too much memory already.
 fn make_queue(cx: &mut Cx, netns: NetnsId, key: FragKey, dev: DevId) -> bool {
     let now = cx.now;
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    if ipv4.frags.queues.contains_key(&key) {
+    let net = &mut cx.k.netns[netns];
+    if net.ipv4.frags.queues.contains_key(&key) {
         return true;
     }
-    if ipv4.frags.memory > ipv4.sysctl(Sysctl::IpfragHighThresh).max(0) as u64 {
+    if net.ipv4.frags.memory > net.sysctls.get(&HIGH_THRESH).max(0) as u64 {
         return false;
     }
-    let expires = now + Nanos::from_secs(ipv4.sysctl(Sysctl::IpfragTime).max(0) as u64);
-    ipv4.frags.queues.insert(key, FragQueue::new(dev, expires));
+    let expires = now + Nanos::from_secs(net.sysctls.get(&TIME).max(0) as u64);
+    net.ipv4.frags.queues.insert(key, FragQueue::new(dev, expires));
     cx.set_timer(expires, ip_expire, netns.0);
     true
 }

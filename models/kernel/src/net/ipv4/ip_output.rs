@@ -18,13 +18,20 @@ use crate::ids::{NeighId, NetnsId, SkbId};
 use crate::net::core::neighbour::{neigh_hh_output, neigh_lookup};
 use crate::net::ethernet::eth::eth_type_trans;
 use crate::net::netfilter::core::nf_hook;
+use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::ipv4::Sysctl;
 use crate::tables::netfilter::Site;
 use crate::tables::route::{RTCF_LOCAL, RTCF_MULTICAST, Rtable};
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::PacketType;
 use crate::tables::socket::PmtuDisc;
+use crate::tables::sysctl::Setting;
+
+/// The TTL of packets that were given none.
+pub static IP_DEFAULT_TTL: Setting = Setting::new("ip_default_ttl", 64);
+
+/// Settings of packets that leave.
+pub static SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4", &[Sysctl::net(&IP_DEFAULT_TTL).range(1, 255)]);
 
 /// `IPSKB_FORWARDED`: the packet came from elsewhere.
 pub const IPSKB_FORWARDED: u16 = 1;
@@ -63,7 +70,7 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
     let id = if needs_id { ip_select_ident(cx, netns) } else { 0 };
     cx.skbs.push(skb, IPV4_HLEN);
     let at = cx.skbs[skb].data;
-    let default_ttl = cx.k.netns[netns].ipv4.sysctl(Sysctl::IpDefaultTtl) as u8;
+    let default_ttl = cx.k.netns[netns].sysctls.get(&IP_DEFAULT_TTL) as u8;
     let ttl = match (header.ttl, route.hoplimit) {
         (0, 0) => default_ttl,
         (0, route) => route,

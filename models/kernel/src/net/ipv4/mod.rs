@@ -19,6 +19,7 @@ pub mod raw;
 pub mod route;
 pub mod route_errors;
 pub mod route_get;
+pub mod route_multipath;
 pub mod sysctl_net_ipv4;
 pub mod tcp;
 pub mod tcp_input;

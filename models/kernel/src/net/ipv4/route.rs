@@ -5,28 +5,37 @@
 use glassnet_wire::ipv4::{IPPROTO_IGMP, is_limited_broadcast, is_loopback, is_multicast, is_zeronet};
 
 use super::fib_frontend::inet_addr_type_dev_table;
-use super::fib_semantics::{fib_multipath_hash, fib_result_prefsrc, fib_select_multipath, inet_select_addr};
+use super::fib_semantics::{fib_result_prefsrc, fib_select_multipath, inet_select_addr};
 use super::ip_input::ip_hdr;
+use super::route_multipath::{input_hash, output_hash};
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::Errno;
 use crate::note::{FibNote, Note};
+use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::fib::NoRoute;
 use crate::tables::fib_trie::{FibResult, Flow};
 use crate::tables::inet::{InDevice, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
-use crate::tables::ipv4::{Ipv4Netns, Sysctl};
+use crate::tables::ipv4::Ipv4Netns;
 use crate::tables::route::{
     DstInput, FlowOut, RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST, RTCF_REDIRECTED,
     RouteKey, Rtable,
 };
 use crate::tables::route_types::{RTNH_F_DEAD, RouteType, Scope};
+use crate::tables::sysctl::Setting;
 
 use glassnet_wire::eth::ETH_P_IP;
 
 /// The bits of TOS that routing looks at (`IPTOS_RT_MASK`).
 pub const IPTOS_RT_MASK: u8 = 0x1c;
+
+static IP_FORWARD_USE_PMTU: Setting = Setting::new("ip_forward_use_pmtu", 0);
+
+/// Settings of routing.
+pub static SYSCTLS: SysctlTable =
+    SysctlTable::new("net/ipv4", &[Sysctl::net(&IP_FORWARD_USE_PMTU).range(0, 1)]);
 
 /// Why a packet that came in has no route at all: its addresses cannot be (martians).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +55,8 @@ struct InputKey {
     dev: DevId,
     netns: NetnsId,
     skb: SkbId,
+    /// The route has several next hops, and more than this key tells which one is taken.
+    several: bool,
 }
 
 /// IPv4 on a device, and in its namespace.
@@ -70,13 +81,13 @@ pub fn ip_route_input_noref(
 ) -> Result<(), Martian> {
     cx.call(Func::IpRouteInputNoref, skb);
     let netns = cx.k.devs[dev].netns;
-    let key = InputKey { daddr, saddr, tos: tos & IPTOS_RT_MASK, dev, netns, skb };
+    let mut key = InputKey { daddr, saddr, tos: tos & IPTOS_RT_MASK, dev, netns, skb, several: false };
     if is_multicast(daddr) {
         cx.skbs[skb].dst = Some(ip_route_input_mc(cx, &key)?);
         return Ok(());
     }
     if cx.observed || cx.skbs[skb].protocol != ETH_P_IP {
-        cx.skbs[skb].dst = Some(ip_route_input_slow(cx, &key)?);
+        cx.skbs[skb].dst = Some(ip_route_input_slow(cx, &mut key)?);
         return Ok(());
     }
     let memo_key = RouteKey { daddr, saddr, dev: dev.0, mark: cx.skbs[skb].mark, tos: key.tos };
@@ -84,13 +95,13 @@ pub fn ip_route_input_noref(
         return Ok(());
     }
     let before = cx.now;
-    let route = ip_route_input_slow(cx, &key)?;
+    let route = ip_route_input_slow(cx, &mut key)?;
     let cost = cx.now.since(before).0 as u32;
     let ipv4 = &mut cx.k.netns[netns].ipv4;
     let generation = ipv4.fib.generation;
     // What was learned of paths ends with time: then every packet asks.
     let lasts = matches!(route.kind, RouteType::Unicast | RouteType::Local);
-    if lasts && ipv4.exceptions.is_empty() {
+    if lasts && ipv4.exceptions.is_empty() && !key.several {
         ipv4.memo.put(memo_key, generation, route, cost);
     }
     cx.skbs[skb].dst = Some(route);
@@ -153,7 +164,7 @@ fn ip_route_input_mc(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
 }
 
 /// Kernel: `ip_route_input_slow`
-fn ip_route_input_slow(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
+fn ip_route_input_slow(cx: &mut Cx, key: &mut InputKey) -> Result<Rtable, Martian> {
     cx.call(Func::IpRouteInputSlow, key.skb);
     let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
     let (daddr, saddr) = (key.daddr, key.saddr);
@@ -214,11 +225,12 @@ fn broadcast_input(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
 }
 
 /// The route of a packet to forward (`ip_mkroute_input`, `__mkroute_input`).
-fn mkroute_input(cx: &mut Cx, key: &InputKey, found: &FibResult) -> Result<Rtable, Martian> {
+fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<Rtable, Martian> {
     let ipv4 = &cx.k.netns[key.netns].ipv4;
     let info = ipv4.fib.infos.get(found.info);
-    let select = if info.nexthops.len() > 1 {
-        fib_select_multipath(info, fib_multipath_hash(key.saddr, key.daddr))
+    key.several = info.nexthops.len() > 1;
+    let select = if key.several {
+        fib_select_multipath(info, input_hash(cx, key.skb, (key.saddr, key.daddr)))
     } else {
         found.nh_sel
     };
@@ -234,7 +246,9 @@ fn mkroute_input(cx: &mut Cx, key: &InputKey, found: &FibResult) -> Result<Rtabl
             gateway = exception.gateway;
             flags |= RTCF_REDIRECTED;
         }
-        if exception.pmtu != 0 && (exception.locked || ipv4.sysctl(Sysctl::IpForwardUsePmtu) != 0) {
+        if exception.pmtu != 0
+            && (exception.locked || cx.k.netns[key.netns].sysctls.get(&IP_FORWARD_USE_PMTU) != 0)
+        {
             (mtu, mtu_locked) = (exception.pmtu, mtu_locked || exception.locked);
         }
     }
@@ -445,7 +459,7 @@ pub fn ip_route_output_key(
     }
     let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
     if info.nexthops.len() > 1 && flow.oif.is_none() {
-        found.nh_sel = fib_select_multipath(info, fib_multipath_hash(flow.saddr, flow.daddr));
+        found.nh_sel = fib_select_multipath(info, output_hash(cx, netns, &flow));
     } else if found.len == 0 && flow.oif.is_none() {
         fib_select_default(cx, netns, &flow, &mut found);
     }

@@ -16,14 +16,37 @@ use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::Errno;
+use crate::sysctl::{Shown, Sysctl, SysctlTable};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::{and_conf, or_conf};
 use crate::tables::inet_conf::Conf;
-use crate::tables::ipv4::Sysctl;
 use crate::tables::jiffies::JIFFY;
 use crate::tables::klog::LOG_WARNING;
 use crate::tables::route::{DstInput, FlowOut};
 use crate::tables::route_types::RouteType;
+use crate::tables::sysctl::Setting;
+
+static MIN_PMTU: Setting = Setting::new("min_pmtu", 552);
+static MTU_EXPIRES: Setting = Setting::new("mtu_expires", 600);
+static REDIRECT_NUMBER: Setting = Setting::new("redirect_number", 9);
+static REDIRECT_LOAD: Setting = Setting::new("redirect_load", 5);
+static REDIRECT_SILENCE: Setting = Setting::new("redirect_silence", 5120);
+static ERROR_COST: Setting = Setting::new("error_cost", 250);
+static ERROR_BURST: Setting = Setting::new("error_burst", 1250);
+
+/// Settings of what is learned and told of routes; times in jiffies but for `mtu_expires`, which is in seconds.
+pub static SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4/route",
+    &[
+        Sysctl::net(&MIN_PMTU).range(68, i32::MAX as i64),
+        Sysctl::net(&MTU_EXPIRES),
+        Sysctl::net(&REDIRECT_NUMBER).shown(Shown::InInit),
+        Sysctl::net(&REDIRECT_LOAD).shown(Shown::InInit),
+        Sysctl::net(&REDIRECT_SILENCE).shown(Shown::InInit),
+        Sysctl::net(&ERROR_COST).shown(Shown::InInit),
+        Sysctl::net(&ERROR_BURST).shown(Shown::InInit),
+    ],
+);
 
 /// A packet without a route: dropped, and its sender told if this machine forwards.
 ///
@@ -65,10 +88,10 @@ pub fn ip_error(cx: &mut Cx, skb: SkbId) -> Door {
 fn may_answer(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> bool {
     let Some(saddr) = ip_hdr(cx, skb).map(|iph| iph.saddr.get()) else { return false };
     let now = cx.now;
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    let cost = ipv4.sysctl(Sysctl::RouteErrorCost).max(0) as u64 * JIFFY;
-    let burst = ipv4.sysctl(Sysctl::RouteErrorBurst).max(0) as u64 * JIFFY;
-    ipv4.peer(saddr, now).take(cost, burst, now)
+    let net = &mut cx.k.netns[netns];
+    let cost = net.sysctls.get(&ERROR_COST).max(0) as u64 * JIFFY;
+    let burst = net.sysctls.get(&ERROR_BURST).max(0) as u64 * JIFFY;
+    net.ipv4.peer(saddr, now).take(cost, burst, now)
 }
 
 /// Tells a sender of a better gateway, less and less often (`ip_rt_send_redirect`). None if it is not told now.
@@ -76,11 +99,11 @@ pub fn ip_rt_send_redirect(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     let route = cx.skbs[skb].dst?;
     let (saddr, daddr) = ip_hdr(cx, skb).map(|iph| (iph.saddr.get(), iph.daddr.get()))?;
     let (netns, now) = (cx.k.devs[route.dev].netns, cx.now);
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    let silence = ipv4.sysctl(Sysctl::RouteRedirectSilence).max(0) as u64 * JIFFY;
-    let load = ipv4.sysctl(Sysctl::RouteRedirectLoad).max(0) as u64 * JIFFY;
-    let number = ipv4.sysctl(Sysctl::RouteRedirectNumber).max(0) as u32;
-    let peer = ipv4.peer(saddr, now);
+    let net = &mut cx.k.netns[netns];
+    let silence = net.sysctls.get(&REDIRECT_SILENCE).max(0) as u64 * JIFFY;
+    let load = net.sysctls.get(&REDIRECT_LOAD).max(0) as u64 * JIFFY;
+    let number = net.sysctls.get(&REDIRECT_NUMBER).max(0) as u32;
+    let peer = net.ipv4.peer(saddr, now);
     if now.since(peer.filled).0 > silence {
         (peer.tokens, peer.redirects) = (0, 0);
     }
@@ -107,8 +130,10 @@ pub fn ipv4_link_failure(cx: &mut Cx, skb: SkbId) -> Door {
 /// A smaller MTU on the way to a destination was told (`__ip_rt_update_pmtu`).
 pub fn ip_rt_update_pmtu(cx: &mut Cx, netns: NetnsId, dev: DevId, daddr: u32, mtu: u32) {
     let now = cx.now;
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    let least = ipv4.sysctl(Sysctl::RouteMinPmtu) as u32;
+    let net = &mut cx.k.netns[netns];
+    let least = net.sysctls.get(&MIN_PMTU) as u32;
+    let lifetime = Nanos::from_secs(net.sysctls.get(&MTU_EXPIRES).max(0) as u64);
+    let ipv4 = &mut net.ipv4;
     let known = ipv4.exceptions.find(dev, daddr, now).map_or(0, |found| found.pmtu);
     let old = if known == 0 { cx.k.devs[dev].mtu } else { known };
     if old < mtu {
@@ -116,7 +141,7 @@ pub fn ip_rt_update_pmtu(cx: &mut Cx, netns: NetnsId, dev: DevId, daddr: u32, mt
     }
     let locked = mtu < least;
     let pmtu = if locked { old.min(least) } else { mtu };
-    let expires = now + Nanos::from_secs(ipv4.sysctl(Sysctl::RouteMtuExpires).max(0) as u64);
+    let expires = now + lifetime;
     ipv4.fib.generation += 1;
     ipv4.exceptions.update(dev, daddr, |found| {
         (found.pmtu, found.locked, found.expires) = (pmtu, locked, expires);

@@ -3,10 +3,13 @@
 //! Kernel: net/ipv4/route.c (`inet_rtm_getroute`)
 
 use glassnet_wire::eth::ETH_P_IP;
+use glassnet_wire::ipv4::{IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr};
+use zerocopy::IntoBytes;
+use zerocopy::big_endian::U16;
 
 use super::route::{Martian, fib_lookup, ip_route_input_noref, ip_route_output_key};
 use crate::Cx;
-use crate::ids::NetnsId;
+use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::{Errno, NlError};
 use crate::tables::fib_trie::{FibRow, Flow};
 use crate::tables::route::{DstInput, FlowOut, Rtable};
@@ -83,12 +86,30 @@ fn as_output(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<(Rtable,
     ip_route_output_key(cx, netns, flow, None).map_err(NlError::from)
 }
 
-/// A packet is made up that came in by the device.
+/// Makes up a packet that came in by the device (`inet_rtm_getroute_build_skb`).
+fn build_skb(cx: &mut Cx, dev: DevId, query: &RouteQuery) -> SkbId {
+    let iph = Ipv4Hdr {
+        version_ihl: 0x45,
+        protocol: if query.ip_proto == 0 { IPPROTO_UDP } else { query.ip_proto },
+        saddr: query.src.into(),
+        daddr: query.dst.into(),
+        ..Ipv4Hdr::default()
+    };
+    let ports = [U16::from(query.sport), U16::from(query.dport)];
+    let skb = cx.skbs.alloc_skb(IPV4_HLEN + ports.as_bytes().len(), dev);
+    let (header, payload) = cx.skbs.data_mut(skb).split_at_mut(IPV4_HLEN);
+    header.copy_from_slice(iph.as_bytes());
+    payload.copy_from_slice(ports.as_bytes());
+    let at = cx.skbs[skb].data;
+    (cx.skbs[skb].network_header, cx.skbs[skb].protocol) = (at, ETH_P_IP);
+    skb
+}
+
+/// Asks as that packet.
 fn as_input(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<(Rtable, FlowOut), NlError> {
     let dev = query.iif.filter(|dev| cx.k.devs.get(*dev).is_some_and(|dev| dev.netns == netns));
     let dev = dev.ok_or(NlError::from(Errno::ENODEV))?;
-    let skb = cx.skbs.alloc_skb(20, dev);
-    cx.skbs[skb].protocol = ETH_P_IP;
+    let skb = build_skb(cx, dev, query);
     cx.skbs[skb].mark = query.mark;
     let routed = ip_route_input_noref(cx, skb, query.dst, query.src, query.tos, dev);
     let route = cx.skbs[skb].dst;

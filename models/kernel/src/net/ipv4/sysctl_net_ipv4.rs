@@ -1,24 +1,122 @@
-//! What writing a setting under `/proc/sys/net/ipv4` does beyond storing it.
+//! Settings under `/proc/sys/net/ipv4` that are no single room's, and what writing those of devices does.
 //!
 //! Kernel: net/ipv4/devinet.c, net/ipv4/sysctl_net_ipv4.c, net/core/neighbour.c
 
 use super::fib_semantics::fib_ignore_linkdown;
-use crate::Cx;
 use crate::ids::{DevId, NetnsId};
+use crate::kernel::INIT_NET;
 use crate::netlink::Errno;
-use crate::tables::inet_conf::Conf;
-use crate::tables::ipv4::Sysctl;
-use crate::tables::neigh_parms::NeighVar;
+use crate::sysctl::{At, INT, Sysctl, SysctlTable};
+use crate::tables::inet_conf::{CONF_COUNT, CONF_TABLE, Conf};
+use crate::tables::neigh_parms::{NEIGH_SYSCTLS, NeighSysctl, NeighVar};
+use crate::tables::sysctl::{ConfOf, Setting};
+use crate::{Cx, Kernel};
 
-/// Whose settings: a directory below `conf` or `neigh`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfOf {
-    /// `all`.
-    All,
-    /// `default`, which new devices start with.
-    Default,
-    /// A device.
-    Dev(DevId),
+static ICMP_IGNORE_BOGUS_ERROR_RESPONSES: Setting = Setting::new("icmp_ignore_bogus_error_responses", 1);
+static FIB_MULTIPATH_USE_NEIGH: Setting = Setting::new("fib_multipath_use_neigh", 0);
+static MIN_ADV_MSS: Setting = Setting::new("min_adv_mss", 256);
+static IGMP_MAX_MEMBERSHIPS: Setting = Setting::new("igmp_max_memberships", 20);
+static IGMP_QRV: Setting = Setting::new("igmp_qrv", 2);
+
+/// Settings of the namespace.
+pub static SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4",
+    &[
+        Sysctl::new("ip_forward", ip_forward, set_ip_forward),
+        Sysctl::net(&ICMP_IGNORE_BOGUS_ERROR_RESPONSES).range(0, 1),
+        Sysctl::net(&FIB_MULTIPATH_USE_NEIGH).range(0, 1).not_followed(),
+        Sysctl::net(&IGMP_MAX_MEMBERSHIPS),
+        Sysctl::net(&IGMP_QRV).range(1, INT.1),
+    ],
+);
+
+/// Settings of routes.
+pub static ROUTE_SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4/route",
+    &[Sysctl::net(&MIN_ADV_MSS), Sysctl::new("flush", |_, _, _| 0, flush).mode(0o200)],
+);
+
+/// Settings of IPv4 on a device.
+pub static CONF_SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4/conf/*", &CONF_ROWS);
+
+/// Settings of ARP on a device. There is no `all`, and only the machine's first namespace shows `default`.
+pub static ARP_SYSCTLS: SysctlTable =
+    SysctlTable::new("net/ipv4/neigh/*", &NEIGH_ROWS).only(|_, at| match at.of {
+        ConfOf::All => false,
+        ConfOf::Default => at.netns == INIT_NET,
+        ConfOf::Dev(_) => true,
+    });
+
+static CONF_ROWS: [Sysctl; CONF_COUNT] = {
+    let mut rows = [Sysctl::new("", conf, set_conf); CONF_COUNT];
+    let mut at = 0;
+    while at < rows.len() {
+        rows[at].name = CONF_TABLE[at].1;
+        if matches!(CONF_TABLE[at].0, Conf::McForwarding) {
+            rows[at].mode = 0o444;
+        }
+        at += 1;
+    }
+    rows
+};
+
+static NEIGH_ROWS: [Sysctl; NEIGH_SYSCTLS.len()] = {
+    let mut rows = [Sysctl::new("", neigh, set_neigh).range(0, INT.1); NEIGH_SYSCTLS.len()];
+    let mut at = 0;
+    while at < rows.len() {
+        rows[at].name = NEIGH_SYSCTLS[at].name;
+        at += 1;
+    }
+    rows
+};
+
+/// `ip_forward` is `conf/all/forwarding`.
+fn ip_forward(k: &Kernel, at: At, _: &Sysctl) -> i64 {
+    i64::from(k.netns[at.netns].ipv4.conf_all.get(Conf::Forwarding))
+}
+
+fn set_ip_forward(cx: &mut Cx, at: At, _: &Sysctl, value: i64) -> Result<(), Errno> {
+    devinet_conf_proc(cx, at.netns, ConfOf::All, Conf::Forwarding, value as i32);
+    Ok(())
+}
+
+fn flush(cx: &mut Cx, at: At, _: &Sysctl, _: i64) -> Result<(), Errno> {
+    rt_cache_flush(cx, at.netns);
+    Ok(())
+}
+
+fn conf(k: &Kernel, at: At, row: &Sysctl) -> i64 {
+    let ipv4 = &k.netns[at.netns].ipv4;
+    let conf = match at.of {
+        ConfOf::All => Some(&ipv4.conf_all),
+        ConfOf::Default => Some(&ipv4.conf_default),
+        ConfOf::Dev(dev) => k.inet.get(dev).map(|inet| &inet.conf),
+    };
+    conf.zip(Conf::from_name(row.name)).map_or(0, |(conf, which)| i64::from(conf.get(which)))
+}
+
+fn set_conf(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> {
+    let conf = Conf::from_name(row.name).ok_or(Errno::ENOENT)?;
+    devinet_conf_proc(cx, at.netns, at.of, conf, value as i32);
+    Ok(())
+}
+
+fn neigh_sysctl(row: &Sysctl) -> Option<&'static NeighSysctl> {
+    NEIGH_SYSCTLS.iter().find(|file| file.name == row.name)
+}
+
+fn neigh(k: &Kernel, at: At, row: &Sysctl) -> i64 {
+    let parms = match at.of {
+        ConfOf::Dev(dev) => k.inet.get(dev).map(|inet| inet.arp),
+        ConfOf::All | ConfOf::Default => Some(k.netns[at.netns].ipv4.arp_default),
+    };
+    parms.zip(neigh_sysctl(row)).map_or(0, |(parms, file)| (parms.get(file.target) / file.unit) as i64)
+}
+
+fn set_neigh(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> {
+    let file = neigh_sysctl(row).ok_or(Errno::ENOENT)?;
+    neigh_proc_update(cx, at.netns, at.of, file.target, value as u64 * file.unit);
+    Ok(())
 }
 
 /// Sets a device setting (`devinet_conf_proc`, `devinet_sysctl_forward`): forwarding of `all` is everybody's, and
@@ -76,28 +174,6 @@ pub fn neigh_proc_update(cx: &mut Cx, netns: NetnsId, of: ConfOf, var: NeighVar,
             inet.arp.follow(var, value);
         }
     }
-}
-
-/// Settings that the model shows and does not follow, so they keep their value.
-const NOT_MODELLED: [Sysctl; 3] =
-    [Sysctl::IpfragMaxDist, Sysctl::FibMultipathHashPolicy, Sysctl::FibMultipathUseNeigh];
-
-/// Sets a setting of the namespace.
-///
-/// # Errors
-///
-/// `EINVAL` if the value is out of its range; `EOPNOTSUPP` for a change that is not modelled yet.
-pub fn set_sysctl(cx: &mut Cx, netns: NetnsId, which: Sysctl, value: i64) -> Result<(), Errno> {
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    if NOT_MODELLED.contains(&which) && value != ipv4.sysctl(which) {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let fits = match which {
-        Sysctl::IpfragHighThresh => value >= ipv4.sysctl(Sysctl::IpfragLowThresh),
-        Sysctl::IpfragLowThresh => value <= ipv4.sysctl(Sysctl::IpfragHighThresh),
-        _ => true,
-    };
-    if fits && ipv4.set_sysctl(which, value) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 /// Forgets what was learned of paths (`route/flush`).

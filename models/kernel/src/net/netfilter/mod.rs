@@ -12,6 +12,7 @@ mod nf_conntrack_proto_generic;
 mod nf_conntrack_proto_icmp;
 pub mod nf_conntrack_proto_tcp;
 mod nf_conntrack_proto_udp;
+pub mod nf_conntrack_standalone;
 mod nf_conntrack_tcp_window;
 pub mod nf_log_syslog;
 pub mod nf_nat_core;

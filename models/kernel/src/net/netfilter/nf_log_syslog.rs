@@ -15,6 +15,21 @@ use crate::Cx;
 use crate::ids::DevId;
 use crate::kernel::INIT_NET;
 use crate::note::Note;
+use crate::sysctl::{Shown, Sysctl, SysctlTable};
+
+/// The setting of the machine whether rules of other namespaces log.
+pub static SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/netfilter",
+    &[Sysctl::new(
+        "nf_log_all_netns",
+        |k, _, _| i64::from(k.log.nf_log_all_netns),
+        |cx, _, _, value| {
+            cx.k.log.nf_log_all_netns = value as i32;
+            Ok(())
+        },
+    )
+    .shown(Shown::InInit)],
+);
 
 /// What a line tells beside the plain headers (`NF_LOG_*`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

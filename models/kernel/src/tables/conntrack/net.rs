@@ -2,7 +2,7 @@
 //!
 //! Kernel: include/net/netns/conntrack.h, include/linux/netfilter/nf_conntrack_common.h
 
-use super::sysctl::{CT_SYSCTL_COUNT, CT_SYSCTL_TABLE, CtSysctl, TIMEOUT};
+use super::sysctl::{CT_SYSCTL_COUNT, CT_SYSCTL_TABLE, CtSysctl};
 use glassnet_sim::Nanos;
 
 /// Counters (`struct ip_conntrack_stat`): what `conntrack -S` shows.
@@ -75,15 +75,8 @@ impl CtNet {
         Nanos::from_secs(self.sysctl[which as usize].max(0) as u64)
     }
 
-    /// Sets a setting; false if the value is out of its range.
-    pub fn set_sysctl(&mut self, which: CtSysctl, value: i64) -> bool {
-        let (.., max) = CT_SYSCTL_TABLE[which as usize];
-        // A timeout may be negative, which is as good as none.
-        let min = if max == TIMEOUT { -TIMEOUT } else { 0 };
-        let fits = (min..=max).contains(&value);
-        if fits {
-            self.sysctl[which as usize] = value;
-        }
-        fits
+    /// Sets a setting.
+    pub fn set_sysctl(&mut self, which: CtSysctl, value: i64) {
+        self.sysctl[which as usize] = value;
     }
 }

@@ -36,7 +36,7 @@ pub enum CtSysctl {
 pub const CT_SYSCTL_COUNT: usize = CtSysctl::UdpTimeoutStream as usize + 1;
 
 /// The largest timeout, seconds: what fits in jiffies at HZ=250 as an int.
-pub(super) const TIMEOUT: i64 = (i32::MAX / 250) as i64;
+const TIMEOUT: i64 = (i32::MAX / 250) as i64;
 
 /// Every setting: its file below `/proc/sys/net/netfilter`, its value in a new namespace, the largest value; the
 /// smallest is 0, of a timeout the largest with a minus.
@@ -68,6 +68,11 @@ pub const CT_SYSCTL_TABLE: [(CtSysctl, &str, i64, i64); CT_SYSCTL_COUNT] = {
         (S::UdpTimeoutStream, "nf_conntrack_udp_timeout_stream", 120, TIMEOUT),
     ]
 };
+
+/// The smallest value of a setting with this largest one. A timeout may be negative, which is as good as none.
+pub const fn least(max: i64) -> i64 {
+    if max == TIMEOUT { -TIMEOUT } else { 0 }
+}
 
 #[cfg(test)]
 mod tests {

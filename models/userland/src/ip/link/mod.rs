@@ -286,7 +286,7 @@ impl Ip<'_> {
             }
             Some(util) => self.link_info(util, &mut args)?,
             None if args.is_empty() => {
-                return Err(Stop { stderr: "Error: Unknown device type.\n".into(), status: 2 });
+                return Err(Stop::error(2, "Error: Unknown device type.\n"));
             }
             None => return Err(garbage(&args)),
         };
@@ -458,8 +458,8 @@ impl Parsed {
         }
         let name = self.name.clone().or(self.dev.clone());
         if name.as_ref().is_some_and(|name| name.len() >= IFNAMSIZ) {
-            let stderr = "Error: Attribute failed policy validation.\n".into();
-            return Err(Stop { stderr, status: 2 });
+            let stderr = "Error: Attribute failed policy validation.\n";
+            return Err(Stop::error(2, stderr));
         }
         let ifindex = self.index;
         let mut set = self.into_set()?;
@@ -489,7 +489,7 @@ fn unsigned(slot: &mut Option<u32>, args: &mut Args, key: &str) -> Done {
 
 fn link_help(kind: Option<&str>) -> Stop {
     match kind.and_then(link_util).filter(|util| util.is_modelled) {
-        Some(util) => Stop { stderr: util.help.into(), status: 0 },
+        Some(util) => Stop::error(0, util.help),
         None => Stop::usage(include_str!("../help/link.txt")),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::numbers::whole;
+
 /// One word or sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Token {
@@ -109,11 +111,5 @@ fn word(text: &str) -> (Token, usize) {
 }
 
 fn number(text: &str) -> Option<u32> {
-    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        return u32::from_str_radix(hex, 16).ok();
-    }
-    match text.strip_prefix('0') {
-        Some(octal) if !octal.is_empty() => u32::from_str_radix(octal, 8).ok(),
-        _ => text.parse().ok(),
-    }
+    u32::try_from(whole(text)?).ok()
 }

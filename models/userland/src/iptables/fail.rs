@@ -1,9 +1,10 @@
-//! Why a command ends early, in the words of libxtables.
+//! Why a command fails, and the words of libxtables for it, which depend on the line that is read.
 
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::xt::Variant;
 
 use super::ext::XtError;
+use crate::stop::Stop;
 
 /// The program as it names itself.
 #[derive(Clone, Copy, Debug)]
@@ -29,9 +30,9 @@ impl Tool {
     }
 }
 
-/// Why a command ends early.
+/// Why a command fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum Fail {
     /// `xtables_error`: text and exit status (2: the hint follows; 3: the advice to upgrade follows).
     Xt(String, i32),
     /// A word that is no option: printed without the program's name.
@@ -49,19 +50,19 @@ pub enum Stop {
 }
 
 /// What a step of a command gives.
-pub type Done<T = ()> = Result<T, Stop>;
+pub type Done<T = ()> = Result<T, Fail>;
 
 /// A mistake in the command line (`PARAMETER_PROBLEM`).
-pub fn parameter(text: impl Into<String>) -> Stop {
-    Stop::Xt(text.into(), 2)
+pub fn parameter(text: impl Into<String>) -> Fail {
+    Fail::Xt(text.into(), 2)
 }
 
-impl From<XtError> for Stop {
-    fn from(error: XtError) -> Stop {
+impl From<XtError> for Fail {
+    fn from(error: XtError) -> Fail {
         match error {
-            XtError::Parameter(text) => Stop::Xt(text, 2),
-            XtError::Other(text) => Stop::Xt(text, 1),
-            XtError::NotModelled(text) => Stop::NotModelled(text),
+            XtError::Parameter(text) => Fail::Xt(text, 2),
+            XtError::Other(text) => Fail::Xt(text, 1),
+            XtError::NotModelled(text) => Fail::NotModelled(text),
         }
     }
 }
@@ -71,31 +72,31 @@ fn nft_text(errno: Errno) -> &'static str {
     if errno == Errno::ELOOP { "Too many links" } else { errno.strerror() }
 }
 
-impl Stop {
-    /// What it says on standard error and its exit status. `line` is the line that is read, 0 before the first, `None`
+impl Fail {
+    /// What the program ends with. `line` is the line that is read, 0 before the first, `None`
     /// for a command of its own; `at` is that of the command that failed.
-    pub fn render(&self, tool: Tool, line: Option<usize>, at: usize) -> (String, i32) {
+    pub fn render(&self, tool: Tool, line: Option<usize>, at: usize) -> Stop {
         let Tool { name, .. } = tool;
         let version = tool.version();
         let read = line.map_or(String::new(), |line| format!("Error occurred at line: {line}\n"));
         let hint = format!("Try `{name} -h' or '{name} --help' for more information.\n");
-        match self {
-            Stop::Xt(text, status) => {
+        let (text, status) = match self {
+            Fail::Xt(text, status) => {
                 let end = match status {
                     2 => hint,
                     3 => format!("Perhaps {name} or your kernel needs to be upgraded.\n"),
-                    _ => return (format!("{name} {version}: {text}\n"), *status),
+                    _ => return Stop::error(*status, format!("{name} {version}: {text}\n")),
                 };
                 (format!("{name} {version}: {text}\n{read}{end}"), *status)
             }
-            Stop::BadArgument(word) => (format!("Bad argument `{word}'\n{read}{hint}"), 2),
-            Stop::Hint => (format!("{read}{hint}"), 2),
-            Stop::Refused(text) => match (line, tool.variant) {
+            Fail::BadArgument(word) => (format!("Bad argument `{word}'\n{read}{hint}"), 2),
+            Fail::Hint => (format!("{read}{hint}"), 2),
+            Fail::Refused(text) => match (line, tool.variant) {
                 (None, _) => (format!("{name}: {text}.\n"), 1),
                 (Some(_), Variant::Nft) => (format!("{name}: line {at} failed: {text}.\n"), 1),
                 (Some(_), Variant::Legacy) => (format!("{name}: line {at} failed\n"), 1),
             },
-            Stop::Kernel(what, errno, object) => match (line, tool.variant) {
+            Fail::Kernel(what, errno, object) => match (line, tool.variant) {
                 (None, Variant::Nft) => {
                     (format!("{name} {version}:  {what} failed ({}): {object}\n", nft_text(*errno)), 4)
                 }
@@ -106,9 +107,10 @@ impl Stop {
                 (None, Variant::Legacy) => (format!("{name}: {}.\n", legacy_text(*errno)), 1),
                 (Some(_), Variant::Legacy) => (format!("{name}: line {at} failed\n"), 1),
             },
-            Stop::NotModelled(what) => (format!("not modelled yet: {name} {what}\n"), 2),
-            Stop::Done(status) => (String::new(), *status),
-        }
+            Fail::NotModelled(what) => (format!("not modelled yet: {name} {what}\n"), 2),
+            Fail::Done(status) => (String::new(), *status),
+        };
+        Stop::error(status, text)
     }
 }
 

@@ -5,32 +5,20 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::netlink::NlError;
 use glassnet_wire::Mac;
 
-/// Why a command ended early: what it says on standard error, and its exit status.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stop {
-    /// Text for standard error, with its newline.
-    pub stderr: String,
-    /// Exit status.
-    pub status: i32,
-}
+use crate::numbers::whole;
 
-/// What a command gives.
-pub type Done<T = ()> = Result<T, Stop>;
+// Whoever reads arguments stops for them.
+pub use crate::stop::{Done, Stop};
 
 impl Stop {
     /// A mistake in the command line: exit(-1).
     pub fn usage(text: impl Into<String>) -> Stop {
-        Stop { stderr: text.into(), status: 255 }
+        Stop::error(255, text)
     }
 
     /// A command that failed: main returns 1.
     pub fn failed(text: impl Into<String>) -> Stop {
-        Stop { stderr: text.into(), status: 1 }
-    }
-
-    /// A real option that this model does not have.
-    pub fn not_modelled(what: &str) -> Stop {
-        Stop { stderr: format!("not modelled yet: ip {what}\n"), status: 2 }
+        Stop::error(1, text)
     }
 
     /// The kernel refused, or the model has no such thing.
@@ -40,7 +28,7 @@ impl Stop {
             (None, Some(text)) => format!("Error: {text}.\n"),
             (None, None) => format!("RTNETLINK answers: {}\n", error.errno.strerror()),
         };
-        Stop { stderr, status: 2 }
+        Stop::error(2, stderr)
     }
 }
 
@@ -145,17 +133,9 @@ pub fn check_ifname(keyword: &str, name: &str) -> Done {
     if bad { Err(invarg(&format!("\"{keyword}\" not a valid ifname"), name)) } else { Ok(()) }
 }
 
-/// A number as strtoul(3) with base 0 reads it: decimal, 0x hexadecimal, 0 octal.
+/// A number without a sign (`get_unsigned`).
 pub fn number<T: TryFrom<u64>>(word: &str) -> Option<T> {
-    let value = if let Some(hex) = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
-        u64::from_str_radix(hex, 16)
-    } else if word.len() > 1 && word.starts_with('0') {
-        u64::from_str_radix(&word[1..], 8)
-    } else {
-        word.parse()
-    };
-    let plain = !word.contains('+') && word.starts_with(|c: char| c.is_ascii_digit());
-    T::try_from(value.ok().filter(|_| plain)?).ok()
+    T::try_from(whole(word)?).ok()
 }
 
 /// A link-layer address as bytes: hexadecimal bytes between colons, or an IPv4 address.
@@ -208,6 +188,17 @@ fn prefix_len(text: &str) -> Option<u8> {
     }
     let mask = u32::from(ipv4(text)?);
     (mask.leading_ones() + mask.trailing_zeros() >= 32).then_some(mask.leading_ones() as u8)
+}
+
+/// Colour as the option asks for it; output is never a terminal of the tool's own, so `auto` is off.
+pub fn color(opt: &str) -> Option<bool> {
+    let (name, when) = opt.split_once('=').unwrap_or((opt, "always"));
+    let known = matches(name, "-color") && name != "-";
+    match when {
+        "always" if known => Some(true),
+        "auto" | "never" if known => Some(false),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,33 @@
+//! Settings of queues, which are the machine's; only its first namespace shows them.
+//!
+//! Kernel: net/core/sysctl_net_core.c
+
+use crate::sysctl::{INT, Shown, Sysctl, SysctlTable};
+
+macro_rules! core_sysctl {
+    ($name:ident) => {
+        Sysctl::new(
+            stringify!($name),
+            |k, _, _| {
+                // It is an int.
+                i64::from(k.core.$name as i32)
+            },
+            |cx, _, _, value| {
+                cx.k.core.$name = value as u32;
+                Ok(())
+            },
+        )
+        .shown(Shown::InInit)
+    };
+}
+
+/// Settings of the machine.
+pub static SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/core",
+    &[
+        core_sysctl!(dev_weight),
+        core_sysctl!(netdev_budget),
+        core_sysctl!(netdev_budget_usecs).range(0, INT.1),
+        core_sysctl!(netdev_max_backlog),
+    ],
+);

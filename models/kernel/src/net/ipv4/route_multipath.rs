@@ -1,0 +1,118 @@
+//! By what the next hop of a route with several is chosen.
+//!
+//! Kernel: net/ipv4/route.c (`fib_multipath_hash`), net/core/flow_dissector.c
+
+use glassnet_wire::eth::ETH_P_IP;
+use glassnet_wire::icmp::{
+    ICMP_DEST_UNREACH, ICMP_HLEN, ICMP_PARAMETERPROB, ICMP_REDIRECT, ICMP_TIME_EXCEEDED, IcmpHdr,
+};
+use glassnet_wire::ipv4::{IP_MF, IP_OFFSET, IPPROTO_ICMP, Ipv4Hdr};
+use zerocopy::big_endian::U16;
+
+use super::ip_input::ip_hdr;
+use crate::Cx;
+use crate::ids::{NetnsId, SkbId};
+use crate::netlink::Errno;
+use crate::sysctl::{At, Sysctl, SysctlTable, set_net};
+use crate::tables::route::FlowOut;
+use crate::tables::sysctl::Setting;
+
+/// ICMP type of a source quench (RFC 792).
+const ICMP_SOURCE_QUENCH: u8 = 4;
+
+static FIB_MULTIPATH_HASH_POLICY: Setting = Setting::new("fib_multipath_hash_policy", 0);
+
+/// The setting of what counts: 0 addresses, 1 protocol and ports too.
+pub static SYSCTLS: SysctlTable =
+    SysctlTable::new("net/ipv4", &[Sysctl::net(&FIB_MULTIPATH_HASH_POLICY).range(0, 3).set(set_hash_policy)]);
+
+/// Not modelled yet: policy 2, which looks into tunnels, and 3, which looks at `fib_multipath_hash_fields`.
+fn set_hash_policy(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> {
+    if value > 1 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    set_net(cx, at, row, value)
+}
+
+/// What counts of a flow (`struct flow_keys`); what does not is 0.
+#[derive(Clone, Copy, Default)]
+struct FlowKeys {
+    addrs: [u32; 2],
+    ports: [u16; 2],
+    proto: u8,
+}
+
+/// A hash of 31 bits, the same for both ways of a flow. The kernel's is keyed with a random secret, so only the shares
+/// can be compared.
+fn flow_hash_from_keys(keys: FlowKeys) -> u32 {
+    let FlowKeys { mut addrs, mut ports, proto } = keys;
+    addrs.sort_unstable();
+    ports.sort_unstable();
+    let transport = u64::from(proto) << 32 | u64::from(ports[0]) << 16 | u64::from(ports[1]);
+    let word = u64::from(addrs[0]) << 32 | u64::from(addrs[1]);
+    let word = word ^ transport.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let mixed = (word ^ word >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 33) as u32
+}
+
+fn policy(cx: &Cx, netns: NetnsId) -> i64 {
+    cx.k.netns[netns].sysctls.get(&FIB_MULTIPATH_HASH_POLICY)
+}
+
+/// The hash of a packet that came in; `route` is the source and the destination that it is routed by.
+pub fn input_hash(cx: &Cx, skb: SkbId, route: (u32, u32)) -> u32 {
+    let addresses = FlowKeys { addrs: [route.0, route.1], ..FlowKeys::default() };
+    let ip = ip_hdr(cx, skb).filter(|_| cx.skbs[skb].protocol == ETH_P_IP);
+    let keys = match ip {
+        None => addresses,
+        Some(iph) if policy(cx, cx.k.devs[cx.skbs[skb].dev].netns) == 0 => quoted_by_error(cx, skb, iph)
+            .map_or(addresses, |inner| FlowKeys {
+                addrs: [inner.saddr.get(), inner.daddr.get()],
+                ..FlowKeys::default()
+            }),
+        Some(iph) => FlowKeys { ports: ports(cx, skb, iph), proto: iph.protocol, ..addresses },
+    };
+    flow_hash_from_keys(keys)
+}
+
+/// The hash of a packet of this machine.
+pub fn output_hash(cx: &Cx, netns: NetnsId, flow: &FlowOut) -> u32 {
+    let addrs = [flow.saddr, flow.daddr];
+    flow_hash_from_keys(match policy(cx, netns) {
+        0 => FlowKeys { addrs, ..FlowKeys::default() },
+        _ => FlowKeys { addrs, ports: [flow.sport, flow.dport], proto: flow.proto },
+    })
+}
+
+fn transport_header(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> u32 {
+    cx.skbs[skb].network_header + iph.header_len() as u32
+}
+
+/// The header that an ICMP error quotes: it goes the way of the packet that it is about (`ip_multipath_l3_keys`).
+fn quoted_by_error<'a>(cx: &'a Cx, skb: SkbId, iph: &Ipv4Hdr) -> Option<&'a Ipv4Hdr> {
+    if iph.protocol != IPPROTO_ICMP || iph.frag_off.get() & IP_OFFSET != 0 {
+        return None;
+    }
+    let at = transport_header(cx, skb, iph);
+    let icmp: &IcmpHdr = cx.skbs.header(skb, at)?;
+    let errors =
+        [ICMP_DEST_UNREACH, ICMP_SOURCE_QUENCH, ICMP_REDIRECT, ICMP_TIME_EXCEEDED, ICMP_PARAMETERPROB];
+    errors.contains(&icmp.kind).then(|| cx.skbs.header(skb, at + ICMP_HLEN as u32))?
+}
+
+/// The ports of a packet, or the SPI in their place. Fragments go without, the first one too, so that all of a packet
+/// take one way.
+fn ports(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> [u16; 2] {
+    let at = ports_offset(iph.protocol).filter(|_| iph.frag_off.get() & (IP_MF | IP_OFFSET) == 0);
+    let ports = at.and_then(|at| cx.skbs.header::<[U16; 2]>(skb, transport_header(cx, skb, iph) + at));
+    ports.map_or([0; 2], |ports| ports.map(U16::get))
+}
+
+/// Where they stand behind the IPv4 header (`proto_ports_offset`): of TCP, UDP, DCCP, ESP, AH, SCTP, UDP-Lite.
+fn ports_offset(proto: u8) -> Option<u32> {
+    match proto {
+        6 | 17 | 33 | 50 | 132 | 136 => Some(0),
+        51 => Some(4),
+        _ => None,
+    }
+}

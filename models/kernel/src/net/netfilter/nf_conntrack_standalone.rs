@@ -1,0 +1,103 @@
+//! The settings of connection tracking.
+//!
+//! Kernel: net/netfilter/nf_conntrack_standalone.c
+
+use crate::netlink::Errno;
+use crate::sysctl::{At, Shown, Sysctl, SysctlTable, keep};
+use crate::tables::conntrack::CtSysctl;
+use crate::tables::conntrack::sysctl::{CT_SYSCTL_COUNT, CT_SYSCTL_TABLE, least};
+use crate::{Cx, Kernel};
+
+/// Settings of the namespace.
+pub static SYSCTLS: SysctlTable = SysctlTable::new("net/netfilter", &ROWS);
+
+static ROWS: [Sysctl; CT_SYSCTL_COUNT] = {
+    let mut rows = [Sysctl::new("", setting, set_setting); CT_SYSCTL_COUNT];
+    let mut at = 0;
+    while at < rows.len() {
+        let (_, name, _, max) = CT_SYSCTL_TABLE[at];
+        rows[at].name = name;
+        rows[at].range = (least(max), max);
+        at += 1;
+    }
+    rows
+};
+
+fn which(row: &Sysctl) -> Option<CtSysctl> {
+    CT_SYSCTL_TABLE.iter().find(|entry| entry.1 == row.name).map(|entry| entry.0)
+}
+
+fn setting(k: &Kernel, at: At, row: &Sysctl) -> i64 {
+    which(row).map_or(0, |which| k.conntrack.net(at.netns).sysctl(which))
+}
+
+fn set_setting(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> {
+    match which(row) {
+        Some(CtSysctl::LogInvalid) if value != 0 => return Err(Errno::EOPNOTSUPP),
+        Some(which) => cx.k.conntrack.net_mut(at.netns).set_sysctl(which, value),
+        None => {}
+    }
+    Ok(())
+}
+
+/// A setting of IPv6, GRE or SCTP, which are not modelled.
+macro_rules! fixed {
+    ($name:literal, $value:literal) => {
+        Sysctl::new($name, |_, _, _| $value, keep)
+    };
+}
+
+/// Numbers of the machine, and settings that keep their value.
+pub static OTHER_SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/netfilter",
+    &[
+        Sysctl::new("nf_conntrack_count", |k, at, _| i64::from(k.conntrack.net(at.netns).count), keep)
+            .mode(0o444),
+        Sysctl::new(
+            "nf_conntrack_max",
+            |k, _, _| i64::from(k.conntrack.max),
+            |cx, _, _, value| {
+                cx.k.conntrack.max = value as u32;
+                Ok(())
+            },
+        )
+        .range(0, u32::MAX as i64)
+        .shown(Shown::WrittenInInit),
+        Sysctl::new(
+            "nf_conntrack_buckets",
+            |k, _, _| i64::from(k.conntrack.buckets),
+            |cx, _, _, value| {
+                // It is rounded up to whole pages of list heads.
+                cx.k.conntrack.buckets = (value as u32).max(1).next_multiple_of(512);
+                Ok(())
+            },
+        )
+        .range(0, u32::MAX as i64)
+        .shown(Shown::WrittenInInit),
+        Sysctl::new(
+            "nf_conntrack_expect_max",
+            |k, _, _| i64::from(k.conntrack.expect_max),
+            |cx, _, _, value| {
+                cx.k.conntrack.expect_max = value as u32;
+                Ok(())
+            },
+        )
+        .range(0, u32::MAX as i64)
+        .shown(Shown::WrittenInInit),
+        fixed!("nf_conntrack_frag6_high_thresh", 4_194_304),
+        fixed!("nf_conntrack_frag6_low_thresh", 3_145_728),
+        fixed!("nf_conntrack_frag6_timeout", 60),
+        fixed!("nf_conntrack_gre_timeout", 30),
+        fixed!("nf_conntrack_gre_timeout_stream", 180),
+        fixed!("nf_conntrack_icmpv6_timeout", 30),
+        fixed!("nf_conntrack_sctp_timeout_closed", 10),
+        fixed!("nf_conntrack_sctp_timeout_cookie_echoed", 3),
+        fixed!("nf_conntrack_sctp_timeout_cookie_wait", 3),
+        fixed!("nf_conntrack_sctp_timeout_established", 210),
+        fixed!("nf_conntrack_sctp_timeout_heartbeat_sent", 30),
+        fixed!("nf_conntrack_sctp_timeout_shutdown_ack_sent", 3),
+        fixed!("nf_conntrack_sctp_timeout_shutdown_recd", 3),
+        fixed!("nf_conntrack_sctp_timeout_shutdown_sent", 3),
+        fixed!("nf_hooks_lwtunnel", 0),
+    ],
+);

@@ -1,0 +1,28 @@
+//! What the programs of iproute2 6.1.0 have in common.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`args`] | words, abbreviations, the errors of a command line |
+//! | [`out`] | text and JSON |
+//! | [`batch`] | the lines of `-batch FILE` |
+
+pub mod args;
+pub mod batch;
+pub mod out;
+
+use glassnet_kernel::ids::NetnsId;
+
+use crate::process::Process;
+use crate::stop::{Done, Stop};
+
+/// The namespace of this name, for `-netns`.
+///
+/// # Errors
+///
+/// There is none.
+pub fn netns_by_name(process: &Process, name: &str) -> Done<NetnsId> {
+    let found = process.world().kernel(process.machine).netns_names.get(name).copied();
+    found.ok_or_else(|| {
+        Stop::usage(format!("Cannot open network namespace \"{name}\": No such file or directory\n"))
+    })
+}

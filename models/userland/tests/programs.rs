@@ -1,0 +1,54 @@
+//! The list of programs against the programs themselves.
+
+use std::sync::{Arc, Mutex};
+
+use glassnet_kernel::ids::{MachineId, NetnsId};
+use glassnet_kernel::world::World;
+use glassnet_userland::{PROGRAMS, harness, program};
+
+/// Programs that tell their version, and the option that asks for it.
+const ASKED: &[(&str, &str)] = &[
+    ("arping", "-V"),
+    ("arp", "-V"),
+    ("brctl", "-V"),
+    ("bridge", "-V"),
+    ("conntrack", "-V"),
+    ("curl", "-V"),
+    ("dmesg", "-V"),
+    ("ethtool", "--version"),
+    ("ifconfig", "-V"),
+    ("ip", "-V"),
+    ("ipset", "-v"),
+    ("iptables", "-V"),
+    ("iptables-save", "-V"),
+    ("iptables-legacy-restore", "-V"),
+    ("nsenter", "-V"),
+    ("nstat", "-V"),
+    ("ping", "-V"),
+    ("python3", "-V"),
+    ("route", "-V"),
+    ("ss", "-V"),
+    ("sysctl", "-V"),
+    ("tcpdump", "--version"),
+    ("tracepath", "-V"),
+    ("traceroute", "-V"),
+];
+
+#[test]
+fn programs_print_the_version_of_their_row() {
+    let mut world = World::new(1);
+    world.add_machine("node1", 1);
+    let world = Arc::new(Mutex::new(world));
+    for (name, option) in ASKED {
+        let row = program(name).expect("a program");
+        let outcome = harness::run(&world, (MachineId(0), NetnsId(0)), &[name, option], "").expect("ends");
+        let said = outcome.stdout + &outcome.stderr;
+        assert!(said.contains(row.version), "{name} {option}: {} is not in {said:?}", row.version);
+    }
+}
+
+#[test]
+fn programs_are_listed_once_in_the_order_of_their_names() {
+    let names: Vec<&str> = PROGRAMS.iter().map(|program| program.name()).collect();
+    assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+}
