@@ -25,21 +25,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("drivers/", &["net/core/"]),
 ];
 
-/// What every room but the tables may use: where a packet is offered to hooks (include/linux/netfilter.h), and the
-/// queues of sockets (include/net/sock.h).
-const EVERYWHERE: &[&str] = &["net/netfilter/core.rs", "net/socket.rs"];
+/// What every room but the tables may use: where a packet is offered to hooks (include/linux/netfilter.h), the
+/// queues of sockets (include/net/sock.h), and Ethernet headers (include/linux/etherdevice.h).
+const EVERYWHERE: &[&str] = &["net/netfilter/core.rs", "net/socket.rs", "net/ethernet/eth.rs"];
 
 /// Single imports that are there all the same. No row may be added.
 const ALL_THE_SAME: &[(&str, &str)] = &[
     ("net/bridge/br_multicast.rs", "net/ipv4/igmp.rs"),
-    ("net/core/dev.rs", "drivers/nic.rs"),
     ("net/core/dev.rs", "net/netfilter/nf_conntrack_prefetch.rs"),
-    ("net/core/dev_ioctl.rs", "drivers/veth.rs"),
-    ("net/core/dev_ioctl.rs", "net/bridge/br_multicast.rs"),
-    ("net/core/rtnetlink.rs", "drivers/veth.rs"),
-    ("net/core/rtnetlink.rs", "net/bridge/br_if.rs"),
-    ("net/core/rtnetlink.rs", "net/bridge/br_netlink.rs"),
-    ("net/core/rtnetlink.rs", "net/ipv4/igmp.rs"),
     ("net/netfilter/core.rs", "net/bridge/br_netfilter_hooks.rs"),
 ];
 
