@@ -129,7 +129,7 @@ doors! {
         IpForward(skb: SkbId) = "ip_forward" => net::ipv4::ip_forward::ip_forward,
         IpForwardFinish(skb: SkbId) = "ip_forward_finish" => net::ipv4::ip_forward::ip_forward_finish,
         // net/netfilter and net/bridge/br_netfilter_hooks.c
-        NfHookSlow(skb: SkbId, site: Site, from: u8) = "nf_hook_slow" => net::netfilter::core::nf_hook_slow,
+        NfHookSlow(skb: SkbId, site: Site, from: u16) = "nf_hook_slow" => net::netfilter::core::nf_hook_slow,
         BrNfPreRoutingFinish(skb: SkbId) = "br_nf_pre_routing_finish"
             => net::bridge::br_netfilter_hooks::br_nf_pre_routing_finish,
         BrNfPreRoutingFinishBridge(skb: SkbId) = "br_nf_pre_routing_finish_bridge"
@@ -166,7 +166,7 @@ doors! {
         IpOutputHook(skb: SkbId) => net::ipv4::ip_output::ip_output_hook,
         IpMcLoopHook(skb: SkbId) => net::ipv4::ip_output::ip_mc_loop_hook,
         LinkFailure(skb: SkbId) => net::ipv4::route_errors::ipv4_link_failure,
-        NfHookResume(skb: SkbId, site: Site, from: u8) => net::netfilter::core::nf_hook_slow,
+        NfHookResume(skb: SkbId, site: Site, from: u16) => net::netfilter::core::nf_hook_slow,
         BrFloodNext(skb: SkbId, from: u16, local_rcv: bool) => net::bridge::br_forward::br_flood_next,
     }
     calls {

@@ -1,17 +1,17 @@
 //! What the extensions of iptables see of a packet and do to it, one by one.
 
+use glassnet_kernel::hook::Verdict;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, SkbId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};
-use glassnet_kernel::net::ipv4::ip_output::IPSKB_SENT;
-use glassnet_kernel::net::netfilter::core::Verdict;
 use glassnet_kernel::net::netfilter::nf_log_syslog::nf_log_trace;
 use glassnet_kernel::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
 use glassnet_kernel::tables::conntrack::{
     Conn, CtInfo, IPS_ASSURED, IPS_CONFIRMED, IPS_DST_NAT, NfCt, Tuple,
 };
 use glassnet_kernel::tables::netfilter::{Hook, HookState, NfBridge, Site};
+use glassnet_kernel::tables::skb::IPSKB_SENT;
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::tables::xt::matches as m;

@@ -1,16 +1,16 @@
 //! Tables of rules: what is put in force, how a packet passes chains, and that the fast scan sees what a look at every
 //! rule sees.
 
+use glassnet_kernel::hook::Verdict;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SkbId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::core::rtnetlink::{LinkKind, LinkNew, LinkSet, rtm_newlink};
-use glassnet_kernel::net::ipv4::netfilter::ip_tables::ipt_do_table;
-use glassnet_kernel::net::netfilter::core::Verdict;
+use glassnet_kernel::net::ipv4::netfilter::ip_tables::{hook_ops, ipt_do_table};
 use glassnet_kernel::net::netfilter::x_tables::{
     xt_find_table_lock, xt_replace_table, xt_splice_rules, xt_table, xt_unregister_table, xt_zero_counters,
 };
 use glassnet_kernel::netlink::Errno;
-use glassnet_kernel::tables::netfilter::{Hook, HookFn, HookState, Pf, Site};
+use glassnet_kernel::tables::netfilter::{Hook, HookState, Pf, Site};
 use glassnet_kernel::tables::xt::matches::{Multiport, MultiportSide, Ports, State, Tcp, Udp};
 use glassnet_kernel::tables::xt::targets::{self, NatRange};
 use glassnet_kernel::tables::xt::{
@@ -307,25 +307,29 @@ fn a_target_stands_where_packets_of_its_hooks_alone_can_come() {
     assert_eq!(put(&mut world, Legacy, filter(vec![with_proto], vec![])), Ok(()));
 }
 
-fn functions(world: &World, hook: Hook) -> Vec<HookFn> {
+fn functions(world: &World, hook: Hook) -> Vec<(&'static str, u32)> {
     let netns = &world.kernel(MACHINE).netns[INIT_NET];
-    netns.hooks.at(Pf::Ipv4, hook).iter().map(|entry| entry.function).collect()
+    netns.hooks.at(Pf::Ipv4, hook).iter().map(|ops| (ops.name, ops.private)).collect()
 }
 
 #[test]
 fn tables_register_their_hooks_and_take_them_back() {
     let (mut world, _) = world();
     world.enter(MACHINE, CPU, |cx| xt_find_table_lock(cx, INIT_NET, TableName::Mangle)).expect("a table");
-    let mangle = HookFn::Rules(Legacy, TableName::Mangle);
+    let hook_fn = |variant, table| {
+        let ops = hook_ops(variant, table, Hook::LocalIn);
+        (ops.name, ops.private)
+    };
+    let mangle = hook_fn(Legacy, TableName::Mangle);
     assert_eq!(functions(&world, Hook::Forward), [mangle]);
     // iptables-nft makes only the built-in chains that it needs.
     let mut input = filter(vec![], vec![]);
     input.chains.truncate(1);
     put(&mut world, Nft, input).expect("fits");
-    assert_eq!(functions(&world, Hook::LocalIn), [mangle, HookFn::Rules(Nft, TableName::Filter)]);
+    assert_eq!(functions(&world, Hook::LocalIn), [mangle, hook_fn(Nft, TableName::Filter)]);
     world.enter(MACHINE, CPU, |cx| xt_find_table_lock(cx, INIT_NET, TableName::Filter)).expect("a table");
     // The last one that came looks first.
-    let [legacy, nft] = [Legacy, Nft].map(|variant| HookFn::Rules(variant, TableName::Filter));
+    let [legacy, nft] = [Legacy, Nft].map(|variant| hook_fn(variant, TableName::Filter));
     assert_eq!(functions(&world, Hook::LocalIn), [mangle, legacy, nft]);
     world.enter(MACHINE, CPU, |cx| xt_unregister_table(cx, INIT_NET, Legacy, TableName::Filter));
     assert_eq!(functions(&world, Hook::Forward), [mangle]);
@@ -354,11 +358,11 @@ fn nat_is_there_once_for_both_variants_and_brings_connection_tracking_with_its_f
     let lookups = |world: &World, hook| world.kernel(MACHINE).netns[INIT_NET].xt.nat_lookups(hook).to_vec();
     assert_eq!(lookups(&world, Hook::PostRouting), [Legacy, Nft]);
     assert_eq!(lookups(&world, Hook::PreRouting), [Legacy]);
-    assert_eq!(functions(&world, Hook::LocalIn), [HookFn::NfNatIpv4LocalIn]);
+    assert_eq!(functions(&world, Hook::LocalIn), [("nf_nat_ipv4_local_in", 0)]);
     put(&mut world, Nft, post(vec![masquerade()])).expect("fits");
-    assert_eq!(functions(&world, Hook::LocalIn), [HookFn::NfNatIpv4LocalIn, HookFn::NfConfirm]);
+    assert_eq!(functions(&world, Hook::LocalIn), [("nf_nat_ipv4_local_in", 0), ("ipv4_confirm", 0)]);
     put(&mut world, Nft, post(vec![])).expect("fits");
-    assert_eq!(functions(&world, Hook::LocalIn), [HookFn::NfNatIpv4LocalIn]);
+    assert_eq!(functions(&world, Hook::LocalIn), [("nf_nat_ipv4_local_in", 0)]);
 }
 
 fn splice(world: &mut World, at: (&str, usize, usize), rules: Vec<Rule>) -> Result<(), Errno> {

@@ -10,9 +10,9 @@ use super::nf_conntrack_core::{
 use super::nf_nat_proto::nf_nat_manip_pkt;
 use crate::Cx;
 use crate::door::Func;
+use crate::hook::Verdict;
 use crate::ids::SkbId;
 use crate::net::ipv4::netfilter::ip_tables::ipt_do_table;
-use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::{
     Conn, Conntrack, CtId, CtInfo, Dir, IPS_DST_NAT, IPS_DST_NAT_DONE, IPS_NAT_MASK, IPS_SRC_NAT,
     IPS_SRC_NAT_DONE, NfCt, Tuple,

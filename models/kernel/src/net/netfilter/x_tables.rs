@@ -10,9 +10,9 @@ pub use super::xt_commit::{
 };
 
 use crate::Cx;
+use crate::hook::Verdict;
 use crate::ids::SkbId;
 use crate::net::ipv4::netfilter::nf_reject_ipv4;
-use crate::net::netfilter::core::Verdict;
 use crate::tables::netfilter::HookState;
 use crate::tables::xt::{Match, TableName, Target, Variant};
 
@@ -46,11 +46,6 @@ pub enum TargetVerdict {
     Return,
     /// The table has decided.
     Verdict(Verdict),
-}
-
-/// The packet meets a table's chain of this hook.
-pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table: TableName) -> Verdict {
-    super::super::ipv4::netfilter::ip_tables::rules(cx, skb, state, variant, table)
 }
 
 /// The packet is one that the match means. Inversion is the match's own business.

@@ -6,16 +6,18 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::nf_conntrack_proto::{nf_ct_netns_get, nf_ct_netns_put};
+use super::nf_nat_proto::HOOK_OPS as NAT_HOOK_OPS;
 use super::xt_check::{Place, Refused, check_rule, needs_conntrack};
 use super::xt_limit::limit_mt_check;
 use super::xt_statistic::statistic_mt_check;
 use crate::Cx;
 use crate::Kernel;
 use crate::ids::NetnsId;
+use crate::net::ipv4::netfilter::ip_tables::hook_ops;
 use crate::netlink::Errno;
 use crate::tables::hashlimit::HashlimitTable;
 use crate::tables::jiffies::jiffies;
-use crate::tables::netfilter::{HOOKS, Hook, HookFn, Pf};
+use crate::tables::netfilter::HOOKS;
 use crate::tables::recent::use_table;
 use crate::tables::xt::installed::{PlanError, XtTables, is_unconditional};
 use crate::tables::xt::{Action, Counters, Match, Rule, TABLES, Table, TableName, Target, Variant, XtTable};
@@ -391,34 +393,24 @@ fn register_hooks(
         return register_nat(cx, netns, variant, entries);
     }
     let (hooks, needed) = (&mut cx.k.netns[netns].hooks, &mut cx.k.nf_hooks_needed);
-    let function = HookFn::Rules(variant, name);
     for hook in HOOKS {
+        let ops = hook_ops(variant, name, hook);
         match entries[hook as usize] {
-            Some(_) => hooks.register(needed, Pf::Ipv4, hook, name.priority(variant, hook), function),
-            None => hooks.unregister(Pf::Ipv4, hook, function),
+            Some(_) => hooks.register(needed, ops),
+            None => hooks.unregister(&ops),
         }
     }
 }
-
-/// The functions of NAT itself, on all its hooks as soon as one chain of `nat` is there (`nf_nat_register_fn`).
-const NAT_HOOKS: [(Hook, HookFn); 4] = [
-    (Hook::PreRouting, HookFn::NfNatIpv4PreRouting),
-    (Hook::PostRouting, HookFn::NfNatIpv4Out),
-    (Hook::LocalOut, HookFn::NfNatIpv4LocalFn),
-    (Hook::LocalIn, HookFn::NfNatIpv4LocalIn),
-];
 
 fn register_nat(cx: &mut Cx, netns: NetnsId, variant: Variant, entries: [Option<u32>; HOOKS.len()]) {
     let netns = &mut cx.k.netns[netns];
     for hook in HOOKS {
         netns.xt.set_nat_lookup(hook, variant, entries[hook as usize].is_some());
     }
-    for (hook, function) in NAT_HOOKS {
-        if netns.xt.has_nat() {
-            let priority = TableName::Nat.priority(variant, hook);
-            netns.hooks.register(&mut cx.k.nf_hooks_needed, Pf::Ipv4, hook, priority, function);
-        } else {
-            netns.hooks.unregister(Pf::Ipv4, hook, function);
+    for ops in NAT_HOOK_OPS {
+        match netns.xt.has_nat() {
+            true => netns.hooks.register(&mut cx.k.nf_hooks_needed, ops),
+            false => netns.hooks.unregister(&ops),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::nf_nat_masquerade::nf_nat_masquerade_ipv4;
 use super::nf_nat_redirect::nf_nat_redirect_ipv4;
 use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
-use crate::net::netfilter::core::Verdict;
+use crate::hook::Verdict;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::xt::targets::NatRange;
 

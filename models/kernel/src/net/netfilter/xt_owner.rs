@@ -4,8 +4,8 @@
 
 use super::x_tables::Par;
 use crate::Cx;
-use crate::net::ipv4::ip_output::IPSKB_SENT;
 use crate::tables::netfilter::Hook;
+use crate::tables::skb::IPSKB_SENT;
 use crate::tables::xt::matches::Owner;
 
 /// What sent a packet.

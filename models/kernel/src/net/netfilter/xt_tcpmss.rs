@@ -10,7 +10,7 @@ use zerocopy::big_endian::U16;
 use super::super::ipv4::route::{FlowOut, dst_mtu, ip_route_output_key};
 use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
-use crate::net::netfilter::core::Verdict;
+use crate::hook::Verdict;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::klog::LOG_ERR;
 use crate::tables::xt::{matches, targets};

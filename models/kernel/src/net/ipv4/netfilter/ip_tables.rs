@@ -19,21 +19,49 @@ use glassnet_wire::ipv4::Ipv4Hdr;
 use crate::Cx;
 use crate::cost;
 use crate::door::Func;
+use crate::hook::{HookOps, Verdict};
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::netfilter::ip_route_me_harder;
-use crate::net::netfilter::core::Verdict;
 use crate::net::netfilter::nf_log_syslog::nf_log_trace;
 use crate::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::{Hook, HookState};
+use crate::tables::netfilter::{Hook, HookState, Pf};
 use crate::tables::xt::installed::{BaseChain, is_unconditional};
 use crate::tables::xt::scan::{self, Key};
-use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TableName, Variant, XtTable};
+use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TABLES, TableName, Variant, XtTable};
 use crate::trace::{Level, SeenTable};
 
-/// The hook function of a table that is not `nat`.
-pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table: TableName) -> Verdict {
+/// The hook function of a table that is not `nat` (`xt_hook_ops_alloc`, and of nf_tables the base chain's own). It works on
+/// the number of the table, with [`NFT`] for those of nf_tables.
+pub fn hook_ops(variant: Variant, table: TableName, hook: Hook) -> HookOps {
+    let name = match (variant, table, hook) {
+        (Variant::Legacy, TableName::Mangle, _) => "iptable_mangle_hook",
+        (Variant::Legacy, ..) => "ipt_do_table",
+        (Variant::Nft, TableName::Mangle, Hook::LocalOut) => "nf_route_table_hook4",
+        (Variant::Nft, ..) => "nft_do_chain_ipv4",
+    };
+    let private = table as u32 | if variant == Variant::Nft { NFT } else { 0 };
+    let priority = table.priority(variant, hook);
+    HookOps { name, pf: Pf::Ipv4, hook, priority, function: table_hook, private }
+}
+
+/// In [`HookOps::private`]: the table is one of nf_tables.
+const NFT: u32 = 1 << 8;
+
+/// The packet meets the chain that a table has at this hook.
+fn table_hook(cx: &mut Cx, skb: SkbId, state: &HookState, private: u32) -> Verdict {
+    let variant = if private & NFT != 0 { Variant::Nft } else { Variant::Legacy };
+    let Some(table) = TABLES.get((private & !NFT) as usize).copied() else { return Verdict::Accept };
+    if !cx.observed && pass_empty_chain(cx, skb, state, variant, table) {
+        return Verdict::Accept;
+    }
+    rules(cx, skb, state, variant, table)
+}
+
+/// What [`table_hook`] does if the chain has to be walked.
+#[inline(never)]
+fn rules(cx: &mut Cx, skb: SkbId, state: &HookState, variant: Variant, table: TableName) -> Verdict {
     match (variant, table, state.hook) {
         (Variant::Legacy, TableName::Mangle, _) => cx.call(Func::IptableMangleHook, skb),
         (Variant::Legacy, ..) => {}
@@ -41,9 +69,9 @@ pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table:
         (Variant::Nft, ..) => cx.call(Func::NftDoChainIpv4, skb),
     }
     if table == TableName::Mangle && state.hook == Hook::LocalOut {
-        return mangle_out(cx, skb, state, variant);
+        return mangle_out(cx, skb, *state, variant);
     }
-    ipt_do_table(cx, skb, state, variant, table)
+    ipt_do_table(cx, skb, *state, variant, table)
 }
 
 /// A packet of this machine whose addresses, mark or TOS the rules changed is routed anew (`ipt_mangle_out`,
@@ -62,13 +90,7 @@ fn mangle_out(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant) -> Ve
 /// What [`rules`] does with an unobserved packet if the chain is empty and accepts: most chains are and do. False: it
 /// did nothing.
 #[inline(always)]
-pub fn pass_empty_chain(
-    cx: &mut Cx,
-    skb: SkbId,
-    state: &HookState,
-    variant: Variant,
-    table: TableName,
-) -> bool {
+fn pass_empty_chain(cx: &mut Cx, skb: SkbId, state: &HookState, variant: Variant, table: TableName) -> bool {
     let pkt = &cx.skbs[skb];
     match cx.k.netns[state.netns].xt.base_mut(variant, state.hook, table) {
         Some(base) if base.empty && base.policy == Policy::Accept && !pkt.nf_trace => {
