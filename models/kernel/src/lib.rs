@@ -8,6 +8,7 @@
 //! | [`walk`] | the loop that opens door after door, records and charges it |
 //! | [`module`] | the shape of a feature's row: what it registers |
 //! | [`modules`] | the list of all features |
+//! | [`extension`] | the shape of a match or a target of iptables |
 //! | [`hook`] | the shape of a netfilter hook function |
 //! | [`event`] | what happens to a CPU from outside |
 //! | [`world`] | machines, cables and the clock |
@@ -23,6 +24,7 @@ pub mod cx;
 pub mod door;
 pub mod drivers;
 pub mod event;
+pub mod extension;
 pub mod hook;
 pub mod ids;
 pub mod kernel;

@@ -13,6 +13,10 @@ use crate::net::core::notifier::NetdevEvent;
 pub struct Module {
     /// Its name, with underscores.
     pub name: &'static str,
+    /// The matches of iptables that it has.
+    pub matches: &'static [&'static str],
+    /// The targets of iptables that it has.
+    pub targets: &'static [&'static str],
     /// What loading it does; `None`: it is part of the kernel from the start.
     pub init: Option<fn(&mut Cx)>,
     /// It is told of every change to a device (`register_netdevice_notifier`).
@@ -27,6 +31,14 @@ impl Module {
     /// A module of which only the name is known yet: the base of a row, or the whole row where other parts of the
     /// model do its work.
     pub const fn named(name: &'static str) -> Module {
-        Module { name, init: None, netdevice_event: None, inetaddr_event: None, net_exit: None }
+        Module {
+            name,
+            matches: &[],
+            targets: &[],
+            init: None,
+            netdevice_event: None,
+            inetaddr_event: None,
+            net_exit: None,
+        }
     }
 }

@@ -40,7 +40,7 @@ impl Hook {
     }
 
     /// Its bit in a mask of hooks.
-    pub fn bit(self) -> u8 {
+    pub const fn bit(self) -> u8 {
         1 << self as u8
     }
 }

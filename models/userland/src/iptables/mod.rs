@@ -30,7 +30,7 @@ pub mod spec;
 pub mod stop;
 pub mod words;
 
-use glassnet_kernel::net::netfilter::xt_commit::xt_find_table_lock;
+use glassnet_kernel::net::netfilter::x_tables::xt_find_table_lock;
 use glassnet_kernel::tables::xt::Variant;
 
 use crate::hosts::Hosts;

@@ -7,6 +7,8 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::NetnsId;
+use glassnet_kernel::net::netfilter::xt_hashlimit::HashlimitTables;
+use glassnet_kernel::net::netfilter::xt_recent::RecentTables;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::jiffies::{HZ, jiffies};
 
@@ -17,16 +19,16 @@ const INITIAL_JIFFIES: u64 = (1 << 32) - 300 * HZ;
 
 /// The directories that are there.
 pub fn directories(view: &View) -> Vec<DirEntry> {
-    let there =
-        [("xt_recent", view.net().recent.is_empty()), ("ipt_hashlimit", view.net().hashlimit.is_empty())];
-    there.into_iter().filter(|(_, empty)| !empty).map(|(name, _)| (name.to_owned(), Node::Dir)).collect()
+    let there = ["xt_recent", "ipt_hashlimit"].into_iter().filter(|name| files(view, name).is_some());
+    there.map(|name| (name.to_owned(), Node::Dir)).collect()
 }
 
 /// The files of one of them, if it is there.
 pub fn files(view: &View, directory: &str) -> Option<Vec<DirEntry>> {
+    let kept = &view.net().generic;
     let (names, node): (Vec<&String>, Node) = match directory {
-        "xt_recent" => (view.net().recent.keys().collect(), Node::RW),
-        "ipt_hashlimit" => (view.net().hashlimit.keys().collect(), Node::RO),
+        "xt_recent" => (kept.get::<RecentTables>()?.keys().collect(), Node::RW),
+        "ipt_hashlimit" => (kept.get::<HashlimitTables>()?.keys().collect(), Node::RO),
         _ => return None,
     };
     (!names.is_empty()).then(|| names.into_iter().map(|name| (name.clone(), node.clone())).collect())
@@ -34,7 +36,8 @@ pub fn files(view: &View, directory: &str) -> Option<Vec<DirEntry>> {
 
 /// A list of `recent`, each address with its times.
 pub fn recent(view: &View, name: &str) -> Result<String, Errno> {
-    let table = view.net().recent.get(name).ok_or(Errno::ENOENT)?;
+    let tables: Option<&RecentTables> = view.net().generic.get();
+    let table = tables.and_then(|tables| tables.get(name)).ok_or(Errno::ENOENT)?;
     let mut text = String::new();
     for entry in &table.entries {
         let _ = write!(
@@ -53,7 +56,8 @@ pub fn recent(view: &View, name: &str) -> Result<String, Errno> {
 
 /// A table of `hashlimit`: seconds left, whom, and credit, cap and cost.
 pub fn hashlimit(view: &View, name: &str) -> Result<String, Errno> {
-    let table = view.net().hashlimit.get(name).ok_or(Errno::ENOENT)?;
+    let tables: Option<&HashlimitTables> = view.net().generic.get();
+    let table = tables.and_then(|tables| tables.get(name)).ok_or(Errno::ENOENT)?;
     let now = jiffies(view.now);
     let mut text = String::new();
     for entry in table.entries(now) {
@@ -81,7 +85,8 @@ pub fn hashlimit(view: &View, name: &str) -> Result<String, Errno> {
 /// `EINVAL` for anything else, and for addresses of IPv6, which are not modelled.
 pub fn write_recent(cx: &mut Cx, netns: NetnsId, name: &str, text: &str) -> Result<(), Errno> {
     let now = jiffies(cx.now);
-    let table = cx.k.netns[netns].recent.get_mut(name).ok_or(Errno::ENOENT)?;
+    let tables: &mut RecentTables = cx.k.netns[netns].generic.get_mut();
+    let table = tables.get_mut(name).ok_or(Errno::ENOENT)?;
     let text = text.split('\n').next().unwrap_or_default();
     if text.starts_with('/') {
         table.entries.clear();

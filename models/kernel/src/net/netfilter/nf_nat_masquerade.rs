@@ -3,7 +3,7 @@
 //! Kernel: net/netfilter/nf_nat_masquerade.c
 
 use super::nf_conntrack_core::nf_ct_iterate_cleanup;
-use super::nf_nat_core::{Manip, nf_nat_setup_info};
+use super::nf_nat_core::{Manip, NatRange, nf_nat_setup_info};
 use crate::Cx;
 use crate::door::Func;
 use crate::hook::Verdict;
@@ -15,7 +15,6 @@ use crate::tables::conntrack::{Conn, Dir};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::HookState;
 use crate::tables::route_types::Scope;
-use crate::tables::xt::targets::NatRange;
 
 /// The module.
 pub static MODULE: Module = Module { inetaddr_event: Some(masq_device_event), ..Module::named("nf_nat") };

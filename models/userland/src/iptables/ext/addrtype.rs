@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_addrtype::Addrtype;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Addrtype;
 
 use super::words::{conflicts, parameter};
 use super::{Context, Given, MatchExt, Opt, Style, XtError};
@@ -48,7 +48,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         return parameter("addrtype: you must specify --src-type or --dst-type");
     }
     conflicts("addrtype", given, &[("limit-iface-in", &["limit-iface-out"])])?;
-    Ok(Match::Addrtype(with))
+    Ok(Match::new(with))
 }
 
 fn types(text: &str) -> Result<u16, XtError> {
@@ -73,7 +73,7 @@ fn kind(word: &str) -> Option<u16> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Addrtype(with) = with else { return };
+    let Some(with) = with.get::<Addrtype>() else { return };
     let save = style == Style::Save;
     if !save {
         out.push_str(" ADDRTYPE match");

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_classify::Classify;
 use glassnet_kernel::tables::xt::Target;
-use glassnet_kernel::tables::xt::targets::Classify;
 
 use super::words::parameter;
 use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
@@ -20,7 +20,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
         Some((major << 16) | (minor & 0xffff))
     };
     match class() {
-        Some(priority) => Ok(Target::Classify(Classify { priority })),
+        Some(priority) => Ok(Target::new(Classify { priority })),
         None => parameter(format!("Bad class value \"{}\"", given.value())),
     }
 }
@@ -43,7 +43,7 @@ fn scan_hex(text: &str) -> Option<(u32, &str)> {
 }
 
 fn show(target: &Target, style: Style, out: &mut String) {
-    let Target::Classify(Classify { priority }) = *target else { return };
+    let Some(&Classify { priority }) = target.get() else { return };
     let (major, minor) = (priority >> 16, priority & 0xffff);
     let _ = match style {
         Style::Save => write!(out, " --set-class {major:04x}:{minor:04x}"),

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_cluster::Cluster;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Cluster;
 
 use super::words::{conflicts, parameter};
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -54,11 +54,11 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
             false => "cluster match: `--cluster-local-node' must be <= `--cluster-total-nodes'",
         });
     }
-    Ok(Match::Cluster(with))
+    Ok(Match::new(with))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Cluster(with) = with else { return };
+    let Some(with) = with.get::<Cluster>() else { return };
     let (mask, total, seed) = (with.node_mask, with.total_nodes, with.hash_seed);
     let _ = match style {
         Style::Save => write!(

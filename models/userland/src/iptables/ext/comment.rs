@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_comment::Comment;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Comment;
 
 use super::words::{save_string, truncated};
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -16,11 +16,11 @@ const MAX: usize = 255;
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("comment", given, "comment")?;
-    Ok(Match::Comment(Comment(truncated(given.value(), MAX))))
+    Ok(Match::new(Comment(truncated(given.value(), MAX))))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Comment(Comment(text)) = with else { return };
+    let Some(Comment(text)) = with.get() else { return };
     if style == Style::Save {
         out.push_str(" --comment");
         save_string(text, out);

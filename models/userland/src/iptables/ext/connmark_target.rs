@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_connmark::{ConnmarkMode, ConnmarkTg};
 use glassnet_kernel::tables::xt::Target;
-use glassnet_kernel::tables::xt::targets::{Connmark, ConnmarkMode};
 
 use super::words::{conflicts, parameter, set_mark, show_set_mark};
 use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
@@ -57,11 +57,11 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
         conflicts(NAME, given, &[(operation, &OPERATIONS[at + 1..])])?;
     }
     conflicts(NAME, given, &[("ctmask", &["mask"]), ("nfmask", &["mask"])])?;
-    Ok(Target::Connmark(Connmark { mode, ctmark, ctmask, nfmask, shift }))
+    Ok(Target::new(ConnmarkTg { mode, ctmark, ctmask, nfmask, shift }))
 }
 
 fn show(target: &Target, style: Style, out: &mut String) {
-    let Target::Connmark(target) = target else { return };
+    let Some(target) = target.get::<ConnmarkTg>() else { return };
     if style == Style::Save {
         show_save(target, out);
     } else {
@@ -74,8 +74,8 @@ fn show(target: &Target, style: Style, out: &mut String) {
     }
 }
 
-fn show_save(target: &Connmark, out: &mut String) {
-    let Connmark { ctmark, ctmask, nfmask, .. } = target;
+fn show_save(target: &ConnmarkTg, out: &mut String) {
+    let ConnmarkTg { ctmark, ctmask, nfmask, .. } = target;
     let masks = format!("--nfmask 0x{nfmask:x} --ctmask 0x{ctmask:x}");
     let _ = match target.mode {
         ConnmarkMode::Set => write!(out, " --set-xmark 0x{ctmark:x}/0x{ctmask:x}"),
@@ -84,8 +84,8 @@ fn show_save(target: &Connmark, out: &mut String) {
     };
 }
 
-fn show_list(target: &Connmark, out: &mut String) {
-    let Connmark { ctmark, ctmask, nfmask, .. } = *target;
+fn show_list(target: &ConnmarkTg, out: &mut String) {
+    let ConnmarkTg { ctmark, ctmask, nfmask, .. } = *target;
     out.push_str(" CONNMARK");
     match target.mode {
         ConnmarkMode::Set => {

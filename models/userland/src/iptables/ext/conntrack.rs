@@ -3,11 +3,12 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
+use glassnet_kernel::net::netfilter::xt_conntrack::{
+    CT_DNAT, CT_ESTABLISHED, CT_INVALID, CT_NEW, CT_RELATED, CT_SNAT, CT_UNTRACKED, Conntrack,
+};
 use glassnet_kernel::tables::conntrack::{IPS_ASSURED, IPS_CONFIRMED, IPS_SEEN_REPLY};
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{
-    CT_DNAT, CT_ESTABLISHED, CT_INVALID, CT_NEW, CT_RELATED, CT_SNAT, CT_UNTRACKED, Conntrack, Ports,
-};
+use glassnet_kernel::tables::xt::Ports;
 
 use super::words::{bad_value, parameter};
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -86,7 +87,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
             name => return bad_value(NAME, name, value),
         }
     }
-    Ok(Match::Conntrack(with))
+    Ok(Match::new(with))
 }
 
 /// Names joined by commas; each may be cut short, and the first that begins so counts. `what` is for the error, which
@@ -188,7 +189,7 @@ pub fn show_bits(bits: u16, names: &[(&str, u16)], out: &mut String) {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Conntrack(with) = with else { return };
+    let Some(with) = with.get::<Conntrack>() else { return };
     let dashes = if style == Style::Save { "--" } else { "" };
     let name = |out: &mut String, not: bool, name: &str| {
         let _ = write!(out, "{} {dashes}{name}", if not { " !" } else { "" });

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use glassnet_kernel::tables::xt::{Match, Target, matches, targets};
+use glassnet_kernel::net::netfilter::xt_dscp::{DscpMt, DscpTg};
+use glassnet_kernel::tables::xt::{Match, Target};
 
 use super::words::{conflicts, parameter};
 use super::{Context, Given, MatchExt, Opt, Style, TargetExt, XtError, x6};
@@ -46,15 +47,15 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
             "dscp" => x6::uint("dscp", option, 0, 63)? as u8,
             _ => class(option.value())?,
         };
-        found = Some(matches::Dscp { invert: option.invert, dscp });
+        found = Some(DscpMt { invert: option.invert, dscp });
     }
     let Some(found) = found else { return parameter("DSCP match: Parameter --dscp is required") };
     conflicts("dscp", given, &[("dscp", &["dscp-class"])])?;
-    Ok(Match::Dscp(found))
+    Ok(Match::new(found))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Dscp(with) = with else { return };
+    let Some(with) = with.get::<DscpMt>() else { return };
     let _ = match (style, with.invert) {
         (Style::Save, false) => write!(out, " --dscp 0x{:02x}", with.dscp),
         (Style::Save, true) => write!(out, " ! --dscp 0x{:02x}", with.dscp),
@@ -70,15 +71,15 @@ fn parse_target(given: &[Given], _: &Context) -> Result<Target, XtError> {
             "set-dscp" => x6::uint("DSCP", option, 0, 63)? as u8,
             _ => class(option.value())?,
         };
-        found = Some(targets::Dscp { dscp });
+        found = Some(DscpTg { dscp });
     }
     let Some(found) = found else { return parameter("DSCP target: Parameter --set-dscp is required") };
     conflicts("DSCP", given, &[("set-dscp", &["set-dscp-class"])])?;
-    Ok(Target::Dscp(found))
+    Ok(Target::new(found))
 }
 
 fn show_target(target: &Target, style: Style, out: &mut String) {
-    let Target::Dscp(target) = target else { return };
+    let Some(target) = target.get::<DscpTg>() else { return };
     let text = if style == Style::Save { "--set-dscp" } else { "DSCP set" };
     let _ = write!(out, " {text} 0x{:02x}", target.dscp);
 }

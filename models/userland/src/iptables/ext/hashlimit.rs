@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::net::netfilter::xt_hashlimit::Hashlimit;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Hashlimit;
 
 use super::limit::{rate, show_rate};
 use super::words::{bad_value, canonical, conflicts, parameter};
@@ -125,7 +125,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     }
     x6::mandatory(NAME, &given, "hashlimit-name")?;
     finish(&mut with, seconds, burst, expire)?;
-    Ok(Match::Hashlimit(with))
+    Ok(Match::new(with))
 }
 
 /// Reads the rate and gives the seconds after which its entries expire.
@@ -216,7 +216,7 @@ fn show_bytes(bytes: u64, whole: bool, out: &mut String) {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Hashlimit(with) = with else { return };
+    let Some(with) = with.get::<Hashlimit>() else { return };
     let (save, dashes) = (style == Style::Save, if style == Style::Save { "--hashlimit-" } else { "" });
     out.push_str(match (save, with.above) {
         (true, true) => " --hashlimit-above",

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::ipv4::netfilter::ipt_icmp::Icmp;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Icmp;
 
 use super::words::parameter;
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -74,11 +74,11 @@ fn parse_type(text: &str) -> Result<(u8, (u8, u8)), XtError> {
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("icmp", given, "icmp-type")?;
     let (kind, code) = parse_type(given.value())?;
-    Ok(Match::Icmp(Icmp { invert: given.invert, kind, code }))
+    Ok(Match::new(Icmp { invert: given.invert, kind, code }))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Icmp(icmp) = with else { return };
+    let Some(icmp) = with.get::<Icmp>() else { return };
     let (kind, code) = (icmp.kind, icmp.code);
     match style {
         Style::Save => {

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::net::netfilter::xt_iprange::Iprange;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Iprange;
 
 use super::words::{bad_value, ipaddr, parameter};
 use super::{Context, Given, MatchExt, Opt, Style, XtError};
@@ -27,7 +27,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     if given.is_empty() {
         return parameter("iprange match: You must specify `--src-range' or `--dst-range'");
     }
-    Ok(Match::Iprange(with))
+    Ok(Match::new(with))
 }
 
 fn range(given: &Given) -> Result<(u32, u32), XtError> {
@@ -44,7 +44,7 @@ fn range(given: &Given) -> Result<(u32, u32), XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Iprange(with) = with else { return };
+    let Some(with) = with.get::<Iprange>() else { return };
     for (name, text, range) in [("src", "source", with.source), ("dst", "destination", with.dest)] {
         let Some((not, low, high)) = range else { continue };
         let (low, high) = (Ipv4Addr::from_bits(low), Ipv4Addr::from_bits(high));

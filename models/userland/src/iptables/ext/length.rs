@@ -1,7 +1,7 @@
 //! `-m length`: the length of the IP packet (iptables-extensions(8)).
 
+use glassnet_kernel::net::netfilter::xt_length::Length;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Length;
 
 use super::words::show_range;
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -12,11 +12,11 @@ pub const EXT: MatchExt = MatchExt { name: "length", options: &[Opt::invertible(
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("length", given, "length")?;
     let (low, high) = x6::range("length", given, 0xffff)?;
-    Ok(Match::Length(Length { invert: given.invert, range: (low as u16, high as u16) }))
+    Ok(Match::new(Length { invert: given.invert, range: (low as u16, high as u16) }))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Length(with) = with else { return };
+    let Some(with) = with.get::<Length>() else { return };
     out.push_str(match (style, with.invert) {
         (Style::Save, false) => " --length ",
         (Style::Save, true) => " ! --length ",

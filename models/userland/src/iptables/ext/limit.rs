@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use glassnet_kernel::tables::xt::matches::{Kept, Limit};
+use glassnet_kernel::extension::Kept;
+use glassnet_kernel::net::netfilter::xt_limit::Limit;
 use glassnet_kernel::tables::xt::{Match, Variant};
 
 use super::words::parameter;
@@ -80,11 +81,11 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     if with.burst == 0 && context.variant == Variant::Nft {
         with.burst = BURST;
     }
-    Ok(Match::Limit(with))
+    Ok(Match::new(with))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Limit(with) = with else { return };
+    let Some(with) = with.get::<Limit>() else { return };
     match style {
         Style::Save => {
             out.push_str(" --limit");

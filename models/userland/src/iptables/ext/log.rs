@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_log::Log;
 use glassnet_kernel::tables::xt::Target;
-use glassnet_kernel::tables::xt::targets::Log;
 
 use super::words::{parameter, save_string, truncated};
 use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
@@ -70,7 +70,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
             _ => target.macdecode = true,
         }
     }
-    Ok(Target::Log(target))
+    Ok(Target::new(target))
 }
 
 fn level(text: &str) -> Result<u8, XtError> {
@@ -92,7 +92,7 @@ fn flags(target: &Log) -> [(&'static str, bool, u8); 5] {
 }
 
 fn show(target: &Target, style: Style, out: &mut String) {
-    let Target::Log(target) = target else { return };
+    let Some(target) = target.get::<Log>() else { return };
     let set = flags(target).into_iter().filter(|flag| flag.1);
     match style {
         Style::Save => {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_mac::MacSource;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::MacSource;
 use glassnet_wire::Mac;
 
 use super::words::parameter;
@@ -15,7 +15,7 @@ pub const EXT: MatchExt = MatchExt { name: "mac", options: &[Opt::invertible("ma
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("mac", given, "mac-source")?;
     match address(given.value()) {
-        Some(addr) => Ok(Match::Mac(MacSource { invert: given.invert, addr })),
+        Some(addr) => Ok(Match::new(MacSource { invert: given.invert, addr })),
         None => parameter("Invalid MAC address specified."),
     }
 }
@@ -39,7 +39,7 @@ fn address(text: &str) -> Option<Mac> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Mac(with) = with else { return };
+    let Some(with) = with.get::<MacSource>() else { return };
     let _ = match (style, with.invert) {
         (Style::Save, false) => write!(out, " --mac-source {}", with.addr),
         (Style::Save, true) => write!(out, " ! --mac-source {}", with.addr),

@@ -1,7 +1,7 @@
 //! `-m mark`: the packet's mark (iptables-extensions(8)).
 
+use glassnet_kernel::net::netfilter::xt_mark::MarkMt;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Mark;
 
 use super::words::show_mark;
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -12,11 +12,11 @@ pub const EXT: MatchExt = MatchExt { name: "mark", options: &[Opt::invertible("m
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("mark", given, "mark")?;
     let (mark, mask) = x6::mark_mask("mark", given)?;
-    Ok(Match::Mark(Mark { invert: given.invert, mark, mask }))
+    Ok(Match::new(MarkMt { invert: given.invert, mark, mask }))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Mark(with) = with else { return };
+    let Some(with) = with.get::<MarkMt>() else { return };
     out.push_str(match (style, with.invert) {
         (Style::Save, false) => " --mark ",
         (Style::Save, true) => " ! --mark ",

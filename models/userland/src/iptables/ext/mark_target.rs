@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_mark::MarkTg;
 use glassnet_kernel::tables::xt::Target;
-use glassnet_kernel::tables::xt::targets::Mark;
 
 use super::words::{conflicts, parameter, set_mark, show_set_mark};
 use super::{Context, Given, Opt, Style, TargetExt, XtError};
@@ -23,7 +23,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
     let mut found = None;
     for option in given {
         let (mark, mask) = set_mark("MARK", option)?;
-        found = Some(Mark { mark, mask });
+        found = Some(MarkTg { mark, mask });
     }
     let Some(found) = found else {
         return parameter("MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required");
@@ -38,11 +38,11 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
             ("or-mark", &["xor-mark"]),
         ],
     )?;
-    Ok(Target::Mark(found))
+    Ok(Target::new(found))
 }
 
 fn show(target: &Target, style: Style, out: &mut String) {
-    let Target::Mark(Mark { mark, mask }) = *target else { return };
+    let Some(&MarkTg { mark, mask }) = target.get() else { return };
     if style == Style::Save {
         let _ = write!(out, " --set-xmark 0x{mark:x}/0x{mask:x}");
     } else {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_multiport::{Multiport, MultiportSide};
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{Multiport, MultiportSide};
 
 use super::words::{canonical, conflicts, parameter};
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -47,7 +47,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
         &given,
         &[("source-ports", &["destination-ports", "ports"]), ("destination-ports", &["ports"])],
     )?;
-    Ok(Match::Multiport(found))
+    Ok(Match::new(found))
 }
 
 fn check_protocol((proto, inverted): (u8, bool)) -> Result<(), XtError> {
@@ -101,7 +101,7 @@ fn port(text: &str, proto: u8) -> Result<u16, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Multiport(with) = with else { return };
+    let Some(with) = with.get::<Multiport>() else { return };
     let (side, not) = match (with.side, style) {
         (MultiportSide::Source, _) => ("sports", with.invert),
         (MultiportSide::Destination, _) => ("dports", with.invert),

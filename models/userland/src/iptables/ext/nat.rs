@@ -5,8 +5,9 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::net::netfilter::nf_nat_core::NatRange;
+use glassnet_kernel::net::netfilter::xt_nat::{Dnat, Masquerade, Netmap, Redirect, Snat};
 use glassnet_kernel::tables::xt::Target;
-use glassnet_kernel::tables::xt::targets::NatRange;
 
 use super::x6::{mandatory, strtoui, strtoul};
 use super::{Context, Given, Opt, Style, TargetExt, XtError};
@@ -20,9 +21,12 @@ pub const DNAT: TargetExt = TargetExt {
         let text = mandatory("DNAT", given, "to-destination")?.value();
         let mut range = addresses(text, context, true)?;
         flags(given, &mut range);
-        Ok(Target::Dnat(range))
+        Ok(Target::new(Dnat(range)))
     },
-    show: |target, style, out| show(target, style, out, "to-destination"),
+    show: |target, style, out| {
+        let Some(Dnat(range)) = target.get() else { return };
+        show(range, style, out, "to-destination");
+    },
 };
 
 /// `-j SNAT`.
@@ -38,9 +42,12 @@ pub const SNAT: TargetExt = TargetExt {
         let text = mandatory("SNAT", given, "to-source")?.value();
         let mut range = addresses(text, context, false)?;
         flags(given, &mut range);
-        Ok(Target::Snat(range))
+        Ok(Target::new(Snat(range)))
     },
-    show: |target, style, out| show(target, style, out, "to-source"),
+    show: |target, style, out| {
+        let Some(Snat(range)) = target.get() else { return };
+        show(range, style, out, "to-source");
+    },
 };
 
 /// `-j MASQUERADE`.
@@ -51,10 +58,10 @@ pub const MASQUERADE: TargetExt = TargetExt {
         let mut range = to_ports(given, context)?;
         // The target's structure has no room for a base port.
         range.base_port = range.base_port.map(|_| 0);
-        Ok(Target::Masquerade(range))
+        Ok(Target::new(Masquerade(range)))
     },
     show: |target, style, out| {
-        let Target::Masquerade(range) = target else { return };
+        let Some(Masquerade(range)) = target.get() else { return };
         show_to_ports(range, style, out, " masq ports: ");
     },
 };
@@ -69,10 +76,10 @@ pub const REDIRECT: TargetExt = TargetExt {
             let text = "Shifted portmap ranges not supported with this kernel";
             return Err(XtError::Parameter(text.to_owned()));
         }
-        Ok(Target::Redirect(range))
+        Ok(Target::new(Redirect(range)))
     },
     show: |target, style, out| {
-        let Target::Redirect(range) = target else { return };
+        let Some(Redirect(range)) = target.get() else { return };
         show_to_ports(range, style, out, " redir ports ");
     },
 };
@@ -184,8 +191,7 @@ fn to_ports(given: &[Given], context: &Context) -> Result<NatRange, XtError> {
     Ok(range)
 }
 
-fn show(target: &Target, style: Style, out: &mut String, option: &str) {
-    let (Target::Dnat(range) | Target::Snat(range)) = target else { return };
+fn show(range: &NatRange, style: Style, out: &mut String, option: &str) {
     match style {
         Style::Save => out.extend([" --", option, " "]),
         Style::List { .. } => out.push_str(" to:"),
@@ -243,10 +249,10 @@ pub const NETMAP: TargetExt = TargetExt {
         };
         let address = host_address(host, context)? & mask;
         let range = NatRange { addrs: Some((address, address | !mask)), ..NatRange::default() };
-        Ok(Target::Netmap(range))
+        Ok(Target::new(Netmap(range)))
     },
     show: |target, style, out| {
-        let Target::Netmap(NatRange { addrs: Some((first, last)), .. }) = target else { return };
+        let Some(Netmap(NatRange { addrs: Some((first, last)), .. })) = target.get() else { return };
         let text = if style == Style::Save { " --to " } else { " to:" };
         let _ = write!(out, "{text}{}/{}", Ipv4Addr::from(*first), (first ^ last).leading_zeros());
     },

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use glassnet_kernel::tables::xt::targets::Nflog;
+use glassnet_kernel::net::netfilter::xt_log::Nflog;
 use glassnet_kernel::tables::xt::{Target, Variant};
 
 use super::words::{conflicts, save_string};
@@ -41,11 +41,11 @@ fn parse(given: &[Given], context: &Context) -> Result<Target, XtError> {
         }
     }
     conflicts("NFLOG", given, &[("nflog-range", &["nflog-size"])])?;
-    Ok(Target::Nflog(target))
+    Ok(Target::new(target))
 }
 
 fn show(target: &Target, style: Style, out: &mut String) {
-    let Target::Nflog(target) = target else { return };
+    let Some(target) = target.get::<Nflog>() else { return };
     let dashes = if style == Style::Save { "--" } else { "" };
     if !target.prefix.is_empty() {
         let _ = write!(out, " {dashes}nflog-prefix");

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_owner::Owner;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Owner;
 
 use super::words::{bad_value, parameter};
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -53,7 +53,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     if given.is_empty() {
         return parameter("owner: At least one of --uid-owner, --gid-owner or --socket-exists is required");
     }
-    Ok(Match::Owner(with))
+    Ok(Match::new(with))
 }
 
 /// A name, a number, or two numbers with `-` or `:` between.
@@ -80,7 +80,7 @@ fn numbers(text: &str) -> Option<(u32, u32)> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Owner(with) = with else { return };
+    let Some(with) = with.get::<Owner>() else { return };
     let save = style == Style::Save;
     let by_name = matches!(style, Style::List { numeric: false, .. });
     if let Some(not) = with.socket_exists {

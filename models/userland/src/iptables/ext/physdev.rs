@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use glassnet_kernel::tables::xt::matches::Physdev;
+use glassnet_kernel::net::netfilter::xt_physdev::Physdev;
 use glassnet_kernel::tables::xt::{Iface, Match};
 
 use super::words::parameter;
@@ -33,7 +33,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     if given.is_empty() {
         return parameter("PHYSDEV: no physdev option specified");
     }
-    Ok(Match::Physdev(with))
+    Ok(Match::new(with))
 }
 
 fn iface(given: &Given) -> Result<Iface, XtError> {
@@ -45,7 +45,7 @@ fn iface(given: &Given) -> Result<Iface, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Physdev(with) = with else { return };
+    let Some(with) = with.get::<Physdev>() else { return };
     if style != Style::Save {
         out.push_str(" PHYSDEV match");
     }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_pkttype::Pkttype;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Pkttype;
 
 use super::words::parameter;
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -25,13 +25,13 @@ const TYPES: [(&str, u8); 7] = [
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("pkttype", given, "pkt-type")?;
     match TYPES.iter().find(|known| known.0.eq_ignore_ascii_case(given.value())) {
-        Some((_, kind)) => Ok(Match::Pkttype(Pkttype { invert: given.invert, kind: *kind })),
+        Some((_, kind)) => Ok(Match::new(Pkttype { invert: given.invert, kind: *kind })),
         None => parameter(format!("Bad packet type '{}'", given.value())),
     }
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Pkttype(with) = with else { return };
+    let Some(with) = with.get::<Pkttype>() else { return };
     let name = TYPES.iter().find(|known| known.1 == with.kind).map_or("???", |known| known.0);
     let _ = match (style, with.invert) {
         (Style::Save, false) => write!(out, " --pkt-type {name}"),

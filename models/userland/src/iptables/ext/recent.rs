@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::net::netfilter::xt_recent::{Recent, RecentMode};
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{Recent, RecentMode};
 
 use super::words::{conflicts, parameter};
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -83,7 +83,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     let Some(mode) = mode else {
         return parameter("recent: you must specify one of `--set', `--rcheck' `--update' or `--remove'");
     };
-    Ok(Match::Recent(Recent { mode, ..with }))
+    Ok(Match::new(Recent { mode, ..with }))
 }
 
 fn mask(text: &str, context: &Context) -> Result<u32, XtError> {
@@ -95,7 +95,7 @@ fn mask(text: &str, context: &Context) -> Result<u32, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Recent(with) = with else { return };
+    let Some(with) = with.get::<Recent>() else { return };
     let not = if with.invert { " !" } else { "" };
     let mask = Ipv4Addr::from(with.mask);
     let mode = MODES.iter().find(|(_, mode)| *mode == with.mode).map_or("", |(name, _)| name);

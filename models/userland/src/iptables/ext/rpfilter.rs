@@ -1,7 +1,7 @@
 //! `-m rpfilter`: an answer would leave by the device that the packet came in by (iptables-extensions(8)).
 
+use glassnet_kernel::net::ipv4::netfilter::ipt_rpfilter::Rpfilter;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Rpfilter;
 
 use super::{Context, Given, MatchExt, Opt, Style, XtError};
 
@@ -15,7 +15,7 @@ pub const EXT: MatchExt = MatchExt {
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let is_given = |name: &str| given.iter().any(|given| given.name == name);
-    Ok(Match::Rpfilter(Rpfilter {
+    Ok(Match::new(Rpfilter {
         loose: is_given("loose"),
         validmark: is_given("validmark"),
         accept_local: is_given("accept-local"),
@@ -24,7 +24,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Rpfilter(with) = with else { return };
+    let Some(with) = with.get::<Rpfilter>() else { return };
     let dashes = if style == Style::Save { "--" } else { "" };
     out.push_str(if style == Style::Save { "" } else { " rpfilter" });
     let flags = [

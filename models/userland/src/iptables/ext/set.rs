@@ -3,8 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt::Write;
 
-use glassnet_kernel::tables::xt::matches::{Set, SetCompare};
-use glassnet_kernel::tables::xt::targets::{SetRef, SetTarget};
+use glassnet_kernel::net::netfilter::xt_set::{SetCompare, SetMatch, SetRef, SetTarget};
 use glassnet_kernel::tables::xt::{Match, Target};
 
 use super::words::parameter;
@@ -81,7 +80,7 @@ fn set_ref(option: &Given, context: &Context) -> Result<SetRef, XtError> {
 
 fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     let mut set: Option<(SetRef, bool)> = None;
-    let mut with = Set {
+    let mut with = SetMatch {
         invert: false,
         name: String::new(),
         source: Vec::new(),
@@ -112,7 +111,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     let Some((set, invert)) = set else {
         return parameter("You must specify `--match-set' with proper arguments");
     };
-    Ok(Match::Set(Set { invert, name: set.name, source: set.source, ..with }))
+    Ok(Match::new(SetMatch { invert, name: set.name, source: set.source, ..with }))
 }
 
 fn compare(option: &Given, what: &str, into: &mut SetCompare) -> Result<(), XtError> {
@@ -147,7 +146,7 @@ fn directions(source: &[bool]) -> String {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Set(with) = with else { return };
+    let Some(with) = with.get::<SetMatch>() else { return };
     let dashes = if style == Style::Save { "--" } else { "" };
     let not = |invert: bool| if invert { " !" } else { "" };
     let _ = write!(out, "{} {dashes}match-set {} {}", not(with.invert), with.name, directions(&with.source));
@@ -194,7 +193,7 @@ fn parse_target(given: &[Given], context: &Context) -> Result<Target, XtError> {
         }
     }
     check_target(&with)?;
-    Ok(Target::Set(with))
+    Ok(Target::new(with))
 }
 
 fn check_target(with: &SetTarget) -> Result<(), XtError> {
@@ -217,7 +216,7 @@ fn check_target(with: &SetTarget) -> Result<(), XtError> {
 }
 
 fn show_target(with: &Target, style: Style, out: &mut String) {
-    let Target::Set(with) = with else { return };
+    let Some(with) = with.get::<SetTarget>() else { return };
     let dashes = if style == Style::Save { "--" } else { "" };
     let show = |out: &mut String, name: &str, set: &Option<SetRef>| {
         if let Some(set) = set {

@@ -1,7 +1,7 @@
 //! `-m socket`: a socket of this machine waits for the packet (iptables-extensions(8)).
 
+use glassnet_kernel::net::netfilter::xt_socket::SocketMatch;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::SocketMatch;
 
 use super::{Context, Given, MatchExt, Opt, Style, XtError};
 
@@ -15,7 +15,7 @@ pub const EXT: MatchExt = MatchExt {
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let is_given = |name: &str| given.iter().any(|given| given.name == name);
-    Ok(Match::Socket(SocketMatch {
+    Ok(Match::new(SocketMatch {
         transparent: is_given("transparent"),
         nowildcard: is_given("nowildcard"),
         restore_skmark: is_given("restore-skmark"),
@@ -23,7 +23,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Socket(with) = with else { return };
+    let Some(with) = with.get::<SocketMatch>() else { return };
     out.push_str(if style == Style::Save { "" } else { " socket" });
     out.push_str(if with.transparent { " --transparent" } else { "" });
     out.push_str(if with.nowildcard { " --nowildcard" } else { "" });

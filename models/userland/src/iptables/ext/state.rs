@@ -1,7 +1,7 @@
 //! `-m state`: the old spelling of `conntrack --ctstate` (iptables-extensions(8)).
 
+use glassnet_kernel::net::netfilter::xt_conntrack::State;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::State;
 
 use super::conntrack::{STATES, abbreviated, show_bits};
 use super::words::parameter;
@@ -21,7 +21,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         return parameter("\"--state\" requires a list of states with no spaces, e.g. ESTABLISHED,RELATED");
     }
     state |= known(rest, rest)?;
-    Ok(Match::State(State { invert: given.invert, state }))
+    Ok(Match::new(State { invert: given.invert, state }))
 }
 
 fn known(word: &str, rest: &str) -> Result<u16, XtError> {
@@ -32,7 +32,7 @@ fn known(word: &str, rest: &str) -> Result<u16, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::State(with) = with else { return };
+    let Some(with) = with.get::<State>() else { return };
     if with.invert {
         out.push_str(" !");
     }

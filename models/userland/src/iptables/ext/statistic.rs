@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::extension::Kept;
+use glassnet_kernel::net::netfilter::xt_statistic::{Statistic, StatisticMode};
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{Kept, Statistic, StatisticMode};
 
 use super::words::{conflicts, parameter};
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -61,7 +62,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         }
     };
     x6::mandatory(NAME, given, "mode")?;
-    Ok(Match::Statistic(Statistic { invert, mode }))
+    Ok(Match::new(Statistic { invert, mode }))
 }
 
 fn packet_range<T>() -> Result<T, XtError> {
@@ -76,7 +77,7 @@ fn fraction(given: &Given) -> Result<f64, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Statistic(with) = with else { return };
+    let Some(with) = with.get::<Statistic>() else { return };
     let (lead, dashes) = if style == Style::Save { (" --mode", "--") } else { (" statistic mode", "") };
     let not = if with.invert { " !" } else { "" };
     let _ = match with.mode {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_string::StringMatch;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::StringMatch;
 
 use super::words::{conflicts, parameter, truncated};
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -57,7 +57,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         return parameter("STRING match: You must specify `--string' or `--hex-string'");
     }
     x6::mandatory(NAME, given, "algo")?;
-    Ok(Match::String(with))
+    Ok(Match::new(with))
 }
 
 fn too_long<T>(text: &str) -> Result<T, XtError> {
@@ -126,7 +126,7 @@ fn nibble(letter: u8) -> Result<u8, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::String(with) = with else { return };
+    let Some(with) = with.get::<StringMatch>() else { return };
     let printable = with.pattern.iter().all(|byte| (0x20..0x7f).contains(byte));
     let not = if with.invert { " !" } else { "" };
     if style == Style::Save {

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_tcpudp::Tcp;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{Ports, Tcp};
+use glassnet_kernel::tables::xt::Ports;
 use glassnet_wire::ipv4::IPPROTO_TCP;
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG};
 
@@ -125,7 +126,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
             }
         }
     }
-    Ok(Match::Tcp(tcp))
+    Ok(Match::new(tcp))
 }
 
 /// The words of a pair of ports; `option` is `sport` or `dport`.
@@ -170,7 +171,7 @@ fn flag_names(bits: u8) -> String {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Tcp(tcp) = with else { return };
+    let Some(tcp) = with.get::<Tcp>() else { return };
     if style != Style::Save {
         *out += " tcp";
     }

@@ -1,7 +1,7 @@
 //! `-m tcpmss`: the maximum segment size of a SYN (iptables-extensions(8)).
 
+use glassnet_kernel::net::netfilter::xt_tcpmss::TcpmssMt;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Tcpmss;
 
 use super::words::{parameter, show_range};
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -15,11 +15,11 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     if low > high {
         return parameter("tcpmss: invalid range given");
     }
-    Ok(Match::Tcpmss(Tcpmss { invert: given.invert, range: (low as u16, high as u16) }))
+    Ok(Match::new(TcpmssMt { invert: given.invert, range: (low as u16, high as u16) }))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Tcpmss(with) = with else { return };
+    let Some(with) = with.get::<TcpmssMt>() else { return };
     out.push_str(match (style, with.invert) {
         (Style::Save, false) => " --mss ",
         (Style::Save, true) => " ! --mss ",

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_tcpmss::TcpmssTg;
 use glassnet_kernel::tables::xt::Target;
-use glassnet_kernel::tables::xt::targets::Tcpmss;
 
 use super::words::parameter;
 use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
@@ -23,16 +23,16 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
             "set-mss" => Some(x6::uint("TCPMSS", option, 0, 65515)? as u16),
             _ => None,
         };
-        found = Some(Tcpmss { mss });
+        found = Some(TcpmssTg { mss });
     }
     match found {
-        Some(found) => Ok(Target::Tcpmss(found)),
+        Some(found) => Ok(Target::new(found)),
         None => parameter("TCPMSS target: At least one parameter is required"),
     }
 }
 
 fn show(target: &Target, style: Style, out: &mut String) {
-    let Target::Tcpmss(target) = target else { return };
+    let Some(target) = target.get::<TcpmssTg>() else { return };
     let _ = match (style, target.mss) {
         (Style::Save, Some(mss)) => write!(out, " --set-mss {mss}"),
         (Style::Save, None) => write!(out, " --clamp-mss-to-pmtu"),

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_time::Time;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Time;
 
 use super::words::{conflicts, parameter};
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -69,7 +69,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     if with.contiguous && with.daytime_start < with.daytime_stop {
         return parameter("time: --contiguous only makes sense when stoptime is smaller than starttime");
     }
-    Ok(Match::Time(with))
+    Ok(Match::new(with))
 }
 
 /// Days from 1970-01-01 to a day, which may lie beyond its month.
@@ -188,7 +188,7 @@ fn show_monthdays(with: &Time, ordinal: bool, out: &mut String) {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Time(with) = with else { return };
+    let Some(with) = with.get::<Time>() else { return };
     if style == Style::Save { save(with, out) } else { list(with, out) }
 }
 

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use glassnet_kernel::tables::xt::{Match, Target, matches, targets};
+use glassnet_kernel::net::netfilter::xt_dscp::{TosMt, TosTg};
+use glassnet_kernel::tables::xt::{Match, Target};
 
 use super::words::{conflicts, parameter};
 use super::{Context, Given, MatchExt, Opt, Style, TargetExt, XtError, x6};
@@ -53,11 +54,11 @@ fn name(value: u8, mask: u8) -> Option<&'static str> {
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("tos", given, "tos")?;
     let (value, mask) = value_mask(given.value())?;
-    Ok(Match::Tos(matches::Tos { invert: given.invert, value, mask }))
+    Ok(Match::new(TosMt { invert: given.invert, value, mask }))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Tos(with) = with else { return };
+    let Some(with) = with.get::<TosMt>() else { return };
     let numbers = format!("0x{:02x}/0x{:02x}", with.value, with.mask);
     let not = if with.invert { "!" } else { "" };
     let _ = match (style, name(with.value, with.mask)) {
@@ -81,7 +82,7 @@ fn parse_target(given: &[Given], _: &Context) -> Result<Target, XtError> {
             }
             _ => (number()?, 0),
         };
-        found = Some(targets::Tos { value, mask });
+        found = Some(TosTg { value, mask });
     }
     let Some(found) = found else { return parameter("TOS: An action is required") };
     conflicts(
@@ -93,11 +94,11 @@ fn parse_target(given: &[Given], _: &Context) -> Result<Target, XtError> {
             ("or-tos", &["xor-tos"]),
         ],
     )?;
-    Ok(Target::Tos(found))
+    Ok(Target::new(found))
 }
 
 fn show_target(target: &Target, style: Style, out: &mut String) {
-    let Target::Tos(targets::Tos { value, mask }) = *target else { return };
+    let Some(&TosTg { value, mask }) = target.get() else { return };
     let by_name = matches!(style, Style::List { numeric: false, .. });
     let _ = match (value, mask) {
         _ if style == Style::Save => write!(out, " --set-tos 0x{value:02x}/0x{mask:02x}"),

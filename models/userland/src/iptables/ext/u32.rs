@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_u32::{U32, U32Op, U32Test};
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{U32, U32Op, U32Test};
 
 use super::words::parameter;
 use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
@@ -30,7 +30,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         }
         reader.at += 2;
     }
-    Ok(Match::U32(U32 { invert: given.invert, tests }))
+    Ok(Match::new(U32 { invert: given.invert, tests }))
 }
 
 struct Reader<'a> {
@@ -149,7 +149,7 @@ impl Reader<'_> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::U32(with) = with else { return };
+    let Some(with) = with.get::<U32>() else { return };
     let not = if with.invert { " !" } else { "" };
     let _ = match style {
         Style::Save => write!(out, "{not} --u32 \""),

@@ -1,7 +1,8 @@
 //! `-m udp`: ports (iptables-extensions(8)).
 
+use glassnet_kernel::net::netfilter::xt_tcpudp::Udp;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{Ports, Udp};
+use glassnet_kernel::tables::xt::Ports;
 use glassnet_wire::ipv4::IPPROTO_UDP;
 
 use super::tcp::show_ports;
@@ -33,11 +34,11 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         }
         *place = Ports { invert: option.invert, range: x6::ports("udp", name, option.value())? };
     }
-    Ok(Match::Udp(udp))
+    Ok(Match::new(udp))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Udp(udp) = with else { return };
+    let Some(udp) = with.get::<Udp>() else { return };
     if style != Style::Save {
         *out += " udp";
     }

@@ -19,21 +19,21 @@ use glassnet_wire::ipv4::Ipv4Hdr;
 use crate::Cx;
 use crate::cost;
 use crate::door::Func;
+use crate::extension::{Par, TargetVerdict};
 use crate::hook::{HookOps, Verdict};
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::netfilter::ip_route_me_harder;
 use crate::net::netfilter::nf_log_syslog::nf_log_trace;
-use crate::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState, Pf};
-use crate::tables::xt::installed::{BaseChain, is_unconditional};
+use crate::tables::xt::installed::{BaseChain, is_unconditional, table_number};
 use crate::tables::xt::scan::{self, Key};
 use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TABLES, TableName, Variant, XtTable};
 use crate::trace::{Level, SeenTable};
 
 /// The hook function of a table that is not `nat` (`xt_hook_ops_alloc`, and of nf_tables the base chain's own). It works on
-/// the number of the table, with [`NFT`] for those of nf_tables.
+/// the table of that [`table_number`].
 pub fn hook_ops(variant: Variant, table: TableName, hook: Hook) -> HookOps {
     let name = match (variant, table, hook) {
         (Variant::Legacy, TableName::Mangle, _) => "iptable_mangle_hook",
@@ -41,27 +41,23 @@ pub fn hook_ops(variant: Variant, table: TableName, hook: Hook) -> HookOps {
         (Variant::Nft, TableName::Mangle, Hook::LocalOut) => "nf_route_table_hook4",
         (Variant::Nft, ..) => "nft_do_chain_ipv4",
     };
-    let private = table as u32 | if variant == Variant::Nft { NFT } else { 0 };
-    let priority = table.priority(variant, hook);
+    let (priority, private) = (table.priority(variant, hook), table_number(variant, table));
     HookOps { name, pf: Pf::Ipv4, hook, priority, function: table_hook, private }
 }
 
-/// In [`HookOps::private`]: the table is one of nf_tables.
-const NFT: u32 = 1 << 8;
-
 /// The packet meets the chain that a table has at this hook.
-fn table_hook(cx: &mut Cx, skb: SkbId, state: &HookState, private: u32) -> Verdict {
-    let variant = if private & NFT != 0 { Variant::Nft } else { Variant::Legacy };
-    let Some(table) = TABLES.get((private & !NFT) as usize).copied() else { return Verdict::Accept };
-    if !cx.observed && pass_empty_chain(cx, skb, state, variant, table) {
+fn table_hook(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> Verdict {
+    if !cx.observed && pass_empty_chain(cx, skb, state, table) {
         return Verdict::Accept;
     }
-    rules(cx, skb, state, variant, table)
+    rules(cx, skb, state, table)
 }
 
 /// What [`table_hook`] does if the chain has to be walked.
 #[inline(never)]
-fn rules(cx: &mut Cx, skb: SkbId, state: &HookState, variant: Variant, table: TableName) -> Verdict {
+fn rules(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> Verdict {
+    let variant = if table < NFT { Variant::Legacy } else { Variant::Nft };
+    let table = TABLES[(table % NFT) as usize];
     match (variant, table, state.hook) {
         (Variant::Legacy, TableName::Mangle, _) => cx.call(Func::IptableMangleHook, skb),
         (Variant::Legacy, ..) => {}
@@ -87,19 +83,22 @@ fn mangle_out(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant) -> Ve
     verdict
 }
 
+/// The first [`table_number`] of nf_tables.
+const NFT: u32 = TABLES.len() as u32;
+
 /// What [`rules`] does with an unobserved packet if the chain is empty and accepts: most chains are and do. False: it
 /// did nothing.
 #[inline(always)]
-fn pass_empty_chain(cx: &mut Cx, skb: SkbId, state: &HookState, variant: Variant, table: TableName) -> bool {
+fn pass_empty_chain(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> bool {
     let pkt = &cx.skbs[skb];
-    match cx.k.netns[state.netns].xt.base_mut(variant, state.hook, table) {
+    match cx.k.netns[state.netns].xt.base_at_mut(state.hook, table) {
         Some(base) if base.empty && base.policy == Policy::Accept && !pkt.nf_trace => {
             _ = policy(base, pkt.len());
         }
         _ => return false,
     }
     // Legacy tables but mangle have `ipt_do_table` itself as their hook function, as [`rules`] says.
-    let one_function = variant == Variant::Legacy && table != TableName::Mangle;
+    let one_function = table < NFT && table != TableName::Mangle as u32;
     cx.now.0 += cost::FUNCTION.0 * if one_function { 1 } else { 2 };
     true
 }
@@ -260,7 +259,7 @@ impl Walk<'_> {
             ip_packet_match(cx, &self.par, &rule.ip).map_err(Part::Ip)?;
         }
         for with in &mut rule.matches {
-            if !xt_match(cx, &mut self.par, with) {
+            if !with.matches(cx, &mut self.par) {
                 return Err(Part::Match(with.name()));
             }
         }
@@ -298,7 +297,7 @@ impl Walk<'_> {
     fn target(&mut self, cx: &mut Cx, at: u32) -> Option<Verdict> {
         let rule = &mut self.table.table.chains[self.chain as usize].rules[at as usize];
         let Action::Target(target) = &mut rule.action else { return None };
-        let verdict = xt_target(cx, &mut self.par, target);
+        let verdict = target.target(cx, &mut self.par);
         let word = verdict_word(&verdict);
         self.note(cx, |name| format!("{name} {} yes -> {word}", at + 1));
         if self.par.variant == Variant::Nft {
