@@ -16,6 +16,7 @@ pub mod address;
 pub mod arbitrary;
 pub mod command;
 pub mod draft;
+pub mod draw;
 pub mod ext;
 pub mod kube;
 pub mod list;

@@ -19,53 +19,78 @@ pub mod nf_nat_masquerade;
 pub mod nf_nat_proto;
 pub mod nf_nat_redirect;
 pub mod x_tables;
+pub mod xt_addrtype;
+pub mod xt_audit;
 pub mod xt_check;
+pub mod xt_classify;
+pub mod xt_cluster;
+pub mod xt_comment;
+pub mod xt_connmark;
+pub mod xt_conntrack;
+pub mod xt_ct;
+pub mod xt_dscp;
+pub mod xt_hashlimit;
+pub mod xt_hl;
+pub mod xt_iprange;
+pub mod xt_length;
+pub mod xt_limit;
+pub mod xt_log;
+pub mod xt_mac;
+pub mod xt_mark;
+pub mod xt_multiport;
+pub mod xt_nat;
+pub mod xt_owner;
+pub mod xt_physdev;
+pub mod xt_pkttype;
+pub mod xt_recent;
+pub mod xt_set;
+pub mod xt_socket;
+pub mod xt_statistic;
+pub mod xt_string;
+pub mod xt_tcpmss;
+pub mod xt_tcpudp;
+pub mod xt_time;
+pub mod xt_trace;
+pub mod xt_u32;
 
 use crate::module::Module;
 use crate::net::ipv4::netfilter::{ipt_icmp, ipt_reject, ipt_rpfilter};
 
-/// Matches and targets of iptables: a file each, and a line here.
-macro_rules! extensions {
-    ($($file:ident)*) => {
-        $(pub mod $file;)*
-
-        /// The modules of the matches and targets.
-        pub static EXTENSIONS: &[&[Module]] =
-            &[$($file::MODULES,)* ipt_icmp::MODULES, ipt_reject::MODULES, ipt_rpfilter::MODULES];
-    };
-}
-
-extensions! {
-    xt_addrtype
-    xt_audit
-    xt_classify
-    xt_cluster
-    xt_comment
-    xt_connmark
-    xt_conntrack
-    xt_ct
-    xt_dscp
-    xt_hashlimit
-    xt_hl
-    xt_iprange
-    xt_length
-    xt_limit
-    xt_log
-    xt_mac
-    xt_mark
-    xt_multiport
-    xt_nat
-    xt_owner
-    xt_physdev
-    xt_pkttype
-    xt_recent
-    xt_set
-    xt_socket
-    xt_statistic
-    xt_string
-    xt_tcpmss
-    xt_tcpudp
-    xt_time
-    xt_trace
-    xt_u32
-}
+/// The modules of the matches and targets of iptables.
+pub static EXTENSIONS: &[&[Module]] = &[
+    ipt_icmp::MODULES,
+    ipt_reject::MODULES,
+    ipt_rpfilter::MODULES,
+    xt_addrtype::MODULES,
+    xt_audit::MODULES,
+    xt_classify::MODULES,
+    xt_cluster::MODULES,
+    xt_comment::MODULES,
+    xt_connmark::MODULES,
+    xt_conntrack::MODULES,
+    xt_ct::MODULES,
+    xt_dscp::MODULES,
+    xt_hashlimit::MODULES,
+    xt_hl::MODULES,
+    xt_iprange::MODULES,
+    xt_length::MODULES,
+    xt_limit::MODULES,
+    xt_log::MODULES,
+    xt_mac::MODULES,
+    xt_mark::MODULES,
+    xt_multiport::MODULES,
+    xt_nat::MODULES,
+    xt_owner::MODULES,
+    xt_physdev::MODULES,
+    xt_pkttype::MODULES,
+    xt_recent::MODULES,
+    xt_set::MODULES,
+    xt_socket::MODULES,
+    xt_statistic::MODULES,
+    xt_string::MODULES,
+    xt_tcpmss::MODULES,
+    xt_tcpudp::MODULES,
+    xt_time::MODULES,
+    xt_trace::MODULES,
+    xt_u32::MODULES,
+];

@@ -4,8 +4,8 @@
 
 use super::super::ipv4::fib_frontend::inet_addr_type_dev_table;
 use crate::Cx;
-use crate::ids::DevId;
 use crate::extension::{Par, Place, Refused, XtMatch};
+use crate::ids::DevId;
 use crate::module::Module;
 use crate::tables::netfilter::Hook;
 
@@ -34,9 +34,7 @@ impl XtMatch for Addrtype {
         let used = place.option_hooks();
         let refuse = |log: &str| Err(Refused::einval(log));
         if self.limit_in && self.limit_out {
-            return refuse(
-                "xt_addrtype: both incoming and outgoing interface limitation cannot be selected",
-            );
+            return refuse("xt_addrtype: both incoming and outgoing interface limitation cannot be selected");
         }
         if self.limit_out && used & (Hook::PreRouting.bit() | Hook::LocalIn.bit()) != 0 {
             return refuse("xt_addrtype: output interface limitation not valid in PREROUTING and INPUT");

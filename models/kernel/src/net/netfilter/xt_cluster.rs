@@ -3,11 +3,11 @@
 //! Kernel: net/netfilter/xt_cluster.c
 
 use crate::Cx;
+use crate::extension::{Par, XtMatch};
+use crate::module::Module;
 use crate::tables::conntrack::{Dir, NfCt};
 use crate::tables::ipset::jhash::jhash2;
 use crate::tables::skb::PacketType;
-use crate::extension::{Par, XtMatch};
-use crate::module::Module;
 
 /// `cluster` (`struct xt_cluster_match_info`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

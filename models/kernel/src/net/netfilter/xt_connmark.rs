@@ -3,11 +3,11 @@
 //! Kernel: net/netfilter/xt_connmark.c
 
 use crate::Cx;
-use crate::tables::conntrack::event::IPCT_MARK;
-use crate::tables::conntrack::{CtId, NfCt};
 use crate::extension::{Par, Place, Refused, TargetVerdict, XtMatch, XtTarget};
 use crate::module::Module;
 use crate::netlink::Errno;
+use crate::tables::conntrack::event::IPCT_MARK;
+use crate::tables::conntrack::{CtId, NfCt};
 use crate::tables::xt::Rule;
 
 /// `connmark` (`struct xt_connmark_mtinfo1`).
@@ -79,7 +79,8 @@ impl XtTarget for ConnmarkTg {
 }
 
 /// The module.
-pub static MODULES: &[Module] = &[Module { matches: &[ConnmarkMt::NAME], targets: &[ConnmarkTg::NAME], ..Module::named("xt_connmark") }];
+pub static MODULES: &[Module] =
+    &[Module { matches: &[ConnmarkMt::NAME], targets: &[ConnmarkTg::NAME], ..Module::named("xt_connmark") }];
 
 fn connection(cx: &Cx, par: &Par) -> Option<CtId> {
     match cx.skbs[par.skb].nfct {

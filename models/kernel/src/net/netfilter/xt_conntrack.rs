@@ -3,9 +3,9 @@
 //! Kernel: net/netfilter/xt_conntrack.c, net/netfilter/xt_state.c
 
 use crate::Cx;
-use crate::tables::conntrack::{Conn, CtInfo, Dir, IPS_DST_NAT, IPS_SRC_NAT, NfCt, Tuple};
 use crate::extension::{Par, XtMatch};
 use crate::module::Module;
+use crate::tables::conntrack::{Conn, CtInfo, Dir, IPS_DST_NAT, IPS_SRC_NAT, NfCt, Tuple};
 use crate::tables::xt::Ports;
 
 /// `conntrack` (`struct xt_conntrack_mtinfo3`). Each field: inverted, value.
@@ -88,7 +88,10 @@ impl XtMatch for State {
 }
 
 /// The modules.
-pub static MODULES: &[Module] = &[Module { matches: &[Conntrack::NAME], ..Module::named("xt_conntrack") }, Module { matches: &[State::NAME], ..Module::named("xt_state") }];
+pub static MODULES: &[Module] = &[
+    Module { matches: &[Conntrack::NAME], ..Module::named("xt_conntrack") },
+    Module { matches: &[State::NAME], ..Module::named("xt_state") },
+];
 
 /// The packet's connection, and how it belongs to it (`nf_ct_get`).
 fn nf_ct_get<'a>(cx: &'a Cx, par: &Par) -> Option<(&'a Conn, CtInfo)> {

@@ -3,9 +3,9 @@
 //! Kernel: net/netfilter/xt_CT.c
 
 use crate::Cx;
-use crate::tables::conntrack::{Conn, IPS_ZONE_MARK, NfCt, Tuple};
 use crate::extension::{Limits, Par, TargetVerdict, XtTarget};
 use crate::module::Module;
+use crate::tables::conntrack::{Conn, IPS_ZONE_MARK, NfCt, Tuple};
 use crate::tables::xt::{TableName, Variant};
 
 /// Which zone `CT` chooses, and for which direction.

@@ -88,7 +88,10 @@ impl XtTarget for DscpTg {
 }
 
 /// The modules.
-pub static MODULES: &[Module] = &[Module { matches: &[DscpMt::NAME, TosMt::NAME], ..Module::named("xt_dscp") }, Module { targets: &[TosTg::NAME, DscpTg::NAME], ..Module::named("xt_DSCP") }];
+pub static MODULES: &[Module] = &[
+    Module { matches: &[DscpMt::NAME, TosMt::NAME], ..Module::named("xt_dscp") },
+    Module { targets: &[TosTg::NAME, DscpTg::NAME], ..Module::named("xt_DSCP") },
+];
 
 /// The upper six bits of TOS are these.
 pub fn dscp_mt(_: &mut Cx, par: &mut Par, with: &DscpMt) -> bool {

@@ -2,17 +2,18 @@
 //!
 //! Kernel: net/netfilter/xt_hashlimit.c
 
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
+
 use crate::Cx;
-use crate::tables::ipset::hash::masked;
-use crate::tables::jiffies::{HZ, jiffies};
 use crate::extension::{Par, Place, Refused, XtMatch};
 use crate::ids::NetnsId;
 use crate::module::Module;
 use crate::netlink::Errno;
-use crate::tables::xt::Variant;
-use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasherDefault;
 use crate::tables::fast_hash::FastHasher;
+use crate::tables::ipset::hash::masked;
+use crate::tables::jiffies::{HZ, jiffies};
+use crate::tables::xt::Variant;
 
 /// `hashlimit` (`struct hashlimit_cfg3`).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -74,7 +74,10 @@ impl XtTarget for TtlTg {
 }
 
 /// The modules.
-pub static MODULES: &[Module] = &[Module { matches: &[TtlMt::NAME], ..Module::named("xt_hl") }, Module { targets: &[TtlTg::NAME], ..Module::named("xt_HL") }];
+pub static MODULES: &[Module] = &[
+    Module { matches: &[TtlMt::NAME], ..Module::named("xt_hl") },
+    Module { targets: &[TtlTg::NAME], ..Module::named("xt_HL") },
+];
 
 /// The TTL is as the rule says.
 pub fn ttl_mt(_: &mut Cx, par: &mut Par, with: &TtlMt) -> bool {

@@ -5,11 +5,11 @@
 use glassnet_sim::Nanos;
 
 use crate::Cx;
-use crate::tables::jiffies::{HZ, jiffies};
 use crate::extension::{Kept, Par, Place, Refused, XtMatch};
 use crate::ids::NetnsId;
 use crate::module::Module;
 use crate::netlink::Errno;
+use crate::tables::jiffies::{HZ, jiffies};
 use crate::tables::xt::Variant;
 
 /// `limit` (`struct xt_rateinfo`).

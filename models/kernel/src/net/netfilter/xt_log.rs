@@ -56,7 +56,10 @@ impl XtTarget for Nflog {
 }
 
 /// The modules.
-pub static MODULES: &[Module] = &[Module { targets: &[Log::NAME], ..Module::named("xt_LOG") }, Module { targets: &[Nflog::NAME], ..Module::named("xt_NFLOG") }];
+pub static MODULES: &[Module] = &[
+    Module { targets: &[Log::NAME], ..Module::named("xt_LOG") },
+    Module { targets: &[Nflog::NAME], ..Module::named("xt_NFLOG") },
+];
 
 /// A line about the packet goes to the kernel's log.
 pub fn log_tg(cx: &mut Cx, par: &mut Par, target: &Log) -> TargetVerdict {

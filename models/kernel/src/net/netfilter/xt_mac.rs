@@ -2,14 +2,15 @@
 //!
 //! Kernel: net/netfilter/xt_mac.c
 
-use crate::Cx;
-use crate::tables::netdev::DevKind;
+use glassnet_wire::Mac;
 use glassnet_wire::eth::ETH_HLEN;
+
+use crate::Cx;
 use crate::extension::{Limits, Par, XtMatch};
 use crate::module::Module;
+use crate::tables::netdev::DevKind;
 use crate::tables::netfilter::Hook;
 use crate::tables::xt::Variant;
-use glassnet_wire::Mac;
 
 /// `mac`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,7 +43,8 @@ impl XtTarget for MarkTg {
 }
 
 /// The module.
-pub static MODULES: &[Module] = &[Module { matches: &[MarkMt::NAME], targets: &[MarkTg::NAME], ..Module::named("xt_mark") }];
+pub static MODULES: &[Module] =
+    &[Module { matches: &[MarkMt::NAME], targets: &[MarkTg::NAME], ..Module::named("xt_mark") }];
 
 /// The packet has this mark.
 pub fn mark_mt(cx: &mut Cx, par: &mut Par, with: &MarkMt) -> bool {

@@ -6,10 +6,10 @@ use super::nf_nat_core::{Manip, NatRange, nf_nat_setup_info};
 use super::nf_nat_masquerade::nf_nat_masquerade_ipv4;
 use super::nf_nat_redirect::nf_nat_redirect_ipv4;
 use crate::Cx;
-use crate::hook::Verdict;
-use crate::tables::drop_reason::DropReason;
 use crate::extension::{Limits, Par, TargetVerdict, XtTarget};
+use crate::hook::Verdict;
 use crate::module::Module;
+use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Hook;
 use crate::tables::xt::{TableName, Variant};
 
@@ -120,7 +120,12 @@ impl XtTarget for Netmap {
     }
 
     fn limits(_: Variant) -> Limits {
-        Limits { hooks: Some(Hook::PreRouting.bit() | Hook::LocalOut.bit() | Hook::PostRouting.bit() | Hook::LocalIn.bit()), ..Limits::table(TableName::Nat) }
+        Limits {
+            hooks: Some(
+                Hook::PreRouting.bit() | Hook::LocalOut.bit() | Hook::PostRouting.bit() | Hook::LocalIn.bit(),
+            ),
+            ..Limits::table(TableName::Nat)
+        }
     }
 
     fn needs_conntrack(&self) -> bool {
@@ -129,7 +134,12 @@ impl XtTarget for Netmap {
 }
 
 /// The modules.
-pub static MODULES: &[Module] = &[Module { targets: &[Snat::NAME, Dnat::NAME], ..Module::named("xt_nat") }, Module { targets: &[Masquerade::NAME], ..Module::named("xt_MASQUERADE") }, Module { targets: &[Redirect::NAME], ..Module::named("xt_REDIRECT") }, Module { targets: &[Netmap::NAME], ..Module::named("xt_NETMAP") }];
+pub static MODULES: &[Module] = &[
+    Module { targets: &[Snat::NAME, Dnat::NAME], ..Module::named("xt_nat") },
+    Module { targets: &[Masquerade::NAME], ..Module::named("xt_MASQUERADE") },
+    Module { targets: &[Redirect::NAME], ..Module::named("xt_REDIRECT") },
+    Module { targets: &[Netmap::NAME], ..Module::named("xt_NETMAP") },
+];
 
 fn setup(cx: &mut Cx, par: &Par, range: &NatRange, manip: Manip) -> TargetVerdict {
     TargetVerdict::Verdict(match cx.nf_ct_get(par.skb) {

@@ -3,11 +3,11 @@
 //! Kernel: net/netfilter/xt_owner.c
 
 use crate::Cx;
-use crate::tables::netfilter::Hook;
-use crate::tables::skb::IPSKB_SENT;
 use crate::extension::{Limits, Par, Place, Refused, XtMatch};
 use crate::module::Module;
 use crate::netlink::Errno;
+use crate::tables::netfilter::Hook;
+use crate::tables::skb::IPSKB_SENT;
 use crate::tables::xt::Variant;
 
 /// `owner`. Each: inverted, first, last id.

@@ -3,8 +3,8 @@
 //! Kernel: net/netfilter/xt_physdev.c
 
 use crate::Cx;
-use crate::ids::DevId;
 use crate::extension::{Par, Place, Refused, XtMatch};
+use crate::ids::DevId;
 use crate::module::Module;
 use crate::tables::netfilter::Hook;
 use crate::tables::xt::Iface;

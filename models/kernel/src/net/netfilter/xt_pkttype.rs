@@ -5,11 +5,11 @@
 use glassnet_wire::ipv4::is_multicast;
 
 use crate::Cx;
+use crate::extension::{Par, XtMatch};
+use crate::module::Module;
 use crate::tables::netdev::DevKind;
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::PacketType;
-use crate::extension::{Par, XtMatch};
-use crate::module::Module;
 
 /// `pkttype`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

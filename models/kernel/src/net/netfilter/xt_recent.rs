@@ -2,15 +2,16 @@
 //!
 //! Kernel: net/netfilter/xt_recent.c
 
+use std::collections::BTreeMap;
+
 use super::xt_owner::{Sender, sender};
 use crate::Cx;
-use crate::tables::jiffies::{HZ, jiffies};
 use crate::extension::{Par, Place, Refused, XtMatch};
 use crate::ids::NetnsId;
 use crate::module::Module;
 use crate::netlink::Errno;
+use crate::tables::jiffies::{HZ, jiffies};
 use crate::tables::xt::Variant;
-use std::collections::BTreeMap;
 
 /// What `recent` does with its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

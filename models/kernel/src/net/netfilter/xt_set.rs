@@ -3,10 +3,10 @@
 //! Kernel: net/netfilter/xt_set.c
 
 use crate::Cx;
-use crate::tables::ipset::packet::{SetOptions, SetPacket};
-use crate::tables::ipset::types::{Adt, SkbInfo};
 use crate::extension::{Par, Place, Refused, TargetVerdict, XtMatch, XtTarget};
 use crate::module::Module;
+use crate::tables::ipset::packet::{SetOptions, SetPacket};
+use crate::tables::ipset::types::{Adt, SkbInfo};
 use crate::tables::netfilter::Hook;
 use crate::tables::xt::{Rule, TableName};
 
@@ -103,7 +103,8 @@ impl XtTarget for SetTarget {
 }
 
 /// The module.
-pub static MODULES: &[Module] = &[Module { matches: &[SetMatch::NAME], targets: &[SetTarget::NAME], ..Module::named("xt_set") }];
+pub static MODULES: &[Module] =
+    &[Module { matches: &[SetMatch::NAME], targets: &[SetTarget::NAME], ..Module::named("xt_set") }];
 
 /// Largest `--timeout`, seconds (`IPSET_MAX_TIMEOUT`).
 const MAX_TIMEOUT: u32 = u32::MAX / 1000 / 2;

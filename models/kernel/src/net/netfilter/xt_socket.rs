@@ -6,8 +6,8 @@ use glassnet_wire::tcp::TcpHdr;
 
 use super::super::ipv4::{tcp_ipv4, udp};
 use crate::Cx;
-use crate::ids::SocketId;
 use crate::extension::{Limits, Par, XtMatch};
+use crate::ids::SocketId;
 use crate::module::Module;
 use crate::tables::netfilter::Hook;
 use crate::tables::xt::Variant;

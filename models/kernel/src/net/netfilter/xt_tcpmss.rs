@@ -3,6 +3,7 @@
 //! Kernel: net/netfilter/xt_tcpmss.c, net/netfilter/xt_TCPMSS.c
 
 use glassnet_wire::checksum;
+use glassnet_wire::ipv4::IPPROTO_TCP;
 use glassnet_wire::ipv4::Ipv4Hdr;
 use glassnet_wire::tcp::{self, TCP_HLEN, TcpHdr};
 use zerocopy::big_endian::U16;
@@ -10,14 +11,13 @@ use zerocopy::big_endian::U16;
 use super::super::ipv4::route::{FlowOut, dst_mtu, ip_route_output_key};
 use super::xt_tcpudp::Tcp;
 use crate::Cx;
+use crate::extension::{Limits, Par, Place, Refused, TargetVerdict, XtMatch, XtTarget};
 use crate::hook::Verdict;
+use crate::module::Module;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::klog::LOG_ERR;
-use crate::extension::{Limits, Par, Place, Refused, TargetVerdict, XtMatch, XtTarget};
-use crate::module::Module;
 use crate::tables::netfilter::Hook;
 use crate::tables::xt::{Rule, Variant};
-use glassnet_wire::ipv4::IPPROTO_TCP;
 
 /// `tcpmss`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,10 @@ impl XtTarget for TcpmssTg {
 }
 
 /// The modules.
-pub static MODULES: &[Module] = &[Module { matches: &[TcpmssMt::NAME], ..Module::named("xt_tcpmss") }, Module { targets: &[TcpmssTg::NAME], ..Module::named("xt_TCPMSS") }];
+pub static MODULES: &[Module] = &[
+    Module { matches: &[TcpmssMt::NAME], ..Module::named("xt_tcpmss") },
+    Module { targets: &[TcpmssTg::NAME], ..Module::named("xt_TCPMSS") },
+];
 
 /// `TCPOPT_MSS`, and the length of the option in bytes.
 const MSS: (u8, usize) = (2, 4);
@@ -82,9 +85,10 @@ const DEFAULT_MSS: u16 = 536;
 
 /// Some `tcp` match of the rule wants SYN.
 fn asks_for_syn(rule: &Rule) -> bool {
-    rule.matches.iter().filter_map(|with| with.get::<Tcp>()).any(|with| {
-        with.flags.is_some_and(|(invert, _, compare)| !invert && compare & tcp::TCP_SYN != 0)
-    })
+    rule.matches
+        .iter()
+        .filter_map(|with| with.get::<Tcp>())
+        .any(|with| with.flags.is_some_and(|(invert, _, compare)| !invert && compare & tcp::TCP_SYN != 0))
 }
 
 /// The maximum segment size in the options is in the range. Without the option only an inverted rule matches.

@@ -2,6 +2,7 @@
 //!
 //! Kernel: net/netfilter/xt_tcpudp.c
 
+use glassnet_wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP};
 use glassnet_wire::tcp::{TCP_HLEN, TcpHdr};
 use glassnet_wire::udp::UdpHdr;
 use zerocopy::big_endian::U16;
@@ -10,7 +11,6 @@ use crate::Cx;
 use crate::extension::{Limits, Par, XtMatch};
 use crate::module::Module;
 use crate::tables::xt::{Ports, Variant};
-use glassnet_wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP};
 
 /// `tcp` (`struct xt_tcp`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

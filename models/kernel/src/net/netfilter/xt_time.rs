@@ -5,8 +5,8 @@
 //! A machine's own time zone is UTC.
 
 use crate::Cx;
-use crate::kernel::BOOT_TIME;
 use crate::extension::{Par, XtMatch};
+use crate::kernel::BOOT_TIME;
 use crate::module::Module;
 
 /// `time` (`struct xt_time_info`).

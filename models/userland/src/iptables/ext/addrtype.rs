@@ -6,10 +6,17 @@ use glassnet_kernel::net::netfilter::xt_addrtype::Addrtype;
 use glassnet_kernel::tables::xt::Match;
 
 use super::words::{conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "addrtype", options: OPTIONS, parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "addrtype",
+    options: OPTIONS,
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (2, drawn),
+};
 
 const OPTIONS: &[Opt] = &[
     Opt::invertible("src-type"),
@@ -95,4 +102,31 @@ fn show(with: &Match, style: Style, out: &mut String) {
             let _ = write!(out, " {}{name}", if save { "--limit-iface-" } else { "limit-" });
         }
     }
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-m addrtype");
+    let sides: &[&str] = [&["src"][..], &["dst"], &["src", "dst"]][make.below(3) as usize];
+    for side in sides {
+        make.not();
+        let types = make.some(&TYPES);
+        make.add(format!("--{side}-type {types}"));
+    }
+    let limited = make.below(3);
+    match make.chain {
+        "PREROUTING" | "INPUT" | "FORWARD" if limited == 0 => make.add("--limit-iface-in"),
+        "OUTPUT" | "POSTROUTING" | "FORWARD" if limited == 1 => make.add("--limit-iface-out"),
+        _ => {}
+    }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    const TYPES: [&str; 6] = ["LOCAL", "UNICAST", "BROADCAST", "MULTICAST", "UNSPEC", "BLACKHOLE"];
+    let which = draw.pick(&["--dst-type", "--src-type"]);
+    let limit = match draw.below(4) {
+        0 if place.comes_in() => " --limit-iface-in",
+        1 if place.leaves() => " --limit-iface-out",
+        _ => "",
+    };
+    format!("-m addrtype {}{which} {}{limit}", draw.not(), draw.some(&TYPES))
 }

@@ -6,10 +6,17 @@ use glassnet_kernel::net::netfilter::xt_audit::Audit;
 use glassnet_kernel::tables::xt::Target;
 
 use super::words::parameter;
-use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The extension.
-pub const TARGET: TargetExt = TargetExt { name: "AUDIT", options: &[Opt::value("type")], parse, show };
+pub const TARGET: TargetExt = TargetExt {
+    name: "AUDIT",
+    options: &[Opt::value("type")],
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
+};
 
 const TYPES: [(&str, Audit); 3] =
     [("accept", Audit::Accept), ("drop", Audit::Drop), ("reject", Audit::Reject)];
@@ -27,4 +34,13 @@ fn show(target: &Target, style: Style, out: &mut String) {
     let name = TYPES.iter().find(|known| known.1 == *target).map_or("", |known| known.0);
     let text = if style == Style::Save { "--type" } else { "AUDIT" };
     let _ = write!(out, " {text} {name}");
+}
+
+fn arbitrary(make: &mut Maker) {
+    let kind = make.pick(&["accept", "drop", "reject"]);
+    make.add(format!("-j AUDIT --type {kind}"));
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> DrawnTarget {
+    DrawnTarget::plain(format!("-j AUDIT --type {}", draw.pick(&["accept", "drop", "reject"])))
 }

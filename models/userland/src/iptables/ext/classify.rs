@@ -6,11 +6,17 @@ use glassnet_kernel::net::netfilter::xt_classify::Classify;
 use glassnet_kernel::tables::xt::Target;
 
 use super::words::parameter;
-use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The extension.
-pub const TARGET: TargetExt =
-    TargetExt { name: "CLASSIFY", options: &[Opt::value("set-class")], parse, show };
+pub const TARGET: TargetExt = TargetExt {
+    name: "CLASSIFY",
+    options: &[Opt::value("set-class")],
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
+};
 
 fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
     let given = x6::mandatory("CLASSIFY", given, "set-class")?;
@@ -49,4 +55,18 @@ fn show(target: &Target, style: Style, out: &mut String) {
         Style::Save => write!(out, " --set-class {major:04x}:{minor:04x}"),
         Style::List { .. } => write!(out, " CLASSIFY set {major:x}:{minor:x}"),
     };
+}
+
+fn arbitrary(make: &mut Maker) {
+    if matches!(make.chain, "FORWARD" | "OUTPUT" | "POSTROUTING") {
+        let (major, minor) = (make.below(1 << 16), make.below(1 << 16));
+        make.add(format!("-j CLASSIFY --set-class {major:x}:{minor:x}"));
+    }
+}
+
+fn drawn(_: &mut Draw, place: Place) -> DrawnTarget {
+    if !place.leaves() {
+        return DrawnTarget::NONE;
+    }
+    DrawnTarget::plain("-j CLASSIFY --set-class 1:2")
 }

@@ -6,10 +6,17 @@ use glassnet_kernel::net::netfilter::xt_comment::Comment;
 use glassnet_kernel::tables::xt::Match;
 
 use super::words::{save_string, truncated};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "comment", options: &[Opt::value("comment")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "comment",
+    options: &[Opt::value("comment")],
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
+};
 
 /// Longest comment, in bytes (`XT_MAX_COMMENT_LEN` less the zero).
 const MAX: usize = 255;
@@ -27,4 +34,13 @@ fn show(with: &Match, style: Style, out: &mut String) {
     } else {
         let _ = write!(out, " /* {text} */");
     }
+}
+
+fn arbitrary(make: &mut Maker) {
+    let text = make.text(60);
+    make.add(format!("-m comment --comment {text}"));
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    format!("-m comment --comment \"rule {}\"", draw.below(100))
 }

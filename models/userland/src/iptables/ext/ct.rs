@@ -6,13 +6,20 @@ use glassnet_kernel::net::netfilter::xt_ct::{Ct, CtZone, Notrack};
 use glassnet_kernel::tables::xt::Target;
 
 use super::words::parameter;
-use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// `CT`.
-pub const CT: TargetExt = TargetExt { name: "CT", options: OPTIONS, parse, show };
+pub const CT: TargetExt =
+    TargetExt { name: "CT", options: OPTIONS, parse, show, arbitrary: None, drawn: (6, drawn) };
 /// `NOTRACK`.
-pub const NOTRACK: TargetExt =
-    TargetExt { name: "NOTRACK", options: &[], parse: |_, _| Ok(Target::new(Notrack)), show: show_notrack };
+pub const NOTRACK: TargetExt = TargetExt {
+    name: "NOTRACK",
+    options: &[],
+    parse: |_, _| Ok(Target::new(Notrack)),
+    show: show_notrack,
+    arbitrary: None,
+    drawn: (1, drawn_notrack),
+};
 
 const OPTIONS: &[Opt] = &[
     Opt::flag("notrack"),
@@ -113,6 +120,29 @@ fn show_notrack(_: &Target, style: Style, out: &mut String) {
     if style != Style::Save {
         out.push_str(" NOTRACK");
     }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if place.table != "raw" {
+        return DrawnTarget::NONE;
+    }
+    let what = [
+        "--notrack",
+        "--zone 1",
+        "--zone 2",
+        "--zone-orig 1",
+        "--zone-reply 1",
+        "--zone mark",
+        "--ctevents new,destroy",
+    ];
+    DrawnTarget::plain(format!("-j CT {}", draw.pick(&what)))
+}
+
+fn drawn_notrack(_: &mut Draw, place: Place) -> DrawnTarget {
+    if place.table != "raw" {
+        return DrawnTarget::NONE;
+    }
+    DrawnTarget::plain("-j NOTRACK")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use glassnet_kernel::tables::xt::Match;
 
 use super::limit::{rate, show_rate};
 use super::words::{bad_value, canonical, conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -31,6 +31,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (2, drawn),
 };
 
 const NAME: &str = "hashlimit";
@@ -272,4 +274,16 @@ fn show_rest(with: &Hashlimit, dashes: &str, out: &mut String) {
             let _ = write!(out, " {dashes}rate-interval {}", with.rate_interval);
         }
     }
+}
+
+/// Rules of one table agree in its settings, as those of a list of `recent`.
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let tables = [
+        "table0 --hashlimit-burst 1",
+        "table1 --hashlimit-burst 2 --hashlimit-mode srcip --hashlimit-srcmask 24",
+        "table2 --hashlimit-burst 1 --hashlimit-mode srcip,dstip,dstport",
+        "table3 --hashlimit-burst 3 --hashlimit-mode dstip,srcport",
+    ];
+    let (how, table) = (draw.pick(&["upto", "above"]), draw.pick(&tables));
+    format!("-m hashlimit --hashlimit-{how} 1/hour --hashlimit-name {table}")
 }

@@ -6,10 +6,17 @@ use glassnet_kernel::net::ipv4::netfilter::ipt_icmp::Icmp;
 use glassnet_kernel::tables::xt::Match;
 
 use super::words::parameter;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "icmp", options: &[Opt::invertible("icmp-type")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "icmp",
+    options: &[Opt::invertible("icmp-type")],
+    parse,
+    show,
+    arbitrary: None,
+    drawn: (1, drawn),
+};
 
 /// Any type.
 const ANY: u8 = 255;
@@ -104,4 +111,12 @@ fn show(with: &Match, style: Style, out: &mut String) {
             };
         }
     }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    if !place.is_proto(&["icmp"]) {
+        return String::new();
+    }
+    let kind = draw.pick(&["echo-request", "echo-reply", "destination-unreachable", "any", "3/3", "11"]);
+    format!("-m icmp {}--icmp-type {kind}", draw.not())
 }

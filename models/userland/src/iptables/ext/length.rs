@@ -4,10 +4,17 @@ use glassnet_kernel::net::netfilter::xt_length::Length;
 use glassnet_kernel::tables::xt::Match;
 
 use super::words::show_range;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "length", options: &[Opt::invertible("length")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "length",
+    options: &[Opt::invertible("length")],
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
+};
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("length", given, "length")?;
@@ -24,4 +31,15 @@ fn show(with: &Match, style: Style, out: &mut String) {
         (_, true) => " length !",
     });
     show_range((u32::from(with.range.0), u32::from(with.range.1)), out);
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-m length");
+    make.not();
+    let range = make.range(65_536);
+    make.add(format!("--length {range}"));
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    format!("-m length {}--length {}", draw.not(), draw.pick(&["28", "40:100", "60", ":50", "44"]))
 }

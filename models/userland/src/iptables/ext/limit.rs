@@ -7,11 +7,17 @@ use glassnet_kernel::net::netfilter::xt_limit::Limit;
 use glassnet_kernel::tables::xt::{Match, Variant};
 
 use super::words::parameter;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt =
-    MatchExt { name: "limit", options: &[Opt::value("limit"), Opt::value("limit-burst")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "limit",
+    options: &[Opt::value("limit"), Opt::value("limit-burst")],
+    parse,
+    show,
+    arbitrary: None,
+    drawn: (2, drawn),
+};
 
 /// `XT_LIMIT_SCALE`: units a second.
 const SCALE: u64 = 10_000;
@@ -100,4 +106,8 @@ fn show(with: &Match, style: Style, out: &mut String) {
             let _ = write!(out, " burst {}", with.burst);
         }
     }
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    format!("-m limit --limit {} --limit-burst {}", draw.pick(&["1/hour", "2/day"]), draw.below(3) + 1)
 }

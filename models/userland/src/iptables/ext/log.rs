@@ -6,10 +6,11 @@ use glassnet_kernel::net::netfilter::xt_log::Log;
 use glassnet_kernel::tables::xt::Target;
 
 use super::words::{parameter, save_string, truncated};
-use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The extension.
-pub const TARGET: TargetExt = TargetExt { name: "LOG", options: OPTIONS, parse, show };
+pub const TARGET: TargetExt =
+    TargetExt { name: "LOG", options: OPTIONS, parse, show, arbitrary: Some(arbitrary), drawn: (1, drawn) };
 
 const OPTIONS: &[Opt] = &[
     Opt::value("log-level"),
@@ -122,4 +123,27 @@ fn show(target: &Target, style: Style, out: &mut String) {
     if !target.prefix.is_empty() {
         let _ = write!(out, " prefix \"{}\"", target.prefix);
     }
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-j LOG");
+    if make.one_in(2) {
+        let text = make.text(29);
+        make.add(format!("--log-prefix {text}"));
+    }
+    if make.one_in(2) {
+        let level = make.pick(&[
+            "emerg", "panic", "alert", "crit", "error", "warning", "notice", "info", "debug", "3", "7",
+        ]);
+        make.add(format!("--log-level {level}"));
+    }
+    for flag in ["tcp-sequence", "tcp-options", "ip-options", "uid", "macdecode"] {
+        if make.one_in(3) {
+            make.add(format!("--log-{flag}"));
+        }
+    }
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> DrawnTarget {
+    DrawnTarget::plain(format!("-j LOG --log-prefix \"x{} \"", draw.below(9)))
 }

@@ -4,10 +4,17 @@ use glassnet_kernel::net::netfilter::xt_mark::MarkMt;
 use glassnet_kernel::tables::xt::Match;
 
 use super::words::show_mark;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "mark", options: &[Opt::invertible("mark")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "mark",
+    options: &[Opt::invertible("mark")],
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
+};
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("mark", given, "mark")?;
@@ -24,4 +31,15 @@ fn show(with: &Match, style: Style, out: &mut String) {
         (_, true) => " mark match ! ",
     });
     show_mark(with.mark, with.mask, out);
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-m mark");
+    make.not();
+    let mark = make.mark();
+    make.add(format!("--mark {mark}"));
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    format!("-m mark {}--mark {}", draw.not(), draw.mark())
 }

@@ -6,10 +6,11 @@ use glassnet_kernel::net::netfilter::xt_mark::MarkTg;
 use glassnet_kernel::tables::xt::Target;
 
 use super::words::{conflicts, parameter, set_mark, show_set_mark};
-use super::{Context, Given, Opt, Style, TargetExt, XtError};
+use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError};
 
 /// The extension.
-pub const TARGET: TargetExt = TargetExt { name: "MARK", options: OPTIONS, parse, show };
+pub const TARGET: TargetExt =
+    TargetExt { name: "MARK", options: OPTIONS, parse, show, arbitrary: Some(arbitrary), drawn: (2, drawn) };
 
 const OPTIONS: &[Opt] = &[
     Opt::value("set-xmark"),
@@ -49,4 +50,19 @@ fn show(target: &Target, style: Style, out: &mut String) {
         out.push_str(" MARK");
         show_set_mark(mark, mask, out);
     }
+}
+
+fn arbitrary(make: &mut Maker) {
+    let option = make.pick(&["set-mark", "set-xmark", "and-mark", "or-mark", "xor-mark"]);
+    let value = if option.starts_with("set") { make.mark() } else { make.number(1 << 32) };
+    make.add(format!("-j MARK --{option} {value}"));
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> DrawnTarget {
+    let words = match draw.below(6) {
+        0 | 1 => format!("-j MARK --set-mark {}", draw.mark()),
+        2 => format!("-j MARK --set-xmark {}", draw.mark()),
+        _ => format!("-j MARK --{}-mark {}", draw.pick(&["or", "and", "xor"]), draw.below(4)),
+    };
+    DrawnTarget::plain(words)
 }

@@ -9,8 +9,8 @@ use glassnet_kernel::net::netfilter::nf_nat_core::NatRange;
 use glassnet_kernel::net::netfilter::xt_nat::{Dnat, Masquerade, Netmap, Redirect, Snat};
 use glassnet_kernel::tables::xt::Target;
 
-use super::x6::{mandatory, strtoui, strtoul};
-use super::{Context, Given, Opt, Style, TargetExt, XtError};
+use super::x6::{self, mandatory, strtoul};
+use super::{Context, Draw, DrawnTarget, Given, Opt, Place, Style, TargetExt, XtError};
 use crate::services;
 
 /// `-j DNAT`.
@@ -27,6 +27,8 @@ pub const DNAT: TargetExt = TargetExt {
         let Some(Dnat(range)) = target.get() else { return };
         show(range, style, out, "to-destination");
     },
+    arbitrary: None,
+    drawn: (8, drawn_dnat),
 };
 
 /// `-j SNAT`.
@@ -48,6 +50,8 @@ pub const SNAT: TargetExt = TargetExt {
         let Some(Snat(range)) = target.get() else { return };
         show(range, style, out, "to-source");
     },
+    arbitrary: None,
+    drawn: (6, drawn_snat),
 };
 
 /// `-j MASQUERADE`.
@@ -64,6 +68,8 @@ pub const MASQUERADE: TargetExt = TargetExt {
         let Some(Masquerade(range)) = target.get() else { return };
         show_to_ports(range, style, out, " masq ports: ");
     },
+    arbitrary: None,
+    drawn: (3, drawn_masquerade),
 };
 
 /// `-j REDIRECT`.
@@ -82,6 +88,8 @@ pub const REDIRECT: TargetExt = TargetExt {
         let Some(Redirect(range)) = target.get() else { return };
         show_to_ports(range, style, out, " redir ports ");
     },
+    arbitrary: None,
+    drawn: (2, drawn_redirect),
 };
 
 fn problem<T>(text: String) -> Result<T, XtError> {
@@ -244,7 +252,9 @@ pub const NETMAP: TargetExt = TargetExt {
     parse: |given, context| {
         let text = mandatory("NETMAP", given, "to")?.value();
         let (host, mask) = match text.split_once('/') {
-            Some((host, mask)) => (host, prefix(mask)?),
+            Some((host, mask)) => {
+                (host, u32::MAX.checked_shl(32 - x6::prefix("NETMAP", "to", mask)?).unwrap_or(0))
+            }
             None => (text, u32::MAX),
         };
         let address = host_address(host, context)? & mask;
@@ -256,24 +266,9 @@ pub const NETMAP: TargetExt = TargetExt {
         let text = if style == Style::Save { " --to " } else { " to:" };
         let _ = write!(out, "{text}{}/{}", Ipv4Addr::from(*first), (first ^ last).leading_zeros());
     },
+    arbitrary: None,
+    drawn: (1, drawn_netmap),
 };
-
-/// The mask after the slash: a length, or an address. One that is no prefix counts as 32, as in the real tool.
-fn prefix(text: &str) -> Result<u32, XtError> {
-    let length = match strtoui(text, 0, u64::from(u32::MAX)) {
-        Some(length) => length.min(32) as u32,
-        None => match crate::hosts::inet_aton(text).map(u32::from) {
-            Some(mask) if mask.leading_ones() + mask.trailing_zeros() == 32 => mask.leading_ones(),
-            Some(_) => 32,
-            None => {
-                let text =
-                    "bad value for option \"--to\", neither a valid network mask nor valid CIDR (0-32).";
-                return super::x6::error("NETMAP", text);
-            }
-        },
-    };
-    Ok(u32::MAX.checked_shl(32 - length).unwrap_or(0))
-}
 
 fn host_address(text: &str, context: &Context) -> Result<u32, XtError> {
     let known =
@@ -284,4 +279,87 @@ fn host_address(text: &str, context: &Context) -> Result<u32, XtError> {
             if number_like { "Name or service not known" } else { "Temporary failure in name resolution" };
         XtError::Parameter(format!("getaddrinfo: {why}\n"))
     })
+}
+
+/// Where packets get another destination.
+fn changes_dest(place: Place) -> bool {
+    place.table == "nat" && place.is_in(&["PREROUTING", "OUTPUT"])
+}
+
+/// Where packets get another source.
+fn changes_source(place: Place) -> bool {
+    place.table == "nat" && place.is_in(&["POSTROUTING", "INPUT"])
+}
+
+fn drawn_dnat(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if !changes_dest(place) {
+        return DrawnTarget::NONE;
+    }
+    let proto = draw.pick(&["tcp", "udp"]);
+    let (host, port) = (draw.host(), draw.port());
+    let to = |to: String| format!("-j DNAT --to-destination {to}");
+    match draw.below(7) {
+        0 => DrawnTarget::of(proto, to(format!("{host}:{port}"))),
+        1 => DrawnTarget::of(proto, to(format!(":{port}"))),
+        2 => {
+            let (last, how) = (draw.pick(&[3, 5]), draw.pick(&["", " --persistent"]));
+            DrawnTarget::plain(to(format!("10.0.1.2-10.0.1.{last}{how}")))
+        }
+        3 => DrawnTarget::of(proto, to(format!("10.0.1.2-10.0.1.4:{port} --persistent"))),
+        4 => DrawnTarget::of(proto, to(format!("{host}:2000-2002{}", draw.pick(&["", " --random"])))),
+        _ => DrawnTarget::plain(to(host.to_string())),
+    }
+}
+
+/// No rule asks for one port of those that these ranges draw from.
+fn drawn_snat(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if !changes_source(place) {
+        return DrawnTarget::NONE;
+    }
+    let proto = draw.pick(&["tcp", "udp"]);
+    let random = draw.pick(&["", "", " --random", " --random-fully"]);
+    let ports = format!("2000-{}", 2000 + draw.below(3));
+    let to = |to: String| format!("-j SNAT --to-source {to}");
+    match draw.below(5) {
+        0 => DrawnTarget::of(proto, to(format!("10.0.1.100:{ports}{random}"))),
+        1 => DrawnTarget::of(proto, to(format!(":{ports}{random}"))),
+        2 => {
+            let how = draw.pick(&["", " --persistent"]);
+            DrawnTarget::plain(to(format!("10.0.1.100-10.0.1.103{how}")))
+        }
+        _ => DrawnTarget::plain(to(format!("10.0.1.{}", draw.pick(&[1, 100])))),
+    }
+}
+
+fn drawn_masquerade(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if place.table != "nat" || place.chain != "POSTROUTING" {
+        return DrawnTarget::NONE;
+    }
+    let random = draw.pick(&["", "", " --random", " --random-fully"]);
+    match draw.below(3) {
+        0 => {
+            let proto = draw.pick(&["tcp", "udp"]);
+            DrawnTarget::of(proto, format!("-j MASQUERADE --to-ports 3000-3001{random}"))
+        }
+        _ => DrawnTarget::plain("-j MASQUERADE"),
+    }
+}
+
+fn drawn_redirect(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if !changes_dest(place) {
+        return DrawnTarget::NONE;
+    }
+    if draw.one_in(2) {
+        return DrawnTarget::plain("-j REDIRECT");
+    }
+    let proto = draw.pick(&["tcp", "udp"]);
+    DrawnTarget::of(proto, format!("-j REDIRECT --to-ports {}", draw.port()))
+}
+
+fn drawn_netmap(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if !changes_dest(place) && !changes_source(place) {
+        return DrawnTarget::NONE;
+    }
+    let (net, bits) = (draw.below(3), draw.pick(&[24, 28]));
+    DrawnTarget::plain(format!("-j NETMAP --to 10.0.{net}.0/{bits}"))
 }

@@ -6,10 +6,17 @@ use glassnet_kernel::net::netfilter::xt_pkttype::Pkttype;
 use glassnet_kernel::tables::xt::Match;
 
 use super::words::parameter;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "pkttype", options: &[Opt::invertible("pkt-type")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "pkttype",
+    options: &[Opt::invertible("pkt-type")],
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
+};
 
 /// Names of the types; the first of a number is printed.
 const TYPES: [(&str, u8); 7] = [
@@ -39,4 +46,15 @@ fn show(with: &Match, style: Style, out: &mut String) {
         (_, false) => write!(out, " PKTTYPE = {name}"),
         (_, true) => write!(out, " PKTTYPE != {name}"),
     };
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-m pkttype");
+    make.not();
+    let kind = make.pick(&["unicast", "broadcast", "multicast", "host", "bcast", "mcast", "otherhost"]);
+    make.add(format!("--pkt-type {kind}"));
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    format!("-m pkttype {}--pkt-type {}", draw.not(), draw.pick(&["unicast", "broadcast", "multicast"]))
 }

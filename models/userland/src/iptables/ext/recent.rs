@@ -7,7 +7,7 @@ use glassnet_kernel::net::netfilter::xt_recent::{Recent, RecentMode};
 use glassnet_kernel::tables::xt::Match;
 
 use super::words::{conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 use crate::hosts::{TEMPORARY_FAILURE, inet_aton};
 
 /// The extension.
@@ -29,6 +29,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (4, drawn),
 };
 
 const NAME: &str = "recent";
@@ -125,4 +127,22 @@ fn show(with: &Match, style: Style, out: &mut String) {
     out.push_str(if with.rttl { " TTL-Match" } else { "" });
     let side = if with.dest { "dest" } else { "source" };
     let _ = write!(out, " name: {} side: {side} mask: {mask}", with.name);
+}
+
+/// A list that several rules share; a second is longer than a case without waiting, an hour than any.
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let how = match draw.below(8) {
+        0..=2 => "--set".to_owned(),
+        3 => "--remove".to_owned(),
+        _ => {
+            let seconds = draw.pick(&["", "", " --seconds 1", " --seconds 3600", " --seconds 3600 --reap"]);
+            let hits = draw.pick(&["", " --hitcount 1", " --hitcount 2", " --hitcount 3"]);
+            let ttl = if draw.one_in(6) { " --rttl" } else { "" };
+            format!("{}{seconds}{hits}{ttl}", draw.pick(&["--rcheck", "--update"]))
+        }
+    };
+    let side = draw.pick(&["", "", " --rsource", " --rdest"]);
+    // All rules of a list have its mask: else it depends on the order in which they come into force.
+    let list = draw.pick(&["list0", "list0", "list1 --mask 255.255.255.0"]);
+    format!("-m recent {}{how} --name {list}{side}", draw.not())
 }

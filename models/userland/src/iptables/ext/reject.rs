@@ -3,7 +3,7 @@
 use glassnet_kernel::net::ipv4::netfilter::ipt_reject::Reject;
 use glassnet_kernel::tables::xt::Target;
 
-use super::{Opt, Style, TargetExt, XtError};
+use super::{Draw, DrawnTarget, Opt, Place, Style, TargetExt, XtError};
 
 /// The answers in the order in which an abbreviation is looked for: name, alias, answer.
 const TYPES: [(&str, &str, Reject); 8] = [
@@ -37,4 +37,26 @@ pub const EXT: TargetExt = TargetExt {
         out.push_str(if style == Style::Save { " --reject-with " } else { " reject-with " });
         out.push_str(name);
     },
+    arbitrary: None,
+    drawn: (3, drawn),
 };
+
+fn drawn(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if place.table != "filter" || place.chain.is_empty() {
+        return DrawnTarget::NONE;
+    }
+    let types = [
+        "icmp-net-unreachable",
+        "icmp-host-unreachable",
+        "icmp-port-unreachable",
+        "icmp-proto-unreachable",
+        "icmp-net-prohibited",
+        "icmp-host-prohibited",
+        "icmp-admin-prohibited",
+    ];
+    match draw.below(3) {
+        0 => DrawnTarget::of("tcp", "-j REJECT --reject-with tcp-reset"),
+        1 => DrawnTarget::plain("-j REJECT"),
+        _ => DrawnTarget::plain(format!("-j REJECT --reject-with {}", draw.pick(&types))),
+    }
+}

@@ -3,7 +3,7 @@
 use glassnet_kernel::net::ipv4::netfilter::ipt_rpfilter::Rpfilter;
 use glassnet_kernel::tables::xt::Match;
 
-use super::{Context, Given, MatchExt, Opt, Style, XtError};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -11,6 +11,8 @@ pub const EXT: MatchExt = MatchExt {
     options: &[Opt::flag("loose"), Opt::flag("validmark"), Opt::flag("accept-local"), Opt::flag("invert")],
     parse,
     show,
+    arbitrary: None,
+    drawn: (8, drawn),
 };
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
@@ -38,4 +40,13 @@ fn show(with: &Match, style: Style, out: &mut String) {
         out.push_str(dashes);
         out.push_str(name);
     }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    if place.chain != "PREROUTING" || !matches!(place.table, "raw" | "mangle") {
+        return String::new();
+    }
+    let flags = ["--loose", "--validmark", "--accept-local", "--invert"].map(|flag| (flag, draw.one_in(3)));
+    let flags = flags.into_iter().filter(|(_, on)| *on).map(|(flag, _)| format!(" {flag}"));
+    format!("-m rpfilter{}", flags.collect::<String>())
 }

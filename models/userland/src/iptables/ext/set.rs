@@ -7,7 +7,7 @@ use glassnet_kernel::net::netfilter::xt_set::{SetCompare, SetMatch, SetRef, SetT
 use glassnet_kernel::tables::xt::{Match, Target};
 
 use super::words::parameter;
-use super::{Context, Given, MatchExt, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, MatchExt, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The match.
 pub const EXT: MatchExt = MatchExt {
@@ -27,6 +27,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (6, drawn),
 };
 
 /// The target.
@@ -45,6 +47,8 @@ pub const TARGET: TargetExt = TargetExt {
     ],
     parse: parse_target,
     show: show_target,
+    arbitrary: None,
+    drawn: (2, drawn_target),
 };
 
 /// Most `src` and `dst` words (`IPSET_DIM_MAX`).
@@ -236,4 +240,33 @@ fn show_target(with: &Target, style: Style, out: &mut String) {
     for (_, name) in maps.into_iter().filter(|(on, _)| *on) {
         let _ = write!(out, " {dashes}{name}");
     }
+}
+
+/// `-m set`, if there are sets.
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let Some(set) = draw.set_words() else { return String::new() };
+    let more = match draw.below(10) {
+        0 => " --return-nomatch",
+        1 => " ! --update-counters",
+        2 => " ! --update-subcounters",
+        3 => " --packets-gt 1",
+        4 => " ! --packets-eq 0",
+        5 => " --bytes-lt 150",
+        _ => "",
+    };
+    format!("-m set {}--match-set {set}{more}", draw.not())
+}
+
+fn drawn_target(draw: &mut Draw, place: Place) -> DrawnTarget {
+    let Some(set) = draw.set_words() else { return DrawnTarget::NONE };
+    DrawnTarget::plain(match draw.below(6) {
+        0 | 1 => format!("-j SET --del-set {set}"),
+        // Priorities are given only where the packet leaves.
+        2 if place.table == "mangle" && place.leaves() => {
+            format!("-j SET --map-set {set} --map-prio --map-mark")
+        }
+        2 | 3 if place.table == "mangle" => format!("-j SET --map-set {set} --map-mark"),
+        4 => format!("-j SET --add-set {set} --exist{}", draw.pick(&["", " --timeout 900"])),
+        _ => format!("-j SET --add-set {set}"),
+    })
 }

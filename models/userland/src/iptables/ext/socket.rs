@@ -3,7 +3,7 @@
 use glassnet_kernel::net::netfilter::xt_socket::SocketMatch;
 use glassnet_kernel::tables::xt::Match;
 
-use super::{Context, Given, MatchExt, Opt, Style, XtError};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -11,6 +11,8 @@ pub const EXT: MatchExt = MatchExt {
     options: &[Opt::flag("transparent"), Opt::flag("nowildcard"), Opt::flag("restore-skmark")],
     parse,
     show,
+    arbitrary: None,
+    drawn: (4, drawn),
 };
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
@@ -28,4 +30,14 @@ fn show(with: &Match, style: Style, out: &mut String) {
     out.push_str(if with.transparent { " --transparent" } else { "" });
     out.push_str(if with.nowildcard { " --nowildcard" } else { "" });
     out.push_str(if with.restore_skmark { " --restore-skmark" } else { "" });
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    if !place.is_in(&["PREROUTING", "INPUT"]) {
+        return String::new();
+    }
+    format!(
+        "-m socket{}",
+        draw.pick(&["", " --nowildcard", " --transparent", " --nowildcard --restore-skmark"])
+    )
 }

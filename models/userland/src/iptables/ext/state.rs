@@ -5,10 +5,17 @@ use glassnet_kernel::tables::xt::Match;
 
 use super::conntrack::{STATES, abbreviated, show_bits};
 use super::words::parameter;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "state", options: &[Opt::invertible("state")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "state",
+    options: &[Opt::invertible("state")],
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
+};
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("state", given, "state")?;
@@ -38,4 +45,16 @@ fn show(with: &Match, style: Style, out: &mut String) {
     }
     out.push_str(if style == Style::Save { " --state" } else { " state" });
     show_bits(with.state, &STATES[..5], out);
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-m state");
+    make.not();
+    let states = make.some(&["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED"]);
+    make.add(format!("--state {states}"));
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let states = draw.some(&["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"]);
+    format!("-m state {}--state {states}", draw.not())
 }

@@ -7,7 +7,7 @@ use glassnet_kernel::net::netfilter::xt_statistic::{Statistic, StatisticMode};
 use glassnet_kernel::tables::xt::Match;
 
 use super::words::{conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -20,6 +20,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (2, drawn),
 };
 
 const NAME: &str = "statistic";
@@ -92,4 +94,13 @@ fn show(with: &Match, style: Style, out: &mut String) {
             write!(out, "{lead} nth{not} {dashes}every {every} {dashes}packet {packet}")
         }
     };
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let not = draw.not();
+    if draw.one_in(3) {
+        return format!("-m statistic --mode random {not}--probability {}", draw.pick(&["1.0", "0"]));
+    }
+    let every = draw.below(3) + 2;
+    format!("-m statistic --mode nth {not}--every {every} --packet {}", draw.below(every))
 }

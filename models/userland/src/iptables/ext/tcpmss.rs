@@ -4,10 +4,17 @@ use glassnet_kernel::net::netfilter::xt_tcpmss::TcpmssMt;
 use glassnet_kernel::tables::xt::Match;
 
 use super::words::{parameter, show_range};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "tcpmss", options: &[Opt::invertible("mss")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "tcpmss",
+    options: &[Opt::invertible("mss")],
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (3, drawn),
+};
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("tcpmss", given, "mss")?;
@@ -27,4 +34,20 @@ fn show(with: &Match, style: Style, out: &mut String) {
         (_, true) => " tcpmss match !",
     });
     show_range((u32::from(with.range.0), u32::from(with.range.1)), out);
+}
+
+fn arbitrary(make: &mut Maker) {
+    if make.is_proto(&["tcp"]) {
+        make.add("-m tcpmss");
+        make.not();
+        let range = make.range(65_536);
+        make.add(format!("--mss {range}"));
+    }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    if !place.is_proto(&["tcp"]) {
+        return String::new();
+    }
+    format!("-m tcpmss {}--mss {}", draw.not(), draw.pick(&["1000:1500", "1460", "536:1400"]))
 }

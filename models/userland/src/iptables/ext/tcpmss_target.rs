@@ -6,7 +6,7 @@ use glassnet_kernel::net::netfilter::xt_tcpmss::TcpmssTg;
 use glassnet_kernel::tables::xt::Target;
 
 use super::words::parameter;
-use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The extension.
 pub const TARGET: TargetExt = TargetExt {
@@ -14,6 +14,8 @@ pub const TARGET: TargetExt = TargetExt {
     options: &[Opt::value("set-mss"), Opt::flag("clamp-mss-to-pmtu")],
     parse,
     show,
+    arbitrary: Some(arbitrary),
+    drawn: (2, drawn),
 };
 
 fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
@@ -39,4 +41,28 @@ fn show(target: &Target, style: Style, out: &mut String) {
         (_, Some(mss)) => write!(out, " TCPMSS set {mss}"),
         (_, None) => write!(out, " TCPMSS clamp to PMTU"),
     };
+}
+
+fn arbitrary(make: &mut Maker) {
+    if !make.is_proto(&["tcp"]) {
+        return;
+    }
+    let flags = make.pick(&["SYN,RST SYN", "FIN,SYN,RST,ACK SYN", "SYN SYN"]);
+    make.add(format!("-m tcp --tcp-flags {flags} -j TCPMSS"));
+    if make.one_in(2) && matches!(make.chain, "FORWARD" | "OUTPUT" | "POSTROUTING") {
+        make.add("--clamp-mss-to-pmtu");
+    } else {
+        let mss = make.below(65_516);
+        make.add(format!("--set-mss {mss}"));
+    }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if place.table != "mangle" {
+        return DrawnTarget::NONE;
+    }
+    let leaves = place.leaves();
+    let how = if leaves { "--clamp-mss-to-pmtu" } else { "--set-mss 1200" };
+    let how = draw.pick(&["--set-mss 1000", how]);
+    DrawnTarget::of("tcp", format!("-m tcp --tcp-flags SYN,RST SYN -j TCPMSS {how}"))
 }

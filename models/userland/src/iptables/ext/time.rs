@@ -6,7 +6,7 @@ use glassnet_kernel::net::netfilter::xt_time::Time;
 use glassnet_kernel::tables::xt::Match;
 
 use super::words::{conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -25,6 +25,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (2, drawn),
 };
 
 const NAME: &str = "time";
@@ -244,4 +246,18 @@ fn list(with: &Time, out: &mut String) {
     }
     out.push_str(if with.kerneltz { "" } else { " UTC" });
     out.push_str(if with.contiguous { " contiguous" } else { "" });
+}
+
+/// Always, or never: the two sides have different clocks.
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let what = [
+        "--datestart 2001-01-01",
+        "--datestart 2037-01-01",
+        "--datestop 2001-01-01",
+        "--datestop 2037-01-01T12:00:00",
+        "--weekdays Mon,Tue,Wed,Thu,Fri,Sat,Sun",
+        "! --weekdays Mon,Tue,Wed,Thu,Fri,Sat,Sun",
+        "--timestart 00:00 --timestop 23:59:59",
+    ];
+    format!("-m time {}", draw.pick(&what))
 }

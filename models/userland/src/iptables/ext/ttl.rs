@@ -6,10 +6,11 @@ use glassnet_kernel::net::netfilter::xt_hl::{TtlMt, TtlMtMode};
 use glassnet_kernel::tables::xt::Match;
 
 use super::words::{canonical, conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "ttl", options: OPTIONS, parse, show };
+pub const EXT: MatchExt =
+    MatchExt { name: "ttl", options: OPTIONS, parse, show, arbitrary: Some(arbitrary), drawn: (2, drawn) };
 
 const OPTIONS: &[Opt] = &[
     Opt::value("ttl-lt"),
@@ -49,4 +50,16 @@ fn show(with: &Match, style: Style, out: &mut String) {
         Style::Save => write!(out, " {save} {}", with.ttl),
         Style::List { .. } => write!(out, " TTL match TTL {list} {}", with.ttl),
     };
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-m ttl");
+    let option = make.pick(&["--ttl-eq", "! --ttl-eq", "--ttl", "--ttl-lt", "--ttl-gt"]);
+    let ttl = make.number(256);
+    make.add(format!("{option} {ttl}"));
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let what = ["--ttl-eq 64", "--ttl-lt 10", "--ttl-gt 63", "! --ttl-eq 63", "--ttl-eq 1"];
+    format!("-m ttl {}", draw.pick(&what))
 }

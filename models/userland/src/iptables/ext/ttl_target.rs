@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use glassnet_kernel::net::netfilter::xt_hl::{TtlTg, TtlTgMode};
-use glassnet_kernel::tables::xt::Target;
+use glassnet_kernel::tables::xt::{TableName, Target};
 
 use super::words::{conflicts, parameter};
-use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The extension.
 pub const TARGET: TargetExt = TargetExt {
@@ -14,6 +14,8 @@ pub const TARGET: TargetExt = TargetExt {
     options: &[Opt::value("ttl-set"), Opt::value("ttl-inc"), Opt::value("ttl-dec")],
     parse,
     show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
 };
 
 fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
@@ -41,4 +43,20 @@ fn show(target: &Target, style: Style, out: &mut String) {
         (_, TtlTgMode::Inc) => write!(out, " TTL increment by {ttl}"),
         (_, TtlTgMode::Dec) => write!(out, " TTL decrement by {ttl}"),
     };
+}
+
+fn arbitrary(make: &mut Maker) {
+    if make.table != TableName::Mangle {
+        return;
+    }
+    let (option, ttl) = (make.pick(&["set", "inc", "dec"]), 1 + make.below(255));
+    make.add(format!("-j TTL --ttl-{option} {ttl}"));
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if place.table != "mangle" {
+        return DrawnTarget::NONE;
+    }
+    let what = ["--ttl-set 10", "--ttl-dec 1", "--ttl-inc 2"];
+    DrawnTarget::plain(format!("-j TTL {}", draw.pick(&what)))
 }

@@ -6,7 +6,7 @@ use glassnet_kernel::tables::xt::Ports;
 use glassnet_wire::ipv4::IPPROTO_UDP;
 
 use super::tcp::show_ports;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -19,6 +19,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (1, drawn),
 };
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
@@ -44,4 +46,12 @@ fn show(with: &Match, style: Style, out: &mut String) {
     }
     show_ports(&udp.sport, "sport", style, IPPROTO_UDP, out);
     show_ports(&udp.dport, "dport", style, IPPROTO_UDP, out);
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    if !place.is_proto(&["udp"]) {
+        return String::new();
+    }
+    let side = draw.pick(&["sport", "dport", "dport"]);
+    format!("-m udp {}--{side} {}", draw.not(), draw.ports())
 }

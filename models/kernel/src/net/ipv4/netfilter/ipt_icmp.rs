@@ -3,12 +3,12 @@
 //! Kernel: net/ipv4/netfilter/ip_tables.c (`icmp_match`)
 
 use glassnet_wire::icmp::IcmpHdr;
+use glassnet_wire::ipv4::IPPROTO_ICMP;
 
 use crate::Cx;
 use crate::extension::{Limits, Par, XtMatch};
 use crate::module::Module;
 use crate::tables::xt::Variant;
-use glassnet_wire::ipv4::IPPROTO_ICMP;
 
 /// `icmp` (`struct ipt_icmp`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

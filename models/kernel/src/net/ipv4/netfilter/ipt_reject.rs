@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/netfilter/ipt_REJECT.c
 
+use glassnet_wire::ipv4::IPPROTO_TCP;
+
 use super::nf_reject_ipv4::{nf_send_reset, nf_send_unreach};
 use crate::Cx;
 use crate::door::Door;
@@ -11,7 +13,6 @@ use crate::module::Module;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Hook;
 use crate::tables::xt::{Rule, TableName, Variant};
-use glassnet_wire::ipv4::IPPROTO_TCP;
 
 /// How `REJECT` answers (`--reject-with`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
