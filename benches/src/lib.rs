@@ -19,6 +19,7 @@ use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
 use glassnet_kernel::net::netfilter::x_tables::xt_replace_table;
+use glassnet_kernel::net::netfilter::xt_conntrack::{CT_ESTABLISHED, CT_RELATED, State};
 use glassnet_kernel::net::socket::{self, SendTo};
 use glassnet_kernel::netlink::NLM_F_CREATE;
 use glassnet_kernel::tables::inet_conf::Conf;
@@ -27,7 +28,6 @@ use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
 use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType, Scope};
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::tables::sysctl::ConfOf;
-use glassnet_kernel::tables::xt::matches::{CT_ESTABLISHED, CT_RELATED, State};
 use glassnet_kernel::tables::xt::{Action, Counters, IpMatch, Match, Rule, Table, TableName, Variant};
 use glassnet_kernel::{Cx, World};
 use glassnet_wire::Mac;
@@ -279,7 +279,7 @@ fn firewall(cx: &mut Cx, netns: NetnsId) {
             let state = State { invert: false, state: CT_ESTABLISHED | CT_RELATED };
             let rule = Rule {
                 ip: IpMatch::default(),
-                matches: vec![Match::State(state)],
+                matches: vec![Match::new(state)],
                 action: Action::Accept,
                 counters: Counters::default(),
             };

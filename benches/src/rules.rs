@@ -4,10 +4,14 @@ use glassnet_kernel::World;
 use glassnet_kernel::ids::{DevId, SkbId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::ipv4::netfilter::ip_tables::ipt_do_table;
+use glassnet_kernel::net::netfilter::nf_nat_core::NatRange;
 use glassnet_kernel::net::netfilter::x_tables::{xt_replace_table, xt_splice_rules};
+use glassnet_kernel::net::netfilter::xt_comment::Comment;
+use glassnet_kernel::net::netfilter::xt_nat::Dnat;
+use glassnet_kernel::net::netfilter::xt_statistic::{Statistic, StatisticMode};
+use glassnet_kernel::net::netfilter::xt_tcpudp::{Tcp, Udp};
 use glassnet_kernel::tables::netfilter::{Hook, HookState, Site};
-use glassnet_kernel::tables::xt::matches::{Comment, Ports, Statistic, StatisticMode, Tcp, Udp};
-use glassnet_kernel::tables::xt::targets::NatRange;
+use glassnet_kernel::tables::xt::Ports;
 use glassnet_kernel::tables::xt::{
     Action, AddrMask, Chain, Counters, Iface, IpMatch, Match, Rule, Table, TableName, Target, Variant,
 };
@@ -48,7 +52,7 @@ impl Kind {
         let (ip, matches) = match self {
             Kind::Source => (IpMatch { src: host(0x0b00_0000 + n), ..IpMatch::default() }, Vec::new()),
             Kind::Port => {
-                let udp = Match::Udp(Udp { sport: Ports::default(), dport: port });
+                let udp = Match::new(Udp { sport: Ports::default(), dport: port });
                 (IpMatch { proto: (IPPROTO_UDP, false), ..IpMatch::default() }, vec![udp])
             }
             Kind::Iface => {
@@ -60,7 +64,7 @@ impl Kind {
                 let comment = Comment(format!("default/service-{n}:http cluster IP"));
                 let tcp = Tcp { dport: port, ..Tcp::default() };
                 let ip = IpMatch { dst, proto: (IPPROTO_TCP, false), ..IpMatch::default() };
-                (ip, vec![Match::Comment(comment), Match::Tcp(tcp)])
+                (ip, vec![Match::new(comment), Match::new(tcp)])
             }
         };
         Rule { ip, matches, action: Action::Drop, counters: Counters::default() }
@@ -154,9 +158,9 @@ pub fn kube_proxy(rules: usize) -> Table {
             let own = rule(IpMatch { src, ..IpMatch::default() }, Vec::new(), jump("KUBE-MARK-MASQ"));
             let range = NatRange { addrs: Some((addr, addr)), ports: Some((80, 80)), ..NatRange::default() };
             let ip = IpMatch { proto: (IPPROTO_TCP, false), ..IpMatch::default() };
-            let dnat = rule(ip, vec![Match::Tcp(Tcp::default())], Action::Target(Target::Dnat(range)));
+            let dnat = rule(ip, vec![Match::new(Tcp::default())], Action::Target(Target::new(Dnat(range))));
             let mode = StatisticMode::Random(0x7fff_ffff / (3 - backend));
-            let chance = Match::Statistic(Statistic { invert: false, mode });
+            let chance = Match::new(Statistic { invert: false, mode });
             backends.push(rule(IpMatch::default(), vec![chance], jump(&name)));
             chains.push(user(name, vec![own, dnat]));
         }

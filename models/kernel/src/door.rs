@@ -351,7 +351,7 @@ functions! {
             IgmpRcv(skb: SkbId) = igmp_rcv, Path, "a message about multicast groups came in";
         }
         "net/netfilter/core.c" {
-            NfHookSlow(skb: SkbId, site: Site, from: u8) = nf_hook_slow, Path,
+            NfHookSlow(skb: SkbId, site: Site, from: u16) = nf_hook_slow, Path,
                 "asks all who look at packets at this hook";
         }
         "net/netfilter/nf_conntrack_proto.c" {
@@ -446,7 +446,7 @@ functions! {
         IpOutputHook(skb: SkbId),
         IpMcLoopHook(skb: SkbId),
         LinkFailure(skb: SkbId),
-        NfHookResume(skb: SkbId, site: Site, from: u8),
+        NfHookResume(skb: SkbId, site: Site, from: u16),
         BrFloodNext(skb: SkbId, from: u16, local_rcv: bool),
     }
 }

@@ -9,6 +9,9 @@
 //! | [`link`] | the shape of a kind of device, and of a qdisc |
 //! | [`module`] | the shape of a feature's row: what it registers |
 //! | [`modules`] | the list of all features, and the function behind each door |
+//! | [`modules`] | the list of all features |
+//! | [`extension`] | the shape of a match or a target of iptables |
+//! | [`hook`] | the shape of a netfilter hook function |
 //! | [`event`] | what happens to a CPU from outside |
 //! | [`world`] | machines, cables and the clock |
 //! | [`chance`] | what chance decides in rules, and what-ifs |
@@ -24,6 +27,8 @@ pub mod cx;
 pub mod door;
 pub mod drivers;
 pub mod event;
+pub mod extension;
+pub mod hook;
 pub mod ids;
 pub mod kernel;
 pub mod link;

@@ -15,6 +15,10 @@ use crate::tables::skb::PacketType;
 pub struct Module {
     /// Its name, with underscores.
     pub name: &'static str,
+    /// The matches of iptables that it has.
+    pub matches: &'static [&'static str],
+    /// The targets of iptables that it has.
+    pub targets: &'static [&'static str],
     /// What loading it does; `None`: it is part of the kernel from the start.
     pub init: Option<fn(&mut Cx)>,
     /// Kinds of devices (`rtnl_link_register`).
@@ -38,6 +42,8 @@ impl Module {
     pub const fn named(name: &'static str) -> Module {
         Module {
             name,
+            matches: &[],
+            targets: &[],
             init: None,
             links: &[],
             netdevice_event: None,

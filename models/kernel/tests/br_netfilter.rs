@@ -15,8 +15,11 @@ use glassnet_kernel::net::bridge::br_netlink::BridgeOptions;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
+use glassnet_kernel::net::ipv4::netfilter::ipt_reject::Reject;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
+use glassnet_kernel::net::netfilter::nf_nat_core::NatRange;
 use glassnet_kernel::net::netfilter::x_tables::{xt_replace_table, xt_table};
+use glassnet_kernel::net::netfilter::xt_nat::Dnat;
 use glassnet_kernel::net::socket::{recv, socket};
 use glassnet_kernel::netlink::{NLM_F_CREATE, NLM_F_EXCL};
 use glassnet_kernel::sysctl::At;
@@ -25,7 +28,6 @@ use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::netfilter::Hook;
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::tables::sysctl::ConfOf;
-use glassnet_kernel::tables::xt::targets::{NatRange, Reject};
 use glassnet_kernel::tables::xt::{
     Action, AddrMask, Counters, IpMatch, Rule, Table, TableName, Target, Variant,
 };
@@ -107,7 +109,7 @@ impl Lan {
 
     /// A rule that needs connection tracking, and means no packet of these tests.
     fn tracks(&mut self) {
-        let target = Action::Target(Target::Dnat(NatRange::default()));
+        let target = Action::Target(Target::new(Dnat(NatRange::default())));
         self.rules(TableName::Nat, Hook::PreRouting, to("10.9.0.77"), target);
     }
 
@@ -220,7 +222,7 @@ fn the_frame_is_what_it_was() {
 fn dnat_to_a_station_of_the_bridge() {
     let mut lan = Lan::with_module();
     let range = NatRange { addrs: Some((ip("10.9.0.3"), ip("10.9.0.3"))), ..NatRange::default() };
-    lan.rules(TableName::Nat, Hook::PreRouting, to("10.9.0.2"), Action::Target(Target::Dnat(range)));
+    lan.rules(TableName::Nat, Hook::PreRouting, to("10.9.0.2"), Action::Target(Target::new(Dnat(range))));
     let there = echo("10.9.0.1", "10.9.0.2", 8, 7);
     assert_eq!(lan.send(1, mac(2), &there), [], "its host does not forward");
     lan.host_forwards();
@@ -253,7 +255,7 @@ fn a_reset_of_a_bridged_segment_has_the_stations_address() {
     let mut lan = Lan::with_module();
     lan.host_forwards();
     let only = IpMatch { proto: (6, false), ..IpMatch::default() };
-    lan.rules(TableName::Filter, Hook::Forward, only, Action::Target(Target::Reject(Reject::TcpReset)));
+    lan.rules(TableName::Filter, Hook::Forward, only, Action::Target(Target::new(Reject::TcpReset)));
     // The bridge learns where the second station is.
     lan.send(2, mac(1), &echo("10.9.0.2", "10.9.0.1", 0, 7));
     let seen = lan.send(1, mac(2), &tcp("10.9.0.1", 4000, "10.9.0.2", 80, 2, 7));

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::hook::Verdict;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId, SkbId};
-use glassnet_kernel::net::netfilter::core::Verdict;
 use glassnet_kernel::net::netfilter::nf_conntrack_proto::{
     ipv4_confirm, ipv4_conntrack_in, nf_ct_netns_get, nf_ct_netns_put,
 };
@@ -66,7 +66,7 @@ fn skb_of(cx: &mut Cx, bytes: &[u8]) -> SkbId {
 /// The packet passes PRE_ROUTING and POST_ROUTING; what `--ctstate` says of it.
 fn pass(cx: &mut Cx, bytes: &[u8]) -> &'static str {
     let skb = skb_of(cx, bytes);
-    let verdict = ipv4_conntrack_in(cx, skb, state(Hook::PreRouting));
+    let verdict = ipv4_conntrack_in(cx, skb, &state(Hook::PreRouting), 0);
     let said = match (verdict, cx.skbs[skb].nfct) {
         (Verdict::Accept, NfCt::Conn(_, info)) => match info {
             CtInfo::New => "NEW",
@@ -78,7 +78,7 @@ fn pass(cx: &mut Cx, bytes: &[u8]) -> &'static str {
         _ => "drop",
     };
     if said != "drop" {
-        let confirmed = ipv4_confirm(cx, skb, state(Hook::PostRouting));
+        let confirmed = ipv4_confirm(cx, skb, &state(Hook::PostRouting), 0);
         assert!(matches!(confirmed, Verdict::Accept));
     }
     cx.consume_skb(skb);

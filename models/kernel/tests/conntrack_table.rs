@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
+use glassnet_kernel::hook::Verdict;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId, SkbId};
-use glassnet_kernel::net::netfilter::core::Verdict;
 use glassnet_kernel::net::netfilter::nf_conntrack_gc::gc_worker;
 use glassnet_kernel::net::netfilter::nf_conntrack_netlink::{
     ctnetlink_del_conntrack, ctnetlink_flush_conntrack,
@@ -96,7 +96,7 @@ fn take(cx: &mut Cx, waiting: &mut Vec<SkbId>, step: Step) {
     match step {
         Step::Arrive(flow, back) => {
             let skb = udp(cx, flow, back);
-            match ipv4_conntrack_in(cx, skb, state(Hook::PreRouting)) {
+            match ipv4_conntrack_in(cx, skb, &state(Hook::PreRouting), 0) {
                 Verdict::Accept => waiting.push(skb),
                 _ => _ = cx.kfree_skb(skb, DropReason::NetfilterDrop),
             }
@@ -110,7 +110,7 @@ fn take(cx: &mut Cx, waiting: &mut Vec<SkbId>, step: Step) {
         Step::Confirm(at) => {
             if let Some(at) = pick(waiting, at) {
                 let skb = waiting.swap_remove(at);
-                match ipv4_confirm(cx, skb, state(Hook::PostRouting)) {
+                match ipv4_confirm(cx, skb, &state(Hook::PostRouting), 0) {
                     Verdict::Accept => _ = cx.consume_skb(skb),
                     _ => _ = cx.kfree_skb(skb, DropReason::NetfilterDrop),
                 }

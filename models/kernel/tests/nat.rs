@@ -11,10 +11,12 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::ids::MachineId;
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_deladdr;
+use glassnet_kernel::net::ipv4::netfilter::ipt_reject::Reject;
+use glassnet_kernel::net::netfilter::nf_nat_core::NatRange;
 use glassnet_kernel::net::netfilter::x_tables::{xt_replace_table, xt_table};
+use glassnet_kernel::net::netfilter::xt_nat::{Dnat, Masquerade, Netmap, Snat};
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::netfilter::Hook;
-use glassnet_kernel::tables::xt::targets::{NatRange, Reject};
 use glassnet_kernel::tables::xt::{AddrMask, IpMatch, Policy, TABLES, Table, TableName, Target, Variant};
 use glassnet_kernel::trace::Level;
 use glassnet_wire::checksum::checksum;
@@ -25,7 +27,7 @@ use router::{INSIDE, OUTSIDE, Router, add_addr, one, rule, shown, to};
 #[test]
 fn snat_rewrites_both_ways() {
     let mut router = Router::new();
-    router.nat(Hook::PostRouting, Target::Snat(to("10.2.0.254", "10.2.0.254")));
+    router.nat(Hook::PostRouting, Target::new(Snat(to("10.2.0.254", "10.2.0.254"))));
     for (there, back, made, restored) in [
         (
             udp("10.1.0.1", 4000, "10.2.0.1", 53, b"who"),
@@ -57,7 +59,7 @@ fn an_unobserved_packet_is_counted_and_takes_time_as_an_observed_one() {
     let pass = |level: Level| {
         let mut router = Router::new();
         router.world.trace.level = level;
-        router.nat(Hook::PostRouting, Target::Masquerade(NatRange::default()));
+        router.nat(Hook::PostRouting, Target::new(Masquerade(NatRange::default())));
         for variant in [Variant::Legacy, Variant::Nft] {
             for name in [TableName::Raw, TableName::Mangle, TableName::Filter, TableName::Security] {
                 let netns = router.netns;
@@ -91,7 +93,7 @@ fn an_unobserved_packet_is_counted_and_takes_time_as_an_observed_one() {
 #[test]
 fn two_sources_with_one_port_get_two_and_the_identifier_of_an_echo_too() {
     let mut router = Router::new();
-    router.nat(Hook::PostRouting, Target::Masquerade(NatRange::default()));
+    router.nat(Hook::PostRouting, Target::new(Masquerade(NatRange::default())));
     let first = one(&router.send(INSIDE, &udp("10.1.0.1", 4000, "10.2.0.1", 53, b"a")));
     assert_eq!(first.1, "10.2.0.254:4000>10.2.0.1:53");
     let second = one(&router.send(INSIDE, &udp("10.1.0.2", 4000, "10.2.0.1", 53, b"b"))).1;
@@ -112,7 +114,7 @@ fn two_sources_with_one_port_get_two_and_the_identifier_of_an_echo_too() {
 fn when_all_ports_are_taken_the_packet_is_dropped() {
     let mut router = Router::new();
     let range = NatRange { ports: Some((7000, 7001)), ..to("10.2.0.254", "10.2.0.254") };
-    router.nat(Hook::PostRouting, Target::Snat(range));
+    router.nat(Hook::PostRouting, Target::new(Snat(range)));
     for n in 1..=2 {
         assert_eq!(router.send(INSIDE, &udp(&format!("10.1.0.{n}"), 300, "10.2.0.1", 53, b"a")).len(), 1);
     }
@@ -139,8 +141,8 @@ fn dnat_and_hairpin() {
     router.rules(
         TableName::Nat,
         vec![
-            (Hook::PreRouting, rule(published, Target::Dnat(server))),
-            (Hook::PostRouting, rule(from_inside, Target::Masquerade(NatRange::default()))),
+            (Hook::PreRouting, rule(published, Target::new(Dnat(server)))),
+            (Hook::PostRouting, rule(from_inside, Target::new(Masquerade(NatRange::default())))),
         ],
     );
     let there = udp("10.2.0.1", 4000, "10.2.0.254", 8080, b"a");
@@ -158,7 +160,7 @@ fn dnat_and_hairpin() {
 #[test]
 fn an_icmp_error_and_what_it_quotes_are_translated() {
     let mut router = Router::new();
-    router.nat(Hook::PostRouting, Target::Snat(to("10.2.0.254", "10.2.0.254")));
+    router.nat(Hook::PostRouting, Target::new(Snat(to("10.2.0.254", "10.2.0.254"))));
     for there in [udp("10.1.0.1", 4000, "10.2.0.1", 53, b"a"), tcp("10.1.0.1", 4000, "10.2.0.1", 80, 2, 7)] {
         let out = router.send(INSIDE, &there);
         let mut error = vec![3, 3, 0, 0, 0, 0, 0, 0];
@@ -180,7 +182,7 @@ fn an_icmp_error_and_what_it_quotes_are_translated() {
 #[test]
 fn netmap_keeps_the_host_part() {
     let mut router = Router::new();
-    router.nat(Hook::PreRouting, Target::Netmap(to("10.2.0.0", "10.2.0.255")));
+    router.nat(Hook::PreRouting, Target::new(Netmap(to("10.2.0.0", "10.2.0.255"))));
     let seen = router.send(INSIDE, &udp("10.1.0.1", 4000, "10.77.3.7", 53, b"a"));
     assert_eq!(one(&seen), (OUTSIDE, "10.1.0.1:4000>10.2.0.7:53".to_owned()));
     let back = router.send(OUTSIDE, &udp("10.2.0.7", 53, "10.1.0.1", 4000, b"a"));
@@ -190,7 +192,7 @@ fn netmap_keeps_the_host_part() {
 #[test]
 fn masqueraded_connections_end_with_their_device_or_address() {
     let mut router = Router::new();
-    router.nat(Hook::PostRouting, Target::Masquerade(NatRange::default()));
+    router.nat(Hook::PostRouting, Target::new(Masquerade(NatRange::default())));
     let (netns, dev) = (router.netns, router.sides[OUTSIDE].dev);
     let packet = udp("10.1.0.1", 4000, "10.2.0.1", 53, b"a");
     router.send(INSIDE, &packet);
@@ -211,7 +213,7 @@ fn masqueraded_connections_end_with_their_device_or_address() {
 fn reject_answers_with_each_type() {
     for code in [0, 1, 2, 3, 9, 10, 13] {
         let mut router = Router::new();
-        let filter = vec![(Hook::Forward, rule(IpMatch::default(), Target::Reject(Reject::Icmp(code))))];
+        let filter = vec![(Hook::Forward, rule(IpMatch::default(), Target::new(Reject::Icmp(code))))];
         router.rules(TableName::Filter, filter);
         let packet = udp("10.1.0.1", 4000, "10.2.0.1", 53, b"a");
         let seen = router.send(INSIDE, &packet);
@@ -225,7 +227,7 @@ fn reject_answers_with_each_type() {
 #[test]
 fn reject_is_silent_where_the_kernel_is() {
     let mut router = Router::new();
-    let filter = vec![(Hook::Forward, rule(IpMatch::default(), Target::Reject(Reject::Icmp(3))))];
+    let filter = vec![(Hook::Forward, rule(IpMatch::default(), Target::new(Reject::Icmp(3))))];
     router.rules(TableName::Filter, filter);
     let mut broken = udp("10.1.0.1", 4000, "10.2.0.1", 53, b"a");
     broken[28] ^= 1;
@@ -249,7 +251,7 @@ fn reject_is_silent_where_the_kernel_is() {
 fn reject_resets() {
     let mut router = Router::new();
     let tcp_only = IpMatch { proto: (TCP, false), ..IpMatch::default() };
-    router.rules(TableName::Filter, vec![(Hook::Forward, rule(tcp_only, Target::Reject(Reject::TcpReset)))]);
+    router.rules(TableName::Filter, vec![(Hook::Forward, rule(tcp_only, Target::new(Reject::TcpReset)))]);
     let seen = router.send(INSIDE, &tcp("10.1.0.1", 4000, "10.2.0.1", 80, 2, 7));
     assert_eq!(one(&seen), (INSIDE, "10.2.0.1:80>10.1.0.1:4000".to_owned()));
     let reset = &seen[0].1;
@@ -272,7 +274,7 @@ proptest! {
         let mut router = Router::new();
         let new = text(new);
         let range = NatRange { ports: Some((port, port)), ..to(&new, &new) };
-        router.nat(Hook::PostRouting, Target::Snat(range));
+        router.nat(Hook::PostRouting, Target::new(Snat(range)));
         let packet = udp("10.1.0.1", sport, "10.2.0.1", dport, &data);
         let seen = router.send(INSIDE, &packet);
         prop_assert_eq!(one(&seen), (OUTSIDE, format!("{new}:{port}>10.2.0.1:{dport}")));

@@ -9,12 +9,16 @@ use glassnet_kernel::ids::SocketId;
 use glassnet_kernel::net::ipv4::af_inet::inet_bind;
 use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
 use glassnet_kernel::net::ipv4::fib_rules::rtm_newrule;
+use glassnet_kernel::net::ipv4::netfilter::ipt_reject::Reject;
+use glassnet_kernel::net::netfilter::nf_nat_core::NatRange;
+use glassnet_kernel::net::netfilter::xt_ct::Notrack;
+use glassnet_kernel::net::netfilter::xt_mark::MarkTg;
+use glassnet_kernel::net::netfilter::xt_nat::{Dnat, Masquerade, Redirect};
 use glassnet_kernel::net::socket::{SendTo, recv, sendto, socket};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netfilter::Hook;
 use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType, RuleMsg};
 use glassnet_kernel::tables::socket::SockKind;
-use glassnet_kernel::tables::xt::targets::{Mark, NatRange, Reject};
 use glassnet_kernel::tables::xt::{Action, AddrMask, IpMatch, Rule, TableName, Target};
 use packets::{UDP, echo, ip, tcp, udp};
 use router::{INSIDE, NEW, OUTSIDE, Router, one, rule, shown, to};
@@ -46,7 +50,7 @@ fn destined(address: &str) -> IpMatch {
 #[test]
 fn dnat_on_output_routes_anew() {
     let mut router = Router::new();
-    let target = Target::Dnat(to("10.1.0.5", "10.1.0.5"));
+    let target = Target::new(Dnat(to("10.1.0.5", "10.1.0.5")));
     router.rules(TableName::Nat, vec![(Hook::LocalOut, rule(destined("192.0.2.1"), target))]);
     let id = router.client(4000);
     assert_eq!(router.says(id, "192.0.2.1", 53), Ok(5));
@@ -74,7 +78,7 @@ fn a_mark_of_mangle_output_routes_anew() {
         let rule = RuleMsg { priority: Some(10), mark: 7, table: 100, ..RuleMsg::default() };
         rtm_newrule(cx, netns, &rule, NEW).expect("a rule");
     });
-    let target = Target::Mark(Mark { mark: 7, mask: u32::MAX });
+    let target = Target::new(MarkTg { mark: 7, mask: u32::MAX });
     router.rules(TableName::Mangle, vec![(Hook::LocalOut, rule(destined("192.0.2.1"), target))]);
     let id = router.client(4000);
     router.says(id, "192.0.2.1", 53).expect("sent");
@@ -93,7 +97,7 @@ fn a_mark_of_mangle_output_routes_anew() {
 fn redirect_leads_to_this_machine() {
     let mut router = Router::new();
     let range = NatRange { ports: Some((5353, 5353)), ..NatRange::default() };
-    let redirect = || rule(destined("192.0.2.1"), Target::Redirect(range));
+    let redirect = || rule(destined("192.0.2.1"), Target::new(Redirect(range)));
     router.rules(TableName::Nat, vec![(Hook::PreRouting, redirect()), (Hook::LocalOut, redirect())]);
     let (server, client) = (router.client(5353), router.client(4000));
     router.send(INSIDE, &udp("10.1.0.1", 4000, "192.0.2.1", 53, b"question"));
@@ -116,7 +120,7 @@ fn a_program_gives_way_to_a_masqueraded_connection() {
         src: AddrMask { addr: ip("10.1.0.0"), mask: ip("255.255.255.0"), invert: false },
         ..IpMatch::default()
     };
-    let masquerade = Target::Masquerade(NatRange::default());
+    let masquerade = Target::new(Masquerade(NatRange::default()));
     router.rules(TableName::Nat, vec![(Hook::PostRouting, rule(inside, masquerade))]);
     let there = udp("10.1.0.1", 4500, "10.2.0.1", 53, b"a");
     assert_eq!(one(&router.send(INSIDE, &there)).1, "10.2.0.254:4500>10.2.0.1:53");
@@ -132,7 +136,7 @@ fn a_program_gives_way_to_a_masqueraded_connection() {
 
 #[test]
 fn what_is_dropped_on_its_way_out_fails_the_call() {
-    let drop = |ip| Rule { action: Action::Drop, ..rule(ip, Target::Notrack) };
+    let drop = |ip| Rule { action: Action::Drop, ..rule(ip, Target::new(Notrack)) };
     let mut router = Router::new();
     router.rules(TableName::Filter, vec![(Hook::LocalOut, drop(destined("10.2.0.1")))]);
     let id = router.client(4000);
@@ -140,7 +144,7 @@ fn what_is_dropped_on_its_way_out_fails_the_call() {
     assert_eq!(router.says(id, "10.2.0.2", 53), Ok(5));
     router.rules(TableName::Mangle, vec![(Hook::PostRouting, drop(destined("10.2.0.2")))]);
     assert_eq!(router.says(id, "10.2.0.2", 53), Err(Errno::EPERM));
-    let reject = Target::Reject(Reject::Icmp(3));
+    let reject = Target::new(Reject::Icmp(3));
     router.rules(TableName::Filter, vec![(Hook::LocalOut, rule(destined("10.2.0.3"), reject))]);
     assert_eq!(router.says(id, "10.2.0.3", 53), Err(Errno::EPERM));
     assert_eq!(shown(&router.seen(&[])), [(OUTSIDE, "10.2.0.254:4000>10.2.0.2:53".to_owned())]);
@@ -152,7 +156,7 @@ fn what_is_dropped_on_its_way_out_fails_the_call() {
 #[test]
 fn answers_that_are_dropped_on_their_way_out_are_counted() {
     let mut router = Router::new();
-    let drop = Rule { action: Action::Drop, ..rule(IpMatch::default(), Target::Notrack) };
+    let drop = Rule { action: Action::Drop, ..rule(IpMatch::default(), Target::new(Notrack)) };
     router.rules(TableName::Filter, vec![(Hook::LocalOut, drop.clone())]);
     let discards = |router: &Router| {
         router.world.kernel(glassnet_kernel::ids::MachineId(0)).netns[router.netns].ipv4.snmp.ip.OutDiscards

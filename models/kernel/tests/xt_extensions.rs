@@ -1,23 +1,38 @@
 //! What the extensions of iptables see of a packet and do to it, one by one.
 
 use glassnet_kernel::drivers::veth::VethOptions;
+use glassnet_kernel::extension::{Par, TargetVerdict};
+use glassnet_kernel::hook::Verdict;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, SkbId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, rtm_newlink};
-use glassnet_kernel::net::ipv4::ip_output::IPSKB_SENT;
-use glassnet_kernel::net::netfilter::core::Verdict;
 use glassnet_kernel::net::netfilter::nf_log_syslog::nf_log_trace;
-use glassnet_kernel::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
+use glassnet_kernel::net::netfilter::xt_addrtype::Addrtype;
+use glassnet_kernel::net::netfilter::xt_connmark::{ConnmarkMode, ConnmarkMt, ConnmarkTg};
+use glassnet_kernel::net::netfilter::xt_conntrack::{
+    CT_DNAT, CT_ESTABLISHED, CT_INVALID, CT_NEW, CT_SNAT, CT_UNTRACKED, Conntrack, State,
+};
+use glassnet_kernel::net::netfilter::xt_dscp::{DscpMt, DscpTg, TosMt, TosTg};
+use glassnet_kernel::net::netfilter::xt_hl::{TtlMt, TtlMtMode, TtlTg, TtlTgMode};
+use glassnet_kernel::net::netfilter::xt_iprange::Iprange;
+use glassnet_kernel::net::netfilter::xt_length::Length;
+use glassnet_kernel::net::netfilter::xt_log::Log;
+use glassnet_kernel::net::netfilter::xt_mac::MacSource;
+use glassnet_kernel::net::netfilter::xt_mark::{MarkMt, MarkTg};
+use glassnet_kernel::net::netfilter::xt_multiport::{Multiport, MultiportSide};
+use glassnet_kernel::net::netfilter::xt_owner::Owner;
+use glassnet_kernel::net::netfilter::xt_physdev::Physdev;
+use glassnet_kernel::net::netfilter::xt_pkttype::Pkttype;
+use glassnet_kernel::net::netfilter::xt_tcpmss::{TcpmssMt, TcpmssTg};
 use glassnet_kernel::tables::conntrack::{
     Conn, CtInfo, IPS_ASSURED, IPS_CONFIRMED, IPS_DST_NAT, NfCt, Tuple,
 };
 use glassnet_kernel::tables::netfilter::{Hook, HookState, NfBridge, Site};
+use glassnet_kernel::tables::skb::IPSKB_SENT;
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::tables::socket::SockKind;
-use glassnet_kernel::tables::xt::matches as m;
-use glassnet_kernel::tables::xt::targets as t;
-use glassnet_kernel::tables::xt::{Iface, Match, TableName, Target, Variant};
+use glassnet_kernel::tables::xt::{Iface, Match, Ports, TableName, Target, Variant};
 use glassnet_kernel::{Cx, World};
 use glassnet_wire::Mac;
 use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
@@ -96,7 +111,7 @@ fn fits(packet: &[u8], prepare: impl FnOnce(&mut Cx, SkbId), mut with_match: Mat
         let skb = skb(cx, dev, packet);
         prepare(cx, skb);
         let mut par = par(cx, skb, Hook::LocalIn, (Some(dev), None));
-        xt_match(cx, &mut par, &mut with_match)
+        with_match.matches(cx, &mut par)
     })
 }
 
@@ -105,37 +120,29 @@ fn plain(_: &mut Cx, _: SkbId) {}
 #[test]
 fn headers() {
     let packet = udp();
-    let multiport = |side, ports: &[(u16, u16)], invert| {
-        Match::Multiport(m::Multiport { side, invert, ports: ports.to_vec() })
-    };
-    use m::MultiportSide::{Destination, Either, Source};
+    let multiport =
+        |side, ports: &[(u16, u16)], invert| Match::new(Multiport { side, invert, ports: ports.to_vec() });
+    use MultiportSide::{Destination, Either, Source};
     let range = |low, high| Some((false, low, high));
     for (expected, with_match) in [
         (true, multiport(Destination, &[(80, 80), (5, 10)], false)),
         (false, multiport(Source, &[(80, 80), (5, 10)], false)),
         (true, multiport(Either, &[(43144, 43144)], false)),
         (false, multiport(Either, &[(9, 9)], true)),
-        (true, Match::Length(m::Length { invert: false, range: (30, 30) })),
-        (false, Match::Length(m::Length { invert: true, range: (0, 30) })),
-        (true, Match::Ttl(m::Ttl { mode: m::TtlMode::Gt, ttl: 63 })),
-        (false, Match::Ttl(m::Ttl { mode: m::TtlMode::Ne, ttl: 64 })),
-        (true, Match::Tos(m::Tos { invert: false, value: 0x10, mask: 0x3f })),
-        (false, Match::Tos(m::Tos { invert: false, value: 0x11, mask: 0x10 })),
-        (true, Match::Dscp(m::Dscp { invert: false, dscp: 4 })),
-        (true, Match::Mac(m::MacSource { invert: false, addr: Mac([2, 0, 0, 0, 0, 1]) })),
-        (false, Match::Mac(m::MacSource { invert: true, addr: Mac([2, 0, 0, 0, 0, 1]) })),
-        (true, Match::Iprange(m::Iprange { source: None, dest: range(0x0a00_0001, 0x0a00_0002) })),
-        (false, Match::Iprange(m::Iprange { source: range(9, 1), dest: None })),
-        (true, Match::Addrtype(m::Addrtype { source: Some((false, 1 << 2)), ..Default::default() })),
-        (
-            false,
-            Match::Addrtype(m::Addrtype {
-                source: Some((false, 1 << 2)),
-                limit_in: true,
-                ..Default::default()
-            }),
-        ),
-        (true, Match::Addrtype(m::Addrtype { dest: Some((true, 1 << 2)), ..Default::default() })),
+        (true, Match::new(Length { invert: false, range: (30, 30) })),
+        (false, Match::new(Length { invert: true, range: (0, 30) })),
+        (true, Match::new(TtlMt { mode: TtlMtMode::Gt, ttl: 63 })),
+        (false, Match::new(TtlMt { mode: TtlMtMode::Ne, ttl: 64 })),
+        (true, Match::new(TosMt { invert: false, value: 0x10, mask: 0x3f })),
+        (false, Match::new(TosMt { invert: false, value: 0x11, mask: 0x10 })),
+        (true, Match::new(DscpMt { invert: false, dscp: 4 })),
+        (true, Match::new(MacSource { invert: false, addr: Mac([2, 0, 0, 0, 0, 1]) })),
+        (false, Match::new(MacSource { invert: true, addr: Mac([2, 0, 0, 0, 0, 1]) })),
+        (true, Match::new(Iprange { source: None, dest: range(0x0a00_0001, 0x0a00_0002) })),
+        (false, Match::new(Iprange { source: range(9, 1), dest: None })),
+        (true, Match::new(Addrtype { source: Some((false, 1 << 2)), ..Default::default() })),
+        (false, Match::new(Addrtype { source: Some((false, 1 << 2)), limit_in: true, ..Default::default() })),
+        (true, Match::new(Addrtype { dest: Some((true, 1 << 2)), ..Default::default() })),
     ] {
         assert_eq!(fits(&packet, plain, with_match.clone()), expected, "{with_match:?}");
     }
@@ -147,9 +154,8 @@ fn a_packet_without_ports_is_dropped_by_multiport() {
         let skb = skb(cx, dev, &ipv4(17, 0, 64, &[0, 1]));
         let mut par = par(cx, skb, Hook::LocalIn, (Some(dev), None));
         let ports = vec![(1, 1)];
-        let mut with =
-            Match::Multiport(m::Multiport { side: m::MultiportSide::Either, invert: false, ports });
-        assert!(!xt_match(cx, &mut par, &mut with));
+        let mut with = Match::new(Multiport { side: MultiportSide::Either, invert: false, ports });
+        assert!(!with.matches(cx, &mut par));
         assert!(par.hotdrop);
     });
 }
@@ -158,13 +164,13 @@ fn a_packet_without_ports_is_dropped_by_multiport() {
 fn frames_and_marks() {
     let broadcast = |cx: &mut Cx, skb: SkbId| cx.skbs[skb].pkt_type = PacketType::Broadcast;
     let marked = |cx: &mut Cx, skb: SkbId| cx.skbs[skb].mark = 0x1ff;
-    assert!(fits(&udp(), broadcast, Match::Pkttype(m::Pkttype { invert: false, kind: 1 })));
-    assert!(!fits(&udp(), broadcast, Match::Pkttype(m::Pkttype { invert: false, kind: 0 })));
-    assert!(fits(&udp(), marked, Match::Mark(m::Mark { invert: false, mark: 0xf, mask: 0xf })));
-    assert!(!fits(&udp(), marked, Match::Mark(m::Mark { invert: true, mark: 0x1ff, mask: u32::MAX })));
+    assert!(fits(&udp(), broadcast, Match::new(Pkttype { invert: false, kind: 1 })));
+    assert!(!fits(&udp(), broadcast, Match::new(Pkttype { invert: false, kind: 0 })));
+    assert!(fits(&udp(), marked, Match::new(MarkMt { invert: false, mark: 0xf, mask: 0xf })));
+    assert!(!fits(&udp(), marked, Match::new(MarkMt { invert: true, mark: 0x1ff, mask: u32::MAX })));
     // A packet without a connection has no mark of one, whether or not the rule denies.
     for invert in [false, true] {
-        assert!(!fits(&udp(), plain, Match::Connmark(m::Mark { invert, mark: 0, mask: 0 })));
+        assert!(!fits(&udp(), plain, Match::new(ConnmarkMt { invert, mark: 0, mask: 0 })));
     }
 }
 
@@ -175,9 +181,8 @@ fn bridge_ports() {
         let physin = Some(cx.skbs[skb].dev);
         cx.skbs[skb].nf_bridge = Some(NfBridge { physin, ..NfBridge::default() });
     };
-    let physdev = |input, is_in, is_bridged| {
-        Match::Physdev(m::Physdev { input, is_in, is_bridged, ..m::Physdev::default() })
-    };
+    let physdev =
+        |input, is_in, is_bridged| Match::new(Physdev { input, is_in, is_bridged, ..Physdev::default() });
     for (expected, with_match) in [
         (true, physdev(iface("eth+", false), Some(false), None)),
         (false, physdev(iface("eth0", true), None, None)),
@@ -188,7 +193,7 @@ fn bridge_ports() {
         assert_eq!(fits(&udp(), bridged, with_match.clone()), expected, "{with_match:?}");
     }
     for invert in [false, true] {
-        let output = Match::Physdev(m::Physdev { output: iface("eth1", invert), ..m::Physdev::default() });
+        let output = Match::new(Physdev { output: iface("eth1", invert), ..Physdev::default() });
         assert!(!fits(&udp(), bridged, output), "it is not yet known by which port it leaves");
     }
     assert!(!fits(&udp(), plain, physdev(iface("eth0", false), None, None)));
@@ -209,42 +214,42 @@ fn connected(info: CtInfo) -> impl FnOnce(&mut Cx, SkbId) {
 
 #[test]
 fn connections() {
-    let state = |invert, state| m::Conntrack { state: Some((invert, state)), ..m::Conntrack::default() };
-    let ports = |low, high| Some(m::Ports { invert: false, range: (low, high) });
-    let none = m::Conntrack::default;
+    let state = |invert, state| Conntrack { state: Some((invert, state)), ..Conntrack::default() };
+    let ports = |low, high| Some(Ports { invert: false, range: (low, high) });
+    let none = Conntrack::default;
     for (expected, with) in [
-        (true, state(false, m::CT_ESTABLISHED)),
-        (true, state(false, m::CT_DNAT)),
-        (false, state(false, m::CT_NEW | m::CT_SNAT)),
-        (false, state(true, m::CT_ESTABLISHED)),
-        (true, m::Conntrack { reply: Some(true), ..none() }),
-        (false, m::Conntrack { reply: Some(false), ..none() }),
-        (true, m::Conntrack { origdst: Some((false, 0x0a00_0000, 0xffff_ff00)), ..none() }),
+        (true, state(false, CT_ESTABLISHED)),
+        (true, state(false, CT_DNAT)),
+        (false, state(false, CT_NEW | CT_SNAT)),
+        (false, state(true, CT_ESTABLISHED)),
+        (true, Conntrack { reply: Some(true), ..none() }),
+        (false, Conntrack { reply: Some(false), ..none() }),
+        (true, Conntrack { origdst: Some((false, 0x0a00_0000, 0xffff_ff00)), ..none() }),
         // Bits outside the mask: never.
-        (false, m::Conntrack { origdst: Some((false, 0x0a00_0009, 0xffff_ff00)), ..none() }),
-        (true, m::Conntrack { replsrcport: ports(8000, 9000), origdstport: ports(80, 80), ..none() }),
-        (false, m::Conntrack { repldstport: ports(8080, 8080), ..none() }),
-        (true, m::Conntrack { proto: Some((false, 6)), status: Some((false, IPS_ASSURED)), ..none() }),
-        (false, m::Conntrack { status: Some((false, 0)), ..none() }),
-        (true, m::Conntrack { expire: Some((false, 90, 100)), ..none() }),
-        (false, m::Conntrack { expire: Some((true, 90, 100)), ..none() }),
+        (false, Conntrack { origdst: Some((false, 0x0a00_0009, 0xffff_ff00)), ..none() }),
+        (true, Conntrack { replsrcport: ports(8000, 9000), origdstport: ports(80, 80), ..none() }),
+        (false, Conntrack { repldstport: ports(8080, 8080), ..none() }),
+        (true, Conntrack { proto: Some((false, 6)), status: Some((false, IPS_ASSURED)), ..none() }),
+        (false, Conntrack { status: Some((false, 0)), ..none() }),
+        (true, Conntrack { expire: Some((false, 90, 100)), ..none() }),
+        (false, Conntrack { expire: Some((true, 90, 100)), ..none() }),
     ] {
         let connected = connected(CtInfo::EstablishedReply);
-        assert_eq!(fits(&udp(), connected, Match::Conntrack(with.clone())), expected, "{with:?}");
+        assert_eq!(fits(&udp(), connected, Match::new(with.clone())), expected, "{with:?}");
     }
     let unconfirmed = |cx: &mut Cx, skb: SkbId| {
         connected(CtInfo::New)(cx, skb);
         let NfCt::Conn(id, _) = cx.skbs[skb].nfct else { panic!("no connection") };
         cx.k.conntrack.get_mut(id).expect("a connection").status &= !IPS_CONFIRMED;
     };
-    let none_left = m::Conntrack { expire: Some((false, 0, 0)), ..none() };
-    assert!(fits(&udp(), unconfirmed, Match::Conntrack(none_left)));
+    let none_left = Conntrack { expire: Some((false, 0, 0)), ..none() };
+    assert!(fits(&udp(), unconfirmed, Match::new(none_left)));
     let untracked = |cx: &mut Cx, skb: SkbId| cx.skbs[skb].nfct = NfCt::Untracked;
-    assert!(fits(&udp(), untracked, Match::Conntrack(state(false, m::CT_UNTRACKED))));
-    assert!(fits(&udp(), plain, Match::State(m::State { invert: false, state: m::CT_INVALID })));
-    assert!(!fits(&udp(), plain, Match::Conntrack(m::Conntrack { reply: Some(false), ..none() })));
-    let mark = m::Mark { invert: false, mark: 0xa0, mask: 0xf0 };
-    assert!(fits(&udp(), connected(CtInfo::New), Match::Connmark(mark)));
+    assert!(fits(&udp(), untracked, Match::new(state(false, CT_UNTRACKED))));
+    assert!(fits(&udp(), plain, Match::new(State { invert: false, state: CT_INVALID })));
+    assert!(!fits(&udp(), plain, Match::new(Conntrack { reply: Some(false), ..none() })));
+    let mark = ConnmarkMt { invert: false, mark: 0xa0, mask: 0xf0 };
+    assert!(fits(&udp(), connected(CtInfo::New), Match::new(mark)));
 }
 
 #[test]
@@ -255,7 +260,7 @@ fn owners() {
         Nobody,
     }
     use From::{Kernel, Nobody, Program};
-    let owner = |uid, socket_exists| Match::Owner(m::Owner { uid, socket_exists, ..m::Owner::default() });
+    let owner = |uid, socket_exists| Match::new(Owner { uid, socket_exists, ..Owner::default() });
     let sent = |from: From, packet: &[u8], mut with_match: Match| {
         with(|cx, dev| {
             let skb = skb(cx, dev, packet);
@@ -265,7 +270,7 @@ fn owners() {
                 Nobody => {}
             }
             let mut par = par(cx, skb, Hook::LocalOut, (None, Some(dev)));
-            xt_match(cx, &mut par, &mut with_match)
+            with_match.matches(cx, &mut par)
         })
     };
     let (root, user) = (Some((false, 0, 0)), Some((false, 1000, 2000)));
@@ -291,7 +296,7 @@ fn after(packet: &[u8], mut target: Target) -> (Vec<u8>, u32, u32, bool) {
         connected(CtInfo::New)(cx, skb);
         cx.skbs[skb].mark = 0xf0;
         let mut par = par(cx, skb, Hook::PreRouting, (Some(dev), None));
-        let verdict = xt_target(cx, &mut par, &mut target);
+        let verdict = target.target(cx, &mut par);
         let NfCt::Conn(id, _) = cx.skbs[skb].nfct else { panic!("it keeps its connection") };
         let mark = cx.k.conntrack.get(id).expect("a connection").mark;
         let dropped = matches!(verdict, TargetVerdict::Verdict(Verdict::Drop(_)));
@@ -303,25 +308,25 @@ fn after(packet: &[u8], mut target: Target) -> (Vec<u8>, u32, u32, bool) {
 
 #[test]
 fn targets_that_rewrite_the_header() {
-    let ttl = |mode, ttl| after(&udp(), Target::Ttl(t::Ttl { mode, ttl })).0[8];
-    assert_eq!(ttl(t::TtlMode::Set, 7), 7);
-    assert_eq!(ttl(t::TtlMode::Inc, 255), 255);
-    assert_eq!(ttl(t::TtlMode::Dec, 65), 0);
-    assert_eq!(after(&udp(), Target::Dscp(t::Dscp { dscp: 0x2e })).0[1], 0xb8);
-    assert_eq!(after(&udp(), Target::Tos(t::Tos { value: 0x03, mask: 0x10 })).0[1], 0x03);
+    let ttl = |mode, ttl| after(&udp(), Target::new(TtlTg { mode, ttl })).0[8];
+    assert_eq!(ttl(TtlTgMode::Set, 7), 7);
+    assert_eq!(ttl(TtlTgMode::Inc, 255), 255);
+    assert_eq!(ttl(TtlTgMode::Dec, 65), 0);
+    assert_eq!(after(&udp(), Target::new(DscpTg { dscp: 0x2e })).0[1], 0xb8);
+    assert_eq!(after(&udp(), Target::new(TosTg { value: 0x03, mask: 0x10 })).0[1], 0x03);
 }
 
 #[test]
 fn targets_that_mark() {
-    let mark = |mark, mask| after(&udp(), Target::Mark(t::Mark { mark, mask })).1;
+    let mark = |mark, mask| after(&udp(), Target::new(MarkTg { mark, mask })).1;
     assert_eq!(mark(0x5, 0xff), 0x5);
     assert_eq!(mark(0xff, 0), 0x0f);
     let connmark = |mode, ctmask, nfmask, shift| {
         let (_, mark, ctmark, _) =
-            after(&udp(), Target::Connmark(t::Connmark { mode, ctmark: 0x100, ctmask, nfmask, shift }));
+            after(&udp(), Target::new(ConnmarkTg { mode, ctmark: 0x100, ctmask, nfmask, shift }));
         (mark, ctmark)
     };
-    use t::ConnmarkMode::{Restore, Save, Set};
+    use ConnmarkMode::{Restore, Save, Set};
     assert_eq!(connmark(Set, u32::MAX, u32::MAX, 0), (0xf0, 0x100));
     assert_eq!(connmark(Set, 0, u32::MAX, 4), (0xf0, 0x1ab0));
     assert_eq!(connmark(Save, 0x0f, 0xff, -4), (0xf0, 0xaf));
@@ -331,7 +336,7 @@ fn targets_that_mark() {
 #[test]
 fn the_segment_size_of_a_syn() {
     let set = |packet: &[u8], mss| {
-        let (bytes, _, _, dropped) = after(packet, Target::Tcpmss(t::Tcpmss { mss: Some(mss) }));
+        let (bytes, _, _, dropped) = after(packet, Target::new(TcpmssTg { mss: Some(mss) }));
         assert!(!dropped);
         let pseudo = pseudo_header(0x7f00_0001, 0x0a00_0002, 6, (bytes.len() - 20) as u16);
         assert_eq!(fold(sum(pseudo, &bytes[20..])), 0, "TCP's checksum is right");
@@ -343,18 +348,18 @@ fn the_segment_size_of_a_syn() {
     assert_eq!(set(&with_mss, 1500), [1, 3, 3, 7, 2, 4, 5, 0xb4], "it is never raised");
     assert_eq!(set(&syn(&[1, 3, 3, 7]), 1400), [2, 4, 2, 24, 1, 3, 3, 7], "536 where it was not told");
     assert_eq!(set(&syn(&[]), 100), [2, 4, 0, 100]);
-    let tcpmss = |invert, low, high| Match::Tcpmss(m::Tcpmss { invert, range: (low, high) });
+    let tcpmss = |invert, low, high| Match::new(TcpmssMt { invert, range: (low, high) });
     assert!(fits(&with_mss, plain, tcpmss(false, 1460, 1460)));
     assert!(!fits(&with_mss, plain, tcpmss(true, 1, 1460)));
     assert!(fits(&syn(&[]), plain, tcpmss(true, 1, 1460)));
     // A header that says more than there is.
     let mut cut = syn(&[]);
     cut[32] = 0x80;
-    assert!(after(&cut, Target::Tcpmss(t::Tcpmss { mss: Some(1400) })).3, "dropped");
+    assert!(after(&cut, Target::new(TcpmssTg { mss: Some(1400) })).3, "dropped");
 }
 
 fn log(prefix: &str, all: bool) -> Target {
-    Target::Log(t::Log {
+    Target::new(Log {
         level: 6,
         prefix: prefix.to_owned(),
         tcp_sequence: all,
@@ -375,7 +380,7 @@ fn logged(packet: &[u8], hook: Hook, socket: bool, mut target: Target) -> Vec<St
         }
         let devs = if hook == Hook::LocalOut { (None, Some(dev)) } else { (Some(dev), None) };
         let mut par = par(cx, skb, hook, devs);
-        xt_target(cx, &mut par, &mut target);
+        target.target(cx, &mut par);
         cx.k.log.lines().map(|line| line.text.clone()).collect()
     })
 }
@@ -424,10 +429,10 @@ fn other_namespaces_are_silent_unless_told() {
         let skb = skb(cx, dev, &udp());
         let mut par = par(cx, skb, Hook::LocalIn, (Some(dev), None));
         par.state.netns = netns;
-        xt_target(cx, &mut par, &mut log("", false));
+        log("", false).target(cx, &mut par);
         assert_eq!(cx.k.log.lines().count(), 0);
         cx.k.log.nf_log_all_netns = 1;
-        xt_target(cx, &mut par, &mut log("", false));
+        log("", false).target(cx, &mut par);
         nf_log_trace(cx, &par, "INPUT", "policy", 3);
         let last = cx.k.log.lines().last().expect("a line").clone();
         assert_eq!((cx.k.log.lines().count(), last.level), (2, 4));

@@ -2,19 +2,24 @@
 //! rule sees.
 
 use glassnet_kernel::drivers::veth::VethOptions;
+use glassnet_kernel::hook::Verdict;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SkbId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, rtm_newlink};
-use glassnet_kernel::net::ipv4::netfilter::ip_tables::ipt_do_table;
-use glassnet_kernel::net::netfilter::core::Verdict;
+use glassnet_kernel::net::ipv4::netfilter::ip_tables::{hook_ops, ipt_do_table};
+use glassnet_kernel::net::netfilter::nf_nat_core::NatRange;
 use glassnet_kernel::net::netfilter::x_tables::{
     xt_find_table_lock, xt_replace_table, xt_splice_rules, xt_table, xt_unregister_table, xt_zero_counters,
 };
+use glassnet_kernel::net::netfilter::xt_conntrack::State;
+use glassnet_kernel::net::netfilter::xt_mark::MarkTg;
+use glassnet_kernel::net::netfilter::xt_multiport::{Multiport, MultiportSide};
+use glassnet_kernel::net::netfilter::xt_nat::Masquerade;
+use glassnet_kernel::net::netfilter::xt_tcpudp::{Tcp, Udp};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::note::{AtRule, Note, Outcome, Part, RuleNote};
-use glassnet_kernel::tables::netfilter::{Hook, HookFn, HookState, Pf, Site};
-use glassnet_kernel::tables::xt::matches::{Multiport, MultiportSide, Ports, State, Tcp, Udp};
-use glassnet_kernel::tables::xt::targets::{self, NatRange};
+use glassnet_kernel::tables::netfilter::{Hook, HookState, Pf, Site};
+use glassnet_kernel::tables::xt::Ports;
 use glassnet_kernel::tables::xt::{
     Action, AddrMask, Base, Chain, Counters, Iface, IpMatch, Match, Policy, Rule, Table, TableName, Target,
     Variant,
@@ -286,7 +291,7 @@ fn jumps_need_a_user_chain_and_names_their_length() {
 }
 
 fn masquerade() -> Rule {
-    jump(Action::Target(Target::Masquerade(NatRange::default())))
+    jump(Action::Target(Target::new(Masquerade(NatRange::default()))))
 }
 
 #[test]
@@ -303,32 +308,36 @@ fn a_target_stands_where_packets_of_its_hooks_alone_can_come() {
     }
     assert_eq!(put(&mut world, Legacy, nat(Hook::PreRouting, vec![jump(Action::Accept)])), Ok(()));
     assert_eq!(put(&mut world, Nft, nat(Hook::PreRouting, vec![jump(Action::Accept)])), Err(Errno::EINVAL));
-    let tcp = || Match::Tcp(Tcp::default());
+    let tcp = || Match::new(Tcp::default());
     let bare = rule(IpMatch::default(), vec![tcp()], Action::Accept);
     assert_eq!(put(&mut world, Legacy, filter(vec![bare], vec![])), Err(Errno::EINVAL));
     let with_proto = rule(proto(IPPROTO_TCP), vec![tcp()], Action::Accept);
     assert_eq!(put(&mut world, Legacy, filter(vec![with_proto], vec![])), Ok(()));
 }
 
-fn functions(world: &World, hook: Hook) -> Vec<HookFn> {
+fn functions(world: &World, hook: Hook) -> Vec<(&'static str, u32)> {
     let netns = &world.kernel(MACHINE).netns[INIT_NET];
-    netns.hooks.at(Pf::Ipv4, hook).iter().map(|entry| entry.function).collect()
+    netns.hooks.at(Pf::Ipv4, hook).iter().map(|ops| (ops.name, ops.private)).collect()
 }
 
 #[test]
 fn tables_register_their_hooks_and_take_them_back() {
     let (mut world, _) = world();
     world.enter(MACHINE, CPU, |cx| xt_find_table_lock(cx, INIT_NET, TableName::Mangle)).expect("a table");
-    let mangle = HookFn::Rules(Legacy, TableName::Mangle);
+    let hook_fn = |variant, table| {
+        let ops = hook_ops(variant, table, Hook::LocalIn);
+        (ops.name, ops.private)
+    };
+    let mangle = hook_fn(Legacy, TableName::Mangle);
     assert_eq!(functions(&world, Hook::Forward), [mangle]);
     // iptables-nft makes only the built-in chains that it needs.
     let mut input = filter(vec![], vec![]);
     input.chains.truncate(1);
     put(&mut world, Nft, input).expect("fits");
-    assert_eq!(functions(&world, Hook::LocalIn), [mangle, HookFn::Rules(Nft, TableName::Filter)]);
+    assert_eq!(functions(&world, Hook::LocalIn), [mangle, hook_fn(Nft, TableName::Filter)]);
     world.enter(MACHINE, CPU, |cx| xt_find_table_lock(cx, INIT_NET, TableName::Filter)).expect("a table");
     // The last one that came looks first.
-    let [legacy, nft] = [Legacy, Nft].map(|variant| HookFn::Rules(variant, TableName::Filter));
+    let [legacy, nft] = [Legacy, Nft].map(|variant| hook_fn(variant, TableName::Filter));
     assert_eq!(functions(&world, Hook::LocalIn), [mangle, legacy, nft]);
     world.enter(MACHINE, CPU, |cx| xt_unregister_table(cx, INIT_NET, Legacy, TableName::Filter));
     assert_eq!(functions(&world, Hook::Forward), [mangle]);
@@ -357,11 +366,11 @@ fn nat_is_there_once_for_both_variants_and_brings_connection_tracking_with_its_f
     let lookups = |world: &World, hook| world.kernel(MACHINE).netns[INIT_NET].xt.nat_lookups(hook).to_vec();
     assert_eq!(lookups(&world, Hook::PostRouting), [Legacy, Nft]);
     assert_eq!(lookups(&world, Hook::PreRouting), [Legacy]);
-    assert_eq!(functions(&world, Hook::LocalIn), [HookFn::NfNatIpv4LocalIn]);
+    assert_eq!(functions(&world, Hook::LocalIn), [("nf_nat_ipv4_local_in", 0)]);
     put(&mut world, Nft, post(vec![masquerade()])).expect("fits");
-    assert_eq!(functions(&world, Hook::LocalIn), [HookFn::NfNatIpv4LocalIn, HookFn::NfConfirm]);
+    assert_eq!(functions(&world, Hook::LocalIn), [("nf_nat_ipv4_local_in", 0), ("ipv4_confirm", 0)]);
     put(&mut world, Nft, post(vec![])).expect("fits");
-    assert_eq!(functions(&world, Hook::LocalIn), [HookFn::NfNatIpv4LocalIn]);
+    assert_eq!(functions(&world, Hook::LocalIn), [("nf_nat_ipv4_local_in", 0)]);
 }
 
 fn splice(world: &mut World, at: (&str, usize, usize), rules: Vec<Rule>) -> Result<(), Errno> {
@@ -373,7 +382,7 @@ fn single_rules_come_and_go_as_with_the_whole_table() {
     let (mut world, [dev, _]) = world();
     put(&mut world, Nft, filter(vec![], vec![user("A", vec![])])).expect("fits");
     let state =
-        || rule(IpMatch::default(), vec![Match::State(State { invert: false, state: 8 })], Action::Drop);
+        || rule(IpMatch::default(), vec![Match::new(State { invert: false, state: 8 })], Action::Drop);
     splice(&mut world, ("A", 0, 0), vec![state(), jump(Action::None)]).expect("fits");
     splice(&mut world, ("INPUT", 0, 0), vec![jump(to("A"))]).expect("fits");
     assert_eq!(functions(&world, Hook::LocalIn).len(), 2);
@@ -425,11 +434,8 @@ fn traced_packets_are_logged_where_they_match() {
     let (mut world, [dev, _]) = world();
     let udp = |action| rule(proto(IPPROTO_UDP), vec![], action);
     let users = vec![user("A", vec![udp(Action::None)]), user("B", vec![jump(Action::Return)])];
-    let rules = vec![
-        jump(Action::Target(Target::Mark(targets::Mark { mark: 1, mask: 0 }))),
-        jump(to("A")),
-        jump(to("B")),
-    ];
+    let rules =
+        vec![jump(Action::Target(Target::new(MarkTg { mark: 1, mask: 0 }))), jump(to("A")), jump(to("B"))];
     put(&mut world, Legacy, filter(rules, users)).expect("fits");
     world.enter(MACHINE, CPU, |cx| {
         let skb = skb(cx, dev, PACKET);
@@ -485,10 +491,10 @@ fn some_ports() -> impl Strategy<Value = Ports> {
 
 fn some_matches() -> impl Strategy<Value = (u8, Vec<Match>)> {
     let tcp = (some_ports(), some_ports()).prop_map(|(sport, dport)| {
-        (IPPROTO_TCP, vec![Match::Tcp(Tcp { sport, dport, flags: None, option: None })])
+        (IPPROTO_TCP, vec![Match::new(Tcp { sport, dport, flags: None, option: None })])
     });
     let udp = (some_ports(), some_ports())
-        .prop_map(|(sport, dport)| (IPPROTO_UDP, vec![Match::Udp(Udp { sport, dport })]));
+        .prop_map(|(sport, dport)| (IPPROTO_UDP, vec![Match::new(Udp { sport, dport })]));
     let side = prop_oneof![
         Just(MultiportSide::Source),
         Just(MultiportSide::Destination),
@@ -497,7 +503,7 @@ fn some_matches() -> impl Strategy<Value = (u8, Vec<Match>)> {
     let multiport = (side, any::<bool>(), prop::collection::vec((some_port(), some_port()), 1..4)).prop_map(
         |(side, invert, ports)| {
             let ports = ports.into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect();
-            (IPPROTO_TCP, vec![Match::Multiport(Multiport { side, invert, ports })])
+            (IPPROTO_TCP, vec![Match::new(Multiport { side, invert, ports })])
         },
     );
     let protos = prop_oneof![Just(0), Just(IPPROTO_ICMP), Just(IPPROTO_TCP), Just(IPPROTO_UDP), Just(132)];

@@ -1,8 +1,12 @@
 //! `modprobe` of kmod 30: loads what the kernel's list of modules has.
 
 use glassnet_kernel::Cx;
+use glassnet_kernel::module::Module;
+use glassnet_kernel::net::netfilter::EXTENSIONS;
 
 use crate::identity::RELEASE;
+use crate::ipset::is_type_modelled;
+use crate::iptables::spec::is_real_extension;
 use crate::process::{Process, Running};
 
 /// What loading a module does, if it was not part of the kernel from the start.
@@ -49,20 +53,25 @@ fn modprobe(process: &mut Process) -> i32 {
         return 1;
     }
     if !all && names.len() > 1 {
-        if find(process, &names[0]).is_some() {
+        if matches!(find(process, &names[0]), Found::Module(_)) {
             return refuse(process, "parameters of a module");
         }
         names.truncate(1);
     }
     let mut status = 0;
     for name in names {
-        if !load(process, &name) {
-            if !quiet {
-                let level = if all { "WARNING" } else { "FATAL" };
-                let text = format!("Module {name} not found in directory /lib/modules/{RELEASE}");
-                process.eprint(format!("modprobe: {level}: {text}\n"));
+        match find(process, &name) {
+            Found::Module(None) => {}
+            Found::Module(Some(init)) => process.syscall(init),
+            Found::NotModelled => status = refuse(process, &name),
+            Found::Nothing => {
+                if !quiet {
+                    let level = if all { "WARNING" } else { "FATAL" };
+                    let text = format!("Module {name} not found in directory /lib/modules/{RELEASE}");
+                    process.eprint(format!("modprobe: {level}: {text}\n"));
+                }
+                status = 1;
             }
-            status = 1;
         }
     }
     status
@@ -73,21 +82,35 @@ fn refuse(process: &mut Process, what: &str) -> i32 {
     1
 }
 
-/// There is such a module; a dash in its name counts as an underscore. Extensions of iptables and kinds of sets come with
-/// the kernel.
-fn find(process: &mut Process, name: &str) -> Option<Load> {
-    let name = name.replace('-', "_");
-    let modules = process.syscall(|cx| cx.k.modules);
-    let module = modules.iter().find(|module| module.name == name).map(|module| module.init);
-    let is_extension = ["xt_", "ipt_", "ip_set_"].iter().any(|prefix| name.starts_with(prefix));
-    module.or(is_extension.then_some(None))
+/// What a name stands for.
+enum Found {
+    Module(Load),
+    NotModelled,
+    Nothing,
 }
 
-/// False if there is no such module.
-fn load(process: &mut Process, name: &str) -> bool {
-    let Some(init) = find(process, name) else { return false };
-    if let Some(init) = init {
-        process.syscall(init);
+/// The module of this name; a dash in it counts as an underscore. That of a match or target of iptables has its name
+/// or, by an alias, that of what it brings; sets have one for each type.
+fn find(process: &mut Process, name: &str) -> Found {
+    let name = name.replace('-', "_");
+    let modules = process.syscall(|cx| cx.k.modules);
+    let extension = name.strip_prefix("xt_").or_else(|| name.strip_prefix("ipt_"));
+    let set_type = name.strip_prefix("ip_set_");
+    let brings = |module: &Module| {
+        module.name == name
+            || extension.is_some_and(|name| module.matches.contains(&name))
+            || extension.is_some_and(|name| module.targets.contains(&name))
+    };
+    if let Some(module) = modules.iter().find(|module| module.name == name) {
+        return Found::Module(module.init);
     }
-    true
+    if EXTENSIONS.iter().copied().flatten().any(brings) {
+        return Found::Module(None);
+    }
+    match set_type.and_then(is_type_modelled) {
+        Some(true) => Found::Module(None),
+        Some(false) => Found::NotModelled,
+        None if extension.is_some_and(is_real_extension) => Found::NotModelled,
+        None => Found::Nothing,
+    }
 }

@@ -1,8 +1,9 @@
 //! The extensions of iptables against a recording of the real tool: see `iptables_rules/record.sh`.
 
 use glassnet_kernel::net::netfilter::x_tables::xt_check_table;
+use glassnet_kernel::net::netfilter::xt_tcpudp::Tcp;
 use glassnet_kernel::tables::xt::{
-    Action, Counters, IpMatch, Match, Rule, Table, TableName, Target, Variant, matches,
+    Action, Counters, IpMatch, Match, Rule, Table, TableName, Target, Variant,
 };
 use glassnet_userland::hosts::Hosts;
 use glassnet_userland::iptables::ext::{self, Context, Given, MATCHES, Opt, Style, TARGETS, XtError, x6};
@@ -17,7 +18,7 @@ struct Line {
     chain: String,
     ip: IpMatch,
     /// `--syn` and the like stood there.
-    tcp: Option<matches::Tcp>,
+    tcp: Option<Tcp>,
     name: String,
     is_target: bool,
     options: Vec<(bool, Vec<String>)>,
@@ -69,8 +70,8 @@ fn is_option(word: &str) -> bool {
     word.starts_with("--") || matches!(word, "!" | "-p" | "-m" | "-j")
 }
 
-fn syn(invert: bool, mask: u8, compare: u8) -> matches::Tcp {
-    matches::Tcp { flags: Some((invert, mask, compare)), ..matches::Tcp::default() }
+fn syn(invert: bool, mask: u8, compare: u8) -> Tcp {
+    Tcp { flags: Some((invert, mask, compare)), ..Tcp::default() }
 }
 
 /// What the frame does: finds options, refuses `!`, repetitions and missing arguments.
@@ -158,7 +159,7 @@ fn play(line: &Line, variant: Variant) -> Option<String> {
 
 /// The kernel refuses the rule where it is to stand.
 fn is_refused(line: &Line, parsed: &Extension, variant: Variant) -> bool {
-    let mut matches: Vec<Match> = line.tcp.into_iter().map(Match::Tcp).collect();
+    let mut matches: Vec<Match> = line.tcp.into_iter().map(Match::new).collect();
     let mut action = Action::None;
     match parsed {
         Extension::Match(found) => matches.push(found.clone()),

@@ -4,7 +4,7 @@
 
 use glassnet_wire::Mac;
 
-use super::xt::{TableName, Variant};
+use crate::hook::HookOps;
 use crate::ids::{DevId, NetnsId};
 
 /// The five points of the IPv4 and bridge paths (`enum nf_inet_hooks`).
@@ -40,12 +40,13 @@ impl Hook {
     }
 
     /// Its bit in a mask of hooks.
-    pub fn bit(self) -> u8 {
+    pub const fn bit(self) -> u8 {
         1 << self as u8
     }
 }
 
-/// The family in which a hook function was registered.
+/// The family in which a hook function is registered. A further one (`NFPROTO_ARP`, `NFPROTO_IPV6`) is a variant, its
+/// place in [`FAMILIES`] and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Pf {
@@ -53,6 +54,19 @@ pub enum Pf {
     Ipv4,
     /// `NFPROTO_BRIDGE`.
     Bridge,
+}
+
+/// All families, in the order of their numbers.
+pub const FAMILIES: [Pf; 2] = [Pf::Ipv4, Pf::Bridge];
+
+impl Pf {
+    /// Its name, as nft writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pf::Ipv4 => "ip",
+            Pf::Bridge => "bridge",
+        }
+    }
 }
 
 /// A place in the code that offers a packet to a hook (an `NF_HOOK(…, okfn)`): it knows the hook and the function
@@ -126,65 +140,28 @@ pub struct HookState {
     pub output: Option<DevId>,
 }
 
-/// A hook function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HookFn {
-    /// Connection tracking wants whole packets.
-    Ipv4ConntrackDefrag,
-    /// Connection tracking of packets that came in.
-    Ipv4ConntrackIn,
-    /// Connection tracking of packets that this machine sends.
-    Ipv4ConntrackLocal,
-    /// A new connection is entered in the table once its first packet got through.
-    NfConfirm,
-    /// The rules of a table that is not `nat`.
-    Rules(Variant, TableName),
-    /// NAT at `PREROUTING`, with the rules of the `nat` tables for the first packet.
-    NfNatIpv4PreRouting,
-    /// NAT at `INPUT`.
-    NfNatIpv4LocalIn,
-    /// NAT at `OUTPUT`.
-    NfNatIpv4LocalFn,
-    /// NAT at `POSTROUTING`.
-    NfNatIpv4Out,
-    /// A bridged packet that met `PREROUTING` already does not meet it again above the bridge.
-    IpSabotageIn,
-    /// Bridge netfilter.
-    BrNfPreRouting,
-    /// Bridge netfilter.
-    BrNfLocalIn,
-    /// Bridge netfilter.
-    BrNfForwardIp,
-    /// Bridge netfilter.
-    BrNfForwardArp,
-    /// Bridge netfilter.
-    BrNfPostRouting,
-}
-
-/// A registered hook function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HookEntry {
-    /// Small is early (`NF_IP_PRI_*`).
-    pub priority: i32,
-    /// The function.
-    pub function: HookFn,
-}
-
 /// `NF_IP_PRI_CONNTRACK_DEFRAG`.
 pub const PRI_CONNTRACK_DEFRAG: i32 = -400;
 /// `NF_IP_PRI_CONNTRACK`.
 pub const PRI_CONNTRACK: i32 = -200;
+/// `NF_IP_PRI_NAT_DST`.
+pub const PRI_NAT_DST: i32 = -100;
+/// `NF_IP_PRI_NAT_SRC`.
+pub const PRI_NAT_SRC: i32 = 100;
 /// `NF_IP_PRI_CONNTRACK_CONFIRM`.
 pub const PRI_CONNTRACK_CONFIRM: i32 = i32::MAX;
 
 /// The hooks at which some namespace of the machine ever had a function (`nf_hooks_needed`): packets pass the others
 /// without a look.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct HooksNeeded(u16);
+pub struct HooksNeeded(u32);
+
+const _: () =
+    assert!(FAMILIES.len() * HOOKS.len() <= u32::BITS as usize, "a bit for each hook of each family");
 
 impl HooksNeeded {
-    fn bit(pf: Pf, hook: Hook) -> u16 {
-        1 << (pf as u16 * HOOKS.len() as u16 + hook as u16)
+    fn bit(pf: Pf, hook: Hook) -> u32 {
+        1 << (pf as u32 * HOOKS.len() as u32 + hook as u32)
     }
 
     /// A packet is to look what its namespace has there.
@@ -194,92 +171,59 @@ impl HooksNeeded {
     }
 }
 
-/// More functions than any hook can have.
-const MOST_FUNCTIONS: usize = 12;
+/// The functions of one hook, in the order in which they see a packet (`struct nf_hook_entries`).
+#[derive(Clone, Debug, Default)]
+pub struct HookEntries(Vec<HookOps>);
 
-/// The functions of a hook in their order, small enough to be taken along while they look at a packet.
-#[derive(Clone, Copy, Debug)]
-pub struct HookList {
-    functions: [HookFn; MOST_FUNCTIONS],
-    len: u8,
-}
-
-impl HookList {
-    const EMPTY: HookList = HookList { functions: [HookFn::NfConfirm; MOST_FUNCTIONS], len: 0 };
-
-    fn new(entries: &[HookEntry]) -> HookList {
-        debug_assert!(entries.len() <= MOST_FUNCTIONS);
-        let mut list = HookList::EMPTY;
-        for (place, entry) in list.functions.iter_mut().zip(entries) {
-            *place = entry.function;
-            list.len += 1;
+impl HookEntries {
+    /// Adds a function before those of the same priority, as Linux does (`nf_hook_entries_grow`); one that is there
+    /// already stays.
+    pub fn grow(&mut self, ops: HookOps) {
+        if self.position(ops.name, ops.private).is_none() {
+            let at = self.0.partition_point(|entry| entry.priority < ops.priority);
+            self.0.insert(at, ops);
         }
-        list
     }
 
-    /// The function at a position.
-    #[inline]
-    pub fn get(&self, at: u8) -> Option<HookFn> {
-        if at < self.len { self.functions.get(usize::from(at)).copied() } else { None }
+    /// Removes a function (`nf_remove_net_hook`).
+    pub fn remove(&mut self, name: &str, private: u32) {
+        self.0.retain(|entry| (entry.name, entry.private) != (name, private));
     }
 
-    /// There are none.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
+    /// Where a function stands.
+    pub fn position(&self, name: &str, private: u32) -> Option<usize> {
+        self.0.iter().position(|entry| (entry.name, entry.private) == (name, private))
     }
 }
 
-/// The hook functions of a namespace, by family and hook, in the order in which they look.
-#[derive(Clone, Debug)]
-pub struct Hooks {
-    lists: [[HookList; HOOKS.len()]; 2],
-    entries: [[Vec<HookEntry>; HOOKS.len()]; 2],
-}
-
-impl Default for Hooks {
-    fn default() -> Self {
-        Hooks { lists: [[HookList::EMPTY; HOOKS.len()]; 2], entries: Default::default() }
+impl std::ops::Deref for HookEntries {
+    type Target = [HookOps];
+    #[inline(always)]
+    fn deref(&self) -> &[HookOps] {
+        &self.0
     }
 }
+
+/// The hook functions of a namespace, by family and hook (`struct netns_nf`).
+#[derive(Clone, Debug, Default)]
+pub struct Hooks([[HookEntries; HOOKS.len()]; FAMILIES.len()]);
 
 impl Hooks {
-    /// The functions of a hook, for a packet.
-    #[inline]
-    pub fn list(&self, pf: Pf, hook: Hook) -> &HookList {
-        &self.lists[pf as usize][hook as usize]
+    /// The functions of a hook.
+    #[inline(always)]
+    pub fn at(&self, pf: Pf, hook: Hook) -> &HookEntries {
+        &self.0[pf as usize][hook as usize]
     }
 
-    /// The functions of a hook with their priorities.
-    pub fn at(&self, pf: Pf, hook: Hook) -> &[HookEntry] {
-        &self.entries[pf as usize][hook as usize]
-    }
-
-    /// Adds a function before those of the same priority, as Linux does (`nf_register_net_hook`); one that is there
-    /// already stays.
-    pub fn register(
-        &mut self,
-        needed: &mut HooksNeeded,
-        pf: Pf,
-        hook: Hook,
-        priority: i32,
-        function: HookFn,
-    ) {
-        needed.0 |= HooksNeeded::bit(pf, hook);
-        let entries = &mut self.entries[pf as usize][hook as usize];
-        if entries.iter().any(|entry| entry.function == function) {
-            return;
-        }
-        let at = entries.partition_point(|entry| entry.priority < priority);
-        entries.insert(at, HookEntry { priority, function });
-        self.lists[pf as usize][hook as usize] = HookList::new(entries);
+    /// Adds a function to the hook that it names (`nf_register_net_hook`).
+    pub fn register(&mut self, needed: &mut HooksNeeded, ops: HookOps) {
+        needed.0 |= HooksNeeded::bit(ops.pf, ops.hook);
+        self.0[ops.pf as usize][ops.hook as usize].grow(ops);
     }
 
     /// Removes a function (`nf_unregister_net_hook`).
-    pub fn unregister(&mut self, pf: Pf, hook: Hook, function: HookFn) {
-        let entries = &mut self.entries[pf as usize][hook as usize];
-        entries.retain(|entry| entry.function != function);
-        self.lists[pf as usize][hook as usize] = HookList::new(entries);
+    pub fn unregister(&mut self, ops: &HookOps) {
+        self.0[ops.pf as usize][ops.hook as usize].remove(ops.name, ops.private);
     }
 }
 
@@ -320,25 +264,4 @@ pub struct BridgeCalls {
 impl BridgeCalls {
     /// What a namespace begins with.
     pub const ALL: BridgeCalls = BridgeCalls { iptables: true, ip6tables: true, arptables: true };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn functions_look_in_the_order_of_priority_and_the_last_first() {
-        let (mut hooks, mut needed) = (Hooks::default(), HooksNeeded::default());
-        let filter = |variant| HookFn::Rules(variant, TableName::Filter);
-        hooks.register(&mut needed, Pf::Ipv4, Hook::LocalIn, PRI_CONNTRACK_CONFIRM, HookFn::NfConfirm);
-        hooks.register(&mut needed, Pf::Ipv4, Hook::LocalIn, 0, filter(Variant::Nft));
-        hooks.register(&mut needed, Pf::Ipv4, Hook::LocalIn, 0, filter(Variant::Legacy));
-        hooks.register(&mut needed, Pf::Ipv4, Hook::LocalIn, 0, filter(Variant::Nft));
-        let order: Vec<HookFn> =
-            hooks.at(Pf::Ipv4, Hook::LocalIn).iter().map(|entry| entry.function).collect();
-        assert_eq!(order, [filter(Variant::Legacy), filter(Variant::Nft), HookFn::NfConfirm]);
-        assert!(needed.at(Pf::Ipv4, Hook::LocalIn) && !needed.at(Pf::Bridge, Hook::LocalIn));
-        hooks.unregister(Pf::Ipv4, Hook::LocalIn, filter(Variant::Nft));
-        assert_eq!(hooks.at(Pf::Ipv4, Hook::LocalIn).len(), 2);
-    }
 }

@@ -1,15 +1,40 @@
 //! Network namespaces (`struct net`, include/net/net_namespace.h).
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
-use super::hashlimit::HashlimitTables;
 use super::ipset::IpSets;
 use super::ipv4::Ipv4Netns;
 use super::netfilter::{BridgeCalls, Hooks};
-use super::recent::RecentTables;
 use super::sysctl::Settings;
 use super::xt::XtTables;
 use crate::ids::{DevId, NetnsId, SocketId};
+
+/// What modules keep for a namespace: a value of each type that one asked for (`struct net_generic`).
+#[derive(Debug, Default)]
+pub struct NetGeneric(Vec<Box<dyn Kept>>);
+
+/// Anything that a module keeps.
+trait Kept: Any + Debug + Send + Sync {}
+
+impl<T: Any + Debug + Send + Sync> Kept for T {}
+
+impl NetGeneric {
+    /// The value of this type, if some module has one (`net_generic`).
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.iter().find_map(|kept| (&**kept as &dyn Any).downcast_ref())
+    }
+
+    /// The value of this type, which begins as its default.
+    pub fn get_mut<T: Any + Debug + Default + Send + Sync>(&mut self) -> &mut T {
+        let at = self.0.iter().position(|kept| (&**kept as &dyn Any).is::<T>()).unwrap_or_else(|| {
+            self.0.push(Box::new(T::default()));
+            self.0.len() - 1
+        });
+        (&mut *self.0[at] as &mut dyn Any).downcast_mut().expect("found by its type")
+    }
+}
 
 /// A network namespace: devices, addresses, routes, neighbours and sockets of its own.
 #[derive(Debug)]
@@ -32,10 +57,8 @@ pub struct Netns {
     pub xt: XtTables,
     /// Its ipsets.
     pub ipsets: IpSets,
-    /// The tables of `-m hashlimit`.
-    pub hashlimit: HashlimitTables,
-    /// The lists of `-m recent`.
-    pub recent: RecentTables,
+    /// What modules keep here.
+    pub generic: NetGeneric,
     /// Packet sockets that listen on all devices.
     pub taps: Vec<SocketId>,
     /// The numbers by which other namespaces go here (`netns_ids`).
@@ -57,8 +80,7 @@ impl Netns {
             brnf: BridgeCalls::ALL,
             xt: XtTables::default(),
             ipsets: IpSets::default(),
-            hashlimit: HashlimitTables::default(),
-            recent: RecentTables::default(),
+            generic: NetGeneric::default(),
             taps: Vec::new(),
             nsids: BTreeMap::new(),
             sysctls: Settings::default(),

@@ -49,6 +49,9 @@ pub struct BrCb {
     pub promisc: bool,
 }
 
+/// The packet came through `ip_send_skb`: if netfilter drops it before it left, that counts as `OutDiscards`.
+pub const IPSKB_SENT: u16 = 1 << 14;
+
 /// What IPv4 notes in a packet (`struct inet_skb_parm`, include/net/ip.h).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IpCb {

@@ -12,6 +12,7 @@ use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_ne
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
+use glassnet_kernel::net::netfilter::nf_nat_core::NatRange;
 use glassnet_kernel::net::netfilter::x_tables::xt_replace_table;
 use glassnet_kernel::net::socket::{recv, socket};
 use glassnet_kernel::netlink::{NLM_F_CREATE, NLM_F_EXCL};
@@ -22,7 +23,6 @@ use glassnet_kernel::tables::netfilter::Hook;
 use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType};
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::tables::sysctl::ConfOf;
-use glassnet_kernel::tables::xt::targets::NatRange;
 use glassnet_kernel::tables::xt::{Action, Counters, IpMatch, Rule, Table, TableName, Target, Variant};
 use glassnet_kernel::{Cx, World};
 use glassnet_wire::Mac;

@@ -13,9 +13,9 @@ use glassnet_kernel::net::netfilter::nf_conntrack_netlink::{
     CtChange, ctnetlink_change_conntrack, ctnetlink_create_conntrack, ctnetlink_del_conntrack,
     ctnetlink_dump_table, ctnetlink_flush_conntrack, ctnetlink_get_conntrack, ctnetlink_zero,
 };
+use glassnet_kernel::net::netfilter::nf_nat_core::NatRange;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::conntrack::{Conn, CtId, Tuple};
-use glassnet_kernel::tables::xt::targets::NatRange;
 use glassnet_sim::Nanos;
 
 use crate::process::{Process, Running};

@@ -55,6 +55,15 @@ pub fn type_by_name(name: &str) -> Option<SetType> {
     TYPES.iter().find(|(known, _)| *known == name).map(|(_, set_type)| *set_type)
 }
 
+/// Whether the type whose kernel module is `ip_set_MODULE` is modelled; `None`: there is none such.
+pub fn is_type_modelled(module: &str) -> Option<bool> {
+    let is_it = |name: &str| name.replace(':', "_").replace(',', "") == module;
+    match TYPES.iter().any(|(name, _)| is_it(name)) {
+        true => Some(true),
+        false => OTHER_TYPES.iter().any(|name| is_it(name)).then_some(false),
+    }
+}
+
 /// The words after the two mandatory ones.
 struct Rest<'a> {
     words: std::slice::Iter<'a, String>,

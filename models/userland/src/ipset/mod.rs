@@ -19,6 +19,8 @@ mod restore;
 mod show;
 mod words;
 
+pub use args::is_type_modelled;
+
 use glassnet_kernel::net::netfilter::ipset::ip_set_core::{self, IpSetCall};
 use glassnet_kernel::tables::ipset::types::{Adt, Request, SetError, SetType};
 

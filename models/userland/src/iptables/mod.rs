@@ -16,6 +16,7 @@ pub mod address;
 pub mod arbitrary;
 pub mod command;
 pub mod draft;
+pub mod draw;
 pub mod ext;
 pub mod fail;
 pub mod kube;
@@ -30,7 +31,7 @@ pub mod show;
 pub mod spec;
 pub mod words;
 
-use glassnet_kernel::net::netfilter::xt_commit::xt_find_table_lock;
+use glassnet_kernel::net::netfilter::x_tables::xt_find_table_lock;
 use glassnet_kernel::tables::xt::Variant;
 
 use crate::hosts::Hosts;

@@ -3,8 +3,10 @@
 
 use std::borrow::Cow;
 
+use glassnet_kernel::net::ipv4::netfilter::ipt_icmp::Icmp;
+use glassnet_kernel::net::netfilter::xt_tcpudp::{Tcp, Udp};
 use glassnet_kernel::netlink::Errno;
-use glassnet_kernel::tables::xt::matches::{Ports, Tcp, Udp};
+use glassnet_kernel::tables::xt::Ports;
 use glassnet_kernel::tables::xt::{AddrMask, IpMatch, Match, Rule, Variant};
 
 use super::fail::{Done, parameter};
@@ -37,29 +39,27 @@ fn udp_is_native(udp: &Udp) -> bool {
 pub fn rewrite(rule: &mut Rule) -> Done {
     let proto = rule.ip.proto.0;
     let mut kept_matches: Vec<Match> = Vec::with_capacity(rule.matches.len());
-    for with in std::mem::take(&mut rule.matches) {
-        match with {
-            Match::Tcp(tcp) if tcp_is_native(&tcp) => {
-                if proto != 6 {
-                    return Err(parameter("TCP match requires '-p tcp'"));
-                }
-                let flags = tcp.flags.filter(|(_, mask, compare)| *mask != 0 || *compare != 0);
-                let tcp = Tcp { sport: kept(tcp.sport), dport: kept(tcp.dport), flags, option: None };
-                if tcp != Tcp::default() {
-                    kept_matches.push(Match::Tcp(tcp));
-                }
+    for mut with in std::mem::take(&mut rule.matches) {
+        if let Some(tcp) = with.get_mut::<Tcp>().filter(|tcp| tcp_is_native(tcp)) {
+            if proto != 6 {
+                return Err(parameter("TCP match requires '-p tcp'"));
             }
-            Match::Udp(udp) if udp_is_native(&udp) => {
-                if proto != 17 {
-                    return Err(parameter("UDP match requires '-p udp'"));
-                }
-                let udp = Udp { sport: kept(udp.sport), dport: kept(udp.dport) };
-                if udp != Udp::default() {
-                    kept_matches.push(Match::Udp(udp));
-                }
+            let flags = tcp.flags.filter(|(_, mask, compare)| *mask != 0 || *compare != 0);
+            *tcp = Tcp { sport: kept(tcp.sport), dport: kept(tcp.dport), flags, option: None };
+            if *tcp == Tcp::default() {
+                continue;
             }
-            other => kept_matches.push(other),
         }
+        if let Some(udp) = with.get_mut::<Udp>().filter(|udp| udp_is_native(udp)) {
+            if proto != 17 {
+                return Err(parameter("UDP match requires '-p udp'"));
+            }
+            *udp = Udp { sport: kept(udp.sport), dport: kept(udp.dport) };
+            if *udp == Udp::default() {
+                continue;
+            }
+        }
+        kept_matches.push(with);
     }
     rule.matches = kept_matches;
     for iface in [&mut rule.ip.input, &mut rule.ip.output] {
@@ -73,11 +73,8 @@ pub fn rewrite(rule: &mut Rule) -> Done {
 /// The rule as the tool prints it. `iptables-nft` shows several `tcp` or `udp` matches as one, where the first stands, and
 /// of what they say of one field the last, though the kernel asks each in its place; an inversion of any stays.
 pub fn shown(variant: Variant, rule: &Rule) -> Cow<'_, Rule> {
-    let is_native = |with: &Match| match with {
-        Match::Tcp(tcp) => tcp_is_native(tcp),
-        Match::Udp(udp) => udp_is_native(udp),
-        _ => false,
-    };
+    let is_native =
+        |with: &Match| with.get().is_some_and(tcp_is_native) || with.get().is_some_and(udp_is_native);
     let natives = rule.matches.iter().filter(|with| is_native(with)).count();
     if variant == Variant::Legacy || natives < 2 {
         return Cow::Borrowed(rule);
@@ -102,20 +99,17 @@ fn overwrite(into: &mut Match, from: &Match) {
             *into = Ports { invert: into.invert || from.invert, range: from.range };
         }
     };
-    match (into, from) {
-        (Match::Tcp(into), Match::Tcp(from)) => {
-            ports(&mut into.sport, from.sport);
-            ports(&mut into.dport, from.dport);
-            if let Some((invert, mask, compare)) = from.flags {
-                let inverted = into.flags.is_some_and(|(invert, ..)| invert);
-                into.flags = Some((invert || inverted, mask, compare));
-            }
+    if let (Some(into), Some(from)) = (into.get_mut::<Tcp>(), from.get::<Tcp>()) {
+        ports(&mut into.sport, from.sport);
+        ports(&mut into.dport, from.dport);
+        if let Some((invert, mask, compare)) = from.flags {
+            let inverted = into.flags.is_some_and(|(invert, ..)| invert);
+            into.flags = Some((invert || inverted, mask, compare));
         }
-        (Match::Udp(into), Match::Udp(from)) => {
-            ports(&mut into.sport, from.sport);
-            ports(&mut into.dport, from.dport);
-        }
-        _ => {}
+    }
+    if let (Some(into), Some(from)) = (into.get_mut::<Udp>(), from.get::<Udp>()) {
+        ports(&mut into.sport, from.sport);
+        ports(&mut into.dport, from.dport);
     }
 }
 
@@ -123,11 +117,10 @@ fn overwrite(into: &mut Match, from: &Match) {
 pub fn refused(variant: Variant, rule: &Rule) -> Option<Errno> {
     let is_proto = |number: u8| rule.ip.proto == (number, false);
     let is_nft = variant == Variant::Nft;
-    let fits = |with: &Match| match with {
-        Match::Tcp(tcp) => is_proto(6) || is_nft && tcp_is_native(tcp),
-        Match::Udp(udp) => is_proto(17) || is_nft && udp_is_native(udp),
-        Match::Icmp(_) => is_proto(1),
-        _ => true,
+    let fits = |with: &Match| {
+        with.get().is_none_or(|tcp| is_proto(6) || is_nft && tcp_is_native(tcp))
+            && with.get().is_none_or(|udp| is_proto(17) || is_nft && udp_is_native(udp))
+            && with.get::<Icmp>().is_none_or(|_| is_proto(1))
     };
     if !rule.matches.iter().all(fits) || is_nft && never_matches(&rule.ip) {
         return Some(Errno::EINVAL);
@@ -143,7 +136,7 @@ fn never_matches(ip: &IpMatch) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use glassnet_kernel::tables::xt::matches::Length;
+    use glassnet_kernel::net::netfilter::xt_length::Length;
     use glassnet_kernel::tables::xt::{Action, Counters};
 
     use super::*;
@@ -151,9 +144,9 @@ mod tests {
     /// As iptables 1.8.9 prints `-p tcp --syn --sport 5 -m length … -m tcp --tcp-flags SYN,RST SYN`.
     #[test]
     fn the_last_of_two_matches_of_tcp_is_shown() {
-        let tcp = |flags, sport| Match::Tcp(Tcp { flags: Some((false, flags, 2)), sport, ..Tcp::default() });
+        let tcp = |flags, sport| Match::new(Tcp { flags: Some((false, flags, 2)), sport, ..Tcp::default() });
         let five = Ports { invert: false, range: (5, 5) };
-        let length = Match::Length(Length { invert: false, range: (1, 2) });
+        let length = Match::new(Length { invert: false, range: (1, 2) });
         let matches = vec![tcp(0x17, five), length.clone(), tcp(0x06, Ports::default())];
         let rule =
             Rule { ip: IpMatch::default(), matches, action: Action::None, counters: Counters::default() };

@@ -2,7 +2,7 @@
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::NetnsId;
-use glassnet_kernel::net::netfilter::xt_commit::{
+use glassnet_kernel::net::netfilter::x_tables::{
     xt_replace_table, xt_splice_rules, xt_table, xt_unregister_table, xt_zero_counters,
 };
 use glassnet_kernel::netlink::Errno;

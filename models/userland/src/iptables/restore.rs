@@ -1,6 +1,6 @@
 //! `iptables-restore`: a table at a time, all of it or nothing.
 
-use glassnet_kernel::net::netfilter::xt_commit::xt_find_table_lock;
+use glassnet_kernel::net::netfilter::x_tables::xt_find_table_lock;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::xt::{Counters, TableName, Variant};
 

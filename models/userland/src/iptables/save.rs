@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use chrono::DateTime;
-use glassnet_kernel::net::netfilter::xt_commit::xt_find_table_lock;
+use glassnet_kernel::net::netfilter::x_tables::xt_find_table_lock;
 use glassnet_kernel::tables::xt::{Table, TableName, Variant};
 
 use super::draft::Draft;

@@ -30,6 +30,11 @@ const REAL_TARGETS: &[&str] = &[
     "TEE", "TOS", "TPROXY", "TRACE", "TTL", "ULOG",
 ];
 
+/// The name is that of a match or target which Debian's iptables has.
+pub fn is_real_extension(name: &str) -> bool {
+    REAL_MATCHES.contains(&name) || REAL_TARGETS.contains(&name)
+}
+
 /// The name is a verdict's, which needs no extension.
 pub fn is_standard(name: &str) -> bool {
     matches!(name, "ACCEPT" | "DROP" | "QUEUE" | "RETURN")

@@ -7,10 +7,11 @@ use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::link::LinkInfo;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_newlink};
+use glassnet_kernel::net::netfilter::xt_hashlimit::{
+    Hashlimit, HashlimitKey, HashlimitTable, HashlimitTables,
+};
+use glassnet_kernel::net::netfilter::xt_recent::use_table;
 use glassnet_kernel::netlink::Errno;
-use glassnet_kernel::tables::hashlimit::{HashlimitKey, HashlimitTable};
-use glassnet_kernel::tables::recent::use_table;
-use glassnet_kernel::tables::xt::matches::Hashlimit;
 
 use super::*;
 
@@ -160,7 +161,7 @@ fn what_directories_hold() {
 #[test]
 fn a_list_of_recent_is_read_and_written() {
     let (mut world, netns) = world();
-    world.enter(NODE, CpuId(0), |cx| use_table(&mut cx.k.netns[netns].recent, "a", u32::MAX, 0));
+    world.enter(NODE, CpuId(0), |cx| use_table(cx.k.netns[netns].generic.get_mut(), "a", u32::MAX, 0));
     let file = "/proc/net/xt_recent/a";
     assert_eq!(list(&world, from(netns), "/proc/net/xt_recent").unwrap().len(), 1);
     let mut write = |text: &str| {
@@ -231,7 +232,8 @@ fn tables_of_hashlimit_are_read_and_not_written() {
             for _ in 0..3 {
                 table.count(&cfg, key, 84, 0);
             }
-            cx.k.netns[netns].hashlimit.insert(cfg.name, table);
+            let tables: &mut HashlimitTables = cx.k.netns[netns].generic.get_mut();
+            tables.insert(cfg.name, table);
         }
     });
     world.wake_at(glassnet_sim::Nanos::from_millis(640));

@@ -7,6 +7,8 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::NetnsId;
+use glassnet_kernel::net::netfilter::xt_hashlimit::HashlimitTables;
+use glassnet_kernel::net::netfilter::xt_recent::RecentTables;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::jiffies::{HZ, jiffies};
 
@@ -18,8 +20,8 @@ const INITIAL_JIFFIES: u64 = (1 << 32) - 300 * HZ;
 /// The lists of `recent`.
 pub const RECENT: Tree = Tree {
     path: "proc/net/xt_recent",
-    is_there: |view| !view.net().recent.is_empty(),
-    list: |view, parts| entries(view.net().recent.keys(), &Node::RW, parts),
+    is_there: |view| recent_tables(view).is_some_and(|tables| !tables.is_empty()),
+    list: |view, parts| entries(recent_tables(view).into_iter().flat_map(|t| t.keys()), &Node::RW, parts),
     unlisted: |_, _| None,
     read: |view, parts| of_one(parts, |name| recent(view, name)),
     write: |cx, netns, parts, text| of_one(parts, |name| write_recent(cx, netns, name, text)),
@@ -28,8 +30,8 @@ pub const RECENT: Tree = Tree {
 /// The tables of `hashlimit`.
 pub const HASHLIMIT: Tree = Tree {
     path: "proc/net/ipt_hashlimit",
-    is_there: |view| !view.net().hashlimit.is_empty(),
-    list: |view, parts| entries(view.net().hashlimit.keys(), &Node::RO, parts),
+    is_there: |view| hashlimit_tables(view).is_some_and(|tables| !tables.is_empty()),
+    list: |view, parts| entries(hashlimit_tables(view).into_iter().flat_map(|t| t.keys()), &Node::RO, parts),
     unlisted: |_, _| None,
     read: |view, parts| of_one(parts, |name| hashlimit(view, name)),
     // The superuser may open them, and then they take nothing.
@@ -58,9 +60,17 @@ fn of_one<T>(parts: &[&str], work: impl FnOnce(&str) -> Result<T, Errno>) -> Res
     }
 }
 
+fn recent_tables<'v>(view: &'v View) -> Option<&'v RecentTables> {
+    view.net().generic.get()
+}
+
+fn hashlimit_tables<'v>(view: &'v View) -> Option<&'v HashlimitTables> {
+    view.net().generic.get()
+}
+
 /// A list of `recent`, each address with its times.
 fn recent(view: &View, name: &str) -> Result<String, Errno> {
-    let table = view.net().recent.get(name).ok_or(Errno::ENOENT)?;
+    let table = recent_tables(view).and_then(|tables| tables.get(name)).ok_or(Errno::ENOENT)?;
     let mut text = String::new();
     for entry in &table.entries {
         let _ = write!(
@@ -79,7 +89,7 @@ fn recent(view: &View, name: &str) -> Result<String, Errno> {
 
 /// A table of `hashlimit`: seconds left, whom, and credit, cap and cost.
 fn hashlimit(view: &View, name: &str) -> Result<String, Errno> {
-    let table = view.net().hashlimit.get(name).ok_or(Errno::ENOENT)?;
+    let table = hashlimit_tables(view).and_then(|tables| tables.get(name)).ok_or(Errno::ENOENT)?;
     let now = jiffies(view.now);
     let mut text = String::new();
     for entry in table.entries(now) {
@@ -107,7 +117,8 @@ fn hashlimit(view: &View, name: &str) -> Result<String, Errno> {
 /// `EINVAL` for anything else, and for addresses of IPv6, which are not modelled.
 fn write_recent(cx: &mut Cx, netns: NetnsId, name: &str, text: &str) -> Result<(), Errno> {
     let now = jiffies(cx.now);
-    let table = cx.k.netns[netns].recent.get_mut(name).ok_or(Errno::ENOENT)?;
+    let tables: &mut RecentTables = cx.k.netns[netns].generic.get_mut();
+    let table = tables.get_mut(name).ok_or(Errno::ENOENT)?;
     let text = text.split('\n').next().unwrap_or_default();
     if text.starts_with('/') {
         table.entries.clear();

@@ -1,36 +1,27 @@
 //! Random cases.
 //!
 //! Values are drawn from few, so that rules and packets meet: hosts 2 to 5 of three networks, a handful of ports, of
-//! marks and of names. Where the kernel decides by lot or by the clock, only such parameters are drawn whose outcome is
-//! certain: a chance of 0 or 1, a limit that one hour does not refill, a date far away, a NAT range that no rule tells
-//! apart. (`iptables::arbitrary` of the userland crate draws rules from all values, to compare how they are printed;
-//! such rules meet no packet.)
+//! marks and of names (`iptables::draw` of the userland crate). What a rule asks and does each extension of iptables
+//! draws itself. (`iptables::arbitrary` draws rules from all values, to compare how they are printed; such rules meet no
+//! packet.)
 //!
 //! | module | draws |
 //! |---|---|
-//! | this one | values |
 //! | `rules.rs` | tables, chains and rules |
-//! | `matches.rs` | what a rule asks |
-//! | `targets.rs` | what a rule does |
-//! | `sets.rs` | sets, and the words of rules that name them |
+//! | `sets.rs` | sets |
 //! | `traffic.rs` | packets |
 
-mod matches;
 mod rules;
 mod sets;
-mod targets;
 mod traffic;
 
-use std::net::Ipv4Addr;
-
-use glassnet_sim::Dice;
+use glassnet_userland::iptables::draw::Draw;
 
 use super::case::Case;
-use sets::Kind;
 
 /// A random case; the same seed gives the same case.
 pub fn case(seed: u64) -> Case {
-    let mut draw = Draw::new(seed);
+    let mut draw = CaseDraw(Draw::new(seed));
     let (legacy, bridge_nf) = (draw.one_in(4), draw.one_in(2));
     let sets = if draw.one_in(2) { draw.make_sets() } else { Vec::new() };
     let rules = draw.rules();
@@ -38,95 +29,20 @@ pub fn case(seed: u64) -> Case {
     Case { name: format!("seed {seed}"), legacy, bridge_nf, sets, rules, steps }
 }
 
-struct Draw {
-    dice: Dice,
-    /// The hosts that most packets and rules of the case are about: one of each network.
-    hosts: [Ipv4Addr; 3],
-    /// The ports that most of them are about.
-    ports: [u16; 3],
-    /// Sets that were made; their names are `set0`, `set1`, …
-    sets: Vec<Kind>,
+/// Draws a case: rules, sets and packets, of the values that [`Draw`] has.
+struct CaseDraw(Draw);
+
+impl std::ops::Deref for CaseDraw {
+    type Target = Draw;
+
+    fn deref(&self) -> &Draw {
+        &self.0
+    }
 }
 
-const PORTS: [u16; 6] = [53, 80, 443, 1000, 1001, 8080];
-
-impl Draw {
-    fn new(seed: u64) -> Draw {
-        let mut dice = Dice::new(seed);
-        let hosts = [0, 1, 2].map(|net| Ipv4Addr::new(10, 0, net, 2 + dice.below(4) as u8));
-        let ports = [0, 1, 2].map(|_| PORTS[dice.below(PORTS.len() as u64) as usize]);
-        Draw { dice, hosts, ports, sets: Vec::new() }
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        self.dice.below(bound as u64) as usize
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-
-    /// Some of the words, at least one, joined by commas.
-    fn some(&mut self, words: &[&str]) -> String {
-        let first = self.below(words.len());
-        let is_in: Vec<bool> = (0..words.len()).map(|at| at == first || self.one_in(4)).collect();
-        let found: Vec<&str> =
-            words.iter().zip(is_in).filter(|(_, is_in)| *is_in).map(|(word, _)| *word).collect();
-        found.join(",")
-    }
-
-    /// `!` one time in four.
-    fn not(&mut self) -> &'static str {
-        if self.one_in(4) { "! " } else { "" }
-    }
-
-    fn port(&mut self) -> u16 {
-        if self.one_in(4) { self.pick(&PORTS) } else { self.pick(&self.ports.clone()) }
-    }
-
-    /// A port or a range.
-    fn ports(&mut self) -> String {
-        let (a, b) = (self.port(), self.port());
-        if a != b && self.one_in(2) { format!("{}:{}", a.min(b), a.max(b)) } else { a.to_string() }
-    }
-
-    fn host(&mut self) -> Ipv4Addr {
-        let net = self.below(3);
-        self.host_of(net)
-    }
-
-    /// A host of the network 10.0.`net`.0/24.
-    fn host_of(&mut self, net: usize) -> Ipv4Addr {
-        if self.one_in(4) {
-            Ipv4Addr::new(10, 0, net as u8, self.below(4) as u8 + 2)
-        } else {
-            self.hosts[net]
-        }
-    }
-
-    /// An address or network for `-s` and `-d`.
-    fn network(&mut self) -> String {
-        match self.below(8) {
-            0 | 1 => format!("10.0.{}.0/24", self.below(3)),
-            2 => "10.0.0.0/16".to_owned(),
-            4 => "10.0.1.0/255.255.255.0".to_owned(),
-            3 => format!("10.0.{}.1", self.below(3)),
-            _ => self.host().to_string(),
-        }
-    }
-
-    /// A device by name, or several by how their names begin.
-    fn device(&mut self) -> &'static str {
-        self.pick(&["c0", "s0", "br0", "c+", "p+", "p0", "lo"])
-    }
-
-    /// A mark, mostly with a mask.
-    fn mark(&mut self) -> String {
-        format!("0x{:x}{}", self.below(4), self.pick(&["", "/0x1", "/0x3", "/0xff"]))
+impl std::ops::DerefMut for CaseDraw {
+    fn deref_mut(&mut self) -> &mut Draw {
+        &mut self.0
     }
 }
 

@@ -1,28 +1,9 @@
 //! Random tables, chains and rules.
 
-use super::Draw;
+use glassnet_userland::iptables::draw::{Draw, DrawnTarget, Place};
+use glassnet_userland::iptables::ext::{MATCHES, MatchExt, TARGETS, icmp, multiport, tcp, udp};
 
-/// Where a rule stands.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    /// The table.
-    pub table: &'static str,
-    /// The built-in chain by which packets come; empty for a chain that any of the table may call.
-    pub chain: &'static str,
-    /// The protocol that the rule asks for.
-    pub proto: Option<&'static str>,
-}
-
-impl Place {
-    /// Packets come by one of these chains only.
-    pub fn is_in(&self, chains: &[&str]) -> bool {
-        chains.contains(&self.chain)
-    }
-
-    pub fn is_proto(&self, protos: &[&str]) -> bool {
-        self.proto.is_some_and(|proto| protos.contains(&proto))
-    }
-}
+use super::CaseDraw;
 
 const TABLES: [(&str, &[&str]); 5] = [
     ("raw", &["PREROUTING", "OUTPUT"]),
@@ -32,7 +13,7 @@ const TABLES: [(&str, &[&str]); 5] = [
     ("security", &["INPUT", "FORWARD", "OUTPUT"]),
 ];
 
-impl Draw {
+impl CaseDraw {
     /// Text for `iptables-restore`: at least one table.
     pub(super) fn rules(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -90,14 +71,14 @@ impl Draw {
                 words.push(format!("{}{option} {}", self.not(), self.network()));
             }
         }
-        if place.is_in(&["PREROUTING", "INPUT", "FORWARD"]) && self.one_in(4) {
+        if place.comes_in() && self.one_in(4) {
             words.push(format!("{}-i {}", self.not(), self.device()));
         }
-        if place.is_in(&["OUTPUT", "POSTROUTING", "FORWARD"]) && self.one_in(4) {
+        if place.leaves() && self.one_in(4) {
             words.push(format!("{}-o {}", self.not(), self.device()));
         }
-        let (needed, target) = self.target(place, callable);
-        let proto = match needed {
+        let target = self.target(place, callable);
+        let proto = match target.proto {
             Some(proto) => Some(proto),
             None if self.one_in(3) => Some(self.pick(&["tcp", "tcp", "udp", "icmp"])),
             None => None,
@@ -107,7 +88,7 @@ impl Draw {
             Some(proto) => {
                 words.push(format!("-p {proto}"));
                 if self.one_in(2) {
-                    words.push(self.protocol_match(proto));
+                    words.push(self.protocol_match(place));
                 }
             }
             None if self.one_in(12) => words.push(self.pick(&["! -p tcp", "-p 47", "! -p icmp"]).to_owned()),
@@ -116,9 +97,81 @@ impl Draw {
         for _ in 0..self.pick(&[0, 0, 1, 1, 2]) {
             words.push(self.extension(place));
         }
-        words.push(target);
+        words.push(target.words);
         words.retain(|word| !word.is_empty());
         words.join(" ")
+    }
+
+    /// A match of the protocol itself.
+    fn protocol_match(&mut self, place: Place) -> String {
+        let ext: &MatchExt = match place.proto {
+            Some("icmp") => &icmp::EXT,
+            _ if self.one_in(4) => &multiport::EXT,
+            Some("tcp") => &tcp::EXT,
+            _ => &udp::EXT,
+        };
+        (ext.drawn.1)(self, place)
+    }
+
+    /// A match that may stand there; rarely none.
+    fn extension(&mut self, place: Place) -> String {
+        let rows = MATCHES.iter().map(|ext| ext.drawn);
+        self.weighted(rows, |make, draw| Some(make(draw, place)).filter(|words| !words.is_empty()))
+            .unwrap_or_default()
+    }
+
+    /// A target that may stand there; `callable` are the own chains that it may call.
+    fn target(&mut self, place: Place, callable: &[usize]) -> DrawnTarget {
+        if !callable.is_empty() && self.one_in(3) {
+            let own = self.pick(callable);
+            return DrawnTarget::plain(format!("{} own{own}", self.pick(&["-j", "-j", "-g"])));
+        }
+        // In how many of eight rules it is an extension.
+        let extensions = match place.table {
+            "nat" => 6,
+            "raw" | "mangle" => 5,
+            "filter" => 3,
+            _ => 1,
+        };
+        if self.below(8) < extensions {
+            let rows = TARGETS.iter().map(|ext| ext.drawn);
+            let found =
+                self.weighted(rows, |make, draw| Some(make(draw, place)).filter(|it| !it.words.is_empty()));
+            if let Some(target) = found {
+                return target;
+            }
+        }
+        let verdicts: &[&str] = match place.table {
+            "nat" => &["", "ACCEPT", "RETURN"],
+            "filter" => &["", "DROP", "DROP", "ACCEPT", "ACCEPT", "RETURN", "RETURN"],
+            _ => &["", "ACCEPT", "ACCEPT", "ACCEPT", "DROP", "RETURN", "RETURN"],
+        };
+        match self.pick(verdicts) {
+            "" => DrawnTarget::NONE,
+            verdict => DrawnTarget::plain(format!("-j {verdict}")),
+        }
+    }
+
+    /// What one of these rows makes, each drawn as often as its weight says; four are tried.
+    fn weighted<F: Copy, R>(
+        &mut self,
+        rows: impl Iterator<Item = (usize, F)> + Clone,
+        make: impl Fn(F, &mut Draw) -> Option<R>,
+    ) -> Option<R> {
+        let all: usize = rows.clone().map(|(weight, _)| weight).sum();
+        for _ in 0..4 {
+            let mut at = self.below(all);
+            for (weight, row) in rows.clone() {
+                if at < weight {
+                    if let Some(made) = make(row, self) {
+                        return Some(made);
+                    }
+                    break;
+                }
+                at -= weight;
+            }
+        }
+        None
     }
 }
 

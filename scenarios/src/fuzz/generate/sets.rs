@@ -1,11 +1,10 @@
-//! Random sets, and the words of rules that name them.
+//! Random sets.
 
-use super::Draw;
-use super::rules::Place;
+use super::CaseDraw;
 
 /// A type of set: its name, what its elements are made of, and what `create` needs.
 #[derive(Clone, Copy)]
-pub(super) struct Kind {
+struct Kind {
     name: &'static str,
     parts: &'static [Part],
     create: &'static str,
@@ -37,7 +36,7 @@ const LIST: Kind = Kind { name: "list:set", parts: &[], create: " size 8" };
 /// Most sets before a list.
 const MOST: usize = 3;
 
-impl Draw {
+impl CaseDraw {
     /// Text for `ipset restore`: one to three sets, and sometimes a list of them.
     pub(super) fn make_sets(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -51,7 +50,7 @@ impl Draw {
                 let more = self.element_extensions(kind, &extra);
                 lines.push(format!("add set{at} {element}{more} -exist"));
             }
-            self.sets.push(kind);
+            self.sets.push(kind.parts.len());
         }
         if self.one_in(3) {
             let at = self.sets.len();
@@ -62,7 +61,7 @@ impl Draw {
                     lines.push(format!("add set{at} set{member}"));
                 }
             }
-            self.sets.push(LIST);
+            self.sets.push(LIST.parts.len());
         }
         lines
     }
@@ -111,48 +110,5 @@ impl Draw {
             Part::Port => self.port().to_string(),
             Part::Device => self.pick(&["c0", "s0", "br0"]).to_owned(),
         }
-    }
-
-    /// The name of a set and as many `src` and `dst` as it needs, now and then one more or less.
-    fn set_words(&mut self) -> Option<String> {
-        if self.sets.is_empty() {
-            return None;
-        }
-        let at = self.below(self.sets.len());
-        let kind = self.sets[at];
-        let needed = if kind.parts.is_empty() { 1 + self.below(3) } else { kind.parts.len() };
-        let count = if self.one_in(12) { 1 + self.below(3) } else { needed };
-        let sides: Vec<&str> = (0..count).map(|_| self.pick(&["src", "dst"])).collect();
-        Some(format!("set{at} {}", sides.join(",")))
-    }
-
-    /// `-m set`, if there are sets.
-    pub(super) fn set_match(&mut self, _: Place) -> String {
-        let Some(set) = self.set_words() else { return String::new() };
-        let more = match self.below(10) {
-            0 => " --return-nomatch",
-            1 => " ! --update-counters",
-            2 => " ! --update-subcounters",
-            3 => " --packets-gt 1",
-            4 => " ! --packets-eq 0",
-            5 => " --bytes-lt 150",
-            _ => "",
-        };
-        format!("-m set {}--match-set {set}{more}", self.not())
-    }
-
-    /// `-j SET`, if there are sets.
-    pub(super) fn set_target(&mut self, place: Place) -> Option<String> {
-        let set = self.set_words()?;
-        Some(match self.below(6) {
-            0 | 1 => format!("SET --del-set {set}"),
-            // Priorities are given only where the packet leaves.
-            2 if place.table == "mangle" && place.is_in(&["FORWARD", "OUTPUT", "POSTROUTING"]) => {
-                format!("SET --map-set {set} --map-prio --map-mark")
-            }
-            2 | 3 if place.table == "mangle" => format!("SET --map-set {set} --map-mark"),
-            4 => format!("SET --add-set {set} --exist{}", self.pick(&["", " --timeout 900"])),
-            _ => format!("SET --add-set {set}"),
-        })
     }
 }

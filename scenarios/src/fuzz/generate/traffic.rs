@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 
 use super::super::case::{Packet, Port, Proto, Reply, Send, Step};
-use super::Draw;
+use super::CaseDraw;
 
-impl Draw {
+impl CaseDraw {
     pub(super) fn steps(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
         for _ in 0..4 + self.below(5) {

@@ -13,6 +13,7 @@ use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
 use glassnet_wire::ipv4::{IPV4_HLEN, Ipv4Hdr};
 
 use crate::door::{Door, Func};
+use crate::hook::{HookFn, HookOps, Verdict};
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::module::Module;
 use crate::net::core::neighbour::neigh_lookup;
@@ -20,14 +21,13 @@ use crate::net::ipv4::arp::arp_neigh;
 use crate::net::ipv4::ip_input::{ip_hdr, snmp};
 use crate::net::ipv4::ip_output::{IGNORE_DF, fragments};
 use crate::net::ipv4::route::ip_route_input_noref;
-use crate::net::netfilter::core::Verdict;
 use crate::net::netfilter::core::nf_hook;
 use crate::net::netfilter::nf_conntrack_core::nf_conntrack_confirm;
 use crate::netlink::Errno;
 use crate::sysctl::{At, Sysctl, SysctlTable, keep};
 use crate::tables::conntrack::NfCt;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::{Hook, HookFn, HookState, NfBridge, Pf, Site};
+use crate::tables::netfilter::{Hook, HookState, NfBridge, Pf, Site};
 use crate::tables::route::{DST_FAKE_RTABLE, DstInput, Rtable};
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::{IpCb, PacketType};
@@ -39,14 +39,18 @@ pub static MODULE: Module = Module { init: Some(br_netfilter_init), ..Module::na
 /// `NF_BR_PRI_BRNF`.
 const PRI_BRNF: i32 = 0;
 /// The functions of bridge netfilter.
-const HOOK_OPS: [(Pf, Hook, i32, HookFn); 6] = [
-    (Pf::Bridge, Hook::PreRouting, PRI_BRNF, HookFn::BrNfPreRouting),
-    (Pf::Bridge, Hook::LocalIn, i32::MAX, HookFn::BrNfLocalIn),
-    (Pf::Bridge, Hook::Forward, PRI_BRNF - 1, HookFn::BrNfForwardIp),
-    (Pf::Bridge, Hook::Forward, PRI_BRNF, HookFn::BrNfForwardArp),
-    (Pf::Bridge, Hook::PostRouting, i32::MAX, HookFn::BrNfPostRouting),
-    (Pf::Ipv4, Hook::PreRouting, i32::MIN, HookFn::IpSabotageIn),
+const HOOK_OPS: [HookOps; 6] = [
+    hook_ops("br_nf_pre_routing", Pf::Bridge, Hook::PreRouting, PRI_BRNF, br_nf_pre_routing),
+    hook_ops("br_nf_local_in", Pf::Bridge, Hook::LocalIn, i32::MAX, br_nf_local_in),
+    hook_ops("br_nf_forward_ip", Pf::Bridge, Hook::Forward, PRI_BRNF - 1, br_nf_forward_ip),
+    hook_ops("br_nf_forward_arp", Pf::Bridge, Hook::Forward, PRI_BRNF, br_nf_forward_arp),
+    hook_ops("br_nf_post_routing", Pf::Bridge, Hook::PostRouting, i32::MAX, br_nf_post_routing),
+    hook_ops("ip_sabotage_in", Pf::Ipv4, Hook::PreRouting, i32::MIN, ip_sabotage_in),
 ];
+
+const fn hook_ops(name: &'static str, pf: Pf, hook: Hook, priority: i32, function: HookFn) -> HookOps {
+    HookOps { name, pf, hook, priority, function, private: 0 }
+}
 
 /// The module is loaded: namespaces that have a bridge get its hooks now, others with their first bridge
 /// (`br_netfilter_init`). Loading it again does nothing.
@@ -68,8 +72,8 @@ pub fn brnf_device_event(cx: &mut Cx, bridge: DevId) {
 
 fn register(cx: &mut Cx, netns: NetnsId) {
     let hooks = &mut cx.k.netns[netns].hooks;
-    for (pf, hook, priority, function) in HOOK_OPS {
-        hooks.register(&mut cx.k.nf_hooks_needed, pf, hook, priority, function);
+    for ops in HOOK_OPS {
+        hooks.register(&mut cx.k.nf_hooks_needed, ops);
     }
 }
 
@@ -112,26 +116,13 @@ fn bridge_parent(cx: &Cx, port: DevId) -> Option<DevId> {
     cx.k.devs.get(port)?.port.as_ref().map(|port| port.bridge)
 }
 
-/// The devices that a bridged packet shows to the IPv4 hooks: its bridge, both as input and as output.
-pub fn devices(cx: &Cx, site: Site, skb: SkbId) -> (Option<DevId>, Option<DevId>) {
-    let pkt = &cx.skbs[skb];
-    match site {
-        Site::BrNfPreRouting => (Some(pkt.dev), None),
-        Site::BrNfForward => {
-            let physin = pkt.nf_bridge.and_then(|info| info.physin);
-            (physin.and_then(|port| bridge_parent(cx, port)), bridge_parent(cx, pkt.dev))
-        }
-        _ => (None, bridge_parent(cx, pkt.dev)),
-    }
-}
-
 /// The rest of a hook of the bridge, past the functions of bridge netfilter's own priority (`br_nf_hook_thresh`).
 fn br_nf_hook_thresh(cx: &mut Cx, skb: SkbId, site: Site) -> Door {
     cx.call(Func::BrNfHookThresh, skb);
     let (pf, hook) = site.point();
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
     let entries = cx.k.netns[netns].hooks.at(pf, hook);
-    let from = entries.partition_point(|entry| entry.priority <= PRI_BRNF) as u8;
+    let from = entries.partition_point(|entry| entry.priority <= PRI_BRNF) as u16;
     Door::NfHookSlow { skb, site, from }
 }
 
@@ -192,7 +183,7 @@ fn to_other_host(cx: &mut Cx, skb: SkbId) {
 }
 
 /// A frame comes into the bridge: if it holds an IPv4 packet, that meets `PREROUTING` as if it came in by the bridge.
-pub fn br_nf_pre_routing(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+pub fn br_nf_pre_routing(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfPreRouting, skb);
     let port = cx.skbs[skb].dev;
     let Some(bridge) = state.input.and_then(|port| bridge_parent(cx, port)) else { return drop() };
@@ -339,7 +330,7 @@ pub fn br_nf_dev_xmit(cx: &mut Cx, skb: SkbId) -> Option<Door> {
 /// A frame is for this machine. One to many whose connection is not in the table yet is entered now: the copies that leave
 /// by the ports share it, and above the bridge it would be too late. A frame that the bridge only overhears is not its
 /// connection's business here.
-pub fn br_nf_local_in(cx: &mut Cx, skb: SkbId, _state: HookState) -> Verdict {
+pub fn br_nf_local_in(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfLocalIn, skb);
     if cx.skbs[skb].br.promisc {
         cx.nf_reset_ct(skb);
@@ -354,7 +345,7 @@ pub fn br_nf_local_in(cx: &mut Cx, skb: SkbId, _state: HookState) -> Verdict {
 }
 
 /// A frame leaves by a port: its IPv4 packet meets `FORWARD`.
-pub fn br_nf_forward_ip(cx: &mut Cx, skb: SkbId, _state: HookState) -> Verdict {
+pub fn br_nf_forward_ip(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfForwardIp, skb);
     let Some(info) = cx.skbs[skb].nf_bridge else { return Verdict::Accept };
     if cx.skbs[skb].protocol != ETH_P_IP {
@@ -374,7 +365,7 @@ pub fn br_nf_forward_ip(cx: &mut Cx, skb: SkbId, _state: HookState) -> Verdict {
 }
 
 /// An ARP frame leaves by a port: arptables would see it.
-pub fn br_nf_forward_arp(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+pub fn br_nf_forward_arp(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfForwardArp, skb);
     let Some(bridge) = state.output.and_then(|port| bridge_parent(cx, port)) else { return Verdict::Accept };
     if !calls(cx, bridge, true) || cx.skbs[skb].protocol != ETH_P_ARP {
@@ -405,7 +396,7 @@ pub fn br_nf_forward_finish(cx: &mut Cx, skb: SkbId) -> Door {
 }
 
 /// A frame is about to leave: its IPv4 packet meets `POSTROUTING`, unless it was routed and met it there.
-pub fn br_nf_post_routing(cx: &mut Cx, skb: SkbId, _state: HookState) -> Verdict {
+pub fn br_nf_post_routing(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfPostRouting, skb);
     let pkt = &cx.skbs[skb];
     if pkt.nf_bridge.is_none_or(|info| info.physout.is_none()) || pkt.protocol != ETH_P_IP {
@@ -466,7 +457,7 @@ fn refragment(cx: &mut Cx, skb: SkbId, info: NfBridge) -> Door {
 }
 
 /// A bridged packet that is for this machine met `PREROUTING` in the bridge, and does not meet it again above.
-pub fn ip_sabotage_in(cx: &mut Cx, skb: SkbId, _state: HookState) -> Verdict {
+pub fn ip_sabotage_in(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.call(Func::IpSabotageIn, skb);
     match cx.skbs[skb].nf_bridge.as_mut() {
         Some(info) if !info.sabotage_in_done && !info.in_prerouting => {

@@ -23,7 +23,7 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Site;
 use crate::tables::route::{RTCF_LOCAL, RTCF_MULTICAST, Rtable};
 use crate::tables::route_types::RouteType;
-use crate::tables::skb::PacketType;
+use crate::tables::skb::{IPSKB_SENT, PacketType};
 use crate::tables::socket::PmtuDisc;
 use crate::tables::sysctl::Setting;
 
@@ -35,8 +35,6 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4", &[Sysctl::net(&IP
 
 /// `IPSKB_FORWARDED`: the packet came from elsewhere.
 pub const IPSKB_FORWARDED: u16 = 1;
-/// The packet came through `ip_send_skb`: if netfilter drops it before it left, that counts as `OutDiscards`.
-pub const IPSKB_SENT: u16 = 1 << 14;
 /// `skb->ignore_df`: a packet of this machine may be fragmented although DF is set.
 pub const IGNORE_DF: u16 = 1 << 15;
 

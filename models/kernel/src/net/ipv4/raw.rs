@@ -10,7 +10,7 @@ use super::af_inet::{
 };
 use super::icmp::{self, IcmpError};
 use super::ip_input::ip_hdr;
-use super::ip_output::{IPSKB_SENT, IpHeader, ip_make_header};
+use super::ip_output::{IpHeader, ip_make_header};
 use super::route::{dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::{Door, Func};
@@ -19,6 +19,7 @@ use crate::net::netfilter::core::ip_send_skb;
 use crate::net::socket::queue_or_drop;
 use crate::netlink::Errno;
 use crate::tables::route::{RTCF_BROADCAST, Rtable};
+use crate::tables::skb::IPSKB_SENT;
 use crate::tables::socket::{PmtuDisc, SockKind, Socket};
 
 /// Sends from a raw socket: `payload` is what follows the IPv4 header, or the whole packet with IP_HDRINCL.

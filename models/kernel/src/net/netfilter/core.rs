@@ -2,31 +2,16 @@
 //!
 //! Kernel: net/netfilter/core.c, include/linux/netfilter.h
 
-use super::super::bridge::br_netfilter_hooks as br_nf;
-use super::nf_conntrack_proto as ct;
 use crate::Cx;
 use crate::door::Door;
+use crate::hook::Verdict;
 use crate::ids::{DevId, SkbId};
-use crate::net::ipv4::ip_input::snmp;
-use crate::net::ipv4::ip_output::IPSKB_SENT;
-use crate::net::ipv4::netfilter::ip_tables::pass_empty_chain;
-use crate::net::ipv4::netfilter::nf_defrag_ipv4::ipv4_conntrack_defrag;
 use crate::netlink::Errno;
 use crate::note::{HookNote, Note};
+use crate::tables::conntrack::{CtInfo, Dir, NfCt};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::{HookFn, HookState, Pf, Site};
-
-/// What a hook function says of a packet.
-#[derive(Clone, Copy, Debug)]
-pub enum Verdict {
-    /// The next function may look (`NF_ACCEPT`).
-    Accept,
-    /// It is dropped (`NF_DROP`).
-    Drop(DropReason),
-    /// The function took it and goes on with this door (`NF_STOLEN`); an answer that is to be sent before the packet is
-    /// dropped goes here, with the drop put off by [`crate::Cx::afterwards`].
-    Stolen(Door),
-}
+use crate::tables::netfilter::{HookState, Pf, Site};
+use crate::tables::skb::IPSKB_SENT;
 
 /// Offers a packet to the functions of a hook, and goes on with it once all accepted it (`NF_HOOK`).
 #[inline(always)]
@@ -43,7 +28,7 @@ pub fn nf_hook(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
 fn nf_hook_here(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
     let (pf, hook) = site.point();
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
-    if cx.k.netns[netns].hooks.list(pf, hook).is_empty() {
+    if cx.k.netns[netns].hooks.at(pf, hook).is_empty() {
         return cx.pass(okfn(cx, site, skb));
     }
     if site == Site::BrHandleFrame {
@@ -64,20 +49,14 @@ fn nf_hook_bridge_pre(cx: &mut Cx, skb: SkbId) -> Door {
 
 /// Asks the functions of a hook one after the other, from position `from` on, until one does not accept.
 #[inline(always)]
-fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Verdict {
+fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u16) -> Verdict {
     let (pf, hook) = site.point();
     let state = hook_state(cx, site, skb);
     cx.note(|cx| Note::Hook(hook_note(cx, skb, &state)));
-    let list = *cx.k.netns[state.netns].hooks.list(pf, hook);
-    for function in (from..).map_while(|at| list.get(at)) {
-        if let HookFn::Rules(variant, table) = function
-            && !cx.observed
-            && pass_empty_chain(cx, skb, &state, variant, table)
-        {
-            continue;
-        }
-        match call(cx, skb, state, function) {
-            Verdict::Accept => {}
+    let mut at = usize::from(from);
+    while let Some(ops) = cx.k.netns[state.netns].hooks.at(pf, hook).get(at) {
+        match (ops.function)(cx, skb, &state, ops.private) {
+            Verdict::Accept => at += 1,
             other => return other,
         }
     }
@@ -114,7 +93,7 @@ fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
 /// Kernel: net/netfilter/core.c
 /// Not modelled: NF_QUEUE, NF_REPEAT.
 #[inline(never)]
-pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u8) -> Door {
+pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u16) -> Door {
     match ask(cx, skb, site, from) {
         Verdict::Accept => okfn(cx, site, skb),
         Verdict::Drop(reason) => {
@@ -137,7 +116,8 @@ pub fn refuse(cx: &mut Cx, skb: SkbId) -> Door {
 fn discard(cx: &mut Cx, skb: SkbId) {
     cx.k.refused = Some(skb);
     if cx.skbs[skb].ip.flags & IPSKB_SENT != 0 {
-        snmp(cx, skb).ip.OutDiscards += 1;
+        let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+        cx.k.netns[netns].ipv4.snmp.ip.OutDiscards += 1;
     }
 }
 
@@ -169,7 +149,13 @@ fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
         Site::IpOutput | Site::IpMcLoop => (pkt.ip.indev, out(cx)),
         Site::BrForward => (pkt.br.from, here),
         Site::BrLocalOut | Site::BrForwardFinish => (None, here),
-        Site::BrNfPreRouting | Site::BrNfForward | Site::BrNfPostRouting => br_nf::devices(cx, site, skb),
+        // The IPv4 hooks see the bridge of a port, not the port.
+        Site::BrNfPreRouting => (here, None),
+        Site::BrNfForward => {
+            let physin = pkt.nf_bridge.and_then(|info| info.physin);
+            (physin.and_then(|port| bridge_of(cx, port)), bridge_of(cx, pkt.dev))
+        }
+        Site::BrNfPostRouting => (None, bridge_of(cx, pkt.dev)),
     };
     HookState { site, hook, netns: cx.k.devs[pkt.dev].netns, input, output }
 }
@@ -189,31 +175,21 @@ fn hook_note(cx: &Cx, skb: SkbId, state: &HookState) -> HookNote {
     }
 }
 
-#[inline(always)]
-fn call(cx: &mut Cx, skb: SkbId, state: HookState, function: HookFn) -> Verdict {
-    match function {
-        HookFn::IpSabotageIn => br_nf::ip_sabotage_in(cx, skb, state),
-        HookFn::BrNfPreRouting => br_nf::br_nf_pre_routing(cx, skb, state),
-        HookFn::BrNfLocalIn => br_nf::br_nf_local_in(cx, skb, state),
-        HookFn::BrNfForwardIp => br_nf::br_nf_forward_ip(cx, skb, state),
-        HookFn::BrNfForwardArp => br_nf::br_nf_forward_arp(cx, skb, state),
-        HookFn::BrNfPostRouting => br_nf::br_nf_post_routing(cx, skb, state),
-
-        HookFn::Rules(variant, table) => super::x_tables::rules(cx, skb, state, variant, table),
-
-        HookFn::Ipv4ConntrackDefrag => ipv4_conntrack_defrag(cx, skb, state),
-        HookFn::Ipv4ConntrackIn => ct::ipv4_conntrack_in(cx, skb, state),
-        HookFn::Ipv4ConntrackLocal => ct::ipv4_conntrack_local(cx, skb, state),
-        HookFn::NfConfirm => ct::ipv4_confirm(cx, skb, state),
-
-        HookFn::NfNatIpv4PreRouting => super::nf_nat_proto::nf_nat_ipv4_pre_routing(cx, skb, state),
-        HookFn::NfNatIpv4LocalIn => super::nf_nat_proto::nf_nat_ipv4_local_in(cx, skb, state),
-        HookFn::NfNatIpv4LocalFn => super::nf_nat_proto::nf_nat_ipv4_local_fn(cx, skb, state),
-        HookFn::NfNatIpv4Out => super::nf_nat_proto::nf_nat_ipv4_out(cx, skb, state),
-    }
+/// The bridge of a port.
+fn bridge_of(cx: &Cx, port: DevId) -> Option<DevId> {
+    cx.k.devs.get(port)?.port.as_ref().map(|port| port.bridge)
 }
 
-/// A packet that answers another belongs to the same connection: an ICMP error, a reset (`nf_ct_attach`).
+/// A packet that answers another belongs to the same connection in the other direction: an ICMP error, a reset
+/// (`nf_ct_attach`, `nf_conntrack_attach`).
 pub fn nf_ct_attach(cx: &mut Cx, new: SkbId, skb: SkbId) {
-    super::nf_conntrack_core::nf_conntrack_attach(cx, new, skb);
+    let Some((id, info)) = cx.nf_ct_get(skb) else {
+        if cx.skbs[skb].nfct == NfCt::Untracked {
+            cx.nf_ct_set(new, NfCt::RelatedToNone);
+        }
+        return;
+    };
+    let info = if info.dir() == Dir::Original { CtInfo::RelatedReply } else { CtInfo::Related };
+    cx.k.conntrack.hold(id);
+    cx.nf_ct_set(new, NfCt::Conn(id, info));
 }

@@ -25,7 +25,7 @@ pub mod xt_audit;
 pub mod xt_check;
 pub mod xt_classify;
 pub mod xt_cluster;
-pub mod xt_commit;
+pub mod xt_comment;
 pub mod xt_connmark;
 pub mod xt_conntrack;
 pub mod xt_ct;
@@ -53,3 +53,45 @@ pub mod xt_tcpudp;
 pub mod xt_time;
 pub mod xt_trace;
 pub mod xt_u32;
+
+use crate::module::Module;
+use crate::net::ipv4::netfilter::{ipt_icmp, ipt_reject, ipt_rpfilter};
+
+/// The modules of the matches and targets of iptables.
+pub static EXTENSIONS: &[&[Module]] = &[
+    ipt_icmp::MODULES,
+    ipt_reject::MODULES,
+    ipt_rpfilter::MODULES,
+    xt_addrtype::MODULES,
+    xt_audit::MODULES,
+    xt_classify::MODULES,
+    xt_cluster::MODULES,
+    xt_comment::MODULES,
+    xt_connmark::MODULES,
+    xt_conntrack::MODULES,
+    xt_ct::MODULES,
+    xt_dscp::MODULES,
+    xt_hashlimit::MODULES,
+    xt_hl::MODULES,
+    xt_iprange::MODULES,
+    xt_length::MODULES,
+    xt_limit::MODULES,
+    xt_log::MODULES,
+    xt_mac::MODULES,
+    xt_mark::MODULES,
+    xt_multiport::MODULES,
+    xt_nat::MODULES,
+    xt_owner::MODULES,
+    xt_physdev::MODULES,
+    xt_pkttype::MODULES,
+    xt_recent::MODULES,
+    xt_set::MODULES,
+    xt_socket::MODULES,
+    xt_statistic::MODULES,
+    xt_string::MODULES,
+    xt_tcpmss::MODULES,
+    xt_tcpudp::MODULES,
+    xt_time::MODULES,
+    xt_trace::MODULES,
+    xt_u32::MODULES,
+];

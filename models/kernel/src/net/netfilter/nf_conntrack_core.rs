@@ -13,9 +13,9 @@ use super::{
 };
 use crate::Cx;
 use crate::door::Func;
+use crate::hook::Verdict;
 use crate::ids::SkbId;
 use crate::module::Module;
-use crate::net::netfilter::core::Verdict;
 use crate::note::{ConnNote, ConntrackNote, Note};
 use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_NEW, IPCT_REPLY};
 use crate::tables::conntrack::{
@@ -527,20 +527,6 @@ pub fn nf_conntrack_alter_reply(cx: &mut Cx, id: CtId, reply: Tuple) {
         debug_assert!(!conn.is_confirmed(), "only a new connection's tuples may change");
         conn.tuples[1] = reply;
     }
-}
-
-/// An answer that this machine made belongs to the connection of the packet that it answers, in the other direction
-/// (`nf_conntrack_attach`).
-pub fn nf_conntrack_attach(cx: &mut Cx, new: SkbId, skb: SkbId) {
-    let Some((id, info)) = cx.nf_ct_get(skb) else {
-        if cx.skbs[skb].nfct == NfCt::Untracked {
-            cx.nf_ct_set(new, NfCt::RelatedToNone);
-        }
-        return;
-    };
-    let info = if info.dir() == Dir::Original { CtInfo::RelatedReply } else { CtInfo::Related };
-    cx.k.conntrack.hold(id);
-    cx.nf_ct_set(new, NfCt::Conn(id, info));
 }
 
 /// A connection may be dropped early although it is assured (`gc_worker_can_early_drop`).

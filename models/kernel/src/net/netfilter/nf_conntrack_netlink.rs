@@ -8,7 +8,7 @@ use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::IPPROTO_TCP;
 
 use super::nf_conntrack_core::{add_extensions, nf_conntrack_alloc, nf_conntrack_find, nf_ct_delete};
-use super::nf_nat_core::{Manip, nf_nat_setup, null_binding};
+use super::nf_nat_core::{Manip, NatRange, nf_nat_setup, null_binding};
 use super::{nf_conntrack_ecache as ecache, nf_conntrack_gc};
 use crate::Cx;
 use crate::ids::NetnsId;
@@ -22,7 +22,6 @@ use crate::tables::conntrack::{
     nfct_time_stamp,
 };
 use crate::tables::jiffies::HZ;
-use crate::tables::xt::targets::NatRange;
 
 /// What a program wants of a connection that it makes or changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

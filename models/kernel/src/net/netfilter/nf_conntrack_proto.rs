@@ -10,22 +10,27 @@ use super::nf_conntrack_core::{nf_conntrack_confirm, nf_conntrack_in};
 use crate::Cx;
 use crate::Kernel;
 use crate::door::Func;
+use crate::hook::{HookFn, HookOps, Verdict};
 use crate::ids::{NetnsId, SkbId};
-use crate::net::netfilter::core::Verdict;
+use crate::net::ipv4::netfilter::nf_defrag_ipv4::{DEFRAG, ipv4_conntrack_defrag};
 use crate::tables::conntrack::CtSysctl;
 use crate::tables::netfilter::{
-    Hook, HookFn, HookState, PRI_CONNTRACK, PRI_CONNTRACK_CONFIRM, PRI_CONNTRACK_DEFRAG, Pf,
+    Hook, HookState, PRI_CONNTRACK, PRI_CONNTRACK_CONFIRM, PRI_CONNTRACK_DEFRAG, Pf,
 };
 
-/// The hooks that connection tracking wants: hook, priority, function.
-const HOOK_OPS: [(Hook, i32, HookFn); 6] = [
-    (Hook::PreRouting, PRI_CONNTRACK_DEFRAG, HookFn::Ipv4ConntrackDefrag),
-    (Hook::LocalOut, PRI_CONNTRACK_DEFRAG, HookFn::Ipv4ConntrackDefrag),
-    (Hook::PreRouting, PRI_CONNTRACK, HookFn::Ipv4ConntrackIn),
-    (Hook::LocalOut, PRI_CONNTRACK, HookFn::Ipv4ConntrackLocal),
-    (Hook::PostRouting, PRI_CONNTRACK_CONFIRM, HookFn::NfConfirm),
-    (Hook::LocalIn, PRI_CONNTRACK_CONFIRM, HookFn::NfConfirm),
+/// The functions of connection tracking.
+const HOOK_OPS: [HookOps; 6] = [
+    hook_ops(DEFRAG, Hook::PreRouting, PRI_CONNTRACK_DEFRAG, ipv4_conntrack_defrag),
+    hook_ops(DEFRAG, Hook::LocalOut, PRI_CONNTRACK_DEFRAG, ipv4_conntrack_defrag),
+    hook_ops("ipv4_conntrack_in", Hook::PreRouting, PRI_CONNTRACK, ipv4_conntrack_in),
+    hook_ops("ipv4_conntrack_local", Hook::LocalOut, PRI_CONNTRACK, ipv4_conntrack_local),
+    hook_ops("ipv4_confirm", Hook::PostRouting, PRI_CONNTRACK_CONFIRM, ipv4_confirm),
+    hook_ops("ipv4_confirm", Hook::LocalIn, PRI_CONNTRACK_CONFIRM, ipv4_confirm),
 ];
+
+const fn hook_ops(name: &'static str, hook: Hook, priority: i32, function: HookFn) -> HookOps {
+    HookOps { name, pf: Pf::Ipv4, hook, priority, function, private: 0 }
+}
 
 /// A rule or a table needs connection tracking in a namespace: the first one starts it (`nf_ct_netns_get`).
 pub fn nf_ct_netns_get(k: &mut Kernel, netns: NetnsId) {
@@ -35,8 +40,8 @@ pub fn nf_ct_netns_get(k: &mut Kernel, netns: NetnsId) {
         return;
     }
     let hooks = &mut k.netns[netns].hooks;
-    for (hook, priority, function) in HOOK_OPS {
-        hooks.register(&mut k.nf_hooks_needed, Pf::Ipv4, hook, priority, function);
+    for ops in HOOK_OPS {
+        hooks.register(&mut k.nf_hooks_needed, ops);
     }
 }
 
@@ -50,28 +55,28 @@ pub fn nf_ct_netns_put(k: &mut Kernel, netns: NetnsId) {
         return;
     }
     let hooks = &mut k.netns[netns].hooks;
-    for (hook, _, function) in HOOK_OPS {
-        hooks.unregister(Pf::Ipv4, hook, function);
+    for ops in &HOOK_OPS {
+        hooks.unregister(ops);
     }
 }
 
 /// A packet came in: it is tracked.
-pub fn ipv4_conntrack_in(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+pub fn ipv4_conntrack_in(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::Ipv4ConntrackIn, skb);
-    nf_conntrack_in(cx, skb, state)
+    nf_conntrack_in(cx, skb, *state)
 }
 
 /// This machine sends a packet: it is tracked, unless it is a fragment that its program wanted to send as such.
-pub fn ipv4_conntrack_local(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+pub fn ipv4_conntrack_local(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::Ipv4ConntrackLocal, skb);
     if super::super::ipv4::ip_input::ip_hdr(cx, skb).is_some_and(Ipv4Hdr::is_fragment) {
         return Verdict::Accept;
     }
-    nf_conntrack_in(cx, skb, state)
+    nf_conntrack_in(cx, skb, *state)
 }
 
 /// A packet got through: a new connection is entered in the table.
-pub fn ipv4_confirm(cx: &mut Cx, skb: SkbId, _state: HookState) -> Verdict {
+pub fn ipv4_confirm(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.call(Func::Ipv4Confirm, skb);
     nf_conntrack_confirm(cx, skb)
 }

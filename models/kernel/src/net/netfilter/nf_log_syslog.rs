@@ -10,8 +10,8 @@ use glassnet_wire::ipv4::{IP_DF, IP_MF, IP_OFFSET, IPV4_HLEN, Ipv4Hdr};
 use glassnet_wire::tcp::{TCP_HLEN, TcpHdr};
 use zerocopy::FromBytes;
 
-use super::x_tables::Par;
 use crate::Cx;
+use crate::extension::Par;
 use crate::ids::DevId;
 use crate::kernel::INIT_NET;
 use crate::note::Note;

@@ -10,9 +10,9 @@ use super::nf_conntrack_core::{
 use super::nf_nat_proto::nf_nat_manip_pkt;
 use crate::Cx;
 use crate::door::Func;
+use crate::hook::Verdict;
 use crate::ids::SkbId;
 use crate::net::ipv4::netfilter::ip_tables::ipt_do_table;
-use crate::net::netfilter::core::Verdict;
 use crate::note::{NatNote, Note};
 use crate::tables::conntrack::{
     Conn, Conntrack, CtId, CtInfo, Dir, IPS_DST_NAT, IPS_DST_NAT_DONE, IPS_NAT_MASK, IPS_SRC_NAT,
@@ -20,8 +20,24 @@ use crate::tables::conntrack::{
 };
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState};
-use crate::tables::xt::targets::NatRange;
 use crate::tables::xt::{TableName, Variant};
+
+/// A range of addresses and ports that NAT may choose from (`struct nf_nat_range2`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NatRange {
+    /// First and last address.
+    pub addrs: Option<(u32, u32)>,
+    /// First and last port.
+    pub ports: Option<(u16, u16)>,
+    /// `DNAT` with a shifted port range: the base port after `/`.
+    pub base_port: Option<u16>,
+    /// `--random`.
+    pub random: bool,
+    /// `--random-fully`.
+    pub random_fully: bool,
+    /// `--persistent`.
+    pub persistent: bool,
+}
 
 /// Which end of a packet is rewritten (`enum nf_nat_manip_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,20 +3,19 @@
 //! Kernel: net/netfilter/nf_nat_masquerade.c
 
 use super::nf_conntrack_core::nf_ct_iterate_cleanup;
-use super::nf_nat_core::{Manip, nf_nat_setup_info};
+use super::nf_nat_core::{Manip, NatRange, nf_nat_setup_info};
 use crate::Cx;
 use crate::door::Func;
+use crate::hook::Verdict;
 use crate::ids::{DevId, SkbId};
 use crate::module::Module;
 use crate::net::ipv4::fib_semantics::inet_select_addr;
 use crate::net::ipv4::ip_input::ip_hdr;
-use crate::net::netfilter::core::Verdict;
 use crate::note::Note;
 use crate::tables::conntrack::{Conn, Dir};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::HookState;
 use crate::tables::route_types::Scope;
-use crate::tables::xt::targets::NatRange;
 
 /// The module.
 pub static MODULE: Module = Module { inetaddr_event: Some(masq_device_event), ..Module::named("nf_nat") };

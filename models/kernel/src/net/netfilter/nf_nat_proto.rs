@@ -12,14 +12,26 @@ use zerocopy::big_endian::{U16, U32};
 use super::nf_nat_core::{Manip, nf_nat_inet_fn};
 use crate::Cx;
 use crate::door::Func;
+use crate::hook::{HookFn, HookOps, Verdict};
 use crate::ids::SkbId;
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::netfilter::ip_route_me_harder;
-use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::{CtId, CtInfo, IPS_NAT_DONE_MASK, IPS_NAT_MASK, Tuple};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::HookState;
+use crate::tables::netfilter::{Hook, HookState, PRI_NAT_DST, PRI_NAT_SRC, Pf};
 use crate::tables::skb::SkbPool;
+
+/// The functions of NAT, on all its hooks as soon as one chain of `nat` is there (`nf_nat_register_fn`).
+pub const HOOK_OPS: [HookOps; 4] = [
+    hook_ops("nf_nat_ipv4_pre_routing", Hook::PreRouting, PRI_NAT_DST, nf_nat_ipv4_pre_routing),
+    hook_ops("nf_nat_ipv4_out", Hook::PostRouting, PRI_NAT_SRC, nf_nat_ipv4_out),
+    hook_ops("nf_nat_ipv4_local_fn", Hook::LocalOut, PRI_NAT_DST, nf_nat_ipv4_local_fn),
+    hook_ops("nf_nat_ipv4_local_in", Hook::LocalIn, PRI_NAT_SRC, nf_nat_ipv4_local_in),
+];
+
+const fn hook_ops(name: &'static str, hook: Hook, priority: i32, function: HookFn) -> HookOps {
+    HookOps { name, pf: Pf::Ipv4, hook, priority, function, private: 0 }
+}
 
 /// What a 16-bit sum says after an address changed.
 fn replace_address(check: u16, old: u32, new: u32) -> u16 {
@@ -188,7 +200,7 @@ fn nf_nat_icmp_reply_translation(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo
 
 /// What NAT does at every hook (`nf_nat_ipv4_fn`).
 #[inline]
-fn nf_nat_ipv4_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+fn nf_nat_ipv4_fn(cx: &mut Cx, skb: SkbId, state: &HookState) -> Verdict {
     let Some((id, info)) = cx.nf_ct_get(skb) else { return Verdict::Accept };
     let related = matches!(info, CtInfo::Related | CtInfo::RelatedReply);
     if related && ip_hdr(cx, skb).is_some_and(|iph| iph.protocol == IPPROTO_ICMP) {
@@ -197,7 +209,7 @@ fn nf_nat_ipv4_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
             false => Verdict::Drop(DropReason::NetfilterDrop),
         };
     }
-    nf_nat_inet_fn(cx, skb, state)
+    nf_nat_inet_fn(cx, skb, *state)
 }
 
 fn daddr(cx: &Cx, skb: SkbId) -> u32 {
@@ -205,7 +217,7 @@ fn daddr(cx: &Cx, skb: SkbId) -> u32 {
 }
 
 /// NAT of a packet that came in; one that gets another destination is routed by that.
-pub fn nf_nat_ipv4_pre_routing(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+pub fn nf_nat_ipv4_pre_routing(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::NfNatIpv4PreRouting, skb);
     let before = daddr(cx, skb);
     let verdict = nf_nat_ipv4_fn(cx, skb, state);
@@ -216,19 +228,19 @@ pub fn nf_nat_ipv4_pre_routing(cx: &mut Cx, skb: SkbId, state: HookState) -> Ver
 }
 
 /// NAT of a packet for this machine.
-pub fn nf_nat_ipv4_local_in(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+pub fn nf_nat_ipv4_local_in(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::NfNatIpv4LocalIn, skb);
     nf_nat_ipv4_fn(cx, skb, state)
 }
 
 /// NAT of a packet that leaves.
-pub fn nf_nat_ipv4_out(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+pub fn nf_nat_ipv4_out(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::NfNatIpv4Out, skb);
     nf_nat_ipv4_fn(cx, skb, state)
 }
 
 /// NAT of a packet that this machine sends; one that gets another destination is routed anew.
-pub fn nf_nat_ipv4_local_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+pub fn nf_nat_ipv4_local_fn(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::NfNatIpv4LocalFn, skb);
     let verdict = nf_nat_ipv4_fn(cx, skb, state);
     if !matches!(verdict, Verdict::Accept) {

@@ -4,14 +4,13 @@
 
 use std::net::Ipv4Addr;
 
-use super::nf_nat_core::{Manip, nf_nat_setup_info};
+use super::nf_nat_core::{Manip, NatRange, nf_nat_setup_info};
 use crate::Cx;
 use crate::door::Func;
+use crate::hook::Verdict;
 use crate::ids::SkbId;
-use crate::net::netfilter::core::Verdict;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState};
-use crate::tables::xt::targets::NatRange;
 
 /// A packet of this machine goes to `127.0.0.1`, one that came in to the first address of its device
 /// (`nf_nat_redirect_ipv4`). A device without an address drops it.

@@ -1,123 +1,375 @@
-//! What matches and targets have in common, and the way from a rule's extension to its function.
+//! A table is put in force as a whole, or refused as a whole.
 //!
-//! Kernel: net/netfilter/x_tables.c
+//! Kernel: net/netfilter/x_tables.c, net/netfilter/nf_tables_api.c
 
-use glassnet_wire::ipv4::Ipv4Hdr;
+use std::ops::Range;
 
-pub use super::xt_commit::{
-    xt_check_table, xt_find_table_lock, xt_replace_table, xt_splice_rules, xt_table, xt_unregister_table,
-    xt_zero_counters,
-};
-
+use super::nf_conntrack_proto::{nf_ct_netns_get, nf_ct_netns_put};
+use super::nf_nat_proto::HOOK_OPS as NAT_HOOK_OPS;
+use super::xt_check::check_rule;
 use crate::Cx;
-use crate::ids::SkbId;
-use crate::net::ipv4::netfilter::nf_reject_ipv4;
-use crate::net::netfilter::core::Verdict;
-use crate::tables::netfilter::HookState;
-use crate::tables::xt::{Match, TableName, Target, Variant};
+use crate::Kernel;
+use crate::extension::{Place, Refused};
+use crate::ids::NetnsId;
+use crate::net::ipv4::netfilter::ip_tables::hook_ops;
+use crate::netlink::Errno;
+use crate::tables::netfilter::HOOKS;
+use crate::tables::xt::installed::{PlanError, XtTables, is_unconditional};
+use crate::tables::xt::{Action, Chain, Counters, Rule, Table, TableName, Variant, XtTable};
 
-/// What a match or a target sees beside its own options (`struct xt_action_param`).
-#[derive(Clone, Copy, Debug)]
-pub struct Par {
-    /// The packet; its data begins at the IPv4 header.
-    pub skb: SkbId,
-    /// Where it is.
-    pub state: HookState,
-    /// The table in which the rule stands.
-    pub table: TableName,
-    /// Which set of tables.
-    pub variant: Variant,
-    /// Its IPv4 header, as it was when the walk through the table began or after a target rewrote it.
-    pub iph: Ipv4Hdr,
-    /// Where its transport header begins in the buffer.
-    pub thoff: u32,
-    /// Fragment offset in bytes; matches on ports see only offset 0.
-    pub fragoff: u16,
-    /// A match found the packet broken: it is dropped whatever the rules say.
-    pub hotdrop: bool,
+/// A copy of the table of this name with its counters, if the namespace has it (`get_entries`, `nf_tables_dump_rules`).
+pub fn xt_table(k: &Kernel, netns: NetnsId, variant: Variant, name: TableName) -> Option<Table> {
+    let xt = &k.netns.get(netns)?.xt;
+    let mut table = xt.get(variant, name)?.table.clone();
+    xt.write_policy_counters(variant, &mut table);
+    Some(table)
 }
 
-/// What a target says.
-#[derive(Clone, Copy, Debug)]
-pub enum TargetVerdict {
-    /// The next rule follows (`XT_CONTINUE`).
-    Continue,
-    /// Back to the calling chain (`XT_RETURN`).
-    Return,
-    /// The table has decided.
-    Verdict(Verdict),
-}
-
-/// The packet meets a table's chain of this hook.
-pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table: TableName) -> Verdict {
-    super::super::ipv4::netfilter::ip_tables::rules(cx, skb, state, variant, table)
-}
-
-/// The packet is one that the match means. Inversion is the match's own business.
-pub fn xt_match(cx: &mut Cx, par: &mut Par, with: &mut Match) -> bool {
-    match with {
-        Match::Comment(_) => true,
-
-        Match::Tcp(with) => super::xt_tcpudp::tcp_mt(cx, par, with),
-        Match::Udp(with) => super::xt_tcpudp::udp_mt(cx, par, with),
-        Match::Icmp(with) => super::super::ipv4::netfilter::ipt_icmp::icmp_match(cx, par, with),
-
-        Match::Multiport(with) => super::xt_multiport::multiport_mt(cx, par, with),
-        Match::Conntrack(with) => super::xt_conntrack::conntrack_mt(cx, par, with),
-        Match::State(with) => super::xt_conntrack::state_mt(cx, par, with),
-        Match::Mark(with) => super::xt_mark::mark_mt(cx, par, with),
-        Match::Connmark(with) => super::xt_connmark::connmark_mt(cx, par, with),
-        Match::Addrtype(with) => super::xt_addrtype::addrtype_mt(cx, par, with),
-        Match::Physdev(with) => super::xt_physdev::physdev_mt(cx, par, with),
-        Match::Mac(with) => super::xt_mac::mac_mt(cx, par, with),
-        Match::Iprange(with) => super::xt_iprange::iprange_mt4(cx, par, with),
-        Match::Length(with) => super::xt_length::length_mt(cx, par, with),
-        Match::Ttl(with) => super::xt_hl::ttl_mt(cx, par, with),
-        Match::Pkttype(with) => super::xt_pkttype::pkttype_mt(cx, par, with),
-        Match::Owner(with) => super::xt_owner::owner_mt(cx, par, with),
-        Match::Tcpmss(with) => super::xt_tcpmss::tcpmss_mt(cx, par, with),
-        Match::Dscp(with) => super::xt_dscp::dscp_mt(cx, par, with),
-        Match::Tos(with) => super::xt_dscp::tos_mt(cx, par, with),
-
-        Match::Statistic(with) => super::xt_statistic::statistic_mt(cx, par, with),
-        Match::Set(with) => super::xt_set::set_match(cx, par, with),
-        Match::Recent(with) => super::xt_recent::recent_mt(cx, par, with),
-        Match::Limit(with) => super::xt_limit::limit_mt(cx, par, with),
-        Match::Hashlimit(with) => super::xt_hashlimit::hashlimit_mt(cx, par, with),
-        Match::Rpfilter(with) => super::super::ipv4::netfilter::ipt_rpfilter::rpfilter_mt(cx, par, with),
-        Match::String(with) => super::xt_string::string_mt(cx, par, with),
-        Match::U32(with) => super::xt_u32::u32_mt(cx, par, with),
-        Match::Cluster(with) => super::xt_cluster::cluster_mt(cx, par, with),
-        Match::Socket(with) => super::xt_socket::socket_mt4(cx, par, with),
-        Match::Time(with) => super::xt_time::time_mt(cx, par, with),
+/// Makes the legacy table of this name if the namespace does not have it yet, as its first use does
+/// (`xt_find_table_lock` with `table_init`).
+///
+/// # Errors
+///
+/// None of a table that holds no rule.
+pub fn xt_find_table_lock(cx: &mut Cx, netns: NetnsId, name: TableName) -> Result<(), Errno> {
+    match cx.k.netns[netns].xt.get(Variant::Legacy, name) {
+        Some(_) => Ok(()),
+        None => xt_replace_table(cx, netns, Variant::Legacy, Table::initial(name)),
     }
 }
 
-/// The target does what it is for.
-pub fn xt_target(cx: &mut Cx, par: &mut Par, target: &mut Target) -> TargetVerdict {
-    match target {
-        Target::Reject(reject) => nf_reject_ipv4::reject_tg(cx, par, *reject),
-        Target::Dnat(range) => super::xt_nat::dnat_tg(cx, par, range),
-        Target::Snat(range) => super::xt_nat::snat_tg(cx, par, range),
-        Target::Masquerade(range) => super::xt_nat::masquerade_tg(cx, par, range),
-        Target::Redirect(range) => super::xt_nat::redirect_tg(cx, par, range),
-        Target::Netmap(range) => super::xt_nat::netmap_tg(cx, par, range),
+/// Puts `table` in the place of the one of its name and variant. Counters and states are those of `table`.
+///
+/// # Errors
+///
+/// What the kernel answers to such a table; nothing is changed then. `ELOOP` (legacy) or `EMLINK` (nft): chains that
+/// form a loop; `EMLINK` also if more than 16 are one below the other (nft). `EINVAL` (legacy) or `ENOENT` (nft): a jump to
+/// a chain that is not there or is built in. `EINVAL`: an extension where it may not stand.
+pub fn xt_replace_table(cx: &mut Cx, netns: NetnsId, variant: Variant, table: Table) -> Result<(), Errno> {
+    let mut new = prepare(table, variant).map_err(|refused| refuse(cx, refused))?;
+    hold_sets(cx, netns, &mut new)?;
+    init_rules(cx, netns, variant, rules_of_mut(&mut new.table.chains));
+    commit(cx, netns, variant, new);
+    Ok(())
+}
 
-        Target::Notrack => super::xt_ct::notrack_tg(cx, par),
-        Target::Ct(t) => super::xt_ct::xt_ct_target(cx, par, t),
+/// What the kernel would say to this table, without putting it in force: with the line for its log.
+///
+/// # Errors
+///
+/// As of [`xt_replace_table`], but for sets that are not there.
+pub fn xt_check_table(variant: Variant, table: Table) -> Result<(), Refused> {
+    prepare(table, variant).map(drop)
+}
 
-        Target::Mark(target) => super::xt_mark::mark_tg(cx, par, target),
-        Target::Connmark(target) => super::xt_connmark::connmark_tg(cx, par, target),
-        Target::Log(target) => super::xt_log::log_tg(cx, par, target),
-        Target::Nflog(target) => super::xt_log::nflog_tg(cx, par, target),
-        Target::Trace => super::xt_trace::trace_tg(cx, par),
-        Target::Tcpmss(target) => super::xt_tcpmss::tcpmss_tg4(cx, par, target),
-        Target::Ttl(target) => super::xt_hl::ttl_tg(cx, par, target),
-        Target::Tos(target) => super::xt_dscp::tos_tg(cx, par, target),
-        Target::Dscp(target) => super::xt_dscp::dscp_tg(cx, par, target),
-        Target::Classify(target) => super::xt_classify::classify_tg(cx, par, target),
-        Target::Audit(_) => super::xt_audit::audit_tg(cx, par),
+/// Puts rules in the place of `remove` rules of a chain from `at` on (0: the first): appends, inserts, deletes, replaces.
+/// As [`xt_replace_table`] with the changed table, but without a look at all the others.
+///
+/// # Errors
+///
+/// As of [`xt_replace_table`]; `ENOENT` if there is no such table or chain, `ERANGE` if it has too few rules.
+pub fn xt_splice_rules(
+    cx: &mut Cx,
+    netns: NetnsId,
+    variant: Variant,
+    name: TableName,
+    (chain, at, remove): (&str, usize, usize),
+    rules: Vec<Rule>,
+) -> Result<(), Errno> {
+    let Some(mut table) = cx.k.netns[netns].xt.take(variant, name) else { return Err(Errno::ENOENT) };
+    let done = splice(cx, netns, variant, &mut table, (chain, at, remove), rules);
+    if done.is_ok() && variant == Variant::Legacy {
+        // The tool writes the whole table anew.
+        init_rules(cx, netns, variant, rules_of_mut(&mut table.table.chains));
+        destroy_rules(cx, netns, rules_of(&table.table.chains));
+    }
+    cx.k.netns[netns].xt.put(variant, table);
+    done
+}
 
-        Target::Set(target) => super::xt_set::set_target(cx, par, target),
+fn splice(
+    cx: &mut Cx,
+    netns: NetnsId,
+    variant: Variant,
+    table: &mut XtTable,
+    (chain, at, remove): (&str, usize, usize),
+    rules: Vec<Rule>,
+) -> Result<(), Errno> {
+    let chain = table.chain_index(chain).ok_or(Errno::ENOENT)?;
+    if at + remove > table.table.chains[chain].rules.len() {
+        return Err(Errno::ERANGE);
+    }
+    let (count, jumps) = (rules.len(), rules.iter().any(changes_flow));
+    let old = table.splice(chain, at, remove, rules, variant).map_err(|error| plan_errno(error, variant))?;
+    let checked = if jumps || old.iter().any(changes_flow) {
+        check_all(table, variant)
+    } else {
+        check_some(table, variant, chain, at..at + count)
+    };
+    let held = checked.map_err(|refused| refuse(cx, refused)).and_then(|()| {
+        let new = &table.table.chains[chain].rules[at..at + count];
+        hold_sets_of(cx, netns, new.iter())
+    });
+    let held = match held {
+        Ok(held) => held,
+        Err(errno) => {
+            // It was in force before, so it fits.
+            let _ = table.splice(chain, at, count, old, variant);
+            return Err(errno);
+        }
+    };
+    let new = &mut table.table.chains[chain].rules[at..at + count];
+    init_rules(cx, netns, variant, new.iter_mut());
+    destroy_rules(cx, netns, old.iter());
+    put_sets_of(cx, netns, &mut table.sets, old.iter());
+    table.sets.extend(held);
+    let changed = &table.table.chains[chain];
+    if let Some(base) = &changed.base
+        && let Some(base) = cx.k.netns[netns].xt.base_mut(variant, base.hook, table.table.name)
+    {
+        base.empty = changed.rules.is_empty();
+    }
+    let uses = |rules: &[Rule]| rules.iter().filter(|rule| rule.needs_conntrack()).count();
+    let before = table.conntrack_uses;
+    table.conntrack_uses += uses(&table.table.chains[chain].rules[at..at + count]);
+    table.conntrack_uses -= uses(&old);
+    use_conntrack(cx, netns, before, table.conntrack_uses);
+    Ok(())
+}
+
+/// A rule without which packets could come to other chains.
+fn changes_flow(rule: &Rule) -> bool {
+    match rule.action {
+        Action::Jump(_) | Action::Goto(_) => true,
+        Action::Accept | Action::Drop | Action::Return => is_unconditional(rule),
+        _ => false,
+    }
+}
+
+/// The kernel's log gets its line; the answer goes to the caller.
+fn refuse(cx: &mut Cx, refused: Refused) -> Errno {
+    if let Some(line) = refused.log {
+        log_line(cx, line);
+    }
+    refused.errno
+}
+
+fn log_line(cx: &mut Cx, line: String) {
+    cx.printk(crate::tables::klog::LOG_INFO, line);
+}
+
+fn plan_errno(error: PlanError, variant: Variant) -> Errno {
+    match (error, variant) {
+        (PlanError::Name, _) => Errno::EINVAL,
+        (PlanError::NoChain { .. }, Variant::Legacy) => Errno::EINVAL,
+        (PlanError::NoChain { .. }, Variant::Nft) => Errno::ENOENT,
+        (PlanError::Flow(_), Variant::Legacy) => Errno::ELOOP,
+        (PlanError::Flow(_), Variant::Nft) => Errno::EMLINK,
+    }
+}
+
+fn prepare(table: Table, variant: Variant) -> Result<XtTable, Refused> {
+    let new = XtTable::new(table, variant)
+        .map_err(|error| Refused { errno: plan_errno(error, variant), log: None })?;
+    check_all(&new, variant)?;
+    Ok(new)
+}
+
+fn check_all(table: &XtTable, variant: Variant) -> Result<(), Refused> {
+    for (chain, content) in table.table.chains.iter().enumerate() {
+        check_some(table, variant, chain, 0..content.rules.len())?;
+    }
+    Ok(())
+}
+
+fn check_some(table: &XtTable, variant: Variant, chain: usize, rules: Range<usize>) -> Result<(), Refused> {
+    let content = &table.table.chains[chain];
+    let own_hook = content.base.as_ref().map_or(0, |base| base.hook.bit());
+    let live = if variant == Variant::Legacy { table.plans[chain].live() } else { content.rules.len() };
+    for at in rules {
+        let hooks = if at < live { table.plans[chain].hooks } else { 0 };
+        let place = Place { variant, table: table.table.name, hooks, own_hook };
+        check_rule(place, &content.rules[at])?;
+    }
+    Ok(())
+}
+
+/// Rules come into force: what their matches remember begins.
+///
+/// Not modelled: that of several new rules of `nf_tables` that share a list or table with different settings the first of
+/// the text decides on these, also where its chain comes later.
+fn init_rules<'r>(cx: &mut Cx, netns: NetnsId, variant: Variant, rules: impl Iterator<Item = &'r mut Rule>) {
+    rules.flat_map(|rule| &mut rule.matches).for_each(|with| with.init(cx, netns, variant));
+}
+
+/// Rules are in force no more.
+fn destroy_rules<'r>(cx: &mut Cx, netns: NetnsId, rules: impl Iterator<Item = &'r Rule>) {
+    rules.flat_map(|rule| &rule.matches).for_each(|with| with.destroy(cx, netns));
+}
+
+fn rules_of(chains: &[Chain]) -> impl Iterator<Item = &Rule> {
+    chains.iter().flat_map(|chain| &chain.rules)
+}
+
+fn rules_of_mut(chains: &mut [Chain]) -> impl Iterator<Item = &mut Rule> {
+    chains.iter_mut().flat_map(|chain| &mut chain.rules)
+}
+
+/// The table comes into force; the old one lets go of what it used.
+fn commit(cx: &mut Cx, netns: NetnsId, variant: Variant, mut new: XtTable) {
+    let name = new.table.name;
+    new.conntrack_uses =
+        new.table.chains.iter().flat_map(|chain| &chain.rules).filter(|rule| rule.needs_conntrack()).count();
+    let (entries, uses) = (new.entries, new.conntrack_uses);
+    let xt = &mut cx.k.netns[netns].xt;
+    let old = xt.replace(variant, new);
+    if variant == Variant::Legacy {
+        xt.note_legacy(name);
+    }
+    use_conntrack(cx, netns, old.as_ref().map_or(0, |old| old.conntrack_uses), uses);
+    if let Some(old) = old {
+        let_go(cx, netns, *old);
+    }
+    register_hooks(cx, netns, variant, name, entries);
+}
+
+/// What a table that was in force used.
+fn let_go(cx: &mut Cx, netns: NetnsId, old: XtTable) {
+    destroy_rules(cx, netns, rules_of(&old.table.chains));
+    for set in old.sets {
+        cx.k.netns[netns].ipsets.put(set);
+    }
+}
+
+/// A table needs connection tracking once or not at all.
+fn use_conntrack(cx: &mut Cx, netns: NetnsId, before: usize, after: usize) {
+    match (before, after) {
+        (0, 1..) => nf_ct_netns_get(cx.k, netns),
+        (1.., 0) => nf_ct_netns_put(cx.k, netns),
+        _ => {}
+    }
+}
+
+fn hold_sets(cx: &mut Cx, netns: NetnsId, table: &mut XtTable) -> Result<(), Errno> {
+    let rules = table.table.chains.iter().flat_map(|chain| &chain.rules);
+    table.sets = hold_sets_of(cx, netns, rules)?;
+    Ok(())
+}
+
+/// Takes hold of the sets that rules use; of all or of none.
+fn hold_sets_of<'r>(
+    cx: &mut Cx,
+    netns: NetnsId,
+    rules: impl Iterator<Item = &'r Rule>,
+) -> Result<Vec<u16>, Errno> {
+    let ipsets = &mut cx.k.netns[netns].ipsets;
+    let mut held = Vec::new();
+    for name in rules.flat_map(Rule::sets) {
+        match ipsets.hold(name) {
+            Some(set) => held.push(set),
+            None => {
+                held.into_iter().for_each(|set| ipsets.put(set));
+                return Err(Errno::ENOENT);
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// Lets go of the sets that rules used.
+fn put_sets_of<'r>(cx: &mut Cx, netns: NetnsId, held: &mut Vec<u16>, rules: impl Iterator<Item = &'r Rule>) {
+    let ipsets = &mut cx.k.netns[netns].ipsets;
+    for name in rules.flat_map(Rule::sets) {
+        let Some(set) = ipsets.index(name) else { continue };
+        if let Some(at) = held.iter().position(|known| *known == set) {
+            ipsets.put(held.swap_remove(at));
+        }
+    }
+}
+
+/// Takes a table away with its hooks (`nft delete table`, a namespace that ends).
+pub fn xt_unregister_table(cx: &mut Cx, netns: NetnsId, variant: Variant, name: TableName) {
+    if let Some(old) = cx.k.netns[netns].xt.remove(variant, name) {
+        use_conntrack(cx, netns, old.conntrack_uses, 0);
+        let_go(cx, netns, *old);
+        register_hooks(cx, netns, variant, name, [None; HOOKS.len()]);
+    }
+}
+
+/// Sets counters to zero: of a whole table, of a chain, or of one rule of it (from 0 on; not of the policy). Returns
+/// false if there is none such.
+pub fn xt_zero_counters(
+    k: &mut Kernel,
+    netns: NetnsId,
+    variant: Variant,
+    name: TableName,
+    chain: Option<&str>,
+    rule: Option<usize>,
+) -> bool {
+    let xt = &mut k.netns[netns].xt;
+    let Some(mut table) = xt.take(variant, name) else { return false };
+    let found = zero(xt, variant, &mut table.table, chain, rule);
+    xt.put(variant, table);
+    found
+}
+
+fn zero(
+    xt: &mut XtTables,
+    variant: Variant,
+    table: &mut Table,
+    chain: Option<&str>,
+    rule: Option<usize>,
+) -> bool {
+    let mut found = chain.is_none();
+    for chain in table.chains.iter_mut().filter(|known| chain.is_none_or(|chain| known.name == chain)) {
+        match rule {
+            Some(rule) => match chain.rules.get_mut(rule) {
+                Some(rule) => rule.counters = Counters::default(),
+                None => return false,
+            },
+            None => {
+                chain.rules.iter_mut().for_each(|rule| rule.counters = Counters::default());
+                let base = chain.base.as_ref().and_then(|base| xt.base_mut(variant, base.hook, table.name));
+                if let Some(base) = base {
+                    base.counters = Counters::default();
+                }
+            }
+        }
+        found = true;
+    }
+    found
+}
+
+/// Registers the hook functions of a table's built-in chains, and takes back those of chains that are no more.
+fn register_hooks(
+    cx: &mut Cx,
+    netns: NetnsId,
+    variant: Variant,
+    name: TableName,
+    entries: [Option<u32>; HOOKS.len()],
+) {
+    if name == TableName::Nat {
+        return register_nat(cx, netns, variant, entries);
+    }
+    let (hooks, needed) = (&mut cx.k.netns[netns].hooks, &mut cx.k.nf_hooks_needed);
+    for hook in HOOKS {
+        let ops = hook_ops(variant, name, hook);
+        match entries[hook as usize] {
+            Some(_) => hooks.register(needed, ops),
+            None => hooks.unregister(&ops),
+        }
+    }
+}
+
+fn register_nat(cx: &mut Cx, netns: NetnsId, variant: Variant, entries: [Option<u32>; HOOKS.len()]) {
+    let netns = &mut cx.k.netns[netns];
+    for hook in HOOKS {
+        netns.xt.set_nat_lookup(hook, variant, entries[hook as usize].is_some());
+    }
+    for ops in NAT_HOOK_OPS {
+        match netns.xt.has_nat() {
+            true => netns.hooks.register(&mut cx.k.nf_hooks_needed, ops),
+            false => netns.hooks.unregister(&ops),
+        }
     }
 }

@@ -3,10 +3,51 @@
 //! Kernel: net/netfilter/xt_addrtype.c
 
 use super::super::ipv4::fib_frontend::inet_addr_type_dev_table;
-use super::x_tables::Par;
 use crate::Cx;
+use crate::extension::{Par, Place, Refused, XtMatch};
 use crate::ids::DevId;
-use crate::tables::xt::matches::Addrtype;
+use crate::module::Module;
+use crate::tables::netfilter::Hook;
+
+/// `addrtype` (`struct xt_addrtype_info_v1`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Addrtype {
+    /// `--src-type`: inverted, a bit for each type (`XT_ADDRTYPE_*`: UNSPEC 0, UNICAST 1, LOCAL 2, BROADCAST 3, ANYCAST 4,
+    /// MULTICAST 5, BLACKHOLE 6, UNREACHABLE 7, PROHIBIT 8, THROW 9, NAT 10, XRESOLVE 11).
+    pub source: Option<(bool, u16)>,
+    /// `--dst-type`.
+    pub dest: Option<(bool, u16)>,
+    /// `--limit-iface-in`.
+    pub limit_in: bool,
+    /// `--limit-iface-out`.
+    pub limit_out: bool,
+}
+
+impl XtMatch for Addrtype {
+    const NAME: &'static str = "addrtype";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        addrtype_mt(cx, par, self)
+    }
+
+    fn check(&self, place: Place) -> Result<(), Refused> {
+        let used = place.option_hooks();
+        let refuse = |log: &str| Err(Refused::einval(log));
+        if self.limit_in && self.limit_out {
+            return refuse("xt_addrtype: both incoming and outgoing interface limitation cannot be selected");
+        }
+        if self.limit_out && used & (Hook::PreRouting.bit() | Hook::LocalIn.bit()) != 0 {
+            return refuse("xt_addrtype: output interface limitation not valid in PREROUTING and INPUT");
+        }
+        if self.limit_in && used & (Hook::PostRouting.bit() | Hook::LocalOut.bit()) != 0 {
+            return refuse("xt_addrtype: input interface limitation not valid in POSTROUTING and OUTPUT");
+        }
+        Ok(())
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[Addrtype::NAME], ..Module::named("xt_addrtype") }];
 
 /// The packet's addresses are of these kinds to this host.
 pub fn addrtype_mt(cx: &mut Cx, par: &mut Par, with: &Addrtype) -> bool {

@@ -2,12 +2,40 @@
 //!
 //! Kernel: net/netfilter/xt_cluster.c
 
-use super::x_tables::Par;
 use crate::Cx;
+use crate::extension::{Par, XtMatch};
+use crate::module::Module;
 use crate::tables::conntrack::{Dir, NfCt};
 use crate::tables::ipset::jhash::jhash2;
 use crate::tables::skb::PacketType;
-use crate::tables::xt::matches::Cluster;
+
+/// `cluster` (`struct xt_cluster_match_info`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// `--cluster-total-nodes`.
+    pub total_nodes: u32,
+    /// `--cluster-local-node(mask)`: a bit for each node.
+    pub node_mask: u32,
+    /// `--cluster-hash-seed`.
+    pub hash_seed: u32,
+    /// `!`.
+    pub invert: bool,
+}
+
+impl XtMatch for Cluster {
+    const NAME: &'static str = "cluster";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        cluster_mt(cx, par, self)
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        true
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[Cluster::NAME], ..Module::named("xt_cluster") }];
 
 /// The connection falls to one of these nodes.
 ///

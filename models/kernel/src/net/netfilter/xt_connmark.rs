@@ -2,12 +2,85 @@
 //!
 //! Kernel: net/netfilter/xt_connmark.c
 
-use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
+use crate::extension::{Par, Place, Refused, TargetVerdict, XtMatch, XtTarget};
+use crate::module::Module;
+use crate::netlink::Errno;
 use crate::tables::conntrack::event::IPCT_MARK;
 use crate::tables::conntrack::{CtId, NfCt};
-use crate::tables::xt::matches;
-use crate::tables::xt::targets::{Connmark, ConnmarkMode};
+use crate::tables::xt::Rule;
+
+/// `connmark` (`struct xt_connmark_mtinfo1`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnmarkMt {
+    /// `!`.
+    pub invert: bool,
+    /// Value.
+    pub mark: u32,
+    /// Mask.
+    pub mask: u32,
+}
+
+impl XtMatch for ConnmarkMt {
+    const NAME: &'static str = "connmark";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        connmark_mt(cx, par, self)
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        true
+    }
+}
+
+/// What `CONNMARK` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnmarkMode {
+    /// `--set-xmark`.
+    Set,
+    /// `--save-mark`.
+    Save,
+    /// `--restore-mark`.
+    Restore,
+}
+
+/// `CONNMARK` (`struct xt_connmark_tginfo2`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnmarkTg {
+    /// What it does.
+    pub mode: ConnmarkMode,
+    /// `--set-xmark` value.
+    pub ctmark: u32,
+    /// `--set-xmark` or `--ctmask`.
+    pub ctmask: u32,
+    /// `--nfmask`.
+    pub nfmask: u32,
+    /// `--left-shift-mark` (positive) or `--right-shift-mark` (negative), bits.
+    pub shift: i8,
+}
+
+impl XtTarget for ConnmarkTg {
+    const NAME: &'static str = "CONNMARK";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        connmark_tg(cx, par, self)
+    }
+
+    fn check(&self, _: Place, _: &Rule) -> Result<(), Refused> {
+        if self.shift.unsigned_abs() >= 32 {
+            return Err(Refused::silent(Errno::EINVAL));
+        }
+        Ok(())
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        true
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] =
+    &[Module { matches: &[ConnmarkMt::NAME], targets: &[ConnmarkTg::NAME], ..Module::named("xt_connmark") }];
 
 fn connection(cx: &Cx, par: &Par) -> Option<CtId> {
     match cx.skbs[par.skb].nfct {
@@ -17,13 +90,13 @@ fn connection(cx: &Cx, par: &Par) -> Option<CtId> {
 }
 
 /// The packet's connection has this mark.
-pub fn connmark_mt(cx: &mut Cx, par: &mut Par, with: &matches::Mark) -> bool {
+pub fn connmark_mt(cx: &mut Cx, par: &mut Par, with: &ConnmarkMt) -> bool {
     let conn = connection(cx, par).and_then(|id| cx.k.conntrack.get(id));
     conn.is_some_and(|conn| (conn.mark & with.mask == with.mark) != with.invert)
 }
 
 /// The packet's connection gets a mark, or one is copied to the other.
-pub fn connmark_tg(cx: &mut Cx, par: &mut Par, target: &Connmark) -> TargetVerdict {
+pub fn connmark_tg(cx: &mut Cx, par: &mut Par, target: &ConnmarkTg) -> TargetVerdict {
     let Some(conn) = connection(cx, par).and_then(|id| cx.k.conntrack.get_mut(id)) else {
         return TargetVerdict::Continue;
     };

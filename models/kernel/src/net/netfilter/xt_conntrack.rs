@@ -2,12 +2,96 @@
 //!
 //! Kernel: net/netfilter/xt_conntrack.c, net/netfilter/xt_state.c
 
-use super::x_tables::Par;
 use crate::Cx;
+use crate::extension::{Par, XtMatch};
+use crate::module::Module;
 use crate::tables::conntrack::{Conn, CtInfo, Dir, IPS_DST_NAT, IPS_SRC_NAT, NfCt, Tuple};
-use crate::tables::xt::matches::{
-    CT_DNAT, CT_ESTABLISHED, CT_INVALID, CT_NEW, CT_RELATED, CT_SNAT, CT_UNTRACKED, Conntrack, Ports, State,
-};
+use crate::tables::xt::Ports;
+
+/// `conntrack` (`struct xt_conntrack_mtinfo3`). Each field: inverted, value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conntrack {
+    /// `--ctstate`: `CT_*` bits.
+    pub state: Option<(bool, u16)>,
+    /// `--ctproto`.
+    pub proto: Option<(bool, u8)>,
+    /// `--ctorigsrc`: inverted, address, mask.
+    pub origsrc: Option<(bool, u32, u32)>,
+    /// `--ctorigdst`.
+    pub origdst: Option<(bool, u32, u32)>,
+    /// `--ctreplsrc`.
+    pub replsrc: Option<(bool, u32, u32)>,
+    /// `--ctrepldst`.
+    pub repldst: Option<(bool, u32, u32)>,
+    /// `--ctorigsrcport`.
+    pub origsrcport: Option<Ports>,
+    /// `--ctorigdstport`.
+    pub origdstport: Option<Ports>,
+    /// `--ctreplsrcport`.
+    pub replsrcport: Option<Ports>,
+    /// `--ctrepldstport`.
+    pub repldstport: Option<Ports>,
+    /// `--ctstatus`: `CT_STATUS_*` bits.
+    pub status: Option<(bool, u16)>,
+    /// `--ctexpire`, seconds.
+    pub expire: Option<(bool, u32, u32)>,
+    /// `--ctdir`: true for `REPLY`.
+    pub reply: Option<bool>,
+}
+
+/// `--ctstate INVALID`.
+pub const CT_INVALID: u16 = 1;
+/// `--ctstate ESTABLISHED`.
+pub const CT_ESTABLISHED: u16 = 1 << 1;
+/// `--ctstate RELATED`.
+pub const CT_RELATED: u16 = 1 << 2;
+/// `--ctstate NEW`.
+pub const CT_NEW: u16 = 1 << 3;
+/// `--ctstate SNAT`.
+pub const CT_SNAT: u16 = 1 << 6;
+/// `--ctstate DNAT`.
+pub const CT_DNAT: u16 = 1 << 7;
+/// `--ctstate UNTRACKED`.
+pub const CT_UNTRACKED: u16 = 1 << 8;
+
+impl XtMatch for Conntrack {
+    const NAME: &'static str = "conntrack";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        conntrack_mt(cx, par, self)
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        true
+    }
+}
+
+/// `state`: the same bits as [`Conntrack::state`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// `!`.
+    pub invert: bool,
+    /// `CT_*` bits.
+    pub state: u16,
+}
+
+impl XtMatch for State {
+    const NAME: &'static str = "state";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        state_mt(cx, par, self)
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        true
+    }
+}
+
+/// The modules.
+pub static MODULES: &[Module] = &[
+    Module { matches: &[Conntrack::NAME], ..Module::named("xt_conntrack") },
+    Module { matches: &[State::NAME], ..Module::named("xt_state") },
+];
 
 /// The packet's connection, and how it belongs to it (`nf_ct_get`).
 fn nf_ct_get<'a>(cx: &'a Cx, par: &Par) -> Option<(&'a Conn, CtInfo)> {

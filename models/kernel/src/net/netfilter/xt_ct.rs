@@ -2,10 +2,78 @@
 //!
 //! Kernel: net/netfilter/xt_CT.c
 
-use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
+use crate::extension::{Limits, Par, TargetVerdict, XtTarget};
+use crate::module::Module;
 use crate::tables::conntrack::{Conn, IPS_ZONE_MARK, NfCt, Tuple};
-use crate::tables::xt::targets::Ct;
+use crate::tables::xt::{TableName, Variant};
+
+/// Which zone `CT` chooses, and for which direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CtZone {
+    /// The zone; `None`: the packet's mark.
+    pub id: Option<u16>,
+    /// `--zone-orig` or `--zone`.
+    pub original: bool,
+    /// `--zone-reply` or `--zone`.
+    pub reply: bool,
+}
+
+/// `CT` (`struct xt_ct_target_info_v1`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ct {
+    /// `--notrack`.
+    pub notrack: bool,
+    /// `--helper`.
+    pub helper: Option<String>,
+    /// `--ctevents`: `IPCT_*` bits.
+    pub ctevents: u16,
+    /// `--expevents`: `IPEXP_*` bits. Nothing is ever expected, so it has no effect.
+    pub expevents: u16,
+    /// `--zone`, or the mark.
+    pub zone: Option<CtZone>,
+    /// `--timeout`.
+    pub timeout: Option<String>,
+}
+
+impl XtTarget for Ct {
+    const NAME: &'static str = "CT";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        xt_ct_target(cx, par, self)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits::table(TableName::Raw)
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        !self.notrack
+    }
+}
+
+/// `NOTRACK`, which the kernel has as a use of `CT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notrack;
+
+impl XtTarget for Notrack {
+    const NAME: &'static str = "NOTRACK";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        notrack_tg(cx, par)
+    }
+
+    fn kernel_name() -> &'static str {
+        "CT"
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits::table(TableName::Raw)
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { targets: &[Ct::NAME, Notrack::NAME], ..Module::named("xt_CT") }];
 
 /// The packet is not to be tracked (`notrack_tg`), unless it is already, as on its way in from lo.
 pub fn notrack_tg(cx: &mut Cx, par: &mut Par) -> TargetVerdict {

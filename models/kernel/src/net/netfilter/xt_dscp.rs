@@ -6,27 +6,110 @@ use glassnet_wire::checksum;
 use glassnet_wire::ipv4::Ipv4Hdr;
 use zerocopy::big_endian::U16;
 
-use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
-use crate::tables::xt::{matches, targets};
+use crate::extension::{Limits, Par, TargetVerdict, XtMatch, XtTarget};
+use crate::module::Module;
+use crate::tables::xt::{TableName, Variant};
+
+/// `dscp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DscpMt {
+    /// `!`.
+    pub invert: bool,
+    /// The upper six bits of TOS.
+    pub dscp: u8,
+}
+
+impl XtMatch for DscpMt {
+    const NAME: &'static str = "dscp";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        dscp_mt(cx, par, self)
+    }
+}
+
+/// `tos`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TosMt {
+    /// `!`.
+    pub invert: bool,
+    /// Value.
+    pub value: u8,
+    /// Mask.
+    pub mask: u8,
+}
+
+impl XtMatch for TosMt {
+    const NAME: &'static str = "tos";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        tos_mt(cx, par, self)
+    }
+}
+
+/// `TOS`: `tos = (tos & !mask) ^ value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TosTg {
+    /// Value.
+    pub value: u8,
+    /// Mask.
+    pub mask: u8,
+}
+
+impl XtTarget for TosTg {
+    const NAME: &'static str = "TOS";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        tos_tg(cx, par, self)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits::table(TableName::Mangle)
+    }
+}
+
+/// `DSCP`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DscpTg {
+    /// `--set-dscp`.
+    pub dscp: u8,
+}
+
+impl XtTarget for DscpTg {
+    const NAME: &'static str = "DSCP";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        dscp_tg(cx, par, self)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits::table(TableName::Mangle)
+    }
+}
+
+/// The modules.
+pub static MODULES: &[Module] = &[
+    Module { matches: &[DscpMt::NAME, TosMt::NAME], ..Module::named("xt_dscp") },
+    Module { targets: &[TosTg::NAME, DscpTg::NAME], ..Module::named("xt_DSCP") },
+];
 
 /// The upper six bits of TOS are these.
-pub fn dscp_mt(_: &mut Cx, par: &mut Par, with: &matches::Dscp) -> bool {
+pub fn dscp_mt(_: &mut Cx, par: &mut Par, with: &DscpMt) -> bool {
     (par.iph.tos >> 2 == with.dscp) != with.invert
 }
 
 /// TOS is this, as far as the mask goes.
-pub fn tos_mt(_: &mut Cx, par: &mut Par, with: &matches::Tos) -> bool {
+pub fn tos_mt(_: &mut Cx, par: &mut Par, with: &TosMt) -> bool {
     (par.iph.tos & with.mask == with.value) != with.invert
 }
 
 /// Sets the upper six bits of TOS; those of ECN stay.
-pub fn dscp_tg(cx: &mut Cx, par: &mut Par, target: &targets::Dscp) -> TargetVerdict {
+pub fn dscp_tg(cx: &mut Cx, par: &mut Par, target: &DscpTg) -> TargetVerdict {
     set_tos(cx, par, par.iph.tos & 0x03 | target.dscp << 2)
 }
 
 /// Sets TOS as far as the mask goes.
-pub fn tos_tg(cx: &mut Cx, par: &mut Par, target: &targets::Tos) -> TargetVerdict {
+pub fn tos_tg(cx: &mut Cx, par: &mut Par, target: &TosTg) -> TargetVerdict {
     set_tos(cx, par, par.iph.tos & !target.mask ^ target.value)
 }
 

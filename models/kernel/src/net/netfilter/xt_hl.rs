@@ -6,28 +6,97 @@ use glassnet_wire::checksum;
 use glassnet_wire::ipv4::Ipv4Hdr;
 use zerocopy::big_endian::U16;
 
-use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
-use crate::tables::xt::{matches, targets};
+use crate::extension::{Limits, Par, TargetVerdict, XtMatch, XtTarget};
+use crate::module::Module;
+use crate::tables::xt::{TableName, Variant};
+
+/// How `ttl` compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TtlMtMode {
+    /// `--ttl-eq`.
+    Eq,
+    /// `! --ttl-eq`.
+    Ne,
+    /// `--ttl-lt`.
+    Lt,
+    /// `--ttl-gt`.
+    Gt,
+}
+
+/// `ttl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TtlMt {
+    /// How.
+    pub mode: TtlMtMode,
+    /// Hops.
+    pub ttl: u8,
+}
+
+impl XtMatch for TtlMt {
+    const NAME: &'static str = "ttl";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        ttl_mt(cx, par, self)
+    }
+}
+
+/// What `TTL` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TtlTgMode {
+    /// `--ttl-set`.
+    Set,
+    /// `--ttl-inc`.
+    Inc,
+    /// `--ttl-dec`.
+    Dec,
+}
+
+/// `TTL`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TtlTg {
+    /// What it does.
+    pub mode: TtlTgMode,
+    /// Hops.
+    pub ttl: u8,
+}
+
+impl XtTarget for TtlTg {
+    const NAME: &'static str = "TTL";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        ttl_tg(cx, par, self)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits::table(TableName::Mangle)
+    }
+}
+
+/// The modules.
+pub static MODULES: &[Module] = &[
+    Module { matches: &[TtlMt::NAME], ..Module::named("xt_hl") },
+    Module { targets: &[TtlTg::NAME], ..Module::named("xt_HL") },
+];
 
 /// The TTL is as the rule says.
-pub fn ttl_mt(_: &mut Cx, par: &mut Par, with: &matches::Ttl) -> bool {
+pub fn ttl_mt(_: &mut Cx, par: &mut Par, with: &TtlMt) -> bool {
     let ttl = par.iph.ttl;
     match with.mode {
-        matches::TtlMode::Eq => ttl == with.ttl,
-        matches::TtlMode::Ne => ttl != with.ttl,
-        matches::TtlMode::Lt => ttl < with.ttl,
-        matches::TtlMode::Gt => ttl > with.ttl,
+        TtlMtMode::Eq => ttl == with.ttl,
+        TtlMtMode::Ne => ttl != with.ttl,
+        TtlMtMode::Lt => ttl < with.ttl,
+        TtlMtMode::Gt => ttl > with.ttl,
     }
 }
 
 /// The TTL is changed, and the checksum mended.
-pub fn ttl_tg(cx: &mut Cx, par: &mut Par, target: &targets::Ttl) -> TargetVerdict {
+pub fn ttl_tg(cx: &mut Cx, par: &mut Par, target: &TtlTg) -> TargetVerdict {
     let at = cx.skbs[par.skb].network_header;
     let ttl = match target.mode {
-        targets::TtlMode::Set => target.ttl,
-        targets::TtlMode::Inc => par.iph.ttl.saturating_add(target.ttl),
-        targets::TtlMode::Dec => par.iph.ttl.saturating_sub(target.ttl),
+        TtlTgMode::Set => target.ttl,
+        TtlTgMode::Inc => par.iph.ttl.saturating_add(target.ttl),
+        TtlTgMode::Dec => par.iph.ttl.saturating_sub(target.ttl),
     };
     if ttl != par.iph.ttl
         && let Some(iph) = cx.skbs.header_mut::<Ipv4Hdr>(par.skb, at)

@@ -2,9 +2,29 @@
 //!
 //! Kernel: net/netfilter/xt_iprange.c
 
-use super::x_tables::Par;
 use crate::Cx;
-use crate::tables::xt::matches::Iprange;
+use crate::extension::{Par, XtMatch};
+use crate::module::Module;
+
+/// `iprange`. Each: inverted, first, last address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Iprange {
+    /// `--src-range`.
+    pub source: Option<(bool, u32, u32)>,
+    /// `--dst-range`.
+    pub dest: Option<(bool, u32, u32)>,
+}
+
+impl XtMatch for Iprange {
+    const NAME: &'static str = "iprange";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        iprange_mt4(cx, par, self)
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[Iprange::NAME], ..Module::named("xt_iprange") }];
 
 /// The addresses are in these ranges.
 pub fn iprange_mt4(_: &mut Cx, par: &mut Par, with: &Iprange) -> bool {

@@ -4,11 +4,48 @@
 
 use glassnet_sim::Nanos;
 
-use super::x_tables::Par;
 use crate::Cx;
+use crate::extension::{Kept, Par, Place, Refused, XtMatch};
+use crate::ids::NetnsId;
+use crate::module::Module;
+use crate::netlink::Errno;
 use crate::tables::jiffies::{HZ, jiffies};
 use crate::tables::xt::Variant;
-use crate::tables::xt::matches::Limit;
+
+/// `limit` (`struct xt_rateinfo`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Average time between two packets, in units of 1/10000 s (`XT_LIMIT_SCALE`).
+    pub avg: u32,
+    /// `--limit-burst`.
+    pub burst: u32,
+    /// Credit left and when it was last counted; `None` until the rule is in force.
+    pub credit: Kept<Option<(u64, Nanos)>>,
+}
+
+impl XtMatch for Limit {
+    const NAME: &'static str = "limit";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        limit_mt(cx, par, self)
+    }
+
+    fn check(&self, place: Place) -> Result<(), Refused> {
+        if place.variant == Variant::Legacy && overflows(self) {
+            return Err(Refused::silent(Errno::ERANGE));
+        }
+        Ok(())
+    }
+
+    fn init(&mut self, cx: &mut Cx, _: NetnsId, variant: Variant) {
+        if variant == Variant::Legacy || self.credit.0.is_none() {
+            limit_mt_check(self, variant, cx.now);
+        }
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[Limit::NAME], ..Module::named("xt_limit") }];
 
 /// `XT_LIMIT_SCALE`: units a second.
 const SCALE: u32 = 10_000;

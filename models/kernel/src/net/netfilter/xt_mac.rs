@@ -2,10 +2,38 @@
 //!
 //! Kernel: net/netfilter/xt_mac.c
 
-use super::x_tables::Par;
-use crate::Cx;
-use crate::tables::xt::matches::MacSource;
+use glassnet_wire::Mac;
 use glassnet_wire::eth::ETH_HLEN;
+
+use crate::Cx;
+use crate::extension::{Limits, Par, XtMatch};
+use crate::module::Module;
+use crate::tables::netfilter::Hook;
+use crate::tables::xt::Variant;
+
+/// `mac`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MacSource {
+    /// `!`.
+    pub invert: bool,
+    /// `--mac-source`.
+    pub addr: Mac,
+}
+
+impl XtMatch for MacSource {
+    const NAME: &'static str = "mac";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        mac_mt(cx, par, self)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits::hooks(Hook::PreRouting.bit() | Hook::LocalIn.bit() | Hook::Forward.bit())
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[MacSource::NAME], ..Module::named("xt_mac") }];
 
 /// The frame came from this Ethernet address. A packet without an Ethernet header never matches.
 pub fn mac_mt(cx: &mut Cx, par: &mut Par, with: &MacSource) -> bool {

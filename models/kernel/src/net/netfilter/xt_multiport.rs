@@ -2,9 +2,55 @@
 //!
 //! Kernel: net/netfilter/xt_multiport.c
 
-use super::x_tables::Par;
 use crate::Cx;
-use crate::tables::xt::matches::{Multiport, MultiportSide};
+use crate::extension::{Par, XtMatch};
+use crate::module::Module;
+use crate::tables::xt::Ports;
+
+/// Which of a packet's ports `multiport` looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MultiportSide {
+    /// `--sports`.
+    Source,
+    /// `--dports`.
+    Destination,
+    /// `--ports`: either.
+    Either,
+}
+
+/// `multiport` (`struct xt_multiport_v1`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Multiport {
+    /// Which ports.
+    pub side: MultiportSide,
+    /// `!`.
+    pub invert: bool,
+    /// Ports and ranges, at most 15 numbers.
+    pub ports: Vec<(u16, u16)>,
+}
+
+impl XtMatch for Multiport {
+    const NAME: &'static str = "multiport";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        multiport_mt(cx, par, self)
+    }
+
+    fn ports(&self) -> Option<[Ports; 2]> {
+        let low = self.ports.iter().map(|range| range.0).min().unwrap_or(0);
+        let high = self.ports.iter().map(|range| range.1).max().unwrap_or(u16::MAX);
+        let listed = Ports { invert: self.invert, range: (low, high) };
+        let any = Ports::default();
+        Some(match self.side {
+            MultiportSide::Source => [listed, any],
+            MultiportSide::Destination => [any, listed],
+            MultiportSide::Either => [any, any],
+        })
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[Multiport::NAME], ..Module::named("xt_multiport") }];
 
 /// One of the packet's ports is in the list. Ports stand at the same place in all the protocols.
 pub fn multiport_mt(cx: &mut Cx, par: &mut Par, with: &Multiport) -> bool {

@@ -2,14 +2,144 @@
 //!
 //! Kernel: net/netfilter/xt_nat.c, net/netfilter/xt_MASQUERADE.c, net/netfilter/xt_REDIRECT.c, net/netfilter/xt_NETMAP.c
 
-use super::nf_nat_core::{Manip, nf_nat_setup_info};
+use super::nf_nat_core::{Manip, NatRange, nf_nat_setup_info};
 use super::nf_nat_masquerade::nf_nat_masquerade_ipv4;
 use super::nf_nat_redirect::nf_nat_redirect_ipv4;
-use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
-use crate::net::netfilter::core::Verdict;
+use crate::extension::{Limits, Par, TargetVerdict, XtTarget};
+use crate::hook::Verdict;
+use crate::module::Module;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::xt::targets::NatRange;
+use crate::tables::netfilter::Hook;
+use crate::tables::xt::{TableName, Variant};
+
+/// `DNAT` to one of these addresses and ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dnat(
+    /// What it may choose from.
+    pub NatRange,
+);
+
+impl XtTarget for Dnat {
+    const NAME: &'static str = "DNAT";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        dnat_tg(cx, par, &self.0)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits { hooks: Some(Hook::PreRouting.bit() | Hook::LocalOut.bit()), ..Limits::table(TableName::Nat) }
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        true
+    }
+}
+
+/// `SNAT` to one of these addresses and ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snat(
+    /// What it may choose from.
+    pub NatRange,
+);
+
+impl XtTarget for Snat {
+    const NAME: &'static str = "SNAT";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        snat_tg(cx, par, &self.0)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits { hooks: Some(Hook::PostRouting.bit() | Hook::LocalIn.bit()), ..Limits::table(TableName::Nat) }
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        true
+    }
+}
+
+/// `MASQUERADE` to one of these addresses and ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Masquerade(
+    /// What it may choose from.
+    pub NatRange,
+);
+
+impl XtTarget for Masquerade {
+    const NAME: &'static str = "MASQUERADE";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        masquerade_tg(cx, par, &self.0)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits { hooks: Some(Hook::PostRouting.bit()), ..Limits::table(TableName::Nat) }
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        true
+    }
+}
+
+/// `REDIRECT` to one of these addresses and ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Redirect(
+    /// What it may choose from.
+    pub NatRange,
+);
+
+impl XtTarget for Redirect {
+    const NAME: &'static str = "REDIRECT";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        redirect_tg(cx, par, &self.0)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits { hooks: Some(Hook::PreRouting.bit() | Hook::LocalOut.bit()), ..Limits::table(TableName::Nat) }
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        true
+    }
+}
+
+/// `NETMAP` to one of these addresses and ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Netmap(
+    /// What it may choose from.
+    pub NatRange,
+);
+
+impl XtTarget for Netmap {
+    const NAME: &'static str = "NETMAP";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        netmap_tg(cx, par, &self.0)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits {
+            hooks: Some(
+                Hook::PreRouting.bit() | Hook::LocalOut.bit() | Hook::PostRouting.bit() | Hook::LocalIn.bit(),
+            ),
+            ..Limits::table(TableName::Nat)
+        }
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        true
+    }
+}
+
+/// The modules.
+pub static MODULES: &[Module] = &[
+    Module { targets: &[Snat::NAME, Dnat::NAME], ..Module::named("xt_nat") },
+    Module { targets: &[Masquerade::NAME], ..Module::named("xt_MASQUERADE") },
+    Module { targets: &[Redirect::NAME], ..Module::named("xt_REDIRECT") },
+    Module { targets: &[Netmap::NAME], ..Module::named("xt_NETMAP") },
+];
 
 fn setup(cx: &mut Cx, par: &Par, range: &NatRange, manip: Manip) -> TargetVerdict {
     TargetVerdict::Verdict(match cx.nf_ct_get(par.skb) {

@@ -2,11 +2,49 @@
 //!
 //! Kernel: net/netfilter/xt_owner.c
 
-use super::x_tables::Par;
 use crate::Cx;
-use crate::net::ipv4::ip_output::IPSKB_SENT;
+use crate::extension::{Limits, Par, Place, Refused, XtMatch};
+use crate::module::Module;
+use crate::netlink::Errno;
 use crate::tables::netfilter::Hook;
-use crate::tables::xt::matches::Owner;
+use crate::tables::skb::IPSKB_SENT;
+use crate::tables::xt::Variant;
+
+/// `owner`. Each: inverted, first, last id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// `--uid-owner`.
+    pub uid: Option<(bool, u32, u32)>,
+    /// `--gid-owner`.
+    pub gid: Option<(bool, u32, u32)>,
+    /// `--socket-exists`: inverted.
+    pub socket_exists: Option<bool>,
+    /// `--suppl-groups`.
+    pub suppl_groups: bool,
+}
+
+impl XtMatch for Owner {
+    const NAME: &'static str = "owner";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        owner_mt(cx, par, self)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits::hooks(Hook::LocalOut.bit() | Hook::PostRouting.bit())
+    }
+
+    fn check(&self, _: Place) -> Result<(), Refused> {
+        let is_reversed = |ids: Option<(bool, u32, u32)>| ids.is_some_and(|(_, low, high)| low > high);
+        if is_reversed(self.uid) || is_reversed(self.gid) {
+            return Err(Refused::silent(Errno::EINVAL));
+        }
+        Ok(())
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[Owner::NAME], ..Module::named("xt_owner") }];
 
 /// What sent a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

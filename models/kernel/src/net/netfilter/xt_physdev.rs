@@ -2,11 +2,49 @@
 //!
 //! Kernel: net/netfilter/xt_physdev.c
 
-use super::x_tables::Par;
 use crate::Cx;
+use crate::extension::{Par, Place, Refused, XtMatch};
 use crate::ids::DevId;
+use crate::module::Module;
+use crate::tables::netfilter::Hook;
 use crate::tables::xt::Iface;
-use crate::tables::xt::matches::Physdev;
+
+/// `physdev` (`struct xt_physdev_info`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Physdev {
+    /// `--physdev-in`.
+    pub input: Option<Iface>,
+    /// `--physdev-out`.
+    pub output: Option<Iface>,
+    /// `--physdev-is-in`: inverted.
+    pub is_in: Option<bool>,
+    /// `--physdev-is-out`: inverted.
+    pub is_out: Option<bool>,
+    /// `--physdev-is-bridged`: inverted.
+    pub is_bridged: Option<bool>,
+}
+
+impl XtMatch for Physdev {
+    const NAME: &'static str = "physdev";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        physdev_mt(cx, par, self)
+    }
+
+    fn check(&self, place: Place) -> Result<(), Refused> {
+        let asks_out = self.output.is_some() || self.is_out.is_some();
+        if asks_out && self.is_bridged != Some(false) && place.option_hooks() & Hook::LocalOut.bit() != 0 {
+            return Err(Refused::einval(
+                "xt_physdev: --physdev-out and --physdev-is-out only supported in the FORWARD and POSTROUTING \
+                 chains with bridged traffic",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[Physdev::NAME], ..Module::named("xt_physdev") }];
 
 /// The packet crosses these ports of a bridge.
 pub fn physdev_mt(cx: &mut Cx, par: &mut Par, with: &Physdev) -> bool {

@@ -4,11 +4,31 @@
 
 use glassnet_wire::ipv4::is_multicast;
 
-use super::x_tables::Par;
 use crate::Cx;
+use crate::extension::{Par, XtMatch};
+use crate::module::Module;
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::PacketType;
-use crate::tables::xt::matches::Pkttype;
+
+/// `pkttype`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pkttype {
+    /// `!`.
+    pub invert: bool,
+    /// `PACKET_HOST` 0, `PACKET_BROADCAST` 1, `PACKET_MULTICAST` 2.
+    pub kind: u8,
+}
+
+impl XtMatch for Pkttype {
+    const NAME: &'static str = "pkttype";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        pkttype_mt(cx, par, self)
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[Pkttype::NAME], ..Module::named("xt_pkttype") }];
 
 /// The frame was for this kind of receiver.
 pub fn pkttype_mt(cx: &mut Cx, par: &mut Par, with: &Pkttype) -> bool {

@@ -2,13 +2,110 @@
 //!
 //! Kernel: net/netfilter/xt_set.c
 
-use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
+use crate::extension::{Par, Place, Refused, TargetVerdict, XtMatch, XtTarget};
+use crate::module::Module;
 use crate::note::Note;
 use crate::tables::ipset::packet::{SetOptions, SetPacket};
 use crate::tables::ipset::types::{Adt, SkbInfo};
-use crate::tables::xt::matches::Set;
-use crate::tables::xt::targets::{SetRef, SetTarget};
+use crate::tables::netfilter::Hook;
+use crate::tables::xt::{Rule, TableName};
+
+/// A counter comparison of `set`: inverted, how (`eq`, `lt`, `gt` as [`std::cmp::Ordering`]), value.
+pub type SetCompare = Option<(bool, std::cmp::Ordering, u64)>;
+
+/// `set` (`struct xt_set_info_match_v4`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetMatch {
+    /// `!`.
+    pub invert: bool,
+    /// Name of the set.
+    pub name: String,
+    /// For each dimension, whether it is the source.
+    pub source: Vec<bool>,
+    /// `--return-nomatch`.
+    pub return_nomatch: bool,
+    /// Without `! --update-counters`.
+    pub update_counters: bool,
+    /// Without `! --update-subcounters`.
+    pub update_subcounters: bool,
+    /// `--packets-eq`, …
+    pub packets: SetCompare,
+    /// `--bytes-eq`, …
+    pub bytes: SetCompare,
+}
+
+impl XtMatch for SetMatch {
+    const NAME: &'static str = "set";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        set_match(cx, par, self)
+    }
+
+    fn sets(&self) -> Vec<&str> {
+        vec![&self.name]
+    }
+}
+
+/// A set that `SET` changes, and for each dimension whether it is the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetRef {
+    /// Its name.
+    pub name: String,
+    /// For each dimension.
+    pub source: Vec<bool>,
+}
+
+/// `SET` (`struct xt_set_info_target_v3`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetTarget {
+    /// `--add-set`.
+    pub add: Option<SetRef>,
+    /// `--del-set`.
+    pub del: Option<SetRef>,
+    /// `--map-set`.
+    pub map: Option<SetRef>,
+    /// `--exist`.
+    pub exist: bool,
+    /// `--timeout`, seconds.
+    pub timeout: Option<u32>,
+    /// `--map-mark`.
+    pub map_mark: bool,
+    /// `--map-prio`.
+    pub map_prio: bool,
+    /// `--map-queue`.
+    pub map_queue: bool,
+}
+
+impl XtTarget for SetTarget {
+    const NAME: &'static str = "SET";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        set_target(cx, par, self)
+    }
+
+    fn check(&self, place: Place, _: &Rule) -> Result<(), Refused> {
+        if self.map.is_some() && place.table != TableName::Mangle {
+            return Err(Refused::einval("xt_SET: --map-set only usable from mangle table"));
+        }
+        let leaves = Hook::Forward.bit() | Hook::LocalOut.bit() | Hook::PostRouting.bit();
+        let maps_queue = self.map.is_some() && (self.map_prio || self.map_queue);
+        if maps_queue && place.option_hooks() & !leaves != 0 {
+            return Err(Refused::einval(
+                "xt_SET: mapping of prio or/and queue is allowed only from OUTPUT/FORWARD/POSTROUTING chains",
+            ));
+        }
+        Ok(())
+    }
+
+    fn sets(&self) -> Vec<&str> {
+        [&self.add, &self.del, &self.map].into_iter().flatten().map(|set| set.name.as_str()).collect()
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] =
+    &[Module { matches: &[SetMatch::NAME], targets: &[SetTarget::NAME], ..Module::named("xt_set") }];
 
 /// Largest `--timeout`, seconds (`IPSET_MAX_TIMEOUT`).
 const MAX_TIMEOUT: u32 = u32::MAX / 1000 / 2;
@@ -59,7 +156,7 @@ fn with_sets<R>(
 }
 
 /// The packet is in the set.
-pub fn set_match(cx: &mut Cx, par: &mut Par, with: &Set) -> bool {
+pub fn set_match(cx: &mut Cx, par: &mut Par, with: &SetMatch) -> bool {
     let options = SetOptions {
         return_nomatch: with.return_nomatch,
         skip_counters: !with.update_counters,

@@ -5,10 +5,38 @@
 use glassnet_wire::tcp::TcpHdr;
 
 use super::super::ipv4::{tcp_ipv4, udp};
-use super::x_tables::Par;
 use crate::Cx;
+use crate::extension::{Limits, Par, XtMatch};
 use crate::ids::SocketId;
-use crate::tables::xt::matches::SocketMatch;
+use crate::module::Module;
+use crate::tables::netfilter::Hook;
+use crate::tables::xt::Variant;
+
+/// `socket`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketMatch {
+    /// `--transparent`.
+    pub transparent: bool,
+    /// `--nowildcard`.
+    pub nowildcard: bool,
+    /// `--restore-skmark`.
+    pub restore_skmark: bool,
+}
+
+impl XtMatch for SocketMatch {
+    const NAME: &'static str = "socket";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        socket_mt4(cx, par, self)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits::hooks(Hook::PreRouting.bit() | Hook::LocalIn.bit())
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[SocketMatch::NAME], ..Module::named("xt_socket") }];
 
 /// A socket waits for the packet. Those that listen on all addresses do not count without `--nowildcard`.
 ///

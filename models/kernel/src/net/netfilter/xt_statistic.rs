@@ -2,9 +2,53 @@
 //!
 //! Kernel: net/netfilter/xt_statistic.c
 
-use super::x_tables::Par;
 use crate::Cx;
-use crate::tables::xt::matches::{Statistic, StatisticMode};
+use crate::extension::{Kept, Par, XtMatch};
+use crate::ids::NetnsId;
+use crate::module::Module;
+use crate::tables::xt::Variant;
+
+/// `statistic` (`struct xt_statistic_info`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statistic {
+    /// `!`.
+    pub invert: bool,
+    /// How it chooses.
+    pub mode: StatisticMode,
+}
+
+/// How `statistic` chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatisticMode {
+    /// `--mode random --probability`: in units of 2^-31.
+    Random(u32),
+    /// `--mode nth --every N --packet P`; `every` and `packet` as typed, and how many packets it has seen.
+    Nth {
+        /// N.
+        every: u32,
+        /// P.
+        packet: u32,
+        /// How many packets it has seen since the last that it chose.
+        count: Kept<u32>,
+    },
+}
+
+impl XtMatch for Statistic {
+    const NAME: &'static str = "statistic";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        statistic_mt(cx, par, self)
+    }
+
+    fn init(&mut self, _: &mut Cx, _: NetnsId, variant: Variant) {
+        if variant == Variant::Legacy {
+            statistic_mt_check(self);
+        }
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[Statistic::NAME], ..Module::named("xt_statistic") }];
 
 /// It is the packet's turn, or chance wants it.
 pub fn statistic_mt(cx: &mut Cx, par: &mut Par, with: &mut Statistic) -> bool {

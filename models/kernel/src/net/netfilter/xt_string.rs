@@ -3,9 +3,46 @@
 //! Kernel: net/netfilter/xt_string.c, and `skb_find_text` of net/core/skbuff.c as it is since Linux 6.2: the whole pattern
 //! lies before `--to`
 
-use super::x_tables::Par;
 use crate::Cx;
-use crate::tables::xt::matches::StringMatch;
+use crate::extension::{Par, Place, Refused, XtMatch};
+use crate::module::Module;
+use crate::netlink::Errno;
+
+/// `string` (`struct xt_string_info`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StringMatch {
+    /// `!`.
+    pub invert: bool,
+    /// `--algo`, at most 15 bytes: `bm`, `kmp` or `fsm`, else the kernel refuses.
+    pub algo: String,
+    /// `--from`, bytes.
+    pub from: u16,
+    /// `--to`, bytes.
+    pub to: u16,
+    /// `--icase`.
+    pub icase: bool,
+    /// `--string` or `--hex-string`, at most 128 bytes.
+    pub pattern: Vec<u8>,
+}
+
+impl XtMatch for StringMatch {
+    const NAME: &'static str = "string";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        string_mt(cx, par, self)
+    }
+
+    fn check(&self, _: Place) -> Result<(), Refused> {
+        match self.algo.as_str() {
+            _ if self.from > self.to || self.pattern.is_empty() => Err(Refused::silent(Errno::EINVAL)),
+            "bm" | "kmp" => Ok(()),
+            _ => Err(Refused::silent(Errno::ENOENT)),
+        }
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[StringMatch::NAME], ..Module::named("xt_string") }];
 
 /// The pattern occurs in the packet, counted from the IP header.
 pub fn string_mt(cx: &mut Cx, par: &mut Par, with: &StringMatch) -> bool {

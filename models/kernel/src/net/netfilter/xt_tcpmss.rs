@@ -3,26 +3,97 @@
 //! Kernel: net/netfilter/xt_tcpmss.c, net/netfilter/xt_TCPMSS.c
 
 use glassnet_wire::checksum;
+use glassnet_wire::ipv4::IPPROTO_TCP;
 use glassnet_wire::ipv4::Ipv4Hdr;
-use glassnet_wire::tcp::{TCP_HLEN, TcpHdr};
+use glassnet_wire::tcp::{self, TCP_HLEN, TcpHdr};
 use zerocopy::big_endian::U16;
 
 use super::super::ipv4::route::{dst_mtu, ip_route_output_key};
-use super::x_tables::{Par, TargetVerdict};
+use super::xt_tcpudp::Tcp;
 use crate::Cx;
-use crate::net::netfilter::core::Verdict;
+use crate::extension::{Limits, Par, Place, Refused, TargetVerdict, XtMatch, XtTarget};
+use crate::hook::Verdict;
+use crate::module::Module;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::klog::LOG_ERR;
+use crate::tables::netfilter::Hook;
 use crate::tables::route::FlowOut;
-use crate::tables::xt::{matches, targets};
+use crate::tables::xt::{Rule, Variant};
+
+/// `tcpmss`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpmssMt {
+    /// `!`.
+    pub invert: bool,
+    /// Smallest and largest MSS, bytes.
+    pub range: (u16, u16),
+}
+
+impl XtMatch for TcpmssMt {
+    const NAME: &'static str = "tcpmss";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        tcpmss_mt(cx, par, self)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits::proto(IPPROTO_TCP)
+    }
+}
+
+/// `TCPMSS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpmssTg {
+    /// `--set-mss`, bytes; `None`: `--clamp-mss-to-pmtu`.
+    pub mss: Option<u16>,
+}
+
+impl XtTarget for TcpmssTg {
+    const NAME: &'static str = "TCPMSS";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        tcpmss_tg4(cx, par, self)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits::proto(IPPROTO_TCP)
+    }
+
+    fn check(&self, place: Place, rule: &Rule) -> Result<(), Refused> {
+        let leaves = Hook::Forward.bit() | Hook::LocalOut.bit() | Hook::PostRouting.bit();
+        if self.mss.is_none() && place.option_hooks() & !leaves != 0 {
+            return Err(Refused::einval(
+                "xt_TCPMSS: path-MTU clamping only supported in FORWARD, OUTPUT and POSTROUTING hooks",
+            ));
+        }
+        if place.variant == Variant::Legacy && !asks_for_syn(rule) {
+            return Err(Refused::einval("xt_TCPMSS: Only works on TCP SYN packets"));
+        }
+        Ok(())
+    }
+}
+
+/// The modules.
+pub static MODULES: &[Module] = &[
+    Module { matches: &[TcpmssMt::NAME], ..Module::named("xt_tcpmss") },
+    Module { targets: &[TcpmssTg::NAME], ..Module::named("xt_TCPMSS") },
+];
 
 /// `TCPOPT_MSS`, and the length of the option in bytes.
 const MSS: (u8, usize) = (2, 4);
 /// What is assumed where a SYN says nothing (RFC 1122).
 const DEFAULT_MSS: u16 = 536;
 
+/// Some `tcp` match of the rule wants SYN.
+fn asks_for_syn(rule: &Rule) -> bool {
+    rule.matches
+        .iter()
+        .filter_map(|with| with.get::<Tcp>())
+        .any(|with| with.flags.is_some_and(|(invert, _, compare)| !invert && compare & tcp::TCP_SYN != 0))
+}
+
 /// The maximum segment size in the options is in the range. Without the option only an inverted rule matches.
-pub fn tcpmss_mt(cx: &mut Cx, par: &mut Par, with: &matches::Tcpmss) -> bool {
+pub fn tcpmss_mt(cx: &mut Cx, par: &mut Par, with: &TcpmssMt) -> bool {
     let Some(options) = tcp_options(cx, par) else {
         par.hotdrop = true;
         return false;
@@ -59,7 +130,7 @@ fn find_mss(options: &[u8], len: usize) -> Option<usize> {
 }
 
 /// Lowers the maximum segment size of a SYN, or adds the option.
-pub fn tcpmss_tg4(cx: &mut Cx, par: &mut Par, target: &targets::Tcpmss) -> TargetVerdict {
+pub fn tcpmss_tg4(cx: &mut Cx, par: &mut Par, target: &TcpmssTg) -> TargetVerdict {
     if par.fragoff != 0 {
         return TargetVerdict::Continue;
     }
@@ -70,7 +141,7 @@ pub fn tcpmss_tg4(cx: &mut Cx, par: &mut Par, target: &targets::Tcpmss) -> Targe
 }
 
 /// `None`: the packet is to be dropped.
-fn tcpmss_mangle_packet(cx: &mut Cx, par: &mut Par, target: &targets::Tcpmss) -> Option<()> {
+fn tcpmss_mangle_packet(cx: &mut Cx, par: &mut Par, target: &TcpmssTg) -> Option<()> {
     let pkt = &cx.skbs[par.skb];
     let len = (pkt.tail as usize).checked_sub(par.thoff as usize)?;
     let options_len = tcp_options(cx, par)?.len();

@@ -2,14 +2,74 @@
 //!
 //! Kernel: net/netfilter/xt_tcpudp.c
 
+use glassnet_wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP};
 use glassnet_wire::tcp::{TCP_HLEN, TcpHdr};
 use glassnet_wire::udp::UdpHdr;
 use zerocopy::big_endian::U16;
 
-use super::x_tables::Par;
 use crate::Cx;
-use crate::tables::xt::Variant;
-use crate::tables::xt::matches::{Ports, Tcp, Udp};
+use crate::extension::{Limits, Par, XtMatch};
+use crate::module::Module;
+use crate::tables::xt::{Ports, Variant};
+
+/// `tcp` (`struct xt_tcp`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tcp {
+    /// `--sport`.
+    pub sport: Ports,
+    /// `--dport`.
+    pub dport: Ports,
+    /// `--tcp-flags mask comp`, `--syn`: inverted, mask, compare.
+    pub flags: Option<(bool, u8, u8)>,
+    /// `--tcp-option`: inverted, number.
+    pub option: Option<(bool, u8)>,
+}
+
+impl XtMatch for Tcp {
+    const NAME: &'static str = "tcp";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        tcp_mt(cx, par, self)
+    }
+
+    /// The nft tool writes it as expressions, for which the kernel has no such limit.
+    fn limits(variant: Variant) -> Limits {
+        if variant == Variant::Legacy { Limits::proto(IPPROTO_TCP) } else { Limits::NONE }
+    }
+
+    fn ports(&self) -> Option<[Ports; 2]> {
+        Some([self.sport, self.dport])
+    }
+}
+
+/// `udp` (`struct xt_udp`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Udp {
+    /// `--sport`.
+    pub sport: Ports,
+    /// `--dport`.
+    pub dport: Ports,
+}
+
+impl XtMatch for Udp {
+    const NAME: &'static str = "udp";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        udp_mt(cx, par, self)
+    }
+
+    /// The nft tool writes it as expressions, for which the kernel has no such limit.
+    fn limits(variant: Variant) -> Limits {
+        if variant == Variant::Legacy { Limits::proto(IPPROTO_UDP) } else { Limits::NONE }
+    }
+
+    fn ports(&self) -> Option<[Ports; 2]> {
+        Some([self.sport, self.dport])
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[Tcp::NAME, Udp::NAME], ..Module::named("xt_tcpudp") }];
 
 #[inline]
 fn port_match(ports: &Ports, port: u16) -> bool {

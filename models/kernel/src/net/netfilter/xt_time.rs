@@ -4,10 +4,42 @@
 //!
 //! A machine's own time zone is UTC.
 
-use super::x_tables::Par;
 use crate::Cx;
+use crate::extension::{Par, XtMatch};
 use crate::kernel::BOOT_TIME;
-use crate::tables::xt::matches::Time;
+use crate::module::Module;
+
+/// `time` (`struct xt_time_info`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// `--datestart`, seconds since 1970.
+    pub date_start: u32,
+    /// `--datestop`, seconds since 1970.
+    pub date_stop: u32,
+    /// `--timestart`, seconds of the day.
+    pub daytime_start: u32,
+    /// `--timestop`, seconds of the day.
+    pub daytime_stop: u32,
+    /// `--monthdays`: a bit for each day.
+    pub monthdays: u32,
+    /// `--weekdays`: a bit for each day, Monday 1.
+    pub weekdays: u8,
+    /// `--contiguous`.
+    pub contiguous: bool,
+    /// `--kerneltz`.
+    pub kerneltz: bool,
+}
+
+impl XtMatch for Time {
+    const NAME: &'static str = "time";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        time_mt(cx, par, self)
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[Time::NAME], ..Module::named("xt_time") }];
 
 /// `--monthdays` was not given.
 const ALL_MONTHDAYS: u32 = 0xffff_fffe;

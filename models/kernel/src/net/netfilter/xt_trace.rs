@@ -2,8 +2,30 @@
 //!
 //! Kernel: net/netfilter/xt_TRACE.c
 
-use super::x_tables::{Par, TargetVerdict};
 use crate::Cx;
+use crate::extension::{Limits, Par, TargetVerdict, XtTarget};
+use crate::module::Module;
+use crate::tables::xt::{TableName, Variant};
+
+/// `TRACE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace;
+
+impl XtTarget for Trace {
+    const NAME: &'static str = "TRACE";
+
+    fn target(&mut self, cx: &mut Cx, par: &mut Par) -> TargetVerdict {
+        trace_tg(cx, par)
+    }
+
+    /// The nft tool writes `meta nftrace set 1`, which may stand everywhere.
+    fn limits(variant: Variant) -> Limits {
+        if variant == Variant::Legacy { Limits::table(TableName::Raw) } else { Limits::NONE }
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { targets: &[Trace::NAME], ..Module::named("xt_TRACE") }];
 
 /// From here on, every rule that the packet matches is told.
 pub fn trace_tg(cx: &mut Cx, par: &mut Par) -> TargetVerdict {

@@ -2,9 +2,53 @@
 //!
 //! Kernel: net/netfilter/xt_u32.c
 
-use super::x_tables::Par;
 use crate::Cx;
-use crate::tables::xt::matches::{U32, U32Op, U32Test};
+use crate::extension::{Par, XtMatch};
+use crate::module::Module;
+
+/// A step of a `u32` location after its first number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum U32Op {
+    /// `&`.
+    And(u32),
+    /// `<<`.
+    Shl(u32),
+    /// `>>`.
+    Shr(u32),
+    /// `@`.
+    At(u32),
+}
+
+/// A test of `u32`: a location and the ranges of values that it may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct U32Test {
+    /// First offset, bytes.
+    pub start: u32,
+    /// What is done to what stands there.
+    pub ops: Vec<U32Op>,
+    /// Values.
+    pub values: Vec<(u32, u32)>,
+}
+
+/// `u32`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct U32 {
+    /// `!`.
+    pub invert: bool,
+    /// Tests joined by `&&`.
+    pub tests: Vec<U32Test>,
+}
+
+impl XtMatch for U32 {
+    const NAME: &'static str = "u32";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        u32_mt(cx, par, self)
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[U32::NAME], ..Module::named("xt_u32") }];
 
 /// All tests hold.
 pub fn u32_mt(cx: &mut Cx, par: &mut Par, with: &U32) -> bool {

@@ -226,11 +226,17 @@ pub struct BaseChain {
     pub empty: bool,
 }
 
+/// A table of a variant as a number; those of the legacy variant come first.
+pub const fn table_number(variant: Variant, name: TableName) -> u32 {
+    variant as u32 * TABLES.len() as u32 + name as u32
+}
+
 /// All tables of a namespace.
 #[derive(Clone, Debug, Default)]
 pub struct XtTables {
     slots: [[Option<Box<XtTable>>; TABLES.len()]; 2],
-    bases: [[[Option<BaseChain>; TABLES.len()]; HOOKS.len()]; 2],
+    /// For each hook those of all tables, by [`table_number`].
+    bases: [[Option<BaseChain>; 2 * TABLES.len()]; HOOKS.len()],
     /// For each hook the variants that have a chain of `nat` there, in the order in which NAT asks them.
     nat: [Vec<Variant>; HOOKS.len()],
     /// The legacy tables in the order in which they were made.
@@ -247,13 +253,19 @@ impl XtTables {
     /// The built-in chain of a table at a hook, for a packet.
     #[inline]
     pub fn base_mut(&mut self, variant: Variant, hook: Hook, name: TableName) -> Option<&mut BaseChain> {
-        self.bases[variant as usize][hook as usize][name as usize].as_mut()
+        self.base_at_mut(hook, table_number(variant, name))
+    }
+
+    /// The same of a table by [`table_number`].
+    #[inline(always)]
+    pub fn base_at_mut(&mut self, hook: Hook, table: u32) -> Option<&mut BaseChain> {
+        self.bases[hook as usize].get_mut(table as usize)?.as_mut()
     }
 
     /// Writes what met the policies until now into a table that was read.
     pub fn write_policy_counters(&self, variant: Variant, table: &mut Table) {
         for base in table.chains.iter_mut().filter_map(|chain| chain.base.as_mut()) {
-            if let Some(now) = &self.bases[variant as usize][base.hook as usize][table.name as usize] {
+            if let Some(now) = &self.bases[base.hook as usize][table_number(variant, table.name) as usize] {
                 base.counters = now.counters;
             }
         }
@@ -277,7 +289,7 @@ impl XtTables {
         let old = self.remove(variant, table.table.name);
         for chain in &table.table.chains {
             if let Some(base) = &chain.base {
-                self.bases[variant as usize][base.hook as usize][table.table.name as usize] =
+                self.bases[base.hook as usize][table_number(variant, table.table.name) as usize] =
                     Some(BaseChain {
                         counters: base.counters,
                         policy: base.policy,
@@ -292,7 +304,7 @@ impl XtTables {
 
     /// Takes a table away.
     pub fn remove(&mut self, variant: Variant, name: TableName) -> Option<Box<XtTable>> {
-        self.bases[variant as usize].iter_mut().for_each(|hook| hook[name as usize] = None);
+        self.bases.iter_mut().for_each(|hook| hook[table_number(variant, name) as usize] = None);
         self.take(variant, name)
     }
 

@@ -7,14 +7,11 @@
 
 pub mod flow;
 pub mod installed;
-pub mod matches;
 pub mod scan;
-pub mod targets;
 
 use super::netfilter::Hook;
+pub use crate::extension::{Match, Target};
 pub use installed::{XtTable, XtTables};
-pub use matches::Match;
-pub use targets::Target;
 
 /// Which of the two sets of tables: `iptables-legacy` and `iptables-nft` know nothing of each other's rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -193,6 +190,21 @@ impl AddrMask {
     }
 }
 
+/// Ports, and whether they are inverted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// `!`.
+    pub invert: bool,
+    /// First and last port.
+    pub range: (u16, u16),
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Ports { invert: false, range: (0, 0xffff) }
+    }
+}
+
 /// What every rule can say without a match extension (`struct ipt_ip`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IpMatch {
@@ -240,4 +252,26 @@ pub struct Rule {
     pub action: Action,
     /// What it met.
     pub counters: Counters,
+}
+
+impl Rule {
+    /// Its target extension, if it has one.
+    pub fn target(&self) -> Option<&Target> {
+        match &self.action {
+            Action::Target(target) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// It needs connection tracking.
+    pub fn needs_conntrack(&self) -> bool {
+        self.matches.iter().any(|with| with.needs_conntrack())
+            || self.target().is_some_and(|target| target.needs_conntrack())
+    }
+
+    /// The names of the sets that it uses, one for each use.
+    pub fn sets(&self) -> impl Iterator<Item = &str> {
+        let by_target = self.target().map_or(Vec::new(), |target| target.sets());
+        self.matches.iter().flat_map(|with| with.sets()).chain(by_target)
+    }
 }

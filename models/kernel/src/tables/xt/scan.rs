@@ -7,8 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::matches::{Match, MultiportSide, Ports};
-use super::{Iface, IpMatch, Rule};
+use super::{Iface, IpMatch, Match, Ports, Rule};
 
 /// How many rules are compared at once.
 const LANES: usize = 8;
@@ -30,7 +29,7 @@ const FRAGMENT: u32 = 1 << 23;
 /// Bits of that word that stand for interface patterns.
 const PATTERNS: u32 = 23;
 
-/// Protocols of [`Match::Tcp`], [`Match::Udp`] and [`Match::Multiport`], with the length that a header has at least.
+/// Protocols of `-m tcp`, `udp` and `multiport`, with the length that a header has at least.
 const WITH_PORTS: [(u8, usize); 5] = [(6, 20), (17, 8), (136, 8), (132, 12), (33, 12)];
 
 /// The length that a header of this protocol has at least, bytes, if it begins with ports.
@@ -206,23 +205,7 @@ fn ports(ip: &IpMatch, matches: &[Match]) -> (u32, u32) {
         return (mask, value);
     }
     for with in matches {
-        let [source, dest] = match with {
-            Match::Tcp(tcp) => [prefix(tcp.sport), prefix(tcp.dport)],
-            Match::Udp(udp) => [prefix(udp.sport), prefix(udp.dport)],
-            Match::Multiport(ports) => {
-                let low = ports.ports.iter().map(|range| range.0).min().unwrap_or(0);
-                let high = ports.ports.iter().map(|range| range.1).max().unwrap_or(u16::MAX);
-                let any = (0, 0);
-                let range = prefix(Ports { invert: ports.invert, range: (low, high) });
-                match ports.side {
-                    MultiportSide::Source => [range, any],
-                    MultiportSide::Destination => [any, range],
-                    MultiportSide::Either => [any, any],
-                }
-            }
-            Match::Comment(_) => continue,
-            _ => break,
-        };
+        let Some([source, dest]) = with.ports().map(|ports| ports.map(prefix)) else { break };
         mask |= source.0 << 16 | dest.0;
         value |= source.1 << 16 | dest.1;
     }

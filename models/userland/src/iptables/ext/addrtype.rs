@@ -2,14 +2,21 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_addrtype::Addrtype;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Addrtype;
 
 use super::words::{conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "addrtype", options: OPTIONS, parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "addrtype",
+    options: OPTIONS,
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (2, drawn),
+};
 
 const OPTIONS: &[Opt] = &[
     Opt::invertible("src-type"),
@@ -48,7 +55,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         return parameter("addrtype: you must specify --src-type or --dst-type");
     }
     conflicts("addrtype", given, &[("limit-iface-in", &["limit-iface-out"])])?;
-    Ok(Match::Addrtype(with))
+    Ok(Match::new(with))
 }
 
 fn types(text: &str) -> Result<u16, XtError> {
@@ -73,7 +80,7 @@ fn kind(word: &str) -> Option<u16> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Addrtype(with) = with else { return };
+    let Some(with) = with.get::<Addrtype>() else { return };
     let save = style == Style::Save;
     if !save {
         out.push_str(" ADDRTYPE match");
@@ -95,4 +102,31 @@ fn show(with: &Match, style: Style, out: &mut String) {
             let _ = write!(out, " {}{name}", if save { "--limit-iface-" } else { "limit-" });
         }
     }
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-m addrtype");
+    let sides: &[&str] = [&["src"][..], &["dst"], &["src", "dst"]][make.below(3) as usize];
+    for side in sides {
+        make.not();
+        let types = make.some(&TYPES);
+        make.add(format!("--{side}-type {types}"));
+    }
+    let limited = make.below(3);
+    match make.chain {
+        "PREROUTING" | "INPUT" | "FORWARD" if limited == 0 => make.add("--limit-iface-in"),
+        "OUTPUT" | "POSTROUTING" | "FORWARD" if limited == 1 => make.add("--limit-iface-out"),
+        _ => {}
+    }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    const TYPES: [&str; 6] = ["LOCAL", "UNICAST", "BROADCAST", "MULTICAST", "UNSPEC", "BLACKHOLE"];
+    let which = draw.pick(&["--dst-type", "--src-type"]);
+    let limit = match draw.below(4) {
+        0 if place.comes_in() => " --limit-iface-in",
+        1 if place.leaves() => " --limit-iface-out",
+        _ => "",
+    };
+    format!("-m addrtype {}{which} {}{limit}", draw.not(), draw.some(&TYPES))
 }

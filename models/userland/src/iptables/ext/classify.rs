@@ -2,15 +2,21 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_classify::Classify;
 use glassnet_kernel::tables::xt::Target;
-use glassnet_kernel::tables::xt::targets::Classify;
 
 use super::words::parameter;
-use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The extension.
-pub const TARGET: TargetExt =
-    TargetExt { name: "CLASSIFY", options: &[Opt::value("set-class")], parse, show };
+pub const TARGET: TargetExt = TargetExt {
+    name: "CLASSIFY",
+    options: &[Opt::value("set-class")],
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
+};
 
 fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
     let given = x6::mandatory("CLASSIFY", given, "set-class")?;
@@ -20,7 +26,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
         Some((major << 16) | (minor & 0xffff))
     };
     match class() {
-        Some(priority) => Ok(Target::Classify(Classify { priority })),
+        Some(priority) => Ok(Target::new(Classify { priority })),
         None => parameter(format!("Bad class value \"{}\"", given.value())),
     }
 }
@@ -43,10 +49,24 @@ fn scan_hex(text: &str) -> Option<(u32, &str)> {
 }
 
 fn show(target: &Target, style: Style, out: &mut String) {
-    let Target::Classify(Classify { priority }) = *target else { return };
+    let Some(&Classify { priority }) = target.get() else { return };
     let (major, minor) = (priority >> 16, priority & 0xffff);
     let _ = match style {
         Style::Save => write!(out, " --set-class {major:04x}:{minor:04x}"),
         Style::List { .. } => write!(out, " CLASSIFY set {major:x}:{minor:x}"),
     };
+}
+
+fn arbitrary(make: &mut Maker) {
+    if matches!(make.chain, "FORWARD" | "OUTPUT" | "POSTROUTING") {
+        let (major, minor) = (make.below(1 << 16), make.below(1 << 16));
+        make.add(format!("-j CLASSIFY --set-class {major:x}:{minor:x}"));
+    }
+}
+
+fn drawn(_: &mut Draw, place: Place) -> DrawnTarget {
+    if !place.leaves() {
+        return DrawnTarget::NONE;
+    }
+    DrawnTarget::plain("-j CLASSIFY --set-class 1:2")
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_cluster::Cluster;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Cluster;
 
 use super::words::{conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -19,6 +19,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (2, drawn),
 };
 
 const NAME: &str = "cluster";
@@ -54,11 +56,11 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
             false => "cluster match: `--cluster-local-node' must be <= `--cluster-total-nodes'",
         });
     }
-    Ok(Match::Cluster(with))
+    Ok(Match::new(with))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Cluster(with) = with else { return };
+    let Some(with) = with.get::<Cluster>() else { return };
     let (mask, total, seed) = (with.node_mask, with.total_nodes, with.hash_seed);
     let _ = match style {
         Style::Save => write!(
@@ -72,4 +74,14 @@ fn show(with: &Match, style: Style, out: &mut String) {
             if with.invert { "!" } else { "" }
         ),
     };
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    // The running kernel would warn of each template of `CT` in its log.
+    if place.table == "raw" {
+        return String::new();
+    }
+    let (not, seed) = (draw.not(), draw.pick(&["0xdeadbeef", "1"]));
+    let which = draw.pick(&["node 1", "node 2", "nodemask 3", "nodemask 4"]);
+    format!("-m cluster --cluster-total-nodes 3 {not}--cluster-local-{which} --cluster-hash-seed {seed}")
 }

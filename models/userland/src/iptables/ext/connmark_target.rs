@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_connmark::{ConnmarkMode, ConnmarkTg};
 use glassnet_kernel::tables::xt::Target;
-use glassnet_kernel::tables::xt::targets::{Connmark, ConnmarkMode};
 
 use super::words::{conflicts, parameter, set_mark, show_set_mark};
-use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The extension.
-pub const TARGET: TargetExt = TargetExt { name: NAME, options: OPTIONS, parse, show };
+pub const TARGET: TargetExt =
+    TargetExt { name: NAME, options: OPTIONS, parse, show, arbitrary: Some(arbitrary), drawn: (2, drawn) };
 
 const NAME: &str = "CONNMARK";
 const OPTIONS: &[Opt] = &[
@@ -57,11 +58,11 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
         conflicts(NAME, given, &[(operation, &OPERATIONS[at + 1..])])?;
     }
     conflicts(NAME, given, &[("ctmask", &["mask"]), ("nfmask", &["mask"])])?;
-    Ok(Target::Connmark(Connmark { mode, ctmark, ctmask, nfmask, shift }))
+    Ok(Target::new(ConnmarkTg { mode, ctmark, ctmask, nfmask, shift }))
 }
 
 fn show(target: &Target, style: Style, out: &mut String) {
-    let Target::Connmark(target) = target else { return };
+    let Some(target) = target.get::<ConnmarkTg>() else { return };
     if style == Style::Save {
         show_save(target, out);
     } else {
@@ -74,8 +75,8 @@ fn show(target: &Target, style: Style, out: &mut String) {
     }
 }
 
-fn show_save(target: &Connmark, out: &mut String) {
-    let Connmark { ctmark, ctmask, nfmask, .. } = target;
+fn show_save(target: &ConnmarkTg, out: &mut String) {
+    let ConnmarkTg { ctmark, ctmask, nfmask, .. } = target;
     let masks = format!("--nfmask 0x{nfmask:x} --ctmask 0x{ctmask:x}");
     let _ = match target.mode {
         ConnmarkMode::Set => write!(out, " --set-xmark 0x{ctmark:x}/0x{ctmask:x}"),
@@ -84,8 +85,8 @@ fn show_save(target: &Connmark, out: &mut String) {
     };
 }
 
-fn show_list(target: &Connmark, out: &mut String) {
-    let Connmark { ctmark, ctmask, nfmask, .. } = *target;
+fn show_list(target: &ConnmarkTg, out: &mut String) {
+    let ConnmarkTg { ctmark, ctmask, nfmask, .. } = *target;
     out.push_str(" CONNMARK");
     match target.mode {
         ConnmarkMode::Set => {
@@ -101,4 +102,46 @@ fn show_list(target: &Connmark, out: &mut String) {
         ConnmarkMode::Save => write!(out, " nfmask 0x{nfmask:x} ctmask ~0x{ctmask:x}"),
         _ => write!(out, " ctmask 0x{ctmask:x} nfmask ~0x{nfmask:x}"),
     };
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-j CONNMARK");
+    match make.below(3) {
+        0 => {
+            let option = make.pick(&["set-mark", "set-xmark", "and-mark", "or-mark", "xor-mark"]);
+            let value = if option.starts_with("set") { make.mark() } else { make.number(1 << 32) };
+            make.add(format!("--{option} {value}"));
+        }
+        _ => {
+            let option = make.pick(&["--save-mark", "--restore-mark"]);
+            make.add(option);
+            for mask in [&["mask"][..], &["ctmask", "nfmask"]][make.below(2) as usize] {
+                if make.one_in(2) {
+                    let value = make.number(1 << 32);
+                    make.add(format!("--{mask} {value}"));
+                }
+            }
+        }
+    }
+    if make.one_in(3) {
+        let (side, bits) = (make.pick(&["left", "right"]), make.below(32));
+        make.add(format!("--{side}-shift-mark {bits}"));
+    }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> DrawnTarget {
+    // In raw it marks the template of an earlier CT, which the model does not keep for the next packet.
+    if place.table == "raw" {
+        return DrawnTarget::NONE;
+    }
+    let words = match draw.below(8) {
+        0 | 1 => format!("-j CONNMARK --set-mark {}", draw.mark()),
+        2 => format!("-j CONNMARK --{}-mark {}", draw.pick(&["or", "and", "xor"]), draw.below(4)),
+        3 => "-j CONNMARK --set-xmark 0x1/0x3 --left-shift-mark 1".to_owned(),
+        4 => "-j CONNMARK --save-mark --nfmask 0x3 --ctmask 0xff".to_owned(),
+        5 => "-j CONNMARK --restore-mark --nfmask 0xff --ctmask 0x3".to_owned(),
+        6 => "-j CONNMARK --save-mark".to_owned(),
+        _ => "-j CONNMARK --restore-mark".to_owned(),
+    };
+    DrawnTarget::plain(words)
 }

@@ -3,18 +3,20 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
+use glassnet_kernel::net::netfilter::xt_conntrack::{
+    CT_DNAT, CT_ESTABLISHED, CT_INVALID, CT_NEW, CT_RELATED, CT_SNAT, CT_UNTRACKED, Conntrack,
+};
 use glassnet_kernel::tables::conntrack::{IPS_ASSURED, IPS_CONFIRMED, IPS_SEEN_REPLY};
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{
-    CT_DNAT, CT_ESTABLISHED, CT_INVALID, CT_NEW, CT_RELATED, CT_SNAT, CT_UNTRACKED, Conntrack, Ports,
-};
+use glassnet_kernel::tables::xt::Ports;
 
 use super::words::{bad_value, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 use crate::hosts::{Hosts, TEMPORARY_FAILURE};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: NAME, options: OPTIONS, parse, show };
+pub const EXT: MatchExt =
+    MatchExt { name: NAME, options: OPTIONS, parse, show, arbitrary: Some(arbitrary), drawn: (6, drawn) };
 
 const NAME: &str = "conntrack";
 const OPTIONS: &[Opt] = &[
@@ -86,7 +88,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
             name => return bad_value(NAME, name, value),
         }
     }
-    Ok(Match::Conntrack(with))
+    Ok(Match::new(with))
 }
 
 /// Names joined by commas; each may be cut short, and the first that begins so counts. `what` is for the error, which
@@ -188,7 +190,7 @@ pub fn show_bits(bits: u16, names: &[(&str, u16)], out: &mut String) {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Conntrack(with) = with else { return };
+    let Some(with) = with.get::<Conntrack>() else { return };
     let dashes = if style == Style::Save { "--" } else { "" };
     let name = |out: &mut String, not: bool, name: &str| {
         let _ = write!(out, "{} {dashes}{name}", if not { " !" } else { "" });
@@ -256,4 +258,66 @@ fn show_host(addr: u32, mask: u32, style: Style, out: &mut String) {
     if mask != u32::MAX {
         let _ = write!(out, "/{}", mask.leading_ones());
     }
+}
+
+fn arbitrary(make: &mut Maker) {
+    const STATES: &[&str] = &["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT"];
+    make.add("-m conntrack");
+    let before = make.out.len();
+    while make.out.len() == before {
+        if make.one_in(2) {
+            make.not();
+            let states = make.some(STATES);
+            make.add(format!("--ctstate {states}"));
+        }
+        if make.one_in(5) {
+            make.not();
+            let proto = make.pick(&["tcp", "udp", "icmp", "47", "0"]);
+            make.add(format!("--ctproto {proto}"));
+        }
+        for side in ["origsrc", "origdst", "replsrc", "repldst"] {
+            if make.one_in(6) {
+                make.not();
+                let (addr, bits) = (make.addr(), make.below(33));
+                make.add(format!("--ct{side} {addr}/{bits}"));
+            }
+            if make.one_in(8) {
+                make.not();
+                let ports = make.range(65_536);
+                make.add(format!("--ct{side}port {ports}"));
+            }
+        }
+        if make.one_in(5) {
+            make.not();
+            let status = make.some(&["NONE", "EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED"]);
+            make.add(format!("--ctstatus {status}"));
+        }
+        if make.one_in(6) {
+            make.not();
+            let expire = make.range(1 << 32);
+            make.add(format!("--ctexpire {expire}"));
+        }
+        if make.one_in(6) {
+            let dir = make.pick(&["ORIGINAL", "REPLY", "reply"]);
+            make.add(format!("--ctdir {dir}"));
+        }
+    }
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    const STATES: [&str; 7] = ["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "DNAT", "SNAT"];
+    const STATUS: [&str; 5] = ["NONE", "SEEN_REPLY", "ASSURED", "CONFIRMED", "EXPECTED"];
+    let not = draw.not();
+    let side = draw.pick(&["origsrc", "origdst", "replsrc", "repldst"]);
+    let what = match draw.below(12) {
+        0..=4 => format!("{not}--ctstate {}", draw.some(&STATES)),
+        5 => format!("--ctdir {}", draw.pick(&["ORIGINAL", "REPLY"])),
+        6 => format!("{not}--ctproto {}", draw.pick(&["tcp", "udp", "icmp"])),
+        7 | 8 => format!("{not}--ct{side} {}", draw.network()),
+        9 => format!("{not}--ct{side}port {}", draw.ports()),
+        10 => format!("{not}--ctstatus {}", draw.some(&STATUS)),
+        // No timeout of a connection lies near these.
+        _ => format!("{not}--ctexpire {}", draw.pick(&["0", "1:200", "1000:4000000", "0:86400"])),
+    };
+    format!("-m conntrack {what}")
 }

@@ -2,17 +2,24 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_ct::{Ct, CtZone, Notrack};
 use glassnet_kernel::tables::xt::Target;
-use glassnet_kernel::tables::xt::targets::{Ct, CtZone};
 
 use super::words::parameter;
-use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// `CT`.
-pub const CT: TargetExt = TargetExt { name: "CT", options: OPTIONS, parse, show };
+pub const CT: TargetExt =
+    TargetExt { name: "CT", options: OPTIONS, parse, show, arbitrary: None, drawn: (6, drawn) };
 /// `NOTRACK`.
-pub const NOTRACK: TargetExt =
-    TargetExt { name: "NOTRACK", options: &[], parse: |_, _| Ok(Target::Notrack), show: show_notrack };
+pub const NOTRACK: TargetExt = TargetExt {
+    name: "NOTRACK",
+    options: &[],
+    parse: |_, _| Ok(Target::new(Notrack)),
+    show: show_notrack,
+    arbitrary: None,
+    drawn: (1, drawn_notrack),
+};
 
 const OPTIONS: &[Opt] = &[
     Opt::flag("notrack"),
@@ -52,7 +59,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
     }
     // Zone 0 is where every connection is: saying so says nothing.
     ct.zone = zone.filter(|id| *id != Some(0)).map(|id| CtZone { id, original, reply });
-    Ok(Target::Ct(ct))
+    Ok(Target::new(ct))
 }
 
 fn zone_id(text: &str) -> Result<Option<u16>, XtError> {
@@ -82,7 +89,7 @@ fn show_events(mask: u16, names: &[&str], out: &mut String) {
 }
 
 fn show(target: &Target, style: Style, out: &mut String) {
-    let Target::Ct(ct) = target else { return };
+    let Some(ct) = target.get::<Ct>() else { return };
     let dashes = if style == Style::Save { "--" } else { "" };
     if style != Style::Save {
         out.push_str(" CT");
@@ -113,6 +120,29 @@ fn show_notrack(_: &Target, style: Style, out: &mut String) {
     if style != Style::Save {
         out.push_str(" NOTRACK");
     }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if place.table != "raw" {
+        return DrawnTarget::NONE;
+    }
+    let what = [
+        "--notrack",
+        "--zone 1",
+        "--zone 2",
+        "--zone-orig 1",
+        "--zone-reply 1",
+        "--zone mark",
+        "--ctevents new,destroy",
+    ];
+    DrawnTarget::plain(format!("-j CT {}", draw.pick(&what)))
+}
+
+fn drawn_notrack(_: &mut Draw, place: Place) -> DrawnTarget {
+    if place.table != "raw" {
+        return DrawnTarget::NONE;
+    }
+    DrawnTarget::plain("-j NOTRACK")
 }
 
 #[cfg(test)]

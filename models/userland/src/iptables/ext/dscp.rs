@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use glassnet_kernel::tables::xt::{Match, Target, matches, targets};
+use glassnet_kernel::net::netfilter::xt_dscp::{DscpMt, DscpTg};
+use glassnet_kernel::tables::xt::{Match, TableName, Target};
 
 use super::words::{conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, Maker, MatchExt, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The match.
 pub const EXT: MatchExt = MatchExt {
@@ -13,6 +14,8 @@ pub const EXT: MatchExt = MatchExt {
     options: &[Opt::invertible("dscp"), Opt::invertible("dscp-class")],
     parse,
     show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
 };
 
 /// The target.
@@ -21,6 +24,8 @@ pub const TARGET: TargetExt = TargetExt {
     options: &[Opt::value("set-dscp"), Opt::value("set-dscp-class")],
     parse: parse_target,
     show: show_target,
+    arbitrary: Some(arbitrary_target),
+    drawn: (1, drawn_target),
 };
 
 /// The classes of DiffServ by name (RFC 2474, RFC 2597, RFC 3246).
@@ -46,15 +51,15 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
             "dscp" => x6::uint("dscp", option, 0, 63)? as u8,
             _ => class(option.value())?,
         };
-        found = Some(matches::Dscp { invert: option.invert, dscp });
+        found = Some(DscpMt { invert: option.invert, dscp });
     }
     let Some(found) = found else { return parameter("DSCP match: Parameter --dscp is required") };
     conflicts("dscp", given, &[("dscp", &["dscp-class"])])?;
-    Ok(Match::Dscp(found))
+    Ok(Match::new(found))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Dscp(with) = with else { return };
+    let Some(with) = with.get::<DscpMt>() else { return };
     let _ = match (style, with.invert) {
         (Style::Save, false) => write!(out, " --dscp 0x{:02x}", with.dscp),
         (Style::Save, true) => write!(out, " ! --dscp 0x{:02x}", with.dscp),
@@ -70,15 +75,47 @@ fn parse_target(given: &[Given], _: &Context) -> Result<Target, XtError> {
             "set-dscp" => x6::uint("DSCP", option, 0, 63)? as u8,
             _ => class(option.value())?,
         };
-        found = Some(targets::Dscp { dscp });
+        found = Some(DscpTg { dscp });
     }
     let Some(found) = found else { return parameter("DSCP target: Parameter --set-dscp is required") };
     conflicts("DSCP", given, &[("set-dscp", &["set-dscp-class"])])?;
-    Ok(Target::Dscp(found))
+    Ok(Target::new(found))
 }
 
 fn show_target(target: &Target, style: Style, out: &mut String) {
-    let Target::Dscp(target) = target else { return };
+    let Some(target) = target.get::<DscpTg>() else { return };
     let text = if style == Style::Save { "--set-dscp" } else { "DSCP set" };
     let _ = write!(out, " {text} 0x{:02x}", target.dscp);
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-m dscp");
+    make.not();
+    if make.one_in(2) {
+        let class = make.pick(&["CS0", "CS1", "CS7", "BE", "AF11", "af23", "AF43", "EF"]);
+        make.add(format!("--dscp-class {class}"));
+    } else {
+        let dscp = make.number(64);
+        make.add(format!("--dscp {dscp}"));
+    }
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let what = draw.pick(&["--dscp 0x00", "--dscp 0x04", "--dscp-class EF"]);
+    format!("-m dscp {}{what}", draw.not())
+}
+
+fn arbitrary_target(make: &mut Maker) {
+    if make.table == TableName::Mangle {
+        let dscp = make.number(64);
+        make.add(format!("-j DSCP --set-dscp {dscp}"));
+    }
+}
+
+fn drawn_target(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if place.table != "mangle" {
+        return DrawnTarget::NONE;
+    }
+    let what = ["--set-dscp 0x04", "--set-dscp-class EF"];
+    DrawnTarget::plain(format!("-j DSCP {}", draw.pick(&what)))
 }

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::net::netfilter::xt_hashlimit::Hashlimit;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Hashlimit;
 
 use super::limit::{rate, show_rate};
 use super::words::{bad_value, canonical, conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -31,6 +31,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (2, drawn),
 };
 
 const NAME: &str = "hashlimit";
@@ -125,7 +127,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     }
     x6::mandatory(NAME, &given, "hashlimit-name")?;
     finish(&mut with, seconds, burst, expire)?;
-    Ok(Match::Hashlimit(with))
+    Ok(Match::new(with))
 }
 
 /// Reads the rate and gives the seconds after which its entries expire.
@@ -216,7 +218,7 @@ fn show_bytes(bytes: u64, whole: bool, out: &mut String) {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Hashlimit(with) = with else { return };
+    let Some(with) = with.get::<Hashlimit>() else { return };
     let (save, dashes) = (style == Style::Save, if style == Style::Save { "--hashlimit-" } else { "" });
     out.push_str(match (save, with.above) {
         (true, true) => " --hashlimit-above",
@@ -272,4 +274,16 @@ fn show_rest(with: &Hashlimit, dashes: &str, out: &mut String) {
             let _ = write!(out, " {dashes}rate-interval {}", with.rate_interval);
         }
     }
+}
+
+/// Rules of one table agree in its settings, as those of a list of `recent`.
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let tables = [
+        "table0 --hashlimit-burst 1",
+        "table1 --hashlimit-burst 2 --hashlimit-mode srcip --hashlimit-srcmask 24",
+        "table2 --hashlimit-burst 1 --hashlimit-mode srcip,dstip,dstport",
+        "table3 --hashlimit-burst 3 --hashlimit-mode dstip,srcport",
+    ];
+    let (how, table) = (draw.pick(&["upto", "above"]), draw.pick(&tables));
+    format!("-m hashlimit --hashlimit-{how} 1/hour --hashlimit-name {table}")
 }

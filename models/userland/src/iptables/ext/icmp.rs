@@ -2,14 +2,21 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::ipv4::netfilter::ipt_icmp::Icmp;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Icmp;
 
 use super::words::parameter;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "icmp", options: &[Opt::invertible("icmp-type")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "icmp",
+    options: &[Opt::invertible("icmp-type")],
+    parse,
+    show,
+    arbitrary: None,
+    drawn: (1, drawn),
+};
 
 /// Any type.
 const ANY: u8 = 255;
@@ -74,11 +81,11 @@ fn parse_type(text: &str) -> Result<(u8, (u8, u8)), XtError> {
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("icmp", given, "icmp-type")?;
     let (kind, code) = parse_type(given.value())?;
-    Ok(Match::Icmp(Icmp { invert: given.invert, kind, code }))
+    Ok(Match::new(Icmp { invert: given.invert, kind, code }))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Icmp(icmp) = with else { return };
+    let Some(icmp) = with.get::<Icmp>() else { return };
     let (kind, code) = (icmp.kind, icmp.code);
     match style {
         Style::Save => {
@@ -104,4 +111,12 @@ fn show(with: &Match, style: Style, out: &mut String) {
             };
         }
     }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    if !place.is_proto(&["icmp"]) {
+        return String::new();
+    }
+    let kind = draw.pick(&["echo-request", "echo-reply", "destination-unreachable", "any", "3/3", "11"]);
+    format!("-m icmp {}--icmp-type {kind}", draw.not())
 }

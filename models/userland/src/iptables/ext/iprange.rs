@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::net::netfilter::xt_iprange::Iprange;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Iprange;
 
 use super::words::{bad_value, ipaddr, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -15,6 +15,8 @@ pub const EXT: MatchExt = MatchExt {
     options: &[Opt::invertible("src-range"), Opt::invertible("dst-range")],
     parse,
     show,
+    arbitrary: Some(arbitrary),
+    drawn: (2, drawn),
 };
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
@@ -27,7 +29,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     if given.is_empty() {
         return parameter("iprange match: You must specify `--src-range' or `--dst-range'");
     }
-    Ok(Match::Iprange(with))
+    Ok(Match::new(with))
 }
 
 fn range(given: &Given) -> Result<(u32, u32), XtError> {
@@ -44,7 +46,7 @@ fn range(given: &Given) -> Result<(u32, u32), XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Iprange(with) = with else { return };
+    let Some(with) = with.get::<Iprange>() else { return };
     for (name, text, range) in [("src", "source", with.source), ("dst", "destination", with.dest)] {
         let Some((not, low, high)) = range else { continue };
         let (low, high) = (Ipv4Addr::from_bits(low), Ipv4Addr::from_bits(high));
@@ -55,4 +57,22 @@ fn show(with: &Match, style: Style, out: &mut String) {
             (_, true) => write!(out, " {text} IP range ! {low}-{high}"),
         };
     }
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-m iprange");
+    let sides: &[&str] = [&["src"][..], &["dst"], &["src", "dst"]][make.below(3) as usize];
+    for side in sides {
+        let (a, b) = (make.below(1 << 32) as u32, make.below(1 << 32) as u32);
+        let (low, high) = (std::net::Ipv4Addr::from_bits(a.min(b)), std::net::Ipv4Addr::from_bits(a.max(b)));
+        make.not();
+        make.add(format!("--{side}-range {low}-{high}"));
+    }
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let side = draw.pick(&["src", "dst"]);
+    let net = draw.below(3) as u8;
+    let end = |host| Ipv4Addr::new(10, 0, net, host);
+    format!("-m iprange {}--{side}-range {}-{}", draw.not(), end(2), end(draw.pick(&[2, 3, 4])))
 }

@@ -2,15 +2,22 @@
 
 use std::fmt::Write;
 
-use glassnet_kernel::tables::xt::matches::{Kept, Limit};
+use glassnet_kernel::extension::Kept;
+use glassnet_kernel::net::netfilter::xt_limit::Limit;
 use glassnet_kernel::tables::xt::{Match, Variant};
 
 use super::words::parameter;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt =
-    MatchExt { name: "limit", options: &[Opt::value("limit"), Opt::value("limit-burst")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "limit",
+    options: &[Opt::value("limit"), Opt::value("limit-burst")],
+    parse,
+    show,
+    arbitrary: None,
+    drawn: (2, drawn),
+};
 
 /// `XT_LIMIT_SCALE`: units a second.
 const SCALE: u64 = 10_000;
@@ -80,11 +87,11 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     if with.burst == 0 && context.variant == Variant::Nft {
         with.burst = BURST;
     }
-    Ok(Match::Limit(with))
+    Ok(Match::new(with))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Limit(with) = with else { return };
+    let Some(with) = with.get::<Limit>() else { return };
     match style {
         Style::Save => {
             out.push_str(" --limit");
@@ -99,4 +106,8 @@ fn show(with: &Match, style: Style, out: &mut String) {
             let _ = write!(out, " burst {}", with.burst);
         }
     }
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    format!("-m limit --limit {} --limit-burst {}", draw.pick(&["1/hour", "2/day"]), draw.below(3) + 1)
 }

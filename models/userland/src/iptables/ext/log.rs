@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_log::Log;
 use glassnet_kernel::tables::xt::Target;
-use glassnet_kernel::tables::xt::targets::Log;
 
 use super::words::{parameter, save_string, truncated};
-use super::{Context, Given, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The extension.
-pub const TARGET: TargetExt = TargetExt { name: "LOG", options: OPTIONS, parse, show };
+pub const TARGET: TargetExt =
+    TargetExt { name: "LOG", options: OPTIONS, parse, show, arbitrary: Some(arbitrary), drawn: (1, drawn) };
 
 const OPTIONS: &[Opt] = &[
     Opt::value("log-level"),
@@ -70,7 +71,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
             _ => target.macdecode = true,
         }
     }
-    Ok(Target::Log(target))
+    Ok(Target::new(target))
 }
 
 fn level(text: &str) -> Result<u8, XtError> {
@@ -92,7 +93,7 @@ fn flags(target: &Log) -> [(&'static str, bool, u8); 5] {
 }
 
 fn show(target: &Target, style: Style, out: &mut String) {
-    let Target::Log(target) = target else { return };
+    let Some(target) = target.get::<Log>() else { return };
     let set = flags(target).into_iter().filter(|flag| flag.1);
     match style {
         Style::Save => {
@@ -122,4 +123,27 @@ fn show(target: &Target, style: Style, out: &mut String) {
     if !target.prefix.is_empty() {
         let _ = write!(out, " prefix \"{}\"", target.prefix);
     }
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-j LOG");
+    if make.one_in(2) {
+        let text = make.text(29);
+        make.add(format!("--log-prefix {text}"));
+    }
+    if make.one_in(2) {
+        let level = make.pick(&[
+            "emerg", "panic", "alert", "crit", "error", "warning", "notice", "info", "debug", "3", "7",
+        ]);
+        make.add(format!("--log-level {level}"));
+    }
+    for flag in ["tcp-sequence", "tcp-options", "ip-options", "uid", "macdecode"] {
+        if make.one_in(3) {
+            make.add(format!("--log-{flag}"));
+        }
+    }
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> DrawnTarget {
+    DrawnTarget::plain(format!("-j LOG --log-prefix \"x{} \"", draw.below(9)))
 }

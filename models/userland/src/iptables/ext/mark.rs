@@ -1,22 +1,29 @@
 //! `-m mark`: the packet's mark (iptables-extensions(8)).
 
+use glassnet_kernel::net::netfilter::xt_mark::MarkMt;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Mark;
 
 use super::words::show_mark;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "mark", options: &[Opt::invertible("mark")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "mark",
+    options: &[Opt::invertible("mark")],
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
+};
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("mark", given, "mark")?;
     let (mark, mask) = x6::mark_mask("mark", given)?;
-    Ok(Match::Mark(Mark { invert: given.invert, mark, mask }))
+    Ok(Match::new(MarkMt { invert: given.invert, mark, mask }))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Mark(with) = with else { return };
+    let Some(with) = with.get::<MarkMt>() else { return };
     out.push_str(match (style, with.invert) {
         (Style::Save, false) => " --mark ",
         (Style::Save, true) => " ! --mark ",
@@ -24,4 +31,15 @@ fn show(with: &Match, style: Style, out: &mut String) {
         (_, true) => " mark match ! ",
     });
     show_mark(with.mark, with.mask, out);
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-m mark");
+    make.not();
+    let mark = make.mark();
+    make.add(format!("--mark {mark}"));
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    format!("-m mark {}--mark {}", draw.not(), draw.mark())
 }

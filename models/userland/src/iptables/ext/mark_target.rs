@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_mark::MarkTg;
 use glassnet_kernel::tables::xt::Target;
-use glassnet_kernel::tables::xt::targets::Mark;
 
 use super::words::{conflicts, parameter, set_mark, show_set_mark};
-use super::{Context, Given, Opt, Style, TargetExt, XtError};
+use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError};
 
 /// The extension.
-pub const TARGET: TargetExt = TargetExt { name: "MARK", options: OPTIONS, parse, show };
+pub const TARGET: TargetExt =
+    TargetExt { name: "MARK", options: OPTIONS, parse, show, arbitrary: Some(arbitrary), drawn: (2, drawn) };
 
 const OPTIONS: &[Opt] = &[
     Opt::value("set-xmark"),
@@ -23,7 +24,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
     let mut found = None;
     for option in given {
         let (mark, mask) = set_mark("MARK", option)?;
-        found = Some(Mark { mark, mask });
+        found = Some(MarkTg { mark, mask });
     }
     let Some(found) = found else {
         return parameter("MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required");
@@ -38,15 +39,30 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
             ("or-mark", &["xor-mark"]),
         ],
     )?;
-    Ok(Target::Mark(found))
+    Ok(Target::new(found))
 }
 
 fn show(target: &Target, style: Style, out: &mut String) {
-    let Target::Mark(Mark { mark, mask }) = *target else { return };
+    let Some(&MarkTg { mark, mask }) = target.get() else { return };
     if style == Style::Save {
         let _ = write!(out, " --set-xmark 0x{mark:x}/0x{mask:x}");
     } else {
         out.push_str(" MARK");
         show_set_mark(mark, mask, out);
     }
+}
+
+fn arbitrary(make: &mut Maker) {
+    let option = make.pick(&["set-mark", "set-xmark", "and-mark", "or-mark", "xor-mark"]);
+    let value = if option.starts_with("set") { make.mark() } else { make.number(1 << 32) };
+    make.add(format!("-j MARK --{option} {value}"));
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> DrawnTarget {
+    let words = match draw.below(6) {
+        0 | 1 => format!("-j MARK --set-mark {}", draw.mark()),
+        2 => format!("-j MARK --set-xmark {}", draw.mark()),
+        _ => format!("-j MARK --{}-mark {}", draw.pick(&["or", "and", "xor"]), draw.below(4)),
+    };
+    DrawnTarget::plain(words)
 }

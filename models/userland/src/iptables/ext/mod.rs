@@ -51,6 +51,8 @@ pub mod x6;
 
 use glassnet_kernel::tables::xt::{Match, TableName, Target, Variant};
 
+use super::arbitrary::Maker;
+use super::draw::{Draw, DrawnTarget, Place};
 use crate::hosts::Hosts;
 
 /// An option of an extension.
@@ -173,6 +175,11 @@ pub struct MatchExt {
     pub parse: fn(&[Given], &Context) -> Result<Match, XtError>,
     /// Appends it to a line, each word with a space before it; not the `-m name` of the save style, which the frame writes.
     pub show: fn(&Match, Style, &mut String),
+    /// Adds it to a random rule with any of its options and any values, where it may stand there. `None`: what such a
+    /// rule does depends on what other rules said before.
+    pub arbitrary: Option<fn(&mut Maker)>,
+    /// For random cases: how often it is drawn, and what draws its words; none where it may not stand.
+    pub drawn: (usize, fn(&mut Draw, Place) -> String),
 }
 
 /// A target extension.
@@ -185,6 +192,10 @@ pub struct TargetExt {
     pub parse: fn(&[Given], &Context) -> Result<Target, XtError>,
     /// Appends it to a line, each word with a space before it; not the `-j NAME`, which the frame writes.
     pub show: fn(&Target, Style, &mut String),
+    /// As [`MatchExt::arbitrary`].
+    pub arbitrary: Option<fn(&mut Maker)>,
+    /// As [`MatchExt::drawn`], with the protocol that the rule has to ask for.
+    pub drawn: (usize, fn(&mut Draw, Place) -> DrawnTarget),
 }
 
 /// All match extensions.
@@ -245,3 +256,22 @@ pub const TARGETS: &[&TargetExt] = &[
     &trace::TARGET,
     &ttl_target::TARGET,
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use glassnet_kernel::net::netfilter::EXTENSIONS;
+
+    use super::*;
+
+    /// The kernel's rows, which `modprobe` reads, and those of the tool are of the same matches and targets.
+    #[test]
+    fn the_kernel_has_what_the_tool_has() {
+        let modules = || EXTENSIONS.iter().copied().flatten();
+        let matches: BTreeSet<&str> = modules().flat_map(|module| module.matches).copied().collect();
+        let targets: BTreeSet<&str> = modules().flat_map(|module| module.targets).copied().collect();
+        assert_eq!(matches, MATCHES.iter().map(|ext| ext.name).collect());
+        assert_eq!(targets, TARGETS.iter().map(|ext| ext.name).collect());
+    }
+}

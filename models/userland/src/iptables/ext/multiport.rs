@@ -2,15 +2,22 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_multiport::{Multiport, MultiportSide};
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{Multiport, MultiportSide};
 
 use super::words::{canonical, conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 use crate::services;
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "multiport", options: OPTIONS, parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "multiport",
+    options: OPTIONS,
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
+};
 
 const OPTIONS: &[Opt] = &[
     Opt::invertible("source-ports").many(),
@@ -47,7 +54,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
         &given,
         &[("source-ports", &["destination-ports", "ports"]), ("destination-ports", &["ports"])],
     )?;
-    Ok(Match::Multiport(found))
+    Ok(Match::new(found))
 }
 
 fn check_protocol((proto, inverted): (u8, bool)) -> Result<(), XtError> {
@@ -101,7 +108,7 @@ fn port(text: &str, proto: u8) -> Result<u16, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Multiport(with) = with else { return };
+    let Some(with) = with.get::<Multiport>() else { return };
     let (side, not) = match (with.side, style) {
         (MultiportSide::Source, _) => ("sports", with.invert),
         (MultiportSide::Destination, _) => ("dports", with.invert),
@@ -133,4 +140,30 @@ fn show_port(port: u16, style: Style, out: &mut String) {
         Some(name) => write!(out, "{name}"),
         None => write!(out, "{port}"),
     };
+}
+
+fn arbitrary(make: &mut Maker) {
+    if !make.is_proto(&["tcp", "udp", "sctp", "udplite"]) {
+        return;
+    }
+    make.add("-m multiport");
+    make.not();
+    let side = make.pick(&["sports", "dports", "ports", "source-ports", "destination-ports", "port"]);
+    let count = 1 + make.below(7);
+    let ports: Vec<String> = (0..count)
+        .map(|_| {
+            let low = make.below(65_535);
+            let high = low + 1 + make.below(65_535 - low);
+            if make.one_in(3) { format!("{low}:{high}") } else { low.to_string() }
+        })
+        .collect();
+    make.add(format!("--{side} {}", ports.join(",")));
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    if !place.is_proto(&["tcp", "udp"]) {
+        return String::new();
+    }
+    let which = draw.pick(&["--ports", "--dports", "--sports"]);
+    format!("-m multiport {}{which} {},{}", draw.not(), draw.port(), draw.ports())
 }

@@ -5,11 +5,12 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::net::netfilter::nf_nat_core::NatRange;
+use glassnet_kernel::net::netfilter::xt_nat::{Dnat, Masquerade, Netmap, Redirect, Snat};
 use glassnet_kernel::tables::xt::Target;
-use glassnet_kernel::tables::xt::targets::NatRange;
 
-use super::x6::{mandatory, strtoui, strtoul};
-use super::{Context, Given, Opt, Style, TargetExt, XtError};
+use super::x6::{self, mandatory, strtoul};
+use super::{Context, Draw, DrawnTarget, Given, Opt, Place, Style, TargetExt, XtError};
 use crate::services;
 
 /// `-j DNAT`.
@@ -20,9 +21,14 @@ pub const DNAT: TargetExt = TargetExt {
         let text = mandatory("DNAT", given, "to-destination")?.value();
         let mut range = addresses(text, context, true)?;
         flags(given, &mut range);
-        Ok(Target::Dnat(range))
+        Ok(Target::new(Dnat(range)))
     },
-    show: |target, style, out| show(target, style, out, "to-destination"),
+    show: |target, style, out| {
+        let Some(Dnat(range)) = target.get() else { return };
+        show(range, style, out, "to-destination");
+    },
+    arbitrary: None,
+    drawn: (8, drawn_dnat),
 };
 
 /// `-j SNAT`.
@@ -38,9 +44,14 @@ pub const SNAT: TargetExt = TargetExt {
         let text = mandatory("SNAT", given, "to-source")?.value();
         let mut range = addresses(text, context, false)?;
         flags(given, &mut range);
-        Ok(Target::Snat(range))
+        Ok(Target::new(Snat(range)))
     },
-    show: |target, style, out| show(target, style, out, "to-source"),
+    show: |target, style, out| {
+        let Some(Snat(range)) = target.get() else { return };
+        show(range, style, out, "to-source");
+    },
+    arbitrary: None,
+    drawn: (6, drawn_snat),
 };
 
 /// `-j MASQUERADE`.
@@ -51,12 +62,14 @@ pub const MASQUERADE: TargetExt = TargetExt {
         let mut range = to_ports(given, context)?;
         // The target's structure has no room for a base port.
         range.base_port = range.base_port.map(|_| 0);
-        Ok(Target::Masquerade(range))
+        Ok(Target::new(Masquerade(range)))
     },
     show: |target, style, out| {
-        let Target::Masquerade(range) = target else { return };
+        let Some(Masquerade(range)) = target.get() else { return };
         show_to_ports(range, style, out, " masq ports: ");
     },
+    arbitrary: None,
+    drawn: (3, drawn_masquerade),
 };
 
 /// `-j REDIRECT`.
@@ -69,12 +82,14 @@ pub const REDIRECT: TargetExt = TargetExt {
             let text = "Shifted portmap ranges not supported with this kernel";
             return Err(XtError::Parameter(text.to_owned()));
         }
-        Ok(Target::Redirect(range))
+        Ok(Target::new(Redirect(range)))
     },
     show: |target, style, out| {
-        let Target::Redirect(range) = target else { return };
+        let Some(Redirect(range)) = target.get() else { return };
         show_to_ports(range, style, out, " redir ports ");
     },
+    arbitrary: None,
+    drawn: (2, drawn_redirect),
 };
 
 fn problem<T>(text: String) -> Result<T, XtError> {
@@ -184,8 +199,7 @@ fn to_ports(given: &[Given], context: &Context) -> Result<NatRange, XtError> {
     Ok(range)
 }
 
-fn show(target: &Target, style: Style, out: &mut String, option: &str) {
-    let (Target::Dnat(range) | Target::Snat(range)) = target else { return };
+fn show(range: &NatRange, style: Style, out: &mut String, option: &str) {
     match style {
         Style::Save => out.extend([" --", option, " "]),
         Style::List { .. } => out.push_str(" to:"),
@@ -238,36 +252,23 @@ pub const NETMAP: TargetExt = TargetExt {
     parse: |given, context| {
         let text = mandatory("NETMAP", given, "to")?.value();
         let (host, mask) = match text.split_once('/') {
-            Some((host, mask)) => (host, prefix(mask)?),
+            Some((host, mask)) => {
+                (host, u32::MAX.checked_shl(32 - x6::prefix("NETMAP", "to", mask)?).unwrap_or(0))
+            }
             None => (text, u32::MAX),
         };
         let address = host_address(host, context)? & mask;
         let range = NatRange { addrs: Some((address, address | !mask)), ..NatRange::default() };
-        Ok(Target::Netmap(range))
+        Ok(Target::new(Netmap(range)))
     },
     show: |target, style, out| {
-        let Target::Netmap(NatRange { addrs: Some((first, last)), .. }) = target else { return };
+        let Some(Netmap(NatRange { addrs: Some((first, last)), .. })) = target.get() else { return };
         let text = if style == Style::Save { " --to " } else { " to:" };
         let _ = write!(out, "{text}{}/{}", Ipv4Addr::from(*first), (first ^ last).leading_zeros());
     },
+    arbitrary: None,
+    drawn: (1, drawn_netmap),
 };
-
-/// The mask after the slash: a length, or an address. One that is no prefix counts as 32, as in the real tool.
-fn prefix(text: &str) -> Result<u32, XtError> {
-    let length = match strtoui(text, 0, u64::from(u32::MAX)) {
-        Some(length) => length.min(32) as u32,
-        None => match crate::hosts::inet_aton(text).map(u32::from) {
-            Some(mask) if mask.leading_ones() + mask.trailing_zeros() == 32 => mask.leading_ones(),
-            Some(_) => 32,
-            None => {
-                let text =
-                    "bad value for option \"--to\", neither a valid network mask nor valid CIDR (0-32).";
-                return super::x6::error("NETMAP", text);
-            }
-        },
-    };
-    Ok(u32::MAX.checked_shl(32 - length).unwrap_or(0))
-}
 
 fn host_address(text: &str, context: &Context) -> Result<u32, XtError> {
     let known =
@@ -278,4 +279,87 @@ fn host_address(text: &str, context: &Context) -> Result<u32, XtError> {
             if number_like { "Name or service not known" } else { "Temporary failure in name resolution" };
         XtError::Parameter(format!("getaddrinfo: {why}\n"))
     })
+}
+
+/// Where packets get another destination.
+fn changes_dest(place: Place) -> bool {
+    place.table == "nat" && place.is_in(&["PREROUTING", "OUTPUT"])
+}
+
+/// Where packets get another source.
+fn changes_source(place: Place) -> bool {
+    place.table == "nat" && place.is_in(&["POSTROUTING", "INPUT"])
+}
+
+fn drawn_dnat(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if !changes_dest(place) {
+        return DrawnTarget::NONE;
+    }
+    let proto = draw.pick(&["tcp", "udp"]);
+    let (host, port) = (draw.host(), draw.port());
+    let to = |to: String| format!("-j DNAT --to-destination {to}");
+    match draw.below(7) {
+        0 => DrawnTarget::of(proto, to(format!("{host}:{port}"))),
+        1 => DrawnTarget::of(proto, to(format!(":{port}"))),
+        2 => {
+            let (last, how) = (draw.pick(&[3, 5]), draw.pick(&["", " --persistent"]));
+            DrawnTarget::plain(to(format!("10.0.1.2-10.0.1.{last}{how}")))
+        }
+        3 => DrawnTarget::of(proto, to(format!("10.0.1.2-10.0.1.4:{port} --persistent"))),
+        4 => DrawnTarget::of(proto, to(format!("{host}:2000-2002{}", draw.pick(&["", " --random"])))),
+        _ => DrawnTarget::plain(to(host.to_string())),
+    }
+}
+
+/// No rule asks for one port of those that these ranges draw from.
+fn drawn_snat(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if !changes_source(place) {
+        return DrawnTarget::NONE;
+    }
+    let proto = draw.pick(&["tcp", "udp"]);
+    let random = draw.pick(&["", "", " --random", " --random-fully"]);
+    let ports = format!("2000-{}", 2000 + draw.below(3));
+    let to = |to: String| format!("-j SNAT --to-source {to}");
+    match draw.below(5) {
+        0 => DrawnTarget::of(proto, to(format!("10.0.1.100:{ports}{random}"))),
+        1 => DrawnTarget::of(proto, to(format!(":{ports}{random}"))),
+        2 => {
+            let how = draw.pick(&["", " --persistent"]);
+            DrawnTarget::plain(to(format!("10.0.1.100-10.0.1.103{how}")))
+        }
+        _ => DrawnTarget::plain(to(format!("10.0.1.{}", draw.pick(&[1, 100])))),
+    }
+}
+
+fn drawn_masquerade(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if place.table != "nat" || place.chain != "POSTROUTING" {
+        return DrawnTarget::NONE;
+    }
+    let random = draw.pick(&["", "", " --random", " --random-fully"]);
+    match draw.below(3) {
+        0 => {
+            let proto = draw.pick(&["tcp", "udp"]);
+            DrawnTarget::of(proto, format!("-j MASQUERADE --to-ports 3000-3001{random}"))
+        }
+        _ => DrawnTarget::plain("-j MASQUERADE"),
+    }
+}
+
+fn drawn_redirect(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if !changes_dest(place) {
+        return DrawnTarget::NONE;
+    }
+    if draw.one_in(2) {
+        return DrawnTarget::plain("-j REDIRECT");
+    }
+    let proto = draw.pick(&["tcp", "udp"]);
+    DrawnTarget::of(proto, format!("-j REDIRECT --to-ports {}", draw.port()))
+}
+
+fn drawn_netmap(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if !changes_dest(place) && !changes_source(place) {
+        return DrawnTarget::NONE;
+    }
+    let (net, bits) = (draw.below(3), draw.pick(&[24, 28]));
+    DrawnTarget::plain(format!("-j NETMAP --to 10.0.{net}.0/{bits}"))
 }

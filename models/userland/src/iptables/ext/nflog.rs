@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
-use glassnet_kernel::tables::xt::targets::Nflog;
+use glassnet_kernel::net::netfilter::xt_log::Nflog;
 use glassnet_kernel::tables::xt::{Target, Variant};
 
 use super::words::{conflicts, save_string};
-use super::{Context, Given, Opt, Style, TargetExt, XtError, log, x6};
+use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError, log, x6};
 
 /// The extension.
-pub const TARGET: TargetExt = TargetExt { name: "NFLOG", options: OPTIONS, parse, show };
+pub const TARGET: TargetExt =
+    TargetExt { name: "NFLOG", options: OPTIONS, parse, show, arbitrary: Some(arbitrary), drawn: (1, drawn) };
 
 const OPTIONS: &[Opt] = &[
     Opt::value("nflog-group"),
@@ -41,11 +42,11 @@ fn parse(given: &[Given], context: &Context) -> Result<Target, XtError> {
         }
     }
     conflicts("NFLOG", given, &[("nflog-range", &["nflog-size"])])?;
-    Ok(Target::Nflog(target))
+    Ok(Target::new(target))
 }
 
 fn show(target: &Target, style: Style, out: &mut String) {
-    let Target::Nflog(target) = target else { return };
+    let Some(target) = target.get::<Nflog>() else { return };
     let dashes = if style == Style::Save { "--" } else { "" };
     if !target.prefix.is_empty() {
         let _ = write!(out, " {dashes}nflog-prefix");
@@ -60,4 +61,23 @@ fn show(target: &Target, style: Style, out: &mut String) {
     if target.threshold != 0 {
         let _ = write!(out, " {dashes}nflog-threshold {}", target.threshold);
     }
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-j NFLOG");
+    if make.one_in(2) {
+        let text = make.text(60);
+        make.add(format!("--nflog-prefix {text}"));
+    }
+    for (option, bound) in [("group", 1 << 16), ("size", 1 << 32), ("threshold", 1 << 16)] {
+        if make.one_in(2) {
+            let value = make.number(bound);
+            make.add(format!("--nflog-{option} {value}"));
+        }
+    }
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> DrawnTarget {
+    let (group, prefix) = (draw.below(3), draw.below(9));
+    DrawnTarget::plain(format!("-j NFLOG --nflog-group {group} --nflog-prefix n{prefix}"))
 }

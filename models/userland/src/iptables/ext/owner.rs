@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_owner::Owner;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Owner;
 
 use super::words::{bad_value, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "owner", options: OPTIONS, parse, show };
+pub const EXT: MatchExt =
+    MatchExt { name: "owner", options: OPTIONS, parse, show, arbitrary: Some(arbitrary), drawn: (2, drawn) };
 
 const OPTIONS: &[Opt] = &[
     Opt::invertible("uid-owner"),
@@ -53,7 +54,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     if given.is_empty() {
         return parameter("owner: At least one of --uid-owner, --gid-owner or --socket-exists is required");
     }
-    Ok(Match::Owner(with))
+    Ok(Match::new(with))
 }
 
 /// A name, a number, or two numbers with `-` or `:` between.
@@ -80,7 +81,7 @@ fn numbers(text: &str) -> Option<(u32, u32)> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Owner(with) = with else { return };
+    let Some(with) = with.get::<Owner>() else { return };
     let save = style == Style::Save;
     let by_name = matches!(style, Style::List { numeric: false, .. });
     if let Some(not) = with.socket_exists {
@@ -103,4 +104,40 @@ fn show(with: &Match, style: Style, out: &mut String) {
     if with.suppl_groups {
         out.push_str(if save { " --suppl-groups" } else { " incl. suppl. groups" });
     }
+}
+
+fn arbitrary(make: &mut Maker) {
+    if !matches!(make.chain, "OUTPUT" | "POSTROUTING") {
+        return;
+    }
+    make.add("-m owner");
+    let which = make.below(4);
+    if which != 1 {
+        make.not();
+        let (a, b) = (make.below(70_000), make.below(70_000));
+        let ids = if make.one_in(2) { a.to_string() } else { format!("{}-{}", a.min(b), a.max(b)) };
+        make.add(format!("--uid-owner {ids}"));
+    }
+    if which < 2 {
+        make.not();
+        let group = make.pick(&["root", "7", "100-200", "nogroup"]);
+        make.add(format!("--gid-owner {group}"));
+        if make.one_in(3) {
+            make.add("--suppl-groups");
+        }
+    }
+    if which == 3 {
+        make.not();
+        make.add("--socket-exists");
+    }
+}
+
+/// Programs run as root.
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    if !place.is_in(&["OUTPUT", "POSTROUTING"]) {
+        return String::new();
+    }
+    let what =
+        ["--uid-owner 0", "--uid-owner 1000", "--gid-owner 0-10", "--socket-exists", "--uid-owner root"];
+    format!("-m owner {}{}", draw.not(), draw.pick(&what))
 }

@@ -2,14 +2,21 @@
 
 use std::fmt::Write;
 
-use glassnet_kernel::tables::xt::matches::Physdev;
+use glassnet_kernel::net::netfilter::xt_physdev::Physdev;
 use glassnet_kernel::tables::xt::{Iface, Match};
 
 use super::words::parameter;
-use super::{Context, Given, MatchExt, Opt, Style, XtError};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "physdev", options: OPTIONS, parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "physdev",
+    options: OPTIONS,
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (3, drawn),
+};
 
 const OPTIONS: &[Opt] = &[
     Opt::invertible("physdev-in"),
@@ -33,7 +40,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     if given.is_empty() {
         return parameter("PHYSDEV: no physdev option specified");
     }
-    Ok(Match::Physdev(with))
+    Ok(Match::new(with))
 }
 
 fn iface(given: &Given) -> Result<Iface, XtError> {
@@ -45,7 +52,7 @@ fn iface(given: &Given) -> Result<Iface, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Physdev(with) = with else { return };
+    let Some(with) = with.get::<Physdev>() else { return };
     if style != Style::Save {
         out.push_str(" PHYSDEV match");
     }
@@ -65,4 +72,41 @@ fn show(with: &Match, style: Style, out: &mut String) {
     flag(out, "is-out", with.is_out);
     device(out, "out", &with.output);
     flag(out, "is-bridged", with.is_bridged);
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-m physdev");
+    let before = make.out.len();
+    while make.out.len() == before {
+        for name in ["in", "out"] {
+            let can = name == "in" || make.chain != "OUTPUT";
+            if can && make.one_in(3) {
+                make.not();
+                make.add(format!("--physdev-is-{name}"));
+            }
+            if can && make.one_in(3) {
+                make.not();
+                let device = make.device();
+                make.add(format!("--physdev-{name} {device}"));
+            }
+        }
+        if make.one_in(3) {
+            make.not();
+            make.add("--physdev-is-bridged");
+        }
+    }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    let not = draw.not();
+    let device = draw.pick(&["p0", "p1", "p+", "c0"]);
+    let what = match draw.below(5) {
+        0 => "--physdev-is-bridged".to_owned(),
+        1 => format!("--physdev-in {device}"),
+        2 => "--physdev-is-in".to_owned(),
+        3 if place.is_in(&["FORWARD", "POSTROUTING"]) => format!("--physdev-out {device}"),
+        4 if place.is_in(&["FORWARD", "POSTROUTING"]) => "--physdev-is-out".to_owned(),
+        _ => return String::new(),
+    };
+    format!("-m physdev {not}{what}")
 }

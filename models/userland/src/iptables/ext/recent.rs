@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::net::netfilter::xt_recent::{Recent, RecentMode};
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{Recent, RecentMode};
 
 use super::words::{conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 use crate::hosts::{TEMPORARY_FAILURE, inet_aton};
 
 /// The extension.
@@ -29,6 +29,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (4, drawn),
 };
 
 const NAME: &str = "recent";
@@ -83,7 +85,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     let Some(mode) = mode else {
         return parameter("recent: you must specify one of `--set', `--rcheck' `--update' or `--remove'");
     };
-    Ok(Match::Recent(Recent { mode, ..with }))
+    Ok(Match::new(Recent { mode, ..with }))
 }
 
 fn mask(text: &str, context: &Context) -> Result<u32, XtError> {
@@ -95,7 +97,7 @@ fn mask(text: &str, context: &Context) -> Result<u32, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Recent(with) = with else { return };
+    let Some(with) = with.get::<Recent>() else { return };
     let not = if with.invert { " !" } else { "" };
     let mask = Ipv4Addr::from(with.mask);
     let mode = MODES.iter().find(|(_, mode)| *mode == with.mode).map_or("", |(name, _)| name);
@@ -125,4 +127,22 @@ fn show(with: &Match, style: Style, out: &mut String) {
     out.push_str(if with.rttl { " TTL-Match" } else { "" });
     let side = if with.dest { "dest" } else { "source" };
     let _ = write!(out, " name: {} side: {side} mask: {mask}", with.name);
+}
+
+/// A list that several rules share; a second is longer than a case without waiting, an hour than any.
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let how = match draw.below(8) {
+        0..=2 => "--set".to_owned(),
+        3 => "--remove".to_owned(),
+        _ => {
+            let seconds = draw.pick(&["", "", " --seconds 1", " --seconds 3600", " --seconds 3600 --reap"]);
+            let hits = draw.pick(&["", " --hitcount 1", " --hitcount 2", " --hitcount 3"]);
+            let ttl = if draw.one_in(6) { " --rttl" } else { "" };
+            format!("{}{seconds}{hits}{ttl}", draw.pick(&["--rcheck", "--update"]))
+        }
+    };
+    let side = draw.pick(&["", "", " --rsource", " --rdest"]);
+    // All rules of a list have its mask: else it depends on the order in which they come into force.
+    let list = draw.pick(&["list0", "list0", "list1 --mask 255.255.255.0"]);
+    format!("-m recent {}{how} --name {list}{side}", draw.not())
 }

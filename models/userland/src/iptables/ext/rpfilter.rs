@@ -1,9 +1,9 @@
 //! `-m rpfilter`: an answer would leave by the device that the packet came in by (iptables-extensions(8)).
 
+use glassnet_kernel::net::ipv4::netfilter::ipt_rpfilter::Rpfilter;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Rpfilter;
 
-use super::{Context, Given, MatchExt, Opt, Style, XtError};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -11,11 +11,13 @@ pub const EXT: MatchExt = MatchExt {
     options: &[Opt::flag("loose"), Opt::flag("validmark"), Opt::flag("accept-local"), Opt::flag("invert")],
     parse,
     show,
+    arbitrary: None,
+    drawn: (8, drawn),
 };
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let is_given = |name: &str| given.iter().any(|given| given.name == name);
-    Ok(Match::Rpfilter(Rpfilter {
+    Ok(Match::new(Rpfilter {
         loose: is_given("loose"),
         validmark: is_given("validmark"),
         accept_local: is_given("accept-local"),
@@ -24,7 +26,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Rpfilter(with) = with else { return };
+    let Some(with) = with.get::<Rpfilter>() else { return };
     let dashes = if style == Style::Save { "--" } else { "" };
     out.push_str(if style == Style::Save { "" } else { " rpfilter" });
     let flags = [
@@ -38,4 +40,13 @@ fn show(with: &Match, style: Style, out: &mut String) {
         out.push_str(dashes);
         out.push_str(name);
     }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    if place.chain != "PREROUTING" || !matches!(place.table, "raw" | "mangle") {
+        return String::new();
+    }
+    let flags = ["--loose", "--validmark", "--accept-local", "--invert"].map(|flag| (flag, draw.one_in(3)));
+    let flags = flags.into_iter().filter(|(_, on)| *on).map(|(flag, _)| format!(" {flag}"));
+    format!("-m rpfilter{}", flags.collect::<String>())
 }

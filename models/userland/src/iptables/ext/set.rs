@@ -3,12 +3,11 @@
 use std::cmp::Ordering;
 use std::fmt::Write;
 
-use glassnet_kernel::tables::xt::matches::{Set, SetCompare};
-use glassnet_kernel::tables::xt::targets::{SetRef, SetTarget};
+use glassnet_kernel::net::netfilter::xt_set::{SetCompare, SetMatch, SetRef, SetTarget};
 use glassnet_kernel::tables::xt::{Match, Target};
 
 use super::words::parameter;
-use super::{Context, Given, MatchExt, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, MatchExt, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The match.
 pub const EXT: MatchExt = MatchExt {
@@ -28,6 +27,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (6, drawn),
 };
 
 /// The target.
@@ -46,6 +47,8 @@ pub const TARGET: TargetExt = TargetExt {
     ],
     parse: parse_target,
     show: show_target,
+    arbitrary: None,
+    drawn: (2, drawn_target),
 };
 
 /// Most `src` and `dst` words (`IPSET_DIM_MAX`).
@@ -81,7 +84,7 @@ fn set_ref(option: &Given, context: &Context) -> Result<SetRef, XtError> {
 
 fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     let mut set: Option<(SetRef, bool)> = None;
-    let mut with = Set {
+    let mut with = SetMatch {
         invert: false,
         name: String::new(),
         source: Vec::new(),
@@ -112,7 +115,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     let Some((set, invert)) = set else {
         return parameter("You must specify `--match-set' with proper arguments");
     };
-    Ok(Match::Set(Set { invert, name: set.name, source: set.source, ..with }))
+    Ok(Match::new(SetMatch { invert, name: set.name, source: set.source, ..with }))
 }
 
 fn compare(option: &Given, what: &str, into: &mut SetCompare) -> Result<(), XtError> {
@@ -147,7 +150,7 @@ fn directions(source: &[bool]) -> String {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Set(with) = with else { return };
+    let Some(with) = with.get::<SetMatch>() else { return };
     let dashes = if style == Style::Save { "--" } else { "" };
     let not = |invert: bool| if invert { " !" } else { "" };
     let _ = write!(out, "{} {dashes}match-set {} {}", not(with.invert), with.name, directions(&with.source));
@@ -194,7 +197,7 @@ fn parse_target(given: &[Given], context: &Context) -> Result<Target, XtError> {
         }
     }
     check_target(&with)?;
-    Ok(Target::Set(with))
+    Ok(Target::new(with))
 }
 
 fn check_target(with: &SetTarget) -> Result<(), XtError> {
@@ -217,7 +220,7 @@ fn check_target(with: &SetTarget) -> Result<(), XtError> {
 }
 
 fn show_target(with: &Target, style: Style, out: &mut String) {
-    let Target::Set(with) = with else { return };
+    let Some(with) = with.get::<SetTarget>() else { return };
     let dashes = if style == Style::Save { "--" } else { "" };
     let show = |out: &mut String, name: &str, set: &Option<SetRef>| {
         if let Some(set) = set {
@@ -237,4 +240,33 @@ fn show_target(with: &Target, style: Style, out: &mut String) {
     for (_, name) in maps.into_iter().filter(|(on, _)| *on) {
         let _ = write!(out, " {dashes}{name}");
     }
+}
+
+/// `-m set`, if there are sets.
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let Some(set) = draw.set_words() else { return String::new() };
+    let more = match draw.below(10) {
+        0 => " --return-nomatch",
+        1 => " ! --update-counters",
+        2 => " ! --update-subcounters",
+        3 => " --packets-gt 1",
+        4 => " ! --packets-eq 0",
+        5 => " --bytes-lt 150",
+        _ => "",
+    };
+    format!("-m set {}--match-set {set}{more}", draw.not())
+}
+
+fn drawn_target(draw: &mut Draw, place: Place) -> DrawnTarget {
+    let Some(set) = draw.set_words() else { return DrawnTarget::NONE };
+    DrawnTarget::plain(match draw.below(6) {
+        0 | 1 => format!("-j SET --del-set {set}"),
+        // Priorities are given only where the packet leaves.
+        2 if place.table == "mangle" && place.leaves() => {
+            format!("-j SET --map-set {set} --map-prio --map-mark")
+        }
+        2 | 3 if place.table == "mangle" => format!("-j SET --map-set {set} --map-mark"),
+        4 => format!("-j SET --add-set {set} --exist{}", draw.pick(&["", " --timeout 900"])),
+        _ => format!("-j SET --add-set {set}"),
+    })
 }

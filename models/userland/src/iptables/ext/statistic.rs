@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::extension::Kept;
+use glassnet_kernel::net::netfilter::xt_statistic::{Statistic, StatisticMode};
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{Kept, Statistic, StatisticMode};
 
 use super::words::{conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -19,6 +20,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (2, drawn),
 };
 
 const NAME: &str = "statistic";
@@ -61,7 +64,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         }
     };
     x6::mandatory(NAME, given, "mode")?;
-    Ok(Match::Statistic(Statistic { invert, mode }))
+    Ok(Match::new(Statistic { invert, mode }))
 }
 
 fn packet_range<T>() -> Result<T, XtError> {
@@ -76,7 +79,7 @@ fn fraction(given: &Given) -> Result<f64, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Statistic(with) = with else { return };
+    let Some(with) = with.get::<Statistic>() else { return };
     let (lead, dashes) = if style == Style::Save { (" --mode", "--") } else { (" statistic mode", "") };
     let not = if with.invert { " !" } else { "" };
     let _ = match with.mode {
@@ -91,4 +94,13 @@ fn show(with: &Match, style: Style, out: &mut String) {
             write!(out, "{lead} nth{not} {dashes}every {every} {dashes}packet {packet}")
         }
     };
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let not = draw.not();
+    if draw.one_in(3) {
+        return format!("-m statistic --mode random {not}--probability {}", draw.pick(&["1.0", "0"]));
+    }
+    let every = draw.below(3) + 2;
+    format!("-m statistic --mode nth {not}--every {every} --packet {}", draw.below(every))
 }

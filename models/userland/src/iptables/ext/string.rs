@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_string::StringMatch;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::StringMatch;
 
 use super::words::{conflicts, parameter, truncated};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -21,6 +21,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (2, drawn),
 };
 
 const NAME: &str = "string";
@@ -57,7 +59,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         return parameter("STRING match: You must specify `--string' or `--hex-string'");
     }
     x6::mandatory(NAME, given, "algo")?;
-    Ok(Match::String(with))
+    Ok(Match::new(with))
 }
 
 fn too_long<T>(text: &str) -> Result<T, XtError> {
@@ -126,7 +128,7 @@ fn nibble(letter: u8) -> Result<u8, XtError> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::String(with) = with else { return };
+    let Some(with) = with.get::<StringMatch>() else { return };
     let printable = with.pattern.iter().all(|byte| (0x20..0x7f).contains(byte));
     let not = if with.invert { " !" } else { "" };
     if style == Style::Save {
@@ -162,4 +164,16 @@ fn show(with: &Match, style: Style, out: &mut String) {
     if with.icase {
         let _ = write!(out, " {}", words[3]);
     }
+}
+
+/// The payload is `abcdef…`.
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let (not, algo) = (draw.not(), draw.pick(&["bm", "kmp"]));
+    let what =
+        ["--string abc", "--string jklm", "--string AbC --icase", "--hex-string \"|6162|cd\"", "--string xy"];
+    let (what, span) = (
+        draw.pick(&what),
+        draw.pick(&["", "", " --from 28", " --from 40 --to 60", " --to 30", " --from 29"]),
+    );
+    format!("-m string --algo {algo} {not}{what}{span}")
 }

@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_tcpudp::Tcp;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{Ports, Tcp};
+use glassnet_kernel::tables::xt::Ports;
 use glassnet_wire::ipv4::IPPROTO_TCP;
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG};
 
 use super::words::parameter;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 use crate::services;
 
 /// The extension.
@@ -25,6 +26,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (1, drawn),
 };
 
 /// A port by number or by the name of a service of this protocol.
@@ -125,7 +128,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
             }
         }
     }
-    Ok(Match::Tcp(tcp))
+    Ok(Match::new(tcp))
 }
 
 /// The words of a pair of ports; `option` is `sport` or `dport`.
@@ -170,7 +173,7 @@ fn flag_names(bits: u8) -> String {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Tcp(tcp) = with else { return };
+    let Some(tcp) = with.get::<Tcp>() else { return };
     if style != Style::Save {
         *out += " tcp";
     }
@@ -197,4 +200,23 @@ fn show(with: &Match, style: Style, out: &mut String) {
             write!(out, " flags:{}{}/{}", not(invert, "!"), flag_names(mask), flag_names(compare))
         }
     };
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    if !place.is_proto(&["tcp"]) {
+        return String::new();
+    }
+    match draw.below(4) {
+        0 => {
+            let flags = draw.pick(&[
+                "--syn",
+                "--tcp-flags SYN,ACK,FIN,RST SYN",
+                "--tcp-flags ALL NONE",
+                "--tcp-option 2",
+            ]);
+            format!("-m tcp {}{flags}", draw.not())
+        }
+        1 => format!("-m tcp {}--sport {}", draw.not(), draw.ports()),
+        _ => format!("-m tcp {}--dport {}", draw.not(), draw.ports()),
+    }
 }

@@ -1,13 +1,20 @@
 //! `-m tcpmss`: the maximum segment size of a SYN (iptables-extensions(8)).
 
+use glassnet_kernel::net::netfilter::xt_tcpmss::TcpmssMt;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Tcpmss;
 
 use super::words::{parameter, show_range};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "tcpmss", options: &[Opt::invertible("mss")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "tcpmss",
+    options: &[Opt::invertible("mss")],
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (3, drawn),
+};
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("tcpmss", given, "mss")?;
@@ -15,11 +22,11 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     if low > high {
         return parameter("tcpmss: invalid range given");
     }
-    Ok(Match::Tcpmss(Tcpmss { invert: given.invert, range: (low as u16, high as u16) }))
+    Ok(Match::new(TcpmssMt { invert: given.invert, range: (low as u16, high as u16) }))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Tcpmss(with) = with else { return };
+    let Some(with) = with.get::<TcpmssMt>() else { return };
     out.push_str(match (style, with.invert) {
         (Style::Save, false) => " --mss ",
         (Style::Save, true) => " ! --mss ",
@@ -27,4 +34,20 @@ fn show(with: &Match, style: Style, out: &mut String) {
         (_, true) => " tcpmss match !",
     });
     show_range((u32::from(with.range.0), u32::from(with.range.1)), out);
+}
+
+fn arbitrary(make: &mut Maker) {
+    if make.is_proto(&["tcp"]) {
+        make.add("-m tcpmss");
+        make.not();
+        let range = make.range(65_536);
+        make.add(format!("--mss {range}"));
+    }
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    if !place.is_proto(&["tcp"]) {
+        return String::new();
+    }
+    format!("-m tcpmss {}--mss {}", draw.not(), draw.pick(&["1000:1500", "1460", "536:1400"]))
 }

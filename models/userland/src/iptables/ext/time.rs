@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_time::Time;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::Time;
 
 use super::words::{conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -25,6 +25,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (2, drawn),
 };
 
 const NAME: &str = "time";
@@ -69,7 +71,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     if with.contiguous && with.daytime_start < with.daytime_stop {
         return parameter("time: --contiguous only makes sense when stoptime is smaller than starttime");
     }
-    Ok(Match::Time(with))
+    Ok(Match::new(with))
 }
 
 /// Days from 1970-01-01 to a day, which may lie beyond its month.
@@ -188,7 +190,7 @@ fn show_monthdays(with: &Time, ordinal: bool, out: &mut String) {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Time(with) = with else { return };
+    let Some(with) = with.get::<Time>() else { return };
     if style == Style::Save { save(with, out) } else { list(with, out) }
 }
 
@@ -244,4 +246,18 @@ fn list(with: &Time, out: &mut String) {
     }
     out.push_str(if with.kerneltz { "" } else { " UTC" });
     out.push_str(if with.contiguous { " contiguous" } else { "" });
+}
+
+/// Always, or never: the two sides have different clocks.
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let what = [
+        "--datestart 2001-01-01",
+        "--datestart 2037-01-01",
+        "--datestop 2001-01-01",
+        "--datestop 2037-01-01T12:00:00",
+        "--weekdays Mon,Tue,Wed,Thu,Fri,Sat,Sun",
+        "! --weekdays Mon,Tue,Wed,Thu,Fri,Sat,Sun",
+        "--timestart 00:00 --timestop 23:59:59",
+    ];
+    format!("-m time {}", draw.pick(&what))
 }

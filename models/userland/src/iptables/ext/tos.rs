@@ -2,17 +2,31 @@
 
 use std::fmt::Write;
 
-use glassnet_kernel::tables::xt::{Match, Target, matches, targets};
+use glassnet_kernel::net::netfilter::xt_dscp::{TosMt, TosTg};
+use glassnet_kernel::tables::xt::{Match, TableName, Target};
 
 use super::words::{conflicts, parameter};
-use super::{Context, Given, MatchExt, Opt, Style, TargetExt, XtError, x6};
+use super::{Context, Draw, DrawnTarget, Given, Maker, MatchExt, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The match.
-pub const EXT: MatchExt = MatchExt { name: "tos", options: &[Opt::invertible("tos")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "tos",
+    options: &[Opt::invertible("tos")],
+    parse,
+    show,
+    arbitrary: Some(arbitrary),
+    drawn: (1, drawn),
+};
 
 /// The target.
-pub const TARGET: TargetExt =
-    TargetExt { name: "TOS", options: OPTIONS, parse: parse_target, show: show_target };
+pub const TARGET: TargetExt = TargetExt {
+    name: "TOS",
+    options: OPTIONS,
+    parse: parse_target,
+    show: show_target,
+    arbitrary: Some(arbitrary_target),
+    drawn: (1, drawn_target),
+};
 
 const OPTIONS: &[Opt] =
     &[Opt::value("set-tos"), Opt::value("and-tos"), Opt::value("or-tos"), Opt::value("xor-tos")];
@@ -53,11 +67,11 @@ fn name(value: u8, mask: u8) -> Option<&'static str> {
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let given = x6::mandatory("tos", given, "tos")?;
     let (value, mask) = value_mask(given.value())?;
-    Ok(Match::Tos(matches::Tos { invert: given.invert, value, mask }))
+    Ok(Match::new(TosMt { invert: given.invert, value, mask }))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Tos(with) = with else { return };
+    let Some(with) = with.get::<TosMt>() else { return };
     let numbers = format!("0x{:02x}/0x{:02x}", with.value, with.mask);
     let not = if with.invert { "!" } else { "" };
     let _ = match (style, name(with.value, with.mask)) {
@@ -81,7 +95,7 @@ fn parse_target(given: &[Given], _: &Context) -> Result<Target, XtError> {
             }
             _ => (number()?, 0),
         };
-        found = Some(targets::Tos { value, mask });
+        found = Some(TosTg { value, mask });
     }
     let Some(found) = found else { return parameter("TOS: An action is required") };
     conflicts(
@@ -93,11 +107,11 @@ fn parse_target(given: &[Given], _: &Context) -> Result<Target, XtError> {
             ("or-tos", &["xor-tos"]),
         ],
     )?;
-    Ok(Target::Tos(found))
+    Ok(Target::new(found))
 }
 
 fn show_target(target: &Target, style: Style, out: &mut String) {
-    let Target::Tos(targets::Tos { value, mask }) = *target else { return };
+    let Some(&TosTg { value, mask }) = target.get() else { return };
     let by_name = matches!(style, Style::List { numeric: false, .. });
     let _ = match (value, mask) {
         _ if style == Style::Save => write!(out, " --set-tos 0x{value:02x}/0x{mask:02x}"),
@@ -111,4 +125,52 @@ fn show_target(target: &Target, style: Style, out: &mut String) {
         (value, 0) => write!(out, " TOS xor 0x{value:02x}"),
         _ => write!(out, " TOS set 0x{value:02x}/0x{mask:02x}"),
     };
+}
+
+fn arbitrary(make: &mut Maker) {
+    make.add("-m tos");
+    make.not();
+    let tos = arbitrary_value(make);
+    make.add(format!("--tos {tos}"));
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    format!("-m tos {}--tos {}", draw.not(), draw.pick(&["0x10", "0x00/0xff", "Minimize-Delay", "0x10/0x3f"]))
+}
+
+fn arbitrary_target(make: &mut Maker) {
+    if make.table != TableName::Mangle {
+        return;
+    }
+    if make.one_in(2) {
+        let tos = arbitrary_value(make);
+        make.add(format!("-j TOS --set-tos {tos}"));
+    } else {
+        let (option, tos) = (make.pick(&["and", "or", "xor"]), make.number(256));
+        make.add(format!("-j TOS --{option}-tos {tos}"));
+    }
+}
+
+fn drawn_target(draw: &mut Draw, place: Place) -> DrawnTarget {
+    if place.table != "mangle" {
+        return DrawnTarget::NONE;
+    }
+    let what = ["--set-tos 0x10", "--set-tos 0x08/0x18", "--and-tos 0xf0"];
+    DrawnTarget::plain(format!("-j TOS {}", draw.pick(&what)))
+}
+
+fn arbitrary_value(make: &mut Maker) -> String {
+    match make.below(3) {
+        0 => make
+            .pick(&[
+                "Minimize-Delay",
+                "maximize-throughput",
+                "Maximize-Reliability",
+                "Minimize-Cost",
+                "Normal-Service",
+            ])
+            .to_owned(),
+        1 => make.number(256),
+        _ => format!("{}/{}", make.number(256), make.number(256)),
+    }
 }

@@ -2,14 +2,21 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::xt_u32::{U32, U32Op, U32Test};
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{U32, U32Op, U32Test};
 
 use super::words::parameter;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
-pub const EXT: MatchExt = MatchExt { name: "u32", options: &[Opt::invertible("u32")], parse, show };
+pub const EXT: MatchExt = MatchExt {
+    name: "u32",
+    options: &[Opt::invertible("u32")],
+    parse,
+    show,
+    arbitrary: None,
+    drawn: (2, drawn),
+};
 
 /// Most tests, operators and values (`XT_U32_MAXSIZE` without one).
 const MAX: usize = 10;
@@ -30,7 +37,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         }
         reader.at += 2;
     }
-    Ok(Match::U32(U32 { invert: given.invert, tests }))
+    Ok(Match::new(U32 { invert: given.invert, tests }))
 }
 
 struct Reader<'a> {
@@ -149,7 +156,7 @@ impl Reader<'_> {
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::U32(with) = with else { return };
+    let Some(with) = with.get::<U32>() else { return };
     let not = if with.invert { " !" } else { "" };
     let _ = match style {
         Style::Save => write!(out, "{not} --u32 \""),
@@ -173,4 +180,20 @@ fn show(with: &Match, style: Style, out: &mut String) {
         let _ = write!(out, "={}", values.collect::<Vec<_>>().join(","));
     }
     out.push('"');
+}
+
+fn drawn(draw: &mut Draw, _: Place) -> String {
+    let tests = [
+        "6&0xFF=0x6",                             // TCP
+        "4&0x3FFF=0",                             // no fragment
+        "0&0xFFFF=0x28:0x40",                     // length
+        "8>>24=0x40",                             // TTL
+        "0>>22&0x3C@0>>16=1000,1001",             // source port
+        "0>>22&0x3C@8=0x61626364",                // the data of UDP
+        "0>>22&0x3C@12>>26&0x3C@0&0xFFFF=0x6364", // the data of TCP
+        "16=0x0A000100:0x0A0001FF",               // destination
+        "6&0xFF=0x11&&0>>22&0x3C@0&0xFFFF=53",    // DNS
+        "200=0",                                  // behind the end
+    ];
+    format!("-m u32 {}--u32 \"{}\"", draw.not(), draw.pick(&tests))
 }

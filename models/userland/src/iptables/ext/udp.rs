@@ -1,11 +1,12 @@
 //! `-m udp`: ports (iptables-extensions(8)).
 
+use glassnet_kernel::net::netfilter::xt_tcpudp::Udp;
 use glassnet_kernel::tables::xt::Match;
-use glassnet_kernel::tables::xt::matches::{Ports, Udp};
+use glassnet_kernel::tables::xt::Ports;
 use glassnet_wire::ipv4::IPPROTO_UDP;
 
 use super::tcp::show_ports;
-use super::{Context, Given, MatchExt, Opt, Style, XtError, x6};
+use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
 pub const EXT: MatchExt = MatchExt {
@@ -18,6 +19,8 @@ pub const EXT: MatchExt = MatchExt {
     ],
     parse,
     show,
+    arbitrary: None,
+    drawn: (1, drawn),
 };
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
@@ -33,14 +36,22 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         }
         *place = Ports { invert: option.invert, range: x6::ports("udp", name, option.value())? };
     }
-    Ok(Match::Udp(udp))
+    Ok(Match::new(udp))
 }
 
 fn show(with: &Match, style: Style, out: &mut String) {
-    let Match::Udp(udp) = with else { return };
+    let Some(udp) = with.get::<Udp>() else { return };
     if style != Style::Save {
         *out += " udp";
     }
     show_ports(&udp.sport, "sport", style, IPPROTO_UDP, out);
     show_ports(&udp.dport, "dport", style, IPPROTO_UDP, out);
+}
+
+fn drawn(draw: &mut Draw, place: Place) -> String {
+    if !place.is_proto(&["udp"]) {
+        return String::new();
+    }
+    let side = draw.pick(&["sport", "dport", "dport"]);
+    format!("-m udp {}--{side} {}", draw.not(), draw.ports())
 }

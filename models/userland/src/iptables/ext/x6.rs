@@ -3,6 +3,7 @@
 //! The texts end with a newline of their own, since the real ones do.
 
 use super::{Given, XtError};
+use crate::hosts;
 use crate::services;
 
 /// An error of the guided options: `EXT: TEXT` and an empty line.
@@ -115,6 +116,24 @@ pub fn mark_mask(ext: &str, given: &Given) -> Result<(u32, u32), XtError> {
         Some((mask, "")) => Ok((mark as u32, mask as u32)),
         Some(_) => garbage(),
         None => bad(),
+    }
+}
+
+/// The mask of an option `name` as a prefix length: a length, or an address (`XTTYPE_PLENMASK`). One that is no prefix
+/// counts as 32, as in the real tool.
+pub fn prefix(ext: &str, name: &str, text: &str) -> Result<u32, XtError> {
+    if let Some(length) = strtoui(text, 0, u64::from(u32::MAX)) {
+        return Ok(length.min(32) as u32);
+    }
+    match hosts::inet_aton(text).map(u32::from) {
+        Some(mask) if mask.leading_ones() + mask.trailing_zeros() == 32 => Ok(mask.leading_ones()),
+        Some(_) => Ok(32),
+        None => {
+            let text = format!(
+                "bad value for option \"--{name}\", neither a valid network mask nor valid CIDR (0-32)."
+            );
+            error(ext, &text)
+        }
     }
 }
 

@@ -9,29 +9,47 @@ use glassnet_wire::ipv4::Ipv4Hdr;
 use crate::Cx;
 use crate::cost::PROFILE;
 use crate::door::Func;
+use crate::extension::{Par, TargetVerdict};
+use crate::hook::{HookOps, Verdict};
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::netfilter::ip_route_me_harder;
-use crate::net::netfilter::core::Verdict;
 use crate::net::netfilter::nf_log_syslog::nf_log_trace;
-use crate::net::netfilter::x_tables::{Par, TargetVerdict, xt_match, xt_target};
 use crate::note::{AtRule, Note, Outcome, Part, RuleNote};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::{Hook, HookState};
-use crate::tables::xt::installed::{BaseChain, is_unconditional};
+use crate::tables::netfilter::{Hook, HookState, Pf};
+use crate::tables::xt::installed::{BaseChain, is_unconditional, table_number};
 use crate::tables::xt::scan::{self, Key};
-use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TableName, Variant, XtTable};
+use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TABLES, TableName, Variant, XtTable};
 use crate::trace::{Level, SeenTable};
 
-/// The hook function of a table that is not `nat`.
-pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table: TableName) -> Verdict {
+/// The hook function of a table that is not `nat` (`xt_hook_ops_alloc`, and of nf_tables the base chain's own). It works on
+/// the table of that [`table_number`].
+pub fn hook_ops(variant: Variant, table: TableName, hook: Hook) -> HookOps {
+    let name = hook_function(variant, table, hook).unwrap_or(Func::IptDoTable).name();
+    let (priority, private) = (table.priority(variant, hook), table_number(variant, table));
+    HookOps { name, pf: Pf::Ipv4, hook, priority, function: table_hook, private }
+}
+
+/// The packet meets the chain that a table has at this hook.
+fn table_hook(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> Verdict {
+    if !cx.observed && pass_empty_chain(cx, skb, state, table) {
+        return Verdict::Accept;
+    }
+    rules(cx, skb, state, table)
+}
+
+/// What [`table_hook`] does if the chain has to be walked.
+#[inline(never)]
+fn rules(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> Verdict {
+    let (variant, table) = of_number(table);
     if let Some(func) = hook_function(variant, table, state.hook) {
         cx.call(func, skb);
     }
     if table == TableName::Mangle && state.hook == Hook::LocalOut {
-        return mangle_out(cx, skb, state, variant);
+        return mangle_out(cx, skb, *state, variant);
     }
-    ipt_do_table(cx, skb, state, variant, table)
+    ipt_do_table(cx, skb, *state, variant, table)
 }
 
 /// The function that is registered at the hook; `None`: the one that tries the rules itself.
@@ -64,23 +82,25 @@ fn mangle_out(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant) -> Ve
     verdict
 }
 
+/// The table of a [`table_number`].
+#[inline(always)]
+fn of_number(table: u32) -> (Variant, TableName) {
+    const NFT: u32 = TABLES.len() as u32;
+    (if table < NFT { Variant::Legacy } else { Variant::Nft }, TABLES[(table % NFT) as usize])
+}
+
 /// What [`rules`] does with an unobserved packet if the chain is empty and accepts: most chains are and do. False: it
 /// did nothing.
 #[inline(always)]
-pub fn pass_empty_chain(
-    cx: &mut Cx,
-    skb: SkbId,
-    state: &HookState,
-    variant: Variant,
-    table: TableName,
-) -> bool {
+fn pass_empty_chain(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> bool {
     let pkt = &cx.skbs[skb];
-    match cx.k.netns[state.netns].xt.base_mut(variant, state.hook, table) {
+    match cx.k.netns[state.netns].xt.base_at_mut(state.hook, table) {
         Some(base) if base.empty && base.policy == Policy::Accept && !pkt.nf_trace => {
             _ = policy(base, pkt.len());
         }
         _ => return false,
     }
+    let (variant, table) = of_number(table);
     if let Some(func) = hook_function(variant, table, state.hook) {
         cx.charge(func);
     }
@@ -228,7 +248,7 @@ impl Walk<'_> {
             ip_packet_match(cx, &self.par, &rule.ip).map_err(Part::Option)?;
         }
         for with in &mut rule.matches {
-            if !xt_match(cx, &mut self.par, with) {
+            if !with.matches(cx, &mut self.par) {
                 return Err(Part::Match(with.name()));
             }
         }
@@ -266,7 +286,7 @@ impl Walk<'_> {
     fn target(&mut self, cx: &mut Cx, at: u32) -> Option<Verdict> {
         let rule = &mut self.table.table.chains[self.chain as usize].rules[at as usize];
         let Action::Target(target) = &mut rule.action else { return None };
-        let verdict = xt_target(cx, &mut self.par, target);
+        let verdict = target.target(cx, &mut self.par);
         self.note(cx, || AtRule::Match { rule: at as usize + 1, outcome: said(&verdict) });
         if self.par.variant == Variant::Nft {
             self.trace(cx, Some(at as usize), Some(&verdict));

@@ -3,10 +3,48 @@
 //! Kernel: net/ipv4/netfilter/ipt_rpfilter.c
 
 use crate::Cx;
-use crate::net::netfilter::x_tables::Par;
+use crate::extension::{Limits, Par, Place, Refused, XtMatch};
+use crate::module::Module;
 use crate::tables::fib_trie::Flow;
+use crate::tables::netfilter::Hook;
 use crate::tables::route_types::RouteType;
-use crate::tables::xt::matches::Rpfilter;
+use crate::tables::xt::{TableName, Variant};
+
+/// `rpfilter`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rpfilter {
+    /// `--loose`.
+    pub loose: bool,
+    /// `--validmark`.
+    pub validmark: bool,
+    /// `--accept-local`.
+    pub accept_local: bool,
+    /// `--invert`.
+    pub invert: bool,
+}
+
+impl XtMatch for Rpfilter {
+    const NAME: &'static str = "rpfilter";
+
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        rpfilter_mt(cx, par, self)
+    }
+
+    fn limits(_: Variant) -> Limits {
+        Limits::hooks(Hook::PreRouting.bit())
+    }
+
+    fn check(&self, place: Place) -> Result<(), Refused> {
+        if matches!(place.table, TableName::Raw | TableName::Mangle) {
+            return Ok(());
+        }
+        let table = place.table.name();
+        Err(Refused::einval(format!("ipt_rpfilter: only valid in 'raw' or 'mangle' table, not '{table}'")))
+    }
+}
+
+/// The module.
+pub static MODULES: &[Module] = &[Module { matches: &[Rpfilter::NAME], ..Module::named("ipt_rpfilter") }];
 
 /// An answer to the packet would leave by the device that it came in by.
 pub fn rpfilter_mt(cx: &mut Cx, par: &mut Par, with: &Rpfilter) -> bool {

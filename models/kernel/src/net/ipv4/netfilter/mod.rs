@@ -4,6 +4,7 @@
 
 pub mod ip_tables;
 pub mod ipt_icmp;
+pub mod ipt_reject;
 pub mod ipt_rpfilter;
 pub mod nf_defrag_ipv4;
 pub mod nf_reject_ipv4;

@@ -10,14 +10,17 @@ use super::super::ip_input::ip_hdr;
 use super::super::ip_output::IGNORE_DF;
 use crate::Cx;
 use crate::door::{Door, Func};
+use crate::hook::Verdict;
 use crate::ids::SkbId;
-use crate::net::netfilter::core::Verdict;
 use crate::tables::conntrack::NfCt;
 use crate::tables::frag::DefragUser;
-use crate::tables::netfilter::{Hook, HookFn, HookState};
+use crate::tables::netfilter::{Hook, HookState};
+
+/// The name of the hook function.
+pub const DEFRAG: &str = "ipv4_conntrack_defrag";
 
 /// A fragment waits for the rest; the whole packet goes on to the next function of the hook.
-pub fn ipv4_conntrack_defrag(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
+pub fn ipv4_conntrack_defrag(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::Ipv4ConntrackDefrag, skb);
     if matches!(cx.skbs[skb].nfct, NfCt::Conn(..) | NfCt::Untracked)
         || !ip_hdr(cx, skb).is_some_and(Ipv4Hdr::is_fragment)
@@ -33,7 +36,6 @@ pub fn ipv4_conntrack_defrag(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdi
     let Some(whole) = gather(cx, skb, user) else { return Verdict::Stolen(Door::End) };
     cx.skbs[whole].ip.flags |= IGNORE_DF;
     let functions = cx.k.netns[state.netns].hooks.at(state.site.point().0, state.hook);
-    let own = functions.iter().position(|entry| entry.function == HookFn::Ipv4ConntrackDefrag);
-    let from = own.map_or(0, |own| own + 1) as u8;
+    let from = functions.position(DEFRAG, 0).map_or(0, |own| own + 1) as u16;
     Verdict::Stolen(Door::NfHookResume { skb: whole, site: state.site, from })
 }

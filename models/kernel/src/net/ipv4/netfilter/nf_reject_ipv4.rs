@@ -1,6 +1,6 @@
 //! Refusals: ICMP errors and TCP resets in the name of the packet's destination.
 //!
-//! Kernel: net/ipv4/netfilter/nf_reject_ipv4.c, net/ipv4/netfilter/ipt_REJECT.c
+//! Kernel: net/ipv4/netfilter/nf_reject_ipv4.c
 
 use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
 use glassnet_wire::eth::{ETH_P_IP, EthHdr};
@@ -18,33 +18,10 @@ use crate::net::ipv4::icmp::{IcmpError, icmp_send};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::ip_output::{IpHeader, ip_make_header};
 use crate::net::ipv4::route::dst_mtu;
-use crate::net::netfilter::core::Verdict;
 use crate::net::netfilter::core::nf_ct_attach;
 use crate::net::netfilter::nf_conntrack_proto_tcp::nf_ct_set_closing;
-use crate::net::netfilter::x_tables::{Par, TargetVerdict};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netfilter::Hook;
 use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
-use crate::tables::xt::targets::Reject;
-
-/// `REJECT`: the packet is dropped, its sender is told (`reject_tg`).
-pub fn reject_tg(cx: &mut Cx, par: &Par, reject: Reject) -> TargetVerdict {
-    let answer = match reject {
-        Reject::Icmp(code) => nf_send_unreach(cx, par.skb, code),
-        Reject::TcpReset => nf_send_reset(cx, par.skb),
-    };
-    TargetVerdict::Verdict(match answer {
-        Some(door) => {
-            if par.state.hook == Hook::LocalOut {
-                cx.afterwards(Door::Refused { skb: par.skb });
-                return TargetVerdict::Verdict(Verdict::Stolen(door));
-            }
-            cx.afterwards(Door::KfreeSkb { skb: par.skb, reason: DropReason::NetfilterDrop });
-            Verdict::Stolen(door)
-        }
-        None => Verdict::Drop(DropReason::NetfilterDrop),
-    })
-}
 
 /// The payload's checksum is right (`nf_ip_checksum`): that of TCP and UDP with its pseudo header, any other protocol's as if
 /// it had one over its whole payload.
@@ -80,7 +57,7 @@ fn has_checksum(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> bool {
 
 /// Tells the sender that its packet was refused (`nf_send_unreach`): not about a later fragment, and not about a packet
 /// whose checksum is wrong.
-fn nf_send_unreach(cx: &mut Cx, skb: SkbId, code: u8) -> Option<Door> {
+pub fn nf_send_unreach(cx: &mut Cx, skb: SkbId, code: u8) -> Option<Door> {
     cx.call(Func::NfSendUnreach, skb);
     let iph = *ip_hdr(cx, skb)?;
     if iph.fragment_offset() != 0 || has_checksum(cx, skb, &iph) && !nf_ip_checksum(cx, skb, &iph) {
@@ -105,7 +82,7 @@ fn rejected_tcp(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> Option<TcpHdr> {
 }
 
 /// Resets the connection in the name of the destination (`nf_send_reset`). `fwmark_reflect` is off: it has no mark.
-fn nf_send_reset(cx: &mut Cx, skb: SkbId) -> Option<Door> {
+pub fn nf_send_reset(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     cx.call(Func::NfSendReset, skb);
     let iph = *ip_hdr(cx, skb)?;
     let tcp = rejected_tcp(cx, skb, &iph)?;
