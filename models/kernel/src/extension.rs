@@ -172,6 +172,12 @@ pub trait XtMatch: Clone + Debug + PartialEq + Send + Sync + 'static {
         false
     }
 
+    /// It says the same of all packets of a connection and direction, as long as the connection's status and mark, the
+    /// packet's mark and the devices are the same, and it remembers nothing ([`crate::tables::verdicts`]).
+    fn depends_on_flow_only(&self) -> bool {
+        false
+    }
+
     /// The sets that it uses, by name.
     fn sets(&self) -> Vec<&str> {
         Vec::new()
@@ -242,6 +248,8 @@ pub trait AnyMatch: Any + Debug + Send + Sync {
     fn destroy(&self, cx: &mut Cx, netns: NetnsId);
     /// As [`XtMatch::needs_conntrack`].
     fn needs_conntrack(&self) -> bool;
+    /// As [`XtMatch::depends_on_flow_only`].
+    fn depends_on_flow_only(&self) -> bool;
     /// As [`XtMatch::sets`].
     fn sets(&self) -> Vec<&str>;
     /// As [`XtMatch::ports`].
@@ -279,6 +287,10 @@ impl<T: XtMatch> AnyMatch for T {
 
     fn needs_conntrack(&self) -> bool {
         XtMatch::needs_conntrack(self)
+    }
+
+    fn depends_on_flow_only(&self) -> bool {
+        XtMatch::depends_on_flow_only(self)
     }
 
     fn sets(&self) -> Vec<&str> {

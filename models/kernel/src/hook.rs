@@ -40,6 +40,9 @@ pub struct HookOps {
     pub function: HookFn,
     /// What it works on, where one function stands for several (`priv`).
     pub private: u32,
+    /// What it does with a packet that has a connection depends on no more than the flow, or it says otherwise to
+    /// [`crate::tables::verdicts::Watch`].
+    pub depends_on_flow_only: bool,
 }
 
 #[cfg(test)]
@@ -52,7 +55,15 @@ mod tests {
     }
 
     fn ops(name: &'static str, priority: i32, private: u32) -> HookOps {
-        HookOps { name, pf: Pf::Ipv4, hook: Hook::LocalIn, priority, function: accept, private }
+        HookOps {
+            name,
+            pf: Pf::Ipv4,
+            hook: Hook::LocalIn,
+            priority,
+            function: accept,
+            private,
+            depends_on_flow_only: false,
+        }
     }
 
     fn order(entries: &HookEntries) -> Vec<(&str, u32)> {

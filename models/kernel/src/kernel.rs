@@ -16,6 +16,7 @@ use crate::tables::netfilter::HooksNeeded;
 use crate::tables::netns::NetnsTable;
 use crate::tables::socket::Sockets;
 use crate::tables::softnet::SoftnetData;
+use crate::tables::verdicts::Watch;
 
 /// When the machines booted, in seconds since 1970: 2023-11-14 22:13:20 UTC.
 pub const BOOT_TIME: u64 = 1_700_000_000;
@@ -114,6 +115,11 @@ pub struct Kernel {
     pub core: CoreSysctl,
     /// The packet of this machine that netfilter dropped last, before it left: its sender's call fails.
     pub refused: Option<SkbId>,
+    /// Packets of a flow may pass hooks as those before them did; off, every function is asked every time. The results
+    /// are the same.
+    pub remembers_verdicts: bool,
+    /// The packet that is watched on its way through a hook.
+    pub watch: Watch,
     /// What `dmesg` shows.
     pub log: KernelLog,
     /// How many packets were dropped for each reason.
@@ -147,6 +153,8 @@ impl Kernel {
             config: Config::default(),
             core: CoreSysctl::default(),
             refused: None,
+            remembers_verdicts: true,
+            watch: Watch::default(),
             log: KernelLog::default(),
             drops: BTreeMap::new(),
             labels: Vec::new(),

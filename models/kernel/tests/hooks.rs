@@ -38,7 +38,15 @@ fn asked(all: &[HookOps]) -> (Vec<u32>, u64) {
 }
 
 fn ops(number: u32, priority: i32) -> HookOps {
-    HookOps { name: "tell", pf: Pf::Ipv4, hook: Hook::LocalIn, priority, function: tell, private: number }
+    HookOps {
+        name: "tell",
+        pf: Pf::Ipv4,
+        hook: Hook::LocalIn,
+        priority,
+        function: tell,
+        private: number,
+        depends_on_flow_only: false,
+    }
 }
 
 #[test]

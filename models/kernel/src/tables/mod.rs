@@ -33,4 +33,5 @@ pub mod softnet;
 pub mod sysctl;
 pub mod tcp_machine;
 pub mod tcp_sock;
+pub mod verdicts;
 pub mod xt;

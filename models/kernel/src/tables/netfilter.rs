@@ -206,24 +206,35 @@ impl std::ops::Deref for HookEntries {
 
 /// The hook functions of a namespace, by family and hook (`struct netns_nf`).
 #[derive(Clone, Debug, Default)]
-pub struct Hooks([[HookEntries; HOOKS.len()]; FAMILIES.len()]);
+pub struct Hooks {
+    entries: [[HookEntries; HOOKS.len()]; FAMILIES.len()],
+    generation: u32,
+}
 
 impl Hooks {
     /// The functions of a hook.
     #[inline(always)]
     pub fn at(&self, pf: Pf, hook: Hook) -> &HookEntries {
-        &self.0[pf as usize][hook as usize]
+        &self.entries[pf as usize][hook as usize]
+    }
+
+    /// Counts changes.
+    #[inline]
+    pub fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// Adds a function to the hook that it names (`nf_register_net_hook`).
     pub fn register(&mut self, needed: &mut HooksNeeded, ops: HookOps) {
         needed.0 |= HooksNeeded::bit(ops.pf, ops.hook);
-        self.0[ops.pf as usize][ops.hook as usize].grow(ops);
+        self.generation += 1;
+        self.entries[ops.pf as usize][ops.hook as usize].grow(ops);
     }
 
     /// Removes a function (`nf_unregister_net_hook`).
     pub fn unregister(&mut self, ops: &HookOps) {
-        self.0[ops.pf as usize][ops.hook as usize].remove(ops.name, ops.private);
+        self.generation += 1;
+        self.entries[ops.pf as usize][ops.hook as usize].remove(ops.name, ops.private);
     }
 }
 

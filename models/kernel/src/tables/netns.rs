@@ -8,6 +8,7 @@ use super::ipset::IpSets;
 use super::ipv4::Ipv4Netns;
 use super::netfilter::{BridgeCalls, Hooks};
 use super::sysctl::Settings;
+use super::verdicts::Passages;
 use super::xt::XtTables;
 use crate::ids::{DevId, NetnsId, SocketId};
 
@@ -55,6 +56,8 @@ pub struct Netns {
     pub brnf: BridgeCalls,
     /// The tables of iptables.
     pub xt: XtTables,
+    /// How packets of its connections pass hooks.
+    pub passages: Passages,
     /// Its ipsets.
     pub ipsets: IpSets,
     /// What modules keep here.
@@ -79,6 +82,7 @@ impl Netns {
             hooks: Hooks::default(),
             brnf: BridgeCalls::ALL,
             xt: XtTables::default(),
+            passages: Passages::default(),
             ipsets: IpSets::default(),
             generic: NetGeneric::default(),
             taps: Vec::new(),

@@ -49,7 +49,7 @@ const HOOK_OPS: [HookOps; 6] = [
 ];
 
 const fn hook_ops(name: &'static str, pf: Pf, hook: Hook, priority: i32, function: HookFn) -> HookOps {
-    HookOps { name, pf, hook, priority, function, private: 0 }
+    HookOps { name, pf, hook, priority, function, private: 0, depends_on_flow_only: true }
 }
 
 /// The module is loaded: namespaces that have a bridge get its hooks now, others with their first bridge

@@ -6,6 +6,7 @@ use crate::Cx;
 use crate::door::Door;
 use crate::hook::Verdict;
 use crate::ids::{DevId, SkbId};
+use crate::net::netfilter::nf_passages::{Found, is_remembered, look_up, watch_ends};
 use crate::netlink::Errno;
 use crate::note::{HookNote, Note};
 use crate::tables::conntrack::{CtInfo, Dir, NfCt};
@@ -54,11 +55,26 @@ fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u16) -> Verdict {
     let state = hook_state(cx, site, skb);
     cx.note(|cx| Note::Hook(hook_note(cx, skb, &state)));
     let mut at = usize::from(from);
-    while let Some(ops) = cx.k.netns[state.netns].hooks.at(pf, hook).get(at) {
+    let (mut asks_memory, mut watched) = (from == 0 && is_remembered(cx, site), None);
+    loop {
+        if asks_memory && let NfCt::Conn(id, info) = cx.skbs[skb].nfct {
+            asks_memory = false;
+            match look_up(cx, skb, (id, info), &state, at as u16) {
+                Found::Passed => return Verdict::Accept,
+                Found::Asked(watch) => watched = watch,
+            }
+        }
+        let Some(ops) = cx.k.netns[state.netns].hooks.at(pf, hook).get(at) else { break };
+        if !ops.depends_on_flow_only {
+            cx.k.watch.depends_on_more();
+        }
         match (ops.function)(cx, skb, &state, ops.private) {
             Verdict::Accept => at += 1,
             other => return other,
         }
+    }
+    if let Some(watched) = watched {
+        watch_ends(cx, skb, &state, watched);
     }
     Verdict::Accept
 }
@@ -133,6 +149,7 @@ pub fn ip_send_skb(cx: &mut Cx, skb: SkbId, door: Door) -> Result<(), Errno> {
 }
 
 /// The devices that a packet crosses where it is.
+#[inline(always)]
 fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
     let pkt = &cx.skbs[skb];
     let (_, hook) = site.point();

@@ -19,6 +19,7 @@ pub mod nf_nat_core;
 pub mod nf_nat_masquerade;
 pub mod nf_nat_proto;
 pub mod nf_nat_redirect;
+pub mod nf_passages;
 pub mod x_tables;
 pub mod xt_addrtype;
 pub mod xt_audit;

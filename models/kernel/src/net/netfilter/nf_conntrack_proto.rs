@@ -29,7 +29,7 @@ const HOOK_OPS: [HookOps; 6] = [
 ];
 
 const fn hook_ops(name: &'static str, hook: Hook, priority: i32, function: HookFn) -> HookOps {
-    HookOps { name, pf: Pf::Ipv4, hook, priority, function, private: 0 }
+    HookOps { name, pf: Pf::Ipv4, hook, priority, function, private: 0, depends_on_flow_only: true }
 }
 
 /// A rule or a table needs connection tracking in a namespace: the first one starts it (`nf_ct_netns_get`).

@@ -373,6 +373,7 @@ pub fn nf_nat_inet_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
     let undecided =
         !matches!(info, CtInfo::Established | CtInfo::EstablishedReply) && !conn.has(manip.done());
     if undecided {
+        cx.k.watch.depends_on_more();
         match decide(cx, skb, state, id, manip) {
             Verdict::Accept => {}
             other => return other,
@@ -421,6 +422,7 @@ fn nf_nat_packet(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo, manip: Manip) 
     }
     // It shall look like the inverse of the other direction.
     let target = conn.tuple(dir.other()).inverted();
+    cx.k.watch.depends_on_more();
     match target {
         Some(target) if nf_nat_manip_pkt(cx, skb, &target, manip) => Verdict::Accept,
         _ => Verdict::Drop(DropReason::NetfilterDrop),

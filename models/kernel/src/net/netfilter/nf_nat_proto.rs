@@ -30,7 +30,7 @@ pub const HOOK_OPS: [HookOps; 4] = [
 ];
 
 const fn hook_ops(name: &'static str, hook: Hook, priority: i32, function: HookFn) -> HookOps {
-    HookOps { name, pf: Pf::Ipv4, hook, priority, function, private: 0 }
+    HookOps { name, pf: Pf::Ipv4, hook, priority, function, private: 0, depends_on_flow_only: true }
 }
 
 /// What a 16-bit sum says after an address changed.

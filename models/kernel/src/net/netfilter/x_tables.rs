@@ -83,7 +83,7 @@ pub fn xt_splice_rules(
         init_rules(cx, netns, variant, rules_of_mut(&mut table.table.chains));
         destroy_rules(cx, netns, rules_of(&table.table.chains));
     }
-    cx.k.netns[netns].xt.put(variant, table);
+    cx.k.netns[netns].xt.put_changed(variant, table);
     done
 }
 

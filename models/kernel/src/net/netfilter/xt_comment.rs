@@ -21,6 +21,10 @@ impl XtMatch for Comment {
         true
     }
 
+    fn depends_on_flow_only(&self) -> bool {
+        true
+    }
+
     fn ports(&self) -> Option<[Ports; 2]> {
         Some([Ports::default(), Ports::default()])
     }

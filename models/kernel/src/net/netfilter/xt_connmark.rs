@@ -28,6 +28,10 @@ impl XtMatch for ConnmarkMt {
         connmark_mt(cx, par, self)
     }
 
+    fn depends_on_flow_only(&self) -> bool {
+        true
+    }
+
     fn needs_conntrack(&self) -> bool {
         true
     }

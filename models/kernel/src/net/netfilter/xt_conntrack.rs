@@ -61,6 +61,10 @@ impl XtMatch for Conntrack {
         conntrack_mt(cx, par, self)
     }
 
+    fn depends_on_flow_only(&self) -> bool {
+        self.expire.is_none()
+    }
+
     fn needs_conntrack(&self) -> bool {
         true
     }
@@ -80,6 +84,10 @@ impl XtMatch for State {
 
     fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
         state_mt(cx, par, self)
+    }
+
+    fn depends_on_flow_only(&self) -> bool {
+        true
     }
 
     fn needs_conntrack(&self) -> bool {

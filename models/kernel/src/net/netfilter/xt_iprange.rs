@@ -21,6 +21,10 @@ impl XtMatch for Iprange {
     fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
         iprange_mt4(cx, par, self)
     }
+
+    fn depends_on_flow_only(&self) -> bool {
+        true
+    }
 }
 
 /// The module.

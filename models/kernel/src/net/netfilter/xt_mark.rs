@@ -23,6 +23,10 @@ impl XtMatch for MarkMt {
     fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
         mark_mt(cx, par, self)
     }
+
+    fn depends_on_flow_only(&self) -> bool {
+        true
+    }
 }
 
 /// `MARK` (`struct xt_mark_tginfo2`): `mark = (mark & !mask) ^ value`.

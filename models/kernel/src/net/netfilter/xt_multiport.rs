@@ -36,6 +36,10 @@ impl XtMatch for Multiport {
         multiport_mt(cx, par, self)
     }
 
+    fn depends_on_flow_only(&self) -> bool {
+        true
+    }
+
     fn ports(&self) -> Option<[Ports; 2]> {
         let low = self.ports.iter().map(|range| range.0).min().unwrap_or(0);
         let high = self.ports.iter().map(|range| range.1).max().unwrap_or(u16::MAX);

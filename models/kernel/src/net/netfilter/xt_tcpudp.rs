@@ -32,6 +32,10 @@ impl XtMatch for Tcp {
         tcp_mt(cx, par, self)
     }
 
+    fn depends_on_flow_only(&self) -> bool {
+        self.flags.is_none() && self.option.is_none()
+    }
+
     /// The nft tool writes it as expressions, for which the kernel has no such limit.
     fn limits(variant: Variant) -> Limits {
         if variant == Variant::Legacy { Limits::proto(IPPROTO_TCP) } else { Limits::NONE }
@@ -56,6 +60,10 @@ impl XtMatch for Udp {
 
     fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
         udp_mt(cx, par, self)
+    }
+
+    fn depends_on_flow_only(&self) -> bool {
+        true
     }
 
     /// The nft tool writes it as expressions, for which the kernel has no such limit.

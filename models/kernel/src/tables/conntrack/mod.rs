@@ -25,6 +25,7 @@ use glassnet_wire::ipv4::IPPROTO_ICMP;
 
 use super::jiffies::JIFFY;
 use crate::ids::NetnsId;
+use crate::tables::verdicts::Remembered;
 pub use event::{CtEvent, EventKind};
 pub use net::{CtNet, CtStats};
 pub use proto::{Proto, TcpSeen, TcpState, TcpTrack};
@@ -203,6 +204,8 @@ pub struct Conn {
     pub tstamp: Option<Box<(Nanos, Option<Nanos>)>>,
     /// Connections of a machine are numbered in the order in which they are made.
     pub seq: u64,
+    /// How its packets pass hooks.
+    pub remembered: Remembered,
     /// ifindex of the device whose address `MASQUERADE` gave it; 0: none (`nat->masq_index`).
     pub masq_index: u32,
 }
@@ -225,6 +228,7 @@ impl Conn {
             acct: None,
             tstamp: None,
             seq: 0,
+            remembered: Remembered::default(),
             masq_index: 0,
         }
     }

@@ -241,6 +241,8 @@ pub struct XtTables {
     nat: [Vec<Variant>; HOOKS.len()],
     /// The legacy tables in the order in which they were made.
     legacy: Vec<TableName>,
+    /// Counts changes of rules and policies.
+    generation: u32,
 }
 
 impl XtTables {
@@ -284,6 +286,26 @@ impl XtTables {
         *place = Some(table);
     }
 
+    /// Counts changes of rules and policies.
+    #[inline]
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Puts a table whose rules were changed back.
+    pub fn put_changed(&mut self, variant: Variant, table: Box<XtTable>) {
+        self.generation += 1;
+        self.put(variant, table);
+    }
+
+    /// The rule of a table by [`table_number`].
+    #[inline]
+    pub fn rule_mut(&mut self, table: u32, chain: u32, rule: u32) -> Option<&mut Rule> {
+        let (variant, name) = (table as usize / TABLES.len(), table as usize % TABLES.len());
+        let table = self.slots.get_mut(variant)?[name].as_mut()?;
+        table.table.chains.get_mut(chain as usize)?.rules.get_mut(rule as usize)
+    }
+
     /// Puts a new table in the place of the old one, which is returned.
     pub fn replace(&mut self, variant: Variant, table: XtTable) -> Option<Box<XtTable>> {
         let old = self.remove(variant, table.table.name);
@@ -304,6 +326,7 @@ impl XtTables {
 
     /// Takes a table away.
     pub fn remove(&mut self, variant: Variant, name: TableName) -> Option<Box<XtTable>> {
+        self.generation += 1;
         self.bases.iter_mut().for_each(|hook| hook[table_number(variant, name) as usize] = None);
         self.take(variant, name)
     }

@@ -18,7 +18,8 @@ use crate::net::netfilter::nf_log_syslog::nf_log_trace;
 use crate::note::{AtRule, Note, Outcome, Part, RuleNote};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState, Pf};
-use crate::tables::xt::installed::{BaseChain, is_unconditional, table_number};
+use crate::tables::verdicts::Counter;
+use crate::tables::xt::installed::{BaseChain, XtTables, is_unconditional, table_number};
 use crate::tables::xt::scan::{self, Key};
 use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TABLES, TableName, Variant, XtTable};
 use crate::trace::{Level, SeenTable};
@@ -28,7 +29,7 @@ use crate::trace::{Level, SeenTable};
 pub fn hook_ops(variant: Variant, table: TableName, hook: Hook) -> HookOps {
     let name = hook_function(variant, table, hook).unwrap_or(Func::IptDoTable).name();
     let (priority, private) = (table.priority(variant, hook), table_number(variant, table));
-    HookOps { name, pf: Pf::Ipv4, hook, priority, function: table_hook, private }
+    HookOps { name, pf: Pf::Ipv4, hook, priority, function: table_hook, private, depends_on_flow_only: true }
 }
 
 /// The packet meets the chain that a table has at this hook.
@@ -100,12 +101,29 @@ fn pass_empty_chain(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> b
         }
         _ => return false,
     }
+    cx.k.watch.counts(Counter::Policy { table });
     let (variant, table) = of_number(table);
     if let Some(func) = hook_function(variant, table, state.hook) {
         cx.charge(func);
     }
     cx.charge(table_function(variant));
     true
+}
+
+/// A packet is counted on the policy of a table that it passes without a walk.
+#[inline]
+pub fn count_policy(xt: &mut XtTables, hook: Hook, table: u32, len: usize) {
+    if let Some(base) = xt.base_at_mut(hook, table) {
+        _ = policy(base, len);
+    }
+}
+
+/// A packet is counted on a rule of a table that it passes without a walk.
+#[inline]
+pub fn count_rule(xt: &mut XtTables, table: u32, chain: u32, rule: u32, len: usize) {
+    if let Some(rule) = xt.rule_mut(table, chain, rule) {
+        count(&mut rule.counters, len);
+    }
 }
 
 /// The packet passes the chain of its hook, and those that the rules send it to. A hook without a chain accepts.
@@ -248,6 +266,9 @@ impl Walk<'_> {
             ip_packet_match(cx, &self.par, &rule.ip).map_err(Part::Option)?;
         }
         for with in &mut rule.matches {
+            if !with.depends_on_flow_only() {
+                cx.k.watch.depends_on_more();
+            }
             if !with.matches(cx, &mut self.par) {
                 return Err(Part::Match(with.name()));
             }
@@ -259,6 +280,8 @@ impl Walk<'_> {
     fn act(&mut self, cx: &mut Cx, at: u32) -> Option<Verdict> {
         let len = cx.skbs[self.par.skb].len();
         count(&mut self.rule(at).counters, len);
+        let table = table_number(self.par.variant, self.par.table);
+        cx.k.watch.counts(Counter::Rule { table, chain: self.chain, rule: at });
         self.note_action(cx, at);
         // The legacy tables tell of a rule before its target is asked, nf_tables afterwards.
         if self.par.variant == Variant::Legacy || !matches!(self.rule(at).action, Action::Target(_)) {
@@ -286,6 +309,7 @@ impl Walk<'_> {
     fn target(&mut self, cx: &mut Cx, at: u32) -> Option<Verdict> {
         let rule = &mut self.table.table.chains[self.chain as usize].rules[at as usize];
         let Action::Target(target) = &mut rule.action else { return None };
+        cx.k.watch.depends_on_more();
         let verdict = target.target(cx, &mut self.par);
         self.note(cx, || AtRule::Match { rule: at as usize + 1, outcome: said(&verdict) });
         if self.par.variant == Variant::Nft {
@@ -334,6 +358,7 @@ impl Walk<'_> {
         let Some(base) = xt.base_mut(par.variant, par.state.hook, par.table) else { return Verdict::Accept };
         let verdict = policy(base, len);
         let policy = base.policy;
+        cx.k.watch.counts(Counter::Policy { table: table_number(par.variant, par.table) });
         self.note(cx, || AtRule::Policy(policy_outcome(policy)));
         verdict
     }
