@@ -16,6 +16,7 @@
 //! | [`world`] | machines, cables and the clock |
 //! | [`chance`] | what chance decides in rules, and what-ifs |
 //! | [`netlink`] | what a configuration request and its refusal look like |
+//! | [`sysctl`], [`sysctls`] | the shape of a setting, and the list of all |
 //! | [`trace`] | what an observer sees |
 //! | [`note`] | what a function found or decided, for the observer |
 //!
