@@ -103,6 +103,8 @@ pub struct BridgePort {
     pub flags: PortFlags,
     /// Cost of the path for the spanning tree.
     pub path_cost: u32,
+    /// A user gave the cost; the port's speed no longer does (`BR_ADMIN_COST`).
+    pub admin_cost: bool,
     /// Priority for the spanning tree.
     pub priority: u8,
     /// Which link-local groups are forwarded, a bit each.

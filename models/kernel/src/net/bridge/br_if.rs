@@ -45,14 +45,16 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
         return Err(NlError::with(Errno::ELOOP, "Can not enslave a bridge to a bridge"));
     }
     let port_no = find_portno(cx, bridge).ok_or(Errno::EBUSY)?;
-    netdev_rx_handler_register(cx, dev, |skb| Door::BrHandleFrame { skb })?;
     netdev_master_upper_dev_link(cx, dev, bridge)?;
+    netdev_rx_handler_register(cx, dev, |skb| Door::BrHandleFrame { skb })
+        .inspect_err(|_| netdev_upper_dev_unlink(cx, dev, bridge))?;
     cx.k.devs[dev].port = Some(BridgePort {
         bridge,
         port_no,
         state: PortState::Disabled,
         flags: PortFlags::default(),
         path_cost: port_cost(cx, dev),
+        admin_cost: false,
         priority: PORT_PRIORITY,
         group_fwd_mask: 0,
     });
@@ -154,12 +156,17 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
     }
 }
 
-/// A port forwards while its device and its bridge are up and it has a carrier. Without a spanning tree it does
-/// so at once (`br_stp_enable_port`, `br_stp_disable_port`).
+/// A port forwards while its device and its bridge are up and it has a carrier, and costs what its speed then says
+/// (`br_port_carrier_check`). Without a spanning tree it forwards at once (`br_stp_enable_port`,
+/// `br_stp_disable_port`).
 fn port_follows(cx: &mut Cx, dev: DevId) {
     let netdev = &cx.k.devs[dev];
     let Some(bridge) = netdev.port.as_ref().map(|port| port.bridge) else { return };
     let works = netdev.is_up() && netdev.carrier && cx.k.devs[bridge].is_up();
+    let cost = port_cost(cx, dev);
+    if let Some(port) = cx.k.devs[dev].port.as_mut().filter(|port| works && !port.admin_cost) {
+        port.path_cost = cost;
+    }
     set_port_state(cx, dev, if works { PortState::Forwarding } else { PortState::Disabled });
 }
 

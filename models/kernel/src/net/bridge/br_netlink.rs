@@ -197,6 +197,7 @@ pub fn br_setport(cx: &mut Cx, dev: DevId, options: &PortOptions) -> Result<(), 
         Some(_) => PortState::Forwarding,
     };
     port.path_cost = options.cost.unwrap_or(port.path_cost);
+    port.admin_cost |= options.cost.is_some();
     port.priority = options.priority.unwrap_or(port.priority);
     port.group_fwd_mask = options.group_fwd_mask.unwrap_or(port.group_fwd_mask);
     if options.fdb_flush {
