@@ -2,5 +2,9 @@
 
 fn main() -> std::process::ExitCode {
     // The host backend starts this binary again under other names, inside a machine's namespaces.
-    glassnet::host::reentered().unwrap_or_else(glassnet::cli::main)
+    #[cfg(target_os = "linux")]
+    if let Some(code) = glassnet::backends::host::reentered() {
+        return code;
+    }
+    glassnet::cli::main()
 }

@@ -6,42 +6,42 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use glassnet::compare::Observation;
-use glassnet::compare::observation::Direction;
-use glassnet::host::{
-    Cable, HostError, Options, Plan, PlannedBlock, PlannedMachine, PlannedNic, PlannedPrompt, observe,
-};
+use glassnet::backend::{BackendError, observe};
+use glassnet::backends::host::Host;
+use glassnet::lesson::{Endpoint, Link, Nic, Node, Topology};
+use glassnet::observation::{Direction, Observation};
+use glassnet::plan::{Plan, PlannedBlock, PlannedPrompt};
+use glassnet_sim::Nanos;
 
-fn options() -> Options {
-    Options { helper: PathBuf::from(env!("CARGO_BIN_EXE_glassnet")), prompt_timeout: Duration::from_secs(20) }
+fn host() -> Host {
+    Host { helper: PathBuf::from(env!("CARGO_BIN_EXE_glassnet")), prompt_timeout: Duration::from_secs(20) }
 }
 
 /// Two machines on one cable, `eth0` each, and prompts `machine# command` in one block.
 fn plan(prompts: &[&str]) -> Plan {
     let machine = |name: &str| {
-        let nics = vec![PlannedNic { name: "eth0".into(), address: None }];
-        PlannedMachine { name: name.into(), nics }
+        let nics = [("eth0".to_owned(), Nic { driver: "e1000e".to_owned(), address: None })];
+        (name.to_owned(), Node { cpus: 1, nics: nics.into() })
     };
-    let end = |name: &str| (name.to_owned(), "eth0".to_owned());
+    let end = |name: &str| Endpoint { node: name.to_owned(), port: "eth0".to_owned() };
     let prompt = |(at, text): (usize, &&str)| {
         let (machine, command) = text.split_once("# ").expect("machine# command");
         PlannedPrompt { line: at + 1, machine: machine.into(), command: command.into() }
     };
+    let topology = Topology {
+        nodes: [machine("node1"), machine("node2")].into(),
+        links: vec![Link { endpoints: [end("node1"), end("node2")], rate: 1, delay: Nanos::ZERO }],
+        ..Topology::default()
+    };
     let prompts = prompts.iter().enumerate().map(prompt).collect();
-    Plan {
-        lesson: "test.md".into(),
-        machines: vec![machine("node1"), machine("node2")],
-        switches: vec![],
-        cables: vec![Cable { ends: [end("node1"), end("node2")] }],
-        blocks: vec![PlannedBlock { line: 1, prompts }],
-    }
+    Plan { lesson: "test.md".into(), topology, blocks: vec![PlannedBlock { line: 1, prompts }] }
 }
 
 /// Runs the plan, or says what is missing and gives none.
 fn seen(plan: &Plan) -> Option<Observation> {
-    match observe(plan, &options()) {
+    match observe(&host(), plan) {
         Ok(seen) => Some(seen),
-        Err(missing @ HostError::Missing(_)) => {
+        Err(missing @ BackendError::Missing(_)) => {
             eprintln!("SKIPPED: {missing}");
             None
         }
@@ -89,7 +89,7 @@ fn a_ping_over_a_cable_is_seen_whole() {
     assert_eq!(on("node1"), [(Out, "0806"), (Host, "0806"), (Out, "0800"), (Host, "0800")]);
     assert_eq!(on("node2"), [(Broadcast, "0806"), (Out, "0806"), (Host, "0800"), (Out, "0800")]);
     assert_eq!(seen.macs.len(), 2);
-    let sent = |j: &&glassnet::compare::observation::Journey| j.end == "cable";
+    let sent = |j: &&glassnet::observation::Journey| j.end == "cable";
     assert_eq!(seen.journeys.iter().filter(sent).count(), 4, "{:#?}", seen.journeys);
     assert_eq!(seen.blocks.len(), 1);
     assert!(seen.blocks[0].tables["node1"]["ip -j neigh"].to_string().contains("10.0.0.2"));
@@ -111,11 +111,11 @@ fn a_namespace_is_tapped_from_its_birth_and_let_go_at_its_end() {
 
 #[test]
 fn a_prompt_that_hangs_or_ends_its_shell_is_told() {
-    let mut short = options();
+    let mut short = host();
     short.prompt_timeout = Duration::from_millis(300);
-    let why = |prompt: &str| match observe(&plan(&[prompt]), &short) {
-        Err(HostError::Prompt { line: 1, why, .. }) => Some(why),
-        Err(HostError::Missing(_)) => None,
+    let why = |prompt: &str| match observe(&short, &plan(&[prompt])) {
+        Err(BackendError::Prompt { line: 1, why, .. }) => Some(why),
+        Err(BackendError::Missing(_)) => None,
         other => panic!("{other:?}"),
     };
     let Some(hangs) = why("node1# echo begun; sleep 100") else { return };
@@ -126,14 +126,14 @@ fn a_prompt_that_hangs_or_ends_its_shell_is_told() {
 
 #[test]
 fn a_prompt_or_a_cable_that_goes_nowhere_is_told() {
-    let is_plan = |plan: &Plan| match observe(plan, &options()) {
-        Err(HostError::Plan(why)) => why.contains("nowhere"),
-        Err(HostError::Missing(_)) => true,
+    let is_plan = |plan: &Plan| match observe(&host(), plan) {
+        Err(BackendError::Plan(why)) => why.contains("nowhere"),
+        Err(BackendError::Missing(_)) => true,
         other => panic!("{other:?}"),
     };
     assert!(is_plan(&plan(&["nowhere# true"])));
     let mut cable = plan(&["node1# true"]);
-    cable.cables[0].ends[1].0 = "nowhere".into();
+    cable.topology.links[0].endpoints[1].node = "nowhere".into();
     assert!(is_plan(&cable));
 }
 
@@ -141,7 +141,7 @@ fn a_prompt_or_a_cable_that_goes_nowhere_is_told() {
 #[test]
 #[ignore = "started and killed by nothing_is_left_after_sigkill"]
 fn victim() {
-    let _ = observe(&plan(&["node1# ip netns add x; sleep 4711 &", "node2# sleep 4711"]), &options());
+    let _ = observe(&host(), &plan(&["node1# ip netns add x; sleep 4711 &", "node2# sleep 4711"]));
 }
 
 /// The kernel's trace instances, a name a line, whether or not this machine has tracefs mounted.

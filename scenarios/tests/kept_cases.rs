@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use glassnet::compare::observation::KernelConfig;
-use glassnet::fuzz::simulated::Simulated;
-use glassnet::fuzz::{Case, Outcome, lesson, play};
+use glassnet::fuzz::lesson;
 use glassnet::lab::SEED;
 use glassnet::lesson::Lesson;
+use glassnet::observation::KernelConfig;
+use glassnet::rig::case::Case;
+use glassnet::rig::{Outcome, play};
 use glassnet::run::{matches, run};
+use glassnet::simulator::Router;
 
 fn cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../snapshots/cases");
@@ -21,7 +23,7 @@ fn cases() -> Vec<Case> {
 
 /// The case as a lesson, with the frames that came in when the model ran it.
 fn as_lesson(case: &Case) -> (Lesson, Outcome) {
-    let mut rig = Simulated::new(SEED, KernelConfig::default()).expect("a router");
+    let mut rig = Router::new(SEED, KernelConfig::default()).expect("a router");
     let (outcome, came_in) = play(&mut rig, case).expect("the case runs");
     let text = lesson::lesson(case, &came_in, &[]);
     let path = PathBuf::from(format!("{}.md", case.name));
@@ -63,8 +65,9 @@ fn a_case_as_a_lesson_leads_to_the_same_counters() {
 #[cfg(target_os = "linux")]
 #[test]
 fn lessons_of_cases_agree_with_the_running_kernel() {
+    use glassnet::backend::BackendError;
+    use glassnet::backends::host::Host;
     use glassnet::compare::verify::{VerifyError, verify};
-    use glassnet::host::{HostError, Options};
     use std::time::Duration;
 
     if std::process::Command::new("mausezahn").arg("-h").output().is_err() {
@@ -76,12 +79,12 @@ fn lessons_of_cases_agree_with_the_running_kernel() {
     let lessons: Vec<Lesson> = cases().iter().filter(some).map(|case| as_lesson(case).0).collect();
     assert_eq!(lessons.len(), SOME.len());
     let helper = PathBuf::from(env!("CARGO_BIN_EXE_glassnet"));
-    let options = Options { helper, prompt_timeout: Duration::from_secs(20) };
+    let host = Host { helper, prompt_timeout: Duration::from_secs(20) };
     let known = include_str!("../../snapshots/divergences.md");
     for lesson in lessons {
-        let differs = || match verify(std::slice::from_ref(&lesson), known, &options, |_| ()) {
+        let differs = || match verify(std::slice::from_ref(&lesson), known, &host, |_| ()) {
             Ok(report) => (report.exit_code() == 1).then(|| report.to_string()),
-            Err(VerifyError::Host(missing @ HostError::Missing(_))) => {
+            Err(VerifyError::Real(missing @ BackendError::Missing(_))) => {
                 eprintln!("SKIPPED: {missing}");
                 None
             }

@@ -1,4 +1,4 @@
-//! `glassnet fuzz`: random rules and packets on the model and on the running kernel.
+//! `glassnet fuzz`: random rules and packets on the model and on a real kernel.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,13 +7,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use indicatif::ProgressBar;
 use miette::Report;
 
-use super::verify::Kernel;
 use super::{Status, complain};
-use crate::compare::observation::KernelConfig;
+use crate::backend::{Backend, BackendError};
+use crate::backends::Entry;
 use crate::fuzz::outcome::differences;
-use crate::fuzz::simulated::Simulated;
-use crate::fuzz::{self, CameIn, Case, RigError, generate, lesson, shrink};
-use crate::host::{self, KernelRig, Options};
+use crate::fuzz::{generate, lesson, shrink};
+use crate::rig::case::Case;
+use crate::rig::{CameIn, Rig, play, run};
+use crate::simulator::Simulator;
 
 /// How many cases are tried to make one that differs smaller.
 const SHRINK_BUDGET: usize = 400;
@@ -37,11 +38,10 @@ pub struct Args {
     keep: Option<PathBuf>,
     /// Which kernel
     #[arg(long, value_enum, default_value = "host")]
-    on: Kernel,
+    on: Entry,
 }
 
 pub fn main(args: Args) -> io::Result<Status> {
-    let Kernel::Host = args.on;
     let seed = args.seed.unwrap_or_else(|| {
         #[allow(clippy::disallowed_methods, reason = "a fresh seed is what the time of day is good for")]
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -74,32 +74,58 @@ fn read(path: &PathBuf) -> Result<Case, Report> {
     serde_saphyr::from_str(&text).map_err(|error| miette::miette!("{}: {error}", path.display()))
 }
 
+/// The two sides that cases run on.
+struct Duel {
+    /// Legacy tables stay once they are loaded, and NAT with them: cases of each variant, nft and legacy, have a router
+    /// of their own.
+    real: [Box<dyn Rig>; 2],
+    model: Box<dyn Rig>,
+}
+
+impl Duel {
+    fn new(real: &dyn Backend) -> Result<Duel, BackendError> {
+        let model = Simulator { config: real.config(), ..Simulator::default() };
+        Ok(Duel { real: [real.router()?, real.router()?], model: model.router()? })
+    }
+
+    /// Where the two sides differ.
+    fn differences(&mut self, case: &Case) -> Result<Vec<String>, BackendError> {
+        self.play(case).map(|(found, _)| found)
+    }
+
+    /// Where the two sides differ, and the frames that came in at each step on the real one.
+    fn play(&mut self, case: &Case) -> Result<(Vec<String>, CameIn), BackendError> {
+        let real = &mut *self.real[usize::from(case.legacy)];
+        real.clean()?;
+        let (seen, came_in) = play(real, case)?;
+        self.model.clean()?;
+        let model = run(&mut *self.model, case)?;
+        Ok((differences(case, &seen, &model), came_in))
+    }
+}
+
 /// Runs all cases on both sides; how many differed.
-fn duel(args: &Args, cases: &[Case]) -> Result<usize, RigError> {
-    let options =
-        Options::new().map_err(|source| RigError::Failed { what: "cannot find this program", source })?;
-    // Legacy tables stay once they are loaded, and NAT with them: cases of each variant have a router of their own.
-    let mut real = [KernelRig::start(&options)?, KernelRig::start(&options)?];
-    let config = host::config();
+fn duel(args: &Args, cases: &[Case]) -> Result<usize, BackendError> {
+    let mut duel = Duel::new(&*args.on.open()?)?;
     let bar = ProgressBar::new(cases.len() as u64);
     let mut differed = 0;
     for case in cases {
         bar.inc(1);
-        let first = compare(&mut real, config, case)?;
+        let first = duel.differences(case)?;
         if first.is_empty() {
             continue;
         }
         // The host may have been too busy for a case in which time passes: what differs does so again.
-        if compare(&mut real, config, case)?.is_empty() {
+        if duel.differences(case)?.is_empty() {
             bar.suspend(|| println!("{} differed once, and not again:\n{}\n", case.name, first.join("\n")));
             continue;
         }
         differed += 1;
         let mut small = shrink::shrink(case, SHRINK_BUDGET, |case| {
-            compare(&mut real, config, case).is_ok_and(|found| is_alike(&first, &found))
+            duel.differences(case).is_ok_and(|found| is_alike(&first, &found))
         });
         small.name = format!("smallest form of {}", case.name);
-        let (found, came_in) = play(&mut real, config, &small)?;
+        let (found, came_in) = duel.play(&small)?;
         let lesson = lesson::lesson(&small, &came_in, &found);
         bar.suspend(|| println!("{lesson}"));
         if let Some(folder) = &args.keep {
@@ -123,27 +149,8 @@ fn is_alike(these: &[String], those: &[String]) -> bool {
     kinds(those).iter().any(|kind| known.contains(kind))
 }
 
-/// Where the two sides differ.
-fn compare(real: &mut [KernelRig; 2], config: KernelConfig, case: &Case) -> Result<Vec<String>, RigError> {
-    play(real, config, case).map(|(found, _)| found)
-}
-
-/// Where the two sides differ, and the frames that came in at each step on the real one; `real` are the routers for cases
-/// of nft and of legacy.
-fn play(
-    real: &mut [KernelRig; 2],
-    config: KernelConfig,
-    case: &Case,
-) -> Result<(Vec<String>, CameIn), RigError> {
-    let real = &mut real[usize::from(case.legacy)];
-    real.clean()?;
-    let (seen, came_in) = fuzz::play(real, case)?;
-    let model = fuzz::run(&mut Simulated::new(1, config)?, case)?;
-    Ok((differences(case, &seen, &model), came_in))
-}
-
-fn keep(folder: &PathBuf, case: &Case, small: &Case, lesson: &str) -> Result<(), RigError> {
-    let failed = |source| RigError::Failed { what: "cannot keep a case", source };
+fn keep(folder: &PathBuf, case: &Case, small: &Case, lesson: &str) -> Result<(), BackendError> {
+    let failed = |source| BackendError::failed("cannot keep a case")(source);
     std::fs::create_dir_all(folder).map_err(failed)?;
     let text = serde_saphyr::to_string(small).map_err(|error| failed(io::Error::other(error.to_string())))?;
     let name = case.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");

@@ -4,17 +4,22 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 
 use super::{Lessons, Status, complain, read_lesson};
+use crate::backends::{BACKENDS, Entry};
 use crate::compare::verify::{self, VerifyError};
-use crate::host::Options;
 use crate::lesson::Lesson;
 
-/// A real kernel.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Kernel {
-    /// This machine's kernel, in namespaces that are gone afterwards; needs root
-    Host,
+/// A real kernel by its name.
+impl ValueEnum for Entry {
+    fn value_variants<'a>() -> &'a [Self] {
+        BACKENDS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name).help(self.help))
+    }
 }
 
 #[derive(clap::Args)]
@@ -24,7 +29,7 @@ pub(super) struct VerifyArgs {
     lessons: Lessons,
     /// The kernel that is compared with
     #[arg(long, value_enum)]
-    on: Kernel,
+    on: Entry,
 }
 
 const VERIFY_EXAMPLES: &str = "\
@@ -42,7 +47,7 @@ pub(super) struct RecordArgs {
     lessons: Lessons,
     /// The kernel that is recorded
     #[arg(long, value_enum, default_value = "host")]
-    on: Kernel,
+    on: Entry,
     /// Where the recordings go
     #[arg(short, long, value_name = "DIR", default_value = "snapshots/recordings")]
     output: PathBuf,
@@ -59,11 +64,13 @@ Examples:
 const DIVERGENCES: &str = include_str!("../../../snapshots/divergences.md");
 
 pub(super) fn verify(args: VerifyArgs) -> io::Result<Status> {
-    let Kernel::Host = args.on;
-    let (Some(lessons), options) = (read_all(&args.lessons), Options::new()?) else {
-        return Ok(Status::CouldNot);
-    };
-    match verify::verify(&lessons, DIVERGENCES, &options, announce) {
+    let Some(lessons) = read_all(&args.lessons) else { return Ok(Status::CouldNot) };
+    let verified = args
+        .on
+        .open()
+        .map_err(VerifyError::Real)
+        .and_then(|real| verify::verify(&lessons, DIVERGENCES, &*real, announce));
+    match verified {
         Ok(report) => {
             write!(io::stdout().lock(), "{report}")?;
             Ok(match report.exit_code() {
@@ -77,14 +84,15 @@ pub(super) fn verify(args: VerifyArgs) -> io::Result<Status> {
 }
 
 pub(super) fn record(args: RecordArgs) -> io::Result<Status> {
-    let Kernel::Host = args.on;
-    let (Some(lessons), options) = (read_all(&args.lessons), Options::new()?) else {
-        return Ok(Status::CouldNot);
+    let Some(lessons) = read_all(&args.lessons) else { return Ok(Status::CouldNot) };
+    let real = match args.on.open() {
+        Ok(real) => real,
+        Err(error) => return Ok(could_not(&VerifyError::Real(error))),
     };
     std::fs::create_dir_all(&args.output)?;
     for lesson in &lessons {
         announce(lesson);
-        match verify::record(lesson, &args.output, &options) {
+        match verify::record(lesson, &args.output, &*real) {
             Ok(path) => writeln!(io::stdout().lock(), "wrote {}", path.display())?,
             Err(error) => return Ok(could_not(&error)),
         }

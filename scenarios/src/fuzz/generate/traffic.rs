@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::super::case::{Packet, Port, Proto, Reply, Send, Step};
 use super::Draw;
+use crate::rig::case::{Packet, Port, Proto, Reply, Send, Step};
 
 impl Draw {
     pub(super) fn steps(&mut self) -> Vec<Step> {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::HostError;
 use super::machine::Machine;
-use crate::compare::{DUMPS, dump_value};
+use crate::backend::BackendError;
+use crate::observation::{DUMPS, dump_value};
 
 /// Reads all tables of one namespace of a machine.
-pub(super) fn read(machine: &Machine, netns: &str) -> Result<BTreeMap<String, Value>, HostError> {
+pub(super) fn read(machine: &Machine, netns: &str) -> Result<BTreeMap<String, Value>, BackendError> {
     let script: String = DUMPS.iter().map(|line| format!("{line}\nprintf '\\036'\n")).collect();
     let mut argv = vec![];
     if !netns.is_empty() && !netns.starts_with("pid:") {
@@ -21,7 +21,7 @@ pub(super) fn read(machine: &Machine, netns: &str) -> Result<BTreeMap<String, Va
         command = std::process::Command::new("nsenter");
         command.args(["-t", pid, "-n", "bash", "-c", &script]);
     }
-    let out = command.output().map_err(HostError::failed("cannot read tables"))?;
+    let out = command.output().map_err(BackendError::failed("cannot read tables"))?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     Ok(DUMPS
         .iter()

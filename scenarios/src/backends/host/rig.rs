@@ -17,12 +17,13 @@ use nix::sys::socket::{
 
 use super::machine::Machine;
 use super::spaces::{compiled_in, prepare, within};
-use super::{Options, needs};
-use crate::fuzz::case::{PORTS, Port};
-use crate::fuzz::rig::{LISTENERS, Rig, RigError, Said, build};
+use super::{Host, needs};
+use crate::backend::BackendError;
+use crate::rig::case::{PORTS, Port};
+use crate::rig::{LISTENERS, Rig, Said, build};
 
 /// A router on the running kernel.
-pub struct KernelRig {
+pub(super) struct Router {
     machine: Machine,
     ports: Vec<OwnedFd>,
     raw: OwnedFd,
@@ -41,44 +42,26 @@ ip neigh flush all
 ipset flush; ipset destroy
 ip route flush cache";
 
-impl KernelRig {
+impl Router {
     /// Makes the router.
-    ///
-    /// # Errors
-    ///
-    /// What the host lacks, and what of the set-up failed.
-    pub fn start(options: &Options) -> Result<KernelRig, RigError> {
+    pub fn start(host: &Host) -> Result<Router, BackendError> {
         needs::check()?;
-        let machine = Machine::start("router", options)?;
-        let own = File::open(machine.netns()).map_err(failed("cannot open a namespace"))?;
-        within(&own, || prepare(&compiled_in(), false)).map_err(failed("cannot prepare a namespace"))?;
-        let raw =
-            within(&own, || open_raw().map_err(Into::into)).map_err(failed("cannot open a raw socket"))?;
-        let mut rig = KernelRig { machine, ports: Vec::new(), raw, listeners: Vec::new() };
+        let machine = Machine::start("router", host)?;
+        let own = File::open(machine.netns()).map_err(BackendError::failed("cannot open a namespace"))?;
+        within(&own, || prepare(&compiled_in(), false))
+            .map_err(BackendError::failed("cannot prepare a namespace"))?;
+        let raw = within(&own, || open_raw().map_err(Into::into))
+            .map_err(BackendError::failed("cannot open a raw socket"))?;
+        let mut rig = Router { machine, ports: Vec::new(), raw, listeners: Vec::new() };
         build(&mut rig)?;
         rig.listeners = within(&own, || LISTENERS.into_iter().map(UdpSocket::bind).collect())
-            .map_err(failed("cannot open UDP sockets"))?;
+            .map_err(BackendError::failed("cannot open UDP sockets"))?;
         let outside: PathBuf = rig.machine.path("/run/netns/x");
-        let outside = File::open(outside).map_err(failed("cannot open a namespace"))?;
+        let outside = File::open(outside).map_err(BackendError::failed("cannot open a namespace"))?;
         rig.ports = within(&outside, || PORTS.into_iter().map(open_port).collect())
-            .map_err(failed("cannot open packet sockets"))?;
+            .map_err(BackendError::failed("cannot open packet sockets"))?;
         Ok(rig)
     }
-
-    /// Undoes the last case.
-    ///
-    /// # Errors
-    ///
-    /// A command could not be started.
-    pub fn clean(&mut self) -> Result<(), RigError> {
-        self.run(&["bash", "-c", CLEAN], "")?;
-        self.take()?;
-        Ok(())
-    }
-}
-
-fn failed(what: &'static str) -> impl FnOnce(std::io::Error) -> RigError {
-    move |source| RigError::Failed { what, source }
 }
 
 fn open_raw() -> nix::Result<OwnedFd> {
@@ -99,9 +82,15 @@ fn open_port(port: Port) -> std::io::Result<OwnedFd> {
     Ok(fd)
 }
 
-impl Rig for KernelRig {
-    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, RigError> {
-        let started = || failed("cannot start a program");
+impl Rig for Router {
+    fn clean(&mut self) -> Result<(), BackendError> {
+        self.run(&["bash", "-c", CLEAN], "")?;
+        self.take()?;
+        Ok(())
+    }
+
+    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, BackendError> {
+        let started = || BackendError::failed("cannot start a program");
         let mut command = self.machine.command(argv);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(started())?;
@@ -116,19 +105,21 @@ impl Rig for KernelRig {
         Ok(Said { status: status.code().unwrap_or(-1), text: text + &error })
     }
 
-    fn send(&mut self, port: Port, frame: &[u8]) -> Result<(), RigError> {
+    fn send(&mut self, port: Port, frame: &[u8]) -> Result<(), BackendError> {
         let fd = self.ports[port as usize].as_raw_fd();
-        send(fd, frame, MsgFlags::empty()).map(|_| ()).map_err(|e| failed("cannot send a frame")(e.into()))
+        send(fd, frame, MsgFlags::empty())
+            .map(|_| ())
+            .map_err(|e| BackendError::failed("cannot send a frame")(e.into()))
     }
 
-    fn send_local(&mut self, to: Ipv4Addr, packet: &[u8]) -> Result<(), RigError> {
+    fn send_local(&mut self, to: Ipv4Addr, packet: &[u8]) -> Result<(), BackendError> {
         let address = SockaddrIn::from(std::net::SocketAddrV4::new(to, 0));
         // A packet that netfilter drops is told to the sender; that it does not come out is what is compared.
         let _ = sendto(self.raw.as_raw_fd(), packet, &address, MsgFlags::empty());
         Ok(())
     }
 
-    fn take(&mut self) -> Result<Vec<(Port, Vec<u8>)>, RigError> {
+    fn take(&mut self) -> Result<Vec<(Port, Vec<u8>)>, BackendError> {
         let mut frames = Vec::new();
         let mut buffer = vec![0; 1 << 16];
         for (port, fd) in PORTS.into_iter().zip(&self.ports) {
@@ -141,14 +132,14 @@ impl Rig for KernelRig {
                     Ok((length, _)) => frames.push((port, buffer[..length].to_vec())),
                     Err(Errno::EAGAIN) => break,
                     Err(Errno::EINTR | Errno::ENETDOWN) => {}
-                    Err(e) => return Err(failed("cannot read a packet socket")(e.into())),
+                    Err(e) => return Err(BackendError::failed("cannot read a packet socket")(e.into())),
                 }
             }
         }
         Ok(frames)
     }
 
-    fn wait(&mut self, ms: u64) -> Result<(), RigError> {
+    fn wait(&mut self, ms: u64) -> Result<(), BackendError> {
         std::thread::sleep(Duration::from_millis(ms));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The rig in the model.
+//! The router of random cases in the model.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,28 +14,37 @@ use glassnet_sim::Nanos;
 use glassnet_userland::harness;
 use glassnet_userland::process::SharedWorld;
 
-use super::case::{PORTS, Port};
-use super::rig::{LISTENERS, Rig, RigError, Said, build};
-use crate::compare::observation::KernelConfig;
+use crate::backend::BackendError;
+use crate::observation::KernelConfig;
+use crate::rig::case::{PORTS, Port};
+use crate::rig::{LISTENERS, Rig, Said, build};
 
 const MACHINE: MachineId = MachineId(0);
 const CPU: CpuId = CpuId(0);
 
 /// A router in a world of its own.
-pub struct Simulated {
+pub struct Router {
+    /// For what the model draws at random.
+    seed: u64,
+    config: KernelConfig,
     world: SharedWorld,
     sockets: Vec<SocketId>,
     raw: Option<SocketId>,
 }
 
-impl Simulated {
-    /// A new router without rules, whose kernel is built as the real one; `seed` for what it draws by lot.
-    pub fn new(seed: u64, config: KernelConfig) -> Result<Simulated, RigError> {
+impl Router {
+    /// A router without rules whose kernel is built so; `seed` is for what it draws at random.
+    ///
+    /// # Errors
+    ///
+    /// A command that makes the router failed.
+    pub fn new(seed: u64, config: KernelConfig) -> Result<Router, BackendError> {
         let mut world = World::new(seed);
         world.add_machine("router", 1);
         config.give(&mut world.kernel_mut(MACHINE).config);
         world.kernel_mut(MACHINE).config.br_netfilter = true;
-        let mut rig = Simulated { world: Arc::new(Mutex::new(world)), sockets: Vec::new(), raw: None };
+        let world = Arc::new(Mutex::new(world));
+        let mut rig = Router { seed, config, world, sockets: Vec::new(), raw: None };
         build(&mut rig)?;
         rig.open();
         Ok(rig)
@@ -90,23 +99,31 @@ impl Simulated {
     }
 }
 
-impl Rig for Simulated {
-    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, RigError> {
+impl Rig for Router {
+    fn clean(&mut self) -> Result<(), BackendError> {
+        *self = Router::new(self.seed, self.config)?;
+        Ok(())
+    }
+
+    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, BackendError> {
         if argv.first() == Some(&"cat") {
             return Ok(self.cat(argv.get(1).copied().unwrap_or("")));
         }
         let outcome = harness::run(&self.world, (MACHINE, INIT_NET), argv, stdin).ok_or_else(|| {
-            RigError::Command { command: argv.join(" "), said: "the model has no such program".to_owned() }
+            BackendError::Command {
+                command: argv.join(" "),
+                output: "the model has no such program".to_owned(),
+            }
         })?;
         Ok(Said { status: outcome.status, text: outcome.stdout + &outcome.stderr })
     }
 
-    fn send(&mut self, port: Port, frame: &[u8]) -> Result<(), RigError> {
+    fn send(&mut self, port: Port, frame: &[u8]) -> Result<(), BackendError> {
         let id = self.sockets[port as usize];
         self.send_by(id, SendTo::Connected, frame)
     }
 
-    fn send_local(&mut self, to: Ipv4Addr, packet: &[u8]) -> Result<(), RigError> {
+    fn send_local(&mut self, to: Ipv4Addr, packet: &[u8]) -> Result<(), BackendError> {
         match self.raw {
             // What the kernel answers to the sender shows in the frames: a packet that is refused does not come out.
             Some(id) => self.send_by(id, SendTo::Inet(to.to_bits(), 0), packet).or(Ok(())),
@@ -114,7 +131,7 @@ impl Rig for Simulated {
         }
     }
 
-    fn take(&mut self) -> Result<Vec<(Port, Vec<u8>)>, RigError> {
+    fn take(&mut self) -> Result<Vec<(Port, Vec<u8>)>, BackendError> {
         let mut world = self.world();
         let frames = std::mem::take(&mut world.trace.frames);
         let kernel = world.kernel(MACHINE);
@@ -128,19 +145,21 @@ impl Rig for Simulated {
         Ok(seen.collect())
     }
 
-    fn wait(&mut self, ms: u64) -> Result<(), RigError> {
+    fn wait(&mut self, ms: u64) -> Result<(), BackendError> {
         let text = format!("{}.{:03}", ms / 1000, ms % 1000);
         self.run(&["sleep", &text], "").map(|_| ())
     }
 }
 
-impl Simulated {
-    fn send_by(&mut self, id: SocketId, to: SendTo, bytes: &[u8]) -> Result<(), RigError> {
+impl Router {
+    fn send_by(&mut self, id: SocketId, to: SendTo, bytes: &[u8]) -> Result<(), BackendError> {
         let sent = self.world().enter(MACHINE, CPU, |cx| socket::sendto(cx, id, to, bytes));
         self.settle();
         match sent {
             Ok(_) => Ok(()),
-            Err(errno) => Err(RigError::Command { command: "sendto".to_owned(), said: format!("{errno:?}") }),
+            Err(errno) => {
+                Err(BackendError::Command { command: "sendto".to_owned(), output: format!("{errno:?}") })
+            }
         }
     }
 

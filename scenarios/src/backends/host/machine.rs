@@ -13,8 +13,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
+use super::Host;
 use super::inside::{CORNER, NAME_MACHINE};
-use super::{HostError, Options};
+use crate::backend::BackendError;
 
 /// A machine. Dropping it ends all of its processes.
 pub(super) struct Machine {
@@ -41,11 +42,11 @@ pub(super) enum NoStatus {
 
 impl Machine {
     /// Starts a machine and waits for its shell.
-    pub fn start(name: &str, options: &Options) -> Result<Self, HostError> {
-        let failed = || HostError::failed(format!("cannot start machine {name}"));
+    pub fn start(name: &str, host: &Host) -> Result<Self, BackendError> {
+        let failed = || BackendError::failed(format!("cannot start machine {name}"));
         let (terminal, slave) = raw_terminal().map_err(failed())?;
         let error = slave.try_clone().map_err(failed())?;
-        let mut outer = Command::new(&options.helper)
+        let mut outer = Command::new(&host.helper)
             .arg0(NAME_MACHINE)
             .arg(name)
             .stdin(Stdio::piped())
@@ -83,9 +84,9 @@ impl Machine {
     }
 
     /// The socket on which the wrapper around `ip` tells of namespaces added or deleted.
-    pub fn hook(&self) -> Result<UnixListener, HostError> {
+    pub fn hook(&self) -> Result<UnixListener, BackendError> {
         UnixListener::bind(self.path(&format!("{CORNER}/hook")))
-            .map_err(HostError::failed("cannot listen in a machine"))
+            .map_err(BackendError::failed("cannot listen in a machine"))
     }
 
     /// Types a prompt and waits for its status; returns what it printed in any case.
@@ -111,20 +112,20 @@ impl Machine {
     }
 
     /// Runs a command of the set-up, which must succeed.
-    pub fn must(&self, argv: &[&str]) -> Result<(), HostError> {
+    pub fn must(&self, argv: &[&str]) -> Result<(), BackendError> {
         must(self.command(argv))
     }
 }
 
 /// Runs a command that must succeed.
-pub(super) fn must(mut command: Command) -> Result<(), HostError> {
+pub(super) fn must(mut command: Command) -> Result<(), BackendError> {
     let line = format!("{command:?}");
-    let out = command.output().map_err(HostError::failed(line.clone()))?;
+    let out = command.output().map_err(BackendError::failed(line.clone()))?;
     if out.status.success() {
         return Ok(());
     }
     let output = [out.stdout, out.stderr].concat();
-    Err(HostError::Command { command: line, output: String::from_utf8_lossy(&output).trim().into() })
+    Err(BackendError::Command { command: line, output: String::from_utf8_lossy(&output).trim().into() })
 }
 
 impl Drop for Machine {

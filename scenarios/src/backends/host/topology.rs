@@ -10,12 +10,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use glassnet_wire::Mac;
+
 use super::machine::{Machine, must};
 use super::spaces::{compiled_in, prepare, within};
-use super::{HostError, Plan};
+use crate::backend::BackendError;
 use crate::compare::canon::{FAR_INDEX, FAR_NSID};
+use crate::lesson::{Endpoint, Topology};
 
-/// The machines of a plan, running, and what lies between them.
+/// The machines of a topology, running, and what lies between them.
 pub(super) struct Lab {
     /// Machines by name.
     pub machines: BTreeMap<String, Machine>,
@@ -23,11 +26,11 @@ pub(super) struct Lab {
     pub fabric: Machine,
 }
 
-/// A NIC of a plan, numbered through.
+/// A NIC of a topology, numbered through.
 struct Nic<'a> {
     machine: &'a str,
     name: &'a str,
-    address: Option<&'a str>,
+    address: Option<Mac>,
     /// Its ifindex.
     index: usize,
     /// Bridge of the fabric that its far end is in.
@@ -46,38 +49,41 @@ fn joint_name(number: usize) -> String {
 }
 
 /// Device names of the fabric.
-pub(super) fn hidden_names(plan: &Plan) -> BTreeSet<String> {
-    let nics = nics(plan);
+pub(super) fn hidden_names(topology: &Topology) -> BTreeSet<String> {
+    let nics = nics(topology);
     let joints = nics.iter().filter_map(|n| n.joint).map(joint_name);
     nics.iter().map(Nic::far).chain(joints).collect()
 }
 
 /// All NICs, each with its joint: one for each switch, and one for each cable between machines.
-fn nics(plan: &Plan) -> Vec<Nic<'_>> {
-    let joint = |machine: &str, name: &str| {
-        let at = plan.cables.iter().position(|c| c.ends.iter().any(|(m, n)| m == machine && n == name))?;
-        let switch =
-            plan.switches.iter().position(|s| plan.cables[at].ends.iter().any(|(node, _)| node == s));
-        Some(switch.unwrap_or(plan.switches.len() + at))
+fn nics(topology: &Topology) -> Vec<Nic<'_>> {
+    let joint = |node: &str, port: &str| {
+        let is_it = |end: &Endpoint| end.node == node && end.port == port;
+        let at = topology.links.iter().position(|link| link.endpoints.iter().any(is_it))?;
+        let ends = &topology.links[at].endpoints;
+        let switch = topology.switches.keys().position(|s| ends.iter().any(|end| end.node == *s));
+        Some(switch.unwrap_or(topology.switches.len() + at))
     };
-    let all = plan.machines.iter().flat_map(|m| m.nics.iter().enumerate().map(move |(at, n)| (m, n, at + 2)));
+    let all = topology.nodes.iter().flat_map(|(machine, node)| {
+        node.nics.iter().enumerate().map(move |(at, nic)| (machine, nic, at + 2))
+    });
     all.enumerate()
-        .map(|(number, (machine, nic, index))| {
-            let (machine, name, address) = (machine.name.as_str(), nic.name.as_str(), nic.address.as_deref());
-            Nic { machine, name, address, index, joint: joint(machine, name), number }
+        .map(|(number, (machine, (name, nic), index))| {
+            let joint = joint(machine, name);
+            Nic { machine, name, address: nic.address, index, joint, number }
         })
         .collect()
 }
 
 /// Plugs everything in and sets `lo` up in each machine.
-pub(super) fn build(lab: &Lab, plan: &Plan) -> Result<(), HostError> {
-    check(plan)?;
+pub(super) fn build(lab: &Lab, topology: &Topology) -> Result<(), BackendError> {
+    check(topology)?;
     quieten(&lab.fabric)?;
     for machine in lab.machines.values() {
         name_fabric(machine, &lab.fabric)?;
         machine.must(&["ip", "link", "set", "lo", "up"])?;
     }
-    let nics = nics(plan);
+    let nics = nics(topology);
     for joint in nics.iter().filter_map(|n| n.joint).collect::<BTreeSet<_>>() {
         let name = joint_name(joint);
         lab.fabric.must(&[
@@ -100,34 +106,34 @@ pub(super) fn build(lab: &Lab, plan: &Plan) -> Result<(), HostError> {
     Ok(())
 }
 
-fn check(plan: &Plan) -> Result<(), HostError> {
-    let is_switch = |end: &(String, String)| plan.switches.contains(&end.0);
-    if let Some(cable) = plan.cables.iter().find(|c| c.ends.iter().all(is_switch)) {
-        let [a, b] = &cable.ends;
-        return Err(HostError::Plan(format!(
+fn check(topology: &Topology) -> Result<(), BackendError> {
+    let is_switch = |end: &Endpoint| topology.switches.contains_key(&end.node);
+    if let Some(link) = topology.links.iter().find(|link| link.endpoints.iter().all(is_switch)) {
+        let [a, b] = &link.endpoints;
+        return Err(BackendError::Plan(format!(
             "a cable between two switches ({} and {}): not modelled on the host yet",
-            a.0, b.0
+            a.node, b.node
         )));
     }
-    for (node, plug) in plan.cables.iter().flat_map(|c| &c.ends) {
-        let machine = plan.machines.iter().find(|m| m.name == *node);
-        if machine.is_some_and(|m| m.nics.iter().any(|n| n.name == *plug)) || plan.switches.contains(node) {
-            continue;
+    let is_nic =
+        |end: &Endpoint| topology.nodes.get(&end.node).is_some_and(|n| n.nics.contains_key(&end.port));
+    match topology.links.iter().flat_map(|link| &link.endpoints).find(|end| !is_nic(end) && !is_switch(end)) {
+        None => Ok(()),
+        Some(Endpoint { node, port }) => {
+            Err(BackendError::Plan(format!("a cable goes to {node}:{port}, which is not in the topology")))
         }
-        return Err(HostError::Plan(format!("a cable goes to {node}:{plug}, which is not in the topology")));
     }
-    Ok(())
 }
 
 /// The fabric says nothing of its own.
-fn quieten(fabric: &Machine) -> Result<(), HostError> {
-    let failed = || HostError::failed("cannot prepare the cables");
+fn quieten(fabric: &Machine) -> Result<(), BackendError> {
+    let failed = || BackendError::failed("cannot prepare the cables");
     let netns = std::fs::File::open(fabric.netns()).map_err(failed())?;
     within(&netns, || prepare(&compiled_in(), false)).map_err(failed())
 }
 
 /// Gives the fabric its namespace id in a machine, by way of a name that only this command sees.
-fn name_fabric(machine: &Machine, fabric: &Machine) -> Result<(), HostError> {
+fn name_fabric(machine: &Machine, fabric: &Machine) -> Result<(), BackendError> {
     let (fabric, machine) = (fabric.pid, machine.pid);
     let script = format!(
         "mount -t tmpfs tmpfs /run && mkdir /run/netns && touch /run/netns/fabric && \
@@ -139,7 +145,7 @@ fn name_fabric(machine: &Machine, fabric: &Machine) -> Result<(), HostError> {
     must(command)
 }
 
-fn plug(lab: &Lab, nic: &Nic) -> Result<(), HostError> {
+fn plug(lab: &Lab, nic: &Nic) -> Result<(), BackendError> {
     let Some(machine) = lab.machines.get(nic.machine) else { return Ok(()) };
     let far = nic.far();
     let mut command = Command::new("ip");
@@ -152,7 +158,9 @@ fn plug(lab: &Lab, nic: &Nic) -> Result<(), HostError> {
         "index",
         &nic.index.to_string(),
     ]);
-    command.args(nic.address.iter().flat_map(|mac| ["address", mac]));
+    if let Some(mac) = nic.address {
+        command.args(["address", &mac.to_string()]);
+    }
     command.args(["type", "veth", "peer", "name", &far, "netns", &lab.fabric.pid.to_string()]);
     command.args(["index", &(FAR_INDEX + nic.number).to_string()]);
     must(command)?;
@@ -165,25 +173,28 @@ fn plug(lab: &Lab, nic: &Nic) -> Result<(), HostError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::{Cable, PlannedMachine, PlannedNic};
+    use crate::lesson::{Link, Node, Switch};
+    use glassnet_sim::Nanos;
 
     #[test]
     fn ends_of_a_cable_share_a_joint_and_a_loose_nic_has_none() {
-        let machine = |name: &str, nics: &[&str]| PlannedMachine {
-            name: name.into(),
-            nics: nics.iter().map(|n| PlannedNic { name: (*n).into(), address: None }).collect(),
+        let nic =
+            |name: &&str| ((*name).to_owned(), crate::lesson::Nic { driver: "e1000e".into(), address: None });
+        let machine = |name: &str, nics: &[&str]| {
+            (name.to_owned(), Node { cpus: 1, nics: nics.iter().map(nic).collect() })
         };
-        let end = |m: &str, n: &str| (m.to_owned(), n.to_owned());
-        let plan = Plan {
-            machines: vec![machine("a", &["eth0", "eth1"]), machine("b", &["eth0"]), machine("c", &["eth0"])],
-            switches: vec!["sw".into()],
-            cables: vec![
-                Cable { ends: [end("a", "eth0"), end("sw", "1")] },
-                Cable { ends: [end("b", "eth0"), end("sw", "2")] },
-            ],
-            ..Plan::default()
+        let end = |node: &str, port: &str| Endpoint { node: node.to_owned(), port: port.to_owned() };
+        let cable = |a, b| Link { endpoints: [a, b], rate: 1, delay: Nanos::ZERO };
+        let topology = Topology {
+            nodes: BTreeMap::from([
+                machine("a", &["eth0", "eth1"]),
+                machine("b", &["eth0"]),
+                machine("c", &["eth0"]),
+            ]),
+            switches: BTreeMap::from([("sw".to_owned(), Switch::default())]),
+            links: vec![cable(end("a", "eth0"), end("sw", "1")), cable(end("b", "eth0"), end("sw", "2"))],
         };
-        let joints: Vec<_> = nics(&plan).iter().map(|n| (n.machine, n.index, n.joint)).collect();
+        let joints: Vec<_> = nics(&topology).iter().map(|n| (n.machine, n.index, n.joint)).collect();
         assert_eq!(joints, [("a", 2, Some(0)), ("a", 3, None), ("b", 2, Some(0)), ("c", 2, None)]);
     }
 }

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 
+use super::Host;
 use super::inside::NAME_TRACER;
-use super::{HostError, Options};
+use crate::backend::BackendError;
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
@@ -134,11 +135,11 @@ pub(super) struct Tracer {
 
 impl Tracer {
     /// Starts the tracer, switched off.
-    pub fn start(options: &Options) -> Result<Self, HostError> {
-        let failed = || HostError::failed("cannot start the tracer");
+    pub fn start(host: &Host) -> Result<Self, BackendError> {
+        let failed = || BackendError::failed("cannot start the tracer");
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let name = format!("glassnet-{}-{}", COUNT.fetch_add(1, Ordering::Relaxed), std::process::id());
-        let mut child = Command::new(&options.helper)
+        let mut child = Command::new(&host.helper)
             .arg0(NAME_TRACER)
             .arg(&name)
             .stdin(Stdio::piped())
@@ -160,15 +161,15 @@ impl Tracer {
     }
 
     /// Switches recording on or off.
-    pub fn switch(&self, on: bool) -> Result<(), HostError> {
+    pub fn switch(&self, on: bool) -> Result<(), BackendError> {
         fs::write(self.instance.join("tracing_on"), if on { "1" } else { "0" })
-            .map_err(HostError::failed("cannot switch tracing"))
+            .map_err(BackendError::failed("cannot switch tracing"))
     }
 
     /// Writes a line of our own among the events.
-    pub fn mark(&self, text: &str) -> Result<(), HostError> {
+    pub fn mark(&self, text: &str) -> Result<(), BackendError> {
         fs::write(self.instance.join("trace_marker"), text)
-            .map_err(HostError::failed("cannot mark the trace"))
+            .map_err(BackendError::failed("cannot mark the trace"))
     }
 
     /// Ends the tracer and returns its lines.

@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compare::observation::{Journey, TraceEvent};
+use crate::observation::{Journey, TraceEvent};
 
 /// What a trace tells of a lesson.
 #[derive(Default)]

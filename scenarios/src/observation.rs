@@ -1,14 +1,43 @@
 //! What one run of a lesson yields, on either side of the comparison.
 //!
-//! The host backend fills it from the running kernel, the simulator's collector from the model, and a
-//! recording in `snapshots/recordings/` is this structure as JSON. Nothing here is canonical yet: values
-//! are as they were seen, and [`super::canon`] is the only place that takes noise out.
+//! Every [backend](crate::backend) fills it, and a recording in `snapshots/recordings/` is this structure as JSON.
+//! Nothing here is canonical yet: values are as they were seen, and [`crate::compare::canon`] is the only place that
+//! takes noise out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use glassnet_kernel::kernel::Config;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// What is read after each block, in each namespace: commands, whose output is JSON where they speak it.
+pub const DUMPS: [&str; 13] = [
+    "ip -j addr",
+    "ip -j -s link",
+    "ip -j route show table all",
+    "ip -j rule",
+    "ip -j neigh",
+    "bridge -j -d link",
+    "bridge -j fdb",
+    "cat /proc/net/snmp",
+    "cat /proc/net/arp",
+    "cat /proc/sys/net/ipv4/ip_forward",
+    "iptables-save -c",
+    "cat /proc/net/nf_conntrack",
+    "ipset save",
+];
+
+/// How long both sides wait after each block before its tables are read.
+///
+/// The kernel tells of carriers at most once a second (`linkwatch`, net/core/link_watch.c), all namespaces of
+/// a host together, so states of devices are settled only then.
+pub const SETTLE: Duration = Duration::from_millis(1100);
+
+/// What a dump said: JSON where a tool speaks it, else the text.
+pub fn dump_value(said: &str) -> Value {
+    serde_json::from_str(said).unwrap_or_else(|_| Value::String(said.to_owned()))
+}
 
 /// Everything that one run of one lesson showed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +49,9 @@ pub struct Observation {
     /// How that kernel was built, where it shows.
     #[serde(default)]
     pub config: KernelConfig,
+    /// What this side could see; recordings leave it out where that is everything.
+    #[serde(default, skip_serializing_if = "Capabilities::is_everything")]
+    pub sees: Capabilities,
     /// Tool name to its own version line.
     pub tools: BTreeMap<String, String>,
     /// Names of the topology's NICs.
@@ -39,6 +71,60 @@ pub struct Observation {
     /// Look-ups and table changes that tracepoints told of, in order: for a reader. The tables that they led to
     /// are what is compared.
     pub events: Vec<TraceEvent>,
+}
+
+/// What a backend can see of a run. What it cannot is not in its observation, and is not compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// Devices, by name, whose frames it taps.
+    pub frames: Sight,
+    /// Dumps of [`DUMPS`] that it can give.
+    pub tables: Sight,
+    /// Tracepoints of devices and of freed packet buffers, of which journeys are made.
+    pub tracepoints: bool,
+}
+
+/// Which things of a kind are seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sight {
+    /// All.
+    #[default]
+    All,
+    /// All but these.
+    Except(BTreeSet<String>),
+    /// None.
+    Nothing,
+}
+
+impl Sight {
+    /// Whether a thing of this name is seen.
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Except(unseen) => !unseen.contains(name),
+            Self::Nothing => false,
+        }
+    }
+
+    /// All but these.
+    pub fn without(unseen: BTreeSet<String>) -> Self {
+        if unseen.is_empty() { Self::All } else { Self::Except(unseen) }
+    }
+}
+
+impl Default for Capabilities {
+    /// Everything.
+    fn default() -> Self {
+        Self { frames: Sight::All, tables: Sight::All, tracepoints: true }
+    }
+}
+
+impl Capabilities {
+    /// Whether nothing is hidden.
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How a kernel was built, where it shows; the model is run the same way.

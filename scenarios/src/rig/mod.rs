@@ -1,34 +1,19 @@
-//! The router that every case runs on, what both sides can do with it, and how a case is run.
+//! The router that every random case runs on, what every backend can do with it, and how a case is run.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `mod.rs` | the router, what can be done with it, running a case |
+//! | `case.rs` | what a case is, and the bytes of its packets |
+//!
+//! The router itself is a backend's; [`crate::fuzz`] draws cases and compares what two routers showed.
+
+pub mod case;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::case::{Case, PORTS, Port, Step, mac_of, router_mac};
-use super::outcome::Outcome;
-
-/// Why a case could not be run; a difference is none.
-#[derive(Debug, thiserror::Error)]
-pub enum RigError {
-    /// A command of the set-up failed.
-    #[error("{command}: {said}")]
-    Command {
-        /// What was run.
-        command: String,
-        /// What it said.
-        said: String,
-    },
-    /// The system refused something.
-    #[error("{what}: {source}")]
-    Failed {
-        /// What was being done.
-        what: &'static str,
-        /// The system's word.
-        source: std::io::Error,
-    },
-    /// The real kernel cannot be used here.
-    #[error("{0}")]
-    Host(#[from] crate::host::HostError),
-}
+use crate::backend::BackendError;
+use case::{Case, PORTS, Port, Step, mac_of, router_mac};
 
 /// What a program said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,18 +24,61 @@ pub struct Said {
     pub text: String,
 }
 
+/// What one side showed of a case.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What `ipset restore` and `iptables-restore` said.
+    pub said: Vec<Said>,
+    /// For each step, the frames that came out of the ports.
+    pub frames: Vec<Vec<(Port, Vec<u8>)>>,
+    /// `iptables-save -c`.
+    pub rules: Said,
+    /// `/proc/net/nf_conntrack`.
+    pub connections: Said,
+    /// `ipset save`.
+    pub sets: Said,
+    /// Each file of [`Case::lists`] with what it says.
+    pub lists: Vec<(String, Said)>,
+}
+
 /// A router that can be told what to do: the model's, or one on a real kernel.
 pub trait Rig {
+    /// Undoes the last case: no rules, sets or connections are left.
+    ///
+    /// # Errors
+    ///
+    /// A command could not be started.
+    fn clean(&mut self) -> Result<(), BackendError>;
     /// Runs a program on the router, with `stdin`.
-    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, RigError>;
+    ///
+    /// # Errors
+    ///
+    /// It could not be started; its own status is in what it said.
+    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, BackendError>;
     /// A frame comes in by a port; whatever it leads to at once has happened when this returns.
-    fn send(&mut self, port: Port, frame: &[u8]) -> Result<(), RigError>;
+    ///
+    /// # Errors
+    ///
+    /// The frame could not be sent.
+    fn send(&mut self, port: Port, frame: &[u8]) -> Result<(), BackendError>;
     /// The router sends an IPv4 packet whose header is given.
-    fn send_local(&mut self, to: Ipv4Addr, packet: &[u8]) -> Result<(), RigError>;
+    ///
+    /// # Errors
+    ///
+    /// None for a packet that the kernel refuses: that it does not come out is what is compared.
+    fn send_local(&mut self, to: Ipv4Addr, packet: &[u8]) -> Result<(), BackendError>;
     /// Takes the frames that came out of the ports since the last call, in order.
-    fn take(&mut self) -> Result<Vec<(Port, Vec<u8>)>, RigError>;
-    /// Lets time pass.
-    fn wait(&mut self, ms: u64) -> Result<(), RigError>;
+    ///
+    /// # Errors
+    ///
+    /// The taps could not be read.
+    fn take(&mut self) -> Result<Vec<(Port, Vec<u8>)>, BackendError>;
+    /// Lets `ms` milliseconds pass.
+    ///
+    /// # Errors
+    ///
+    /// The clock could not be moved on.
+    fn wait(&mut self, ms: u64) -> Result<(), BackendError>;
 }
 
 /// Where programs of the router wait for UDP: one on all addresses, one on one.
@@ -97,7 +125,7 @@ fn links() -> String {
 }
 
 /// A command with what it reads.
-pub(super) struct Command {
+pub(crate) struct Command {
     /// The program and its arguments.
     pub argv: Vec<String>,
     /// Standard input; empty: none.
@@ -109,10 +137,10 @@ fn command(line: &str, stdin: String) -> Command {
 }
 
 /// Milliseconds until a new router is at rest.
-pub(super) const SETTLING: u64 = 1200;
+pub(crate) const SETTLING: u64 = 1200;
 
 /// What makes the router.
-pub(super) fn making() -> Vec<Command> {
+pub(crate) fn making() -> Vec<Command> {
     let mut commands = vec![command("ip netns add x", String::new()), command("ip -batch -", links())];
     commands
         .extend(PORTS.map(|port| command(&format!("ip -n x link set {} up", port.name()), String::new())));
@@ -126,7 +154,7 @@ pub(super) fn making() -> Vec<Command> {
 }
 
 /// What prepares the router for a case.
-pub(super) fn preparing(case: &Case) -> Vec<Command> {
+pub(crate) fn preparing(case: &Case) -> Vec<Command> {
     let switch = format!("sysctl -q -w net.bridge.bridge-nf-call-iptables={}", u8::from(case.bridge_nf));
     let mut commands = vec![command(&switch, String::new())];
     if case.legacy {
@@ -139,7 +167,7 @@ pub(super) fn preparing(case: &Case) -> Vec<Command> {
 }
 
 /// What loads the sets and rules of a case. It may be refused.
-pub(super) fn loading(case: &Case) -> Vec<Command> {
+pub(crate) fn loading(case: &Case) -> Vec<Command> {
     let mut commands = Vec::new();
     if !case.sets.is_empty() {
         commands.push(command("ipset restore", case.sets.join("\n") + "\n"));
@@ -149,33 +177,41 @@ pub(super) fn loading(case: &Case) -> Vec<Command> {
 }
 
 /// What the names of the case's tools end with.
-pub(super) fn variant(case: &Case) -> &'static str {
+pub(crate) fn variant(case: &Case) -> &'static str {
     if case.legacy { "-legacy" } else { "" }
 }
 
 /// Makes the router.
-pub fn build(rig: &mut impl Rig) -> Result<(), RigError> {
+///
+/// # Errors
+///
+/// [`BackendError::Command`] with the command that failed.
+pub fn build(rig: &mut dyn Rig) -> Result<(), BackendError> {
     making().iter().try_for_each(|command| must(rig, command))?;
     rig.wait(SETTLING)?;
     rig.take()?;
     Ok(())
 }
 
-fn run_command(rig: &mut impl Rig, command: &Command) -> Result<Said, RigError> {
+fn run_command(rig: &mut dyn Rig, command: &Command) -> Result<Said, BackendError> {
     let argv: Vec<&str> = command.argv.iter().map(String::as_str).collect();
     rig.run(&argv, &command.stdin)
 }
 
-fn must(rig: &mut impl Rig, command: &Command) -> Result<(), RigError> {
+fn must(rig: &mut dyn Rig, command: &Command) -> Result<(), BackendError> {
     let said = run_command(rig, command)?;
     if said.status == 0 {
         return Ok(());
     }
-    Err(RigError::Command { command: command.argv.join(" "), said: said.text })
+    Err(BackendError::Command { command: command.argv.join(" "), output: said.text })
 }
 
 /// Runs a case on a router that has no rules, sets or connections.
-pub fn run(rig: &mut impl Rig, case: &Case) -> Result<Outcome, RigError> {
+///
+/// # Errors
+///
+/// What a tool says of the case's own rules and sets is part of the outcome; anything else that fails is an error.
+pub fn run(rig: &mut dyn Rig, case: &Case) -> Result<Outcome, BackendError> {
     play(rig, case).map(|(outcome, _)| outcome)
 }
 
@@ -183,7 +219,11 @@ pub fn run(rig: &mut impl Rig, case: &Case) -> Result<Outcome, RigError> {
 pub type CameIn = Vec<Option<Vec<u8>>>;
 
 /// Runs a case, and says which frames came in.
-pub fn play(rig: &mut impl Rig, case: &Case) -> Result<(Outcome, CameIn), RigError> {
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn play(rig: &mut dyn Rig, case: &Case) -> Result<(Outcome, CameIn), BackendError> {
     let (mut outcome, mut came_in) = (Outcome::default(), CameIn::new());
     preparing(case).iter().try_for_each(|command| must(rig, command))?;
     for command in loading(case) {

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns};
 
-use super::HostError;
 use super::frames::{SeenFrame, Tap};
 use super::inside::BR_NETFILTER;
 use super::machine::Machine;
-use crate::compare::observation::ChosenMac;
+use crate::backend::BackendError;
+use crate::observation::ChosenMac;
 
 /// A namespace that is watched.
 struct Space {
@@ -69,7 +69,7 @@ impl Place {
 
 impl Spaces {
     /// Looks at a machine's namespaces again: prepares and taps new ones, lets go of those that are gone.
-    pub fn rescan(&mut self, place: &Place) -> Result<(), HostError> {
+    pub fn rescan(&mut self, place: &Place) -> Result<(), BackendError> {
         let present = present(place);
         for (inode, (name, path)) in &present {
             if let Some(space) = self.open.get_mut(inode) {
@@ -93,14 +93,14 @@ impl Spaces {
         Ok(())
     }
 
-    fn add(&mut self, place: &Place, name: String, inode: u64, file: File) -> Result<(), HostError> {
+    fn add(&mut self, place: &Place, name: String, inode: u64, file: File) -> Result<(), BackendError> {
         if name.starts_with("pid:") {
             self.notices.push(format!(
                 "{}: a namespace without a name was prepared only after its prompt",
                 place.machine
             ));
         }
-        let failed = || HostError::failed("cannot prepare a network namespace");
+        let failed = || BackendError::failed("cannot prepare a network namespace");
         let settings = match File::open(&place.own) {
             Ok(own) if !name.is_empty() => within(&own, inherited).map_err(failed())?,
             _ => compiled_in(),

@@ -18,8 +18,8 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 
-use super::HostError;
-use crate::compare::observation::Direction;
+use crate::backend::BackendError;
+use crate::observation::Direction;
 
 /// A frame with the wall-clock time that the kernel stamped on it.
 #[derive(Clone, Debug)]
@@ -44,8 +44,8 @@ const RECEIVE_BUFFER: usize = 64 << 20;
 
 impl Tap {
     /// Opens the tap; every frame after this returns is seen.
-    pub fn start(netns: &File, machine: &str, name: &str) -> Result<Self, HostError> {
-        let failed = || HostError::failed("cannot open a packet tap");
+    pub fn start(netns: &File, machine: &str, name: &str) -> Result<Self, BackendError> {
+        let failed = || BackendError::failed("cannot open a packet tap");
         let netns = netns.try_clone().map_err(failed())?;
         let stop = Arc::new(AtomicBool::new(false));
         let (opened, is_open) = mpsc::channel();
