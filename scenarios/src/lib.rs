@@ -1,11 +1,13 @@
 //! Lessons, the shell, the runs and the views: everything around the model.
 //!
-//! Each module imports only those above it:
+//! It needs no particular system: real kernels and the command line are the `glassnet` crate's. Each module imports only
+//! those above it:
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`lesson`] | reading lessons |
 //! | [`plan`] | what of a lesson a kernel is given |
+//! | [`error`] | why a kernel could not run it |
 //! | [`observation`] | what a run showed |
 //! | [`rig`] | the router of random cases |
 //! | [`backend`] | what can run plans and routers: the trait |
@@ -17,13 +19,10 @@
 //! | [`trace`] | what would happen to a packet |
 //! | [`compare`] | holding two runs against each other |
 //! | [`fuzz`] | random rules and packets on both sides |
-//! | [`backends`] | real kernels as backends |
-//! | [`cli`] | the `glassnet` command |
 
 pub mod backend;
-pub mod backends;
-pub mod cli;
 pub mod compare;
+pub mod error;
 pub mod fuzz;
 pub mod lab;
 pub mod lesson;

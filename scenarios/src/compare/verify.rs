@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::divergences::BadDivergence;
 use super::{Divergences, LessonReport, Report};
-use crate::backend::{Backend, BackendError, observe};
+use crate::backend::{Backend, observe};
+use crate::error::BackendError;
 use crate::lesson::Lesson;
 use crate::observation::Observation;
 use crate::plan::Plan;

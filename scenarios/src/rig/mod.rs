@@ -12,7 +12,7 @@ pub mod case;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use crate::backend::BackendError;
+use crate::error::BackendError;
 use case::{Case, PORTS, Port, Step, mac_of, router_mac};
 
 /// What a program said.

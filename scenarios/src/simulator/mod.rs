@@ -20,7 +20,8 @@ use glassnet_kernel::trace::{self, Level, Step, StepKind};
 use glassnet_kernel::world::World;
 use glassnet_wire::Mac;
 
-use crate::backend::{Backend, BackendError, Captured, Printed, Running, Tables};
+use crate::backend::{Backend, Captured, Printed, Running, Tables};
+use crate::error::BackendError;
 use crate::lab;
 use crate::observation::{
     Capabilities, ChosenMac, DUMPS, Direction, Frame, Journey, KernelConfig, Observation, SETTLE, dump_value,

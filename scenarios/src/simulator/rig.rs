@@ -14,7 +14,7 @@ use glassnet_sim::Nanos;
 use glassnet_userland::harness;
 use glassnet_userland::process::SharedWorld;
 
-use crate::backend::BackendError;
+use crate::error::BackendError;
 use crate::observation::KernelConfig;
 use crate::rig::case::{PORTS, Port};
 use crate::rig::{LISTENERS, Rig, Said, build};
