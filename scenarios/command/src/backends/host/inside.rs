@@ -111,8 +111,7 @@ fn mounts() -> io::Result<()> {
     let tmpfs = |at: &str, mode: &str| mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some(mode));
     tmpfs("/run", "mode=755")?;
     wrap_ip()?;
-    fs::create_dir_all(OURS)?;
-    std::os::unix::fs::symlink(std::env::current_exe()?, format!("{OURS}/modprobe"))?;
+    wrap_modprobe()?;
     no_name_servers()?;
     mkfifo("/run/glassnet/prompt", Mode::S_IRWXU)?;
     tmpfs("/tmp", "mode=1777")?;
@@ -163,6 +162,15 @@ fn wrap_ip() -> io::Result<()> {
     let ip = find_ip().ok_or_else(|| io::Error::other("ip is not in /usr/sbin, /sbin, /usr/bin or /bin"))?;
     bind(&ip, REAL_IP)?;
     bind(std::env::current_exe()?, &ip)
+}
+
+/// Puts this binary before `modprobe`. It is mounted there and no link, because it may lie below `/tmp`, which a machine
+/// has of its own.
+fn wrap_modprobe() -> io::Result<()> {
+    let ours = format!("{OURS}/modprobe");
+    fs::create_dir_all(OURS)?;
+    fs::write(&ours, "")?;
+    bind(std::env::current_exe()?, &ours)
 }
 
 /// The file behind `ip`, with links followed.
