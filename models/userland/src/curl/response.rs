@@ -125,8 +125,8 @@ impl Response {
         loop {
             let Some(end) = find(&self.raw, b"\r\n") else { return Progress::More };
             let line = String::from_utf8_lossy(&self.raw[..end]).into_owned();
-            let size = line.split(';').next().and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
-            let Some(size) = size.filter(|size| *size < 1 << 32) else { return Progress::BadChunk };
+            let size = line.split(';').next().and_then(|size| u32::from_str_radix(size.trim(), 16).ok());
+            let Some(size) = size.map(|size| size as usize) else { return Progress::BadChunk };
             let whole = end + 2 + size + 2;
             if self.raw.len() < whole {
                 return Progress::More;
