@@ -14,9 +14,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use glassnet::lab::SEED;
-use glassnet::lesson::Lesson;
-use glassnet::view;
+use glassnet_scenarios::lab::SEED;
+use glassnet_scenarios::lesson::Lesson;
+use glassnet_scenarios::view;
 
 const RECORDING: &str = include_str!("../../snapshots/recordings/ping-veth-bridge.linux-6.1.ftrace.txt");
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use glassnet::lesson::Lesson;
-use glassnet::{lab, shell::Session};
+use glassnet_scenarios::lesson::Lesson;
+use glassnet_scenarios::{lab, shell::Session};
 use proptest::prelude::*;
 
 /// Words of the programs' languages, and some that belong to none.

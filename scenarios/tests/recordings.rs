@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use glassnet::compare::verify::{read_recording, replay};
-use glassnet::lesson::Lesson;
+use glassnet_scenarios::compare::verify::{read_recording, replay};
+use glassnet_scenarios::lesson::Lesson;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

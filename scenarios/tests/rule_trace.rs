@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use glassnet::lab::SEED;
-use glassnet::lesson::Lesson;
-use glassnet::run::run;
-use glassnet::view::{self, Fate, Met, Story, Tried};
+use glassnet_scenarios::lab::SEED;
+use glassnet_scenarios::lesson::Lesson;
+use glassnet_scenarios::run::run;
+use glassnet_scenarios::view::{self, Fate, Met, Story, Tried};
 
 const ROUTER: &str = include_str!("rule_trace/router.cmd");
 const RULES: &str = include_str!("rule_trace/rules.txt");

@@ -1,13 +1,13 @@
 //! `glassnet trace` and walks through rules, held against `snapshots/traces`.
 //!
-//! `INSTA_UPDATE=always cargo test -p glassnet --test trace` writes the snapshots anew.
+//! `INSTA_UPDATE=always cargo test -p glassnet-scenarios --test trace` writes the snapshots anew.
 
 use std::path::Path;
 
-use glassnet::lab::SEED;
-use glassnet::lesson::Lesson;
-use glassnet::trace::{self, Ending, Question, TraceError};
-use glassnet::view::{self, Selection, Zoom};
+use glassnet_scenarios::lab::SEED;
+use glassnet_scenarios::lesson::Lesson;
+use glassnet_scenarios::trace::{self, Ending, Question, TraceError};
+use glassnet_scenarios::view::{self, Selection, Zoom};
 
 /// A router with a client, a server whose port is published, the outside behind NAT, and a firewall.
 const ROUTER: &str = include_str!("trace/router.md");

@@ -1,13 +1,13 @@
 //! Every lesson's walk, held against `snapshots/walks`; and that a second run gives the same bytes.
 //!
-//! `INSTA_UPDATE=always cargo test -p glassnet --test walks` writes the snapshots anew.
+//! `INSTA_UPDATE=always cargo test -p glassnet-scenarios --test walks` writes the snapshots anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use glassnet::lab::SEED;
-use glassnet::lesson::Lesson;
-use glassnet::view::{self, Selection, Zoom};
+use glassnet_scenarios::lab::SEED;
+use glassnet_scenarios::lesson::Lesson;
+use glassnet_scenarios::view::{self, Selection, Zoom};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("in a workspace").to_path_buf()

@@ -26,7 +26,7 @@
 //! | where in a script bash found an error | `bash: line 6: ` | `bash: ` |
 //!
 //! The host backend makes a NIC of a veth end, so these are taken out too: the far end in `eth0@if10003` and
-//! `link-netnsid 999999` (both out of a lesson's reach, see `host::topology`), and a device with such a far end has
+//! `link-netnsid 999999` (both out of a lesson's reach, see the host backend's `topology.rs`), and a device with such a far end has
 //! `fq_codel`, as a card on Debian 12, where a veth end that is up has `noqueue`.
 //!
 //! Counters of `/proc/net/snmp` that are newer than Linux 6.1 are left out or read as what 6.1 counts.
@@ -133,7 +133,7 @@ pub fn line(text: &str) -> String {
     line
 }
 
-/// A table as one of [`crate::compare::DUMPS`] tells it, without noise.
+/// A table as one of [`crate::observation::DUMPS`] tells it, without noise.
 pub fn table(command: &str, value: &Value) -> Value {
     match value {
         Value::String(text) if command.ends_with("/proc/net/snmp") => snmp(text),

@@ -5,6 +5,8 @@
 //! reasons too). Frames are not ordered between devices: two CPUs may take independent packets in any order,
 //! and what causal order there is, is in the journeys, whose steps are in order over all devices. Journeys of
 //! one block are compared as a multiset for the same reason.
+//!
+//! What a side [cannot see](Capabilities) is not compared, and named as such.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +14,7 @@ use serde_json::Value;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::canon::{self, Numbers};
-use super::observation::{BlockSeen, Direction, Frame, Observation};
+use crate::observation::{BlockSeen, Capabilities, DUMPS, Direction, Frame, Observation};
 
 /// What kind of thing differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,23 +89,33 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
+/// What a comparison came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// What differs, by line.
+    pub differences: Vec<Difference>,
+    /// How much was compared.
+    pub counts: Counts,
+    /// What was not compared, because a side does not see it: `frames of node1 eth0: not seen by linux 6.1 (uml)`.
+    pub uncompared: BTreeSet<String>,
+}
+
 /// Holds the model's run against the real kernel's.
-pub fn compare(real: &Observation, model: &Observation) -> (Vec<Difference>, Counts) {
-    let mut differ = Differ { real, model, found: Vec::new(), counts: Counts::default() };
+pub fn compare(real: &Observation, model: &Observation) -> Comparison {
+    let mut differ = Differ { real, model, found: Comparison::default() };
     if differ.prompts() {
         differ.frames();
         differ.tables();
         differ.journeys();
     }
-    differ.found.sort_by_key(|d| d.line);
-    (differ.found, differ.counts)
+    differ.found.differences.sort_by_key(|d| d.line);
+    differ.found
 }
 
 struct Differ<'a> {
     real: &'a Observation,
     model: &'a Observation,
-    found: Vec<Difference>,
-    counts: Counts,
+    found: Comparison,
 }
 
 impl Differ<'_> {
@@ -118,7 +130,7 @@ impl Differ<'_> {
             return false;
         }
         for at in 0..self.real.prompts.len() {
-            self.counts.prompts += 1;
+            self.found.counts.prompts += 1;
             let (r, m) = (&self.real.prompts[at], &self.model.prompts[at]);
             if r.status != m.status {
                 self.add(Kind::Status, at, "", vec![r.status.to_string()], vec![m.status.to_string()]);
@@ -134,7 +146,15 @@ impl Differ<'_> {
 
     fn add(&mut self, kind: Kind, prompt: usize, place: &str, real: Vec<String>, model: Vec<String>) {
         let (line, prompt) = self.at(prompt);
-        self.found.push(Difference { kind, line, prompt, place: place.to_owned(), real, model });
+        self.found.differences.push(Difference { kind, line, prompt, place: place.to_owned(), real, model });
+    }
+
+    /// Whether both sides see something; if not, it is noted as uncompared.
+    fn both_see(&mut self, what: &str, has: impl Fn(&Capabilities) -> bool) -> bool {
+        let blind = [self.real, self.model].into_iter().find(|side| !has(&side.sees));
+        let note = blind.map(|side| format!("{what}: not seen by {}", side.kernel));
+        self.found.uncompared.extend(note);
+        blind.is_none()
     }
 
     fn at(&self, prompt: usize) -> (usize, String) {
@@ -146,9 +166,13 @@ impl Differ<'_> {
         let (real, model) = (by_device(self.real), by_device(self.model));
         let places: BTreeSet<_> = real.keys().chain(model.keys()).cloned().collect();
         for place in places {
+            let device = place.rsplit(' ').next().unwrap_or("");
+            if !self.both_see(&format!("frames of {place}"), |sees| sees.frames.has(device)) {
+                continue;
+            }
             let empty = Vec::new();
             let (real, model) = (real.get(&place).unwrap_or(&empty), model.get(&place).unwrap_or(&empty));
-            self.counts.frames += real.len();
+            self.found.counts.frames += real.len();
             self.device(&place, real, model);
         }
     }
@@ -172,11 +196,15 @@ impl Differ<'_> {
     }
 
     fn tables(&mut self) {
+        let seen: Vec<_> = DUMPS
+            .into_iter()
+            .filter(|dump| self.both_see(&format!("table `{dump}`"), |sees| sees.tables.has(dump)))
+            .collect();
         for (real, model) in self.real.blocks.iter().zip(&self.model.blocks) {
             let places: BTreeSet<_> = real.tables.keys().chain(model.tables.keys()).collect();
             for place in places {
-                for command in super::DUMPS {
-                    self.counts.tables += 1;
+                for command in &seen {
+                    self.found.counts.tables += 1;
                     self.table(real, model, place, command);
                 }
             }
@@ -195,17 +223,27 @@ impl Differ<'_> {
         }
         let (left, right) = lines.into_iter().unzip();
         let (prompt, line, place) = (String::new(), real.line, format!("{place}: {command}"));
-        self.found.push(Difference { kind: Kind::Table, line, prompt, place, real: left, model: right });
+        self.found.differences.push(Difference {
+            kind: Kind::Table,
+            line,
+            prompt,
+            place,
+            real: left,
+            model: right,
+        });
     }
 
     fn journeys(&mut self) {
+        if !self.both_see("tracepoints and drop reasons", |sees| sees.tracepoints) {
+            return;
+        }
         let nics = &self.real.nics;
         let (real, model) = (by_block(self.real, nics), by_block(self.model, nics));
         for journey in
             real.values().flatten().flat_map(|(journey, prompts)| prompts.iter().map(move |_| journey))
         {
-            self.counts.tracepoints += journey.0.len();
-            self.counts.drops += usize::from(is_drop(&journey.1));
+            self.found.counts.tracepoints += journey.0.len();
+            self.found.counts.drops += usize::from(is_drop(&journey.1));
         }
         let blocks: BTreeSet<_> = real.keys().chain(model.keys()).copied().collect();
         for block in blocks {
@@ -323,7 +361,7 @@ fn json_differences(path: &str, real: &Value, model: &Value, out: &mut Vec<(Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::observation::{Journey, PromptSeen};
+    use crate::observation::{Journey, PromptSeen, Sight};
 
     fn frame(device: &str, bytes: &str) -> Frame {
         let (machine, netns, device) = ("node1".into(), String::new(), device.into());
@@ -354,12 +392,45 @@ mod tests {
 
     #[test]
     fn a_run_equals_itself_and_everything_is_counted() {
-        let (found, counts) = compare(&seen(), &seen());
-        assert_eq!(found, []);
-        assert_eq!(
-            counts,
-            Counts { prompts: 1, frames: 2, tables: super::super::DUMPS.len(), drops: 1, tracepoints: 1 }
-        );
+        let Comparison { differences, counts, uncompared } = compare(&seen(), &seen());
+        assert_eq!(differences, []);
+        let tables = DUMPS.len();
+        assert_eq!(counts, Counts { prompts: 1, frames: 2, tables, drops: 1, tracepoints: 1 });
+        assert!(uncompared.is_empty());
+    }
+
+    #[test]
+    fn what_a_side_does_not_see_is_uncompared_and_not_absent() {
+        let mut blind = seen();
+        blind.kernel = "linux 6.1 (blind)".to_owned();
+        blind.frames.remove(1);
+        blind.journeys.clear();
+        blind.blocks[0].tables.clear();
+        assert_eq!(compare(&blind, &seen()).differences.len(), 3, "absent");
+        blind.sees = Capabilities {
+            frames: Sight::without(BTreeSet::from(["br0".to_owned()])),
+            tables: Sight::Nothing,
+            tracepoints: false,
+        };
+        for found in [compare(&blind, &seen()), compare(&seen(), &blind)] {
+            assert_eq!(found.differences, []);
+            assert_eq!(found.counts, Counts { prompts: 1, frames: 1, ..Counts::default() });
+            let mut expected =
+                BTreeSet::from(["frames of node1 br0", "tracepoints and drop reasons"].map(str::to_owned));
+            expected.extend(DUMPS.map(|dump| format!("table `{dump}`")));
+            let expected = expected.iter().map(|what| format!("{what}: not seen by linux 6.1 (blind)"));
+            assert_eq!(found.uncompared, expected.collect());
+        }
+    }
+
+    #[test]
+    fn a_device_that_is_not_tapped_is_the_only_one() {
+        let mut blind = seen();
+        blind.frames.clear();
+        blind.sees.frames = Sight::without(BTreeSet::from(["br0".to_owned()]));
+        let found = compare(&blind, &seen());
+        let places: Vec<_> = found.differences.iter().map(|d| d.place.as_str()).collect();
+        assert_eq!(places, ["node1 eth0"]);
     }
 
     #[test]
@@ -371,7 +442,7 @@ mod tests {
         other.blocks[0].tables.get_mut("node1").unwrap().get_mut("ip -j addr").unwrap()[0]["mtu"] =
             1500.into();
         other.journeys[0].end = "OTHERHOST".into();
-        let (found, _) = compare(&seen(), &other);
+        let found = compare(&seen(), &other).differences;
         let kinds: Vec<_> = found.iter().map(|d| (d.line, d.kind.name(), d.place.as_str())).collect();
         assert_eq!(
             kinds,
@@ -393,7 +464,7 @@ mod tests {
     fn other_prompts_are_told_before_anything_else() {
         let mut other = seen();
         other.prompts.clear();
-        let (found, _) = compare(&seen(), &other);
+        let found = compare(&seen(), &other).differences;
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].kind, Kind::Prompts);
     }

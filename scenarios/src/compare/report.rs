@@ -1,10 +1,11 @@
 //! The report of a comparison.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::diff::{Counts, Difference, Kind, compare};
+use super::diff::{Comparison, Counts, Difference, Kind, compare};
 use super::divergences::Divergences;
-use super::observation::Observation;
+use crate::observation::Observation;
 
 /// The outcome for one lesson.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct LessonReport {
     pub known: usize,
     /// What the real side had to say about itself.
     pub notices: Vec<String>,
+    /// What was not compared, because a side does not see it.
+    pub uncompared: BTreeSet<String>,
 }
 
 /// The outcome for all lessons.
@@ -37,12 +40,13 @@ pub struct Report {
 impl LessonReport {
     /// Compares two runs of a lesson.
     pub fn of(real: &Observation, model: &Observation, known: &Divergences) -> Self {
-        let (found, counts) = compare(real, model);
+        let Comparison { differences: found, counts, uncompared } = compare(real, model);
         let all = found.len();
         let differences: Vec<_> =
             found.into_iter().filter(|d| known.find(&real.lesson, d).is_none()).collect();
         let known = all - differences.len();
-        Self { lesson: real.lesson.clone(), counts, differences, known, notices: real.notices.clone() }
+        let (lesson, notices) = (real.lesson.clone(), real.notices.clone());
+        Self { lesson, counts, differences, known, notices, uncompared }
     }
 }
 
@@ -56,7 +60,8 @@ impl Report {
     /// 0 no difference, 1 differences, 3 none but something to look at.
     pub fn exit_code(&self) -> u8 {
         let differs = self.lessons.iter().any(|l| !l.differences.is_empty());
-        let warns = !self.stale.is_empty() || self.lessons.iter().any(|l| !l.notices.is_empty());
+        let is_noted = |l: &LessonReport| !l.notices.is_empty() || !l.uncompared.is_empty();
+        let warns = !self.stale.is_empty() || self.lessons.iter().any(is_noted);
         match (differs, warns) {
             (true, _) => 1,
             (false, true) => 3,
@@ -104,6 +109,9 @@ impl fmt::Display for LessonReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for notice in &self.notices {
             writeln!(f, "{}: notice: {notice}", self.lesson)?;
+        }
+        for what in &self.uncompared {
+            writeln!(f, "{}: uncompared: {what}", self.lesson)?;
         }
         for difference in &self.differences {
             writeln!(f, "{}:{}  {}", self.lesson, difference.line, difference.prompt)?;
@@ -183,6 +191,7 @@ mod tests {
             differences: vec![difference],
             known: 0,
             notices: vec![],
+            uncompared: BTreeSet::new(),
         };
         let report =
             Report { against: "linux 6.18 (host)".into(), lessons: vec![lesson], ..Report::default() };
@@ -197,5 +206,19 @@ held against linux 6.18 (host): 1 lesson, 1 prompt, 1 frame, 0 tables, 0 drops, 
 1 difference (0 known divergences, 0 times)
 ";
         assert_eq!(report.to_string(), expected);
+    }
+
+    #[test]
+    fn what_was_not_compared_is_told_and_no_success() {
+        let known = Divergences::default();
+        let mut blind =
+            Observation { lesson: "a.md".into(), kernel: "linux 6.1 (x)".into(), ..Default::default() };
+        blind.sees.tracepoints = false;
+        let lesson = LessonReport::of(&blind, &Observation::default(), &known);
+        assert_eq!(
+            lesson.to_string(),
+            "a.md: uncompared: tracepoints and drop reasons: not seen by linux 6.1 (x)\n"
+        );
+        assert_eq!(Report { lessons: vec![lesson], ..Report::default() }.exit_code(), 3);
     }
 }

@@ -3,20 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use super::divergences::BadDivergence;
-use super::simulate::{self, SimulateError};
-use super::{Divergences, LessonReport, Observation, Report};
-use crate::host::{self, HostError, Options, Plan};
+use super::{Divergences, LessonReport, Report};
+use crate::backend::{Backend, observe};
+use crate::error::BackendError;
 use crate::lesson::Lesson;
+use crate::observation::Observation;
+use crate::plan::Plan;
+use crate::simulator::Simulator;
 
 /// Why lessons could not be compared at all.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The real side did not run.
     #[error(transparent)]
-    Host(#[from] HostError),
+    Real(BackendError),
     /// The model did not run.
     #[error("in the simulator: {0}")]
-    Simulate(#[from] SimulateError),
+    Model(BackendError),
     /// `divergences.md` is broken.
     #[error("divergences.md: {0}")]
     Divergences(#[from] BadDivergence),
@@ -30,20 +33,24 @@ pub enum VerifyError {
     },
 }
 
-/// Runs each lesson on this host and in the model, and compares.
+/// Runs each lesson on a real kernel and in the model, and compares.
 ///
 /// `divergences` is the text of `snapshots/divergences.md`; `progress` is told each lesson before it starts.
+///
+/// # Errors
+///
+/// If a side does not run, or the divergences cannot be read. Differences are in the report.
 pub fn verify(
     lessons: &[Lesson],
     divergences: &str,
-    options: &Options,
+    real: &dyn Backend,
     mut progress: impl FnMut(&Lesson),
 ) -> Result<Report, VerifyError> {
     let known = Divergences::parse(divergences)?;
     let mut report = Report::default();
     for lesson in lessons {
         progress(lesson);
-        let real = host::observe(&Plan::from(lesson), options)?;
+        let real = observe(real, &Plan::from(lesson)).map_err(VerifyError::Real)?;
         add(&mut report, lesson, &real, &known)?;
     }
     report.close(&known);
@@ -51,6 +58,10 @@ pub fn verify(
 }
 
 /// Holds the model against recordings, each with its lesson.
+///
+/// # Errors
+///
+/// If the model does not run, or the divergences cannot be read.
 pub fn replay(recordings: &[(Lesson, Observation)], divergences: &str) -> Result<Report, VerifyError> {
     let known = Divergences::parse(divergences)?;
     let mut report = Report::default();
@@ -66,16 +77,20 @@ fn add(
     lesson: &Lesson,
     real: &Observation,
     known: &Divergences,
-) -> Result<(), SimulateError> {
-    let model = simulate::observe(lesson, real)?;
+) -> Result<(), VerifyError> {
+    let model = observe(&Simulator::of(real), &Plan::from(lesson)).map_err(VerifyError::Model)?;
     report.against.clone_from(&real.kernel);
     report.lessons.push(LessonReport::of(real, &model, known));
     Ok(())
 }
 
-/// Runs a lesson on this host and writes down what was seen, as `FOLDER/bridge.linux-6.18.json`; returns the path.
-pub fn record(lesson: &Lesson, folder: &Path, options: &Options) -> Result<PathBuf, VerifyError> {
-    let seen = host::observe(&Plan::from(lesson), options)?;
+/// Runs a lesson on a real kernel and writes down what was seen, as `FOLDER/bridge.linux-6.18.json`; returns the path.
+///
+/// # Errors
+///
+/// If the kernel does not run it, or the file cannot be written.
+pub fn record(lesson: &Lesson, folder: &Path, real: &dyn Backend) -> Result<PathBuf, VerifyError> {
+    let seen = observe(real, &Plan::from(lesson)).map_err(VerifyError::Real)?;
     let path = recording_path(&seen, folder);
     let wrong = |e: std::io::Error| VerifyError::Recording { path: path.clone(), why: e.to_string() };
     // Written beside and renamed, so that a reader never finds half of it.
@@ -93,6 +108,10 @@ fn recording_path(seen: &Observation, folder: &Path) -> PathBuf {
 }
 
 /// Reads a recording.
+///
+/// # Errors
+///
+/// [`VerifyError::Recording`] if it is not there or not one.
 pub fn read_recording(path: &Path) -> Result<Observation, VerifyError> {
     let wrong = |why: String| VerifyError::Recording { path: path.to_owned(), why };
     let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::case::{Case, Packet, Proto, Reply, Step};
-use super::rig::{Command, LISTENERS, SETTLING, loading, making, preparing, variant};
+use crate::rig::case::{Case, Packet, Proto, Reply, Step};
+use crate::rig::{Command, LISTENERS, SETTLING, loading, making, preparing, variant};
 
 /// The lesson's text: the commands that make the router, sets and rules, and the packets as `mausezahn` sends them.
 /// `came_in` are the frames that came in at each step of a run: what a host answers depends on what came out.

@@ -17,26 +17,9 @@ use std::collections::BTreeSet;
 
 use glassnet_wire::checksum;
 
-use super::case::{Case, Port, Proto, Step};
-use super::rig::Said;
 use crate::compare::summary;
-
-/// What one side showed of a case.
-#[derive(Clone, Debug, Default)]
-pub struct Outcome {
-    /// What `ipset restore` and `iptables-restore` said.
-    pub said: Vec<Said>,
-    /// For each step, the frames that came out of the ports.
-    pub frames: Vec<Vec<(Port, Vec<u8>)>>,
-    /// `iptables-save -c`.
-    pub rules: Said,
-    /// `/proc/net/nf_conntrack`.
-    pub connections: Said,
-    /// `ipset save`.
-    pub sets: Said,
-    /// Each file of [`Case::lists`] with what it says.
-    pub lists: Vec<(String, Said)>,
-}
+use crate::rig::case::{Case, Port, Proto, Step};
+use crate::rig::{Outcome, Said};
 
 /// A line, and the seconds that are left of what it shows.
 type Timed = (Option<u64>, String);

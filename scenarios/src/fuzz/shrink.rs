@@ -1,6 +1,6 @@
 //! Making a case smaller while it still differs.
 
-use super::case::{Case, Step};
+use crate::rig::case::{Case, Step};
 
 /// The smallest case that could be found for which `differs` still holds; tries at most `budget` cases.
 pub fn shrink(case: &Case, budget: usize, mut differs: impl FnMut(&Case) -> bool) -> Case {

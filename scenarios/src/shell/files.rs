@@ -4,8 +4,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use bashkit::time::{SystemTime, UNIX_EPOCH};
 use bashkit::{
     DirEntry, FileSystem, FileSystemExt, FileType, FsLimits, FsUsage, InMemoryFs, Metadata, async_trait,
 };
@@ -93,7 +94,7 @@ fn metadata(file_type: FileType, mode: u32) -> Metadata {
 }
 
 fn boot_time() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(BOOT_TIME)
+    UNIX_EPOCH + Duration::from_secs(BOOT_TIME)
 }
 
 /// The disk reads the host's clock, which would show; all files are as old as the machine.

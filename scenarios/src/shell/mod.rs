@@ -8,11 +8,13 @@
 //! | `command.rs` | programs as commands; command lines that programs start |
 //! | `builder.rs` | which commands there are, limits |
 //! | `files.rs` | the files of a machine |
+//! | `clock/` | bashkit's clock |
 //! | `machine.rs`, `terminal.rs` | what the shells of one machine share |
 //!
 //! The shell itself is bashkit. Nothing here decides a packet's fate.
 
 mod builder;
+mod clock;
 mod command;
 mod files;
 mod live;
@@ -23,9 +25,8 @@ mod terminal;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
 
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::world::World;
@@ -37,6 +38,7 @@ pub use builder::{COMMAND_LIMIT, LOOP_LIMIT};
 pub use live::is_complete;
 pub use terminal::Watcher;
 
+use clock::Clock;
 use machine::{Machine, Place};
 
 /// Virtual time that one prompt may take; more is taken for a program that never ends.
@@ -78,9 +80,7 @@ pub struct Session {
     world: SharedWorld,
     sleepers: Arc<Sleepers>,
     machines: BTreeMap<String, Shell>,
-    /// bashkit reads tokio's clock, which follows virtual time; nothing ever runs on this runtime.
-    runtime: tokio::runtime::Runtime,
-    clock: Nanos,
+    clock: Clock,
 }
 
 /// A shell from its first prompt on: its exit status, or why it stopped.
@@ -105,14 +105,9 @@ impl Wake for Woken {
 impl Session {
     /// Shells for all machines of the world.
     pub fn new(world: World) -> std::io::Result<Session> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .max_blocking_threads(1)
-            .build()?;
         let names: Vec<_> =
             world.machines.iter().map(|kernel| (kernel.hostname.clone(), kernel.id)).collect();
-        let clock = world.now();
+        let clock = Clock::new(world.now())?;
         let world = Arc::new(Mutex::new(world));
         let sleepers = Arc::new(Sleepers::default());
         let shell = |name: &str, id| Shell {
@@ -121,7 +116,7 @@ impl Session {
             woken: Arc::new(Woken(AtomicBool::new(false))),
         };
         let machines = names.into_iter().map(|(name, id)| (name.clone(), shell(&name, id))).collect();
-        Ok(Session { world: world.clone(), sleepers, machines, runtime, clock })
+        Ok(Session { world: world.clone(), sleepers, machines, clock })
     }
 
     /// The world, locked.
@@ -173,7 +168,7 @@ impl Session {
     /// Polls all shells until none has more to do at this instant. `Some` if the machine's shell exited.
     fn poll_all(&mut self, machine: &str) -> Result<Option<i32>, ShellError> {
         let mut exit = None;
-        let entered = self.runtime.enter();
+        let entered = self.clock.enter();
         loop {
             let mut polled = false;
             for (name, shell) in &mut self.machines {
@@ -184,10 +179,7 @@ impl Session {
                 }
             }
             if !polled {
-                // bashkit parses `eval` on the runtime's one blocking thread: what it began ends before this.
-                let (done, wait) = mpsc::channel();
-                self.runtime.spawn_blocking(move || done.send(()));
-                let _ = wait.recv();
+                self.clock.wait_for_parser();
                 if !self.machines.values().any(Shell::is_woken) {
                     break;
                 }
@@ -211,11 +203,7 @@ impl Session {
             }
             world.now()
         };
-        let passed = now.since(self.clock);
-        self.clock = now;
-        if passed > Nanos::ZERO {
-            self.runtime.block_on(tokio::time::advance(Duration::from_nanos(passed.0)));
-        }
+        self.clock.advance(now);
         self.sleepers.wake_all();
         Ok(())
     }

@@ -22,7 +22,9 @@ const CRATES: &[(&str, &str)] = &[
     ("models/hardware/src/", "glassnet_hardware"),
     ("models/kernel/src/", "glassnet_kernel"),
     ("models/userland/src/", "glassnet_userland"),
-    ("scenarios/src/", "glassnet"),
+    ("scenarios/src/", "glassnet_scenarios"),
+    ("scenarios/command/src/", "glassnet"),
+    ("scenarios/wasm/src/", "glassnet_wasm"),
     ("benches/src/", "glassnet_benches"),
 ];
 

@@ -7,11 +7,12 @@ mod rooms;
 mod source;
 mod style;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use glassnet_kernel::door::Func;
+
+use source::{assert_none, root, texts};
 
 /// Crates in the order of imports: each may use those before it.
 const CRATES: &[(&str, &str)] = &[
@@ -20,42 +21,16 @@ const CRATES: &[(&str, &str)] = &[
     ("models/hardware", "glassnet-hardware"),
     ("models/kernel", "glassnet-kernel"),
     ("models/userland", "glassnet-userland"),
-    ("scenarios", "glassnet"),
+    ("scenarios", "glassnet-scenarios"),
+    ("scenarios/command", "glassnet"),
+    ("scenarios/wasm", "glassnet-wasm"),
     ("benches", "glassnet-benches"),
 ];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("in a workspace").to_path_buf()
-}
-
-/// The Rust files below a folder of the workspace, with their text, by their path from the root.
-fn sources(folder: &str) -> BTreeMap<String, String> {
-    let mut files = BTreeMap::new();
-    collect(&root().join(folder), &mut files);
-    files
-}
-
-fn collect(folder: &Path, files: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            let name =
-                path.strip_prefix(root()).expect("below the root").to_string_lossy().replace('\\', "/");
-            files.insert(name, fs::read_to_string(&path).expect("UTF-8"));
-        }
-    }
-}
 
 /// Lines with code: without comments and strings' contents being told apart from code.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line));
     lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
-}
-
-fn assert_none(broken: Vec<String>, law: &str) {
-    assert!(broken.is_empty(), "{law}\n{}", broken.join("\n"));
 }
 
 #[test]
@@ -71,14 +46,14 @@ fn crates_import_only_those_below() {
             }
         }
     }
-    assert_none(broken, "imports run one way: scenarios, userland, kernel, hardware, wire, sim");
+    assert_none(&broken, "imports run one way: scenarios, userland, kernel, hardware, wire, sim");
 }
 
 #[test]
 fn every_crate_is_in_the_order() {
     let known: BTreeSet<&str> = CRATES.iter().map(|(folder, _)| *folder).collect();
     let mut found = BTreeSet::new();
-    for folder in ["", "models"] {
+    for folder in ["", "models", "scenarios"] {
         for entry in fs::read_dir(root().join(folder)).expect("a folder").flatten() {
             if entry.path().join("Cargo.toml").is_file() {
                 found.insert(format!("{folder}/{}", entry.file_name().to_string_lossy()).replace("//", "/"));
@@ -112,7 +87,7 @@ fn the_engine_has_no_network_word() {
         "mac",
     ];
     let mut broken = Vec::new();
-    for (file, text) in sources("sim/src") {
+    for (file, text) in texts(&["sim/src"]) {
         // The one line that says so may say so.
         for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.contains("a network word")) {
             let mut found = line.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
@@ -121,7 +96,7 @@ fn the_engine_has_no_network_word() {
             }
         }
     }
-    assert_none(broken, "sim knows time, order and chance, and no network word");
+    assert_none(&broken, "sim knows time, order and chance, and no network word");
 }
 
 /// The functions behind the doors that `modules/doors.rs` lists, and the file that each should be in. Where a function
@@ -156,7 +131,7 @@ fn docs<'a>(text: &'a str, function: &str) -> Option<Vec<&'a str>> {
 #[test]
 fn every_door_says_where_it_is_in_the_kernel_and_what_it_leaves_out() {
     let mut broken = Vec::new();
-    let files = sources("models/kernel/src");
+    let files = texts(&["models/kernel/src"]);
     for (function, file) in doors() {
         let docs = files.get(&file).and_then(|text| docs(text, &function)).unwrap_or_default();
         for wanted in ["Kernel: ", "Not modelled: "] {
@@ -165,13 +140,13 @@ fn every_door_says_where_it_is_in_the_kernel_and_what_it_leaves_out() {
             }
         }
     }
-    assert_none(broken, "every door has its `Kernel:` and `Not modelled:` lines");
+    assert_none(&broken, "every door has its `Kernel:` and `Not modelled:` lines");
 }
 
 #[test]
 fn the_table_of_functions_names_the_kernel_file_that_the_door_names() {
     let mut broken = Vec::new();
-    let files = sources("models/kernel/src");
+    let files = texts(&["models/kernel/src"]);
     for (function, file) in doors() {
         let docs = files.get(&file).and_then(|text| docs(text, &function)).unwrap_or_default();
         let named = docs.iter().find_map(|line| line.strip_prefix("Kernel: ")).unwrap_or("").to_owned();
@@ -181,7 +156,7 @@ fn the_table_of_functions_names_the_kernel_file_that_the_door_names() {
         }
     }
     assert_none(
-        broken,
+        &broken,
         "the table of functions in door.rs and the functions themselves agree on kernel files",
     );
 }
@@ -194,7 +169,7 @@ fn models_have_no_clock_and_no_ambient_state() {
     for folder in
         ["sim/src", "models/wire/src", "models/hardware/src", "models/kernel/src", "models/userland/src"]
     {
-        for (file, text) in sources(folder) {
+        for (file, text) in texts(&[folder]) {
             for (line, text) in code(&text) {
                 if words.iter().any(|word| text.contains(word)) {
                     broken.push(format!("{file}:{line}: {}", text.trim()));
@@ -202,7 +177,7 @@ fn models_have_no_clock_and_no_ambient_state() {
             }
         }
     }
-    assert_none(broken, "same scenario, same seed, same bytes: no clock, no environment, no ambient state");
+    assert_none(&broken, "same scenario, same seed, same bytes: no clock, no environment, no ambient state");
 }
 
 #[test]
@@ -212,7 +187,7 @@ fn models_do_not_depend_on_the_order_of_a_hash_map() {
     let methods = [".keys()", ".values()", ".values_mut()", ".iter()", ".iter_mut()", ".drain()", ".retain("];
     let mut broken = Vec::new();
     for folder in ["sim/src", "models"] {
-        for (file, text) in sources(folder).into_iter().filter(|(file, _)| file.contains("/src/")) {
+        for (file, text) in texts(&[folder]).into_iter().filter(|(file, _)| file.contains("/src/")) {
             let maps = hash_maps(&text);
             for (line, text) in code(&text) {
                 let is_walked =
@@ -223,7 +198,7 @@ fn models_do_not_depend_on_the_order_of_a_hash_map() {
             }
         }
     }
-    assert_none(broken, "a hash map is for look-ups only: its order is not the scenario's");
+    assert_none(&broken, "a hash map is for look-ups only: its order is not the scenario's");
 }
 
 /// Names of fields that are hash maps or hash sets.

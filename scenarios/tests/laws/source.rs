@@ -22,13 +22,18 @@ pub fn root() -> PathBuf {
     above.into_iter().find(is_root).expect("in a workspace").to_path_buf()
 }
 
-/// The Rust files below folders of the workspace.
-pub fn sources(folders: &[&str]) -> Sources {
+/// The texts of the Rust files below folders of the workspace.
+pub fn texts(folders: &[&str]) -> BTreeMap<String, String> {
     let mut texts = BTreeMap::new();
     for folder in folders {
         collect(&root().join(folder), &mut texts);
     }
-    texts.into_iter().map(|(path, text)| (path, parse(text))).collect()
+    texts
+}
+
+/// The Rust files below folders of the workspace.
+pub fn sources(folders: &[&str]) -> Sources {
+    texts(folders).into_iter().map(|(path, text)| (path, parse(text))).collect()
 }
 
 /// A made-up tree, to show that a law fails where it should.

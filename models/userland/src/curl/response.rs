@@ -135,7 +135,9 @@ impl Response {
     fn read_chunks(&mut self) -> Progress {
         loop {
             let (start, size) = match httparse::parse_chunk_size(&self.raw) {
-                Ok(httparse::Status::Complete((start, size))) if size < 1 << 32 => (start, size as usize),
+                Ok(httparse::Status::Complete((start, size))) if u32::try_from(size).is_ok() => {
+                    (start, size as usize)
+                }
                 Ok(httparse::Status::Partial) => return Progress::More,
                 _ => return Progress::BadChunk,
             };

@@ -17,7 +17,7 @@ mod traffic;
 
 use glassnet_userland::iptables::draw::Draw;
 
-use super::case::Case;
+use crate::rig::case::Case;
 
 /// A random case; the same seed gives the same case.
 pub fn case(seed: u64) -> Case {
@@ -49,9 +49,9 @@ impl std::ops::DerefMut for CaseDraw {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::observation::KernelConfig;
-    use crate::fuzz::run;
-    use crate::fuzz::simulated::Simulated;
+    use crate::observation::KernelConfig;
+    use crate::rig::run;
+    use crate::simulator::Router;
 
     #[test]
     fn the_same_seed_gives_the_same_case_and_another_seed_another() {
@@ -92,7 +92,7 @@ mod tests {
     fn packets_meet_rules() {
         let (mut met, mut all) = (0, 0);
         for seed in 0..200 {
-            let mut rig = Simulated::new(1, KernelConfig::default()).expect("a router");
+            let mut rig = Router::new(1, KernelConfig::default()).expect("a router");
             let outcome = run(&mut rig, &case(seed)).expect("a case");
             assert!(outcome.said.iter().all(|said| said.status == 0), "seed {seed}: {:?}", outcome.said);
             let rules = outcome.rules.text.lines().filter(|line| line.starts_with('['));

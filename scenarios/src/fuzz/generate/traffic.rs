@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::super::case::{Packet, Port, Proto, Reply, Send, Step};
 use super::CaseDraw;
+use crate::rig::case::{Packet, Port, Proto, Reply, Send, Step};
 
 impl CaseDraw {
     pub(super) fn steps(&mut self) -> Vec<Step> {

@@ -274,7 +274,7 @@ impl Ifaces {
 
     /// The number and the bits of a device in a list. `label` changes whenever its name does.
     fn look_up(&mut self, label: u32, list: usize, name: &str) -> (u16, u32) {
-        let slot = (label as usize * 2 + list) % self.recent.len();
+        let slot = (u64::from(label) * 2 + list as u64) as usize % self.recent.len();
         if let Some((_, _, number, bits)) =
             self.recent[slot].filter(|known| (known.0, known.1) == (label, list))
         {

@@ -1,0 +1,173 @@
+//! A packet tap on every device of a network namespace: one AF_PACKET socket bound to no device.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::IoSliceMut;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use glassnet_scenarios::error::BackendError;
+use glassnet_scenarios::observation::Direction;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, recvmsg,
+    setsockopt, socket, sockopt,
+};
+
+/// A frame with the wall-clock time that the kernel stamped on it.
+#[derive(Clone, Debug)]
+pub(super) struct SeenFrame {
+    pub machine: String,
+    pub netns: String,
+    pub device: String,
+    pub direction: Direction,
+    /// Nanoseconds since the epoch.
+    pub at_ns: u128,
+    pub bytes: Vec<u8>,
+}
+
+/// A thread that reads one tap.
+pub(super) struct Tap {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<SeenFrame>>,
+}
+
+/// Room for the frames of a flood that the reader has not taken yet, in bytes.
+const RECEIVE_BUFFER: usize = 64 << 20;
+
+impl Tap {
+    /// Opens the tap; every frame after this returns is seen.
+    pub fn start(netns: &File, machine: &str, name: &str) -> Result<Self, BackendError> {
+        let failed = || BackendError::failed("cannot open a packet tap");
+        let netns = netns.try_clone().map_err(failed())?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (opened, is_open) = mpsc::channel();
+        let reader = Reader {
+            machine: machine.into(),
+            netns: name.into(),
+            stop: stop.clone(),
+            names: BTreeMap::new(),
+        };
+        let thread = std::thread::spawn(move || match open(&netns) {
+            Ok(socket) => {
+                drop(netns);
+                let _ = opened.send(Ok(()));
+                reader.read(&socket)
+            }
+            Err(e) => {
+                let _ = opened.send(Err(e));
+                Vec::new()
+            }
+        });
+        match is_open.recv() {
+            Ok(Ok(())) => Ok(Self { stop, thread }),
+            Ok(Err(e)) => Err(failed()(e)),
+            Err(_) => Err(failed()(std::io::Error::other("its thread is gone"))),
+        }
+    }
+
+    /// Takes what is still queued, closes the tap and so lets go of the namespace.
+    pub fn stop(self) -> Vec<SeenFrame> {
+        self.stop.store(true, Ordering::Release);
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+fn open(netns: &File) -> std::io::Result<OwnedFd> {
+    setns(netns.as_fd(), CloneFlags::CLONE_NEWNET)?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll)?;
+    setsockopt(&fd, sockopt::RcvBufForce, &RECEIVE_BUFFER)?;
+    setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?;
+    Ok(fd)
+}
+
+struct Reader {
+    machine: String,
+    netns: String,
+    stop: Arc<AtomicBool>,
+    /// Last known name of each ifindex, for a device that is gone when its frame is read.
+    names: BTreeMap<usize, String>,
+}
+
+impl Reader {
+    fn read(mut self, socket: &OwnedFd) -> Vec<SeenFrame> {
+        let mut frames = Vec::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let last_round = self.stop.load(Ordering::Acquire);
+            while let Ok(Some(frame)) = self.next(socket, &mut buffer) {
+                frames.push(frame);
+            }
+            if last_round {
+                return frames;
+            }
+            let _ = poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], 10u8);
+        }
+    }
+
+    /// The next queued frame; none when the queue is empty. A device that goes down leaves an error in the
+    /// queue, which is not a frame and not an end.
+    fn next(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<SeenFrame>, Errno> {
+        loop {
+            match self.receive(socket, buffer) {
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::ENETDOWN | Errno::EINTR) => {}
+                Err(e) => return Err(e),
+                Ok(frame) => return Ok(Some(frame)),
+            }
+        }
+    }
+
+    fn receive(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<SeenFrame, Errno> {
+        let mut parts = [IoSliceMut::new(buffer)];
+        let mut space = nix::cmsg_space!(nix::sys::time::TimeSpec);
+        let got = recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::empty())?;
+        let (index, kind, length) =
+            (got.address.map_or(0, |a| a.ifindex()), got.address.map_or(0, |a| a.pkttype()), got.bytes);
+        let at_ns = got.cmsgs()?.find_map(stamp).unwrap_or_default();
+        let (machine, netns) = (self.machine.clone(), self.netns.clone());
+        let device = self.name(index);
+        Ok(SeenFrame {
+            machine,
+            netns,
+            device,
+            direction: direction(kind),
+            at_ns,
+            bytes: buffer[..length].to_vec(),
+        })
+    }
+
+    fn name(&mut self, index: usize) -> String {
+        // The thread lives in the namespace, so this asks there.
+        let now = nix::net::if_::if_indextoname(index as u32).ok().and_then(|n| n.into_string().ok());
+        if let Some(name) = now {
+            self.names.insert(index, name);
+        }
+        self.names.get(&index).cloned().unwrap_or_else(|| format!("if{index}"))
+    }
+}
+
+fn stamp(message: ControlMessageOwned) -> Option<u128> {
+    match message {
+        ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(at).as_nanos()),
+        _ => None,
+    }
+}
+
+/// `sll_pkttype` of packet(7).
+fn direction(kind: u8) -> Direction {
+    match kind {
+        0 => Direction::Host,
+        1 => Direction::Broadcast,
+        2 => Direction::Multicast,
+        3 => Direction::OtherHost,
+        _ => Direction::Out,
+    }
+}

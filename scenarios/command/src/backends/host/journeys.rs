@@ -1,0 +1,373 @@
+//! From the lines of a trace to the journeys of packet buffers and the events beside them.
+//!
+//! A tracepoint does not say which network namespace it fired in, so what belongs to the lesson is told by
+//! these rules, in this order:
+//!
+//! 1. It fired in a process of a machine (first processes are marked in the trace, their descendants are
+//!    followed by `sched_process_fork`); a softirq that a process's own send raised counts as its own.
+//! 2. A tap of the lesson saw a frame of that length on a device of that name at that time. This tells what a
+//!    timer sends from what the host, or another lesson, sends on a device of the same name.
+//! 3. The same packet buffer was told to be the lesson's by another event of its journey.
+//! 4. A drop without any device is the lesson's by rule 1 if its protocol is set (netlink and local sockets
+//!    have none), or if the neighbour table dropped it: its timers interrupt whatever runs.
+//!
+//! A journey ends where a cable of the topology begins, and another begins at its other end: on the host a
+//! cable is a veth pair and a switch a bridge, and how those hand a packet on is no part of the lesson.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use glassnet_scenarios::observation::{Journey, TraceEvent};
+
+/// What a trace tells of a lesson.
+#[derive(Default)]
+pub(super) struct Told {
+    pub journeys: Vec<Journey>,
+    pub events: Vec<TraceEvent>,
+}
+
+/// What is known of the lesson beside its trace.
+#[derive(Default)]
+pub(super) struct Known {
+    /// All device names of the lesson.
+    pub devices: BTreeSet<String>,
+    /// Names of NICs of the topology.
+    pub nics: BTreeSet<String>,
+    /// Names of switches' ports and of their bridges.
+    pub ports: BTreeSet<String>,
+    /// When a tap saw a frame: device and length with Ethernet header, to sorted nanoseconds of CLOCK_MONOTONIC.
+    pub sightings: BTreeMap<(String, usize), Vec<u64>>,
+}
+
+impl Known {
+    /// Whether a tap saw such a frame within half a millisecond.
+    fn saw(&self, device: &str, length: usize, at_ns: u64) -> bool {
+        const NEAR: u64 = 500_000;
+        let Some(times) = self.sightings.get(&(device.to_owned(), length)) else { return false };
+        let next = times.partition_point(|t| *t < at_ns.saturating_sub(NEAR));
+        times.get(next).is_some_and(|t| *t <= at_ns + NEAR)
+    }
+
+    /// Whether a packet goes onto a cable of the topology between these two steps.
+    fn leaves(&self, from: &str, to: &str) -> bool {
+        let (from, to) = (device_of(from), device_of(to));
+        let hardware = |d: &str| self.nics.contains(d) || self.ports.contains(d);
+        from != to && hardware(from) && hardware(to) || self.nics.contains(from) && from == to
+    }
+}
+
+/// The device in a step's text.
+fn device_of(step: &str) -> &str {
+    step.split(' ').nth(1).unwrap_or("")
+}
+
+/// Reads the text of `trace_pipe`.
+pub(super) fn from_trace(lines: &[String], known: Known) -> Told {
+    let mut reader = Reader::new(known, host_devices());
+    lines.iter().filter_map(|line| Event::parse(line)).for_each(|event| reader.take(&event));
+    reader.finish()
+}
+
+/// The host's own device names.
+fn host_devices() -> BTreeSet<String> {
+    let entries = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// One line of a trace.
+struct Event<'a> {
+    pid: u32,
+    /// CLOCK_MONOTONIC, nanoseconds.
+    at_ns: u64,
+    name: &'a str,
+    rest: &'a str,
+}
+
+impl<'a> Event<'a> {
+    /// `  comm-pid  [cpu] flags  seconds: name: rest`; the comm may hold anything, dashes and blanks too.
+    fn parse(line: &'a str) -> Option<Self> {
+        let cpu = line.match_indices(" [").find(|(at, _)| line.as_bytes().get(at + 5) == Some(&b']'))?.0;
+        let pid = line[..cpu].trim_end().rsplit('-').next()?.parse().ok()?;
+        let mut parts = line[cpu..].splitn(3, ": ");
+        let (when, name, rest) = (parts.next()?, parts.next()?, parts.next().unwrap_or(""));
+        let seconds: f64 = when.rsplit(' ').next()?.parse().ok()?;
+        Some(Self { pid, at_ns: (seconds * 1e9) as u64, name, rest })
+    }
+
+    /// The value after `key=` up to the next blank.
+    fn value(&self, key: &str) -> Option<&'a str> {
+        self.rest.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    /// The word after the word `key`.
+    fn after(&self, key: &str) -> Option<&'a str> {
+        let mut words = self.rest.split(' ').skip_while(|w| *w != key);
+        words.nth(1)
+    }
+}
+
+#[derive(Default)]
+struct Live {
+    journey: Journey,
+    ours: bool,
+    /// Place among all journeys, by first event.
+    number: usize,
+    /// When it was seen last.
+    at_ns: u64,
+}
+
+/// A buffer that is seen again after so many ns was freed where no tracepoint tells of it, and is another packet's
+/// now: between two devices a packet waits for a softirq at most.
+const REUSED: u64 = 500_000_000;
+
+struct Reader {
+    known: Known,
+    host: BTreeSet<String>,
+    pids: BTreeSet<u32>,
+    prompt: Option<usize>,
+    live: BTreeMap<String, Live>,
+    /// By first event and leg.
+    done: BTreeMap<(usize, usize), Journey>,
+    count: usize,
+    events: Vec<TraceEvent>,
+}
+
+impl Reader {
+    fn new(known: Known, host: BTreeSet<String>) -> Self {
+        let (pids, live, done) = Default::default();
+        Self { known, host, pids, prompt: None, live, done, count: 0, events: Vec::new() }
+    }
+
+    fn take(&mut self, event: &Event) {
+        match event.name {
+            "tracing_mark_write" => self.mark(event),
+            "sched_process_fork" => self.fork(event),
+            "net_dev_queue" | "net_dev_start_xmit" | "netif_rx" | "netif_receive_skb" => self.step(event),
+            "consume_skb" => self.end(event, "consumed"),
+            "kfree_skb" => self.drop(event),
+            _ => self.beside(event),
+        }
+    }
+
+    /// `glassnet prompt 3 pids 17 18`
+    fn mark(&mut self, event: &Event) {
+        self.prompt = event.after("prompt").and_then(|n| n.parse().ok());
+        let pids = event.rest.split(' ').skip_while(|w| *w != "pids").filter_map(|w| w.parse::<u32>().ok());
+        self.pids.extend(pids);
+    }
+
+    fn fork(&mut self, event: &Event) {
+        if self.pids.contains(&event.pid)
+            && let Some(child) = event.value("child_pid").and_then(|pid| pid.parse().ok())
+        {
+            self.pids.insert(child);
+        }
+    }
+
+    fn ours(&self, event: &Event, device: &str) -> bool {
+        let only_here = self.known.devices.contains(device) && !self.host.contains(device);
+        self.pids.contains(&event.pid) || only_here
+    }
+
+    /// Whether a tap saw this step's frame; on its way up a frame has lost its Ethernet header.
+    fn tapped(&self, event: &Event, device: &str, length: &str) -> bool {
+        let header = if event.name == "netif_receive_skb" { 14 } else { 0 };
+        length.parse::<usize>().is_ok_and(|length| self.known.saw(device, length + header, event.at_ns))
+    }
+
+    fn step(&mut self, event: &Event) {
+        let (Some(device), Some(skb)) = (event.value("dev"), event.value("skbaddr")) else { return };
+        let (Some(prompt), Some(length)) = (self.prompt, event.value("len")) else { return };
+        let ours = self.pids.contains(&event.pid) || self.tapped(event, device, length);
+        if self.live.get(skb).is_some_and(|live| event.at_ns > live.at_ns + REUSED) {
+            self.end(event, "alive");
+        }
+        let number = self.count;
+        let live = self.live.entry(skb.to_owned()).or_insert_with(|| Live {
+            number,
+            journey: Journey { prompt, ..Journey::default() },
+            ours: false,
+            at_ns: event.at_ns,
+        });
+        live.at_ns = event.at_ns;
+        self.count += usize::from(live.number == number);
+        live.ours |= ours;
+        live.journey.steps.push(format!("{} {device} {length}", event.name));
+    }
+
+    fn end(&mut self, event: &Event, how: &str) {
+        let Some(mut live) = event.value("skbaddr").and_then(|skb| self.live.remove(skb)) else { return };
+        how.clone_into(&mut live.journey.end);
+        self.settle(live);
+    }
+
+    fn settle(&mut self, live: Live) {
+        if !live.ours {
+            return;
+        }
+        let Journey { prompt, steps, end } = live.journey;
+        let legs: Vec<_> = steps
+            .chunk_by(|a, b| !(a.starts_with("net_dev_start_xmit") && self.known.leaves(a, b)))
+            .collect();
+        for (at, leg) in legs.iter().enumerate() {
+            let is_ours = |step: &String| !self.known.ports.contains(device_of(step));
+            let steps: Vec<_> = leg.iter().filter(|s| is_ours(s)).cloned().collect();
+            let end = if at + 1 < legs.len() { "cable" } else { &end };
+            if !steps.is_empty() {
+                self.done.insert((live.number, at), Journey { prompt, steps, end: end.to_owned() });
+            }
+        }
+    }
+
+    fn drop(&mut self, event: &Event) {
+        let reason = event.after("reason:").unwrap_or("").to_owned();
+        if event.value("skbaddr").is_some_and(|skb| self.live.contains_key(skb)) {
+            return self.end(event, &reason);
+        }
+        let (Some(prompt), Some(protocol)) = (self.prompt, event.value("protocol")) else { return };
+        // A packet socket's copy of a frame that nobody had read when the socket was closed: no packet of the network.
+        if reason == "QUEUE_PURGE" {
+            return;
+        }
+        let local = self.pids.contains(&event.pid) && protocol != "0";
+        if local || reason.starts_with("NEIGH_") {
+            let journey = Journey { prompt, steps: Vec::new(), end: reason };
+            self.done.insert((self.count, 0), journey);
+            self.count += 1;
+        }
+    }
+
+    /// Look-ups and table changes, which name no packet buffer: the lesson's by rule 1, or where they name a device
+    /// that the lesson has and the host has not.
+    fn beside(&mut self, event: &Event) {
+        let device = event.after("dev").or_else(|| event.after("br_dev")).unwrap_or("-");
+        let Some(prompt) = self.prompt.filter(|_| self.ours(event, device)) else { return };
+        if let Some(text) = beside_text(event) {
+            self.events.push(TraceEvent { prompt, text });
+        }
+    }
+
+    fn finish(mut self) -> Told {
+        for mut live in std::mem::take(&mut self.live).into_values() {
+            "alive".clone_into(&mut live.journey.end);
+            self.settle(live);
+        }
+        Told { journeys: self.done.into_values().collect(), events: self.events }
+    }
+}
+
+/// The part of such an event that both sides can know: no times, no counts of the whole host.
+fn beside_text(event: &Event) -> Option<String> {
+    let word = |key: &str| event.after(key).unwrap_or("?");
+    let text = match event.name {
+        "fib_table_lookup" => fib_text(event)?,
+        "neigh_create" => format!("{} {}", word("dev"), word("primary_key4")),
+        "neigh_update" => {
+            let states = format!("{} -> {}", word("nud_state"), word("new_state"));
+            format!("{} {} {states}", word("dev"), word("primary_key4"))
+        }
+        "br_fdb_update" => format!("{} {} {}", word("br_dev"), word("source"), word("addr")),
+        "br_fdb_add" => format!("{} {}", word("dev"), word("addr")),
+        "fdb_delete" => format!("{} {} {}", word("br_dev"), word("dev"), word("addr")),
+        "icmp_send" => event.rest.split(" skbaddr").next()?.to_owned(),
+        _ => return None,
+    };
+    Some(format!("{} {text}", event.name))
+}
+
+/// `table 254 proto 1 0.0.0.0 -> 10.0.0.102 ==> veth-1-a err 0`, without ports, which are chosen at random.
+fn fib_text(event: &Event) -> Option<String> {
+    let arrow = event.rest.split(' ').position(|w| w == "->")?;
+    let words: Vec<_> = event.rest.split(' ').collect();
+    let address = |at: usize| words.get(at).and_then(|w| w.split('/').next()).unwrap_or("?");
+    let (from, to) = (address(arrow - 1), address(arrow + 1));
+    let word = |key: &str| event.after(key).unwrap_or("?");
+    Some(format!(
+        "table {} proto {} {from} -> {to} ==> {} err {}",
+        word("table"),
+        word("proto"),
+        word("dev"),
+        word("err")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "\
+      host-1 [001] ...1.  1.0: tracing_mark_write: glassnet prompt 0 pids 7
+      bash-7 [001] ...1.  1.1: sched_process_fork: comm=bash pid=7 child_comm=bash child_pid=9
+    a-b c-9 [001] b....  1.2: net_dev_queue: dev=eth0 skbaddr=0a len=42
+     other-3 [000] b....  1.3: net_dev_queue: dev=eth0 skbaddr=0b len=99
+    a-b c-9 [001] .Ns1.  1.4: netif_receive_skb: dev=eth0 skbaddr=0a len=28
+     other-3 [000] .....  1.5: consume_skb: skbaddr=0b location=x
+      idle-0 [000] .....  1.6: kfree_skb: skbaddr=0a rx_sk=0 protocol=2054 location=x reason: OTHERHOST
+      idle-0 [000] .....  1.7: kfree_skb: skbaddr=0c rx_sk=0 protocol=2048 location=x reason: NEIGH_FAILED
+      idle-0 [000] .....  1.8: kfree_skb: skbaddr=0d rx_sk=0 protocol=2048 location=x reason: NO_SOCKET";
+
+    #[test]
+    fn journeys_of_the_lesson_are_told_from_the_hosts() {
+        let known = Known { nics: BTreeSet::from(["eth0".to_owned()]), ..Known::default() };
+        let mut reader = Reader::new(known, BTreeSet::from(["eth0".to_owned()]));
+        TRACE.lines().filter_map(Event::parse).for_each(|e| reader.take(&e));
+        let ends: Vec<_> = reader.finish().journeys.into_iter().map(|j| (j.steps.len(), j.end)).collect();
+        assert_eq!(ends, [(2, "OTHERHOST".to_owned()), (0, "NEIGH_FAILED".to_owned())]);
+    }
+
+    #[test]
+    fn a_timer_on_a_device_that_the_host_has_too_is_told_by_the_tap() {
+        let sightings = BTreeMap::from([(("lo".to_owned(), 126), vec![5_000_100_000])]);
+        let mut reader =
+            Reader::new(Known { sightings, ..Known::default() }, BTreeSet::from(["lo".to_owned()]));
+        let lines = [
+            "bash-7 [001] ...1. 1.0: tracing_mark_write: glassnet prompt 0 pids 7",
+            "idle-0 [001] ..s1. 5.0: net_dev_queue: dev=lo skbaddr=0a len=126",
+            "idle-0 [001] ..s1. 6.0: net_dev_queue: dev=lo skbaddr=0b len=126",
+        ];
+        lines.iter().filter_map(|l| Event::parse(l)).for_each(|e| reader.take(&e));
+        assert_eq!(reader.finish().journeys.len(), 1);
+    }
+
+    #[test]
+    fn a_buffer_that_is_used_again_is_another_packet() {
+        let mut reader = Reader::new(Known::default(), BTreeSet::from(["eth0".to_owned()]));
+        let lines = [
+            "bash-7 [001] ...1. 1.0: tracing_mark_write: glassnet prompt 0 pids 7",
+            "idle-0 [001] ..s1. 1.1: netif_receive_skb: dev=eth0 skbaddr=0a len=99",
+            "ping-7 [001] ..s1. 3.0: net_dev_queue: dev=v1 skbaddr=0a len=98",
+        ];
+        lines.iter().filter_map(|l| Event::parse(l)).for_each(|e| reader.take(&e));
+        let journeys = reader.finish().journeys;
+        assert_eq!(journeys.iter().map(|j| j.steps.len()).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn a_journey_is_cut_at_cables() {
+        let names = |list: &[&str]| list.iter().map(|n| (*n).to_owned()).collect();
+        let known = Known { nics: names(&["eth0"]), ports: names(&["p1", "p2"]), ..Known::default() };
+        let mut reader = Reader::new(known, BTreeSet::new());
+        let step = |name: &str, device: &str| {
+            format!("bash-7 [001] ..... 1.0: {name}: dev={device} skbaddr=0a len=42")
+        };
+        let lines = [
+            "bash-7 [001] ..... 1.0: tracing_mark_write: glassnet prompt 0 pids 7".to_owned(),
+            step("netif_receive_skb", "br0"),
+            step("net_dev_queue", "eth0"),
+            step("net_dev_start_xmit", "eth0"),
+            step("netif_rx", "p1"),
+            step("net_dev_start_xmit", "p2"),
+            step("netif_rx", "eth0"),
+        ];
+        lines.iter().filter_map(|l| Event::parse(l)).for_each(|e| reader.take(&e));
+        let legs: Vec<_> = reader.finish().journeys.into_iter().map(|j| (j.steps.len(), j.end)).collect();
+        assert_eq!(legs, [(3, "cable".to_owned()), (1, "alive".to_owned())]);
+    }
+
+    #[test]
+    fn a_look_up_is_told_without_ports() {
+        let line = "ping-9 [001] ..... 1.0: fib_table_lookup: table 254 oif 0 iif 1 proto 17 0.0.0.0/43792 -> 10.0.0.102/1025 tos 0 scope 0 flags 0 ==> dev veth-1-a gw 0.0.0.0/:: err 0";
+        let text = Event::parse(line).and_then(|e| beside_text(&e));
+        let expected = "fib_table_lookup table 254 proto 17 0.0.0.0 -> 10.0.0.102 ==> veth-1-a err 0";
+        assert_eq!(text.as_deref(), Some(expected));
+    }
+}

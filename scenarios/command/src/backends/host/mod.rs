@@ -1,0 +1,69 @@
+//! The host backend: a lesson's prompts run verbatim by bash and the real tools on the running kernel.
+//!
+//! A machine is a network, mount, UTS, IPC and PID namespace of its own. Nothing of it outlives the
+//! process that asked for it: each machine's first process holds the reading end of a pipe and exits when
+//! the writing end closes, which the kernel does even for a process that is killed with SIGKILL; the end of
+//! a PID namespace's first process ends the namespace, its processes, its mounts and its devices.
+
+#![allow(clippy::disallowed_methods, reason = "a real kernel lives in real time")]
+
+mod dumps;
+mod frames;
+mod inside;
+mod journeys;
+mod machine;
+mod needs;
+mod probe;
+mod rig;
+mod run;
+mod spaces;
+mod topology;
+mod tracer;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use glassnet_scenarios::backend::{Backend, Running};
+use glassnet_scenarios::error::BackendError;
+use glassnet_scenarios::observation::{Capabilities, KernelConfig};
+use glassnet_scenarios::plan::Plan;
+use glassnet_scenarios::rig::Rig;
+
+pub use inside::reentered;
+
+/// The running kernel.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// The `glassnet` binary, whose `main` begins with [`reentered`].
+    pub helper: PathBuf,
+    /// How long one prompt may take.
+    pub prompt_timeout: Duration,
+}
+
+/// The running binary as helper, one minute a prompt.
+pub(super) fn open() -> Result<Box<dyn Backend>, BackendError> {
+    let helper = std::env::current_exe().map_err(BackendError::failed("cannot find this program"))?;
+    Ok(Box::new(Host { helper, prompt_timeout: Duration::from_secs(60) }))
+}
+
+impl Backend for Host {
+    fn version(&self) -> String {
+        format!("linux {} (host)", probe::release())
+    }
+
+    fn config(&self) -> KernelConfig {
+        probe::config()
+    }
+
+    fn sees(&self) -> Capabilities {
+        Capabilities { tables: needs::tables(), ..Capabilities::default() }
+    }
+
+    fn start<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError> {
+        Ok(Box::new(run::Run::start(self, plan)?))
+    }
+
+    fn router(&self) -> Result<Box<dyn Rig>, BackendError> {
+        Ok(Box::new(rig::Router::start(self)?))
+    }
+}

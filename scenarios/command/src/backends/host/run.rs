@@ -1,0 +1,224 @@
+//! One run of a plan on the host.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use glassnet_scenarios::backend::{Captured, Printed, Running, Tables};
+use glassnet_scenarios::error::BackendError;
+use glassnet_scenarios::observation::{ChosenMac, Frame, SETTLE};
+use glassnet_scenarios::plan::{Plan, PlannedPrompt};
+use nix::sys::socket::{Shutdown, shutdown};
+use nix::time::{ClockId, clock_gettime};
+
+use super::journeys::Known;
+use super::machine::{Machine, NoStatus};
+use super::spaces::{Place, Spaces};
+use super::topology::{self, Lab};
+use super::tracer::Tracer;
+use super::{Host, dumps, frames, journeys, needs};
+
+/// A prompt on a machine that is not there is found before anything is made.
+fn check(plan: &Plan) -> Result<(), BackendError> {
+    for prompt in plan.blocks.iter().flat_map(|b| &b.prompts) {
+        if !plan.topology.nodes.contains_key(&prompt.machine) {
+            let (lesson, line, machine) = (&plan.lesson, prompt.line, &prompt.machine);
+            return Err(BackendError::Plan(format!("{lesson}:{line}: no machine {machine} in the topology")));
+        }
+    }
+    Ok(())
+}
+
+/// A thread that died with the lock has already reported its error; the state itself stays usable.
+fn locked(spaces: &Mutex<Spaces>) -> MutexGuard<'_, Spaces> {
+    spaces.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A listener that ends its thread when it goes away.
+struct Hook(UnixListener);
+
+impl Drop for Hook {
+    fn drop(&mut self) {
+        let _ = shutdown(self.0.as_raw_fd(), Shutdown::Both);
+    }
+}
+
+/// Answers the wrapper around `ip` of one machine: looks at its namespaces again, then lets it go on.
+fn serve_hook(machine: &Machine, spaces: Arc<Mutex<Spaces>>) -> Result<Hook, BackendError> {
+    let place = Place::of(machine);
+    let hook = machine.hook()?;
+    let keeper = Hook(hook.try_clone().map_err(BackendError::failed("cannot listen in a machine"))?);
+    std::thread::spawn(move || {
+        while let Ok((mut caller, _)) = hook.accept() {
+            let _ = caller.read(&mut [0]);
+            if let Err(e) = locked(&spaces).rescan(&place) {
+                eprintln!("glassnet: {}: {e}", place.machine());
+            }
+            let _ = caller.write_all(b"\n");
+        }
+    });
+    Ok(keeper)
+}
+
+/// A plan that runs.
+pub(super) struct Run<'a> {
+    plan: &'a Plan,
+    host: &'a Host,
+    lab: Lab,
+    spaces: Arc<Mutex<Spaces>>,
+    /// One for each machine, to be dropped with it.
+    _hooks: Vec<Hook>,
+    tracer: Tracer,
+    /// The tracer records.
+    traces: bool,
+    /// Wall-clock start of each prompt, in nanoseconds since the epoch.
+    starts: Vec<u128>,
+}
+
+impl<'a> Run<'a> {
+    /// Starts the machines.
+    pub fn start(host: &'a Host, plan: &'a Plan) -> Result<Self, BackendError> {
+        needs::check()?;
+        check(plan)?;
+        let tracer = Tracer::start(host)?;
+        let spaces = Arc::new(Mutex::new(Spaces::default()));
+        let mut lab = Lab { machines: BTreeMap::new(), fabric: Machine::start("fabric", host)? };
+        let mut hooks = Vec::new();
+        for name in plan.topology.nodes.keys() {
+            let machine = Machine::start(name, host)?;
+            hooks.push(serve_hook(&machine, spaces.clone())?);
+            locked(&spaces).rescan(&Place::of(&machine))?;
+            lab.machines.insert(name.clone(), machine);
+        }
+        topology::build(&lab, &plan.topology)?;
+        let run = Self { plan, host, lab, spaces, _hooks: hooks, tracer, traces: false, starts: Vec::new() };
+        run.rescan_all()?;
+        std::thread::sleep(SETTLE);
+        Ok(run)
+    }
+
+    fn trace(&mut self, on: bool) -> Result<(), BackendError> {
+        if self.traces != on {
+            self.tracer.switch(on)?;
+            self.traces = on;
+        }
+        Ok(())
+    }
+
+    fn stuck(&self, prompt: &PlannedPrompt, why: NoStatus, output: &str) -> BackendError {
+        let why = match why {
+            NoStatus::TimedOut => format!("still running after {} s", self.host.prompt_timeout.as_secs()),
+            NoStatus::Ended => "it ended its shell".to_owned(),
+        };
+        let last = output.lines().last().map(|l| format!("; its last words: {l}")).unwrap_or_default();
+        BackendError::prompt(self.plan, prompt, why + &last)
+    }
+
+    fn rescan_all(&self) -> Result<(), BackendError> {
+        let mut spaces = locked(&self.spaces);
+        self.lab.machines.values().try_for_each(|m| spaces.rescan(&Place::of(m)))
+    }
+}
+
+impl Running for Run<'_> {
+    fn prompt(&mut self, number: usize, prompt: &PlannedPrompt) -> Result<Printed, BackendError> {
+        self.trace(true)?;
+        let machine = self
+            .lab
+            .machines
+            .get_mut(&prompt.machine)
+            .ok_or_else(|| BackendError::Plan(prompt.machine.clone()))?;
+        let [init, shell] = machine.pids();
+        self.tracer.mark(&format!("glassnet prompt {number} pids {init} {shell}"))?;
+        self.starts.push(now_ns());
+        let (output, status) = machine.prompt(&prompt.command, self.host.prompt_timeout);
+        let place = Place::of(machine);
+        let status = status.map_err(|why| self.stuck(prompt, why, &output))?;
+        locked(&self.spaces).rescan(&place)?;
+        Ok(Printed { output, status })
+    }
+
+    fn settle(&mut self) -> Result<(), BackendError> {
+        std::thread::sleep(SETTLE);
+        Ok(())
+    }
+
+    fn tables(&mut self) -> Result<Tables, BackendError> {
+        self.trace(false)?;
+        let mut all = Tables::new();
+        for machine in self.lab.machines.values() {
+            for netns in locked(&self.spaces).names(&machine.name) {
+                let key =
+                    if netns.is_empty() { machine.name.clone() } else { format!("{}/{netns}", machine.name) };
+                all.insert(key, dumps::read(machine, &netns)?);
+            }
+        }
+        Ok(all)
+    }
+
+    fn finish(self: Box<Self>) -> Captured {
+        // What softirqs still have in hand reaches the taps well within this.
+        std::thread::sleep(Duration::from_millis(20));
+        let Self { plan, lab, spaces, tracer, starts, .. } = *self;
+        let trace = tracer.finish();
+        let (frames, macs, notices) = std::mem::take(&mut *locked(&spaces)).finish();
+        let told = journeys::from_trace(&trace, known(plan, &frames, &macs));
+        Captured {
+            tools: lab.machines.values().next().map(tools).unwrap_or_default(),
+            notices,
+            macs,
+            frames: frames.into_iter().filter_map(|f| placed(f, &starts)).collect(),
+            journeys: told.journeys,
+            events: told.events,
+        }
+    }
+}
+
+/// What tells the lesson's packets from the host's own.
+fn known(plan: &Plan, frames: &[frames::SeenFrame], macs: &[ChosenMac]) -> Known {
+    let mut known = Known { devices: macs.iter().map(|m| m.device.clone()).collect(), ..Known::default() };
+    known.nics = plan.nic_names();
+    known.ports = topology::hidden_names(&plan.topology);
+    known.devices.extend(known.nics.iter().chain(&known.ports).cloned());
+    let since_boot = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+    let offset = now_ns() - since_boot.as_nanos();
+    for frame in frames {
+        let at_ns = frame.at_ns.saturating_sub(offset) as u64;
+        known.sightings.entry((frame.device.clone(), frame.bytes.len())).or_default().push(at_ns);
+    }
+    known
+}
+
+fn now_ns() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
+}
+
+/// Puts a frame under the prompt that ran when it was stamped; none for what came before the first.
+fn placed(frame: frames::SeenFrame, starts: &[u128]) -> Option<Frame> {
+    let prompt = starts.partition_point(|start| *start <= frame.at_ns).checked_sub(1)?;
+    let at_us = ((frame.at_ns - starts[0]) / 1000) as u64;
+    let bytes = frame.bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let frames::SeenFrame { machine, netns, device, direction, .. } = frame;
+    Some(Frame { prompt, machine, netns, device, direction, at_us, bytes })
+}
+
+/// The version lines of the tools that lessons use.
+fn tools(machine: &Machine) -> BTreeMap<String, String> {
+    let ask = |argv: &[&str]| {
+        let out = machine.command(argv).output().ok()?;
+        let text = [out.stdout, out.stderr].concat();
+        Some((argv[0].to_owned(), String::from_utf8_lossy(&text).lines().next()?.to_owned()))
+    };
+    let asks = [
+        &["ip", "-V"][..],
+        &["bridge", "-V"],
+        &["ping", "-V"],
+        &["brctl", "--version"],
+        &["tcpdump", "--version"],
+        &["bash", "--version"],
+    ];
+    asks.into_iter().filter_map(ask).collect()
+}

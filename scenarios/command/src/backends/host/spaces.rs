@@ -1,0 +1,280 @@
+//! The network namespaces of all machines: found as they appear, prepared, tapped, let go when they vanish.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use glassnet_scenarios::error::BackendError;
+use glassnet_scenarios::observation::ChosenMac;
+use nix::sched::{CloneFlags, setns};
+
+use super::frames::{SeenFrame, Tap};
+use super::inside::BR_NETFILTER;
+use super::machine::Machine;
+
+/// A namespace that is watched.
+struct Space {
+    machine: String,
+    /// Name below `/run/netns`, empty for the machine's own, `pid:N` for one without a name.
+    name: String,
+    file: File,
+    tap: Tap,
+    /// `/sys/class/net` of its machine's own namespace.
+    sys: PathBuf,
+}
+
+/// All namespaces, by the inode of each.
+#[derive(Default)]
+pub(super) struct Spaces {
+    open: BTreeMap<u64, Space>,
+    frames: Vec<SeenFrame>,
+    macs: Vec<ChosenMac>,
+    notices: Vec<String>,
+}
+
+/// Where a machine is found: enough to look for its namespaces from any thread.
+#[derive(Clone)]
+pub(super) struct Place {
+    machine: String,
+    own: PathBuf,
+    names: PathBuf,
+    pid_namespace: PathBuf,
+    sys: PathBuf,
+    /// Exists once the machine has loaded `br_netfilter`.
+    br_netfilter: PathBuf,
+}
+
+impl Place {
+    /// The place of a machine.
+    pub fn of(machine: &Machine) -> Self {
+        Self {
+            machine: machine.name.clone(),
+            own: machine.netns(),
+            names: machine.path("/run/netns"),
+            pid_namespace: format!("/proc/{}/ns/pid", machine.pid).into(),
+            sys: machine.path("/sys/class/net"),
+            br_netfilter: machine.path(BR_NETFILTER),
+        }
+    }
+}
+
+impl Place {
+    /// Its machine's name.
+    pub fn machine(&self) -> &str {
+        &self.machine
+    }
+}
+
+impl Spaces {
+    /// Looks at a machine's namespaces again: prepares and taps new ones, lets go of those that are gone.
+    pub fn rescan(&mut self, place: &Place) -> Result<(), BackendError> {
+        let present = present(place);
+        for (inode, (name, path)) in &present {
+            if let Some(space) = self.open.get_mut(inode) {
+                space.name.clone_from(name);
+            } else if let Ok(file) = File::open(path) {
+                self.add(place, name.clone(), *inode, file)?;
+            }
+        }
+        let gone: Vec<u64> = self
+            .open
+            .iter()
+            .filter(|(i, s)| s.machine == place.machine && !present.contains_key(i))
+            .map(|(i, _)| *i)
+            .collect();
+        for inode in gone {
+            if let Some(space) = self.open.remove(&inode) {
+                self.frames.extend(space.tap.stop());
+            }
+        }
+        self.note_macs();
+        Ok(())
+    }
+
+    fn add(&mut self, place: &Place, name: String, inode: u64, file: File) -> Result<(), BackendError> {
+        if name.starts_with("pid:") {
+            self.notices.push(format!(
+                "{}: a namespace without a name was prepared only after its prompt",
+                place.machine
+            ));
+        }
+        let failed = || BackendError::failed("cannot prepare a network namespace");
+        let settings = match File::open(&place.own) {
+            Ok(own) if !name.is_empty() => within(&own, inherited).map_err(failed())?,
+            _ => compiled_in(),
+        };
+        let bridges_call = place.br_netfilter.exists();
+        within(&file, || prepare(&settings, bridges_call)).map_err(failed())?;
+        let tap = Tap::start(&file, &place.machine, &name)?;
+        self.open
+            .insert(inode, Space { machine: place.machine.clone(), name, file, tap, sys: place.sys.clone() });
+        Ok(())
+    }
+
+    /// Records each address that has not been seen, in order of ifindex. A bridge that has taken a port's address
+    /// comes after the port, which is the one that the kernel chose it for.
+    fn note_macs(&mut self) {
+        for space in self.open.values() {
+            let mut devices = within(&space.file, || Ok(devices())).unwrap_or_default();
+            let is_known =
+                |name: &str| self.macs.iter().any(|m| m.machine == space.machine && m.device == name);
+            devices.sort_by_key(|(name, _)| (space.sys.join(name).join("bridge").exists(), is_known(name)));
+            for (device, mac) in devices {
+                let known = |m: &ChosenMac| m.machine == space.machine && m.mac == mac;
+                if !self.macs.iter().any(known) {
+                    self.macs.push(ChosenMac { machine: space.machine.clone(), device, mac });
+                }
+            }
+        }
+    }
+
+    /// Names of a machine's namespaces, its own (empty) first.
+    pub fn names(&self, machine: &str) -> Vec<String> {
+        let mut names: Vec<_> =
+            self.open.values().filter(|s| s.machine == machine).map(|s| s.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// Stops all taps and hands over what was seen.
+    pub fn finish(mut self) -> (Vec<SeenFrame>, Vec<ChosenMac>, Vec<String>) {
+        for space in std::mem::take(&mut self.open).into_values() {
+            self.frames.extend(space.tap.stop());
+        }
+        // Stable: what one namespace saw keeps its order where two stamps are equal.
+        self.frames.sort_by_key(|f| f.at_ns);
+        self.notices.dedup();
+        (self.frames, self.macs, self.notices)
+    }
+}
+
+/// Inode to name and path of each namespace of a machine.
+fn present(place: &Place) -> BTreeMap<u64, (String, PathBuf)> {
+    let mut found = BTreeMap::new();
+    for (name, path) in nameless(place) {
+        add_present(&mut found, name, path);
+    }
+    for entry in fs::read_dir(&place.names).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        add_present(&mut found, name, entry.path());
+    }
+    add_present(&mut found, String::new(), place.own.clone());
+    found
+}
+
+fn add_present(found: &mut BTreeMap<u64, (String, PathBuf)>, name: String, path: PathBuf) {
+    const NSFS: u64 = 4_000_000_000;
+    if let Ok(meta) = fs::metadata(&path)
+        && meta.ino() >= NSFS
+    {
+        found.insert(meta.ino(), (name, path));
+    }
+}
+
+/// The network namespace of each process of a machine.
+fn nameless(place: &Place) -> Vec<(String, PathBuf)> {
+    let Ok(ours) = fs::metadata(&place.pid_namespace).map(|m| m.ino()) else { return Vec::new() };
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| fs::metadata(format!("/proc/{pid}/ns/pid")).is_ok_and(|m| m.ino() == ours))
+        .map(|pid| (format!("pid:{pid}"), format!("/proc/{pid}/ns/net").into()))
+        .collect()
+}
+
+/// Runs something on a thread of its own inside a network namespace.
+pub(super) fn within<T: Send>(
+    netns: &File,
+    work: impl FnOnce() -> std::io::Result<T> + Send,
+) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            setns(netns.as_fd(), CloneFlags::CLONE_NEWNET)?;
+            work()
+        });
+        thread.join().unwrap_or_else(|_| Err(std::io::Error::other("a helper thread panicked")))
+    })
+}
+
+/// Settings that a namespace would otherwise take from the host's own, or that bring noise.
+///
+/// IPv6 is off. Membership reports for link-local groups are off (`igmp_link_local_mcast_reports`): a bridge
+/// joins 224.0.0.106 when it comes up and would report that after a random delay. `br_netfilter` may be built into
+/// the host's kernel; bridges call iptables only once the machine has loaded it, as on a stock machine.
+pub(super) fn prepare(settings: &Settings, bridges_call: bool) -> std::io::Result<()> {
+    for which in CONF {
+        set(&format!("ipv6/conf/{which}/disable_ipv6"), "1")?;
+    }
+    // In order: what `all` says of forwarding changes `default` too.
+    for (name, value) in settings {
+        set(name, value)?;
+    }
+    set("ipv4/igmp_link_local_mcast_reports", "0")?;
+    for proto in ["ip", "ip6", "arp"] {
+        set(&format!("bridge/bridge-nf-call-{proto}tables"), if bridges_call { "1" } else { "0" })?;
+    }
+    Ok(())
+}
+
+const CONF: [&str; 2] = ["all", "default"];
+
+/// IPv4 device settings below `/proc/sys/net`.
+pub(super) type Settings = Vec<(String, String)>;
+
+/// Those of a machine that was just switched on.
+pub(super) fn compiled_in() -> Settings {
+    let of = |which: &'static str| {
+        COMPILED_IN
+            .iter()
+            .map(move |(name, value)| (format!("ipv4/conf/{which}/{name}"), (*value).to_owned()))
+    };
+    CONF.into_iter().flat_map(of).collect()
+}
+
+/// Those of this thread's namespace: a new one of the same machine begins with them, as it does on a real machine,
+/// where the machine's own is the kernel's first (`net.core.devconf_inherit_init_net` 0).
+fn inherited() -> std::io::Result<Settings> {
+    let mut all = Settings::new();
+    for which in CONF {
+        for (name, _) in COMPILED_IN {
+            let name = format!("ipv4/conf/{which}/{name}");
+            let value = fs::read_to_string(Path::new("/proc/sys/net").join(&name))?;
+            all.push((name, value.trim().to_owned()));
+        }
+    }
+    Ok(all)
+}
+
+/// IPv4 device settings as the kernel is compiled; `forwarding` comes first because it changes others.
+const COMPILED_IN: [(&str, &str); 13] = [
+    ("forwarding", "0"),
+    ("rp_filter", "0"),
+    ("accept_local", "0"),
+    ("accept_redirects", "1"),
+    ("send_redirects", "1"),
+    ("secure_redirects", "1"),
+    ("shared_media", "1"),
+    ("proxy_arp", "0"),
+    ("arp_filter", "0"),
+    ("arp_ignore", "0"),
+    ("arp_announce", "0"),
+    ("arp_notify", "0"),
+    ("log_martians", "0"),
+];
+
+/// Writes a setting of this thread's namespace; one that this kernel does not have needs no writing.
+fn set(name: &str, value: &str) -> std::io::Result<()> {
+    let path = Path::new("/proc/sys/net").join(name);
+    if path.exists() { fs::write(path, value) } else { Ok(()) }
+}
+
+/// Name and address of each Ethernet device of this thread's namespace.
+fn devices() -> Vec<(String, String)> {
+    let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    all.filter_map(|device| {
+        let mac = device.address?.as_link_addr()?.addr()?;
+        (mac != [0; 6]).then(|| (device.interface_name, mac.map(|b| format!("{b:02x}")).join(":")))
+    })
+    .collect()
+}

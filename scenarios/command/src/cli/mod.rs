@@ -1,0 +1,175 @@
+//! The command line of `glassnet`.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `mod.rs` | the subcommands, exit statuses, reading lessons |
+//! | `run.rs` | `glassnet run` |
+//! | `shell.rs` | `glassnet shell` |
+//! | `walk.rs`, `trace.rs`, `pcap.rs` | `glassnet walk`, `glassnet trace`, `glassnet pcap` |
+//! | `verify.rs` | `glassnet verify`, `glassnet record` |
+//! | `chart.rs` | `glassnet chart` |
+//! | `fuzz.rs` | `glassnet fuzz` |
+//! | `style.rs` | colours |
+
+mod chart;
+mod fuzz;
+mod pcap;
+mod run;
+mod shell;
+mod style;
+mod trace;
+mod verify;
+mod walk;
+
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use glassnet_scenarios::lesson::Lesson;
+use glassnet_scenarios::view::{self, Observed};
+use indicatif::{ProgressBar, ProgressStyle};
+use miette::Report;
+
+/// A Linux container network that you can see through.
+#[derive(Parser)]
+#[command(name = "glassnet", version, arg_required_else_help = true, after_help = HELP)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HELP: &str = "\
+Exit status: 0 as expected, 1 not as expected, 2 could not run, 3 as expected with warnings.
+Colours are off when the output is no terminal, or with NO_COLOR set.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run lessons and check what they print
+    Run(run::Args),
+    /// Type commands on the simulated machines
+    Shell(shell::Args),
+    /// Print what each packet met on its way
+    Walk(walk::Args),
+    /// Send one packet into a prepared lesson, and tell its way
+    Trace(trace::Args),
+    /// Write what each device saw as pcapng files
+    Pcap(pcap::Args),
+    /// Run lessons on the simulator and on a real kernel, and show the differences
+    Verify(verify::VerifyArgs),
+    /// Keep what a real kernel does, for tests without privileges
+    Record(verify::RecordArgs),
+    /// Draw what a lesson measured as an SVG chart
+    Chart(chart::Args),
+    /// Hold random iptables rules and packets against a real kernel
+    Fuzz(fuzz::Args),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Status {
+    /// All was as expected.
+    Expected,
+    /// Something was not.
+    Unexpected,
+    /// Something could not be run.
+    CouldNot,
+    /// All was as expected, but there is something to look at.
+    Warned,
+    /// The status of the last command typed, from `shell`.
+    Typed(u8),
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> ExitCode {
+        ExitCode::from(match status {
+            Status::Expected => 0,
+            Status::Unexpected => 1,
+            Status::CouldNot => 2,
+            Status::Warned => 3,
+            Status::Typed(status) => status,
+        })
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let ended = match args.command {
+        Command::Run(args) => run::main(args),
+        Command::Shell(args) => shell::main(args),
+        Command::Walk(args) => walk::main(args),
+        Command::Trace(args) => trace::main(args),
+        Command::Pcap(args) => pcap::main(args),
+        Command::Verify(args) => verify::verify(args),
+        Command::Record(args) => verify::record(args),
+        Command::Chart(args) => chart::main(args),
+        Command::Fuzz(args) => fuzz::main(args),
+    };
+    match ended {
+        Ok(status) => status.into(),
+        // The reader of our output went away: nobody is left to tell.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("glassnet: {error}");
+            Status::CouldNot.into()
+        }
+    }
+}
+
+/// Reads a lesson from a file, or from standard input for `-`; an error says where in the text.
+fn read_lesson(path: &Path) -> Result<Lesson, Report> {
+    let mut source = String::new();
+    let read = match path == Path::new("-") {
+        true => io::stdin().read_to_string(&mut source).map(|_| ()),
+        false => std::fs::read(path).and_then(|bytes| {
+            source = String::from_utf8(bytes).map_err(|_| io::Error::other("the file is not UTF-8 text"))?;
+            Ok(())
+        }),
+    };
+    read.map_err(|error| miette::miette!("{}: {error}", path.display()))?;
+    Ok(Lesson::parse(path, source)?)
+}
+
+/// Runs a lesson with everything observed, and shows it; an error says where in the text.
+fn with_observed(
+    path: &Path,
+    seed: u64,
+    show: impl FnOnce(&Observed) -> io::Result<Status>,
+) -> io::Result<Status> {
+    let lesson = match read_lesson(path) {
+        Ok(lesson) => lesson,
+        Err(report) => return Ok(complain(&report)),
+    };
+    let bar = progress(&lesson);
+    let observed = view::observe(&lesson, seed, |_| bar.inc(1));
+    bar.finish_and_clear();
+    match observed {
+        Ok(observed) => show(&observed),
+        Err(error) => Ok(complain(&Report::new(*error))),
+    }
+}
+
+/// Prints an error as miette draws it.
+fn complain(report: &Report) -> Status {
+    eprintln!("{report:?}");
+    Status::CouldNot
+}
+
+/// Lessons named on a command line.
+#[derive(clap::Args)]
+struct Lessons {
+    /// Lessons: Markdown, or YAML with `topology` and `steps`; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn progress(lesson: &Lesson) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {wide_msg}");
+    ProgressBar::new(lesson.prompts().count() as u64)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

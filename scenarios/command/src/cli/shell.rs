@@ -1,0 +1,182 @@
+//! `glassnet shell`: a prompt on the simulated machines.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+
+use glassnet_scenarios::lab;
+use glassnet_scenarios::lesson::{Lesson, Node, Topology};
+use glassnet_scenarios::shell::{Session, is_complete};
+use rustyline::error::ReadlineError;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{Completer, Editor, Helper, Highlighter, Hinter};
+
+use super::style::PROMPT;
+use super::{Status, complain, read_lesson};
+
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// A lesson whose machines to use; one machine `node1` without it
+    file: Option<PathBuf>,
+    /// Run the lesson's prompts first
+    #[arg(long, requires = "file")]
+    play: bool,
+    /// Where chance comes from, such as the addresses of new devices
+    #[arg(long, default_value_t = lab::SEED)]
+    seed: u64,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  glassnet shell                                        one machine, node1
+  glassnet shell --play scenarios/lessons/bridge.md     look around after a lesson
+  echo 'ip addr' | glassnet shell                       from a pipe: the exit status is the last command's
+
+At the prompt, @node2 goes to another machine, @ lists them, exit or Ctrl-D leaves.";
+
+pub(super) fn main(args: Args) -> io::Result<Status> {
+    let lesson = match &args.file {
+        None => None,
+        Some(path) => match read_lesson(path) {
+            Ok(lesson) => Some(lesson),
+            Err(report) => {
+                complain(&report);
+                return Ok(Status::CouldNot);
+            }
+        },
+    };
+    let topology = lesson.as_ref().map_or_else(one_machine, |lesson| lesson.front.topology.clone());
+    let session = Session::new(lab::build(&topology, args.seed))?;
+    let machine = session.machines().next().unwrap_or_default().to_string();
+    let names: Vec<String> = session.machines().map(str::to_string).collect();
+    for name in names {
+        session.watch(&name, Box::new(print_now));
+    }
+    let mut prompt = Prompt { session, machine, status: 0 };
+    if let Some(lesson) = lesson.filter(|_| args.play) {
+        prompt.play(&lesson)?;
+    }
+    match io::stdin().is_terminal() {
+        true => prompt.interactive()?,
+        false => prompt.piped()?,
+    }
+    Ok(Status::Typed(prompt.status))
+}
+
+fn one_machine() -> Topology {
+    let node = Node { cpus: 1, nics: Default::default() };
+    Topology { nodes: [("node1".to_string(), node)].into(), ..Topology::default() }
+}
+
+/// Output appears as it is printed. If nobody reads it any more, the next prompt notices.
+fn print_now(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+struct Prompt {
+    session: Session,
+    machine: String,
+    status: u8,
+}
+
+impl Prompt {
+    fn play(&mut self, lesson: &Lesson) -> io::Result<()> {
+        for prompt in lesson.prompts() {
+            let mut out = anstream::stdout().lock();
+            writeln!(out, "{PROMPT}{}#{PROMPT:#} {}", prompt.machine, prompt.command.replace('\n', "\n> "))?;
+            drop(out);
+            self.run(&prompt.machine, &prompt.command);
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, machine: &str, command: &str) {
+        match self.session.run(machine, command) {
+            Ok(outcome) => self.status = outcome.status as u8,
+            Err(error) => {
+                eprintln!("glassnet: {error}");
+                eprintln!("glassnet: {machine} has a new shell now: variables and jobs are gone");
+                self.status = 2;
+            }
+        }
+    }
+
+    /// Handles one complete line; false to leave.
+    fn line(&mut self, line: &str) -> bool {
+        let word = line.trim();
+        if let Some(name) = word.strip_prefix('@') {
+            self.switch(name);
+        } else if let Some(rest) = word.strip_prefix("exit").filter(|rest| rest.trim().parse::<u8>().is_ok())
+        {
+            self.status = rest.trim().parse().unwrap_or(self.status);
+            return false;
+        } else if word == "exit" || word == "logout" {
+            return false;
+        } else if !word.is_empty() {
+            let machine = self.machine.clone();
+            self.run(&machine, line);
+        }
+        true
+    }
+
+    fn switch(&mut self, name: &str) {
+        let names: Vec<&str> = self.session.machines().collect();
+        if names.contains(&name) {
+            self.machine = name.to_string();
+            return;
+        }
+        if !name.is_empty() {
+            eprintln!("glassnet: there is no machine `{name}`");
+            self.status = 1;
+        }
+        println!("{}", names.join("\n"));
+    }
+
+    fn interactive(&mut self) -> io::Result<()> {
+        let mut editor: Editor<ShellHelper, _> = Editor::new().map_err(io::Error::other)?;
+        editor.set_helper(Some(ShellHelper));
+        loop {
+            match editor.readline(&format!("{}# ", self.machine)) {
+                Ok(line) => {
+                    let _ = editor.add_history_entry(&line);
+                    if !self.line(&line) {
+                        return Ok(());
+                    }
+                }
+                Err(ReadlineError::Interrupted) => {}
+                Err(ReadlineError::Eof) => return Ok(()),
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
+    }
+
+    fn piped(&mut self) -> io::Result<()> {
+        let mut pending = String::new();
+        for line in io::stdin().lock().lines() {
+            pending.push_str(&line?);
+            if is_complete(&pending) {
+                if !self.line(&std::mem::take(&mut pending)) {
+                    return Ok(());
+                }
+            } else {
+                pending.push('\n');
+            }
+        }
+        self.line(&pending);
+        Ok(())
+    }
+}
+
+/// Asks for more lines while a command line is not complete.
+#[derive(Completer, Helper, Highlighter, Hinter)]
+struct ShellHelper;
+
+impl Validator for ShellHelper {
+    fn validate(&self, ctx: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
+        Ok(match is_complete(ctx.input()) {
+            true => ValidationResult::Valid(None),
+            false => ValidationResult::Incomplete,
+        })
+    }
+}

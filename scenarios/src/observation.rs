@@ -1,0 +1,333 @@
+//! What one run of a lesson yields, on either side of the comparison.
+//!
+//! Every [backend](crate::backend) fills it, and a recording in `snapshots/recordings/` is this structure as JSON.
+//! Nothing here is canonical yet: values are as they were seen, and [`crate::compare::canon`] is the only place that
+//! takes noise out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use glassnet_kernel::kernel::Config;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What is read after each block, in each namespace: commands, whose output is JSON where they speak it.
+pub const DUMPS: [&str; 13] = [
+    "ip -j addr",
+    "ip -j -s link",
+    "ip -j route show table all",
+    "ip -j rule",
+    "ip -j neigh",
+    "bridge -j -d link",
+    "bridge -j fdb",
+    "cat /proc/net/snmp",
+    "cat /proc/net/arp",
+    "cat /proc/sys/net/ipv4/ip_forward",
+    "iptables-save -c",
+    "cat /proc/net/nf_conntrack",
+    "ipset save",
+];
+
+/// How long both sides wait after each block before its tables are read.
+///
+/// The kernel tells of carriers at most once a second (`linkwatch`, net/core/link_watch.c), all namespaces of
+/// a host together, so states of devices are settled only then.
+pub const SETTLE: Duration = Duration::from_millis(1100);
+
+/// What a dump said: JSON where a tool speaks it, else the text.
+pub fn dump_value(said: &str) -> Value {
+    serde_json::from_str(said).unwrap_or_else(|_| Value::String(said.to_owned()))
+}
+
+/// Everything that one run of one lesson showed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The lesson's file name without its folder, such as `bridge.md`.
+    pub lesson: String,
+    /// What ran it: `linux 6.18.44 (host)`, or `glassnet 0.1.0 (simulator)`.
+    pub kernel: String,
+    /// How that kernel was built, where it shows.
+    #[serde(default)]
+    pub config: KernelConfig,
+    /// What this side could see; recordings leave it out where that is everything.
+    #[serde(default, skip_serializing_if = "Capabilities::is_everything")]
+    pub sees: Capabilities,
+    /// Tool name to its own version line.
+    pub tools: BTreeMap<String, String>,
+    /// Names of the topology's NICs.
+    pub nics: Vec<String>,
+    /// What this side could not do or had to arrange, in plain words.
+    pub notices: Vec<String>,
+    /// MAC addresses that the kernel chose, in the order in which they were first seen.
+    pub macs: Vec<ChosenMac>,
+    /// The prompts, in the lesson's order.
+    pub prompts: Vec<PromptSeen>,
+    /// Frames in the order in which the taps saw them.
+    pub frames: Vec<Frame>,
+    /// State after each block of prompts.
+    pub blocks: Vec<BlockSeen>,
+    /// One entry for each packet buffer that passed a traced device or was dropped, in order of its first event.
+    pub journeys: Vec<Journey>,
+    /// Look-ups and table changes that tracepoints told of, in order: for a reader. The tables that they led to
+    /// are what is compared.
+    pub events: Vec<TraceEvent>,
+}
+
+/// What a backend can see of a run. What it cannot is not in its observation, and is not compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// Devices, by name, whose frames it taps.
+    pub frames: Sight,
+    /// Dumps of [`DUMPS`] that it can give.
+    pub tables: Sight,
+    /// Tracepoints of devices and of freed packet buffers, of which journeys are made.
+    pub tracepoints: bool,
+}
+
+/// Which things of a kind are seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sight {
+    /// All.
+    #[default]
+    All,
+    /// All but these.
+    Except(BTreeSet<String>),
+    /// None.
+    Nothing,
+}
+
+impl Sight {
+    /// Whether a thing of this name is seen.
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Except(unseen) => !unseen.contains(name),
+            Self::Nothing => false,
+        }
+    }
+
+    /// All but these.
+    pub fn without(unseen: BTreeSet<String>) -> Self {
+        if unseen.is_empty() { Self::All } else { Self::Except(unseen) }
+    }
+}
+
+impl Default for Capabilities {
+    /// Everything.
+    fn default() -> Self {
+        Self { frames: Sight::All, tables: Sight::All, tracepoints: true }
+    }
+}
+
+impl Capabilities {
+    /// Whether nothing is hidden.
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How a kernel was built, where it shows; the model is run the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelConfig {
+    /// `CONFIG_BRIDGE_VLAN_FILTERING`.
+    pub bridge_vlan_filtering: bool,
+    /// ipset knows `bitmask` (Linux 6.2 and later): revisions and sizes of sets tell.
+    #[serde(default)]
+    pub ipset_bitmask: bool,
+    /// A reset by `REJECT` closes the connection at once (since Linux 6.3).
+    #[serde(default)]
+    pub reject_closes: bool,
+    /// NAT does not choose another source port for a connection that is the reverse of another (since Linux 6.12).
+    #[serde(default)]
+    pub nat_keeps_reverse: bool,
+}
+
+impl KernelConfig {
+    /// The model's kernel is built so.
+    pub fn give(self, config: &mut Config) {
+        config.bridge_vlan_filtering = self.bridge_vlan_filtering;
+        config.ipset_bitmask = self.ipset_bitmask;
+        config.reject_closes = self.reject_closes;
+        config.nat_keeps_reverse = self.nat_keeps_reverse;
+    }
+}
+
+impl Default for KernelConfig {
+    /// Debian's.
+    fn default() -> Self {
+        Self {
+            bridge_vlan_filtering: true,
+            ipset_bitmask: false,
+            reject_closes: false,
+            nat_keeps_reverse: false,
+        }
+    }
+}
+
+/// A MAC address that a kernel gave to a new device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChosenMac {
+    /// Machine of the lesson.
+    pub machine: String,
+    /// Device name at first sight.
+    pub device: String,
+    /// The address, `aa:bb:cc:dd:ee:ff`.
+    pub mac: String,
+}
+
+/// One prompt and what it printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptSeen {
+    /// Index of its block in the lesson.
+    pub block: usize,
+    /// Line in the lesson's file, from 1.
+    pub line: usize,
+    /// Machine of the prompt.
+    pub machine: String,
+    /// The command, as in the lesson.
+    pub command: String,
+    /// Exit status.
+    pub status: i32,
+    /// Standard output and standard error, in the order of a terminal.
+    pub output: String,
+}
+
+/// Which way a frame passed a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Sent by the device (`PACKET_OUTGOING`).
+    Out,
+    /// Received, for this device's address (`PACKET_HOST`).
+    Host,
+    /// Received, a broadcast.
+    Broadcast,
+    /// Received, a multicast.
+    Multicast,
+    /// Received, for somebody else's address.
+    OtherHost,
+}
+
+/// A frame seen by an all-protocol packet tap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Index into [`Observation::prompts`] of the prompt that ran then (or last before).
+    pub prompt: usize,
+    /// Machine.
+    pub machine: String,
+    /// Name of the network namespace, empty for the machine's own.
+    pub netns: String,
+    /// Device.
+    pub device: String,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Microseconds since the first prompt began.
+    pub at_us: u64,
+    /// The frame from its Ethernet header on, in lower-case hexadecimal.
+    pub bytes: String,
+}
+
+/// Tables and counters after a block.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BlockSeen {
+    /// Line of the block in the lesson's file.
+    pub line: usize,
+    /// `machine` or `machine/netns`, to the command or file that was read, to what it said.
+    pub tables: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
+/// The tracepoints that one packet buffer passed, from its first to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journey {
+    /// Index into [`Observation::prompts`].
+    pub prompt: usize,
+    /// Tracepoints with their device and length in bytes: `net_dev_queue veth-1-a 98`.
+    pub steps: Vec<String>,
+    /// `consumed`, a drop reason such as `NEIGH_FAILED`, or `alive` when the run ended first.
+    pub end: String,
+}
+
+/// A tracepoint that names no packet buffer: a look-up or a change of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceEvent {
+    /// Index into [`Observation::prompts`].
+    pub prompt: usize,
+    /// Name of the tracepoint and what both sides can know of it.
+    pub text: String,
+}
+
+impl Observation {
+    /// Reads a recording.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The recording's text: a frame, a prompt, a table on a line of its own, so that a diff of two can be read.
+    pub fn to_json(&self) -> String {
+        let mut text = String::new();
+        let value = serde_json::to_value(self).unwrap_or_default();
+        // Tables lie deeper: blocks, block, tables, place, table.
+        write_json(&value, 0, 2, &mut text);
+        text.push('\n');
+        text
+    }
+}
+
+/// Writes a value with what lies above `open` levels of depth opened up, a line each.
+fn write_json(value: &Value, depth: usize, open: usize, out: &mut String) {
+    let is_open = depth < open;
+    let line = |out: &mut String, first: bool, depth: usize| {
+        out.push_str(if first { "\n" } else { ",\n" });
+        out.extend(std::iter::repeat_n(' ', depth));
+    };
+    match value {
+        Value::Object(fields) if is_open && !fields.is_empty() => {
+            out.push('{');
+            for (at, (key, value)) in fields.iter().enumerate() {
+                line(out, at == 0, depth + 1);
+                out.push_str(&format!("{}: ", Value::from(key.as_str())));
+                write_json(value, depth + 1, if key == "blocks" { 5 } else { open }, out);
+            }
+            out.push_str("\n}");
+        }
+        Value::Array(items) if is_open && !items.is_empty() => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                line(out, at == 0, depth + 1);
+                write_json(item, depth + 1, open, out);
+            }
+            out.push_str("\n]");
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_reads_back_and_holds_a_frame_a_line() {
+        let frame = |at_us| Frame {
+            prompt: 0,
+            machine: "a".into(),
+            netns: String::new(),
+            device: "eth0".into(),
+            direction: Direction::Out,
+            at_us,
+            bytes: "00".into(),
+        };
+        let table = |value: Value| BTreeMap::from([("ip -j addr".to_owned(), value)]);
+        let tables = BTreeMap::from([("a".to_owned(), table(serde_json::json!([{ "mtu": 1 }])))]);
+        let seen = Observation {
+            frames: vec![frame(1), frame(2)],
+            blocks: vec![BlockSeen { line: 1, tables }],
+            ..Observation::default()
+        };
+        let text = seen.to_json();
+        assert_eq!(Observation::from_json(&text).ok(), Some(seen));
+        assert_eq!(text.lines().filter(|l| l.contains("\"bytes\"")).count(), 2);
+        assert!(text.lines().any(|l| l.trim() == r#""ip -j addr": [{"mtu":1}]"#), "{text}");
+    }
+}

@@ -1,0 +1,289 @@
+//! The model as a [backend](crate::backend): runs a plan and writes down what a real kernel's backend writes down.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `mod.rs` | running plans |
+//! | `rig.rs` | the router of random cases |
+//!
+//! Tracepoints of the kernel are functions of the model: where `trace_net_dev_queue` stands in the kernel's text,
+//! the model has the door [`Func::DevQueueXmit`], and so on.
+
+mod rig;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use glassnet_kernel::door::Func;
+use glassnet_kernel::ids::{MachineId, NetnsId};
+use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::tables::skb::PacketType;
+use glassnet_kernel::trace::{self, Level, Step, StepKind};
+use glassnet_kernel::world::World;
+use glassnet_wire::Mac;
+
+use crate::backend::{Backend, Captured, Printed, Running, Tables};
+use crate::error::BackendError;
+use crate::lab;
+use crate::observation::{
+    Capabilities, ChosenMac, DUMPS, Direction, Frame, Journey, KernelConfig, Observation, SETTLE, dump_value,
+};
+use crate::plan::{Plan, PlannedPrompt};
+use crate::rig::Rig;
+use crate::shell::{Outcome, Session};
+
+pub use rig::Router;
+
+/// A model of a kernel.
+#[derive(Clone, Debug, Default)]
+pub struct Simulator {
+    /// How the kernel is built.
+    pub config: KernelConfig,
+    /// Addresses that its new devices get, in their order; what is not listed is drawn at random.
+    pub macs: Vec<ChosenMac>,
+}
+
+impl Simulator {
+    /// A model of the kernel that was observed: built as it is, and with the addresses that it chose.
+    pub fn of(real: &Observation) -> Self {
+        Self { config: real.config, macs: real.macs.clone() }
+    }
+}
+
+impl Backend for Simulator {
+    fn version(&self) -> String {
+        format!("glassnet {} (simulator)", env!("CARGO_PKG_VERSION"))
+    }
+
+    fn config(&self) -> KernelConfig {
+        self.config
+    }
+
+    fn sees(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    fn start<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError> {
+        let mut world = lab::build(&plan.topology, lab::SEED);
+        for kernel in &mut world.machines {
+            self.config.give(&mut kernel.config);
+        }
+        give_addresses(&mut world, &self.macs);
+        let session =
+            Session::new(world).map_err(BackendError::failed("cannot start the simulated shells"))?;
+        let (names, live, last, statuses) = Default::default();
+        Ok(Box::new(Run { plan, session, names, live, last, statuses, seen: Captured::default() }))
+    }
+
+    fn router(&self) -> Result<Box<dyn Rig>, BackendError> {
+        Ok(Box::new(Router::new(lab::SEED, self.config)?))
+    }
+}
+
+/// NICs exist already and get theirs now; the rest is for devices to come, which may be called the same elsewhere.
+fn give_addresses(world: &mut World, macs: &[ChosenMac]) {
+    let mut nics = BTreeSet::new();
+    for chosen in macs {
+        let Some(machine) = world.machine(&chosen.machine) else { continue };
+        let Some(mac) = parse_mac(&chosen.mac) else { continue };
+        let kernel = world.kernel_mut(machine);
+        match kernel.dev_by_name(INIT_NET, &chosen.device) {
+            Some(nic) if nics.insert((machine, nic)) => kernel.devs[nic].addr = mac,
+            _ => kernel.scripted_macs.entry(chosen.device.clone()).or_default().push_back(mac),
+        }
+    }
+}
+
+fn parse_mac(text: &str) -> Option<Mac> {
+    let bytes: Option<Vec<u8>> = text.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+    Some(Mac(bytes?.try_into().ok()?))
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    session: Session,
+    /// Names of namespaces, of those too that are gone.
+    names: BTreeMap<(MachineId, NetnsId), String>,
+    /// Journeys under way, by buffer.
+    live: BTreeMap<u32, Journey>,
+    /// The last prompt of the block that runs, with its number.
+    last: Option<(usize, PlannedPrompt)>,
+    /// Exit status of each machine's last prompt.
+    statuses: BTreeMap<String, i32>,
+    seen: Captured,
+}
+
+impl Running for Run<'_> {
+    fn prompt(&mut self, number: usize, prompt: &PlannedPrompt) -> Result<Printed, BackendError> {
+        let Outcome { output, status } = self.watched(number, prompt, &prompt.command)?;
+        self.last = Some((number, prompt.clone()));
+        self.statuses.insert(prompt.machine.clone(), status);
+        Ok(Printed { output, status })
+    }
+
+    fn settle(&mut self) -> Result<(), BackendError> {
+        let Some((number, prompt)) = self.last.take() else { return Ok(()) };
+        self.watched(number, &prompt, &format!("sleep {}", SETTLE.as_secs_f64()))?;
+        Ok(())
+    }
+
+    fn tables(&mut self) -> Result<Tables, BackendError> {
+        let mut tables = Tables::new();
+        for (machine, netns) in self.places() {
+            let (inside, slash) = match netns.as_str() {
+                "" => (String::new(), ""),
+                name => (format!("ip netns exec {name} "), "/"),
+            };
+            let mut dumps = BTreeMap::new();
+            for dump in DUMPS {
+                let command = format!("{inside}{dump} 2>/dev/null");
+                let said = self.session.run(&machine, &command).map_err(|why| BackendError::Command {
+                    command: format!("{machine}# {command}"),
+                    output: why.to_string(),
+                })?;
+                dumps.insert(dump.to_owned(), dump_value(&said.output));
+            }
+            tables.insert(format!("{machine}{slash}{netns}"), dumps);
+        }
+        self.restore_statuses();
+        Ok(tables)
+    }
+
+    fn finish(mut self: Box<Self>) -> Captured {
+        for mut journey in std::mem::take(&mut self.live).into_values() {
+            "alive".clone_into(&mut journey.end);
+            self.seen.journeys.push(journey);
+        }
+        self.seen
+    }
+}
+
+impl Run<'_> {
+    /// Runs a command under observation, in the name of a prompt.
+    fn watched(
+        &mut self,
+        number: usize,
+        prompt: &PlannedPrompt,
+        command: &str,
+    ) -> Result<Outcome, BackendError> {
+        self.note_names();
+        self.watch(true);
+        let outcome = self
+            .session
+            .run(&prompt.machine, command)
+            .map_err(|why| BackendError::prompt(self.plan, prompt, why.to_string()))?;
+        self.watch(false);
+        self.note_names();
+        self.take_trace(number);
+        Ok(outcome)
+    }
+
+    fn watch(&self, on: bool) {
+        let trace = &mut self.session.world().trace;
+        trace.level = if on { Level::Doors } else { Level::Off };
+        trace.capture = on;
+    }
+
+    fn note_names(&mut self) {
+        let world = self.session.world();
+        for kernel in &world.machines {
+            self.names.insert((kernel.id, INIT_NET), String::new());
+            let named = kernel.netns_names.iter().map(|(name, netns)| ((kernel.id, *netns), name.clone()));
+            self.names.extend(named);
+        }
+    }
+
+    /// Moves what the trace holds into what was seen.
+    fn take_trace(&mut self, prompt: usize) {
+        let mut world = self.session.world();
+        let (frames, steps) =
+            (std::mem::take(&mut world.trace.frames), std::mem::take(&mut world.trace.steps));
+        for frame in &frames {
+            self.seen.frames.push(frame_seen(&world, &self.names, prompt, frame));
+        }
+        for step in &steps {
+            if let Some(journey) = passed(&world, &mut self.live, prompt, step) {
+                self.seen.journeys.push(journey);
+            }
+        }
+    }
+
+    /// Each machine with each of its namespaces, the machine's own (empty) first.
+    fn places(&self) -> Vec<(String, String)> {
+        let world = self.session.world();
+        let of = |kernel: &glassnet_kernel::Kernel| {
+            let names = std::iter::once(String::new()).chain(kernel.netns_names.keys().cloned());
+            names.map(|netns| (kernel.hostname.clone(), netns)).collect::<Vec<_>>()
+        };
+        world.machines.iter().flat_map(of).collect()
+    }
+
+    /// Leaves `$?` as the last prompt left it.
+    fn restore_statuses(&mut self) {
+        for (machine, status) in &self.statuses {
+            // A status that cannot be restored shows in the next prompt that reads it.
+            let _ = self.session.run(machine, &format!("(exit {status})"));
+        }
+    }
+}
+
+fn frame_seen(
+    world: &World,
+    names: &BTreeMap<(MachineId, NetnsId), String>,
+    prompt: usize,
+    frame: &trace::Frame,
+) -> Frame {
+    let kernel = world.kernel(frame.machine);
+    let label = &kernel.labels[frame.dev as usize];
+    let netns = names
+        .get(&(frame.machine, label.netns))
+        .cloned()
+        .unwrap_or_else(|| format!("netns:{}", label.netns.0));
+    Frame {
+        prompt,
+        machine: kernel.hostname.clone(),
+        netns,
+        device: label.name.clone(),
+        direction: match frame.pkt_type {
+            PacketType::Host => Direction::Host,
+            PacketType::Broadcast => Direction::Broadcast,
+            PacketType::Multicast => Direction::Multicast,
+            PacketType::OtherHost => Direction::OtherHost,
+            PacketType::Outgoing => Direction::Out,
+        },
+        at_us: frame.at.0 / 1000,
+        bytes: frame.bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
+/// The tracepoint that stands in a function of the kernel.
+fn tracepoint(func: Func) -> Option<&'static str> {
+    match func {
+        Func::DevQueueXmit => Some("net_dev_queue"),
+        Func::DevHardStartXmit => Some("net_dev_start_xmit"),
+        Func::NetifRxInternal => Some("netif_rx"),
+        Func::NetifReceiveSkbCore => Some("netif_receive_skb"),
+        _ => None,
+    }
+}
+
+/// A buffer passed a function; returns its journey if that ended there.
+fn passed(world: &World, live: &mut BTreeMap<u32, Journey>, prompt: usize, step: &Step) -> Option<Journey> {
+    let end = |live: &mut BTreeMap<u32, Journey>, how: &str| {
+        let mut journey = live.remove(&step.skb)?;
+        how.clone_into(&mut journey.end);
+        Some(journey)
+    };
+    match (step.kind, step.func) {
+        (StepKind::Drop(reason), _) => {
+            live.entry(step.skb).or_insert_with(|| Journey { prompt, ..Journey::default() });
+            end(live, reason.name())
+        }
+        (_, Func::NicXmit) => end(live, "cable"),
+        (_, Func::ConsumeSkb) => end(live, "consumed"),
+        (_, func) => {
+            let device = world.kernel(step.machine).labels.get(step.dev as usize)?;
+            let text = format!("{} {}", tracepoint(func)?, device.name);
+            live.entry(step.skb).or_insert_with(|| Journey { prompt, ..Journey::default() }).steps.push(text);
+            None
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The router of random cases in the model.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use glassnet_kernel::World;
+use glassnet_kernel::ids::{CpuId, MachineId, SocketId};
+use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::net::ipv4::af_inet::inet_bind;
+use glassnet_kernel::net::socket::{self, SendTo};
+use glassnet_kernel::tables::skb::PacketType;
+use glassnet_kernel::tables::socket::SockKind;
+use glassnet_sim::Nanos;
+use glassnet_userland::harness;
+use glassnet_userland::process::SharedWorld;
+use glassnet_userland::procfs::{self, Caller};
+
+use crate::error::BackendError;
+use crate::observation::KernelConfig;
+use crate::rig::case::{PORTS, Port};
+use crate::rig::{LISTENERS, Rig, Said, build};
+
+const MACHINE: MachineId = MachineId(0);
+const CPU: CpuId = CpuId(0);
+
+/// A router in a world of its own.
+pub struct Router {
+    /// For what the model draws at random.
+    seed: u64,
+    config: KernelConfig,
+    world: SharedWorld,
+    sockets: Vec<SocketId>,
+    raw: Option<SocketId>,
+}
+
+impl Router {
+    /// A router without rules whose kernel is built so; `seed` is for what it draws at random.
+    ///
+    /// # Errors
+    ///
+    /// A command that makes the router failed.
+    pub fn new(seed: u64, config: KernelConfig) -> Result<Router, BackendError> {
+        let mut world = World::new(seed);
+        world.add_machine("router", 1);
+        config.give(&mut world.kernel_mut(MACHINE).config);
+        world.kernel_mut(MACHINE).config.br_netfilter = true;
+        let world = Arc::new(Mutex::new(world));
+        let mut rig = Router { seed, config, world, sockets: Vec::new(), raw: None };
+        build(&mut rig)?;
+        rig.open();
+        Ok(rig)
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Opens the sockets by which frames and packets are sent.
+    fn open(&mut self) {
+        let mut world = self.world();
+        world.trace.capture = true;
+        let outside = world.kernel(MACHINE).netns_names.get("x").copied().unwrap_or(INIT_NET);
+        let sockets = world.enter(MACHINE, CPU, |cx| {
+            PORTS.map(|port| {
+                let dev = cx.k.dev_by_name(outside, port.name());
+                let ifindex = dev.map_or(0, |dev| cx.k.devs[dev].ifindex);
+                let id = socket::socket(cx, outside, SockKind::Packet { protocol: 0, cooked: false });
+                // A device that is not there shows in the first frame that is sent.
+                let _ = socket::packet_bind(cx, id, ifindex);
+                id
+            })
+        });
+        let raw = world.enter(MACHINE, CPU, |cx| {
+            let id = socket::socket(cx, INIT_NET, SockKind::Raw { protocol: 255 });
+            if let Ok(socket) = socket::get_mut(cx, id) {
+                socket.opts.hdrincl = true;
+            }
+            id
+        });
+        world.enter(MACHINE, CPU, |cx| {
+            for (address, port) in LISTENERS {
+                let id = socket::socket(cx, INIT_NET, SockKind::Udp);
+                // Nothing else is bound here.
+                let _ = inet_bind(cx, id, address.to_bits(), port);
+            }
+        });
+        drop(world);
+        (self.sockets, self.raw) = (sockets.to_vec(), Some(raw));
+    }
+
+    /// Lets everything happen that needs no waiting.
+    fn settle(&self) {
+        let mut world = self.world();
+        let now = world.now();
+        while world.next_event_at().is_some_and(|at| at <= now + Nanos(1_000_000)) {
+            if !world.step().is_ok_and(|stepped| stepped) {
+                break;
+            }
+        }
+    }
+}
+
+impl Rig for Router {
+    fn clean(&mut self) -> Result<(), BackendError> {
+        *self = Router::new(self.seed, self.config)?;
+        Ok(())
+    }
+
+    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, BackendError> {
+        if argv.first() == Some(&"cat") {
+            return Ok(self.cat(argv.get(1).copied().unwrap_or("")));
+        }
+        let outcome = harness::run(&self.world, (MACHINE, INIT_NET), argv, stdin).ok_or_else(|| {
+            BackendError::Command {
+                command: argv.join(" "),
+                output: "the model has no such program".to_owned(),
+            }
+        })?;
+        Ok(Said { status: outcome.status, text: outcome.stdout + &outcome.stderr })
+    }
+
+    fn send(&mut self, port: Port, frame: &[u8]) -> Result<(), BackendError> {
+        let id = self.sockets[port as usize];
+        self.send_by(id, SendTo::Connected, frame)
+    }
+
+    fn send_local(&mut self, to: Ipv4Addr, packet: &[u8]) -> Result<(), BackendError> {
+        match self.raw {
+            // What the kernel answers to the sender shows in the frames: a packet that is refused does not come out.
+            Some(id) => self.send_by(id, SendTo::Inet(to.to_bits(), 0), packet).or(Ok(())),
+            None => Ok(()),
+        }
+    }
+
+    fn take(&mut self) -> Result<Vec<(Port, Vec<u8>)>, BackendError> {
+        let mut world = self.world();
+        let frames = std::mem::take(&mut world.trace.frames);
+        let kernel = world.kernel(MACHINE);
+        let seen =
+            frames.into_iter().filter(|frame| frame.pkt_type == PacketType::Outgoing).filter_map(|frame| {
+                let label = kernel.labels.get(frame.dev as usize)?;
+                let port =
+                    PORTS.into_iter().find(|port| label.netns == INIT_NET && port.near() == label.name)?;
+                Some((port, frame.bytes))
+            });
+        Ok(seen.collect())
+    }
+
+    fn wait(&mut self, ms: u64) -> Result<(), BackendError> {
+        let text = format!("{}.{:03}", ms / 1000, ms % 1000);
+        self.run(&["sleep", &text], "").map(|_| ())
+    }
+}
+
+impl Router {
+    fn send_by(&mut self, id: SocketId, to: SendTo, bytes: &[u8]) -> Result<(), BackendError> {
+        let sent = self.world().enter(MACHINE, CPU, |cx| socket::sendto(cx, id, to, bytes));
+        self.settle();
+        match sent {
+            Ok(_) => Ok(()),
+            Err(errno) => {
+                Err(BackendError::Command { command: "sendto".to_owned(), output: format!("{errno:?}") })
+            }
+        }
+    }
+
+    fn cat(&self, path: &str) -> Said {
+        let world = self.world();
+        let caller = Caller { machine: MACHINE, cpu: CPU, netns: INIT_NET };
+        match procfs::read(&world, caller, path) {
+            Ok(text) => Said { status: 0, text },
+            Err(errno) => Said { status: 1, text: format!("{errno:?}") },
+        }
+    }
+}
