@@ -39,10 +39,12 @@ pub fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType)
 
 /// Shows a packet that leaves to the packet sockets that take every protocol.
 pub fn dev_queue_xmit_nit(cx: &mut Cx, skb: SkbId, dev: DevId) {
+    let deliver = |cx: &mut Cx| deliver_to_taps(cx, skb, dev, PacketType::Outgoing);
     if cx.k.packet_sockets > 0 {
-        cx.call(Func::DevQueueXmitNit, skb);
+        cx.within(Func::DevQueueXmitNit, skb, deliver);
+    } else {
+        deliver(cx);
     }
-    deliver_to_taps(cx, skb, dev, PacketType::Outgoing);
 }
 
 fn capture(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
@@ -118,7 +120,6 @@ pub fn packet_sendmsg(cx: &mut Cx, id: SocketId, to: Mac, data: &[u8]) -> Result
     pkt.protocol = proto;
     pkt.network_header = pkt.data + ETH_HLEN as u32;
     pkt.sk = Some(id);
-    cx.call(Func::PacketSendmsg, skb);
-    cx.walk(Door::DevQueueXmit { skb });
+    cx.within(Func::PacketSendmsg, skb, |cx| cx.walk(Door::DevQueueXmit { skb }));
     Ok(data.len())
 }
