@@ -25,13 +25,12 @@ use crate::trace::{Level, SeenTable};
 
 /// The hook function of a table that is not `nat`.
 pub fn rules(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, table: TableName) -> Verdict {
-    let try_rules = |cx: &mut Cx| match (table, state.hook) {
-        (TableName::Mangle, Hook::LocalOut) => mangle_out(cx, skb, state, variant),
-        _ => ipt_do_table(cx, skb, state, variant, table),
-    };
     match hook_function(variant, table, state.hook) {
-        Some(func) => cx.within(func, skb, try_rules),
-        None => try_rules(cx),
+        Some(func) => cx.within(func, skb, |cx| match (table, state.hook) {
+            (TableName::Mangle, Hook::LocalOut) => mangle_out(cx, skb, state, variant),
+            _ => ipt_do_table(cx, skb, state, variant, table),
+        }),
+        None => ipt_do_table(cx, skb, state, variant, table),
     }
 }
 
