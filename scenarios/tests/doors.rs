@@ -14,6 +14,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use glassnet_kernel::trace::{Step, StepKind};
 use glassnet_scenarios::lab::SEED;
 use glassnet_scenarios::lesson::Lesson;
 use glassnet_scenarios::view;
@@ -43,13 +44,27 @@ node1# ip netns exec 1 ping -c 2 10.0.0.102
 ```
 ";
 
-fn recorded() -> Vec<&'static str> {
+/// Calls that the model makes later than the kernel: the ARP question is sent, and its clone freed, when the packet that
+/// waits for the answer is in its queue.
+const PUT_OFF: &[(&str, &str)] = &[("consume_skb", "__neigh_event_send")];
+
+/// Each function and who called it.
+fn recorded() -> Vec<(&'static str, &'static str)> {
+    let plain = |name: &'static str| name.split('.').next().unwrap_or(name);
     let lines = RECORDING.lines().filter(|line| *line != APPARMOR);
-    let names = lines.filter_map(|line| line.split(" <-").next());
-    names.map(|name| name.split('.').next().unwrap_or(name)).collect()
+    lines.filter_map(|line| line.split_once(" <-")).map(|(name, by)| (plain(name), plain(by))).collect()
 }
 
-fn modelled() -> Vec<&'static str> {
+/// A step of the model.
+struct Modelled {
+    name: &'static str,
+    kind: StepKind,
+    /// The innermost call that had not returned; empty: none.
+    within: &'static str,
+}
+
+/// The steps of the ping, among the functions that were recorded.
+fn modelled() -> Vec<Modelled> {
     let lesson = Lesson::parse(Path::new("recording.md"), LESSON.to_owned()).expect("a lesson");
     let observed = view::observe(&lesson, SEED, |_| ()).expect("it runs");
     let world = observed.world();
@@ -59,14 +74,23 @@ fn modelled() -> Vec<&'static str> {
     }
     let ping = story.typed.last().expect("a prompt");
     assert!(ping.output.contains("2 packets transmitted, 2 received"), "{}", ping.output);
-    let known: BTreeSet<&str> = recorded().into_iter().collect();
-    let steps = world.trace.steps[ping.first_step..].iter().map(|step| step.func.name());
-    steps.skip_while(|name| *name != "raw_sendmsg").filter(|name| known.contains(name)).collect()
+    let known: BTreeSet<&str> = recorded().into_iter().map(|(name, _)| name).collect();
+    let mut open: Vec<&Step> = Vec::new();
+    let mut modelled = Vec::new();
+    for step in &world.trace.steps[ping.first_step..] {
+        open.retain(|call| call.left.is_some_and(|left| step.at < left));
+        let within = open.last().map_or("", |call| call.func.name());
+        modelled.push(Modelled { name: step.func.name(), kind: step.kind, within });
+        open.push(step);
+    }
+    let steps = modelled.into_iter().skip_while(|step| step.name != "raw_sendmsg");
+    steps.filter(|step| known.contains(step.name)).collect()
 }
 
 #[test]
 fn a_ping_over_a_bridge_passes_the_kernels_doors_in_the_kernels_order() {
-    let (recorded, modelled) = (recorded(), modelled());
+    let recorded: Vec<&str> = recorded().into_iter().map(|(name, _)| name).collect();
+    let modelled: Vec<&str> = modelled().into_iter().map(|step| step.name).collect();
     let same = recorded.iter().zip(&modelled).take_while(|(real, model)| real == model).count();
     if same < recorded.len().max(modelled.len()) {
         let from = same.saturating_sub(5);
@@ -79,4 +103,18 @@ fn a_ping_over_a_bridge_passes_the_kernels_doors_in_the_kernels_order() {
             part(&modelled)
         );
     }
+}
+
+#[test]
+fn a_call_is_left_when_the_kernels_function_returns() {
+    let modelled = modelled();
+    let is_call = |name: &str| modelled.iter().any(|step| step.name == name && step.kind == StepKind::Call);
+    let mut compared = 0;
+    for (step, (name, by)) in modelled.iter().zip(recorded()) {
+        if step.kind == StepKind::Call && is_call(by) && !PUT_OFF.contains(&(name, by)) {
+            assert_eq!((step.name, step.within), (name, by));
+            compared += 1;
+        }
+    }
+    assert!(compared > 20, "only {compared} calls have a caller that is a call");
 }

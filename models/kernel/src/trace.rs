@@ -56,6 +56,8 @@ pub enum StepKind {
 pub struct Step {
     /// When it was entered, by the clock of its CPU.
     pub at: Nanos,
+    /// When a call returned; `None` for a door, which hands the packet on, and a drop.
+    pub left: Option<Nanos>,
     /// Which packet (`Skb::packet`).
     pub packet: u32,
     /// Which buffer: clones differ, and a number comes back once its buffer is freed; `u32::MAX` for none.
@@ -177,6 +179,8 @@ pub struct Trace {
     pub births: Vec<Birth>,
     /// How many steps had happened each time that a CPU began something new: a system call, an interrupt, a timer.
     pub entries: Vec<usize>,
+    /// Calls that were entered and not left yet, as indexes into [`Trace::steps`]; the innermost is last.
+    pub(crate) open: Vec<usize>,
     /// Which packet is in hand, 0: none. What is made now is made on its behalf.
     pub(crate) in_hand: u32,
     /// For each packet seen, its last entry in `headers`, if any.

@@ -7,6 +7,7 @@ use crate::cx::Cx;
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::trace::{Birth, HEADER_BYTES, Headers, Level, Step, StepKind};
+use glassnet_sim::Nanos;
 use glassnet_wire::eth::ETH_HLEN;
 
 impl Cx<'_> {
@@ -54,22 +55,50 @@ impl Cx<'_> {
         self.later.push(door);
     }
 
-    /// A function is asked about a packet, and returns.
+    /// A function is asked about a packet, or runs before there is one. It calls no other function of the table, so it
+    /// is left when its own time is over.
     #[inline]
-    pub fn call(&mut self, func: Func, skb: SkbId) {
+    pub fn call(&mut self, func: Func, skb: impl Into<Option<SkbId>>) {
         if self.observed {
-            self.record_skb(func, StepKind::Call, skb);
+            self.enter(func, skb.into());
+            self.leave(PROFILE.of(func));
         }
         self.charge(func);
     }
 
-    /// A function runs that is about no packet yet.
-    #[inline]
-    pub fn call_without_skb(&mut self, func: Func) {
+    /// The same for a function that calls others: it is left when `body` ends.
+    #[inline(always)]
+    pub fn within<T>(
+        &mut self,
+        func: Func,
+        skb: impl Into<Option<SkbId>>,
+        body: impl FnOnce(&mut Self) -> T,
+    ) -> T {
         if self.observed {
-            self.record(func, StepKind::Call, SkbId(u32::MAX), 0, u32::MAX);
+            self.enter(func, skb.into());
         }
         self.charge(func);
+        let done = body(self);
+        if self.observed {
+            self.leave(Nanos::ZERO);
+        }
+        done
+    }
+
+    #[inline(never)]
+    fn enter(&mut self, func: Func, skb: Option<SkbId>) {
+        self.trace.open.push(self.trace.steps.len());
+        match skb {
+            Some(skb) => self.record_skb(func, StepKind::Call, skb),
+            None => self.record(func, StepKind::Call, SkbId(u32::MAX), 0, u32::MAX),
+        }
+    }
+
+    /// The function that was entered last returns after `more` time.
+    #[inline(never)]
+    fn leave(&mut self, more: Nanos) {
+        let open = self.trace.open.pop().expect("a function was entered");
+        self.trace.steps[open].left = Some(self.now + more);
     }
 
     #[inline(never)]
@@ -126,6 +155,7 @@ impl Cx<'_> {
     fn record(&mut self, func: Func, kind: StepKind, skb: SkbId, packet: u32, dev: u32) {
         let step = Step {
             at: self.now,
+            left: None,
             packet,
             skb: skb.0,
             dev,

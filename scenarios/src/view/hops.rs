@@ -1,5 +1,6 @@
 //! An exchange from device to device: what a newcomer wants to see first.
 
+use glassnet_kernel::door::Func;
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::trace::StepKind;
 use glassnet_sim::Nanos;
@@ -47,7 +48,7 @@ pub fn place<'a>(story: &Story<'a>, leg: &Leg, position: usize) -> Place<'a> {
         return here;
     }
     let rest = &leg.steps[position..];
-    let looped = rest.iter().position(|at| story.step(*at).func.name() == "loopback_xmit");
+    let looped = rest.iter().position(|at| story.step(*at).func == Func::LoopbackXmit);
     let mut next = rest[..looped.unwrap_or(rest.len())].iter().map(|at| story.place(*at));
     let next = next.find(|place| !["", LOOPBACK].contains(&place.device));
     let is_near = |next: &Place| here.device.is_empty() || next.netns == here.netns;
@@ -65,33 +66,35 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
     if let Some(hooked) = Hooked::at(story, at) {
         return hooked.nat_line();
     }
-    let device_at = |name| device_of_next(story, leg, position, name);
-    let text = match step.func.name() {
-        "raw_sendmsg" | "ping_v4_sendmsg" | "udp_sendmsg" | "packet_sendmsg" => "a program sends".to_owned(),
-        "__tcp_transmit_skb" | "tcp_make_synack" => "a TCP socket sends".to_owned(),
-        "tcp_v4_send_reset" => "a RST: no socket took the segment".to_owned(),
-        "arp_create" => "an ARP message is made".to_owned(),
-        "__neigh_event_send" if waits(story, leg, position) => {
+    let device_at = |func| device_of_next(story, leg, position, func);
+    let text = match step.func {
+        Func::RawSendmsg | Func::PingV4Sendmsg | Func::UdpSendmsg | Func::PacketSendmsg => {
+            "a program sends".to_owned()
+        }
+        Func::TcpTransmitSkb | Func::TcpMakeSynack => "a TCP socket sends".to_owned(),
+        Func::TcpV4SendReset => "a RST: no socket took the segment".to_owned(),
+        Func::ArpCreate => "an ARP message is made".to_owned(),
+        Func::NeighEventSend if waits(story, leg, position) => {
             "waits: the next hop's MAC address is unknown".to_owned()
         }
-        "veth_xmit" => "out, through the veth cable".to_owned(),
-        "loopback_xmit" => "out, and in again".to_owned(),
-        "e1000_xmit_frame" => "out, on the wire".to_owned(),
-        "__netif_rx" | "napi_gro_receive" => "in".to_owned(),
-        "br_handle_frame" => format!("bridge {} takes it", story.bridge(at).unwrap_or("")),
-        "br_dev_xmit" => "out, into the bridge".to_owned(),
-        "br_forward" => format!("forwarded to port {}", device_at("br_forward_finish")?),
-        "br_flood" => format!("flooded to {}", story.flooded(at)),
-        "br_pass_frame_up" => format!("up to this host, as {}", device_at("netif_receive_skb")?),
-        "ip_forward" => format!("routed on{}", leaves_by(story, leg, position)),
-        "ip_local_deliver" => "for this host".to_owned(),
-        "icmp_echo" => "an echo request, which is answered".to_owned(),
-        "__icmp_send" | "icmp_send" => "an ICMP error goes back".to_owned(),
-        "raw_rcv" => "delivered to a program's raw socket".to_owned(),
-        "udp_queue_rcv_skb" => "delivered to a program's UDP socket".to_owned(),
-        "tcp_v4_do_rcv" => "taken by a TCP socket".to_owned(),
-        "arp_process" => "read by ARP".to_owned(),
-        "neigh_update" => "the sender's MAC address is learnt".to_owned(),
+        Func::VethXmit => "out, through the veth cable".to_owned(),
+        Func::LoopbackXmit => "out, and in again".to_owned(),
+        Func::NicXmit => "out, on the wire".to_owned(),
+        Func::NetifRx | Func::NapiGroReceive => "in".to_owned(),
+        Func::BrHandleFrame => format!("bridge {} takes it", story.bridge(at).unwrap_or("")),
+        Func::BrDevXmit => "out, into the bridge".to_owned(),
+        Func::BrForward => format!("forwarded to port {}", device_at(Func::BrForwardFinish)?),
+        Func::BrFlood => format!("flooded to {}", story.flooded(at)),
+        Func::BrPassFrameUp => format!("up to this host, as {}", device_at(Func::NetifReceiveSkb)?),
+        Func::IpForward => format!("routed on{}", leaves_by(story, leg, position)),
+        Func::IpLocalDeliver => "for this host".to_owned(),
+        Func::IcmpEcho => "an echo request, which is answered".to_owned(),
+        Func::IcmpSend => "an ICMP error goes back".to_owned(),
+        Func::RawRcv => "delivered to a program's raw socket".to_owned(),
+        Func::UdpQueueRcvSkb => "delivered to a program's UDP socket".to_owned(),
+        Func::TcpV4DoRcv => "taken by a TCP socket".to_owned(),
+        Func::ArpProcess => "read by ARP".to_owned(),
+        Func::NeighUpdate => "the sender's MAC address is learnt".to_owned(),
         _ => return None,
     };
     Some(text)
@@ -101,7 +104,7 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
 fn leaves_by(story: &Story, leg: &Leg, position: usize) -> String {
     let device = leg.steps[position + 1..].iter().find_map(|at| match Hooked::at(story, *at) {
         Some(hooked) => Some(hooked.output).filter(|device| !device.is_empty()),
-        None if story.step(*at).func.name() == "ip_finish_output" => Some(story.place(*at).device.to_owned()),
+        None if story.step(*at).func == Func::IpFinishOutput => Some(story.place(*at).device.to_owned()),
         None => None,
     });
     device.map_or(String::new(), |device| format!(", out by {device}"))
@@ -113,8 +116,8 @@ fn waits(story: &Story, leg: &Leg, position: usize) -> bool {
 }
 
 /// The device of the next step in this function.
-fn device_of_next<'a>(story: &Story<'a>, leg: &Leg, position: usize, name: &str) -> Option<&'a str> {
-    let next = leg.steps[position..].iter().find(|at| story.step(**at).func.name() == name)?;
+fn device_of_next<'a>(story: &Story<'a>, leg: &Leg, position: usize, func: Func) -> Option<&'a str> {
+    let next = leg.steps[position..].iter().find(|at| story.step(**at).func == func)?;
     Some(story.place(*next).device)
 }
 
@@ -141,7 +144,7 @@ fn dropped_by_rule(story: &Story, leg: &Leg, position: usize) -> Option<String> 
 
 /// A socket got a copy of the packet before: that nobody else wants it is no loss.
 pub fn was_delivered(story: &Story, leg: &Leg, position: usize) -> bool {
-    leg.steps[..position].iter().any(|at| story.step(*at).func.name() == "raw_rcv")
+    leg.steps[..position].iter().any(|at| story.step(*at).func == Func::RawRcv)
 }
 
 /// The function that dropped the packet: the last that it passed into.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use glassnet_kernel::World;
+use glassnet_kernel::door::Func;
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::note::{ConntrackNote, Note};
@@ -329,7 +330,7 @@ impl<'a> Story<'a> {
         for at in exchange.steps.iter().copied() {
             let packet = self.owner(at);
             let step = self.step(at);
-            let is_end = step.func.name() == "consume_skb" || matches!(step.kind, StepKind::Drop(_));
+            let is_end = step.func == Func::ConsumeSkb || matches!(step.kind, StepKind::Drop(_));
             let open = match is_end {
                 true => legs.iter_mut().rev().find(|leg| leg.packet == packet),
                 false => legs.last_mut().filter(|leg| leg.packet == packet),
@@ -344,12 +345,12 @@ impl<'a> Story<'a> {
 
     /// What makes two exchanges the same to a reader: what their packets met where, in order. When softirqs begin
     /// is left out: that depends on what else the CPU has to do.
-    pub fn shape(&self, exchange: &Exchange) -> Vec<(usize, u32, u32, &'static str, StepKind)> {
+    pub fn shape(&self, exchange: &Exchange) -> Vec<(usize, u32, u32, Func, StepKind)> {
         let position = |packet| exchange.packets.iter().position(|number| *number == packet).unwrap_or(0);
         let about_packets = exchange.steps.iter().filter(|at| self.step(**at).packet != 0);
         let shape = about_packets.map(|at| {
             let step = self.step(*at);
-            (position(self.owner(*at)), step.machine.0, step.dev, step.func.name(), step.kind)
+            (position(self.owner(*at)), step.machine.0, step.dev, step.func, step.kind)
         });
         shape.collect()
     }

@@ -116,30 +116,31 @@ pub fn interrupt(cx: &mut Cx, dev: DevId, frame: BufId) {
     if std::mem::replace(&mut nic.napi_scheduled, true) {
         return;
     }
-    cx.call_without_skb(Func::NicIrq);
+    cx.call(Func::NicIrq, None);
     napi_schedule(cx, Napi::Device(dev));
 }
 
 /// The driver's poll: takes up to `budget` frames; returns how many.
 fn poll(cx: &mut Cx, dev: DevId, budget: u32) -> u32 {
-    cx.call_without_skb(Func::NicPoll);
-    for work in 0..budget {
-        let Some(netdev) = cx.k.devs.get_mut(dev) else { return work };
-        let Some(nic) = netdev.netdev_priv_mut::<Nic>() else { return work };
-        let Some(frame) = nic.rx.pop_front() else {
-            nic.napi_scheduled = false;
-            return work;
-        };
-        netdev.stats.rx_packets += 1;
-        netdev.stats.rx_bytes += cx.skbs.bufs.bytes(frame).len() as u64;
-        let packet = cx.skbs.bufs.tag(frame);
-        let skb = cx.skbs.build_skb(frame, 0, dev);
-        cx.skbs[skb].packet = packet;
-        if eth_type_trans(cx, skb, dev) {
-            cx.walk(Door::NapiGroReceive { skb });
-        } else {
-            cx.kfree_skb(skb, DropReason::HdrTrunc);
+    cx.within(Func::NicPoll, None, |cx| {
+        for work in 0..budget {
+            let Some(netdev) = cx.k.devs.get_mut(dev) else { return work };
+            let Some(nic) = netdev.netdev_priv_mut::<Nic>() else { return work };
+            let Some(frame) = nic.rx.pop_front() else {
+                nic.napi_scheduled = false;
+                return work;
+            };
+            netdev.stats.rx_packets += 1;
+            netdev.stats.rx_bytes += cx.skbs.bufs.bytes(frame).len() as u64;
+            let packet = cx.skbs.bufs.tag(frame);
+            let skb = cx.skbs.build_skb(frame, 0, dev);
+            cx.skbs[skb].packet = packet;
+            if eth_type_trans(cx, skb, dev) {
+                cx.walk(Door::NapiGroReceive { skb });
+            } else {
+                cx.kfree_skb(skb, DropReason::HdrTrunc);
+            }
         }
-    }
-    budget
+        budget
+    })
 }

@@ -1,7 +1,8 @@
 //! Which function is behind each door. The one place that knows all rooms: they return doors and do not call each other.
 //!
 //! Opening a door costs the CPU what the function costs. A continuation, where a function goes on that was entered
-//! before, costs as much again.
+//! before, costs as much again; one that a timer or a request begins costs as much as the function that does the same
+//! for a packet.
 
 use crate::door::{Door, Func};
 use crate::{Cx, drivers, net};

@@ -331,17 +331,18 @@ pub fn br_nf_dev_xmit(cx: &mut Cx, skb: SkbId) -> Option<Door> {
 /// by the ports share it, and above the bridge it would be too late. A frame that the bridge only overhears is not its
 /// connection's business here.
 pub fn br_nf_local_in(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
-    cx.call(Func::BrNfLocalIn, skb);
-    if cx.skbs[skb].br.promisc {
-        cx.nf_reset_ct(skb);
-        return Verdict::Accept;
-    }
-    let NfCt::Conn(id, _) = cx.skbs[skb].nfct else { return Verdict::Accept };
-    let confirmed = cx.k.conntrack.get(id).is_none_or(|conn| conn.is_confirmed());
-    if cx.skbs[skb].pkt_type == PacketType::Host || confirmed {
-        return Verdict::Accept;
-    }
-    nf_conntrack_confirm(cx, skb)
+    cx.within(Func::BrNfLocalIn, skb, |cx| {
+        if cx.skbs[skb].br.promisc {
+            cx.nf_reset_ct(skb);
+            return Verdict::Accept;
+        }
+        let NfCt::Conn(id, _) = cx.skbs[skb].nfct else { return Verdict::Accept };
+        let confirmed = cx.k.conntrack.get(id).is_none_or(|conn| conn.is_confirmed());
+        if cx.skbs[skb].pkt_type == PacketType::Host || confirmed {
+            return Verdict::Accept;
+        }
+        nf_conntrack_confirm(cx, skb)
+    })
 }
 
 /// A frame leaves by a port: its IPv4 packet meets `FORWARD`.

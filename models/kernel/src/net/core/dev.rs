@@ -71,36 +71,38 @@ pub fn napi_schedule(cx: &mut Cx, napi: Napi) {
 
 /// The receive softirq: polls what is in the poll list until the budget is used up.
 pub fn net_rx_action(cx: &mut Cx) {
-    cx.call_without_skb(Func::NetRxAction);
-    let until = cx.now + Nanos::from_micros(u64::from(cx.k.core.netdev_budget_usecs));
-    let mut budget = cx.k.core.netdev_budget as i64;
-    for _ in 0..cx.k.cpus[cx.cpu.index()].poll_list.len() {
-        let Some(napi) = cx.k.cpus[cx.cpu.index()].poll_list.pop_front() else { break };
-        budget -= i64::from(__napi_poll(cx, napi));
-        if budget <= 0 || cx.now >= until {
-            cx.k.cpus[cx.cpu.index()].stat.time_squeeze += 1;
-            break;
+    cx.within(Func::NetRxAction, None, |cx| {
+        let until = cx.now + Nanos::from_micros(u64::from(cx.k.core.netdev_budget_usecs));
+        let mut budget = cx.k.core.netdev_budget as i64;
+        for _ in 0..cx.k.cpus[cx.cpu.index()].poll_list.len() {
+            let Some(napi) = cx.k.cpus[cx.cpu.index()].poll_list.pop_front() else { break };
+            budget -= i64::from(__napi_poll(cx, napi));
+            if budget <= 0 || cx.now >= until {
+                cx.k.cpus[cx.cpu.index()].stat.time_squeeze += 1;
+                break;
+            }
         }
-    }
-    let sd = &mut cx.k.cpus[cx.cpu.index()];
-    if !sd.poll_list.is_empty() {
-        sd.raise(Softirq::NetRx);
-    }
+        let sd = &mut cx.k.cpus[cx.cpu.index()];
+        if !sd.poll_list.is_empty() {
+            sd.raise(Softirq::NetRx);
+        }
+    })
 }
 
 /// Polls once and returns how many packets that were; one that has more to do goes back to the list.
 fn __napi_poll(cx: &mut Cx, napi: Napi) -> u32 {
-    cx.call_without_skb(Func::NapiPoll);
-    let weight = cx.k.core.dev_weight;
-    let work = match napi {
-        Napi::Backlog => process_backlog(cx, weight),
-        Napi::Device(dev) => poll_device(cx, dev, weight),
-    };
-    *cx.polled += u64::from(work);
-    if work >= weight {
-        cx.k.cpus[cx.cpu.index()].poll_list.push_back(napi);
-    }
-    work
+    cx.within(Func::NapiPoll, None, |cx| {
+        let weight = cx.k.core.dev_weight;
+        let work = match napi {
+            Napi::Backlog => process_backlog(cx, weight),
+            Napi::Device(dev) => poll_device(cx, dev, weight),
+        };
+        *cx.polled += u64::from(work);
+        if work >= weight {
+            cx.k.cpus[cx.cpu.index()].poll_list.push_back(napi);
+        }
+        work
+    })
 }
 
 /// Polls a driver.
@@ -111,28 +113,29 @@ fn poll_device(cx: &mut Cx, dev: DevId, weight: u32) -> u32 {
 
 /// Takes up to `quota` packets from the backlog through the stack.
 fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
-    cx.call_without_skb(Func::ProcessBacklog);
-    let mut work = 0;
-    loop {
+    cx.within(Func::ProcessBacklog, None, |cx| {
+        let mut work = 0;
         loop {
-            if work % PREFETCH == 0 && cx.k.conntrack.is_large() {
-                prefetch(cx);
+            loop {
+                if work % PREFETCH == 0 && cx.k.conntrack.is_large() {
+                    prefetch(cx);
+                }
+                let Some(skb) = cx.k.cpus[cx.cpu.index()].process_queue.pop_front() else { break };
+                cx.walk(Door::NetifReceiveSkbInner { skb });
+                work += 1;
+                cx.k.cpus[cx.cpu.index()].stat.processed += 1;
+                if work >= quota {
+                    return work;
+                }
             }
-            let Some(skb) = cx.k.cpus[cx.cpu.index()].process_queue.pop_front() else { break };
-            cx.walk(Door::NetifReceiveSkbInner { skb });
-            work += 1;
-            cx.k.cpus[cx.cpu.index()].stat.processed += 1;
-            if work >= quota {
+            let sd = &mut cx.k.cpus[cx.cpu.index()];
+            if sd.input_pkt_queue.is_empty() {
+                sd.backlog_scheduled = false;
                 return work;
             }
+            std::mem::swap(&mut sd.input_pkt_queue, &mut sd.process_queue);
         }
-        let sd = &mut cx.k.cpus[cx.cpu.index()];
-        if sd.input_pkt_queue.is_empty() {
-            sd.backlog_scheduled = false;
-            return work;
-        }
-        std::mem::swap(&mut sd.input_pkt_queue, &mut sd.process_queue);
-    }
+    })
 }
 
 /// A NIC's packet, offered to generic receive offload first.
@@ -258,10 +261,12 @@ fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
 #[cold]
 #[inline(never)]
 fn dev_queue_xmit_nit(cx: &mut Cx, skb: SkbId, dev: DevId) {
+    let deliver = |cx: &mut Cx| deliver_to_taps(cx, skb, dev, PacketType::Outgoing);
     if cx.k.packet_sockets > 0 {
-        cx.call(Func::DevQueueXmitNit, skb);
+        cx.within(Func::DevQueueXmitNit, skb, deliver);
+    } else {
+        deliver(cx);
     }
-    deliver_to_taps(cx, skb, dev, PacketType::Outgoing);
 }
 
 fn capture(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {

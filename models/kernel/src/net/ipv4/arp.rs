@@ -63,10 +63,7 @@ fn addr_type(cx: &mut Cx, dev: DevId, ip: u32, skb: Option<SkbId>) -> RouteType 
     let netns = cx.k.devs[dev].netns;
     let (kind, searched) = inet_addr_type_dev_table(&cx.k.netns[netns].ipv4.fib, Some(dev), ip);
     if searched > 0 {
-        match skb {
-            Some(skb) => cx.call(Func::FibTableLookup, skb),
-            None => cx.call_without_skb(Func::FibTableLookup),
-        }
+        cx.call(Func::FibTableLookup, skb);
     }
     kind
 }
@@ -120,24 +117,21 @@ pub fn neigh_probe(cx: &mut Cx, neigh: NeighId) -> Door {
 
 /// Asks for a neighbour (`arp_solicit`): the known address first while probes for it are left, then everybody.
 fn arp_solicit(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> Door {
-    if let Some(skb) = skb {
-        cx.call(Func::ArpSolicit, skb);
-    } else {
-        cx.call_without_skb(Func::ArpSolicit);
-    }
-    let Some(entry) = cx.k.neigh.get(id) else { return Door::End };
-    let (dev, target, probes, nud, ha) = (entry.dev, entry.ip, entry.probes, entry.nud, entry.ha);
-    let source = announced_source(cx, dev, target, skb);
-    let Some(parms) = cx.k.inet.get(dev).map(|inet| inet.arp) else { return Door::End };
-    let unicast = probes < parms.ucast_probes;
-    if unicast && !nud.valid() {
-        return Door::End;
-    }
-    if !unicast && probes < parms.ucast_probes + parms.app_probes {
-        return Door::End;
-    }
-    let dest = unicast.then_some(ha);
-    arp_send(cx, ARPOP_REQUEST, dev, source, (target, None), dest, skb)
+    cx.within(Func::ArpSolicit, skb, |cx| {
+        let Some(entry) = cx.k.neigh.get(id) else { return Door::End };
+        let (dev, target, probes, nud, ha) = (entry.dev, entry.ip, entry.probes, entry.nud, entry.ha);
+        let source = announced_source(cx, dev, target, skb);
+        let Some(parms) = cx.k.inet.get(dev).map(|inet| inet.arp) else { return Door::End };
+        let unicast = probes < parms.ucast_probes;
+        if unicast && !nud.valid() {
+            return Door::End;
+        }
+        if !unicast && probes < parms.ucast_probes + parms.app_probes {
+            return Door::End;
+        }
+        let dest = unicast.then_some(ha);
+        arp_send(cx, ARPOP_REQUEST, dev, source, (target, None), dest, skb)
+    })
 }
 
 /// The source address of a request, by `arp_announce`: the packet's, if that is allowed; else one of the device's.
@@ -170,22 +164,19 @@ fn arp_send(
     if cx.k.devs[dev].flags & IFF_NOARP != 0 {
         return Door::End;
     }
-    if let Some(skb) = cause {
-        cx.call(Func::ArpSendDst, skb);
-    } else {
-        cx.call_without_skb(Func::ArpSendDst);
-    }
-    let (our_addr, broadcast) = (cx.k.devs[dev].addr, cx.k.devs[dev].broadcast);
-    let dest = dest.unwrap_or(broadcast);
-    let packet = ArpHdr::new(op, (our_addr, source), (target.1.unwrap_or(Mac::ZERO), target.0));
-    let skb = cx.skbs.alloc_skb(size_of::<ArpHdr>(), dev);
-    cx.call(Func::ArpCreate, skb);
-    cx.skbs.data_mut(skb).copy_from_slice(packet.as_bytes());
-    let pkt = &mut cx.skbs[skb];
-    pkt.protocol = ETH_P_ARP;
-    pkt.network_header = pkt.data;
-    cx.skbs.push_eth(skb, EthHdr::new(dest, our_addr, ETH_P_ARP));
-    Door::ArpXmit { skb }
+    cx.within(Func::ArpSendDst, cause, |cx| {
+        let (our_addr, broadcast) = (cx.k.devs[dev].addr, cx.k.devs[dev].broadcast);
+        let dest = dest.unwrap_or(broadcast);
+        let packet = ArpHdr::new(op, (our_addr, source), (target.1.unwrap_or(Mac::ZERO), target.0));
+        let skb = cx.skbs.alloc_skb(size_of::<ArpHdr>(), dev);
+        cx.call(Func::ArpCreate, skb);
+        cx.skbs.data_mut(skb).copy_from_slice(packet.as_bytes());
+        let pkt = &mut cx.skbs[skb];
+        pkt.protocol = ETH_P_ARP;
+        pkt.network_header = pkt.data;
+        cx.skbs.push_eth(skb, EthHdr::new(dest, our_addr, ETH_P_ARP));
+        Door::ArpXmit { skb }
+    })
 }
 
 /// Sends an ARP packet.
@@ -380,9 +371,11 @@ fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
     let override_it = cx.now > entry.updated + locktime || garp && accept != 0;
     let answered = arp.op == ARPOP_REPLY && cx.skbs[skb].pkt_type == PacketType::Host;
     let state = if answered { Nud::Reachable } else { Nud::Stale };
-    cx.call(Func::NeighUpdate, skb);
-    cx.note(|_| Note::NeighUpdate { ip: arp.sip, lladdr: arp.sha, state });
-    neigh_update(cx, id, Some(arp.sha), state, if override_it { UPDATE_F_OVERRIDE } else { 0 });
+    let flags = if override_it { UPDATE_F_OVERRIDE } else { 0 };
+    cx.within(Func::NeighUpdate, skb, |cx| {
+        cx.note(|_| Note::NeighUpdate { ip: arp.sip, lladdr: arp.sha, state });
+        neigh_update(cx, id, Some(arp.sha), state, flags);
+    })
 }
 
 /// A device went down: its neighbours are forgotten (`arp_ifdown`).

@@ -202,55 +202,57 @@ fn deserves_error(cx: &Cx, skb: SkbId, error: IcmpError) -> bool {
 
 /// Makes an error message about a packet (`icmp_send`); none if it must not or may not be sent.
 pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
-    cx.call(Func::IcmpSend, skb);
-    let route = cx.skbs[skb].dst?;
-    if !deserves_error(cx, skb, error) {
-        return None;
-    }
-    let iph = *ip_hdr(cx, skb)?;
-    let dev = cx.skbs[skb].dev;
-    let netns = cx.k.devs[dev].netns;
-    let on_loopback = cx.k.devs[route.dev].is_loopback() || cx.k.devs[dev].is_loopback();
-    if !on_loopback && !icmpv4_global_allow(cx, netns, error) {
-        cx.note(|_| Note::IcmpGlobalLimit);
-        return None;
-    }
-    let saddr = if route.flags & RTCF_LOCAL != 0 { iph.daddr.get() } else { inbound_address(cx, netns, skb) };
-    let tos = if is_error(error.kind) { iph.tos & 0x1e | IPTOS_PREC_INTERNETCONTROL } else { iph.tos };
-    let to = iph.saddr.get();
-    let new = with_quote(cx, skb);
-    let flow = FlowOut { daddr: to, saddr, tos, proto: IPPROTO_ICMP, ..FlowOut::default() };
-    let routed = ip_route_output_flow(cx, netns, flow, Some(new));
-    let Some((back, flow)) = routed.ok() else {
-        cx.discard_skb(new);
-        return None;
-    };
-    let loopback = cx.k.devs[back.dev].is_loopback();
-    if !icmpv4_xrlim_allow(cx, netns, loopback, to, error) {
-        cx.note(|_| Note::IcmpPeerLimit);
-        cx.discard_skb(new);
-        return None;
-    }
-    let room = (dst_mtu(cx, &back) as usize).min(MAX_ERROR).saturating_sub(IPV4_HLEN).max(ICMP_HLEN);
-    cx.skbs.trim(new, room);
-    let message = cx.skbs.data_mut(new);
-    message[..2].copy_from_slice(&[error.kind, error.code]);
-    message[4..ICMP_HLEN].copy_from_slice(&error.info.to_be_bytes());
-    let check = checksum(message);
-    message[2..4].copy_from_slice(&check.to_be_bytes());
-    let header = IpHeader {
-        saddr: flow.saddr,
-        daddr: to,
-        protocol: IPPROTO_ICMP,
-        ttl: 0,
-        tos,
-        dont_fragment: false,
-        ignore_df: true,
-    };
-    cx.call(Func::IcmpPushReply, new);
-    ip_make_header(cx, netns, new, back, header);
-    nf_ct_attach(cx, new, skb);
-    Some(Door::IpPushPendingFrames { skb: new })
+    cx.within(Func::IcmpSend, skb, |cx| {
+        let route = cx.skbs[skb].dst?;
+        if !deserves_error(cx, skb, error) {
+            return None;
+        }
+        let iph = *ip_hdr(cx, skb)?;
+        let dev = cx.skbs[skb].dev;
+        let netns = cx.k.devs[dev].netns;
+        let on_loopback = cx.k.devs[route.dev].is_loopback() || cx.k.devs[dev].is_loopback();
+        if !on_loopback && !icmpv4_global_allow(cx, netns, error) {
+            cx.note(|_| Note::IcmpGlobalLimit);
+            return None;
+        }
+        let saddr =
+            if route.flags & RTCF_LOCAL != 0 { iph.daddr.get() } else { inbound_address(cx, netns, skb) };
+        let tos = if is_error(error.kind) { iph.tos & 0x1e | IPTOS_PREC_INTERNETCONTROL } else { iph.tos };
+        let to = iph.saddr.get();
+        let new = with_quote(cx, skb);
+        let flow = FlowOut { daddr: to, saddr, tos, proto: IPPROTO_ICMP, ..FlowOut::default() };
+        let routed = ip_route_output_flow(cx, netns, flow, Some(new));
+        let Some((back, flow)) = routed.ok() else {
+            cx.discard_skb(new);
+            return None;
+        };
+        let loopback = cx.k.devs[back.dev].is_loopback();
+        if !icmpv4_xrlim_allow(cx, netns, loopback, to, error) {
+            cx.note(|_| Note::IcmpPeerLimit);
+            cx.discard_skb(new);
+            return None;
+        }
+        let room = (dst_mtu(cx, &back) as usize).min(MAX_ERROR).saturating_sub(IPV4_HLEN).max(ICMP_HLEN);
+        cx.skbs.trim(new, room);
+        let message = cx.skbs.data_mut(new);
+        message[..2].copy_from_slice(&[error.kind, error.code]);
+        message[4..ICMP_HLEN].copy_from_slice(&error.info.to_be_bytes());
+        let check = checksum(message);
+        message[2..4].copy_from_slice(&check.to_be_bytes());
+        let header = IpHeader {
+            saddr: flow.saddr,
+            daddr: to,
+            protocol: IPPROTO_ICMP,
+            ttl: 0,
+            tos,
+            dont_fragment: false,
+            ignore_df: true,
+        };
+        cx.call(Func::IcmpPushReply, new);
+        ip_make_header(cx, netns, new, back, header);
+        nf_ct_attach(cx, new, skb);
+        Some(Door::IpPushPendingFrames { skb: new })
+    })
 }
 
 /// A message with room for its header, and the packet from its IPv4 header on.
@@ -364,38 +366,39 @@ fn reply_then_consume(cx: &mut Cx, netns: NetnsId, skb: SkbId, reply: SkbId, kin
 
 /// Sends an answer of this type to the sender of a message (`icmp_reply`).
 fn icmp_reply(cx: &mut Cx, netns: NetnsId, skb: SkbId, reply: SkbId, kind: u8) -> Option<Door> {
-    cx.call(Func::IcmpReply, skb);
-    let iph = *ip_hdr(cx, skb)?;
-    let saddr = fib_compute_spec_dst(cx, netns, skb, &iph);
-    let to = iph.saddr.get();
-    let flow = FlowOut { daddr: to, saddr, tos: iph.tos, proto: IPPROTO_ICMP, ..FlowOut::default() };
-    let routed = ip_route_output_flow(cx, netns, flow, Some(reply)).ok();
-    let error = IcmpError { kind, code: 0, info: 0 };
-    let allowed = routed.filter(|(route, _)| {
-        let loopback = cx.k.devs[route.dev].is_loopback();
-        icmpv4_global_allow(cx, netns, error) && icmpv4_xrlim_allow(cx, netns, loopback, to, error)
-    });
-    let Some((route, flow)) = allowed else {
-        cx.discard_skb(reply);
-        return None;
-    };
-    cx.call(Func::IcmpPushReply, reply);
-    let data = cx.skbs.data_mut(reply);
-    data[0] = kind;
-    data[2..4].fill(0);
-    let check = checksum(data);
-    data[2..4].copy_from_slice(&check.to_be_bytes());
-    let header = IpHeader {
-        saddr: flow.saddr,
-        daddr: to,
-        protocol: IPPROTO_ICMP,
-        ttl: 0,
-        tos: iph.tos,
-        dont_fragment: false,
-        ignore_df: true,
-    };
-    ip_make_header(cx, netns, reply, route, header);
-    Some(Door::IpPushPendingFrames { skb: reply })
+    cx.within(Func::IcmpReply, skb, |cx| {
+        let iph = *ip_hdr(cx, skb)?;
+        let saddr = fib_compute_spec_dst(cx, netns, skb, &iph);
+        let to = iph.saddr.get();
+        let flow = FlowOut { daddr: to, saddr, tos: iph.tos, proto: IPPROTO_ICMP, ..FlowOut::default() };
+        let routed = ip_route_output_flow(cx, netns, flow, Some(reply)).ok();
+        let error = IcmpError { kind, code: 0, info: 0 };
+        let allowed = routed.filter(|(route, _)| {
+            let loopback = cx.k.devs[route.dev].is_loopback();
+            icmpv4_global_allow(cx, netns, error) && icmpv4_xrlim_allow(cx, netns, loopback, to, error)
+        });
+        let Some((route, flow)) = allowed else {
+            cx.discard_skb(reply);
+            return None;
+        };
+        cx.call(Func::IcmpPushReply, reply);
+        let data = cx.skbs.data_mut(reply);
+        data[0] = kind;
+        data[2..4].fill(0);
+        let check = checksum(data);
+        data[2..4].copy_from_slice(&check.to_be_bytes());
+        let header = IpHeader {
+            saddr: flow.saddr,
+            daddr: to,
+            protocol: IPPROTO_ICMP,
+            ttl: 0,
+            tos: iph.tos,
+            dont_fragment: false,
+            ignore_df: true,
+        };
+        ip_make_header(cx, netns, reply, route, header);
+        Some(Door::IpPushPendingFrames { skb: reply })
+    })
 }
 
 /// A packet of its own with the same bytes.

@@ -205,8 +205,7 @@ pub fn ip_local_deliver_finish(cx: &mut Cx, skb: SkbId) -> Door {
 /// Kernel: net/ipv4/ip_input.c
 /// Not modelled: protocols but ICMP, IGMP, UDP and TCP: nobody handles them, as without their modules.
 pub fn ip_protocol_deliver_rcu(cx: &mut Cx, skb: SkbId) -> Door {
-    cx.call(Func::RawLocalDeliver, skb);
-    let taken = super::raw::raw_local_deliver(cx, skb);
+    let taken = cx.within(Func::RawLocalDeliver, skb, |cx| super::raw::raw_local_deliver(cx, skb));
     let protocol = ip_hdr(cx, skb).map_or(0, |iph| iph.protocol);
     let door = match protocol {
         IPPROTO_ICMP => Door::IcmpRcv { skb },

@@ -51,8 +51,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, message: &[u8]) -> 
     let check = checksum(data);
     data[2..4].copy_from_slice(&check.to_be_bytes());
     (cx.skbs[skb].sk, cx.skbs[skb].mark) = (Some(sock), mark);
-    cx.call(Func::PingV4Sendmsg, skb);
-    match route_and_build(cx, sock, netns, skb, to) {
+    cx.within(Func::PingV4Sendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to) {
         Ok(door) => {
             ip_send_skb(cx, skb, door)?;
             Ok(message.len())
@@ -61,7 +60,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, message: &[u8]) -> 
             cx.discard_skb(skb);
             Err(errno)
         }
-    }
+    })
 }
 
 /// The next identifier that no ping socket has (`ping_get_port`).
@@ -122,14 +121,15 @@ fn ping_lookup(cx: &Cx, skb: SkbId, ident: u16, own_address: u32) -> Option<Sock
 ///
 /// [`DropReason::NoSocket`] if none asked for it.
 pub fn ping_rcv(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
-    cx.call(Func::PingRcv, skb);
-    let data = cx.skbs.data(skb);
-    let ident = data.get(4..6).map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
-    let own = super::ip_input::ip_hdr(cx, skb).map_or(0, |iph| iph.daddr.get());
-    let id = ping_lookup(cx, skb, ident, own).ok_or(DropReason::NoSocket)?;
-    let clone = cx.skb_clone(skb);
-    queue_or_drop(cx, id, clone);
-    Ok(())
+    cx.within(Func::PingRcv, skb, |cx| {
+        let data = cx.skbs.data(skb);
+        let ident = data.get(4..6).map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
+        let own = super::ip_input::ip_hdr(cx, skb).map_or(0, |iph| iph.daddr.get());
+        let id = ping_lookup(cx, skb, ident, own).ok_or(DropReason::NoSocket)?;
+        let clone = cx.skb_clone(skb);
+        queue_or_drop(cx, id, clone);
+        Ok(())
+    })
 }
 
 /// An ICMP error about an echo request of a ping socket.

@@ -39,8 +39,7 @@ pub fn raw_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, payload: &[u8]) -> Resu
     cx.skbs.data_mut(skb).copy_from_slice(payload);
     cx.skbs[skb].sk = Some(sock);
     cx.skbs[skb].mark = opts.mark;
-    cx.call(Func::RawSendmsg, skb);
-    match route_and_build(cx, sock, netns, skb, to, protocol) {
+    cx.within(Func::RawSendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to, protocol) {
         Ok(door) => {
             ip_send_skb(cx, skb, door)?;
             Ok(payload.len())
@@ -49,7 +48,7 @@ pub fn raw_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, payload: &[u8]) -> Resu
             cx.discard_skb(skb);
             Err(errno)
         }
-    }
+    })
 }
 
 fn route_and_build(

@@ -79,33 +79,34 @@ pub fn ip_route_input_noref(
     tos: u8,
     dev: DevId,
 ) -> Result<(), Martian> {
-    cx.call(Func::IpRouteInputNoref, skb);
-    let netns = cx.k.devs[dev].netns;
-    let mut key = InputKey { daddr, saddr, tos: tos & IPTOS_RT_MASK, dev, netns, skb, several: false };
-    if is_multicast(daddr) {
-        cx.skbs[skb].dst = Some(ip_route_input_mc(cx, &key)?);
-        return Ok(());
-    }
-    if cx.observed || cx.skbs[skb].protocol != ETH_P_IP {
-        cx.skbs[skb].dst = Some(ip_route_input_slow(cx, &mut key)?);
-        return Ok(());
-    }
-    let memo_key = RouteKey { daddr, saddr, dev: dev.0, mark: cx.skbs[skb].mark, tos: key.tos };
-    if remembered(cx, skb, netns, &memo_key) {
-        return Ok(());
-    }
-    let before = cx.now;
-    let route = ip_route_input_slow(cx, &mut key)?;
-    let cost = cx.now.since(before).0 as u32;
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    let generation = ipv4.fib.generation;
-    // What was learned of paths ends with time: then every packet asks.
-    let lasts = matches!(route.kind, RouteType::Unicast | RouteType::Local);
-    if lasts && ipv4.exceptions.is_empty() && !key.several {
-        ipv4.memo.put(memo_key, generation, route, cost);
-    }
-    cx.skbs[skb].dst = Some(route);
-    Ok(())
+    cx.within(Func::IpRouteInputNoref, skb, |cx| {
+        let netns = cx.k.devs[dev].netns;
+        let mut key = InputKey { daddr, saddr, tos: tos & IPTOS_RT_MASK, dev, netns, skb, several: false };
+        if is_multicast(daddr) {
+            cx.skbs[skb].dst = Some(ip_route_input_mc(cx, &key)?);
+            return Ok(());
+        }
+        if cx.observed || cx.skbs[skb].protocol != ETH_P_IP {
+            cx.skbs[skb].dst = Some(ip_route_input_slow(cx, &mut key)?);
+            return Ok(());
+        }
+        let memo_key = RouteKey { daddr, saddr, dev: dev.0, mark: cx.skbs[skb].mark, tos: key.tos };
+        if remembered(cx, skb, netns, &memo_key) {
+            return Ok(());
+        }
+        let before = cx.now;
+        let route = ip_route_input_slow(cx, &mut key)?;
+        let cost = cx.now.since(before).0 as u32;
+        let ipv4 = &mut cx.k.netns[netns].ipv4;
+        let generation = ipv4.fib.generation;
+        // What was learned of paths ends with time: then every packet asks.
+        let lasts = matches!(route.kind, RouteType::Unicast | RouteType::Local);
+        if lasts && ipv4.exceptions.is_empty() && !key.several {
+            ipv4.memo.put(memo_key, generation, route, cost);
+        }
+        cx.skbs[skb].dst = Some(route);
+        Ok(())
+    })
 }
 
 /// Takes the route of an equal packet a moment ago, with its neighbour, if there is one.
@@ -165,47 +166,48 @@ fn ip_route_input_mc(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
 
 /// Kernel: `ip_route_input_slow`
 fn ip_route_input_slow(cx: &mut Cx, key: &mut InputKey) -> Result<Rtable, Martian> {
-    cx.call(Func::IpRouteInputSlow, key.skb);
-    let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
-    let (daddr, saddr) = (key.daddr, key.saddr);
-    if is_multicast(saddr) || is_limited_broadcast(saddr) {
-        return Err(Martian::Address);
-    }
-    if is_limited_broadcast(daddr) || saddr == 0 && daddr == 0 {
-        return broadcast_input(cx, key);
-    }
-    if is_zeronet(saddr) || is_zeronet(daddr) {
-        return Err(Martian::Address);
-    }
-    if (is_loopback(daddr) || is_loopback(saddr)) && !or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet) {
-        return Err(Martian::Address);
-    }
-    let forwarding = inet.conf.get(Conf::Forwarding) != 0;
-    let flow = Flow {
-        dst: daddr,
-        src: saddr,
-        iif: Some(key.dev),
-        mark: cx.skbs[key.skb].mark,
-        tos: key.tos,
-        ..Flow::default()
-    };
-    let found = match fib_lookup(cx, key.netns, &flow, Some(key.skb)) {
-        Ok(found) => found,
-        Err(none) => {
-            let errno = if forwarding { none.errno() } else { Errno::EHOSTUNREACH };
-            return Ok(no_route(cx, key.netns, errno));
+    cx.within(Func::IpRouteInputSlow, key.skb, |cx| {
+        let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
+        let (daddr, saddr) = (key.daddr, key.saddr);
+        if is_multicast(saddr) || is_limited_broadcast(saddr) {
+            return Err(Martian::Address);
         }
-    };
-    match found.kind {
-        RouteType::Broadcast => broadcast_input(cx, key),
-        RouteType::Local => {
-            fib_validate_source(cx, key, daddr, None)?;
-            Ok(local_route(cx, key.netns, RouteType::Local, RTCF_LOCAL))
+        if is_limited_broadcast(daddr) || saddr == 0 && daddr == 0 {
+            return broadcast_input(cx, key);
         }
-        _ if !forwarding => Ok(no_route(cx, key.netns, Errno::EHOSTUNREACH)),
-        RouteType::Unicast => mkroute_input(cx, key, &found),
-        _ => Err(Martian::Address),
-    }
+        if is_zeronet(saddr) || is_zeronet(daddr) {
+            return Err(Martian::Address);
+        }
+        if (is_loopback(daddr) || is_loopback(saddr)) && !or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet) {
+            return Err(Martian::Address);
+        }
+        let forwarding = inet.conf.get(Conf::Forwarding) != 0;
+        let flow = Flow {
+            dst: daddr,
+            src: saddr,
+            iif: Some(key.dev),
+            mark: cx.skbs[key.skb].mark,
+            tos: key.tos,
+            ..Flow::default()
+        };
+        let found = match fib_lookup(cx, key.netns, &flow, Some(key.skb)) {
+            Ok(found) => found,
+            Err(none) => {
+                let errno = if forwarding { none.errno() } else { Errno::EHOSTUNREACH };
+                return Ok(no_route(cx, key.netns, errno));
+            }
+        };
+        match found.kind {
+            RouteType::Broadcast => broadcast_input(cx, key),
+            RouteType::Local => {
+                fib_validate_source(cx, key, daddr, None)?;
+                Ok(local_route(cx, key.netns, RouteType::Local, RTCF_LOCAL))
+            }
+            _ if !forwarding => Ok(no_route(cx, key.netns, Errno::EHOSTUNREACH)),
+            RouteType::Unicast => mkroute_input(cx, key, &found),
+            _ => Err(Martian::Address),
+        }
+    })
 }
 
 fn no_route(cx: &Cx, netns: NetnsId, errno: Errno) -> Rtable {
@@ -288,21 +290,22 @@ fn same_device(cx: &Cx, key: &InputKey, direct: bool, gateway: u32) -> Result<u3
 ///
 /// Kernel: `fib_validate_source`, net/ipv4/fib_frontend.c
 fn fib_validate_source(cx: &mut Cx, key: &InputKey, dst: u32, out: Option<DevId>) -> Result<bool, Martian> {
-    cx.call(Func::FibValidateSource, key.skb);
-    let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
-    let all = &ipv4.conf_all;
-    let rpf = max_conf(inet, all, Conf::RpFilter);
-    let accept_local = || or_conf(inet, all, Conf::AcceptLocal);
-    let may_redirect = out == Some(key.dev) && or_conf(inet, all, Conf::SendRedirects);
-    if rpf == 0 && !may_redirect {
-        if accept_local() {
-            return Ok(false);
+    cx.within(Func::FibValidateSource, key.skb, |cx| {
+        let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
+        let all = &ipv4.conf_all;
+        let rpf = max_conf(inet, all, Conf::RpFilter);
+        let accept_local = || or_conf(inet, all, Conf::AcceptLocal);
+        let may_redirect = out == Some(key.dev) && or_conf(inet, all, Conf::SendRedirects);
+        if rpf == 0 && !may_redirect {
+            if accept_local() {
+                return Ok(false);
+            }
+            if !ipv4.fib.custom_local_routes {
+                return if ipv4.is_own(key.saddr) { Err(Martian::Address) } else { Ok(false) };
+            }
         }
-        if !ipv4.fib.custom_local_routes {
-            return if ipv4.is_own(key.saddr) { Err(Martian::Address) } else { Ok(false) };
-        }
-    }
-    full_check(cx, key, dst, out, rpf)
+        full_check(cx, key, dst, out, rpf)
+    })
 }
 
 /// Asks the tables for the way back (`__fib_validate_source`).
@@ -355,10 +358,7 @@ pub fn fib_lookup(
     let mut searched = 0;
     let found = cx.k.netns[netns].ipv4.fib.lookup(flow, &mut searched);
     for _ in 0..searched {
-        match skb {
-            Some(skb) => cx.call(Func::FibTableLookup, skb),
-            None => cx.call_without_skb(Func::FibTableLookup),
-        }
+        cx.call(Func::FibTableLookup, skb);
     }
     cx.note(|cx| {
         Note::Fib(match &found {
@@ -384,15 +384,7 @@ pub fn ip_route_output_flow(
     flow: FlowOut,
     skb: Option<SkbId>,
 ) -> Result<(Rtable, FlowOut), Errno> {
-    record(cx, Func::IpRouteOutputFlow, skb);
-    ip_route_output_key(cx, netns, flow, skb)
-}
-
-fn record(cx: &mut Cx, func: Func, skb: Option<SkbId>) {
-    match skb {
-        Some(skb) => cx.call(func, skb),
-        None => cx.call_without_skb(func),
-    }
+    cx.within(Func::IpRouteOutputFlow, skb, |cx| ip_route_output_key(cx, netns, flow, skb))
 }
 
 /// Kernel: `ip_route_output_key_hash_rcu`
@@ -406,69 +398,70 @@ pub fn ip_route_output_key(
     mut flow: FlowOut,
     skb: Option<SkbId>,
 ) -> Result<(Rtable, FlowOut), Errno> {
-    record(cx, Func::IpRouteOutputKeyHashRcu, skb);
-    flow.tos &= IPTOS_RT_MASK;
-    let asked_oif = flow.oif;
-    if flow.saddr != 0 && source_fixes_device(cx, netns, &mut flow)? {
-        return finish_output(cx, netns, flow, None, RouteType::Unicast);
-    }
-    if let Some(dev) = flow.oif
-        && asked_oif.is_some()
-        && device_fixes_source(cx, dev, &mut flow)?
-    {
-        return finish_output(cx, netns, flow, None, RouteType::Unicast);
-    }
-    let loopback = cx.k.netns[netns].loopback;
-    if flow.daddr == 0 {
-        flow.daddr = if flow.saddr != 0 { flow.saddr } else { u32::from(std::net::Ipv4Addr::LOCALHOST) };
-        flow.saddr = if flow.saddr != 0 { flow.saddr } else { flow.daddr };
-        flow.oif = Some(loopback);
-        return finish_output(cx, netns, flow, None, RouteType::Local);
-    }
-    let query = Flow {
-        dst: flow.daddr,
-        src: flow.saddr,
-        oif: flow.oif,
-        iif: Some(loopback),
-        mark: flow.mark,
-        tos: flow.tos,
-        scope: if flow.onlink { Scope::LINK } else { Scope::UNIVERSE },
-        proto: flow.proto,
-        sport: flow.sport,
-        dport: flow.dport,
-        ignore_linkstate: false,
-    };
-    let mut found = match fib_lookup(cx, netns, &query, skb) {
-        Ok(found) => found,
-        Err(none) => {
-            // A device was named: the destination is taken to be on its link.
-            let Some(dev) = flow.oif else { return Err(none.errno()) };
-            if flow.saddr == 0 {
-                flow.saddr = inet_select_addr(cx.k, dev, 0, Scope::LINK);
-            }
+    cx.within(Func::IpRouteOutputKeyHashRcu, skb, |cx| {
+        flow.tos &= IPTOS_RT_MASK;
+        let asked_oif = flow.oif;
+        if flow.saddr != 0 && source_fixes_device(cx, netns, &mut flow)? {
             return finish_output(cx, netns, flow, None, RouteType::Unicast);
         }
-    };
-    if found.kind == RouteType::Local {
-        if flow.saddr == 0 {
-            let prefsrc = cx.k.netns[netns].ipv4.fib.infos.get(found.info).prefsrc;
-            flow.saddr = if prefsrc != 0 { prefsrc } else { flow.daddr };
+        if let Some(dev) = flow.oif
+            && asked_oif.is_some()
+            && device_fixes_source(cx, dev, &mut flow)?
+        {
+            return finish_output(cx, netns, flow, None, RouteType::Unicast);
         }
-        flow.oif = Some(loopback);
-        return finish_output(cx, netns, flow, Some(found), RouteType::Local);
-    }
-    let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
-    if info.nexthops.len() > 1 && flow.oif.is_none() {
-        found.nh_sel = fib_select_multipath(info, output_hash(cx, netns, &flow));
-    } else if found.len == 0 && flow.oif.is_none() {
-        fib_select_default(cx, netns, &flow, &mut found);
-    }
-    if flow.saddr == 0 {
-        flow.saddr = fib_result_prefsrc(cx.k, netns, &found);
-    }
-    let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
-    flow.oif = info.nexthops[usize::from(found.nh_sel)].dev;
-    finish_output(cx, netns, flow, Some(found), found.kind)
+        let loopback = cx.k.netns[netns].loopback;
+        if flow.daddr == 0 {
+            flow.daddr = if flow.saddr != 0 { flow.saddr } else { u32::from(std::net::Ipv4Addr::LOCALHOST) };
+            flow.saddr = if flow.saddr != 0 { flow.saddr } else { flow.daddr };
+            flow.oif = Some(loopback);
+            return finish_output(cx, netns, flow, None, RouteType::Local);
+        }
+        let query = Flow {
+            dst: flow.daddr,
+            src: flow.saddr,
+            oif: flow.oif,
+            iif: Some(loopback),
+            mark: flow.mark,
+            tos: flow.tos,
+            scope: if flow.onlink { Scope::LINK } else { Scope::UNIVERSE },
+            proto: flow.proto,
+            sport: flow.sport,
+            dport: flow.dport,
+            ignore_linkstate: false,
+        };
+        let mut found = match fib_lookup(cx, netns, &query, skb) {
+            Ok(found) => found,
+            Err(none) => {
+                // A device was named: the destination is taken to be on its link.
+                let Some(dev) = flow.oif else { return Err(none.errno()) };
+                if flow.saddr == 0 {
+                    flow.saddr = inet_select_addr(cx.k, dev, 0, Scope::LINK);
+                }
+                return finish_output(cx, netns, flow, None, RouteType::Unicast);
+            }
+        };
+        if found.kind == RouteType::Local {
+            if flow.saddr == 0 {
+                let prefsrc = cx.k.netns[netns].ipv4.fib.infos.get(found.info).prefsrc;
+                flow.saddr = if prefsrc != 0 { prefsrc } else { flow.daddr };
+            }
+            flow.oif = Some(loopback);
+            return finish_output(cx, netns, flow, Some(found), RouteType::Local);
+        }
+        let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
+        if info.nexthops.len() > 1 && flow.oif.is_none() {
+            found.nh_sel = fib_select_multipath(info, output_hash(cx, netns, &flow));
+        } else if found.len == 0 && flow.oif.is_none() {
+            fib_select_default(cx, netns, &flow, &mut found);
+        }
+        if flow.saddr == 0 {
+            flow.saddr = fib_result_prefsrc(cx.k, netns, &found);
+        }
+        let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
+        flow.oif = info.nexthops[usize::from(found.nh_sel)].dev;
+        finish_output(cx, netns, flow, Some(found), found.kind)
+    })
 }
 
 /// A source that was asked for must be an own address; with a group or everybody as destination it tells the device.

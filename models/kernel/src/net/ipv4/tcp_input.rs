@@ -158,22 +158,24 @@ pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
         }
     }
     let established = before == TcpState::Established;
-    cx.call(if established { Func::TcpRcvEstablished } else { Func::TcpRcvStateProcess }, skb);
-    note_received(cx, sock, skb, th);
-    let packet = packet_bytes(cx, skb);
-    let reset = th.flags & TCP_RST != 0;
-    if reset {
-        expect_reset(cx, sock, before);
-    }
-    tcp_run(cx, sock, Some(&packet));
-    if reset {
-        forget_expected_reset(cx, sock);
-    }
-    let more = tcp_sk(cx, sock).is_some_and(|tp| tp.unread() > unread);
-    if more {
-        cx.call(Func::TcpDataQueue, skb);
-    }
-    cx.consume_skb(skb)
+    let func = if established { Func::TcpRcvEstablished } else { Func::TcpRcvStateProcess };
+    cx.within(func, skb, |cx| {
+        note_received(cx, sock, skb, th);
+        let packet = packet_bytes(cx, skb);
+        let reset = th.flags & TCP_RST != 0;
+        if reset {
+            expect_reset(cx, sock, before);
+        }
+        tcp_run(cx, sock, Some(&packet));
+        if reset {
+            forget_expected_reset(cx, sock);
+        }
+        let more = tcp_sk(cx, sock).is_some_and(|tp| tp.unread() > unread);
+        if more {
+            cx.call(Func::TcpDataQueue, skb);
+        }
+        cx.consume_skb(skb)
+    })
 }
 
 fn parent_is_full(cx: &mut Cx, parent: Option<SocketId>) -> bool {
@@ -233,19 +235,20 @@ pub fn packet_bytes(cx: &Cx, skb: SkbId) -> Vec<u8> {
 /// Somebody connects to a listener: a socket for the connection is made, and its machine answers
 /// (`tcp_conn_request`).
 pub fn tcp_conn_request(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
-    cx.call(Func::TcpConnRequest, skb);
-    let flags = cx.skbs[skb].dst.map_or(0, |route| route.flags);
-    let full = parent_is_full(cx, Some(listener));
-    if full || flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
-        count_overflow(cx, skb);
-        cx.note(|_| Note::ListenOverflow);
-        return cx.consume_skb(skb);
-    }
-    if let Some(child) = make_child(cx, listener, skb, th) {
-        let packet = packet_bytes(cx, skb);
-        tcp_run(cx, child, Some(&packet));
-    }
-    cx.consume_skb(skb)
+    cx.within(Func::TcpConnRequest, skb, |cx| {
+        let flags = cx.skbs[skb].dst.map_or(0, |route| route.flags);
+        let full = parent_is_full(cx, Some(listener));
+        if full || flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
+            count_overflow(cx, skb);
+            cx.note(|_| Note::ListenOverflow);
+            return cx.consume_skb(skb);
+        }
+        if let Some(child) = make_child(cx, listener, skb, th) {
+            let packet = packet_bytes(cx, skb);
+            tcp_run(cx, child, Some(&packet));
+        }
+        cx.consume_skb(skb)
+    })
 }
 
 fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Option<SocketId> {

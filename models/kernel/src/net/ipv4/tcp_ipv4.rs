@@ -212,16 +212,17 @@ pub fn tcp_v4_do_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     if tcp_sk(cx, sock).is_none_or(|tp| tp.state != TcpState::Listen) {
         return tcp_rcv(cx, sock, skb, &th);
     }
-    cx.call(Func::TcpRcvStateProcess, skb);
-    if th.flags & TCP_ACK != 0 {
-        tcp_v4_send_reset(cx, skb, &th);
-        return cx.kfree_skb(skb, DropReason::NotSpecified);
-    }
-    match th.flags & (TCP_RST | TCP_SYN | TCP_FIN) {
-        TCP_SYN => tcp_conn_request(cx, sock, skb, &th),
-        flags if flags & TCP_RST != 0 => cx.kfree_skb(skb, DropReason::TcpReset),
-        _ => cx.kfree_skb(skb, DropReason::TcpFlags),
-    }
+    cx.within(Func::TcpRcvStateProcess, skb, |cx| {
+        if th.flags & TCP_ACK != 0 {
+            tcp_v4_send_reset(cx, skb, &th);
+            return cx.kfree_skb(skb, DropReason::NotSpecified);
+        }
+        match th.flags & (TCP_RST | TCP_SYN | TCP_FIN) {
+            TCP_SYN => tcp_conn_request(cx, sock, skb, &th),
+            flags if flags & TCP_RST != 0 => cx.kfree_skb(skb, DropReason::TcpReset),
+            _ => cx.kfree_skb(skb, DropReason::TcpFlags),
+        }
+    })
 }
 
 /// What a segment says that answers without a socket.
@@ -272,31 +273,32 @@ pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply
     tcp_v4_send_check(bytes, saddr, daddr);
     // Counted even if no route leads back.
     cx.k.netns[netns].ipv4.snmp.tcp.OutSegs += 1;
-    cx.call(func, new);
-    let flow = FlowOut {
-        daddr,
-        saddr,
-        tos: iph.tos,
-        proto: IPPROTO_TCP,
-        sport: th.dest.get(),
-        dport: th.source.get(),
-        ..FlowOut::default()
-    };
-    let Ok((route, _)) = ip_route_output_flow(cx, netns, flow, Some(new)) else {
-        cx.discard_skb(new);
-        return;
-    };
-    let header = IpHeader {
-        saddr,
-        daddr,
-        protocol: IPPROTO_TCP,
-        ttl: 0,
-        tos: iph.tos,
-        dont_fragment: true,
-        ignore_df: false,
-    };
-    ip_make_header(cx, netns, new, route, header);
-    cx.walk(Door::IpPushPendingFrames { skb: new });
+    cx.within(func, new, |cx| {
+        let flow = FlowOut {
+            daddr,
+            saddr,
+            tos: iph.tos,
+            proto: IPPROTO_TCP,
+            sport: th.dest.get(),
+            dport: th.source.get(),
+            ..FlowOut::default()
+        };
+        let Ok((route, _)) = ip_route_output_flow(cx, netns, flow, Some(new)) else {
+            cx.discard_skb(new);
+            return;
+        };
+        let header = IpHeader {
+            saddr,
+            daddr,
+            protocol: IPPROTO_TCP,
+            ttl: 0,
+            tos: iph.tos,
+            dont_fragment: true,
+            ignore_df: false,
+        };
+        ip_make_header(cx, netns, new, route, header);
+        cx.walk(Door::IpPushPendingFrames { skb: new });
+    })
 }
 
 /// An ICMP error about a segment of this machine.

@@ -30,35 +30,36 @@ pub fn tcp_time_wait(cx: &mut Cx, sock: SocketId) {
 /// A segment for a connection in TIME_WAIT: a late FIN is acknowledged again, a RST ends the wait, a SYN may begin
 /// a new connection.
 pub fn tcp_timewait_state_process(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
-    cx.call(Func::TcpTimewaitStateProcess, skb);
-    let now = cx.now;
-    let Some(tp) = tcp_sk(cx, sock) else { return cx.kfree_skb(skb, DropReason::TcpClose) };
-    let state = tp.time_wait.unwrap_or_default();
-    let seq = th.seq.get();
-    let empty = sequence_len(th, cx.skbs[skb].len()) == 0;
-    if seq == state.rcv_nxt && (empty || th.flags & TCP_RST != 0) {
-        if th.flags & TCP_RST != 0 {
+    cx.within(Func::TcpTimewaitStateProcess, skb, |cx| {
+        let now = cx.now;
+        let Some(tp) = tcp_sk(cx, sock) else { return cx.kfree_skb(skb, DropReason::TcpClose) };
+        let state = tp.time_wait.unwrap_or_default();
+        let seq = th.seq.get();
+        let empty = sequence_len(th, cx.skbs[skb].len()) == 0;
+        if seq == state.rcv_nxt && (empty || th.flags & TCP_RST != 0) {
+            if th.flags & TCP_RST != 0 {
+                tcp_done(cx, sock);
+            }
+            return cx.kfree_skb(skb, DropReason::NotSpecified);
+        }
+        let new = th.flags & (TCP_SYN | TCP_RST | TCP_ACK) == TCP_SYN && before(state.rcv_nxt, seq);
+        if new && let Some(listener) = inet_lookup_listener(cx, skb, th) {
+            if let Some(tp) = tcp_sk(cx, sock) {
+                // A program that still holds the old socket finds it closed.
+                tp.ends_at = None;
+            }
             tcp_done(cx, sock);
+            cx.skbs[skb].sk = Some(listener);
+            return tcp_v4_do_rcv(cx, skb);
         }
-        return cx.kfree_skb(skb, DropReason::NotSpecified);
-    }
-    let new = th.flags & (TCP_SYN | TCP_RST | TCP_ACK) == TCP_SYN && before(state.rcv_nxt, seq);
-    if new && let Some(listener) = inet_lookup_listener(cx, skb, th) {
-        if let Some(tp) = tcp_sk(cx, sock) {
-            // A program that still holds the old socket finds it closed.
-            tp.ends_at = None;
+        if th.flags & TCP_RST == 0 {
+            if let Some(tp) = tcp_sk(cx, sock) {
+                tp.ends_at = Some(now + TCP_TIMEWAIT_LEN);
+            }
+            tcp_reset_timer(cx, sock);
+            let reply = Reply { flags: TCP_ACK, seq: state.snd_nxt, ack_seq: state.rcv_nxt };
+            tcp_v4_send_reply(cx, Func::TcpV4SendAck, skb, th, reply);
         }
-        tcp_done(cx, sock);
-        cx.skbs[skb].sk = Some(listener);
-        return tcp_v4_do_rcv(cx, skb);
-    }
-    if th.flags & TCP_RST == 0 {
-        if let Some(tp) = tcp_sk(cx, sock) {
-            tp.ends_at = Some(now + TCP_TIMEWAIT_LEN);
-        }
-        tcp_reset_timer(cx, sock);
-        let reply = Reply { flags: TCP_ACK, seq: state.snd_nxt, ack_seq: state.rcv_nxt };
-        tcp_v4_send_reply(cx, Func::TcpV4SendAck, skb, th, reply);
-    }
-    cx.kfree_skb(skb, DropReason::NotSpecified)
+        cx.kfree_skb(skb, DropReason::NotSpecified)
+    })
 }

@@ -182,11 +182,13 @@ pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
     counters.OutSegs += u64::from(!again || synack);
     counters.OutRsts += u64::from(header.flags & TCP_RST != 0);
     counters.RetransSegs += u64::from(again);
+    let func = if synack { Func::TcpMakeSynack } else { Func::TcpTransmitSkb };
+    let transmit = |cx: &mut Cx| cx.within(func, skb, |cx| cx.walk(Door::IpQueueXmit { skb }));
     if again {
-        cx.call(Func::TcpRetransmitSkb, skb);
+        cx.within(Func::TcpRetransmitSkb, skb, transmit);
+    } else {
+        transmit(cx);
     }
-    cx.call(if synack { Func::TcpMakeSynack } else { Func::TcpTransmitSkb }, skb);
-    cx.walk(Door::IpQueueXmit { skb });
 }
 
 /// Keeps count of what was sent; true if it was sent before.

@@ -61,8 +61,7 @@ pub fn udp_sendmsg(
     let skb = cx.skbs.alloc_skb(UDP_HLEN + payload.len(), lo);
     cx.skbs.data_mut(skb)[UDP_HLEN..].copy_from_slice(payload);
     (cx.skbs[skb].sk, cx.skbs[skb].mark) = (Some(sock), mark);
-    cx.call(Func::UdpSendmsg, skb);
-    match route_and_build(cx, sock, netns, skb, to, connected) {
+    cx.within(Func::UdpSendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to, connected) {
         Ok(door) => {
             ip_send_skb(cx, skb, door)?;
             cx.k.netns[netns].ipv4.snmp.udp.OutDatagrams += 1;
@@ -72,7 +71,7 @@ pub fn udp_sendmsg(
             cx.discard_skb(skb);
             Err(errno)
         }
-    }
+    })
 }
 
 /// A port that no UDP socket has (`udp_lib_get_port`).

@@ -112,32 +112,33 @@ fn conn_note(cx: &Cx, id: CtId) -> Option<ConnNote> {
 
 /// Finds the packet's connection, or begins one; its protocol says whether it fits (`nf_conntrack_in`).
 pub fn nf_conntrack_in(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
-    cx.call(Func::NfConntrackIn, skb);
-    let template = match cx.skbs[skb].nfct {
-        NfCt::None => None,
-        NfCt::RelatedToNone => {
-            cx.skbs[skb].nfct = NfCt::None;
-            None
+    cx.within(Func::NfConntrackIn, skb, |cx| {
+        let template = match cx.skbs[skb].nfct {
+            NfCt::None => None,
+            NfCt::RelatedToNone => {
+                cx.skbs[skb].nfct = NfCt::None;
+                None
+            }
+            // Seen before, on its way out to lo; or not to be tracked.
+            NfCt::Conn(..) | NfCt::Untracked => return Verdict::Accept,
+            NfCt::Template(id) => {
+                // The packet's hold on the template goes over to this function.
+                cx.skbs[skb].nfct = NfCt::None;
+                Some(id)
+            }
+        };
+        let verdict = track(cx, skb, state, template);
+        if let Some(template) = template {
+            cx.k.conntrack.put(template);
         }
-        // Seen before, on its way out to lo; or not to be tracked.
-        NfCt::Conn(..) | NfCt::Untracked => return Verdict::Accept,
-        NfCt::Template(id) => {
-            // The packet's hold on the template goes over to this function.
-            cx.skbs[skb].nfct = NfCt::None;
-            Some(id)
-        }
-    };
-    let verdict = track(cx, skb, state, template);
-    if let Some(template) = template {
-        cx.k.conntrack.put(template);
-    }
-    cx.note(|cx| {
-        Note::Conntrack(match cx.nf_ct_get(skb) {
-            Some((id, info)) => ConntrackNote::Found(info, conn_note(cx, id)),
-            None => ConntrackNote::Invalid,
-        })
-    });
-    verdict
+        cx.note(|cx| {
+            Note::Conntrack(match cx.nf_ct_get(skb) {
+                Some((id, info)) => ConntrackNote::Found(info, conn_note(cx, id)),
+                None => ConntrackNote::Invalid,
+            })
+        });
+        verdict
+    })
 }
 
 fn track(cx: &mut Cx, skb: SkbId, state: HookState, template: Option<CtId>) -> Verdict {

@@ -62,23 +62,22 @@ pub fn nf_ct_netns_put(k: &mut Kernel, netns: NetnsId) {
 
 /// A packet came in: it is tracked.
 pub fn ipv4_conntrack_in(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
-    cx.call(Func::Ipv4ConntrackIn, skb);
-    nf_conntrack_in(cx, skb, *state)
+    cx.within(Func::Ipv4ConntrackIn, skb, |cx| nf_conntrack_in(cx, skb, *state))
 }
 
 /// This machine sends a packet: it is tracked, unless it is a fragment that its program wanted to send as such.
 pub fn ipv4_conntrack_local(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
-    cx.call(Func::Ipv4ConntrackLocal, skb);
-    if super::super::ipv4::ip_input::ip_hdr(cx, skb).is_some_and(Ipv4Hdr::is_fragment) {
-        return Verdict::Accept;
-    }
-    nf_conntrack_in(cx, skb, *state)
+    cx.within(Func::Ipv4ConntrackLocal, skb, |cx| {
+        if super::super::ipv4::ip_input::ip_hdr(cx, skb).is_some_and(Ipv4Hdr::is_fragment) {
+            return Verdict::Accept;
+        }
+        nf_conntrack_in(cx, skb, *state)
+    })
 }
 
 /// A packet got through: a new connection is entered in the table.
 pub fn ipv4_confirm(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
-    cx.call(Func::Ipv4Confirm, skb);
-    nf_conntrack_confirm(cx, skb)
+    cx.within(Func::Ipv4Confirm, skb, |cx| nf_conntrack_confirm(cx, skb))
 }
 
 /// Checksums of packets that came in are checked (`nf_conntrack_checksum`), unless they never left the machine.

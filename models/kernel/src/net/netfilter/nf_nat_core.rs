@@ -366,23 +366,24 @@ pub fn null_binding(conn: &Conn, manip: Manip) -> NatRange {
 /// (`nf_nat_inet_fn`).
 #[inline]
 pub fn nf_nat_inet_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
-    cx.call(Func::NfNatInetFn, skb);
-    let NfCt::Conn(id, info) = cx.skbs[skb].nfct else { return Verdict::Accept };
-    let manip = Manip::at(state.hook);
-    let Some(conn) = cx.k.conntrack.get(id) else { return Verdict::Accept };
-    let undecided =
-        !matches!(info, CtInfo::Established | CtInfo::EstablishedReply) && !conn.has(manip.done());
-    if undecided {
-        cx.k.watch.depends_on_more();
-        match decide(cx, skb, state, id, manip) {
-            Verdict::Accept => {}
-            other => return other,
+    cx.within(Func::NfNatInetFn, skb, |cx| {
+        let NfCt::Conn(id, info) = cx.skbs[skb].nfct else { return Verdict::Accept };
+        let manip = Manip::at(state.hook);
+        let Some(conn) = cx.k.conntrack.get(id) else { return Verdict::Accept };
+        let undecided =
+            !matches!(info, CtInfo::Established | CtInfo::EstablishedReply) && !conn.has(manip.done());
+        if undecided {
+            cx.k.watch.depends_on_more();
+            match decide(cx, skb, state, id, manip) {
+                Verdict::Accept => {}
+                other => return other,
+            }
+        } else if conn.masq_index != 0 && oif_changed(cx, conn, info, state) {
+            nf_ct_delete(cx, id);
+            return Verdict::Drop(DropReason::NetfilterDrop);
         }
-    } else if conn.masq_index != 0 && oif_changed(cx, conn, info, state) {
-        nf_ct_delete(cx, id);
-        return Verdict::Drop(DropReason::NetfilterDrop);
-    }
-    nf_nat_packet(cx, skb, id, info, manip)
+        nf_nat_packet(cx, skb, id, info, manip)
+    })
 }
 
 /// The packet of a connection that was masqueraded leaves by another device than its address came from
@@ -398,10 +399,12 @@ fn decide(cx: &mut Cx, skb: SkbId, state: HookState, id: CtId, manip: Manip) -> 
         let Some(variant) = cx.k.netns[state.netns].xt.nat_lookups(state.hook).get(at).copied() else {
             break;
         };
-        if variant == Variant::Nft {
-            cx.call(Func::NftNatDoChain, skb);
-        }
-        match ipt_do_table(cx, skb, state, variant, TableName::Nat) {
+        let ask = |cx: &mut Cx| ipt_do_table(cx, skb, state, variant, TableName::Nat);
+        let verdict = match variant {
+            Variant::Legacy => ask(cx),
+            Variant::Nft => cx.within(Func::NftNatDoChain, skb, ask),
+        };
+        match verdict {
             Verdict::Accept => {}
             other => return other,
         }

@@ -23,26 +23,27 @@ pub static MODULE: Module = Module { inetaddr_event: Some(masq_device_event), ..
 /// Chooses the address of the device by which a packet leaves, towards its next hop (`nf_nat_masquerade_ipv4`). A device
 /// without an address drops the packet.
 pub fn nf_nat_masquerade_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: &NatRange) -> Verdict {
-    cx.call(Func::NfNatMasqueradeIpv4, skb);
-    let drop = Verdict::Drop(DropReason::NetfilterDrop);
-    let (Some((id, _)), Some(out)) = (cx.nf_ct_get(skb), state.output) else { return drop };
-    let source = cx.k.conntrack.get(id).map_or(0, |conn| conn.tuple(Dir::Original).src);
-    if source == 0 {
-        // A packet of this machine that has no address yet: DHCP.
-        return Verdict::Accept;
-    }
-    let gateway = cx.skbs[skb].dst.map_or(0, |route| route.gateway);
-    let next_hop = if gateway != 0 { gateway } else { ip_hdr(cx, skb).map_or(0, |iph| iph.daddr.get()) };
-    let address = inet_select_addr(cx.k, out, next_hop, Scope::UNIVERSE);
-    if address == 0 {
-        cx.note(|cx| Note::NoAddress { dev: cx.k.devs[out].name.clone() });
-        return drop;
-    }
-    let ifindex = cx.k.devs[out].ifindex;
-    if let Some(conn) = cx.k.conntrack.get_mut(id) {
-        conn.masq_index = ifindex;
-    }
-    nf_nat_setup_info(cx, id, skb, &NatRange { addrs: Some((address, address)), ..*range }, Manip::Src)
+    cx.within(Func::NfNatMasqueradeIpv4, skb, |cx| {
+        let drop = Verdict::Drop(DropReason::NetfilterDrop);
+        let (Some((id, _)), Some(out)) = (cx.nf_ct_get(skb), state.output) else { return drop };
+        let source = cx.k.conntrack.get(id).map_or(0, |conn| conn.tuple(Dir::Original).src);
+        if source == 0 {
+            // A packet of this machine that has no address yet: DHCP.
+            return Verdict::Accept;
+        }
+        let gateway = cx.skbs[skb].dst.map_or(0, |route| route.gateway);
+        let next_hop = if gateway != 0 { gateway } else { ip_hdr(cx, skb).map_or(0, |iph| iph.daddr.get()) };
+        let address = inet_select_addr(cx.k, out, next_hop, Scope::UNIVERSE);
+        if address == 0 {
+            cx.note(|cx| Note::NoAddress { dev: cx.k.devs[out].name.clone() });
+            return drop;
+        }
+        let ifindex = cx.k.devs[out].ifindex;
+        if let Some(conn) = cx.k.conntrack.get_mut(id) {
+            conn.masq_index = ifindex;
+        }
+        nf_nat_setup_info(cx, id, skb, &NatRange { addrs: Some((address, address)), ..*range }, Manip::Src)
+    })
 }
 
 /// A device went down, or lost `address`: the connections that were masqueraded with it are forgotten, for it may come

@@ -218,41 +218,41 @@ fn daddr(cx: &Cx, skb: SkbId) -> u32 {
 
 /// NAT of a packet that came in; one that gets another destination is routed by that.
 pub fn nf_nat_ipv4_pre_routing(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
-    cx.call(Func::NfNatIpv4PreRouting, skb);
-    let before = daddr(cx, skb);
-    let verdict = nf_nat_ipv4_fn(cx, skb, state);
-    if matches!(verdict, Verdict::Accept) && daddr(cx, skb) != before {
-        cx.skbs[skb].dst = None;
-    }
-    verdict
+    cx.within(Func::NfNatIpv4PreRouting, skb, |cx| {
+        let before = daddr(cx, skb);
+        let verdict = nf_nat_ipv4_fn(cx, skb, state);
+        if matches!(verdict, Verdict::Accept) && daddr(cx, skb) != before {
+            cx.skbs[skb].dst = None;
+        }
+        verdict
+    })
 }
 
 /// NAT of a packet for this machine.
 pub fn nf_nat_ipv4_local_in(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
-    cx.call(Func::NfNatIpv4LocalIn, skb);
-    nf_nat_ipv4_fn(cx, skb, state)
+    cx.within(Func::NfNatIpv4LocalIn, skb, |cx| nf_nat_ipv4_fn(cx, skb, state))
 }
 
 /// NAT of a packet that leaves.
 pub fn nf_nat_ipv4_out(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
-    cx.call(Func::NfNatIpv4Out, skb);
-    nf_nat_ipv4_fn(cx, skb, state)
+    cx.within(Func::NfNatIpv4Out, skb, |cx| nf_nat_ipv4_fn(cx, skb, state))
 }
 
 /// NAT of a packet that this machine sends; one that gets another destination is routed anew.
 pub fn nf_nat_ipv4_local_fn(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
-    cx.call(Func::NfNatIpv4LocalFn, skb);
-    let verdict = nf_nat_ipv4_fn(cx, skb, state);
-    if !matches!(verdict, Verdict::Accept) {
-        return verdict;
-    }
-    let Some((id, info)) = cx.nf_ct_get(skb) else { return verdict };
-    let moved = cx.k.conntrack.get(id).is_some_and(|conn| {
-        let dir = info.dir();
-        conn.tuple(dir).dst != conn.tuple(dir.other()).src
-    });
-    if moved && ip_route_me_harder(cx, skb).is_err() {
-        return Verdict::Drop(DropReason::NetfilterDrop);
-    }
-    Verdict::Accept
+    cx.within(Func::NfNatIpv4LocalFn, skb, |cx| {
+        let verdict = nf_nat_ipv4_fn(cx, skb, state);
+        if !matches!(verdict, Verdict::Accept) {
+            return verdict;
+        }
+        let Some((id, info)) = cx.nf_ct_get(skb) else { return verdict };
+        let moved = cx.k.conntrack.get(id).is_some_and(|conn| {
+            let dir = info.dir();
+            conn.tuple(dir).dst != conn.tuple(dir.other()).src
+        });
+        if moved && ip_route_me_harder(cx, skb).is_err() {
+            return Verdict::Drop(DropReason::NetfilterDrop);
+        }
+        Verdict::Accept
+    })
 }

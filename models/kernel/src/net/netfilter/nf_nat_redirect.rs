@@ -15,15 +15,16 @@ use crate::tables::netfilter::{Hook, HookState};
 /// A packet of this machine goes to `127.0.0.1`, one that came in to the first address of its device
 /// (`nf_nat_redirect_ipv4`). A device without an address drops it.
 pub fn nf_nat_redirect_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: &NatRange) -> Verdict {
-    cx.call(Func::NfNatRedirectIpv4, skb);
-    let address = if state.hook == Hook::LocalOut {
-        Some(u32::from(Ipv4Addr::LOCALHOST))
-    } else {
-        let inet = cx.k.inet.get(cx.skbs[skb].dev);
-        inet.and_then(|inet| inet.addrs.first()).map(|ifa| ifa.local)
-    };
-    let (Some((id, _)), Some(address)) = (cx.nf_ct_get(skb), address) else {
-        return Verdict::Drop(DropReason::NetfilterDrop);
-    };
-    nf_nat_setup_info(cx, id, skb, &NatRange { addrs: Some((address, address)), ..*range }, Manip::Dst)
+    cx.within(Func::NfNatRedirectIpv4, skb, |cx| {
+        let address = if state.hook == Hook::LocalOut {
+            Some(u32::from(Ipv4Addr::LOCALHOST))
+        } else {
+            let inet = cx.k.inet.get(cx.skbs[skb].dev);
+            inet.and_then(|inet| inet.addrs.first()).map(|ifa| ifa.local)
+        };
+        let (Some((id, _)), Some(address)) = (cx.nf_ct_get(skb), address) else {
+            return Verdict::Drop(DropReason::NetfilterDrop);
+        };
+        nf_nat_setup_info(cx, id, skb, &NatRange { addrs: Some((address, address)), ..*range }, Manip::Dst)
+    })
 }

@@ -94,7 +94,6 @@ pub fn packet_sendmsg(cx: &mut Cx, id: SocketId, to: Mac, data: &[u8]) -> Result
     pkt.protocol = proto;
     pkt.network_header = pkt.data + ETH_HLEN as u32;
     pkt.sk = Some(id);
-    cx.call(Func::PacketSendmsg, skb);
-    cx.walk(Door::DevQueueXmit { skb });
+    cx.within(Func::PacketSendmsg, skb, |cx| cx.walk(Door::DevQueueXmit { skb }));
     Ok(data.len())
 }

@@ -44,13 +44,13 @@ fn table_hook(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> Verdict
 #[inline(never)]
 fn rules(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> Verdict {
     let (variant, table) = of_number(table);
-    if let Some(func) = hook_function(variant, table, state.hook) {
-        cx.call(func, skb);
+    match hook_function(variant, table, state.hook) {
+        Some(func) => cx.within(func, skb, |cx| match (table, state.hook) {
+            (TableName::Mangle, Hook::LocalOut) => mangle_out(cx, skb, *state, variant),
+            _ => ipt_do_table(cx, skb, *state, variant, table),
+        }),
+        None => ipt_do_table(cx, skb, *state, variant, table),
     }
-    if table == TableName::Mangle && state.hook == Hook::LocalOut {
-        return mangle_out(cx, skb, *state, variant);
-    }
-    ipt_do_table(cx, skb, *state, variant, table)
 }
 
 /// The function that is registered at the hook; `None`: the one that tries the rules itself.
@@ -128,28 +128,29 @@ pub fn count_rule(xt: &mut XtTables, table: u32, chain: u32, rule: u32, len: usi
 
 /// The packet passes the chain of its hook, and those that the rules send it to. A hook without a chain accepts.
 pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, name: TableName) -> Verdict {
-    cx.call(table_function(variant), skb);
-    let at = cx.skbs[skb].network_header;
-    let detail = cx.observed && cx.trace.level == Level::Detail;
-    let Some(iph) = cx.skbs.header::<Ipv4Hdr>(skb, at).copied() else { return Verdict::Accept };
-    let Some(mut table) = cx.k.netns[state.netns].xt.take(variant, name) else { return Verdict::Accept };
-    let verdict = match table.entries[state.hook as usize] {
-        Some(base) => {
-            let (thoff, fragoff) = (at + iph.header_len() as u32, iph.fragment_offset() as u16);
-            let par = Par { skb, state, table: name, variant, iph, thoff, fragoff, hotdrop: false };
-            if detail {
-                observe_table(cx, &mut table, state.netns, variant);
+    cx.within(table_function(variant), skb, |cx| {
+        let at = cx.skbs[skb].network_header;
+        let detail = cx.observed && cx.trace.level == Level::Detail;
+        let Some(iph) = cx.skbs.header::<Ipv4Hdr>(skb, at).copied() else { return Verdict::Accept };
+        let Some(mut table) = cx.k.netns[state.netns].xt.take(variant, name) else { return Verdict::Accept };
+        let verdict = match table.entries[state.hook as usize] {
+            Some(base) => {
+                let (thoff, fragoff) = (at + iph.header_len() as u32, iph.fragment_offset() as u16);
+                let par = Par { skb, state, table: name, variant, iph, thoff, fragoff, hotdrop: false };
+                if detail {
+                    observe_table(cx, &mut table, state.netns, variant);
+                }
+                let key = if detail { None } else { key(cx, &mut table, &par) };
+                let mut walk = Walk { table: &mut table, par, base, chain: base, next: 0, key, detail };
+                let verdict = walk.run(cx);
+                table.stack.clear();
+                verdict
             }
-            let key = if detail { None } else { key(cx, &mut table, &par) };
-            let mut walk = Walk { table: &mut table, par, base, chain: base, next: 0, key, detail };
-            let verdict = walk.run(cx);
-            table.stack.clear();
-            verdict
-        }
-        None => Verdict::Accept,
-    };
-    cx.k.netns[state.netns].xt.put(variant, table);
-    verdict
+            None => Verdict::Accept,
+        };
+        cx.k.netns[state.netns].xt.put(variant, table);
+        verdict
+    })
 }
 
 /// The detail view keeps the table as it is now, to show its rules as they were.

@@ -25,26 +25,27 @@ use crate::tables::route_types::RouteType;
 ///
 /// Why there is no route: the packet is dropped.
 pub fn ip_route_me_harder(cx: &mut Cx, skb: SkbId) -> Result<(), Errno> {
-    cx.call(Func::IpRouteMeHarder, skb);
-    let route = cx.skbs[skb].dst.ok_or(Errno::EINVAL)?;
-    let iph = *ip_hdr(cx, skb).ok_or(Errno::EINVAL)?;
-    let netns = cx.k.devs[route.dev].netns;
-    let source = iph.saddr.get();
-    let kind = inet_addr_type_dev_table(&cx.k.netns[netns].ipv4.fib, Some(route.dev), source).0;
-    let any_source = matches!(kind, RouteType::Local | RouteType::Unicast);
-    let bound = cx.skbs[skb].sk.and_then(|sk| cx.k.sockets.get(sk)).map_or(0, |sk| sk.opts.bound_dev_if);
-    let flow = FlowOut {
-        daddr: iph.daddr.get(),
-        saddr: if any_source { source } else { 0 },
-        oif: cx.k.dev_by_index(netns, bound),
-        tos: iph.tos,
-        mark: cx.skbs[skb].mark,
-        any_source,
-        ..FlowOut::default()
-    };
-    let (route, _) = ip_route_output_key(cx, netns, flow, Some(skb))?;
-    let pkt = &mut cx.skbs[skb];
-    pkt.dev = route.dev;
-    pkt.dst = Some(route);
-    Ok(())
+    cx.within(Func::IpRouteMeHarder, skb, |cx| {
+        let route = cx.skbs[skb].dst.ok_or(Errno::EINVAL)?;
+        let iph = *ip_hdr(cx, skb).ok_or(Errno::EINVAL)?;
+        let netns = cx.k.devs[route.dev].netns;
+        let source = iph.saddr.get();
+        let kind = inet_addr_type_dev_table(&cx.k.netns[netns].ipv4.fib, Some(route.dev), source).0;
+        let any_source = matches!(kind, RouteType::Local | RouteType::Unicast);
+        let bound = cx.skbs[skb].sk.and_then(|sk| cx.k.sockets.get(sk)).map_or(0, |sk| sk.opts.bound_dev_if);
+        let flow = FlowOut {
+            daddr: iph.daddr.get(),
+            saddr: if any_source { source } else { 0 },
+            oif: cx.k.dev_by_index(netns, bound),
+            tos: iph.tos,
+            mark: cx.skbs[skb].mark,
+            any_source,
+            ..FlowOut::default()
+        };
+        let (route, _) = ip_route_output_key(cx, netns, flow, Some(skb))?;
+        let pkt = &mut cx.skbs[skb];
+        pkt.dev = route.dev;
+        pkt.dst = Some(route);
+        Ok(())
+    })
 }

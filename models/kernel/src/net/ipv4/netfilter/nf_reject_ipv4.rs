@@ -58,17 +58,18 @@ fn has_checksum(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> bool {
 /// Tells the sender that its packet was refused (`nf_send_unreach`): not about a later fragment, and not about a packet
 /// whose checksum is wrong.
 pub fn nf_send_unreach(cx: &mut Cx, skb: SkbId, code: u8) -> Option<Door> {
-    cx.call(Func::NfSendUnreach, skb);
-    let iph = *ip_hdr(cx, skb)?;
-    if iph.fragment_offset() != 0 || has_checksum(cx, skb, &iph) && !nf_ip_checksum(cx, skb, &iph) {
-        return None;
-    }
-    // The kernel's own ICMP socket is locked while it sends (`icmp_xmit_trylock`), so no error answers its message.
-    let pkt = &cx.skbs[skb];
-    if iph.protocol == IPPROTO_ICMP && pkt.skb_iif == 0 && pkt.sk.is_none() {
-        return None;
-    }
-    icmp_send(cx, skb, IcmpError { kind: ICMP_DEST_UNREACH, code, info: 0 })
+    cx.within(Func::NfSendUnreach, skb, |cx| {
+        let iph = *ip_hdr(cx, skb)?;
+        if iph.fragment_offset() != 0 || has_checksum(cx, skb, &iph) && !nf_ip_checksum(cx, skb, &iph) {
+            return None;
+        }
+        // The kernel's own ICMP socket is locked while it sends (`icmp_xmit_trylock`), so no error answers its message.
+        let pkt = &cx.skbs[skb];
+        if iph.protocol == IPPROTO_ICMP && pkt.skb_iif == 0 && pkt.sk.is_none() {
+            return None;
+        }
+        icmp_send(cx, skb, IcmpError { kind: ICMP_DEST_UNREACH, code, info: 0 })
+    })
 }
 
 /// The header of a segment that may be answered with a reset: whole, right, and no reset itself.
@@ -83,40 +84,41 @@ fn rejected_tcp(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> Option<TcpHdr> {
 
 /// Resets the connection in the name of the destination (`nf_send_reset`). `fwmark_reflect` is off: it has no mark.
 pub fn nf_send_reset(cx: &mut Cx, skb: SkbId) -> Option<Door> {
-    cx.call(Func::NfSendReset, skb);
-    let iph = *ip_hdr(cx, skb)?;
-    let tcp = rejected_tcp(cx, skb, &iph)?;
-    let route = cx.skbs[skb].dst?;
-    if route.flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
-        return None;
-    }
-    let netns = cx.k.devs[route.dev].netns;
-    let reset = make_reset(cx, skb, &iph, &tcp);
-    let header = IpHeader {
-        saddr: iph.daddr.get(),
-        daddr: iph.saddr.get(),
-        protocol: IPPROTO_TCP,
-        ttl: 0,
-        tos: 0,
-        dont_fragment: true,
-        ignore_df: false,
-    };
-    ip_make_header(cx, netns, reset, route, header);
-    let fits = |cx: &Cx| {
-        cx.skbs[reset].dst.is_some_and(|route| cx.skbs[reset].len() <= dst_mtu(cx, &route) as usize)
-    };
-    if ip_route_me_harder(cx, reset).is_err() || !fits(cx) {
-        cx.kfree_skb(reset, DropReason::NotSpecified);
-        return None;
-    }
-    nf_ct_attach(cx, reset, skb);
-    if cx.k.config.reject_closes {
-        nf_ct_set_closing(cx, skb);
-    }
-    match cx.skbs[skb].nf_bridge {
-        Some(info) => reset_by_port(cx, reset, skb, info.physin),
-        None => Some(Door::IpLocalOut { skb: reset }),
-    }
+    cx.within(Func::NfSendReset, skb, |cx| {
+        let iph = *ip_hdr(cx, skb)?;
+        let tcp = rejected_tcp(cx, skb, &iph)?;
+        let route = cx.skbs[skb].dst?;
+        if route.flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
+            return None;
+        }
+        let netns = cx.k.devs[route.dev].netns;
+        let reset = make_reset(cx, skb, &iph, &tcp);
+        let header = IpHeader {
+            saddr: iph.daddr.get(),
+            daddr: iph.saddr.get(),
+            protocol: IPPROTO_TCP,
+            ttl: 0,
+            tos: 0,
+            dont_fragment: true,
+            ignore_df: false,
+        };
+        ip_make_header(cx, netns, reset, route, header);
+        let fits = |cx: &Cx| {
+            cx.skbs[reset].dst.is_some_and(|route| cx.skbs[reset].len() <= dst_mtu(cx, &route) as usize)
+        };
+        if ip_route_me_harder(cx, reset).is_err() || !fits(cx) {
+            cx.kfree_skb(reset, DropReason::NotSpecified);
+            return None;
+        }
+        nf_ct_attach(cx, reset, skb);
+        if cx.k.config.reject_closes {
+            nf_ct_set_closing(cx, skb);
+        }
+        match cx.skbs[skb].nf_bridge {
+            Some(info) => reset_by_port(cx, reset, skb, info.physin),
+            None => Some(Door::IpLocalOut { skb: reset }),
+        }
+    })
 }
 
 /// The TCP part of a reset, with its checksum.
