@@ -5,7 +5,6 @@
 use glassnet_wire::Mac;
 
 use super::br_fdb::{br_fdb_delete_by_port, fdb_add_local, fdb_change_local};
-use super::br_netfilter_hooks::brnf_device_event;
 use crate::Cx;
 use crate::ids::DevId;
 use crate::module::Module;
@@ -151,7 +150,6 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
                 port_follows(cx, port);
             }
         }
-        NetdevEvent::Register => brnf_device_event(cx, bridge),
         _ => {}
     }
 }

@@ -13,6 +13,7 @@ mod nf_conntrack_proto_icmp;
 pub mod nf_conntrack_proto_tcp;
 mod nf_conntrack_proto_udp;
 mod nf_conntrack_tcp_window;
+pub mod nf_conntrack_tuple;
 pub mod nf_log_syslog;
 pub mod nf_nat_core;
 pub mod nf_nat_masquerade;
