@@ -26,6 +26,7 @@ pub mod xt_check;
 pub mod xt_classify;
 pub mod xt_cluster;
 pub mod xt_comment;
+pub mod xt_connlimit;
 pub mod xt_connmark;
 pub mod xt_conntrack;
 pub mod xt_ct;
@@ -67,6 +68,7 @@ pub static EXTENSIONS: &[&[Module]] = &[
     xt_classify::MODULES,
     xt_cluster::MODULES,
     xt_comment::MODULES,
+    xt_connlimit::MODULES,
     xt_connmark::MODULES,
     xt_conntrack::MODULES,
     xt_ct::MODULES,
