@@ -67,8 +67,9 @@ impl Cx<'_> {
         Door::End
     }
 
-    /// Frees a buffer that is no packet for Linux, so nothing of it is traced: Linux would have allocated it later, once
-    /// its route was known, or it is a slot in the ring of a packet socket.
+    /// Frees a buffer whose end is none of a packet's way, so nothing of it is traced: Linux would have allocated it later,
+    /// once its route was known; or it is in the queue or the ring of a socket that is closed, or is a ring's slot that was
+    /// read.
     #[inline]
     pub fn discard_skb(&mut self, skb: SkbId) {
         self.nf_reset_ct(skb);

@@ -97,11 +97,8 @@ pub fn close(cx: &mut Cx, id: SocketId) {
     }
     let Some(socket) = cx.k.sockets.close(id) else { return };
     for queued in &socket.receive_queue {
-        if matches!(socket.kind, SockKind::Packet { .. }) {
-            cx.discard_skb(queued.skb);
-        } else {
-            cx.kfree_skb(queued.skb, DropReason::NotSpecified);
-        }
+        // It was delivered; that nobody read it is no drop of the network's.
+        cx.discard_skb(queued.skb);
     }
     if let Some(dev) = socket.promisc
         && cx.k.devs.get(dev).is_some()

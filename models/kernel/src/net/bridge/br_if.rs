@@ -7,7 +7,6 @@ use glassnet_wire::Mac;
 use super::br_device::LINK_OPS;
 use super::br_fdb::{br_fdb_delete_by_port, fdb_add_local, fdb_change_local};
 use super::br_multicast::br_multicast_leave_snoopers;
-use super::br_netfilter_hooks::brnf_device_event;
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::DevId;
@@ -151,7 +150,6 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
         }
         // The kernel does this in `br_dev_stop`, before the device is down.
         NetdevEvent::GoingDown => br_multicast_leave_snoopers(cx, bridge),
-        NetdevEvent::Register => brnf_device_event(cx, bridge),
         _ => {}
     }
 }

@@ -17,6 +17,7 @@ use crate::hook::{HookFn, HookOps, Verdict};
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::module::Module;
 use crate::net::core::neighbour::neigh_lookup;
+use crate::net::core::notifier::NetdevEvent;
 use crate::net::ipv4::arp::arp_neigh;
 use crate::net::ipv4::ip_input::{ip_hdr, snmp};
 use crate::net::ipv4::ip_output::{IGNORE_DF, fragments};
@@ -34,7 +35,11 @@ use crate::tables::skb::{IpCb, PacketType};
 use crate::{Cx, Kernel};
 
 /// The module.
-pub static MODULE: Module = Module { init: Some(br_netfilter_init), ..Module::named("br_netfilter") };
+pub static MODULE: Module = Module {
+    init: Some(br_netfilter_init),
+    netdevice_event: Some(brnf_device_event),
+    ..Module::named("br_netfilter")
+};
 
 /// `NF_BR_PRI_BRNF`.
 const PRI_BRNF: i32 = 0;
@@ -64,9 +69,9 @@ pub fn br_netfilter_init(cx: &mut Cx) {
 }
 
 /// A bridge was made: with the first one of a namespace the hooks come (`brnf_device_event`).
-pub fn brnf_device_event(cx: &mut Cx, bridge: DevId) {
-    if cx.k.config.br_netfilter {
-        register(cx, cx.k.devs[bridge].netns);
+fn brnf_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
+    if event == NetdevEvent::Register && cx.k.config.br_netfilter && cx.k.devs[dev].bridge().is_some() {
+        register(cx, cx.k.devs[dev].netns);
     }
 }
 

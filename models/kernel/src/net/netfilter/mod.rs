@@ -14,6 +14,7 @@ pub mod nf_conntrack_proto_tcp;
 mod nf_conntrack_proto_udp;
 pub mod nf_conntrack_standalone;
 mod nf_conntrack_tcp_window;
+pub mod nf_conntrack_tuple;
 pub mod nf_log_syslog;
 pub mod nf_nat_core;
 pub mod nf_nat_masquerade;
@@ -27,6 +28,7 @@ pub mod xt_check;
 pub mod xt_classify;
 pub mod xt_cluster;
 pub mod xt_comment;
+pub mod xt_connlimit;
 pub mod xt_connmark;
 pub mod xt_conntrack;
 pub mod xt_ct;
@@ -68,6 +70,7 @@ pub static EXTENSIONS: &[&[Module]] = &[
     xt_classify::MODULES,
     xt_cluster::MODULES,
     xt_comment::MODULES,
+    xt_connlimit::MODULES,
     xt_connmark::MODULES,
     xt_conntrack::MODULES,
     xt_ct::MODULES,

@@ -3,10 +3,11 @@
 //! Kernel: net/netfilter/nf_conntrack_core.c
 
 use glassnet_sim::Nanos;
-use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr};
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, Ipv4Hdr};
 use zerocopy::FromBytes;
 
 use super::nf_conntrack_ecache as ecache;
+use super::nf_conntrack_tuple::{IPPROTO_UDPLITE, nf_ct_get_tuple};
 use super::{
     nf_conntrack_proto_generic as generic, nf_conntrack_proto_icmp as icmp, nf_conntrack_proto_tcp as tcp,
     nf_conntrack_proto_udp as udp,
@@ -29,12 +30,6 @@ use crate::tables::netfilter::HookState;
 pub static MODULE: Module =
     Module { net_exit: Some(nf_conntrack_cleanup_net), ..Module::named("nf_conntrack") };
 
-/// UDP-Lite.
-pub const IPPROTO_UDPLITE: u8 = 136;
-/// SCTP.
-pub const IPPROTO_SCTP: u8 = 132;
-/// DCCP.
-pub const IPPROTO_DCCP: u8 = 33;
 /// GRE.
 pub const IPPROTO_GRE: u8 = 47;
 
@@ -64,32 +59,6 @@ pub(super) struct Packet {
     pub id: CtId,
     /// How it belongs to it.
     pub info: CtInfo,
-}
-
-/// The tuple of a packet that begins with its IPv4 header, and where the payload begins (`nf_ct_get_tuplepr`). None
-/// for later fragments and packets that are too short.
-#[inline]
-pub fn nf_ct_get_tuple(packet: &[u8]) -> Option<(Tuple, usize)> {
-    let (iph, _) = Ipv4Hdr::ref_from_prefix(packet).ok()?;
-    let dataoff = iph.header_len();
-    if iph.fragment_offset() != 0 || dataoff < IPV4_HLEN || dataoff > packet.len() {
-        return None;
-    }
-    let (src, dst, proto) = (iph.saddr.get(), iph.daddr.get(), iph.protocol);
-    let first = |len: usize| packet.get(dataoff..dataoff + len);
-    let word = |bytes: &[u8], at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
-    let (sport, dport) = match proto {
-        IPPROTO_TCP | IPPROTO_UDP | IPPROTO_UDPLITE | IPPROTO_SCTP | IPPROTO_DCCP => {
-            let ports = first(4)?;
-            (word(ports, 0), word(ports, 2))
-        }
-        IPPROTO_ICMP => {
-            let icmp = first(8)?;
-            (word(icmp, 4), word(icmp, 0))
-        }
-        _ => (0, 0),
-    };
-    Some((Tuple { src, dst, sport, dport, proto }, dataoff))
 }
 
 /// A connection for the detail of a walk.

@@ -3,7 +3,7 @@
 
 use glassnet_wire::eth::ETH_P_IP;
 
-use super::nf_conntrack_core::nf_ct_get_tuple;
+use super::nf_conntrack_tuple::nf_ct_get_tuple;
 use crate::Cx;
 
 /// How many packets ahead [`prefetch`] looks.

@@ -10,8 +10,9 @@ use glassnet_wire::icmp::{
 use glassnet_wire::ipv4::Ipv4Hdr;
 use zerocopy::FromBytes;
 
-use super::nf_conntrack_core::{Handled, Packet, nf_conntrack_find, nf_ct_get_tuple, nf_ct_refresh_acct};
+use super::nf_conntrack_core::{Handled, Packet, nf_conntrack_find, nf_ct_refresh_acct};
 use super::nf_conntrack_proto::checksum_wanted;
+use super::nf_conntrack_tuple::nf_ct_get_tuple;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::SkbId;

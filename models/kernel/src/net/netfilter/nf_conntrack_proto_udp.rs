@@ -7,9 +7,10 @@ use glassnet_wire::ipv4::IPPROTO_UDP;
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 use zerocopy::FromBytes;
 
-use super::nf_conntrack_core::{Handled, IPPROTO_UDPLITE, Packet, nf_ct_refresh_acct};
+use super::nf_conntrack_core::{Handled, Packet, nf_ct_refresh_acct};
 use super::nf_conntrack_ecache as ecache;
 use super::nf_conntrack_proto::{checksum_wanted, transport_checksum};
+use super::nf_conntrack_tuple::IPPROTO_UDPLITE;
 use crate::Cx;
 use crate::door::Func;
 use crate::tables::conntrack::event::IPCT_ASSURED;

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod classify;
 pub mod cluster;
 pub mod comment;
+pub mod connlimit;
 pub mod connmark;
 pub mod connmark_target;
 pub mod conntrack;
@@ -203,6 +204,7 @@ pub const MATCHES: &[&MatchExt] = &[
     &addrtype::EXT,
     &cluster::EXT,
     &comment::EXT,
+    &connlimit::EXT,
     &connmark::EXT,
     &conntrack::EXT,
     &dscp::EXT,
