@@ -48,7 +48,8 @@ pub struct HookOps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tables::netfilter::{HookEntries, Hooks, HooksNeeded, PRI_CONNTRACK_CONFIRM};
+    use crate::tables::hooks::{HookEntries, Hooks, HooksNeeded};
+    use crate::tables::netfilter::PRI_CONNTRACK_CONFIRM;
 
     fn accept(_: &mut Cx, _: SkbId, _: &HookState, _: u32) -> Verdict {
         Verdict::Accept

@@ -40,6 +40,12 @@ fn count(tokens: TokenStream, named: &mut BTreeMap<String, usize>) {
         match token {
             TokenTree::Ident(name) => *named.entry(name.to_string()).or_default() += 1,
             TokenTree::Group(group) => count(group.stream(), named),
+            // Attributes name functions in strings.
+            TokenTree::Literal(text) if text.to_string().contains("::") => {
+                for name in text.to_string().split(|c: char| !c.is_alphanumeric() && c != '_') {
+                    *named.entry(name.to_owned()).or_default() += 1;
+                }
+            }
             TokenTree::Punct(_) | TokenTree::Literal(_) => {}
         }
     }

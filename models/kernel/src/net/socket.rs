@@ -1,6 +1,6 @@
 //! System calls on sockets.
 //!
-//! Kernel: net/socket.c, net/core/sock.c, net/core/datagram.c
+//! Kernel: net/socket.c, net/core/datagram.c
 
 use glassnet_wire::Mac;
 use glassnet_wire::eth::EthHdr;
@@ -8,17 +8,14 @@ use glassnet_wire::ipv4::Ipv4Hdr;
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 
 use super::core::dev::dev_set_promiscuity;
+use super::core::sock::TRUESIZE_OVERHEAD;
 use super::ipv4::{inet_connection_sock, ping, raw, tcp, udp};
 use super::packet::af_packet::packet_sendmsg;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{NetnsId, SocketId};
 use crate::netlink::Errno;
-use crate::tables::drop_reason::DropReason;
 use crate::tables::socket::{Owner, Queued, Received, SockError, SockKind, Socket};
-
-/// What a packet takes from a receive buffer beside its bytes: `struct sk_buff` and the end of its data, bytes.
-pub const TRUESIZE_OVERHEAD: usize = 576;
 
 /// Opens a socket in a namespace (`socket(2)`).
 pub fn socket(cx: &mut Cx, netns: NetnsId, kind: SockKind) -> SocketId {
@@ -264,29 +261,4 @@ pub fn recv_error(cx: &mut Cx, id: SocketId) -> Result<Option<SockError>, Errno>
         socket.error = None;
     }
     Ok(error)
-}
-
-/// Appends a packet to a socket's queue and wakes its reader. False, and the packet stays the caller's, if the
-/// receive buffer is full.
-pub fn sock_queue_rcv_skb(cx: &mut Cx, id: SocketId, queued: Queued) -> bool {
-    let size = cx.skbs[queued.skb].len() + TRUESIZE_OVERHEAD;
-    let Some(socket) = cx.k.sockets.get_mut(id) else { return false };
-    if socket.rmem_alloc + size > socket.opts.rcvbuf {
-        socket.drops += 1;
-        return false;
-    }
-    socket.rmem_alloc += size;
-    socket.packets += 1;
-    socket.receive_queue.push_back(queued);
-    cx.wake_up();
-    true
-}
-
-/// Hands a packet of an IP protocol to a socket, or drops it because the receive buffer is full.
-pub fn queue_or_drop(cx: &mut Cx, id: SocketId, skb: crate::ids::SkbId) {
-    let ifindex = cx.skbs[skb].ip.iif;
-    let pkt_type = cx.skbs[skb].pkt_type;
-    if !sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, pkt_type }) {
-        cx.kfree_skb(skb, DropReason::SocketRcvbuff);
-    }
 }

@@ -8,6 +8,7 @@ pub mod fib;
 pub mod fib_rules;
 pub mod fib_trie;
 pub mod frag;
+pub mod hooks;
 pub mod inet;
 pub mod inet_conf;
 pub mod inet_hashtables;

@@ -4,9 +4,10 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use super::hooks::Hooks;
 use super::ipset::IpSets;
 use super::ipv4::Ipv4Netns;
-use super::netfilter::{BridgeCalls, Hooks};
+use super::netfilter::BridgeCalls;
 use super::sysctl::Settings;
 use super::verdicts::Passages;
 use super::xt::XtTables;

@@ -7,7 +7,7 @@
 
 use glassnet_sim::Nanos;
 
-use super::conntrack::{Conn, CtInfo, Dir};
+use super::conntrack::{Conn, CtInfo, Dir, Remembered};
 use super::netfilter::{HOOKS, Hook, HookState};
 use crate::ids::DevId;
 
@@ -57,16 +57,11 @@ pub struct Passage {
     pub counters: Vec<Counter>,
 }
 
-/// For each direction and hook of a connection its [`Passage`] by number.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Remembered {
-    epoch: u32,
-    numbers: [[u8; HOOKS.len()]; 2],
-}
+const _: () = assert!(Remembered::HOOKS == HOOKS.len(), "a number for each hook");
 
-/// In [`Remembered`]: nothing is known yet.
+/// In [`super::conntrack::Remembered`]: nothing is known yet.
 const UNKNOWN: u8 = 0;
-/// In [`Remembered`]: something depends on more than the flow.
+/// In [`super::conntrack::Remembered`]: something depends on more than the flow.
 const ALWAYS_ASKED: u8 = u8::MAX;
 
 /// What a namespace's memory has to say of a packet.

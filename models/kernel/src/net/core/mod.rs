@@ -9,5 +9,6 @@ pub mod notifier;
 pub mod rtnetlink;
 pub mod sch_generic;
 pub mod skbuff;
+pub mod sock;
 pub mod softirq;
 pub mod sysctl_net_core;

@@ -9,7 +9,7 @@ use glassnet_wire::ipv4::Ipv4Hdr;
 
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NeighId, NetnsId, SkbId};
-use crate::net::socket::TRUESIZE_OVERHEAD;
+use crate::net::core::sock::TRUESIZE_OVERHEAD;
 use crate::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::note::Note;
 use crate::tables::drop_reason::DropReason;

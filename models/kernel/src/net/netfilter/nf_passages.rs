@@ -5,7 +5,6 @@ use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP};
 
 use crate::Cx;
 use crate::ids::SkbId;
-use crate::net::ipv4::netfilter::ip_tables::{count_policy, count_rule};
 use crate::tables::conntrack::{CtId, CtInfo, NfCt};
 use crate::tables::netfilter::{HookState, Site};
 use crate::tables::verdicts::{Conditions, Counter, Known, Passage};
@@ -67,8 +66,15 @@ pub fn look_up(cx: &mut Cx, skb: SkbId, (id, info): (CtId, CtInfo), state: &Hook
             cx.now += passage.cost;
             for counter in &passage.counters {
                 match *counter {
-                    Counter::Policy { table } => count_policy(&mut net.xt, state.hook, table, len),
-                    Counter::Rule { table, chain, rule } => count_rule(&mut net.xt, table, chain, rule, len),
+                    Counter::Policy { table } => {
+                        net.xt.base_at_mut(state.hook, table).into_iter().for_each(|base| base.count(len));
+                    }
+                    Counter::Rule { table, chain, rule } => {
+                        net.xt
+                            .rule_mut(table, chain, rule)
+                            .into_iter()
+                            .for_each(|rule| rule.counters.count(len));
+                    }
                 }
             }
             Found::Passed

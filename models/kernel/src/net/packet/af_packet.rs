@@ -6,7 +6,7 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId, SocketId};
 use crate::module::Module;
-use crate::net::socket::sock_queue_rcv_skb;
+use crate::net::core::sock::sock_queue_rcv_skb;
 use crate::netlink::Errno;
 use crate::tables::skb::PacketType;
 use crate::tables::socket::{Queued, SockKind};

@@ -25,7 +25,6 @@ use glassnet_wire::ipv4::IPPROTO_ICMP;
 
 use super::jiffies::JIFFY;
 use crate::ids::NetnsId;
-use crate::tables::verdicts::Remembered;
 pub use event::{CtEvent, EventKind};
 pub use net::{CtNet, CtStats};
 pub use proto::{Proto, TcpSeen, TcpState, TcpTrack};
@@ -169,6 +168,20 @@ pub struct CtCounter {
     pub packets: u64,
     /// Bytes of their IP length.
     pub bytes: u64,
+}
+
+/// How packets of a connection pass the hooks, by direction and hook: numbers that [`super::verdicts`] gives.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Remembered {
+    /// Under which rules.
+    pub epoch: u32,
+    /// The numbers.
+    pub numbers: [[u8; Remembered::HOOKS]; 2],
+}
+
+impl Remembered {
+    /// How many hooks there are.
+    pub const HOOKS: usize = 5;
 }
 
 /// A connection (`struct nf_conn`): two cache lines, of which most packets need the first. What few connections have

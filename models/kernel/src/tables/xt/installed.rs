@@ -226,6 +226,16 @@ pub struct BaseChain {
     pub empty: bool,
 }
 
+impl BaseChain {
+    /// A packet of this length meets the policy.
+    #[inline]
+    pub fn count(&mut self, len: usize) {
+        if self.counted {
+            self.counters.count(len);
+        }
+    }
+}
+
 /// A table of a variant as a number; those of the legacy variant come first.
 pub const fn table_number(variant: Variant, name: TableName) -> u32 {
     variant as u32 * TABLES.len() as u32 + name as u32

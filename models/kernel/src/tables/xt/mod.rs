@@ -95,6 +95,15 @@ pub struct Counters {
     pub bytes: u64,
 }
 
+impl Counters {
+    /// One more packet, of this length in bytes.
+    #[inline]
+    pub fn count(&mut self, len: usize) {
+        self.packets += 1;
+        self.bytes += len as u64;
+    }
+}
+
 /// What becomes of a packet that no rule of a built-in chain decided about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {

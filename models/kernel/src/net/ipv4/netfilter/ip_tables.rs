@@ -19,9 +19,9 @@ use crate::note::{AtRule, Note, Outcome, Part, RuleNote};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState, Pf};
 use crate::tables::verdicts::Counter;
-use crate::tables::xt::installed::{BaseChain, XtTables, is_unconditional, table_number};
+use crate::tables::xt::installed::{BaseChain, is_unconditional, table_number};
 use crate::tables::xt::scan::{self, Key};
-use crate::tables::xt::{Action, Counters, IpMatch, Policy, Rule, TABLES, TableName, Variant, XtTable};
+use crate::tables::xt::{Action, IpMatch, Policy, Rule, TABLES, TableName, Variant, XtTable};
 use crate::trace::{Level, SeenTable};
 
 /// The hook function of a table that is not `nat` (`xt_hook_ops_alloc`, and of nf_tables the base chain's own). It works on
@@ -108,22 +108,6 @@ fn pass_empty_chain(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> b
     }
     cx.charge(table_function(variant));
     true
-}
-
-/// A packet is counted on the policy of a table that it passes without a walk.
-#[inline]
-pub fn count_policy(xt: &mut XtTables, hook: Hook, table: u32, len: usize) {
-    if let Some(base) = xt.base_at_mut(hook, table) {
-        _ = policy(base, len);
-    }
-}
-
-/// A packet is counted on a rule of a table that it passes without a walk.
-#[inline]
-pub fn count_rule(xt: &mut XtTables, table: u32, chain: u32, rule: u32, len: usize) {
-    if let Some(rule) = xt.rule_mut(table, chain, rule) {
-        count(&mut rule.counters, len);
-    }
 }
 
 /// The packet passes the chain of its hook, and those that the rules send it to. A hook without a chain accepts.
@@ -280,7 +264,7 @@ impl Walk<'_> {
     /// Does what a rule that matched says; `Some`: the table has decided.
     fn act(&mut self, cx: &mut Cx, at: u32) -> Option<Verdict> {
         let len = cx.skbs[self.par.skb].len();
-        count(&mut self.rule(at).counters, len);
+        self.rule(at).counters.count(len);
         let table = table_number(self.par.variant, self.par.table);
         cx.k.watch.counts(Counter::Rule { table, chain: self.chain, rule: at });
         self.note_action(cx, at);
@@ -462,18 +446,11 @@ fn policy_outcome(policy: Policy) -> Outcome {
 
 /// The policy of a built-in chain decides about a packet of this length.
 fn policy(base: &mut BaseChain, len: usize) -> Verdict {
-    if base.counted {
-        count(&mut base.counters, len);
-    }
+    base.count(len);
     match base.policy {
         Policy::Accept => Verdict::Accept,
         Policy::Drop => Verdict::Drop(DropReason::NetfilterDrop),
     }
-}
-
-fn count(counters: &mut Counters, len: usize) {
-    counters.packets += 1;
-    counters.bytes += len as u64;
 }
 
 /// The part of a rule that needs no extension (`ip_packet_match`): the option that does not fit.
