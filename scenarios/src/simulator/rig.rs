@@ -28,6 +28,8 @@ pub struct Router {
     /// For what the model draws at random.
     seed: u64,
     config: KernelConfig,
+    /// As of [`glassnet_kernel::Kernel::remembers_verdicts`].
+    remembers_verdicts: bool,
     world: SharedWorld,
     sockets: Vec<SocketId>,
     raw: Option<SocketId>,
@@ -40,15 +42,36 @@ impl Router {
     ///
     /// A command that makes the router failed.
     pub fn new(seed: u64, config: KernelConfig) -> Result<Router, BackendError> {
+        Router::with(seed, config, true)
+    }
+
+    /// The same, with the memory of flows on or off: packets of a flow pass hooks as those before them did, or every
+    /// function is called for every packet.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Router::new`].
+    pub fn with(seed: u64, config: KernelConfig, remembers_verdicts: bool) -> Result<Router, BackendError> {
         let mut world = World::new(seed);
         world.add_machine("router", 1);
         config.give(&mut world.kernel_mut(MACHINE).config);
         world.kernel_mut(MACHINE).config.br_netfilter = true;
+        world.kernel_mut(MACHINE).remembers_verdicts = remembers_verdicts;
         let world = Arc::new(Mutex::new(world));
-        let mut rig = Router { seed, config, world, sockets: Vec::new(), raw: None };
+        let mut rig = Router { seed, config, remembers_verdicts, world, sockets: Vec::new(), raw: None };
         build(&mut rig)?;
         rig.open();
         Ok(rig)
+    }
+
+    /// The time on the router's CPU.
+    pub fn now(&self) -> Nanos {
+        self.world().cpu_now(MACHINE, CPU)
+    }
+
+    /// How many ways through hooks are remembered.
+    pub fn passages(&self) -> usize {
+        self.world().kernel(MACHINE).netns[INIT_NET].passages.count()
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -102,7 +125,7 @@ impl Router {
 
 impl Rig for Router {
     fn clean(&mut self) -> Result<(), BackendError> {
-        *self = Router::new(self.seed, self.config)?;
+        *self = Router::with(self.seed, self.config, self.remembers_verdicts)?;
         Ok(())
     }
 

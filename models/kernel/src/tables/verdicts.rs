@@ -118,6 +118,11 @@ impl Passages {
         }
     }
 
+    /// How many are remembered.
+    pub fn count(&self) -> usize {
+        self.list.len()
+    }
+
     /// A passage that was found.
     #[inline]
     pub fn get(&self, at: u8) -> &Passage {
