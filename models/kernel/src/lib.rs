@@ -39,7 +39,6 @@ pub mod net;
 pub mod netlink;
 pub mod note;
 pub mod sysctl;
-pub mod sysctls;
 pub mod tables;
 pub mod timer;
 pub mod trace;

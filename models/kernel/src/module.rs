@@ -8,6 +8,7 @@ use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::link::LinkOps;
 use crate::net::core::notifier::NetdevEvent;
+use crate::sysctl::SysctlTable;
 use crate::tables::skb::PacketType;
 
 /// A part of the kernel, by the name that `modprobe` knows.
@@ -19,6 +20,8 @@ pub struct Module {
     pub matches: &'static [&'static str],
     /// The targets of iptables that it has.
     pub targets: &'static [&'static str],
+    /// Its directories of settings (`register_net_sysctl`).
+    pub sysctls: &'static [&'static SysctlTable],
     /// What loading it does; `None`: it is part of the kernel from the start.
     pub init: Option<fn(&mut Cx)>,
     /// Kinds of devices (`rtnl_link_register`).
@@ -44,6 +47,7 @@ impl Module {
             name,
             matches: &[],
             targets: &[],
+            sysctls: &[],
             init: None,
             links: &[],
             netdevice_event: None,

@@ -7,6 +7,8 @@ mod doors;
 use crate::drivers::{dummy, loopback, veth};
 use crate::module::Module;
 use crate::net::{bridge, core, ipv4, netfilter, packet};
+use crate::netlink::Errno;
+use crate::sysctl::{Sysctl, SysctlTable};
 
 /// All modules.
 pub static MODULES: &[&Module] = &[
@@ -17,10 +19,13 @@ pub static MODULES: &[&Module] = &[
     &dummy::MODULE,
     &ipv4::devinet::MODULE,
     &ipv4::tcp_ipv4::MODULE,
-    &netfilter::nf_conntrack_core::MODULE,
+    &netfilter::nf_conntrack_standalone::MODULE,
     &netfilter::nf_nat_masquerade::MODULE,
     &bridge::br_netfilter_hooks::MODULE,
     &packet::af_packet::MODULE,
+    &NET,
+    &IPV4,
+    &IPV6,
     // Modules whose work other parts of the model do, whether they are loaded or not.
     &Module::named("ip_set"),
     &Module::named("ip_tables"),
@@ -32,6 +37,7 @@ pub static MODULES: &[&Module] = &[
     &Module::named("llc"),
     &Module::named("nf_conntrack_netlink"),
     &Module::named("nf_defrag_ipv4"),
+    &Module { sysctls: &[&netfilter::nf_log_syslog::SYSCTLS], ..Module::named("nf_log_syslog") },
     &Module::named("nf_reject_ipv4"),
     &Module::named("nf_tables"),
     &Module::named("nft_chain_nat"),
@@ -41,3 +47,38 @@ pub static MODULES: &[&Module] = &[
     &Module::named("stp"),
     &Module::named("x_tables"),
 ];
+
+/// The network core.
+static NET: Module = Module { sysctls: &[&core::sysctl_net_core::SYSCTLS], ..Module::named("net") };
+
+/// IPv4, of which each file has its settings.
+static IPV4: Module = Module {
+    sysctls: &[
+        &ipv4::af_inet::SYSCTLS,
+        &ipv4::icmp::SYSCTLS,
+        &ipv4::ip_fragment::SYSCTLS,
+        &ipv4::ip_output::SYSCTLS,
+        &ipv4::route::SYSCTLS,
+        &ipv4::route_errors::SYSCTLS,
+        &ipv4::route_multipath::SYSCTLS,
+        &ipv4::sysctl_net_ipv4::ARP_SYSCTLS,
+        &ipv4::sysctl_net_ipv4::CONF_SYSCTLS,
+        &ipv4::sysctl_net_ipv4::ROUTE_SYSCTLS,
+        &ipv4::sysctl_net_ipv4::SYSCTLS,
+    ],
+    ..Module::named("ipv4")
+};
+
+/// IPv6 is not modelled, so there is none to enable.
+static IPV6: Module = Module { sysctls: &[&IPV6_SYSCTLS], ..Module::named("ipv6") };
+
+static IPV6_SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv6/conf/*",
+    &[Sysctl::new(
+        "disable_ipv6",
+        |_, _, _| 1,
+        |_, _, _, value| {
+            if value == 0 { Err(Errno::EOPNOTSUPP) } else { Ok(()) }
+        },
+    )],
+);

@@ -1,7 +1,7 @@
 //! The shape of a file below `/proc/sys`, and of a directory of them.
 //!
-//! A room that has settings lists them as `pub static SYSCTLS`; [`crate::sysctls`] gathers the lists. Programs and
-//! `/proc` only read these rows.
+//! A room that has settings lists them as `pub static SYSCTLS`; its module's row names the
+//! list. Programs and `/proc` only read these rows.
 //!
 //! Kernel: include/linux/sysctl.h (`struct ctl_table`), kernel/sysctl.c (`proc_dointvec_minmax`)
 
@@ -145,6 +145,7 @@ pub fn keep(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> 
 }
 
 /// A directory of files (`register_net_sysctl`).
+#[derive(Debug)]
 pub struct SysctlTable {
     /// Its path below `/proc/sys/`; a last part `*` stands for `all`, `default` and the names of devices.
     pub dir: &'static str,

@@ -1,4 +1,4 @@
-//! `/proc/sys/net/**`: the rows of [`glassnet_kernel::sysctls`] as directories and files.
+//! `/proc/sys/net/**`: the settings of the kernel's modules as directories and files.
 //!
 //! Kernel: fs/proc/proc_sysctl.c
 
@@ -7,7 +7,6 @@ use glassnet_kernel::ids::NetnsId;
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::sysctl::{At, Sysctl, SysctlTable};
-use glassnet_kernel::sysctls::TABLES;
 use glassnet_kernel::tables::sysctl::ConfOf;
 
 use super::number::vector;
@@ -25,7 +24,7 @@ enum Entry {
 
 /// The tables whose directory these names are, and whose settings it has.
 fn tables<'a>(view: &'a View, dirs: &'a [&str]) -> impl Iterator<Item = (&'static SysctlTable, At)> + 'a {
-    TABLES.iter().filter_map(move |table| {
+    view.kernel.modules.iter().flat_map(|module| module.sysctls).filter_map(move |table| {
         let of = match table.dir.strip_prefix("net/")?.strip_suffix("/*") {
             Some(above) if dirs.split_last().is_some_and(|(_, dirs)| is(above, dirs)) => {
                 of(view, dirs.last()?)?
@@ -123,7 +122,7 @@ fn list(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
 /// The directories below a directory: the next name of every table that lies deeper.
 fn subdirectories(view: &View, parts: &[&str]) -> Vec<String> {
     let mut names = Vec::new();
-    for table in TABLES {
+    for table in view.kernel.modules.iter().flat_map(|module| module.sysctls) {
         let mut path = table.dir.split('/').skip(1);
         if !parts.iter().all(|part| path.next() == Some(part)) {
             continue;

@@ -38,6 +38,7 @@ use crate::{Cx, Kernel};
 pub static MODULE: Module = Module {
     init: Some(br_netfilter_init),
     netdevice_event: Some(brnf_device_event),
+    sysctls: &[&SYSCTLS],
     ..Module::named("br_netfilter")
 };
 

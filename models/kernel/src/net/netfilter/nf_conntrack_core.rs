@@ -16,7 +16,6 @@ use crate::Cx;
 use crate::door::Func;
 use crate::hook::Verdict;
 use crate::ids::SkbId;
-use crate::module::Module;
 use crate::note::{ConnNote, ConntrackNote, Note};
 use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_NEW, IPCT_REPLY};
 use crate::tables::conntrack::{
@@ -25,10 +24,6 @@ use crate::tables::conntrack::{
 };
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::HookState;
-
-/// The module.
-pub static MODULE: Module =
-    Module { net_exit: Some(nf_conntrack_cleanup_net), ..Module::named("nf_conntrack") };
 
 /// GRE.
 pub const IPPROTO_GRE: u8 = 47;
@@ -523,6 +518,6 @@ pub fn nf_ct_iterate_cleanup(cx: &mut Cx, mut wanted: impl FnMut(&Conn) -> bool)
 }
 
 /// A namespace is gone, and its connections with it (`nf_conntrack_cleanup_net`).
-fn nf_conntrack_cleanup_net(cx: &mut Cx, netns: crate::ids::NetnsId) {
+pub fn nf_conntrack_cleanup_net(cx: &mut Cx, netns: crate::ids::NetnsId) {
     nf_ct_iterate_cleanup(cx, |conn| conn.netns == netns);
 }

@@ -2,11 +2,20 @@
 //!
 //! Kernel: net/netfilter/nf_conntrack_standalone.c
 
+use super::nf_conntrack_core::nf_conntrack_cleanup_net;
+use crate::module::Module;
 use crate::netlink::Errno;
 use crate::sysctl::{At, Shown, Sysctl, SysctlTable, keep};
 use crate::tables::conntrack::CtSysctl;
 use crate::tables::conntrack::sysctl::{CT_SYSCTL_COUNT, CT_SYSCTL_TABLE, least};
 use crate::{Cx, Kernel};
+
+/// The module.
+pub static MODULE: Module = Module {
+    sysctls: &[&SYSCTLS, &OTHER_SYSCTLS],
+    net_exit: Some(nf_conntrack_cleanup_net),
+    ..Module::named("nf_conntrack")
+};
 
 /// Settings of the namespace.
 pub static SYSCTLS: SysctlTable = SysctlTable::new("net/netfilter", &ROWS);
