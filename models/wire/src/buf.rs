@@ -41,11 +41,13 @@ impl BufPool {
     }
 
     /// Holds a buffer once more.
+    #[inline]
     pub fn hold(&mut self, id: BufId) {
         self.bufs[id.0 as usize].refs += 1;
     }
 
     /// Lets go of a buffer.
+    #[inline]
     pub fn release(&mut self, id: BufId) {
         let buf = &mut self.bufs[id.0 as usize];
         debug_assert!(buf.refs > 0, "a buffer is released once for each hold");
@@ -56,16 +58,19 @@ impl BufPool {
     }
 
     /// Somebody else holds the buffer too, so it must be copied before it is changed.
+    #[inline]
     pub fn is_shared(&self, id: BufId) -> bool {
         self.bufs[id.0 as usize].refs > 1
     }
 
     /// What [`set_tag`](Self::set_tag) noted.
+    #[inline]
     pub fn tag(&self, id: BufId) -> u32 {
         self.bufs[id.0 as usize].tag
     }
 
     /// Notes a number on a buffer, by which its next owner recognises it.
+    #[inline]
     pub fn set_tag(&mut self, id: BufId, tag: u32) {
         self.bufs[id.0 as usize].tag = tag;
     }

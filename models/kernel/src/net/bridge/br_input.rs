@@ -106,9 +106,9 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
     if state == PortState::Learning {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
-    cx.skbs[skb].br =
-        BrCb { brdev: Some(bridge), src_port_isolated: flags.isolated, promisc, ..BrCb::default() };
-    if cx.skbs[skb].protocol == ETH_P_ARP {
+    let pkt = &mut cx.skbs[skb];
+    pkt.br = BrCb { brdev: Some(bridge), src_port_isolated: flags.isolated, promisc, ..BrCb::default() };
+    if pkt.protocol == ETH_P_ARP {
         cx.call(Func::BrDoProxySuppressArp, skb);
     }
     if dest.is_multicast() {
