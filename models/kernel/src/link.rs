@@ -16,7 +16,10 @@ use crate::{Cx, Kernel};
 /// A kind of network device (`struct rtnl_link_ops`, include/net/rtnetlink.h; `struct net_device_ops`,
 /// include/linux/netdevice.h). What is `None` the kind does not have.
 #[derive(Debug)]
-#[expect(clippy::type_complexity, reason = "one row of functions, each with the type that the kernel gives it")]
+#[expect(
+    clippy::type_complexity,
+    reason = "one row of functions, each with the type that the kernel gives it"
+)]
 pub struct LinkOps {
     /// The word after `type` in `ip link add`; `None`: only the kernel makes such devices.
     pub kind: Option<&'static str>,
@@ -124,7 +127,10 @@ impl LinkInfo {
 
 /// What a driver tells `ethtool` (`struct ethtool_ops`, include/linux/ethtool.h).
 #[derive(Debug)]
-#[expect(clippy::type_complexity, reason = "one row of functions, each with the type that the kernel gives it")]
+#[expect(
+    clippy::type_complexity,
+    reason = "one row of functions, each with the type that the kernel gives it"
+)]
 pub struct EthtoolOps {
     /// `ethtool -i`; `None`: the kernel answers with the kind and its own release.
     pub get_drvinfo: Option<fn(&NetDevice) -> DrvInfo<'_>>,
