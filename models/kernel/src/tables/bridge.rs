@@ -13,19 +13,19 @@ use super::netdev::NetDevice;
 use super::netfilter::BridgeCalls;
 use crate::ids::DevId;
 
-/// What a port does with frames (`BR_STATE_*`, include/uapi/linux/if_bridge.h).
+/// Spanning tree state of a port (`BR_STATE_*`, include/uapi/linux/if_bridge.h).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PortState {
-    /// Nothing: the port is down.
+    /// `BR_STATE_DISABLED`: the port is down.
     #[default]
     Disabled,
-    /// Spanning tree listens.
+    /// Takes part in STP only.
     Listening,
-    /// Learns addresses and forwards nothing.
+    /// Learns addresses, does not forward.
     Learning,
     /// Forwards.
     Forwarding,
-    /// Spanning tree keeps the port from making a loop.
+    /// Blocked by STP to avoid a loop.
     Blocking,
 }
 
@@ -42,32 +42,32 @@ impl PortState {
     }
 }
 
-/// Switches of a port (`bridge link set dev PORT hairpin on`, …).
+/// Flags of a port (`bridge link set dev PORT hairpin on`, …).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortFlags {
-    /// A frame may leave by the port that it came in by.
+    /// Hairpin mode: a frame may be sent back through its ingress port.
     pub hairpin: bool,
-    /// BPDUs that come in are refused.
+    /// BPDU guard: received BPDUs are dropped.
     pub guard: bool,
-    /// This port never becomes the root port.
+    /// Root guard: this port never becomes the root port.
     pub root_block: bool,
-    /// On a topology change the port's multicast group members are forgotten.
+    /// Fast leave: a group is left on the first IGMP leave, without a query.
     pub fastleave: bool,
-    /// Addresses are learned here.
+    /// Address learning.
     pub learning: bool,
-    /// Frames to an unknown address leave by this port.
+    /// Flooding of unknown unicast.
     pub flood: bool,
-    /// Frames to an unknown group leave by this port.
+    /// Flooding of unknown multicast.
     pub mcast_flood: bool,
-    /// Broadcasts leave by this port.
+    /// Flooding of broadcast.
     pub bcast_flood: bool,
-    /// Multicast is sent to each member by unicast.
+    /// Multicast to unicast: each member gets a unicast copy.
     pub mcast_to_unicast: bool,
-    /// ARP requests for known neighbours are answered here.
+    /// Proxy ARP: requests for known neighbours are answered by the bridge.
     pub neigh_suppress: bool,
     /// Isolated ports do not reach each other.
     pub isolated: bool,
-    /// Only stations with an entry may send.
+    /// Locked port: only stations with an FDB entry may send.
     pub locked: bool,
 }
 
@@ -90,49 +90,49 @@ impl Default for PortFlags {
     }
 }
 
-/// A device's place in a bridge (`struct net_bridge_port`).
+/// A bridge port (`struct net_bridge_port`).
 #[derive(Clone, Debug)]
 pub struct BridgePort {
     /// The bridge.
     pub bridge: DevId,
-    /// Number of the port, from 1.
+    /// Port number, from 1.
     pub port_no: u16,
-    /// What it does with frames.
+    /// STP state.
     pub state: PortState,
-    /// Its switches.
+    /// Port flags.
     pub flags: PortFlags,
-    /// Cost of the path for the spanning tree.
+    /// STP path cost.
     pub path_cost: u32,
-    /// A user gave the cost; the port's speed no longer does (`BR_ADMIN_COST`).
+    /// The path cost was set administratively, so link speed no longer changes it (`BR_ADMIN_COST`).
     pub admin_cost: bool,
-    /// Priority for the spanning tree.
+    /// STP port priority.
     pub priority: u8,
-    /// Which link-local groups are forwarded, a bit each.
+    /// `group_fwd_mask`: link-local groups that are forwarded, a bit each.
     pub group_fwd_mask: u16,
 }
 
-/// An entry of the forwarding database (`struct net_bridge_fdb_entry`).
+/// An FDB entry (`struct net_bridge_fdb_entry`).
 #[derive(Clone, Copy, Debug)]
 pub struct FdbEntry {
-    /// The station.
+    /// MAC address of the station.
     pub mac: Mac,
-    /// Its VLAN; 0: none.
+    /// VLAN ID; 0: untagged.
     pub vlan: u16,
-    /// The port behind which it is; `None`: the bridge itself.
+    /// The port of the entry; `None`: the bridge itself.
     pub port: Option<DevId>,
-    /// The address of a port or of the bridge: frames to it go up.
+    /// `BR_FDB_LOCAL`: address of a port or of the bridge; frames to it are delivered locally.
     pub is_local: bool,
-    /// It does not age.
+    /// `BR_FDB_STATIC`: does not age.
     pub is_static: bool,
-    /// A user added it.
+    /// `BR_FDB_ADDED_BY_USER`.
     pub added_by_user: bool,
-    /// It ages no more but may still move (`extern_learn`).
+    /// `extern_learn`: does not age, but may move to another port.
     pub added_by_external_learn: bool,
-    /// It stays when the station shows up elsewhere.
+    /// `BR_FDB_STICKY`: does not move to another port.
     pub sticky: bool,
-    /// When a frame from it came in.
+    /// When a frame from the station was last received (`updated`).
     pub updated: Nanos,
-    /// When a frame to it was forwarded.
+    /// When a frame to the station was last forwarded (`used`).
     pub used: Nanos,
 }
 
@@ -162,36 +162,36 @@ fn fdb_key(mac: Mac, vlan: u16) -> u64 {
     mac.to_u64() << 16 | u64::from(vlan)
 }
 
-/// The forwarding database: which station is behind which port.
+/// The forwarding database (FDB): MAC address and VLAN to port.
 #[derive(Debug, Default)]
 pub struct Fdb {
     /// The entries by station and VLAN; only looked up, never iterated.
     entries: HashMap<u64, FdbEntry, BuildHasherDefault<FastHasher>>,
-    /// Their keys, oldest first.
+    /// Keys in order of insertion.
     order: Vec<u64>,
 }
 
 impl Fdb {
-    /// The entry of a station.
+    /// Looks up a station's entry.
     #[inline]
     pub fn find(&self, mac: Mac, vlan: u16) -> Option<&FdbEntry> {
         self.entries.get(&fdb_key(mac, vlan))
     }
 
-    /// The entry of a station, to change it (not its key).
+    /// Looks up a station's entry for writing (its key must not change).
     #[inline]
     pub fn find_mut(&mut self, mac: Mac, vlan: u16) -> Option<&mut FdbEntry> {
         self.entries.get_mut(&fdb_key(mac, vlan))
     }
 
-    /// Adds an entry; replaces one with the same station and VLAN in its place.
+    /// Inserts an entry, or replaces the one with the same station and VLAN.
     pub fn insert(&mut self, entry: FdbEntry) {
         if self.entries.insert(entry.key(), entry).is_none() {
             self.order.push(entry.key());
         }
     }
 
-    /// Removes the entries that `drop` picks and returns how many they were.
+    /// Deletes the entries that `drop` selects and returns their number.
     pub fn remove_if(&mut self, mut drop: impl FnMut(&FdbEntry) -> bool) -> usize {
         let before = self.order.len();
         let entries = &mut self.entries;
@@ -205,48 +205,48 @@ impl Fdb {
         before - self.order.len()
     }
 
-    /// All entries, newest first, as the kernel lists them.
+    /// All entries, newest first, in the kernel's dump order.
     pub fn iter(&self) -> impl Iterator<Item = &FdbEntry> {
         self.order.iter().rev().map(|key| &self.entries[key])
     }
 
-    /// How many entries there are.
+    /// Number of entries.
     pub fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// No station is known.
+    /// The database is empty.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 }
 
-/// The settings of a bridge that a user can change (`ip link set br0 type bridge …`, `brctl`).
+/// Attributes of a bridge that a user can set (`ip link set br0 type bridge …`, `brctl`).
 #[derive(Clone, Copy, Debug)]
 pub struct BridgeConf {
-    /// How long a silent station is remembered.
+    /// Ageing time of learned entries.
     pub ageing_time: Nanos,
-    /// Time in the listening and in the learning state.
+    /// Forward delay: time in the listening and in the learning state.
     pub forward_delay: Nanos,
-    /// Time between hellos.
+    /// Hello time.
     pub hello_time: Nanos,
-    /// How long a hello counts.
+    /// Max age of received BPDUs.
     pub max_age: Nanos,
-    /// The spanning tree protocol runs.
+    /// STP is enabled.
     pub stp_state: bool,
-    /// Priority of the bridge in the spanning tree.
+    /// Bridge priority.
     pub priority: u16,
-    /// VLANs are kept apart.
+    /// VLAN filtering.
     pub vlan_filtering: bool,
-    /// Group addresses are learned from IGMP.
+    /// IGMP snooping.
     pub mcast_snooping: bool,
-    /// Which link-local groups are forwarded, a bit each.
+    /// `group_fwd_mask`: link-local groups that are forwarded, a bit each.
     pub group_fwd_mask: u16,
-    /// A user chose the bridge's address; ports no longer do.
+    /// The MAC address was set by a user; ports no longer determine it.
     pub addr_is_set: bool,
-    /// A user chose the bridge's MTU; ports no longer do.
+    /// The MTU was set by a user; ports no longer determine it.
     pub mtu_is_set: bool,
-    /// Which tables this bridge calls whatever its namespace says.
+    /// Bridge netfilter hooks enabled for this bridge, whatever its namespace's sysctls say.
     pub nf_call: BridgeCalls,
 }
 
@@ -272,13 +272,13 @@ impl Default for BridgeConf {
 /// A bridge (`struct net_bridge`).
 #[derive(Debug, Default)]
 pub struct Bridge {
-    /// Its ports, newest first, as the kernel lists and floods them.
+    /// Ports, newest first: the kernel's list and flooding order.
     pub ports: Vec<DevId>,
-    /// Who is where.
+    /// Forwarding database.
     pub fdb: Fdb,
-    /// Its settings.
+    /// Attributes.
     pub conf: BridgeConf,
-    /// The timer that forgets silent stations runs.
+    /// The ageing timer (`gc_work`) is armed.
     pub gc_armed: bool,
 }
 
@@ -289,7 +289,7 @@ impl NetDevice {
         self.netdev_priv()
     }
 
-    /// The bridge, if it is one, to change it.
+    /// The bridge, mutable, if it is one.
     #[inline]
     pub fn bridge_mut(&mut self) -> Option<&mut Bridge> {
         self.netdev_priv_mut()

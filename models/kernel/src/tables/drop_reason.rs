@@ -12,7 +12,7 @@ macro_rules! reasons {
                 match self { $(DropReason::$name => $text,)* }
             }
 
-            /// What it means, in a sentence.
+            /// One-sentence description.
             pub fn meaning(self) -> &'static str {
                 match self { $(DropReason::$name => $doc.trim_ascii(),)* }
             }
@@ -21,78 +21,78 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The kernel gives no reason at this place.
+    /// `NOT_SPECIFIED`: this drop site gives no reason.
     NotSpecified = "NOT_SPECIFIED",
-    /// No socket listens.
+    /// No listening socket.
     NoSocket = "NO_SOCKET",
-    /// Shorter than its header says, or than a header.
+    /// Packet too short for its header or its length field.
     PktTooSmall = "PKT_TOO_SMALL",
-    /// Wrong TCP checksum.
+    /// TCP checksum error.
     TcpCsum = "TCP_CSUM",
-    /// The flags of the segment make no sense in the socket's state.
+    /// TCP flags invalid in the socket's state.
     TcpFlags = "TCP_FLAGS",
-    /// A RST that ends nothing.
+    /// A RST for which the socket is not connected or out of sequence.
     TcpReset = "TCP_RESET",
-    /// The connection is closed already.
+    /// The socket is closed.
     TcpClose = "TCP_CLOSE",
-    /// A socket's filter refused it.
+    /// Dropped by a socket filter.
     SocketFilter = "SOCKET_FILTER",
-    /// Wrong UDP checksum.
+    /// UDP checksum error.
     UdpCsum = "UDP_CSUM",
-    /// Netfilter said drop.
+    /// NF_DROP verdict.
     NetfilterDrop = "NETFILTER_DROP",
-    /// The frame is for another host.
+    /// The frame is addressed to another host.
     OtherHost = "OTHERHOST",
-    /// Wrong IPv4 header checksum.
+    /// IPv4 header checksum error.
     IpCsum = "IP_CSUM",
-    /// Malformed IPv4 header.
+    /// IPv4 header error.
     IpInhdr = "IP_INHDR",
-    /// Refused by `rp_filter`.
+    /// Reverse path filter (`rp_filter`).
     IpRpfilter = "IP_RPFILTER",
-    /// A unicast address in a multicast or broadcast frame (RFC 1122).
+    /// Unicast IPv4 address in a link-layer multicast or broadcast frame (RFC 1122).
     UnicastInL2Multicast = "UNICAST_IN_L2_MULTICAST",
-    /// Nobody handles this IP protocol.
+    /// No handler for this IP protocol.
     IpNoproto = "IP_NOPROTO",
     /// The socket's receive buffer is full.
     SocketRcvbuff = "SOCKET_RCVBUFF",
-    /// No route out.
+    /// No output route.
     IpOutnoroutes = "IP_OUTNOROUTES",
-    /// The neighbour entry could not be made.
+    /// Neighbour entry allocation failed.
     NeighCreatefail = "NEIGH_CREATEFAIL",
-    /// The neighbour did not answer.
+    /// Neighbour resolution failed.
     NeighFailed = "NEIGH_FAILED",
-    /// Too many packets wait for the neighbour.
+    /// The neighbour's queue is full.
     NeighQueuefull = "NEIGH_QUEUEFULL",
-    /// The neighbour entry is going away.
+    /// The neighbour entry is dead.
     NeighDead = "NEIGH_DEAD",
-    /// A queueing discipline dropped it.
+    /// Dropped by a queueing discipline.
     QdiscDrop = "QDISC_DROP",
     /// The CPU's backlog is full (`netdev_max_backlog`).
     CpuBacklog = "CPU_BACKLOG",
-    /// Nobody handles this ethertype.
+    /// No handler for this ethertype.
     UnhandledProto = "UNHANDLED_PROTO",
     /// The headers do not fit in the packet.
     HdrTrunc = "HDR_TRUNC",
-    /// The device cannot send: down, or without a peer.
+    /// The device is not ready: down, or without a peer.
     DevReady = "DEV_READY",
     /// The receive ring is full.
     FullRing = "FULL_RING",
-    /// No memory.
+    /// Out of memory.
     Nomem = "NOMEM",
-    /// Wrong ICMP checksum.
+    /// ICMP checksum error.
     IcmpCsum = "ICMP_CSUM",
-    /// Not a valid protocol.
+    /// Invalid protocol.
     InvalidProto = "INVALID_PROTO",
-    /// Bad source or destination address.
+    /// Invalid source or destination address.
     IpInaddrerrors = "IP_INADDRERRORS",
-    /// No route in.
+    /// No input route.
     IpInnoroutes = "IP_INNOROUTES",
-    /// Larger than the MTU.
+    /// Packet exceeds the MTU.
     PktTooBig = "PKT_TOO_BIG",
     /// Duplicate fragment.
     DupFrag = "DUP_FRAG",
-    /// Fragments did not all come in time.
+    /// Reassembly timeout.
     FragReasmTimeout = "FRAG_REASM_TIMEOUT",
-    /// Fragments from too far apart.
+    /// Fragment too far from the others (`ipfrag_max_dist`).
     FragTooFar = "FRAG_TOO_FAR",
 }

@@ -1,10 +1,10 @@
-//! A hash for small keys that the simulation itself made or that need no defence: one multiplication.
+//! A multiplicative hash for small keys that are trusted or need no protection against collisions.
 //!
-//! `std`'s default is seeded anew in each process and takes 20 ns; a look-up a hop has less than that.
+//! `std`'s default hash is seeded per process and takes 20 ns, more than a look-up per hop can afford.
 
 use std::hash::Hasher;
 
-/// Multiplies by the golden ratio and takes the upper bits where the entropy is.
+/// Fibonacci hashing: multiplies by the golden ratio and takes the upper bits.
 #[derive(Default)]
 pub struct FastHasher(u64);
 

@@ -1,4 +1,4 @@
-//! The routing tables of one network namespace, and the route contents that their entries share.
+//! The routing tables of a network namespace, and the `fib_info`s that their entries share.
 //!
 //! Kernel: net/ipv4/fib_semantics.c (`struct fib_info`), net/ipv4/fib_frontend.c (`fib_get_table`)
 
@@ -13,35 +13,35 @@ use crate::tables::route_types::{
     RTNH_F_ONLINK, RouteMsg, RouteType, Scope,
 };
 
-/// A [`FibInfo`] of a namespace.
+/// Handle of a [`FibInfo`] of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FibInfoId(pub u32);
 
 /// A next hop (`struct fib_nh`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FibNh {
-    /// The device; none for routes that refuse.
+    /// The output device; none for blackhole, unreachable and prohibit routes.
     pub dev: Option<DevId>,
-    /// The gateway, 0 for a direct route.
+    /// The gateway; 0: directly connected.
     pub gateway: u32,
     /// RTNH_F_*.
     pub flags: u32,
     /// Weight, 1 to 256.
     pub weight: u16,
-    /// How far the gateway is.
+    /// Scope of the gateway.
     pub scope: Scope,
-    /// The device takes no notice of routes without carrier (`ignore_routes_with_linkdown`).
+    /// `ignore_routes_with_linkdown` is set on the device.
     pub ignore_linkdown: bool,
-    /// The upper end of this next hop's share of the multipath hash, 31 bits; -1 for none.
+    /// Upper bound of this next hop's share of the multipath hash, 31 bits; -1: none.
     pub upper_bound: i32,
 }
 
-/// What routes with the same fate share (`struct fib_info`).
+/// Properties shared by routes (`struct fib_info`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FibInfo {
-    /// Next hops; one, empty for a route that refuses.
+    /// Next hops; a single empty one for blackhole, unreachable and prohibit.
     pub nexthops: Vec<FibNh>,
-    /// The table asked for when it was made.
+    /// The table requested at creation.
     pub table: u32,
     /// Priority (metric).
     pub priority: u32,
@@ -51,16 +51,16 @@ pub struct FibInfo {
     pub scope: Scope,
     /// Type.
     pub kind: RouteType,
-    /// Who made it (RTPROT_*).
+    /// Originating protocol (RTPROT_*).
     pub protocol: u8,
-    /// RTNH_F_DEAD or RTNH_F_LINKDOWN if that holds for all next hops.
+    /// RTNH_F_DEAD or RTNH_F_LINKDOWN, if all next hops have it.
     pub flags: u32,
     /// Metrics.
     pub metrics: Metrics,
 }
 
 impl FibInfo {
-    /// The first next hop that `flow` may use (`fib_lookup_good_nhc`).
+    /// The first next hop that is usable for `flow` (`fib_lookup_good_nhc`).
     #[inline]
     pub fn good_nexthop(&self, flow: &Flow) -> Option<u16> {
         if self.flags & RTNH_F_DEAD != 0 {
@@ -74,7 +74,7 @@ impl FibInfo {
         self.nexthops.iter().position(good).map(|at| at as u16)
     }
 
-    /// The same route (`fib_find_info`): link state aside.
+    /// Equality for sharing (`fib_find_info`): link state is not compared.
     fn same(&self, other: &FibInfo) -> bool {
         let state = RTNH_F_DEAD | RTNH_F_LINKDOWN;
         let same_nh = |(a, b): (&FibNh, &FibNh)| {
@@ -96,7 +96,7 @@ impl FibInfo {
             && self.nexthops.iter().zip(&other.nexthops).all(same_nh)
     }
 
-    /// Shares the multipath hash out by weight among the next hops that work (`fib_rebalance`).
+    /// Distributes the multipath hash by weight over the usable next hops (`fib_rebalance`).
     pub fn rebalance(&mut self) {
         let works = |nh: &FibNh| {
             nh.flags & RTNH_F_DEAD == 0 && !(nh.flags & RTNH_F_LINKDOWN != 0 && nh.ignore_linkdown)
@@ -106,7 +106,7 @@ impl FibInfo {
         for nh in &mut self.nexthops {
             nh.upper_bound = if works(nh) {
                 sum += u64::from(nh.weight);
-                // The kernel rounds to the nearest and spans 31 bits.
+                // As in the kernel: rounds to nearest, 31 bits.
                 ((((sum << 31) + total / 2) / total) as i64 - 1) as i32
             } else {
                 -1
@@ -114,7 +114,7 @@ impl FibInfo {
         }
     }
 
-    /// Sets the route's own flags from those of its next hops.
+    /// Sets the route's flags from those of its next hops.
     pub fn summarise(&mut self) {
         for flag in [RTNH_F_DEAD, RTNH_F_LINKDOWN] {
             let all = !self.nexthops.is_empty() && self.nexthops.iter().all(|nh| nh.flags & flag != 0);
@@ -130,7 +130,7 @@ struct Held {
     routes: u32,
 }
 
-/// All route contents of a namespace, each held by the routes that use it.
+/// The refcounted `fib_info`s of a namespace.
 #[derive(Clone, Debug, Default)]
 pub struct Infos {
     slots: Vec<Option<Held>>,
@@ -138,7 +138,7 @@ pub struct Infos {
 }
 
 impl Infos {
-    /// The content behind a handle that a table holds.
+    /// The `fib_info` of a valid handle.
     #[inline]
     pub fn get(&self, id: FibInfoId) -> &FibInfo {
         match &self.slots[id.0 as usize] {
@@ -147,10 +147,10 @@ impl Infos {
         }
     }
 
-    /// Finds the same content or keeps this one; held once more.
+    /// Finds an equal `fib_info` or inserts this one, and takes a reference.
     pub fn hold(&mut self, info: FibInfo) -> FibInfoId {
         let same = |slot: &Option<Held>| slot.as_ref().is_some_and(|held| held.info.same(&info));
-        // A machine with many routes made them in a row: the newest is the likeliest twin.
+        // Routes are often added in bulk: the newest entry is the likeliest match.
         let found = self.slots.iter().rposition(same);
         let at = match found {
             Some(at) => at,
@@ -169,7 +169,7 @@ impl Infos {
         FibInfoId(at as u32)
     }
 
-    /// Lets go of a content.
+    /// Drops a reference.
     pub fn release(&mut self, id: FibInfoId) {
         let slot = &mut self.slots[id.0 as usize];
         if let Some(held) = slot {
@@ -181,7 +181,7 @@ impl Infos {
         }
     }
 
-    /// Changes every content.
+    /// Applies `change` to every `fib_info`.
     pub fn for_each(&mut self, mut change: impl FnMut(&mut FibInfo)) {
         for held in self.slots.iter_mut().flatten() {
             change(&mut held.info);
@@ -189,17 +189,17 @@ impl Infos {
     }
 }
 
-/// Why a search of the tables gave no route.
+/// Why a FIB look-up failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRoute {
-    /// No table knows the destination (ENETUNREACH).
+    /// No table has a matching route (ENETUNREACH).
     Unreachable,
-    /// A route or rule of this type refuses: blackhole (EINVAL), unreachable (EHOSTUNREACH), prohibit (EACCES).
+    /// A route or rule of type blackhole (EINVAL), unreachable (EHOSTUNREACH) or prohibit (EACCES) matched.
     Refused(RouteType),
 }
 
 impl NoRoute {
-    /// The error number that a sender sees.
+    /// The error that the sender gets.
     pub fn errno(self) -> crate::netlink::Errno {
         use crate::netlink::Errno;
         match self {
@@ -216,17 +216,18 @@ impl NoRoute {
 pub struct Fib {
     tables: BTreeMap<u32, FibTrie>,
     main: FibTrie,
-    /// A table is made when a route first needs it; a search before that asks none.
+    /// Tables are created on first use; look-ups skip those that do not exist.
     main_exists: bool,
-    /// Main's trie holds the local routes too, until a policy rule is added.
+    /// The trie of main; shared with local until a policy rule is added.
     merged: bool,
-    /// Route contents.
+    /// Shared route properties.
     pub infos: Infos,
     /// Policy rules.
     pub rules: FibRules,
-    /// A local route was made by hand: source checks look in the tables (`fib_has_custom_local_routes`).
+    /// A local route was added by a user, so source validation does a FIB look-up
+    /// (`fib_has_custom_local_routes`).
     pub custom_local_routes: bool,
-    /// Counts changes, so that what was computed from the tables can be thrown away (`rt_genid`).
+    /// Generation counter, to invalidate cached routes (`rt_genid`).
     pub generation: u32,
 }
 
@@ -267,13 +268,13 @@ impl Fib {
         self.trie_of(table).is_some()
     }
 
-    /// Makes the table if it does not exist (`fib_new_table`).
+    /// Creates the table if it does not exist (`fib_new_table`).
     pub fn new_table(&mut self, table: u32) {
         self.main_exists |= matches!(table, RT_TABLE_MAIN | RT_TABLE_LOCAL);
         self.trie_mut(table);
     }
 
-    /// Gives the local table a trie of its own (`fib_unmerge`).
+    /// Splits the local table off into a trie of its own (`fib_unmerge`).
     pub fn unmerge(&mut self) {
         if self.merged {
             let local = self.main.split_off(RT_TABLE_LOCAL);
@@ -282,7 +283,11 @@ impl Fib {
         }
     }
 
-    /// Puts a route into its table.
+    /// Inserts a route into its table.
+    ///
+    /// # Errors
+    ///
+    /// [`InsertError`](crate::tables::fib_trie::InsertError), depending on the NLM_F_* `flags`.
     pub fn insert(
         &mut self,
         (prefix, len, tos): (u32, u8, u8),
@@ -305,7 +310,7 @@ impl Fib {
         done.map(|_| ())
     }
 
-    /// Removes the first route of (prefix, length, TOS) whose content `matches`; false if there is none.
+    /// Deletes the first route of (prefix, length, TOS) whose `fib_info` `matches`; false if there is none.
     pub fn remove(
         &mut self,
         (prefix, len, tos): (u32, u8, u8),
@@ -327,7 +332,7 @@ impl Fib {
         removed.is_some()
     }
 
-    /// Removes the routes whose next hops are all dead (`fib_flush`).
+    /// Deletes the routes whose next hops are all dead (`fib_flush`).
     pub fn flush_dead(&mut self) {
         let infos = &mut self.infos;
         for trie in std::iter::once(&mut self.main).chain(self.tables.values_mut()) {
@@ -338,14 +343,20 @@ impl Fib {
         self.generation += 1;
     }
 
-    /// The best route of one table. While local and main share a trie, either name finds the routes of both.
+    /// Longest-prefix match in one table. While local and main share a trie, either name finds the routes of
+    /// both.
     #[inline]
     pub fn lookup_table(&self, table: u32, flow: &Flow) -> Option<Result<FibResult, RouteType>> {
         let trie = self.trie_of(table)?;
         fib_table_lookup(trie, &self.infos, flow)
     }
 
-    /// The best route by policy rules, or by local, main and default if nobody made a rule (`fib_lookup`).
+    /// Route look-up by policy rules, or in local, main and default if there are no custom rules
+    /// (`fib_lookup`).
+    ///
+    /// # Errors
+    ///
+    /// [`NoRoute`]: no table has a matching route, or a route or rule refuses.
     #[inline]
     pub fn lookup(&self, flow: &Flow, searched: &mut u32) -> Result<FibResult, NoRoute> {
         if !self.rules.custom {
@@ -391,7 +402,7 @@ impl Fib {
         Err(NoRoute::Unreachable)
     }
 
-    /// Every route, in the order of a dump of all tables: tables by their number modulo 256.
+    /// Every route, in the order of a dump of all tables: tables by hash bucket (number modulo 256).
     pub fn rows(&self) -> Vec<FibRow> {
         let mut ids: Vec<u32> = self.tables.keys().copied().chain([RT_TABLE_MAIN]).collect();
         if self.merged {
@@ -401,7 +412,7 @@ impl Fib {
         ids.into_iter().flat_map(|id| self.table_rows(id)).collect()
     }
 
-    /// The routes of one table, in the order of a dump.
+    /// The routes of one table, in dump order.
     pub fn table_rows(&self, table: u32) -> Vec<FibRow> {
         let Some(trie) = self.trie_of(table) else { return Vec::new() };
         let mut rows = trie.rows();
@@ -409,7 +420,7 @@ impl Fib {
         rows
     }
 
-    /// A row as the message that would make it.
+    /// A table entry as the RTM_NEWROUTE message that creates it.
     pub fn message(&self, row: &FibRow) -> RouteMsg {
         let info = self.infos.get(row.alias.info);
         let nexthop = |nh: &FibNh| NexthopMsg {

@@ -1,4 +1,4 @@
-//! Policy rules: which table is asked.
+//! Policy rules, which select the routing table.
 //!
 //! Kernel: net/core/fib_rules.c, net/ipv4/fib_rules.c
 
@@ -9,33 +9,33 @@ use crate::tables::route_types::{
     RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTPROT_KERNEL, RouteType, RuleAction, RuleMsg,
 };
 
-/// A rule: what was asked, and the devices that its names stand for now.
+/// A rule as configured, and the devices to which its names resolve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FibRule {
-    /// The rule as it was asked for; the priority is set.
+    /// The rule as configured, with its priority set.
     pub msg: RuleMsg,
     iif: Option<DevId>,
     oif: Option<DevId>,
 }
 
-/// What a matching rule wants.
+/// Action of a matching rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Look in this table; a route with a prefix this short or shorter does not count.
+    /// Look up this table; routes with a prefix no longer than this are suppressed.
     Table(u32, Option<u8>),
-    /// Go on at this rule.
+    /// `goto`: continue at this rule.
     Jump(usize),
-    /// Go on.
+    /// Continue with the next rule.
     Next,
-    /// No route, for this reason.
+    /// Fail with this route type.
     Refuse(RouteType),
 }
 
-/// The rules of a namespace in the order of their priority.
+/// The rules of a namespace, by priority.
 #[derive(Clone, Debug)]
 pub struct FibRules {
     rules: Vec<FibRule>,
-    /// Somebody changed the rules, so they are walked (`fib_has_custom_rules`).
+    /// Rules were changed by a user, so they are evaluated (`fib_has_custom_rules`).
     pub custom: bool,
 }
 
@@ -83,7 +83,7 @@ impl FibRule {
 }
 
 impl FibRules {
-    /// The next rule from `at` on that matches, and what it wants.
+    /// The next matching rule from `at` on, and its action.
     pub fn next_match(&self, at: usize, flow: &Flow) -> Option<(usize, Verdict)> {
         let (index, rule) = self.rules.iter().enumerate().skip(at).find(|(_, rule)| rule.matches(flow))?;
         let verdict = match rule.msg.action {
@@ -104,7 +104,7 @@ impl FibRules {
         self.rules.iter().position(|other| other.priority() == rule.msg.goto)
     }
 
-    /// The priority that the kernel gives to a rule without one: just before the second.
+    /// The default priority: one less than the second rule's (`fib_default_rule_pref`).
     fn default_priority(&self) -> u32 {
         match self.rules.get(1) {
             Some(second) if second.priority() > 0 => second.priority() - 1,
@@ -112,7 +112,12 @@ impl FibRules {
         }
     }
 
-    /// Adds a rule (`fib_nl_newrule`). `find` gives the device of a name.
+    /// Adds a rule (`fib_nl_newrule`). `find` resolves device names.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: a prefix longer than 32 bits, a backward goto, table 0. `EEXIST`: an equal rule
+    /// (`NLM_F_EXCL`).
     pub fn add(
         &mut self,
         msg: &RuleMsg,
@@ -147,7 +152,11 @@ impl FibRules {
         Ok(())
     }
 
-    /// Removes the first rule that has everything that `msg` names (`fib_nl_delrule`).
+    /// Deletes the first rule that has every attribute of `msg` (`fib_nl_delrule`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if no rule matches.
     pub fn remove(&mut self, msg: &RuleMsg) -> Result<(), NlError> {
         let wanted = |rule: &FibRule| {
             let own = &rule.msg;
@@ -173,7 +182,7 @@ impl FibRules {
         Ok(())
     }
 
-    /// A device has this name now: rules that name it match its packets (`attach_rules`).
+    /// A device with this name appeared: attaches the rules that name it (`attach_rules`).
     pub fn attach(&mut self, name: &str, dev: DevId) {
         for rule in &mut self.rules {
             if rule.msg.iif.as_deref() == Some(name) {
@@ -185,7 +194,7 @@ impl FibRules {
         }
     }
 
-    /// A device went or changed its name: rules that named it match no packet (`detach_rules`).
+    /// A device was removed or renamed: detaches the rules that name it (`detach_rules`).
     pub fn detach(&mut self, dev: DevId) {
         for rule in &mut self.rules {
             rule.iif = rule.iif.filter(|iif| *iif != dev);
@@ -193,7 +202,7 @@ impl FibRules {
         }
     }
 
-    /// The rules in order, as a dump reports them.
+    /// The rules in dump order.
     pub fn messages(&self) -> Vec<RuleMsg> {
         let report = |rule: &FibRule| RuleMsg {
             iif_detached: rule.msg.iif.is_some() && rule.iif.is_none(),

@@ -1,7 +1,7 @@
-//! One routing table: prefixes to routes, longest first.
+//! One routing table: longest-prefix match.
 //!
-//! The kernel keeps a compressed trie; here each prefix is one entry of a flat hash table, and a bit set says which
-//! prefix lengths occur, so a search is one probe a length in use and never allocates.
+//! The kernel uses a compressed trie; here each prefix is one entry of a flat hash table, and a bit set says
+//! which prefix lengths occur, so a look-up is one probe per length in use and never allocates.
 //!
 //! Kernel: net/ipv4/fib_trie.c (`struct trie`, `struct fib_alias`)
 
@@ -11,23 +11,23 @@ use crate::tables::fib::{FibInfoId, Infos};
 use crate::tables::prefix_map::PrefixMap;
 use crate::tables::route_types::{RouteType, Scope};
 
-/// A route of one prefix (`struct fib_alias`): what sets it apart from other routes to the same prefix.
+/// A route of a prefix (`struct fib_alias`), as distinct from other routes to the same prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FibAlias {
-    /// Where the packet goes.
+    /// Its `fib_info`.
     pub info: FibInfoId,
-    /// The table that the route belongs to: local and main share a trie until a policy rule is added.
+    /// Its table: local and main share a trie until a policy rule is added.
     pub table: u32,
-    /// Priority (metric), kept beside the alias because it orders the list.
+    /// Priority (metric), duplicated from the `fib_info` for sorting.
     pub priority: u32,
     /// Type.
     pub kind: RouteType,
-    /// TOS that the packet must have, 0 for any.
+    /// TOS to match; 0: any.
     pub tos: u8,
 }
 
 impl FibAlias {
-    /// The order of routes to one prefix: local before main, a TOS before none, then the smaller metric.
+    /// Order of the routes of a prefix: local before main, TOS before none, then by ascending metric.
     fn order(&self) -> (u32, u8, u32) {
         (u32::MAX - self.table, u8::MAX - self.tos, self.priority)
     }
@@ -44,23 +44,23 @@ pub struct FibRow {
     pub alias: FibAlias,
 }
 
-/// Why an insertion was refused.
+/// Why an insertion failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InsertError {
-    /// A route with this prefix, TOS and metric exists (EEXIST).
+    /// EEXIST: a route with this prefix, TOS and metric exists.
     Exists,
-    /// There is none, and NLM_F_CREATE was not given (ENOENT).
+    /// ENOENT: no such route, and NLM_F_CREATE was not given.
     NotFound,
 }
 
-/// What an insertion did.
+/// Result of an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
-    /// A new route stands in the table.
+    /// A new route was added.
     Added,
-    /// The route took the place of another, whose info is returned.
+    /// A route was replaced; its old `fib_info`.
     Replaced(FibInfoId),
-    /// The same route was there already.
+    /// An equal route exists already.
     Unchanged,
 }
 
@@ -79,7 +79,7 @@ pub const fn inet_make_mask(len: u8) -> u32 {
 }
 
 impl FibTrie {
-    /// The routes of prefixes that contain `dst`, longest prefix first, until `visit` returns something.
+    /// Visits the routes whose prefixes contain `dst`, longest first, until `visit` returns something.
     #[inline]
     pub fn search<R>(&self, dst: u32, mut visit: impl FnMut(u32, u8, &FibAlias) -> Option<R>) -> Option<R> {
         let mut lens = self.map.lens();
@@ -107,7 +107,11 @@ impl FibTrie {
         }
     }
 
-    /// Inserts a route as RTM_NEWROUTE with these NLM_F_* flags does.
+    /// Inserts a route with the NLM_F_* semantics of RTM_NEWROUTE.
+    ///
+    /// # Errors
+    ///
+    /// [`InsertError`]: the route exists, or does not and may not be created.
     pub fn insert(
         &mut self,
         prefix: u32,
@@ -161,7 +165,7 @@ impl FibTrie {
         &mut self.lists[list as usize]
     }
 
-    /// Removes the first route of the prefix that `matches`.
+    /// Deletes the first route of the prefix that `matches`.
     pub fn remove(
         &mut self,
         prefix: u32,
@@ -178,7 +182,7 @@ impl FibTrie {
         Some(removed)
     }
 
-    /// Removes every route that `matches` and returns them in the order of a dump.
+    /// Deletes every route that `matches` and returns them in dump order.
     pub fn remove_all(&mut self, mut matches: impl FnMut(&FibRow) -> bool) -> Vec<FibRow> {
         let gone: Vec<FibRow> = self.rows().into_iter().filter(|row| matches(row)).collect();
         for row in &gone {
@@ -187,7 +191,7 @@ impl FibTrie {
         gone
     }
 
-    /// Every route in the order of a dump: by prefix, the longer of equal prefixes first.
+    /// Every route in dump order: by prefix, the longer of equal prefixes first.
     pub fn rows(&self) -> Vec<FibRow> {
         let mut keys: Vec<(u32, u8, u32)> = self.map.iter().collect();
         keys.sort_unstable_by_key(|&(prefix, len, _)| (prefix, u8::MAX - len));
@@ -208,41 +212,41 @@ impl FibTrie {
     }
 }
 
-/// What a search of tables looks for (`struct flowi4`).
+/// Key of a route look-up (`struct flowi4`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     /// Destination.
     pub dst: u32,
-    /// Source, 0 if not chosen yet.
+    /// Source; 0: not chosen yet.
     pub src: u32,
-    /// The device that the packet must leave by.
+    /// Required output device.
     pub oif: Option<DevId>,
-    /// The device that the packet came in by; `lo` for packets of this machine.
+    /// Input device; `lo` for locally generated packets.
     pub iif: Option<DevId>,
     /// The mark.
     pub mark: u32,
-    /// TOS bits used in routing.
+    /// TOS bits used for routing.
     pub tos: u8,
-    /// The route must have at least this scope.
+    /// Minimum scope of the route.
     pub scope: Scope,
-    /// Protocol, for rules and the multipath hash.
+    /// Protocol, for policy rules and the multipath hash.
     pub proto: u8,
     /// Source port or ICMP type.
     pub sport: u16,
     /// Destination port or ICMP code.
     pub dport: u16,
-    /// FIB_LOOKUP_IGNORE_LINKSTATE: a next hop without carrier counts too.
+    /// FIB_LOOKUP_IGNORE_LINKSTATE: next hops without carrier are usable.
     pub ignore_linkstate: bool,
 }
 
-/// A route found.
+/// Result of a look-up (`struct fib_result`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FibResult {
-    /// The prefix that matched.
+    /// Matched prefix.
     pub prefix: u32,
     /// Its length in bits.
     pub len: u8,
-    /// Which next hop (multipath is chosen later).
+    /// Index of the next hop (multipath is selected later).
     pub nh_sel: u16,
     /// Type.
     pub kind: RouteType,
@@ -250,11 +254,11 @@ pub struct FibResult {
     pub scope: Scope,
     /// Table.
     pub table: u32,
-    /// Where the packet goes.
+    /// The `fib_info`.
     pub info: FibInfoId,
 }
 
-/// The longest prefix with a usable route for `flow`; `Err` holds the type of a route that refuses.
+/// Longest-prefix match with a usable next hop; `Err` holds the type of a blackhole, unreachable, … route.
 ///
 /// Kernel: net/ipv4/fib_trie.c `fib_table_lookup`
 #[inline]

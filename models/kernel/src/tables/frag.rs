@@ -1,4 +1,4 @@
-//! Fragments that wait for the rest of their packet.
+//! IPv4 fragment reassembly queues.
 //!
 //! Kernel: net/ipv4/ip_fragment.c (`struct ipq`), net/ipv4/inet_fragment.c
 
@@ -8,69 +8,69 @@ use glassnet_sim::Nanos;
 
 use crate::ids::{DevId, SkbId};
 
-/// Who puts fragments together (`enum ip_defrag_users`): each keeps its own.
+/// User of the reassembly (`enum ip_defrag_users`); part of the queue key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DefragUser {
-    /// The packet is for this machine.
+    /// Local delivery.
     LocalDeliver,
-    /// Connection tracking of packets that came in.
+    /// Connection tracking, PREROUTING.
     ConntrackIn,
-    /// Connection tracking of packets that this machine sends.
+    /// Connection tracking, OUTPUT.
     ConntrackOut,
     /// Connection tracking of bridged packets.
     ConntrackBridgeIn,
 }
 
-/// What belongs together: source, destination, identification, protocol, and who asks.
+/// Queue key: source, destination, identification, protocol, user.
 pub type FragKey = (u32, u32, u16, u8, DefragUser);
 
-/// One fragment: where its payload stands in the whole.
+/// A fragment, by its offsets in the payload of the whole packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// First byte in the payload of the whole packet.
+    /// Start offset in bytes.
     pub start: u32,
-    /// One past the last byte.
+    /// End offset in bytes, exclusive.
     pub end: u32,
     /// The packet.
     pub skb: SkbId,
 }
 
-/// The fragments of one packet.
+/// The reassembly queue of a packet (`struct ipq`).
 #[derive(Clone, Debug)]
 pub struct FragQueue {
-    /// In order, without overlap.
+    /// Fragments by offset, without overlap.
     pub parts: Vec<Fragment>,
-    /// Length of the whole payload in bytes, once the last fragment came.
+    /// Payload length in bytes, once the last fragment was received.
     pub total: Option<u32>,
-    /// The greatest end seen, bytes.
+    /// Highest end offset received, bytes.
     pub len: u32,
     /// Largest fragment with header, bytes.
     pub max_size: u16,
     /// Largest fragment with DF set, bytes; 0: none.
     pub max_df_size: u16,
-    /// Memory held, bytes.
+    /// Memory used, bytes.
     pub memory: u64,
-    /// When the queue expires.
+    /// Expiry of the queue.
     pub expires: Nanos,
-    /// Where the last fragment came in.
+    /// Input device of the last fragment.
     pub dev: DevId,
 }
 
-/// What becomes of a fragment.
+/// Result of adding a fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Queued {
-    /// It waits.
+    /// Queued.
     Waits,
     /// The packet is complete.
     Complete,
-    /// The same bytes are there already.
+    /// Duplicate.
     Duplicate,
-    /// It overlaps others, or contradicts them: the whole queue is to be dropped.
+    /// Overlap or inconsistent length: the whole queue must be dropped.
     Bad,
 }
 
 impl FragQueue {
-    /// A queue for the packet whose first fragment came in by `dev`.
+    /// A queue for the packet whose first fragment was received on `dev`.
     pub fn new(dev: DevId, expires: Nanos) -> FragQueue {
         FragQueue {
             parts: Vec::new(),
@@ -84,7 +84,7 @@ impl FragQueue {
         }
     }
 
-    /// Puts a fragment in its place (`ip_frag_queue`). `last`: no more fragments follow it.
+    /// Adds a fragment (`ip_frag_queue`). `last`: MF is not set.
     pub fn add(&mut self, part: Fragment, last: bool) -> Queued {
         if last {
             if part.end < self.len || self.total.is_some_and(|total| total != part.end) {
@@ -113,12 +113,12 @@ impl FragQueue {
     }
 }
 
-/// All incomplete packets of a namespace.
+/// All reassembly queues of a namespace.
 #[derive(Clone, Debug, Default)]
 pub struct FragTable {
     /// The queues.
     pub queues: BTreeMap<FragKey, FragQueue>,
-    /// Memory that all fragments hold, bytes.
+    /// Memory used by all fragments, bytes.
     pub memory: u64,
 }
 

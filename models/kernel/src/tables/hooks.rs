@@ -1,12 +1,12 @@
-//! The functions that are registered at the hooks of a namespace.
+//! The netfilter hook functions of a namespace.
 //!
 //! Kernel: include/linux/netfilter.h (`struct nf_hook_entries`), include/net/netns/netfilter.h
 
 use super::netfilter::{FAMILIES, HOOKS, Hook, Pf};
 use crate::hook::HookOps;
 
-/// The hooks at which some namespace of the machine ever had a function (`nf_hooks_needed`): packets pass the others
-/// without a look.
+/// The hooks at which some namespace ever registered a function (`nf_hooks_needed`); others are skipped
+/// without a look-up, like a static key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HooksNeeded(u32);
 
@@ -18,20 +18,20 @@ impl HooksNeeded {
         1 << (pf as u32 * HOOKS.len() as u32 + hook as u32)
     }
 
-    /// A packet is to look what its namespace has there.
+    /// The hook is in use: look up the namespace's functions.
     #[inline(always)]
     pub fn at(self, pf: Pf, hook: Hook) -> bool {
         self.0 & Self::bit(pf, hook) != 0
     }
 }
 
-/// The functions of one hook, in the order in which they see a packet (`struct nf_hook_entries`).
+/// The functions of one hook, in calling order (`struct nf_hook_entries`).
 #[derive(Clone, Debug, Default)]
 pub struct HookEntries(Vec<HookOps>);
 
 impl HookEntries {
-    /// Adds a function before those of the same priority, as Linux does (`nf_hook_entries_grow`); one that is there
-    /// already stays.
+    /// Inserts a function before those of equal priority, as Linux does (`nf_hook_entries_grow`); no-op if
+    /// registered.
     pub fn grow(&mut self, ops: HookOps) {
         if self.position(ops.name, ops.private).is_none() {
             let at = self.0.partition_point(|entry| entry.priority < ops.priority);
@@ -44,7 +44,7 @@ impl HookEntries {
         self.0.retain(|entry| (entry.name, entry.private) != (name, private));
     }
 
-    /// Where a function stands.
+    /// Position of a function.
     pub fn position(&self, name: &str, private: u32) -> Option<usize> {
         self.0.iter().position(|entry| (entry.name, entry.private) == (name, private))
     }
@@ -72,20 +72,20 @@ impl Hooks {
         &self.entries[pf as usize][hook as usize]
     }
 
-    /// Counts changes.
+    /// Generation counter.
     #[inline]
     pub fn generation(&self) -> u32 {
         self.generation
     }
 
-    /// Adds a function to the hook that it names (`nf_register_net_hook`).
+    /// Registers a function at its hook (`nf_register_net_hook`).
     pub fn register(&mut self, needed: &mut HooksNeeded, ops: HookOps) {
         needed.0 |= HooksNeeded::bit(ops.pf, ops.hook);
         self.generation += 1;
         self.entries[ops.pf as usize][ops.hook as usize].grow(ops);
     }
 
-    /// Removes a function (`nf_unregister_net_hook`).
+    /// Unregisters a function (`nf_unregister_net_hook`).
     pub fn unregister(&mut self, ops: &HookOps) {
         self.generation += 1;
         self.entries[ops.pf as usize][ops.hook as usize].remove(ops.name, ops.private);

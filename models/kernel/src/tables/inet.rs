@@ -1,4 +1,4 @@
-//! IPv4 on each device: its addresses, its multicast groups and its settings.
+//! IPv4 per device: addresses, multicast groups and settings.
 //!
 //! Kernel: include/linux/inetdevice.h (`struct in_device`, `struct in_ifaddr`), net/ipv4/devinet.c
 
@@ -17,9 +17,9 @@ use crate::tables::route_types::Scope;
 /// An address of a device (`struct in_ifaddr`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InIfaddr {
-    /// The address of this machine.
+    /// Local address.
     pub local: u32,
-    /// The peer's address, or `local`: with the mask it gives the subnet.
+    /// Peer address, or `local`; with the mask it gives the subnet.
     pub address: u32,
     /// Broadcast address, 0 if none.
     pub broadcast: u32,
@@ -31,7 +31,7 @@ pub struct InIfaddr {
     pub scope: Scope,
     /// IFA_F_*.
     pub flags: u32,
-    /// Metric of the connected route, 0 if none was asked for.
+    /// Metric of the connected route; 0: not set.
     pub metric: u32,
     /// Label.
     pub label: String,
@@ -46,12 +46,12 @@ pub struct InIfaddr {
 }
 
 impl InIfaddr {
-    /// Another address of the same subnet came first.
+    /// Secondary: another address of the subnet was added before.
     pub fn is_secondary(&self) -> bool {
         self.flags & IFA_F_SECONDARY != 0
     }
 
-    /// `address` is in the subnet (`inet_ifa_match`).
+    /// `address` is in its subnet (`inet_ifa_match`).
     #[inline]
     pub fn contains(&self, address: u32) -> bool {
         (address ^ self.address) & self.mask == 0
@@ -61,7 +61,7 @@ impl InIfaddr {
         self.mask == other.mask && self.contains(other.address)
     }
 
-    /// The address as the message that would add it.
+    /// The address as the RTM_NEWADDR message that adds it.
     pub fn message(&self, dev: DevId, now: Nanos) -> AddrMsg {
         let age = (now.since(self.changed).0 / 1_000_000_000) as u32;
         let left = |span: u32| if span == INFINITY_LIFE_TIME { span } else { span.saturating_sub(age) };
@@ -84,25 +84,25 @@ impl InIfaddr {
     }
 }
 
-/// A multicast group that a device listens to (`struct ip_mc_list`).
+/// Multicast group membership of a device (`struct ip_mc_list`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct McGroup {
     /// The group.
     pub group: u32,
-    /// How many sockets and kernel parts joined.
+    /// Number of users: sockets and the kernel.
     pub users: u32,
 }
 
-/// IPv4 on a device (`struct in_device`).
+/// IPv4 state of a device (`struct in_device`).
 #[derive(Clone, Debug)]
 pub struct InDevice {
     /// Settings.
     pub conf: Ipv4Conf,
-    /// Addresses; primary ones in the order of their scope, each subnet's secondary ones at the end.
+    /// Addresses: primary ones by scope, then secondary ones.
     pub addrs: Vec<InIfaddr>,
     /// Multicast groups.
     pub groups: Vec<McGroup>,
-    /// Settings of ARP on the device.
+    /// ARP parameters of the device.
     pub arp: NeighParms,
 }
 
@@ -110,13 +110,17 @@ pub struct InDevice {
 pub const IGMP_ALL_HOSTS: u32 = 0xe000_0001;
 
 impl InDevice {
-    /// A new device with the default settings of its namespace (`inetdev_init`).
+    /// IPv4 state of a new device, with its namespace's `default` settings (`inetdev_init`).
     pub fn new(conf: Ipv4Conf, arp: NeighParms) -> InDevice {
         InDevice { conf, addrs: Vec::new(), groups: Vec::new(), arp }
     }
 
-    /// Adds an address in its place and marks it secondary if its subnet is there already; returns its index
+    /// Inserts an address, as secondary if its subnet exists already; returns its index
     /// (`__inet_insert_ifa`).
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST`: the address exists in this subnet. `EINVAL`: the subnet exists with another scope.
     pub fn insert(&mut self, mut ifa: InIfaddr) -> Result<usize, Errno> {
         ifa.flags &= !IFA_F_SECONDARY;
         let mut last_primary = 0;
@@ -149,7 +153,7 @@ impl InDevice {
         self.addrs.iter().position(|ifa| ifa.mask == mask && ifa.contains(address) && ifa.local == local)
     }
 
-    /// The address that RTM_DELADDR names.
+    /// The address that an RTM_DELADDR message names.
     pub fn find_for_delete(&self, msg: &AddrMsg) -> Option<usize> {
         self.addrs.iter().position(|ifa| {
             ifa.local == u32::from(msg.local)
@@ -160,13 +164,13 @@ impl InDevice {
         })
     }
 
-    /// `local` (and `peer`, unless 0) belong to one subnet of the device (`inet_addr_onlink`).
+    /// `local` (and `peer`, unless 0) are in one subnet of the device (`inet_addr_onlink`).
     pub fn onlink(&self, local: u32, peer: u32) -> bool {
         self.addrs.iter().any(|ifa| ifa.contains(local) && (peer == 0 || ifa.contains(peer)))
     }
 
-    /// The first address fit as a source for `dst` with a scope no nearer than `scope`
-    /// (`inet_select_addr`, the part about one device).
+    /// The first address usable as a source for `dst` with a scope no narrower than `scope`
+    /// (`inet_select_addr`, the per-device part).
     pub fn select_addr(&self, dst: u32, scope: Scope) -> Option<u32> {
         let mut first = None;
         for ifa in self.addrs.iter().filter(|ifa| !ifa.is_secondary() && ifa.scope <= scope) {
@@ -178,23 +182,23 @@ impl InDevice {
         first
     }
 
-    /// The device listens to the group (`ip_check_mc_rcu`, without sources).
+    /// The device is a member of the group (`ip_check_mc_rcu`, without source filters).
     pub fn listens(&self, group: u32) -> bool {
         self.groups.iter().any(|entry| entry.group == group)
     }
 
-    /// Joins a group; true if nobody had.
+    /// Joins a group; true if it is the first user.
     pub fn join(&mut self, group: u32) -> bool {
         if let Some(entry) = self.groups.iter_mut().find(|entry| entry.group == group) {
             entry.users += 1;
             return false;
         }
-        // The newest group stands first in /proc/net/igmp.
+        // /proc/net/igmp lists the newest group first.
         self.groups.insert(0, McGroup { group, users: 1 });
         true
     }
 
-    /// Leaves a group; true if nobody is left.
+    /// Leaves a group; true if it was the last user.
     pub fn leave(&mut self, group: u32) -> bool {
         let Some(at) = self.groups.iter().position(|entry| entry.group == group) else { return false };
         self.groups[at].users -= 1;
@@ -206,7 +210,7 @@ impl InDevice {
     }
 }
 
-/// A new address from a request, before it is in a list.
+/// An address from a request, not inserted yet.
 pub fn ifaddr(msg: &AddrMsg, device_name: &str, now: Nanos) -> InIfaddr {
     let permanent = if msg.valid_lft == INFINITY_LIFE_TIME { IFA_F_PERMANENT } else { 0 };
     InIfaddr {
@@ -226,24 +230,24 @@ pub fn ifaddr(msg: &AddrMsg, device_name: &str, now: Nanos) -> InIfaddr {
     }
 }
 
-/// IPv4 on every device of a machine, by [`DevId`].
+/// IPv4 state of all devices of a machine, by [`DevId`].
 #[derive(Clone, Debug, Default)]
 pub struct InDevices(Vec<Option<Box<InDevice>>>);
 
 impl InDevices {
-    /// IPv4 on a device, if it has been registered.
+    /// IPv4 state of a registered device.
     #[inline]
     pub fn get(&self, dev: DevId) -> Option<&InDevice> {
         self.0.get(dev.index())?.as_deref()
     }
 
-    /// IPv4 on a device, to change it.
+    /// IPv4 state of a registered device, mutable.
     #[inline]
     pub fn get_mut(&mut self, dev: DevId) -> Option<&mut InDevice> {
         self.0.get_mut(dev.index())?.as_deref_mut()
     }
 
-    /// A device was registered, or unregistered.
+    /// Sets the state at registration, clears it at unregistration.
     pub fn set(&mut self, dev: DevId, device: Option<InDevice>) {
         if self.0.len() <= dev.index() {
             self.0.resize_with(dev.index() + 1, || None);
@@ -251,13 +255,13 @@ impl InDevices {
         self.0[dev.index()] = device.map(Box::new);
     }
 
-    /// Every device with IPv4.
+    /// All devices with IPv4 state.
     pub fn iter(&self) -> impl Iterator<Item = (DevId, &InDevice)> {
         self.0.iter().enumerate().filter_map(|(at, dev)| Some((DevId(at as u32), dev.as_deref()?)))
     }
 }
 
-/// The greater of a device's value and that of `all` (IN_DEV_MAXCONF).
+/// Maximum of the device's value and that of `all` (IN_DEV_MAXCONF).
 #[inline]
 pub fn max_conf(dev: &InDevice, all: &Ipv4Conf, conf: Conf) -> i32 {
     dev.conf.get(conf).max(all.get(conf))

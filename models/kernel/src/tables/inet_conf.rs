@@ -1,4 +1,4 @@
-//! The IPv4 settings of a device: `/proc/sys/net/ipv4/conf/DEVICE/*`.
+//! IPv4 settings of a device: `/proc/sys/net/ipv4/conf/DEVICE/*`.
 //!
 //! Kernel: include/uapi/linux/ip.h (IPV4_DEVCONF_*), net/ipv4/devinet.c
 
@@ -6,78 +6,78 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Conf {
-    /// Packets for others are forwarded.
+    /// IPv4 forwarding.
     Forwarding,
-    /// Multicast routing (only by a routing daemon).
+    /// Multicast forwarding (set by a multicast routing daemon only).
     McForwarding,
-    /// Answer ARP requests for addresses that are routed elsewhere.
+    /// Proxy ARP.
     ProxyArp,
-    /// Take ICMP redirects.
+    /// Accept ICMP redirects.
     AcceptRedirects,
-    /// Take redirects only from gateways in use.
+    /// Accept redirects only from gateways in use.
     SecureRedirects,
     /// Send ICMP redirects.
     SendRedirects,
-    /// Several subnets share the medium.
+    /// Several subnets share the link.
     SharedMedia,
-    /// Source check: 0 none, 1 strict, 2 loose.
+    /// Reverse path filter: 0 off, 1 strict, 2 loose.
     RpFilter,
-    /// Source routes.
+    /// Accept source-routed packets.
     AcceptSourceRoute,
     /// BOOTP relay.
     BootpRelay,
-    /// Log packets with impossible addresses.
+    /// Log packets with martian addresses.
     LogMartians,
     /// Tag.
     Tag,
-    /// Answer ARP only on the device by which the asker is routed.
+    /// Answer ARP only on the device that routes to the requester.
     ArpFilter,
-    /// Medium.
+    /// Medium ID.
     MediumId,
-    /// No IPsec.
+    /// No IPsec encryption.
     DisableXfrm,
     /// No IPsec policy.
     DisablePolicy,
-    /// IGMP version forced.
+    /// Forced IGMP version.
     ForceIgmpVersion,
-    /// Which source address ARP requests carry.
+    /// Restriction level of the source address of ARP requests.
     ArpAnnounce,
-    /// Which ARP requests are answered.
+    /// Restriction level of replies to ARP requests.
     ArpIgnore,
-    /// A secondary address takes the place of its primary.
+    /// Promote a secondary address when its primary is deleted.
     PromoteSecondaries,
-    /// Learn from gratuitous ARP.
+    /// Create neighbour entries from gratuitous ARP.
     ArpAccept,
-    /// Announce addresses when the device comes up.
+    /// Send gratuitous ARP when the device comes up or its MAC address changes.
     ArpNotify,
-    /// Take packets whose source is this machine.
+    /// Accept packets with a local source address.
     AcceptLocal,
-    /// The source check looks at the mark.
+    /// The reverse path filter uses the mark.
     SrcValidMark,
     /// Proxy ARP on private VLANs.
     ProxyArpPvlan,
-    /// 127.0.0.0/8 may be routed.
+    /// Route 127.0.0.0/8 off the loopback device.
     RouteLocalnet,
     /// Interval of unsolicited IGMPv2 reports in ms.
     Igmpv2UnsolicitedReportInterval,
     /// Interval of unsolicited IGMPv3 reports in ms.
     Igmpv3UnsolicitedReportInterval,
-    /// A route without carrier is no route.
+    /// Ignore routes without carrier.
     IgnoreRoutesWithLinkdown,
-    /// Drop unicast IPv4 in link-layer multicast.
+    /// Drop unicast IPv4 in link-layer multicast frames.
     DropUnicastInL2Multicast,
     /// Drop gratuitous ARP.
     DropGratuitousArp,
     /// Forward directed broadcasts.
     BcForwarding,
-    /// Forget neighbours when the carrier is lost.
+    /// Flush neighbours when the carrier is lost.
     ArpEvictNocarrier,
 }
 
-/// How many settings there are.
+/// Number of settings.
 pub const CONF_COUNT: usize = Conf::ArpEvictNocarrier as usize + 1;
 
-/// Every setting with its file name and its value in a new namespace.
+/// Every setting: file name and default.
 pub const CONF_TABLE: [(Conf, &str, i32); CONF_COUNT] = [
     (Conf::Forwarding, "forwarding", 0),
     (Conf::McForwarding, "mc_forwarding", 0),
@@ -125,7 +125,7 @@ impl Conf {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ipv4Conf {
     values: [i32; CONF_COUNT],
-    /// Which settings somebody set, a bit each: these do not follow `default` any more (`state`).
+    /// Settings that were set explicitly, a bit each; these no longer follow `default` (`state`).
     state: u64,
 }
 
@@ -148,14 +148,14 @@ impl Ipv4Conf {
         self.values[conf as usize] = value;
     }
 
-    /// `default` changed: a setting that nobody set here follows (`devinet_copy_dflt_conf`).
+    /// `default` changed: updates the setting unless it was set explicitly (`devinet_copy_dflt_conf`).
     pub fn follow(&mut self, conf: Conf, value: i32) {
         if self.state & (1 << conf as u32) == 0 {
             self.values[conf as usize] = value;
         }
     }
 
-    /// From now on no setting follows `default` (`ipv4_devconf_setall`): the device got an address.
+    /// Marks all settings as explicit (`ipv4_devconf_setall`): the device got an address.
     pub fn set_all(&mut self) {
         self.state = u64::MAX;
     }

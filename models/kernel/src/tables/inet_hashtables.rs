@@ -1,4 +1,4 @@
-//! Where TCP sockets are found: connections by both ends, listeners and bound sockets by port.
+//! TCP socket look-up: connections by address pair, listeners and bound sockets by port.
 //!
 //! Kernel: include/net/inet_hashtables.h
 
@@ -8,18 +8,18 @@ use std::hash::BuildHasherDefault;
 use super::fast_hash::FastHasher;
 use crate::ids::{NetnsId, SocketId};
 
-/// Both ends of a connection, as this machine sees it.
+/// Address pair of a connection, as seen by this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionKey {
     /// Namespace.
     pub netns: NetnsId,
-    /// Own address and port.
+    /// Local address and port.
     pub local: (u32, u16),
-    /// The other's address and port.
+    /// Remote address and port.
     pub remote: (u32, u16),
 }
 
-/// TCP's tables of sockets (`struct inet_hashinfo`).
+/// TCP socket hash tables (`struct inet_hashinfo`).
 #[derive(Debug, Default)]
 pub struct InetHashinfo {
     connections: HashMap<ConnectionKey, SocketId, BuildHasherDefault<FastHasher>>,
@@ -28,12 +28,12 @@ pub struct InetHashinfo {
 }
 
 impl InetHashinfo {
-    /// The socket of a connection.
+    /// Looks up an established connection.
     pub fn connection(&self, key: &ConnectionKey) -> Option<SocketId> {
         self.connections.get(key).copied()
     }
 
-    /// Enters a connection; false if there is one with the same ends.
+    /// Inserts a connection; false if the address pair is in use.
     pub fn insert_connection(&mut self, key: ConnectionKey, id: SocketId) -> bool {
         if self.connections.contains_key(&key) {
             return false;
@@ -42,39 +42,39 @@ impl InetHashinfo {
         true
     }
 
-    /// Forgets a connection of this socket.
+    /// Removes a connection of this socket.
     pub fn remove_connection(&mut self, key: &ConnectionKey, id: SocketId) {
         if self.connections.get(key) == Some(&id) {
             self.connections.remove(key);
         }
     }
 
-    /// Who listens on a port, in the order in which they began.
+    /// Listeners on a port, in the order of `listen()`.
     pub fn listeners(&self, netns: NetnsId, port: u16) -> &[SocketId] {
         self.listeners.get(&(netns, port)).map_or(&[], Vec::as_slice)
     }
 
-    /// Enters a listener.
+    /// Inserts a listener.
     pub fn insert_listener(&mut self, netns: NetnsId, port: u16, id: SocketId) {
         self.listeners.entry((netns, port)).or_default().push(id);
     }
 
-    /// Forgets a listener.
+    /// Removes a listener.
     pub fn remove_listener(&mut self, netns: NetnsId, port: u16, id: SocketId) {
         remove(&mut self.listeners, (netns, port), id);
     }
 
-    /// Who holds a port, in the order in which they took it.
+    /// Sockets bound to a port, in order of `bind()`.
     pub fn bound(&self, netns: NetnsId, port: u16) -> &[SocketId] {
         self.bound.get(&(netns, port)).map_or(&[], Vec::as_slice)
     }
 
-    /// The socket holds the port.
+    /// Binds a socket to the port.
     pub fn bind(&mut self, netns: NetnsId, port: u16, id: SocketId) {
         self.bound.entry((netns, port)).or_default().push(id);
     }
 
-    /// The socket lets go of the port.
+    /// Releases the port.
     pub fn unbind(&mut self, netns: NetnsId, port: u16, id: SocketId) {
         remove(&mut self.bound, (netns, port), id);
     }

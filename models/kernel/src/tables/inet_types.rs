@@ -1,4 +1,4 @@
-//! The words of interface addresses as rtnetlink spells them.
+//! Types of rtnetlink's address messages.
 //!
 //! Kernel: include/uapi/linux/if_addr.h
 
@@ -7,18 +7,18 @@ use std::net::Ipv4Addr;
 use crate::ids::DevId;
 use crate::tables::route_types::Scope;
 
-/// `IFA_F_SECONDARY`: another address of the same subnet came first.
+/// `IFA_F_SECONDARY`: another address of the subnet was added before.
 pub const IFA_F_SECONDARY: u32 = 0x01;
-/// `IFA_F_DEPRECATED`: the preferred lifetime is over.
+/// `IFA_F_DEPRECATED`: the preferred lifetime expired.
 pub const IFA_F_DEPRECATED: u32 = 0x20;
-/// `IFA_F_PERMANENT`: no lifetime.
+/// `IFA_F_PERMANENT`: infinite lifetime.
 pub const IFA_F_PERMANENT: u32 = 0x80;
-/// `IFA_F_NOPREFIXROUTE`: no connected route.
+/// `IFA_F_NOPREFIXROUTE`: no connected route is added.
 pub const IFA_F_NOPREFIXROUTE: u32 = 0x200;
-/// A lifetime without end, in s.
+/// Infinite lifetime, in s.
 pub const INFINITY_LIFE_TIME: u32 = u32::MAX;
 
-/// An address, as RTM_NEWADDR and RTM_DELADDR carry it, and as a dump reports it.
+/// An address, as in RTM_NEWADDR, RTM_DELADDR and dumps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddrMsg {
     /// The device.
@@ -48,7 +48,7 @@ pub struct AddrMsg {
 }
 
 impl AddrMsg {
-    /// A plain permanent address of global scope, as `ip addr add ADDR/LEN dev DEV` asks for.
+    /// A permanent address of global scope, as `ip addr add ADDR/LEN dev DEV` requests.
     pub fn new(dev: DevId, local: Ipv4Addr, prefix_len: u8) -> Self {
         AddrMsg {
             dev,

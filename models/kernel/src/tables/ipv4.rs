@@ -12,12 +12,12 @@ use super::prefix_map::PrefixMap;
 use super::route::{FibExceptions, RouteMemo};
 use super::snmp::Snmp;
 
-/// A bucket that fills with time (`inet_peer_xrlim_allow`, the global limit of ICMP).
+/// Token bucket (`inet_peer_xrlim_allow`, the global ICMP rate limit).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokenBucket {
-    /// Credit in ns; in messages for the global limit.
+    /// Tokens in ns; in messages for the global limit.
     pub tokens: u64,
-    /// When it was last filled.
+    /// Last refill.
     pub filled: Nanos,
     /// Redirects sent in a row (`n_redirects` of a peer).
     pub redirects: u32,
@@ -34,28 +34,28 @@ pub struct Ipv4Netns {
     pub arp_default: NeighParms,
     /// Routing tables and rules.
     pub fib: Fib,
-    /// Own addresses, to find them fast (`inet_addr_lst`): how many devices have each.
+    /// Local addresses, for look-up (`inet_addr_lst`): number of devices that have each.
     addresses: PrefixMap,
-    /// Learned path MTUs and gateways.
+    /// Learned path MTUs and redirect gateways.
     pub exceptions: FibExceptions,
-    /// Routes found of late.
+    /// Route cache.
     pub memo: RouteMemo,
-    /// Fragments that wait for the rest.
+    /// Reassembly queues.
     pub frags: FragTable,
     /// Counters.
     pub snmp: Snmp,
-    /// ICMP messages sent to each destination (`inet_peer`).
+    /// ICMP rate limit per destination (`inet_peer`).
     pub peers: BTreeMap<u32, TokenBucket>,
-    /// ICMP messages sent to all (`icmp_global`).
+    /// Global ICMP rate limit (`icmp_global`).
     pub icmp_global: TokenBucket,
-    /// The last IP identification given out (`ip_idents`).
+    /// Last IP identification used (`ip_idents`).
     pub ident: u16,
-    /// The last port given to a UDP socket that asked for none.
+    /// Last ephemeral UDP port used.
     pub last_port: u16,
 }
 
 impl TokenBucket {
-    /// Fills with the time since the last call up to `burst` ns, and takes `cost` ns; false if there is too little.
+    /// Refills the bucket up to `burst` ns, and takes `cost` ns; false if there are too few tokens.
     pub fn take(&mut self, cost: u64, burst: u64, now: Nanos) -> bool {
         self.tokens = (self.tokens + now.since(self.filled).0).min(burst);
         self.filled = now;
@@ -66,7 +66,7 @@ impl TokenBucket {
 }
 
 impl Ipv4Netns {
-    /// A namespace made while `init` is the machine's first: its `conf` settings are inherited
+    /// A new namespace: inherits the `conf` settings of `init`, the machine's first one
     /// (`devconf_inherit_init_net` 0).
     pub fn inherit(init: &Ipv4Netns) -> Ipv4Netns {
         Ipv4Netns {
@@ -76,19 +76,19 @@ impl Ipv4Netns {
         }
     }
 
-    /// What is kept of another host (`inet_getpeer`); a new one has had a minute to fill its bucket.
+    /// Per-peer state (`inet_getpeer`); a new peer's bucket has had a minute to fill.
     pub fn peer(&mut self, address: u32, now: Nanos) -> &mut TokenBucket {
         const MINUTE: u64 = 60_000_000_000;
         self.peers.entry(address).or_insert(TokenBucket { tokens: MINUTE, filled: now, redirects: 0 })
     }
 
-    /// The address is one of this namespace's (`inet_lookup_ifaddr_rcu`).
+    /// The address is local to this namespace (`inet_lookup_ifaddr_rcu`).
     #[inline]
     pub fn is_own(&self, address: u32) -> bool {
         self.addresses.get(address, 32).is_some()
     }
 
-    /// An address was added to a device, or removed from one.
+    /// Updates the local addresses when one is added or deleted.
     pub fn count_address(&mut self, address: u32, added: bool) {
         self.fib.generation += 1;
         let count = self.addresses.get(address, 32).unwrap_or(0);

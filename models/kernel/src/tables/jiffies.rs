@@ -1,4 +1,4 @@
-//! The ticks in which the kernel counts time.
+//! Jiffies.
 //!
 //! Kernel: include/linux/jiffies.h, kernel/time/timer.c
 
@@ -6,19 +6,19 @@ use glassnet_sim::Nanos;
 
 /// Ticks a second (`CONFIG_HZ`).
 pub const HZ: u64 = 250;
-/// A tick, ns.
+/// Length of a tick, ns.
 pub const JIFFY: u64 = 1_000_000_000 / HZ;
 
-/// Ticks until now (`jiffies`).
+/// Ticks since boot (`jiffies`).
 #[inline]
 pub fn jiffies(now: Nanos) -> u64 {
     now.0 / JIFFY
 }
 
-/// When a timer that is set now for `at` expires. The wheel sorts timers into slots that are the wider the further away
-/// they are, and a slot's timers expire at its end (`calc_wheel_index`).
+/// When a timer that is set now for `at` expires. The timer wheel's slots get wider with distance, and timers
+/// expire at the end of their slot (`calc_wheel_index`).
 pub fn wheel_expiry(now: Nanos, at: Nanos) -> Nanos {
-    /// Ticks that the first level has slots for; each further one has slots of eight times the width.
+    /// Ticks of the first level's slots; each further level's slots are eight times wider.
     const FIRST_LEVEL: u64 = 63;
     let ticks = at.since(now).0.div_ceil(JIFFY);
     let mut width = 1;

@@ -1,4 +1,4 @@
-//! The kernel's log: what `dmesg` shows.
+//! The kernel log, as `dmesg` shows it.
 //!
 //! Kernel: kernel/printk/printk.c
 
@@ -6,10 +6,9 @@ use std::collections::VecDeque;
 
 use glassnet_sim::Nanos;
 
-/// Bytes of text that the log keeps (`CONFIG_LOG_BUF_SHIFT=17` of Debian).
+/// Size of the log buffer in bytes of text (`CONFIG_LOG_BUF_SHIFT=17` of Debian).
 const CAPACITY: usize = 1 << 17;
-/// How many messages `net_ratelimit` lets through at once (`net.core.message_burst`), and in which time
-/// (`net.core.message_cost`).
+/// Burst of `net_ratelimit` (`net.core.message_burst`), and its interval (`net.core.message_cost`).
 const RATELIMIT: (u32, Nanos) = (10, Nanos::from_secs(5));
 
 /// `KERN_ERR`.
@@ -19,32 +18,32 @@ pub const LOG_WARNING: u8 = 4;
 /// `KERN_INFO`.
 pub const LOG_INFO: u8 = 6;
 
-/// A line of the log.
+/// A log record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelLine {
-    /// When it was written, by the clock of the CPU.
+    /// Time stamp, by the CPU's clock.
     pub at: Nanos,
-    /// `KERN_EMERG` 0 to `KERN_DEBUG` 7.
+    /// Level: `KERN_EMERG` 0 to `KERN_DEBUG` 7.
     pub level: u8,
-    /// The text without a newline.
+    /// Text without newline.
     pub text: String,
 }
 
-/// The log of a machine; the oldest lines go when it is full.
+/// The log of a machine; the oldest records are overwritten.
 #[derive(Clone, Debug, Default)]
 pub struct KernelLog {
     lines: VecDeque<KernelLine>,
     bytes: usize,
-    /// How many of the lines `dmesg -C` hid.
+    /// Records cleared by `dmesg -C`.
     cleared: usize,
-    /// Of `net_ratelimit`: since when it counts, how many messages went through, how many did not.
+    /// State of `net_ratelimit`: start of the interval, messages printed, messages suppressed.
     ratelimit: (Nanos, u32, u32),
-    /// `nf_log_all_netns`: rules of other namespaces than the first log too, unless it is 0.
+    /// `nf_log_all_netns`: unless 0, rules of namespaces other than the first one log too.
     pub nf_log_all_netns: i32,
 }
 
 impl KernelLog {
-    /// Writes a line (`printk`).
+    /// Appends a record (`printk`).
     pub fn push(&mut self, at: Nanos, level: u8, text: String) {
         self.bytes += text.len();
         self.lines.push_back(KernelLine { at, level, text });
@@ -56,8 +55,7 @@ impl KernelLog {
         }
     }
 
-    /// The network may write what could come with every packet; false if there was too much of late
-    /// (`net_ratelimit`).
+    /// Rate limit for messages that packets can trigger; false: suppress (`net_ratelimit`).
     pub fn net_ratelimit(&mut self, at: Nanos) -> bool {
         let (burst, interval) = RATELIMIT;
         let (begin, printed, missed) = self.ratelimit;
@@ -76,12 +74,12 @@ impl KernelLog {
         true
     }
 
-    /// The lines that nobody hid, oldest first.
+    /// The records that are not cleared, oldest first.
     pub fn lines(&self) -> impl Iterator<Item = &KernelLine> {
         self.lines.iter().skip(self.cleared)
     }
 
-    /// Hides all lines so far (`SYSLOG_ACTION_CLEAR`).
+    /// Clears all records so far (`SYSLOG_ACTION_CLEAR`).
     pub fn clear(&mut self) {
         self.cleared = self.lines.len();
     }

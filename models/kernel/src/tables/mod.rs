@@ -1,4 +1,4 @@
-//! Tables: what a kernel knows. Nouns, tested alone; the doors in `net` read and change them.
+//! Kernel state: data structures without side effects, tested alone; the functions in `net` use them.
 
 pub mod bridge;
 pub mod conntrack;

@@ -1,4 +1,4 @@
-//! Counters of a namespace: `/proc/net/snmp` and `/proc/net/netstat`.
+//! SNMP counters of a namespace: `/proc/net/snmp` and `/proc/net/netstat`.
 //!
 //! Kernel: include/uapi/linux/snmp.h, net/ipv4/proc.c
 
@@ -55,7 +55,7 @@ counters!(
 );
 
 counters!(
-    /// Counters of TCP that the model keeps of the `TcpExt:` lines.
+    /// Modelled TCP counters of the `TcpExt:` lines.
     #[allow(non_snake_case)]
     TcpExtMib { TW, ListenOverflows, ListenDrops, TCPTimeouts, TCPAbortOnData, TCPAbortOnClose, TCPAbortOnTimeout }
 );

@@ -3,23 +3,23 @@
 
 use crate::ids::DevId;
 
-/// Whose settings: the namespace's, or a directory below `conf` or `neigh`.
+/// Scope of a setting: the namespace, or a directory below `conf` or `neigh`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfOf {
-    /// The namespace's; `all`.
+    /// The namespace, or `all`.
     All,
-    /// `default`, which new devices start with.
+    /// `default`, the template for new devices.
     Default,
     /// A device.
     Dev(DevId),
 }
 
-/// A number that each namespace has its own of. It is told from others by its address, so it must be a `static`.
+/// A per-namespace number. It is identified by its address, so it must be a `static`.
 #[derive(Debug)]
 pub struct Setting {
-    /// The name of its file.
+    /// File name.
     pub name: &'static str,
-    /// Its value in a new namespace.
+    /// Default in a new namespace.
     pub default: i64,
 }
 
@@ -30,7 +30,7 @@ impl Setting {
     }
 }
 
-/// The settings of a namespace: those that somebody wrote, which are few.
+/// The settings of a namespace; only those written are stored.
 #[derive(Clone, Debug, Default)]
 pub struct Settings(Vec<(&'static Setting, i64)>);
 

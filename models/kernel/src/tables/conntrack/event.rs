@@ -1,4 +1,4 @@
-//! What listeners are told of connections.
+//! Conntrack events for ctnetlink listeners.
 //!
 //! Kernel: include/uapi/linux/netfilter/nf_conntrack_common.h (`enum ip_conntrack_events`), nf_conntrack_netlink.c
 
@@ -12,16 +12,16 @@ pub const IPCT_NEW: u16 = 1;
 pub const IPCT_RELATED: u16 = 1 << 1;
 /// `IPCT_DESTROY`.
 pub const IPCT_DESTROY: u16 = 1 << 2;
-/// `IPCT_REPLY`: the first packet back.
+/// `IPCT_REPLY`: first packet in the reply direction.
 pub const IPCT_REPLY: u16 = 1 << 3;
 /// `IPCT_ASSURED`.
 pub const IPCT_ASSURED: u16 = 1 << 4;
-/// `IPCT_PROTOINFO`: the state of its protocol changed.
+/// `IPCT_PROTOINFO`: the protocol state changed.
 pub const IPCT_PROTOINFO: u16 = 1 << 5;
 /// `IPCT_MARK`.
 pub const IPCT_MARK: u16 = 1 << 7;
 
-/// Which kind of message an event is.
+/// Netlink message type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum EventKind {
@@ -34,12 +34,12 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// Its bit in a mask of kinds.
+    /// Its bit in a mask of message types.
     pub fn bit(self) -> u8 {
         1 << self as u8
     }
 
-    /// The message that these events make, if any.
+    /// The message type for these events, if any.
     pub fn of(events: u16) -> Option<EventKind> {
         match events {
             0 => None,
@@ -50,17 +50,17 @@ impl EventKind {
     }
 }
 
-/// A message to a listener.
+/// An event message for a listener.
 #[derive(Clone, Debug)]
 pub struct CtEvent {
-    /// Its kind.
+    /// Message type.
     pub kind: EventKind,
-    /// `IPCT_*`: what happened.
+    /// `IPCT_*` bits.
     pub events: u16,
-    /// When.
+    /// Time of the event.
     pub at: Nanos,
-    /// The program that made it happen; none: a packet or time.
+    /// The process that caused it; none: a packet or a timeout.
     pub portid: Option<u32>,
-    /// The connection as it was then.
+    /// Snapshot of the connection at that time.
     pub conn: Conn,
 }

@@ -1,21 +1,21 @@
-//! Where the tuples stand: a hash table whose buckets are one cache line each.
+//! The conntrack hash table: open addressing, buckets of one cache line each.
 //!
 //! Kernel: net/netfilter/nf_conntrack_core.c (`nf_conntrack_hash`)
 //!
-//! A bucket holds seven tags (32 bits of hash) and seven places. A look-up reads one bucket and then the connection
-//! that it names, so two lines of memory whatever the number of entries. A bucket that is full lets entries flow into
-//! the next one, and counts them; so nothing needs tombstones, and growing needs no tuple.
+//! A bucket holds seven tags (32 bits of hash) and seven slots. A look-up reads one bucket and then the
+//! connection that it names: two cache lines whatever the number of entries. A full bucket overflows into the
+//! next one and counts the overflows, so no tombstones are needed, and resizing needs no tuple.
 
 const SLOTS: usize = 7;
-/// Buckets of an empty table.
+/// Buckets of a new table.
 const MIN_BUCKETS: usize = 8;
 
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Bucket {
-    /// Hashes; 0: free.
+    /// Tags; 0: free.
     tags: [u32; SLOTS],
-    /// How many entries passed by because it was full.
+    /// Entries that overflowed past this bucket.
     overflow: u32,
     places: [u32; SLOTS],
     _pad: u32,
@@ -23,7 +23,7 @@ struct Bucket {
 
 const EMPTY: Bucket = Bucket { tags: [0; SLOTS], overflow: 0, places: [0; SLOTS], _pad: 0 };
 
-/// A multimap from a hash to places.
+/// A multimap from tag to slot.
 #[derive(Clone, Debug)]
 pub(super) struct Index {
     buckets: Vec<Bucket>,
@@ -36,7 +36,7 @@ impl Default for Index {
     }
 }
 
-/// A tag is never 0.
+/// 0 is reserved for free slots.
 #[inline]
 pub(super) fn tag_of(hash: u64) -> u32 {
     ((hash >> 32) as u32).max(1)
@@ -53,17 +53,17 @@ impl Index {
         if at + 1 == self.buckets.len() { 0 } else { at + 1 }
     }
 
-    /// How many places are in the index.
+    /// Number of entries.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Bytes of memory.
+    /// Memory use in bytes.
     pub(super) fn memory(&self) -> usize {
         self.buckets.capacity() * size_of::<Bucket>()
     }
 
-    /// The first place with this tag that `is_it` accepts.
+    /// The first entry with this tag that `is_it` accepts.
     #[inline]
     pub(super) fn find(&self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut at = self.home(tag);
@@ -81,14 +81,14 @@ impl Index {
         }
     }
 
-    /// Reads a little of the bucket of a tag, so that a look-up soon after finds it in the cache.
+    /// Touches the bucket of a tag, to prefetch it for a look-up that follows.
     #[inline]
     pub(super) fn touch(&self, tag: u32) -> u32 {
         let bucket = &self.buckets[self.home(tag)];
         bucket.tags.iter().position(|other| *other == tag).map_or(u32::MAX, |slot| bucket.places[slot])
     }
 
-    /// Adds a place.
+    /// Inserts an entry.
     pub(super) fn insert(&mut self, tag: u32, place: u32) {
         if self.len * 5 >= self.buckets.len() * SLOTS * 3 {
             self.grow();
@@ -106,7 +106,7 @@ impl Index {
         }
     }
 
-    /// Removes a place; false if it is not there.
+    /// Removes an entry; false if there is none.
     pub(super) fn remove(&mut self, tag: u32, place: u32) -> bool {
         let home = self.home(tag);
         let mut at = home;
@@ -144,7 +144,7 @@ impl Index {
         }
     }
 
-    /// All places whose tags lie in `first..=last`, in the order of the table.
+    /// All entries whose tags are in `first..=last`, in table order.
     pub(super) fn range(&self, first: u32, last: u32) -> Vec<u32> {
         let (mut at, end) = (self.home(first), self.home(last));
         let mut found = Vec::new();
@@ -170,7 +170,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     proptest! {
-        /// Few distinct tags, so that buckets overflow into each other.
+        /// Few distinct tags, to make buckets overflow.
         #[test]
         fn it_agrees_with_a_set(
             steps in prop::collection::vec((any::<bool>(), 0_u32..40, 0_u32..30), 0..600),

@@ -1,16 +1,16 @@
-//! Connections.
+//! Connection tracking.
 //!
 //! Kernel: include/net/netfilter/nf_conntrack.h, include/net/netfilter/nf_conntrack_tuple.h
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`table`] | [`Conntrack`], all connections of a machine |
-//! | `index` | where a tuple is found |
-//! | [`proto`] | what is remembered for a protocol: the state of TCP |
-//! | [`net`] | [`CtNet`], a namespace's settings and counters |
-//! | [`sysctl`] | the settings by name |
-//! | [`event`] | what listeners are told |
-//! | [`nat`] | which connections come from where |
+//! | `index` | the hash table of tuples |
+//! | [`proto`] | per-protocol state: TCP |
+//! | [`net`] | [`CtNet`], settings and counters of a namespace |
+//! | [`sysctl`] | the sysctls |
+//! | [`event`] | events for listeners |
+//! | [`nat`] | connections by original source |
 
 pub mod event;
 mod index;
@@ -31,7 +31,7 @@ pub use proto::{Proto, TcpSeen, TcpState, TcpTrack};
 pub use sysctl::CtSysctl;
 pub use table::Conntrack;
 
-/// Which way a packet goes: as the first packet of its connection, or back.
+/// Direction of a packet in its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Dir {
@@ -51,7 +51,7 @@ impl Dir {
     }
 }
 
-/// One direction of a connection (`struct nf_conntrack_tuple`), in host order.
+/// The tuple of one direction (`struct nf_conntrack_tuple`), in host order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tuple {
     /// Source address.
@@ -67,7 +67,7 @@ pub struct Tuple {
 }
 
 impl Tuple {
-    /// The tuple of the way back (`nf_ct_invert_tuple`); none for ICMP messages that nobody answers.
+    /// The inverted tuple (`nf_ct_invert_tuple`); none for ICMP types without a reply.
     pub fn inverted(&self) -> Option<Tuple> {
         let (sport, dport) = match self.proto {
             IPPROTO_ICMP => {
@@ -87,16 +87,16 @@ impl Tuple {
     }
 }
 
-/// A connection of the machine's table. Handles are given out again; an skb holds a reference.
+/// Handle of a connection. Handles are reused; an skb holds a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CtId(pub u32);
 
-/// How a packet belongs to its connection (`enum ip_conntrack_info`).
+/// Relation of a packet to its connection (`enum ip_conntrack_info`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CtInfo {
     /// `IP_CT_ESTABLISHED`.
     Established,
-    /// `IP_CT_RELATED`: an ICMP error about it.
+    /// `IP_CT_RELATED`: an ICMP error about the connection.
     Related,
     /// `IP_CT_NEW`.
     New,
@@ -107,7 +107,7 @@ pub enum CtInfo {
 }
 
 impl CtInfo {
-    /// The direction of the packet (`CTINFO2DIR`).
+    /// Direction of the packet (`CTINFO2DIR`).
     pub fn dir(self) -> Dir {
         match self {
             CtInfo::EstablishedReply | CtInfo::RelatedReply => Dir::Reply,
@@ -116,115 +116,115 @@ impl CtInfo {
     }
 }
 
-/// What connection tracking knows of a packet (`skb->_nfct`).
+/// Conntrack state of a packet (`skb->_nfct`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NfCt {
-    /// Nothing: it was not looked at, or is invalid.
+    /// None: not tracked yet, or ctstate INVALID.
     #[default]
     None,
-    /// It is not to be tracked (`IP_CT_UNTRACKED`).
+    /// ctstate UNTRACKED (`IP_CT_UNTRACKED`).
     Untracked,
-    /// It answers a packet that is not tracked: related to nothing, and invalid, but `NOTRACK` leaves it alone.
+    /// The kernel's reply to an untracked packet: ctstate INVALID, and conntrack skips it.
     RelatedToNone,
-    /// Its connection.
+    /// A tracked packet: its connection.
     Conn(CtId, CtInfo),
-    /// A template of the `CT` target: the zone that a new connection gets.
+    /// A template of the `CT` target, which gives the zone of a new connection.
     Template(CtId),
 }
 
-/// `IPS_SEEN_REPLY`: both directions were seen.
+/// `IPS_SEEN_REPLY`: packets were seen in both directions.
 pub const IPS_SEEN_REPLY: u16 = 1 << 1;
-/// `IPS_ASSURED`: never dropped early.
+/// `IPS_ASSURED`: exempt from early drop.
 pub const IPS_ASSURED: u16 = 1 << 2;
-/// `IPS_CONFIRMED`: it is in the table.
+/// `IPS_CONFIRMED`: it is in the hash table.
 pub const IPS_CONFIRMED: u16 = 1 << 3;
-/// `IPS_SRC_NAT`: the source is rewritten.
+/// `IPS_SRC_NAT`: SNAT applies.
 pub const IPS_SRC_NAT: u16 = 1 << 4;
-/// `IPS_DST_NAT`: the destination is rewritten.
+/// `IPS_DST_NAT`: DNAT applies.
 pub const IPS_DST_NAT: u16 = 1 << 5;
-/// `IPS_SRC_NAT_DONE`: NAT has decided about the source.
+/// `IPS_SRC_NAT_DONE`: SNAT was set up.
 pub const IPS_SRC_NAT_DONE: u16 = 1 << 7;
-/// `IPS_DST_NAT_DONE`: NAT has decided about the destination.
+/// `IPS_DST_NAT_DONE`: DNAT was set up.
 pub const IPS_DST_NAT_DONE: u16 = 1 << 8;
 /// `IPS_DYING`: it is being removed.
 pub const IPS_DYING: u16 = 1 << 9;
-/// `IPS_FIXED_TIMEOUT`: packets do not prolong its life.
+/// `IPS_FIXED_TIMEOUT`: packets do not refresh the timeout.
 pub const IPS_FIXED_TIMEOUT: u16 = 1 << 10;
-/// `IPS_TEMPLATE`: it is what the `CT` target says of a new connection.
+/// `IPS_TEMPLATE`: a template of the `CT` target.
 pub const IPS_TEMPLATE: u16 = 1 << 11;
-/// Of a template: its zones are masks of the packet's mark (`NF_CT_FLAG_MARK`).
+/// Templates only: the zone is taken from the packet's mark (`NF_CT_FLAG_MARK`).
 pub const IPS_ZONE_MARK: u16 = 1 << 15;
-/// `IPS_NAT_CLASH`: its original tuple is another's too; only its reply is in the table.
+/// `IPS_NAT_CLASH`: the original tuple clashes with another entry's; only the reply tuple is hashed.
 pub const IPS_NAT_CLASH: u16 = 1 << 12;
 /// `IPS_NAT_DONE_MASK`.
 pub const IPS_NAT_DONE_MASK: u16 = IPS_SRC_NAT_DONE | IPS_DST_NAT_DONE;
 /// `IPS_NAT_MASK`.
 pub const IPS_NAT_MASK: u16 = IPS_SRC_NAT | IPS_DST_NAT;
 
-/// Packets and bytes of one direction (`struct nf_conn_counter`).
+/// Packet and byte counters of one direction (`struct nf_conn_counter`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CtCounter {
     /// Packets.
     pub packets: u64,
-    /// Bytes of their IP length.
+    /// Bytes, from the IP header on.
     pub bytes: u64,
 }
 
-/// How packets of a connection pass the hooks, by direction and hook: numbers that [`super::verdicts`] gives.
+/// Cached hook verdicts of a connection, by direction and hook: indices into [`super::verdicts`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Remembered {
-    /// Under which rules.
+    /// Stamp of the ruleset for which they are valid.
     pub epoch: u32,
-    /// The numbers.
+    /// The indices.
     pub numbers: [[u8; Remembered::HOOKS]; 2],
 }
 
 impl Remembered {
-    /// How many hooks there are.
+    /// Number of hooks.
     pub const HOOKS: usize = 5;
 }
 
-/// A connection (`struct nf_conn`): two cache lines, of which most packets need the first. What few connections have
-/// stands elsewhere (as in the kernel's `struct nf_ct_ext`), so that many fit into the caches.
+/// A connection (`struct nf_conn`): two cache lines, of which most packets touch only the first. Rarely used
+/// fields are boxed (as in the kernel's `struct nf_ct_ext`), to keep the cache footprint small.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub struct Conn {
-    /// Both directions; what NAT rewrites shows in the reply.
+    /// Tuples of both directions; NAT changes the reply tuple.
     pub tuples: [Tuple; 2],
-    /// When it expires; of an unconfirmed one, how long it will live.
+    /// Expiry; while unconfirmed, the timeout.
     pub timeout: Nanos,
     /// Its namespace.
     pub netns: NetnsId,
     /// `ct->mark`.
     pub mark: u32,
-    /// Who holds it: packets, and the table once it is confirmed. 0: the place is free.
+    /// Reference count: packets, and the table once confirmed. 0: the slot is free.
     pub(super) refs: u32,
     /// `IPS_*`.
     pub status: u16,
     /// Zone of each direction; 0: the default.
     pub zone: [u16; 2],
-    /// Which events listeners are told of (`ctmask`, `IPCT_*` bits); 0: none, for ever.
+    /// Event mask of the connection (`ctmask`, `IPCT_*` bits); 0: no events, permanently.
     pub ctmask: u16,
-    /// Events that they are still to be told of.
+    /// Pending events.
     pub event_cache: u16,
-    /// It has counters: said here, where packets look anyway.
+    /// It has counters; kept in the first cache line.
     pub(super) counted: bool,
-    /// What its protocol remembers.
+    /// Per-protocol state.
     pub proto: Proto,
-    /// `nf_conntrack_acct` was on when it was made: what it carried, by direction.
+    /// Accounting by direction, if `nf_conntrack_acct` was on at creation.
     pub acct: Option<Box<[CtCounter; 2]>>,
-    /// `nf_conntrack_timestamp` was on when it was made: when it was confirmed and when it was deleted.
+    /// Confirmation and deletion time, if `nf_conntrack_timestamp` was on at creation.
     pub tstamp: Option<Box<(Nanos, Option<Nanos>)>>,
-    /// Connections of a machine are numbered in the order in which they are made.
+    /// Sequence number, in the order of creation.
     pub seq: u64,
-    /// How its packets pass hooks.
+    /// Cached hook verdicts.
     pub remembered: Remembered,
-    /// ifindex of the device whose address `MASQUERADE` gave it; 0: none (`nat->masq_index`).
+    /// ifindex of the device whose address `MASQUERADE` chose; 0: none (`nat->masq_index`).
     pub masq_index: u32,
 }
 
 impl Conn {
-    /// A new connection that is in no table.
+    /// A new connection, not yet in the hash table.
     pub fn new(netns: NetnsId, tuple: Tuple, reply: Tuple, zone: [u16; 2]) -> Conn {
         Conn {
             tuples: [tuple, reply],
@@ -246,7 +246,7 @@ impl Conn {
         }
     }
 
-    /// A packet of `len` bytes is counted, if anything is (`nf_ct_acct_add`).
+    /// Accounts a packet of `len` bytes, if accounting is on (`nf_ct_acct_add`).
     #[inline]
     pub fn count(&mut self, dir: Dir, len: usize) {
         if self.counted
@@ -264,25 +264,25 @@ impl Conn {
         &self.tuples[dir as usize]
     }
 
-    /// The status has this bit.
+    /// The status bit is set.
     #[inline]
     pub fn has(&self, status: u16) -> bool {
         self.status & status != 0
     }
 
-    /// It is in the table (`nf_ct_is_confirmed`).
+    /// It is in the hash table (`nf_ct_is_confirmed`).
     #[inline]
     pub fn is_confirmed(&self) -> bool {
         self.has(IPS_CONFIRMED)
     }
 
-    /// Its time is over (`nf_ct_is_expired`).
+    /// It has expired (`nf_ct_is_expired`).
     #[inline]
     pub fn is_expired(&self, now: Nanos) -> bool {
         self.timeout <= nfct_time_stamp(now)
     }
 
-    /// How long it has to live, in whole seconds (`nf_ct_expires(ct) / HZ`).
+    /// Remaining lifetime in whole seconds (`nf_ct_expires(ct) / HZ`).
     pub fn expires_secs(&self, now: Nanos) -> u64 {
         self.timeout.since(nfct_time_stamp(now)).0 / 1_000_000_000
     }
@@ -291,7 +291,7 @@ impl Conn {
 const _: () = assert!(std::mem::offset_of!(Conn, proto) == 64, "what every packet needs is one cache line");
 const _: () = assert!(size_of::<Conn>() == 128, "and the whole two");
 
-/// The time of the last tick.
+/// Time of the last tick.
 #[inline]
 pub fn nfct_time_stamp(now: Nanos) -> Nanos {
     Nanos(now.0 - now.0 % JIFFY)

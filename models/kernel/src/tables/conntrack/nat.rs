@@ -1,4 +1,4 @@
-//! Which connections come from where: NAT gives a source that it knows the same address again.
+//! Connections by original source, so that NAT maps a known source to the same address again.
 //!
 //! Kernel: net/netfilter/nf_nat_core.c (`nf_nat_bysource`)
 
@@ -9,7 +9,7 @@ use super::{Conn, CtId, Tuple};
 use crate::ids::NetnsId;
 use crate::tables::fast_hash::FastHasher;
 
-/// Where a connection comes from: namespace, zone, address, port or identifier, protocol.
+/// Key of the by-source table: namespace, zone, address, port or identifier, protocol.
 type Source = (u64, u64);
 
 fn source(netns: NetnsId, zone: u16, tuple: &Tuple) -> Source {
@@ -18,17 +18,17 @@ fn source(netns: NetnsId, zone: u16, tuple: &Tuple) -> Source {
     (place, end)
 }
 
-/// The connections about whose source NAT has decided, by that source.
+/// The by-source table: connections whose SNAT has been set up.
 #[derive(Debug, Default)]
 pub struct BySource(HashMap<Source, Vec<CtId>, BuildHasherDefault<FastHasher>>);
 
 impl BySource {
-    /// NAT has decided about the source of a connection.
+    /// Inserts a connection whose SNAT was set up.
     pub fn add(&mut self, id: CtId, conn: &Conn) {
         self.0.entry(source(conn.netns, conn.zone[0], &conn.tuples[0])).or_default().push(id);
     }
 
-    /// A connection is no more.
+    /// Removes a destroyed connection.
     pub fn remove(&mut self, id: CtId, conn: &Conn) {
         let key = source(conn.netns, conn.zone[0], &conn.tuples[0]);
         let Some(known) = self.0.get_mut(&key) else { return };
@@ -38,18 +38,18 @@ impl BySource {
         }
     }
 
-    /// The connections from the source of a tuple, newest first.
+    /// The connections with the source of a tuple, newest first.
     pub fn from(&self, netns: NetnsId, zone: u16, tuple: &Tuple) -> impl Iterator<Item = CtId> {
         let known = self.0.get(&source(netns, zone, tuple));
         known.into_iter().flatten().rev().copied()
     }
 
-    /// How many sources are known.
+    /// Number of sources.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// No source is known.
+    /// The table is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -5,41 +5,41 @@
 use super::sysctl::{CT_SYSCTL_COUNT, CT_SYSCTL_TABLE, CtSysctl};
 use glassnet_sim::Nanos;
 
-/// Counters (`struct ip_conntrack_stat`): what `conntrack -S` shows.
+/// Counters (`struct ip_conntrack_stat`), shown by `conntrack -S`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CtStats {
-    /// Tuples that NAT wanted and found taken.
+    /// `found`: NAT's candidate tuples already in use.
     pub found: u32,
-    /// Packets that belong to no connection.
+    /// `invalid`: packets with ctstate INVALID.
     pub invalid: u32,
-    /// Entries that programs inserted.
+    /// `insert`: entries inserted by user space.
     pub insert: u32,
-    /// Entries that were not inserted because they clashed.
+    /// `insert_failed`: insertions that clashed.
     pub insert_failed: u32,
-    /// Clashes that were resolved.
+    /// `clash_resolve`: clashes that were resolved.
     pub clash_resolve: u32,
-    /// Packets dropped because the table was full or an entry clashed.
+    /// `drop`: packets dropped because the table was full or an entry clashed.
     pub drop: u32,
-    /// Entries dropped before their time to make room.
+    /// `early_drop`: entries evicted to make room.
     pub early_drop: u32,
-    /// ICMP errors that were broken.
+    /// `error`: malformed ICMP errors.
     pub error: u32,
-    /// Look-ups that began again.
+    /// `search_restart`: look-ups that were restarted.
     pub search_restart: u32,
-    /// Entries not inserted because a chain was too long.
+    /// `chaintoolong`: insertions refused because the hash chain was too long.
     pub chaintoolong: u32,
 }
 
 /// Connection tracking of a namespace (`struct netns_ct`, `struct nf_conntrack_net`).
 #[derive(Clone, Debug)]
 pub struct CtNet {
-    /// How many rules and tables want its hooks (`users4`); 0: nothing is tracked.
+    /// Users of its hooks: rules and tables (`users4`); 0: nothing is tracked.
     pub users: u32,
-    /// Entries, unconfirmed ones included (`nf_conntrack_count`).
+    /// Number of entries, unconfirmed ones included (`nf_conntrack_count`).
     pub count: u32,
     /// Counters.
     pub stats: CtStats,
-    /// How many programs listen to its events.
+    /// Number of ctnetlink event listeners.
     pub listeners: u32,
     sysctl: [i64; CT_SYSCTL_COUNT],
 }
@@ -63,13 +63,13 @@ impl CtNet {
         self.sysctl[which as usize]
     }
 
-    /// A setting that is a switch.
+    /// A boolean setting.
     #[inline]
     pub fn is_on(&self, which: CtSysctl) -> bool {
         self.sysctl[which as usize] != 0
     }
 
-    /// A setting that is a timeout.
+    /// A timeout setting.
     #[inline]
     pub fn timeout(&self, which: CtSysctl) -> Nanos {
         Nanos::from_secs(self.sysctl[which as usize].max(0) as u64)

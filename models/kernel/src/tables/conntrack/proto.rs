@@ -1,33 +1,33 @@
-//! What is remembered of a connection for its protocol.
+//! Per-protocol state of a connection.
 //!
 //! Kernel: include/uapi/linux/netfilter/nf_conntrack_tcp.h, include/net/netfilter/nf_conntrack_l4proto.h
 
 use glassnet_sim::Nanos;
 
-/// The state of a TCP connection as one who listens in sees it (`enum tcp_conntrack`).
+/// Tracked state of a TCP connection (`enum tcp_conntrack`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum TcpState {
-    /// Nothing was seen yet.
+    /// No packet seen yet.
     #[default]
     None,
-    /// A SYN was seen.
+    /// SYN seen.
     SynSent,
-    /// A SYN/ACK answered.
+    /// SYN/ACK seen.
     SynRecv,
-    /// An ACK completed the handshake.
+    /// ACK seen: handshake complete.
     Established,
-    /// One side sent its FIN.
+    /// FIN seen.
     FinWait,
-    /// The other side acknowledged it.
+    /// The FIN was acknowledged.
     CloseWait,
-    /// Both sides sent their FIN.
+    /// FIN seen in both directions.
     LastAck,
     /// The last FIN was acknowledged.
     TimeWait,
-    /// It was reset.
+    /// RST seen.
     Close,
-    /// Both sides sent a SYN.
+    /// Simultaneous open: SYN seen in both directions.
     SynSent2,
 }
 
@@ -51,31 +51,31 @@ impl TcpState {
 
 /// `IP_CT_TCP_FLAG_WINDOW_SCALE`: this side offered window scaling.
 pub const TCP_FLAG_WINDOW_SCALE: u8 = 0x01;
-/// `IP_CT_TCP_FLAG_SACK_PERM`: this side offered SACK.
+/// `IP_CT_TCP_FLAG_SACK_PERM`: this side offered SACK-permitted.
 pub const TCP_FLAG_SACK_PERM: u8 = 0x02;
 /// `IP_CT_TCP_FLAG_CLOSE_INIT`: this side closed first.
 pub const TCP_FLAG_CLOSE_INIT: u8 = 0x04;
-/// `IP_CT_TCP_FLAG_BE_LIBERAL`: its window is not checked.
+/// `IP_CT_TCP_FLAG_BE_LIBERAL`: no window checks for this side.
 pub const TCP_FLAG_BE_LIBERAL: u8 = 0x08;
-/// `IP_CT_TCP_FLAG_DATA_UNACKNOWLEDGED`: data waits for its acknowledgement.
+/// `IP_CT_TCP_FLAG_DATA_UNACKNOWLEDGED`: this side has unacknowledged data.
 pub const TCP_FLAG_DATA_UNACKNOWLEDGED: u8 = 0x10;
-/// `IP_CT_TCP_FLAG_MAXACK_SET`: [`TcpSeen::maxack`] counts.
+/// `IP_CT_TCP_FLAG_MAXACK_SET`: [`TcpSeen::maxack`] is valid.
 pub const TCP_FLAG_MAXACK_SET: u8 = 0x20;
 /// `IP_CT_EXP_CHALLENGE_ACK`: an RFC 5961 challenge ACK is expected.
 pub const TCP_FLAG_CHALLENGE_ACK: u8 = 0x40;
 /// `IP_CT_TCP_SIMULTANEOUS_OPEN`: both sides sent a SYN.
 pub const TCP_FLAG_SIMULTANEOUS_OPEN: u8 = 0x80;
 
-/// What was seen of one side of a TCP connection (`struct ip_ct_tcp_state`).
+/// Window tracking state of one side (`struct ip_ct_tcp_state`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpSeen {
-    /// Highest sequence number after the data that it sent.
+    /// `td_end`: highest end of data sent.
     pub end: u32,
-    /// Highest sequence number that the other side's window lets it reach.
+    /// `td_maxend`: highest sequence number allowed by the peer's window.
     pub maxend: u32,
-    /// Its largest window, bytes; 0: it has sent nothing.
+    /// `td_maxwin`: largest window advertised, bytes; 0: nothing sent yet.
     pub maxwin: u32,
-    /// Highest sequence number that it acknowledged.
+    /// `td_maxack`: highest acknowledgement sent.
     pub maxack: u32,
     /// Its window scale, bits.
     pub scale: u8,
@@ -83,43 +83,43 @@ pub struct TcpSeen {
     pub flags: u8,
 }
 
-/// What is remembered of a TCP connection (`struct ip_ct_tcp`).
+/// Tracked TCP connection (`struct ip_ct_tcp`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpTrack {
-    /// By direction.
+    /// Both sides, by direction.
     pub seen: [TcpSeen; 2],
     /// The state.
     pub state: TcpState,
     /// Direction of the last packet.
     pub last_dir: u8,
-    /// How often the last packet was sent again.
+    /// Retransmissions of the last packet.
     pub retrans: u8,
-    /// Kind of the last packet: which flag decided.
+    /// Type of the last packet, by its flags.
     pub last_index: u8,
     /// Sequence number of the last packet.
     pub last_seq: u32,
-    /// Its acknowledgement.
+    /// Acknowledgement number of the last packet.
     pub last_ack: u32,
-    /// Sequence number after it.
+    /// End sequence number of the last packet.
     pub last_end: u32,
-    /// Its window, unscaled.
+    /// Window of the last packet, unscaled.
     pub last_win: u16,
-    /// Window scale that a SYN offered which was let through unproved.
+    /// Window scale offered by a SYN in an established connection, not yet validated.
     pub last_wscale: u8,
-    /// Flags that it offered.
+    /// Flags offered by that SYN.
     pub last_flags: u8,
 }
 
-/// What is remembered for a protocol (`union nf_conntrack_proto`).
+/// Per-protocol state (`union nf_conntrack_proto`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proto {
     /// Nothing.
     None,
     /// TCP.
     Tcp(Box<TcpTrack>),
-    /// UDP: from when on packets in both directions make it a stream.
+    /// UDP: `stream_ts`, from when on bidirectional traffic makes it a stream.
     Udp {
-        /// When.
+        /// The time.
         stream_ts: Nanos,
     },
 }

@@ -1,8 +1,8 @@
-//! Settings of a namespace's connection tracking: `/proc/sys/net/netfilter/nf_conntrack_*`.
+//! Conntrack sysctls of a namespace: `/proc/sys/net/netfilter/nf_conntrack_*`.
 //!
 //! Kernel: net/netfilter/nf_conntrack_standalone.c
 
-/// A setting, named as its file without `nf_conntrack_`. Timeouts are in seconds.
+/// A sysctl, named as its file without `nf_conntrack_`. Timeouts are in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 #[allow(missing_docs, reason = "the names are those of Documentation/networking/nf_conntrack-sysctl.rst")]
@@ -32,14 +32,14 @@ pub enum CtSysctl {
     UdpTimeoutStream,
 }
 
-/// How many settings there are.
+/// Number of sysctls.
 pub const CT_SYSCTL_COUNT: usize = CtSysctl::UdpTimeoutStream as usize + 1;
 
 /// The largest timeout, seconds: what fits in jiffies at HZ=250 as an int.
 const TIMEOUT: i64 = (i32::MAX / 250) as i64;
 
-/// Every setting: its file below `/proc/sys/net/netfilter`, its value in a new namespace, the largest value; the
-/// smallest is 0, of a timeout the largest with a minus.
+/// Every sysctl: file below `/proc/sys/net/netfilter`, default, maximum; the minimum is 0, for timeouts the
+/// negated maximum.
 pub const CT_SYSCTL_TABLE: [(CtSysctl, &str, i64, i64); CT_SYSCTL_COUNT] = {
     use CtSysctl as S;
     [
@@ -69,7 +69,7 @@ pub const CT_SYSCTL_TABLE: [(CtSysctl, &str, i64, i64); CT_SYSCTL_COUNT] = {
     ]
 };
 
-/// The smallest value of a setting with this largest one. A timeout may be negative, which is as good as none.
+/// The minimum for this maximum. A timeout may be negative, which means expired at once.
 pub const fn least(max: i64) -> i64 {
     if max == TIMEOUT { -TIMEOUT } else { 0 }
 }

@@ -1,4 +1,4 @@
-//! All connections of a machine.
+//! The conntrack table of a machine.
 //!
 //! Kernel: net/netfilter/nf_conntrack_core.c
 
@@ -13,24 +13,24 @@ use crate::ids::NetnsId;
 /// How many buckets of the kernel's table early drop searches (`NF_CT_EVICTION_RANGE`).
 const EVICTION_RANGE: u64 = 8;
 
-/// Tuples from which on the table does not stay in a CPU's own cache.
+/// From this many tuples on the table exceeds a CPU's private cache.
 const LARGE: usize = 16_384;
 
-/// A program that listens to events (a `NFNL_SUBSYS_CTNETLINK` socket).
+/// An event listener (a `NFNL_SUBSYS_CTNETLINK` socket).
 #[derive(Clone, Debug)]
 pub struct Listener {
-    /// Of which namespace.
+    /// Its namespace.
     pub netns: NetnsId,
-    /// [`super::EventKind::bit`]s.
+    /// Subscribed message types ([`super::EventKind::bit`]).
     pub kinds: u8,
-    /// What it has not read yet.
+    /// Unread messages.
     pub queue: std::collections::VecDeque<CtEvent>,
 }
 
 /// All connections of a machine, confirmed or not.
 ///
-/// A connection lives as long as somebody holds it: each packet whose `nfct` names it, and the table once it is
-/// confirmed. A handle is given out again when nobody holds it any more.
+/// A connection is refcounted: each packet whose `nfct` names it holds a reference, and so does the table
+/// once it is confirmed. Handles are reused after the last reference is dropped.
 #[derive(Debug)]
 pub struct Conntrack {
     conns: Vec<Conn>,
@@ -38,21 +38,21 @@ pub struct Conntrack {
     index: Index,
     nets: Vec<CtNet>,
     made: u64,
-    /// `nf_conntrack_max`: entries that each namespace may have; 0: any number.
+    /// `nf_conntrack_max`: maximum entries of each namespace; 0: unlimited.
     pub max: u32,
-    /// `nf_conntrack_buckets`: size of the kernel's hash table, which decides what early drop finds.
+    /// `nf_conntrack_buckets`: size of the kernel's hash table, which decides which entries early drop scans.
     pub buckets: u32,
     /// `nf_conntrack_expect_max`.
     pub expect_max: u32,
-    /// Programs that listen, by number.
+    /// Event listeners by number.
     pub listeners: BTreeMap<u32, Listener>,
-    /// The program on whose behalf the table changes just now.
+    /// The process on whose behalf the table is being changed.
     pub on_behalf_of: Option<u32>,
-    /// The garbage collector is to drop entries early (`conntrack_gc_work.early_drop`).
+    /// The garbage collector should drop entries early (`conntrack_gc_work.early_drop`).
     pub gc_early_drop: bool,
-    /// The garbage collector's timer is set.
+    /// The garbage collector's timer is armed.
     pub gc_scheduled: bool,
-    /// Where connections come from, for NAT.
+    /// Connections by original source, for NAT.
     pub by_source: BySource,
 }
 
@@ -81,7 +81,7 @@ fn mix(a: u64, b: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The hash of a tuple (`hash_conntrack_raw`). The kernel's is seeded; this one is not, so runs are alike.
+/// Hash of a tuple (`hash_conntrack_raw`). The kernel's is seeded; this one is not, for reproducible runs.
 #[inline]
 fn hash(netns: NetnsId, zone: u16, tuple: &Tuple) -> u32 {
     let addresses = u64::from(tuple.src) << 32 | u64::from(tuple.dst);
@@ -94,19 +94,19 @@ fn hash(netns: NetnsId, zone: u16, tuple: &Tuple) -> u32 {
 static DEFAULT_NET: std::sync::LazyLock<CtNet> = std::sync::LazyLock::new(CtNet::default);
 
 impl Conntrack {
-    /// The connection, if the handle is in use.
+    /// The connection, if the handle is valid.
     #[inline]
     pub fn get(&self, id: CtId) -> Option<&Conn> {
         self.conns.get(id.0 as usize).filter(|conn| conn.refs > 0)
     }
 
-    /// The connection, to change it. Tuples of a confirmed connection must not be changed.
+    /// The connection, mutable. Tuples of a confirmed connection must not be changed.
     #[inline]
     pub fn get_mut(&mut self, id: CtId) -> Option<&mut Conn> {
         self.conns.get_mut(id.0 as usize).filter(|conn| conn.refs > 0)
     }
 
-    /// The connection, to change it, and what its namespace has of its own.
+    /// The connection, mutable, and the per-namespace state.
     #[inline]
     pub fn conn_and_net(&mut self, id: CtId) -> Option<(&mut Conn, &CtNet)> {
         let conn = self.conns.get_mut(id.0 as usize).filter(|conn| conn.refs > 0)?;
@@ -114,13 +114,13 @@ impl Conntrack {
         Some((conn, net))
     }
 
-    /// What a namespace has of its own.
+    /// Per-namespace state.
     #[inline]
     pub fn net(&self, netns: NetnsId) -> &CtNet {
         self.nets.get(netns.index()).unwrap_or(&DEFAULT_NET)
     }
 
-    /// What a namespace has of its own, to change it.
+    /// Per-namespace state, mutable.
     #[inline]
     pub fn net_mut(&mut self, netns: NetnsId) -> &mut CtNet {
         if self.nets.len() <= netns.index() {
@@ -129,7 +129,7 @@ impl Conntrack {
         &mut self.nets[netns.index()]
     }
 
-    /// Takes a new, unconfirmed connection in; the caller holds it.
+    /// Allocates an unconfirmed connection; the caller owns the reference.
     pub fn alloc(&mut self, mut conn: Conn) -> CtId {
         self.made += 1;
         conn.counted = conn.acct.is_some();
@@ -138,7 +138,8 @@ impl Conntrack {
         self.place(conn)
     }
 
-    /// Takes a template in, which is counted nowhere but calls itself confirmed (`nf_ct_tmpl_alloc`); the caller holds it.
+    /// Allocates a template: not counted, marked confirmed (`nf_ct_tmpl_alloc`); the caller owns the
+    /// reference.
     pub fn alloc_template(&mut self, mut conn: Conn) -> CtId {
         conn.status |= super::IPS_TEMPLATE | IPS_CONFIRMED;
         conn.refs = 1;
@@ -154,13 +155,13 @@ impl Conntrack {
         CtId(self.conns.len() as u32 - 1)
     }
 
-    /// One more packet holds it (`nf_conntrack_get`).
+    /// Takes a reference (`nf_conntrack_get`).
     #[inline]
     pub fn hold(&mut self, id: CtId) {
         self.conns[id.0 as usize].refs += 1;
     }
 
-    /// A holder lets go (`nf_ct_put`); true if it was the last and the connection is gone.
+    /// Drops a reference (`nf_ct_put`); true if it was the last and the connection was freed.
     #[inline]
     pub fn put(&mut self, id: CtId) -> bool {
         let conn = &mut self.conns[id.0 as usize];
@@ -187,8 +188,8 @@ impl Conntrack {
         true
     }
 
-    /// Who has this tuple; `zone` is the zone of each direction (`__nf_conntrack_find_get`, without taking hold).
-    /// Expired ones are found too.
+    /// Looks up a tuple; `zone` is by direction (`__nf_conntrack_find_get`, without taking a reference).
+    /// Expired entries are found too.
     #[inline]
     pub fn find(&self, netns: NetnsId, zone: [u16; 2], tuple: &Tuple) -> Option<(CtId, Dir)> {
         let found = self.find_hashed(netns, zone, zone[0], tuple);
@@ -198,22 +199,22 @@ impl Conntrack {
         found
     }
 
-    /// The same, only of those that were entered by this zone.
+    /// The same, restricted to entries of this zone.
     #[inline]
     pub fn find_hashed(&self, netns: NetnsId, zone: [u16; 2], by: u16, tuple: &Tuple) -> Option<(CtId, Dir)> {
         let place = self.index.find(hash(netns, by, tuple), |place| {
             let (conn, dir) = (&self.conns[(place >> 1) as usize], (place & 1) as usize);
             conn.tuples[dir] == *tuple && conn.netns == netns && conn.zone[dir] == zone[dir]
         })?;
-        // Of a connection to itself, whose two tuples are the same, the kernel finds the reply: it went into the chain last,
-        // if both directions have one zone.
+        // If both tuples of a connection to itself are equal, the kernel finds the reply: it was hashed last,
+        // provided that both directions have one zone.
         let conn = &self.conns[(place >> 1) as usize];
         let to_itself = conn.tuples[0] == conn.tuples[1] && conn.zone[0] == conn.zone[1];
         let reply = place & 1 == 1 || to_itself;
         Some((CtId(place >> 1), if reply { Dir::Reply } else { Dir::Original }))
     }
 
-    /// Another connection than `except` has this tuple in the reply's zone, and is not the same flow
+    /// The reply tuple is in use by a connection other than `except` that is not the same flow
     /// (`nf_conntrack_tuple_taken`).
     pub fn taken_by(&self, tuple: &Tuple, except: CtId) -> Option<CtId> {
         let ignored = self.get(except)?;
@@ -230,7 +231,7 @@ impl Conntrack {
         Some(CtId(place >> 1))
     }
 
-    /// Enters a connection under both tuples; the table holds it from now on (`__nf_conntrack_hash_insert`).
+    /// Inserts both tuples; the table takes a reference (`__nf_conntrack_hash_insert`).
     pub fn insert(&mut self, id: CtId) {
         let conn = &mut self.conns[id.0 as usize];
         debug_assert!(!conn.is_confirmed());
@@ -241,7 +242,7 @@ impl Conntrack {
         }
     }
 
-    /// The tags under which a connection stands in the index, with its places.
+    /// Tags and slots of a connection in the index.
     fn tags(&self, id: CtId) -> impl Iterator<Item = (u32, u32)> + use<> {
         let conn = &self.conns[id.0 as usize];
         let tags =
@@ -249,8 +250,8 @@ impl Conntrack {
         tags.into_iter().skip(usize::from(conn.has(IPS_NAT_CLASH)))
     }
 
-    /// Removes a connection from the table, which lets it go (`clean_from_lists` and the last part of
-    /// `nf_ct_delete`); false if another did so before.
+    /// Unhashes a connection and drops the table's reference (`clean_from_lists` and the last part of
+    /// `nf_ct_delete`); false if it was unhashed already.
     pub fn remove(&mut self, id: CtId) -> bool {
         let conn = &mut self.conns[id.0 as usize];
         if conn.has(IPS_DYING) || !conn.is_confirmed() {
@@ -265,7 +266,7 @@ impl Conntrack {
         true
     }
 
-    /// The confirmed connections, in the order in which they were made.
+    /// The confirmed connections, in the order of creation.
     pub fn confirmed(&self) -> Vec<CtId> {
         let alive =
             |conn: &Conn| conn.refs > 0 && conn.has(IPS_CONFIRMED) && !conn.has(IPS_DYING | IPS_NAT_CLASH);
@@ -278,28 +279,27 @@ impl Conntrack {
         found.into_iter().map(|entry| entry.1).collect()
     }
 
-    /// Places, free ones included: every handle is smaller. For those who look at all of them in turn.
+    /// Upper bound of all handles, free ones included, for iterating over the table.
     pub fn places(&self) -> u32 {
         self.conns.len() as u32
     }
 
-    /// Connections that somebody holds, templates included, for tests that look for leaks.
+    /// Connections with references, templates included, for leak tests.
     pub fn alive(&self) -> usize {
         self.conns.len() - self.free.len()
     }
 
-    /// Tuples in the index: two a connection.
+    /// Number of hashed tuples: two a connection.
     pub fn hashed(&self) -> usize {
         self.index.len()
     }
 
-    /// Bytes of memory that the table takes.
+    /// Memory use of the table in bytes.
     pub fn memory(&self) -> usize {
         self.conns.capacity() * size_of::<Conn>() + self.free.capacity() * 4 + self.index.memory()
     }
 
-    /// What stands in the few buckets of the kernel's table where early drop would look for a victim when this tuple
-    /// is to be entered.
+    /// Entries of the kernel's hash buckets that early drop would scan when this tuple is inserted.
     pub fn eviction_range(&self, netns: NetnsId, zone: u16, tuple: &Tuple) -> Vec<CtId> {
         let buckets = u64::from(self.buckets.max(1));
         let first = (u64::from(hash(netns, zone, tuple)) * buckets) >> 32;
@@ -314,19 +314,19 @@ impl Conntrack {
         found
     }
 
-    /// Reads what a look-up of this tuple will read first, so that the memory is on its way.
+    /// Prefetches what a look-up of this tuple reads first.
     #[inline]
     pub fn touch_index(&self, netns: NetnsId, tuple: &Tuple) -> u32 {
         self.index.touch(hash(netns, 0, tuple))
     }
 
-    /// Reads a little of the connection that [`Conntrack::touch_index`] found.
+    /// Prefetches the connection that [`Conntrack::touch_index`] found.
     #[inline]
     pub fn touch_conn(&self, place: u32) -> u32 {
         self.conns.get((place >> 1) as usize).map_or(0, |conn| conn.refs)
     }
 
-    /// There are so many entries that a look-up most likely waits for the memory.
+    /// The table is so large that a look-up most likely misses the cache.
     #[inline]
     pub fn is_large(&self) -> bool {
         self.index.len() > LARGE

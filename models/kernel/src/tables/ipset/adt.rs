@@ -1,4 +1,4 @@
-//! `add`, `del` and `test` by command: ranges are taken apart, element by element (`uadt` of each set type).
+//! `add`, `del` and `test` commands: ranges are expanded element by element (`uadt` of each set type).
 
 use glassnet_sim::Nanos;
 
@@ -14,12 +14,12 @@ const IPPROTO_ICMP: u8 = 1;
 const IPPROTO_SCTP: u8 = 132;
 const IPPROTO_UDPLITE: u8 = 136;
 
-/// The protocol has ports, or a type and code (`ip_set_proto_with_ports`).
+/// The protocol has ports, or an ICMP type and code (`ip_set_proto_with_ports`).
 pub fn with_ports(proto: u8) -> bool {
     matches!(proto, IPPROTO_TCP | IPPROTO_UDP | IPPROTO_ICMP | IPPROTO_SCTP | IPPROTO_UDPLITE)
 }
 
-/// The part of a request that is the same for all of its elements.
+/// The part of a request common to all of its elements.
 struct Call<'a> {
     request: &'a Request,
     what: Adt,
@@ -29,8 +29,11 @@ struct Call<'a> {
 }
 
 impl IpSets {
-    /// Adds, deletes or tests an element, or all of a range. A test that fails is [`SetError::Exist`], whatever the
-    /// reason (`ip_set_utest`).
+    /// Adds, deletes or tests an element or a range (`ip_set_utest`).
+    ///
+    /// # Errors
+    ///
+    /// [`SetError`]; a failed test is always [`SetError::Exist`].
     pub fn adt(
         &mut self,
         name: &str,
@@ -91,7 +94,7 @@ impl IpSets {
     }
 }
 
-/// The result, and whether a reference to the member was taken (true) or dropped (false).
+/// The result, and whether a reference to the member set was taken (true) or dropped (false).
 fn change_list(
     list: &mut List,
     set: u16,
@@ -113,13 +116,14 @@ fn change_list(
     }
 }
 
-/// A step from one element of a range to the next: the first address of the rest, or the end.
+/// Iteration over a range: the first address of the rest, or the end.
 fn next(ip: u32, step: u32, last: u32) -> Option<u32> {
     ip.checked_add(step).filter(|ip| *ip <= last)
 }
 
-/// The largest network that begins at `from` and ends by `to`, and its last address (`ip_set_range_to_cidr`). As in
-/// the kernel, addresses are compared as sequence numbers, so ranges of half of all addresses fall apart.
+/// The largest network that begins at `from` and ends by `to`, and its last address (`ip_set_range_to_cidr`).
+/// As in the kernel, addresses are compared as sequence numbers, so ranges of half the address space are
+/// split.
 pub fn range_to_cidr(from: u32, to: u32) -> (u8, u32) {
     for cidr in 1..=32u8 {
         if masked(from, cidr) != from {
@@ -133,7 +137,7 @@ pub fn range_to_cidr(from: u32, to: u32) -> (u8, u32) {
     (32, from)
 }
 
-/// First and last address of a request's first part.
+/// First and last address of a request's first dimension.
 fn addresses(request: &Request, from: u32) -> Result<(u32, u32), SetError> {
     match (request.ip_to, request.cidr) {
         (Some(to), _) => Ok((from.min(to), from.max(to))),
@@ -143,7 +147,7 @@ fn addresses(request: &Request, from: u32) -> Result<(u32, u32), SetError> {
     }
 }
 
-/// The networks of a part that is a network: a prefix, or the fewest that make up a range.
+/// The networks of a network dimension: a prefix, or the fewest that cover a range.
 fn networks(ip: u32, to: Option<u32>, cidr: Option<u8>, zero: bool) -> Result<Networks, SetError> {
     if cidr.is_some_and(|cidr| cidr > 32 || cidr == 0 && !zero) {
         return Err(SetError::InvalidCidr);
@@ -160,7 +164,7 @@ fn networks(ip: u32, to: Option<u32>, cidr: Option<u8>, zero: bool) -> Result<Ne
     }
 }
 
-/// Networks, one after the other.
+/// Iterator over networks.
 #[derive(Clone)]
 struct Networks {
     next: Option<u32>,
@@ -221,7 +225,7 @@ fn hash_net(hash: &mut Hash, set_type: SetType, call: &Call) -> Result<(), SetEr
     Ok(())
 }
 
-/// First and last port; a protocol without ports has port 0.
+/// First and last port; 0 for protocols without ports.
 fn ports(request: &Request) -> Result<(u16, u16), SetError> {
     if request.proto == 0 {
         return Err(SetError::InvalidProto);

@@ -7,26 +7,26 @@ use super::types::{Ext, Extensions, SetError};
 /// Most elements of a bitmap.
 pub const MAX_ELEMENTS: u64 = 65536;
 
-/// A bitmap with its elements, which are numbered from 0.
+/// A bitmap set; elements are numbered from 0.
 #[derive(Clone, Debug)]
 pub struct Bitmap {
     /// The first address or port.
     pub first: u32,
     /// The last address or port.
     pub last: u32,
-    /// The prefix to which addresses are cut; 32 if they are not.
+    /// Prefix length to which addresses are masked; 32: not masked.
     pub netmask: u8,
-    /// How many elements there can be.
+    /// Capacity.
     pub elements: u32,
     members: Vec<u64>,
-    /// As long as the bitmap if elements have extensions.
+    /// Extensions by element; empty if the set has none.
     ext: Vec<Option<Box<Ext>>>,
     base: usize,
     dsize: usize,
 }
 
 impl Bitmap {
-    /// An empty bitmap of `elements` places; `base` is its fixed part in the kernel's memory, bytes.
+    /// An empty bitmap of `elements` bits; `base` is its fixed size in the kernel's memory, bytes.
     pub fn new(
         (first, last): (u32, u32),
         netmask: u8,
@@ -49,13 +49,13 @@ impl Bitmap {
         }
     }
 
-    /// Forgets all elements. As in the kernel their places keep the counters.
+    /// Deletes all elements. As in the kernel, counters stay in the slots.
     pub fn flush(&mut self) {
         self.members.fill(0);
         self.ext.iter_mut().flatten().for_each(|ext| ext.comment = None);
     }
 
-    /// Its size in the kernel's memory, bytes.
+    /// Memory size as the kernel reports it, bytes.
     pub fn memory(&self) -> usize {
         let comments: usize = self.ext.iter().flatten().map(|ext| ext.comment_size()).sum();
         self.base + self.members.len() * 8 + self.elements as usize * self.dsize + comments
@@ -69,7 +69,7 @@ impl Bitmap {
         self.ext.get(id as usize).and_then(Option::as_ref).is_some_and(|ext| ext.expired(now))
     }
 
-    /// The element is there.
+    /// The element is in the set.
     pub fn contains(&self, id: u32, now: Nanos) -> bool {
         id < self.elements && self.is_set(id) && !self.expired(id, now)
     }
@@ -79,7 +79,11 @@ impl Bitmap {
         self.ext.get_mut(id as usize)?.as_deref_mut()
     }
 
-    /// Adds an element; with `exist` its extensions are replaced if it is there already.
+    /// Adds an element; with `exist`, replaces the extensions of an existing one.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::Exist`]: the element is in the set, and `exist` is false.
     pub fn add(
         &mut self,
         id: u32,
@@ -100,7 +104,11 @@ impl Bitmap {
         Ok(())
     }
 
-    /// Takes an element out; its place keeps the counters.
+    /// Deletes an element; counters stay in its slot.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::Exist`]: the element is not in the set.
     pub fn del(&mut self, id: u32, now: Nanos) -> Result<(), SetError> {
         let is_there = self.contains(id, now);
         self.members[id as usize / 64] &= !(1 << (id % 64));
@@ -110,14 +118,14 @@ impl Bitmap {
         if is_there { Ok(()) } else { Err(SetError::Exist) }
     }
 
-    /// Elements with their extensions, in order.
+    /// Elements with extensions, in order.
     pub fn entries(&self, now: Nanos) -> impl Iterator<Item = (u32, Option<&Ext>)> {
         (0..self.elements)
             .filter(move |id| self.contains(*id, now))
             .map(|id| (id, self.ext.get(id as usize).and_then(Option::as_deref)))
     }
 
-    /// How many elements the kernel counts: an expired one until its collector ran at `swept`.
+    /// Number of elements as the kernel counts them: expired ones count until garbage collection at `swept`.
     pub fn count(&self, swept: Nanos) -> u32 {
         (0..self.elements).filter(|id| self.contains(*id, swept)).count() as u32
     }

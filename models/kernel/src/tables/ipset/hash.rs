@@ -1,34 +1,34 @@
-//! The hash that keeps the elements of all `hash:*` sets (net/netfilter/ipset/ip_set_hash_gen.h).
+//! The hash table of all `hash:*` sets (net/netfilter/ipset/ip_set_hash_gen.h).
 //!
-//! Its buckets and their growth follow the kernel's, so with the same `initval` the order of a listing and the size
-//! in memory are those of the kernel (both were compared on Linux 6.18). Elements of `hash:net` and its relatives
-//! are found by one look-up for each prefix length that occurs.
+//! Buckets and resizing follow the kernel's, so with the same `initval` the order of a listing and the memory
+//! size are those of the kernel (both were compared on Linux 6.18). Elements of `hash:net` and its relatives
+//! are found by one look-up per prefix length in use.
 //!
-//! Not modelled: the collector of expired elements, which runs from a timer. Here an expired element keeps its
-//! place, without being seen, until its bucket or the whole set needs it; only the size in memory tells.
+//! Not modelled: the timer that garbage-collects expired elements. Here an expired element occupies its slot,
+//! invisible, until its bucket or the whole set needs it; only the memory size shows it.
 
 use glassnet_sim::Nanos;
 
 use super::jhash::jhash2;
 use super::types::{Create, Ext, Extensions, Iface, Key, SetError, SetType};
 
-/// By how many places a bucket grows and shrinks (`AHASH_INIT_SIZE`).
+/// Slots by which a bucket grows and shrinks (`AHASH_INIT_SIZE`).
 const STEP: usize = 2;
-/// Most elements in a bucket (`AHASH_MAX_SIZE`).
+/// Maximum elements of a bucket (`AHASH_MAX_SIZE`).
 const MAX_BUCKET: u8 = 12;
-/// Most elements in a bucket of one network and many interfaces (`AHASH_MAX_TUNED`).
+/// Maximum elements of a bucket for one network with many interfaces (`AHASH_MAX_TUNED`).
 const MAX_TUNED: usize = 64;
-/// A bucket without its elements in the kernel's memory, bytes (`struct hbucket`).
+/// Size of an empty bucket in the kernel's memory, bytes (`struct hbucket`).
 const BUCKET_HEAD: usize = 32;
 /// A region of 1024 buckets in the kernel's memory, bytes (`struct ip_set_region`).
 const REGION: usize = 24;
 
-/// An element of a hash.
+/// An element of a hash set.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What it is.
+    /// Key.
     pub key: Key,
-    /// The network does not match.
+    /// `nomatch`: the network is an exception.
     pub nomatch: bool,
     /// The interface of `hash:net,iface`.
     pub iface: Option<Box<Iface>>,
@@ -42,7 +42,7 @@ impl Entry {
     }
 }
 
-/// What is looked for.
+/// Look-up key.
 #[derive(Clone, Copy, Debug)]
 pub struct Probe<'a> {
     /// The element.
@@ -51,14 +51,14 @@ pub struct Probe<'a> {
     pub iface: Option<&'a Iface>,
 }
 
-/// A bucket: places in use and holes that deleted elements left.
+/// A bucket: used slots, and holes left by deleted elements.
 #[derive(Clone, Debug, Default)]
 struct Bucket {
-    /// Places up to the last that was used (`pos`).
+    /// Slots up to the last one used (`pos`).
     places: Vec<Option<Entry>>,
-    /// Places that memory was taken for (`size`).
+    /// Slots allocated (`size`).
     size: usize,
-    /// Packets and bytes that the last element of a free place left in its memory, by place.
+    /// Packet and byte counters left by deleted elements, by slot.
     left: Vec<(usize, Counters)>,
 }
 
@@ -66,7 +66,7 @@ struct Bucket {
 type Counters = (u64, u64);
 
 impl Bucket {
-    /// What the memory of a place holds of its element, or of the last that was there.
+    /// Counters in the memory of a slot: of its element, or of its last one.
     fn take_counters(&mut self, at: usize) -> Counters {
         if let Some(ext) = self.places[at].as_ref().and_then(|entry| entry.ext.as_ref()) {
             return (ext.packets, ext.bytes);
@@ -76,43 +76,47 @@ impl Bucket {
     }
 }
 
-/// Why an element is not added at once.
+/// Why an element cannot be added directly.
 enum Refusal {
     Error(SetError),
-    /// The bucket is full: the table must double (-EAGAIN).
+    /// The bucket is full: the table must be resized (-EAGAIN).
     Full,
 }
 
-/// A hash with its elements.
+/// A hash set.
 #[derive(Clone, Debug)]
 pub struct Hash {
     set_type: SetType,
     buckets: Vec<Option<Box<Bucket>>>,
-    /// The number of buckets is this power of two.
+    /// log2 of the number of buckets.
     bits: u32,
-    /// Most elements.
+    /// Maximum elements.
     pub maxelem: u32,
-    /// Most elements in a bucket.
+    /// Maximum elements of a bucket.
     pub bucketsize: u8,
-    /// Where the hash function begins.
+    /// Hash seed.
     pub initval: u32,
-    /// Addresses are cut to this prefix.
+    /// Prefix length to which addresses are masked.
     pub netmask: u8,
-    /// Prefix lengths that occur, longest first, and how often.
+    /// Prefix lengths in use, longest first, with their number of elements.
     nets: Vec<(u8, u32)>,
     elements: u32,
-    /// An element with its extensions in the kernel's memory, bytes.
+    /// Element size with extensions in the kernel's memory, bytes.
     dsize: usize,
-    /// An empty hash in the kernel's memory, bytes.
+    /// Size of an empty hash set in the kernel's memory, bytes.
     base: usize,
-    /// What the kernel believes its buckets to take, bytes (`ext_size`): it counts the head of a bucket again each
-    /// time that the bucket grows.
+    /// Size of the buckets by the kernel's accounting, bytes (`ext_size`), which adds the bucket header again
+    /// each time a bucket grows.
     taken: usize,
     comments: usize,
 }
 
 impl Hash {
-    /// An empty hash.
+    /// An empty hash set.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::NoMemory`]: the table would exceed INT_MAX bytes.
     pub fn new(create: &Create) -> Result<Hash, SetError> {
         let wanted = create.hashsize.unwrap_or(1024).max(64);
         let bits = wanted.checked_next_power_of_two().map_or(32, u32::trailing_zeros);
@@ -139,7 +143,7 @@ impl Hash {
         })
     }
 
-    /// Forgets all elements; the table keeps its size.
+    /// Deletes all elements; the table keeps its size.
     pub fn flush(&mut self) {
         self.buckets.clear();
         self.nets.clear();
@@ -148,23 +152,23 @@ impl Hash {
         self.comments = 0;
     }
 
-    /// How many buckets it has.
+    /// Number of buckets.
     pub fn size(&self) -> u32 {
         1 << self.bits
     }
 
-    /// Its size in the kernel's memory, bytes.
+    /// Memory size as the kernel reports it, bytes.
     pub fn memory(&self) -> usize {
         let regions = 1usize << self.bits.saturating_sub(10);
         self.base + regions * REGION + self.taken + self.comments
     }
 
-    /// The longest prefix that occurs.
+    /// The longest prefix length in use.
     pub fn longest_prefix(&self) -> Option<u8> {
         self.nets.first().map(|(cidr, _)| *cidr)
     }
 
-    /// Its elements in the order in which the kernel lists them.
+    /// Elements in the kernel's dump order.
     pub fn entries(&self, now: Nanos) -> impl Iterator<Item = &Entry> {
         let places = self.buckets.iter().flatten().flat_map(|bucket| &bucket.places);
         places.flatten().filter(move |entry| !entry.expired(now))
@@ -182,7 +186,7 @@ impl Hash {
         self.buckets.get(index).and_then(Option::as_deref).map_or(&[], |bucket| &bucket.places)
     }
 
-    /// The element that is exactly this one.
+    /// The element with exactly this key.
     pub fn get(&mut self, probe: &Probe, now: Nanos) -> Option<&mut Entry> {
         let index = self.index_of(probe);
         let bucket = self.buckets.get_mut(index)?.as_deref_mut()?;
@@ -190,8 +194,8 @@ impl Hash {
         entries.find(|entry| is_same(entry, probe) && !entry.expired(now))
     }
 
-    /// What `accept` makes of the element with the longest prefix that covers this one and that it accepts
-    /// (`mtype_test_cidrs`). A network that is there with other interfaces only hides shorter prefixes.
+    /// Longest-prefix match: the result of `accept` for the first covering element that it accepts
+    /// (`mtype_test_cidrs`). A network that exists only with other interfaces hides shorter prefixes.
     pub fn find_covering<R>(
         &mut self,
         probe: &Probe,
@@ -222,8 +226,13 @@ impl Hash {
         None
     }
 
-    /// Adds an element, and doubles the table if its bucket is full and `grow` allows it. With `exist` the
-    /// extensions of an element that is there already are replaced.
+    /// Adds an element; resizes the table if its bucket is full and `grow` is true. With `exist`, replaces
+    /// the extensions of an existing element.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::Exist`]: the element is in the set, and `exist` is false. [`SetError::HashFull`]: `maxelem` is
+    /// reached, or the bucket is full and the table cannot grow.
     pub fn add(&mut self, entry: Entry, exist: bool, grow: bool, now: Nanos) -> Result<(), SetError> {
         let mut entry = entry;
         loop {
@@ -282,7 +291,8 @@ impl Hash {
         Ok(())
     }
 
-    /// Many interfaces of one network share a bucket, which may then hold more (`tune_bucketsize`).
+    /// Elements of one network with many interfaces share a bucket, which may then grow larger
+    /// (`tune_bucketsize`).
     fn most_in_bucket(&self, index: usize, entry: &Entry) -> usize {
         let same_net = self.bucket(index).iter().flatten().filter(|known| known.key == entry.key).count();
         let most = usize::from(self.bucketsize);
@@ -334,7 +344,11 @@ impl Hash {
         }
     }
 
-    /// Takes an element out; a bucket with two holes gives their memory back.
+    /// Deletes an element; a bucket with two holes is shrunk.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::Exist`]: the element is not in the set.
     pub fn del(&mut self, probe: &Probe, now: Nanos) -> Result<(), SetError> {
         let index = self.index_of(probe);
         let places = self.bucket(index);
@@ -362,7 +376,7 @@ impl Hash {
             self.buckets[index] = None;
         } else if holes >= STEP {
             bucket.places.retain(Option::is_some);
-            // The rest is new memory.
+            // The rest is newly allocated memory.
             bucket.left.clear();
             bucket.size -= STEP;
             self.taken = self.taken.saturating_sub(BUCKET_HEAD + STEP * self.dsize);
@@ -372,7 +386,7 @@ impl Hash {
         }
     }
 
-    /// Removes what has expired (`mtype_gc_do`).
+    /// Deletes expired elements (`mtype_gc_do`).
     fn collect(&mut self, now: Nanos) {
         for index in 0..self.buckets.len() {
             while let Some(at) = self
@@ -385,7 +399,7 @@ impl Hash {
         }
     }
 
-    /// Doubles the table, more than once if a bucket is too full even then (`mtype_resize`).
+    /// Doubles the table, repeatedly while a bucket overflows (`mtype_resize`).
     fn resize(&mut self, now: Nanos) -> Result<(), SetError> {
         self.collect(now);
         let old = std::mem::take(&mut self.buckets);
@@ -408,7 +422,7 @@ impl Hash {
         }
     }
 
-    /// The table of the present size with these elements, or the elements back if one bucket is too full.
+    /// A table of the current size with these elements; returns them if a bucket overflows.
     fn rebuilt(&self, entries: Vec<Entry>) -> Result<Vec<Option<Box<Bucket>>>, Vec<Entry>> {
         let most = match self.set_type {
             SetType::HashNetIface => MAX_TUNED,
@@ -442,7 +456,7 @@ fn is_same(entry: &Entry, probe: &Probe) -> bool {
     entry.key == probe.key && same_iface(entry.iface.as_deref(), probe.iface)
 }
 
-/// An element with `wildcard` is the same as any name that begins so.
+/// `wildcard` matches by name prefix.
 fn same_iface(known: Option<&Iface>, asked: Option<&Iface>) -> bool {
     match (known, asked) {
         (Some(known), Some(asked)) => {
@@ -457,7 +471,7 @@ fn same_iface(known: Option<&Iface>, asked: Option<&Iface>) -> bool {
     }
 }
 
-/// The element with its network part cut to a prefix.
+/// The element with its network part masked to a prefix.
 pub fn with_prefix(set_type: SetType, key: Key, cidr: u8) -> Key {
     match set_type {
         SetType::HashIpPortNet => Key { ip2: masked(key.ip2, cidr), cidr, ..key },
@@ -465,12 +479,12 @@ pub fn with_prefix(set_type: SetType, key: Key, cidr: u8) -> Key {
     }
 }
 
-/// An address cut to a prefix.
+/// An address masked to a prefix length.
 pub fn masked(ip: u32, cidr: u8) -> u32 {
     ip & !(u32::MAX.checked_shr(u32::from(cidr)).unwrap_or(0))
 }
 
-/// The words of the kernel's element that its hash covers, and how many.
+/// The words of the kernel's element that are hashed, and their number.
 fn hashed_words(set_type: SetType, key: &Key) -> ([u32; 3], usize) {
     let ip = key.ip.swap_bytes();
     let port = u32::from(key.port.swap_bytes());
@@ -493,7 +507,7 @@ fn dsize(set_type: SetType, ext: &Extensions) -> usize {
     ext.sized(set_type.elem_size())
 }
 
-/// `struct htype` and `struct htable` without their regions, as Linux shows them.
+/// Sizes of `struct htype` and `struct htable` without their regions, as measured on Linux.
 fn base_size(create: &Create) -> usize {
     let bitmask = if create.bitmask_known { 16 } else { 0 };
     match create.set_type {

@@ -1,9 +1,9 @@
-//! Bob Jenkins' hash of 32-bit words (lookup3, public domain), with which the kernel chooses the bucket of an
-//! element (`jhash2`, include/linux/jhash.h). With a known `initval` the order of a listing follows from it.
+//! Bob Jenkins' hash of 32-bit words (lookup3, public domain), which selects the bucket of an element
+//! (`jhash2`, include/linux/jhash.h). With a known `initval` the listing order follows from it.
 
 const INITIAL: u32 = 0xdead_beef;
 
-/// The hash of `words`, begun with `initval`.
+/// Hash of `words`, seeded with `initval`.
 pub fn jhash2(words: &[u32], initval: u32) -> u32 {
     let seed = INITIAL.wrapping_add((words.len() as u32) << 2).wrapping_add(initval);
     let mut state = [seed; 3];

@@ -1,4 +1,4 @@
-//! `list:set`: sets in an order (net/netfilter/ipset/ip_set_list_set.c).
+//! `list:set`: an ordered list of sets (net/netfilter/ipset/ip_set_list_set.c).
 
 use glassnet_sim::Nanos;
 
@@ -19,17 +19,17 @@ impl Member {
     }
 }
 
-/// A list of sets.
+/// A `list:set`.
 #[derive(Clone, Debug)]
 pub struct List {
-    /// `size`, which the kernel only shows.
+    /// `size`, shown by the kernel but not enforced.
     pub size: u32,
     /// Members in order.
     pub members: Vec<Member>,
     dsize: usize,
 }
 
-/// An empty list in the kernel's memory, bytes.
+/// Size of an empty list in the kernel's memory, bytes.
 const BASE: usize = 80;
 
 impl List {
@@ -39,19 +39,19 @@ impl List {
         List { size: size.unwrap_or(8).max(4), members: Vec::new(), dsize }
     }
 
-    /// Its size in the kernel's memory, bytes.
+    /// Memory size as the kernel reports it, bytes.
     pub fn memory(&self) -> usize {
         let comments = self.members.iter().filter_map(|member| member.ext.as_ref());
         let comments: usize = comments.map(|ext| ext.comment_size()).sum();
         BASE + self.members.len() * self.dsize + comments
     }
 
-    /// Members that have not expired.
+    /// Unexpired members.
     pub fn live(&self, now: Nanos) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(move |member| !member.expired(now))
     }
 
-    /// Takes out what has expired and gives it back, so that references can be dropped.
+    /// Removes expired members and returns them, so that their references can be dropped.
     pub fn sweep(&mut self, now: Nanos) -> Vec<u16> {
         let (gone, kept) =
             std::mem::take(&mut self.members).into_iter().partition(|member| member.expired(now));
@@ -64,7 +64,7 @@ impl List {
         self.members.iter().position(|member| member.set == set)
     }
 
-    /// The set is in the list, right before or after the other if one is named.
+    /// The set is a member, directly before or after the other one if given.
     pub fn contains(&self, set: u16, near: Option<(bool, u16)>) -> bool {
         let Some(at) = self.place(set) else { return false };
         let other = match near {
@@ -75,7 +75,12 @@ impl List {
         other.is_some_and(|other| near.is_some_and(|(_, near)| other.set == near))
     }
 
-    /// Adds a set. True if it is new, so that it must be held.
+    /// Adds a member set. True if it is new, so that a reference must be taken.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::RefExist`]: the set in `near` is no member. [`SetError::Exist`]: the set is a member, and
+    /// `exist` is false.
     pub fn add(
         &mut self,
         mut member: Member,
@@ -107,7 +112,11 @@ impl List {
         Ok(true)
     }
 
-    /// Takes a set out.
+    /// Deletes a member set.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::Exist`]: the set is no member. [`SetError::RefExist`]: it is not where `near` says.
     pub fn del(&mut self, set: u16, near: Option<(bool, u16)>) -> Result<(), SetError> {
         let at = self.place(set).ok_or(SetError::Exist)?;
         if near.is_some() && !self.contains(set, near) {

@@ -2,11 +2,11 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | this one | [`IpSets`]: names, references, and what concerns a set as a whole |
-//! | [`types`] | what sets are made of, requests and errors |
-//! | [`adt`] | `add`, `del` and `test` by command |
-//! | [`packet`] | the same by packet, for `-m set` and `-j SET` |
-//! | [`hash`], [`bitmap`], [`list`] | the three ways to keep elements |
+//! | this one | [`IpSets`]: names, references, operations on whole sets |
+//! | [`types`] | set types, requests and errors |
+//! | [`adt`] | `add`, `del` and `test` commands |
+//! | [`packet`] | the same for packets: `-m set` and `-j SET` |
+//! | [`hash`], [`bitmap`], [`list`] | the three storage methods |
 //! | [`jhash`] | the kernel's hash function |
 
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ use hash::Hash;
 use list::List;
 use types::{Create, Ext, Extensions, Iface, Key, Range, Request, SetError, SetType, SkbInfo};
 
-/// How a set keeps its elements.
+/// Storage method of a set.
 #[derive(Clone, Debug)]
 pub enum Storage {
     /// `hash:*`.
@@ -49,28 +49,28 @@ pub struct IpSet {
     pub name: String,
     /// Its type.
     pub set_type: SetType,
-    /// The type's revision.
+    /// Revision of the type.
     pub revision: u8,
-    /// Which extensions its elements have.
+    /// Enabled extensions.
     pub ext: Extensions,
-    /// Rules and lists that use it.
+    /// Reference count: rules and lists that use it.
     pub references: u32,
-    /// When it was made: its collector runs from then on.
+    /// Creation time, from which its garbage collection interval is counted.
     created: Nanos,
     /// Its elements.
     pub storage: Storage,
 }
 
-/// An element as it is listed.
+/// An element in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Addresses, port, protocol; a bitmap has its address or port in `ip` or `port`.
+    /// Addresses, port, protocol; for bitmaps the address or port is in `ip` or `port`.
     pub key: Key,
     /// Interface.
     pub iface: Option<Iface>,
-    /// A list's member.
+    /// Member of a `list:set`.
     pub name: String,
-    /// The network does not match.
+    /// `nomatch`: the network is an exception.
     pub nomatch: bool,
     /// Extensions, if the set has any.
     pub ext: Option<Ext>,
@@ -84,7 +84,7 @@ pub struct IpSets {
 }
 
 impl IpSet {
-    /// The kernel's collector of bitmaps and lists ran last at this time (`IPSET_GC_PERIOD`).
+    /// Last run of the garbage collection of bitmaps and lists (`IPSET_GC_PERIOD`).
     fn swept(&self, now: Nanos) -> Nanos {
         let Some(timeout) = self.ext.timeout else { return now };
         let period = Nanos::from_secs(u64::from((timeout / 3).clamp(1, 180))).0;
@@ -92,7 +92,7 @@ impl IpSet {
         self.created + Nanos(runs * period)
     }
 
-    /// Its size in the kernel's memory, bytes.
+    /// Memory size as the kernel reports it, bytes.
     pub fn memory(&self) -> usize {
         match &self.storage {
             Storage::Hash(hash) => hash.memory(),
@@ -101,7 +101,7 @@ impl IpSet {
         }
     }
 
-    /// `Number of entries`: bitmaps and lists count an expired element until their collector ran.
+    /// `Number of entries`: bitmaps and lists count expired elements until garbage collection.
     pub fn count(&self, now: Nanos) -> u32 {
         match &self.storage {
             Storage::Hash(hash) => hash.entries(now).count() as u32,
@@ -110,7 +110,7 @@ impl IpSet {
         }
     }
 
-    /// The extensions that a request asks for, with the set's defaults (`ip_set_get_extensions`).
+    /// Extensions of a request, with the set's defaults filled in (`ip_set_get_extensions`).
     fn request_ext(&self, request: &Request, now: Nanos) -> Result<Option<Box<Ext>>, SetError> {
         let counters = request.packets.is_some() || request.bytes.is_some();
         let skbinfo = request.skbmark.is_some() || request.skbprio.is_some() || request.skbqueue.is_some();
@@ -147,7 +147,7 @@ impl IpSet {
         (seconds != 0).then(|| now + Nanos::from_secs(u64::from(seconds)))
     }
 
-    /// It was made the same way (`same_set`).
+    /// Created with the same parameters (`same_set`).
     fn is_like(&self, other: &IpSet) -> bool {
         let same_storage = match (&self.storage, &other.storage) {
             (Storage::Hash(a), Storage::Hash(b)) => (a.maxelem, a.netmask) == (b.maxelem, b.netmask),
@@ -160,7 +160,7 @@ impl IpSet {
         self.set_type == other.set_type && self.ext == other.ext && same_storage
     }
 
-    /// What kind of data its elements are (`features`); sets of the same kind can be swapped.
+    /// Features of its type; only sets with equal features can be swapped.
     fn features(&self) -> SetType {
         match self.set_type {
             SetType::BitmapIp => SetType::HashIp,
@@ -170,17 +170,17 @@ impl IpSet {
 }
 
 impl IpSets {
-    /// The set of this name.
+    /// Looks up a set by name.
     pub fn get(&self, name: &str) -> Option<&IpSet> {
         self.by_index(self.index(name)?)
     }
 
-    /// The number of the set of this name. Rules and lists keep numbers: they stay right when sets are swapped.
+    /// Index of a set. Rules and lists keep the index.
     pub fn index(&self, name: &str) -> Option<u16> {
         self.names.get(name).copied()
     }
 
-    /// The set of this number.
+    /// Looks up a set by index.
     pub fn by_index(&self, index: u16) -> Option<&IpSet> {
         self.slots.get(usize::from(index))?.as_ref()
     }
@@ -189,14 +189,14 @@ impl IpSets {
         self.slots.get_mut(usize::from(index))?.as_mut()
     }
 
-    /// All sets in the order in which the kernel dumps them: by number, lists last.
+    /// All sets in the kernel's dump order: by index, lists last.
     pub fn iter(&self) -> impl Iterator<Item = &IpSet> {
         let is_list = |set: &&IpSet| set.set_type == SetType::ListSet;
         let sets = || self.slots.iter().flatten();
         sets().filter(move |set| !is_list(set)).chain(sets().filter(is_list))
     }
 
-    /// Elements of a set, in the kernel's order.
+    /// Elements of a set, in the kernel's dump order.
     pub fn elements(&self, set: &IpSet, now: Nanos) -> Vec<Listed> {
         let blank =
             Listed { key: Key::default(), iface: None, name: String::new(), nomatch: false, ext: None };
@@ -231,21 +231,25 @@ impl IpSets {
         }
     }
 
-    /// A rule or a list begins to use a set (`ip_set_get_byname`).
+    /// Takes a reference for a rule or a list (`ip_set_get_byname`).
     pub fn hold(&mut self, name: &str) -> Option<u16> {
         let index = self.index(name)?;
         self.by_index_mut(index)?.references += 1;
         Some(index)
     }
 
-    /// A rule or a list no longer uses a set (`ip_set_put_byindex`).
+    /// Drops the reference of a rule or a list (`ip_set_put_byindex`).
     pub fn put(&mut self, index: u16) {
         if let Some(set) = self.by_index_mut(index) {
             set.references = set.references.saturating_sub(1);
         }
     }
 
-    /// `create`. With `exist` a set that was made the same way is no error.
+    /// `create`. With `exist`, no error if a set with the same parameters exists.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::SetExists`], [`SetError::MaxSets`], or the parameters are not those of the type.
     pub fn create(&mut self, name: &str, create: &Create, exist: bool, now: Nanos) -> Result<(), SetError> {
         let set = IpSet {
             name: name.to_owned(),
@@ -269,7 +273,11 @@ impl IpSets {
         Ok(())
     }
 
-    /// `destroy`: the set of this name, or all. Nothing is destroyed if one of them is in use.
+    /// `destroy`: one set, or all. No set is destroyed if one of them is referenced.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::NoSuchSet`], or [`SetError::Busy`] if a set is referenced.
     pub fn destroy(&mut self, name: Option<&str>) -> Result<(), SetError> {
         let Some(name) = name else {
             if self.slots.iter().flatten().any(|set| set.references > 0) {
@@ -288,7 +296,11 @@ impl IpSets {
         Ok(())
     }
 
-    /// `flush`: the set of this name, or all.
+    /// `flush`: one set, or all.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::NoSuchSet`].
     pub fn flush(&mut self, name: Option<&str>) -> Result<(), SetError> {
         let indices: Vec<u16> = match name {
             Some(name) => vec![self.index(name).ok_or(SetError::NoSuchSet)?],
@@ -313,6 +325,10 @@ impl IpSets {
     }
 
     /// `rename`.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::NoSuchSet`]; [`SetError::Referenced`]; [`SetError::SecondName`]: the new name is in use.
     pub fn rename(&mut self, from: &str, to: &str) -> Result<(), SetError> {
         let index = self.index(from).ok_or(SetError::NoSuchSet)?;
         if self.by_index(index).is_some_and(|set| set.references > 0) {
@@ -329,7 +345,11 @@ impl IpSets {
         Ok(())
     }
 
-    /// `swap`: the contents change places; names, numbers and references stay.
+    /// `swap`: exchanges the contents; names and references stay.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::NoSuchSet`]; [`SetError::SecondName`]: there is no set `to`; [`SetError::TypeMismatch`].
     pub fn swap(&mut self, from: &str, to: &str) -> Result<(), SetError> {
         let from = self.index(from).ok_or(SetError::NoSuchSet)?;
         let to = self.index(to).ok_or(SetError::SecondName)?;
@@ -390,7 +410,7 @@ fn bitmap_ip(create: &Create) -> Result<Bitmap, SetError> {
     Ok(Bitmap::new((first, last), netmask, elements as u32, &create.ext, 88))
 }
 
-/// The length of the prefix under which `last` becomes `first`; 0 if there is none (`range_to_mask`).
+/// The prefix length at which `last` masks to `first`; 0 if there is none (`range_to_mask`).
 fn common_prefix(first: u32, last: u32) -> u8 {
     (1..32).rev().find(|cidr| hash::masked(last, *cidr) == first).unwrap_or(0)
 }

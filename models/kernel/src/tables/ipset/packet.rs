@@ -1,4 +1,4 @@
-//! What packets do with sets: `-m set` tests them, `-j SET` adds and deletes (`kadt` of each set type).
+//! Set operations for packets: `-m set` tests, `-j SET` adds and deletes (`kadt` of each set type).
 
 use std::cmp::Ordering;
 
@@ -10,7 +10,7 @@ use super::hash::{Entry, Hash, Probe, with_prefix};
 use super::types::{Adt, Ext, Iface, Key, SetError, SetType, SkbInfo};
 use super::{IpSet, IpSets, Storage};
 
-/// What a set wants to know of a packet.
+/// The packet fields that sets use.
 #[derive(Clone, Debug, Default)]
 pub struct SetPacket<'a> {
     /// Source address.
@@ -19,26 +19,26 @@ pub struct SetPacket<'a> {
     pub daddr: u32,
     /// Protocol.
     pub proto: u8,
-    /// Source and destination port; ICMP's type and code in both. `None` if the packet does not hold them: it is a
-    /// later fragment or too short. Protocols without ports have zeros.
+    /// Source and destination port; ICMP type and code in both. `None`: not in the packet (a later fragment,
+    /// or truncated). Zeros for protocols without ports.
     pub ports: Option<(u16, u16)>,
     /// Length from the IP header on, bytes.
     pub len: u32,
-    /// Name of the device that it came in by.
+    /// Name of the input device.
     pub input: Option<&'a str>,
-    /// Name of the device that it goes out by.
+    /// Name of the output device.
     pub output: Option<&'a str>,
 }
 
-/// A counter comparison: inverted, how, value.
+/// A counter comparison: inverted, operator, value.
 pub type Compare = Option<(bool, Ordering, u64)>;
 
-/// How a rule uses a set (`struct ip_set_adt_opt`).
+/// Set options of a rule (`struct ip_set_adt_opt`).
 #[derive(Clone, Debug, Default)]
 pub struct SetOptions {
-    /// How many `src` and `dst` words there are.
+    /// Number of `src` and `dst` flags.
     pub dim: u8,
-    /// A bit for each dimension that is the source, the first is bit 0.
+    /// Bit n set: dimension n is the source.
     pub source: u8,
     /// `--return-nomatch`.
     pub return_nomatch: bool,
@@ -57,7 +57,7 @@ pub struct SetOptions {
 }
 
 impl SetOptions {
-    /// The dimension's address (`ip4addrptr`).
+    /// The address for the dimension (`ip4addrptr`).
     fn address(&self, packet: &SetPacket, dimension: u8) -> u32 {
         if self.is_source(dimension) { packet.saddr } else { packet.daddr }
     }
@@ -72,14 +72,14 @@ impl SetOptions {
     }
 }
 
-/// The element that a packet stands for.
+/// The element of a packet.
 struct Wanted {
     key: Key,
     iface: Option<Iface>,
 }
 
 impl IpSets {
-    /// The packet is in the set: its element's metadata (`ip_set_test`). Counts the packet if the set has counters.
+    /// Tests a packet (`ip_set_test`): metadata of the matching element. Updates the set's counters.
     pub fn test_packet(
         &mut self,
         index: u16,
@@ -88,7 +88,7 @@ impl IpSets {
         now: Nanos,
     ) -> Option<SkbInfo> {
         let set = self.by_index_mut(index)?;
-        // A list takes what its members take.
+        // A list has the features of its members.
         if set.set_type != SetType::ListSet && options.dim < set.set_type.dimension() {
             return None;
         }
@@ -110,7 +110,7 @@ impl IpSets {
                     return hash.get(&probe, now).and_then(accept).map(|(_, info)| info);
                 }
                 let (nomatch, info) = hash.find_covering(&probe, now, &mut accept)?;
-                // `nomatch` is minus one match, which `--return-nomatch` turns round.
+                // `nomatch` is -ENOTEMPTY, which `--return-nomatch` inverts.
                 return (nomatch == options.return_nomatch).then_some(info);
             }
             Storage::Bitmap(bitmap) => {
@@ -156,8 +156,13 @@ impl IpSets {
         None
     }
 
-    /// Adds the packet's element, or deletes it with `adt` [`Adt::Del`] (`ip_set_add`, `ip_set_del`). A list passes it to
-    /// its members until one takes it. A full bucket is an error: only a command makes a table larger.
+    /// Adds the packet's element, or deletes it (`ip_set_add`, `ip_set_del`). For a list: tries its members
+    /// in turn.
+    /// A full bucket is an error: the packet path does not resize.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError`]: the element cannot be added or deleted, or the packet lacks a field of the set's type.
     pub fn change_packet(
         &mut self,
         index: u16,
@@ -200,7 +205,7 @@ impl IpSets {
     }
 }
 
-/// A network is added and deleted with the longest prefix that the set has (`INIT_CIDR`).
+/// A network is added and deleted with the longest prefix length in the set (`INIT_CIDR`).
 fn stored_key(hash: &Hash, set_type: SetType, key: Key) -> Key {
     match set_type.has_net() {
         true => with_prefix(set_type, key, hash.longest_prefix().unwrap_or(32)),
@@ -208,7 +213,7 @@ fn stored_key(hash: &Hash, set_type: SetType, key: Key) -> Key {
     }
 }
 
-/// The element that the packet stands for in a set of this type; `None` if it has no such part.
+/// The packet's element for this set type; `None` if a field is missing.
 fn wanted(set: &IpSet, packet: &SetPacket, options: &SetOptions) -> Option<Wanted> {
     let ip = options.address(packet, 0);
     let with_port = |key: Key| {
@@ -225,7 +230,7 @@ fn wanted(set: &IpSet, packet: &SetPacket, options: &SetOptions) -> Option<Wante
         }
         SetType::BitmapIp => base,
         SetType::BitmapPort => {
-            // Only TCP and UDP.
+            // TCP and UDP only.
             (packet.proto == 6 || packet.proto == 17)
                 .then(|| Some(Key { port: options.port(packet, 0)?, ..Key::default() }))??
         }
@@ -255,7 +260,7 @@ fn bitmap_id(bitmap: &Bitmap, set_type: SetType, key: &Key) -> Option<u32> {
     (bitmap.first..=bitmap.last).contains(&value).then(|| (value - bitmap.first) >> shift)
 }
 
-/// Counts the packet, and asks whether the counters are as the rule wants them (`ip_set_match_extensions`).
+/// Updates the counters, and compares them as the rule says (`ip_set_match_extensions`).
 fn match_extensions(
     ext: Option<&mut Ext>,
     counters: bool,

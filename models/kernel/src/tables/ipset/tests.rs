@@ -110,7 +110,7 @@ fn a_packet_adds_its_element_and_is_counted() {
     assert_eq!(sets.get("p").expect("p").count(T0), 0);
 }
 
-/// What Linux 6.18 printed for the same commands with `initval 0x5`: see `ipset save`.
+/// Output of Linux 6.18 for the same commands with `initval 0x5` (`ipset save`).
 #[test]
 fn buckets_grow_and_are_listed_as_in_the_kernel() {
     let mut sets = IpSets::default();

@@ -1,4 +1,4 @@
-//! What sets are made of: types, extensions, requests and their errors (include/uapi/linux/netfilter/ipset).
+//! Set types, extensions, requests and errors (include/uapi/linux/netfilter/ipset).
 
 use std::net::Ipv4Addr;
 
@@ -46,18 +46,18 @@ impl SetType {
         }
     }
 
-    /// How many parts an element has, and so how many `src`/`dst` words a rule needs at least (`dimension`).
+    /// Number of dimensions of an element: the minimum of `src`/`dst` flags of a rule (`dimension`).
     pub const fn dimension(self) -> u8 {
         match self {
             SetType::BitmapIp | SetType::BitmapPort | SetType::HashIp | SetType::HashNet => 1,
             SetType::HashIpPort | SetType::HashNetIface | SetType::HashNetPort => 2,
             SetType::HashIpPortIp | SetType::HashIpPortNet => 3,
-            // A list takes as many as its members need.
+            // A list takes the flags that its members need.
             SetType::ListSet => 6,
         }
     }
 
-    /// Elements hold a network, so they may be marked `nomatch` (`IPSET_TYPE_NOMATCH`).
+    /// Elements contain a network, so `nomatch` is allowed (`IPSET_TYPE_NOMATCH`).
     pub const fn has_net(self) -> bool {
         matches!(
             self,
@@ -65,7 +65,7 @@ impl SetType {
         )
     }
 
-    /// The newest revision that the kernel knows; since Linux 6.2 two types know `bitmask`.
+    /// The newest supported revision; since Linux 6.2 two types support `bitmask`.
     pub const fn revision(self, bitmask: bool) -> u8 {
         match self {
             SetType::BitmapIp | SetType::BitmapPort | SetType::ListSet => 3,
@@ -77,7 +77,7 @@ impl SetType {
         }
     }
 
-    /// The size of an element in the kernel's memory before its extensions, bytes.
+    /// Element size without extensions in the kernel's memory, bytes.
     pub(super) const fn elem_size(self) -> usize {
         match self {
             SetType::BitmapIp | SetType::BitmapPort => 0,
@@ -90,26 +90,26 @@ impl SetType {
     }
 }
 
-/// Which extensions the elements of a set have.
+/// Extensions enabled for the elements of a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extensions {
-    /// Elements expire after so many seconds unless they say otherwise; 0: never.
+    /// Default timeout in seconds; 0: none.
     pub timeout: Option<u32>,
-    /// Elements count packets and bytes.
+    /// `counters`.
     pub counters: bool,
-    /// Elements may have a comment.
+    /// `comment`.
     pub comment: bool,
-    /// Elements may have a mark, priority and queue for `SET --map-set`.
+    /// `skbinfo`: mark, priority and queue for `SET --map-set`.
     pub skbinfo: bool,
 }
 
 impl Extensions {
-    /// Some extension is on.
+    /// An extension is enabled.
     pub fn any(&self) -> bool {
         self.timeout.is_some() || self.counters || self.comment || self.skbinfo
     }
 
-    /// The size of an element with extensions in the kernel's memory, bytes; each is aligned as its type.
+    /// Element size with extensions in the kernel's memory, bytes; each is aligned as its type.
     pub(super) fn sized(&self, elem: usize) -> usize {
         let mut size = elem;
         let extensions = [
@@ -125,12 +125,12 @@ impl Extensions {
     }
 }
 
-/// What `SET --map-set` takes from an element (`struct ip_set_skbinfo`).
+/// Packet metadata of an element for `SET --map-set` (`struct ip_set_skbinfo`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SkbInfo {
     /// Mark.
     pub mark: u32,
-    /// Which bits of the mark count.
+    /// Mask of the mark.
     pub mask: u32,
     /// Priority, `MAJOR:MINOR`.
     pub prio: u32,
@@ -141,11 +141,11 @@ pub struct SkbInfo {
 /// The extensions of one element.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ext {
-    /// When it expires; `None`: never.
+    /// Expiry; `None`: never.
     pub expires: Option<Nanos>,
-    /// Packets that matched.
+    /// Packet counter.
     pub packets: u64,
-    /// Their bytes.
+    /// Byte counter.
     pub bytes: u64,
     /// Comment.
     pub comment: Option<Box<str>>,
@@ -154,10 +154,10 @@ pub struct Ext {
 }
 
 impl Ext {
-    /// Packets or bytes that a command does not say.
+    /// Counter not given by the command.
     pub const NOT_SAID: u64 = u64::MAX;
 
-    /// Counters that the command did not say stay as they were at the element's place (`ip_set_init_counter`).
+    /// Counters not given keep the slot's value (`ip_set_init_counter`).
     pub(super) fn init_counters(&mut self, (packets, bytes): (u64, u64)) {
         if self.packets == Ext::NOT_SAID {
             self.packets = packets;
@@ -167,18 +167,18 @@ impl Ext {
         }
     }
 
-    /// It is as good as gone (`ip_set_timeout_expired`).
+    /// It has expired (`ip_set_timeout_expired`).
     pub fn expired(&self, now: Nanos) -> bool {
         self.expires.is_some_and(|at| now > at)
     }
 
-    /// Seconds until it expires as `ipset list` shows them, at least 1; 0: never.
+    /// Remaining seconds as `ipset list` shows them, at least 1; 0: no timeout.
     pub fn timeout(&self, now: Nanos) -> u32 {
         let left = |at: Nanos| (at.0.saturating_sub(now.0) / 1_000_000_000).max(1) as u32;
         self.expires.map_or(0, left)
     }
 
-    /// What its comment takes in the kernel's memory, bytes.
+    /// Size of its comment in the kernel's memory, bytes.
     pub(super) fn comment_size(&self) -> usize {
         self.comment.as_ref().map_or(0, |comment| 16 + comment.len() + 1)
     }
@@ -187,63 +187,63 @@ impl Ext {
 /// An interface in an element of `hash:net,iface`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Iface {
-    /// Name, or how it begins.
+    /// Name, or name prefix.
     pub name: Box<str>,
-    /// It is a bridge's port.
+    /// It is a bridge port (`physdev`).
     pub physdev: bool,
-    /// Any name that begins so.
+    /// Wildcard: matches by name prefix.
     pub wildcard: bool,
 }
 
-/// The parts of an element; those that its set's type does not have are zero.
+/// The dimensions of an element; zero where the set type has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// First address.
     pub ip: u32,
     /// Second address.
     pub ip2: u32,
-    /// Port, or type and code of ICMP.
+    /// Port, or ICMP type and code.
     pub port: u16,
     /// Protocol.
     pub proto: u8,
-    /// Prefix length of the part that is a network.
+    /// Prefix length of the network dimension.
     pub cidr: u8,
 }
 
-/// An element as `add`, `del` and `test` name it, with ranges (`enum` of `IPSET_ATTR_*`).
+/// An element in an `add`, `del` or `test` request, possibly a range (`enum` of `IPSET_ATTR_*`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// First address.
     pub ip: u32,
-    /// Up to this address.
+    /// Last address of the range.
     pub ip_to: Option<u32>,
     /// Prefix length of the first address.
     pub cidr: Option<u8>,
     /// Port.
     pub port: u16,
-    /// Up to this port.
+    /// Last port of the range.
     pub port_to: Option<u16>,
     /// Protocol.
     pub proto: u8,
     /// Second address.
     pub ip2: u32,
-    /// Up to this second address.
+    /// Last second address of the range.
     pub ip2_to: Option<u32>,
     /// Prefix length of the second address.
     pub cidr2: Option<u8>,
     /// Interface.
     pub iface: Option<Iface>,
-    /// Name of a set, for `list:set`.
+    /// Name of a member set, for `list:set`.
     pub name: String,
-    /// Before (true) or after (false) which member of the list.
+    /// Before (true) or after (false) this member of the list.
     pub place: Option<(bool, String)>,
-    /// The network does not match.
+    /// `nomatch`.
     pub nomatch: bool,
-    /// Seconds.
+    /// Timeout in seconds.
     pub timeout: Option<u32>,
-    /// Counter.
+    /// Packet counter.
     pub packets: Option<u64>,
-    /// Counter.
+    /// Byte counter.
     pub bytes: Option<u64>,
     /// Comment.
     pub comment: Option<String>,
@@ -255,14 +255,14 @@ pub struct Request {
     pub skbqueue: Option<u16>,
 }
 
-/// What to do with an element.
+/// Operation on an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adt {
-    /// Put it in.
+    /// Add.
     Add,
-    /// Take it out.
+    /// Delete.
     Del,
-    /// Look.
+    /// Test.
     Test,
 }
 
@@ -277,32 +277,32 @@ pub enum Range {
     Port(u16, u16),
 }
 
-/// How a set is to be created.
+/// Parameters of `create`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Create {
     /// Type.
     pub set_type: SetType,
     /// Extensions.
     pub ext: Extensions,
-    /// Buckets to begin with.
+    /// Initial number of buckets.
     pub hashsize: Option<u32>,
-    /// Most elements.
+    /// Maximum elements.
     pub maxelem: Option<u32>,
-    /// Most elements in a bucket.
+    /// Maximum elements of a bucket.
     pub bucketsize: Option<u8>,
-    /// Addresses are cut to this prefix.
+    /// Prefix length to which addresses are masked.
     pub netmask: Option<u8>,
-    /// Where the hash begins; given, or chosen by chance.
+    /// Hash seed; given, or random.
     pub initval: u32,
     /// A bitmap's range.
     pub range: Option<Range>,
     /// `size` of a list.
     pub size: Option<u32>,
-    /// The kernel knows `bitmask` (Linux 6.2 and later); shows in revisions and sizes.
+    /// `bitmask` is supported (Linux 6.2 and later); affects revisions and sizes.
     pub bitmask_known: bool,
 }
 
-/// Why the kernel refuses (`enum ipset_errno` and the error numbers).
+/// Errors (`enum ipset_errno` and errnos).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetError {
     /// ENOENT: no set of this name.
@@ -323,7 +323,7 @@ pub enum SetError {
     TypeMismatch,
     /// `IPSET_ERR_REFERENCED`.
     Referenced,
-    /// `IPSET_ERR_EXIST`: is there already, or is not.
+    /// `IPSET_ERR_EXIST`: the element exists already, or does not exist.
     Exist,
     /// `IPSET_ERR_INVALID_CIDR`.
     InvalidCidr,
