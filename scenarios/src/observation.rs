@@ -259,6 +259,10 @@ pub struct TraceEvent {
 
 impl Observation {
     /// Reads a recording.
+    ///
+    /// # Errors
+    ///
+    /// The text is no JSON or not that of a recording.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }

@@ -31,7 +31,11 @@ pub struct CaptureFile {
     pub damage: Option<String>,
 }
 
-/// Reads a pcap or pcapng file. The error is what libpcap says of a file that is neither.
+/// Reads a pcap or pcapng file.
+///
+/// # Errors
+///
+/// What libpcap says of a file that is neither.
 pub fn read(bytes: &[u8]) -> Result<CaptureFile, String> {
     if bytes.len() < 4 {
         return Err(truncated(4, "file header", bytes.len()));

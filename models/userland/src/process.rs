@@ -429,7 +429,11 @@ impl Process {
         .await
     }
 
-    /// Sleeps for a span of virtual time; `Err` if a caught signal ended the sleep.
+    /// Sleeps for a span of virtual time.
+    ///
+    /// # Errors
+    ///
+    /// The caught signal that ended the sleep.
     pub async fn sleep(&mut self, span: Nanos) -> Result<(), Signal> {
         let deadline = self.now() + span;
         match self.wait::<()>(Some(deadline), |_| None).await {
@@ -439,6 +443,10 @@ impl Process {
     }
 
     /// The next line of standard input with its newline, empty at the end.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading standard input.
     pub async fn read_line(&mut self) -> io::Result<Vec<u8>> {
         self.flush().await;
         loop {
@@ -455,6 +463,10 @@ impl Process {
     }
 
     /// All of the file that an operand names; `-` is standard input.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the file or standard input.
     pub async fn read_operand(&mut self, file: &str) -> io::Result<Vec<u8>> {
         if file == "-" {
             return self.read_to_end().await;
@@ -464,6 +476,10 @@ impl Process {
     }
 
     /// All of standard input.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading standard input.
     pub async fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         self.flush().await;
         loop {

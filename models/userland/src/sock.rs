@@ -69,11 +69,19 @@ impl Sock {
     }
 
     /// `bind(2)` to an address and port.
+    ///
+    /// # Errors
+    ///
+    /// As of [`inet_bind`].
     pub fn bind(&self, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
         self.call(|cx| inet_bind(cx, self.id, u32::from(address), port))
     }
 
     /// `connect(2)`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`inet_connect`].
     pub fn connect(&self, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
         self.call(|cx| inet_connect(cx, self.id, u32::from(address), port))
     }
@@ -86,11 +94,19 @@ impl Sock {
     }
 
     /// Binds a packet socket to a device, 0: all.
+    ///
+    /// # Errors
+    ///
+    /// As of [`sys::packet_bind`].
     pub fn packet_bind(&self, ifindex: u32) -> Result<(), Errno> {
         self.call(|cx| sys::packet_bind(cx, self.id, ifindex))
     }
 
     /// Makes the device of a packet socket promiscuous as long as the socket is open.
+    ///
+    /// # Errors
+    ///
+    /// As of [`sys::packet_promisc`].
     pub fn packet_promiscuous(&self) -> Result<(), Errno> {
         self.call(|cx| sys::packet_promisc(cx, self.id))
     }
@@ -101,16 +117,28 @@ impl Sock {
     }
 
     /// Sends a message to an address and port.
+    ///
+    /// # Errors
+    ///
+    /// As of [`sys::sendto`].
     pub fn send_to(&self, address: Ipv4Addr, port: u16, data: &[u8]) -> Result<usize, Errno> {
         self.call(|cx| sys::sendto(cx, self.id, SendTo::Inet(u32::from(address), port), data))
     }
 
     /// Sends the payload of a frame to a MAC address.
+    ///
+    /// # Errors
+    ///
+    /// As of [`sys::sendto`].
     pub fn send_frame(&self, to: Mac, data: &[u8]) -> Result<usize, Errno> {
         self.call(|cx| sys::sendto(cx, self.id, SendTo::Link(to), data))
     }
 
     /// The next message, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As of [`sys::recv`].
     pub fn receive(&self) -> Result<Option<Received>, Errno> {
         self.call(|cx| sys::recv(cx, self.id))
     }

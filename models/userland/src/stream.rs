@@ -31,11 +31,19 @@ impl Sock {
     }
 
     /// `listen(2)`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`sys::listen`].
     pub fn listen(&self, backlog: usize) -> Result<(), Errno> {
         self.call(|cx| sys::listen(cx, self.id, backlog))
     }
 
     /// The next connection, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As of [`sys::accept`].
     pub fn accept(&self) -> Result<Option<Sock>, Errno> {
         let child = self.call(|cx| sys::accept(cx, self.id))?;
         Ok(child.map(|id| self.beside(id)))
@@ -48,16 +56,28 @@ impl Sock {
     }
 
     /// Reads at most `max` bytes of a connection: none if nothing is there yet, no bytes at the end.
+    ///
+    /// # Errors
+    ///
+    /// As of [`sys::recv_stream`].
     pub fn read(&self, max: usize) -> Result<Option<Vec<u8>>, Errno> {
         self.call(|cx| sys::recv_stream(cx, self.id, max))
     }
 
     /// Writes to a connection: how many bytes were taken.
+    ///
+    /// # Errors
+    ///
+    /// As of [`sys::sendto`].
     pub fn write(&self, data: &[u8]) -> Result<usize, Errno> {
         self.call(|cx| sys::sendto(cx, self.id, SendTo::Connected, data))
     }
 
     /// `shutdown(2)`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`sys::shutdown`].
     pub fn shutdown(&self, read: bool, write: bool) -> Result<(), Errno> {
         self.call(|cx| sys::shutdown(cx, self.id, read, write))
     }

@@ -49,6 +49,10 @@ pub struct BadDivergence {
 
 impl Divergences {
     /// Reads the Markdown text.
+    ///
+    /// # Errors
+    ///
+    /// A matcher that cannot be read, or an entry without a matcher or a reason (line 0).
     pub fn parse(text: &str) -> Result<Self, BadDivergence> {
         let mut entries: Vec<Divergence> = Vec::new();
         for (at, line) in text.lines().enumerate() {

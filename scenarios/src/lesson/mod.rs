@@ -70,6 +70,10 @@ pub struct Prompt {
 
 impl Lesson {
     /// Reads a lesson: YAML if the name ends in `.yaml` or `.yml`, Markdown otherwise.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text, and where.
     pub fn parse(path: &Path, source: String) -> Result<Lesson, LessonError> {
         let is_yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
         let reader = error::Reader { path, source: &source };

@@ -104,6 +104,10 @@ impl Wake for Woken {
 
 impl Session {
     /// Shells for all machines of the world.
+    ///
+    /// # Errors
+    ///
+    /// The runtime that polls the shells could not be built.
     pub fn new(world: World) -> std::io::Result<Session> {
         let names: Vec<_> =
             world.machines.iter().map(|kernel| (kernel.hostname.clone(), kernel.id)).collect();
@@ -137,6 +141,10 @@ impl Session {
     }
 
     /// Runs one command line on a machine until its prompt is back and nothing happens at that instant.
+    ///
+    /// # Errors
+    ///
+    /// The machine is unknown, or the prompt did not come back: see [`ShellError`].
     pub fn run(&mut self, machine: &str, command: &str) -> Result<Outcome, ShellError> {
         let shell = self.machines.get_mut(machine).ok_or(ShellError::UnknownMachine(machine.to_string()))?;
         shell.submit(command);

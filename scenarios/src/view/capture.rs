@@ -32,6 +32,10 @@ pub struct CaptureError {
 
 /// Writes what each device of an observed world sent and received to `directory`, which is made if need be: a
 /// file `MACHINE.NETNS.DEVICE.pcapng` each. A file is there whole or not at all.
+///
+/// # Errors
+///
+/// The directory or a file could not be written; those before it are left.
 pub fn write_captures(
     world: &World,
     names: &Namespaces,

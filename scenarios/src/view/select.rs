@@ -16,7 +16,11 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Says what is not there, if something is not.
+    /// The parts that are named exist.
+    ///
+    /// # Errors
+    ///
+    /// Which block, prompt or packet is not there.
     pub fn check(&self, story: &Story) -> Result<(), String> {
         let blocks = story.typed.last().map_or(0, |typed| typed.block);
         check("block", self.block, blocks)?;

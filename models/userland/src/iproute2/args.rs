@@ -95,6 +95,10 @@ impl<'a> Args<'a> {
     }
 
     /// Takes the value that a keyword needs.
+    ///
+    /// # Errors
+    ///
+    /// The tool's "not complete" message at the end of the command line.
     pub fn value(&mut self) -> Done<&'a str> {
         self.take().ok_or_else(|| Stop::usage("Command line is not complete. Try option \"help\"\n"))
     }
@@ -109,13 +113,21 @@ impl<'a> Args<'a> {
         &self.words[self.at.min(self.words.len())..]
     }
 
-    /// Takes a number, else refuses with `message`.
+    /// Takes a number.
+    ///
+    /// # Errors
+    ///
+    /// `message` for a word that is no number of this type, and those of [`Args::value`].
     pub fn number<T: TryFrom<u64>>(&mut self, message: &str) -> Done<T> {
         let word = self.value()?;
         number(word).ok_or_else(|| invarg(message, word))
     }
 
     /// Takes `on` or `off`.
+    ///
+    /// # Errors
+    ///
+    /// A word other than these two, and those of [`Args::value`].
     pub fn on_off(&mut self, keyword: &str) -> Done<bool> {
         match self.value()? {
             "on" => Ok(true),
@@ -128,6 +140,10 @@ impl<'a> Args<'a> {
 }
 
 /// A name that may be a device's, as iproute2 checks it.
+///
+/// # Errors
+///
+/// A name that is empty or holds `/` or white space.
 pub fn check_ifname(keyword: &str, name: &str) -> Done {
     let bad = name.is_empty() || name.bytes().any(|b| b == b'/' || b.is_ascii_whitespace());
     if bad { Err(invarg(&format!("\"{keyword}\" not a valid ifname"), name)) } else { Ok(()) }
@@ -139,6 +155,10 @@ pub fn number<T: TryFrom<u64>>(word: &str) -> Option<T> {
 }
 
 /// A link-layer address as bytes: hexadecimal bytes between colons, or an IPv4 address.
+///
+/// # Errors
+///
+/// A part that begins with no hexadecimal byte, or a text with dots that is no IPv4 address.
 pub fn lladdr(text: &str) -> Done<Vec<u8>> {
     let bad = || Stop::failed(format!("\"{text}\" is invalid lladdr.\n"));
     if text.contains('.') {
@@ -153,7 +173,11 @@ pub fn lladdr(text: &str) -> Done<Vec<u8>> {
     text.split(':').map(byte).collect()
 }
 
-/// An Ethernet address; `Err` with the number of bytes if they are not six.
+/// An Ethernet address.
+///
+/// # Errors
+///
+/// The number of bytes if they are not six.
 pub fn mac(bytes: &[u8]) -> Result<Mac, usize> {
     <[u8; 6]>::try_from(bytes).map(Mac).map_err(|_| bytes.len())
 }

@@ -137,6 +137,10 @@ pub fn listed(addr: &AddrMask, hosts: Option<&Hosts>) -> String {
 }
 
 /// A protocol by number or name (`xtables_parse_protocol`); `all` is 0.
+///
+/// # Errors
+///
+/// A name that is no known protocol.
 pub fn protocol(text: &str) -> Result<u8, XtError> {
     if let Some(number) = strtoui(text, 0, 255) {
         return Ok(number as u8);

@@ -263,6 +263,10 @@ impl Draft {
     }
 
     /// `-A`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such chain, or the target is no chain to jump to.
     pub fn append(&mut self, chain: &str, rule: Rule) -> Done {
         self.check("RULE_APPEND", chain, &rule)?;
         let at = self.chain_to_fill(chain)?;
@@ -275,6 +279,10 @@ impl Draft {
     }
 
     /// `-I`, from 1 on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Draft::append`], or a place behind the end of the chain.
     pub fn insert(&mut self, chain: &str, at: usize, rule: Rule) -> Done {
         self.check("RULE_INSERT", chain, &rule)?;
         let place = self.chain_to_fill(chain)?;
@@ -288,6 +296,10 @@ impl Draft {
     }
 
     /// `-R`, from 1 on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Draft::append`], or there is no rule at this place.
     pub fn replace(&mut self, chain: &str, at: usize, rule: Rule) -> Done {
         self.check("RULE_REPLACE", chain, &rule)?;
         let place = self.existing(chain)?;
@@ -311,6 +323,10 @@ impl Draft {
     }
 
     /// `-D CHAIN N`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such chain, or no rule at this place.
     pub fn delete_at(&mut self, chain: &str, at: usize) -> Done {
         let too_big = Fail::Refused("Index of deletion too big");
         let place = self.existing(chain)?.ok_or(too_big.clone())?;
@@ -349,11 +365,19 @@ impl Draft {
     }
 
     /// `-C`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such chain, or no such rule in it.
     pub fn contains(&self, chain: &str, rule: &Rule) -> Done {
         self.find(chain, rule).map(|_| ())
     }
 
     /// `-D CHAIN RULE`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Draft::contains`].
     pub fn delete(&mut self, chain: &str, rule: &Rule) -> Done {
         let (place, at) = self.find(chain, rule)?;
         let old = self.table.chains[place].rules.remove(at);
@@ -363,6 +387,10 @@ impl Draft {
     }
 
     /// `-N`.
+    ///
+    /// # Errors
+    ///
+    /// There is a chain of this name.
     pub fn new_chain(&mut self, name: &str) -> Done {
         if self.index.contains_key(name) || self.is_builtin(name) {
             return refused(EXISTS);
@@ -377,6 +405,10 @@ impl Draft {
     }
 
     /// `-F CHAIN`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such chain.
     pub fn flush(&mut self, name: &str) -> Done {
         let Some(place) = self.existing(name)? else { return Ok(()) };
         let old = std::mem::take(&mut self.table.chains[place].rules);
@@ -386,6 +418,10 @@ impl Draft {
     }
 
     /// `-Z CHAIN`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such chain.
     pub fn zero(&mut self, name: &str) -> Done {
         let Some(place) = self.existing(name)? else { return Ok(()) };
         let chain = &mut self.table.chains[place];
@@ -401,6 +437,10 @@ impl Draft {
     }
 
     /// `-Z CHAIN N`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such chain or, with the legacy tool, no such rule.
     pub fn zero_at(&mut self, name: &str, at: usize) -> Done {
         let place = self.existing(name)?;
         let rule = place.and_then(|place| self.table.chains[place].rules.get_mut(at - 1));
@@ -417,6 +457,10 @@ impl Draft {
     }
 
     /// `-P`; with `counters` they are set too.
+    ///
+    /// # Errors
+    ///
+    /// The chain is not built in, or the policy is neither `ACCEPT` nor `DROP`.
     pub fn policy(&mut self, name: &str, policy: &str, counters: Option<Counters>) -> Done {
         if !self.is_builtin(name) {
             return refused("Bad built-in chain name");
@@ -438,6 +482,10 @@ impl Draft {
     }
 
     /// `-E`.
+    ///
+    /// # Errors
+    ///
+    /// The new name is taken or too long, the chain is built in, or there is none.
     pub fn rename(&mut self, old: &str, new: &str) -> Done {
         let legacy = self.variant == Variant::Legacy;
         if self.index.contains_key(new) || self.is_builtin(new) || legacy && is_standard(new) {
@@ -473,6 +521,10 @@ impl Draft {
     }
 
     /// `-X CHAIN`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such chain; its policy is not `ACCEPT`; legacy: it is built in, referenced or not empty.
     pub fn delete_chain(&mut self, name: &str) -> Done {
         let place = match (self.place(name), self.variant) {
             (_, Variant::Legacy) if self.is_builtin(name) => {
@@ -504,6 +556,10 @@ impl Draft {
     }
 
     /// `-X`: all user chains, and with nft the built-in ones that do nothing.
+    ///
+    /// # Errors
+    ///
+    /// Legacy: the last of those of [`Draft::delete_chain`].
     pub fn delete_chains(&mut self) -> Done {
         if self.variant == Variant::Legacy {
             let names: Vec<String> = self.user_chains().iter().map(|chain| chain.name.clone()).collect();
@@ -550,6 +606,10 @@ impl Draft {
     }
 
     /// A dump's `:CHAIN -`: the chain is there and empty. True if it was there.
+    ///
+    /// # Errors
+    ///
+    /// None occurs: a missing chain is created.
     pub fn declare(&mut self, name: &str) -> Done<bool> {
         if self.is_builtin(name) {
             return Ok(true);

@@ -45,6 +45,10 @@ pub fn has_legacy(process: &Process) -> bool {
 
 /// Puts a table in force; a table of nft that nothing made is taken away. nf_tables leaves rules alone that a command
 /// does not name, with the state of their matches; the legacy tool writes all of them anew.
+///
+/// # Errors
+///
+/// As of [`xt_replace_table`] and [`xt_splice_rules`].
 pub fn commit(cx: &mut Cx, netns: NetnsId, draft: &Draft) -> Result<(), Errno> {
     match (draft.variant, draft.edits()) {
         (Variant::Nft, Some([])) => return Ok(()),
@@ -55,6 +59,10 @@ pub fn commit(cx: &mut Cx, netns: NetnsId, draft: &Draft) -> Result<(), Errno> {
 }
 
 /// The same with a table or none.
+///
+/// # Errors
+///
+/// As of [`xt_replace_table`].
 pub fn commit_table(
     cx: &mut Cx,
     netns: NetnsId,

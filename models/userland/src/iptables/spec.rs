@@ -106,6 +106,10 @@ impl Spec {
     }
 
     /// `-m NAME`.
+    ///
+    /// # Errors
+    ///
+    /// A name that is too long or unknown, or a match that is not modelled yet.
     pub fn load_match(&mut self, name: &str) -> Done {
         if name.len() > NAME_MAX {
             return Err(parameter(format!("Invalid match name \"{name}\" (28 chars max)")));
@@ -127,6 +131,10 @@ impl Spec {
     }
 
     /// An unknown option may be one of the protocol's match, which `-p` names without `-m`. True once it is loaded.
+    ///
+    /// # Errors
+    ///
+    /// The match is not modelled yet.
     pub fn load_protocol(&mut self) -> Done<bool> {
         let Some(name) = services::protocol_name(self.ip.proto.0).filter(|_| self.ip.proto.0 != 0) else {
             return Ok(false);
@@ -144,6 +152,10 @@ impl Spec {
     }
 
     /// An option of an extension.
+    ///
+    /// # Errors
+    ///
+    /// The option is given twice or inverted, and may not be.
     pub fn option(
         &mut self,
         at: usize,
@@ -176,6 +188,10 @@ impl Spec {
     }
 
     /// `-j NAME`.
+    ///
+    /// # Errors
+    ///
+    /// A name that is empty, too long or contains blanks, or a target that is not modelled yet.
     pub fn jump(&mut self, name: &str) -> Done {
         target_name(name)?;
         self.goal = match name {
@@ -198,6 +214,10 @@ impl Spec {
     }
 
     /// `-g NAME`.
+    ///
+    /// # Errors
+    ///
+    /// A name that is empty, too long or contains blanks.
     pub fn goto(&mut self, name: &str) -> Done {
         target_name(name)?;
         self.goal = Goal::Goto(name.to_owned());
@@ -250,6 +270,10 @@ impl Spec {
     }
 
     /// Lets each extension read its options.
+    ///
+    /// # Errors
+    ///
+    /// The first error of an extension.
     pub fn parse_extensions(&mut self, place: Place, table: &str) -> Done<Vec<Match>> {
         let context = Context {
             proto: self.ip.proto,
@@ -270,6 +294,10 @@ impl Spec {
     }
 
     /// The rules: one for each source and destination. `letter` is that of the operation.
+    ///
+    /// # Errors
+    ///
+    /// An address that cannot be read, several where one is needed, and those of `native::rewrite`.
     pub fn rules(&mut self, hosts: &Hosts, letter: char, matches: Vec<Match>) -> Done<Vec<Rule>> {
         if !matches!(letter, 'A' | 'C' | 'D' | 'I' | 'R') {
             return Ok(Vec::new());

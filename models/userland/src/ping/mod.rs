@@ -23,6 +23,10 @@ const IPPROTO_ICMP: u8 = 1;
 const WANTED: [u8; 6] = [0, 3, 4, 5, 11, 12];
 
 /// An integer within bounds, or what iputils' programs say of it.
+///
+/// # Errors
+///
+/// No integer, or one out of bounds.
 pub fn integer(text: &str, least: i64, most: i64) -> Result<i64, String> {
     let bare = |stop: Stop| stop.stderr.trim_start_matches("ping: ").trim_end().to_owned();
     options::integer(text, least, most).map_err(bare)

@@ -93,6 +93,10 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
 
 /// Names joined by commas; each may be cut short, and the first that begins so counts. `what` is for the error, which
 /// shows the text from the wrong name on where that is empty.
+///
+/// # Errors
+///
+/// A name that is none of `names`.
 pub fn bits(text: &str, names: &[(&str, u16)], what: &str) -> Result<u16, XtError> {
     let (mut found, mut rest) = (0, text);
     loop {

@@ -42,6 +42,10 @@ const DEFAULT: u8 = 4;
 const PREFIX: usize = 29;
 
 /// A prefix of a log: not empty, no newline; both `LOG` and `NFLOG` name the option of `LOG`.
+///
+/// # Errors
+///
+/// A prefix that is empty or contains a newline.
 pub fn prefix(given: &Given, max: usize) -> Result<String, XtError> {
     match given.value() {
         "" => parameter("Argument must have a minimum length of 1 characters\n"),

@@ -5,17 +5,29 @@ use std::fmt::Write;
 use super::{Given, XtError, x6};
 
 /// An error of the extension's own wording.
+///
+/// # Errors
+///
+/// Always this one.
 pub fn parameter<T>(text: impl Into<String>) -> Result<T, XtError> {
     Err(XtError::Parameter(text.into()))
 }
 
 /// `EXT: Bad value for "--X" option: "VALUE"` (`XTF_BAD_VALUE`).
+///
+/// # Errors
+///
+/// Always this one.
 pub fn bad_value<T>(ext: &str, option: &str, value: &str) -> Result<T, XtError> {
     parameter(format!("{ext}: Bad value for \"--{option}\" option: \"{value}\""))
 }
 
 /// Options that exclude each other, by the order of the extension's table and not of the command line
 /// (`xtables_options_fcheck`): each row an option and those that it does not go with.
+///
+/// # Errors
+///
+/// The first pair of options that exclude each other.
 pub fn conflicts(ext: &str, given: &[Given], table: &[(&str, &[&str])]) -> Result<(), XtError> {
     let is_given = |name: &str| given.iter().any(|given| given.name == name);
     for (name, others) in table.iter().filter(|row| is_given(row.0)) {
@@ -30,6 +42,10 @@ pub fn conflicts(ext: &str, given: &[Given], table: &[(&str, &[&str])]) -> Resul
 }
 
 /// The options under their first names, each at most once: `aliases` has pairs of alias and first name.
+///
+/// # Errors
+///
+/// An option that is given twice, also by an alias.
 pub fn canonical(
     ext: &str,
     given: &[Given],
@@ -93,6 +109,10 @@ pub fn show_set_mark(mark: u32, mask: u32, out: &mut String) {
 }
 
 /// The value and mask that `--set-xmark`, `--set-mark`, `--and-mark`, `--or-mark` or `--xor-mark` means.
+///
+/// # Errors
+///
+/// Those of [`x6::uint`] and [`x6::mark_mask`].
 pub fn set_mark(ext: &str, given: &Given) -> Result<(u32, u32), XtError> {
     let number = || x6::uint(ext, given, 0, u64::from(u32::MAX)).map(|value| value as u32);
     Ok(match given.name {

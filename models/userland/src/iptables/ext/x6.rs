@@ -7,11 +7,19 @@ use crate::hosts;
 use crate::services;
 
 /// An error of the guided options: `EXT: TEXT` and an empty line.
+///
+/// # Errors
+///
+/// Always this one.
 pub fn error<T>(ext: &str, text: &str) -> Result<T, XtError> {
     Err(XtError::Parameter(format!("{ext}: {text}\n")))
 }
 
 /// The option was given, or the extension says that it must be.
+///
+/// # Errors
+///
+/// The option was not given.
 pub fn mandatory<'a>(ext: &str, given: &'a [Given], name: &str) -> Result<&'a Given, XtError> {
     match given.iter().find(|given| given.name == name) {
         Some(given) => Ok(given),
@@ -20,6 +28,10 @@ pub fn mandatory<'a>(ext: &str, given: &'a [Given], name: &str) -> Result<&'a Gi
 }
 
 /// Refuses the later of two options that exclude each other.
+///
+/// # Errors
+///
+/// Two different options of `names` are given.
 pub fn exclusive(ext: &str, given: &[Given], names: &[&str]) -> Result<(), XtError> {
     let mut first = None;
     for option in given.iter().filter(|given| names.contains(&given.name)) {
@@ -59,6 +71,10 @@ pub fn strtoui(text: &str, min: u64, max: u64) -> Option<u64> {
 }
 
 /// An option's number (`XTTYPE_UINT8` to `64`).
+///
+/// # Errors
+///
+/// No number, or one out of range.
 pub fn uint(ext: &str, given: &Given, min: u64, max: u64) -> Result<u64, XtError> {
     match strtoui(given.value(), min, max) {
         Some(value) => Ok(value),
@@ -70,6 +86,10 @@ pub fn uint(ext: &str, given: &Given, min: u64, max: u64) -> Result<u64, XtError
 }
 
 /// An option's range `a`, `a:`, `:b` or `a:b` (`XTTYPE_UINT8RC` to `64RC`).
+///
+/// # Errors
+///
+/// More than two parts, a part that is no number up to `max`, or garbage behind one.
 pub fn range(ext: &str, given: &Given, max: u64) -> Result<(u64, u64), XtError> {
     let name = given.name;
     let mut values = Vec::new();
@@ -103,6 +123,10 @@ pub fn range(ext: &str, given: &Given, max: u64) -> Result<(u64, u64), XtError> 
 }
 
 /// An option's `value[/mask]` (`XTTYPE_MARKMASK32`).
+///
+/// # Errors
+///
+/// No number of 32 bits, or garbage behind it.
 pub fn mark_mask(ext: &str, given: &Given) -> Result<(u32, u32), XtError> {
     let max = u64::from(u32::MAX);
     let name = given.name;
@@ -121,6 +145,10 @@ pub fn mark_mask(ext: &str, given: &Given) -> Result<(u32, u32), XtError> {
 
 /// The mask of an option `name` as a prefix length: a length, or an address (`XTTYPE_PLENMASK`). One that is no prefix
 /// counts as 32, as in the real tool.
+///
+/// # Errors
+///
+/// Neither a number nor an address.
 pub fn prefix(ext: &str, name: &str, text: &str) -> Result<u32, XtError> {
     if let Some(length) = strtoui(text, 0, u64::from(u32::MAX)) {
         return Ok(length.min(32) as u32);
@@ -139,6 +167,10 @@ pub fn prefix(ext: &str, name: &str, text: &str) -> Result<u32, XtError> {
 
 /// A port by number or by the name of a service of any protocol (`XTTYPE_PORT`); a number is taken modulo 65536 and
 /// nothing is 0, as with the resolver.
+///
+/// # Errors
+///
+/// Neither a number nor the name of a service.
 pub fn port(text: &str) -> Result<u16, XtError> {
     let by_name = || {
         let (tcp, udp) = services::ports_by_name(text);
@@ -154,6 +186,10 @@ pub fn port(text: &str) -> Result<u16, XtError> {
 }
 
 /// The port of an option `name`, or two with a colon between (`XTTYPE_PORTRC`).
+///
+/// # Errors
+///
+/// More than two parts, and those of [`port`].
 pub fn ports(ext: &str, name: &str, text: &str) -> Result<(u16, u16), XtError> {
     match text.split_once(':') {
         Some((_, high)) if high.contains(':') => {
@@ -171,6 +207,10 @@ pub fn ports(ext: &str, name: &str, text: &str) -> Result<(u16, u16), XtError> {
 const XTABLES_PROTOCOLS: [(&str, u8); 4] = [("all", 0), ("icmpv6", 58), ("ipv6-mh", 135), ("mh", 135)];
 
 /// A protocol by number or name (`XTTYPE_PROTOCOL`).
+///
+/// # Errors
+///
+/// A name that is no known protocol.
 pub fn protocol(text: &str) -> Result<u8, XtError> {
     let number = strtoui(text, 0, 255).map(|number| number as u8);
     let lower = text.to_ascii_lowercase();

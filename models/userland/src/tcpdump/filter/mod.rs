@@ -34,7 +34,11 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Compiles an expression; an empty one passes everything. The error is libpcap's text.
+    /// Compiles an expression; an empty one passes everything.
+    ///
+    /// # Errors
+    ///
+    /// libpcap's text for an expression that it refuses.
     pub fn compile(text: &str, environment: &Environment) -> Result<Filter, String> {
         if text.trim().is_empty() {
             return Ok(Filter { test: eval::Test::Always(true) });
