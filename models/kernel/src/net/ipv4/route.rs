@@ -349,6 +349,10 @@ fn full_check(cx: &mut Cx, key: &InputKey, dst: u32, out: Option<DevId>, rpf: i3
 }
 
 /// The best route, with every search on record (`fib_lookup`).
+///
+/// # Errors
+///
+/// No rule leads to a route, or the best one refuses (`unreachable`, `prohibit`, `blackhole`).
 pub fn fib_lookup(
     cx: &mut Cx,
     netns: NetnsId,

@@ -62,6 +62,10 @@ pub enum IpSetCall {
 }
 
 /// Carries a request out. With `exist` what is already so is no error.
+///
+/// # Errors
+///
+/// What the kernel answers: no such set or element, one that exists, a full set, one that rules use.
 pub fn call(cx: &mut Cx, netns: NetnsId, call: IpSetCall, exist: bool) -> Result<(), SetError> {
     let now = cx.now;
     match call {
