@@ -167,7 +167,10 @@ impl Ports {
         let lines = case.rules.iter().chain(&case.sets).map(|line| without(line, "timeout").0);
         let lines: Vec<String> = lines.collect();
         let words = lines.iter().flat_map(|line| line.split(' ')).filter(|word| !word.contains('-'));
-        let numbers = words.flat_map(|word| word.split(|c: char| !c.is_ascii_digit()));
+        // The parts of an address are no ports either.
+        let is_part = |c: char| c.is_ascii_digit() || c == '.';
+        let numbers =
+            words.flat_map(|word| word.split(move |c| !is_part(c))).filter(|part| !part.contains('.'));
         named.extend(numbers.filter_map(|number| number.parse::<u16>().ok()));
         Ports { named }
     }
