@@ -12,7 +12,7 @@ macro_rules! reasons {
                 match self { $(DropReason::$name => $text,)* }
             }
 
-            /// One-sentence description.
+            /// What it means, in a sentence.
             pub fn meaning(self) -> &'static str {
                 match self { $(DropReason::$name => $doc.trim_ascii(),)* }
             }
@@ -21,78 +21,78 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// `NOT_SPECIFIED`: this drop site gives no reason.
+    /// The kernel gives no reason at this place.
     NotSpecified = "NOT_SPECIFIED",
-    /// No listening socket.
+    /// No socket listens.
     NoSocket = "NO_SOCKET",
-    /// Packet too short for its header or its length field.
+    /// Shorter than its header says, or than a header.
     PktTooSmall = "PKT_TOO_SMALL",
-    /// TCP checksum error.
+    /// Wrong TCP checksum.
     TcpCsum = "TCP_CSUM",
-    /// TCP flags invalid in the socket's state.
+    /// The flags of the segment make no sense in the socket's state.
     TcpFlags = "TCP_FLAGS",
-    /// A RST for which the socket is not connected or out of sequence.
+    /// A RST that ends nothing.
     TcpReset = "TCP_RESET",
-    /// The socket is closed.
+    /// The connection is closed already.
     TcpClose = "TCP_CLOSE",
-    /// Dropped by a socket filter.
+    /// A socket's filter refused it.
     SocketFilter = "SOCKET_FILTER",
-    /// UDP checksum error.
+    /// Wrong UDP checksum.
     UdpCsum = "UDP_CSUM",
-    /// NF_DROP verdict.
+    /// Netfilter said drop.
     NetfilterDrop = "NETFILTER_DROP",
-    /// The frame is addressed to another host.
+    /// The frame is for another host.
     OtherHost = "OTHERHOST",
-    /// IPv4 header checksum error.
+    /// Wrong IPv4 header checksum.
     IpCsum = "IP_CSUM",
-    /// IPv4 header error.
+    /// Malformed IPv4 header.
     IpInhdr = "IP_INHDR",
-    /// Reverse path filter (`rp_filter`).
+    /// Refused by `rp_filter`.
     IpRpfilter = "IP_RPFILTER",
-    /// Unicast IPv4 address in a link-layer multicast or broadcast frame (RFC 1122).
+    /// A unicast address in a multicast or broadcast frame (RFC 1122).
     UnicastInL2Multicast = "UNICAST_IN_L2_MULTICAST",
-    /// No handler for this IP protocol.
+    /// Nobody handles this IP protocol.
     IpNoproto = "IP_NOPROTO",
     /// The socket's receive buffer is full.
     SocketRcvbuff = "SOCKET_RCVBUFF",
-    /// No output route.
+    /// No route out.
     IpOutnoroutes = "IP_OUTNOROUTES",
-    /// Neighbour entry allocation failed.
+    /// The neighbour entry could not be made.
     NeighCreatefail = "NEIGH_CREATEFAIL",
-    /// Neighbour resolution failed.
+    /// The neighbour did not answer.
     NeighFailed = "NEIGH_FAILED",
-    /// The neighbour's queue is full.
+    /// Too many packets wait for the neighbour.
     NeighQueuefull = "NEIGH_QUEUEFULL",
-    /// The neighbour entry is dead.
+    /// The neighbour entry is going away.
     NeighDead = "NEIGH_DEAD",
-    /// Dropped by a queueing discipline.
+    /// A queueing discipline dropped it.
     QdiscDrop = "QDISC_DROP",
     /// The CPU's backlog is full (`netdev_max_backlog`).
     CpuBacklog = "CPU_BACKLOG",
-    /// No handler for this ethertype.
+    /// Nobody handles this ethertype.
     UnhandledProto = "UNHANDLED_PROTO",
     /// The headers do not fit in the packet.
     HdrTrunc = "HDR_TRUNC",
-    /// The device is not ready: down, or without a peer.
+    /// The device cannot send: down, or without a peer.
     DevReady = "DEV_READY",
     /// The receive ring is full.
     FullRing = "FULL_RING",
-    /// Out of memory.
+    /// No memory.
     Nomem = "NOMEM",
-    /// ICMP checksum error.
+    /// Wrong ICMP checksum.
     IcmpCsum = "ICMP_CSUM",
-    /// Invalid protocol.
+    /// Not a valid protocol.
     InvalidProto = "INVALID_PROTO",
-    /// Invalid source or destination address.
+    /// Bad source or destination address.
     IpInaddrerrors = "IP_INADDRERRORS",
-    /// No input route.
+    /// No route in.
     IpInnoroutes = "IP_INNOROUTES",
-    /// Packet exceeds the MTU.
+    /// Larger than the MTU.
     PktTooBig = "PKT_TOO_BIG",
     /// Duplicate fragment.
     DupFrag = "DUP_FRAG",
-    /// Reassembly timeout.
+    /// Fragments did not all come in time.
     FragReasmTimeout = "FRAG_REASM_TIMEOUT",
-    /// Fragment too far from the others (`ipfrag_max_dist`).
+    /// Fragments from too far apart.
     FragTooFar = "FRAG_TOO_FAR",
 }
