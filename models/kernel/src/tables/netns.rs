@@ -10,7 +10,7 @@ use super::ipv4::Ipv4Netns;
 use super::netfilter::BridgeCalls;
 use super::sysctl::Settings;
 use super::verdicts::Passages;
-use super::xt::XtTables;
+use super::xt::{Table, Variant, XtTables};
 use crate::ids::{DevId, NetnsId, SocketId};
 
 /// What modules keep for a namespace: a value of each type that one asked for (`struct net_generic`).
@@ -99,6 +99,19 @@ impl Netns {
             if !self.devs.contains_key(&self.last_ifindex) {
                 return self.last_ifindex;
             }
+        }
+    }
+
+    /// Counts on rules and policies what passed by memory: before a counter or the place of a rule changes.
+    pub fn settle_counters(&mut self) {
+        self.passages.settle(|counter, packets| self.xt.count(counter, packets));
+    }
+
+    /// Writes counters as they are now into a copy of a table (`get_counters`, net/ipv4/netfilter/ip_tables.c).
+    pub fn write_counters(&self, variant: Variant, table: &mut Table) {
+        self.xt.write_policy_counters(variant, table);
+        for (counter, packets) in self.passages.uncounted() {
+            table.count(variant, counter, packets);
         }
     }
 }

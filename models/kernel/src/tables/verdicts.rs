@@ -2,20 +2,23 @@
 //!
 //! Nothing of it shows. Functions of a hook that said `Accept` to a packet and left it alone, for reasons that hold for
 //! every packet of its connection and direction, need not be asked again until rules, hooks, devices or the state of the
-//! connection change: the counters on which they counted the packet are counted on, and their CPU time is charged. What
-//! is observed, and what depends on more than the flow, is always asked.
+//! connection change: the packet is counted where they counted the first, and their CPU time is charged. What is
+//! observed, and what depends on more than the flow, is always asked.
 
 use glassnet_sim::Nanos;
 
 use super::conntrack::{Conn, CtInfo, Dir, Remembered};
 use super::netfilter::{HOOKS, Hook, HookState};
+use super::xt::counters::Counters;
 use crate::ids::DevId;
 
 /// A counter that a packet is counted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
-    /// Of the policy that a table ([`super::xt::installed::table_number`]) has at this hook.
+    /// Of the policy that a table (by [`super::xt::installed::table_number`]) has at a hook.
     Policy {
+        /// The hook.
+        hook: Hook,
         /// The table.
         table: u32,
     },
@@ -67,7 +70,7 @@ const ALWAYS_ASKED: u8 = u8::MAX;
 /// What a namespace's memory has to say of a packet.
 #[derive(Clone, Copy, Debug)]
 pub enum Known {
-    /// It passes as this one did: an index for [`Passages::get`].
+    /// It passes as this one did: an index for [`Passages::pass`].
     Passes(u8),
     /// It is to be watched.
     Nothing,
@@ -82,20 +85,23 @@ pub struct Passages {
     stamp: [u32; 3],
     /// Counts the stamps.
     epoch: u32,
-    list: Vec<Passage>,
+    /// With the packets that passed by memory and are not yet counted on its counters.
+    list: Vec<(Passage, Counters)>,
 }
 
 impl Passages {
-    /// Forgets everything if something changed.
+    /// Forgets everything if something changed, after [`Passages::settle`].
     #[inline(always)]
-    pub fn renew(&mut self, stamp: [u32; 3]) {
+    pub fn renew(&mut self, stamp: [u32; 3], count: impl FnMut(Counter, Counters)) {
         if self.stamp != stamp || self.epoch == 0 {
-            self.begin(stamp);
+            self.begin(stamp, count);
         }
     }
 
     #[cold]
-    fn begin(&mut self, stamp: [u32; 3]) {
+    fn begin(&mut self, stamp: [u32; 3], count: impl FnMut(Counter, Counters)) {
+        // If it was the rules that changed, nothing is left to count.
+        self.settle(count);
         self.stamp = stamp;
         self.epoch += 1;
         self.list.clear();
@@ -111,7 +117,7 @@ impl Passages {
         match remembered.numbers[dir as usize][hook as usize] {
             UNKNOWN => Known::Nothing,
             ALWAYS_ASKED => Known::AlwaysAsked,
-            number if self.list[usize::from(number) - 1].conditions == *conditions => {
+            number if self.list[usize::from(number) - 1].0.conditions == *conditions => {
                 Known::Passes(number - 1)
             }
             _ => Known::Nothing,
@@ -123,10 +129,25 @@ impl Passages {
         self.list.len()
     }
 
-    /// A passage that was found.
-    #[inline]
-    pub fn get(&self, at: u8) -> &Passage {
-        &self.list[usize::from(at)]
+    /// A packet of this length, in bytes, passes; returns what it costs.
+    #[inline(always)]
+    pub fn pass(&mut self, at: u8, len: usize) -> Nanos {
+        let (passage, uncounted) = &mut self.list[usize::from(at)];
+        uncounted.count(len);
+        passage.cost
+    }
+
+    /// Counts what passed by memory: before a counter or the place of a rule changes.
+    pub fn settle(&mut self, mut count: impl FnMut(Counter, Counters)) {
+        self.uncounted().for_each(|(counter, packets)| count(counter, packets));
+        self.list.iter_mut().for_each(|(_, uncounted)| *uncounted = Counters::default());
+    }
+
+    /// What passed by memory and is not yet counted.
+    pub fn uncounted(&self) -> impl Iterator<Item = (Counter, Counters)> {
+        self.list.iter().flat_map(|(passage, uncounted)| {
+            passage.counters.iter().map(move |counter| (*counter, *uncounted))
+        })
     }
 
     /// Remembers for a connection how its packets of a direction pass a hook; `None`: that they are always to be asked.
@@ -140,8 +161,8 @@ impl Passages {
 
     /// The number of a passage, from 1 on; `None` if there are too many.
     fn number(&mut self, passage: Passage) -> Option<u8> {
-        let at = self.list.iter().position(|known| *known == passage).unwrap_or_else(|| {
-            self.list.push(passage);
+        let at = self.list.iter().position(|(known, _)| *known == passage).unwrap_or_else(|| {
+            self.list.push((passage, Counters::default()));
             self.list.len() - 1
         });
         if at + 1 < usize::from(ALWAYS_ASKED) {

@@ -7,7 +7,7 @@ use crate::Cx;
 use crate::ids::SkbId;
 use crate::tables::conntrack::{CtId, CtInfo, NfCt};
 use crate::tables::netfilter::{HookState, Site};
-use crate::tables::verdicts::{Conditions, Counter, Known, Passage};
+use crate::tables::verdicts::{Conditions, Known, Passage};
 
 /// A packet whose way through a hook is watched.
 #[derive(Clone, Copy, Debug)]
@@ -43,42 +43,31 @@ pub fn is_remembered(cx: &Cx, site: Site) -> bool {
 pub fn look_up(cx: &mut Cx, skb: SkbId, (id, info): (CtId, CtInfo), state: &HookState, from: u16) -> Found {
     let pkt = &cx.skbs[skb];
     let Some(conn) = cx.k.conntrack.get(id) else { return Found::Asked(None) };
-    // Errors about a connection have headers of their own, and of other protocols a header may be cut short; a new
-    // connection is still to be decided about, and its listeners are still to be told.
-    let is_of_flow = matches!(info, CtInfo::New | CtInfo::Established | CtInfo::EstablishedReply)
-        && matches!(conn.tuples[0].proto, IPPROTO_TCP | IPPROTO_UDP | IPPROTO_ICMP);
-    if !is_of_flow || !conn.is_confirmed() || conn.event_cache != 0 || pkt.nf_trace || pkt.nf_bridge.is_some()
-    {
+    // Listeners of events are still to be told; the rest of what decides is in the conditions.
+    if conn.event_cache != 0 || pkt.nf_trace || pkt.nf_bridge.is_some() {
         return Found::Asked(None);
     }
     let conditions = Conditions::new(state, pkt.mark, conn, info, from);
     let len = pkt.len();
     let net = &mut cx.k.netns[state.netns];
-    net.passages.renew([net.hooks.generation(), net.xt.generation(), cx.k.labels.len() as u32]);
+    let stamp = [net.hooks.generation(), net.xt.generation(), cx.k.labels.len() as u32];
+    net.passages.renew(stamp, |counter, packets| net.xt.count(counter, packets));
     match net.passages.find(conn, info.dir(), state.hook, &conditions) {
-        Known::AlwaysAsked => Found::Asked(None),
-        Known::Nothing => {
+        Known::Passes(at) => {
+            cx.now += net.passages.pass(at, len);
+            Found::Passed
+        }
+        // A new connection is still to be decided about. Errors about a connection have headers of their own, and of
+        // other protocols a header may be cut short.
+        Known::Nothing
+            if conn.is_confirmed()
+                && matches!(info, CtInfo::New | CtInfo::Established | CtInfo::EstablishedReply)
+                && matches!(conn.tuples[0].proto, IPPROTO_TCP | IPPROTO_UDP | IPPROTO_ICMP) =>
+        {
             let serial = cx.k.watch.begin();
             Found::Asked(Some(Watched { serial, from, conditions, since: cx.now }))
         }
-        Known::Passes(at) => {
-            let passage = net.passages.get(at);
-            cx.now += passage.cost;
-            for counter in &passage.counters {
-                match *counter {
-                    Counter::Policy { table } => {
-                        net.xt.base_at_mut(state.hook, table).into_iter().for_each(|base| base.count(len));
-                    }
-                    Counter::Rule { table, chain, rule } => {
-                        net.xt
-                            .rule_mut(table, chain, rule)
-                            .into_iter()
-                            .for_each(|rule| rule.counters.count(len));
-                    }
-                }
-            }
-            Found::Passed
-        }
+        Known::Nothing | Known::AlwaysAsked => Found::Asked(None),
     }
 }
 

@@ -19,9 +19,9 @@ use crate::tables::xt::{Action, Chain, Counters, Rule, Table, TableName, Variant
 
 /// A copy of the table of this name with its counters, if the namespace has it (`get_entries`, `nf_tables_dump_rules`).
 pub fn xt_table(k: &Kernel, netns: NetnsId, variant: Variant, name: TableName) -> Option<Table> {
-    let xt = &k.netns.get(netns)?.xt;
-    let mut table = xt.get(variant, name)?.table.clone();
-    xt.write_policy_counters(variant, &mut table);
+    let net = k.netns.get(netns)?;
+    let mut table = net.xt.get(variant, name)?.table.clone();
+    net.write_counters(variant, &mut table);
     Some(table)
 }
 
@@ -76,6 +76,7 @@ pub fn xt_splice_rules(
     (chain, at, remove): (&str, usize, usize),
     rules: Vec<Rule>,
 ) -> Result<(), Errno> {
+    cx.k.netns[netns].settle_counters();
     let Some(mut table) = cx.k.netns[netns].xt.take(variant, name) else { return Err(Errno::ENOENT) };
     let done = splice(cx, netns, variant, &mut table, (chain, at, remove), rules);
     if done.is_ok() && variant == Variant::Legacy {
@@ -221,6 +222,7 @@ fn commit(cx: &mut Cx, netns: NetnsId, variant: Variant, mut new: XtTable) {
     new.conntrack_uses =
         new.table.chains.iter().flat_map(|chain| &chain.rules).filter(|rule| rule.needs_conntrack()).count();
     let (entries, uses) = (new.entries, new.conntrack_uses);
+    cx.k.netns[netns].settle_counters();
     let xt = &mut cx.k.netns[netns].xt;
     let old = xt.replace(variant, new);
     if variant == Variant::Legacy {
@@ -289,6 +291,7 @@ fn put_sets_of<'r>(cx: &mut Cx, netns: NetnsId, held: &mut Vec<u16>, rules: impl
 
 /// Takes a table away with its hooks (`nft delete table`, a namespace that ends).
 pub fn xt_unregister_table(cx: &mut Cx, netns: NetnsId, variant: Variant, name: TableName) {
+    cx.k.netns[netns].settle_counters();
     if let Some(old) = cx.k.netns[netns].xt.remove(variant, name) {
         use_conntrack(cx, netns, old.conntrack_uses, 0);
         let_go(cx, netns, *old);
@@ -306,6 +309,7 @@ pub fn xt_zero_counters(
     chain: Option<&str>,
     rule: Option<usize>,
 ) -> bool {
+    k.netns[netns].settle_counters();
     let xt = &mut k.netns[netns].xt;
     let Some(mut table) = xt.take(variant, name) else { return false };
     let found = zero(xt, variant, &mut table.table, chain, rule);

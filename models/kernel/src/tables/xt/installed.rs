@@ -6,6 +6,7 @@ use super::flow::{FlowError, flow};
 use super::scan::{Ifaces, Scan};
 use super::{Action, Base, Chain, Counters, IpMatch, Policy, Rule, TABLES, Table, TableName, Variant};
 use crate::tables::netfilter::{HOOKS, Hook};
+use crate::tables::verdicts::Counter;
 
 /// In [`ChainPlan::jumps`]: the rule jumps nowhere.
 pub const NO_CHAIN: u32 = u32::MAX;
@@ -211,6 +212,22 @@ impl Table {
             |hook: &Hook| Chain { name: hook.chain().to_owned(), base: Some(base(hook)), rules: Vec::new() };
         Table { name, chains: name.hooks().iter().map(chain).collect() }
     }
+
+    /// Counts packets on a policy or a rule, if it is one of this table's.
+    pub fn count(&mut self, variant: Variant, counter: Counter, packets: Counters) {
+        let number = table_number(variant, self.name);
+        match counter {
+            Counter::Policy { hook, table } if table == number => {
+                let bases = self.chains.iter_mut().filter_map(|chain| chain.base.as_mut());
+                let of_hook = bases.filter(|base| base.hook == hook && base.counted);
+                of_hook.for_each(|base| base.counters += packets);
+            }
+            Counter::Rule { table, chain, rule } if table == number => {
+                self.chains[chain as usize].rules[rule as usize].counters += packets;
+            }
+            Counter::Policy { .. } | Counter::Rule { .. } => {}
+        }
+    }
 }
 
 /// What a packet needs of a built-in chain. Most have no rules, so these stand side by side, apart from the tables.
@@ -308,12 +325,21 @@ impl XtTables {
         self.put(variant, table);
     }
 
-    /// The rule of a table by [`table_number`].
-    #[inline]
-    pub fn rule_mut(&mut self, table: u32, chain: u32, rule: u32) -> Option<&mut Rule> {
-        let (variant, name) = (table as usize / TABLES.len(), table as usize % TABLES.len());
-        let table = self.slots.get_mut(variant)?[name].as_mut()?;
-        table.table.chains.get_mut(chain as usize)?.rules.get_mut(rule as usize)
+    /// Counts packets on a policy or a rule.
+    pub fn count(&mut self, counter: Counter, packets: Counters) {
+        match counter {
+            Counter::Policy { hook, table } => {
+                let base = self.base_at_mut(hook, table).filter(|base| base.counted);
+                base.into_iter().for_each(|base| base.counters += packets);
+            }
+            Counter::Rule { table, chain, rule } => {
+                let (variant, name) = (table as usize / TABLES.len(), table as usize % TABLES.len());
+                let table = self.slots[variant][name].as_mut();
+                table.into_iter().for_each(|table| {
+                    table.table.chains[chain as usize].rules[rule as usize].counters += packets;
+                });
+            }
+        }
     }
 
     /// Puts a new table in the place of the old one, which is returned.

@@ -5,12 +5,14 @@
 //! A rule holds what `iptables-save` prints. How rules are walked fast is the business of
 //! `net/ipv4/netfilter/ip_tables.rs`.
 
+pub mod counters;
 pub mod flow;
 pub mod installed;
 pub mod scan;
 
 use super::netfilter::Hook;
 pub use crate::extension::{Match, Target};
+pub use counters::Counters;
 pub use installed::{XtTable, XtTables};
 
 /// Which of the two sets of tables: `iptables-legacy` and `iptables-nft` know nothing of each other's rules.
@@ -83,24 +85,6 @@ impl TableName {
             TableName::Security if variant == Variant::Nft => 150,
             TableName::Security => 50,
         }
-    }
-}
-
-/// How many packets and bytes met a rule or a policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Packets.
-    pub packets: u64,
-    /// Bytes of their IP length.
-    pub bytes: u64,
-}
-
-impl Counters {
-    /// One more packet, of this length in bytes.
-    #[inline]
-    pub fn count(&mut self, len: usize) {
-        self.packets += 1;
-        self.bytes += len as u64;
     }
 }
 

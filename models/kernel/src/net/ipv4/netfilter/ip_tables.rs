@@ -101,7 +101,7 @@ fn pass_empty_chain(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> b
         }
         _ => return false,
     }
-    cx.k.watch.counts(Counter::Policy { table });
+    cx.k.watch.counts(Counter::Policy { hook: state.hook, table });
     let (variant, table) = of_number(table);
     if let Some(func) = hook_function(variant, table, state.hook) {
         cx.charge(func);
@@ -142,7 +142,7 @@ fn observe_table(cx: &mut Cx, table: &mut XtTable, netns: NetnsId, variant: Vari
     let machine = cx.machine();
     let keep = || {
         let mut seen = table.table.clone();
-        cx.k.netns[netns].xt.write_policy_counters(variant, &mut seen);
+        cx.k.netns[netns].write_counters(variant, &mut seen);
         SeenTable { machine, netns, variant, table: seen }
     };
     table.seen = Some(cx.trace.visit(table.seen, keep));
@@ -343,7 +343,8 @@ impl Walk<'_> {
         let Some(base) = xt.base_mut(par.variant, par.state.hook, par.table) else { return Verdict::Accept };
         let verdict = policy(base, len);
         let policy = base.policy;
-        cx.k.watch.counts(Counter::Policy { table: table_number(par.variant, par.table) });
+        let table = table_number(par.variant, par.table);
+        cx.k.watch.counts(Counter::Policy { hook: par.state.hook, table });
         self.note(cx, || AtRule::Policy(policy_outcome(policy)));
         verdict
     }
