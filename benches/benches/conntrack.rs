@@ -5,13 +5,14 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use glassnet_kernel::ids::NetnsId;
 use glassnet_kernel::tables::conntrack::{Conn, Conntrack, Tuple};
 use std::hint::black_box;
+use std::net::Ipv4Addr;
 
 const NETNS: NetnsId = NetnsId(0);
 const SIZES: [u32; 3] = [4_096, 262_144, 1_000_000];
 
 fn tuple(flow: u32) -> Tuple {
-    let (src, sport) = (0x0a00_0000 | flow >> 12, 1024 + (flow & 0xfff) as u16);
-    Tuple { src, dst: 0x0a80_0001, sport, dport: 53, proto: 17 }
+    let (src, sport) = (Ipv4Addr::from_bits(0x0a00_0000 | flow >> 12), 1024 + (flow & 0xfff) as u16);
+    Tuple { src, dst: Ipv4Addr::new(10, 128, 0, 1), sport, dport: 53, proto: 17 }
 }
 
 fn table(flows: u32) -> Conntrack {

@@ -158,7 +158,7 @@ fn forward(hop: &mut Hop, bytes: &mut [u8; 64]) -> Option<u32> {
     if ip.version() != 4 || ip.ttl <= 1 {
         return None;
     }
-    let port = *hop.routes.get(&ip.daddr.get())?;
+    let port = *hop.routes.get(&ip.daddr.get().to_bits())?;
     ip.decrease_ttl();
     eth[..6].copy_from_slice(&DEST.0);
     eth[6..12].copy_from_slice(&SOURCE.0);
@@ -179,7 +179,7 @@ fn both_ways(flows: u32) -> Flows {
 fn track(hop: &mut Hop, bytes: &[u8; 64], now: Nanos) -> Option<()> {
     let (ip, _) = Ipv4Hdr::ref_from_prefix(&bytes[14..]).ok()?;
     let ports = u32::from_be_bytes(*bytes[34..].first_chunk()?);
-    let addresses = u64::from(ip.saddr.get()) << 32 | u64::from(ip.daddr.get());
+    let addresses = u64::from(ip.saddr.get().to_bits()) << 32 | u64::from(ip.daddr.get().to_bits());
     *hop.flows.get_mut(&(addresses, u64::from(ports) << 8 | u64::from(ip.protocol)))? = now;
     Some(())
 }

@@ -31,7 +31,7 @@ use glassnet_kernel::tables::sysctl::ConfOf;
 use glassnet_kernel::tables::xt::{Action, Counters, IpMatch, Match, Rule, Table, TableName, Variant};
 use glassnet_kernel::{Cx, World};
 use glassnet_wire::Mac;
-use glassnet_wire::ipv4::{IPPROTO_UDP, Ipv4Hdr, ip_send_check};
+use glassnet_wire::ipv4::{IPPROTO_UDP, InAddr, Ipv4Hdr, ip_send_check};
 use zerocopy::IntoBytes;
 
 /// Packets that are sent at once, so that a poll finds 64 of them, as under load.
@@ -167,7 +167,7 @@ pub fn routers(hops: usize) -> Chain {
         .map(|(n, ends)| veth(&mut world, [&format!("l{n}"), &format!("r{n}")], [ends[0], ends[1]]))
         .collect();
     for (n, cable) in cables.iter().enumerate() {
-        let next = Ipv4Addr::from(LINKS + (n as u32) * 256 + 2);
+        let next = link(n as u32, 2);
         world.enter(MACHINE, CPU, |cx| address_cable(cx, n as u32, *cable, next));
     }
     for n in 1..=hops {
@@ -195,27 +195,29 @@ pub fn routers(hops: usize) -> Chain {
     Chain { world, first: cables[0][0], last: cables[hops][1], flows: 1, frame, sent: 0 }
 }
 
-/// The network of the first cable; the next cable's is 256 addresses on.
-const LINKS: u32 = u32::from_be_bytes([10, 0, 0, 0]);
+/// An address of the network of the `n`th cable.
+fn link(n: u32, host: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() + n * 256 + host)
+}
+
 /// Where the packets go: an address behind the last router.
-const TARGET: u32 = u32::from_be_bytes([10, 9, 9, 9]);
+const TARGET: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 9);
 
 fn address_cable(cx: &mut Cx, n: u32, [left, right]: [DevId; 2], next: Ipv4Addr) {
-    for (dev, address) in [(left, Ipv4Addr::from(LINKS + n * 256 + 1)), (right, next)] {
+    for (dev, address) in [(left, link(n, 1)), (right, next)] {
         let netns = cx.k.devs[dev].netns;
         rtm_newaddr(cx, netns, &AddrMsg::new(dev, address, 24), NLM_F_CREATE).expect("a new address");
     }
     let addr = cx.k.devs[left].addr;
-    neighbour(cx, right, LINKS + n * 256 + 1, addr);
+    neighbour(cx, right, link(n, 1), addr);
     let addr = cx.k.devs[right].addr;
-    neighbour(cx, left, next.into(), addr);
+    neighbour(cx, left, next, addr);
 }
 
 /// A neighbour that needs no question (`ip neigh add … nud permanent`).
-fn neighbour(cx: &mut Cx, dev: DevId, dst: u32, mac: Mac) {
+fn neighbour(cx: &mut Cx, dev: DevId, dst: Ipv4Addr, mac: Mac) {
     let netns = cx.k.devs[dev].netns;
-    let msg =
-        NeighMsg { dev, dst: dst.into(), lladdr: Some(mac), state: Nud::Permanent, flags: 0, protocol: 0 };
+    let msg = NeighMsg { dev, dst, lladdr: Some(mac), state: Nud::Permanent, flags: 0, protocol: 0 };
     rtm_newneigh(cx, netns, &msg, NLM_F_CREATE).expect("a new neighbour");
 }
 
@@ -230,8 +232,8 @@ fn frame() -> Vec<u8> {
         tot_len: 46.into(),
         ttl: 64,
         protocol: IPPROTO_UDP,
-        saddr: (LINKS + 1).into(),
-        daddr: TARGET.into(),
+        saddr: InAddr::new(link(0, 1)),
+        daddr: InAddr::new(TARGET),
         ..Ipv4Hdr::default()
     };
     frame[14..34].copy_from_slice(ip.as_bytes());
@@ -248,7 +250,7 @@ fn write_flow(frame: &mut [u8], flow: u32) {
     frame[34..36].copy_from_slice(&(1024 + (flow % PORTS) as u16).to_be_bytes());
     let source = flow / PORTS;
     if source > 0 {
-        frame[26..30].copy_from_slice(&(LINKS + 100 + source).to_be_bytes());
+        frame[26..30].copy_from_slice(&link(0, 100 + source).octets());
         ip_send_check(&mut frame[14..34]);
     }
 }
@@ -305,10 +307,10 @@ impl Pair {
         let spaces = [netns(&mut world), netns(&mut world)];
         let cable = veth(&mut world, ["a", "b"], spaces);
         let [sender, receiver] = world.enter(MACHINE, CPU, |cx| {
-            address_cable(cx, 0, cable, Ipv4Addr::from(LINKS + 2));
+            address_cable(cx, 0, cable, link(0, 2));
             let [a, b] = spaces.map(|netns| socket::socket(cx, netns, SockKind::Udp));
-            inet_bind(cx, b, LINKS + 2, 9).expect("a free port");
-            inet_connect(cx, a, LINKS + 2, 9).expect("a route");
+            inet_bind(cx, b, link(0, 2), 9).expect("a free port");
+            inet_connect(cx, a, link(0, 2), 9).expect("a route");
             [a, b]
         });
         Pair { world, sender, receiver }

@@ -1,5 +1,7 @@
 //! Tables of rules for the benchmarks, and a packet that matches none of them.
 
+use std::net::Ipv4Addr;
+
 use glassnet_kernel::World;
 use glassnet_kernel::ids::{DevId, SkbId};
 use glassnet_kernel::kernel::INIT_NET;
@@ -48,9 +50,13 @@ impl Kind {
 
     fn rule(self, n: u32) -> Rule {
         let port = Ports { invert: false, range: (1000 + n as u16 % 50_000, 1000 + n as u16 % 50_000) };
-        let host = |addr| AddrMask { invert: false, addr, mask: u32::MAX };
+        let host = |n| AddrMask {
+            invert: false,
+            addr: Ipv4Addr::from_bits(0x0b00_0000 + n),
+            mask: Ipv4Addr::BROADCAST,
+        };
         let (ip, matches) = match self {
-            Kind::Source => (IpMatch { src: host(0x0b00_0000 + n), ..IpMatch::default() }, Vec::new()),
+            Kind::Source => (IpMatch { src: host(n), ..IpMatch::default() }, Vec::new()),
             Kind::Port => {
                 let udp = Match::new(Udp { sport: Ports::default(), dport: port });
                 (IpMatch { proto: (IPPROTO_UDP, false), ..IpMatch::default() }, vec![udp])
@@ -60,7 +66,7 @@ impl Kind {
                 (IpMatch { input, ..IpMatch::default() }, Vec::new())
             }
             Kind::Service => {
-                let dst = host(0x0b00_0000 + n);
+                let dst = host(n);
                 let comment = Comment(format!("default/service-{n}:http cluster IP"));
                 let tcp = Tcp { dport: port, ..Tcp::default() };
                 let ip = IpMatch { dst, proto: (IPPROTO_TCP, false), ..IpMatch::default() };
@@ -153,8 +159,8 @@ pub fn kube_proxy(rules: usize) -> Table {
         let mut backends = Vec::new();
         for backend in 0..3_u32 {
             let name = format!("KUBE-SEP-{:016X}", n * 3 + backend);
-            let addr = 0x0af4_0000 + n * 3 + backend;
-            let src = AddrMask { invert: false, addr, mask: u32::MAX };
+            let addr = Ipv4Addr::from_bits(0x0af4_0000 + n * 3 + backend);
+            let src = AddrMask { invert: false, addr, mask: Ipv4Addr::BROADCAST };
             let own = rule(IpMatch { src, ..IpMatch::default() }, Vec::new(), jump("KUBE-MARK-MASQ"));
             let range = NatRange { addrs: Some((addr, addr)), ports: Some((80, 80)), ..NatRange::default() };
             let ip = IpMatch { proto: (IPPROTO_TCP, false), ..IpMatch::default() };

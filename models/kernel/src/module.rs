@@ -4,6 +4,8 @@
 //! ([`crate::modules`]) lists the rows. Lower rooms reach them through [`crate::Kernel::modules`] and know only this
 //! shape, so none of them names a feature.
 
+use std::net::Ipv4Addr;
+
 use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::link::LinkOps;
@@ -29,7 +31,7 @@ pub struct Module {
     /// It is told of every change to a device (`register_netdevice_notifier`).
     pub netdevice_event: Option<fn(&mut Cx, DevId, NetdevEvent)>,
     /// It is told of each removed address, or that a device lost all of them (`register_inetaddr_notifier`).
-    pub inetaddr_event: Option<fn(&mut Cx, DevId, Option<u32>)>,
+    pub inetaddr_event: Option<fn(&mut Cx, DevId, Option<Ipv4Addr>)>,
     /// It sees every packet that a device receives or sends (`dev_add_pack` with `ETH_P_ALL`); `PacketType::Outgoing` is
     /// one that leaves. Asked only while packet sockets are open.
     pub tap: Option<fn(&mut Cx, SkbId, DevId, PacketType)>,

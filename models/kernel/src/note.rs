@@ -3,6 +3,7 @@
 //! Devices, chains and sets are named, for they may be gone or have another name when somebody reads the note.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
@@ -42,9 +43,9 @@ pub enum Note {
         /// The packet's mark; 0: none.
         mark: u32,
         /// Source.
-        saddr: u32,
+        saddr: Ipv4Addr,
         /// Destination.
-        daddr: u32,
+        daddr: Ipv4Addr,
         /// IP protocol.
         proto: u8,
     },
@@ -79,11 +80,11 @@ pub enum Note {
     /// The bridge's table of stations.
     Fdb(FdbNote),
     /// The neighbour of a packet that waits or uses an unconfirmed entry; `None`: it is gone.
-    Neigh(Option<(u32, Nud)>),
+    Neigh(Option<(Ipv4Addr, Nud)>),
     /// A neighbour was heard of.
     NeighUpdate {
         /// Its IPv4 address.
-        ip: u32,
+        ip: Ipv4Addr,
         /// Its MAC address.
         lladdr: Mac,
         /// The state that its entry gets.
@@ -219,9 +220,9 @@ pub enum ConntrackNote {
     /// An ICMP error that goes to another address than the packet that it quotes came from.
     ErrorAstray {
         /// Where it goes.
-        to: u32,
+        to: Ipv4Addr,
         /// Where the quoted packet came from.
-        expected: u32,
+        expected: Ipv4Addr,
     },
 }
 
@@ -250,9 +251,9 @@ pub struct NatNote {
     /// It is the source; otherwise the destination.
     pub source: bool,
     /// Address and, for protocols that have one, port or identifier before.
-    pub old: (u32, Option<u16>),
+    pub old: (Ipv4Addr, Option<u16>),
     /// The same after.
-    pub new: (u32, Option<u16>),
+    pub new: (Ipv4Addr, Option<u16>),
 }
 
 /// What a bridge's table of stations said, or learned.
@@ -276,11 +277,11 @@ pub enum FdbNote {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FibNote {
     /// Its destination.
-    pub prefix: u32,
+    pub prefix: Ipv4Addr,
     /// Length of that, bits.
     pub len: u8,
-    /// The next hop; 0: the destination is on the link.
-    pub gateway: u32,
+    /// The next hop; `0.0.0.0`: the destination is on the link.
+    pub gateway: Ipv4Addr,
     /// The table that it is in.
     pub table: u32,
 }
@@ -288,8 +289,8 @@ pub struct FibNote {
 /// A TCP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketNote {
-    /// Its own address and port; an address of 0: any.
-    pub local: (u32, u16),
+    /// Its own address and port; `0.0.0.0`: any address.
+    pub local: (Ipv4Addr, u16),
     /// Its state, and address and port of the other end; `None`: it listens.
-    pub connected: Option<(TcpState, (u32, u16))>,
+    pub connected: Option<(TcpState, (Ipv4Addr, u16))>,
 }

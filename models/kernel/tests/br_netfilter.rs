@@ -174,7 +174,10 @@ fn station(cx: &mut Cx, netns: NetnsId, bridge: DevId, n: usize) -> (DevId, Sock
 }
 
 fn to(address: &str) -> IpMatch {
-    IpMatch { dst: AddrMask { addr: ip(address), mask: u32::MAX, invert: false }, ..IpMatch::default() }
+    IpMatch {
+        dst: AddrMask { addr: ip(address), mask: Ipv4Addr::BROADCAST, invert: false },
+        ..IpMatch::default()
+    }
 }
 
 fn frames(seen: &[Seen]) -> Vec<(usize, Mac, Mac, String)> {

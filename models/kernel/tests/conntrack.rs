@@ -1,6 +1,7 @@
 //! Connection tracking, held against recordings of a real kernel: each packet's state, and the entry after it.
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 
 use glassnet_kernel::hook::Verdict;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId, SkbId};
@@ -18,8 +19,8 @@ use glassnet_wire::ipv4::ip_send_check;
 const MACHINE: MachineId = MachineId(0);
 const CPU: CpuId = CpuId(0);
 const NETNS: NetnsId = NetnsId(0);
-const A: u32 = 0x0a01_0001;
-const B: u32 = 0x0a02_0001;
+const A: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
+const B: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 1);
 
 fn world() -> World {
     let mut world = World::new(1);
@@ -42,8 +43,8 @@ fn packet(dir: u8, proto: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0x45, 0];
     bytes.extend(((20 + payload.len()) as u16).to_be_bytes());
     bytes.extend([0, 1, 0, 0, 63, proto, 0, 0]);
-    bytes.extend(src.to_be_bytes());
-    bytes.extend(dst.to_be_bytes());
+    bytes.extend(src.octets());
+    bytes.extend(dst.octets());
     bytes.extend(payload);
     ip_send_check(&mut bytes);
     bytes

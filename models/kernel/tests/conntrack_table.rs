@@ -1,6 +1,7 @@
 //! The table of connections: nothing leaks whatever becomes of packets, and a million entries are found as fast as a
 //! few.
 
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use glassnet_kernel::hook::Verdict;
@@ -24,8 +25,8 @@ const NETNS: NetnsId = NetnsId(0);
 
 fn tuple(flow: u32) -> Tuple {
     Tuple {
-        src: 0x0a00_0000 | flow >> 12,
-        dst: 0x0a80_0001,
+        src: Ipv4Addr::from_bits(0x0a00_0000 | flow >> 12),
+        dst: Ipv4Addr::new(10, 128, 0, 1),
         sport: 1024 + (flow & 0xfff) as u16,
         dport: 53,
         proto: 17,
@@ -230,7 +231,8 @@ fn a_clash_is_looked_for_in_the_zone_of_each_direction() {
     assert_eq!(table.find_hashed(netns, zone, zone[0], &reply), None, "its reply is in zone 0");
     assert_eq!(table.find_hashed(netns, zone, zone[1], &original), None, "nobody's reply is in zone 1");
     let mut to_itself = conn(2);
-    to_itself.tuples = [Tuple { src: 5, dst: 5, sport: 7, dport: 7, proto: 6 }; 2];
+    let addr = Ipv4Addr::new(10, 0, 0, 5);
+    to_itself.tuples = [Tuple { src: addr, dst: addr, sport: 7, dport: 7, proto: 6 }; 2];
     for (zone, dir) in [([0, 0], Dir::Reply), ([1, 0], Dir::Original)] {
         to_itself.zone = zone;
         let id = table.alloc(to_itself.clone());

@@ -28,7 +28,7 @@ impl Router {
         let netns = self.netns;
         self.enter(|cx| {
             let id = socket(cx, netns, SockKind::Udp);
-            inet_bind(cx, id, 0, port).expect("a free port");
+            inet_bind(cx, id, Ipv4Addr::UNSPECIFIED, port).expect("a free port");
             id
         })
     }
@@ -40,7 +40,7 @@ impl Router {
 
 fn destined(address: &str) -> IpMatch {
     IpMatch {
-        dst: AddrMask { addr: ip(address), mask: u32::MAX, invert: false },
+        dst: AddrMask { addr: ip(address), mask: Ipv4Addr::BROADCAST, invert: false },
         proto: (UDP, false),
         ..IpMatch::default()
     }
@@ -109,7 +109,7 @@ fn redirect_leads_to_this_machine() {
     assert_eq!(shown(&seen).last(), Some(&(INSIDE, answer)));
     router.says(client, "192.0.2.1", 53).expect("sent");
     let got = router.enter(|cx| recv(cx, server)).expect("no error").expect("a question");
-    assert_eq!((got.from, got.to), ((ip("10.2.0.254"), 4000), u32::from(Ipv4Addr::LOCALHOST)));
+    assert_eq!((got.from, got.to), ((ip("10.2.0.254"), 4000), Ipv4Addr::LOCALHOST));
 }
 
 /// A connection from inside has the router's address and port; a program with the same port gets another.

@@ -33,8 +33,8 @@ use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN};
 const MACHINE: MachineId = MachineId(0);
 const CPU: CpuId = CpuId(0);
 
-fn ip(text: &str) -> u32 {
-    u32::from(text.parse::<Ipv4Addr>().expect("an address"))
+fn ip(text: &str) -> Ipv4Addr {
+    text.parse().expect("an address")
 }
 
 fn up(is_up: bool) -> LinkSet {

@@ -1,5 +1,7 @@
 //! What the extensions of iptables see of a packet and do to it, one by one.
 
+use std::net::Ipv4Addr;
+
 use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::extension::{Par, TargetVerdict};
 use glassnet_kernel::hook::Verdict;
@@ -28,6 +30,7 @@ use glassnet_kernel::net::netfilter::xt_tcpmss::{TcpmssMt, TcpmssTg};
 use glassnet_kernel::tables::conntrack::{
     Conn, CtInfo, IPS_ASSURED, IPS_CONFIRMED, IPS_DST_NAT, NfCt, Tuple,
 };
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::netfilter::{Hook, HookState, NfBridge, Site};
 use glassnet_kernel::tables::skb::IPSKB_SENT;
 use glassnet_kernel::tables::skb::PacketType;
@@ -80,7 +83,7 @@ fn syn(options: &[u8]) -> Vec<u8> {
     let mut th = vec![0x9c, 0xe2, 0, 9, 6, 0xd7, 0x3e, 0xd4, 0, 0, 0, 0, 0, 2, 0xff, 0xd7, 0, 0, 0, 0];
     th[12] = ((20 + options.len()) as u8 / 4) << 4;
     th.extend_from_slice(options);
-    let pseudo = pseudo_header(0x7f00_0001, 0x0a00_0002, 6, th.len() as u16);
+    let pseudo = pseudo_header(Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 0, 0, 2), 6, th.len() as u16);
     let check = fold(sum(pseudo, &th));
     th[16..18].copy_from_slice(&check.to_be_bytes());
     ipv4(6, 0, 64, &th)
@@ -138,8 +141,20 @@ fn headers() {
         (true, Match::new(DscpMt { invert: false, dscp: 4 })),
         (true, Match::new(MacSource { invert: false, addr: Mac([2, 0, 0, 0, 0, 1]) })),
         (false, Match::new(MacSource { invert: true, addr: Mac([2, 0, 0, 0, 0, 1]) })),
-        (true, Match::new(Iprange { source: None, dest: range(0x0a00_0001, 0x0a00_0002) })),
-        (false, Match::new(Iprange { source: range(9, 1), dest: None })),
+        (
+            true,
+            Match::new(Iprange {
+                source: None,
+                dest: range(Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)),
+            }),
+        ),
+        (
+            false,
+            Match::new(Iprange {
+                source: range(Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 1)),
+                dest: None,
+            }),
+        ),
         (true, Match::new(Addrtype { source: Some((false, 1 << 2)), ..Default::default() })),
         (false, Match::new(Addrtype { source: Some((false, 1 << 2)), limit_in: true, ..Default::default() })),
         (true, Match::new(Addrtype { dest: Some((true, 1 << 2)), ..Default::default() })),
@@ -203,8 +218,20 @@ fn bridge_ports() {
 /// Gives the packet a connection from 10.0.0.1:1000 to 10.0.0.9:80 that DNAT sent to 10.0.0.2:8080.
 fn connected(info: CtInfo) -> impl FnOnce(&mut Cx, SkbId) {
     move |cx, skb| {
-        let tuple = Tuple { src: 0x0a00_0001, dst: 0x0a00_0009, sport: 1000, dport: 80, proto: 6 };
-        let reply = Tuple { src: 0x0a00_0002, dst: 0x0a00_0001, sport: 8080, dport: 1000, proto: 6 };
+        let tuple = Tuple {
+            src: Ipv4Addr::new(10, 0, 0, 1),
+            dst: Ipv4Addr::new(10, 0, 0, 9),
+            sport: 1000,
+            dport: 80,
+            proto: 6,
+        };
+        let reply = Tuple {
+            src: Ipv4Addr::new(10, 0, 0, 2),
+            dst: Ipv4Addr::new(10, 0, 0, 1),
+            sport: 8080,
+            dport: 1000,
+            proto: 6,
+        };
         let mut conn = Conn::new(INIT_NET, tuple, reply, [0, 0]);
         (conn.status, conn.mark) = (IPS_ASSURED | IPS_CONFIRMED | IPS_DST_NAT, 0xab);
         conn.timeout = cx.now + glassnet_sim::Nanos::from_secs(100);
@@ -224,9 +251,15 @@ fn connections() {
         (false, state(true, CT_ESTABLISHED)),
         (true, Conntrack { reply: Some(true), ..none() }),
         (false, Conntrack { reply: Some(false), ..none() }),
-        (true, Conntrack { origdst: Some((false, 0x0a00_0000, 0xffff_ff00)), ..none() }),
+        (
+            true,
+            Conntrack { origdst: Some((false, Ipv4Addr::new(10, 0, 0, 0), inet_make_mask(24))), ..none() },
+        ),
         // Bits outside the mask: never.
-        (false, Conntrack { origdst: Some((false, 0x0a00_0009, 0xffff_ff00)), ..none() }),
+        (
+            false,
+            Conntrack { origdst: Some((false, Ipv4Addr::new(10, 0, 0, 9), inet_make_mask(24))), ..none() },
+        ),
         (true, Conntrack { replsrcport: ports(8000, 9000), origdstport: ports(80, 80), ..none() }),
         (false, Conntrack { repldstport: ports(8080, 8080), ..none() }),
         (true, Conntrack { proto: Some((false, 6)), status: Some((false, IPS_ASSURED)), ..none() }),
@@ -338,7 +371,8 @@ fn the_segment_size_of_a_syn() {
     let set = |packet: &[u8], mss| {
         let (bytes, _, _, dropped) = after(packet, Target::new(TcpmssTg { mss: Some(mss) }));
         assert!(!dropped);
-        let pseudo = pseudo_header(0x7f00_0001, 0x0a00_0002, 6, (bytes.len() - 20) as u16);
+        let pseudo =
+            pseudo_header(Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 0, 0, 2), 6, (bytes.len() - 20) as u16);
         assert_eq!(fold(sum(pseudo, &bytes[20..])), 0, "TCP's checksum is right");
         assert_eq!(usize::from(u16::from_be_bytes([bytes[2], bytes[3]])), bytes.len());
         bytes[40..].to_vec()

@@ -1,6 +1,8 @@
 //! Tables of rules: what is put in force, how a packet passes chains, and that the fast scan sees what a look at every
 //! rule sees.
 
+use std::net::Ipv4Addr;
+
 use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::hook::Verdict;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SkbId};
@@ -27,7 +29,7 @@ use glassnet_kernel::tables::xt::{
 use glassnet_kernel::trace::Level;
 use glassnet_kernel::{Cx, World};
 use glassnet_sim::Nanos;
-use glassnet_wire::ipv4::{IP_MF, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, Ipv4Hdr};
+use glassnet_wire::ipv4::{IP_MF, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, InAddr, Ipv4Hdr};
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
@@ -61,8 +63,14 @@ fn to(chain: &str) -> Action {
     Action::Jump(chain.into())
 }
 
-fn from(addr: u32, mask: u32, invert: bool) -> IpMatch {
-    IpMatch { src: AddrMask { invert, addr: addr & mask, mask }, ..IpMatch::default() }
+/// An address that none but the rule or packet of one test has.
+fn host(n: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(n)
+}
+
+fn from(addr: Ipv4Addr) -> IpMatch {
+    let src = AddrMask { invert: false, addr, mask: Ipv4Addr::BROADCAST };
+    IpMatch { src, ..IpMatch::default() }
 }
 
 fn proto(proto: u8) -> IpMatch {
@@ -85,8 +93,8 @@ fn table(name: TableName, built_in: Vec<(Hook, Vec<Rule>)>, users: Vec<Chain>) -
 
 #[derive(Clone, Copy, Debug)]
 struct Packet {
-    src: u32,
-    dst: u32,
+    src: Ipv4Addr,
+    dst: Ipv4Addr,
     proto: u8,
     ports: (u16, u16),
     frag_off: u16,
@@ -95,8 +103,8 @@ struct Packet {
 }
 
 const PACKET: Packet = Packet {
-    src: 0x0a00_0001,
-    dst: 0x0a00_0002,
+    src: Ipv4Addr::new(10, 0, 0, 1),
+    dst: Ipv4Addr::new(10, 0, 0, 2),
     proto: IPPROTO_UDP,
     ports: (1000, 53),
     frag_off: 0,
@@ -111,8 +119,8 @@ fn skb(cx: &mut Cx, dev: DevId, packet: Packet) -> SkbId {
         frag_off: packet.frag_off.into(),
         ttl: 64,
         protocol: packet.proto,
-        saddr: packet.src.into(),
-        daddr: packet.dst.into(),
+        saddr: InAddr::new(packet.src),
+        daddr: InAddr::new(packet.dst),
         ..Ipv4Hdr::default()
     };
     let data = cx.skbs.data_mut(skb);
@@ -171,7 +179,7 @@ fn chains_are_called_left_and_gone_to() {
             "A",
             vec![jump(to("B")), jump(Action::None), jump(Action::Goto("B".into())), jump(Action::Drop)],
         ),
-        user("B", vec![rule(from(1, u32::MAX, false), vec![], Action::Drop), jump(Action::Return)]),
+        user("B", vec![rule(from(host(1)), vec![], Action::Drop), jump(Action::Return)]),
     ];
     put(&mut world, Legacy, filter(vec![jump(to("A")), jump(Action::None)], users)).expect("fits");
     assert!(send(&mut world, dev, Legacy, FILTER, PACKET));
@@ -179,7 +187,7 @@ fn chains_are_called_left_and_gone_to() {
     assert_eq!(packets(&world, Legacy, "A"), [1, 1, 1, 0]);
     assert_eq!(packets(&world, Legacy, "B"), [0, 2]);
     assert_eq!(packets(&world, Legacy, "INPUT"), [1, 1, 1]);
-    assert!(!send(&mut world, dev, Legacy, FILTER, Packet { src: 1, ..PACKET }));
+    assert!(!send(&mut world, dev, Legacy, FILTER, Packet { src: host(1), ..PACKET }));
     assert_eq!(packets(&world, Legacy, "INPUT"), [2, 1, 1]);
 }
 
@@ -222,8 +230,7 @@ fn rules_cost_time_in_proportion() {
     for (variant, each) in [(Legacy, 4), (Nft, 8)] {
         let took = |rules: usize| {
             let (mut world, [dev, _]) = world();
-            let rules =
-                (0..rules).map(|n| rule(from(n as u32, u32::MAX, false), vec![], Action::Drop)).collect();
+            let rules = (0..rules).map(|n| rule(from(host(n as u32)), vec![], Action::Drop)).collect();
             put(&mut world, variant, filter(rules, vec![])).expect("fits");
             world.enter(MACHINE, CPU, |cx| {
                 let skb = skb(cx, dev, PACKET);
@@ -390,12 +397,11 @@ fn single_rules_come_and_go_as_with_the_whole_table() {
     assert_eq!(splice(&mut world, ("A", 1, 0), vec![masquerade()]), Err(Errno::EINVAL));
     assert_eq!(splice(&mut world, ("A", 1, 2), vec![]), Err(Errno::ERANGE));
     assert_eq!(splice(&mut world, ("B", 0, 0), vec![]), Err(Errno::ENOENT));
-    splice(&mut world, ("A", 0, 1), vec![rule(from(9, u32::MAX, false), vec![], Action::Drop)])
-        .expect("fits");
+    splice(&mut world, ("A", 0, 1), vec![rule(from(host(9)), vec![], Action::Drop)]).expect("fits");
     assert_eq!(functions(&world, Hook::LocalIn).len(), 1);
     assert!(send(&mut world, dev, Nft, FILTER, PACKET));
     assert_eq!(packets(&world, Nft, "A"), [0, 1]);
-    assert!(!send(&mut world, dev, Nft, FILTER, Packet { src: 9, ..PACKET }));
+    assert!(!send(&mut world, dev, Nft, FILTER, Packet { src: host(9), ..PACKET }));
     assert_eq!(packets(&world, Nft, "A"), [1, 1]);
 }
 
@@ -405,7 +411,7 @@ fn the_detail_view_says_why_each_rule_did_not_match() {
     world.trace.level = Level::Detail;
     let iface = |name: &str| Some(Iface { invert: false, name: name.into() });
     let rules = vec![
-        rule(from(7, u32::MAX, false), vec![], Action::Drop),
+        rule(from(host(7)), vec![], Action::Drop),
         rule(IpMatch { input: iface("eth1"), ..IpMatch::default() }, vec![], Action::Drop),
         rule(proto(IPPROTO_TCP), vec![], Action::Drop),
         rule(IpMatch { input: iface("eth+"), ..IpMatch::default() }, vec![], to("A")),
@@ -461,12 +467,14 @@ fn traced_packets_are_logged_where_they_match() {
 
 // Random rules and packets from a small stock of values, so that many agree.
 
-fn some_addr() -> impl Strategy<Value = u32> {
-    prop_oneof![Just(0x0a00_0001), Just(0x0a00_0002), Just(0x0a00_0100), Just(0xc0a8_0001)]
+fn some_addr() -> impl Strategy<Value = Ipv4Addr> {
+    let stock = [[10, 0, 0, 1], [10, 0, 0, 2], [10, 0, 1, 0], [192, 168, 0, 1]];
+    prop::sample::select(stock.map(Ipv4Addr::from).to_vec())
 }
 
 fn some_mask() -> impl Strategy<Value = AddrMask> {
-    let mask = prop_oneof![Just(0), Just(u32::MAX), Just(0xffff_ff00), Just(0xff00_0000), Just(0x0000_00ff)];
+    let stock = [[0; 4], [255; 4], [255, 255, 255, 0], [255, 0, 0, 0], [0, 0, 0, 255]];
+    let mask = prop::sample::select(stock.map(Ipv4Addr::from).to_vec());
     (some_addr(), mask, any::<bool>()).prop_map(|(addr, mask, invert)| AddrMask {
         invert,
         addr: addr & mask,

@@ -112,7 +112,7 @@ fn address(process: &mut Process, host: &str) -> Result<Ipv4Addr, i32> {
 
 fn show(process: &mut Process, opts: &Options, host: Option<&str>) -> i32 {
     let only = match host.map(|host| address(process, host)).transpose() {
-        Ok(only) => only.map(u32::from),
+        Ok(only) => only,
         Err(status) => return status,
     };
     let rows = {
@@ -154,7 +154,7 @@ fn bsd(row: &ArpRow) -> String {
     };
     let perm = if row.flags & ATF_PERM != 0 { "PERM " } else { "" };
     let publ = if row.flags & ATF_PUBL != 0 { "PUP " } else { "" };
-    format!("? ({}) at {place}{perm}{publ}on {}\n", Ipv4Addr::from(row.ip), row.dev)
+    format!("? ({}) at {place}{perm}{publ}on {}\n", row.ip, row.dev)
 }
 
 fn linux(row: &ArpRow) -> String {
@@ -168,7 +168,7 @@ fn linux(row: &ArpRow) -> String {
         .filter(|(flag, _)| row.flags & flag != 0)
         .map(|(_, letter)| *letter)
         .collect();
-    let ip = Ipv4Addr::from(row.ip).to_string();
+    let ip = row.ip.to_string();
     format!("{ip:<23}  {kind:<8}{place:<20}{letters:<6}{:<15} {}\n", "", row.dev)
 }
 
@@ -179,7 +179,7 @@ fn device(process: &Process, named: Option<&str>, ip: Ipv4Addr) -> Result<DevId,
         if let Some(name) = named {
             return cx.k.dev_by_name(netns, name).ok_or(Errno::ENODEV);
         }
-        let query = RouteQuery { dst: ip.into(), ..RouteQuery::default() };
+        let query = RouteQuery { dst: ip, ..RouteQuery::default() };
         let answer = rtm_getroute(cx, netns, &query).map_err(|error| error.errno)?;
         answer.oif.ok_or(Errno::EINVAL)
     })

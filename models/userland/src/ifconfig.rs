@@ -8,6 +8,7 @@ use glassnet_kernel::ids::DevId;
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
 use glassnet_kernel::net::ipv4::devinet::{rtm_deladdr, rtm_newaddr};
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NlError};
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::inet::InIfaddr;
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::netdev::{IFF_BROADCAST, NetDevice};
@@ -139,10 +140,9 @@ fn full(view: &View, dev: &NetDevice) -> String {
         FLAGS.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, word)| *word).collect();
     let mut text = format!("{}: flags={flags}<{}>  mtu {}\n", dev.name, words.join(","), dev.mtu);
     if let Some(ifa) = view.kernel.inet.get(dev.id).and_then(|inet| inet.addrs.first()) {
-        let (local, mask) = (Ipv4Addr::from(ifa.local), Ipv4Addr::from(ifa.mask));
-        text += &format!("        inet {local}  netmask {mask}");
+        text += &format!("        inet {}  netmask {}", ifa.local, ifa.mask);
         if flags & IFF_BROADCAST != 0 {
-            text += &format!("  broadcast {}", Ipv4Addr::from(ifa.broadcast));
+            text += &format!("  broadcast {}", ifa.broadcast);
         }
         text.push('\n');
     }
@@ -232,7 +232,7 @@ fn change(process: &mut Process, name: &str, words: &[String]) -> i32 {
                     return usage(process);
                 };
                 if word == "netmask" {
-                    change.netmask = Some(u32::from(value).leading_ones() as u8);
+                    change.netmask = Some(value.to_bits().leading_ones() as u8);
                 } else {
                     change.broadcast = Some(value);
                 }
@@ -272,8 +272,8 @@ fn hardware(process: &mut Process, kind: Option<&str>, address: Option<&str>) ->
 }
 
 /// The mask of the address's class, bits (`inet_abc_len`).
-fn class_len(address: u32) -> u8 {
-    match address >> 28 {
+fn class_len(address: Ipv4Addr) -> u8 {
+    match address.to_bits() >> 28 {
         0..8 => 8,
         8..12 => 16,
         _ => 24,
@@ -310,13 +310,12 @@ fn new_address(
     has_broadcast: bool,
 ) -> Result<AddrMsg, NlError> {
     let kept = old.filter(|_| change.address.is_none());
-    let local = change.address.map(u32::from).or(kept.map(|old| old.local)).ok_or(Errno::EADDRNOTAVAIL)?;
+    let local = change.address.or(kept.map(|old| old.local)).ok_or(Errno::EADDRNOTAVAIL)?;
     let len = change.netmask.or(kept.map(|old| old.prefix_len)).unwrap_or_else(|| class_len(local));
-    let mut msg = AddrMsg::new(dev, local.into(), len);
-    msg.peer = Some(local.into());
-    let host_bits = u32::MAX.checked_shr(u32::from(len)).unwrap_or(0);
+    let mut msg = AddrMsg::new(dev, local, len);
+    msg.peer = Some(local);
     msg.broadcast =
-        (has_broadcast && len < 31).then(|| change.broadcast.unwrap_or((local | host_bits).into()));
-    msg.scope = if local >> 24 == 127 { Scope::HOST } else { Scope::UNIVERSE };
+        (has_broadcast && len < 31).then(|| change.broadcast.unwrap_or(local | !inet_make_mask(len)));
+    msg.scope = if local.is_loopback() { Scope::HOST } else { Scope::UNIVERSE };
     Ok(msg)
 }

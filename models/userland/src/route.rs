@@ -4,13 +4,14 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::ipv4::fib_frontend::{rtm_delroute, rtm_newroute};
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NlError};
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::route_types::{
     NexthopMsg, RT_TABLE_MAIN, RTAX_ADVMSS, RTAX_RTT, RTAX_WINDOW, RTPROT_BOOT, RouteMsg, RouteType, Scope,
 };
 
 use crate::process::{Process, Running};
 use crate::procfs::View;
-use crate::procfs::inet::{mask, route_rows};
+use crate::procfs::inet::route_rows;
 use crate::stop::{Done, Stop};
 
 /// Entry point.
@@ -105,7 +106,7 @@ fn line(view: &View, msg: &RouteMsg, flags: u32, extended: usize) -> String {
         true => "!".to_owned(),
         false => known.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, letter)| *letter).collect(),
     };
-    let (dst, genmask) = (Ipv4Addr::from(msg.dst).to_string(), Ipv4Addr::from(mask(msg.dst_len)).to_string());
+    let (dst, genmask) = (msg.dst.to_string(), inet_make_mask(msg.dst_len).to_string());
     let metric = |which: usize| msg.metrics.0[which];
     let mss = if metric(RTAX_ADVMSS) > 0 { metric(RTAX_ADVMSS) + HEADERS } else { 0 };
     let (window, irtt) = (metric(RTAX_WINDOW), metric(RTAX_RTT) >> 3);
@@ -122,9 +123,8 @@ fn line(view: &View, msg: &RouteMsg, flags: u32, extended: usize) -> String {
 }
 
 /// What a request names.
-#[derive(Default)]
 struct Request {
-    dst: u32,
+    dst: Ipv4Addr,
     len: u8,
     gateway: Option<Ipv4Addr>,
     metric: u32,
@@ -141,7 +141,8 @@ fn address(word: &str) -> Done<Ipv4Addr> {
 }
 
 fn parse(words: &[&str]) -> Done<Request> {
-    let mut request = Request::default();
+    let mut request =
+        Request { dst: Ipv4Addr::UNSPECIFIED, len: 0, gateway: None, metric: 0, dev: None, reject: false };
     let (forced, words) = match words.split_first() {
         Some((&"-net", rest)) => (Some(false), rest),
         Some((&"-host", rest)) => (Some(true), rest),
@@ -151,7 +152,7 @@ fn parse(words: &[&str]) -> Done<Request> {
     let mut netmask = None;
     if *target != "default" {
         let (target, len) = target.split_once('/').map_or((*target, None), |(dst, len)| (dst, Some(len)));
-        request.dst = address(target)?.into();
+        request.dst = address(target)?;
         if let Some(len) = len {
             let len = len.parse().ok().filter(|len| *len <= 32);
             netmask = Some(len.ok_or_else(|| usage(&format!("route: bogus netmask {target}\n")))?);
@@ -165,7 +166,7 @@ fn parse(words: &[&str]) -> Done<Request> {
         match *word {
             "gw" | "gateway" => request.gateway = Some(address(value()?)?),
             "netmask" => {
-                let mask = u32::from(address(value()?)?);
+                let mask = address(value()?)?.to_bits();
                 if mask.leading_ones() + mask.trailing_zeros() < 32 {
                     return Err(usage("route: bogus netmask\n"));
                 }
@@ -189,7 +190,7 @@ fn parse(words: &[&str]) -> Done<Request> {
         (Some(false), None) => class_len(request.dst),
         (_, None) => 32,
     };
-    if request.dst & !mask(request.len) != 0 {
+    if request.dst & inet_make_mask(request.len) != request.dst {
         if netmask.is_none() {
             return Err(Stop::error(7, format!("SIOCADDRT: {}\n", Errno::EINVAL.strerror())));
         }
@@ -199,8 +200,8 @@ fn parse(words: &[&str]) -> Done<Request> {
 }
 
 /// The length of the mask of the address's class, or of a host if it has bits beyond it.
-fn class_len(dst: u32) -> u8 {
-    match dst >> 28 {
+fn class_len(dst: Ipv4Addr) -> u8 {
+    match dst.to_bits() >> 28 {
         0..8 => 8,
         8..12 => 16,
         _ => 24,

@@ -74,7 +74,7 @@ impl Sock {
     ///
     /// As of [`inet_bind`].
     pub fn bind(&self, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
-        self.call(|cx| inet_bind(cx, self.id, u32::from(address), port))
+        self.call(|cx| inet_bind(cx, self.id, address, port))
     }
 
     /// `connect(2)`.
@@ -83,14 +83,12 @@ impl Sock {
     ///
     /// As of [`inet_connect`].
     pub fn connect(&self, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
-        self.call(|cx| inet_connect(cx, self.id, u32::from(address), port))
+        self.call(|cx| inet_connect(cx, self.id, address, port))
     }
 
     /// `getsockname(2)`.
     pub fn local(&self) -> (Ipv4Addr, u16) {
-        self.call(|cx| {
-            sys::get(cx, self.id).map_or((0.into(), 0), |socket| (socket.local.0.into(), socket.local.1))
-        })
+        self.call(|cx| sys::get(cx, self.id).map_or((Ipv4Addr::UNSPECIFIED, 0), |socket| socket.local))
     }
 
     /// Binds a packet socket to a device, 0: all.
@@ -122,7 +120,7 @@ impl Sock {
     ///
     /// As of [`sys::sendto`].
     pub fn send_to(&self, address: Ipv4Addr, port: u16, data: &[u8]) -> Result<usize, Errno> {
-        self.call(|cx| sys::sendto(cx, self.id, SendTo::Inet(u32::from(address), port), data))
+        self.call(|cx| sys::sendto(cx, self.id, SendTo::Inet(address, port), data))
     }
 
     /// Sends the payload of a frame to a MAC address.
@@ -198,7 +196,7 @@ pub fn addresses(process: &Process, name: &str) -> Vec<Ipv4Addr> {
     let world = process.world();
     let kernel = world.kernel(process.machine);
     let dev = kernel.dev_by_name(process.netns, name).and_then(|dev| kernel.inet.get(dev));
-    dev.map_or_else(Vec::new, |dev| dev.addrs.iter().map(|ifa| ifa.local.into()).collect())
+    dev.map_or_else(Vec::new, |dev| dev.addrs.iter().map(|ifa| ifa.local).collect())
 }
 
 /// The devices of the program's namespace: index and name, in the order of their indexes.
@@ -209,17 +207,17 @@ pub fn interfaces(process: &Process) -> Vec<(u32, String)> {
     netns.devs.iter().map(|(ifindex, dev)| (*ifindex, kernel.devs[*dev].name.clone())).collect()
 }
 
-/// The netmask of the first IPv4 address of a device, 0 if it has none.
-pub fn netmask(process: &Process, name: &str) -> u32 {
+/// The netmask of the first IPv4 address of a device, `0.0.0.0` if it has none.
+pub fn netmask(process: &Process, name: &str) -> Ipv4Addr {
     let world = process.world();
     let kernel = world.kernel(process.machine);
     let dev = kernel.dev_by_name(process.netns, name).and_then(|dev| kernel.inet.get(dev));
-    dev.and_then(|dev| dev.addrs.first()).map_or(0, |ifa| ifa.mask)
+    dev.and_then(|dev| dev.addrs.first()).map_or(Ipv4Addr::UNSPECIFIED, |ifa| ifa.mask)
 }
 
 /// The device that the route to an address names, if there is a route.
 pub fn route_device(process: &Process, address: Ipv4Addr) -> Option<String> {
-    let query = RouteQuery { dst: u32::from(address), ..RouteQuery::default() };
+    let query = RouteQuery { dst: address, ..RouteQuery::default() };
     let netns = process.netns;
     process.syscall(|cx| {
         let answer = rtm_getroute(cx, netns, &query).ok()?;

@@ -51,8 +51,7 @@ impl Sock {
 
     /// The other end (`getpeername(2)`).
     pub fn peer(&self) -> Option<(Ipv4Addr, u16)> {
-        let remote = self.call(|cx| sys::get(cx, self.id).ok().and_then(|socket| socket.remote));
-        remote.map(|(address, port)| (address.into(), port))
+        self.call(|cx| sys::get(cx, self.id).ok().and_then(|socket| socket.remote))
     }
 
     /// Reads at most `max` bytes of a connection: none if nothing is there yet, no bytes at the end.
@@ -85,7 +84,7 @@ impl Sock {
     /// Who sent the next datagram (`MSG_PEEK`).
     pub fn peek_sender(&self) -> Option<(Ipv4Addr, u16)> {
         let from = self.call(|cx| sys::peek_from(cx, self.id))?;
-        Some((from.0.into(), from.1))
+        Some((from.0, from.1))
     }
 
     /// The error that waits (`SO_ERROR`).

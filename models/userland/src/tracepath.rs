@@ -254,8 +254,8 @@ impl State {
         let sent_hops = probe.map(|probe| probe.0);
         let mut line = match (error.from_icmp, sent_hops) {
             (false, _) => format!("{:2}?: {:<32} ", self.ttl, "[LOCALHOST]"),
-            (true, Some(hops)) => format!("{hops:2}:  {}", self.host(error.offender.into())),
-            (true, None) => format!("{:2}?: {}", self.ttl, self.host(error.offender.into())),
+            (true, Some(hops)) => format!("{hops:2}:  {}", self.host(error.offender)),
+            (true, None) => format!("{:2}?: {}", self.ttl, self.host(error.offender)),
         };
         if let Some((_, sent)) = probe {
             let took = process.now().since(sent).0;

@@ -1,6 +1,7 @@
 //! Every filter of `tests/tcpdump/filters.list` picks the packets that tcpdump 4.99.3 picked.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use glassnet_userland::pcap::{self, CaptureFile};
@@ -21,7 +22,10 @@ fn captures(folder: &Path) -> Vec<(String, CaptureFile)> {
 
 fn compile(text: &str, link: u32) -> Result<Filter, String> {
     let link = LinkType::from_number(link).expect("a link type");
-    Filter::compile(text, &Environment { link, resolve: &|_| Vec::new(), netmask: 0, live: false })
+    Filter::compile(
+        text,
+        &Environment { link, resolve: &|_| Vec::new(), netmask: Ipv4Addr::UNSPECIFIED, live: false },
+    )
 }
 
 /// The times of the packets that pass, as the recording writes them.

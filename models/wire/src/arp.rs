@@ -1,9 +1,12 @@
 //! ARP for IPv4 over Ethernet (RFC 826; `struct arphdr`, include/uapi/linux/if_arp.h).
 
-use zerocopy::big_endian::{U16, U32};
+use std::net::Ipv4Addr;
+
+use zerocopy::big_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::Mac;
+use crate::ipv4::InAddr;
 
 /// Ethernet as a hardware type.
 pub const ARPHRD_ETHER: u16 = 1;
@@ -29,16 +32,16 @@ pub struct ArpHdr {
     /// Sender's hardware address.
     pub ar_sha: [u8; 6],
     /// Sender's IPv4 address.
-    pub ar_sip: U32,
+    pub ar_sip: InAddr,
     /// Target's hardware address.
     pub ar_tha: [u8; 6],
     /// Target's IPv4 address.
-    pub ar_tip: U32,
+    pub ar_tip: InAddr,
 }
 
 impl ArpHdr {
     /// A packet with operation `op`; addresses as (hardware, IPv4) of sender and target.
-    pub fn new(op: u16, sender: (Mac, u32), target: (Mac, u32)) -> ArpHdr {
+    pub fn new(op: u16, sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr)) -> ArpHdr {
         ArpHdr {
             ar_hrd: U16::new(ARPHRD_ETHER),
             ar_pro: U16::new(crate::eth::ETH_P_IP),
@@ -46,9 +49,9 @@ impl ArpHdr {
             ar_pln: 4,
             ar_op: U16::new(op),
             ar_sha: sender.0.0,
-            ar_sip: U32::new(sender.1),
+            ar_sip: InAddr::new(sender.1),
             ar_tha: target.0.0,
-            ar_tip: U32::new(target.1),
+            ar_tip: InAddr::new(target.1),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The Internet checksum (RFC 1071), and its incremental update (RFC 1624).
 
+use std::net::Ipv4Addr;
+
 /// The ones' complement sum of `bytes` added to `start`, not yet folded.
 #[inline]
 pub fn sum(start: u32, bytes: &[u8]) -> u32 {
@@ -33,8 +35,8 @@ pub fn checksum(bytes: &[u8]) -> u16 {
 
 /// The sum of the IPv4 pseudo header (RFC 768, RFC 793): addresses, protocol and length in bytes.
 #[inline]
-pub fn pseudo_header(source: u32, destination: u32, protocol: u8, len: u16) -> u32 {
-    let address = |a: u32| (a >> 16) + (a & 0xffff);
+pub fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, len: u16) -> u32 {
+    let address = |a: Ipv4Addr| (a.to_bits() >> 16) + (a.to_bits() & 0xffff);
     address(source) + address(destination) + u32::from(protocol) + u32::from(len)
 }
 

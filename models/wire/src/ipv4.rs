@@ -1,6 +1,8 @@
 //! The IPv4 header (RFC 791; `struct iphdr`, include/uapi/linux/ip.h).
 
-use zerocopy::big_endian::{U16, U32};
+use std::net::Ipv4Addr;
+
+use zerocopy::big_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum;
@@ -21,6 +23,27 @@ pub const IPPROTO_IGMP: u8 = 2;
 pub const IPPROTO_TCP: u8 = 6;
 /// UDP.
 pub const IPPROTO_UDP: u8 = 17;
+
+/// An IPv4 address in a header (`struct in_addr`, include/uapi/linux/in.h).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
+#[repr(transparent)]
+pub struct InAddr([u8; 4]);
+
+impl InAddr {
+    /// Bytes of a header for `address`.
+    #[inline]
+    pub const fn new(address: Ipv4Addr) -> InAddr {
+        InAddr(address.octets())
+    }
+
+    /// The address.
+    #[inline]
+    pub const fn get(self) -> Ipv4Addr {
+        Ipv4Addr::from_octets(self.0)
+    }
+}
 
 /// An IPv4 header without its options.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -43,9 +66,9 @@ pub struct Ipv4Hdr {
     /// Header checksum.
     pub check: U16,
     /// Source address.
-    pub saddr: U32,
+    pub saddr: InAddr,
     /// Destination address.
-    pub daddr: U32,
+    pub daddr: InAddr,
 }
 
 impl Ipv4Hdr {
@@ -104,22 +127,12 @@ pub fn ip_send_check(packet: &mut [u8]) {
     packet[10..12].copy_from_slice(&check.to_be_bytes());
 }
 
-/// `224.0.0.0/4`.
-pub fn is_multicast(address: u32) -> bool {
-    address >> 28 == 0xe
-}
-
-/// `127.0.0.0/8`.
-pub fn is_loopback(address: u32) -> bool {
-    address >> 24 == 127
+/// `224.0.0.0/24`, which no router forwards (RFC 5771 section 4).
+pub fn is_local_multicast(address: Ipv4Addr) -> bool {
+    address.octets()[..3] == [224, 0, 0]
 }
 
 /// `0.0.0.0/8`.
-pub fn is_zeronet(address: u32) -> bool {
-    address >> 24 == 0
-}
-
-/// `255.255.255.255`.
-pub fn is_limited_broadcast(address: u32) -> bool {
-    address == u32::MAX
+pub fn is_zeronet(address: Ipv4Addr) -> bool {
+    address.octets()[0] == 0
 }

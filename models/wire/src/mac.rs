@@ -1,6 +1,7 @@
 //! Ethernet addresses.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 /// An Ethernet (MAC) address, in the order of the wire.
@@ -40,8 +41,8 @@ impl Mac {
     }
 
     /// The group address of an IPv4 multicast group (RFC 1112 section 6.4).
-    pub fn of_ipv4_group(group: u32) -> Mac {
-        let [_, b, c, d] = group.to_be_bytes();
+    pub fn of_ipv4_group(group: Ipv4Addr) -> Mac {
+        let [_, b, c, d] = group.octets();
         Mac([0x01, 0x00, 0x5e, b & 0x7f, c, d])
     }
 }

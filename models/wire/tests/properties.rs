@@ -1,10 +1,12 @@
 //! Headers and checksums held against etherparse, for packets that nobody chose by hand.
 
+use std::net::Ipv4Addr;
+
 use etherparse::{ArpPacket, Ethernet2HeaderSlice, Ipv4HeaderSlice, PacketBuilder, UdpHeaderSlice};
 use glassnet_wire::arp::{ARPOP_REQUEST, ArpHdr};
 use glassnet_wire::checksum;
 use glassnet_wire::eth::{ETH_P_IP, EthHdr};
-use glassnet_wire::ipv4::{IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, ip_send_check};
+use glassnet_wire::ipv4::{IPPROTO_UDP, IPV4_HLEN, InAddr, Ipv4Hdr, ip_send_check};
 use glassnet_wire::udp::UdpHdr;
 use glassnet_wire::{BufPool, Mac};
 use proptest::prelude::*;
@@ -26,8 +28,8 @@ proptest! {
         let (ip, rest) = Ipv4Hdr::ref_from_prefix(rest).unwrap();
         let (udp, data) = UdpHdr::ref_from_prefix(rest).unwrap();
         prop_assert_eq!((eth.source().0, eth.dest().0, eth.h_proto.get()), (macs.0, macs.1, ETH_P_IP));
-        prop_assert_eq!(ip.saddr.get().to_be_bytes(), addresses.0);
-        prop_assert_eq!(ip.daddr.get().to_be_bytes(), addresses.1);
+        prop_assert_eq!(ip.saddr.get().octets(), addresses.0);
+        prop_assert_eq!(ip.daddr.get().octets(), addresses.1);
         prop_assert_eq!((ip.version(), ip.header_len(), ip.ttl), (4, IPV4_HLEN, ttl));
         prop_assert_eq!((udp.source.get(), udp.dest.get()), ports);
         prop_assert_eq!(data, payload.as_slice());
@@ -38,12 +40,12 @@ proptest! {
 
     #[test]
     fn headers_are_written_as_etherparse_reads_them(
-        macs: ([u8; 6], [u8; 6]), saddr: u32, daddr: u32, ttl in 1u8.., id: u16, tos: u8,
+        macs: ([u8; 6], [u8; 6]), saddr: Ipv4Addr, daddr: Ipv4Addr, ttl in 1u8.., id: u16, tos: u8,
     ) {
         let mut frame = EthHdr::new(Mac(macs.0), Mac(macs.1), ETH_P_IP).as_bytes().to_vec();
         let ip = Ipv4Hdr {
             version_ihl: 0x45, tos, tot_len: 28.into(), id: id.into(), ttl, protocol: IPPROTO_UDP,
-            saddr: saddr.into(), daddr: daddr.into(), ..Ipv4Hdr::default()
+            saddr: InAddr::new(saddr), daddr: InAddr::new(daddr), ..Ipv4Hdr::default()
         };
         frame.extend(ip.as_bytes());
         frame.extend(UdpHdr { source: 1.into(), dest: 2.into(), len: 8.into(), check: 0.into() }.as_bytes());
@@ -51,7 +53,7 @@ proptest! {
         let eth = Ethernet2HeaderSlice::from_slice(&frame).unwrap();
         let read = Ipv4HeaderSlice::from_slice(&frame[14..]).unwrap().to_header();
         prop_assert_eq!((eth.destination(), eth.source()), macs);
-        prop_assert_eq!((read.source, read.destination), (saddr.to_be_bytes(), daddr.to_be_bytes()));
+        prop_assert_eq!((read.source, read.destination), (saddr.octets(), daddr.octets()));
         prop_assert_eq!((read.time_to_live, read.identification), (ttl, id));
         prop_assert_eq!(read.header_checksum, read.calc_header_checksum());
         prop_assert_eq!(UdpHeaderSlice::from_slice(&frame[34..]).unwrap().destination_port(), 2);
@@ -66,12 +68,12 @@ proptest! {
     }
 
     #[test]
-    fn arp_is_written_as_etherparse_reads_it(sha: [u8; 6], sip: u32, tha: [u8; 6], tip: u32) {
+    fn arp_is_written_as_etherparse_reads_it(sha: [u8; 6], sip: Ipv4Addr, tha: [u8; 6], tip: Ipv4Addr) {
         let arp = ArpHdr::new(ARPOP_REQUEST, (Mac(sha), sip), (Mac(tha), tip));
         let read = ArpPacket::read(&mut std::io::Cursor::new(arp.as_bytes())).unwrap();
         prop_assert_eq!(read.operation.0, ARPOP_REQUEST);
-        prop_assert_eq!((read.sender_hw_addr(), read.sender_protocol_addr()), (&sha[..], &sip.to_be_bytes()[..]));
-        prop_assert_eq!((read.target_hw_addr(), read.target_protocol_addr()), (&tha[..], &tip.to_be_bytes()[..]));
+        prop_assert_eq!((read.sender_hw_addr(), read.sender_protocol_addr()), (&sha[..], &sip.octets()[..]));
+        prop_assert_eq!((read.target_hw_addr(), read.target_protocol_addr()), (&tha[..], &tip.octets()[..]));
     }
 
     #[test]

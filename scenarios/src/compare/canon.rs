@@ -34,6 +34,7 @@
 //! A MAC address is no noise: the simulator is given those that the kernel chose.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::LazyLock;
 
 use glassnet_wire::checksum::checksum;
@@ -204,11 +205,11 @@ fn snmp(text: &str) -> Value {
 /// Numbers for values that differ on each run, in order of first appearance.
 #[derive(Debug, Default)]
 pub struct Numbers {
-    ids: BTreeMap<(u32, u32, u8, u16), u16>,
+    ids: BTreeMap<(Ipv4Addr, Ipv4Addr, u8, u16), u16>,
     echoes: BTreeMap<u16, u16>,
     ports: BTreeMap<u16, u16>,
     /// First sequence number of each direction of a TCP connection.
-    starts: BTreeMap<(u32, u32, u16, u16), u32>,
+    starts: BTreeMap<(Ipv4Addr, Ipv4Addr, u16, u16), u32>,
 }
 
 fn number<K: Ord>(map: &mut BTreeMap<K, u16>, key: K) -> [u8; 2] {
@@ -236,7 +237,8 @@ impl Numbers {
             return;
         }
         mark_checksum(packet, 10, header);
-        let (src, dst, proto) = (u32_at(packet, 12), u32_at(packet, 16), packet[9]);
+        let address = |at| Ipv4Addr::from_bits(u32_at(packet, at));
+        let (src, dst, proto) = (address(12), address(16), packet[9]);
         let id = u16_at(packet, 4).unwrap_or(0);
         if id != 0 {
             packet[4..6].copy_from_slice(&number(&mut self.ids, (src, dst, proto, id)));
@@ -286,7 +288,7 @@ impl Numbers {
 
     /// Sequence numbers count from the first of their direction; windows, timestamps and the checksum, which a
     /// device may leave to be filled in later, are not compared.
-    fn tcp(&mut self, segment: &mut [u8], (src, dst): (u32, u32)) {
+    fn tcp(&mut self, segment: &mut [u8], (src, dst): (Ipv4Addr, Ipv4Addr)) {
         if segment.len() < 8 {
             return;
         }

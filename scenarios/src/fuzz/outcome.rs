@@ -14,6 +14,7 @@
 //! | dates | comment lines of `iptables-save` | left out |
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use glassnet_wire::checksum;
 
@@ -256,8 +257,8 @@ fn ipv4(packet: &mut [u8], ports: &Ports) {
         packet[4..6].fill(0);
     }
     let total = usize::from(u16::from_be_bytes([packet[2], packet[3]])).clamp(header, packet.len());
-    let word = |at: usize| u32::from_be_bytes([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
-    let pseudo = checksum::pseudo_header(word(12), word(16), packet[9], (total - header) as u16);
+    let address = |at: usize| Ipv4Addr::new(packet[at], packet[at + 1], packet[at + 2], packet[at + 3]);
+    let pseudo = checksum::pseudo_header(address(12), address(16), packet[9], (total - header) as u16);
     let (proto, quoted) = (packet[9], total < usize::from(u16::from_be_bytes([packet[2], packet[3]])));
     let body = &mut packet[header..total];
     let check = match proto {

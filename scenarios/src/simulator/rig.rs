@@ -104,7 +104,7 @@ impl Router {
             for (address, port) in LISTENERS {
                 let id = socket::socket(cx, INIT_NET, SockKind::Udp);
                 // Nothing else is bound here.
-                let _ = inet_bind(cx, id, address.to_bits(), port);
+                let _ = inet_bind(cx, id, address, port);
             }
         });
         drop(world);
@@ -150,7 +150,7 @@ impl Rig for Router {
     fn send_local(&mut self, to: Ipv4Addr, packet: &[u8]) -> Result<(), BackendError> {
         match self.raw {
             // What the kernel answers to the sender shows in the frames: a packet that is refused does not come out.
-            Some(id) => self.send_by(id, SendTo::Inet(to.to_bits(), 0), packet).or(Ok(())),
+            Some(id) => self.send_by(id, SendTo::Inet(to, 0), packet).or(Ok(())),
             None => Ok(()),
         }
     }

@@ -81,7 +81,6 @@ fn rooms(world: &World) -> Vec<Room> {
 
 /// The namespaces that have this address, with the device.
 pub fn owners(world: &World, address: Ipv4Addr) -> Vec<(Room, DevId)> {
-    let address = u32::from(address);
     let mut owners = Vec::new();
     for room in rooms(world) {
         let kernel = world.kernel(room.0);
@@ -114,7 +113,7 @@ fn room_for_strangers(world: &World, question: &Question) -> Result<Room, String
 
 /// The device by which the namespace would send to an address.
 fn towards(world: &mut World, room: Room, address: Ipv4Addr) -> Result<DevId, String> {
-    let query = RouteQuery { dst: u32::from(address), ..RouteQuery::default() };
+    let query = RouteQuery { dst: address, ..RouteQuery::default() };
     let answer = world.enter(room.0, CpuId(0), |cx| rtm_getroute(cx, room.1, &query));
     let device = answer.ok().and_then(|answer| answer.oif);
     let loopback = world.kernel(room.0).netns.get(room.1).map(|netns| netns.loopback);

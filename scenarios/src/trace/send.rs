@@ -60,14 +60,13 @@ pub fn send(
 
 /// A program writes the packet whole, and the kernel routes it.
 fn by_a_program(world: &mut World, question: &Question, start: &Start) -> Result<(), Errno> {
-    let (src, dst) = (u32::from(question.src), u32::from(question.dst));
     world.enter(start.machine, CpuId(0), |cx| {
         // A raw socket that gets nothing itself (IPPROTO_RAW).
         let sock = socket::socket(cx, start.netns, SockKind::Raw { protocol: 255 });
         let opts = &mut socket::get_mut(cx, sock)?.opts;
         (opts.hdrincl, opts.broadcast) = (true, true);
-        af_inet::inet_bind(cx, sock, src, 0)?;
-        raw::raw_sendmsg(cx, sock, dst, &question.packet()).map(|_| ())
+        af_inet::inet_bind(cx, sock, question.src, 0)?;
+        raw::raw_sendmsg(cx, sock, question.dst, &question.packet()).map(|_| ())
     })
 }
 

@@ -1,7 +1,5 @@
 //! The fields of a packet's headers, by the names that tcpdump and Wireshark readers know.
 
-use std::net::Ipv4Addr;
-
 use glassnet_kernel::trace::Headers;
 use glassnet_wire::Mac;
 use glassnet_wire::arp::ArpHdr;
@@ -40,9 +38,9 @@ fn arp(bytes: &[u8], fields: &mut Vec<Field>) {
     let Ok((arp, _)) = ArpHdr::read_from_prefix(bytes) else { return };
     fields.push(("arp.op", arp.ar_op.to_string()));
     fields.push(("arp.sha", Mac(arp.ar_sha).to_string()));
-    fields.push(("arp.spa", Ipv4Addr::from(arp.ar_sip.get()).to_string()));
+    fields.push(("arp.spa", arp.ar_sip.get().to_string()));
     fields.push(("arp.tha", Mac(arp.ar_tha).to_string()));
-    fields.push(("arp.tpa", Ipv4Addr::from(arp.ar_tip.get()).to_string()));
+    fields.push(("arp.tpa", arp.ar_tip.get().to_string()));
 }
 
 fn ipv4(bytes: &[u8], fields: &mut Vec<Field>) {
@@ -56,8 +54,8 @@ fn ipv4(bytes: &[u8], fields: &mut Vec<Field>) {
     fields.push(("ip.ttl", ip.ttl.to_string()));
     fields.push(("ip.proto", ip.protocol.to_string()));
     fields.push(("ip.checksum", format!("0x{:04x}", ip.check.get())));
-    fields.push(("ip.src", Ipv4Addr::from(ip.saddr.get()).to_string()));
-    fields.push(("ip.dst", Ipv4Addr::from(ip.daddr.get()).to_string()));
+    fields.push(("ip.src", ip.saddr.get().to_string()));
+    fields.push(("ip.dst", ip.daddr.get().to_string()));
     let Some(rest) = bytes.get(ip.header_len()..).filter(|_| ip.frag_off.get() & IP_OFFSET == 0) else {
         return;
     };

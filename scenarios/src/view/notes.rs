@@ -45,7 +45,6 @@ pub fn words(note: &Note) -> String {
         Note::Nflog { group, prefix } => format!("group {group} \"{prefix}\": nobody listens"),
         Note::Audit { mark, saddr, daddr, proto } => {
             let mark = if *mark == 0 { u32::MAX } else { *mark };
-            let (saddr, daddr) = (Ipv4Addr::from(*saddr), Ipv4Addr::from(*daddr));
             format!("NETFILTER_PKT mark={mark:#x} saddr={saddr} daddr={daddr} proto={proto}")
         }
         Note::Set { name, found } => format!("{} {name}", if *found { "in" } else { "not in" }),
@@ -56,9 +55,9 @@ pub fn words(note: &Note) -> String {
         Note::Flood { ports, local } => flood(ports, *local),
         Note::Fdb(note) => fdb(note),
         Note::Neigh(None) => "none".to_owned(),
-        Note::Neigh(Some((ip, state))) => format!("{} is {}", Ipv4Addr::from(*ip), state.name()),
+        Note::Neigh(Some((ip, state))) => format!("{ip} is {}", state.name()),
         Note::NeighUpdate { ip, lladdr, state } => {
-            format!("{} is at {lladdr}: {}", Ipv4Addr::from(*ip), state.name())
+            format!("{ip} is at {lladdr}: {}", state.name())
         }
         Note::Fib(Ok(route)) => fib(route),
         Note::Fib(Err(errno)) => format!("no route: {}", errno.strerror()),
@@ -117,7 +116,6 @@ pub fn conntrack(note: &ConntrackNote) -> String {
         ConntrackNote::Invalid => state(None).to_owned(),
         ConntrackNote::Entered(entered) => format!("entered in the table: {}", conn(entered)),
         ConntrackNote::ErrorAstray { to, expected } => {
-            let (to, expected) = (Ipv4Addr::from(*to), Ipv4Addr::from(*expected));
             format!("the error goes to {to}, but the packet that it quotes came from {expected}")
         }
     }
@@ -138,7 +136,7 @@ pub fn state(info: Option<CtInfo>) -> &'static str {
 /// As `conntrack -L` prints it, without `use`.
 fn connection(conn: &ConnNote) -> String {
     let side = |tuple: &Tuple| {
-        let (src, dst) = (Ipv4Addr::from(tuple.src), Ipv4Addr::from(tuple.dst));
+        let (src, dst) = (tuple.src, tuple.dst);
         match tuple.proto {
             IPPROTO_ICMP => {
                 let (kind, code) = (tuple.dport >> 8, tuple.dport & 0xff);
@@ -172,8 +170,7 @@ fn connection(conn: &ConnNote) -> String {
 }
 
 fn nat(note: &NatNote) -> String {
-    let end = |(address, port): (u32, Option<u16>)| {
-        let address = Ipv4Addr::from(address);
+    let end = |(address, port): (Ipv4Addr, Option<u16>)| {
         port.map_or(address.to_string(), |port| format!("{address}:{port}"))
     };
     let what = if note.source { "source" } else { "destination" };
@@ -202,10 +199,9 @@ fn fdb(note: &FdbNote) -> String {
 
 /// A route, its table by the name that `/etc/iproute2/rt_tables` has.
 fn fib(route: &FibNote) -> String {
-    let prefix = Ipv4Addr::from(route.prefix);
     let via = match route.gateway {
-        0 => String::new(),
-        gateway => format!(" via {}", Ipv4Addr::from(gateway)),
+        Ipv4Addr::UNSPECIFIED => String::new(),
+        gateway => format!(" via {gateway}"),
     };
     let table = match route.table {
         255 => "local".to_owned(),
@@ -213,11 +209,11 @@ fn fib(route: &FibNote) -> String {
         253 => "default".to_owned(),
         other => other.to_string(),
     };
-    format!("{prefix}/{}{via} in table {table}", route.len)
+    format!("{}/{}{via} in table {table}", route.prefix, route.len)
 }
 
 fn tcp_socket(socket: &SocketNote) -> String {
-    let end = |(address, port): (u32, u16)| format!("{}:{port}", Ipv4Addr::from(address));
+    let end = |(address, port): (Ipv4Addr, u16)| format!("{address}:{port}");
     match socket.connected {
         Some((state, remote)) => format!("{} {} to {}", state_name(state), end(socket.local), end(remote)),
         None => format!("LISTEN {}", end(socket.local)),

@@ -1,3 +1,4 @@
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use glassnet_kernel::door::Door;
@@ -33,7 +34,8 @@ node1# ip link set veth-1-a up
 fn question() -> Vec<u8> {
     let sender = Mac([2, 0, 0, 0, 0, 1]);
     let eth = EthHdr::new(Mac::BROADCAST, sender, ETH_P_ARP);
-    let arp = ArpHdr::new(ARPOP_REQUEST, (sender, 0x0a00_0065), (Mac::ZERO, 0x0a00_0066));
+    let [own, asked] = [101, 102].map(|n| Ipv4Addr::new(10, 0, 0, n));
+    let arp = ArpHdr::new(ARPOP_REQUEST, (sender, own), (Mac::ZERO, asked));
     [eth.as_bytes(), arp.as_bytes()].concat()
 }
 

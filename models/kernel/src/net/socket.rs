@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/socket.c, net/core/datagram.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::Mac;
 use glassnet_wire::eth::EthHdr;
 use glassnet_wire::ipv4::Ipv4Hdr;
@@ -114,7 +116,7 @@ pub fn close(cx: &mut Cx, id: SocketId) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendTo {
     /// An IPv4 address and, for UDP, a port.
-    Inet(u32, u16),
+    Inet(Ipv4Addr, u16),
     /// An Ethernet address, for cooked packet sockets.
     Link(Mac),
     /// Where the socket is connected to, or where the frame itself says.
@@ -179,7 +181,8 @@ pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
 fn read(cx: &Cx, kind: SockKind, queued: Queued) -> Received {
     let skb = &cx.skbs[queued.skb];
     let mut data = cx.skbs.data(queued.skb);
-    let (mut from, mut to, mut ttl, mut mac) = ((0, 0), 0, 0, Mac::ZERO);
+    let (mut from, mut to, mut ttl, mut mac) =
+        ((Ipv4Addr::UNSPECIFIED, 0), Ipv4Addr::UNSPECIFIED, 0, Mac::ZERO);
     if let SockKind::Packet { .. } = kind {
         mac = cx.skbs.header::<EthHdr>(queued.skb, skb.mac_header).map_or(mac, EthHdr::source);
     } else if let Some(ip) = cx.skbs.header::<Ipv4Hdr>(queued.skb, skb.network_header) {
@@ -239,7 +242,7 @@ pub fn shutdown(cx: &mut Cx, id: SocketId, read: bool, write: bool) -> Result<()
 }
 
 /// Who sent the next message (`recvmsg` with `MSG_PEEK`).
-pub fn peek_from(cx: &Cx, id: SocketId) -> Option<(u32, u16)> {
+pub fn peek_from(cx: &Cx, id: SocketId) -> Option<(Ipv4Addr, u16)> {
     let socket = cx.k.sockets.get(id)?;
     Some(read(cx, socket.kind, *socket.receive_queue.front()?).from)
 }

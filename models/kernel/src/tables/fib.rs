@@ -22,8 +22,8 @@ pub struct FibInfoId(pub u32);
 pub struct FibNh {
     /// The output device; none for blackhole, unreachable and prohibit routes.
     pub dev: Option<DevId>,
-    /// The gateway; 0: directly connected.
-    pub gateway: u32,
+    /// The gateway; `0.0.0.0`: directly connected.
+    pub gateway: Ipv4Addr,
     /// RTNH_F_*.
     pub flags: u32,
     /// Weight, 1 to 256.
@@ -45,8 +45,8 @@ pub struct FibInfo {
     pub table: u32,
     /// Priority (metric).
     pub priority: u32,
-    /// Preferred source address, 0 if none.
-    pub prefsrc: u32,
+    /// Preferred source address, `0.0.0.0` if none.
+    pub prefsrc: Ipv4Addr,
     /// Scope.
     pub scope: Scope,
     /// Type.
@@ -290,7 +290,7 @@ impl Fib {
     /// [`InsertError`](crate::tables::fib_trie::InsertError), depending on the NLM_F_* `flags`.
     pub fn insert(
         &mut self,
-        (prefix, len, tos): (u32, u8, u8),
+        (prefix, len, tos): (Ipv4Addr, u8, u8),
         info: FibInfo,
         table: u32,
         flags: u16,
@@ -313,7 +313,7 @@ impl Fib {
     /// Deletes the first route of (prefix, length, TOS) whose `fib_info` `matches`; false if there is none.
     pub fn remove(
         &mut self,
-        (prefix, len, tos): (u32, u8, u8),
+        (prefix, len, tos): (Ipv4Addr, u8, u8),
         table: u32,
         matches: impl Fn(&FibInfo) -> bool,
     ) -> bool {
@@ -425,7 +425,7 @@ impl Fib {
         let info = self.infos.get(row.alias.info);
         let nexthop = |nh: &FibNh| NexthopMsg {
             dev: nh.dev,
-            via: (nh.gateway != 0).then(|| Ipv4Addr::from(nh.gateway)),
+            via: (!nh.gateway.is_unspecified()).then_some(nh.gateway),
             weight: nh.weight,
             flags: nh.flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN | RTNH_F_ONLINK),
         };
@@ -438,7 +438,7 @@ impl Fib {
             scope: info.scope,
             protocol: info.protocol,
             priority: info.priority,
-            prefsrc: (info.prefsrc != 0).then(|| Ipv4Addr::from(info.prefsrc)),
+            prefsrc: (!info.prefsrc.is_unspecified()).then_some(info.prefsrc),
             metrics: info.metrics,
             nexthops: info.nexthops.iter().map(nexthop).collect(),
         }

@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/core/fib_rules.c, net/ipv4/fib_rules.c
 
+use std::net::Ipv4Addr;
+
 use crate::ids::DevId;
 use crate::netlink::{Errno, NLM_F_EXCL, NlError};
 use crate::tables::fib_trie::{Flow, inet_make_mask};
@@ -68,7 +70,10 @@ impl FibRule {
 
     fn matches(&self, flow: &Flow) -> bool {
         let msg = &self.msg;
-        let covers = |(prefix, len): (u32, u8), address: u32| (prefix ^ address) & inet_make_mask(len) == 0;
+        let covers = |(prefix, len): (Ipv4Addr, u8), address: Ipv4Addr| {
+            let mask = inet_make_mask(len);
+            prefix & mask == address & mask
+        };
         let found = (msg.iif.is_none() || self.iif.is_some() && self.iif == flow.iif)
             && (msg.oif.is_none() || self.oif.is_some() && self.oif == flow.oif)
             && (msg.mark ^ flow.mark) & msg.mask.unwrap_or(0) == 0

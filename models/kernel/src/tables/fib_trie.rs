@@ -5,6 +5,8 @@
 //!
 //! Kernel: net/ipv4/fib_trie.c (`struct trie`, `struct fib_alias`)
 
+use std::net::Ipv4Addr;
+
 use crate::ids::DevId;
 use crate::netlink::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use crate::tables::fib::{FibInfoId, Infos};
@@ -37,7 +39,7 @@ impl FibAlias {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FibRow {
     /// The prefix.
-    pub prefix: u32,
+    pub prefix: Ipv4Addr,
     /// Its length in bits.
     pub len: u8,
     /// The route.
@@ -74,21 +76,25 @@ pub struct FibTrie {
 
 /// The netmask of a prefix length in bits.
 #[inline]
-pub const fn inet_make_mask(len: u8) -> u32 {
-    if len == 0 { 0 } else { u32::MAX << (32 - len as u32) }
+pub const fn inet_make_mask(len: u8) -> Ipv4Addr {
+    Ipv4Addr::from_bits(if len == 0 { 0 } else { u32::MAX << (32 - len as u32) })
 }
 
 impl FibTrie {
     /// Visits the routes whose prefixes contain `dst`, longest first, until `visit` returns something.
     #[inline]
-    pub fn search<R>(&self, dst: u32, mut visit: impl FnMut(u32, u8, &FibAlias) -> Option<R>) -> Option<R> {
+    pub fn search<R>(
+        &self,
+        dst: Ipv4Addr,
+        mut visit: impl FnMut(Ipv4Addr, u8, &FibAlias) -> Option<R>,
+    ) -> Option<R> {
         let mut lens = self.map.lens();
         while lens != 0 {
             let len = 63 - lens.leading_zeros();
             lens &= !(1 << len);
             let len = len as u8;
             let prefix = dst & inet_make_mask(len);
-            if let Some(list) = self.map.get(prefix, len) {
+            if let Some(list) = self.map.get(prefix.to_bits(), len) {
                 for alias in &self.lists[list as usize] {
                     if let Some(found) = visit(prefix, len, alias) {
                         return Some(found);
@@ -100,8 +106,8 @@ impl FibTrie {
     }
 
     /// The routes of exactly this prefix, in order.
-    pub fn aliases(&self, prefix: u32, len: u8) -> &[FibAlias] {
-        match self.map.get(prefix, len) {
+    pub fn aliases(&self, prefix: Ipv4Addr, len: u8) -> &[FibAlias] {
+        match self.map.get(prefix.to_bits(), len) {
             Some(list) => &self.lists[list as usize],
             None => &[],
         }
@@ -114,7 +120,7 @@ impl FibTrie {
     /// [`InsertError`]: the route exists, or does not and may not be created.
     pub fn insert(
         &mut self,
-        prefix: u32,
+        prefix: Ipv4Addr,
         len: u8,
         alias: FibAlias,
         flags: u16,
@@ -148,18 +154,18 @@ impl FibTrie {
         Ok(Inserted::Added)
     }
 
-    fn replace(&mut self, prefix: u32, len: u8, at: usize, alias: FibAlias) -> Inserted {
+    fn replace(&mut self, prefix: Ipv4Addr, len: u8, at: usize, alias: FibAlias) -> Inserted {
         let old = std::mem::replace(&mut self.list_mut(prefix, len)[at], alias);
         Inserted::Replaced(old.info)
     }
 
-    fn list_mut(&mut self, prefix: u32, len: u8) -> &mut Vec<FibAlias> {
-        let list = self.map.get(prefix, len).unwrap_or_else(|| {
+    fn list_mut(&mut self, prefix: Ipv4Addr, len: u8) -> &mut Vec<FibAlias> {
+        let list = self.map.get(prefix.to_bits(), len).unwrap_or_else(|| {
             let list = self.free.pop().unwrap_or_else(|| {
                 self.lists.push(Vec::new());
                 self.lists.len() as u32 - 1
             });
-            self.map.insert(prefix, len, list);
+            self.map.insert(prefix.to_bits(), len, list);
             list
         });
         &mut self.lists[list as usize]
@@ -168,15 +174,15 @@ impl FibTrie {
     /// Deletes the first route of the prefix that `matches`.
     pub fn remove(
         &mut self,
-        prefix: u32,
+        prefix: Ipv4Addr,
         len: u8,
         matches: impl FnMut(&FibAlias) -> bool,
     ) -> Option<FibAlias> {
-        let list = self.map.get(prefix, len)?;
+        let list = self.map.get(prefix.to_bits(), len)?;
         let at = self.lists[list as usize].iter().position(matches)?;
         let removed = self.lists[list as usize].remove(at);
         if self.lists[list as usize].is_empty() {
-            self.map.remove(prefix, len);
+            self.map.remove(prefix.to_bits(), len);
             self.free.push(list);
         }
         Some(removed)
@@ -197,6 +203,7 @@ impl FibTrie {
         keys.sort_unstable_by_key(|&(prefix, len, _)| (prefix, u8::MAX - len));
         keys.into_iter()
             .flat_map(|(prefix, len, list)| {
+                let prefix = Ipv4Addr::from_bits(prefix);
                 self.lists[list as usize].iter().map(move |alias| FibRow { prefix, len, alias: *alias })
             })
             .collect()
@@ -213,12 +220,12 @@ impl FibTrie {
 }
 
 /// Key of a route look-up (`struct flowi4`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Destination.
-    pub dst: u32,
-    /// Source; 0: not chosen yet.
-    pub src: u32,
+    pub dst: Ipv4Addr,
+    /// Source; `0.0.0.0`: not chosen yet.
+    pub src: Ipv4Addr,
     /// Required output device.
     pub oif: Option<DevId>,
     /// Input device; `lo` for locally generated packets.
@@ -239,11 +246,29 @@ pub struct Flow {
     pub ignore_linkstate: bool,
 }
 
+impl Default for Flow {
+    fn default() -> Self {
+        Flow {
+            dst: Ipv4Addr::UNSPECIFIED,
+            src: Ipv4Addr::UNSPECIFIED,
+            oif: None,
+            iif: None,
+            mark: 0,
+            tos: 0,
+            scope: Scope::default(),
+            proto: 0,
+            sport: 0,
+            dport: 0,
+            ignore_linkstate: false,
+        }
+    }
+}
+
 /// Result of a look-up (`struct fib_result`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FibResult {
     /// Matched prefix.
-    pub prefix: u32,
+    pub prefix: Ipv4Addr,
     /// Its length in bits.
     pub len: u8,
     /// Index of the next hop (multipath is selected later).

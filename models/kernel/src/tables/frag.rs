@@ -3,6 +3,7 @@
 //! Kernel: net/ipv4/ip_fragment.c (`struct ipq`), net/ipv4/inet_fragment.c
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 
@@ -22,7 +23,7 @@ pub enum DefragUser {
 }
 
 /// Queue key: source, destination, identification, protocol, user.
-pub type FragKey = (u32, u32, u16, u8, DefragUser);
+pub type FragKey = (Ipv4Addr, Ipv4Addr, u16, u8, DefragUser);
 
 /// A fragment, by its offsets in the payload of the whole packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 //!
 //! Kernel: include/linux/inetdevice.h (`struct in_device`, `struct in_ifaddr`), net/ipv4/devinet.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_sim::Nanos;
 
 use crate::ids::DevId;
@@ -18,13 +20,13 @@ use crate::tables::route_types::Scope;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InIfaddr {
     /// Local address.
-    pub local: u32,
+    pub local: Ipv4Addr,
     /// Peer address, or `local`; with the mask it gives the subnet.
-    pub address: u32,
-    /// Broadcast address, 0 if none.
-    pub broadcast: u32,
+    pub address: Ipv4Addr,
+    /// Broadcast address, `0.0.0.0` if none.
+    pub broadcast: Ipv4Addr,
     /// Netmask.
-    pub mask: u32,
+    pub mask: Ipv4Addr,
     /// Length of the mask in bits.
     pub prefix_len: u8,
     /// Scope.
@@ -53,8 +55,8 @@ impl InIfaddr {
 
     /// `address` is in its subnet (`inet_ifa_match`).
     #[inline]
-    pub fn contains(&self, address: u32) -> bool {
-        (address ^ self.address) & self.mask == 0
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        address & self.mask == self.address & self.mask
     }
 
     fn same_subnet(&self, other: &InIfaddr) -> bool {
@@ -69,10 +71,10 @@ impl InIfaddr {
         let deprecated = if left(self.preferred_lft) == 0 { IFA_F_DEPRECATED } else { 0 };
         AddrMsg {
             dev,
-            local: self.local.into(),
-            peer: Some(self.address.into()),
+            local: self.local,
+            peer: Some(self.address),
             prefix_len: self.prefix_len,
-            broadcast: (self.broadcast != 0).then(|| self.broadcast.into()),
+            broadcast: (!self.broadcast.is_unspecified()).then_some(self.broadcast),
             scope: self.scope,
             label: Some(self.label.clone()),
             flags: self.flags | deprecated,
@@ -88,7 +90,7 @@ impl InIfaddr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct McGroup {
     /// The group.
-    pub group: u32,
+    pub group: Ipv4Addr,
     /// Number of users: sockets and the kernel.
     pub users: u32,
 }
@@ -107,7 +109,7 @@ pub struct InDevice {
 }
 
 /// `224.0.0.1`, all systems.
-pub const IGMP_ALL_HOSTS: u32 = 0xe000_0001;
+pub const IGMP_ALL_HOSTS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
 
 impl InDevice {
     /// IPv4 state of a new device, with its namespace's `default` settings (`inetdev_init`).
@@ -144,37 +146,35 @@ impl InDevice {
     }
 
     /// The first primary address of a subnet (`inet_ifa_byprefix`).
-    pub fn by_prefix(&self, prefix: u32, mask: u32) -> Option<&InIfaddr> {
+    pub fn by_prefix(&self, prefix: Ipv4Addr, mask: Ipv4Addr) -> Option<&InIfaddr> {
         self.addrs.iter().find(|ifa| ifa.mask == mask && ifa.contains(prefix))
     }
 
     /// The address with this local address and mask (`find_matching_ifa`).
-    pub fn find(&self, local: u32, address: u32, mask: u32) -> Option<usize> {
+    pub fn find(&self, local: Ipv4Addr, address: Ipv4Addr, mask: Ipv4Addr) -> Option<usize> {
         self.addrs.iter().position(|ifa| ifa.mask == mask && ifa.contains(address) && ifa.local == local)
     }
 
     /// The address that an RTM_DELADDR message names.
     pub fn find_for_delete(&self, msg: &AddrMsg) -> Option<usize> {
         self.addrs.iter().position(|ifa| {
-            ifa.local == u32::from(msg.local)
+            ifa.local == msg.local
                 && msg.label.as_ref().is_none_or(|label| *label == ifa.label)
-                && msg
-                    .peer
-                    .is_none_or(|peer| ifa.prefix_len == msg.prefix_len && ifa.contains(u32::from(peer)))
+                && msg.peer.is_none_or(|peer| ifa.prefix_len == msg.prefix_len && ifa.contains(peer))
         })
     }
 
-    /// `local` (and `peer`, unless 0) are in one subnet of the device (`inet_addr_onlink`).
-    pub fn onlink(&self, local: u32, peer: u32) -> bool {
-        self.addrs.iter().any(|ifa| ifa.contains(local) && (peer == 0 || ifa.contains(peer)))
+    /// `local` (and `peer`, unless `0.0.0.0`) are in one subnet of the device (`inet_addr_onlink`).
+    pub fn onlink(&self, local: Ipv4Addr, peer: Ipv4Addr) -> bool {
+        self.addrs.iter().any(|ifa| ifa.contains(local) && (peer.is_unspecified() || ifa.contains(peer)))
     }
 
     /// The first address usable as a source for `dst` with a scope no narrower than `scope`
     /// (`inet_select_addr`, the per-device part).
-    pub fn select_addr(&self, dst: u32, scope: Scope) -> Option<u32> {
+    pub fn select_addr(&self, dst: Ipv4Addr, scope: Scope) -> Option<Ipv4Addr> {
         let mut first = None;
         for ifa in self.addrs.iter().filter(|ifa| !ifa.is_secondary() && ifa.scope <= scope) {
-            if dst == 0 || ifa.contains(dst) {
+            if dst.is_unspecified() || ifa.contains(dst) {
                 return Some(ifa.local);
             }
             first = first.or(Some(ifa.local));
@@ -183,12 +183,12 @@ impl InDevice {
     }
 
     /// The device is a member of the group (`ip_check_mc_rcu`, without source filters).
-    pub fn listens(&self, group: u32) -> bool {
+    pub fn listens(&self, group: Ipv4Addr) -> bool {
         self.groups.iter().any(|entry| entry.group == group)
     }
 
     /// Joins a group; true if it is the first user.
-    pub fn join(&mut self, group: u32) -> bool {
+    pub fn join(&mut self, group: Ipv4Addr) -> bool {
         if let Some(entry) = self.groups.iter_mut().find(|entry| entry.group == group) {
             entry.users += 1;
             return false;
@@ -199,7 +199,7 @@ impl InDevice {
     }
 
     /// Leaves a group; true if it was the last user.
-    pub fn leave(&mut self, group: u32) -> bool {
+    pub fn leave(&mut self, group: Ipv4Addr) -> bool {
         let Some(at) = self.groups.iter().position(|entry| entry.group == group) else { return false };
         self.groups[at].users -= 1;
         let last = self.groups[at].users == 0;
@@ -214,9 +214,9 @@ impl InDevice {
 pub fn ifaddr(msg: &AddrMsg, device_name: &str, now: Nanos) -> InIfaddr {
     let permanent = if msg.valid_lft == INFINITY_LIFE_TIME { IFA_F_PERMANENT } else { 0 };
     InIfaddr {
-        local: msg.local.into(),
-        address: msg.peer.unwrap_or(msg.local).into(),
-        broadcast: msg.broadcast.map_or(0, u32::from),
+        local: msg.local,
+        address: msg.peer.unwrap_or(msg.local),
+        broadcast: msg.broadcast.unwrap_or(Ipv4Addr::UNSPECIFIED),
         mask: inet_make_mask(msg.prefix_len),
         prefix_len: msg.prefix_len,
         scope: msg.scope,
@@ -297,7 +297,7 @@ mod tests {
         }
         let show = |ifa: &InIfaddr| {
             let second = if ifa.is_secondary() { " secondary" } else { "" };
-            format!("{}/{}{second}", std::net::Ipv4Addr::from(ifa.local), ifa.prefix_len)
+            format!("{}/{}{second}", ifa.local, ifa.prefix_len)
         };
         assert_eq!(dev.addrs.iter().map(show).collect::<Vec<_>>(), expected);
         assert_eq!(result, last);

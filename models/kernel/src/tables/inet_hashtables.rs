@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
+use std::net::Ipv4Addr;
 
 use super::fast_hash::FastHasher;
 use crate::ids::{NetnsId, SocketId};
@@ -14,9 +15,9 @@ pub struct ConnectionKey {
     /// Namespace.
     pub netns: NetnsId,
     /// Local address and port.
-    pub local: (u32, u16),
+    pub local: (Ipv4Addr, u16),
     /// Remote address and port.
-    pub remote: (u32, u16),
+    pub remote: (Ipv4Addr, u16),
 }
 
 /// TCP socket hash tables (`struct inet_hashinfo`).
@@ -96,7 +97,11 @@ mod tests {
     #[test]
     fn a_connection_is_found_by_both_ends_and_leaves_once() {
         let mut table = InetHashinfo::default();
-        let key = ConnectionKey { netns: NetnsId(0), local: (1, 80), remote: (2, 40_000) };
+        let key = ConnectionKey {
+            netns: NetnsId(0),
+            local: (Ipv4Addr::new(10, 0, 0, 1), 80),
+            remote: (Ipv4Addr::new(10, 0, 0, 2), 40_000),
+        };
         assert!(table.insert_connection(key, SocketId(3)));
         assert!(!table.insert_connection(key, SocketId(4)));
         table.remove_connection(&key, SocketId(4));

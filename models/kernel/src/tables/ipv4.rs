@@ -1,6 +1,7 @@
 //! IPv4 of one network namespace (`struct netns_ipv4`, include/net/netns/ipv4.h).
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 
@@ -45,7 +46,7 @@ pub struct Ipv4Netns {
     /// Counters.
     pub snmp: Snmp,
     /// ICMP rate limit per destination (`inet_peer`).
-    pub peers: BTreeMap<u32, TokenBucket>,
+    pub peers: BTreeMap<Ipv4Addr, TokenBucket>,
     /// Global ICMP rate limit (`icmp_global`).
     pub icmp_global: TokenBucket,
     /// Last IP identification used (`ip_idents`).
@@ -77,25 +78,25 @@ impl Ipv4Netns {
     }
 
     /// Per-peer state (`inet_getpeer`); a new peer's bucket has had a minute to fill.
-    pub fn peer(&mut self, address: u32, now: Nanos) -> &mut TokenBucket {
+    pub fn peer(&mut self, address: Ipv4Addr, now: Nanos) -> &mut TokenBucket {
         const MINUTE: u64 = 60_000_000_000;
         self.peers.entry(address).or_insert(TokenBucket { tokens: MINUTE, filled: now, redirects: 0 })
     }
 
     /// The address is local to this namespace (`inet_lookup_ifaddr_rcu`).
     #[inline]
-    pub fn is_own(&self, address: u32) -> bool {
-        self.addresses.get(address, 32).is_some()
+    pub fn is_own(&self, address: Ipv4Addr) -> bool {
+        self.addresses.get(address.to_bits(), 32).is_some()
     }
 
     /// Updates the local addresses when one is added or deleted.
-    pub fn count_address(&mut self, address: u32, added: bool) {
+    pub fn count_address(&mut self, address: Ipv4Addr, added: bool) {
         self.fib.generation += 1;
-        let count = self.addresses.get(address, 32).unwrap_or(0);
+        let count = self.addresses.get(address.to_bits(), 32).unwrap_or(0);
         let count = if added { count + 1 } else { count.saturating_sub(1) };
-        self.addresses.remove(address, 32);
+        self.addresses.remove(address.to_bits(), 32);
         if count > 0 {
-            self.addresses.insert(address, 32, count);
+            self.addresses.insert(address.to_bits(), 32, count);
         }
     }
 }

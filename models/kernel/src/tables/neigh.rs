@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
+use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
@@ -24,7 +25,7 @@ pub struct Neighbour {
     /// The device.
     pub dev: DevId,
     /// Its IPv4 address.
-    pub ip: u32,
+    pub ip: Ipv4Addr,
     /// State.
     pub nud: Nud,
     /// The link-layer header is ready to be copied (`hh_len`).
@@ -263,7 +264,7 @@ impl Neighbour {
         NeighRow {
             msg: NeighMsg {
                 dev: self.dev,
-                dst: self.ip.into(),
+                dst: self.ip,
                 lladdr: self.nud.valid().then_some(self.ha),
                 state: self.nud,
                 flags: self.flags,
@@ -302,7 +303,7 @@ pub struct NeighTable {
     free: Vec<NeighId>,
     index: Index,
     /// Addresses that are answered for (`ip neigh add proxy`), with NTF_* and protocol.
-    pub proxies: Vec<(Option<DevId>, u32, u8)>,
+    pub proxies: Vec<(Option<DevId>, Ipv4Addr, u8)>,
     /// Limits.
     pub gc: GcLimits,
     /// A look for stale entries is due (`gc_work`).
@@ -326,14 +327,14 @@ impl Default for NeighTable {
 }
 
 #[inline]
-fn key(dev: DevId, ip: u32) -> u64 {
-    u64::from(dev.0) << 32 | u64::from(ip)
+fn key(dev: DevId, ip: Ipv4Addr) -> u64 {
+    u64::from(dev.0) << 32 | u64::from(ip.to_bits())
 }
 
 impl NeighTable {
     /// The neighbour with this address on a device.
     #[inline]
-    pub fn lookup(&self, dev: DevId, ip: u32) -> Option<NeighId> {
+    pub fn lookup(&self, dev: DevId, ip: Ipv4Addr) -> Option<NeighId> {
         self.index.get(&key(dev, ip)).copied()
     }
 
@@ -348,7 +349,7 @@ impl NeighTable {
     }
 
     /// Makes an entry in state NONE; the caller has seen that there is none.
-    pub fn create(&mut self, dev: DevId, ip: u32, now: Nanos) -> NeighId {
+    pub fn create(&mut self, dev: DevId, ip: Ipv4Addr, now: Nanos) -> NeighId {
         let entry = Neighbour {
             dev,
             ip,
@@ -459,7 +460,7 @@ mod tests {
 
     fn entry() -> Neighbour {
         let mut table = NeighTable::default();
-        let id = table.create(DevId(0), 1, Nanos::ZERO);
+        let id = table.create(DevId(0), Ipv4Addr::new(10, 0, 0, 1), Nanos::ZERO);
         table.remove(id).expect("just made")
     }
 

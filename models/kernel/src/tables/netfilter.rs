@@ -2,6 +2,8 @@
 //!
 //! Kernel: include/linux/netfilter.h, include/uapi/linux/netfilter_ipv4.h, include/uapi/linux/netfilter_bridge.h
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::Mac;
 
 use crate::ids::{DevId, NetnsId};
@@ -151,14 +153,14 @@ pub const PRI_NAT_SRC: i32 = 100;
 pub const PRI_CONNTRACK_CONFIRM: i32 = i32::MAX;
 
 /// What bridge netfilter notes in a packet (`struct nf_bridge_info`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NfBridge {
     /// The port that it came in by.
     pub physin: Option<DevId>,
     /// The port that it leaves by.
     pub physout: Option<DevId>,
     /// Its destination before NAT, to see whether that changed it.
-    pub daddr: u32,
+    pub daddr: Ipv4Addr,
     /// The frame was for another host; its `pkt_type` comes back later.
     pub other_host: bool,
     /// It is in `PREROUTING` of the bridge.
@@ -171,6 +173,22 @@ pub struct NfBridge {
     pub frag_max_size: u16,
     /// Its sender's address, while the neighbour's code writes another header (`neigh_header`).
     pub neigh_source: Mac,
+}
+
+impl Default for NfBridge {
+    fn default() -> Self {
+        NfBridge {
+            physin: None,
+            physout: None,
+            daddr: Ipv4Addr::UNSPECIFIED,
+            other_host: false,
+            in_prerouting: false,
+            bridged_dnat: false,
+            sabotage_in_done: false,
+            frag_max_size: 0,
+            neigh_source: Mac::default(),
+        }
+    }
 }
 
 /// Which tables bridges call, for a namespace (`/proc/sys/net/bridge`) or for one bridge.

@@ -1,4 +1,4 @@
-//! A flat hash table from (prefix, length) to a number.
+//! A flat hash table from (prefix, length) to a number. A prefix is the bits of its address (`Ipv4Addr::to_bits`).
 //!
 //! Open addressing with linear probing in 16-byte slots: four to a cache line, and a table of a few routes is one
 //! or two lines.
@@ -128,7 +128,8 @@ mod tests {
         let mut dice = glassnet_sim::Dice::new(7);
         for value in 0..5000u32 {
             let len = dice.below(33) as u8;
-            let prefix = (dice.below(16) as u32) << 28 & super::super::fib_trie::inet_make_mask(len);
+            let prefix =
+                (dice.below(16) as u32) << 28 & super::super::fib_trie::inet_make_mask(len).to_bits();
             if model.remove(&(prefix, len)).is_some() {
                 map.remove(prefix, len);
             } else {

@@ -1,6 +1,7 @@
 //! Where a packet goes, once it was routed (`struct rtable` and `struct dst_entry`, include/net/route.h).
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 
@@ -37,8 +38,8 @@ pub enum DstInput {
 pub struct Rtable {
     /// The device that it leaves by.
     pub dev: DevId,
-    /// The router to send it to; 0: the destination itself.
-    pub gateway: u32,
+    /// The router to send it to; `0.0.0.0`: the destination itself.
+    pub gateway: Ipv4Addr,
     /// RTCF_*.
     pub flags: u32,
     /// Path MTU in bytes that the route or an ICMP message says, 0: the device's.
@@ -58,12 +59,12 @@ pub struct Rtable {
 }
 
 /// What a packet of this machine is routed by (`struct flowi4`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowOut {
     /// Destination.
-    pub daddr: u32,
-    /// Source, 0 to let the route choose.
-    pub saddr: u32,
+    pub daddr: Ipv4Addr,
+    /// Source, `0.0.0.0` to let the route choose.
+    pub saddr: Ipv4Addr,
     /// The device that it must leave by.
     pub oif: Option<DevId>,
     /// TOS.
@@ -82,6 +83,23 @@ pub struct FlowOut {
     pub onlink: bool,
 }
 
+impl Default for FlowOut {
+    fn default() -> Self {
+        FlowOut {
+            daddr: Ipv4Addr::UNSPECIFIED,
+            saddr: Ipv4Addr::UNSPECIFIED,
+            oif: None,
+            tos: 0,
+            mark: 0,
+            proto: 0,
+            sport: 0,
+            dport: 0,
+            any_source: false,
+            onlink: false,
+        }
+    }
+}
+
 /// The route that a connected socket keeps (`sk_dst_cache`).
 #[derive(Clone, Copy, Debug)]
 pub struct SkDst {
@@ -96,12 +114,12 @@ pub struct SkDst {
 }
 
 /// What a packet that came in is routed by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteKey {
     /// Destination.
-    pub daddr: u32,
+    pub daddr: Ipv4Addr,
     /// Source.
-    pub saddr: u32,
+    pub saddr: Ipv4Addr,
     /// Handle of the device that it came in by.
     pub dev: u32,
     /// Mark.
@@ -130,7 +148,8 @@ const MEMO: usize = 128;
 impl RouteMemo {
     #[inline]
     fn place(key: &RouteKey) -> usize {
-        let word = u64::from(key.daddr) << 32 | u64::from(key.saddr.rotate_left(16) ^ key.dev);
+        let word =
+            u64::from(key.daddr.to_bits()) << 32 | u64::from(key.saddr.to_bits().rotate_left(16) ^ key.dev);
         (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as usize & (MEMO - 1)
     }
 
@@ -152,21 +171,27 @@ impl RouteMemo {
 }
 
 /// What the world told of the way to one destination (`struct fib_nh_exception`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FibException {
     /// Path MTU in bytes, 0: not told.
     pub pmtu: u32,
-    /// The gateway of a redirect, 0: none.
-    pub gateway: u32,
+    /// The gateway of a redirect, `0.0.0.0`: none.
+    pub gateway: Ipv4Addr,
     /// The path MTU was below the minimum that is accepted, so it is fixed.
     pub locked: bool,
     /// When the path MTU is forgotten.
     pub expires: Nanos,
 }
 
+impl Default for FibException {
+    fn default() -> Self {
+        FibException { pmtu: 0, gateway: Ipv4Addr::UNSPECIFIED, locked: false, expires: Nanos::default() }
+    }
+}
+
 /// All exceptions of a namespace, by output device and destination.
 #[derive(Clone, Debug, Default)]
-pub struct FibExceptions(BTreeMap<(DevId, u32), FibException>);
+pub struct FibExceptions(BTreeMap<(DevId, Ipv4Addr), FibException>);
 
 impl FibExceptions {
     /// Nothing was told.
@@ -176,7 +201,7 @@ impl FibExceptions {
 
     /// What holds now for a destination by a device.
     #[inline]
-    pub fn find(&self, dev: DevId, dst: u32, now: Nanos) -> Option<FibException> {
+    pub fn find(&self, dev: DevId, dst: Ipv4Addr, now: Nanos) -> Option<FibException> {
         if self.0.is_empty() {
             return None;
         }
@@ -184,11 +209,11 @@ impl FibExceptions {
         if found.pmtu != 0 && now > found.expires {
             found.pmtu = 0;
         }
-        (found.pmtu != 0 || found.gateway != 0).then_some(found)
+        (found.pmtu != 0 || !found.gateway.is_unspecified()).then_some(found)
     }
 
     /// Notes something for a destination.
-    pub fn update(&mut self, dev: DevId, dst: u32, change: impl FnOnce(&mut FibException)) {
+    pub fn update(&mut self, dev: DevId, dst: Ipv4Addr, change: impl FnOnce(&mut FibException)) {
         change(self.0.entry((dev, dst)).or_default());
     }
 

@@ -158,14 +158,14 @@ impl Default for NexthopMsg {
 }
 
 /// A route, as RTM_NEWROUTE and RTM_DELROUTE carry it, and as a dump reports it.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteMsg {
     /// RTA_TABLE; 0 (RT_TABLE_UNSPEC) is main.
     pub table: u32,
     /// rtm_type; [`RouteType::Unspec`] in a delete: any.
     pub kind: RouteType,
     /// RTA_DST; the default route has 0.0.0.0.
-    pub dst: u32,
+    pub dst: Ipv4Addr,
     /// rtm_dst_len in bits, 0 to 32.
     pub dst_len: u8,
     /// rtm_tos.
@@ -184,13 +184,31 @@ pub struct RouteMsg {
     pub nexthops: Vec<NexthopMsg>,
 }
 
+impl Default for RouteMsg {
+    fn default() -> Self {
+        RouteMsg {
+            table: 0,
+            kind: RouteType::default(),
+            dst: Ipv4Addr::UNSPECIFIED,
+            dst_len: 0,
+            tos: 0,
+            scope: Scope::default(),
+            protocol: 0,
+            priority: 0,
+            prefsrc: None,
+            metrics: Metrics::default(),
+            nexthops: Vec::new(),
+        }
+    }
+}
+
 /// What `ip route get` asks (RTM_GETROUTE without a dump).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteQuery {
     /// RTA_DST.
-    pub dst: u32,
+    pub dst: Ipv4Addr,
     /// RTA_SRC.
-    pub src: u32,
+    pub src: Ipv4Addr,
     /// RTA_IIF: asks as if the packet came in there.
     pub iif: Option<DevId>,
     /// RTA_OIF.
@@ -209,15 +227,32 @@ pub struct RouteQuery {
     pub fibmatch: bool,
 }
 
+impl Default for RouteQuery {
+    fn default() -> Self {
+        RouteQuery {
+            dst: Ipv4Addr::UNSPECIFIED,
+            src: Ipv4Addr::UNSPECIFIED,
+            iif: None,
+            oif: None,
+            tos: 0,
+            mark: 0,
+            ip_proto: 0,
+            sport: 0,
+            dport: 0,
+            fibmatch: false,
+        }
+    }
+}
+
 /// The answer to [`RouteQuery`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteAnswer {
     /// The type of the route found.
     pub kind: RouteType,
     /// The destination asked for.
-    pub dst: u32,
-    /// The source asked for (shown as `from`), 0 for none.
-    pub src: u32,
+    pub dst: Ipv4Addr,
+    /// The source asked for (shown as `from`), `0.0.0.0` for none.
+    pub src: Ipv4Addr,
     /// The table that answered.
     pub table: u32,
     /// TOS.
@@ -225,11 +260,11 @@ pub struct RouteAnswer {
     /// Scope (rtm_scope).
     pub scope: Scope,
     /// RTA_PREFSRC: the source address that would be used, for a query without `iif`.
-    pub prefsrc: Option<u32>,
+    pub prefsrc: Option<Ipv4Addr>,
     /// The output device.
     pub oif: Option<DevId>,
     /// The gateway if there is one.
-    pub via: Option<u32>,
+    pub via: Option<Ipv4Addr>,
     /// The input device asked for.
     pub iif: Option<DevId>,
     /// The mark asked for.
@@ -264,14 +299,14 @@ pub enum RuleAction {
 }
 
 /// A policy rule, as RTM_NEWRULE and RTM_DELRULE carry it, and as a dump reports it.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleMsg {
     /// FRA_PRIORITY; none in an add: chosen by the kernel (one less than the second rule).
     pub priority: Option<u32>,
     /// FRA_SRC and its length in bits.
-    pub src: (u32, u8),
+    pub src: (Ipv4Addr, u8),
     /// FRA_DST and its length in bits.
-    pub dst: (u32, u8),
+    pub dst: (Ipv4Addr, u8),
     /// TOS, 0 for any.
     pub tos: u8,
     /// FRA_IIFNAME.
@@ -306,4 +341,31 @@ pub struct RuleMsg {
     pub oif_detached: bool,
     /// FIB_RULE_UNRESOLVED: `goto` names no present rule (reported only).
     pub unresolved: bool,
+}
+
+impl Default for RuleMsg {
+    fn default() -> Self {
+        RuleMsg {
+            priority: None,
+            src: (Ipv4Addr::UNSPECIFIED, 0),
+            dst: (Ipv4Addr::UNSPECIFIED, 0),
+            tos: 0,
+            iif: None,
+            oif: None,
+            mark: 0,
+            mask: None,
+            table: 0,
+            action: RuleAction::default(),
+            goto: 0,
+            invert: false,
+            suppress_prefixlen: None,
+            ip_proto: 0,
+            sport: None,
+            dport: None,
+            protocol: 0,
+            iif_detached: false,
+            oif_detached: false,
+            unresolved: false,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! Kernel: include/net/sock.h, net/packet/af_packet.c
 
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
@@ -131,10 +132,10 @@ pub struct Received {
     pub at: Nanos,
     /// The bytes, from the header on that this kind of socket shows.
     pub data: Vec<u8>,
-    /// Source address and port; 0 for packet sockets.
-    pub from: (u32, u16),
+    /// Source address and port; `0.0.0.0` and 0 for packet sockets.
+    pub from: (Ipv4Addr, u16),
     /// Destination address.
-    pub to: u32,
+    pub to: Ipv4Addr,
     /// Where it came in (or went out, for a tap).
     pub ifindex: u32,
     /// TTL of its header.
@@ -163,9 +164,9 @@ pub struct SockError {
     /// Path MTU in bytes, where the error tells it.
     pub info: u32,
     /// Who sent the ICMP message (`SO_EE_OFFENDER`).
-    pub offender: u32,
+    pub offender: Ipv4Addr,
     /// Where the packet went.
-    pub to: (u32, u16),
+    pub to: (Ipv4Addr, u16),
     /// The packet that met the error, from the header on that this kind of socket shows.
     pub data: Vec<u8>,
     /// TTL of the ICMP message's header.
@@ -181,10 +182,10 @@ pub struct Socket {
     pub kind: SockKind,
     /// Its namespace.
     pub netns: NetnsId,
-    /// Address and port that it is bound to; zeros: any.
-    pub local: (u32, u16),
+    /// Address and port that it is bound to; `0.0.0.0` and 0: any.
+    pub local: (Ipv4Addr, u16),
     /// Address and port that it is connected to.
-    pub remote: Option<(u32, u16)>,
+    pub remote: Option<(Ipv4Addr, u16)>,
     /// Its options.
     pub opts: SockOpts,
     /// The route to where it is connected.
@@ -239,7 +240,7 @@ impl Sockets {
             id,
             kind,
             netns,
-            local: (0, 0),
+            local: (Ipv4Addr::UNSPECIFIED, 0),
             remote: None,
             opts: SockOpts::default(),
             dst: None,

@@ -4,18 +4,19 @@
 //! IPv4 and the look of the options are the kernel's: whole packets go in, TCP segments come out.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
-use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpListenEndpoint, Ipv4Address};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpListenEndpoint};
 
 use glassnet_wire::ipv4::IPV4_HLEN;
 
 /// An address and a port.
-pub type Endpoint = (u32, u16);
+pub type Endpoint = (Ipv4Addr, u16);
 
 /// What a machine starts with.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +41,7 @@ pub struct Machine {
     pipe: Pipe,
     sockets: SocketSet<'static>,
     handle: SocketHandle,
-    local: u32,
+    local: Ipv4Addr,
 }
 
 impl fmt::Debug for Machine {
@@ -186,7 +187,7 @@ impl Machine {
     }
 }
 
-fn interface(pipe: &mut Pipe, local: u32, seed: u64, now: Nanos) -> Interface {
+fn interface(pipe: &mut Pipe, local: Ipv4Addr, seed: u64, now: Nanos) -> Interface {
     let mut config = Config::new(HardwareAddress::Ip);
     config.random_seed = seed;
     let mut iface = Interface::new(config, pipe, instant(now));
@@ -195,8 +196,8 @@ fn interface(pipe: &mut Pipe, local: u32, seed: u64, now: Nanos) -> Interface {
     iface
 }
 
-fn address(address: u32) -> IpAddress {
-    IpAddress::Ipv4(Ipv4Address::from(address))
+fn address(address: Ipv4Addr) -> IpAddress {
+    IpAddress::Ipv4(address)
 }
 
 fn endpoint((ip, port): Endpoint) -> IpListenEndpoint {

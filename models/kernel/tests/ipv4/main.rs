@@ -143,8 +143,7 @@ fn rp_filter_drops_what_would_not_go_back() {
 fn an_address_brings_its_routes() {
     let net = chain(2);
     let show = |route: &RouteMsg| {
-        let prefix = Ipv4Addr::from(route.dst);
-        format!("{:?} {prefix}/{} {} {}", route.kind, route.dst_len, route.table, route.scope.0)
+        format!("{:?} {}/{} {} {}", route.kind, route.dst, route.dst_len, route.table, route.scope.0)
     };
     let routes = dump_routes(net.world.kernel(MACHINE), net.netns[0]);
     assert_eq!(
@@ -177,22 +176,21 @@ fn what_a_route_is_refused_for() {
 fn show_answer(net: &Net, netns: NetnsId, answer: &RouteAnswer) -> String {
     let k = net.world.kernel(MACHINE);
     let name = |dev: DevId| k.devs[dev].name.clone();
-    let address = |address: u32| Ipv4Addr::from(address);
     assert_eq!(k.devs[answer.oif.expect("a device")].netns, netns);
     let mut text = match answer.kind {
         RouteType::Unicast => String::new(),
         kind => format!("{kind:?} ").to_lowercase(),
     };
-    text += &address(answer.dst).to_string();
-    if answer.src != 0 {
-        text += &format!(" from {}", address(answer.src));
+    text += &answer.dst.to_string();
+    if !answer.src.is_unspecified() {
+        text += &format!(" from {}", answer.src);
     }
     if let Some(via) = answer.via {
-        text += &format!(" via {}", address(via));
+        text += &format!(" via {via}");
     }
     text += &format!(" dev {}", name(answer.oif.expect("a device")));
-    if let Some(prefsrc) = answer.prefsrc.filter(|_| answer.src == 0) {
-        text += &format!(" src {}", address(prefsrc));
+    if let Some(prefsrc) = answer.prefsrc.filter(|_| answer.src.is_unspecified()) {
+        text += &format!(" src {prefsrc}");
     }
     let flags = [
         (RTCF_LOCAL, "local"),
@@ -339,7 +337,7 @@ fn routes_that_refuse() {
     let (sender, router) = (net.netns[0], net.netns[1]);
     let refuse = |kind, n: u8| RouteMsg {
         kind,
-        dst: u32::from_be_bytes([10, 50 + n, 0, 0]),
+        dst: Ipv4Addr::new(10, 50 + n, 0, 0),
         dst_len: 16,
         ..RouteMsg::default()
     };
@@ -458,6 +456,11 @@ fn everybody_answers_a_broadcast_that_may() {
     assert_eq!(net.received(id), [(0, 0, Ipv4Addr::new(10, 0, 0, 2))]);
 }
 
+/// The `n`th address after one.
+fn after(text: &str, n: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(ip(text).to_bits() + n)
+}
+
 #[test]
 fn multipath_shares_by_weight() {
     let mut net = chain(3);
@@ -473,7 +476,7 @@ fn multipath_shares_by_weight() {
     net.enter(|cx| rtm_newroute(cx, router, &msg, NEW)).expect("a new route");
     let mut count = [0; 2];
     for n in 0..1000 {
-        let query = RouteQuery { dst: ip("10.64.0.0") + n * 7, ..RouteQuery::default() };
+        let query = RouteQuery { dst: after("10.64.0.0", n * 7), ..RouteQuery::default() };
         let oif = net.enter(|cx| rtm_getroute(cx, router, &query)).expect("a route").oif;
         count[usize::from(oif == Some(right))] += 1;
         assert!(oif == Some(left) || oif == Some(right));
@@ -505,7 +508,7 @@ fn policy_rules_choose_the_table() {
 }
 
 /// The next hop of a packet that comes in at the router of [`chain`], as `ip route get` asks.
-fn hop(net: &mut Net, (src, dst): (u32, u32), proto: u8, (sport, dport): (u16, u16)) -> u32 {
+fn hop(net: &mut Net, (src, dst): (Ipv4Addr, Ipv4Addr), proto: u8, (sport, dport): (u16, u16)) -> Ipv4Addr {
     let (router, iif) = (net.netns[1], net.devs[1].0);
     let query = RouteQuery { dst, src, iif, ip_proto: proto, sport, dport, ..RouteQuery::default() };
     net.enter(|cx| rtm_getroute(cx, router, &query)).expect("a route").via.expect("a gateway")
@@ -528,7 +531,7 @@ fn two_ways() -> Net {
 fn both_ways_of_a_pair_of_hosts_take_the_same_next_hop() {
     let mut net = two_ways();
     for n in 1..50 {
-        let (a, b) = (ip("10.64.0.0") + n, ip("10.128.0.0") + n);
+        let (a, b) = (after("10.64.0.0", n), after("10.128.0.0", n));
         let there = hop(&mut net, (a, b), 17, (7, 9));
         assert_eq!(hop(&mut net, (b, a), 17, (9, 7)), there);
         assert_eq!(hop(&mut net, (a, b), 6, (n as u16, 53)), there, "ports do not count");
@@ -545,7 +548,7 @@ fn with_hash_policy_1_ports_count() {
         assert_eq!(net.enter(|cx| policy.write(cx, at, value)), answer, "{value}");
     }
     for n in 1..200 {
-        let (a, b) = (ip("10.64.0.0") + n, ip("10.128.0.0") + n);
+        let (a, b) = (after("10.64.0.0", n), after("10.128.0.0", n));
         let there = hop(&mut net, (a, b), 17, (100, 200));
         assert_eq!(hop(&mut net, (b, a), 17, (200, 100)), there, "both ways are one");
         assert_eq!(hop(&mut net, (a, b), 17, (200, 100)), there, "ports are sorted by themselves");

@@ -27,8 +27,8 @@ pub const MACHINE: MachineId = MachineId(0);
 pub const CPU: CpuId = CpuId(0);
 pub const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
 
-pub fn ip(text: &str) -> u32 {
-    u32::from(text.parse::<Ipv4Addr>().expect("an address"))
+pub fn ip(text: &str) -> Ipv4Addr {
+    text.parse().expect("an address")
 }
 
 /// `10.0.0.1/24` on a device.
@@ -151,7 +151,7 @@ impl Net {
         self.enter(|cx| {
             cx.k.sockets.get_mut(id).expect("open").error = None;
             while let Ok(Some(message)) = recv(cx, id) {
-                all.push((message.data[20], message.data[21], message.from.0.into()));
+                all.push((message.data[20], message.data[21], message.from.0));
             }
         });
         all
@@ -161,7 +161,7 @@ impl Net {
         let mut all = Vec::new();
         self.enter(|cx| {
             while let Ok(Some(error)) = recv_error(cx, id) {
-                all.push((error.errno, error.offender.into(), error.info));
+                all.push((error.errno, error.offender, error.info));
             }
         });
         all

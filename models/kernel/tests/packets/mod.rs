@@ -12,21 +12,16 @@ pub const TCP: u8 = 6;
 /// ICMP.
 pub const ICMP: u8 = 1;
 
-/// An address, host order.
-pub fn ip(text: &str) -> u32 {
-    u32::from(text.parse::<Ipv4Addr>().expect("an address"))
-}
-
-/// An address, to read.
-pub fn text(address: u32) -> String {
-    Ipv4Addr::from(address).to_string()
+/// An address.
+pub fn ip(text: &str) -> Ipv4Addr {
+    text.parse().expect("an address")
 }
 
 /// An IPv4 packet.
 pub fn ipv4(src: &str, dst: &str, proto: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x45, 0, 0, 0, 0x12, 0x34, 0, 0, 64, proto, 0, 0];
-    packet.extend_from_slice(&ip(src).to_be_bytes());
-    packet.extend_from_slice(&ip(dst).to_be_bytes());
+    packet.extend_from_slice(&ip(src).octets());
+    packet.extend_from_slice(&ip(dst).octets());
     packet.extend_from_slice(payload);
     let len = packet.len() as u16;
     packet[2..4].copy_from_slice(&len.to_be_bytes());
@@ -71,15 +66,15 @@ pub fn echo(src: &str, dst: &str, kind: u8, id: u16) -> Vec<u8> {
 pub fn show(packet: &[u8]) -> String {
     assert_eq!(checksum(&packet[..20]), 0, "the header's checksum");
     let word = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
-    let long = |at: usize| u32::from(word(at)) << 16 | u32::from(word(at + 2));
-    let (src, dst, proto, payload) = (long(12), long(16), packet[9], &packet[20..]);
+    let addr = |at: usize| Ipv4Addr::new(packet[at], packet[at + 1], packet[at + 2], packet[at + 3]);
+    let (src, dst, proto, payload) = (addr(12), addr(16), packet[9], &packet[20..]);
     if proto == ICMP {
         assert_eq!(checksum(payload), 0, "the checksum of ICMP");
-        return format!("{}>{} {}/{} {}", text(src), text(dst), payload[0], payload[1], word(24));
+        return format!("{src}>{dst} {}/{} {}", payload[0], payload[1], word(24));
     }
     if !(proto == UDP && word(26) == 0) {
         let pseudo = pseudo_header(src, dst, proto, payload.len() as u16);
         assert_eq!(fold(sum(pseudo, payload)), 0, "the transport's checksum");
     }
-    format!("{}:{}>{}:{}", text(src), word(20), text(dst), word(22))
+    format!("{src}:{}>{dst}:{}", word(20), word(22))
 }

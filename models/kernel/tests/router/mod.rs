@@ -27,7 +27,7 @@ use glassnet_kernel::tables::xt::{Action, Counters, IpMatch, Rule, Table, TableN
 use glassnet_kernel::{Cx, World};
 use glassnet_wire::Mac;
 
-use super::packets::{ip, show, text};
+use super::packets::{ip, show};
 
 const MACHINE: MachineId = MachineId(0);
 const CPU: CpuId = CpuId(0);
@@ -162,7 +162,7 @@ impl Router {
     pub fn connections(&self) -> Vec<String> {
         let table = &self.world.kernel(MACHINE).conntrack;
         let show = |tuple: &glassnet_kernel::tables::conntrack::Tuple| {
-            format!("{}:{}>{}:{}", text(tuple.src), tuple.sport, text(tuple.dst), tuple.dport)
+            format!("{}:{}>{}:{}", tuple.src, tuple.sport, tuple.dst, tuple.dport)
         };
         let conns = table.confirmed().into_iter().filter_map(|id| table.get(id));
         conns.map(|conn| format!("{} {}", show(&conn.tuples[0]), show(&conn.tuples[1]))).collect()

@@ -1,5 +1,7 @@
 //! Which connections a command is about.
 
+use std::net::Ipv4Addr;
+
 use glassnet_kernel::tables::conntrack::{
     Conn, Dir, IPS_DST_NAT_DONE, IPS_SRC_NAT_DONE, Proto, TcpState, Tuple,
 };
@@ -8,13 +10,13 @@ use glassnet_wire::ipv4::IPPROTO_ICMP;
 use super::show::common_zone;
 
 /// An address and its mask.
-pub type Network = (u32, u32);
+pub type Network = (Ipv4Addr, Ipv4Addr);
 
 /// What NAT is to have chosen; nothing: anything but what was there before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Nat {
     /// The address.
-    pub address: Option<u32>,
+    pub address: Option<Ipv4Addr>,
     /// The port.
     pub port: Option<u16>,
 }
@@ -56,7 +58,7 @@ impl Filter {
     /// It means this connection. `by_mark`: the mark is a condition, and not what is to be set; so with the status.
     pub fn means(&self, conn: &Conn, by_mark: bool) -> bool {
         let inside =
-            |network: Option<Network>, addr: u32| network.is_none_or(|(net, mask)| addr & mask == net);
+            |network: Option<Network>, addr: Ipv4Addr| network.is_none_or(|(net, mask)| addr & mask == net);
         let [original, reply] = &conn.tuples;
         let values = [original.sport, original.dport, reply.sport, reply.dport];
         let icmp = [original.dport >> 8, original.dport & 0xff, original.sport];

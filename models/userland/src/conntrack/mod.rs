@@ -147,7 +147,7 @@ fn tuples(options: &Options) -> Option<[Tuple; 2]> {
         1 => {
             let [kind, code, id] = filter.icmp.map(|value| value.unwrap_or(0));
             let ports = (id, kind << 8 | code & 0xff);
-            let reply = Tuple { src: 0, dst: 0, sport: ports.0, dport: ports.1, proto }.inverted();
+            let reply = Tuple { sport: ports.0, dport: ports.1, proto, ..Tuple::default() }.inverted();
             (Some(ports), reply.map(|reply| (reply.sport, reply.dport)))
         }
         6 | 17 | 33 | 132 | 136 => (sport.zip(dport), rsport.zip(rdport)),

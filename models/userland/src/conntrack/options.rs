@@ -5,9 +5,10 @@ use std::fmt::Display;
 use glassnet_kernel::tables::conntrack::{
     EventKind, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, TcpState,
 };
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 
 use super::NAME;
-use super::filter::{self, Filter, Nat};
+use super::filter::{self, Filter, Nat, Network};
 use super::show::Format;
 use crate::hosts::inet_aton;
 use crate::numbers::base0;
@@ -240,7 +241,7 @@ fn number(text: &str) -> u64 {
     base0(text).and_then(|digits| digits.value).unwrap_or(0)
 }
 
-fn address(text: &str) -> Done<(u32, u32)> {
+fn address(text: &str) -> Done<Network> {
     let (host, len) = match text.split_once('/') {
         Some((host, "")) => (host, Some(0)),
         Some((host, len)) => (host, len.parse().ok().filter(|len| *len <= 32)),
@@ -249,8 +250,8 @@ fn address(text: &str) -> Done<(u32, u32)> {
     let Some(len) = len else { return parameter("Invalid netmask") };
     match inet_aton(host) {
         Some(host) => {
-            let mask = u32::MAX.checked_shl(32 - len).unwrap_or(0);
-            Ok((u32::from(host) & mask, mask))
+            let mask = inet_make_mask(len);
+            Ok((host & mask, mask))
         }
         None if host.contains(':') => Err(other("not modelled yet: IPv6")),
         None => parameter(format!("Invalid IP address `{text}'")),

@@ -112,7 +112,7 @@ pub fn id_of(conn: &Conn) -> u32 {
 
 /// A tuple as `src=… dst=… sport=… dport=… `, with a blank at the end.
 pub fn tuple(tuple: &Tuple, out: &mut String) {
-    let (src, dst) = (Ipv4Addr::from(tuple.src), Ipv4Addr::from(tuple.dst));
+    let (src, dst) = (tuple.src, tuple.dst);
     let _ = write!(out, "src={src} dst={dst} ");
     let _ = match tuple.proto {
         IPPROTO_ICMP => {
@@ -340,7 +340,7 @@ pub fn xml(shown: Shown) -> String {
 fn xml_direction(shown: Shown, dir: Dir, out: &mut String) {
     let conn = shown.conn;
     let tuple = conn.tuple(dir);
-    let (src, dst, proto) = (Ipv4Addr::from(tuple.src), Ipv4Addr::from(tuple.dst), tuple.proto);
+    let (src, dst, proto) = (tuple.src, tuple.dst, tuple.proto);
     let name = if dir == Dir::Original { "original" } else { "reply" };
     let _ = write!(out, "<meta direction=\"{name}\"><layer3 protonum=\"2\" protoname=\"ipv4\">");
     let _ = write!(out, "<src>{src}</src><dst>{dst}</dst></layer3>");

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::ipv4::devinet::{rtm_deladdr, rtm_newaddr};
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::inet_types::{
     AddrMsg, IFA_F_NOPREFIXROUTE, IFA_F_SECONDARY, INFINITY_LIFE_TIME,
 };
@@ -311,11 +312,11 @@ fn lifetime(args: &mut Args, key: &str, again: bool) -> Done<u32> {
 
 /// `brd +` sets the host bits of the prefix, `brd -` clears them.
 fn broadcast(text: &str, peer: Ipv4Addr, len: u8) -> Option<Ipv4Addr> {
-    let host = u32::MAX.checked_shr(u32::from(len)).unwrap_or(0);
+    let mask = inet_make_mask(len);
     match text {
         "+" | "-" if len > MAX_BROADCAST_PREFIX => None,
-        "+" => Some(Ipv4Addr::from(u32::from(peer) | host)),
-        "-" => Some(Ipv4Addr::from(u32::from(peer) & !host)),
+        "+" => Some(peer | !mask),
+        "-" => Some(peer & mask),
         _ => super::args::ipv4(text),
     }
 }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::ids::DevId;
 use glassnet_kernel::net::ipv4::devinet::dump_addrs;
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::inet_types::{
     AddrMsg, IFA_F_DEPRECATED, IFA_F_NOPREFIXROUTE, IFA_F_PERMANENT, IFA_F_SECONDARY, INFINITY_LIFE_TIME,
 };
@@ -50,8 +51,8 @@ impl AddrFilter {
     /// It chooses this address.
     pub(super) fn takes(&self, addr: &AddrMsg) -> bool {
         let within = |(prefix, len): (Ipv4Addr, u8)| {
-            let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
-            (u32::from(prefix) ^ u32::from(addr.local)) & mask == 0
+            let mask = inet_make_mask(len);
+            prefix & mask == addr.local & mask
         };
         self.link.dev.is_none_or(|dev| dev == addr.dev)
             && self.prefix.is_none_or(within)

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::ids::DevId;
 use glassnet_kernel::net::core::neighbour::{dump_neigh, rtm_delneigh, rtm_newneigh};
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::neigh_types::{
     NTF_EXT_LEARNED, NTF_PROXY, NTF_ROUTER, NTF_USE, NeighMsg, NeighRow, Nud,
 };
@@ -79,8 +80,8 @@ impl NeighFilter {
 
     fn takes(&self, row: &NeighRow, master: Option<DevId>) -> bool {
         let within = |(prefix, len): (Ipv4Addr, u8)| {
-            let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
-            (u32::from(prefix) ^ u32::from(row.msg.dst)) & mask == 0
+            let mask = inet_make_mask(len);
+            prefix & mask == row.msg.dst & mask
         };
         let is_proxy = row.msg.flags & NTF_PROXY != 0;
         is_proxy == self.proxy
@@ -202,7 +203,7 @@ impl Ip<'_> {
             let here = |dev: DevId| kernel.devs.get(dev).is_some_and(|dev| dev.netns == self.netns);
             for (dev, ip, protocol) in &kernel.neigh.proxies {
                 if let Some(dev) = dev.filter(|dev| here(*dev)) {
-                    rows.push(proxy_row(dev, (*ip).into(), *protocol));
+                    rows.push(proxy_row(dev, *ip, *protocol));
                 }
             }
             rows

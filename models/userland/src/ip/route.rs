@@ -176,7 +176,7 @@ impl Ip<'_> {
             return Err(duparg2("to", text));
         }
         let (prefix, len) = get_prefix(text, self.opts.family)?;
-        (parsed.msg.dst, parsed.msg.dst_len, parsed.dst) = (prefix.into(), len.unwrap_or(32), true);
+        (parsed.msg.dst, parsed.msg.dst_len, parsed.dst) = (prefix, len.unwrap_or(32), true);
         Ok(())
     }
 

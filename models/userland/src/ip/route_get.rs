@@ -45,7 +45,7 @@ impl Ip<'_> {
         let Some(to) = to else {
             return Err(Stop::failed("need at least a destination address\n"));
         };
-        query.dst = to.into();
+        query.dst = to;
         let netns = self.netns;
         let answer = self.enter(|cx| rtm_getroute(cx, netns, &query))?;
         let mut out = self.out();
@@ -63,7 +63,7 @@ impl Ip<'_> {
 
     fn route_get_value(&self, word: &str, args: &mut Args, query: &mut RouteQuery) -> Done<bool> {
         match word {
-            "from" => query.src = get_prefix(args.value()?, self.opts.family)?.0.into(),
+            "from" => query.src = get_prefix(args.value()?, self.opts.family)?.0,
             "iif" => query.iif = Some(self.dev(args.value()?)?),
             "oif" | "dev" => query.oif = Some(self.dev(args.value()?)?),
             "mark" => query.mark = args.number("\"mark\" value is invalid\n")?,
@@ -107,7 +107,7 @@ impl View<'_> {
             out.any("type", kind.as_str(), format_args!("{kind} "));
         }
         print_address(out, "", "dst", answer.dst);
-        if answer.src != 0 {
+        if !answer.src.is_unspecified() {
             print_address(out, "from ", "from", answer.src);
         }
         if answer.tos != 0 {
@@ -115,14 +115,14 @@ impl View<'_> {
             out.any("tos", tos.as_str(), format_args!("tos {tos} "));
         }
         if let Some(via) = answer.via {
-            print_via(out, via.into());
+            print_via(out, via);
         }
         if let Some(dev) = answer.oif.and_then(|dev| self.kernel.devs.get(dev)) {
             out.text("dev ");
             out.color(Some(Color::Ifname), "dev", dev.name.as_str(), format_args!("{} ", dev.name));
         }
         self.table(out, answer);
-        if let Some(src) = answer.prefsrc.filter(|_| answer.src == 0) {
+        if let Some(src) = answer.prefsrc.filter(|_| answer.src.is_unspecified()) {
             print_address(out, "src ", "prefsrc", src);
         }
         out.open_array(Some("flags"));
@@ -176,8 +176,8 @@ impl View<'_> {
     }
 }
 
-fn print_address(out: &mut Out, word: &str, key: &str, address: u32) {
-    let address = Ipv4Addr::from(address).to_string();
+fn print_address(out: &mut Out, word: &str, key: &str, address: Ipv4Addr) {
+    let address = address.to_string();
     out.text(word);
     out.color(Some(Color::Inet), key, address.as_str(), format_args!("{address} "));
 }

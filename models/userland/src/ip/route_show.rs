@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::ids::DevId;
 use glassnet_kernel::net::ipv4::fib_frontend::{dump_routes, rtm_delroute};
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::route_types::{
     NexthopMsg, RT_TABLE_MAIN, RTNH_F_DEAD, RTNH_F_LINKDOWN, RTNH_F_ONLINK, RTPROT_BOOT, RouteMsg, RouteType,
     Scope,
@@ -26,8 +27,8 @@ const MAX_FLUSH_LOOPS: u32 = 10;
 pub(super) struct RouteFilter {
     /// 0: all tables.
     table: u32,
-    root: Option<(u32, u8)>,
-    matching: Option<(u32, u8)>,
+    root: Option<(Ipv4Addr, u8)>,
+    matching: Option<(Ipv4Addr, u8)>,
     dev: Option<DevId>,
     via: Option<Ipv4Addr>,
     src: Option<Ipv4Addr>,
@@ -40,15 +41,13 @@ pub(super) struct RouteFilter {
     cache: bool,
 }
 
-fn mask(len: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0)
-}
-
 impl RouteFilter {
     fn takes(&self, route: &RouteMsg) -> bool {
-        let within = |(prefix, len): (u32, u8)| route.dst_len >= len && (prefix ^ route.dst) & mask(len) == 0;
-        let around = |(prefix, len): (u32, u8)| {
-            route.dst_len <= len && (prefix ^ route.dst) & mask(route.dst_len) == 0
+        let same = |prefix: Ipv4Addr, mask: Ipv4Addr| prefix & mask == route.dst & mask;
+        let within =
+            |(prefix, len): (Ipv4Addr, u8)| route.dst_len >= len && same(prefix, inet_make_mask(len));
+        let around = |(prefix, len): (Ipv4Addr, u8)| {
+            route.dst_len <= len && same(prefix, inet_make_mask(route.dst_len))
         };
         let hop = match route.nexthops.as_slice() {
             [hop] => *hop,
@@ -173,7 +172,7 @@ impl Ip<'_> {
             return Ok(());
         }
         let (prefix, len) = get_prefix(word, self.opts.family)?;
-        let prefix = Some((u32::from(prefix), len.unwrap_or(32)));
+        let prefix = Some((prefix, len.unwrap_or(32)));
         match how {
             _ if matches(how, "root") => filter.root = prefix,
             _ if matches(how, "match") => filter.matching = prefix,
@@ -345,7 +344,7 @@ fn print_prefix(out: &mut Out, route: &RouteMsg) {
     if route.dst_len == 0 {
         return out.any("dst", "default", "default ");
     }
-    let mut prefix = Ipv4Addr::from(route.dst).to_string();
+    let mut prefix = route.dst.to_string();
     if route.dst_len < 32 {
         prefix.push_str(&format!("/{}", route.dst_len));
     }

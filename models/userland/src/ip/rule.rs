@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::ipv4::fib_rules::{dump_rules, rtm_delrule, rtm_newrule};
 use glassnet_kernel::netlink::{NLM_F_CREATE, NLM_F_EXCL};
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::route_types::{
     RT_TABLE_LOCAL, RT_TABLE_MAIN, RTPROT_KERNEL, RouteType, RuleAction, RuleMsg,
 };
@@ -170,9 +171,9 @@ impl Ip<'_> {
         Ok(true)
     }
 
-    fn rule_prefix(&self, args: &mut Args) -> Done<(u32, u8)> {
+    fn rule_prefix(&self, args: &mut Args) -> Done<(Ipv4Addr, u8)> {
         let (prefix, len) = get_prefix(args.value()?, self.opts.family)?;
-        Ok((prefix.into(), len.unwrap_or(32)))
+        Ok((prefix, len.unwrap_or(32)))
     }
 
     fn chosen_rules(&self, parsed: &Parsed) -> Vec<RuleMsg> {
@@ -197,7 +198,7 @@ impl Ip<'_> {
             let chooses = !word.starts_with("sup");
             if !(chooses && self.rule_selector(word, &mut args, &mut parsed)?) {
                 let (prefix, len) = get_prefix(word, Family::Inet)?;
-                (parsed.msg.src, parsed.from) = ((prefix.into(), len.unwrap_or(32)), true);
+                (parsed.msg.src, parsed.from) = ((prefix, len.unwrap_or(32)), true);
             }
         }
         Ok(parsed)
@@ -270,8 +271,9 @@ fn ports(text: &str) -> Done<(u16, u16)> {
 /// The words of `ip rule show` choose this rule.
 fn takes(parsed: &Parsed, rule: &RuleMsg) -> bool {
     let wanted = &parsed.msg;
-    let within = |(prefix, len): (u32, u8), own: (u32, u8)| {
-        own.1 > 0 && (prefix ^ own.0) & u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0) == 0
+    let within = |(prefix, len): (Ipv4Addr, u8), own: (Ipv4Addr, u8)| {
+        let mask = inet_make_mask(len);
+        own.1 > 0 && prefix & mask == own.0 & mask
     };
     (!parsed.from || within(wanted.src, rule.src))
         && (!parsed.to || within(wanted.dst, rule.dst))
@@ -322,11 +324,11 @@ fn print_rule(out: &mut Out, rule: &RuleMsg, details: bool, numeric: bool) {
     out.text("\n");
 }
 
-fn print_side(out: &mut Out, (key, len_key): (&str, &str), (prefix, len): (u32, u8), source: bool) {
+fn print_side(out: &mut Out, (key, len_key): (&str, &str), (prefix, len): (Ipv4Addr, u8), source: bool) {
     if len == 0 && source {
         return out.any(key, "all", "all ");
     }
-    let address = Ipv4Addr::from(prefix).to_string();
+    let address = prefix.to_string();
     out.color(Some(Color::Inet), key, address.as_str(), &address);
     if len < 32 {
         out.any(len_key, len, format_args!("/{len}"));

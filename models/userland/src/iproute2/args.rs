@@ -210,7 +210,7 @@ fn prefix_len(text: &str) -> Option<u8> {
     if let Some(len) = number::<u8>(text) {
         return (len <= 32).then_some(len);
     }
-    let mask = u32::from(ipv4(text)?);
+    let mask = ipv4(text)?.to_bits();
     (mask.leading_ones() + mask.trailing_zeros() >= 32).then_some(mask.leading_ones() as u8)
 }
 

@@ -168,8 +168,8 @@ fn ip_range(text: &str) -> Result<Range, Fail> {
     }
     let (from, to, cidr) = parse_ip(text, &Hosts::default())?;
     Ok(match (to, cidr) {
-        (_, Some(cidr)) => Range::Cidr(from.into(), cidr),
-        (to, None) => Range::Ip(from.into(), to.unwrap_or(from).into()),
+        (_, Some(cidr)) => Range::Cidr(from, cidr),
+        (to, None) => Range::Ip(from, to.unwrap_or(from)),
     })
 }
 

@@ -90,7 +90,7 @@ fn parse_member(text: &str, request: &mut Request) -> Result<(), Fail> {
 }
 
 /// `IP`, `IP/CIDR` or `FROM-TO`: address, last address, prefix.
-pub fn parse_ip(text: &str, hosts: &Hosts) -> Result<(u32, Option<u32>, Option<u8>), Fail> {
+pub fn parse_ip(text: &str, hosts: &Hosts) -> Result<(Ipv4Addr, Option<Ipv4Addr>, Option<u8>), Fail> {
     if let Some((ip, prefix)) = split(text, '/') {
         let prefix = cidr(prefix, 0)?;
         return Ok((address(unescape(ip)?, hosts)?, None, Some(prefix)));
@@ -208,10 +208,10 @@ fn show_iface(iface: &Iface) -> String {
 
 /// An element as `test` shows it: as it was asked for.
 pub fn show_request(set_type: SetType, request: &Request) -> String {
-    let ip = |ip: u32, to: Option<u32>, cidr: Option<u8>| {
-        let mut text = Ipv4Addr::from(ip).to_string();
+    let ip = |ip: Ipv4Addr, to: Option<Ipv4Addr>, cidr: Option<u8>| {
+        let mut text = ip.to_string();
         if let Some(to) = to {
-            let _ = write!(text, "-{}", Ipv4Addr::from(to));
+            let _ = write!(text, "-{}", to);
         }
         if let Some(cidr) = cidr.filter(|cidr| *cidr != 32) {
             let _ = write!(text, "/{cidr}");
@@ -245,11 +245,11 @@ pub fn show_request(set_type: SetType, request: &Request) -> String {
 /// The element as `list` and `save` show it, without its options.
 pub fn show(set: &IpSet, element: &Listed) -> String {
     let key = &element.key;
-    let net = |ip: u32| match key.cidr {
-        32 => Ipv4Addr::from(ip).to_string(),
-        cidr => format!("{}/{cidr}", Ipv4Addr::from(ip)),
+    let net = |ip: Ipv4Addr| match key.cidr {
+        32 => ip.to_string(),
+        cidr => format!("{ip}/{cidr}"),
     };
-    let ip = Ipv4Addr::from(key.ip);
+    let ip = key.ip;
     match set.set_type {
         SetType::ListSet => element.name.clone(),
         SetType::BitmapPort => key.port.to_string(),
@@ -264,7 +264,7 @@ pub fn show(set: &IpSet, element: &Listed) -> String {
         SetType::HashIpPort => format!("{ip},{}", show_port(key.port, key.proto)),
         SetType::HashNetPort => format!("{},{}", net(key.ip), show_port(key.port, key.proto)),
         SetType::HashIpPortIp => {
-            format!("{ip},{},{}", show_port(key.port, key.proto), Ipv4Addr::from(key.ip2))
+            format!("{ip},{},{}", show_port(key.port, key.proto), key.ip2)
         }
         SetType::HashIpPortNet => format!("{ip},{},{}", show_port(key.port, key.proto), net(key.ip2)),
     }

@@ -1,5 +1,7 @@
 //! Numbers, addresses and ports as `ipset` reads them.
 
+use std::net::Ipv4Addr;
+
 use super::{Fail, syntax};
 use crate::hosts::{Hosts, inet_aton};
 use crate::numbers::base0;
@@ -31,10 +33,10 @@ pub fn cidr(text: &str, min: u8) -> Result<u8, Fail> {
 }
 
 /// An IPv4 address or a name of `/etc/hosts`.
-pub fn address(text: &str, hosts: &Hosts) -> Result<u32, Fail> {
+pub fn address(text: &str, hosts: &Hosts) -> Result<Ipv4Addr, Fail> {
     let found = inet_aton(text).or_else(|| hosts.ipv4(text).map(|(address, _)| address));
     match found {
-        Some(address) => Ok(address.into()),
+        Some(address) => Ok(address),
         None => syntax(format!("cannot parse {text}: resolving to IPv4 address failed")),
     }
 }

@@ -3,9 +3,11 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::xt::{AddrMask, Iface};
 
 use super::ext::XtError;
+use super::ext::words::ipaddr;
 use super::ext::x6::strtoui;
 use crate::hosts::{Hosts, inet_aton};
 use crate::services;
@@ -14,24 +16,10 @@ fn wrong<T>(text: String) -> Result<T, XtError> {
     Err(XtError::Parameter(text))
 }
 
-/// An address of up to four decimal numbers; what is left out is 0 (`10.1` is 10.1.0.0).
-fn dotted(text: &str) -> Option<u32> {
-    let mut parts = text.split('.');
-    let mut addr = 0;
-    for at in 0..4 {
-        match parts.next() {
-            Some(part) => addr |= (strtoui(part, 0, 255)? as u32) << (24 - 8 * at),
-            None if at > 0 => break,
-            None => return None,
-        }
-    }
-    parts.next().is_none().then_some(addr)
-}
-
 /// A mask: a prefix length or four numbers with dots.
-fn mask(text: &str) -> Result<u32, XtError> {
-    let by_dots = || inet_aton(text).filter(|_| text.split('.').count() == 4).map(u32::from);
-    let by_length = || strtoui(text, 0, 32).map(|bits| u32::MAX.checked_shl(32 - bits as u32).unwrap_or(0));
+fn mask(text: &str) -> Result<Ipv4Addr, XtError> {
+    let by_dots = || inet_aton(text).filter(|_| text.split('.').count() == 4);
+    let by_length = || strtoui(text, 0, 32).map(|bits| inet_make_mask(bits as u8));
     match by_dots().or_else(by_length) {
         Some(mask) => Ok(mask),
         None => wrong(format!("invalid mask `{text}' specified")),
@@ -43,19 +31,19 @@ fn mask(text: &str) -> Result<u32, XtError> {
 /// # Errors
 ///
 /// ``host/network `NAME' not found``, ``invalid mask `MASK' specified``.
-pub fn hosts_and_mask(text: &str, hosts: &Hosts) -> Result<Vec<(u32, u32)>, XtError> {
+pub fn hosts_and_mask(text: &str, hosts: &Hosts) -> Result<Vec<(Ipv4Addr, Ipv4Addr)>, XtError> {
     let (host, bits) = match text.rsplit_once('/') {
         Some((host, bits)) => (host, mask(bits)?),
-        None => (text, u32::MAX),
+        None => (text, Ipv4Addr::BROADCAST),
     };
     // With a mask of 0 the address does not matter, as long as it is one.
-    let mut found = match dotted(host) {
+    let mut found = match ipaddr(host) {
         Some(addr) => vec![addr],
         None => hosts
             .addresses(host)
             .into_iter()
             .filter_map(|addr| match addr {
-                IpAddr::V4(addr) => Some(u32::from(addr)),
+                IpAddr::V4(addr) => Some(addr),
                 IpAddr::V6(_) => None,
             })
             .collect(),
@@ -64,7 +52,7 @@ pub fn hosts_and_mask(text: &str, hosts: &Hosts) -> Result<Vec<(u32, u32)>, XtEr
         return wrong(format!("host/network `{host}' not found"));
     }
     found.iter_mut().for_each(|addr| *addr &= bits);
-    let mut unique: Vec<(u32, u32)> = Vec::with_capacity(found.len());
+    let mut unique: Vec<(Ipv4Addr, Ipv4Addr)> = Vec::with_capacity(found.len());
     for addr in found {
         if !unique.contains(&(addr, bits)) {
             unique.push((addr, bits));
@@ -78,7 +66,7 @@ pub fn hosts_and_mask(text: &str, hosts: &Hosts) -> Result<Vec<(u32, u32)>, XtEr
 /// # Errors
 ///
 /// Those of [`hosts_and_mask`].
-pub fn address_list(text: &str, hosts: &Hosts) -> Result<Vec<(u32, u32)>, XtError> {
+pub fn address_list(text: &str, hosts: &Hosts) -> Result<Vec<(Ipv4Addr, Ipv4Addr)>, XtError> {
     if !text.contains(',') {
         return hosts_and_mask(text, hosts);
     }
@@ -90,39 +78,40 @@ pub fn address_list(text: &str, hosts: &Hosts) -> Result<Vec<(u32, u32)>, XtErro
 }
 
 /// The prefix length of a mask, if it is one.
-fn prefix(mask: u32) -> Option<u32> {
-    let ones = mask.leading_ones();
-    (mask.count_ones() == ones).then_some(ones)
+fn prefix(mask: Ipv4Addr) -> Option<u32> {
+    let ones = mask.to_bits().leading_ones();
+    (mask.to_bits().count_ones() == ones).then_some(ones)
 }
 
 /// `/24`, or `/255.0.255.0` for a mask that is no prefix; nothing for one address if `short`.
-fn push_mask(out: &mut String, mask: u32, short: bool) {
+fn push_mask(out: &mut String, mask: Ipv4Addr, short: bool) {
     let _ = match prefix(mask) {
         Some(32) if short => Ok(()),
         Some(bits) => write!(out, "/{bits}"),
-        None => write!(out, "/{}", Ipv4Addr::from(mask)),
+        None => write!(out, "/{}", mask),
     };
 }
 
 /// `ADDRESS/MASK` as in `iptables-save`.
 pub fn push_saved(out: &mut String, addr: &AddrMask) {
-    let _ = write!(out, "{}", Ipv4Addr::from(addr.addr));
+    let _ = write!(out, "{}", addr.addr);
     push_mask(out, addr.mask, false);
 }
 
 /// Networks of `/etc/networks` that have names.
-const NETWORKS: &[(u32, &str)] = &[(0x7f00_0000, "loopback"), (0xa9fe_0000, "link-local")];
+const NETWORKS: &[(Ipv4Addr, &str)] =
+    &[(Ipv4Addr::new(127, 0, 0, 0), "loopback"), (Ipv4Addr::new(169, 254, 0, 0), "link-local")];
 
 /// An address as `-L` lists it; with `hosts`, by name where it has one.
 pub fn listed(addr: &AddrMask, hosts: Option<&Hosts>) -> String {
     let mut out = String::new();
-    let dotted = Ipv4Addr::from(addr.addr);
+    let dotted = addr.addr;
     let Some(hosts) = hosts else {
         let _ = write!(out, "{dotted}");
         push_mask(&mut out, addr.mask, true);
         return out;
     };
-    if addr.mask == 0 && !addr.invert {
+    if addr.mask.is_unspecified() && !addr.invert {
         return "anywhere".to_owned();
     }
     let network = || NETWORKS.iter().find(|(net, _)| *net == addr.addr).map(|(_, name)| *name);
@@ -200,10 +189,11 @@ mod tests {
     #[test]
     fn masks_and_short_addresses() {
         let read = |text: &str| hosts_and_mask(text, &Hosts::parse("10.0.0.7 box\n")).map(|list| list[0]);
-        assert_eq!(read("1.2.3"), Ok((0x0102_0300, u32::MAX)));
-        assert_eq!(read("10.1.2.3/255.0.255.0"), Ok((0x0a00_0200, 0xff00_ff00)));
-        assert_eq!(read("1.2.3.4/0"), Ok((0, 0)));
-        assert_eq!(read("box/24"), Ok((0x0a00_0000, 0xffff_ff00)));
+        let ok = |addr: [u8; 4], mask: [u8; 4]| Ok((addr.into(), mask.into()));
+        assert_eq!(read("1.2.3"), ok([1, 2, 3, 0], [255; 4]));
+        assert_eq!(read("10.1.2.3/255.0.255.0"), ok([10, 0, 2, 0], [255, 0, 255, 0]));
+        assert_eq!(read("1.2.3.4/0"), ok([0; 4], [0; 4]));
+        assert_eq!(read("box/24"), ok([10, 0, 0, 0], [255, 255, 255, 0]));
         assert_eq!(read("1.2.3.4/33"), wrong("invalid mask `33' specified".to_owned()));
         assert_eq!(read("x/8"), wrong("host/network `x' not found".to_owned()));
     }

@@ -130,7 +130,7 @@ pub fn refused(variant: Variant, rule: &Rule) -> Option<Errno> {
 
 /// nf_tables has no expression for `! -s 0.0.0.0/0`.
 fn never_matches(ip: &IpMatch) -> bool {
-    let is_none = |addr: &AddrMask| addr.invert && addr.mask == 0;
+    let is_none = |addr: &AddrMask| addr.invert && addr.mask.is_unspecified();
     is_none(&ip.src) || is_none(&ip.dst)
 }
 

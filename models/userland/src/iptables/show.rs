@@ -30,7 +30,7 @@ pub fn policy_name(policy: Policy) -> &'static str {
 }
 
 fn push_addr(out: &mut String, option: &str, addr: &AddrMask) {
-    if addr.mask == 0 && !addr.invert {
+    if addr.mask.is_unspecified() && !addr.invert {
         return;
     }
     *out += if addr.invert { " ! " } else { " " };

@@ -1,5 +1,7 @@
 //! The part of a command that says which packets, and what happens to them.
 
+use std::net::Ipv4Addr;
+
 use glassnet_kernel::tables::xt::{Action, Counters, IpMatch, Match, Rule, TableName, Variant};
 
 use super::address;
@@ -351,9 +353,9 @@ fn target_name(name: &str) -> Done {
     Ok(())
 }
 
-fn addresses(given: Option<&(String, bool)>, hosts: &Hosts) -> Done<Vec<(u32, u32)>> {
+fn addresses(given: Option<&(String, bool)>, hosts: &Hosts) -> Done<Vec<(Ipv4Addr, Ipv4Addr)>> {
     match given {
         Some((text, _)) => Ok(address::address_list(text, hosts)?),
-        None => Ok(vec![(0, 0)]),
+        None => Ok(vec![(Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED)]),
     }
 }

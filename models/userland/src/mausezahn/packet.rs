@@ -99,7 +99,7 @@ impl Packet {
             let len = segment.len() as u16;
             let start = match self.transport {
                 Transport::Ping { .. } => 0,
-                _ => pseudo_header(src.to_bits(), self.dst.to_bits(), protocol, len),
+                _ => pseudo_header(src, self.dst, protocol, len),
             };
             let check = fold(sum(start, &segment));
             segment[at..at + 2].copy_from_slice(&check.to_be_bytes());

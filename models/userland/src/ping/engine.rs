@@ -301,7 +301,7 @@ impl Engine {
     fn reply(&mut self, process: &mut Process, packet: &Received) {
         let header = usize::from(packet.data.first().copied().unwrap_or(0) & 0xf) * 4;
         let Some(icmp) = packet.data.get(header..).filter(|icmp| icmp.len() >= 8) else { return };
-        let from = Ipv4Addr::from(packet.from.0);
+        let from = packet.from.0;
         if icmp[0] == 0 {
             if u16::from_be_bytes([icmp[4], icmp[5]]) == self.ident {
                 self.echo_reply(process, packet, icmp, from);
@@ -410,7 +410,7 @@ impl Engine {
             return true;
         }
         self.print_time(process);
-        let from = report::address(&self.hosts, self.options.numeric, Ipv4Addr::from(error.offender));
+        let from = report::address(&self.hosts, self.options.numeric, error.offender);
         let text = report::icmp(error.kind, error.code, error.info);
         process.print(format!("From {from} icmp_seq={sequence} {text}"));
         true
@@ -419,7 +419,7 @@ impl Engine {
     /// The sequence number of the probe that met an error, if it is one of this ping.
     fn failed_probe(&self, error: &SockError) -> Option<u16> {
         let icmp = error.data.get(..8)?;
-        let ours = icmp[0] == 8 && icmp[4..6] == self.ident.to_be_bytes() && error.to.0 == u32::from(self.to);
+        let ours = icmp[0] == 8 && icmp[4..6] == self.ident.to_be_bytes() && error.to.0 == self.to;
         ours.then(|| u16::from_be_bytes([icmp[6], icmp[7]]))
     }
 

@@ -3,8 +3,10 @@
 //! Kernel: net/ipv4/arp.c, net/ipv4/fib_trie.c, net/ipv4/proc.c, net/ipv4/igmp.c, net/ipv4/route.c
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::ipv4::ip_output::IP_DEFAULT_TTL;
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::inet_conf::Conf;
 use glassnet_kernel::tables::neigh_types::Nud;
 use glassnet_kernel::tables::route_types::{
@@ -12,7 +14,7 @@ use glassnet_kernel::tables::route_types::{
 };
 use glassnet_wire::Mac;
 
-use super::View;
+use super::{View, hex};
 
 /// `ATF_COM`, `ATF_PERM`, `ATF_PUBL` (include/uapi/linux/if_arp.h).
 const ATF_COM: u8 = 0x02;
@@ -22,7 +24,7 @@ const ATF_PUBL: u8 = 0x08;
 /// A row of the ARP table: IPv4 address, flags (`ATF_*`), link-layer address, device.
 pub struct ArpRow {
     /// IPv4 address.
-    pub ip: u32,
+    pub ip: Ipv4Addr,
     /// `ATF_*`.
     pub flags: u8,
     /// Link-layer address; zero where it is not known.
@@ -62,7 +64,7 @@ pub(super) fn arp(view: &View) -> String {
     let mut text =
         "IP address       HW type     Flags       HW address            Mask     Device\n".to_owned();
     for row in arp_rows(view) {
-        let ip = std::net::Ipv4Addr::from(row.ip).to_string();
+        let ip = row.ip.to_string();
         let _ = writeln!(
             text,
             "{ip:<16} 0x{:<10}0x{:<10}{:<17}     *        {}",
@@ -100,11 +102,6 @@ fn rtf(msg: &RouteMsg) -> u32 {
     flags
 }
 
-/// A netmask of so many bits.
-pub fn mask(len: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0)
-}
-
 /// TCP and IPv4 headers, bytes: what `advmss` lacks of an MTU.
 const HEADERS: u32 = 40;
 
@@ -114,15 +111,15 @@ pub(super) fn route(view: &View) -> String {
     for (msg, flags) in route_rows(view) {
         let nexthop = msg.nexthops.first();
         let dev = nexthop.and_then(|nh| nh.dev).map_or("*", |dev| view.name(dev));
-        let gateway = nexthop.and_then(|nh| nh.via).map_or(0, u32::from);
+        let gateway = nexthop.and_then(|nh| nh.via).unwrap_or(Ipv4Addr::UNSPECIFIED);
         let metric = |which: usize| msg.metrics.0[which];
         let mtu = if metric(RTAX_ADVMSS) > 0 { metric(RTAX_ADVMSS) + HEADERS } else { 0 };
         let line = format!(
-            "{dev}\t{:08X}\t{:08X}\t{flags:04X}\t0\t0\t{}\t{:08X}\t{mtu}\t{}\t{}",
-            msg.dst.swap_bytes(),
-            gateway.swap_bytes(),
+            "{dev}\t{}\t{}\t{flags:04X}\t0\t0\t{}\t{}\t{mtu}\t{}\t{}",
+            hex(msg.dst),
+            hex(gateway),
             msg.priority,
-            mask(msg.dst_len).swap_bytes(),
+            hex(inet_make_mask(msg.dst_len)),
             metric(RTAX_WINDOW),
             metric(RTAX_RTT) >> 3
         );
@@ -221,8 +218,8 @@ pub(super) fn igmp(view: &View) -> String {
         let Some(inet) = inet else { continue };
         let _ = writeln!(text, "{}\t{:<10}: {:>5} {:>7}", dev.ifindex, dev.name, inet.groups.len(), "V3");
         for group in &inet.groups {
-            let swapped = group.group.swap_bytes();
-            let _ = writeln!(text, "\t\t\t\t{swapped:08X} {:>5} 0:00000000\t\t0", group.users);
+            let address = hex(group.group);
+            let _ = writeln!(text, "\t\t\t\t{address} {:>5} 0:00000000\t\t0", group.users);
         }
     }
     text

@@ -25,6 +25,8 @@ mod tests;
 mod unmodelled;
 pub mod xt;
 
+use std::net::Ipv4Addr;
+
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::NetDevice;
@@ -152,6 +154,11 @@ fn files() -> impl Iterator<Item = &'static File> {
 }
 
 const TREES: &[Tree] = &[xt::HASHLIMIT, xt::RECENT, sysctl::TREE, sysfs::TREE];
+
+/// An address as `/proc/net` shows it: the bytes in the order of the wire, as a number of a little-endian machine.
+fn hex(address: Ipv4Addr) -> String {
+    format!("{:08X}", u32::from_le_bytes(address.octets()))
+}
 
 /// A path cut into its names; `.` and doubled slashes vanish, `..` goes up.
 pub fn split(path: &str) -> Vec<&str> {

@@ -3,12 +3,13 @@
 //! Kernel: net/core/net-procfs.c, net/packet/af_packet.c, net/ipv4/raw.c, net/ipv4/udp.c
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::DevStats;
 use glassnet_kernel::tables::socket::{SockKind, Socket};
 
-use super::{File, View, conntrack, inet, tcp};
+use super::{File, View, conntrack, hex, inet, tcp};
 
 /// A file of a namespace, which nobody may open to write.
 const fn net_file(path: &'static str, read: fn(&View) -> String) -> File {
@@ -172,14 +173,14 @@ fn datagrams(view: &View, wanted: fn(SockKind) -> bool, width: usize, before_hea
             SockKind::Raw { protocol } => u16::from(protocol),
             _ => socket.local.1,
         };
-        let (remote, remote_port) = socket.remote.unwrap_or((0, 0));
+        let (remote, remote_port) = socket.remote.unwrap_or((Ipv4Addr::UNSPECIFIED, 0));
         let state = if socket.remote.is_some() { 1 } else { 7 };
         let line = format!(
-            "{indent}{:4}: {:08X}:{port:04X} {:08X}:{remote_port:04X} {state:02X} 00000000:{:08X} 00:00000000 \
+            "{indent}{:4}: {}:{port:04X} {}:{remote_port:04X} {state:02X} 00000000:{:08X} 00:00000000 \
              00000000 {:5} {:8} {} 2 {:016x} {}",
             port,
-            socket.local.0.swap_bytes(),
-            remote.swap_bytes(),
+            hex(socket.local.0),
+            hex(remote),
             socket.rmem_alloc,
             0,
             0,

@@ -3,12 +3,13 @@
 //! Kernel: net/ipv4/tcp_ipv4.c, net/ipv4/proc.c
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 
 use glassnet_kernel::tables::socket::Socket;
 use glassnet_kernel::tables::tcp_sock::{TcpSock, TcpState};
 
-use super::View;
 use super::net::inode;
+use super::{View, hex};
 
 const HEAD: &str =
     "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
@@ -25,12 +26,12 @@ fn sockets<'w>(view: &View<'w>) -> Vec<(&'w Socket, &'w TcpSock)> {
 pub(super) fn tcp(view: &View) -> String {
     let mut text = format!("{HEAD:<149}\n");
     for (slot, (socket, tp)) in sockets(view).into_iter().enumerate() {
-        let (local, remote) = (socket.local, socket.remote.unwrap_or((0, 0)));
+        let (local, remote) = (socket.local, socket.remote.unwrap_or((Ipv4Addr::UNSPECIFIED, 0)));
         let ends = format!(
-            "{:08X}:{:04X} {:08X}:{:04X} {:02X}",
-            local.0.swap_bytes(),
+            "{}:{:04X} {}:{:04X} {:02X}",
+            hex(local.0),
             local.1,
-            remote.0.swap_bytes(),
+            hex(remote.0),
             remote.1,
             tp.state as u8
         );

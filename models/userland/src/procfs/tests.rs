@@ -1,5 +1,7 @@
 //! Reads and writes against what Linux answers.
 
+use std::net::Ipv4Addr;
+
 use glassnet_kernel::World;
 use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
@@ -161,7 +163,9 @@ fn what_directories_hold() {
 #[test]
 fn a_list_of_recent_is_read_and_written() {
     let (mut world, netns) = world();
-    world.enter(NODE, CpuId(0), |cx| use_table(cx.k.netns[netns].generic.get_mut(), "a", u32::MAX, 0));
+    world.enter(NODE, CpuId(0), |cx| {
+        use_table(cx.k.netns[netns].generic.get_mut(), "a", Ipv4Addr::BROADCAST, 0)
+    });
     let file = "/proc/net/xt_recent/a";
     assert_eq!(list(&world, from(netns), "/proc/net/xt_recent").unwrap().len(), 1);
     let mut write = |text: &str| {
@@ -227,8 +231,8 @@ fn tables_of_hashlimit_are_read_and_not_written() {
     world.enter(NODE, CpuId(0), |cx| {
         for cfg in [cfg, bytes] {
             let mut table = HashlimitTable::new(cfg.clone(), 0);
-            let src = if cfg.bytes { 0 } else { 0x7f00_0001 };
-            let key = HashlimitKey { dst: 0x7f00_0002, src, ..HashlimitKey::default() };
+            let src = if cfg.bytes { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+            let key = HashlimitKey { dst: Ipv4Addr::new(127, 0, 0, 2), src, ..HashlimitKey::default() };
             for _ in 0..3 {
                 table.count(&cfg, key, 84, 0);
             }

@@ -76,7 +76,7 @@ fn recent(view: &View, name: &str) -> Result<String, Errno> {
         let _ = write!(
             text,
             "src={} ttl: {} last_seen: {} oldest_pkt: {}",
-            Ipv4Addr::from(entry.addr),
+            entry.addr,
             entry.ttl,
             INITIAL_JIFFIES + entry.last_seen(),
             entry.index
@@ -98,9 +98,9 @@ fn hashlimit(view: &View, name: &str) -> Result<String, Errno> {
             text,
             "{} {}:{}->{}:{} {} {} {}",
             entry.expires.saturating_sub(now) / HZ,
-            Ipv4Addr::from(key.src),
+            key.src,
             key.sport,
-            Ipv4Addr::from(key.dst),
+            key.dst,
             key.dport,
             entry.credit,
             entry.cap,
@@ -139,9 +139,9 @@ fn write_recent(cx: &mut Cx, netns: NetnsId, name: &str, text: &str) -> Result<(
 }
 
 /// Four decimal numbers, which may begin with zeros.
-fn in4_pton(text: &str) -> Option<u32> {
+fn in4_pton(text: &str) -> Option<Ipv4Addr> {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let parts: Vec<u8> =
         text.split('.').map(|part| part.parse().ok().filter(|_| digits(part))).collect::<Option<_>>()?;
-    Some(u32::from_be_bytes(parts.try_into().ok()?))
+    <[u8; 4]>::try_from(parts).ok().map(Ipv4Addr::from)
 }

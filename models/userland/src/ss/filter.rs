@@ -1,5 +1,8 @@
 //! Filters of `ss`: states, and expressions over ports and addresses.
 
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::tcp_sock::TcpState;
 
 use crate::hosts::inet_aton;
@@ -77,7 +80,7 @@ pub enum Expr {
     /// The port of an end compares so.
     Port(End, Cmp, u16),
     /// The address of an end is in a network, and its port is this.
-    Address(End, u32, u8, Option<u16>),
+    Address(End, Ipv4Addr, u8, Option<u16>),
 }
 
 /// One end of a socket.
@@ -115,7 +118,7 @@ pub enum Wrong {
     Says(String),
 }
 
-type Ends = ((u32, u16), (u32, u16));
+type Ends = ((Ipv4Addr, u16), (Ipv4Addr, u16));
 
 impl Expr {
     /// Whether a socket with these ends is shown.
@@ -139,8 +142,8 @@ impl Expr {
             }
             Expr::Address(which, network, len, port) => {
                 let (address, own) = end(*which);
-                let mask = u32::MAX.checked_shl(32 - u32::from(*len)).unwrap_or(0);
-                address & mask == network & mask && port.is_none_or(|port| port == own)
+                let mask = inet_make_mask(*len);
+                address & mask == *network & mask && port.is_none_or(|port| port == own)
             }
         }
     }
@@ -278,7 +281,7 @@ impl Parser<'_> {
                 "Error: an inet prefix is expected rather than \"{host}\".\nCannot parse dst/src address.\n"
             )));
         };
-        let is = Expr::Address(end, u32::from(network), len, own_port);
+        let is = Expr::Address(end, network, len, own_port);
         Ok(if differs { Expr::Not(Box::new(is)) } else { is })
     }
 }
@@ -299,7 +302,8 @@ mod tests {
     use crate::getopt::words;
 
     fn shows(filter: &str, local: u16, peer: u16) -> bool {
-        parse(&words(filter)).expect("a filter").matches(((0x0a00_0001, local), (0x0a00_0002, peer)))
+        let host = |n| Ipv4Addr::new(10, 0, 0, n);
+        parse(&words(filter)).expect("a filter").matches(((host(1), local), (host(2), peer)))
     }
 
     #[test]

@@ -215,9 +215,9 @@ fn state(socket: &Socket) -> TcpState {
     }
 }
 
-fn ends(socket: &Socket) -> ((u32, u16), (u32, u16)) {
+fn ends(socket: &Socket) -> ((Ipv4Addr, u16), (Ipv4Addr, u16)) {
     let listens = state(socket) == TcpState::Listen;
-    (socket.local, socket.remote.filter(|_| !listens).unwrap_or((0, 0)))
+    (socket.local, socket.remote.filter(|_| !listens).unwrap_or((Ipv4Addr::UNSPECIFIED, 0)))
 }
 
 fn state_name(state: TcpState) -> &'static str {
@@ -283,9 +283,9 @@ fn row(options: &Options, socket: &Socket, device: impl Fn(u32) -> Option<String
         state_name(state(socket)).to_owned(),
         format!("{receive:<6}"),
         format!("{send:<6}"),
-        format!("{}{bound}:", Ipv4Addr::from(local.0)),
+        format!("{}{bound}:", local.0),
         port(local.1),
-        format!("{}:", Ipv4Addr::from(peer.0)),
+        format!("{}:", peer.0),
         if peer.1 == 0 { "*".to_owned() } else { port(peer.1) },
         owner,
     ]

@@ -1,5 +1,7 @@
 //! Captures on a device, or on all of them.
 
+use std::net::Ipv4Addr;
+
 use glassnet_kernel::tables::netdev::{IFF_LOOPBACK, IFF_RUNNING, IFF_UP};
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::tables::socket::{Received, SockKind};
@@ -26,7 +28,7 @@ struct Device {
     ifindex: u32,
     link: LinkType,
     loopback: u32,
-    netmask: u32,
+    netmask: Ipv4Addr,
 }
 
 /// Captures until `-c` packets came or a signal arrives, and gives the exit status.
@@ -245,7 +247,8 @@ fn open(process: &Process, options: &Options) -> Done<Device> {
         Some(name) => name.clone(),
     };
     let loopback = sock::device(process, "lo", |dev| dev.ifindex).unwrap_or(0);
-    let mut device = Device { name, ifindex: 0, link: LinkType::Ethernet, loopback, netmask: 0 };
+    let mut device =
+        Device { name, ifindex: 0, link: LinkType::Ethernet, loopback, netmask: Ipv4Addr::UNSPECIFIED };
     if device.name == ANY {
         device.link = match options.interface {
             Some(_) => LinkType::LinuxSll2,

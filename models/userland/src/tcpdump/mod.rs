@@ -15,6 +15,8 @@ mod offline;
 pub mod options;
 pub mod print;
 
+use std::net::Ipv4Addr;
+
 use crate::hosts::Hosts;
 use crate::pcap;
 use crate::process::{Process, Running, strerror};
@@ -108,7 +110,7 @@ async fn compile(
     process: &Process,
     options: &Options,
     link: LinkType,
-    netmask: u32,
+    netmask: Ipv4Addr,
     live: bool,
 ) -> Done<filter::Filter> {
     let hosts = Hosts::read(process).await;

@@ -1,5 +1,7 @@
 //! `tcpdump -r`: packets of a file.
 
+use std::net::Ipv4Addr;
+
 use super::filter::Packet;
 use super::options::{Options, error};
 use super::print::LinkType;
@@ -24,7 +26,7 @@ pub async fn run(process: &mut Process, options: Options, file: &str) -> Done<i3
     if link == LinkType::LinuxSll2 {
         process.eprint("Warning: interface names might be incorrect\n");
     }
-    let filter = compile(process, &options, link, 0, false).await?;
+    let filter = compile(process, &options, link, Ipv4Addr::UNSPECIFIED, false).await?;
     let mut sink = Sink::open(process, &Options { snapshot, ..options.clone() }, link).await?;
     for packet in &capture.packets {
         let seen = Packet { data: &packet.data, length: packet.length, outgoing: false };

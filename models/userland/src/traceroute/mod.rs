@@ -230,7 +230,7 @@ impl Trace {
                 probe.answer(&error, false);
             } else if let Ok(Some(received)) = socket.receive() {
                 // Somebody listens on that port and answered.
-                probe.finish(received.at, received.from.0.into());
+                probe.finish(received.at, received.from.0);
                 probe.last = true;
             }
         }
@@ -254,7 +254,7 @@ impl Trace {
             let icmp = received.data.get(header..).unwrap_or(&[]);
             let Some(probe) = mine(icmp, 0).and_then(|at| self.probes.get_mut(at)) else { continue };
             if !probe.done {
-                probe.finish(received.at, received.from.0.into());
+                probe.finish(received.at, received.from.0);
                 probe.last = true;
             }
         }
@@ -307,7 +307,7 @@ impl Probe {
             };
             return;
         }
-        self.finish(error.at, error.offender.into());
+        self.finish(error.at, error.offender);
         if error.kind == 11 {
             return;
         }

@@ -3,6 +3,8 @@
 //!
 //! Kernel: net/bridge/br_multicast.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::Mac;
 
 use crate::Cx;
@@ -11,7 +13,7 @@ use crate::net::core::dev_addr_lists::{dev_mc_add, dev_mc_del};
 use crate::net::ipv4::igmp::{ip_mc_dec_group, ip_mc_inc_group};
 
 /// `INADDR_ALLSNOOPERS_GROUP`, 224.0.0.106 (RFC 4286).
-const INADDR_ALLSNOOPERS_GROUP: u32 = 0xe000_006a;
+const INADDR_ALLSNOOPERS_GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 106);
 
 /// `33:33:00:00:00:6a`, the link-layer address of ff02::6a, all snoopers.
 const IPV6_ALL_SNOOPERS: Mac = Mac([0x33, 0x33, 0, 0, 0, 0x6a]);

@@ -8,6 +8,8 @@
 //! br_forward_finish ─▶ br_nf_post_routing ─▶ IPv4 POST_ROUTING ─▶ br_nf_dev_queue_xmit ─▶ br_dev_queue_push_xmit
 //! ```
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
 use glassnet_wire::ipv4::{IPV4_HLEN, Ipv4Hdr};
@@ -260,7 +262,7 @@ pub fn br_nf_pre_routing_finish(cx: &mut Cx, skb: SkbId) -> Door {
 fn fake_rtable(bridge: DevId) -> Rtable {
     Rtable {
         dev: bridge,
-        gateway: 0,
+        gateway: Ipv4Addr::UNSPECIFIED,
         flags: DST_FAKE_RTABLE,
         mtu: 0,
         kind: RouteType::Unicast,
@@ -294,7 +296,7 @@ pub fn br_nf_pre_routing_finish_bridge(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
     cx.skbs[skb].dev = bridge;
-    let next_hop = if route.gateway != 0 { route.gateway } else { iph.daddr.get() };
+    let next_hop = if !route.gateway.is_unspecified() { route.gateway } else { iph.daddr.get() };
     let found = match neigh_lookup(cx.k, bridge, next_hop) {
         Some(found) => Some(found),
         None => arp_neigh(cx, bridge, next_hop, skb),

@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/core/neighbour.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_P_IP, EthHdr};
@@ -26,18 +28,18 @@ fn parms(k: &Kernel, dev: DevId) -> NeighParms {
 
 /// The key of an address on a device: on `lo` and point-to-point links all addresses are one neighbour.
 #[inline]
-fn key_on(k: &Kernel, dev: DevId, ip: u32) -> u32 {
-    if k.devs[dev].flags & (IFF_LOOPBACK | IFF_POINTOPOINT) != 0 { 0 } else { ip }
+fn key_on(k: &Kernel, dev: DevId, ip: Ipv4Addr) -> Ipv4Addr {
+    if k.devs[dev].flags & (IFF_LOOPBACK | IFF_POINTOPOINT) != 0 { Ipv4Addr::UNSPECIFIED } else { ip }
 }
 
 /// The neighbour of an address on a device, if there is one (`__ipv4_neigh_lookup_noref`).
 #[inline]
-pub fn neigh_lookup(k: &Kernel, dev: DevId, ip: u32) -> Option<NeighId> {
+pub fn neigh_lookup(k: &Kernel, dev: DevId, ip: Ipv4Addr) -> Option<NeighId> {
     k.neigh.lookup(dev, key_on(k, dev, ip))
 }
 
 /// Makes a neighbour (`___neigh_create`); its protocol's constructor runs next. None if the table is full.
-pub fn neigh_create(cx: &mut Cx, dev: DevId, ip: u32) -> Option<NeighId> {
+pub fn neigh_create(cx: &mut Cx, dev: DevId, ip: Ipv4Addr) -> Option<NeighId> {
     if !make_room(cx) {
         return None;
     }
@@ -120,7 +122,7 @@ fn neigh_of_packet(cx: &Cx, skb: SkbId) -> Option<NeighId> {
     let pkt = &cx.skbs[skb];
     let route = pkt.dst.as_ref()?;
     let daddr = || cx.skbs.header::<Ipv4Hdr>(skb, pkt.network_header).map(|iph| iph.daddr.get());
-    let ip = if route.gateway != 0 { route.gateway } else { daddr()? };
+    let ip = if !route.gateway.is_unspecified() { route.gateway } else { daddr()? };
     neigh_lookup(cx.k, route.dev, ip)
 }
 
@@ -262,7 +264,7 @@ fn find_device(k: &Kernel, netns: NetnsId, dev: DevId) -> Result<(), NlError> {
 /// EEXIST, ENOENT by `flags` (NLM_F_*), EINVAL for a state without an address.
 pub fn rtm_newneigh(cx: &mut Cx, netns: NetnsId, msg: &NeighMsg, flags: u16) -> Result<(), NlError> {
     find_device(cx.k, netns, msg.dev)?;
-    let ip = u32::from(msg.dst);
+    let ip = msg.dst;
     if msg.flags & NTF_PROXY != 0 {
         let known = cx.k.neigh.proxies.iter().any(|proxy| (proxy.0, proxy.1) == (Some(msg.dev), ip));
         if !known {
@@ -303,7 +305,7 @@ pub fn rtm_newneigh(cx: &mut Cx, netns: NetnsId, msg: &NeighMsg, flags: u16) -> 
 /// ENOENT if there is none.
 pub fn rtm_delneigh(cx: &mut Cx, netns: NetnsId, msg: &NeighMsg) -> Result<(), NlError> {
     find_device(cx.k, netns, msg.dev)?;
-    let ip = u32::from(msg.dst);
+    let ip = msg.dst;
     if msg.flags & NTF_PROXY != 0 {
         let proxies = &mut cx.k.neigh.proxies;
         let at = proxies.iter().position(|proxy| (proxy.0, proxy.1) == (Some(msg.dev), ip));

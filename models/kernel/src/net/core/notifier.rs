@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/core/dev.c (`call_netdevice_notifiers`), net/ipv4/devinet.c (`inetaddr_chain`)
 
+use std::net::Ipv4Addr;
+
 use crate::Cx;
 use crate::ids::DevId;
 
@@ -37,7 +39,7 @@ pub fn call_netdevice_notifiers(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
 
 /// Tells every module in turn that an address of a device was removed, or that the device went down with all of them
 /// (`None`).
-pub fn call_inetaddr_notifiers(cx: &mut Cx, dev: DevId, address: Option<u32>) {
+pub fn call_inetaddr_notifiers(cx: &mut Cx, dev: DevId, address: Option<Ipv4Addr>) {
     for notify in cx.k.modules.iter().filter_map(|module| module.inetaddr_event) {
         notify(cx, dev, address);
     }

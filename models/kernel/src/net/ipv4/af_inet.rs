@@ -2,7 +2,9 @@
 //!
 //! Kernel: net/ipv4/af_inet.c, net/ipv4/datagram.c, net/ipv4/ip_sockglue.c
 
-use glassnet_wire::ipv4::{IPPROTO_UDP, Ipv4Hdr, is_limited_broadcast, is_multicast};
+use std::net::Ipv4Addr;
+
+use glassnet_wire::ipv4::{IPPROTO_UDP, Ipv4Hdr};
 
 use super::fib_frontend::inet_addr_type;
 use super::icmp::IcmpError;
@@ -29,7 +31,7 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4", &[Sysctl::net(&IP
 /// # Errors
 ///
 /// EADDRNOTAVAIL if the address is not this namespace's, EADDRINUSE if the port is taken.
-pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result<(), Errno> {
+pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
     let (netns, kind) = (socket.netns, socket.kind);
     let ipv4 = &cx.k.netns[netns].ipv4;
@@ -38,7 +40,7 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result
         inet_addr_type(&ipv4.fib, address),
         RouteType::Local | RouteType::Multicast | RouteType::Broadcast
     );
-    if address != 0 && !own && !free {
+    if !address.is_unspecified() && !own && !free {
         return Err(Errno::EADDRNOTAVAIL);
     }
     if kind == SockKind::Tcp {
@@ -52,7 +54,7 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result
             && port != 0
             && other.local.1 == port
             && !(shares && other.opts.reuseport)
-            && (other.local.0 == 0 || address == 0 || other.local.0 == address)
+            && (other.local.0.is_unspecified() || address.is_unspecified() || other.local.0 == address)
     };
     let ports = matches!(kind, SockKind::Udp | SockKind::Ping);
     if ports && cx.k.sockets.iter().any(clash) {
@@ -69,7 +71,7 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result
 /// # Errors
 ///
 /// What routing says; EACCES for a broadcast address without SO_BROADCAST.
-pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result<(), Errno> {
+pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
     if socket.kind == SockKind::Tcp {
         return tcp_v4_connect(cx, sock, address, port);
@@ -83,7 +85,7 @@ pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Res
     }
     if let Some(socket) = cx.k.sockets.get_mut(sock) {
         socket.remote = Some((flow.daddr, port));
-        if socket.local.0 == 0 {
+        if socket.local.0.is_unspecified() {
             socket.local.0 = flow.saddr;
         }
     }
@@ -106,7 +108,7 @@ pub fn sk_dst_check(cx: &mut Cx, sock: SocketId, asked: &FlowOut) -> Option<(Rta
         return None;
     }
     if dst.route.neigh.is_none() {
-        let next_hop = if dst.route.gateway != 0 { dst.route.gateway } else { dst.flow.daddr };
+        let next_hop = if !dst.route.gateway.is_unspecified() { dst.route.gateway } else { dst.flow.daddr };
         dst.route.neigh = cx.k.neigh.lookup(dst.route.dev, next_hop);
     }
     Some((dst.route, dst.flow))
@@ -143,10 +145,16 @@ pub fn count_no_route<T>(cx: &mut Cx, netns: NetnsId, routed: Result<T, Errno>) 
 /// # Errors
 ///
 /// EBADF if the socket is closed, ENODEV if the device that it is bound to is gone.
-pub fn flow_of(cx: &Cx, sock: SocketId, daddr: u32, proto: u8, ports: (u16, u16)) -> Result<FlowOut, Errno> {
+pub fn flow_of(
+    cx: &Cx,
+    sock: SocketId,
+    daddr: Ipv4Addr,
+    proto: u8,
+    ports: (u16, u16),
+) -> Result<FlowOut, Errno> {
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
     let opts = &socket.opts;
-    let group = is_multicast(daddr);
+    let group = daddr.is_multicast();
     let ifindex = match opts.bound_dev_if {
         0 if group => opts.mcast_ifindex,
         bound => bound,
@@ -155,8 +163,11 @@ pub fn flow_of(cx: &Cx, sock: SocketId, daddr: u32, proto: u8, ports: (u16, u16)
         0 => None,
         ifindex => Some(cx.k.dev_by_index(socket.netns, ifindex).ok_or(Errno::ENODEV)?),
     };
-    let saddr =
-        if is_multicast(socket.local.0) || is_limited_broadcast(socket.local.0) { 0 } else { socket.local.0 };
+    let saddr = if socket.local.0.is_multicast() || socket.local.0.is_broadcast() {
+        Ipv4Addr::UNSPECIFIED
+    } else {
+        socket.local.0
+    };
     Ok(FlowOut {
         daddr,
         saddr,
@@ -200,7 +211,7 @@ pub fn report_icmp_error(
     skb: SkbId,
     error: IcmpError,
     (errno, hard): (Errno, bool),
-    to: (u32, u16),
+    to: (Ipv4Addr, u16),
     payload: Vec<u8>,
 ) {
     let now = cx.now;
@@ -228,7 +239,7 @@ pub fn report_icmp_error(
 }
 
 /// This machine found that a packet cannot be sent (`ip_local_error`): queued with IP_RECVERR.
-pub fn ip_local_error(cx: &mut Cx, id: SocketId, errno: Errno, to: (u32, u16), info: u32) {
+pub fn ip_local_error(cx: &mut Cx, id: SocketId, errno: Errno, to: (Ipv4Addr, u16), info: u32) {
     let now = cx.now;
     let Some(socket) = cx.k.sockets.get_mut(id) else { return };
     if !socket.opts.recverr {
@@ -241,7 +252,7 @@ pub fn ip_local_error(cx: &mut Cx, id: SocketId, errno: Errno, to: (u32, u16), i
         kind: 0,
         code: 0,
         info,
-        offender: 0,
+        offender: Ipv4Addr::UNSPECIFIED,
         to,
         data: Vec::new(),
         ttl: 0,

@@ -2,10 +2,11 @@
 //!
 //! Kernel: net/ipv4/arp.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::Mac;
 use glassnet_wire::arp::{ARPHRD_ETHER, ARPOP_REPLY, ARPOP_REQUEST, ArpHdr};
 use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
-use glassnet_wire::ipv4::{is_loopback, is_multicast};
 use zerocopy::IntoBytes;
 
 use super::fib_frontend::inet_addr_type_dev_table;
@@ -32,8 +33,8 @@ use crate::tables::skb::PacketType;
 struct Arp {
     op: u16,
     sha: Mac,
-    sip: u32,
-    tip: u32,
+    sip: Ipv4Addr,
+    tip: Ipv4Addr,
 }
 
 /// Decides how a new neighbour is reached: asked for, or known from the kind of its address (`arp_constructor`).
@@ -59,7 +60,7 @@ fn arp_constructor(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) {
 }
 
 /// The type of an address as far as it concerns a device; the look-up is on record.
-fn addr_type(cx: &mut Cx, dev: DevId, ip: u32, skb: Option<SkbId>) -> RouteType {
+fn addr_type(cx: &mut Cx, dev: DevId, ip: Ipv4Addr, skb: Option<SkbId>) -> RouteType {
     let netns = cx.k.devs[dev].netns;
     let (kind, searched) = inet_addr_type_dev_table(&cx.k.netns[netns].ipv4.fib, Some(dev), ip);
     if searched > 0 {
@@ -84,7 +85,7 @@ pub fn arp_construct(cx: &mut Cx, neigh: NeighId) -> Door {
 }
 
 /// The neighbour of an address on a device; made if there is none (`__neigh_lookup`). None if the table is full.
-pub fn arp_neigh(cx: &mut Cx, dev: DevId, ip: u32, skb: SkbId) -> Option<NeighId> {
+pub fn arp_neigh(cx: &mut Cx, dev: DevId, ip: Ipv4Addr, skb: SkbId) -> Option<NeighId> {
     if let Some(id) = neigh_lookup(cx.k, dev, ip) {
         return Some(id);
     }
@@ -94,7 +95,7 @@ pub fn arp_neigh(cx: &mut Cx, dev: DevId, ip: u32, skb: SkbId) -> Option<NeighId
 }
 
 /// A request from a neighbour tells its address (`neigh_event_ns`): the entry is made if there is none.
-fn neigh_event_ns(cx: &mut Cx, dev: DevId, ip: u32, lladdr: Mac, skb: SkbId) -> Option<NeighId> {
+fn neigh_event_ns(cx: &mut Cx, dev: DevId, ip: Ipv4Addr, lladdr: Mac, skb: SkbId) -> Option<NeighId> {
     let id = arp_neigh(cx, dev, ip, skb)?;
     neigh_update(cx, id, Some(lladdr), Nud::Stale, UPDATE_F_OVERRIDE);
     Some(id)
@@ -135,7 +136,7 @@ fn arp_solicit(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> Door {
 }
 
 /// The source address of a request, by `arp_announce`: the packet's, if that is allowed; else one of the device's.
-fn announced_source(cx: &mut Cx, dev: DevId, target: u32, skb: Option<SkbId>) -> u32 {
+fn announced_source(cx: &mut Cx, dev: DevId, target: Ipv4Addr, skb: Option<SkbId>) -> Ipv4Addr {
     let announce = with_conf(cx, dev, |inet, all| max_conf(inet, all, Conf::ArpAnnounce)).unwrap_or(0);
     let packet_source = skb.and_then(|skb| ip_hdr(cx, skb).map(|iph| iph.saddr.get()));
     let chosen = match (announce, packet_source) {
@@ -156,8 +157,8 @@ fn arp_send(
     cx: &mut Cx,
     op: u16,
     dev: DevId,
-    source: u32,
-    target: (u32, Option<Mac>),
+    source: Ipv4Addr,
+    target: (Ipv4Addr, Option<Mac>),
     dest: Option<Mac>,
     cause: Option<SkbId>,
 ) -> Door {
@@ -188,7 +189,7 @@ pub fn arp_xmit(_cx: &mut Cx, skb: SkbId) -> Door {
 }
 
 /// Tells everybody of an own address (`arp_send` with source and target the same), from outside a walk.
-pub fn arp_send_announcement(cx: &mut Cx, op: u16, dev: DevId, address: u32) {
+pub fn arp_send_announcement(cx: &mut Cx, op: u16, dev: DevId, address: Ipv4Addr) {
     let our_addr = cx.k.devs[dev].addr;
     let door = arp_send(cx, op, dev, address, (address, Some(our_addr)), None, None);
     cx.walk(door);
@@ -236,7 +237,7 @@ pub fn arp_process(cx: &mut Cx, skb: SkbId) -> Door {
     let (Some(arp), Some(route_localnet)) = (parse(cx, skb), route_localnet) else {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
-    if is_multicast(arp.tip) || !route_localnet && is_loopback(arp.tip) {
+    if arp.tip.is_multicast() || !route_localnet && arp.tip.is_loopback() {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
     if arp.sip == arp.tip
@@ -244,7 +245,7 @@ pub fn arp_process(cx: &mut Cx, skb: SkbId) -> Door {
     {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
-    if arp.sip == 0 {
+    if arp.sip.is_unspecified() {
         return duplicate_address_probe(cx, skb, dev, arp);
     }
     if arp.op == ARPOP_REQUEST
@@ -313,7 +314,7 @@ fn arp_fwd_pvlan(cx: &Cx, dev: DevId, out: DevId) -> bool {
 }
 
 /// `arp_ignore`: the request is not for this device to answer.
-fn arp_ignore(cx: &mut Cx, dev: DevId, sip: u32, tip: u32) -> bool {
+fn arp_ignore(cx: &mut Cx, dev: DevId, sip: Ipv4Addr, tip: Ipv4Addr) -> bool {
     let Some(level) = with_conf(cx, dev, |inet, all| max_conf(inet, all, Conf::ArpIgnore)) else {
         return true;
     };
@@ -338,7 +339,7 @@ fn arp_ignore(cx: &mut Cx, dev: DevId, sip: u32, tip: u32) -> bool {
 }
 
 /// `arp_filter`: the asker is routed by another device.
-fn arp_filter(cx: &mut Cx, dev: DevId, sip: u32, tip: u32) -> bool {
+fn arp_filter(cx: &mut Cx, dev: DevId, sip: Ipv4Addr, tip: Ipv4Addr) -> bool {
     let netns = cx.k.devs[dev].netns;
     let flow = FlowOut { daddr: sip, saddr: tip, ..FlowOut::default() };
     match ip_route_output_key(cx, netns, flow, None) {
@@ -358,7 +359,7 @@ fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
     let mut found = neigh_lookup(cx.k, dev, arp.sip);
     if found.is_none() && accept != 0 && addr_type(cx, dev, arp.sip, Some(skb)) == RouteType::Unicast {
         let allowed = match accept {
-            2 => cx.k.inet.get(dev).is_some_and(|inet| inet.onlink(arp.sip, 0)),
+            2 => cx.k.inet.get(dev).is_some_and(|inet| inet.onlink(arp.sip, Ipv4Addr::UNSPECIFIED)),
             _ => true,
         };
         if allowed && (garp || arp.op == ARPOP_REPLY) {

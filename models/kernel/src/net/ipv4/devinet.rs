@@ -5,7 +5,6 @@
 use std::net::Ipv4Addr;
 
 use glassnet_wire::arp::ARPOP_REQUEST;
-use glassnet_wire::ipv4::is_loopback;
 
 use super::arp::{arp_evict, arp_send_announcement};
 use super::fib_frontend::{fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip, fib_netdev_up};
@@ -79,7 +78,7 @@ fn modify(cx: &mut Cx, netns: NetnsId, dev: DevId, at: usize, new: InIfaddr) {
 
 /// Puts an address into its device's list, and its routes into the tables (`__inet_insert_ifa`).
 fn inet_insert_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: InIfaddr) -> Result<(), Errno> {
-    if ifa.local == 0 {
+    if ifa.local.is_unspecified() {
         return Ok(());
     }
     let inet = cx.k.inet.get_mut(dev).ok_or(Errno::ENOBUFS)?;
@@ -251,7 +250,7 @@ fn notify_peers(cx: &mut Cx, netns: NetnsId, dev: DevId) {
         return;
     }
     for ifa in inet.addrs.clone() {
-        if !is_loopback(ifa.local) {
+        if !ifa.local.is_loopback() {
             arp_send_announcement(cx, ARPOP_REQUEST, dev, ifa.local);
         }
     }

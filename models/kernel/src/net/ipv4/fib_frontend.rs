@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/fib_frontend.c
 
+use std::net::Ipv4Addr;
+
 use crate::ids::{DevId, NetnsId};
 use crate::netlink::{Errno, NLM_F_APPEND, NLM_F_CREATE, NlError};
 use crate::tables::fib::{Fib, FibInfo};
@@ -47,11 +49,11 @@ fn fib_table_insert(fib: &mut Fib, msg: &RouteMsg, info: FibInfo, flags: u16) ->
     })
 }
 
-fn fib_valid_key_len(key: u32, len: u8) -> Result<(), NlError> {
+fn fib_valid_key_len(key: Ipv4Addr, len: u8) -> Result<(), NlError> {
     if len > 32 {
         return Err(NlError::with(Errno::EINVAL, "Invalid prefix length"));
     }
-    if key & !inet_make_mask(len) != 0 {
+    if !(key & !inet_make_mask(len)).is_unspecified() {
         return Err(NlError::with(Errno::EINVAL, "Invalid prefix for given prefix length"));
     }
     Ok(())
@@ -80,19 +82,19 @@ pub fn dump_routes(k: &Kernel, netns: NetnsId) -> Vec<RouteMsg> {
 }
 
 /// The type of an address by the local table (`inet_addr_type`).
-pub fn inet_addr_type(fib: &Fib, address: u32) -> RouteType {
+pub fn inet_addr_type(fib: &Fib, address: Ipv4Addr) -> RouteType {
     inet_addr_type_dev_table(fib, None, address).0
 }
 
 /// The type of an address by the local table, as far as it concerns a device, and how many tables were searched.
 ///
 /// Kernel: `__inet_dev_addr_type`
-pub fn inet_addr_type_dev_table(fib: &Fib, dev: Option<DevId>, address: u32) -> (RouteType, u32) {
-    use glassnet_wire::ipv4::{is_limited_broadcast, is_multicast, is_zeronet};
-    if is_zeronet(address) || is_limited_broadcast(address) {
+pub fn inet_addr_type_dev_table(fib: &Fib, dev: Option<DevId>, address: Ipv4Addr) -> (RouteType, u32) {
+    use glassnet_wire::ipv4::is_zeronet;
+    if is_zeronet(address) || address.is_broadcast() {
         return (RouteType::Broadcast, 0);
     }
-    if is_multicast(address) {
+    if address.is_multicast() {
         return (RouteType::Multicast, 0);
     }
     if !fib.has_table(RT_TABLE_LOCAL) {
@@ -111,7 +113,7 @@ pub fn inet_addr_type_dev_table(fib: &Fib, dev: Option<DevId>, address: u32) -> 
 }
 
 /// A route of the kernel's own (`fib_magic`).
-fn magic(kind: RouteType, dst: u32, dst_len: u8, ifa: &InIfaddr, dev: DevId, priority: u32) -> RouteMsg {
+fn magic(kind: RouteType, dst: Ipv4Addr, dst_len: u8, ifa: &InIfaddr, dev: DevId, priority: u32) -> RouteMsg {
     RouteMsg {
         table: if kind == RouteType::Unicast { RT_TABLE_MAIN } else { RT_TABLE_LOCAL },
         kind,
@@ -120,7 +122,7 @@ fn magic(kind: RouteType, dst: u32, dst_len: u8, ifa: &InIfaddr, dev: DevId, pri
         scope: if kind == RouteType::Local { Scope::HOST } else { Scope::LINK },
         protocol: RTPROT_KERNEL,
         priority,
-        prefsrc: Some(ifa.local.into()),
+        prefsrc: Some(ifa.local),
         nexthops: vec![NexthopMsg { dev: Some(dev), ..NexthopMsg::default() }],
         ..RouteMsg::default()
     }
@@ -140,7 +142,7 @@ fn magic_del(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg) {
 }
 
 /// The last address of the subnet, if it is worth a route: not for /31 and /32.
-fn network_broadcast(ifa: &InIfaddr) -> Option<u32> {
+fn network_broadcast(ifa: &InIfaddr) -> Option<Ipv4Addr> {
     (ifa.prefix_len < 31).then_some(ifa.address & ifa.mask | !ifa.mask)
 }
 
@@ -170,7 +172,7 @@ pub fn fib_add_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
     if !cx.k.devs[dev].is_up() {
         return;
     }
-    if ifa.broadcast != 0 && ifa.broadcast != u32::MAX {
+    if !ifa.broadcast.is_unspecified() && !ifa.broadcast.is_broadcast() {
         magic_add(cx, netns, &magic(RouteType::Broadcast, ifa.broadcast, 32, &primary, dev, 0));
     }
     if let Some(route) = prefix_route(cx, ifa, &primary, dev) {
@@ -194,13 +196,13 @@ pub fn fib_del_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
         magic_del(cx, netns, route);
     }
     let others = cx.k.inet.get(dev).map_or(Vec::new(), |inet| inet.addrs.clone());
-    let needed = |broadcast: u32| {
+    let needed = |broadcast: Ipv4Addr| {
         others.iter().any(|other| {
             other.broadcast == broadcast
                 || !other.is_secondary() && network_broadcast(other) == Some(broadcast)
         })
     };
-    if ifa.broadcast != 0 && !needed(ifa.broadcast) {
+    if !ifa.broadcast.is_unspecified() && !needed(ifa.broadcast) {
         magic_del(cx, netns, &magic(RouteType::Broadcast, ifa.broadcast, 32, &primary, dev, 0));
     }
     if let Some(broadcast) = network_broadcast(ifa).filter(|_| subnet.is_some())

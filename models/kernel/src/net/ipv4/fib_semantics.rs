@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/fib_semantics.c
 
+use std::net::Ipv4Addr;
+
 use crate::Kernel;
 use crate::ids::{DevId, NetnsId};
 use crate::netlink::{Errno, NlError};
@@ -45,7 +47,7 @@ pub fn fib_create_info(k: &Kernel, netns: NetnsId, msg: &RouteMsg) -> Result<Fib
         nexthops: Vec::new(),
         table: msg.table,
         priority: msg.priority,
-        prefsrc: msg.prefsrc.map_or(0, u32::from),
+        prefsrc: msg.prefsrc.unwrap_or(Ipv4Addr::UNSPECIFIED),
         scope: msg.scope,
         kind: msg.kind,
         protocol: msg.protocol,
@@ -68,7 +70,7 @@ pub fn fib_create_info(k: &Kernel, netns: NetnsId, msg: &RouteMsg) -> Result<Fib
         let asked = if msg.nexthops.is_empty() { &unspecified[..] } else { &msg.nexthops };
         asked.iter().map(|nh| fib_check_nh(k, netns, msg, nh)).collect::<Result<_, _>>()?
     };
-    if info.prefsrc != 0 && !fib_valid_prefsrc(k, netns, msg, info.prefsrc) {
+    if !info.prefsrc.is_unspecified() && !fib_valid_prefsrc(k, netns, msg, info.prefsrc) {
         return Err(invalid("Invalid prefsrc address"));
     }
     info.summarise();
@@ -86,10 +88,10 @@ fn host_nexthop(k: &Kernel, netns: NetnsId, msg: &RouteMsg) -> Result<FibNh, NlE
     }
     let dev = nh.dev.filter(|dev| k.devs.get(*dev).is_some_and(|dev| dev.netns == netns));
     let dev = dev.ok_or(NlError::from(Errno::ENODEV))?;
-    Ok(nexthop(k, &nh, dev, 0, Scope::NOWHERE))
+    Ok(nexthop(k, &nh, dev, Ipv4Addr::UNSPECIFIED, Scope::NOWHERE))
 }
 
-fn nexthop(k: &Kernel, nh: &NexthopMsg, dev: DevId, gateway: u32, scope: Scope) -> FibNh {
+fn nexthop(k: &Kernel, nh: &NexthopMsg, dev: DevId, gateway: Ipv4Addr, scope: Scope) -> FibNh {
     let ignore = k.inet.get(dev).is_some_and(|inet| inet.conf.get(Conf::IgnoreRoutesWithLinkdown) != 0);
     // A local route needs no carrier.
     let dark = scope != Scope::NOWHERE && !k.devs[dev].carrier;
@@ -106,10 +108,10 @@ fn nexthop(k: &Kernel, nh: &NexthopMsg, dev: DevId, gateway: u32, scope: Scope) 
 }
 
 fn fib_check_nh(k: &Kernel, netns: NetnsId, msg: &RouteMsg, nh: &NexthopMsg) -> Result<FibNh, NlError> {
-    match nh.via.map_or(0, u32::from) {
-        0 => fib_check_nh_nongw(k, nh),
-        gateway if nh.flags & RTNH_F_ONLINK != 0 => fib_check_nh_onlink(k, netns, msg, nh, gateway),
-        gateway => fib_check_nh_gw(k, netns, msg, nh, gateway),
+    match nh.via.filter(|via| !via.is_unspecified()) {
+        None => fib_check_nh_nongw(k, nh),
+        Some(gateway) if nh.flags & RTNH_F_ONLINK != 0 => fib_check_nh_onlink(k, netns, msg, nh, gateway),
+        Some(gateway) => fib_check_nh_gw(k, netns, msg, nh, gateway),
     }
 }
 
@@ -121,7 +123,7 @@ fn fib_check_nh_nongw(k: &Kernel, nh: &NexthopMsg) -> Result<FibNh, NlError> {
     if !k.devs[dev].is_up() {
         return Err(NlError::with(Errno::ENETDOWN, "Device for nexthop is not up"));
     }
-    Ok(nexthop(k, nh, dev, 0, Scope::HOST))
+    Ok(nexthop(k, nh, dev, Ipv4Addr::UNSPECIFIED, Scope::HOST))
 }
 
 fn fib_check_nh_onlink(
@@ -129,7 +131,7 @@ fn fib_check_nh_onlink(
     netns: NetnsId,
     msg: &RouteMsg,
     nh: &NexthopMsg,
-    gateway: u32,
+    gateway: Ipv4Addr,
 ) -> Result<FibNh, NlError> {
     if msg.scope >= Scope::LINK {
         return Err(invalid("Nexthop has invalid scope"));
@@ -151,7 +153,7 @@ fn fib_check_nh_gw(
     netns: NetnsId,
     msg: &RouteMsg,
     nh: &NexthopMsg,
-    gateway: u32,
+    gateway: Ipv4Addr,
 ) -> Result<FibNh, NlError> {
     const BAD: &str = "Nexthop has invalid gateway";
     if msg.scope >= Scope::LINK {
@@ -186,7 +188,7 @@ fn fib_check_nh_gw(
     Ok(nexthop(k, nh, dev, gateway, found.scope))
 }
 
-fn fib_valid_prefsrc(k: &Kernel, netns: NetnsId, msg: &RouteMsg, prefsrc: u32) -> bool {
+fn fib_valid_prefsrc(k: &Kernel, netns: NetnsId, msg: &RouteMsg, prefsrc: Ipv4Addr) -> bool {
     if msg.kind == RouteType::Local && msg.dst_len == 32 && msg.dst == prefsrc {
         return true;
     }
@@ -215,13 +217,13 @@ pub fn fib_info_matches(info: &FibInfo, msg: &RouteMsg) -> bool {
         && metrics
         && (msg.kind == RouteType::Unspec || info.kind == msg.kind)
         && (msg.scope == Scope::NOWHERE || info.scope == msg.scope)
-        && msg.prefsrc.is_none_or(|prefsrc| info.prefsrc == u32::from(prefsrc))
+        && msg.prefsrc.is_none_or(|prefsrc| info.prefsrc == prefsrc)
         && (msg.protocol == 0 || info.protocol == msg.protocol)
         && (msg.priority == 0 || info.priority == msg.priority)
 }
 
 fn nh_matches(nh: &FibNh, asked: &NexthopMsg) -> bool {
-    (asked.dev.is_none() || asked.dev == nh.dev) && asked.via.is_none_or(|via| nh.gateway == u32::from(via))
+    (asked.dev.is_none() || asked.dev == nh.dev) && asked.via.is_none_or(|via| nh.gateway == via)
 }
 
 impl NexthopMsg {
@@ -285,7 +287,7 @@ pub fn fib_ignore_linkdown(fib: &mut Fib, dev: DevId, ignore: bool) {
 }
 
 /// An address went: routes that prefer it as their source are dead (`fib_sync_down_addr`).
-pub fn fib_sync_down_addr(fib: &mut Fib, local: u32) -> bool {
+pub fn fib_sync_down_addr(fib: &mut Fib, local: Ipv4Addr) -> bool {
     let mut dead = false;
     fib.infos.for_each(|info| {
         if info.prefsrc == local {
@@ -298,27 +300,27 @@ pub fn fib_sync_down_addr(fib: &mut Fib, local: u32) -> bool {
 
 /// The first address of a device fit as a source for `dst`, or one of another device (`inet_select_addr`,
 /// net/ipv4/devinet.c).
-pub fn inet_select_addr(k: &Kernel, dev: DevId, dst: u32, scope: Scope) -> u32 {
+pub fn inet_select_addr(k: &Kernel, dev: DevId, dst: Ipv4Addr, scope: Scope) -> Ipv4Addr {
     if let Some(found) = k.inet.get(dev).and_then(|inet| inet.select_addr(dst, scope)) {
         return found;
     }
-    let Some(netns) = k.devs.get(dev).map(|netdev| netdev.netns) else { return 0 };
+    let Some(netns) = k.devs.get(dev).map(|netdev| netdev.netns) else { return Ipv4Addr::UNSPECIFIED };
     let usable = |other: &DevId| {
         let inet = k.inet.get(*other)?;
         let fits = |scope_of: Scope| scope_of != Scope::LINK && scope_of <= scope;
         inet.addrs.iter().find(|ifa| !ifa.is_secondary() && fits(ifa.scope)).map(|ifa| ifa.local)
     };
-    k.netns[netns].devs.values().find_map(usable).unwrap_or(0)
+    k.netns[netns].devs.values().find_map(usable).unwrap_or(Ipv4Addr::UNSPECIFIED)
 }
 
 /// The source address that a route gives to packets of this machine (`fib_result_prefsrc`).
-pub fn fib_result_prefsrc(k: &Kernel, netns: NetnsId, found: &FibResult) -> u32 {
+pub fn fib_result_prefsrc(k: &Kernel, netns: NetnsId, found: &FibResult) -> Ipv4Addr {
     let info = k.netns[netns].ipv4.fib.infos.get(found.info);
-    if info.prefsrc != 0 {
+    if !info.prefsrc.is_unspecified() {
         return info.prefsrc;
     }
-    let Some(nh) = info.nexthops.get(usize::from(found.nh_sel)) else { return 0 };
-    nh.dev.map_or(0, |dev| inet_select_addr(k, dev, nh.gateway, info.scope))
+    let Some(nh) = info.nexthops.get(usize::from(found.nh_sel)) else { return Ipv4Addr::UNSPECIFIED };
+    nh.dev.map_or(Ipv4Addr::UNSPECIFIED, |dev| inet_select_addr(k, dev, nh.gateway, info.scope))
 }
 
 /// Chooses among the next hops of a route by a 31-bit hash (`fib_select_multipath`).

@@ -2,14 +2,14 @@
 //!
 //! Kernel: net/ipv4/icmp.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::icmp::{
     ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_ECHOREPLY, ICMP_HLEN, ICMP_PARAMETERPROB, ICMP_REDIRECT,
     ICMP_TIME_EXCEEDED, ICMP_TIMESTAMP, ICMP_TIMESTAMPREPLY, IcmpHdr,
 };
-use glassnet_wire::ipv4::{
-    IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_multicast, is_zeronet,
-};
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_zeronet};
 use zerocopy::FromBytes;
 
 use super::fib_semantics::inet_select_addr;
@@ -155,7 +155,7 @@ fn limited(mask: i64, error: IcmpError) -> bool {
 }
 
 /// The limit for one destination is not reached (`icmpv4_xrlim_allow`); `lo` has none.
-fn icmpv4_xrlim_allow(cx: &mut Cx, netns: NetnsId, loopback: bool, to: u32, error: IcmpError) -> bool {
+fn icmpv4_xrlim_allow(cx: &mut Cx, netns: NetnsId, loopback: bool, to: Ipv4Addr, error: IcmpError) -> bool {
     let now = cx.now;
     let net = &mut cx.k.netns[netns];
     if loopback || !limited(net.sysctls.get(&RATEMASK), error) {
@@ -266,12 +266,12 @@ fn with_quote(cx: &mut Cx, skb: SkbId) -> SkbId {
 }
 
 /// `icmp_errors_use_inbound_ifaddr`: an address of the device by which the packet came; else the route's choice.
-fn inbound_address(cx: &Cx, netns: NetnsId, skb: SkbId) -> u32 {
+fn inbound_address(cx: &Cx, netns: NetnsId, skb: SkbId) -> Ipv4Addr {
     if cx.k.netns[netns].sysctls.get(&ERRORS_USE_INBOUND_IFADDR) == 0 {
-        return 0;
+        return Ipv4Addr::UNSPECIFIED;
     }
     let dev = cx.k.dev_by_index(netns, cx.skbs[skb].ip.iif);
-    dev.map_or(0, |dev| inet_select_addr(cx.k, dev, 0, Scope::LINK))
+    dev.map_or(Ipv4Addr::UNSPECIFIED, |dev| inet_select_addr(cx.k, dev, Ipv4Addr::UNSPECIFIED, Scope::LINK))
 }
 
 /// A message came in: its checksum is checked, then its type decides.
@@ -413,7 +413,7 @@ fn copy(cx: &mut Cx, skb: SkbId) -> SkbId {
 
 /// The address under which this machine was asked; if it was asked as one of many, one of its own
 /// (`fib_compute_spec_dst`).
-fn fib_compute_spec_dst(cx: &mut Cx, netns: NetnsId, skb: SkbId, iph: &Ipv4Hdr) -> u32 {
+fn fib_compute_spec_dst(cx: &mut Cx, netns: NetnsId, skb: SkbId, iph: &Ipv4Hdr) -> Ipv4Addr {
     let flags = cx.skbs[skb].dst.map_or(0, |route| route.flags);
     if flags & (RTCF_BROADCAST | RTCF_MULTICAST | RTCF_LOCAL) == RTCF_LOCAL {
         return iph.daddr.get();
@@ -495,8 +495,8 @@ pub fn icmp_redirect(cx: &mut Cx, skb: SkbId) -> Door {
     };
     let dev = cx.skbs[skb].dev;
     let daddr = inner.daddr.get();
-    if !is_multicast(daddr) {
-        ip_do_redirect(cx, dev, iph.saddr.get(), daddr, gateway);
+    if !daddr.is_multicast() {
+        ip_do_redirect(cx, dev, iph.saddr.get(), daddr, Ipv4Addr::from_bits(gateway));
     }
     let error = IcmpError { kind: ICMP_REDIRECT, code: ICMP_REDIR_HOST, info: gateway };
     icmp_socket_deliver(cx, skb, &inner, error);

@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/igmp.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::Mac;
 
 use crate::Cx;
@@ -11,7 +13,7 @@ use crate::net::core::dev_addr_lists::{dev_mc_add, dev_mc_del};
 use crate::tables::inet::IGMP_ALL_HOSTS;
 
 /// Joins a group on a device (`ip_mc_inc_group`): its link-layer address is listened to.
-pub fn ip_mc_inc_group(cx: &mut Cx, dev: DevId, group: u32) {
+pub fn ip_mc_inc_group(cx: &mut Cx, dev: DevId, group: Ipv4Addr) {
     let Some(inet) = cx.k.inet.get_mut(dev) else { return };
     if inet.join(group) && cx.k.devs[dev].is_up() {
         link_listen(cx, dev, group, true);
@@ -19,14 +21,14 @@ pub fn ip_mc_inc_group(cx: &mut Cx, dev: DevId, group: u32) {
 }
 
 /// Leaves a group on a device (`__ip_mc_dec_group`).
-pub fn ip_mc_dec_group(cx: &mut Cx, dev: DevId, group: u32) {
+pub fn ip_mc_dec_group(cx: &mut Cx, dev: DevId, group: Ipv4Addr) {
     let Some(inet) = cx.k.inet.get_mut(dev) else { return };
     if inet.leave(group) && cx.k.devs[dev].is_up() {
         link_listen(cx, dev, group, false);
     }
 }
 
-fn link_listen(cx: &mut Cx, dev: DevId, group: u32, on: bool) {
+fn link_listen(cx: &mut Cx, dev: DevId, group: Ipv4Addr, on: bool) {
     if cx.k.devs[dev].is_loopback() {
         return; // It has no link-layer groups (`arp_mc_map`).
     }

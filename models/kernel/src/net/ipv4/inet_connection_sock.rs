@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/inet_connection_sock.c, net/ipv4/inet_hashtables.c
 
+use std::net::Ipv4Addr;
+
 use super::tcp::{tcp_abort, tcp_done, tcp_sk};
 use crate::Cx;
 use crate::ids::{NetnsId, SocketId};
@@ -17,7 +19,7 @@ const LAST_EPHEMERAL: u16 = 60_999;
 const SOMAXCONN: usize = 4096;
 
 /// The socket may not have this address and port beside one that has it (`inet_csk_bind_conflict`).
-fn bind_conflict(cx: &Cx, sock: SocketId, address: u32, other: SocketId) -> bool {
+fn bind_conflict(cx: &Cx, sock: SocketId, address: Ipv4Addr, other: SocketId) -> bool {
     let (Some(socket), Some(other)) = (cx.k.sockets.get(sock), cx.k.sockets.get(other)) else { return false };
     let devices = (socket.opts.bound_dev_if, other.opts.bound_dev_if);
     let other_listens = other.tcp.as_ref().is_some_and(|tp| tp.state == TcpState::Listen);
@@ -27,10 +29,10 @@ fn bind_conflict(cx: &Cx, sock: SocketId, address: u32, other: SocketId) -> bool
         && (devices.0 == 0 || devices.1 == 0 || devices.0 == devices.1)
         && !both_again
         && !both_share
-        && (address == 0 || other.local.0 == 0 || other.local.0 == address)
+        && (address.is_unspecified() || other.local.0.is_unspecified() || other.local.0 == address)
 }
 
-fn is_free(cx: &Cx, netns: NetnsId, sock: SocketId, address: u32, port: u16) -> bool {
+fn is_free(cx: &Cx, netns: NetnsId, sock: SocketId, address: Ipv4Addr, port: u16) -> bool {
     let bound = cx.k.sockets.tcp_hashinfo.bound(netns, port);
     !bound.iter().any(|other| bind_conflict(cx, sock, address, *other))
 }
@@ -40,7 +42,7 @@ fn is_free(cx: &Cx, netns: NetnsId, sock: SocketId, address: u32, port: u16) -> 
 /// # Errors
 ///
 /// EADDRINUSE if the port, or every port, is taken; EINVAL if the socket has one.
-pub fn inet_csk_get_port(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result<(), Errno> {
+pub fn inet_csk_get_port(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
     let netns = socket.netns;
     if socket.local.1 != 0 {
@@ -57,7 +59,7 @@ pub fn inet_csk_get_port(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -
 }
 
 /// The socket holds the port from now on.
-pub fn take_port(cx: &mut Cx, sock: SocketId, local: (u32, u16)) {
+pub fn take_port(cx: &mut Cx, sock: SocketId, local: (Ipv4Addr, u16)) {
     let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
     socket.local = local;
     let netns = socket.netns;
@@ -91,8 +93,8 @@ pub fn inet_hash_connect(
     cx: &mut Cx,
     netns: NetnsId,
     sock: SocketId,
-    address: u32,
-    remote: (u32, u16),
+    address: Ipv4Addr,
+    remote: (Ipv4Addr, u16),
 ) -> Result<u16, Errno> {
     let free = |cx: &Cx, port: u16| {
         let key = ConnectionKey { netns, local: (address, port), remote };
@@ -125,7 +127,7 @@ pub fn inet_csk_listen_start(cx: &mut Cx, sock: SocketId, backlog: usize) -> Res
         TcpState::Close => {}
         _ => return Err(Errno::EINVAL),
     }
-    let local = cx.k.sockets.get(sock).map_or((0, 0), |socket| socket.local);
+    let local = cx.k.sockets.get(sock).map_or((Ipv4Addr::UNSPECIFIED, 0), |socket| socket.local);
     if local.1 == 0 {
         inet_csk_get_port(cx, sock, local.0, 0)?;
     }

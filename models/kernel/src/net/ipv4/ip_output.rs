@@ -2,10 +2,14 @@
 //!
 //! Kernel: net/ipv4/ip_output.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::eth::ETH_P_IP;
 use glassnet_wire::icmp::ICMP_DEST_UNREACH;
-use glassnet_wire::ipv4::{IP_DF, IP_MF, IPPROTO_ICMP, IPPROTO_TCP, IPV4_HLEN, Ipv4Hdr, ip_send_check};
-use zerocopy::big_endian::{U16, U32};
+use glassnet_wire::ipv4::{
+    IP_DF, IP_MF, IPPROTO_ICMP, IPPROTO_TCP, IPV4_HLEN, InAddr, Ipv4Hdr, ip_send_check,
+};
+use zerocopy::big_endian::U16;
 
 use super::af_inet::{count_no_route, flow_of, ttl_of};
 use super::arp::arp_neigh;
@@ -42,9 +46,9 @@ pub const IGNORE_DF: u16 = 1 << 15;
 #[derive(Clone, Copy, Debug)]
 pub struct IpHeader {
     /// Source.
-    pub saddr: u32,
+    pub saddr: Ipv4Addr,
     /// Destination.
-    pub daddr: u32,
+    pub daddr: Ipv4Addr,
     /// Protocol.
     pub protocol: u8,
     /// TTL in hops, 0: the route's, or the namespace's default.
@@ -83,8 +87,8 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
         ttl,
         protocol: header.protocol,
         check: U16::new(0),
-        saddr: U32::new(header.saddr),
-        daddr: U32::new(header.daddr),
+        saddr: InAddr::new(header.saddr),
+        daddr: InAddr::new(header.daddr),
     };
     if let Some(place) = cx.skbs.header_mut::<Ipv4Hdr>(skb, at) {
         *place = iph;
@@ -251,7 +255,7 @@ pub fn ip_finish_output2(cx: &mut Cx, skb: SkbId) -> Door {
     if matches!(kind, RouteType::Multicast | RouteType::Broadcast) {
         count_group_out(cx, skb, kind);
     }
-    let next_hop = if gateway != 0 { gateway } else { daddr };
+    let next_hop = if !gateway.is_unspecified() { gateway } else { daddr };
     let is_it =
         |id: &NeighId| cx.k.neigh.get(*id).is_some_and(|entry| (entry.dev, entry.ip) == (dev, next_hop));
     let found = match hint.filter(is_it).or_else(|| neigh_lookup(cx.k, dev, next_hop)) {
@@ -372,7 +376,7 @@ pub fn __ip_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
     let (id, netns, local, opts) = (socket.id, socket.netns, socket.local, socket.opts.clone());
-    let remote = socket.remote.unwrap_or((0, 0));
+    let remote = socket.remote.unwrap_or((Ipv4Addr::UNSPECIFIED, 0));
     let routed = flow_of(cx, id, remote.0, IPPROTO_TCP, (local.1, remote.1))
         .and_then(|flow| ip_route_output_flow(cx, netns, flow, Some(skb)));
     let Ok((route, _)) = count_no_route(cx, netns, routed) else {

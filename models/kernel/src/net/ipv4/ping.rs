@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/ping.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_HLEN, ICMP_REDIRECT};
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr};
@@ -28,7 +30,7 @@ use crate::tables::socket::{PmtuDisc, SockKind, Socket};
 /// # Errors
 ///
 /// EINVAL for anything but an echo request, EMSGSIZE, and what routing says.
-pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, message: &[u8]) -> Result<usize, Errno> {
+pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, message: &[u8]) -> Result<usize, Errno> {
     if message.len() > 0xffff {
         return Err(Errno::EMSGSIZE);
     }
@@ -74,7 +76,13 @@ fn free_ident(cx: &Cx, netns: NetnsId) -> u16 {
     (1..=u16::MAX).find(|ident| !taken(*ident)).unwrap_or(0)
 }
 
-fn route_and_build(cx: &mut Cx, sock: SocketId, netns: NetnsId, skb: SkbId, to: u32) -> Result<Door, Errno> {
+fn route_and_build(
+    cx: &mut Cx,
+    sock: SocketId,
+    netns: NetnsId,
+    skb: SkbId,
+    to: Ipv4Addr,
+) -> Result<Door, Errno> {
     let flow = flow_of(cx, sock, to, IPPROTO_ICMP, (0, 0))?;
     let routed = ip_route_output_flow(cx, netns, flow, Some(skb));
     let (route, flow) = count_no_route(cx, netns, routed)?;
@@ -102,14 +110,14 @@ fn route_and_build(cx: &mut Cx, sock: SocketId, netns: NetnsId, skb: SkbId, to: 
     Ok(Door::IpPushPendingFrames { skb })
 }
 
-fn ping_lookup(cx: &Cx, skb: SkbId, ident: u16, own_address: u32) -> Option<SocketId> {
+fn ping_lookup(cx: &Cx, skb: SkbId, ident: u16, own_address: Ipv4Addr) -> Option<SocketId> {
     let dev = cx.skbs[skb].dev;
     let netns = cx.k.devs[dev].netns;
     let fits = |socket: &&Socket| {
         socket.netns == netns
             && socket.kind == SockKind::Ping
             && socket.local.1 == ident
-            && (socket.local.0 == 0 || socket.local.0 == own_address)
+            && (socket.local.0.is_unspecified() || socket.local.0 == own_address)
             && bound_here(cx, socket, dev)
     };
     cx.k.sockets.iter().find(fits).map(|socket| socket.id)
@@ -124,7 +132,7 @@ pub fn ping_rcv(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
     cx.within(Func::PingRcv, skb, |cx| {
         let data = cx.skbs.data(skb);
         let ident = data.get(4..6).map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
-        let own = super::ip_input::ip_hdr(cx, skb).map_or(0, |iph| iph.daddr.get());
+        let own = super::ip_input::ip_hdr(cx, skb).map_or(Ipv4Addr::UNSPECIFIED, |iph| iph.daddr.get());
         let id = ping_lookup(cx, skb, ident, own).ok_or(DropReason::NoSocket)?;
         let clone = cx.skb_clone(skb);
         queue_or_drop(cx, id, clone);

@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/raw.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB, ICMP_REDIRECT};
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr, ip_send_check};
 
@@ -27,7 +29,7 @@ use crate::tables::socket::{PmtuDisc, SockKind, Socket};
 /// # Errors
 ///
 /// EMSGSIZE if it is too long, EACCES for broadcast without SO_BROADCAST, and what routing says.
-pub fn raw_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, payload: &[u8]) -> Result<usize, Errno> {
+pub fn raw_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, payload: &[u8]) -> Result<usize, Errno> {
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
     let SockKind::Raw { protocol } = socket.kind else { return Err(Errno::EOPNOTSUPP) };
     let (netns, opts) = (socket.netns, socket.opts.clone());
@@ -56,7 +58,7 @@ fn route_and_build(
     sock: SocketId,
     netns: NetnsId,
     skb: SkbId,
-    to: u32,
+    to: Ipv4Addr,
     protocol: u8,
 ) -> Result<Door, Errno> {
     let flow = flow_of(cx, sock, to, protocol, (0, 0))?;
@@ -98,7 +100,7 @@ fn send_with_header(
     sock: SocketId,
     skb: SkbId,
     route: &Rtable,
-    daddr: u32,
+    daddr: Ipv4Addr,
 ) -> Result<Door, Errno> {
     let len = cx.skbs[skb].len();
     let mtu = cx.k.devs[route.dev].mtu;
@@ -119,7 +121,7 @@ fn send_with_header(
         return Err(Errno::EINVAL);
     }
     if packet[12..16] == [0; 4] {
-        packet[12..16].copy_from_slice(&prefsrc.to_be_bytes());
+        packet[12..16].copy_from_slice(&prefsrc.octets());
     }
     packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
     ip_send_check(packet);
@@ -145,7 +147,7 @@ pub fn raw_local_deliver(cx: &mut Cx, skb: SkbId) -> bool {
     let wants = |socket: &Socket| {
         socket.netns == netns
             && socket.kind == SockKind::Raw { protocol: iph.protocol }
-            && (socket.local.0 == 0 || socket.local.0 == iph.daddr.get())
+            && (socket.local.0.is_unspecified() || socket.local.0 == iph.daddr.get())
             && socket.remote.is_none_or(|remote| remote.0 == iph.saddr.get())
             && bound_here(cx, socket, dev)
     };
@@ -187,7 +189,7 @@ pub fn raw_icmp_error(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError
     let sent_it = |socket: &Socket| {
         socket.netns == netns
             && socket.kind == SockKind::Raw { protocol: inner.protocol }
-            && (socket.local.0 == 0 || socket.local.0 == source)
+            && (socket.local.0.is_unspecified() || socket.local.0 == source)
             && socket.remote.is_none_or(|remote| remote.0 == dest)
             && (socket.opts.recverr || socket.remote.is_some())
     };

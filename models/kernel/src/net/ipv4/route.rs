@@ -2,7 +2,9 @@
 //!
 //! Kernel: net/ipv4/route.c
 
-use glassnet_wire::ipv4::{IPPROTO_IGMP, is_limited_broadcast, is_loopback, is_multicast, is_zeronet};
+use std::net::Ipv4Addr;
+
+use glassnet_wire::ipv4::{IPPROTO_IGMP, is_local_multicast, is_zeronet};
 
 use super::fib_frontend::inet_addr_type_dev_table;
 use super::fib_semantics::{fib_result_prefsrc, fib_select_multipath, inet_select_addr};
@@ -49,8 +51,8 @@ pub enum Martian {
 /// What a packet that came in is asked by: its addresses, TOS, and where it came in.
 #[derive(Clone, Copy, Debug)]
 struct InputKey {
-    daddr: u32,
-    saddr: u32,
+    daddr: Ipv4Addr,
+    saddr: Ipv4Addr,
     tos: u8,
     dev: DevId,
     netns: NetnsId,
@@ -74,15 +76,15 @@ pub fn in_dev<'a>(cx: &'a Cx, dev: DevId) -> Option<(&'a InDevice, &'a Ipv4Netns
 pub fn ip_route_input_noref(
     cx: &mut Cx,
     skb: SkbId,
-    daddr: u32,
-    saddr: u32,
+    daddr: Ipv4Addr,
+    saddr: Ipv4Addr,
     tos: u8,
     dev: DevId,
 ) -> Result<(), Martian> {
     cx.within(Func::IpRouteInputNoref, skb, |cx| {
         let netns = cx.k.devs[dev].netns;
         let mut key = InputKey { daddr, saddr, tos: tos & IPTOS_RT_MASK, dev, netns, skb, several: false };
-        if is_multicast(daddr) {
+        if daddr.is_multicast() {
             cx.skbs[skb].dst = Some(ip_route_input_mc(cx, &key)?);
             return Ok(());
         }
@@ -115,7 +117,7 @@ fn remembered(cx: &mut Cx, skb: SkbId, netns: NetnsId, key: &RouteKey) -> bool {
     let ipv4 = &mut cx.k.netns[netns].ipv4;
     let Some((route, cost)) = ipv4.memo.get(key, ipv4.fib.generation) else { return false };
     if route.neigh.is_none() && route.input == DstInput::Forward {
-        let next_hop = if route.gateway != 0 { route.gateway } else { key.daddr };
+        let next_hop = if !route.gateway.is_unspecified() { route.gateway } else { key.daddr };
         route.neigh = cx.k.neigh.lookup(route.dev, next_hop);
     }
     cx.now.0 += u64::from(cost);
@@ -126,7 +128,7 @@ fn remembered(cx: &mut Cx, skb: SkbId, netns: NetnsId, key: &RouteKey) -> bool {
 fn local_route(cx: &Cx, netns: NetnsId, kind: RouteType, flags: u32) -> Rtable {
     Rtable {
         dev: cx.k.netns[netns].loopback,
-        gateway: 0,
+        gateway: Ipv4Addr::UNSPECIFIED,
         flags,
         mtu: 0,
         kind,
@@ -147,19 +149,19 @@ fn ip_route_input_mc(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
     let localnet = or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet);
     let protocol = ip_hdr(cx, key.skb).map_or(0, |iph| iph.protocol);
     let source = key.saddr;
-    if is_multicast(source)
-        || is_limited_broadcast(source)
+    if source.is_multicast()
+        || source.is_broadcast()
         || cx.skbs[key.skb].protocol != ETH_P_IP
-        || is_loopback(source) && !localnet
+        || source.is_loopback() && !localnet
     {
         return Err(Martian::Address);
     }
     if is_zeronet(source) {
-        if key.daddr >> 8 != 0xe0_0000 && protocol != IPPROTO_IGMP {
+        if !is_local_multicast(key.daddr) && protocol != IPPROTO_IGMP {
             return Err(Martian::Address);
         }
     } else {
-        fib_validate_source(cx, key, 0, None)?;
+        fib_validate_source(cx, key, Ipv4Addr::UNSPECIFIED, None)?;
     }
     Ok(local_route(cx, key.netns, RouteType::Multicast, RTCF_MULTICAST | RTCF_LOCAL))
 }
@@ -169,16 +171,17 @@ fn ip_route_input_slow(cx: &mut Cx, key: &mut InputKey) -> Result<Rtable, Martia
     cx.within(Func::IpRouteInputSlow, key.skb, |cx| {
         let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
         let (daddr, saddr) = (key.daddr, key.saddr);
-        if is_multicast(saddr) || is_limited_broadcast(saddr) {
+        if saddr.is_multicast() || saddr.is_broadcast() {
             return Err(Martian::Address);
         }
-        if is_limited_broadcast(daddr) || saddr == 0 && daddr == 0 {
+        if daddr.is_broadcast() || saddr.is_unspecified() && daddr.is_unspecified() {
             return broadcast_input(cx, key);
         }
         if is_zeronet(saddr) || is_zeronet(daddr) {
             return Err(Martian::Address);
         }
-        if (is_loopback(daddr) || is_loopback(saddr)) && !or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet) {
+        if (daddr.is_loopback() || saddr.is_loopback()) && !or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet)
+        {
             return Err(Martian::Address);
         }
         let forwarding = inet.conf.get(Conf::Forwarding) != 0;
@@ -221,7 +224,7 @@ fn broadcast_input(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
         return Err(Martian::Address);
     }
     if !is_zeronet(key.saddr) {
-        fib_validate_source(cx, key, 0, None)?;
+        fib_validate_source(cx, key, Ipv4Addr::UNSPECIFIED, None)?;
     }
     Ok(local_route(cx, key.netns, RouteType::Broadcast, RTCF_BROADCAST | RTCF_LOCAL))
 }
@@ -241,10 +244,10 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
     let mut mtu = info.metrics.mtu();
     let mut mtu_locked = info.metrics.mtu_locked();
     let hoplimit = info.metrics.hoplimit();
-    let mut gateway = if nh.scope == Scope::LINK { nh.gateway } else { 0 };
+    let mut gateway = if nh.scope == Scope::LINK { nh.gateway } else { Ipv4Addr::UNSPECIFIED };
     let mut flags = 0;
     if let Some(exception) = ipv4.exceptions.find(out, key.daddr, cx.now) {
-        if exception.gateway != 0 {
+        if !exception.gateway.is_unspecified() {
             gateway = exception.gateway;
             flags |= RTCF_REDIRECTED;
         }
@@ -273,7 +276,7 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
 }
 
 /// A packet that would leave where it came in: its sender may deserve a redirect.
-fn same_device(cx: &Cx, key: &InputKey, direct: bool, gateway: u32) -> Result<u32, Martian> {
+fn same_device(cx: &Cx, key: &InputKey, direct: bool, gateway: Ipv4Addr) -> Result<u32, Martian> {
     let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
     if cx.skbs[key.skb].protocol != ETH_P_IP {
         // ARP does not answer for what is routed back, except on private VLANs.
@@ -289,7 +292,12 @@ fn same_device(cx: &Cx, key: &InputKey, direct: bool, gateway: u32) -> Result<u3
 /// Checks that a packet may come from where it says (`rp_filter`, own addresses). True if its sender is on the link.
 ///
 /// Kernel: `fib_validate_source`, net/ipv4/fib_frontend.c
-fn fib_validate_source(cx: &mut Cx, key: &InputKey, dst: u32, out: Option<DevId>) -> Result<bool, Martian> {
+fn fib_validate_source(
+    cx: &mut Cx,
+    key: &InputKey,
+    dst: Ipv4Addr,
+    out: Option<DevId>,
+) -> Result<bool, Martian> {
     cx.within(Func::FibValidateSource, key.skb, |cx| {
         let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
         let all = &ipv4.conf_all;
@@ -309,7 +317,13 @@ fn fib_validate_source(cx: &mut Cx, key: &InputKey, dst: u32, out: Option<DevId>
 }
 
 /// Asks the tables for the way back (`__fib_validate_source`).
-fn full_check(cx: &mut Cx, key: &InputKey, dst: u32, out: Option<DevId>, rpf: i32) -> Result<bool, Martian> {
+fn full_check(
+    cx: &mut Cx,
+    key: &InputKey,
+    dst: Ipv4Addr,
+    out: Option<DevId>,
+    rpf: i32,
+) -> Result<bool, Martian> {
     let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
     let accept_local = or_conf(inet, &ipv4.conf_all, Conf::AcceptLocal);
     let marked = or_conf(inet, &ipv4.conf_all, Conf::SrcValidMark);
@@ -368,7 +382,10 @@ pub fn fib_lookup(
         Note::Fib(match &found {
             Ok(found) => {
                 let row = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
-                let gateway = row.nexthops.get(usize::from(found.nh_sel)).map_or(0, |nh| nh.gateway);
+                let gateway = row
+                    .nexthops
+                    .get(usize::from(found.nh_sel))
+                    .map_or(Ipv4Addr::UNSPECIFIED, |nh| nh.gateway);
                 Ok(FibNote { prefix: found.prefix, len: found.len, gateway, table: found.table })
             }
             Err(none) => Err(none.errno()),
@@ -405,7 +422,7 @@ pub fn ip_route_output_key(
     cx.within(Func::IpRouteOutputKeyHashRcu, skb, |cx| {
         flow.tos &= IPTOS_RT_MASK;
         let asked_oif = flow.oif;
-        if flow.saddr != 0 && source_fixes_device(cx, netns, &mut flow)? {
+        if !flow.saddr.is_unspecified() && source_fixes_device(cx, netns, &mut flow)? {
             return finish_output(cx, netns, flow, None, RouteType::Unicast);
         }
         if let Some(dev) = flow.oif
@@ -415,9 +432,10 @@ pub fn ip_route_output_key(
             return finish_output(cx, netns, flow, None, RouteType::Unicast);
         }
         let loopback = cx.k.netns[netns].loopback;
-        if flow.daddr == 0 {
-            flow.daddr = if flow.saddr != 0 { flow.saddr } else { u32::from(std::net::Ipv4Addr::LOCALHOST) };
-            flow.saddr = if flow.saddr != 0 { flow.saddr } else { flow.daddr };
+        if flow.daddr.is_unspecified() {
+            flow.daddr =
+                if !flow.saddr.is_unspecified() { flow.saddr } else { std::net::Ipv4Addr::LOCALHOST };
+            flow.saddr = if !flow.saddr.is_unspecified() { flow.saddr } else { flow.daddr };
             flow.oif = Some(loopback);
             return finish_output(cx, netns, flow, None, RouteType::Local);
         }
@@ -439,16 +457,16 @@ pub fn ip_route_output_key(
             Err(none) => {
                 // A device was named: the destination is taken to be on its link.
                 let Some(dev) = flow.oif else { return Err(none.errno()) };
-                if flow.saddr == 0 {
-                    flow.saddr = inet_select_addr(cx.k, dev, 0, Scope::LINK);
+                if flow.saddr.is_unspecified() {
+                    flow.saddr = inet_select_addr(cx.k, dev, Ipv4Addr::UNSPECIFIED, Scope::LINK);
                 }
                 return finish_output(cx, netns, flow, None, RouteType::Unicast);
             }
         };
         if found.kind == RouteType::Local {
-            if flow.saddr == 0 {
+            if flow.saddr.is_unspecified() {
                 let prefsrc = cx.k.netns[netns].ipv4.fib.infos.get(found.info).prefsrc;
-                flow.saddr = if prefsrc != 0 { prefsrc } else { flow.daddr };
+                flow.saddr = if !prefsrc.is_unspecified() { prefsrc } else { flow.daddr };
             }
             flow.oif = Some(loopback);
             return finish_output(cx, netns, flow, Some(found), RouteType::Local);
@@ -459,7 +477,7 @@ pub fn ip_route_output_key(
         } else if found.len == 0 && flow.oif.is_none() {
             fib_select_default(cx, netns, &flow, &mut found);
         }
-        if flow.saddr == 0 {
+        if flow.saddr.is_unspecified() {
             flow.saddr = fib_result_prefsrc(cx.k, netns, &found);
         }
         let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
@@ -470,10 +488,10 @@ pub fn ip_route_output_key(
 
 /// A source that was asked for must be an own address; with a group or everybody as destination it tells the device.
 fn source_fixes_device(cx: &Cx, netns: NetnsId, flow: &mut FlowOut) -> Result<bool, Errno> {
-    if is_multicast(flow.saddr) || is_limited_broadcast(flow.saddr) || is_zeronet(flow.saddr) {
+    if flow.saddr.is_multicast() || flow.saddr.is_broadcast() || is_zeronet(flow.saddr) {
         return Err(Errno::EINVAL);
     }
-    let group = is_multicast(flow.daddr) || is_limited_broadcast(flow.daddr);
+    let group = flow.daddr.is_multicast() || flow.daddr.is_broadcast();
     if flow.oif.is_none() && group {
         flow.oif = Some(ip_dev_find(cx, netns, flow.saddr).ok_or(Errno::ENETUNREACH)?);
         return Ok(true);
@@ -490,23 +508,23 @@ fn device_fixes_source(cx: &Cx, dev: DevId, flow: &mut FlowOut) -> Result<bool, 
     if !netdev.is_up() || cx.k.inet.get(dev).is_none() {
         return Err(Errno::ENETUNREACH);
     }
-    let on_link = flow.daddr >> 8 == 0xe0_0000 || is_limited_broadcast(flow.daddr);
+    let on_link = is_local_multicast(flow.daddr) || flow.daddr.is_broadcast();
     if on_link || flow.proto == IPPROTO_IGMP {
-        if flow.saddr == 0 {
-            flow.saddr = inet_select_addr(cx.k, dev, 0, Scope::LINK);
+        if flow.saddr.is_unspecified() {
+            flow.saddr = inet_select_addr(cx.k, dev, Ipv4Addr::UNSPECIFIED, Scope::LINK);
         }
         return Ok(true);
     }
-    if flow.saddr == 0 && is_multicast(flow.daddr) {
-        flow.saddr = inet_select_addr(cx.k, dev, 0, Scope::UNIVERSE);
-    } else if flow.saddr == 0 && flow.daddr == 0 {
-        flow.saddr = inet_select_addr(cx.k, dev, 0, Scope::HOST);
+    if flow.saddr.is_unspecified() && flow.daddr.is_multicast() {
+        flow.saddr = inet_select_addr(cx.k, dev, Ipv4Addr::UNSPECIFIED, Scope::UNIVERSE);
+    } else if flow.saddr.is_unspecified() && flow.daddr.is_unspecified() {
+        flow.saddr = inet_select_addr(cx.k, dev, Ipv4Addr::UNSPECIFIED, Scope::HOST);
     }
     Ok(false)
 }
 
 /// The device that has an own address (`__ip_dev_find`).
-pub fn ip_dev_find(cx: &Cx, netns: NetnsId, address: u32) -> Option<DevId> {
+pub fn ip_dev_find(cx: &Cx, netns: NetnsId, address: Ipv4Addr) -> Option<DevId> {
     let ipv4 = &cx.k.netns[netns].ipv4;
     if ipv4.is_own(address) {
         let has = |dev: &&DevId| {
@@ -557,12 +575,12 @@ fn finish_output(
     let dev = flow.oif.ok_or(Errno::ENETUNREACH)?;
     let (inet, ipv4) = in_dev(cx, dev).ok_or(Errno::EINVAL)?;
     let on_loopback = cx.k.devs[dev].is_loopback();
-    if is_loopback(flow.saddr) && !on_loopback && !or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet) {
+    if flow.saddr.is_loopback() && !on_loopback && !or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet) {
         return Err(Errno::EINVAL);
     }
     let kind = match flow.daddr {
-        to if is_limited_broadcast(to) => RouteType::Broadcast,
-        to if is_multicast(to) => RouteType::Multicast,
+        to if to.is_broadcast() => RouteType::Broadcast,
+        to if to.is_multicast() => RouteType::Multicast,
         to if is_zeronet(to) => return Err(Errno::EINVAL),
         _ => kind,
     };
@@ -581,14 +599,14 @@ fn finish_output(
     if let Some(found) = found.filter(|_| !group) {
         let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
         if let Some(nh) = info.nexthops.get(usize::from(found.nh_sel)) {
-            route.gateway = if nh.scope == Scope::LINK { nh.gateway } else { 0 };
+            route.gateway = if nh.scope == Scope::LINK { nh.gateway } else { Ipv4Addr::UNSPECIFIED };
         }
         route.mtu = info.metrics.mtu();
         route.mtu_locked = info.metrics.mtu_locked();
         route.hoplimit = info.metrics.hoplimit();
     }
     if let Some(exception) = ipv4.exceptions.find(dev, flow.daddr, cx.now) {
-        if exception.gateway != 0 {
+        if !exception.gateway.is_unspecified() {
             (route.gateway, route.flags) = (exception.gateway, route.flags | RTCF_REDIRECTED);
         }
         if exception.pmtu != 0 {

@@ -5,7 +5,7 @@
 use glassnet_sim::Nanos;
 use glassnet_wire::eth::ETH_HLEN;
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_REDIRECT};
-use glassnet_wire::ipv4::{is_limited_broadcast, is_loopback, is_multicast, is_zeronet};
+use glassnet_wire::ipv4::is_zeronet;
 use std::net::Ipv4Addr;
 
 use super::fib_frontend::inet_addr_type_dev_table;
@@ -116,8 +116,8 @@ pub fn ip_rt_send_redirect(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     }
     peer.filled = now;
     peer.redirects += 1;
-    let gateway = if route.gateway != 0 { route.gateway } else { daddr };
-    let error = IcmpError { kind: ICMP_REDIRECT, code: icmp::ICMP_REDIR_HOST, info: gateway };
+    let gateway = if !route.gateway.is_unspecified() { route.gateway } else { daddr };
+    let error = IcmpError { kind: ICMP_REDIRECT, code: icmp::ICMP_REDIR_HOST, info: gateway.to_bits() };
     icmp::icmp_send(cx, skb, error)
 }
 
@@ -128,7 +128,7 @@ pub fn ipv4_link_failure(cx: &mut Cx, skb: SkbId) -> Door {
 }
 
 /// A smaller MTU on the way to a destination was told (`__ip_rt_update_pmtu`).
-pub fn ip_rt_update_pmtu(cx: &mut Cx, netns: NetnsId, dev: DevId, daddr: u32, mtu: u32) {
+pub fn ip_rt_update_pmtu(cx: &mut Cx, netns: NetnsId, dev: DevId, daddr: Ipv4Addr, mtu: u32) {
     let now = cx.now;
     let net = &mut cx.k.netns[netns];
     let least = net.sysctls.get(&MIN_PMTU) as u32;
@@ -149,7 +149,7 @@ pub fn ip_rt_update_pmtu(cx: &mut Cx, netns: NetnsId, dev: DevId, daddr: u32, mt
 }
 
 /// A router told of a better gateway (`__ip_do_redirect`): taken only from the gateway in use.
-pub fn ip_do_redirect(cx: &mut Cx, dev: DevId, from: u32, daddr: u32, new_gateway: u32) {
+pub fn ip_do_redirect(cx: &mut Cx, dev: DevId, from: Ipv4Addr, daddr: Ipv4Addr, new_gateway: Ipv4Addr) {
     let Some((inet, ipv4)) = in_dev(cx, dev) else { return };
     let all = &ipv4.conf_all;
     let accepts = if inet.conf.get(Conf::Forwarding) != 0 {
@@ -162,8 +162,8 @@ pub fn ip_do_redirect(cx: &mut Cx, dev: DevId, from: u32, daddr: u32, new_gatewa
     let netns = cx.k.devs[dev].netns;
     let bad = new_gateway == from
         || !accepts
-        || is_multicast(new_gateway)
-        || is_limited_broadcast(new_gateway)
+        || new_gateway.is_multicast()
+        || new_gateway.is_broadcast()
         || is_zeronet(new_gateway);
     let off_link = !shared && !inet.onlink(new_gateway, from);
     let kind = inet_addr_type_dev_table(&ipv4.fib, None, new_gateway).0;
@@ -193,15 +193,14 @@ pub fn ip_handle_martian(cx: &mut Cx, skb: SkbId) {
     let (Some(iph), dev) = (ip_hdr(cx, skb).copied(), cx.skbs[skb].dev) else { return };
     let (saddr, daddr) = (iph.saddr.get(), iph.daddr.get());
     let Some((inet, ipv4)) = in_dev(cx, dev) else { return };
-    if is_multicast(daddr) || !or_conf(inet, &ipv4.conf_all, Conf::LogMartians) {
+    if daddr.is_multicast() || !or_conf(inet, &ipv4.conf_all, Conf::LogMartians) {
         return;
     }
     let localnet = or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet);
-    let source_is_wrong = is_multicast(saddr) || is_limited_broadcast(saddr) || is_zeronet(saddr);
-    let by_destination = !source_is_wrong && (is_zeronet(daddr) || is_loopback(daddr) && !localnet);
+    let source_is_wrong = saddr.is_multicast() || saddr.is_broadcast() || is_zeronet(saddr);
+    let by_destination = !source_is_wrong && (is_zeronet(daddr) || daddr.is_loopback() && !localnet);
     cx.printk_limited(LOG_WARNING, |cx| {
         let name = &cx.k.devs[dev].name;
-        let (saddr, daddr) = (Ipv4Addr::from_bits(saddr), Ipv4Addr::from_bits(daddr));
         if by_destination {
             return vec![format!("IPv4: martian destination {daddr} from {saddr}, dev {name}")];
         }

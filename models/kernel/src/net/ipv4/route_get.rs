@@ -3,7 +3,7 @@
 //! Kernel: net/ipv4/route.c (`inet_rtm_getroute`)
 
 use glassnet_wire::eth::ETH_P_IP;
-use glassnet_wire::ipv4::{IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr};
+use glassnet_wire::ipv4::{IPPROTO_UDP, IPV4_HLEN, InAddr, Ipv4Hdr};
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::U16;
 
@@ -59,9 +59,9 @@ pub fn rtm_getroute(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<R
         table: found.map_or(0, |found| found.table),
         tos: query.tos,
         scope: Scope::UNIVERSE,
-        prefsrc: (query.iif.is_none() && flow.saddr != 0).then_some(flow.saddr),
+        prefsrc: (query.iif.is_none() && !flow.saddr.is_unspecified()).then_some(flow.saddr),
         oif: Some(route.dev),
-        via: (route.gateway != 0).then_some(route.gateway),
+        via: (!route.gateway.is_unspecified()).then_some(route.gateway),
         iif: query.iif,
         mark: query.mark,
         rtcf: route.flags,
@@ -91,8 +91,8 @@ fn build_skb(cx: &mut Cx, dev: DevId, query: &RouteQuery) -> SkbId {
     let iph = Ipv4Hdr {
         version_ihl: 0x45,
         protocol: if query.ip_proto == 0 { IPPROTO_UDP } else { query.ip_proto },
-        saddr: query.src.into(),
-        daddr: query.dst.into(),
+        saddr: InAddr::new(query.src),
+        daddr: InAddr::new(query.dst),
         ..Ipv4Hdr::default()
     };
     let ports = [U16::from(query.sport), U16::from(query.dport)];

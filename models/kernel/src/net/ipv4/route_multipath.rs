@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/route.c (`fib_multipath_hash`), net/core/flow_dissector.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::eth::ETH_P_IP;
 use glassnet_wire::icmp::{
     ICMP_DEST_UNREACH, ICMP_HLEN, ICMP_PARAMETERPROB, ICMP_REDIRECT, ICMP_TIME_EXCEEDED, IcmpHdr,
@@ -35,11 +37,17 @@ fn set_hash_policy(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), 
 }
 
 /// What counts of a flow (`struct flow_keys`); what does not is 0.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct FlowKeys {
-    addrs: [u32; 2],
+    addrs: [Ipv4Addr; 2],
     ports: [u16; 2],
     proto: u8,
+}
+
+impl Default for FlowKeys {
+    fn default() -> Self {
+        FlowKeys { addrs: [Ipv4Addr::UNSPECIFIED; 2], ports: [0; 2], proto: 0 }
+    }
 }
 
 /// A hash of 31 bits, the same for both ways of a flow. The kernel's is keyed with a random secret, so only the shares
@@ -49,7 +57,7 @@ fn flow_hash_from_keys(keys: FlowKeys) -> u32 {
     addrs.sort_unstable();
     ports.sort_unstable();
     let transport = u64::from(proto) << 32 | u64::from(ports[0]) << 16 | u64::from(ports[1]);
-    let word = u64::from(addrs[0]) << 32 | u64::from(addrs[1]);
+    let word = u64::from(addrs[0].to_bits()) << 32 | u64::from(addrs[1].to_bits());
     let word = word ^ transport.wrapping_mul(0xd6e8_feb8_6659_fd93);
     let mixed = (word ^ word >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 33) as u32
@@ -60,7 +68,7 @@ fn policy(cx: &Cx, netns: NetnsId) -> i64 {
 }
 
 /// The hash of a packet that came in; `route` is the source and the destination that it is routed by.
-pub fn input_hash(cx: &Cx, skb: SkbId, route: (u32, u32)) -> u32 {
+pub fn input_hash(cx: &Cx, skb: SkbId, route: (Ipv4Addr, Ipv4Addr)) -> u32 {
     let addresses = FlowKeys { addrs: [route.0, route.1], ..FlowKeys::default() };
     let ip = ip_hdr(cx, skb).filter(|_| cx.skbs[skb].protocol == ETH_P_IP);
     let keys = match ip {

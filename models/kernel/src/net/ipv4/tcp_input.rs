@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/tcp_input.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHdr};
 
 use super::inet_connection_sock::take_port;
@@ -39,7 +41,7 @@ const SYNACK_RETRIES: u32 = 5;
 
 /// The machine of a new connection: its window is as many whole segments as Linux offers first
 /// (`tcp_select_initial_window`).
-pub fn machine_setup(cx: &mut Cx, local: (u32, u16), mtu: u32, timestamps: bool) -> (Setup, u16) {
+pub fn machine_setup(cx: &mut Cx, local: (Ipv4Addr, u16), mtu: u32, timestamps: bool) -> (Setup, u16) {
     let room = mtu.saturating_sub((IPV4_HLEN + TCP_HLEN) as u32);
     let mss = room.saturating_sub(if timestamps { TIMESTAMPS } else { 0 }).max(1);
     let first = (u32::from(u16::MAX) / mss * mss).max(mss.min(u32::from(u16::MAX)));
@@ -284,8 +286,8 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
 pub fn route_mtu(
     cx: &mut Cx,
     netns: NetnsId,
-    local: (u32, u16),
-    remote: (u32, u16),
+    local: (Ipv4Addr, u16),
+    remote: (Ipv4Addr, u16),
     mark: u32,
 ) -> Option<u32> {
     let flow = FlowOut {

@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/tcp_ipv4.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::checksum;
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB, ICMP_TIME_EXCEEDED};
 use glassnet_wire::ipv4::{IPPROTO_TCP, Ipv4Hdr};
@@ -41,7 +43,7 @@ pub static MODULE: Module = Module { net_exit: Some(tcp_sk_exit), ..Module::name
 /// # Errors
 ///
 /// EISCONN and EALREADY for a second try, EADDRNOTAVAIL without a free port, and what routing says.
-pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: u32, port: u16) -> Result<(), Errno> {
+pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -> Result<(), Errno> {
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
     let (netns, local) = (socket.netns, socket.local);
     match socket.tcp.as_ref().map(|tp| tp.state) {
@@ -162,8 +164,9 @@ pub fn inet_lookup_listener(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<Sock
     let netns = cx.k.devs[dev].netns;
     let score = |sock: &&SocketId| {
         let socket = cx.k.sockets.get(**sock)?;
-        let fits = (socket.local.0 == 0 || socket.local.0 == daddr) && bound_here(cx, socket, dev);
-        fits.then(|| u32::from(socket.local.0 != 0) + u32::from(socket.opts.bound_dev_if != 0))
+        let fits =
+            (socket.local.0.is_unspecified() || socket.local.0 == daddr) && bound_here(cx, socket, dev);
+        fits.then(|| u32::from(!socket.local.0.is_unspecified()) + u32::from(socket.opts.bound_dev_if != 0))
     };
     let listeners = cx.k.sockets.tcp_hashinfo.listeners(netns, th.dest.get());
     let scored = listeners.iter().filter_map(|sock| Some((score(&sock)?, *sock)));
@@ -355,7 +358,8 @@ fn tcp_fails(cx: &mut Cx, sock: SocketId, errno: Errno) {
 /// Packets must be shorter on the way: those that were lost are sent again when their time is over.
 fn tcp_v4_mtu_reduced(cx: &mut Cx, netns: NetnsId, sock: SocketId) {
     let Some(socket) = cx.k.sockets.get(sock) else { return };
-    let (local, remote, mark) = (socket.local, socket.remote.unwrap_or((0, 0)), socket.opts.mark);
+    let (local, remote, mark) =
+        (socket.local, socket.remote.unwrap_or((Ipv4Addr::UNSPECIFIED, 0)), socket.opts.mark);
     let Some(mtu) = route_mtu(cx, netns, local, remote, mark) else { return };
     let (seed, now) = (cx.dice.below(u64::MAX), cx.now);
     if let Some(machine) = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut())

@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/tcp_output.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::checksum;
 use glassnet_wire::ipv4::IPPROTO_TCP;
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN, TcpHdr};
@@ -141,7 +143,7 @@ fn as_linux_writes(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
 }
 
 /// The checksum of a segment goes into its header (`tcp_v4_send_check`).
-pub fn tcp_v4_send_check(segment: &mut [u8], saddr: u32, daddr: u32) {
+pub fn tcp_v4_send_check(segment: &mut [u8], saddr: Ipv4Addr, daddr: Ipv4Addr) {
     segment[16..18].fill(0);
     let pseudo = checksum::pseudo_header(saddr, daddr, IPPROTO_TCP, segment.len() as u16);
     let check = checksum::fold(checksum::sum(pseudo, segment));

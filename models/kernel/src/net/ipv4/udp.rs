@@ -2,9 +2,11 @@
 //!
 //! Kernel: net/ipv4/udp.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::checksum;
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB, ICMP_REDIRECT};
-use glassnet_wire::ipv4::{IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_limited_broadcast, is_multicast};
+use glassnet_wire::ipv4::{IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr};
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::U16;
@@ -40,7 +42,7 @@ const LAST_EPHEMERAL: u16 = 60_999;
 pub fn udp_sendmsg(
     cx: &mut Cx,
     sock: SocketId,
-    to: Option<(u32, u16)>,
+    to: Option<(Ipv4Addr, u16)>,
     payload: &[u8],
 ) -> Result<usize, Errno> {
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
@@ -93,7 +95,7 @@ fn route_and_build(
     sock: SocketId,
     netns: NetnsId,
     skb: SkbId,
-    to: (u32, u16),
+    to: (Ipv4Addr, u16),
     connected: bool,
 ) -> Result<Door, Errno> {
     let sport = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.local.1;
@@ -213,32 +215,38 @@ fn queue_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) {
 }
 
 /// How well a socket fits a datagram, none if it does not (`compute_score`).
-fn compute_score(cx: &Cx, socket: &Socket, skb: SkbId, from: (u32, u16), to: (u32, u16)) -> Option<u32> {
+fn compute_score(
+    cx: &Cx,
+    socket: &Socket,
+    skb: SkbId,
+    from: (Ipv4Addr, u16),
+    to: (Ipv4Addr, u16),
+) -> Option<u32> {
     let dev = cx.skbs[skb].dev;
     let fits = socket.netns == cx.k.devs[dev].netns
         && socket.kind == SockKind::Udp
         && socket.local.1 == to.1
-        && (socket.local.0 == 0 || socket.local.0 == to.0)
+        && (socket.local.0.is_unspecified() || socket.local.0 == to.0)
         && socket.remote.is_none_or(|remote| remote == from)
         && bound_here(cx, socket, dev);
     fits.then(|| {
-        u32::from(socket.local.0 != 0)
+        u32::from(!socket.local.0.is_unspecified())
             + 4 * u32::from(socket.remote.is_some())
             + 4 * u32::from(socket.opts.bound_dev_if != 0)
     })
 }
 
 /// The socket of a datagram from one end to the other (`__udp4_lib_lookup`).
-pub fn udp_lookup(cx: &Cx, skb: SkbId, from: (u32, u16), to: (u32, u16)) -> Option<SocketId> {
+pub fn udp_lookup(cx: &Cx, skb: SkbId, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16)) -> Option<SocketId> {
     let score = |socket: &Socket| Some((compute_score(cx, socket, skb, from, to)?, socket.id));
     cx.k.sockets.iter().filter_map(score).max().map(|best| best.1)
 }
 
 /// Every socket that fits gets a datagram to a group or to everybody (`__udp4_lib_mcast_deliver`).
-fn mcast_deliver(cx: &mut Cx, skb: SkbId, from: (u32, u16), to: (u32, u16)) -> Door {
-    let any = is_multicast(to.0) || is_limited_broadcast(to.0);
+fn mcast_deliver(cx: &mut Cx, skb: SkbId, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16)) -> Door {
+    let any = to.0.is_multicast() || to.0.is_broadcast();
     let fits = |socket: &Socket| {
-        let bound_to = if any || socket.local.0 == 0 { to } else { (socket.local.0, to.1) };
+        let bound_to = if any || socket.local.0.is_unspecified() { to } else { (socket.local.0, to.1) };
         compute_score(cx, socket, skb, from, bound_to).is_some()
     };
     let ids: Vec<SocketId> =

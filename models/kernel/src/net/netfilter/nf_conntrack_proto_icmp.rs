@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/netfilter/nf_conntrack_proto_icmp.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::icmp::{
     ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_HLEN, ICMP_PARAMETERPROB, ICMP_REDIRECT, ICMP_TIME_EXCEEDED,
@@ -79,12 +81,12 @@ pub(super) fn nf_conntrack_icmpv4_error(
 fn nf_conntrack_inet_error(cx: &mut Cx, skb: SkbId, inner: usize, state: HookState, zone: [u16; 2]) -> Error {
     cx.call(Func::NfConntrackInetError, skb);
     let data = cx.skbs.data(skb);
-    let outer = Ipv4Hdr::ref_from_prefix(data).map_or(0, |(iph, _)| iph.daddr.get());
+    let outer = Ipv4Hdr::ref_from_prefix(data).map_or(Ipv4Addr::UNSPECIFIED, |(iph, _)| iph.daddr.get());
     let quoted = data.get(inner..).and_then(nf_ct_get_tuple);
     // Looked up as its answer would be: that is the direction in which the error goes.
     let Some(answer) = quoted.and_then(|(tuple, _)| tuple.inverted()) else { return Error::Invalid };
     let Some((id, dir)) = nf_conntrack_find(cx, state.netns, zone, &answer) else { return Error::Invalid };
-    let expected = cx.k.conntrack.get(id).map_or(0, |conn| conn.tuple(dir).dst);
+    let expected = cx.k.conntrack.get(id).map_or(Ipv4Addr::UNSPECIFIED, |conn| conn.tuple(dir).dst);
     if expected != outer {
         cx.note(|_| Note::Conntrack(ConntrackNote::ErrorAstray { to: outer, expected }));
         return Error::Invalid;

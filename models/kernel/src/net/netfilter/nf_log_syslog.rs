@@ -179,7 +179,7 @@ impl Dump<'_> {
     }
 
     fn addresses(&mut self, iph: &Ipv4Hdr) {
-        let (saddr, daddr) = (Ipv4Addr::from_bits(iph.saddr.get()), Ipv4Addr::from_bits(iph.daddr.get()));
+        let (saddr, daddr) = (iph.saddr.get(), iph.daddr.get());
         let _ = write!(
             self.out,
             "SRC={saddr} DST={daddr} LEN={} TOS=0x{:02X} PREC=0x{:02X} TTL={} ID={} ",

@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/netfilter/nf_nat_core.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::ipv4::IPPROTO_ICMP;
 
 use super::nf_conntrack_core::{
@@ -26,7 +28,7 @@ use crate::tables::xt::{TableName, Variant};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NatRange {
     /// First and last address.
-    pub addrs: Option<(u32, u32)>,
+    pub addrs: Option<(Ipv4Addr, Ipv4Addr)>,
     /// First and last port.
     pub ports: Option<(u16, u16)>,
     /// `DNAT` with a shifted port range: the base port after `/`.
@@ -239,15 +241,16 @@ fn port_in_range(tuple: &Tuple, manip: Manip, (first, last): (u16, u16)) -> bool
 /// (`find_best_ips_proto`). The kernel's hash has no secret: the choice is the same.
 fn choose_address(tuple: &mut Tuple, range: &NatRange, manip: Manip, zone: u16) {
     let Some((first, last)) = range.addrs else { return };
-    let initval = if range.persistent { 0 } else { tuple.dst.swap_bytes() ^ u32::from(zone) };
+    let initval = if range.persistent { 0 } else { u32::from_le_bytes(tuple.dst.octets()) ^ u32::from(zone) };
     // An IPv4 address in a union with an IPv6 one: four words of which three are 0, the first as it is on the wire,
     // read by a little-endian machine.
-    let hash = jhash2([tuple.src.swap_bytes(), 0, 0, 0], initval);
+    let hash = jhash2([u32::from_le_bytes(tuple.src.octets()), 0, 0, 0], initval);
     let address = if first == last {
         first
     } else {
-        let size = last.wrapping_sub(first).wrapping_add(1);
-        first.wrapping_add(((u64::from(hash) * u64::from(size)) >> 32) as u32)
+        let size = last.to_bits().wrapping_sub(first.to_bits()).wrapping_add(1);
+        let step = ((u64::from(hash) * u64::from(size)) >> 32) as u32;
+        Ipv4Addr::from_bits(first.to_bits().wrapping_add(step))
     };
     match manip {
         Manip::Src => tuple.src = address,
@@ -435,12 +438,11 @@ fn nf_nat_packet(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo, manip: Manip) 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::net::Ipv4Addr;
 
     use super::*;
 
-    fn ip(text: &str) -> u32 {
-        u32::from(text.parse::<Ipv4Addr>().expect("an address"))
+    fn ip(text: &str) -> Ipv4Addr {
+        text.parse().expect("an address")
     }
 
     fn tuple(src: &str, sport: u16, dst: &str, dport: u16, proto: u8) -> Tuple {
@@ -494,17 +496,18 @@ mod tests {
     /// 10.2.0.1-10.2.0.5`, UDP from 10.1.0.1, 10.1.0.2, …; the last bytes that were chosen.
     #[test]
     fn addresses_of_a_range_are_the_kernels() {
-        let chosen = |range: &NatRange, manip, n: u32, dst: &str| {
-            let orig = Tuple { src: ip("10.1.0.0") + n, ..tuple("0.0.0.0", 4000, dst, 53, 17) };
+        let chosen = |range: &NatRange, manip, n: u8, dst: &str| {
+            let orig = Tuple { src: Ipv4Addr::new(10, 1, 0, n), ..tuple("0.0.0.0", 4000, dst, 53, 17) };
             let new = choose(&mut Fake::default(), orig, range, manip);
-            (if manip == Manip::Src { new.src } else { new.dst }) & 0xff
+            let [.., last] = (if manip == Manip::Src { new.src } else { new.dst }).octets();
+            last
         };
         let snat = addrs("10.5.0.1", "10.5.0.16");
-        let got: Vec<u32> = (1..=8).map(|n| chosen(&snat, Manip::Src, n, "10.2.0.1")).collect();
+        let got: Vec<u8> = (1..=8).map(|n| chosen(&snat, Manip::Src, n, "10.2.0.1")).collect();
         assert_eq!(got, [5, 14, 2, 9, 5, 3, 9, 6]);
         let persistent = NatRange { persistent: true, ..snat };
         for dst in ["10.2.0.1", "10.2.0.2", "10.2.0.3"] {
-            let got: Vec<u32> = (1..=8).map(|n| chosen(&persistent, Manip::Src, n, dst)).collect();
+            let got: Vec<u8> = (1..=8).map(|n| chosen(&persistent, Manip::Src, n, dst)).collect();
             assert_eq!(got, [4, 3, 13, 14, 9, 4, 7, 5]);
         }
         let dnat = addrs("10.2.0.1", "10.2.0.5");
@@ -513,7 +516,7 @@ mod tests {
             ("10.9.0.2", [5, 1, 5, 4, 4, 4, 2, 1]),
             ("10.9.0.3", [5, 2, 2, 3, 2, 2, 2, 5]),
         ] {
-            let got: Vec<u32> = (1..=8).map(|n| chosen(&dnat, Manip::Dst, n, dst)).collect();
+            let got: Vec<u8> = (1..=8).map(|n| chosen(&dnat, Manip::Dst, n, dst)).collect();
             assert_eq!(got, expected, "{dst}");
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/netfilter/nf_nat_masquerade.c
 
+use std::net::Ipv4Addr;
+
 use super::nf_conntrack_core::nf_ct_iterate_cleanup;
 use super::nf_nat_core::{Manip, NatRange, nf_nat_setup_info};
 use crate::Cx;
@@ -26,15 +28,17 @@ pub fn nf_nat_masquerade_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: 
     cx.within(Func::NfNatMasqueradeIpv4, skb, |cx| {
         let drop = Verdict::Drop(DropReason::NetfilterDrop);
         let (Some((id, _)), Some(out)) = (cx.nf_ct_get(skb), state.output) else { return drop };
-        let source = cx.k.conntrack.get(id).map_or(0, |conn| conn.tuple(Dir::Original).src);
-        if source == 0 {
+        let source =
+            cx.k.conntrack.get(id).map_or(Ipv4Addr::UNSPECIFIED, |conn| conn.tuple(Dir::Original).src);
+        if source.is_unspecified() {
             // A packet of this machine that has no address yet: DHCP.
             return Verdict::Accept;
         }
-        let gateway = cx.skbs[skb].dst.map_or(0, |route| route.gateway);
-        let next_hop = if gateway != 0 { gateway } else { ip_hdr(cx, skb).map_or(0, |iph| iph.daddr.get()) };
+        let gateway = cx.skbs[skb].dst.map(|route| route.gateway).filter(|gateway| !gateway.is_unspecified());
+        let daddr = ip_hdr(cx, skb).map(|iph| iph.daddr.get());
+        let next_hop = gateway.or(daddr).unwrap_or(Ipv4Addr::UNSPECIFIED);
         let address = inet_select_addr(cx.k, out, next_hop, Scope::UNIVERSE);
-        if address == 0 {
+        if address.is_unspecified() {
             cx.note(|cx| Note::NoAddress { dev: cx.k.devs[out].name.clone() });
             return drop;
         }
@@ -48,7 +52,7 @@ pub fn nf_nat_masquerade_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: 
 
 /// A device went down, or lost `address`: the connections that were masqueraded with it are forgotten, for it may come
 /// back with another (`masq_device_event`, `masq_inet_event`).
-fn masq_device_event(cx: &mut Cx, dev: DevId, address: Option<u32>) {
+fn masq_device_event(cx: &mut Cx, dev: DevId, address: Option<Ipv4Addr>) {
     let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
     let last = |conn: &Conn| address.is_none_or(|address| conn.tuple(Dir::Reply).dst == address);
     let gone = |conn: &Conn| conn.masq_index == ifindex && conn.netns == netns && last(conn);

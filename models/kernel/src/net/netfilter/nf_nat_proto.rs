@@ -2,12 +2,14 @@
 //!
 //! Kernel: net/netfilter/nf_nat_proto.c
 
+use std::net::Ipv4Addr;
+
 use glassnet_wire::checksum::{checksum, replace};
 use glassnet_wire::icmp::{ICMP_HLEN, ICMP_REDIRECT, IcmpHdr};
-use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, Ipv4Hdr};
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, InAddr, Ipv4Hdr};
 use glassnet_wire::tcp::TcpHdr;
 use glassnet_wire::udp::UdpHdr;
-use zerocopy::big_endian::{U16, U32};
+use zerocopy::big_endian::U16;
 
 use super::nf_nat_core::{Manip, nf_nat_inet_fn};
 use crate::Cx;
@@ -34,7 +36,8 @@ const fn hook_ops(name: &'static str, hook: Hook, priority: i32, function: HookF
 }
 
 /// What a 16-bit sum says after an address changed.
-fn replace_address(check: u16, old: u32, new: u32) -> u16 {
+fn replace_address(check: u16, old: Ipv4Addr, new: Ipv4Addr) -> u16 {
+    let (old, new) = (old.to_bits(), new.to_bits());
     let high = replace(check, (old >> 16) as u16, (new >> 16) as u16);
     replace(high, old as u16, new as u16)
 }
@@ -42,7 +45,7 @@ fn replace_address(check: u16, old: u32, new: u32) -> u16 {
 /// One end of a packet before and after.
 #[derive(Clone, Copy, Debug)]
 struct Change {
-    address: (u32, u32),
+    address: (Ipv4Addr, Ipv4Addr),
     port: (u16, u16),
 }
 
@@ -75,7 +78,7 @@ fn manip_ipv4(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple, manip: Ma
     }
     let Some(iph) = skbs.header_mut::<Ipv4Hdr>(skb, at) else { return false };
     iph.check = U16::new(replace_address(iph.check.get(), old, new));
-    *(if manip == Manip::Src { &mut iph.saddr } else { &mut iph.daddr }) = U32::new(new);
+    *(if manip == Manip::Src { &mut iph.saddr } else { &mut iph.daddr }) = InAddr::new(new);
     true
 }
 
@@ -102,7 +105,7 @@ fn manip_ports(
     skb: SkbId,
     at: u32,
     proto: u8,
-    address: (u32, u32),
+    address: (Ipv4Addr, Ipv4Addr),
     target: &Tuple,
     manip: Manip,
 ) -> bool {
@@ -212,8 +215,8 @@ fn nf_nat_ipv4_fn(cx: &mut Cx, skb: SkbId, state: &HookState) -> Verdict {
     nf_nat_inet_fn(cx, skb, *state)
 }
 
-fn daddr(cx: &Cx, skb: SkbId) -> u32 {
-    ip_hdr(cx, skb).map_or(0, |iph| iph.daddr.get())
+fn daddr(cx: &Cx, skb: SkbId) -> Ipv4Addr {
+    ip_hdr(cx, skb).map_or(Ipv4Addr::UNSPECIFIED, |iph| iph.daddr.get())
 }
 
 /// NAT of a packet that came in; one that gets another destination is routed by that.

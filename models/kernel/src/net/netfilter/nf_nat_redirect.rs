@@ -17,7 +17,7 @@ use crate::tables::netfilter::{Hook, HookState};
 pub fn nf_nat_redirect_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: &NatRange) -> Verdict {
     cx.within(Func::NfNatRedirectIpv4, skb, |cx| {
         let address = if state.hook == Hook::LocalOut {
-            Some(u32::from(Ipv4Addr::LOCALHOST))
+            Some(Ipv4Addr::LOCALHOST)
         } else {
             let inet = cx.k.inet.get(cx.skbs[skb].dev);
             inet.and_then(|inet| inet.addrs.first()).map(|ifa| ifa.local)

@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/netfilter/xt_addrtype.c
 
+use std::net::Ipv4Addr;
+
 use super::super::ipv4::fib_frontend::inet_addr_type_dev_table;
 use crate::Cx;
 use crate::extension::{Par, Place, Refused, XtMatch};
@@ -56,13 +58,13 @@ pub fn addrtype_mt(cx: &mut Cx, par: &mut Par, with: &Addrtype) -> bool {
         (_, true) => par.state.output,
         _ => None,
     };
-    let fits = |rule: Option<(bool, u16)>, addr: u32| {
+    let fits = |rule: Option<(bool, u16)>, addr: Ipv4Addr| {
         rule.is_none_or(|(invert, kinds)| is_of_kind(cx, par, dev, addr, kinds) != invert)
     };
     fits(with.source, par.iph.saddr.get()) && fits(with.dest, par.iph.daddr.get())
 }
 
-fn is_of_kind(cx: &Cx, par: &Par, dev: Option<DevId>, addr: u32, kinds: u16) -> bool {
+fn is_of_kind(cx: &Cx, par: &Par, dev: Option<DevId>, addr: Ipv4Addr, kinds: u16) -> bool {
     let fib = &cx.k.netns[par.state.netns].ipv4.fib;
     let (kind, _) = inet_addr_type_dev_table(fib, dev, addr);
     kinds & (1 << kind as u16) != 0

@@ -42,7 +42,7 @@ pub static MODULES: &[Module] = &[Module { matches: &[Cluster::NAME], ..Module::
 /// Not modelled: the parents of expected connections.
 pub fn cluster_mt(cx: &mut Cx, par: &mut Par, with: &Cluster) -> bool {
     // All nodes share one multicast MAC address: what came by it is for this host.
-    let is_multicast = par.iph.daddr.get() >> 28 == 0xe;
+    let is_multicast = par.iph.daddr.get().is_multicast();
     let pkt = &mut cx.skbs[par.skb];
     if !is_multicast && pkt.pkt_type == PacketType::Multicast {
         pkt.pkt_type = PacketType::Host;
@@ -50,7 +50,7 @@ pub fn cluster_mt(cx: &mut Cx, par: &mut Par, with: &Cluster) -> bool {
     let hash = match pkt.nfct {
         NfCt::Conn(id, _) => {
             let Some(conn) = cx.k.conntrack.get(id) else { return false };
-            jhash2(&[conn.tuple(Dir::Original).src.swap_bytes()], with.hash_seed)
+            jhash2(&[u32::from_le_bytes(conn.tuple(Dir::Original).src.octets())], with.hash_seed)
         }
         // A template has no addresses: the kernel warns in its log, and takes the first node.
         NfCt::Template(_) => 0,

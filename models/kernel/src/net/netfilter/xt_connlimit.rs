@@ -5,6 +5,7 @@
 //! jiffy.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 
 use super::nf_conntrack_core::nf_conntrack_find;
 use super::nf_conntrack_tuple::nf_ct_get_tuple;
@@ -13,6 +14,7 @@ use crate::extension::{Kept, Par, XtMatch};
 use crate::ids::NetnsId;
 use crate::module::Module;
 use crate::tables::conntrack::{Conn, Dir, NfCt, Proto, TcpState, Tuple};
+use crate::tables::fib_trie::inet_make_mask;
 use crate::tables::jiffies::jiffies;
 use crate::tables::xt::Variant;
 
@@ -59,7 +61,7 @@ const GC_MAX_NODES: usize = 64;
 const LOOPBACK_IFINDEX: u32 = 1;
 
 /// What a rule counts (`struct nf_conncount_data`): connections by masked address and zone.
-pub type Conncount = HashMap<(u32, u16), ConnList>;
+pub type Conncount = HashMap<(Ipv4Addr, u16), ConnList>;
 
 /// The connections of one address (`struct nf_conncount_list`).
 #[derive(Clone, Debug, Default)]
@@ -90,7 +92,7 @@ pub fn connlimit_mt(cx: &mut Cx, par: &mut Par, with: &mut Connlimit) -> bool {
         return false;
     };
     let addr = if with.dest { par.iph.daddr.get() } else { par.iph.saddr.get() };
-    let mask = u32::MAX.checked_shl(32 - u32::from(with.mask)).unwrap_or(0);
+    let mask = inet_make_mask(with.mask);
     let key = (addr & mask, counted.zone[0].max(counted.zone[1]));
     let lists = &mut with.counted.0;
     let connections = match lists.get_mut(&key) {

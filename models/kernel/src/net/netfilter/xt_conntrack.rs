@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/netfilter/xt_conntrack.c, net/netfilter/xt_state.c
 
+use std::net::Ipv4Addr;
+
 use crate::Cx;
 use crate::extension::{Par, XtMatch};
 use crate::module::Module;
@@ -16,13 +18,13 @@ pub struct Conntrack {
     /// `--ctproto`.
     pub proto: Option<(bool, u8)>,
     /// `--ctorigsrc`: inverted, address, mask.
-    pub origsrc: Option<(bool, u32, u32)>,
+    pub origsrc: Option<(bool, Ipv4Addr, Ipv4Addr)>,
     /// `--ctorigdst`.
-    pub origdst: Option<(bool, u32, u32)>,
+    pub origdst: Option<(bool, Ipv4Addr, Ipv4Addr)>,
     /// `--ctreplsrc`.
-    pub replsrc: Option<(bool, u32, u32)>,
+    pub replsrc: Option<(bool, Ipv4Addr, Ipv4Addr)>,
     /// `--ctrepldst`.
-    pub repldst: Option<(bool, u32, u32)>,
+    pub repldst: Option<(bool, Ipv4Addr, Ipv4Addr)>,
     /// `--ctorigsrcport`.
     pub origsrcport: Option<Ports>,
     /// `--ctorigdstport`.
@@ -156,7 +158,7 @@ pub fn conntrack_mt(cx: &mut Cx, par: &mut Par, with: &Conntrack) -> bool {
 fn addresses_fit(conn: &Conn, with: &Conntrack) -> bool {
     let (orig, reply) = (conn.tuple(Dir::Original), conn.tuple(Dir::Reply));
     // An address that has bits outside its mask is never found.
-    let fits = |rule: Option<(bool, u32, u32)>, addr: u32| {
+    let fits = |rule: Option<(bool, Ipv4Addr, Ipv4Addr)>, addr: Ipv4Addr| {
         rule.is_none_or(|(invert, wanted, mask)| (addr & mask == wanted) != invert)
     };
     fits(with.origsrc, orig.src)

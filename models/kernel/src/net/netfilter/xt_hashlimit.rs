@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
+use std::net::Ipv4Addr;
 
 use crate::Cx;
 use crate::extension::{Par, Place, Refused, XtMatch};
@@ -118,8 +119,8 @@ pub fn hashlimit_mt(cx: &mut Cx, par: &mut Par, with: &Hashlimit) -> bool {
 fn key(cx: &Cx, par: &Par, with: &Hashlimit) -> Option<HashlimitKey> {
     let on = |bit: u8| with.mode & bit != 0;
     let mut key = HashlimitKey {
-        dst: if on(DIP) { masked(par.iph.daddr.get(), with.dstmask) } else { 0 },
-        src: if on(SIP) { masked(par.iph.saddr.get(), with.srcmask) } else { 0 },
+        dst: if on(DIP) { masked(par.iph.daddr.get(), with.dstmask) } else { Ipv4Addr::UNSPECIFIED },
+        src: if on(SIP) { masked(par.iph.saddr.get(), with.srcmask) } else { Ipv4Addr::UNSPECIFIED },
         ..HashlimitKey::default()
     };
     // Only these protocols have ports at this place.
@@ -143,16 +144,22 @@ const CREDITS_PER_JIFFY: u64 = 1 << 39;
 const CREDITS_PER_JIFFY_BYTES: u64 = 1 << 24;
 
 /// Whom an entry is about: destination and source address, destination and source port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HashlimitKey {
     /// Destination address.
-    pub dst: u32,
+    pub dst: Ipv4Addr,
     /// Source address.
-    pub src: u32,
+    pub src: Ipv4Addr,
     /// Destination port.
     pub dport: u16,
     /// Source port.
     pub sport: u16,
+}
+
+impl Default for HashlimitKey {
+    fn default() -> Self {
+        HashlimitKey { dst: Ipv4Addr::UNSPECIFIED, src: Ipv4Addr::UNSPECIFIED, dport: 0, sport: 0 }
+    }
 }
 
 /// An entry (`struct dsthash_ent`). With `--hashlimit-rate-match` credit, cap and cost are interval, count and rate, as the
@@ -356,7 +363,7 @@ mod tests {
     #[test]
     fn credits_are_the_kernels() {
         let mut table = HashlimitTable::new(cfg(), 0);
-        let key = HashlimitKey { src: 1, ..HashlimitKey::default() };
+        let key = HashlimitKey { src: Ipv4Addr::new(10, 0, 0, 1), ..HashlimitKey::default() };
         let within: Vec<_> = (0..6).map(|_| table.count(&cfg(), key, 84, 0)).collect();
         assert_eq!(within, [Some(true), Some(true), Some(true), Some(true), Some(true), Some(false)]);
         let entry = table.entries(0).next().expect("an entry");
@@ -373,7 +380,7 @@ mod tests {
     #[test]
     fn entries_expire_and_a_full_table_takes_no_more() {
         let mut table = HashlimitTable::new(Hashlimit { max: 1, ..cfg() }, 0);
-        let key = |src| HashlimitKey { src, ..HashlimitKey::default() };
+        let key = |host| HashlimitKey { src: Ipv4Addr::new(10, 0, 0, host), ..HashlimitKey::default() };
         assert_eq!(table.count(&cfg(), key(1), 84, 0), Some(true));
         assert_eq!(table.count(&cfg(), key(2), 84, 1), None);
         assert_eq!(table.count(&cfg(), key(2), 84, 600), Some(true), "the first is gone after its second");

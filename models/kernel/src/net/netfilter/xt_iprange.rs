@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/netfilter/xt_iprange.c
 
+use std::net::Ipv4Addr;
+
 use crate::Cx;
 use crate::extension::{Par, XtMatch};
 use crate::module::Module;
@@ -10,9 +12,9 @@ use crate::module::Module;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Iprange {
     /// `--src-range`.
-    pub source: Option<(bool, u32, u32)>,
+    pub source: Option<(bool, Ipv4Addr, Ipv4Addr)>,
     /// `--dst-range`.
-    pub dest: Option<(bool, u32, u32)>,
+    pub dest: Option<(bool, Ipv4Addr, Ipv4Addr)>,
 }
 
 impl XtMatch for Iprange {
@@ -32,7 +34,7 @@ pub static MODULES: &[Module] = &[Module { matches: &[Iprange::NAME], ..Module::
 
 /// The addresses are in these ranges.
 pub fn iprange_mt4(_: &mut Cx, par: &mut Par, with: &Iprange) -> bool {
-    let fits = |range: Option<(bool, u32, u32)>, addr: u32| {
+    let fits = |range: Option<(bool, Ipv4Addr, Ipv4Addr)>, addr: Ipv4Addr| {
         range.is_none_or(|(invert, low, high)| (low..=high).contains(&addr) != invert)
     };
     fits(with.source, par.iph.saddr.get()) && fits(with.dest, par.iph.daddr.get())

@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/netfilter/xt_nat.c, net/netfilter/xt_MASQUERADE.c, net/netfilter/xt_REDIRECT.c, net/netfilter/xt_NETMAP.c
 
+use std::net::Ipv4Addr;
+
 use super::nf_nat_core::{Manip, NatRange, nf_nat_setup_info};
 use super::nf_nat_masquerade::nf_nat_masquerade_ipv4;
 use super::nf_nat_redirect::nf_nat_redirect_ipv4;
@@ -173,7 +175,7 @@ pub fn netmap_tg(cx: &mut Cx, par: &Par, range: &NatRange) -> TargetVerdict {
     let Some((first, last)) = range.addrs else { return setup(cx, par, range, Manip::at(par.state.hook)) };
     let manip = Manip::at(par.state.hook);
     let old = if manip == Manip::Dst { par.iph.daddr.get() } else { par.iph.saddr.get() };
-    let host = first ^ last;
+    let host = Ipv4Addr::from_bits(first.to_bits() ^ last.to_bits());
     let new = old & host | first & !host;
     setup(cx, par, &NatRange { addrs: Some((new, new)), ..*range }, manip)
 }

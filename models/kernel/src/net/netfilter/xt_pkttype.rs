@@ -2,8 +2,6 @@
 //!
 //! Kernel: net/netfilter/xt_pkttype.c
 
-use glassnet_wire::ipv4::is_multicast;
-
 use crate::Cx;
 use crate::extension::{Par, XtMatch};
 use crate::module::Module;
@@ -50,7 +48,7 @@ fn own_copy(cx: &Cx, par: &Par) -> Option<u8> {
     if dev.is_loopback() || !pkt.ip_summed {
         return None;
     }
-    if is_multicast(par.iph.daddr.get()) {
+    if par.iph.daddr.get().is_multicast() {
         return Some(2);
     }
     let broadcast = pkt.dst.as_ref().is_some_and(|route| route.kind == RouteType::Broadcast);

@@ -3,6 +3,7 @@
 //! Kernel: net/netfilter/xt_recent.c
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use super::xt_owner::{Sender, sender};
 use crate::Cx;
@@ -44,7 +45,7 @@ pub struct Recent {
     /// `--name`.
     pub name: String,
     /// `--mask`.
-    pub mask: u32,
+    pub mask: Ipv4Addr,
     /// `--rdest` (true) or `--rsource`.
     pub dest: bool,
 }
@@ -134,7 +135,7 @@ const STAMPS_MASK: u32 = 31;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecentEntry {
     /// The address, masked.
-    pub addr: u32,
+    pub addr: Ipv4Addr,
     /// TTL of the last packet.
     pub ttl: u8,
     /// The place of the next time.
@@ -144,10 +145,10 @@ pub struct RecentEntry {
 }
 
 /// A list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RecentTable {
     /// Which part of addresses counts: as the first rule said.
-    pub mask: u32,
+    pub mask: Ipv4Addr,
     /// How many times each address keeps, less one.
     pub stamps_mask: u32,
     /// How many rules use it; it goes with the last.
@@ -160,12 +161,12 @@ pub struct RecentTable {
 pub type RecentTables = BTreeMap<String, RecentTable>;
 
 /// A rule with this hit count uses the list (`recent_mt_check`).
-pub fn use_table(tables: &mut RecentTables, name: &str, mask: u32, hitcount: u32) {
+pub fn use_table(tables: &mut RecentTables, name: &str, mask: Ipv4Addr, hitcount: u32) {
     let stamps_mask = match hitcount {
         0 => STAMPS_MASK,
         count => count.next_power_of_two() - 1,
     };
-    let fresh = || RecentTable { mask, stamps_mask, ..RecentTable::default() };
+    let fresh = || RecentTable { mask, stamps_mask, uses: 0, entries: Vec::new() };
     let table = tables.entry(name.to_owned()).or_insert_with(fresh);
     table.uses += 1;
     if stamps_mask > table.stamps_mask {
@@ -194,14 +195,14 @@ impl RecentEntry {
 
 impl RecentTable {
     /// The place of an address; with a TTL only if it was seen with that.
-    pub fn lookup(&self, addr: u32, ttl: u8) -> Option<usize> {
+    pub fn lookup(&self, addr: Ipv4Addr, ttl: u8) -> Option<usize> {
         let fits =
             |entry: &RecentEntry| entry.addr == addr && (ttl == entry.ttl || ttl == 0 || entry.ttl == 0);
         self.entries.iter().position(fits)
     }
 
     /// Adds an address that was seen now, and gives its place (`recent_entry_init`).
-    pub fn insert(&mut self, addr: u32, ttl: u8, now: u64) -> usize {
+    pub fn insert(&mut self, addr: Ipv4Addr, ttl: u8, now: u64) -> usize {
         if self.entries.len() >= LIST_TOT {
             self.entries.remove(0);
         }
@@ -237,19 +238,20 @@ mod tests {
     #[test]
     fn times_are_a_ring_and_the_oldest_address_goes() {
         let mut tables = RecentTables::new();
-        use_table(&mut tables, "a", u32::MAX, 3);
+        use_table(&mut tables, "a", Ipv4Addr::BROADCAST, 3);
         let table = tables.get_mut("a").expect("a list");
-        let mut at = table.insert(1, 64, 10);
+        let host = |n| Ipv4Addr::new(10, 0, 0, n);
+        let mut at = table.insert(host(1), 64, 10);
         for now in 11..=15 {
             table.update(at, Some(64), now);
-            at = table.lookup(1, 0).expect("there");
+            at = table.lookup(host(1), 0).expect("there");
         }
         assert_eq!(table.entries[at].stamps, [14, 15, 12, 13]);
         assert_eq!((table.entries[at].last_seen(), table.entries[at].index), (15, 2));
-        for addr in 2..=101 {
-            table.insert(addr, 1, 20);
+        for n in 2..=101 {
+            table.insert(host(n), 1, 20);
         }
-        assert_eq!((table.entries.len(), table.lookup(1, 0)), (100, None));
+        assert_eq!((table.entries.len(), table.lookup(host(1), 0)), (100, None));
         table.reap(20);
         table.reap(21);
         assert_eq!(table.entries.len(), 99);

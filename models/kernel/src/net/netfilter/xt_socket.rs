@@ -44,7 +44,7 @@ pub static MODULES: &[Module] = &[Module { matches: &[SocketMatch::NAME], ..Modu
 pub fn socket_mt4(cx: &mut Cx, par: &mut Par, with: &SocketMatch) -> bool {
     let Some(found) = lookup(cx, par) else { return false };
     let Some(socket) = cx.k.sockets.get(found) else { return false };
-    let wildcard = socket.local.0 == 0 && !with.nowildcard;
+    let wildcard = socket.local.0.is_unspecified() && !with.nowildcard;
     if wildcard || with.transparent {
         return false;
     }

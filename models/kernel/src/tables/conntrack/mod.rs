@@ -20,6 +20,8 @@ pub mod proto;
 pub mod sysctl;
 pub mod table;
 
+use std::net::Ipv4Addr;
+
 use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::IPPROTO_ICMP;
 
@@ -51,19 +53,25 @@ impl Dir {
     }
 }
 
-/// The tuple of one direction (`struct nf_conntrack_tuple`), in host order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The tuple of one direction (`struct nf_conntrack_tuple`), ports in host order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tuple {
     /// Source address.
-    pub src: u32,
+    pub src: Ipv4Addr,
     /// Destination address.
-    pub dst: u32,
+    pub dst: Ipv4Addr,
     /// Source port; ICMP: identifier.
     pub sport: u16,
     /// Destination port; ICMP: type in the high byte, code in the low.
     pub dport: u16,
     /// IP protocol.
     pub proto: u8,
+}
+
+impl Default for Tuple {
+    fn default() -> Self {
+        Tuple { src: Ipv4Addr::UNSPECIFIED, dst: Ipv4Addr::UNSPECIFIED, sport: 0, dport: 0, proto: 0 }
+    }
 }
 
 impl Tuple {

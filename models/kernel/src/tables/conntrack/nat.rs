@@ -14,7 +14,7 @@ type Source = (u64, u64);
 
 fn source(netns: NetnsId, zone: u16, tuple: &Tuple) -> Source {
     let place = u64::from(netns.0) << 16 | u64::from(zone);
-    let end = u64::from(tuple.src) << 32 | u64::from(tuple.sport) << 16 | u64::from(tuple.proto);
+    let end = u64::from(tuple.src.to_bits()) << 32 | u64::from(tuple.sport) << 16 | u64::from(tuple.proto);
     (place, end)
 }
 

@@ -84,7 +84,7 @@ fn mix(a: u64, b: u64) -> u64 {
 /// Hash of a tuple (`hash_conntrack_raw`). The kernel's is seeded; this one is not, for reproducible runs.
 #[inline]
 fn hash(netns: NetnsId, zone: u16, tuple: &Tuple) -> u32 {
-    let addresses = u64::from(tuple.src) << 32 | u64::from(tuple.dst);
+    let addresses = u64::from(tuple.src.to_bits()) << 32 | u64::from(tuple.dst.to_bits());
     let ports = u64::from(tuple.sport) << 48 | u64::from(tuple.dport) << 32 | u64::from(tuple.proto);
     let place = u64::from(netns.0) << 16 | u64::from(zone);
     let half = mix(addresses ^ 0x9e37_79b9_7f4a_7c15, ports ^ 0xd1b5_4a32_d192_ed03);

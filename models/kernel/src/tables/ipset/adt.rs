@@ -1,9 +1,11 @@
 //! `add`, `del` and `test` commands: ranges are expanded element by element (`uadt` of each set type).
 
+use std::net::Ipv4Addr;
+
 use glassnet_sim::Nanos;
 
 use super::bitmap::Bitmap;
-use super::hash::{Entry, Hash, Probe, masked};
+use super::hash::{Entry, Hash, Probe, host_mask, masked};
 use super::list::{List, Member};
 use super::types::{Adt, Ext, Key, Request, SetError, SetType};
 use super::{IpSet, IpSets, Storage};
@@ -117,20 +119,20 @@ fn change_list(
 }
 
 /// Iteration over a range: the first address of the rest, or the end.
-fn next(ip: u32, step: u32, last: u32) -> Option<u32> {
-    ip.checked_add(step).filter(|ip| *ip <= last)
+fn next(ip: Ipv4Addr, step: u32, last: Ipv4Addr) -> Option<Ipv4Addr> {
+    ip.to_bits().checked_add(step).map(Ipv4Addr::from_bits).filter(|ip| *ip <= last)
 }
 
 /// The largest network that begins at `from` and ends by `to`, and its last address (`ip_set_range_to_cidr`).
 /// As in the kernel, addresses are compared as sequence numbers, so ranges of half the address space are
 /// split.
-pub fn range_to_cidr(from: u32, to: u32) -> (u8, u32) {
+pub fn range_to_cidr(from: Ipv4Addr, to: Ipv4Addr) -> (u8, Ipv4Addr) {
     for cidr in 1..=32u8 {
         if masked(from, cidr) != from {
             continue;
         }
-        let last = from | !masked(u32::MAX, cidr);
-        if to.wrapping_sub(last) as i32 >= 0 {
+        let last = from | host_mask(cidr);
+        if to.to_bits().wrapping_sub(last.to_bits()) as i32 >= 0 {
             return (cidr, last);
         }
     }
@@ -138,17 +140,17 @@ pub fn range_to_cidr(from: u32, to: u32) -> (u8, u32) {
 }
 
 /// First and last address of a request's first dimension.
-fn addresses(request: &Request, from: u32) -> Result<(u32, u32), SetError> {
+fn addresses(request: &Request, from: Ipv4Addr) -> Result<(Ipv4Addr, Ipv4Addr), SetError> {
     match (request.ip_to, request.cidr) {
         (Some(to), _) => Ok((from.min(to), from.max(to))),
         (None, Some(cidr)) if cidr == 0 || cidr > 32 => Err(SetError::InvalidCidr),
-        (None, Some(cidr)) => Ok((masked(from, cidr), from | !masked(u32::MAX, cidr))),
+        (None, Some(cidr)) => Ok((masked(from, cidr), from | host_mask(cidr))),
         (None, None) => Ok((from, from)),
     }
 }
 
 /// The networks of a network dimension: a prefix, or the fewest that cover a range.
-fn networks(ip: u32, to: Option<u32>, cidr: Option<u8>, zero: bool) -> Result<Networks, SetError> {
+fn networks(ip: Ipv4Addr, to: Option<Ipv4Addr>, cidr: Option<u8>, zero: bool) -> Result<Networks, SetError> {
     if cidr.is_some_and(|cidr| cidr > 32 || cidr == 0 && !zero) {
         return Err(SetError::InvalidCidr);
     }
@@ -159,7 +161,7 @@ fn networks(ip: u32, to: Option<u32>, cidr: Option<u8>, zero: bool) -> Result<Ne
     };
     let (first, last) = (ip.min(to), ip.max(to));
     match (first, last) {
-        (0, u32::MAX) => Err(SetError::HashRange),
+        (Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST) => Err(SetError::HashRange),
         _ => Ok(Networks { next: Some(first), last, fixed: None }),
     }
 }
@@ -167,15 +169,15 @@ fn networks(ip: u32, to: Option<u32>, cidr: Option<u8>, zero: bool) -> Result<Ne
 /// Iterator over networks.
 #[derive(Clone)]
 struct Networks {
-    next: Option<u32>,
-    last: u32,
+    next: Option<Ipv4Addr>,
+    last: Ipv4Addr,
     fixed: Option<u8>,
 }
 
 impl Iterator for Networks {
-    type Item = (u32, u8);
+    type Item = (Ipv4Addr, u8);
 
-    fn next(&mut self) -> Option<(u32, u8)> {
+    fn next(&mut self) -> Option<(Ipv4Addr, u8)> {
         let ip = self.next?;
         let (cidr, end) = match self.fixed {
             Some(cidr) => (cidr, self.last),
@@ -197,13 +199,13 @@ fn hash_uadt(hash: &mut Hash, set_type: SetType, call: &Call) -> Result<(), SetE
 
 fn hash_ip(hash: &mut Hash, call: &Call) -> Result<(), SetError> {
     let ip = masked(call.request.ip, hash.netmask);
-    if ip == 0 {
+    if ip.is_unspecified() {
         return Err(SetError::HashElem);
     }
     if call.what == Adt::Test {
         return hash_one(hash, Key { ip, ..Key::default() }, call);
     }
-    if call.request.ip_to == Some(0) {
+    if call.request.ip_to == Some(Ipv4Addr::UNSPECIFIED) {
         return Err(SetError::HashElem);
     }
     let (first, last) = addresses(call.request, ip)?;
@@ -242,7 +244,7 @@ fn hash_net_port(hash: &mut Hash, call: &Call) -> Result<(), SetError> {
     let (first, last) = ports(request)?;
     for (ip, cidr) in networks(request.ip, request.ip_to, request.cidr, false)? {
         for port in first..=last {
-            hash_one(hash, Key { ip, cidr, port, proto: request.proto, ip2: 0 }, call)?;
+            hash_one(hash, Key { ip, cidr, port, proto: request.proto, ip2: Ipv4Addr::UNSPECIFIED }, call)?;
         }
     }
     Ok(())
@@ -302,7 +304,8 @@ fn bitmap_uadt(bitmap: &mut Bitmap, set_type: SetType, call: &Call) -> Result<()
             let from = request.ip;
             let (first, last) = addresses(request, from)?;
             let to = if request.ip_to.is_none() && request.cidr.is_none() { from } else { last };
-            (if call.what == Adt::Test { from } else { first }, to, 32 - bitmap.netmask)
+            let from = if call.what == Adt::Test { from } else { first };
+            (from.to_bits(), to.to_bits(), 32 - bitmap.netmask)
         }
     };
     let (from, to) = if call.what == Adt::Test { (from, from) } else { (from.min(to), from.max(to)) };

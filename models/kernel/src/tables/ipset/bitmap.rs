@@ -10,9 +10,9 @@ pub const MAX_ELEMENTS: u64 = 65536;
 /// A bitmap set; elements are numbered from 0.
 #[derive(Clone, Debug)]
 pub struct Bitmap {
-    /// The first address or port.
+    /// The first address (its bits) or port.
     pub first: u32,
-    /// The last address or port.
+    /// The last address (its bits) or port.
     pub last: u32,
     /// Prefix length to which addresses are masked; 32: not masked.
     pub netmask: u8,

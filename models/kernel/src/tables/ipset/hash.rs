@@ -7,6 +7,8 @@
 //! Not modelled: the timer that garbage-collects expired elements. Here an expired element occupies its slot,
 //! invisible, until its bucket or the whole set needs it; only the memory size shows it.
 
+use std::net::Ipv4Addr;
+
 use glassnet_sim::Nanos;
 
 use super::jhash::jhash2;
@@ -480,21 +482,26 @@ pub fn with_prefix(set_type: SetType, key: Key, cidr: u8) -> Key {
 }
 
 /// An address masked to a prefix length.
-pub fn masked(ip: u32, cidr: u8) -> u32 {
-    ip & !(u32::MAX.checked_shr(u32::from(cidr)).unwrap_or(0))
+pub fn masked(ip: Ipv4Addr, cidr: u8) -> Ipv4Addr {
+    ip & !host_mask(cidr)
+}
+
+/// The mask of the bits after a prefix.
+pub fn host_mask(cidr: u8) -> Ipv4Addr {
+    Ipv4Addr::from_bits(u32::MAX.checked_shr(u32::from(cidr)).unwrap_or(0))
 }
 
 /// The words of the kernel's element that are hashed, and their number.
 fn hashed_words(set_type: SetType, key: &Key) -> ([u32; 3], usize) {
-    let ip = key.ip.swap_bytes();
+    let ip = u32::from_le_bytes(key.ip.octets());
     let port = u32::from(key.port.swap_bytes());
     let (proto, cidr) = (u32::from(key.proto), u32::from(key.cidr));
     match set_type {
         SetType::HashIpPort => ([ip, port | proto << 16, 0], 2),
-        SetType::HashIpPortIp => ([ip, key.ip2.swap_bytes(), port | proto << 16], 3),
+        SetType::HashIpPortIp => ([ip, u32::from_le_bytes(key.ip2.octets()), port | proto << 16], 3),
         SetType::HashIpPortNet => {
             let cidr = cidr.wrapping_sub(1) & 0x7f;
-            ([ip, key.ip2.swap_bytes(), port | cidr << 16 | proto << 24], 3)
+            ([ip, u32::from_le_bytes(key.ip2.octets()), port | cidr << 16 | proto << 24], 3)
         }
         SetType::HashNet => ([ip, cidr << 24, 0], 2),
         SetType::HashNetPort => ([ip, port | proto << 16 | (cidr.wrapping_sub(1) & 0x7f) << 24, 0], 2),

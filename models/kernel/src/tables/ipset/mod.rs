@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 
@@ -216,7 +217,10 @@ impl IpSets {
                 .map(|(id, ext)| {
                     let key = match set.set_type {
                         SetType::BitmapPort => Key { port: (bitmap.first + id) as u16, ..Key::default() },
-                        _ => Key { ip: bitmap.first + (id << (32 - bitmap.netmask)), ..Key::default() },
+                        _ => {
+                            let ip = bitmap.first + (id << (32 - bitmap.netmask));
+                            Key { ip: Ipv4Addr::from_bits(ip), ..Key::default() }
+                        }
                     };
                     Listed { key, ext: ext.cloned(), ..blank.clone() }
                 })
@@ -384,11 +388,11 @@ fn storage(create: &Create) -> Result<Storage, SetError> {
 
 fn bitmap_ip(create: &Create) -> Result<Bitmap, SetError> {
     let (from, to) = match create.range {
-        Some(Range::Ip(from, to)) => (u32::from(from), u32::from(to)),
+        Some(Range::Ip(from, to)) => (from.to_bits(), to.to_bits()),
         Some(Range::Cidr(_, cidr)) if cidr >= 32 => return Err(SetError::InvalidCidr),
         Some(Range::Cidr(ip, cidr)) => {
-            let first = hash::masked(u32::from(ip), cidr);
-            (first, first | !hash::masked(u32::MAX, cidr))
+            let first = hash::masked(ip, cidr);
+            (first.to_bits(), (first | hash::host_mask(cidr)).to_bits())
         }
         _ => return Err(SetError::Protocol),
     };
@@ -396,7 +400,7 @@ fn bitmap_ip(create: &Create) -> Result<Bitmap, SetError> {
     let netmask = create.netmask.unwrap_or(32);
     let mut elements = u64::from(last - first) + 1;
     if create.netmask.is_some() && netmask != 32 {
-        let host_bits = !hash::masked(u32::MAX, netmask);
+        let host_bits = hash::host_mask(netmask).to_bits();
         (first, last) = (first & !host_bits, last | host_bits);
         let prefix = common_prefix(first, last);
         if netmask <= prefix || prefix == 0 && (first, last) != (0, u32::MAX) {
@@ -412,5 +416,5 @@ fn bitmap_ip(create: &Create) -> Result<Bitmap, SetError> {
 
 /// The prefix length at which `last` masks to `first`; 0 if there is none (`range_to_mask`).
 fn common_prefix(first: u32, last: u32) -> u8 {
-    (1..32).rev().find(|cidr| hash::masked(last, *cidr) == first).unwrap_or(0)
+    (1..32).rev().find(|cidr| last & !hash::host_mask(*cidr).to_bits() == first).unwrap_or(0)
 }

@@ -1,6 +1,7 @@
 //! Set operations for packets: `-m set` tests, `-j SET` adds and deletes (`kadt` of each set type).
 
 use std::cmp::Ordering;
+use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 
@@ -11,12 +12,12 @@ use super::types::{Adt, Ext, Iface, Key, SetError, SetType, SkbInfo};
 use super::{IpSet, IpSets, Storage};
 
 /// The packet fields that sets use.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SetPacket<'a> {
     /// Source address.
-    pub saddr: u32,
+    pub saddr: Ipv4Addr,
     /// Destination address.
-    pub daddr: u32,
+    pub daddr: Ipv4Addr,
     /// Protocol.
     pub proto: u8,
     /// Source and destination port; ICMP type and code in both. `None`: not in the packet (a later fragment,
@@ -28,6 +29,20 @@ pub struct SetPacket<'a> {
     pub input: Option<&'a str>,
     /// Name of the output device.
     pub output: Option<&'a str>,
+}
+
+impl Default for SetPacket<'_> {
+    fn default() -> Self {
+        SetPacket {
+            saddr: Ipv4Addr::UNSPECIFIED,
+            daddr: Ipv4Addr::UNSPECIFIED,
+            proto: 0,
+            ports: None,
+            len: 0,
+            input: None,
+            output: None,
+        }
+    }
 }
 
 /// A counter comparison: inverted, operator, value.
@@ -58,7 +73,7 @@ pub struct SetOptions {
 
 impl SetOptions {
     /// The address for the dimension (`ip4addrptr`).
-    fn address(&self, packet: &SetPacket, dimension: u8) -> u32 {
+    fn address(&self, packet: &SetPacket, dimension: u8) -> Ipv4Addr {
         if self.is_source(dimension) { packet.saddr } else { packet.daddr }
     }
 
@@ -226,7 +241,7 @@ fn wanted(set: &IpSet, packet: &SetPacket, options: &SetOptions) -> Option<Wante
         SetType::HashIp => {
             let Storage::Hash(hash) = &set.storage else { return None };
             let ip = super::hash::masked(ip, hash.netmask);
-            (ip != 0).then_some(Key { ip, ..base })?
+            (!ip.is_unspecified()).then_some(Key { ip, ..base })?
         }
         SetType::BitmapIp => base,
         SetType::BitmapPort => {
@@ -255,7 +270,7 @@ fn wanted(set: &IpSet, packet: &SetPacket, options: &SetOptions) -> Option<Wante
 fn bitmap_id(bitmap: &Bitmap, set_type: SetType, key: &Key) -> Option<u32> {
     let (value, shift) = match set_type {
         SetType::BitmapPort => (u32::from(key.port), 0),
-        _ => (key.ip, 32 - bitmap.netmask),
+        _ => (key.ip.to_bits(), 32 - bitmap.netmask),
     };
     (bitmap.first..=bitmap.last).contains(&value).then(|| (value - bitmap.first) >> shift)
 }

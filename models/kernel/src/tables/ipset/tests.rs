@@ -1,3 +1,5 @@
+use std::net::Ipv4Addr;
+
 use glassnet_sim::Nanos;
 
 use super::packet::{SetOptions, SetPacket};
@@ -21,8 +23,8 @@ fn create(set_type: SetType) -> Create {
 
 const T0: Nanos = Nanos::ZERO;
 
-fn ip(text: &str) -> u32 {
-    text.parse::<std::net::Ipv4Addr>().expect("an address").into()
+fn ip(text: &str) -> Ipv4Addr {
+    text.parse().expect("an address")
 }
 
 fn packet(saddr: &str) -> SetPacket<'static> {
@@ -122,11 +124,11 @@ fn buckets_grow_and_are_listed_as_in_the_kernel() {
     )
     .expect("created");
     for last in 1..=8 {
-        let element = Request { ip: ip("10.0.0.0") + last, ..Request::default() };
+        let element = Request { ip: Ipv4Addr::new(10, 0, 0, last), ..Request::default() };
         sets.adt("a", Adt::Add, &element, false, T0).expect("added");
     }
     let set = sets.get("a").expect("a");
-    let order: Vec<u32> = sets.elements(set, T0).iter().map(|element| element.key.ip & 0xff).collect();
+    let order: Vec<u8> = sets.elements(set, T0).iter().map(|element| element.key.ip.octets()[3]).collect();
     assert_eq!((order, set.memory()), (vec![6, 4, 1, 3, 8, 5, 2, 7], 496));
 }
 

@@ -196,12 +196,12 @@ pub struct Iface {
 }
 
 /// The dimensions of an element; zero where the set type has none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// First address.
-    pub ip: u32,
+    pub ip: Ipv4Addr,
     /// Second address.
-    pub ip2: u32,
+    pub ip2: Ipv4Addr,
     /// Port, or ICMP type and code.
     pub port: u16,
     /// Protocol.
@@ -210,13 +210,19 @@ pub struct Key {
     pub cidr: u8,
 }
 
+impl Default for Key {
+    fn default() -> Self {
+        Key { ip: Ipv4Addr::UNSPECIFIED, ip2: Ipv4Addr::UNSPECIFIED, port: 0, proto: 0, cidr: 0 }
+    }
+}
+
 /// An element in an `add`, `del` or `test` request, possibly a range (`enum` of `IPSET_ATTR_*`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// First address.
-    pub ip: u32,
+    pub ip: Ipv4Addr,
     /// Last address of the range.
-    pub ip_to: Option<u32>,
+    pub ip_to: Option<Ipv4Addr>,
     /// Prefix length of the first address.
     pub cidr: Option<u8>,
     /// Port.
@@ -226,9 +232,9 @@ pub struct Request {
     /// Protocol.
     pub proto: u8,
     /// Second address.
-    pub ip2: u32,
+    pub ip2: Ipv4Addr,
     /// Last second address of the range.
-    pub ip2_to: Option<u32>,
+    pub ip2_to: Option<Ipv4Addr>,
     /// Prefix length of the second address.
     pub cidr2: Option<u8>,
     /// Interface.
@@ -253,6 +259,33 @@ pub struct Request {
     pub skbprio: Option<u32>,
     /// Queue.
     pub skbqueue: Option<u16>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Request {
+            ip: Ipv4Addr::UNSPECIFIED,
+            ip_to: None,
+            cidr: None,
+            port: 0,
+            port_to: None,
+            proto: 0,
+            ip2: Ipv4Addr::UNSPECIFIED,
+            ip2_to: None,
+            cidr2: None,
+            iface: None,
+            name: String::new(),
+            place: None,
+            nomatch: false,
+            timeout: None,
+            packets: None,
+            bytes: None,
+            comment: None,
+            skbmark: None,
+            skbprio: None,
+            skbqueue: None,
+        }
+    }
 }
 
 /// Operation on an element.

@@ -10,6 +10,8 @@ pub mod flow;
 pub mod installed;
 pub mod scan;
 
+use std::net::Ipv4Addr;
+
 use super::netfilter::Hook;
 pub use crate::extension::{Match, Target};
 pub use counters::Counters;
@@ -164,21 +166,27 @@ impl Iface {
     }
 }
 
-/// An address with a mask, both in host order; the mask need not be a prefix.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// An address with a mask, which need not be a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddrMask {
     /// Not these.
     pub invert: bool,
     /// Address, already masked.
-    pub addr: u32,
-    /// Mask; 0: every address.
-    pub mask: u32,
+    pub addr: Ipv4Addr,
+    /// Mask; `0.0.0.0`: every address.
+    pub mask: Ipv4Addr,
+}
+
+impl Default for AddrMask {
+    fn default() -> Self {
+        AddrMask { invert: false, addr: Ipv4Addr::UNSPECIFIED, mask: Ipv4Addr::UNSPECIFIED }
+    }
 }
 
 impl AddrMask {
     /// The rule means this address.
     #[inline]
-    pub fn matches(&self, addr: u32) -> bool {
+    pub fn matches(&self, addr: Ipv4Addr) -> bool {
         ((addr & self.mask) == self.addr) != self.invert
     }
 }

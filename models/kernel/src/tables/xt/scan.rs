@@ -6,6 +6,7 @@
 //! ranges that are no prefix, extensions) has mask 0 here.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 
 use super::{Iface, IpMatch, Match, Ports, Rule};
 
@@ -169,10 +170,10 @@ fn row(rule: &Rule, ifaces: &mut Ifaces) -> (Row, bool) {
     let mut row = [(0, 0); WORDS];
     let mut complete = !(ip.src.invert || ip.dst.invert || ip.proto.1);
     if !ip.src.invert {
-        row[SOURCE] = (ip.src.mask, ip.src.addr);
+        row[SOURCE] = (ip.src.mask.to_bits(), ip.src.addr.to_bits());
     }
     if !ip.dst.invert {
-        row[DEST] = (ip.dst.mask, ip.dst.addr);
+        row[DEST] = (ip.dst.mask.to_bits(), ip.dst.addr.to_bits());
     }
     let mut require = |word: usize, mask: u32, value: u32| {
         row[word].0 |= mask;
@@ -300,12 +301,12 @@ impl Ifaces {
 
 /// A packet's words, without its interfaces.
 #[inline]
-pub fn key(saddr: u32, daddr: u32, ports: u32, proto: u8, fragment: bool) -> Key {
-    [saddr, daddr, ports, u32::from(proto) << 24 | if fragment { FRAGMENT } else { 0 }, 0]
+pub fn key(saddr: Ipv4Addr, daddr: Ipv4Addr, ports: u32, proto: u8, fragment: bool) -> Key {
+    [saddr.to_bits(), daddr.to_bits(), ports, u32::from(proto) << 24 | if fragment { FRAGMENT } else { 0 }, 0]
 }
 
 /// A target gave the packet other addresses.
 #[inline]
-pub fn set_addresses(key: &mut Key, saddr: u32, daddr: u32) {
-    (key[SOURCE], key[DEST]) = (saddr, daddr);
+pub fn set_addresses(key: &mut Key, saddr: Ipv4Addr, daddr: Ipv4Addr) {
+    (key[SOURCE], key[DEST]) = (saddr.to_bits(), daddr.to_bits());
 }

@@ -30,7 +30,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     let mut limited = false;
     for option in given {
         match option.name {
-            "connlimit-mask" => with.mask = x6::prefix("connlimit", option.name, option.value())? as u8,
+            "connlimit-mask" => with.mask = x6::prefix("connlimit", option.name, option.value())?,
             "connlimit-saddr" => with.dest = false,
             "connlimit-daddr" => with.dest = true,
             name => {

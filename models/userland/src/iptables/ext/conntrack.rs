@@ -1,12 +1,13 @@
 //! `-m conntrack`: what connection tracking knows of a packet (iptables-extensions(8)).
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::netfilter::xt_conntrack::{
     CT_DNAT, CT_ESTABLISHED, CT_INVALID, CT_NEW, CT_RELATED, CT_SNAT, CT_UNTRACKED, Conntrack,
 };
 use glassnet_kernel::tables::conntrack::{IPS_ASSURED, IPS_CONFIRMED, IPS_SEEN_REPLY};
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::xt::Match;
 use glassnet_kernel::tables::xt::Ports;
 
@@ -131,7 +132,7 @@ fn statuses(text: &str) -> Result<u16, XtError> {
 }
 
 /// An address or a name, and a mask behind it (`XTTYPE_HOSTMASK`). A mask that is no prefix counts as a whole one.
-fn host_mask(given: &Given, hosts: &Hosts) -> Result<(u32, u32), XtError> {
+fn host_mask(given: &Given, hosts: &Hosts) -> Result<(Ipv4Addr, Ipv4Addr), XtError> {
     let (text, mask) = match given.value().split_once('/') {
         Some((text, mask)) => (text, Some(mask)),
         None => (given.value(), None),
@@ -139,17 +140,17 @@ fn host_mask(given: &Given, hosts: &Hosts) -> Result<(u32, u32), XtError> {
     let addr = match inet_aton(text) {
         Some(addr) => addr,
         None => match hosts.ipv4(text) {
-            Some((addr, _)) => addr.to_bits(),
+            Some((addr, _)) => addr,
             None if is_name(text) => return parameter(format!("getaddrinfo: {TEMPORARY_FAILURE}\n")),
             None => return parameter("getaddrinfo: Name or service not known\n"),
         },
     };
-    let Some(mask) = mask else { return Ok((addr, u32::MAX)) };
+    let Some(mask) = mask else { return Ok((addr, Ipv4Addr::BROADCAST)) };
     let bits = match x6::strtoui(mask, 0, u64::MAX) {
-        Some(bits) => Some(prefix_mask(bits).unwrap_or(u32::MAX)),
+        Some(bits) => Some(prefix_mask(bits).unwrap_or(Ipv4Addr::BROADCAST)),
         None => mask.parse::<Ipv4Addr>().ok().map(|mask| match mask.to_bits() {
-            mask if mask.leading_ones() + mask.trailing_zeros() >= 32 => mask,
-            _ => u32::MAX,
+            bits if bits.leading_ones() + bits.trailing_zeros() >= 32 => mask,
+            _ => Ipv4Addr::BROADCAST,
         }),
     };
     match bits {
@@ -161,8 +162,8 @@ fn host_mask(given: &Given, hosts: &Hosts) -> Result<(u32, u32), XtError> {
     }
 }
 
-fn prefix_mask(bits: u64) -> Option<u32> {
-    (bits <= 32).then(|| u32::MAX.checked_shl(32 - bits as u32).unwrap_or(0))
+fn prefix_mask(bits: u64) -> Option<Ipv4Addr> {
+    (bits <= 32).then(|| inet_make_mask(bits as u8))
 }
 
 /// A name that the resolver would ask a server about.
@@ -172,7 +173,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// An address of one to four numbers as the C library reads it: the last fills what is left.
-fn inet_aton(text: &str) -> Option<u32> {
+fn inet_aton(text: &str) -> Option<Ipv4Addr> {
     let parts: Vec<&str> = text.split('.').collect();
     let (last, first) = parts.split_last().filter(|parts| parts.1.len() < 4)?;
     let mut addr = 0;
@@ -180,7 +181,7 @@ fn inet_aton(text: &str) -> Option<u32> {
         addr |= (x6::strtoui(part, 0, 255)? as u32) << (24 - 8 * at);
     }
     let last = x6::strtoui(last, 0, u64::from(u32::MAX) >> (8 * first.len()))?;
-    Some(addr | last as u32)
+    Some(Ipv4Addr::from_bits(addr | last as u32))
 }
 
 /// The names of the bits that are set, joined by commas, with a space before them.
@@ -248,19 +249,19 @@ fn show(with: &Match, style: Style, out: &mut String) {
     }
 }
 
-fn show_host(addr: u32, mask: u32, style: Style, out: &mut String) {
+fn show_host(addr: Ipv4Addr, mask: Ipv4Addr, style: Style, out: &mut String) {
     let by_name = matches!(style, Style::List { numeric: false, .. });
-    if by_name && (addr, mask) == (0, 0) {
+    if by_name && addr.is_unspecified() && mask.is_unspecified() {
         out.push_str(" anywhere");
         return;
     }
-    let _ = match IpAddr::V4(Ipv4Addr::from_bits(addr)) {
+    let _ = match addr {
         // Only the host's own name is sure to be known.
-        addr if by_name && addr == IpAddr::V4(Ipv4Addr::LOCALHOST) => write!(out, " localhost"),
+        Ipv4Addr::LOCALHOST if by_name => write!(out, " localhost"),
         addr => write!(out, " {addr}"),
     };
-    if mask != u32::MAX {
-        let _ = write!(out, "/{}", mask.leading_ones());
+    if !mask.is_broadcast() {
+        let _ = write!(out, "/{}", mask.to_bits().leading_ones());
     }
 }
 

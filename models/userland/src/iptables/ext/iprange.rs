@@ -32,10 +32,10 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     Ok(Match::new(with))
 }
 
-fn range(given: &Given) -> Result<(u32, u32), XtError> {
+fn range(given: &Given) -> Result<(Ipv4Addr, Ipv4Addr), XtError> {
     let text = given.value();
     let (low, high) = text.split_once('-').unwrap_or((text, text));
-    let mut ends = [0; 2];
+    let mut ends = [Ipv4Addr::UNSPECIFIED; 2];
     for (end, text) in ends.iter_mut().zip([low, high]) {
         match ipaddr(text) {
             Some(addr) => *end = addr,
@@ -49,7 +49,6 @@ fn show(with: &Match, style: Style, out: &mut String) {
     let Some(with) = with.get::<Iprange>() else { return };
     for (name, text, range) in [("src", "source", with.source), ("dst", "destination", with.dest)] {
         let Some((not, low, high)) = range else { continue };
-        let (low, high) = (Ipv4Addr::from_bits(low), Ipv4Addr::from_bits(high));
         let _ = match (style, not) {
             (Style::Save, false) => write!(out, " --{name}-range {low}-{high}"),
             (Style::Save, true) => write!(out, " ! --{name}-range {low}-{high}"),
@@ -64,7 +63,7 @@ fn arbitrary(make: &mut Maker) {
     let sides: &[&str] = [&["src"][..], &["dst"], &["src", "dst"]][make.below(3) as usize];
     for side in sides {
         let (a, b) = (make.below(1 << 32) as u32, make.below(1 << 32) as u32);
-        let (low, high) = (std::net::Ipv4Addr::from_bits(a.min(b)), std::net::Ipv4Addr::from_bits(a.max(b)));
+        let (low, high) = (Ipv4Addr::from_bits(a.min(b)), Ipv4Addr::from_bits(a.max(b)));
         make.not();
         make.add(format!("--{side}-range {low}-{high}"));
     }

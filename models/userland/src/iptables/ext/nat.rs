@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::netfilter::nf_nat_core::NatRange;
 use glassnet_kernel::net::netfilter::xt_nat::{Dnat, Masquerade, Netmap, Redirect, Snat};
+use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::xt::Target;
 
 use super::x6::{self, mandatory, strtoul};
@@ -135,9 +136,8 @@ fn addresses(text: &str, context: &Context, keeps_base: bool) -> Result<NatRange
     Ok(range)
 }
 
-fn ipv4(text: &str) -> Result<u32, XtError> {
-    let bad = |_| XtError::Parameter(format!("Bad IP address \"{text}\""));
-    text.parse::<Ipv4Addr>().map(u32::from).map_err(bad)
+fn ipv4(text: &str) -> Result<Ipv4Addr, XtError> {
+    text.parse().map_err(|_| XtError::Parameter(format!("Bad IP address \"{text}\"")))
 }
 
 /// `PORT[-PORT[/BASE]]`.
@@ -205,9 +205,9 @@ fn show(range: &NatRange, style: Style, out: &mut String, option: &str) {
         Style::List { .. } => out.push_str(" to:"),
     }
     if let Some((first, last)) = range.addrs {
-        out.push_str(&Ipv4Addr::from(first).to_string());
+        out.push_str(&first.to_string());
         if last != first {
-            out.extend(["-", &Ipv4Addr::from(last).to_string()]);
+            out.extend(["-", &last.to_string()]);
         }
     }
     if range.ports.is_some() {
@@ -252,10 +252,8 @@ pub const NETMAP: TargetExt = TargetExt {
     parse: |given, context| {
         let text = mandatory("NETMAP", given, "to")?.value();
         let (host, mask) = match text.split_once('/') {
-            Some((host, mask)) => {
-                (host, u32::MAX.checked_shl(32 - x6::prefix("NETMAP", "to", mask)?).unwrap_or(0))
-            }
-            None => (text, u32::MAX),
+            Some((host, mask)) => (host, inet_make_mask(x6::prefix("NETMAP", "to", mask)?)),
+            None => (text, Ipv4Addr::BROADCAST),
         };
         let address = host_address(host, context)? & mask;
         let range = NatRange { addrs: Some((address, address | !mask)), ..NatRange::default() };
@@ -264,16 +262,17 @@ pub const NETMAP: TargetExt = TargetExt {
     show: |target, style, out| {
         let Some(Netmap(NatRange { addrs: Some((first, last)), .. })) = target.get() else { return };
         let text = if style == Style::Save { " --to " } else { " to:" };
-        let _ = write!(out, "{text}{}/{}", Ipv4Addr::from(*first), (first ^ last).leading_zeros());
+        let len = (first.to_bits() ^ last.to_bits()).leading_zeros();
+        let _ = write!(out, "{text}{first}/{len}");
     },
     arbitrary: None,
     drawn: (1, drawn_netmap),
 };
 
-fn host_address(text: &str, context: &Context) -> Result<u32, XtError> {
+fn host_address(text: &str, context: &Context) -> Result<Ipv4Addr, XtError> {
     let known =
         crate::hosts::inet_aton(text).or_else(|| context.hosts.ipv4(text).map(|(address, _)| address));
-    known.map(u32::from).ok_or_else(|| {
+    known.ok_or_else(|| {
         let number_like = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         let why =
             if number_like { "Name or service not known" } else { "Temporary failure in name resolution" };

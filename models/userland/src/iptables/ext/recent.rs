@@ -51,7 +51,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
         hitcount: 0,
         rttl: false,
         name: "DEFAULT".to_owned(),
-        mask: u32::MAX,
+        mask: Ipv4Addr::BROADCAST,
         dest: false,
     };
     let max = u64::from(u32::MAX);
@@ -88,10 +88,10 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     Ok(Match::new(Recent { mode, ..with }))
 }
 
-fn mask(text: &str, context: &Context) -> Result<u32, XtError> {
+fn mask(text: &str, context: &Context) -> Result<Ipv4Addr, XtError> {
     let found = inet_aton(text).or_else(|| context.hosts.ipv4(text).map(|(address, _)| address));
     match found {
-        Some(address) => Ok(address.into()),
+        Some(address) => Ok(address),
         None => parameter(format!("getaddrinfo: {TEMPORARY_FAILURE}\n")),
     }
 }
@@ -99,7 +99,7 @@ fn mask(text: &str, context: &Context) -> Result<u32, XtError> {
 fn show(with: &Match, style: Style, out: &mut String) {
     let Some(with) = with.get::<Recent>() else { return };
     let not = if with.invert { " !" } else { "" };
-    let mask = Ipv4Addr::from(with.mask);
+    let mask = with.mask;
     let mode = MODES.iter().find(|(_, mode)| *mode == with.mode).map_or("", |(name, _)| name);
     if style == Style::Save {
         let _ = write!(out, "{not} --{mode}");

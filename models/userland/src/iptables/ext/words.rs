@@ -1,6 +1,7 @@
 //! What several extensions share beside the guided options: error texts, quoting, marks, conflicts, warnings.
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 
 use super::{Given, XtError, x6};
 
@@ -138,7 +139,7 @@ pub fn show_range(range: (u32, u32), out: &mut String) {
 }
 
 /// An address of one to four numbers as libxtables reads it: what is missing at the end is 0.
-pub fn ipaddr(text: &str) -> Option<u32> {
+pub fn ipaddr(text: &str) -> Option<Ipv4Addr> {
     let mut bytes = [0; 4];
     let mut parts = text.split('.');
     for byte in &mut bytes {
@@ -147,7 +148,7 @@ pub fn ipaddr(text: &str) -> Option<u32> {
             None => break,
         }
     }
-    parts.next().is_none().then_some(u32::from_be_bytes(bytes))
+    parts.next().is_none().then_some(bytes.into())
 }
 
 /// What the real tool prints to standard error although it takes the options of extension `ext`, a line each.
@@ -161,12 +162,7 @@ pub fn warnings(ext: &str, given: &[Given]) -> Vec<String> {
                 if let Some((Some(low), Some(high))) = ends
                     && low > high
                 {
-                    let show = std::net::Ipv4Addr::from_bits;
-                    lines.push(format!(
-                        "xt_iprange: range {}-{} is reversed and will never match",
-                        show(low),
-                        show(high)
-                    ));
+                    lines.push(format!("xt_iprange: range {low}-{high} is reversed and will never match"));
                 }
             }
             ("NFLOG", "nflog-range") => lines.push(
@@ -203,8 +199,8 @@ mod tests {
 
     #[test]
     fn a_short_address_ends_in_zeros() {
-        assert_eq!(ipaddr("10.1"), Some(0x0a01_0000));
-        assert_eq!(ipaddr("0x1"), Some(0x0100_0000));
+        assert_eq!(ipaddr("10.1"), Some(Ipv4Addr::new(10, 1, 0, 0)));
+        assert_eq!(ipaddr("0x1"), Some(Ipv4Addr::new(1, 0, 0, 0)));
         assert_eq!(ipaddr("10.0.0.256"), None);
         assert_eq!(ipaddr(""), None);
         assert_eq!(ipaddr("1.2.3.4.5"), None);

@@ -2,6 +2,8 @@
 //!
 //! The texts end with a newline of their own, since the real ones do.
 
+use std::net::Ipv4Addr;
+
 use super::{Given, XtError};
 use crate::hosts;
 use crate::services;
@@ -149,12 +151,12 @@ pub fn mark_mask(ext: &str, given: &Given) -> Result<(u32, u32), XtError> {
 /// # Errors
 ///
 /// Neither a number nor an address.
-pub fn prefix(ext: &str, name: &str, text: &str) -> Result<u32, XtError> {
+pub fn prefix(ext: &str, name: &str, text: &str) -> Result<u8, XtError> {
     if let Some(length) = strtoui(text, 0, u64::from(u32::MAX)) {
-        return Ok(length.min(32) as u32);
+        return Ok(length.min(32) as u8);
     }
-    match hosts::inet_aton(text).map(u32::from) {
-        Some(mask) if mask.leading_ones() + mask.trailing_zeros() == 32 => Ok(mask.leading_ones()),
+    match hosts::inet_aton(text).map(Ipv4Addr::to_bits) {
+        Some(mask) if mask.leading_ones() + mask.trailing_zeros() == 32 => Ok(mask.leading_ones() as u8),
         Some(_) => Ok(32),
         None => {
             let text = format!(

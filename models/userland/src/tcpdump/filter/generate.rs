@@ -154,9 +154,9 @@ impl Layout {
     }
 
     /// An IPv4 address, after `mask`, in the header of this EtherType.
-    pub fn ipv4_host(self, kind: u32, address: Ipv4Addr, mask: u32, direction: Direction) -> Test {
+    pub fn ipv4_host(self, kind: u32, address: Ipv4Addr, mask: Ipv4Addr, direction: Direction) -> Test {
         let (source, destination) = if kind == ETHERTYPE_IP { (12, 16) } else { (14, 24) };
-        let end = |at| equals(masked(self.field(at, 4), mask), u32::from(address) & mask);
+        let end = |at| equals(masked(self.field(at, 4), mask.to_bits()), (address & mask).to_bits());
         and(self.carries(kind), direction.combine(end(source), end(destination)))
     }
 
@@ -222,8 +222,8 @@ impl Layout {
     }
 
     /// IPv4 to the broadcast addresses of a network with this mask.
-    pub fn ip_broadcast(self, netmask: u32) -> Test {
-        let hosts = !netmask;
+    pub fn ip_broadcast(self, netmask: Ipv4Addr) -> Test {
+        let hosts = (!netmask).to_bits();
         let address = || masked(self.field(16, 4), hosts);
         and(self.carries(ETHERTYPE_IP), or(equals(address(), 0), equals(address(), hosts)))
     }

@@ -9,7 +9,7 @@ mod lex;
 mod parse;
 mod primitive;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 pub use eval::Packet;
 
@@ -21,8 +21,8 @@ pub struct Environment<'a> {
     pub link: LinkType,
     /// Addresses of a host name (`/etc/hosts`).
     pub resolve: &'a dyn Fn(&str) -> Vec<IpAddr>,
-    /// Netmask of the device, for `ip broadcast`; 0 if unknown.
-    pub netmask: u32,
+    /// Netmask of the device, for `ip broadcast`; `0.0.0.0` if unknown.
+    pub netmask: Ipv4Addr,
     /// Whether packets come from a device and not from a file.
     pub live: bool,
 }

@@ -248,14 +248,14 @@ impl Parser<'_> {
         let mut tests = Vec::new();
         for address in addresses {
             tests.push(match address {
-                IpAddr::V4(address) => self.ipv4(qualifiers, address, u32::MAX)?,
+                IpAddr::V4(address) => self.ipv4(qualifiers, address, Ipv4Addr::BROADCAST)?,
                 IpAddr::V6(address) => self.ipv6(qualifiers, address, 128)?,
             });
         }
         tests.into_iter().reduce(g::or).ok_or_else(|| SYNTAX_ERROR.to_owned())
     }
 
-    fn ipv4(&self, qualifiers: &Qualifiers, address: Ipv4Addr, mask: u32) -> Result<Test, String> {
+    fn ipv4(&self, qualifiers: &Qualifiers, address: Ipv4Addr, mask: Ipv4Addr) -> Result<Test, String> {
         let kinds: &[u32] = match qualifiers.protocol.as_deref() {
             None => &[g::ETHERTYPE_IP, g::ETHERTYPE_ARP, g::ETHERTYPE_RARP],
             Some("ip") => &[g::ETHERTYPE_IP],
@@ -304,14 +304,14 @@ impl Parser<'_> {
             if bits > 32 {
                 return Err("mask length must be <= 32".to_owned());
             }
-            (prefix_mask(bits), format!("{text}/{bits}"))
+            (prefix_mask(bits).into(), format!("{text}/{bits}"))
         } else if self.keyword("mask") {
             let Some(Token::Dotted(mask)) = self.take() else { return syntax() };
-            (u32::from(dotted(&mask)?.0), format!("{text} mask {mask}"))
+            (dotted(&mask)?.0, format!("{text} mask {mask}"))
         } else {
             (natural, text)
         };
-        if u32::from(address) & !mask != 0 {
+        if address & mask != address {
             return Err(format!("non-network bits set in \"{shown}\""));
         }
         self.ipv4(qualifiers, address, mask)
@@ -354,7 +354,7 @@ fn modifier_error(protocol: &str, kind: Kind) -> String {
 }
 
 /// An address of one to four numbers and the mask of as many bytes.
-fn dotted(text: &str) -> Result<(Ipv4Addr, u32), String> {
+fn dotted(text: &str) -> Result<(Ipv4Addr, Ipv4Addr), String> {
     let mut value = 0;
     let mut bytes = 0;
     for part in text.split('.') {
@@ -364,7 +364,7 @@ fn dotted(text: &str) -> Result<(Ipv4Addr, u32), String> {
     }
     let missing = 32 - 8 * bytes;
     let address = if missing == 32 { 0 } else { value << missing };
-    Ok((Ipv4Addr::from(address), prefix_mask(8 * bytes)))
+    Ok((address.into(), prefix_mask(8 * bytes).into()))
 }
 
 fn ether_host(layout: Layout, direction: Direction, name: &Token) -> Result<Test, String> {

@@ -2,6 +2,10 @@
 //!
 //! Kernel: net/ipv4/netfilter/ipt_rpfilter.c
 
+use std::net::Ipv4Addr;
+
+use glassnet_wire::ipv4::{is_local_multicast, is_zeronet};
+
 use crate::Cx;
 use crate::extension::{Limits, Par, Place, Refused, XtMatch};
 use crate::module::Module;
@@ -58,15 +62,13 @@ fn answers(cx: &mut Cx, par: &Par, with: &Rpfilter) -> bool {
         return true;
     }
     let (saddr, daddr) = (par.iph.saddr.get(), par.iph.daddr.get());
-    let is_multicast = |addr: u32| addr >> 28 == 0xe;
-    if is_multicast(daddr) && saddr >> 24 == 0 {
-        // 224.0.0.0/24.
-        return daddr & 0xffff_ff00 == 0xe000_0000;
+    if daddr.is_multicast() && is_zeronet(saddr) {
+        return is_local_multicast(daddr);
     }
-    let is_host = !is_multicast(daddr) && daddr != u32::MAX && daddr >> 24 != 0;
+    let is_host = !daddr.is_multicast() && !daddr.is_broadcast() && !is_zeronet(daddr);
     let flow = Flow {
         dst: saddr,
-        src: if is_host { daddr } else { 0 },
+        src: if is_host { daddr } else { Ipv4Addr::UNSPECIFIED },
         iif: Some(cx.k.netns[netns].loopback),
         mark: if with.validmark { cx.skbs[par.skb].mark } else { 0 },
         tos: par.iph.tos,

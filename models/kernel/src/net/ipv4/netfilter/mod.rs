@@ -9,6 +9,8 @@ pub mod ipt_rpfilter;
 pub mod nf_defrag_ipv4;
 pub mod nf_reject_ipv4;
 
+use std::net::Ipv4Addr;
+
 use super::fib_frontend::inet_addr_type_dev_table;
 use super::ip_input::ip_hdr;
 use super::route::ip_route_output_key;
@@ -35,7 +37,7 @@ pub fn ip_route_me_harder(cx: &mut Cx, skb: SkbId) -> Result<(), Errno> {
         let bound = cx.skbs[skb].sk.and_then(|sk| cx.k.sockets.get(sk)).map_or(0, |sk| sk.opts.bound_dev_if);
         let flow = FlowOut {
             daddr: iph.daddr.get(),
-            saddr: if any_source { source } else { 0 },
+            saddr: if any_source { source } else { Ipv4Addr::UNSPECIFIED },
             oif: cx.k.dev_by_index(netns, bound),
             tos: iph.tos,
             mark: cx.skbs[skb].mark,
