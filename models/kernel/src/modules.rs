@@ -63,6 +63,8 @@ static IPV4: Module = Module {
         &ipv4::route_multipath::SYSCTLS,
         &ipv4::sysctl_net_ipv4::ARP_SYSCTLS,
         &ipv4::sysctl_net_ipv4::CONF_SYSCTLS,
+        &ipv4::sysctl_net_ipv4::OTHER_ARP_SYSCTLS,
+        &ipv4::sysctl_net_ipv4::OTHER_CONF_SYSCTLS,
         &ipv4::sysctl_net_ipv4::ROUTE_SYSCTLS,
         &ipv4::sysctl_net_ipv4::SYSCTLS,
     ],

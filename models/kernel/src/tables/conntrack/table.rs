@@ -42,8 +42,6 @@ pub struct Conntrack {
     pub max: u32,
     /// `nf_conntrack_buckets`: size of the kernel's hash table, which decides which entries early drop scans.
     pub buckets: u32,
-    /// `nf_conntrack_expect_max`.
-    pub expect_max: u32,
     /// Event listeners by number.
     pub listeners: BTreeMap<u32, Listener>,
     /// The process on whose behalf the table is being changed.
@@ -66,7 +64,6 @@ impl Default for Conntrack {
             made: 0,
             max: 262_144,
             buckets: 262_144,
-            expect_max: 4096,
             listeners: BTreeMap::new(),
             on_behalf_of: None,
             gc_early_drop: false,
