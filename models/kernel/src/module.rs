@@ -13,11 +13,12 @@ use crate::net::core::notifier::NetdevEvent;
 use crate::sysctl::SysctlTable;
 use crate::tables::skb::PacketType;
 
-/// A part of the kernel, by the name that `modprobe` knows.
+/// A part of the kernel.
 #[derive(Debug)]
 pub struct Module {
-    /// Its name, with underscores.
-    pub name: &'static str,
+    /// The name that `modprobe` knows, with underscores: that of a module, or of one that is built in (`modules.builtin` of
+    /// Debian's 6.1). `None`: a part of the kernel proper, which is in neither list.
+    pub name: Option<&'static str>,
     /// The matches of iptables that it has.
     pub matches: &'static [&'static str],
     /// The targets of iptables that it has.
@@ -42,11 +43,9 @@ pub struct Module {
 }
 
 impl Module {
-    /// A module of which only the name is known yet: the base of a row, or the whole row where other parts of the
-    /// model do its work.
-    pub const fn named(name: &'static str) -> Module {
-        Module {
-            name,
+    /// The base of the row of a part that `modprobe` does not know.
+    pub const UNNAMED: Module = Module {
+        name: None,
             matches: &[],
             targets: &[],
             sysctls: &[],
@@ -57,6 +56,11 @@ impl Module {
             tap: None,
             net_init: None,
             net_exit: None,
-        }
+    };
+
+    /// A module of which only the name is known yet: the base of a row, or the whole row where other parts of the
+    /// model do its work.
+    pub const fn named(name: &'static str) -> Module {
+        Module { name: Some(name), ..Module::UNNAMED }
     }
 }

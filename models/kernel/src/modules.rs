@@ -42,14 +42,13 @@ pub static MODULES: &[&Module] = &[
     &Module::named("nf_tables"),
     &Module::named("nft_chain_nat"),
     &Module::named("nft_compat"),
-    &Module::named("nft_counter"),
     &Module::named("overlay"),
     &Module::named("stp"),
     &Module::named("x_tables"),
 ];
 
 /// The network core.
-static NET: Module = Module { sysctls: &[&core::sysctl_net_core::SYSCTLS], ..Module::named("net") };
+static NET: Module = Module { sysctls: &[&core::sysctl_net_core::SYSCTLS], ..Module::UNNAMED };
 
 /// IPv4, of which each file has its settings.
 static IPV4: Module = Module {
@@ -63,10 +62,12 @@ static IPV4: Module = Module {
         &ipv4::route_multipath::SYSCTLS,
         &ipv4::sysctl_net_ipv4::ARP_SYSCTLS,
         &ipv4::sysctl_net_ipv4::CONF_SYSCTLS,
+        &ipv4::sysctl_net_ipv4::OTHER_ARP_SYSCTLS,
+        &ipv4::sysctl_net_ipv4::OTHER_CONF_SYSCTLS,
         &ipv4::sysctl_net_ipv4::ROUTE_SYSCTLS,
         &ipv4::sysctl_net_ipv4::SYSCTLS,
     ],
-    ..Module::named("ipv4")
+    ..Module::UNNAMED
 };
 
 /// IPv6 is not modelled, so there is none to enable.

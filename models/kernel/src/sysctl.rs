@@ -69,6 +69,11 @@ impl Sysctl {
         Sysctl { name, mode: 0o644, shown: Shown::Everywhere, range: INT, get, set, setting: None }
     }
 
+    /// Shown with this value and not followed by the model: another is refused.
+    pub const fn not_followed(name: &'static str, get: Get) -> Sysctl {
+        Sysctl::new(name, get, keep)
+    }
+
     /// With this least and greatest value.
     pub const fn range(self, min: i64, max: i64) -> Sysctl {
         Sysctl { range: (min, max), ..self }
@@ -87,11 +92,6 @@ impl Sysctl {
     /// Shown there.
     pub const fn shown(self, shown: Shown) -> Sysctl {
         Sysctl { shown, ..self }
-    }
-
-    /// Shown and not followed by the model: another value than the present one is refused.
-    pub const fn not_followed(self) -> Sysctl {
-        self.set(keep)
     }
 
     /// The permission bits as a namespace sees them; `None` where the file is not there.

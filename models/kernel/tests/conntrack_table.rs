@@ -240,3 +240,28 @@ fn a_clash_is_looked_for_in_the_zone_of_each_direction() {
         assert_eq!(table.find(netns, zone, &to_itself.tuples[0]), Some((id, dir)));
     }
 }
+
+/// The answer of an older connection began one of its own (`CT --zone-reply 1`): the next packet of that direction belongs
+/// to the newer one.
+#[test]
+fn the_newest_of_connections_with_one_tuple_is_found() {
+    let mut table = Conntrack::default();
+    let (old, mut new) = (conn(1), conn(1));
+    (new.tuples, new.zone) = ([old.tuples[1], old.tuples[0]], [0, 1]);
+    let reply = old.tuples[1];
+    let enter = |table: &mut Conntrack, conn: Conn| {
+        let id = table.alloc(conn);
+        table.insert(id);
+        id
+    };
+    let old = enter(&mut table, old);
+    assert_eq!(table.find(NETNS, [0, 0], &reply), Some((old, Dir::Reply)));
+    let new = enter(&mut table, new);
+    assert_eq!(table.find(NETNS, [0, 0], &reply), Some((new, Dir::Original)));
+    for flow in 10..200 {
+        enter(&mut table, conn(flow));
+    }
+    assert_eq!(table.find(NETNS, [0, 0], &reply), Some((new, Dir::Original)), "the table has grown");
+    assert!(table.remove(new));
+    assert_eq!(table.find(NETNS, [0, 0], &reply), Some((old, Dir::Reply)));
+}

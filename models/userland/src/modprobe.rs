@@ -97,11 +97,11 @@ fn find(process: &mut Process, name: &str) -> Found {
     let extension = name.strip_prefix("xt_").or_else(|| name.strip_prefix("ipt_"));
     let set_type = name.strip_prefix("ip_set_");
     let brings = |module: &Module| {
-        module.name == name
+        module.name == Some(&*name)
             || extension.is_some_and(|name| module.matches.contains(&name))
             || extension.is_some_and(|name| module.targets.contains(&name))
     };
-    if let Some(module) = modules.iter().find(|module| module.name == name) {
+    if let Some(module) = modules.iter().find(|module| module.name == Some(&*name)) {
         return Found::Module(module.init);
     }
     if EXTENSIONS.iter().copied().flatten().any(brings) {

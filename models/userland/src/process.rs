@@ -194,21 +194,21 @@ impl Signals {
     }
 
     /// The first signal that the program does not catch; registers to be woken by one if there is none.
-    pub fn fatal(&self, waker: Option<&Waker>) -> Option<Signal> {
+    pub fn fatal(&self, waker: &Waker) -> Option<Signal> {
         let mut state = self.lock();
         let fatal = state.pending.iter().copied().find(|signal| !state.caught.contains(signal));
         if fatal.is_none() {
-            state.wakers.extend(waker.cloned());
+            state.wakers.push(waker.clone());
         }
         fatal
     }
 
     /// Takes the next signal that the program catches, or registers to be woken by one.
-    fn take_caught(&self, waker: Option<&Waker>) -> Option<Signal> {
+    fn take_caught(&self, waker: &Waker) -> Option<Signal> {
         let mut state = self.lock();
         let at = state.pending.iter().position(|signal| state.caught.contains(signal));
         if at.is_none() {
-            state.wakers.extend(waker.cloned());
+            state.wakers.push(waker.clone());
         }
         at.map(|at| state.pending.remove(at))
     }
@@ -376,7 +376,7 @@ impl Process {
             self.world().wake_at(at);
         }
         poll_fn(|cx| {
-            if let Some(signal) = self.signals.take_caught(Some(cx.waker())) {
+            if let Some(signal) = self.signals.take_caught(cx.waker()) {
                 return Poll::Ready(Woken::Signal(signal));
             }
             let mut world = self.world();
@@ -405,7 +405,7 @@ impl Process {
             self.world().wake_at(at);
         }
         poll_fn(|cx| {
-            if let Some(signal) = self.signals.take_caught(Some(cx.waker())) {
+            if let Some(signal) = self.signals.take_caught(cx.waker()) {
                 return Poll::Ready(Woken::Signal(signal));
             }
             if let Some(slot) = &mut reading {
@@ -566,7 +566,7 @@ pub async fn run(process: &mut Process) -> i32 {
         let mut running = (process.program.main)(process);
         poll_fn(|cx| {
             let polled = running.as_mut().poll(cx);
-            match signals.fatal(Some(cx.waker())) {
+            match signals.fatal(cx.waker()) {
                 Some(signal) => Poll::Ready(Err(signal)),
                 None => polled.map(Ok),
             }

@@ -52,3 +52,24 @@ fn programs_are_listed_once_in_the_order_of_their_names() {
     let names: Vec<&str> = PROGRAMS.iter().map(|program| program.name()).collect();
     assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
 }
+
+/// What Debian's `modules.builtin` does not name is not found, though the kernel has it.
+#[test]
+fn modprobe_knows_modules_and_those_that_are_built_in() {
+    let mut world = World::new(1);
+    world.add_machine("node1", 1);
+    let world = Arc::new(Mutex::new(world));
+    let modprobe = |name: &str| {
+        let outcome =
+            harness::run(&world, (MachineId(0), NetnsId(0)), &["modprobe", name], "").expect("ends");
+        (outcome.status, outcome.stderr)
+    };
+    for name in ["bridge", "br-netfilter", "dummy", "nf_conntrack", "xt_comment", "ipv6", "af_packet"] {
+        assert_eq!(modprobe(name), (0, String::new()), "{name}");
+    }
+    for name in ["devinet", "ipv4", "loopback", "net", "nft_counter", "rtnetlink", "tcp"] {
+        let said =
+            format!("modprobe: FATAL: Module {name} not found in directory /lib/modules/6.1.0-28-amd64\n");
+        assert_eq!(modprobe(name), (1, said));
+    }
+}

@@ -180,7 +180,7 @@ async fn read_to_end(input: &dyn Input) -> io::Result<Vec<u8>> {
 /// A shell dies of a signal that its parent was sent.
 async fn unless_killed(signals: Arc<Signals>, shell: impl Future<Output = i32> + Send) -> i32 {
     let mut shell = Box::pin(shell);
-    poll_fn(|cx| match signals.fatal(Some(cx.waker())) {
+    poll_fn(|cx| match signals.fatal(cx.waker()) {
         Some(signal) => Poll::Ready(signal.exit_status()),
         None => shell.as_mut().poll(cx),
     })

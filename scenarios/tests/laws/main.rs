@@ -4,6 +4,7 @@ mod dead;
 mod imports;
 mod packets;
 mod rooms;
+mod settings;
 mod source;
 mod style;
 

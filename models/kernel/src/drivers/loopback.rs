@@ -16,8 +16,8 @@ use crate::tables::netdev_features::{
     VLAN_CHALLENGED,
 };
 
-/// The module.
-pub static MODULE: Module = Module { net_init: Some(loopback_net_init), ..Module::named("loopback") };
+/// What it adds to the kernel.
+pub static MODULE: Module = Module { net_init: Some(loopback_net_init), ..Module::UNNAMED };
 
 /// The kind, which has no name: each namespace has its one `lo` from the start.
 static LINK_OPS: LinkOps = LinkOps {

@@ -8,8 +8,6 @@
 pub enum Conf {
     /// IPv4 forwarding.
     Forwarding,
-    /// Multicast forwarding (set by a multicast routing daemon only).
-    McForwarding,
     /// Proxy ARP.
     ProxyArp,
     /// Accept ICMP redirects.
@@ -22,24 +20,20 @@ pub enum Conf {
     SharedMedia,
     /// Reverse path filter: 0 off, 1 strict, 2 loose.
     RpFilter,
-    /// Accept source-routed packets.
-    AcceptSourceRoute,
-    /// BOOTP relay.
+    /// BOOTP relay; Linux does not read it.
     BootpRelay,
     /// Log packets with martian addresses.
     LogMartians,
-    /// Tag.
+    /// A number for whoever writes it; Linux does not read it.
     Tag,
     /// Answer ARP only on the device that routes to the requester.
     ArpFilter,
-    /// Medium ID.
+    /// The medium that the device is attached to, for proxy ARP; 0: a medium of its own, -1: no proxy ARP.
     MediumId,
-    /// No IPsec encryption.
+    /// No IPsec encryption; there are no IPsec policies.
     DisableXfrm,
-    /// No IPsec policy.
+    /// No IPsec policy; there are none.
     DisablePolicy,
-    /// Forced IGMP version.
-    ForceIgmpVersion,
     /// Restriction level of the source address of ARP requests.
     ArpAnnounce,
     /// Restriction level of replies to ARP requests.
@@ -58,18 +52,12 @@ pub enum Conf {
     ProxyArpPvlan,
     /// Route 127.0.0.0/8 off the loopback device.
     RouteLocalnet,
-    /// Interval of unsolicited IGMPv2 reports in ms.
-    Igmpv2UnsolicitedReportInterval,
-    /// Interval of unsolicited IGMPv3 reports in ms.
-    Igmpv3UnsolicitedReportInterval,
     /// Ignore routes without carrier.
     IgnoreRoutesWithLinkdown,
     /// Drop unicast IPv4 in link-layer multicast frames.
     DropUnicastInL2Multicast,
     /// Drop gratuitous ARP.
     DropGratuitousArp,
-    /// Forward directed broadcasts.
-    BcForwarding,
     /// Flush neighbours when the carrier is lost.
     ArpEvictNocarrier,
 }
@@ -80,14 +68,12 @@ pub const CONF_COUNT: usize = Conf::ArpEvictNocarrier as usize + 1;
 /// Every setting: file name and default.
 pub const CONF_TABLE: [(Conf, &str, i32); CONF_COUNT] = [
     (Conf::Forwarding, "forwarding", 0),
-    (Conf::McForwarding, "mc_forwarding", 0),
     (Conf::ProxyArp, "proxy_arp", 0),
     (Conf::AcceptRedirects, "accept_redirects", 1),
     (Conf::SecureRedirects, "secure_redirects", 1),
     (Conf::SendRedirects, "send_redirects", 1),
     (Conf::SharedMedia, "shared_media", 1),
     (Conf::RpFilter, "rp_filter", 0),
-    (Conf::AcceptSourceRoute, "accept_source_route", 1),
     (Conf::BootpRelay, "bootp_relay", 0),
     (Conf::LogMartians, "log_martians", 0),
     (Conf::Tag, "tag", 0),
@@ -95,7 +81,6 @@ pub const CONF_TABLE: [(Conf, &str, i32); CONF_COUNT] = [
     (Conf::MediumId, "medium_id", 0),
     (Conf::DisableXfrm, "disable_xfrm", 0),
     (Conf::DisablePolicy, "disable_policy", 0),
-    (Conf::ForceIgmpVersion, "force_igmp_version", 0),
     (Conf::ArpAnnounce, "arp_announce", 0),
     (Conf::ArpIgnore, "arp_ignore", 0),
     (Conf::PromoteSecondaries, "promote_secondaries", 0),
@@ -105,12 +90,9 @@ pub const CONF_TABLE: [(Conf, &str, i32); CONF_COUNT] = [
     (Conf::SrcValidMark, "src_valid_mark", 0),
     (Conf::ProxyArpPvlan, "proxy_arp_pvlan", 0),
     (Conf::RouteLocalnet, "route_localnet", 0),
-    (Conf::Igmpv2UnsolicitedReportInterval, "igmpv2_unsolicited_report_interval", 10000),
-    (Conf::Igmpv3UnsolicitedReportInterval, "igmpv3_unsolicited_report_interval", 1000),
     (Conf::IgnoreRoutesWithLinkdown, "ignore_routes_with_linkdown", 0),
     (Conf::DropUnicastInL2Multicast, "drop_unicast_in_l2_multicast", 0),
     (Conf::DropGratuitousArp, "drop_gratuitous_arp", 0),
-    (Conf::BcForwarding, "bc_forwarding", 0),
     (Conf::ArpEvictNocarrier, "arp_evict_nocarrier", 1),
 ];
 

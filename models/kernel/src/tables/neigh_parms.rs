@@ -19,16 +19,10 @@ pub struct NeighParms {
     pub delay_first_probe_time: Nanos,
     /// Time in which another answer does not change an address (locktime).
     pub locktime: Nanos,
-    /// Greatest delay of an answer for somebody else (proxy_delay).
-    pub proxy_delay: Nanos,
-    /// Greatest delay of an answer for an anycast address (anycast_delay).
+    /// Greatest delay of an answer for an anycast address (anycast_delay), which IPv4 does not have.
     pub anycast_delay: Nanos,
-    /// Time between probes of a managed entry (interval_probe_time_ms).
-    pub interval_probe_time: Nanos,
     /// Bytes that wait for an address (unres_qlen_bytes).
     pub queue_len_bytes: u32,
-    /// Answers for others that wait (proxy_qlen).
-    pub proxy_qlen: u32,
     /// Unicast probes (ucast_solicit).
     pub ucast_probes: u32,
     /// Broadcast probes (mcast_solicit).
@@ -50,11 +44,8 @@ impl Default for NeighParms {
             gc_stale_time: Nanos::from_secs(60),
             delay_first_probe_time: Nanos::from_secs(5),
             locktime: Nanos::from_secs(1),
-            proxy_delay: Nanos::from_millis(800),
             anycast_delay: Nanos::from_secs(1),
-            interval_probe_time: Nanos::from_secs(5),
             queue_len_bytes: 212_992,
-            proxy_qlen: 64,
             ucast_probes: 3,
             mcast_probes: 3,
             mcast_reprobes: 0,
@@ -87,12 +78,9 @@ pub enum NeighVar {
     RetransTime,
     BaseReachableTime,
     DelayProbeTime,
-    IntervalProbeTime,
     GcStaletime,
     QueueLenBytes,
-    ProxyQlen,
     AnycastDelay,
-    ProxyDelay,
     Locktime,
 }
 
@@ -118,12 +106,9 @@ neigh_sysctls! {
     "base_reachable_time_ms" BaseReachableTime MILLI,
     "delay_first_probe_time" DelayProbeTime SECOND,
     "gc_stale_time" GcStaletime SECOND,
-    "interval_probe_time_ms" IntervalProbeTime MILLI,
     "locktime" Locktime TICK,
     "mcast_resolicit" McastReprobes 1,
     "mcast_solicit" McastProbes 1,
-    "proxy_delay" ProxyDelay TICK,
-    "proxy_qlen" ProxyQlen 1,
     "retrans_time" RetransTime TICK,
     "retrans_time_ms" RetransTime MILLI,
     "ucast_solicit" UcastProbes 1,
@@ -142,12 +127,9 @@ impl NeighParms {
             NeighVar::RetransTime => self.retrans_time.0,
             NeighVar::BaseReachableTime => self.base_reachable_time.0,
             NeighVar::DelayProbeTime => self.delay_first_probe_time.0,
-            NeighVar::IntervalProbeTime => self.interval_probe_time.0,
             NeighVar::GcStaletime => self.gc_stale_time.0,
             NeighVar::QueueLenBytes => u64::from(self.queue_len_bytes),
-            NeighVar::ProxyQlen => u64::from(self.proxy_qlen),
             NeighVar::AnycastDelay => self.anycast_delay.0,
-            NeighVar::ProxyDelay => self.proxy_delay.0,
             NeighVar::Locktime => self.locktime.0,
         }
     }
@@ -180,12 +162,9 @@ impl NeighParms {
             NeighVar::RetransTime => self.retrans_time = time,
             NeighVar::BaseReachableTime => (self.base_reachable_time, self.reachable_time) = (time, time),
             NeighVar::DelayProbeTime => self.delay_first_probe_time = time,
-            NeighVar::IntervalProbeTime => self.interval_probe_time = time,
             NeighVar::GcStaletime => self.gc_stale_time = time,
             NeighVar::QueueLenBytes => self.queue_len_bytes = number,
-            NeighVar::ProxyQlen => self.proxy_qlen = number,
             NeighVar::AnycastDelay => self.anycast_delay = time,
-            NeighVar::ProxyDelay => self.proxy_delay = time,
             NeighVar::Locktime => self.locktime = time,
         }
     }

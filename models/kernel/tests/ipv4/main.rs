@@ -287,6 +287,20 @@ fn a_router_stands_in_for_others_with_proxy_arp() {
     assert_eq!(net.received(id), []);
     net.run(5);
     net.conf(1, Conf::ProxyArp, 1);
+    let (asks, out) = net.devs[1];
+    let mut media = |ids: [i32; 2]| {
+        for (dev, medium) in [asks, out].into_iter().flatten().zip(ids) {
+            let netns = net.netns[1];
+            net.enter(|cx| devinet_conf_proc(cx, netns, ConfOf::Dev(dev), Conf::MediumId, medium));
+        }
+        net.ping(id, "10.0.1.2", 56).expect("sent");
+        net.run(20);
+        !net.received(id).is_empty()
+    };
+    // One medium, or none where it stands in.
+    assert_eq!([[3, 3], [-1, 0], [3, -1]].map(&mut media), [false; 3]);
+    assert!(media([3, 4]));
+    media([0, 0]);
     net.ping(id, "10.0.1.2", 56).expect("sent");
     assert!(net.received(id).contains(&(0, 0, Ipv4Addr::new(10, 0, 1, 2))));
     assert!(net.nud(0).contains(&(Ipv4Addr::new(10, 0, 1, 2), Nud::Reachable)));
@@ -556,4 +570,32 @@ fn with_hash_policy_1_ports_count() {
         others[1] += u32::from(hop(&mut net, (a, b), 6, (100, 200)) != there);
     }
     assert!(others.iter().all(|count| (70..130).contains(count)), "{others:?}");
+}
+
+/// `icmp_ignore_bogus_error_responses` off: an error about a broadcast is told to nobody but the log.
+#[test]
+fn an_error_about_a_broadcast_is_bogus() {
+    let mut net = chain(2);
+    let (sender, hears) = (net.raw_socket(0), net.raw_socket(1));
+    let at = At { netns: net.netns[1], of: ConfOf::All };
+    let row = icmp::SYSCTLS.row("icmp_ignore_bogus_error_responses").expect("a setting");
+    net.enter(|cx| cx.k.sockets.get_mut(hears).expect("open").opts.icmp_filter = 0);
+    let mut send = |to: &str, value: i64| {
+        net.enter(|cx| row.write(cx, at, value)).expect("a setting");
+        let mut message = vec![3, 1, 0, 0, 0, 0, 0, 0, 0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0, 0];
+        message.extend_from_slice(&ip("10.0.0.2").to_be_bytes());
+        message.extend_from_slice(&ip(to).to_be_bytes());
+        message.extend_from_slice(&[8, 0, 0, 0, 0, 0, 0, 0]);
+        let check = glassnet_wire::checksum::checksum(&message);
+        message[2..4].copy_from_slice(&check.to_be_bytes());
+        net.enter(|cx| sendto(cx, sender, SendTo::Inet(ip("10.0.0.2"), 0), &message)).expect("sent");
+        net.errors(hears).len()
+    };
+    assert_eq!(
+        [("10.0.0.255", 1), ("10.0.0.9", 0), ("10.0.0.255", 0)].map(|(to, value)| send(to, value)),
+        [1, 1, 0]
+    );
+    let log: Vec<&str> = net.world.kernel(MACHINE).log.lines().map(|line| line.text.as_str()).collect();
+    let logged = "10.0.0.1 sent an invalid ICMP type 3, code 1 error to a broadcast: 10.0.0.255 on v0-p";
+    assert_eq!(log, [logged]);
 }

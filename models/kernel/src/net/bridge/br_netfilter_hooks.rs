@@ -27,7 +27,7 @@ use crate::net::ipv4::route::ip_route_input_noref;
 use crate::net::netfilter::core::nf_hook;
 use crate::net::netfilter::nf_conntrack_core::nf_conntrack_confirm;
 use crate::netlink::Errno;
-use crate::sysctl::{At, Sysctl, SysctlTable, keep};
+use crate::sysctl::{At, Sysctl, SysctlTable};
 use crate::tables::conntrack::NfCt;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState, NfBridge, Pf, Site};
@@ -86,16 +86,16 @@ fn register(cx: &mut Cx, netns: NetnsId) {
 }
 
 /// Settings of bridges; they are there while `br_netfilter` is loaded. What comes with VLAN tags and in PPPoE is
-/// bridged without a look.
+/// bridged without a look, and there is no ip6tables to call.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/bridge",
     &[
         Sysctl::new("bridge-nf-call-arptables", call_sysctl, set_call_sysctl),
         Sysctl::new("bridge-nf-call-ip6tables", call_sysctl, set_call_sysctl),
         Sysctl::new("bridge-nf-call-iptables", call_sysctl, set_call_sysctl),
-        Sysctl::new("bridge-nf-filter-pppoe-tagged", |_, _, _| 0, keep),
-        Sysctl::new("bridge-nf-filter-vlan-tagged", |_, _, _| 0, keep),
-        Sysctl::new("bridge-nf-pass-vlan-input-dev", |_, _, _| 0, keep),
+        Sysctl::not_followed("bridge-nf-filter-pppoe-tagged", |_, _, _| 0),
+        Sysctl::not_followed("bridge-nf-filter-vlan-tagged", |_, _, _| 0),
+        Sysctl::not_followed("bridge-nf-pass-vlan-input-dev", |_, _, _| 0),
     ],
 )
 .only(|k, _| k.config.br_netfilter);

@@ -20,8 +20,8 @@ use crate::tables::netdev::{
 use crate::tables::netdev_features::NETNS_LOCAL;
 use crate::{Cx, Kernel};
 
-/// The module.
-pub static MODULE: Module = Module { netdevice_event: Some(number_of_peer), ..Module::named("rtnetlink") };
+/// What it adds to the kernel.
+pub static MODULE: Module = Module { netdevice_event: Some(number_of_peer), ..Module::UNNAMED };
 
 /// A message about a device names the namespace of the one that it is linked to by number (`rtnl_fill_link_netnsid`).
 fn number_of_peer(cx: &mut Cx, dev: DevId, event: NetdevEvent) {

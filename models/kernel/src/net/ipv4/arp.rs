@@ -302,10 +302,16 @@ fn reply_then_consume(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp, reply: bool
     door
 }
 
-/// `proxy_arp`: the address is routed by another device than the one that asks.
+/// `proxy_arp`: the address is routed by another device than the one that asks, attached to another medium (`medium_id`).
 fn arp_fwd_proxy(cx: &Cx, dev: DevId, out: DevId) -> bool {
     let proxy = with_conf(cx, dev, |inet, all| or_conf(inet, all, Conf::ProxyArp)) == Some(true);
-    proxy && out != dev
+    let medium = |dev| cx.k.inet.get(dev).map_or(-1, |inet| inet.conf.get(Conf::MediumId));
+    let other_medium = match (medium(dev), medium(out)) {
+        (0, _) => true,
+        (-1, _) | (_, -1) => false,
+        (ours, theirs) => ours != theirs,
+    };
+    proxy && out != dev && other_medium
 }
 
 /// `proxy_arp_pvlan`: the address is routed by the device that asks (private VLANs).

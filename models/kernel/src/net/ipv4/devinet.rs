@@ -21,8 +21,8 @@ use crate::tables::inet_types::{AddrMsg, IFA_F_SECONDARY};
 use crate::tables::route_types::Scope;
 use crate::{Cx, Kernel};
 
-/// The module.
-pub static MODULE: Module = Module { netdevice_event: Some(inetdev_event), ..Module::named("devinet") };
+/// What it adds to the kernel.
+pub static MODULE: Module = Module { netdevice_event: Some(inetdev_event), ..Module::UNNAMED };
 
 /// Smallest MTU with which a device has IPv4, bytes (`IPV4_MIN_MTU`).
 const IPV4_MIN_MTU: u32 = 68;

@@ -12,6 +12,7 @@ use glassnet_wire::icmp::{
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_zeronet};
 use zerocopy::FromBytes;
 
+use super::fib_frontend::inet_addr_type_dev_table;
 use super::fib_semantics::inet_select_addr;
 use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header};
@@ -28,7 +29,7 @@ use crate::note::Note;
 use crate::sysctl::{INT, Sysctl, SysctlTable};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST};
-use crate::tables::route_types::Scope;
+use crate::tables::route_types::{RouteType, Scope};
 use crate::tables::skb::PacketType;
 use crate::tables::sysctl::Setting;
 
@@ -59,6 +60,7 @@ const MAX_ERROR: usize = 576;
 
 static ECHO_IGNORE_ALL: Setting = Setting::new("icmp_echo_ignore_all", 0);
 static ECHO_IGNORE_BROADCASTS: Setting = Setting::new("icmp_echo_ignore_broadcasts", 1);
+static IGNORE_BOGUS_ERROR_RESPONSES: Setting = Setting::new("icmp_ignore_bogus_error_responses", 1);
 static ERRORS_USE_INBOUND_IFADDR: Setting = Setting::new("icmp_errors_use_inbound_ifaddr", 0);
 static RATELIMIT: Setting = Setting::new("icmp_ratelimit", 1000);
 static RATEMASK: Setting = Setting::new("icmp_ratemask", 6168);
@@ -72,6 +74,7 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
     &[
         Sysctl::net(&ECHO_IGNORE_ALL).range(0, 1),
         Sysctl::net(&ECHO_IGNORE_BROADCASTS).range(0, 1),
+        Sysctl::net(&IGNORE_BOGUS_ERROR_RESPONSES).range(0, 1),
         Sysctl::net(&ERRORS_USE_INBOUND_IFADDR).range(0, 1),
         Sysctl::net(&RATELIMIT).range(0, INT.1),
         Sysctl::net(&RATEMASK),
@@ -452,12 +455,39 @@ pub fn icmp_unreach(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.consume_skb(skb);
     }
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    if is_bogus(cx, netns, skb, &inner) {
+        return cx.consume_skb(skb);
+    }
     if icmp.kind == ICMP_DEST_UNREACH && icmp.code == ICMP_FRAG_NEEDED {
         learn_path_mtu(cx, netns, &inner, info);
     }
     let error = IcmpError { kind: icmp.kind, code: icmp.code, info };
     icmp_socket_deliver(cx, skb, &inner, error);
     cx.consume_skb(skb)
+}
+
+/// `icmp_ignore_bogus_error_responses` is off, and the error is about a broadcast, which no host may answer with one: it is
+/// logged.
+fn is_bogus(cx: &mut Cx, netns: NetnsId, skb: SkbId, inner: &Ipv4Hdr) -> bool {
+    let net = &cx.k.netns[netns];
+    let (dev, to) = (cx.skbs[skb].dev, inner.daddr.get());
+    let bogus = net.sysctls.get(&IGNORE_BOGUS_ERROR_RESPONSES) == 0
+        && inet_addr_type_dev_table(&net.ipv4.fib, Some(dev), to).0 == RouteType::Broadcast;
+    if bogus {
+        cx.printk_limited(4, |cx| {
+            let from = ip_hdr(cx, skb).map_or(0, |iph| iph.saddr.get());
+            let icmp = cx.skbs.data(skb);
+            vec![format!(
+                "{} sent an invalid ICMP type {}, code {} error to a broadcast: {} on {}",
+                Ipv4Addr::from(from),
+                icmp[0],
+                icmp[1],
+                Ipv4Addr::from(to),
+                cx.k.devs[dev].name
+            )]
+        });
+    }
+    bogus
 }
 
 fn learn_path_mtu(cx: &mut Cx, netns: NetnsId, inner: &Ipv4Hdr, mtu: u32) {

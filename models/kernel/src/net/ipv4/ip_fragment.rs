@@ -27,7 +27,6 @@ use crate::tables::sysctl::Setting;
 static HIGH_THRESH: Setting = Setting::new("ipfrag_high_thresh", 4_194_304);
 static LOW_THRESH: Setting = Setting::new("ipfrag_low_thresh", 3_145_728);
 static TIME: Setting = Setting::new("ipfrag_time", 30);
-static MAX_DIST: Setting = Setting::new("ipfrag_max_dist", 64);
 
 /// Settings of reassembly: bytes that fragments may take, seconds that they wait.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
@@ -36,7 +35,7 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
         Sysctl::net(&HIGH_THRESH).range(0, i64::MAX).set(set_high_thresh),
         Sysctl::net(&LOW_THRESH).range(0, i64::MAX).set(set_low_thresh),
         Sysctl::net(&TIME).range(0, INT.1),
-        Sysctl::net(&MAX_DIST).range(0, INT.1).not_followed(),
+        Sysctl::not_followed("ipfrag_max_dist", |_, _, _| 64).range(0, INT.1),
     ],
 );
 

@@ -9,52 +9,74 @@ use crate::netlink::Errno;
 use crate::sysctl::{At, INT, Sysctl, SysctlTable};
 use crate::tables::inet_conf::{CONF_COUNT, CONF_TABLE, Conf};
 use crate::tables::neigh_parms::{NEIGH_SYSCTLS, NeighSysctl, NeighVar};
-use crate::tables::sysctl::{ConfOf, Setting};
+use crate::tables::sysctl::ConfOf;
 use crate::{Cx, Kernel};
 
-static ICMP_IGNORE_BOGUS_ERROR_RESPONSES: Setting = Setting::new("icmp_ignore_bogus_error_responses", 1);
-static FIB_MULTIPATH_USE_NEIGH: Setting = Setting::new("fib_multipath_use_neigh", 0);
-static MIN_ADV_MSS: Setting = Setting::new("min_adv_mss", 256);
-static IGMP_MAX_MEMBERSHIPS: Setting = Setting::new("igmp_max_memberships", 20);
-static IGMP_QRV: Setting = Setting::new("igmp_qrv", 2);
-
-/// Settings of the namespace.
+/// Settings of the namespace. Not modelled: IGMP reports and the groups of sockets.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/ipv4",
     &[
         Sysctl::new("ip_forward", ip_forward, set_ip_forward),
-        Sysctl::net(&ICMP_IGNORE_BOGUS_ERROR_RESPONSES).range(0, 1),
-        Sysctl::net(&FIB_MULTIPATH_USE_NEIGH).range(0, 1).not_followed(),
-        Sysctl::net(&IGMP_MAX_MEMBERSHIPS),
-        Sysctl::net(&IGMP_QRV).range(1, INT.1),
+        Sysctl::not_followed("fib_multipath_use_neigh", |_, _, _| 0).range(0, 1),
+        Sysctl::not_followed("igmp_max_memberships", |_, _, _| 20),
+        Sysctl::not_followed("igmp_qrv", |_, _, _| 2).range(1, INT.1),
     ],
 );
 
 /// Settings of routes.
 pub static ROUTE_SYSCTLS: SysctlTable = SysctlTable::new(
     "net/ipv4/route",
-    &[Sysctl::net(&MIN_ADV_MSS), Sysctl::new("flush", |_, _, _| 0, flush).mode(0o200)],
+    &[
+        Sysctl::not_followed("min_adv_mss", |_, _, _| 256),
+        Sysctl::new("flush", |_, _, _| 0, flush).mode(0o200),
+    ],
 );
 
 /// Settings of IPv4 on a device.
 pub static CONF_SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4/conf/*", &CONF_ROWS);
 
-/// Settings of ARP on a device. There is no `all`, and only the machine's first namespace shows `default`.
-pub static ARP_SYSCTLS: SysctlTable =
-    SysctlTable::new("net/ipv4/neigh/*", &NEIGH_ROWS).only(|_, at| match at.of {
+/// Those that keep their values. Not modelled: source routes, IGMP reports, multicast routing, the forwarding of directed
+/// broadcasts.
+pub static OTHER_CONF_SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4/conf/*",
+    &[
+        Sysctl::not_followed("accept_source_route", |_, _, _| 1),
+        Sysctl::not_followed("bc_forwarding", |_, _, _| 0),
+        Sysctl::not_followed("force_igmp_version", |_, _, _| 0),
+        Sysctl::not_followed("igmpv2_unsolicited_report_interval", |_, _, _| 10_000),
+        Sysctl::not_followed("igmpv3_unsolicited_report_interval", |_, _, _| 1000),
+        Sysctl::not_followed("mc_forwarding", |_, _, _| 0).mode(0o444),
+    ],
+);
+
+/// Settings of ARP on a device.
+pub static ARP_SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4/neigh/*", &NEIGH_ROWS).only(has_arp_sysctls);
+
+/// Those that keep their values. Not modelled: the delay of answers for others, managed entries.
+pub static OTHER_ARP_SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4/neigh/*",
+    &[
+        Sysctl::not_followed("interval_probe_time_ms", |_, _, _| 5000).range(0, INT.1),
+        Sysctl::not_followed("proxy_delay", |_, _, _| 80).range(0, INT.1),
+        Sysctl::not_followed("proxy_qlen", |_, _, _| 64).range(0, INT.1),
+    ],
+)
+.only(has_arp_sysctls);
+
+/// There is no `all`, and only the machine's first namespace shows `default`.
+fn has_arp_sysctls(_: &Kernel, at: At) -> bool {
+    match at.of {
         ConfOf::All => false,
         ConfOf::Default => at.netns == INIT_NET,
         ConfOf::Dev(_) => true,
-    });
+    }
+}
 
 static CONF_ROWS: [Sysctl; CONF_COUNT] = {
     let mut rows = [Sysctl::new("", conf, set_conf); CONF_COUNT];
     let mut at = 0;
     while at < rows.len() {
         rows[at].name = CONF_TABLE[at].1;
-        if matches!(CONF_TABLE[at].0, Conf::McForwarding) {
-            rows[at].mode = 0o444;
-        }
         at += 1;
     }
     rows

@@ -35,8 +35,8 @@ use crate::tables::skb::PacketType;
 use crate::tables::tcp_machine::Machine;
 use crate::tables::tcp_sock::TcpState;
 
-/// The module.
-pub static MODULE: Module = Module { net_exit: Some(tcp_sk_exit), ..Module::named("tcp") };
+/// What it adds to the kernel.
+pub static MODULE: Module = Module { net_exit: Some(tcp_sk_exit), ..Module::UNNAMED };
 
 /// Begins a connection (`connect(2)` without waiting): its end is a writable socket, or its error.
 ///

@@ -179,7 +179,10 @@ pub fn nf_ct_set_closing(cx: &mut Cx, skb: SkbId) {
         return;
     }
     let Proto::Tcp(track) = &mut conn.proto else { return };
-    track.state = TcpState::Close;
+    let old = std::mem::replace(&mut track.state, TcpState::Close);
+    if old == TcpState::Close || conn.has(IPS_FIXED_TIMEOUT) {
+        return;
+    }
     nf_ct_refresh(conn, now, net.timeout(CtSysctl::TcpTimeoutClose));
     ecache::cache(conn, IPCT_PROTOINFO);
 }
@@ -330,7 +333,8 @@ fn ignore(track: &mut TcpTrack, segment: &Segment, (kind, dir): (Kind, Dir)) -> 
             flags: track.last_flags,
             maxack: track.seen[usize::from(track.last_dir)].maxack,
         };
-        track.seen[dir as usize] = TcpSeen::default();
+        let liberal = track.seen[dir as usize].flags & TCP_FLAG_BE_LIBERAL;
+        track.seen[dir as usize] = TcpSeen { flags: liberal, ..TcpSeen::default() };
         return Step::Check(TcpState::SynSent, TcpState::SynRecv);
     }
     (track.last_index, track.last_dir) = (kind as u8, dir as u8);

@@ -41,18 +41,16 @@ fn setting(k: &Kernel, at: At, row: &Sysctl) -> i64 {
 }
 
 fn set_setting(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> {
-    match which(row) {
-        Some(CtSysctl::LogInvalid) if value != 0 => return Err(Errno::EOPNOTSUPP),
-        Some(which) => cx.k.conntrack.net_mut(at.netns).set_sysctl(which, value),
-        None => {}
+    if let Some(which) = which(row) {
+        cx.k.conntrack.net_mut(at.netns).set_sysctl(which, value);
     }
     Ok(())
 }
 
-/// A setting of IPv6, GRE or SCTP, which are not modelled.
+/// A setting of what is not modelled: IPv6, GRE, SCTP, helpers, logging of invalid packets.
 macro_rules! fixed {
     ($name:literal, $value:literal) => {
-        Sysctl::new($name, |_, _, _| $value, keep)
+        Sysctl::not_followed($name, |_, _, _| $value)
     };
 }
 
@@ -83,22 +81,14 @@ pub static OTHER_SYSCTLS: SysctlTable = SysctlTable::new(
         )
         .range(0, u32::MAX as i64)
         .shown(Shown::WrittenInInit),
-        Sysctl::new(
-            "nf_conntrack_expect_max",
-            |k, _, _| i64::from(k.conntrack.expect_max),
-            |cx, _, _, value| {
-                cx.k.conntrack.expect_max = value as u32;
-                Ok(())
-            },
-        )
-        .range(0, u32::MAX as i64)
-        .shown(Shown::WrittenInInit),
+        fixed!("nf_conntrack_expect_max", 4096).range(0, u32::MAX as i64).shown(Shown::WrittenInInit),
         fixed!("nf_conntrack_frag6_high_thresh", 4_194_304),
         fixed!("nf_conntrack_frag6_low_thresh", 3_145_728),
         fixed!("nf_conntrack_frag6_timeout", 60),
         fixed!("nf_conntrack_gre_timeout", 30),
         fixed!("nf_conntrack_gre_timeout_stream", 180),
         fixed!("nf_conntrack_icmpv6_timeout", 30),
+        fixed!("nf_conntrack_log_invalid", 0).range(0, 255),
         fixed!("nf_conntrack_sctp_timeout_closed", 10),
         fixed!("nf_conntrack_sctp_timeout_cookie_echoed", 3),
         fixed!("nf_conntrack_sctp_timeout_cookie_wait", 3),

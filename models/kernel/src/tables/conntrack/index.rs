@@ -5,6 +5,9 @@
 //! A bucket holds seven tags (32 bits of hash) and seven slots. A look-up reads one bucket and then the
 //! connection that it names: two cache lines whatever the number of entries. A full bucket overflows into the
 //! next one and counts the overflows, so no tombstones are needed, and resizing needs no tuple.
+//!
+//! Entries with one tag are found newest first, as in the kernel, which adds to the head of a hash chain
+//! (`hlist_nulls_add_head_rcu`): connections of different zones may share a tuple.
 
 const SLOTS: usize = 7;
 /// Buckets of a new table.
@@ -42,10 +45,16 @@ pub(super) fn tag_of(hash: u64) -> u32 {
     ((hash >> 32) as u32).max(1)
 }
 
+/// The bucket at which the search for a tag begins.
+#[inline]
+fn home(tag: u32, buckets: usize) -> usize {
+    ((u64::from(tag) * buckets as u64) >> 32) as usize
+}
+
 impl Index {
     #[inline]
     fn home(&self, tag: u32) -> usize {
-        ((u64::from(tag) * self.buckets.len() as u64) >> 32) as usize
+        home(tag, self.buckets.len())
     }
 
     #[inline]
@@ -63,7 +72,7 @@ impl Index {
         self.buckets.capacity() * size_of::<Bucket>()
     }
 
-    /// The first entry with this tag that `is_it` accepts.
+    /// The newest entry with this tag that `is_it` accepts.
     #[inline]
     pub(super) fn find(&self, tag: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut at = self.home(tag);
@@ -88,8 +97,8 @@ impl Index {
         bucket.tags.iter().position(|other| *other == tag).map_or(u32::MAX, |slot| bucket.places[slot])
     }
 
-    /// Inserts an entry.
-    pub(super) fn insert(&mut self, tag: u32, place: u32) {
+    /// Inserts an entry before those with the same tag: it takes the place of the first, which moves on.
+    pub(super) fn insert(&mut self, tag: u32, mut place: u32) {
         if self.len * 5 >= self.buckets.len() * SLOTS * 3 {
             self.grow();
         }
@@ -97,9 +106,14 @@ impl Index {
         let mut at = self.home(tag);
         loop {
             let bucket = &mut self.buckets[at];
-            if let Some(slot) = bucket.tags.iter().position(|tag| *tag == 0) {
-                (bucket.tags[slot], bucket.places[slot]) = (tag, place);
-                return;
+            for slot in 0..SLOTS {
+                if bucket.tags[slot] == 0 {
+                    (bucket.tags[slot], bucket.places[slot]) = (tag, place);
+                    return;
+                }
+                if bucket.tags[slot] == tag {
+                    std::mem::swap(&mut bucket.places[slot], &mut place);
+                }
             }
             bucket.overflow += 1;
             at = self.next(at);
@@ -131,14 +145,19 @@ impl Index {
         true
     }
 
+    /// Doubles the table. What a search finds last is inserted first, beginning with what overflowed from the last bucket
+    /// into the first ones.
     fn grow(&mut self) {
         let more = vec![EMPTY; self.buckets.len() * 2];
         let old = std::mem::replace(&mut self.buckets, more);
         self.len = 0;
-        for bucket in &old {
-            for slot in 0..SLOTS {
-                if bucket.tags[slot] != 0 {
-                    self.insert(bucket.tags[slot], bucket.places[slot]);
+        for wrapped in [true, false] {
+            for (at, bucket) in old.iter().enumerate().rev() {
+                for slot in (0..SLOTS).rev() {
+                    let tag = bucket.tags[slot];
+                    if tag != 0 && (at < home(tag, old.len())) == wrapped {
+                        self.insert(tag, bucket.places[slot]);
+                    }
                 }
             }
         }
@@ -169,6 +188,16 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
+    /// All entries with a tag, in the order in which a search meets them.
+    fn found(index: &Index, tag: u32) -> Vec<u32> {
+        let mut met = Vec::new();
+        index.find(tag, |place| {
+            met.push(place);
+            false
+        });
+        met
+    }
+
     proptest! {
         /// Few distinct tags, to make buckets overflow.
         #[test]
@@ -177,18 +206,25 @@ mod tests {
             spread in prop::sample::select(vec![1_u32, 1 << 20, 107_374_182]),
         ) {
             let mut index = Index::default();
-            let mut model = BTreeSet::new();
+            let (mut model, mut order) = (BTreeSet::new(), Vec::new());
             for (add, tag, place) in steps {
                 let tag = (tag * spread).max(1);
                 if add && model.insert((tag, place)) {
                     index.insert(tag, place);
+                    order.push((tag, place));
                 } else if !add {
                     prop_assert_eq!(index.remove(tag, place), model.remove(&(tag, place)));
+                    order.retain(|entry| *entry != (tag, place));
                 }
                 prop_assert_eq!(index.len(), model.len());
             }
             for (tag, place) in &model {
                 prop_assert_eq!(index.find(*tag, |other| other == *place), Some(*place));
+            }
+            for tag in model.iter().map(|entry| entry.0) {
+                let newest_first: Vec<u32> =
+                    order.iter().rev().filter(|entry| entry.0 == tag).map(|entry| entry.1).collect();
+                prop_assert_eq!(found(&index, tag), newest_first);
             }
             let mut all = index.range(0, u32::MAX);
             all.sort_unstable();

@@ -42,8 +42,6 @@ pub struct Conntrack {
     pub max: u32,
     /// `nf_conntrack_buckets`: size of the kernel's hash table, which decides which entries early drop scans.
     pub buckets: u32,
-    /// `nf_conntrack_expect_max`.
-    pub expect_max: u32,
     /// Event listeners by number.
     pub listeners: BTreeMap<u32, Listener>,
     /// The process on whose behalf the table is being changed.
@@ -66,7 +64,6 @@ impl Default for Conntrack {
             made: 0,
             max: 262_144,
             buckets: 262_144,
-            expect_max: 4096,
             listeners: BTreeMap::new(),
             on_behalf_of: None,
             gc_early_drop: false,
@@ -199,19 +196,15 @@ impl Conntrack {
         found
     }
 
-    /// The same, restricted to entries of this zone.
+    /// The same, restricted to entries of this zone. Of several, the newest is found; of a connection to itself, whose tuples
+    /// are equal, the reply, which is hashed last.
     #[inline]
     pub fn find_hashed(&self, netns: NetnsId, zone: [u16; 2], by: u16, tuple: &Tuple) -> Option<(CtId, Dir)> {
         let place = self.index.find(hash(netns, by, tuple), |place| {
             let (conn, dir) = (&self.conns[(place >> 1) as usize], (place & 1) as usize);
             conn.tuples[dir] == *tuple && conn.netns == netns && conn.zone[dir] == zone[dir]
         })?;
-        // If both tuples of a connection to itself are equal, the kernel finds the reply: it was hashed last,
-        // provided that both directions have one zone.
-        let conn = &self.conns[(place >> 1) as usize];
-        let to_itself = conn.tuples[0] == conn.tuples[1] && conn.zone[0] == conn.zone[1];
-        let reply = place & 1 == 1 || to_itself;
-        Some((CtId(place >> 1), if reply { Dir::Reply } else { Dir::Original }))
+        Some((CtId(place >> 1), if place & 1 == 1 { Dir::Reply } else { Dir::Original }))
     }
 
     /// The reply tuple is in use by a connection other than `except` that is not the same flow
@@ -231,7 +224,7 @@ impl Conntrack {
         Some(CtId(place >> 1))
     }
 
-    /// Inserts both tuples; the table takes a reference (`__nf_conntrack_hash_insert`).
+    /// Inserts both tuples, the reply last; the table takes a reference (`__nf_conntrack_hash_insert`).
     pub fn insert(&mut self, id: CtId) {
         let conn = &mut self.conns[id.0 as usize];
         debug_assert!(!conn.is_confirmed());
