@@ -28,10 +28,8 @@ use crate::{Cx, Kernel};
 /// The kind.
 pub static LINK_OPS: LinkOps = LinkOps {
     newlink: Some(br_dev_newlink),
-    changelink: Some(|cx, dev, info| info.data().map_or(Ok(()), |options| br_changelink(cx, dev, options))),
-    slave_changelink: Some(|cx, dev, info| {
-        info.data().map_or(Ok(()), |options| br_setport(cx, dev, options))
-    }),
+    changelink: Some(|cx, dev, info| info.data().map_or(Ok(()), |attrs| br_changelink(cx, dev, attrs))),
+    slave_changelink: Some(|cx, dev, info| info.data().map_or(Ok(()), |attrs| br_setport(cx, dev, attrs))),
     dellink: Some(br_dev_delete),
     open: Some(br_multicast_join_snoopers),
     change_mtu: Some(br_change_mtu),
@@ -65,14 +63,14 @@ fn br_dev_setup(dev: &mut NetDevice) {
 }
 
 fn br_dev_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
-    let options = new.info.data().copied().unwrap_or_default();
-    br_validate(&options)?;
+    let attrs = new.info.data().cloned().unwrap_or_default();
+    br_validate(&new.dev, &attrs)?;
     let bridge = register_netdevice(cx, new.dev)?;
     // What no port can do a bridge does not do. These are the features that its ports have when they are veths.
     cx.k.devs[bridge].features &= !(GSO_ROBUST | FSO);
     let addr = cx.k.devs[bridge].addr;
     fdb_add_local(cx, bridge, None, addr);
-    br_changelink(cx, bridge, &options).inspect_err(|_| br_dev_delete(cx, bridge))?;
+    br_changelink(cx, bridge, &attrs).inspect_err(|_| br_dev_delete(cx, bridge))?;
     Ok(bridge)
 }
 
