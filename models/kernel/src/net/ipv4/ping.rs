@@ -1,4 +1,4 @@
-//! Ping sockets: echo requests without privileges.
+//! Ping sockets: ICMP echo without privileges.
 //!
 //! Kernel: net/ipv4/ping.c
 
@@ -63,7 +63,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: u32, message: &[u8]) -> 
     })
 }
 
-/// The next identifier that no ping socket has (`ping_get_port`).
+/// A free identifier (`ping_get_port`).
 fn free_ident(cx: &Cx, netns: NetnsId) -> u16 {
     let taken = |ident: u16| {
         let has = |socket: &Socket| {
@@ -115,11 +115,11 @@ fn ping_lookup(cx: &Cx, skb: SkbId, ident: u16, own_address: u32) -> Option<Sock
     cx.k.sockets.iter().find(fits).map(|socket| socket.id)
 }
 
-/// An echo reply for a ping socket.
+/// Delivers an echo reply to its ping socket.
 ///
 /// # Errors
 ///
-/// [`DropReason::NoSocket`] if none asked for it.
+/// [`DropReason::NoSocket`] if no socket has the identifier.
 pub fn ping_rcv(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
     cx.within(Func::PingRcv, skb, |cx| {
         let data = cx.skbs.data(skb);
@@ -132,7 +132,7 @@ pub fn ping_rcv(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
     })
 }
 
-/// An ICMP error about an echo request of a ping socket.
+/// Reports an ICMP error to the ping socket that sent the request.
 pub fn ping_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
     let payload = quoted_payload(cx, skb, inner);
     let Some(ident) = payload.get(4..6).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]])) else {
