@@ -1,4 +1,4 @@
-//! Addresses, masks, protocols and interfaces, as libxtables reads and prints them.
+//! Addresses, masks, protocols and interfaces, as libxtables parses and prints them.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
@@ -48,7 +48,7 @@ pub fn hosts_and_mask(text: &str, hosts: &Hosts) -> Result<Vec<(u32, u32)>, XtEr
         Some((host, bits)) => (host, mask(bits)?),
         None => (text, u32::MAX),
     };
-    // With a mask of 0 the address does not matter, as long as it is one.
+    // With mask 0 the address is only checked for validity.
     let mut found = match dotted(host) {
         Some(addr) => vec![addr],
         None => hosts
@@ -89,13 +89,13 @@ pub fn address_list(text: &str, hosts: &Hosts) -> Result<Vec<(u32, u32)>, XtErro
     Ok(all)
 }
 
-/// The prefix length of a mask, if it is one.
+/// Prefix length of a contiguous mask.
 fn prefix(mask: u32) -> Option<u32> {
     let ones = mask.leading_ones();
     (mask.count_ones() == ones).then_some(ones)
 }
 
-/// `/24`, or `/255.0.255.0` for a mask that is no prefix; nothing for one address if `short`.
+/// `/24`, or `/255.0.255.0` for a mask that is not contiguous; nothing for a single address if `short`.
 fn push_mask(out: &mut String, mask: u32, short: bool) {
     let _ = match prefix(mask) {
         Some(32) if short => Ok(()),
@@ -110,10 +110,10 @@ pub fn push_saved(out: &mut String, addr: &AddrMask) {
     push_mask(out, addr.mask, false);
 }
 
-/// Networks of `/etc/networks` that have names.
+/// Named networks of `/etc/networks`.
 const NETWORKS: &[(u32, &str)] = &[(0x7f00_0000, "loopback"), (0xa9fe_0000, "link-local")];
 
-/// An address as `-L` lists it; with `hosts`, by name where it has one.
+/// An address as `-L` prints it; with `hosts`, by name if it has one.
 pub fn listed(addr: &AddrMask, hosts: Option<&Hosts>) -> String {
     let mut out = String::new();
     let dotted = Ipv4Addr::from(addr.addr);
@@ -140,7 +140,7 @@ pub fn listed(addr: &AddrMask, hosts: Option<&Hosts>) -> String {
 ///
 /// # Errors
 ///
-/// A name that is no known protocol.
+/// An unknown protocol name.
 pub fn protocol(text: &str) -> Result<u8, XtError> {
     if let Some(number) = strtoui(text, 0, 255) {
         return Ok(number as u8);
@@ -158,7 +158,7 @@ pub fn protocol(text: &str) -> Result<u8, XtError> {
     }
 }
 
-/// A protocol's name, or its number where it has none or `numeric`.
+/// A protocol's name, or its number if it has no name or `numeric`.
 pub fn push_protocol(out: &mut String, number: u8, numeric: bool) {
     let name = match number {
         0 => Some("all"),
