@@ -45,7 +45,7 @@ pub const FAR_INDEX: usize = 10_000;
 /// Id, in each machine, of the namespace in which the far ends lie.
 pub const FAR_NSID: u32 = 999_999;
 
-/// Patterns and what they become, applied in turn to each line.
+/// Patterns and their replacement, applied in order to each line.
 const TEXT: [(&str, &str); 26] = [
     (r"time[=<][0-9.]+ ?ms", "time=* ms"),
     (r", time [0-9]+ms", ", time *ms"),
@@ -80,8 +80,7 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     TEXT.iter().filter_map(|(pattern, to)| Some((Regex::new(pattern).ok()?, *to))).collect()
 });
 
-/// Listings of hash tables, whose order is chance: `ip neigh`, `arp`, `bridge fdb`, `conntrack -L`, `ipset`, alone
-/// at a prompt.
+/// Dumps of hash tables, in random order: `ip neigh`, `arp`, `bridge fdb`, `conntrack -L`, `ipset`, alone at a prompt.
 static UNORDERED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let object = r"(ip (-\S+ |-n \S+ )*n(e|ei|eig|eigh|eighbor|eighbour)?( (s|show|l|list).*)?|arp( .*)?|bridge (-\S+ )*f(db)?( show.*)?|conntrack (.* )?(-L|--dump)( .*)?|cat /proc/net/nf_conntrack|ipset (save|list).*)";
     Regex::new(&format!(r"^((ip netns exec \S+|ip -n \S+) )?{object}$")).ok()
@@ -91,7 +90,7 @@ static UNORDERED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static COLUMNS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^(ip netns exec \S+ )?ss\b[^|>]*$").ok());
 
-/// A line of columns without their width and without ports that the system gave programs.
+/// A line of columns without padding and ephemeral ports.
 fn columns(line: &str) -> String {
     let words = line.split_whitespace().map(|word| match word.rsplit_once(':') {
         Some((address, port)) if port.parse().is_ok_and(|port| EPHEMERAL.contains(&port)) => {
@@ -102,7 +101,7 @@ fn columns(line: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What a command printed, without noise.
+/// Output of a command, without noise.
 pub fn output(command: &str, text: &str) -> String {
     let mut lines: Vec<String> = text.lines().map(line).collect();
     if COLUMNS.as_ref().is_some_and(|pattern| pattern.is_match(command)) {
@@ -133,7 +132,7 @@ pub fn line(text: &str) -> String {
     line
 }
 
-/// A table as one of [`crate::observation::DUMPS`] tells it, without noise.
+/// A table of [`crate::observation::DUMPS`], without noise.
 pub fn table(command: &str, value: &Value) -> Value {
     match value {
         Value::String(text) if command.ends_with("/proc/net/snmp") => snmp(text),
@@ -149,7 +148,7 @@ pub fn table(command: &str, value: &Value) -> Value {
     }
 }
 
-/// Rows of a hash table, whose order is chance, in the order of their text.
+/// Sorts the rows of a hash table by their text.
 fn by_text(mut rows: Vec<Value>) -> Value {
     rows.sort_by_key(Value::to_string);
     Value::Array(rows)
@@ -159,7 +158,7 @@ fn sorted(lines: impl Iterator<Item = String>) -> Value {
     by_text(lines.map(Value::String).collect())
 }
 
-/// A row of a table: what the host backend's NICs show of their far ends is taken out.
+/// A row of a table, without the far ends of the host backend's NICs.
 fn row(value: &Value) -> Value {
     let Value::Object(fields) = value else { return value.clone() };
     let mut fields = fields.clone();
@@ -175,17 +174,17 @@ fn row(value: &Value) -> Value {
     Value::Object(fields)
 }
 
-/// Devices join IPv6 groups even where IPv6 is off; without IPv6 in the model those entries are not compared.
+/// Devices join IPv6 groups even with IPv6 disabled; IPv6 is not modelled, so these entries are not compared.
 fn is_ipv6_group(row: &Value) -> bool {
     row.get("mac").and_then(Value::as_str).is_some_and(|mac| mac.starts_with("33:33:"))
 }
 
-/// Counters that Linux 6.18 has and 6.1, the model's version, has not.
+/// Counters of Linux 6.18 that 6.1, the modelled version, does not have.
 const NEWER_COUNTERS: [&str; 2] = ["Icmp.OutRateLimitGlobal", "Icmp.OutRateLimitHost"];
-/// Since Linux 6.7 `OutRequests` leaves out what is forwarded, and what it counted before is called this.
+/// Since Linux 6.7 `OutRequests` excludes forwarded packets; this is the name of the former count.
 const OUT_TRANSMITS: &str = "Ip.OutTransmits";
 
-/// `/proc/net/snmp` as one object: `Ip.InReceives` and so on.
+/// `/proc/net/snmp` as an object: `Ip.InReceives` and so on.
 fn snmp(text: &str) -> Value {
     let lines: Vec<_> = text.lines().collect();
     let pairs = lines.chunks_exact(2).flat_map(|pair| {
@@ -216,11 +215,11 @@ fn number<K: Ord>(map: &mut BTreeMap<K, u16>, key: K) -> [u8; 2] {
     map.entry(key).or_insert(next).to_be_bytes()
 }
 
-/// Ports that programs get when they ask for none (`net.ipv4.ip_local_port_range`).
+/// Ephemeral ports (`net.ipv4.ip_local_port_range`).
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
 
 impl Numbers {
-    /// A frame without noise. Frames of one run go through the same numbers, in order.
+    /// A frame without noise. All frames of a run use the same numbers, in order.
     pub fn frame(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut frame = bytes.to_vec();
         if u16_at(&frame, 12) == Some(0x0800) {
@@ -229,7 +228,7 @@ impl Numbers {
         frame
     }
 
-    /// An IPv4 packet, or as much of one as an ICMP error quotes.
+    /// An IPv4 packet, or the part that an ICMP error quotes.
     fn ipv4(&mut self, packet: &mut [u8]) {
         let header = usize::from(packet.first().unwrap_or(&0) & 0x0f) * 4;
         if header < 20 || packet.len() < header {
@@ -274,7 +273,7 @@ impl Numbers {
         }
     }
 
-    /// Ports of programs become numbers; so the checksum, which covers them, is told only as there or not.
+    /// Ephemeral ports become numbers; the checksum, which covers them, becomes present or absent.
     fn udp(&mut self, datagram: &mut [u8]) {
         if datagram.len() < 8 {
             return;
@@ -284,8 +283,8 @@ impl Numbers {
         datagram[6..8].copy_from_slice(&u16::from(there).to_be_bytes());
     }
 
-    /// Sequence numbers count from the first of their direction; windows, timestamps and the checksum, which a
-    /// device may leave to be filled in later, are not compared.
+    /// Sequence numbers are relative to the first of their direction; window, timestamps and checksum (which may be
+    /// left to the device) are not compared.
     fn tcp(&mut self, segment: &mut [u8], (src, dst): (u32, u32)) {
         if segment.len() < 8 {
             return;
@@ -313,7 +312,7 @@ impl Numbers {
         http_dates(&mut segment[header..]);
     }
 
-    /// Ports that programs got because they asked for none become numbers.
+    /// Ephemeral ports become numbers.
     fn program_ports(&mut self, header: &mut [u8]) {
         for (at, is_source) in [(0, true), (2, false)] {
             let port = u16_at(header, at).unwrap_or(0);
@@ -325,8 +324,7 @@ impl Numbers {
     }
 }
 
-/// Fills the window scale and the timestamps among TCP options with zeros (RFC 7323): the one depends on how much
-/// memory a machine has, the others on when it was switched on.
+/// Zeroes window scale and timestamps among the TCP options (RFC 7323), which depend on memory size and boot time.
 fn machine_dependent(mut options: &mut [u8]) {
     while let [kind, rest @ ..] = options {
         let length = match (*kind, rest.first()) {
@@ -347,7 +345,7 @@ fn machine_dependent(mut options: &mut [u8]) {
     }
 }
 
-/// Replaces the Internet checksum at `at` over the first `length` bytes: 0 if it was right, 1 if not.
+/// Replaces the Internet checksum at `at` over the first `length` bytes: 0 if it is correct, 1 if not.
 fn mark_checksum(bytes: &mut [u8], at: usize, length: usize) {
     let wrong = u16::from(checksum(&bytes[..length]) != 0);
     bytes[at..at + 2].copy_from_slice(&wrong.to_be_bytes());
@@ -361,8 +359,8 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
 
-/// The steps of a journey without what only one side has: the length (frames are compared whole), and how a NIC
-/// hands a frame to the kernel (`netif_rx` from the host's veth, `napi_gro_receive` from a card).
+/// The steps of a journey without what differs by design: the length (frames are compared), and the function by which
+/// a NIC delivers a frame (`netif_rx` for the host's veth, `napi_gro_receive` for a NIC).
 pub fn journey(steps: &[String], nics: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     for step in steps {
@@ -375,7 +373,7 @@ pub fn journey(steps: &[String], nics: &[String]) -> Vec<String> {
     kept
 }
 
-/// Fills the dates in the head of an HTTP answer with zeros (RFC 9110, 29 bytes each).
+/// Zeroes the dates in an HTTP header (RFC 9110, 29 bytes each).
 fn http_dates(payload: &mut [u8]) {
     for name in [&b"Date: "[..], b"Last-Modified: "] {
         let found = payload.windows(name.len()).position(|window| window == name);
@@ -385,7 +383,7 @@ fn http_dates(payload: &mut [u8]) {
     }
 }
 
-/// How a journey ended: that a reader freed the buffer may show, or not.
+/// End of a journey: a free by a reader has a tracepoint or not.
 pub fn end(end: &str) -> &str {
     if end == "alive" { "consumed" } else { end }
 }

@@ -10,7 +10,7 @@
 //!
 //! A rule that was tried, or the end of a chain, is an object with `table`, `variant` (`legacy` or `nft`), `chain`, `number`
 //! (from 1), `rule` (as `iptables-save` prints it; empty at the end of a chain), `result` (`no match`, `match`, `broken`:
-//! a match found the packet malformed, `return`: the end of a chain of one's own, `policy`), `verdict` (of `match` and
+//! a match found the packet malformed, `return`: the end of a user-defined chain, `policy`), `verdict` (of `match` and
 //! `policy`: `accept`, `drop`, `return`, `continue`, `jump CHAIN`, `goto CHAIN`, or a target's name), `part` (of `no match`
 //! and `broken`: the option or match that did not fit) and `why` (what it wanted and what the packet has, where known).
 
