@@ -15,7 +15,7 @@ pub type Long = (&'static str, Takes, &'static str);
 /// A given option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opt {
-    /// The short letter, or what [`Long`] says.
+    /// The short letter, or the name of [`Long`].
     pub name: String,
     /// Its argument; empty if it takes none.
     pub value: String,

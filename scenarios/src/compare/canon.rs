@@ -1,37 +1,37 @@
-//! How noise is taken out of what two runs show: the one place for it.
+//! Removal of noise from observations; the only place for it.
 //!
-//! What differs between two correct runs is replaced by a star or by a number in order of first appearance.
+//! What may differ between two correct runs is replaced by a star or by a number in order of first appearance.
 //! Nothing else is touched; whatever else differs is a difference.
 //!
 //! | noise | where | becomes |
 //! |---|---|---|
 //! | round-trip and elapsed times | output of `ping`, `arping`, `traceroute`, `tracepath` | `*` |
 //! | clock times | `tcpdump` lines | `*` |
-//! | how long it took until `curl` gave up | its errors | `*` |
-//! | gaps between columns, as wide as the terminal wants them, and ports of programs | `ss` | one space, `*` |
+//! | timeouts of `curl` | its errors | `*` |
+//! | column widths, and ephemeral ports | `ss` | one space, `*` |
 //! | ICMP echo identifiers (a process id), IPv4 identifications | `tcpdump` lines | `*` |
-//! | the same two, and TCP and UDP ports of programs | frames | 1, 2, … in order of appearance, so that equal stays equal |
+//! | the same two, and ephemeral TCP and UDP ports | frames | 1, 2, … in order of appearance, so that equal stays equal |
 //! | ICMP echo data of `ping`: 16 bytes of time of day | frames | zero |
-//! | checksums over any of these | frames | zero if right, one if wrong, as they were if nobody can tell (fragments) |
+//! | checksums over any of these | frames | zero if correct, one if wrong, unchanged if unknown (fragments) |
 //! | TCP sequence numbers | frames | counted from the first of their direction |
 //! | TCP windows and their scale, timestamps, checksums (a device may have to fill them in) | frames | zero |
-//! | `initval` of sets, drawn by lot | `ipset` | `*` |
+//! | random `initval` of sets | `ipset` | `*` |
 //! | buffers that a socket's reader freed without a tracepoint (UDP and TCP of Linux 6.18) | journeys | `consumed` |
-//! | seconds until a connection expires, ports of programs, echo identifiers | `conntrack -L` and its table | `*` |
+//! | timeouts, ephemeral ports, echo identifiers | `conntrack -L` and its table | `*` |
 //! | dates | comment lines of `iptables-save`, the log of `python3 -m http.server`, the head of an HTTP answer | `*`, zero |
 //! | process ids | `[1] 123`, `pid/`, `pid 123` | `*` |
 //! | namespace inodes | `net:[4026532281]` | `*` |
 //! | ages of table entries | `used 1/2/3`, ageing timers of `brctl` | `*` |
 //! | order of entries | `ip neigh`, `arp`, `bridge fdb`, `conntrack`, `ipset` and those tables: hash tables | sorted |
-//! | where in a script bash found an error | `bash: line 6: ` | `bash: ` |
+//! | line numbers in errors of bash | `bash: line 6: ` | `bash: ` |
 //!
-//! The host backend makes a NIC of a veth end, so these are taken out too: the far end in `eth0@if10003` and
-//! `link-netnsid 999999` (both out of a lesson's reach, see the host backend's `topology.rs`), and a device with such a far end has
+//! The host backend uses veth devices as NICs, so these are removed too: the far end in `eth0@if10003` and
+//! `link-netnsid 999999` (lessons cannot use them, see the host backend's `topology.rs`), and a device with such a far end has
 //! `fq_codel`, as a card on Debian 12, where a veth end that is up has `noqueue`.
 //!
 //! Counters of `/proc/net/snmp` that are newer than Linux 6.1 are left out or read as what 6.1 counts.
 //!
-//! A MAC address is no noise: the simulator is given those that the kernel chose.
+//! MAC addresses are not noise: the simulator gets those that the kernel chose.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

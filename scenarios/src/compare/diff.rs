@@ -1,10 +1,10 @@
 //! Differences between two runs of a lesson.
 //!
 //! Compared are: each prompt's exit status and output; the frames on each device, whole and in order; tables
-//! and counters after each block; the journeys of packet buffers in each block, with how each ended (so drop
-//! reasons too). Frames are not ordered between devices: two CPUs may take independent packets in any order,
-//! and what causal order there is, is in the journeys, whose steps are in order over all devices. Journeys of
-//! one block are compared as a multiset for the same reason.
+//! and counters after each block; the journeys of packet buffers in each block, with their end (so drop
+//! reasons too). Frames of different devices are not ordered, since CPUs may process independent packets in any
+//! order; causal order is in the journeys, whose steps are ordered over all devices. Journeys of a block are
+//! compared as a multiset for the same reason.
 //!
 //! What a side [cannot see](Capabilities) is not compared, and named as such.
 

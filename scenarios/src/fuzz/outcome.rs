@@ -2,7 +2,7 @@
 //!
 //! | noise | where | becomes |
 //! |---|---|---|
-//! | ports that NAT drew by lot: those that the case does not name | frames, connections, sets, `hashlimit` | `drawn` |
+//! | ports chosen at random by NAT: those not in the case | frames, connections, sets, `hashlimit` | `drawn` |
 //! | identifications that the kernel chose | IPv4 headers of packets that the router made | 0 |
 //! | TCP checksums that are left to the device | packets that the router made | 0 |
 //! | order of hash tables | `/proc/net/nf_conntrack`, `ipset save` | sorted |

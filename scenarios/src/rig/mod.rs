@@ -53,7 +53,7 @@ pub trait Rig {
     ///
     /// # Errors
     ///
-    /// It could not be started; its own status is in what it said.
+    /// It could not be started; its exit status is in the result.
     fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, BackendError>;
     /// Sends a frame to a port; its immediate effects are complete on return.
     ///

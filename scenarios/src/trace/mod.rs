@@ -1,17 +1,17 @@
-//! What would happen to this packet? Runs a lesson, sends one packet, and tells its way in phases.
+//! Traces a hypothetical packet: runs a lesson, sends one packet, and prints its path in phases.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `mod.rs` | [`ask`]: one way; [`ask_all`]: every branch of `statistic` |
+//! | `mod.rs` | [`ask`]: one trace; [`ask_all`]: every branch of `statistic` |
 //! | `question.rs` | the packet |
-//! | `place.rs` | where it begins |
-//! | `send.rs` | sending it into the prepared world |
-//! | `copies.rs` | which of its copies counts |
-//! | `phases.rs` | its way in phases |
-//! | `verdict.rs` | how it ended |
+//! | `place.rs` | its start |
+//! | `send.rs` | sending it |
+//! | `copies.rs` | which of its copies is followed |
+//! | `phases.rs` | phases |
+//! | `verdict.rs` | its end |
 //! | `text.rs`, `json.rs` | what is printed |
 //!
-//! Nothing here decides what happens to a packet: it only asks the kernels and reads the trace.
+//! Nothing here decides what happens to a packet: it only sends the packet and reads the trace.
 
 mod copies;
 mod json;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `link` | ports: `bridge link show`, `bridge link set` |
 //! | `fdb` | the forwarding database: `show`, `add`, `replace`, `append`, `del`, `get`, `flush` |
-//! | `vlan` | `bridge vlan show`, `bridge mdb show`: what a bridge without VLAN filtering and groups says |
+//! | `vlan` | `bridge vlan show`, `bridge mdb show`: output without VLAN filtering and groups |
 //!
 //! Not modelled: `vni`, `monitor`, changes of VLANs and of multicast groups.
 

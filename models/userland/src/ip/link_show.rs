@@ -288,7 +288,7 @@ impl View<'_> {
             OperState::Down => Some(Color::Down),
             _ => None,
         };
-        // A device that is down says so, whatever is below it (`rtnl_fill_ifinfo`).
+        // A device that is set down is DOWN, whatever its operational state (`rtnl_fill_ifinfo`).
         let state = if dev.is_up() { dev.operstate.name() } else { "DOWN" };
         out.color(color, "operstate", state, layout(state));
     }

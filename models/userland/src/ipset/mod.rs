@@ -2,15 +2,15 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | this one | options, commands, and how errors are told |
-//! | [`words`] | numbers, addresses and ports as the program reads them |
+//! | this one | options, commands, and error messages |
+//! | [`words`] | parsing of numbers, addresses and ports |
 //! | [`elem`] | elements: reading and printing |
-//! | [`args`] | what may follow `create`, `add`, `del` and `test` |
+//! | [`args`] | options of `create`, `add`, `del` and `test` |
 //! | [`show`] | `list` and `save` |
 //! | [`restore`] | `restore` |
 //!
 //! Refused by name: IPv6, `-resolve`, interactive mode, help on a type, `bitmask`, and types other than those of
-//! [`SetType`](glassnet_kernel::tables::ipset::types::SetType). The program reads `forceadd` and never tells the kernel,
+//! [`SetType`](glassnet_kernel::tables::ipset::types::SetType). The program parses `forceadd` and does not send it,
 //! as 7.17 does on Linux 6.1 and 6.18.
 
 mod args;

@@ -1,9 +1,9 @@
-//! What the matches and targets of random cases are drawn from: few values, so that rules and packets meet.
+//! Random values for matches and targets of random cases: few values, so that rules match packets.
 //!
-//! Each extension draws its own words ([`super::ext::MatchExt::drawn`], [`super::ext::TargetExt::drawn`]); tables, chains,
-//! sets and packets are the business of the random cases. Where the kernel decides by chance or by the clock, only such
-//! parameters are drawn whose outcome is certain: a probability of 0 or 1, a limit that one hour does not refill, a date
-//! far away, a NAT range that no rule tells apart.
+//! Each extension draws its own options ([`super::ext::MatchExt::drawn`], [`super::ext::TargetExt::drawn`]); tables,
+//! chains, sets and packets are drawn in `scenarios`. Options whose result depends on random numbers or time are drawn
+//! only with a certain result: a probability of 0 or 1, a limit that is not refilled within an hour, a distant date, a NAT
+//! range whose addresses no rule distinguishes.
 
 use std::net::Ipv4Addr;
 

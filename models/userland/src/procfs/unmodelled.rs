@@ -1,5 +1,5 @@
-//! Files that a Debian 12 machine shows under `/proc/sys/net` and the model does not have yet. They are not listed;
-//! whoever names one gets `EOPNOTSUPP`, so that nothing is accepted and ignored.
+//! Files below `/proc/sys/net` of Debian 12 that are not modelled yet. They are not listed; opening one gives
+//! `EOPNOTSUPP`, so that nothing is accepted and ignored.
 
 /// Below `core`, in every namespace.
 const CORE: &str = "optmem_max rmem_default rmem_max somaxconn txrehash wmem_default wmem_max";

@@ -5,7 +5,7 @@
 //! | [`super::br_attrs_bridge`] | `IFLA_BR_*` |
 //! | [`super::br_attrs_port`] | `IFLA_BRPORT_*` |
 //!
-//! A value is a `u64` in the row's [`Unit`]. How it is written as text is the business of each program.
+//! A value is a `u64` in the row's [`Unit`]. Its text format is each program's own.
 
 use glassnet_sim::Nanos;
 

@@ -63,7 +63,7 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     dev_set_promiscuity(cx, dev, 1);
     fdb_add_local(cx, bridge, Some(dev), addr);
     br_stp_recalculate_bridge_id(cx, bridge);
-    port_follows(cx, dev);
+    update_port(cx, dev);
     br_mtu_auto_adjust(cx, bridge);
     br_set_gso_limits(cx, bridge);
     Ok(())
@@ -125,7 +125,7 @@ fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
             br_stp_recalculate_bridge_id(cx, bridge);
         }
         NetdevEvent::ChangeMtu => br_mtu_auto_adjust(cx, bridge),
-        NetdevEvent::Up | NetdevEvent::Down | NetdevEvent::Change => port_follows(cx, dev),
+        NetdevEvent::Up | NetdevEvent::Down | NetdevEvent::Change => update_port(cx, dev),
         NetdevEvent::Unregister => br_del_if(cx, bridge, dev),
         NetdevEvent::Register | NetdevEvent::ChangeName | NetdevEvent::GoingDown => {}
     }
@@ -145,7 +145,7 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
         NetdevEvent::Up | NetdevEvent::Down => {
             let ports = cx.k.devs[bridge].bridge().map(|br| br.ports.clone()).unwrap_or_default();
             for port in ports {
-                port_follows(cx, port);
+                update_port(cx, port);
             }
         }
         // The kernel does this in `br_dev_stop`, before the device is down.
@@ -157,7 +157,7 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
 /// Enables a port while its device and bridge are up and it has a carrier, and updates its path cost
 /// (`br_port_carrier_check`). Without STP an enabled port is forwarding at once (`br_stp_enable_port`,
 /// `br_stp_disable_port`).
-fn port_follows(cx: &mut Cx, dev: DevId) {
+fn update_port(cx: &mut Cx, dev: DevId) {
     let netdev = &cx.k.devs[dev];
     let Some(bridge) = netdev.port.as_ref().map(|port| port.bridge) else { return };
     let works = netdev.is_up() && netdev.carrier && cx.k.devs[bridge].is_up();

@@ -333,9 +333,8 @@ pub fn br_nf_dev_xmit(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     Some(Door::BrHandleFrameFinish { skb })
 }
 
-/// A frame is for this machine. One to many whose connection is not in the table yet is entered now: the copies that leave
-/// by the ports share it, and above the bridge it would be too late. A frame that the bridge only overhears is not its
-/// connection's business here.
+/// Bridge LOCAL_IN: confirms the connection of a multicast or broadcast packet, since the flooded clones share it, and
+/// IPv4 LOCAL_IN would be too late. A frame received only promiscuously drops its reference to the connection.
 pub fn br_nf_local_in(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.within(Func::BrNfLocalIn, skb, |cx| {
         if cx.skbs[skb].br.promisc {
@@ -351,7 +350,7 @@ pub fn br_nf_local_in(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict
     })
 }
 
-/// A frame leaves by a port: its IPv4 packet meets `FORWARD`.
+/// Bridge FORWARD: the IPv4 packet enters IPv4 FORWARD.
 pub fn br_nf_forward_ip(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfForwardIp, skb);
     let Some(info) = cx.skbs[skb].nf_bridge else { return Verdict::Accept };

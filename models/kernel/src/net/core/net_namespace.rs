@@ -63,12 +63,12 @@ pub fn cleanup_net_if_unused(cx: &mut Cx, netns: NetnsId) {
     }
 }
 
-/// The number by which `peer` goes in `netns`, if it has one.
+/// The nsid of `peer` in `netns`.
 pub fn peernet2id(kernel: &Kernel, netns: NetnsId, peer: NetnsId) -> Option<u32> {
     kernel.netns[netns].nsids.iter().find(|(_, other)| **other == peer).map(|(id, _)| *id)
 }
 
-/// The number by which `peer` goes in `netns`; the lowest free one if it had none.
+/// The nsid of `peer` in `netns`, allocated if there is none.
 pub fn peernet2id_alloc(cx: &mut Cx, netns: NetnsId, peer: NetnsId) -> u32 {
     if let Some(id) = peernet2id(cx.k, netns, peer) {
         return id;
@@ -84,7 +84,7 @@ pub fn peernet2id_alloc(cx: &mut Cx, netns: NetnsId, peer: NetnsId) -> u32 {
 ///
 /// # Errors
 ///
-/// `EEXIST` if it has one, or if the number is taken.
+/// `EEXIST` if it has one, or if the number is in use.
 pub fn rtm_newnsid(cx: &mut Cx, netns: NetnsId, peer: NetnsId, id: Option<u32>) -> Result<(), NlError> {
     if peernet2id(cx.k, netns, peer).is_some() {
         return Err(NlError::with(Errno::EEXIST, "Peer netns already has a nsid assigned"));

@@ -184,7 +184,7 @@ pub fn icmp_send_then_drop(cx: &mut Cx, skb: SkbId, error: IcmpError, reason: Dr
 
 /// An error may be sent about the packet (RFC 1122 3.2.2): not about multicast or broadcast, later fragments, or ICMP
 /// errors.
-fn deserves_error(cx: &Cx, skb: SkbId, error: IcmpError) -> bool {
+fn may_send_error(cx: &Cx, skb: SkbId, error: IcmpError) -> bool {
     let pkt = &cx.skbs[skb];
     let Some(iph) = ip_hdr(cx, skb) else { return false };
     if pkt.pkt_type != PacketType::Host || iph.fragment_offset() != 0 {
@@ -204,7 +204,7 @@ fn deserves_error(cx: &Cx, skb: SkbId, error: IcmpError) -> bool {
 pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
     cx.within(Func::IcmpSend, skb, |cx| {
         let route = cx.skbs[skb].dst?;
-        if !deserves_error(cx, skb, error) {
+        if !may_send_error(cx, skb, error) {
             return None;
         }
         let iph = *ip_hdr(cx, skb)?;
@@ -411,7 +411,7 @@ fn copy(cx: &mut Cx, skb: SkbId) -> SkbId {
     new
 }
 
-/// The address under which this machine was asked; if it was asked as one of many, one of its own
+/// The source address of a reply: the packet's destination or, for multicast and broadcast, a local address
 /// (`fib_compute_spec_dst`).
 fn fib_compute_spec_dst(cx: &mut Cx, netns: NetnsId, skb: SkbId, iph: &Ipv4Hdr) -> u32 {
     let flags = cx.skbs[skb].dst.map_or(0, |route| route.flags);

@@ -176,7 +176,7 @@ fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey) -> Option<SkbId> {
     packet[6..8].copy_from_slice(&if keeps_df { IP_DF } else { 0 }.to_be_bytes());
     ip_send_check(&mut packet);
     cx.skbs.data_mut(whole).copy_from_slice(&packet);
-    take_after(cx, whole, first, hlen);
+    copy_metadata(cx, whole, first, hlen);
     cx.skbs[whole].ip.frag_max_size = queue.max_size.max(queue.max_df_size);
     for part in queue.parts {
         cx.consume_skb(part.skb);
@@ -185,7 +185,7 @@ fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey) -> Option<SkbId> {
 }
 
 /// Copies the metadata of the first fragment.
-fn take_after(cx: &mut Cx, whole: SkbId, first: SkbId, hlen: usize) {
+fn copy_metadata(cx: &mut Cx, whole: SkbId, first: SkbId, hlen: usize) {
     let old = cx.skbs[first].clone();
     if old.mac_header + ETH_HLEN as u32 == old.network_header {
         let header = *cx.skbs.eth_hdr(first);
@@ -215,7 +215,7 @@ pub fn ip_expire(cx: &mut Cx, netns: u32) {
         counters.ReasmFails += 1;
         counters.ReasmTimeout += 1;
         for part in queue.parts {
-            let tell = part.start == 0 && wants_to_know(cx, part.skb, key.4);
+            let tell = part.start == 0 && sends_error(cx, part.skb, key.4);
             let error = IcmpError { kind: ICMP_TIME_EXCEEDED, code: icmp::ICMP_EXC_FRAGTIME, info: 0 };
             if tell && let Some(door) = icmp::icmp_send(cx, part.skb, error) {
                 cx.walk(door);
@@ -226,7 +226,7 @@ pub fn ip_expire(cx: &mut Cx, netns: u32) {
 }
 
 /// Only the destination host sends the error.
-fn wants_to_know(cx: &mut Cx, first: SkbId, user: DefragUser) -> bool {
+fn sends_error(cx: &mut Cx, first: SkbId, user: DefragUser) -> bool {
     let pkt = &cx.skbs[first];
     if pkt.pkt_type != PacketType::Host {
         return false;

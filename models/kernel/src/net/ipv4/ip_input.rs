@@ -203,7 +203,7 @@ pub fn ip_local_deliver_finish(cx: &mut Cx, skb: SkbId) -> Door {
 /// Delivers the packet to raw sockets, then to its protocol's handler.
 ///
 /// Kernel: net/ipv4/ip_input.c
-/// Not modelled: protocols but ICMP, IGMP, UDP and TCP: nobody handles them, as without their modules.
+/// Not modelled: other protocols than ICMP, IGMP, UDP and TCP, which have no handler, as without their modules.
 pub fn ip_protocol_deliver_rcu(cx: &mut Cx, skb: SkbId) -> Door {
     let taken = cx.within(Func::RawLocalDeliver, skb, |cx| super::raw::raw_local_deliver(cx, skb));
     let protocol = ip_hdr(cx, skb).map_or(0, |iph| iph.protocol);

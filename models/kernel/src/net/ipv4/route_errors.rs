@@ -77,7 +77,7 @@ pub fn ip_error(cx: &mut Cx, skb: SkbId) -> Door {
         _ => return cx.kfree_skb(skb, DropReason::NotSpecified),
     };
     let error = IcmpError { kind: ICMP_DEST_UNREACH, code, info: 0 };
-    if may_answer(cx, netns, skb) {
+    if may_send_error(cx, netns, skb) {
         icmp::icmp_send_then_drop(cx, skb, error, reason)
     } else {
         cx.kfree_skb(skb, reason)
@@ -85,7 +85,7 @@ pub fn ip_error(cx: &mut Cx, skb: SkbId) -> Door {
 }
 
 /// Rate limit of errors: `route/error_cost` and `error_burst`, in jiffies.
-fn may_answer(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> bool {
+fn may_send_error(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> bool {
     let Some(saddr) = ip_hdr(cx, skb).map(|iph| iph.saddr.get()) else { return false };
     let now = cx.now;
     let net = &mut cx.k.netns[netns];

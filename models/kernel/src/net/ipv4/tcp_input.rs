@@ -57,7 +57,7 @@ pub fn tcp_run(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>) {
     let mut segments = machine.run(packet, now);
     tp.state = TcpState::from(machine.state());
     if before == TcpState::Established && tp.state == TcpState::CloseWait {
-        hold_ack(tp, &mut segments, now);
+        delay_ack(tp, &mut segments, now);
     }
     let silent = match tp.state {
         TcpState::SynSent => tp.retransmits >= SYN_RETRIES,
@@ -74,7 +74,7 @@ pub fn tcp_run(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>) {
 
 /// Delays the ACK of a FIN, since most programs close at once and their FIN carries it (`inet_csk_enter_pingpong_mode`
 /// in `tcp_fin`).
-fn hold_ack(tp: &mut TcpSock, segments: &mut Vec<Vec<u8>>, now: Nanos) {
+fn delay_ack(tp: &mut TcpSock, segments: &mut Vec<Vec<u8>>, now: Nanos) {
     let bare = |segment: &Vec<u8>| {
         let header = TcpHdr::read_from_prefix(segment).ok();
         header.is_some_and(|(th, _)| th.flags == TCP_ACK && th.header_len() == segment.len())

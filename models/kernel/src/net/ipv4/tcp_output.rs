@@ -109,7 +109,7 @@ pub fn tcp_time_stamp(cx: &Cx) -> u32 {
 }
 
 /// Rewrites a segment of smoltcp as Linux writes it: options, timestamps, window; without checksum.
-fn as_linux_writes(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
+fn to_linux_format(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
     let Ok((mut header, _)) = TcpHdr::read_from_prefix(segment) else { return segment.to_vec() };
     let mut options = tcp_parse_options(segment);
     let payload = segment.get(header.header_len()..).unwrap_or(&[]);
@@ -165,7 +165,7 @@ pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
     let Some(socket) = cx.k.sockets.get(sock) else { return };
     let (netns, mark, local) = (socket.netns, socket.opts.mark, socket.local);
     let (Some(remote), Some(tp)) = (socket.remote, socket.tcp.as_deref()) else { return };
-    let mut bytes = as_linux_writes(cx, tp, segment);
+    let mut bytes = to_linux_format(cx, tp, segment);
     tcp_v4_send_check(&mut bytes, local.0, remote.0);
     let Ok((header, payload)) = TcpHdr::read_from_prefix(&bytes) else { return };
     let again = note_sent(cx, sock, &header, payload.len() + TCP_HLEN - header.header_len());

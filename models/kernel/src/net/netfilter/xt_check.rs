@@ -2,7 +2,7 @@
 //!
 //! Kernel: net/netfilter/x_tables.c (`xt_check_match`, `xt_check_target`)
 //!
-//! The limits were held against Linux 6.18 by trying every extension in every chain of every table.
+//! The limits were compared with Linux 6.18, with every extension in every chain of every table.
 
 use crate::extension::{Limits, Place, Refused};
 use crate::tables::netfilter::{HOOKS, Hook};

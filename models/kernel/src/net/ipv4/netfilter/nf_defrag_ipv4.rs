@@ -1,5 +1,4 @@
-//! Connection tracking sees whole packets: fragments wait for the rest at PRE_ROUTING and LOCAL_OUT, and the packet is
-//! cut again where it leaves.
+//! Reassembly for connection tracking at PRE_ROUTING and LOCAL_OUT. The packet is fragmented again on output.
 //!
 //! Kernel: net/ipv4/netfilter/nf_defrag_ipv4.c
 
