@@ -336,7 +336,7 @@ impl State {
         }
         let us = (packet.at.since(self.last).0 + 500) / 1000;
         let ms = (us + 500) / 1000;
-        // arping rounds the fraction by half a millisecond.
+        // arping rounds the milliseconds and prints the difference, plus half a millisecond, as the fraction.
         line + &format!(" {ms}.{:03}ms\n", us + 500 - ms * 1000)
     }
 

@@ -36,7 +36,7 @@ fn modprobe(process: &mut Process) -> i32 {
             match letter {
                 'a' => all = true,
                 'q' => quiet = true,
-                // No effect: the options concern insertion of module files.
+                // No effect: they are about install and blacklist commands of a configuration, which does not exist.
                 'i' | 'b' => {}
                 'v' | 'r' | 'f' | 'n' | 'c' | 'D' | 'R' | 'w' | 'C' | 'd' | 'S' | 's' | 'V' | 'h' => {
                     return refuse(process, &format!("-{letter}"));

@@ -295,7 +295,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// `argv[0]`, without its path.
+    /// `argv[0]`.
     pub fn name(&self) -> &str {
         self.argv.first().map_or("", String::as_str)
     }

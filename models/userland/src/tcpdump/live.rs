@@ -78,7 +78,7 @@ struct Ring {
 }
 
 impl Ring {
-    /// Timeout of a block: a tenth of a second if output is line buffered.
+    /// Timeout of a block: a tenth of a second if packets are printed line buffered.
     fn period(options: &Options) -> Nanos {
         let printing = options.write.is_none() || options.print_also;
         match (options.immediate, options.line_buffered && printing) {

@@ -108,6 +108,8 @@ pub fn rtm_deladdr(cx: &mut Cx, netns: NetnsId, msg: &AddrMsg) -> Result<(), NlE
 
 /// Deletes an address. With a primary one its secondaries are deleted too, or the first of them is promoted
 /// (`promote_secondaries`).
+///
+/// Kernel: `__inet_del_ifa`
 fn inet_del_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, at: usize) {
     let all = &cx.k.netns[netns].ipv4.conf_all;
     let Some(inet) = cx.k.inet.get(dev) else { return };

@@ -137,7 +137,8 @@ struct Dump<'a> {
 }
 
 impl Dump<'_> {
-    /// The IPv4 packet at this offset, 0 or that of the packet quoted by an ICMP error; false if it is truncated.
+    /// Writes the IPv4 packet at this offset, 0 or that of a packet quoted by an ICMP error (`dump_ipv4_packet`); false if
+    /// it is truncated.
     fn ipv4(&mut self, at: usize) -> bool {
         let Some((iph, _)) = self.bytes.get(at..).and_then(|b| Ipv4Hdr::read_from_prefix(b).ok()) else {
             self.out.push_str("TRUNCATED");

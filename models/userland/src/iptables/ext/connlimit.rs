@@ -82,7 +82,7 @@ fn arbitrary(make: &mut Maker) {
     }
 }
 
-/// Limits of 0, or greater than the connections of a case: the number of live connections depends on the time between
+/// Limits of 0, or greater than the connections of a case, since the number of live connections depends on the time between
 /// packets.
 fn drawn(draw: &mut Draw, place: Place) -> String {
     // The model makes a template of `CT` for each packet, the kernel one for each rule.
