@@ -1,5 +1,5 @@
-//! What can run a plan: the model, or a real kernel. Both sides of a comparison fill the same [`Observation`] through
-//! [`Backend`], so a referee needs to know nothing else of either.
+//! A backend runs a plan: the model, or a real kernel. Both fill the same [`Observation`] through [`Backend`], so the
+//! comparison does not depend on either.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,16 @@ use crate::rig::Rig;
 
 /// A kernel that plans run on.
 pub trait Backend {
-    /// What it is: `linux 6.18.44 (host)`, or `glassnet 0.1.0 (simulator)`.
+    /// Its name: `linux 6.18.44 (host)`, or `glassnet 0.1.0 (simulator)`.
     fn version(&self) -> String;
 
-    /// How its kernel was built, where it shows.
+    /// Configuration of its kernel, as far as it can be observed.
     fn config(&self) -> KernelConfig;
 
-    /// What it can see of a run. The rest is not compared, and reports say so.
+    /// What it can observe. The rest is not compared, and reports say so.
     fn sees(&self) -> Capabilities;
 
-    /// Starts the machines of a plan and connects them; nothing is typed yet.
+    /// Starts and connects the machines of a plan.
     ///
     /// # Errors
     ///
@@ -31,7 +31,7 @@ pub trait Backend {
     /// others if something failed on the way.
     fn start<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError>;
 
-    /// A router for random cases, without rules; see [`crate::rig`].
+    /// The router for random cases, without rules; see [`crate::rig`].
     ///
     /// # Errors
     ///
@@ -39,38 +39,37 @@ pub trait Backend {
     fn router(&self) -> Result<Box<dyn Rig>, BackendError>;
 }
 
-/// The machines of a plan, switched on. They end when this is dropped.
+/// Running machines of a plan, which end when this is dropped.
 pub trait Running {
-    /// Types a prompt and waits for its end. `number` is its place among all prompts of the plan, from 0: what is seen
-    /// from now on belongs to it.
+    /// Runs a prompt to its end. `number` is its index among all prompts of the plan: later observations belong to it.
     ///
     /// # Errors
     ///
     /// [`BackendError::Prompt`] if it does not return or ends its shell.
     fn prompt(&mut self, number: usize, prompt: &PlannedPrompt) -> Result<Printed, BackendError>;
 
-    /// Lets [`SETTLE`](crate::observation::SETTLE) pass after the last prompt of a block.
+    /// Waits [`SETTLE`](crate::observation::SETTLE) after the last prompt of a block.
     ///
     /// # Errors
     ///
-    /// As [`Running::prompt`], in the name of the last one.
+    /// As [`Running::prompt`], for the last one.
     fn settle(&mut self) -> Result<(), BackendError>;
 
-    /// Reads the tables of all namespaces of all machines, without leaving frames or tracepoints in what is seen.
+    /// Reads the tables of all namespaces of all machines, without leaving frames or tracepoints in the observation.
     ///
     /// # Errors
     ///
     /// If a dump cannot be started.
     fn tables(&mut self) -> Result<Tables, BackendError>;
 
-    /// Ends the machines and hands over what was seen beside prompts and tables.
+    /// Ends the machines and returns the other observations.
     fn finish(self: Box<Self>) -> Captured;
 }
 
-/// `machine` or `machine/netns`, to each of [`DUMPS`](crate::observation::DUMPS), to what it said.
+/// `machine` or `machine/netns`, to each of [`DUMPS`](crate::observation::DUMPS), to its content.
 pub type Tables = BTreeMap<String, BTreeMap<String, Value>>;
 
-/// What a prompt did.
+/// Result of a prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Printed {
     /// Standard output and standard error, in the order of a terminal.
@@ -79,24 +78,24 @@ pub struct Printed {
     pub status: i32,
 }
 
-/// What was seen of a run beside its prompts and tables; see the fields of [`Observation`].
+/// Observations of a run other than prompts and tables; see the fields of [`Observation`].
 #[derive(Clone, Debug, Default)]
 pub struct Captured {
     /// Version lines of the tools.
     pub tools: BTreeMap<String, String>,
-    /// What had to be arranged.
+    /// Notices about the set-up.
     pub notices: Vec<String>,
     /// Addresses that the kernel chose.
     pub macs: Vec<ChosenMac>,
-    /// Frames of the taps.
+    /// Captured frames.
     pub frames: Vec<Frame>,
-    /// Ways of packet buffers.
+    /// Journeys of packet buffers.
     pub journeys: Vec<Journey>,
-    /// Tracepoints that name no packet buffer.
+    /// Tracepoints without a packet buffer.
     pub events: Vec<TraceEvent>,
 }
 
-/// Runs a plan and returns what was seen.
+/// Runs a plan and returns the observation.
 ///
 /// # Errors
 ///

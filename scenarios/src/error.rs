@@ -1,27 +1,27 @@
-//! Why a kernel, the model's or a real one, could not run what it was given.
+//! Errors of backends.
 
 use crate::plan::{Plan, PlannedPrompt};
 
-/// Why a plan or a case could not be run; a difference is none.
+/// Why a plan or a case could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
-    /// Privileges, tools or kernel features that are not there.
+    /// Missing privileges, tools or kernel features.
     #[error("cannot run on this host, because:\n{}", .0.iter().map(|m| format!("  - {m}")).collect::<Vec<_>>().join("\n"))]
     Missing(Vec<String>),
-    /// Something that should have worked did not.
+    /// An operation failed.
     #[error("{what}: {source}")]
     Failed {
-        /// What was being done.
+        /// The operation.
         what: String,
-        /// The system's word.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A command of the set-up ended with an error.
+    /// A command of the set-up failed.
     #[error("{command}: {output}")]
     Command {
         /// The command line.
         command: String,
-        /// What it printed.
+        /// Its output.
         output: String,
     },
     /// A prompt did not return, or ended its shell.
@@ -35,22 +35,22 @@ pub enum BackendError {
         machine: String,
         /// Command.
         command: String,
-        /// What happened.
+        /// The error.
         why: String,
     },
-    /// A prompt names a machine that the topology does not have, or a cable goes nowhere.
+    /// A prompt names an unknown machine, or a cable has an unknown end.
     #[error("{0}")]
     Plan(String),
 }
 
 impl BackendError {
-    /// Wraps an I/O error with what was being done.
+    /// Wraps an I/O error with a description of the operation.
     pub fn failed(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Failed { what, source }
     }
 
-    /// The prompt of a plan that did not come to its end.
+    /// A prompt of a plan that did not end.
     pub fn prompt(plan: &Plan, prompt: &PlannedPrompt, why: String) -> Self {
         let (lesson, line) = (plan.lesson.clone(), prompt.line);
         Self::Prompt { lesson, line, machine: prompt.machine.clone(), command: prompt.command.clone(), why }

@@ -7,10 +7,10 @@ use glassnet_kernel::world::World;
 
 use crate::lesson::{Endpoint, Topology};
 
-/// The seed of a run that was not told one.
+/// Default seed.
 pub const SEED: u64 = 1;
 
-/// A world with the machines of the topology, in the order of their names, switched on and cabled.
+/// A world with the machines of the topology, sorted by name, booted and connected.
 pub fn build(topology: &Topology, seed: u64) -> World {
     let mut world = World::new(seed);
     let mut plugs: BTreeMap<Endpoint, PlugId> = BTreeMap::new();

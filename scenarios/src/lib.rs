@@ -1,4 +1,4 @@
-//! Lessons, the shell, the runs and the views: everything around the model.
+//! Lessons, the shell, the runs and the views: everything but the model.
 //!
 //! It needs no particular system: real kernels and the command line are the `glassnet` crate's. Each module imports only
 //! those above it:
@@ -6,18 +6,18 @@
 //! | module | owns |
 //! |---|---|
 //! | [`lesson`] | reading lessons |
-//! | [`plan`] | what of a lesson a kernel is given |
-//! | [`error`] | why a kernel could not run it |
-//! | [`observation`] | what a run showed |
+//! | [`plan`] | input of a kernel |
+//! | [`error`] | errors of backends |
+//! | [`observation`] | observation of a run |
 //! | [`rig`] | the router of random cases |
-//! | [`backend`] | what can run plans and routers: the trait |
+//! | [`backend`] | the trait of what runs plans and routers |
 //! | [`lab`] | the world of a topology |
 //! | [`shell`] | running prompts in that world |
 //! | [`simulator`] | the model as a backend |
-//! | [`run`] | holding a run against what the lesson says |
-//! | [`view`] | showing what packets did |
-//! | [`trace`] | what would happen to a packet |
-//! | [`compare`] | holding two runs against each other |
+//! | [`run`] | running a lesson and comparing its output |
+//! | [`view`] | views of a run |
+//! | [`trace`] | tracing a hypothetical packet |
+//! | [`compare`] | comparing two runs |
 //! | [`fuzz`] | random rules and packets on both sides |
 
 pub mod backend;

@@ -1,8 +1,7 @@
-//! What one run of a lesson yields, on either side of the comparison.
+//! Observation of a run of a lesson, on either side of the comparison.
 //!
 //! Every [backend](crate::backend) fills it, and a recording in `snapshots/recordings/` is this structure as JSON.
-//! Nothing here is canonical yet: values are as they were seen, and [`crate::compare::canon`] is the only place that
-//! takes noise out.
+//! Values are as observed; only [`crate::compare::canon`] removes noise.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use glassnet_kernel::kernel::Config;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What is read after each block, in each namespace: commands, whose output is JSON where they speak it.
+/// Commands whose output is read after each block in each namespace, as JSON if possible.
 pub const DUMPS: [&str; 13] = [
     "ip -j addr",
     "ip -j -s link",
@@ -28,63 +27,62 @@ pub const DUMPS: [&str; 13] = [
     "ipset save",
 ];
 
-/// How long both sides wait after each block before its tables are read.
+/// Wait of both sides after each block, before tables are read.
 ///
-/// The kernel tells of carriers at most once a second (`linkwatch`, net/core/link_watch.c), all namespaces of
-/// a host together, so states of devices are settled only then.
+/// The kernel processes carrier events at most once per second for all namespaces (`linkwatch`,
+/// net/core/link_watch.c), so operational states are stable only then.
 pub const SETTLE: Duration = Duration::from_millis(1100);
 
-/// What a dump said: JSON where a tool speaks it, else the text.
+/// Content of a dump: JSON, or text.
 pub fn dump_value(said: &str) -> Value {
     serde_json::from_str(said).unwrap_or_else(|_| Value::String(said.to_owned()))
 }
 
-/// Everything that one run of one lesson showed.
+/// Observation of a run of a lesson.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// The lesson's file name without its folder, such as `bridge.md`.
     pub lesson: String,
-    /// What ran it: `linux 6.18.44 (host)`, or `glassnet 0.1.0 (simulator)`.
+    /// Backend: `linux 6.18.44 (host)`, or `glassnet 0.1.0 (simulator)`.
     pub kernel: String,
-    /// How that kernel was built, where it shows.
+    /// Configuration of the kernel, as far as it can be observed.
     #[serde(default)]
     pub config: KernelConfig,
-    /// What this side could see; recordings leave it out where that is everything.
+    /// Capabilities; omitted in recordings if complete.
     #[serde(default, skip_serializing_if = "Capabilities::is_everything")]
     pub sees: Capabilities,
-    /// Tool name to its own version line.
+    /// Version line by tool.
     pub tools: BTreeMap<String, String>,
     /// Names of the topology's NICs.
     pub nics: Vec<String>,
-    /// What this side could not do or had to arrange, in plain words.
+    /// What this side could not do or had to set up.
     pub notices: Vec<String>,
-    /// MAC addresses that the kernel chose, in the order in which they were first seen.
+    /// MAC addresses chosen by the kernel, in order of appearance.
     pub macs: Vec<ChosenMac>,
-    /// The prompts, in the lesson's order.
+    /// Prompts in order.
     pub prompts: Vec<PromptSeen>,
-    /// Frames in the order in which the taps saw them.
+    /// Frames in the order of their capture.
     pub frames: Vec<Frame>,
     /// State after each block of prompts.
     pub blocks: Vec<BlockSeen>,
-    /// One entry for each packet buffer that passed a traced device or was dropped, in order of its first event.
+    /// A journey for each packet buffer that passed a traced device or was dropped, in order of its first event.
     pub journeys: Vec<Journey>,
-    /// Look-ups and table changes that tracepoints told of, in order: for a reader. The tables that they led to
-    /// are what is compared.
+    /// Lookups and table changes reported by tracepoints, in order, for readers; the resulting tables are compared.
     pub events: Vec<TraceEvent>,
 }
 
-/// What a backend can see of a run. What it cannot is not in its observation, and is not compared.
+/// What a backend can observe. The rest is absent and not compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
-    /// Devices, by name, whose frames it taps.
+    /// Devices whose frames are captured.
     pub frames: Sight,
-    /// Dumps of [`DUMPS`] that it can give.
+    /// Available dumps of [`DUMPS`].
     pub tables: Sight,
-    /// Tracepoints of devices and of freed packet buffers, of which journeys are made.
+    /// Tracepoints of devices and of freed packet buffers, the source of journeys.
     pub tracepoints: bool,
 }
 
-/// Which things of a kind are seen.
+/// Visible items of a kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sight {
@@ -98,7 +96,7 @@ pub enum Sight {
 }
 
 impl Sight {
-    /// Whether a thing of this name is seen.
+    /// The item of this name is visible.
     pub fn has(&self, name: &str) -> bool {
         match self {
             Self::All => true,
@@ -121,30 +119,30 @@ impl Default for Capabilities {
 }
 
 impl Capabilities {
-    /// Whether nothing is hidden.
+    /// Everything is visible.
     pub fn is_everything(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// How a kernel was built, where it shows; the model is run the same way.
+/// Configuration of a kernel, as far as it can be observed; the model is configured the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelConfig {
     /// `CONFIG_BRIDGE_VLAN_FILTERING`.
     pub bridge_vlan_filtering: bool,
-    /// ipset knows `bitmask` (Linux 6.2 and later): revisions and sizes of sets tell.
+    /// ipset has `bitmask` (Linux 6.2 and later), by revisions and sizes of sets.
     #[serde(default)]
     pub ipset_bitmask: bool,
-    /// A reset by `REJECT` closes the connection at once (since Linux 6.3).
+    /// The RST of `REJECT` closes the connection at once (since Linux 6.3).
     #[serde(default)]
     pub reject_closes: bool,
-    /// NAT does not choose another source port for a connection that is the reverse of another (since Linux 6.12).
+    /// NAT keeps the source port of a connection that is the reverse of another (since Linux 6.12).
     #[serde(default)]
     pub nat_keeps_reverse: bool,
 }
 
 impl KernelConfig {
-    /// The model's kernel is built so.
+    /// Configures the model's kernel.
     pub fn give(self, config: &mut Config) {
         config.bridge_vlan_filtering = self.bridge_vlan_filtering;
         config.ipset_bitmask = self.ipset_bitmask;
@@ -170,13 +168,13 @@ impl Default for KernelConfig {
 pub struct ChosenMac {
     /// Machine of the lesson.
     pub machine: String,
-    /// Device name at first sight.
+    /// First name of the device.
     pub device: String,
     /// The address, `aa:bb:cc:dd:ee:ff`.
     pub mac: String,
 }
 
-/// One prompt and what it printed.
+/// A prompt and its result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromptSeen {
     /// Index of its block in the lesson.
@@ -193,7 +191,7 @@ pub struct PromptSeen {
     pub output: String,
 }
 
-/// Which way a frame passed a device.
+/// Direction and destination type of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -205,14 +203,14 @@ pub enum Direction {
     Broadcast,
     /// Received, a multicast.
     Multicast,
-    /// Received, for somebody else's address.
+    /// Received, for another address.
     OtherHost,
 }
 
-/// A frame seen by an all-protocol packet tap.
+/// A frame captured by an all-protocol packet tap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
-    /// Index into [`Observation::prompts`] of the prompt that ran then (or last before).
+    /// Index into [`Observation::prompts`] of the running or last prompt.
     pub prompt: usize,
     /// Machine.
     pub machine: String,
@@ -220,9 +218,9 @@ pub struct Frame {
     pub netns: String,
     /// Device.
     pub device: String,
-    /// Which way it went.
+    /// Direction.
     pub direction: Direction,
-    /// Microseconds since the first prompt began.
+    /// Microseconds since the start of the first prompt.
     pub at_us: u64,
     /// The frame from its Ethernet header on, in lower-case hexadecimal.
     pub bytes: String,
@@ -233,27 +231,27 @@ pub struct Frame {
 pub struct BlockSeen {
     /// Line of the block in the lesson's file.
     pub line: usize,
-    /// `machine` or `machine/netns`, to the command or file that was read, to what it said.
+    /// `machine` or `machine/netns`, to command or file, to content.
     pub tables: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
-/// The tracepoints that one packet buffer passed, from its first to its end.
+/// Tracepoints of a packet buffer, from allocation to release.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Journey {
     /// Index into [`Observation::prompts`].
     pub prompt: usize,
     /// Tracepoints with their device and length in bytes: `net_dev_queue veth-1-a 98`.
     pub steps: Vec<String>,
-    /// `consumed`, a drop reason such as `NEIGH_FAILED`, or `alive` when the run ended first.
+    /// `consumed`, a drop reason such as `NEIGH_FAILED`, or `alive` at the end of the run.
     pub end: String,
 }
 
-/// A tracepoint that names no packet buffer: a look-up or a change of a table.
+/// A tracepoint without a packet buffer: a lookup or a table change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceEvent {
     /// Index into [`Observation::prompts`].
     pub prompt: usize,
-    /// Name of the tracepoint and what both sides can know of it.
+    /// Name of the tracepoint and the fields common to both sides.
     pub text: String,
 }
 
@@ -262,23 +260,23 @@ impl Observation {
     ///
     /// # Errors
     ///
-    /// The text is no JSON or not that of a recording.
+    /// The text is not a recording.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 
-    /// The recording's text: a frame, a prompt, a table on a line of its own, so that a diff of two can be read.
+    /// JSON of the recording, with a frame, prompt or table per line, for readable diffs.
     pub fn to_json(&self) -> String {
         let mut text = String::new();
         let value = serde_json::to_value(self).unwrap_or_default();
-        // Tables lie deeper: blocks, block, tables, place, table.
+        // Nesting of tables: blocks, block, tables, place, table.
         write_json(&value, 0, 2, &mut text);
         text.push('\n');
         text
     }
 }
 
-/// Writes a value with what lies above `open` levels of depth opened up, a line each.
+/// Writes a value, with the upper `open` levels one entry per line.
 fn write_json(value: &Value, depth: usize, open: usize, out: &mut String) {
     let is_open = depth < open;
     let line = |out: &mut String, first: bool, depth: usize| {

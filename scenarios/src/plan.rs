@@ -1,10 +1,10 @@
-//! What of a lesson a kernel is given: machines, cables and prompts, without what they should print.
+//! Plans: machines, cables and prompts of a lesson, without the expected output.
 
 use std::collections::BTreeSet;
 
 use crate::lesson::{Block, Lesson, Topology};
 
-/// What a backend runs.
+/// Input of a backend.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// The lesson's file name without its folder, for messages and recordings.
@@ -29,7 +29,7 @@ pub struct PlannedBlock {
 pub struct PlannedPrompt {
     /// Line in the lesson, from 1.
     pub line: usize,
-    /// Machine that it is typed at.
+    /// Machine.
     pub machine: String,
     /// The command, verbatim.
     pub command: String,

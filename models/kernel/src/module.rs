@@ -46,16 +46,16 @@ impl Module {
     /// The base of the row of a part that `modprobe` does not know.
     pub const UNNAMED: Module = Module {
         name: None,
-            matches: &[],
-            targets: &[],
-            sysctls: &[],
-            init: None,
-            links: &[],
-            netdevice_event: None,
-            inetaddr_event: None,
-            tap: None,
-            net_init: None,
-            net_exit: None,
+        matches: &[],
+        targets: &[],
+        sysctls: &[],
+        init: None,
+        links: &[],
+        netdevice_event: None,
+        inetaddr_event: None,
+        tap: None,
+        net_init: None,
+        net_exit: None,
     };
 
     /// A module of which only the name is known yet: the base of a row, or the whole row where other parts of the

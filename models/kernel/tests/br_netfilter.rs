@@ -10,8 +10,9 @@ use glassnet_kernel::door::Door;
 use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId, SocketId};
 use glassnet_kernel::link::LinkInfo;
+use glassnet_kernel::net::bridge::br_attrs::Attrs;
+use glassnet_kernel::net::bridge::br_attrs_bridge as bridge;
 use glassnet_kernel::net::bridge::br_netfilter_hooks::{self, br_netfilter_init};
-use glassnet_kernel::net::bridge::br_netlink::BridgeOptions;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
@@ -202,8 +203,8 @@ fn a_bridged_packet_meets_forward_if_the_switch_is_on() {
     assert_eq!(lan.send(1, mac(2), &packet).len(), 2);
     assert_eq!(lan.met(TableName::Filter, Hook::Forward), 2);
     // The bridge's own switch.
-    let options = BridgeOptions { nf_call_iptables: Some(true), ..BridgeOptions::default() };
-    let (bridge, set) = (lan.bridge, LinkSet { info: Some(options.into()), ..LinkSet::default() });
+    let info = LinkInfo::with("bridge", Attrs::from([(&bridge::NF_CALL_IPTABLES, 1)]));
+    let (bridge, set) = (lan.bridge, LinkSet { info: Some(info), ..LinkSet::default() });
     lan.enter(|cx| do_setlink(cx, bridge, set).expect("a setting"));
     assert_eq!(lan.send(1, mac(2), &packet), []);
 }

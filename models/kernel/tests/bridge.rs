@@ -6,7 +6,8 @@ use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::link::LinkInfo;
-use glassnet_kernel::net::bridge::br_netlink::{BridgeOptions, PortOptions};
+use glassnet_kernel::net::bridge::br_attrs::{Attrs, BrAttr};
+use glassnet_kernel::net::bridge::{br_attrs_bridge as bridge, br_attrs_port as port};
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_dellink, rtm_newlink};
 use glassnet_kernel::tables::drop_reason::DropReason;
@@ -90,14 +91,16 @@ impl Lan {
         [rx(self.stations[0]), rx(self.stations[1]), rx(self.stations[2]), rx(self.bridge)]
     }
 
-    fn set_port(&mut self, port: usize, options: PortOptions) {
+    fn set_port(&mut self, port: usize, attr: &'static BrAttr, value: u64) {
         let dev = self.ports[port];
-        let set = LinkSet { slave_info: Some(options.into()), ..LinkSet::default() };
+        let info = LinkInfo::with("bridge_slave", Attrs::from([(attr, value)]));
+        let set = LinkSet { slave_info: Some(info), ..LinkSet::default() };
         self.world.enter(MACHINE, CPU, |cx| do_setlink(cx, dev, set).unwrap());
     }
 
-    fn set_bridge(&mut self, options: BridgeOptions) {
-        let (dev, set) = (self.bridge, LinkSet { info: Some(options.into()), ..LinkSet::default() });
+    fn set_bridge(&mut self, attr: &'static BrAttr, value: u64) {
+        let info = LinkInfo::with("bridge", Attrs::from([(attr, value)]));
+        let (dev, set) = (self.bridge, LinkSet { info: Some(info), ..LinkSet::default() });
         self.world.enter(MACHINE, CPU, |cx| do_setlink(cx, dev, set).unwrap());
     }
 }
@@ -153,15 +156,15 @@ fn hairpin_sends_a_frame_back_where_it_came_from() {
     let mut lan = lan();
     lan.send(0, station(0x10), Mac::BROADCAST);
     assert_eq!(lan.send(0, station(0x11), station(0x10)), (vec![], false));
-    lan.set_port(0, PortOptions { hairpin: Some(true), ..PortOptions::default() });
+    lan.set_port(0, &port::HAIRPIN, 1);
     assert_eq!(lan.send(0, station(0x11), station(0x10)), (vec![0], false));
 }
 
 #[test]
 fn isolated_ports_reach_only_the_others() {
     let mut lan = lan();
-    for port in [0, 1] {
-        lan.set_port(port, PortOptions { isolated: Some(true), ..PortOptions::default() });
+    for n in [0, 1] {
+        lan.set_port(n, &port::ISOLATED, 1);
     }
     assert_eq!(lan.send(0, station(0x10), Mac::BROADCAST), (vec![2], true));
     assert_eq!(lan.send(2, station(0x12), Mac::BROADCAST), (vec![0, 1], true));
@@ -170,7 +173,7 @@ fn isolated_ports_reach_only_the_others() {
 #[test]
 fn flooding_can_be_switched_off_a_port() {
     let mut lan = lan();
-    lan.set_port(1, PortOptions { flood: Some(false), ..PortOptions::default() });
+    lan.set_port(1, &port::FLOOD, 0);
     assert_eq!(lan.send(0, station(0x10), station(0x77)), (vec![2], false));
     assert_eq!(lan.send(0, station(0x10), Mac::BROADCAST), (vec![1, 2], true));
 }
@@ -181,7 +184,7 @@ fn link_local_groups_stay_on_their_link_unless_the_mask_says_otherwise() {
     let group = |last| Mac([0x01, 0x80, 0xc2, 0, 0, last]);
     assert_eq!(lan.send(0, station(0x10), group(0x0e)), (vec![], false));
     assert_eq!(lan.send(0, station(0x10), group(0x00)), (vec![1, 2], true), "BPDUs pass while STP is off");
-    lan.set_bridge(BridgeOptions { group_fwd_mask: Some(1 << 0x0e), ..BridgeOptions::default() });
+    lan.set_bridge(&bridge::GROUP_FWD_MASK, 1 << 0x0e);
     assert_eq!(lan.send(0, station(0x10), group(0x0e)), (vec![1, 2], true));
 }
 

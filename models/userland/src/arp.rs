@@ -102,7 +102,7 @@ fn fail(process: &mut Process, text: &str) -> i32 {
     255
 }
 
-/// An address, or a name of `/etc/hosts`, which is not looked at: names are not modelled here.
+/// An address. Names of `/etc/hosts` are not modelled.
 fn address(process: &mut Process, host: &str) -> Result<Ipv4Addr, i32> {
     host.parse().map_err(|_| {
         process.eprint(format!("{host}: Unknown host\n"));
@@ -172,7 +172,7 @@ fn linux(row: &ArpRow) -> String {
     format!("{ip:<23}  {kind:<8}{place:<20}{letters:<6}{:<15} {}\n", "", row.dev)
 }
 
-/// The device that was named, or by which the address is routed.
+/// The given device, or the output device of the route to the address.
 fn device(process: &Process, named: Option<&str>, ip: Ipv4Addr) -> Result<DevId, Errno> {
     let netns = process.netns;
     process.syscall(|cx| {
@@ -235,7 +235,7 @@ fn set(process: &mut Process, opts: &Options, operands: &[String]) -> i32 {
     }
 }
 
-/// An address that this machine answers for, on the device that has the link-layer address.
+/// Adds a proxy entry for the address, on the device with the link-layer address.
 fn publish(process: &Process, named: Option<&str>, ip: Ipv4Addr, mac: Mac) -> Result<(), Errno> {
     let netns = process.netns;
     process.syscall(|cx| {

@@ -1,4 +1,4 @@
-//! `arping` of iputils 20221126: ARP requests and answers from a packet socket.
+//! `arping` of iputils 20221126: ARP requests and replies through a packet socket.
 
 use std::net::Ipv4Addr;
 
@@ -66,7 +66,7 @@ struct Options {
     source: Option<String>,
 }
 
-/// An arping under way.
+/// State of a running arping.
 struct State {
     options: Options,
     socket: Sock,
@@ -74,7 +74,7 @@ struct State {
     target: Ipv4Addr,
     source: Ipv4Addr,
     own: Mac,
-    /// Where the next probe goes.
+    /// Destination of the next probe.
     to: Mac,
     unicasting: bool,
     last: Nanos,
@@ -170,7 +170,7 @@ async fn arping(process: &mut Process) -> Done<i32> {
     Ok(state.run(process).await)
 }
 
-/// The device of `-I`, or the one that the route to the target names, if ARP works there.
+/// The device of `-I`, or that of the route to the target, if it does ARP.
 fn choose_device(process: &mut Process, options: &Options, target: Ipv4Addr) -> Done<String> {
     let name = match &options.device {
         Some(name) => name.clone(),
@@ -195,7 +195,7 @@ fn choose_device(process: &mut Process, options: &Options, target: Ipv4Addr) -> 
     Ok(name)
 }
 
-/// The source address: `-s`, the announced address itself, or what a UDP socket on the device would use.
+/// The source address: of `-s`, the announced address, or that of a UDP socket on the device.
 fn choose_source(process: &mut Process, options: &Options, device: &str, target: Ipv4Addr) -> Done<Ipv4Addr> {
     let mut source = Ipv4Addr::UNSPECIFIED;
     if let Some(text) = &options.source {
@@ -276,7 +276,7 @@ impl State {
         }
     }
 
-    /// Takes what arrived; true if that ends the program.
+    /// Handles a received packet; true if it ends the program.
     fn take(&mut self, process: &mut Process) -> bool {
         while let Ok(Some(packet)) = self.socket.receive() {
             if self.answer(process, &packet) {
@@ -336,7 +336,7 @@ impl State {
         }
         let us = (packet.at.since(self.last).0 + 500) / 1000;
         let ms = (us + 500) / 1000;
-        // arping counts the fraction from half a millisecond below.
+        // arping rounds the milliseconds and prints the difference, plus half a millisecond, as the fraction.
         line + &format!(" {ms}.{:03}ms\n", us + 500 - ms * 1000)
     }
 

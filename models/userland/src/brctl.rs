@@ -2,18 +2,20 @@
 
 use glassnet_kernel::ids::DevId;
 use glassnet_kernel::link::LinkInfo;
+use glassnet_kernel::net::bridge::br_attrs::{BrAttr, clock_t};
 use glassnet_kernel::net::bridge::br_if::{br_add_if, br_del_if};
+use glassnet_kernel::net::bridge::{br_attrs_bridge as bridge, br_attrs_port as port};
 use glassnet_kernel::net::core::dev::MAX_NAME;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, rtm_dellink, rtm_newlink};
 use glassnet_kernel::netlink::Errno;
-use glassnet_kernel::tables::bridge::{Bridge, BridgePort};
+use glassnet_kernel::tables::bridge::{Bridge, PortState};
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_sim::Nanos;
 
 use crate::numbers::base0;
 use crate::process::{Process, Running};
 use crate::procfs::{self, View};
-use crate::sysfs::bridge::{bridge_id, id_mac, port_id};
+use crate::sysfs::bridge::bridge_id;
 use crate::sysfs::errno;
 
 /// Entry point.
@@ -23,7 +25,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
 
 type Command = fn(&mut Process, &[&str]) -> i32;
 
-/// Name, how many arguments it needs, what the help says of them, and what it does.
+/// Name, least number of arguments, help text, function.
 const COMMANDS: &[(&str, usize, &str, Command)] = &[
     ("addbr", 1, "<bridge>\t\tadd bridge", addbr),
     ("delbr", 1, "<bridge>\t\tdelete bridge", delbr),
@@ -51,7 +53,7 @@ fn usage() -> String {
 fn run(process: &mut Process) -> i32 {
     let words = process.args().to_vec();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    // Options are taken wherever they stand.
+    // Options may stand anywhere.
     match words.iter().find(|word| word.len() > 1 && word.starts_with('-')) {
         Some(&("-h" | "--help")) => {
             process.print(usage());
@@ -107,7 +109,7 @@ fn find(process: &Process, name: &str) -> Option<DevId> {
     view(process, |view| view.dev(name).map(|dev| dev.id))
 }
 
-/// Device names that are too long are cut, as `strncpy` does.
+/// Truncates device names as `strncpy` does.
 fn cut(name: &str) -> String {
     String::from_utf8_lossy(&name.as_bytes()[..name.len().min(MAX_NAME)]).into_owned()
 }
@@ -206,24 +208,33 @@ fn delif(process: &mut Process, args: &[&str]) -> i32 {
     0
 }
 
-/// Writes a file in a bridge's directory, as the library of `brctl` does. What is no bridge is `EOPNOTSUPP`, what
-/// is missing `ENODEV`, as the ioctls say that it then tries.
-fn store(process: &Process, bridge: &str, file: &str, value: u64) -> Result<(), Errno> {
+/// Writes an attribute's file, as the library of `brctl` does. A device that is not a bridge is `EOPNOTSUPP`, a missing
+/// one `ENODEV`: the answers of the ioctls that it tries next.
+fn store_file(process: &Process, bridge: &str, dir: &str, attr: &BrAttr, value: u64) -> Result<(), Errno> {
     view(process, |view| match view.dev(bridge) {
         None => Err(Errno::ENODEV),
         Some(dev) if dev.bridge().is_none() => Err(Errno::EOPNOTSUPP),
         Some(_) => Ok(()),
     })?;
-    let path = format!("/sys/class/net/{bridge}/{file}");
+    let file = attr.file.ok_or(Errno::EOPNOTSUPP)?;
     let mut world = process.world();
     let caller = process.caller(&world);
-    procfs::write(&mut world, caller, &path, &format!("{value}\n"))
+    procfs::write(&mut world, caller, &format!("/sys/class/net/{bridge}/{dir}/{file}"), &format!("{value}\n"))
 }
 
-/// Writes a file in a port's directory.
-fn store_port(process: &Process, bridge: &str, port: &str, file: &str, value: u64) -> Result<(), Errno> {
-    let there = find(process, port).is_some() || find(process, bridge).is_none();
-    if there { store(process, bridge, &format!("brif/{port}/{file}"), value) } else { Err(Errno::ENODEV) }
+/// Sets an attribute of a bridge.
+fn store(process: &Process, bridge: &str, attr: &BrAttr, value: u64) -> Result<(), Errno> {
+    store_file(process, bridge, "bridge", attr, value)
+}
+
+/// Sets an attribute of a port.
+fn store_port(process: &Process, bridge: &str, port: &str, attr: &BrAttr, value: u64) -> Result<(), Errno> {
+    let exists = find(process, port).is_some() || find(process, bridge).is_none();
+    if exists {
+        store_file(process, bridge, &format!("brif/{port}"), attr, value)
+    } else {
+        Err(Errno::ENODEV)
+    }
 }
 
 /// The number at the start of a word, as `sscanf("%lf")` reads it, in seconds.
@@ -246,7 +257,7 @@ fn on_off(word: &str) -> Option<u64> {
     }
 }
 
-/// The exit status of a setting, with what the kernel has against it.
+/// The exit status of a setting, after the message if the kernel refused it.
 fn set(process: &mut Process, what: &str, done: Result<(), Errno>) -> i32 {
     match done {
         Ok(()) => 0,
@@ -254,54 +265,55 @@ fn set(process: &mut Process, what: &str, done: Result<(), Errno>) -> i32 {
     }
 }
 
-fn set_time(process: &mut Process, args: &[&str], file: &str, bad: &str, failed: &str) -> i32 {
-    let Some(time) = seconds(args[1]) else { return fail(process, format!("bad {bad} value")) };
-    // Hundredths of a second; a negative time wraps to one that is far too long.
+/// Sets a time; the errors call it by `name`.
+fn set_time(process: &mut Process, args: &[&str], attr: &BrAttr, name: &str) -> i32 {
+    let Some(time) = seconds(args[1]) else { return fail(process, format!("bad {name} value")) };
+    // Hundredths of a second; a negative time wraps to a value that is out of range.
     let hundredths = if time < 0.0 { u64::MAX } else { (time * 100.0) as u64 };
-    let done = store(process, args[0], &format!("bridge/{file}"), hundredths);
-    set(process, failed, done)
+    let done = store(process, args[0], attr, hundredths);
+    set(process, name, done)
 }
 
 fn setageing(process: &mut Process, args: &[&str]) -> i32 {
-    set_time(process, args, "ageing_time", "ageing time", "ageing time")
+    set_time(process, args, &bridge::AGEING_TIME, "ageing time")
 }
 
 fn setfd(process: &mut Process, args: &[&str]) -> i32 {
-    set_time(process, args, "forward_delay", "forward delay", "forward delay")
+    set_time(process, args, &bridge::FORWARD_DELAY, "forward delay")
 }
 
 fn sethello(process: &mut Process, args: &[&str]) -> i32 {
-    set_time(process, args, "hello_time", "hello timer", "hello timer")
+    set_time(process, args, &bridge::HELLO_TIME, "hello timer")
 }
 
 fn setmaxage(process: &mut Process, args: &[&str]) -> i32 {
-    set_time(process, args, "max_age", "max age", "max age")
+    set_time(process, args, &bridge::MAX_AGE, "max age")
 }
 
 fn setbridgeprio(process: &mut Process, args: &[&str]) -> i32 {
     let Some(priority) = integer(args[1]) else { return fail(process, "bad priority".to_owned()) };
-    let done = store(process, args[0], "bridge/priority", priority as u64 & 0xffff);
+    let done = store(process, args[0], &bridge::PRIORITY, priority as u64 & 0xffff);
     set(process, "bridge priority", done)
 }
 
-fn set_port(process: &mut Process, args: &[&str], file: &str, what: &str, failed: &str) -> i32 {
+fn set_port(process: &mut Process, args: &[&str], attr: &BrAttr, what: &str, failed: &str) -> i32 {
     let Some(value) = integer(args[2]) else { return fail(process, format!("bad {what} value")) };
-    let done = store_port(process, args[0], args[1], file, value as u64);
+    let done = store_port(process, args[0], args[1], attr, value as u64);
     set(process, failed, done)
 }
 
 fn setpathcost(process: &mut Process, args: &[&str]) -> i32 {
-    set_port(process, args, "path_cost", "path cost", "path cost")
+    set_port(process, args, &port::COST, "path cost", "path cost")
 }
 
 fn setportprio(process: &mut Process, args: &[&str]) -> i32 {
-    set_port(process, args, "priority", "path priority", "port priority")
+    set_port(process, args, &port::PRIORITY, "path priority", "port priority")
 }
 
 fn hairpin(process: &mut Process, args: &[&str]) -> i32 {
     let (bridge, port) = (args[0], args[1]);
     let Some(on) = on_off(args[2]) else { return fail(process, "expect on/off for argument".to_owned()) };
-    match store_port(process, bridge, port, "hairpin_mode", on) {
+    match store_port(process, bridge, port, &port::HAIRPIN, on) {
         Ok(()) => 0,
         Err(Errno::ENODEV) if find(process, port).is_none() => {
             fail(process, format!("interface {port} does not exist!"))
@@ -319,21 +331,25 @@ fn stp(process: &mut Process, args: &[&str]) -> i32 {
         process.eprint("not modelled yet: stp on\n");
         return 2;
     }
-    match store(process, args[0], "bridge/stp_state", on) {
+    match store(process, args[0], &bridge::STP_STATE, on) {
         Ok(()) => 0,
         Err(error) => fail(process, format!("set stp status failed: {}", error.strerror())),
     }
 }
 
-/// The ports of a bridge in the order of their names, as their directory is read.
+/// The ports of a bridge sorted by name, as in a directory listing.
 fn ports<'v>(view: &View<'v>, bridge: &Bridge) -> Vec<&'v NetDevice> {
     let mut ports: Vec<&NetDevice> = bridge.ports.iter().map(|port| &view.kernel.devs[*port]).collect();
     ports.sort_by(|a, b| a.name.cmp(&b.name));
     ports
 }
 
-fn id_of(dev: &NetDevice, bridge: &Bridge) -> String {
-    bridge_id(bridge.conf.priority, id_mac(dev, bridge))
+fn number(view: &View, dev: &NetDevice, attr: &BrAttr) -> u64 {
+    attr.get(view.kernel, dev).unwrap_or_default()
+}
+
+fn id_of(view: &View, dev: &NetDevice, attr: &BrAttr) -> String {
+    bridge_id(number(view, dev, attr))
 }
 
 fn show(process: &mut Process, args: &[&str]) -> i32 {
@@ -359,14 +375,18 @@ fn show(process: &mut Process, args: &[&str]) -> i32 {
 }
 
 fn show_one(view: &View, dev: &NetDevice, bridge: &Bridge) -> String {
-    let stp = if bridge.conf.stp_state { "yes" } else { "no" };
+    let stp = if number(view, dev, &bridge::STP_STATE) != 0 { "yes" } else { "no" };
     let names: Vec<&str> = ports(view, bridge).iter().map(|port| port.name.as_str()).collect();
-    format!("{}\t\t{}\t{stp}\t\t{}\n", dev.name, id_of(dev, bridge), names.join("\n\t\t\t\t\t\t\t"))
+    format!(
+        "{}\t\t{}\t{stp}\t\t{}\n",
+        dev.name,
+        id_of(view, dev, &bridge::BRIDGE_ID),
+        names.join("\n\t\t\t\t\t\t\t")
+    )
 }
 
-/// Seconds with two decimals, four places before the point.
-fn timer(time: Nanos) -> String {
-    let hundredths = time.0 / 10_000_000;
+/// Hundredths of a second as seconds with two decimals, four places before the point.
+fn timer(hundredths: u64) -> String {
     format!("{:4}.{:02}", hundredths / 100, hundredths % 100)
 }
 
@@ -378,11 +398,11 @@ fn showmacs(process: &mut Process, args: &[&str]) -> i32 {
         let mut text = "port no\tmac addr\t\tis local?\tageing timer\n".to_owned();
         for entry in entries {
             let port = entry.port.and_then(|port| view.kernel.devs.get(port)?.port.as_ref());
-            // The kernel does not hand out entries of the bridge itself.
+            // The kernel does not return entries of the bridge itself.
             let Some(port) = port else { continue };
             let local = if entry.is_local { "yes" } else { "no" };
             let age = if entry.is_static { Nanos::ZERO } else { view.now.since(entry.updated) };
-            text += &format!("{:3}\t{}\t{local}\t\t{}\n", port.port_no, entry.mac, timer(age));
+            text += &format!("{:3}\t{}\t{local}\t\t{}\n", port.port_no, entry.mac, timer(clock_t(age)));
         }
         Some(text)
     });
@@ -402,11 +422,9 @@ fn showstp(process: &mut Process, args: &[&str]) -> i32 {
     let name = args[0];
     let text = view(process, |view| {
         let dev = view.dev(name)?;
-        let bridge = dev.bridge()?;
-        let ports = ports(view, bridge);
-        let ports =
-            ports.iter().filter_map(|port| Some(port_stp(port, port.port.as_ref()?, &id_of(dev, bridge))));
-        Some(bridge_stp(dev, bridge) + &ports.collect::<String>())
+        let ports = ports(view, dev.bridge()?);
+        let ports = ports.iter().map(|port| port_stp(view, port));
+        Some(bridge_stp(view, dev) + &ports.collect::<String>())
     });
     match text {
         Some(text) => {
@@ -418,38 +436,50 @@ fn showstp(process: &mut Process, args: &[&str]) -> i32 {
     }
 }
 
-/// The spanning tree does not run, so its own timers stand at zero.
-fn bridge_stp(dev: &NetDevice, bridge: &Bridge) -> String {
-    let id = id_of(dev, bridge);
-    let conf = &bridge.conf;
-    let (age, hello, delay) = (timer(conf.max_age), timer(conf.hello_time), timer(conf.forward_delay));
-    let zero = timer(Nanos::ZERO);
+fn bridge_stp(view: &View, dev: &NetDevice) -> String {
+    let number = |attr| number(view, dev, attr);
+    let time = |attr| timer(number(attr));
+    let (age, hello, delay) =
+        (time(&bridge::MAX_AGE), time(&bridge::HELLO_TIME), time(&bridge::FORWARD_DELAY));
     format!(
-        "{}\n bridge id\t\t{id}\n designated root\t{id}\n root port\t\t{:4}\t\t\tpath cost\t\t{:4}\n \
+        "{}\n bridge id\t\t{}\n designated root\t{}\n root port\t\t{:4}\t\t\tpath cost\t\t{:4}\n \
          max age\t\t{age}\t\t\tbridge max age\t\t{age}\n hello time\t\t{hello}\t\t\tbridge hello time\t{hello}\n \
          forward delay\t\t{delay}\t\t\tbridge forward delay\t{delay}\n ageing time\t\t{}\n \
-         hello timer\t\t{zero}\t\t\ttcn timer\t\t{zero}\n topology change timer\t{zero}\t\t\tgc timer\t\t{zero}\n \
+         hello timer\t\t{}\t\t\ttcn timer\t\t{}\n topology change timer\t{}\t\t\tgc timer\t\t{}\n \
          flags\t\t\t\n\n\n",
         dev.name,
-        0,
-        0,
-        timer(conf.ageing_time)
+        id_of(view, dev, &bridge::BRIDGE_ID),
+        id_of(view, dev, &bridge::DESIGNATED_ROOT),
+        number(&bridge::ROOT_PORT),
+        number(&bridge::ROOT_PATH_COST),
+        time(&bridge::AGEING_TIME),
+        time(&bridge::HELLO_TIMER),
+        time(&bridge::TCN_TIMER),
+        time(&bridge::TOPOLOGY_CHANGE_TIMER),
+        time(&bridge::GC_TIMER),
     )
 }
 
-fn port_stp(dev: &NetDevice, port: &BridgePort, bridge: &str) -> String {
-    let zero = timer(Nanos::ZERO);
-    let id = port_id(port);
-    let hairpin = if port.flags.hairpin { " hairpin mode\t\t   1\n" } else { "" };
+fn port_stp(view: &View, dev: &NetDevice) -> String {
+    let number = |attr| number(view, dev, attr);
+    let time = |attr| timer(number(attr));
+    let hairpin = if number(&port::HAIRPIN) != 0 { " hairpin mode\t\t   1\n" } else { "" };
     format!(
-        "{} ({})\n port id\t\t{id:04x}\t\t\tstate\t\t{:>15}\n designated root\t{bridge}\tpath cost\t\t{:4}\n \
-         designated bridge\t{bridge}\tmessage age timer\t{zero}\n \
-         designated port\t{id:04x}\t\t\tforward delay timer\t{zero}\n \
-         designated cost\t{:4}\t\t\thold timer\t\t{zero}\n flags\t\t\t\n{hairpin}\n",
+        "{} ({})\n port id\t\t{:04x}\t\t\tstate\t\t{:>15}\n designated root\t{}\tpath cost\t\t{:4}\n \
+         designated bridge\t{}\tmessage age timer\t{}\n \
+         designated port\t{:04x}\t\t\tforward delay timer\t{}\n \
+         designated cost\t{:4}\t\t\thold timer\t\t{}\n flags\t\t\t\n{hairpin}\n",
         dev.name,
-        port.port_no,
-        port.state.name(),
-        port.path_cost,
-        0
+        number(&port::PORT_NO),
+        number(&port::PORT_ID),
+        PortState::ALL[number(&port::STATE) as usize].name(),
+        id_of(view, dev, &port::DESIGNATED_ROOT),
+        number(&port::COST),
+        id_of(view, dev, &port::DESIGNATED_BRIDGE),
+        time(&port::MESSAGE_AGE_TIMER),
+        number(&port::DESIGNATED_PORT),
+        time(&port::FORWARD_DELAY_TIMER),
+        number(&port::DESIGNATED_COST),
+        time(&port::HOLD_TIMER),
     )
 }

@@ -1,4 +1,4 @@
-//! `dmesg` of util-linux 2.38.1: the kernel's log.
+//! `dmesg` of util-linux 2.38.1: the kernel log.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::process::{BOOT_TIME, Process, Running};
 
 /// Names of the levels, by number.
 const LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
-/// Names of the facilities; all that the model writes is of the first.
+/// Names of the facilities; the model uses only the first.
 const FACILITIES: [&str; 12] =
     ["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"];
 const LONG: &[Long] = &[
@@ -48,7 +48,7 @@ const LONG: &[Long] = &[
 ];
 const SHORT: &str = "CcDdEeF:f:HhJkLl:n:iPprSs:TtuVWwx";
 
-/// How the time of a line is shown.
+/// Format of time stamps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Time {
     #[default]
@@ -60,9 +60,9 @@ enum Time {
 /// What the options say.
 #[derive(Clone, Debug, Default)]
 struct Options {
-    /// A bit for each level that is shown; 0: all.
+    /// Bit mask of levels; 0: all.
     levels: u8,
-    /// Lines of the kernel are not wanted.
+    /// Without lines of the kernel.
     no_kernel: bool,
     time: Time,
     raw: bool,
@@ -109,7 +109,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
     })
 }
 
-/// `None`: the version is asked for.
+/// `None`: `--version`.
 fn read(given: &[Opt]) -> Result<Option<Options>, String> {
     let mut options = Options { print: true, ..Options::default() };
     exclusive(given, &[("T", "ctime"), ("t", "notime"), ("r", "raw")], |a, b| a != "r" && b != "r")?;
@@ -126,7 +126,7 @@ fn read(given: &[Opt]) -> Result<Option<Options>, String> {
             "T" => options.time = Time::Date,
             "t" => options.time = Time::None,
             "x" => options.decode = true,
-            // Nothing is long, coloured or paged here.
+            // No effect: no pager, and no long lines.
             "P" | "S" => {}
             "V" => return Ok(None),
             name if name.len() == 1 => return Err(format!("not modelled yet: -{name}")),
@@ -136,7 +136,7 @@ fn read(given: &[Opt]) -> Result<Option<Options>, String> {
     Ok(Some(options))
 }
 
-/// Refuses two of these together, as util-linux words it, but for pairs that are allowed.
+/// Refuses two of these options together, with util-linux's message, apart from allowed pairs.
 fn exclusive(
     given: &[Opt],
     names: &[(&str, &str)],

@@ -1,6 +1,6 @@
-//! Options as glibc's `getopt_long` reads them, with its error messages.
+//! Options as glibc's `getopt_long` parses them, with its error messages.
 
-/// Whether a long option takes an argument.
+/// Argument of a long option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
     /// `--name`.
@@ -9,13 +9,13 @@ pub enum Takes {
     Value,
 }
 
-/// A long option and the name under which it is reported.
+/// A long option and the name that is reported for it.
 pub type Long = (&'static str, Takes, &'static str);
 
-/// One option as it was given.
+/// A given option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opt {
-    /// The short letter, or what [`Long`] says.
+    /// The short letter, or the name of [`Long`].
     pub name: String,
     /// Its argument; empty if it takes none.
     pub value: String,
@@ -24,9 +24,9 @@ pub struct Opt {
 /// Options and operands of a command line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
-    /// Options in their order, up to the first error.
+    /// Options in order, up to the first error.
     pub options: Vec<Opt>,
-    /// What is not an option, in its order.
+    /// Operands in order.
     pub operands: Vec<String>,
     /// The first error, without the program's name, as glibc prints it.
     pub error: Option<String>,

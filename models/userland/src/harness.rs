@@ -15,7 +15,7 @@ use crate::process::{
     self, Boxed, Child, Files, Input, Output, Process, SharedWorld, Signals, Sleepers, Spawner,
 };
 
-/// What a program did.
+/// Result of a program.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Exit status.
@@ -50,17 +50,17 @@ pub fn run_together(
 /// A program to be started.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// Where.
+    /// Machine and namespace.
     pub place: (MachineId, NetnsId),
     /// Its name and arguments.
     pub argv: Vec<String>,
     /// Its standard input.
     pub stdin: String,
-    /// How long after the others' start.
+    /// Delay of the start.
     pub delay: Nanos,
 }
 
-/// Runs several programs at once, each from its moment on, until the last has ended.
+/// Runs several programs at once, each after its delay, until the last has ended.
 pub fn run_launches(
     world: &SharedWorld,
     launches: Vec<Launch>,
@@ -118,7 +118,7 @@ fn child(
     }
 }
 
-/// Polls `future` to its end, stepping the world while it waits; `None` if nothing is left to happen.
+/// Polls `future` to completion, stepping the world while it waits; `None` if no event is left.
 pub fn drive<T>(world: &SharedWorld, sleepers: &Sleepers, future: impl Future<Output = T>) -> Option<T> {
     let flag = Arc::new(Flag(AtomicBool::new(true)));
     let waker = Waker::from(flag.clone());
@@ -175,7 +175,7 @@ impl Output for Memory {
     }
 }
 
-/// No files at all.
+/// No files.
 struct NoFiles;
 
 impl Files for NoFiles {

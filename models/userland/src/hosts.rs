@@ -1,11 +1,11 @@
-//! Host names: `/etc/hosts` and numbers with dots. There is no DNS.
+//! Host names: `/etc/hosts` and numeric addresses. There is no DNS.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::numbers::whole;
 use crate::process::Process;
 
-/// What the resolver says where no name server answers (`EAI_AGAIN`).
+/// Resolver error without a name server (`EAI_AGAIN`).
 pub const TEMPORARY_FAILURE: &str = "Temporary failure in name resolution";
 
 /// The lines of `/etc/hosts`.
@@ -22,7 +22,7 @@ impl Hosts {
         Hosts::parse(&String::from_utf8_lossy(&text))
     }
 
-    /// Reads the lines of a hosts file; what is no address is left out, as the resolver does.
+    /// Parses a hosts file; invalid addresses are skipped, as by the resolver.
     pub fn parse(text: &str) -> Hosts {
         let line = |line: &str| {
             let mut words = line.split('#').next()?.split_whitespace();

@@ -81,7 +81,7 @@ fn not_modelled(process: &mut Process, what: &str) -> i32 {
 
 const SHORT_HEAD: &str = "Iface      MTU    RX-OK RX-ERR RX-DRP RX-OVR    TX-OK TX-ERR TX-DRP TX-OVR Flg\n";
 
-/// Devices are sorted by name, numbers at the end by their value.
+/// Devices are sorted by name, trailing numbers numerically.
 fn sort_key(name: &str) -> (String, u32) {
     let prefix = name.trim_end_matches(|c: char| c.is_ascii_digit());
     (prefix.to_owned(), name[prefix.len()..].parse().unwrap_or(0))
@@ -179,7 +179,7 @@ fn scaled(bytes: u64) -> String {
     format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
-/// Changes that are collected from the words and made in the end.
+/// Changes, collected from the arguments and made at the end.
 #[derive(Default)]
 struct Change {
     address: Option<Ipv4Addr>,
@@ -280,7 +280,7 @@ fn class_len(address: Ipv4Addr) -> u8 {
     }
 }
 
-/// Gives the device its first address, or changes what it has; the device comes up (`devinet_ioctl`).
+/// Sets the device's address and sets the device up (`devinet_ioctl`).
 fn set_address(process: &Process, dev: DevId, change: &Change) -> Result<(), NlError> {
     if change.address.is_none() && change.netmask.is_none() && change.broadcast.is_none() {
         return Ok(());

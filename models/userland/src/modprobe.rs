@@ -1,4 +1,4 @@
-//! `modprobe` of kmod 30: loads what the kernel's list of modules has.
+//! `modprobe` of kmod 30: loads the kernel's modules.
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::module::Module;
@@ -9,7 +9,7 @@ use crate::ipset::is_type_modelled;
 use crate::iptables::spec::is_real_extension;
 use crate::process::{Process, Running};
 
-/// What loading a module does, if it was not part of the kernel from the start.
+/// Init function of a module; `None`: built in.
 type Load = Option<fn(&mut Cx)>;
 
 /// Entry point.
@@ -36,7 +36,7 @@ fn modprobe(process: &mut Process) -> i32 {
             match letter {
                 'a' => all = true,
                 'q' => quiet = true,
-                // What a module is made of is not printed: nothing is inserted that was not there.
+                // No effect: they are about install and blacklist commands of a configuration, which does not exist.
                 'i' | 'b' => {}
                 'v' | 'r' | 'f' | 'n' | 'c' | 'D' | 'R' | 'w' | 'C' | 'd' | 'S' | 's' | 'V' | 'h' => {
                     return refuse(process, &format!("-{letter}"));
@@ -82,15 +82,15 @@ fn refuse(process: &mut Process, what: &str) -> i32 {
     1
 }
 
-/// What a name stands for.
+/// Result of a lookup by name.
 enum Found {
     Module(Load),
     NotModelled,
     Nothing,
 }
 
-/// The module of this name; a dash in it counts as an underscore. That of a match or target of iptables has its name
-/// or, by an alias, that of what it brings; sets have one for each type.
+/// The module of this name; dashes count as underscores. Modules of iptables extensions are also found by an alias of
+/// the match or target; there is one module per set type.
 fn find(process: &mut Process, name: &str) -> Found {
     let name = name.replace('-', "_");
     let modules = process.syscall(|cx| cx.k.modules);

@@ -12,7 +12,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
     Box::pin(run(process))
 }
 
-/// What is asked for.
+/// Options.
 #[derive(Default)]
 struct Request {
     target: Option<String>,
@@ -75,7 +75,7 @@ fn of_pid(kernel: &Kernel, pid: u32) -> Option<NetnsId> {
     if pid == 1 { Some(INIT_NET) } else { kernel.tasks.get(&pid).copied() }
 }
 
-/// The namespace that is asked for; without `-n` the one it is in.
+/// The requested namespace; without `-n` the present one.
 fn find(process: &Process, request: &Request) -> Result<NetnsId, String> {
     let world = process.world();
     let kernel = world.kernel(process.machine);

@@ -1,6 +1,5 @@
-//! `nstat` of iproute2 6.1.0: the counters of `/proc/net/snmp` and `/proc/net/netstat`, and how far they went since the
-//! last look. What was seen then lies in a history file, `/tmp/.nstat.u0` unless `NSTAT_HISTORY` names another.
-//!
+//! `nstat` of iproute2 6.1.0: counters of `/proc/net/snmp` and `/proc/net/netstat`, as increments since the last call.
+//! The last values are in a history file, `/tmp/.nstat.u0` unless `NSTAT_HISTORY` is set.
 //! Not modelled: the daemon of `-d`, so there is none to ask and the rates are 0; IPv6; `-r` empties the history where
 //! the real one removes the file. A history never ages out, as all files are written since the machine booted.
 
@@ -45,7 +44,7 @@ const LONG: &[Long] = &[
     ("zeros", Takes::Nothing, "z"),
 ];
 
-/// Numbers in the files that count nothing.
+/// Entries that are not counters.
 const USELESS: [&str; 7] = [
     "IpForwarding",
     "IpDefaultTTL",
@@ -76,10 +75,10 @@ struct Options {
 /// A counter and its value.
 type Counter = (String, u64);
 
-/// What the history file holds.
+/// Content of the history file.
 #[derive(Default)]
 struct History {
-    /// Where the counters came from: what follows `#`.
+    /// Source of the counters: what follows `#`.
     source: String,
     counters: Vec<Counter>,
 }
@@ -112,7 +111,7 @@ async fn nstat(process: &mut Process) -> Done {
         process.print(text);
     }
     if !options.no_update {
-        // What was not asked for stays as it was seen before.
+        // Counters that were not requested keep their history.
         let kept = |name: &String, value: u64| {
             let before = history.counters.iter().find(|before| before.0 == *name && !options.matches(name));
             now(name, before.map_or(value, |before| before.1))
@@ -145,7 +144,7 @@ fn parse(process: &Process) -> Done<Options> {
             "t" if leading_digits(&option.value) == 0 => {
                 return Err(Stop::error(FAILED, "nstat: invalid time constant divisor\n"));
             }
-            // The averages are the daemon's.
+            // Averages are computed by the daemon.
             "t" => {}
             "v" | "V" => {
                 let version = process.program.version;
@@ -160,7 +159,7 @@ fn parse(process: &Process) -> Done<Options> {
     }
 }
 
-/// The number at the start of a word, as atoi(3) reads it; 0 for a negative one too.
+/// The number at the start of a word, as atoi(3); 0 if negative.
 fn leading_digits(word: &str) -> u32 {
     let word = word.trim_start();
     let digits = decimal(word.strip_prefix('+').unwrap_or(word));
@@ -171,7 +170,7 @@ fn cannot_open(error: &io::Error) -> Stop {
     Stop::error(FAILED, format!("nstat: open history file: {}\n", strerror(error)))
 }
 
-/// Reads the history file, which is made if there is none.
+/// Reads the history file, and creates it if there is none.
 async fn read_history(process: &mut Process, file: &str, reset: bool) -> Done<History> {
     let files = process.files.clone();
     let there = files.read(file).await;
@@ -199,7 +198,7 @@ async fn read_history(process: &mut Process, file: &str, reset: bool) -> Done<Hi
     Ok(history)
 }
 
-/// The kernel's counters: each pair of lines names a group's and gives their values.
+/// The kernel's counters: pairs of lines with names and values.
 fn counters(process: &Process) -> Vec<Counter> {
     let (world, mut counters) = (process.world(), Vec::new());
     for file in ["/proc/net/snmp", "/proc/net/netstat"] {
@@ -216,7 +215,7 @@ fn counters(process: &Process) -> Vec<Counter> {
     counters
 }
 
-/// How far a counter went since the history; one that went back did not move.
+/// Increment of a counter since the history; 0 if it decreased.
 fn since(history: &History, name: &String, value: u64) -> (String, u64, &'static str) {
     let before = history.counters.iter().find(|before| before.0 == *name).map_or(0, |before| before.1);
     let overflow = if value < before { " (overflow)" } else { "" };
@@ -224,7 +223,7 @@ fn since(history: &History, name: &String, value: u64) -> (String, u64, &'static
 }
 
 impl Options {
-    /// A counter that is asked for.
+    /// A requested counter.
     fn matches(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         let wanted = |pattern: &String| fnmatch(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes());
@@ -247,7 +246,7 @@ impl Options {
     }
 }
 
-/// fnmatch(3): `*`, `?`, sets in brackets, and `\` before a character that stands for itself.
+/// fnmatch(3): `*`, `?`, bracket expressions, and `\` as escape.
 fn fnmatch(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {
         ([], text) => text.is_empty(),
@@ -263,13 +262,13 @@ fn fnmatch(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// Whether a character is in the set that a pattern begins with, and what follows the set; `None` if it does not end.
+/// Whether a character is in the bracket expression at the start of a pattern, and the rest; `None` if unterminated.
 fn set(pattern: &[u8], wanted: u8) -> Option<(bool, &[u8])> {
     let (not, pattern) = match pattern {
         [b'!' | b'^', rest @ ..] => (true, rest),
         rest => (false, rest),
     };
-    // A bracket in the first place is one of the set.
+    // A leading bracket is a member.
     let end = 1 + pattern.get(1..)?.iter().position(|byte| *byte == b']')?;
     let (mut members, mut is_in) = (&pattern[..end], false);
     while let [low, rest @ ..] = members {

@@ -1,4 +1,4 @@
-//! Numbers as the functions of the C library read them; a program's own bounds and complaints stand on these.
+//! Numbers as parsed by the C library; programs add their own limits and errors.
 
 /// The digits at the start of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub fn decimal(text: &str) -> Option<Digits<'_>> {
 /// else decimal. `None` if there are none.
 pub fn base0(text: &str) -> Option<Digits<'_>> {
     let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
-    // Without digits behind it, the `x` is no part of the number.
+    // `0x` without hexadecimal digits is a 0.
     let hex = hex.and_then(|digits| Digits::read(digits, 16));
     hex.or_else(|| Digits::read(text, if text.starts_with('0') { 8 } else { 10 }))
 }

@@ -1,4 +1,4 @@
-//! Capture files: pcap as tcpdump writes it, pcapng for one file of many devices.
+//! Capture files: pcap as tcpdump writes it, pcapng for several devices.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use pcap_file::{DataLink, Endianness, PcapError, TsResolution};
 
 use crate::tcpdump::print::{Captured, LinkType};
 
-/// The snapshot length that tcpdump asks for unless told: bytes of a packet that are kept.
+/// tcpdump's default snapshot length: bytes kept of a packet.
 pub const SNAPSHOT_LENGTH: u32 = 262_144;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A capture file that was read.
+/// A capture file.
 #[derive(Debug)]
 pub struct CaptureFile {
     /// Link-layer header type, `LINKTYPE_*`.
@@ -27,7 +27,7 @@ pub struct CaptureFile {
     pub snapshot: u32,
     /// The packets in the order of the file.
     pub packets: Vec<Captured>,
-    /// Why reading stopped before the end, in libpcap's words.
+    /// Error that ended the file early, in libpcap's words.
     pub damage: Option<String>,
 }
 
@@ -35,7 +35,7 @@ pub struct CaptureFile {
 ///
 /// # Errors
 ///
-/// What libpcap says of a file that is neither.
+/// libpcap's error for a file that is neither.
 pub fn read(bytes: &[u8]) -> Result<CaptureFile, String> {
     if bytes.len() < 4 {
         return Err(truncated(4, "file header", bytes.len()));
@@ -74,7 +74,7 @@ fn read_classic(mut rest: &[u8], parser: &PcapParser) -> CaptureFile {
     CaptureFile { link: header.datalink.into(), snapshot: header.snaplen, packets, damage }
 }
 
-/// What libpcap says of a record that the file does not hold whole.
+/// libpcap's error for a truncated record.
 fn cut_off(rest: &[u8], endianness: Endianness) -> String {
     let Some(length) = rest.get(8..12).filter(|_| rest.len() >= 16) else {
         return truncated(16, "header", rest.len());
@@ -116,7 +116,7 @@ fn read_ng(bytes: &[u8]) -> Result<CaptureFile, String> {
             Block::EnhancedPacket(packet) => {
                 let unit = parser.packet_interface(&packet).map_or(1000, nanoseconds_per_tick);
                 file.packets.push(Captured {
-                    // The parser hands the ticks on as if they were nanoseconds.
+                    // The parser returns ticks as nanoseconds.
                     time: (packet.timestamp.as_nanos() as u64).saturating_mul(unit),
                     length: packet.original_len as usize,
                     data: packet.data.into_owned(),
@@ -128,7 +128,7 @@ fn read_ng(bytes: &[u8]) -> Result<CaptureFile, String> {
     Ok(file)
 }
 
-/// pcapng's `if_tsresol`: microseconds unless it says otherwise.
+/// pcapng's `if_tsresol`, by default microseconds.
 fn nanoseconds_per_tick(interface: &InterfaceDescriptionBlock) -> u64 {
     let resolution = interface.options.iter().find_map(|option| match option {
         InterfaceDescriptionOption::IfTsResol(value) => Some(u32::from(*value)),
@@ -171,14 +171,14 @@ pub fn record(packet: &Captured, nanoseconds: bool) -> Vec<u8> {
 /// Bytes of a pcap file before its first packet.
 const FILE_HEADER: usize = 24;
 
-/// Which way a packet passed a device, and whom it was for: the low bits of pcapng's `epb_flags`.
+/// Direction and destination type of a packet: the low bits of pcapng's `epb_flags`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Received, for this host.
     InUnicast = 0b00101,
-    /// Received, for a group.
+    /// Received, multicast.
     InMulticast = 0b01001,
-    /// Received, for all.
+    /// Received, broadcast.
     InBroadcast = 0b01101,
     /// Received, for another host.
     InPromiscuous = 0b10001,
@@ -192,7 +192,7 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// An empty file that names these Ethernet devices in the order of their indexes.
+    /// An empty file with these Ethernet devices, in order of index.
     pub fn new(devices: &[&str]) -> Capture {
         let mut writer =
             PcapNgWriter::with_endianness(Vec::new(), Endianness::Little).expect("writing to memory");
@@ -208,7 +208,7 @@ impl Capture {
         Capture { writer }
     }
 
-    /// Adds a packet seen on the device at this place in the list of devices.
+    /// Adds a packet of the device with this index.
     pub fn packet(&mut self, device: usize, packet: &Captured, way: Way) {
         let block = EnhancedPacketBlock {
             interface_id: device as u32,

@@ -1,8 +1,8 @@
-//! What a running program sees of its machine: arguments, standard streams, files, signals and time.
+//! The environment of a running program: arguments, standard streams, files, signals and time.
 //!
-//! A program is an `async fn` over [`Process`]. It waits by awaiting [`Process::wait`] or [`Process::sleep`];
-//! the executor in `scenarios` advances virtual time whenever every program waits. Whatever a program printed
-//! is written out before it waits, so output appears in the order of virtual time.
+//! A program is an `async fn` over [`Process`]. It waits in [`Process::wait`] or [`Process::sleep`]; the executor in
+//! `scenarios` advances virtual time when every program waits. Output is written before a wait, so it appears in order
+//! of virtual time.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -27,18 +27,18 @@ pub type SharedWorld = Arc<Mutex<World>>;
 /// A boxed future, as traits need it.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A program under way; it ends with its exit status.
+/// A running program, with its exit status.
 pub type Running<'a> = Boxed<'a, i32>;
 
 /// The entry point of a program: `pub fn main(process: &mut Process) -> Running<'_> { Box::pin(…) }`.
 pub type Main = for<'a> fn(&'a mut Process) -> Running<'a>;
 
-/// A program that people run.
+/// A program.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
     /// Its absolute path, `/usr` merged.
     pub path: &'static str,
-    /// The version that it gives itself.
+    /// Its version.
     pub version: &'static str,
     /// Its entry point.
     pub main: Main,
@@ -56,15 +56,15 @@ impl Program {
     }
 }
 
-/// Where a program reads from.
+/// A readable stream.
 pub trait Input: Send + Sync {
-    /// The next bytes, empty at the end of the input.
+    /// The next bytes; empty at end of file.
     fn read(&self) -> Boxed<'_, io::Result<Vec<u8>>>;
 }
 
-/// Where a program writes to: the terminal, a file or a pipe.
+/// A writable stream: terminal, file or pipe.
 pub trait Output: Send + Sync {
-    /// Writes all bytes; waits while a pipe is full. [`io::ErrorKind::BrokenPipe`] once nobody reads.
+    /// Writes all bytes; waits while a pipe is full. [`io::ErrorKind::BrokenPipe`] if the read end is closed.
     fn write<'a>(&'a self, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>>;
     /// It is the terminal (`isatty`).
     fn is_terminal(&self) -> bool {
@@ -74,22 +74,22 @@ pub trait Output: Send + Sync {
 
 /// The files of a machine.
 pub trait Files: Send + Sync {
-    /// The content of the file at this absolute path.
+    /// Content of the file at this absolute path.
     fn read<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<Vec<u8>>>;
     /// Replaces the file at this absolute path.
     fn write<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>>;
     /// Appends to the file at this absolute path.
     fn append<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>>;
-    /// The names in the directory at this absolute path, and whether each is a directory.
+    /// Names in the directory at this absolute path, and whether each is a directory.
     fn list<'a>(&'a self, _path: &'a str) -> Boxed<'a, io::Result<Vec<(String, bool)>>> {
         Box::pin(async { Err(io::ErrorKind::NotFound.into()) })
     }
 }
 
-/// A command line that one program starts in place of itself or below it (`ip netns exec`, `nsenter`).
+/// A command line that a program runs as a child (`ip netns exec`, `nsenter`).
 #[derive(Clone)]
 pub struct Child {
-    /// The namespace that it runs in.
+    /// Network namespace.
     pub netns: NetnsId,
     /// Its name and arguments, expanded.
     pub argv: Vec<String>,
@@ -103,15 +103,15 @@ pub struct Child {
     pub stdout: Arc<dyn Output>,
     /// Its standard error.
     pub stderr: Arc<dyn Output>,
-    /// Where its signals arrive; those of the parent, as a terminal's Ctrl-C or `exec` do it.
+    /// Its signals, which are those of the parent.
     pub signals: Arc<Signals>,
 }
 
 /// Runs command lines; `scenarios` implements it over the shell.
 pub trait Spawner: Send + Sync {
-    /// Whether there is a file of this name to execute; a command that only the shell knows is none.
+    /// An executable of this name exists; shell builtins are not.
     fn knows(&self, name: &str) -> bool;
-    /// Runs the child to its end and gives its exit status; 127 with bash's message if there is no such command.
+    /// Runs the child and returns its exit status; 127 with bash's message for an unknown command.
     fn spawn(&self, child: Child) -> Boxed<'_, i32>;
 }
 
@@ -126,9 +126,9 @@ impl Signal {
     pub const QUIT: Signal = Signal(3);
     /// Cannot be caught.
     pub const KILL: Signal = Signal(9);
-    /// Wrote to a pipe that nobody reads.
+    /// Write to a pipe without reader.
     pub const PIPE: Signal = Signal(13);
-    /// What `kill` sends unless told.
+    /// Default of `kill`.
     pub const TERM: Signal = Signal(15);
 
     /// A signal by name, with or without `SIG`, or by number.
@@ -152,7 +152,7 @@ impl Signal {
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| Signal(*number))
     }
 
-    /// The exit status that a shell shows for a program that died of it.
+    /// The shell's exit status for a program killed by the signal.
     pub fn exit_status(self) -> i32 {
         128 + i32::from(self.0)
     }
@@ -165,7 +165,7 @@ struct SignalState {
     wakers: Vec<Waker>,
 }
 
-/// The signals of one process: sent by `kill` and `timeout`, taken by the program's waits.
+/// Signals of a process.
 #[derive(Default)]
 pub struct Signals {
     state: Mutex<SignalState>,
@@ -186,14 +186,14 @@ impl Signals {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// From now on the program handles this signal in its waits instead of dying of it.
+    /// The program handles this signal in its waits and is not killed by it.
     pub fn catch(&self, signal: Signal) {
         if signal != Signal::KILL {
             self.lock().caught.push(signal);
         }
     }
 
-    /// The first signal that the program does not catch; registers to be woken by one if there is none.
+    /// The first signal that kills the program; registers the waker if there is none.
     pub fn fatal(&self, waker: &Waker) -> Option<Signal> {
         let mut state = self.lock();
         let fatal = state.pending.iter().copied().find(|signal| !state.caught.contains(signal));
@@ -203,7 +203,7 @@ impl Signals {
         fatal
     }
 
-    /// Takes the next signal that the program catches, or registers to be woken by one.
+    /// Takes the next signal that the program handles, or registers the waker.
     fn take_caught(&self, waker: &Waker) -> Option<Signal> {
         let mut state = self.lock();
         let at = state.pending.iter().position(|signal| state.caught.contains(signal));
@@ -214,20 +214,20 @@ impl Signals {
     }
 }
 
-/// The wakers of all programs that wait for the world, in the order in which they began to wait.
+/// Wakers of all waiting programs, in order.
 #[derive(Default)]
 pub struct Sleepers {
     wakers: Mutex<Vec<Waker>>,
 }
 
 impl Sleepers {
-    /// Wakes every waiting program; called after simulated events that woke a task.
+    /// Wakes all waiting programs; called after events that woke a task.
     pub fn wake_all(&self) {
         let wakers = std::mem::take(&mut *self.wakers.lock().unwrap_or_else(|e| e.into_inner()));
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Wakes this waiter at the next [`Sleepers::wake_all`].
+    /// Registers a waker for the next [`Sleepers::wake_all`].
     pub fn register(&self, waker: &Waker) {
         self.wakers.lock().unwrap_or_else(|e| e.into_inner()).push(waker.clone());
     }
@@ -236,7 +236,7 @@ impl Sleepers {
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken<T> {
-    /// What was waited for.
+    /// The condition is met.
     Ready(T),
     /// The deadline passed.
     Elapsed,
@@ -244,19 +244,19 @@ pub enum Woken<T> {
     Signal(Signal),
 }
 
-/// A read of standard input that is under way.
+/// A pending read of standard input.
 pub type Reading = Boxed<'static, io::Result<Vec<u8>>>;
 
-/// What [`Process::wait_or_read`] waited for.
+/// Result of [`Process::wait_or_read`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadOr<T> {
-    /// Bytes of standard input, none at its end.
+    /// Bytes of standard input; empty at end of file.
     Read(Vec<u8>),
-    /// What was asked of the world.
+    /// The condition is met.
     Ready(T),
 }
 
-/// What the executor gives to a program that it starts.
+/// A process.
 pub struct Process {
     /// The world.
     pub world: SharedWorld,
@@ -286,16 +286,16 @@ pub struct Process {
     pub signals: Arc<Signals>,
     /// Runs further command lines.
     pub shell: Arc<dyn Spawner>,
-    /// Where waits are registered.
+    /// Wakers of waits.
     pub sleepers: Arc<Sleepers>,
-    /// What was printed and not yet written: (is it stderr, bytes), in order.
+    /// Printed and not yet written: (stderr, bytes), in order.
     pub printed: Vec<(bool, Vec<u8>)>,
-    /// What was read and not yet used.
+    /// Read from standard input and not yet used.
     pub unread: Vec<u8>,
 }
 
 impl Process {
-    /// The name by which it was called.
+    /// `argv[0]`.
     pub fn name(&self) -> &str {
         self.argv.first().map_or("", String::as_str)
     }
@@ -310,25 +310,24 @@ impl Process {
         self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The CPU that it runs on; a process stays where it began.
+    /// The CPU of the process; it does not migrate.
     pub fn cpu(&self, world: &World) -> CpuId {
         CpuId(self.pid % world.kernel(self.machine).cpus.len() as u32)
     }
 
-    /// Who it is to `/proc` and `/sys`.
+    /// The caller for `/proc` and `/sys`.
     pub fn caller(&self, world: &World) -> Caller {
         Caller { machine: self.machine, cpu: self.cpu(world), netns: self.netns }
     }
 
-    /// Makes a system call: runs `call` in the kernel of its machine, on its CPU, and then the softirqs that it
-    /// raised.
+    /// Makes a system call: runs `call` in the kernel on the process's CPU, then the softirqs that it raised.
     pub fn syscall<R>(&self, call: impl FnOnce(&mut Cx) -> R) -> R {
         let mut world = self.world();
         let cpu = self.cpu(&world);
         world.enter(self.machine, cpu, call)
     }
 
-    /// The virtual time since boot, on the CPU that the program runs on.
+    /// Virtual time since boot, on the process's CPU.
     pub fn now(&self) -> Nanos {
         let world = self.world();
         world.cpu_now(self.machine, self.cpu(&world))
@@ -351,7 +350,7 @@ impl Process {
         }
     }
 
-    /// Writes out what was printed. A pipe that nobody reads ends the program with SIGPIPE, as Linux does.
+    /// Writes what was printed. SIGPIPE kills the program if the pipe has no reader.
     pub async fn flush(&mut self) {
         for (is_stderr, bytes) in std::mem::take(&mut self.printed) {
             let output = if is_stderr { &self.stderr } else { &self.stdout };
@@ -364,8 +363,8 @@ impl Process {
         }
     }
 
-    /// Waits until `ready` gives something, the deadline (a point in time) passes or a caught signal arrives.
-    /// `ready` is asked at once and after each simulated event that woke a task.
+    /// Waits until `ready` returns `Some`, the deadline (a point in time) passes or a handled signal arrives. `ready`
+    /// is called at once and after each event that woke a task.
     pub async fn wait<T>(
         &mut self,
         deadline: Option<Nanos>,
@@ -392,8 +391,8 @@ impl Process {
         .await
     }
 
-    /// Waits as [`Process::wait`] does, or until standard input gives something. `reading` is the read under way,
-    /// which is begun if there is none and outlives the wait; without it, standard input is left alone.
+    /// As [`Process::wait`], but also until standard input has data. `reading` is the pending read; it is started if
+    /// there is none and outlives the wait. Without it, standard input is not read.
     pub async fn wait_or_read<T>(
         &mut self,
         deadline: Option<Nanos>,
@@ -433,7 +432,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// The caught signal that ended the sleep.
+    /// The handled signal that ended the sleep.
     pub async fn sleep(&mut self, span: Nanos) -> Result<(), Signal> {
         let deadline = self.now() + span;
         match self.wait::<()>(Some(deadline), |_| None).await {
@@ -442,7 +441,7 @@ impl Process {
         }
     }
 
-    /// The next line of standard input with its newline, empty at the end.
+    /// The next line of standard input with its newline; empty at end of file.
     ///
     /// # Errors
     ///
@@ -462,7 +461,7 @@ impl Process {
         }
     }
 
-    /// All of the file that an operand names; `-` is standard input.
+    /// Content of a file operand; `-` is standard input.
     ///
     /// # Errors
     ///
@@ -491,7 +490,7 @@ impl Process {
         }
     }
 
-    /// The absolute form of a path given to the program.
+    /// Makes a path absolute.
     pub fn path(&self, path: &str) -> String {
         match path.starts_with('/') {
             true => path.to_string(),
@@ -499,7 +498,7 @@ impl Process {
         }
     }
 
-    /// Runs another command line in `netns` with this process's streams and gives its exit status.
+    /// Runs a command line in `netns` with this process's streams; returns its exit status.
     pub async fn spawn(&mut self, netns: NetnsId, argv: Vec<String>) -> i32 {
         self.flush().await;
         let child = self.child(netns, argv);
@@ -508,7 +507,7 @@ impl Process {
         shell.spawn(child).await
     }
 
-    /// A command line with this process's streams, environment and signals, to be given to [`Process::shell`].
+    /// A child with this process's streams, environment and signals, for [`Process::shell`].
     pub fn child(&self, netns: NetnsId, argv: Vec<String>) -> Child {
         Child {
             netns,
@@ -523,14 +522,14 @@ impl Process {
     }
 }
 
-/// A process in a network namespace, which lives as long as one is in it.
+/// A process in a network namespace, holding a reference to it.
 struct Task {
     world: SharedWorld,
     machine: MachineId,
     cpu: CpuId,
     pid: u32,
     netns: NetnsId,
-    /// Where the process is afterwards; `None`: it ended.
+    /// The process's namespace afterwards; `None`: it ended.
     before: Option<NetnsId>,
 }
 
@@ -557,8 +556,8 @@ impl Drop for Task {
     }
 }
 
-/// Runs a program to its end, writes out what it printed, and gives its exit status. A signal that it does not
-/// catch ends it where it waits.
+/// Runs a program, writes its output, and returns its exit status. A signal that it does not handle kills it at its
+/// wait.
 pub async fn run(process: &mut Process) -> i32 {
     let signals = process.signals.clone();
     let _task = Task::enter(process, process.netns);
@@ -594,7 +593,7 @@ async fn yield_now() {
     .await;
 }
 
-/// What `strerror(3)` says of a failed file operation.
+/// `strerror(3)` of a failed file operation.
 pub fn strerror(error: &io::Error) -> String {
     let text = match error.kind() {
         io::ErrorKind::NotFound => "No such file or directory",

@@ -91,7 +91,7 @@ fn show(process: &Process, extended: usize, cache: bool) -> String {
     text
 }
 
-/// TCP and IPv4 headers, bytes: what `advmss` lacks of the column `MSS`.
+/// Length of TCP and IPv4 headers, bytes: column `MSS` minus `advmss`.
 const HEADERS: u32 = 40;
 
 fn line(view: &View, msg: &RouteMsg, flags: u32, extended: usize) -> String {
@@ -122,7 +122,7 @@ fn line(view: &View, msg: &RouteMsg, flags: u32, extended: usize) -> String {
     }
 }
 
-/// What a request names.
+/// Arguments of a request.
 struct Request {
     dst: Ipv4Addr,
     len: u8,
@@ -217,7 +217,7 @@ fn change(process: &Process, words: &[&str], add: bool) -> Done<String> {
             Some(name) => Some(cx.k.dev_by_name(netns, name).ok_or(NlError::from(Errno::ENODEV))?),
             None => None,
         };
-        // Without a gateway and a device there is nothing to route by.
+        // A route needs a gateway or a device.
         if add && !request.reject && dev.is_none() && request.gateway.is_none() {
             return Err(Errno::ENODEV.into());
         }
@@ -230,7 +230,7 @@ fn change(process: &Process, words: &[&str], add: bool) -> Done<String> {
     done.map(|()| String::new()).map_err(|error| failed(error.errno))
 }
 
-/// The request as the kernel translates it (`rtentry_to_fib_config`).
+/// The netlink form of the request (`rtentry_to_fib_config`).
 fn message(request: &Request, dev: Option<glassnet_kernel::ids::DevId>, add: bool) -> RouteMsg {
     let nexthop = NexthopMsg { dev, via: request.gateway, ..NexthopMsg::default() };
     let named = dev.is_some() || request.gateway.is_some();

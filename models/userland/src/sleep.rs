@@ -34,7 +34,7 @@ async fn sleep(process: &mut Process) -> i32 {
     }
 }
 
-/// A span as coreutils write it: a decimal number of seconds, or with a unit `s`, `m`, `h`, `d`.
+/// A duration in coreutils' format: a decimal number of seconds, or with a unit `s`, `m`, `h`, `d`.
 pub fn parse_span(text: &str) -> Option<Nanos> {
     let (number, unit) = match text.char_indices().last()? {
         (_, digit) if digit.is_ascii_digit() || digit == '.' => (text, 1.0),

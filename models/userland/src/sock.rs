@@ -1,4 +1,4 @@
-//! Sockets as programs use them: the kernel's system calls, and waiting.
+//! Sockets of programs: system calls, and waiting.
 
 use std::net::Ipv4Addr;
 
@@ -17,7 +17,7 @@ use glassnet_wire::Mac;
 
 use crate::process::{BOOT_TIME, Process, SharedWorld, Woken};
 
-/// An open socket; it closes when it goes out of scope, also when a signal ends its program.
+/// An open socket; closed when dropped, also when a signal kills its program.
 pub struct Sock {
     world: SharedWorld,
     pub(crate) machine: MachineId,
@@ -46,7 +46,7 @@ impl Sock {
         socket
     }
 
-    /// The handle of another socket of the same program.
+    /// The handle of another socket of the program.
     pub(crate) fn beside(&self, id: SocketId) -> Sock {
         let comm = self.comm.clone();
         let socket = Sock { world: self.world.clone(), comm, id, ..*self };
@@ -100,7 +100,7 @@ impl Sock {
         self.call(|cx| sys::packet_bind(cx, self.id, ifindex))
     }
 
-    /// Makes the device of a packet socket promiscuous as long as the socket is open.
+    /// Sets promiscuous mode on a packet socket's device, until the socket is closed.
     ///
     /// # Errors
     ///
@@ -109,7 +109,7 @@ impl Sock {
         self.call(|cx| sys::packet_promisc(cx, self.id))
     }
 
-    /// Packets that a packet socket took, and those dropped because nobody read them.
+    /// Packets received by a packet socket, and those dropped with a full buffer.
     pub fn packet_statistics(&self) -> (u32, u32) {
         self.call(|cx| sys::get(cx, self.id).map_or((0, 0), |socket| (socket.packets, socket.drops)))
     }
@@ -132,7 +132,7 @@ impl Sock {
         self.call(|cx| sys::sendto(cx, self.id, SendTo::Link(to), data))
     }
 
-    /// The next message, if there is one.
+    /// Takes the next message, if there is one.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl Sock {
         self.call(|cx| sys::recv(cx, self.id))
     }
 
-    /// Whether a message is there to be read.
+    /// A message can be received.
     pub fn has_message(&self) -> bool {
         self.call(|cx| sys::get(cx, self.id).is_ok_and(|socket| !socket.receive_queue.is_empty()))
     }
@@ -151,14 +151,14 @@ impl Sock {
         self.call(|cx| sys::recv_error(cx, self.id).ok().flatten())
     }
 
-    /// Waits until there is a message or an error, the deadline passes or a caught signal arrives.
+    /// Waits for a message or error, the deadline, or a handled signal.
     pub async fn wait(&self, process: &mut Process, deadline: Option<Nanos>) -> Woken<()> {
         let (machine, id) = (self.machine, self.id);
         process.wait(deadline, move |world| readable(world, machine, id).then_some(())).await
     }
 }
 
-/// A call that receives from this socket would not wait.
+/// Receiving from this socket would not block.
 pub fn readable(world: &World, machine: MachineId, id: SocketId) -> bool {
     world.kernel(machine).sockets.get(id).is_some_and(|socket| {
         socket.tcp.as_ref().is_some_and(|tp| tp.is_readable())
@@ -168,7 +168,7 @@ pub fn readable(world: &World, machine: MachineId, id: SocketId) -> bool {
     })
 }
 
-/// What [`Process::wait`] asks to wait for any of these sockets.
+/// Condition for [`Process::wait`]: one of these sockets is readable.
 pub fn wait_any(sockets: Vec<&Sock>) -> impl FnMut(&mut World) -> Option<()> + Send + use<> {
     let sockets: Vec<_> = sockets.into_iter().map(|socket| (socket.machine, socket.id)).collect();
     move |world| sockets.iter().any(|(machine, id)| readable(world, *machine, *id)).then_some(())
@@ -184,7 +184,7 @@ pub fn random(process: &Process, bound: u64) -> u64 {
     process.world().dice.below(bound)
 }
 
-/// Looks at the device of this name in the program's namespace.
+/// Reads the device of this name in the program's namespace.
 pub fn device<R>(process: &Process, name: &str, look: impl FnOnce(&NetDevice) -> R) -> Option<R> {
     let world = process.world();
     let kernel = world.kernel(process.machine);
@@ -199,7 +199,7 @@ pub fn addresses(process: &Process, name: &str) -> Vec<Ipv4Addr> {
     dev.map_or_else(Vec::new, |dev| dev.addrs.iter().map(|ifa| ifa.local).collect())
 }
 
-/// The devices of the program's namespace: index and name, in the order of their indexes.
+/// Devices of the program's namespace: ifindex and name, in order of ifindex.
 pub fn interfaces(process: &Process) -> Vec<(u32, String)> {
     let world = process.world();
     let kernel = world.kernel(process.machine);
@@ -215,7 +215,7 @@ pub fn netmask(process: &Process, name: &str) -> Ipv4Addr {
     dev.and_then(|dev| dev.addrs.first()).map_or(Ipv4Addr::UNSPECIFIED, |ifa| ifa.mask)
 }
 
-/// The device that the route to an address names, if there is a route.
+/// Output device of the route to an address.
 pub fn route_device(process: &Process, address: Ipv4Addr) -> Option<String> {
     let query = RouteQuery { dst: address, ..RouteQuery::default() };
     let netns = process.netns;

@@ -1,8 +1,8 @@
-//! What ends a program before its work is done.
+//! Early exit of a program.
 
 use crate::process::Process;
 
-/// The end of a program: what it still says, and its exit status.
+/// Exit status and output of an early exit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stop {
     /// Text for standard output.
@@ -13,21 +13,21 @@ pub struct Stop {
     pub status: i32,
 }
 
-/// What a step of a program gives.
+/// Result of a step of a program.
 pub type Done<T = ()> = Result<T, Stop>;
 
 impl Stop {
-    /// Nothing is left to do after this text on standard output (`--help`, `--version`).
+    /// Exits with 0 after this text on standard output (`--help`, `--version`).
     pub fn shown(text: impl Into<String>) -> Stop {
         Stop { stdout: text.into(), ..Stop::default() }
     }
 
-    /// A failure with this text, newline included, on standard error.
+    /// An error with this text on standard error, newline included.
     pub fn error(status: i32, text: impl Into<String>) -> Stop {
         Stop { stderr: text.into(), status, ..Stop::default() }
     }
 
-    /// Says it and gives the exit status.
+    /// Prints the text and returns the exit status.
     pub fn say(self, process: &mut Process) -> i32 {
         process.print(self.stdout);
         process.eprint(self.stderr);

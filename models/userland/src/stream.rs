@@ -1,4 +1,4 @@
-//! TCP sockets as programs use them: listen, accept, connect, read, write.
+//! TCP sockets of programs: listen, accept, connect, read, write.
 
 use glassnet_kernel::ids::{MachineId, SocketId};
 use glassnet_kernel::net::socket as sys;
@@ -12,10 +12,10 @@ use std::net::Ipv4Addr;
 use crate::process::{Process, Woken};
 use crate::sock::Sock;
 
-/// How much a program reads at once, bytes.
+/// Size of a read, bytes.
 pub const BUFSIZE: usize = 16_384;
 
-/// A call that writes to this socket would not wait.
+/// Writing to this socket would not block.
 pub fn writable(world: &World, machine: MachineId, id: SocketId) -> bool {
     world
         .kernel(machine)
@@ -39,7 +39,7 @@ impl Sock {
         self.call(|cx| sys::listen(cx, self.id, backlog))
     }
 
-    /// The next connection, if there is one.
+    /// Accepts the next connection, if there is one.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Sock {
         self.call(|cx| sys::get(cx, self.id).ok().and_then(|socket| socket.remote))
     }
 
-    /// Reads at most `max` bytes of a connection: none if nothing is there yet, no bytes at the end.
+    /// Reads up to `max` bytes: `None` if no data is available, no bytes at end of stream.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl Sock {
         self.call(|cx| sys::recv_stream(cx, self.id, max))
     }
 
-    /// Writes to a connection: how many bytes were taken.
+    /// Writes; returns the number of bytes accepted.
     ///
     /// # Errors
     ///
@@ -81,18 +81,18 @@ impl Sock {
         self.call(|cx| sys::shutdown(cx, self.id, read, write))
     }
 
-    /// Who sent the next datagram (`MSG_PEEK`).
+    /// Sender of the next datagram (`MSG_PEEK`).
     pub fn peek_sender(&self) -> Option<(Ipv4Addr, u16)> {
         let from = self.call(|cx| sys::peek_from(cx, self.id))?;
         Some((from.0, from.1))
     }
 
-    /// The error that waits (`SO_ERROR`).
+    /// Takes the pending error (`SO_ERROR`).
     pub fn take_error(&self) -> Option<Errno> {
         self.call(|cx| sys::take_error(cx, self.id))
     }
 
-    /// Waits for the end of a `connect(2)`: connected, or the error.
+    /// Waits for connect(2): success, or the error.
     pub async fn connected(
         &self,
         process: &mut Process,
@@ -106,7 +106,7 @@ impl Sock {
         }
     }
 
-    /// Writes all of `data`, waiting for room.
+    /// Writes all of `data`.
     pub async fn write_all(
         &self,
         process: &mut Process,

@@ -32,7 +32,7 @@ const LONG: &[Long] = &[
 
 const HELP: &str = include_str!("sysctl_help.txt");
 
-/// Files that a listing leaves out unless asked with `--deprecated`.
+/// Files listed only with `--deprecated`.
 const DEPRECATED: [&str; 2] = ["base_reachable_time", "retrans_time"];
 
 #[derive(Default)]
@@ -122,8 +122,8 @@ fn not_modelled(process: &mut Process, what: &str) -> i32 {
     2
 }
 
-/// The key as it is printed, with dots, and its file. The first separator decides which of `.` and `/` separates;
-/// the other one is then part of a name and stands for it.
+/// The key as printed, with dots, and its file. The first of `.` and `/` is the separator; the other one stands for it
+/// in names.
 fn locate(word: &str) -> (String, String) {
     let slashes = word.find(['.', '/']).is_some_and(|at| word.as_bytes()[at] == b'/');
     let swap = |text: &str| -> String {
@@ -168,7 +168,7 @@ fn show(process: &mut Process, opts: &Options, word: &str) -> i32 {
     }
 }
 
-/// Everything below a directory, in the order of the alphabet.
+/// Prints all sysctls below a directory, sorted by name.
 fn show_tree(process: &mut Process, opts: &Options, path: &str, key: &str) -> i32 {
     let listed = {
         let world = process.world();
@@ -176,7 +176,7 @@ fn show_tree(process: &mut Process, opts: &Options, path: &str, key: &str) -> i3
     };
     let mut status = 0;
     for (name, node) in listed.unwrap_or_default() {
-        // A dot in a device's name (eth0.5) is written as a slash.
+        // A dot in a device name (eth0.5) is printed as a slash.
         let shown = name.replace('.', "/");
         let key = if key.is_empty() { shown } else { format!("{key}.{shown}") };
         let path = format!("{path}/{name}");
@@ -225,14 +225,14 @@ fn invalid_syntax(process: &mut Process, file: &str, line: usize) {
     process.eprint(format!("sysctl: {file}({line}): invalid syntax, continuing...\n"));
 }
 
-/// `key=value` as its parts.
+/// Splits `key=value`.
 fn split(setting: &str) -> Option<(&str, &str)> {
     let (key, value) = setting.split_once('=')?;
     let (key, value) = (key.trim(), value.trim());
     (!key.is_empty() && !value.is_empty()).then_some((key, value))
 }
 
-/// Sets a value; a key after a hyphen may fail.
+/// Sets a value; errors of a key with `-` before it are ignored.
 fn set(process: &mut Process, opts: &Options, (word, value): (&str, &str)) -> i32 {
     let (word, ignore) = word.strip_prefix('-').map_or((word, opts.ignore), |rest| (rest, true));
     let (key, path) = locate(word);

@@ -1,4 +1,4 @@
-//! `tee` of coreutils 9.1, which passes on what it reads as soon as it comes.
+//! `tee` of coreutils 9.1, unbuffered.
 
 use std::io;
 

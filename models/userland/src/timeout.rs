@@ -40,7 +40,7 @@ async fn timeout(process: &mut Process) -> i32 {
     run(process, options).await
 }
 
-/// Runs the command and signals it when its time is up.
+/// Runs the command and sends the signal after the timeout.
 async fn run(process: &mut Process, options: Options) -> i32 {
     process.signals.catch(Signal::TERM);
     process.signals.catch(Signal::INT);

@@ -39,14 +39,14 @@ libcap: yes, IDN: yes, NLS: no, error.h: yes, getrandom(): yes, __fpending(): ye
 
 /// Bytes of the IPv4 and UDP headers.
 const OVERHEAD: usize = 28;
-/// Probes whose send time is remembered, one a port.
+/// Number of recorded probes, one per port.
 const HISTORY: usize = 64;
-/// How often a probe is tried to be sent.
+/// Number of attempts to send a probe.
 const TRIES: usize = 10;
-/// Columns for the host.
+/// Width of the host column.
 const HOST_COLUMNS: usize = 52;
 const USAGE_STATUS: i32 = 255;
-/// More bytes than any packet holds.
+/// Greater than any packet, bytes.
 const LONGEST: usize = 66_000;
 
 fn error<T>(status: i32, text: &str) -> Done<T> {
@@ -62,14 +62,14 @@ struct Options {
     port: u16,
 }
 
-/// Why the trace goes on or ends (`progress` of tracepath).
+/// Result of a probe (`progress` of tracepath).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// No answer.
+    /// No reply.
     Silent,
-    /// An answer from this far.
+    /// A reply; the trace continues.
     Next,
-    /// The end.
+    /// The trace ends.
     Done,
 }
 
@@ -160,7 +160,7 @@ impl State {
         process.print(line + "\n");
     }
 
-    /// Goes hop by hop; false if the hops ran out.
+    /// Traces hop by hop; false after the last hop.
     async fn trace(&mut self, process: &mut Process) -> bool {
         for ttl in 1..=self.options.hops {
             self.ttl = ttl;
@@ -187,7 +187,7 @@ impl State {
         false
     }
 
-    /// Sends one probe and waits for what it meets.
+    /// Sends a probe and waits for its result.
     async fn probe(&mut self, process: &mut Process) -> Progress {
         let mut tries = 0;
         let sent = loop {
@@ -222,9 +222,9 @@ impl State {
         self.errors(process)
     }
 
-    /// A probe: its TTL and the time, then zeros.
+    /// Payload: TTL and time, then zeros.
     fn payload(&self, now: Nanos) -> Vec<u8> {
-        // The kernel refuses anything longer, so nothing longer is made.
+        // The kernel refuses longer packets.
         let mut data = vec![0; (self.mtu - OVERHEAD).min(LONGEST)];
         let mut header = u64::from(self.ttl).to_le_bytes().to_vec();
         header.extend((now.0 / 1_000_000_000).to_le_bytes());
@@ -234,7 +234,7 @@ impl State {
         data
     }
 
-    /// Prints all errors that came in.
+    /// Prints all queued errors.
     fn errors(&mut self, process: &mut Process) -> Progress {
         let mut progress = Progress::Silent;
         while let Some(error) = self.socket.receive_error() {
@@ -249,7 +249,7 @@ impl State {
     /// Prints one error; true if it ends the trace.
     fn error(&mut self, process: &mut Process, error: &SockError) -> bool {
         let slot = usize::from(error.to.1.wrapping_sub(self.options.port));
-        // An error of this host carries no address.
+        // A local error has no address.
         let probe = self.history.get_mut(slot).filter(|_| error.from_icmp).and_then(Option::take);
         let sent_hops = probe.map(|probe| probe.0);
         let mut line = match (error.from_icmp, sent_hops) {

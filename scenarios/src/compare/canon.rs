@@ -1,37 +1,37 @@
-//! How noise is taken out of what two runs show: the one place for it.
+//! Removal of noise from observations; the only place for it.
 //!
-//! What differs between two correct runs is replaced by a star or by a number in order of first appearance.
+//! What may differ between two correct runs is replaced by a star or by a number in order of first appearance.
 //! Nothing else is touched; whatever else differs is a difference.
 //!
 //! | noise | where | becomes |
 //! |---|---|---|
 //! | round-trip and elapsed times | output of `ping`, `arping`, `traceroute`, `tracepath` | `*` |
 //! | clock times | `tcpdump` lines | `*` |
-//! | how long it took until `curl` gave up | its errors | `*` |
-//! | gaps between columns, as wide as the terminal wants them, and ports of programs | `ss` | one space, `*` |
+//! | timeouts of `curl` | its errors | `*` |
+//! | column widths, and ephemeral ports | `ss` | one space, `*` |
 //! | ICMP echo identifiers (a process id), IPv4 identifications | `tcpdump` lines | `*` |
-//! | the same two, and TCP and UDP ports of programs | frames | 1, 2, … in order of appearance, so that equal stays equal |
+//! | the same two, and ephemeral TCP and UDP ports | frames | 1, 2, … in order of appearance, so that equal stays equal |
 //! | ICMP echo data of `ping`: 16 bytes of time of day | frames | zero |
-//! | checksums over any of these | frames | zero if right, one if wrong, as they were if nobody can tell (fragments) |
+//! | checksums over any of these | frames | zero if correct, one if wrong, unchanged if unknown (fragments) |
 //! | TCP sequence numbers | frames | counted from the first of their direction |
 //! | TCP windows and their scale, timestamps, checksums (a device may have to fill them in) | frames | zero |
-//! | `initval` of sets, drawn by lot | `ipset` | `*` |
+//! | random `initval` of sets | `ipset` | `*` |
 //! | buffers that a socket's reader freed without a tracepoint (UDP and TCP of Linux 6.18) | journeys | `consumed` |
-//! | seconds until a connection expires, ports of programs, echo identifiers | `conntrack -L` and its table | `*` |
+//! | timeouts, ephemeral ports, echo identifiers | `conntrack -L` and its table | `*` |
 //! | dates | comment lines of `iptables-save`, the log of `python3 -m http.server`, the head of an HTTP answer | `*`, zero |
 //! | process ids | `[1] 123`, `pid/`, `pid 123` | `*` |
 //! | namespace inodes | `net:[4026532281]` | `*` |
 //! | ages of table entries | `used 1/2/3`, ageing timers of `brctl` | `*` |
 //! | order of entries | `ip neigh`, `arp`, `bridge fdb`, `conntrack`, `ipset` and those tables: hash tables | sorted |
-//! | where in a script bash found an error | `bash: line 6: ` | `bash: ` |
+//! | line numbers in errors of bash | `bash: line 6: ` | `bash: ` |
 //!
-//! The host backend makes a NIC of a veth end, so these are taken out too: the far end in `eth0@if10003` and
-//! `link-netnsid 999999` (both out of a lesson's reach, see the host backend's `topology.rs`), and a device with such a far end has
+//! The host backend uses veth devices as NICs, so these are removed too: the far end in `eth0@if10003` and
+//! `link-netnsid 999999` (lessons cannot use them, see the host backend's `topology.rs`), and a device with such a far end has
 //! `fq_codel`, as a card on Debian 12, where a veth end that is up has `noqueue`.
 //!
 //! Counters of `/proc/net/snmp` that are newer than Linux 6.1 are left out or read as what 6.1 counts.
 //!
-//! A MAC address is no noise: the simulator is given those that the kernel chose.
+//! MAC addresses are not noise: the simulator gets those that the kernel chose.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -46,7 +46,7 @@ pub const FAR_INDEX: usize = 10_000;
 /// Id, in each machine, of the namespace in which the far ends lie.
 pub const FAR_NSID: u32 = 999_999;
 
-/// Patterns and what they become, applied in turn to each line.
+/// Patterns and their replacement, applied in order to each line.
 const TEXT: [(&str, &str); 26] = [
     (r"time[=<][0-9.]+ ?ms", "time=* ms"),
     (r", time [0-9]+ms", ", time *ms"),
@@ -81,8 +81,7 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     TEXT.iter().filter_map(|(pattern, to)| Some((Regex::new(pattern).ok()?, *to))).collect()
 });
 
-/// Listings of hash tables, whose order is chance: `ip neigh`, `arp`, `bridge fdb`, `conntrack -L`, `ipset`, alone
-/// at a prompt.
+/// Dumps of hash tables, in random order: `ip neigh`, `arp`, `bridge fdb`, `conntrack -L`, `ipset`, alone at a prompt.
 static UNORDERED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let object = r"(ip (-\S+ |-n \S+ )*n(e|ei|eig|eigh|eighbor|eighbour)?( (s|show|l|list).*)?|arp( .*)?|bridge (-\S+ )*f(db)?( show.*)?|conntrack (.* )?(-L|--dump)( .*)?|cat /proc/net/nf_conntrack|ipset (save|list).*)";
     Regex::new(&format!(r"^((ip netns exec \S+|ip -n \S+) )?{object}$")).ok()
@@ -92,7 +91,7 @@ static UNORDERED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static COLUMNS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^(ip netns exec \S+ )?ss\b[^|>]*$").ok());
 
-/// A line of columns without their width and without ports that the system gave programs.
+/// A line of columns without padding and ephemeral ports.
 fn columns(line: &str) -> String {
     let words = line.split_whitespace().map(|word| match word.rsplit_once(':') {
         Some((address, port)) if port.parse().is_ok_and(|port| EPHEMERAL.contains(&port)) => {
@@ -103,7 +102,7 @@ fn columns(line: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What a command printed, without noise.
+/// Output of a command, without noise.
 pub fn output(command: &str, text: &str) -> String {
     let mut lines: Vec<String> = text.lines().map(line).collect();
     if COLUMNS.as_ref().is_some_and(|pattern| pattern.is_match(command)) {
@@ -134,7 +133,7 @@ pub fn line(text: &str) -> String {
     line
 }
 
-/// A table as one of [`crate::observation::DUMPS`] tells it, without noise.
+/// A table of [`crate::observation::DUMPS`], without noise.
 pub fn table(command: &str, value: &Value) -> Value {
     match value {
         Value::String(text) if command.ends_with("/proc/net/snmp") => snmp(text),
@@ -150,7 +149,7 @@ pub fn table(command: &str, value: &Value) -> Value {
     }
 }
 
-/// Rows of a hash table, whose order is chance, in the order of their text.
+/// Sorts the rows of a hash table by their text.
 fn by_text(mut rows: Vec<Value>) -> Value {
     rows.sort_by_key(Value::to_string);
     Value::Array(rows)
@@ -160,7 +159,7 @@ fn sorted(lines: impl Iterator<Item = String>) -> Value {
     by_text(lines.map(Value::String).collect())
 }
 
-/// A row of a table: what the host backend's NICs show of their far ends is taken out.
+/// A row of a table, without the far ends of the host backend's NICs.
 fn row(value: &Value) -> Value {
     let Value::Object(fields) = value else { return value.clone() };
     let mut fields = fields.clone();
@@ -176,17 +175,17 @@ fn row(value: &Value) -> Value {
     Value::Object(fields)
 }
 
-/// Devices join IPv6 groups even where IPv6 is off; without IPv6 in the model those entries are not compared.
+/// Devices join IPv6 groups even with IPv6 disabled; IPv6 is not modelled, so these entries are not compared.
 fn is_ipv6_group(row: &Value) -> bool {
     row.get("mac").and_then(Value::as_str).is_some_and(|mac| mac.starts_with("33:33:"))
 }
 
-/// Counters that Linux 6.18 has and 6.1, the model's version, has not.
+/// Counters of Linux 6.18 that 6.1, the modelled version, does not have.
 const NEWER_COUNTERS: [&str; 2] = ["Icmp.OutRateLimitGlobal", "Icmp.OutRateLimitHost"];
-/// Since Linux 6.7 `OutRequests` leaves out what is forwarded, and what it counted before is called this.
+/// Since Linux 6.7 `OutRequests` excludes forwarded packets; this is the name of the former count.
 const OUT_TRANSMITS: &str = "Ip.OutTransmits";
 
-/// `/proc/net/snmp` as one object: `Ip.InReceives` and so on.
+/// `/proc/net/snmp` as an object: `Ip.InReceives` and so on.
 fn snmp(text: &str) -> Value {
     let lines: Vec<_> = text.lines().collect();
     let pairs = lines.chunks_exact(2).flat_map(|pair| {
@@ -217,11 +216,11 @@ fn number<K: Ord>(map: &mut BTreeMap<K, u16>, key: K) -> [u8; 2] {
     map.entry(key).or_insert(next).to_be_bytes()
 }
 
-/// Ports that programs get when they ask for none (`net.ipv4.ip_local_port_range`).
+/// Ephemeral ports (`net.ipv4.ip_local_port_range`).
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
 
 impl Numbers {
-    /// A frame without noise. Frames of one run go through the same numbers, in order.
+    /// A frame without noise. All frames of a run use the same numbers, in order.
     pub fn frame(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut frame = bytes.to_vec();
         if u16_at(&frame, 12) == Some(0x0800) {
@@ -230,7 +229,7 @@ impl Numbers {
         frame
     }
 
-    /// An IPv4 packet, or as much of one as an ICMP error quotes.
+    /// An IPv4 packet, or the part that an ICMP error quotes.
     fn ipv4(&mut self, packet: &mut [u8]) {
         let header = usize::from(packet.first().unwrap_or(&0) & 0x0f) * 4;
         if header < 20 || packet.len() < header {
@@ -276,7 +275,7 @@ impl Numbers {
         }
     }
 
-    /// Ports of programs become numbers; so the checksum, which covers them, is told only as there or not.
+    /// Ephemeral ports become numbers; the checksum, which covers them, becomes present or absent.
     fn udp(&mut self, datagram: &mut [u8]) {
         if datagram.len() < 8 {
             return;
@@ -286,8 +285,8 @@ impl Numbers {
         datagram[6..8].copy_from_slice(&u16::from(there).to_be_bytes());
     }
 
-    /// Sequence numbers count from the first of their direction; windows, timestamps and the checksum, which a
-    /// device may leave to be filled in later, are not compared.
+    /// Sequence numbers are relative to the first of their direction; window, timestamps and checksum (which may be
+    /// left to the device) are not compared.
     fn tcp(&mut self, segment: &mut [u8], (src, dst): (Ipv4Addr, Ipv4Addr)) {
         if segment.len() < 8 {
             return;
@@ -315,7 +314,7 @@ impl Numbers {
         http_dates(&mut segment[header..]);
     }
 
-    /// Ports that programs got because they asked for none become numbers.
+    /// Ephemeral ports become numbers.
     fn program_ports(&mut self, header: &mut [u8]) {
         for (at, is_source) in [(0, true), (2, false)] {
             let port = u16_at(header, at).unwrap_or(0);
@@ -327,8 +326,7 @@ impl Numbers {
     }
 }
 
-/// Fills the window scale and the timestamps among TCP options with zeros (RFC 7323): the one depends on how much
-/// memory a machine has, the others on when it was switched on.
+/// Zeroes window scale and timestamps among the TCP options (RFC 7323), which depend on memory size and boot time.
 fn machine_dependent(mut options: &mut [u8]) {
     while let [kind, rest @ ..] = options {
         let length = match (*kind, rest.first()) {
@@ -349,7 +347,7 @@ fn machine_dependent(mut options: &mut [u8]) {
     }
 }
 
-/// Replaces the Internet checksum at `at` over the first `length` bytes: 0 if it was right, 1 if not.
+/// Replaces the Internet checksum at `at` over the first `length` bytes: 0 if it is correct, 1 if not.
 fn mark_checksum(bytes: &mut [u8], at: usize, length: usize) {
     let wrong = u16::from(checksum(&bytes[..length]) != 0);
     bytes[at..at + 2].copy_from_slice(&wrong.to_be_bytes());
@@ -363,8 +361,8 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
 
-/// The steps of a journey without what only one side has: the length (frames are compared whole), and how a NIC
-/// hands a frame to the kernel (`netif_rx` from the host's veth, `napi_gro_receive` from a card).
+/// The steps of a journey without what differs by design: the length (frames are compared), and the function by which
+/// a NIC delivers a frame (`netif_rx` for the host's veth, `napi_gro_receive` for a NIC).
 pub fn journey(steps: &[String], nics: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     for step in steps {
@@ -377,7 +375,7 @@ pub fn journey(steps: &[String], nics: &[String]) -> Vec<String> {
     kept
 }
 
-/// Fills the dates in the head of an HTTP answer with zeros (RFC 9110, 29 bytes each).
+/// Zeroes the dates in an HTTP header (RFC 9110, 29 bytes each).
 fn http_dates(payload: &mut [u8]) {
     for name in [&b"Date: "[..], b"Last-Modified: "] {
         let found = payload.windows(name.len()).position(|window| window == name);
@@ -387,7 +385,7 @@ fn http_dates(payload: &mut [u8]) {
     }
 }
 
-/// How a journey ended: that a reader freed the buffer may show, or not.
+/// End of a journey: a free by a reader has a tracepoint or not.
 pub fn end(end: &str) -> &str {
     if end == "alive" { "consumed" } else { end }
 }

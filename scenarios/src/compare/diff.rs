@@ -1,10 +1,10 @@
-//! What differs between two runs of a lesson.
+//! Differences between two runs of a lesson.
 //!
 //! Compared are: each prompt's exit status and output; the frames on each device, whole and in order; tables
-//! and counters after each block; the journeys of packet buffers in each block, with how each ended (so drop
-//! reasons too). Frames are not ordered between devices: two CPUs may take independent packets in any order,
-//! and what causal order there is, is in the journeys, whose steps are in order over all devices. Journeys of
-//! one block are compared as a multiset for the same reason.
+//! and counters after each block; the journeys of packet buffers in each block, with their end (so drop
+//! reasons too). Frames of different devices are not ordered, since CPUs may process independent packets in any
+//! order; causal order is in the journeys, whose steps are ordered over all devices. Journeys of a block are
+//! compared as a multiset for the same reason.
 //!
 //! What a side [cannot see](Capabilities) is not compared, and named as such.
 
@@ -16,20 +16,20 @@ use similar::{Algorithm, DiffTag, capture_diff_slices};
 use super::canon::{self, Numbers};
 use crate::observation::{BlockSeen, Capabilities, DUMPS, Direction, Frame, Observation};
 
-/// What kind of thing differs.
+/// Kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Which prompts were run at all.
+    /// The set of prompts.
     Prompts,
     /// An exit status.
     Status,
-    /// What a command printed.
+    /// Output of a command.
     Output,
     /// Frames on a device.
     Frames,
     /// A table or a counter.
     Table,
-    /// The tracepoints that a packet passed, or how it ended.
+    /// Tracepoints of a packet, or its end.
     Journey,
 }
 
@@ -50,21 +50,21 @@ impl Kind {
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// What differs.
+    /// Kind.
     pub kind: Kind,
     /// Line in the lesson.
     pub line: usize,
     /// The prompt there, `machine# command`; empty for a table.
     pub prompt: String,
-    /// Where: a device, or a table of a namespace; empty for a prompt's own output.
+    /// Device, or table of a namespace; empty for a prompt's output.
     pub place: String,
-    /// What the real kernel says, canonical, a line each.
+    /// Lines of the real kernel, without noise.
     pub real: Vec<String>,
-    /// What the model says.
+    /// Lines of the model.
     pub model: Vec<String>,
 }
 
-/// How much was compared.
+/// Numbers of compared items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Prompts.
@@ -89,18 +89,18 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-/// What a comparison came to.
+/// Result of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// What differs, by line.
+    /// Differences, by line.
     pub differences: Vec<Difference>,
-    /// How much was compared.
+    /// Numbers of compared items.
     pub counts: Counts,
-    /// What was not compared, because a side does not see it: `frames of node1 eth0: not seen by linux 6.1 (uml)`.
+    /// Not compared, as one side does not see it: `frames of node1 eth0: not seen by linux 6.1 (uml)`.
     pub uncompared: BTreeSet<String>,
 }
 
-/// Holds the model's run against the real kernel's.
+/// Compares the model's run with the real kernel's.
 pub fn compare(real: &Observation, model: &Observation) -> Comparison {
     let mut differ = Differ { real, model, found: Comparison::default() };
     if differ.prompts() {
@@ -119,7 +119,7 @@ struct Differ<'a> {
 }
 
 impl Differ<'_> {
-    /// Whether the same prompts ran; if not, nothing else can be told.
+    /// The same prompts were run; otherwise nothing else is compared.
     fn prompts(&mut self) -> bool {
         let typed = |o: &Observation| -> Vec<String> {
             o.prompts.iter().map(|p| format!("{}# {}", p.machine, p.command)).collect()
@@ -149,7 +149,7 @@ impl Differ<'_> {
         self.found.differences.push(Difference { kind, line, prompt, place: place.to_owned(), real, model });
     }
 
-    /// Whether both sides see something; if not, it is noted as uncompared.
+    /// Both sides see it; otherwise it is recorded as uncompared.
     fn both_see(&mut self, what: &str, has: impl Fn(&Capabilities) -> bool) -> bool {
         let blind = [self.real, self.model].into_iter().find(|side| !has(&side.sees));
         let note = blind.map(|side| format!("{what}: not seen by {}", side.kernel));
@@ -263,7 +263,7 @@ impl Differ<'_> {
     }
 }
 
-/// Whether a journey ended in `kfree_skb`.
+/// The journey ended in `kfree_skb`.
 fn is_drop(end: &str) -> bool {
     !matches!(end, "consumed" | "cable" | "alive")
 }
@@ -275,7 +275,7 @@ struct CleanFrame {
 }
 
 impl CleanFrame {
-    /// One line like tcpdump's; where the other side's frame reads the same, the bytes that differ too.
+    /// A line as tcpdump's, and the differing bytes if the other frame's line is the same.
     fn show(&self, other: Option<&Self>) -> String {
         let direction = serde_json::to_value(self.direction).unwrap_or_default();
         let line = format!("{:<10} {}", direction.as_str().unwrap_or(""), super::summary::frame(&self.bytes));
@@ -306,7 +306,7 @@ fn place(frame: &Frame) -> String {
     format!("{}{slash}{} {}", frame.machine, frame.netns, frame.device)
 }
 
-/// Bytes from hexadecimal; what is none ends them.
+/// Bytes of a hexadecimal text, up to the first invalid digit.
 pub fn unhex(text: &str) -> Vec<u8> {
     let pairs = (0..text.len() / 2).map_while(|at| text.get(at * 2..at * 2 + 2));
     pairs.map_while(|pair| u8::from_str_radix(pair, 16).ok()).collect()
@@ -315,7 +315,7 @@ pub fn unhex(text: &str) -> Vec<u8> {
 /// Steps and end of a journey.
 type Path = (Vec<String>, String);
 
-/// Journeys of each block: each path with the prompts of those that took it.
+/// Journeys of each block: each path with the prompts of its packets.
 fn by_block(seen: &Observation, nics: &[String]) -> BTreeMap<usize, BTreeMap<Path, Vec<usize>>> {
     let mut blocks: BTreeMap<usize, BTreeMap<Path, Vec<usize>>> = BTreeMap::new();
     for journey in &seen.journeys {
@@ -326,7 +326,7 @@ fn by_block(seen: &Observation, nics: &[String]) -> BTreeMap<usize, BTreeMap<Pat
     blocks
 }
 
-/// Walks two values and notes where they part: `[2].stats64.rx.packets 5`.
+/// Collects the differing leaves of two values: `[2].stats64.rx.packets 5`.
 fn json_differences(path: &str, real: &Value, model: &Value, out: &mut Vec<(String, String)>) {
     match (real, model) {
         (Value::Object(r), Value::Object(m)) => {

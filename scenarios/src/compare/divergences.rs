@@ -20,7 +20,7 @@ pub struct Divergence {
     used: Cell<usize>,
 }
 
-/// Which part of a difference a matcher looks at.
+/// The part of a difference that is matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Lesson,
@@ -43,7 +43,7 @@ pub struct Divergences {
 pub struct BadDivergence {
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The error.
     pub why: String,
 }
 
@@ -76,7 +76,7 @@ impl Divergences {
         }
     }
 
-    /// The entry that knows this difference of this lesson, counted as used.
+    /// The entry for this difference of this lesson; it is counted as used.
     pub fn find(&self, lesson: &str, difference: &Difference) -> Option<&Divergence> {
         let entry = self.entries.iter().find(|e| e.matches(lesson, difference))?;
         entry.used.set(entry.used.get() + 1);

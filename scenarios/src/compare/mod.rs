@@ -1,4 +1,4 @@
-//! The comparison of two runs of a lesson: what is observed, how noise is taken out, what differs.
+//! Comparison of two runs of a lesson: observations, removal of noise, differences.
 
 pub mod canon;
 pub mod diff;

@@ -7,33 +7,33 @@ use super::diff::{Comparison, Counts, Difference, Kind, compare};
 use super::divergences::Divergences;
 use crate::observation::Observation;
 
-/// The outcome for one lesson.
+/// Result of a lesson.
 #[derive(Debug)]
 pub struct LessonReport {
     /// The lesson.
     pub lesson: String,
-    /// How much was compared.
+    /// Numbers of compared items.
     pub counts: Counts,
-    /// What differs and is not known.
+    /// Unknown differences.
     pub differences: Vec<Difference>,
-    /// How many differences `divergences.md` knows.
+    /// Number of differences listed in `divergences.md`.
     pub known: usize,
-    /// What the real side had to say about itself.
+    /// Notices of the real side.
     pub notices: Vec<String>,
-    /// What was not compared, because a side does not see it.
+    /// Not compared, as one side does not see it.
     pub uncompared: BTreeSet<String>,
 }
 
-/// The outcome for all lessons.
+/// Result of all lessons.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What the lessons were held against, such as `linux 6.18.44 (host)`.
+    /// The real side, such as `linux 6.18.44 (host)`.
     pub against: String,
-    /// Lesson by lesson.
+    /// Results by lesson.
     pub lessons: Vec<LessonReport>,
-    /// Ids of entries of `divergences.md` that were used.
+    /// Number of entries of `divergences.md` that were used.
     pub divergences_used: usize,
-    /// Ids of entries that matched nothing.
+    /// Ids of unused entries.
     pub stale: Vec<String>,
 }
 
@@ -51,13 +51,13 @@ impl LessonReport {
 }
 
 impl Report {
-    /// Notes which divergences were used, once all lessons are in.
+    /// Records which divergences were used, after all lessons.
     pub fn close(&mut self, known: &Divergences) {
         self.divergences_used = known.used();
         self.stale = known.stale().into_iter().map(str::to_owned).collect();
     }
 
-    /// 0 no difference, 1 differences, 3 none but something to look at.
+    /// Exit status: 0 no difference, 1 differences, 3 only notices.
     pub fn exit_code(&self) -> u8 {
         let differs = self.lessons.iter().any(|l| !l.differences.is_empty());
         let is_noted = |l: &LessonReport| !l.notices.is_empty() || !l.uncompared.is_empty();
@@ -70,7 +70,7 @@ impl Report {
     }
 }
 
-/// Lines of one side that are shown before the rest is only counted.
+/// Maximum number of lines shown of a side.
 const SHOWN: usize = 12;
 
 impl fmt::Display for Report {
@@ -147,7 +147,7 @@ fn side(f: &mut fmt::Formatter<'_>, name: &str, lines: &[String]) -> fmt::Result
     }
 }
 
-/// A line that can be read: a whole table on one side is not.
+/// Truncates a long line.
 fn cut(line: &str) -> String {
     const WIDTH: usize = 240;
     match line.char_indices().nth(WIDTH) {
@@ -156,7 +156,7 @@ fn cut(line: &str) -> String {
     }
 }
 
-/// Output line by line, with what both sides say around what differs.
+/// Output as a diff, with the common lines around each difference.
 fn lines(f: &mut fmt::Formatter<'_>, difference: &Difference) -> fmt::Result {
     let whole = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     let (real, model) = (whole(&difference.real), whole(&difference.model));

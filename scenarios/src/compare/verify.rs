@@ -1,4 +1,4 @@
-//! Lessons held against a real kernel, or against a recording of one.
+//! Comparison of lessons with a real kernel, or with a recording.
 
 use std::path::{Path, PathBuf};
 
@@ -11,31 +11,31 @@ use crate::observation::Observation;
 use crate::plan::Plan;
 use crate::simulator::Simulator;
 
-/// Why lessons could not be compared at all.
+/// Why lessons could not be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// The real side did not run.
+    /// The real side failed.
     #[error(transparent)]
     Real(BackendError),
-    /// The model did not run.
+    /// The model failed.
     #[error("in the simulator: {0}")]
     Model(BackendError),
-    /// `divergences.md` is broken.
+    /// `divergences.md` is invalid.
     #[error("divergences.md: {0}")]
     Divergences(#[from] BadDivergence),
-    /// A recording is broken.
+    /// A recording is invalid.
     #[error("{path}: {why}")]
     Recording {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error.
         why: String,
     },
 }
 
 /// Runs each lesson on a real kernel and in the model, and compares.
 ///
-/// `divergences` is the text of `snapshots/divergences.md`; `progress` is told each lesson before it starts.
+/// `divergences` is the text of `snapshots/divergences.md`; `progress` is called with each lesson before it runs.
 ///
 /// # Errors
 ///
@@ -57,7 +57,7 @@ pub fn verify(
     Ok(report)
 }
 
-/// Holds the model against recordings, each with its lesson.
+/// Compares the model with recordings, each with its lesson.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ fn add(
     Ok(())
 }
 
-/// Runs a lesson on a real kernel and writes down what was seen, as `FOLDER/bridge.linux-6.18.json`; returns the path.
+/// Runs a lesson on a real kernel and writes the recording, as `FOLDER/bridge.linux-6.18.json`; returns the path.
 ///
 /// # Errors
 ///
@@ -93,7 +93,7 @@ pub fn record(lesson: &Lesson, folder: &Path, real: &dyn Backend) -> Result<Path
     let seen = observe(real, &Plan::from(lesson)).map_err(VerifyError::Real)?;
     let path = recording_path(&seen, folder);
     let wrong = |e: std::io::Error| VerifyError::Recording { path: path.clone(), why: e.to_string() };
-    // Written beside and renamed, so that a reader never finds half of it.
+    // Renamed into place, so readers never see a partial file.
     let beside = path.with_extension("json.new");
     std::fs::write(&beside, seen.to_json()).and_then(|()| std::fs::rename(&beside, &path)).map_err(wrong)?;
     Ok(path)

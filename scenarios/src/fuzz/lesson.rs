@@ -1,12 +1,12 @@
-//! A case as a lesson, so that a person can read, run and keep it.
+//! A case as a lesson, to be read, run and kept.
 
 use std::fmt::Write;
 
 use crate::rig::case::{Case, Packet, Proto, Reply, Step};
 use crate::rig::{Command, LISTENERS, SETTLING, loading, making, preparing, variant};
 
-/// The lesson's text: the commands that make the router, sets and rules, and the packets as `mausezahn` sends them.
-/// `came_in` are the frames that came in at each step of a run: what a host answers depends on what came out.
+/// The lesson: commands that create the router, sets and rules, and packets sent by `mausezahn`. `came_in` are the
+/// frames received at each step, as a host's reply depends on the frame before.
 pub fn lesson(case: &Case, came_in: &[Option<Vec<u8>>], differences: &[String]) -> String {
     let mut text = Text(String::new());
     let title = serde_json::Value::String(case.name.clone());
@@ -25,7 +25,7 @@ pub fn lesson(case: &Case, came_in: &[Option<Vec<u8>>], differences: &[String]) 
     router.push(prompt(&format!("sleep {}", seconds(SETTLING))));
     text.console(&router);
     text.say("The rules:\n");
-    // What a tool answers to rules that it does not take is not told beforehand.
+    // The error of a tool for refused rules is not predicted.
     let loads = preparing(case).into_iter().chain(loading(case)).map(|command| match &*command.argv[0] {
         "sysctl" => typed(&command),
         _ => typed(&command) + "…\n",
@@ -68,7 +68,7 @@ fn prompt(command: &str) -> String {
     format!("router# {command}\n")
 }
 
-/// A command as it is typed, with its input as a here-document.
+/// A command with its input as a here-document.
 fn typed(command: &Command) -> String {
     let words = command.argv.join(" ");
     if command.stdin.is_empty() {
@@ -81,7 +81,7 @@ fn typed(command: &Command) -> String {
     text + "> END\n"
 }
 
-/// What is typed at a step; `frame` is what came in. `None`: nothing happens.
+/// The command of a step; `frame` was received. `None`: nothing happens.
 fn action(step: &Step, frame: Option<&[u8]>) -> Option<String> {
     let send = |port: &str| {
         let frame = frame?;
@@ -96,7 +96,7 @@ fn action(step: &Step, frame: Option<&[u8]>) -> Option<String> {
     }
 }
 
-/// The router sends the packet; without an Ethernet address, `mausezahn` lets the kernel route it.
+/// A packet sent by the router; without a MAC address, `mausezahn` lets the kernel route it.
 fn local(packet: &Packet) -> String {
     let bytes = packet.bytes();
     let (tos, proto) = (packet.tos, bytes.get(9).copied().unwrap_or(0));
@@ -140,7 +140,7 @@ fn with(reply: &Reply) -> String {
     }
 }
 
-/// A packet in a few words.
+/// A short description of a packet.
 fn named(packet: &Packet) -> String {
     let (src, dst) = (packet.src, packet.dst);
     let what = match &packet.proto {

@@ -1,4 +1,4 @@
-//! Random rules and packets on two kernels: what nobody chose by hand is compared too.
+//! Random rules and packets on two kernels.
 //!
 //! A [case](crate::rig::case) is a set of rules and a sequence of packets for a router with two cables and a bridge
 //! ([`crate::rig`]). Both sides run it; compared are the frames that leave by each port after each packet, then rules

@@ -1,8 +1,8 @@
-//! What is compared, and what noise is taken out.
+//! Comparison of outcomes, and the noise that is removed.
 //!
 //! | noise | where | becomes |
 //! |---|---|---|
-//! | ports that NAT drew by lot: those that the case does not name | frames, connections, sets, `hashlimit` | `drawn` |
+//! | ports chosen at random by NAT: those not in the case | frames, connections, sets, `hashlimit` | `drawn` |
 //! | identifications that the kernel chose | IPv4 headers of packets that the router made | 0 |
 //! | TCP checksums that are left to the device | packets that the router made | 0 |
 //! | order of hash tables | `/proc/net/nf_conntrack`, `ipset save` | sorted |
@@ -22,13 +22,13 @@ use crate::compare::summary;
 use crate::rig::case::{Case, Port, Proto, Step};
 use crate::rig::{Outcome, Said};
 
-/// A line, and the seconds that are left of what it shows.
+/// A line, and its remaining seconds.
 type Timed = (Option<u64>, String);
 
-/// Seconds by which timeouts may differ.
+/// Allowed difference of timeouts, seconds.
 const SLACK: u64 = 2;
 
-/// Where two outcomes of a case part, a line for each place and side; empty if they agree.
+/// Differences between two outcomes, a line for each place and side.
 pub fn differences(case: &Case, real: &Outcome, model: &Outcome) -> Vec<String> {
     let mut found = Vec::new();
     let mut both = |what: &str, real: &[String], model: &[String]| {
@@ -66,7 +66,7 @@ fn said(said: &Said) -> Vec<String> {
     lines
 }
 
-/// Rules without comments, of the tables that the case is about: a legacy table that an earlier case made stays, empty.
+/// Rules without comments, of the tables of the case. A legacy table of an earlier case still exists, empty.
 fn rules(case: &Case, text: &Said) -> Vec<String> {
     let mut tables: Vec<Vec<String>> = vec![Vec::new()];
     for line in said(text).into_iter().filter(|line| !line.starts_with('#')) {
@@ -78,7 +78,7 @@ fn rules(case: &Case, text: &Said) -> Vec<String> {
         }
     }
     if case.legacy {
-        // The order is that in which the kernel loaded them.
+        // The kernel's order is that of creation.
         tables.retain(|table| {
             table.first().is_none_or(|name| !name.starts_with('*') || case.rules.contains(name))
         });
@@ -87,14 +87,14 @@ fn rules(case: &Case, text: &Said) -> Vec<String> {
     tables.concat()
 }
 
-/// Both sides' sets with their elements in order, without `initval`, which is drawn by lot.
+/// Sets of both sides with sorted elements, without the random `initval`.
 fn sets(ports: &Ports, real: &Said, model: &Said) -> (Vec<String>, Vec<String>) {
     let lines = |text: &Said| {
         said(text)
             .iter()
             .map(|line| {
                 let (line, _) = without(line, "initval");
-                // What `create` says of timeouts is no time left.
+                // The timeout in `create` is not a remaining time.
                 if line.starts_with("add") { without(&ports.hide_in(&line), "timeout") } else { (line, None) }
             })
             .map(|(line, timeout)| (timeout, line))
@@ -103,7 +103,7 @@ fn sets(ports: &Ports, real: &Said, model: &Said) -> (Vec<String>, Vec<String>) 
     alike(lines(real), lines(model))
 }
 
-/// A line without an option and its value, and that value.
+/// A line without an option and its value, and the value.
 fn without(line: &str, option: &str) -> (String, Option<u64>) {
     let words: Vec<&str> = line.split(' ').collect();
     let Some(at) = words.iter().position(|word| *word == option) else { return (line.to_owned(), None) };
@@ -111,7 +111,7 @@ fn without(line: &str, option: &str) -> (String, Option<u64>) {
     (rest.copied().collect::<Vec<_>>().join(" "), words.get(at + 1).and_then(|value| value.parse().ok()))
 }
 
-/// What `recent` or `hashlimit` remember, without times, in order of addresses.
+/// Content of a `recent` or `hashlimit` file, without times, sorted by address.
 fn list(ports: &Ports, text: &Said) -> Vec<String> {
     if text.status != 0 {
         return vec!["not there".to_owned()];
@@ -144,7 +144,7 @@ fn describe(step: &Step) -> String {
     serde_json::to_string(step).unwrap_or_default()
 }
 
-/// Ports that the case names.
+/// Ports in the text of the case.
 struct Ports {
     named: BTreeSet<u16>,
 }
@@ -164,11 +164,11 @@ impl Ports {
                 Proto::Other(_) => {}
             }
         }
-        // A range is what NAT draws from, and a time is no port.
+        // Ranges are those of NAT; timeouts are not ports.
         let lines = case.rules.iter().chain(&case.sets).map(|line| without(line, "timeout").0);
         let lines: Vec<String> = lines.collect();
         let words = lines.iter().flat_map(|line| line.split(' ')).filter(|word| !word.contains('-'));
-        // The parts of an address are no ports either.
+        // Nor are parts of addresses.
         let is_part = |c: char| c.is_ascii_digit() || c == '.';
         let numbers =
             words.flat_map(|word| word.split(move |c| !is_part(c))).filter(|part| !part.contains('.'));
@@ -176,7 +176,7 @@ impl Ports {
         Ports { named }
     }
 
-    /// Overwrites a port that was drawn.
+    /// Overwrites a port chosen at random.
     fn hide(&self, header: &mut [u8], at: usize) {
         if let Some(port) = header.get_mut(at..at + 2)
             && !self.named.contains(&u16::from_be_bytes([port[0], port[1]]))
@@ -185,13 +185,13 @@ impl Ports {
         }
     }
 
-    /// A port, alone or behind a colon; anything else stays.
+    /// A port, alone or after a colon.
     fn hide_end(&self, text: &str) -> String {
         let (before, port) = text.split_at(text.find(':').map_or(0, |colon| colon + 1));
         port.parse().map_or_else(|_| text.to_owned(), |port| format!("{before}{}", self.show(port)))
     }
 
-    /// An element of a set, `add SET ELEMENT …`, without drawn ports: `tcp:PORT`, or alone in a `bitmap:port`.
+    /// An element of a set, `add SET ELEMENT …`, without random ports: `tcp:PORT`, or alone in a `bitmap:port`.
     fn hide_in(&self, line: &str) -> String {
         let words = line.split(' ').enumerate().map(|(at, word)| match at {
             2 => word.split(',').map(|part| self.hide_end(part)).collect::<Vec<_>>().join(","),
@@ -200,13 +200,13 @@ impl Ports {
         words.collect::<Vec<_>>().join(" ")
     }
 
-    /// A port; whether two that were drawn are the same is chance too.
+    /// A port. Whether two random ports are equal is random, too.
     fn show(&self, port: u16) -> String {
         if self.named.contains(&port) { port.to_string() } else { "drawn".to_owned() }
     }
 }
 
-/// Frames of a step by port, each as text: a line as of tcpdump, and its bytes without noise.
+/// Frames of a step by port, each as a line like tcpdump's and its bytes without noise.
 fn frames(ports: &Ports, frames: &[(Port, Vec<u8>)]) -> Vec<String> {
     let mut lines: Vec<(Port, String)> = Vec::new();
     for (port, frame) in frames {
@@ -217,7 +217,7 @@ fn frames(ports: &Ports, frames: &[(Port, Vec<u8>)]) -> Vec<String> {
         let shown = shown.unwrap_or_default();
         lines.push((*port, format!("{} {}{shown} {hex}", port.name(), summary::frame(&frame))));
     }
-    // Ports are compared one by one: which of two leaves first is chance.
+    // The order of frames between ports is not defined.
     lines.sort_by_key(|(port, _)| *port);
     lines.into_iter().map(|(_, line)| line).collect()
 }
@@ -235,7 +235,7 @@ fn transport_ports(frame: &[u8]) -> Option<[u16; 2]> {
     }
 }
 
-/// Takes out what the kernel drew by lot. A checksum over such fields is told as right or wrong.
+/// Removes values chosen at random by the kernel. A checksum over such fields becomes correct or wrong.
 fn clean(frame: &mut [u8], ports: &Ports) {
     if frame.get(12..14) != Some(&[8, 0]) {
         return;
@@ -251,7 +251,7 @@ fn ipv4(packet: &mut [u8], ports: &Ports) {
     }
     let right = checksum::checksum(&packet[..header]) == 0;
     packet[10..12].copy_from_slice(&u16::from(!right).to_be_bytes());
-    // Packets of a case carry identification 1.
+    // Packets of a case have identification 1.
     let made_here = packet[4..6] != [0, 1];
     if made_here {
         packet[4..6].fill(0);
@@ -308,15 +308,15 @@ fn entry(ports: &Ports, line: &str) -> Timed {
     (timeout, words.join(" "))
 }
 
-/// Both sides' connections.
+/// Connections of both sides.
 fn connections(ports: &Ports, real: &Said, model: &Said) -> (Vec<String>, Vec<String>) {
     let entries = |said: &Said| said.text.lines().map(|line| entry(ports, line)).collect();
     alike(entries(real), entries(model))
 }
 
-/// Both sides' lines, sorted; timeouts that are near each other read alike.
+/// Lines of both sides, sorted; timeouts within the allowed difference become equal.
 fn alike(mut real: Vec<Timed>, mut model: Vec<Timed>) -> (Vec<String>, Vec<String>) {
-    // Lines that read alike but for their time are told apart by it.
+    // Lines that are equal but for their time are sorted by it.
     real.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
     model.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
     for (r, m) in real.iter().zip(&mut model) {

@@ -1,8 +1,8 @@
-//! Making a case smaller while it still differs.
+//! Shrinking of a case.
 
 use crate::rig::case::{Case, Step};
 
-/// The smallest case that could be found for which `differs` still holds; tries at most `budget` cases.
+/// The smallest case found for which `differs` holds, with at most `budget` attempts.
 pub fn shrink(case: &Case, budget: usize, mut differs: impl FnMut(&Case) -> bool) -> Case {
     let mut best = case.clone();
     let mut left = budget;
@@ -19,7 +19,7 @@ pub fn shrink(case: &Case, budget: usize, mut differs: impl FnMut(&Case) -> bool
     }
 }
 
-/// Cases that are a little smaller, the boldest cuts first.
+/// Smaller cases, the largest cuts first.
 fn candidates(case: &Case) -> Vec<Case> {
     let mut all = Vec::new();
     let mut without = |change: &dyn Fn(&mut Case)| {
@@ -52,7 +52,7 @@ fn candidates(case: &Case) -> Vec<Case> {
     all
 }
 
-/// Parts of a list to leave out: halves, quarters, …, single entries.
+/// Ranges of a list to remove: halves, quarters, …, single entries.
 fn halves(len: usize) -> Vec<std::ops::Range<usize>> {
     let mut parts = Vec::new();
     let mut size = len;
@@ -67,7 +67,7 @@ fn is_rule(line: &str) -> bool {
     line.starts_with("-A")
 }
 
-/// The rule without one of its parts: an option with the words that follow it up to the next.
+/// The rule without one option and its arguments.
 fn shorter(rule: &str) -> Vec<String> {
     let words: Vec<&str> = rule.split(' ').collect();
     let starts: Vec<usize> = (2..words.len())

@@ -1,4 +1,4 @@
-//! Errors that name file and line and underline the text.
+//! Errors with file, line and underlined text.
 
 use std::ops::Range;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
 
-/// What is wrong with a lesson, and where.
+/// An error in a lesson.
 #[derive(Debug, Error, Diagnostic)]
 #[error("{message}")]
 pub struct LessonError {
-    /// What is wrong, in one line.
+    /// Message, one line.
     pub message: String,
     #[source_code]
     source_code: Arc<NamedSource<String>>,
@@ -32,7 +32,7 @@ impl LessonError {
     }
 }
 
-/// The text that is being read, to make errors from.
+/// The text being parsed, for errors.
 pub struct Reader<'a> {
     pub path: &'a Path,
     pub source: &'a str,
@@ -58,7 +58,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An error about a range of the text that says what to do.
+    /// An error about a range of the text, with help.
     pub fn error_with_help(
         &self,
         span: Range<usize>,
@@ -75,7 +75,7 @@ impl Reader<'_> {
             + 1
     }
 
-    /// The first line of the text, for errors about something that is missing.
+    /// The first line of the text, for errors about missing parts.
     pub fn first_line(&self) -> Range<usize> {
         0..self.source.lines().next().map_or(0, str::len)
     }

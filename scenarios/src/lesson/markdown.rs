@@ -25,7 +25,7 @@ pub(super) fn parse(reader: &Reader) -> Result<(FrontMatter, Vec<Block>), Lesson
     Ok((FrontMatter { title: raw.title, topology }, blocks))
 }
 
-/// Reads YAML that stands at a range of the text; an error underlines the place.
+/// Parses YAML at a range of the text.
 pub(super) fn read_yaml<'de, T: Deserialize<'de>>(
     reader: &Reader<'de>,
     range: Range<usize>,
@@ -49,7 +49,7 @@ fn word_at(text: &str, start: usize) -> Range<usize> {
     start..start + length.max(rest.chars().next().map_or(0, char::len_utf8))
 }
 
-/// The ranges of the YAML between the `---` lines and of what follows.
+/// The ranges of the front matter and of the rest.
 fn split_front_matter(reader: &Reader) -> Result<(Range<usize>, Range<usize>), LessonError> {
     let text = reader.source;
     let mut lines = text.split_inclusive('\n');
@@ -73,7 +73,7 @@ fn split_front_matter(reader: &Reader) -> Result<(Range<usize>, Range<usize>), L
     Err(reader.error(reader.first_line(), "the front matter is never closed", "no second `---` line follows"))
 }
 
-/// A `console` fence that is being read: its range in the text and its lines with their offsets.
+/// A `console` fence being parsed: its range and its lines with their offsets.
 struct Fence<'a> {
     range: Range<usize>,
     lines: Vec<(usize, &'a str)>,
@@ -112,7 +112,7 @@ fn blocks(reader: &Reader, body: Range<usize>, topology: &Topology) -> Result<Ve
     Ok(blocks)
 }
 
-/// A fence that is never closed swallows the rest of the lesson.
+/// An unclosed fence extends to the end of the lesson.
 fn check_closed(reader: &Reader, range: &Range<usize>) -> Result<(), LessonError> {
     let text = &reader.source[range.clone()];
     let opening = text.lines().next().unwrap_or("");
@@ -176,8 +176,7 @@ fn block(reader: &Reader, fence: &Fence, topology: &Topology) -> Result<Block, L
     Ok(Block { line: reader.line_of(fence.range.start), prompts })
 }
 
-/// Whether the line after a command line belongs to the command: it shows bash's second prompt, or the line
-/// before it ends in a backslash.
+/// The line continues the command: it shows bash's second prompt, or the line before it ends in a backslash.
 fn continues(prompt: &Prompt, text: &str) -> bool {
     text.starts_with("> ") || text == ">" || prompt.command.ends_with('\\')
 }

@@ -7,7 +7,7 @@
 //! | `yaml.rs` | `topology` + `steps` |
 //! | `error.rs` | errors that underline the text |
 //!
-//! Nothing here knows how a command is run.
+//! Lessons are not run here.
 
 mod error;
 mod markdown;
@@ -20,21 +20,21 @@ use std::path::{Path, PathBuf};
 pub use error::LessonError;
 pub use topology::{Endpoint, Link, Nic, Node, Switch, Topology};
 
-/// The head of a lesson.
+/// Front matter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FrontMatter {
-    /// What the lesson is called.
+    /// Title.
     pub title: String,
-    /// The machines and what connects them.
+    /// Machines and connections.
     pub topology: Topology,
 }
 
-/// A lesson as read from its file.
+/// A parsed lesson.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lesson {
-    /// Where it was read from; `-` is standard input.
+    /// Path; `-` is standard input.
     pub path: PathBuf,
-    /// The text, for errors and for `--bless`.
+    /// Text, for errors and `--bless`.
     pub source: String,
     /// Title and topology.
     pub front: FrontMatter,
@@ -45,26 +45,26 @@ pub struct Lesson {
 /// One `console` fence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
-    /// The line of its opening fence, from 1.
+    /// Line of its opening fence, from 1.
     pub line: usize,
     /// Its prompts in order.
     pub prompts: Vec<Prompt>,
 }
 
-/// One command and what it prints.
+/// A command and its expected output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prompt {
     /// The machine named before `# `.
     pub machine: String,
-    /// The shell text, with newlines where it goes over several lines.
+    /// The command, with newlines if it has several lines.
     pub command: String,
     /// The line of the prompt, from 1.
     pub line: usize,
     /// The lines below it, each with its newline; see `run` for `…`.
     pub expected: String,
-    /// Where the command stands in [`Lesson::source`], in bytes.
+    /// Range of the command in [`Lesson::source`], bytes.
     pub command_span: Range<usize>,
-    /// Where the expected lines stand in [`Lesson::source`], in bytes; empty where there are none.
+    /// Range of the expected lines in [`Lesson::source`], bytes; empty if there are none.
     pub expected_span: Range<usize>,
 }
 
@@ -73,7 +73,7 @@ impl Lesson {
     ///
     /// # Errors
     ///
-    /// What is wrong with the text, and where.
+    /// Errors in the text.
     pub fn parse(path: &Path, source: String) -> Result<Lesson, LessonError> {
         let is_yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
         let reader = error::Reader { path, source: &source };

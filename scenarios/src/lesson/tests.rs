@@ -6,7 +6,7 @@ fn parse(name: &str, text: &str) -> Result<Lesson, LessonError> {
     Lesson::parse(Path::new(name), text.to_string())
 }
 
-/// Wraps a body into the smallest lesson.
+/// A minimal lesson with this body.
 fn lesson(body: &str) -> String {
     format!("---\ntitle: t\ntopology: {{ nodes: {{ node1: {{}}, node2: {{}} }} }}\n---\n{body}")
 }
@@ -129,7 +129,7 @@ fn yaml_scenarios_have_the_same_structure() {
 
 #[test]
 fn no_text_makes_the_reader_panic() {
-    // Every prefix of a lesson, and a lesson with each line left out, is read or refused.
+    // Prefixes of a lesson, and a lesson without one line, are parsed or refused.
     let whole = lesson("é\n\n```console\nnode1# a \\\n> b\nout …\n```\n~~~console\nnode2# b\n~~~\n");
     for end in (0..=whole.len()).filter(|end| whole.is_char_boundary(*end)) {
         let _ = parse("x.md", &whole[..end]);

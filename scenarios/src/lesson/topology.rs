@@ -12,7 +12,7 @@ use serde_saphyr::Spanned;
 use super::LessonError;
 use super::error::Reader;
 
-/// The machines and what connects them.
+/// Machines and connections.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Topology {
     /// Machines by name.
@@ -26,25 +26,25 @@ pub struct Topology {
 /// A machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// CPUs; 1 unless told.
+    /// Number of CPUs, by default 1.
     pub cpus: u32,
-    /// NICs by name: those listed and those that a link names.
+    /// NICs by name: those listed and those of links.
     pub nics: BTreeMap<String, Nic>,
 }
 
 /// A network card.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Nic {
-    /// The kernel's driver; `e1000e` unless told.
+    /// Kernel driver, by default `e1000e`.
     pub driver: String,
-    /// Its burned-in address, if it is given.
+    /// Permanent address, if given.
     pub address: Option<Mac>,
 }
 
-/// A learning Ethernet switch. Its ports are named by the links.
+/// A learning Ethernet switch. Links name its ports.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Switch {
-    /// Its ports in the order of the links.
+    /// Ports in order of the links.
     pub ports: Vec<String>,
 }
 
@@ -53,9 +53,9 @@ pub struct Switch {
 pub struct Link {
     /// Its two ends.
     pub endpoints: [Endpoint; 2],
-    /// Bits per second; 10 Gbit unless told.
+    /// Bits per second, by default 10 Gbit.
     pub rate: u64,
-    /// Propagation delay; 500 ns unless told (100 m of copper).
+    /// Propagation delay, by default 500 ns (100 m of copper).
     pub delay: Nanos,
 }
 
@@ -107,7 +107,7 @@ struct RawLink {
     delay: Option<Spanned<String>>,
 }
 
-/// Turns what serde read into a topology, and checks it. `base` is where the YAML starts in the text.
+/// Checks the parsed topology. `base` is the offset of the YAML in the text.
 pub(super) struct Checker<'a> {
     pub reader: &'a Reader<'a>,
     pub base: usize,
@@ -177,7 +177,7 @@ impl Checker<'_> {
         Ok(Nic { driver: raw.driver.map_or(default.driver, |driver| driver.value), address })
     }
 
-    /// A setting of which the model knows one value.
+    /// A setting with one modelled value.
     fn only(&self, value: Option<&Spanned<u32>>, known: u32, key: &str) -> Result<(), LessonError> {
         match value {
             Some(value) if value.value != known => Err(self.reader.error(
@@ -334,7 +334,7 @@ fn parse_delay(text: &str) -> Option<u64> {
     Some((number * factor) as u64)
 }
 
-/// Notes which switches a link joins; false if they were joined already.
+/// Merges the switches of a link; false if they are connected already.
 fn joins(link: &Link, topology: &Topology, joined: &mut UnionFind<usize>) -> bool {
     let switch = |end: &Endpoint| topology.switches.keys().position(|name| *name == end.node);
     match [switch(&link.endpoints[0]), switch(&link.endpoints[1])] {

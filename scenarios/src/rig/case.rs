@@ -1,4 +1,4 @@
-//! What a case is, and the bytes of its packets.
+//! Cases, and the bytes of their packets.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// What it is about, or the seed that it was made of.
+    /// Description, or seed.
     pub name: String,
-    /// The rules are those of `iptables-legacy`.
+    /// For `iptables-legacy`.
     #[serde(default)]
     pub legacy: bool,
     /// `bridge-nf-call-iptables` is on.
@@ -26,12 +26,12 @@ pub struct Case {
     pub sets: Vec<String>,
     /// Text for `iptables-restore`, a line each.
     pub rules: Vec<String>,
-    /// What happens then.
+    /// Steps after loading.
     pub steps: Vec<Step>,
 }
 
 impl Case {
-    /// The files that show what `recent` and `hashlimit` rules remember.
+    /// Files of `recent` and `hashlimit` rules.
     pub fn lists(&self) -> BTreeSet<String> {
         let named = |option: &'static str, folder: &'static str| {
             let words = self.rules.iter().flat_map(|rule| rule.split(' ').zip(rule.split(' ').skip(1)));
@@ -42,7 +42,7 @@ impl Case {
     }
 }
 
-/// A port of the rig: where a frame goes in, or comes out.
+/// A port of the rig.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Port {
@@ -65,12 +65,12 @@ impl Port {
         ["c1", "s1", "q0", "q1"][self as usize]
     }
 
-    /// The router's device at its end.
+    /// The router's device.
     pub fn near(self) -> &'static str {
         ["c0", "s0", "p0", "p1"][self as usize]
     }
 
-    /// The third byte of the addresses behind it: 10.0.N.x.
+    /// Third byte of the addresses behind it: 10.0.N.x.
     fn net(self) -> u8 {
         [0, 1, 2, 2][self as usize]
     }
@@ -80,23 +80,23 @@ impl Port {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// A frame comes in by a port.
+    /// A frame is received on a port.
     Send(Send),
-    /// The router itself sends a packet (a raw socket with `IP_HDRINCL`).
+    /// The router sends a packet (raw socket with `IP_HDRINCL`).
     Local(Packet),
-    /// A host answers the IPv4 packet that came out of a port last, if one did.
+    /// A host replies to the last IPv4 packet that left by a port, if there was one.
     Reply(Reply),
-    /// Time passes, ms.
+    /// Wait, ms.
     Wait(u64),
 }
 
-/// A frame that comes in.
+/// A received frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Send {
-    /// By which port.
+    /// Port.
     pub port: Port,
-    /// What it carries.
+    /// Packet.
     pub packet: Packet,
 }
 
@@ -113,10 +113,10 @@ pub struct Packet {
     /// TOS.
     #[serde(default)]
     pub tos: u8,
-    /// Bytes behind the transport header.
+    /// Payload length of the transport header, bytes.
     #[serde(default)]
     pub len: usize,
-    /// The transport's checksum is wrong.
+    /// Wrong transport checksum.
     #[serde(default)]
     pub bad_sum: bool,
     /// Transport header.
@@ -137,9 +137,9 @@ pub enum Proto {
         flags: String,
         /// Sequence number.
         seq: u32,
-        /// Acknowledged.
+        /// Acknowledgement number.
         ack: u32,
-        /// The maximum segment size that it offers, bytes.
+        /// MSS option, bytes.
         #[serde(default)]
         mss: Option<u16>,
     },
@@ -161,39 +161,39 @@ pub enum Proto {
         /// Sequence number.
         seq: u16,
     },
-    /// Another protocol, with nothing but data.
+    /// Another protocol with payload only.
     Other(u8),
 }
 
-/// How a host answers.
+/// Reply of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
-    /// The port by which the packet came out.
+    /// The port by which the packet left.
     pub port: Port,
-    /// Flags of an answer to TCP.
+    /// TCP flags.
     #[serde(default)]
     pub flags: String,
-    /// Bytes of data in the answer.
+    /// Payload length, bytes.
     #[serde(default)]
     pub len: usize,
-    /// Instead: an ICMP destination unreachable with this code.
+    /// Instead: ICMP destination unreachable with this code.
     #[serde(default)]
     pub unreachable: Option<u8>,
 }
 
-/// The Ethernet address of the host 10.0.`net`.`host`.
+/// MAC address of the host 10.0.`net`.`host`.
 pub fn mac_of(net: u8, host: u8) -> [u8; 6] {
     [2, 0, 0, 0, 0x10 + net, host]
 }
 
-/// The Ethernet address of the router's device there.
+/// MAC address of the router in 10.0.`net`.0/24.
 pub fn router_mac(net: u8) -> [u8; 6] {
     [2, 0, 0, 0, 1, net]
 }
 
 impl Send {
-    /// The frame: to the host itself if both are on the bridge, else to the router.
+    /// The frame: to the destination if both hosts are on the bridge, otherwise to the router.
     pub fn frame(&self) -> Vec<u8> {
         let (net, [_, _, src_net, src_host]) = (self.port.net(), self.packet.src.octets());
         let host = if src_net == net { src_host } else { 2 };
@@ -209,7 +209,7 @@ fn ethernet(to: [u8; 6], from: [u8; 6], packet: &[u8]) -> Vec<u8> {
 }
 
 impl Packet {
-    /// Its bytes from the IPv4 header on.
+    /// Bytes from the IPv4 header on.
     pub fn bytes(&self) -> Vec<u8> {
         let payload: Vec<u8> = (0..self.len).map(|at| b'a' + (at % 26) as u8).collect();
         let mut bytes = match &self.proto {
@@ -258,7 +258,7 @@ impl Packet {
         etherparse::IpHeaders::Ipv4(header, etherparse::Ipv4Extensions::default())
     }
 
-    /// Turns a bit of the transport's checksum over.
+    /// Inverts a bit of the transport checksum.
     fn spoil(&self, bytes: &mut [u8]) {
         let at = match self.proto {
             Proto::Tcp { .. } => 36,
@@ -272,7 +272,7 @@ impl Packet {
     }
 }
 
-/// What a builder writes; it writes to memory, and its lengths fit.
+/// Output of a builder. Writing to memory does not fail, and the lengths fit.
 fn written<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Vec<u8> {
     let mut out = Vec::new();
     match write(&mut out) {
@@ -282,7 +282,7 @@ fn written<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Vec<u8> {
 }
 
 impl Reply {
-    /// The frame that answers `frame`, if that is an IPv4 packet that can be answered so.
+    /// The frame that replies to `frame`, if that is a suitable IPv4 packet.
     pub fn to(&self, frame: &[u8]) -> Option<Vec<u8>> {
         let packet = frame.get(14..).filter(|_| frame[12..14] == [8, 0])?;
         let (to, from) = (frame[6..12].try_into().ok()?, frame[..6].try_into().ok()?);
@@ -316,7 +316,7 @@ impl Reply {
     }
 }
 
-/// An ICMP error about a packet, from the host that it was for.
+/// An ICMP error about a packet, from its destination.
 fn unreachable(packet: &[u8], code: u8) -> Vec<u8> {
     let quoted = &packet[..packet.len().min(28)];
     let address = |at: usize| -> [u8; 4] {

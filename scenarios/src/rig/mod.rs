@@ -1,4 +1,4 @@
-//! The router that every random case runs on, what every backend can do with it, and how a case is run.
+//! The router of random cases, its interface to backends, and running a case.
 //!
 //! | file | owns |
 //! |---|---|
@@ -15,7 +15,7 @@ use std::net::Ipv4Addr;
 use crate::error::BackendError;
 use case::{Case, PORTS, Port, Step, mac_of, router_mac};
 
-/// What a program said.
+/// Result of a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
     /// Exit status.
@@ -24,12 +24,12 @@ pub struct Said {
     pub text: String,
 }
 
-/// What one side showed of a case.
+/// Outcome of a case on one side.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// What `ipset restore` and `iptables-restore` said.
+    /// Results of `ipset restore` and `iptables-restore`.
     pub said: Vec<Said>,
-    /// For each step, the frames that came out of the ports.
+    /// For each step, the frames that left by each port.
     pub frames: Vec<Vec<(Port, Vec<u8>)>>,
     /// `iptables-save -c`.
     pub rules: Said,
@@ -37,13 +37,13 @@ pub struct Outcome {
     pub connections: Said,
     /// `ipset save`.
     pub sets: Said,
-    /// Each file of [`Case::lists`] with what it says.
+    /// Content of each file of [`Case::lists`].
     pub lists: Vec<(String, Said)>,
 }
 
-/// A router that can be told what to do: the model's, or one on a real kernel.
+/// A controllable router: the model's, or one on a real kernel.
 pub trait Rig {
-    /// Undoes the last case: no rules, sets or connections are left.
+    /// Removes the rules, sets and connections of the last case.
     ///
     /// # Errors
     ///
@@ -53,38 +53,38 @@ pub trait Rig {
     ///
     /// # Errors
     ///
-    /// It could not be started; its own status is in what it said.
+    /// It could not be started; its exit status is in the result.
     fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, BackendError>;
-    /// A frame comes in by a port; whatever it leads to at once has happened when this returns.
+    /// Sends a frame to a port; its immediate effects are complete on return.
     ///
     /// # Errors
     ///
     /// The frame could not be sent.
     fn send(&mut self, port: Port, frame: &[u8]) -> Result<(), BackendError>;
-    /// The router sends an IPv4 packet whose header is given.
+    /// Sends an IPv4 packet from the router, with its header.
     ///
     /// # Errors
     ///
-    /// None for a packet that the kernel refuses: that it does not come out is what is compared.
+    /// None for a packet that the kernel refuses; the missing frame is compared.
     fn send_local(&mut self, to: Ipv4Addr, packet: &[u8]) -> Result<(), BackendError>;
-    /// Takes the frames that came out of the ports since the last call, in order.
+    /// Takes the frames that left by the ports since the last call, in order.
     ///
     /// # Errors
     ///
-    /// The taps could not be read.
+    /// The taps cannot be read.
     fn take(&mut self) -> Result<Vec<(Port, Vec<u8>)>, BackendError>;
-    /// Lets `ms` milliseconds pass.
+    /// Waits `ms` milliseconds.
     ///
     /// # Errors
     ///
-    /// The clock could not be moved on.
+    /// The clock cannot be advanced.
     fn wait(&mut self, ms: u64) -> Result<(), BackendError>;
 }
 
-/// Where programs of the router wait for UDP: one on all addresses, one on one.
+/// UDP listeners of the router: one on all addresses, one on a single address.
 pub const LISTENERS: [(Ipv4Addr, u16); 2] = [(Ipv4Addr::UNSPECIFIED, 53), (Ipv4Addr::new(10, 0, 0, 1), 443)];
 
-/// Commands that make the router, beside [`links`]: the far ends of its cables lie in the namespace `x`.
+/// Commands that create the router, besides [`links`]. The far ends of its cables are in the namespace `x`.
 const SETTINGS: [&str; 9] = [
     "net.ipv4.ip_forward=1",
     "net.ipv4.conf.all.send_redirects=0",
@@ -97,7 +97,7 @@ const SETTINGS: [&str; 9] = [
     "net.netfilter.nf_conntrack_acct=1",
 ];
 
-/// `ip -batch` text that makes devices, addresses, neighbours and routes.
+/// `ip -batch` text that creates devices, addresses, neighbours and routes.
 fn links() -> String {
     let mac = |bytes: [u8; 6]| bytes.map(|byte| format!("{byte:02x}")).join(":");
     let mut lines = Vec::new();
@@ -124,7 +124,7 @@ fn links() -> String {
     lines.join("\n") + "\n"
 }
 
-/// A command with what it reads.
+/// A command with its input.
 pub(crate) struct Command {
     /// The program and its arguments.
     pub argv: Vec<String>,
@@ -136,10 +136,10 @@ fn command(line: &str, stdin: String) -> Command {
     Command { argv: line.split(' ').map(str::to_owned).collect(), stdin }
 }
 
-/// Milliseconds until a new router is at rest.
+/// Milliseconds until a new router is settled.
 pub(crate) const SETTLING: u64 = 1200;
 
-/// What makes the router.
+/// Commands that create the router.
 pub(crate) fn making() -> Vec<Command> {
     let mut commands = vec![command("ip netns add x", String::new()), command("ip -batch -", links())];
     commands
@@ -153,12 +153,12 @@ pub(crate) fn making() -> Vec<Command> {
     commands
 }
 
-/// What prepares the router for a case.
+/// Commands before a case.
 pub(crate) fn preparing(case: &Case) -> Vec<Command> {
     let switch = format!("sysctl -q -w net.bridge.bridge-nf-call-iptables={}", u8::from(case.bridge_nf));
     let mut commands = vec![command(&switch, String::new())];
     if case.legacy {
-        // A table stays loaded once it was used; so all are, on both sides.
+        // A table stays registered after its first use; here all are, on both sides.
         let tables = ["raw", "mangle", "nat", "filter", "security"];
         commands
             .extend(tables.map(|table| command(&format!("iptables-legacy -t {table} -S"), String::new())));
@@ -166,7 +166,7 @@ pub(crate) fn preparing(case: &Case) -> Vec<Command> {
     commands
 }
 
-/// What loads the sets and rules of a case. It may be refused.
+/// Commands that load the sets and rules of a case. They may be refused.
 pub(crate) fn loading(case: &Case) -> Vec<Command> {
     let mut commands = Vec::new();
     if !case.sets.is_empty() {
@@ -176,12 +176,12 @@ pub(crate) fn loading(case: &Case) -> Vec<Command> {
     commands
 }
 
-/// What the names of the case's tools end with.
+/// Suffix of the tools of a case.
 pub(crate) fn variant(case: &Case) -> &'static str {
     if case.legacy { "-legacy" } else { "" }
 }
 
-/// Makes the router.
+/// Creates the router.
 ///
 /// # Errors
 ///
@@ -206,19 +206,19 @@ fn must(rig: &mut dyn Rig, command: &Command) -> Result<(), BackendError> {
     Err(BackendError::Command { command: command.argv.join(" "), output: said.text })
 }
 
-/// Runs a case on a router that has no rules, sets or connections.
+/// Runs a case on a router without rules, sets or connections.
 ///
 /// # Errors
 ///
-/// What a tool says of the case's own rules and sets is part of the outcome; anything else that fails is an error.
+/// Any failure but those of loading the case's sets and rules, which are part of the outcome.
 pub fn run(rig: &mut dyn Rig, case: &Case) -> Result<Outcome, BackendError> {
     play(rig, case).map(|(outcome, _)| outcome)
 }
 
-/// For each step of a case the frame that came in, if one did.
+/// For each step, the received frame, if any.
 pub type CameIn = Vec<Option<Vec<u8>>>;
 
-/// Runs a case, and says which frames came in.
+/// Runs a case and returns the received frames as well.
 ///
 /// # Errors
 ///

@@ -1,19 +1,19 @@
-//! Holds printed output against what a lesson says, where `…` stands for what does not matter.
+//! Comparison of output with a lesson, in which `…` matches any text.
 //!
-//! A line that is only `…` stands for any number of lines, also none; `…` inside a line stands for any text in
-//! that line.
+//! A line that is only `…` matches any number of lines, including none; `…` inside a line matches any text in that
+//! line.
 
-/// What stands for anything.
+/// The wildcard.
 const ANY: char = '…';
 
 fn is_any_lines(line: &str) -> bool {
     line.trim() == "…"
 }
 
-/// Whether the output is what the lesson says.
+/// The output matches the lesson.
 pub fn matches(expected: &str, printed: &str) -> bool {
     let (expected, printed): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), printed.lines().collect());
-    // reach[p]: the expected lines so far can stand for the first p printed lines.
+    // reach[p]: the expected lines so far match the first p printed lines.
     let mut reach = vec![false; printed.len() + 1];
     reach[0] = true;
     for line in expected {
@@ -31,7 +31,7 @@ pub fn matches(expected: &str, printed: &str) -> bool {
     reach[printed.len()]
 }
 
-/// Whether one line is what the lesson says, spaces at its end aside.
+/// A line matches the lesson, ignoring trailing spaces.
 fn line_matches(expected: &str, printed: &str) -> bool {
     let (expected, mut rest) = (expected.trim_end(), printed.trim_end());
     let Some((first, others)) = expected.split_once(ANY) else { return expected == rest };
@@ -46,7 +46,7 @@ fn line_matches(expected: &str, printed: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// The longest run of pairs (expected line, printed line) that match, in order; `…` lines are in none.
+/// The longest common sequence of matching lines (expected, printed), without `…` lines.
 fn align(expected: &[&str], printed: &[&str]) -> Vec<(usize, usize)> {
     let pairs = |e: usize, p: usize| !is_any_lines(expected[e]) && line_matches(expected[e], printed[p]);
     let mut longest = vec![vec![0u32; printed.len() + 1]; expected.len() + 1];
@@ -70,14 +70,13 @@ fn align(expected: &[&str], printed: &[&str]) -> Vec<(usize, usize)> {
     found
 }
 
-/// What a lesson should say instead: the printed lines, but with each `…` of the lesson that still stands
-/// between the same lines, and each line with a `…` that still matches.
+/// The new expected text: the printed lines, with the `…` lines that still separate the same lines, and the lines with
+/// `…` that still match.
 pub fn bless(expected: &str, printed: &str) -> String {
     rewrite(expected, printed, true)
 }
 
-/// The expected text with every `…` that has a meaning here replaced by what it stands for, so that a
-/// comparison shows only what differs.
+/// The expected text with each `…` replaced by what it matches, so that a diff shows only real differences.
 pub fn filled(expected: &str, printed: &str) -> String {
     rewrite(expected, printed, false)
 }
@@ -150,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_blessed_text_matches() {
-        // All small texts over an alphabet with both kinds of wildcard.
+        // All short texts over an alphabet with both wildcards.
         let lines = ["a", "b", "…", "a…"];
         let texts: Vec<String> = (0..4usize.pow(4))
             .map(|number| (0..4).map(|at| lines[number / 4usize.pow(at) % 4].to_string() + "\n").collect())

@@ -1,4 +1,4 @@
-//! Runs a lesson on the simulator and holds what it prints against what the lesson says.
+//! Runs a lesson on the simulator and compares the output with the lesson.
 //!
 //! | file | owns |
 //! |---|---|
@@ -24,7 +24,7 @@ pub use rewrite::{blessed, write};
 /// A lesson could not be run to its end.
 #[derive(Debug, Error, Diagnostic)]
 pub enum RunError {
-    /// A prompt did not come back.
+    /// A prompt did not end.
     #[error("{error}")]
     Prompt {
         /// Why.
@@ -43,7 +43,7 @@ pub enum RunError {
     Start(#[from] std::io::Error),
 }
 
-/// A lesson under way, for those who look into the world between its prompts.
+/// A running lesson, with access to the world between prompts.
 pub struct Run<'a> {
     /// The lesson.
     pub lesson: &'a Lesson,
@@ -52,11 +52,11 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Switches the lesson's machines on.
+    /// Boots the lesson's machines.
     ///
     /// # Errors
     ///
-    /// [`RunError::Start`] if this process may not have a runtime.
+    /// [`RunError::Start`] if the runtime cannot be created.
     pub fn new(lesson: &'a Lesson, seed: u64) -> Result<Run<'a>, RunError> {
         let world = lab::build(&lesson.front.topology, seed);
         Ok(Run { lesson, session: Session::new(world)? })
@@ -66,7 +66,7 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     ///
-    /// [`RunError::Prompt`], which underlines the command, if it did not come back.
+    /// [`RunError::Prompt`], which underlines the command, if it does not end.
     pub fn prompt(&mut self, prompt: &Prompt) -> Result<Outcome, RunError> {
         self.session.run(&prompt.machine, &prompt.command).map_err(|error| RunError::Prompt {
             error,
@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Runs a lesson; `each` sees every prompt and what it did.
+/// Runs a lesson; `each` is called with every prompt and its outcome.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Writes what the commands printed into a Markdown lesson; prose and commands stay as they are.
+//! Writes the output of the commands into a Markdown lesson; prose and commands do not change.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::expect::{bless, matches};
 use crate::lesson::Lesson;
 use crate::shell::Outcome;
 
-/// The text of the lesson with the outcomes in place of what it said.
+/// The text of the lesson with the new output.
 pub fn blessed(lesson: &Lesson, outcomes: &[Outcome]) -> String {
     let mut text = String::new();
     let mut copied = 0;
@@ -27,7 +27,7 @@ pub fn blessed(lesson: &Lesson, outcomes: &[Outcome]) -> String {
     text
 }
 
-/// The blanks before a prompt, in a fence that stands in a list.
+/// Indentation of a prompt, for a fence in a list.
 fn indent_of(lesson: &Lesson, command: usize) -> &str {
     let start = lesson.source[..command].rfind('\n').map_or(0, |newline| newline + 1);
     let line = &lesson.source[start..];
@@ -38,11 +38,11 @@ fn indented(text: &str, indent: &str) -> String {
     text.lines().flat_map(|line| [if line.is_empty() { "" } else { indent }, line, "\n"]).collect()
 }
 
-/// Replaces a file in one step: a reader sees the old text or the new one, never half of it.
+/// Replaces a file atomically.
 ///
 /// # Errors
 ///
-/// As the file system gives them; the old text is still there then.
+/// Those of the file system; the file is unchanged then.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));

@@ -1,4 +1,4 @@
-//! Makes the shells: bashkit with our programs, without what Linux does not have.
+//! Creates shells: bashkit with our programs, and without commands that Linux does not have.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use super::files::MachineFs;
 use super::machine::Place;
 use super::prompt::NotFound;
 
-/// Turns of loops that one shell may take in its life; more is taken for an endless loop.
+/// Maximum number of loop iterations of a shell; more count as an endless loop.
 pub const LOOP_LIMIT: usize = 200_000;
-/// Commands that one shell may run in its life.
+/// Maximum number of commands of a shell.
 pub const COMMAND_LIMIT: usize = 1_000_000;
 
-/// Commands of the shell itself (bash 5.2).
+/// Builtins of bash 5.2.
 const SHELL_COMMANDS: &str = ". : [ alias bg break builtin caller cd command compgen complete compopt continue \
     declare dirs disown echo enable eval exec exit export false fc fg getopts hash help history jobs kill let \
     local logout mapfile popd printf pushd pwd read readarray readonly return set shift shopt source test times \
     trap true type typeset ulimit umask unalias unset wait";
 
-/// Commands of Debian 12 that need no network: bash, coreutils, grep, sed, mawk, findutils, diffutils, bsdextra.
+/// Commands of Debian 12 without networking: bash, coreutils, grep, sed, mawk, findutils, diffutils, bsdextra.
 const FILE_COMMANDS: &str = "[ awk base64 basename bash bc cat chmod chown cksum cmp column comm cp cut dd diff \
     dirname echo egrep env expand expr false fgrep find fmt fold grep head hexdump hostname install join ln ls \
     md5sum mkdir mkfifo mktemp mv nl nproc numfmt od paste printenv printf pwd readlink realpath rev rm rmdir sed \
@@ -32,12 +32,12 @@ fn listed(list: &str, name: &str) -> bool {
     list.split_whitespace().any(|listed| listed == name)
 }
 
-/// Whether a file of this name stands on Debian's `PATH`, apart from our programs.
+/// A command on Debian's `PATH`, other than our programs.
 pub(super) fn is_file_command(name: &str) -> bool {
     listed(FILE_COMMANDS, name)
 }
 
-/// Limits of a shell: none on wall-clock time, so that a run repeats; endless scripts end by counting.
+/// Limits of a shell: no wall-clock time, so that runs are reproducible; counts end endless scripts.
 fn limits() -> ExecutionLimits {
     ExecutionLimits::cli()
         .max_commands(COMMAND_LIMIT)
@@ -49,12 +49,12 @@ fn limits() -> ExecutionLimits {
         .parser_timeout(Duration::from_secs(3600))
 }
 
-/// A shell that runs commands at `place`.
+/// A shell at `place`.
 pub(super) fn bash(place: &Place, cwd: &str, env: &BTreeMap<String, String>) -> Bash {
     bash_with(place, cwd, env, Vec::new())
 }
 
-/// A shell with further commands.
+/// A shell with additional commands.
 pub(super) fn bash_with(
     place: &Place,
     cwd: &str,
@@ -90,7 +90,7 @@ pub(super) fn bash_with(
     bash
 }
 
-/// The environment of a login as root.
+/// Environment of a root login.
 pub(super) fn login_env() -> BTreeMap<String, String> {
     [
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
@@ -104,7 +104,7 @@ pub(super) fn login_env() -> BTreeMap<String, String> {
     .into()
 }
 
-/// Says "command not found" as bash does, without bashkit's advice.
+/// "command not found" as bash prints it, without bashkit's hint.
 struct Unknown;
 
 impl CommandResolver for Unknown {

@@ -1,4 +1,4 @@
-//! Programs of `glassnet_userland` as commands of the shell, and command lines that programs start.
+//! Programs of `glassnet_userland` as shell commands, and command lines started by programs.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -18,10 +18,10 @@ use super::files::{MachineFs, ProgramFiles};
 use super::live::{self, Job};
 use super::machine::Place;
 
-/// What starting a program takes: fork, exec and the dynamic linker. A round figure, not a measured one.
+/// Time for fork, exec and the dynamic linker; a round figure, not measured.
 const EXEC_TIME: Nanos = Nanos::from_millis(1);
 
-/// A program as a command of the shell.
+/// A program as a shell command.
 pub(super) struct ProgramCommand {
     pub place: Place,
     pub program: &'static Program,
@@ -108,8 +108,8 @@ fn to_io(error: bashkit::Error) -> io::Error {
     }
 }
 
-/// Runs the command lines of `ip netns exec`, `nsenter` and `timeout`: programs directly, all else in a shell
-/// of its own that shares the machine's files.
+/// Runs the command lines of `ip netns exec`, `nsenter` and `timeout`: programs directly, anything else in a new shell
+/// with the machine's files.
 struct ShellSpawner {
     place: Place,
 }
@@ -177,7 +177,7 @@ async fn read_to_end(input: &dyn Input) -> io::Result<Vec<u8>> {
     }
 }
 
-/// A shell dies of a signal that its parent was sent.
+/// Ends a shell when its parent was sent a fatal signal.
 async fn unless_killed(signals: Arc<Signals>, shell: impl Future<Output = i32> + Send) -> i32 {
     let mut shell = Box::pin(shell);
     poll_fn(|cx| match signals.fatal(cx.waker()) {

@@ -1,5 +1,5 @@
-//! The files of a machine: a disk in memory, and on top of it `/proc`, `/sys`, `/run/netns` and `/dev/tty`,
-//! which the kernel answers.
+//! Files of a machine: an in-memory disk, with `/proc`, `/sys`, `/run/netns` and `/dev/tty` on top, served by the
+//! kernel.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,12 @@ use glassnet_userland::procfs::{self, Caller, Node};
 
 use super::machine::Place;
 
-/// How a refused value is told from a file that cannot be opened.
+/// Marks a refused value, as opposed to a file that cannot be opened.
 pub(super) const WRITE_ERROR: &str = "write error: ";
-/// First line of a file that stands for a command of the shell.
+/// First line of a file for a shell builtin.
 const STUB: &str = "#!/bin/sh\n# bashkit builtin: ";
 
-/// Lays out the disk of a machine that was just installed.
+/// Creates the files of a newly installed machine.
 pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
     let files = [
         ("/etc/hostname", format!("{hostname}\n")),
@@ -48,11 +48,11 @@ pub(super) struct MachineFs {
     pub place: Place,
 }
 
-/// Who answers for a path.
+/// What serves a path.
 enum Owner {
     /// procfs or sysfs, by absolute path.
     Kernel(String),
-    /// The directory of namespace names, or one name in it.
+    /// The directory of namespace names, or a name in it.
     Netns(Option<String>),
     Tty,
     Disk(PathBuf),
@@ -97,7 +97,7 @@ fn boot_time() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(BOOT_TIME)
 }
 
-/// The disk reads the host's clock, which would show; all files are as old as the machine.
+/// Replaces the disk's times, which are the host's; all files are as old as the machine.
 fn without_clock(metadata: Metadata) -> Metadata {
     Metadata { modified: boot_time(), created: boot_time(), ..metadata }
 }
@@ -120,7 +120,7 @@ impl MachineFs {
         self.world(|world| world.kernel(machine).netns_names.keys().cloned().collect())
     }
 
-    /// The shell itself, which runs on the first CPU.
+    /// The shell, on the first CPU.
     fn caller(&self) -> Caller {
         Caller { machine: self.place.machine.id, cpu: CpuId(0), netns: self.place.netns }
     }
@@ -150,7 +150,7 @@ impl MachineFs {
         }
     }
 
-    /// Changes that the disk takes and the kernel's trees refuse.
+    /// Changes that the disk allows and the kernel's trees refuse.
     fn disk(&self, path: &Path) -> bashkit::Result<(&InMemoryFs, PathBuf)> {
         match owner(path) {
             Owner::Disk(path) => Ok((&self.place.machine.disk, path)),

@@ -1,10 +1,10 @@
-//! Prepares a command line so that programs write to the terminal while they run.
+//! Rewrites a command line so that programs write to the terminal while they run.
 //!
-//! bashkit hands a command's output on when the command ends, and a background job's when the job ends. A
-//! terminal shows it at once. So each program whose output goes to the terminal gets `>>/dev/tty 2>>/dev/tty`
-//! in front, which bashkit routes byte by byte; later redirections win, so the meaning stays, and where there are none
-//! a mark in the environment tells the program so. The commands of a background job also get a mark in their environment, by which `kill` finds them: the process id of the job
-//! that was started before (`$!`), with a letter for the kind of job.
+//! bashkit returns a command's output when the command ends, and a background job's when the job ends. So each program
+//! that writes to the terminal gets `>>/dev/tty 2>>/dev/tty` in front, which bashkit writes at once. Later
+//! redirections take precedence, so the meaning does not change; without any, a mark in the environment tells the
+//! program that it writes to the terminal. Commands of a background job also get a mark, by which `kill` finds them:
+//! the process id of the job before (`$!`), with a letter for the kind of job.
 //!
 //! Where the output is captured (`$(…)`, a function, a group with redirections) the text is left as it is: the
 //! output is the same, only late.
@@ -21,17 +21,17 @@ pub(super) const TERMINAL: &str = "GLASSNET_TERMINAL";
 const STDOUT: &str = ">>/dev/tty ";
 const STDERR: &str = "2>>/dev/tty ";
 
-/// The mark of a background job.
+/// Mark of a background job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Job {
-    /// A loop or a group, which goes on when one of its programs dies.
+    /// A loop or group, which continues when one of its programs is killed.
     pub is_compound: bool,
     /// The process id of the job before it, 0 for none.
     pub after: u32,
 }
 
 impl Job {
-    /// Reads the mark from a program's environment.
+    /// Parses the mark in a program's environment.
     pub(super) fn parse(mark: &str) -> Option<Job> {
         let after = mark.get(1..)?;
         let after = if after.is_empty() { 0 } else { after.parse().ok()? };
@@ -39,7 +39,7 @@ impl Job {
     }
 }
 
-/// Prepares `text`.
+/// Rewrites `text`.
 pub(super) fn prepare(text: &str, is_program: impl Fn(&str) -> bool) -> String {
     let Ok(script) = Parser::new(text).parse() else { return text.to_string() };
     let mut walk = Walk { is_program: &is_program, insertions: Vec::new() };
@@ -54,7 +54,7 @@ pub(super) fn prepare(text: &str, is_program: impl Fn(&str) -> bool) -> String {
     prepared
 }
 
-/// Whether a command line is complete, or bash would ask for more of it with its second prompt.
+/// A command line is complete; otherwise bash would print its second prompt.
 pub fn is_complete(text: &str) -> bool {
     if text.ends_with('\\') && !text.ends_with("\\\\") {
         return false;
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn programs_on_the_terminal_are_routed_there() {
-        // `R` stands for both redirections, `T` for them with the mark, `E` for the one of standard error.
+        // `R`: both redirections, `T`: both with the mark, `E`: standard error only.
         let cases = [
             ("ip a", "T ip a"),
             ("echo x; ip a && ip l", "echo x; T ip a && T ip l"),

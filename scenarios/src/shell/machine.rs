@@ -1,4 +1,4 @@
-//! What the shells and programs of one machine share.
+//! State shared by the shells and programs of a machine.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use glassnet_userland::process::{SharedWorld, Signal, Signals, Sleepers};
 use super::live::Job;
 use super::terminal::Terminal;
 
-/// A machine with its terminal, its files and its running programs.
+/// A machine's terminal, files and running programs.
 pub(super) struct Machine {
     pub world: SharedWorld,
     pub id: MachineId,
@@ -48,19 +48,19 @@ impl Machine {
     }
 }
 
-/// Where a shell runs its commands.
+/// Context of a shell.
 #[derive(Clone)]
 pub(super) struct Place {
     pub machine: Arc<Machine>,
     pub netns: NetnsId,
-    /// In a shell that a program started, all commands share the program's signals.
+    /// Signals of the program that started the shell; its commands share them.
     pub signals: Option<Arc<Signals>>,
 }
 
 /// A running program.
 struct Running {
     name: String,
-    /// The mark of the background job that it is part of.
+    /// Mark of its background job.
     job: Option<Job>,
     signals: Arc<Signals>,
 }
@@ -72,7 +72,7 @@ pub(super) struct Programs {
     started: AtomicU64,
 }
 
-/// Forgets a program when it ends, also when it is dropped where it waits.
+/// Removes a program from the list when it ends or is dropped.
 pub(super) struct Listed<'a> {
     programs: &'a Programs,
     key: u64,
@@ -104,7 +104,7 @@ impl Programs {
             .collect()
     }
 
-    /// The background jobs that have a program running.
+    /// Background jobs with a running program.
     pub(super) fn jobs(&self) -> Vec<Job> {
         self.lock().values().filter_map(|running| running.job).collect()
     }
@@ -114,7 +114,7 @@ impl Programs {
         deliver(self.matching(|running| running.job == Some(job)), signal);
     }
 
-    /// Sends a signal to the programs of this name; how many there were.
+    /// Sends a signal to the programs of this name; returns their number.
     pub(super) fn signal_name(&self, name: &str, signal: Option<Signal>) -> usize {
         deliver(self.matching(|running| running.name == name), signal)
     }

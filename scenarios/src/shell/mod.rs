@@ -41,41 +41,41 @@ pub use terminal::Watcher;
 use clock::Clock;
 use machine::{Machine, Place};
 
-/// Virtual time that one prompt may take; more is taken for a program that never ends.
+/// Maximum virtual time of a prompt; more count as a program that never ends.
 pub const TIME_LIMIT: Nanos = Nanos::from_secs(86_400);
 
-/// What a prompt did.
+/// Result of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What the terminal showed, in order.
+    /// Output on the terminal.
     pub output: String,
-    /// `$?` after it.
+    /// `$?`.
     pub status: i32,
 }
 
-/// Why a prompt did not come to its end. The machine's shell is gone; the next prompt gets a new one.
+/// Why a prompt did not end. The machine's shell is discarded; the next prompt starts a new one.
 #[derive(Debug, Error)]
 pub enum ShellError {
     /// No such machine.
     #[error("there is no machine `{0}`")]
     UnknownMachine(String),
-    /// A limit on commands, loops or memory.
+    /// A limit on commands, loops or memory was exceeded.
     #[error("stopped: {0}")]
     Limit(String),
-    /// The simulator refused to go on.
+    /// The simulator's limit of steps was exceeded.
     #[error("stopped: {0}")]
     Endless(String),
-    /// Every program waits, and nothing is left to happen.
+    /// All programs wait, and no event is left.
     #[error(
         "nothing is left to happen, and the command still waits: for input, or for a job that never ends?"
     )]
     Stuck,
-    /// Too much virtual time.
+    /// The limit of virtual time was exceeded.
     #[error("the command did not end within {} hours of virtual time", TIME_LIMIT.0 / 3_600_000_000_000)]
     TooLong,
 }
 
-/// All machines of a world, each with a shell.
+/// A shell for each machine of a world.
 pub struct Session {
     world: SharedWorld,
     sleepers: Arc<Sleepers>,
@@ -83,13 +83,13 @@ pub struct Session {
     clock: Clock,
 }
 
-/// A shell from its first prompt on: its exit status, or why it stopped.
+/// A running shell: its exit status, or an error.
 type Life = Pin<Box<dyn Future<Output = Result<i32, String>> + Send>>;
 
 /// The shell of one machine.
 struct Shell {
     machine: Arc<Machine>,
-    /// The shell's life; `None` until the first prompt.
+    /// The running shell; `None` before the first prompt.
     running: Option<Life>,
     woken: Arc<Woken>,
 }
@@ -103,11 +103,11 @@ impl Wake for Woken {
 }
 
 impl Session {
-    /// Shells for all machines of the world.
+    /// Creates the shells of all machines.
     ///
     /// # Errors
     ///
-    /// The runtime that polls the shells could not be built.
+    /// The runtime cannot be created.
     pub fn new(world: World) -> std::io::Result<Session> {
         let names: Vec<_> =
             world.machines.iter().map(|kernel| (kernel.hostname.clone(), kernel.id)).collect();
@@ -133,18 +133,18 @@ impl Session {
         self.machines.keys().map(String::as_str)
     }
 
-    /// Shows all output of a machine to `watcher` at once, beside collecting it.
+    /// Also passes a machine's output to `watcher` at once.
     pub fn watch(&self, machine: &str, watcher: Watcher) {
         if let Some(shell) = self.machines.get(machine) {
             shell.machine.terminal.watch(watcher);
         }
     }
 
-    /// Runs one command line on a machine until its prompt is back and nothing happens at that instant.
+    /// Runs a command line until the next prompt, and until all events at that time are processed.
     ///
     /// # Errors
     ///
-    /// The machine is unknown, or the prompt did not come back: see [`ShellError`].
+    /// The machine is unknown, or the prompt did not end: see [`ShellError`].
     pub fn run(&mut self, machine: &str, command: &str) -> Result<Outcome, ShellError> {
         let shell = self.machines.get_mut(machine).ok_or(ShellError::UnknownMachine(machine.to_string()))?;
         shell.submit(command);
@@ -173,7 +173,7 @@ impl Session {
         }
     }
 
-    /// Polls all shells until none has more to do at this instant. `Some` if the machine's shell exited.
+    /// Polls all shells until none can proceed at this time. `Some` if the machine's shell exited.
     fn poll_all(&mut self, machine: &str) -> Result<Option<i32>, ShellError> {
         let mut exit = None;
         let entered = self.clock.enter();
@@ -197,7 +197,7 @@ impl Session {
         Ok(exit)
     }
 
-    /// Moves virtual time on until a program may have something to do.
+    /// Advances virtual time until a program may proceed.
     fn advance(&mut self, deadline: Nanos) -> Result<(), ShellError> {
         let now = {
             let mut world = self.world();
@@ -218,7 +218,7 @@ impl Session {
 }
 
 impl Shell {
-    /// Hands the next command line to the shell, and starts one if there is none.
+    /// Passes a command line to the shell, and starts a shell if there is none.
     fn submit(&mut self, command: &str) {
         if self.running.is_none() {
             self.machine.prompt().next = None;
@@ -238,7 +238,7 @@ impl Shell {
         self.running.is_some() && self.woken.0.load(Ordering::Acquire)
     }
 
-    /// Polls the shell if something woke it; its status or an error if it ended.
+    /// Polls the shell if it was woken; its status or error if it ended.
     fn poll(&mut self, polled: &mut bool) -> Option<Result<i32, String>> {
         if !self.is_woken() {
             return None;
@@ -256,7 +256,7 @@ impl Shell {
     }
 }
 
-/// The life of a machine's shell: prompts until `exit`.
+/// Runs a machine's shell until `exit`.
 fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String>> + Send>> {
     let place = Place { machine: machine.clone(), netns: INIT_NET, signals: None };
     let more: Vec<(&str, Arc<dyn bashkit::Builtin>)> = vec![

@@ -1,7 +1,7 @@
-//! The loop that a machine's shell runs for its whole life, and the commands inside it that are ours.
+//! The script of a machine's shell, and our commands in it.
 //!
-//! One script per machine takes one command line after the other, so variables, functions and background jobs
-//! live from one prompt to the next.
+//! One script per machine evaluates all command lines, so variables, functions and background jobs persist between
+//! prompts.
 
 use std::future::poll_fn;
 use std::sync::{Arc, MutexGuard};
@@ -24,12 +24,12 @@ eval "$GLASSNET_COMMAND"
 done
 "#;
 
-/// Between the runner and the prompt of a machine.
+/// State shared by the session and a machine's script.
 #[derive(Default)]
 pub(super) struct State {
     /// The command line that runs next.
     pub next: Option<String>,
-    /// The status of the last command line; set while the shell waits for the next.
+    /// Status of the last command line, set while the shell waits.
     pub finished: Option<i32>,
     pub waker: Option<Waker>,
 }
@@ -68,7 +68,7 @@ impl Builtin for Next {
     }
 }
 
-/// Gives the status of the last prompt back to `$?`.
+/// Restores `$?`.
 pub(super) struct Status;
 
 #[async_trait]
@@ -79,8 +79,8 @@ impl Builtin for Status {
     }
 }
 
-/// `kill` of background programs: the first argument is what `jobs -l` prints, then kill's own arguments.
-/// Fails without a word if a target is not such a program; the shell's own `kill` then does all of it.
+/// `kill` of background programs: the first argument is the output of `jobs -l`, the others are kill's. Fails silently
+/// if a target is another kind of process; then the shell's own `kill` runs.
 pub(super) struct Kill(pub Arc<Machine>);
 
 #[async_trait]
@@ -101,7 +101,7 @@ impl Builtin for Kill {
     }
 }
 
-/// Splits kill's arguments into the signal (`None` for 0) and the targets; `None` for any other use of it.
+/// Splits kill's arguments into signal (`None` for 0) and targets; `None` for any other use.
 fn parse_kill(args: &[String]) -> Option<(Option<Signal>, &[String])> {
     match args {
         [option, signal, targets @ ..] if option == "-s" || option == "-n" => {
@@ -118,9 +118,9 @@ fn parse_signal(text: &str) -> Option<Option<Signal>> {
     if text == "0" { Some(None) } else { Signal::parse(text).map(Some) }
 }
 
-/// The job that `%1`, `%%` or a process id means, if it is one command whose programs can be signalled. `jobs`
-/// is what `jobs -l` prints. A job's mark names the job before it, so it is the highest mark below its own
-/// process id, unless another job lies between.
+/// The job of `%1`, `%%` or a process id, if it is a single command whose programs can be signalled. `jobs` is the
+/// output of `jobs -l`. A job's mark is the process id of the job before it: the highest mark below its own process
+/// id, unless another job lies between.
 fn job_of(jobs: &str, target: &str, running: &[Job]) -> Option<Job> {
     let listed = |line: &str| {
         let mut words = line.split_whitespace();
@@ -138,7 +138,7 @@ fn job_of(jobs: &str, target: &str, running: &[Job]) -> Option<Job> {
     (!is_other && !job.is_compound).then_some(job)
 }
 
-/// `pkill` of procps 4.0.2, by exact name; 0 if it found one.
+/// `pkill` of procps 4.0.2, by exact name; 0 if it matched.
 pub(super) struct Pkill(pub Arc<Machine>);
 
 #[async_trait]
@@ -164,21 +164,20 @@ impl Builtin for Pkill {
     }
 }
 
-/// Puts bashkit's messages as bash puts them: a value that the kernel refuses is `echo`'s write error, and
-/// the text of a prompt is no `eval`.
+/// Converts bashkit's messages to bash's: a refused value is a write error of `echo`, and a prompt is not an `eval`.
 pub(super) fn as_bash_says(text: &str) -> String {
     let line = |line: &str| match (line.strip_prefix("bash: eval: line "), line.split_once(WRITE_ERROR)) {
         (Some(rest), _) => format!("bash: {}", rest.split_once(": ").map_or(rest, |(_, message)| message)),
         (None, Some((before, reason))) if before.starts_with("bash: /") => {
             format!("bash: echo: {WRITE_ERROR}{reason}")
         }
-        // `time`: a simulated program's own time is not counted.
+        // `time`: CPU time of simulated programs is not counted.
         _ => line.replace("\tunavailable", "\t0m0.000s"),
     };
     text.split_inclusive('\n').map(line).collect()
 }
 
-/// What bash says of a name that is no command.
+/// bash's message for an unknown command.
 pub(super) struct NotFound(pub String);
 
 #[async_trait]

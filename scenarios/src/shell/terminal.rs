@@ -1,8 +1,8 @@
-//! What a machine's terminal shows: everything its programs print, in the order of virtual time.
+//! A machine's terminal: the output of its programs in order of virtual time.
 
 use std::sync::{Mutex, MutexGuard};
 
-/// Sees each piece of output at once.
+/// Gets each piece of output at once.
 pub type Watcher = Box<dyn FnMut(&[u8]) + Send>;
 
 #[derive(Default)]
@@ -22,7 +22,7 @@ impl Terminal {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Shows more output.
+    /// Appends output.
     pub(super) fn show(&self, bytes: &[u8]) {
         let mut state = self.lock();
         state.shown.extend_from_slice(bytes);
@@ -31,12 +31,12 @@ impl Terminal {
         }
     }
 
-    /// Takes what was shown since the last call.
+    /// Takes the output since the last call.
     pub(super) fn take(&self) -> Vec<u8> {
         std::mem::take(&mut self.lock().shown)
     }
 
-    /// From now on, `watcher` sees all output at once.
+    /// From now on, `watcher` gets all output at once.
     pub(super) fn watch(&self, watcher: Watcher) {
         self.lock().watcher = Some(watcher);
     }

@@ -1,4 +1,4 @@
-//! The model as a [backend](crate::backend): runs a plan and writes down what a real kernel's backend writes down.
+//! The model as a [backend](crate::backend), which records the same as a real kernel's backend.
 //!
 //! | file | owns |
 //! |---|---|
@@ -6,7 +6,8 @@
 //! | `rig.rs` | the router of random cases |
 //!
 //! Tracepoints of the kernel are functions of the model: where `trace_net_dev_queue` stands in the kernel's text,
-//! the model has the door [`Func::DevQueueXmit`], and so on.
+//! Tracepoints are functions of the model: `trace_net_dev_queue` stands for the door [`Func::DevQueueXmit`], and so
+//! on.
 
 mod rig;
 
@@ -32,17 +33,17 @@ use crate::shell::{Outcome, Session};
 
 pub use rig::Router;
 
-/// A model of a kernel.
+/// The model's backend.
 #[derive(Clone, Debug, Default)]
 pub struct Simulator {
-    /// How the kernel is built.
+    /// Configuration of the kernel.
     pub config: KernelConfig,
-    /// Addresses that its new devices get, in their order; what is not listed is drawn at random.
+    /// MAC addresses of new devices, in order; others are drawn at random.
     pub macs: Vec<ChosenMac>,
 }
 
 impl Simulator {
-    /// A model of the kernel that was observed: built as it is, and with the addresses that it chose.
+    /// A model with the configuration and the MAC addresses of an observed kernel.
     pub fn of(real: &Observation) -> Self {
         Self { config: real.config, macs: real.macs.clone() }
     }
@@ -78,7 +79,7 @@ impl Backend for Simulator {
     }
 }
 
-/// NICs exist already and get theirs now; the rest is for devices to come, which may be called the same elsewhere.
+/// NICs exist and get theirs now; the others are for new devices, whose names may recur.
 fn give_addresses(world: &mut World, macs: &[ChosenMac]) {
     let mut nics = BTreeSet::new();
     for chosen in macs {
@@ -100,13 +101,13 @@ fn parse_mac(text: &str) -> Option<Mac> {
 struct Run<'a> {
     plan: &'a Plan,
     session: Session,
-    /// Names of namespaces, of those too that are gone.
+    /// Names of namespaces, including deleted ones.
     names: BTreeMap<(MachineId, NetnsId), String>,
-    /// Journeys under way, by buffer.
+    /// Unfinished journeys, by buffer.
     live: BTreeMap<u32, Journey>,
-    /// The last prompt of the block that runs, with its number.
+    /// The last prompt of the current block, with its number.
     last: Option<(usize, PlannedPrompt)>,
-    /// Exit status of each machine's last prompt.
+    /// Exit status of the last prompt, by machine.
     statuses: BTreeMap<String, i32>,
     seen: Captured,
 }
@@ -157,7 +158,7 @@ impl Running for Run<'_> {
 }
 
 impl Run<'_> {
-    /// Runs a command under observation, in the name of a prompt.
+    /// Runs a command under observation, for a prompt.
     fn watched(
         &mut self,
         number: usize,
@@ -191,7 +192,7 @@ impl Run<'_> {
         }
     }
 
-    /// Moves what the trace holds into what was seen.
+    /// Moves the trace into the observation.
     fn take_trace(&mut self, prompt: usize) {
         let mut world = self.session.world();
         let (frames, steps) =
@@ -206,7 +207,7 @@ impl Run<'_> {
         }
     }
 
-    /// Each machine with each of its namespaces, the machine's own (empty) first.
+    /// All machines and namespaces, each machine's initial one (empty) first.
     fn places(&self) -> Vec<(String, String)> {
         let world = self.session.world();
         let of = |kernel: &glassnet_kernel::Kernel| {
@@ -216,10 +217,10 @@ impl Run<'_> {
         world.machines.iter().flat_map(of).collect()
     }
 
-    /// Leaves `$?` as the last prompt left it.
+    /// Restores `$?` of the last prompt.
     fn restore_statuses(&mut self) {
         for (machine, status) in &self.statuses {
-            // A status that cannot be restored shows in the next prompt that reads it.
+            // A failure shows in the next prompt that reads `$?`.
             let _ = self.session.run(machine, &format!("(exit {status})"));
         }
     }
@@ -254,7 +255,7 @@ fn frame_seen(
     }
 }
 
-/// The tracepoint that stands in a function of the kernel.
+/// The tracepoint of a kernel function.
 fn tracepoint(func: Func) -> Option<&'static str> {
     match func {
         Func::DevQueueXmit => Some("net_dev_queue"),
@@ -265,7 +266,7 @@ fn tracepoint(func: Func) -> Option<&'static str> {
     }
 }
 
-/// A buffer passed a function; returns its journey if that ended there.
+/// Records a function that a buffer passed; returns its journey if that ended.
 fn passed(world: &World, live: &mut BTreeMap<u32, Journey>, prompt: usize, step: &Step) -> Option<Journey> {
     let end = |live: &mut BTreeMap<u32, Journey>, how: &str| {
         let mut journey = live.remove(&step.skb)?;

@@ -23,12 +23,12 @@ use crate::rig::{LISTENERS, Rig, Said, build};
 const MACHINE: MachineId = MachineId(0);
 const CPU: CpuId = CpuId(0);
 
-/// A router in a world of its own.
+/// A router in its own world.
 pub struct Router {
-    /// For what the model draws at random.
+    /// Seed of the model's random numbers.
     seed: u64,
     config: KernelConfig,
-    /// As of [`glassnet_kernel::Kernel::remembers_verdicts`].
+    /// [`glassnet_kernel::Kernel::remembers_verdicts`].
     remembers_verdicts: bool,
     world: SharedWorld,
     sockets: Vec<SocketId>,
@@ -36,17 +36,16 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router without rules whose kernel is built so; `seed` is for what it draws at random.
+    /// A router without rules and with this configuration; `seed` is that of its random numbers.
     ///
     /// # Errors
     ///
-    /// A command that makes the router failed.
+    /// A command of the set-up failed.
     pub fn new(seed: u64, config: KernelConfig) -> Result<Router, BackendError> {
         Router::with(seed, config, true)
     }
 
-    /// The same, with the memory of flows on or off: packets of a flow pass hooks as those before them did, or every
-    /// function is called for every packet.
+    /// The same, with cached verdicts on or off.
     ///
     /// # Errors
     ///
@@ -69,7 +68,7 @@ impl Router {
         self.world().cpu_now(MACHINE, CPU)
     }
 
-    /// How many ways through hooks are remembered.
+    /// Number of cached verdicts.
     pub fn passages(&self) -> usize {
         self.world().kernel(MACHINE).netns[INIT_NET].passages.count()
     }
@@ -78,7 +77,7 @@ impl Router {
         self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Opens the sockets by which frames and packets are sent.
+    /// Opens the sockets that send frames and packets.
     fn open(&mut self) {
         let mut world = self.world();
         world.trace.capture = true;
@@ -88,7 +87,7 @@ impl Router {
                 let dev = cx.k.dev_by_name(outside, port.name());
                 let ifindex = dev.map_or(0, |dev| cx.k.devs[dev].ifindex);
                 let id = socket::socket(cx, outside, SockKind::Packet { protocol: 0, cooked: false });
-                // A device that is not there shows in the first frame that is sent.
+                // A missing device shows with the first frame.
                 let _ = socket::packet_bind(cx, id, ifindex);
                 id
             })
@@ -111,7 +110,7 @@ impl Router {
         (self.sockets, self.raw) = (sockets.to_vec(), Some(raw));
     }
 
-    /// Lets everything happen that needs no waiting.
+    /// Runs until all events at this time are processed.
     fn settle(&self) {
         let mut world = self.world();
         let now = world.now();
@@ -149,7 +148,7 @@ impl Rig for Router {
 
     fn send_local(&mut self, to: Ipv4Addr, packet: &[u8]) -> Result<(), BackendError> {
         match self.raw {
-            // What the kernel answers to the sender shows in the frames: a packet that is refused does not come out.
+            // Errors of sending are compared by the missing frame.
             Some(id) => self.send_by(id, SendTo::Inet(to, 0), packet).or(Ok(())),
             None => Ok(()),
         }

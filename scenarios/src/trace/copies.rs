@@ -1,5 +1,5 @@
-//! The copies of a packet: a bridge that floods makes several, and a cable a new one. The way that counts is that of
-//! the copy that came furthest.
+//! Copies of a packet: flooding makes several, and a cable makes a new one. The trace follows the copy that got
+//! furthest.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -13,13 +13,13 @@ use crate::view::Story;
 /// One copy.
 #[derive(Clone, Debug, Default)]
 struct Copy {
-    /// The copy that it was made of.
+    /// The copy that it was cloned from.
     parent: Option<usize>,
     /// Its steps.
     steps: Vec<usize>,
 }
 
-/// The steps of the packet on the way that counts, in order.
+/// Steps of the copy that got furthest, in order.
 pub fn way(story: &Story, packet: u32) -> Vec<usize> {
     let copies = copies(story, packet);
     let depth = |at: usize| std::iter::successors(Some(at), |at| copies[*at].parent).count();
@@ -57,7 +57,7 @@ fn copies(story: &Story, packet: u32) -> Vec<Copy> {
     copies
 }
 
-/// How far a copy came.
+/// Progress of a copy.
 fn rank(story: &Story, copy: &Copy) -> u8 {
     let passed = |funcs: &[Func]| copy.steps.iter().any(|at| funcs.contains(&story.step(*at).func));
     let dropped = copy.steps.last().and_then(|at| match story.step(*at).kind {
@@ -73,7 +73,7 @@ fn rank(story: &Story, copy: &Copy) -> u8 {
         _ if passed(&[Func::IpRcv]) && dropped.is_some() => 4,
         _ if passed(&[Func::NicXmit]) => 3,
         Some(_) => 2,
-        // For tcpdump, or for somebody to look at while the packet itself waits.
+        // A clone for tcpdump or for the observer.
         None if passed(&[Func::TpacketRcv]) && copy.steps.len() < 3 => 0,
         None if passed(&[Func::ConsumeSkb]) => 0,
         None => 1,

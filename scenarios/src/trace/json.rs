@@ -71,7 +71,7 @@ struct AtHook<'a> {
     rules: Vec<Rule>,
 }
 
-/// The lines of one way, or with `all` of every branch. `whole`: these are all branches.
+/// The lines of one trace, or with `all` of every branch. `whole`: these are all branches.
 pub fn json(answers: &[Answer], all: bool, whole: bool) -> String {
     let mut out = String::new();
     let mut line = |line: &Line| {

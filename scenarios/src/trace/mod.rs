@@ -1,17 +1,17 @@
-//! What would happen to this packet? Runs a lesson, sends one packet, and tells its way in phases.
+//! Traces a hypothetical packet: runs a lesson, sends one packet, and prints its path in phases.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `mod.rs` | [`ask`]: one way; [`ask_all`]: every branch of `statistic` |
+//! | `mod.rs` | [`ask`]: one trace; [`ask_all`]: every branch of `statistic` |
 //! | `question.rs` | the packet |
-//! | `place.rs` | where it begins |
-//! | `send.rs` | sending it into the prepared world |
-//! | `copies.rs` | which of its copies counts |
-//! | `phases.rs` | its way in phases |
-//! | `verdict.rs` | how it ended |
+//! | `place.rs` | its start |
+//! | `send.rs` | sending it |
+//! | `copies.rs` | which of its copies is followed |
+//! | `phases.rs` | phases |
+//! | `verdict.rs` | its end |
 //! | `text.rs`, `json.rs` | what is printed |
 //!
-//! Nothing here decides what happens to a packet: it only asks the kernels and reads the trace.
+//! Nothing here decides what happens to a packet: it only sends the packet and reads the trace.
 
 mod copies;
 mod json;
@@ -34,29 +34,29 @@ pub use question::{Host, Protocol, Question};
 pub use text::text;
 pub use verdict::{Ending, Verdict};
 
-/// A question that cannot be answered.
+/// Why a question cannot be answered.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The lesson could not be run.
     #[error(transparent)]
     Run(Box<RunError>),
-    /// An argument is wrong or missing, or the world did not come to rest; the sentence says which.
+    /// An argument is invalid or missing, or the world does not settle, as the sentence says.
     #[error("{0}")]
     Asked(String),
 }
 
-/// A decision of `-m statistic --mode random` on the way.
+/// A random decision of `-m statistic --mode random`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// The rule, with its place: `nat:KUBE-SVC:rule:1 -A KUBE-SVC …`; empty if nobody saw it.
+    /// The rule with its place: `nat:KUBE-SVC:rule:1 -A KUBE-SVC …`; empty if unknown.
     pub rule: String,
-    /// How likely a match was, 0 to 1.
+    /// Probability of a match, 0 to 1.
     pub probability: f64,
     /// It matched.
     pub outcome: bool,
 }
 
-/// A packet's way.
+/// The trace of a packet.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The packet as it was sent.
@@ -65,14 +65,14 @@ pub struct Answer {
     pub phases: Vec<Phase>,
     /// How it ended.
     pub verdict: Verdict,
-    /// What it was answered, as tcpdump prints it.
+    /// Replies, as tcpdump prints them.
     pub answers: Vec<String>,
-    /// What chance decided.
+    /// Random decisions.
     pub decisions: Vec<Decision>,
 }
 
 impl Answer {
-    /// How likely this way is, 0 to 1.
+    /// Probability of this branch, 0 to 1.
     pub fn probability(&self) -> f64 {
         let likely = |decision: &Decision| match decision.outcome {
             true => decision.probability,
@@ -82,11 +82,11 @@ impl Answer {
     }
 }
 
-/// Branches beyond this number are not looked at.
+/// Maximum number of branches.
 pub const BRANCH_LIMIT: usize = 256;
 
-/// Runs the lesson and sends the packet. Decisions of `statistic` fall as `falls` says, and as a match after that;
-/// without it as the seed wants.
+/// Runs the lesson and sends the packet. `falls` gives the first decisions of `statistic`, later ones match; without
+/// it they are drawn at random.
 ///
 /// # Errors
 ///
@@ -118,7 +118,7 @@ pub fn ask(
     Ok(Answer { question: question.clone(), phases, verdict, answers, decisions })
 }
 
-/// What chance decided about the packet, with the rule that asked.
+/// Random decisions about the packet, with their rules.
 fn decisions(story: &Story) -> Vec<Decision> {
     let trace = &story.world().trace;
     let decision = |chance: &glassnet_kernel::chance::Chance| Decision {
@@ -129,7 +129,7 @@ fn decisions(story: &Story) -> Vec<Decision> {
     trace.script.met.iter().map(decision).collect()
 }
 
-/// Every way that chance leaves open, the one where everything matches first; and whether these are all.
+/// All branches, the one where everything matches first; and whether these are all.
 ///
 /// # Errors
 ///
@@ -141,7 +141,7 @@ pub fn ask_all(lesson: &Lesson, seed: u64, question: &Question) -> Result<(Vec<A
         let answer = ask(lesson, seed, question, Some(falls))?;
         let mut next: Vec<bool> = answer.decisions.iter().map(|decision| decision.outcome).collect();
         answers.push(answer);
-        // The last decision that was a match falls the other way next; what came behind it is open again.
+        // The last match becomes a mismatch next; later decisions are reset.
         while next.last() == Some(&false) {
             next.pop();
         }

@@ -1,4 +1,4 @@
-//! The packet's way in phases.
+//! Phases of a trace.
 
 use glassnet_kernel::door::Func;
 use glassnet_kernel::note::{Note, Outcome};
@@ -6,29 +6,29 @@ use glassnet_kernel::trace::StepKind;
 
 use crate::view::{End, Fate, Hooked, Leg, Met, Place, Story, drop_text, hook_note, note_words, place};
 
-/// What a phase is about.
+/// Kind of a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A program sends the packet.
     Sent,
     /// A hook of netfilter.
     Hook,
-    /// The kernel looks for the route.
+    /// Routing.
     Route,
     /// A bridge.
     Bridge,
     /// A cable between two devices, or `lo`.
     Cable,
-    /// It waits for a neighbour's address.
+    /// Waits for address resolution.
     Neighbour,
-    /// It comes to a socket, or to the kernel itself.
+    /// Delivered to a socket, or to the kernel.
     Delivered,
     /// It is dropped.
     Dropped,
 }
 
 impl Kind {
-    /// The word in JSON.
+    /// Name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Sent => "sent",
@@ -46,7 +46,7 @@ impl Kind {
 /// A phase.
 #[derive(Clone, Debug)]
 pub struct Phase {
-    /// What it is about.
+    /// Kind.
     pub kind: Kind,
     /// The machine.
     pub machine: String,
@@ -56,7 +56,7 @@ pub struct Phase {
     pub device: String,
     /// What happened.
     pub text: String,
-    /// The hook, of a phase at one.
+    /// The hook, if it is one.
     pub hook: Option<Hooked>,
     /// Source before the phase, `10.0.0.2:1000`.
     pub src: String,
@@ -64,12 +64,12 @@ pub struct Phase {
     pub dst: String,
     /// Source and destination after it, if it changed them.
     pub after: Option<(String, String)>,
-    /// The step that it is about, as an index into the trace.
+    /// Its step, as an index into the trace.
     pub step: usize,
 }
 
 impl Phase {
-    /// The machine and the namespace as `--from` takes them.
+    /// Machine and namespace in the format of `--from`.
     pub fn host(&self) -> String {
         match self.netns.is_empty() {
             true => self.machine.clone(),
@@ -78,7 +78,7 @@ impl Phase {
     }
 }
 
-/// The phases of a way.
+/// The phases of a trace.
 pub fn phases(story: &Story, way: &[usize]) -> Vec<Phase> {
     let leg = Leg { packet: 0, steps: way.to_vec() };
     let reader = Reader { story, leg: &leg };
@@ -181,7 +181,7 @@ impl<'a> Reader<'_, 'a> {
         self.next(position, &[func]).map_or("?", |at| self.story.place(self.leg.steps[at]).device)
     }
 
-    /// The bridge that a frame is in: it said so when it took the frame, or it is the device that sends.
+    /// The bridge of a frame: from the note of the step that took it, or the sending device.
     fn bridge(&self, position: usize) -> String {
         let taken = (0..position)
             .rev()
@@ -192,7 +192,7 @@ impl<'a> Reader<'_, 'a> {
         noted.or(at.map(|at| self.story.place(at).device)).unwrap_or("").to_owned()
     }
 
-    /// A hook at which nobody had anything to say is no phase.
+    /// A hook without an effect is not a phase.
     fn at_hook(&self, position: usize, hooked: Hooked) -> Option<Phase> {
         let at = self.leg.steps[position];
         let has_rules = hooked.tables.iter().any(|met| met.tried.len() > 1 || met.matched().next().is_some());
@@ -237,17 +237,17 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    /// The last entry of the routing tables that was found from here to the next function that the packet passes into.
+    /// The FIB lookup result between here and the next function that the packet passes into.
     fn fib(&self, position: usize) -> Option<String> {
         let steps = &self.leg.steps[position..];
         let until = steps.iter().skip(1).position(|at| self.story.step(*at).kind != StepKind::Call);
         let steps = &steps[..until.map_or(steps.len(), |until| until + 1)];
         let mut notes = steps.iter().flat_map(|at| self.story.notes(*at));
-        // The look-up for the packet comes first, that for its sender second.
+        // The lookup for the packet is first, that for its source second.
         notes.find(|note| matches!(note, Note::Fib(_))).map(note_words)
     }
 
-    /// The device that it leaves by, as the next hook or IPv4's exit says.
+    /// The output device, from the next hook or IPv4 output.
     fn leaves_by(&self, position: usize) -> String {
         let Some(next) = self.next(position + 1, &[Func::NfHookSlow, Func::IpFinishOutput]) else {
             return String::new();
@@ -276,7 +276,7 @@ impl<'a> Reader<'_, 'a> {
         let next = self.next(position, &ends)?;
         let by = self.fib(position).map_or(String::new(), |fib| format!(" ({fib})"));
         Some(match self.func(next) {
-            // DNAT gave a bridged packet another destination, and the bridge asks where that is.
+            // DNAT changed the destination of a bridged packet; it is resolved.
             Func::BrNfPreRoutingFinishBridge => {
                 let bridge = self.story.place(self.leg.steps[position]).device;
                 format!("routing decision: out by {bridge} again, so the frame stays in the bridge{by}")
@@ -311,7 +311,7 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    /// Nothing else happens to the packet before it is walked again by somebody else's doing.
+    /// The packet is queued until an event of another packet or timer.
     fn waits(&self, position: usize) -> bool {
         let at = self.leg.steps[position];
         let next =
@@ -319,7 +319,7 @@ impl<'a> Reader<'_, 'a> {
         next.is_none_or(|next| self.others_between(at, *next))
     }
 
-    /// Another packet was in hand between two steps.
+    /// Another packet was processed between two steps.
     fn others_between(&self, from: usize, to: usize) -> bool {
         (from..to).any(|at| ![0, self.story.step(from).packet].contains(&self.story.step(at).packet))
     }
@@ -342,7 +342,7 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    /// The phase of the hook says already that the packet was dropped.
+    /// The drop is in the phase of the hook already.
     fn is_at_hook(&self, position: usize) -> bool {
         let mut hooks =
             self.leg.steps[..position].iter().rev().filter(|at| hook_note(self.story, **at).is_some());
@@ -356,7 +356,7 @@ impl<'a> Reader<'_, 'a> {
     }
 }
 
-/// The rules of a hook that decided: those that matched, and policies; each as a line in the kernel's words.
+/// The deciding rules of a hook: those that matched, and policies, as lines of the kernel's TRACE.
 pub fn deciding(hooked: &Hooked) -> Vec<String> {
     hooked.tables.iter().flat_map(deciding_in).collect()
 }

@@ -1,4 +1,4 @@
-//! Where the packet begins: the machine and namespace, and the device if it comes in from outside.
+//! Start of the packet: machine and namespace, and the input device of a received one.
 
 use std::net::Ipv4Addr;
 
@@ -11,25 +11,25 @@ use glassnet_wire::Mac;
 
 use super::question::{Host, Question};
 
-/// Where a packet begins.
+/// Start of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
     /// The machine.
     pub machine: MachineId,
     /// The namespace.
     pub netns: NetnsId,
-    /// The device that it comes in by; `None`: a program sends it.
+    /// The input device; `None`: sent by a program.
     pub input: Option<DevId>,
 }
 
 /// A namespace of a machine.
 type Room = (MachineId, NetnsId);
 
-/// Finds where the question's packet begins.
+/// Determines the start of the question's packet.
 ///
 /// # Errors
 ///
-/// A sentence that names the argument that is wrong or missing.
+/// A sentence about the invalid or missing argument.
 pub fn start(world: &mut World, question: &Question) -> Result<Start, String> {
     let owners = owners(world, question.src);
     let from = question.from.as_ref().map(|host| find(world, host)).transpose()?;
@@ -53,7 +53,7 @@ pub fn start(world: &mut World, question: &Question) -> Result<Start, String> {
     Ok(Start { machine, netns, input })
 }
 
-/// The device of this name; a packet can come in by it.
+/// The device of this name, if packets can be received on it.
 fn named(world: &World, room: Room, device: &str) -> Result<DevId, String> {
     let kernel = world.kernel(room.0);
     let names = || {
@@ -79,7 +79,7 @@ fn rooms(world: &World) -> Vec<Room> {
     world.machines.iter().flat_map(of).collect()
 }
 
-/// The namespaces that have this address, with the device.
+/// Namespaces with this address, and the device.
 pub fn owners(world: &World, address: Ipv4Addr) -> Vec<(Room, DevId)> {
     let mut owners = Vec::new();
     for room in rooms(world) {
@@ -96,8 +96,7 @@ pub fn owners(world: &World, address: Ipv4Addr) -> Vec<(Room, DevId)> {
     owners
 }
 
-/// Nobody has the source: the packet comes from outside, to the one machine there is, or else to the one that has the
-/// destination.
+/// Nobody has the source address: the packet is received by the only machine, or by the one that has the destination.
 fn room_for_strangers(world: &World, question: &Question) -> Result<Room, String> {
     if let [kernel] = &world.machines[..] {
         return Ok((kernel.id, INIT_NET));
@@ -111,7 +110,7 @@ fn room_for_strangers(world: &World, question: &Question) -> Result<Room, String
     }
 }
 
-/// The device by which the namespace would send to an address.
+/// Output device of the namespace's route to an address.
 fn towards(world: &mut World, room: Room, address: Ipv4Addr) -> Result<DevId, String> {
     let query = RouteQuery { dst: address, ..RouteQuery::default() };
     let answer = world.enter(room.0, CpuId(0), |cx| rtm_getroute(cx, room.1, &query));
@@ -125,7 +124,7 @@ fn towards(world: &mut World, room: Room, address: Ipv4Addr) -> Result<DevId, St
     })
 }
 
-/// The namespace that `--from` names.
+/// The namespace of `--from`.
 fn find(world: &World, host: &Host) -> Result<Room, String> {
     let Some(machine) = world.machine(&host.machine) else {
         let machines: Vec<&str> = world.machines.iter().map(|kernel| &*kernel.hostname).collect();
@@ -145,7 +144,7 @@ fn find(world: &World, host: &Host) -> Result<Room, String> {
     }
 }
 
-/// A namespace as `--from` takes it.
+/// A namespace in the format of `--from`.
 fn name(world: &World, (machine, netns): Room) -> String {
     let kernel = world.kernel(machine);
     let named = kernel.netns_names.iter().find(|(_, id)| **id == netns).map(|(name, _)| name);
@@ -155,7 +154,7 @@ fn name(world: &World, (machine, netns): Room) -> String {
     }
 }
 
-/// The Ethernet addresses of a frame that comes in by a device: whose it is, and from whom.
+/// Destination and source MAC address of a frame received on a device.
 pub fn addresses(world: &World, start: &Start, input: DevId, question: &Question) -> (Mac, Mac) {
     let kernel = world.kernel(start.machine);
     let device = &kernel.devs[input];
@@ -163,7 +162,7 @@ pub fn addresses(world: &World, start: &Start, input: DevId, question: &Question
         let owners = owners(world, address);
         owners.first().map(|((machine, _), dev)| world.kernel(*machine).devs[*dev].addr)
     };
-    // On a port of a bridge the frame is for whoever has the address there, or for the bridge as its router.
+    // On a bridge port: to the station with the address, or to the bridge as its router.
     let dest = match device.master() {
         Some(bridge) => of_owner(question.dst).unwrap_or(kernel.devs[bridge].addr),
         None => device.addr,

@@ -1,4 +1,4 @@
-//! Which packet is sent from where.
+//! The question: packet and start.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -27,7 +27,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A machine, and a namespace of it by name; none: its own.
+/// A machine and namespace; `None`: the initial one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     /// The machine.
@@ -60,7 +60,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// What would happen to this packet?
+/// A packet to trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// Source address.
@@ -73,18 +73,18 @@ pub struct Question {
     pub sport: u16,
     /// Destination port; not used by ICMP.
     pub dport: u16,
-    /// Where it begins; otherwise where its source address is.
+    /// Start; by default where its source address is.
     pub from: Option<Host>,
-    /// It comes in by this device; otherwise a program sends it, or it comes in by the device towards its source.
+    /// Input device; by default a program sends it, or it is received on the device towards its source.
     pub input: Option<String>,
 }
 
 impl Question {
-    /// The packet from its IPv4 header on: what Linux would send first.
+    /// The packet from its IPv4 header on, as Linux would send it first.
     pub fn packet(&self) -> Vec<u8> {
         let ip = PacketBuilder::ipv4(self.src.octets(), self.dst.octets(), 64);
         let mut bytes = Vec::new();
-        // Writing to a vector does not fail, and these payloads fit.
+        // Writing to a vector does not fail, and the payload fits.
         let written = match self.protocol {
             Protocol::Tcp => {
                 let options = [

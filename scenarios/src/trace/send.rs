@@ -1,4 +1,4 @@
-//! Sends the packet into the prepared world, and lets time pass until its way has ended.
+//! Sends the packet and runs the world until the trace ends.
 
 use glassnet_kernel::World;
 use glassnet_kernel::chance::Script;
@@ -17,23 +17,23 @@ use zerocopy::IntoBytes;
 use super::place::{Start, addresses};
 use super::question::Question;
 
-/// Virtual time that the packet gets: a neighbour that does not answer is given up after three seconds.
+/// Maximum virtual time; address resolution fails after three seconds.
 const PATIENCE: Nanos = Nanos::from_secs(10);
 
 /// A packet that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// Its number (`Skb::packet`).
+    /// Number (`Skb::packet`).
     pub packet: u32,
-    /// What its sender was told if the kernel did not take it.
+    /// Error of its system call.
     pub refused: Option<Errno>,
 }
 
-/// Sends the packet under observation; decisions of `statistic` about it fall as `falls` says.
+/// Sends the packet under observation; `falls` gives the decisions of `statistic`.
 ///
 /// # Errors
 ///
-/// A sentence, if the world does not come to rest.
+/// The world does not settle.
 pub fn send(
     world: &mut World,
     question: &Question,
@@ -58,10 +58,10 @@ pub fn send(
     Ok(Sent { packet, refused })
 }
 
-/// A program writes the packet whole, and the kernel routes it.
+/// Sends the packet from a raw socket; the kernel routes it.
 fn by_a_program(world: &mut World, question: &Question, start: &Start) -> Result<(), Errno> {
     world.enter(start.machine, CpuId(0), |cx| {
-        // A raw socket that gets nothing itself (IPPROTO_RAW).
+        // A send-only raw socket (IPPROTO_RAW).
         let sock = socket::socket(cx, start.netns, SockKind::Raw { protocol: 255 });
         let opts = &mut socket::get_mut(cx, sock)?.opts;
         (opts.hdrincl, opts.broadcast) = (true, true);
@@ -70,7 +70,7 @@ fn by_a_program(world: &mut World, question: &Question, start: &Start) -> Result
     })
 }
 
-/// A frame comes in by a device.
+/// Receives a frame on a device.
 fn from_outside(world: &mut World, question: &Question, start: &Start) {
     let Some(input) = start.input else { return };
     let (dest, source) = addresses(world, start, input, question);

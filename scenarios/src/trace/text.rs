@@ -1,4 +1,4 @@
-//! Ways of a packet as text.
+//! Traces as text.
 
 use anstyle::{AnsiColor, Color, Style};
 use glassnet_kernel::note::ConntrackNote;
@@ -14,7 +14,7 @@ const NOTE: Style = Style::new().fg_color(Some(Color::Ansi(AnsiColor::Yellow)));
 const GOOD: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Green)));
 const BAD: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
 
-/// One way, or with `all` every branch with its probability, as text with ANSI colours. `whole`: these are all branches.
+/// One trace, or with `all` every branch with its probability, with ANSI colours. `whole`: these are all branches.
 pub fn text(answers: &[Answer], all: bool, whole: bool) -> String {
     let mut out = String::new();
     let mut line = |text: String| {
@@ -67,7 +67,7 @@ fn verdict(answer: &Answer) -> String {
     text
 }
 
-/// A phase: number, place, what happened; below it the rules that decided and the addresses that it left.
+/// A phase: number, place, text; below it the deciding rules and the changed addresses.
 fn phase(number: usize, phase: &Phase, width: usize) -> String {
     let place = place(phase);
     let style = match (phase.kind, &phase.hook) {
@@ -78,7 +78,7 @@ fn phase(number: usize, phase: &Phase, width: usize) -> String {
     let number = format!("{number}.");
     let mut out = format!("{number:4}{PLACE}{place:width$}{PLACE:#} {style}{}{style:#}", phase.text);
     if let Some(hooked) = &phase.hook {
-        // A connection is found before the rules are asked, and entered in the table behind them.
+        // A lookup is printed before the rules, confirmation after them.
         let is_entered = |note: &&ConntrackNote| matches!(note, ConntrackNote::Entered(_));
         let found = hooked.conntrack.iter().filter(|note| !is_entered(note));
         let entered = hooked.conntrack.iter().filter(is_entered);
@@ -107,7 +107,7 @@ fn chance(decision: &Decision) -> String {
     )
 }
 
-/// The ways with their probabilities, and the sum.
+/// Branches with their probabilities, and the sum.
 fn summary(answers: &[Answer], whole: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for answer in answers {
@@ -121,7 +121,7 @@ fn summary(answers: &[Answer], whole: bool) -> Vec<String> {
     lines
 }
 
-/// A probability in percent, and as a fraction where it is a simple one: `33.33 % (1/3)`.
+/// A percentage, and a simple fraction if it is one: `33.33 % (1/3)`.
 fn share(probability: f64) -> String {
     let percent = format!("{:.2} %", probability * 100.0);
     match fraction(probability) {
@@ -130,7 +130,7 @@ fn share(probability: f64) -> String {
     }
 }
 
-/// The fraction with a small denominator that a probability is, within what `iptables` can write.
+/// The fraction with a small denominator equal to a probability, within the precision of `iptables`.
 fn fraction(probability: f64) -> Option<(u32, u32)> {
     (1..=100).find_map(|whole: u32| {
         let part = (probability * f64::from(whole)).round();
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn probabilities_are_percents_and_simple_fractions() {
-        // What iptables keeps of 1/3: 715827883 of 2^31.
+        // 1/3 in iptables: 715827883 of 2^31.
         assert_eq!(share(715_827_883.0 / 2_147_483_648.0), "33.33 % (1/3)");
         assert_eq!(share(0.123_456), "12.35 %");
         assert_eq!(share(1.0), "100.00 %");

@@ -1,4 +1,4 @@
-//! How a packet's way ended.
+//! End of a trace.
 
 use glassnet_kernel::door::Func;
 use glassnet_kernel::tables::drop_reason::DropReason;
@@ -8,23 +8,23 @@ use super::phases::{Kind, Phase};
 use super::send::Sent;
 use crate::view::{End, Story};
 
-/// In which way it ended.
+/// Kind of end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// A socket or the kernel took it.
+    /// Delivered to a socket or to the kernel.
     Delivered,
     /// It left the machines of the lesson.
     SentOut,
-    /// Somebody said no: no listener, a rule that rejects, or no way from here.
+    /// Refused: no listener, a rule that rejects, or no route.
     Refused,
-    /// It was dropped in silence.
+    /// Dropped silently.
     Dropped,
-    /// It is neither here nor there: it still waits.
+    /// Still queued.
     Waiting,
 }
 
 impl Ending {
-    /// The word in JSON.
+    /// Name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Ending::Delivered => "delivered",
@@ -41,16 +41,16 @@ impl Ending {
     }
 }
 
-/// How a packet's way ended.
+/// End of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// In which way.
+    /// Kind.
     pub ending: Ending,
-    /// A line.
+    /// A line of text.
     pub text: String,
 }
 
-/// Reads the end of a way.
+/// Determines the end of a trace.
 pub fn verdict(story: &Story, way: &[usize], phases: &[Phase], sent: &Sent) -> Verdict {
     let Some(last) = phases.last() else { return not_sent(sent) };
     let at = format!("in {}", last.host());
@@ -73,7 +73,7 @@ pub fn verdict(story: &Story, way: &[usize], phases: &[Phase], sent: &Sent) -> V
     Verdict { ending, text }
 }
 
-/// The kernel did not take the packet from its sender.
+/// The system call failed.
 fn not_sent(sent: &Sent) -> Verdict {
     let why = sent.refused.map_or("nothing happened".to_owned(), |errno| errno.strerror().to_owned());
     Verdict { ending: Ending::Refused, text: format!("not sent: {why}") }

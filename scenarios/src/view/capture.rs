@@ -1,4 +1,4 @@
-//! Capture files: one pcapng a device, for Wireshark.
+//! Capture files: a pcapng file per device, for Wireshark.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,9 +16,9 @@ use super::names::Namespaces;
 /// A file that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Where.
+    /// Path.
     pub path: PathBuf,
-    /// How many frames are in it.
+    /// Number of frames.
     pub frames: usize,
 }
 
@@ -30,8 +30,8 @@ pub struct CaptureError {
     source: io::Error,
 }
 
-/// Writes what each device of an observed world sent and received to `directory`, which is made if need be: a
-/// file `MACHINE.NETNS.DEVICE.pcapng` each. A file is there whole or not at all.
+/// Writes the frames that each device of an observed world sent and received to `directory`, which is created if
+/// needed: a file `MACHINE.NETNS.DEVICE.pcapng` each, atomically.
 ///
 /// # Errors
 ///
@@ -87,13 +87,13 @@ fn by_device<'w>(world: &'w World, names: &Namespaces) -> BTreeMap<(String, Stri
     devices
 }
 
-/// A name with nothing in it that a file system could take for a path.
+/// A name without path separators.
 fn file_name(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_@".contains(c);
     name.chars().map(|c| if plain(c) { c } else { '_' }).collect()
 }
 
-/// Writes a file beside its place and moves it there.
+/// Writes a file atomically.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension(format!("{}.part", std::process::id()));
     let result = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));

@@ -1,4 +1,4 @@
-//! The fields of a packet's headers, by the names that tcpdump and Wireshark readers know.
+//! Fields of a packet's headers, by their names in tcpdump and Wireshark.
 
 use glassnet_kernel::trace::Headers;
 use glassnet_wire::Mac;
@@ -103,7 +103,7 @@ fn tcp(bytes: &[u8], fields: &mut Vec<Field>) {
     fields.push(("tcp.checksum", format!("0x{:04x}", tcp.check.get())));
 }
 
-/// The flags as rules name them.
+/// The flags by the names of rules.
 fn tcp_flags(flags: u8) -> String {
     const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
     let set = NAMES.iter().enumerate().filter(|(bit, _)| flags & 1 << bit != 0);
@@ -111,7 +111,7 @@ fn tcp_flags(flags: u8) -> String {
     if names.is_empty() { "NONE".to_owned() } else { names.join(",") }
 }
 
-/// What is different now: the fields with their old value, if they had one, and their new one.
+/// Changed fields, with old and new value.
 pub fn changes(before: Option<&Headers>, now: &Headers) -> Vec<(&'static str, Option<String>, String)> {
     let old = before.map(fields).unwrap_or_default();
     let value_of = |name| old.iter().find(|field| field.0 == name).map(|field| field.1.clone());
@@ -119,7 +119,7 @@ pub fn changes(before: Option<&Headers>, now: &Headers) -> Vec<(&'static str, Op
     changed.filter(|(_, old, new)| old.as_ref() != Some(new)).collect()
 }
 
-/// The headers in hexadecimal, a blank between them: of what IPv4 carries, a TCP header or the first eight bytes.
+/// The headers in hexadecimal, separated by spaces; of the IPv4 payload, a TCP header or the first eight bytes.
 pub fn hex(headers: &Headers) -> String {
     let mut rest = &headers.bytes[..];
     let mut parts = Vec::new();

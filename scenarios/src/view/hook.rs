@@ -1,4 +1,4 @@
-//! What happened to a packet at one of netfilter's hooks.
+//! A packet at a netfilter hook.
 
 use glassnet_kernel::door::Func;
 use glassnet_kernel::note::{ConntrackNote, HookNote, Note};
@@ -15,29 +15,29 @@ use super::{fields, notes};
 pub struct Hooked {
     /// `ip` or `bridge`.
     pub family: &'static str,
-    /// The hook by the name of its chain: `PREROUTING`.
+    /// The hook by its chain's name: `PREROUTING`.
     pub chain: &'static str,
-    /// The device that it came in by; empty: none.
+    /// The input device; empty: none.
     pub input: String,
-    /// The device that it leaves by; empty: none.
+    /// The output device; empty: none.
     pub output: String,
-    /// A bridge offers it to the hook of IPv4 (`br_netfilter`).
+    /// A bridged packet at an IPv4 hook (`br_netfilter`).
     pub bridged: bool,
-    /// What connection tracking made of it here, in order.
+    /// Notes of connection tracking.
     pub conntrack: Vec<ConntrackNote>,
-    /// The tables that it met, in order.
+    /// Traversed tables.
     pub tables: Vec<Met>,
-    /// What NAT rewrote.
+    /// Address rewritten by NAT.
     pub nat: Option<Rewritten>,
-    /// Other fields that changed: name, before, after.
+    /// Other changed fields: name, before, after.
     pub changed: Vec<(&'static str, String, String)>,
-    /// The packet did not get through, and why.
+    /// Drop reason, if it was dropped.
     pub dropped: Option<DropReason>,
-    /// The first step behind the hook, if any.
+    /// The first step after the hook, if any.
     pub end: Option<usize>,
 }
 
-/// One end of a packet before and after NAT.
+/// A rewritten address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewritten {
     /// `SNAT`, `DNAT`, or for a reply `reverse SNAT`, `reverse DNAT`.
@@ -49,7 +49,7 @@ pub struct Rewritten {
 }
 
 impl Hooked {
-    /// What happened at the step in `nf_hook_slow`; `None` at another step, or if nobody noted the hook.
+    /// The hook of the step in `nf_hook_slow`; `None` for another step, or without a note.
     pub fn at(story: &Story, at: usize) -> Option<Hooked> {
         let step = story.step(at);
         let note = hook_note(story, at)?;
@@ -90,7 +90,7 @@ impl Hooked {
         Some(hooked)
     }
 
-    /// Finds what the hook changed in the headers.
+    /// Records the header fields that the hook changed.
     fn compare(&mut self, story: &Story, at: usize) {
         let after = self.end.and_then(|end| story.headers_at(end));
         let (Some(before), Some(after)) = (story.headers_at(at), after) else { return };
@@ -112,12 +112,12 @@ impl Hooked {
         self.changed = changes.filter_map(|(name, old, new)| Some((name, old?, new))).collect();
     }
 
-    /// Where the packet was dropped, in a few words, if rules did it.
+    /// The dropping rule, in a few words.
     pub fn dropped_by(&self) -> Option<String> {
         self.dropped.and_then(|_| self.tables.iter().rev().find_map(Met::dropped))
     }
 
-    /// What a rule answered as it dropped the packet: `answered with icmp-port-unreachable`.
+    /// The reply of a rule that dropped the packet: `answered with icmp-port-unreachable`.
     pub fn refused(&self) -> Option<String> {
         let last = self.tables.iter().rev().find(|met| met.dropped().is_some())?.decided()?;
         let (_, with) = last.rule.split_once(" -j REJECT")?;
@@ -125,7 +125,7 @@ impl Hooked {
         Some(format!("answered with {with}"))
     }
 
-    /// What NAT did, in a line: `nat POSTROUTING: SNAT 10.0.0.2:1000 -> 10.0.1.1:1000`.
+    /// The change by NAT: `nat POSTROUTING: SNAT 10.0.0.2:1000 -> 10.0.1.1:1000`.
     pub fn nat_line(&self) -> Option<String> {
         let Rewritten { kind, from, to } = self.nat.as_ref()?;
         Some(format!("nat {}: {kind} {from} -> {to}", self.chain))
@@ -135,7 +135,7 @@ impl Hooked {
 const ENDS: &[&str] =
     &["ip.src", "ip.dst", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport", "icmp.id"];
 
-/// The note that names the hook of this step.
+/// The hook note of this step.
 pub fn hook_note<'a>(story: &Story<'a>, at: usize) -> Option<&'a HookNote> {
     story.notes(at).find_map(|note| match note {
         Note::Hook(note) => Some(note),
@@ -153,7 +153,7 @@ pub enum End {
 }
 
 impl End {
-    /// Address and port, `10.0.0.2:1000`; only the address without ports, for ICMP the source with the identifier.
+    /// Address and port, `10.0.0.2:1000`; the address alone without ports, for ICMP the source with the identifier.
     pub fn of(self, headers: &Headers) -> String {
         let fields = fields::fields(headers);
         let value = |names: &[&str]| {

@@ -1,4 +1,4 @@
-//! An exchange from device to device: what a newcomer wants to see first.
+//! An exchange hop by hop.
 
 use glassnet_kernel::door::Func;
 use glassnet_kernel::tables::drop_reason::DropReason;
@@ -8,14 +8,14 @@ use glassnet_sim::Nanos;
 use super::hook::Hooked;
 use super::story::{Leg, Place, Story};
 
-/// What happened to a packet at one device.
+/// Events of a packet at one device.
 #[derive(Clone, Debug)]
 pub struct Hop<'a> {
-    /// When it began.
+    /// Start.
     pub at: Nanos,
-    /// Where.
+    /// Place.
     pub place: Place<'a>,
-    /// What happened, in order.
+    /// Events in order.
     pub events: Vec<String>,
     /// The packet was dropped here.
     pub dropped: bool,
@@ -40,8 +40,8 @@ pub fn hops<'a>(story: &Story<'a>, leg: &Leg) -> Vec<Hop<'a>> {
     hops
 }
 
-/// Where a step happened. A packet that is about to be sent has no device yet, and the model lets it begin on
-/// `lo`: until it has been there, its place is the next device in the same namespace.
+/// Place of a step. A packet that is about to be sent has `lo` as its device in the model: until it is processed
+/// there, its place is the next device in the same namespace.
 pub fn place<'a>(story: &Story<'a>, leg: &Leg, position: usize) -> Place<'a> {
     let here = story.place(leg.steps[position]);
     if !["", LOOPBACK].contains(&here.device) {
@@ -100,7 +100,7 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
     Some(text)
 }
 
-/// `, out by DEV` where the next hook or IPv4's exit says so.
+/// `, out by DEV`, from the next hook or IPv4 output.
 fn leaves_by(story: &Story, leg: &Leg, position: usize) -> String {
     let device = leg.steps[position + 1..].iter().find_map(|at| match Hooked::at(story, *at) {
         Some(hooked) => Some(hooked.output).filter(|device| !device.is_empty()),
@@ -110,7 +110,7 @@ fn leaves_by(story: &Story, leg: &Leg, position: usize) -> String {
     device.map_or(String::new(), |device| format!(", out by {device}"))
 }
 
-/// The packet stays in the queue of the neighbour: nothing else happens to it in this leg.
+/// The packet is queued at the neighbour until the end of this leg.
 fn waits(story: &Story, leg: &Leg, position: usize) -> bool {
     leg.steps[position + 1..].iter().all(|at| story.step(*at).kind == StepKind::Call)
 }
@@ -121,7 +121,7 @@ fn device_of_next<'a>(story: &Story<'a>, leg: &Leg, position: usize, func: Func)
     Some(story.place(*next).device)
 }
 
-/// Who dropped the packet, and why.
+/// The dropping function or rule, and the reason.
 pub fn drop_text(story: &Story, leg: &Leg, position: usize, reason: DropReason) -> String {
     let by = match dropped_by_rule(story, leg, position) {
         Some(rule) => rule,
@@ -142,12 +142,12 @@ fn dropped_by_rule(story: &Story, leg: &Leg, position: usize) -> Option<String> 
     before.copied().find_map(|at| Hooked::at(story, at))?.dropped_by()
 }
 
-/// A socket got a copy of the packet before: that nobody else wants it is no loss.
+/// A socket got a clone of the packet, so its drop is no loss.
 pub fn was_delivered(story: &Story, leg: &Leg, position: usize) -> bool {
     leg.steps[..position].iter().any(|at| story.step(*at).func == Func::RawRcv)
 }
 
-/// The function that dropped the packet: the last that it passed into.
+/// The dropping function: the last door.
 pub fn dropper(story: &Story, leg: &Leg, position: usize) -> &'static str {
     let before = leg.steps[..position].iter().rev().map(|at| story.step(*at));
     let door = before.into_iter().find(|step| step.kind == StepKind::Door);

@@ -1,4 +1,4 @@
-//! A run as JSON, an object a line.
+//! A run as JSON, one object per line.
 //!
 //! Each line has a `type`. Numbers count from 1; times are nanoseconds of the virtual clock.
 //!
@@ -6,13 +6,13 @@
 //! |---|---|
 //! | `prompt` | `prompt`, `block`, `line`, `machine`, `command`, `output` |
 //! | `packet` | `packet`, `exchange`, `prompt` (null: before the first), `cause` (the packet that it was made for, or null), `summary` (as tcpdump prints it) |
-//! | `step` | `packet`, `at_ns`, `machine`, `netns` (empty: the machine's own), `device` (empty: none yet), `cpu`, `context` (`task`, `hardirq`, `softirq`, `ksoftirqd`), `function`, `file` (of the kernel), `kind` (`door`: the packet passes into it, `call`: it is asked and returns, `drop`), `reason` (of a drop: `SKB_DROP_REASON_…`), `dropped_by` (the function), `notes` (a list of `[key, text]`), `rules` (of a function that tries rules: a list of objects, below), `headers` (if they changed: `link`, `length` in bytes, `hex`, a blank between the headers) |
+//! | `step` | `packet`, `at_ns`, `machine`, `netns` (empty: the machine's own), `device` (empty: none yet), `cpu`, `context` (`task`, `hardirq`, `softirq`, `ksoftirqd`), `function`, `file` (of the kernel), `kind` (`door`: the packet passes into it, `call`: it returns, `drop`), `reason` (of a drop: `SKB_DROP_REASON_…`), `dropped_by` (the function), `notes` (a list of `[key, text]`), `rules` (of a function that evaluates rules: a list of objects, below), `headers` (if they changed: `link`, `length` in bytes, `hex`, a blank between the headers) |
 //!
-//! A rule that was tried, or the end of a chain, is an object with `table`, `variant` (`legacy` or `nft`), `chain`, `number`
+//! An evaluated rule, or the end of a chain, is an object with `table`, `variant` (`legacy` or `nft`), `chain`, `number`
 //! (from 1), `rule` (as `iptables-save` prints it; empty at the end of a chain), `result` (`no match`, `match`, `broken`:
-//! a match found the packet malformed, `return`: the end of a chain of one's own, `policy`), `verdict` (of `match` and
+//! a match found the packet malformed, `return`: the end of a user-defined chain, `policy`), `verdict` (of `match` and
 //! `policy`: `accept`, `drop`, `return`, `continue`, `jump CHAIN`, `goto CHAIN`, or a target's name), `part` (of `no match`
-//! and `broken`: the option or match that did not fit) and `why` (what it wanted and what the packet has, where known).
+//! and `broken`: the option or match that did not match) and `why` (expected and actual value, if known).
 
 use glassnet_kernel::note::{Note, Outcome, Part};
 use glassnet_kernel::tables::xt::Variant;

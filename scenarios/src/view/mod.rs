@@ -1,16 +1,16 @@
-//! What a run looks like: the walk of each packet, and capture files.
+//! Views of a run: the walk of each packet, and capture files.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `observe.rs` | running a lesson with everything recorded |
 //! | `story.rs` | from steps to packets and exchanges |
-//! | `names.rs` | what namespaces are called, also when they are gone |
-//! | `notes.rs` | what notes of the kernel say in words |
+//! | `names.rs` | names of namespaces, also of deleted ones |
+//! | `notes.rs` | notes of the kernel as words |
 //! | `hops.rs` | from device to device |
 //! | `text.rs` | the text of all three zoom levels |
-//! | `hook.rs` | what happened at one of netfilter's hooks |
-//! | `rules.rs`, `reason.rs`, `literal.rs` | what a packet met in tables, why a rule did not match, rules as `iptables-save` prints them |
-//! | `json.rs` | an object a line, and what its fields mean |
+//! | `hook.rs` | a packet at a netfilter hook |
+//! | `rules.rs`, `reason.rs`, `literal.rs` | traversal of tables, why a rule did not match, rules as `iptables-save` prints them |
+//! | `json.rs` | JSON lines, and the meaning of their fields |
 //! | `fields.rs`, `summary.rs` | a packet's headers, and its line of tcpdump |
 //! | `select.rs` | which part is shown |
 //! | `capture.rs` | pcapng files |

@@ -1,4 +1,4 @@
-//! What namespaces are called, also those that are gone when a run is shown.
+//! Names of namespaces, including those deleted at the end of a run.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use glassnet_kernel::kernel::INIT_NET;
 pub struct Namespaces(BTreeMap<(MachineId, NetnsId), String>);
 
 impl Namespaces {
-    /// Notes the names that the world's namespaces have now.
+    /// Records the present names.
     pub fn look(&mut self, world: &World) {
         for kernel in &world.machines {
             for (name, id) in &kernel.netns_names {
@@ -20,7 +20,7 @@ impl Namespaces {
         }
     }
 
-    /// The name; empty for the namespace that the machine booted with.
+    /// The name; empty for the initial namespace.
     pub fn name(&self, machine: MachineId, netns: NetnsId) -> String {
         match self.0.get(&(machine, netns)) {
             Some(name) => name.clone(),

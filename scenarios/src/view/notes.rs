@@ -1,4 +1,4 @@
-//! What notes of the kernel say in words: a key, such as `fdb`, and a sentence.
+//! Notes of the kernel as words: a key, such as `fdb`, and a sentence.
 
 use std::net::Ipv4Addr;
 
@@ -10,7 +10,7 @@ use glassnet_kernel::tables::conntrack::{CtInfo, Tuple};
 use glassnet_kernel::tables::netfilter::Pf;
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP};
 
-/// What a note is about, in one word.
+/// Key of a note.
 pub fn key(note: &Note) -> &'static str {
     match note {
         Note::Hook(_) => "hook",
@@ -33,7 +33,7 @@ pub fn key(note: &Note) -> &'static str {
     }
 }
 
-/// What a note says. Rules are not told of here: [`Met`](super::Met) does so, with the table at hand.
+/// Sentence of a note. Rules are in [`Met`](super::Met), with their table.
 pub fn words(note: &Note) -> String {
     match note {
         Note::Hook(hook) => hook_words(hook),
@@ -83,14 +83,14 @@ fn hook_words(hook: &HookNote) -> String {
     format!("{} {}{}", family(hook.pf), hook.hook.chain(), devices.concat())
 }
 
-/// The devices of a hook by the words that `LOG` has for them; an empty name: there is none.
+/// The devices of a hook with their keys in `LOG`; an empty name: none.
 pub fn devices(hook: &HookNote) -> impl Iterator<Item = (&'static str, &str)> {
     let ports = [("PHYSIN", &hook.physin), ("PHYSOUT", &hook.physout)];
     let ports = ports.into_iter().filter_map(|(word, port)| Some((word, port.as_deref()?)));
     [("IN", &*hook.input), ("OUT", &*hook.output)].into_iter().chain(ports)
 }
 
-/// In the words of `xtables-monitor --trace`, with a rule's number in the place of its handle.
+/// As `xtables-monitor --trace`, with a rule's number instead of its handle.
 fn nft_trace(at: &RuleNote) -> String {
     let what = match &at.what {
         AtRule::Match { rule, outcome } => {
@@ -102,13 +102,13 @@ fn nft_trace(at: &RuleNote) -> String {
             format!("rule:{rule}:{outcome}")
         }
         AtRule::Policy(outcome) => format!("policy:{}", outcome.to_string().to_uppercase()),
-        // It tells of nothing else.
+        // Not traced.
         AtRule::NoMatch { .. } | AtRule::Broken { .. } | AtRule::Return => return String::new(),
     };
     format!("TRACE: {}:{}:{what}", at.table.name(), at.chain)
 }
 
-/// What connection tracking said of a packet.
+/// A note of connection tracking.
 pub fn conntrack(note: &ConntrackNote) -> String {
     let conn = |conn: &Option<ConnNote>| conn.as_ref().map_or(String::new(), connection);
     match note {
@@ -121,7 +121,7 @@ pub fn conntrack(note: &ConntrackNote) -> String {
     }
 }
 
-/// A packet's state by the name that rules have for it.
+/// A packet's state by its name in rules.
 pub fn state(info: Option<CtInfo>) -> &'static str {
     match info {
         Some(CtInfo::New) => "NEW",
@@ -180,7 +180,7 @@ fn nat(note: &NatNote) -> String {
     }
 }
 
-/// Who gets a flooded frame.
+/// Destinations of a flooded frame.
 pub fn flood(ports: &[String], local: bool) -> String {
     let names = ports.iter().map(String::as_str).chain(local.then_some("this host"));
     names.collect::<Vec<_>>().join(", ")
@@ -197,7 +197,7 @@ fn fdb(note: &FdbNote) -> String {
     }
 }
 
-/// A route, its table by the name that `/etc/iproute2/rt_tables` has.
+/// A route, with its table's name in `/etc/iproute2/rt_tables`.
 fn fib(route: &FibNote) -> String {
     let via = match route.gateway {
         Ipv4Addr::UNSPECIFIED => String::new(),

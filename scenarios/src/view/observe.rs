@@ -1,4 +1,4 @@
-//! Runs a lesson with everything recorded that a view shows.
+//! Runs a lesson and records everything that the views show.
 
 use std::sync::MutexGuard;
 
@@ -17,7 +17,7 @@ pub struct Observed<'a> {
     typed: Vec<Typed>,
 }
 
-/// Runs a lesson; chance comes from `seed`. `each` is told what was typed, when it is done.
+/// Runs a lesson with the random `seed`. `each` is called after each prompt.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ impl Observed<'_> {
         self.run.session.world()
     }
 
-    /// What happened, told from a [world](Self::world) that the caller holds.
+    /// The story of a [world](Self::world) that the caller has locked.
     pub fn story<'w>(&self, world: &'w World) -> Story<'w> {
         Story::new(world, self.names.clone(), self.typed.clone())
     }

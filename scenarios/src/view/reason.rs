@@ -1,4 +1,4 @@
-//! Why a rule does not mean a packet: what it wants, and what the packet has.
+//! Why a rule does not match: expected and actual value.
 
 use glassnet_kernel::note::{HookNote, Part};
 use glassnet_kernel::tables::conntrack::CtInfo;
@@ -7,16 +7,16 @@ use glassnet_kernel::trace::Headers;
 
 use super::{fields, literal, notes};
 
-/// What is known of a packet beside its headers.
+/// Metadata of a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen<'a> {
-    /// The hook that it is at.
+    /// Its hook.
     pub hook: Option<&'a HookNote>,
-    /// What connection tracking said of it, as [`Story::ctstate`](super::Story::ctstate) gives it.
+    /// Its conntrack state, from [`Story::ctstate`](super::Story::ctstate).
     pub ctstate: Option<Option<CtInfo>>,
 }
 
-/// What `part` of the rule wants, and what the packet has there; `None` if that is not seen from outside.
+/// Expected and actual value of `part` of the rule; `None` if not known.
 pub fn why_not(rule: &Rule, part: Part, headers: Option<&Headers>, seen: &Seen) -> Option<String> {
     let (has, wanted) = match part {
         Part::Match(name) => {
@@ -31,7 +31,7 @@ pub fn why_not(rule: &Rule, part: Part, headers: Option<&Headers>, seen: &Seen) 
     Some(format!("{wanted}, but {has}"))
 }
 
-/// What the packet has where an option of every rule looks.
+/// The packet's value for a built-in option.
 fn has_for_option(option: &str, headers: &Headers, seen: &Seen) -> Option<String> {
     let device = |name: Option<&String>, none: &str| match name.filter(|name| !name.is_empty()) {
         None => none.to_owned(),
@@ -47,7 +47,7 @@ fn has_for_option(option: &str, headers: &Headers, seen: &Seen) -> Option<String
     })
 }
 
-/// What the packet has where a match looks.
+/// The packet's value for a match.
 fn has_for_match(name: &str, headers: &Headers, seen: &Seen) -> Option<String> {
     Some(match name {
         "tcp" | "udp" | "multiport" => {
@@ -76,7 +76,7 @@ fn has_for_match(name: &str, headers: &Headers, seen: &Seen) -> Option<String> {
     })
 }
 
-/// The protocol by its name where rules know one.
+/// The protocol's name in rules.
 fn protocol(headers: &Headers) -> Option<String> {
     let number = field(headers, "ip.proto")?;
     let name = match number.as_str() {

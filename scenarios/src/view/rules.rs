@@ -1,4 +1,4 @@
-//! What a packet met in a table: its chains and rules, in the words of the kernel's TRACE.
+//! Traversal of a table: chains and rules, in the format of the kernel's TRACE.
 
 use glassnet_kernel::note::{AtRule, Outcome, Part, RuleNote};
 use glassnet_kernel::tables::xt::{Chain, Rule, Table, Variant};
@@ -7,61 +7,61 @@ use glassnet_kernel::trace::Headers;
 use super::literal;
 use super::reason::{Seen, why_not};
 
-/// What became of a packet at one rule, or at the end of a chain.
+/// Result of a rule, or of the end of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// The rule does not mean the packet.
+    /// The rule does not match.
     NoMatch {
-        /// The option or match that does not fit.
+        /// The option or match that does not match.
         part: Part,
-        /// What the rule wants there and what the packet has, if that can be said.
+        /// Expected and actual value, if known.
         why: Option<String>,
     },
-    /// The rule means it.
+    /// The rule matches.
     Match {
-        /// What it did.
+        /// Its verdict.
         verdict: Outcome,
     },
-    /// A match found it broken.
+    /// A match found the packet malformed.
     Broken {
         /// The match.
         part: Part,
     },
-    /// The end of a chain of one's own: back to the one before.
+    /// The end of a user-defined chain: returns to the calling chain.
     Return,
     /// The policy of a built-in chain.
     Policy {
-        /// It accepts or drops.
+        /// Accept or drop.
         verdict: Outcome,
     },
 }
 
-/// A rule that was tried, or the end of a chain that was reached.
+/// An evaluated rule, or the end of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tried {
     /// The chain.
     pub chain: String,
-    /// The rule's number from 1; at the end of a chain one more than it has rules.
+    /// The rule's number from 1; at the end of a chain, the number of its rules plus one.
     pub number: usize,
     /// The rule as `iptables-save` prints it; empty at the end of a chain.
     pub rule: String,
-    /// What became of the packet.
+    /// Result.
     pub fate: Fate,
 }
 
-/// A packet's way through a table.
+/// Traversal of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Met {
     /// The table.
     pub table: &'static str,
-    /// Which set of tables.
+    /// Variant.
     pub variant: Variant,
-    /// What was tried, in order.
+    /// Evaluated rules, in order.
     pub tried: Vec<Tried>,
 }
 
 impl Met {
-    /// Reads the notes of a packet's way through `table`. `headers` are the packet's, `devices` the words of the hook.
+    /// Reads the notes of a packet's traversal of `table`. `headers` are the packet's.
     pub fn new<'n>(
         table: &Table,
         variant: Variant,
@@ -73,7 +73,7 @@ impl Met {
         Met { table: table.name.name(), variant, tried }
     }
 
-    /// What decided about the packet in this table, if a rule or a policy did: the last that was met.
+    /// The deciding rule or policy, if any: the last one evaluated.
     pub fn decided(&self) -> Option<&Tried> {
         self.tried.last().filter(|tried| match &tried.fate {
             Fate::Match { .. } | Fate::Broken { .. } | Fate::Policy { .. } => true,
@@ -86,7 +86,7 @@ impl Met {
         self.tried.iter().filter(|tried| matches!(tried.fate, Fate::Match { .. }))
     }
 
-    /// Where the packet was dropped, in a few words, if this table dropped it.
+    /// The dropping rule, in a few words, if this table dropped the packet.
     pub fn dropped(&self) -> Option<String> {
         let last = self.decided()?;
         let name = format!("{} {}", self.table, last.chain);
@@ -100,7 +100,7 @@ impl Met {
         }
     }
 
-    /// What was tried, with long runs of rules of one chain that did not match as one, unless `all` are wanted.
+    /// Evaluated rules, with long runs of mismatches in a chain folded, unless `all`.
     pub fn folded(&self, all: bool) -> Vec<Shown<'_>> {
         let mut shown = Vec::new();
         let mut rest = &self.tried[..];
@@ -128,7 +128,7 @@ impl Met {
         shown
     }
 
-    /// A line in the words of the kernel's TRACE: `filter:FORWARD:rule:3`, the rule, and what became of the packet.
+    /// A line in the format of the kernel's TRACE: `filter:FORWARD:rule:3`, the rule, and its result.
     pub fn line(&self, shown: &Shown) -> String {
         let tried = match shown {
             Shown::Run { chain, from, to } => {
@@ -154,7 +154,7 @@ impl Met {
     }
 }
 
-/// Runs of more rules than this are folded.
+/// Longer runs are folded.
 const FOLD: usize = 5;
 
 /// A line of a table.
@@ -162,7 +162,7 @@ const FOLD: usize = 5;
 pub enum Shown<'a> {
     /// One rule, or the end of a chain.
     Tried(&'a Tried),
-    /// Rules that did not match.
+    /// A run of rules that did not match.
     Run {
         /// The chain.
         chain: &'a str,

@@ -1,26 +1,26 @@
-//! Which part of a run is shown.
+//! Selection of a part of a run.
 
 use super::story::{Exchange, Story};
 
-/// A part of a run; what is `None` does not narrow it.
+/// A part of a run; `None` does not restrict it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// The prompts of this block, counted from 1.
+    /// Block, from 1.
     pub block: Option<usize>,
-    /// This prompt, counted from 1 through the whole lesson.
+    /// Prompt, from 1, counted through the whole lesson.
     pub prompt: Option<usize>,
-    /// The exchange of this packet.
+    /// Packet whose exchange is shown.
     pub packet: Option<usize>,
-    /// Every rule that did not match, also of long runs.
+    /// Does not fold runs of rules that did not match.
     pub all_rules: bool,
 }
 
 impl Selection {
-    /// The parts that are named exist.
+    /// Checks that the selected parts exist.
     ///
     /// # Errors
     ///
-    /// Which block, prompt or packet is not there.
+    /// The missing block, prompt or packet.
     pub fn check(&self, story: &Story) -> Result<(), String> {
         let blocks = story.typed.last().map_or(0, |typed| typed.block);
         check("block", self.block, blocks)?;
@@ -28,13 +28,13 @@ impl Selection {
         check("packet", self.packet, story.packets.len())
     }
 
-    /// The prompt with this number is shown; 0: what happened before the first.
+    /// The prompt with this number is selected; 0: before the first.
     pub fn has_prompt(&self, story: &Story, prompt: usize) -> bool {
         let block = prompt.checked_sub(1).map_or(0, |at| story.typed[at].block);
         self.prompt.is_none_or(|wanted| wanted == prompt) && self.block.is_none_or(|wanted| wanted == block)
     }
 
-    /// The exchange is shown, if its prompt is.
+    /// The exchange is selected, if its prompt is.
     pub fn has_exchange(&self, exchange: &Exchange) -> bool {
         self.packet.is_none_or(|wanted| exchange.packets.contains(&wanted))
     }

@@ -1,4 +1,4 @@
-//! From the steps of a trace to exchanges: a packet, and all packets that were made because of it.
+//! Exchanges: a packet, and all packets caused by it.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use super::reason::Seen;
 use super::rules::Met;
 use super::summary::summary;
 
-/// A prompt that was typed, and where the trace stood then.
+/// A prompt, with its position in the trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Typed {
     /// Its block of prompts in the lesson, from 1.
@@ -26,48 +26,48 @@ pub struct Typed {
     pub line: usize,
     /// The machine.
     pub machine: String,
-    /// What was typed.
+    /// The command.
     pub command: String,
-    /// What it printed.
+    /// Its output.
     pub output: String,
-    /// How many [steps](Trace::steps) had happened before.
+    /// Number of [steps](Trace::steps) before it.
     pub first_step: usize,
 }
 
-/// Where something happened.
+/// Place of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
     /// The machine.
     pub machine: &'a str,
-    /// The namespace; empty for the one that the machine booted with.
+    /// Namespace; empty for the initial one.
     pub netns: String,
     /// The device; empty if there was none yet.
     pub device: &'a str,
 }
 
-/// A packet. Its number counts from 1 in the order in which packets appear.
+/// A packet, numbered from 1 in order of appearance.
 #[derive(Clone, Debug)]
 pub struct Packet {
-    /// The packet that it was made for, if any.
+    /// The packet that caused it, if any.
     pub cause: Option<usize>,
     /// Number of its exchange.
     pub exchange: usize,
-    /// What tcpdump would print.
+    /// tcpdump's line.
     pub summary: String,
 }
 
-/// A packet and all packets that were made because of it, in the order of their first steps.
+/// A packet and all packets caused by it, in order of their first steps.
 #[derive(Clone, Debug, Default)]
 pub struct Exchange {
-    /// Number of the prompt that ran when it began, from 1; 0: none.
+    /// Number of the prompt at its start, from 1; 0: none.
     pub prompt: usize,
     /// Numbers of its packets.
     pub packets: Vec<usize>,
-    /// Its steps in the order in which they happened, as indexes into [`Trace::steps`].
+    /// Steps in order, as indexes into [`Trace::steps`].
     pub steps: Vec<usize>,
 }
 
-/// A part of an exchange in which one packet moves.
+/// Consecutive steps of one packet in an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leg {
     /// Number of the packet.
@@ -76,11 +76,11 @@ pub struct Leg {
     pub steps: Vec<usize>,
 }
 
-/// A whole run, ready to be shown.
+/// A run, prepared for the views.
 pub struct Story<'a> {
     world: &'a World,
     names: Namespaces,
-    /// What was typed, in order; the prompt with number n is at n - 1.
+    /// Prompts; the one with number n is at n - 1.
     pub typed: Vec<Typed>,
     /// Packets; the one with number n is at n - 1.
     pub packets: Vec<Packet>,
@@ -89,16 +89,16 @@ pub struct Story<'a> {
     owners: Vec<usize>,
     notes: BTreeMap<usize, Vec<usize>>,
     headers: BTreeMap<usize, usize>,
-    /// For each packet its entries in [`Trace::headers`], in order.
+    /// Indexes into [`Trace::headers`] by packet.
     headers_of: BTreeMap<u32, Vec<usize>>,
-    /// For each packet its steps, in order.
+    /// Steps by packet.
     steps_of: BTreeMap<u32, Vec<usize>>,
-    /// For each step in which a packet met a table, its entry in [`Trace::visits`].
+    /// Index into [`Trace::visits`] by step.
     visits: BTreeMap<usize, usize>,
 }
 
 impl<'a> Story<'a> {
-    /// Reads the trace of a world that was observed at [`Level::Detail`](glassnet_kernel::trace::Level::Detail).
+    /// Reads the trace of a world observed at [`Level::Detail`](glassnet_kernel::trace::Level::Detail).
     pub fn new(world: &'a World, names: Namespaces, typed: Vec<Typed>) -> Story<'a> {
         let trace = &world.trace;
         let mut notes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -133,12 +133,12 @@ impl<'a> Story<'a> {
         story
     }
 
-    /// The world that the story is about.
+    /// The observed world.
     pub fn world(&self) -> &'a World {
         self.world
     }
 
-    /// What its namespaces were called.
+    /// Names of its namespaces.
     pub fn names(&self) -> &Namespaces {
         &self.names
     }
@@ -147,7 +147,7 @@ impl<'a> Story<'a> {
         &self.world.trace
     }
 
-    /// Numbers the packets, finds what each was made for, and opens an exchange for each that was made for none.
+    /// Numbers the packets, determines their causes, and creates an exchange for each packet without a cause.
     fn find_packets(&mut self) -> BTreeMap<u32, usize> {
         let mut numbers = BTreeMap::new();
         let summaries = self.summaries();
@@ -170,7 +170,7 @@ impl<'a> Story<'a> {
         numbers
     }
 
-    /// What tcpdump would print for each packet: as it was when it first had its Ethernet header, or at last.
+    /// tcpdump's line of each packet: when it first had an Ethernet header, or at its end.
     fn summaries(&self) -> BTreeMap<u32, String> {
         let mut best: BTreeMap<u32, &Headers> = BTreeMap::new();
         for headers in &self.trace().headers {
@@ -182,8 +182,7 @@ impl<'a> Story<'a> {
         best.into_iter().map(|(packet, headers)| (packet, summary(headers))).collect()
     }
 
-    /// Gives each step to its packet, and a step that was about no packet yet to the next packet that its system
-    /// call or interrupt handles.
+    /// Assigns each step to its packet; a step without packet to the next packet of its system call or interrupt.
     fn find_owners(&mut self, numbers: &BTreeMap<u32, usize>) {
         let mut waiting: Vec<usize> = Vec::new();
         let mut entries = self.trace().entries.iter().peekable();
@@ -212,13 +211,13 @@ impl<'a> Story<'a> {
         self.owners[at]
     }
 
-    /// Remarks about a step.
+    /// Notes of a step.
     pub fn notes(&self, at: usize) -> impl Iterator<Item = &'a Note> {
         let notes = self.notes.get(&at).map_or(&[][..], Vec::as_slice);
         notes.iter().map(|note| &self.trace().notes[*note].note)
     }
 
-    /// The bridge that took the frame in a step.
+    /// The bridge that received the frame in a step.
     pub fn bridge(&self, at: usize) -> Option<&'a str> {
         self.notes(at).find_map(|note| match note {
             Note::Bridge { name } => Some(name.as_str()),
@@ -226,7 +225,7 @@ impl<'a> Story<'a> {
         })
     }
 
-    /// Who got the frame that was flooded in a step.
+    /// Destinations of the frame that was flooded in a step.
     pub fn flooded(&self, at: usize) -> String {
         let flood = self.notes(at).find_map(|note| match note {
             Note::Flood { ports, local } => Some(notes::flood(ports, *local)),
@@ -235,7 +234,7 @@ impl<'a> Story<'a> {
         flood.unwrap_or("all ports".to_owned())
     }
 
-    /// The headers that a step found changed: as they were before, if they were seen, and as they are.
+    /// Headers that changed before a step: old ones, if known, and new ones.
     pub fn headers(&self, at: usize) -> Option<(Option<&'a Headers>, &'a Headers)> {
         let all = &self.trace().headers;
         let now = *self.headers.get(&at).filter(|now| is_written(&all[**now]))?;
@@ -244,7 +243,7 @@ impl<'a> Story<'a> {
         Some((earlier.filter(|earlier| is_written(earlier)), &all[now]))
     }
 
-    /// The headers of a step's packet as they were then, as far as they were written.
+    /// Headers of a step's packet at that time.
     pub fn headers_at(&self, at: usize) -> Option<&'a Headers> {
         let all = &self.trace().headers;
         let known = self.headers_of.get(&self.step(at).packet)?;
@@ -252,20 +251,19 @@ impl<'a> Story<'a> {
         known[..seen].iter().rev().map(|headers| &all[*headers]).find(|headers| is_written(headers))
     }
 
-    /// The steps of a packet (`Skb::packet`) from `at` on.
+    /// Steps of a packet (`Skb::packet`) from `at` on.
     pub fn steps_of(&self, packet: u32, at: usize) -> impl Iterator<Item = usize> {
         let steps = self.steps_of.get(&packet).map_or(&[][..], Vec::as_slice);
         steps[steps.partition_point(|step| *step < at)..].iter().copied()
     }
 
-    /// The steps of a step's packet up to it, the last first.
+    /// Steps of a step's packet up to it, in reverse.
     fn steps_before(&self, at: usize) -> impl Iterator<Item = usize> {
         let steps = self.steps_of.get(&self.step(at).packet).map_or(&[][..], Vec::as_slice);
         steps[..steps.partition_point(|step| *step <= at)].iter().rev().copied()
     }
 
-    /// What connection tracking last said of the packet of a step until then, in the same namespace: how it belongs
-    /// to its connection, `Some(None)` if it is invalid.
+    /// The last conntrack state of a step's packet in the same namespace; `Some(None)` if INVALID.
     pub fn ctstate(&self, at: usize) -> Option<Option<CtInfo>> {
         let here = self.netns(at);
         let same = self.steps_before(at).take_while(|step| self.netns(*step) == here);
@@ -282,7 +280,7 @@ impl<'a> Story<'a> {
         (step.machine, label.map(|label| label.netns))
     }
 
-    /// The rule that the next note from `note` on is about, in the kernel's words.
+    /// The rule of the next note from `note` on, in the format of the kernel's TRACE.
     pub fn rule_noted_at(&self, note: usize) -> Option<String> {
         let trace = self.trace();
         let visit = trace.visits.partition_point(|visit| visit.note <= note).checked_sub(1)?;
@@ -294,7 +292,7 @@ impl<'a> Story<'a> {
         Some(format!("{}:{}:rule:{} {}", met.table, tried.chain, tried.number, tried.rule))
     }
 
-    /// What the packet of a step met in a table, if the step is in the function that tries rules.
+    /// The traversal of a table in this step, if there is one.
     pub fn met(&self, at: usize) -> Option<Met> {
         let trace = self.trace();
         let number = *self.visits.get(&at)?;
@@ -311,7 +309,7 @@ impl<'a> Story<'a> {
         Some(Met::new(&seen.table, seen.variant, notes, self.headers_at(at), &about))
     }
 
-    /// Where a step happened.
+    /// Place of a step.
     pub fn place(&self, at: usize) -> Place<'a> {
         let step = self.step(at);
         let kernel = self.world.kernel(step.machine);
@@ -324,7 +322,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// The packets of an exchange one after the other as they move: a packet that waits for another has two legs.
+    /// Legs of an exchange: a packet that waits for another has two.
     pub fn legs(&self, exchange: &Exchange) -> Vec<Leg> {
         let mut legs: Vec<Leg> = Vec::new();
         for at in exchange.steps.iter().copied() {
@@ -343,8 +341,8 @@ impl<'a> Story<'a> {
         legs
     }
 
-    /// What makes two exchanges the same to a reader: what their packets met where, in order. When softirqs begin
-    /// is left out: that depends on what else the CPU has to do.
+    /// Key by which similar exchanges are folded: packets, places and functions in order. The start of softirqs is
+    /// left out, since it depends on the CPU's other work.
     pub fn shape(&self, exchange: &Exchange) -> Vec<(usize, u32, u32, Func, StepKind)> {
         let position = |packet| exchange.packets.iter().position(|number| *number == packet).unwrap_or(0);
         let about_packets = exchange.steps.iter().filter(|at| self.step(**at).packet != 0);
@@ -356,7 +354,7 @@ impl<'a> Story<'a> {
     }
 }
 
-/// Its first header is there: an Ethernet header, or an IP version.
+/// The first header is set: an Ethernet header, or an IP version.
 fn is_written(headers: &Headers) -> bool {
     headers.link || headers.bytes.first().is_some_and(|byte| byte >> 4 != 0)
 }

@@ -39,7 +39,7 @@ fn question() -> Vec<u8> {
     [eth.as_bytes(), arp.as_bytes()].concat()
 }
 
-/// Sends two questions into a bridge and hands the story of it to `look`.
+/// Sends two requests into a bridge and passes the story to `look`.
 fn with_story(look: impl FnOnce(&Story)) {
     let lesson = Lesson::parse(Path::new("bridge.md"), LESSON.to_owned()).expect("a lesson");
     let mut run = Run::new(&lesson, 1).expect("a run");

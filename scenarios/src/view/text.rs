@@ -1,4 +1,4 @@
-//! A run as text for a terminal: what was typed, and under each prompt the packets that it sent.
+//! A run as text for a terminal: commands, and below each its packets.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ use super::select::Selection;
 use super::story::{Exchange, Leg, Place, Story, Typed};
 use super::{fields, hook, hops, notes};
 
-/// How closely to look.
+/// Level of detail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Zoom {
     /// From device to device, a line each.
@@ -32,8 +32,8 @@ const PLACE: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::
 const DROP: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
 const NOTE: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 
-/// The text of the selected part of a run, with ANSI colours. With `transcript`, what was typed and printed
-/// stands above the packets of each prompt.
+/// The selected part of a run as text with ANSI colours. With `transcript`, each prompt and its output precede its
+/// packets.
 pub fn text(story: &Story, zoom: Zoom, selection: &Selection, transcript: bool) -> String {
     let all_rules = selection.all_rules;
     let mut view = View { story, zoom, all_rules, out: String::new(), shown: Vec::new() };
@@ -56,10 +56,10 @@ pub fn text(story: &Story, zoom: Zoom, selection: &Selection, transcript: bool) 
 struct View<'s, 'a> {
     story: &'s Story<'a>,
     zoom: Zoom,
-    /// Long runs of rules that did not match are shown one by one.
+    /// Runs of rules that did not match are not folded.
     all_rules: bool,
     out: String,
-    /// Exchanges that were shown in full.
+    /// Exchanges shown in full.
     shown: Vec<&'s Exchange>,
 }
 
@@ -99,7 +99,7 @@ impl<'s> View<'s, '_> {
         self.out.push('\n');
     }
 
-    /// An exchange that went as another did.
+    /// An exchange that is the same as another.
     fn same(&mut self, exchange: &Exchange, same: &Exchange) {
         for (number, model) in exchange.packets.iter().zip(&same.packets) {
             self.packet(*number, false);
@@ -158,7 +158,7 @@ impl<'s> View<'s, '_> {
         let step = story.step(at);
         let &Function { name, file, gloss, .. } = step.func.row();
         let since = time(step.at, start);
-        // A function that is asked and returns stands a little further in than one that the packet passes into.
+        // A function that returns is indented further than a door.
         let indented = match step.kind {
             StepKind::Call => format!("  {name}"),
             _ => name.to_owned(),
@@ -177,7 +177,7 @@ impl<'s> View<'s, '_> {
 
     fn detail(&mut self, at: usize) {
         let story = self.story;
-        // The hook stands in its function's line; rules stand together under the function that tries them.
+        // The hook is in its function's line; rules are printed together below their function.
         for note in story.notes(at).filter(|note| !matches!(note, Note::Rule(_) | Note::Hook(_))) {
             let (key, text) = (notes::key(note), notes::words(note));
             self.line(&format!("                  {NOTE}{key}: {text}{NOTE:#}"));
@@ -209,7 +209,7 @@ impl<'s> View<'s, '_> {
     }
 }
 
-/// The hook that a step in `nf_hook_slow` is about, with the devices as the kernel logs them.
+/// The hook of a step in `nf_hook_slow`, with devices as in the kernel log.
 fn hook_text(story: &Story, at: usize) -> Option<String> {
     let note = hook::hook_note(story, at)?;
     let family = match note.pf {
@@ -221,7 +221,7 @@ fn hook_text(story: &Story, at: usize) -> Option<String> {
     Some(format!("the {family} hook {}{}", note.hook.chain(), devices.concat()))
 }
 
-/// A namespace by its name; the machine's own by the machine's.
+/// A namespace by name; the initial one by the machine's name.
 fn where_at(place: &Place) -> String {
     match place.netns.is_empty() {
         true => place.machine.to_owned(),
@@ -229,7 +229,7 @@ fn where_at(place: &Place) -> String {
     }
 }
 
-/// How long after the start, in a column of 12.
+/// Time since the start, in a column of 12.
 fn time(at: Nanos, start: Nanos) -> String {
     let since = at.0.saturating_sub(start.0);
     match since {
@@ -238,7 +238,7 @@ fn time(at: Nanos, start: Nanos) -> String {
     }
 }
 
-/// The context in the words of the kernel's documentation.
+/// The context in terms of the kernel's documentation.
 pub fn context(context: Context) -> &'static str {
     match context {
         Context::Task => "task",

@@ -1,4 +1,4 @@
-//! A device that takes every frame and sends none: an address of the host's own, or a route into nothing.
+//! `dummy`: drops every frame; for addresses of the host and blackhole routes.
 //!
 //! Kernel: drivers/net/dummy.c
 
@@ -12,10 +12,10 @@ use crate::net::ethernet::eth::ether_setup;
 use crate::tables::netdev::{AddrAssign, IFF_MULTICAST, IFF_NOARP, NetDevice};
 use crate::tables::netdev_features::{FRAGLIST, GSO_ENCAP_ALL, GSO_SOFTWARE, HIGHDMA, HW_CSUM, LLTX, SG};
 
-/// The module. Not modelled: `numdummies`; none is made when it is loaded, as where systemd sets it to 0.
+/// The module. Not modelled: `numdummies`; no device is created at load time (0, systemd's default).
 pub static MODULE: Module = Module { links: &[&LINK_OPS], ..Module::named("dummy") };
 
-/// The kind.
+/// Link kind `dummy`.
 static LINK_OPS: LinkOps = LinkOps {
     change_carrier: Some(dummy_change_carrier),
     ethtool: EthtoolOps { tx_timestamps: true, ..EthtoolOps::NONE },
@@ -37,7 +37,7 @@ fn dummy_change_carrier(cx: &mut Cx, dev: DevId, on: bool) {
     if on { netif_carrier_on(cx, dev) } else { netif_carrier_off(cx, dev) }
 }
 
-/// Counts the frame as sent, and frees it.
+/// Counts and frees the frame.
 ///
 /// Kernel: drivers/net/dummy.c
 /// Not modelled: nothing.

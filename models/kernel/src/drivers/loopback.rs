@@ -1,4 +1,4 @@
-//! `lo`: what goes out comes in.
+//! `lo`.
 //!
 //! Kernel: drivers/net/loopback.c
 
@@ -19,7 +19,7 @@ use crate::tables::netdev_features::{
 /// What it adds to the kernel.
 pub static MODULE: Module = Module { net_init: Some(loopback_net_init), ..Module::UNNAMED };
 
-/// The kind, which has no name: each namespace has its one `lo` from the start.
+/// Link operations. The kind has no name, as `lo` is created with its namespace.
 static LINK_OPS: LinkOps = LinkOps {
     ethtool: EthtoolOps { get_link: true, tx_timestamps: true, ..EthtoolOps::NONE },
     ..LinkOps::new(None, loopback_setup, |skb| Door::LoopbackXmit { skb })
@@ -35,13 +35,13 @@ fn loopback_setup(dev: &mut NetDevice) {
     dev.features |= NETNS_LOCAL | VLAN_CHALLENGED | LOOPBACK;
 }
 
-/// A new namespace gets its `lo`, the first of its devices.
+/// Creates `lo`, the first device of a namespace.
 fn loopback_net_init(cx: &mut Cx, netns: NetnsId) {
     let dev = alloc_netdev(netns, "lo".to_owned(), NameAssign::Predictable, &LINK_OPS);
     register_netdevice(cx, dev).expect("a new namespace has no device");
 }
 
-/// Turns a packet that leaves into one that comes in.
+/// Receives the transmitted packet.
 ///
 /// Kernel: drivers/net/loopback.c
 /// Not modelled: timestamps.
@@ -51,7 +51,7 @@ pub fn loopback_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     if !eth_type_trans(cx, skb, dev) {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
-    // Without the Ethernet header, unlike other devices.
+    // Counted without the Ethernet header, unlike on other devices.
     let len = cx.skbs[skb].len() as u64;
     let stats = &mut cx.k.devs[dev].stats;
     stats.rx_packets += 1;

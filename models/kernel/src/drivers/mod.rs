@@ -1,4 +1,4 @@
-//! `drivers/net`: how each kind of device sends and receives.
+//! `drivers/net`: kinds of devices.
 
 pub mod dummy;
 pub mod loopback;

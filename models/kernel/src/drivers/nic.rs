@@ -1,4 +1,4 @@
-//! A plain network card: a frame in, an interrupt, a poll; a frame out, at once.
+//! A plain NIC without rings: an interrupt and NAPI poll to receive, immediate transmission.
 //!
 //! Kernel: drivers/net/ethernet/intel/e1000e/netdev.c, whose names it carries.
 
@@ -19,20 +19,20 @@ use crate::tables::netdev::{NameAssign, NetDevice, OperState};
 use crate::tables::softnet::Napi;
 use crate::{Cx, Kernel};
 
-/// What the driver knows of its card: one queue, no ring, an interrupt a burst.
+/// State of the driver.
 #[derive(Debug)]
 struct Nic {
-    /// Where its cable is plugged in.
+    /// Port of its cable.
     plug: PlugId,
     /// The driver's name, as `ethtool -i` prints it.
     driver: String,
-    /// Frames that came in and wait to be polled.
+    /// Received frames that were not polled.
     rx: VecDeque<BufId>,
-    /// It is in a poll list; its interrupt is masked.
+    /// In a poll list, with its interrupt masked.
     napi_scheduled: bool,
 }
 
-/// The kind, which has no name: a card is there or not.
+/// Link operations. The kind has no name: users do not create NICs.
 static LINK_OPS: LinkOps = LinkOps {
     poll: Some(poll),
     ethtool: EthtoolOps {
@@ -65,7 +65,7 @@ fn get_link_ksettings(_: &Kernel, dev: &NetDevice) -> LinkKsettings {
     LinkKsettings { speed: has_link.then_some(1000), full_duplex: has_link, twisted_pair: true }
 }
 
-/// A driver found its card: the device appears in the machine's first namespace.
+/// Probes a NIC: registers its device in the initial namespace.
 ///
 /// # Panics
 ///
@@ -78,12 +78,12 @@ pub fn probe(cx: &mut Cx, name: &str, driver: &str, plug: PlugId) -> DevId {
     register_netdevice(cx, dev).expect("a lesson names its cards differently")
 }
 
-/// A cable was plugged in.
+/// A cable is connected.
 pub fn link_up(cx: &mut Cx, dev: DevId) {
     link_watch::netif_carrier_on(cx, dev);
 }
 
-/// Puts the frame on the wire.
+/// Transmits the frame.
 ///
 /// Kernel: drivers/net/ethernet/intel/e1000e/netdev.c
 /// Not modelled: transmit descriptors.
@@ -99,13 +99,13 @@ pub fn e1000_xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
     let frame = cx.skbs.bufs.alloc(len as usize);
     let (from, to) = (cx.skbs[skb].data as usize, cx.skbs[skb].tail as usize);
     cx.skbs.bufs.copy_between(cx.skbs[skb].buf, from..to, frame);
-    // So that the packet is the same one for whoever looks on at the other end.
+    // The same packet for observers at the other end.
     cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet);
     cx.fabric.transmit(plug, frame, cx.now, &mut cx.skbs.bufs, cx.arrivals);
     cx.consume_skb(skb)
 }
 
-/// The card interrupts: a frame is there.
+/// Interrupt for a received frame.
 pub fn interrupt(cx: &mut Cx, dev: DevId, frame: BufId) {
     let Some(netdev) = cx.k.devs.get_mut(dev).filter(|netdev| netdev.is_up()) else {
         cx.skbs.bufs.release(frame);
@@ -120,7 +120,7 @@ pub fn interrupt(cx: &mut Cx, dev: DevId, frame: BufId) {
     napi_schedule(cx, Napi::Device(dev));
 }
 
-/// The driver's poll: takes up to `budget` frames; returns how many.
+/// NAPI poll: receives up to `budget` frames and returns their number.
 fn poll(cx: &mut Cx, dev: DevId, budget: u32) -> u32 {
     cx.within(Func::NicPoll, None, |cx| {
         for work in 0..budget {

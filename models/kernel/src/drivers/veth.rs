@@ -1,4 +1,4 @@
-//! A virtual cable: what goes in at one end comes out at the other, also in another namespace.
+//! `veth`: a pair of devices, each receiving what the other transmits.
 //!
 //! Kernel: drivers/net/veth.c
 
@@ -22,7 +22,7 @@ use crate::{Cx, Kernel};
 /// The module.
 pub static MODULE: Module = Module { links: &[&LINK_OPS], ..Module::named("veth") };
 
-/// The kind. The other end is the device's `link`; there is none while the other end is being removed.
+/// Link kind `veth`. The peer is the device's `link`, `None` while the peer is being deleted.
 pub static LINK_OPS: LinkOps = LinkOps {
     newlink: Some(veth_newlink),
     dellink: Some(veth_dellink),
@@ -36,7 +36,7 @@ pub static LINK_OPS: LinkOps = LinkOps {
             full_duplex: true,
             twisted_pair: true,
         }),
-        // Room for a queue a CPU, of which one is used.
+        // One queue per CPU is allocated, one is used.
         get_channels: Some(|kernel, _| Channels { max: kernel.cpus.len(), count: 1 }),
         get_link: true,
         tx_timestamps: true,
@@ -45,10 +45,10 @@ pub static LINK_OPS: LinkOps = LinkOps {
     ..LinkOps::new(Some("veth"), veth_setup, |skb| Door::VethXmit { skb })
 };
 
-/// The settings of a new pair (`VETH_INFO_PEER`).
+/// Attributes of a new pair (`VETH_INFO_PEER`).
 #[derive(Clone, Debug, Default)]
 pub struct VethOptions {
-    /// The other end; its namespace is where the request came from, unless it names one.
+    /// The peer, by default in the namespace of the request.
     pub peer: LinkNew,
 }
 
@@ -79,11 +79,11 @@ fn veth_setup(dev: &mut NetDevice) {
     dev.tso_max_size = TSO_MAX_SIZE;
     dev.features = VETH_FEATURES | LLTX;
     dev.hw_features = VETH_FEATURES;
-    // The driver takes the carrier that a new device has.
+    // The driver turns the carrier of a new device off.
     (dev.carrier, dev.operstate, dev.carrier_down_count) = (false, OperState::Down, 1);
 }
 
-/// The peer is registered first, so it has the lower number.
+/// Registers the peer first, so it has the lower ifindex.
 fn veth_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
     let VethOptions { peer } = new.info.data().cloned().unwrap_or_default();
     let mut other = rtnl_create_link(peer.set.netns.unwrap_or(new.src_net), &LINK_OPS, &peer);
@@ -96,7 +96,7 @@ fn veth_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
     Ok(dev)
 }
 
-/// Received packets are not merged, unless a user asks for it (`veth_disable_gro`).
+/// GRO is off by default (`veth_disable_gro`).
 fn veth_register(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
     dev.num_tx_queues = cx.k.cpus.len() as u32;
     dev.num_rx_queues = dev.num_tx_queues;
@@ -107,7 +107,7 @@ fn veth_register(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
     Ok(dev)
 }
 
-/// Both ends go.
+/// Deletes both devices.
 fn veth_dellink(cx: &mut Cx, dev: DevId) {
     let ends: Vec<DevId> = [Some(dev), cx.k.devs[dev].link].into_iter().flatten().collect();
     for end in &ends {
@@ -126,7 +126,7 @@ fn veth_open(cx: &mut Cx, dev: DevId) {
     linkwatch_run(cx, dev);
 }
 
-/// The carrier follows both ends: it is on while both are up.
+/// The carrier is on while both devices are up.
 fn veth_carrier(cx: &mut Cx, dev: DevId) {
     let Some(peer) = cx.k.devs[dev].link else { return };
     let on = cx.k.devs[dev].is_up() && cx.k.devs[peer].is_up();
@@ -151,7 +151,7 @@ fn veth_get_ethtool_stats(kernel: &Kernel, dev: &NetDevice) -> Vec<(&'static str
     std::iter::once(("peer_ifindex", u64::from(peer))).chain(zero.map(|name| (name, 0))).collect()
 }
 
-/// Sends a packet to the other end.
+/// Transmits a packet to the peer.
 ///
 /// Kernel: drivers/net/veth.c
 /// Not modelled: XDP and NAPI mode.
@@ -178,7 +178,7 @@ fn drop(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
     cx.kfree_skb(skb, DropReason::NotSpecified)
 }
 
-/// Turns a packet that leaves one device into one that enters another, forgetting all that the sender knew of it.
+/// Makes a transmitted packet a received one of another device, without the sender's metadata.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: nothing.
@@ -191,7 +191,7 @@ pub fn __dev_forward_skb(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::NetifRx { skb })
 }
 
-/// Forgets routing, socket and what netfilter knew; between namespaces also the mark (`skb_scrub_packet`, net/core/skbuff.c).
+/// Clears route, socket and netfilter state; between namespaces also the mark (`skb_scrub_packet`, net/core/skbuff.c).
 fn skb_scrub_packet(cx: &mut Cx, skb: SkbId, to: DevId) {
     let crosses_netns = cx.k.devs[cx.skbs[skb].dev].netns != cx.k.devs[to].netns;
     let pkt = &mut cx.skbs[skb];

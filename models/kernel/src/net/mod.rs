@@ -1,4 +1,4 @@
-//! Verbs: the functions that move packets, a file a kernel file.
+//! Functions that process packets, a file per kernel file.
 
 pub mod bridge;
 pub mod core;

@@ -19,7 +19,7 @@ use crate::ids::{NetnsId, SocketId};
 use crate::netlink::Errno;
 use crate::tables::socket::{Owner, Queued, Received, SockError, SockKind, Socket};
 
-/// Opens a socket in a namespace (`socket(2)`).
+/// Creates a socket in a namespace (`socket(2)`).
 pub fn socket(cx: &mut Cx, netns: NetnsId, kind: SockKind) -> SocketId {
     let id = cx.k.sockets.open(kind, netns);
     if matches!(kind, SockKind::Packet { .. }) {
@@ -29,14 +29,14 @@ pub fn socket(cx: &mut Cx, netns: NetnsId, kind: SockKind) -> SocketId {
     id
 }
 
-/// Notes which program holds a socket, under the lowest descriptor that the program has free.
+/// Records the program that owns a socket, with its lowest free file descriptor.
 pub fn set_owner(cx: &mut Cx, id: SocketId, pid: u32, comm: &str) {
     let taken = |fd: u32| {
         cx.k.sockets
             .iter()
             .any(|socket| socket.owner.as_ref().is_some_and(|own| (own.pid, own.fd) == (pid, fd)))
     };
-    // The first three are the standard streams.
+    // 0 to 2 are the standard streams.
     let fd = (3..).find(|fd| !taken(*fd)).unwrap_or(3);
     if let Some(socket) = cx.k.sockets.get_mut(id) {
         socket.owner = Some(Owner { pid, comm: comm.to_owned(), fd });
@@ -61,7 +61,7 @@ pub fn get_mut<'a>(cx: &'a mut Cx, id: SocketId) -> Result<&'a mut Socket, Errno
     cx.k.sockets.get_mut(id).ok_or(Errno::EBADF)
 }
 
-/// Binds a packet socket to a device, 0: all (`packet_bind`).
+/// Binds a packet socket to a device; 0: all (`packet_bind`).
 ///
 /// # Errors
 ///
@@ -75,11 +75,11 @@ pub fn packet_bind(cx: &mut Cx, id: SocketId, ifindex: u32) -> Result<(), Errno>
     Ok(())
 }
 
-/// The packet socket wants every frame of its device (`PACKET_MR_PROMISC`) until it is closed.
+/// Sets promiscuous mode on a packet socket's device (`PACKET_MR_PROMISC`) until the socket is closed.
 ///
 /// # Errors
 ///
-/// `ENODEV` if it is bound to no device.
+/// `ENODEV` if it is not bound to a device.
 pub fn packet_promisc(cx: &mut Cx, id: SocketId) -> Result<(), Errno> {
     let socket = get(cx, id)?;
     let dev = cx.k.dev_by_index(socket.netns, socket.ifindex).ok_or(Errno::ENODEV)?;
@@ -88,15 +88,15 @@ pub fn packet_promisc(cx: &mut Cx, id: SocketId) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Closes a socket; what it holds is gone.
+/// Closes a socket and discards its queue.
 pub fn close(cx: &mut Cx, id: SocketId) {
     if cx.k.sockets.get(id).is_some_and(|socket| socket.kind == SockKind::Tcp) {
-        // A connection lives on in the kernel until both sides are done.
+        // A connection stays in the kernel until both sides are closed.
         return tcp::tcp_close(cx, id);
     }
     let Some(socket) = cx.k.sockets.close(id) else { return };
     for queued in &socket.receive_queue {
-        // It was delivered; that nobody read it is no drop of the network's.
+        // Unread data is not a packet drop.
         cx.discard_skb(queued.skb);
     }
     if let Some(dev) = socket.promisc
@@ -112,25 +112,25 @@ pub fn close(cx: &mut Cx, id: SocketId) {
     }
 }
 
-/// Where a message goes.
+/// Destination of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendTo {
     /// An IPv4 address and, for UDP, a port.
     Inet(Ipv4Addr, u16),
     /// An Ethernet address, for cooked packet sockets.
     Link(Mac),
-    /// Where the socket is connected to, or where the frame itself says.
+    /// The connected address, or that in the frame.
     Connected,
 }
 
-/// Sends a message (`sendto(2)`); the softirqs that it raises run before the caller goes on.
+/// Sends a message (`sendto(2)`); raised softirqs run before it returns.
 ///
 /// # Errors
 ///
-/// An error that came in earlier for this socket, and what sending it is refused for.
+/// The socket's pending error, and those of sending.
 pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usize, Errno> {
     let socket = get_mut(cx, id)?;
-    // A raw socket allocates its packets without looking at the error (`ip_append_data` with no header).
+    // Raw sockets do not check the pending error (`ip_append_data` with header included).
     if !matches!(socket.kind, SockKind::Raw { .. } | SockKind::Tcp)
         && let Some(errno) = socket.error.take()
     {
@@ -153,11 +153,11 @@ pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usiz
     }
 }
 
-/// Takes the next message, if there is one (`recvmsg(2)` without waiting).
+/// Receives the next message, if there is one (`recvmsg(2)` without blocking).
 ///
 /// # Errors
 ///
-/// An error that came in for this socket.
+/// The socket's pending error.
 pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
     let socket = cx.k.sockets.get_mut(id).ok_or(Errno::EBADF)?;
     if let Some(errno) = socket.error.take() {
@@ -205,16 +205,16 @@ fn read(cx: &Cx, kind: SockKind, queued: Queued) -> Received {
     }
 }
 
-/// Makes a TCP socket take connections (`listen(2)`).
+/// Listens on a TCP socket (`listen(2)`).
 ///
 /// # Errors
 ///
-/// EOPNOTSUPP for other sockets, EINVAL for one with a connection, EADDRINUSE.
+/// EOPNOTSUPP for other sockets, EINVAL for a connected one, EADDRINUSE.
 pub fn listen(cx: &mut Cx, id: SocketId, backlog: usize) -> Result<(), Errno> {
     inet_connection_sock::inet_csk_listen_start(cx, id, backlog)
 }
 
-/// Takes the next connection of a listener, if there is one (`accept(2)` without waiting).
+/// Accepts a connection, if there is one (`accept(2)` without blocking).
 ///
 /// # Errors
 ///
@@ -223,16 +223,16 @@ pub fn accept(cx: &mut Cx, id: SocketId) -> Result<Option<SocketId>, Errno> {
     inet_connection_sock::inet_csk_accept(cx, id)
 }
 
-/// Reads at most `max` bytes of a connection, if there are some; no bytes at its end.
+/// Reads up to `max` bytes of a connection; `None` if no data is available, no bytes at end of stream.
 ///
 /// # Errors
 ///
-/// An error that came in for this socket, ENOTCONN.
+/// The socket's pending error, ENOTCONN.
 pub fn recv_stream(cx: &mut Cx, id: SocketId, max: usize) -> Result<Option<Vec<u8>>, Errno> {
     tcp::tcp_recvmsg(cx, id, max)
 }
 
-/// Ends one or both directions of a connection (`shutdown(2)`).
+/// Shuts down one or both directions (`shutdown(2)`).
 ///
 /// # Errors
 ///
@@ -247,7 +247,7 @@ pub fn peek_from(cx: &Cx, id: SocketId) -> Option<(Ipv4Addr, u16)> {
     Some(read(cx, socket.kind, *socket.receive_queue.front()?).from)
 }
 
-/// Takes the error that waits for the next call (`SO_ERROR`).
+/// Takes the pending error (`SO_ERROR`).
 pub fn take_error(cx: &mut Cx, id: SocketId) -> Option<Errno> {
     cx.k.sockets.get_mut(id)?.error.take()
 }

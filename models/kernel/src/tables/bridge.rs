@@ -30,6 +30,15 @@ pub enum PortState {
 }
 
 impl PortState {
+    /// All, in the order of their numbers.
+    pub const ALL: [PortState; 5] = [
+        PortState::Disabled,
+        PortState::Listening,
+        PortState::Learning,
+        PortState::Forwarding,
+        PortState::Blocking,
+    ];
+
     /// The name that `bridge link` prints.
     pub fn name(self) -> &'static str {
         match self {
@@ -61,14 +70,8 @@ pub struct PortFlags {
     pub mcast_flood: bool,
     /// Flooding of broadcast.
     pub bcast_flood: bool,
-    /// Multicast to unicast: each member gets a unicast copy.
-    pub mcast_to_unicast: bool,
-    /// Proxy ARP: requests for known neighbours are answered by the bridge.
-    pub neigh_suppress: bool,
     /// Isolated ports do not reach each other.
     pub isolated: bool,
-    /// Locked port: only stations with an FDB entry may send.
-    pub locked: bool,
 }
 
 impl Default for PortFlags {
@@ -82,10 +85,7 @@ impl Default for PortFlags {
             flood: true,
             mcast_flood: true,
             bcast_flood: true,
-            mcast_to_unicast: false,
-            neigh_suppress: false,
             isolated: false,
-            locked: false,
         }
     }
 }

@@ -18,14 +18,14 @@ struct Row {
     mac: Mac,
     dev: String,
     vlan: u16,
-    /// Seconds since it was used and since it was updated; the device's own list has none.
+    /// Seconds since last use and last update; entries of a device's address list have none.
     times: Option<(u64, u64)>,
     flags: Vec<&'static str>,
     master: Option<String>,
     state: Nud,
 }
 
-/// What is asked of `bridge fdb show`.
+/// Filter of `bridge fdb show`.
 #[derive(Default)]
 struct Filter {
     bridge: Option<glassnet_kernel::ids::DevId>,
@@ -35,7 +35,7 @@ struct Filter {
     dynamic: bool,
 }
 
-/// What is asked of `bridge fdb add` and its kin.
+/// Arguments of `bridge fdb add`, `append`, `replace` and `del`.
 #[derive(Default)]
 struct Request<'a> {
     mac: Option<&'a str>,
@@ -122,7 +122,7 @@ impl Bridge<'_> {
         Ok(0)
     }
 
-    /// `self` is a bridge's own database; that of other devices is not modelled. `master` is of ports alone.
+    /// `self` is modelled only for bridges; `master` needs a port.
     fn check_place(&self, dev: glassnet_kernel::ids::DevId, request: &Request) -> Done {
         let (port, bridge) = self.view(|view| {
             let dev = &view.kernel.devs[dev];
@@ -244,7 +244,7 @@ fn parse_mac(text: &str) -> Done<Mac> {
     text.parse().map_err(|_| Stop::usage(format!("Invalid mac address {text}\n")))
 }
 
-/// A VLAN number, as the kernel takes it.
+/// A VLAN ID that the kernel accepts.
 fn vlan_id(word: &str) -> Done<u16> {
     let vlan = word.parse().unwrap_or(0);
     if vlan >= 4095 {
@@ -270,8 +270,8 @@ fn nud_state(word: &str) -> Done<Nud> {
     found.ok_or_else(|| invarg("invalid state", word))
 }
 
-/// What a dump gives: for each device, what its bridge knows behind it, then its own list of addresses. A bridge's
-/// own list comes before what leads to it.
+/// The kernel's dump: for each device the entries of its bridge for it, then the device's own address list. A bridge's
+/// own list comes before the entries of its ports.
 fn rows(view: &View, filter: &Filter) -> Vec<Row> {
     let mut rows = Vec::new();
     for dev in view.devs().filter(|dev| !dev.is_loopback()) {
@@ -333,7 +333,7 @@ fn row_of(view: &View, bridge: &NetDevice, entry: &FdbEntry) -> Row {
 }
 
 impl Filter {
-    /// What the tool itself leaves out.
+    /// Filters that the tool applies itself.
     fn shows(&self, row: &Row) -> bool {
         self.vlan.is_none_or(|vlan| vlan == u32::from(row.vlan))
             && self.state.is_none_or(|state| state == row.state || state == Nud::None)

@@ -1,6 +1,8 @@
 //! `bridge link`: ports.
 
-use glassnet_kernel::net::bridge::br_netlink::{PortOptions, br_setport};
+use glassnet_kernel::net::bridge::br_attrs::{Access, Attrs, BrAttr, Unit};
+use glassnet_kernel::net::bridge::br_attrs_port as port;
+use glassnet_kernel::net::bridge::br_netlink::br_setport;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::bridge::{BridgePort, PortState};
 use glassnet_kernel::tables::netdev::NetDevice;
@@ -14,13 +16,22 @@ use crate::procfs::View;
 
 const HELP: &str = include_str!("help/link.txt");
 
-/// States by their numbers.
-const STATES: [PortState; 5] = [
-    PortState::Disabled,
-    PortState::Listening,
-    PortState::Learning,
-    PortState::Forwarding,
-    PortState::Blocking,
+/// What `-d` prints of a port, in order; a flag is also an option of `bridge link set`.
+const DETAILS: &[&BrAttr] = &[
+    &port::HAIRPIN,
+    &port::GUARD,
+    &port::ROOT_BLOCK,
+    &port::FASTLEAVE,
+    &port::LEARNING,
+    &port::FLOOD,
+    &port::MCAST_FLOOD,
+    &port::BCAST_FLOOD,
+    &port::MCAST_ROUTER,
+    &port::MCAST_TO_UNICAST,
+    &port::NEIGH_SUPPRESS,
+    &port::VLAN_TUNNEL,
+    &port::ISOLATED,
+    &port::LOCKED,
 ];
 
 impl Bridge<'_> {
@@ -59,26 +70,31 @@ impl Bridge<'_> {
     }
 
     fn link_set(&mut self, mut args: Args) -> Done<i32> {
-        let (mut dev, mut options) = (None, PortOptions::default());
+        let (mut dev, mut attrs) = (None, Attrs::default());
         while let Some(word) = args.take() {
             match word {
                 "dev" => dev = Some(args.value()?.to_owned()),
-                // Zero, which is also what no number means, asks for nothing.
-                "cost" => options.cost = Some(atoi(args.value()?)).filter(|cost| *cost > 0),
-                "priority" => options.priority = Some(u8::try_from(atoi(args.value()?)).unwrap_or(u8::MAX)),
-                "state" => options.state = Some(port_state(args.value()?)?),
+                // 0, also the result for a word without digits, sets nothing.
+                "cost" => match atoi(args.value()?) {
+                    0 => {}
+                    cost => attrs.put(&port::COST, cost),
+                },
+                "priority" => attrs.put(&port::PRIORITY, atoi(args.value()?)),
+                "state" => attrs.put(&port::STATE, port_state(args.value()?)?),
                 "master" => {}
                 "self" => return Err(rtnetlink_unsupported()),
                 "hwmode" => match args.value()? {
                     "vepa" | "veb" => return Err(rtnetlink_unsupported()),
                     _ => return Err(Stop::usage("Mode argument must be \"vepa\" or \"veb\".\n")),
                 },
-                "learning_sync" | "mcast_router" | "mcast_to_unicast" | "neigh_suppress" | "vlan_tunnel"
-                | "locked" | "backup_port" | "nobackup_port" => {
+                "learning_sync" | "backup_port" | "nobackup_port" => {
                     return Err(not_modelled(&format!("link set {word}")));
                 }
-                word => match flag(&mut options, word) {
-                    Some(flag) => *flag = Some(on_off(word, args.value()?)?),
+                word => match DETAILS.iter().find(|attr| attr.name == word) {
+                    Some(attr) if matches!(attr.access, Access::Fixed(_)) => {
+                        return Err(not_modelled(&format!("link set {word}")));
+                    }
+                    Some(attr) => attrs.put(attr, u64::from(on_off(word, args.value()?)?)),
                     None => return Err(Stop::usage(HELP)),
                 },
             }
@@ -88,7 +104,7 @@ impl Bridge<'_> {
         if self.view(|view| view.kernel.devs[dev].port.is_none()) {
             return Err(rtnetlink_unsupported());
         }
-        self.enter(|cx| br_setport(cx, dev, &options)).map_err(|error| refused(&error))?;
+        self.enter(|cx| br_setport(cx, dev, &attrs)).map_err(|error| refused(&error))?;
         Ok(0)
     }
 }
@@ -97,18 +113,18 @@ fn rtnetlink_unsupported() -> Stop {
     refused(&Errno::EOPNOTSUPP.into())
 }
 
-/// The number at the start of a word, 0 without one.
-fn atoi(word: &str) -> u32 {
-    decimal(word).and_then(|digits| u32::try_from(digits.value?).ok()).unwrap_or(0)
+/// The number at the start of a word; 0 if there is none.
+fn atoi(word: &str) -> u64 {
+    decimal(word).and_then(|digits| digits.value.filter(|value| *value <= u64::from(u32::MAX))).unwrap_or(0)
 }
 
-fn port_state(word: &str) -> Done<PortState> {
+fn port_state(word: &str) -> Done<u64> {
     if word.starts_with(|c: char| c.is_ascii_digit()) {
-        let invalid = || refused(&Errno::EINVAL.into());
-        return STATES.get(atoi(word) as usize).copied().ok_or_else(invalid);
+        let state = Some(atoi(word)).filter(|state| *state <= port::STATE.max);
+        return state.ok_or_else(|| refused(&Errno::EINVAL.into()));
     }
-    let found = STATES.into_iter().find(|state| state.name().eq_ignore_ascii_case(word));
-    found.ok_or_else(|| Stop::usage("Error: invalid STP port state\n"))
+    let found = PortState::ALL.into_iter().find(|state| state.name().eq_ignore_ascii_case(word));
+    found.map(|state| state as u64).ok_or_else(|| Stop::usage("Error: invalid STP port state\n"))
 }
 
 fn on_off(key: &str, word: &str) -> Done<bool> {
@@ -123,32 +139,17 @@ fn on_off(key: &str, word: &str) -> Done<bool> {
     }
 }
 
-fn flag<'o>(options: &'o mut PortOptions, word: &str) -> Option<&'o mut Option<bool>> {
-    Some(match word {
-        "hairpin" => &mut options.hairpin,
-        "guard" => &mut options.guard,
-        "root_block" => &mut options.root_block,
-        "fastleave" => &mut options.fastleave,
-        "learning" => &mut options.learning,
-        "flood" => &mut options.flood,
-        "mcast_flood" => &mut options.mcast_flood,
-        "bcast_flood" => &mut options.bcast_flood,
-        "isolated" => &mut options.isolated,
-        _ => return None,
-    })
-}
-
 fn print_port(out: &mut Out, view: &View, dev: &NetDevice, port: &BridgePort, details: bool) {
     out.open(None);
     out.any("ifindex", dev.ifindex, format_args!("{}: ", dev.ifindex));
-    // The far end's index is taken for one of this namespace, as the real tool takes it.
+    // The peer's ifindex is looked up in this namespace, as the real tool does.
     let far = |out: &mut Out, index| {
         let near = view.kernel.dev_by_index(view.netns, index);
         let name = near.map_or_else(|| format!("if{index}"), |dev| view.name(dev).to_owned());
         out.json("link", name.as_str());
         name
     };
-    // The bridge tells of the far end only if that has another index, in whatever namespace (`br_fill_ifinfo`).
+    // The kernel sends the peer's ifindex only if it differs, in whatever namespace (`br_fill_ifinfo`).
     let peer = linked(view.kernel, dev).filter(|peer| peer.ifindex != dev.ifindex);
     name_and_link(peer, view.netns, out, dev, far, |name| format!("{name}: "));
     link_flags(view.kernel, view.netns, out, dev);
@@ -161,37 +162,19 @@ fn print_port(out: &mut Out, view: &View, dev: &NetDevice, port: &BridgePort, de
     if details {
         out.nl();
         out.text("    ");
-        print_flags(out, port);
+        print_details(out, view, dev);
     }
     out.text("\n");
     out.close();
 }
 
-fn print_flags(out: &mut Out, port: &BridgePort) {
-    let flags = &port.flags;
-    let switch = |out: &mut Out, key: &str, on: bool| {
-        out.any(key, on, format_args!("{key} {} ", if on { "on" } else { "off" }));
-    };
-    for (key, on) in [
-        ("hairpin", flags.hairpin),
-        ("guard", flags.guard),
-        ("root_block", flags.root_block),
-        ("fastleave", flags.fastleave),
-        ("learning", flags.learning),
-        ("flood", flags.flood),
-        ("mcast_flood", flags.mcast_flood),
-        ("bcast_flood", flags.bcast_flood),
-    ] {
-        switch(out, key, on);
-    }
-    out.any("mcast_router", 1, "mcast_router 1 ");
-    for (key, on) in [
-        ("mcast_to_unicast", flags.mcast_to_unicast),
-        ("neigh_suppress", flags.neigh_suppress),
-        ("vlan_tunnel", false),
-        ("isolated", flags.isolated),
-        ("locked", flags.locked),
-    ] {
-        switch(out, key, on);
+fn print_details(out: &mut Out, view: &View, dev: &NetDevice) {
+    for attr in DETAILS {
+        let (name, Some(value)) = (attr.name, attr.get(view.kernel, dev)) else { continue };
+        if attr.unit == Unit::Bool {
+            out.any(name, value != 0, format_args!("{name} {} ", if value != 0 { "on" } else { "off" }));
+        } else {
+            out.any(name, value, format_args!("{name} {value} "));
+        }
     }
 }

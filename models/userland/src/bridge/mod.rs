@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `link` | ports: `bridge link show`, `bridge link set` |
 //! | `fdb` | the forwarding database: `show`, `add`, `replace`, `append`, `del`, `get`, `flush` |
-//! | `vlan` | `bridge vlan show`, `bridge mdb show`: what a bridge without VLAN filtering and groups says |
+//! | `vlan` | `bridge vlan show`, `bridge mdb show`: output without VLAN filtering and groups |
 //!
 //! Not modelled: `vni`, `monitor`, changes of VLANs and of multicast groups.
 
@@ -28,7 +28,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
     Box::pin(run(process))
 }
 
-/// A running `bridge`.
+/// State of a running `bridge`.
 struct Bridge<'p> {
     process: &'p mut Process,
     netns: NetnsId,
@@ -46,12 +46,12 @@ async fn run(process: &mut Process) -> i32 {
     bridge.start(&words).await.unwrap_or_else(|stop| stop.say(bridge.process))
 }
 
-/// A real command that the model does not have.
+/// A command of the real tool that is not modelled.
 fn not_modelled(what: &str) -> Stop {
     Stop::error(2, format!("not modelled yet: bridge {what}\n"))
 }
 
-/// The kernel refused: `bridge` ends with 255 where `ip` ends with 2. What is not modelled ends with 2 everywhere.
+/// A refusal of the kernel: `bridge` exits with 255 where `ip` exits with 2. Unmodelled commands exit with 2.
 fn refused(error: &NlError) -> Stop {
     let stop = Stop::refused(error);
     if error.not_modelled.is_some() { stop } else { Stop { status: 255, ..stop } }
@@ -144,14 +144,14 @@ impl Bridge<'_> {
         Ok(batch.status)
     }
 
-    /// Looks at the machine.
+    /// Reads kernel state.
     fn view<R>(&self, look: impl FnOnce(&View) -> R) -> R {
         let world = self.process.world();
         let caller = Caller { netns: self.netns, ..self.process.caller(&world) };
         look(&View::new(&world, caller))
     }
 
-    /// A system call.
+    /// Makes a system call.
     fn enter<R>(&mut self, call: impl FnOnce(&mut Cx) -> R) -> R {
         self.process.syscall(call)
     }

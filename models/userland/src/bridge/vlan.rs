@@ -1,4 +1,4 @@
-//! `bridge vlan` and `bridge mdb`: every port is in VLAN 1, untagged, and no group has members.
+//! `bridge vlan` and `bridge mdb`: without VLAN filtering every port is in VLAN 1, untagged, and there are no groups.
 
 use glassnet_kernel::net::bridge::br_fdb::DEFAULT_PVID;
 use glassnet_kernel::netlink::Errno;
@@ -60,7 +60,7 @@ impl Bridge<'_> {
             }
         }
         let mut out = self.out();
-        // With -s the tool writes the head without the blanks that fill the last column.
+        // With -s the tool does not pad the last column of the header.
         out.text(if self.stats { "port              vlan-id\n" } else { "port              vlan-id  \n" });
         if self.view(|view| view.kernel.config.bridge_vlan_filtering)
             && vid.is_none_or(|vid| vid == u32::from(DEFAULT_PVID))

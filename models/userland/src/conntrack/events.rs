@@ -1,4 +1,4 @@
-//! `conntrack -E`: what happens to connections, as it happens.
+//! `conntrack -E`: prints events.
 
 use glassnet_kernel::net::netfilter::nf_conntrack_netlink::{
     ctnetlink_listen, ctnetlink_next_event, ctnetlink_unlisten,
@@ -11,7 +11,7 @@ use super::{NAME, XML_HEAD, XML_TAIL};
 use crate::process::{BOOT_TIME, Process, Signal, Woken};
 use crate::stop::Done;
 
-/// Prints events until a signal comes.
+/// Prints events until a signal arrives.
 pub async fn run(process: &mut Process, options: &Options) -> Done<i32> {
     if options.table.as_deref() == Some("expect") {
         return Err(other("not modelled yet: expectations"));

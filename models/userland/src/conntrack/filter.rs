@@ -1,4 +1,4 @@
-//! Which connections a command is about.
+//! Filters for connections.
 
 use std::net::Ipv4Addr;
 
@@ -12,7 +12,7 @@ use super::show::common_zone;
 /// An address and its mask.
 pub type Network = (Ipv4Addr, Ipv4Addr);
 
-/// What NAT is to have chosen; nothing: anything but what was there before.
+/// Condition on a NAT mapping; empty: any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Nat {
     /// The address.
@@ -21,24 +21,24 @@ pub struct Nat {
     pub port: Option<u16>,
 }
 
-/// What a connection must be; each part only if it is given.
+/// Conditions on a connection; `None`: any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
-    /// Nothing is meant: another family.
+    /// Matches nothing: another address family.
     pub never: bool,
-    /// Source and destination of the first packet.
+    /// Source and destination of the original direction.
     pub orig: (Option<Network>, Option<Network>),
-    /// Source and destination of the answer.
+    /// Source and destination of the reply direction.
     pub reply: (Option<Network>, Option<Network>),
     /// Protocol.
     pub proto: Option<u8>,
-    /// Ports: source and destination of the first packet, then of the answer.
+    /// Ports: source and destination of the original direction, then of the reply direction.
     pub ports: [Option<u16>; 4],
-    /// ICMP type, code and identifier of the first packet.
+    /// ICMP type, code and identifier of the original direction.
     pub icmp: [Option<u16>; 3],
-    /// State of TCP.
+    /// TCP state.
     pub state: Option<TcpState>,
-    /// `IPS_*` bits that are set, and that are not.
+    /// `IPS_*` bits that must be set, and bits that must not.
     pub status: Option<(u16, u16)>,
     /// Mark and mask.
     pub mark: Option<(u32, u32)>,
@@ -55,7 +55,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// It means this connection. `by_mark`: the mark is a condition, and not what is to be set; so with the status.
+    /// Matches a connection. `by_mark`: mark and status are conditions, not values to set.
     pub fn means(&self, conn: &Conn, by_mark: bool) -> bool {
         let inside =
             |network: Option<Network>, addr: Ipv4Addr| network.is_none_or(|(net, mask)| addr & mask == net);
@@ -89,7 +89,7 @@ impl Filter {
     }
 
     fn means_zone(&self, conn: &Conn) -> bool {
-        // A zone of one direction is another thing than a zone of both.
+        // The zone of one direction differs from that of both.
         let common = common_zone(conn);
         let of = |dir: usize| if common.is_none() { conn.zone[dir] } else { 0 };
         self.zone.is_none_or(|zone| common.unwrap_or(0) == zone)
@@ -106,12 +106,12 @@ impl Filter {
     }
 }
 
-/// The ports as the library compares them: for ICMP it takes the identifier for the one, type and code for the other.
+/// Ports as the library compares them: for ICMP the identifier, and type and code.
 fn ports(tuple: &Tuple) -> (u16, u16) {
     (tuple.sport, tuple.dport)
 }
 
-/// NAT chose the source (direction `Original`) or the destination of a connection, and chose this.
+/// The connection has source NAT (direction `Original`) or destination NAT with this mapping.
 fn natted(conn: &Conn, dir: Dir, nat: Nat) -> bool {
     let [original, reply] = &conn.tuples;
     let (done, before, after) = match dir {

@@ -66,7 +66,7 @@ fn run(process: &mut Process, options: &Options) -> Done<i32> {
     Ok(0)
 }
 
-/// There are no helpers, so nothing is ever expected.
+/// There are no helpers, so no expectations.
 fn expectations(process: &mut Process, options: &Options) -> Done<i32> {
     match options.command {
         Some(Command::List) => process.eprint(format!("{NAME}: 0 expectations have been shown.\n")),
@@ -77,7 +77,7 @@ fn expectations(process: &mut Process, options: &Options) -> Done<i32> {
     Ok(0)
 }
 
-/// The connections that the options mean, with the time.
+/// The connections that match the options, and the time.
 fn chosen(cx: &mut Cx, process: &Process, options: &Options, by_mark: bool) -> (Vec<CtId>, Nanos) {
     let mut found = ctnetlink_dump_table(cx, process.netns);
     found.retain(|id| cx.k.conntrack.get(*id).is_some_and(|conn| options.filter.means(conn, by_mark)));
@@ -89,7 +89,7 @@ fn text(conn: &Conn, now: Nanos, uses: u32, format: Format) -> String {
     if format.xml { show::xml(shown) } else { show::line(shown, format) }
 }
 
-/// Prints connections, and how many they were.
+/// Prints connections, then their number.
 fn print(process: &mut Process, lines: &[String], format: Format, done: &str) {
     if format.xml && !lines.is_empty() {
         process.print(XML_HEAD);
@@ -134,7 +134,7 @@ fn delete(process: &mut Process, options: &Options) -> i32 {
     i32::from(lines.is_empty())
 }
 
-/// The tuple of the first packet that the options describe, and that of the answer.
+/// The tuples of both directions that the options describe.
 fn tuples(options: &Options) -> Option<[Tuple; 2]> {
     let filter = &options.filter;
     let proto = filter.proto?;
@@ -153,13 +153,13 @@ fn tuples(options: &Options) -> Option<[Tuple; 2]> {
         6 | 17 | 33 | 132 | 136 => (sport.zip(dport), rsport.zip(rdport)),
         _ => (Some((0, 0)), Some((0, 0))),
     };
-    // The side that is not told is the other the other way round.
+    // A direction without options is the inverse of the other.
     let one = |network: (Option<_>, Option<_>)| network.0.is_some() || network.1.is_some();
     match (one(filter.orig), one(filter.reply)) {
         (true, true) => Some([end(filter.orig, ports)?, end(filter.reply, rports)?]),
         (true, false) => end(filter.orig, ports).and_then(|original| Some([original, original.inverted()?])),
         (false, _) => {
-            // Without the ports of the answer the tool forgets the protocol.
+            // Without reply ports, the tool omits the protocol.
             let reply = match rports {
                 Some(_) => end(filter.reply, rports)?,
                 None => Tuple { proto: 0, ..end(filter.reply, Some((0, 0)))? },
@@ -176,7 +176,7 @@ fn zones(options: &Options) -> [u16; 2] {
 
 fn get(process: &mut Process, options: &Options) -> Done<i32> {
     let netns = process.netns;
-    // It is looked for by its first packet.
+    // Looked up by the original tuple.
     let Some([original, _]) = tuples(options).filter(|_| options.filter.orig.0.is_some()) else {
         return Err(other("Operation failed: invalid parameters"));
     };
@@ -233,7 +233,7 @@ fn create(process: &mut Process, options: &Options) -> Done<i32> {
     }
 }
 
-/// The change would leave the connection as it is.
+/// The change has no effect.
 fn is_idle(conn: &Conn, change: CtChange) -> bool {
     let mark = change.mark.is_some_and(|(mark, mask)| conn.mark & !mask ^ mark != conn.mark);
     let status = change.status.is_some_and(|status| conn.status & status != status);
@@ -250,7 +250,7 @@ fn update(process: &mut Process, options: &Options) -> Done<i32> {
                 continue;
             }
             if !options.family {
-                // The request names no family, which the kernel refuses.
+                // A request without address family, which the kernel refuses.
                 return Err(Errno::EOPNOTSUPP);
             }
             ctnetlink_change_conntrack(cx, id, wanted, pid)?;

@@ -15,7 +15,7 @@ use crate::numbers::base0;
 use crate::services;
 use crate::stop::{Done, Stop};
 
-/// What is to be done.
+/// Command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// `-L`.
@@ -26,7 +26,7 @@ pub enum Command {
     Delete,
     /// `-I`.
     Create,
-    /// `-A`: `-I` to which it is no error if the connection is there.
+    /// `-A`: `-I`, but an existing connection is not an error.
     Add,
     /// `-U`.
     Update,
@@ -38,45 +38,45 @@ pub enum Command {
     Count,
     /// `-S`.
     Stats,
-    /// `-h`, or nothing at all.
+    /// `-h`, or no command.
     Help,
     /// `-V`.
     Version,
 }
 
-/// The whole command line.
+/// Options of the command line.
 #[derive(Debug, Default)]
 pub struct Options {
     /// The command.
     pub command: Option<Command>,
-    /// The table, if one was named.
+    /// The table, if given.
     pub table: Option<String>,
-    /// Which connections are meant.
+    /// Filter.
     pub filter: Filter,
-    /// How they are printed.
+    /// Output format.
     pub format: Format,
-    /// `-e`: kinds of events; 0: all.
+    /// `-e`: event types; 0: all.
     pub kinds: u8,
     /// `-z`.
     pub zero: bool,
     /// `-t`, seconds.
     pub timeout: Option<u64>,
-    /// `-f`, or an address, said which network protocol it is about.
+    /// `-f` or an address gave the address family.
     pub family: bool,
-    /// The options that were given, by their long names.
+    /// The given options, by long name.
     pub given: Vec<&'static str>,
 }
 
-/// Whether a word follows.
+/// Argument of an option.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Takes {
     Nothing,
     Value,
-    /// The next word, unless it begins with `-`.
+    /// Optional: the next word, unless it begins with `-`.
     Maybe,
 }
 
-/// Short letter (0: none), long name, what it takes.
+/// Short letter (0: none), long name, argument.
 type Spec = (u8, &'static str, Takes);
 
 const COMMANDS: &[(Spec, Command)] = &[
@@ -131,7 +131,7 @@ const OPTIONS: &[Spec] = &[
 const PORTS: &[&str] =
     &["sport", "dport", "orig-port-src", "orig-port-dst", "reply-port-src", "reply-port-dst"];
 
-/// The options that a protocol adds once `-p` named it.
+/// Options of a protocol, after `-p`.
 fn proto_options(proto: u8) -> &'static [&'static str] {
     match proto {
         6 => {
@@ -144,13 +144,13 @@ fn proto_options(proto: u8) -> &'static [&'static str] {
     }
 }
 
-/// A wrong word (`PARAMETER_PROBLEM`).
+/// `PARAMETER_PROBLEM`.
 fn parameter<T>(text: impl Display) -> Done<T> {
     let hint = "Try `conntrack -h' or 'conntrack --help' for more information.";
     Err(Stop::error(2, format!("{NAME}: {text}\n{hint}\n")))
 }
 
-/// Another failure (`OTHER_PROBLEM`).
+/// `OTHER_PROBLEM`.
 pub fn other(text: impl Display) -> Stop {
     Stop::error(1, format!("{NAME}: {text}\n"))
 }
@@ -163,19 +163,19 @@ fn unknown<T>(word: &str) -> Done<T> {
 ///
 /// # Errors
 ///
-/// The first word that is wrong, as the real tool words it.
+/// The first error, in the real tool's words.
 pub fn parse(args: &[String]) -> Done<Options> {
     let mut options = Options::default();
     let mut rest = args.iter().peekable();
     while let Some(word) = rest.next() {
-        // What follows belongs to no option.
+        // Operands.
         if word == "--" {
             break;
         }
         let (spec, attached) = match find(word, options.filter.proto) {
             Some(found) => found,
             None if word.starts_with('-') && word != "-" => return unknown(word),
-            // A word that belongs to no option is not looked at.
+            // Operands are ignored.
             None => continue,
         };
         let next = |rest: &mut std::iter::Peekable<std::slice::Iter<String>>| rest.next().cloned();
@@ -236,7 +236,7 @@ fn set_command(options: &mut Options, command: Command, table: Option<String>) -
     Ok(())
 }
 
-/// The number at the start of a word, 0 without one.
+/// The number at the start of a word; 0 if there is none.
 fn number(text: &str) -> u64 {
     base0(text).and_then(|digits| digits.value).unwrap_or(0)
 }
@@ -276,7 +276,7 @@ fn nat(name: &str, value: Option<&str>) -> Done<Nat> {
 fn set(options: &mut Options, name: &'static str, value: Option<&str>) -> Done {
     let text = value.unwrap_or_default();
     options.given.push(name);
-    // A network is an address and a mask, which has an option of its own.
+    // A network is an address and a mask; the mask is an option of its own.
     match name {
         "src" | "orig-src" if text.contains('/') => options.given.push("mask-src"),
         "dst" | "orig-dst" if text.contains('/') => options.given.push("mask-dst"),
@@ -330,7 +330,7 @@ fn family(filter: &mut Filter, text: &str) -> Done {
 }
 
 fn protocol(text: &str) -> Done<u8> {
-    // Those that the tool knows itself it knows in capitals too.
+    // The tool's own names are case-insensitive.
     let known = text.parse::<u8>().ok().or_else(|| match text.to_ascii_lowercase().as_str() {
         "tcp" => Some(6),
         "udp" => Some(17),
@@ -355,7 +355,7 @@ fn mark(text: &str) -> (u32, u32) {
     }
 }
 
-/// `IPS_*` bits that must be set, and the bits that must not; `UNSET` adds nothing to either.
+/// `IPS_*` bits that must be set, and bits that must not; `UNSET` adds to neither.
 fn status(text: &str) -> Done<(u16, u16)> {
     let (mut set, mut unset) = (0, 0);
     for word in text.split(',') {
@@ -429,10 +429,10 @@ fn state(text: &str) -> Done<TcpState> {
     }
 }
 
-/// The options go with the command.
+/// Checks that the options are allowed for the command.
 fn check(options: &Options) -> Done {
     let Some(refused) = refused(options)? else { return Ok(()) };
-    // Commands about the whole table take next to no option.
+    // Commands for the whole table allow hardly any options.
     let only = matches!(options.command, None | Some(Command::Count | Command::Stats | Command::Flush));
     if let Some(name) = options.given.iter().find(|name| refused.contains(name) != only) {
         let name = if *name == "proto" { "protonum" } else { name };
@@ -442,7 +442,7 @@ fn check(options: &Options) -> Done {
         // Refused as a whole.
         _ if options.table.as_deref() == Some("expect") => Ok(()),
         Some(Command::Get | Command::Create | Command::Add) => describes_one(options),
-        // The kernel wants a condition.
+        // The kernel requires a condition.
         Some(Command::List) if options.filter.status == Some((0, 0)) => {
             Err(other("Operation failed: invalid parameters"))
         }
@@ -450,7 +450,7 @@ fn check(options: &Options) -> Done {
     }
 }
 
-/// The options that a command does not take, or of those about the whole table the only ones that it takes.
+/// The options that a command does not allow; for commands for the whole table, the only ones that it allows.
 fn refused(options: &Options) -> Done<Option<&'static [&'static str]>> {
     Ok(Some(match options.command {
         Some(Command::Help | Command::Version) => return Ok(None),
@@ -471,7 +471,7 @@ fn refused(options: &Options) -> Done<Option<&'static [&'static str]>> {
     }))
 }
 
-/// The options say all that a connection is.
+/// The options describe a connection completely.
 fn describes_one(options: &Options) -> Done {
     let given = |name: &str| options.given.contains(&name);
     let creates = options.command != Some(Command::Get);

@@ -1,4 +1,4 @@
-//! How a connection is printed: as a line, as options, as XML (libnetfilter_conntrack 1.0.9).
+//! Printing of connections: as a line, as options, as XML (libnetfilter_conntrack 1.0.9).
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -15,47 +15,47 @@ use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP};
 
 use crate::process::BOOT_TIME;
 
-/// GRE, whose connections are told apart by keys.
+/// GRE, whose connections have keys.
 const IPPROTO_GRE: u8 = 47;
 
-/// What is printed (`-o`).
+/// Output format (`-o`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Format {
-    /// `extended`: the network protocol too.
+    /// `extended`: with the network protocol.
     pub extended: bool,
     /// `id`.
     pub id: bool,
-    /// `timestamp`: when an event came.
+    /// `timestamp`: time of an event.
     pub timestamp: bool,
-    /// `ktimestamp`: when the connection began and ended.
+    /// `ktimestamp`: start and end of the connection.
     pub ktimestamp: bool,
-    /// `save`: as options that make it again.
+    /// `save`: as options of `-A`.
     pub save: bool,
     /// `xml`.
     pub xml: bool,
 }
 
-/// A connection with what a message about it tells.
+/// A connection with the attributes of a message.
 #[derive(Clone, Copy)]
 pub struct Shown<'a> {
     /// The connection.
     pub conn: &'a Conn,
-    /// Seconds that it has to live, if that is told.
+    /// Timeout, seconds.
     pub timeout: Option<u64>,
-    /// Its mark is told.
+    /// With the mark.
     pub mark: bool,
-    /// Its counters are told.
+    /// With counters.
     pub counters: bool,
-    /// How many hold it, if that is told.
+    /// Reference count.
     pub uses: Option<u32>,
-    /// Since when it is in the table, if that is told: seconds until `now`, or until it was deleted.
+    /// Age in seconds, at `now` or at deletion.
     pub delta: Option<u64>,
-    /// What it begins with in an event.
+    /// Type of an event.
     pub event: Option<EventKind>,
 }
 
 impl<'a> Shown<'a> {
-    /// A connection of the table at a time.
+    /// A connection in a dump.
     pub fn entry(conn: &'a Conn, now: Nanos, uses: u32) -> Shown<'a> {
         Shown {
             conn,
@@ -85,12 +85,12 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Whole seconds of the clock between two times, as the tool counts them.
+/// Difference of two times in seconds, as the tool computes it.
 fn delta(start: Nanos, stop: Nanos) -> u64 {
     (stop.0 / 1_000_000_000).saturating_sub(start.0 / 1_000_000_000)
 }
 
-/// The protocol as the library names it; it knows no others.
+/// Name of a protocol in the library.
 pub fn proto_name(proto: u8) -> &'static str {
     match proto {
         IPPROTO_TCP => "tcp",
@@ -105,12 +105,12 @@ pub fn proto_name(proto: u8) -> &'static str {
     }
 }
 
-/// The number by which a program knows a connection. The kernel's is a keyed hash.
+/// Connection ID. The kernel's is a keyed hash.
 pub fn id_of(conn: &Conn) -> u32 {
     (conn.seq as u32).wrapping_mul(0x9e37_79b9)
 }
 
-/// A tuple as `src=… dst=… sport=… dport=… `, with a blank at the end.
+/// A tuple as `src=… dst=… sport=… dport=… `, with a space at the end.
 pub fn tuple(tuple: &Tuple, out: &mut String) {
     let (src, dst) = (tuple.src, tuple.dst);
     let _ = write!(out, "src={src} dst={dst} ");
@@ -138,7 +138,7 @@ fn direction(shown: Shown, dir: Dir, out: &mut String) {
     }
 }
 
-/// Protocol, time left, state: how every line begins.
+/// Beginning of a line: protocol, timeout, state.
 fn head(shown: Shown, out: &mut String) {
     let conn = shown.conn;
     let proto = conn.tuples[0].proto;
@@ -151,7 +151,7 @@ fn head(shown: Shown, out: &mut String) {
     }
 }
 
-/// Both directions with what is known of them.
+/// Both directions.
 fn directions(shown: Shown, out: &mut String) {
     direction(shown, Dir::Original, out);
     if !shown.conn.has(IPS_SEEN_REPLY) {
@@ -163,7 +163,7 @@ fn directions(shown: Shown, out: &mut String) {
     }
 }
 
-/// The zone of both directions, if it is the same.
+/// The zone, if it is the same in both directions.
 pub fn common_zone(conn: &Conn) -> Option<u16> {
     (conn.zone[0] != 0 && conn.zone[0] == conn.zone[1]).then_some(conn.zone[0])
 }
@@ -173,7 +173,7 @@ fn clock(at: Nanos) -> String {
     time.format("%a %b %e %H:%M:%S %Y").to_string()
 }
 
-/// A connection as one line, without what follows it.
+/// A connection as a line, without mark and later fields.
 pub fn line(shown: Shown, format: Format) -> String {
     if format.save {
         return save(shown);
@@ -222,7 +222,7 @@ pub fn proc_line(conn: &Conn, now: Nanos, uses: u32) -> String {
     let mut out = "ipv4     2 ".to_owned();
     head(shown, &mut out);
     if conn.tuples[0].proto == IPPROTO_GRE {
-        // The settings are fixed until GRE's own states are modelled.
+        // Fixed, as GRE's states are not modelled.
         out.push_str("timeout=30, stream_timeout=180 ");
     }
     directions(shown, &mut out);
@@ -237,7 +237,7 @@ pub fn proc_line(conn: &Conn, now: Nanos, uses: u32) -> String {
     out
 }
 
-/// The connection's status in words.
+/// Status flags as words.
 fn status(conn: &Conn) -> String {
     let known =
         [(IPS_SEEN_REPLY, "SEEN_REPLY"), (IPS_ASSURED, "ASSURED"), (IPS_FIXED_TIMEOUT, "FIXED_TIMEOUT")];

@@ -7,21 +7,21 @@ pub const HEADING: &str = "  % Total    % Received % Xferd  Average Speed   Time
                                  Dload  Upload   Total   Spent    Left  Speed
 ";
 
-/// What the meter shows.
+/// Values of the meter.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Meter {
-    /// Bytes that are expected, if that is known.
+    /// Expected bytes, if known.
     pub expected: Option<u64>,
     /// Bytes received.
     pub received: u64,
     /// Bytes sent.
     pub sent: u64,
-    /// Time since the transfer began.
+    /// Time since the start.
     pub spent: Nanos,
 }
 
 impl Meter {
-    /// The line; a carriage return goes before it.
+    /// The line, to be printed after a carriage return.
     pub fn line(&self) -> String {
         let total = self.expected.unwrap_or(self.received) + self.sent;
         let share = |part: u64, whole: u64| part.saturating_mul(100).checked_div(whole).unwrap_or(0);
@@ -69,7 +69,7 @@ fn short(bytes: u64) -> String {
     }
 }
 
-/// Replaces `%{name}` and escapes in a format of `-w`; names that nobody knows are said on standard error.
+/// Replaces `%{name}` and escapes in a format of `-w`; the second text is the errors for unknown names.
 pub fn write_out(format: &str, value: impl Fn(&str) -> Option<String>) -> (String, String) {
     let (mut text, mut errors) = (String::new(), String::new());
     let mut rest = format;

@@ -46,7 +46,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
     })
 }
 
-/// What `-d` sends; none if a file cannot be read, which was said.
+/// The body of `-d`; `None` if a file cannot be read, after the error message.
 async fn body(process: &mut Process, options: &mut Options) -> Option<Option<Vec<u8>>> {
     let mut body: Option<Vec<u8>> = None;
     for part in std::mem::take(&mut options.data) {
@@ -91,7 +91,7 @@ async fn fetch_all(process: &mut Process, options: &Options, body: Option<Vec<u8
     status
 }
 
-/// What a URL asks for, and where it goes.
+/// URL and output file.
 fn target(text: &str, output: Option<&Option<String>>) -> Result<Target, url::Refusal> {
     if text.contains(['[', ']', '{', '}']) {
         return Err((3, "not modelled yet: globs in URLs".to_owned()));
@@ -118,7 +118,7 @@ fn complain(process: &mut Process, options: &Options, code: i32, message: &str) 
     }
 }
 
-/// Says what went wrong, hands over what came, and writes what `-w` asks for.
+/// Prints the error, writes the output, and prints `-w`.
 async fn finish(process: &mut Process, options: &Options, done: Done, url: &str, at: usize) -> i32 {
     let mut code = done.code;
     if code != 0 {
@@ -148,8 +148,7 @@ async fn finish(process: &mut Process, options: &Options, done: Done, url: &str,
     code
 }
 
-/// The heading of the progress meter, once a transfer. There is no meter where it would stand between the lines that
-/// were fetched: on a terminal.
+/// The header of the progress meter, once per transfer. No meter if the output is a terminal.
 fn heading(process: &Process, options: &Options, file: Option<&str>) -> Option<&'static str> {
     let on_terminal = file.is_none() && process.stdout.is_terminal();
     (!options.silent && !options.no_meter && !on_terminal).then_some(HEADING)

@@ -2,10 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-/// What is wrong with a command line: the message without `curl: `, empty for none.
+/// Error of a command line: the message without `curl: `, empty for none.
 pub type Wrong = String;
 
-/// Real long options that the model does not have.
+/// Long options of the real tool that are not modelled.
 const UNMODELLED: &str = "anyauth append basic cacert cert ciphers compressed config connect-to continue-at cookie \
      cookie-jar create-dirs data-ascii data-urlencode digest dns-interface dns-servers doh-url dump-header fail-early \
      fail-with-body form get haproxy-protocol help http2 http3 insecure ipv6 json keepalive-time limit-rate \
@@ -14,7 +14,7 @@ const UNMODELLED: &str = "anyauth append basic cacert cert ciphers compressed co
      retry-all-errors retry-connrefused retry-delay retry-max-time socks4 socks5 socks5-hostname speed-limit \
      speed-time stderr tcp-fastopen tlsv1 tlsv1.2 tlsv1.3 trace trace-ascii trace-time unix-socket upload-file user";
 
-/// Long options, their letter (or another mark), and whether they take a value.
+/// Long options, their letter (or a substitute), and whether they take a value.
 const LONG: &[(&str, &str, bool)] = &[
     ("connect-timeout", "C", true),
     ("data", "d", true),
@@ -50,7 +50,7 @@ const LONG: &[(&str, &str, bool)] = &[
 ];
 /// Short letters, each with `:` if it takes a value.
 const SHORT: &str = "d:fIH:0i4Lm:No:OX:SsA:vVw:";
-/// Real short options that the model does not have, each with `:` if it takes a value.
+/// Short options of the real tool that are not modelled, each with `:` if it takes a value.
 const SHORT_UNMODELLED: &str = "ab:Bc:C:D:e:E:F:gGhjJkK:lMnpP:qQ:r:Rt:T:u:U:x:y:Y:z:Z#236:";
 
 /// The options.
@@ -90,13 +90,13 @@ pub struct Options {
     pub request: Option<String>,
     /// `-H`.
     pub headers: Vec<String>,
-    /// `-d`, joined; `@FILE` parts are read by who sends.
+    /// `-d`, joined; `@FILE` parts are read when the request is sent.
     pub data: Vec<Data>,
     /// `-A`.
     pub user_agent: Option<String>,
     /// `--interface`.
     pub interface: Option<String>,
-    /// `--local-port`: the first, and how many.
+    /// `--local-port`: first port and number of ports.
     pub local_port: Option<(u16, u16)>,
     /// `--resolve`: host, port, address.
     pub resolve: Vec<(String, u16, Ipv4Addr)>,
@@ -109,7 +109,7 @@ pub struct Options {
 /// What `-d` adds to the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// These bytes.
+    /// Literal bytes.
     Text(String),
     /// The file's bytes; without line ends if the flag is set.
     File(String, bool),
@@ -187,7 +187,7 @@ fn cluster(options: &mut Options, letters: &str, rest: &mut Rest) -> Result<(), 
     Ok(())
 }
 
-/// `-V` is the version; the mark V is `--resolve`.
+/// `-V` is the version; the letter V stands for `--resolve`.
 fn short_mark(letter: char) -> &'static str {
     match letter {
         'V' => "W",
@@ -210,7 +210,7 @@ fn switch(options: &mut Options, mark: &str, on: bool) {
         "s" => options.silent = on,
         "v" => options.verbose = on,
         "W" => options.version = true,
-        // Output is written at the end of each transfer anyway, and there is no IPv6. curl sets TCP_NODELAY.
+        // No effect: output is written at the end of a transfer, and there is no IPv6. curl sets TCP_NODELAY.
         _ => {}
     }
 }

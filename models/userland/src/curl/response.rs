@@ -1,9 +1,9 @@
-//! Reading an HTTP response: status, headers, and the body by length, by chunks or to the end.
+//! HTTP responses: status line, headers, and body by length, in chunks, or up to the end.
 
-/// More headers than any server here sends.
+/// Maximum number of headers.
 const MAX_HEADERS: usize = 128;
 
-/// How the end of a body is known.
+/// How the end of the body is determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
     Length(u64),
@@ -11,41 +11,41 @@ enum Framing {
     ToTheEnd,
 }
 
-/// A response as far as it came.
+/// A partly received response.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
-    /// The status, 0 until it came.
+    /// Status code; 0 before it is received.
     pub status: u16,
     /// 0 for HTTP/1.0, 1 for HTTP/1.1.
     pub minor: u8,
-    /// The head as it came, with its empty line.
+    /// The received head, with the empty line.
     pub head: Vec<u8>,
     /// The body.
     pub body: Vec<u8>,
-    /// Bytes of the body as they came, with the lines of chunks.
+    /// Received bytes of the body, with chunk headers.
     pub body_wire: u64,
-    /// Names and values, in their order.
+    /// Headers in order.
     headers: Vec<(String, String)>,
     raw: Vec<u8>,
     framing: Option<Framing>,
     complete: bool,
 }
 
-/// What new bytes mean.
+/// Result of [`Response::feed`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// More is to come.
+    /// Incomplete.
     More,
-    /// The response is complete.
+    /// Complete.
     Complete,
-    /// What came is not HTTP/1.
+    /// Not HTTP/1.
     NotHttp,
-    /// A chunk is broken.
+    /// Malformed chunk.
     BadChunk,
 }
 
 impl Response {
-    /// Whether the head came.
+    /// The head is complete.
     pub fn has_head(&self) -> bool {
         self.framing.is_some()
     }
@@ -56,7 +56,7 @@ impl Response {
         found.map(|(_, value)| value.clone())
     }
 
-    /// The length that the head promised.
+    /// `Content-Length`.
     pub fn length(&self) -> Option<u64> {
         match self.framing {
             Some(Framing::Length(length)) => Some(length),
@@ -64,18 +64,18 @@ impl Response {
         }
     }
 
-    /// The connection may serve again.
+    /// The connection is kept alive.
     pub fn keeps_alive(&self) -> bool {
         let close = self.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         self.minor == 1 && !close && self.framing != Some(Framing::ToTheEnd)
     }
 
-    /// The end of the body is only known by the end of the connection, though it is HTTP/1.1.
+    /// HTTP/1.1 response whose body ends with the connection.
     pub fn has_no_end(&self) -> bool {
         self.minor == 1 && self.framing == Some(Framing::ToTheEnd)
     }
 
-    /// Takes bytes; `bodyless` for answers to HEAD.
+    /// Adds received bytes; `bodyless` for responses to HEAD.
     pub fn feed(&mut self, bytes: &[u8], bodyless: bool) -> Progress {
         self.raw.extend_from_slice(bytes);
         if self.framing.is_none() {
@@ -88,7 +88,7 @@ impl Response {
         self.read_body()
     }
 
-    /// Takes the head once it is there.
+    /// Parses the head once it is complete.
     fn read_head(&mut self) -> Result<bool, httparse::Error> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut parsed = httparse::Response::new(&mut headers);
@@ -155,7 +155,7 @@ impl Response {
         }
     }
 
-    /// The connection ended: how many bytes are missing, none if nothing is.
+    /// Number of missing bytes after the connection ended; `None` if complete.
     pub fn missing(&self) -> Option<u64> {
         match self.framing {
             Some(Framing::Length(length)) => {

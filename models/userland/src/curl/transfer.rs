@@ -1,4 +1,4 @@
-//! One transfer: name, connection, request, response, redirects.
+//! A transfer: name lookup, connection, request, response, redirects.
 
 use std::net::Ipv4Addr;
 
@@ -15,9 +15,9 @@ use crate::process::{Process, Woken};
 use crate::sock::{Sock, addresses, device};
 use crate::stream::BUFSIZE;
 
-/// Redirects that are followed unless `--max-redirs` says otherwise.
+/// Default of `--max-redirs`.
 const MAX_REDIRS: u64 = 50;
-/// How long a connection is tried, ms.
+/// Default of `--connect-timeout`, ms.
 const CONNECT_TIMEOUT: u64 = 300_000;
 
 /// A URL, and the file that it goes to.
@@ -28,21 +28,21 @@ pub struct Target {
     pub file: Option<String>,
 }
 
-/// A failure: exit status and message.
+/// An error: exit status and message.
 type Failure = (i32, String);
 
-/// What is left of a transfer.
+/// Result of a transfer.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
     /// Exit status.
     pub code: i32,
-    /// What went wrong.
+    /// Error message.
     pub message: String,
-    /// What goes to the output: the body, with `-i` and `-I` the heads.
+    /// Output: the body, with `-i` and `-I` the heads.
     pub output: Vec<u8>,
     /// `-o`.
     pub file: Option<String>,
-    /// Redirects are followed, so their bodies are not wanted.
+    /// Redirects are followed, so their bodies are discarded.
     follows: bool,
     method: String,
     url: String,
@@ -122,16 +122,16 @@ impl Done {
     }
 }
 
-/// What transfers of one command share.
+/// State shared by the transfers of a command.
 pub struct Session {
     hosts: Hosts,
-    /// Names that were looked up, with their port.
+    /// Resolved names, with port.
     known: Vec<(String, u16, Ipv4Addr)>,
     connections: usize,
     body: Option<Vec<u8>>,
 }
 
-/// A request under way.
+/// A request in progress.
 struct Attempt<'o> {
     options: &'o Options,
     deadline: Option<Nanos>,
@@ -141,7 +141,7 @@ struct Attempt<'o> {
 }
 
 impl Session {
-    /// Reads the names of the machine and takes those of `--resolve`.
+    /// Reads `/etc/hosts` and `--resolve`.
     pub async fn new(process: &mut Process, options: &Options, body: Option<Vec<u8>>) -> Session {
         let hosts = Hosts::read(process).await;
         for (host, port, address) in &options.resolve {
@@ -150,7 +150,7 @@ impl Session {
         Session { hosts, known: options.resolve.clone(), connections: 0, body }
     }
 
-    /// Fetches a URL, with redirects where they are wanted.
+    /// Transfers a URL, following redirects if asked to.
     pub async fn fetch(&mut self, process: &mut Process, options: &Options, target: Target) -> Done {
         let follows = options.location;
         let mut done = Done { file: target.file, began: process.now(), follows, ..Done::default() };
@@ -191,7 +191,7 @@ impl Session {
         done
     }
 
-    /// Where a redirect leads, if it is to be followed.
+    /// Target of a redirect, if it is to be followed.
     fn next(
         &mut self,
         process: &mut Process,
@@ -245,7 +245,7 @@ impl Session {
             Err(failure) => {
                 draw(process, options, done);
                 let shown = match failure.0 {
-                    // What could not be bound could not be connected.
+                    // A bind error is reported as a connect error.
                     45 => format!(
                         "Failed to connect to {} port {} after 0 ms: Failed binding local connection end",
                         url.host, url.port
@@ -375,7 +375,7 @@ async fn receive(
     }
 }
 
-/// The head is complete: it is shown, and may already decide.
+/// Handles a complete head: prints it and checks the status.
 fn took_head(process: &mut Process, options: &Options, done: &mut Done) -> Result<(), Failure> {
     let head = String::from_utf8_lossy(&done.response.head).into_owned();
     done.head_bytes += done.response.head.len() as u64;
@@ -405,7 +405,7 @@ fn took_head(process: &mut Process, options: &Options, done: &mut Done) -> Resul
     Ok(())
 }
 
-/// The response is as complete as it gets.
+/// Handles the end of a response.
 fn ended(done: &mut Done) -> Result<(), Failure> {
     if !done.response.has_head() {
         return Err((52, "Empty reply from server".to_owned()));
@@ -462,7 +462,7 @@ async fn connect(
     let own = begun + Nanos::from_millis(limit);
     let deadline = attempt.deadline.map_or(own, |deadline| deadline.min(own));
     loop {
-        // The meter moves once a second.
+        // The meter is updated once per second.
         let second = done.began + Nanos::from_secs(process.now().since(done.began).0 / 1_000_000_000 + 1);
         match socket.connected(process, Some(deadline.min(second))).await {
             Woken::Ready(Ok(())) => return Ok(socket),
@@ -486,7 +486,7 @@ async fn connect(
     }
 }
 
-/// The source that `--interface` and `--local-port` ask for.
+/// Binds to the source of `--interface` and `--local-port`.
 fn bind_source(process: &mut Process, options: &Options, socket: &Sock) -> Result<(), Failure> {
     let mut source = Ipv4Addr::UNSPECIFIED;
     if let Some(interface) = &options.interface {
@@ -537,14 +537,14 @@ fn bind_source(process: &mut Process, options: &Options, socket: &Sock) -> Resul
     Err((45, text))
 }
 
-/// A line of `-v`.
+/// Prints a line of `-v`.
 fn note(process: &mut Process, options: &Options, text: &str) {
     if options.verbose {
         process.eprint(format!("{text}\n"));
     }
 }
 
-/// A remark of `-v`.
+/// Prints a remark of `-v`.
 fn say(process: &mut Process, options: &Options, text: &str) {
     note(process, options, &format!("* {text}"));
 }
@@ -558,7 +558,7 @@ fn meter(process: &Process, done: &Done) -> Meter {
     }
 }
 
-/// Moves the meter on.
+/// Updates the meter.
 fn tick(process: &mut Process, options: &Options, done: &Done) {
     if heading(process, options, done.file.as_deref()).is_some() {
         let line = meter(process, done).line();
@@ -566,7 +566,7 @@ fn tick(process: &mut Process, options: &Options, done: &Done) {
     }
 }
 
-/// Draws the meter for the last time.
+/// Draws the final meter.
 fn draw(process: &mut Process, options: &Options, done: &Done) {
     if heading(process, options, done.file.as_deref()).is_some() {
         tick(process, options, done);
@@ -613,7 +613,7 @@ fn request_head(attempt: &Attempt<'_>, url: &Url, body: Option<&[u8]>) -> String
     head + "\r\n"
 }
 
-/// A header of `-H`: its name and value; no value: it is left out.
+/// A header of `-H`: name and value; without a value it is removed.
 fn custom(line: &str) -> Option<(&str, Option<&str>)> {
     match (line.split_once(':'), line.strip_suffix(';')) {
         (Some((name, value)), _) => {

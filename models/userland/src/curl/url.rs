@@ -11,17 +11,17 @@ pub struct Url {
     pub path: String,
 }
 
-/// Exit status and message of a URL that is not fetched.
+/// Exit status and message for a URL that is refused.
 pub type Refusal = (i32, String);
 
 const BAD: &str = "URL using bad/illegal format or missing URL";
 
 impl Url {
-    /// Reads a URL; without a scheme it is HTTP's.
+    /// Parses a URL; the default scheme is HTTP.
     ///
     /// # Errors
     ///
-    /// What curl says of it.
+    /// curl's message.
     pub fn parse(text: &str) -> Result<Url, Refusal> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         match scheme.to_ascii_lowercase().as_str() {
@@ -54,11 +54,11 @@ impl Url {
         Ok(Url { host: host.to_owned(), port, path: dedot(&format!("{slash}{path}")) })
     }
 
-    /// Where a `Location` leads from here.
+    /// Resolves a `Location` header.
     ///
     /// # Errors
     ///
-    /// What curl says of it.
+    /// curl's message.
     pub fn join(&self, location: &str) -> Result<Url, Refusal> {
         if location.contains("://") {
             return Url::parse(location);
@@ -74,7 +74,7 @@ impl Url {
         Ok(Url { path: dedot(path.split('#').next().unwrap_or("")), ..self.clone() })
     }
 
-    /// `Host:` header: with the port where it is not HTTP's.
+    /// `Host:` header: with the port if it is not 80.
     pub fn authority(&self) -> String {
         if self.port == 80 { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
@@ -86,7 +86,7 @@ impl std::fmt::Display for Url {
     }
 }
 
-/// Takes `.` and `..` out of a path.
+/// Removes `.` and `..` from a path.
 fn dedot(path: &str) -> String {
     let (path, query) = match path.find('?') {
         Some(at) => path.split_at(at),

@@ -18,14 +18,14 @@ use super::Said;
 use crate::procfs::View;
 use crate::stop::Stop;
 
-/// A line of the listing, and the features that it is about.
+/// A line of the listing.
 #[derive(Clone, Copy)]
 enum Line {
     /// One feature.
     Feature(u64),
-    /// One feature of those under a heading.
+    /// A feature below a heading.
     Member(u64),
-    /// On if one of these is.
+    /// A heading: on if one of its features is.
     Heading(u64),
 }
 
@@ -98,7 +98,7 @@ const LINES: &[(&str, Line)] = &[
     ("hsr-dup-offload", Line::Feature(HW_HSR_DUP)),
 ];
 
-/// Prints the features; what cannot be switched is fixed.
+/// Prints the features; those that cannot be changed are marked as fixed.
 pub(super) fn features(_: &View, dev: &NetDevice) -> Said {
     if dev.ops.ethtool.is_hardware {
         return Err(Stop::error(2, "not modelled yet: ethtool -k of a network card\n"));

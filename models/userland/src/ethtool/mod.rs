@@ -1,6 +1,6 @@
-//! `ethtool` 6.1: what it says of virtual devices, and of a plain card.
+//! `ethtool` 6.1, for virtual devices and a plain NIC.
 //!
-//! The features are those of Linux 6.1, read and not changed: offloads are not modelled.
+//! The features are those of Linux 6.1, read-only: offloads are not modelled.
 
 mod features;
 
@@ -19,11 +19,11 @@ pub fn main(process: &mut Process) -> Running<'_> {
     Box::pin(async move { run(process) })
 }
 
-/// What a command says: text for standard output, or for standard error with a status.
+/// Result of a command: text for standard output, or an error with a status.
 type Said = Done<String>;
 type Command = fn(&View, &NetDevice) -> Said;
 
-/// Options that are modelled, what they say, and what they say of a device that is missing.
+/// Modelled options, their function, and their error for a missing device.
 const COMMANDS: &[(&[&str], Command, Missing)] = &[
     (&["-i", "--driver"], driver, Missing::Ioctl("Cannot get driver information", 71)),
     (&["-S", "--statistics"], statistics, Missing::Ioctl("Cannot get stats strings information", 96)),
@@ -36,7 +36,7 @@ const COMMANDS: &[(&[&str], Command, Missing)] = &[
     (&["-T", "--show-time-stamping"], time_stamping, Missing::Netlink),
 ];
 
-/// Options that the real tool has and this one does not.
+/// Options of the real tool that are not modelled.
 const NOT_MODELLED: &[&str] = &[
     "-s",
     "--change",
@@ -116,11 +116,11 @@ const NOT_MODELLED: &[&str] = &[
 
 #[derive(Clone, Copy)]
 enum Missing {
-    /// An ioctl fails: what could not be had, and the status.
+    /// ioctl: description of the failed request, and exit status.
     Ioctl(&'static str, i32),
-    /// Netlink of ethtool's own family says which device.
+    /// ethtool netlink: the error names the device.
     Netlink,
-    /// Netlink of routes does not.
+    /// rtnetlink: the error does not name the device.
     Plain,
 }
 
@@ -173,7 +173,7 @@ fn yes_no(on: bool) -> &'static str {
     if on { "yes" } else { "no" }
 }
 
-/// Where the driver does not say, the kernel gives the kind and its own release (`ethtool_get_drvinfo`).
+/// Defaults of `ethtool_get_drvinfo`: kind and kernel release.
 fn driver(_: &View, dev: &NetDevice) -> Said {
     let generic =
         dev.ops.kind.map(|driver| DrvInfo { driver, version: RELEASE, fw_version: "", bus_info: "" });
@@ -242,7 +242,7 @@ fn settings_of(process: &Process, name: &str) -> Said {
     }
 }
 
-/// `None` if the driver tells neither its settings nor whether there is a link.
+/// `None` if the driver reports neither settings nor link state.
 fn settings(view: &View, dev: &NetDevice) -> Option<String> {
     let ethtool = &dev.ops.ethtool;
     let mut text = format!("Settings for {}:\n", dev.name);

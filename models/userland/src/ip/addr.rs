@@ -18,15 +18,15 @@ use super::{Family, Ip};
 
 /// Longest label, bytes (`IFNAMSIZ` without the final zero).
 const MAX_LABEL: usize = 15;
-/// How often a flush begins anew.
+/// Maximum number of rounds of a flush.
 const MAX_FLUSH_LOOPS: u32 = 10;
-/// An address with this many bits of prefix or fewer has a broadcast address.
+/// Greatest prefix length with a broadcast address.
 const MAX_BROADCAST_PREFIX: u8 = 30;
 
 /// Flags that only IPv6 addresses have.
 const IPV6_FLAGS: &[&str] = &["home", "nodad", "mngtmpaddr"];
 
-/// What the words of `ip addr add` say.
+/// Arguments of `ip addr add`.
 #[derive(Default)]
 struct Parsed<'a> {
     dev: Option<&'a str>,
@@ -43,7 +43,7 @@ struct Parsed<'a> {
     warnings: String,
 }
 
-/// What an IPv4 prefix, or with `inet6` an IPv6 one, must look like.
+/// Parses an IPv4 prefix, or with `inet6` checks an IPv6 one.
 pub(super) fn get_prefix(text: &str, family: Family) -> Done<(Ipv4Addr, Option<u8>)> {
     let expected =
         |what: &str| Stop::failed(format!("Error: {what} prefix is expected rather than \"{text}\".\n"));
@@ -55,7 +55,7 @@ pub(super) fn get_prefix(text: &str, family: Family) -> Done<(Ipv4Addr, Option<u
     }
 }
 
-/// IPv6 addresses are real, and not modelled.
+/// Refuses IPv6 addresses, which are not modelled.
 fn refuse_ipv6(text: &str, family: Family) -> Done {
     let address = text.split('/').next().unwrap_or(text);
     match address.parse::<std::net::Ipv6Addr>() {
@@ -64,7 +64,7 @@ fn refuse_ipv6(text: &str, family: Family) -> Done {
     }
 }
 
-/// An address without length.
+/// An address without prefix length.
 pub(super) fn get_addr(text: &str, family: Family) -> Done<Ipv4Addr> {
     let kind = match family {
         Family::Inet => "inet",
@@ -172,7 +172,7 @@ impl Ip<'_> {
         Ok(true)
     }
 
-    /// The message for the kernel; `delete` leaves the prefix open if none was given.
+    /// The netlink message; `delete` leaves a missing prefix length open.
     fn addr_message(&self, parsed: &Parsed, delete: bool) -> Done<AddrMsg> {
         let Some(name) = parsed.dev else {
             return Err(Stop::failed("Not enough information: \"dev\" argument is required.\n"));
@@ -289,7 +289,7 @@ impl Ip<'_> {
         }
         for addr in chosen {
             let addr = AddrMsg { label: None, ..addr.clone() };
-            // A secondary address may be gone with its primary.
+            // A secondary address may have been deleted with its primary.
             let _gone_before = self.enter(|cx| rtm_deladdr(cx, netns, &addr));
         }
         if self.opts.stats > 0 {

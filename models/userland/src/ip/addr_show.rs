@@ -17,7 +17,7 @@ use super::names::Names;
 use super::out::{Color, Out};
 use super::{Family, Ip};
 
-/// Flags by the names that choose addresses; a name with `-` before it chooses the others.
+/// Flags by name, for filters; `-` inverts.
 const FLAG_NAMES: &[(&str, u32, bool)] = &[
     ("secondary", IFA_F_SECONDARY, true),
     ("temporary", IFA_F_SECONDARY, true),
@@ -36,7 +36,7 @@ const FLAG_NAMES: &[(&str, u32, bool)] = &[
     ("stable-privacy", 0x800, true),
 ];
 
-/// Which addresses are shown, and of which devices.
+/// Filter of addresses and devices.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AddrFilter {
     link: Filter,
@@ -48,7 +48,7 @@ pub(super) struct AddrFilter {
 }
 
 impl AddrFilter {
-    /// It chooses this address.
+    /// The filter matches this address.
     pub(super) fn takes(&self, addr: &AddrMsg) -> bool {
         let within = |(prefix, len): (Ipv4Addr, u8)| {
             let mask = inet_make_mask(len);
@@ -94,7 +94,7 @@ fn fnmatch(pattern: &str, text: &str) -> bool {
 }
 
 impl Ip<'_> {
-    /// The words of `show` and `flush`.
+    /// Parses the arguments of `show` and `flush`.
     pub(super) fn addr_filter(&mut self, mut args: Args) -> Done<AddrFilter> {
         let mut filter = AddrFilter::default();
         let mut dev = None;
@@ -193,7 +193,7 @@ impl View<'_> {
         }
     }
 
-    /// An address, if the filter takes it; with its device before it when `named` or with `-o`.
+    /// Prints an address that matches the filter; after its device when `named` or with `-o`.
     pub(super) fn addr(&self, out: &mut Out, filter: &AddrFilter, addr: &AddrMsg, named: bool) {
         if !filter.takes(addr) {
             return;

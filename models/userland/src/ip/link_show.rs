@@ -1,4 +1,4 @@
-//! `ip link show`, and the part of `ip addr show` that is the same.
+//! `ip link show`, and its part of `ip addr show`.
 
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::kernel::Kernel;
@@ -12,7 +12,7 @@ use super::names::Names;
 use super::out::{Color, Out};
 use super::{Family, Ip, Options};
 
-/// Which command lists.
+/// The command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// `ip link show`.
@@ -21,7 +21,7 @@ pub(super) enum What {
     Addr,
 }
 
-/// Which devices are shown.
+/// Filter of devices.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
     pub(super) dev: Option<DevId>,
@@ -32,7 +32,7 @@ pub(super) struct Filter {
     pub(super) kind: Option<String>,
 }
 
-/// What printing a device needs.
+/// State for printing a device.
 pub(super) struct View<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) netns: NetnsId,
@@ -55,7 +55,7 @@ const FLAGS: &[(u32, &str)] = &[
 const IFF_UP: u32 = 0x1;
 const IFF_RUNNING: u32 = 0x40;
 
-/// Smallest MTU with which a device takes part in IPv6, bytes (RFC 8200 section 5).
+/// Smallest MTU for IPv6, bytes (RFC 8200 section 5).
 const IPV6_MIN_MTU: u32 = 1280;
 
 impl Ip<'_> {
@@ -91,14 +91,14 @@ impl Ip<'_> {
         Ok(())
     }
 
-    /// The device of this name that alone is shown.
+    /// The only device to show.
     pub(super) fn shown_dev(&self, name: Option<&str>) -> Done<Option<DevId>> {
         let Some(name) = name else { return Ok(None) };
         let missing = || Stop::failed(format!("Device \"{name}\" does not exist.\n"));
         self.find_dev(name).ok_or_else(missing).map(Some)
     }
 
-    /// Takes a word that chooses devices; false if it is none.
+    /// Parses a filter argument; false if it is none.
     pub(super) fn link_filter(&self, word: &str, args: &mut Args, filter: &mut Filter) -> Done<bool> {
         match word {
             "up" => filter.up = true,
@@ -120,7 +120,7 @@ impl Ip<'_> {
         Ok(true)
     }
 
-    /// The devices of the namespace by number; their peers' namespaces get numbers, as a dump gives them.
+    /// The devices of the namespace by ifindex. As in a kernel dump, their peers' namespaces get nsids.
     pub(super) fn visible_devs(&mut self) -> Vec<DevId> {
         let netns = self.netns;
         self.enter(|cx| {
@@ -135,14 +135,14 @@ impl Ip<'_> {
         })
     }
 
-    /// Looks at the kernel with what printing needs.
+    /// Reads kernel state for printing.
     pub(super) fn view<R>(&self, what: What, look: impl FnOnce(&View) -> R) -> R {
         self.kernel(|kernel| look(&View { kernel, netns: self.netns, opts: &self.opts, what }))
     }
 }
 
 impl Filter {
-    /// The kernel leaves the device out; what only `ip` hides is an empty object in its JSON.
+    /// The kernel does not return the device. One that only `ip` hides is an empty object in its JSON.
     pub(super) fn is_left_out(&self, kernel: &Kernel, dev: DevId) -> bool {
         let by_kernel = Filter {
             dev: self.dev,
@@ -174,7 +174,7 @@ pub(crate) fn linked<'k>(kernel: &'k Kernel, dev: &NetDevice) -> Option<&'k NetD
     dev.link.and_then(|link| kernel.devs.get(link))
 }
 
-/// The name with `peer`, what the device is linked to: `v1@v2`, or `v1@if7` in another namespace, which `far` tells in JSON.
+/// The name with the peer: `v1@v2`, or `v1@if7` in another namespace, which `far` prints in JSON.
 pub(crate) fn name_and_link(
     peer: Option<&NetDevice>,
     netns: NetnsId,
@@ -216,7 +216,7 @@ pub(crate) fn link_flags(kernel: &Kernel, netns: NetnsId, out: &mut Out, dev: &N
 }
 
 impl View<'_> {
-    /// Prints a device, without the end of its last line.
+    /// Prints a device, without the final line end.
     pub(super) fn link(&self, out: &mut Out, dev: &NetDevice) {
         if self.opts.brief {
             return self.brief(out, dev);
@@ -288,7 +288,7 @@ impl View<'_> {
             OperState::Down => Some(Color::Down),
             _ => None,
         };
-        // A device that is down says so, whatever is below it (`rtnl_fill_ifinfo`).
+        // A device that is set down is DOWN, whatever its operational state (`rtnl_fill_ifinfo`).
         let state = if dev.is_up() { dev.operstate.name() } else { "DOWN" };
         out.color(color, "operstate", state, layout(state));
     }

@@ -5,11 +5,11 @@ use glassnet_kernel::tables::netdev::NetDevice;
 use super::Options;
 use super::out::Out;
 
-/// Two rows of a table: headings and values.
+/// Two rows of a table: header and values.
 struct Rows {
     title: &'static str,
     names: Vec<&'static str>,
-    /// `None` under a title that takes the whole first column.
+    /// `None` below a title that fills the first column.
     values: Vec<Option<u64>>,
 }
 
@@ -21,7 +21,7 @@ fn rows(title: &'static str, columns: &[(&'static str, u64)]) -> Rows {
     }
 }
 
-/// Prints the counters, without the end of the last line.
+/// Prints the counters, without the final line end.
 pub(super) fn print_stats(out: &mut Out, dev: &NetDevice, opts: &Options) {
     if out.is_json() {
         return json(out, dev, opts.stats > 1);
@@ -51,7 +51,7 @@ pub(super) fn print_stats(out: &mut Out, dev: &NetDevice, opts: &Options) {
             let width = if column == 0 { widths[0] - title.len() } else { widths[column] + 1 };
             out.text(format_args!("{name:>width$}"));
         }
-        // The column for compressed packets, which no device here has, stays empty.
+        // No column for compressed packets, as no device has them.
         if table.names[0] == "bytes" {
             out.text(format_args!("{:>1$}", "", widths[6] + 1));
         }
@@ -141,7 +141,7 @@ fn json(out: &mut Out, dev: &NetDevice, errors: bool) {
     out.close();
 }
 
-/// A count; with `-h` as a number with three digits and a letter for thousands.
+/// A count; with `-h` three digits and a unit.
 fn number(count: u64, opts: &Options) -> String {
     let base = if opts.iec { 1024 } else { 1000 };
     if !opts.human || count < base {

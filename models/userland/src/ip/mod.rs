@@ -35,10 +35,10 @@ pub fn main(process: &mut Process) -> Running<'_> {
     Box::pin(run(process))
 }
 
-/// The address family that was asked for.
+/// Address family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Family {
-    /// None in particular.
+    /// Unspecified.
     #[default]
     Unspec,
     /// `-4`.
@@ -68,15 +68,15 @@ pub struct Options {
     style: Style,
 }
 
-/// What is left to do after the synchronous part of a command.
+/// What is left after the synchronous part of a command.
 enum Then {
     /// Nothing.
     Done,
-    /// `ip netns exec`: run a command line in each of these namespaces; named ones say so.
+    /// `ip netns exec`: run a command in each of these namespaces; named ones are announced.
     Exec { places: Vec<(Option<String>, NetnsId)>, argv: Vec<String> },
 }
 
-/// A running `ip`.
+/// State of a running `ip`.
 pub struct Ip<'p> {
     process: &'p mut Process,
     netns: NetnsId,
@@ -199,7 +199,7 @@ impl Ip<'_> {
         Ok(())
     }
 
-    /// Runs one command to its end.
+    /// Runs a command.
     async fn command(&mut self, words: &[String]) -> Done<i32> {
         match self.object(words)? {
             Then::Done => Ok(0),
@@ -255,7 +255,7 @@ impl Ip<'_> {
             let failed = match self.command(&words).await {
                 Ok(0) => false,
                 Ok(_) => true,
-                // exit(-1) ends the whole program.
+                // exit(-1) ends the program.
                 Err(stop) if stop.status == 255 => return Err(stop),
                 Err(stop) => {
                     self.process.eprint(&stop.stderr);
@@ -269,22 +269,22 @@ impl Ip<'_> {
         Ok(batch.status)
     }
 
-    /// A system call.
+    /// Makes a system call.
     fn enter<R>(&mut self, call: impl FnOnce(&mut Cx) -> R) -> R {
         self.process.syscall(call)
     }
 
-    /// Looks at the kernel.
+    /// Reads kernel state.
     fn kernel<R>(&self, look: impl FnOnce(&Kernel) -> R) -> R {
         look(self.process.world().kernel(self.process.machine))
     }
 
-    /// The device with this name here (`ll_name_to_index`).
+    /// The device of this name (`ll_name_to_index`).
     fn find_dev(&self, name: &str) -> Option<DevId> {
         self.kernel(|kernel| kernel.dev_by_name(self.netns, name))
     }
 
-    /// The device with this name here, or the usual complaint.
+    /// The device of this name, or the error message.
     fn dev(&self, name: &str) -> Done<DevId> {
         self.find_dev(name).ok_or_else(|| args::nodev(name))
     }
@@ -310,7 +310,7 @@ fn usage() -> Stop {
 }
 
 impl Stop {
-    /// A real option of `ip` that this model does not have.
+    /// An option of `ip` that is not modelled.
     fn not_modelled(what: &str) -> Stop {
         Stop::error(2, format!("not modelled yet: ip {what}\n"))
     }

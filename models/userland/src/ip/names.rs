@@ -1,4 +1,4 @@
-//! Numbers of rtnetlink by name, as in Debian's /etc/iproute2.
+//! Names of rtnetlink's numbers, as in Debian's /etc/iproute2.
 
 const TABLES: &[(u32, &str)] = &[(255, "local"), (254, "main"), (253, "default"), (0, "unspec")];
 
@@ -56,7 +56,7 @@ const DSFIELDS: &[(u32, &str)] = &[
 
 const GROUPS: &[(u32, &str)] = &[(0, "default")];
 
-/// One of the lists.
+/// A list of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
     /// rt_tables.
@@ -92,7 +92,7 @@ impl Names {
         }
     }
 
-    /// The number that a name, or a number as text, stands for.
+    /// The number of a name, or a number as text.
     pub fn number(self, text: &str) -> Option<u32> {
         let known = self.list().iter().find(|entry| entry.1 == text);
         let most = if matches!(self, Names::Table | Names::Group) { u32::MAX } else { 255 };

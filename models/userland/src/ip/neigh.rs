@@ -17,9 +17,9 @@ use super::names::Names;
 use super::out::{Color, Out, Value};
 use super::{Family, Ip};
 
-/// How often a flush begins anew.
+/// Maximum number of rounds of a flush.
 const MAX_FLUSH_LOOPS: u32 = 10;
-/// Stands for [`Nud::None`] in a set of states.
+/// The bit for [`Nud::None`] in a set of states.
 const STATE_NONE: u16 = 0x100;
 
 const STATES: &[(&str, Nud)] = &[
@@ -48,12 +48,12 @@ fn bit(state: Nud) -> u16 {
     if state == Nud::None { STATE_NONE } else { u16::from(state.bit()) }
 }
 
-/// Which neighbours are shown. A device that is the same for all is not printed.
+/// Filter of neighbours. A device in the filter is not printed.
 #[derive(Clone, Debug)]
 struct NeighFilter {
     dev: Option<DevId>,
     prefix: Option<(Ipv4Addr, u8)>,
-    /// A bit a state.
+    /// Bit mask of states.
     states: u16,
     states_given: bool,
     unused: bool,
@@ -112,7 +112,7 @@ impl Ip<'_> {
         }
     }
 
-    /// Changes the table; without flags it removes.
+    /// Adds or changes an entry; without flags deletes it.
     fn neigh_modify(&mut self, mut args: Args, flags: Option<u16>) -> Done {
         let (mut dev, mut dst, mut address) = (None, None, None);
         let (mut nud, mut ntf, mut protocol) = (Nud::Permanent, 0, 0);
@@ -195,7 +195,7 @@ impl Ip<'_> {
         Ok(())
     }
 
-    /// Every neighbour of the namespace, proxies too.
+    /// All neighbours of the namespace, with proxy entries.
     fn neigh_rows(&self) -> Vec<NeighRow> {
         let now = self.process.now();
         self.kernel(|kernel| {
@@ -306,7 +306,7 @@ impl Ip<'_> {
             }
             let netns = self.netns;
             for row in &rows {
-                // An entry may be gone by itself.
+                // The entry may have been deleted meanwhile.
                 let _gone_before = self.enter(|cx| rtm_delneigh(cx, netns, &row.msg));
             }
             if self.opts.stats > 0 {
@@ -339,7 +339,7 @@ fn proxy_row(dev: DevId, dst: Ipv4Addr, protocol: u8) -> NeighRow {
     }
 }
 
-/// Whole seconds of a span in ns.
+/// Nanoseconds as whole seconds.
 fn seconds(span: u64) -> u64 {
     span / 1_000_000_000
 }

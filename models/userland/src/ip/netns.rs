@@ -9,7 +9,7 @@ use glassnet_kernel::net::core::net_namespace::{
 use super::args::{Args, Done, Stop, invarg, matches, number};
 use super::{Ip, Then};
 
-/// Longest name of a file, bytes.
+/// Maximum length of a file name, bytes.
 const NAME_MAX: usize = 255;
 
 fn invalid_name(name: &str) -> bool {

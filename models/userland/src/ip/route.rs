@@ -28,7 +28,7 @@ pub(super) const TYPES: &[(&str, RouteType)] = &[
     ("throw", RouteType::Throw),
 ];
 
-/// Real words of `ip route add` that this model does not have.
+/// Arguments of `ip route add` that are not modelled.
 const OTHER_WORDS: &[&str] = &[
     "as",
     "from",
@@ -53,7 +53,7 @@ pub(super) fn route_type(text: &str) -> Option<RouteType> {
     named.or_else(numbered)
 }
 
-/// What the words say that is not yet in the message.
+/// Arguments that are not yet in the message.
 #[derive(Default)]
 struct Parsed {
     msg: RouteMsg,
@@ -93,7 +93,7 @@ impl Ip<'_> {
         }
     }
 
-    /// Changes the tables; without flags it removes.
+    /// Adds or changes a route; without flags deletes it.
     fn route_modify(&mut self, args: Args, flags: Option<u16>) -> Done {
         let msg = self.route_message(args, flags.is_none())?;
         let netns = self.netns;
@@ -214,7 +214,7 @@ impl Ip<'_> {
         Ok(())
     }
 
-    /// What was left out, as iproute2 fills it in.
+    /// Fills in iproute2's defaults.
     fn complete(&self, parsed: Parsed, delete: bool) -> Done<RouteMsg> {
         let Parsed { mut msg, via, dev, onlink, kind, scope, table, .. } = parsed;
         let dev = dev.map(|name| self.dev(&name)).transpose()?;

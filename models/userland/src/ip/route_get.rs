@@ -127,7 +127,7 @@ impl View<'_> {
         }
         out.open_array(Some("flags"));
         if answer.rtcf & RTCF_MULTICAST != 0 {
-            // The same bit as RTM_F_OFFLOAD_FAILED: iproute2 takes one for the other.
+            // The same bit as RTM_F_OFFLOAD_FAILED, which iproute2 prints for it.
             out.item("rt_offload_failed", "rt_offload_failed ");
         }
         out.close_array();
@@ -140,7 +140,7 @@ impl View<'_> {
         self.cache(out, answer);
     }
 
-    /// While nobody made a rule, local and main are one table, and it answers as main.
+    /// Without policy rules local and main are one table, reported as main.
     fn table(&self, out: &mut Out, answer: &RouteAnswer) {
         let custom = self.kernel.netns[self.netns].ipv4.fib.rules.custom;
         let main = glassnet_kernel::tables::route_types::RT_TABLE_MAIN;

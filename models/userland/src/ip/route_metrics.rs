@@ -12,7 +12,7 @@ use super::out::{Out, Value};
 /// `RTAX_FEATURE_ECN`.
 const FEATURE_ECN: u32 = 1;
 
-/// A metric: its number, its name, and if it can be locked.
+/// A metric: number, name, and whether it can be locked.
 const METRICS: &[(usize, &str, bool)] = &[
     (RTAX_MTU, "mtu", true),
     (RTAX_HOPLIMIT, "hoplimit", true),
@@ -30,7 +30,7 @@ const METRICS: &[(usize, &str, bool)] = &[
     (RTAX_SSTHRESH, "ssthresh", true),
 ];
 
-/// Takes a metric and its value; false if the word is none.
+/// Parses a metric and its value; false if the word is none.
 pub(super) fn metric_word(word: &str, args: &mut Args, metrics: &mut Metrics) -> Done<bool> {
     let whole = ["mtu", "rto_min", "rttvar", "features", "quickack"];
     let is = |name: &str| word == name || !whole.contains(&name) && matches(word, name);
@@ -57,7 +57,7 @@ pub(super) fn metric_word(word: &str, args: &mut Args, metrics: &mut Metrics) ->
     Ok(true)
 }
 
-/// How many units of the kernel a millisecond is.
+/// Kernel units per millisecond.
 fn units(slot: usize) -> Option<u32> {
     match slot {
         RTAX_RTT => Some(8),

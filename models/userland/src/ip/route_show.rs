@@ -19,10 +19,10 @@ use super::route::{TYPES, route_type};
 use super::route_metrics::print_metrics;
 use super::{Family, Ip};
 
-/// How often a flush begins anew.
+/// Maximum number of rounds of a flush.
 const MAX_FLUSH_LOOPS: u32 = 10;
 
-/// Which routes are shown. What is the same for all of them is not printed.
+/// Filter of routes. Attributes in the filter are not printed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RouteFilter {
     /// 0: all tables.
@@ -104,7 +104,7 @@ impl Ip<'_> {
                 self.route_filter_prefix(word, &mut args, &mut filter)?;
             }
         }
-        // A main table that nobody used yet is as good as empty to `show`.
+        // `show` treats a main table that does not exist as empty.
         let known = filter.table == 0
             || filter.table == RT_TABLE_MAIN && what == "Dump"
             || !matches!(self.opts.family, Family::Unspec | Family::Inet)
@@ -201,7 +201,7 @@ impl Ip<'_> {
             }
             let netns = self.netns;
             for route in &routes {
-                // A route may be gone with the one before it.
+                // The route may have been deleted with the one before it.
                 let _gone_before = self.enter(|cx| rtm_delroute(cx, netns, route));
             }
             if self.opts.stats > 0 {
@@ -213,7 +213,7 @@ impl Ip<'_> {
         Ok(())
     }
 
-    /// The last line of a flush with `-s`.
+    /// The last line of `flush -s`.
     pub(super) fn flush_complete(&mut self, rounds: u32) {
         if self.opts.stats > 0 {
             let plural = if rounds > 1 { "s" } else { "" };
@@ -234,7 +234,7 @@ impl Ip<'_> {
     }
 }
 
-/// A number by name; `all` is any.
+/// A number by name; `all`: any.
 fn choice(args: &mut Args, names: Names, message: &str) -> Done<Option<u8>> {
     match args.value()? {
         "all" => Ok(None),
@@ -255,7 +255,7 @@ impl View<'_> {
         self.kernel.devs.get(dev).map_or("*", |dev| &dev.name)
     }
 
-    /// A route and the end of its line.
+    /// Prints a route with its line end.
     pub(super) fn route(&self, out: &mut Out, route: &RouteMsg, filter: &RouteFilter) {
         let detail = self.opts.details > 0;
         if route.kind != RouteType::Unicast || detail {

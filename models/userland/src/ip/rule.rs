@@ -20,7 +20,7 @@ use super::{Family, Ip};
 /// Longest name of a device, bytes (`IFNAMSIZ` without the final zero).
 const MAX_NAME: usize = 15;
 
-/// Real words of `ip rule` that this model does not have.
+/// Arguments of `ip rule` that are not modelled.
 const OTHER_WORDS: &[&str] =
     &["realms", "tun_id", "suppress_ifgroup", "sup_group", "l3mdev", "uidrange", "nat", "map-to"];
 
@@ -46,7 +46,7 @@ pub(super) fn protocol_number(text: &str) -> Option<u8> {
     named.or_else(|| number(text))
 }
 
-/// What the words of `ip rule` say.
+/// Arguments of `ip rule`.
 #[derive(Default)]
 struct Parsed {
     msg: RuleMsg,
@@ -121,7 +121,7 @@ impl Ip<'_> {
         Ok(parsed)
     }
 
-    /// The words that choose packets, and the table.
+    /// Parses selectors and the table.
     fn rule_selector(&self, word: &str, args: &mut Args, parsed: &mut Parsed) -> Done<bool> {
         let msg = &mut parsed.msg;
         match word {
@@ -190,7 +190,7 @@ impl Ip<'_> {
         let mut parsed = Parsed::default();
         while let Some(word) = args.take() {
             if matches(word, "protocol") {
-                // iproute2 6.1 reads it, and shows every rule.
+                // iproute2 6.1 parses it, but shows every rule.
                 let text = args.value()?;
                 Names::Proto.number(text).ok_or_else(|| invarg("invalid \"protocol\"\n", text))?;
                 continue;
@@ -218,7 +218,7 @@ impl Ip<'_> {
         Ok(())
     }
 
-    /// Removes all rules but the one with priority 0.
+    /// Deletes all rules but that with priority 0.
     fn rule_flush(&mut self, args: Args) -> Done {
         let filter = self.rule_filter(args)?;
         let netns = self.netns;
@@ -231,7 +231,7 @@ impl Ip<'_> {
     }
 }
 
-/// What a kernel with IPv6 has from the start.
+/// The default rules of IPv6.
 fn ipv6_rules() -> Vec<RuleMsg> {
     let rule = |priority, table| RuleMsg {
         priority: Some(priority),
@@ -268,7 +268,7 @@ fn ports(text: &str) -> Done<(u16, u16)> {
     }
 }
 
-/// The words of `ip rule show` choose this rule.
+/// The filter of `ip rule show` matches this rule.
 fn takes(parsed: &Parsed, rule: &RuleMsg) -> bool {
     let wanted = &parsed.msg;
     let within = |(prefix, len): (Ipv4Addr, u8), own: (Ipv4Addr, u8)| {

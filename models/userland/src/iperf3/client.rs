@@ -1,4 +1,4 @@
-//! The client: it sends.
+//! The client, which sends.
 
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_sim::Nanos;
@@ -13,13 +13,13 @@ use crate::process::{Process, Woken};
 use crate::sock::{Sock, random};
 use crate::stream::writable;
 
-/// Bytes a write: of TCP, and of a datagram that fits an Ethernet frame.
+/// Bytes per write, of TCP; a UDP datagram fits an Ethernet frame.
 const TCP_LEN: usize = 131_072;
 const UDP_LEN: usize = 1448;
-/// Rate of UDP without `-b`, bits a second.
+/// Default rate of UDP, bits per second.
 const UDP_RATE: u64 = 1 << 20;
 
-/// A test under way.
+/// State of a test.
 struct Test<'o> {
     options: &'o Options,
     stream: Sock,
@@ -28,7 +28,7 @@ struct Test<'o> {
     datagrams: u64,
     len: usize,
     rate: Option<u64>,
-    /// Where the interval began: time, bytes, datagrams, retransmissions.
+    /// Start of the interval: time, bytes, datagrams, retransmissions.
     interval: (Nanos, u64, u64, u32),
 }
 
@@ -128,7 +128,7 @@ impl<'o> Test<'o> {
             let next_line = self.interval.0 + Nanos::from_secs(1);
             if process.now() >= next_line {
                 self.line(process, next_line);
-                // So much traffic is meant: it is no loop.
+                // Resets the world's limit of steps: this much traffic is no endless loop.
                 process.world().reset_limit();
             }
             let mut deadline = next_line;
@@ -186,7 +186,7 @@ impl<'o> Test<'o> {
     }
 }
 
-/// Both sides tell what they saw, and it is shown.
+/// Exchanges and prints the results.
 async fn finish(process: &mut Process, control: &mut Control, test: &Test<'_>) -> Result<(), Failure> {
     let span = test.interval.0.since(test.began);
     control.send(process, &[TEST_END]).await?;

@@ -18,7 +18,7 @@ use crate::process::{Process, Running, Woken};
 use crate::sock::Sock;
 use crate::stream::BUFSIZE;
 
-/// States of a test, as the control connection tells them.
+/// States of a test on the control connection.
 const TEST_START: u8 = 1;
 const TEST_RUNNING: u8 = 2;
 const TEST_END: u8 = 4;
@@ -27,13 +27,13 @@ const CREATE_STREAMS: u8 = 10;
 const EXCHANGE_RESULTS: u8 = 13;
 const DISPLAY_RESULTS: u8 = 14;
 const IPERF_DONE: u8 = 16;
-/// Length of the cookie that names a test, bytes.
+/// Length of the cookie, bytes.
 const COOKIE: usize = 37;
-/// What opens a UDP stream, and the answer.
+/// First datagram of a UDP stream, and its reply.
 const UDP_CONNECT: &[u8; 4] = b"9876";
 const UDP_ANSWER: &[u8; 4] = b"6789";
 
-/// What ends a run: after `iperf3: error - `.
+/// An error, printed after `iperf3: error - `.
 type Failure = String;
 
 /// Entry point.
@@ -66,7 +66,7 @@ async fn resolve(process: &Process, host: &str) -> Result<Ipv4Addr, Failure> {
     found.ok_or_else(|| format!("unable to connect to server: {TEMPORARY_FAILURE}"))
 }
 
-/// The connection over which client and server agree.
+/// The control connection.
 struct Control {
     socket: Sock,
     received: Vec<u8>,
@@ -108,7 +108,7 @@ impl Control {
         Ok(self.received.drain(..len).collect())
     }
 
-    /// JSON with its length in front.
+    /// Sends JSON after its length.
     async fn send_json(&self, process: &mut Process, json: &str) -> Result<(), Failure> {
         self.send(process, &(json.len() as u32).to_be_bytes()).await?;
         self.send(process, json.as_bytes()).await

@@ -2,7 +2,7 @@
 
 use crate::getopt::{self, Long, Takes};
 
-/// What a run is told.
+/// Options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// `-s`.
@@ -21,9 +21,9 @@ pub struct Options {
     pub bytes: Option<u64>,
     /// `-u`.
     pub udp: bool,
-    /// `-b`, bits a second; 0: as fast as it goes.
+    /// `-b`, bits per second; 0: unlimited.
     pub bitrate: Option<u64>,
-    /// `-l`, bytes a write.
+    /// `-l`, bytes per write.
     pub len: Option<usize>,
 }
 
@@ -42,7 +42,7 @@ const LONG: &[Long] = &[
     ("version", Takes::Nothing, "v"),
 ];
 
-/// What is said of a wrong number.
+/// The message for an invalid number.
 fn wrong(what: &str) -> String {
     format!("iperf3: parameter error - {what}\n")
 }
@@ -61,7 +61,7 @@ fn with_unit(text: &str, base: u64) -> Option<u64> {
     Some((value * base.pow(power) as f64) as u64)
 }
 
-/// Reads the command line; an error is what goes to standard error.
+/// Parses the command line; the error is text for standard error.
 pub fn parse(args: &[String]) -> Result<Options, String> {
     let parsed = getopt::parse(args, SHORT, LONG);
     let mut options = Options {

@@ -4,7 +4,7 @@ use glassnet_sim::Nanos;
 
 /// The line between intervals and the summary.
 pub const RULE: &str = "- - - - - - - - - - - - - - - - - - - - - - - - -\n";
-/// The descriptor that the real tool's first stream has.
+/// The file descriptor of the real tool's first stream.
 pub const STREAM: u32 = 5;
 
 fn scaled(mut value: f64, base: f64, units: [&str; 5]) -> String {
@@ -33,7 +33,7 @@ pub fn rate(count: u64, span: Nanos) -> String {
     scaled(bits, 1000.0, ["bits", "Kbits", "Mbits", "Gbits", "Tbits"])
 }
 
-/// How a line begins: stream, interval, bytes and rate.
+/// Beginning of a line: stream, interval, bytes and rate.
 pub fn head(from: Nanos, until: Nanos, count: u64) -> String {
     let (begin, end) = (from.as_secs_f64(), until.as_secs_f64());
     let rate = rate(count, until.since(from));

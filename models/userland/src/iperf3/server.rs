@@ -1,4 +1,4 @@
-//! The server: it receives.
+//! The server, which receives.
 
 use std::net::Ipv4Addr;
 
@@ -14,15 +14,15 @@ use super::{
 use crate::process::{Process, Woken};
 use crate::sock::{Sock, wait_any};
 
-/// How many connections may wait.
+/// Backlog of listen(2).
 const BACKLOG: usize = 128;
 
-/// What a stream received.
+/// Counters of a stream.
 #[derive(Default)]
 struct Count {
     bytes: u64,
     datagrams: u64,
-    /// Smoothed difference of the transit times, ms.
+    /// Smoothed difference of transit times, ms.
     jitter: f64,
     last_arrival: Option<Nanos>,
 }
@@ -111,7 +111,7 @@ fn columns(udp: bool) -> &'static str {
     if udp { "         Jitter    Lost/Total Datagrams" } else { "" }
 }
 
-/// Counts until the client ends the test, then tells what was counted.
+/// Receives until the client ends the test, then exchanges the results.
 async fn receive(
     process: &mut Process,
     control: &mut Control,

@@ -1,4 +1,4 @@
-//! The words of a command line: one after the other, abbreviated as iproute2 allows, with its errors.
+//! Parsing of arguments, abbreviated as iproute2 allows, with its errors.
 
 use std::net::Ipv4Addr;
 
@@ -7,7 +7,7 @@ use glassnet_wire::Mac;
 
 use crate::numbers::whole;
 
-// Whoever reads arguments stops for them.
+// For the modules that parse arguments.
 pub use crate::stop::{Done, Stop};
 
 impl Stop {
@@ -21,7 +21,7 @@ impl Stop {
         Stop::error(1, text)
     }
 
-    /// The kernel refused, or the model has no such thing.
+    /// The kernel refused, or it is not modelled.
     pub fn refused(error: &NlError) -> Stop {
         let stderr = match (error.not_modelled, error.extack) {
             (Some(what), _) => format!("not modelled yet: {what}\n"),
@@ -48,7 +48,7 @@ pub fn duparg(key: &str, arg: &str) -> Stop {
     Stop::usage(format!("Error: duplicate \"{key}\": \"{arg}\" is the second value.\n"))
 }
 
-/// A word without keyword that has no place.
+/// An argument without keyword that is not expected.
 pub fn duparg2(key: &str, arg: &str) -> Stop {
     Stop::usage(format!("Error: either \"{key}\" is duplicate, or \"{arg}\" is a garbage.\n"))
 }
@@ -64,12 +64,12 @@ pub fn nodev(name: &str) -> Stop {
     Stop::failed(format!("Cannot find device \"{name}\"\n"))
 }
 
-/// `word` is an abbreviation of `full`, or it itself.
+/// `word` abbreviates `full`, or equals it.
 pub fn matches(word: &str, full: &str) -> bool {
     !word.is_empty() && full.starts_with(word)
 }
 
-/// The words of a command line.
+/// Arguments of a command line.
 #[derive(Clone, Debug)]
 pub struct Args<'a> {
     words: &'a [String],
@@ -117,7 +117,7 @@ impl<'a> Args<'a> {
     ///
     /// # Errors
     ///
-    /// `message` for a word that is no number of this type, and those of [`Args::value`].
+    /// `message` for a word that is not a number of this type, and those of [`Args::value`].
     pub fn number<T: TryFrom<u64>>(&mut self, message: &str) -> Done<T> {
         let word = self.value()?;
         number(word).ok_or_else(|| invarg(message, word))
@@ -165,7 +165,7 @@ pub fn lladdr(text: &str) -> Done<Vec<u8>> {
         return text.parse::<Ipv4Addr>().map(|ip| ip.octets().to_vec()).map_err(|_| bad());
     }
     let byte = |part: &str| {
-        // As sscanf(3) reads it: what follows the digits does not count.
+        // As sscanf(3): what follows the digits is ignored.
         let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
         let bad = || Stop::failed(format!("\"{part}\" is invalid lladdr.\n"));
         u8::from_str_radix(&part[..digits], 16).map_err(|_| bad())
@@ -214,7 +214,7 @@ fn prefix_len(text: &str) -> Option<u8> {
     (mask.leading_ones() + mask.trailing_zeros() >= 32).then_some(mask.leading_ones() as u8)
 }
 
-/// Colour as the option asks for it; output is never a terminal of the tool's own, so `auto` is off.
+/// Colour of an option; `auto` is off, as output is never a terminal.
 pub fn color(opt: &str) -> Option<bool> {
     let (name, when) = opt.split_once('=').unwrap_or((opt, "always"));
     let known = matches(name, "-color") && name != "-";

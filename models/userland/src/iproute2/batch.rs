@@ -9,7 +9,7 @@ pub struct Batch {
     text: String,
     /// `-force`: goes on after a failure.
     force: bool,
-    /// What the program ends with.
+    /// Exit status of the program.
     pub status: i32,
 }
 
@@ -18,7 +18,7 @@ impl Batch {
     ///
     /// # Errors
     ///
-    /// It cannot be read.
+    /// The file cannot be read.
     pub async fn open(process: &mut Process, file: &str, force: bool) -> Done<Batch> {
         let bytes = process.read_operand(file).await.map_err(|_| {
             Stop::failed(format!("Cannot open file \"{file}\" for reading: No such file or directory\n"))
@@ -27,7 +27,7 @@ impl Batch {
         Ok(Batch { file: file.to_owned(), text, force, status: 0 })
     }
 
-    /// The commands, each with the number of its last line; a line goes on after a backslash at its end.
+    /// Commands with the number of their last line; a backslash at its end continues a line.
     pub fn commands(&self) -> Vec<(usize, Vec<String>)> {
         let (mut commands, mut number) = (Vec::new(), 0);
         let mut lines = self.text.split_inclusive('\n');
@@ -47,7 +47,7 @@ impl Batch {
         commands
     }
 
-    /// Notes that a command failed; true if the others run all the same.
+    /// Records that a command failed; true if the batch continues.
     pub fn failed(&mut self, process: &mut Process, number: usize) -> bool {
         process.eprint(format!("Command failed {}:{number}\n", self.file));
         self.status = 1;
@@ -55,7 +55,7 @@ impl Batch {
     }
 }
 
-/// The words of a line of a batch file: blanks separate, quotes keep together, `#` begins a comment.
+/// Splits a line of a batch file: spaces separate, quotes group, `#` begins a comment.
 fn split_line(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();

@@ -1,4 +1,4 @@
-//! What the programs of iproute2 6.1.0 have in common.
+//! Common parts of the programs of iproute2 6.1.0.
 //!
 //! | module | owns |
 //! |---|---|
@@ -19,7 +19,7 @@ use crate::stop::{Done, Stop};
 ///
 /// # Errors
 ///
-/// There is none.
+/// There is no such namespace.
 pub fn netns_by_name(process: &Process, name: &str) -> Done<NetnsId> {
     let found = process.world().kernel(process.machine).netns_names.get(name).copied();
     found.ok_or_else(|| {

@@ -1,6 +1,6 @@
-//! Output that is text or JSON, from one description of both.
+//! Output as text or JSON.
 //!
-//! The layout of the JSON is iproute2's own: compact, or with `-p` its indentation.
+//! The layout of the JSON is iproute2's: compact, or indented with `-p`.
 
 use std::fmt::{Display, Write};
 
@@ -56,7 +56,7 @@ macro_rules! from_number {
 }
 from_number!(u8 u16 u32 i32 i64);
 
-/// What a piece of text is, for its colour.
+/// Meaning of a text, for its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
     /// Name of a device.
@@ -65,9 +65,9 @@ pub enum Color {
     Mac,
     /// IPv4 address.
     Inet,
-    /// State that works.
+    /// Operational state up.
     Up,
-    /// State that does not.
+    /// Operational state down.
     Down,
 }
 
@@ -84,7 +84,7 @@ impl Color {
     }
 }
 
-/// How to print.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
     /// `-j`.
@@ -97,7 +97,7 @@ pub struct Style {
     pub color: bool,
 }
 
-/// Collects what a command prints.
+/// Collects the output of a command.
 #[derive(Debug)]
 pub struct Out {
     style: Style,
@@ -115,7 +115,7 @@ impl Out {
         out
     }
 
-    /// Ends and gives everything.
+    /// Ends the output and returns it.
     pub fn finish(mut self) -> String {
         self.close_array();
         if self.style.json {
@@ -124,19 +124,19 @@ impl Out {
         self.text
     }
 
-    /// It is JSON.
+    /// The format is JSON.
     pub fn is_json(&self) -> bool {
         self.style.json
     }
 
-    /// Text that JSON does not have.
+    /// Text, not in JSON.
     pub fn text(&mut self, text: impl Display) {
         if !self.style.json {
             let _ = write!(self.text, "{text}");
         }
     }
 
-    /// A value that text does not have.
+    /// A value in JSON, not in text.
     pub fn json(&mut self, key: &str, value: impl Into<Value>) {
         if self.style.json {
             self.name(Some(key));
@@ -159,7 +159,7 @@ impl Out {
         }
     }
 
-    /// A value of an array.
+    /// An element of an array.
     pub fn item(&mut self, value: impl Into<Value>, text: impl Display) {
         if self.style.json {
             self.name(None);
@@ -168,7 +168,7 @@ impl Out {
         self.text(text);
     }
 
-    /// The end of a line, or with `-o` a backslash in its place.
+    /// A line end; a backslash with `-o`.
     pub fn nl(&mut self) {
         self.text(if self.style.oneline { "\\" } else { "\n" });
     }
@@ -229,7 +229,7 @@ impl Out {
         }
     }
 
-    /// What stands before a value: a comma, and in an object its key.
+    /// The comma before a value and, in an object, its key.
     fn name(&mut self, key: Option<&str>) {
         if self.comma {
             self.text.push(',');

@@ -1,4 +1,4 @@
-//! What may follow `create`, `add`, `del` and `test`.
+//! Parsing of the options of `create`, `add`, `del` and `test`.
 
 use std::fmt::Write;
 
@@ -10,12 +10,12 @@ use super::words::{cidr, number, split};
 use super::{Fail, not_modelled, syntax};
 use crate::hosts::Hosts;
 
-/// Longest time, seconds.
+/// Maximum timeout, seconds.
 const MAX_TIMEOUT: u64 = 2_147_483;
-/// Longest comment, bytes.
+/// Maximum length of a comment, bytes.
 const MAX_COMMENT: usize = 255;
 
-/// Names of types, with the older ones.
+/// Names of types, with older aliases.
 const TYPES: &[(&str, SetType)] = &[
     ("hash:ip", SetType::HashIp),
     ("iphash", SetType::HashIp),
@@ -39,7 +39,7 @@ const TYPES: &[(&str, SetType)] = &[
     ("setlist", SetType::ListSet),
 ];
 
-/// Types that are real but not modelled.
+/// Types that are not modelled.
 const OTHER_TYPES: &[&str] = &[
     "hash:mac",
     "hash:ip,mac",
@@ -55,7 +55,7 @@ pub fn type_by_name(name: &str) -> Option<SetType> {
     TYPES.iter().find(|(known, _)| *known == name).map(|(_, set_type)| *set_type)
 }
 
-/// Whether the type whose kernel module is `ip_set_MODULE` is modelled; `None`: there is none such.
+/// Whether the type of kernel module `ip_set_MODULE` is modelled; `None`: there is no such type.
 pub fn is_type_modelled(module: &str) -> Option<bool> {
     let is_it = |name: &str| name.replace(':', "_").replace(',', "") == module;
     match TYPES.iter().any(|(name, _)| is_it(name)) {
@@ -64,7 +64,7 @@ pub fn is_type_modelled(module: &str) -> Option<bool> {
     }
 }
 
-/// The words after the two mandatory ones.
+/// Options after the mandatory arguments.
 struct Rest<'a> {
     words: std::slice::Iter<'a, String>,
     seen: Vec<&'a str>,
@@ -96,7 +96,7 @@ fn unknown<T>(word: &str) -> Result<T, Fail> {
     Err(Fail::Parameter(format!("Unknown argument: `{word}'")))
 }
 
-/// Reads what `create` says after the type. Notes options of older versions in `warnings`.
+/// Parses the options of `create`. Adds notes about options of older versions to `warnings`.
 pub fn create(type_name: &str, words: &[String], warnings: &mut String) -> Result<NewSet, Fail> {
     let Some(set_type) = type_by_name(type_name) else {
         return match OTHER_TYPES.contains(&type_name) {
@@ -216,7 +216,7 @@ fn hash_option<'a>(
         "bitmask" if matches!(new.set_type, SetType::HashIp | SetType::HashIpPort) => {
             return not_modelled("create: bitmask");
         }
-        // Read, and never told to the kernel.
+        // Parsed, but not sent to the kernel.
         "forceadd" => {}
         "probes" | "resize" | "gc" => {
             let value = rest.value(word)?;
@@ -227,7 +227,7 @@ fn hash_option<'a>(
     Ok(true)
 }
 
-/// Reads what `add`, `del` or `test` says after the element.
+/// Parses the options of `add`, `del` or `test`.
 pub fn element(set_type: SetType, what: Adt, words: &[String], request: &mut Request) -> Result<(), Fail> {
     let mut rest = Rest::new(words);
     while let Some(word) = rest.words.next() {
@@ -282,7 +282,7 @@ fn comment(text: &str) -> Result<String, Fail> {
     Ok(text.to_owned())
 }
 
-/// `MARK` or `MARK/MASK`, hexadecimal with `0x`. What follows either is not looked at.
+/// `MARK` or `MARK/MASK`, hexadecimal with `0x`. Trailing characters are ignored.
 fn skbmark(text: &str) -> Result<(u32, u32), Fail> {
     let Some((mark, rest)) = text.strip_prefix("0x").and_then(hex) else {
         return syntax("Invalid skbmark format, it should be:  MARK/MASK or MARK (see manpage)");
@@ -300,7 +300,7 @@ fn skbprio(text: &str) -> Result<u32, Fail> {
     }
 }
 
-/// The number at the beginning as `%x` of scanf(3) reads it, and what follows it.
+/// The number at the start as `%x` of scanf(3), and the rest.
 fn hex(text: &str) -> Option<(u32, &str)> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let digits = digits.strip_prefix("0x").unwrap_or(digits);

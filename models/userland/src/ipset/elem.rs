@@ -1,4 +1,4 @@
-//! Elements of sets: reading and printing.
+//! Parsing and printing of elements.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -16,7 +16,7 @@ const IPPROTO_ICMP: u8 = 1;
 const IPPROTO_TCP: u8 = 6;
 const IPPROTO_ICMPV6: u8 = 58;
 
-/// Reads an element of a set of this type.
+/// Parses an element of a set of this type.
 pub fn parse(set_type: SetType, what: Adt, text: &str, hosts: &Hosts) -> Result<Request, Fail> {
     let mut request = Request::default();
     if set_type == SetType::ListSet {
@@ -123,7 +123,7 @@ fn parse_iface(text: &str) -> Result<Iface, Fail> {
     Ok(Iface { name: name.into(), physdev, wildcard: false })
 }
 
-/// `[PROTO:]PORT` or a range of ports, of which only the port is kept.
+/// `[PROTO:]PORT` or a range of ports.
 fn parse_port(text: &str, default: &str, request: &mut Request) -> Result<(), Fail> {
     let (protocol, ports) = match split(text, ':') {
         Some((name, ports)) => (name.to_owned(), ports),
@@ -171,7 +171,7 @@ fn parse_proto_port(text: &str, request: &mut Request) -> Result<(), Fail> {
     Ok(())
 }
 
-/// `test` takes one element only; the program says so itself.
+/// The program refuses ranges for `test`.
 pub fn refuse_ranges(set_type: SetType, what: Adt, request: &Request) -> Result<(), Fail> {
     if what != Adt::Test || matches!(set_type, SetType::HashIp | SetType::ListSet) {
         return Ok(());
@@ -206,7 +206,7 @@ fn show_iface(iface: &Iface) -> String {
     format!("{}{}", if iface.physdev { "physdev:" } else { "" }, iface.name)
 }
 
-/// An element as `test` shows it: as it was asked for.
+/// The element of a request, as `test` prints it.
 pub fn show_request(set_type: SetType, request: &Request) -> String {
     let ip = |ip: Ipv4Addr, to: Option<Ipv4Addr>, cidr: Option<u8>| {
         let mut text = ip.to_string();
@@ -222,12 +222,12 @@ pub fn show_request(set_type: SetType, request: &Request) -> String {
     match set_type {
         SetType::BitmapPort => request.port.to_string(),
         SetType::ListSet => match &request.place {
-            // Whatever was asked for.
+            // Further parts as given.
             Some((_, other)) => format!("{} after {other}", request.name),
             None => request.name.clone(),
         },
         SetType::BitmapIp | SetType::HashIp | SetType::HashNet => first,
-        // `physdev:` is left out here.
+        // Without `physdev:`.
         SetType::HashNetIface => {
             let name = request.iface.as_ref().map_or("", |iface| &*iface.name);
             format!("{first},{name}")
@@ -242,7 +242,7 @@ pub fn show_request(set_type: SetType, request: &Request) -> String {
     }
 }
 
-/// The element as `list` and `save` show it, without its options.
+/// An element as `list` and `save` print it, without its options.
 pub fn show(set: &IpSet, element: &Listed) -> String {
     let key = &element.key;
     let net = |ip: Ipv4Addr| match key.cidr {
@@ -254,7 +254,7 @@ pub fn show(set: &IpSet, element: &Listed) -> String {
         SetType::ListSet => element.name.clone(),
         SetType::BitmapPort => key.port.to_string(),
         SetType::BitmapIp | SetType::HashIp => match &set.storage {
-            // The addresses of a network are shown as its first.
+            // A network is printed with its first address.
             Storage::Hash(_) | Storage::Bitmap(_) | Storage::List(_) => ip.to_string(),
         },
         SetType::HashNet => net(key.ip),

@@ -2,15 +2,15 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | this one | options, commands, and how errors are told |
-//! | [`words`] | numbers, addresses and ports as the program reads them |
+//! | this one | options, commands, and error messages |
+//! | [`words`] | parsing of numbers, addresses and ports |
 //! | [`elem`] | elements: reading and printing |
-//! | [`args`] | what may follow `create`, `add`, `del` and `test` |
+//! | [`args`] | options of `create`, `add`, `del` and `test` |
 //! | [`show`] | `list` and `save` |
 //! | [`restore`] | `restore` |
 //!
 //! Refused by name: IPv6, `-resolve`, interactive mode, help on a type, `bitmask`, and types other than those of
-//! [`SetType`](glassnet_kernel::tables::ipset::types::SetType). The program reads `forceadd` and never tells the kernel,
+//! [`SetType`](glassnet_kernel::tables::ipset::types::SetType). The program parses `forceadd` and does not send it,
 //! as 7.17 does on Linux 6.1 and 6.18.
 
 mod args;
@@ -27,21 +27,21 @@ use glassnet_kernel::tables::ipset::types::{Adt, Request, SetError, SetType};
 use crate::hosts::Hosts;
 use crate::process::{Process, Running};
 
-/// How every message begins.
+/// Prefix of every message.
 const NAME: &str = "ipset v7.17";
-/// Longest name of a set, bytes (`IPSET_MAXNAMELEN` without its end).
+/// Maximum length of a set's name, bytes (`IPSET_MAXNAMELEN` without the terminating zero).
 const MAX_NAME: usize = 31;
 
-/// Why a command ends.
+/// Why a command fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fail {
-    /// A wrong command line: exit status 2, with a hint to the help.
+    /// Wrong arguments: exit status 2, with a hint to the help.
     Parameter(String),
-    /// A wrong word or a refusal of the kernel: exit status 1.
+    /// Another error, or a refusal of the kernel: exit status 1.
     Other(String),
-    /// Something that is real but not modelled: exit status 2.
+    /// Not modelled: exit status 2.
     NotModelled(String),
-    /// An exit status, after what was to be said was said.
+    /// An exit status without a message.
     Status(i32),
 }
 
@@ -53,7 +53,7 @@ fn not_modelled<T>(what: impl std::fmt::Display) -> Result<T, Fail> {
     Err(Fail::NotModelled(format!("not modelled yet: ipset {what}")))
 }
 
-/// How sets are listed (`-output`).
+/// Output format (`-output`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Plain,
@@ -61,7 +61,7 @@ enum Mode {
     Xml,
 }
 
-/// The options, which hold for the rest of a `restore` too.
+/// Options; they stay set for the lines of `restore`.
 #[derive(Clone, Debug, Default)]
 struct Session {
     exist: bool,
@@ -94,7 +94,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
     })
 }
 
-/// Prints why a command failed, with its line in a `restore`, and gives the exit status.
+/// Prints the message for a failure, with its line in `restore`, and returns the exit status.
 fn tell(process: &mut Process, session: &Session, fail: Fail, line: Option<usize>) -> i32 {
     let at = line.map_or(String::new(), |line| format!("Error in line {line}: "));
     let (text, status) = match fail {
@@ -127,7 +127,7 @@ enum Command {
     Quit,
 }
 
-/// Commands with their names; the first whose name begins with the word is meant.
+/// Commands with their names; an abbreviation stands for the first that begins with it.
 #[rustfmt::skip]
 const COMMANDS: &[(Command, &[&str])] = &[
     (Command::Create, &["create", "n", "-N"]), (Command::Add, &["add", "-A"]), (Command::Del, &["del", "-D"]),
@@ -155,7 +155,7 @@ impl Command {
 }
 
 impl Session {
-    /// Takes the options out of a command line, wherever they stand, and finds the command.
+    /// Removes the options from a command line and parses the command.
     fn command(&mut self, words: Vec<String>) -> Result<(Command, Vec<String>), Fail> {
         let mut rest = Vec::new();
         let mut words = words.into_iter();
@@ -202,7 +202,7 @@ impl Session {
         Ok(true)
     }
 
-    /// Runs a command that prints nothing but messages.
+    /// Runs a command without output.
     fn run(&mut self, process: &mut Process, command: Command, words: &[String]) -> Result<(), Fail> {
         match command {
             Command::Create => self.create(process, words),
@@ -314,7 +314,7 @@ impl Session {
     }
 }
 
-/// The two words that a command needs.
+/// The two mandatory arguments of a command.
 fn two(command: Command, words: &[String]) -> Result<[String; 2], Fail> {
     let missing = |which: &str| {
         Fail::Parameter(format!("Missing {which}mandatory argument to command {}", command.name()))
@@ -363,7 +363,7 @@ fn help(process: &mut Process, words: &[String]) -> Result<(), Fail> {
     }
 }
 
-/// What a refusal of the kernel means for a command.
+/// The message for a refusal of the kernel.
 fn kernel_text(command: Command, error: SetError) -> String {
     let text = match (error, command) {
         (SetError::NoSuchSet, _) => "The set with the given name does not exist",

@@ -9,7 +9,7 @@ use glassnet_kernel::tables::ipset::types::{Adt, Request};
 use super::{Command, Fail, Session, extra, kernel_text, show, tell};
 use crate::process::Process;
 
-/// Elements that wait to be sent.
+/// Elements that were not sent yet.
 #[derive(Default)]
 struct Pending {
     target: Option<(Command, String)>,
@@ -47,8 +47,8 @@ pub async fn run(process: &mut Process, session: &mut Session, words: &[String])
     }
 }
 
-/// Splits a line at blanks that no double quotes hide. A word is lost if it is empty, not closed, or has its first quote
-/// inside.
+/// Splits a line at spaces outside of double quotes. A word is dropped if it is empty, unterminated, or if its first
+/// quote is not at its start.
 fn split(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line.trim();

@@ -32,7 +32,7 @@ pub async fn run(
     }
 }
 
-/// The text that a command prints.
+/// The output of a command.
 pub fn text(
     process: &Process,
     session: &mut Session,
@@ -40,7 +40,7 @@ pub fn text(
     words: &[String],
 ) -> Result<String, Fail> {
     let name = optional_name(words)?;
-    // The first command of a `restore` chooses for all.
+    // The first command of a `restore` sets the mode for all.
     let mode = *session.mode.get_or_insert(if command == Command::Save { Mode::Save } else { Mode::Plain });
     let netns = process.netns;
     process.syscall(|cx| {
@@ -67,7 +67,7 @@ impl Lister<'_> {
     fn all<'s>(&self, sets: impl Iterator<Item = &'s IpSet>) -> String {
         let listed: Vec<String> = sets.map(|set| self.one(set)).collect();
         match self.mode {
-            // An empty line stands between two sets that are shown in full.
+            // An empty line separates sets that are printed in full.
             Mode::Plain if !self.session.name => listed.join("\n"),
             Mode::Plain | Mode::Save => listed.concat(),
             Mode::Xml => format!("<ipsets>\n{}</ipsets>\n", listed.concat()),
@@ -159,7 +159,7 @@ impl Lister<'_> {
         text
     }
 
-    /// The options of an element in their order; an empty value is a flag.
+    /// Options of an element in order; an empty value is a flag.
     fn options(&self, set: &IpSet, element: &Listed) -> Vec<(&'static str, String)> {
         let mut options = Vec::new();
         let none = Ext::default();
@@ -203,7 +203,7 @@ fn tag(name: &str, value: &str) -> String {
     }
 }
 
-/// How the set was created, in the order of `create`; an empty value is a flag.
+/// Options of `create` in order; an empty value is a flag.
 fn fields(set: &IpSet) -> Vec<(&'static str, String)> {
     let mut fields = Vec::new();
     match &set.storage {

@@ -1,4 +1,4 @@
-//! Numbers, addresses and ports as `ipset` reads them.
+//! Numbers, addresses and ports as `ipset` parses them.
 
 use std::net::Ipv4Addr;
 
@@ -7,7 +7,7 @@ use crate::hosts::{Hosts, inet_aton};
 use crate::numbers::base0;
 use crate::services;
 
-/// A number as `strtoull(3)` with base 0 reads it, from `min` to `max`.
+/// A number as `strtoull(3)` with base 0, from `min` to `max`.
 pub fn number(text: &str, min: u64, max: u64) -> Result<u64, Fail> {
     let trimmed = text.trim_start();
     let (negative, digits) = match trimmed.strip_prefix('-') {
@@ -41,7 +41,7 @@ pub fn address(text: &str, hosts: &Hosts) -> Result<Ipv4Addr, Fail> {
     }
 }
 
-/// Splits at the first `separator` that no brackets hide, if something follows it.
+/// Splits at the first `separator` outside of brackets, if something follows it.
 pub fn split(text: &str, separator: char) -> Option<(&str, &str)> {
     let mut hidden = false;
     for (at, letter) in text.char_indices() {
@@ -58,7 +58,7 @@ pub fn split(text: &str, separator: char) -> Option<(&str, &str)> {
     None
 }
 
-/// Takes off the brackets that protect a name with a dash.
+/// Removes the brackets around a name with a dash.
 pub fn unescape(text: &str) -> Result<&str, Fail> {
     match text.strip_prefix('[') {
         None => Ok(text),
@@ -79,7 +79,7 @@ pub fn port(text: &str, proto: &str) -> Result<u16, Fail> {
     };
     let (tcp, udp) = services::ports_by_name(text);
     let named = if proto == "udp" { udp } else { tcp };
-    // The second complaint is the program's own confusion.
+    // The second message is a bug of the program.
     let confused =
         format!("{error}\nSyntax error: 'tcp' is invalid as number\ncannot parse '{text}' as a {proto} port");
     named.ok_or(Fail::Other(confused))
@@ -98,7 +98,7 @@ pub fn proto(text: &str) -> Result<u8, Fail> {
     }
 }
 
-/// ICMP types and codes by name; the first name of a pair is printed.
+/// ICMP types and codes by name; the first alias is printed.
 #[rustfmt::skip]
 const ICMP: &[(&str, u8, u8)] = &[
     ("echo-reply", 0, 0), ("pong", 0, 0), ("network-unreachable", 3, 0), ("host-unreachable", 3, 1),

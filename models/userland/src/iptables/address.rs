@@ -1,4 +1,4 @@
-//! Addresses, masks, protocols and interfaces, as libxtables reads and prints them.
+//! Addresses, masks, protocols and interfaces, as libxtables parses and prints them.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
@@ -36,7 +36,7 @@ pub fn hosts_and_mask(text: &str, hosts: &Hosts) -> Result<Vec<(Ipv4Addr, Ipv4Ad
         Some((host, bits)) => (host, mask(bits)?),
         None => (text, Ipv4Addr::BROADCAST),
     };
-    // With a mask of 0 the address does not matter, as long as it is one.
+    // With mask 0 the address is only checked for validity.
     let mut found = match ipaddr(host) {
         Some(addr) => vec![addr],
         None => hosts
@@ -77,13 +77,13 @@ pub fn address_list(text: &str, hosts: &Hosts) -> Result<Vec<(Ipv4Addr, Ipv4Addr
     Ok(all)
 }
 
-/// The prefix length of a mask, if it is one.
+/// Prefix length of a contiguous mask.
 fn prefix(mask: Ipv4Addr) -> Option<u32> {
     let ones = mask.to_bits().leading_ones();
     (mask.to_bits().count_ones() == ones).then_some(ones)
 }
 
-/// `/24`, or `/255.0.255.0` for a mask that is no prefix; nothing for one address if `short`.
+/// `/24`, or `/255.0.255.0` for a mask that is not contiguous; nothing for a single address if `short`.
 fn push_mask(out: &mut String, mask: Ipv4Addr, short: bool) {
     let _ = match prefix(mask) {
         Some(32) if short => Ok(()),
@@ -98,11 +98,11 @@ pub fn push_saved(out: &mut String, addr: &AddrMask) {
     push_mask(out, addr.mask, false);
 }
 
-/// Networks of `/etc/networks` that have names.
+/// Named networks of `/etc/networks`.
 const NETWORKS: &[(Ipv4Addr, &str)] =
     &[(Ipv4Addr::new(127, 0, 0, 0), "loopback"), (Ipv4Addr::new(169, 254, 0, 0), "link-local")];
 
-/// An address as `-L` lists it; with `hosts`, by name where it has one.
+/// An address as `-L` prints it; with `hosts`, by name if it has one.
 pub fn listed(addr: &AddrMask, hosts: Option<&Hosts>) -> String {
     let mut out = String::new();
     let dotted = addr.addr;
@@ -129,7 +129,7 @@ pub fn listed(addr: &AddrMask, hosts: Option<&Hosts>) -> String {
 ///
 /// # Errors
 ///
-/// A name that is no known protocol.
+/// An unknown protocol name.
 pub fn protocol(text: &str) -> Result<u8, XtError> {
     if let Some(number) = strtoui(text, 0, 255) {
         return Ok(number as u8);
@@ -147,7 +147,7 @@ pub fn protocol(text: &str) -> Result<u8, XtError> {
     }
 }
 
-/// A protocol's name, or its number where it has none or `numeric`.
+/// A protocol's name, or its number if it has no name or `numeric`.
 pub fn push_protocol(out: &mut String, number: u8, numeric: bool) {
     let name = match number {
         0 => Some("all"),

@@ -1,5 +1,5 @@
-//! Random rules that the real `iptables` takes, for tests that compare with it: the extensions without a memory with every
-//! option, in chains where they may stand.
+//! Random rules that the real `iptables` accepts, for tests that compare with it: every option of the stateless
+//! extensions, in chains where they are allowed.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use glassnet_sim::Dice;
 
 use super::ext::{MATCHES, TARGETS};
 
-/// What rules may name.
+/// Names that rules may use.
 #[derive(Clone, Debug)]
 pub struct RuleContext {
     /// Devices.
@@ -17,14 +17,14 @@ pub struct RuleContext {
     pub chains: Vec<String>,
 }
 
-/// A rule as `iptables-restore` reads it: `-A CHAIN …` without the table. The same dice give the same rule.
+/// A rule for `iptables-restore`: `-A CHAIN …` without the table. The same dice give the same rule.
 pub fn random_rule(dice: &mut Dice, table: TableName, chain: &str, context: &RuleContext) -> String {
     let mut make = Maker { dice, table, chain, context, out: format!("-A {chain}") };
     make.rule();
     make.out
 }
 
-/// A rule that is being drawn: [`super::ext::MatchExt::arbitrary`] adds to it.
+/// State of a random rule; [`super::ext::MatchExt::arbitrary`] appends to it.
 pub struct Maker<'a> {
     pub(super) dice: &'a mut Dice,
     pub(super) table: TableName,
@@ -50,14 +50,14 @@ impl Maker<'_> {
         let _ = write!(self.out, " {text}");
     }
 
-    /// `!`, one time in three.
+    /// `!`, with probability 1/3.
     pub(super) fn not(&mut self) {
         if self.one_in(3) {
             self.add("!");
         }
     }
 
-    /// A number below the bound, often small, in one of the ways to write numbers.
+    /// A number below the bound, often small, in a random notation.
     pub(super) fn number(&mut self, bound: u64) -> String {
         let small = self.one_in(2);
         let value = self.below(if small { bound.min(100) } else { bound });
@@ -114,7 +114,7 @@ impl Maker<'_> {
         }
         if self.one_in(4) {
             self.not();
-            // Nothing at all is refused: `! -s 0/0`.
+            // `! -s 0/0` is refused.
             let (addr, bits) = (self.addr(), 1 + self.below(32));
             self.add(format!("-s {addr}/{bits}"));
         }
@@ -154,7 +154,7 @@ impl Maker<'_> {
 
     fn verdict(&mut self) {
         let mut verdicts = vec!["-j ACCEPT".to_owned(), "-j RETURN".to_owned()];
-        // nat may not drop.
+        // DROP is not allowed in nat.
         if self.table != TableName::Nat {
             verdicts.push("-j DROP".to_owned());
         }

@@ -1,8 +1,8 @@
-//! A command as the words of its line say it.
+//! A parsed command.
 
 use glassnet_kernel::tables::xt::{Counters, Rule, TableName};
 
-/// What is to be done. Numbers of rules count from 1.
+/// Operation. Rule numbers start at 1.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// `-A CHAIN`.
@@ -35,34 +35,34 @@ pub enum Op {
     List(Option<String>, usize),
     /// `-S [CHAIN [N]]`.
     ListRules(Option<String>, usize),
-    /// A line `:CHAIN POLICY [COUNTERS]` of a dump: the policy is that of a built-in chain.
+    /// A line `:CHAIN POLICY [COUNTERS]` of a dump, with the policy of a built-in chain.
     Declare(String, Option<(String, Option<Counters>)>),
 }
 
-/// What a command that prints sets to 0 afterwards.
+/// What `-Z` zeroes after `-L` or `-S`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Zero {
-    /// No counters.
+    /// No `-Z`.
     #[default]
     Nothing,
-    /// Those of the chains that it printed.
+    /// Counters of the printed chains.
     Chains,
-    /// Those of the rule that it printed.
+    /// Counters of the printed rule.
     Rule,
 }
 
-/// A command with its options.
+/// An operation with its options.
 #[derive(Clone, Debug)]
 pub struct Command {
-    /// What is to be done.
+    /// Operation.
     pub op: Op,
     /// `-t`.
     pub table: TableName,
-    /// The rules that it is about, one for each pair of addresses.
+    /// Rules, one for each pair of addresses.
     pub rules: Vec<Rule>,
     /// `-c`: counters of the rules or the policy.
     pub counters: Option<Counters>,
-    /// `-Z` stood beside `-L` or `-S`.
+    /// `-Z` with `-L` or `-S`.
     pub zero: Zero,
     /// `-v`.
     pub verbose: bool,

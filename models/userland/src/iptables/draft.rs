@@ -1,4 +1,4 @@
-//! A table while commands change it: only the whole of it is given to the kernel.
+//! A table while commands change it; it is given to the kernel as a whole.
 
 use std::collections::HashMap;
 
@@ -10,58 +10,58 @@ use super::native;
 use super::show;
 use super::spec::is_standard;
 
-/// A change that leaves all else in the table alone.
+/// A change that does not affect the rest of the table.
 #[derive(Clone, Debug)]
 pub enum Edit {
-    /// Rules make room for others.
+    /// Replaced rules.
     Splice {
         /// The chain.
         chain: String,
-        /// The place of the first, from 0 on.
+        /// Index of the first rule.
         at: usize,
-        /// How many go.
+        /// Number of removed rules.
         remove: usize,
-        /// How many come.
+        /// Number of added rules.
         add: usize,
     },
-    /// Counters are 0.
+    /// Zeroed counters.
     Zero {
         /// Of this chain.
         chain: String,
-        /// Of one rule only, from 0 on.
+        /// Index of one rule.
         rule: Option<usize>,
     },
 }
 
-/// A table that is being changed.
+/// A table being changed.
 #[derive(Clone)]
 pub struct Draft {
-    /// Which set of tables.
+    /// Variant.
     pub variant: Variant,
     /// The chains and rules.
     pub table: Table,
-    /// The table is there or something was put into it (nft makes it only then).
+    /// The table exists, or was changed (nft creates it only then).
     pub exists: bool,
-    /// Where the chains are in the table.
+    /// Index of each chain in the table.
     index: HashMap<String, usize>,
-    /// How many rules lead to each user chain, by its place.
+    /// Number of rules that jump to each user-defined chain.
     references: Vec<usize>,
-    /// Chains made since the last commit, which nft cannot rename.
+    /// Chains created since the last commit, which nft cannot rename.
     fresh: Vec<String>,
-    /// Built-in chains whose policy's counters were set.
+    /// Built-in chains whose policy counters were set.
     counted: Vec<String>,
-    /// The first thing that the kernel will refuse, and the line of its command.
+    /// The first refusal of the kernel, and the line of its command.
     refused: Option<(usize, Fail)>,
-    /// The line of the command in hand.
+    /// Line of the current command.
     pub line: usize,
-    /// What was changed so far; `None` once a change was more than an [`Edit`].
+    /// Changes so far; `None` if one of them was more than an [`Edit`].
     edits: Option<Vec<Edit>>,
 }
 
-/// So many changes are carried out one by one at most.
+/// Maximum number of edits that are made one by one.
 const EDITS: usize = 64;
 
-/// A real text of the tools.
+/// Message of the tools.
 pub const NO_CHAIN: &str = "No chain/target/match by that name";
 const EXISTS: &str = "Chain already exists";
 const BAD_RULE: &str = "Bad rule (does a matching rule exist in that chain?)";
@@ -70,7 +70,7 @@ fn refused<T>(text: &'static str) -> Done<T> {
     Err(Fail::Refused(text))
 }
 
-/// The chain that a rule leads to.
+/// The chain that a rule jumps to.
 fn goal(action: &Action) -> Option<&str> {
     match action {
         Action::Jump(chain) | Action::Goto(chain) => Some(chain),
@@ -78,13 +78,13 @@ fn goal(action: &Action) -> Option<&str> {
     }
 }
 
-/// The place of a built-in chain among those of its table.
+/// Index of a built-in chain in its table.
 fn hook_rank(table: TableName, name: &str) -> Option<usize> {
     table.hooks().iter().position(|hook| hook.chain() == name)
 }
 
 impl Draft {
-    /// Of a table as it is in the kernel, or of one that is not there.
+    /// A draft of a table of the kernel, or of a new one.
     pub fn new(variant: Variant, name: TableName, table: Option<Table>) -> Draft {
         let exists = table.is_some();
         let table = table.unwrap_or(match variant {
@@ -113,9 +113,9 @@ impl Draft {
         }
     }
 
-    /// Rules of a chain made room for others.
+    /// Records replaced rules.
     fn spliced(&mut self, chain: &str, at: usize, remove: usize, add: usize) {
-        // A dump appends thousands; only short changes are carried out one by one.
+        // A dump appends thousands of rules; only short changes are made one by one.
         if self.edits.as_ref().is_some_and(|edits| edits.len() < EDITS) {
             self.edit(Edit::Splice { chain: chain.to_owned(), at, remove, add });
         } else {
@@ -123,7 +123,7 @@ impl Draft {
         }
     }
 
-    /// What was changed, if nothing but rules and counters was.
+    /// The changes, if all are edits.
     pub fn edits(&self) -> Option<&[Edit]> {
         self.edits.as_deref()
     }
@@ -148,17 +148,18 @@ impl Draft {
         self.index.get(name).copied().ok_or(Fail::Refused(NO_CHAIN))
     }
 
-    /// A built-in chain of this table has this name, whether it is there or not.
+    /// The name is that of a built-in chain of this table, even if it does not exist.
     pub fn is_builtin(&self, name: &str) -> bool {
         hook_rank(self.table.name, name).is_some()
     }
 
-    /// How many rules lead to a chain.
+    /// Number of rules that jump to a chain.
     pub fn references(&self, name: &str) -> usize {
         self.index.get(name).map_or(0, |at| self.references[*at])
     }
 
-    /// All chains as they are listed: the built-in ones, also those that nft did not make yet, then the others by name.
+    /// All chains in the order of listings: built-in ones, also those that nft did not create, then the others by
+    /// name.
     pub fn listed(&self) -> Vec<std::borrow::Cow<'_, Chain>> {
         use std::borrow::Cow;
         let builtin = |name: &str| match self.chain(name) {
@@ -175,14 +176,14 @@ impl Draft {
         all
     }
 
-    /// The user chains by name.
+    /// User-defined chains by name.
     pub fn user_chains(&self) -> Vec<&Chain> {
         let mut chains: Vec<&Chain> = self.table.chains.iter().filter(|chain| chain.base.is_none()).collect();
         chains.sort_by(|a, b| a.name.cmp(&b.name));
         chains
     }
 
-    /// The place of a chain; nft makes a built-in chain that is not there.
+    /// Index of a chain; nft creates a missing built-in chain.
     fn chain_to_fill(&mut self, name: &str) -> Done<usize> {
         match (self.place(name), hook_rank(self.table.name, name)) {
             (Err(_), Some(_)) => Ok(self.make_builtin(name)),
@@ -206,7 +207,7 @@ impl Draft {
         at
     }
 
-    /// What the kernel will refuse of a rule; `what` is nft's word for the change.
+    /// Checks whether the kernel accepts a rule; `what` is nft's name for the operation.
     fn check(&mut self, what: &'static str, chain: &str, rule: &Rule) -> Done {
         let mut errno = native::refused(self.variant, rule);
         if let Some(goal) = goal(&rule.action) {
@@ -219,7 +220,7 @@ impl Draft {
                     return Err(parameter(format!("Chain '{goal}' does not exist")));
                 }
                 (Variant::Legacy, Some(true)) => {
-                    // The tool itself says so.
+                    // The tool's own check.
                     return Err(Fail::Kernel(what, Errno::EINVAL, String::new()));
                 }
                 (Variant::Legacy, None) => return Err(legacy_no_target(&rule.action)),
@@ -236,7 +237,7 @@ impl Draft {
         self.refused.get_or_insert((line, fail));
     }
 
-    /// What the kernel refuses, known before it is asked: the line of the command and why.
+    /// The first refusal of the kernel, found by the checks here: line of the command and error.
     pub fn take_refused(&mut self) -> Option<(usize, Fail)> {
         self.refused.take()
     }
@@ -248,11 +249,11 @@ impl Draft {
         }
     }
 
-    /// The rule's target is there, before the chain is looked for.
+    /// Checks that the rule's target exists, before its chain is looked up.
     ///
     /// # Errors
     ///
-    /// What the real tool says of a chain that is not.
+    /// The real tool's error for a missing target.
     pub fn check_goal(&self, rule: &Rule) -> Done {
         let Some(goal) = goal(&rule.action) else { return Ok(()) };
         match (self.variant, self.index.contains_key(goal) || self.is_builtin(goal)) {
@@ -278,7 +279,7 @@ impl Draft {
         Ok(())
     }
 
-    /// `-I`, from 1 on.
+    /// `-I`; `at` counts from 1.
     ///
     /// # Errors
     ///
@@ -295,11 +296,11 @@ impl Draft {
         Ok(())
     }
 
-    /// `-R`, from 1 on.
+    /// `-R`; `at` counts from 1.
     ///
     /// # Errors
     ///
-    /// As [`Draft::append`], or there is no rule at this place.
+    /// As [`Draft::append`], or there is no such rule.
     pub fn replace(&mut self, chain: &str, at: usize, rule: Rule) -> Done {
         self.check("RULE_REPLACE", chain, &rule)?;
         let place = self.existing(chain)?;
@@ -314,7 +315,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The place of a chain; `None` of a built-in chain that nft did not make yet.
+    /// Index of a chain; `None` for a built-in chain that nft did not create.
     fn existing(&self, chain: &str) -> Done<Option<usize>> {
         match self.place(chain) {
             Err(_) if self.is_builtin(chain) => Ok(None),
@@ -340,16 +341,16 @@ impl Draft {
         Ok(())
     }
 
-    /// Where a rule is that says the same.
+    /// Index of an equal rule.
     fn find(&self, chain: &str, rule: &Rule) -> Done<(usize, usize)> {
-        // The legacy tool has another error number left from the look for a target's extension.
+        // The legacy tool returns the error number of its search for the target's extension.
         let is_extension = matches!(rule.action, Action::Target(_));
         let none = match self.variant {
             Variant::Legacy if is_extension => NO_CHAIN,
             _ => BAD_RULE,
         };
         let place = self.place(chain).map_err(|_| Fail::Refused(none))?;
-        // To the legacy tool `-i +` is as good as no interface; that of nft compares what it would print.
+        // The legacy tool compares `-i +` equal to no interface; nft compares the printed rules.
         let words = |rule: &Rule| show::words(rule, self.variant == Variant::Nft);
         let ends = |rule: &Rule| (rule.ip.src, rule.ip.dst, rule.ip.proto, rule.matches.len());
         let rule = native::shown(self.variant, rule);
@@ -456,7 +457,7 @@ impl Draft {
         Ok(())
     }
 
-    /// `-P`; with `counters` they are set too.
+    /// `-P`; with `counters` they are set as well.
     ///
     /// # Errors
     ///
@@ -498,7 +499,7 @@ impl Draft {
                 Variant::Nft => Err(Fail::NotModelled(format!("-E {old}"))),
             };
         }
-        // The legacy tool has room for 31 bytes, the kernel's rule that begins a chain for 29.
+        // The legacy tool accepts 31 bytes, the kernel 29.
         let new = match legacy {
             true if new.len() > 31 => return refused("Invalid argument. Run `dmesg' for more information"),
             true => &new[..new.floor_char_boundary(29)],
@@ -555,7 +556,7 @@ impl Draft {
         Ok(())
     }
 
-    /// `-X`: all user chains, and with nft the built-in ones that do nothing.
+    /// `-X`: deletes all user-defined chains, with nft also the built-in ones that are empty and accept.
     ///
     /// # Errors
     ///
@@ -563,7 +564,7 @@ impl Draft {
     pub fn delete_chains(&mut self) -> Done {
         if self.variant == Variant::Legacy {
             let names: Vec<String> = self.user_chains().iter().map(|chain| chain.name.clone()).collect();
-            // Each is tried; the last error is told.
+            // All are tried; the last error is returned.
             let mut outcome = Ok(());
             for name in names {
                 if let Err(error) = self.delete_chain(&name) {
@@ -589,7 +590,7 @@ impl Draft {
         Ok(())
     }
 
-    /// A dump's `*TABLE` without `--noflush`: legacy keeps the policies, nft nothing.
+    /// A dump's `*TABLE` without `--noflush`: legacy keeps the policies, nft deletes everything.
     pub fn clear(&mut self) {
         self.edits = None;
         match self.variant {
@@ -605,7 +606,7 @@ impl Draft {
         self.reindex();
     }
 
-    /// A dump's `:CHAIN -`: the chain is there and empty. True if it was there.
+    /// A dump's `:CHAIN -`: creates or flushes the chain. True if it existed.
     ///
     /// # Errors
     ///
@@ -622,8 +623,7 @@ impl Draft {
         Ok(false)
     }
 
-    /// The table as it is given to the kernel. The legacy tool gives the counters of policies back as 0, but for those
-    /// that this change set.
+    /// The table for the kernel. The legacy tool resets the counters of policies, apart from those that were set here.
     pub fn to_commit(&self) -> Option<Table> {
         let mut table = self.exists.then(|| self.table.clone())?;
         if self.variant == Variant::Legacy {

@@ -1,58 +1,58 @@
-//! What the matches and targets of random cases are drawn from: few values, so that rules and packets meet.
+//! Random values for matches and targets of random cases: few values, so that rules match packets.
 //!
-//! Each extension draws its own words ([`super::ext::MatchExt::drawn`], [`super::ext::TargetExt::drawn`]); tables, chains,
-//! sets and packets are the business of the random cases. Where the kernel decides by chance or by the clock, only such
-//! parameters are drawn whose outcome is certain: a probability of 0 or 1, a limit that one hour does not refill, a date
-//! far away, a NAT range that no rule tells apart.
+//! Each extension draws its own options ([`super::ext::MatchExt::drawn`], [`super::ext::TargetExt::drawn`]); tables,
+//! chains, sets and packets are drawn in `scenarios`. Options whose result depends on random numbers or time are drawn
+//! only with a certain result: a probability of 0 or 1, a limit that is not refilled within an hour, a distant date, a NAT
+//! range whose addresses no rule distinguishes.
 
 use std::net::Ipv4Addr;
 
 use glassnet_sim::Dice;
 
-/// Where a rule stands.
+/// Place of a rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// The table.
     pub table: &'static str,
-    /// The built-in chain by which packets come; empty for a chain that any of the table may call.
+    /// The built-in chain; empty for a user-defined chain.
     pub chain: &'static str,
-    /// The protocol that the rule asks for.
+    /// The protocol of the rule (`-p`).
     pub proto: Option<&'static str>,
 }
 
 impl Place {
-    /// Packets come by one of these chains only.
+    /// Only these chains lead to the rule.
     pub fn is_in(&self, chains: &[&str]) -> bool {
         chains.contains(&self.chain)
     }
 
-    /// Packets come by chains of which the input device is known.
+    /// The input device is known.
     pub fn comes_in(&self) -> bool {
         self.is_in(&["PREROUTING", "INPUT", "FORWARD"])
     }
 
-    /// Packets come by chains of which the output device is known.
+    /// The output device is known.
     pub fn leaves(&self) -> bool {
         self.is_in(&["FORWARD", "OUTPUT", "POSTROUTING"])
     }
 
-    /// The rule asks for one of these protocols.
+    /// The rule has one of these protocols.
     pub fn is_proto(&self, protos: &[&str]) -> bool {
         self.proto.is_some_and(|proto| protos.contains(&proto))
     }
 }
 
-/// A target that was drawn.
+/// A random target.
 #[derive(Clone, Debug)]
 pub struct DrawnTarget {
-    /// The protocol that its rule has to ask for.
+    /// The protocol that its rule needs.
     pub proto: Option<&'static str>,
-    /// Its words; none: it may not stand there.
+    /// Its options; empty: not allowed here.
     pub words: String,
 }
 
 impl DrawnTarget {
-    /// It may not stand there.
+    /// Not allowed here.
     pub const NONE: DrawnTarget = DrawnTarget { proto: None, words: String::new() };
 
     /// For rules of any protocol.
@@ -66,16 +66,17 @@ impl DrawnTarget {
     }
 }
 
-/// The values of a random case.
+/// Random values of a case.
 #[derive(Debug)]
 pub struct Draw {
-    /// Chance.
+    /// Random numbers.
     pub dice: Dice,
-    /// The hosts that most packets and rules of the case are about: one of each network.
+    /// The hosts that most packets and rules of the case use: one of each network.
     pub hosts: [Ipv4Addr; 3],
-    /// The ports that most of them are about.
+    /// The ports that most of them use.
     pub ports: [u16; 3],
-    /// Sets that were made, by how many parts their elements have (0: a list of sets); their names are `set0`, `set1`, …
+    /// Created sets, by the number of dimensions of their elements (0: a list of sets); their names are `set0`,
+    /// `set1`, …
     pub sets: Vec<usize>,
 }
 
@@ -95,7 +96,7 @@ impl Draw {
         self.dice.below(bound as u64) as usize
     }
 
-    /// True one time in `n`.
+    /// True with probability 1/`n`.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
@@ -114,7 +115,7 @@ impl Draw {
         found.join(",")
     }
 
-    /// `!` one time in four.
+    /// `!` with probability 1/4.
     pub fn not(&mut self) -> &'static str {
         if self.one_in(4) { "! " } else { "" }
     }
@@ -156,7 +157,7 @@ impl Draw {
         }
     }
 
-    /// A device by name, or several by how their names begin.
+    /// A device name, or a prefix of several.
     pub fn device(&mut self) -> &'static str {
         self.pick(&["c0", "s0", "br0", "c+", "p+", "p0", "lo"])
     }
@@ -166,7 +167,7 @@ impl Draw {
         format!("0x{:x}{}", self.below(4), self.pick(&["", "/0x1", "/0x3", "/0xff"]))
     }
 
-    /// The name of a set and as many `src` and `dst` as it needs, now and then one more or less.
+    /// The name of a set and its `src` and `dst` flags, sometimes one too many or too few.
     pub fn set_words(&mut self) -> Option<String> {
         if self.sets.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! Why a command fails, and the words of libxtables for it, which depend on the line that is read.
+//! Errors of commands, with libxtables' messages.
 
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::xt::Variant;
@@ -6,12 +6,12 @@ use glassnet_kernel::tables::xt::Variant;
 use super::ext::XtError;
 use crate::stop::Stop;
 
-/// The program as it names itself.
+/// The running program.
 #[derive(Clone, Copy, Debug)]
 pub struct Tool {
     /// `iptables`, `iptables-save` or `iptables-restore`.
     pub name: &'static str,
-    /// Which tables it knows.
+    /// Variant.
     pub variant: Variant,
 }
 
@@ -24,7 +24,7 @@ impl Tool {
         }
     }
 
-    /// It reads rules from a file.
+    /// It reads a dump.
     pub fn restores(self) -> bool {
         self.name == "iptables-restore"
     }
@@ -33,26 +33,26 @@ impl Tool {
 /// Why a command fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fail {
-    /// `xtables_error`: text and exit status (2: the hint follows; 3: the advice to upgrade follows).
+    /// `xtables_error`: text and exit status (2: with the hint; 3: with the advice to upgrade).
     Xt(String, i32),
-    /// A word that is no option: printed without the program's name.
+    /// Not an option; printed without the program's name.
     BadArgument(String),
     /// Only the hint (`exit_tryhelp`).
     Hint,
-    /// The tool's own look at the tables found a mistake: a text of `nft_strerror` or `iptc_strerror`.
+    /// A check of the tool failed: a text of `nft_strerror` or `iptc_strerror`.
     Refused(&'static str),
-    /// The kernel refused one command: what was to be done, why, and to which object.
+    /// The kernel refused a command: operation, error, object.
     Kernel(&'static str, Errno, String),
-    /// It is real, and this model does not have it.
+    /// Not modelled.
     NotModelled(String),
-    /// Printed and done, with this exit status.
+    /// Done, with this exit status.
     Done(i32),
 }
 
-/// What a step of a command gives.
+/// Result of a step of a command.
 pub type Done<T = ()> = Result<T, Fail>;
 
-/// A mistake in the command line (`PARAMETER_PROBLEM`).
+/// `PARAMETER_PROBLEM`.
 pub fn parameter(text: impl Into<String>) -> Fail {
     Fail::Xt(text.into(), 2)
 }
@@ -67,14 +67,14 @@ impl From<XtError> for Fail {
     }
 }
 
-/// What nf_tables answers where ip_tables has another number.
+/// nf_tables' error for one of ip_tables.
 fn nft_text(errno: Errno) -> &'static str {
     if errno == Errno::ELOOP { "Too many links" } else { errno.strerror() }
 }
 
 impl Fail {
-    /// What the program ends with. `line` is the line that is read, 0 before the first, `None`
-    /// for a command of its own; `at` is that of the command that failed.
+    /// Messages and exit status. `line` is the current line, 0 before the first, `None` outside of a dump; `at` is the
+    /// line of the command that failed.
     pub fn render(&self, tool: Tool, line: Option<usize>, at: usize) -> Stop {
         let Tool { name, .. } = tool;
         let version = tool.version();
@@ -114,7 +114,7 @@ impl Fail {
     }
 }
 
-/// What the legacy tool says of an answer of the kernel to a new table.
+/// The legacy tool's message for a refusal of the kernel.
 fn legacy_text(errno: Errno) -> &'static str {
     match errno {
         Errno::EINVAL => "Invalid argument. Run `dmesg' for more information",

@@ -10,7 +10,7 @@ use super::ext::Style;
 use super::show::{policy_name, push_match, push_target};
 use crate::hosts::Hosts;
 
-/// How a list looks.
+/// Format of a listing.
 #[derive(Clone, Copy)]
 pub struct Look<'a> {
     /// `-n`.
@@ -26,7 +26,7 @@ pub struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    /// As the command asks.
+    /// The format of a command.
     pub fn of(command: &Command, hosts: &'a Hosts) -> Look<'a> {
         Look {
             numeric: command.numeric,
@@ -38,7 +38,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// A counter, shortened as the tool does: above 99999 in thousands, and so on. `width`: of a column, 0: none.
+/// A counter, abbreviated as in the tool: above 99999 in thousands, and so on. `width`: of the column, 0: none.
 fn number(value: u64, exact: bool, width: usize) -> String {
     if exact {
         return format!("{value:width$} ");
@@ -54,7 +54,7 @@ fn number(value: u64, exact: bool, width: usize) -> String {
     format!("{value:width$}{unit} ")
 }
 
-/// The line above a chain's rules, and that of the columns. `references`: rules that lead to a user chain.
+/// Header of a chain, and of the columns. `references`: number of rules that jump to a user-defined chain.
 pub fn push_header(out: &mut String, chain: &Chain, references: usize, look: Look) {
     let _ = write!(out, "Chain {}", chain.name);
     match &chain.base {
@@ -130,7 +130,7 @@ fn fragment(rule: &Rule) -> &'static str {
     }
 }
 
-/// A rule's line in a list; `at` counts from 1.
+/// A line of a listing; `at` counts from 1.
 pub fn push_rule(out: &mut String, rule: &Rule, at: usize, look: Look) {
     if look.line_numbers {
         let _ = write!(out, "{at:<4} ");
@@ -153,7 +153,7 @@ pub fn push_rule(out: &mut String, rule: &Rule, at: usize, look: Look) {
     out.push('\n');
 }
 
-/// What `-A -v` and its like print of the rule that they are about.
+/// Output of `-A -v`, `-I -v`, `-D -v` and `-R -v`.
 pub fn push_one(out: &mut String, rule: &Rule, hosts: &Hosts) {
     let ip = &rule.ip;
     let look = Look { numeric: true, verbose: true, exact: true, line_numbers: false, hosts };

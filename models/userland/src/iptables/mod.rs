@@ -42,7 +42,7 @@ use fail::{Done, Fail, Tool};
 pub use kube::kube_dump;
 use parse::{Place, parse};
 
-/// Every name of the programs.
+/// Entry point of all names.
 pub fn main(process: &mut Process) -> Running<'_> {
     Box::pin(async move {
         let argv = process.argv.clone();
@@ -97,7 +97,7 @@ fn is_other_family(name: &str) -> bool {
         .any(|known| name.starts_with(known))
 }
 
-/// What a program's name means.
+/// The tool of a program name.
 fn tool(name: &str) -> Option<Tool> {
     let rest = name.strip_prefix("iptables")?;
     let (variant, rest) = match (rest.strip_prefix("-legacy"), rest.strip_prefix("-nft")) {
@@ -175,7 +175,7 @@ pub fn changes(command: &Command) -> bool {
     }
 }
 
-/// nft's word for what a command does, and to which object.
+/// nft's name of the operation, and the object.
 pub fn change_name(command: &Command) -> (&'static str, String) {
     let rule = |chain: &str| format!("rule in chain {chain}");
     match &command.op {

@@ -1,5 +1,4 @@
-//! What `iptables-nft` makes of a rule: `tcp` and `udp` become expressions of nf_tables, and are printed as what those
-//! expressions say.
+//! `iptables-nft` converts `tcp` and `udp` to nf_tables expressions and prints them from those.
 
 use std::borrow::Cow;
 
@@ -11,17 +10,17 @@ use glassnet_kernel::tables::xt::{AddrMask, IpMatch, Match, Rule, Variant};
 
 use super::fail::{Done, parameter};
 
-/// Nothing is asked of the ports.
+/// No condition on ports.
 fn is_any(ports: &Ports) -> bool {
     *ports == Ports::default()
 }
 
-/// The ports as they come back: an inverted full range has no expression at all.
+/// Ports as printed from expressions: an inverted full range has none.
 fn kept(ports: Ports) -> Ports {
     if ports.range == (0, 0xffff) { Ports::default() } else { ports }
 }
 
-/// `tcp` is written as expressions.
+/// `tcp` is converted to expressions.
 fn tcp_is_native(tcp: &Tcp) -> bool {
     let has_flags = tcp.flags.is_some_and(|(invert, mask, compare)| invert || mask != 0 || compare != 0);
     tcp.option.is_none() && !(is_any(&tcp.sport) && is_any(&tcp.dport) && !has_flags)
@@ -31,7 +30,7 @@ fn udp_is_native(udp: &Udp) -> bool {
     !(is_any(&udp.sport) && is_any(&udp.dport))
 }
 
-/// Rewrites the matches of a rule as nf_tables keeps them; what asks nothing has no expression.
+/// Converts the matches of a rule as nf_tables keeps them; a match without conditions has no expression.
 ///
 /// # Errors
 ///
@@ -70,8 +69,8 @@ pub fn rewrite(rule: &mut Rule) -> Done {
     Ok(())
 }
 
-/// The rule as the tool prints it. `iptables-nft` shows several `tcp` or `udp` matches as one, where the first stands, and
-/// of what they say of one field the last, though the kernel asks each in its place; an inversion of any stays.
+/// The rule as it is printed. `iptables-nft` prints several `tcp` or `udp` matches as one, in the place of the first,
+/// with the last condition on each field, although the kernel evaluates each; an inversion stays.
 pub fn shown(variant: Variant, rule: &Rule) -> Cow<'_, Rule> {
     let is_native =
         |with: &Match| with.get().is_some_and(tcp_is_native) || with.get().is_some_and(udp_is_native);
@@ -113,7 +112,7 @@ fn overwrite(into: &mut Match, from: &Match) {
     }
 }
 
-/// What the kernel refuses of a rule whatever the other rules are.
+/// What the kernel refuses of a rule by itself.
 pub fn refused(variant: Variant, rule: &Rule) -> Option<Errno> {
     let is_proto = |number: u8| rule.ip.proto == (number, false);
     let is_nft = variant == Variant::Nft;

@@ -1,4 +1,4 @@
-//! Reads the words of a line into a [`Command`], with the checks of the real tool in their order.
+//! Parser of command lines, with the checks of the real tool in order.
 
 use glassnet_kernel::tables::xt::{Counters, TableName, Variant};
 
@@ -10,10 +10,10 @@ use super::spec::Spec;
 use super::words::{Word, Words};
 use crate::hosts::Hosts;
 
-/// Longest name of a chain or extension, bytes.
+/// Maximum length of a chain or extension name, bytes.
 pub const NAME_MAX: usize = 28;
 
-/// Where a line stands.
+/// Context of a line.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
     /// The tool.
@@ -26,7 +26,7 @@ pub struct Place<'a> {
     pub sets: &'a [String],
 }
 
-/// An operation whose words are read, with the letter of its option.
+/// An operation whose arguments are being parsed, with the letter of its option.
 struct Begun {
     letter: char,
     chain: Option<String>,
@@ -34,14 +34,14 @@ struct Begun {
     rulenum: usize,
 }
 
-/// What is known of the line so far.
+/// Parser state.
 struct Line<'a> {
     place: Place<'a>,
     words: Words<'a>,
     begun: Option<Begun>,
     /// `-Z` beside `-L` or `-S`.
     zero: Zero,
-    /// The options that stood there, in the letters of the messages.
+    /// Given options, by the letters of the messages.
     options: Vec<char>,
     table: String,
     verbose: usize,
@@ -53,12 +53,12 @@ struct Line<'a> {
     warnings: &'a mut String,
 }
 
-/// Reads a line; the first word is the program's name. `None` if the line is for another family. `warnings` go to
+/// Parses a line; the first word is the program's name. `None` if the line is for another family. `warnings` go to
 /// standard error.
 ///
 /// # Errors
 ///
-/// What the real tool says, and what is printed instead of a command (`-V`, `-h`); the latter goes to `out`.
+/// The real tool's error, or the output of `-V` or `-h`, in `out`.
 pub fn parse(args: &[&str], place: Place, out: &mut String, warnings: &mut String) -> Done<Option<Command>> {
     let mut line = Line {
         place,
@@ -95,7 +95,7 @@ pub fn parse(args: &[&str], place: Place, out: &mut String, warnings: &mut Strin
             }
             Word::Operand("!") => line.invert = true,
             Word::Operand(word) => {
-                // `--dport ! 80`: the real tool has looked at the `!` already.
+                // `--dport ! 80`: the real tool has parsed the `!` already.
                 if line.spec.has_bare_not() {
                     line.spec.parse_extensions(place, &line.table)?;
                 }
@@ -126,7 +126,7 @@ fn rule_number(text: &str) -> Done<usize> {
     }
 }
 
-/// The operations that stand beside others: `-Z` with `-L` and `-S`.
+/// Operations that can be combined: `-Z` with `-L` and `-S`.
 fn goes_with(new: char, old: char) -> bool {
     matches!((new, old), ('Z', 'L' | 'S') | ('L' | 'S', 'Z'))
 }
@@ -158,7 +158,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Notes that an option stood there; each may stand once, and `!` only before some.
+    /// Records an option; each is allowed once, and `!` only before some.
     fn option(&mut self, letter: char) -> Done {
         if self.options.contains(&letter) {
             return Err(parameter(format!("multiple -{letter} flags not allowed")));
@@ -171,9 +171,9 @@ impl<'a> Line<'a> {
     }
 
     fn rule_option(&mut self, letter: char, value: &'a str) -> Done {
-        // -g is another word for -j here.
+        // In these messages -g counts as -j.
         self.option(if letter == 'g' { 'j' } else { letter })?;
-        // The real tool looks at the whole word, even where the value is a part of it.
+        // The real tool checks the whole word, even if the value is a part of it.
         let word = self.words.last();
         match letter {
             's' => self.spec.source = Some((word.to_owned(), self.invert)),
@@ -250,7 +250,7 @@ impl<'a> Line<'a> {
         };
         let number = |text: &str, what: &str| {
             let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-            // sscanf: what follows the digits is not looked at.
+            // As sscanf(3): what follows the digits is ignored.
             match digits {
                 0 => Err(parameter(format!("-c {what} counter not numeric"))),
                 _ => Ok(text[..digits].parse().unwrap_or(u64::MAX)),
@@ -300,8 +300,8 @@ impl<'a> Line<'a> {
         Ok(())
     }
 
-    /// Beside `-L` and `-S`, `-Z` is an option of theirs; the words after the later of the two count. With a rule's
-    /// number it takes the place of what stood before it.
+    /// With `-L` and `-S`, `-Z` is an option; the arguments of the last one count. With a rule number it replaces the
+    /// other operation.
     fn begin(&mut self, begun: Begun) {
         self.begun = match self.begun.take() {
             None => Some(begun),
@@ -381,7 +381,7 @@ impl<'a> Line<'a> {
         Ok(())
     }
 
-    /// Options that do not belong to the operation, in the order in which the real tool looks.
+    /// Refuses options that the operation does not allow, in the real tool's order.
     fn check_options(&self, letter: char, rulenum: usize) -> Done {
         let lists = matches!(letter, 'L');
         let has_rule = matches!(letter, 'A' | 'C' | 'R' | 'I') || letter == 'D' && rulenum == 0;
@@ -412,7 +412,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// `-i` and `-o` stand only where the chain's hook knows such a device. `(input, output)`: they were given.
+/// `-i` and `-o` are allowed only if the hook has such a device. `(input, output)`: they were given.
 fn check_interfaces(begun: &Begun, (input, output): (bool, bool)) -> Done {
     let chain = begun.chain.as_deref().unwrap_or("");
     let (letter, is_there) = match chain {

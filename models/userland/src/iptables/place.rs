@@ -1,4 +1,4 @@
-//! The tables of the namespace in which the program runs.
+//! Tables of the program's namespace.
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::NetnsId;
@@ -15,11 +15,11 @@ use crate::process::Process;
 pub const NFT_ORDER: [TableName; 5] =
     [TableName::Mangle, TableName::Security, TableName::Raw, TableName::Filter, TableName::Nat];
 
-/// What `iptables-nft -L` says first where legacy tables are.
+/// First line of `iptables-nft -L` if there are legacy tables.
 pub const LEGACY_WARNING: &str =
     "# Warning: iptables-legacy tables present, use iptables-legacy to see them\n";
 
-/// What `iptables-nft-save` says first where legacy tables are.
+/// First line of `iptables-nft-save` if there are legacy tables.
 pub const LEGACY_SAVE_WARNING: &str =
     "# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n";
 
@@ -43,8 +43,8 @@ pub fn has_legacy(process: &Process) -> bool {
     netns.is_some_and(|netns| !netns.xt.legacy_order().is_empty())
 }
 
-/// Puts a table in force; a table of nft that nothing made is taken away. nf_tables leaves rules alone that a command
-/// does not name, with the state of their matches; the legacy tool writes all of them anew.
+/// Replaces a table; a table of nft that does not exist is deleted. nf_tables keeps rules that a command does not
+/// name, with the state of their matches; the legacy tool replaces them all.
 ///
 /// # Errors
 ///

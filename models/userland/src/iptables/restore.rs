@@ -1,4 +1,4 @@
-//! `iptables-restore`: a table at a time, all of it or nothing.
+//! `iptables-restore`: commits each table as a whole.
 
 use glassnet_kernel::net::netfilter::x_tables::xt_find_table_lock;
 use glassnet_kernel::netlink::Errno;
@@ -46,7 +46,7 @@ fn usage(tool: Tool) -> String {
     }
 }
 
-/// What the program is asked to do.
+/// Options.
 #[derive(Clone, Default)]
 struct Options {
     counters: bool,
@@ -94,7 +94,7 @@ fn options(process: &mut Process, tool: Tool, args: &[String]) -> Result<Options
     Ok(options)
 }
 
-/// The words without the values of `-w` and `-W`, which may stand or not. There is no lock to wait for.
+/// Removes the optional values of `-w` and `-W`. There is no lock.
 fn without_waits(args: &[String], tool: Tool) -> Result<Vec<String>, Stop> {
     let mut kept: Vec<String> = Vec::new();
     let mut after_wait = None;
@@ -126,7 +126,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Runs the program with the words after its name; gives its exit status.
+/// Runs the program with its arguments; returns the exit status.
 pub async fn main(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
     let options = match options(process, tool, args) {
         Ok(options) => options,
@@ -171,13 +171,13 @@ pub async fn main(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
     status
 }
 
-/// A table that is being read.
+/// The current table.
 struct Open {
-    /// As it will be.
+    /// With the changes so far.
     draft: Draft,
-    /// As it is.
+    /// Before the changes.
     before: Draft,
-    /// The commands so far with their lines. nft carries them out at `COMMIT`.
+    /// Commands so far, with their lines. nft runs them at `COMMIT`.
     commands: Vec<(usize, Command)>,
 }
 
@@ -187,11 +187,11 @@ struct Reader<'a> {
     options: Options,
     hosts: &'a Hosts,
     sets: &'a [String],
-    /// The line that is read, from 1 on.
+    /// Current line, from 1.
     line: usize,
     /// The line of the command that failed.
     failed_at: usize,
-    /// The open table; `Some(None)`: one that `-T` leaves out.
+    /// Current table; `Some(None)`: one that `-T` skips.
     table: Option<Option<Open>>,
     out: String,
     warnings: String,
@@ -202,7 +202,7 @@ impl Reader<'_> {
         for line in text.split_inclusive('\n') {
             self.line += 1;
             self.failed_at = self.line;
-            // C sees no further than a NUL.
+            // C strings end at a NUL.
             self.read_line(line.split('\0').next().unwrap_or(""))?;
         }
         match self.table {
@@ -353,7 +353,7 @@ impl Reader<'_> {
         let place = Place { tool: self.tool, table, hosts, sets };
         match parse(&words, place, &mut self.out, &mut self.warnings)? {
             Some(mut command) => {
-                // Only without --noflush, as the real one does.
+                // Only without --noflush, as in the real tool.
                 command.verbose |= self.options.verbose && !self.options.noflush;
                 self.add(command)
             }
@@ -373,7 +373,7 @@ impl Reader<'_> {
         Ok((Some((packets, bytes)), rest))
     }
 
-    /// A command of the open table: legacy carries it out at once.
+    /// Adds a command of the current table; legacy runs it at once.
     fn add(&mut self, command: Command) -> Done {
         let Some(Some(open)) = &mut self.table else { return Ok(()) };
         if self.tool.variant == Variant::Nft {
@@ -420,7 +420,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Which command of a batch the kernel refused: the first with which the table is refused.
+    /// The command that the kernel refused: the first with which the table is refused.
     fn culprit(&mut self, open: &Open, errno: Errno) -> Fail {
         if self.tool.variant == Variant::Legacy {
             return Fail::Kernel("RULE_APPEND", errno, String::new());
@@ -442,7 +442,7 @@ impl Reader<'_> {
         Fail::Kernel(what, why, object)
     }
 
-    /// Whether the kernel takes the table after the first commands; it is as before afterwards.
+    /// Whether the kernel accepts the table after the first commands; the table is restored.
     fn try_first(&self, open: &Open, commands: usize) -> Result<(), Errno> {
         let mut draft = open.before.clone();
         if !self.options.noflush {
@@ -450,7 +450,7 @@ impl Reader<'_> {
         }
         let mut unseen = String::new();
         for (_, command) in &open.commands[..commands] {
-            // They went well before.
+            // They succeeded before.
             let _ = run::run(&mut draft, command.clone(), self.hosts, &mut unseen);
         }
         let netns = self.process.netns;
@@ -466,7 +466,7 @@ impl Reader<'_> {
     }
 }
 
-/// What `-v` says of a table that is emptied.
+/// Output of `-v` for a flushed table.
 fn push_flushed(out: &mut String, draft: &Draft) {
     for chain in draft.listed() {
         *out += &format!("Flushing chain `{}'\n", chain.name);
@@ -476,12 +476,12 @@ fn push_flushed(out: &mut String, draft: &Draft) {
     }
 }
 
-/// Words at blanks.
+/// Words separated by spaces.
 fn tokens(text: &str) -> impl Iterator<Item = &str> {
     text.split([' ', '\t', '\n']).filter(|word| !word.is_empty())
 }
 
-/// `[PACKETS:BYTES]`, as `sscanf` reads it.
+/// `[PACKETS:BYTES]`, as `sscanf` parses it.
 fn counters(text: &str) -> Option<Counters> {
     let inside = text.strip_prefix('[')?;
     let (packets, rest) = inside.split_once(':')?;
@@ -490,8 +490,8 @@ fn counters(text: &str) -> Option<Counters> {
     (digits > 0).then(|| Counters { packets, bytes: rest[..digits].parse().unwrap_or(u64::MAX) })
 }
 
-/// The words of a rule: blanks divide them, except between double quotes, where a backslash takes the next letter as
-/// it is. An empty word is lost, as it is with the real tool.
+/// Splits a rule at spaces outside of double quotes, in which a backslash escapes the next character. Empty words are
+/// dropped, as in the real tool.
 pub fn split(line: &str) -> Vec<std::borrow::Cow<'_, str>> {
     use std::borrow::Cow;
     if !line.contains('"') {

@@ -1,4 +1,4 @@
-//! Carries out a command on a table that is being changed.
+//! Runs a command on a table that is being changed.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -13,11 +13,11 @@ use super::native;
 use super::show;
 use crate::hosts::Hosts;
 
-/// Changes the table or prints of it, to `out`.
+/// Changes the table, or prints to `out`.
 ///
 /// # Errors
 ///
-/// What the real tool finds wrong before it asks the kernel.
+/// Errors of the real tool's own checks.
 pub fn run(draft: &mut Draft, command: Command, hosts: &Hosts, out: &mut String) -> Done {
     let command = &mut { command };
     match &command.op {
@@ -99,7 +99,7 @@ fn delete_chains(draft: &mut Draft, chain: Option<&str>, verbose: bool, out: &mu
     outcome
 }
 
-/// The named chain, or all: `made` leaves out the built-in ones that are not there.
+/// The named chain, or all; with `made`, without built-in ones that do not exist.
 fn names(draft: &Draft, chain: Option<&str>, made: bool) -> Vec<String> {
     match chain {
         Some(chain) => vec![chain.to_owned()],
@@ -131,7 +131,7 @@ fn zero(draft: &mut Draft, chain: Option<&str>, verbose: bool, out: &mut String)
     Ok(())
 }
 
-/// `-Z` beside `-L` or `-S`.
+/// `-Z` with `-L` or `-S`.
 fn zero_listed(
     draft: &mut Draft,
     command: &Command,

@@ -58,7 +58,7 @@ pub fn push_table(out: &mut String, draft: &Draft, tool: Tool, counters: bool, d
     let _ = writeln!(out, "COMMIT\n# Completed on {date}");
 }
 
-/// The tables that a dump holds, in its order.
+/// Tables of a dump in order.
 fn tables(process: &Process, tool: Tool) -> Vec<TableName> {
     let k = process.world();
     let xt = k.kernel(process.machine).netns.get(process.netns).map(|netns| &netns.xt);
@@ -71,7 +71,7 @@ fn tables(process: &Process, tool: Tool) -> Vec<TableName> {
     }
 }
 
-/// Runs the program with the words after its name; gives its exit status.
+/// Runs the program with its arguments; returns the exit status.
 pub async fn main(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
     let parsed = getopt::parse(args, "bcdt:M:f:V", LONG);
     let (mut counters, mut table, mut file) = (false, None, None);

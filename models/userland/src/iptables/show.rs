@@ -1,4 +1,4 @@
-//! Rules as `-S` and `iptables-save` print them.
+//! Printing of rules by `-S` and `iptables-save`.
 
 use std::fmt::Write;
 
@@ -7,14 +7,14 @@ use glassnet_kernel::tables::xt::{Action, AddrMask, Iface, Match, Policy, Rule, 
 use super::address::{push_protocol, push_saved};
 use super::ext::{MATCHES, Style, TARGETS};
 
-/// The words of a match without its name.
+/// Options of a match without its name.
 pub fn push_match(out: &mut String, with: &Match, style: Style) {
     if let Some(ext) = MATCHES.iter().find(|ext| ext.name == with.name()) {
         (ext.show)(with, style, out);
     }
 }
 
-/// The words of a target without its name.
+/// Options of a target without its name.
 pub fn push_target(out: &mut String, target: &Target, style: Style) {
     if let Some(ext) = TARGETS.iter().find(|ext| ext.name == target.name()) {
         (ext.show)(target, style, out);
@@ -48,8 +48,8 @@ fn push_iface(out: &mut String, option: &str, iface: &Option<Iface>, all: bool) 
     let _ = write!(out, " {not}{option} {}", iface.name);
 }
 
-/// The words of a rule, each with a space before it. `counters`: with `-c PACKETS BYTES`. `plus`: an interface `+` is
-/// printed (nft keeps only the inverted one).
+/// Words of a rule, each after a space. `counters`: with `-c PACKETS BYTES`. `plus`: with interface `+` (nft prints
+/// only the inverted one).
 pub fn push_rule(out: &mut String, rule: &Rule, counters: bool, plus: bool) {
     push_addr(out, "-s", &rule.ip.src);
     push_addr(out, "-d", &rule.ip.dst);
@@ -93,8 +93,7 @@ pub fn push_rule(out: &mut String, rule: &Rule, counters: bool, plus: bool) {
     }
 }
 
-/// The words of a rule without counters and the state of its matches: what two equal rules have in common. `plus` as in
-/// [`push_rule`].
+/// Words of a rule without counters and state, for comparing rules. `plus` as in [`push_rule`].
 pub fn words(rule: &Rule, plus: bool) -> String {
     let mut out = String::new();
     push_rule(&mut out, rule, false, plus);

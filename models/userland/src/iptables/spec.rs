@@ -1,4 +1,4 @@
-//! The part of a command that says which packets, and what happens to them.
+//! The rule of a command: matches and target.
 
 use std::net::Ipv4Addr;
 
@@ -13,7 +13,7 @@ use super::words::{Known, Words};
 use crate::hosts::Hosts;
 use crate::services;
 
-/// The matches of Debian's iptables that this model may lack.
+/// Matches of Debian's iptables; some are not modelled.
 #[rustfmt::skip] // A list of words.
 const REAL_MATCHES: &[&str] = &[
     "addrtype", "ah", "bpf", "cgroup", "cluster", "comment", "connbytes", "connlabel", "connlimit", "connmark",
@@ -23,7 +23,7 @@ const REAL_MATCHES: &[&str] = &[
     "statistic", "string", "tcp", "tcpmss", "time", "tos", "ttl", "u32", "udp",
 ];
 
-/// The targets of Debian's iptables that this model may lack.
+/// Targets of Debian's iptables; some are not modelled.
 #[rustfmt::skip] // A list of words.
 const REAL_TARGETS: &[&str] = &[
     "AUDIT", "CHECKSUM", "CLASSIFY", "CLUSTERIP", "CONNMARK", "CONNSECMARK", "CT", "DNAT", "DSCP", "ECN",
@@ -32,28 +32,28 @@ const REAL_TARGETS: &[&str] = &[
     "TEE", "TOS", "TPROXY", "TRACE", "TTL", "ULOG",
 ];
 
-/// The name is that of a match or target which Debian's iptables has.
+/// The name of a match or target of Debian's iptables.
 pub fn is_real_extension(name: &str) -> bool {
     REAL_MATCHES.contains(&name) || REAL_TARGETS.contains(&name)
 }
 
-/// The name is a verdict's, which needs no extension.
+/// The name of a verdict, which needs no extension.
 pub fn is_standard(name: &str) -> bool {
     matches!(name, "ACCEPT" | "DROP" | "QUEUE" | "RETURN")
 }
 
-/// The name is that of a target, so no chain may have it.
+/// The name of a target, which a chain must not have.
 pub fn is_target(name: &str) -> bool {
     name.is_empty() || is_standard(name) || REAL_TARGETS.contains(&name)
 }
 
-/// An extension that was named, with its options.
+/// A loaded extension with its options.
 struct Loaded<E: 'static> {
     ext: &'static E,
     given: Vec<Given>,
 }
 
-/// Where a rule sends its packets, as far as it was read.
+/// Target of a rule, as parsed so far.
 enum Goal {
     None,
     Standard(Action),
@@ -62,18 +62,18 @@ enum Goal {
     Target(Loaded<TargetExt>),
 }
 
-/// What the words of a line say of a rule.
+/// A rule, as parsed so far.
 pub struct Spec {
     tool: Tool,
-    /// `-s` and whether `!` stood before it.
+    /// `-s` and whether it is inverted.
     pub source: Option<(String, bool)>,
     /// `-d`.
     pub destination: Option<(String, bool)>,
-    /// Protocol, interfaces and fragments; the addresses come last.
+    /// Protocol, interfaces and fragments; addresses are added last.
     pub ip: IpMatch,
     matches: Vec<Loaded<MatchExt>>,
     goal: Goal,
-    /// The options of the matches and the target, in the order in which they were named.
+    /// Options of the loaded matches and target, in order.
     known: Vec<&'static [Opt]>,
     /// For each of [`Self::known`] the match, or the target (`None`).
     owners: Vec<Option<usize>>,
@@ -81,7 +81,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Of a line without words.
+    /// An empty rule.
     pub fn new(tool: Tool) -> Spec {
         Spec {
             tool,
@@ -96,7 +96,7 @@ impl Spec {
         }
     }
 
-    /// The options of the extensions so far.
+    /// Options of the loaded extensions.
     pub fn known(&self) -> Known<'_> {
         &self.known
     }
@@ -132,7 +132,7 @@ impl Spec {
         self.matches.push(Loaded { ext, given: Vec::new() });
     }
 
-    /// An unknown option may be one of the protocol's match, which `-p` names without `-m`. True once it is loaded.
+    /// Loads the match of the protocol for an unknown option (`-p` without `-m`). True if it was loaded now.
     ///
     /// # Errors
     ///
@@ -153,11 +153,11 @@ impl Spec {
         Ok(true)
     }
 
-    /// An option of an extension.
+    /// Parses an option of an extension.
     ///
     /// # Errors
     ///
-    /// The option is given twice or inverted, and may not be.
+    /// The option is repeated or inverted, which it does not allow.
     pub fn option(
         &mut self,
         at: usize,
@@ -226,12 +226,12 @@ impl Spec {
         Ok(())
     }
 
-    /// `-j NAME` stood there.
+    /// `-j NAME` was given.
     pub fn jumps_to(&self, name: &str) -> bool {
         name == "DROP" && matches!(self.goal, Goal::Standard(Action::Drop))
     }
 
-    /// A `!` stands where an option's value should.
+    /// A `!` in the place of an option's value.
     pub fn has_bare_not(&self) -> bool {
         let target = match &self.goal {
             Goal::Target(target) => target.given.as_slice(),
@@ -241,7 +241,7 @@ impl Spec {
         all.into_iter().any(|given| given.values.iter().any(|value| value == "!"))
     }
 
-    /// What is printed for `-h`: the tool's options, then those of the extensions that were named.
+    /// Output of `-h`: the tool's options, then those of the loaded extensions.
     pub fn help(&self, tool: Tool, out: &mut String) -> Fail {
         if let Some(ext) = self.matches.first() {
             return Fail::NotModelled(format!("-m {} -h", ext.ext.name));
@@ -258,7 +258,7 @@ impl Spec {
         Fail::Done(0)
     }
 
-    /// What the extensions say of options that they take all the same.
+    /// Warnings of the extensions.
     pub fn warn(&self, warnings: &mut String) {
         let matches = self.matches.iter().map(|loaded| (loaded.ext.name, &loaded.given));
         let target = match &self.goal {
@@ -271,7 +271,7 @@ impl Spec {
         }
     }
 
-    /// Lets each extension read its options.
+    /// Parses the options of each extension.
     ///
     /// # Errors
     ///
@@ -295,11 +295,11 @@ impl Spec {
         Ok(matches)
     }
 
-    /// The rules: one for each source and destination. `letter` is that of the operation.
+    /// The rules, one per source and destination. `letter` is the operation's.
     ///
     /// # Errors
     ///
-    /// An address that cannot be read, several where one is needed, and those of `native::rewrite`.
+    /// An address that is invalid, several addresses where one is needed, and those of `native::rewrite`.
     pub fn rules(&mut self, hosts: &Hosts, letter: char, matches: Vec<Match>) -> Done<Vec<Rule>> {
         if !matches!(letter, 'A' | 'C' | 'D' | 'I' | 'R') {
             return Ok(Vec::new());

@@ -1,15 +1,16 @@
-//! The words of a command line as glibc's `getopt_long` gives them, one after the other, in their order.
+//! Tokens of a command line as glibc's `getopt_long` returns them.
 //!
-//! Unlike [`crate::getopt`], the long options grow while the line is read, and a caller looks at neighbours.
+//! Unlike in [`crate::getopt`], long options are added while the line is parsed, and the parser sees neighbouring
+//! words.
 
 use super::ext::Opt;
 
-/// What a base option takes.
+/// Argument of a base option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
     Nothing,
     Value,
-    /// A value only if it stands in the same word.
+    /// Only in the same word.
     Attached,
 }
 
@@ -24,7 +25,7 @@ const SHORT: &[(char, Takes)] = {
       ('m', Value), ('x', Nothing), ('c', Value), ('g', Value), ('4', Nothing), ('6', Nothing)]
 };
 
-/// The long options and the short ones that they stand for; `0` is `--line-numbers`.
+/// Long options and their short ones; `0` is `--line-numbers`.
 #[rustfmt::skip] // A table.
 const LONG: &[(&str, char)] = &[
     ("append", 'A'), ("delete", 'D'), ("check", 'C'), ("insert", 'I'), ("replace", 'R'), ("list", 'L'),
@@ -36,31 +37,31 @@ const LONG: &[(&str, char)] = &[
     ("set-counters", 'c'), ("goto", 'g'), ("ipv4", '4'), ("ipv6", '6'),
 ];
 
-/// What comes next.
+/// A token.
 #[derive(Clone, Copy, Debug)]
 pub enum Word<'a> {
-    /// An option of the tool itself, by its letter, and its value.
+    /// An option of the tool, by its letter, with its value.
     Base(char, Option<&'a str>),
-    /// An option of an extension: which of those asked, the option and its value.
+    /// An option of an extension: index of the extension, option and value.
     Ext(usize, &'static Opt, Option<&'a str>),
-    /// A word that is no option.
+    /// Not an option.
     Operand(&'a str),
-    /// An option that nobody knows.
+    /// Unknown option.
     Unknown,
-    /// An option without its value.
+    /// Option without its value.
     Missing,
 }
 
-/// The words, and how far they are read.
+/// Tokenizer.
 pub struct Words<'a> {
     args: &'a [&'a str],
     /// `optind`: the next word.
     next: usize,
-    /// What is left of a cluster of short options.
+    /// Rest of a cluster of short options.
     cluster: &'a str,
 }
 
-/// The options of the extensions that were named, the latest last.
+/// Options of the loaded extensions, the latest last.
 pub type Known<'k> = &'k [&'static [Opt]];
 
 impl<'a> Words<'a> {
@@ -74,7 +75,7 @@ impl<'a> Words<'a> {
         self.args.get(self.next - 1).copied().unwrap_or("")
     }
 
-    /// Takes the next word if it is no option (`xs_has_arg`).
+    /// Takes the next word unless it is an option (`xs_has_arg`).
     pub fn take(&mut self) -> Option<&'a str> {
         let word = self.args.get(self.next)?;
         let is_value = !word.starts_with(['-', '!']);
@@ -89,12 +90,12 @@ impl<'a> Words<'a> {
         self.next -= 1;
     }
 
-    /// Words are left that were never looked at.
+    /// Not all words were parsed.
     pub fn is_left(&self) -> bool {
         self.next < self.args.len()
     }
 
-    /// The next word; `None` at the end.
+    /// The next token; `None` at the end.
     pub fn read(&mut self, known: Known) -> Option<Word<'a>> {
         if !self.cluster.is_empty() {
             return Some(self.short());
@@ -193,7 +194,7 @@ enum Found {
     Ext(usize, &'static Opt),
 }
 
-/// A long option by its name or by a beginning that means only one.
+/// A long option by name or unambiguous abbreviation.
 fn find(name: &str, known: Known) -> Option<Found> {
     if let Some((_, letter)) = LONG.iter().find(|(long, _)| *long == name) {
         return Some(Found::Base(*letter));

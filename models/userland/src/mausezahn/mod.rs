@@ -21,10 +21,10 @@ use self::options::{MacWord, Options, What};
 use crate::process::{Process, Running};
 use crate::sock::{self, Sock};
 
-/// Frames are filled up to this length, bytes.
+/// Minimum length of a frame, bytes; shorter ones are padded.
 const LEAST_FRAME: usize = 15;
 
-/// A raw socket that gets nothing itself.
+/// A raw socket that only sends.
 const IPPROTO_RAW: u8 = 255;
 
 /// Entry point.
@@ -74,7 +74,7 @@ fn no_device(reason: &str) -> String {
     format!(" mz/getopts: libnet_init() failed ({reason}\n) Invalid command line parameters!")
 }
 
-/// Sends the message as often as asked for. That it could not be sent is not told, as the real tool does not.
+/// Sends the message. Errors of sending are not reported, as in the real tool.
 async fn send(process: &mut Process, options: &Options, socket: &Sock, message: &Message) -> i32 {
     let mut busy = Nanos::ZERO;
     for number in 0..options.count {
@@ -98,7 +98,7 @@ async fn send(process: &mut Process, options: &Options, socket: &Sock, message: 
     0
 }
 
-/// What is sent, again and again.
+/// The message to send.
 enum Message {
     /// A whole frame.
     Frame(Vec<u8>),

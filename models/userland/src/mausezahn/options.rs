@@ -9,37 +9,37 @@ use glassnet_wire::Mac;
 use super::packet::{Packet, Transport};
 use crate::getopt;
 
-/// What the command line asks for.
+/// Options of the command line.
 #[derive(Debug, PartialEq)]
 pub struct Options {
     /// The device.
     pub device: String,
-    /// How often it is sent (`-c`).
+    /// Number of messages (`-c`).
     pub count: u64,
-    /// Time between two (`-d`).
+    /// Delay between messages (`-d`).
     pub delay: Nanos,
-    /// Nothing but errors is printed (`-q`).
+    /// Prints only errors (`-q`).
     pub quiet: bool,
-    /// `-p`: the length of a frame, or how many bytes a packet gets more.
+    /// `-p`: length of a frame, or additional bytes of a packet.
     pub pad: usize,
     /// Ethernet source (`-a`).
     pub source: Option<MacWord>,
     /// Ethernet destination (`-b`).
     pub dest: Option<MacWord>,
-    /// What is sent.
+    /// The message.
     pub what: What,
 }
 
 /// An Ethernet address on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MacWord {
-    /// The device's own.
+    /// The device's address.
     Own,
     /// This one.
     Is(Mac),
 }
 
-/// What is sent.
+/// Kind of message.
 #[derive(Debug, PartialEq)]
 pub enum What {
     /// The bytes of a frame.
@@ -106,7 +106,7 @@ fn refused(what: &str) -> String {
     format!("mausezahn: not modelled yet: {what}")
 }
 
-/// A number, or another value that is written as Rust reads it.
+/// A number, or another value parsed by `FromStr`.
 fn number<T: FromStr>(option: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|_| refused(&format!("{option} {text}")))
 }
@@ -131,8 +131,7 @@ fn mac(option: &str, text: &str) -> Result<MacWord, String> {
     }
 }
 
-/// Bytes in hexadecimal, each apart from the next: `02:00 08-00 0x45`. A longer word would be one byte for the real
-/// tool, and not the one that was meant.
+/// Separate hexadecimal bytes: `02:00 08-00 0x45`. The real tool would take a longer word for one byte.
 fn bytes(text: &str) -> Result<Vec<u8>, String> {
     let words = text.split([' ', ':', '.', '-', ',']).filter(|word| !word.is_empty());
     let byte = |word: &str| {
@@ -174,7 +173,7 @@ fn packet(
     Ok(packet)
 }
 
-/// One word of the packet's description.
+/// A field of the packet's description.
 fn set(packet: &mut Packet, name: &str, value: &str) -> Result<(), String> {
     match (name, &mut packet.transport) {
         ("ttl", _) => packet.ttl = number(name, value)?,
@@ -185,7 +184,7 @@ fn set(packet: &mut Packet, name: &str, value: &str) -> Result<(), String> {
         ("p" | "payload", Transport::Ip { .. } | Transport::Udp { .. } | Transport::Tcp { .. }) => {
             packet.data = bytes(value)?;
         }
-        // The tool gives both headers the same one.
+        // The tool sets the same value in both headers.
         ("id", Transport::Ping { id, .. }) => (*id, packet.id) = (number(name, value)?, number(name, value)?),
         ("id", _) => packet.id = number(name, value)?,
         ("proto", Transport::Ip { proto }) => *proto = number(name, value)?,

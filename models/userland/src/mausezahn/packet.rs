@@ -19,9 +19,9 @@ pub struct Packet {
     pub id: u16,
     /// Don't fragment.
     pub df: bool,
-    /// What it carries.
+    /// Payload protocol.
     pub transport: Transport,
-    /// Text in the place of the bytes of `p=` (`-P`).
+    /// `-P`: text instead of the bytes of `p=`.
     pub text: Option<String>,
     /// Bytes behind the header (`p=`).
     pub data: Vec<u8>,
@@ -44,11 +44,11 @@ pub enum Transport {
 const SYN_OPTIONS: [u8; 20] = [2, 4, 5, 0xac, 4, 2, 8, 10, 0x19, 0x35, 0x90, 0xc3, 0, 0, 0, 0, 1, 3, 3, 5];
 /// SYN among the flags.
 const SYN: u8 = 2;
-/// What a packet is padded with.
+/// Padding byte.
 const PADDING: u8 = 0x42;
 
 impl Transport {
-    /// A segment of which nothing is said.
+    /// Default TCP header.
     pub fn tcp() -> Transport {
         Transport::Tcp { sport: 0, dport: 0, seq: 42, ack: 42, window: 10_000, flags: 0 }
     }
@@ -62,7 +62,7 @@ impl Transport {
         }
     }
 
-    /// The header with a zero where its checksum stands, and that place, if there is one.
+    /// The header with a zero checksum, and the checksum's offset.
     fn header(&self, data: usize) -> (Vec<u8>, Option<usize>) {
         match self {
             Transport::Ip { .. } => (Vec::new(), None),
@@ -88,7 +88,7 @@ impl Transport {
 }
 
 impl Packet {
-    /// Its bytes from the IPv4 header on, with `pad` more at the end.
+    /// Bytes from the IPv4 header on, with `pad` bytes of padding.
     pub fn bytes(&self, src: Ipv4Addr, pad: usize) -> Vec<u8> {
         let data = self.text.as_deref().map_or(&self.data[..], str::as_bytes);
         let data: Vec<u8> = data.iter().copied().chain(std::iter::repeat_n(PADDING, pad)).collect();

@@ -19,9 +19,9 @@ use crate::stop::Done;
 use options::{Options, failure};
 use relay::Relay;
 
-/// What getaddrinfo(3) says of a name with `-n`.
+/// getaddrinfo(3)'s error for a name with `-n`.
 const NOT_KNOWN: &str = "Name or service not known";
-/// How often a UDP port is tried without `-w`, a second each.
+/// Number of attempts for a UDP port without `-w`, a second each.
 const UDP_SCAN_TIMEOUT: u64 = 3;
 
 /// Entry point.
@@ -73,7 +73,7 @@ fn protocol(options: &Options) -> &'static str {
     if options.udp { "udp" } else { "tcp" }
 }
 
-/// The source that `-s` and `-p` ask for.
+/// Binds to the source of `-s` and `-p`.
 fn bind_source(options: &Options, hosts: &Hosts, socket: &Sock) -> Done {
     if options.source.is_none() && options.source_port.is_none() {
         return Ok(());
@@ -93,7 +93,7 @@ fn local_port(options: &Options, text: &str) -> Done<u16> {
     port.ok_or_else(|| failure("getaddrinfo: Servname not supported for ai_socktype"))
 }
 
-/// Connects to one port; none if that failed, which was said.
+/// Connects to a port; `None` after an error message.
 async fn connect(process: &mut Process, options: &Options, hosts: &Hosts, port: u16) -> Done<Option<Sock>> {
     let host = options.host.clone().unwrap_or_default();
     let address = resolve(options, hosts, &host, &format!(" for host \"{host}\" port {port}"))?;
@@ -129,7 +129,7 @@ async fn connect(process: &mut Process, options: &Options, hosts: &Hosts, port: 
     Ok(Some(socket))
 }
 
-/// The host, with its address if it was given by name.
+/// The host, with its address if it is a name.
 fn shown_host(host: &str, address: Ipv4Addr) -> String {
     let numeric = address.to_string();
     if host == numeric { numeric } else { format!("{host} ({numeric})") }
@@ -140,10 +140,10 @@ fn service_name(options: &Options, port: u16) -> &'static str {
     known.filter(|_| !options.numeric).unwrap_or("*")
 }
 
-/// Sends single bytes for a while: a port that nobody has answers with an error.
+/// Sends single bytes for some seconds: a closed port returns an error.
 async fn udp_answers(process: &mut Process, options: &Options, socket: &Sock) -> bool {
     let seconds = options.timeout.unwrap_or(UDP_SCAN_TIMEOUT);
-    // Other errors than this one do not count.
+    // Other errors are ignored.
     let refused = || matches!(socket.write(b"X"), Err(Errno::ECONNREFUSED));
     if refused() || refused() {
         return false;
@@ -202,7 +202,7 @@ async fn listen_once(
     }
 }
 
-/// The first datagram's sender becomes the peer; with `-k`, datagrams of anybody are shown.
+/// Connects to the sender of the first datagram; with `-k`, prints datagrams of any sender.
 async fn listen_udp(process: &mut Process, options: &Options, hosts: &Hosts, socket: Sock) -> Done<i32> {
     if options.keep {
         return Ok(Relay::new(options, socket).run(process).await);
@@ -216,7 +216,7 @@ async fn listen_udp(process: &mut Process, options: &Options, hosts: &Hosts, soc
     Ok(Relay::new(options, socket).run(process).await)
 }
 
-/// Says where it listens, or who came.
+/// Reports the listening address, or a peer.
 fn report(process: &mut Process, options: &Options, hosts: &Hosts, what: &str, end: (Ipv4Addr, u16)) {
     if !options.verbose {
         return;

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::getopt;
 use crate::stop::{Done, Stop};
 
-/// What `nc` prints where it does not understand.
+/// Usage text.
 const USAGE: &str = "usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M ttl]
 \t  [-m minttl] [-O length] [-P proxy_username] [-p source_port]
 \t  [-q seconds] [-s sourceaddr] [-T keyword] [-V rtable] [-W recvlimit]
@@ -13,7 +13,7 @@ const USAGE: &str = "usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] 
 \t  [destination] [port]
 ";
 
-/// What `-h` prints between its first line and the last.
+/// Middle part of `-h`.
 const HELP: &str = "\tCommand Summary:
 \t\t-4\t\tUse IPv4
 \t\t-6\t\tUse IPv6
@@ -86,7 +86,7 @@ pub struct Options {
     pub source: Option<String>,
     /// `-M`, hops.
     pub ttl: Option<u8>,
-    /// `-W`: so many packets, then it ends.
+    /// `-W`: number of packets to receive.
     pub receive_limit: Option<u64>,
     /// Host and port as given.
     pub host: Option<String>,
@@ -96,7 +96,7 @@ pub struct Options {
 
 const SHORT: &str = "46bCDdFhI:i:klM:m:NnO:P:p:q:rSs:T:tUuV:vW:w:X:x:Zz";
 
-/// A failure in nc's words.
+/// An error message of nc.
 pub fn failure(text: impl Display) -> Stop {
     Stop::error(1, format!("nc: {text}\n"))
 }
@@ -105,7 +105,7 @@ fn error<T>(text: impl Display) -> Done<T> {
     Err(failure(text))
 }
 
-/// A number as strtonum(3) takes it.
+/// A number as strtonum(3).
 fn number(text: &str, least: i64, most: i64, what: &str) -> Done<i64> {
     match text.parse::<i64>() {
         Ok(value) if value < least => error(format!("{what} too small: {text}")),
@@ -201,7 +201,7 @@ fn operands(options: &mut Options, operands: &[String]) -> Done {
     Ok(())
 }
 
-/// The ports of `PORT` or `LOW-HIGH`, in rising order.
+/// The ports of `PORT` or `LOW-HIGH`, ascending.
 pub fn ports(text: &str, udp: bool) -> Done<Vec<u16>> {
     if let Some(port) = service(text, udp) {
         return Ok(vec![port]);

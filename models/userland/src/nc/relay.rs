@@ -1,4 +1,4 @@
-//! What `nc` does with a connection: standard input to the net, the net to standard output.
+//! Data transfer: standard input to the network, network to standard output.
 
 use glassnet_kernel::netlink::Errno;
 use glassnet_sim::Nanos;
@@ -8,7 +8,7 @@ use crate::process::{Process, ReadOr, Reading, Woken};
 use crate::sock::{Sock, readable};
 use crate::stream::{BUFSIZE, writable};
 
-/// Both ways of a connection.
+/// State of the transfer.
 pub struct Relay<'o> {
     options: &'o Options,
     socket: Sock,
@@ -23,7 +23,7 @@ pub struct Relay<'o> {
 }
 
 impl<'o> Relay<'o> {
-    /// A relay over a socket that is connected.
+    /// A transfer on a connected socket.
     pub fn new(options: &'o Options, socket: Sock) -> Relay<'o> {
         Relay {
             options,
@@ -38,7 +38,7 @@ impl<'o> Relay<'o> {
         }
     }
 
-    /// Relays until both ways are done; the exit status.
+    /// Transfers until both directions are done; returns the exit status.
     pub async fn run(mut self, process: &mut Process) -> i32 {
         if self.options.no_stdin {
             self.stdin_ended(process);
@@ -102,7 +102,7 @@ impl<'o> Relay<'o> {
         self.write_net();
     }
 
-    /// Takes what came; false if that was the last packet wanted.
+    /// Prints received data; false if that was the last packet of `-W`.
     fn take_from_net(&mut self, process: &mut Process) -> bool {
         loop {
             let read = if self.options.udp {
@@ -121,7 +121,7 @@ impl<'o> Relay<'o> {
                 }
                 Ok(Some(_)) | Err(_) => {
                     self.net_in_open = false;
-                    // A UDP socket that was refused, and a connection that was reset, do not send either.
+                    // After a refusal or a reset, nothing is sent either.
                     if read.is_err() {
                         self.net_out_open = false;
                     }

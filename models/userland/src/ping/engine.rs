@@ -1,4 +1,4 @@
-//! The loop of ping: sends probes when they are due, takes replies and errors, and sums up.
+//! Main loop of ping: sends probes, receives replies and errors, prints the summary.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -14,14 +14,14 @@ use crate::process::{Process, Signal, Woken};
 use crate::sock::{self, Sock};
 use crate::tcpdump::print::checksum;
 
-/// The shortest wait between probes while a reply is due, in milliseconds.
+/// Minimum wait between probes while a reply is outstanding, ms.
 const MIN_INTERVAL: i64 = 10;
-/// More bytes than any packet holds.
+/// Greater than any packet, bytes.
 const LONGEST: usize = 66_000;
-/// Bytes of a `struct timeval` in the data of a probe.
+/// Size of `struct timeval` in a probe, bytes.
 const TIMEVAL: usize = 16;
 
-/// A ping under way.
+/// State of a running ping.
 pub struct Engine {
     options: Options,
     to: Ipv4Addr,
@@ -33,7 +33,7 @@ pub struct Engine {
     data: Vec<u8>,
     interval: i64,
     started: Nanos,
-    /// When the last probe was due (`cur_time`).
+    /// Due time of the last probe (`cur_time`).
     current: Option<Nanos>,
     tokens: i64,
     alarm: Option<Nanos>,
@@ -49,7 +49,7 @@ pub struct Engine {
     times: Times,
 }
 
-/// Round trips in microseconds.
+/// Round-trip times in microseconds.
 #[derive(Default)]
 struct Times {
     least: Option<i64>,
@@ -61,7 +61,7 @@ struct Times {
 }
 
 impl Engine {
-    /// A ping that is about to start.
+    /// A ping that was not started.
     pub fn new(
         process: &Process,
         options: Options,
@@ -74,7 +74,7 @@ impl Engine {
         let started = process.now();
         let ident = options.ident.unwrap_or_else(|| sock::random(process, 0x1_0000) as u16);
         let alarm = (options.deadline > 0).then(|| started + Nanos::from_secs(options.deadline));
-        // The kernel refuses anything longer, so nothing longer is made.
+        // The kernel refuses longer packets.
         let size = options.size.min(LONGEST);
         let data = match options.pattern.as_slice() {
             [] => (0..size).map(|at| at as u8).collect(),
@@ -132,7 +132,7 @@ impl Engine {
             || (self.options.deadline > 0 && self.errors > 0)
     }
 
-    /// Waits for a packet, at most `next` milliseconds, and notices the alarm and signals.
+    /// Waits for a packet, at most `next` ms, and handles the alarm and signals.
     async fn wait(&mut self, process: &mut Process, next: i64) {
         let now = process.now();
         let due = now + Nanos::from_millis(next as u64);
@@ -147,7 +147,7 @@ impl Engine {
         }
     }
 
-    /// Sends a probe if one is due; returns milliseconds until the next may be (ping's `pinger`).
+    /// Sends a probe if one is due; returns the ms until the next may be sent (`pinger`).
     fn pinger(&mut self, process: &mut Process) -> i64 {
         let sent_all = self.options.count.is_some_and(|count| self.transmitted >= count as i64);
         if self.exiting || (sent_all && self.options.deadline == 0) {
@@ -201,7 +201,7 @@ impl Engine {
         }
     }
 
-    /// A probe was not sent. An error that an earlier probe met is told first.
+    /// Sending failed. An error about an earlier probe is reported first.
     fn refused(&mut self, process: &mut Process, errno: Errno) {
         let from_icmp = match self.socket.receive_error() {
             Some(error) => self.error(process, &error),
@@ -236,7 +236,7 @@ impl Engine {
 
     fn advance(&mut self) {
         self.transmitted += 1;
-        // The 16 bits of a sequence number came round.
+        // The 16-bit sequence number wrapped around.
         if i32::from(self.transmitted as u16) - i32::from(self.acknowledged) > 0x7fff {
             self.acknowledged = (self.transmitted as u16).wrapping_add(1);
         }
@@ -260,7 +260,7 @@ impl Engine {
         }
     }
 
-    /// Once everything is sent, arms the alarm that ends the wait for replies.
+    /// After the last probe, sets the alarm that ends the wait for replies.
     fn schedule_exit(&mut self, process: &Process, next: i64) -> i64 {
         let sent_all = self.options.count.is_some_and(|count| self.transmitted >= count as i64);
         if !sent_all || self.options.deadline > 0 || self.waiting_to_exit {
@@ -277,7 +277,7 @@ impl Engine {
         next.max(wait / 1000)
     }
 
-    /// Takes what arrived.
+    /// Handles received packets.
     fn take(&mut self, process: &mut Process) {
         loop {
             match self.socket.receive() {
@@ -286,7 +286,7 @@ impl Engine {
                     Some(error) => drop(self.error(process, &error)),
                     None => return,
                 },
-                // The error says that the queue of errors has something.
+                // The error queue is not empty.
                 Err(_) => match self.socket.receive_error() {
                     Some(error) => drop(self.error(process, &error)),
                     None => continue,
@@ -308,7 +308,7 @@ impl Engine {
             }
             return;
         }
-        // Redirects and source quench name the probe, but end nothing. Errors come by the error queue.
+        // Redirects and source quench do not end a probe. Errors come through the error queue.
         if !matches!(icmp[0], 4 | 5) || self.options.quiet || self.options.flood {
             return;
         }
@@ -319,7 +319,7 @@ impl Engine {
         process.print(format!("From {from}: icmp_seq={sequence} {}", report::icmp(icmp[0], icmp[1], info)));
     }
 
-    /// The sequence number of the probe that an ICMP message carries, if it is one of this ping.
+    /// Sequence number of the probe quoted by an ICMP message, if it is of this ping.
     fn own_probe(&self, inner: &[u8]) -> Option<u16> {
         let header = usize::from(inner.first()? & 0xf) * 4;
         let to: [u8; 4] = inner.get(16..20)?.try_into().ok()?;
@@ -370,7 +370,7 @@ impl Engine {
         process.print(line + "\n");
     }
 
-    /// The round trip in microseconds, from the time in the reply's data.
+    /// Round-trip time in microseconds, from the time in the reply's data.
     fn trip(&mut self, at: Nanos, icmp: &[u8]) -> i64 {
         let word = |at: usize| {
             let mut bytes = [0; 8];
@@ -393,7 +393,7 @@ impl Engine {
         trip
     }
 
-    /// Tells an error from the socket's queue; true if an ICMP message brought it.
+    /// Prints an error of the socket's queue; true for an ICMP error.
     fn error(&mut self, process: &mut Process, error: &SockError) -> bool {
         if !error.from_icmp {
             self.local_error(process, error);
@@ -416,7 +416,7 @@ impl Engine {
         true
     }
 
-    /// The sequence number of the probe that met an error, if it is one of this ping.
+    /// Sequence number of the probe that an error is about, if it is of this ping.
     fn failed_probe(&self, error: &SockError) -> Option<u16> {
         let icmp = error.data.get(..8)?;
         let ours = icmp[0] == 8 && icmp[4..6] == self.ident.to_be_bytes() && error.to.0 == self.to;
@@ -444,7 +444,7 @@ impl Engine {
         }
     }
 
-    /// Answers SIGQUIT: one line of what happened so far.
+    /// SIGQUIT: prints a status line.
     fn status(&self, process: &mut Process) {
         let loss = (self.transmitted - self.received) * 100 / self.transmitted.max(1);
         let mut line = format!("\r{}/{} packets, {loss}% loss", self.received, self.transmitted);
@@ -480,7 +480,7 @@ impl Engine {
         i32::from(self.received == 0 || missed)
     }
 
-    /// The last line: round trips, packets on the way at once, and the pace of a flood.
+    /// Last line: round-trip times, pipe size, and interval of a flood.
     fn summary(&self, span: Nanos) -> String {
         let mut parts = Vec::new();
         if self.received > 0 && self.timing() {
@@ -508,7 +508,7 @@ impl Engine {
     }
 }
 
-/// Whole milliseconds between two times, each part rounded as ping does it.
+/// Whole milliseconds between two times, rounded as in ping.
 fn elapsed_ms(from: Nanos, to: Nanos) -> i64 {
     let part = |time: Nanos| ((time.0 / 1_000_000_000) as i64, (time.0 % 1_000_000_000) as i64);
     let ((from_s, from_ns), (to_s, to_ns)) = (part(from), part(to));

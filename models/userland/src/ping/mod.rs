@@ -1,4 +1,4 @@
-//! `ping` of iputils 20221126, over a raw socket as root has it.
+//! `ping` of iputils 20221126, on a raw socket as for root.
 //!
 //! Not modelled: IPv6, `-R`, `-T`, `-r`, source routes, and replies whose data was changed on the way.
 
@@ -19,14 +19,14 @@ use engine::Engine;
 use options::{Options, error};
 
 const IPPROTO_ICMP: u8 = 1;
-/// ICMP types that a ping socket takes; the kernel's filter names those that it does not.
+/// ICMP types of a ping socket; the filter has the others.
 const WANTED: [u8; 6] = [0, 3, 4, 5, 11, 12];
 
-/// An integer within bounds, or what iputils' programs say of it.
+/// An integer in a range, or the error text of iputils.
 ///
 /// # Errors
 ///
-/// No integer, or one out of bounds.
+/// Not an integer, or out of range.
 pub fn integer(text: &str, least: i64, most: i64) -> Result<i64, String> {
     let bare = |stop: Stop| stop.stderr.trim_start_matches("ping: ").trim_end().to_owned();
     options::integer(text, least, most).map_err(bare)
@@ -37,7 +37,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
     Box::pin(async move { ping(process).await.unwrap_or_else(|stop| stop.say(process)) })
 }
 
-/// Whom to ping, and as whom.
+/// Destination and source.
 struct Route {
     address: Ipv4Addr,
     hostname: String,
@@ -87,7 +87,7 @@ async fn ping(process: &mut Process) -> Done<i32> {
     Ok(engine.run(process).await)
 }
 
-/// The address of the target, the name to show, and whether names are needless because it is a number.
+/// Address of the target, name to print, and whether the target is numeric.
 fn resolve(options: &Options, hosts: &Hosts) -> Done<(Ipv4Addr, String, bool)> {
     let target = &options.target;
     if let Some(address) = inet_aton(target) {
@@ -105,7 +105,7 @@ fn resolve(options: &Options, hosts: &Hosts) -> Done<(Ipv4Addr, String, bool)> {
     }
 }
 
-/// Asks the kernel for the route with a UDP socket, as ping does, and binds the ICMP socket to the device.
+/// Determines the source with a UDP socket, as ping does, and binds the ICMP socket to the device.
 fn probe(
     process: &mut Process,
     options: &Options,
@@ -175,7 +175,7 @@ fn configure(options: &Options, route: &Route, socket: &Sock) -> Done {
         opts.mcast_loop = !options.no_loop;
         opts.tos = options.tos;
         opts.mark = options.mark;
-        // What ping asks for: room for the preload, at least 64 KiB, which the kernel doubles.
+        // The receive buffer that ping requests, at least 64 KiB; the kernel doubles it.
         let packet = options.size + 8 + (options.size + 8).div_ceil(512) * 260;
         opts.rcvbuf = (packet * options.preload as usize).clamp(65_536, 212_992) * 2;
         if let Some(ttl) = options.ttl {

@@ -75,12 +75,12 @@ pub fn error<T>(status: i32, text: &str) -> Done<T> {
     Err(Stop::error(status, format!("ping: {text}\n")))
 }
 
-/// What to do.
+/// Options.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// `-4` was given.
     pub ipv4: bool,
-    /// Where to.
+    /// Destination.
     pub target: String,
     /// `-a`
     pub audible: bool,
@@ -170,11 +170,11 @@ impl Default for Options {
     }
 }
 
-/// Reads the arguments after the program's name; the text is what goes to standard error on the way.
+/// Parses the arguments; the text is warnings for standard error.
 ///
 /// # Errors
 ///
-/// What ping prints instead of running.
+/// Output of ping in the place of a run.
 pub fn parse(args: &[String]) -> Done<(Options, String)> {
     let parsed = getopt::parse(args, SHORT, &[]);
     let mut options = Options::default();
@@ -208,7 +208,7 @@ fn apply(options: &mut Options, opt: &Opt, warnings: &mut String) -> Done {
         "b" => options.broadcast = true,
         "B" => options.strict_source = true,
         "c" => options.count = Some(integer(value, 1, LONG_MAX)? as u64),
-        // `connect` before the first packet, debugging and kernel time stamps change nothing that is seen here.
+        // No effect here: `connect` before the first packet, debugging, kernel time stamps.
         "C" | "d" | "U" => {}
         "D" => options.time_of_day = true,
         "e" => options.ident = Some(integer(value, 0, 0xffff)? as u16),
@@ -263,7 +263,7 @@ fn apply(options: &mut Options, opt: &Opt, warnings: &mut String) -> Done {
     Ok(())
 }
 
-/// An integer within bounds, with the error texts of iputils.
+/// An integer in a range, with the error texts of iputils.
 pub fn integer(text: &str, least: i64, most: i64) -> Done<i64> {
     let trimmed = text.trim_start();
     let digits = trimmed.strip_prefix(['-', '+']).unwrap_or(trimmed);
@@ -277,7 +277,7 @@ pub fn integer(text: &str, least: i64, most: i64) -> Done<i64> {
     }
 }
 
-/// Seconds as C's `strtod` reads them; garbage behind them is warned of.
+/// Seconds as C's `strtod`; trailing characters cause a warning.
 fn seconds(text: &str, warnings: &mut String) -> f64 {
     let numeric = |end: &usize| text[..*end].trim_start().parse::<f64>().is_ok_and(f64::is_finite);
     let ends: Vec<usize> = (0..=text.len()).rev().filter(|end| text.is_char_boundary(*end)).collect();

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::hosts::Hosts;
 
-/// An address, with its name in front unless `-n`.
+/// An address, with its name unless `-n`.
 pub fn address(hosts: &Hosts, numeric: bool, address: Ipv4Addr) -> String {
     match hosts.name(IpAddr::V4(address)) {
         Some(name) if !numeric => format!("{name} ({address})"),
@@ -12,7 +12,7 @@ pub fn address(hosts: &Hosts, numeric: bool, address: Ipv4Addr) -> String {
     }
 }
 
-/// The words for an ICMP message that is no reply, with the newline; `info` is its second word.
+/// Text for an ICMP message other than a reply, with the newline; `info` is its second word.
 pub fn icmp(kind: u8, code: u8, info: u32) -> String {
     let text = match (kind, code) {
         (0, _) => "Echo Reply".to_owned(),
@@ -68,12 +68,12 @@ fn redirect(code: u8) -> String {
     }
 }
 
-/// Microseconds as `0.345`, in milliseconds.
+/// Microseconds as `0.345` milliseconds.
 pub fn milliseconds(us: i64) -> String {
     format!("{}.{:03}", us / 1000, us % 1000)
 }
 
-/// A round trip in microseconds with three significant places, as ` time=0.345 ms`.
+/// A round-trip time in microseconds with three significant digits, as ` time=0.345 ms`.
 pub fn round_trip(us: i64) -> String {
     match us {
         99_950.. => format!(" time={} ms", (us + 500) / 1000),

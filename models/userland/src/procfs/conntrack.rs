@@ -9,7 +9,7 @@ use glassnet_kernel::tables::conntrack::CtStats;
 use super::View;
 use crate::conntrack::show::proc_line;
 
-/// `/proc/net/nf_conntrack`: all connections, in the order in which they were made.
+/// `/proc/net/nf_conntrack`: all connections in order of creation.
 pub fn nf_conntrack(view: &View) -> String {
     let table = &view.kernel.conntrack;
     let conns = table.confirmed().into_iter().filter_map(|id| table.get(id));
@@ -20,7 +20,7 @@ pub fn nf_conntrack(view: &View) -> String {
 const STAT_HEAD: &str = "entries  clashres found new invalid ignore delete chainlength insert insert_failed drop \
                          early_drop icmp_error  expect_new expect_create expect_delete search_restart\n";
 
-/// `/proc/net/stat/nf_conntrack`: a line a CPU; here all is counted with the first.
+/// `/proc/net/stat/nf_conntrack`: a line per CPU; all counts are in the first.
 pub fn stat(view: &View) -> String {
     let net = view.kernel.conntrack.net(view.netns);
     let mut text = STAT_HEAD.to_owned();

@@ -13,7 +13,7 @@ pub const FILES: &[File] = &[File::new("interrupts", interrupts), File::new("sof
 const SOFTIRQS: [&str; 10] =
     ["HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"];
 
-/// Only the network's are modelled; the others stay 0.
+/// Only the network's softirqs are modelled; the others are 0.
 fn softirqs(view: &View) -> String {
     let mut text = " ".repeat(20);
     for cpu in 0..view.kernel.cpus.len() {
@@ -31,7 +31,7 @@ fn softirqs(view: &View) -> String {
     text
 }
 
-/// Interrupts of network cards are not counted yet; the head alone remains.
+/// Not modelled: interrupts of NICs; only the header is printed.
 fn interrupts(view: &View) -> String {
     let mut text = " ".repeat(11);
     for cpu in 0..view.kernel.cpus.len() {

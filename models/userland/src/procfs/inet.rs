@@ -27,13 +27,13 @@ pub struct ArpRow {
     pub ip: Ipv4Addr,
     /// `ATF_*`.
     pub flags: u8,
-    /// Link-layer address; zero where it is not known.
+    /// Link-layer address; zero if unknown.
     pub mac: Mac,
     /// Device, or `*`.
     pub dev: String,
 }
 
-/// The ARP table as `/proc/net/arp` gives it: neighbours that need resolution, then addresses answered for.
+/// The ARP table as in `/proc/net/arp`: neighbours that need resolution, then proxy entries.
 pub fn arp_rows(view: &View) -> Vec<ArpRow> {
     let here = |dev| view.kernel.devs.get(dev).is_some_and(|dev| dev.netns == view.netns);
     let neighbours = view.kernel.neigh.iter().map(|(_, entry)| entry);
@@ -83,8 +83,7 @@ const RTF_GATEWAY: u32 = 2;
 const RTF_HOST: u32 = 4;
 const RTF_REJECT: u32 = 0x200;
 
-/// The main table without broadcast routes, as `/proc/net/route` gives it: the first next hop of each, with its
-/// `RTF_*`.
+/// The main table without broadcast routes, as in `/proc/net/route`: the first next hop of each route, with `RTF_*`.
 pub fn route_rows(view: &View) -> Vec<(RouteMsg, u32)> {
     let fib = &view.net().ipv4.fib;
     let messages = fib.table_rows(RT_TABLE_MAIN).into_iter().map(|row| fib.message(&row));
@@ -102,7 +101,7 @@ fn rtf(msg: &RouteMsg) -> u32 {
     flags
 }
 
-/// TCP and IPv4 headers, bytes: what `advmss` lacks of an MTU.
+/// Length of TCP and IPv4 headers, bytes: MTU minus `advmss`.
 const HEADERS: u32 = 40;
 
 pub(super) fn route(view: &View) -> String {
@@ -134,7 +133,7 @@ pub(super) fn rt_cache(_: &View) -> String {
     format!("{head:<127}\n")
 }
 
-/// ICMP types in the order of the file.
+/// ICMP types in the file's order.
 const ICMP_TYPES: [(&str, u8); 11] = [
     ("DestUnreachs", 3),
     ("TimeExcds", 11),
@@ -149,7 +148,7 @@ const ICMP_TYPES: [(&str, u8); 11] = [
     ("AddrMaskReps", 18),
 ];
 
-/// Two lines: names, and values.
+/// A line of names and a line of values.
 fn pair(text: &mut String, group: &str, entries: &[(String, i64)]) {
     let names: Vec<&str> = entries.iter().map(|entry| entry.0.as_str()).collect();
     let values: Vec<String> = entries.iter().map(|entry| entry.1.to_string()).collect();
@@ -190,12 +189,12 @@ pub(super) fn snmp(view: &View) -> String {
     }
     pair(&mut text, "Tcp", &super::tcp::counters(view));
     pair(&mut text, "Udp", &named(snmp.udp.entries()));
-    // There is no UDP-Lite: its lines stand at rest.
+    // UDP-Lite is not modelled: its counters are 0.
     pair(&mut text, "UdpLite", &named(snmp.udp.entries().map(|entry| (entry.0, 0))));
     text
 }
 
-/// The names of `TcpExt` at 6.1; the model counts few of them.
+/// Names of `TcpExt` in Linux 6.1; most are not counted.
 const TCP_EXT: &str = include_str!("tcp_ext.txt");
 
 pub(super) fn netstat(view: &View) -> String {

@@ -1,4 +1,4 @@
-//! `/proc` and `/sys`, as far as they show and change the network.
+//! `/proc` and `/sys`: the parts for networking.
 //!
 //! | module | owns |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | [`crate::sysfs`] | `/sys/class/net/**` |
 //! | [`number`] | how the kernel reads numbers that are written to these files |
 //!
-//! A file is a row: [`File`] where it is always there, in the file of its subject; a directory whose content changes is
-//! a [`Tree`]. All functions take absolute paths and see the machine as their [`Caller`] does.
+//! A file is a row: a [`File`] if it always exists, in the module of its subject; a directory with variable content is
+//! a [`Tree`]. All functions take absolute paths, seen by a [`Caller`].
 
 pub mod conntrack;
 pub mod counts;
@@ -36,7 +36,7 @@ use glassnet_sim::Nanos;
 
 use crate::sysfs;
 
-/// What a path names.
+/// A file, directory or link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
     /// A directory.
@@ -53,16 +53,16 @@ pub enum Node {
 impl Node {
     /// A file that root may read and write.
     pub const RW: Node = Node::File { mode: 0o644 };
-    /// A file that nobody writes.
+    /// A read-only file.
     pub const RO: Node = Node::File { mode: 0o444 };
-    /// A file that only takes writes.
+    /// A write-only file.
     pub const WO: Node = Node::File { mode: 0o200 };
 }
 
-/// A name in a directory and what it names.
+/// A directory entry.
 pub type DirEntry = (String, Node);
 
-/// Who looks and writes: a process on a CPU of a machine, in a namespace.
+/// The calling process: machine, CPU and namespace.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
     /// The machine.
@@ -73,7 +73,7 @@ pub struct Caller {
     pub netns: NetnsId,
 }
 
-/// A machine as it is seen from one of its namespaces at one moment.
+/// A machine as seen from a namespace at a time.
 #[derive(Clone, Copy)]
 pub struct View<'w> {
     /// The machine's kernel.
@@ -85,7 +85,7 @@ pub struct View<'w> {
 }
 
 impl<'w> View<'w> {
-    /// The machine as the caller sees it, now.
+    /// The caller's view.
     pub fn new(world: &'w World, caller: Caller) -> View<'w> {
         let Caller { machine, cpu, netns } = caller;
         View { kernel: world.kernel(machine), netns, now: world.cpu_now(machine, cpu) }
@@ -96,7 +96,7 @@ impl<'w> View<'w> {
         &self.kernel.netns[self.netns]
     }
 
-    /// Its devices in the order of their ifindex.
+    /// Devices in order of ifindex.
     pub fn devs(&self) -> impl Iterator<Item = &'w NetDevice> + use<'w> {
         let kernel = self.kernel;
         self.net().devs.values().map(move |dev| &kernel.devs[*dev])
@@ -107,7 +107,7 @@ impl<'w> View<'w> {
         self.devs().find(|dev| dev.name == name)
     }
 
-    /// The name of a device, as this machine knows it.
+    /// Name of a device.
     pub fn name(&self, dev: DevId) -> &'w str {
         &self.kernel.devs[dev].name
     }
@@ -119,28 +119,28 @@ pub struct File {
     pub path: &'static str,
     /// Its permission bits.
     pub mode: u16,
-    /// What it says.
+    /// Content.
     pub read: fn(&View) -> String,
-    /// What a write of the superuser, who may open it, is refused with.
+    /// Error of a write by root.
     pub refusal: Errno,
 }
 
 impl File {
-    /// A file that everybody reads; a write finds no function.
+    /// A world-readable file without write function.
     pub const fn new(path: &'static str, read: fn(&View) -> String) -> File {
         File { path, mode: 0o444, read, refusal: Errno::EIO }
     }
 }
 
-/// A directory whose content changes. Its functions take what follows its path.
+/// A directory with variable content. Its functions take the rest of the path.
 pub struct Tree {
-    /// Its absolute path without the first slash.
+    /// Its absolute path without the leading slash.
     pub path: &'static str,
-    /// For whom it is there.
+    /// It exists.
     pub is_there: fn(&View) -> bool,
-    /// What is in a directory of it; `ENOTDIR` and `ENOENT` as for [`list`].
+    /// Lists a directory; `ENOTDIR` and `ENOENT` as for [`list`].
     pub list: fn(&View, &[&str]) -> Result<Vec<DirEntry>, Errno>,
-    /// What a path names although no directory lists it.
+    /// A path that exists but is not listed.
     pub unlisted: fn(&View, &[&str]) -> Option<Node>,
     /// Reads a file.
     pub read: fn(&View, &[&str]) -> Result<String, Errno>,
@@ -148,7 +148,7 @@ pub struct Tree {
     pub write: fn(&mut Cx, NetnsId, &[&str], &str) -> Result<(), Errno>,
 }
 
-/// All files of `/proc` that are always there.
+/// All files of `/proc` that always exist.
 fn files() -> impl Iterator<Item = &'static File> {
     counts::FILES.iter().chain(net::FILES)
 }
@@ -160,7 +160,7 @@ fn hex(address: Ipv4Addr) -> String {
     format!("{:08X}", u32::from_le_bytes(address.octets()))
 }
 
-/// A path cut into its names; `.` and doubled slashes vanish, `..` goes up.
+/// Path components; `.` and empty ones are removed, `..` removes the one before.
 pub fn split(path: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     for part in path.split('/') {
@@ -175,7 +175,7 @@ pub fn split(path: &str) -> Vec<&str> {
     parts
 }
 
-/// The names of a path, with `/proc/self/net` as `/proc/net`.
+/// Path components, with `/proc/self/net` as `/proc/net`.
 fn names(path: &str) -> Vec<&str> {
     let mut parts = split(path);
     if parts.starts_with(&["proc", "self", "net"]) {
@@ -184,13 +184,13 @@ fn names(path: &str) -> Vec<&str> {
     parts
 }
 
-/// What follows `path` in `parts`.
+/// The rest of `parts` below `path`.
 fn below<'p, 'n>(parts: &'p [&'n str], path: &str) -> Option<&'p [&'n str]> {
     let (front, rest) = parts.split_at_checked(path.split('/').count())?;
     path.split('/').eq(front.iter().copied()).then_some(rest)
 }
 
-/// The tree in which a path lies, and what follows the tree's own.
+/// The tree of a path, and the rest of the path.
 fn tree<'p, 'n>(view: &View, parts: &'p [&'n str]) -> Option<(&'static Tree, &'p [&'n str])> {
     let there = TREES.iter().filter(|tree| (tree.is_there)(view));
     there.filter_map(|tree| Some((tree, below(parts, tree.path)?))).next()
@@ -201,12 +201,12 @@ fn file(parts: &[&str]) -> Option<&'static File> {
     files().find(|file| file.path.split('/').eq(path.iter().copied()))
 }
 
-/// What the file at `path` says.
+/// Reads the file at `path`.
 ///
 /// # Errors
 ///
-/// `ENOENT` for no such file, `EISDIR` for a directory, `EACCES` for a file that is only written, and what the
-/// kernel's own file gives (`EINVAL` for the carrier of a device that is down).
+/// `ENOENT` for no such file, `EISDIR` for a directory, `EACCES` for a write-only file, and those of the kernel's file
+/// (`EINVAL` for the carrier of a device that is down).
 pub fn read(world: &World, caller: Caller, path: &str) -> Result<String, Errno> {
     let view = View::new(world, caller);
     let parts = names(path);
@@ -218,7 +218,7 @@ pub fn read(world: &World, caller: Caller, path: &str) -> Result<String, Errno> 
     }
 }
 
-/// Writes `text` to the file at `path`, as one `write` does.
+/// Writes `text` to the file at `path`, as one write(2).
 ///
 /// # Errors
 ///
@@ -237,7 +237,7 @@ pub fn write(world: &mut World, caller: Caller, path: &str, text: &str) -> Resul
     }
 }
 
-/// The names in the directory at `path`, in the order of the alphabet.
+/// Lists the directory at `path`, sorted by name.
 ///
 /// # Errors
 ///
@@ -253,7 +253,7 @@ pub fn list(world: &World, caller: Caller, path: &str) -> Result<Vec<DirEntry>, 
     Ok(entries)
 }
 
-/// A directory of `/proc` that holds files and trees.
+/// Lists a directory of `/proc`.
 fn directory(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
     let mut entries: Vec<DirEntry> = match parts {
         ["proc", "self"] => return Ok(vec![("net".to_owned(), Node::Dir)]),
@@ -279,11 +279,11 @@ fn directory(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
     if entries.is_empty() { Err(Errno::ENOENT) } else { Ok(entries) }
 }
 
-/// What `path` names, after all links are followed.
+/// The node at `path`, following all links.
 ///
 /// # Errors
 ///
-/// `ENOENT` if it names nothing.
+/// `ENOENT` if there is none.
 pub fn node(world: &World, caller: Caller, path: &str) -> Result<Node, Errno> {
     let view = View::new(world, caller);
     let parts = names(path);
@@ -299,11 +299,11 @@ pub fn node(world: &World, caller: Caller, path: &str) -> Result<Node, Errno> {
     }
 }
 
-/// Where the symbolic link at `path` leads.
+/// Target of the symbolic link at `path`.
 ///
 /// # Errors
 ///
-/// `ENOENT` if there is nothing, `EINVAL` if it is no link.
+/// `ENOENT` if there is none, `EINVAL` if it is not a link.
 pub fn read_link(world: &World, caller: Caller, path: &str) -> Result<String, Errno> {
     match lookup(world, caller, &split(path))? {
         Node::Link(target) => Ok(target),

@@ -11,19 +11,19 @@ use glassnet_kernel::tables::socket::{SockKind, Socket};
 
 use super::{File, View, conntrack, hex, inet, tcp};
 
-/// A file of a namespace, which nobody may open to write.
+/// A read-only file of a namespace.
 const fn net_file(path: &'static str, read: fn(&View) -> String) -> File {
     File { refusal: Errno::EACCES, ..File::new(path, read) }
 }
 
-/// The files. IPv6's are absent, and so is what the model does not have (`fib_trie`, …).
+/// The files. Those of IPv6 and of what is not modelled (`fib_trie`, …) do not exist.
 pub const FILES: &[File] = &[
     net_file("net/arp", inet::arp),
     net_file("net/dev", dev),
     net_file("net/dev_mcast", dev_mcast),
     net_file("net/icmp", |view| datagrams(view, is_ping, 127, "")),
     net_file("net/igmp", inet::igmp),
-    // Connections are root's to see.
+    // Readable by root only.
     File { mode: 0o440, ..net_file("net/nf_conntrack", conntrack::nf_conntrack) },
     net_file("net/netstat", inet::netstat),
     net_file("net/packet", packet),
@@ -76,7 +76,7 @@ fn dev_mcast(view: &View) -> String {
     text
 }
 
-/// A line a CPU; the columns that the model does not count (RPS, flow limits) are 0.
+/// A line per CPU; columns of RPS and flow limits are 0.
 fn softnet_stat(view: &View) -> String {
     let mut text = String::new();
     for (cpu, sd) in view.kernel.cpus.iter().enumerate() {
@@ -157,13 +157,13 @@ fn is_ping(kind: SockKind) -> bool {
 const DATAGRAM_HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  \
      timeout inode ref pointer drops";
 
-/// A socket's number in place of its inode: the model has no inodes.
+/// The socket's number instead of an inode, which is not modelled.
 pub(super) fn inode(socket: &Socket) -> u32 {
     socket.id.0 + 1
 }
 
-/// The form of raw, UDP and ping sockets. UDP's and ping's lines are `width` columns wide, with one more space
-/// before the slot; raw's have no width. Before UDP's head there is a space more, too.
+/// Format of raw, UDP and ping sockets. Lines of UDP and ping are padded to `width` columns and have one more space
+/// before the slot; raw's have no width. UDP's header has a space more, too.
 fn datagrams(view: &View, wanted: fn(SockKind) -> bool, width: usize, before_head: &str) -> String {
     let indent = if width > 0 { " " } else { "" };
     let mut text = format!("{:<width$}\n", format!("{before_head}{DATAGRAM_HEAD}"));

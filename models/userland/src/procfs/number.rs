@@ -1,4 +1,4 @@
-//! How the kernel reads numbers that are written to its files.
+//! Numbers written to the kernel's files.
 //!
 //! Kernel: kernel/sysctl.c (`proc_dointvec` and its kin), lib/kstrtox.c
 
@@ -6,8 +6,8 @@ use glassnet_kernel::netlink::Errno;
 
 use crate::numbers::whole;
 
-/// The first numbers of a text, up to `count`, as `proc_dointvec` takes them: white space apart, decimal, octal
-/// after `0`, hexadecimal after `0x`. What follows the last one is not looked at.
+/// The first numbers of a text, up to `count`, as `proc_dointvec`: separated by white space; decimal, octal after `0`,
+/// hexadecimal after `0x`. The rest is ignored.
 ///
 /// # Errors
 ///
@@ -34,7 +34,7 @@ fn unsigned(digits: &str) -> Result<u64, Errno> {
     whole(digits).ok_or(Errno::EINVAL)
 }
 
-/// A whole text as one number with at most one newline after it (`kstrtoul` with base 0).
+/// A text that is one number, with at most one newline (`kstrtoul` with base 0).
 ///
 /// # Errors
 ///

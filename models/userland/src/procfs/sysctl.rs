@@ -1,4 +1,4 @@
-//! `/proc/sys/net/**`: the settings of the kernel's modules as directories and files.
+//! `/proc/sys/net/**`: the sysctls of the kernel's modules as files.
 //!
 //! Kernel: fs/proc/proc_sysctl.c
 
@@ -15,14 +15,14 @@ use super::{DirEntry, Node, Tree, View, unmodelled};
 /// The directory of settings.
 pub const TREE: Tree = Tree { path: "proc/sys/net", is_there: |_| true, list, unlisted: node, read, write };
 
-/// What a path below `/proc/sys/net` names, also where it is not listed.
+/// A node below `/proc/sys/net`, listed or not.
 enum Entry {
     File(&'static Sysctl, At, u16),
     /// A file that Linux has and the model does not.
     NotModelled,
 }
 
-/// The tables whose directory these names are, and whose settings it has.
+/// Sysctl tables of a directory.
 fn tables<'a>(view: &'a View, dirs: &'a [&str]) -> impl Iterator<Item = (&'static SysctlTable, At)> + 'a {
     view.kernel.modules.iter().flat_map(|module| module.sysctls).filter_map(move |table| {
         let of = match table.dir.strip_prefix("net/")?.strip_suffix("/*") {
@@ -41,7 +41,7 @@ fn is(path: &str, names: &[&str]) -> bool {
     path.split('/').eq(names.iter().copied())
 }
 
-/// Whose settings a directory of this name has.
+/// The device, `all` or `default` of a directory.
 fn of(view: &View, name: &str) -> Option<ConfOf> {
     match name {
         "all" => Some(ConfOf::All),
@@ -59,7 +59,7 @@ fn entry(view: &View, parts: &[&str]) -> Option<Entry> {
     found.or_else(|| unmodelled::is_known(view.netns == INIT_NET, parts).then_some(Entry::NotModelled))
 }
 
-/// What a path below `/proc/sys/net` names, also where it is not listed.
+/// The node at a path below `/proc/sys/net`, listed or not.
 fn node(view: &View, parts: &[&str]) -> Option<Node> {
     entry(view, parts).map(|entry| match entry {
         Entry::File(_, _, mode) => Node::File { mode },
@@ -119,7 +119,7 @@ fn list(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
     }
 }
 
-/// The directories below a directory: the next name of every table that lies deeper.
+/// Subdirectories: the next component of every deeper table.
 fn subdirectories(view: &View, parts: &[&str]) -> Vec<String> {
     let mut names = Vec::new();
     for table in view.kernel.modules.iter().flat_map(|module| module.sysctls) {

@@ -14,7 +14,7 @@ use super::{View, hex};
 const HEAD: &str =
     "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
 
-/// The sockets of the namespace that are in TCP's tables: listeners, then connections, each by port.
+/// TCP sockets of the namespace: listeners, then connections, each by port.
 fn sockets<'w>(view: &View<'w>) -> Vec<(&'w Socket, &'w TcpSock)> {
     let here = view.kernel.sockets.iter().filter(|socket| socket.netns == view.netns);
     let tcp = here.filter_map(|socket| Some((socket, socket.tcp.as_deref()?)));
@@ -41,7 +41,7 @@ pub(super) fn tcp(view: &View) -> String {
     text
 }
 
-/// What follows the state. Times are in hundredths of a second.
+/// The columns after the state. Times are in hundredths of a second.
 fn rest(view: &View, socket: &Socket, tp: &TcpSock) -> String {
     let left = tp.ends_at.map_or(0, |at| at.since(view.now).0 / 10_000_000);
     match (tp.state, &tp.requests, &tp.machine) {

@@ -1,4 +1,4 @@
-//! Reads and writes against what Linux answers.
+//! Reads and writes compared with Linux.
 
 use std::net::Ipv4Addr;
 
@@ -23,7 +23,7 @@ fn from(netns: NetnsId) -> Caller {
     Caller { machine: NODE, cpu: CpuId(0), netns }
 }
 
-/// A machine with a second namespace that has `br0` with the port `v1`, whose peer is `v1p`; all up.
+/// A machine with a second namespace: `br0` with the port `v1`, whose peer is `v1p`; all up.
 fn world() -> (World, NetnsId) {
     let mut world = World::new(1);
     world.add_machine("node1", 2);
@@ -159,7 +159,7 @@ fn what_directories_hold() {
     assert_eq!(node(&world, from(netns), "/proc/nope"), Err(Errno::ENOENT));
 }
 
-/// As Linux 6.18 answers, but for the times.
+/// As on Linux 6.18, apart from times.
 #[test]
 fn a_list_of_recent_is_read_and_written() {
     let (mut world, netns) = world();
@@ -206,7 +206,7 @@ fn a_list_of_recent_is_read_and_written() {
     assert_eq!(write("/x\n"), Ok(String::new()));
 }
 
-/// As Linux 6.18 answers to three packets of 84 bytes to one address, long after them.
+/// As on Linux 6.18 after three packets of 84 bytes to one address, long ago.
 #[test]
 fn tables_of_hashlimit_are_read_and_not_written() {
     let (mut world, netns) = world();

@@ -14,7 +14,7 @@ use glassnet_kernel::tables::jiffies::{HZ, jiffies};
 
 use super::{DirEntry, Node, Tree, View};
 
-/// What the kernel's clock shows at boot: five minutes before 32 bits overflow.
+/// jiffies at boot: five minutes before 32 bits overflow.
 const INITIAL_JIFFIES: u64 = (1 << 32) - 300 * HZ;
 
 /// The lists of `recent`.
@@ -34,11 +34,11 @@ pub const HASHLIMIT: Tree = Tree {
     list: |view, parts| entries(hashlimit_tables(view).into_iter().flat_map(|t| t.keys()), &Node::RO, parts),
     unlisted: |_, _| None,
     read: |view, parts| of_one(parts, |name| hashlimit(view, name)),
-    // The superuser may open them, and then they take nothing.
+    // Root may open them, but writes fail.
     write: |_, _, _, _| Err(Errno::EIO),
 };
 
-/// The files of a directory without directories.
+/// Files of a flat directory.
 fn entries<'n>(
     mut names: impl Iterator<Item = &'n String>,
     node: &Node,
@@ -51,7 +51,7 @@ fn entries<'n>(
     }
 }
 
-/// Does something with the file of a directory without directories.
+/// Applies `work` to a file of a flat directory.
 fn of_one<T>(parts: &[&str], work: impl FnOnce(&str) -> Result<T, Errno>) -> Result<T, Errno> {
     match parts {
         [] => Err(Errno::EISDIR),
@@ -68,7 +68,7 @@ fn hashlimit_tables<'v>(view: &'v View) -> Option<&'v HashlimitTables> {
     view.net().generic.get()
 }
 
-/// A list of `recent`, each address with its times.
+/// A list of `recent`: addresses with their stamps.
 fn recent(view: &View, name: &str) -> Result<String, Errno> {
     let table = recent_tables(view).and_then(|tables| tables.get(name)).ok_or(Errno::ENOENT)?;
     let mut text = String::new();
@@ -87,7 +87,7 @@ fn recent(view: &View, name: &str) -> Result<String, Errno> {
     Ok(text)
 }
 
-/// A table of `hashlimit`: seconds left, whom, and credit, cap and cost.
+/// A table of `hashlimit`: seconds left, key, and credit, cap and cost.
 fn hashlimit(view: &View, name: &str) -> Result<String, Errno> {
     let table = hashlimit_tables(view).and_then(|tables| tables.get(name)).ok_or(Errno::ENOENT)?;
     let now = jiffies(view.now);
@@ -138,7 +138,7 @@ fn write_recent(cx: &mut Cx, netns: NetnsId, name: &str, text: &str) -> Result<(
     Ok(())
 }
 
-/// Four decimal numbers, which may begin with zeros.
+/// Four decimal numbers, leading zeros allowed.
 fn in4_pton(text: &str) -> Option<Ipv4Addr> {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let parts: Vec<u8> =

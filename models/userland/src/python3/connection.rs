@@ -1,4 +1,4 @@
-//! One connection of the HTTP server: a request is read, answered, and the connection closed (HTTP/1.0).
+//! A connection of the HTTP server (HTTP/1.0): one request and its response.
 
 use crate::process::Process;
 use crate::sock::Sock;
@@ -6,47 +6,47 @@ use crate::stream::BUFSIZE;
 
 use super::pages::{self, error_page, guess_type, head, http_date, listing, log_date, phrase};
 
-/// What the server must do next for a connection.
+/// The server's next step for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Wait for it.
     Wait,
-    /// It is over.
+    /// Done.
     Close,
 }
 
-/// A connection under way.
+/// State of a connection.
 pub struct Connection {
     /// The socket.
     pub socket: Sock,
     received: Vec<u8>,
-    /// What is still to be written, in the order of the server's writes.
+    /// Pending writes, in order.
     to_send: Vec<Vec<u8>>,
     answered: bool,
 }
 
-/// The line that asks, taken apart.
+/// A parsed request line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Request {
     line: String,
     command: String,
     path: String,
-    /// HTTP/0.9: the answer has no head.
+    /// HTTP/0.9: response without a head.
     bare: bool,
 }
 
 impl Connection {
-    /// A connection that was just accepted.
+    /// A newly accepted connection.
     pub fn new(socket: Sock) -> Connection {
         Connection { socket, received: Vec::new(), to_send: Vec::new(), answered: false }
     }
 
-    /// What is to be written waits for room.
+    /// Pending writes wait for buffer space.
     pub fn is_writing(&self) -> bool {
         !self.to_send.is_empty()
     }
 
-    /// Does what can be done without waiting.
+    /// Proceeds as far as possible without waiting.
     pub async fn advance(&mut self, process: &mut Process, root: &str) -> Next {
         while !self.answered {
             match self.socket.read(BUFSIZE) {
@@ -160,7 +160,7 @@ impl Connection {
         self.queue(process, request, &head, &extra, page.into_bytes());
     }
 
-    /// The head is one write, the body another.
+    /// Head and body are separate writes.
     fn queue(&mut self, _: &Process, request: &Request, head: &str, extra: &str, body: Vec<u8>) {
         if !request.bare {
             self.to_send.push(format!("{head}{extra}\r\n").into_bytes());
@@ -187,7 +187,7 @@ fn now(process: &Process) -> u64 {
     crate::sock::wall(process.now()) / 1_000_000_000
 }
 
-/// The head of a request once it is there: up to an empty line, or one line that is no HTTP/1.x.
+/// The complete head of a request: up to an empty line, or a single line without HTTP/1.x.
 fn complete_head(received: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(received);
     let line = text.split_inclusive('\n').next().filter(|line| line.ends_with('\n'))?;
@@ -199,7 +199,7 @@ fn complete_head(received: &[u8]) -> Option<String> {
 
 type Refusal = (String, String, bool);
 
-/// The first line of a request; none for an empty line, which is not answered.
+/// Parses a request line; `None` for an empty line, which gets no response.
 fn parse_request(head: &str) -> Option<Result<Request, Refusal>> {
     let line = head.lines().next().unwrap_or("").trim_end_matches(['\r', '\n']).to_owned();
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -244,7 +244,7 @@ fn unquote(text: &str) -> String {
     String::from_utf8_lossy(&plain).into_owned()
 }
 
-/// The file that a path of a URL means (`translate_path`): `..` does not lead out.
+/// The file of a URL path (`translate_path`); `..` cannot leave the root.
 fn translate_path(root: &str, path: &str) -> String {
     let plain = unquote(path.split(['?', '#']).next().unwrap_or(""));
     let mut parts: Vec<&str> = Vec::new();

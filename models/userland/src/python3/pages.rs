@@ -1,10 +1,10 @@
-//! What the HTTP server of CPython 3.11 sends: headers, error pages, listings of directories.
+//! Pages of CPython 3.11's HTTP server: headers, errors, directory listings.
 
 use chrono::{DateTime, Utc};
 
 use crate::process::BOOT_TIME;
 
-/// A status, its phrase and what the error page says of it.
+/// Status, phrase and explanation.
 const RESPONSES: [(u16, &str, &str); 5] = [
     (200, "OK", "Request fulfilled, document follows"),
     (301, "Moved Permanently", "Object moved permanently -- see URI list"),
@@ -23,7 +23,7 @@ pub fn http_date(seconds: u64) -> String {
     time(seconds).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// A time in seconds since 1970 as the server's log writes it.
+/// A time in seconds since 1970 as the server logs it.
 pub fn log_date(seconds: u64) -> String {
     time(seconds).format("%d/%b/%Y %H:%M:%S").to_string()
 }
@@ -32,7 +32,7 @@ fn time(seconds: u64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds as i64, 0).unwrap_or_default()
 }
 
-/// Status line and headers that every answer begins with.
+/// Status line and common headers.
 pub fn head(status: u16, message: &str, now: u64) -> String {
     let date = http_date(now);
     format!("HTTP/1.0 {status} {message}\r\nServer: SimpleHTTP/0.6 Python/3.11.2\r\nDate: {date}\r\n")
@@ -115,7 +115,7 @@ pub fn guess_type(path: &str) -> &'static str {
     ending.and_then(known).unwrap_or("application/octet-stream")
 }
 
-/// When the files of a machine were written, in seconds since 1970: they are as old as the machine.
+/// Modification time of all files: the machine's boot, in seconds since 1970.
 pub const FILE_TIME: u64 = BOOT_TIME;
 
 #[cfg(test)]

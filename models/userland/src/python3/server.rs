@@ -34,7 +34,7 @@ const LONG: &[Long] = &[
     ("directory", Takes::Value, "d"),
     ("protocol", Takes::Value, "p"),
 ];
-/// How many connections may wait (`request_queue_size`).
+/// Backlog of listen(2) (`request_queue_size`).
 const BACKLOG: usize = 5;
 
 struct Options {
@@ -43,7 +43,7 @@ struct Options {
     port: u16,
 }
 
-/// Runs the server until a signal ends it.
+/// Runs the server until a signal arrives.
 pub async fn main(process: &mut Process, args: &[&str]) -> i32 {
     let options = match parse(process, args) {
         Ok(options) => options,
@@ -112,7 +112,7 @@ fn parse(process: &mut Process, args: &[&str]) -> Result<Options, i32> {
     }
 }
 
-/// Every connection is served beside the others, as by threads.
+/// Serves connections concurrently, as with threads.
 async fn serve(process: &mut Process, socket: &Sock, root: &str) {
     let mut connections: Vec<Connection> = Vec::new();
     loop {

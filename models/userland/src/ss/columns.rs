@@ -1,13 +1,13 @@
 //! The columns of `ss`: each as wide as its widest field.
 
-/// Which side a column's text stands on.
+/// Alignment of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Align {
     Left,
     Right,
 }
 
-/// Heading, alignment, and what stands before it.
+/// Header, alignment, and separator before it.
 const COLUMNS: [(&str, Align, &str); 9] = [
     ("Netid", Align::Left, ""),
     ("State", Align::Left, " "),
@@ -23,7 +23,7 @@ const COLUMNS: [(&str, Align, &str); 9] = [
 /// The fields of a line, in the order of the columns.
 pub type Row = [String; 9];
 
-/// Lays out lines, with the heading unless `-H`; columns that are not shown are left out.
+/// Formats lines, with the header unless `-H`; hidden columns are left out.
 pub fn render(rows: &[Row], shown: [bool; 9], heading: bool) -> String {
     let mut all: Vec<Row> = Vec::new();
     if heading {

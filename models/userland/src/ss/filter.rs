@@ -1,4 +1,4 @@
-//! Filters of `ss`: states, and expressions over ports and addresses.
+//! Filters of `ss`: states, and expressions on ports and addresses.
 
 use std::net::Ipv4Addr;
 
@@ -8,13 +8,13 @@ use glassnet_kernel::tables::tcp_sock::TcpState;
 use crate::hosts::inet_aton;
 use crate::services::ports_by_name;
 
-/// A set of states, a bit each by its number.
+/// A set of states, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct States(pub u32);
 
 /// Every state.
 pub const ALL: States = States(0xffe);
-/// What is shown without options: not listeners, not what is over or only begins.
+/// Default without options: no listeners, no closed or opening connections.
 pub const CONNECTED: States = States(
     ALL.0
         & !(bit(TcpState::Listen) | bit(TcpState::Close) | bit(TcpState::TimeWait) | bit(TcpState::SynRecv)),
@@ -32,12 +32,12 @@ impl States {
         self.0 & bit(state) != 0
     }
 
-    /// There is exactly one state: it needs no column.
+    /// A single state: no column is needed.
     pub fn is_single(self) -> bool {
         self.0.count_ones() == 1
     }
 
-    /// A set by the name that `state` and `exclude` take.
+    /// A set by name, for `state` and `exclude`.
     pub fn named(name: &str) -> Option<States> {
         use TcpState::{
             Close, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv,
@@ -66,7 +66,7 @@ impl States {
     }
 }
 
-/// What a filter asks of a socket.
+/// An expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expr {
     /// Everything.
@@ -77,9 +77,9 @@ pub enum Expr {
     Or(Box<Expr>, Box<Expr>),
     /// Not this.
     Not(Box<Expr>),
-    /// The port of an end compares so.
+    /// Compares a port.
     Port(End, Cmp, u16),
-    /// The address of an end is in a network, and its port is this.
+    /// Compares an address with a network, and a port.
     Address(End, Ipv4Addr, u8, Option<u16>),
 }
 
@@ -109,19 +109,19 @@ pub enum Cmp {
     Ge,
 }
 
-/// What is wrong with a filter.
+/// Error of a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrong {
-    /// It does not parse.
+    /// Syntax error.
     Syntax,
-    /// A message, which stands alone.
+    /// A message.
     Says(String),
 }
 
 type Ends = ((Ipv4Addr, u16), (Ipv4Addr, u16));
 
 impl Expr {
-    /// Whether a socket with these ends is shown.
+    /// The expression matches a socket's addresses and ports.
     pub fn matches(&self, ends: Ends) -> bool {
         let end = |which: End| if which == End::Local { ends.0 } else { ends.1 };
         match self {
@@ -149,7 +149,7 @@ impl Expr {
     }
 }
 
-/// Reads an expression; nothing is [`Expr::True`].
+/// Parses an expression; empty is [`Expr::True`].
 pub fn parse(words: &[String]) -> Result<Expr, Wrong> {
     let tokens: Vec<String> = words.iter().flat_map(|word| word.split_whitespace()).flat_map(split).collect();
     if tokens.is_empty() {
@@ -160,7 +160,7 @@ pub fn parse(words: &[String]) -> Result<Expr, Wrong> {
     if parser.at == tokens.len() { Ok(expr) } else { Err(Wrong::Syntax) }
 }
 
-/// Parentheses, `!`, `&`, `|` and comparisons stand alone.
+/// Parentheses, `!`, `&`, `|` and comparisons are tokens of their own.
 fn split(word: &str) -> Vec<String> {
     let mut tokens = vec![String::new()];
     let letters: Vec<char> = word.chars().collect();

@@ -138,7 +138,7 @@ fn set(options: &mut Options, name: &str, value: &str) -> Done {
         "u" => options.udp = true,
         "w" => options.raw = true,
         "H" => options.no_header = true,
-        // There is no IPv6, and every socket has one line.
+        // No effect: there is no IPv6, and every socket has one line.
         "4" | "O" => {}
         "f" if value == "inet" => {}
         "N" => options.netns = Some(value.to_owned()),
@@ -147,7 +147,7 @@ fn set(options: &mut Options, name: &str, value: &str) -> Done {
     Ok(())
 }
 
-/// The states and the expression that the operands and options ask for.
+/// States and expression of the options and operands.
 fn filters(options: &Options, operands: &[String]) -> Done<(States, Expr)> {
     let mut states = match (options.all, options.listening) {
         (true, _) => ALL,
@@ -188,7 +188,7 @@ fn filters(options: &Options, operands: &[String]) -> Done<(States, Expr)> {
 
 fn wanted(options: &Options, socket: &Socket) -> bool {
     match socket.kind {
-        // What is not connected and does not listen is in no table.
+        // Sockets that are neither connected nor listening are in no table.
         SockKind::Tcp => {
             options.tcp && socket.tcp.as_ref().is_some_and(|tp| tp.hashed || tp.state == TcpState::Listen)
         }
@@ -236,8 +236,7 @@ fn state_name(state: TcpState) -> &'static str {
     }
 }
 
-/// What was received and not read, and what was written and not acknowledged; for a listener who waits, and the
-/// backlog.
+/// Unread bytes and unacknowledged bytes; for a listener the accept queue's length and the backlog.
 fn queues(socket: &Socket) -> (usize, usize) {
     match &socket.tcp {
         None => (socket.rmem_alloc, 0),

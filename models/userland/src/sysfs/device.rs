@@ -1,4 +1,4 @@
-//! The files of every device.
+//! Files of all devices.
 //!
 //! Kernel: net/core/net-sysfs.c, Documentation/ABI/testing/sysfs-class-net
 
@@ -15,7 +15,7 @@ use super::{Attr, errno};
 use crate::procfs::View;
 use crate::procfs::number::kstrtoul;
 
-/// The files in a device's directory, without those that only bridges and ports have.
+/// Files in a device's directory, without those of bridges and ports.
 pub const FILES: &[Attr] = &[
     Attr::ro("addr_assign_type", |_, dev| Ok((dev.addr_assign as u8).to_string())),
     Attr::ro("addr_len", |_, _| Ok("6".to_owned())),
@@ -47,7 +47,7 @@ pub const FILES: &[Attr] = &[
 
 macro_rules! statistics {
     ($($name:literal => $value:expr),* $(,)?) => {
-        /// The files in `statistics`; what the model does not count is 0.
+        /// Files in `statistics`; unmodelled counters are 0.
         pub const STATISTICS: &[Attr] = &[$(Attr::ro($name, |_, dev| {
             let value: fn(&NetDevice) -> u64 = $value;
             Ok(value(dev).to_string())
@@ -82,7 +82,7 @@ statistics! {
     "tx_window_errors" => |_| 0,
 }
 
-/// The files of a receive queue: packets are not steered to other CPUs yet.
+/// Files of a receive queue. Not modelled: RPS.
 pub const RX_QUEUE: &[Attr] = &[
     Attr::rw("rps_cpus", |_, _| Ok("0".to_owned()), |_, _, _| Err(Errno::EOPNOTSUPP)),
     Attr::rw("rps_flow_cnt", |_, _| Ok("0".to_owned()), |_, _, _| Err(Errno::EOPNOTSUPP)),
@@ -105,11 +105,11 @@ fn never_while_up(_: &View, dev: &NetDevice) -> Result<String, Errno> {
     if dev.is_up() { Ok("0".to_owned()) } else { Err(Errno::EINVAL) }
 }
 
-/// Speed in Mbit/s, `None` where the driver does not know; `lo` and devices that are down have none at all.
+/// Speed in Mbit/s; `None` if unknown.
 ///
 /// # Errors
 ///
-/// `EINVAL` for those.
+/// `EINVAL` for `lo` and devices that are down.
 pub fn speed(view: &View, dev: &NetDevice) -> Result<Option<u32>, Errno> {
     if !dev.is_up() {
         return Err(Errno::EINVAL);
@@ -133,7 +133,7 @@ fn iflink(view: &View, dev: &NetDevice) -> Result<String, Errno> {
     Ok(link.to_string())
 }
 
-/// The word of the `operstate` file.
+/// Content of `operstate`.
 pub fn operstate(dev: &NetDevice) -> &'static str {
     match dev.operstate {
         _ if !dev.is_up() => "down",
@@ -192,7 +192,7 @@ fn store_flags(cx: &mut Cx, dev: DevId, text: &str) -> Result<(), Errno> {
     set(cx, dev, wanted)
 }
 
-/// Longest remark, bytes (`IFALIASZ`).
+/// Size of an alias, bytes (`IFALIASZ`).
 const IFALIASZ: usize = 256;
 
 fn store_ifalias(cx: &mut Cx, dev: DevId, text: &str) -> Result<(), Errno> {

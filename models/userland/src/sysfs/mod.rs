@@ -1,4 +1,4 @@
-//! `/sys/class/net`: devices as files.
+//! `/sys/class/net`.
 //!
 //! | module | owns |
 //! |---|---|
@@ -14,6 +14,9 @@ pub mod device;
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::{DevId, NetnsId};
+use glassnet_kernel::net::bridge::br_attrs::BrAttr;
+use glassnet_kernel::net::bridge::br_attrs_bridge::BRIDGE_ATTRS;
+use glassnet_kernel::net::bridge::br_attrs_port::PORT_ATTRS;
 use glassnet_kernel::netlink::{Errno, NlError};
 use glassnet_kernel::tables::netdev::NetDevice;
 
@@ -22,17 +25,17 @@ use crate::procfs::{DirEntry, Node, Tree, View};
 /// The whole of `/sys`.
 pub const TREE: Tree = Tree { path: "sys", is_there: |_| true, list, unlisted: |_, _| None, read, write };
 
-/// What a file says of a device; no newline at the end.
+/// Reads a file; no newline at the end.
 pub type Show = fn(&View, &NetDevice) -> Result<String, Errno>;
-/// What writing to a file does to a device.
+/// Writes a file.
 pub type Store = fn(&mut Cx, DevId, &str) -> Result<(), Errno>;
 
 /// A file in a device's directory.
 pub struct Attr {
     /// Its name.
     pub name: &'static str,
-    /// Reads it; `None`: it is only written.
-    pub show: Option<Show>,
+    /// Reads it.
+    pub show: Show,
     /// Writes it; `None`: it is only read.
     pub store: Option<Store>,
 }
@@ -40,35 +43,33 @@ pub struct Attr {
 impl Attr {
     /// A file that is only read.
     pub const fn ro(name: &'static str, show: Show) -> Attr {
-        Attr { name, show: Some(show), store: None }
+        Attr { name, show, store: None }
     }
 
     /// A file that is read and written.
     pub const fn rw(name: &'static str, show: Show, store: Store) -> Attr {
-        Attr { name, show: Some(show), store: Some(store) }
-    }
-
-    /// A file that is only written.
-    pub const fn wo(name: &'static str, store: Store) -> Attr {
-        Attr { name, show: None, store: Some(store) }
+        Attr { name, show, store: Some(store) }
     }
 
     fn entry(&self) -> DirEntry {
-        let node = match (self.show, self.store) {
-            (_, None) => Node::RO,
-            (Some(_), Some(_)) => Node::RW,
-            (None, Some(_)) => Node::WO,
-        };
-        (self.name.to_owned(), node)
+        (self.name.to_owned(), if self.store.is_some() { Node::RW } else { Node::RO })
     }
 }
 
-/// The errno of a refused netlink request: all that a file can tell.
+/// What a path in a device's directory leads to.
+enum File {
+    /// A file of [`device`], or `brforward`.
+    Attr(&'static Attr),
+    /// An attribute of a bridge or of a port.
+    Bridge(&'static BrAttr),
+}
+
+/// The error number of a refused netlink request.
 pub fn errno(error: NlError) -> Errno {
     error.errno
 }
 
-/// A part of a path below `/sys` that belongs to a device: the device's name and the rest.
+/// Splits a path below `/sys` into a device's name and the rest.
 fn device_path<'p, 'n>(parts: &'p [&'n str]) -> Option<(&'n str, &'p [&'n str])> {
     match parts {
         ["class", "net", dev, rest @ ..] | ["devices", "virtual", "net", dev, rest @ ..] => {
@@ -78,7 +79,7 @@ fn device_path<'p, 'n>(parts: &'p [&'n str]) -> Option<(&'n str, &'p [&'n str])>
     }
 }
 
-/// Follows the links below a device's directory (`master/…`, `brif/v1/…`), so that what remains is files.
+/// Resolves the links below a device's directory (`master/…`, `brif/v1/…`).
 fn follow<'w, 'n>(
     view: &View<'w>,
     dev: &'w NetDevice,
@@ -114,18 +115,22 @@ fn resolve<'w, 'n>(view: &View<'w>, parts: &[&'n str]) -> Option<(&'w NetDevice,
     follow(view, view.dev(name)?, rest)
 }
 
-fn find(dev: &NetDevice, parts: &[&str]) -> Option<&'static Attr> {
+fn find(dev: &NetDevice, parts: &[&str]) -> Option<File> {
     let (table, name): (&'static [Attr], &str) = match parts {
         [name] if *name == "brforward" && dev.bridge().is_some() => (bridge::FORWARD, name),
         [name] => (device::FILES, name),
         ["statistics", name] => (device::STATISTICS, name),
         ["queues", "rx-0", name] => (device::RX_QUEUE, name),
         ["queues", "tx-0", name] => (device::TX_QUEUE, name),
-        ["bridge", name] if dev.bridge().is_some() => (bridge::BRIDGE, name),
-        ["brport", name] if dev.port.is_some() => (bridge::PORT, name),
+        ["bridge", name] if dev.bridge().is_some() => return find_attr(BRIDGE_ATTRS, name),
+        ["brport", name] if dev.port.is_some() => return find_attr(PORT_ATTRS, name),
         _ => return None,
     };
-    table.iter().find(|attr| attr.name == name)
+    table.iter().find(|attr| attr.name == name).map(File::Attr)
+}
+
+fn find_attr(table: &[&'static BrAttr], name: &str) -> Option<File> {
+    table.iter().find(|attr| attr.file == Some(name)).map(|attr| File::Bridge(attr))
 }
 
 /// Reads a file below `/sys`.
@@ -135,14 +140,14 @@ fn find(dev: &NetDevice, parts: &[&str]) -> Option<&'static Attr> {
 /// See [`crate::procfs::read`].
 fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
     let found = resolve(view, parts).and_then(|(dev, rest)| Some((dev, find(dev, &rest)?)));
-    let Some((dev, attr)) = found else {
+    let Some((dev, file)) = found else {
         return Err(if list(view, parts).is_ok() { Errno::EISDIR } else { Errno::ENOENT });
     };
-    let mut text = attr.show.ok_or(Errno::EACCES)?(view, dev)?;
-    if attr.name != "brforward" {
-        text.push('\n');
-    }
-    Ok(text)
+    let text = match file {
+        File::Attr(attr) => (attr.show)(view, dev)?,
+        File::Bridge(attr) => bridge::show(attr, view, dev)?,
+    };
+    Ok(text + "\n")
 }
 
 /// Writes a file below `/sys`.
@@ -153,8 +158,11 @@ fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
 fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), Errno> {
     let view = View { kernel: cx.k, netns, now: cx.now };
     let (dev, rest) = resolve(&view, parts).ok_or(Errno::ENOENT)?;
-    let (id, attr) = (dev.id, find(dev, &rest).ok_or(Errno::ENOENT)?);
-    attr.store.ok_or(Errno::EACCES)?(cx, id, text)
+    let id = dev.id;
+    match find(dev, &rest).ok_or(Errno::ENOENT)? {
+        File::Attr(attr) => attr.store.ok_or(Errno::EACCES)?(cx, id, text),
+        File::Bridge(attr) => bridge::store(attr, cx, id, text),
+    }
 }
 
 /// Lists a directory below `/sys`.
@@ -193,10 +201,10 @@ fn list_device(view: &View, dev: &NetDevice, parts: &[&str]) -> Result<Vec<DirEn
         ["queues"] => Ok(vec![dir("rx-0"), dir("tx-0")]),
         ["queues", "rx-0"] => Ok(files(device::RX_QUEUE)),
         ["queues", "tx-0"] => Ok(files(device::TX_QUEUE)),
-        ["bridge"] if dev.bridge().is_some() => Ok(files(bridge::BRIDGE)),
+        ["bridge"] if dev.bridge().is_some() => Ok(bridge::files(BRIDGE_ATTRS)),
         ["brport"] => {
             let master = dev.master().ok_or(Errno::ENOENT)?;
-            let mut entries = files(bridge::PORT);
+            let mut entries = bridge::files(PORT_ATTRS);
             entries.push(("bridge".to_owned(), Node::Link(format!("../../{}", view.name(master)))));
             Ok(entries)
         }

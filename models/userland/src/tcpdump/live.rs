@@ -1,4 +1,4 @@
-//! Captures on a device, or on all of them.
+//! Live captures on one device, or on all.
 
 use std::net::Ipv4Addr;
 
@@ -22,7 +22,7 @@ const ETHERNET_HEADER: usize = 14;
 const ARPHRD_ETHER: u16 = 1;
 const ARPHRD_LOOPBACK: u16 = 772;
 
-/// What is captured on.
+/// The captured device.
 struct Device {
     name: String,
     ifindex: u32,
@@ -31,7 +31,7 @@ struct Device {
     netmask: Ipv4Addr,
 }
 
-/// Captures until `-c` packets came or a signal arrives, and gives the exit status.
+/// Captures until `-c` packets were received or a signal arrives; returns the exit status.
 pub async fn run(process: &mut Process, options: Options) -> Done<i32> {
     let device = open(process, &options)?;
     if options.list_link_types {
@@ -72,15 +72,15 @@ pub async fn run(process: &mut Process, options: Options) -> Done<i32> {
     Ok(0)
 }
 
-/// The kernel's ring of packet blocks (`TPACKET_V3`): a block that is not full is handed over when its timer
-/// expires, so that tcpdump sees packets up to a second late.
+/// The kernel's ring buffer (`TPACKET_V3`): a block that is not full is returned when its timer expires, so tcpdump
+/// gets packets up to a second late.
 struct Ring {
     opened: Nanos,
     period: Nanos,
 }
 
 impl Ring {
-    /// How long libpcap lets the kernel keep packets: a tenth of a second where somebody reads along.
+    /// Timeout of a block: a tenth of a second if packets are printed line buffered.
     fn period(options: &Options) -> Nanos {
         let printing = options.write.is_none() || options.print_also;
         match (options.immediate, options.line_buffered && printing) {
@@ -90,7 +90,7 @@ impl Ring {
         }
     }
 
-    /// Waits until a block with packets is handed over; false if a signal came first.
+    /// Waits for a block with packets; false if a signal arrived.
     async fn fill(&self, process: &mut Process, socket: &Sock) -> bool {
         if let Woken::Signal(_) = socket.wait(process, None).await {
             return false;
@@ -104,7 +104,7 @@ impl Ring {
     }
 }
 
-/// Takes what is in the socket's queue; false once enough packets came.
+/// Takes packets off the socket's queue; false after `-c` packets.
 async fn drain(
     process: &mut Process,
     socket: &Sock,
@@ -126,7 +126,7 @@ async fn drain(
     Ok(true)
 }
 
-/// How many packets that the filter passes are left in the queue.
+/// Number of matching packets left in the queue.
 fn pending(socket: &Sock, device: &Device, options: &Options, filter: &super::filter::Filter) -> u64 {
     let mut count = 0;
     while let Ok(Some(received)) = socket.receive() {
@@ -135,8 +135,8 @@ fn pending(socket: &Sock, device: &Device, options: &Options, filter: &super::fi
     count
 }
 
-/// The packet as it is captured: nothing if the filter rejects it, `Some(None)` if only `-Q` or the loopback
-/// device's second sight of it does, which the kernel's count does not know.
+/// The packet as captured: `None` if the filter rejects it, `Some(None)` if only `-Q` or the loopback duplicate does,
+/// which the kernel does not count.
 fn accept(
     received: &Received,
     device: &Device,
@@ -158,7 +158,7 @@ fn accept(
         Direction::In => !outgoing,
         Direction::Out => outgoing,
     };
-    // Whatever leaves by the loopback device comes in by it at once.
+    // A packet sent on lo is also received.
     if !wanted || (outgoing && received.ifindex == device.loopback) {
         return Some(None);
     }
@@ -180,7 +180,7 @@ fn hardware(received: &Received, loopback: u32) -> u16 {
     if received.ifindex == loopback { ARPHRD_LOOPBACK } else { ARPHRD_ETHER }
 }
 
-/// The source address in the eight bytes of a cooked header.
+/// Source address field of a cooked header.
 fn address(received: &Received) -> [u8; 8] {
     let mut address = [0; 8];
     address[..6].copy_from_slice(&received.mac.0);
@@ -232,7 +232,7 @@ fn no_such_device(name: &str) -> Stop {
     error(&format!("{name}: No such device exists\n(No such device exists)"))
 }
 
-/// Finds the device and checks that it can be captured on.
+/// Opens the device for a capture.
 fn open(process: &Process, options: &Options) -> Done<Device> {
     let name = match &options.interface {
         None => found(process).swap_remove(0).name,
@@ -287,20 +287,20 @@ fn link_types(name: &str) -> String {
         text += &format!("  {name} ({description})\n");
     }
     if ![ANY, "lo"].contains(&name) {
-        // libpcap offers it for every Ethernet device: a cable modem could be behind it.
+        // libpcap lists it for every Ethernet device.
         text += "  DOCSIS (DOCSIS) (printing not supported)\n";
     }
     text
 }
 
-/// A device of the list that libpcap makes.
+/// A device in libpcap's list.
 struct Found {
     merit: u32,
     name: String,
     text: String,
 }
 
-/// The devices in libpcap's order: those that run first, loopback behind them, those that are down last.
+/// Devices in libpcap's order: running ones, loopback, those that are down.
 fn found(process: &Process) -> Vec<Found> {
     let mut found: Vec<Found> = sock::interfaces(process)
         .into_iter()
@@ -357,7 +357,7 @@ fn describe(name: String, flags: u32, carrier: bool) -> Found {
     Found { merit, name, text }
 }
 
-/// What `-D` prints.
+/// Output of `-D`.
 pub fn list_interfaces(process: &Process) -> String {
     let line = |(at, device): (usize, (String, String))| format!("{}.{}\n", at + 1, device.1);
     listed(process).into_iter().enumerate().map(line).collect()

@@ -48,18 +48,18 @@ async fn tcpdump(process: &mut Process) -> Done<i32> {
     }
 }
 
-/// Where captured packets go: to the screen, to a file, or both.
+/// Output of captured packets: screen, file, or both.
 struct Sink {
     printer: Option<Printer>,
     file: Option<String>,
     nanoseconds: bool,
-    /// Packets taken so far.
+    /// Number of captured packets.
     captured: u64,
     limit: Option<u64>,
 }
 
 impl Sink {
-    /// Opens what the options ask for.
+    /// Opens the outputs of the options.
     async fn open(process: &mut Process, options: &Options, link: LinkType) -> Done<Sink> {
         let nanoseconds = options.print.nanoseconds;
         if let Some(file) = &options.write {
@@ -72,7 +72,7 @@ impl Sink {
         Ok(Sink { printer, file: options.write.clone(), nanoseconds, captured: 0, limit: options.count })
     }
 
-    /// Takes a packet; false once there are as many as `-c` asks for.
+    /// Outputs a packet; false after `-c` packets.
     async fn take(&mut self, process: &mut Process, packet: &Captured) -> Done<bool> {
         self.captured += 1;
         if let Some(file) = &self.file {
@@ -99,13 +99,13 @@ async fn write(process: &mut Process, file: &str, bytes: &[u8], new: bool) -> Do
     written.map_err(|error| options::error(&format!("{file}: {}", strerror(&error))))
 }
 
-/// What numbers are called on this machine.
+/// Name tables of this machine.
 async fn names(process: &Process) -> Names {
     let hosts = Hosts::read(process).await;
     Names { hosts: hosts.names().collect(), interfaces: sock::interfaces(process).into_iter().collect() }
 }
 
-/// Reads the filter expression for packets of this link type.
+/// Compiles the filter for this link type.
 async fn compile(
     process: &Process,
     options: &Options,

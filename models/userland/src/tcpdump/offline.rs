@@ -10,7 +10,7 @@ use crate::pcap;
 use crate::process::Process;
 use crate::stop::Done;
 
-/// Reads the file and gives the exit status.
+/// Reads the file and returns the exit status.
 pub async fn run(process: &mut Process, options: Options, file: &str) -> Done<i32> {
     let bytes = read(process, file).await?;
     let capture = pcap::read(&bytes).map_err(|text| error(&text))?;

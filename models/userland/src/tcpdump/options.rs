@@ -5,7 +5,7 @@ use crate::getopt::{self, Long, Opt, Takes};
 use crate::pcap::SNAPSHOT_LENGTH;
 use crate::stop::{Done, Stop};
 
-/// The version that is imitated.
+/// Modelled version.
 pub const VERSION: &str = "tcpdump version 4.99.3
 libpcap version 1.10.3 (with TPACKET_V3)
 OpenSSL 3.0.15 3 Sep 2024
@@ -60,10 +60,10 @@ pub enum Direction {
     Out,
 }
 
-/// What to do.
+/// Options.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// What packets look like.
+    /// Print options.
     pub print: PrintOptions,
     /// `-i`.
     pub interface: Option<String>,
@@ -104,11 +104,11 @@ pub fn error(text: &str) -> Stop {
     Stop::error(1, format!("tcpdump: {text}\n"))
 }
 
-/// Reads the arguments after the program's name.
+/// Parses the arguments.
 ///
 /// # Errors
 ///
-/// What tcpdump prints instead of running.
+/// Output of tcpdump in the place of a run.
 pub fn parse(args: &[String]) -> Done<Options> {
     let parsed = getopt::parse(args, SHORT, LONG);
     let mut options = Options { snapshot: SNAPSHOT_LENGTH, ..Options::default() };
@@ -136,7 +136,7 @@ pub fn parse(args: &[String]) -> Done<Options> {
     Ok(options)
 }
 
-/// Options that change what a packet looks like; false for any other.
+/// Parses print options; false for any other.
 fn print_option(print: &mut PrintOptions, opt: &Opt) -> Done<bool> {
     match opt.name.as_str() {
         "e" => print.link_header += 1,
@@ -185,7 +185,7 @@ fn capture_option(options: &mut Options, opt: &Opt) -> Done {
         "version" => return Err(Stop::shown(VERSION)),
         "l" => options.line_buffered = true,
         "immediate" => options.immediate = true,
-        // What is written, how filters are optimised and whose privileges are used is the same in the end.
+        // No effect here: unbuffered output, optimization of filters, privileges.
         "U" | "O" | "Z" => {}
         name => return Err(not_modelled(name)),
     }
@@ -204,7 +204,7 @@ fn positive(text: &str, what: &str) -> Done<u64> {
     }
 }
 
-/// What C's `atoi` reads.
+/// As C's `atoi`.
 fn leading_number(text: &str) -> Option<i64> {
     let text = text.trim_start();
     let end = text.char_indices().find(|(at, c)| !(c.is_ascii_digit() || (*at == 0 && *c == '-')));

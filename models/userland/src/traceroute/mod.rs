@@ -20,12 +20,12 @@ use options::Options;
 
 /// Bytes of the IPv4 header and of the UDP or ICMP header.
 const HEADERS: usize = 28;
-/// Bytes of a packet unless told.
+/// Default packet length, bytes.
 const PACKET: usize = 60;
 /// The first port of UDP probes.
 const FIRST_PORT: u16 = 33_434;
 const IPPROTO_ICMP: u8 = 1;
-/// What a wait is longer than the response that it is measured by, in seconds.
+/// Added to a wait derived from a round-trip time, seconds.
 const WAIT_SLACK: f64 = 0.001;
 
 /// Entry point.
@@ -59,9 +59,9 @@ struct Probe {
     received: Option<Nanos>,
     from: Option<Ipv4Addr>,
     remark: String,
-    /// Answered, or waited for long enough.
+    /// Answered, or timed out.
     done: bool,
-    /// The trace need not go farther.
+    /// The destination, or an error that ends the trace.
     last: bool,
 }
 
@@ -79,7 +79,7 @@ fn fatal(what: &str, errno: Errno) -> Stop {
     Stop::error(1, format!("{what}: {}\n", errno.strerror()))
 }
 
-/// Opens a socket as the options want it.
+/// Opens a socket with the options.
 fn open(process: &Process, options: &Options, kind: SockKind) -> Done<Sock> {
     let socket = Sock::open(process, kind);
     if let Some(name) = &options.device {
@@ -150,13 +150,13 @@ impl Trace {
         }
     }
 
-    /// When `-z` lets the next probe go, if that is not yet.
+    /// Time of the next probe with `-z`, if in the future.
     fn paused_until(&self, now: Nanos) -> Option<Nanos> {
         let due = self.last_send? + seconds(self.options.pause);
         (self.options.pause > 0.0 && due > now).then_some(due)
     }
 
-    /// How long to wait for a probe, in seconds: less once its hop or a later one answered.
+    /// Timeout of a probe in seconds; shorter if its hop or a later one answered.
     fn patience(&self, at: usize) -> f64 {
         let [most, here, near] = self.options.wait;
         let trip = |probe: &Probe| match (probe.done, probe.sent, probe.received) {
@@ -195,7 +195,7 @@ impl Trace {
         self.probes[at].sent = Some(sent);
         self.last_send = Some(sent);
         match outcome {
-            // What went wrong on the way is in the queue of errors.
+            // Errors are in the error queue.
             Ok(_) | Err(Errno::EMSGSIZE | Errno::EHOSTUNREACH | Errno::ECONNREFUSED) => Ok(()),
             Err(errno) => Err(fatal("send", errno)),
         }
@@ -229,7 +229,7 @@ impl Trace {
             if let Some(error) = socket.receive_error() {
                 probe.answer(&error, false);
             } else if let Ok(Some(received)) = socket.receive() {
-                // Somebody listens on that port and answered.
+                // A reply of an open port.
                 probe.finish(received.at, received.from.0);
                 probe.last = true;
             }
@@ -248,7 +248,7 @@ impl Trace {
                 probe.answer(&error, true);
             }
         }
-        // A pending error is in the queue of errors too; it only ends this round.
+        // A pending error is in the error queue too; it ends this round.
         while let Ok(Some(received)) = socket.receive() {
             let header = usize::from(received.data.first().copied().unwrap_or(0) & 0xf) * 4;
             let icmp = received.data.get(header..).unwrap_or(&[]);
@@ -260,7 +260,7 @@ impl Trace {
         }
     }
 
-    /// What is printed of a finished probe.
+    /// Output for a finished probe.
     fn describe(&self, at: usize) -> String {
         let queries = self.options.queries;
         let probe = &self.probes[at];
@@ -294,7 +294,7 @@ impl Probe {
         (self.received, self.from, self.done, self.socket) = (Some(at), Some(from), true, None);
     }
 
-    /// An ICMP message or a local refusal about this probe.
+    /// Handles an ICMP error or local error about a probe.
     fn answer(&mut self, error: &SockError, echo: bool) {
         if self.done {
             return;
@@ -328,7 +328,7 @@ impl Probe {
     }
 }
 
-/// A span in seconds; a year is long enough for any wait.
+/// Seconds as a duration, at most a year.
 fn seconds(seconds: f64) -> Nanos {
     const YEAR: f64 = 365.0 * 86_400.0;
     Nanos((seconds.min(YEAR) * 1e9) as u64)

@@ -1,4 +1,4 @@
-//! The command line of traceroute, which has a parser and error texts of its own.
+//! The command line of traceroute, with its own parser and error texts.
 
 use std::net::Ipv4Addr;
 
@@ -129,12 +129,12 @@ const OPTIONS: [(&str, &str, &str); 28] = [
     ("P", "protocol", "prot"),
     ("V", "version", ""),
 ];
-/// A refused command line: the text and exit status 2.
+/// An error in the command line: exit status 2.
 pub fn refuse<T>(text: &str) -> Done<T> {
     Err(Stop::error(2, format!("{text}\n")))
 }
 
-/// What to do.
+/// Options.
 pub struct Options {
     /// Host as it was given.
     pub host: String,
@@ -160,7 +160,7 @@ pub struct Options {
     pub port: Option<u16>,
     /// `-t`
     pub tos: u8,
-    /// `-w`: seconds at most, times a response of the same hop, times one of a later hop.
+    /// `-w`: seconds at most, factor for a response of the same hop, factor for a later hop.
     pub wait: [f64; 3],
     /// `-q`
     pub queries: usize,
@@ -193,7 +193,7 @@ impl Options {
     }
 }
 
-/// Reads the arguments after the program's name.
+/// Parses the arguments.
 pub fn parse(args: &[String], hosts: &Hosts) -> Done<Options> {
     if args.is_empty() {
         return Err(Stop::shown(HELP));
@@ -237,7 +237,7 @@ fn parse_long(options: &mut Options, long: &str, at: usize, hosts: &Hosts) -> Do
     }
 }
 
-/// Reads `-nI` or `-m 5`; returns the next argument's place.
+/// Parses `-nI` or `-m 5`; returns the index of the next argument.
 fn parse_cluster(
     options: &mut Options,
     letters: &str,
@@ -275,7 +275,7 @@ fn apply(options: &mut Options, letter: &str, value: &str, shown: &str, at: usiz
     let bad = || Stop::error(2, format!("Cannot handle `{shown}' option with arg `{value}' (argc {at})\n"));
     let number = || value.parse::<u32>().map_err(|_| bad());
     match letter {
-        // `-d` and `-e` show nothing where there is nothing to show.
+        // No effect here.
         "4" | "d" | "e" => {}
         "F" => options.dont_fragment = true,
         "f" => options.first = number()? as usize,
@@ -307,7 +307,7 @@ fn apply(options: &mut Options, letter: &str, value: &str, shown: &str, at: usiz
     Ok(())
 }
 
-/// `MAX,HERE,NEAR`; what is left out is 0 once MAX is given.
+/// `MAX,HERE,NEAR`; omitted values are 0 if MAX is given.
 fn wait(text: &str, defaults: [f64; 3]) -> Option<[f64; 3]> {
     let parts: Vec<f64> = text.split(',').map(|part| part.parse().ok()).collect::<Option<_>>()?;
     match parts.as_slice() {

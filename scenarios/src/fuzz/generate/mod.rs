@@ -19,7 +19,7 @@ use glassnet_userland::iptables::draw::Draw;
 
 use crate::rig::case::Case;
 
-/// A random case; the same seed gives the same case.
+/// A random case; equal seeds give equal cases.
 pub fn case(seed: u64) -> Case {
     let mut draw = CaseDraw(Draw::new(seed));
     let (legacy, bridge_nf) = (draw.one_in(4), draw.one_in(2));
@@ -29,7 +29,7 @@ pub fn case(seed: u64) -> Case {
     Case { name: format!("seed {seed}"), legacy, bridge_nf, sets, rules, steps }
 }
 
-/// Draws a case: rules, sets and packets, of the values that [`Draw`] has.
+/// Draws rules, sets and packets of a case from the values of [`Draw`].
 struct CaseDraw(Draw);
 
 impl std::ops::Deref for CaseDraw {
@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<Case>(&text).ok(), Some(kept));
     }
 
-    /// Every match, target and type of set that the kernel half of the project has.
+    /// All modelled matches, targets and set types.
     #[rustfmt::skip]
     const WORDS: &[&str] = &[
         "-m tcp", "-m udp", "-m icmp", "-m multiport", "-m conntrack", "-m state", "-m mark", "-m connmark",
@@ -87,7 +87,7 @@ mod tests {
         assert!(missing.is_empty(), "{missing:?} never come");
     }
 
-    /// Rules that no packet meets test nothing: of all that are asked, more than one in eight is met.
+    /// Rules that match no packet test nothing: more than one in eight must match one.
     #[test]
     fn packets_meet_rules() {
         let (mut met, mut all) = (0, 0);

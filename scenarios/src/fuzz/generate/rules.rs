@@ -39,7 +39,8 @@ impl CaseDraw {
             let policy = if self.one_in(40) && table != "nat" { "DROP" } else { "ACCEPT" };
             lines.push(format!(":{chain} {policy} [0:0]"));
         }
-        // A chain of its own belongs to one built-in chain, or to all: then it gets only what every chain may have.
+        // A user-defined chain is called by one built-in chain, or by all; then its rules may only have what is
+        // allowed in all.
         let own: Vec<&str> = (0..self.pick(&[0, 0, 1, 2, 2, 3, 4]))
             .map(|_| if self.one_in(3) { "" } else { self.chain(chains) })
             .collect();
@@ -58,7 +59,7 @@ impl CaseDraw {
         lines.push("COMMIT".to_owned());
     }
 
-    /// One of a table's chains, more often one by which forwarded packets come: most are.
+    /// A chain of the table, preferably one of forwarded packets.
     fn chain(&mut self, chains: &[&'static str]) -> &'static str {
         let chain = self.pick(chains);
         if matches!(chain, "INPUT" | "OUTPUT") && self.one_in(2) { self.pick(chains) } else { chain }
@@ -102,7 +103,7 @@ impl CaseDraw {
         words.join(" ")
     }
 
-    /// A match of the protocol itself.
+    /// The match of the protocol.
     fn protocol_match(&mut self, place: Place) -> String {
         let ext: &MatchExt = match place.proto {
             Some("icmp") => &icmp::EXT,
@@ -113,20 +114,20 @@ impl CaseDraw {
         (ext.drawn.1)(self, place)
     }
 
-    /// A match that may stand there; rarely none.
+    /// A match that is allowed there; sometimes none.
     fn extension(&mut self, place: Place) -> String {
         let rows = MATCHES.iter().map(|ext| ext.drawn);
         self.weighted(rows, |make, draw| Some(make(draw, place)).filter(|words| !words.is_empty()))
             .unwrap_or_default()
     }
 
-    /// A target that may stand there; `callable` are the own chains that it may call.
+    /// A target that is allowed there; `callable` are the user-defined chains that it may call.
     fn target(&mut self, place: Place, callable: &[usize]) -> DrawnTarget {
         if !callable.is_empty() && self.one_in(3) {
             let own = self.pick(callable);
             return DrawnTarget::plain(format!("{} own{own}", self.pick(&["-j", "-j", "-g"])));
         }
-        // In how many of eight rules it is an extension.
+        // How many of eight targets are extensions.
         let extensions = match place.table {
             "nat" => 6,
             "raw" | "mangle" => 5,
@@ -152,7 +153,7 @@ impl CaseDraw {
         }
     }
 
-    /// What one of these rows makes, each drawn as often as its weight says; four are tried.
+    /// The result of a row drawn by weight; up to four are tried.
     fn weighted<F: Copy, R>(
         &mut self,
         rows: impl Iterator<Item = (usize, F)> + Clone,
@@ -175,7 +176,8 @@ impl CaseDraw {
     }
 }
 
-/// Own chains from `first` on that a rule may call whose packets come by `chain`. Only later ones: no loops.
+/// User-defined chains, from `first` on, that a rule may call whose packets come from `chain`. Only later ones: no
+/// loops.
 fn callable(own: &[&str], chain: &str, first: usize) -> Vec<usize> {
     (first..own.len()).filter(|at| own[*at].is_empty() || own[*at] == chain).collect()
 }

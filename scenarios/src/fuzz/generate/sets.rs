@@ -2,7 +2,7 @@
 
 use super::CaseDraw;
 
-/// A type of set: its name, what its elements are made of, and what `create` needs.
+/// A set type: name, parts of its elements, and options of `create`.
 #[derive(Clone, Copy)]
 struct Kind {
     name: &'static str,
@@ -33,7 +33,7 @@ const KINDS: [Kind; 9] = [
 ];
 /// A list of the other sets.
 const LIST: Kind = Kind { name: "list:set", parts: &[], create: " size 8" };
-/// Most sets before a list.
+/// Maximum number of sets before a list.
 const MOST: usize = 3;
 
 impl CaseDraw {
@@ -66,7 +66,7 @@ impl CaseDraw {
         lines
     }
 
-    /// What the elements of a set may carry.
+    /// Extensions of a set.
     fn extensions(&mut self) -> String {
         let mut words = String::new();
         for word in [" counters", " skbinfo", " comment", " timeout 600", " timeout 0"] {

@@ -1,4 +1,4 @@
-//! Random traffic: short conversations of a few hosts, and things that no honest host sends.
+//! Random traffic: short flows between a few hosts, and invalid packets.
 
 use std::net::Ipv4Addr;
 
@@ -23,11 +23,11 @@ impl CaseDraw {
         steps
     }
 
-    /// A port, a host behind it, and an address to talk to: another host, the router, or one far away.
+    /// A port, a host behind it, and a destination: another host, the router, or a distant one.
     fn ends(&mut self) -> (Port, Ipv4Addr, Ipv4Addr) {
         let net = self.pick(&[0, 0, 1, 2, 2]);
         let src = self.host_of(net);
-        // Now and then a host pretends to be another; on the bridge that would move the Ethernet address for all cases.
+        // Sometimes a spoofed source; not on the bridge, where the FDB entry would move for all later cases.
         let port = if self.one_in(12) { self.pick(&[Port::C1, Port::S1]) } else { Self::behind(src) };
         let dst = match self.below(8) {
             0 | 2 => Ipv4Addr::new(10, 0, self.below(3) as u8, 1),
@@ -37,7 +37,7 @@ impl CaseDraw {
         (port, src, dst)
     }
 
-    /// The port behind which a host is; by it an answer comes back.
+    /// The port of a host, on which its replies are received.
     fn behind(dst: Ipv4Addr) -> Port {
         match dst.octets() {
             [10, 0, 0, _] => Port::C1,
@@ -53,7 +53,7 @@ impl CaseDraw {
         Packet { src, dst, ttl, tos, len, bad_sum: self.one_in(40), proto }
     }
 
-    /// Where answers come from: most often where the packet should have gone, after NAT anywhere.
+    /// The port of replies: usually that of the destination; after NAT any.
     fn answers(&mut self, dst: Ipv4Addr) -> Port {
         if self.one_in(4) { self.pick(&[Port::C1, Port::S1, Port::Q0, Port::Q1]) } else { Self::behind(dst) }
     }
@@ -85,7 +85,7 @@ impl CaseDraw {
 
     fn udp_flow(&mut self, steps: &mut Vec<Step>) {
         let (port, src, dst) = self.ends();
-        // The router's own programs wait at these.
+        // The router's listeners.
         let is_router = dst.octets()[3] == 1;
         let dport = if is_router && self.one_in(2) { self.pick(&[53, 443]) } else { self.port() };
         let proto = Proto::Udp { sport: self.pick(&[1000, 1001]), dport };
@@ -118,7 +118,7 @@ impl CaseDraw {
         }
     }
 
-    /// A packet of the router itself.
+    /// A locally generated packet.
     fn local(&mut self, steps: &mut Vec<Step>) {
         let dst = if self.one_in(6) { Ipv4Addr::new(8, 8, 8, 8) } else { self.host() };
         let src = match Self::behind(dst) {
@@ -138,7 +138,7 @@ impl CaseDraw {
             1 => Proto::Udp { sport: 1000, dport: self.port() },
             _ => Proto::Icmp { kind: 8, code: 0, id: 7, seq: 1 },
         };
-        // The model's `lo` vouches for every checksum, so a wrong one of the router's own would not be found there.
+        // The model's `lo` does not verify checksums, so a wrong one would not be found.
         let packet = Packet { ttl: 64, bad_sum: false, ..self.packet(src, dst, proto) };
         steps.push(Step::Local(packet));
         if !self.one_in(3) {
@@ -148,7 +148,7 @@ impl CaseDraw {
         }
     }
 
-    /// Something that no honest host sends.
+    /// An invalid packet.
     fn odd(&mut self, steps: &mut Vec<Step>) {
         let (port, src, dst) = self.ends();
         let proto = match self.below(5) {

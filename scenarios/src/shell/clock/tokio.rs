@@ -1,4 +1,4 @@
-//! tokio's paused clock, moved on by hand. Nothing but bashkit's parser ever runs on the runtime.
+//! tokio's paused clock, advanced by hand. Only bashkit's parser runs on the runtime.
 
 use std::io;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use glassnet_sim::Nanos;
 use tokio::runtime::{Builder, EnterGuard, Runtime};
 
-/// A clock of one session.
+/// Clock of a session.
 pub(in crate::shell) struct Clock {
     runtime: Runtime,
     now: Nanos,
 }
 
 impl Clock {
-    /// A clock that shows `now`.
+    /// A clock at `now`.
     pub fn new(now: Nanos) -> io::Result<Clock> {
         let runtime =
             Builder::new_current_thread().enable_time().start_paused(true).max_blocking_threads(1).build()?;
@@ -25,14 +25,14 @@ impl Clock {
         self.runtime.enter()
     }
 
-    /// Waits for bashkit's parser: the text of `eval` and `bash -c` is parsed on the runtime's one blocking thread, and
-    /// what was begun there ends before this does.
+    /// Waits for bashkit's parser: the text of `eval` and `bash -c` is parsed on the runtime's only blocking thread,
+    /// where tasks run in order.
     pub fn wait_for_parser(&self) {
-        // It fails only if the thread panics, and nothing is run on it here.
+        // Fails only if the thread panics.
         let _ = self.runtime.block_on(self.runtime.spawn_blocking(|| ()));
     }
 
-    /// Moves on to `now`.
+    /// Advances to `now`.
     pub fn advance(&mut self, now: Nanos) {
         let passed = now.since(self.now);
         self.now = now;

@@ -1,4 +1,4 @@
-//! The bridge as a device of its own host.
+//! The bridge device.
 //!
 //! Kernel: net/bridge/br_device.c
 
@@ -25,13 +25,11 @@ use crate::tables::netdev_features::{
 use crate::tables::skb::BrCb;
 use crate::{Cx, Kernel};
 
-/// The kind.
+/// Link kind `bridge`.
 pub static LINK_OPS: LinkOps = LinkOps {
     newlink: Some(br_dev_newlink),
-    changelink: Some(|cx, dev, info| info.data().map_or(Ok(()), |options| br_changelink(cx, dev, options))),
-    slave_changelink: Some(|cx, dev, info| {
-        info.data().map_or(Ok(()), |options| br_setport(cx, dev, options))
-    }),
+    changelink: Some(|cx, dev, info| info.data().map_or(Ok(()), |attrs| br_changelink(cx, dev, attrs))),
+    slave_changelink: Some(|cx, dev, info| info.data().map_or(Ok(()), |attrs| br_setport(cx, dev, attrs))),
     dellink: Some(br_dev_delete),
     open: Some(br_multicast_join_snoopers),
     change_mtu: Some(br_change_mtu),
@@ -65,18 +63,18 @@ fn br_dev_setup(dev: &mut NetDevice) {
 }
 
 fn br_dev_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
-    let options = new.info.data().copied().unwrap_or_default();
-    br_validate(&options)?;
+    let attrs = new.info.data().cloned().unwrap_or_default();
+    br_validate(&new.dev, &attrs)?;
     let bridge = register_netdevice(cx, new.dev)?;
-    // What no port can do a bridge does not do. These are the features that its ports have when they are veths.
+    // A bridge has only features that all its ports have; assumed are those of veth.
     cx.k.devs[bridge].features &= !(GSO_ROBUST | FSO);
     let addr = cx.k.devs[bridge].addr;
     fdb_add_local(cx, bridge, None, addr);
-    br_changelink(cx, bridge, &options).inspect_err(|_| br_dev_delete(cx, bridge))?;
+    br_changelink(cx, bridge, &attrs).inspect_err(|_| br_dev_delete(cx, bridge))?;
     Ok(bridge)
 }
 
-/// Its ports leave it, and it goes.
+/// Removes the ports and unregisters the bridge (`br_dev_delete`).
 fn br_dev_delete(cx: &mut Cx, bridge: DevId) {
     for port in cx.k.devs[bridge].bridge().map(|bridge| bridge.ports.clone()).unwrap_or_default() {
         br_del_if(cx, bridge, port);
@@ -84,14 +82,14 @@ fn br_dev_delete(cx: &mut Cx, bridge: DevId) {
     unregister_netdevice(cx, bridge);
 }
 
-/// From now on the MTU is the user's, and no longer the lowest of the ports'.
+/// From now on the MTU does not follow the ports.
 fn br_change_mtu(cx: &mut Cx, bridge: DevId, _: u32) {
     if let Some(bridge) = cx.k.devs[bridge].bridge_mut() {
         bridge.conf.mtu_is_set = true;
     }
 }
 
-/// A bridge is as fast as the fastest of its ports that carry traffic.
+/// The speed is that of the fastest running port.
 fn br_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {
     let ports = dev.bridge().map_or(&[][..], |bridge| &bridge.ports);
     let running = ports.iter().map(|port| &kernel.devs[*port]).filter(|port| port.is_running());
@@ -99,7 +97,7 @@ fn br_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {
     LinkKsettings { speed, full_duplex: false, twisted_pair: false }
 }
 
-/// Sends a frame of this host into the bridge.
+/// Transmits a frame of this host through the bridge.
 ///
 /// Kernel: net/bridge/br_device.c
 /// Not modelled: VLAN filtering, multicast snooping, ARP suppression.

@@ -1,4 +1,4 @@
-//! The forwarding database at work: learning, look-up, ageing, and the entries that ports bring with them.
+//! The forwarding database: learning, lookup, ageing, and local entries.
 //!
 //! Kernel: net/bridge/br_fdb.c
 
@@ -12,14 +12,14 @@ use crate::netlink::{Errno, NlError};
 use crate::note::{FdbNote, Note};
 use crate::tables::bridge::{Bridge, FdbEntry, PortState};
 
-/// The VLAN that every port is in from the start (`vlan_default_pvid`).
+/// PVID of every port (`vlan_default_pvid`).
 pub const DEFAULT_PVID: u16 = 1;
 
 fn bridge_mut<'a>(cx: &'a mut Cx, bridge: DevId) -> &'a mut Bridge {
     cx.k.devs[bridge].bridge_mut().expect("a port's bridge is a bridge")
 }
 
-/// Learns, or is reminded, that `source` is behind `port`.
+/// Learns that `source` is reached through `port`, or refreshes the entry.
 pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source: Mac) {
     cx.call(Func::BrFdbUpdate, skb);
     let now = cx.now;
@@ -58,16 +58,16 @@ fn arm_cleanup(cx: &mut Cx, bridge: DevId) {
     }
 }
 
-/// Where a frame goes.
+/// Result of a lookup.
 #[derive(Clone, Copy, Debug)]
 pub struct Station {
-    /// Behind this port; `None`: the bridge itself.
+    /// Egress port; `None`: the bridge itself.
     pub port: Option<DevId>,
-    /// Up, to this host.
+    /// Local: delivered to this host.
     pub is_local: bool,
 }
 
-/// Where a station is; an entry that has aged is as good as none.
+/// Looks up a station; expired entries are ignored.
 #[inline]
 pub fn br_fdb_find_rcu(cx: &mut Cx, skb: SkbId, bridge: DevId, dest: Mac) -> Option<Station> {
     cx.call(Func::BrFdbFindRcu, skb);
@@ -103,7 +103,7 @@ fn has_expired(entry: &FdbEntry, now: Nanos, ageing: Nanos) -> bool {
     !entry.is_static && !entry.added_by_external_learn && entry.updated + ageing <= now
 }
 
-/// Forgets the stations that were silent for the ageing time.
+/// Deletes expired entries.
 pub fn br_fdb_cleanup(cx: &mut Cx, bridge: u32) {
     let bridge = DevId(bridge);
     let now = cx.now;
@@ -124,12 +124,12 @@ pub fn br_fdb_cleanup(cx: &mut Cx, bridge: u32) {
     }
 }
 
-/// The VLANs of an entry that names none: all that a port is in.
+/// VLANs of an entry without VLAN ID: all of the port.
 fn own_vlans(cx: &Cx) -> &'static [u16] {
     if cx.k.config.bridge_vlan_filtering { &[0, DEFAULT_PVID] } else { &[0] }
 }
 
-/// Adds the address of a port, or of the bridge (`port` is `None`): frames to it go up.
+/// Adds a local entry for the address of a port, or of the bridge (`port` is `None`).
 pub fn fdb_add_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
     let now = cx.now;
     let vlans = own_vlans(cx);
@@ -142,18 +142,17 @@ pub fn fdb_add_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac)
     }
 }
 
-/// Removes what was learned behind a port; with `all`, also its own address and what a user added
-/// (`br_fdb_delete_by_port`).
+/// Deletes the learned entries of a port; with `all`, also its local and static ones (`br_fdb_delete_by_port`).
 pub fn br_fdb_delete_by_port(cx: &mut Cx, bridge: DevId, port: DevId, all: bool) {
     bridge_mut(cx, bridge).fdb.remove_if(|entry| entry.port == Some(port) && (all || !entry.is_static));
 }
 
-/// Removes everything that was learned (`ip link set … type bridge fdb_flush`).
+/// Deletes all learned entries (`ip link set … type bridge fdb_flush`).
 pub fn br_fdb_flush(cx: &mut Cx, bridge: DevId) {
     bridge_mut(cx, bridge).fdb.remove_if(|entry| !entry.is_static);
 }
 
-/// The address of a port, or of the bridge, has changed.
+/// Updates the local entry after a change of address.
 pub fn fdb_change_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
     bridge_mut(cx, bridge)
         .fdb
@@ -161,34 +160,34 @@ pub fn fdb_change_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: M
     fdb_add_local(cx, bridge, port, addr);
 }
 
-/// An entry that a user asks for (`bridge fdb add … master`).
+/// An entry in a request (`bridge fdb add … master`).
 #[derive(Clone, Copy, Debug)]
 pub struct FdbMsg {
-    /// The station.
+    /// MAC address.
     pub mac: Mac,
-    /// Its VLAN; 0: none.
+    /// VLAN ID; 0: none.
     pub vlan: u16,
-    /// A local entry: frames to it go up (`permanent`, the default).
+    /// Local entry (`permanent`, the default).
     pub permanent: bool,
     /// It does not age (`static`).
     pub noarp: bool,
-    /// It stays where it is (`sticky`).
+    /// Does not move to another port (`sticky`).
     pub sticky: bool,
-    /// Learned by a controller (`extern_learn`).
+    /// Learned by a control plane (`extern_learn`).
     pub extern_learn: bool,
-    /// An existing entry is an error.
+    /// `NLM_F_EXCL`: an existing entry is an error.
     pub excl: bool,
-    /// A missing entry is made.
+    /// `NLM_F_CREATE`: a missing entry is created.
     pub create: bool,
 }
 
-/// Adds an entry behind a port, or for the bridge itself (`RTM_NEWNEIGH`). Without a VLAN it is added for each that
-/// the port is in, and for none.
+/// Adds an entry for a port, or for the bridge itself (`RTM_NEWNEIGH`). Without a VLAN ID it is added untagged and to
+/// each VLAN of the port.
 ///
 /// # Errors
 ///
-/// `EEXIST` or `ENOENT` as the request's flags say, `EOPNOTSUPP` if the device is not in a bridge, `EPERM` for an
-/// entry that ages behind a port that does not learn, `EINVAL` for a bad address, VLAN or mix of flags.
+/// `EEXIST` or `ENOENT` by the request's flags, `EOPNOTSUPP` if the device is not in a bridge, `EPERM` for a dynamic
+/// entry of a port that does not learn, `EINVAL` for an invalid address, VLAN or combination of flags.
 pub fn br_fdb_add(cx: &mut Cx, dev: DevId, msg: FdbMsg) -> Result<(), NlError> {
     let (bridge, port) = target(cx, dev)?;
     if msg.mac == Mac::ZERO || msg.sticky && msg.permanent {
@@ -208,7 +207,7 @@ pub fn br_fdb_add(cx: &mut Cx, dev: DevId, msg: FdbMsg) -> Result<(), NlError> {
     Ok(())
 }
 
-/// The VLANs that a request means.
+/// VLANs that a request is for.
 fn vlans(cx: &Cx, vlan: u16) -> Result<&'static [u16], NlError> {
     match vlan {
         0 => Ok(own_vlans(cx)),
@@ -237,11 +236,11 @@ fn fdb_add_entry(cx: &mut Cx, bridge: DevId, port: Option<DevId>, msg: FdbMsg) -
     Ok(())
 }
 
-/// Removes an entry (`RTM_DELNEIGH`); without a VLAN, those of all VLANs.
+/// Deletes an entry (`RTM_DELNEIGH`); without a VLAN ID, in all VLANs.
 ///
 /// # Errors
 ///
-/// `ENOENT` if there is none behind this port.
+/// `ENOENT` if the port has none.
 pub fn br_fdb_delete(cx: &mut Cx, dev: DevId, mac: Mac, vlan: u16) -> Result<(), NlError> {
     let (bridge, port) = target(cx, dev)?;
     let gone = bridge_mut(cx, bridge)
@@ -250,7 +249,7 @@ pub fn br_fdb_delete(cx: &mut Cx, dev: DevId, mac: Mac, vlan: u16) -> Result<(),
     if gone == 0 { Err(Errno::ENOENT.into()) } else { Ok(()) }
 }
 
-/// Removes every entry of a bridge, or behind a port, that `matches` picks (`RTM_DELNEIGH` with `NLM_F_BULK`).
+/// Deletes the entries of a bridge or port that `matches` selects (`RTM_DELNEIGH` with `NLM_F_BULK`).
 ///
 /// # Errors
 ///

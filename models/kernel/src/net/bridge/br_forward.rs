@@ -1,4 +1,4 @@
-//! Frames that leave a bridge by a port.
+//! Forwarding and flooding.
 //!
 //! Kernel: net/bridge/br_forward.c
 
@@ -15,7 +15,7 @@ use crate::tables::netfilter::Site;
 use crate::tables::skb::PacketType;
 use glassnet_wire::eth::ETH_HLEN;
 
-/// The frame may leave by this port: it forwards, the frame did not come in by it, and not both are isolated.
+/// The frame may leave by this port: forwarding state, not the ingress port (without hairpin), not both isolated.
 #[inline]
 fn should_deliver(cx: &Cx, port: &BridgePort, to: DevId, skb: SkbId) -> bool {
     let pkt = &cx.skbs[skb];
@@ -24,7 +24,7 @@ fn should_deliver(cx: &Cx, port: &BridgePort, to: DevId, skb: SkbId) -> bool {
         && !(pkt.br.src_port_isolated && port.flags.isolated)
 }
 
-/// Sends a frame out by the port behind which its receiver is.
+/// Forwards a frame to the port of its destination.
 ///
 /// Kernel: net/bridge/br_forward.c
 /// Not modelled: backup ports.
@@ -36,7 +36,7 @@ pub fn br_forward(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
-/// Hands the frame to the port, past netfilter's bridge FORWARD (or LOCAL_OUT) hook.
+/// Sets the output device and enters the bridge's FORWARD (or LOCAL_OUT) hook.
 ///
 /// Kernel: net/bridge/br_forward.c
 /// Not modelled: VLANs.
@@ -48,7 +48,7 @@ pub fn __br_forward(cx: &mut Cx, skb: SkbId) -> Door {
     nf_hook(cx, if local { Site::BrLocalOut } else { Site::BrForward }, skb)
 }
 
-/// The frame has passed FORWARD; POST_ROUTING is next.
+/// The `okfn` of FORWARD; enters POST_ROUTING.
 ///
 /// Kernel: net/bridge/br_forward.c
 /// Not modelled: nothing.
@@ -57,7 +57,7 @@ pub fn br_forward_finish(cx: &mut Cx, skb: SkbId) -> Door {
     nf_hook(cx, Site::BrForwardFinish, skb)
 }
 
-/// Puts the Ethernet header back in front and queues the frame for the port.
+/// Pushes the Ethernet header and queues the frame for the port's device.
 ///
 /// Kernel: net/bridge/br_forward.c
 /// Not modelled: VLAN tags.
@@ -71,7 +71,7 @@ pub fn br_dev_queue_push_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::DevQueueXmit { skb })
 }
 
-/// Sends a copy of the frame out by every port that may have it; the bridge itself is next if `local_rcv`.
+/// Floods a frame to all ports; it is then delivered locally if `local_rcv`.
 ///
 /// Kernel: net/bridge/br_forward.c
 /// Not modelled: proxy ARP.
@@ -80,7 +80,7 @@ pub fn br_flood(cx: &mut Cx, skb: SkbId, local_rcv: bool) -> Door {
     br_flood_next(cx, skb, 0, local_rcv)
 }
 
-/// The rest of [`br_flood`]: the ports from position `from` on. The last one gets the frame itself.
+/// Continues [`br_flood`] with the ports from index `from` on. The last one gets the original, the others clones.
 ///
 /// Kernel: net/bridge/br_forward.c
 /// Not modelled: proxy ARP.
@@ -104,13 +104,13 @@ pub fn br_flood_next(cx: &mut Cx, skb: SkbId, from: u16, local_rcv: bool) -> Doo
     Door::BrForwardInner { skb: clone }
 }
 
-/// The names of all ports that the frame leaves by, for the observer.
+/// Names of the egress ports, for the observer.
 fn flooded_ports(cx: &Cx, skb: SkbId) -> Vec<String> {
     let ports = std::iter::successors(next_port(cx, skb, 0), |(at, _)| next_port(cx, skb, at + 1));
     ports.map(|(_, port)| cx.k.devs[port].name.clone()).collect()
 }
 
-/// The first port from position `from` on that may have the frame.
+/// The first egress port from index `from` on.
 fn next_port(cx: &Cx, skb: SkbId, from: u16) -> Option<(u16, DevId)> {
     let pkt = &cx.skbs[skb];
     let brdev = pkt.br.brdev?;

@@ -1,4 +1,4 @@
-//! Ports join and leave a bridge, and follow their devices' state.
+//! Adding and removing ports, and device events of ports and bridges.
 //!
 //! Kernel: net/bridge/br_if.c, net/bridge/br_stp_if.c, net/bridge/br.c
 
@@ -25,12 +25,12 @@ use crate::tables::netdev::{AddrAssign, TSO_MAX_SIZE};
 pub static MODULE: Module =
     Module { links: &[&LINK_OPS], netdevice_event: Some(br_device_event), ..Module::named("bridge") };
 
-/// Ports a bridge can have (`BR_MAX_PORTS`: ten bits of a port's identifier).
+/// Maximum number of ports (`BR_MAX_PORTS`, ten bits of the port identifier).
 const BR_MAX_PORTS: u16 = 1 << 10;
-/// Middle priority of a port in the spanning tree.
+/// Default port priority.
 const PORT_PRIORITY: u8 = 32;
 
-/// A device becomes a port.
+/// Makes a device a port.
 ///
 /// # Errors
 ///
@@ -63,13 +63,13 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     dev_set_promiscuity(cx, dev, 1);
     fdb_add_local(cx, bridge, Some(dev), addr);
     br_stp_recalculate_bridge_id(cx, bridge);
-    port_follows(cx, dev);
+    update_port(cx, dev);
     br_mtu_auto_adjust(cx, bridge);
     br_set_gso_limits(cx, bridge);
     Ok(())
 }
 
-/// Cost of a port's path for the spanning tree, by its speed; 100 where that is not known.
+/// STP path cost of a link speed; 100 if unknown.
 fn port_cost(cx: &Cx, dev: DevId) -> u32 {
     let netdev = &cx.k.devs[dev];
     match netdev.ops.ethtool.get_link_ksettings.and_then(|get| get(cx.k, netdev).speed) {
@@ -79,14 +79,14 @@ fn port_cost(cx: &Cx, dev: DevId) -> u32 {
     }
 }
 
-/// A bridge hands on unsegmented what all its ports can take so (`br_set_gso_limits`).
+/// The GSO limits of a bridge are the lowest of its ports (`br_set_gso_limits`).
 fn br_set_gso_limits(cx: &mut Cx, bridge: DevId) {
     let Some(br) = cx.k.devs[bridge].bridge() else { return };
     let lowest = br.ports.iter().map(|port| cx.k.devs[*port].tso_max_size).min();
     cx.k.devs[bridge].tso_max_size = lowest.unwrap_or(TSO_MAX_SIZE);
 }
 
-/// The lowest number that no port of the bridge has.
+/// The lowest free port number.
 fn find_portno(cx: &Cx, bridge: DevId) -> Option<u16> {
     let mut taken = [false; BR_MAX_PORTS as usize];
     for port in &cx.k.devs[bridge].bridge()?.ports {
@@ -95,7 +95,7 @@ fn find_portno(cx: &Cx, bridge: DevId) -> Option<u16> {
     (1..BR_MAX_PORTS).find(|no| !taken[usize::from(*no)])
 }
 
-/// A port leaves its bridge.
+/// Removes a port.
 pub fn br_del_if(cx: &mut Cx, bridge: DevId, dev: DevId) {
     set_port_state(cx, dev, PortState::Disabled);
     br_fdb_delete_by_port(cx, bridge, dev, true);
@@ -112,7 +112,7 @@ pub fn br_del_if(cx: &mut Cx, bridge: DevId, dev: DevId) {
     br_set_gso_limits(cx, bridge);
 }
 
-/// A device changed: if it is a port, the bridge follows; if it is a bridge, its ports do.
+/// Device event of a port, or of a bridge.
 fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     if cx.k.devs[dev].bridge().is_some() {
         return bridge_event(cx, dev, event);
@@ -125,7 +125,7 @@ fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
             br_stp_recalculate_bridge_id(cx, bridge);
         }
         NetdevEvent::ChangeMtu => br_mtu_auto_adjust(cx, bridge),
-        NetdevEvent::Up | NetdevEvent::Down | NetdevEvent::Change => port_follows(cx, dev),
+        NetdevEvent::Up | NetdevEvent::Down | NetdevEvent::Change => update_port(cx, dev),
         NetdevEvent::Unregister => br_del_if(cx, bridge, dev),
         NetdevEvent::Register | NetdevEvent::ChangeName | NetdevEvent::GoingDown => {}
     }
@@ -145,7 +145,7 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
         NetdevEvent::Up | NetdevEvent::Down => {
             let ports = cx.k.devs[bridge].bridge().map(|br| br.ports.clone()).unwrap_or_default();
             for port in ports {
-                port_follows(cx, port);
+                update_port(cx, port);
             }
         }
         // The kernel does this in `br_dev_stop`, before the device is down.
@@ -154,10 +154,10 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
     }
 }
 
-/// A port forwards while its device and its bridge are up and it has a carrier, and costs what its speed then says
-/// (`br_port_carrier_check`). Without a spanning tree it forwards at once (`br_stp_enable_port`,
+/// Enables a port while its device and bridge are up and it has a carrier, and updates its path cost
+/// (`br_port_carrier_check`). Without STP an enabled port is forwarding at once (`br_stp_enable_port`,
 /// `br_stp_disable_port`).
-fn port_follows(cx: &mut Cx, dev: DevId) {
+fn update_port(cx: &mut Cx, dev: DevId) {
     let netdev = &cx.k.devs[dev];
     let Some(bridge) = netdev.port.as_ref().map(|port| port.bridge) else { return };
     let works = netdev.is_up() && netdev.carrier && cx.k.devs[bridge].is_up();
@@ -182,7 +182,7 @@ fn set_port_state(cx: &mut Cx, dev: DevId, state: PortState) {
     br_port_state_selection(cx, bridge);
 }
 
-/// A bridge has a carrier while one of its ports forwards. Until this first runs its carrier is on.
+/// The bridge has a carrier while a port is forwarding. Before the first call its carrier is on.
 fn br_port_state_selection(cx: &mut Cx, bridge: DevId) {
     let Some(br) = cx.k.devs[bridge].bridge() else { return };
     let forwards =
@@ -190,13 +190,13 @@ fn br_port_state_selection(cx: &mut Cx, bridge: DevId) {
     if br.ports.iter().any(forwards) { netif_carrier_on(cx, bridge) } else { netif_carrier_off(cx, bridge) }
 }
 
-/// The bridge takes the lowest address of its ports, unless a user gave it one.
+/// The bridge's address is the lowest of its ports, unless a user set it.
 fn br_stp_recalculate_bridge_id(cx: &mut Cx, bridge: DevId) {
     let Some(br) = cx.k.devs[bridge].bridge() else { return };
     if br.conf.addr_is_set {
         return;
     }
-    // Without ports it has none, as in the kernel.
+    // Zero without ports, as in the kernel.
     let lowest = br.ports.iter().map(|port| cx.k.devs[*port].addr).min().unwrap_or(Mac::ZERO);
     if cx.k.devs[bridge].addr != lowest {
         cx.k.devs[bridge].addr = lowest;
@@ -204,7 +204,7 @@ fn br_stp_recalculate_bridge_id(cx: &mut Cx, bridge: DevId) {
     }
 }
 
-/// The bridge's MTU is the lowest of its ports' (`br_mtu_auto_adjust`).
+/// The bridge's MTU is the lowest of its ports, unless a user set it (`br_mtu_auto_adjust`).
 fn br_mtu_auto_adjust(cx: &mut Cx, bridge: DevId) {
     let Some(br) = cx.k.devs[bridge].bridge().filter(|br| !br.conf.mtu_is_set) else { return };
     let Some(lowest) = br.ports.iter().map(|port| cx.k.devs[*port].mtu).min() else { return };

@@ -1,4 +1,4 @@
-//! Frames that come into a bridge by a port.
+//! Frames received on a port.
 //!
 //! Kernel: net/bridge/br_input.c
 
@@ -18,7 +18,7 @@ use crate::tables::netdev::{IFF_PROMISC, NetDevice};
 use crate::tables::netfilter::Site;
 use crate::tables::skb::{BrCb, PacketType};
 
-/// Takes every frame of a port before the protocols see it (the `rx_handler`).
+/// Handles every frame of a port before the protocols do (`rx_handler`).
 ///
 /// Kernel: net/bridge/br_input.c
 /// Not modelled: ebtables broute, a spanning tree that reads BPDUs.
@@ -56,8 +56,8 @@ enum LinkLocal {
     Pass,
 }
 
-/// IEEE 802.1D table 7-10: `01:80:c2:00:00:0x` stays on its link, except where the group forward mask says
-/// otherwise, and except BPDUs of others while this bridge runs no spanning tree itself.
+/// IEEE 802.1D table 7-10: frames to `01:80:c2:00:00:0x` are not forwarded, apart from the groups of the forward mask,
+/// and BPDUs while STP is off.
 fn link_local(bridge: &NetDevice, port_mask: u16, dest: Mac) -> LinkLocal {
     let Some(conf) = bridge.bridge().map(|bridge| bridge.conf) else { return LinkLocal::Drop };
     let group = dest.0[5];
@@ -70,12 +70,12 @@ fn link_local(bridge: &NetDevice, port_mask: u16, dest: Mac) -> LinkLocal {
     }
 }
 
-/// The frame is for this host, on the port itself: nobody here handles its protocol (LLDP, LACP, …).
+/// Delivers the frame locally on the port. No protocol handler is registered for LLDP, LACP, ….
 fn pass_to_protocols(cx: &mut Cx, skb: SkbId) -> Door {
     cx.kfree_skb(skb, DropReason::UnhandledProto)
 }
 
-/// Learns the sender's port, and decides: up, out by one port, or out by all.
+/// Learns the source and decides: local delivery, forwarding, or flooding.
 ///
 /// Kernel: net/bridge/br_input.c
 /// Not modelled: VLAN filtering, locked ports, multicast snooping, ARP suppression.
@@ -135,7 +135,7 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
-/// The frame is for the bridge itself: it comes in once more, by the bridge device.
+/// Local delivery: the frame is received again, on the bridge device.
 ///
 /// Kernel: net/bridge/br_input.c
 /// Not modelled: VLANs.

@@ -1,5 +1,5 @@
-//! Multicast snooping, of which only its own group memberships are modelled: a bridge that snoops listens to all
-//! snoopers.
+//! Multicast snooping. Only the group memberships of the bridge itself are modelled: with snooping it joins the
+//! all-snoopers groups.
 //!
 //! Kernel: net/bridge/br_multicast.c
 
@@ -22,7 +22,7 @@ fn snoops(cx: &Cx, bridge: DevId) -> bool {
     cx.k.devs[bridge].bridge().is_some_and(|bridge| bridge.conf.mcast_snooping)
 }
 
-/// The bridge came up.
+/// Joins the groups when the bridge comes up.
 pub fn br_multicast_join_snoopers(cx: &mut Cx, bridge: DevId) {
     if snoops(cx, bridge) {
         ip_mc_inc_group(cx, bridge, INADDR_ALLSNOOPERS_GROUP);
@@ -30,7 +30,7 @@ pub fn br_multicast_join_snoopers(cx: &mut Cx, bridge: DevId) {
     }
 }
 
-/// The bridge goes down.
+/// Leaves the groups when the bridge goes down.
 pub fn br_multicast_leave_snoopers(cx: &mut Cx, bridge: DevId) {
     if snoops(cx, bridge) {
         ip_mc_dec_group(cx, bridge, INADDR_ALLSNOOPERS_GROUP);
@@ -38,7 +38,7 @@ pub fn br_multicast_leave_snoopers(cx: &mut Cx, bridge: DevId) {
     }
 }
 
-/// Snooping was switched on or off.
+/// Enables or disables snooping.
 pub fn br_multicast_toggle(cx: &mut Cx, bridge: DevId, on: bool) {
     if on == snoops(cx, bridge) {
         return;

@@ -1,4 +1,4 @@
-//! Bridged IPv4 packets meet iptables, if `bridge-nf-call-iptables` says so.
+//! Bridge netfilter: bridged IPv4 packets traverse the IPv4 hooks, with `bridge-nf-call-iptables`.
 //!
 //! Kernel: net/bridge/br_netfilter_hooks.c
 //!
@@ -46,7 +46,7 @@ pub static MODULE: Module = Module {
 
 /// `NF_BR_PRI_BRNF`.
 const PRI_BRNF: i32 = 0;
-/// The functions of bridge netfilter.
+/// Hook functions of bridge netfilter.
 const HOOK_OPS: [HookOps; 6] = [
     hook_ops("br_nf_pre_routing", Pf::Bridge, Hook::PreRouting, PRI_BRNF, br_nf_pre_routing),
     hook_ops("br_nf_local_in", Pf::Bridge, Hook::LocalIn, i32::MAX, br_nf_local_in),
@@ -60,8 +60,8 @@ const fn hook_ops(name: &'static str, pf: Pf, hook: Hook, priority: i32, functio
     HookOps { name, pf, hook, priority, function, private: 0, depends_on_flow_only: true }
 }
 
-/// The module is loaded: namespaces that have a bridge get its hooks now, others with their first bridge
-/// (`br_netfilter_init`). Loading it again does nothing.
+/// Loads the module: registers the hooks in namespaces that have a bridge, in others with their first bridge
+/// (`br_netfilter_init`). Loading it again has no effect.
 pub fn br_netfilter_init(cx: &mut Cx) {
     cx.k.config.br_netfilter = true;
     let with_bridge = |dev: &DevId| cx.k.devs[*dev].bridge().is_some();
@@ -71,7 +71,7 @@ pub fn br_netfilter_init(cx: &mut Cx) {
     }
 }
 
-/// A bridge was made: with the first one of a namespace the hooks come (`brnf_device_event`).
+/// Registers the hooks with the first bridge of a namespace (`brnf_device_event`).
 fn brnf_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     if event == NetdevEvent::Register && cx.k.config.br_netfilter && cx.k.devs[dev].bridge().is_some() {
         register(cx, cx.k.devs[dev].netns);
@@ -85,8 +85,8 @@ fn register(cx: &mut Cx, netns: NetnsId) {
     }
 }
 
-/// Settings of bridges; they are there while `br_netfilter` is loaded. What comes with VLAN tags and in PPPoE is
-/// bridged without a look, and there is no ip6tables to call.
+/// Sysctls of bridge netfilter, present while `br_netfilter` is loaded. Packets in VLAN tags or PPPoE are not
+/// filtered.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/bridge",
     &[
@@ -124,7 +124,7 @@ fn bridge_parent(cx: &Cx, port: DevId) -> Option<DevId> {
     cx.k.devs.get(port)?.port.as_ref().map(|port| port.bridge)
 }
 
-/// The rest of a hook of the bridge, past the functions of bridge netfilter's own priority (`br_nf_hook_thresh`).
+/// Continues a bridge hook after the functions of bridge netfilter's priority (`br_nf_hook_thresh`).
 fn br_nf_hook_thresh(cx: &mut Cx, skb: SkbId, site: Site) -> Door {
     cx.call(Func::BrNfHookThresh, skb);
     let (pf, hook) = site.point();
@@ -138,14 +138,14 @@ fn drop() -> Verdict {
     Verdict::Drop(DropReason::NetfilterDrop)
 }
 
-/// The bridge, or its namespace, calls iptables (for ARP: arptables).
+/// iptables (for ARP: arptables) is enabled for the bridge or its namespace.
 fn calls(cx: &Cx, bridge: DevId, arp: bool) -> bool {
     let netns = &cx.k.netns[cx.k.devs[bridge].netns].brnf;
     let own = cx.k.devs[bridge].bridge().map(|bridge| bridge.conf.nf_call).unwrap_or_default();
     if arp { netns.arptables || own.arptables } else { netns.iptables || own.iptables }
 }
 
-/// The header is one that `ip_rcv` would take; what follows the packet in its frame is cut off (`br_validate_ipv4`).
+/// Validates the IPv4 header as `ip_rcv` does and trims padding (`br_validate_ipv4`).
 fn br_validate_ipv4(cx: &mut Cx, skb: SkbId) -> bool {
     let data = cx.skbs.data(skb);
     let Some(iph) = cx.skbs.header::<Ipv4Hdr>(skb, cx.skbs[skb].data).copied() else { return false };
@@ -170,7 +170,7 @@ fn br_validate_ipv4(cx: &mut Cx, skb: SkbId) -> bool {
     true
 }
 
-/// A frame for another host is shown to the IPv4 hooks as one for this one.
+/// The IPv4 hooks see a frame for another host as PACKET_HOST.
 fn to_host(cx: &mut Cx, skb: SkbId) {
     let pkt = &mut cx.skbs[skb];
     if let Some(info) = pkt.nf_bridge.as_mut()
@@ -180,7 +180,7 @@ fn to_host(cx: &mut Cx, skb: SkbId) {
     }
 }
 
-/// What [`to_host`] changed comes back.
+/// Undoes [`to_host`].
 fn to_other_host(cx: &mut Cx, skb: SkbId) {
     let pkt = &mut cx.skbs[skb];
     if let Some(info) = pkt.nf_bridge.as_mut()
@@ -190,7 +190,7 @@ fn to_other_host(cx: &mut Cx, skb: SkbId) {
     }
 }
 
-/// A frame comes into the bridge: if it holds an IPv4 packet, that meets `PREROUTING` as if it came in by the bridge.
+/// Bridge PRE_ROUTING: an IPv4 packet enters IPv4 PRE_ROUTING with the bridge as its input device.
 pub fn br_nf_pre_routing(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfPreRouting, skb);
     let port = cx.skbs[skb].dev;
@@ -215,8 +215,8 @@ pub fn br_nf_pre_routing(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> 
     Verdict::Stolen(nf_hook(cx, Site::BrNfPreRouting, skb))
 }
 
-/// A bridged packet passed `PREROUTING`; if DNAT gave it another destination, that decides where it goes: to a station of
-/// this bridge, or up to be routed.
+/// The `okfn` of IPv4 PRE_ROUTING. After DNAT the new destination is routed: to a station of this bridge, or to local
+/// delivery on the bridge device.
 ///
 /// Kernel: net/bridge/br_netfilter_hooks.c
 /// Not modelled: VLAN and PPPoE headers before the packet.
@@ -258,7 +258,7 @@ pub fn br_nf_pre_routing_finish(cx: &mut Cx, skb: SkbId) -> Door {
     br_nf_hook_thresh(cx, skb, Site::BrHandleFrame)
 }
 
-/// A bridged packet has no route, but rules and answers look at one (`bridge_parent_rtable`).
+/// A route for bridged packets, since rules and replies need one (`bridge_parent_rtable`).
 fn fake_rtable(bridge: DevId) -> Rtable {
     Rtable {
         dev: bridge,
@@ -274,7 +274,7 @@ fn fake_rtable(bridge: DevId) -> Rtable {
     }
 }
 
-/// The route that was none is taken off (`br_drop_fake_rtable`).
+/// Drops the fake route (`br_drop_fake_rtable`).
 #[inline]
 pub fn br_drop_fake_rtable(cx: &mut Cx, skb: SkbId) {
     let pkt = &mut cx.skbs[skb];
@@ -283,8 +283,8 @@ pub fn br_drop_fake_rtable(cx: &mut Cx, skb: SkbId) {
     }
 }
 
-/// A bridged packet got a destination on this bridge: the frame goes to that station. While its address is not known, the
-/// frame waits at the neighbour and comes back by [`br_nf_dev_xmit`].
+/// After DNAT to a station of this bridge: sends the frame to its MAC address. If that is not resolved, the frame is
+/// queued at the neighbour and continues in [`br_nf_dev_xmit`].
 ///
 /// Kernel: net/bridge/br_netfilter_hooks.c
 /// Not modelled: nothing.
@@ -320,8 +320,8 @@ pub fn br_nf_pre_routing_finish_bridge(cx: &mut Cx, skb: SkbId) -> Door {
     Door::NeighResolveOutput { skb }
 }
 
-/// A frame that waited for its new station's address goes on in the bridge, with its own sender's address
-/// (`br_nf_dev_xmit`, `br_nf_pre_routing_finish_bridge_slow`); `None` for every other frame.
+/// Continues a frame that was queued for address resolution, with its own source address (`br_nf_dev_xmit`,
+/// `br_nf_pre_routing_finish_bridge_slow`); `None` for every other frame.
 #[inline]
 pub fn br_nf_dev_xmit(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     let info = cx.skbs[skb].nf_bridge.as_mut().filter(|info| info.bridged_dnat)?;
@@ -335,9 +335,8 @@ pub fn br_nf_dev_xmit(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     Some(Door::BrHandleFrameFinish { skb })
 }
 
-/// A frame is for this machine. One to many whose connection is not in the table yet is entered now: the copies that leave
-/// by the ports share it, and above the bridge it would be too late. A frame that the bridge only overhears is not its
-/// connection's business here.
+/// Bridge LOCAL_IN: confirms the connection of a multicast or broadcast packet, since the flooded clones share it, and
+/// IPv4 LOCAL_IN would be too late. A frame received only promiscuously drops its reference to the connection.
 pub fn br_nf_local_in(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.within(Func::BrNfLocalIn, skb, |cx| {
         if cx.skbs[skb].br.promisc {
@@ -353,7 +352,7 @@ pub fn br_nf_local_in(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict
     })
 }
 
-/// A frame leaves by a port: its IPv4 packet meets `FORWARD`.
+/// Bridge FORWARD: the IPv4 packet enters IPv4 FORWARD.
 pub fn br_nf_forward_ip(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfForwardIp, skb);
     let Some(info) = cx.skbs[skb].nf_bridge else { return Verdict::Accept };
@@ -373,7 +372,7 @@ pub fn br_nf_forward_ip(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdi
     Verdict::Stolen(nf_hook(cx, Site::BrNfForward, skb))
 }
 
-/// An ARP frame leaves by a port: arptables would see it.
+/// Bridge FORWARD of ARP frames, for arptables.
 pub fn br_nf_forward_arp(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfForwardArp, skb);
     let Some(bridge) = state.output.and_then(|port| bridge_parent(cx, port)) else { return Verdict::Accept };
@@ -388,7 +387,7 @@ pub fn br_nf_forward_arp(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> 
     Verdict::Stolen(Door::BrNfForwardFinish { skb })
 }
 
-/// A bridged packet passed `FORWARD`.
+/// The `okfn` of IPv4 FORWARD.
 ///
 /// Kernel: net/bridge/br_netfilter_hooks.c
 /// Not modelled: VLAN and PPPoE headers before the packet.
@@ -404,7 +403,7 @@ pub fn br_nf_forward_finish(cx: &mut Cx, skb: SkbId) -> Door {
     br_nf_hook_thresh(cx, skb, Site::BrForward)
 }
 
-/// A frame is about to leave: its IPv4 packet meets `POSTROUTING`, unless it was routed and met it there.
+/// Bridge POST_ROUTING: the IPv4 packet enters IPv4 POST_ROUTING, unless it was routed.
 pub fn br_nf_post_routing(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfPostRouting, skb);
     let pkt = &cx.skbs[skb];
@@ -418,7 +417,7 @@ pub fn br_nf_post_routing(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Ver
     Verdict::Stolen(nf_hook(cx, Site::BrNfPostRouting, skb))
 }
 
-/// A bridged packet passed `POSTROUTING`; one that conntrack put together of fragments is cut again.
+/// The `okfn` of IPv4 POST_ROUTING; a reassembled packet is fragmented again.
 ///
 /// Kernel: net/bridge/br_netfilter_hooks.c
 /// Not modelled: VLAN and PPPoE headers before the packet.
@@ -437,7 +436,7 @@ pub fn br_nf_dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     refragment(cx, skb, info)
 }
 
-/// Cuts a packet for a port; each piece gets the frame's Ethernet header (`br_nf_ip_fragment`, `br_nf_push_frag_xmit`).
+/// Fragments a packet; each fragment gets the frame's Ethernet header (`br_nf_ip_fragment`, `br_nf_push_frag_xmit`).
 fn refragment(cx: &mut Cx, skb: SkbId, info: NfBridge) -> Door {
     if !br_validate_ipv4(cx, skb) {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
@@ -465,7 +464,7 @@ fn refragment(cx: &mut Cx, skb: SkbId, info: NfBridge) -> Door {
     Door::End
 }
 
-/// A bridged packet that is for this machine met `PREROUTING` in the bridge, and does not meet it again above.
+/// A packet delivered locally skips IPv4 PRE_ROUTING, which it traversed in the bridge.
 pub fn ip_sabotage_in(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.call(Func::IpSabotageIn, skb);
     match cx.skbs[skb].nf_bridge.as_mut() {

@@ -1,5 +1,8 @@
 //! The Linux bridge.
 
+pub mod br_attrs;
+pub mod br_attrs_bridge;
+pub mod br_attrs_port;
 pub mod br_device;
 pub mod br_fdb;
 pub mod br_forward;

@@ -1,4 +1,4 @@
-//! What all devices share: the receive and the transmit path, and how devices come, change and go.
+//! Devices: receive and transmit path, registration, and changes.
 //!
 //! Kernel: net/core/dev.c
 
@@ -23,7 +23,7 @@ use crate::tables::skb::PacketType;
 use crate::tables::softnet::{Napi, Softirq};
 use crate::trace::Frame;
 
-/// Hands a packet that a driver received outside NAPI to the stack.
+/// Receives a packet of a driver without NAPI.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: receive timestamps.
@@ -32,7 +32,7 @@ pub fn __netif_rx(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::NetifRxInternal { skb })
 }
 
-/// Chooses the CPU whose backlog takes the packet.
+/// Selects the CPU for the packet's backlog.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: RPS, generic XDP.
@@ -41,7 +41,7 @@ pub fn netif_rx_internal(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::EnqueueToBacklog { skb })
 }
 
-/// Appends the packet to this CPU's `input_pkt_queue` and sees to it that somebody polls the queue.
+/// Appends the packet to the CPU's `input_pkt_queue` and schedules the backlog.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: flow limits.
@@ -62,14 +62,14 @@ pub fn enqueue_to_backlog(cx: &mut Cx, skb: SkbId) -> Door {
     Door::End
 }
 
-/// Puts something into this CPU's poll list and raises `NET_RX_SOFTIRQ` (`____napi_schedule`).
+/// Adds to the CPU's poll list and raises `NET_RX_SOFTIRQ` (`____napi_schedule`).
 pub fn napi_schedule(cx: &mut Cx, napi: Napi) {
     let sd = &mut cx.k.cpus[cx.cpu.index()];
     sd.poll_list.push_back(napi);
     sd.raise(Softirq::NetRx);
 }
 
-/// The receive softirq: polls what is in the poll list until the budget is used up.
+/// `NET_RX_SOFTIRQ`: polls the poll list until the budget is used up.
 pub fn net_rx_action(cx: &mut Cx) {
     cx.within(Func::NetRxAction, None, |cx| {
         let until = cx.now + Nanos::from_micros(u64::from(cx.k.core.netdev_budget_usecs));
@@ -89,7 +89,7 @@ pub fn net_rx_action(cx: &mut Cx) {
     })
 }
 
-/// Polls once and returns how many packets that were; one that has more to do goes back to the list.
+/// Polls once and returns the number of packets; re-adds to the poll list if the weight was used up.
 fn __napi_poll(cx: &mut Cx, napi: Napi) -> u32 {
     cx.within(Func::NapiPoll, None, |cx| {
         let weight = cx.k.core.dev_weight;
@@ -105,13 +105,13 @@ fn __napi_poll(cx: &mut Cx, napi: Napi) -> u32 {
     })
 }
 
-/// Polls a driver.
+/// Calls a driver's poll function.
 #[inline(never)]
 fn poll_device(cx: &mut Cx, dev: DevId, weight: u32) -> u32 {
     cx.k.devs[dev].ops.poll.map_or(0, |poll| poll(cx, dev, weight))
 }
 
-/// Takes up to `quota` packets from the backlog through the stack.
+/// Processes up to `quota` packets of the backlog.
 fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
     cx.within(Func::ProcessBacklog, None, |cx| {
         let mut work = 0;
@@ -138,7 +138,7 @@ fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
     })
 }
 
-/// A NIC's packet, offered to generic receive offload first.
+/// Receives a packet of a NIC through GRO.
 ///
 /// Kernel: net/core/gro.c
 /// Not modelled: merging packets, receive lists: each packet goes on alone.
@@ -147,7 +147,7 @@ pub fn napi_gro_receive(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::NetifReceiveSkb { skb })
 }
 
-/// A packet enters the stack in softirq context.
+/// Receives a packet in softirq context.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: RPS.
@@ -156,7 +156,7 @@ pub fn netif_receive_skb(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::NetifReceiveSkbInner { skb })
 }
 
-/// A packet enters the stack, with memory reserves if it serves swapping.
+/// Receives a packet, with memory reserves for sockets of swap devices.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: memory reserves.
@@ -165,7 +165,7 @@ pub fn __netif_receive_skb(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::NetifReceiveSkbOneCore { skb })
 }
 
-/// A packet enters the stack alone, not in a list.
+/// Receives a single packet, not a list.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: nothing.
@@ -174,7 +174,7 @@ pub fn __netif_receive_skb_one_core(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::NetifReceiveSkbCore { skb })
 }
 
-/// Shows the packet to the taps, then to the device's `rx_handler` (a bridge), then to its protocol.
+/// Delivers the packet to the taps, to the device's `rx_handler` (a bridge), and to its protocol.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: tc ingress, VLAN devices.
@@ -204,7 +204,7 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
-/// Queues a packet for its device; one without a queue sends at once.
+/// Queues a packet on the device's qdisc; without a queue it is transmitted at once.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: tc egress, queueing disciplines that hold packets back, choice of the queue.
@@ -212,7 +212,7 @@ pub fn __dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.mac_header = pkt.data;
     let netdev = &cx.k.devs[pkt.dev];
-    // Where a device is down or has no carrier, `dev_deactivate` (net/sched/sch_generic.c) has put noop in its place.
+    // For a device that is down or has no carrier, `dev_deactivate` (net/sched/sch_generic.c) sets noop.
     let qdisc = if netdev.is_up() && netdev.carrier { netdev.qdisc } else { &NOOP };
     match qdisc.enqueue {
         Some(enqueue) => enqueue(cx, skb),
@@ -220,7 +220,7 @@ pub fn __dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
-/// Does in software what the device cannot do itself.
+/// Software fallbacks for features that the device lacks.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: segmentation; every device here computes checksums.
@@ -229,7 +229,7 @@ pub fn validate_xmit_skb(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::DevHardStartXmit { skb })
 }
 
-/// Shows the packet to the taps and calls the driver (`ndo_start_xmit`).
+/// Delivers the packet to the taps and calls `ndo_start_xmit`.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: lists of packets.
@@ -241,9 +241,9 @@ pub fn dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     (cx.k.devs[dev].ops.xmit)(skb)
 }
 
-/// Shows a received packet to the taps of all modules (`ptype_all`), and to the observer.
+/// Delivers a received packet to the taps of all modules (`ptype_all`), and to the observer.
 ///
-/// The data begins behind the Ethernet header, as the device's driver left it.
+/// The data begins behind the Ethernet header.
 #[cold]
 #[inline(never)]
 fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
@@ -257,7 +257,7 @@ fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
     }
 }
 
-/// Shows a packet that leaves to the taps.
+/// Delivers an outgoing packet to the taps.
 #[cold]
 #[inline(never)]
 fn dev_queue_xmit_nit(cx: &mut Cx, skb: SkbId, dev: DevId) {
@@ -280,17 +280,17 @@ fn capture(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
     });
 }
 
-/// A packet that fits the device and may leave or enter by it (`is_skb_forwardable`): up, and not too long.
+/// The device is up and the packet fits its MTU (`is_skb_forwardable`).
 #[inline]
 pub fn is_skb_forwardable(cx: &Cx, dev: DevId, len: usize) -> bool {
     let netdev = &cx.k.devs[dev];
     netdev.is_up() && len <= netdev.mtu as usize + ETH_HLEN + VLAN_HLEN
 }
 
-/// Room for one VLAN tag beyond the MTU, bytes.
+/// Length of a VLAN tag, allowed in addition to the MTU, bytes.
 const VLAN_HLEN: usize = 4;
 
-/// A new device of a kind, not registered yet. A name with `%d` in it gets a number when the device is registered.
+/// Allocates an unregistered device of a kind. `%d` in the name is replaced at registration.
 pub fn alloc_netdev(
     netns: NetnsId,
     name: String,
@@ -302,12 +302,11 @@ pub fn alloc_netdev(
     dev
 }
 
-/// Gives a device its place: a handle, a name, an ifindex and, if it is to have a random address and has none yet, that
-/// too. It is down.
+/// Registers a device: assigns handle, name, ifindex and, if it needs one, a random address. It is down.
 ///
 /// # Errors
 ///
-/// `EINVAL` for a bad name, `EEXIST` for one that is taken, `EBUSY` for an ifindex that is taken.
+/// `EINVAL` for an invalid name, `EEXIST` for a name in use, `EBUSY` for an ifindex in use.
 pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
     let netns = dev.netns;
     dev.name = dev_get_valid_name(cx, netns, &dev.name)?;
@@ -334,7 +333,7 @@ pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlEr
     Ok(id)
 }
 
-/// Removes a device from its namespace and from the machine.
+/// Unregisters a device.
 pub fn unregister_netdevice(cx: &mut Cx, dev: DevId) {
     dev_close(cx, dev);
     call_netdevice_notifiers(cx, dev, NetdevEvent::Unregister);
@@ -343,7 +342,7 @@ pub fn unregister_netdevice(cx: &mut Cx, dev: DevId) {
     cx.k.devs.remove(dev);
 }
 
-/// Moves a device to another namespace: it goes down and loses its addresses; its number stays if it is free.
+/// Moves a device to another namespace: it goes down and loses its addresses, but keeps its ifindex if that is free.
 pub fn dev_change_net_namespace(cx: &mut Cx, dev: DevId, netns: NetnsId) {
     let old = cx.k.devs[dev].netns;
     if old == netns {
@@ -363,10 +362,10 @@ pub fn dev_change_net_namespace(cx: &mut Cx, dev: DevId, netns: NetnsId) {
     call_netdevice_notifiers(cx, dev, NetdevEvent::Register);
 }
 
-/// Longest name of a device, bytes (`IFNAMSIZ` without the final zero).
+/// Maximum length of a device name, bytes (`IFNAMSIZ` without the terminating zero).
 pub const MAX_NAME: usize = 15;
 
-/// A name that the kernel accepts for a device.
+/// Valid device names.
 pub fn dev_valid_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= MAX_NAME
@@ -375,7 +374,7 @@ pub fn dev_valid_name(name: &str) -> bool {
         && !name.bytes().any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace())
 }
 
-/// The name that a device gets when it asks for `name`: `%d` stands for the lowest number that makes it free.
+/// The name for a request of `name`: `%d` becomes the lowest free number.
 fn dev_get_valid_name(cx: &Cx, netns: NetnsId, name: &str) -> Result<String, NlError> {
     if !dev_valid_name(name) {
         return Err(Errno::EINVAL.into());
@@ -393,7 +392,7 @@ fn dev_get_valid_name(cx: &Cx, netns: NetnsId, name: &str) -> Result<String, NlE
 ///
 /// # Errors
 ///
-/// `EBUSY` if it is up, and what a name is refused for.
+/// `EBUSY` if it is up, and those of an invalid name.
 pub fn dev_change_name(cx: &mut Cx, dev: DevId, name: &str) -> Result<(), NlError> {
     if cx.k.devs[dev].name == name {
         return Ok(());
@@ -411,7 +410,7 @@ pub fn dev_change_name(cx: &mut Cx, dev: DevId, name: &str) -> Result<(), NlErro
 ///
 /// # Errors
 ///
-/// `EINVAL` beyond the device's limits.
+/// `EINVAL` outside of the device's limits.
 pub fn dev_set_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), NlError> {
     let netdev = &cx.k.devs[dev];
     if mtu < netdev.min_mtu {
@@ -430,7 +429,7 @@ pub fn dev_set_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), NlError> {
     Ok(())
 }
 
-/// Brings a device up.
+/// Sets a device up.
 pub fn dev_open(cx: &mut Cx, dev: DevId) {
     if cx.k.devs[dev].is_up() {
         return;
@@ -443,7 +442,7 @@ pub fn dev_open(cx: &mut Cx, dev: DevId) {
     call_netdevice_notifiers(cx, dev, NetdevEvent::Up);
 }
 
-/// Brings a device down.
+/// Sets a device down.
 pub fn dev_close(cx: &mut Cx, dev: DevId) {
     if !cx.k.devs[dev].is_up() {
         return;
@@ -470,17 +469,17 @@ pub fn netdev_master_upper_dev_link(cx: &mut Cx, dev: DevId, master: DevId) -> R
     Ok(())
 }
 
-/// Takes a device from under another.
+/// Unlinks a device from its upper device.
 pub fn netdev_upper_dev_unlink(cx: &mut Cx, dev: DevId, upper: DevId) {
     cx.k.devs[dev].uppers.retain(|above| above.dev != upper);
     cx.k.devs[upper].lowers.retain(|below| *below != dev);
 }
 
-/// An upper device takes all frames of a device.
+/// Sets the `rx_handler` of a device.
 ///
 /// # Errors
 ///
-/// `EBUSY` if another one does.
+/// `EBUSY` if it has one.
 pub fn netdev_rx_handler_register(cx: &mut Cx, dev: DevId, handler: RxHandler) -> Result<(), NlError> {
     let slot = &mut cx.k.devs[dev].rx_handler;
     if slot.is_some() {
@@ -490,19 +489,19 @@ pub fn netdev_rx_handler_register(cx: &mut Cx, dev: DevId, handler: RxHandler) -
     Ok(())
 }
 
-/// The upper device takes no frames any more.
+/// Clears the `rx_handler`.
 pub fn netdev_rx_handler_unregister(cx: &mut Cx, dev: DevId) {
     cx.k.devs[dev].rx_handler = None;
 }
 
-/// One more, or one less, wants every frame (`dev_set_promiscuity`).
+/// Changes the promiscuity count (`dev_set_promiscuity`).
 pub fn dev_set_promiscuity(cx: &mut Cx, dev: DevId, inc: i32) {
     let netdev = &mut cx.k.devs[dev];
     netdev.promiscuity = netdev.promiscuity.saturating_add_signed(inc);
     set_flag(&mut netdev.flags, IFF_PROMISC, netdev.promiscuity > 0);
 }
 
-/// One more, or one less, wants every multicast frame (`dev_set_allmulti`).
+/// Changes the allmulti count (`dev_set_allmulti`).
 pub fn dev_set_allmulti(cx: &mut Cx, dev: DevId, inc: i32) {
     let netdev = &mut cx.k.devs[dev];
     netdev.allmulti = netdev.allmulti.saturating_add_signed(inc);

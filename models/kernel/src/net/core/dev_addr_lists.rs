@@ -1,4 +1,4 @@
-//! Link-layer addresses that a device listens to.
+//! Multicast filter of a device.
 //!
 //! Kernel: net/core/dev_addr_lists.c
 
@@ -7,11 +7,11 @@ use glassnet_wire::Mac;
 use crate::Cx;
 use crate::ids::DevId;
 
-/// `33:33:00:00:00:01`, the link-layer address of ff02::1, which every device with IPv6 compiled in listens to, also
-/// where it is disabled.
+/// `33:33:00:00:00:01`, the link-layer address of ff02::1. Every device of a kernel with IPv6 has it, even if IPv6 is
+/// disabled.
 pub const IPV6_ALL_NODES: Mac = Mac([0x33, 0x33, 0, 0, 0, 1]);
 
-/// The device listens to a group address once more (`dev_mc_add`).
+/// Adds a reference to a multicast address (`dev_mc_add`).
 pub fn dev_mc_add(cx: &mut Cx, dev: DevId, address: Mac) {
     let list = &mut cx.k.devs[dev].mc;
     match list.iter_mut().find(|entry| entry.0 == address) {
@@ -20,7 +20,7 @@ pub fn dev_mc_add(cx: &mut Cx, dev: DevId, address: Mac) {
     }
 }
 
-/// The device listens to a group address once less (`dev_mc_del`).
+/// Drops a reference to a multicast address (`dev_mc_del`).
 pub fn dev_mc_del(cx: &mut Cx, dev: DevId, address: Mac) {
     let list = &mut cx.k.devs[dev].mc;
     if let Some(entry) = list.iter_mut().find(|entry| entry.0 == address) {

@@ -2,19 +2,19 @@
 //!
 //! Kernel: net/core/link_watch.c, net/sched/sch_generic.c
 //!
-//! The kernel does this from a work queue up to a second later; here it is done at once.
+//! The kernel does this in a work queue, up to a second later; here it is done at once.
 
 use super::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::Cx;
 use crate::ids::DevId;
 use crate::tables::netdev::OperState;
 
-/// A signal is on the wire.
+/// The carrier is on.
 pub fn netif_carrier_on(cx: &mut Cx, dev: DevId) {
     set_carrier(cx, dev, true);
 }
 
-/// The signal is gone.
+/// The carrier is off.
 pub fn netif_carrier_off(cx: &mut Cx, dev: DevId) {
     set_carrier(cx, dev, false);
 }
@@ -33,7 +33,7 @@ fn set_carrier(cx: &mut Cx, dev: DevId, on: bool) {
     linkwatch_run(cx, dev);
 }
 
-/// Brings the operational state in line with the carrier, and tells everybody who has to know.
+/// Updates the operational state after a change of carrier, and notifies.
 pub fn linkwatch_run(cx: &mut Cx, dev: DevId) {
     let was = cx.k.devs[dev].is_running();
     let state = default_operstate(cx, dev);
@@ -47,7 +47,7 @@ pub fn linkwatch_run(cx: &mut Cx, dev: DevId) {
     }
 }
 
-/// RFC 2863: what the carriers of a device and of the one that it is linked to say.
+/// Operational state by the carrier of the device and of its lower or peer device (RFC 2863).
 fn default_operstate(cx: &Cx, dev: DevId) -> OperState {
     let netdev = &cx.k.devs[dev];
     match netdev.link {

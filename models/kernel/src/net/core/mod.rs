@@ -1,4 +1,4 @@
-//! `net/core`: what all devices and protocols share.
+//! `net/core`: devices, neighbours, namespaces, softirqs.
 
 pub mod dev;
 pub mod dev_addr_lists;

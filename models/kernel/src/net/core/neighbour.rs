@@ -1,4 +1,4 @@
-//! Neighbours at work: resolving, probing, confirming, failing.
+//! Neighbour state machine (NUD).
 //!
 //! Kernel: net/core/neighbour.c
 
@@ -21,12 +21,12 @@ use crate::tables::neigh_types::{NTF_PROXY, NTF_USE, NeighMsg, NeighRow, Nud};
 use crate::tables::netdev::{IFF_LOOPBACK, IFF_POINTOPOINT};
 use crate::{Cx, Kernel};
 
-/// The settings of ARP on a device.
+/// ARP parameters of a device.
 fn parms(k: &Kernel, dev: DevId) -> NeighParms {
     k.inet.get(dev).map_or_else(NeighParms::default, |inet| inet.arp)
 }
 
-/// The key of an address on a device: on `lo` and point-to-point links all addresses are one neighbour.
+/// The key of an address: all addresses are one neighbour on `lo` and point-to-point links.
 #[inline]
 fn key_on(k: &Kernel, dev: DevId, ip: Ipv4Addr) -> Ipv4Addr {
     if k.devs[dev].flags & (IFF_LOOPBACK | IFF_POINTOPOINT) != 0 { Ipv4Addr::UNSPECIFIED } else { ip }
@@ -53,7 +53,7 @@ pub fn neigh_create(cx: &mut Cx, dev: DevId, ip: Ipv4Addr) -> Option<NeighId> {
     Some(id)
 }
 
-/// Forgets entries if the table is near its limit (`neigh_alloc`, `neigh_forced_gc`); false if it stays full.
+/// Deletes entries if the table is near its limit (`neigh_alloc`, `neigh_forced_gc`); false if it stays full.
 fn make_room(cx: &mut Cx) -> bool {
     let (gc, have, now) = (cx.k.neigh.gc, cx.k.neigh.len() as u32, cx.now);
     let pressed = now.since(cx.k.neigh.last_flush) > Nanos::from_secs(5);
@@ -67,7 +67,7 @@ fn make_room(cx: &mut Cx) -> bool {
     (cx.k.neigh.len() as u32) < gc.thresh3
 }
 
-/// Below `gc_thresh1` entries nothing is ever forgotten, so nobody needs to look.
+/// Nothing is deleted below `gc_thresh1` entries, so no work is scheduled.
 fn schedule_gc(cx: &mut Cx) {
     let table = &mut cx.k.neigh;
     if table.len() as u32 >= table.gc.thresh1 && !table.gc_scheduled {
@@ -77,7 +77,7 @@ fn schedule_gc(cx: &mut Cx) {
     }
 }
 
-/// Forgets neighbours that nobody used for `gc_stale_time`, or that failed.
+/// Deletes failed entries, and those not used for `gc_stale_time`.
 pub fn neigh_periodic_work(cx: &mut Cx, _: u32) {
     cx.k.neigh.gc_scheduled = false;
     if (cx.k.neigh.len() as u32) < cx.k.neigh.gc.thresh1 {
@@ -90,7 +90,7 @@ pub fn neigh_periodic_work(cx: &mut Cx, _: u32) {
     schedule_gc(cx);
 }
 
-/// Sends a packet to a neighbour that may have to be asked for first.
+/// Sends a packet to a neighbour, resolving it first if needed.
 ///
 /// Kernel: net/core/neighbour.c
 /// Not modelled: devices without a header cache.
@@ -117,7 +117,7 @@ pub fn neigh_resolve_output(cx: &mut Cx, skb: SkbId) -> Door {
     neigh_hh_output(cx, skb, id)
 }
 
-/// The neighbour that a routed packet goes to.
+/// The neighbour of a packet's next hop.
 fn neigh_of_packet(cx: &Cx, skb: SkbId) -> Option<NeighId> {
     let pkt = &cx.skbs[skb];
     let route = pkt.dst.as_ref()?;
@@ -126,7 +126,7 @@ fn neigh_of_packet(cx: &Cx, skb: SkbId) -> Option<NeighId> {
     neigh_lookup(cx.k, route.dev, ip)
 }
 
-/// Puts the neighbour's Ethernet header in front and sends.
+/// Pushes the cached Ethernet header and transmits.
 #[inline]
 pub fn neigh_hh_output(cx: &mut Cx, skb: SkbId, id: NeighId) -> Door {
     let Some(entry) = cx.k.neigh.get(id) else {
@@ -137,7 +137,7 @@ pub fn neigh_hh_output(cx: &mut Cx, skb: SkbId, id: NeighId) -> Door {
     Door::DevQueueXmit { skb }
 }
 
-/// A packet wants to go to a neighbour that is not known for sure (`__neigh_event_send`).
+/// Queues or sends a packet, by the state of the neighbour (`__neigh_event_send`).
 fn neigh_event_send(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> EventSend {
     if let Some(skb) = skb {
         cx.call(Func::NeighEventSend, skb);
@@ -165,7 +165,7 @@ fn set_timer(cx: &mut Cx, id: NeighId) {
     }
 }
 
-/// A neighbour's timer is due; one that was set anew, or whose neighbour is gone, is not (`neigh_timer_handler`).
+/// The timer of a neighbour (`neigh_timer_handler`). Ignored if it was rearmed, or the entry deleted.
 pub fn neigh_timer_handler(cx: &mut Cx, id: u32) {
     let id = NeighId(id);
     let now = cx.now;
@@ -184,7 +184,7 @@ pub fn neigh_timer_handler(cx: &mut Cx, id: u32) {
     }
 }
 
-/// Nobody answered: each packet that waits meets an error (`neigh_invalidate`, `arp_error_report`).
+/// Resolution failed: an error for each queued packet (`neigh_invalidate`, `arp_error_report`).
 fn neigh_invalidate(cx: &mut Cx, id: NeighId) {
     while let Some(entry) = cx.k.neigh.get_mut(id).filter(|entry| entry.nud == Nud::Failed) {
         let Some((skb, size)) = entry.queue.pop_front() else { return };
@@ -193,8 +193,7 @@ fn neigh_invalidate(cx: &mut Cx, id: NeighId) {
     }
 }
 
-/// Draws how long the next confirmation holds: between half and one and a half times the base
-/// (`neigh_rand_reach_time`).
+/// Draws the reachable time at random, between 0.5 and 1.5 times the base (`neigh_rand_reach_time`).
 fn rand_reach_time(cx: &mut Cx, dev: DevId) {
     if let Some(inet) = cx.k.inet.get_mut(dev) {
         let base = inet.arp.base_reachable_time.0;
@@ -202,7 +201,7 @@ fn rand_reach_time(cx: &mut Cx, dev: DevId) {
     }
 }
 
-/// Somebody told something of a neighbour (`neigh_update`). Packets that waited go out at once.
+/// Updates address and state (`neigh_update`), and sends the queued packets.
 pub fn neigh_update(cx: &mut Cx, id: NeighId, lladdr: Option<Mac>, new: Nud, flags: u32) -> bool {
     let now = cx.now;
     let Some(dev) = cx.k.neigh.get(id).map(|entry| entry.dev) else { return false };
@@ -235,7 +234,7 @@ fn flush_queue(cx: &mut Cx, id: NeighId) {
     }
 }
 
-/// Removes an entry; what waited for it is dropped.
+/// Deletes an entry; queued packets are dropped.
 pub fn neigh_remove(cx: &mut Cx, id: NeighId) {
     let Some(Neighbour { queue, .. }) = cx.k.neigh.remove(id) else { return };
     for (skb, _) in queue {
@@ -243,7 +242,7 @@ pub fn neigh_remove(cx: &mut Cx, id: NeighId) {
     }
 }
 
-/// Forgets the neighbours of a device (`neigh_flush_dev`), except those set by hand if `keep_permanent`.
+/// Deletes the entries of a device (`neigh_flush_dev`), except permanent ones if `keep_permanent`.
 pub fn neigh_flush_dev(cx: &mut Cx, dev: DevId, keep_permanent: bool) {
     let goes = |entry: &Neighbour| entry.dev == dev && !(keep_permanent && entry.nud == Nud::Permanent);
     let ids: Vec<NeighId> = cx.k.neigh.iter().filter(|(_, entry)| goes(entry)).map(|(id, _)| id).collect();
@@ -298,7 +297,7 @@ pub fn rtm_newneigh(cx: &mut Cx, netns: NetnsId, msg: &NeighMsg, flags: u16) -> 
     if done { Ok(()) } else { Err(NlError::with(Errno::EINVAL, "No link layer address given")) }
 }
 
-/// Removes a neighbour (RTM_DELNEIGH, `neigh_delete`): it fails, and is forgotten.
+/// Deletes a neighbour (RTM_DELNEIGH, `neigh_delete`): it fails first.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Making and removing network namespaces.
+//! Creating and deleting network namespaces.
 //!
 //! Kernel: net/core/net_namespace.c
 
@@ -13,7 +13,7 @@ use crate::tables::ipv4::Ipv4Netns;
 use crate::tables::netdev_features::NETNS_LOCAL;
 use crate::tables::netns::Netns;
 
-/// The machine boots: `init_net`, whose `lo` the boot scripts bring up.
+/// Boots the machine: creates `init_net`, whose `lo` the boot scripts set up.
 pub fn boot(cx: &mut Cx) {
     let init = copy_net_ns(cx);
     debug_assert_eq!(init, INIT_NET);
@@ -21,7 +21,7 @@ pub fn boot(cx: &mut Cx) {
     dev_open(cx, lo);
 }
 
-/// A new namespace with nothing but what modules put into each: a `lo` that is down.
+/// Creates a namespace (`net_init` of all modules): it has a `lo` that is down.
 pub fn copy_net_ns(cx: &mut Cx) -> NetnsId {
     let id = cx.k.netns.next_id();
     let lo = cx.k.devs.next_id();
@@ -34,8 +34,8 @@ pub fn copy_net_ns(cx: &mut Cx) -> NetnsId {
     id
 }
 
-/// The last holder of a namespace let go: its virtual devices are removed, its cards return to `init_net`
-/// (`cleanup_net`, `default_device_exit_net`).
+/// Deletes a namespace without references: virtual devices are deleted, NICs move to `init_net` (`cleanup_net`,
+/// `default_device_exit_net`).
 pub fn cleanup_net(cx: &mut Cx, netns: NetnsId) {
     for dev in cx.k.netns[netns].devs.values().copied().collect::<Vec<_>>() {
         let Some(netdev) = cx.k.devs.get(dev) else { continue };
@@ -55,7 +55,7 @@ pub fn cleanup_net(cx: &mut Cx, netns: NetnsId) {
     unhash_nsid(cx, netns);
 }
 
-/// Removes a namespace that has no name and no program left (the last `put_net`).
+/// Deletes a namespace without name and processes (the last `put_net`).
 pub fn cleanup_net_if_unused(cx: &mut Cx, netns: NetnsId) {
     let mut users = cx.k.netns_names.values().chain(cx.k.tasks.values());
     if netns != INIT_NET && cx.k.netns.get(netns).is_some() && !users.any(|user| *user == netns) {
@@ -63,12 +63,12 @@ pub fn cleanup_net_if_unused(cx: &mut Cx, netns: NetnsId) {
     }
 }
 
-/// The number by which `peer` goes in `netns`, if it has one.
+/// The nsid of `peer` in `netns`.
 pub fn peernet2id(kernel: &Kernel, netns: NetnsId, peer: NetnsId) -> Option<u32> {
     kernel.netns[netns].nsids.iter().find(|(_, other)| **other == peer).map(|(id, _)| *id)
 }
 
-/// The number by which `peer` goes in `netns`; the lowest free one if it had none.
+/// The nsid of `peer` in `netns`, allocated if there is none.
 pub fn peernet2id_alloc(cx: &mut Cx, netns: NetnsId, peer: NetnsId) -> u32 {
     if let Some(id) = peernet2id(cx.k, netns, peer) {
         return id;
@@ -80,11 +80,11 @@ pub fn peernet2id_alloc(cx: &mut Cx, netns: NetnsId, peer: NetnsId) -> u32 {
     id
 }
 
-/// Gives `peer` a number in `netns`: this one, or any (`RTM_NEWNSID`).
+/// Assigns `peer` an nsid in `netns`: this one, or the lowest free (`RTM_NEWNSID`).
 ///
 /// # Errors
 ///
-/// `EEXIST` if it has one, or if the number is taken.
+/// `EEXIST` if it has one, or if the number is in use.
 pub fn rtm_newnsid(cx: &mut Cx, netns: NetnsId, peer: NetnsId, id: Option<u32>) -> Result<(), NlError> {
     if peernet2id(cx.k, netns, peer).is_some() {
         return Err(NlError::with(Errno::EEXIST, "Peer netns already has a nsid assigned"));
@@ -103,7 +103,7 @@ pub fn rtm_newnsid(cx: &mut Cx, netns: NetnsId, peer: NetnsId, id: Option<u32>) 
     Ok(())
 }
 
-/// Forgets the numbers of a namespace that is no more (`unhash_nsid`).
+/// Frees the nsids of a deleted namespace (`unhash_nsid`).
 fn unhash_nsid(cx: &mut Cx, netns: NetnsId) {
     for other in cx.k.netns.iter_mut() {
         other.nsids.retain(|_, peer| *peer != netns);

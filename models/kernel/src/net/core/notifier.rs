@@ -1,4 +1,4 @@
-//! Notifier chains: who is told of changes to devices and addresses. The receivers are rows of [`crate::module`].
+//! Notifier chains for device and address events. The receivers are rows of [`crate::module`].
 //!
 //! Kernel: net/core/dev.c (`call_netdevice_notifiers`), net/ipv4/devinet.c (`inetaddr_chain`)
 
@@ -7,30 +7,30 @@ use std::net::Ipv4Addr;
 use crate::Cx;
 use crate::ids::DevId;
 
-/// What happened to a device (`NETDEV_*`, include/linux/netdevice.h).
+/// A device event (`NETDEV_*`, include/linux/netdevice.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetdevEvent {
-    /// It was made, or came into this namespace.
+    /// Registered, or moved into this namespace.
     Register,
-    /// It goes away, or leaves this namespace.
+    /// Unregistered, or moved out of this namespace.
     Unregister,
-    /// It is up now.
+    /// Set up.
     Up,
-    /// It is about to go down.
+    /// About to be set down.
     GoingDown,
-    /// It is down now.
+    /// Set down.
     Down,
-    /// Its carrier or its flags changed while it is up.
+    /// Carrier or flags changed while up.
     Change,
-    /// It has another name.
+    /// Renamed.
     ChangeName,
-    /// Its MTU changed.
+    /// MTU changed.
     ChangeMtu,
-    /// Its address changed.
+    /// Address changed.
     ChangeAddr,
 }
 
-/// Tells every module in turn that a device changed.
+/// Notifies every module of a device event.
 pub fn call_netdevice_notifiers(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     for notify in cx.k.modules.iter().filter_map(|module| module.netdevice_event) {
         notify(cx, dev, event);

@@ -1,4 +1,4 @@
-//! Making, changing and removing devices: what `ip link` asks for.
+//! rtnetlink requests for links.
 //!
 //! Kernel: net/core/rtnetlink.c
 
@@ -23,7 +23,7 @@ use crate::{Cx, Kernel};
 /// What it adds to the kernel.
 pub static MODULE: Module = Module { netdevice_event: Some(number_of_peer), ..Module::UNNAMED };
 
-/// A message about a device names the namespace of the one that it is linked to by number (`rtnl_fill_link_netnsid`).
+/// Messages about a device contain the nsid of its peer's namespace (`rtnl_fill_link_netnsid`).
 fn number_of_peer(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     let netdev = &cx.k.devs[dev];
     let netns = netdev.netns;
@@ -33,18 +33,18 @@ fn number_of_peer(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     }
 }
 
-/// A new device (`RTM_NEWLINK` with `NLM_F_CREATE`).
+/// Request for a new device (`RTM_NEWLINK` with `NLM_F_CREATE`).
 #[derive(Clone, Debug, Default)]
 pub struct LinkNew {
-    /// Its name; `None`: the kind's name with the first free number.
+    /// Name; `None`: the kind with the first free number.
     pub name: Option<String>,
-    /// Its kind, and what else is set at once.
+    /// Kind and further attributes.
     pub set: LinkSet,
-    /// A number that is asked for.
+    /// ifindex.
     pub ifindex: Option<u32>,
 }
 
-/// Changes to a device (`RTM_SETLINK`); what is `None` stays as it is.
+/// Changes of a device (`RTM_SETLINK`); `None`: unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct LinkSet {
     /// Up or down.
@@ -71,25 +71,25 @@ pub struct LinkSet {
     pub multicast: Option<bool>,
     /// Length of the transmit queue, packets.
     pub txqueuelen: Option<u32>,
-    /// A remark; empty: none.
+    /// Alias; empty: none.
     pub alias: Option<String>,
     /// Group number.
     pub group: Option<u32>,
-    /// Carrier, for devices whose driver lets a user say it.
+    /// Carrier, for drivers with `ndo_change_carrier`.
     pub carrier: Option<bool>,
-    /// The device's kind, and settings that only this kind has.
+    /// Kind and its attributes (`IFLA_INFO_DATA`).
     pub info: Option<LinkInfo>,
-    /// Settings that only the master's kind has (`IFLA_INFO_SLAVE_DATA`).
+    /// Attributes of the master's kind (`IFLA_INFO_SLAVE_DATA`).
     pub slave_info: Option<LinkInfo>,
 }
 
-/// The kind with this name, if a module brings it.
+/// Link operations by kind, if a module registered them.
 pub fn rtnl_link_ops_get(kernel: &Kernel, kind: &str) -> Option<&'static LinkOps> {
     let links = kernel.modules.iter().flat_map(|module| module.links);
     links.copied().find(|ops| ops.kind == Some(kind))
 }
 
-/// A device as a request describes it, set up and not registered; of what is set at once, only its number.
+/// Creates an unregistered device for a request; of the attributes, only the ifindex is set.
 pub fn rtnl_create_link(netns: NetnsId, ops: &'static LinkOps, new: &LinkNew) -> NetDevice {
     let (name, name_assign) = match &new.name {
         Some(name) => (name.clone(), NameAssign::User),
@@ -104,8 +104,8 @@ pub fn rtnl_create_link(netns: NetnsId, ops: &'static LinkOps, new: &LinkNew) ->
 ///
 /// # Errors
 ///
-/// `EEXIST` if the name or the number is taken, `EINVAL` for a bad name, `EOPNOTSUPP` if no module has the kind, and what
-/// the kind or the settings are refused for.
+/// `EEXIST` if name or ifindex is in use, `EINVAL` for an invalid name, `EOPNOTSUPP` for an unknown kind, and those of
+/// the kind and of the attributes.
 pub fn rtm_newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, NlError> {
     let target = new.set.netns.unwrap_or(netns);
     let has_name = new.name.as_ref().is_some_and(|name| cx.k.dev_by_name(target, name).is_some());
@@ -124,25 +124,25 @@ pub fn rtm_newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, N
     Ok(dev)
 }
 
-/// What a request for a new device sets at once.
+/// Sets the attributes of a new device.
 ///
 /// # Errors
 ///
-/// What the first refused change is refused for.
+/// That of the first attribute that is refused.
 pub fn rtnl_configure_link(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
     do_setlink(cx, dev, LinkSet { netns: None, name: None, info: None, ..set })
 }
 
-/// Removes a device as its kind requires.
+/// Deletes a device by its kind's `dellink`.
 pub fn rtnl_delete_link(cx: &mut Cx, dev: DevId) {
     cx.k.devs[dev].ops.dellink.unwrap_or(unregister_netdevice)(cx, dev);
 }
 
-/// Removes a device (`RTM_DELLINK`).
+/// Deletes a device (`RTM_DELLINK`).
 ///
 /// # Errors
 ///
-/// `EOPNOTSUPP` for devices that are not a user's: `lo` and NICs.
+/// `EOPNOTSUPP` for devices without `dellink`: `lo` and NICs.
 pub fn rtm_dellink(cx: &mut Cx, dev: DevId) -> Result<(), NlError> {
     if cx.k.devs[dev].ops.kind.is_none() {
         return Err(Errno::EOPNOTSUPP.into());
@@ -151,7 +151,7 @@ pub fn rtm_dellink(cx: &mut Cx, dev: DevId) -> Result<(), NlError> {
     Ok(())
 }
 
-/// Changes what only the kind of a device, or of its master, has.
+/// Changes the attributes of a device's kind, and of its master's kind.
 fn change_info(cx: &mut Cx, dev: DevId, set: &LinkSet) -> Result<(), NlError> {
     if let Some(info) = set.info.as_ref().filter(|info| info.has_data()) {
         let ops = cx.k.devs[dev].ops;
@@ -166,7 +166,7 @@ fn change_info(cx: &mut Cx, dev: DevId, set: &LinkSet) -> Result<(), NlError> {
     Ok(())
 }
 
-/// A device gets another master, or none.
+/// Sets or clears the master.
 fn do_set_master(cx: &mut Cx, dev: DevId, master: Option<DevId>) -> Result<(), NlError> {
     let old = cx.k.devs[dev].master();
     if old == master {
@@ -181,11 +181,11 @@ fn do_set_master(cx: &mut Cx, dev: DevId, master: Option<DevId>) -> Result<(), N
     }
 }
 
-/// Changes a device (`RTM_SETLINK`). What was done before a refusal stays done, as in the kernel.
+/// Changes a device (`RTM_SETLINK`). Changes before an error stay, as in the kernel.
 ///
 /// # Errors
 ///
-/// What the first refused change is refused for.
+/// That of the first change that is refused.
 pub fn do_setlink(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
     change_info(cx, dev, &set)?;
     if let Some(netns) = set.netns {

@@ -1,4 +1,4 @@
-//! The end of a packet, put off until what it caused has gone out.
+//! Deferred release of packets, after the packets that they caused.
 //!
 //! Kernel: net/core/skbuff.c
 
@@ -7,12 +7,12 @@ use crate::door::Door;
 use crate::ids::SkbId;
 use crate::tables::drop_reason::DropReason;
 
-/// Frees a packet that did what it was for.
+/// Consumes a packet later.
 pub fn consume_later(cx: &mut Cx, skb: SkbId) -> Door {
     cx.consume_skb(skb)
 }
 
-/// Drops a packet.
+/// Drops a packet later.
 pub fn kfree_later(cx: &mut Cx, skb: SkbId, reason: DropReason) -> Door {
     cx.kfree_skb(skb, reason)
 }

@@ -1,4 +1,4 @@
-//! The receive queues of sockets.
+//! Receive queues of sockets.
 //!
 //! Kernel: net/core/sock.c
 
@@ -7,11 +7,11 @@ use crate::ids::{SkbId, SocketId};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::socket::Queued;
 
-/// What a packet takes from a receive buffer beside its bytes: `struct sk_buff` and the end of its data, bytes.
+/// Overhead of a packet in a receive buffer (`struct sk_buff` and `skb_shared_info`), bytes.
 pub const TRUESIZE_OVERHEAD: usize = 576;
 
-/// Appends a packet to a socket's queue and wakes its reader. False, and the packet stays the caller's, if the
-/// receive buffer is full.
+/// Appends a packet to a socket's queue and wakes its reader. False if the receive buffer is full; the caller keeps
+/// the packet.
 pub fn sock_queue_rcv_skb(cx: &mut Cx, id: SocketId, queued: Queued) -> bool {
     let size = cx.skbs[queued.skb].len() + TRUESIZE_OVERHEAD;
     let Some(socket) = cx.k.sockets.get_mut(id) else { return false };
@@ -26,7 +26,7 @@ pub fn sock_queue_rcv_skb(cx: &mut Cx, id: SocketId, queued: Queued) -> bool {
     true
 }
 
-/// Hands a packet of an IP protocol to a socket, or drops it because the receive buffer is full.
+/// Queues a packet to a socket, or drops it if the receive buffer is full.
 pub fn queue_or_drop(cx: &mut Cx, id: SocketId, skb: SkbId) {
     let ifindex = cx.skbs[skb].ip.iif;
     let pkt_type = cx.skbs[skb].pkt_type;

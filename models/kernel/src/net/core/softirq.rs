@@ -1,4 +1,4 @@
-//! When softirqs run: after an interrupt or a task that raised them, or in `ksoftirqd`.
+//! Softirqs: run after an interrupt or task that raised them, or in `ksoftirqd`.
 //!
 //! Kernel: kernel/softirq.c
 
@@ -10,12 +10,12 @@ use crate::event::Event;
 use crate::tables::softnet::Softirq;
 use crate::trace::Context;
 
-/// How often softirqs are looked for again before `ksoftirqd` takes over (`MAX_SOFTIRQ_RESTART`).
+/// Iterations before `ksoftirqd` is woken (`MAX_SOFTIRQ_RESTART`).
 const MAX_SOFTIRQ_RESTART: u32 = 10;
-/// How long softirqs run before `ksoftirqd` takes over (`MAX_SOFTIRQ_TIME`).
+/// Time before `ksoftirqd` is woken (`MAX_SOFTIRQ_TIME`).
 const MAX_SOFTIRQ_TIME: Nanos = Nanos::from_millis(2);
 
-/// Bottom halves may run again: the pending softirqs do, unless `ksoftirqd` is about to.
+/// Enables bottom halves and runs pending softirqs, unless `ksoftirqd` is to run them.
 #[inline]
 pub fn local_bh_enable(cx: &mut Cx) {
     let cpu = &cx.k.cpus[cx.cpu.index()];
@@ -27,7 +27,7 @@ pub fn local_bh_enable(cx: &mut Cx) {
     cx.context = context;
 }
 
-/// `ksoftirqd` has its turn.
+/// Runs `ksoftirqd`.
 pub fn run_ksoftirqd(cx: &mut Cx) {
     cx.k.cpus[cx.cpu.index()].ksoftirqd = false;
     handle_softirqs(cx);

@@ -1,4 +1,4 @@
-//! Settings of queues, which are the machine's; only its first namespace shows them.
+//! Sysctls of the machine's queues, visible only in the initial namespace.
 //!
 //! Kernel: net/core/sysctl_net_core.c
 
@@ -9,7 +9,7 @@ macro_rules! core_sysctl {
         Sysctl::new(
             stringify!($name),
             |k, _, _| {
-                // It is an int.
+                // The kernel's type is int.
                 i64::from(k.core.$name as i32)
             },
             |cx, _, _, value| {
@@ -21,7 +21,7 @@ macro_rules! core_sysctl {
     };
 }
 
-/// Settings of the machine.
+/// Sysctls of the machine.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/core",
     &[

@@ -20,7 +20,7 @@ const ETH_MIN_MTU: u32 = 68;
 /// Largest MTU of an Ethernet device without hardware, bytes (`ETH_MAX_MTU`).
 pub const ETH_MAX_MTU: u32 = 65_535;
 
-/// What all Ethernet devices have at first (`ether_setup`).
+/// Defaults of Ethernet devices (`ether_setup`).
 pub fn ether_setup(dev: &mut NetDevice) {
     dev.flags |= IFF_BROADCAST | IFF_MULTICAST;
     dev.mtu = ETH_DATA_LEN;
@@ -30,8 +30,8 @@ pub fn ether_setup(dev: &mut NetDevice) {
     dev.mc.push((IPV6_ALL_NODES, 1));
 }
 
-/// Notes what the Ethernet header says about a received frame, and pulls it (`eth_type_trans`).
-/// False if the frame is shorter than its header.
+/// Sets packet type and protocol from the Ethernet header of a received frame and pulls it (`eth_type_trans`). False
+/// if the frame is shorter than the header.
 pub fn eth_type_trans(cx: &mut Cx, skb: SkbId, dev: DevId) -> bool {
     let our_addr = cx.k.devs[dev].addr;
     let at = cx.skbs[skb].data;
@@ -58,7 +58,7 @@ fn pkt_type(dest: Mac, ours: Mac) -> PacketType {
     }
 }
 
-/// A random address for a new device (`eth_hw_addr_random`): unicast, locally administered.
+/// A random unicast, locally administered address (`eth_hw_addr_random`).
 pub fn eth_hw_addr_random(cx: &mut Cx, name: &str) -> Mac {
     if let Some(scripted) = cx.k.scripted_macs.get_mut(name).and_then(VecDeque::pop_front) {
         return scripted;

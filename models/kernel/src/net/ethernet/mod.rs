@@ -1,3 +1,3 @@
-//! What all Ethernet devices share.
+//! Ethernet.
 
 pub mod eth;

@@ -1,4 +1,4 @@
-//! What IPv4 sockets of all kinds share: binding, connecting, queues.
+//! Common parts of IPv4 sockets: bind, connect, error queue.
 //!
 //! Kernel: net/ipv4/af_inet.c, net/ipv4/datagram.c, net/ipv4/ip_sockglue.c
 
@@ -23,7 +23,7 @@ use crate::tables::sysctl::Setting;
 
 static IP_NONLOCAL_BIND: Setting = Setting::new("ip_nonlocal_bind", 0);
 
-/// Settings of sockets.
+/// Sysctls of sockets.
 pub static SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4", &[Sysctl::net(&IP_NONLOCAL_BIND).range(0, 1)]);
 
 /// Binds a socket to an own address and a port (`bind`); zeros mean any.
@@ -89,7 +89,7 @@ pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -
             socket.local.0 = flow.saddr;
         }
     }
-    // Linux binds the socket to a port first; here that comes with the first datagram, and rules may ask for it.
+    // Linux binds the socket to a port first; here the first datagram does, and policy rules may depend on the port.
     if kind == SockKind::Udp && (local.1 != 0 || !cx.k.netns[netns].ipv4.fib.rules.custom) {
         let asked = flow_of(cx, sock, flow.daddr, IPPROTO_UDP, (0, 0))?;
         sk_dst_set(cx, sock, asked, (route, flow));
@@ -97,7 +97,7 @@ pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -
     Ok(())
 }
 
-/// The route that a connected socket keeps, if it still holds for what is asked (`sk_dst_check`). Its neighbour is
+/// The cached route of a connected socket, if it is still valid for this flow (`sk_dst_check`). Its neighbour is
 /// looked up once.
 pub fn sk_dst_check(cx: &mut Cx, sock: SocketId, asked: &FlowOut) -> Option<(Rtable, FlowOut)> {
     let socket = cx.k.sockets.get_mut(sock)?;
@@ -114,8 +114,8 @@ pub fn sk_dst_check(cx: &mut Cx, sock: SocketId, asked: &FlowOut) -> Option<(Rta
     Some((dst.route, dst.flow))
 }
 
-/// A connected socket keeps its route (`sk_dst_set`). What was learned of paths ends with time, and groups depend on
-/// more than the tables: such routes are looked up for every packet.
+/// Caches the route of a connected socket (`sk_dst_set`). Routes with an exception expire, and multicast routes depend
+/// on more than the tables: both are looked up for every packet.
 pub fn sk_dst_set(cx: &mut Cx, sock: SocketId, asked: FlowOut, (route, flow): (Rtable, FlowOut)) {
     let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
     let ipv4 = &cx.k.netns[socket.netns].ipv4;
@@ -128,7 +128,7 @@ fn without_ports(flow: &FlowOut) -> FlowOut {
     FlowOut { sport: 0, dport: 0, ..*flow }
 }
 
-/// Counts a datagram that no route led out (`OutNoRoutes`); raw sockets do not.
+/// Counts `OutNoRoutes` for a datagram without a route; raw sockets do not.
 ///
 /// # Errors
 ///
@@ -140,7 +140,7 @@ pub fn count_no_route<T>(cx: &mut Cx, netns: NetnsId, routed: Result<T, Errno>) 
     routed
 }
 
-/// What a packet of a socket is routed by.
+/// The flow of a packet of a socket.
 ///
 /// # Errors
 ///
@@ -182,7 +182,7 @@ pub fn flow_of(
     })
 }
 
-/// DF of a packet, and whether it may be cut all the same (`ip_dont_fragment`, `ip_sk_ignore_df`).
+/// DF, and whether the packet may be fragmented in spite of it (`ip_dont_fragment`, `ip_sk_ignore_df`).
 pub fn pmtu_policy(opts: &SockOpts, route: &Rtable, len: usize, mtu: u32) -> (bool, bool) {
     let fits = len <= mtu as usize;
     match opts.pmtudisc {
@@ -192,12 +192,12 @@ pub fn pmtu_policy(opts: &SockOpts, route: &Rtable, len: usize, mtu: u32) -> (bo
     }
 }
 
-/// TTL of a packet of a socket, 0: the default.
+/// TTL of a packet of a socket; 0: the default.
 pub fn ttl_of(opts: &SockOpts, route: &Rtable) -> u8 {
     if route.kind == RouteType::Multicast { opts.mcast_ttl } else { opts.ttl.unwrap_or(0) }
 }
 
-/// The socket may get packets that came in by `dev`.
+/// The socket accepts packets that were received by `dev`.
 pub fn bound_here(cx: &Cx, socket: &Socket, dev: DevId) -> bool {
     let bound = socket.opts.bound_dev_if;
     bound == 0 || bound == cx.k.devs[dev].ifindex
@@ -261,7 +261,7 @@ pub fn ip_local_error(cx: &mut Cx, id: SocketId, errno: Errno, to: (Ipv4Addr, u1
     cx.wake_up();
 }
 
-/// The bytes of a quoted packet behind its IPv4 header.
+/// The payload of a quoted packet.
 pub fn quoted_payload(cx: &Cx, skb: SkbId, inner: &Ipv4Hdr) -> Vec<u8> {
     let at = glassnet_wire::icmp::ICMP_HLEN + inner.header_len();
     cx.skbs.data(skb).get(at..).map_or(Vec::new(), <[u8]>::to_vec)

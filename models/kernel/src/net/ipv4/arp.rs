@@ -1,4 +1,4 @@
-//! ARP: who has an IPv4 address on a link.
+//! ARP (RFC 826).
 //!
 //! Kernel: net/ipv4/arp.c
 
@@ -28,7 +28,7 @@ use crate::tables::route::{DstInput, FlowOut};
 use crate::tables::route_types::{RouteType, Scope};
 use crate::tables::skb::PacketType;
 
-/// An ARP packet in the units of the tables.
+/// Fields of an ARP packet.
 #[derive(Clone, Copy, Debug)]
 struct Arp {
     op: u16,
@@ -37,7 +37,7 @@ struct Arp {
     tip: Ipv4Addr,
 }
 
-/// Decides how a new neighbour is reached: asked for, or known from the kind of its address (`arp_constructor`).
+/// Initializes a new neighbour entry by the type of its address (`arp_constructor`).
 fn arp_constructor(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) {
     let Some((dev, ip)) = cx.k.neigh.get(id).map(|entry| (entry.dev, entry.ip)) else { return };
     let kind = addr_type(cx, dev, ip, skb);
@@ -78,7 +78,7 @@ fn with_conf<R>(
     cx.k.inet.get(dev).map(|inet| ask(inet, all))
 }
 
-/// Decides about a neighbour that a user made.
+/// Initializes a neighbour entry that a user created.
 pub fn arp_construct(cx: &mut Cx, neigh: NeighId) -> Door {
     arp_constructor(cx, neigh, None);
     Door::End
@@ -101,7 +101,7 @@ fn neigh_event_ns(cx: &mut Cx, dev: DevId, ip: Ipv4Addr, lladdr: Mac, skb: SkbId
     Some(id)
 }
 
-/// Asks for a neighbour, on behalf of the packet that came last (`neigh_probe`, net/core/neighbour.c).
+/// Sends a probe for a neighbour, for the last packet in its queue (`neigh_probe`, net/core/neighbour.c).
 pub fn neigh_probe(cx: &mut Cx, neigh: NeighId) -> Door {
     let Some(entry) = cx.k.neigh.get(neigh) else { return Door::End };
     let waiting = entry.queue.back().map(|packet| packet.0);
@@ -116,7 +116,7 @@ pub fn neigh_probe(cx: &mut Cx, neigh: NeighId) -> Door {
     door
 }
 
-/// Asks for a neighbour (`arp_solicit`): the known address first while probes for it are left, then everybody.
+/// Sends a request (`arp_solicit`): unicast while unicast probes are left, then broadcast.
 fn arp_solicit(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> Door {
     cx.within(Func::ArpSolicit, skb, |cx| {
         let Some(entry) = cx.k.neigh.get(id) else { return Door::End };
@@ -151,8 +151,8 @@ fn announced_source(cx: &mut Cx, dev: DevId, target: Ipv4Addr, skb: Option<SkbId
     chosen.unwrap_or_else(|| inet_select_addr(cx.k, dev, target, Scope::LINK))
 }
 
-/// Makes and sends an ARP packet (`arp_send_dst`). `target`: IPv4 address and, in a reply, the link-layer address;
-/// `dest`: who gets the frame, everybody if none.
+/// Creates and sends an ARP packet (`arp_send_dst`). `target`: IPv4 address and, in a reply, the link-layer address;
+/// `dest`: destination of the frame, broadcast if `None`.
 fn arp_send(
     cx: &mut Cx,
     op: u16,
@@ -227,7 +227,7 @@ fn parse(cx: &Cx, skb: SkbId) -> Option<Arp> {
     })
 }
 
-/// Answers a request for an own address (or one it stands in for), and learns from what is told.
+/// Replies to requests for local and proxied addresses, and updates neighbour entries.
 ///
 /// Kernel: net/ipv4/arp.c
 /// Not modelled: the random delay of proxy answers.
@@ -257,7 +257,7 @@ pub fn arp_process(cx: &mut Cx, skb: SkbId) -> Door {
     cx.consume_skb(skb)
 }
 
-/// Somebody asks whether an address is free, without saying who asks (RFC 5227).
+/// A duplicate address detection probe has source 0 (RFC 5227).
 fn duplicate_address_probe(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Door {
     let ours = arp.op == ARPOP_REQUEST && addr_type(cx, dev, arp.tip, Some(skb)) == RouteType::Local;
     if ours && !arp_ignore(cx, dev, arp.sip, arp.tip) {
@@ -269,7 +269,7 @@ fn duplicate_address_probe(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Doo
     cx.consume_skb(skb)
 }
 
-/// A request that this machine is responsible for; none: only learn from it.
+/// Replies to a request, if this host is to; otherwise the packet only updates neighbour entries.
 fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Option<Door> {
     ip_route_input_noref(cx, skb, arp.tip, arp.sip, 0, dev).ok()?;
     let route = cx.skbs[skb].dst?;
@@ -314,7 +314,7 @@ fn arp_fwd_proxy(cx: &Cx, dev: DevId, out: DevId) -> bool {
     proxy && out != dev && other_medium
 }
 
-/// `proxy_arp_pvlan`: the address is routed by the device that asks (private VLANs).
+/// `proxy_arp_pvlan`: the target is routed by the same device (private VLANs).
 fn arp_fwd_pvlan(cx: &Cx, dev: DevId, out: DevId) -> bool {
     out == dev && with_conf(cx, dev, |inet, _| inet.conf.get(Conf::ProxyArpPvlan) != 0) == Some(true)
 }
@@ -330,7 +330,7 @@ fn arp_ignore(cx: &mut Cx, dev: DevId, sip: Ipv4Addr, tip: Ipv4Addr) -> bool {
         0 => false,
         1 => own.is_none(),
         2 => !own.is_some_and(|ifa| ifa.contains(sip)),
-        // Not for addresses that only have host scope, wherever they are.
+        // 3: not for addresses of host scope, of any device.
         3 => {
             let netns = cx.k.devs[dev].netns;
             let known = |dev: &DevId| {
@@ -358,7 +358,7 @@ fn arp_filter(cx: &mut Cx, dev: DevId, sip: Ipv4Addr, tip: Ipv4Addr) -> bool {
     }
 }
 
-/// An entry that exists learns from every packet of its owner; a new one is made only with `arp_accept`.
+/// Updates an existing neighbour entry from any packet; a new one is created only with `arp_accept`.
 fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
     let accept = with_conf(cx, dev, |inet, all| max_conf(inet, all, Conf::ArpAccept)).unwrap_or(0);
     let garp = arp.sip == arp.tip;
@@ -385,17 +385,17 @@ fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
     })
 }
 
-/// A device went down: its neighbours are forgotten (`arp_ifdown`).
+/// Deletes the neighbour entries of a device that went down (`arp_ifdown`).
 pub fn arp_ifdown(cx: &mut Cx, dev: DevId) {
     neigh_flush_dev(cx, dev, false);
 }
 
-/// The address of a device changed: its neighbours are forgotten, except those set by hand (`neigh_changeaddr`).
+/// Deletes the neighbour entries of a device whose address changed, except permanent ones (`neigh_changeaddr`).
 pub fn arp_changeaddr(cx: &mut Cx, dev: DevId) {
     neigh_flush_dev(cx, dev, false);
 }
 
-/// The carrier is gone: with `arp_evict_nocarrier` the neighbours are forgotten, except those set by hand.
+/// After a loss of carrier: with `arp_evict_nocarrier`, deletes the neighbour entries, except permanent ones.
 pub fn arp_evict(cx: &mut Cx, dev: DevId) {
     if with_conf(cx, dev, |inet, all| and_conf(inet, all, Conf::ArpEvictNocarrier)) == Some(true) {
         neigh_flush_dev(cx, dev, true);

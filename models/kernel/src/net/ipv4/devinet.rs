@@ -1,4 +1,4 @@
-//! Addresses of devices, and what IPv4 does when a device changes.
+//! Addresses of devices, and IPv4's part of device events.
 //!
 //! Kernel: net/ipv4/devinet.c
 
@@ -76,7 +76,7 @@ fn modify(cx: &mut Cx, netns: NetnsId, dev: DevId, at: usize, new: InIfaddr) {
     }
 }
 
-/// Puts an address into its device's list, and its routes into the tables (`__inet_insert_ifa`).
+/// Inserts an address into its device's list and adds its routes (`__inet_insert_ifa`).
 fn inet_insert_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: InIfaddr) -> Result<(), Errno> {
     if ifa.local.is_unspecified() {
         return Ok(());
@@ -97,7 +97,7 @@ fn inet_insert_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: InIfaddr) -> Re
 ///
 /// # Errors
 ///
-/// EADDRNOTAVAIL if there is none like it.
+/// EADDRNOTAVAIL if there is no such address.
 pub fn rtm_deladdr(cx: &mut Cx, netns: NetnsId, msg: &AddrMsg) -> Result<(), NlError> {
     let inet = cx.k.inet.get(msg.dev).ok_or(NlError::from(Errno::ENODEV))?;
     let at = inet.find_for_delete(msg).ok_or(NlError::from(Errno::EADDRNOTAVAIL))?;
@@ -105,7 +105,7 @@ pub fn rtm_deladdr(cx: &mut Cx, netns: NetnsId, msg: &AddrMsg) -> Result<(), NlE
     Ok(())
 }
 
-/// Removes an address; if it was primary, its secondary ones go too, or the first of them takes its place
+/// Deletes an address. With a primary one its secondaries are deleted too, or the first of them is promoted
 /// (`promote_secondaries`).
 ///
 /// Kernel: `__inet_del_ifa`
@@ -123,7 +123,7 @@ fn inet_del_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, at: usize) {
         fib_del_ifaddr(cx, netns, dev, ifa);
     }
     for ifa in dependents.into_iter().filter(|_| promote) {
-        // The list decides anew which is primary: the first one is.
+        // The first address of a subnet in the list is the primary one.
         let _kept_its_place = inet_insert_ifa(cx, netns, dev, ifa);
     }
     if cx.k.inet.get(dev).is_some_and(|inet| inet.addrs.is_empty()) {
@@ -150,7 +150,7 @@ pub fn dump_addrs(k: &Kernel, netns: NetnsId, now: glassnet_sim::Nanos) -> Vec<A
     k.netns[netns].devs.values().flat_map(of_dev).collect()
 }
 
-/// Sees to IPv4 after each change of a device (`inetdev_event`, `fib_netdev_event`, `arp_netdev_event`).
+/// IPv4's part of a device event (`inetdev_event`, `fib_netdev_event`, `arp_netdev_event`).
 fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     let netns = cx.k.devs[dev].netns;
     match event {
@@ -186,7 +186,7 @@ fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     }
 }
 
-/// A device got another name: the labels of its addresses and the rules that name a device follow.
+/// After a rename: updates labels of addresses, and policy rules that name the device.
 fn inetdev_changename(cx: &mut Cx, dev: DevId) {
     let (netns, name) = (cx.k.devs[dev].netns, cx.k.devs[dev].name.clone());
     let rules = &mut cx.k.netns[netns].ipv4.fib.rules;
@@ -242,7 +242,7 @@ fn unregister(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     cx.k.netns[netns].ipv4.fib.rules.detach(dev);
 }
 
-/// Tells the neighbours of the device's addresses, if `arp_notify` says so (`inetdev_send_gratuitous_arp`).
+/// Sends gratuitous ARP for the device's addresses, with `arp_notify` (`inetdev_send_gratuitous_arp`).
 fn notify_peers(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     let all = &cx.k.netns[netns].ipv4.conf_all;
     let Some(inet) = cx.k.inet.get(dev) else { return };

@@ -1,4 +1,4 @@
-//! Routes on request, and the routes that come and go with addresses and devices.
+//! Routes: rtnetlink requests, and the routes of addresses and devices.
 //!
 //! Kernel: net/ipv4/fib_frontend.c
 
@@ -59,7 +59,7 @@ fn fib_valid_key_len(key: Ipv4Addr, len: u8) -> Result<(), NlError> {
     Ok(())
 }
 
-/// Removes the first route that has everything that `msg` names (RTM_DELROUTE, `inet_rtm_delroute`).
+/// Deletes the first route that has all attributes in `msg` (RTM_DELROUTE, `inet_rtm_delroute`).
 ///
 /// # Errors
 ///
@@ -75,7 +75,7 @@ pub fn rtm_delroute(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg) -> Result<(), N
     if gone { Ok(()) } else { Err(Errno::ESRCH.into()) }
 }
 
-/// Every route of a namespace, as `ip route show table all` asks for them.
+/// All routes of a namespace, as `ip route show table all` lists them.
 pub fn dump_routes(k: &Kernel, netns: NetnsId) -> Vec<RouteMsg> {
     let fib = &k.netns[netns].ipv4.fib;
     fib.rows().iter().map(|row| fib.message(row)).collect()
@@ -128,7 +128,7 @@ fn magic(kind: RouteType, dst: Ipv4Addr, dst_len: u8, ifa: &InIfaddr, dev: DevId
     }
 }
 
-/// What the kernel refuses here was there already, or has no device that is up: nobody is told.
+/// Errors are ignored: the route exists, or the device is down.
 fn magic_add(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg) {
     if let Ok(info) = fib_create_info(cx.k, netns, msg) {
         let fib = &mut cx.k.netns[netns].ipv4.fib;
@@ -141,7 +141,7 @@ fn magic_del(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg) {
     fib.remove((msg.dst, msg.dst_len, msg.tos), msg.table, |info| fib_info_matches(info, msg));
 }
 
-/// The last address of the subnet, if it is worth a route: not for /31 and /32.
+/// The broadcast address of the subnet; none for /31 and /32.
 fn network_broadcast(ifa: &InIfaddr) -> Option<Ipv4Addr> {
     (ifa.prefix_len < 31).then_some(ifa.address & ifa.mask | !ifa.mask)
 }
@@ -165,7 +165,7 @@ fn primary_of(cx: &Cx, dev: DevId, ifa: &InIfaddr) -> Option<InIfaddr> {
     cx.k.inet.get(dev)?.by_prefix(ifa.local & ifa.mask, ifa.mask).cloned()
 }
 
-/// The routes that come with an address: local, broadcast, connected (`fib_add_ifaddr`).
+/// Adds the routes of an address: local, broadcast, connected (`fib_add_ifaddr`).
 pub fn fib_add_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
     let Some(primary) = primary_of(cx, dev, ifa) else { return };
     magic_add(cx, netns, &magic(RouteType::Local, ifa.local, 32, &primary, dev, 0));
@@ -185,8 +185,8 @@ pub fn fib_add_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
     }
 }
 
-/// The routes that go with an address, unless another address needs them (`fib_del_ifaddr`). The address is in the
-/// device's list no more.
+/// Deletes the routes of an address that no other address needs (`fib_del_ifaddr`). The address is no longer in the
+/// list.
 pub fn fib_del_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
     let Some(primary) = primary_of(cx, dev, ifa) else { return };
     let subnet = prefix_route(cx, ifa, &primary, dev);
@@ -220,7 +220,7 @@ pub fn fib_del_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
     }
 }
 
-/// A device's routes are of no use any more (`fib_disable_ip`).
+/// Deletes or disables the routes of a device (`fib_disable_ip`).
 pub fn fib_disable_ip(cx: &mut Cx, netns: NetnsId, dev: DevId, force: bool) {
     let ipv4 = &mut cx.k.netns[netns].ipv4;
     if fib_sync_down_dev(&mut ipv4.fib, dev, force) {
@@ -230,7 +230,7 @@ pub fn fib_disable_ip(cx: &mut Cx, netns: NetnsId, dev: DevId, force: bool) {
     super::arp::arp_ifdown(cx, dev);
 }
 
-/// A device came up: its addresses get their routes (`fib_netdev_event` NETDEV_UP).
+/// Adds the routes of a device's addresses when it comes up (`fib_netdev_event`, NETDEV_UP).
 pub fn fib_netdev_up(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     let addrs = cx.k.inet.get(dev).map_or(Vec::new(), |inet| inet.addrs.clone());
     for ifa in &addrs {

@@ -1,4 +1,4 @@
-//! Policy rules on request.
+//! Policy rules: rtnetlink requests.
 //!
 //! Kernel: net/ipv4/fib_rules.c, net/core/fib_rules.c
 
@@ -7,11 +7,11 @@ use crate::netlink::NlError;
 use crate::tables::route_types::RuleMsg;
 use crate::{Cx, Kernel};
 
-/// Adds a rule (RTM_NEWRULE). From the first on, local and main are separate tables.
+/// Adds a rule (RTM_NEWRULE). With the first one, the tables local and main are separated.
 ///
 /// # Errors
 ///
-/// EEXIST for a rule that is there, "Backward goto not supported", "Invalid table".
+/// EEXIST for an existing rule, "Backward goto not supported", "Invalid table".
 pub fn rtm_newrule(cx: &mut Cx, netns: NetnsId, msg: &RuleMsg, flags: u16) -> Result<(), NlError> {
     let k = &mut *cx.k;
     let mut rules = k.netns[netns].ipv4.fib.rules.clone();
@@ -23,7 +23,7 @@ pub fn rtm_newrule(cx: &mut Cx, netns: NetnsId, msg: &RuleMsg, flags: u16) -> Re
     Ok(())
 }
 
-/// Removes the first rule that has everything that `msg` names (RTM_DELRULE).
+/// Deletes the first rule that has all attributes in `msg` (RTM_DELRULE).
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub fn rtm_delrule(cx: &mut Cx, netns: NetnsId, msg: &RuleMsg) -> Result<(), NlE
     Ok(())
 }
 
-/// The rules of a namespace in the order of their priority.
+/// All rules of a namespace in order of priority.
 pub fn dump_rules(k: &Kernel, netns: NetnsId) -> Vec<RuleMsg> {
     k.netns[netns].ipv4.fib.rules.messages()
 }

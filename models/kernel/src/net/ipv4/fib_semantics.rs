@@ -1,4 +1,4 @@
-//! What a route may say, and what happens to routes when devices and addresses change.
+//! Checks of routes and next hops, and their state after device and address events.
 //!
 //! Kernel: net/ipv4/fib_semantics.c
 
@@ -21,7 +21,7 @@ fn invalid(text: &'static str) -> NlError {
     NlError::with(Errno::EINVAL, text)
 }
 
-/// The scope that a route of this type must have at least (`fib_props`).
+/// The widest scope that a route of this type may have (`fib_props`).
 fn scope_of(kind: RouteType) -> Scope {
     match kind {
         RouteType::Unspec => Scope::NOWHERE,
@@ -31,11 +31,11 @@ fn scope_of(kind: RouteType) -> Scope {
     }
 }
 
-/// Checks a route and makes its content (`fib_create_info`).
+/// Checks a route and creates its `fib_info` (`fib_create_info`).
 ///
 /// # Errors
 ///
-/// As the kernel's: a bad scope, a next hop that cannot be reached, a device that is down, …
+/// The kernel's: invalid scope, unreachable next hop, device down, …
 pub fn fib_create_info(k: &Kernel, netns: NetnsId, msg: &RouteMsg) -> Result<FibInfo, NlError> {
     if scope_of(msg.kind) > msg.scope {
         return Err(invalid("Invalid scope"));
@@ -147,7 +147,7 @@ fn fib_check_nh_onlink(
     Ok(nexthop(k, nh, dev, gateway, Scope::LINK))
 }
 
-/// The gateway must be reached by a route of a nearer scope, which also tells the device.
+/// The gateway must be reachable by a route of a narrower scope, which also gives the device.
 fn fib_check_nh_gw(
     k: &Kernel,
     netns: NetnsId,
@@ -168,7 +168,7 @@ fn fib_check_nh_gw(
         ignore_linkstate: true,
         ..Flow::default()
     };
-    // In another table than main the gateway is first looked for there.
+    // For a route of another table than main, the gateway is first looked up in that table.
     let in_table = match fib.lookup_table(msg.table, &flow) {
         Some(Ok(found)) if msg.table != RT_TABLE_MAIN => Some(found),
         _ => None,
@@ -198,7 +198,7 @@ fn fib_valid_prefsrc(k: &Kernel, netns: NetnsId, msg: &RouteMsg, prefsrc: Ipv4Ad
     in_own && msg.table != RT_TABLE_MAIN || inet_addr_type(fib, prefsrc) == RouteType::Local
 }
 
-/// The route's content is what a delete request names (`fib_nh_match` and the checks around it).
+/// The route has the attributes of a delete request (`fib_nh_match` and the checks around it).
 pub fn fib_info_matches(info: &FibInfo, msg: &RouteMsg) -> bool {
     let nexthops = match &msg.nexthops[..] {
         [] => true,
@@ -232,13 +232,13 @@ impl NexthopMsg {
     }
 }
 
-/// A device went down (`force`: it is going away, or lost its last address): its next hops are dead. True if a
-/// route has none left (`fib_sync_down_dev`).
+/// Marks next hops dead when a device goes down (`force`: it is unregistered, or lost its last address). True if a
+/// route has no next hop left (`fib_sync_down_dev`).
 pub fn fib_sync_down_dev(fib: &mut Fib, dev: DevId, force: bool) -> bool {
     let mut dead = false;
     fib.infos.for_each(|info| {
         for nh in &mut info.nexthops {
-            // Local routes live until their address goes.
+            // Local routes are deleted with their address only.
             if nh.dev == Some(dev) && (force || nh.scope != Scope::NOWHERE) {
                 nh.flags |= RTNH_F_DEAD | RTNH_F_LINKDOWN;
             }
@@ -249,7 +249,7 @@ pub fn fib_sync_down_dev(fib: &mut Fib, dev: DevId, force: bool) -> bool {
     dead
 }
 
-/// The carrier of a device came or went: its next hops have RTNH_F_LINKDOWN or not.
+/// Sets or clears RTNH_F_LINKDOWN when a device's carrier changes.
 pub fn fib_sync_carrier(fib: &mut Fib, dev: DevId, carrier: bool) {
     fib.infos.for_each(|info| {
         for nh in info.nexthops.iter_mut().filter(|nh| nh.dev == Some(dev)) {
@@ -264,7 +264,7 @@ pub fn fib_sync_carrier(fib: &mut Fib, dev: DevId, carrier: bool) {
     fib.generation += 1;
 }
 
-/// A device came up: its next hops in routes with others are alive again (`fib_sync_up`).
+/// Revives the next hops of a device in multipath routes when it comes up (`fib_sync_up`).
 pub fn fib_sync_up(fib: &mut Fib, dev: DevId, carrier: bool) {
     let clear = if carrier { RTNH_F_DEAD | RTNH_F_LINKDOWN } else { RTNH_F_DEAD };
     fib.infos.for_each(|info| {
@@ -276,7 +276,7 @@ pub fn fib_sync_up(fib: &mut Fib, dev: DevId, carrier: bool) {
     fib.generation += 1;
 }
 
-/// `ignore_routes_with_linkdown` of a device changed: its next hops count without carrier, or not.
+/// `ignore_routes_with_linkdown` of a device changed.
 pub fn fib_ignore_linkdown(fib: &mut Fib, dev: DevId, ignore: bool) {
     fib.infos.for_each(|info| {
         for nh in info.nexthops.iter_mut().filter(|nh| nh.dev == Some(dev)) {
@@ -313,7 +313,7 @@ pub fn inet_select_addr(k: &Kernel, dev: DevId, dst: Ipv4Addr, scope: Scope) -> 
     k.netns[netns].devs.values().find_map(usable).unwrap_or(Ipv4Addr::UNSPECIFIED)
 }
 
-/// The source address that a route gives to packets of this machine (`fib_result_prefsrc`).
+/// The source address of locally generated packets of a route (`fib_result_prefsrc`).
 pub fn fib_result_prefsrc(k: &Kernel, netns: NetnsId, found: &FibResult) -> Ipv4Addr {
     let info = k.netns[netns].ipv4.fib.infos.get(found.info);
     if !info.prefsrc.is_unspecified() {

@@ -39,23 +39,23 @@ pub const ICMP_NET_UNREACH: u8 = 0;
 pub const ICMP_HOST_UNREACH: u8 = 1;
 /// Destination unreachable: no such protocol.
 pub const ICMP_PROT_UNREACH: u8 = 2;
-/// Destination unreachable: nobody listens on the port.
+/// Destination unreachable: no listener on the port.
 pub const ICMP_PORT_UNREACH: u8 = 3;
-/// Destination unreachable: DF is set, but the packet is too long.
+/// Destination unreachable: fragmentation needed and DF set.
 pub const ICMP_FRAG_NEEDED: u8 = 4;
 /// Destination unreachable: prohibited.
 pub const ICMP_PKT_FILTERED: u8 = 13;
 /// Time exceeded: TTL.
 pub const ICMP_EXC_TTL: u8 = 0;
-/// Time exceeded: not all fragments came.
+/// Time exceeded: reassembly.
 pub const ICMP_EXC_FRAGTIME: u8 = 1;
 /// Redirect for one host.
 pub const ICMP_REDIR_HOST: u8 = 1;
-/// Largest type that is known.
+/// Greatest known type.
 const NR_ICMP_TYPES: u8 = 18;
-/// Class and precedence of errors: "internetwork control".
+/// TOS of errors: precedence "internetwork control".
 const IPTOS_PREC_INTERNETCONTROL: u8 = 0xc0;
-/// An error message has at most so many bytes (RFC 1812 4.3.2.3).
+/// Maximum length of an error message, bytes (RFC 1812 4.3.2.3).
 const MAX_ERROR: usize = 576;
 
 static ECHO_IGNORE_ALL: Setting = Setting::new("icmp_echo_ignore_all", 0);
@@ -68,7 +68,7 @@ static MSGS_PER_SEC: Setting = Setting::new("icmp_msgs_per_sec", 1000);
 static MSGS_BURST: Setting = Setting::new("icmp_msgs_burst", 50);
 static IP_NO_PMTU_DISC: Setting = Setting::new("ip_no_pmtu_disc", 0);
 
-/// Settings of ICMP (Documentation/networking/ip-sysctl.rst).
+/// Sysctls of ICMP (Documentation/networking/ip-sysctl.rst).
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/ipv4",
     &[
@@ -84,7 +84,7 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
     ],
 );
 
-/// An error to be told to a sender.
+/// An error message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpError {
     /// Type.
@@ -99,14 +99,14 @@ fn is_error(kind: u8) -> bool {
     matches!(kind, ICMP_DEST_UNREACH | 4 | ICMP_REDIRECT | ICMP_TIME_EXCEEDED | ICMP_PARAMETERPROB)
 }
 
-/// Counts a message sent (`icmp_out_count`).
+/// Counts an outgoing message (`icmp_out_count`).
 pub fn icmp_out_count(cx: &mut Cx, netns: NetnsId, kind: u8) {
     let snmp = &mut cx.k.netns[netns].ipv4.snmp;
     snmp.icmp.OutMsgs += 1;
     *snmp.icmp_out.entry(kind).or_default() += 1;
 }
 
-/// The error that an "unreachable" means for a socket, and whether it is final (`icmp_err_convert`).
+/// The socket error for a code of destination unreachable, and whether it is fatal (`icmp_err_convert`).
 pub fn icmp_err_convert(code: u8) -> (Errno, bool) {
     match code {
         0 | 11 => (Errno::ENETUNREACH, false),
@@ -121,8 +121,8 @@ pub fn icmp_err_convert(code: u8) -> (Errno, bool) {
     }
 }
 
-/// The kind of message is limited, and the limit is not reached (`icmpv4_global_allow`): at most
-/// `icmp_msgs_per_sec`, in bursts of `icmp_msgs_burst`.
+/// Global rate limit (`icmpv4_global_allow`): `icmp_msgs_per_sec` with bursts of `icmp_msgs_burst`, for the types of
+/// `icmp_ratemask`.
 fn icmpv4_global_allow(cx: &mut Cx, netns: NetnsId, error: IcmpError) -> bool {
     let now = cx.now;
     let net = &mut cx.k.netns[netns];
@@ -132,7 +132,7 @@ fn icmpv4_global_allow(cx: &mut Cx, netns: NetnsId, error: IcmpError) -> bool {
     let (rate, burst) = (net.sysctls.get(&MSGS_PER_SEC) as u64, net.sysctls.get(&MSGS_BURST) as u64);
     let bucket = &mut net.ipv4.icmp_global;
     let delta = now.since(bucket.filled).0.min(1_000_000_000);
-    // The kernel fills at most every 20 ms.
+    // The kernel refills the bucket at most every 20 ms.
     if bucket.tokens == 0 || delta >= 20_000_000 {
         let more = rate * delta / 1_000_000_000;
         if more > 0 {
@@ -141,7 +141,7 @@ fn icmpv4_global_allow(cx: &mut Cx, netns: NetnsId, error: IcmpError) -> bool {
         bucket.tokens = (bucket.tokens + more).min(burst);
     }
     if bucket.tokens == 0 && bucket.filled.0 == 0 {
-        // Nothing was ever sent: the bucket is full.
+        // First message: the bucket is full.
         (bucket.tokens, bucket.filled) = (burst, now);
     }
     if bucket.tokens == 0 {
@@ -174,7 +174,7 @@ fn icmpv4_xrlim_allow(cx: &mut Cx, netns: NetnsId, loopback: bool, to: Ipv4Addr,
     allowed
 }
 
-/// Tells the sender of a packet of an error, then drops the packet.
+/// Sends an error about a packet, then drops the packet.
 pub fn icmp_send_then_drop(cx: &mut Cx, skb: SkbId, error: IcmpError, reason: DropReason) -> Door {
     match icmp_send(cx, skb, error) {
         Some(door) => {
@@ -185,9 +185,9 @@ pub fn icmp_send_then_drop(cx: &mut Cx, skb: SkbId, error: IcmpError, reason: Dr
     }
 }
 
-/// May the packet be answered with an error (RFC 1122 3.2.2)? Not if it went to many, is not a first fragment, or is
-/// an ICMP error itself.
-fn deserves_error(cx: &Cx, skb: SkbId, error: IcmpError) -> bool {
+/// An error may be sent about the packet (RFC 1122 3.2.2): not about multicast or broadcast, later fragments, or ICMP
+/// errors.
+fn may_send_error(cx: &Cx, skb: SkbId, error: IcmpError) -> bool {
     let pkt = &cx.skbs[skb];
     let Some(iph) = ip_hdr(cx, skb) else { return false };
     if pkt.pkt_type != PacketType::Host || iph.fragment_offset() != 0 {
@@ -203,11 +203,11 @@ fn deserves_error(cx: &Cx, skb: SkbId, error: IcmpError) -> bool {
     cx.skbs.header::<u8>(skb, at).is_some_and(|kind| *kind <= NR_ICMP_TYPES && !is_error(*kind))
 }
 
-/// Makes an error message about a packet (`icmp_send`); none if it must not or may not be sent.
+/// Creates an error message about a packet (`icmp_send`); `None` if it is not allowed or rate limited.
 pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
     cx.within(Func::IcmpSend, skb, |cx| {
         let route = cx.skbs[skb].dst?;
-        if !deserves_error(cx, skb, error) {
+        if !may_send_error(cx, skb, error) {
             return None;
         }
         let iph = *ip_hdr(cx, skb)?;
@@ -258,7 +258,7 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
     })
 }
 
-/// A message with room for its header, and the packet from its IPv4 header on.
+/// A message with room for its header, quoting the packet from its IPv4 header on.
 fn with_quote(cx: &mut Cx, skb: SkbId) -> SkbId {
     let pkt = &cx.skbs[skb];
     let (from, to) = (pkt.network_header as usize, pkt.tail as usize);
@@ -268,7 +268,7 @@ fn with_quote(cx: &mut Cx, skb: SkbId) -> SkbId {
     new
 }
 
-/// `icmp_errors_use_inbound_ifaddr`: an address of the device by which the packet came; else the route's choice.
+/// `icmp_errors_use_inbound_ifaddr`: an address of the input device; otherwise that of the route.
 fn inbound_address(cx: &Cx, netns: NetnsId, skb: SkbId) -> Ipv4Addr {
     if cx.k.netns[netns].sysctls.get(&ERRORS_USE_INBOUND_IFADDR) == 0 {
         return Ipv4Addr::UNSPECIFIED;
@@ -277,7 +277,7 @@ fn inbound_address(cx: &Cx, netns: NetnsId, skb: SkbId) -> Ipv4Addr {
     dev.map_or(Ipv4Addr::UNSPECIFIED, |dev| inet_select_addr(cx.k, dev, Ipv4Addr::UNSPECIFIED, Scope::LINK))
 }
 
-/// A message came in: its checksum is checked, then its type decides.
+/// Receives a message: verifies the checksum and dispatches by type.
 ///
 /// Kernel: net/ipv4/icmp.c
 /// Not modelled: extended echo, parameter problems of this machine.
@@ -325,7 +325,7 @@ fn bad(cx: &mut Cx, skb: SkbId, reason: DropReason) -> Door {
     cx.kfree_skb(skb, reason)
 }
 
-/// Somebody asks for an echo.
+/// Replies to an echo request.
 ///
 /// Kernel: net/ipv4/icmp.c
 /// Not modelled: extended echo.
@@ -338,7 +338,7 @@ pub fn icmp_echo(cx: &mut Cx, skb: SkbId) -> Door {
     reply_then_consume(cx, netns, skb, reply, ICMP_ECHOREPLY)
 }
 
-/// Somebody asks what time it is here (RFC 792), in ms since midnight UT.
+/// Replies to a timestamp request (RFC 792), in ms since midnight UT.
 ///
 /// Kernel: net/ipv4/icmp.c
 /// Not modelled: nothing.
@@ -367,7 +367,7 @@ fn reply_then_consume(cx: &mut Cx, netns: NetnsId, skb: SkbId, reply: SkbId, kin
     }
 }
 
-/// Sends an answer of this type to the sender of a message (`icmp_reply`).
+/// Sends a reply of this type (`icmp_reply`).
 fn icmp_reply(cx: &mut Cx, netns: NetnsId, skb: SkbId, reply: SkbId, kind: u8) -> Option<Door> {
     cx.within(Func::IcmpReply, skb, |cx| {
         let iph = *ip_hdr(cx, skb)?;
@@ -404,7 +404,7 @@ fn icmp_reply(cx: &mut Cx, netns: NetnsId, skb: SkbId, reply: SkbId, kind: u8) -
     })
 }
 
-/// A packet of its own with the same bytes.
+/// A new packet with the same data.
 fn copy(cx: &mut Cx, skb: SkbId) -> SkbId {
     let pkt = &cx.skbs[skb];
     let (buf, data, tail, dev) = (pkt.buf, pkt.data, pkt.tail, pkt.dev);
@@ -414,7 +414,7 @@ fn copy(cx: &mut Cx, skb: SkbId) -> SkbId {
     new
 }
 
-/// The address under which this machine was asked; if it was asked as one of many, one of its own
+/// The source address of a reply: the packet's destination or, for multicast and broadcast, a local address
 /// (`fib_compute_spec_dst`).
 fn fib_compute_spec_dst(cx: &mut Cx, netns: NetnsId, skb: SkbId, iph: &Ipv4Hdr) -> Ipv4Addr {
     let flags = cx.skbs[skb].dst.map_or(0, |route| route.flags);
@@ -433,7 +433,7 @@ fn fib_compute_spec_dst(cx: &mut Cx, netns: NetnsId, skb: SkbId, iph: &Ipv4Hdr) 
     }
 }
 
-/// An error about a packet of this machine: the socket that sent it is told, and the path MTU is learned.
+/// Handles an error about a packet sent by this host: reports it to the socket and updates the path MTU.
 ///
 /// Kernel: net/ipv4/icmp.c
 /// Not modelled: source quench.
@@ -501,7 +501,7 @@ fn learn_path_mtu(cx: &mut Cx, netns: NetnsId, inner: &Ipv4Hdr, mtu: u32) {
     }
 }
 
-/// Tells the sockets that may have sent the quoted packet (`icmp_socket_deliver`).
+/// Reports an error to the sockets that may have sent the quoted packet (`icmp_socket_deliver`).
 fn icmp_socket_deliver(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
     raw::raw_icmp_error(cx, skb, inner, error);
     match inner.protocol {
@@ -512,7 +512,7 @@ fn icmp_socket_deliver(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpErro
     }
 }
 
-/// A router told of a better gateway.
+/// Handles a redirect.
 ///
 /// Kernel: net/ipv4/icmp.c
 /// Not modelled: redirects of whole networks differ in nothing from those of hosts, as in the kernel.

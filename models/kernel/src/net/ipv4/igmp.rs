@@ -1,4 +1,4 @@
-//! Multicast groups that devices listen to.
+//! Membership of devices in multicast groups.
 //!
 //! Kernel: net/ipv4/igmp.c
 
@@ -36,11 +36,11 @@ fn link_listen(cx: &mut Cx, dev: DevId, group: Ipv4Addr, on: bool) {
     if on { dev_mc_add(cx, dev, address) } else { dev_mc_del(cx, dev, address) }
 }
 
-/// A device came up: it listens to all systems (`ip_mc_up`).
+/// Joins the all-systems group when a device comes up (`ip_mc_up`).
 pub fn ip_mc_up(cx: &mut Cx, dev: DevId) {
     let known = cx.k.inet.get(dev).map_or(Vec::new(), |inet| inet.groups.clone());
     for entry in &known {
-        // A bridge joined its own group before it was up (`loaded`).
+        // A bridge may have joined a group before it was up (`loaded`).
         if !cx.k.devs[dev].mc.iter().any(|listened| listened.0 == Mac::of_ipv4_group(entry.group)) {
             link_listen(cx, dev, entry.group, true);
         }
@@ -48,7 +48,7 @@ pub fn ip_mc_up(cx: &mut Cx, dev: DevId) {
     ip_mc_inc_group(cx, dev, IGMP_ALL_HOSTS);
 }
 
-/// A device went down (`ip_mc_down`).
+/// Leaves the link-layer groups when a device goes down (`ip_mc_down`).
 pub fn ip_mc_down(cx: &mut Cx, dev: DevId) {
     let known = cx.k.inet.get(dev).map_or(Vec::new(), |inet| inet.groups.clone());
     for entry in &known {
@@ -59,7 +59,7 @@ pub fn ip_mc_down(cx: &mut Cx, dev: DevId) {
     }
 }
 
-/// A message about groups came in.
+/// Receives an IGMP message.
 ///
 /// Kernel: net/ipv4/igmp.c
 /// Not modelled: queries and reports: no report is sent, and a query is not answered.

@@ -1,4 +1,4 @@
-//! Ports, listeners and those who wait to be accepted.
+//! TCP ports, listeners and accept queues.
 //!
 //! Kernel: net/ipv4/inet_connection_sock.c, net/ipv4/inet_hashtables.c
 
@@ -11,11 +11,11 @@ use crate::netlink::Errno;
 use crate::tables::inet_hashtables::ConnectionKey;
 use crate::tables::tcp_sock::{RequestQueue, TcpState};
 
-/// First port for sockets that asked for none (`ip_local_port_range`).
+/// First ephemeral port (`ip_local_port_range`).
 const FIRST_EPHEMERAL: u16 = 32_768;
-/// Last such port.
+/// Last ephemeral port.
 const LAST_EPHEMERAL: u16 = 60_999;
-/// Longest queue of connections to be accepted (`somaxconn`).
+/// Maximum length of an accept queue (`somaxconn`).
 const SOMAXCONN: usize = 4096;
 
 /// The socket may not have this address and port beside one that has it (`inet_csk_bind_conflict`).
@@ -49,7 +49,7 @@ pub fn inet_csk_get_port(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u
         return Err(Errno::EINVAL);
     }
     let port = match port {
-        // Odd ports are for those who bind, even ones for those who connect.
+        // bind(2) prefers odd ephemeral ports, connect(2) even ones.
         0 => ephemeral(cx, 1, |cx, port| is_free(cx, netns, sock, address, port)).ok_or(Errno::EADDRINUSE)?,
         port if is_free(cx, netns, sock, address, port) => port,
         _ => return Err(Errno::EADDRINUSE),
@@ -66,14 +66,14 @@ pub fn take_port(cx: &mut Cx, sock: SocketId, local: (Ipv4Addr, u16)) {
     cx.k.sockets.tcp_hashinfo.bind(netns, local.1, sock);
 }
 
-/// The socket's port is free for others (`inet_put_port`).
+/// Removes the socket from the bind table (`inet_put_port`).
 pub fn inet_put_port(cx: &mut Cx, sock: SocketId) {
     let Some(socket) = cx.k.sockets.get(sock) else { return };
     let (netns, port) = (socket.netns, socket.local.1);
     cx.k.sockets.tcp_hashinfo.unbind(netns, port, sock);
 }
 
-/// A free port of one parity if there is one, or of the other.
+/// A free ephemeral port, if possible of this parity.
 fn ephemeral(cx: &mut Cx, parity: u32, free: impl Fn(&Cx, u16) -> bool) -> Option<u16> {
     let pairs = u32::from(LAST_EPHEMERAL - FIRST_EPHEMERAL).div_ceil(2);
     let start = cx.dice.below(u64::from(pairs)) as u32;
@@ -88,7 +88,7 @@ fn ephemeral(cx: &mut Cx, parity: u32, free: impl Fn(&Cx, u16) -> bool) -> Optio
 ///
 /// # Errors
 ///
-/// EADDRNOTAVAIL if every port has such a connection.
+/// EADDRNOTAVAIL if every port has a connection to `remote`.
 pub fn inet_hash_connect(
     cx: &mut Cx,
     netns: NetnsId,
@@ -99,7 +99,7 @@ pub fn inet_hash_connect(
     let free = |cx: &Cx, port: u16| {
         let key = ConnectionKey { netns, local: (address, port), remote };
         let table = &cx.k.sockets.tcp_hashinfo;
-        // A port that somebody asked for by name is left alone.
+        // Ports with an explicitly bound socket are skipped.
         let held = table.bound(netns, port).iter().any(|other| {
             *other != sock
                 && cx.k.sockets.get(*other).and_then(|other| other.tcp.as_ref()).is_some_and(|tp| !tp.hashed)
@@ -109,11 +109,11 @@ pub fn inet_hash_connect(
     ephemeral(cx, 0, free).ok_or(Errno::EADDRNOTAVAIL)
 }
 
-/// The socket takes connections (`listen(2)`).
+/// Starts to listen (`listen(2)`).
 ///
 /// # Errors
 ///
-/// EINVAL for a socket with a connection, EADDRINUSE if somebody listens there.
+/// EINVAL for a connected socket, EADDRINUSE if another socket listens on the port.
 pub fn inet_csk_listen_start(cx: &mut Cx, sock: SocketId, backlog: usize) -> Result<(), Errno> {
     let backlog = backlog.min(SOMAXCONN);
     let tp = tcp_sk(cx, sock).ok_or(Errno::EOPNOTSUPP)?;
@@ -137,7 +137,7 @@ pub fn inet_csk_listen_start(cx: &mut Cx, sock: SocketId, backlog: usize) -> Res
         tp.state = TcpState::Listen;
         tp.requests = Some(RequestQueue { backlog, ..RequestQueue::default() });
     }
-    // Two sockets may be bound to one port with SO_REUSEADDR; only one may listen.
+    // SO_REUSEADDR lets several sockets bind to a port, but only one may listen.
     if !is_free(cx, netns, sock, local.0, local.1) {
         if let Some(tp) = tcp_sk(cx, sock) {
             (tp.state, tp.requests) = (TcpState::Close, None);
@@ -148,7 +148,7 @@ pub fn inet_csk_listen_start(cx: &mut Cx, sock: SocketId, backlog: usize) -> Res
     Ok(())
 }
 
-/// Nobody is accepted any more: connections that wait are reset.
+/// Stops listening: connections that were not accepted are reset.
 pub fn inet_csk_listen_stop(cx: &mut Cx, sock: SocketId) {
     let Some(socket) = cx.k.sockets.get(sock) else { return };
     let (netns, port) = (socket.netns, socket.local.1);
@@ -165,7 +165,7 @@ pub fn inet_csk_listen_stop(cx: &mut Cx, sock: SocketId) {
     }
 }
 
-/// Takes the next connection (`accept(2)` without waiting).
+/// Takes a connection off the accept queue (`accept(2)` without blocking).
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! IPv4 packets for others.
+//! Forwarding.
 //!
 //! Kernel: net/ipv4/ip_forward.c
 
@@ -19,7 +19,7 @@ use crate::tables::netfilter::Site;
 use crate::tables::route::RTCF_DOREDIRECT;
 use crate::tables::skb::PacketType;
 
-/// Lowers the TTL, checks the MTU, and tells the sender of a better gateway.
+/// Decrements the TTL, checks the MTU, and sends a redirect if needed.
 ///
 /// Kernel: net/ipv4/ip_forward.c
 /// Not modelled: IPsec, strict source routes, router alert.
@@ -55,7 +55,7 @@ pub fn ip_forward(cx: &mut Cx, skb: SkbId) -> Door {
     nf_hook(cx, Site::IpForward, skb)
 }
 
-/// The rest of [`ip_forward`], after a redirect was sent.
+/// Continues [`ip_forward`] after a redirect.
 ///
 /// Kernel: net/ipv4/ip_forward.c
 /// Not modelled: nothing.
@@ -63,7 +63,7 @@ pub fn ip_forward_hook(cx: &mut Cx, skb: SkbId) -> Door {
     nf_hook(cx, Site::IpForward, skb)
 }
 
-/// The packet passed FORWARD.
+/// The `okfn` of FORWARD.
 ///
 /// Kernel: net/ipv4/ip_forward.c
 /// Not modelled: IP options.

@@ -1,4 +1,4 @@
-//! Putting fragments together again.
+//! Reassembly of fragments.
 //!
 //! Kernel: net/ipv4/ip_fragment.c
 
@@ -28,7 +28,7 @@ static HIGH_THRESH: Setting = Setting::new("ipfrag_high_thresh", 4_194_304);
 static LOW_THRESH: Setting = Setting::new("ipfrag_low_thresh", 3_145_728);
 static TIME: Setting = Setting::new("ipfrag_time", 30);
 
-/// Settings of reassembly: bytes that fragments may take, seconds that they wait.
+/// Sysctls of reassembly: memory limits in bytes, timeout in seconds.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/ipv4",
     &[
@@ -39,7 +39,7 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
     ],
 );
 
-/// The high threshold is never below the low one.
+/// The high threshold must not be below the low one.
 fn set_high_thresh(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> {
     let low = cx.k.netns[at.netns].sysctls.get(&LOW_THRESH);
     if value < low { Err(Errno::EINVAL) } else { set_net(cx, at, row, value) }
@@ -50,7 +50,7 @@ fn set_low_thresh(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), E
     if value > high { Err(Errno::EINVAL) } else { set_net(cx, at, row, value) }
 }
 
-/// Keeps a fragment of a packet for this machine until the packet is complete.
+/// Reassembles a packet for local delivery.
 ///
 /// Kernel: net/ipv4/ip_fragment.c
 /// Not modelled: limits on disorder (`ipfrag_max_dist`).
@@ -61,7 +61,7 @@ pub fn ip_defrag(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
-/// Keeps a fragment until its packet is complete, and returns it then.
+/// Queues a fragment; returns the packet when it is complete.
 pub fn gather(cx: &mut Cx, skb: SkbId, user: DefragUser) -> Option<SkbId> {
     let dev = cx.skbs[skb].dev;
     let netns = cx.k.devs[dev].netns;
@@ -91,14 +91,14 @@ pub fn gather(cx: &mut Cx, skb: SkbId, user: DefragUser) -> Option<SkbId> {
     None
 }
 
-/// Puts a fragment into its queue.
+/// Inserts a fragment into its queue.
 fn enqueue(cx: &mut Cx, (netns, key): (NetnsId, FragKey), skb: SkbId, iph: &Ipv4Hdr) -> Queued {
     let (dev, hlen) = (cx.skbs[skb].dev, iph.header_len());
     let last = iph.frag_off.get() & IP_MF == 0;
     let start = iph.fragment_offset() as u32;
     let mut len = (cx.skbs[skb].len() - hlen) as u32;
     if !last {
-        // Only the last fragment may end anywhere.
+        // Only the last fragment may have a length that is not a multiple of 8.
         len &= !7;
     }
     let size = (len as usize + hlen + TRUESIZE_OVERHEAD) as u64;
@@ -118,7 +118,7 @@ fn enqueue(cx: &mut Cx, (netns, key): (NetnsId, FragKey), skb: SkbId, iph: &Ipv4
     done
 }
 
-/// Makes a queue, unless fragments take too much memory already.
+/// Creates a queue, unless the memory limit is reached.
 fn make_queue(cx: &mut Cx, netns: NetnsId, key: FragKey, dev: DevId) -> bool {
     let now = cx.now;
     let net = &mut cx.k.netns[netns];
@@ -147,7 +147,7 @@ fn drop_queue(cx: &mut Cx, netns: NetnsId, key: FragKey, reason: DropReason) {
     }
 }
 
-/// All fragments are there: one packet goes on (`ip_frag_reasm`).
+/// Makes one packet of a complete queue (`ip_frag_reasm`).
 fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey) -> Option<SkbId> {
     let queue = take_queue(cx, netns, key)?;
     let first = queue.parts.first().map(|part| part.skb)?;
@@ -170,12 +170,12 @@ fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey) -> Option<SkbId> {
         packet.extend_from_slice(&cx.skbs.data(part.skb)[own_hlen..own_hlen + len]);
     }
     packet[2..4].copy_from_slice(&((hlen + total) as u16).to_be_bytes());
-    // The largest fragment said that it must not be cut: nor must what is cut again be larger.
+    // If the largest fragment had DF, the packet keeps it, and new fragments must not be larger.
     let keeps_df = queue.max_df_size == queue.max_size;
     packet[6..8].copy_from_slice(&if keeps_df { IP_DF } else { 0 }.to_be_bytes());
     ip_send_check(&mut packet);
     cx.skbs.data_mut(whole).copy_from_slice(&packet);
-    take_after(cx, whole, first, hlen);
+    copy_metadata(cx, whole, first, hlen);
     cx.skbs[whole].ip.frag_max_size = queue.max_size.max(queue.max_df_size);
     for part in queue.parts {
         cx.consume_skb(part.skb);
@@ -183,8 +183,8 @@ fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey) -> Option<SkbId> {
     Some(whole)
 }
 
-/// The whole packet is what its first fragment was.
-fn take_after(cx: &mut Cx, whole: SkbId, first: SkbId, hlen: usize) {
+/// Copies the metadata of the first fragment.
+fn copy_metadata(cx: &mut Cx, whole: SkbId, first: SkbId, hlen: usize) {
     let old = cx.skbs[first].clone();
     if old.mac_header + ETH_HLEN as u32 == old.network_header {
         let header = *cx.skbs.eth_hdr(first);
@@ -201,7 +201,7 @@ fn take_after(cx: &mut Cx, whole: SkbId, first: SkbId, hlen: usize) {
     cx.nf_copy_ct(whole, first);
 }
 
-/// Queues whose time is over are given up; the sender of a first fragment is told (`ip_expire`).
+/// Drops expired queues; sends time exceeded if the first fragment was received (`ip_expire`).
 pub fn ip_expire(cx: &mut Cx, netns: u32) {
     let netns = NetnsId(netns);
     let now = cx.now;
@@ -214,7 +214,7 @@ pub fn ip_expire(cx: &mut Cx, netns: u32) {
         counters.ReasmFails += 1;
         counters.ReasmTimeout += 1;
         for part in queue.parts {
-            let tell = part.start == 0 && wants_to_know(cx, part.skb, key.4);
+            let tell = part.start == 0 && sends_error(cx, part.skb, key.4);
             let error = IcmpError { kind: ICMP_TIME_EXCEEDED, code: icmp::ICMP_EXC_FRAGTIME, info: 0 };
             if tell && let Some(door) = icmp::icmp_send(cx, part.skb, error) {
                 cx.walk(door);
@@ -224,8 +224,8 @@ pub fn ip_expire(cx: &mut Cx, netns: u32) {
     }
 }
 
-/// Only the host that a packet was for tells its sender that a part is missing.
-fn wants_to_know(cx: &mut Cx, first: SkbId, user: DefragUser) -> bool {
+/// Only the destination host sends the error.
+fn sends_error(cx: &mut Cx, first: SkbId, user: DefragUser) -> bool {
     let pkt = &cx.skbs[first];
     if pkt.pkt_type != PacketType::Host {
         return false;
@@ -240,7 +240,7 @@ fn wants_to_know(cx: &mut Cx, first: SkbId, user: DefragUser) -> bool {
     local || !matches!(user, DefragUser::ConntrackIn | DefragUser::ConntrackBridgeIn)
 }
 
-/// A device goes away: fragments that came in by it are given up.
+/// Drops the fragments that a device received when it is unregistered.
 pub fn flush_device(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     let queues = &cx.k.netns[netns].ipv4.frags.queues;
     let keys: Vec<FragKey> =

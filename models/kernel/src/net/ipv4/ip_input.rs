@@ -1,4 +1,4 @@
-//! IPv4 packets that come in, and those for this machine.
+//! Input of IPv4 packets.
 //!
 //! Kernel: net/ipv4/ip_input.c
 
@@ -30,14 +30,14 @@ pub fn ip_hdr<'a>(cx: &'a Cx, skb: SkbId) -> Option<&'a Ipv4Hdr> {
     cx.skbs.header(skb, cx.skbs[skb].network_header)
 }
 
-/// The counters of the namespace in which a packet is.
+/// The SNMP counters of a packet's namespace.
 #[inline]
 pub fn snmp<'a>(cx: &'a mut Cx, skb: SkbId) -> &'a mut Snmp {
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
     &mut cx.k.netns[netns].ipv4.snmp
 }
 
-/// A packet of IPv4 comes in: its header is checked, then PRE_ROUTING sees it.
+/// Receives an IPv4 packet: checks the header and enters PRE_ROUTING.
 ///
 /// Kernel: net/ipv4/ip_input.c
 /// Not modelled: nothing.
@@ -88,7 +88,7 @@ fn ip_rcv_core(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
     }
 }
 
-/// Total length, header length in bytes and the ECN bits of a header that is right.
+/// Total length and header length in bytes, and the ECN bits of a valid header.
 fn check_header(cx: &Cx, skb: SkbId, len: usize) -> Result<(usize, usize, u8), DropReason> {
     let data = cx.skbs.data(skb);
     let iph = ip_hdr(cx, skb).ok_or(DropReason::IpInhdr)?;
@@ -110,7 +110,7 @@ fn check_header(cx: &Cx, skb: SkbId, len: usize) -> Result<(usize, usize, u8), D
     Ok((total, header_len, iph.tos & 3))
 }
 
-/// Routes the packet, if it did not come by `lo` with its route.
+/// Routes the packet, unless it came by `lo` with a route.
 ///
 /// Kernel: net/ipv4/ip_input.c
 /// Not modelled: IP options (a packet with options is routed as one without), early demultiplexing.
@@ -179,7 +179,7 @@ fn count_groups(cx: &mut Cx, skb: SkbId, kind: RouteType) -> Result<(), DropReas
     Ok(())
 }
 
-/// A packet for this machine; fragments wait for the rest.
+/// Delivers a packet locally; fragments are reassembled.
 ///
 /// Kernel: net/ipv4/ip_input.c
 /// Not modelled: nothing.
@@ -190,7 +190,7 @@ pub fn ip_local_deliver(cx: &mut Cx, skb: SkbId) -> Door {
     nf_hook(cx, Site::IpLocalDeliver, skb)
 }
 
-/// Leaves the IPv4 header behind.
+/// Pulls the IPv4 header.
 ///
 /// Kernel: net/ipv4/ip_input.c
 /// Not modelled: nothing.
@@ -200,10 +200,10 @@ pub fn ip_local_deliver_finish(cx: &mut Cx, skb: SkbId) -> Door {
     Door::IpProtocolDeliverRcu { skb }
 }
 
-/// Gives the packet to raw sockets that want it, then to its protocol.
+/// Delivers the packet to raw sockets, then to its protocol's handler.
 ///
 /// Kernel: net/ipv4/ip_input.c
-/// Not modelled: protocols but ICMP, IGMP, UDP and TCP: nobody handles them, as without their modules.
+/// Not modelled: other protocols than ICMP, IGMP, UDP and TCP, which have no handler, as without their modules.
 pub fn ip_protocol_deliver_rcu(cx: &mut Cx, skb: SkbId) -> Door {
     let taken = cx.within(Func::RawLocalDeliver, skb, |cx| super::raw::raw_local_deliver(cx, skb));
     let protocol = ip_hdr(cx, skb).map_or(0, |iph| iph.protocol);

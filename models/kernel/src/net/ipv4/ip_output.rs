@@ -1,4 +1,4 @@
-//! IPv4 packets that leave.
+//! Output of IPv4 packets.
 //!
 //! Kernel: net/ipv4/ip_output.c
 
@@ -31,18 +31,18 @@ use crate::tables::skb::{IPSKB_SENT, PacketType};
 use crate::tables::socket::PmtuDisc;
 use crate::tables::sysctl::Setting;
 
-/// The TTL of packets that were given none.
+/// Default TTL.
 pub static IP_DEFAULT_TTL: Setting = Setting::new("ip_default_ttl", 64);
 
-/// Settings of packets that leave.
+/// Sysctls of output.
 pub static SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4", &[Sysctl::net(&IP_DEFAULT_TTL).range(1, 255)]);
 
-/// `IPSKB_FORWARDED`: the packet came from elsewhere.
+/// `IPSKB_FORWARDED`: the packet is forwarded.
 pub const IPSKB_FORWARDED: u16 = 1;
-/// `skb->ignore_df`: a packet of this machine may be fragmented although DF is set.
+/// `skb->ignore_df`: a local packet may be fragmented in spite of DF.
 pub const IGNORE_DF: u16 = 1 << 15;
 
-/// What the header of a packet of this machine says.
+/// Header fields of a locally generated packet.
 #[derive(Clone, Copy, Debug)]
 pub struct IpHeader {
     /// Source.
@@ -57,11 +57,11 @@ pub struct IpHeader {
     pub tos: u8,
     /// DF.
     pub dont_fragment: bool,
-    /// It may be fragmented although DF is set.
+    /// May be fragmented in spite of DF.
     pub ignore_df: bool,
 }
 
-/// Puts an IPv4 header in front of the data (`__ip_make_skb`).
+/// Pushes an IPv4 header (`__ip_make_skb`).
 pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, header: IpHeader) {
     let payload = cx.skbs[skb].len();
     if header.protocol == IPPROTO_ICMP {
@@ -102,7 +102,7 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
     pkt.ip.flags = if header.ignore_df { IGNORE_DF } else { 0 };
 }
 
-/// The next identification (`__ip_select_ident`): the kernel's generator is keyed with a secret.
+/// The next identification (`__ip_select_ident`); the kernel's generator has a secret key.
 fn ip_select_ident(cx: &mut Cx, netns: NetnsId) -> u16 {
     let last = cx.k.netns[netns].ipv4.ident;
     let next = if last == 0 { cx.dice.below(0xffff) as u16 + 1 } else { last.wrapping_add(1).max(1) };
@@ -110,7 +110,7 @@ fn ip_select_ident(cx: &mut Cx, netns: NetnsId) -> u16 {
     next
 }
 
-/// A finished packet of this machine is on its way.
+/// Sends a finished packet of a socket.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: nothing.
@@ -119,7 +119,7 @@ pub fn ip_push_pending_frames(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::IpLocalOut { skb })
 }
 
-/// Sets length and checksum; LOCAL_OUT sees the packet.
+/// Sets length and checksum, and enters LOCAL_OUT.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: nothing.
@@ -131,7 +131,7 @@ pub fn __ip_local_out(cx: &mut Cx, skb: SkbId) -> Door {
     nf_hook(cx, Site::IpLocalOut, skb)
 }
 
-/// LOCAL_OUT sees a packet whose header a program wrote.
+/// Enters LOCAL_OUT with a packet whose header the program wrote (IP_HDRINCL).
 ///
 /// Kernel: net/ipv4/raw.c
 /// Not modelled: nothing.
@@ -139,7 +139,7 @@ pub fn ip_local_out_hook(cx: &mut Cx, skb: SkbId) -> Door {
     nf_hook(cx, Site::IpLocalOut, skb)
 }
 
-/// POST_ROUTING sees a packet to a group, after this machine got its copy.
+/// Enters POST_ROUTING with a multicast or broadcast packet, after its local copy was looped back.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: nothing.
@@ -147,7 +147,7 @@ pub fn ip_output_hook(cx: &mut Cx, skb: SkbId) -> Door {
     nf_hook(cx, Site::IpOutput, skb)
 }
 
-/// POST_ROUTING sees this machine's own copy of a packet to a group.
+/// Enters POST_ROUTING with the local copy of a multicast or broadcast packet.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: nothing.
@@ -155,7 +155,7 @@ pub fn ip_mc_loop_hook(cx: &mut Cx, skb: SkbId) -> Door {
     nf_hook(cx, Site::IpMcLoop, skb)
 }
 
-/// The packet leaves by its route's device; POST_ROUTING sees it.
+/// Sets the output device and enters POST_ROUTING.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: nothing.
@@ -177,7 +177,7 @@ fn count_out(cx: &mut Cx, skb: SkbId) {
     counters.ip_ext.OutOctets += len;
 }
 
-/// A packet to a group or to everybody: this machine gets a copy.
+/// Outputs a multicast or broadcast packet; members on this host get a copy.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: multicast routing.
@@ -204,7 +204,7 @@ pub fn ip_mc_output(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
-/// The machine's own copy of a packet to a group comes in as if by the device.
+/// Loops back the local copy of a multicast or broadcast packet.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: nothing.
@@ -220,7 +220,7 @@ pub fn dev_loopback_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     Door::NetifRx { skb }
 }
 
-/// The packet passed POST_ROUTING.
+/// The `okfn` of POST_ROUTING.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: BPF programs of cgroups.
@@ -228,7 +228,7 @@ pub fn ip_finish_output(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::IpFinishOutputInner { skb })
 }
 
-/// A packet that is too long for the route is cut.
+/// Fragments packets that exceed the MTU.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: segmentation offload.
@@ -242,7 +242,7 @@ pub fn __ip_finish_output(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::IpFinishOutput2 { skb })
 }
 
-/// Finds the neighbour; one that is known for sure gets the packet at once.
+/// Looks up the neighbour; with a valid one the packet is sent at once.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: lightweight tunnels.
@@ -281,7 +281,7 @@ fn count_group_out(cx: &mut Cx, skb: SkbId, kind: RouteType) {
     }
 }
 
-/// Cuts a packet, or tells its sender that it must not be cut.
+/// Fragments a packet, or sends "fragmentation needed" if DF is set.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: IP options.
@@ -300,14 +300,14 @@ pub fn ip_fragment(cx: &mut Cx, skb: SkbId) -> Door {
     Door::IpDoFragment { skb }
 }
 
-/// Cuts a packet into pieces of the MTU, each a packet of its own.
+/// Splits a packet into fragments for the MTU.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: IP options.
 pub fn ip_do_fragment(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(route) = cx.skbs[skb].dst else { return cx.kfree_skb(skb, DropReason::IpOutnoroutes) };
     let mut mtu = dst_mtu(cx, &route);
-    // One that was put together is not cut into larger pieces than it came in.
+    // A reassembled packet is not split into larger fragments than were received.
     if cx.skbs[skb].ip.frag_max_size != 0 {
         mtu = mtu.min(u32::from(cx.skbs[skb].ip.frag_max_size));
     }
@@ -319,7 +319,7 @@ pub fn ip_do_fragment(cx: &mut Cx, skb: SkbId) -> Door {
     Door::End
 }
 
-/// The pieces of a packet for an MTU in bytes, counted; none if not even eight bytes fit.
+/// The fragments of a packet for an MTU in bytes; `None` if not even eight bytes of payload fit.
 pub fn fragments(cx: &mut Cx, skb: SkbId, mtu: u32) -> Option<Vec<SkbId>> {
     let iph = ip_hdr(cx, skb).copied()?;
     let (hlen, dev) = (iph.header_len(), cx.skbs[skb].dev);
@@ -367,7 +367,7 @@ fn copy_piece(cx: &mut Cx, from: SkbId, to: SkbId, hlen: usize, start: usize, le
     cx.nf_copy_ct(to, from);
 }
 
-/// A segment of a connection gets its route and its IPv4 header.
+/// Routes a segment of a connection and adds the IPv4 header.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: the route that the socket remembers (it is looked up each time), IP options.

@@ -1,4 +1,4 @@
-//! Ping sockets: echo requests without privileges.
+//! Ping sockets: ICMP echo without privileges.
 //!
 //! Kernel: net/ipv4/ping.c
 
@@ -65,7 +65,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, message: &[u8]
     })
 }
 
-/// The next identifier that no ping socket has (`ping_get_port`).
+/// A free identifier (`ping_get_port`).
 fn free_ident(cx: &Cx, netns: NetnsId) -> u16 {
     let taken = |ident: u16| {
         let has = |socket: &Socket| {
@@ -123,11 +123,11 @@ fn ping_lookup(cx: &Cx, skb: SkbId, ident: u16, own_address: Ipv4Addr) -> Option
     cx.k.sockets.iter().find(fits).map(|socket| socket.id)
 }
 
-/// An echo reply for a ping socket.
+/// Delivers an echo reply to its ping socket.
 ///
 /// # Errors
 ///
-/// [`DropReason::NoSocket`] if none asked for it.
+/// [`DropReason::NoSocket`] if no socket has the identifier.
 pub fn ping_rcv(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
     cx.within(Func::PingRcv, skb, |cx| {
         let data = cx.skbs.data(skb);
@@ -140,7 +140,7 @@ pub fn ping_rcv(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
     })
 }
 
-/// An ICMP error about an echo request of a ping socket.
+/// Reports an ICMP error to the ping socket that sent the request.
 pub fn ping_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
     let payload = quoted_payload(cx, skb, inner);
     let Some(ident) = payload.get(4..6).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]])) else {

@@ -1,4 +1,4 @@
-//! Raw sockets: what `ping` sends and receives.
+//! Raw sockets.
 //!
 //! Kernel: net/ipv4/raw.c
 
@@ -94,7 +94,7 @@ fn route_and_build(
     Ok(Door::IpPushPendingFrames { skb })
 }
 
-/// The program wrote the header; what it left zero is filled in (`raw_send_hdrinc`).
+/// IP_HDRINCL: fields that the program left zero are filled in (`raw_send_hdrinc`).
 fn send_with_header(
     cx: &mut Cx,
     sock: SocketId,
@@ -139,7 +139,7 @@ fn send_with_header(
     Ok(Door::IpLocalOutHook { skb })
 }
 
-/// Gives a copy of a packet to each raw socket that listens; true if there was one (`raw_local_deliver`).
+/// Delivers copies of a packet to the matching raw sockets; true if there is one (`raw_local_deliver`).
 pub fn raw_local_deliver(cx: &mut Cx, skb: SkbId) -> bool {
     let Some(iph) = ip_hdr(cx, skb).copied() else { return false };
     let dev = cx.skbs[skb].dev;
@@ -163,14 +163,14 @@ pub fn raw_local_deliver(cx: &mut Cx, skb: SkbId) -> bool {
     !listeners.is_empty()
 }
 
-/// The socket does not want this ICMP type (`ICMP_FILTER`).
+/// The socket filters this ICMP type out (`ICMP_FILTER`).
 fn filtered(cx: &Cx, id: SocketId, skb: SkbId) -> bool {
     let kind = cx.skbs.data(skb).first().copied().unwrap_or(0);
     let filter = cx.k.sockets.get(id).map_or(0, |socket| socket.opts.icmp_filter);
     kind < 32 && filter & 1 << kind != 0
 }
 
-/// A raw socket gets the packet from its IPv4 header on.
+/// Queues the packet from its IPv4 header on.
 fn raw_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) {
     cx.call(Func::RawRcv, skb);
     cx.nf_reset_ct(skb);
@@ -179,7 +179,7 @@ fn raw_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) {
     queue_or_drop(cx, id, skb);
 }
 
-/// An ICMP error about a packet that a raw socket may have sent (`raw_icmp_error`, `raw_err`).
+/// Reports an ICMP error to the raw sockets that may have sent the packet (`raw_icmp_error`, `raw_err`).
 pub fn raw_icmp_error(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
     if error.kind == ICMP_REDIRECT {
         return;

@@ -1,4 +1,4 @@
-//! Routing of packets that come in and of packets that this machine sends.
+//! Routing of received and of locally generated packets.
 //!
 //! Kernel: net/ipv4/route.c
 
@@ -35,20 +35,20 @@ pub const IPTOS_RT_MASK: u8 = 0x1c;
 
 static IP_FORWARD_USE_PMTU: Setting = Setting::new("ip_forward_use_pmtu", 0);
 
-/// Settings of routing.
+/// Sysctls of routing.
 pub static SYSCTLS: SysctlTable =
     SysctlTable::new("net/ipv4", &[Sysctl::net(&IP_FORWARD_USE_PMTU).range(0, 1)]);
 
-/// Why a packet that came in has no route at all: its addresses cannot be (martians).
+/// Why a received packet is a martian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Martian {
-    /// The addresses are impossible (EINVAL).
+    /// Invalid addresses (EINVAL).
     Address,
-    /// The source check failed (EXDEV).
+    /// Reverse path filter (EXDEV).
     RpFilter,
 }
 
-/// What a packet that came in is asked by: its addresses, TOS, and where it came in.
+/// The lookup key of a received packet.
 #[derive(Clone, Copy, Debug)]
 struct InputKey {
     daddr: Ipv4Addr,
@@ -57,22 +57,22 @@ struct InputKey {
     dev: DevId,
     netns: NetnsId,
     skb: SkbId,
-    /// The route has several next hops, and more than this key tells which one is taken.
+    /// A multipath route was chosen by more than this key.
     several: bool,
 }
 
-/// IPv4 on a device, and in its namespace.
+/// IPv4 state of a device, and of its namespace.
 pub fn in_dev<'a>(cx: &'a Cx, dev: DevId) -> Option<(&'a InDevice, &'a Ipv4Netns)> {
     let ipv4 = &cx.k.netns[cx.k.devs[dev].netns].ipv4;
     cx.k.inet.get(dev).map(|inet| (inet, ipv4))
 }
 
-/// Routes a packet that came in by `dev`; its `dst` is where it goes.
+/// Routes a packet that was received by `dev` and sets its `dst`.
 ///
 /// # Errors
 ///
-/// [`Martian`]: it is to be dropped without an answer. A destination without a route is no error here: the route's
-/// input is [`DstInput::Error`].
+/// [`Martian`]: the packet is dropped without an ICMP error. Without a route the result is [`DstInput::Error`], not an
+/// error.
 pub fn ip_route_input_noref(
     cx: &mut Cx,
     skb: SkbId,
@@ -101,7 +101,7 @@ pub fn ip_route_input_noref(
         let cost = cx.now.since(before).0 as u32;
         let ipv4 = &mut cx.k.netns[netns].ipv4;
         let generation = ipv4.fib.generation;
-        // What was learned of paths ends with time: then every packet asks.
+        // Routes with an exception expire, so they are not cached.
         let lasts = matches!(route.kind, RouteType::Unicast | RouteType::Local);
         if lasts && ipv4.exceptions.is_empty() && !key.several {
             ipv4.memo.put(memo_key, generation, route, cost);
@@ -111,7 +111,7 @@ pub fn ip_route_input_noref(
     })
 }
 
-/// Takes the route of an equal packet a moment ago, with its neighbour, if there is one.
+/// Uses the cached route and neighbour of an equal packet.
 #[inline]
 fn remembered(cx: &mut Cx, skb: SkbId, netns: NetnsId, key: &RouteKey) -> bool {
     let ipv4 = &mut cx.k.netns[netns].ipv4;
@@ -140,7 +140,7 @@ fn local_route(cx: &Cx, netns: NetnsId, kind: RouteType, flags: u32) -> Rtable {
     }
 }
 
-/// A packet to a group: taken if the device listens to it.
+/// Multicast: accepted if the device is a member of the group.
 fn ip_route_input_mc(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
     let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
     if !inet.listens(key.daddr) {
@@ -229,7 +229,7 @@ fn broadcast_input(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
     Ok(local_route(cx, key.netns, RouteType::Broadcast, RTCF_BROADCAST | RTCF_LOCAL))
 }
 
-/// The route of a packet to forward (`ip_mkroute_input`, `__mkroute_input`).
+/// Creates the route of a forwarded packet (`ip_mkroute_input`, `__mkroute_input`).
 fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<Rtable, Martian> {
     let ipv4 = &cx.k.netns[key.netns].ipv4;
     let info = ipv4.fib.infos.get(found.info);
@@ -279,7 +279,7 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
 fn same_device(cx: &Cx, key: &InputKey, direct: bool, gateway: Ipv4Addr) -> Result<u32, Martian> {
     let (inet, ipv4) = in_dev(cx, key.dev).ok_or(Martian::Address)?;
     if cx.skbs[key.skb].protocol != ETH_P_IP {
-        // ARP does not answer for what is routed back, except on private VLANs.
+        // Without private VLANs, no proxy ARP for what is routed back.
         let pvlan = inet.conf.get(Conf::ProxyArpPvlan) != 0;
         return if pvlan { Ok(0) } else { Err(Martian::Address) };
     }
@@ -362,11 +362,11 @@ fn full_check(
     }
 }
 
-/// The best route, with every search on record (`fib_lookup`).
+/// Looks up the best route, and records each table searched (`fib_lookup`).
 ///
 /// # Errors
 ///
-/// No rule leads to a route, or the best one refuses (`unreachable`, `prohibit`, `blackhole`).
+/// No route, or one of type `unreachable`, `prohibit` or `blackhole`.
 pub fn fib_lookup(
     cx: &mut Cx,
     netns: NetnsId,
@@ -394,11 +394,11 @@ pub fn fib_lookup(
     found
 }
 
-/// Routes a packet of this machine, and chooses its source (`ip_route_output_flow`).
+/// Routes a locally generated packet and chooses its source (`ip_route_output_flow`).
 ///
 /// # Errors
 ///
-/// What the sender's system call returns.
+/// The error of the sender's system call.
 pub fn ip_route_output_flow(
     cx: &mut Cx,
     netns: NetnsId,
@@ -455,7 +455,7 @@ pub fn ip_route_output_key(
         let mut found = match fib_lookup(cx, netns, &query, skb) {
             Ok(found) => found,
             Err(none) => {
-                // A device was named: the destination is taken to be on its link.
+                // With a given device, the destination is assumed to be on-link.
                 let Some(dev) = flow.oif else { return Err(none.errno()) };
                 if flow.saddr.is_unspecified() {
                     flow.saddr = inet_select_addr(cx.k, dev, Ipv4Addr::UNSPECIFIED, Scope::LINK);
@@ -486,7 +486,7 @@ pub fn ip_route_output_key(
     })
 }
 
-/// A source that was asked for must be an own address; with a group or everybody as destination it tells the device.
+/// A given source must be a local address; for multicast and broadcast it determines the device.
 fn source_fixes_device(cx: &Cx, netns: NetnsId, flow: &mut FlowOut) -> Result<bool, Errno> {
     if flow.saddr.is_multicast() || flow.saddr.is_broadcast() || is_zeronet(flow.saddr) {
         return Err(Errno::EINVAL);
@@ -502,7 +502,7 @@ fn source_fixes_device(cx: &Cx, netns: NetnsId, flow: &mut FlowOut) -> Result<bo
     Ok(false)
 }
 
-/// A device that was asked for must be up; for a group on the link it tells the source.
+/// A given device must be up; for link-local multicast it determines the source.
 fn device_fixes_source(cx: &Cx, dev: DevId, flow: &mut FlowOut) -> Result<bool, Errno> {
     let netdev = cx.k.devs.get(dev).ok_or(Errno::ENODEV)?;
     if !netdev.is_up() || cx.k.inet.get(dev).is_none() {
@@ -537,8 +537,7 @@ pub fn ip_dev_find(cx: &Cx, netns: NetnsId, address: Ipv4Addr) -> Option<DevId> 
         .then(|| cx.k.netns[netns].loopback)
 }
 
-/// Of several default routes with the same metric, one whose gateway is not known to be gone
-/// (`fib_select_default`).
+/// Among default routes with the same metric, one whose gateway is not known to be unreachable (`fib_select_default`).
 fn fib_select_default(cx: &Cx, netns: NetnsId, flow: &FlowOut, found: &mut FibResult) {
     let fib = &cx.k.netns[netns].ipv4.fib;
     let priority = fib.infos.get(found.info).priority;
@@ -564,7 +563,7 @@ fn fib_select_default(cx: &Cx, netns: NetnsId, flow: &FlowOut, found: &mut FibRe
     }
 }
 
-/// The route itself (`__mkroute_output`).
+/// Creates the route (`__mkroute_output`).
 fn finish_output(
     cx: &Cx,
     netns: NetnsId,

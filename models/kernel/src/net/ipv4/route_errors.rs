@@ -1,4 +1,4 @@
-//! Routes that fail, and what ICMP tells of better ones: errors, redirects, path MTUs.
+//! Routing errors, redirects and path MTU exceptions.
 //!
 //! Kernel: net/ipv4/route.c
 
@@ -34,7 +34,7 @@ static REDIRECT_SILENCE: Setting = Setting::new("redirect_silence", 5120);
 static ERROR_COST: Setting = Setting::new("error_cost", 250);
 static ERROR_BURST: Setting = Setting::new("error_burst", 1250);
 
-/// Settings of what is learned and told of routes; times in jiffies but for `mtu_expires`, which is in seconds.
+/// Sysctls of exceptions and errors; times in jiffies, but `mtu_expires` in seconds.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/ipv4/route",
     &[
@@ -48,7 +48,7 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
     ],
 );
 
-/// A packet without a route: dropped, and its sender told if this machine forwards.
+/// Drops a packet without a route, and sends an ICMP error if forwarding is on.
 ///
 /// Kernel: net/ipv4/route.c
 /// Not modelled: nothing.
@@ -77,15 +77,15 @@ pub fn ip_error(cx: &mut Cx, skb: SkbId) -> Door {
         _ => return cx.kfree_skb(skb, DropReason::NotSpecified),
     };
     let error = IcmpError { kind: ICMP_DEST_UNREACH, code, info: 0 };
-    if may_answer(cx, netns, skb) {
+    if may_send_error(cx, netns, skb) {
         icmp::icmp_send_then_drop(cx, skb, error, reason)
     } else {
         cx.kfree_skb(skb, reason)
     }
 }
 
-/// How often one sender is told: `route/error_cost` and `error_burst`, in jiffies.
-fn may_answer(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> bool {
+/// Rate limit of errors: `route/error_cost` and `error_burst`, in jiffies.
+fn may_send_error(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> bool {
     let Some(saddr) = ip_hdr(cx, skb).map(|iph| iph.saddr.get()) else { return false };
     let now = cx.now;
     let net = &mut cx.k.netns[netns];
@@ -94,7 +94,7 @@ fn may_answer(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> bool {
     net.ipv4.peer(saddr, now).take(cost, burst, now)
 }
 
-/// Tells a sender of a better gateway, less and less often (`ip_rt_send_redirect`). None if it is not told now.
+/// Sends a redirect, with exponential backoff (`ip_rt_send_redirect`). `None` if rate limited.
 pub fn ip_rt_send_redirect(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     let route = cx.skbs[skb].dst?;
     let (saddr, daddr) = ip_hdr(cx, skb).map(|iph| (iph.saddr.get(), iph.daddr.get()))?;
@@ -121,7 +121,7 @@ pub fn ip_rt_send_redirect(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     icmp::icmp_send(cx, skb, error)
 }
 
-/// The link does not lead to the packet's next hop: its sender is told (`ipv4_link_failure`, `arp_error_report`).
+/// The next hop did not resolve: sends host unreachable (`ipv4_link_failure`, `arp_error_report`).
 pub fn ipv4_link_failure(cx: &mut Cx, skb: SkbId) -> Door {
     let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_HOST_UNREACH, info: 0 };
     icmp::icmp_send_then_drop(cx, skb, error, DropReason::NeighFailed)
@@ -187,8 +187,8 @@ pub fn ip_do_redirect(cx: &mut Cx, dev: DevId, from: Ipv4Addr, daddr: Ipv4Addr, 
     ipv4.exceptions.update(dev, daddr, |found| found.gateway = new_gateway);
 }
 
-/// The log tells of a packet whose addresses cannot be, if `log_martians` wants that (`ip_handle_martian_source`, and
-/// `martian_destination` of `ip_route_input_slow`). Packets to groups are silent.
+/// Logs a martian, with `log_martians` (`ip_handle_martian_source`, and `martian_destination` of
+/// `ip_route_input_slow`). Multicast and broadcast are not logged.
 pub fn ip_handle_martian(cx: &mut Cx, skb: SkbId) {
     let (Some(iph), dev) = (ip_hdr(cx, skb).copied(), cx.skbs[skb].dev) else { return };
     let (saddr, daddr) = (iph.saddr.get(), iph.daddr.get());

@@ -1,4 +1,4 @@
-//! `ip route get`: asks as a packet would.
+//! RTM_GETROUTE for one destination (`ip route get`).
 //!
 //! Kernel: net/ipv4/route.c (`inet_rtm_getroute`)
 
@@ -19,7 +19,7 @@ use crate::tables::route_types::{Metrics, RTAX_HOPLIMIT, RTAX_MTU, RouteAnswer, 
 ///
 /// # Errors
 ///
-/// What a sender would see; ENODEV for an input device that is down or missing.
+/// Those of a packet's routing; ENODEV for an input device that is down or missing.
 pub fn rtm_getroute(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<RouteAnswer, NlError> {
     let (route, flow) = match query.iif {
         Some(_) => as_input(cx, netns, query)?,
@@ -86,7 +86,7 @@ fn as_output(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<(Rtable,
     ip_route_output_key(cx, netns, flow, None).map_err(NlError::from)
 }
 
-/// Makes up a packet that came in by the device (`inet_rtm_getroute_build_skb`).
+/// Creates a packet received by the device (`inet_rtm_getroute_build_skb`).
 fn build_skb(cx: &mut Cx, dev: DevId, query: &RouteQuery) -> SkbId {
     let iph = Ipv4Hdr {
         version_ihl: 0x45,
@@ -105,7 +105,7 @@ fn build_skb(cx: &mut Cx, dev: DevId, query: &RouteQuery) -> SkbId {
     skb
 }
 
-/// Asks as that packet.
+/// Routes that packet.
 fn as_input(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<(Rtable, FlowOut), NlError> {
     let dev = query.iif.filter(|dev| cx.k.devs.get(*dev).is_some_and(|dev| dev.netns == netns));
     let dev = dev.ok_or(NlError::from(Errno::ENODEV))?;

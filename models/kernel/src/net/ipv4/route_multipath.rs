@@ -1,4 +1,4 @@
-//! By what the next hop of a route with several is chosen.
+//! Multipath hashes.
 //!
 //! Kernel: net/ipv4/route.c (`fib_multipath_hash`), net/core/flow_dissector.c
 
@@ -24,11 +24,11 @@ const ICMP_SOURCE_QUENCH: u8 = 4;
 
 static FIB_MULTIPATH_HASH_POLICY: Setting = Setting::new("fib_multipath_hash_policy", 0);
 
-/// The setting of what counts: 0 addresses, 1 protocol and ports too.
+/// Hash policy: 0 addresses, 1 also protocol and ports.
 pub static SYSCTLS: SysctlTable =
     SysctlTable::new("net/ipv4", &[Sysctl::net(&FIB_MULTIPATH_HASH_POLICY).range(0, 3).set(set_hash_policy)]);
 
-/// Not modelled yet: policy 2, which looks into tunnels, and 3, which looks at `fib_multipath_hash_fields`.
+/// Not modelled yet: policy 2 (inner headers of tunnels) and 3 (`fib_multipath_hash_fields`).
 fn set_hash_policy(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> {
     if value > 1 {
         return Err(Errno::EOPNOTSUPP);
@@ -36,7 +36,7 @@ fn set_hash_policy(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), 
     set_net(cx, at, row, value)
 }
 
-/// What counts of a flow (`struct flow_keys`); what does not is 0.
+/// Hashed fields of a flow (`struct flow_keys`); others are 0.
 #[derive(Clone, Copy)]
 struct FlowKeys {
     addrs: [Ipv4Addr; 2],
@@ -50,8 +50,7 @@ impl Default for FlowKeys {
     }
 }
 
-/// A hash of 31 bits, the same for both ways of a flow. The kernel's is keyed with a random secret, so only the shares
-/// can be compared.
+/// A 31-bit hash, the same for both directions. The kernel's has a random key, so only the shares can be compared.
 fn flow_hash_from_keys(keys: FlowKeys) -> u32 {
     let FlowKeys { mut addrs, mut ports, proto } = keys;
     addrs.sort_unstable();
@@ -67,7 +66,7 @@ fn policy(cx: &Cx, netns: NetnsId) -> i64 {
     cx.k.netns[netns].sysctls.get(&FIB_MULTIPATH_HASH_POLICY)
 }
 
-/// The hash of a packet that came in; `route` is the source and the destination that it is routed by.
+/// Hash of a received packet; `route` has the source and destination used for routing.
 pub fn input_hash(cx: &Cx, skb: SkbId, route: (Ipv4Addr, Ipv4Addr)) -> u32 {
     let addresses = FlowKeys { addrs: [route.0, route.1], ..FlowKeys::default() };
     let ip = ip_hdr(cx, skb).filter(|_| cx.skbs[skb].protocol == ETH_P_IP);
@@ -83,7 +82,7 @@ pub fn input_hash(cx: &Cx, skb: SkbId, route: (Ipv4Addr, Ipv4Addr)) -> u32 {
     flow_hash_from_keys(keys)
 }
 
-/// The hash of a packet of this machine.
+/// Hash of a locally generated packet.
 pub fn output_hash(cx: &Cx, netns: NetnsId, flow: &FlowOut) -> u32 {
     let addrs = [flow.saddr, flow.daddr];
     flow_hash_from_keys(match policy(cx, netns) {
@@ -96,7 +95,7 @@ fn transport_header(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> u32 {
     cx.skbs[skb].network_header + iph.header_len() as u32
 }
 
-/// The header that an ICMP error quotes: it goes the way of the packet that it is about (`ip_multipath_l3_keys`).
+/// The header that an ICMP error quotes: the error is hashed as that packet (`ip_multipath_l3_keys`).
 fn quoted_by_error<'a>(cx: &'a Cx, skb: SkbId, iph: &Ipv4Hdr) -> Option<&'a Ipv4Hdr> {
     if iph.protocol != IPPROTO_ICMP || iph.frag_off.get() & IP_OFFSET != 0 {
         return None;
@@ -108,15 +107,14 @@ fn quoted_by_error<'a>(cx: &'a Cx, skb: SkbId, iph: &Ipv4Hdr) -> Option<&'a Ipv4
     errors.contains(&icmp.kind).then(|| cx.skbs.header(skb, at + ICMP_HLEN as u32))?
 }
 
-/// The ports of a packet, or the SPI in their place. Fragments go without, the first one too, so that all of a packet
-/// take one way.
+/// Ports, or SPI. 0 for all fragments, also the first, so that they take the same path.
 fn ports(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> [u16; 2] {
     let at = ports_offset(iph.protocol).filter(|_| iph.frag_off.get() & (IP_MF | IP_OFFSET) == 0);
     let ports = at.and_then(|at| cx.skbs.header::<[U16; 2]>(skb, transport_header(cx, skb, iph) + at));
     ports.map_or([0; 2], |ports| ports.map(U16::get))
 }
 
-/// Where they stand behind the IPv4 header (`proto_ports_offset`): of TCP, UDP, DCCP, ESP, AH, SCTP, UDP-Lite.
+/// Offset of the ports in the IPv4 payload (`proto_ports_offset`): TCP, UDP, DCCP, ESP, AH, SCTP, UDP-Lite.
 fn ports_offset(proto: u8) -> Option<u32> {
     match proto {
         6 | 17 | 33 | 50 | 132 | 136 => Some(0),

@@ -1,4 +1,4 @@
-//! Settings under `/proc/sys/net/ipv4` that are no single room's, and what writing those of devices does.
+//! Sysctls below `/proc/sys/net/ipv4` that belong to no other file, and writing those of devices.
 //!
 //! Kernel: net/ipv4/devinet.c, net/ipv4/sysctl_net_ipv4.c, net/core/neighbour.c
 
@@ -23,7 +23,7 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
     ],
 );
 
-/// Settings of routes.
+/// Sysctls of routes.
 pub static ROUTE_SYSCTLS: SysctlTable = SysctlTable::new(
     "net/ipv4/route",
     &[
@@ -32,7 +32,7 @@ pub static ROUTE_SYSCTLS: SysctlTable = SysctlTable::new(
     ],
 );
 
-/// Settings of IPv4 on a device.
+/// Sysctls of IPv4 per device.
 pub static CONF_SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4/conf/*", &CONF_ROWS);
 
 /// Those that keep their values. Not modelled: source routes, IGMP reports, multicast routing, the forwarding of directed
@@ -141,8 +141,8 @@ fn set_neigh(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno>
     Ok(())
 }
 
-/// Sets a device setting (`devinet_conf_proc`, `devinet_sysctl_forward`): forwarding of `all` is everybody's, and
-/// devices follow `default` until somebody sets them.
+/// Sets a device's sysctl (`devinet_conf_proc`, `devinet_sysctl_forward`): `all/forwarding` sets it on every device,
+/// and a device follows `default` until it is set itself.
 pub fn devinet_conf_proc(cx: &mut Cx, netns: NetnsId, of: ConfOf, conf: Conf, value: i32) {
     let net = &mut cx.k.netns[netns];
     let devs: Vec<DevId> = net.devs.values().copied().collect();
@@ -181,7 +181,7 @@ pub fn devinet_conf_proc(cx: &mut Cx, netns: NetnsId, of: ConfOf, conf: Conf, va
     rt_cache_flush(cx, netns);
 }
 
-/// Sets a setting of ARP on a device (`neigh_proc_update`); `value` in ns, bytes, or a number.
+/// Sets an ARP sysctl of a device (`neigh_proc_update`); `value` in ns, bytes, or a number.
 pub fn neigh_proc_update(cx: &mut Cx, netns: NetnsId, of: ConfOf, var: NeighVar, value: u64) {
     if let ConfOf::Dev(dev) = of {
         if let Some(inet) = cx.k.inet.get_mut(dev) {
@@ -198,7 +198,7 @@ pub fn neigh_proc_update(cx: &mut Cx, netns: NetnsId, of: ConfOf, var: NeighVar,
     }
 }
 
-/// Forgets what was learned of paths (`route/flush`).
+/// Deletes the route exceptions (`route/flush`).
 pub fn rt_cache_flush(cx: &mut Cx, netns: NetnsId) {
     let ipv4 = &mut cx.k.netns[netns].ipv4;
     ipv4.exceptions.clear();

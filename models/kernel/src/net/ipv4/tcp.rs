@@ -1,4 +1,4 @@
-//! What programs do with TCP sockets: send, receive, shut down, close.
+//! System calls on TCP sockets: send, receive, shutdown, close.
 //!
 //! Kernel: net/ipv4/tcp.c
 
@@ -14,8 +14,7 @@ use crate::tables::socket::Socket;
 use crate::tables::tcp_machine::Readable;
 use crate::tables::tcp_sock::{TcpSock, TcpState};
 
-/// How long a connection that a program closed waits for the peer's FIN (`tcp_fin_timeout`), and how long
-/// TIME_WAIT lasts (`TCP_TIMEWAIT_LEN`).
+/// Timeout of FIN_WAIT2 after close(2) (`tcp_fin_timeout`), and of TIME_WAIT (`TCP_TIMEWAIT_LEN`).
 pub const TCP_TIMEWAIT_LEN: Nanos = Nanos::from_secs(60);
 
 /// TCP's part of a socket.
@@ -23,16 +22,16 @@ pub fn tcp_sk<'a>(cx: &'a mut Cx, sock: SocketId) -> Option<&'a mut TcpSock> {
     cx.k.sockets.get_mut(sock)?.tcp.as_deref_mut()
 }
 
-/// Takes the error that waits for the next call (`sock_error`).
+/// Takes the socket's pending error (`sock_error`).
 fn sock_error(cx: &mut Cx, sock: SocketId) -> Option<Errno> {
     cx.k.sockets.get_mut(sock)?.error.take()
 }
 
-/// Writes to a connection: how many bytes were taken, 0 if there is no room now.
+/// Writes to a connection; returns the number of bytes accepted, 0 if the send buffer is full.
 ///
 /// # Errors
 ///
-/// An error that came in for this socket; EPIPE if it was never connected or is closed.
+/// The socket's pending error; EPIPE if it is not connected.
 pub fn tcp_sendmsg(cx: &mut Cx, sock: SocketId, data: &[u8]) -> Result<usize, Errno> {
     if let Some(errno) = sock_error(cx, sock) {
         return Err(errno);
@@ -52,11 +51,11 @@ pub fn tcp_sendmsg(cx: &mut Cx, sock: SocketId, data: &[u8]) -> Result<usize, Er
     Ok(taken)
 }
 
-/// Reads at most `max` bytes; none if nothing is there yet, no bytes at the end.
+/// Reads up to `max` bytes; `None` if no data is available, no bytes at end of stream.
 ///
 /// # Errors
 ///
-/// An error that came in for this socket; ENOTCONN if it was never connected.
+/// The socket's pending error; ENOTCONN if it was never connected.
 pub fn tcp_recvmsg(cx: &mut Cx, sock: SocketId, max: usize) -> Result<Option<Vec<u8>>, Errno> {
     let tp = tcp_sk(cx, sock).ok_or(Errno::EBADF)?;
     if !tp.left.is_empty() {
@@ -65,7 +64,7 @@ pub fn tcp_recvmsg(cx: &mut Cx, sock: SocketId, max: usize) -> Result<Option<Vec
     }
     match tp.machine.as_mut().map(|machine| machine.receive(max)) {
         Some(Readable::Bytes(bytes)) => {
-            // The window may have opened.
+            // The window may have grown.
             tcp_run(cx, sock, None);
             return Ok(Some(bytes));
         }
@@ -84,7 +83,7 @@ pub fn tcp_recvmsg(cx: &mut Cx, sock: SocketId, max: usize) -> Result<Option<Vec
     }
 }
 
-/// Ends one or both directions (`shutdown(2)`).
+/// Shuts down one or both directions (`shutdown(2)`).
 ///
 /// # Errors
 ///
@@ -105,7 +104,7 @@ pub fn tcp_shutdown(cx: &mut Cx, sock: SocketId, read: bool, write: bool) -> Res
     Ok(())
 }
 
-/// The program closes its socket. What was written is still sent; what was not read makes the end a RST.
+/// Closes a socket. Unsent data is still sent; with unread data a RST is sent.
 pub fn tcp_close(cx: &mut Cx, sock: SocketId) {
     if let Some(socket) = cx.k.sockets.get_mut(sock) {
         socket.owner = None;
@@ -144,7 +143,7 @@ pub fn tcp_abort(cx: &mut Cx, sock: SocketId) {
     tcp_done(cx, sock);
 }
 
-/// The connection is over: nobody finds the socket any more, and one without a program is gone.
+/// Ends a connection: removes the socket from the tables, and deletes an orphan.
 pub fn tcp_done(cx: &mut Cx, sock: SocketId) {
     tcp_unhash(cx, sock);
     let Some(tp) = tcp_sk(cx, sock) else { return };
@@ -174,7 +173,7 @@ fn forget_young(cx: &mut Cx, parent: Option<SocketId>, sock: SocketId) {
     }
 }
 
-/// Takes what was received out of a machine that ends.
+/// Moves unread data out of a smoltcp socket that is closed.
 pub fn keep_unread(tp: &mut TcpSock) {
     let Some(mut machine) = tp.machine.take() else { return };
     tp.done |= machine.peer_closed();
@@ -188,7 +187,7 @@ pub fn connection_key(socket: &Socket) -> Option<ConnectionKey> {
     Some(ConnectionKey { netns: socket.netns, local: socket.local, remote: socket.remote? })
 }
 
-/// Takes a socket out of the table of connections.
+/// Removes a socket from the table of connections.
 pub fn tcp_unhash(cx: &mut Cx, sock: SocketId) {
     let Some(key) = cx.k.sockets.get(sock).and_then(connection_key) else { return };
     cx.k.sockets.tcp_hashinfo.remove_connection(&key, sock);

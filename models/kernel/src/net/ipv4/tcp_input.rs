@@ -1,4 +1,4 @@
-//! TCP segments that come in: the machine takes them, and what that means for the socket.
+//! Input of TCP segments: processed by smoltcp, then applied to the socket.
 //!
 //! Kernel: net/ipv4/tcp_input.c
 
@@ -28,15 +28,15 @@ use glassnet_wire::ipv4::{IPPROTO_TCP, IPV4_HLEN};
 use glassnet_wire::tcp::TCP_HLEN;
 use zerocopy::FromBytes;
 
-/// Room for what was sent and not acknowledged, bytes: what Linux gives a connection to begin with.
+/// Send buffer, bytes: Linux's initial one.
 const SEND_ROOM: usize = 87_040;
-/// Bytes that timestamps take of each segment.
+/// Length of the timestamp option in each segment, bytes.
 const TIMESTAMPS: u32 = 12;
-/// How long an acknowledgement waits (`TCP_DELACK_MIN`).
+/// Delay of a delayed ACK (`TCP_DELACK_MIN`).
 const TCP_DELACK: Nanos = Nanos::from_millis(40);
-/// How often a SYN is sent again (`tcp_syn_retries`).
+/// Number of SYN retransmissions (`tcp_syn_retries`).
 const SYN_RETRIES: u32 = 6;
-/// How often a SYN with ACK is sent again (`tcp_synack_retries`).
+/// Number of SYN/ACK retransmissions (`tcp_synack_retries`).
 const SYNACK_RETRIES: u32 = 5;
 
 /// The machine of a new connection: its window is as many whole segments as Linux offers first
@@ -50,7 +50,7 @@ pub fn machine_setup(cx: &mut Cx, local: (Ipv4Addr, u16), mtu: u32, timestamps: 
     (setup, first as u16)
 }
 
-/// Lets the machine of a socket take in a packet, from its IPv4 header on, and do what is due; sends what it says.
+/// Passes a packet, from its IPv4 header on, to the socket's smoltcp machine, polls it and sends its segments.
 pub fn tcp_run(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>) {
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
@@ -59,7 +59,7 @@ pub fn tcp_run(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>) {
     let mut segments = machine.run(packet, now);
     tp.state = TcpState::from(machine.state());
     if before == TcpState::Established && tp.state == TcpState::CloseWait {
-        hold_ack(tp, &mut segments, now);
+        delay_ack(tp, &mut segments, now);
     }
     let silent = match tp.state {
         TcpState::SynSent => tp.retransmits >= SYN_RETRIES,
@@ -74,9 +74,9 @@ pub fn tcp_run(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>) {
     cx.wake_up();
 }
 
-/// The acknowledgement of a FIN waits a moment: most programs close at once, and their FIN takes it along
-/// (`inet_csk_enter_pingpong_mode` in `tcp_fin`).
-fn hold_ack(tp: &mut TcpSock, segments: &mut Vec<Vec<u8>>, now: Nanos) {
+/// Delays the ACK of a FIN, since most programs close at once and their FIN carries it (`inet_csk_enter_pingpong_mode`
+/// in `tcp_fin`).
+fn delay_ack(tp: &mut TcpSock, segments: &mut Vec<Vec<u8>>, now: Nanos) {
     let bare = |segment: &Vec<u8>| {
         let header = TcpHdr::read_from_prefix(segment).ok();
         header.is_some_and(|(th, _)| th.flags == TCP_ACK && th.header_len() == segment.len())
@@ -86,7 +86,7 @@ fn hold_ack(tp: &mut TcpSock, segments: &mut Vec<Vec<u8>>, now: Nanos) {
     }
 }
 
-/// What a new state means (`tcp_set_state` and who calls it).
+/// Handles a change of state (`tcp_set_state` and its callers).
 fn tcp_settle(cx: &mut Cx, sock: SocketId, before: TcpState) {
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
@@ -103,7 +103,7 @@ fn tcp_settle(cx: &mut Cx, sock: SocketId, before: TcpState) {
     let orphan = tp.orphan;
     match after {
         TcpState::Close if before != TcpState::Close => tcp_closed(cx, sock, before),
-        // A handshake that a RST ended.
+        // A handshake ended by a RST.
         TcpState::Listen => {
             if let Some(netns) = cx.k.sockets.get(sock).map(|socket| socket.netns) {
                 cx.k.netns[netns].ipv4.snmp.tcp.AttemptFails += 1;
@@ -136,7 +136,7 @@ fn tcp_closed(cx: &mut Cx, sock: SocketId, before: TcpState) {
     tcp_done(cx, sock);
 }
 
-/// A handshake is complete: the connection waits to be accepted (`inet_csk_complete_hashdance`).
+/// Completes a handshake: the connection enters the accept queue (`inet_csk_complete_hashdance`).
 fn tcp_child_established(cx: &mut Cx, sock: SocketId) {
     let Some(netns) = cx.k.sockets.get(sock).map(|socket| socket.netns) else { return };
     cx.k.netns[netns].ipv4.snmp.tcp.PassiveOpens += 1;
@@ -148,7 +148,7 @@ fn tcp_child_established(cx: &mut Cx, sock: SocketId) {
     }
 }
 
-/// A segment of a connection.
+/// Handles a segment of a connection.
 pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
     let Some(tp) = tcp_sk(cx, sock) else { return cx.kfree_skb(skb, DropReason::TcpClose) };
     let (before, unread, parent) = (tp.state, tp.unread(), tp.parent);
@@ -191,7 +191,7 @@ fn count_overflow(cx: &mut Cx, skb: SkbId) {
     counters.ListenDrops += 1;
 }
 
-/// If the machine takes the RST, this is what the program is told (`tcp_reset`).
+/// Sets the error that the program gets if the RST is accepted (`tcp_reset`).
 fn expect_reset(cx: &mut Cx, sock: SocketId, state: TcpState) {
     let errno = match state {
         TcpState::SynSent => Errno::ECONNREFUSED,
@@ -211,7 +211,7 @@ fn forget_expected_reset(cx: &mut Cx, sock: SocketId) {
     }
 }
 
-/// Keeps what the segment acknowledges.
+/// Records sequence and ACK number of a segment.
 fn note_received(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
     let scales = tcp_parse_options(cx.skbs.data(skb)).window_shift.is_some();
     let Some(tp) = tcp_sk(cx, sock) else { return };
@@ -227,14 +227,14 @@ fn note_received(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
     }
 }
 
-/// The bytes of a packet from its IPv4 header on.
+/// The packet's bytes from its IPv4 header on.
 pub fn packet_bytes(cx: &Cx, skb: SkbId) -> Vec<u8> {
     let pkt = &cx.skbs[skb];
     let bytes = cx.skbs.bufs.bytes(pkt.buf);
     bytes.get(pkt.network_header as usize..pkt.tail as usize).map_or(Vec::new(), <[u8]>::to_vec)
 }
 
-/// Somebody connects to a listener: a socket for the connection is made, and its machine answers
+/// Handles a SYN to a listener: creates a socket for the connection, whose machine sends the SYN/ACK
 /// (`tcp_conn_request`).
 pub fn tcp_conn_request(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
     cx.within(Func::TcpConnRequest, skb, |cx| {
@@ -282,7 +282,7 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     Some(child)
 }
 
-/// MTU of the way to the other end, bytes; none if there is no way.
+/// Path MTU to the peer, bytes; `None` without a route.
 pub fn route_mtu(
     cx: &mut Cx,
     netns: NetnsId,
@@ -303,7 +303,7 @@ pub fn route_mtu(
     Some(dst_mtu(cx, &route))
 }
 
-/// Length of a segment in sequence numbers.
+/// Length in sequence space.
 pub fn sequence_len(th: &TcpHdr, segment_len: usize) -> u32 {
     let control = u32::from(th.flags & TCP_SYN != 0) + u32::from(th.flags & TCP_FIN != 0);
     control + segment_len.saturating_sub(th.header_len()) as u32

@@ -1,4 +1,4 @@
-//! TCP over IPv4: connecting, receiving, refusing.
+//! TCP over IPv4: connect, receive, reset.
 //!
 //! Kernel: net/ipv4/tcp_ipv4.c
 
@@ -90,7 +90,7 @@ pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16)
     Ok(())
 }
 
-/// A segment came in: its checksum is checked, and the connection or listener that it is for gets it.
+/// Receives a segment: verifies the checksum and looks up the socket.
 ///
 /// Kernel: net/ipv4/tcp_ipv4.c
 /// Not modelled: early demultiplexing, socket filters, MD5 signatures, the backlog of a socket in use.
@@ -137,7 +137,7 @@ fn tcp_checksum_is_right(cx: &Cx, skb: SkbId) -> bool {
     cx.skbs[skb].ip_summed || checksum::fold(checksum::sum(pseudo, data)) == 0
 }
 
-/// The socket of a segment: a connection, or else a listener (`__inet_lookup`).
+/// Looks up a connection, then a listener (`__inet_lookup`).
 pub fn inet_lookup(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<SocketId> {
     cx.call(Func::InetLookupEstablished, skb);
     let iph = *ip_hdr(cx, skb)?;
@@ -156,7 +156,7 @@ pub fn inet_lookup(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<SocketId> {
     }
 }
 
-/// The listener that fits best (`__inet_lookup_listener`).
+/// The listener with the best score (`__inet_lookup_listener`).
 pub fn inet_lookup_listener(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<SocketId> {
     cx.call(Func::InetLookupListener, skb);
     let daddr = ip_hdr(cx, skb)?.daddr.get();
@@ -170,7 +170,7 @@ pub fn inet_lookup_listener(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<Sock
     };
     let listeners = cx.k.sockets.tcp_hashinfo.listeners(netns, th.dest.get());
     let scored = listeners.iter().filter_map(|sock| Some((score(&sock)?, *sock)));
-    // The first of the best.
+    // The first with the best score.
     let best = scored.fold(None, |best: Option<(u32, SocketId)>, next| match best {
         Some(best) if best.0 >= next.0 => Some(best),
         _ => Some(next),
@@ -186,7 +186,7 @@ fn describe(cx: &Cx, sock: SocketId) -> Option<SocketNote> {
     Some(SocketNote { local: socket.local, connected })
 }
 
-/// The name of a state, as the kernel writes it.
+/// Name of a state, as in the kernel.
 pub fn state_name(state: TcpState) -> &'static str {
     match state {
         TcpState::Established => "ESTABLISHED",
@@ -203,7 +203,7 @@ pub fn state_name(state: TcpState) -> &'static str {
     }
 }
 
-/// A segment for a socket.
+/// Handles a segment for a socket.
 ///
 /// Kernel: net/ipv4/tcp_ipv4.c
 /// Not modelled: SYN cookies.
@@ -228,7 +228,7 @@ pub fn tcp_v4_do_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     })
 }
 
-/// What a segment says that answers without a socket.
+/// Fields of a reply without a socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply {
     /// `TCP_*`.
@@ -239,7 +239,7 @@ pub struct Reply {
     pub ack_seq: u32,
 }
 
-/// Refuses a segment that belongs to no connection (`tcp_v4_send_reset`).
+/// Replies with a RST to a segment without a connection (`tcp_v4_send_reset`).
 pub fn tcp_v4_send_reset(cx: &mut Cx, skb: SkbId, th: &TcpHdr) {
     let local = cx.skbs[skb].dst.is_some_and(|route| route.flags & RTCF_LOCAL != 0);
     if th.flags & TCP_RST != 0 || !local {
@@ -255,7 +255,7 @@ pub fn tcp_v4_send_reset(cx: &mut Cx, skb: SkbId, th: &TcpHdr) {
     tcp_v4_send_reply(cx, Func::TcpV4SendReset, skb, th, reply);
 }
 
-/// Sends an answer to a segment (`ip_send_unicast_reply`).
+/// Sends a reply to a segment (`ip_send_unicast_reply`).
 pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply: Reply) {
     let Some(iph) = ip_hdr(cx, skb).copied() else { return };
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
@@ -304,7 +304,7 @@ pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply
     })
 }
 
-/// An ICMP error about a segment of this machine.
+/// Handles an ICMP error about a segment of this host.
 pub fn tcp_v4_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
     let payload = quoted_payload(cx, skb, inner);
     let Some(&[a, b, c, d, s0, s1, s2, s3]) = payload.get(..8) else { return };
@@ -346,7 +346,7 @@ pub fn tcp_v4_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
     }
 }
 
-/// The connection ends with an error for the program.
+/// Ends the connection with an error.
 fn tcp_fails(cx: &mut Cx, sock: SocketId, errno: Errno) {
     let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
     let netns = socket.netns;
@@ -355,7 +355,7 @@ fn tcp_fails(cx: &mut Cx, sock: SocketId, errno: Errno) {
     tcp_done(cx, sock);
 }
 
-/// Packets must be shorter on the way: those that were lost are sent again when their time is over.
+/// The path MTU got smaller; lost segments are retransmitted when the timer expires.
 fn tcp_v4_mtu_reduced(cx: &mut Cx, netns: NetnsId, sock: SocketId) {
     let Some(socket) = cx.k.sockets.get(sock) else { return };
     let (local, remote, mark) =
@@ -370,7 +370,7 @@ fn tcp_v4_mtu_reduced(cx: &mut Cx, netns: NetnsId, sock: SocketId) {
     tcp_reset_timer(cx, sock);
 }
 
-/// A namespace goes: its connections that no program holds go with it (`tcp_sk_exit`).
+/// Deletes the orphaned connections of a namespace (`tcp_sk_exit`).
 fn tcp_sk_exit(cx: &mut Cx, netns: NetnsId) {
     let is_here = |socket: &&crate::tables::socket::Socket| socket.netns == netns && socket.tcp.is_some();
     let ids: Vec<SocketId> = cx.k.sockets.iter().filter(is_here).map(|socket| socket.id).collect();

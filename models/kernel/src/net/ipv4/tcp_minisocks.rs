@@ -1,4 +1,4 @@
-//! Connections that are over, and still answer: TIME_WAIT.
+//! TIME_WAIT.
 //!
 //! Kernel: net/ipv4/tcp_minisocks.c
 
@@ -15,7 +15,7 @@ use crate::ids::{SkbId, SocketId};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::tcp_sock::TimeWait;
 
-/// Both sides closed, this one first: it stays to answer what comes late.
+/// Enters TIME_WAIT.
 pub fn tcp_time_wait(cx: &mut Cx, sock: SocketId) {
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
@@ -27,8 +27,7 @@ pub fn tcp_time_wait(cx: &mut Cx, sock: SocketId) {
     tcp_reset_timer(cx, sock);
 }
 
-/// A segment for a connection in TIME_WAIT: a late FIN is acknowledged again, a RST ends the wait, a SYN may begin
-/// a new connection.
+/// Handles a segment in TIME_WAIT: a late FIN is acknowledged, a RST ends it, a SYN may open a new connection.
 pub fn tcp_timewait_state_process(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
     cx.within(Func::TcpTimewaitStateProcess, skb, |cx| {
         let now = cx.now;
@@ -45,7 +44,7 @@ pub fn tcp_timewait_state_process(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &
         let new = th.flags & (TCP_SYN | TCP_RST | TCP_ACK) == TCP_SYN && before(state.rcv_nxt, seq);
         if new && let Some(listener) = inet_lookup_listener(cx, skb, th) {
             if let Some(tp) = tcp_sk(cx, sock) {
-                // A program that still holds the old socket finds it closed.
+                // A program that still has the old socket sees it closed.
                 tp.ends_at = None;
             }
             tcp_done(cx, sock);

@@ -1,4 +1,4 @@
-//! TCP segments that leave: the machine's segments, as Linux writes them.
+//! Output of TCP segments: smoltcp's segments in Linux's format.
 //!
 //! Kernel: net/ipv4/tcp_output.c
 
@@ -17,35 +17,35 @@ use crate::tables::tcp_sock::{TcpSock, WINDOW_SHIFT};
 
 /// End of the options.
 const TCPOPT_EOL: u8 = 0;
-/// Nothing, for alignment.
+/// No operation, for alignment.
 const TCPOPT_NOP: u8 = 1;
-/// Largest segment, bytes.
+/// Maximum segment size, bytes.
 const TCPOPT_MSS: u8 = 2;
-/// Shift of the windows.
+/// Window scale.
 const TCPOPT_WINDOW: u8 = 3;
-/// Selective acknowledgements are understood.
+/// SACK permitted.
 const TCPOPT_SACK_PERM: u8 = 4;
-/// Selective acknowledgements.
+/// SACK blocks.
 const TCPOPT_SACK: u8 = 5;
 /// Timestamps.
 const TCPOPT_TIMESTAMP: u8 = 8;
 
-/// The options of a segment.
+/// Options of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpOptions<'a> {
-    /// Largest segment that the sender takes, bytes.
+    /// MSS, bytes.
     pub mss: Option<u16>,
-    /// Shift of the sender's windows.
+    /// Window scale.
     pub window_shift: Option<u8>,
-    /// The sender understands selective acknowledgements.
+    /// SACK permitted.
     pub sack_permitted: bool,
-    /// Left and right edges, 8 bytes a block.
+    /// SACK blocks: left and right edge, 8 bytes each.
     pub sack: &'a [u8],
-    /// The sender's clock, and what it echoes.
+    /// Timestamp value and echo reply.
     pub timestamps: Option<(u32, u32)>,
 }
 
-/// Reads the options behind a header of `segment` (`tcp_parse_options`); what is broken ends them.
+/// Reads the options of a segment (`tcp_parse_options`), up to the first malformed one.
 pub fn tcp_parse_options(segment: &[u8]) -> TcpOptions<'_> {
     let mut found = TcpOptions::default();
     let Ok((header, _)) = TcpHdr::read_from_prefix(segment) else { return found };
@@ -77,7 +77,7 @@ pub fn tcp_parse_options(segment: &[u8]) -> TcpOptions<'_> {
     found
 }
 
-/// Options in the order and with the padding of Linux (`tcp_options_write`).
+/// Writes options in Linux's order and with its padding (`tcp_options_write`).
 fn tcp_options_write(options: &TcpOptions) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(40);
     if let Some(mss) = options.mss {
@@ -105,14 +105,13 @@ fn tcp_options_write(options: &TcpOptions) -> Vec<u8> {
     bytes
 }
 
-/// Milliseconds of the clock that timestamps show, the same on all machines of a world; each connection adds its
-/// own offset.
+/// The timestamp clock in milliseconds, common to all machines of a world; each connection has its own offset.
 pub fn tcp_time_stamp(cx: &Cx) -> u32 {
     (cx.now.0 / 1_000_000) as u32
 }
 
-/// Writes a segment of the machine as Linux does: order of options, clock, windows; without checksum.
-fn as_linux_writes(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
+/// Rewrites a segment of smoltcp as Linux writes it: options, timestamps, window; without checksum.
+fn to_linux_format(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
     let Ok((mut header, _)) = TcpHdr::read_from_prefix(segment) else { return segment.to_vec() };
     let mut options = tcp_parse_options(segment);
     let payload = segment.get(header.header_len()..).unwrap_or(&[]);
@@ -125,7 +124,7 @@ fn as_linux_writes(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
         header.window.set(window.min(tp.first_window));
     } else if tp.wscale_ok {
         let unit = 1 << WINDOW_SHIFT;
-        // A whole window may round up: Linux does not want to lose its last part to the scale.
+        // The full window is rounded up, as Linux does not lose its remainder to the scale.
         let whole = window >= tp.first_window;
         let scaled = if whole { u32::from(window).div_ceil(unit) } else { u32::from(window) / unit };
         header.window.set(scaled as u16);
@@ -150,7 +149,7 @@ pub fn tcp_v4_send_check(segment: &mut [u8], saddr: Ipv4Addr, daddr: Ipv4Addr) {
     segment[16..18].copy_from_slice(&check.to_be_bytes());
 }
 
-/// The identification of the next packet of a connection (`inet_id`); a SYN with ACK has none.
+/// The next IPv4 identification of a connection (`inet_id`); 0 for a SYN/ACK.
 pub fn next_ident(cx: &mut Cx, skb: SkbId) -> u16 {
     let synack = TCP_SYN | TCP_ACK;
     let at = cx.skbs[skb].transport_header;
@@ -163,12 +162,12 @@ pub fn next_ident(cx: &mut Cx, skb: SkbId) -> u16 {
     ident
 }
 
-/// Sends a segment of the machine (`__tcp_transmit_skb`).
+/// Sends a segment of the smoltcp machine (`__tcp_transmit_skb`).
 pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
     let Some(socket) = cx.k.sockets.get(sock) else { return };
     let (netns, mark, local) = (socket.netns, socket.opts.mark, socket.local);
     let (Some(remote), Some(tp)) = (socket.remote, socket.tcp.as_deref()) else { return };
-    let mut bytes = as_linux_writes(cx, tp, segment);
+    let mut bytes = to_linux_format(cx, tp, segment);
     tcp_v4_send_check(&mut bytes, local.0, remote.0);
     let Ok((header, payload)) = TcpHdr::read_from_prefix(&bytes) else { return };
     let again = note_sent(cx, sock, &header, payload.len() + TCP_HLEN - header.header_len());
@@ -180,7 +179,7 @@ pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
     pkt.transport_header = pkt.data;
     let counters = &mut cx.k.netns[netns].ipv4.snmp.tcp;
     let synack = header.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK;
-    // What is sent again is not counted again, but for a SYN with ACK, which is made anew.
+    // Retransmissions are not counted, but a SYN/ACK is made anew.
     counters.OutSegs += u64::from(!again || synack);
     counters.OutRsts += u64::from(header.flags & TCP_RST != 0);
     counters.RetransSegs += u64::from(again);
@@ -193,7 +192,7 @@ pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
     }
 }
 
-/// Keeps count of what was sent; true if it was sent before.
+/// Records what was sent; true for a retransmission.
 fn note_sent(cx: &mut Cx, sock: SocketId, header: &TcpHdr, payload: usize) -> bool {
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return false };
@@ -219,7 +218,7 @@ fn note_sent(cx: &mut Cx, sock: SocketId, header: &TcpHdr, payload: usize) -> bo
     again
 }
 
-/// The sequence number `a` is before `b`.
+/// `a` is before `b` in sequence space.
 pub fn before(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) < 0
 }

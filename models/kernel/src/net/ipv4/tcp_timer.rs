@@ -1,4 +1,4 @@
-//! TCP's timers: sending again, giving up, forgetting.
+//! TCP's timers: retransmission, timeouts, TIME_WAIT.
 //!
 //! Kernel: net/ipv4/tcp_timer.c
 
@@ -13,16 +13,16 @@ use crate::netlink::Errno;
 use crate::tables::jiffies::wheel_expiry;
 use crate::tables::tcp_sock::TcpState;
 
-/// How long a connection is tried: a SYN and `tcp_syn_retries` (6) more, each after twice the time.
+/// Timeout of connect: a SYN and `tcp_syn_retries` (6) retransmissions with doubling intervals.
 pub const SYN_TIMEOUT: Nanos = Nanos::from_secs(127);
-/// The same for a SYN with ACK and `tcp_synack_retries` (5).
+/// The same for a SYN/ACK and `tcp_synack_retries` (5).
 pub const SYNACK_TIMEOUT: Nanos = Nanos::from_secs(63);
-/// How long data is sent again: `tcp_retries2` (15) times.
+/// Timeout of data: `tcp_retries2` (15) retransmissions.
 const RETRIES_TIMEOUT: Nanos = Nanos::from_millis(924_600);
-/// A machine that has something to do at once is asked again after this time, so that time goes on.
+/// Delay before a machine that is due at once is polled again, so that virtual time advances.
 const SOON: Nanos = Nanos::from_micros(1_000);
 
-/// Sets the socket's timer, unless one is set that comes early enough.
+/// Arms the socket's timer, unless it expires early enough.
 pub fn tcp_reset_timer(cx: &mut Cx, sock: SocketId) {
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
@@ -37,7 +37,7 @@ pub fn tcp_reset_timer(cx: &mut Cx, sock: SocketId) {
     }
 }
 
-/// A timer of a socket expired (`tcp_write_timer`, and the timers of handshakes and TIME_WAIT).
+/// The socket's timer expired (`tcp_write_timer`, and the timers of handshakes and TIME_WAIT).
 pub fn tcp_write_timer(cx: &mut Cx, sock: u32) {
     let sock = SocketId(sock);
     let now = cx.now;
@@ -52,14 +52,14 @@ pub fn tcp_write_timer(cx: &mut Cx, sock: u32) {
     if tp.unanswered_since.is_some_and(|since| since + RETRIES_TIMEOUT <= now) {
         return tcp_write_err(cx, sock);
     }
-    // The delayed acknowledgement (`tcp_delack_timer`).
+    // Delayed ACK (`tcp_delack_timer`).
     if let Some((segment, _)) = tp.held_ack.take_if(|held| held.1 <= now) {
         tcp_transmit_skb(cx, sock, &segment);
     }
     tcp_run(cx, sock, None);
 }
 
-/// The time of a handshake, of an orphan in FIN_WAIT2 or of TIME_WAIT is over.
+/// Timeout of a handshake, of an orphan in FIN_WAIT2, or of TIME_WAIT.
 fn tcp_state_ends(cx: &mut Cx, sock: SocketId) {
     match tcp_sk(cx, sock).map(|tp| tp.state) {
         Some(TcpState::SynSent) => tcp_write_err(cx, sock),
@@ -68,7 +68,7 @@ fn tcp_state_ends(cx: &mut Cx, sock: SocketId) {
     }
 }
 
-/// The peer does not answer: what ICMP told of it, or ETIMEDOUT, is the socket's error.
+/// Ends the connection with the last ICMP error or ETIMEDOUT.
 fn tcp_write_err(cx: &mut Cx, sock: SocketId) {
     let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
     let netns = socket.netns;

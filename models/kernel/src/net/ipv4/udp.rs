@@ -29,16 +29,16 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
 use crate::tables::socket::{PmtuDisc, Queued, SockKind, Socket};
 
-/// First port for sockets that asked for none (`ip_local_port_range`).
+/// First ephemeral port (`ip_local_port_range`).
 const FIRST_EPHEMERAL: u16 = 32_768;
-/// Last such port.
+/// Last ephemeral port.
 const LAST_EPHEMERAL: u16 = 60_999;
 
 /// Sends a datagram to an address and port; `None`: to where the socket is connected.
 ///
 /// # Errors
 ///
-/// EINVAL without a port, ENOTCONN without a connection; EMSGSIZE, EACCES, and what routing says.
+/// EINVAL without a port, ENOTCONN without a destination; EMSGSIZE, EACCES, and those of routing.
 pub fn udp_sendmsg(
     cx: &mut Cx,
     sock: SocketId,
@@ -76,7 +76,7 @@ pub fn udp_sendmsg(
     })
 }
 
-/// A port that no UDP socket has (`udp_lib_get_port`).
+/// A free port (`udp_lib_get_port`).
 fn udp_lib_get_port(cx: &mut Cx, netns: NetnsId) -> Option<u16> {
     let span = u64::from(LAST_EPHEMERAL - FIRST_EPHEMERAL) + 1;
     let start = cx.dice.below(span) as u16;
@@ -154,7 +154,7 @@ fn route_and_build(
     Ok(Door::IpPushPendingFrames { skb })
 }
 
-/// A datagram came in: its checksum is checked, and the socket that fits best gets it.
+/// Receives a datagram: verifies the checksum and looks up the socket.
 ///
 /// Kernel: net/ipv4/udp.c
 /// Not modelled: encapsulation sockets, UDP-Lite.

@@ -1,4 +1,4 @@
-//! The hooks: who looks at a packet before it goes on.
+//! Netfilter hooks.
 //!
 //! Kernel: net/netfilter/core.c, include/linux/netfilter.h
 
@@ -14,7 +14,7 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{HookState, Pf, Site};
 use crate::tables::skb::IPSKB_SENT;
 
-/// Offers a packet to the functions of a hook, and goes on with it once all accepted it (`NF_HOOK`).
+/// Calls the functions of a hook, and `okfn` once all accepted the packet (`NF_HOOK`).
 #[inline(always)]
 pub fn nf_hook(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
     let (pf, hook) = site.point();
@@ -24,7 +24,7 @@ pub fn nf_hook(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
     nf_hook_here(cx, site, skb)
 }
 
-/// Some namespace of the machine has functions there.
+/// Some namespace of the machine has functions registered at this hook.
 #[inline(never)]
 fn nf_hook_here(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
     let (pf, hook) = site.point();
@@ -38,7 +38,7 @@ fn nf_hook_here(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
     cx.pass(Door::NfHookSlow { skb, site, from: 0 })
 }
 
-/// `br_handle_frame` asks the functions of its hook itself, and gives no reason for a drop (`nf_hook_bridge_pre`,
+/// `br_handle_frame` calls the hook's functions itself and drops without a reason (`nf_hook_bridge_pre`,
 /// net/bridge/br_input.c).
 fn nf_hook_bridge_pre(cx: &mut Cx, skb: SkbId) -> Door {
     match ask(cx, skb, Site::BrHandleFrame, 0) {
@@ -48,7 +48,7 @@ fn nf_hook_bridge_pre(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
-/// Asks the functions of a hook one after the other, from position `from` on, until one does not accept.
+/// Calls the hook's functions in order, from index `from` on, until one does not return NF_ACCEPT.
 #[inline(always)]
 fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u16) -> Verdict {
     let (pf, hook) = site.point();
@@ -79,7 +79,7 @@ fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u16) -> Verdict {
     Verdict::Accept
 }
 
-/// The function that goes on with a packet that was accepted.
+/// The hook site's `okfn`.
 #[inline(always)]
 fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
     match site {
@@ -104,7 +104,7 @@ fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
     }
 }
 
-/// Asks the functions of a hook one after the other, from position `from` on.
+/// Calls the hook's functions in order, from index `from` on.
 ///
 /// Kernel: net/netfilter/core.c
 /// Not modelled: NF_QUEUE, NF_REPEAT.
@@ -122,13 +122,13 @@ pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u16) -> Door {
     }
 }
 
-/// A packet of this machine is dropped after its sender was told by a message: its call fails too.
+/// Drops a locally sent packet after an error was reported to its sender, whose system call fails as well.
 pub fn refuse(cx: &mut Cx, skb: SkbId) -> Door {
     discard(cx, skb);
     cx.kfree_skb(skb, DropReason::NetfilterDrop)
 }
 
-/// A packet is dropped before it left. What `ip_send_skb` was given is counted (TCP's segments are not).
+/// Drops an outgoing packet. A drop below `ip_send_skb` is counted; TCP does not send through it.
 fn discard(cx: &mut Cx, skb: SkbId) {
     cx.k.refused = Some(skb);
     if cx.skbs[skb].ip.flags & IPSKB_SENT != 0 {
@@ -137,18 +137,18 @@ fn discard(cx: &mut Cx, skb: SkbId) {
     }
 }
 
-/// Sends a packet that a program gave (`ip_send_skb`).
+/// Sends a packet of a socket (`ip_send_skb`).
 ///
 /// # Errors
 ///
-/// `EPERM` if netfilter dropped it before it left.
+/// `EPERM` if netfilter dropped the packet.
 pub fn ip_send_skb(cx: &mut Cx, skb: SkbId, door: Door) -> Result<(), Errno> {
     cx.k.refused = None;
     cx.walk(door);
     if cx.k.refused.take() == Some(skb) { Err(Errno::EPERM) } else { Ok(()) }
 }
 
-/// The devices that a packet crosses where it is.
+/// The hook state: input and output device at this site.
 #[inline(always)]
 fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
     let pkt = &cx.skbs[skb];
@@ -166,7 +166,7 @@ fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
         Site::IpOutput | Site::IpMcLoop => (pkt.ip.indev, out(cx)),
         Site::BrForward => (pkt.br.from, here),
         Site::BrLocalOut | Site::BrForwardFinish => (None, here),
-        // The IPv4 hooks see the bridge of a port, not the port.
+        // The IPv4 hooks get the bridge as the input device, not the port.
         Site::BrNfPreRouting => (here, None),
         Site::BrNfForward => {
             let physin = pkt.nf_bridge.and_then(|info| info.physin);
@@ -177,7 +177,7 @@ fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
     HookState { site, hook, netns: cx.k.devs[pkt.dev].netns, input, output }
 }
 
-/// A hook for the detail view.
+/// The hook's note for the detail view.
 fn hook_note(cx: &Cx, skb: SkbId, state: &HookState) -> HookNote {
     let (pf, hook) = state.site.point();
     let name = |dev: DevId| cx.k.devs.get(dev).map_or(String::new(), |dev| dev.name.clone());
@@ -197,7 +197,7 @@ fn bridge_of(cx: &Cx, port: DevId) -> Option<DevId> {
     cx.k.devs.get(port)?.port.as_ref().map(|port| port.bridge)
 }
 
-/// A packet that answers another belongs to the same connection in the other direction: an ICMP error, a reset
+/// Attaches the connection of a packet to the ICMP error or RST that is sent in reply, in the other direction
 /// (`nf_ct_attach`, `nf_conntrack_attach`).
 pub fn nf_ct_attach(cx: &mut Cx, new: SkbId, skb: SkbId) {
     let Some((id, info)) = cx.nf_ct_get(skb) else {

@@ -1,4 +1,4 @@
-//! Netfilter: hooks, connection tracking, NAT, and what rules match and do.
+//! Netfilter: hooks, connection tracking, NAT, matches and targets.
 
 pub mod core;
 pub mod ipset;

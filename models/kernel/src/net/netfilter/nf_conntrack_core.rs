@@ -1,4 +1,4 @@
-//! Connection tracking: to which connection a packet belongs, and the life of an entry.
+//! Connection tracking: finding or creating a packet's connection, and the life cycle of an entry.
 //!
 //! Kernel: net/netfilter/nf_conntrack_core.c
 
@@ -28,40 +28,40 @@ use crate::tables::netfilter::HookState;
 /// GRE.
 pub const IPPROTO_GRE: u8 = 47;
 
-/// What a protocol says of a packet.
+/// Verdict of a protocol's packet handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handled {
-    /// It belongs to its connection.
+    /// `NF_ACCEPT`: the packet belongs to the connection.
     Accept,
-    /// It is invalid: it goes on without a connection (`-NF_ACCEPT`).
+    /// `-NF_ACCEPT`: the packet is INVALID and passes without a connection.
     Invalid,
-    /// It is dropped (`-NF_DROP`).
+    /// `-NF_DROP`: the packet is dropped.
     Drop,
-    /// It begins its connection anew, after the old one was deleted (`-NF_REPEAT`).
+    /// `-NF_REPEAT`: the connection was deleted; the packet creates a new one.
     Repeat,
 }
 
-/// What a protocol sees of a packet.
+/// Argument of a protocol's packet handler.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet {
     /// The packet; its data begins at the IPv4 header.
     pub skb: SkbId,
-    /// Where the payload of IPv4 begins in the data.
+    /// Offset of the IPv4 payload in the data, bytes.
     pub dataoff: usize,
-    /// Where it is.
+    /// Hook state.
     pub state: HookState,
     /// Its connection.
     pub id: CtId,
-    /// How it belongs to it.
+    /// `ctinfo`: direction and relation to the connection.
     pub info: CtInfo,
 }
 
-/// A connection for the detail of a walk.
+/// The note about a connection.
 fn conn_note(cx: &Cx, id: CtId) -> Option<ConnNote> {
     let conn = cx.k.conntrack.get(id)?;
     Some(ConnNote {
         tuples: conn.tuples,
-        // Until it is confirmed, its timeout is how long it will live.
+        // Until the entry is confirmed, `timeout` is a duration.
         left: if conn.is_confirmed() { conn.timeout.since(cx.now) } else { conn.timeout },
         tcp: match &conn.proto {
             Proto::Tcp(track) => Some(track.state),
@@ -74,7 +74,7 @@ fn conn_note(cx: &Cx, id: CtId) -> Option<ConnNote> {
     })
 }
 
-/// Finds the packet's connection, or begins one; its protocol says whether it fits (`nf_conntrack_in`).
+/// Finds or creates the packet's connection and calls the protocol's handler (`nf_conntrack_in`).
 pub fn nf_conntrack_in(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
     cx.within(Func::NfConntrackIn, skb, |cx| {
         let template = match cx.skbs[skb].nfct {
@@ -83,10 +83,10 @@ pub fn nf_conntrack_in(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
                 cx.skbs[skb].nfct = NfCt::None;
                 None
             }
-            // Seen before, on its way out to lo; or not to be tracked.
+            // Tracked already, before it was looped back by lo; or untracked.
             NfCt::Conn(..) | NfCt::Untracked => return Verdict::Accept,
             NfCt::Template(id) => {
-                // The packet's hold on the template goes over to this function.
+                // The packet's reference to the template passes to this function.
                 cx.skbs[skb].nfct = NfCt::None;
                 Some(id)
             }
@@ -144,21 +144,21 @@ fn track(cx: &mut Cx, skb: SkbId, state: HookState, template: Option<CtId>) -> V
     }
 }
 
-/// The zone that a template chooses (`nf_ct_zone_tmpl`); or the packet's mark, if the template says so.
+/// The template's zone (`nf_ct_zone_tmpl`), or the packet's mark if the template says so.
 fn zone_of_template(cx: &Cx, skb: SkbId, template: CtId) -> [u16; 2] {
     let Some(template) = cx.k.conntrack.get(template) else { return [0, 0] };
     let by_mark = cx.skbs[skb].mark as u16;
     template.zone.map(|zone| if template.has(IPS_ZONE_MARK) { zone & by_mark } else { zone })
 }
 
-/// Its IPv4 header is right, but there is no room for that of ICMP.
+/// The IPv4 header is complete, the ICMP header is cut off.
 fn is_short_icmp(packet: &[u8]) -> bool {
     Ipv4Hdr::ref_from_prefix(packet).is_ok_and(|(iph, _)| {
         iph.protocol == IPPROTO_ICMP && iph.fragment_offset() == 0 && iph.header_len() <= packet.len()
     })
 }
 
-/// The protocol looks at the packet; none if it is to be looked up again.
+/// Calls the protocol's handler; `None`: the lookup is to be repeated.
 fn handle(cx: &mut Cx, packet: Packet, proto: u8) -> Option<Verdict> {
     let handled = match proto {
         IPPROTO_TCP => tcp::nf_conntrack_tcp_packet(cx, packet),
@@ -194,13 +194,13 @@ fn handle(cx: &mut Cx, packet: Packet, proto: u8) -> Option<Verdict> {
 
 enum Resolved {
     Found(CtId, CtInfo),
-    /// Nothing can begin so.
+    /// The protocol cannot create a connection from this packet.
     None,
     /// The table is full.
     Full,
 }
 
-/// Who has this tuple; one whose time is over is removed first (`nf_conntrack_find_get`, without taking hold).
+/// Finds the connection of a tuple; an expired one is deleted first (`nf_conntrack_find_get`, without a reference).
 #[inline]
 pub fn nf_conntrack_find(
     cx: &mut Cx,
@@ -223,7 +223,7 @@ fn find_live(cx: &mut Cx, find: impl Fn(&Conntrack) -> Option<(CtId, Dir)>) -> O
     }
 }
 
-/// Gives the packet its connection (`resolve_normal_ct`).
+/// Looks up or creates the packet's connection and attaches it to the packet (`resolve_normal_ct`).
 #[inline]
 fn resolve_normal_ct(
     cx: &mut Cx,
@@ -258,7 +258,7 @@ fn resolve_normal_ct(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-/// A new connection, which the caller holds; none if nobody could answer such a packet (`init_conntrack`).
+/// Creates a connection with one reference; `None` if the tuple has no inverse (`init_conntrack`).
 #[cold]
 fn init_conntrack(
     cx: &mut Cx,
@@ -276,25 +276,25 @@ fn init_conntrack(
     nf_conntrack_alloc(cx, conn).map(Some)
 }
 
-/// What a new connection has beside its tuples: counters, times, events, as the settings say.
+/// Adds the extensions that the sysctls and the template ask for: accounting, timestamps, event cache.
 pub(super) fn add_extensions(cx: &Cx, conn: &mut Conn, ctmask: u16) {
     let net = cx.k.conntrack.net(conn.netns);
     conn.acct = net.is_on(CtSysctl::Acct).then(Default::default);
     conn.tstamp = net.is_on(CtSysctl::Timestamp).then(Default::default);
     conn.ctmask = match net.sysctl(CtSysctl::Events) {
         0 => ctmask,
-        // Automatic: nobody listens, so nobody is ever told.
+        // Automatic (2): no events without listeners.
         2 if net.listeners == 0 => 0,
         _ if ctmask == 0 => u16::MAX,
         _ => ctmask,
     };
 }
 
-/// Takes a new connection in, if the namespace may have one more (`__nf_conntrack_alloc`); the caller holds it.
+/// Allocates an entry with one reference (`__nf_conntrack_alloc`).
 ///
 /// # Errors
 ///
-/// [`Full`] beyond `nf_conntrack_max`, if no entry could be dropped for it.
+/// [`Full`] at `nf_conntrack_max`, if `early_drop` freed no entry.
 pub fn nf_conntrack_alloc(cx: &mut Cx, conn: Conn) -> Result<CtId, Full> {
     let (count, max) = (cx.k.conntrack.net(conn.netns).count, cx.k.conntrack.max);
     if max != 0 && count + 1 > max && !early_drop(cx, &conn) {
@@ -306,7 +306,7 @@ pub fn nf_conntrack_alloc(cx: &mut Cx, conn: Conn) -> Result<CtId, Full> {
     Ok(cx.k.conntrack.alloc(conn))
 }
 
-/// Makes room by dropping entries that are not assured, from the same part of the table (`early_drop`).
+/// Deletes entries without `IPS_ASSURED` in the new entry's part of the table (`early_drop`).
 fn early_drop(cx: &mut Cx, new: &Conn) -> bool {
     let mut dropped = 0;
     for id in cx.k.conntrack.eviction_range(new.netns, new.zone[0], &new.tuples[0]) {
@@ -321,14 +321,14 @@ fn early_drop(cx: &mut Cx, new: &Conn) -> bool {
     dropped > 0
 }
 
-/// A packet prolongs its connection's life, and is counted (`nf_ct_refresh_acct`). `len`: bytes from the IPv4 header on.
+/// Extends the timeout and counts the packet (`nf_ct_refresh_acct`). `len`: bytes from the IPv4 header on.
 #[inline]
 pub(super) fn nf_ct_refresh_acct(conn: &mut Conn, now: Nanos, dir: Dir, len: usize, timeout: Nanos) {
     nf_ct_refresh(conn, now, timeout);
     nf_ct_acct_add(conn, dir, len);
 }
 
-/// The connection lives for this long from now on (`nf_ct_refresh`).
+/// Sets the timeout to `now + timeout` (`nf_ct_refresh`).
 #[inline]
 pub(super) fn nf_ct_refresh(conn: &mut Conn, now: Nanos, timeout: Nanos) {
     if !conn.has(IPS_FIXED_TIMEOUT) {
@@ -336,13 +336,13 @@ pub(super) fn nf_ct_refresh(conn: &mut Conn, now: Nanos, timeout: Nanos) {
     }
 }
 
-/// A packet is counted (`nf_ct_acct_add`).
+/// Counts a packet (`nf_ct_acct_add`).
 #[inline]
 pub(super) fn nf_ct_acct_add(conn: &mut Conn, dir: Dir, len: usize) {
     conn.count(dir, len);
 }
 
-/// Removes a connection from the table and tells the listeners (`nf_ct_delete`); false if another did so before.
+/// Deletes a connection from the table and reports DESTROY (`nf_ct_delete`); false if it was deleted before.
 pub fn nf_ct_delete(cx: &mut Cx, id: CtId) -> bool {
     let now = cx.now;
     let Some(conn) = cx.k.conntrack.get_mut(id) else { return false };
@@ -360,7 +360,7 @@ pub fn nf_ct_delete(cx: &mut Cx, id: CtId) -> bool {
     cx.k.conntrack.remove(id)
 }
 
-/// A new connection whose first packet got through is entered in the table (`nf_conntrack_confirm`).
+/// Inserts the new connection of a packet into the table at the last hook (`nf_conntrack_confirm`).
 #[inline]
 pub fn nf_conntrack_confirm(cx: &mut Cx, skb: SkbId) -> Verdict {
     let Some((id, info)) = cx.nf_ct_get(skb) else { return Verdict::Accept };
@@ -382,7 +382,7 @@ pub fn nf_conntrack_confirm(cx: &mut Cx, skb: SkbId) -> Verdict {
 #[cold]
 fn confirm(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo) -> Result<(), Verdict> {
     if info.dir() == Dir::Reply {
-        // An answer that this machine made about a packet that never got through.
+        // Kernel's reply to a packet whose connection was never confirmed.
         return Ok(());
     }
     cx.call(Func::NfConntrackConfirm, skb);
@@ -412,13 +412,13 @@ fn confirm(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo) -> Result<(), Verdic
     Ok(())
 }
 
-/// Protocols without a handshake, which send twice before an answer (`allow_clash`).
+/// Protocols without a handshake may send twice before a reply (`allow_clash`).
 pub fn allows_clash(proto: u8) -> bool {
     matches!(proto, IPPROTO_UDP | IPPROTO_UDPLITE | IPPROTO_GRE)
 }
 
-/// Another packet's connection has a tuple of this one (`nf_ct_resolve_clash`): the same flow goes on with that
-/// connection, or both stand in the table for a moment; otherwise the packet is dropped.
+/// Resolves an insertion clash (`nf_ct_resolve_clash`): the packet joins the other connection of the same flow, or
+/// both entries stay for a second; otherwise the packet is dropped.
 fn nf_ct_resolve_clash(
     cx: &mut Cx,
     skb: SkbId,
@@ -433,7 +433,7 @@ fn nf_ct_resolve_clash(
     let allowed = allows_clash(conn.tuples[0].proto);
     let (conn, rival) = (conn.clone(), rival.clone());
     let same_flow = conn.tuples == rival.tuples && conn.zone == rival.zone;
-    // Seen on Linux 6.18: one of another zone is not joined, with NAT or without.
+    // Observed on Linux 6.18: an entry of another zone is not joined, with NAT or without.
     if allowed && same_flow {
         merge_clash(cx, skb, (&conn, info), other);
         cx.k.conntrack.net_mut(netns).stats.clash_resolve += 1;
@@ -443,7 +443,7 @@ fn nf_ct_resolve_clash(
     if allowed && dir == Dir::Original && reply_free {
         let tick = nfct_time_stamp(cx.now);
         if let Some(conn) = cx.k.conntrack.get_mut(id) {
-            // One answer may come back; it lives a second.
+            // Valid for one reply, for one second.
             conn.timeout = tick + Nanos::from_secs(1);
             conn.status |= IPS_NAT_CLASH | IPS_FIXED_TIMEOUT;
         }
@@ -457,7 +457,7 @@ fn nf_ct_resolve_clash(
     dropped
 }
 
-/// The packet goes on with the connection that was there first (`__nf_ct_resolve_clash`).
+/// Attaches the packet to the connection that was inserted first (`__nf_ct_resolve_clash`).
 fn merge_clash(cx: &mut Cx, skb: SkbId, (lost, info): (&Conn, CtInfo), other: CtId) {
     let carried = lost.acct.as_deref().map(|counters| counters[info.dir() as usize]);
     if let Some(rival) = cx.k.conntrack.get_mut(other)
@@ -471,8 +471,8 @@ fn merge_clash(cx: &mut Cx, skb: SkbId, (lost, info): (&Conn, CtInfo), other: Ct
     cx.nf_ct_set(skb, NfCt::Conn(other, info));
 }
 
-/// Another connection has this tuple, so NAT must choose another (`nf_conntrack_tuple_taken`). Connections whose time
-/// is over have none.
+/// Another connection that has not expired has this tuple, so NAT must choose another one
+/// (`nf_conntrack_tuple_taken`).
 pub fn nf_conntrack_tuple_taken(cx: &mut Cx, tuple: &Tuple, ignored: CtId) -> bool {
     while let Some(id) = cx.k.conntrack.taken_by(tuple, ignored) {
         let Some(conn) = cx.k.conntrack.get(id) else { return false };
@@ -486,7 +486,7 @@ pub fn nf_conntrack_tuple_taken(cx: &mut Cx, tuple: &Tuple, ignored: CtId) -> bo
     false
 }
 
-/// NAT says how the answer to a new connection will look (`nf_conntrack_alter_reply`).
+/// Sets the reply tuple of a new connection after NAT (`nf_conntrack_alter_reply`).
 pub fn nf_conntrack_alter_reply(cx: &mut Cx, id: CtId, reply: Tuple) {
     if let Some(conn) = cx.k.conntrack.get_mut(id) {
         debug_assert!(!conn.is_confirmed(), "only a new connection's tuples may change");
@@ -494,7 +494,7 @@ pub fn nf_conntrack_alter_reply(cx: &mut Cx, id: CtId, reply: Tuple) {
     }
 }
 
-/// A connection may be dropped early although it is assured (`gc_worker_can_early_drop`).
+/// An entry with `IPS_ASSURED` may be dropped early (`gc_worker_can_early_drop`).
 pub(super) fn can_early_drop(conn: &Conn) -> bool {
     let closing = |track: TcpState| {
         matches!(
@@ -509,7 +509,7 @@ pub(super) fn can_early_drop(conn: &Conn) -> bool {
     !conn.has(IPS_ASSURED) || matches!(&conn.proto, Proto::Tcp(track) if closing(track.state))
 }
 
-/// Deletes the connections that `wanted` names (`nf_ct_iterate_cleanup`), in the order in which they were made.
+/// Deletes the connections that `wanted` selects (`nf_ct_iterate_cleanup`), in order of creation.
 pub fn nf_ct_iterate_cleanup(cx: &mut Cx, mut wanted: impl FnMut(&Conn) -> bool) -> usize {
     let all = cx.k.conntrack.confirmed();
     all.into_iter()
@@ -517,7 +517,7 @@ pub fn nf_ct_iterate_cleanup(cx: &mut Cx, mut wanted: impl FnMut(&Conn) -> bool)
         .count()
 }
 
-/// A namespace is gone, and its connections with it (`nf_conntrack_cleanup_net`).
+/// Deletes all connections of a namespace that is destroyed (`nf_conntrack_cleanup_net`).
 pub fn nf_conntrack_cleanup_net(cx: &mut Cx, netns: crate::ids::NetnsId) {
     nf_ct_iterate_cleanup(cx, |conn| conn.netns == netns);
 }

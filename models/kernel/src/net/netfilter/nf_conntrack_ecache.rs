@@ -1,4 +1,4 @@
-//! Events of connections: gathered while a packet passes, told once it got through.
+//! Event cache: events of a connection are collected while a packet passes and reported when it is confirmed.
 //!
 //! Kernel: net/netfilter/nf_conntrack_ecache.c
 
@@ -6,7 +6,7 @@ use crate::Cx;
 use crate::tables::conntrack::event::{CtEvent, EventKind};
 use crate::tables::conntrack::{Conn, CtId};
 
-/// Something happened to a connection (`nf_conntrack_event_cache`).
+/// Caches an event (`nf_conntrack_event_cache`).
 #[inline]
 pub(crate) fn cache(conn: &mut Conn, event: u16) {
     if conn.ctmask != 0 {
@@ -14,7 +14,7 @@ pub(crate) fn cache(conn: &mut Conn, event: u16) {
     }
 }
 
-/// The packet got through: what happened is told (`nf_ct_deliver_cached_events`).
+/// Reports the cached events (`nf_ct_deliver_cached_events`).
 #[inline]
 pub fn nf_ct_deliver_cached_events(cx: &mut Cx, id: CtId) {
     let Some(conn) = cx.k.conntrack.get_mut(id) else { return };
@@ -24,7 +24,7 @@ pub fn nf_ct_deliver_cached_events(cx: &mut Cx, id: CtId) {
     }
 }
 
-/// Tells the listeners (`nf_conntrack_eventmask_report`).
+/// Reports events to the listeners (`nf_conntrack_eventmask_report`).
 #[inline]
 pub fn report(cx: &mut Cx, id: CtId, events: u16) {
     if !cx.k.conntrack.listeners.is_empty() {

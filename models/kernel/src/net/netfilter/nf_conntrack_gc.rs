@@ -1,10 +1,10 @@
-//! The garbage collector of connections.
+//! Garbage collection of connections.
 //!
 //! Kernel: net/netfilter/nf_conntrack_core.c (`gc_worker`)
 //!
-//! An entry whose time is over is found by the next packet with its tuple, or by this worker, which goes through
-//! the whole table and then sleeps for about the mean of the times that the entries have left, between a second and
-//! a minute. Here it runs only while there are entries.
+//! An expired entry is deleted by the next lookup of its tuple, or by this worker. It scans the whole table, then
+//! sleeps for about the mean of the remaining timeouts, between a second and a minute. Here it runs only while there
+//! are entries.
 
 use glassnet_sim::Nanos;
 
@@ -16,13 +16,13 @@ use crate::tables::conntrack::{CtId, IPS_CONFIRMED, IPS_DYING, nfct_time_stamp};
 const INTERVAL_MAX: i64 = 60_000_000_000;
 /// `GC_SCAN_INTERVAL_MIN`.
 const INTERVAL_MIN: i64 = 1_000_000_000;
-/// `GC_SCAN_INTERVAL_CLAMP`: longer times left count as this.
+/// `GC_SCAN_INTERVAL_CLAMP`: longer remaining timeouts count as this.
 const INTERVAL_CLAMP: i64 = 300_000_000_000;
-/// `GC_SCAN_INITIAL_COUNT`: the mean begins as if so many entries had a minute left, so few short ones do not make
-/// the worker run often.
+/// `GC_SCAN_INITIAL_COUNT`: the mean starts with this many entries that have a minute left, so that a few short
+/// timeouts do not make the worker run often.
 const INITIAL_COUNT: i64 = 100;
 
-/// The worker is to run in a minute, unless it is to run already.
+/// Schedules the worker in a minute, unless it is scheduled.
 pub(super) fn schedule(cx: &mut Cx) {
     if !cx.k.conntrack.gc_scheduled {
         cx.k.conntrack.gc_scheduled = true;
@@ -30,7 +30,7 @@ pub(super) fn schedule(cx: &mut Cx) {
     }
 }
 
-/// Goes through the table once.
+/// Scans the table once.
 pub fn gc_worker(cx: &mut Cx, _: u32) {
     cx.k.conntrack.gc_scheduled = false;
     let early = cx.k.conntrack.gc_early_drop;
@@ -48,7 +48,7 @@ pub fn gc_worker(cx: &mut Cx, _: u32) {
         }
         any = true;
         let left = conn.timeout.since(nfct_time_stamp(cx.now)).0 as i64;
-        // Both directions of an entry are met.
+        // The scan meets both tuples of an entry.
         for _ in 0..2 {
             count += 1;
             mean += (left.clamp(INTERVAL_MIN, INTERVAL_CLAMP) - mean) / count;

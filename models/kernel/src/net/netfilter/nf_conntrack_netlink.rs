@@ -1,4 +1,4 @@
-//! What programs ask of the connection table.
+//! ctnetlink: requests of programs to the connection table.
 //!
 //! Kernel: net/netfilter/nf_conntrack_netlink.c
 
@@ -23,21 +23,20 @@ use crate::tables::conntrack::{
 };
 use crate::tables::jiffies::HZ;
 
-/// What a program wants of a connection that it makes or changes.
+/// Attributes of a connection that a program creates or changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CtChange {
-    /// How long it is to live, seconds.
+    /// Timeout, seconds.
     pub timeout: Option<u64>,
-    /// Its mark and the bits of the old one that give way.
+    /// Mark and mask of the bits that it replaces.
     pub mark: Option<(u32, u32)>,
-    /// `IPS_*` bits that are to be set.
+    /// `IPS_*` bits to set.
     pub status: Option<u16>,
-    /// The state of TCP.
+    /// TCP state.
     pub state: Option<TcpState>,
 }
 
-/// All connections of a namespace, in the order in which they were made; those whose time is over are removed instead
-/// (`ctnetlink_dump_table`).
+/// All connections of a namespace (`ctnetlink_dump_table`), in order of creation; expired ones are deleted instead.
 ///
 /// The kernel's order depends on a random seed.
 pub fn ctnetlink_dump_table(cx: &mut Cx, netns: NetnsId) -> Vec<CtId> {
@@ -58,7 +57,7 @@ pub fn ctnetlink_get_conntrack(cx: &mut Cx, netns: NetnsId, zone: [u16; 2], tupl
     nf_conntrack_find(cx, netns, zone, tuple).map(|found| found.0)
 }
 
-/// Deletes a connection on behalf of a program (`ctnetlink_del_conntrack`); false if it was gone already.
+/// Deletes a connection for a program (`ctnetlink_del_conntrack`); false if it was deleted before.
 pub fn ctnetlink_del_conntrack(cx: &mut Cx, id: CtId, portid: u32) -> bool {
     cx.k.conntrack.on_behalf_of = Some(portid);
     let deleted = nf_ct_delete(cx, id);
@@ -79,7 +78,7 @@ pub fn ctnetlink_flush_conntrack(cx: &mut Cx, netns: NetnsId, portid: u32) {
 ///
 /// # Errors
 ///
-/// `ENOENT` if it is gone, `EPERM` for the timeout of one whose timeout is fixed.
+/// `ENOENT` if it was deleted, `EPERM` for the timeout if `IPS_FIXED_TIMEOUT` is set.
 pub fn ctnetlink_change_conntrack(cx: &mut Cx, id: CtId, change: CtChange, portid: u32) -> Result<(), Errno> {
     let now = cx.now;
     let conn = cx.k.conntrack.get_mut(id).filter(|conn| conn.is_confirmed()).ok_or(Errno::ENOENT)?;
@@ -111,12 +110,12 @@ fn apply(conn: &mut Conn, now: Nanos, change: CtChange) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Enters a connection that no packet began (`ctnetlink_create_conntrack`). `nat`: what its destination and its source
-/// become; if one is given, the other stays as it is.
+/// Creates a connection (`ctnetlink_create_conntrack`). `nat`: the new destination and source; if only one is given,
+/// the other is not changed.
 ///
 /// # Errors
 ///
-/// `EEXIST` if one has a tuple of it, `ENOMEM` if the table is full.
+/// `EEXIST` if another connection has one of its tuples, `ENOMEM` if the table is full.
 pub fn ctnetlink_create_conntrack(
     cx: &mut Cx,
     netns: NetnsId,
@@ -148,7 +147,7 @@ pub fn ctnetlink_create_conntrack(
         }
     }
     cx.k.conntrack.insert(id);
-    // The table holds it now; this call does not.
+    // From here on only the table holds a reference.
     cx.k.conntrack.put(id);
     cx.k.conntrack.net_mut(netns).stats.insert += 1;
     nf_conntrack_gc::schedule(cx);
@@ -158,15 +157,15 @@ pub fn ctnetlink_create_conntrack(
     Ok(())
 }
 
-/// Sets the counters of a connection to 0 after they were read (`IPCTNL_MSG_CT_GET_CTRZERO`).
+/// Sets the counters to 0 after they were read (`IPCTNL_MSG_CT_GET_CTRZERO`).
 pub fn ctnetlink_zero(cx: &mut Cx, id: CtId) {
     if let Some(counters) = cx.k.conntrack.get_mut(id).and_then(|conn| conn.acct.as_mut()) {
         **counters = Default::default();
     }
 }
 
-/// A program begins to listen to a namespace's events: kinds as [`crate::tables::conntrack::EventKind::bit`]s. Its
-/// number names it below.
+/// Subscribes a program to a namespace's events: kinds as [`crate::tables::conntrack::EventKind::bit`]s. Returns the
+/// listener's number.
 pub fn ctnetlink_listen(cx: &mut Cx, netns: NetnsId, kinds: u8) -> u32 {
     let table = &mut cx.k.conntrack;
     let number = table.listeners.last_key_value().map_or(0, |last| last.0 + 1);
@@ -175,12 +174,12 @@ pub fn ctnetlink_listen(cx: &mut Cx, netns: NetnsId, kinds: u8) -> u32 {
     number
 }
 
-/// The next event for a program that listens.
+/// Takes a listener's next event.
 pub fn ctnetlink_next_event(cx: &mut Cx, listener: u32) -> Option<CtEvent> {
     cx.k.conntrack.listeners.get_mut(&listener)?.queue.pop_front()
 }
 
-/// A program no longer listens.
+/// Ends a subscription.
 pub fn ctnetlink_unlisten(cx: &mut Cx, listener: u32) {
     if let Some(listener) = cx.k.conntrack.listeners.remove(&listener) {
         let net = cx.k.conntrack.net_mut(listener.netns);
@@ -188,7 +187,7 @@ pub fn ctnetlink_unlisten(cx: &mut Cx, listener: u32) {
     }
 }
 
-/// The timeout that an event shows: one that ended of itself has none.
+/// The timeout in an event; an expired connection has none.
 pub fn event_timeout(event: &CtEvent) -> Option<u64> {
     let left = event.conn.expires_secs(event.at);
     (event.events & IPCT_DESTROY == 0 || left > 0).then_some(left)

@@ -1,5 +1,5 @@
-//! Entries that are needed soon are fetched from memory together. The kernel has no such function: this is the
-//! simulator's own haste.
+//! Prefetching of conntrack entries into the CPU's cache. The kernel has no such function; it only makes the simulator
+//! faster.
 
 use glassnet_wire::eth::ETH_P_IP;
 
@@ -9,7 +9,7 @@ use crate::Cx;
 /// How many packets ahead [`prefetch`] looks.
 pub const PREFETCH: u32 = 16;
 
-/// The entries of the next packets of a CPU's queue are on their way from memory, all at once, before each is needed.
+/// Prefetches the entries of the next packets in a CPU's backlog, so that their cache misses overlap.
 #[cold]
 pub fn prefetch(cx: &Cx) {
     let queue = &cx.k.cpus[cx.cpu.index()].process_queue;

@@ -1,4 +1,4 @@
-//! Connection tracking at the hooks of IPv4.
+//! Conntrack's hook functions for IPv4.
 //!
 //! Kernel: net/netfilter/nf_conntrack_proto.c
 
@@ -18,7 +18,7 @@ use crate::tables::netfilter::{
     Hook, HookState, PRI_CONNTRACK, PRI_CONNTRACK_CONFIRM, PRI_CONNTRACK_DEFRAG, Pf,
 };
 
-/// The functions of connection tracking.
+/// Hook functions of connection tracking.
 const HOOK_OPS: [HookOps; 6] = [
     hook_ops(DEFRAG, Hook::PreRouting, PRI_CONNTRACK_DEFRAG, ipv4_conntrack_defrag),
     hook_ops(DEFRAG, Hook::LocalOut, PRI_CONNTRACK_DEFRAG, ipv4_conntrack_defrag),
@@ -32,7 +32,7 @@ const fn hook_ops(name: &'static str, hook: Hook, priority: i32, function: HookF
     HookOps { name, pf: Pf::Ipv4, hook, priority, function, private: 0, depends_on_flow_only: true }
 }
 
-/// A rule or a table needs connection tracking in a namespace: the first one starts it (`nf_ct_netns_get`).
+/// Takes a reference for a rule or table that needs conntrack; the first registers the hooks (`nf_ct_netns_get`).
 pub fn nf_ct_netns_get(k: &mut Kernel, netns: NetnsId) {
     let net = k.conntrack.net_mut(netns);
     net.users += 1;
@@ -45,8 +45,7 @@ pub fn nf_ct_netns_get(k: &mut Kernel, netns: NetnsId) {
     }
 }
 
-/// A rule or a table no longer needs connection tracking: with the last one it ends, and entries grow old
-/// (`nf_ct_netns_put`).
+/// Drops a reference; without references the hooks are unregistered, and entries expire (`nf_ct_netns_put`).
 pub fn nf_ct_netns_put(k: &mut Kernel, netns: NetnsId) {
     let net = k.conntrack.net_mut(netns);
     debug_assert!(net.users > 0, "conntrack was given back more often than taken");
@@ -60,12 +59,12 @@ pub fn nf_ct_netns_put(k: &mut Kernel, netns: NetnsId) {
     }
 }
 
-/// A packet came in: it is tracked.
+/// PRE_ROUTING: tracks the packet.
 pub fn ipv4_conntrack_in(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.within(Func::Ipv4ConntrackIn, skb, |cx| nf_conntrack_in(cx, skb, *state))
 }
 
-/// This machine sends a packet: it is tracked, unless it is a fragment that its program wanted to send as such.
+/// LOCAL_OUT: tracks the packet, unless it is a fragment that a program sends as such.
 pub fn ipv4_conntrack_local(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.within(Func::Ipv4ConntrackLocal, skb, |cx| {
         if super::super::ipv4::ip_input::ip_hdr(cx, skb).is_some_and(Ipv4Hdr::is_fragment) {
@@ -75,12 +74,12 @@ pub fn ipv4_conntrack_local(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) 
     })
 }
 
-/// A packet got through: a new connection is entered in the table.
+/// Last hook: confirms a new connection.
 pub fn ipv4_confirm(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.within(Func::Ipv4Confirm, skb, |cx| nf_conntrack_confirm(cx, skb))
 }
 
-/// Checksums of packets that came in are checked (`nf_conntrack_checksum`), unless they never left the machine.
+/// Checksums of received packets are verified (`nf_conntrack_checksum`), not those of local ones.
 #[inline]
 pub(super) fn checksum_wanted(cx: &Cx, skb: SkbId, state: HookState) -> bool {
     state.hook == Hook::PreRouting
@@ -88,7 +87,7 @@ pub(super) fn checksum_wanted(cx: &Cx, skb: SkbId, state: HookState) -> bool {
         && cx.k.conntrack.net(state.netns).is_on(CtSysctl::Checksum)
 }
 
-/// The checksum of the first `covered` bytes of a transport payload with the pseudo header of its packet; 0 if right
+/// Checksum over the first `covered` bytes of a transport payload and the pseudo header; 0 if correct
 /// (`nf_ip_checksum`).
 #[inline]
 pub(super) fn transport_checksum(packet: &[u8], payload: &[u8], covered: usize, proto: u8) -> u16 {

@@ -1,4 +1,4 @@
-//! Connections of protocols that connection tracking knows nothing about.
+//! Generic tracking: protocols without a handler.
 //!
 //! Kernel: net/netfilter/nf_conntrack_proto_generic.c, nf_conntrack_proto_gre.c
 
@@ -16,7 +16,7 @@ const GRE_TIMEOUT: Nanos = Nanos::from_secs(30);
 /// `nf_conntrack_gre_timeout_stream`.
 const GRE_TIMEOUT_STREAM: Nanos = Nanos::from_secs(180);
 
-/// A packet of such a connection. SCTP and DCCP are tracked as if they were unknown, except for their ports.
+/// Handles a packet of such a protocol. SCTP and DCCP are handled as generic, apart from their ports.
 pub(super) fn generic_packet(cx: &mut Cx, packet: Packet) -> Handled {
     let (now, len) = (cx.now, cx.skbs[packet.skb].len());
     let gre = cx.k.conntrack.get(packet.id).is_some_and(|conn| conn.tuples[0].proto == IPPROTO_GRE);

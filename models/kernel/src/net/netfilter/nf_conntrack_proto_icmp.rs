@@ -1,4 +1,4 @@
-//! Connections of ICMP: requests and their answers; errors belong to the connection that they are about.
+//! Tracking of ICMP: queries have connections, errors are RELATED to the quoted packet's connection.
 //!
 //! Kernel: net/netfilter/nf_conntrack_proto_icmp.c
 
@@ -28,20 +28,20 @@ const ICMP_SOURCE_QUENCH: u8 = 4;
 const ICMP_INFO_REQUEST: u8 = 15;
 /// Address mask request.
 const ICMP_ADDRESS: u8 = 17;
-/// The highest type that is known.
+/// Greatest known type.
 const NR_ICMP_TYPES: u8 = 18;
 
-/// What an ICMP message is as an error.
+/// Result of the check for an ICMP error.
 pub(super) enum Error {
-    /// It is none: it has a connection of its own.
+    /// Not an error: a query or its reply.
     No,
-    /// It is about a connection, which the packet got.
+    /// An error; the packet got the connection of the quoted packet.
     Related,
-    /// It is broken, or about no connection.
+    /// Malformed, or the quoted packet has no connection.
     Invalid,
 }
 
-/// An ICMP message is a request or an answer. Only requests begin a connection.
+/// Handles a query or reply. Only queries create a connection.
 pub(super) fn nf_conntrack_icmp_packet(cx: &mut Cx, packet: Packet) -> Handled {
     cx.call(Func::NfConntrackIcmpPacket, packet.skb);
     let (now, len) = (cx.now, cx.skbs[packet.skb].len());
@@ -54,7 +54,7 @@ pub(super) fn nf_conntrack_icmp_packet(cx: &mut Cx, packet: Packet) -> Handled {
     Handled::Accept
 }
 
-/// An ICMP message is checked; an error gets the connection of the packet that it quotes.
+/// Checks an ICMP message, and attaches an error to the connection of the packet that it quotes.
 pub(super) fn nf_conntrack_icmpv4_error(
     cx: &mut Cx,
     skb: SkbId,
@@ -76,14 +76,14 @@ pub(super) fn nf_conntrack_icmpv4_error(
     }
 }
 
-/// The connection of the packet quoted at `inner`, in whichever direction it went. The error must go to where the
-/// quoted packet came from, so nobody gets errors about connections of others.
+/// Finds the connection of the packet quoted at `inner`, in either direction. The error must be addressed to the
+/// quoted packet's source.
 fn nf_conntrack_inet_error(cx: &mut Cx, skb: SkbId, inner: usize, state: HookState, zone: [u16; 2]) -> Error {
     cx.call(Func::NfConntrackInetError, skb);
     let data = cx.skbs.data(skb);
     let outer = Ipv4Hdr::ref_from_prefix(data).map_or(Ipv4Addr::UNSPECIFIED, |(iph, _)| iph.daddr.get());
     let quoted = data.get(inner..).and_then(nf_ct_get_tuple);
-    // Looked up as its answer would be: that is the direction in which the error goes.
+    // Looked up by the inverse tuple, the direction of the error.
     let Some(answer) = quoted.and_then(|(tuple, _)| tuple.inverted()) else { return Error::Invalid };
     let Some((id, dir)) = nf_conntrack_find(cx, state.netns, zone, &answer) else { return Error::Invalid };
     let expected = cx.k.conntrack.get(id).map_or(Ipv4Addr::UNSPECIFIED, |conn| conn.tuple(dir).dst);

@@ -1,8 +1,8 @@
-//! Connections of TCP: the state machine of one who listens in.
+//! Tracking of TCP: the state machine.
 //!
 //! Kernel: net/netfilter/nf_conntrack_proto_tcp.c
 //!
-//! Whether a segment lies in the window is decided in [`super::nf_conntrack_tcp_window`].
+//! The window check is in [`super::nf_conntrack_tcp_window`].
 
 use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::IPPROTO_TCP;
@@ -28,7 +28,7 @@ use crate::tables::conntrack::{
     TcpTrack, nfct_time_stamp,
 };
 
-/// Which flag of a segment decides (`enum tcp_bit_set`).
+/// The flag of a segment that selects the transition (`enum tcp_bit_set`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
@@ -59,7 +59,7 @@ impl Kind {
     }
 }
 
-/// Where a segment leads: to a state, nowhere because it is ignored, or nowhere because it is invalid.
+/// Result of a transition: a new state, ignore (`sIG`), or invalid (`sIV`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     To(TcpState),
@@ -94,7 +94,7 @@ fn next_state(dir: Dir, kind: Kind, state: TcpState) -> Next {
     }
 }
 
-/// How long a connection lives in a state.
+/// Timeout of a state.
 fn timeout_of(net: &CtNet, state: TcpState) -> Nanos {
     let which = match state {
         TcpState::None | TcpState::SynSent => CtSysctl::TcpTimeoutSynSent,
@@ -105,26 +105,26 @@ fn timeout_of(net: &CtNet, state: TcpState) -> Nanos {
         TcpState::LastAck => CtSysctl::TcpTimeoutLastAck,
         TcpState::TimeWait => CtSysctl::TcpTimeoutTimeWait,
         TcpState::Close => CtSysctl::TcpTimeoutClose,
-        // It has no setting.
+        // No sysctl.
         TcpState::SynSent2 => return Nanos::from_secs(120),
     };
     net.timeout(which)
 }
 
-/// What the state machine makes of a segment before its window is checked.
+/// Result of the state machine, before the window check.
 enum Step {
-    /// It leads from this state to that one, if it lies in the window.
+    /// From one state to another, if the segment is in the window.
     Check(TcpState, TcpState),
-    /// It leads from this state to that one, wherever it lies.
+    /// From one state to another, without a window check.
     Trust(TcpState, TcpState),
-    /// It changes nothing.
+    /// Accepted without a change.
     Accept,
     Invalid,
-    /// The connection is over: the segment opens a new one.
+    /// The connection is closed; the segment creates a new one.
     Reopen,
 }
 
-/// A segment of a connection.
+/// Handles a segment (`nf_conntrack_tcp_packet`).
 pub(super) fn nf_conntrack_tcp_packet(cx: &mut Cx, packet: Packet) -> Handled {
     cx.call(Func::NfConntrackTcpPacket, packet.skb);
     let data = cx.skbs.data(packet.skb);
@@ -169,8 +169,8 @@ pub(super) fn nf_conntrack_tcp_packet(cx: &mut Cx, packet: Packet) -> Handled {
     finish(cx, packet, (kind, len), (old, new), timeout)
 }
 
-/// The connection of a packet that was answered with a reset is over (`nf_ct_set_closing`, since Linux 6.3). Linux 6.18
-/// leaves one alone that is not in the table yet.
+/// Closes the connection of a packet that was answered with a RST (`nf_ct_set_closing`, since Linux 6.3). Linux 6.18
+/// does so only for confirmed connections.
 pub fn nf_ct_set_closing(cx: &mut Cx, skb: SkbId) {
     let now = cx.now;
     let Some((id, _)) = cx.nf_ct_get(skb) else { return };
@@ -187,7 +187,7 @@ pub fn nf_ct_set_closing(cx: &mut Cx, skb: SkbId) {
     ecache::cache(conn, IPCT_PROTOINFO);
 }
 
-/// The segment got through: the connection lives on, or was refused at once.
+/// The segment is valid: sets state and timeout, or deletes a connection that was refused at once.
 fn finish(
     cx: &mut Cx,
     packet: Packet,
@@ -199,13 +199,13 @@ fn finish(
     let Some((conn, net)) = cx.k.conntrack.conn_and_net(packet.id) else { return Handled::Invalid };
     if !conn.has(IPS_SEEN_REPLY) {
         if kind == Kind::Rst {
-            // Refused: nobody needs to remember it.
+            // Refused: the entry is deleted.
             nf_ct_acct_add(conn, dir, len);
             nf_ct_delete(cx, packet.id);
             return Handled::Accept;
         }
         if kind == Kind::Syn && old == TcpState::SynSent {
-            // A SYN that is sent again does not keep the entry alive.
+            // A retransmitted SYN does not extend the timeout.
             return Handled::Accept;
         }
         let unacknowledged = net.timeout(CtSysctl::TcpTimeoutUnacknowledged);
@@ -223,7 +223,7 @@ fn finish(
     Handled::Accept
 }
 
-/// Its length, its checksum or its flags are wrong (`tcp_error`).
+/// Wrong length, checksum or flags (`tcp_error`).
 fn is_broken(cx: &Cx, packet: Packet, th: &TcpHdr, bytes: &[u8]) -> bool {
     let hlen = th.header_len();
     if hlen < TCP_HLEN || bytes.len() < hlen {
@@ -247,7 +247,7 @@ fn is_broken(cx: &Cx, packet: Packet, th: &TcpHdr, bytes: &[u8]) -> bool {
     )
 }
 
-/// The first segment of a connection; false if none can begin so (`tcp_new`).
+/// The first segment of a connection; false if it cannot create one (`tcp_new`).
 fn tcp_new(conn: &mut Conn, net: &CtNet, segment: &Segment, kind: Kind) -> bool {
     let mut track = TcpTrack { last_index: Kind::None as u8, ..TcpTrack::default() };
     let maxwin = u32::from(segment.win).max(1);
@@ -258,7 +258,7 @@ fn tcp_new(conn: &mut Conn, net: &CtNet, segment: &Segment, kind: Kind) -> bool 
             (first.end, first.maxwin, first.maxend) = (segment.end, maxwin, segment.end);
         }
         Next::To(_) if net.is_on(CtSysctl::TcpLoose) => {
-            // Picked up in the middle: nobody knows how its windows are scaled.
+            // Picked up in mid-connection: the window scale is unknown.
             (first.end, first.maxwin) = (segment.end, maxwin);
             first.maxend = segment.end.wrapping_add(maxwin);
             for side in &mut track.seen {
@@ -307,7 +307,7 @@ fn step(
     }
 }
 
-/// After a SYN that was let through unproved, an ACK of the other side may only be a challenge (RFC 5961).
+/// After an ignored SYN, an ACK of the other side may be a challenge ACK (RFC 5961).
 fn is_challenge_ack(track: &TcpTrack, kind: Kind, dir: Dir) -> bool {
     kind == Kind::Ack
         && track.last_dir != dir as u8
@@ -315,14 +315,14 @@ fn is_challenge_ack(track: &TcpTrack, kind: Kind, dir: Dir) -> bool {
         && track.last_flags & TCP_FLAG_CHALLENGE_ACK != 0
 }
 
-/// The segment may show that the ends know better than the tracker: it goes through and is remembered.
+/// An ignored segment passes and is recorded, since conntrack may be out of sync with the endpoints.
 fn ignore(track: &mut TcpTrack, segment: &Segment, (kind, dir): (Kind, Dir)) -> Step {
     let answers_ignored_syn = kind == Kind::SynAck
         && track.last_index == Kind::Syn as u8
         && track.last_dir != dir as u8
         && segment.ack == track.last_end;
     if answers_ignored_syn {
-        // Both ends agree on the SYN that was let through: it counts from now on.
+        // Both endpoints agree on the SYN that was ignored: it is valid.
         track.last_flags &= !TCP_FLAG_CHALLENGE_ACK;
         let (end, maxwin) = (track.last_end, u32::from(track.last_win).max(1));
         track.seen[usize::from(track.last_dir)] = TcpSeen {
@@ -354,7 +354,7 @@ fn ignore(track: &mut TcpTrack, segment: &Segment, (kind, dir): (Kind, Dir)) -> 
     Step::Accept
 }
 
-/// An RST ends the connection only if its sequence number is credible.
+/// A RST closes the connection only if its sequence number is plausible.
 fn reset(
     track: &TcpTrack,
     net: &CtNet,
@@ -384,7 +384,7 @@ fn reset(
         if !established || segment.seq == peer.maxack || follows_last {
             return Step::Check(old, new);
         }
-        // It is not exactly where it should be: a challenge ACK may follow.
+        // Not the exact sequence number: a challenge ACK may follow.
         new = old;
     }
     let answers_ignored =
@@ -414,8 +414,8 @@ fn choose_timeout(track: &TcpTrack, net: &CtNet, kind: Kind, new: TcpState) -> N
     }
 }
 
-/// A FIN or RST outside the window that the other side then answers with one of its own: the connection is most
-/// likely over, so it does not live on for days (`nf_tcp_handle_invalid`).
+/// Shortens the timeout after a FIN or RST outside the window that the other side answers with its own
+/// (`nf_tcp_handle_invalid`).
 fn shorten_after_invalid(conn: &mut Conn, net: &CtNet, now: Nanos, (kind, dir): (Kind, Dir)) {
     if !conn.has(IPS_ASSURED) || conn.has(IPS_FIXED_TIMEOUT) || !matches!(kind, Kind::Rst | Kind::Fin) {
         return;

@@ -1,4 +1,4 @@
-//! Connections of UDP and UDP-Lite: who answered, and for how long.
+//! Tracking of UDP and UDP-Lite.
 //!
 //! Kernel: net/netfilter/nf_conntrack_proto_udp.c
 
@@ -18,10 +18,10 @@ use crate::tables::conntrack::{
     CtSysctl, IPS_ASSURED, IPS_NAT_CLASH, IPS_SEEN_REPLY, Proto, nfct_time_stamp,
 };
 
-/// Packets both ways for this long make a stream.
+/// A flow with packets in both directions for this long is a stream.
 const STREAM_AFTER: Nanos = Nanos::from_secs(2);
 
-/// A datagram of a connection.
+/// Handles a datagram.
 #[inline]
 pub(super) fn nf_conntrack_udp_packet(cx: &mut Cx, packet: Packet) -> Handled {
     cx.call(Func::NfConntrackUdpPacket, packet.skb);
@@ -49,7 +49,7 @@ pub(super) fn nf_conntrack_udp_packet(cx: &mut Cx, packet: Packet) -> Handled {
     Handled::Accept
 }
 
-/// Its length or its checksum is wrong (`udp_error`, `udplite_error`).
+/// Wrong length or checksum (`udp_error`, `udplite_error`).
 fn is_broken(cx: &Cx, packet: Packet) -> bool {
     let data = cx.skbs.data(packet.skb);
     let Some(datagram) = data.get(packet.dataoff..) else { return true };
@@ -57,9 +57,9 @@ fn is_broken(cx: &Cx, packet: Packet) -> bool {
     let len = usize::from(udp.len.get());
     let lite = data[9] == IPPROTO_UDPLITE;
     if lite {
-        // The length says how much the checksum covers.
+        // The length field is the checksum coverage.
         let covered = if len == 0 { datagram.len() } else { len };
-        // The kernel sums the pseudo header of UDP, so it finds right checksums of UDP-Lite wrong.
+        // The kernel uses UDP's pseudo header, so correct checksums of UDP-Lite are found wrong.
         let wrong = checksum_wanted(cx, packet.skb, packet.state)
             && transport_checksum(data, datagram, covered, IPPROTO_UDP) != 0;
         return covered < UDP_HLEN || covered > datagram.len() || udp.check.get() == 0 || wrong;

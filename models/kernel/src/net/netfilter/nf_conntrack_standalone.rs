@@ -1,4 +1,4 @@
-//! The settings of connection tracking.
+//! Sysctls of connection tracking.
 //!
 //! Kernel: net/netfilter/nf_conntrack_standalone.c
 
@@ -17,7 +17,7 @@ pub static MODULE: Module = Module {
     ..Module::named("nf_conntrack")
 };
 
-/// Settings of the namespace.
+/// Per-namespace sysctls.
 pub static SYSCTLS: SysctlTable = SysctlTable::new("net/netfilter", &ROWS);
 
 static ROWS: [Sysctl; CT_SYSCTL_COUNT] = {
@@ -47,14 +47,14 @@ fn set_setting(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errn
     Ok(())
 }
 
-/// A setting of what is not modelled: IPv6, GRE, SCTP, helpers, logging of invalid packets.
+/// A sysctl of IPv6, GRE or SCTP, which are not modelled.
 macro_rules! fixed {
     ($name:literal, $value:literal) => {
         Sysctl::not_followed($name, |_, _, _| $value)
     };
 }
 
-/// Numbers of the machine, and settings that keep their value.
+/// Sysctls of the machine, and those with a fixed value.
 pub static OTHER_SYSCTLS: SysctlTable = SysctlTable::new(
     "net/netfilter",
     &[
@@ -74,7 +74,7 @@ pub static OTHER_SYSCTLS: SysctlTable = SysctlTable::new(
             "nf_conntrack_buckets",
             |k, _, _| i64::from(k.conntrack.buckets),
             |cx, _, _, value| {
-                // It is rounded up to whole pages of list heads.
+                // Rounded up to whole pages of list heads.
                 cx.k.conntrack.buckets = (value as u32).max(1).next_multiple_of(512);
                 Ok(())
             },

@@ -1,10 +1,10 @@
-//! Whether a TCP segment lies in the window, as one who listens in can know it.
+//! The TCP window check.
 //!
 //! Kernel: net/netfilter/nf_conntrack_proto_tcp.c (`tcp_in_window`)
 //!
-//! After Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter": a segment fits if it (I) does not go
-//! beyond what the receiver allowed, (II) is not too old, (III) acknowledges nothing that was not sent, and (IV) does
-//! not acknowledge too old data.
+//! After Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter": a segment is in the window if it (I) does
+//! not end beyond the receiver's window, (II) does not start too far before it, (III) does not acknowledge data that
+//! was not sent, and (IV) does not acknowledge too old data.
 
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN, TcpHdr};
 
@@ -14,7 +14,7 @@ use crate::tables::conntrack::proto::{
 };
 use crate::tables::conntrack::{CtNet, CtSysctl, Dir, TcpSeen, TcpState, TcpTrack};
 
-/// An acknowledgement may be this old at least, bytes (`MAXACKWINCONST`).
+/// Least allowed age of an ACK, bytes (`MAXACKWINCONST`).
 const MAXACKWINCONST: u32 = 66_000;
 /// The largest window scale (RFC 7323).
 const TCP_MAX_WSCALE: u8 = 14;
@@ -35,22 +35,22 @@ fn after(a: u32, b: u32) -> bool {
     before(b, a)
 }
 
-/// What tracking reads of a segment.
+/// Fields of a segment.
 pub(super) struct Segment<'a> {
     /// Sequence number.
     pub seq: u32,
     /// Acknowledgement.
     pub ack: u32,
-    /// Sequence number after it; SYN and FIN count one each.
+    /// End sequence number; SYN and FIN count one each.
     pub end: u32,
-    /// Window as it stands in the header.
+    /// Window field, unscaled.
     pub win: u16,
     flags: u8,
     options: &'a [u8],
 }
 
 impl<'a> Segment<'a> {
-    /// Of a segment whose lengths were checked; `bytes` begins at the TCP header.
+    /// From a header whose lengths were checked; `bytes` begins at the TCP header.
     #[inline]
     pub(super) fn new(th: &TcpHdr, bytes: &'a [u8]) -> Segment<'a> {
         let hlen = th.header_len();
@@ -72,7 +72,7 @@ impl<'a> Segment<'a> {
         self.flags & flag != 0
     }
 
-    /// Each option's kind and content, up to the first that is broken.
+    /// Kind and content of each option, up to the first malformed one.
     fn options(&self) -> impl Iterator<Item = (u8, &'a [u8])> + use<'a> {
         let mut rest = self.options;
         std::iter::from_fn(move || {
@@ -92,7 +92,7 @@ impl<'a> Segment<'a> {
     }
 }
 
-/// What a SYN offers (`tcp_options`). One without any option leaves what an earlier one offered.
+/// Reads the options of a SYN (`tcp_options`). Without any option, those of an earlier SYN stay.
 pub(super) fn tcp_options(segment: &Segment, side: &mut TcpSeen) {
     if segment.options.is_empty() {
         return;
@@ -111,7 +111,7 @@ pub(super) fn tcp_options(segment: &Segment, side: &mut TcpSeen) {
     }
 }
 
-/// The highest edge of the blocks that a segment acknowledges selectively, at least `ack` (`tcp_sack`).
+/// The right edge of the highest SACK block, at least `ack` (`tcp_sack`).
 fn tcp_sack(segment: &Segment, ack: u32) -> u32 {
     let mut sack = ack;
     for (kind, content) in segment.options() {
@@ -128,18 +128,18 @@ fn tcp_sack(segment: &Segment, ack: u32) -> u32 {
     sack
 }
 
-/// How a segment fits.
+/// Result of the window check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// It lies in the window.
+    /// In the window.
     In,
-    /// It goes through, and changes nothing.
+    /// Accepted, but not recorded.
     Ignore,
-    /// It lies outside.
+    /// Out of the window.
     Out,
 }
 
-/// A segment in numbers, made comparable with what was seen.
+/// A segment's numbers, with those that it lacks filled in.
 struct Numbers {
     seq: u32,
     end: u32,
@@ -148,8 +148,8 @@ struct Numbers {
     win: u32,
 }
 
-/// Checks a segment against the windows of both sides, and moves them on (`tcp_in_window`). `plain_ack`: nothing but
-/// ACK decides about it.
+/// Checks a segment against the windows of both sides and updates them (`tcp_in_window`). `plain_ack`: the segment was
+/// classified as ACK.
 pub(super) fn tcp_in_window(
     track: &mut TcpTrack,
     net: &CtNet,
@@ -177,11 +177,11 @@ pub(super) fn tcp_in_window(
         return fit;
     }
     if !segment.has(TCP_ACK) || segment.has(TCP_RST) && n.ack == 0 {
-        // Nothing is acknowledged; some stacks set ACK in a reset all the same.
+        // Without an ACK; some stacks set the flag in a RST with ACK number 0.
         (n.ack, n.sack) = (receiver.end, receiver.end);
     }
     if segment.has(TCP_RST) && n.seq == 0 && state == TcpState::SynSent {
-        // The answer to a SYN.
+        // A RST in reply to a SYN.
         (n.seq, n.end) = (sender.end, sender.end);
     }
     let fit = fits(sender, receiver, &n);
@@ -196,7 +196,7 @@ pub(super) fn tcp_in_window(
     Fit::In
 }
 
-/// What the first segment of a side says of its window, and a SYN that is sent anew with another sequence number.
+/// Initializes a side's window from its first segment, or from a new SYN with another sequence number.
 fn begin(
     state: TcpState,
     sender: &mut TcpSeen,
@@ -209,7 +209,7 @@ fn begin(
     if sender.maxwin == 0 {
         if segment.has(TCP_SYN) {
             tcp_init_sender(sender, receiver, segment, n, dir);
-            // Both sides open at once.
+            // Simultaneous open.
             return (!segment.has(TCP_ACK)).then_some(Fit::In);
         }
         sender.end = n.end;
@@ -218,7 +218,7 @@ fn begin(
         if receiver.maxwin == 0 {
             (receiver.end, receiver.maxend) = (n.sack, n.sack);
         } else if n.sack == receiver.end.wrapping_add(1) {
-            // Most likely the answer to a keepalive.
+            // Probably the reply to a keepalive.
             receiver.end = receiver.end.wrapping_add(1);
         }
         return None;
@@ -230,7 +230,7 @@ fn begin(
     None
 }
 
-/// A SYN says where a side begins; windows are scaled only if both offered it.
+/// Initializes the sender from a SYN; windows are scaled only if both sides offered it.
 fn tcp_init_sender(sender: &mut TcpSeen, receiver: &mut TcpSeen, segment: &Segment, n: &Numbers, dir: Dir) {
     (sender.end, sender.maxend, sender.maxwin) = (n.end, n.end, n.win.max(1));
     tcp_options(segment, sender);
@@ -252,7 +252,7 @@ fn fits(sender: &mut TcpSeen, receiver: &TcpSeen, n: &Numbers) -> Fit {
             && overshot <= receiver.maxwin
             && acks_sent_data;
         if a_bit_too_much {
-            // If the receiver takes it, its acknowledgement must not look wrong.
+            // Otherwise the receiver's ACK of this segment would be found invalid.
             sender.end = n.end;
             sender.flags |= TCP_FLAG_DATA_UNACKNOWLEDGED;
             return Fit::Ignore;

@@ -1,4 +1,4 @@
-//! What a packet's connection is told by.
+//! Tuples: what identifies the connection of a packet.
 //!
 //! Kernel: include/net/netfilter/nf_conntrack_tuple.h, net/netfilter/nf_conntrack_core.c (`nf_ct_get_tuple`)
 
@@ -14,8 +14,8 @@ pub const IPPROTO_SCTP: u8 = 132;
 /// DCCP.
 pub const IPPROTO_DCCP: u8 = 33;
 
-/// The tuple of a packet that begins with its IPv4 header, and where the payload begins (`nf_ct_get_tuplepr`). None
-/// for later fragments and packets that are too short.
+/// The tuple of a packet that begins with its IPv4 header, and the offset of the payload (`nf_ct_get_tuplepr`). `None`
+/// for later fragments and truncated packets.
 #[inline]
 pub fn nf_ct_get_tuple(packet: &[u8]) -> Option<(Tuple, usize)> {
     let (iph, _) = Ipv4Hdr::ref_from_prefix(packet).ok()?;

@@ -1,4 +1,4 @@
-//! A packet as a line of the kernel's log.
+//! Packets as lines of the kernel log.
 //!
 //! Kernel: net/netfilter/nf_log_syslog.c
 
@@ -17,7 +17,7 @@ use crate::kernel::INIT_NET;
 use crate::note::Note;
 use crate::sysctl::{Shown, Sysctl, SysctlTable};
 
-/// The setting of the machine whether rules of other namespaces log.
+/// `nf_log_all_netns`.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/netfilter",
     &[Sysctl::new(
@@ -31,7 +31,7 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
     .shown(Shown::InInit)],
 );
 
-/// What a line tells beside the plain headers (`NF_LOG_*`).
+/// What a line contains besides the plain headers (`NF_LOG_*`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogFlags {
     /// Sequence numbers of TCP.
@@ -42,16 +42,16 @@ pub struct LogFlags {
     pub ip_options: bool,
     /// User and group of the sender.
     pub uid: bool,
-    /// The Ethernet header by its fields.
+    /// The Ethernet header, field by field.
     pub macdecode: bool,
 }
 
-/// What `TRACE` tells (`NF_LOG_DEFAULT_MASK`).
+/// Flags of `TRACE` (`NF_LOG_DEFAULT_MASK`).
 pub const LOG_DEFAULT: LogFlags =
     LogFlags { tcp_sequence: true, tcp_options: true, ip_options: true, uid: true, macdecode: false };
 
-/// Writes a line about the packet (`nf_log_packet`, `nf_log_ip_packet`). Rules of namespaces other than the machine's
-/// first one are silent unless `nf_log_all_netns` is set; the detail view shows the line all the same.
+/// Logs a packet (`nf_log_packet`, `nf_log_ip_packet`). Other namespaces than the initial one log only with
+/// `nf_log_all_netns`; the detail view shows the line in any case.
 pub fn nf_log_packet(cx: &mut Cx, par: &Par, level: u8, flags: LogFlags, prefix: &str) {
     let heard = par.state.netns == INIT_NET || cx.k.log.nf_log_all_netns != 0;
     if !heard && !cx.observed {
@@ -64,8 +64,8 @@ pub fn nf_log_packet(cx: &mut Cx, par: &Par, level: u8, flags: LogFlags, prefix:
     }
 }
 
-/// Writes the line of a rule that a traced packet matched (`nf_log_trace` of `trace_packet`). `chain` is the chain's
-/// name, `what` is `rule`, `return` or `policy`, `number` counts rules from 1 on.
+/// Logs a rule that a traced packet matched (`nf_log_trace` in `trace_packet`). `chain` is the chain's name, `what` is
+/// `rule`, `return` or `policy`, `number` is the rule's number, from 1.
 pub fn nf_log_trace(cx: &mut Cx, par: &Par, chain: &str, what: &str, number: usize) {
     let prefix = format!("TRACE: {}:{chain}:{what}:{number} ", par.table.name());
     nf_log_packet(cx, par, crate::tables::klog::LOG_WARNING, LOG_DEFAULT, &prefix);
@@ -129,7 +129,7 @@ fn hex_upper(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// Bytes from the IPv4 header on that are written as text.
+/// Formats the bytes from the IPv4 header on.
 struct Dump<'a> {
     bytes: &'a [u8],
     flags: LogFlags,
@@ -137,8 +137,8 @@ struct Dump<'a> {
 }
 
 impl Dump<'_> {
-    /// An IPv4 packet at this offset, which is that of an ICMP error's inside where it is not 0; false if the line ends
-    /// early. Kernel: `dump_ipv4_packet`
+    /// Writes the IPv4 packet at this offset, 0 or that of a packet quoted by an ICMP error (`dump_ipv4_packet`); false if
+    /// it is truncated.
     fn ipv4(&mut self, at: usize) -> bool {
         let Some((iph, _)) = self.bytes.get(at..).and_then(|b| Ipv4Hdr::read_from_prefix(b).ok()) else {
             self.out.push_str("TRUNCATED");
@@ -304,7 +304,7 @@ impl Dump<'_> {
     }
 }
 
-/// The least length of an ICMP message of a type, bytes.
+/// Minimum length of an ICMP message of this type, bytes.
 fn icmp_len(kind: u8) -> usize {
     match kind {
         0 | 8 => 4,

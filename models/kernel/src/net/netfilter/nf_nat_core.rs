@@ -1,4 +1,4 @@
-//! NAT: a connection's addresses and ports are decided with its first packet, and every packet is rewritten so.
+//! NAT: the mapping of a connection is chosen with its first packet and applied to every packet.
 //!
 //! Kernel: net/netfilter/nf_nat_core.c
 
@@ -24,7 +24,7 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState};
 use crate::tables::xt::{TableName, Variant};
 
-/// A range of addresses and ports that NAT may choose from (`struct nf_nat_range2`).
+/// Addresses and ports for NAT to choose from (`struct nf_nat_range2`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NatRange {
     /// First and last address.
@@ -41,7 +41,7 @@ pub struct NatRange {
     pub persistent: bool,
 }
 
-/// Which end of a packet is rewritten (`enum nf_nat_manip_type`).
+/// The address that is rewritten (`enum nf_nat_manip_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manip {
     /// The source.
@@ -51,7 +51,7 @@ pub enum Manip {
 }
 
 impl Manip {
-    /// What NAT rewrites at a hook (`HOOK2MANIP`).
+    /// The address that NAT rewrites at a hook (`HOOK2MANIP`).
     pub fn at(hook: Hook) -> Manip {
         match hook {
             Hook::PostRouting | Hook::LocalIn => Manip::Src,
@@ -59,7 +59,7 @@ impl Manip {
         }
     }
 
-    /// NAT has decided about this end (`IPS_SRC_NAT_DONE`, `IPS_DST_NAT_DONE`).
+    /// The mapping of this address is chosen (`IPS_SRC_NAT_DONE`, `IPS_DST_NAT_DONE`).
     pub fn done(self) -> u16 {
         match self {
             Manip::Src => IPS_SRC_NAT_DONE,
@@ -67,8 +67,8 @@ impl Manip {
         }
     }
 
-    /// The bit in a connection's status that says that packets of a direction are rewritten at this end: what is the
-    /// source of one direction is the destination of the other.
+    /// The status bit that says that packets of a direction are rewritten at this address: source NAT of one direction
+    /// is destination NAT of the other.
     pub fn status(self, dir: Dir) -> u16 {
         let status = match self {
             Manip::Src => IPS_SRC_NAT,
@@ -83,26 +83,26 @@ fn has_ports(proto: u8) -> bool {
     matches!(proto, 6 | 17 | 33 | 132 | 136)
 }
 
-/// Ports that a port may be replaced by if the rule says none: those of the same class.
+/// Replacement ports without a port range: those of the same class.
 const CLASSES: [(u16, u16); 3] = [(1, 511), (600, 1023), (1024, 65_535)];
-/// Most ports that are tried in a row.
+/// Greatest number of ports tried in a row.
 const MAX_ATTEMPTS: u32 = 128;
-/// Fewer than so many ports are not tried again from another start.
+/// A search with fewer attempts is not repeated from another offset.
 const MIN_ATTEMPTS: u32 = 16;
 
-/// What a choice asks.
+/// Lookups that a choice needs.
 trait Taken {
-    /// Another connection gets the replies to this tuple (`nf_nat_used_tuple`).
+    /// The tuple is in use, as the reply tuple of another connection (`nf_nat_used_tuple`).
     fn used(&mut self, tuple: &Tuple) -> bool;
-    /// The same of a connection as it came (`nf_nat_used_tuple_new`).
+    /// The same for a connection whose tuple was not changed (`nf_nat_used_tuple_new`).
     fn used_new(&mut self, tuple: &Tuple) -> bool {
         self.used(tuple)
     }
-    /// Where to begin a search.
+    /// Random offset of a search.
     fn random(&mut self) -> u16;
 }
 
-/// The connections of the machine, seen by a new one.
+/// The connections of the machine, without the new one.
 struct Connections<'a, 'w> {
     cx: &'a mut Cx<'w>,
     id: CtId,
@@ -123,7 +123,7 @@ impl Taken for Connections<'_, '_> {
     }
 }
 
-/// Only a connection without NAT that is this one's reverse has the tuple, so another port would help nobody.
+/// The tuple belongs to the reverse connection, without NAT; another port would not help.
 fn is_reverse(table: &Conntrack, id: CtId, tuple: &Tuple) -> bool {
     let Some(new) = table.get(id).filter(|new| allows_clash(new.tuples[0].proto)) else { return false };
     let find = |tuple: &Tuple| table.find(new.netns, new.zone, tuple);
@@ -134,7 +134,7 @@ fn is_reverse(table: &Conntrack, id: CtId, tuple: &Tuple) -> bool {
     })
 }
 
-/// What a choice is made from.
+/// Input of a choice.
 struct Choice<'a, T> {
     range: &'a NatRange,
     manip: Manip,
@@ -146,8 +146,8 @@ impl<T: Taken> Choice<'_, T> {
         self.range.random || self.range.random_fully
     }
 
-    /// The tuple that packets get which look like `orig` now (`get_unique_tuple`). `known` are tuples that the same
-    /// source got before. The result may be in use: then nothing was free, and the packet will not be confirmed.
+    /// A unique tuple for packets that have the tuple `orig` now (`get_unique_tuple`). `known` are mappings that the
+    /// same source got before. If nothing is free, the result is in use, and the packet fails to be confirmed.
     fn unique(&mut self, orig: &Tuple, zone: u16, known: Option<Tuple>) -> Tuple {
         if self.manip == Manip::Src && !self.random() {
             if source_in_range(orig, self.range) {
@@ -160,14 +160,14 @@ impl<T: Taken> Choice<'_, T> {
         }
         let mut tuple = *orig;
         choose_address(&mut tuple, self.range, self.manip, zone);
-        if !self.random() && self.good_as_it_is(&tuple) {
+        if !self.random() && self.keeps_port(&tuple) {
             return tuple;
         }
         self.choose_port(tuple)
     }
 
-    /// No other port is needed: it is in the range and free. A range of one port is taken even if it is in use.
-    fn good_as_it_is(&mut self, tuple: &Tuple) -> bool {
+    /// The tuple's port is in the range and free. A range of one port is taken without a check.
+    fn keeps_port(&mut self, tuple: &Tuple) -> bool {
         match self.range.ports {
             Some(_) if self.range.base_port.is_some() => false,
             Some((first, last)) => {
@@ -177,7 +177,7 @@ impl<T: Taken> Choice<'_, T> {
         }
     }
 
-    /// Another port or identifier (`nf_nat_l4proto_unique_tuple`).
+    /// Chooses a port or identifier (`nf_nat_l4proto_unique_tuple`).
     fn choose_port(&mut self, mut tuple: Tuple) -> Tuple {
         let icmp = tuple.proto == IPPROTO_ICMP;
         if !icmp && !has_ports(tuple.proto) {
@@ -187,7 +187,7 @@ impl<T: Taken> Choice<'_, T> {
         let (first, size) = match self.range.ports {
             Some((first, last)) => (u32::from(first.min(last)), u32::from(first.abs_diff(last)) + 1),
             None if icmp => (0, 65_536),
-            // A destination port stays unless the rule says otherwise.
+            // A destination port is changed only by a port range.
             None if self.manip == Manip::Dst => return tuple,
             None => {
                 let class = CLASSES[usize::from(own >= 512) + usize::from(own >= 1024)];
@@ -196,7 +196,7 @@ impl<T: Taken> Choice<'_, T> {
         };
         let mut start = match self.range.base_port {
             Some(base) => own.wrapping_sub(base),
-            // A destination is taken from the beginning of its range, unless the rule says otherwise.
+            // Destination ports are searched from the start of the range, unless the rule asks for random ones.
             None if self.manip == Manip::Dst && !self.range.random && !self.range.random_fully => 0,
             None => self.taken.random(),
         };
@@ -220,7 +220,7 @@ impl<T: Taken> Choice<'_, T> {
     }
 }
 
-/// The source of a tuple is what a range asks for.
+/// The tuple's source is in the range.
 fn source_in_range(tuple: &Tuple, range: &NatRange) -> bool {
     let address = range.addrs.is_none_or(|(first, last)| (first..=last).contains(&tuple.src));
     address && range.ports.is_none_or(|ports| port_in_range(tuple, Manip::Src, ports))
@@ -229,7 +229,7 @@ fn source_in_range(tuple: &Tuple, range: &NatRange) -> bool {
 fn port_in_range(tuple: &Tuple, manip: Manip, (first, last): (u16, u16)) -> bool {
     let port = match manip {
         _ if tuple.proto == IPPROTO_ICMP => tuple.sport,
-        // GRE has a key where others have a port, and it is not tracked here.
+        // GRE has keys instead of ports; they are not tracked here.
         _ if !has_ports(tuple.proto) => return true,
         Manip::Src => tuple.sport,
         Manip::Dst => tuple.dport,
@@ -237,13 +237,13 @@ fn port_in_range(tuple: &Tuple, manip: Manip, (first, last): (u16, u16)) -> bool
     (first..=last).contains(&port)
 }
 
-/// One address of a range of several, by a hash of the source, and of the destination unless `--persistent`
-/// (`find_best_ips_proto`). The kernel's hash has no secret: the choice is the same.
+/// Chooses one address of a range by a hash of the source, and of the destination unless `--persistent`
+/// (`find_best_ips_proto`). The kernel's hash has no seed, so the choice is the same.
 fn choose_address(tuple: &mut Tuple, range: &NatRange, manip: Manip, zone: u16) {
     let Some((first, last)) = range.addrs else { return };
     let initval = if range.persistent { 0 } else { u32::from_le_bytes(tuple.dst.octets()) ^ u32::from(zone) };
-    // An IPv4 address in a union with an IPv6 one: four words of which three are 0, the first as it is on the wire,
-    // read by a little-endian machine.
+    // The kernel hashes a union with an IPv6 address: four words of which three are 0, the first in network byte order
+    // on a little-endian machine.
     let hash = jhash2([u32::from_le_bytes(tuple.src.octets()), 0, 0, 0], initval);
     let address = if first == last {
         first
@@ -280,7 +280,7 @@ fn jhash2(words: [u32; 4], initval: u32) -> u32 {
     (c ^ b).wrapping_sub(b.rotate_left(24))
 }
 
-/// Decides about one end of a new connection (`nf_nat_setup_info`).
+/// Chooses the mapping of one address of a new connection (`nf_nat_setup_info`).
 pub fn nf_nat_setup_info(cx: &mut Cx, id: CtId, skb: SkbId, range: &NatRange, manip: Manip) -> Verdict {
     cx.call(Func::NfNatSetupInfo, skb);
     if cx.k.conntrack.get(id).is_some_and(Conn::is_confirmed) {
@@ -293,18 +293,18 @@ pub fn nf_nat_setup_info(cx: &mut Cx, id: CtId, skb: SkbId, range: &NatRange, ma
     Verdict::Accept
 }
 
-/// Decides about one end of a connection that is not in the table yet, whoever asks: what it was and what it becomes.
-/// `None` if that is decided already.
+/// Chooses the mapping of one address of an unconfirmed connection, without a packet. Returns the tuple before and
+/// after; `None` if it was chosen before.
 pub fn nf_nat_setup(cx: &mut Cx, id: CtId, range: &NatRange, manip: Manip) -> Option<(Tuple, Tuple)> {
     let conn = cx.k.conntrack.get(id).filter(|conn| !conn.has(manip.done()))?;
     let (netns, zone) = (conn.netns, conn.zone);
-    // What NAT made of the connection so far.
+    // The original tuple as NAT changed it so far.
     let now = conn.tuple(Dir::Reply).inverted()?;
     let known = match manip {
         Manip::Src => find_appropriate_src(cx, &now, netns, zone[0], range),
         Manip::Dst => None,
     };
-    // The choice goes by the zone's number, whichever direction it is for.
+    // The hash takes the zone's number, whatever its direction.
     let number = zone[0].max(zone[1]);
     let new = Choice { range, manip, taken: Connections { cx, id } }.unique(&now, number, known);
     if new != now
@@ -321,7 +321,7 @@ pub fn nf_nat_setup(cx: &mut Cx, id: CtId, range: &NatRange, manip: Manip) -> Op
     Some((now, new))
 }
 
-/// A decision for the detail view.
+/// The note about a mapping.
 fn decision(old: &Tuple, new: &Tuple, manip: Manip) -> NatNote {
     let end = |tuple: &Tuple| {
         let (address, port) = match manip {
@@ -334,7 +334,7 @@ fn decision(old: &Tuple, new: &Tuple, manip: Manip) -> NatNote {
     NatNote { source: manip == Manip::Src, old: end(old), new: end(new) }
 }
 
-/// What NAT made of the same source before, if that is in the range (`find_appropriate_src`).
+/// An earlier mapping of the same source, if it is in the range (`find_appropriate_src`).
 fn find_appropriate_src(
     cx: &Cx,
     tuple: &Tuple,
@@ -345,27 +345,27 @@ fn find_appropriate_src(
     let table = &cx.k.conntrack;
     let mapped = |id: CtId| {
         let made = table.get(id)?.tuple(Dir::Reply).inverted()?;
-        // An ICMP tuple keeps its identifier at its source.
+        // The source port of an ICMP tuple is its identifier.
         let result = Tuple { src: made.src, sport: made.sport, ..*tuple };
         source_in_range(&result, range).then_some(result)
     };
     table.by_source.from(netns, zone, tuple).find_map(mapped)
 }
 
-/// No rule says anything: the address stays, and the port if it is free (`nf_nat_alloc_null_binding`).
+/// No rule matched: the address stays, and the port if it is free (`nf_nat_alloc_null_binding`).
 fn nf_nat_alloc_null_binding(cx: &mut Cx, id: CtId, skb: SkbId, manip: Manip) -> Verdict {
     let Some(conn) = cx.k.conntrack.get(id) else { return Verdict::Accept };
     nf_nat_setup_info(cx, id, skb, &null_binding(conn, manip), manip)
 }
 
-/// The range of the address that the connection's end has already.
+/// The range of the connection's present address.
 pub fn null_binding(conn: &Conn, manip: Manip) -> NatRange {
     let reply = conn.tuple(Dir::Reply);
     let address = if manip == Manip::Src { reply.dst } else { reply.src };
     NatRange { addrs: Some((address, address)), ..NatRange::default() }
 }
 
-/// NAT at a hook: the first packet of a connection asks the rules, every packet is rewritten as was decided
+/// The hook function of NAT: the first packet of a connection traverses the rules, every packet is rewritten
 /// (`nf_nat_inet_fn`).
 #[inline]
 pub fn nf_nat_inet_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
@@ -389,14 +389,13 @@ pub fn nf_nat_inet_fn(cx: &mut Cx, skb: SkbId, state: HookState) -> Verdict {
     })
 }
 
-/// The packet of a connection that was masqueraded leaves by another device than its address came from
-/// (`nf_nat_oif_changed`).
+/// A packet of a masqueraded connection leaves by another device than that of the address (`nf_nat_oif_changed`).
 fn oif_changed(cx: &Cx, conn: &Conn, info: CtInfo, state: HookState) -> bool {
     let out = state.output.map_or(0, |dev| cx.k.devs[dev].ifindex);
     state.hook == Hook::PostRouting && info.dir() == Dir::Original && conn.masq_index != out
 }
 
-/// The rules of all `nat` tables are asked until one decides; if none does, things stay as they are.
+/// Traverses the `nat` tables until one chooses a mapping; otherwise makes a null binding.
 fn decide(cx: &mut Cx, skb: SkbId, state: HookState, id: CtId, manip: Manip) -> Verdict {
     for at in 0..cx.k.netns[state.netns].xt.nat_lookups(state.hook).len() {
         let Some(variant) = cx.k.netns[state.netns].xt.nat_lookups(state.hook).get(at).copied() else {
@@ -418,7 +417,7 @@ fn decide(cx: &mut Cx, skb: SkbId, state: HookState, id: CtId, manip: Manip) -> 
     nf_nat_alloc_null_binding(cx, id, skb, manip)
 }
 
-/// Rewrites a packet as was decided (`nf_nat_packet`).
+/// Rewrites a packet (`nf_nat_packet`).
 #[inline]
 fn nf_nat_packet(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo, manip: Manip) -> Verdict {
     let Some(conn) = cx.k.conntrack.get(id) else { return Verdict::Accept };
@@ -426,7 +425,7 @@ fn nf_nat_packet(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo, manip: Manip) 
     if !conn.has(manip.status(dir)) {
         return Verdict::Accept;
     }
-    // It shall look like the inverse of the other direction.
+    // The inverse of the other direction's tuple.
     let target = conn.tuple(dir.other()).inverted();
     cx.k.watch.depends_on_more();
     match target {
@@ -476,7 +475,7 @@ mod tests {
         Choice { range, manip, taken: fake }.unique(&orig, 0, None)
     }
 
-    /// `CT --zone-reply 1` sets the two apart.
+    /// `CT --zone-reply 1` puts the directions in different zones.
     #[test]
     fn a_connection_may_be_the_reverse_of_another() {
         for (proto, nat, expected) in [(17, 0, true), (17, IPS_SRC_NAT, false), (6, 0, false)] {
@@ -493,7 +492,7 @@ mod tests {
     }
 
     /// Recorded on Linux 6.1 and 6.18 (x86-64): `SNAT --to-source 10.5.0.1-10.5.0.16` and `DNAT --to-destination
-    /// 10.2.0.1-10.2.0.5`, UDP from 10.1.0.1, 10.1.0.2, …; the last bytes that were chosen.
+    /// 10.2.0.1-10.2.0.5`, UDP from 10.1.0.1, 10.1.0.2, …; the last byte of the chosen address.
     #[test]
     fn addresses_of_a_range_are_the_kernels() {
         let chosen = |range: &NatRange, manip, n: u8, dst: &str| {
@@ -541,7 +540,7 @@ mod tests {
         }
     }
 
-    /// As Linux 6.1 and 6.18 answered to ports 7000, 7003, 7012 and 6999 with `:5000-5009/7000`.
+    /// As recorded on Linux 6.1 and 6.18 for ports 7000, 7003, 7012 and 6999 with `:5000-5009/7000`.
     #[test]
     fn a_base_port_shifts_the_range() {
         let range =
@@ -561,7 +560,7 @@ mod tests {
         assert_eq!(new, Tuple { dst: ip("10.2.0.1"), ..orig });
         fake.taken.insert(new);
         assert_eq!(choose(&mut fake, orig, &addrs("10.2.0.1", "10.2.0.1"), Manip::Dst), new);
-        // One port is taken without a look at who uses it.
+        // A single port is taken without a lookup.
         let range = NatRange { ports: Some((80, 80)), ..addrs("10.2.0.1", "10.2.0.1") };
         fake.asked = 0;
         assert_eq!(choose(&mut fake, orig, &range, Manip::Dst), new);
@@ -587,7 +586,7 @@ mod tests {
             full.0
         };
         let any = addrs("10.5.0.1", "10.5.0.1");
-        // Once as it is, then 128, 64, 32, 16, 8 ports.
+        // The tuple itself, then 128, 64, 32, 16, 8 ports.
         assert_eq!(tries(&any, 17), 1 + 248);
         assert_eq!(tries(&NatRange { ports: Some((7000, 7001)), ..any }, 17), 2);
         assert_eq!(tries(&any, 1), 1 + 248);

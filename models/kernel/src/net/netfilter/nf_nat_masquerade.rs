@@ -1,4 +1,4 @@
-//! Masquerading: the source becomes the address of the device by which a packet leaves.
+//! Masquerading: source NAT to the address of the output device.
 //!
 //! Kernel: net/netfilter/nf_nat_masquerade.c
 
@@ -22,8 +22,8 @@ use crate::tables::route_types::Scope;
 /// The module.
 pub static MODULE: Module = Module { inetaddr_event: Some(masq_device_event), ..Module::named("nf_nat") };
 
-/// Chooses the address of the device by which a packet leaves, towards its next hop (`nf_nat_masquerade_ipv4`). A device
-/// without an address drops the packet.
+/// Chooses the output device's address towards the next hop (`nf_nat_masquerade_ipv4`). Without an address the packet
+/// is dropped.
 pub fn nf_nat_masquerade_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: &NatRange) -> Verdict {
     cx.within(Func::NfNatMasqueradeIpv4, skb, |cx| {
         let drop = Verdict::Drop(DropReason::NetfilterDrop);
@@ -31,7 +31,7 @@ pub fn nf_nat_masquerade_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: 
         let source =
             cx.k.conntrack.get(id).map_or(Ipv4Addr::UNSPECIFIED, |conn| conn.tuple(Dir::Original).src);
         if source.is_unspecified() {
-            // A packet of this machine that has no address yet: DHCP.
+            // A local packet without a source address: DHCP.
             return Verdict::Accept;
         }
         let gateway = cx.skbs[skb].dst.map(|route| route.gateway).filter(|gateway| !gateway.is_unspecified());

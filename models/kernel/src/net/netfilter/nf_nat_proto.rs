@@ -1,4 +1,4 @@
-//! How NAT rewrites packets, and its functions at the hooks of IPv4.
+//! NAT: rewriting of packets, and the hook functions for IPv4.
 //!
 //! Kernel: net/netfilter/nf_nat_proto.c
 
@@ -23,7 +23,7 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState, PRI_NAT_DST, PRI_NAT_SRC, Pf};
 use crate::tables::skb::SkbPool;
 
-/// The functions of NAT, on all its hooks as soon as one chain of `nat` is there (`nf_nat_register_fn`).
+/// Hook functions of NAT, registered with the first chain of type `nat` (`nf_nat_register_fn`).
 pub const HOOK_OPS: [HookOps; 4] = [
     hook_ops("nf_nat_ipv4_pre_routing", Hook::PreRouting, PRI_NAT_DST, nf_nat_ipv4_pre_routing),
     hook_ops("nf_nat_ipv4_out", Hook::PostRouting, PRI_NAT_SRC, nf_nat_ipv4_out),
@@ -35,21 +35,21 @@ const fn hook_ops(name: &'static str, hook: Hook, priority: i32, function: HookF
     HookOps { name, pf: Pf::Ipv4, hook, priority, function, private: 0, depends_on_flow_only: true }
 }
 
-/// What a 16-bit sum says after an address changed.
+/// Updates a checksum for a changed address.
 fn replace_address(check: u16, old: Ipv4Addr, new: Ipv4Addr) -> u16 {
     let (old, new) = (old.to_bits(), new.to_bits());
     let high = replace(check, (old >> 16) as u16, (new >> 16) as u16);
     replace(high, old as u16, new as u16)
 }
 
-/// One end of a packet before and after.
+/// A change of one address and its port.
 #[derive(Clone, Copy, Debug)]
 struct Change {
     address: (Ipv4Addr, Ipv4Addr),
     port: (u16, u16),
 }
 
-/// Gives a packet the source or the destination of `target` (`nf_nat_manip_pkt`).
+/// Rewrites the packet's source or destination to that of `target` (`nf_nat_manip_pkt`).
 #[inline]
 pub fn nf_nat_manip_pkt(cx: &mut Cx, skb: SkbId, target: &Tuple, manip: Manip) -> bool {
     cx.call(Func::NfNatManipPkt, skb);
@@ -57,8 +57,8 @@ pub fn nf_nat_manip_pkt(cx: &mut Cx, skb: SkbId, target: &Tuple, manip: Manip) -
     manip_ipv4(cx.skbs, skb, at, target, manip)
 }
 
-/// Rewrites the IPv4 packet whose header stands at `at`, a whole one or one that an ICMP error quotes
-/// (`nf_nat_ipv4_manip_pkt`); false if it is too short for that.
+/// Rewrites the IPv4 packet at `at`, whole or quoted by an ICMP error (`nf_nat_ipv4_manip_pkt`); false if it is
+/// truncated.
 fn manip_ipv4(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple, manip: Manip) -> bool {
     let Some(iph) = skbs.header::<Ipv4Hdr>(skb, at).copied() else { return false };
     let old = if manip == Manip::Src { iph.saddr.get() } else { iph.daddr.get() };
@@ -69,7 +69,7 @@ fn manip_ipv4(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple, manip: Ma
             manip_ports(skbs, skb, l4, iph.protocol, (old, new), target, manip)
         }
         IPPROTO_ICMP => manip_icmp(skbs, skb, l4, target),
-        // Nothing of GRE is rewritten, but its header has to be there, and for a new destination of a known version.
+        // GRE is not rewritten, but must have a header, and for destination NAT a known version.
         47 => skbs.header::<[u8; 8]>(skb, l4).is_some_and(|gre| manip == Manip::Src || gre[1] & 7 <= 1),
         _ => true,
     };
@@ -82,15 +82,15 @@ fn manip_ipv4(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple, manip: Ma
     true
 }
 
-/// The sum of TCP or UDP, with its pseudo header, after a change.
+/// Updates the checksum of TCP or UDP.
 fn transport_check(check: u16, change: Change) -> u16 {
     let check = replace_address(check, change.address.0, change.address.1);
     replace(check, change.port.0, change.port.1)
 }
 
-/// The ports that begin a header of TCP, UDP, DCCP or SCTP: writes the new one and returns the old.
+/// Writes a port of a TCP, UDP, DCCP or SCTP header and returns the old one.
 fn write_port(skbs: &mut SkbPool, skb: SkbId, at: u32, new: u16, manip: Manip) -> Option<u16> {
-    // An ICMP error quotes at least eight bytes of it.
+    // An ICMP error quotes at least eight bytes.
     skbs.header::<[u8; 8]>(skb, at)?;
     let ports = skbs.header_mut::<[U16; 2]>(skb, at)?;
     let place = &mut ports[usize::from(manip == Manip::Dst)];
@@ -99,7 +99,7 @@ fn write_port(skbs: &mut SkbPool, skb: SkbId, at: u32, new: u16, manip: Manip) -
     Some(old)
 }
 
-/// The port of TCP, UDP, DCCP (33), SCTP (132) or UDP-Lite (136), and the checksum that covers it.
+/// Rewrites a port of TCP, UDP, DCCP (33), SCTP (132) or UDP-Lite (136), and the checksum.
 fn manip_ports(
     skbs: &mut SkbPool,
     skb: SkbId,
@@ -114,21 +114,21 @@ fn manip_ports(
     let change = Change { address, port: (old, new) };
     match proto {
         IPPROTO_TCP => {
-            // What an ICMP error quotes may end before the checksum.
+            // A quoted packet may end before the checksum.
             if let Some(tcp) = skbs.header_mut::<TcpHdr>(skb, at) {
                 tcp.check = U16::new(transport_check(tcp.check.get(), change));
             }
         }
         IPPROTO_UDP => {
             let Some(udp) = skbs.header_mut::<UdpHdr>(skb, at) else { return false };
-            // A sender may do without a checksum; a sum that happens to be 0 is written as all ones (RFC 768).
+            // 0 means no checksum; a computed 0 is written as 0xffff (RFC 768).
             if udp.check.get() != 0 {
                 let check = transport_check(udp.check.get(), change);
                 udp.check = U16::new(if check == 0 { 0xffff } else { check });
             }
         }
         132 => return sctp_crc(skbs, skb, at),
-        // DCCP and UDP-Lite have a checksum like UDP's at offset 6.
+        // DCCP and UDP-Lite have the checksum at offset 6, as UDP.
         _ => {
             let Some([_, _, _, check]) = skbs.header_mut::<[U16; 4]>(skb, at) else { return false };
             *check = U16::new(transport_check(check.get(), change));
@@ -137,7 +137,7 @@ fn manip_ports(
     true
 }
 
-/// The identifier of requests and replies; other messages keep what they say.
+/// Rewrites the identifier of queries and replies; other messages have none.
 fn manip_icmp(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple) -> bool {
     let Some(icmp) = skbs.header_mut::<IcmpHdr>(skb, at) else { return false };
     // Echo, timestamp, information, address mask.
@@ -148,7 +148,7 @@ fn manip_icmp(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple) -> bool {
     true
 }
 
-/// CRC32c over the packet, with zeros in its own place, in little-endian order (RFC 9260 appendix A).
+/// CRC32c over the packet with a zero checksum field, little endian (RFC 9260 appendix A).
 fn sctp_crc(skbs: &mut SkbPool, skb: SkbId, at: u32) -> bool {
     let Some(field) = skbs.header_mut::<[u8; 12]>(skb, at) else { return true };
     field[8..].fill(0);
@@ -162,8 +162,8 @@ fn sctp_crc(skbs: &mut SkbPool, skb: SkbId, at: u32) -> bool {
     true
 }
 
-/// An ICMP error about a packet that NAT rewrote: the packet that it quotes gets back the addresses that its sender
-/// knows, and the error those of the connection (`nf_nat_icmp_reply_translation`). False: it is to be dropped.
+/// Translates an ICMP error about a packet that NAT rewrote: the addresses of the quoted packet and of the error
+/// (`nf_nat_icmp_reply_translation`). False: the packet is dropped.
 fn nf_nat_icmp_reply_translation(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo, manip: Manip) -> bool {
     cx.call(Func::NfNatIcmpReplyTranslation, skb);
     let (at, tail) = (cx.skbs[skb].network_header, cx.skbs[skb].tail);
@@ -176,7 +176,7 @@ fn nf_nat_icmp_reply_translation(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo
     }
     let Some(conn) = cx.k.conntrack.get(id) else { return true };
     if icmp.kind == ICMP_REDIRECT {
-        // A redirect is for the sender's own network only: nothing that NAT touches.
+        // A redirect is valid only without NAT.
         let decided = conn.status & IPS_NAT_DONE_MASK == IPS_NAT_DONE_MASK;
         if !decided || conn.has(IPS_NAT_MASK) {
             return false;
@@ -201,7 +201,7 @@ fn nf_nat_icmp_reply_translation(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo
     manip_ipv4(cx.skbs, skb, at, &target, manip)
 }
 
-/// What NAT does at every hook (`nf_nat_ipv4_fn`).
+/// Common part of the hook functions (`nf_nat_ipv4_fn`).
 #[inline]
 fn nf_nat_ipv4_fn(cx: &mut Cx, skb: SkbId, state: &HookState) -> Verdict {
     let Some((id, info)) = cx.nf_ct_get(skb) else { return Verdict::Accept };
@@ -219,7 +219,7 @@ fn daddr(cx: &Cx, skb: SkbId) -> Ipv4Addr {
     ip_hdr(cx, skb).map_or(Ipv4Addr::UNSPECIFIED, |iph| iph.daddr.get())
 }
 
-/// NAT of a packet that came in; one that gets another destination is routed by that.
+/// PRE_ROUTING; with a new destination the packet is routed again.
 pub fn nf_nat_ipv4_pre_routing(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.within(Func::NfNatIpv4PreRouting, skb, |cx| {
         let before = daddr(cx, skb);
@@ -231,17 +231,17 @@ pub fn nf_nat_ipv4_pre_routing(cx: &mut Cx, skb: SkbId, state: &HookState, _: u3
     })
 }
 
-/// NAT of a packet for this machine.
+/// LOCAL_IN.
 pub fn nf_nat_ipv4_local_in(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.within(Func::NfNatIpv4LocalIn, skb, |cx| nf_nat_ipv4_fn(cx, skb, state))
 }
 
-/// NAT of a packet that leaves.
+/// POST_ROUTING.
 pub fn nf_nat_ipv4_out(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.within(Func::NfNatIpv4Out, skb, |cx| nf_nat_ipv4_fn(cx, skb, state))
 }
 
-/// NAT of a packet that this machine sends; one that gets another destination is routed anew.
+/// LOCAL_OUT; with a new destination the packet is routed again.
 pub fn nf_nat_ipv4_local_fn(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.within(Func::NfNatIpv4LocalFn, skb, |cx| {
         let verdict = nf_nat_ipv4_fn(cx, skb, state);

@@ -1,4 +1,4 @@
-//! Redirecting: the destination becomes this machine.
+//! Redirect: destination NAT to this host.
 //!
 //! Kernel: net/netfilter/nf_nat_redirect.c
 
@@ -12,8 +12,8 @@ use crate::ids::SkbId;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState};
 
-/// A packet of this machine goes to `127.0.0.1`, one that came in to the first address of its device
-/// (`nf_nat_redirect_ipv4`). A device without an address drops it.
+/// Chooses `127.0.0.1` for a local packet, the first address of the input device for a received one
+/// (`nf_nat_redirect_ipv4`). Without an address the packet is dropped.
 pub fn nf_nat_redirect_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: &NatRange) -> Verdict {
     cx.within(Func::NfNatRedirectIpv4, skb, |cx| {
         let address = if state.hook == Hook::LocalOut {

@@ -1,4 +1,4 @@
-//! Packets of a flow pass a hook as the one before did: see [`crate::tables::verdicts`].
+//! Cached hook verdicts of flows: see [`crate::tables::verdicts`].
 
 use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP};
@@ -9,7 +9,7 @@ use crate::tables::conntrack::{CtId, CtInfo, NfCt};
 use crate::tables::netfilter::{HookState, Site};
 use crate::tables::verdicts::{Conditions, Known, Passage};
 
-/// A packet whose way through a hook is watched.
+/// A packet whose passage through a hook is being recorded.
 #[derive(Clone, Copy, Debug)]
 pub struct Watched {
     serial: u32,
@@ -18,16 +18,16 @@ pub struct Watched {
     since: Nanos,
 }
 
-/// What [`look_up`] found.
+/// Result of [`look_up`].
 #[derive(Clone, Copy, Debug)]
 pub enum Found {
-    /// The packet passed.
+    /// A cached verdict accepted the packet.
     Passed,
-    /// The functions are asked, and watched if [`watch_ends`] is told.
+    /// The functions are to be called; the passage is recorded if [`watch_ends`] is called.
     Asked(Option<Watched>),
 }
 
-/// Passages of this place are remembered, and nobody observes.
+/// Passages of this site are cached, and nobody observes.
 #[inline(always)]
 pub fn is_remembered(cx: &Cx, site: Site) -> bool {
     const PLACES: u32 = 1 << Site::IpRcv as u32
@@ -38,7 +38,7 @@ pub fn is_remembered(cx: &Cx, site: Site) -> bool {
     PLACES >> site as u32 & 1 != 0 && !cx.observed && cx.k.remembers_verdicts
 }
 
-/// A packet with a connection passes as the one before it, or is watched.
+/// Looks up the cached verdict of a tracked packet's flow, or starts to record.
 #[inline(always)]
 pub fn look_up(cx: &mut Cx, skb: SkbId, (id, info): (CtId, CtInfo), state: &HookState, from: u16) -> Found {
     let pkt = &cx.skbs[skb];
@@ -71,7 +71,7 @@ pub fn look_up(cx: &mut Cx, skb: SkbId, (id, info): (CtId, CtInfo), state: &Hook
     }
 }
 
-/// A watched packet was accepted by all functions of the hook: the next one of its flow need not ask them.
+/// All functions accepted the recorded packet: caches the verdict for its flow.
 #[cold]
 pub fn watch_ends(cx: &mut Cx, skb: SkbId, state: &HookState, watched: Watched) {
     let counters = cx.k.watch.end(watched.serial);
@@ -79,7 +79,7 @@ pub fn watch_ends(cx: &mut Cx, skb: SkbId, state: &HookState, watched: Watched) 
     let cost = cx.now.since(watched.since);
     let mark = cx.skbs[skb].mark;
     let Some(conn) = cx.k.conntrack.get_mut(id) else { return };
-    // Whatever is changed on the way was no matter of the flow.
+    // If a condition was changed during the passage, the verdict does not depend on the flow alone.
     let same = Conditions::new(state, mark, conn, info, watched.from) == watched.conditions;
     let passage =
         counters.filter(|_| same).map(|counters| Passage { conditions: watched.conditions, cost, counters });

@@ -1,4 +1,4 @@
-//! A table is put in force as a whole, or refused as a whole.
+//! Registering tables: a table is replaced as a whole, or refused as a whole.
 //!
 //! Kernel: net/netfilter/x_tables.c, net/netfilter/nf_tables_api.c
 
@@ -25,7 +25,7 @@ pub fn xt_table(k: &Kernel, netns: NetnsId, variant: Variant, name: TableName) -
     Some(table)
 }
 
-/// Makes the legacy table of this name if the namespace does not have it yet, as its first use does
+/// Creates the legacy table of this name if the namespace does not have it, as the kernel does at its first use
 /// (`xt_find_table_lock` with `table_init`).
 ///
 /// # Errors
@@ -38,7 +38,7 @@ pub fn xt_find_table_lock(cx: &mut Cx, netns: NetnsId, name: TableName) -> Resul
     }
 }
 
-/// Puts `table` in the place of the one of its name and variant. Counters and states are those of `table`.
+/// Replaces the table of the same name and variant. Counters and states are those of `table`.
 ///
 /// # Errors
 ///
@@ -53,17 +53,17 @@ pub fn xt_replace_table(cx: &mut Cx, netns: NetnsId, variant: Variant, table: Ta
     Ok(())
 }
 
-/// What the kernel would say to this table, without putting it in force: with the line for its log.
+/// Checks a table as the kernel would, without registering it; the refusal has the line for the kernel's log.
 ///
 /// # Errors
 ///
-/// As of [`xt_replace_table`], but for sets that are not there.
+/// Those of [`xt_replace_table`], except for missing sets.
 pub fn xt_check_table(variant: Variant, table: Table) -> Result<(), Refused> {
     prepare(table, variant).map(drop)
 }
 
-/// Puts rules in the place of `remove` rules of a chain from `at` on (0: the first): appends, inserts, deletes, replaces.
-/// As [`xt_replace_table`] with the changed table, but without a look at all the others.
+/// Replaces `remove` rules of a chain, from index `at` on: append, insert, delete and replace. As [`xt_replace_table`]
+/// with the changed table, but without a check of the other rules.
 ///
 /// # Errors
 ///
@@ -80,7 +80,7 @@ pub fn xt_splice_rules(
     let Some(mut table) = cx.k.netns[netns].xt.take(variant, name) else { return Err(Errno::ENOENT) };
     let done = splice(cx, netns, variant, &mut table, (chain, at, remove), rules);
     if done.is_ok() && variant == Variant::Legacy {
-        // The tool writes the whole table anew.
+        // The tool replaces the whole table.
         init_rules(cx, netns, variant, rules_of_mut(&mut table.table.chains));
         destroy_rules(cx, netns, rules_of(&table.table.chains));
     }
@@ -114,7 +114,7 @@ fn splice(
     let held = match held {
         Ok(held) => held,
         Err(errno) => {
-            // It was in force before, so it fits.
+            // The rules were registered before, so they are accepted.
             let _ = table.splice(chain, at, count, old, variant);
             return Err(errno);
         }
@@ -138,7 +138,7 @@ fn splice(
     Ok(())
 }
 
-/// A rule without which packets could come to other chains.
+/// Rules that change which chains are reachable.
 fn changes_flow(rule: &Rule) -> bool {
     match rule.action {
         Action::Jump(_) | Action::Goto(_) => true,
@@ -147,7 +147,7 @@ fn changes_flow(rule: &Rule) -> bool {
     }
 }
 
-/// The kernel's log gets its line; the answer goes to the caller.
+/// Writes the refusal to the kernel's log and returns the error number.
 fn refuse(cx: &mut Cx, refused: Refused) -> Errno {
     if let Some(line) = refused.log {
         log_line(cx, line);
@@ -195,15 +195,15 @@ fn check_some(table: &XtTable, variant: Variant, chain: usize, rules: Range<usiz
     Ok(())
 }
 
-/// Rules come into force: what their matches remember begins.
+/// Initializes the state of the matches of new rules.
 ///
-/// Not modelled: that of several new rules of `nf_tables` that share a list or table with different settings the first of
-/// the text decides on these, also where its chain comes later.
+/// Not modelled: when several new rules of `nf_tables` share a list or table with different settings, the first of the
+/// command's text decides on these; here it is the first of the table.
 fn init_rules<'r>(cx: &mut Cx, netns: NetnsId, variant: Variant, rules: impl Iterator<Item = &'r mut Rule>) {
     rules.flat_map(|rule| &mut rule.matches).for_each(|with| with.init(cx, netns, variant));
 }
 
-/// Rules are in force no more.
+/// Releases the state of the matches of deleted rules.
 fn destroy_rules<'r>(cx: &mut Cx, netns: NetnsId, rules: impl Iterator<Item = &'r Rule>) {
     rules.flat_map(|rule| &rule.matches).for_each(|with| with.destroy(cx, netns));
 }
@@ -216,7 +216,7 @@ fn rules_of_mut(chains: &mut [Chain]) -> impl Iterator<Item = &mut Rule> {
     chains.iter_mut().flat_map(|chain| &mut chain.rules)
 }
 
-/// The table comes into force; the old one lets go of what it used.
+/// Puts a new table in place and releases what only the old one used.
 fn commit(cx: &mut Cx, netns: NetnsId, variant: Variant, mut new: XtTable) {
     let name = new.table.name;
     new.conntrack_uses =
@@ -230,20 +230,20 @@ fn commit(cx: &mut Cx, netns: NetnsId, variant: Variant, mut new: XtTable) {
     }
     use_conntrack(cx, netns, old.as_ref().map_or(0, |old| old.conntrack_uses), uses);
     if let Some(old) = old {
-        let_go(cx, netns, *old);
+        release(cx, netns, *old);
     }
     register_hooks(cx, netns, variant, name, entries);
 }
 
-/// What a table that was in force used.
-fn let_go(cx: &mut Cx, netns: NetnsId, old: XtTable) {
+/// Releases what a table used.
+fn release(cx: &mut Cx, netns: NetnsId, old: XtTable) {
     destroy_rules(cx, netns, rules_of(&old.table.chains));
     for set in old.sets {
         cx.k.netns[netns].ipsets.put(set);
     }
 }
 
-/// A table needs connection tracking once or not at all.
+/// A table holds one reference to connection tracking, or none.
 fn use_conntrack(cx: &mut Cx, netns: NetnsId, before: usize, after: usize) {
     match (before, after) {
         (0, 1..) => nf_ct_netns_get(cx.k, netns),
@@ -258,7 +258,7 @@ fn hold_sets(cx: &mut Cx, netns: NetnsId, table: &mut XtTable) -> Result<(), Err
     Ok(())
 }
 
-/// Takes hold of the sets that rules use; of all or of none.
+/// Takes references to the sets that rules use, to all or to none.
 fn hold_sets_of<'r>(
     cx: &mut Cx,
     netns: NetnsId,
@@ -278,7 +278,7 @@ fn hold_sets_of<'r>(
     Ok(held)
 }
 
-/// Lets go of the sets that rules used.
+/// Drops references to sets.
 fn put_sets_of<'r>(cx: &mut Cx, netns: NetnsId, held: &mut Vec<u16>, rules: impl Iterator<Item = &'r Rule>) {
     let ipsets = &mut cx.k.netns[netns].ipsets;
     for name in rules.flat_map(Rule::sets) {
@@ -289,18 +289,18 @@ fn put_sets_of<'r>(cx: &mut Cx, netns: NetnsId, held: &mut Vec<u16>, rules: impl
     }
 }
 
-/// Takes a table away with its hooks (`nft delete table`, a namespace that ends).
+/// Unregisters a table and its hooks (`nft delete table`, or the end of a namespace).
 pub fn xt_unregister_table(cx: &mut Cx, netns: NetnsId, variant: Variant, name: TableName) {
     cx.k.netns[netns].settle_counters();
     if let Some(old) = cx.k.netns[netns].xt.remove(variant, name) {
         use_conntrack(cx, netns, old.conntrack_uses, 0);
-        let_go(cx, netns, *old);
+        release(cx, netns, *old);
         register_hooks(cx, netns, variant, name, [None; HOOKS.len()]);
     }
 }
 
-/// Sets counters to zero: of a whole table, of a chain, or of one rule of it (from 0 on; not of the policy). Returns
-/// false if there is none such.
+/// Zeroes counters of a table, of a chain, or of one rule of it (from 0; the policy has none). Returns false if there
+/// is no such chain or rule.
 pub fn xt_zero_counters(
     k: &mut Kernel,
     netns: NetnsId,
@@ -344,7 +344,7 @@ fn zero(
     found
 }
 
-/// Registers the hook functions of a table's built-in chains, and takes back those of chains that are no more.
+/// Registers the hook functions of a table's base chains, and unregisters those of deleted chains.
 fn register_hooks(
     cx: &mut Cx,
     netns: NetnsId,

@@ -51,7 +51,7 @@ impl XtMatch for Addrtype {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Addrtype::NAME], ..Module::named("xt_addrtype") }];
 
-/// The packet's addresses are of these kinds to this host.
+/// The addresses have the types.
 pub fn addrtype_mt(cx: &mut Cx, par: &mut Par, with: &Addrtype) -> bool {
     let dev = match (with.limit_in, with.limit_out) {
         (true, _) => par.state.input,

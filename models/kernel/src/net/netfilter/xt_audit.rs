@@ -29,7 +29,7 @@ impl XtTarget for Audit {
 /// The module.
 pub static MODULES: &[Module] = &[Module { targets: &[Audit::NAME], ..Module::named("xt_AUDIT") }];
 
-/// A record for the audit log, which nobody reads where no `auditd` runs; the detail view shows it.
+/// A record for the audit log, which is discarded without `auditd`; the detail view shows it.
 pub fn audit_tg(cx: &mut Cx, par: &mut Par) -> TargetVerdict {
     let (iph, skb) = (par.iph, par.skb);
     cx.note(|cx| Note::Audit {

@@ -2,17 +2,17 @@
 //!
 //! Kernel: net/netfilter/x_tables.c (`xt_check_match`, `xt_check_target`)
 //!
-//! The limits were held against Linux 6.18 by trying every extension in every chain of every table.
+//! The limits were compared with Linux 6.18, with every extension in every chain of every table.
 
 use crate::extension::{Limits, Place, Refused};
 use crate::tables::netfilter::{HOOKS, Hook};
 use crate::tables::xt::Rule;
 
-/// A rule may stand where it stands.
+/// Checks the place and the extensions of a rule.
 ///
 /// # Errors
 ///
-/// What the kernel answers if not.
+/// The kernel's refusal.
 pub fn check_rule(place: Place, rule: &Rule) -> Result<(), Refused> {
     for with in &rule.matches {
         check_limits(place, rule, with.limits(place.variant), with.name(), "match", "valid")?;

@@ -30,7 +30,7 @@ impl XtTarget for Classify {
 /// The module.
 pub static MODULES: &[Module] = &[Module { targets: &[Classify::NAME], ..Module::named("xt_CLASSIFY") }];
 
-/// The packet's priority names a class for the queueing discipline.
+/// Sets the packet's priority, a class of the queueing discipline.
 pub fn classify_tg(cx: &mut Cx, par: &mut Par, target: &Classify) -> TargetVerdict {
     cx.skbs[par.skb].priority = target.priority;
     TargetVerdict::Continue

@@ -37,11 +37,11 @@ impl XtMatch for Cluster {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Cluster::NAME], ..Module::named("xt_cluster") }];
 
-/// The connection falls to one of these nodes.
+/// The hash of the connection's source selects one of the local nodes.
 ///
-/// Not modelled: the parents of expected connections.
+/// Not modelled: master connections of expected connections.
 pub fn cluster_mt(cx: &mut Cx, par: &mut Par, with: &Cluster) -> bool {
-    // All nodes share one multicast MAC address: what came by it is for this host.
+    // The nodes share a multicast MAC address; such frames are for this host.
     let is_multicast = par.iph.daddr.get().is_multicast();
     let pkt = &mut cx.skbs[par.skb];
     if !is_multicast && pkt.pkt_type == PacketType::Multicast {
@@ -52,7 +52,7 @@ pub fn cluster_mt(cx: &mut Cx, par: &mut Par, with: &Cluster) -> bool {
             let Some(conn) = cx.k.conntrack.get(id) else { return false };
             jhash2(&[u32::from_le_bytes(conn.tuple(Dir::Original).src.octets())], with.hash_seed)
         }
-        // A template has no addresses: the kernel warns in its log, and takes the first node.
+        // A template has no addresses: the kernel logs a warning and takes the first node.
         NfCt::Template(_) => 0,
         NfCt::None | NfCt::Untracked | NfCt::RelatedToNone => return false,
     };

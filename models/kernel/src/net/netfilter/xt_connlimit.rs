@@ -29,7 +29,7 @@ pub struct Connlimit {
     pub mask: u8,
     /// `--connlimit-daddr` (true) or `--connlimit-saddr`.
     pub dest: bool,
-    /// The connections that it counted.
+    /// Counted connections.
     pub counted: Kept<Conncount>,
 }
 
@@ -54,38 +54,38 @@ impl XtMatch for Connlimit {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Connlimit::NAME], ..Module::named("xt_connlimit") }];
 
-/// How many stale connections a look at a list takes away before it stops, and how many may come to a list in one jiffy
-/// without such a look (`CONNCOUNT_GC_MAX_NODES`).
+/// Stale connections that a garbage collection of a list removes at most, and connections that can be added to a list
+/// in one jiffy without one (`CONNCOUNT_GC_MAX_NODES`).
 const GC_MAX_NODES: usize = 64;
 /// `LOOPBACK_IFINDEX`.
 const LOOPBACK_IFINDEX: u32 = 1;
 
-/// What a rule counts (`struct nf_conncount_data`): connections by masked address and zone.
+/// Counted connections of a rule (`struct nf_conncount_data`), by masked address and zone.
 pub type Conncount = HashMap<(Ipv4Addr, u16), ConnList>;
 
-/// The connections of one address (`struct nf_conncount_list`).
+/// Connections of one address (`struct nf_conncount_list`).
 #[derive(Clone, Debug, Default)]
 pub struct ConnList {
     /// Tuple of the original direction, and the zone of each direction.
     conns: Vec<(Tuple, [u16; 2])>,
-    /// When stale ones were looked for last, jiffies.
+    /// Last garbage collection, jiffies.
     last_gc: u64,
-    /// How many were left then.
+    /// Connections left after it.
     last_gc_count: usize,
 }
 
-/// What a list counts of a packet.
+/// What is counted of a packet.
 struct Counted {
     tuple: Tuple,
     zone: [u16; 2],
-    /// Its connection is in the table already.
+    /// The connection is confirmed.
     confirmed: bool,
-    /// It came in by `lo`: it may be the packet that its connection was entered in the table with.
+    /// Received by `lo`: the packet that was sent may have confirmed the connection.
     by_lo: bool,
 }
 
-/// More connections than the limit are alive that share the packet's address, as far as the mask goes, and its zone. A
-/// packet that no connection can be made of is dropped.
+/// More live connections than the limit have the packet's masked address and zone. A packet without a tuple is
+/// dropped.
 pub fn connlimit_mt(cx: &mut Cx, par: &mut Par, with: &mut Connlimit) -> bool {
     let Some(counted) = counted(cx, par) else {
         par.hotdrop = true;
@@ -124,13 +124,13 @@ fn counted(cx: &Cx, par: &Par) -> Option<Counted> {
     }
 }
 
-/// Adds a packet's connection to a list if it is not there (`__nf_conncount_add`), and says how many are there.
+/// Adds a packet's connection to a list unless it is in it (`__nf_conncount_add`), and returns the list's length.
 fn nf_conncount_add(cx: &mut Cx, netns: NetnsId, list: &mut ConnList, new: &Counted) -> usize {
     let now = jiffies(cx.now);
     let just_looked =
         now == list.last_gc && list.conns.len().saturating_sub(list.last_gc_count) < GC_MAX_NODES;
     let is_there = match (new.confirmed, new.by_lo) {
-        // It was counted when it was new.
+        // Counted before, as a new connection.
         (true, false) => true,
         (false, _) if just_looked => false,
         _ => drop_stale(cx, netns, list, Some(new)),
@@ -143,8 +143,7 @@ fn nf_conncount_add(cx: &mut Cx, netns: NetnsId, list: &mut ConnList, new: &Coun
     list.conns.len()
 }
 
-/// Takes connections that are closed or gone off a list (`nf_conncount_gc_list`). True: it stopped at the one that is
-/// asked for.
+/// Removes closed and deleted connections from a list (`nf_conncount_gc_list`). True: it stopped at `wanted`.
 fn drop_stale(cx: &mut Cx, netns: NetnsId, list: &mut ConnList, wanted: Option<&Counted>) -> bool {
     let (mut at, mut collected) = (0, 0);
     while at < list.conns.len() && collected <= GC_MAX_NODES {
@@ -163,7 +162,7 @@ fn drop_stale(cx: &mut Cx, netns: NetnsId, list: &mut ConnList, wanted: Option<&
     false
 }
 
-/// It takes up no place any more, though it is in the table.
+/// Closed, although still in the table.
 fn already_closed(conn: &Conn) -> bool {
     matches!(&conn.proto, Proto::Tcp(track) if matches!(track.state, TcpState::TimeWait | TcpState::Close))
 }

@@ -37,7 +37,7 @@ impl XtMatch for ConnmarkMt {
     }
 }
 
-/// What `CONNMARK` does.
+/// Mode of `CONNMARK`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnmarkMode {
     /// `--set-xmark`.
@@ -51,7 +51,7 @@ pub enum ConnmarkMode {
 /// `CONNMARK` (`struct xt_connmark_tginfo2`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnmarkTg {
-    /// What it does.
+    /// Mode.
     pub mode: ConnmarkMode,
     /// `--set-xmark` value.
     pub ctmark: u32,
@@ -93,13 +93,13 @@ fn connection(cx: &Cx, par: &Par) -> Option<CtId> {
     }
 }
 
-/// The packet's connection has this mark.
+/// The connection has the mark.
 pub fn connmark_mt(cx: &mut Cx, par: &mut Par, with: &ConnmarkMt) -> bool {
     let conn = connection(cx, par).and_then(|id| cx.k.conntrack.get(id));
     conn.is_some_and(|conn| (conn.mark & with.mask == with.mark) != with.invert)
 }
 
-/// The packet's connection gets a mark, or one is copied to the other.
+/// Sets the connection's mark, or copies it to or from the packet's.
 pub fn connmark_tg(cx: &mut Cx, par: &mut Par, target: &ConnmarkTg) -> TargetVerdict {
     let Some(conn) = connection(cx, par).and_then(|id| cx.k.conntrack.get_mut(id)) else {
         return TargetVerdict::Continue;

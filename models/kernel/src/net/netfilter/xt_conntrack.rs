@@ -103,7 +103,7 @@ pub static MODULES: &[Module] = &[
     Module { matches: &[State::NAME], ..Module::named("xt_state") },
 ];
 
-/// The packet's connection, and how it belongs to it (`nf_ct_get`).
+/// The packet's connection and `ctinfo` (`nf_ct_get`).
 fn nf_ct_get<'a>(cx: &'a Cx, par: &Par) -> Option<(&'a Conn, CtInfo)> {
     match cx.skbs[par.skb].nfct {
         NfCt::Conn(id, info) => Some((cx.k.conntrack.get(id)?, info)),
@@ -112,7 +112,7 @@ fn nf_ct_get<'a>(cx: &'a Cx, par: &Par) -> Option<(&'a Conn, CtInfo)> {
     }
 }
 
-/// The state as a bit of `--ctstate`.
+/// The packet's state as a bit of `--ctstate`.
 fn state_bit(cx: &Cx, par: &Par) -> u16 {
     let Some((conn, info)) = nf_ct_get(cx, par) else {
         let untracked = cx.skbs[par.skb].nfct == NfCt::Untracked;
@@ -132,7 +132,7 @@ fn state_bit(cx: &Cx, par: &Par) -> u16 {
     bit
 }
 
-/// The connection is as the rule says. A packet without one has no more than a state.
+/// The connection fits the rule. Without a connection only the state is compared.
 pub fn conntrack_mt(cx: &mut Cx, par: &mut Par, with: &Conntrack) -> bool {
     if let Some((invert, states)) = with.state
         && (states & state_bit(cx, par) != 0) == invert
@@ -144,7 +144,7 @@ pub fn conntrack_mt(cx: &mut Cx, par: &mut Par, with: &Conntrack) -> bool {
         return false;
     }
     let fits = |rule: Option<(bool, bool)>| rule.is_none_or(|(invert, found)| found != invert);
-    // Time runs from when the connection was confirmed; before, a machine that is not just up sees none left.
+    // 0 before the connection is confirmed, as its timeout is a duration then.
     let expires = if conn.is_confirmed() { conn.expires_secs(cx.now) } else { 0 };
     addresses_fit(conn, with)
         && ports_fit(conn, with)
@@ -179,7 +179,7 @@ fn ports_fit(conn: &Conn, with: &Conntrack) -> bool {
         && fits(with.repldstport, reply.dport)
 }
 
-/// The connection's state is one of these.
+/// The packet's state is one of these.
 pub fn state_mt(cx: &mut Cx, par: &mut Par, with: &State) -> bool {
     (with.state & state_bit(cx, par) != 0) != with.invert
 }

@@ -1,4 +1,4 @@
-//! Targets `CT` and `NOTRACK`: what connection tracking will do with a packet.
+//! Targets `CT` and `NOTRACK`.
 //!
 //! Kernel: net/netfilter/xt_CT.c
 
@@ -8,7 +8,7 @@ use crate::module::Module;
 use crate::tables::conntrack::{Conn, IPS_ZONE_MARK, NfCt, Tuple};
 use crate::tables::xt::{TableName, Variant};
 
-/// Which zone `CT` chooses, and for which direction.
+/// Zone of `CT`, and the directions that it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CtZone {
     /// The zone; `None`: the packet's mark.
@@ -28,7 +28,7 @@ pub struct Ct {
     pub helper: Option<String>,
     /// `--ctevents`: `IPCT_*` bits.
     pub ctevents: u16,
-    /// `--expevents`: `IPEXP_*` bits. Nothing is ever expected, so it has no effect.
+    /// `--expevents`: `IPEXP_*` bits, without effect as there are no expectations.
     pub expevents: u16,
     /// `--zone`, or the mark.
     pub zone: Option<CtZone>,
@@ -52,7 +52,7 @@ impl XtTarget for Ct {
     }
 }
 
-/// `NOTRACK`, which the kernel has as a use of `CT`.
+/// `NOTRACK`, in the kernel an alias of `CT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Notrack;
 
@@ -75,7 +75,7 @@ impl XtTarget for Notrack {
 /// The module.
 pub static MODULES: &[Module] = &[Module { targets: &[Ct::NAME, Notrack::NAME], ..Module::named("xt_CT") }];
 
-/// The packet is not to be tracked (`notrack_tg`), unless it is already, as on its way in from lo.
+/// Marks the packet as untracked (`notrack_tg`), unless it is tracked already, as after lo.
 pub fn notrack_tg(cx: &mut Cx, par: &mut Par) -> TargetVerdict {
     let pkt = &mut cx.skbs[par.skb];
     if pkt.nfct == NfCt::None {
@@ -84,11 +84,11 @@ pub fn notrack_tg(cx: &mut Cx, par: &mut Par) -> TargetVerdict {
     TargetVerdict::Continue
 }
 
-/// The packet's connection will begin as this rule says (`xt_ct_target`): the packet takes a template along.
+/// Attaches a template for the packet's connection (`xt_ct_target`).
 ///
-/// The kernel makes the template with the rule; here each packet gets one of its own.
+/// The kernel makes one template with the rule; here each packet gets a new one.
 ///
-/// Not modelled: that a mark which `CONNMARK` gives to a template is there for the rule's next packet.
+/// Not modelled: a mark that `CONNMARK` sets on a template, for the rule's next packet.
 pub fn xt_ct_target(cx: &mut Cx, par: &mut Par, ct: &Ct) -> TargetVerdict {
     if ct.notrack {
         return notrack_tg(cx, par);

@@ -93,22 +93,22 @@ pub static MODULES: &[Module] = &[
     Module { targets: &[TosTg::NAME, DscpTg::NAME], ..Module::named("xt_DSCP") },
 ];
 
-/// The upper six bits of TOS are these.
+/// The DSCP field has this value.
 pub fn dscp_mt(_: &mut Cx, par: &mut Par, with: &DscpMt) -> bool {
     (par.iph.tos >> 2 == with.dscp) != with.invert
 }
 
-/// TOS is this, as far as the mask goes.
+/// TOS has this value, after the mask.
 pub fn tos_mt(_: &mut Cx, par: &mut Par, with: &TosMt) -> bool {
     (par.iph.tos & with.mask == with.value) != with.invert
 }
 
-/// Sets the upper six bits of TOS; those of ECN stay.
+/// Sets the DSCP field; ECN stays.
 pub fn dscp_tg(cx: &mut Cx, par: &mut Par, target: &DscpTg) -> TargetVerdict {
     set_tos(cx, par, par.iph.tos & 0x03 | target.dscp << 2)
 }
 
-/// Sets TOS as far as the mask goes.
+/// Sets the masked bits of TOS.
 pub fn tos_tg(cx: &mut Cx, par: &mut Par, target: &TosTg) -> TargetVerdict {
     set_tos(cx, par, par.iph.tos & !target.mask ^ target.value)
 }

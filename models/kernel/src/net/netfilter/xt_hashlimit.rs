@@ -41,7 +41,7 @@ pub struct Hashlimit {
     pub max: u32,
     /// `--hashlimit-htable-gcinterval`, ms.
     pub gc_interval: u32,
-    /// `--hashlimit-htable-expire`, ms, or what follows from the rate.
+    /// `--hashlimit-htable-expire`, ms; by default derived from the rate.
     pub expire: u32,
     /// `--hashlimit-rate-match`.
     pub rate_match: bool,
@@ -94,9 +94,9 @@ const DPT: u8 = 2;
 const SIP: u8 = 4;
 const SPT: u8 = 8;
 
-/// Its group of packets is within the limit, or above it.
+/// The packet's entry is within the limit, or above it.
 pub fn hashlimit_mt(cx: &mut Cx, par: &mut Par, with: &Hashlimit) -> bool {
-    // Rules that name one table share it, and what its entries are about is as the first of them said.
+    // Rules that name the same table share it, with the settings of the first.
     let tables: Option<&HashlimitTables> = cx.k.netns[par.state.netns].generic.get();
     let Some(table) = tables.and_then(|tables| tables.get(&with.name)) else { return false };
     let Some(key) = key(cx, par, &table.cfg) else {
@@ -138,12 +138,12 @@ fn key(cx: &Cx, par: &Par, with: &Hashlimit) -> Option<HashlimitKey> {
 
 /// `XT_HASHLIMIT_SCALE_v2`.
 const SCALE: u64 = 1_000_000;
-/// Credits a jiffy: the power of two below a day's worth of 64 bits.
+/// Credits per jiffy: the greatest power of two with which a day's credits fit in 64 bits.
 const CREDITS_PER_JIFFY: u64 = 1 << 39;
-/// Credits a jiffy where the rate is in bytes.
+/// Credits per jiffy of a rate in bytes.
 const CREDITS_PER_JIFFY_BYTES: u64 = 1 << 24;
 
-/// Whom an entry is about: destination and source address, destination and source port.
+/// Key of an entry: destination and source address, destination and source port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HashlimitKey {
     /// Destination address.
@@ -162,45 +162,45 @@ impl Default for HashlimitKey {
     }
 }
 
-/// An entry (`struct dsthash_ent`). With `--hashlimit-rate-match` credit, cap and cost are interval, count and rate, as the
-/// kernel's file shows them.
+/// An entry (`struct dsthash_ent`). With `--hashlimit-rate-match` credit, cap and cost are interval, count and rate,
+/// as `/proc/net/ipt_hashlimit` prints them.
 #[derive(Clone, Debug)]
 pub struct HashlimitEntry {
-    /// Whom it is about.
+    /// Key.
     pub key: HashlimitKey,
-    /// When it goes, jiffies.
+    /// Expiry, jiffies.
     pub expires: u64,
-    /// When its credit was counted, jiffies.
+    /// When the credit was last updated, jiffies.
     pub prev: u64,
-    /// Credit that is left.
+    /// Remaining credit.
     pub credit: u64,
-    /// Most credit; of a rate in bytes how often the burst is left.
+    /// Maximum credit; of a rate in bytes: remaining bursts.
     pub cap: u64,
-    /// What a packet, or 16 bytes, cost.
+    /// Cost of a packet, or of 16 bytes.
     pub cost: u64,
     /// `--hashlimit-rate-match`: the rate was exceeded in the last interval.
     pub prev_window: bool,
-    /// `--hashlimit-rate-match`: how much the interval allows at once.
+    /// `--hashlimit-rate-match`: burst within an interval.
     pub burst: u64,
 }
 
-/// A table; its settings are those of the rule that made it.
+/// A table, with the settings of the rule that created it.
 #[derive(Clone, Debug)]
 pub struct HashlimitTable {
     /// Settings.
     pub cfg: Hashlimit,
-    /// How many rules use it; it goes with the last.
+    /// Number of rules that use it; deleted with the last.
     pub uses: usize,
     entries: Vec<HashlimitEntry>,
     index: HashMap<HashlimitKey, usize, BuildHasherDefault<FastHasher>>,
-    /// When entries that expired were last collected, jiffies.
+    /// Last garbage collection, jiffies.
     swept: u64,
 }
 
 /// The tables of a namespace by name.
 pub type HashlimitTables = BTreeMap<String, HashlimitTable>;
 
-/// Credits that a packet costs at this average (`user2credits`), wrapping as the kernel's do.
+/// Cost of a packet at this average, in credits (`user2credits`); wraps as the kernel's does.
 pub fn user2credits(user: u64) -> u64 {
     user.wrapping_mul(HZ * CREDITS_PER_JIFFY / SCALE)
 }
@@ -209,7 +209,7 @@ fn user2credits_byte(user: u64) -> u64 {
     ((user as u128 * u128::from(HZ * CREDITS_PER_JIFFY_BYTES)) >> 32) as u32 as u64
 }
 
-/// The rate that an average stands for (`user2rate`).
+/// Rate of an average (`user2rate`).
 fn rate(cfg: &Hashlimit) -> u64 {
     if cfg.bytes {
         (u64::from(u32::MAX).checked_div(cfg.avg).unwrap_or(u64::from(u32::MAX)).saturating_sub(1)) << 4
@@ -224,9 +224,9 @@ impl HashlimitTable {
         HashlimitTable { cfg, uses: 0, entries: Vec::new(), index: HashMap::default(), swept: now }
     }
 
-    /// Its entries with the credit that they have now, in the order in which they were made.
+    /// The entries in order of creation, with their credit at `now`.
     ///
-    /// Not modelled: to read the kernel's file ends an interval of `--hashlimit-rate-match` that is over.
+    /// Not modelled: reading the kernel's file ends an expired interval of `--hashlimit-rate-match`.
     pub fn entries(&self, now: u64) -> impl Iterator<Item = HashlimitEntry> {
         self.entries.iter().filter(move |entry| entry.expires >= now).map(move |entry| {
             let mut entry = entry.clone();
@@ -235,7 +235,7 @@ impl HashlimitTable {
         })
     }
 
-    /// Drops what expired, once an interval as the kernel's collector does.
+    /// Deletes expired entries, once per interval as the kernel's garbage collection.
     fn sweep(&mut self, now: u64) {
         let interval = (u64::from(self.cfg.gc_interval) * HZ / 1000).max(1);
         if now < self.swept + interval {
@@ -267,8 +267,8 @@ impl HashlimitTable {
         HashlimitEntry { key, expires: 0, prev: now, credit, cap, cost, prev_window: false, burst }
     }
 
-    /// Counts a packet of `len` bytes for a rule, which says whether bytes or packets are counted: true if it is within
-    /// the limit, `None` if the table is full.
+    /// Counts a packet of `len` bytes for a rule, in bytes or packets: true if it is within the limit, `None` if the
+    /// table is full.
     pub fn count(&mut self, rule: &Hashlimit, key: HashlimitKey, len: u64, now: u64) -> Option<bool> {
         self.sweep(now);
         let at = match self.index.get(&key) {
@@ -359,7 +359,7 @@ mod tests {
         }
     }
 
-    /// Cap and cost as `/proc/net/ipt_hashlimit` of Linux 6.18 shows them for 5/s and for 100kb/s.
+    /// Cap and cost in `/proc/net/ipt_hashlimit` of Linux 6.18 for 5/s and for 100kb/s.
     #[test]
     fn credits_are_the_kernels() {
         let mut table = HashlimitTable::new(cfg(), 0);

@@ -11,7 +11,7 @@ use crate::extension::{Limits, Par, TargetVerdict, XtMatch, XtTarget};
 use crate::module::Module;
 use crate::tables::xt::{TableName, Variant};
 
-/// How `ttl` compares.
+/// Comparison of `ttl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TtlMtMode {
     /// `--ttl-eq`.
@@ -27,7 +27,7 @@ pub enum TtlMtMode {
 /// `ttl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TtlMt {
-    /// How.
+    /// Comparison.
     pub mode: TtlMtMode,
     /// Hops.
     pub ttl: u8,
@@ -41,7 +41,7 @@ impl XtMatch for TtlMt {
     }
 }
 
-/// What `TTL` does.
+/// Mode of `TTL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TtlTgMode {
     /// `--ttl-set`.
@@ -55,7 +55,7 @@ pub enum TtlTgMode {
 /// `TTL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TtlTg {
-    /// What it does.
+    /// Mode.
     pub mode: TtlTgMode,
     /// Hops.
     pub ttl: u8,
@@ -79,7 +79,7 @@ pub static MODULES: &[Module] = &[
     Module { targets: &[TtlTg::NAME], ..Module::named("xt_HL") },
 ];
 
-/// The TTL is as the rule says.
+/// The TTL fits.
 pub fn ttl_mt(_: &mut Cx, par: &mut Par, with: &TtlMt) -> bool {
     let ttl = par.iph.ttl;
     match with.mode {
@@ -90,7 +90,7 @@ pub fn ttl_mt(_: &mut Cx, par: &mut Par, with: &TtlMt) -> bool {
     }
 }
 
-/// The TTL is changed, and the checksum mended.
+/// Changes the TTL and updates the checksum.
 pub fn ttl_tg(cx: &mut Cx, par: &mut Par, target: &TtlTg) -> TargetVerdict {
     let at = cx.skbs[par.skb].network_header;
     let ttl = match target.mode {

@@ -32,7 +32,7 @@ impl XtMatch for Iprange {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Iprange::NAME], ..Module::named("xt_iprange") }];
 
-/// The addresses are in these ranges.
+/// The addresses are in the ranges.
 pub fn iprange_mt4(_: &mut Cx, par: &mut Par, with: &Iprange) -> bool {
     let fits = |range: Option<(bool, Ipv4Addr, Ipv4Addr)>, addr: Ipv4Addr| {
         range.is_none_or(|(invert, low, high)| (low..=high).contains(&addr) != invert)

@@ -26,7 +26,7 @@ impl XtMatch for Length {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Length::NAME], ..Module::named("xt_length") }];
 
-/// The header says this length.
+/// The total length is in the range.
 pub fn length_mt(_: &mut Cx, par: &mut Par, with: &Length) -> bool {
     let (low, high) = with.range;
     (low..=high).contains(&par.iph.tot_len.get()) != with.invert

@@ -1,4 +1,4 @@
-//! `-m limit`: a bucket of credits that time fills.
+//! `-m limit`: a token bucket.
 //!
 //! Kernel: net/netfilter/xt_limit.c; of the nft variant net/netfilter/nft_limit.c, which the tool uses instead
 
@@ -49,11 +49,11 @@ pub static MODULES: &[Module] = &[Module { matches: &[Limit::NAME], ..Module::na
 
 /// `XT_LIMIT_SCALE`: units a second.
 const SCALE: u32 = 10_000;
-/// Credits a jiffy: the power of two below what a day needs in 32 bits.
+/// Credits per jiffy: the greatest power of two with which a day's credits fit in 32 bits.
 const CREDITS_PER_JIFFY: u64 = 128;
 const CREDITS_PER_SECOND: u32 = (HZ * CREDITS_PER_JIFFY) as u32;
 
-/// What a span in units of the rule is in credits.
+/// Converts a time in units of the rule to credits.
 fn user2credits(user: u32) -> u32 {
     match user > u32::MAX / CREDITS_PER_SECOND {
         true => (user / SCALE).wrapping_mul(CREDITS_PER_SECOND),
@@ -61,12 +61,12 @@ fn user2credits(user: u32) -> u32 {
     }
 }
 
-/// The kernel refuses the rule: its credits do not fit (ERANGE).
+/// The credits overflow; the kernel refuses the rule (ERANGE).
 pub fn overflows(with: &Limit) -> bool {
     with.burst == 0 || user2credits(with.avg.wrapping_mul(with.burst)) < user2credits(with.avg)
 }
 
-/// Cost of a packet and most credit; the nft variant counts nanoseconds.
+/// Cost of a packet and maximum credit; the nft variant counts nanoseconds.
 fn cost(with: &Limit, variant: Variant) -> (u64, u64) {
     match variant {
         Variant::Legacy => {
@@ -80,12 +80,12 @@ fn cost(with: &Limit, variant: Variant) -> (u64, u64) {
     }
 }
 
-/// The rule comes into force: its bucket is full.
+/// Fills the bucket of a new rule.
 pub fn limit_mt_check(with: &mut Limit, variant: Variant, now: Nanos) {
     with.credit.0 = Some((cost(with, variant).1, now));
 }
 
-/// There is credit for the packet.
+/// The bucket has credit for the packet.
 pub fn limit_mt(cx: &mut Cx, par: &mut Par, with: &mut Limit) -> bool {
     let (cost, most) = cost(with, par.variant);
     let now = cx.now;

@@ -62,7 +62,7 @@ pub static MODULES: &[Module] = &[
     Module { targets: &[Nflog::NAME], ..Module::named("xt_NFLOG") },
 ];
 
-/// A line about the packet goes to the kernel's log.
+/// Logs the packet.
 pub fn log_tg(cx: &mut Cx, par: &mut Par, target: &Log) -> TargetVerdict {
     let flags = LogFlags {
         tcp_sequence: target.tcp_sequence,
@@ -75,7 +75,7 @@ pub fn log_tg(cx: &mut Cx, par: &mut Par, target: &Log) -> TargetVerdict {
     TargetVerdict::Continue
 }
 
-/// The packet goes to the programs that listen on a netlink group; there are none, so it is only shown.
+/// Sends the packet to a netlink group. No program listens, so only the note shows it.
 pub fn nflog_tg(cx: &mut Cx, par: &mut Par, target: &Nflog) -> TargetVerdict {
     let _ = par;
     cx.note(|_| Note::Nflog { group: target.group, prefix: target.prefix.clone() });

@@ -35,7 +35,7 @@ impl XtMatch for MacSource {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[MacSource::NAME], ..Module::named("xt_mac") }];
 
-/// The frame came from this Ethernet address. A packet without an Ethernet header never matches.
+/// The frame has this source address. Without an Ethernet header, false.
 pub fn mac_mt(cx: &mut Cx, par: &mut Par, with: &MacSource) -> bool {
     let pkt = &cx.skbs[par.skb];
     let has_frame = pkt.mac_header + ETH_HLEN as u32 <= pkt.data;

@@ -50,12 +50,12 @@ impl XtTarget for MarkTg {
 pub static MODULES: &[Module] =
     &[Module { matches: &[MarkMt::NAME], targets: &[MarkTg::NAME], ..Module::named("xt_mark") }];
 
-/// The packet has this mark.
+/// The packet has the mark.
 pub fn mark_mt(cx: &mut Cx, par: &mut Par, with: &MarkMt) -> bool {
     (cx.skbs[par.skb].mark & with.mask == with.mark) != with.invert
 }
 
-/// The packet gets a mark.
+/// Sets the packet's mark.
 pub fn mark_tg(cx: &mut Cx, par: &mut Par, target: &MarkTg) -> TargetVerdict {
     let mark = &mut cx.skbs[par.skb].mark;
     *mark = (*mark & !target.mask) ^ target.mark;

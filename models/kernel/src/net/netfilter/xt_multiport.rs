@@ -7,7 +7,7 @@ use crate::extension::{Par, XtMatch};
 use crate::module::Module;
 use crate::tables::xt::Ports;
 
-/// Which of a packet's ports `multiport` looks at.
+/// The ports that `multiport` compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MultiportSide {
     /// `--sports`.
@@ -21,7 +21,7 @@ pub enum MultiportSide {
 /// `multiport` (`struct xt_multiport_v1`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Multiport {
-    /// Which ports.
+    /// The ports that are compared.
     pub side: MultiportSide,
     /// `!`.
     pub invert: bool,
@@ -56,7 +56,7 @@ impl XtMatch for Multiport {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Multiport::NAME], ..Module::named("xt_multiport") }];
 
-/// One of the packet's ports is in the list. Ports stand at the same place in all the protocols.
+/// One of the packet's ports is in the list. All the protocols have them at the same offset.
 pub fn multiport_mt(cx: &mut Cx, par: &mut Par, with: &Multiport) -> bool {
     if par.fragoff != 0 {
         return false;

@@ -15,10 +15,10 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Hook;
 use crate::tables::xt::{TableName, Variant};
 
-/// `DNAT` to one of these addresses and ports.
+/// `DNAT`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dnat(
-    /// What it may choose from.
+    /// Range.
     pub NatRange,
 );
 
@@ -38,10 +38,10 @@ impl XtTarget for Dnat {
     }
 }
 
-/// `SNAT` to one of these addresses and ports.
+/// `SNAT`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Snat(
-    /// What it may choose from.
+    /// Range.
     pub NatRange,
 );
 
@@ -61,10 +61,10 @@ impl XtTarget for Snat {
     }
 }
 
-/// `MASQUERADE` to one of these addresses and ports.
+/// `MASQUERADE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Masquerade(
-    /// What it may choose from.
+    /// Range.
     pub NatRange,
 );
 
@@ -84,10 +84,10 @@ impl XtTarget for Masquerade {
     }
 }
 
-/// `REDIRECT` to one of these addresses and ports.
+/// `REDIRECT`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Redirect(
-    /// What it may choose from.
+    /// Range.
     pub NatRange,
 );
 
@@ -107,10 +107,10 @@ impl XtTarget for Redirect {
     }
 }
 
-/// `NETMAP` to one of these addresses and ports.
+/// `NETMAP`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Netmap(
-    /// What it may choose from.
+    /// Range.
     pub NatRange,
 );
 
@@ -170,7 +170,7 @@ pub fn redirect_tg(cx: &mut Cx, par: &Par, range: &NatRange) -> TargetVerdict {
     TargetVerdict::Verdict(nf_nat_redirect_ipv4(cx, par.skb, par.state, range))
 }
 
-/// `NETMAP`: the network part of an address becomes that of the range, the host part stays (`netmap_tg4`).
+/// `NETMAP`: replaces the network part of the address, keeps the host part (`netmap_tg4`).
 pub fn netmap_tg(cx: &mut Cx, par: &Par, range: &NatRange) -> TargetVerdict {
     let Some((first, last)) = range.addrs else { return setup(cx, par, range, Manip::at(par.state.hook)) };
     let manip = Manip::at(par.state.hook);

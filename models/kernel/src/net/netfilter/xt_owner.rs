@@ -46,31 +46,31 @@ impl XtMatch for Owner {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Owner::NAME], ..Module::named("xt_owner") }];
 
-/// What sent a packet.
+/// Sender of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sender {
-    /// A program, all of which run as root.
+    /// A program; all run as root.
     Program,
-    /// The kernel's own socket, which belongs to nobody.
+    /// A socket of the kernel, without owner.
     Kernel,
     /// No socket.
     Nobody,
 }
 
-/// Who sent the packet that is at a rule.
+/// The packet's sender.
 pub(super) fn sender(cx: &Cx, par: &Par) -> Sender {
     let from_here =
         par.state.hook == Hook::LocalOut || par.state.hook == Hook::PostRouting && par.state.input.is_none();
     match cx.skbs[par.skb].sk.and_then(|sk| cx.k.sockets.get(sk)) {
         Some(sk) if sk.netns == par.state.netns => Sender::Program,
         Some(_) => Sender::Nobody,
-        // ICMP and TCP answer by sockets of the kernel, `REJECT`'s reset has none.
+        // ICMP and TCP reply through kernel sockets; the RST of `REJECT` has none.
         None if from_here && cx.skbs[par.skb].ip.flags & IPSKB_SENT != 0 => Sender::Kernel,
         None => Sender::Nobody,
     }
 }
 
-/// The packet's sender has these ids. A rule that only denies fits a packet that nobody sent.
+/// The sender has these ids. Without a socket, a rule matches if all its options are inverted.
 pub fn owner_mt(cx: &mut Cx, par: &mut Par, with: &Owner) -> bool {
     let is_inverted = |rule: Option<(bool, u32, u32)>| rule.is_none_or(|rule| rule.0);
     let denies_ids = is_inverted(with.uid) && is_inverted(with.gid);

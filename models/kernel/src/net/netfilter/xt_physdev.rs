@@ -46,12 +46,12 @@ impl XtMatch for Physdev {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Physdev::NAME], ..Module::named("xt_physdev") }];
 
-/// The packet crosses these ports of a bridge.
+/// The packet's bridge ports are these.
 pub fn physdev_mt(cx: &mut Cx, par: &mut Par, with: &Physdev) -> bool {
     let is_inverted = |flag: Option<bool>| flag.is_none_or(|invert| invert);
     let is_iface_inverted = |iface: &Option<Iface>| iface.as_ref().is_none_or(|iface| iface.invert);
     let Some(bridge) = cx.skbs[par.skb].nf_bridge else {
-        // A packet that no bridge forwards fits a rule that only denies.
+        // A packet that is not bridged matches if all options are inverted.
         return is_inverted(with.is_bridged)
             && is_inverted(with.is_in)
             && is_inverted(with.is_out)
@@ -66,7 +66,7 @@ pub fn physdev_mt(cx: &mut Cx, par: &mut Par, with: &Physdev) -> bool {
         && with.output.as_ref().is_none_or(|iface| is_port(cx, iface, bridge.physout))
 }
 
-/// The port's name is the rule's. Of a port that is not known yet nothing is true, `!` or not. No name means every port.
+/// The port's name matches. An unknown port never matches, inverted or not; an empty name matches every port.
 fn is_port(cx: &Cx, iface: &Iface, port: Option<DevId>) -> bool {
     let Some(dev) = port.and_then(|port| cx.k.devs.get(port)) else { return false };
     if iface.name.is_empty() { !iface.invert } else { iface.matches(&dev.name) }

@@ -28,7 +28,7 @@ impl XtMatch for Pkttype {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Pkttype::NAME], ..Module::named("xt_pkttype") }];
 
-/// The frame was for this kind of receiver.
+/// The packet type is this.
 pub fn pkttype_mt(cx: &mut Cx, par: &mut Par, with: &Pkttype) -> bool {
     let kind = match cx.skbs[par.skb].pkt_type {
         PacketType::Host => own_copy(cx, par).unwrap_or(0),
@@ -40,8 +40,8 @@ pub fn pkttype_mt(cx: &mut Cx, par: &mut Par, with: &Pkttype) -> bool {
     (kind == with.kind) != with.invert
 }
 
-/// The machine's own copy of a packet that it sent to all or to a group (`PACKET_LOOPBACK`) came in by a device whose
-/// address sent it.
+/// The local copy of a broadcast or multicast that was sent (`PACKET_LOOPBACK`): received on a device that has the
+/// source address.
 fn own_copy(cx: &Cx, par: &Par) -> Option<u8> {
     let pkt = &cx.skbs[par.skb];
     let dev = par.state.input.and_then(|dev| cx.k.devs.get(dev))?;

@@ -14,7 +14,7 @@ use crate::netlink::Errno;
 use crate::tables::jiffies::{HZ, jiffies};
 use crate::tables::xt::Variant;
 
-/// What `recent` does with its list.
+/// Mode of `recent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecentMode {
     /// `--set`.
@@ -32,7 +32,7 @@ pub enum RecentMode {
 pub struct Recent {
     /// `!`.
     pub invert: bool,
-    /// What it does.
+    /// Mode.
     pub mode: RecentMode,
     /// `--seconds`; 0: not given.
     pub seconds: u32,
@@ -77,11 +77,11 @@ impl XtMatch for Recent {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Recent::NAME], ..Module::named("xt_recent") }];
 
-/// The address is in the list as the rule asks, which may change the list.
+/// The address's entry fits the rule; updates the list.
 pub fn recent_mt(cx: &mut Cx, par: &mut Par, with: &Recent) -> bool {
     let now = jiffies(cx.now);
     let addr = if with.dest { par.iph.daddr.get() } else { par.iph.saddr.get() };
-    // As it was before this host forwarded it.
+    // The TTL before it was decremented.
     let forwarded = par.state.output.is_some() && sender(cx, par) == Sender::Nobody;
     let ttl = par.iph.ttl.wrapping_add(u8::from(forwarded));
     let tables: &mut RecentTables = cx.k.netns[par.state.netns].generic.get_mut();
@@ -103,7 +103,7 @@ pub fn recent_mt(cx: &mut Cx, par: &mut Par, with: &Recent) -> bool {
         RecentMode::Rcheck | RecentMode::Update => was_seen(table, at, with, now) != with.invert,
     };
     if with.mode == RecentMode::Set || with.mode == RecentMode::Update && matched {
-        // What was reaped is not updated.
+        // A reaped entry is not updated.
         if let Some(at) = table.lookup(addr, 0) {
             table.update(at, Some(ttl), now);
         }
@@ -111,7 +111,7 @@ pub fn recent_mt(cx: &mut Cx, par: &mut Par, with: &Recent) -> bool {
     matched
 }
 
-/// The address was seen as often as the rule asks in the time that it says.
+/// The entry has enough stamps within the time.
 fn was_seen(table: &mut RecentTable, at: usize, with: &Recent, now: u64) -> bool {
     let time = now.saturating_sub(u64::from(with.seconds) * HZ);
     let stamps = table.entries[at].stamps.iter();
@@ -126,41 +126,41 @@ fn was_seen(table: &mut RecentTable, at: usize, with: &Recent, now: u64) -> bool
 const RECENT_NAME: usize = 200;
 /// Largest `--hitcount`; up to Linux 6.10 it was 255.
 const MAX_HITCOUNT: u32 = 65535;
-/// Most addresses of a list (`ip_list_tot`); the one that was not seen for longest makes room.
+/// Maximum number of entries (`ip_list_tot`); the least recently seen one is replaced.
 const LIST_TOT: usize = 100;
-/// How many times an address keeps when no rule asks for more, less one.
+/// Default number of stamps per entry, minus one.
 const STAMPS_MASK: u32 = 31;
 
-/// An address of a list (`struct recent_entry`). Times are jiffies.
+/// An entry (`struct recent_entry`). Times are jiffies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecentEntry {
     /// The address, masked.
     pub addr: Ipv4Addr,
     /// TTL of the last packet.
     pub ttl: u8,
-    /// The place of the next time.
+    /// Index of the next stamp.
     pub index: u32,
-    /// Times; a ring once it is full.
+    /// Stamps; a ring buffer once it is full.
     pub stamps: Vec<u64>,
 }
 
 /// A list.
 #[derive(Clone, Debug)]
 pub struct RecentTable {
-    /// Which part of addresses counts: as the first rule said.
+    /// Mask of addresses, of the first rule.
     pub mask: Ipv4Addr,
-    /// How many times each address keeps, less one.
+    /// Number of stamps per entry, minus one.
     pub stamps_mask: u32,
-    /// How many rules use it; it goes with the last.
+    /// Number of rules that use it; deleted with the last.
     pub uses: usize,
-    /// Addresses, seen longest ago first.
+    /// Entries, least recently seen first.
     pub entries: Vec<RecentEntry>,
 }
 
 /// The lists of a namespace by name.
 pub type RecentTables = BTreeMap<String, RecentTable>;
 
-/// A rule with this hit count uses the list (`recent_mt_check`).
+/// Adds a rule's reference to a list, and creates the list for the first one (`recent_mt_check`).
 pub fn use_table(tables: &mut RecentTables, name: &str, mask: Ipv4Addr, hitcount: u32) {
     let stamps_mask = match hitcount {
         0 => STAMPS_MASK,
@@ -175,7 +175,7 @@ pub fn use_table(tables: &mut RecentTables, name: &str, mask: Ipv4Addr, hitcount
     }
 }
 
-/// A rule that used the list is gone (`recent_mt_destroy`).
+/// Drops a rule's reference to a list (`recent_mt_destroy`).
 pub fn put_table(tables: &mut RecentTables, name: &str) {
     if let Some(table) = tables.get_mut(name) {
         table.uses -= 1;
@@ -186,7 +186,7 @@ pub fn put_table(tables: &mut RecentTables, name: &str) {
 }
 
 impl RecentEntry {
-    /// The last time.
+    /// The last stamp.
     pub fn last_seen(&self) -> u64 {
         let last = self.index.checked_sub(1).unwrap_or(self.stamps.len() as u32 - 1);
         self.stamps.get(last as usize).copied().unwrap_or(0)
@@ -210,7 +210,7 @@ impl RecentTable {
         self.entries.len() - 1
     }
 
-    /// An address was seen now (`recent_entry_update`).
+    /// Adds a stamp to an entry (`recent_entry_update`).
     pub fn update(&mut self, at: usize, ttl: Option<u8>, now: u64) {
         let mut entry = self.entries.remove(at);
         entry.index &= self.stamps_mask;
@@ -223,7 +223,7 @@ impl RecentTable {
         self.entries.push(entry);
     }
 
-    /// Drops the address that was not seen for longest if that was before `time` (`recent_entry_reap`).
+    /// Deletes the least recently seen entry if its last stamp is before `time` (`recent_entry_reap`).
     pub fn reap(&mut self, time: u64) {
         if self.entries.first().is_some_and(|entry| time > entry.last_seen()) {
             self.entries.remove(0);

@@ -11,7 +11,7 @@ use crate::tables::ipset::types::{Adt, SkbInfo};
 use crate::tables::netfilter::Hook;
 use crate::tables::xt::{Rule, TableName};
 
-/// A counter comparison of `set`: inverted, how (`eq`, `lt`, `gt` as [`std::cmp::Ordering`]), value.
+/// A counter comparison of `set`: inverted, operator (`eq`, `lt`, `gt` as [`std::cmp::Ordering`]), value.
 pub type SetCompare = Option<(bool, std::cmp::Ordering, u64)>;
 
 /// `set` (`struct xt_set_info_match_v4`).
@@ -21,7 +21,7 @@ pub struct SetMatch {
     pub invert: bool,
     /// Name of the set.
     pub name: String,
-    /// For each dimension, whether it is the source.
+    /// For each dimension: source (true) or destination.
     pub source: Vec<bool>,
     /// `--return-nomatch`.
     pub return_nomatch: bool,
@@ -47,12 +47,12 @@ impl XtMatch for SetMatch {
     }
 }
 
-/// A set that `SET` changes, and for each dimension whether it is the source.
+/// A set that `SET` changes, and for each dimension source (true) or destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetRef {
     /// Its name.
     pub name: String,
-    /// For each dimension.
+    /// Dimensions.
     pub source: Vec<bool>,
 }
 
@@ -110,7 +110,7 @@ pub static MODULES: &[Module] =
 /// Largest `--timeout`, seconds (`IPSET_MAX_TIMEOUT`).
 const MAX_TIMEOUT: u32 = u32::MAX / 1000 / 2;
 
-/// `src` and `dst` words as [`SetOptions`] has them.
+/// `src` and `dst` as [`SetOptions`].
 fn options(source: &[bool]) -> SetOptions {
     let bits = source.iter().enumerate().fold(0, |bits, (at, source)| bits | u8::from(*source) << at);
     SetOptions { dim: source.len() as u8, source: bits, ..SetOptions::default() }
@@ -131,7 +131,7 @@ fn ports(cx: &Cx, par: &Par) -> Option<(u16, u16)> {
     }
 }
 
-/// Lets `ask` put a question to the namespace's sets about the packet.
+/// Calls `ask` with the namespace's sets and the packet's fields.
 fn with_sets<R>(
     cx: &mut Cx,
     par: &Par,
@@ -173,17 +173,16 @@ pub fn set_match(cx: &mut Cx, par: &mut Par, with: &SetMatch) -> bool {
     found != with.invert
 }
 
-/// The packet's element is added, deleted, or gives the packet its mark and priority.
+/// Adds or deletes the packet's element, or maps the set's mark and priority to the packet.
 ///
-/// Every device transmits by one queue here, and Linux maps a packet only to a queue that the device has: `--map-queue`
-/// leaves the packet as it is.
+/// `--map-queue` has no effect: a device has one transmit queue here, and Linux ignores queues that do not exist.
 pub fn set_target(cx: &mut Cx, par: &mut Par, target: &SetTarget) -> TargetVerdict {
     let now = cx.now;
     if let Some(SetRef { name, source }) = &target.add {
         let timeout = target.timeout.map(|seconds| seconds.min(MAX_TIMEOUT));
         let options = SetOptions { exist: target.exist, timeout, ..options(source) };
         with_sets(cx, par, name, |sets, set, packet| {
-            // A set that is full, or has the element, stays as it is.
+            // A full set, or one that has the element, is not changed.
             let _ = sets.change_packet(set, Adt::Add, packet, &options, now);
         });
     }

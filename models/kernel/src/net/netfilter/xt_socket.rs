@@ -38,9 +38,9 @@ impl XtMatch for SocketMatch {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[SocketMatch::NAME], ..Module::named("xt_socket") }];
 
-/// A socket waits for the packet. Those that listen on all addresses do not count without `--nowildcard`.
+/// A socket matches the packet; wildcard sockets only with `--nowildcard`.
 ///
-/// Not modelled: transparent sockets, so that none has that option; the packets inside of ICMP errors.
+/// Not modelled: transparent sockets, so `--transparent` never matches; packets quoted by ICMP errors.
 pub fn socket_mt4(cx: &mut Cx, par: &mut Par, with: &SocketMatch) -> bool {
     let Some(found) = lookup(cx, par) else { return false };
     let Some(socket) = cx.k.sockets.get(found) else { return false };

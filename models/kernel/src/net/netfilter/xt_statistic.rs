@@ -13,22 +13,22 @@ use crate::tables::xt::Variant;
 pub struct Statistic {
     /// `!`.
     pub invert: bool,
-    /// How it chooses.
+    /// Mode.
     pub mode: StatisticMode,
 }
 
-/// How `statistic` chooses.
+/// Mode of `statistic`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatisticMode {
     /// `--mode random --probability`: in units of 2^-31.
     Random(u32),
-    /// `--mode nth --every N --packet P`; `every` and `packet` as typed, and how many packets it has seen.
+    /// `--mode nth --every N --packet P`, both as typed.
     Nth {
         /// N.
         every: u32,
         /// P.
         packet: u32,
-        /// How many packets it has seen since the last that it chose.
+        /// Packets since the last match.
         count: Kept<u32>,
     },
 }
@@ -50,7 +50,7 @@ impl XtMatch for Statistic {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Statistic::NAME], ..Module::named("xt_statistic") }];
 
-/// It is the packet's turn, or chance wants it.
+/// Drawn at random, or the nth packet.
 pub fn statistic_mt(cx: &mut Cx, par: &mut Par, with: &mut Statistic) -> bool {
     let chosen = match &mut with.mode {
         StatisticMode::Random(probability) => cx.chance(par.skb, *probability),
@@ -62,7 +62,7 @@ pub fn statistic_mt(cx: &mut Cx, par: &mut Par, with: &mut Statistic) -> bool {
     chosen != with.invert
 }
 
-/// The rule comes into force: it counts from the beginning.
+/// Resets the counter of a new rule.
 pub fn statistic_mt_check(with: &mut Statistic) {
     if let StatisticMode::Nth { every, packet, count } = &mut with.mode {
         count.0 = every.saturating_sub(1).saturating_sub(*packet);

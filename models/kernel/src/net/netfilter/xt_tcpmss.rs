@@ -81,10 +81,10 @@ pub static MODULES: &[Module] = &[
 
 /// `TCPOPT_MSS`, and the length of the option in bytes.
 const MSS: (u8, usize) = (2, 4);
-/// What is assumed where a SYN says nothing (RFC 1122).
+/// Default MSS (RFC 1122).
 const DEFAULT_MSS: u16 = 536;
 
-/// Some `tcp` match of the rule wants SYN.
+/// A `tcp` match of the rule asks for SYN.
 fn asks_for_syn(rule: &Rule) -> bool {
     rule.matches
         .iter()
@@ -92,7 +92,7 @@ fn asks_for_syn(rule: &Rule) -> bool {
         .any(|with| with.flags.is_some_and(|(invert, _, compare)| !invert && compare & tcp::TCP_SYN != 0))
 }
 
-/// The maximum segment size in the options is in the range. Without the option only an inverted rule matches.
+/// The MSS option is in the range. Without the option only an inverted rule matches.
 pub fn tcpmss_mt(cx: &mut Cx, par: &mut Par, with: &TcpmssMt) -> bool {
     let Some(options) = tcp_options(cx, par) else {
         par.hotdrop = true;
@@ -107,7 +107,7 @@ pub fn tcpmss_mt(cx: &mut Cx, par: &mut Par, with: &TcpmssMt) -> bool {
     }
 }
 
-/// The options of the TCP header; `None` if the packet ends within the header.
+/// The TCP options; `None` if the header is truncated.
 fn tcp_options<'a>(cx: &'a Cx, par: &Par) -> Option<&'a [u8]> {
     let header = cx.skbs.header::<TcpHdr>(par.skb, par.thoff)?;
     let pkt = &cx.skbs[par.skb];
@@ -116,20 +116,20 @@ fn tcp_options<'a>(cx: &'a Cx, par: &Par) -> Option<&'a [u8]> {
     bytes.get(begin + TCP_HLEN..begin + header.header_len())
 }
 
-/// Where the option begins.
+/// Offset of the MSS option.
 fn find_mss(options: &[u8], len: usize) -> Option<usize> {
     let mut at = 0;
     while at + MSS.1 <= len {
         if options[at] == MSS.0 && usize::from(options[at + 1]) == MSS.1 {
             return Some(at);
         }
-        // End of list and no-operation are one byte; a length of 0 is taken for 1.
+        // EOL and NOP have no length byte; a length of 0 counts as 1.
         at += if options[at] < 2 { 1 } else { usize::from(options[at + 1]).max(1) };
     }
     None
 }
 
-/// Lowers the maximum segment size of a SYN, or adds the option.
+/// Lowers the MSS of a SYN, or adds the option.
 pub fn tcpmss_tg4(cx: &mut Cx, par: &mut Par, target: &TcpmssTg) -> TargetVerdict {
     if par.fragoff != 0 {
         return TargetVerdict::Continue;
@@ -140,7 +140,7 @@ pub fn tcpmss_tg4(cx: &mut Cx, par: &mut Par, target: &TcpmssTg) -> TargetVerdic
     }
 }
 
-/// `None`: the packet is to be dropped.
+/// `None`: the packet is dropped.
 fn tcpmss_mangle_packet(cx: &mut Cx, par: &mut Par, target: &TcpmssTg) -> Option<()> {
     let pkt = &cx.skbs[par.skb];
     let len = (pkt.tail as usize).checked_sub(par.thoff as usize)?;
@@ -152,7 +152,7 @@ fn tcpmss_mangle_packet(cx: &mut Cx, par: &mut Par, target: &TcpmssTg) -> Option
     let options = tcp_options(cx, par)?;
     if let Some(at) = find_mss(options, options_len) {
         let old = u16::from_be_bytes([options[at + 2], options[at + 3]]);
-        // It is never raised.
+        // The MSS is never raised.
         if mss < old {
             replace_mss(cx, par, at, (old, mss));
         }
@@ -165,7 +165,7 @@ fn tcpmss_mangle_packet(cx: &mut Cx, par: &mut Par, target: &TcpmssTg) -> Option
     add_mss(cx, par, mss.min(DEFAULT_MSS))
 }
 
-/// What fits the path in both directions, without headers.
+/// The MSS for the smaller path MTU of both directions.
 fn clamped_mss(cx: &mut Cx, par: &Par) -> Option<u16> {
     let headers = par.iph.header_len() as u32 + TCP_HLEN as u32;
     let mtu = cx.skbs[par.skb].dst.map_or(u32::MAX, |route| dst_mtu(cx, &route));
@@ -189,7 +189,7 @@ fn replace_mss(cx: &mut Cx, par: &Par, at: usize, (old, new): (u16, u16)) {
     }
 }
 
-/// The option is put before the others, and the lengths and checksums grow with it.
+/// Inserts the option before the others and updates lengths and checksums.
 fn add_mss(cx: &mut Cx, par: &mut Par, mss: u16) -> Option<()> {
     let [high, low] = mss.to_be_bytes();
     cx.skbs.insert_bytes(par.skb, par.thoff + TCP_HLEN as u32, &[MSS.0, MSS.1 as u8, high, low]);
@@ -203,7 +203,7 @@ fn add_mss(cx: &mut Cx, par: &mut Par, mss: u16) -> Option<()> {
     let doff = u16::from_be_bytes([th.doff_res, th.flags]);
     th.doff_res += 1 << 4;
     let words = [
-        // The length in the pseudo header.
+        // Length in the pseudo header.
         (old.wrapping_sub(20), new.wrapping_sub(20)),
         (doff, u16::from_be_bytes([th.doff_res, th.flags])),
         (0, u16::from_be_bytes([MSS.0, MSS.1 as u8])),

@@ -36,7 +36,7 @@ impl XtMatch for Tcp {
         self.flags.is_none() && self.option.is_none()
     }
 
-    /// The nft tool writes it as expressions, for which the kernel has no such limit.
+    /// iptables-nft writes `nft_payload` expressions, for which the kernel has no such limit.
     fn limits(variant: Variant) -> Limits {
         if variant == Variant::Legacy { Limits::proto(IPPROTO_TCP) } else { Limits::NONE }
     }
@@ -66,7 +66,7 @@ impl XtMatch for Udp {
         true
     }
 
-    /// The nft tool writes it as expressions, for which the kernel has no such limit.
+    /// iptables-nft writes `nft_payload` expressions, for which the kernel has no such limit.
     fn limits(variant: Variant) -> Limits {
         if variant == Variant::Legacy { Limits::proto(IPPROTO_UDP) } else { Limits::NONE }
     }
@@ -84,8 +84,7 @@ fn port_match(ports: &Ports, port: u16) -> bool {
     (port >= ports.range.0 && port <= ports.range.1) != ports.invert
 }
 
-/// The ports as the nft tool asks for them (`nft_payload_eval`): what is not there does not match, and nothing is
-/// dropped.
+/// Ports as `nft_payload_eval` loads them: a truncated header does not match, and nothing is dropped.
 fn payload_ports(cx: &Cx, par: &Par, sport: &Ports, dport: &Ports) -> bool {
     let port = |at: u32| cx.skbs.header::<U16>(par.skb, par.thoff + at).map(|port| port.get());
     let fits = |ports: &Ports, at: u32| {
@@ -94,7 +93,7 @@ fn payload_ports(cx: &Cx, par: &Par, sport: &Ports, dport: &Ports) -> bool {
     par.fragoff == 0 && fits(sport, 0) && fits(dport, 2)
 }
 
-/// The same with the flags, which stand in byte 13.
+/// The same with the flags, byte 13.
 fn payload_tcp(cx: &Cx, par: &Par, with: &Tcp) -> bool {
     let flags = |(invert, mask, compare): (bool, u8, u8)| {
         let byte = cx.skbs.header::<u8>(par.skb, par.thoff + 13);
@@ -103,14 +102,14 @@ fn payload_tcp(cx: &Cx, par: &Par, with: &Tcp) -> bool {
     payload_ports(cx, par, &with.sport, &with.dport) && with.flags.is_none_or(flags)
 }
 
-/// Ports, flags and options of a TCP segment. A fragment that would overwrite the header of the first, and a header
-/// that is cut off, are dropped.
+/// Ports, flags and options of a TCP segment. A fragment that overlaps the header, and a truncated header, are
+/// dropped.
 pub fn tcp_mt(cx: &mut Cx, par: &mut Par, with: &Tcp) -> bool {
     if par.variant == Variant::Nft && with.option.is_none() && *with != Tcp::default() {
         return payload_tcp(cx, par, with);
     }
     if par.fragoff != 0 {
-        // RFC 3128: it would bring other flags.
+        // Such a fragment would overwrite the flags (RFC 3128).
         par.hotdrop = par.fragoff == 8;
         return false;
     }
@@ -137,7 +136,7 @@ pub fn tcp_mt(cx: &mut Cx, par: &mut Par, with: &Tcp) -> bool {
     }
 }
 
-/// Whether the header has the option; `None` if its options are cut off.
+/// The header has the option; `None` if the options are truncated.
 fn has_option(cx: &Cx, par: &Par, option: u8, length: usize) -> Option<bool> {
     let byte = |at: usize| cx.skbs.header::<u8>(par.skb, par.thoff + at as u32).copied();
     if length > TCP_HLEN {
@@ -149,14 +148,14 @@ fn has_option(cx: &Cx, par: &Par, option: u8, length: usize) -> Option<bool> {
         if kind == option {
             return Some(true);
         }
-        // End and no-operation are one byte long; a length of 0 counts as one.
+        // EOL and NOP have no length byte; a length of 0 counts as one.
         let step = if kind < 2 || at + 1 >= length { 1 } else { usize::from(byte(at + 1)?).max(1) };
         at += step;
     }
     Some(false)
 }
 
-/// Ports of a UDP datagram; one that is cut off is dropped.
+/// Ports of a UDP datagram; a truncated one is dropped.
 pub fn udp_mt(cx: &mut Cx, par: &mut Par, with: &Udp) -> bool {
     if par.variant == Variant::Nft && *with != Udp::default() {
         return payload_ports(cx, par, &with.sport, &with.dport);

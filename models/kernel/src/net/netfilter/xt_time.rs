@@ -2,7 +2,7 @@
 //!
 //! Kernel: net/netfilter/xt_time.c
 //!
-//! A machine's own time zone is UTC.
+//! The machine's time zone is UTC.
 
 use crate::Cx;
 use crate::extension::{Par, XtMatch};
@@ -44,7 +44,7 @@ pub static MODULES: &[Module] = &[Module { matches: &[Time::NAME], ..Module::nam
 /// `--monthdays` was not given.
 const ALL_MONTHDAYS: u32 = 0xffff_fffe;
 
-/// The moment is one that the rule names.
+/// The time is one of the rule's.
 pub fn time_mt(cx: &mut Cx, _: &mut Par, with: &Time) -> bool {
     matches_at(with, BOOT_TIME + cx.now.0 / 1_000_000_000)
 }
@@ -63,7 +63,7 @@ fn matches_at(with: &Time, now: u64) -> bool {
         if second < with.daytime_start && second > with.daytime_stop {
             return false;
         }
-        // The hours after midnight belong to the day before.
+        // After midnight, the day before counts.
         if with.contiguous && second <= with.daytime_stop {
             now -= 86400;
         }
@@ -78,9 +78,9 @@ fn matches_at(with: &Time, now: u64) -> bool {
     with.weekdays >> weekday & 1 == 1 && fits_month()
 }
 
-/// Day of the month, 1 to 31, of a day counted from 1970-01-01.
+/// Day of the month, 1 to 31, of a day since 1970-01-01.
 fn day_of_month(days: u64) -> u32 {
-    // Years begin in March here, so that a leap day is a year's last.
+    // Years start in March here, so that the leap day is the last of a year.
     let from_march = days + 719_468;
     let in_era = from_march % 146_097;
     let year = (in_era - in_era / 1460 + in_era / 36_524 - in_era / 146_096) / 365;

@@ -18,7 +18,7 @@ impl XtTarget for Trace {
         trace_tg(cx, par)
     }
 
-    /// The nft tool writes `meta nftrace set 1`, which may stand everywhere.
+    /// iptables-nft writes `meta nftrace set 1`, which is allowed in every table.
     fn limits(variant: Variant) -> Limits {
         if variant == Variant::Legacy { Limits::table(TableName::Raw) } else { Limits::NONE }
     }
@@ -27,7 +27,7 @@ impl XtTarget for Trace {
 /// The module.
 pub static MODULES: &[Module] = &[Module { targets: &[Trace::NAME], ..Module::named("xt_TRACE") }];
 
-/// From here on, every rule that the packet matches is told.
+/// Traces the packet: each rule that it matches from here on is logged.
 pub fn trace_tg(cx: &mut Cx, par: &mut Par) -> TargetVerdict {
     cx.skbs[par.skb].nf_trace = true;
     TargetVerdict::Continue

@@ -6,7 +6,7 @@ use crate::Cx;
 use crate::extension::{Par, XtMatch};
 use crate::module::Module;
 
-/// A step of a `u32` location after its first number.
+/// An operation of a `u32` location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum U32Op {
     /// `&`.
@@ -19,12 +19,12 @@ pub enum U32Op {
     At(u32),
 }
 
-/// A test of `u32`: a location and the ranges of values that it may have.
+/// A test of `u32`: a location and ranges of values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct U32Test {
     /// First offset, bytes.
     pub start: u32,
-    /// What is done to what stands there.
+    /// Operations on the loaded word.
     pub ops: Vec<U32Op>,
     /// Values.
     pub values: Vec<(u32, u32)>,
@@ -50,7 +50,7 @@ impl XtMatch for U32 {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[U32::NAME], ..Module::named("xt_u32") }];
 
-/// All tests hold.
+/// All tests are true.
 pub fn u32_mt(cx: &mut Cx, par: &mut Par, with: &U32) -> bool {
     let bytes = cx.skbs.data(par.skb);
     with.tests.iter().all(|test| holds(bytes, test)) != with.invert
@@ -61,7 +61,7 @@ fn holds(bytes: &[u8], test: &U32Test) -> bool {
     value.is_some_and(|value| test.values.iter().any(|(low, high)| (*low..=*high).contains(&value)))
 }
 
-/// The number that a test looks at; `None` if it lies outside of the packet.
+/// The word that a test compares; `None` if it is outside of the packet.
 fn located(bytes: &[u8], test: &U32Test) -> Option<u32> {
     let read = |at: u32, offset: u32| {
         let at = (at as usize).checked_add(offset as usize)?;

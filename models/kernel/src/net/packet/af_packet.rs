@@ -1,4 +1,4 @@
-//! Packet sockets: what `tcpdump` and `arping` see and send.
+//! Packet sockets.
 //!
 //! Kernel: net/packet/af_packet.c
 
@@ -16,8 +16,7 @@ use glassnet_wire::eth::{ETH_HLEN, ETH_P_ALL, EthHdr};
 /// The module.
 pub static MODULE: Module = Module { tap: Some(packet_rcv), ..Module::named("af_packet") };
 
-/// Queues a copy of a packet to every socket that listens on this device and for this protocol (`packet_rcv`,
-/// `tpacket_rcv`).
+/// Queues a clone of a packet to each socket for this device and protocol (`packet_rcv`, `tpacket_rcv`).
 fn packet_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
     let protocol = cx.skbs[skb].protocol;
     for socket in listeners(cx, dev) {
@@ -64,8 +63,7 @@ fn receive(cx: &mut Cx, id: SocketId, skb: SkbId, dev: DevId, seen_as: PacketTyp
     }
 }
 
-/// Sends a frame that a program made (`packet_snd`): as it is, or, from a cooked socket, behind an Ethernet header
-/// to `to`.
+/// Sends a frame (`packet_snd`): unchanged or, from a cooked socket, behind an Ethernet header to `to`.
 ///
 /// # Errors
 ///

@@ -3,10 +3,10 @@
 //! iproute2: ip/iplink_bridge.c
 
 use glassnet_kernel::link::LinkInfo;
-use glassnet_kernel::net::bridge::br_netlink::BridgeOptions;
-use glassnet_kernel::tables::bridge::Bridge;
+use glassnet_kernel::net::bridge::br_attrs::{Access, Attrs, BrAttr, Unit};
+use glassnet_kernel::net::bridge::br_attrs_bridge as bridge;
+use glassnet_kernel::tables::bridge::PortState;
 use glassnet_kernel::tables::netdev::NetDevice;
-use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use super::LinkUtil;
@@ -22,171 +22,124 @@ pub(super) static LINK_UTIL: LinkUtil = LinkUtil {
     ..LinkUtil::new("bridge", include_str!("iplink_bridge.txt"))
 };
 
-/// Options of a bridge that the model keeps at their defaults, which are also accepted.
-const FIXED: &[(&str, u64)] = &[
-    ("no_linklocal_learn", 0),
-    ("vlan_default_pvid", 1),
-    ("vlan_stats_enabled", 0),
-    ("vlan_stats_per_port", 0),
-    ("mcast_vlan_snooping", 0),
-    ("mcast_router", 1),
-    ("mcast_query_use_ifaddr", 0),
-    ("mcast_querier", 0),
-    ("mcast_hash_elasticity", 16),
-    ("mcast_hash_max", 4096),
-    ("mcast_last_member_count", 2),
-    ("mcast_startup_query_count", 2),
-    ("mcast_last_member_interval", 100),
-    ("mcast_membership_interval", 26000),
-    ("mcast_querier_interval", 25500),
-    ("mcast_query_interval", 12500),
-    ("mcast_query_response_interval", 1000),
-    ("mcast_startup_query_interval", 3124),
-    ("mcast_stats_enabled", 0),
-    ("mcast_igmp_version", 2),
-    ("mcast_mld_version", 1),
-];
-
-fn unsigned<T: TryFrom<u64>>(args: &mut Args, name: &str) -> Done<Option<T>> {
-    args.number(&format!("invalid {name}")).map(Some)
+/// The first attribute of a table that can be set and whose name this word abbreviates.
+pub(super) fn find_attr(table: &[&'static BrAttr], word: &str) -> Option<&'static BrAttr> {
+    let is_set = |attr: &BrAttr| !matches!(attr.access, Access::ReadOnly(_));
+    table.iter().copied().find(|attr| is_set(attr) && matches(word, attr.name))
 }
 
-/// A number that the kernel takes for off or on.
-fn switch(args: &mut Args, name: &str) -> Done<Option<bool>> {
-    Ok(unsigned::<u8>(args, name)?.map(|value| value != 0))
+/// The number after an attribute's name, with the word itself.
+pub(super) fn attr_value<'a>(args: &mut Args<'a>, attr: &BrAttr, message: &str) -> Done<(u64, &'a str)> {
+    let text = args.value()?;
+    let value = number(text).filter(|value| *value <= attr.max);
+    Ok((value.ok_or_else(|| invarg(message, text))?, text))
 }
 
 fn parse(_: &Ip, args: &mut Args) -> Done<LinkInfo> {
-    let mut options = BridgeOptions::default();
+    let mut attrs = Attrs::default();
     while let Some(word) = args.take() {
-        match word {
-            _ if matches(word, "forward_delay") => options.forward_delay = unsigned(args, "forward_delay")?,
-            _ if matches(word, "hello_time") => options.hello_time = unsigned(args, "hello_time")?,
-            _ if matches(word, "max_age") => options.max_age = unsigned(args, "max_age")?,
-            _ if matches(word, "ageing_time") => options.ageing_time = unsigned(args, "ageing_time")?,
-            _ if matches(word, "nf_call_iptables") => {
-                options.nf_call_iptables = switch(args, "nf_call_iptables")?
+        let not_modelled = |what: &str| Stop::not_modelled(&format!("link … type bridge {what}"));
+        let Some(attr) = find_attr(bridge::BRIDGE_ATTRS, word) else {
+            return Err(match word {
+                _ if matches(word, "help") => Stop::failed(LINK_UTIL.help),
+                _ if matches(word, bridge::GROUP_ADDRESS.name) => not_modelled(word),
+                _ => Stop::failed(format!("bridge: unknown command \"{word}\"?\n{}", LINK_UTIL.help)),
+            });
+        };
+        match attr.access {
+            Access::WriteOnly(_) => attrs.put(attr, 1),
+            // Its value is a name.
+            _ if attr.unit == Unit::EtherType => return Err(not_modelled(word)),
+            _ => {
+                let (value, text) = attr_value(args, attr, &format!("invalid {}", attr.name))?;
+                match attr.access {
+                    Access::Fixed(fixed) if fixed != value => {
+                        return Err(not_modelled(&format!("{} {text}", attr.name)));
+                    }
+                    _ => attrs.put(attr, value),
+                }
             }
-            _ if matches(word, "nf_call_ip6tables") => {
-                options.nf_call_ip6tables = switch(args, "nf_call_ip6tables")?
-            }
-            _ if matches(word, "nf_call_arptables") => {
-                options.nf_call_arptables = switch(args, "nf_call_arptables")?
-            }
-            _ if matches(word, "stp_state") => options.stp_state = switch(args, "stp_state")?,
-            _ if matches(word, "priority") => options.priority = unsigned(args, "priority")?,
-            _ if matches(word, "vlan_filtering") => {
-                options.vlan_filtering = switch(args, "vlan_filtering")?;
-            }
-            _ if matches(word, "group_fwd_mask") => {
-                options.group_fwd_mask = unsigned(args, "group_fwd_mask")?;
-            }
-            _ if matches(word, "mcast_snooping") => {
-                options.mcast_snooping = switch(args, "mcast_snooping")?;
-            }
-            _ if matches(word, "fdb_flush") => options.fdb_flush = true,
-            _ if matches(word, "help") => return Err(Stop::failed(LINK_UTIL.help)),
-            _ => fixed(word, args)?,
         }
     }
-    Ok(options.into())
+    Ok(LinkInfo::with(LINK_UTIL.id, attrs))
 }
 
-fn fixed(word: &str, args: &mut Args) -> Done {
-    if matches(word, "group_address") || matches(word, "vlan_protocol") {
-        return Err(Stop::not_modelled(&format!("link … type bridge {word}")));
-    }
-    let Some((name, default)) = FIXED.iter().find(|(name, _)| matches(word, name)) else {
-        let usage = LINK_UTIL.help;
-        return Err(Stop::failed(format!("bridge: unknown command \"{word}\"?\n{usage}")));
-    };
-    let text = args.value()?;
-    let value: u64 = number(text).ok_or_else(|| invarg(&format!("invalid {name}"), text))?;
-    match value == *default {
-        true => Ok(()),
-        false => Err(Stop::not_modelled(&format!("link … type bridge {name} {text}"))),
-    }
-}
-
-/// Hundredths of a second, the unit of the bridge's times.
-fn centiseconds(time: Nanos) -> u64 {
-    time.0 / 10_000_000
-}
-
-/// A bridge's identifier: its priority and its address.
-pub(super) fn bridge_id(bridge: &Bridge, dev: &NetDevice) -> String {
-    let chosen = bridge.conf.addr_is_set || !bridge.ports.is_empty();
-    let Mac([a, b, c, d, e, f]) = if chosen { dev.addr } else { Mac::ZERO };
-    format!("{:x}.{a:x}:{b:x}:{c:x}:{d:x}:{e:x}:{f:x}", bridge.conf.priority)
-}
-
-pub(super) fn hex_mask(mask: u16) -> String {
-    if mask == 0 { "0".to_owned() } else { format!("{mask:#x}") }
-}
-
-pub(super) fn timers(out: &mut Out, names: &[&str]) {
-    for name in names {
-        out.any(name, Value::Raw("0.00".to_owned()), format_args!("{name} {:>7} ", "0.00"));
-    }
-}
-
-fn print(_: &View, out: &mut Out, dev: &NetDevice) {
-    let Some(bridge) = dev.bridge() else { return };
-    let conf = &bridge.conf;
-    for (key, value) in [
-        ("forward_delay", centiseconds(conf.forward_delay)),
-        ("hello_time", centiseconds(conf.hello_time)),
-        ("max_age", centiseconds(conf.max_age)),
-        ("ageing_time", centiseconds(conf.ageing_time)),
-        ("stp_state", u64::from(conf.stp_state)),
-        ("priority", u64::from(conf.priority)),
-        ("vlan_filtering", u64::from(conf.vlan_filtering)),
-    ] {
-        out.any(key, value, format_args!("{key} {value} "));
-    }
-    let id = bridge_id(bridge, dev);
-    out.any("bridge_id", id.as_str(), format_args!("bridge_id {id} "));
-    out.any("root_id", id.as_str(), format_args!("designated_root {id} "));
-    for key in ["root_port", "root_path_cost", "topology_change", "topology_change_detected"] {
-        out.any(key, 0, format_args!("{key} 0 "));
-    }
-    timers(out, &["hello_timer", "tcn_timer", "topology_change_timer", "gc_timer"]);
-    let mask = hex_mask(conf.group_fwd_mask);
-    out.any("group_fwd_mask", mask.as_str(), format_args!("group_fwd_mask {mask} "));
-    out.any("group_addr", "01:80:c2:00:00:00", "group_address 01:80:c2:00:00:00 ");
-    let snooping = u8::from(conf.mcast_snooping);
-    out.any("mcast_snooping", snooping, format_args!("mcast_snooping {snooping} "));
-    for (key, word, value) in MULTICAST {
-        out.any(key, *value, format_args!("{word} {value} "));
-    }
-    let calls = conf.nf_call;
-    for (key, on) in [
-        ("nf_call_iptables", calls.iptables),
-        ("nf_call_ip6tables", calls.ip6tables),
-        ("nf_call_arptables", calls.arptables),
-    ] {
-        out.any(key, u8::from(on), format_args!("{key} {} ", u8::from(on)));
-    }
-}
-
-/// What the model keeps as a new bridge has it: JSON key, word, value.
-const MULTICAST: &[(&str, &str, u32)] = &[
-    ("no_linklocal_learn", "no_linklocal_learn", 0),
-    ("mcast_vlan_snooping", "mcast_vlan_snooping", 0),
-    ("mcast_router", "mcast_router", 1),
-    ("mcast_query_use_ifaddr", "mcast_query_use_ifaddr", 0),
-    ("mcast_querier", "mcast_querier", 0),
-    ("mcast_hash_elasticity", "mcast_hash_elasticity", 16),
-    ("mcast_hash_max", "mcast_hash_max", 4096),
-    ("mcast_last_member_cnt", "mcast_last_member_count", 2),
-    ("mcast_startup_query_cnt", "mcast_startup_query_count", 2),
-    ("mcast_last_member_intvl", "mcast_last_member_interval", 100),
-    ("mcast_membership_intvl", "mcast_membership_interval", 26000),
-    ("mcast_querier_intvl", "mcast_querier_interval", 25500),
-    ("mcast_query_intvl", "mcast_query_interval", 12500),
-    ("mcast_query_response_intvl", "mcast_query_response_interval", 1000),
-    ("mcast_startup_query_intvl", "mcast_startup_query_interval", 3124),
-    ("mcast_stats_enabled", "mcast_stats_enabled", 0),
-    ("mcast_igmp_version", "mcast_igmp_version", 2),
-    ("mcast_mld_version", "mcast_mld_version", 1),
+/// What is printed of a bridge, in order: the key in JSON and the attribute, whose name stands in text.
+const SHOWN: &[(&str, &BrAttr)] = &[
+    ("forward_delay", &bridge::FORWARD_DELAY),
+    ("hello_time", &bridge::HELLO_TIME),
+    ("max_age", &bridge::MAX_AGE),
+    ("ageing_time", &bridge::AGEING_TIME),
+    ("stp_state", &bridge::STP_STATE),
+    ("priority", &bridge::PRIORITY),
+    ("vlan_filtering", &bridge::VLAN_FILTERING),
+    ("bridge_id", &bridge::BRIDGE_ID),
+    ("root_id", &bridge::DESIGNATED_ROOT),
+    ("root_port", &bridge::ROOT_PORT),
+    ("root_path_cost", &bridge::ROOT_PATH_COST),
+    ("topology_change", &bridge::TOPOLOGY_CHANGE),
+    ("topology_change_detected", &bridge::TOPOLOGY_CHANGE_DETECTED),
+    ("hello_timer", &bridge::HELLO_TIMER),
+    ("tcn_timer", &bridge::TCN_TIMER),
+    ("topology_change_timer", &bridge::TOPOLOGY_CHANGE_TIMER),
+    ("gc_timer", &bridge::GC_TIMER),
+    ("group_fwd_mask", &bridge::GROUP_FWD_MASK),
+    ("group_addr", &bridge::GROUP_ADDRESS),
+    ("mcast_snooping", &bridge::MCAST_SNOOPING),
+    ("no_linklocal_learn", &bridge::NO_LINKLOCAL_LEARN),
+    ("mcast_vlan_snooping", &bridge::MCAST_VLAN_SNOOPING),
+    ("mcast_router", &bridge::MCAST_ROUTER),
+    ("mcast_query_use_ifaddr", &bridge::MCAST_QUERY_USE_IFADDR),
+    ("mcast_querier", &bridge::MCAST_QUERIER),
+    ("mcast_hash_elasticity", &bridge::MCAST_HASH_ELASTICITY),
+    ("mcast_hash_max", &bridge::MCAST_HASH_MAX),
+    ("mcast_last_member_cnt", &bridge::MCAST_LAST_MEMBER_COUNT),
+    ("mcast_startup_query_cnt", &bridge::MCAST_STARTUP_QUERY_COUNT),
+    ("mcast_last_member_intvl", &bridge::MCAST_LAST_MEMBER_INTERVAL),
+    ("mcast_membership_intvl", &bridge::MCAST_MEMBERSHIP_INTERVAL),
+    ("mcast_querier_intvl", &bridge::MCAST_QUERIER_INTERVAL),
+    ("mcast_query_intvl", &bridge::MCAST_QUERY_INTERVAL),
+    ("mcast_query_response_intvl", &bridge::MCAST_QUERY_RESPONSE_INTERVAL),
+    ("mcast_startup_query_intvl", &bridge::MCAST_STARTUP_QUERY_INTERVAL),
+    ("mcast_stats_enabled", &bridge::MCAST_STATS_ENABLED),
+    ("mcast_igmp_version", &bridge::MCAST_IGMP_VERSION),
+    ("mcast_mld_version", &bridge::MCAST_MLD_VERSION),
+    ("nf_call_iptables", &bridge::NF_CALL_IPTABLES),
+    ("nf_call_ip6tables", &bridge::NF_CALL_IP6TABLES),
+    ("nf_call_arptables", &bridge::NF_CALL_ARPTABLES),
 ];
+
+fn print(view: &View, out: &mut Out, dev: &NetDevice) {
+    print_attrs(view, out, dev, SHOWN);
+}
+
+/// Prints attributes as their units ask for it.
+pub(super) fn print_attrs(view: &View, out: &mut Out, dev: &NetDevice, attrs: &[(&str, &BrAttr)]) {
+    for (key, attr) in attrs {
+        let Some(value) = attr.get(view.kernel, dev) else { continue };
+        let name = attr.name;
+        let text = match attr.unit {
+            Unit::Number | Unit::Bool | Unit::ClockT | Unit::Device => {
+                out.any(key, value, format_args!("{name} {value} "));
+                continue;
+            }
+            Unit::Timer => {
+                let seconds = format!("{}.{:02}", value / 100, value % 100);
+                out.any(key, Value::Raw(seconds.clone()), format_args!("{name} {seconds:>7} "));
+                continue;
+            }
+            Unit::GroupMask if value == 0 => "0".to_owned(),
+            Unit::GroupMask | Unit::Hex | Unit::EtherType => format!("{value:#x}"),
+            Unit::Mac => {
+                let [_, _, mac @ ..] = value.to_be_bytes();
+                Mac(mac).to_string()
+            }
+            Unit::BridgeId => {
+                let [_, _, a, b, c, d, e, f] = value.to_be_bytes();
+                format!("{:x}.{a:x}:{b:x}:{c:x}:{d:x}:{e:x}:{f:x}", value >> 48)
+            }
+            Unit::State => PortState::ALL[value as usize].name().to_owned(),
+        };
+        out.any(key, text.as_str(), format_args!("{name} {text} "));
+    }
+}

@@ -1,4 +1,4 @@
-//! `ip link add`, `set` and `delete`, and the kinds of devices: a file and a row each.
+//! `ip link add`, `set` and `delete`, and the link kinds: a file and a row each.
 //!
 //! iproute2: ip/iplink.c
 
@@ -19,17 +19,17 @@ use super::names::Names;
 use super::out::Out;
 use super::{Ip, link_show};
 
-/// Longest name of a device, bytes.
+/// Size of a device name with the terminating zero, bytes.
 const IFNAMSIZ: usize = 16;
-/// Longest remark, bytes.
+/// Size of an alias, bytes.
 const IFALIASZ: usize = 256;
-/// Bytes of an Ethernet address.
+/// Length of an Ethernet address, bytes.
 const ETH_ALEN: usize = 6;
 
-/// What the words of `ip link add` or `set` say.
+/// Arguments of `ip link add` or `set`.
 #[derive(Default)]
 struct Parsed {
-    /// The device that is meant.
+    /// The device.
     dev: Option<String>,
     /// `name`.
     name: Option<String>,
@@ -38,22 +38,22 @@ struct Parsed {
     address: Option<Vec<u8>>,
     broadcast: Option<Vec<u8>>,
     group: Option<u32>,
-    /// `type`, whose own words come after it.
+    /// `type`; the kind's own arguments follow.
     kind: Option<String>,
     set: LinkSet,
 }
 
-/// A kind of device as `ip link` knows it (`struct link_util` of iproute2).
+/// A link kind (`struct link_util` of iproute2).
 struct LinkUtil {
     /// The word after `type`.
     id: &'static str,
-    /// Reads the words after it; `None`: they are not looked at.
+    /// Parses the kind's arguments; `None`: they are ignored.
     parse_opt: Option<fn(&Ip, &mut Args) -> Done<LinkInfo>>,
-    /// Prints what `ip -d link` says of such a device.
+    /// Prints the kind's attributes (`ip -d link`).
     print_opt: Option<fn(&View, &mut Out, &NetDevice)>,
     /// What `ip link help TYPE` prints.
     help: &'static str,
-    /// The model has it.
+    /// The kind is modelled.
     is_modelled: bool,
 }
 
@@ -63,7 +63,7 @@ impl LinkUtil {
         LinkUtil { id, parse_opt: None, print_opt: None, help, is_modelled: true }
     }
 
-    /// A kind that iproute2 6.1 knows and this model does not have.
+    /// A kind of iproute2 6.1 that is not modelled.
     const fn not_modelled(id: &'static str) -> LinkUtil {
         LinkUtil { is_modelled: false, ..LinkUtil::new(id, "") }
     }
@@ -118,7 +118,7 @@ fn link_util(id: &str) -> Option<&'static LinkUtil> {
     LINK_UTILS.iter().copied().find(|util| util.id == id)
 }
 
-/// Real options of `ip link` that this model does not have; the first are never abbreviated.
+/// Options of `ip link` that are not modelled, and whether they can be abbreviated.
 const OTHER_OPTIONS: &[(&str, bool)] = &[
     ("xdpgeneric", false),
     ("xdpdrv", false),
@@ -161,7 +161,7 @@ impl Ip<'_> {
         }
     }
 
-    /// The words up to and with `type KIND`, of a device or of a veth's peer.
+    /// Parses arguments up to and including `type KIND`, of a device or of a veth's peer.
     fn link_words(&self, args: &mut Args) -> Done<Parsed> {
         let mut parsed = Parsed::default();
         while let Some(word) = args.take() {
@@ -190,7 +190,7 @@ impl Ip<'_> {
         Ok(parsed)
     }
 
-    /// Options that switch something.
+    /// Parses options without a value, or with on and off.
     fn link_flag(&self, word: &str, args: &mut Args, parsed: &mut Parsed) -> Done<bool> {
         let set = &mut parsed.set;
         match word {
@@ -207,7 +207,7 @@ impl Ip<'_> {
         Ok(true)
     }
 
-    /// Options with a value.
+    /// Parses options with a value.
     fn link_value(&self, word: &str, args: &mut Args, parsed: &mut Parsed) -> Done<bool> {
         let is = |full| matches(word, full);
         match word {
@@ -297,7 +297,7 @@ impl Ip<'_> {
         Ok(())
     }
 
-    /// What the words after `type KIND` say.
+    /// Parses the arguments after `type KIND`.
     fn link_info(&self, util: &LinkUtil, args: &mut Args) -> Done<LinkInfo> {
         match util.parse_opt {
             _ if args.is_empty() => Ok(LinkInfo::new(util.id)),
@@ -332,7 +332,7 @@ impl Ip<'_> {
         Ok(())
     }
 
-    /// Every device of a group.
+    /// Sets all devices of a group.
     fn link_set_group(&mut self, parsed: Parsed) -> Done {
         let Some(group) = parsed.group else {
             return Err(Stop::usage("Not enough information: \"dev\" argument is required.\n"));
@@ -373,7 +373,7 @@ impl Ip<'_> {
                 devs => devs,
             };
             for dev in group {
-                // The peer of a veth goes with it.
+                // The peer of a veth is deleted with it.
                 if self.kernel(|kernel| kernel.devs.get(dev).is_some()) {
                     self.enter(|cx| rtm_dellink(cx, dev))?;
                 }
@@ -389,7 +389,7 @@ impl Ip<'_> {
     }
 }
 
-/// Words after a kind that iproute2 does not know.
+/// Arguments after an unknown kind.
 fn garbage(args: &Args) -> Stop {
     match args.peek() {
         Some(word) if matches(word, "help") => link_help(None),
@@ -401,7 +401,7 @@ fn garbage(args: &Args) -> Stop {
 }
 
 impl View<'_> {
-    /// The lines of the device's kind, and of its master's.
+    /// Prints the attributes of the device's kind and of its master's kind.
     pub(super) fn linkinfo(&self, out: &mut Out, dev: &NetDevice) {
         let slave_kind = dev.master().and_then(|master| self.kernel.devs[master].ops.kind);
         if dev.ops.kind.is_none() && slave_kind.is_none() {
@@ -440,7 +440,7 @@ impl Parsed {
         }
     }
 
-    /// The change that was asked for.
+    /// The changes.
     fn into_set(mut self) -> Done<LinkSet> {
         let bad = |_| Stop::refused(&Errno::EINVAL.into());
         self.set.address = self.address.as_deref().map(mac).transpose().map_err(bad)?;
@@ -451,7 +451,7 @@ impl Parsed {
         Ok(self.set)
     }
 
-    /// The device that was asked for.
+    /// The new device.
     fn into_new(self) -> Done<LinkNew> {
         if self.name.is_some() && self.dev.is_some() && self.name != self.dev {
             return Err(Stop::not_modelled("link add dev … name"));
@@ -468,7 +468,7 @@ impl Parsed {
     }
 }
 
-/// Keeps a value that may be given once.
+/// Sets a value that may be given only once.
 fn once<T>(slot: &mut Option<T>, key: &str, text: &str, value: T) -> Done {
     if slot.is_some() {
         return Err(duparg(key, text));

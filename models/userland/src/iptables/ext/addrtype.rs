@@ -1,4 +1,4 @@
-//! `-m addrtype`: what kind of address it is to this host (iptables-extensions(8)).
+//! `-m addrtype`: type of an address (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -63,7 +63,7 @@ fn types(text: &str) -> Result<u16, XtError> {
     while let Some((word, more)) = rest.split_once(',') {
         match kind(word) {
             Some(bit) => found |= bit,
-            // With the other quotes, and all that follows, as the real one.
+            // The real tool's message has these quotes and the rest of the list.
             None => return parameter(format!("addrtype: bad type `{rest}'")),
         }
         rest = more;

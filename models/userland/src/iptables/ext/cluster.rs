@@ -1,4 +1,4 @@
-//! `-m cluster`: a share of the connections for each of several machines (iptables-extensions(8)).
+//! `-m cluster`: distributes connections over a cluster (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -77,7 +77,7 @@ fn show(with: &Match, style: Style, out: &mut String) {
 }
 
 fn drawn(draw: &mut Draw, place: Place) -> String {
-    // The running kernel would warn of each template of `CT` in its log.
+    // The running kernel would log a warning for each template of `CT`.
     if place.table == "raw" {
         return String::new();
     }

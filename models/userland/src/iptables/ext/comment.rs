@@ -1,4 +1,4 @@
-//! `-m comment`: a text for people (iptables-extensions(8)).
+//! `-m comment` (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ pub const EXT: MatchExt = MatchExt {
     drawn: (1, drawn),
 };
 
-/// Longest comment, in bytes (`XT_MAX_COMMENT_LEN` less the zero).
+/// Maximum length of a comment, bytes (`XT_MAX_COMMENT_LEN` without the terminating zero).
 const MAX: usize = 255;
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {

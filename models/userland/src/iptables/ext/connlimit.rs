@@ -1,4 +1,4 @@
-//! `-m connlimit`: how many connections an address has (iptables-extensions(8)).
+//! `-m connlimit`: number of connections of an address (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -82,8 +82,8 @@ fn arbitrary(make: &mut Maker) {
     }
 }
 
-/// No case has so many connections, and each packet is of at least one: how many are alive depends on how fast packets
-/// follow each other.
+/// Limits of 0, or greater than the connections of a case, since the number of live connections depends on the time between
+/// packets.
 fn drawn(draw: &mut Draw, place: Place) -> String {
     // The model makes a template of `CT` for each packet, the kernel one for each rule.
     if place.table == "raw" {

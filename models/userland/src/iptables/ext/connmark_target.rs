@@ -1,4 +1,4 @@
-//! `-j CONNMARK`: sets the connection's mark, or copies it from and to the packet's (iptables-extensions(8)).
+//! `-j CONNMARK`: sets the connection mark, or copies it from or to the packet (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -27,7 +27,7 @@ const OPTIONS: &[Opt] = &[
     Opt::value("nfmask"),
     Opt::value("mask"),
 ];
-/// What it can do: one of them must be given.
+/// Operations, of which one must be given.
 const OPERATIONS: [&str; 7] =
     ["set-xmark", "set-mark", "and-mark", "or-mark", "xor-mark", "save-mark", "restore-mark"];
 
@@ -130,7 +130,7 @@ fn arbitrary(make: &mut Maker) {
 }
 
 fn drawn(draw: &mut Draw, place: Place) -> DrawnTarget {
-    // In raw it marks the template of an earlier CT, which the model does not keep for the next packet.
+    // In raw it sets the mark of a template of CT, which is not kept for the next packet here.
     if place.table == "raw" {
         return DrawnTarget::NONE;
     }

@@ -1,4 +1,4 @@
-//! `-m conntrack`: what connection tracking knows of a packet (iptables-extensions(8)).
+//! `-m conntrack`: conntrack state of a packet (iptables-extensions(8)).
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -92,12 +92,12 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     Ok(Match::new(with))
 }
 
-/// Names joined by commas; each may be cut short, and the first that begins so counts. `what` is for the error, which
-/// shows the text from the wrong name on where that is empty.
+/// Names joined by commas; each may be abbreviated, and stands for the first that begins so. `what` is for the error,
+/// which shows the text from the invalid name on if `what` is empty.
 ///
 /// # Errors
 ///
-/// A name that is none of `names`.
+/// An unknown name.
 pub fn bits(text: &str, names: &[(&str, u16)], what: &str) -> Result<u16, XtError> {
     let (mut found, mut rest) = (0, text);
     loop {
@@ -119,7 +119,7 @@ pub fn bits(text: &str, names: &[(&str, u16)], what: &str) -> Result<u16, XtErro
     }
 }
 
-/// The value of the first name that begins with this word, in any case of letters.
+/// The value of the first name that begins with this word; case-insensitive.
 pub fn abbreviated(word: &str, names: &[(&str, u16)]) -> Option<u16> {
     let begins = |name: &str| name.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word));
     names.iter().find(|(name, _)| !word.is_empty() && begins(name)).map(|name| name.1)
@@ -131,7 +131,7 @@ fn statuses(text: &str) -> Result<u16, XtError> {
     bits(text, &names, "ctstatus")
 }
 
-/// An address or a name, and a mask behind it (`XTTYPE_HOSTMASK`). A mask that is no prefix counts as a whole one.
+/// An address or name with a mask (`XTTYPE_HOSTMASK`). A mask that is not contiguous counts as a full one.
 fn host_mask(given: &Given, hosts: &Hosts) -> Result<(Ipv4Addr, Ipv4Addr), XtError> {
     let (text, mask) = match given.value().split_once('/') {
         Some((text, mask)) => (text, Some(mask)),
@@ -166,13 +166,13 @@ fn prefix_mask(bits: u64) -> Option<Ipv4Addr> {
     (bits <= 32).then(|| inet_make_mask(bits as u8))
 }
 
-/// A name that the resolver would ask a server about.
+/// A name for the resolver.
 fn is_name(text: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !text.is_empty() && text.bytes().all(is_letter) && !text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }
 
-/// An address of one to four numbers as the C library reads it: the last fills what is left.
+/// An address of one to four numbers as inet_aton(3): the last fills the remaining bytes.
 fn inet_aton(text: &str) -> Option<Ipv4Addr> {
     let parts: Vec<&str> = text.split('.').collect();
     let (last, first) = parts.split_last().filter(|parts| parts.1.len() < 4)?;
@@ -184,7 +184,7 @@ fn inet_aton(text: &str) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from_bits(addr | last as u32))
 }
 
-/// The names of the bits that are set, joined by commas, with a space before them.
+/// Names of the bits that are set, joined by commas, after a space.
 pub fn show_bits(bits: u16, names: &[(&str, u16)], out: &mut String) {
     let mut before = ' ';
     for (name, _) in names.iter().filter(|name| bits & name.1 != 0) {
@@ -256,7 +256,7 @@ fn show_host(addr: Ipv4Addr, mask: Ipv4Addr, style: Style, out: &mut String) {
         return;
     }
     let _ = match addr {
-        // Only the host's own name is sure to be known.
+        // Only localhost is certain to resolve.
         Ipv4Addr::LOCALHOST if by_name => write!(out, " localhost"),
         addr => write!(out, " {addr}"),
     };
@@ -321,7 +321,7 @@ fn drawn(draw: &mut Draw, _: Place) -> String {
         7 | 8 => format!("{not}--ct{side} {}", draw.network()),
         9 => format!("{not}--ct{side}port {}", draw.ports()),
         10 => format!("{not}--ctstatus {}", draw.some(&STATUS)),
-        // No timeout of a connection lies near these.
+        // No connection of a case has a timeout near these values.
         _ => format!("{not}--ctexpire {}", draw.pick(&["0", "1:200", "1000:4000000", "0:86400"])),
     };
     format!("-m conntrack {what}")

@@ -1,4 +1,4 @@
-//! `-j CT` and `-j NOTRACK`: what connection tracking does with a packet (iptables-extensions(8)).
+//! `-j CT` and `-j NOTRACK` (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -32,7 +32,7 @@ const OPTIONS: &[Opt] = &[
     Opt::value("zone"),
 ];
 
-/// The events by the names that the tool knows; each is a bit by its place.
+/// Names of events; the bit is the index.
 const CT_EVENTS: [&str; 10] =
     ["new", "related", "destroy", "reply", "assured", "protoinfo", "helper", "mark", "natseqinfo", "secmark"];
 const EXP_EVENTS: [&str; 1] = ["new"];
@@ -57,7 +57,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
     if !original && !reply {
         (original, reply) = (true, true);
     }
-    // Zone 0 is where every connection is: saying so says nothing.
+    // Zone 0 is the default, so it is dropped.
     ct.zone = zone.filter(|id| *id != Some(0)).map(|id| CtZone { id, original, reply });
     Ok(Target::new(ct))
 }

@@ -1,4 +1,4 @@
-//! `-m hashlimit`: a limit for each source, destination or port (iptables-extensions(8)).
+//! `-m hashlimit`: rate limit per source, destination or port (iptables-extensions(8)).
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -39,22 +39,22 @@ const NAME: &str = "hashlimit";
 /// `XT_HASHLIMIT_SCALE_v2`: units a second.
 const SCALE: u64 = 1_000_000;
 const BURST: u64 = 5;
-/// Most packets at once.
+/// Maximum burst, packets.
 const MAX_BURST: u64 = 1_000_000;
 /// Default of `--hashlimit-htable-gcinterval`, ms.
 const GC_INTERVAL: u32 = 1000;
-/// How long an entry of a rate in bytes is kept, seconds; with a burst.
+/// Expiry of entries of a rate in bytes, seconds; without and with a burst.
 const BYTE_EXPIRE: (u32, u32) = (15, 60);
 /// Modes in the order in which they are printed.
 const MODES: [(&str, u8); 4] = [("srcip", 4), ("srcport", 8), ("dstip", 1), ("dstport", 2)];
 
-/// What one unit of 16 bytes costs at a rate in bytes a second.
+/// Cost of 16 bytes at a rate in bytes per second.
 fn bytes_to_cost(bytes: u64) -> u64 {
-    // The tool counts in 32 bits.
+    // The tool computes with 32 bits.
     u64::from(u32::MAX) / (u64::from((bytes >> 4) as u32) + 1)
 }
 
-/// The rate that a cost stands for, bytes a second.
+/// Rate of a cost, bytes per second.
 pub fn cost_to_bytes(cost: u64) -> u64 {
     (u64::from(u32::MAX).checked_div(cost).unwrap_or(u64::from(u32::MAX)) - 1) << 4
 }
@@ -130,7 +130,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     Ok(Match::new(with))
 }
 
-/// Reads the rate and gives the seconds after which its entries expire.
+/// Parses the rate and returns the expiry of its entries, seconds.
 fn read_rate(option: &Given, with: &mut Hashlimit) -> Result<u32, XtError> {
     let text = option.value();
     with.above = (option.name == "hashlimit-above") != option.invert;
@@ -193,7 +193,7 @@ fn mode(option: &Given) -> Result<u8, XtError> {
     Ok(bits)
 }
 
-/// A prefix length; one that is too long is the kernel's to refuse.
+/// A prefix length; the kernel refuses one that is too long.
 fn prefix(option: &Given) -> Result<u8, XtError> {
     let (name, text) = (option.name, option.value());
     let by_mask = || {
@@ -209,7 +209,7 @@ fn prefix(option: &Given) -> Result<u8, XtError> {
     }
 }
 
-/// Bytes in the largest of the units `m`, `k` and none; only where they are whole if `whole`.
+/// Bytes in the largest of the units `m`, `k` and none; with `whole`, only in one that divides them.
 fn show_bytes(bytes: u64, whole: bool, out: &mut String) {
     let units = [("m", 1024 * 1024), ("k", 1024)];
     let unit = units.iter().find(|(_, size)| bytes >= *size && (!whole || bytes.is_multiple_of(*size)));
@@ -236,7 +236,7 @@ fn show(with: &Match, style: Style, out: &mut String) {
         }
         if with.burst != 0 { BYTE_EXPIRE.1 } else { BYTE_EXPIRE.0 }
     } else {
-        // The list shows the rate over the interval.
+        // The list shows the rate per interval.
         let interval = if save { 1 } else { u64::from(with.rate_interval) };
         let seconds = show_rate(with.avg * interval, SCALE, out) as u32;
         let _ = write!(out, " {dashes}burst {}", with.burst);
@@ -276,7 +276,7 @@ fn show_rest(with: &Hashlimit, dashes: &str, out: &mut String) {
     }
 }
 
-/// Rules of one table agree in its settings, as those of a list of `recent`.
+/// Rules that share a table have the same settings, as with `recent`.
 fn drawn(draw: &mut Draw, _: Place) -> String {
     let tables = [
         "table0 --hashlimit-burst 1",

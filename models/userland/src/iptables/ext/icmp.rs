@@ -21,7 +21,7 @@ pub const EXT: MatchExt = MatchExt {
 /// Any type.
 const ANY: u8 = 255;
 
-/// Names of types, and of one code of a type. An alias follows what it stands for.
+/// Names of types and codes. An alias follows its first name.
 #[rustfmt::skip] // A table.
 const NAMES: &[(&str, u8, Option<u8>)] = &[
     ("any", ANY, None),
@@ -50,7 +50,7 @@ fn codes(code: Option<u8>) -> (u8, u8) {
     code.map_or((0, 255), |code| (code, code))
 }
 
-/// A name or the beginning of one that no other begins with, or `TYPE[/CODE]`.
+/// A name, an unambiguous abbreviation, or `TYPE[/CODE]`.
 fn parse_type(text: &str) -> Result<(u8, (u8, u8)), XtError> {
     let begins = |name: &str| name.get(..text.len()).is_some_and(|head| head.eq_ignore_ascii_case(text));
     let mut named = NAMES.iter().filter(|(name, ..)| begins(name));

@@ -1,4 +1,4 @@
-//! `-m iprange`: addresses from one to another (iptables-extensions(8)).
+//! `-m iprange`: address ranges (iptables-extensions(8)).
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;

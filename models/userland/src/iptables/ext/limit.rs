@@ -1,4 +1,4 @@
-//! `-m limit`: at most so many packets a time (iptables-extensions(8)).
+//! `-m limit`: rate limit (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -21,15 +21,15 @@ pub const EXT: MatchExt = MatchExt {
 
 /// `XT_LIMIT_SCALE`: units a second.
 const SCALE: u64 = 10_000;
-/// What the tool takes unless told: 3 an hour, five at once.
+/// Defaults: 3 per hour, burst 5.
 const AVG: u32 = 3600 / 3 * SCALE as u32;
 const BURST: u32 = 5;
 
-/// Units of time that a rate may have, as they are printed, and their seconds; the longest first.
+/// Units of a rate as they are printed, and their seconds, longest first.
 pub const UNITS: [(&str, &str, u64); 4] =
     [("day", "day", 86400), ("hour", "hour", 3600), ("min", "minute", 60), ("sec", "second", 1)];
 
-/// `N` or `N/UNIT` where the unit may be cut short: how many, and seconds of the unit. `None` if it is none.
+/// `N` or `N/UNIT`, where the unit may be abbreviated: number, and seconds of the unit.
 pub fn rate(text: &str) -> Option<(u64, u64)> {
     let (number, unit) = match text.split_once('/') {
         Some((_, "")) => return None,
@@ -42,7 +42,7 @@ pub fn rate(text: &str) -> Option<(u64, u64)> {
     (many != 0).then_some((many, seconds))
 }
 
-/// The number at the beginning as `atoi(3)` reads it, then taken as unsigned.
+/// The number at the start as `atoi(3)`, converted to unsigned.
 fn atoi(text: &str) -> u64 {
     let (negative, digits) = match text.trim_start().strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -53,8 +53,8 @@ fn atoi(text: &str) -> u64 {
     u64::from(if negative { value.wrapping_neg() } else { value })
 }
 
-/// The rate of one packet in `period` units of which `scale` make a second, in the longest unit in which it is (nearly)
-/// whole; and the seconds of that unit.
+/// Prints the rate of one packet per `period`, with `scale` units per second, in the longest unit in which it is
+/// (nearly) an integer; returns the seconds of that unit.
 pub fn show_rate(period: u64, scale: u64, out: &mut String) -> u64 {
     let fits = |(_, _, seconds): &&(&str, &str, u64)| {
         let unit = seconds * scale;
@@ -83,7 +83,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
             _ => with.burst = x6::uint("limit", option, 0, 10_000)? as u32,
         }
     }
-    // An expression of nf_tables has no burst of 0; the tool puts its own there.
+    // An nf_tables expression cannot have burst 0; the tool uses its default.
     if with.burst == 0 && context.variant == Variant::Nft {
         with.burst = BURST;
     }

@@ -1,4 +1,4 @@
-//! `-j LOG`: a line in the kernel's log (iptables-extensions(8)).
+//! `-j LOG`: logs the packet (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -22,7 +22,7 @@ const OPTIONS: &[Opt] = &[
     Opt::flag("log-macdecode"),
 ];
 
-/// The names that are read.
+/// Accepted names.
 const LEVELS: [(&str, u8); 9] = [
     ("alert", 1),
     ("crit", 2),
@@ -34,14 +34,14 @@ const LEVELS: [(&str, u8); 9] = [
     ("panic", 0),
     ("warning", 4),
 ];
-/// The names that are printed.
+/// Printed names.
 const NAMES: [&str; 8] = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
-/// The level unless told (`LOG_DEFAULT_LEVEL`).
+/// Default level (`LOG_DEFAULT_LEVEL`).
 const DEFAULT: u8 = 4;
-/// Longest prefix, bytes.
+/// Maximum length of a prefix, bytes.
 const PREFIX: usize = 29;
 
-/// A prefix of a log: not empty, no newline; both `LOG` and `NFLOG` name the option of `LOG`.
+/// A log prefix: not empty, no newline. The messages of `NFLOG` name the option of `LOG`.
 ///
 /// # Errors
 ///

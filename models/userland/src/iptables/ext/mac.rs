@@ -1,4 +1,4 @@
-//! `-m mac`: the sender's Ethernet address (iptables-extensions(8)).
+//! `-m mac`: source MAC address (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -27,7 +27,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     }
 }
 
-/// Six bytes with colons between; leading zeros may be left out, and so may the last byte.
+/// Six bytes separated by colons; leading zeros and the last byte may be omitted.
 fn address(text: &str) -> Option<Mac> {
     let mut bytes = [0; 6];
     let parts: Vec<&str> = text.split(':').collect();

@@ -1,7 +1,7 @@
-//! The extensions: how each match and target is read from a command line and printed.
+//! Extensions: parsing and printing of matches and targets.
 //!
-//! One module an extension, listed in [`MATCHES`] or [`TARGETS`]. The frame splits the command line into [`Given`]
-//! options by the tables of [`Opt`]; `parse` makes the kernel's structure of them, `show` prints it again.
+//! One module per extension, listed in [`MATCHES`] or [`TARGETS`]. The common code splits the command line into
+//! [`Given`] options by the tables of [`Opt`]; `parse` makes the kernel's structure of them, `show` prints it.
 
 pub mod addrtype;
 pub mod audit;
@@ -59,14 +59,13 @@ use crate::hosts::Hosts;
 /// An option of an extension.
 #[derive(Clone, Copy, Debug)]
 pub struct Opt {
-    /// Its name without the dashes. An alias is an option of its own.
+    /// Name without the dashes. An alias is an option of its own.
     pub name: &'static str,
-    /// How many words follow it.
+    /// Number of arguments.
     pub args: usize,
-    /// `!` may stand before it; else the frame says `NAME: option "--X" cannot be inverted.`
+    /// May be inverted with `!`; otherwise the error is `NAME: option "--X" cannot be inverted.`
     pub invert: bool,
-    /// It may be given more than once, or its `parse` counts itself; else the frame says `NAME: option "--X" can only
-    /// be used once.`
+    /// May be repeated, or `parse` checks it; otherwise the error is `NAME: option "--X" can only be used once.`
     pub multi: bool,
 }
 
@@ -96,43 +95,43 @@ impl Opt {
         Opt { name, args, invert: false, multi: false }
     }
 
-    /// The same, and it may be inverted.
+    /// Allows inversion.
     pub const fn not(self) -> Opt {
         Opt { invert: true, ..self }
     }
 
-    /// The same, and it may be given more than once.
+    /// Allows repetition.
     pub const fn many(self) -> Opt {
         Opt { multi: true, ..self }
     }
 }
 
-/// An option as it stood on the command line.
+/// An option as given.
 #[derive(Clone, Debug)]
 pub struct Given {
     /// Which option.
     pub name: &'static str,
     /// `!` stood before it.
     pub invert: bool,
-    /// Its arguments, as many as [`Opt::args`]; fewer where the words that follow are options (`requires two args`).
+    /// Arguments, as many as [`Opt::args`]; fewer if the next words are options (`requires two args`).
     pub values: Vec<String>,
 }
 
 impl Given {
-    /// Its argument.
+    /// The argument.
     pub fn value(&self) -> &str {
         self.values.first().map_or("", String::as_str)
     }
 }
 
-/// What the rest of the command says.
+/// The other parts of the command.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The rule's `-p`: protocol number, 0: all; and whether it is inverted.
     pub proto: (u8, bool),
     /// The table.
     pub table: TableName,
-    /// The variant of the tool.
+    /// The variant.
     pub variant: Variant,
     /// The names of `/etc/hosts`.
     pub hosts: &'a Hosts,
@@ -140,28 +139,28 @@ pub struct Context<'a> {
     pub sets: &'a [String],
 }
 
-/// Why a rule is refused while the command line is read. The frame puts `iptables v1.8.9 (nf_tables): ` before it and a
-/// newline behind it; where the real tool prints an empty line after its message, the text ends with a newline itself.
+/// Why a rule is refused by the parser. The common code adds the prefix `iptables v1.8.9 (nf_tables): ` and a newline;
+/// if the real tool prints an empty line after its message, the text ends with a newline itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum XtError {
-    /// A wrong word (`PARAMETER_PROBLEM`): exit status 2, and the hint to `--help` follows.
+    /// `PARAMETER_PROBLEM`: exit status 2, with a hint to `--help`.
     Parameter(String),
-    /// Another error (`OTHER_PROBLEM`): exit status 1 without the hint.
+    /// `OTHER_PROBLEM`: exit status 1 without the hint.
     Other(String),
-    /// The real tool can do it and this model not: `-m NAME --option`; printed after `not modelled yet: iptables `.
+    /// Not modelled: `-m NAME --option`, printed after `not modelled yet: iptables `.
     NotModelled(String),
 }
 
-/// How an extension is printed.
+/// Output format of an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// As options that can be read again (`-S`, `iptables-save`).
+    /// As options (`-S`, `iptables-save`).
     Save,
-    /// For people (`-L`).
+    /// As a listing (`-L`).
     List {
         /// `-n`: ports and addresses as numbers.
         numeric: bool,
-        /// The rule's protocol, for names of ports; 0: all.
+        /// The rule's protocol, for port names; 0: all.
         proto: u8,
     },
 }
@@ -174,12 +173,12 @@ pub struct MatchExt {
     pub options: &'static [Opt],
     /// Makes the kernel's structure.
     pub parse: fn(&[Given], &Context) -> Result<Match, XtError>,
-    /// Appends it to a line, each word with a space before it; not the `-m name` of the save style, which the frame writes.
+    /// Appends the options, each word after a space; not `-m name`.
     pub show: fn(&Match, Style, &mut String),
-    /// Adds it to a random rule with any of its options and any values, where it may stand there. `None`: what such a
-    /// rule does depends on what other rules said before.
+    /// Adds it to a random rule with any of its options and any values, where it is allowed. `None`: the effect of
+    /// such a rule depends on earlier rules.
     pub arbitrary: Option<fn(&mut Maker)>,
-    /// For random cases: how often it is drawn, and what draws its words; none where it may not stand.
+    /// For random cases: weight, and a function for its options; empty where it is not allowed.
     pub drawn: (usize, fn(&mut Draw, Place) -> String),
 }
 
@@ -191,11 +190,11 @@ pub struct TargetExt {
     pub options: &'static [Opt],
     /// Makes the kernel's structure.
     pub parse: fn(&[Given], &Context) -> Result<Target, XtError>,
-    /// Appends it to a line, each word with a space before it; not the `-j NAME`, which the frame writes.
+    /// Appends the options, each word after a space; not `-j NAME`.
     pub show: fn(&Target, Style, &mut String),
     /// As [`MatchExt::arbitrary`].
     pub arbitrary: Option<fn(&mut Maker)>,
-    /// As [`MatchExt::drawn`], with the protocol that the rule has to ask for.
+    /// As [`MatchExt::drawn`], with the protocol that the rule needs.
     pub drawn: (usize, fn(&mut Draw, Place) -> DrawnTarget),
 }
 
@@ -267,7 +266,7 @@ mod tests {
 
     use super::*;
 
-    /// The kernel's rows, which `modprobe` reads, and those of the tool are of the same matches and targets.
+    /// The kernel's rows, which `modprobe` reads, have the same matches and targets.
     #[test]
     fn the_kernel_has_what_the_tool_has() {
         let modules = || EXTENSIONS.iter().copied().flatten();

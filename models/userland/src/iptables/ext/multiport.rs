@@ -29,7 +29,7 @@ const OPTIONS: &[Opt] = &[
 ];
 const ALIASES: &[(&str, &str)] =
     &[("sports", "source-ports"), ("dports", "destination-ports"), ("port", "ports")];
-/// How many numbers fit; a range takes two.
+/// Maximum number of ports; a range counts as two.
 const MAX: usize = 15;
 
 /// The protocols that have ports: TCP, UDP, UDP-Lite, SCTP, DCCP.

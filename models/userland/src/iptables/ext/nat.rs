@@ -1,6 +1,6 @@
-//! `DNAT`, `SNAT`, `MASQUERADE` and `REDIRECT`: one reader and one printer, as the real four share theirs.
+//! `DNAT`, `SNAT`, `MASQUERADE` and `REDIRECT`, which share parser and printer as in the real tool.
 //!
-//! Every sentence was recorded from iptables 1.8.9; both variants print the same.
+//! All messages were recorded from iptables 1.8.9; both variants print the same.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -61,7 +61,7 @@ pub const MASQUERADE: TargetExt = TargetExt {
     options: &[Opt::value("to-ports"), Opt::flag("random"), Opt::flag("random-fully")],
     parse: |given, context| {
         let mut range = to_ports(given, context)?;
-        // The target's structure has no room for a base port.
+        // The target's structure has no base port.
         range.base_port = range.base_port.map(|_| 0);
         Ok(Target::new(Masquerade(range)))
     },
@@ -103,7 +103,7 @@ fn flags(given: &[Given], range: &mut NatRange) {
     range.persistent = has("persistent");
 }
 
-/// Ports need a protocol that has them; an inverted one will do for the tool.
+/// Ports need a protocol that has them; the tool accepts an inverted one.
 fn ports_allowed(context: &Context) -> Result<(), XtError> {
     // ICMP, TCP, UDP, DCCP, SCTP.
     match context.proto.0 {
@@ -168,7 +168,7 @@ fn port_range(text: &str, range: &mut NatRange) -> Result<(), XtError> {
     Ok(())
 }
 
-/// A number with what follows it, or the whole text as the name of a service.
+/// A number and the rest, or the whole text as a service name.
 fn leading_port(text: &str) -> Result<(u16, &str), XtError> {
     leading_number(text)
         .or_else(|| service(text).map(|port| (port, "")))
@@ -280,12 +280,12 @@ fn host_address(text: &str, context: &Context) -> Result<Ipv4Addr, XtError> {
     })
 }
 
-/// Where packets get another destination.
+/// Chains with destination NAT.
 fn changes_dest(place: Place) -> bool {
     place.table == "nat" && place.is_in(&["PREROUTING", "OUTPUT"])
 }
 
-/// Where packets get another source.
+/// Chains with source NAT.
 fn changes_source(place: Place) -> bool {
     place.table == "nat" && place.is_in(&["POSTROUTING", "INPUT"])
 }
@@ -310,7 +310,7 @@ fn drawn_dnat(draw: &mut Draw, place: Place) -> DrawnTarget {
     }
 }
 
-/// No rule asks for one port of those that these ranges draw from.
+/// Rules of a case do not compare the ports of these ranges.
 fn drawn_snat(draw: &mut Draw, place: Place) -> DrawnTarget {
     if !changes_source(place) {
         return DrawnTarget::NONE;

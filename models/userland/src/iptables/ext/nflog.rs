@@ -1,4 +1,4 @@
-//! `-j NFLOG`: the packet goes to a program that listens on a netlink group (iptables-extensions(8)).
+//! `-j NFLOG`: sends the packet to a netlink group (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ const OPTIONS: &[Opt] = &[
     Opt::value("nflog-size"),
     Opt::value("nflog-threshold"),
 ];
-/// Longest prefix, bytes: of the extension, and of the expression of nf_tables that the nft variant uses instead.
+/// Maximum length of a prefix, bytes: of the extension, and of the nf_tables expression that the nft variant uses.
 const PREFIX: (usize, usize) = (63, 127);
 
 fn parse(given: &[Given], context: &Context) -> Result<Target, XtError> {
@@ -34,7 +34,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Target, XtError> {
             }
             "nflog-range" => {
                 let range = number(u32::MAX)?;
-                // It never did anything; the nft variant does not even keep it.
+                // It has no effect; the nft variant drops it.
                 target.size = Some((false, range)).filter(|_| !nft && range != 0);
             }
             "nflog-size" => target.size = Some((true, number(u32::MAX)?)),

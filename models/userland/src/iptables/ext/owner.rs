@@ -1,4 +1,4 @@
-//! `-m owner`: whose socket sent the packet (iptables-extensions(8)).
+//! `-m owner`: owner of the sending socket (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -57,7 +57,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     Ok(Match::new(with))
 }
 
-/// A name, a number, or two numbers with `-` or `:` between.
+/// A name, a number, or a range with `-` or `:`.
 fn ids(given: &Given, names: &[(&str, u32)]) -> Result<(u32, u32), XtError> {
     let text = given.value();
     if let Some((_, id)) = names.iter().find(|name| name.0 == text) {

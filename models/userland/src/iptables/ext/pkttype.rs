@@ -1,4 +1,4 @@
-//! `-m pkttype`: whom the frame is for (iptables-extensions(8)).
+//! `-m pkttype`: packet type of the frame (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ pub const EXT: MatchExt = MatchExt {
     drawn: (1, drawn),
 };
 
-/// Names of the types; the first of a number is printed.
+/// Names of the types; the first one of a number is printed.
 const TYPES: [(&str, u8); 7] = [
     ("unicast", 0),
     ("broadcast", 1),

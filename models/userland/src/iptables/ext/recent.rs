@@ -1,4 +1,4 @@
-//! `-m recent`: lists of addresses and when they were seen (iptables-extensions(8)).
+//! `-m recent`: lists of recently seen addresses (iptables-extensions(8)).
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -129,7 +129,7 @@ fn show(with: &Match, style: Style, out: &mut String) {
     let _ = write!(out, " name: {} side: {side} mask: {mask}", with.name);
 }
 
-/// A list that several rules share; a second is longer than a case without waiting, an hour than any.
+/// Rules share lists. A case without pauses takes less than a second, and none takes an hour.
 fn drawn(draw: &mut Draw, _: Place) -> String {
     let how = match draw.below(8) {
         0..=2 => "--set".to_owned(),
@@ -142,7 +142,7 @@ fn drawn(draw: &mut Draw, _: Place) -> String {
         }
     };
     let side = draw.pick(&["", "", " --rsource", " --rdest"]);
-    // All rules of a list have its mask: else it depends on the order in which they come into force.
+    // All rules of a list have the same mask; otherwise it depends on which one is added first.
     let list = draw.pick(&["list0", "list0", "list1 --mask 255.255.255.0"]);
     format!("-m recent {}{how} --name {list}{side}", draw.not())
 }

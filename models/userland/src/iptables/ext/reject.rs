@@ -5,7 +5,7 @@ use glassnet_kernel::tables::xt::Target;
 
 use super::{Draw, DrawnTarget, Opt, Place, Style, TargetExt, XtError};
 
-/// The answers in the order in which an abbreviation is looked for: name, alias, answer.
+/// Reply types in the order in which abbreviations are looked up: name, alias, reply.
 const TYPES: [(&str, &str, Reject); 8] = [
     ("icmp-net-unreachable", "net-unreach", Reject::Icmp(0)),
     ("icmp-host-unreachable", "host-unreach", Reject::Icmp(1)),

@@ -1,4 +1,4 @@
-//! `-m rpfilter`: an answer would leave by the device that the packet came in by (iptables-extensions(8)).
+//! `-m rpfilter`: reverse path filter (iptables-extensions(8)).
 
 use glassnet_kernel::net::ipv4::netfilter::ipt_rpfilter::Rpfilter;
 use glassnet_kernel::tables::xt::Match;

@@ -35,7 +35,7 @@ pub const EXT: MatchExt = MatchExt {
 pub const TARGET: TargetExt = TargetExt {
     name: "SET",
     options: &[
-        // The tool reads `!` and forgets it.
+        // The tool parses `!` and ignores it.
         Opt::words("add-set", 2).not().many(),
         Opt::words("del-set", 2).not().many(),
         Opt::words("map-set", 2).not().many(),
@@ -51,12 +51,12 @@ pub const TARGET: TargetExt = TargetExt {
     drawn: (2, drawn_target),
 };
 
-/// Most `src` and `dst` words (`IPSET_DIM_MAX`).
+/// Maximum number of dimensions (`IPSET_DIM_MAX`).
 const MAX_DIM: usize = 6;
-/// Longest name of a set, bytes.
+/// Maximum length of a set's name, bytes.
 const MAX_NAME: usize = 31;
 
-/// The set that an option names, and for each dimension whether it is the source.
+/// The set of an option, and for each dimension source (true) or destination.
 fn set_ref(option: &Given, context: &Context) -> Result<SetRef, XtError> {
     let (name, flags) = match option.values.as_slice() {
         [name, flags] => (name.as_str(), flags.as_str()),
@@ -131,7 +131,7 @@ fn compare(option: &Given, what: &str, into: &mut SetCompare) -> Result<(), XtEr
         return parameter(format!("only one of the --{what}-[eq|lt|gt] is allowed"));
     }
     let value = option.value();
-    // Too large a number reads as the largest, and is told from it by its length alone.
+    // An overflow parses as the maximum, and is recognized by its length.
     let parsed = x6::strtoui(value, 0, u64::MAX).filter(|number| *number != u64::MAX || is_max(value));
     match parsed {
         Some(number) => *into = Some((option.invert, how, number)),
@@ -242,7 +242,7 @@ fn show_target(with: &Target, style: Style, out: &mut String) {
     }
 }
 
-/// `-m set`, if there are sets.
+/// `-m set`, if the case has sets.
 fn drawn(draw: &mut Draw, _: Place) -> String {
     let Some(set) = draw.set_words() else { return String::new() };
     let more = match draw.below(10) {
@@ -261,7 +261,7 @@ fn drawn_target(draw: &mut Draw, place: Place) -> DrawnTarget {
     let Some(set) = draw.set_words() else { return DrawnTarget::NONE };
     DrawnTarget::plain(match draw.below(6) {
         0 | 1 => format!("-j SET --del-set {set}"),
-        // Priorities are given only where the packet leaves.
+        // Priorities are set only for outgoing packets.
         2 if place.table == "mangle" && place.leaves() => {
             format!("-j SET --map-set {set} --map-prio --map-mark")
         }

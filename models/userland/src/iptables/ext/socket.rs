@@ -1,4 +1,4 @@
-//! `-m socket`: a socket of this machine waits for the packet (iptables-extensions(8)).
+//! `-m socket`: a local socket matches the packet (iptables-extensions(8)).
 
 use glassnet_kernel::net::netfilter::xt_socket::SocketMatch;
 use glassnet_kernel::tables::xt::Match;

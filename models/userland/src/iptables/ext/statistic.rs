@@ -1,4 +1,4 @@
-//! `-m statistic`: every n-th packet, or one by chance (iptables-extensions(8)).
+//! `-m statistic`: every nth packet, or random ones (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -86,7 +86,7 @@ fn show(with: &Match, style: Style, out: &mut String) {
         StatisticMode::Random(value) => {
             write!(out, "{lead} random{not} {dashes}probability {:.11}", f64::from(value) / ONE)
         }
-        // The list leaves out what the tool would take anyway.
+        // The listing omits the default.
         StatisticMode::Nth { every, packet: 0, .. } if style != Style::Save => {
             write!(out, "{lead} nth{not} every {every}")
         }

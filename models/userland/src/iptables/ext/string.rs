@@ -1,4 +1,4 @@
-//! `-m string`: bytes that occur in the packet (iptables-extensions(8)).
+//! `-m string`: bytes in the packet (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -26,9 +26,9 @@ pub const EXT: MatchExt = MatchExt {
 };
 
 const NAME: &str = "string";
-/// Longest pattern, bytes (`XT_STRING_MAX_PATTERN_SIZE`).
+/// Maximum length of a pattern, bytes (`XT_STRING_MAX_PATTERN_SIZE`).
 const MAX: usize = 128;
-/// Longest name of an algorithm, bytes.
+/// Maximum length of an algorithm's name, bytes.
 const MAX_ALGO: usize = 15;
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
@@ -70,7 +70,7 @@ fn plain(text: &str) -> Result<Vec<u8>, XtError> {
     if text.len() > MAX { too_long(text) } else { Ok(text.as_bytes().to_vec()) }
 }
 
-/// Text with `|` around bytes in hexadecimal; a backslash takes the meaning from what follows.
+/// Text with hexadecimal bytes between `|`; a backslash escapes the next character.
 fn hex(text: &str) -> Result<Vec<u8>, XtError> {
     if text.is_empty() {
         return parameter("STRING must contain at least one char");

@@ -50,7 +50,7 @@ pub fn port(text: &str, proto: u8) -> Result<u16, XtError> {
 ///
 /// # Errors
 ///
-/// Those of [`port`], or a range that goes down.
+/// Those of [`port`], or a descending range.
 pub fn ports(given: &Given, proto: u8) -> Result<Ports, XtError> {
     let text = given.value();
     let range = match text.split_once(':') {
@@ -131,10 +131,10 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     Ok(Match::new(tcp))
 }
 
-/// The words of a pair of ports; `option` is `sport` or `dport`.
+/// Options for source and destination port; `option` is `sport` or `dport`.
 pub fn show_ports(ports: &Ports, option: &str, style: Style, proto: u8, out: &mut String) {
     let (low, high) = ports.range;
-    // The real tool saves `! --sport 0:65535` as nothing, but lists it.
+    // The real tool does not save `! --sport 0:65535`, but lists it.
     if (low, high) == (0, 0xffff) && !(ports.invert && style != Style::Save) {
         return;
     }

@@ -1,4 +1,4 @@
-//! `-m tcpmss`: the maximum segment size of a SYN (iptables-extensions(8)).
+//! `-m tcpmss`: MSS of a SYN (iptables-extensions(8)).
 
 use glassnet_kernel::net::netfilter::xt_tcpmss::TcpmssMt;
 use glassnet_kernel::tables::xt::Match;

@@ -1,4 +1,4 @@
-//! `-j TCPMSS`: rewrites the maximum segment size of a SYN (iptables-extensions(8)).
+//! `-j TCPMSS`: rewrites the MSS of a SYN (iptables-extensions(8)).
 
 use std::fmt::Write;
 

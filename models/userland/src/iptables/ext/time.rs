@@ -1,4 +1,4 @@
-//! `-m time`: hours, days and dates (iptables-extensions(8)).
+//! `-m time`: times, weekdays and dates (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -35,7 +35,7 @@ const ALL_WEEKDAYS: u8 = 0xfe;
 const ALL_MONTHDAYS: u32 = 0xffff_fffe;
 /// The last second of a day.
 const LAST_SECOND: u32 = 86399;
-/// The last date that the match knows.
+/// Latest date.
 const LAST_DATE: u32 = i32::MAX as u32;
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
@@ -74,7 +74,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     Ok(Match::new(with))
 }
 
-/// Days from 1970-01-01 to a day, which may lie beyond its month.
+/// Days from 1970-01-01 to a date, whose day may exceed the month.
 fn days(year: u32, month: u32, day: u32) -> u32 {
     let is_leap = |year: u32| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
     let years: u32 = (1970..year).map(|year| if is_leap(year) { 366 } else { 365 }).sum();
@@ -115,7 +115,7 @@ fn date(text: &str) -> Result<u32, XtError> {
     }
 }
 
-/// `hh:mm[:ss]` in seconds. The message shows the text from the wrong part on.
+/// `hh:mm[:ss]` in seconds. The error shows the text from the invalid part on.
 fn daytime(text: &str) -> Result<u32, XtError> {
     let bad = |rest: &str| {
         let shape = "hh:mm[:ss] format and within the boundaries";
@@ -213,7 +213,7 @@ fn save(with: &Time, out: &mut String) {
         out.push_str(" --datestart ");
         show_date(with.date_start, 'T', out);
     }
-    // Written even where it was not given.
+    // Printed even if it was not given.
     out.push_str(" --datestop ");
     show_date(with.date_stop, 'T', out);
     out.push_str(if with.kerneltz { " --kerneltz" } else { "" });
@@ -248,7 +248,7 @@ fn list(with: &Time, out: &mut String) {
     out.push_str(if with.contiguous { " contiguous" } else { "" });
 }
 
-/// Always, or never: the two sides have different clocks.
+/// Always true or always false, since the clocks of model and kernel differ.
 fn drawn(draw: &mut Draw, _: Place) -> String {
     let what = [
         "--datestart 2001-01-01",

@@ -31,7 +31,7 @@ pub const TARGET: TargetExt = TargetExt {
 const OPTIONS: &[Opt] =
     &[Opt::value("set-tos"), Opt::value("and-tos"), Opt::value("or-tos"), Opt::value("xor-tos")];
 
-/// Names of RFC 1349; they leave the two bits of ECN out.
+/// Names of RFC 1349, without the ECN bits.
 const NAMES: [(&str, u8); 5] = [
     ("Minimize-Delay", 0x10),
     ("Maximize-Throughput", 0x08),
@@ -39,7 +39,7 @@ const NAMES: [(&str, u8); 5] = [
     ("Minimize-Cost", 0x02),
     ("Normal-Service", 0x00),
 ];
-/// The bits that a name means.
+/// Mask of a name.
 const NAME_MASK: u8 = 0x3f;
 
 /// `value[/mask]` or a name (`XTTYPE_TOSMASK`).
@@ -77,7 +77,7 @@ fn show(with: &Match, style: Style, out: &mut String) {
     let _ = match (style, name(with.value, with.mask)) {
         (Style::Save, _) => write!(out, " {not}{}--tos {numbers}", if with.invert { " " } else { "" }),
         (Style::List { numeric: false, .. }, Some(name)) => write!(out, " tos match{not} {name}"),
-        // The real one has no space there.
+        // The real tool prints no space here.
         _ => write!(out, " tos match{not}{numbers}"),
     };
 }
@@ -116,7 +116,7 @@ fn show_target(target: &Target, style: Style, out: &mut String) {
     let _ = match (value, mask) {
         _ if style == Style::Save => write!(out, " --set-tos 0x{value:02x}/0x{mask:02x}"),
         _ if !by_name => write!(out, " TOS set 0x{value:02x}/0x{mask:02x}"),
-        // The real one has a space too many and one too few there.
+        // The real tool prints one space too many and one too few here.
         _ if name(value, mask).is_some() => {
             write!(out, "  TOS set{}", name(value, mask).unwrap_or_default())
         }

@@ -1,4 +1,4 @@
-//! `-j TRACE`: every rule that the packet matches from here on is told (iptables-extensions(8)).
+//! `-j TRACE`: traces the packet through all following rules (iptables-extensions(8)).
 
 use glassnet_kernel::net::netfilter::xt_trace::Trace;
 use glassnet_kernel::tables::xt::{TableName, Target};

@@ -1,4 +1,4 @@
-//! `-m u32`: numbers anywhere in the packet (iptables-extensions(8)).
+//! `-m u32`: compares 32-bit words of the packet (iptables-extensions(8)).
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ pub const EXT: MatchExt = MatchExt {
     drawn: (2, drawn),
 };
 
-/// Most tests, operators and values (`XT_U32_MAXSIZE` without one).
+/// Maximum number of tests, operators and values (`XT_U32_MAXSIZE` - 1).
 const MAX: usize = 10;
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
@@ -68,7 +68,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `OFFSET`, then operators and numbers, up to and with `=`.
+    /// `OFFSET`, operators and numbers, up to and including `=`.
     fn location(&mut self) -> Result<(u32, Vec<U32Op>), XtError> {
         let mut start = None;
         let mut ops = Vec::new();
@@ -76,7 +76,7 @@ impl Reader<'_> {
         loop {
             self.skip_blanks();
             let Some(letter) = self.rest().chars().next() else {
-                // After an operator a number is missing, else the rest.
+                // Missing number after an operator.
                 return match make {
                     Some(_) => self.error("not a number or out of range"),
                     None => parameter("u32: abrupt end of input after location specifier"),

@@ -1,11 +1,11 @@
-//! What several extensions share beside the guided options: error texts, quoting, marks, conflicts, warnings.
+//! Common parts of extensions that do not use the guided options: errors, quoting, marks, conflicts, warnings.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use super::{Given, XtError, x6};
 
-/// An error of the extension's own wording.
+/// An error with the extension's own text.
 ///
 /// # Errors
 ///
@@ -23,12 +23,12 @@ pub fn bad_value<T>(ext: &str, option: &str, value: &str) -> Result<T, XtError> 
     parameter(format!("{ext}: Bad value for \"--{option}\" option: \"{value}\""))
 }
 
-/// Options that exclude each other, by the order of the extension's table and not of the command line
-/// (`xtables_options_fcheck`): each row an option and those that it does not go with.
+/// Checks for conflicting options in the order of the extension's table, not of the command line
+/// (`xtables_options_fcheck`): each row has an option and those that it conflicts with.
 ///
 /// # Errors
 ///
-/// The first pair of options that exclude each other.
+/// The first conflict.
 pub fn conflicts(ext: &str, given: &[Given], table: &[(&str, &[&str])]) -> Result<(), XtError> {
     let is_given = |name: &str| given.iter().any(|given| given.name == name);
     for (name, others) in table.iter().filter(|row| is_given(row.0)) {
@@ -42,7 +42,7 @@ pub fn conflicts(ext: &str, given: &[Given], table: &[(&str, &[&str])]) -> Resul
     Ok(())
 }
 
-/// The options under their first names, each at most once: `aliases` has pairs of alias and first name.
+/// Options by their first name, each at most once: `aliases` has pairs of alias and first name.
 ///
 /// # Errors
 ///
@@ -84,13 +84,13 @@ pub fn save_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// The first `max` bytes of a word, at a letter's end.
+/// At most `max` bytes of a word, cut between characters.
 pub fn truncated(text: &str, max: usize) -> String {
     let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text[..end].to_owned()
 }
 
-/// A mark with its mask, which is left out where it is whole.
+/// A mark with its mask, which is omitted if it is full.
 pub fn show_mark(mark: u32, mask: u32, out: &mut String) {
     let _ = match mask {
         u32::MAX => write!(out, "0x{mark:x}"),
@@ -98,7 +98,7 @@ pub fn show_mark(mark: u32, mask: u32, out: &mut String) {
     };
 }
 
-/// What `MARK` and `CONNMARK` call the setting of a mark.
+/// A mark as `MARK` and `CONNMARK` print it.
 pub fn show_set_mark(mark: u32, mask: u32, out: &mut String) {
     let _ = match (mark, mask) {
         (0, mask) => write!(out, " and 0x{:x}", !mask),
@@ -109,7 +109,7 @@ pub fn show_set_mark(mark: u32, mask: u32, out: &mut String) {
     };
 }
 
-/// The value and mask that `--set-xmark`, `--set-mark`, `--and-mark`, `--or-mark` or `--xor-mark` means.
+/// Value and mask of `--set-xmark`, `--set-mark`, `--and-mark`, `--or-mark` or `--xor-mark`.
 ///
 /// # Errors
 ///
@@ -151,7 +151,7 @@ pub fn ipaddr(text: &str) -> Option<Ipv4Addr> {
     parts.next().is_none().then_some(bytes.into())
 }
 
-/// What the real tool prints to standard error although it takes the options of extension `ext`, a line each.
+/// Warnings of extension `ext` for options that it accepts, a line each.
 pub fn warnings(ext: &str, given: &[Given]) -> Vec<String> {
     let mut lines = Vec::new();
     for option in given {

@@ -1,6 +1,6 @@
-//! What most extensions read their arguments with (libxtables' guided options), with the messages of those.
+//! Parsers of libxtables' guided options, with their messages.
 //!
-//! The texts end with a newline of their own, since the real ones do.
+//! The texts end with a newline, as the real ones do.
 
 use std::net::Ipv4Addr;
 
@@ -17,7 +17,7 @@ pub fn error<T>(ext: &str, text: &str) -> Result<T, XtError> {
     Err(XtError::Parameter(format!("{ext}: {text}\n")))
 }
 
-/// The option was given, or the extension says that it must be.
+/// A mandatory option.
 ///
 /// # Errors
 ///
@@ -29,7 +29,7 @@ pub fn mandatory<'a>(ext: &str, given: &'a [Given], name: &str) -> Result<&'a Gi
     }
 }
 
-/// Refuses the later of two options that exclude each other.
+/// Refuses two options that exclude each other.
 ///
 /// # Errors
 ///
@@ -49,8 +49,8 @@ pub fn exclusive(ext: &str, given: &[Given], names: &[&str]) -> Result<(), XtErr
     Ok(())
 }
 
-/// The number at the beginning of `text` as `strtoull(3)` with base 0 reads it (decimal, `0x…`, `0…`), and what
-/// follows it; none if it has no digits or is negative. A number too large for 64 bits is [`u64::MAX`].
+/// The number at the start of `text` as `strtoull(3)` with base 0 (decimal, `0x…`, `0…`), and the rest; `None` without
+/// digits, or if negative. Overflow gives [`u64::MAX`].
 pub fn strtoul(text: &str) -> Option<(u64, &str)> {
     let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let text = text.strip_prefix('+').unwrap_or(text);
@@ -66,7 +66,7 @@ pub fn strtoul(text: &str) -> Option<(u64, &str)> {
     (!digits.is_empty()).then(|| (u64::from_str_radix(digits, base).unwrap_or(u64::MAX), rest))
 }
 
-/// A whole number between `min` and `max`, nothing behind it (`xtables_strtoui`).
+/// A number between `min` and `max` without trailing characters (`xtables_strtoui`).
 pub fn strtoui(text: &str, min: u64, max: u64) -> Option<u64> {
     let (value, rest) = strtoul(text)?;
     (rest.is_empty() && (min..=max).contains(&value)).then_some(value)
@@ -145,8 +145,8 @@ pub fn mark_mask(ext: &str, given: &Given) -> Result<(u32, u32), XtError> {
     }
 }
 
-/// The mask of an option `name` as a prefix length: a length, or an address (`XTTYPE_PLENMASK`). One that is no prefix
-/// counts as 32, as in the real tool.
+/// The mask of an option `name` as a prefix length: a length, or an address (`XTTYPE_PLENMASK`). A mask that is not
+/// contiguous counts as 32, as in the real tool.
 ///
 /// # Errors
 ///
@@ -167,8 +167,8 @@ pub fn prefix(ext: &str, name: &str, text: &str) -> Result<u8, XtError> {
     }
 }
 
-/// A port by number or by the name of a service of any protocol (`XTTYPE_PORT`); a number is taken modulo 65536 and
-/// nothing is 0, as with the resolver.
+/// A port by number or by service name of any protocol (`XTTYPE_PORT`). Numbers are taken modulo 65536, an empty text
+/// is 0, as with the resolver.
 ///
 /// # Errors
 ///

@@ -1,15 +1,15 @@
-//! What a filter decides, lowered to comparisons of packet bytes, and how it is evaluated.
+//! Compiled filters: tests of packet bytes, and their evaluation.
 
-/// Where a load counts its offset from.
+/// Base of a load's offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Base {
-    /// A fixed place in the frame, in bytes.
+    /// Offset in the frame, bytes.
     Frame(u32),
-    /// The end of the IPv4 header that starts at this place in the frame.
+    /// End of the IPv4 header at this offset in the frame.
     Transport(u32),
 }
 
-/// Arithmetic on two numbers of 32 bits.
+/// 32-bit arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
     /// `+`
@@ -34,7 +34,7 @@ pub enum Operator {
     Right,
 }
 
-/// How two numbers compare.
+/// Comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
     /// `=`
@@ -66,37 +66,37 @@ pub enum Number {
     Binary(Operator, Box<Number>, Box<Number>),
 }
 
-/// A decision.
+/// A test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Test {
     /// Always this.
     Always(bool),
     /// The opposite.
     Not(Box<Test>),
-    /// Both, the first one first.
+    /// Both, in order.
     And(Box<Test>, Box<Test>),
-    /// Either, the first one first.
+    /// Either, in order.
     Or(Box<Test>, Box<Test>),
     /// A comparison.
     Compare(Number, Relation, Number),
 }
 
-/// What a filter looks at.
+/// Input of a filter.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'a> {
     /// The bytes from the link-layer header on.
     pub data: &'a [u8],
     /// Length on the wire, in bytes.
     pub length: usize,
-    /// Whether this host sent it.
+    /// Sent by this host.
     pub outgoing: bool,
 }
 
-/// A byte was wanted that the packet does not have, or a division by zero: the kernel's BPF then rejects.
+/// Load beyond the packet, or division by zero: BPF rejects the packet.
 struct Reject;
 
 impl Test {
-    /// Whether the packet passes.
+    /// The packet passes.
     pub fn matches(&self, packet: Packet) -> bool {
         self.evaluate(packet).unwrap_or(false)
     }

@@ -1,4 +1,4 @@
-//! What each primitive of the language compares, by the layout of the link layer.
+//! Code generation for primitives, by the layout of the link layer.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -29,7 +29,7 @@ pub enum Direction {
     Both,
 }
 
-/// Where the network header starts and its type stands, in bytes from the start of the frame.
+/// Offsets of the network header and of its type, bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     pub link: LinkType,
@@ -49,7 +49,7 @@ impl Layout {
         Layout { link, kind, network }
     }
 
-    /// What follows a VLAN tag.
+    /// Layout behind a VLAN tag.
     pub fn behind_tag(self) -> Layout {
         Layout { kind: self.network + 2, network: self.network + 4, ..self }
     }
@@ -91,7 +91,7 @@ fn masked(number: Number, mask: u32) -> Number {
 }
 
 impl Direction {
-    /// Combines the tests of both ends.
+    /// Combines the tests of source and destination.
     pub fn combine(self, source: Test, destination: Test) -> Test {
         match self {
             Direction::Either => or(source, destination),
@@ -103,7 +103,7 @@ impl Direction {
 }
 
 impl Layout {
-    /// The frame carries this EtherType.
+    /// The frame has this EtherType.
     pub fn carries(self, kind: u32) -> Test {
         match self.link {
             LinkType::Raw => {
@@ -121,7 +121,7 @@ impl Layout {
     /// An 802.2 frame with this service access point.
     pub fn service(self, sap: u32) -> Test {
         if self.link != LinkType::Ethernet {
-            // libpcap compares a field that cooked captures do not fill.
+            // libpcap compares a field that is not set in cooked captures.
             return Test::Always(false);
         }
         let length = Test::Compare(frame(self.kind, 2), Relation::AtMost, Number::Constant(1500));
@@ -148,7 +148,7 @@ impl Layout {
         or(self.ipv4_protocol(protocol), self.ipv6_protocol(protocol))
     }
 
-    /// The packet is not a later fragment, so that it has a transport header.
+    /// Not a later fragment, so there is a transport header.
     pub fn first_fragment(self) -> Test {
         equals(masked(self.field(6, 2), 0x1fff), 0)
     }
@@ -210,25 +210,25 @@ impl Layout {
         Test::Compare(masked(frame(0, 1), 1), Relation::Unequal, Number::Constant(0))
     }
 
-    /// IPv4 to a group.
+    /// IPv4 multicast.
     pub fn ip_multicast(self) -> Test {
         let group = Test::Compare(self.field(16, 1), Relation::AtLeast, Number::Constant(224));
         and(self.carries(ETHERTYPE_IP), group)
     }
 
-    /// IPv6 to a group.
+    /// IPv6 multicast.
     pub fn ip6_multicast(self) -> Test {
         and(self.carries(ETHERTYPE_IPV6), equals(self.field(24, 1), 255))
     }
 
-    /// IPv4 to the broadcast addresses of a network with this mask.
+    /// IPv4 broadcast in a network with this mask.
     pub fn ip_broadcast(self, netmask: Ipv4Addr) -> Test {
         let hosts = (!netmask).to_bits();
         let address = || masked(self.field(16, 4), hosts);
         and(self.carries(ETHERTYPE_IP), or(equals(address(), 0), equals(address(), hosts)))
     }
 
-    /// Packets that this host sent, or those that it did not.
+    /// Outgoing or incoming packets.
     pub fn way(self, outgoing: bool, live: bool) -> Result<Test, String> {
         const PACKET_OUTGOING: u32 = 4;
         let relation = if outgoing { Relation::Equal } else { Relation::Unequal };
@@ -244,7 +244,7 @@ impl Layout {
         Ok(Test::Compare(kind, relation, Number::Constant(PACKET_OUTGOING)))
     }
 
-    /// A VLAN tag, with this number if there is one.
+    /// A VLAN tag, with this VLAN ID if given.
     pub fn tagged(self, number: Option<u32>) -> Test {
         let kinds = [ETHERTYPE_VLAN, 0x88a8, 0x9100];
         let tag = any(kinds.map(|kind| self.carries(kind)));

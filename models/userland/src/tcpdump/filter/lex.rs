@@ -1,15 +1,15 @@
-//! The words of a filter expression.
+//! Tokens of a filter expression.
 
 use std::net::Ipv6Addr;
 
 use crate::numbers::whole;
 
-/// One word or sign.
+/// A token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Token {
     /// A name that may be a keyword.
     Word(String),
-    /// A name after a backslash: never a keyword.
+    /// A name after a backslash, which is not a keyword.
     Escaped(String),
     /// A number.
     Number(u32),
@@ -28,7 +28,7 @@ const SIGNS: [&str; 26] = [
     "%", "(", ")", "[", "]", ":", ",",
 ];
 
-/// Splits an expression; `None` where libpcap would call it a syntax error.
+/// Splits an expression; `None` for libpcap's syntax error.
 pub fn tokens(text: &str) -> Option<Vec<Token>> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start();
@@ -55,7 +55,7 @@ fn next(text: &str) -> Option<(Token, usize)> {
     Some((Token::Sign(sign), sign.len()))
 }
 
-/// MAC and IPv6 addresses, which have colons.
+/// MAC and IPv6 addresses.
 fn address(text: &str) -> Option<(Token, usize)> {
     let length = span(text, LONGEST_ADDRESS, b":.");
     let candidate = &text[..length];
@@ -71,10 +71,10 @@ fn address(text: &str) -> Option<(Token, usize)> {
     mac(&text[..dashes].replace('-', ":")).map(|mac| (Token::Mac(mac), dashes))
 }
 
-/// No address is longer, in bytes.
+/// Maximum length of an address, bytes.
 const LONGEST_ADDRESS: usize = 46;
 
-/// How many bytes at the start are hexadecimal digits or among `others`, looking at `most`.
+/// Number of leading bytes that are hexadecimal digits or in `others`, at most `most`.
 fn span(text: &str, most: usize, others: &[u8]) -> usize {
     let inside = |byte: &u8| byte.is_ascii_hexdigit() || others.contains(byte);
     text.bytes().take(most).take_while(inside).count()
@@ -90,7 +90,7 @@ fn mac(text: &str) -> Option<[u8; 6]> {
     parts.next().is_none().then_some(mac)
 }
 
-/// A name, a number, or numbers with dots: whichever is longest.
+/// A name, a number, or a dotted number: the longest match.
 fn word(text: &str) -> (Token, usize) {
     let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let length = text.find(|c| !inside(c)).unwrap_or(text.len());

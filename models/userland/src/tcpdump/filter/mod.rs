@@ -15,15 +15,15 @@ pub use eval::Packet;
 
 use crate::tcpdump::print::LinkType;
 
-/// What compiling asks of the machine and the capture.
+/// Environment of the compiler.
 pub struct Environment<'a> {
     /// Link-layer header type of the capture.
     pub link: LinkType,
     /// Addresses of a host name (`/etc/hosts`).
     pub resolve: &'a dyn Fn(&str) -> Vec<IpAddr>,
-    /// Netmask of the device, for `ip broadcast`; `0.0.0.0` if unknown.
+    /// Netmask of the device, for `ip broadcast`; 0 if unknown.
     pub netmask: Ipv4Addr,
-    /// Whether packets come from a device and not from a file.
+    /// Packets come from a device, not from a file.
     pub live: bool,
 }
 
@@ -34,11 +34,11 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Compiles an expression; an empty one passes everything.
+    /// Compiles an expression; an empty one accepts every packet.
     ///
     /// # Errors
     ///
-    /// libpcap's text for an expression that it refuses.
+    /// libpcap's error.
     pub fn compile(text: &str, environment: &Environment) -> Result<Filter, String> {
         if text.trim().is_empty() {
             return Ok(Filter { test: eval::Test::Always(true) });
@@ -46,7 +46,7 @@ impl Filter {
         parse::parse(text, environment).map(|test| Filter { test })
     }
 
-    /// Whether the packet passes.
+    /// The packet passes.
     pub fn matches(&self, packet: Packet) -> bool {
         self.test.matches(packet)
     }

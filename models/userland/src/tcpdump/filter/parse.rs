@@ -6,24 +6,24 @@ use super::generate::{ETHERTYPE_IP, ETHERTYPE_IPV6, Layout, and, or};
 use super::lex::{Token, tokens};
 use super::primitive::Qualifiers;
 
-/// What libpcap says of anything that is not in the grammar.
+/// libpcap's syntax error.
 pub const SYNTAX_ERROR: &str = "can't parse filter expression: syntax error";
 
 /// The state of a parse.
 pub struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
-    /// What the compiler knows of the machine.
+    /// Environment.
     pub environment: &'a Environment<'a>,
-    /// The layout of what is left to match: `vlan` moves it.
+    /// Layout for the rest of the expression: `vlan` changes it.
     pub layout: Layout,
     /// The qualifiers that a bare name inherits.
     pub last: Option<Qualifiers>,
-    /// How many terms and numbers enclose this one.
+    /// Nesting depth.
     depth: usize,
 }
 
-/// Nesting beyond this is a syntax error, as it is for a parser with a stack of its own.
+/// Maximum nesting depth; deeper expressions are a syntax error.
 const DEEPEST: usize = 200;
 
 /// Parses a whole expression.
@@ -38,7 +38,7 @@ pub fn parse(text: &str, environment: &Environment) -> Result<Test, String> {
     Ok(test)
 }
 
-/// A number of the language and the tests that must hold before it can be read.
+/// A number, and the condition under which it can be loaded.
 type Guarded = (Number, Option<Test>);
 
 impl Parser<'_> {
@@ -68,7 +68,7 @@ impl Parser<'_> {
         found
     }
 
-    /// Where the parse is, to come back to.
+    /// Position, for [`Parser::reset`].
     pub fn mark(&self) -> usize {
         self.at
     }
@@ -81,7 +81,7 @@ impl Parser<'_> {
     fn expression(&mut self) -> Result<Test, String> {
         let mut left = self.term()?;
         loop {
-            // Both connectives bind alike, from the left.
+            // Both connectives have the same precedence and are left-associative.
             if self.keyword("and") || self.sign("&&") {
                 left = and(left, self.term()?);
             } else if self.keyword("or") || self.sign("||") {
@@ -119,7 +119,7 @@ impl Parser<'_> {
         self.primitive()
     }
 
-    /// `arithmetic relation arithmetic`, or nothing if there is no such thing here.
+    /// `arithmetic relation arithmetic`; `None` if the input is something else.
     fn relation(&mut self) -> Result<Option<Test>, String> {
         let (mark, layout) = (self.mark(), self.layout);
         if let Some((left, before)) = self.arithmetic(0)?
@@ -148,7 +148,7 @@ impl Parser<'_> {
         signs.into_iter().find(|(sign, _)| self.sign(sign)).map(|(_, relation)| relation)
     }
 
-    /// Arithmetic whose operators bind at least as tightly as `level`.
+    /// Arithmetic with operators of at least this precedence.
     fn arithmetic(&mut self, level: usize) -> Result<Option<Guarded>, String> {
         const LEVELS: [&[(&str, Operator)]; 4] = [
             &[("|", Operator::Or), ("&", Operator::And), ("^", Operator::Xor)],
@@ -230,7 +230,7 @@ impl Parser<'_> {
     }
 }
 
-/// Where `protocol[0]` is, and what must hold of the packet.
+/// Base of `protocol[0]`, and its condition.
 fn accessor(protocol: &str, layout: Layout) -> Option<(Base, Option<Test>)> {
     use super::generate as g;
     let network = Base::Frame(layout.network);
@@ -254,7 +254,7 @@ fn accessor(protocol: &str, layout: Layout) -> Option<(Base, Option<Test>)> {
     }
 }
 
-/// The named offsets and values of pcap-filter(7).
+/// Named offsets and values of pcap-filter(7).
 fn constant(name: &str) -> Option<u32> {
     Some(match name {
         "icmptype" | "icmp6type" => 0,

@@ -1,4 +1,4 @@
-//! Primitives: `[protocol] [direction] [kind] name`, and the words that stand alone.
+//! Primitives: `[protocol] [direction] [kind] name`, and keywords.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,10 +9,10 @@ use super::parse::{Parser, SYNTAX_ERROR};
 use crate::services::{ports_by_name, protocol_by_name};
 use crate::tcpdump::print::LinkType;
 
-/// What kind of thing a name is.
+/// Kind of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Nothing said: a host.
+    /// Default: a host.
     Default,
     Host,
     Net,
@@ -21,7 +21,7 @@ enum Kind {
     Proto,
 }
 
-/// The words before a name.
+/// Qualifiers of a name.
 #[derive(Debug, Clone)]
 pub struct Qualifiers {
     protocol: Option<String>,
@@ -60,7 +60,7 @@ impl Parser<'_> {
             if self.keyword("multicast") {
                 return self.multicast(protocol.as_deref());
             }
-            // A protocol with no name after it stands for itself.
+            // A protocol without a name.
             return self.protocol_alone(protocol.as_deref().unwrap_or_default());
         }
         if kind == Kind::Default && protocol.is_some() && direction.is_none() {
@@ -184,7 +184,7 @@ impl Parser<'_> {
 
     fn protocol_alone(&mut self, protocol: &str) -> Result<Test, String> {
         let layout = self.layout;
-        // A name that follows inherits the protocol: `icmp or arp` does not, `tcp port 80 or 81` does.
+        // A bare name inherits the protocol: not after `icmp or arp`, but in `tcp port 80 or 81`.
         Ok(match protocol {
             "ip" => layout.carries(g::ETHERTYPE_IP),
             "ip6" => layout.carries(g::ETHERTYPE_IPV6),
@@ -318,10 +318,10 @@ impl Parser<'_> {
     }
 }
 
-/// The links whose multicast libpcap knows.
+/// Links whose multicast libpcap supports.
 const LINKS_WITH_GROUPS: &str = "ethernet/FDDI/token ring/ARCNET/802.11/ATM LANE/Fibre Channel";
 
-/// Words of the grammar are no names.
+/// Keywords are not names.
 fn is_reserved(word: &str) -> bool {
     let others = [
         "and",
@@ -353,7 +353,7 @@ fn modifier_error(protocol: &str, kind: Kind) -> String {
     format!("'{protocol}' modifier applied to {what}")
 }
 
-/// An address of one to four numbers and the mask of as many bytes.
+/// An address of one to four numbers, and the mask of as many bytes.
 fn dotted(text: &str) -> Result<(Ipv4Addr, Ipv4Addr), String> {
     let mut value = 0;
     let mut bytes = 0;
@@ -424,7 +424,7 @@ fn port(layout: Layout, qualifiers: &Qualifiers, name: &Token) -> Result<Test, S
     Ok(layout.ports(&shared, low, high, qualifiers.direction))
 }
 
-/// A port and, if it was a service's name, the protocols of that service.
+/// A port and, for a service name, its protocols.
 fn port_number(text: &str) -> Option<(u32, Option<Vec<u32>>)> {
     if let Ok(number) = text.parse() {
         return Some((number, None));

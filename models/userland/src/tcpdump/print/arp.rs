@@ -17,7 +17,7 @@ const OPERATION: &[(u32, &str)] = &[
     (10, "NACK Reply"),
 ];
 
-/// The fields of an ARP packet that printing needs.
+/// Printed fields of an ARP packet.
 struct Arp<'a> {
     protocol: u16,
     sender_mac: &'a [u8],
@@ -76,7 +76,7 @@ fn named(table: &[(u32, &'static str)], value: u32, unknown: impl Fn() -> String
     lookup(table, value).map_or_else(unknown, str::to_owned)
 }
 
-/// Prints what the operation says; false where tcpdump falls back to a hex dump.
+/// Prints the operation; false if tcpdump prints a hex dump.
 fn print_operation(nd: &mut Nd, operation: u16, arp: &Arp) -> bool {
     let text = match operation {
         1 => {

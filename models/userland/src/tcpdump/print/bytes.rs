@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The capture ends before a field that a printer needs.
+/// The capture ends before a needed field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Truncated;
 
@@ -14,12 +14,12 @@ pub type Print = Result<(), Truncated>;
 pub struct Bytes<'a>(pub &'a [u8]);
 
 impl<'a> Bytes<'a> {
-    /// How many bytes were captured.
+    /// Number of captured bytes.
     pub fn len(self) -> usize {
         self.0.len()
     }
 
-    /// Whether `count` bytes from `at` were captured.
+    /// `count` bytes at `at` were captured.
     pub fn has(self, at: usize, count: usize) -> bool {
         at.checked_add(count).is_some_and(|end| end <= self.0.len())
     }
@@ -83,7 +83,7 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// The Internet checksum over `parts` taken as one run of bytes; 0 where a stored checksum is right (RFC 1071).
+/// Internet checksum over the concatenation of `parts`; 0 if a stored checksum is correct (RFC 1071).
 pub fn checksum(parts: &[&[u8]]) -> u16 {
     let mut sum = 0u64;
     let mut odd: Option<u8> = None;
@@ -99,7 +99,7 @@ pub fn checksum(parts: &[&[u8]]) -> u16 {
     !fold(sum)
 }
 
-/// The checksum that `stored` should have been, where `computed` is what [`checksum`] gave.
+/// The correct checksum, for a stored one and the result of [`checksum`].
 pub fn checksum_should_be(stored: u16, computed: u16) -> u16 {
     fold(u64::from(stored) + u64::from(computed))
 }

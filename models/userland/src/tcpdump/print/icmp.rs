@@ -4,7 +4,7 @@ use super::Nd;
 use super::bytes::{Bytes, Print, Truncated, checksum, checksum_should_be};
 use super::ip;
 
-/// Bytes of an ICMP message before an RFC 4884 extension may follow, without the IP header.
+/// Offset of RFC 4884 extensions in an ICMP message, bytes.
 const EXTENSION_AT: usize = 136;
 
 /// Prints an ICMP message.
@@ -77,7 +77,7 @@ fn message(nd: &Nd, p: Bytes, kind: u8, code: u8) -> Result<String, Truncated> {
     })
 }
 
-/// The destination in the header of the packet that an error returns.
+/// Destination of the packet quoted by an error.
 fn inner_destination(nd: &Nd, p: Bytes) -> Result<String, Truncated> {
     Ok(nd.ipv4(p.ipv4(24)?))
 }

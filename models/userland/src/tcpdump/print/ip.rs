@@ -1,4 +1,4 @@
-//! IPv4 and what it carries.
+//! IPv4 and dispatch to its payload.
 
 use super::bytes::{Bytes, Print, Truncated, checksum, checksum_should_be};
 use super::names::{IP_PROTOCOL, bits, lookup};
@@ -8,14 +8,14 @@ use crate::services::protocol_name;
 const FLAGS: &[(u32, &str)] = &[(0x2000, "+"), (0x4000, "DF"), (0x8000, "rsvd")];
 const ECN: [&str; 4] = ["", ",ECT(1)", ",ECT(0)", ",CE"];
 
-/// The network header that a transport printer looks back at.
+/// The network header, for transport printers.
 #[derive(Clone, Copy)]
 pub struct Network<'a> {
-    /// The IP header and all that follows.
+    /// Bytes from the IP header on.
     pub header: Bytes<'a>,
     /// 4 or 6.
     pub version: u8,
-    /// Whether the payload is only the first fragment.
+    /// The payload is only the first fragment.
     pub fragmented: bool,
 }
 
@@ -28,7 +28,8 @@ impl Network<'_> {
         Ok((nd.ipv4(self.header.ipv4(12)?), nd.ipv4(self.header.ipv4(16)?)))
     }
 
-    /// Prints the ends of a segment of `protocol`: ports behind addresses, or ports alone behind extension headers.
+    /// Prints source and destination of a segment of `protocol`: addresses with ports, or ports behind extension
+    /// headers.
     pub fn endpoints(&self, nd: &mut Nd, protocol: u8, from: &str, to: &str) -> Print {
         let direct = match self.version {
             6 => self.header.u8(6)? == protocol,
@@ -43,7 +44,7 @@ impl Network<'_> {
         Ok(())
     }
 
-    /// The checksum over the pseudo-header and `data`; 0 where the stored one is right.
+    /// Checksum over the pseudo-header and `data`; 0 if the stored one is correct.
     pub fn checksum(&self, protocol: u8, data: &[u8]) -> Result<u16, Truncated> {
         let addresses = if self.version == 6 { self.header.take(8, 32)? } else { self.header.take(12, 8)? };
         let length = (data.len() as u32).to_be_bytes();
@@ -172,7 +173,7 @@ pub fn payload_of(nd: &mut Nd, protocol: u8, p: Bytes, length: usize, network: N
     }
 }
 
-/// Prints what `-v` shows of the header; false if an option is cut off.
+/// Prints the header for `-v`; false if an option is truncated.
 fn verbose(nd: &mut Nd, p: Bytes, header: usize) -> Result<bool, Truncated> {
     let (tos, ttl, protocol, offset) = (p.u8(1)?, p.u8(8)?, p.u8(9)?, p.u16(6)?);
     nd.put(&format!("(tos 0x{tos:x}{}", ECN[usize::from(tos & 3)]));

@@ -61,7 +61,7 @@ fn verbose(nd: &mut Nd, p: Bytes, next: u8, payload: usize) -> Print {
     Ok(())
 }
 
-/// Walks the extension headers to the payload.
+/// Prints the extension headers up to the payload.
 fn headers(nd: &mut Nd, p: Bytes, first: u8, payload: usize) -> Print {
     let (mut next, mut at, mut fragmented) = (first, 40, false);
     let end = 40 + payload;
@@ -99,7 +99,7 @@ fn headers(nd: &mut Nd, p: Bytes, first: u8, payload: usize) -> Print {
     }
 }
 
-/// Prints a fragment header; false if the payload is not at hand.
+/// Prints a fragment header; false if the payload is missing.
 fn fragment(nd: &mut Nd, p: Bytes, rest: usize) -> Result<bool, super::Truncated> {
     let field = p.u16(2)?;
     let (offset, id) = (field & 0xfff8, p.u32(4)?);

@@ -9,10 +9,10 @@ const ARP: u16 = 0x0806;
 const RARP: u16 = 0x8035;
 const IPV6: u16 = 0x86dd;
 const VLAN_TAGS: [u16; 4] = [0x8100, 0x9100, 0x9200, 0x88a8];
-/// The largest value of an Ethernet type field that is a length.
+/// Greatest length in an Ethernet type field.
 const MAX_LENGTH: u16 = 1500;
 
-/// Who sent a frame to whom, for printers that repeat it.
+/// Source and destination of a frame, for printers that repeat them.
 pub type Addresses = Option<([u8; 6], [u8; 6])>;
 
 /// Prints a packet from its link-layer header on.
@@ -132,7 +132,7 @@ fn tag(tci: u16) -> String {
     format!("vlan {}, p {}{drop_eligible}", tci & 0xfff, tci >> 13)
 }
 
-/// Prints what an EtherType announces; false if no printer knows it.
+/// Prints the payload of an EtherType; false if there is no printer.
 pub fn by_ether_type(nd: &mut Nd, kind: u16, p: Bytes, length: usize) -> Result<bool, super::Truncated> {
     match kind {
         IPV4 => ip::ip(nd, p, length)?,
@@ -143,7 +143,7 @@ pub fn by_ether_type(nd: &mut Nd, kind: u16, p: Bytes, length: usize) -> Result<
     Ok(true)
 }
 
-/// Where the fields of a cooked header are.
+/// Offsets of the fields of a cooked header.
 struct Cooked {
     name: &'static str,
     header: usize,

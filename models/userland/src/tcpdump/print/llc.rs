@@ -39,11 +39,11 @@ const COMMAND: &[(u32, &str)] = &[
     (0x87, "frmr"),
 ];
 
-/// What came of an LLC frame.
+/// Result of an LLC frame.
 pub struct Printed {
     /// Bytes of LLC (and SNAP) header.
     pub header: usize,
-    /// Whether the payload was printed; otherwise the caller dumps it.
+    /// The payload was printed; otherwise the caller dumps it.
     pub known: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Packets as lines of text, as tcpdump 4.99.3 prints them.
 //!
-//! Each printer gets the bytes captured from its header on and the length that they had on the wire,
-//! appends to the line, and stops with [`Truncated`] where the capture ends too early.
+//! Each printer gets the captured bytes from its header on and their length on the wire, appends to the line, and
+//! returns [`Truncated`] if the capture ends too early.
 
 mod arp;
 mod bytes;
@@ -68,10 +68,10 @@ impl LinkType {
     }
 }
 
-/// How packet bytes are shown below the line.
+/// Dump format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dump {
-    /// Not at all.
+    /// No dump.
     #[default]
     None,
     /// `-x`, with the link header `-xx`.
@@ -82,10 +82,10 @@ pub enum Dump {
     Ascii(WithLink),
 }
 
-/// Whether a dump starts at the link-layer header.
+/// The dump starts at the link-layer header.
 pub type WithLink = bool;
 
-/// The options of tcpdump that change what a packet looks like.
+/// Print options.
 #[derive(Debug, Clone, Default)]
 pub struct PrintOptions {
     /// `-t` to `-ttttt`.
@@ -115,15 +115,15 @@ pub struct PrintOptions {
 /// A captured packet.
 #[derive(Debug, Clone)]
 pub struct Captured {
-    /// When it was seen, in nanoseconds since 1970.
+    /// Time stamp, ns since 1970.
     pub time: u64,
     /// The bytes captured, from the link-layer header on.
     pub data: Vec<u8>,
-    /// How many bytes it had.
+    /// Length on the wire, bytes.
     pub length: usize,
 }
 
-/// Prints packets of one capture: keeps what later lines refer to.
+/// Printer of a capture, with state for later lines.
 #[derive(Debug)]
 pub struct Printer {
     options: PrintOptions,
@@ -134,15 +134,15 @@ pub struct Printer {
     count: u64,
 }
 
-/// One line in the making.
+/// State of a line.
 pub(in crate::tcpdump::print) struct Nd<'a> {
     options: &'a PrintOptions,
     names: &'a Names,
     conversations: &'a mut Conversations,
     out: String,
-    /// The protocol that `[|protocol]` names when the capture ends.
+    /// The protocol named by `[|protocol]` for a truncated packet.
     protocol: &'static str,
-    /// Bytes of link-layer header, for the dumps.
+    /// Length of the link-layer header, for dumps.
     header_length: usize,
 }
 
@@ -160,7 +160,7 @@ impl Nd<'_> {
         self.put(" (invalid)");
     }
 
-    /// The bytes in hex, for what no printer knows; not with `-q` and where a dump follows anyway.
+    /// Hex dump for unknown payloads, unless `-q` or a dump option is given.
     fn default_print(&mut self, p: Bytes) {
         let dumped = matches!(self.options.dump, Dump::Hex(_) | Dump::HexAscii(_));
         if dumped || self.options.quick > 0 {
@@ -170,7 +170,7 @@ impl Nd<'_> {
     }
 }
 
-/// What is wrong with the lengths of a record of a capture file.
+/// Error for invalid lengths in a record.
 fn invalid_header(packet: &Captured) -> Option<String> {
     let (captured, length) = (packet.data.len(), packet.length);
     match (captured, length) {

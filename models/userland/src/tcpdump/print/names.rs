@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::Nd;
 use crate::services::{tcp_port_name, udp_port_name};
 
-/// What numbers are called on the machine that prints.
+/// Name tables.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     /// Hosts of `/etc/hosts`: the first name of each address.
@@ -32,7 +32,7 @@ pub fn bits(table: &[(u32, &'static str)], none: &str, separator: &str, value: u
 }
 
 impl Nd<'_> {
-    /// A MAC address, with `-n` without its vendor.
+    /// A MAC address, with its vendor unless `-n`.
     pub fn mac(&self, mac: [u8; 6]) -> String {
         if self.options.numeric > 0 {
             return mac_digits(&mac);

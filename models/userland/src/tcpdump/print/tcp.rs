@@ -16,21 +16,21 @@ const URG: u8 = 0x20;
 const FLAGS: &[(u32, &str)] =
     &[(0x01, "F"), (0x02, "S"), (0x04, "R"), (0x08, "P"), (0x10, "."), (0x20, "U"), (0x40, "E"), (0x80, "W")];
 
-/// The sequence numbers that each conversation started with.
+/// Initial sequence numbers of connections.
 pub type Conversations = BTreeMap<(Vec<u8>, Vec<u8>, u16, u16), Start>;
 
-/// First sequence numbers of both directions; `sequence` belongs to the end with the lower port.
+/// Initial sequence numbers of both directions; `sequence` is that of the side with the lower port.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Start {
     sequence: u32,
     acknowledged: u32,
 }
 
-/// A segment's numbers, made relative to the conversation's start.
+/// Sequence numbers of a segment, relative to the initial ones.
 struct Numbers {
     sequence: u32,
     acknowledgement: u32,
-    /// What a SACK block is relative to.
+    /// Base of SACK blocks.
     selective: u32,
 }
 
@@ -82,7 +82,7 @@ pub fn tcp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
     payload(nd, p, header, length - header, flags)
 }
 
-/// Numbers of this segment, relative to the first segment seen of its conversation unless `-S`.
+/// Sequence numbers relative to the first segment seen, unless `-S`.
 fn relative(nd: &mut Nd, p: Bytes, network: Network, flags: u8) -> Result<Numbers, Truncated> {
     let (mut sequence, mut acknowledgement) = (p.u32(4)?, p.u32(8)?);
     if nd.options.absolute_sequence || flags & ACK == 0 {
@@ -215,8 +215,8 @@ fn print_options(nd: &mut Nd, p: Bytes, length: usize, numbers: &Numbers) -> Res
     Ok(true)
 }
 
-/// Prints an option's body; returns how many of its bytes it understood. Options of a fixed size are read at
-/// that size even where their own length says less.
+/// Prints an option's body; returns the number of bytes parsed. Options of fixed size are parsed with that size even
+/// if their length field is smaller.
 fn option(nd: &mut Nd, kind: u8, rest: Bytes, length: usize, numbers: &Numbers) -> Result<usize, Truncated> {
     let body = rest.first(length);
     let (text, used) = match kind {
@@ -240,7 +240,7 @@ fn option(nd: &mut Nd, kind: u8, rest: Bytes, length: usize, numbers: &Numbers) 
     Ok(used)
 }
 
-/// RFC 5482: the lowest bit says that the rest counts minutes.
+/// RFC 5482: the lowest bit selects minutes.
 fn user_timeout(value: u16) -> String {
     let seconds = if value & 1 == 1 { u32::from(value >> 1) * 60 } else { u32::from(value >> 1) };
     format!(" 0x{value:x} {seconds}")
@@ -289,7 +289,7 @@ fn payload(nd: &mut Nd, p: Bytes, header: usize, length: usize, flags: u8) -> Pr
     Ok(())
 }
 
-/// RFC 1122 4.2.2.12: a reset may carry the reason as text.
+/// RFC 1122 4.2.2.12: a RST may contain a reason as text.
 fn reset_reason(nd: &mut Nd, body: Bytes, length: usize) {
     let shown = length.min(30);
     let cut = if body.has(0, length) { "" } else { "!" };

@@ -1,4 +1,4 @@
-//! Protocols made of lines of text.
+//! Text protocols.
 
 use super::Nd;
 use super::bytes::{Bytes, Print, Truncated};
@@ -74,7 +74,7 @@ pub fn http(nd: &mut Nd, p: Bytes, length: usize) -> Print {
     Ok(())
 }
 
-/// Prints the line at `at`; returns where the next one starts, if this one was text with an end.
+/// Prints the line at `at`; returns the offset of the next one, if this was a terminated line of text.
 fn line(nd: &mut Nd, prefix: &str, p: Bytes, at: usize, length: usize) -> Result<Option<usize>, Truncated> {
     let mut end = at;
     let next = loop {

@@ -6,7 +6,7 @@ use super::PrintOptions;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// What stands for the time, by the number of `-t`.
+/// Time format, by the number of `-t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Timestamps {
     /// Time of day.
@@ -16,7 +16,7 @@ pub enum Timestamps {
     None,
     /// `-tt`: seconds since 1970.
     Epoch,
-    /// `-ttt`: since the line before.
+    /// `-ttt`: since the previous line.
     SincePrevious,
     /// `-tttt`: date and time of day.
     Date,
@@ -43,7 +43,7 @@ pub fn stamp(out: &mut String, options: &PrintOptions, reference: &mut Option<u6
 }
 
 fn relative(since: u64, time: u64, nano: bool) -> String {
-    // A capture in microseconds subtracts what it shows, not the nanoseconds behind it.
+    // With microseconds, printed values are subtracted, not the nanoseconds.
     let unit = if nano { 1 } else { 1000 };
     let (since, time) = (since / unit * unit, time / unit * unit);
     let sign = if time < since { '-' } else { ' ' };

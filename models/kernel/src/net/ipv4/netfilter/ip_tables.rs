@@ -1,8 +1,8 @@
-//! A packet's way through the chains of a table.
+//! Traversal of a table's chains.
 //!
 //! Kernel: net/ipv4/netfilter/ip_tables.c, net/netfilter/nf_tables_core.c
 //!
-//! Both variants walk the same way; they differ in the names of their functions and in what a rule costs.
+//! Both variants traverse the same way; they differ in the names of their functions and in the cost of a rule.
 
 use glassnet_wire::ipv4::Ipv4Hdr;
 
@@ -32,7 +32,7 @@ pub fn hook_ops(variant: Variant, table: TableName, hook: Hook) -> HookOps {
     HookOps { name, pf: Pf::Ipv4, hook, priority, function: table_hook, private, depends_on_flow_only: true }
 }
 
-/// The packet meets the chain that a table has at this hook.
+/// Traverses the table's base chain of this hook.
 fn table_hook(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> Verdict {
     if !cx.observed && pass_empty_chain(cx, skb, state, table) {
         return Verdict::Accept;
@@ -40,7 +40,7 @@ fn table_hook(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> Verdict
     rules(cx, skb, state, table)
 }
 
-/// What [`table_hook`] does if the chain has to be walked.
+/// The part of [`table_hook`] that traverses rules.
 #[inline(never)]
 fn rules(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> Verdict {
     let (variant, table) = of_number(table);
@@ -53,7 +53,7 @@ fn rules(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> Verdict {
     }
 }
 
-/// The function that is registered at the hook; `None`: the one that tries the rules itself.
+/// The registered hook function; `None`: the one that traverses the rules itself.
 #[inline(always)]
 fn hook_function(variant: Variant, table: TableName, hook: Hook) -> Option<Func> {
     match (variant, table, hook) {
@@ -64,13 +64,13 @@ fn hook_function(variant: Variant, table: TableName, hook: Hook) -> Option<Func>
     }
 }
 
-/// The function that tries the rules of a table.
+/// The function that traverses the rules of a table.
 #[inline(always)]
 fn table_function(variant: Variant) -> Func {
     if variant == Variant::Legacy { Func::IptDoTable } else { Func::NftDoChain }
 }
 
-/// A packet of this machine whose addresses, mark or TOS the rules changed is routed anew (`ipt_mangle_out`,
+/// Routes a local packet again if the rules changed its addresses, mark or TOS (`ipt_mangle_out`,
 /// `nf_route_table_hook4`).
 fn mangle_out(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant) -> Verdict {
     let routed_by = |cx: &Cx| ip_hdr(cx, skb).map(|iph| (iph.saddr, iph.daddr, iph.tos, cx.skbs[skb].mark));
@@ -90,8 +90,8 @@ fn of_number(table: u32) -> (Variant, TableName) {
     (if table < NFT { Variant::Legacy } else { Variant::Nft }, TABLES[(table % NFT) as usize])
 }
 
-/// What [`rules`] does with an unobserved packet if the chain is empty and accepts: most chains are and do. False: it
-/// did nothing.
+/// The fast path of [`rules`] for an unobserved packet and an empty chain with policy ACCEPT, which most chains are.
+/// False: not taken.
 #[inline(always)]
 fn pass_empty_chain(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> bool {
     let pkt = &cx.skbs[skb];
@@ -110,7 +110,7 @@ fn pass_empty_chain(cx: &mut Cx, skb: SkbId, state: &HookState, table: u32) -> b
     true
 }
 
-/// The packet passes the chain of its hook, and those that the rules send it to. A hook without a chain accepts.
+/// Traverses the base chain of the hook and the chains that rules jump to. Without a chain the packet is accepted.
 pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant, name: TableName) -> Verdict {
     cx.within(table_function(variant), skb, |cx| {
         let at = cx.skbs[skb].network_header;
@@ -137,7 +137,7 @@ pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant,
     })
 }
 
-/// The detail view keeps the table as it is now, to show its rules as they were.
+/// The detail view keeps a copy of the table for the text of its rules.
 fn observe_table(cx: &mut Cx, table: &mut XtTable, netns: NetnsId, variant: Variant) {
     let machine = cx.machine();
     let keep = || {
@@ -148,8 +148,8 @@ fn observe_table(cx: &mut Cx, table: &mut XtTable, netns: NetnsId, variant: Vari
     table.seen = Some(cx.trace.visit(table.seen, keep));
 }
 
-/// What the packet shows to the scan of rules; `None` if it is to be held against every rule in full: a fragment or a
-/// header cut short, of which some matches drop the packet.
+/// The packet's key for the rule index; `None` if every rule is to be evaluated in full: for fragments and truncated
+/// headers, which some matches drop.
 #[inline(always)]
 fn key(cx: &Cx, table: &mut XtTable, par: &Par) -> Option<Key> {
     let iph = &par.iph;
@@ -175,18 +175,18 @@ fn key(cx: &Cx, table: &mut XtTable, par: &Par) -> Option<Key> {
     Some(key)
 }
 
-/// A packet in a table.
+/// A traversal.
 struct Walk<'t> {
     table: &'t mut XtTable,
     par: Par,
-    /// The built-in chain of the hook.
+    /// The base chain.
     base: u32,
-    /// The chain that it is in, and the rule that is next.
+    /// The present chain and the index of its next rule.
     chain: u32,
     next: u32,
-    /// What it shows to the scan, if that is to be used.
+    /// The key for the rule index, if it is used.
     key: Option<Key>,
-    /// The detail view looks: each rule is noted.
+    /// The detail view observes: each rule is noted.
     detail: bool,
 }
 
@@ -208,7 +208,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The next rule of this chain that matches, or whose match found the packet broken; `None` at the end of the chain.
+    /// The next rule of this chain that matches or sets `hotdrop`; `None` at the end of the chain.
     fn next_match(&mut self, cx: &mut Cx) -> Option<u32> {
         loop {
             let at = self.next_to_try(cx)?;
@@ -223,7 +223,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The next rule that is worth a closer look. The simulated CPU has tried all those before it.
+    /// The next rule that the index does not rule out. The CPU is charged for those before it.
     fn next_to_try(&mut self, cx: &mut Cx) -> Option<u32> {
         let scan = &self.table.plans[self.chain as usize].scan;
         let (from, len) = (self.next as usize, scan.len());
@@ -261,14 +261,14 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Does what a rule that matched says; `Some`: the table has decided.
+    /// Executes a matching rule; `Some`: the table's verdict.
     fn act(&mut self, cx: &mut Cx, at: u32) -> Option<Verdict> {
         let len = cx.skbs[self.par.skb].len();
         self.rule(at).counters.count(len);
         let table = table_number(self.par.variant, self.par.table);
         cx.k.watch.counts(Counter::Rule { table, chain: self.chain, rule: at });
         self.note_action(cx, at);
-        // The legacy tables tell of a rule before its target is asked, nf_tables afterwards.
+        // Legacy tables trace a rule before its target, nf_tables after it.
         if self.par.variant == Variant::Legacy || !matches!(self.rule(at).action, Action::Target(_)) {
             self.trace(cx, Some(at as usize), None);
         }
@@ -324,7 +324,7 @@ impl Walk<'_> {
         self.leave(cx)
     }
 
-    /// Back to the chain that sent the packet here, or to the policy.
+    /// Returns to the calling chain, or applies the policy.
     fn leave(&mut self, cx: &mut Cx) -> Option<Verdict> {
         match self.table.stack.pop() {
             Some((chain, next)) => {
@@ -349,8 +349,8 @@ impl Walk<'_> {
         verdict
     }
 
-    /// A packet that `TRACE` marked tells which rule it met, or that it met the end of a chain (`trace_packet`,
-    /// `nft_trace_packet`). `said` is what the rule's target said, where it was asked already.
+    /// Traces a rule, or the end of a chain, for a packet marked by `TRACE` (`trace_packet`, `nft_trace_packet`).
+    /// `said` is the target's verdict, if it was called already.
     #[inline]
     fn trace(&self, cx: &mut Cx, rule: Option<usize>, said: Option<&TargetVerdict>) {
         if cx.skbs[self.par.skb].nf_trace {
@@ -361,7 +361,7 @@ impl Walk<'_> {
         }
     }
 
-    /// In the kernel's log. A rule without conditions that decides counts as the end of its chain.
+    /// To the kernel log. An unconditional rule with a verdict is traced as the end of its chain.
     #[cold]
     fn trace_legacy(&self, cx: &mut Cx, rule: Option<usize>) {
         let chain = &self.table.table.chains[self.chain as usize];
@@ -377,7 +377,7 @@ impl Walk<'_> {
         nf_log_trace(cx, &self.par, &chain.name, what, rule.unwrap_or(chain.rules.len()) + 1);
     }
 
-    /// In the detail of the walk. The end of a user-defined chain is not told of.
+    /// To the detail view. The end of a user-defined chain is not traced.
     #[cold]
     fn trace_nft(&self, cx: &mut Cx, rule: Option<usize>, verdict: Option<&TargetVerdict>) {
         let chain = &self.table.table.chains[self.chain as usize];
@@ -403,7 +403,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A rule matched. What its target says, if it has one, is noted once it has said it.
+    /// Notes a rule that matched. The verdict of a target is noted after the call.
     fn note_action(&self, cx: &mut Cx, at: u32) {
         let action = &self.table.table.chains[self.chain as usize].rules[at as usize].action;
         if self.detail
@@ -414,7 +414,7 @@ impl Walk<'_> {
     }
 }
 
-/// What a rule without a target does.
+/// The outcome of a rule without a target.
 fn outcome(action: &Action) -> Option<Outcome> {
     Some(match action {
         Action::None => Outcome::Continue,
@@ -427,13 +427,13 @@ fn outcome(action: &Action) -> Option<Outcome> {
     })
 }
 
-/// What a target said.
+/// The outcome of a target.
 fn said(verdict: &TargetVerdict) -> Outcome {
     match verdict {
         TargetVerdict::Continue => Outcome::Continue,
         TargetVerdict::Return => Outcome::Return,
         TargetVerdict::Verdict(Verdict::Accept) => Outcome::Accept,
-        // What is stolen is dropped behind its answer.
+        // A stolen packet is dropped after its reply.
         TargetVerdict::Verdict(Verdict::Drop(_) | Verdict::Stolen(_)) => Outcome::Drop,
     }
 }
@@ -445,7 +445,7 @@ fn policy_outcome(policy: Policy) -> Outcome {
     }
 }
 
-/// The policy of a built-in chain decides about a packet of this length.
+/// Applies the policy of a base chain and counts the packet.
 fn policy(base: &mut BaseChain, len: usize) -> Verdict {
     base.count(len);
     match base.policy {
@@ -454,7 +454,7 @@ fn policy(base: &mut BaseChain, len: usize) -> Verdict {
     }
 }
 
-/// The part of a rule that needs no extension (`ip_packet_match`): the option that does not fit.
+/// The built-in conditions of a rule (`ip_packet_match`); the error is the option that does not match.
 fn ip_packet_match(cx: &Cx, par: &Par, ip: &IpMatch) -> Result<(), &'static str> {
     if !ip.src.matches(par.iph.saddr.get()) {
         return Err("-s");

@@ -36,7 +36,7 @@ impl XtMatch for Icmp {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Icmp::NAME], ..Module::named("ipt_icmp") }];
 
-/// Type and code of an ICMP message; one that is cut off is dropped.
+/// Type and code of an ICMP message; a truncated one is dropped.
 pub fn icmp_match(cx: &mut Cx, par: &mut Par, with: &Icmp) -> bool {
     if par.fragoff != 0 {
         return false;

@@ -14,7 +14,7 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Hook;
 use crate::tables::xt::{Rule, TableName, Variant};
 
-/// How `REJECT` answers (`--reject-with`).
+/// Reply of `REJECT` (`--reject-with`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {
     /// ICMP destination unreachable with this code (`ICMP_NET_UNREACH` 0, `HOST` 1, `PROT` 2, `PORT` 3, `NET_ANO` 9, `HOST_ANO` 10,
@@ -49,7 +49,7 @@ impl XtTarget for Reject {
 /// The module.
 pub static MODULES: &[Module] = &[Module { targets: &[Reject::NAME], ..Module::named("ipt_REJECT") }];
 
-/// `REJECT`: the packet is dropped, its sender is told (`reject_tg`).
+/// `REJECT`: sends the reply and drops the packet (`reject_tg`).
 pub fn reject_tg(cx: &mut Cx, par: &Par, reject: Reject) -> TargetVerdict {
     let answer = match reject {
         Reject::Icmp(code) => nf_send_unreach(cx, par.skb, code),

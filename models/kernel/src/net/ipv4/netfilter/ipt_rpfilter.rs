@@ -50,7 +50,7 @@ impl XtMatch for Rpfilter {
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Rpfilter::NAME], ..Module::named("ipt_rpfilter") }];
 
-/// An answer to the packet would leave by the device that it came in by.
+/// The reverse route leaves by the input device.
 pub fn rpfilter_mt(cx: &mut Cx, par: &mut Par, with: &Rpfilter) -> bool {
     answers(cx, par, with) != with.invert
 }

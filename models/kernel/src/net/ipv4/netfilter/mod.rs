@@ -1,4 +1,4 @@
-//! The part of netfilter that is IPv4's own.
+//! IPv4's part of netfilter.
 //!
 //! Kernel: net/ipv4/netfilter.c
 
@@ -21,11 +21,11 @@ use crate::netlink::Errno;
 use crate::tables::route::FlowOut;
 use crate::tables::route_types::RouteType;
 
-/// Routes a packet of this machine anew, after netfilter changed what it is routed by (`ip_route_me_harder`).
+/// Routes a local packet again after netfilter changed its route's key (`ip_route_me_harder`).
 ///
 /// # Errors
 ///
-/// Why there is no route: the packet is dropped.
+/// Without a route, the packet is to be dropped.
 pub fn ip_route_me_harder(cx: &mut Cx, skb: SkbId) -> Result<(), Errno> {
     cx.within(Func::IpRouteMeHarder, skb, |cx| {
         let route = cx.skbs[skb].dst.ok_or(Errno::EINVAL)?;

@@ -1,5 +1,4 @@
-//! Connection tracking sees whole packets: fragments wait for the rest at PRE_ROUTING and LOCAL_OUT, and the packet is
-//! cut again where it leaves.
+//! Reassembly for connection tracking at PRE_ROUTING and LOCAL_OUT. The packet is fragmented again on output.
 //!
 //! Kernel: net/ipv4/netfilter/nf_defrag_ipv4.c
 
@@ -19,7 +18,7 @@ use crate::tables::netfilter::{Hook, HookState};
 /// The name of the hook function.
 pub const DEFRAG: &str = "ipv4_conntrack_defrag";
 
-/// A fragment waits for the rest; the whole packet goes on to the next function of the hook.
+/// Queues a fragment; the reassembled packet continues with the next function of the hook.
 pub fn ipv4_conntrack_defrag(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::Ipv4ConntrackDefrag, skb);
     if matches!(cx.skbs[skb].nfct, NfCt::Conn(..) | NfCt::Untracked)

@@ -1,4 +1,4 @@
-//! Refusals: ICMP errors and TCP resets in the name of the packet's destination.
+//! Replies of `REJECT`: ICMP errors and TCP resets.
 //!
 //! Kernel: net/ipv4/netfilter/nf_reject_ipv4.c
 
@@ -23,8 +23,8 @@ use crate::net::netfilter::nf_conntrack_proto_tcp::nf_ct_set_closing;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
 
-/// The payload's checksum is right (`nf_ip_checksum`): that of TCP and UDP with its pseudo header, any other protocol's as if
-/// it had one over its whole payload.
+/// The payload's checksum is correct (`nf_ip_checksum`): that of TCP and UDP with the pseudo header, of other
+/// protocols over the whole payload.
 fn nf_ip_checksum(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> bool {
     let pkt = &cx.skbs[skb];
     if pkt.ip_summed {
@@ -37,13 +37,13 @@ fn nf_ip_checksum(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> bool {
             let pseudo = pseudo_header(iph.saddr.get(), iph.daddr.get(), iph.protocol, payload.len() as u16);
             fold(sum(pseudo, payload)) == 0
         }
-        // The sum runs over the whole packet, so one without payload is right.
+        // Such a checksum covers the payload alone, so an empty one is correct.
         _ => payload.is_empty() || checksum(payload) == 0,
     }
 }
 
-/// The payload has a checksum that can be looked at (`nf_reject_verify_csum`): not DCCP, GRE, ESP, AH, SCTP, UDP-Lite, and
-/// not UDP without one.
+/// The protocol's checksum is verified (`nf_reject_verify_csum`): not of DCCP, GRE, ESP, AH, SCTP, UDP-Lite, and of
+/// UDP only if there is one.
 fn has_checksum(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> bool {
     match iph.protocol {
         33 | 47 | 50 | 51 | 132 | 136 => false,
@@ -55,15 +55,15 @@ fn has_checksum(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> bool {
     }
 }
 
-/// Tells the sender that its packet was refused (`nf_send_unreach`): not about a later fragment, and not about a packet
-/// whose checksum is wrong.
+/// Sends an ICMP error about a rejected packet (`nf_send_unreach`), unless it is a later fragment or its checksum is
+/// wrong.
 pub fn nf_send_unreach(cx: &mut Cx, skb: SkbId, code: u8) -> Option<Door> {
     cx.within(Func::NfSendUnreach, skb, |cx| {
         let iph = *ip_hdr(cx, skb)?;
         if iph.fragment_offset() != 0 || has_checksum(cx, skb, &iph) && !nf_ip_checksum(cx, skb, &iph) {
             return None;
         }
-        // The kernel's own ICMP socket is locked while it sends (`icmp_xmit_trylock`), so no error answers its message.
+        // The kernel's ICMP socket is locked while it sends (`icmp_xmit_trylock`), so its messages get no errors.
         let pkt = &cx.skbs[skb];
         if iph.protocol == IPPROTO_ICMP && pkt.skb_iif == 0 && pkt.sk.is_none() {
             return None;
@@ -72,7 +72,7 @@ pub fn nf_send_unreach(cx: &mut Cx, skb: SkbId, code: u8) -> Option<Door> {
     })
 }
 
-/// The header of a segment that may be answered with a reset: whole, right, and no reset itself.
+/// The header of a segment that may be answered with a RST: complete, valid, and not a RST.
 fn rejected_tcp(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> Option<TcpHdr> {
     if iph.fragment_offset() != 0 || iph.protocol != IPPROTO_TCP {
         return None;
@@ -82,7 +82,7 @@ fn rejected_tcp(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> Option<TcpHdr> {
     (tcp.flags & TCP_RST == 0 && nf_ip_checksum(cx, skb, iph)).then_some(tcp)
 }
 
-/// Resets the connection in the name of the destination (`nf_send_reset`). `fwmark_reflect` is off: it has no mark.
+/// Sends a RST with the packet's destination as its source (`nf_send_reset`). `fwmark_reflect` is off: no mark.
 pub fn nf_send_reset(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     cx.within(Func::NfSendReset, skb, |cx| {
         let iph = *ip_hdr(cx, skb)?;
@@ -121,7 +121,7 @@ pub fn nf_send_reset(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     })
 }
 
-/// The TCP part of a reset, with its checksum.
+/// The TCP header of a RST, with its checksum.
 fn make_reset(cx: &mut Cx, skb: SkbId, iph: &Ipv4Hdr, tcp: &TcpHdr) -> SkbId {
     let dev = cx.skbs[skb].dev;
     let pkt = &cx.skbs[skb];
@@ -143,8 +143,8 @@ fn make_reset(cx: &mut Cx, skb: SkbId, iph: &Ipv4Hdr, tcp: &TcpHdr) -> SkbId {
     new
 }
 
-/// The reset of a bridged segment goes back by the port by which that came, as if from the station that it was for: with this
-/// machine's address as sender some switches would drop it.
+/// Sends the RST of a bridged segment back by its input port, from the MAC address of the segment's destination: with
+/// this host's address some switches would drop it.
 fn reset_by_port(cx: &mut Cx, reset: SkbId, skb: SkbId, physin: Option<crate::ids::DevId>) -> Option<Door> {
     let Some(port) = physin else {
         cx.kfree_skb(reset, DropReason::NotSpecified);
