@@ -583,8 +583,8 @@ fn an_error_about_a_broadcast_is_bogus() {
     let mut send = |to: &str, value: i64| {
         net.enter(|cx| row.write(cx, at, value)).expect("a setting");
         let mut message = vec![3, 1, 0, 0, 0, 0, 0, 0, 0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0, 0];
-        message.extend_from_slice(&ip("10.0.0.2").to_be_bytes());
-        message.extend_from_slice(&ip(to).to_be_bytes());
+        message.extend_from_slice(&ip("10.0.0.2").octets());
+        message.extend_from_slice(&ip(to).octets());
         message.extend_from_slice(&[8, 0, 0, 0, 0, 0, 0, 0]);
         let check = glassnet_wire::checksum::checksum(&message);
         message[2..4].copy_from_slice(&check.to_be_bytes());

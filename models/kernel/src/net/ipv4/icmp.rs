@@ -475,15 +475,11 @@ fn is_bogus(cx: &mut Cx, netns: NetnsId, skb: SkbId, inner: &Ipv4Hdr) -> bool {
         && inet_addr_type_dev_table(&net.ipv4.fib, Some(dev), to).0 == RouteType::Broadcast;
     if bogus {
         cx.printk_limited(4, |cx| {
-            let from = ip_hdr(cx, skb).map_or(0, |iph| iph.saddr.get());
+            let from = ip_hdr(cx, skb).map_or(Ipv4Addr::UNSPECIFIED, |iph| iph.saddr.get());
             let icmp = cx.skbs.data(skb);
             vec![format!(
-                "{} sent an invalid ICMP type {}, code {} error to a broadcast: {} on {}",
-                Ipv4Addr::from(from),
-                icmp[0],
-                icmp[1],
-                Ipv4Addr::from(to),
-                cx.k.devs[dev].name
+                "{from} sent an invalid ICMP type {}, code {} error to a broadcast: {to} on {}",
+                icmp[0], icmp[1], cx.k.devs[dev].name
             )]
         });
     }
