@@ -1,9 +1,9 @@
 //! The `glassnet` command.
 
 fn main() -> std::process::ExitCode {
-    // The host backend starts this binary again under other names, inside a machine's namespaces.
+    // Backends start this binary again: inside a machine's namespaces, as the first process of a guest.
     #[cfg(target_os = "linux")]
-    if let Some(code) = glassnet::backends::host::reentered() {
+    if let Some(code) = glassnet::backends::reentered() {
         return code;
     }
     glassnet::cli::main()

@@ -42,8 +42,8 @@ impl LessonReport {
     pub fn of(real: &Observation, model: &Observation, known: &Divergences) -> Self {
         let Comparison { differences: found, counts, uncompared } = compare(real, model);
         let all = found.len();
-        let differences: Vec<_> =
-            found.into_iter().filter(|d| known.find(&real.lesson, d).is_none()).collect();
+        known.compared(real);
+        let differences: Vec<_> = found.into_iter().filter(|d| known.find(real, d).is_none()).collect();
         let known = all - differences.len();
         let (lesson, notices) = (real.lesson.clone(), real.notices.clone());
         Self { lesson, counts, differences, known, notices, uncompared }

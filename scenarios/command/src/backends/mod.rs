@@ -4,48 +4,71 @@
 
 #[cfg(target_os = "linux")]
 pub mod host;
+#[cfg(target_os = "linux")]
+pub mod uml;
+
+use std::ffi::OsString;
 
 use glassnet_scenarios::backend::Backend;
 use glassnet_scenarios::error::BackendError;
 
-/// A backend that `--on` names.
+/// A real kernel that `--on` names.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// What `--on` takes.
     pub name: &'static str,
     /// What help says of it.
     pub help: &'static str,
-    open: fn() -> Result<Box<dyn Backend>, BackendError>,
+    /// Whether it can run here.
+    pub check: fn() -> Result<(), BackendError>,
+    /// How it is reached.
+    pub way: Way,
+}
+
+/// How a real kernel is reached.
+#[derive(Clone, Copy, Debug)]
+pub enum Way {
+    /// It is the running kernel, or this process speaks with it.
+    Here(fn() -> Result<Box<dyn Backend>, BackendError>),
+    /// It is booted, and runs this program with these arguments; the result is the program's exit status.
+    Guest(fn(Vec<OsString>) -> Result<u8, BackendError>),
 }
 
 /// A function of a backend that is compiled on Linux only; elsewhere it is refused.
 macro_rules! on_linux {
-    ($open:path) => {{
+    ($function:path $(, $argument:ident)?) => {{
         #[cfg(target_os = "linux")]
         {
-            $open
+            $function
         }
         #[cfg(not(target_os = "linux"))]
         {
-            || Err(BackendError::Missing(vec!["kernel: this is not Linux".to_owned()]))
+            |$($argument)?| {
+                $(drop($argument);)?
+                Err(BackendError::Missing(vec!["kernel: this is not Linux".to_owned()]))
+            }
         }
     }};
 }
 
-/// All backends.
-pub const BACKENDS: &[Entry] = &[Entry {
-    name: "host",
-    help: "This machine's kernel, in namespaces that are gone afterwards; needs root",
-    open: on_linux!(host::open),
-}];
+/// All real kernels, the best first: what the model is one of (Linux 6.1), and what repeats itself.
+pub const BACKENDS: &[Entry] = &[
+    Entry {
+        name: "uml",
+        help: "Linux 6.1 as User Mode Linux, in virtual time; needs `glassnet referee build` once, no privileges",
+        check: on_linux!(uml::check),
+        way: Way::Guest(on_linux!(uml::run, arguments)),
+    },
+    Entry {
+        name: "host",
+        help: "This machine's kernel, in namespaces that are gone afterwards; needs root",
+        check: on_linux!(host::check),
+        way: Way::Here(on_linux!(host::open)),
+    },
+];
 
-impl Entry {
-    /// The backend.
-    ///
-    /// # Errors
-    ///
-    /// [`BackendError::Missing`] on a system on which it cannot run.
-    pub fn open(&self) -> Result<Box<dyn Backend>, BackendError> {
-        (self.open)()
-    }
+/// Runs what a backend starts this program again for, if that is why it was started: `main` calls this first.
+#[cfg(target_os = "linux")]
+pub fn reentered() -> Option<std::process::ExitCode> {
+    host::reentered().or_else(uml::reentered)
 }

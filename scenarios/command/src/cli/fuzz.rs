@@ -14,8 +14,8 @@ use glassnet_scenarios::simulator::Simulator;
 use indicatif::ProgressBar;
 use miette::Report;
 
+use super::referee::{On, Opened};
 use super::{Status, complain};
-use crate::backends::Entry;
 
 /// How many cases are tried to make one that differs smaller.
 const SHRINK_BUDGET: usize = 400;
@@ -37,9 +37,8 @@ pub struct Args {
     /// Write the smallest form of each case that differs to this folder, as a case and as a lesson
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Which kernel
-    #[arg(long, value_enum, default_value = "host")]
-    on: Entry,
+    #[command(flatten)]
+    on: On,
 }
 
 pub fn main(args: Args) -> io::Result<Status> {
@@ -55,9 +54,14 @@ pub fn main(args: Args) -> io::Result<Status> {
             Err(report) => return Ok(complain(&report)),
         }
     }
+    let real = match args.on.open() {
+        Ok(Opened::Here(real)) => real,
+        Ok(Opened::Ran(status)) => return Ok(status),
+        Err(error) => return Ok(complain(&Report::msg(error.to_string()))),
+    };
     let kept = cases.len();
     cases.extend((seed..seed + args.cases).map(generate::case));
-    match duel(&args, &cases) {
+    match duel(&args, &*real, &cases) {
         Ok(differed) => {
             println!(
                 "{kept} kept cases and {} random ones (seeds {seed} and up) on both sides: {} differed",
@@ -106,8 +110,8 @@ impl Duel {
 }
 
 /// Runs all cases on both sides; how many differed.
-fn duel(args: &Args, cases: &[Case]) -> Result<usize, BackendError> {
-    let mut duel = Duel::new(&*args.on.open()?)?;
+fn duel(args: &Args, real: &dyn Backend, cases: &[Case]) -> Result<usize, BackendError> {
+    let mut duel = Duel::new(real)?;
     let bar = ProgressBar::new(cases.len() as u64);
     let mut differed = 0;
     for case in cases {

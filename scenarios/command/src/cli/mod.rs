@@ -7,6 +7,7 @@
 //! | `shell.rs` | `glassnet shell` |
 //! | `walk.rs`, `trace.rs`, `pcap.rs` | `glassnet walk`, `glassnet trace`, `glassnet pcap` |
 //! | `verify.rs` | `glassnet verify`, `glassnet record` |
+//! | `referee.rs` | `--on`, `glassnet referee` |
 //! | `chart.rs` | `glassnet chart` |
 //! | `fuzz.rs` | `glassnet fuzz` |
 //! | `style.rs` | colours |
@@ -14,6 +15,7 @@
 mod chart;
 mod fuzz;
 mod pcap;
+mod referee;
 mod run;
 mod shell;
 mod style;
@@ -59,6 +61,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Keep what a real kernel does, for tests without privileges
     Record(verify::RecordArgs),
+    /// Build the kernel that the simulator is held against without privileges
+    Referee(referee::Args),
     /// Draw what a lesson measured as an SVG chart
     Chart(chart::Args),
     /// Hold random iptables rules and packets against a real kernel
@@ -76,8 +80,8 @@ enum Status {
     CouldNot,
     /// All was as expected, but there is something to look at.
     Warned,
-    /// The status of the last command typed, from `shell`.
-    Typed(u8),
+    /// A status from elsewhere: of the last command typed in `shell`, or of this command on another kernel.
+    Other(u8),
 }
 
 impl From<Status> for ExitCode {
@@ -87,7 +91,7 @@ impl From<Status> for ExitCode {
             Status::Unexpected => 1,
             Status::CouldNot => 2,
             Status::Warned => 3,
-            Status::Typed(status) => status,
+            Status::Other(status) => status,
         })
     }
 }
@@ -103,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Pcap(args) => pcap::main(args),
         Command::Verify(args) => verify::verify(args),
         Command::Record(args) => verify::record(args),
+        Command::Referee(args) => referee::main(args),
         Command::Chart(args) => chart::main(args),
         Command::Fuzz(args) => fuzz::main(args),
     };

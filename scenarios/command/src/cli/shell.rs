@@ -60,7 +60,7 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
         true => prompt.interactive()?,
         false => prompt.piped()?,
     }
-    Ok(Status::Typed(prompt.status))
+    Ok(Status::Other(prompt.status))
 }
 
 fn one_machine() -> Topology {

@@ -3,33 +3,19 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-use clap::builder::PossibleValue;
 use glassnet_scenarios::compare::verify::{self, VerifyError};
 use glassnet_scenarios::lesson::Lesson;
 
+use super::referee::{On, Opened};
 use super::{Lessons, Status, complain, read_lesson};
-use crate::backends::{BACKENDS, Entry};
-
-/// A real kernel by its name.
-impl ValueEnum for Entry {
-    fn value_variants<'a>() -> &'a [Self] {
-        BACKENDS
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.name).help(self.help))
-    }
-}
 
 #[derive(clap::Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     lessons: Lessons,
-    /// The kernel that is compared with
-    #[arg(long, value_enum)]
-    on: Entry,
+    #[command(flatten)]
+    on: On,
 }
 
 const VERIFY_EXAMPLES: &str = "\
@@ -45,9 +31,8 @@ Differences that are known, each with its reason, stand in snapshots/divergences
 pub(super) struct RecordArgs {
     #[command(flatten)]
     lessons: Lessons,
-    /// The kernel that is recorded
-    #[arg(long, value_enum, default_value = "host")]
-    on: Entry,
+    #[command(flatten)]
+    on: On,
     /// Where the recordings go
     #[arg(short, long, value_name = "DIR", default_value = "snapshots/recordings")]
     output: PathBuf,
@@ -65,12 +50,12 @@ const DIVERGENCES: &str = include_str!("../../../../snapshots/divergences.md");
 
 pub(super) fn verify(args: VerifyArgs) -> io::Result<Status> {
     let Some(lessons) = read_all(&args.lessons) else { return Ok(Status::CouldNot) };
-    let verified = args
-        .on
-        .open()
-        .map_err(VerifyError::Real)
-        .and_then(|real| verify::verify(&lessons, DIVERGENCES, &*real, announce));
-    match verified {
+    let real = match args.on.open() {
+        Ok(Opened::Here(real)) => real,
+        Ok(Opened::Ran(status)) => return Ok(status),
+        Err(error) => return Ok(could_not(&VerifyError::Real(error))),
+    };
+    match verify::verify(&lessons, DIVERGENCES, &*real, announce) {
         Ok(report) => {
             write!(io::stdout().lock(), "{report}")?;
             Ok(match report.exit_code() {
@@ -86,7 +71,8 @@ pub(super) fn verify(args: VerifyArgs) -> io::Result<Status> {
 pub(super) fn record(args: RecordArgs) -> io::Result<Status> {
     let Some(lessons) = read_all(&args.lessons) else { return Ok(Status::CouldNot) };
     let real = match args.on.open() {
-        Ok(real) => real,
+        Ok(Opened::Here(real)) => real,
+        Ok(Opened::Ran(status)) => return Ok(status),
         Err(error) => return Ok(could_not(&VerifyError::Real(error))),
     };
     std::fs::create_dir_all(&args.output)?;

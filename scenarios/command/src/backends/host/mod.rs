@@ -29,7 +29,8 @@ use glassnet_scenarios::observation::{Capabilities, KernelConfig};
 use glassnet_scenarios::plan::Plan;
 use glassnet_scenarios::rig::Rig;
 
-pub use inside::reentered;
+pub(super) use inside::reentered;
+pub(super) use needs::check;
 
 /// The running kernel.
 #[derive(Clone, Debug)]
@@ -48,7 +49,7 @@ pub(super) fn open() -> Result<Box<dyn Backend>, BackendError> {
 
 impl Backend for Host {
     fn version(&self) -> String {
-        format!("linux {} (host)", probe::release())
+        format!("linux {} ({})", probe::release(), probe::place())
     }
 
     fn config(&self) -> KernelConfig {

@@ -10,7 +10,7 @@ use glassnet_scenarios::observation::{DUMPS, Sight};
 const TOOLS: [&str; 5] = ["bash", "ip", "bridge", "nsenter", "unshare"];
 
 /// Says all that is missing at once.
-pub(super) fn check() -> Result<(), BackendError> {
+pub fn check() -> Result<(), BackendError> {
     let mut missing = Vec::new();
     if !nix::unistd::geteuid().is_root() {
         missing.push("privileges: this needs root (for namespaces, packet taps and tracepoints)".to_owned());

@@ -1,12 +1,19 @@
 //! What the running kernel is, and how it was built.
 
 use std::process::Command;
+use std::sync::OnceLock;
 
 use glassnet_scenarios::observation::KernelConfig;
 
 /// `6.18.44-1-amd64`
 pub(super) fn release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+}
+
+/// Where it runs: `uml` for a User Mode Linux, else `host`.
+pub(super) fn place() -> &'static str {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    if cpus.contains("User Mode Linux") { "uml" } else { "host" }
 }
 
 /// The running kernel is of this version or newer.
@@ -16,8 +23,13 @@ fn is_since(major: u32, minor: u32) -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
 }
 
-/// Asks a bridge and a set, in a namespace of their own, what this kernel's can do.
+/// Asks a bridge and a set, in a namespace of their own, what this kernel's can do; once.
 pub(super) fn config() -> KernelConfig {
+    static CONFIG: OnceLock<KernelConfig> = OnceLock::new();
+    *CONFIG.get_or_init(ask)
+}
+
+fn ask() -> KernelConfig {
     let ask = |asked: &str| {
         let said = Command::new("unshare").args(["--net", "sh", "-c", asked]).output();
         said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use glassnet_scenarios::backend::{Captured, Printed, Running, Tables};
@@ -149,11 +149,12 @@ impl Running for Run<'_> {
     fn tables(&mut self) -> Result<Tables, BackendError> {
         self.trace(false)?;
         let mut all = Tables::new();
-        for machine in self.lab.machines.values() {
-            for netns in locked(&self.spaces).names(&machine.name) {
-                let key =
-                    if netns.is_empty() { machine.name.clone() } else { format!("{}/{netns}", machine.name) };
-                all.insert(key, dumps::read(machine, &netns)?);
+        for machine in self.lab.machines.keys() {
+            let spaces =
+                locked(&self.spaces).of(machine).map_err(BackendError::failed("cannot read tables"))?;
+            for (netns, file) in spaces {
+                let key = if netns.is_empty() { machine.clone() } else { format!("{machine}/{netns}") };
+                all.insert(key, dumps::read(&file)?);
             }
         }
         Ok(all)
@@ -205,8 +206,13 @@ fn placed(frame: frames::SeenFrame, starts: &[u128]) -> Option<Frame> {
     Some(Frame { prompt, machine, netns, device, direction, at_us, bytes })
 }
 
-/// The version lines of the tools that lessons use.
+/// The version lines of the tools that lessons use; they are asked once.
 fn tools(machine: &Machine) -> BTreeMap<String, String> {
+    static TOOLS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    TOOLS.get_or_init(|| ask_tools(machine)).clone()
+}
+
+fn ask_tools(machine: &Machine) -> BTreeMap<String, String> {
     let ask = |argv: &[&str]| {
         let out = machine.command(argv).output().ok()?;
         let text = [out.stdout, out.stderr].concat();

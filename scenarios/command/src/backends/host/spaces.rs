@@ -130,12 +130,10 @@ impl Spaces {
         }
     }
 
-    /// Names of a machine's namespaces, its own (empty) first.
-    pub fn names(&self, machine: &str) -> Vec<String> {
-        let mut names: Vec<_> =
-            self.open.values().filter(|s| s.machine == machine).map(|s| s.name.clone()).collect();
-        names.sort();
-        names
+    /// A machine's namespaces by name, its own (empty) first.
+    pub fn of(&self, machine: &str) -> std::io::Result<BTreeMap<String, File>> {
+        let of_machine = self.open.values().filter(|space| space.machine == machine);
+        of_machine.map(|space| Ok((space.name.clone(), space.file.try_clone()?))).collect()
     }
 
     /// Stops all taps and hands over what was seen.

@@ -1,13 +1,15 @@
 //! NICs, cables and switches of a topology.
 //!
-//! A NIC is one end of a veth pair. The far ends of all NICs lie in one hidden namespace, the fabric, where a
-//! bridge joins those of a switch or of a cable. So a NIC's carrier does not hang on whether the other machine
-//! has set its own NIC up, as with a card on a switch; a NIC without a cable has no carrier.
+//! A NIC with a cable is one end of a veth pair. The far ends lie in one hidden namespace, the fabric, where a bridge joins
+//! those of a switch or of a cable. So a NIC's carrier does not hang on whether the other machine has set its own NIC up, as
+//! with a card on a switch. A NIC without a cable is a tap that nobody opened: it has no carrier, and no device below it
+//! (the end of a veth pair would be `LOWERLAYERDOWN`).
 //!
 //! What of this shows in a machine is made easy to tell: far ends have ifindexes from [`FAR_INDEX`] on, and
 //! the fabric's namespace id in each machine is [`FAR_NSID`], which leaves 0, 1, … to the lesson.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::process::Command;
 
 use glassnet_scenarios::compare::canon::{FAR_INDEX, FAR_NSID};
@@ -128,7 +130,7 @@ fn check(topology: &Topology) -> Result<(), BackendError> {
 /// The fabric says nothing of its own.
 fn quieten(fabric: &Machine) -> Result<(), BackendError> {
     let failed = || BackendError::failed("cannot prepare the cables");
-    let netns = std::fs::File::open(fabric.netns()).map_err(failed())?;
+    let netns = File::open(fabric.netns()).map_err(failed())?;
     within(&netns, || prepare(&compiled_in(), false)).map_err(failed())
 }
 
@@ -147,25 +149,27 @@ fn name_fabric(machine: &Machine, fabric: &Machine) -> Result<(), BackendError> 
 
 fn plug(lab: &Lab, nic: &Nic) -> Result<(), BackendError> {
     let Some(machine) = lab.machines.get(nic.machine) else { return Ok(()) };
-    let far = nic.far();
-    let mut command = Command::new("ip");
-    command.args([
-        "link",
-        "add",
-        nic.name,
-        "netns",
-        &machine.pid.to_string(),
-        "index",
-        &nic.index.to_string(),
-    ]);
-    if let Some(mac) = nic.address {
-        command.args(["address", &mac.to_string()]);
-    }
-    command.args(["type", "veth", "peer", "name", &far, "netns", &lab.fabric.pid.to_string()]);
-    command.args(["index", &(FAR_INDEX + nic.number).to_string()]);
-    must(command)?;
+    let own = File::open(machine.netns()).map_err(BackendError::failed("cannot open a namespace"))?;
+    // In the machine's namespace: up to Linux 6.1 an index must be free in the namespace of whoever asks.
+    let ip = |args: &[&str]| {
+        let mut command = Command::new("ip");
+        command.args(args);
+        within(&own, || Ok(must(command))).map_err(BackendError::failed("cannot enter a namespace"))?
+    };
+    let (far, index) = (nic.far(), nic.index.to_string());
     match nic.joint {
-        Some(joint) => lab.fabric.must(&["ip", "link", "set", &far, "master", &joint_name(joint), "up"]),
+        Some(joint) => {
+            let (fabric, far_index) = (lab.fabric.pid.to_string(), (FAR_INDEX + nic.number).to_string());
+            ip(&[
+                "link", "add", nic.name, "index", &index, "type", "veth", "peer", "name", &far, "netns",
+                &fabric, "index", &far_index,
+            ])?;
+            lab.fabric.must(&["ip", "link", "set", &far, "master", &joint_name(joint), "up"])?;
+        }
+        None => ip(&["tuntap", "add", "dev", nic.name, "mode", "tap"])?,
+    }
+    match nic.address {
+        Some(mac) => ip(&["link", "set", nic.name, "address", &mac.to_string()]),
         None => Ok(()),
     }
 }

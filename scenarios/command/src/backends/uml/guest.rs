@@ -1,0 +1,107 @@
+//! The first process of a guest: it makes the machine ready, runs the job and switches off.
+
+use std::convert::Infallible;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use glassnet_kernel::kernel::BOOT_TIME;
+use glassnet_scenarios::error::BackendError;
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::time::TimeSpec;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::time::{ClockId, clock_settime};
+use nix::unistd::{Pid, getpid};
+
+use super::{ERRORS, JOB, Job, OUTPUT, STATUS};
+
+/// Argument of the first process.
+pub(super) const NAME: &str = "glassnet-guest";
+
+/// Whether new namespaces get the fallback devices of tunnels.
+const FALLBACK_TUNNELS: &str = "/proc/sys/net/core/fb_tunnels_only_for_init_net";
+
+/// Where the folder of the job is seen: the one that the kernel, a process outside, was started in. Its name is not on the
+/// command line, because that goes into the kernel's random numbers.
+const FOLDER: &str = "/dev/job";
+
+/// Runs the first process of a guest, if this is it.
+pub fn reentered() -> Option<ExitCode> {
+    // The kernel puts words of its own behind ours.
+    if std::env::args_os().nth(1)? != NAME || getpid() != Pid::from_raw(1) {
+        return None;
+    }
+    if let Err(error) = first_process(Path::new(FOLDER)) {
+        eprintln!("glassnet guest: {error}");
+    }
+    let Err(error) = switch_off();
+    eprintln!("glassnet guest: cannot switch off: {error}");
+    Some(ExitCode::FAILURE)
+}
+
+fn first_process(folder: &Path) -> Result<(), BackendError> {
+    let failed = BackendError::failed;
+    mounts()?;
+    let job = fs::read(folder.join(JOB)).map_err(failed("cannot read the job"))?;
+    let job: Job =
+        serde_json::from_slice(&job).map_err(io::Error::from).map_err(failed("cannot understand the job"))?;
+    // Fallback tunnels of the first namespace would show in every other.
+    fs::write(FALLBACK_TUNNELS, "1").map_err(failed(FALLBACK_TUNNELS))?;
+    // `ping` takes a clock whose seconds are 0 for one that is not set.
+    std::thread::sleep(Duration::from_secs(1000));
+    let now = TimeSpec::new(BOOT_TIME as i64, 0);
+    clock_settime(ClockId::CLOCK_REALTIME, now)
+        .map_err(io::Error::from)
+        .map_err(failed("cannot set the clock"))?;
+    let file = |name: &'static str| File::create(folder.join(name)).map_err(failed(name));
+    let program = Command::new(&job.program)
+        .args(&job.arguments)
+        .current_dir(&job.directory)
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .stdin(Stdio::null())
+        .stdout(file(OUTPUT)?)
+        .stderr(file(ERRORS)?)
+        .spawn()
+        .map_err(failed("cannot start the program"))?;
+    let status = reap_until(Pid::from_raw(program.id() as i32)).map_err(failed("cannot wait"))?;
+    fs::write(folder.join(STATUS), status.to_string()).map_err(failed("cannot write the status"))
+}
+
+/// Waits for all children until this one ends; its status.
+fn reap_until(program: Pid) -> io::Result<u8> {
+    loop {
+        match waitpid(None, None)? {
+            WaitStatus::Exited(pid, code) if pid == program => return Ok(code as u8),
+            WaitStatus::Signaled(pid, signal, _) if pid == program => return Ok(128 + signal as u8),
+            _ => {}
+        }
+    }
+}
+
+/// What a kernel gives; files are those of the machine outside.
+fn mounts() -> Result<(), BackendError> {
+    // `/dev` is the kernel's own: it has devices and nothing else.
+    let dev = || BackendError::failed("cannot prepare /dev");
+    for folder in ["/dev/pts", FOLDER] {
+        fs::create_dir(folder).map_err(dev())?;
+    }
+    for (name, of) in [("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
+        symlink(format!("/proc/self/{of}"), format!("/dev/{name}")).map_err(dev())?;
+    }
+    let of_kernel = [("proc", "/proc", ""), ("sysfs", "/sys", ""), ("devpts", "/dev/pts", "")];
+    for (kind, at, options) in of_kernel.into_iter().chain([("hostfs", FOLDER, "/proc/self/cwd")]) {
+        mount(Some(kind), at, Some(kind), MsFlags::empty(), Some(options))
+            .map_err(io::Error::from)
+            .map_err(BackendError::failed(format!("cannot mount {at}")))?;
+    }
+    Ok(())
+}
+
+fn switch_off() -> Result<Infallible, nix::Error> {
+    nix::unistd::sync();
+    reboot(RebootMode::RB_POWER_OFF)
+}

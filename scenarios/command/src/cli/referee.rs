@@ -1,0 +1,121 @@
+//! The real kernels on a command line: `--on`, and `glassnet referee`.
+
+use std::ffi::OsString;
+use std::io;
+
+use clap::builder::PossibleValue;
+use clap::{Subcommand, ValueEnum};
+use glassnet_scenarios::backend::Backend;
+use glassnet_scenarios::error::BackendError;
+
+use super::Status;
+use crate::backends::{BACKENDS, Entry, Way};
+
+/// A real kernel by its name.
+impl ValueEnum for Entry {
+    fn value_variants<'a>() -> &'a [Self] {
+        BACKENDS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name).help(self.help))
+    }
+}
+
+/// Which real kernel.
+#[derive(clap::Args)]
+pub(super) struct On {
+    /// The real kernel; without it, the first of these that can run here
+    #[arg(long, value_enum)]
+    on: Option<Entry>,
+}
+
+/// A real kernel that was asked for.
+pub(super) enum Opened {
+    /// It is there to be used.
+    Here(Box<dyn Backend>),
+    /// It ran this whole command, which ended so.
+    Ran(Status),
+}
+
+impl On {
+    /// Opens it.
+    pub fn open(&self) -> Result<Opened, BackendError> {
+        let entry = self.on.map_or_else(best, Ok)?;
+        match entry.way {
+            Way::Here(open) => open().map(Opened::Here),
+            Way::Guest(run) => run(on_host()).map(|status| Opened::Ran(Status::Other(status))),
+        }
+    }
+}
+
+/// The first that can run here; which, and why no better one, is said.
+fn best() -> Result<Entry, BackendError> {
+    let mut missing = Vec::new();
+    for entry in BACKENDS {
+        match (entry.check)() {
+            Ok(()) => {
+                let why = missing.iter().map(|why| format!(" ({why})")).collect::<String>();
+                eprintln!("glassnet: on {}{why}", entry.name);
+                return Ok(*entry);
+            }
+            Err(BackendError::Missing(what)) => {
+                missing.extend(what.into_iter().map(|what| format!("{}: {what}", entry.name)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(BackendError::Missing(missing))
+}
+
+/// The arguments of this process, with the kernel that it runs on in place of the one that was asked for.
+fn on_host() -> Vec<OsString> {
+    let mut given = std::env::args_os().skip(1);
+    let mut arguments = Vec::new();
+    while let Some(argument) = given.next() {
+        match argument.to_str() {
+            Some("--on") => drop(given.next()),
+            Some(text) if text.starts_with("--on=") => {}
+            _ => arguments.push(argument),
+        }
+    }
+    // Behind the subcommand: what follows `--` is no option.
+    arguments.splice(1..1, ["--on".into(), "host".into()]);
+    arguments
+}
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build User Mode Linux from Debian's package linux-source-6.1 into the user's cache; takes some minutes
+    Build,
+}
+
+pub(super) fn main(args: Args) -> io::Result<Status> {
+    match args.command {
+        Command::Build => build(),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn build() -> io::Result<Status> {
+    use std::io::Write;
+    match crate::backends::uml::build() {
+        Ok(kernel) => writeln!(io::stdout().lock(), "{}", kernel.display()).map(|()| Status::Expected),
+        Err(error) => {
+            eprintln!("glassnet: {error}");
+            Ok(Status::CouldNot)
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn build() -> io::Result<Status> {
+    eprintln!("glassnet: User Mode Linux runs on Linux only");
+    Ok(Status::CouldNot)
+}
