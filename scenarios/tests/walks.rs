@@ -1,4 +1,5 @@
-//! Every lesson's walk, held against `snapshots/walks`; and that a second run gives the same bytes.
+//! Every lesson's walk, held against `snapshots/walks`; that a second run gives the same bytes; and that a lesson prints what
+//! it says when nobody observes.
 //!
 //! `INSTA_UPDATE=always cargo test -p glassnet-scenarios --test walks` writes the snapshots anew.
 
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use glassnet_scenarios::lab::SEED;
 use glassnet_scenarios::lesson::Lesson;
+use glassnet_scenarios::run::{matches, run};
 use glassnet_scenarios::view::{self, Selection, Zoom};
 
 fn root() -> PathBuf {
@@ -59,5 +61,16 @@ fn two_runs_give_the_same_bytes() {
     for (name, lesson) in lessons() {
         let (first, second) = (walk(&lesson), walk(&lesson));
         assert!(first == second, "{name} differs from run to run");
+    }
+}
+
+#[test]
+fn every_lesson_prints_what_it_says_when_nobody_observes() {
+    for (name, lesson) in lessons() {
+        let outcomes = run(&lesson, SEED, |_, _| {}).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for (prompt, outcome) in lesson.prompts().zip(outcomes) {
+            let output = &outcome.output;
+            assert!(matches(&prompt.expected, output), "{name}.md:{}: {output}", prompt.line);
+        }
     }
 }

@@ -143,9 +143,10 @@ impl Passages {
         self.list.iter_mut().for_each(|(_, uncounted)| *uncounted = Counters::default());
     }
 
-    /// What passed by memory and is not yet counted.
+    /// What passed by memory and is not yet counted. Of a passage that nothing passed the rules may be gone by now.
     pub fn uncounted(&self) -> impl Iterator<Item = (Counter, Counters)> {
-        self.list.iter().flat_map(|(passage, uncounted)| {
+        let some = self.list.iter().filter(|(_, uncounted)| uncounted.packets > 0);
+        some.flat_map(|(passage, uncounted)| {
             passage.counters.iter().map(move |counter| (*counter, *uncounted))
         })
     }
