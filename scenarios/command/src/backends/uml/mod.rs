@@ -102,6 +102,8 @@ fn boot(kernel: &Path, program: &Path, folder: &Path) -> io::Result<Child> {
         .arg(init(program))
         .args(["--", guest::NAME])
         .current_dir(folder)
+        // Where it puts the socket of its console.
+        .env("HOME", folder)
         .stdin(Stdio::null())
         .stdout(console.try_clone()?)
         .stderr(console)
