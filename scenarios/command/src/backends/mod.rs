@@ -72,3 +72,11 @@ pub const BACKENDS: &[Entry] = &[
 pub fn reentered() -> Option<std::process::ExitCode> {
     host::reentered().or_else(uml::reentered)
 }
+
+/// Whether a program is where shells look for it; of an absolute path, whether it exists.
+#[cfg(target_os = "linux")]
+fn is_there(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    places.any(|place| place.join(tool).exists())
+}

@@ -6,6 +6,8 @@ use std::path::Path;
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::{DUMPS, Sight};
 
+use crate::backends::is_there;
+
 /// Tools that a run itself uses; what a lesson's prompts use is the lesson's own affair.
 const TOOLS: [&str; 5] = ["bash", "ip", "bridge", "nsenter", "unshare"];
 
@@ -36,11 +38,4 @@ pub(super) fn tables() -> Sight {
     let missing: BTreeSet<String> =
         DUMPS.iter().filter(|dump| !is_there(&program(dump))).map(|dump| (*dump).to_owned()).collect();
     Sight::without(missing)
-}
-
-/// Whether a program is where shells look for it.
-fn is_there(tool: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    places.any(|place| place.join(tool).exists())
 }

@@ -8,6 +8,8 @@ use std::process::Command;
 
 use glassnet_scenarios::error::BackendError;
 
+use crate::backends::is_there;
+
 const SCRIPT: &str = include_str!("build.sh");
 const CONFIG: &str = include_str!("kernel.config");
 
@@ -87,11 +89,6 @@ pub fn build() -> Result<PathBuf, BackendError> {
 
 /// Names all that is missing at once.
 fn check() -> Result<(), BackendError> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = |what: &str| {
-        Path::new(what).is_absolute() && Path::new(what).exists()
-            || std::env::split_paths(&path).any(|place| place.join(what).exists())
-    };
     let missing: Vec<_> =
         NEEDS.iter().filter(|(what, _)| !is_there(what)).map(|(_, package)| *package).collect();
     if missing.is_empty() {

@@ -63,6 +63,10 @@ pub(super) fn check() -> Result<(), BackendError> {
 /// Runs this program with these arguments in a guest and returns its exit status; its output is ours.
 pub(super) fn run(arguments: Vec<OsString>) -> Result<u8, BackendError> {
     let kernel = find()?;
+    if arguments.iter().any(|argument| argument == "-") {
+        let why = "`-`: a kernel that is booted does not see this standard input; name a file";
+        return Err(BackendError::Plan(why.to_owned()));
+    }
     let failed = || BackendError::failed("cannot boot User Mode Linux");
     let folder = tempfile::Builder::new().prefix("glassnet-uml-").tempdir().map_err(failed())?;
     let program = std::env::current_exe().map_err(failed())?;
