@@ -98,6 +98,11 @@ impl<'a> Event<'a> {
         self.rest.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
     }
 
+    /// The value after `key=`, an address.
+    fn address(&self, key: &str) -> Option<u64> {
+        u64::from_str_radix(self.value(key)?, 16).ok()
+    }
+
     /// The word after the word `key`.
     fn after(&self, key: &str) -> Option<&'a str> {
         let mut words = self.rest.split(' ').skip_while(|w| *w != key);
@@ -111,20 +116,20 @@ struct Live {
     ours: bool,
     /// Place among all journeys, by first event.
     number: usize,
-    /// When it was seen last.
-    at_ns: u64,
 }
 
-/// A buffer that is seen again after so many ns was freed where no tracepoint tells of it, and is another packet's
-/// now: between two devices a packet waits for a softirq at most.
-const REUSED: u64 = 500_000_000;
+/// Two buffers of TCP, one beside the other: what the socket keeps, and the clone that is sent (`struct sk_buff_fclones`).
+const FAST_CLONES: &str = "skbuff_fclone_cache";
+/// More than such a pair takes, in bytes; less than two.
+const PAIR: u64 = 512;
 
 struct Reader {
     known: Known,
     host: BTreeSet<String>,
     pids: BTreeSet<u32>,
     prompt: Option<usize>,
-    live: BTreeMap<String, Live>,
+    /// Buffers by address.
+    live: BTreeMap<u64, Live>,
     /// By first event and leg.
     done: BTreeMap<(usize, usize), Journey>,
     count: usize,
@@ -142,8 +147,9 @@ impl Reader {
             "tracing_mark_write" => self.mark(event),
             "sched_process_fork" => self.fork(event),
             "net_dev_queue" | "net_dev_start_xmit" | "netif_rx" | "netif_receive_skb" => self.step(event),
-            "consume_skb" => self.end(event, "consumed"),
+            "consume_skb" | "skb_copy_datagram_iovec" => self.end(event, "consumed"),
             "kfree_skb" => self.drop(event),
+            "kmem_cache_free" => self.freed(event),
             _ => self.beside(event),
         }
     }
@@ -175,29 +181,36 @@ impl Reader {
     }
 
     fn step(&mut self, event: &Event) {
-        let (Some(device), Some(skb)) = (event.value("dev"), event.value("skbaddr")) else { return };
+        let (Some(device), Some(skb)) = (event.value("dev"), event.address("skbaddr")) else { return };
         let (Some(prompt), Some(length)) = (self.prompt, event.value("len")) else { return };
         let ours = self.pids.contains(&event.pid) || self.tapped(event, device, length);
-        if self.live.get(skb).is_some_and(|live| event.at_ns > live.at_ns + REUSED) {
-            self.end(event, "alive");
-        }
         let number = self.count;
-        let live = self.live.entry(skb.to_owned()).or_insert_with(|| Live {
+        let live = self.live.entry(skb).or_insert_with(|| Live {
             number,
             journey: Journey { prompt, ..Journey::default() },
             ours: false,
-            at_ns: event.at_ns,
         });
-        live.at_ns = event.at_ns;
         self.count += usize::from(live.number == number);
         live.ours |= ours;
         live.journey.steps.push(format!("{} {device} {length}", event.name));
     }
 
     fn end(&mut self, event: &Event, how: &str) {
-        let Some(mut live) = event.value("skbaddr").and_then(|skb| self.live.remove(skb)) else { return };
+        let Some(mut live) = event.address("skbaddr").and_then(|skb| self.live.remove(&skb)) else { return };
         how.clone_into(&mut live.journey.end);
         self.settle(live);
+    }
+
+    /// The memory of a buffer is free: whoever had it was done with it.
+    fn freed(&mut self, event: &Event) {
+        let Some(at) = event.address("ptr") else { return };
+        let end = if event.value("name") == Some(FAST_CLONES) { at + PAIR } else { at + 1 };
+        for skb in self.live.range(at..end).map(|(skb, _)| *skb).collect::<Vec<_>>() {
+            if let Some(mut live) = self.live.remove(&skb) {
+                "consumed".clone_into(&mut live.journey.end);
+                self.settle(live);
+            }
+        }
     }
 
     fn settle(&mut self, live: Live) {
@@ -220,7 +233,7 @@ impl Reader {
 
     fn drop(&mut self, event: &Event) {
         let reason = event.after("reason:").unwrap_or("").to_owned();
-        if event.value("skbaddr").is_some_and(|skb| self.live.contains_key(skb)) {
+        if event.address("skbaddr").is_some_and(|skb| self.live.contains_key(&skb)) {
             return self.end(event, &reason);
         }
         let (Some(prompt), Some(protocol)) = (self.prompt, event.value("protocol")) else { return };
@@ -329,16 +342,20 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_that_is_used_again_is_another_packet() {
+    fn a_buffer_whose_memory_was_freed_is_another_packet_when_it_comes_again() {
         let mut reader = Reader::new(Known::default(), BTreeSet::from(["eth0".to_owned()]));
         let lines = [
             "bash-7 [001] ...1. 1.0: tracing_mark_write: glassnet prompt 0 pids 7",
-            "idle-0 [001] ..s1. 1.1: netif_receive_skb: dev=eth0 skbaddr=0a len=99",
-            "ping-7 [001] ..s1. 3.0: net_dev_queue: dev=v1 skbaddr=0a len=98",
+            "curl-7 [001] ..s1. 1.1: netif_receive_skb: dev=eth0 skbaddr=ff00000000001100 len=99",
+            "curl-7 [001] ..s1. 1.2: kmem_cache_free: call_site=x ptr=ff00000000001000 name=skbuff_fclone_cache",
+            "ping-7 [001] ..s1. 1.3: net_dev_queue: dev=v1 skbaddr=ff00000000001100 len=98",
+            "ping-7 [001] ..s1. 1.4: kmem_cache_free: call_site=x ptr=ff00000000001000 name=skbuff_head_cache",
+            "ping-7 [001] ..s1. 1.5: netif_rx: dev=v2 skbaddr=ff00000000001100 len=98",
         ];
         lines.iter().filter_map(|l| Event::parse(l)).for_each(|e| reader.take(&e));
-        let journeys = reader.finish().journeys;
-        assert_eq!(journeys.iter().map(|j| j.steps.len()).collect::<Vec<_>>(), [1]);
+        let journeys: Vec<_> =
+            reader.finish().journeys.into_iter().map(|j| (j.steps.len(), j.end)).collect();
+        assert_eq!(journeys, [(1, "consumed".to_owned()), (2, "alive".to_owned())]);
     }
 
     #[test]

@@ -23,14 +23,17 @@ use super::inside::NAME_TRACER;
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
-/// The tracepoints that are read, as `group/name`. `sched_process_fork` tells which processes are a lesson's.
-const EVENTS: [&str; 14] = [
+/// The tracepoints that are read, as `group/name`. `sched_process_fork` tells which processes are a lesson's;
+/// `kmem_cache_free` and `skb_copy_datagram_iovec` tell which buffers are done with, as readers of sockets free theirs
+/// silently, and some through a list that tells nothing either.
+const EVENTS: [&str; 16] = [
     "net/net_dev_queue",
     "net/net_dev_start_xmit",
     "net/netif_rx",
     "net/netif_receive_skb",
     "skb/kfree_skb",
     "skb/consume_skb",
+    "skb/skb_copy_datagram_iovec",
     "fib/fib_table_lookup",
     "neigh/neigh_create",
     "neigh/neigh_update",
@@ -39,7 +42,12 @@ const EVENTS: [&str; 14] = [
     "bridge/fdb_delete",
     "icmp/icmp_send",
     "sched/sched_process_fork",
+    FREED,
 ];
+
+const FREED: &str = "kmem/kmem_cache_free";
+/// The caches of packet buffers (net/core/skbuff.c).
+const BUFFERS: &str = "name ~ \"skbuff_*\"";
 
 /// The child: makes the instance, copies its text to standard output, removes it at the end of its input.
 pub(super) fn child(args: &[OsString]) -> io::Result<u8> {
@@ -81,6 +89,12 @@ fn copy(instance: &Path) -> io::Result<()> {
     fs::write(instance.join("tracing_on"), "0")?;
     fs::write(instance.join("trace_clock"), "mono")?;
     fs::write(instance.join("buffer_size_kb"), "8192")?;
+    fs::write(instance.join("events").join(FREED).join("filter"), BUFFERS)?;
+    // Addresses as they are: a clone that lies beside its original is freed with it. Where all are printed so, Linux 6.1
+    // would lose the names of devices.
+    if !fs::read_to_string("/proc/cmdline")?.contains("no_hash_pointers") {
+        fs::write(instance.join("options/hash-ptr"), "0")?;
+    }
     for event in EVENTS {
         fs::write(instance.join("events").join(event).join("enable"), "1")?;
     }
