@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::canary;
 use crate::error::BackendError;
 use crate::observation::{
     BlockSeen, Capabilities, ChosenMac, Frame, Journey, KernelConfig, Observation, PromptSeen, TraceEvent,
@@ -55,15 +56,19 @@ pub trait Running {
     /// As [`Running::prompt`], for the last one.
     fn settle(&mut self) -> Result<(), BackendError>;
 
-    /// Reads the tables of all namespaces of all machines, without leaving frames or tracepoints in the observation.
+    /// Reads the tables of all namespaces of these machines, without leaving frames or tracepoints in the observation.
     ///
     /// # Errors
     ///
-    /// If a dump cannot be started.
-    fn tables(&mut self) -> Result<Tables, BackendError>;
+    /// If a dump cannot be made, or is not understood.
+    fn tables(&mut self, machines: &[&str]) -> Result<Tables, BackendError>;
 
     /// Ends the machines and returns the other observations.
-    fn finish(self: Box<Self>) -> Captured;
+    ///
+    /// # Errors
+    ///
+    /// If something that was observed is not understood, or was lost.
+    fn finish(self: Box<Self>) -> Result<Captured, BackendError>;
 }
 
 /// `machine` or `machine/netns`, to each of [`DUMPS`](crate::observation::DUMPS), to its content.
@@ -95,38 +100,50 @@ pub struct Captured {
     pub events: Vec<TraceEvent>,
 }
 
-/// Runs a plan and returns the observation.
+/// Runs a plan and returns the observation. A [`canary`] beside it shows that the backend sees.
 ///
 /// # Errors
 ///
-/// [`BackendError::Plan`] if a prompt names a machine that is not there, else as the functions of [`Backend`] and
-/// [`Running`].
+/// [`BackendError::Plan`] if a prompt names a machine that is not there, [`BackendError::Blind`] if the canary was not seen,
+/// else as the functions of [`Backend`] and [`Running`].
 pub fn observe(backend: &dyn Backend, plan: &Plan) -> Result<Observation, BackendError> {
-    let mut running = backend.start(plan)?;
+    let (watched, [before, after]) = (canary::beside(plan), canary::prompts());
+    let mut running = backend.start(&watched)?;
+    let machines: Vec<_> = plan.topology.nodes.keys().map(String::as_str).collect();
     let (mut prompts, mut blocks) = (Vec::new(), Vec::new());
+    let sent = running.prompt(0, &before)?;
     for (at, block) in plan.blocks.iter().enumerate() {
         for prompt in &block.prompts {
-            let Printed { output, status } = running.prompt(prompts.len(), prompt)?;
+            let Printed { output, status } = running.prompt(prompts.len() + 1, prompt)?;
             let (line, machine, command) = (prompt.line, prompt.machine.clone(), prompt.command.clone());
             prompts.push(PromptSeen { block: at, line, machine, command, status, output });
         }
         running.settle()?;
-        blocks.push(BlockSeen { line: block.line, tables: running.tables()? });
+        blocks.push(BlockSeen { line: block.line, tables: running.tables(&machines)? });
     }
-    let Captured { tools, notices, macs, frames, journeys, events } = running.finish();
+    let printed = [sent, running.prompt(prompts.len() + 1, &after)?];
+    let tables = running.tables(&[canary::MACHINE])?;
+    let (mut captured, sees) = (running.finish()?, backend.sees());
+    canary::take(&mut captured, printed, &tables, prompts.len() + 2, &sees)
+        .map_err(|(eye, what)| BackendError::Blind { kernel: backend.version(), eye, what })?;
+    let Captured { tools, notices, macs, frames, journeys, events } = captured;
+    // What came before the first prompt or after the last is the set-up's; what the last left behind came while the canary
+    // sent again.
+    let last = prompts.len().saturating_sub(1);
+    let own = |number: usize| number.saturating_sub(1).min(last);
     Ok(Observation {
         lesson: plan.lesson.clone(),
         kernel: backend.version(),
         config: backend.config(),
-        sees: backend.sees(),
+        sees,
         tools,
         nics: plan.nic_names().into_iter().collect(),
         notices,
         macs,
         prompts,
-        frames,
+        frames: frames.into_iter().map(|seen| Frame { prompt: own(seen.prompt), ..seen }).collect(),
         blocks,
-        journeys,
-        events,
+        journeys: journeys.into_iter().map(|seen| Journey { prompt: own(seen.prompt), ..seen }).collect(),
+        events: events.into_iter().map(|seen| TraceEvent { prompt: own(seen.prompt), ..seen }).collect(),
     })
 }

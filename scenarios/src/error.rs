@@ -1,5 +1,6 @@
 //! Errors of backends.
 
+use crate::canary::Eye;
 use crate::plan::{Plan, PlannedPrompt};
 
 /// Why a plan or a case could not be run.
@@ -37,6 +38,24 @@ pub enum BackendError {
         command: String,
         /// The error.
         why: String,
+    },
+    /// A [canary](crate::canary) was not seen, so nothing else can be trusted.
+    #[error("{kernel} is blind: its {eye} do not show the canary: {what}")]
+    Blind {
+        /// The backend.
+        kernel: String,
+        /// With what it should have been seen.
+        eye: Eye,
+        /// What was missing.
+        what: String,
+    },
+    /// A line of a tracer or a dump is not understood, or lines were lost.
+    #[error("{what} is not understood: {line}")]
+    NotUnderstood {
+        /// Where it stands.
+        what: String,
+        /// The line.
+        line: String,
     },
     /// A prompt names an unknown machine, or a cable has an unknown end.
     #[error("{0}")]

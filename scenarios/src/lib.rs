@@ -21,6 +21,7 @@
 //! | [`fuzz`] | random rules and packets on both sides |
 
 pub mod backend;
+pub mod canary;
 pub mod compare;
 pub mod error;
 pub mod fuzz;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use glassnet::backends::host::Host;
 use glassnet_scenarios::backend::observe;
+use glassnet_scenarios::canary::Eye;
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::lesson::{Endpoint, Link, Nic, Node, Topology};
 use glassnet_scenarios::observation::{Direction, Observation};
@@ -15,7 +16,11 @@ use glassnet_scenarios::plan::{Plan, PlannedBlock, PlannedPrompt};
 use glassnet_sim::Nanos;
 
 fn host() -> Host {
-    Host { helper: PathBuf::from(env!("CARGO_BIN_EXE_glassnet")), prompt_timeout: Duration::from_secs(20) }
+    Host {
+        helper: PathBuf::from(env!("CARGO_BIN_EXE_glassnet")),
+        prompt_timeout: Duration::from_secs(20),
+        blind: None,
+    }
 }
 
 /// Two machines on one cable, `eth0` each, and prompts `machine# command` in one block.
@@ -71,6 +76,19 @@ fn shells_keep_their_state_and_machines_their_own_files() {
     assert_eq!(out[3], "1\n");
     assert_eq!(out[4], "0\nbash: line 6: /proc/sys/vm/swappiness: Read-only file system\n");
     assert_eq!(out[5], "eth0\nlo\nx\nlo\n");
+}
+
+/// A comparison that saw nothing would find no difference.
+#[test]
+fn a_kernel_that_is_blind_in_one_eye_is_found_out() {
+    for eye in Eye::ALL {
+        let blind = Host { blind: Some(eye), ..host() };
+        match observe(&blind, &plan(&["node1# ip link"])) {
+            Err(BackendError::Blind { eye: found, .. }) => assert_eq!(found, eye),
+            Err(missing @ BackendError::Missing(_)) => return eprintln!("SKIPPED: {missing}"),
+            other => panic!("{eye}: {other:?}"),
+        }
+    }
 }
 
 #[test]

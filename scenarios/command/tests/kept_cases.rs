@@ -79,7 +79,7 @@ fn lessons_of_cases_agree_with_the_running_kernel() {
     let lessons: Vec<Lesson> = cases().iter().filter(some).map(|case| as_lesson(case).0).collect();
     assert_eq!(lessons.len(), SOME.len());
     let helper = PathBuf::from(env!("CARGO_BIN_EXE_glassnet"));
-    let host = Host { helper, prompt_timeout: Duration::from_secs(20) };
+    let host = Host { helper, prompt_timeout: Duration::from_secs(20), blind: None };
     let known = include_str!("../../../snapshots/divergences.md");
     for lesson in lessons {
         let differs = || match verify(std::slice::from_ref(&lesson), known, &host, |_| ()) {

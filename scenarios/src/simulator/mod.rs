@@ -126,9 +126,12 @@ impl Running for Run<'_> {
         Ok(())
     }
 
-    fn tables(&mut self) -> Result<Tables, BackendError> {
+    fn tables(&mut self, machines: &[&str]) -> Result<Tables, BackendError> {
         let mut tables = Tables::new();
         for (machine, netns) in self.places() {
+            if !machines.contains(&machine.as_str()) {
+                continue;
+            }
             let (inside, slash) = match netns.as_str() {
                 "" => (String::new(), ""),
                 name => (format!("ip netns exec {name} "), "/"),
@@ -148,12 +151,12 @@ impl Running for Run<'_> {
         Ok(tables)
     }
 
-    fn finish(mut self: Box<Self>) -> Captured {
+    fn finish(mut self: Box<Self>) -> Result<Captured, BackendError> {
         for mut journey in std::mem::take(&mut self.live).into_values() {
             "alive".clone_into(&mut journey.end);
             self.seen.journeys.push(journey);
         }
-        self.seen
+        Ok(self.seen)
     }
 }
 

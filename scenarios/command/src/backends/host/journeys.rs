@@ -16,6 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::{Journey, TraceEvent};
 
 /// What a trace tells of a lesson.
@@ -61,10 +62,20 @@ fn device_of(step: &str) -> &str {
 }
 
 /// Reads the text of `trace_pipe`.
-pub(super) fn from_trace(lines: &[String], known: Known) -> Told {
+///
+/// # Errors
+///
+/// A line that is none of a tracepoint that was asked for, such as `CPU:1 [LOST 9 EVENTS]`, or without what is read of it.
+pub(super) fn from_trace(lines: &[String], known: Known) -> Result<Told, BackendError> {
     let mut reader = Reader::new(known, host_devices());
-    lines.iter().filter_map(|line| Event::parse(line)).for_each(|event| reader.take(&event));
-    reader.finish()
+    for line in lines {
+        let understood = Event::parse(line).and_then(|event| reader.take(&event));
+        understood.ok_or_else(|| BackendError::NotUnderstood {
+            what: "a line of the tracer".to_owned(),
+            line: line.clone(),
+        })?;
+    }
+    Ok(reader.finish())
 }
 
 /// The host's own device names.
@@ -142,16 +153,18 @@ impl Reader {
         Self { known, host, pids, prompt: None, live, done, count: 0, events: Vec::new() }
     }
 
-    fn take(&mut self, event: &Event) {
+    /// None if the event is not understood.
+    fn take(&mut self, event: &Event) -> Option<()> {
         match event.name {
             "tracing_mark_write" => self.mark(event),
-            "sched_process_fork" => self.fork(event),
-            "net_dev_queue" | "net_dev_start_xmit" | "netif_rx" | "netif_receive_skb" => self.step(event),
-            "consume_skb" | "skb_copy_datagram_iovec" => self.end(event, "consumed"),
-            "kfree_skb" => self.drop(event),
-            "kmem_cache_free" => self.freed(event),
-            _ => self.beside(event),
+            "sched_process_fork" => self.fork(event)?,
+            "net_dev_queue" | "net_dev_start_xmit" | "netif_rx" | "netif_receive_skb" => self.step(event)?,
+            "consume_skb" | "skb_copy_datagram_iovec" => self.end(event.address("skbaddr")?, "consumed"),
+            "kfree_skb" => self.drop(event)?,
+            "kmem_cache_free" => self.freed(event)?,
+            _ => self.beside(event)?,
         }
+        Some(())
     }
 
     /// `glassnet prompt 3 pids 17 18`
@@ -161,12 +174,12 @@ impl Reader {
         self.pids.extend(pids);
     }
 
-    fn fork(&mut self, event: &Event) {
-        if self.pids.contains(&event.pid)
-            && let Some(child) = event.value("child_pid").and_then(|pid| pid.parse().ok())
-        {
+    fn fork(&mut self, event: &Event) -> Option<()> {
+        let child = event.value("child_pid")?.parse().ok()?;
+        if self.pids.contains(&event.pid) {
             self.pids.insert(child);
         }
+        Some(())
     }
 
     fn ours(&self, event: &Event, device: &str) -> bool {
@@ -180,9 +193,10 @@ impl Reader {
         length.parse::<usize>().is_ok_and(|length| self.known.saw(device, length + header, event.at_ns))
     }
 
-    fn step(&mut self, event: &Event) {
-        let (Some(device), Some(skb)) = (event.value("dev"), event.address("skbaddr")) else { return };
-        let (Some(prompt), Some(length)) = (self.prompt, event.value("len")) else { return };
+    fn step(&mut self, event: &Event) -> Option<()> {
+        let (device, skb) = (event.value("dev").filter(|name| !name.is_empty())?, event.address("skbaddr")?);
+        let length = event.value("len")?;
+        let Some(prompt) = self.prompt else { return Some(()) };
         let ours = self.pids.contains(&event.pid) || self.tapped(event, device, length);
         let number = self.count;
         let live = self.live.entry(skb).or_insert_with(|| Live {
@@ -193,24 +207,22 @@ impl Reader {
         self.count += usize::from(live.number == number);
         live.ours |= ours;
         live.journey.steps.push(format!("{} {device} {length}", event.name));
+        Some(())
     }
 
-    fn end(&mut self, event: &Event, how: &str) {
-        let Some(mut live) = event.address("skbaddr").and_then(|skb| self.live.remove(&skb)) else { return };
+    fn end(&mut self, skb: u64, how: &str) {
+        let Some(mut live) = self.live.remove(&skb) else { return };
         how.clone_into(&mut live.journey.end);
         self.settle(live);
     }
 
     /// The memory of a buffer is free: whoever had it was done with it.
-    fn freed(&mut self, event: &Event) {
-        let Some(at) = event.address("ptr") else { return };
-        let end = if event.value("name") == Some(FAST_CLONES) { at + PAIR } else { at + 1 };
-        for skb in self.live.range(at..end).map(|(skb, _)| *skb).collect::<Vec<_>>() {
-            if let Some(mut live) = self.live.remove(&skb) {
-                "consumed".clone_into(&mut live.journey.end);
-                self.settle(live);
-            }
-        }
+    fn freed(&mut self, event: &Event) -> Option<()> {
+        let at = event.address("ptr")?;
+        let end = if event.value("name")? == FAST_CLONES { at + PAIR } else { at + 1 };
+        let here: Vec<_> = self.live.range(at..end).map(|(skb, _)| *skb).collect();
+        here.into_iter().for_each(|skb| self.end(skb, "consumed"));
+        Some(())
     }
 
     fn settle(&mut self, live: Live) {
@@ -231,32 +243,33 @@ impl Reader {
         }
     }
 
-    fn drop(&mut self, event: &Event) {
-        let reason = event.after("reason:").unwrap_or("").to_owned();
-        if event.address("skbaddr").is_some_and(|skb| self.live.contains_key(&skb)) {
-            return self.end(event, &reason);
+    fn drop(&mut self, event: &Event) -> Option<()> {
+        let (reason, skb) = (event.after("reason:")?.to_owned(), event.address("skbaddr")?);
+        if self.live.contains_key(&skb) {
+            self.end(skb, &reason);
+            return Some(());
         }
-        let (Some(prompt), Some(protocol)) = (self.prompt, event.value("protocol")) else { return };
+        let protocol = event.value("protocol")?;
         // A packet socket's copy of a frame that nobody had read when the socket was closed: no packet of the network.
-        if reason == "QUEUE_PURGE" {
-            return;
-        }
+        let Some(prompt) = self.prompt.filter(|_| reason != "QUEUE_PURGE") else { return Some(()) };
         let local = self.pids.contains(&event.pid) && protocol != "0";
         if local || reason.starts_with("NEIGH_") {
             let journey = Journey { prompt, steps: Vec::new(), end: reason };
             self.done.insert((self.count, 0), journey);
             self.count += 1;
         }
+        Some(())
     }
 
     /// Look-ups and table changes, which name no packet buffer: the lesson's by rule 1, or where they name a device
     /// that the lesson has and the host has not.
-    fn beside(&mut self, event: &Event) {
+    fn beside(&mut self, event: &Event) -> Option<()> {
+        let text = beside_text(event)?;
         let device = event.after("dev").or_else(|| event.after("br_dev")).unwrap_or("-");
-        let Some(prompt) = self.prompt.filter(|_| self.ours(event, device)) else { return };
-        if let Some(text) = beside_text(event) {
+        if let Some(prompt) = self.prompt.filter(|_| self.ours(event, device)) {
             self.events.push(TraceEvent { prompt, text });
         }
+        Some(())
     }
 
     fn finish(mut self) -> Told {
@@ -268,7 +281,8 @@ impl Reader {
     }
 }
 
-/// The part of such an event that both sides can know: no times, no counts of the whole host.
+/// The part of such an event that both sides can know: no times, no counts of the whole host. None of an event that was not
+/// asked for.
 fn beside_text(event: &Event) -> Option<String> {
     let word = |key: &str| event.after(key).unwrap_or("?");
     let text = match event.name {
@@ -307,6 +321,29 @@ fn fib_text(event: &Event) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn take<L: AsRef<str>>(reader: &mut Reader, lines: impl IntoIterator<Item = L>) {
+        for line in lines {
+            let understood = Event::parse(line.as_ref()).and_then(|event| reader.take(&event));
+            assert!(understood.is_some(), "{}", line.as_ref());
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_not_understood_is_an_error() {
+        let lines = [
+            "CPU:1 [LOST 9 EVENTS]",
+            "bash-7 [001] ...1. 1.0: net_dev_queue: dev= skbaddr=0a len=42",
+            "bash-7 [001] ...1. 1.0: consume_skb: location=x",
+            "bash-7 [001] ...1. 1.0: something_new: a=1",
+        ];
+        for line in lines {
+            match from_trace(&[line.to_owned()], Known::default()) {
+                Err(BackendError::NotUnderstood { line: told, .. }) => assert_eq!(told, line),
+                _ => panic!("{line}"),
+            }
+        }
+    }
+
     const TRACE: &str = "\
       host-1 [001] ...1.  1.0: tracing_mark_write: glassnet prompt 0 pids 7
       bash-7 [001] ...1.  1.1: sched_process_fork: comm=bash pid=7 child_comm=bash child_pid=9
@@ -322,7 +359,7 @@ mod tests {
     fn journeys_of_the_lesson_are_told_from_the_hosts() {
         let known = Known { nics: BTreeSet::from(["eth0".to_owned()]), ..Known::default() };
         let mut reader = Reader::new(known, BTreeSet::from(["eth0".to_owned()]));
-        TRACE.lines().filter_map(Event::parse).for_each(|e| reader.take(&e));
+        take(&mut reader, TRACE.lines());
         let ends: Vec<_> = reader.finish().journeys.into_iter().map(|j| (j.steps.len(), j.end)).collect();
         assert_eq!(ends, [(2, "OTHERHOST".to_owned()), (0, "NEIGH_FAILED".to_owned())]);
     }
@@ -337,7 +374,7 @@ mod tests {
             "idle-0 [001] ..s1. 5.0: net_dev_queue: dev=lo skbaddr=0a len=126",
             "idle-0 [001] ..s1. 6.0: net_dev_queue: dev=lo skbaddr=0b len=126",
         ];
-        lines.iter().filter_map(|l| Event::parse(l)).for_each(|e| reader.take(&e));
+        take(&mut reader, lines);
         assert_eq!(reader.finish().journeys.len(), 1);
     }
 
@@ -352,9 +389,8 @@ mod tests {
             "ping-7 [001] ..s1. 1.4: kmem_cache_free: call_site=x ptr=ff00000000001000 name=skbuff_head_cache",
             "ping-7 [001] ..s1. 1.5: netif_rx: dev=v2 skbaddr=ff00000000001100 len=98",
         ];
-        lines.iter().filter_map(|l| Event::parse(l)).for_each(|e| reader.take(&e));
-        let journeys: Vec<_> =
-            reader.finish().journeys.into_iter().map(|j| (j.steps.len(), j.end)).collect();
+        take(&mut reader, lines);
+        let journeys: Vec<_> = reader.finish().journeys.into_iter().map(|j| (j.steps.len(), j.end)).collect();
         assert_eq!(journeys, [(1, "consumed".to_owned()), (2, "alive".to_owned())]);
     }
 
@@ -375,7 +411,7 @@ mod tests {
             step("net_dev_start_xmit", "p2"),
             step("netif_rx", "eth0"),
         ];
-        lines.iter().filter_map(|l| Event::parse(l)).for_each(|e| reader.take(&e));
+        take(&mut reader, lines);
         let legs: Vec<_> = reader.finish().journeys.into_iter().map(|j| (j.steps.len(), j.end)).collect();
         assert_eq!(legs, [(3, "cable".to_owned()), (1, "alive".to_owned())]);
     }

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use glassnet_scenarios::backend::{Backend, Running};
+use glassnet_scenarios::canary::Eye;
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::{Capabilities, KernelConfig};
 use glassnet_scenarios::plan::Plan;
@@ -39,12 +40,14 @@ pub struct Host {
     pub helper: PathBuf,
     /// How long one prompt may take.
     pub prompt_timeout: Duration,
+    /// What it does not look with, to show that such a run fails.
+    pub blind: Option<Eye>,
 }
 
 /// The running binary as helper, one minute a prompt.
 pub(super) fn open() -> Result<Box<dyn Backend>, BackendError> {
     let helper = std::env::current_exe().map_err(BackendError::failed("cannot find this program"))?;
-    Ok(Box::new(Host { helper, prompt_timeout: Duration::from_secs(60) }))
+    Ok(Box::new(Host { helper, prompt_timeout: Duration::from_secs(60), blind: None }))
 }
 
 impl Backend for Host {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use glassnet_scenarios::backend::{Captured, Printed, Running, Tables};
+use glassnet_scenarios::canary::Eye;
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::{ChosenMac, Frame, SETTLE};
 use glassnet_scenarios::plan::{Plan, PlannedPrompt};
@@ -100,7 +101,12 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
+    fn is_blind(&self, eye: Eye) -> bool {
+        self.host.blind == Some(eye)
+    }
+
     fn trace(&mut self, on: bool) -> Result<(), BackendError> {
+        let on = on && !self.is_blind(Eye::Tracepoints);
         if self.traces != on {
             self.tracer.switch(on)?;
             self.traces = on;
@@ -132,12 +138,17 @@ impl Running for Run<'_> {
             .get_mut(&prompt.machine)
             .ok_or_else(|| BackendError::Plan(prompt.machine.clone()))?;
         let [init, shell] = machine.pids();
-        self.tracer.mark(&format!("glassnet prompt {number} pids {init} {shell}"))?;
+        if self.traces {
+            self.tracer.mark(&format!("glassnet prompt {number} pids {init} {shell}"))?;
+        }
         self.starts.push(now_ns());
-        let (output, status) = machine.prompt(&prompt.command, self.host.prompt_timeout);
+        let (mut output, status) = machine.prompt(&prompt.command, self.host.prompt_timeout);
         let place = Place::of(machine);
         let status = status.map_err(|why| self.stuck(prompt, why, &output))?;
         locked(&self.spaces).rescan(&place)?;
+        if self.is_blind(Eye::Output) {
+            output.clear();
+        }
         Ok(Printed { output, status })
     }
 
@@ -146,35 +157,39 @@ impl Running for Run<'_> {
         Ok(())
     }
 
-    fn tables(&mut self) -> Result<Tables, BackendError> {
+    fn tables(&mut self, machines: &[&str]) -> Result<Tables, BackendError> {
         self.trace(false)?;
         let mut all = Tables::new();
-        for machine in self.lab.machines.keys() {
+        for machine in machines {
             let spaces =
                 locked(&self.spaces).of(machine).map_err(BackendError::failed("cannot read tables"))?;
             for (netns, file) in spaces {
-                let key = if netns.is_empty() { machine.clone() } else { format!("{machine}/{netns}") };
-                all.insert(key, dumps::read(&file)?);
+                let key = if netns.is_empty() { (*machine).to_owned() } else { format!("{machine}/{netns}") };
+                if !self.is_blind(Eye::Tables) {
+                    all.insert(key, dumps::read(&file)?);
+                }
             }
         }
         Ok(all)
     }
 
-    fn finish(self: Box<Self>) -> Captured {
+    fn finish(self: Box<Self>) -> Result<Captured, BackendError> {
         // What softirqs still have in hand reaches the taps well within this.
         std::thread::sleep(Duration::from_millis(20));
+        let sees_frames = !self.is_blind(Eye::Frames);
         let Self { plan, lab, spaces, tracer, starts, .. } = *self;
         let trace = tracer.finish();
-        let (frames, macs, notices) = std::mem::take(&mut *locked(&spaces)).finish();
-        let told = journeys::from_trace(&trace, known(plan, &frames, &macs));
-        Captured {
+        let (mut frames, macs, notices) = std::mem::take(&mut *locked(&spaces)).finish();
+        let told = journeys::from_trace(&trace, known(plan, &frames, &macs))?;
+        frames.retain(|_| sees_frames);
+        Ok(Captured {
             tools: lab.machines.values().next().map(tools).unwrap_or_default(),
             notices,
             macs,
             frames: frames.into_iter().filter_map(|f| placed(f, &starts)).collect(),
             journeys: told.journeys,
             events: told.events,
-        }
+        })
     }
 }
 
