@@ -82,7 +82,7 @@ fn lessons_of_cases_agree_with_the_running_kernel() {
     let host = Host { helper, prompt_timeout: Duration::from_secs(20), blind: None };
     let known = include_str!("../../../snapshots/divergences.md");
     for lesson in lessons {
-        let differs = || match verify(std::slice::from_ref(&lesson), known, &host, |_| ()) {
+        let differs = || match verify(std::slice::from_ref(&lesson), known, &host, 1, |_| ()) {
             Ok(report) => (report.exit_code() == 1).then(|| report.to_string()),
             Err(VerifyError::Real(missing @ BackendError::Missing(_))) => {
                 eprintln!("SKIPPED: {missing}");

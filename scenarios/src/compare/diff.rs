@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
@@ -17,7 +18,8 @@ use super::canon::{self, Numbers};
 use crate::observation::{BlockSeen, Capabilities, DUMPS, Direction, Frame, Observation};
 
 /// Kind of a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The set of prompts.
     Prompts,
@@ -48,11 +50,11 @@ impl Kind {
 }
 
 /// One difference.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// Kind.
     pub kind: Kind,
-    /// Line in the lesson.
+    /// Line in the lesson: of the prompt, or of the last prompt before a table was read.
     pub line: usize,
     /// The prompt there, `machine# command`; empty for a table.
     pub prompt: String,
@@ -65,7 +67,7 @@ pub struct Difference {
 }
 
 /// Numbers of compared items.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Prompts.
     pub prompts: usize,
@@ -200,18 +202,20 @@ impl Differ<'_> {
             .into_iter()
             .filter(|dump| self.both_see(&format!("table `{dump}`"), |sees| sees.tables.has(dump)))
             .collect();
-        for (real, model) in self.real.blocks.iter().zip(&self.model.blocks) {
+        for (at, (real, model)) in self.real.blocks.iter().zip(&self.model.blocks).enumerate() {
+            let last = self.real.prompts.iter().rev().find(|prompt| prompt.block == at);
+            let line = last.map_or(real.line, |prompt| prompt.line);
             let places: BTreeSet<_> = real.tables.keys().chain(model.tables.keys()).collect();
             for place in places {
                 for command in &seen {
                     self.found.counts.tables += 1;
-                    self.table(real, model, place, command);
+                    self.table(line, real, model, place, command);
                 }
             }
         }
     }
 
-    fn table(&mut self, real: &BlockSeen, model: &BlockSeen, place: &str, command: &str) {
+    fn table(&mut self, line: usize, real: &BlockSeen, model: &BlockSeen, place: &str, command: &str) {
         let clean = |block: &BlockSeen| {
             let seen = block.tables.get(place).and_then(|tables| tables.get(command));
             seen.map_or(Value::Null, |value| canon::table(command, value))
@@ -222,7 +226,7 @@ impl Differ<'_> {
             return;
         }
         let (left, right) = lines.into_iter().unzip();
-        let (prompt, line, place) = (String::new(), real.line, format!("{place}: {command}"));
+        let (prompt, place) = (String::new(), format!("{place}: {command}"));
         self.found.differences.push(Difference {
             kind: Kind::Table,
             line,
@@ -249,15 +253,16 @@ impl Differ<'_> {
         for block in blocks {
             let empty = BTreeMap::new();
             let (real, model) = (real.get(&block).unwrap_or(&empty), model.get(&block).unwrap_or(&empty));
-            let paths: BTreeSet<_> = real.keys().chain(model.keys()).cloned().collect();
-            for path in paths {
-                let none = Vec::new();
-                let (r, m) = (real.get(&path).unwrap_or(&none), model.get(&path).unwrap_or(&none));
-                if r.len() != m.len() {
-                    let prompt = r.iter().chain(m).min().copied().unwrap_or_default();
-                    let show = |n: usize| vec![format!("{n} × {} ⇒ {}", path.0.join(" → "), path.1)];
-                    self.add(Kind::Journey, prompt, "", show(r.len()), show(m.len()));
-                }
+            let (paths, none): (BTreeSet<_>, _) = (real.keys().chain(model.keys()).collect(), Vec::new());
+            let ways = paths
+                .into_iter()
+                .map(|path| (path, real.get(path).unwrap_or(&none), model.get(path).unwrap_or(&none)));
+            let differ: Vec<_> = ways.filter(|(_, real, model)| real.len() != model.len()).collect();
+            let first = differ.iter().flat_map(|(_, real, model)| real.iter().chain(*model)).min();
+            let prompt = first.copied().unwrap_or_default();
+            for (path, real, model) in differ {
+                let show = |n: usize| vec![format!("{n} × {} ⇒ {}", path.0.join(" → "), path.1)];
+                self.add(Kind::Journey, prompt, "", show(real.len()), show(model.len()));
             }
         }
     }
@@ -447,17 +452,17 @@ mod tests {
         assert_eq!(
             kinds,
             [
-                (6, "table", "node1: ip -j addr"),
                 (7, "status", ""),
                 (7, "output", ""),
                 (7, "frames", "node1 br0"),
+                (7, "table", "node1: ip -j addr"),
                 (7, "journey", ""),
                 (7, "journey", ""),
             ]
         );
-        assert_eq!(found[0].real, ["[0 lo].mtu: 65536"]);
-        assert_eq!(found[0].model, ["[0 lo].mtu: 1500"]);
-        assert!(found[3].real[0].contains("who-has 10.0.0.102 tell 10.0.0.101"), "{}", found[3].real[0]);
+        assert_eq!(found[3].real, ["[0 lo].mtu: 65536"]);
+        assert_eq!(found[3].model, ["[0 lo].mtu: 1500"]);
+        assert!(found[2].real[0].contains("who-has 10.0.0.102 tell 10.0.0.101"), "{}", found[2].real[0]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Comparison of two runs of a lesson: observations, removal of noise, differences.
 
 pub mod canon;
+pub mod causes;
 pub mod diff;
 pub mod divergences;
 pub mod report;

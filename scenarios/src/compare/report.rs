@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use super::causes::{Cause, causes};
 use super::diff::{Comparison, Counts, Difference, Kind, compare};
 use super::divergences::Divergences;
 use crate::observation::Observation;
 
 /// Result of a lesson.
-#[derive(Debug)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct LessonReport {
     /// The lesson.
     pub lesson: String,
@@ -16,6 +19,10 @@ pub struct LessonReport {
     pub counts: Counts,
     /// Unknown differences.
     pub differences: Vec<Difference>,
+    /// What the real kernel itself did not do again.
+    pub unrepeated: Vec<Difference>,
+    /// What another kernel, of the model's version, does as the model.
+    pub versions: Vec<Difference>,
     /// Number of differences listed in `divergences.md`.
     pub known: usize,
     /// Notices of the real side.
@@ -25,7 +32,7 @@ pub struct LessonReport {
 }
 
 /// Result of all lessons.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// The real side, such as `linux 6.18.44 (host)`.
     pub against: String,
@@ -46,7 +53,26 @@ impl LessonReport {
         let differences: Vec<_> = found.into_iter().filter(|d| known.find(real, d).is_none()).collect();
         let known = all - differences.len();
         let (lesson, notices) = (real.lesson.clone(), real.notices.clone());
-        Self { lesson, counts, differences, known, notices, uncompared }
+        Self { lesson, counts, differences, known, notices, uncompared, ..Self::default() }
+    }
+
+    /// Sets apart what is not different in another run of the same kernel.
+    pub fn repeat(&mut self, again: &Self) {
+        self.unrepeated.extend(again.lacking(&mut self.differences));
+    }
+
+    /// Sets apart what is not different on another kernel.
+    pub fn on_other_version(&mut self, other: &Self) {
+        self.versions.extend(other.lacking(&mut self.differences));
+    }
+
+    /// Takes out those that are not here.
+    fn lacking(&self, differences: &mut Vec<Difference>) -> Vec<Difference> {
+        let key = |d: &Difference| (d.kind, d.line, d.place.clone());
+        let here: BTreeSet<_> = self.differences.iter().map(key).collect();
+        let (kept, taken) = std::mem::take(differences).into_iter().partition(|d| here.contains(&key(d)));
+        *differences = kept;
+        taken
     }
 }
 
@@ -76,18 +102,20 @@ const SHOWN: usize = 12;
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sum = Counts::default();
-        let (mut different, mut known) = (0, 0);
+        let (mut different, mut unrepeated, mut versions, mut known) = (0, 0, 0, 0);
         for lesson in &self.lessons {
+            let told = causes(lesson.differences.clone());
             sum += lesson.counts;
-            different += lesson.differences.len();
+            different += told.len();
+            unrepeated += lesson.unrepeated.len();
+            versions += lesson.versions.len();
             known += lesson.known;
-            write!(f, "{lesson}")?;
+            lesson.write(&told, f)?;
         }
         for id in &self.stale {
             writeln!(f, "warning: {id} in divergences.md matched nothing")?;
         }
         let Counts { prompts, frames, tables, drops, tracepoints } = sum;
-        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let parts = [
             count(self.lessons.len(), "lesson"),
             count(prompts, "prompt"),
@@ -99,34 +127,61 @@ impl fmt::Display for Report {
         writeln!(f, "held against {}: {}", self.against, parts.join(", "))?;
         let used = count(self.divergences_used, "known divergence");
         match different {
-            0 => writeln!(f, "no difference ({used}, {} times)", known),
-            n => writeln!(f, "{} ({used}, {} times)", count(n, "difference"), known),
+            0 => writeln!(f, "no difference ({used}, {known} times)")?,
+            n => writeln!(f, "{} ({used}, {known} times)", count(n, "difference"))?,
         }
+        if unrepeated > 0 {
+            writeln!(
+                f,
+                "not counted: {} that this kernel does not repeat itself",
+                count(unrepeated, "difference")
+            )?;
+        }
+        if versions > 0 {
+            writeln!(
+                f,
+                "not counted: {} of versions: Linux 6.1 does as the model",
+                count(versions, "difference")
+            )?;
+        }
+        Ok(())
     }
 }
 
-impl fmt::Display for LessonReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// `1 frame`, `2 frames`
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+impl LessonReport {
+    fn write(&self, told: &[Cause], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for notice in &self.notices {
             writeln!(f, "{}: notice: {notice}", self.lesson)?;
         }
         for what in &self.uncompared {
             writeln!(f, "{}: uncompared: {what}", self.lesson)?;
         }
-        for difference in &self.differences {
-            writeln!(f, "{}:{}  {}", self.lesson, difference.line, difference.prompt)?;
-            writeln!(
-                f,
-                "  {}{}{}",
-                difference.kind.name(),
-                if difference.place.is_empty() { "" } else { " of " },
-                difference.place
-            )?;
-            if difference.kind == Kind::Output {
-                lines(f, difference)?;
+        for (why, differences) in
+            [("not repeated by this kernel", &self.unrepeated), ("of versions", &self.versions)]
+        {
+            for Difference { kind, line, place, .. } in differences {
+                let of = if place.is_empty() { "" } else { " of " };
+                writeln!(f, "{}:{line}: {why}: {}{of}{place}", self.lesson, kind.name())?;
+            }
+        }
+        for Cause { first, again } in told {
+            writeln!(f, "{}:{}  {}", self.lesson, first.line, first.prompt)?;
+            let of = if first.place.is_empty() { "" } else { " of " };
+            writeln!(f, "  {}{of}{}", first.kind.name(), first.place)?;
+            if first.kind == Kind::Output {
+                lines(f, first)?;
             } else {
-                side(f, "real", &difference.real)?;
-                side(f, "model", &difference.model)?;
+                side(f, "real", &first.real)?;
+                side(f, "model", &first.model)?;
+            }
+            let places: Vec<_> = again.iter().map(|(line, place)| format!("{place} (line {line})")).collect();
+            if !places.is_empty() {
+                writeln!(f, "    also   {}", cut(&places.join(", ")))?;
             }
             writeln!(f)?;
         }
@@ -189,9 +244,7 @@ mod tests {
             lesson: "bridge.md".into(),
             counts: Counts { prompts: 1, frames: 1, ..Counts::default() },
             differences: vec![difference],
-            known: 0,
-            notices: vec![],
-            uncompared: BTreeSet::new(),
+            ..LessonReport::default()
         };
         let report =
             Report { against: "linux 6.18 (host)".into(), lessons: vec![lesson], ..Report::default() };
@@ -215,10 +268,35 @@ held against linux 6.18 (host): 1 lesson, 1 prompt, 1 frame, 0 tables, 0 drops, 
             Observation { lesson: "a.md".into(), kernel: "linux 6.1 (x)".into(), ..Default::default() };
         blind.sees.tracepoints = false;
         let lesson = LessonReport::of(&blind, &Observation::default(), &known);
-        assert_eq!(
-            lesson.to_string(),
-            "a.md: uncompared: tracepoints and drop reasons: not seen by linux 6.1 (x)\n"
+        let report = Report { lessons: vec![lesson], ..Report::default() };
+        let expected = "a.md: uncompared: tracepoints and drop reasons: not seen by linux 6.1 (x)\n";
+        assert!(report.to_string().starts_with(expected), "{report}");
+        assert_eq!(report.exit_code(), 3);
+    }
+
+    #[test]
+    fn what_is_not_the_models_fault_is_set_apart() {
+        let difference = |line| Difference {
+            kind: Kind::Output,
+            line,
+            prompt: "a# x".into(),
+            place: String::new(),
+            real: vec!["1".into()],
+            model: vec!["2".into()],
+        };
+        let with = |lines: &[usize]| LessonReport {
+            lesson: "a.md".into(),
+            differences: lines.iter().map(|line| difference(*line)).collect(),
+            ..LessonReport::default()
+        };
+        let mut lesson = with(&[1, 2, 3]);
+        lesson.repeat(&with(&[2, 3, 4]));
+        lesson.on_other_version(&with(&[3]));
+        assert_eq!(lesson.differences.iter().map(|d| d.line).collect::<Vec<_>>(), [3]);
+        let report = Report { lessons: vec![lesson], ..Report::default() }.to_string();
+        assert!(
+            report.starts_with("a.md:1: not repeated by this kernel: output\na.md:2: of versions: output\n")
         );
-        assert_eq!(Report { lessons: vec![lesson], ..Report::default() }.exit_code(), 3);
+        assert!(report.contains("\n1 difference ("), "{report}");
     }
 }

@@ -35,7 +35,8 @@ pub enum VerifyError {
 
 /// Runs each lesson on a real kernel and in the model, and compares.
 ///
-/// `divergences` is the text of `snapshots/divergences.md`; `progress` is called with each lesson before it runs.
+/// `divergences` is the text of `snapshots/divergences.md`; `progress` is called with each lesson before it runs. A lesson
+/// with differences runs up to `repeat` times: what does not differ each time is the kernel's own chance.
 ///
 /// # Errors
 ///
@@ -44,14 +45,25 @@ pub fn verify(
     lessons: &[Lesson],
     divergences: &str,
     real: &dyn Backend,
+    repeat: u32,
     mut progress: impl FnMut(&Lesson),
 ) -> Result<Report, VerifyError> {
     let known = Divergences::parse(divergences)?;
-    let mut report = Report::default();
+    let mut report = Report { against: real.version(), ..Report::default() };
     for lesson in lessons {
-        progress(lesson);
-        let real = observe(real, &Plan::from(lesson)).map_err(VerifyError::Real)?;
-        add(&mut report, lesson, &real, &known)?;
+        let mut once = || {
+            progress(lesson);
+            let real = observe(real, &Plan::from(lesson)).map_err(VerifyError::Real)?;
+            compared(lesson, &real, &known)
+        };
+        let mut first = once()?;
+        for _ in 1..repeat {
+            if first.differences.is_empty() {
+                break;
+            }
+            first.repeat(&once()?);
+        }
+        report.lessons.push(first);
     }
     report.close(&known);
     Ok(report)
@@ -66,22 +78,16 @@ pub fn replay(recordings: &[(Lesson, Observation)], divergences: &str) -> Result
     let known = Divergences::parse(divergences)?;
     let mut report = Report::default();
     for (lesson, real) in recordings {
-        add(&mut report, lesson, real, &known)?;
+        report.against.clone_from(&real.kernel);
+        report.lessons.push(compared(lesson, real, &known)?);
     }
     report.close(&known);
     Ok(report)
 }
 
-fn add(
-    report: &mut Report,
-    lesson: &Lesson,
-    real: &Observation,
-    known: &Divergences,
-) -> Result<(), VerifyError> {
+fn compared(lesson: &Lesson, real: &Observation, known: &Divergences) -> Result<LessonReport, VerifyError> {
     let model = observe(&Simulator::of(real), &Plan::from(lesson)).map_err(VerifyError::Model)?;
-    report.against.clone_from(&real.kernel);
-    report.lessons.push(LessonReport::of(real, &model, known));
-    Ok(())
+    Ok(LessonReport::of(real, &model, known))
 }
 
 /// Runs a lesson on a real kernel and writes the recording, as `FOLDER/bridge.linux-6.18.json`; returns the path.

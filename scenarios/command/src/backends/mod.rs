@@ -30,8 +30,19 @@ pub struct Entry {
 pub enum Way {
     /// It is the running kernel, or this process speaks with it.
     Here(fn() -> Result<Box<dyn Backend>, BackendError>),
-    /// It is booted, and runs this program with these arguments; the result is the program's exit status.
-    Guest(fn(Vec<OsString>) -> Result<u8, BackendError>),
+    /// It is booted, and runs this program with these arguments.
+    Guest(fn(Vec<OsString>) -> Result<Ran, BackendError>),
+}
+
+/// What this program did in a kernel that was booted for it.
+#[derive(Clone, Debug, Default)]
+pub struct Ran {
+    /// Its exit status.
+    pub status: u8,
+    /// Its standard output.
+    pub output: Vec<u8>,
+    /// Its standard error.
+    pub errors: Vec<u8>,
 }
 
 /// A function of a backend that is compiled on Linux only; elsewhere it is refused.

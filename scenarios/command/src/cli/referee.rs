@@ -1,7 +1,8 @@
 //! The real kernels on a command line: `--on`, and `glassnet referee`.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
+use std::time::Instant;
 
 use clap::builder::PossibleValue;
 use clap::{Subcommand, ValueEnum};
@@ -9,7 +10,7 @@ use glassnet_scenarios::backend::Backend;
 use glassnet_scenarios::error::BackendError;
 
 use super::Status;
-use crate::backends::{BACKENDS, Entry, Way};
+use crate::backends::{BACKENDS, Entry, Ran, Way};
 
 /// A real kernel by its name.
 impl ValueEnum for Entry {
@@ -30,6 +31,20 @@ pub(super) struct On {
     on: Option<Entry>,
 }
 
+/// Tells on standard error how long something took, wall time.
+pub(super) struct Watch(Instant);
+
+impl Watch {
+    #[allow(clippy::disallowed_methods, reason = "real kernels live in real time")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub fn tell(&self, what: &str) {
+        eprintln!("glassnet: {what} in {:.1?}", self.0.elapsed());
+    }
+}
+
 /// A real kernel that was asked for.
 pub(super) enum Opened {
     /// It is there to be used.
@@ -44,9 +59,25 @@ impl On {
         let entry = self.on.map_or_else(best, Ok)?;
         match entry.way {
             Way::Here(open) => open().map(Opened::Here),
-            Way::Guest(run) => run(on_host()).map(|status| Opened::Ran(Status::Other(status))),
+            Way::Guest(run) => {
+                let watch = Watch::start();
+                let ran = run(on_host())?;
+                let written =
+                    io::stdout().write_all(&ran.output).and_then(|()| io::stderr().write_all(&ran.errors));
+                written.map_err(BackendError::failed("cannot write"))?;
+                watch.tell("1 boot");
+                Ok(Opened::Ran(Status::Other(ran.status)))
+            }
         }
     }
+}
+
+/// Runs this program with these arguments on a kernel of the model's version, if there is one.
+pub(super) fn on_models_version(arguments: Vec<OsString>) -> Option<Result<Ran, BackendError>> {
+    BACKENDS.iter().find_map(|entry| match entry.way {
+        Way::Guest(run) if (entry.check)().is_ok() => Some(run(arguments.clone())),
+        _ => None,
+    })
 }
 
 /// The first that can run here; which, and why no better one, is said.
@@ -104,7 +135,6 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
 
 #[cfg(target_os = "linux")]
 fn build() -> io::Result<Status> {
-    use std::io::Write;
     match crate::backends::uml::build() {
         Ok(kernel) => writeln!(io::stdout().lock(), "{}", kernel.display()).map(|()| Status::Expected),
         Err(error) => {

@@ -20,7 +20,7 @@ mod kernel;
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,6 +28,8 @@ use std::time::{Duration, Instant};
 use glassnet_scenarios::error::BackendError;
 use nix::sys::personality::{self, Persona};
 use serde::{Deserialize, Serialize};
+
+use super::Ran;
 
 pub(super) use guest::reentered;
 pub use kernel::build;
@@ -60,8 +62,8 @@ pub(super) fn check() -> Result<(), BackendError> {
     find().map(drop)
 }
 
-/// Runs this program with these arguments in a guest and returns its exit status; its output is ours.
-pub(super) fn run(arguments: Vec<OsString>) -> Result<u8, BackendError> {
+/// Runs this program with these arguments in a guest.
+pub(super) fn run(arguments: Vec<OsString>) -> Result<Ran, BackendError> {
     let kernel = find()?;
     if arguments.iter().any(|argument| argument == "-") {
         let why = "`-`: a kernel that is booted does not see this standard input; name a file";
@@ -79,10 +81,10 @@ pub(super) fn run(arguments: Vec<OsString>) -> Result<u8, BackendError> {
     }
     let mut guest = boot(&kernel, &job.program, folder.path()).map_err(failed())?;
     let halted = wait(&mut guest).map_err(failed())?;
-    hand_on(&folder.path().join(OUTPUT), &mut io::stdout()).map_err(failed())?;
-    hand_on(&folder.path().join(ERRORS), &mut io::stderr()).map_err(failed())?;
     let status = fs::read_to_string(folder.path().join(STATUS)).ok().and_then(|status| status.parse().ok());
-    status.ok_or_else(|| {
+    let [output, errors] =
+        [OUTPUT, ERRORS].map(|name| fs::read(folder.path().join(name)).unwrap_or_default());
+    status.map(|status| Ran { status, output, errors }).ok_or_else(|| {
         let why = if halted { "it halted without an answer" } else { "it did not end within an hour" };
         let console = fs::read(folder.path().join(CONSOLE)).unwrap_or_default();
         let console = String::from_utf8_lossy(&console).into_owned();
@@ -126,14 +128,6 @@ fn wait(guest: &mut Child) -> io::Result<bool> {
     guest.kill()?;
     guest.wait()?;
     Ok(false)
-}
-
-fn hand_on(from: &Path, to: &mut impl Write) -> io::Result<()> {
-    match fs::read(from) {
-        Ok(text) => to.write_all(&text),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(e),
-    }
 }
 
 fn last_lines(text: &str, count: usize) -> String {
