@@ -3,12 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use crate::canary;
 use crate::error::BackendError;
 use crate::observation::{
-    BlockSeen, Capabilities, ChosenMac, Frame, Journey, KernelConfig, Observation, PromptSeen, TraceEvent,
+    Capabilities, ChosenMac, Frame, Journey, KernelConfig, Observation, PromptSeen, Tables, TraceEvent,
 };
 use crate::plan::{Plan, PlannedPrompt};
 use crate::rig::Rig;
@@ -71,9 +69,6 @@ pub trait Running {
     fn finish(self: Box<Self>) -> Result<Captured, BackendError>;
 }
 
-/// `machine` or `machine/netns`, to each of [`DUMPS`](crate::observation::DUMPS), to its content.
-pub type Tables = BTreeMap<String, BTreeMap<String, Value>>;
-
 /// Result of a prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Printed {
@@ -110,7 +105,7 @@ pub fn observe(backend: &dyn Backend, plan: &Plan) -> Result<Observation, Backen
     let (watched, [before, after]) = (canary::beside(plan), canary::prompts());
     let mut running = backend.start(&watched)?;
     let machines: Vec<_> = plan.topology.nodes.keys().map(String::as_str).collect();
-    let (mut prompts, mut blocks) = (Vec::new(), Vec::new());
+    let (mut seen, mut prompts) = (Observation::default(), Vec::new());
     let sent = running.prompt(0, &before)?;
     for (at, block) in plan.blocks.iter().enumerate() {
         for prompt in &block.prompts {
@@ -119,7 +114,7 @@ pub fn observe(backend: &dyn Backend, plan: &Plan) -> Result<Observation, Backen
             prompts.push(PromptSeen { block: at, line, machine, command, status, output });
         }
         running.settle()?;
-        blocks.push(BlockSeen { line: block.line, tables: running.tables(&machines)? });
+        seen.add_block(block.line, running.tables(&machines)?);
     }
     let printed = [sent, running.prompt(prompts.len() + 1, &after)?];
     let tables = running.tables(&[canary::MACHINE])?;
@@ -142,7 +137,7 @@ pub fn observe(backend: &dyn Backend, plan: &Plan) -> Result<Observation, Backen
         macs,
         prompts,
         frames: frames.into_iter().map(|seen| Frame { prompt: own(seen.prompt), ..seen }).collect(),
-        blocks,
+        blocks: seen.blocks,
         journeys: journeys.into_iter().map(|seen| Journey { prompt: own(seen.prompt), ..seen }).collect(),
         events: events.into_iter().map(|seen| TraceEvent { prompt: own(seen.prompt), ..seen }).collect(),
     })

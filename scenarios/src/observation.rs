@@ -11,18 +11,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Commands whose output is read after each block in each namespace, as JSON if possible.
-pub const DUMPS: [&str; 13] = [
+pub const DUMPS: [&str; 16] = [
     "ip -j addr",
     "ip -j -s link",
     "ip -j route show table all",
     "ip -j rule",
-    "ip -j neigh",
+    "ip -j -s neigh",
     "bridge -j -d link",
-    "bridge -j fdb",
+    "bridge -j -d fdb",
     "cat /proc/net/snmp",
+    "cat /proc/net/netstat",
     "cat /proc/net/arp",
-    "cat /proc/sys/net/ipv4/ip_forward",
+    "cat /proc/net/stat/nf_conntrack",
+    "sysctl net",
     "iptables-save -c",
+    "iptables-legacy-save -c",
     "cat /proc/net/nf_conntrack",
     "ipset save",
 ];
@@ -231,9 +234,13 @@ pub struct Frame {
 pub struct BlockSeen {
     /// Line of the block in the lesson's file.
     pub line: usize,
-    /// `machine` or `machine/netns`, to command or file, to content.
-    pub tables: BTreeMap<String, BTreeMap<String, Value>>,
+    /// `machine` or `machine/netns`, to command or file, to content. Of a namespace that was there after the block before,
+    /// what has not changed is left out; [`Observation::tables`] puts it in.
+    pub tables: Tables,
 }
+
+/// `machine` or `machine/netns`, to each of [`DUMPS`], to its content.
+pub type Tables = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// Tracepoints of a packet buffer, from allocation to release.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,6 +263,31 @@ pub struct TraceEvent {
 }
 
 impl Observation {
+    /// Adds what was read after a block, without what has not changed.
+    pub fn add_block(&mut self, line: usize, mut tables: Tables) {
+        let before = self.tables().pop().unwrap_or_default();
+        for (place, dumps) in &mut tables {
+            let old = before.get(place);
+            dumps.retain(|dump, value| old.and_then(|dumps| dumps.get(dump)) != Some(value));
+        }
+        self.blocks.push(BlockSeen { line, tables });
+    }
+
+    /// All tables after each block.
+    pub fn tables(&self) -> Vec<Tables> {
+        let mut all: Vec<Tables> = Vec::new();
+        for block in &self.blocks {
+            let mut tables = Tables::new();
+            for (place, dumps) in &block.tables {
+                let mut whole = all.last().and_then(|old| old.get(place)).cloned().unwrap_or_default();
+                whole.extend(dumps.clone());
+                tables.insert(place.clone(), whole);
+            }
+            all.push(tables);
+        }
+        all
+    }
+
     /// Reads a recording.
     ///
     /// # Errors
@@ -308,6 +340,26 @@ fn write_json(value: &Value, depth: usize, open: usize, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_that_stay_are_kept_once() {
+        let tables = |places: &[(&str, &[(&str, u32)])]| -> Tables {
+            let dumps = |dumps: &[(&str, u32)]| {
+                dumps.iter().map(|(dump, value)| ((*dump).to_owned(), Value::from(*value))).collect()
+            };
+            places.iter().map(|(place, of)| ((*place).to_owned(), dumps(of))).collect()
+        };
+        let blocks = [
+            tables(&[("a", &[("rule", 1), ("neigh", 2)]), ("a/x", &[("rule", 1)])]),
+            tables(&[("a", &[("rule", 1), ("neigh", 3)])]),
+            tables(&[("a", &[("rule", 1), ("neigh", 3)]), ("a/x", &[("rule", 1)])]),
+        ];
+        let mut seen = Observation::default();
+        blocks.iter().for_each(|block| seen.add_block(1, block.clone()));
+        assert_eq!(seen.tables(), blocks);
+        assert_eq!(seen.blocks[1].tables, tables(&[("a", &[("neigh", 3)])]));
+        assert_eq!(seen.blocks[2].tables, tables(&[("a", &[]), ("a/x", &[("rule", 1)])]));
+    }
 
     #[test]
     fn a_recording_reads_back_and_holds_a_frame_a_line() {

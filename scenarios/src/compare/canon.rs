@@ -12,9 +12,9 @@
 //! | ICMP echo identifiers (a process id), IPv4 identifications | `tcpdump` lines | `*` |
 //! | the same two, and ephemeral TCP and UDP ports | frames | 1, 2, … in order of appearance, so that equal stays equal |
 //! | ICMP echo data of `ping`: 16 bytes of time of day | frames | zero |
-//! | checksums over any of these | frames | zero if correct, one if wrong, unchanged if unknown (fragments) |
+//! | checksums over any of these | frames | whether there is one, and whether it is correct or left to the device; zero if unknown (fragments) |
 //! | TCP sequence numbers | frames | counted from the first of their direction |
-//! | TCP windows and their scale, timestamps, checksums (a device may have to fill them in) | frames | zero |
+//! | TCP windows and their scale, timestamps | frames | zero |
 //! | random `initval` of sets | `ipset` | `*` |
 //! | buffers that a socket's reader freed without a tracepoint (UDP and TCP of Linux 6.18) | journeys | `consumed` |
 //! | timeouts, ephemeral ports, echo identifiers | `conntrack -L` and its table | `*` |
@@ -34,13 +34,15 @@
 //!
 //! MAC addresses are not noise: the simulator gets those that the kernel chose.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::LazyLock;
 
-use glassnet_wire::checksum::checksum;
+use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
 use regex::Regex;
 use serde_json::{Map, Value};
+
+use crate::observation::Observation;
 
 /// First ifindex of the far ends of NICs on the host.
 pub const FAR_INDEX: usize = 10_000;
@@ -139,13 +141,17 @@ pub fn line(text: &str) -> String {
 pub fn table(command: &str, value: &Value) -> Value {
     match value {
         Value::String(text) if command.ends_with("/proc/net/snmp") => snmp(text),
+        Value::String(text) if command.ends_with("/proc/net/netstat") => netstat(text),
+        Value::String(text) if command.ends_with("/proc/net/stat/nf_conntrack") => conntrack_stat(text),
+        Value::String(text) if command.ends_with("/proc/net/nf_conntrack") => conntrack(text),
+        Value::String(text) if command.starts_with("sysctl") => sysctls(text),
         Value::String(text) if command.ends_with("/proc/net/arp") => sorted(text.lines().skip(1).map(line)),
         Value::String(text) if is_unordered(command) => sorted(text.lines().map(line)),
         Value::String(text) => Value::String(output("", text)),
         Value::Array(rows) if command.ends_with("fdb") => {
             by_text(rows.iter().filter(|r| !is_ipv6_group(r)).cloned().collect())
         }
-        Value::Array(rows) if command.ends_with("neigh") => by_text(rows.clone()),
+        Value::Array(rows) if command.ends_with("neigh") => neighbours(rows),
         Value::Array(rows) => rows.iter().filter(|r| **r != Value::Object(Map::new())).map(row).collect(),
         other => other.clone(),
     }
@@ -154,6 +160,16 @@ pub fn table(command: &str, value: &Value) -> Value {
 /// Sorts the rows of a hash table by their text.
 fn by_text(mut rows: Vec<Value>) -> Value {
     rows.sort_by_key(Value::to_string);
+    Value::Array(rows)
+}
+
+/// Neighbours by address and device. When one was last used is not compared: a timer of the whole kernel, whose phase is
+/// chance, sets it to when the entry was confirmed (`neigh_periodic_work`).
+fn neighbours(rows: &[Value]) -> Value {
+    let key = |row: &Value| ["dst", "dev"].map(|name| row.get(name).map(Value::to_string));
+    let mut rows = rows.to_vec();
+    rows.iter_mut().filter_map(Value::as_object_mut).for_each(|row| drop(row.remove("used")));
+    rows.sort_by_key(key);
     Value::Array(rows)
 }
 
@@ -192,16 +208,101 @@ const NEWER_COUNTERS: [&str; 2] = ["Icmp.OutRateLimitGlobal", "Icmp.OutRateLimit
 /// Since Linux 6.7 `OutRequests` excludes forwarded packets; this is the name of the former count.
 const OUT_TRANSMITS: &str = "Ip.OutTransmits";
 
-/// `/proc/net/snmp` as an object: `Ip.InReceives` and so on.
-fn snmp(text: &str) -> Value {
+/// Two lines a protocol, names and values: `Ip.InReceives` and so on.
+fn counters(text: &str) -> Map<String, Value> {
     let lines: Vec<_> = text.lines().collect();
     let pairs = lines.chunks_exact(2).flat_map(|pair| {
         let protocol = pair[0].split(':').next().unwrap_or("");
         let names = pair[0].split(' ').skip(1).map(move |name| format!("{protocol}.{name}"));
         names.zip(pair[1].split(' ').skip(1))
     });
-    let known = pairs.filter(|(name, _)| !NEWER_COUNTERS.contains(&name.as_str()));
-    let mut counters: Map<_, _> = known.map(|(name, value)| (name, Value::from(value))).collect();
+    pairs.map(|(name, value)| (name, Value::from(value))).collect()
+}
+
+/// What the model counts of `TcpExt`; the rest tells how the kernel's TCP works inside.
+const TCP_EXT: [&str; 6] = [
+    "ArpFilter",
+    "IPReversePathFilter",
+    "ListenOverflows",
+    "ListenDrops",
+    "TCPAbortOnData",
+    "TCPAbortOnTimeout",
+];
+
+/// `/proc/net/netstat`
+fn netstat(text: &str) -> Value {
+    let is_modelled = |name: &str| match name.split_once('.') {
+        Some(("TcpExt", name)) => TCP_EXT.contains(&name),
+        Some((protocol, _)) => protocol == "IpExt",
+        None => false,
+    };
+    Value::Object(counters(text).into_iter().filter(|(name, _)| is_modelled(name)).collect())
+}
+
+/// Columns of `/proc/net/stat/nf_conntrack` that count what happened to packets: a line a CPU, hexadecimal; summed up.
+const CONNTRACK_STAT: [&str; 7] =
+    ["clashres", "invalid", "insert_failed", "drop", "early_drop", "icmp_error", "expect_create"];
+
+fn conntrack_stat(text: &str) -> Value {
+    let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let names = lines.next().unwrap_or_default();
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for line in lines {
+        for (name, value) in names.iter().zip(line).filter(|(name, _)| CONNTRACK_STAT.contains(name)) {
+            *sums.entry(name).or_default() += u64::from_str_radix(value, 16).unwrap_or_default();
+        }
+    }
+    sums.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
+}
+
+/// Connections with their timeouts in seconds, apart because they may differ by [`SECONDS`].
+fn conntrack(text: &str) -> Value {
+    let row = |text: &str| {
+        let timeout = text.split_whitespace().nth(4).and_then(|word| word.parse::<u64>().ok());
+        serde_json::json!({ "connection": line(text), "timeout": timeout })
+    };
+    by_text(text.lines().map(row).collect())
+}
+
+/// Settings that come from the size of memory, or are the whole kernel's even in a namespace.
+const OF_MEMORY: [&str; 3] = [
+    "net.netfilter.nf_conntrack_buckets",
+    "net.netfilter.nf_conntrack_expect_max",
+    "net.netfilter.nf_conntrack_max",
+];
+
+/// `net.ipv4.ip_forward = 0` and so on.
+fn sysctls(text: &str) -> Value {
+    let pairs = text.lines().filter_map(|line| line.split_once(" = "));
+    let pairs = pairs.filter(|(name, _)| !OF_MEMORY.contains(name));
+    pairs.map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
+}
+
+/// Leaves the settings that both have: the model refuses to set others, and a machine on a real kernel is a namespace, which
+/// lacks those of the whole kernel.
+pub fn of_both(command: &str, real: &mut Value, model: &mut Value) {
+    if let (true, Value::Object(real), Value::Object(model)) = (command.starts_with("sysctl"), real, model) {
+        real.retain(|name, _| model.contains_key(name));
+        model.retain(|name, _| real.contains_key(name));
+    }
+}
+
+/// How far ages and timeouts may be apart, in seconds: they are counted by the second, and a real kernel's programs take time.
+const SECONDS: u64 = 2;
+
+/// Two ages or timeouts that may be the same.
+pub fn is_about(path: &str, real: &Value, model: &Value) -> bool {
+    let is_time = ["timeout", "confirmed", "updated"].iter().any(|name| path.ends_with(&format!(".{name}")));
+    match (real.as_u64(), model.as_u64()) {
+        (Some(real), Some(model)) => is_time && real.abs_diff(model) <= SECONDS,
+        _ => false,
+    }
+}
+
+/// `/proc/net/snmp` as an object.
+fn snmp(text: &str) -> Value {
+    let mut counters = counters(text);
+    counters.retain(|name, _| !NEWER_COUNTERS.contains(&name.as_str()));
     if let Some(sent) = counters.remove(OUT_TRANSMITS) {
         counters.insert("Ip.OutRequests".to_owned(), sent);
     }
@@ -214,6 +315,8 @@ pub struct Numbers {
     ids: BTreeMap<(Ipv4Addr, Ipv4Addr, u8, u16), u16>,
     echoes: BTreeMap<u16, u16>,
     ports: BTreeMap<u16, u16>,
+    /// Ports that NAT chose.
+    chosen: ChosenPorts,
     /// First sequence number of each direction of a TCP connection.
     starts: BTreeMap<(Ipv4Addr, Ipv4Addr, u16, u16), u32>,
 }
@@ -227,6 +330,11 @@ fn number<K: Ord>(map: &mut BTreeMap<K, u16>, key: K) -> [u8; 2] {
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
 
 impl Numbers {
+    /// None yet.
+    pub fn new(chosen: &ChosenPorts) -> Self {
+        Self { chosen: chosen.clone(), ..Self::default() }
+    }
+
     /// A frame without noise. All frames of a run use the same numbers, in order.
     pub fn frame(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut frame = bytes.to_vec();
@@ -254,8 +362,15 @@ impl Numbers {
         let whole = fragment == 0 && usize::from(u16_at(packet, 2).unwrap_or(0)) == total;
         match proto {
             1 if fragment & 0x1fff == 0 => self.icmp(&mut packet[header..total], whole),
-            6 if fragment & 0x1fff == 0 => self.tcp(&mut packet[header..total], (src, dst)),
-            17 if fragment & 0x1fff == 0 => self.udp(&mut packet[header..total]),
+            6 | 17 if fragment & 0x1fff == 0 => {
+                let (transport, at) = (&mut packet[header..total], if proto == 6 { 16 } else { 6 });
+                if whole {
+                    mark_transport_checksum(transport, at, (src, dst, proto));
+                } else if let Some(sum) = transport.get_mut(at..at + 2) {
+                    sum.fill(0);
+                }
+                if proto == 6 { self.tcp(transport, (src, dst)) } else { self.udp(transport) }
+            }
             _ => {}
         }
     }
@@ -282,25 +397,22 @@ impl Numbers {
         }
     }
 
-    /// Ephemeral ports become numbers; the checksum, which covers them, becomes present or absent.
+    /// Ephemeral ports become numbers.
     fn udp(&mut self, datagram: &mut [u8]) {
-        if datagram.len() < 8 {
-            return;
+        if datagram.len() >= 8 {
+            self.program_ports(datagram, false);
         }
-        self.program_ports(datagram);
-        let there = u16_at(datagram, 6) != Some(0);
-        datagram[6..8].copy_from_slice(&u16::from(there).to_be_bytes());
     }
 
-    /// Sequence numbers are relative to the first of their direction; window, timestamps and checksum (which may be
-    /// left to the device) are not compared.
+    /// Sequence numbers are relative to the first of their direction; window and timestamps are not compared.
     fn tcp(&mut self, segment: &mut [u8], (src, dst): (Ipv4Addr, Ipv4Addr)) {
         if segment.len() < 8 {
             return;
         }
         let (sport, dport) = (u16_at(segment, 0).unwrap_or(0), u16_at(segment, 2).unwrap_or(0));
         let seq = u32_at(segment, 4);
-        self.program_ports(segment);
+        let is_answer = segment.get(13).is_some_and(|flags| flags & 0x12 == 0x12);
+        self.program_ports(segment, is_answer);
         if segment.len() < 20 {
             segment[4..8].fill(0);
             return;
@@ -315,22 +427,81 @@ impl Numbers {
         };
         segment[4..8].copy_from_slice(&seq.wrapping_sub(own).to_be_bytes());
         segment[8..12].copy_from_slice(&ack.wrapping_sub(other).to_be_bytes());
-        segment[14..18].fill(0);
+        segment[14..16].fill(0);
         let header = (usize::from(segment[12] >> 4) * 4).clamp(20, segment.len());
         machine_dependent(&mut segment[20..header]);
         http_dates(&mut segment[header..]);
     }
 
-    /// Ephemeral ports become numbers.
-    fn program_ports(&mut self, header: &mut [u8]) {
+    /// Ports that a program or NAT got by chance become numbers. Those that a packet goes to are left if no packet came from
+    /// them, as a program was told them (`traceroute`); but to a SYN/ACK's a SYN was sent from.
+    fn program_ports(&mut self, header: &mut [u8], is_answer: bool) {
         for (at, is_source) in [(0, true), (2, false)] {
             let port = u16_at(header, at).unwrap_or(0);
-            let program = if is_source { EPHEMERAL.contains(&port) } else { self.ports.contains_key(&port) };
-            if program {
+            let program = match is_source || is_answer {
+                true => EPHEMERAL.contains(&port),
+                false => self.ports.contains_key(&port),
+            };
+            if program || self.chosen.0.contains(&port) {
                 header[at..at + 2].copy_from_slice(&number(&mut self.ports, port));
             }
         }
     }
+}
+
+/// Ports that NAT chose on one side: the client's in the answers of a connection, if it is another than in its packets and no
+/// prompt names it.
+#[derive(Clone, Debug, Default)]
+pub struct ChosenPorts(BTreeSet<u16>);
+
+/// A port in a line of a connection.
+static TUPLE_PORT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b([sd])port=([0-9]+)").ok());
+
+impl ChosenPorts {
+    /// From what one side printed and from its tables of connections.
+    pub fn of(seen: &Observation) -> Self {
+        let typed: BTreeSet<u16> =
+            seen.prompts.iter().flat_map(|prompt| numbers_in(&prompt.command)).collect();
+        let mut chosen = Self::default();
+        seen.prompts.iter().for_each(|prompt| chosen.add(&prompt.output));
+        for table in seen.blocks.iter().flat_map(|block| block.tables.values()).flat_map(BTreeMap::values) {
+            chosen.add(table.as_str().unwrap_or_default());
+        }
+        chosen.0.retain(|port| !typed.contains(port));
+        chosen
+    }
+
+    fn add(&mut self, text: &str) {
+        let Some(pattern) = TUPLE_PORT.as_ref() else { return };
+        for line in text.lines().filter(|line| line.contains("dport=")) {
+            let ports = |which: &str| -> Vec<u16> {
+                let found = pattern.captures_iter(line).filter(|port| &port[1] == which);
+                found.filter_map(|port| port[2].parse().ok()).collect()
+            };
+            if let ([first, ..], [_, answer]) = (ports("s").as_slice(), ports("d").as_slice())
+                && first != answer
+            {
+                self.0.insert(*answer);
+            }
+        }
+    }
+
+    /// Text with stars in their place.
+    pub fn hide(&self, text: &str) -> String {
+        let Some(pattern) = TUPLE_PORT.as_ref().filter(|_| !self.0.is_empty()) else {
+            return text.to_owned();
+        };
+        let star = |port: &regex::Captures| match port[2].parse() {
+            Ok(number) if self.0.contains(&number) => format!("{}port=*", &port[1]),
+            _ => port[0].to_owned(),
+        };
+        pattern.replace_all(text, star).into_owned()
+    }
+}
+
+/// All numbers in a text that can be ports.
+fn numbers_in(text: &str) -> impl Iterator<Item = u16> {
+    text.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok())
 }
 
 /// Zeroes window scale and timestamps among the TCP options (RFC 7323), which depend on memory size and boot time.
@@ -358,6 +529,16 @@ fn machine_dependent(mut options: &mut [u8]) {
 fn mark_checksum(bytes: &mut [u8], at: usize, length: usize) {
     let wrong = u16::from(checksum(&bytes[..length]) != 0);
     bytes[at..at + 2].copy_from_slice(&wrong.to_be_bytes());
+}
+
+/// Replaces the checksum of UDP or TCP: 0 if there is none, 1 if it is right or left to the device, whose part it then holds
+/// (the sum of the pseudo-header, `CHECKSUM_PARTIAL`), 2 if it is wrong.
+fn mark_transport_checksum(segment: &mut [u8], at: usize, (src, dst, proto): (Ipv4Addr, Ipv4Addr, u8)) {
+    let Some(stored) = u16_at(segment, at) else { return };
+    let pseudo = pseudo_header(src, dst, proto, segment.len() as u16);
+    let is_right = fold(sum(pseudo, segment)) == 0 || stored == !fold(pseudo);
+    let mark = if stored == 0 && proto == 17 { 0 } else { 2 - u16::from(is_right) };
+    segment[at..at + 2].copy_from_slice(&mark.to_be_bytes());
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
@@ -483,6 +664,46 @@ mod tests {
         assert_eq!(clean[42..58], [0; 16]);
         assert_eq!(clean[58..], frame[58..]);
         assert_eq!(numbers.frame(&frame), clean, "equal stays equal");
+    }
+
+    #[test]
+    fn a_checksum_is_absent_right_left_to_the_device_or_wrong() {
+        let (src, dst) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+        let datagram = |sum: u16| {
+            let mut bytes = vec![0, 53, 0, 53, 0, 9, 0, 0, 7];
+            bytes[6..8].copy_from_slice(&sum.to_be_bytes());
+            mark_transport_checksum(&mut bytes, 6, (src, dst, 17));
+            bytes[7]
+        };
+        let pseudo = pseudo_header(src, dst, 17, 9);
+        let right = fold(sum(pseudo, &[0, 53, 0, 53, 0, 9, 0, 0, 7]));
+        assert_eq!([0, right, !fold(pseudo), right ^ 1].map(datagram), [0, 1, 1, 2]);
+    }
+
+    #[test]
+    fn a_port_is_chosen_by_nat_if_answers_name_another_and_no_prompt_does() {
+        let prompt = |command: &str, output: &str| crate::observation::PromptSeen {
+            command: command.into(),
+            output: output.into(),
+            ..Default::default()
+        };
+        let line = |client, answer| {
+            format!(
+                "udp 17 29 src=10.0.0.2 dst=9.9.9.9 sport={client} dport=53 src=9.9.9.9 dst=1.1.1.1 sport=53 dport={answer}"
+            )
+        };
+        let seen = Observation {
+            prompts: vec![
+                prompt("conntrack -L", &line(5000, 12207)),
+                prompt("conntrack -L --to-source 1.1.1.1:6000", &line(5000, 6000)),
+                prompt("conntrack -L", &line(7000, 7000)),
+            ],
+            ..Observation::default()
+        };
+        let chosen = ChosenPorts::of(&seen);
+        assert_eq!(chosen.0, BTreeSet::from([12207]));
+        assert!(chosen.hide(&line(5000, 12207)).ends_with("dport=*"));
+        assert_eq!(chosen.hide(&line(5000, 6000)), line(5000, 6000));
     }
 
     #[test]

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
-use super::canon::{self, Numbers};
-use crate::observation::{BlockSeen, Capabilities, DUMPS, Direction, Frame, Observation};
+use super::canon::{self, ChosenPorts, Numbers};
+use crate::observation::{Capabilities, DUMPS, Direction, Frame, Observation, Tables};
 
 /// Kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -104,7 +104,8 @@ pub struct Comparison {
 
 /// Compares the model's run with the real kernel's.
 pub fn compare(real: &Observation, model: &Observation) -> Comparison {
-    let mut differ = Differ { real, model, found: Comparison::default() };
+    let ports = [real, model].map(ChosenPorts::of);
+    let mut differ = Differ { real, model, ports, found: Comparison::default() };
     if differ.prompts() {
         differ.frames();
         differ.tables();
@@ -117,6 +118,8 @@ pub fn compare(real: &Observation, model: &Observation) -> Comparison {
 struct Differ<'a> {
     real: &'a Observation,
     model: &'a Observation,
+    /// Ports that NAT chose on either side.
+    ports: [ChosenPorts; 2],
     found: Comparison,
 }
 
@@ -137,8 +140,11 @@ impl Differ<'_> {
             if r.status != m.status {
                 self.add(Kind::Status, at, "", vec![r.status.to_string()], vec![m.status.to_string()]);
             }
-            let clean = |o: &str| canon::output(&r.command, o).lines().map(str::to_owned).collect::<Vec<_>>();
-            let (real, model) = (clean(&r.output), clean(&m.output));
+            let clean = |output: &str, ports: &ChosenPorts| -> Vec<String> {
+                canon::output(&r.command, &ports.hide(output)).lines().map(str::to_owned).collect()
+            };
+            let [real_ports, model_ports] = &self.ports;
+            let (real, model) = (clean(&r.output, real_ports), clean(&m.output, model_ports));
             if real != model {
                 self.add(Kind::Output, at, "", real, model);
             }
@@ -165,7 +171,8 @@ impl Differ<'_> {
     }
 
     fn frames(&mut self) {
-        let (real, model) = (by_device(self.real), by_device(self.model));
+        let [real_ports, model_ports] = &self.ports;
+        let (real, model) = (by_device(self.real, real_ports), by_device(self.model, model_ports));
         let places: BTreeSet<_> = real.keys().chain(model.keys()).cloned().collect();
         for place in places {
             let device = place.rsplit(' ').next().unwrap_or("");
@@ -202,10 +209,11 @@ impl Differ<'_> {
             .into_iter()
             .filter(|dump| self.both_see(&format!("table `{dump}`"), |sees| sees.tables.has(dump)))
             .collect();
-        for (at, (real, model)) in self.real.blocks.iter().zip(&self.model.blocks).enumerate() {
+        let (real, model) = (self.real.tables(), self.model.tables());
+        for (at, (real, model)) in real.iter().zip(&model).enumerate() {
             let last = self.real.prompts.iter().rev().find(|prompt| prompt.block == at);
-            let line = last.map_or(real.line, |prompt| prompt.line);
-            let places: BTreeSet<_> = real.tables.keys().chain(model.tables.keys()).collect();
+            let line = last.map_or(self.real.blocks[at].line, |prompt| prompt.line);
+            let places: BTreeSet<_> = real.keys().chain(model.keys()).collect();
             for place in places {
                 for command in &seen {
                     self.found.counts.tables += 1;
@@ -215,13 +223,20 @@ impl Differ<'_> {
         }
     }
 
-    fn table(&mut self, line: usize, real: &BlockSeen, model: &BlockSeen, place: &str, command: &str) {
-        let clean = |block: &BlockSeen| {
-            let seen = block.tables.get(place).and_then(|tables| tables.get(command));
-            seen.map_or(Value::Null, |value| canon::table(command, value))
+    fn table(&mut self, line: usize, real: &Tables, model: &Tables, place: &str, command: &str) {
+        let clean = |tables: &Tables, ports: &ChosenPorts| match tables
+            .get(place)
+            .and_then(|tables| tables.get(command))
+        {
+            Some(Value::String(text)) => canon::table(command, &ports.hide(text).into()),
+            Some(value) => canon::table(command, value),
+            None => Value::Null,
         };
+        let [real_ports, model_ports] = &self.ports;
+        let (mut real, mut model) = (clean(real, real_ports), clean(model, model_ports));
+        canon::of_both(command, &mut real, &mut model);
         let mut lines = Vec::new();
-        json_differences("", &clean(real), &clean(model), &mut lines);
+        json_differences("", &real, &model, &mut lines);
         if lines.is_empty() {
             return;
         }
@@ -296,10 +311,11 @@ impl CleanFrame {
 }
 
 /// Frames of each device in order, without noise.
-fn by_device(seen: &Observation) -> BTreeMap<String, Vec<CleanFrame>> {
+fn by_device(seen: &Observation, ports: &ChosenPorts) -> BTreeMap<String, Vec<CleanFrame>> {
     let mut devices: BTreeMap<String, (Numbers, Vec<CleanFrame>)> = BTreeMap::new();
     for frame in &seen.frames {
-        let (numbers, frames) = devices.entry(place(frame)).or_default();
+        let (numbers, frames) =
+            devices.entry(place(frame)).or_insert_with(|| (Numbers::new(ports), Vec::new()));
         let bytes = numbers.frame(&unhex(&frame.bytes));
         frames.push(CleanFrame { prompt: frame.prompt, direction: frame.direction, bytes });
     }
@@ -350,7 +366,7 @@ fn json_differences(path: &str, real: &Value, model: &Value, out: &mut Vec<(Stri
                 json_differences(&format!("{path}[{at}]"), r, m, out);
             }
         }
-        _ if real == model => {}
+        _ if real == model || canon::is_about(path, real, model) => {}
         _ => {
             let show = |value: &Value| match value {
                 Value::Null => "(nothing)".to_owned(),
@@ -366,7 +382,7 @@ fn json_differences(path: &str, real: &Value, model: &Value, out: &mut Vec<(Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::{Journey, PromptSeen, Sight};
+    use crate::observation::{BlockSeen, Journey, PromptSeen, Sight};
 
     fn frame(device: &str, bytes: &str) -> Frame {
         let (machine, netns, device) = ("node1".into(), String::new(), device.into());

@@ -21,11 +21,12 @@ use glassnet_kernel::trace::{self, Level, Step, StepKind};
 use glassnet_kernel::world::World;
 use glassnet_wire::Mac;
 
-use crate::backend::{Backend, Captured, Printed, Running, Tables};
+use crate::backend::{Backend, Captured, Printed, Running};
 use crate::error::BackendError;
 use crate::lab;
 use crate::observation::{
-    Capabilities, ChosenMac, DUMPS, Direction, Frame, Journey, KernelConfig, Observation, SETTLE, dump_value,
+    Capabilities, ChosenMac, DUMPS, Direction, Frame, Journey, KernelConfig, Observation, SETTLE, Tables,
+    dump_value,
 };
 use crate::plan::{Plan, PlannedPrompt};
 use crate::rig::Rig;

@@ -206,7 +206,11 @@ fn inetdev_changename(cx: &mut Cx, dev: DevId) {
 
 fn register(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     let ipv4 = &cx.k.netns[netns].ipv4;
-    let device = InDevice::new(ipv4.conf_default.clone(), ipv4.arp_default);
+    let mut device = InDevice::new(ipv4.conf_default.clone(), ipv4.arp_default);
+    if cx.k.devs[dev].is_loopback() {
+        device.conf.set(Conf::DisableXfrm, 1);
+        device.conf.set(Conf::DisablePolicy, 1);
+    }
     cx.k.inet.set(dev, Some(device));
     let name = cx.k.devs[dev].name.clone();
     let fib = &mut cx.k.netns[netns].ipv4.fib;

@@ -40,7 +40,7 @@ pub static CONF_SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4/conf/*", &CONF
 pub static OTHER_CONF_SYSCTLS: SysctlTable = SysctlTable::new(
     "net/ipv4/conf/*",
     &[
-        Sysctl::not_followed("accept_source_route", |_, _, _| 1),
+        Sysctl::not_followed("accept_source_route", |_, at, _| i64::from(at.of != ConfOf::All)),
         Sysctl::not_followed("bc_forwarding", |_, _, _| 0),
         Sysctl::not_followed("force_igmp_version", |_, _, _| 0),
         Sysctl::not_followed("igmpv2_unsolicited_report_interval", |_, _, _| 10_000),

@@ -1,9 +1,12 @@
 //! Tables and counters of a network namespace, as the tools and `/proc` tell them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::{DUMPS, dump_value};
@@ -13,44 +16,176 @@ use super::spaces::within;
 
 /// Reads all tables of a network namespace.
 pub(super) fn read(netns: &File) -> Result<BTreeMap<String, Value>, BackendError> {
-    let read_all = || DUMPS.iter().map(|line| Ok((*line, dump(line)?))).collect::<io::Result<Vec<_>>>();
-    let said = within(netns, read_all).map_err(BackendError::failed("cannot read tables"))?;
-    said.into_iter().map(|(line, said)| Ok((line.to_owned(), understood(line, &said)?))).collect()
+    let mut tables = BTreeMap::new();
+    let said = within(netns, || jobs().iter().map(Job::run).collect::<io::Result<Vec<_>>>())
+        .map_err(BackendError::failed("cannot read tables"))?;
+    for (job, said) in jobs().iter().zip(&said) {
+        tables.extend(job.lines.iter().map(|line| (*line).to_owned()).zip(job.understood(said)?));
+    }
+    Ok(tables)
 }
 
-/// What was asked for as JSON is JSON, if it is anything.
-fn understood(line: &str, said: &str) -> Result<Value, BackendError> {
-    let value = dump_value(said);
-    if line.contains(" -j") && !said.is_empty() && value.is_string() {
-        let first = said.lines().next().unwrap_or_default().to_owned();
-        return Err(BackendError::NotUnderstood { what: format!("the output of `{line}`"), line: first });
-    }
-    Ok(value)
+/// Dumps that one process makes. To start a process takes longer than all else (as User Mode Linux 0.1 s), so dumps of one
+/// program with the same options are a batch of it, and files are read here.
+struct Job {
+    lines: Vec<&'static str>,
+    /// Program and options.
+    program: Vec<&'static str>,
+    /// The rest of each line.
+    rest: Vec<&'static str>,
 }
 
-/// What a dump prints on standard output, in the namespace of this thread. A file is read here: to start `cat` takes longer
-/// than all else.
-fn dump(line: &str) -> io::Result<String> {
-    let mut words = line.split(' ');
-    let program = words.next().unwrap_or_default();
-    if program == "cat" {
-        let files = words.map(|file| match file.strip_prefix("/proc/net/") {
-            // `/proc/net` is that of the process, not of the thread.
-            Some(file) => format!("/proc/thread-self/net/{file}"),
-            None => file.to_owned(),
-        });
-        return Ok(files.map(|file| fs::read_to_string(file).unwrap_or_default()).collect());
-    }
-    let mut command = Command::new(program);
-    command.args(words).env_clear().env("LC_ALL", "C").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    match command.stdin(Stdio::null()).output() {
-        Ok(out) if !out.status.success() => {
-            let said = String::from_utf8_lossy(&out.stderr).trim().to_owned();
-            Err(io::Error::other(format!("`{line}` failed: {said}")))
+/// All of [`DUMPS`].
+fn jobs() -> &'static [Job] {
+    static JOBS: OnceLock<Vec<Job>> = OnceLock::new();
+    JOBS.get_or_init(|| {
+        let mut jobs: Vec<Job> = Vec::new();
+        for line in DUMPS {
+            let words: Vec<_> = line.split(' ').collect();
+            let at = 1 + words[1..].iter().take_while(|word| word.starts_with('-')).count();
+            let (program, rest) = (words[..at].to_vec(), &line[words[..at].join(" ").len()..]);
+            match jobs.iter_mut().find(|job| job.program == program && job.is_batch()) {
+                Some(job) => (job.lines.push(line), job.rest.push(rest.trim_start())).1,
+                None => jobs.push(Job { lines: vec![line], program, rest: vec![rest.trim_start()] }),
+            }
         }
-        Ok(out) => Ok(String::from_utf8_lossy(&out.stdout).into_owned()),
-        // It is not compared then.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(e) => Err(e),
+        jobs
+    })
+}
+
+impl Job {
+    /// A program that takes a batch of commands and answers each with a line of JSON.
+    fn is_batch(&self) -> bool {
+        ["ip", "bridge"].contains(&self.program[0])
+    }
+
+    /// What it prints on standard output, in the namespace of this thread.
+    fn run(&self) -> io::Result<String> {
+        if self.program[0] == "cat" {
+            let file = match self.rest[0].strip_prefix("/proc/net/") {
+                // `/proc/net` is that of the process, not of the thread.
+                Some(file) => format!("/proc/thread-self/net/{file}"),
+                None => self.rest[0].to_owned(),
+            };
+            return Ok(fs::read_to_string(file).unwrap_or_default());
+        }
+        if self.program[0] == "sysctl" {
+            let mut settings = String::new();
+            SETTINGS.iter().for_each(|folder| list_settings(Path::new(folder), &mut settings));
+            return Ok(settings);
+        }
+        // Tables of the old kind are made by asking for one.
+        if self.program[0] == "iptables-legacy-save" && !has_legacy_tables() {
+            return Ok(String::new());
+        }
+        let mut command = Command::new(self.program[0]);
+        command.args(&self.program[1..]).env_clear().env("LC_ALL", "C").env("PATH", PATH);
+        if self.is_batch() {
+            command.args(["-batch", "-"]);
+        } else {
+            command.args(self.rest[0].split_whitespace());
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            // It is not compared then.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+            Err(e) => return Err(e),
+        };
+        if let Some(mut input) = child.stdin.take().filter(|_| self.is_batch()) {
+            input.write_all((self.rest.join("\n") + "\n").as_bytes())?;
+        }
+        let out = child.wait_with_output()?;
+        if out.status.success() {
+            return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
+        }
+        let said = String::from_utf8_lossy(&out.stderr).trim().to_owned();
+        Err(io::Error::other(format!("`{}` failed: {said}", self.lines.join("`, `"))))
+    }
+
+    /// A value for each line: of a batch a line of JSON each.
+    fn understood(&self, said: &str) -> Result<Vec<Value>, BackendError> {
+        if !self.is_batch() || said.is_empty() {
+            return Ok(vec![dump_value(said); self.lines.len()]);
+        }
+        let values: Result<Vec<Value>, _> =
+            serde_json::Deserializer::from_str(said).into_iter::<Value>().collect();
+        values.ok().filter(|values| values.len() == self.lines.len()).ok_or_else(|| {
+            BackendError::NotUnderstood {
+                what: format!("the output of `{}`", self.lines.join("`, `")),
+                line: said.lines().next().unwrap_or_default().to_owned(),
+            }
+        })
+    }
+}
+
+/// Folders of settings that the model has some of.
+const SETTINGS: [&str; 4] =
+    ["/proc/sys/net/bridge", "/proc/sys/net/core", "/proc/sys/net/ipv4", "/proc/sys/net/netfilter"];
+
+/// What `sysctl` prints of a folder, in the namespace of this thread.
+fn list_settings(folder: &Path, out: &mut String) {
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            list_settings(&path, out);
+        } else if let Ok(value) = fs::read_to_string(&path) {
+            let name = path.strip_prefix("/proc/sys").unwrap_or(&path).to_string_lossy();
+            // As `sysctl` writes it: a dot in a device's name is a slash.
+            let name: String = name
+                .chars()
+                .map(|c| {
+                    if c == '/' {
+                        '.'
+                    } else if c == '.' {
+                        '/'
+                    } else {
+                        c
+                    }
+                })
+                .collect();
+            let _ = writeln!(out, "{name} = {}", value.trim_end());
+        }
+    }
+}
+
+/// The namespace of this thread has tables of iptables-legacy.
+fn has_legacy_tables() -> bool {
+    fs::read_to_string("/proc/thread-self/net/ip_tables_names").is_ok_and(|names| !names.is_empty())
+}
+
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_started_once_for_its_dumps() {
+        let mut lines: Vec<_> = jobs().iter().flat_map(|job| job.lines.clone()).collect();
+        lines.sort_unstable();
+        let mut all = DUMPS;
+        all.sort_unstable();
+        assert_eq!(lines, all);
+        let ip: Vec<_> = jobs().iter().filter(|job| job.program == ["ip", "-j"]).collect();
+        assert_eq!(ip.len(), 1);
+        assert_eq!(ip[0].rest, ["addr", "route show table all", "rule"]);
+    }
+
+    #[test]
+    fn each_line_of_a_batch_gets_its_value() {
+        let job = Job {
+            lines: vec!["ip -j rule", "ip -j neigh"],
+            program: vec!["ip", "-j"],
+            rest: vec!["rule", "neigh"],
+        };
+        assert_eq!(
+            job.understood("[1]\n[]\n").ok(),
+            Some(vec![serde_json::json!([1]), serde_json::json!([])])
+        );
+        assert!(matches!(job.understood("[1]\nError: x"), Err(BackendError::NotUnderstood { .. })));
+        assert!(job.understood("[1]\n").is_err());
     }
 }

@@ -193,15 +193,17 @@ fn wrapped_ip(args: &[OsString]) -> io::Result<u8> {
     Ok(status.code().or_else(|| status.signal().map(|s| 128 + s)).unwrap_or(125) as u8)
 }
 
-/// Modules belong to the host, so `modprobe br_netfilter` switches on for this machine what the module would: its
-/// namespaces' bridges call iptables. Other modules are looked for by the real `modprobe`.
+/// Modules belong to the host, so `modprobe br_netfilter` switches on for this machine what the module would: the bridges of
+/// all its namespaces call iptables. Other modules are looked for by the real `modprobe`.
 fn wrapped_modprobe(args: &[OsString]) -> io::Result<u8> {
     if args.iter().all(|arg| arg != "br_netfilter") {
         return Err(Command::new("/sbin/modprobe").args(args).exec());
     }
     fs::write(BR_NETFILTER, "")?;
-    for proto in ["ip", "ip6", "arp"] {
-        fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{proto}tables"), "1")?;
+    let own = fs::File::open("/proc/self/ns/net")?;
+    let named = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    for netns in std::iter::once(Ok(own)).chain(named.map(|entry| fs::File::open(entry.path()))) {
+        super::spaces::within(&netns?, || super::spaces::bridges_call(true))?;
     }
     Ok(0)
 }

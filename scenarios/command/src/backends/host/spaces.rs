@@ -200,7 +200,7 @@ pub(super) fn within<T: Send>(
 /// IPv6 is off. Membership reports for link-local groups are off (`igmp_link_local_mcast_reports`): a bridge
 /// joins 224.0.0.106 when it comes up and would report that after a random delay. `br_netfilter` may be built into
 /// the host's kernel; bridges call iptables only once the machine has loaded it, as on a stock machine.
-pub(super) fn prepare(settings: &Settings, bridges_call: bool) -> std::io::Result<()> {
+pub(super) fn prepare(settings: &Settings, do_bridges_call: bool) -> std::io::Result<()> {
     for which in CONF {
         set(&format!("ipv6/conf/{which}/disable_ipv6"), "1")?;
     }
@@ -209,10 +209,15 @@ pub(super) fn prepare(settings: &Settings, bridges_call: bool) -> std::io::Resul
         set(name, value)?;
     }
     set("ipv4/igmp_link_local_mcast_reports", "0")?;
-    for proto in ["ip", "ip6", "arp"] {
-        set(&format!("bridge/bridge-nf-call-{proto}tables"), if bridges_call { "1" } else { "0" })?;
-    }
-    Ok(())
+    bridges_call(do_bridges_call)
+}
+
+/// Switches on or off that bridges of this thread's namespace call iptables.
+pub(super) fn bridges_call(on: bool) -> std::io::Result<()> {
+    let value = if on { "1" } else { "0" };
+    ["ip", "ip6", "arp"]
+        .into_iter()
+        .try_for_each(|proto| set(&format!("bridge/bridge-nf-call-{proto}tables"), value))
 }
 
 const CONF: [&str; 2] = ["all", "default"];
