@@ -1,6 +1,8 @@
 //! IPv4 between namespaces: who answers, by which functions, and what is left in the tables.
 
+mod arp;
 mod net;
+mod output_errors;
 
 use std::net::Ipv4Addr;
 

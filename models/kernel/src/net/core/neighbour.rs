@@ -107,6 +107,7 @@ pub fn neigh_resolve_output(cx: &mut Cx, skb: SkbId) -> Door {
             EventSend::Send => {}
             EventSend::Drop(reason) => return cx.kfree_skb(skb, reason),
             EventSend::Queued { probe } => {
+                cx.xmit_succeeded(skb);
                 return if probe { Door::NeighProbe { neigh: id } } else { Door::End };
             }
         }

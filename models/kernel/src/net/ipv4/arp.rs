@@ -9,7 +9,7 @@ use glassnet_wire::arp::{ARPHRD_ETHER, ARPOP_REPLY, ARPOP_REQUEST, ArpHdr};
 use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
 use zerocopy::IntoBytes;
 
-use super::fib_frontend::inet_addr_type_dev_table;
+use super::fib_frontend::inet_addr_type;
 use super::fib_semantics::inet_select_addr;
 use super::ip_input::ip_hdr;
 use super::route::{ip_route_input_noref, ip_route_output_key};
@@ -59,10 +59,10 @@ fn arp_constructor(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) {
     }
 }
 
-/// The type of an address as far as it concerns a device; the look-up is on record.
+/// The type of an address in the namespace of a device; the look-up is on record.
 fn addr_type(cx: &mut Cx, dev: DevId, ip: Ipv4Addr, skb: Option<SkbId>) -> RouteType {
     let netns = cx.k.devs[dev].netns;
-    let (kind, searched) = inet_addr_type_dev_table(&cx.k.netns[netns].ipv4.fib, Some(dev), ip);
+    let (kind, searched) = inet_addr_type(&cx.k.netns[netns].ipv4.fib, ip);
     if searched > 0 {
         cx.call(Func::FibTableLookup, skb);
     }

@@ -12,7 +12,7 @@ use glassnet_wire::icmp::{
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_zeronet};
 use zerocopy::FromBytes;
 
-use super::fib_frontend::inet_addr_type_dev_table;
+use super::fib_frontend::inet_addr_type;
 use super::fib_semantics::inet_select_addr;
 use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header};
@@ -472,7 +472,7 @@ fn is_bogus(cx: &mut Cx, netns: NetnsId, skb: SkbId, inner: &Ipv4Hdr) -> bool {
     let net = &cx.k.netns[netns];
     let (dev, to) = (cx.skbs[skb].dev, inner.daddr.get());
     let bogus = net.sysctls.get(&IGNORE_BOGUS_ERROR_RESPONSES) == 0
-        && inet_addr_type_dev_table(&net.ipv4.fib, Some(dev), to).0 == RouteType::Broadcast;
+        && inet_addr_type(&net.ipv4.fib, to).0 == RouteType::Broadcast;
     if bogus {
         cx.printk_limited(4, |cx| {
             let from = ip_hdr(cx, skb).map_or(Ipv4Addr::UNSPECIFIED, |iph| iph.saddr.get());

@@ -8,7 +8,7 @@ use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_REDIRECT};
 use glassnet_wire::ipv4::is_zeronet;
 use std::net::Ipv4Addr;
 
-use super::fib_frontend::inet_addr_type_dev_table;
+use super::fib_frontend::inet_addr_type;
 use super::icmp::{self, IcmpError};
 use super::ip_input::ip_hdr;
 use super::route::{in_dev, ip_route_output_key};
@@ -166,7 +166,7 @@ pub fn ip_do_redirect(cx: &mut Cx, dev: DevId, from: Ipv4Addr, daddr: Ipv4Addr, 
         || new_gateway.is_broadcast()
         || is_zeronet(new_gateway);
     let off_link = !shared && !inet.onlink(new_gateway, from);
-    let kind = inet_addr_type_dev_table(&ipv4.fib, None, new_gateway).0;
+    let kind = inet_addr_type(&ipv4.fib, new_gateway).0;
     let gateways = |k: &crate::Kernel| {
         let fib = &k.netns[netns].ipv4.fib;
         let rows = fib.rows();
