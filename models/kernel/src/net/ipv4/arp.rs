@@ -21,6 +21,7 @@ use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::{InDevice, and_conf, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
+use crate::tables::jiffies::last_tick;
 use crate::tables::neigh::UPDATE_F_OVERRIDE;
 use crate::tables::neigh_types::Nud;
 use crate::tables::netdev::{IFF_LOOPBACK, IFF_NOARP, IFF_POINTOPOINT};
@@ -375,7 +376,7 @@ fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
     let Some(id) = found else { return };
     let Some(entry) = cx.k.neigh.get(id) else { return };
     let locktime = cx.k.inet.get(dev).map_or(glassnet_sim::Nanos::ZERO, |inet| inet.arp.locktime);
-    let override_it = cx.now > entry.updated + locktime || garp && accept != 0;
+    let override_it = last_tick(cx.now) > entry.updated + locktime || garp && accept != 0;
     let answered = arp.op == ARPOP_REPLY && cx.skbs[skb].pkt_type == PacketType::Host;
     let state = if answered { Nud::Reachable } else { Nud::Stale };
     let flags = if override_it { UPDATE_F_OVERRIDE } else { 0 };

@@ -492,7 +492,9 @@ fn learn_path_mtu(cx: &mut Cx, netns: NetnsId, inner: &Ipv4Hdr, mtu: u32) {
     }
     let (daddr, saddr) = (inner.daddr.get(), inner.saddr.get());
     let flow = FlowOut { daddr, saddr, tos: inner.tos, proto: inner.protocol, ..FlowOut::default() };
-    if let Ok((route, _)) = ip_route_output_key(cx, netns, flow, None) {
+    if let Ok((route, _)) = ip_route_output_key(cx, netns, flow, None)
+        && !route.mtu_locked
+    {
         ip_rt_update_pmtu(cx, netns, route.dev, daddr, mtu);
     }
 }
@@ -519,10 +521,9 @@ pub fn icmp_redirect(cx: &mut Cx, skb: SkbId) -> Door {
     let (Some(gateway), Some((inner, _)), Some(iph)) = (gateway, inner, ip_hdr(cx, skb).copied()) else {
         return bad(cx, skb, DropReason::PktTooSmall);
     };
-    let dev = cx.skbs[skb].dev;
     let daddr = inner.daddr.get();
     if !daddr.is_multicast() {
-        ip_do_redirect(cx, dev, iph.saddr.get(), daddr, Ipv4Addr::from_bits(gateway));
+        ip_do_redirect(cx, skb, iph.saddr.get(), daddr, Ipv4Addr::from_bits(gateway));
     }
     let error = IcmpError { kind: ICMP_REDIRECT, code: ICMP_REDIR_HOST, info: gateway };
     icmp_socket_deliver(cx, skb, &inner, error);
