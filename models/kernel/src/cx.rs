@@ -7,10 +7,11 @@ use crate::Kernel;
 use crate::door::{Door, Func};
 use crate::event::Event;
 use crate::ids::{CpuId, MachineId, SkbId};
+use crate::netlink::Errno;
 use crate::note::Note;
 use crate::tables::conntrack::{CtId, CtInfo, NfCt};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::skb::SkbPool;
+use crate::tables::skb::{IPSKB_SENT, SkbPool, XMIT_AWAITED};
 use crate::timer::Timer;
 use crate::trace::{Context, Level, Noted, StepKind, Trace};
 
@@ -74,6 +75,41 @@ impl Cx<'_> {
     pub fn discard_skb(&mut self, skb: SkbId) {
         self.nf_reset_ct(skb);
         self.skbs.release(skb);
+    }
+
+    /// A packet of this machine cannot be sent: what transmit functions and hooks return to their callers, up to who called
+    /// to send it. Below `ip_send_skb` that is counted.
+    #[cold]
+    pub fn xmit_failed(&mut self, skb: SkbId, errno: Errno) {
+        let flags = self.skbs[skb].ip.flags;
+        if flags & IPSKB_SENT != 0 {
+            let netns = self.k.devs[self.skbs[skb].dev].netns;
+            self.k.netns[netns].ipv4.snmp.ip.OutDiscards += 1;
+        }
+        if flags & XMIT_AWAITED != 0 {
+            self.k.xmit_error = Some((skb, errno));
+        }
+    }
+
+    /// Walks with a packet, and waits for what becomes of it while it is on its way out.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` if netfilter dropped it, `ENOBUFS` if the device did not take it, and what a rule or a route gave.
+    pub fn xmit_and_wait(&mut self, skb: SkbId, door: Door) -> Result<(), Errno> {
+        self.skbs[skb].ip.flags |= XMIT_AWAITED;
+        self.k.xmit_error = None;
+        self.walk(door);
+        match self.k.xmit_error.take() {
+            Some((failed, errno)) if failed == skb => Err(errno),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who sends a packet knows from here on that it was taken, whatever becomes of it.
+    #[inline]
+    pub fn xmit_succeeded(&mut self, skb: SkbId) {
+        self.skbs[skb].ip.flags &= !(IPSKB_SENT | XMIT_AWAITED);
     }
 
     /// A second handle of a packet (`skb_clone`, net/core/skbuff.c).

@@ -6,6 +6,7 @@
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::SkbId;
+use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{Hook, HookState, Pf};
 
@@ -16,6 +17,8 @@ pub enum Verdict {
     Accept,
     /// It is dropped (`NF_DROP`).
     Drop(DropReason),
+    /// It is dropped, and whose call sent it gets this error (`NF_DROP_ERR`).
+    DropErr(Errno),
     /// The function took it and goes on with this door (`NF_STOLEN`); an answer that is to be sent before the packet is
     /// dropped goes here, with the drop put off by [`crate::Cx::afterwards`].
     Stolen(Door),

@@ -6,11 +6,13 @@ use glassnet_wire::Mac;
 
 use crate::ids::{DevId, MachineId, NetnsId, SkbId};
 use crate::module::Module;
+use crate::netlink::Errno;
 use crate::tables::conntrack::Conntrack;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::hooks::HooksNeeded;
 use crate::tables::inet::InDevices;
 use crate::tables::klog::KernelLog;
+use crate::tables::link_watch::LinkWatch;
 use crate::tables::neigh::NeighTable;
 use crate::tables::netdev::Devs;
 use crate::tables::netns::NetnsTable;
@@ -103,6 +105,8 @@ pub struct Kernel {
     pub neigh: NeighTable,
     /// Programs that run, by process id, with the namespace that each is in.
     pub tasks: BTreeMap<u32, NetnsId>,
+    /// Changes of carriers that wait for their consequences.
+    pub link_watch: LinkWatch,
     /// Sockets.
     pub sockets: Sockets,
     /// Connections.
@@ -113,8 +117,8 @@ pub struct Kernel {
     pub config: Config,
     /// Settings of the machine.
     pub core: CoreSysctl,
-    /// The packet of this machine that netfilter dropped last, before it left: its sender's call fails.
-    pub refused: Option<SkbId>,
+    /// The awaited packet that could not be sent last, and what its sender's call returns.
+    pub xmit_error: Option<(SkbId, Errno)>,
     /// Packets of a flow may pass hooks as those before them did; off, every function is asked every time. The results
     /// are the same.
     pub remembers_verdicts: bool,
@@ -147,12 +151,13 @@ impl Kernel {
             tasks: BTreeMap::new(),
             inet: InDevices::default(),
             neigh: NeighTable::default(),
+            link_watch: LinkWatch::default(),
             sockets: Sockets::default(),
             conntrack: Conntrack::default(),
             modules,
             config: Config::default(),
             core: CoreSysctl::default(),
-            refused: None,
+            xmit_error: None,
             remembers_verdicts: true,
             watch: Watch::default(),
             log: KernelLog::default(),

@@ -17,7 +17,7 @@ use glassnet_kernel::net::netfilter::xt_nat::{Dnat, Masquerade, Redirect};
 use glassnet_kernel::net::socket::{SendTo, recv, sendto, socket};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netfilter::Hook;
-use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType, RuleMsg};
+use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType, RuleAction, RuleMsg};
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::tables::xt::{Action, AddrMask, IpMatch, Rule, TableName, Target};
 use packets::{UDP, echo, ip, tcp, udp};
@@ -150,6 +150,33 @@ fn what_is_dropped_on_its_way_out_fails_the_call() {
     assert_eq!(shown(&router.seen(&[])), [(OUTSIDE, "10.2.0.254:4000>10.2.0.2:53".to_owned())]);
     let snmp = &router.world.kernel(glassnet_kernel::ids::MachineId(0)).netns[router.netns].ipv4.snmp;
     assert_eq!((snmp.ip.OutDiscards, snmp.udp.OutDatagrams), (3, 1));
+}
+
+/// Rules change the destination or the mark, and there is no way for that: the call returns what routing said.
+#[test]
+fn a_packet_that_cannot_be_routed_anew_fails_the_call() {
+    let mut router = Router::new();
+    let netns = router.netns;
+    router.enter(|cx| {
+        let route = |kind, dst: &str| RouteMsg { kind, dst: ip(dst), dst_len: 32, ..RouteMsg::default() };
+        for (kind, dst) in [(RouteType::Prohibit, "10.9.0.1"), (RouteType::Unreachable, "10.9.0.2")] {
+            rtm_newroute(cx, netns, &route(kind, dst), NEW).expect("a route");
+        }
+        let rule =
+            RuleMsg { priority: Some(10), mark: 7, action: RuleAction::Prohibit, ..RuleMsg::default() };
+        rtm_newrule(cx, netns, &rule, NEW).expect("a rule");
+    });
+    let id = router.client(4000);
+    for (to_address, errno) in [("10.9.0.1", Errno::EACCES), ("10.9.0.2", Errno::EHOSTUNREACH)] {
+        let target = Target::new(Dnat(to(to_address, to_address)));
+        router.rules(TableName::Nat, vec![(Hook::LocalOut, rule(destined("10.2.0.1"), target))]);
+        assert_eq!(router.says(id, "10.2.0.1", 53), Err(errno), "{to_address}");
+    }
+    let target = Target::new(MarkTg { mark: 7, mask: u32::MAX });
+    router.rules(TableName::Mangle, vec![(Hook::LocalOut, rule(destined("10.2.0.5"), target))]);
+    assert_eq!(router.says(id, "10.2.0.5", 53), Err(Errno::EACCES));
+    let snmp = &router.world.kernel(glassnet_kernel::ids::MachineId(0)).netns[router.netns].ipv4.snmp;
+    assert_eq!((snmp.ip.OutDiscards, snmp.udp.OutDatagrams), (3, 0));
 }
 
 /// As Linux 6.18 counts: what `ip_send_skb` was given, also by ICMP and for resets; not TCP's own segments.

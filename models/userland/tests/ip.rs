@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::world::World;
+use glassnet_sim::Nanos;
 use glassnet_userland::harness;
 use words::words;
 
@@ -13,6 +14,24 @@ mod words;
 /// The text that printf makes of this one: `\\n` and `\\\\`.
 fn unescape(text: &str) -> String {
     text.split("\\\\").map(|part| part.replace("\\n", "\n")).collect::<Vec<_>>().join("\\")
+}
+
+/// The recorder waits after such commands: the kernel takes up to a second to notice a carrier.
+fn waits_after(command: &str) -> bool {
+    let (deletes, sets) =
+        (command.contains("link del") || command.contains("netns del"), command.contains("set "));
+    deletes
+        || command.contains("l s") && command.contains(" up")
+        || sets && [" up", " down", "master"].iter().any(|change| command.contains(change))
+}
+
+fn let_a_carrier_be_noticed(world: &Mutex<World>) {
+    let mut world = world.lock().expect("nobody panicked");
+    let until = world.now() + Nanos::from_millis(1100);
+    world.wake_at(until);
+    while world.next_event_at().is_some_and(|at| at <= until) {
+        world.step().expect("no loop");
+    }
 }
 
 /// Runs the commands of a recording and compares everything that they print.
@@ -38,6 +57,9 @@ fn check(name: &str, recording: &str) {
         ours.push_str(&format!("{line}\n{}{}", outcome.stdout, outcome.stderr));
         if outcome.status != 0 {
             ours.push_str(&format!("[{}]\n", outcome.status));
+        }
+        if waits_after(command) {
+            let_a_carrier_be_noticed(&world);
         }
     }
     let kept = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ip-{name}.txt"));

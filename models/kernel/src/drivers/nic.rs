@@ -15,7 +15,7 @@ use crate::net::core::dev::{alloc_netdev, napi_schedule, register_netdevice};
 use crate::net::core::link_watch;
 use crate::net::ethernet::eth::{eth_hw_addr_random, eth_type_trans, ether_setup};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netdev::{NameAssign, NetDevice, OperState};
+use crate::tables::netdev::{NameAssign, NetDevice};
 use crate::tables::softnet::Napi;
 use crate::{Cx, Kernel};
 
@@ -52,7 +52,7 @@ const MAX_MTU: u32 = 9202;
 fn setup(dev: &mut NetDevice) {
     ether_setup(dev);
     dev.max_mtu = MAX_MTU;
-    (dev.carrier, dev.operstate) = (false, OperState::Down);
+    dev.carrier = false;
 }
 
 fn get_drvinfo(dev: &NetDevice) -> DrvInfo<'_> {
@@ -78,9 +78,10 @@ pub fn probe(cx: &mut Cx, name: &str, driver: &str, plug: PlugId) -> DevId {
     register_netdevice(cx, dev).expect("a lesson names its cards differently")
 }
 
-/// A cable is connected.
+/// A cable is connected, before anything happens on the machine.
 pub fn link_up(cx: &mut Cx, dev: DevId) {
     link_watch::netif_carrier_on(cx, dev);
+    link_watch::linkwatch_settle(cx);
 }
 
 /// Transmits the frame.

@@ -2,22 +2,23 @@
 //!
 //! Kernel: drivers/net/veth.c
 
-use crate::door::Door;
+use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
 use crate::link::{Channels, DrvInfo, EthtoolOps, LinkInfo, LinkKsettings, LinkOps, NewLink};
 use crate::module::Module;
 use crate::net::core::dev::{dev_close, is_skb_forwardable, register_netdevice, unregister_netdevice};
-use crate::net::core::link_watch::{linkwatch_run, netif_carrier_off, netif_carrier_on};
+use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::core::rtnetlink::{LinkNew, rtnl_configure_link, rtnl_create_link};
 use crate::net::ethernet::eth::{ETH_MAX_MTU, eth_type_trans, ether_setup};
-use crate::netlink::NlError;
+use crate::netlink::{Errno, NlError};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::netdev::{AddrAssign, NetDevice, OperState, TSO_MAX_SIZE};
+use crate::tables::netdev::{AddrAssign, NetDevice, TSO_MAX_SIZE};
 use crate::tables::netdev_features::{
     FRAGLIST, GRO, GSO_ENCAP_ALL, GSO_SOFTWARE, HIGHDMA, HW_CSUM, HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX,
     HW_VLAN_STAG_RX, HW_VLAN_STAG_TX, LLTX, RXCSUM, SCTP_CRC, SG,
 };
 use crate::{Cx, Kernel};
+use glassnet_wire::eth::ETH_HLEN;
 
 /// The module.
 pub static MODULE: Module = Module { links: &[&LINK_OPS], ..Module::named("veth") };
@@ -27,7 +28,7 @@ pub static LINK_OPS: LinkOps = LinkOps {
     newlink: Some(veth_newlink),
     dellink: Some(veth_dellink),
     open: Some(veth_open),
-    stop: Some(veth_carrier),
+    stop: Some(veth_close),
     ethtool: EthtoolOps {
         get_drvinfo: Some(|_| DrvInfo { driver: "veth", version: "1.0", fw_version: "", bus_info: "" }),
         get_ethtool_stats: Some(veth_get_ethtool_stats),
@@ -79,8 +80,6 @@ fn veth_setup(dev: &mut NetDevice) {
     dev.tso_max_size = TSO_MAX_SIZE;
     dev.features = VETH_FEATURES | LLTX;
     dev.hw_features = VETH_FEATURES;
-    // The driver turns the carrier of a new device off.
-    (dev.carrier, dev.operstate, dev.carrier_down_count) = (false, OperState::Down, 1);
 }
 
 /// Registers the peer first, so it has the lower ifindex.
@@ -96,7 +95,7 @@ fn veth_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
     Ok(dev)
 }
 
-/// GRO is off by default (`veth_disable_gro`).
+/// GRO is off by default (`veth_disable_gro`), and a new device has no carrier.
 fn veth_register(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
     dev.num_tx_queues = cx.k.cpus.len() as u32;
     dev.num_rx_queues = dev.num_tx_queues;
@@ -104,6 +103,7 @@ fn veth_register(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
     let netdev = &mut cx.k.devs[dev];
     netdev.features &= !GRO;
     netdev.wanted_features &= !GRO;
+    netif_carrier_off(cx, dev);
     Ok(dev)
 }
 
@@ -121,17 +121,20 @@ fn veth_dellink(cx: &mut Cx, dev: DevId) {
     }
 }
 
+/// Both have a carrier once both are up.
 fn veth_open(cx: &mut Cx, dev: DevId) {
-    veth_carrier(cx, dev);
-    linkwatch_run(cx, dev);
+    if let Some(peer) = cx.k.devs[dev].link
+        && cx.k.devs[peer].is_up()
+    {
+        netif_carrier_on(cx, dev);
+        netif_carrier_on(cx, peer);
+    }
 }
 
-/// The carrier is on while both devices are up.
-fn veth_carrier(cx: &mut Cx, dev: DevId) {
-    let Some(peer) = cx.k.devs[dev].link else { return };
-    let on = cx.k.devs[dev].is_up() && cx.k.devs[peer].is_up();
-    for end in [dev, peer] {
-        if on { netif_carrier_on(cx, end) } else { netif_carrier_off(cx, end) }
+fn veth_close(cx: &mut Cx, dev: DevId) {
+    netif_carrier_off(cx, dev);
+    if let Some(peer) = cx.k.devs[dev].link {
+        netif_carrier_off(cx, peer);
     }
 }
 
@@ -160,8 +163,12 @@ pub fn veth_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(peer) = cx.k.devs[dev].link else {
         return drop(cx, skb, dev);
     };
-    if !is_skb_forwardable(cx, peer, len) || len < glassnet_wire::eth::ETH_HLEN {
-        cx.call(crate::door::Func::DevForwardSkb, skb);
+    if len < ETH_HLEN {
+        return drop(cx, skb, dev);
+    }
+    if !is_skb_forwardable(cx, peer, len) {
+        cx.call(Func::DevForwardSkb, skb);
+        cx.k.devs[peer].stats.rx_dropped += 1;
         return drop(cx, skb, dev);
     }
     let stats = &mut cx.k.devs[dev].stats;
@@ -175,6 +182,7 @@ pub fn veth_xmit(cx: &mut Cx, skb: SkbId) -> Door {
 
 fn drop(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
     cx.k.devs[dev].stats.tx_dropped += 1;
+    cx.xmit_failed(skb, Errno::ENOBUFS);
     cx.kfree_skb(skb, DropReason::NotSpecified)
 }
 
@@ -201,6 +209,7 @@ fn skb_scrub_packet(cx: &mut Cx, skb: SkbId, to: DevId) {
     pkt.priority = 0;
     pkt.nf_trace = false;
     pkt.nf_bridge = None;
+    pkt.ip.flags = 0;
     if crosses_netns {
         pkt.mark = 0;
     }

@@ -15,6 +15,12 @@ pub fn jiffies(now: Nanos) -> u64 {
     now.0 / JIFFY
 }
 
+/// The time of the last tick: what `jiffies` tells of the time.
+#[inline]
+pub fn last_tick(now: Nanos) -> Nanos {
+    Nanos(jiffies(now) * JIFFY)
+}
+
 /// When a timer that is set now for `at` expires. The timer wheel's slots get wider with distance, and timers
 /// expire at the end of their slot (`calc_wheel_index`).
 pub fn wheel_expiry(now: Nanos, at: Nanos) -> Nanos {

@@ -17,6 +17,7 @@ pub mod ipset;
 pub mod ipv4;
 pub mod jiffies;
 pub mod klog;
+pub mod link_watch;
 pub mod neigh;
 pub mod neigh_parms;
 pub mod neigh_types;

@@ -137,7 +137,7 @@ pub struct NetDevice {
     pub label: u32,
     /// Takes every received frame before the protocols do (`rx_handler`): the door into the upper device.
     pub rx_handler: Option<RxHandler>,
-    /// Its queueing discipline.
+    /// The queueing discipline that packets are given to; `noop` while it cannot transmit.
     pub qdisc: &'static Qdisc,
     /// What its bridge knows of it, if it is a port (`rx_handler_data`). It has a field of its own, and a type, because
     /// each frame in a bridge looks at it three times.
@@ -152,6 +152,8 @@ pub struct NetDevice {
     pub name_assign: NameAssign,
     /// State of the link.
     pub operstate: OperState,
+    /// Its queueing discipline when it can transmit (`qdisc_sleeping`); this is what `ip link` shows.
+    pub qdisc_sleeping: &'static Qdisc,
     /// The address to send to all.
     pub broadcast: Mac,
     /// How it got its address.
@@ -233,6 +235,7 @@ impl NetDevice {
             name,
             name_assign,
             operstate: OperState::Unknown,
+            qdisc_sleeping: qdisc,
             broadcast: Mac::ZERO,
             addr_assign: AddrAssign::Perm,
             perm_addr: Mac::ZERO,
@@ -282,9 +285,19 @@ impl NetDevice {
         self.flags & IFF_UP != 0
     }
 
-    /// It can carry traffic (`netif_oper_up` with the carrier).
+    /// Its operational state allows traffic, as far as it is known (`netif_oper_up`).
+    pub fn netif_oper_up(&self) -> bool {
+        matches!(self.operstate, OperState::Up | OperState::Unknown)
+    }
+
+    /// It is up and its operational state allows traffic (`IFF_RUNNING`).
     pub fn is_running(&self) -> bool {
-        self.is_up() && matches!(self.operstate, OperState::Up | OperState::Unknown)
+        self.is_up() && self.netif_oper_up()
+    }
+
+    /// `IFF_RUNNING` or `IFF_LOWER_UP`: routes do not count it as down.
+    pub fn carries(&self) -> bool {
+        self.is_up() && (self.netif_oper_up() || self.carrier)
     }
 
     /// It is `lo`.
@@ -296,7 +309,7 @@ impl NetDevice {
     pub fn dev_get_flags(&self) -> u32 {
         let mut flags = self.flags & !(IFF_PROMISC | IFF_ALLMULTI) | self.gflags;
         if self.is_up() {
-            if matches!(self.operstate, OperState::Up | OperState::Unknown) {
+            if self.netif_oper_up() {
                 flags |= IFF_RUNNING;
             }
             if self.carrier {

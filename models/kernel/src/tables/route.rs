@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 
+use super::jiffies::last_tick;
 use super::route_types::RouteType;
 use crate::ids::{DevId, NeighId};
 use crate::netlink::Errno;
@@ -179,7 +180,7 @@ pub struct FibException {
     pub gateway: Ipv4Addr,
     /// The path MTU was below the minimum that is accepted, so it is fixed.
     pub locked: bool,
-    /// When the path MTU is forgotten.
+    /// When it is forgotten.
     pub expires: Nanos,
 }
 
@@ -205,16 +206,24 @@ impl FibExceptions {
         if self.0.is_empty() {
             return None;
         }
-        let mut found = *self.0.get(&(dev, dst))?;
-        if found.pmtu != 0 && now > found.expires {
-            found.pmtu = 0;
-        }
-        (found.pmtu != 0 || !found.gateway.is_unspecified()).then_some(found)
+        let now = last_tick(now);
+        self.0.get(&(dev, dst)).filter(|found| now <= found.expires).copied()
     }
 
-    /// Notes something for a destination.
-    pub fn update(&mut self, dev: DevId, dst: Ipv4Addr, change: impl FnOnce(&mut FibException)) {
-        change(self.0.entry((dev, dst)).or_default());
+    /// Notes something for a destination until `expires`; what was noted before holds as long (`update_or_create_fnhe`).
+    pub fn update(
+        &mut self,
+        (dev, dst): (DevId, Ipv4Addr),
+        now: Nanos,
+        expires: Nanos,
+        change: impl FnOnce(&mut FibException),
+    ) {
+        let found = self.0.entry((dev, dst)).or_default();
+        if now > found.expires {
+            *found = FibException::default();
+        }
+        found.expires = expires;
+        change(found);
     }
 
     /// Forgets everything (`rt_cache_flush`).

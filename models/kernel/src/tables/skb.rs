@@ -49,8 +49,10 @@ pub struct BrCb {
     pub promisc: bool,
 }
 
-/// The packet came through `ip_send_skb`: if netfilter drops it before it left, that counts as `OutDiscards`.
+/// The packet came through `ip_send_skb`, and did not leave it yet: if it cannot be sent, that counts as `OutDiscards`.
 pub const IPSKB_SENT: u16 = 1 << 14;
+/// Who called to send the packet waits for the result: [`crate::Kernel::xmit_error`].
+pub const XMIT_AWAITED: u16 = 1 << 13;
 
 /// What IPv4 notes in a packet (`struct inet_skb_parm`, include/net/ip.h).
 #[derive(Clone, Copy, Debug, Default)]

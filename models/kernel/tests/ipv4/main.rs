@@ -1,6 +1,8 @@
 //! IPv4 between namespaces: who answers, by which functions, and what is left in the tables.
 
+mod arp;
 mod net;
+mod output_errors;
 
 use std::net::Ipv4Addr;
 
@@ -29,6 +31,7 @@ use glassnet_kernel::tables::socket::PmtuDisc;
 use glassnet_kernel::tables::sysctl::ConfOf;
 use glassnet_kernel::trace::{Level, Step};
 use glassnet_sim::Nanos;
+use glassnet_wire::Mac;
 
 use net::{MACHINE, NEW, Net, add_addr, chain, echo_request, ip, route_via};
 
@@ -341,8 +344,47 @@ fn a_router_tells_of_a_better_one() {
     net.ping(id, "10.9.0.1", 56).expect("sent");
     assert_eq!(net.received(id), [(5, 1, Ipv4Addr::new(10, 0, 0, 2))]);
     let query = RouteQuery { dst: ip("10.9.0.1"), ..RouteQuery::default() };
+    // The first only starts the search for the better one's address.
+    let answer = net.enter(|cx| rtm_getroute(cx, left, &query)).expect("a route");
+    assert_eq!((answer.via, answer.expires), (Some(ip("10.0.0.2")), None));
+    assert!(net.nud(0).contains(&(ip("10.0.0.77"), Nud::Incomplete)));
+    let better = NeighMsg {
+        dev,
+        dst: ip("10.0.0.77"),
+        lladdr: Some(Mac([2, 0, 0, 0, 0, 77])),
+        state: Nud::Stale,
+        flags: 0,
+        protocol: 0,
+    };
+    net.enter(|cx| rtm_newneigh(cx, left, &better, NLM_F_CREATE | NLM_F_REPLACE)).expect("a neighbour");
+    net.wait_until(1);
+    net.ping(id, "10.9.0.1", 56).expect("sent");
     let answer = net.enter(|cx| rtm_getroute(cx, left, &query)).expect("a route");
     assert_eq!((answer.via, answer.oif), (Some(ip("10.0.0.77")), Some(dev)));
+    let taken_at = net.world.now().0 / 1_000_000_000;
+    assert_eq!(answer.expires, Some(300_000_000_000));
+    net.wait_until(taken_at + 299);
+    assert_eq!(net.enter(|cx| rtm_getroute(cx, left, &query)).expect("a route").via, Some(ip("10.0.0.77")));
+    net.wait_until(taken_at + 302);
+    assert_eq!(net.enter(|cx| rtm_getroute(cx, left, &query)).expect("a route").via, Some(ip("10.0.0.2")));
+}
+
+/// Timers run in ticks, and later the further they are away: a second takes up to 32 ms more, and three of them up to
+/// 96 ms.
+#[test]
+fn a_neighbour_fails_after_three_seconds_and_a_bit() {
+    let mut net = chain(2);
+    let id = net.raw_socket(0);
+    net.ping(id, "10.0.0.9", 56).expect("sent");
+    net.wait_until(3);
+    assert_eq!(net.nud(0), [(ip("10.0.0.9"), Nud::Incomplete)]);
+    let failed_at = loop {
+        net.world.step().expect("no loop");
+        if net.nud(0) == [(ip("10.0.0.9"), Nud::Failed)] {
+            break net.world.now();
+        }
+    };
+    assert!(failed_at > Nanos::from_millis(3000) && failed_at <= Nanos::from_millis(3096), "{failed_at:?}");
 }
 
 #[test]

@@ -139,6 +139,12 @@ impl Net {
         }
     }
 
+    /// Lets time pass until `until`, in s, whether something happens then or not.
+    pub fn wait_until(&mut self, until: u64) {
+        self.world.wake_at(Nanos::from_secs(until));
+        self.run(until);
+    }
+
     pub fn ping(&mut self, id: SocketId, to: &str, payload: usize) -> Result<usize, Errno> {
         let message = echo_request(1, payload);
         let to = SendTo::Inet(ip(to), 0);

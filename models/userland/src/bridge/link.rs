@@ -152,7 +152,9 @@ fn print_port(out: &mut Out, view: &View, dev: &NetDevice, port: &BridgePort, de
     // The kernel sends the peer's ifindex only if it differs, in whatever namespace (`br_fill_ifinfo`).
     let peer = linked(view.kernel, dev).filter(|peer| peer.ifindex != dev.ifindex);
     name_and_link(peer, view.netns, out, dev, far, |name| format!("{name}: "));
-    link_flags(view.kernel, view.netns, out, dev);
+    // The real tool takes whatever device has the peer's number here.
+    let lower = peer.and_then(|peer| view.kernel.dev_by_index(view.netns, peer.ifindex));
+    link_flags(out, dev, lower.map(|lower| &view.kernel.devs[lower]));
     out.any("mtu", dev.mtu, format_args!("mtu {} ", dev.mtu));
     let (master, state) = (view.name(port.bridge), port.state.name());
     out.any("master", master, format_args!("master {master} "));

@@ -196,15 +196,15 @@ pub(crate) fn name_and_link(
     out.color(Some(Color::Ifname), "ifname", dev.name.as_str(), layout(&name));
 }
 
-/// The flags of a device in angle brackets.
-pub(crate) fn link_flags(kernel: &Kernel, netns: NetnsId, out: &mut Out, dev: &NetDevice) {
+/// The flags of a device in angle brackets; `lower` is what the tool takes for the device below it.
+pub(crate) fn link_flags(out: &mut Out, dev: &NetDevice, lower: Option<&NetDevice>) {
     let flags = dev.dev_get_flags();
     let mut words = Vec::new();
     if flags & IFF_UP != 0 && flags & IFF_RUNNING == 0 {
         words.push("NO-CARRIER");
     }
     words.extend(FLAGS.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name));
-    if linked(kernel, dev).is_some_and(|peer| peer.netns == netns && !peer.is_up()) {
+    if lower.is_some_and(|lower| !lower.is_up()) {
         words.push("M-DOWN");
     }
     out.open_array(Some("flags"));
@@ -225,7 +225,8 @@ impl View<'_> {
         self.name(out, dev, |name| format!("{name}: "));
         self.flags(out, dev);
         out.any("mtu", dev.mtu, format_args!("mtu {} ", dev.mtu));
-        out.any("qdisc", dev.qdisc.id, format_args!("qdisc {} ", dev.qdisc.id));
+        let qdisc = dev.qdisc_sleeping.id;
+        out.any("qdisc", qdisc, format_args!("qdisc {qdisc} "));
         if let Some(master) = dev.master() {
             let master = self.kernel.devs[master].name.as_str();
             out.any("master", master, format_args!("master {master} "));
@@ -279,18 +280,19 @@ impl View<'_> {
     }
 
     fn flags(&self, out: &mut Out, dev: &NetDevice) {
-        link_flags(self.kernel, self.netns, out, dev);
+        let lower = linked(self.kernel, dev).filter(|peer| peer.netns == self.netns);
+        link_flags(out, dev, lower);
     }
 
     fn operstate(&self, out: &mut Out, dev: &NetDevice, layout: impl Fn(&str) -> String) {
-        let color = match dev.operstate {
+        // A device that is set down is DOWN, whatever its operational state (`rtnl_fill_ifinfo`).
+        let state = if dev.is_up() { dev.operstate } else { OperState::Down };
+        let color = match state {
             OperState::Up => Some(Color::Up),
             OperState::Down => Some(Color::Down),
             _ => None,
         };
-        // A device that is set down is DOWN, whatever its operational state (`rtnl_fill_ifinfo`).
-        let state = if dev.is_up() { dev.operstate.name() } else { "DOWN" };
-        out.color(color, "operstate", state, layout(state));
+        out.color(color, "operstate", state.name(), layout(state.name()));
     }
 
     fn addresses(&self, out: &mut Out, dev: &NetDevice) {

@@ -140,16 +140,15 @@ fn service_name(options: &Options, port: u16) -> &'static str {
     known.filter(|_| !options.numeric).unwrap_or("*")
 }
 
-/// Sends single bytes for some seconds: a closed port returns an error.
+/// Sends single bytes for some seconds: a closed port returns an error, and so does a packet that cannot leave.
 async fn udp_answers(process: &mut Process, options: &Options, socket: &Sock) -> bool {
     let seconds = options.timeout.unwrap_or(UDP_SCAN_TIMEOUT);
-    // Other errors are ignored.
-    let refused = || matches!(socket.write(b"X"), Err(Errno::ECONNREFUSED));
-    if refused() || refused() {
+    let failed = || socket.write(b"X").is_err();
+    if failed() || failed() {
         return false;
     }
     for _ in 0..seconds {
-        if process.sleep(Nanos::from_secs(1)).await.is_err() || refused() {
+        if process.sleep(Nanos::from_secs(1)).await.is_err() || failed() {
             return false;
         }
     }

@@ -43,6 +43,8 @@ pub struct Engine {
     received: i64,
     repeats: i64,
     errors: i64,
+    /// How often the device did not take a probe (`oom_count`).
+    not_taken: i64,
     acknowledged: u16,
     pipe: i64,
     seen: BTreeSet<u16>,
@@ -100,6 +102,7 @@ impl Engine {
             received: 0,
             repeats: 0,
             errors: 0,
+            not_taken: 0,
             acknowledged: 0,
             pipe: -1,
             seen: BTreeSet::new(),
@@ -185,6 +188,11 @@ impl Engine {
         self.seen.remove(&sequence);
         let packet = self.packet(process.now(), sequence);
         let outcome = self.socket.send_to(self.to, 0, &packet);
+        if outcome == Err(Errno::ENOBUFS)
+            && let Some(pause) = self.pause_before_retry()
+        {
+            return pause;
+        }
         self.advance();
         match outcome {
             Ok(_) => {
@@ -201,13 +209,22 @@ impl Engine {
         }
     }
 
+    /// The device did not take the probe: tries again for as long as ping lingers, ms. None if that is over.
+    fn pause_before_retry(&mut self) -> Option<i64> {
+        self.tokens = 0;
+        self.not_taken += 1;
+        let pause = (self.interval / 2).clamp(MIN_INTERVAL, 500);
+        (self.not_taken * pause < self.options.linger as i64).then_some(pause)
+    }
+
     /// Sending failed. An error about an earlier probe is reported first.
     fn refused(&mut self, process: &mut Process, errno: Errno) {
-        let from_icmp = match self.socket.receive_error() {
+        let prints = match self.socket.receive_error() {
+            _ if errno == Errno::ENOBUFS => true,
             Some(error) => self.error(process, &error),
             None => false,
         };
-        if from_icmp && !self.options.quiet {
+        if prints && !self.options.quiet {
             match self.options.flood {
                 true => process.print("E"),
                 false => process.eprint(format!("ping: sendmsg: {}\n", errno.strerror())),

@@ -240,8 +240,11 @@ fn tables_of_hashlimit_are_read_and_not_written() {
             tables.insert(cfg.name, table);
         }
     });
-    world.wake_at(glassnet_sim::Nanos::from_millis(640));
-    while world.step().expect("no loop") {}
+    let later = glassnet_sim::Nanos::from_millis(640);
+    world.wake_at(later);
+    while world.next_event_at().is_some_and(|at| at <= later) {
+        world.step().expect("no loop");
+    }
     let read = |name: &str| read(&world, from(netns), &format!("/proc/net/ipt_hashlimit/{name}"));
     let line = "59 127.0.0.1:0->127.0.0.2:0 87960930222080 4947802308000000 1649267436000000\n";
     assert_eq!(read("a").as_deref(), Ok(line));

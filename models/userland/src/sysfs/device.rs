@@ -5,6 +5,7 @@
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::DevId;
 use glassnet_kernel::link::LinkKsettings;
+use glassnet_kernel::net::core::link_watch::dev_get_iflink;
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::{
@@ -129,8 +130,7 @@ fn duplex(view: &View, dev: &NetDevice) -> Result<String, Errno> {
 }
 
 fn iflink(view: &View, dev: &NetDevice) -> Result<String, Errno> {
-    let link = dev.link.map_or(dev.ifindex, |peer| view.kernel.devs[peer].ifindex);
-    Ok(link.to_string())
+    Ok(dev_get_iflink(view.kernel, dev.id).to_string())
 }
 
 /// Content of `operstate`.

@@ -236,6 +236,8 @@ impl Trace {
         }
     }
 
+    /// One message a round: all echo requests have one socket, and the real tool reads one message of each socket that
+    /// is ready.
     fn take_echo(&mut self, ident: u16) {
         let Some(socket) = &self.echo else { return };
         let first = self.options.port.unwrap_or(1);
@@ -243,16 +245,14 @@ impl Trace {
             let icmp = icmp.get(..8).filter(|icmp| icmp[0] == kind && icmp[4..6] == ident.to_be_bytes())?;
             Some(usize::from(u16::from_be_bytes([icmp[6], icmp[7]]).wrapping_sub(first)))
         };
-        while let Some(error) = socket.receive_error() {
+        if let Some(error) = socket.receive_error() {
             if let Some(probe) = mine(&error.data, 8).and_then(|at| self.probes.get_mut(at)) {
                 probe.answer(&error, true);
             }
-        }
-        // A pending error is in the error queue too; it ends this round.
-        while let Ok(Some(received)) = socket.receive() {
+        } else if let Ok(Some(received)) = socket.receive() {
             let header = usize::from(received.data.first().copied().unwrap_or(0) & 0xf) * 4;
             let icmp = received.data.get(header..).unwrap_or(&[]);
-            let Some(probe) = mine(icmp, 0).and_then(|at| self.probes.get_mut(at)) else { continue };
+            let Some(probe) = mine(icmp, 0).and_then(|at| self.probes.get_mut(at)) else { return };
             if !probe.done {
                 probe.finish(received.at, received.from.0);
                 probe.last = true;

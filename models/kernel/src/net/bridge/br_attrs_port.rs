@@ -5,6 +5,7 @@
 use super::br_attrs::{Access, BrAttr, Unit, attrs};
 use super::br_attrs_bridge::bridge_id;
 use super::br_fdb::br_fdb_delete_by_port;
+use super::br_if::br_port_state_selection;
 use crate::Cx;
 use crate::ids::DevId;
 use crate::netlink::{Errno, NlError};
@@ -44,6 +45,9 @@ fn set_state(cx: &mut Cx, dev: DevId, value: u64) {
     set_port(cx, dev, |port| {
         port.state = if disabled { PortState::Disabled } else { PortState::Forwarding };
     });
+    if let Some(bridge) = cx.k.devs[dev].port.as_ref().map(|port| port.bridge) {
+        br_port_state_selection(cx, bridge);
+    }
 }
 
 /// `br_set_port_state`

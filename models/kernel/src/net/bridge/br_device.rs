@@ -110,6 +110,7 @@ pub fn br_dev_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     stats.tx_packets += 1;
     stats.tx_bytes += len;
     let dest = cx.skbs.eth_hdr(skb).dest();
+    cx.xmit_succeeded(skb);
     cx.skbs[skb].br = BrCb { brdev: Some(bridge), ..BrCb::default() };
     if !cx.skbs.pull(skb, ETH_HLEN) {
         return cx.kfree_skb(skb, DropReason::NotSpecified);

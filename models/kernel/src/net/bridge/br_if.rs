@@ -63,7 +63,7 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     dev_set_promiscuity(cx, dev, 1);
     fdb_add_local(cx, bridge, Some(dev), addr);
     br_stp_recalculate_bridge_id(cx, bridge);
-    update_port(cx, dev);
+    enable_if_it_works(cx, dev);
     br_mtu_auto_adjust(cx, bridge);
     br_set_gso_limits(cx, bridge);
     Ok(())
@@ -97,7 +97,7 @@ fn find_portno(cx: &Cx, bridge: DevId) -> Option<u16> {
 
 /// Removes a port.
 pub fn br_del_if(cx: &mut Cx, bridge: DevId, dev: DevId) {
-    set_port_state(cx, dev, PortState::Disabled);
+    br_stp_disable_port(cx, dev);
     br_fdb_delete_by_port(cx, bridge, dev, true);
     cx.k.devs[dev].port = None;
     netdev_rx_handler_unregister(cx, dev);
@@ -125,7 +125,10 @@ fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
             br_stp_recalculate_bridge_id(cx, bridge);
         }
         NetdevEvent::ChangeMtu => br_mtu_auto_adjust(cx, bridge),
-        NetdevEvent::Up | NetdevEvent::Down | NetdevEvent::Change => update_port(cx, dev),
+        NetdevEvent::Up => enable_if_it_works(cx, dev),
+        NetdevEvent::Down if cx.k.devs[bridge].is_up() => br_stp_disable_port(cx, dev),
+        NetdevEvent::Down => {}
+        NetdevEvent::Change => br_port_carrier_check(cx, dev),
         NetdevEvent::Unregister => br_del_if(cx, bridge, dev),
         NetdevEvent::Register | NetdevEvent::ChangeName | NetdevEvent::GoingDown => {}
     }
@@ -142,10 +145,13 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
             fdb_change_local(cx, bridge, None, addr);
             br_port_state_selection(cx, bridge);
         }
-        NetdevEvent::Up | NetdevEvent::Down => {
-            let ports = cx.k.devs[bridge].bridge().map(|br| br.ports.clone()).unwrap_or_default();
-            for port in ports {
-                update_port(cx, port);
+        // The kernel does this in `br_dev_open` and `br_dev_stop`.
+        NetdevEvent::Up => ports(cx, bridge).into_iter().for_each(|port| enable_if_it_works(cx, port)),
+        NetdevEvent::Down => {
+            for port in ports(cx, bridge) {
+                if port_state(cx, port) != Some(PortState::Disabled) {
+                    br_stp_disable_port(cx, port);
+                }
             }
         }
         // The kernel does this in `br_dev_stop`, before the device is down.
@@ -154,36 +160,54 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
     }
 }
 
-/// Enables a port while its device and bridge are up and it has a carrier, and updates its path cost
-/// (`br_port_carrier_check`). Without STP an enabled port is forwarding at once (`br_stp_enable_port`,
-/// `br_stp_disable_port`).
-fn update_port(cx: &mut Cx, dev: DevId) {
-    let netdev = &cx.k.devs[dev];
-    let Some(bridge) = netdev.port.as_ref().map(|port| port.bridge) else { return };
-    let works = netdev.is_up() && netdev.carrier && cx.k.devs[bridge].is_up();
-    let cost = port_cost(cx, dev);
-    if let Some(port) = cx.k.devs[dev].port.as_mut().filter(|port| works && !port.admin_cost) {
-        port.path_cost = cost;
-    }
-    set_port_state(cx, dev, if works { PortState::Forwarding } else { PortState::Disabled });
+fn ports(cx: &Cx, bridge: DevId) -> Vec<DevId> {
+    cx.k.devs[bridge].bridge().map(|br| br.ports.clone()).unwrap_or_default()
 }
 
-fn set_port_state(cx: &mut Cx, dev: DevId, state: PortState) {
+fn port_state(cx: &Cx, dev: DevId) -> Option<PortState> {
+    cx.k.devs[dev].port.as_ref().map(|port| port.state)
+}
+
+/// Enables the port of a device that works, if its bridge is up.
+fn enable_if_it_works(cx: &mut Cx, dev: DevId) {
+    let bridge_is_up = cx.k.devs[dev].port.as_ref().is_some_and(|port| cx.k.devs[port.bridge].is_up());
+    if bridge_is_up && cx.k.devs[dev].is_running() {
+        br_stp_enable_port(cx, dev);
+    }
+}
+
+/// The operational state of a port changed: updates its path cost, and enables or disables it.
+fn br_port_carrier_check(cx: &mut Cx, dev: DevId) {
+    let (works, cost) = (cx.k.devs[dev].is_running(), port_cost(cx, dev));
     let Some(port) = cx.k.devs[dev].port.as_mut() else { return };
-    let (bridge, old) = (port.bridge, port.state);
-    let changes = (old == PortState::Disabled) != (state == PortState::Disabled);
-    if !changes {
+    if works && !port.admin_cost {
+        port.path_cost = cost;
+    }
+    let (bridge, is_enabled) = (port.bridge, port.state != PortState::Disabled);
+    if !cx.k.devs[bridge].is_up() || is_enabled == works {
         return;
     }
-    port.state = state;
-    if state == PortState::Disabled {
-        br_fdb_delete_by_port(cx, bridge, dev, false);
-    }
+    if works { br_stp_enable_port(cx, dev) } else { br_stp_disable_port(cx, dev) }
+}
+
+/// Without STP an enabled port is forwarding at once.
+fn br_stp_enable_port(cx: &mut Cx, dev: DevId) {
+    let Some(port) = cx.k.devs[dev].port.as_mut() else { return };
+    port.state = PortState::Forwarding;
+    let bridge = port.bridge;
+    br_port_state_selection(cx, bridge);
+}
+
+fn br_stp_disable_port(cx: &mut Cx, dev: DevId) {
+    let Some(port) = cx.k.devs[dev].port.as_mut() else { return };
+    port.state = PortState::Disabled;
+    let bridge = port.bridge;
+    br_fdb_delete_by_port(cx, bridge, dev, false);
     br_port_state_selection(cx, bridge);
 }
 
 /// The bridge has a carrier while a port is forwarding. Before the first call its carrier is on.
-fn br_port_state_selection(cx: &mut Cx, bridge: DevId) {
+pub fn br_port_state_selection(cx: &mut Cx, bridge: DevId) {
     let Some(br) = cx.k.devs[bridge].bridge() else { return };
     let forwards =
         |port: &DevId| cx.k.devs[*port].port.as_ref().is_some_and(|port| port.state == PortState::Forwarding);

@@ -455,6 +455,9 @@ fn refragment(cx: &mut Cx, skb: SkbId, info: NfBridge) -> Door {
     let Some(pieces) = fragments(cx, skb, mtu) else {
         return cx.kfree_skb(skb, DropReason::PktTooBig);
     };
+    let counters = &mut snmp(cx, skb).ip;
+    counters.FragCreates += pieces.len() as u64;
+    counters.FragOKs += 1;
     cx.afterwards(Door::Consume { skb });
     for piece in pieces.into_iter().rev() {
         cx.skbs.push_eth(piece, eth);

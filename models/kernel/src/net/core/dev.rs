@@ -6,9 +6,10 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP};
 
+use super::link_watch::{linkwatch_forget_dev, linkwatch_init_dev};
 use super::net_namespace::peernet2id_alloc;
 use super::notifier::{NetdevEvent, call_netdevice_notifiers};
-use super::sch_generic::{NOOP, dev_activate};
+use super::sch_generic::{NOOP, dev_activate, dev_deactivate};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NetnsId, SkbId};
@@ -211,10 +212,7 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
 pub fn __dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.mac_header = pkt.data;
-    let netdev = &cx.k.devs[pkt.dev];
-    // For a device that is down or has no carrier, `dev_deactivate` (net/sched/sch_generic.c) sets noop.
-    let qdisc = if netdev.is_up() && netdev.carrier { netdev.qdisc } else { &NOOP };
-    match qdisc.enqueue {
+    match cx.k.devs[pkt.dev].qdisc.enqueue {
         Some(enqueue) => enqueue(cx, skb),
         None => cx.pass(Door::ValidateXmitSkb { skb }),
     }
@@ -329,6 +327,7 @@ pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlEr
     cx.k.devs.insert(dev);
     cx.k.netns[netns].devs.insert(ifindex, id);
     cx.k.relabel(id);
+    linkwatch_init_dev(cx, id);
     call_netdevice_notifiers(cx, id, NetdevEvent::Register);
     Ok(id)
 }
@@ -337,6 +336,7 @@ pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlEr
 pub fn unregister_netdevice(cx: &mut Cx, dev: DevId) {
     dev_close(cx, dev);
     call_netdevice_notifiers(cx, dev, NetdevEvent::Unregister);
+    linkwatch_forget_dev(cx, dev);
     let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
     cx.k.netns[netns].devs.remove(&ifindex);
     cx.k.devs.remove(dev);
@@ -357,7 +357,7 @@ pub fn dev_change_net_namespace(cx: &mut Cx, dev: DevId, netns: NetnsId) {
     let ifindex = if target.devs.contains_key(&ifindex) { target.new_ifindex() } else { ifindex };
     target.devs.insert(ifindex, dev);
     let netdev = &mut cx.k.devs[dev];
-    (netdev.ifindex, netdev.netns, netdev.qdisc) = (ifindex, netns, &NOOP);
+    (netdev.ifindex, netdev.netns, netdev.qdisc_sleeping) = (ifindex, netns, &NOOP);
     cx.k.relabel(dev);
     call_netdevice_notifiers(cx, dev, NetdevEvent::Register);
 }
@@ -435,10 +435,10 @@ pub fn dev_open(cx: &mut Cx, dev: DevId) {
         return;
     }
     cx.k.devs[dev].flags |= IFF_UP;
-    dev_activate(cx, dev);
     if let Some(open) = cx.k.devs[dev].ops.open {
         open(cx, dev);
     }
+    dev_activate(cx, dev);
     call_netdevice_notifiers(cx, dev, NetdevEvent::Up);
 }
 
@@ -449,6 +449,7 @@ pub fn dev_close(cx: &mut Cx, dev: DevId) {
     }
     call_netdevice_notifiers(cx, dev, NetdevEvent::GoingDown);
     cx.k.devs[dev].flags &= !IFF_UP;
+    dev_deactivate(cx, dev);
     if let Some(stop) = cx.k.devs[dev].ops.stop {
         stop(cx, dev);
     }

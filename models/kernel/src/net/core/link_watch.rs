@@ -2,57 +2,147 @@
 //!
 //! Kernel: net/core/link_watch.c, net/sched/sch_generic.c
 //!
-//! The kernel does this in a work queue, up to a second later; here it is done at once.
+//! A driver changes the carrier at once. What follows from it (the operational state, the queueing discipline, and what
+//! bridges, routes and neighbours do about it) is work for later. The kernel's worker needs the RTNL lock, so it gets
+//! its turn when the request that it was queued by ends ([`linkwatch_turn`]); only events that are not urgent wait for
+//! up to a second after others.
+
+use glassnet_sim::Nanos;
 
 use super::notifier::{NetdevEvent, call_netdevice_notifiers};
-use crate::Cx;
+use super::sch_generic::{dev_activate, dev_deactivate};
 use crate::ids::DevId;
+use crate::tables::jiffies::{HZ, JIFFY, jiffies, wheel_expiry};
 use crate::tables::netdev::OperState;
+use crate::{Cx, Kernel};
 
 /// The carrier is on.
 pub fn netif_carrier_on(cx: &mut Cx, dev: DevId) {
-    set_carrier(cx, dev, true);
+    let netdev = &mut cx.k.devs[dev];
+    if !netdev.carrier {
+        netdev.carrier = true;
+        netdev.carrier_up_count += 1;
+        linkwatch_fire_event(cx, dev);
+    }
 }
 
 /// The carrier is off.
 pub fn netif_carrier_off(cx: &mut Cx, dev: DevId) {
-    set_carrier(cx, dev, false);
+    let netdev = &mut cx.k.devs[dev];
+    if netdev.carrier {
+        netdev.carrier = false;
+        netdev.carrier_down_count += 1;
+        linkwatch_fire_event(cx, dev);
+    }
 }
 
-fn set_carrier(cx: &mut Cx, dev: DevId, on: bool) {
-    let netdev = &mut cx.k.devs[dev];
-    if netdev.carrier == on {
+/// The ifindex of the device that it is linked to, in that one's namespace; its own if there is none (`dev_get_iflink`).
+pub fn dev_get_iflink(k: &Kernel, dev: DevId) -> u32 {
+    let netdev = &k.devs[dev];
+    netdev.link.map_or(netdev.ifindex, |link| k.devs[link].ifindex)
+}
+
+/// Operational state by the carrier (RFC 2863). Two devices in two namespaces may have the same number; then the one
+/// without a carrier counts as having none below it.
+fn default_operstate(k: &Kernel, dev: DevId) -> OperState {
+    let netdev = &k.devs[dev];
+    match netdev.carrier {
+        true => OperState::Up,
+        false if netdev.ifindex != dev_get_iflink(k, dev) => OperState::LowerLayerDown,
+        false => OperState::Down,
+    }
+}
+
+/// The state of a device that is registered without a carrier.
+pub fn linkwatch_init_dev(cx: &mut Cx, dev: DevId) {
+    if !cx.k.devs[dev].carrier {
+        cx.k.devs[dev].operstate = default_operstate(cx.k, dev);
+    }
+}
+
+/// The event does not wait: what is linked to another device changes with it, and a carrier that came back ends a
+/// downtime.
+fn linkwatch_urgent_event(k: &Kernel, dev: DevId) -> bool {
+    let netdev = &k.devs[dev];
+    let changing = netdev.qdisc.id != netdev.qdisc_sleeping.id;
+    netdev.is_up() && (netdev.ifindex != dev_get_iflink(k, dev) || netdev.carrier && changing)
+}
+
+fn linkwatch_fire_event(cx: &mut Cx, dev: DevId) {
+    let urgent = linkwatch_urgent_event(cx.k, dev);
+    let pending = cx.k.link_watch.events.contains(&dev);
+    if !pending {
+        cx.k.link_watch.events.push(dev);
+    }
+    if !pending || urgent {
+        linkwatch_schedule_work(cx, urgent);
+    }
+}
+
+fn linkwatch_schedule_work(cx: &mut Cx, urgent: bool) {
+    let (now, watch) = (cx.now, &mut cx.k.link_watch);
+    if watch.urgent || watch.due.is_some() && !urgent {
         return;
     }
-    netdev.carrier = on;
-    if on {
-        netdev.carrier_up_count += 1;
+    watch.urgent = urgent;
+    let ticks = watch.next_event.saturating_sub(jiffies(now));
+    let due = if urgent || ticks == 0 { now } else { wheel_expiry(now, now + Nanos(ticks * JIFFY)) };
+    watch.due = Some(due);
+    cx.set_timer(due, linkwatch_event, 0);
+}
+
+/// The worker gets its turn, if it is due: the RTNL lock was given back (`rtnl_unlock`).
+pub fn linkwatch_turn(cx: &mut Cx) {
+    linkwatch_event(cx, 0);
+}
+
+fn linkwatch_event(cx: &mut Cx, _: u32) {
+    // What bridges do about a port's carrier may queue the work again.
+    while cx.k.link_watch.due.is_some_and(|due| due <= cx.now) {
+        cx.k.link_watch.due = None;
+        let urgent_only = cx.k.link_watch.next_event > jiffies(cx.now);
+        linkwatch_run_queue(cx, urgent_only);
+    }
+}
+
+fn linkwatch_run_queue(cx: &mut Cx, urgent_only: bool) {
+    let watch = &mut cx.k.link_watch;
+    watch.urgent = false;
+    if !urgent_only {
+        watch.next_event = jiffies(cx.now) + HZ;
+    }
+    for dev in std::mem::take(&mut watch.events) {
+        if urgent_only && !linkwatch_urgent_event(cx.k, dev) {
+            cx.k.link_watch.events.push(dev);
+        } else {
+            linkwatch_do_dev(cx, dev);
+        }
+    }
+    if !cx.k.link_watch.events.is_empty() {
+        linkwatch_schedule_work(cx, false);
+    }
+}
+
+fn linkwatch_do_dev(cx: &mut Cx, dev: DevId) {
+    cx.k.devs[dev].operstate = default_operstate(cx.k, dev);
+    if !cx.k.devs[dev].is_up() {
+        return;
+    }
+    if cx.k.devs[dev].carrier {
+        dev_activate(cx, dev)
     } else {
-        netdev.carrier_down_count += 1;
+        dev_deactivate(cx, dev)
     }
-    linkwatch_run(cx, dev);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Change);
 }
 
-/// Updates the operational state after a change of carrier, and notifies.
-pub fn linkwatch_run(cx: &mut Cx, dev: DevId) {
-    let was = cx.k.devs[dev].is_running();
-    let state = default_operstate(cx, dev);
-    cx.k.devs[dev].operstate = state;
-    if cx.k.devs[dev].is_up() && was != cx.k.devs[dev].is_running() {
-        call_netdevice_notifiers(cx, dev, NetdevEvent::Change);
-    }
-    if let Some(peer) = cx.k.devs[dev].link {
-        let state = default_operstate(cx, peer);
-        cx.k.devs[peer].operstate = state;
-    }
+/// A device is unregistered.
+pub fn linkwatch_forget_dev(cx: &mut Cx, dev: DevId) {
+    cx.k.link_watch.events.retain(|waiting| *waiting != dev);
 }
 
-/// Operational state by the carrier of the device and of its lower or peer device (RFC 2863).
-fn default_operstate(cx: &Cx, dev: DevId) -> OperState {
-    let netdev = &cx.k.devs[dev];
-    match netdev.link {
-        _ if netdev.carrier => OperState::Up,
-        Some(link) if !cx.k.devs[link].carrier => OperState::LowerLayerDown,
-        _ => OperState::Down,
-    }
+/// A machine whose cables are connected has been up for a while: nothing holds later events back.
+pub fn linkwatch_settle(cx: &mut Cx) {
+    linkwatch_run_queue(cx, false);
+    cx.k.link_watch.next_event = 0;
 }

@@ -15,6 +15,7 @@ use crate::net::core::sock::TRUESIZE_OVERHEAD;
 use crate::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
+use crate::tables::jiffies::{last_tick, wheel_expiry};
 use crate::tables::neigh::{EventSend, Neighbour, TimerWants, UPDATE_F_ADMIN, UPDATE_F_OVERRIDE, Updated};
 use crate::tables::neigh_parms::NeighParms;
 use crate::tables::neigh_types::{NTF_PROXY, NTF_USE, NeighMsg, NeighRow, Nud};
@@ -43,7 +44,7 @@ pub fn neigh_create(cx: &mut Cx, dev: DevId, ip: Ipv4Addr) -> Option<NeighId> {
     if !make_room(cx) {
         return None;
     }
-    let (ip, now) = (key_on(cx.k, dev, ip), cx.now);
+    let (ip, now) = (key_on(cx.k, dev, ip), last_tick(cx.now));
     let id = cx.k.neigh.create(dev, ip, now);
     let base = parms(cx.k, dev).base_reachable_time;
     schedule_gc(cx);
@@ -55,7 +56,7 @@ pub fn neigh_create(cx: &mut Cx, dev: DevId, ip: Ipv4Addr) -> Option<NeighId> {
 
 /// Deletes entries if the table is near its limit (`neigh_alloc`, `neigh_forced_gc`); false if it stays full.
 fn make_room(cx: &mut Cx) -> bool {
-    let (gc, have, now) = (cx.k.neigh.gc, cx.k.neigh.len() as u32, cx.now);
+    let (gc, have, now) = (cx.k.neigh.gc, cx.k.neigh.len() as u32, last_tick(cx.now));
     let pressed = now.since(cx.k.neigh.last_flush) > Nanos::from_secs(5);
     if have < gc.thresh3 && (have < gc.thresh2 || !pressed) {
         return true;
@@ -83,7 +84,7 @@ pub fn neigh_periodic_work(cx: &mut Cx, _: u32) {
     if (cx.k.neigh.len() as u32) < cx.k.neigh.gc.thresh1 {
         return;
     }
-    let (k, now) = (&*cx.k, cx.now);
+    let (k, now) = (&*cx.k, last_tick(cx.now));
     for id in k.neigh.stale(|dev| parms(k, dev).gc_stale_time, now) {
         neigh_remove(cx, id);
     }
@@ -101,12 +102,13 @@ pub fn neigh_resolve_output(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(entry) = cx.k.neigh.get_mut(id) else {
         return cx.kfree_skb(skb, DropReason::NeighDead);
     };
-    entry.used = cx.now;
+    entry.used = last_tick(cx.now);
     if !entry.nud.connected() && !matches!(entry.nud, Nud::Delay | Nud::Probe) {
         match neigh_event_send(cx, id, Some(skb)) {
             EventSend::Send => {}
             EventSend::Drop(reason) => return cx.kfree_skb(skb, reason),
             EventSend::Queued { probe } => {
+                cx.xmit_succeeded(skb);
                 return if probe { Door::NeighProbe { neigh: id } } else { Door::End };
             }
         }
@@ -142,7 +144,7 @@ fn neigh_event_send(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> EventSend {
     if let Some(skb) = skb {
         cx.call(Func::NeighEventSend, skb);
     }
-    let now = cx.now;
+    let now = last_tick(cx.now);
     let packet = skb.map(|skb| (skb, (cx.skbs[skb].len() + TRUESIZE_OVERHEAD) as u32));
     let Some(dev) = cx.k.neigh.get(id).map(|entry| entry.dev) else {
         return EventSend::Drop(DropReason::NeighDead);
@@ -150,33 +152,45 @@ fn neigh_event_send(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> EventSend {
     let parms = parms(cx.k, dev);
     let mut pushed_out = Vec::new();
     let Some(entry) = cx.k.neigh.get_mut(id) else { return EventSend::Drop(DropReason::NeighDead) };
+    let armed = entry.timer;
     let done = entry.event_send(packet, &parms, now, &mut pushed_out);
     for old in pushed_out {
         cx.kfree_skb(old, DropReason::NeighQueuefull);
     }
-    set_timer(cx, id);
+    set_timer(cx, id, armed);
     cx.note(|cx| Note::Neigh(cx.k.neigh.get(id).map(|entry| (entry.ip, entry.nud))));
     done
 }
 
-fn set_timer(cx: &mut Cx, id: NeighId) {
-    if let Some(at) = cx.k.neigh.get(id).and_then(|entry| entry.timer) {
-        cx.set_timer(at, neigh_timer_handler, id.0);
+/// Sets the timer of a neighbour, if it was armed anew.
+fn set_timer(cx: &mut Cx, id: NeighId, armed_before: Option<Nanos>) {
+    let now = cx.now;
+    let Some(entry) = cx.k.neigh.get_mut(id).filter(|entry| entry.timer != armed_before) else { return };
+    let Some(at) = entry.timer else { return };
+    let expiry = wheel_expiry(now, at);
+    entry.timer = Some(expiry);
+    cx.set_timer(expiry, neigh_timer_handler, id.0);
+}
+
+/// Starts the resolution of a neighbour for which no packet waits (`neigh_event_send` without one).
+pub fn neigh_start(cx: &mut Cx, id: NeighId) {
+    if let EventSend::Queued { probe: true } = neigh_event_send(cx, id, None) {
+        cx.walk(Door::NeighProbe { neigh: id });
     }
 }
 
 /// The timer of a neighbour (`neigh_timer_handler`). Ignored if it was rearmed, or the entry deleted.
 pub fn neigh_timer_handler(cx: &mut Cx, id: u32) {
     let id = NeighId(id);
-    let now = cx.now;
     let Some(entry) = cx.k.neigh.get(id) else { return };
+    let now = last_tick(cx.now);
     if entry.timer.is_none_or(|at| at > now) {
         return;
     }
     let parms = parms(cx.k, entry.dev);
     let Some(entry) = cx.k.neigh.get_mut(id) else { return };
     let wants = entry.timer_handler(&parms, now);
-    set_timer(cx, id);
+    set_timer(cx, id, None);
     match wants {
         TimerWants::Nothing => {}
         TimerWants::Probe => cx.walk(Door::NeighProbe { neigh: id }),
@@ -203,15 +217,16 @@ fn rand_reach_time(cx: &mut Cx, dev: DevId) {
 
 /// Updates address and state (`neigh_update`), and sends the queued packets.
 pub fn neigh_update(cx: &mut Cx, id: NeighId, lladdr: Option<Mac>, new: Nud, flags: u32) -> bool {
-    let now = cx.now;
+    let now = last_tick(cx.now);
     let Some(dev) = cx.k.neigh.get(id).map(|entry| entry.dev) else { return false };
     if new == Nud::Reachable {
         rand_reach_time(cx, dev);
     }
     let parms = parms(cx.k, dev);
     let Some(entry) = cx.k.neigh.get_mut(id) else { return false };
+    let armed = entry.timer;
     let done = entry.update(lladdr, new, flags, &parms, now);
-    set_timer(cx, id);
+    set_timer(cx, id, armed);
     match done {
         Updated::Refused => return false,
         Updated::Done { flush, invalidate } => {
@@ -287,9 +302,7 @@ pub fn rtm_newneigh(cx: &mut Cx, netns: NetnsId, msg: &NeighMsg, flags: u16) -> 
         entry.flags = msg.flags & !NTF_USE;
     }
     if msg.flags & NTF_USE != 0 {
-        if let EventSend::Queued { probe: true } = neigh_event_send(cx, id, None) {
-            cx.walk(Door::NeighProbe { neigh: id });
-        }
+        neigh_start(cx, id);
         return Ok(());
     }
     let update = UPDATE_F_ADMIN | if override_it { UPDATE_F_OVERRIDE } else { 0 };
@@ -320,5 +333,6 @@ pub fn rtm_delneigh(cx: &mut Cx, netns: NetnsId, msg: &NeighMsg) -> Result<(), N
 /// The neighbours of a namespace.
 pub fn dump_neigh(k: &Kernel, netns: NetnsId, now: Nanos) -> Vec<NeighRow> {
     let here = |dev: DevId| k.devs.get(dev).is_some_and(|netdev| netdev.netns == netns);
+    let now = last_tick(now);
     k.neigh.iter().filter(|(_, entry)| here(entry.dev)).map(|(_, entry)| entry.row(now)).collect()
 }

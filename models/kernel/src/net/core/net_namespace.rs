@@ -3,6 +3,7 @@
 //! Kernel: net/core/net_namespace.c
 
 use super::dev::{dev_change_net_namespace, dev_open, unregister_netdevice};
+use super::link_watch::linkwatch_turn;
 use super::rtnetlink::rtnl_delete_link;
 use crate::Cx;
 use crate::Kernel;
@@ -53,6 +54,7 @@ pub fn cleanup_net(cx: &mut Cx, netns: NetnsId) {
     }
     cx.k.netns.remove(netns);
     unhash_nsid(cx, netns);
+    linkwatch_turn(cx);
 }
 
 /// Deletes a namespace without name and processes (the last `put_net`).

@@ -8,6 +8,7 @@ use super::dev::{
     alloc_netdev, dev_change_name, dev_change_net_namespace, dev_close, dev_open, dev_set_allmulti,
     dev_set_mtu, dev_set_promiscuity, register_netdevice, unregister_netdevice,
 };
+use super::link_watch::linkwatch_turn;
 use super::net_namespace::peernet2id_alloc;
 use super::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::ids::{DevId, NetnsId};
@@ -107,6 +108,12 @@ pub fn rtnl_create_link(netns: NetnsId, ops: &'static LinkOps, new: &LinkNew) ->
 /// `EEXIST` if name or ifindex is in use, `EINVAL` for an invalid name, `EOPNOTSUPP` for an unknown kind, and those of
 /// the kind and of the attributes.
 pub fn rtm_newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, NlError> {
+    let made = newlink(cx, netns, new);
+    linkwatch_turn(cx);
+    made
+}
+
+fn newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, NlError> {
     let target = new.set.netns.unwrap_or(netns);
     let has_name = new.name.as_ref().is_some_and(|name| cx.k.dev_by_name(target, name).is_some());
     if has_name || new.ifindex.is_some_and(|ifindex| cx.k.dev_by_index(target, ifindex).is_some()) {
@@ -130,7 +137,7 @@ pub fn rtm_newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, N
 ///
 /// That of the first attribute that is refused.
 pub fn rtnl_configure_link(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
-    do_setlink(cx, dev, LinkSet { netns: None, name: None, info: None, ..set })
+    setlink(cx, dev, LinkSet { netns: None, name: None, info: None, ..set })
 }
 
 /// Deletes a device by its kind's `dellink`.
@@ -148,6 +155,7 @@ pub fn rtm_dellink(cx: &mut Cx, dev: DevId) -> Result<(), NlError> {
         return Err(Errno::EOPNOTSUPP.into());
     }
     rtnl_delete_link(cx, dev);
+    linkwatch_turn(cx);
     Ok(())
 }
 
@@ -187,6 +195,12 @@ fn do_set_master(cx: &mut Cx, dev: DevId, master: Option<DevId>) -> Result<(), N
 ///
 /// That of the first change that is refused.
 pub fn do_setlink(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
+    let done = setlink(cx, dev, set);
+    linkwatch_turn(cx);
+    done
+}
+
+fn setlink(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
     change_info(cx, dev, &set)?;
     if let Some(netns) = set.netns {
         move_to(cx, dev, netns, set.name.as_deref())?;

@@ -21,10 +21,19 @@ fn noop_enqueue(cx: &mut Cx, skb: SkbId) -> Door {
     cx.kfree_skb(skb, DropReason::QdiscDrop)
 }
 
-/// Sets the qdisc of a device that comes up (`dev_activate`).
+/// Attaches the default qdisc to a device that is up for the first time, and lets packets in once it has a carrier
+/// (`dev_activate`).
 pub fn dev_activate(cx: &mut Cx, dev: DevId) {
     let netdev = &mut cx.k.devs[dev];
-    if netdev.qdisc.id == NOOP.id {
-        netdev.qdisc = if netdev.no_queue { &NOQUEUE } else { &FQ_CODEL };
+    if netdev.qdisc_sleeping.id == NOOP.id {
+        netdev.qdisc_sleeping = if netdev.no_queue { &NOQUEUE } else { &FQ_CODEL };
     }
+    if netdev.carrier {
+        netdev.qdisc = netdev.qdisc_sleeping;
+    }
+}
+
+/// Drops all further packets (`dev_deactivate`).
+pub fn dev_deactivate(cx: &mut Cx, dev: DevId) {
+    cx.k.devs[dev].qdisc = &NOOP;
 }

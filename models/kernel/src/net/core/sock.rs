@@ -10,6 +10,11 @@ use crate::tables::socket::Queued;
 /// Overhead of a packet in a receive buffer (`struct sk_buff` and `skb_shared_info`), bytes.
 pub const TRUESIZE_OVERHEAD: usize = 576;
 
+/// A device that did not take a packet is an error for this socket's program (`IP_RECVERR`); others are told nothing.
+pub fn hears_of_full_devices(cx: &Cx, id: SocketId) -> bool {
+    cx.k.sockets.get(id).is_some_and(|socket| socket.opts.recverr)
+}
+
 /// Appends a packet to a socket's queue and wakes its reader. False if the receive buffer is full; the caller keeps
 /// the packet.
 pub fn sock_queue_rcv_skb(cx: &mut Cx, id: SocketId, queued: Queued) -> bool {

@@ -37,7 +37,7 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -> R
     let ipv4 = &cx.k.netns[netns].ipv4;
     let free = cx.k.netns[netns].sysctls.get(&IP_NONLOCAL_BIND) != 0;
     let own = matches!(
-        inet_addr_type(&ipv4.fib, address),
+        inet_addr_type(&ipv4.fib, address).0,
         RouteType::Local | RouteType::Multicast | RouteType::Broadcast
     );
     if !address.is_unspecified() && !own && !free {

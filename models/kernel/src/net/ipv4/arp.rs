@@ -9,7 +9,7 @@ use glassnet_wire::arp::{ARPHRD_ETHER, ARPOP_REPLY, ARPOP_REQUEST, ArpHdr};
 use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
 use zerocopy::IntoBytes;
 
-use super::fib_frontend::inet_addr_type_dev_table;
+use super::fib_frontend::inet_addr_type;
 use super::fib_semantics::inet_select_addr;
 use super::ip_input::ip_hdr;
 use super::route::{ip_route_input_noref, ip_route_output_key};
@@ -21,6 +21,7 @@ use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::{InDevice, and_conf, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
+use crate::tables::jiffies::last_tick;
 use crate::tables::neigh::UPDATE_F_OVERRIDE;
 use crate::tables::neigh_types::Nud;
 use crate::tables::netdev::{IFF_LOOPBACK, IFF_NOARP, IFF_POINTOPOINT};
@@ -59,10 +60,10 @@ fn arp_constructor(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) {
     }
 }
 
-/// The type of an address as far as it concerns a device; the look-up is on record.
+/// The type of an address in the namespace of a device; the look-up is on record.
 fn addr_type(cx: &mut Cx, dev: DevId, ip: Ipv4Addr, skb: Option<SkbId>) -> RouteType {
     let netns = cx.k.devs[dev].netns;
-    let (kind, searched) = inet_addr_type_dev_table(&cx.k.netns[netns].ipv4.fib, Some(dev), ip);
+    let (kind, searched) = inet_addr_type(&cx.k.netns[netns].ipv4.fib, ip);
     if searched > 0 {
         cx.call(Func::FibTableLookup, skb);
     }
@@ -375,7 +376,7 @@ fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
     let Some(id) = found else { return };
     let Some(entry) = cx.k.neigh.get(id) else { return };
     let locktime = cx.k.inet.get(dev).map_or(glassnet_sim::Nanos::ZERO, |inet| inet.arp.locktime);
-    let override_it = cx.now > entry.updated + locktime || garp && accept != 0;
+    let override_it = last_tick(cx.now) > entry.updated + locktime || garp && accept != 0;
     let answered = arp.op == ARPOP_REPLY && cx.skbs[skb].pkt_type == PacketType::Host;
     let state = if answered { Nud::Reachable } else { Nud::Stale };
     let flags = if override_it { UPDATE_F_OVERRIDE } else { 0 };

@@ -86,9 +86,9 @@ fn inet_insert_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: InIfaddr) -> Re
     let ifa = inet.addrs[at].clone();
     cx.k.netns[netns].ipv4.count_address(ifa.local, true);
     fib_add_ifaddr(cx, netns, dev, &ifa);
-    let (carrier, up) = (cx.k.devs[dev].carrier, cx.k.devs[dev].is_up());
-    if up {
-        fib_sync_up(&mut cx.k.netns[netns].ipv4.fib, dev, carrier);
+    if cx.k.devs[dev].is_up() {
+        let carries = cx.k.devs[dev].carries();
+        fib_sync_up(&mut cx.k.netns[netns].ipv4.fib, dev, carries);
     }
     Ok(())
 }
@@ -165,8 +165,8 @@ fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         }
         NetdevEvent::Unregister => unregister(cx, netns, dev),
         NetdevEvent::Change => {
-            let (up, carrier) = (cx.k.devs[dev].is_up(), cx.k.devs[dev].carrier);
-            fib_sync_carrier(&mut cx.k.netns[netns].ipv4.fib, dev, up && carrier);
+            let (carrier, carries) = (cx.k.devs[dev].carrier, cx.k.devs[dev].carries());
+            fib_sync_carrier(&mut cx.k.netns[netns].ipv4.fib, dev, carries);
             if !carrier {
                 arp_evict(cx, dev);
             }

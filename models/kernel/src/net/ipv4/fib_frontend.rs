@@ -81,15 +81,14 @@ pub fn dump_routes(k: &Kernel, netns: NetnsId) -> Vec<RouteMsg> {
     fib.rows().iter().map(|row| fib.message(row)).collect()
 }
 
-/// The type of an address by the local table (`inet_addr_type`).
-pub fn inet_addr_type(fib: &Fib, address: Ipv4Addr) -> RouteType {
-    inet_addr_type_dev_table(fib, None, address).0
+/// The type of an address by the local table (`inet_addr_type`), and how many tables were searched. A local address
+/// of any device is local. Without VRFs, `inet_addr_type_dev_table` is the same.
+pub fn inet_addr_type(fib: &Fib, address: Ipv4Addr) -> (RouteType, u32) {
+    inet_dev_addr_type(fib, None, address)
 }
 
-/// The type of an address by the local table, as far as it concerns a device, and how many tables were searched.
-///
-/// Kernel: `__inet_dev_addr_type`
-pub fn inet_addr_type_dev_table(fib: &Fib, dev: Option<DevId>, address: Ipv4Addr) -> (RouteType, u32) {
+/// The same, but what the local table has for another device than `dev` is unicast (`__inet_dev_addr_type`).
+pub fn inet_dev_addr_type(fib: &Fib, dev: Option<DevId>, address: Ipv4Addr) -> (RouteType, u32) {
     use glassnet_wire::ipv4::is_zeronet;
     if is_zeronet(address) || address.is_broadcast() {
         return (RouteType::Broadcast, 0);
@@ -215,7 +214,7 @@ pub fn fib_del_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
     }
     magic_del(cx, netns, &magic(RouteType::Local, ifa.local, 32, &primary, dev, 0));
     let fib = &mut cx.k.netns[netns].ipv4.fib;
-    if inet_addr_type(fib, ifa.local) != RouteType::Local && fib_sync_down_addr(fib, ifa.local) {
+    if inet_addr_type(fib, ifa.local).0 != RouteType::Local && fib_sync_down_addr(fib, ifa.local) {
         fib.flush_dead();
     }
 }
@@ -236,6 +235,6 @@ pub fn fib_netdev_up(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     for ifa in &addrs {
         fib_add_ifaddr(cx, netns, dev, ifa);
     }
-    let carrier = cx.k.devs[dev].carrier;
-    fib_sync_up(&mut cx.k.netns[netns].ipv4.fib, dev, carrier);
+    let carries = cx.k.devs[dev].carries();
+    fib_sync_up(&mut cx.k.netns[netns].ipv4.fib, dev, carries);
 }

@@ -15,7 +15,7 @@ use crate::tables::route_types::{
     RouteType, Scope,
 };
 
-use super::fib_frontend::{inet_addr_type, inet_addr_type_dev_table};
+use super::fib_frontend::inet_addr_type;
 
 fn invalid(text: &'static str) -> NlError {
     NlError::with(Errno::EINVAL, text)
@@ -141,7 +141,7 @@ fn fib_check_nh_onlink(
     if !k.devs[dev].is_up() {
         return Err(NlError::with(Errno::ENETDOWN, "Nexthop device is not up"));
     }
-    if inet_addr_type_dev_table(&k.netns[netns].ipv4.fib, Some(dev), gateway).0 != RouteType::Unicast {
+    if inet_addr_type(&k.netns[netns].ipv4.fib, gateway).0 != RouteType::Unicast {
         return Err(invalid("Nexthop has invalid gateway"));
     }
     Ok(nexthop(k, nh, dev, gateway, Scope::LINK))
@@ -195,7 +195,7 @@ fn fib_valid_prefsrc(k: &Kernel, netns: NetnsId, msg: &RouteMsg, prefsrc: Ipv4Ad
     let fib = &k.netns[netns].ipv4.fib;
     let own_table = fib.lookup_table(msg.table, &Flow { dst: prefsrc, ..Flow::default() });
     let in_own = matches!(own_table, Some(Ok(found)) if found.kind == RouteType::Local);
-    in_own && msg.table != RT_TABLE_MAIN || inet_addr_type(fib, prefsrc) == RouteType::Local
+    in_own && msg.table != RT_TABLE_MAIN || inet_addr_type(fib, prefsrc).0 == RouteType::Local
 }
 
 /// The route has the attributes of a delete request (`fib_nh_match` and the checks around it).
@@ -249,11 +249,11 @@ pub fn fib_sync_down_dev(fib: &mut Fib, dev: DevId, force: bool) -> bool {
     dead
 }
 
-/// Sets or clears RTNH_F_LINKDOWN when a device's carrier changes.
-pub fn fib_sync_carrier(fib: &mut Fib, dev: DevId, carrier: bool) {
+/// Sets or clears RTNH_F_LINKDOWN when the state of a device changes.
+pub fn fib_sync_carrier(fib: &mut Fib, dev: DevId, carries: bool) {
     fib.infos.for_each(|info| {
         for nh in info.nexthops.iter_mut().filter(|nh| nh.dev == Some(dev)) {
-            match carrier {
+            match carries {
                 true => nh.flags &= !RTNH_F_LINKDOWN,
                 false if nh.scope != Scope::NOWHERE => nh.flags |= RTNH_F_LINKDOWN,
                 false => {}
@@ -265,8 +265,8 @@ pub fn fib_sync_carrier(fib: &mut Fib, dev: DevId, carrier: bool) {
 }
 
 /// Revives the next hops of a device in multipath routes when it comes up (`fib_sync_up`).
-pub fn fib_sync_up(fib: &mut Fib, dev: DevId, carrier: bool) {
-    let clear = if carrier { RTNH_F_DEAD | RTNH_F_LINKDOWN } else { RTNH_F_DEAD };
+pub fn fib_sync_up(fib: &mut Fib, dev: DevId, carries: bool) {
+    let clear = if carries { RTNH_F_DEAD | RTNH_F_LINKDOWN } else { RTNH_F_DEAD };
     fib.infos.for_each(|info| {
         for nh in info.nexthops.iter_mut().filter(|nh| nh.dev == Some(dev)) {
             nh.flags &= !clear;

@@ -12,7 +12,7 @@ use glassnet_wire::icmp::{
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_zeronet};
 use zerocopy::FromBytes;
 
-use super::fib_frontend::inet_addr_type_dev_table;
+use super::fib_frontend::inet_addr_type;
 use super::fib_semantics::inet_select_addr;
 use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header};
@@ -472,7 +472,7 @@ fn is_bogus(cx: &mut Cx, netns: NetnsId, skb: SkbId, inner: &Ipv4Hdr) -> bool {
     let net = &cx.k.netns[netns];
     let (dev, to) = (cx.skbs[skb].dev, inner.daddr.get());
     let bogus = net.sysctls.get(&IGNORE_BOGUS_ERROR_RESPONSES) == 0
-        && inet_addr_type_dev_table(&net.ipv4.fib, Some(dev), to).0 == RouteType::Broadcast;
+        && inet_addr_type(&net.ipv4.fib, to).0 == RouteType::Broadcast;
     if bogus {
         cx.printk_limited(4, |cx| {
             let from = ip_hdr(cx, skb).map_or(Ipv4Addr::UNSPECIFIED, |iph| iph.saddr.get());
@@ -492,7 +492,9 @@ fn learn_path_mtu(cx: &mut Cx, netns: NetnsId, inner: &Ipv4Hdr, mtu: u32) {
     }
     let (daddr, saddr) = (inner.daddr.get(), inner.saddr.get());
     let flow = FlowOut { daddr, saddr, tos: inner.tos, proto: inner.protocol, ..FlowOut::default() };
-    if let Ok((route, _)) = ip_route_output_key(cx, netns, flow, None) {
+    if let Ok((route, _)) = ip_route_output_key(cx, netns, flow, None)
+        && !route.mtu_locked
+    {
         ip_rt_update_pmtu(cx, netns, route.dev, daddr, mtu);
     }
 }
@@ -519,10 +521,9 @@ pub fn icmp_redirect(cx: &mut Cx, skb: SkbId) -> Door {
     let (Some(gateway), Some((inner, _)), Some(iph)) = (gateway, inner, ip_hdr(cx, skb).copied()) else {
         return bad(cx, skb, DropReason::PktTooSmall);
     };
-    let dev = cx.skbs[skb].dev;
     let daddr = inner.daddr.get();
     if !daddr.is_multicast() {
-        ip_do_redirect(cx, dev, iph.saddr.get(), daddr, Ipv4Addr::from_bits(gateway));
+        ip_do_redirect(cx, skb, iph.saddr.get(), daddr, Ipv4Addr::from_bits(gateway));
     }
     let error = IcmpError { kind: ICMP_REDIRECT, code: ICMP_REDIR_HOST, info: gateway };
     icmp_socket_deliver(cx, skb, &inner, error);

@@ -22,6 +22,7 @@ use crate::ids::{NeighId, NetnsId, SkbId};
 use crate::net::core::neighbour::{neigh_hh_output, neigh_lookup};
 use crate::net::ethernet::eth::eth_type_trans;
 use crate::net::netfilter::core::nf_hook;
+use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Site;
@@ -312,11 +313,28 @@ pub fn ip_do_fragment(cx: &mut Cx, skb: SkbId) -> Door {
         mtu = mtu.min(u32::from(cx.skbs[skb].ip.frag_max_size));
     }
     let Some(pieces) = fragments(cx, skb, mtu) else { return cx.kfree_skb(skb, DropReason::PktTooBig) };
-    cx.afterwards(Door::Consume { skb });
-    for piece in pieces.into_iter().rev() {
-        cx.afterwards(Door::IpFinishOutput2 { skb: piece });
+    if let Err(errno) = send_fragments(cx, skb, pieces) {
+        cx.xmit_failed(skb, errno);
     }
-    Door::End
+    cx.consume_skb(skb)
+}
+
+/// Sends the fragments of a packet. After one that cannot be sent, the others are dropped.
+fn send_fragments(cx: &mut Cx, skb: SkbId, pieces: Vec<SkbId>) -> Result<(), Errno> {
+    let (mut created, mut sent) = (0, Ok(()));
+    for piece in pieces {
+        if sent.is_err() {
+            cx.kfree_skb(piece, DropReason::NotSpecified);
+            continue;
+        }
+        sent = cx.xmit_and_wait(piece, Door::IpFinishOutput2 { skb: piece });
+        created += u64::from(sent.is_ok());
+    }
+    let counters = &mut snmp(cx, skb).ip;
+    counters.FragCreates += created;
+    counters.FragOKs += u64::from(sent.is_ok());
+    counters.FragFails += u64::from(sent.is_err());
+    sent
 }
 
 /// The fragments of a packet for an MTU in bytes; `None` if not even eight bytes of payload fit.
@@ -344,9 +362,6 @@ pub fn fragments(cx: &mut Cx, skb: SkbId, mtu: u32) -> Option<Vec<SkbId>> {
         ip_send_check(packet);
         pieces.push(new);
     }
-    let counters = &mut snmp(cx, skb).ip;
-    counters.FragCreates += pieces.len() as u64;
-    counters.FragOKs += 1;
     Some(pieces)
 }
 

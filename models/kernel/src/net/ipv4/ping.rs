@@ -19,7 +19,6 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
 use crate::net::core::sock::queue_or_drop;
-use crate::net::netfilter::core::ip_send_skb;
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::route::RTCF_BROADCAST;
@@ -55,7 +54,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, message: &[u8]
     (cx.skbs[skb].sk, cx.skbs[skb].mark) = (Some(sock), mark);
     cx.within(Func::PingV4Sendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to) {
         Ok(door) => {
-            ip_send_skb(cx, skb, door)?;
+            cx.xmit_and_wait(skb, door)?;
             Ok(message.len())
         }
         Err(errno) => {

@@ -17,8 +17,7 @@ use super::route::{dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
-use crate::net::core::sock::queue_or_drop;
-use crate::net::netfilter::core::ip_send_skb;
+use crate::net::core::sock::{hears_of_full_devices, queue_or_drop};
 use crate::netlink::Errno;
 use crate::tables::route::{RTCF_BROADCAST, Rtable};
 use crate::tables::skb::IPSKB_SENT;
@@ -43,7 +42,10 @@ pub fn raw_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, payload: &[u8]) ->
     cx.skbs[skb].mark = opts.mark;
     cx.within(Func::RawSendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to, protocol) {
         Ok(door) => {
-            ip_send_skb(cx, skb, door)?;
+            match cx.xmit_and_wait(skb, door) {
+                Err(Errno::ENOBUFS) if !hears_of_full_devices(cx, sock) => {}
+                done => done?,
+            }
             Ok(payload.len())
         }
         Err(errno) => {

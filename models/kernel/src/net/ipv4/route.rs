@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_wire::ipv4::{IPPROTO_IGMP, is_local_multicast, is_zeronet};
 
-use super::fib_frontend::inet_addr_type_dev_table;
+use super::fib_frontend::inet_addr_type;
 use super::fib_semantics::{fib_result_prefsrc, fib_select_multipath, inet_select_addr};
 use super::ip_input::ip_hdr;
 use super::route_multipath::{input_hash, output_hash};
@@ -533,8 +533,7 @@ pub fn ip_dev_find(cx: &Cx, netns: NetnsId, address: Ipv4Addr) -> Option<DevId> 
         return cx.k.netns[netns].devs.values().find(has).copied();
     }
     // Any address of a local subnet, such as 127.0.0.2.
-    (inet_addr_type_dev_table(&ipv4.fib, None, address).0 == RouteType::Local)
-        .then(|| cx.k.netns[netns].loopback)
+    (inet_addr_type(&ipv4.fib, address).0 == RouteType::Local).then(|| cx.k.netns[netns].loopback)
 }
 
 /// Among default routes with the same metric, one whose gateway is not known to be unreachable (`fib_select_default`).

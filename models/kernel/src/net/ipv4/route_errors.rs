@@ -8,19 +8,21 @@ use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_REDIRECT};
 use glassnet_wire::ipv4::is_zeronet;
 use std::net::Ipv4Addr;
 
-use super::fib_frontend::inet_addr_type_dev_table;
+use super::arp::arp_neigh;
+use super::fib_frontend::inet_addr_type;
 use super::icmp::{self, IcmpError};
 use super::ip_input::ip_hdr;
 use super::route::{in_dev, ip_route_output_key};
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, NetnsId, SkbId};
+use crate::net::core::neighbour::neigh_start;
 use crate::netlink::Errno;
 use crate::sysctl::{Shown, Sysctl, SysctlTable};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::{and_conf, or_conf};
 use crate::tables::inet_conf::Conf;
-use crate::tables::jiffies::JIFFY;
+use crate::tables::jiffies::{JIFFY, last_tick};
 use crate::tables::klog::LOG_WARNING;
 use crate::tables::route::{DstInput, FlowOut};
 use crate::tables::route_types::RouteType;
@@ -28,18 +30,20 @@ use crate::tables::sysctl::Setting;
 
 static MIN_PMTU: Setting = Setting::new("min_pmtu", 552);
 static MTU_EXPIRES: Setting = Setting::new("mtu_expires", 600);
+static GC_TIMEOUT: Setting = Setting::new("gc_timeout", 300);
 static REDIRECT_NUMBER: Setting = Setting::new("redirect_number", 9);
 static REDIRECT_LOAD: Setting = Setting::new("redirect_load", 5);
 static REDIRECT_SILENCE: Setting = Setting::new("redirect_silence", 5120);
 static ERROR_COST: Setting = Setting::new("error_cost", 250);
 static ERROR_BURST: Setting = Setting::new("error_burst", 1250);
 
-/// Sysctls of exceptions and errors; times in jiffies, but `mtu_expires` in seconds.
+/// Sysctls of exceptions and errors; times in jiffies, but `mtu_expires` and `gc_timeout` in seconds.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/ipv4/route",
     &[
         Sysctl::net(&MIN_PMTU).range(68, i32::MAX as i64),
         Sysctl::net(&MTU_EXPIRES),
+        Sysctl::net(&GC_TIMEOUT).shown(Shown::InInit),
         Sysctl::net(&REDIRECT_NUMBER).shown(Shown::InInit),
         Sysctl::net(&REDIRECT_LOAD).shown(Shown::InInit),
         Sysctl::net(&REDIRECT_SILENCE).shown(Shown::InInit),
@@ -129,27 +133,32 @@ pub fn ipv4_link_failure(cx: &mut Cx, skb: SkbId) -> Door {
 
 /// A smaller MTU on the way to a destination was told (`__ip_rt_update_pmtu`).
 pub fn ip_rt_update_pmtu(cx: &mut Cx, netns: NetnsId, dev: DevId, daddr: Ipv4Addr, mtu: u32) {
-    let now = cx.now;
+    let now = last_tick(cx.now);
     let net = &mut cx.k.netns[netns];
     let least = net.sysctls.get(&MIN_PMTU) as u32;
     let lifetime = Nanos::from_secs(net.sysctls.get(&MTU_EXPIRES).max(0) as u64);
     let ipv4 = &mut net.ipv4;
-    let known = ipv4.exceptions.find(dev, daddr, now).map_or(0, |found| found.pmtu);
-    let old = if known == 0 { cx.k.devs[dev].mtu } else { known };
-    if old < mtu {
+    let known = ipv4.exceptions.find(dev, daddr, now).unwrap_or_default();
+    let old = if known.pmtu == 0 { cx.k.devs[dev].mtu } else { known.pmtu };
+    if known.locked || old < mtu {
         return;
     }
     let locked = mtu < least;
     let pmtu = if locked { old.min(least) } else { mtu };
-    let expires = now + lifetime;
+    // What is known is not refreshed before half of its time is over.
+    if known.pmtu == pmtu && !locked && now + Nanos(lifetime.0 / 2) < known.expires {
+        return;
+    }
     ipv4.fib.generation += 1;
-    ipv4.exceptions.update(dev, daddr, |found| {
-        (found.pmtu, found.locked, found.expires) = (pmtu, locked, expires);
+    ipv4.exceptions.update((dev, daddr), now, now + lifetime, |found| {
+        (found.pmtu, found.locked) = (pmtu, locked);
     });
 }
 
-/// A router told of a better gateway (`__ip_do_redirect`): taken only from the gateway in use.
-pub fn ip_do_redirect(cx: &mut Cx, dev: DevId, from: Ipv4Addr, daddr: Ipv4Addr, new_gateway: Ipv4Addr) {
+/// A router told of a better gateway (`__ip_do_redirect`): taken only from the gateway in use, and only once the new
+/// one's address is known. Before, it is asked for.
+pub fn ip_do_redirect(cx: &mut Cx, skb: SkbId, from: Ipv4Addr, daddr: Ipv4Addr, new_gateway: Ipv4Addr) {
+    let dev = cx.skbs[skb].dev;
     let Some((inet, ipv4)) = in_dev(cx, dev) else { return };
     let all = &ipv4.conf_all;
     let accepts = if inet.conf.get(Conf::Forwarding) != 0 {
@@ -166,7 +175,7 @@ pub fn ip_do_redirect(cx: &mut Cx, dev: DevId, from: Ipv4Addr, daddr: Ipv4Addr, 
         || new_gateway.is_broadcast()
         || is_zeronet(new_gateway);
     let off_link = !shared && !inet.onlink(new_gateway, from);
-    let kind = inet_addr_type_dev_table(&ipv4.fib, None, new_gateway).0;
+    let kind = inet_addr_type(&ipv4.fib, new_gateway).0;
     let gateways = |k: &crate::Kernel| {
         let fib = &k.netns[netns].ipv4.fib;
         let rows = fib.rows();
@@ -182,9 +191,15 @@ pub fn ip_do_redirect(cx: &mut Cx, dev: DevId, from: Ipv4Addr, daddr: Ipv4Addr, 
     if route.gateway != from || route.dev != dev {
         return;
     }
-    let ipv4 = &mut cx.k.netns[netns].ipv4;
-    ipv4.fib.generation += 1;
-    ipv4.exceptions.update(dev, daddr, |found| found.gateway = new_gateway);
+    let Some(neigh) = arp_neigh(cx, dev, new_gateway, skb) else { return };
+    if cx.k.neigh.get(neigh).is_some_and(|entry| !entry.nud.valid()) {
+        return neigh_start(cx, neigh);
+    }
+    let now = last_tick(cx.now);
+    let net = &mut cx.k.netns[netns];
+    let expires = now + Nanos::from_secs(net.sysctls.get(&GC_TIMEOUT).max(0) as u64);
+    net.ipv4.fib.generation += 1;
+    net.ipv4.exceptions.update((dev, daddr), now, expires, |found| found.gateway = new_gateway);
 }
 
 /// Logs a martian, with `log_martians` (`ip_handle_martian_source`, and `martian_destination` of

@@ -12,6 +12,7 @@ use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::{Errno, NlError};
 use crate::tables::fib_trie::{FibRow, Flow};
+use crate::tables::jiffies::last_tick;
 use crate::tables::route::{DstInput, FlowOut, Rtable};
 use crate::tables::route_types::{Metrics, RTAX_HOPLIMIT, RTAX_MTU, RouteAnswer, RouteQuery, Scope};
 
@@ -50,8 +51,9 @@ pub fn rtm_getroute(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<R
     let mut metrics = found.map_or_else(Metrics::default, |found| fib.infos.get(found.info).metrics);
     metrics.0[RTAX_MTU] = route.mtu;
     metrics.0[RTAX_HOPLIMIT] = u32::from(route.hoplimit);
-    let exception = cx.k.netns[netns].ipv4.exceptions.find(route.dev, flow.daddr, cx.now);
-    let expires = exception.filter(|found| found.pmtu != 0).map(|found| found.expires.since(cx.now).0);
+    let now = last_tick(cx.now);
+    let exception = cx.k.netns[netns].ipv4.exceptions.find(route.dev, flow.daddr, now);
+    let expires = exception.map(|found| found.expires.since(now).0);
     Ok(RouteAnswer {
         kind: route.kind,
         dst: query.dst,

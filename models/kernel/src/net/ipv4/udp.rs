@@ -22,8 +22,7 @@ use super::route::{dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
-use crate::net::core::sock::sock_queue_rcv_skb;
-use crate::net::netfilter::core::ip_send_skb;
+use crate::net::core::sock::{hears_of_full_devices, sock_queue_rcv_skb};
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
@@ -65,8 +64,7 @@ pub fn udp_sendmsg(
     (cx.skbs[skb].sk, cx.skbs[skb].mark) = (Some(sock), mark);
     cx.within(Func::UdpSendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to, connected) {
         Ok(door) => {
-            ip_send_skb(cx, skb, door)?;
-            cx.k.netns[netns].ipv4.snmp.udp.OutDatagrams += 1;
+            udp_send_skb(cx, sock, skb, door)?;
             Ok(payload.len())
         }
         Err(errno) => {
@@ -74,6 +72,24 @@ pub fn udp_sendmsg(
             Err(errno)
         }
     })
+}
+
+/// Sends a datagram, and counts it. That a device did not take it is an error only for who wants to know.
+fn udp_send_skb(cx: &mut Cx, sock: SocketId, skb: SkbId, door: Door) -> Result<(), Errno> {
+    let netns = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.netns;
+    let sent = cx.xmit_and_wait(skb, door);
+    let counters = &mut cx.k.netns[netns].ipv4.snmp.udp;
+    match sent {
+        Ok(()) => counters.OutDatagrams += 1,
+        Err(Errno::ENOBUFS) => {
+            counters.SndbufErrors += 1;
+            if !hears_of_full_devices(cx, sock) {
+                return Ok(());
+            }
+        }
+        Err(_) => {}
+    }
+    sent
 }
 
 /// A free port (`udp_lib_get_port`).

@@ -12,7 +12,6 @@ use crate::note::{HookNote, Note};
 use crate::tables::conntrack::{CtInfo, Dir, NfCt};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{HookState, Pf, Site};
-use crate::tables::skb::IPSKB_SENT;
 
 /// Calls the functions of a hook, and `okfn` once all accepted the packet (`NF_HOOK`).
 #[inline(always)]
@@ -43,7 +42,7 @@ fn nf_hook_here(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
 fn nf_hook_bridge_pre(cx: &mut Cx, skb: SkbId) -> Door {
     match ask(cx, skb, Site::BrHandleFrame, 0) {
         Verdict::Accept => okfn(cx, Site::BrHandleFrame, skb),
-        Verdict::Drop(_) => cx.kfree_skb(skb, DropReason::NotSpecified),
+        Verdict::Drop(_) | Verdict::DropErr(_) => cx.kfree_skb(skb, DropReason::NotSpecified),
         Verdict::Stolen(door) => door,
     }
 }
@@ -113,10 +112,12 @@ pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u16) -> Door {
     match ask(cx, skb, site, from) {
         Verdict::Accept => okfn(cx, site, skb),
         Verdict::Drop(reason) => {
-            if matches!(site, Site::IpLocalOut | Site::IpOutput) {
-                discard(cx, skb);
-            }
+            cx.xmit_failed(skb, Errno::EPERM);
             cx.kfree_skb(skb, reason)
+        }
+        Verdict::DropErr(errno) => {
+            cx.xmit_failed(skb, errno);
+            cx.kfree_skb(skb, DropReason::NetfilterDrop)
         }
         Verdict::Stolen(door) => door,
     }
@@ -124,28 +125,8 @@ pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u16) -> Door {
 
 /// Drops a locally sent packet after an error was reported to its sender, whose system call fails as well.
 pub fn refuse(cx: &mut Cx, skb: SkbId) -> Door {
-    discard(cx, skb);
+    cx.xmit_failed(skb, Errno::EPERM);
     cx.kfree_skb(skb, DropReason::NetfilterDrop)
-}
-
-/// Drops an outgoing packet. A drop below `ip_send_skb` is counted; TCP does not send through it.
-fn discard(cx: &mut Cx, skb: SkbId) {
-    cx.k.refused = Some(skb);
-    if cx.skbs[skb].ip.flags & IPSKB_SENT != 0 {
-        let netns = cx.k.devs[cx.skbs[skb].dev].netns;
-        cx.k.netns[netns].ipv4.snmp.ip.OutDiscards += 1;
-    }
-}
-
-/// Sends a packet of a socket (`ip_send_skb`).
-///
-/// # Errors
-///
-/// `EPERM` if netfilter dropped the packet.
-pub fn ip_send_skb(cx: &mut Cx, skb: SkbId, door: Door) -> Result<(), Errno> {
-    cx.k.refused = None;
-    cx.walk(door);
-    if cx.k.refused.take() == Some(skb) { Err(Errno::EPERM) } else { Ok(()) }
 }
 
 /// The hook state: input and output device at this site.

@@ -253,8 +253,8 @@ pub fn nf_nat_ipv4_local_fn(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) 
             let dir = info.dir();
             conn.tuple(dir).dst != conn.tuple(dir.other()).src
         });
-        if moved && ip_route_me_harder(cx, skb).is_err() {
-            return Verdict::Drop(DropReason::NetfilterDrop);
+        if moved && let Err(errno) = ip_route_me_harder(cx, skb) {
+            return Verdict::DropErr(errno);
         }
         Verdict::Accept
     })

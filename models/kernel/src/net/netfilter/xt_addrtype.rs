@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::super::ipv4::fib_frontend::inet_addr_type_dev_table;
+use super::super::ipv4::fib_frontend::inet_dev_addr_type;
 use crate::Cx;
 use crate::extension::{Par, Place, Refused, XtMatch};
 use crate::ids::DevId;
@@ -66,6 +66,6 @@ pub fn addrtype_mt(cx: &mut Cx, par: &mut Par, with: &Addrtype) -> bool {
 
 fn is_of_kind(cx: &Cx, par: &Par, dev: Option<DevId>, addr: Ipv4Addr, kinds: u16) -> bool {
     let fib = &cx.k.netns[par.state.netns].ipv4.fib;
-    let (kind, _) = inet_addr_type_dev_table(fib, dev, addr);
+    let (kind, _) = inet_dev_addr_type(fib, dev, addr);
     kinds & (1 << kind as u16) != 0
 }

@@ -68,7 +68,7 @@ fn receive(cx: &mut Cx, id: SocketId, skb: SkbId, dev: DevId, seen_as: PacketTyp
 /// # Errors
 ///
 /// `ENXIO`, here `ENODEV`, without a device; `ENETDOWN` if it is down; `EMSGSIZE` beyond its MTU; `EINVAL` if the
-/// frame has no room for its header.
+/// frame has no room for its header; `ENOBUFS` if the device did not take it.
 pub fn packet_sendmsg(cx: &mut Cx, id: SocketId, to: Mac, data: &[u8]) -> Result<usize, Errno> {
     let socket = cx.k.sockets.get(id).ok_or(Errno::EBADF)?;
     let SockKind::Packet { cooked, protocol } = socket.kind else { return Err(Errno::EOPNOTSUPP) };
@@ -92,6 +92,6 @@ pub fn packet_sendmsg(cx: &mut Cx, id: SocketId, to: Mac, data: &[u8]) -> Result
     pkt.protocol = proto;
     pkt.network_header = pkt.data + ETH_HLEN as u32;
     pkt.sk = Some(id);
-    cx.within(Func::PacketSendmsg, skb, |cx| cx.walk(Door::DevQueueXmit { skb }));
+    cx.within(Func::PacketSendmsg, skb, |cx| cx.xmit_and_wait(skb, Door::DevQueueXmit { skb }))?;
     Ok(data.len())
 }

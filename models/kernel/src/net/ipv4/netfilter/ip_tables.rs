@@ -77,8 +77,8 @@ fn mangle_out(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant) -> Ve
     let before = routed_by(cx);
     let verdict = ipt_do_table(cx, skb, state, variant, TableName::Mangle);
     let changed = matches!(verdict, Verdict::Accept) && routed_by(cx) != before;
-    if changed && ip_route_me_harder(cx, skb).is_err() {
-        return Verdict::Drop(DropReason::NetfilterDrop);
+    if changed && let Err(errno) = ip_route_me_harder(cx, skb) {
+        return Verdict::DropErr(errno);
     }
     verdict
 }
@@ -434,7 +434,7 @@ fn said(verdict: &TargetVerdict) -> Outcome {
         TargetVerdict::Return => Outcome::Return,
         TargetVerdict::Verdict(Verdict::Accept) => Outcome::Accept,
         // A stolen packet is dropped after its reply.
-        TargetVerdict::Verdict(Verdict::Drop(_) | Verdict::Stolen(_)) => Outcome::Drop,
+        TargetVerdict::Verdict(Verdict::Drop(_) | Verdict::DropErr(_) | Verdict::Stolen(_)) => Outcome::Drop,
     }
 }
 

@@ -11,7 +11,7 @@ pub mod nf_reject_ipv4;
 
 use std::net::Ipv4Addr;
 
-use super::fib_frontend::inet_addr_type_dev_table;
+use super::fib_frontend::inet_addr_type;
 use super::ip_input::ip_hdr;
 use super::route::ip_route_output_key;
 use crate::Cx;
@@ -32,7 +32,7 @@ pub fn ip_route_me_harder(cx: &mut Cx, skb: SkbId) -> Result<(), Errno> {
         let iph = *ip_hdr(cx, skb).ok_or(Errno::EINVAL)?;
         let netns = cx.k.devs[route.dev].netns;
         let source = iph.saddr.get();
-        let kind = inet_addr_type_dev_table(&cx.k.netns[netns].ipv4.fib, Some(route.dev), source).0;
+        let kind = inet_addr_type(&cx.k.netns[netns].ipv4.fib, source).0;
         let any_source = matches!(kind, RouteType::Local | RouteType::Unicast);
         let bound = cx.skbs[skb].sk.and_then(|sk| cx.k.sockets.get(sk)).map_or(0, |sk| sk.opts.bound_dev_if);
         let flow = FlowOut {
