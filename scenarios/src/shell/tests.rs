@@ -239,3 +239,25 @@ fn background_jobs_run_before_the_next_prompt() {
         ("echo y | nc -N 127.0.0.1 80; cat g", "y\n", 0),
     ]);
 }
+
+#[test]
+fn a_program_that_never_waits_can_be_ended() {
+    check(&[
+        ("ip link add va type veth peer name vb; ip link set va up; ip link set vb up", "", 0),
+        (
+            "timeout 1 mausezahn va -c 10000000 -q -b bcast -A 10.1.1.1 -B 10.1.1.2 -t udp; echo $?; date +%S",
+            "124\n21\n",
+            0,
+        ),
+        (
+            "timeout -s INT 1 mausezahn va -c 0 -q -b bcast -A 10.1.1.1 -B 10.1.1.2 -t udp; echo $?",
+            "124\n",
+            0,
+        ),
+        (
+            "mausezahn va -q -b bcast -A 10.1.1.1 -B 10.1.1.2 -t tcp -P a; mausezahn va -q -b bcast -A 10.1.1.1 -B 10.1.1.2 -t udp -P b",
+            "[b]\n",
+            0,
+        ),
+    ]);
+}
