@@ -6,6 +6,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`lesson`] | reading lessons |
+//! | [`output`] | writing files that users name |
 //! | [`plan`] | input of a kernel |
 //! | [`error`] | errors of backends |
 //! | [`observation`] | observation of a run |
@@ -28,6 +29,7 @@ pub mod fuzz;
 pub mod lab;
 pub mod lesson;
 pub mod observation;
+pub mod output;
 pub mod plan;
 pub mod rig;
 pub mod run;

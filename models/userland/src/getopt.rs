@@ -7,6 +7,8 @@ pub enum Takes {
     Nothing,
     /// `--name value` or `--name=value`.
     Value,
+    /// `--name` or `--name=value`.
+    Optional,
 }
 
 /// A long option and the name that is reported for it.
@@ -100,8 +102,8 @@ fn parse_long(text: &str, rest: &mut Rest, long: &[Long], options: &mut Vec<Opt>
     let (full, takes, name) = find_long(word, long)?;
     let value = match (takes, attached) {
         (Takes::Nothing, Some(_)) => return Err(format!("option '--{full}' doesn't allow an argument")),
-        (Takes::Nothing, None) => String::new(),
-        (Takes::Value, Some(value)) => value.to_owned(),
+        (Takes::Nothing | Takes::Optional, None) => String::new(),
+        (Takes::Value | Takes::Optional, Some(value)) => value.to_owned(),
         (Takes::Value, None) => match rest.next() {
             Some(next) => next.clone(),
             None => return Err(format!("option '--{full}' requires an argument")),

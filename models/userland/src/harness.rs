@@ -242,8 +242,10 @@ struct Direct {
 }
 
 impl Spawner for Direct {
-    fn knows(&self, name: &str) -> bool {
-        crate::program(name).is_some()
+    fn find<'a>(&'a self, name: &'a str, _cwd: &'a str) -> Boxed<'a, io::Result<String>> {
+        let path = crate::program(name).map(|program| program.path.to_owned());
+        let found = path.ok_or_else(|| io::ErrorKind::NotFound.into());
+        Box::pin(async { found })
     }
 
     fn spawn(&self, child: Child) -> Boxed<'_, i32> {

@@ -1,6 +1,8 @@
 //! `uname` and `id` of coreutils 9.1: who the machine and its user are.
 
+use crate::getopt::{self, Long, Parsed, Takes};
 use crate::process::{Process, Running};
+use crate::stop::{Done, Stop};
 
 /// The kernel that is modelled, as Debian 12 packages it.
 pub const RELEASE: &str = "6.1.0-28-amd64";
@@ -53,24 +55,69 @@ fn uname_line(args: &[String], hostname: &str) -> Result<String, String> {
     Ok(shown.join(" ") + "\n")
 }
 
+const ID_LONG: &[Long] = &[
+    ("context", Takes::Nothing, "Z"),
+    ("group", Takes::Nothing, "g"),
+    ("groups", Takes::Nothing, "G"),
+    ("help", Takes::Nothing, "help"),
+    ("name", Takes::Nothing, "n"),
+    ("real", Takes::Nothing, "r"),
+    ("user", Takes::Nothing, "u"),
+    ("version", Takes::Nothing, "version"),
+    ("zero", Takes::Nothing, "z"),
+];
+
 /// Entry point of `id`.
 pub fn id(process: &mut Process) -> Running<'_> {
     Box::pin(async move {
-        let args: Vec<&str> = process.args().iter().map(String::as_str).collect();
-        let line = match args[..] {
-            [] | ["root"] => "uid=0(root) gid=0(root) groups=0(root)\n",
-            ["-u" | "-g" | "-G"] => "0\n",
-            ["-un" | "-gn" | "-Gn"] | ["-u" | "-g" | "-G", "-n"] | ["-n", "-u" | "-g" | "-G"] => "root\n",
-            _ => {
-                let args = args.join(" ");
-                process
-                    .eprint(format!("id: not modelled yet: {args}\nTry 'id --help' for more information.\n"));
-                return 1;
+        let parsed = getopt::parse(process.args(), "agnruzGZ", ID_LONG);
+        match id_text(&parsed) {
+            Ok((text, unknown)) => {
+                process.print(text);
+                process.eprint(&unknown);
+                i32::from(!unknown.is_empty())
             }
-        };
-        process.print(line);
-        0
+            Err(stop) => stop.say(process),
+        }
     })
+}
+
+/// What is printed of the users, and the errors about unknown ones: the only user is root.
+fn id_text(parsed: &Parsed) -> Done<(String, String)> {
+    let failed = |text: &str| Err(Stop::error(1, format!("id: {text}\n")));
+    if let Some(error) = &parsed.error {
+        return failed(&format!("{error}\nTry 'id --help' for more information."));
+    }
+    let has = |name: &str| parsed.options.iter().any(|option| option.name == name);
+    let choices = parsed.options.iter().filter(|option| ["u", "g", "G"].contains(&option.name.as_str()));
+    let mut choices: Vec<&str> = choices.map(|option| option.name.as_str()).collect();
+    choices.sort_unstable();
+    choices.dedup();
+    if has("help") || has("version") {
+        let option = if has("help") { "help" } else { "version" };
+        return Err(Stop::error(1, format!("not modelled yet: id --{option}\n")));
+    }
+    if has("Z") {
+        return failed("--context (-Z) works only on an SELinux-enabled kernel");
+    }
+    let line = match choices[..] {
+        [_, _, ..] => return failed("cannot print \"only\" of more than one choice"),
+        [] if has("n") || has("r") => return failed("cannot print only names or real IDs in default format"),
+        [] if has("z") => return failed("option --zero not permitted in default format"),
+        [] => "uid=0(root) gid=0(root) groups=0(root)",
+        [_] if has("n") => "root",
+        [_] => "0",
+    };
+    let root = ["root".to_owned()];
+    let users = if parsed.operands.is_empty() { &root[..] } else { &parsed.operands };
+    let (mut text, mut unknown) = (String::new(), String::new());
+    for user in users {
+        match user.as_str() {
+            "root" | "0" | "+0" => text += &format!("{line}{}", if has("z") { '\0' } else { '\n' }),
+            user => unknown += &format!("id: '{user}': no such user\n"),
+        }
+    }
+    Ok((text, unknown))
 }
 
 #[cfg(test)]
@@ -88,6 +135,24 @@ mod tests {
         ] {
             let args: Vec<String> = args.into_iter().map(str::to_string).collect();
             assert_eq!(uname_line(&args, "node1"), expected);
+        }
+    }
+    #[test]
+    fn id_prints_root_and_refuses_as_coreutils() {
+        for (args, text, error) in [
+            ("", "uid=0(root) gid=0(root) groups=0(root)\n", ""),
+            ("-u", "0\n", ""),
+            ("-run root", "root\n", ""),
+            ("--groups -z", "0\0", ""),
+            ("-u root nosuch", "0\n", "id: 'nosuch': no such user\n"),
+            ("-u -g", "", "id: cannot print \"only\" of more than one choice\n"),
+            ("-r", "", "id: cannot print only names or real IDs in default format\n"),
+            ("-z", "", "id: option --zero not permitted in default format\n"),
+            ("-x", "", "id: invalid option -- 'x'\nTry 'id --help' for more information.\n"),
+        ] {
+            let parsed = getopt::parse(&getopt::words(args), "agnruzGZ", ID_LONG);
+            let said = id_text(&parsed).unwrap_or_else(|stop| (stop.stdout, stop.stderr));
+            assert_eq!(said, (text.to_owned(), error.to_owned()), "{args}");
         }
     }
 }

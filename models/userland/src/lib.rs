@@ -47,6 +47,7 @@ pub mod sock;
 pub mod ss;
 pub mod stop;
 pub mod stream;
+pub mod sudo;
 pub mod sysctl;
 pub mod sysfs;
 pub mod tcpdump;
@@ -54,39 +55,25 @@ pub mod tee;
 pub mod timeout;
 pub mod tracepath;
 pub mod traceroute;
+pub mod unmodelled;
 
 use process::Program;
 
-/// Every program: its path on Debian 12, the version that it gives itself, and its entry point.
+/// Every program that is modelled: its path on Debian 12, the version that it gives itself, and its entry point.
 #[rustfmt::skip] // One line each, so that they merge.
 pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/arp", "2.10", arp::main),
     Program::new("/usr/bin/arping", "20221126", arping::main),
-    Program::new("/usr/sbin/arptables", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/arptables-restore", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/arptables-save", "1.8.9", iptables::main),
     Program::new("/usr/sbin/brctl", "1.7", brctl::main),
     Program::new("/usr/sbin/bridge", "6.1.0", bridge::main),
     Program::new("/usr/sbin/conntrack", "1.4.7", conntrack::main),
     Program::new("/usr/bin/curl", "7.88.1", curl::main),
     Program::new("/usr/bin/date", "9.1", date::main),
     Program::new("/usr/bin/dmesg", "2.38.1", dmesg::main),
-    Program::new("/usr/sbin/ebtables", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/ebtables-restore", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/ebtables-save", "1.8.9", iptables::main),
     Program::new("/usr/sbin/ethtool", "6.1", ethtool::main),
     Program::new("/usr/bin/id", "9.1", identity::id),
     Program::new("/usr/sbin/ifconfig", "2.10", ifconfig::main),
     Program::new("/usr/sbin/ip", "6.1.0", ip::main),
-    Program::new("/usr/sbin/ip6tables", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/ip6tables-legacy", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/ip6tables-legacy-restore", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/ip6tables-legacy-save", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/ip6tables-nft", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/ip6tables-nft-restore", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/ip6tables-nft-save", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/ip6tables-restore", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/ip6tables-save", "1.8.9", iptables::main),
     Program::new("/usr/bin/iperf3", "3.12", iperf3::main),
     Program::new("/usr/sbin/ipset", "7.17", ipset::main),
     Program::new("/usr/sbin/iptables", "1.8.9", iptables::main),
@@ -102,7 +89,6 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/modprobe", "30", modprobe::main),
     Program::new("/usr/bin/nc", "1.219", nc::main),
     Program::new("/usr/bin/netcat", "1.219", nc::main),
-    Program::new("/usr/sbin/nft", "1.0.6", iptables::main),
     Program::new("/usr/bin/nsenter", "2.38.1", nsenter::main),
     Program::new("/usr/bin/nstat", "6.1.0", nstat::main),
     Program::new("/usr/bin/ping", "20221126", ping::main),
@@ -110,6 +96,7 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/route", "2.10", route::main),
     Program::new("/usr/bin/sleep", "9.1", sleep::main),
     Program::new("/usr/bin/ss", "6.1.0", ss::main),
+    Program::new("/usr/bin/sudo", "1.9.13p3", sudo::main),
     Program::new("/usr/sbin/sysctl", "4.0.2", sysctl::main),
     Program::new("/usr/bin/tcpdump", "4.99.3", tcpdump::main),
     Program::new("/usr/bin/tee", "9.1", tee::main),
@@ -118,11 +105,15 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/bin/traceroute", "2.1.2", traceroute::main),
     Program::new("/usr/bin/uname", "9.1", identity::uname),
     Program::new("/usr/sbin/xtables-legacy-multi", "1.8.9", iptables::main),
-    Program::new("/usr/sbin/xtables-monitor", "1.8.9", iptables::main),
     Program::new("/usr/sbin/xtables-nft-multi", "1.8.9", iptables::main),
 ];
 
-/// The program of this name, if there is one.
+/// Everything that is installed: [`PROGRAMS`], and what is refused by name ([`unmodelled::UNMODELLED`]).
+pub fn installed() -> impl Iterator<Item = &'static Program> {
+    PROGRAMS.iter().chain(unmodelled::UNMODELLED)
+}
+
+/// The installed program of this name, if there is one.
 pub fn program(name: &str) -> Option<&'static Program> {
-    PROGRAMS.iter().find(|program| program.name() == name)
+    installed().find(|program| program.name() == name)
 }

@@ -6,6 +6,7 @@ use glassnet_kernel::kernel::INIT_NET;
 
 use crate::process::{Process, Running};
 use crate::stop::{Done, Stop};
+use crate::timeout::not_run;
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
@@ -38,6 +39,11 @@ async fn run(process: &mut Process) -> i32 {
     if request.command.is_empty() {
         process.eprint("not modelled yet: nsenter without a command\n");
         return 2;
+    }
+    let name = &request.command[0];
+    if let Err(error) = process.find(name).await {
+        process.eprint(format!("nsenter: failed to execute {name}: {error}\n"));
+        return not_run(&error);
     }
     process.spawn(netns, request.command).await
 }

@@ -109,8 +109,12 @@ pub struct Child {
 
 /// Runs command lines; `scenarios` implements it over the shell.
 pub trait Spawner: Send + Sync {
-    /// An executable of this name exists; shell builtins are not.
-    fn knows(&self, name: &str) -> bool;
+    /// The path of a command as `execvp` finds it from a working directory; shell builtins are not executables.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`], or [`io::ErrorKind::PermissionDenied`] for what is no executable file.
+    fn find<'a>(&'a self, name: &'a str, cwd: &'a str) -> Boxed<'a, io::Result<String>>;
     /// Runs the child and returns its exit status; 127 with bash's message for an unknown command.
     fn spawn(&self, child: Child) -> Boxed<'_, i32>;
 }
@@ -496,6 +500,15 @@ impl Process {
             true => path.to_string(),
             false => format!("{}/{path}", self.cwd.trim_end_matches('/')),
         }
+    }
+
+    /// The path of a command as `execvp` finds it.
+    ///
+    /// # Errors
+    ///
+    /// `strerror(3)` of the failure of `execvp`.
+    pub async fn find(&self, name: &str) -> Result<String, String> {
+        self.shell.find(name, &self.cwd).await.map_err(|error| strerror(&error))
     }
 
     /// Runs a command line in `netns` with this process's streams; returns its exit status.

@@ -32,12 +32,17 @@ async fn timeout(process: &mut Process) -> i32 {
             return 125;
         }
     };
-    if !process.shell.knows(&options.command[0]) {
-        let name = &options.command[0];
-        process.eprint(format!("timeout: failed to run command '{name}': No such file or directory\n"));
-        return 127;
+    let name = &options.command[0];
+    if let Err(error) = process.find(name).await {
+        process.eprint(format!("timeout: failed to run command '{name}': {error}\n"));
+        return not_run(&error);
     }
     run(process, options).await
+}
+
+/// The exit status of a program whose command cannot be run, by the text of its error.
+pub fn not_run(error: &str) -> i32 {
+    if error == "Permission denied" { 126 } else { 127 }
 }
 
 /// Runs the command and sends the signal after the timeout.

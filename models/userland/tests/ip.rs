@@ -117,7 +117,13 @@ fn what_is_not_modelled_says_so() {
         ("ip -r link", "-resolve"),
         ("ip link add type vxlan", "link add type vxlan"),
         ("ip link add x type bond", "link add type bond"),
-        ("ip link add link lo name x type vlan id 5", "link … link"),
+        ("ip link add link lo name x type vlan id 5", "link add type vlan"),
+        ("ip link add mv0 link lo type macvlan mode bridge", "link add type macvlan"),
+        ("ip link add vx0 numtxqueues 4 type vxlan id 4", "link add type vxlan"),
+        ("ip link add wg0 type wireguard", "link add type wireguard"),
+        ("ip link add d0 link lo type dummy", "link … link"),
+        ("ip link set lo link lo", "link … link"),
+        ("ip route add 10.0.0.0/8 dev lo realm 5", "route add … realm"),
         ("ip link set lo xdp off", "link … xdp"),
         ("ip link set lo addrgenmode none", "link … addrgenmode"),
         ("ip link xstats", "link xstats"),
@@ -152,4 +158,4 @@ fn a_device_returns_to_the_namespace_of_process_1() {
     assert_eq!(outcome.stdout.lines().filter(|line| line.starts_with(['v', 'w'])).count(), 2, "{outcome:?}");
 }
 
-recordings!(netns link_veth link_errors link_bridge addr route neigh rule global batch random_1 random_2 random_3);
+recordings!(netns link_veth link_errors link_bridge addr route neigh rule numbers global batch random_1 random_2 random_3);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::world::World;
-use glassnet_userland::{PROGRAMS, harness, program};
+use glassnet_userland::{PROGRAMS, harness, installed, program};
 
 /// Programs that tell their version, and the option that asks for it.
 const ASKED: &[(&str, &str)] = &[
@@ -51,6 +51,26 @@ fn programs_print_the_version_of_their_row() {
 fn programs_are_listed_once_in_the_order_of_their_names() {
     let names: Vec<&str> = PROGRAMS.iter().map(|program| program.name()).collect();
     assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+}
+
+#[test]
+fn what_is_not_modelled_is_refused_by_name() {
+    let mut names: Vec<&str> = installed().map(|program| program.name()).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "a name in both lists, or twice in one");
+    assert!(installed().all(|row| row.path.starts_with("/usr/bin/") || row.path.starts_with("/usr/sbin/")));
+    let mut world = World::new(1);
+    world.add_machine("node1", 1);
+    let world = Arc::new(Mutex::new(world));
+    for name in
+        ["tc", "nft", "ip6tables", "ipvsadm", "ovs-vsctl", "socat", "unshare", "dig", "kubectl", "docker"]
+    {
+        let outcome = harness::run(&world, (MachineId(0), NetnsId(0)), &[name, "-x"], "").expect("ends");
+        assert_eq!((outcome.status, outcome.stderr), (2, format!("not modelled yet: {name}\n")));
+    }
+    assert!(program("nosuch").is_none());
 }
 
 /// What Debian's `modules.builtin` does not name is not found, though the kernel has it.

@@ -95,7 +95,8 @@ static UNORDERED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static COLUMNS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^(ip netns exec \S+ )?ss\b[^|>]*$").ok());
 
-/// A line of columns without padding and ephemeral ports.
+/// A line of columns without padding and ephemeral ports. The last two headers of `ss` touch where its column of ports is
+/// narrow, which depends on the terminal's width.
 fn columns(line: &str) -> String {
     let words = line.split_whitespace().map(|word| match word.rsplit_once(':') {
         Some((address, port)) if port.parse().is_ok_and(|port| EPHEMERAL.contains(&port)) => {
@@ -103,7 +104,7 @@ fn columns(line: &str) -> String {
         }
         _ => word.to_owned(),
     });
-    words.collect::<Vec<_>>().join(" ")
+    words.collect::<Vec<_>>().join(" ").replace("PortProcess", "Port Process")
 }
 
 /// Output of a command, without noise.
@@ -623,6 +624,8 @@ mod tests {
         let canonical = "LISTEN 0 5 0.0.0.0:80 0.0.0.0:*\nESTAB 0 0 10.0.0.1:* 10.0.0.2:80\n";
         assert_eq!(output("ip netns exec c2 ss -tln", wide), canonical);
         assert_eq!(output("ss -tln | cat", "a  b\n"), "a  b\n");
+        let header = ["Port Process", "Port  Process", "PortProcess"].map(|end| output("ss -tan", end));
+        assert_eq!(header, [(); 3].map(|()| "Port Process"));
         assert_eq!(
             output("curl 10.0.0.1", "curl: (28) Connection timed out after 1001 milliseconds"),
             "curl: (28) Connection timed out after * milliseconds"

@@ -36,9 +36,16 @@ impl LessonError {
 pub struct Reader<'a> {
     pub path: &'a Path,
     pub source: &'a str,
+    /// Where its lines begin, so that a line is found without reading the text again.
+    starts: Vec<usize>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub fn new(path: &'a Path, source: &'a str) -> Reader<'a> {
+        let ends = source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        Reader { path, source, starts: std::iter::once(0).chain(ends).collect() }
+    }
+
     /// An error about a range of the text.
     pub fn error(
         &self,
@@ -71,8 +78,7 @@ impl Reader<'_> {
 
     /// The line of an offset, from 1.
     pub fn line_of(&self, offset: usize) -> usize {
-        self.source.as_bytes()[..offset.min(self.source.len())].iter().filter(|byte| **byte == b'\n').count()
-            + 1
+        self.starts.partition_point(|start| *start <= offset.min(self.source.len()))
     }
 
     /// The first line of the text, for errors about missing parts.

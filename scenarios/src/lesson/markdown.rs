@@ -73,10 +73,25 @@ fn split_front_matter(reader: &Reader) -> Result<(Range<usize>, Range<usize>), L
     Err(reader.error(reader.first_line(), "the front matter is never closed", "no second `---` line follows"))
 }
 
-/// A `console` fence being parsed: its range and its lines with their offsets.
-struct Fence<'a> {
+/// A `console` fence being parsed: its range and the ranges of its lines.
+struct Fence {
     range: Range<usize>,
-    lines: Vec<(usize, &'a str)>,
+    lines: Vec<Range<usize>>,
+}
+
+impl Fence {
+    /// Adds text. A line with a carriage return at its end comes in pieces.
+    fn add(&mut self, source: &str, range: Range<usize>) {
+        let mut start = range.start;
+        for piece in source[range].split_inclusive('\n') {
+            let end = start + piece.len();
+            match self.lines.last_mut().filter(|last| !source[(*last).clone()].ends_with('\n')) {
+                Some(last) => last.end = end,
+                None => self.lines.push(start..end),
+            }
+            start = end;
+        }
+    }
 }
 
 fn blocks(reader: &Reader, body: Range<usize>, topology: &Topology) -> Result<Vec<Block>, LessonError> {
@@ -94,11 +109,7 @@ fn blocks(reader: &Reader, body: Range<usize>, topology: &Topology) -> Result<Ve
             }
             Event::Text(_) => {
                 if let Some(fence) = &mut fence {
-                    let mut offset = range.start;
-                    for line in reader.source[range].split_inclusive('\n') {
-                        fence.lines.push((offset, line));
-                        offset += line.len();
-                    }
+                    fence.add(reader.source, range);
                 }
             }
             Event::End(TagEnd::CodeBlock) => {
@@ -133,7 +144,8 @@ fn check_closed(reader: &Reader, range: &Range<usize>) -> Result<(), LessonError
 fn block(reader: &Reader, fence: &Fence, topology: &Topology) -> Result<Block, LessonError> {
     let mut prompts: Vec<Prompt> = Vec::new();
     let mut in_command = false;
-    for &(offset, line) in &fence.lines {
+    for range in &fence.lines {
+        let (offset, line) = (range.start, &reader.source[range.clone()]);
         let text = line.trim_end_matches(['\n', '\r']);
         if let Some((machine, command)) = prompt_of(text) {
             check_machine(reader, machine, offset, topology)?;
@@ -181,12 +193,16 @@ fn continues(prompt: &Prompt, text: &str) -> bool {
     text.starts_with("> ") || text == ">" || prompt.command.ends_with('\\')
 }
 
+/// A name that a prompt can have.
+pub(super) fn is_machine(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
 /// Splits `node1# ip addr` into machine and command.
 fn prompt_of(line: &str) -> Option<(&str, &str)> {
     let (machine, command) = line.split_once('#')?;
-    let is_name = !machine.is_empty()
-        && machine.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        && machine.starts_with(|c: char| c.is_ascii_alphabetic());
+    let is_name = is_machine(machine);
     match command.strip_prefix(' ') {
         Some(command) if is_name => Some((machine, command)),
         None if is_name && command.is_empty() => Some((machine, command)),

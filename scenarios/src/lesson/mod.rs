@@ -76,12 +76,17 @@ impl Lesson {
     /// Errors in the text.
     pub fn parse(path: &Path, source: String) -> Result<Lesson, LessonError> {
         let is_yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
-        let reader = error::Reader { path, source: &source };
+        let reader = error::Reader::new(path, &source);
         let (front, blocks) = match is_yaml {
             true => yaml::parse(&reader)?,
             false => markdown::parse(&reader)?,
         };
         Ok(Lesson { path: path.to_path_buf(), source, front, blocks })
+    }
+
+    /// An error about a range of [`Lesson::source`], in bytes.
+    pub fn error(&self, span: Range<usize>, message: &str, label: &str) -> LessonError {
+        error::Reader::new(&self.path, &self.source).error(span, message, label)
     }
 
     /// All prompts in order.

@@ -16,7 +16,7 @@ type Expected = (&'static str, &'static str, usize, &'static str);
 
 #[test]
 fn prompts_and_output() {
-    let cases: &[(&str, &[Expected])] = &[
+    let cases: &[(&str, &'static [Expected])] = &[
         ("```console\nnode1# ip a\nout\n…\n```\n", &[("node1", "ip a", 6, "out\n…\n")]),
         (
             "prose\n\n```console\nnode1# a\n\nnode2# b\n```\n\n```sh\nnode9# no\n```\n",
@@ -31,13 +31,16 @@ fn prompts_and_output() {
         ("- item\n\n  ```console\n  node1# a\n  out\n  ```\n", &[("node1", "a", 8, "out\n")]),
         ("```console\nnode1#\nnode1# a\n```\n", &[("node1", "a", 7, "")]),
     ];
-    for (body, expected) in cases {
-        let lesson = parse("x.md", &lesson(body)).unwrap_or_else(|error| panic!("{body}: {error}"));
+    let ends = |(body, expected): &(&str, &'static [Expected])| {
+        [(body.to_string(), *expected), (body.replace('\n', "\r\n"), *expected)]
+    };
+    for (body, expected) in cases.iter().flat_map(ends) {
+        let lesson = parse("x.md", &lesson(&body)).unwrap_or_else(|error| panic!("{body}: {error}"));
         let found: Vec<_> = lesson
             .prompts()
             .map(|p| (p.machine.as_str(), p.command.as_str(), p.line, p.expected.as_str()))
             .collect();
-        assert_eq!(&found, expected, "{body}");
+        assert_eq!(found, expected, "{body}");
     }
 }
 
@@ -90,6 +93,70 @@ fn errors_underline_the_text() {
             "no machine `b`",
         ),
         ("x.yaml", "steps: []\n".into(), 1, "steps", "topology"),
+        (
+            "x.yaml",
+            "topology:\n  nodes:\n    a b: {}\nsteps: []\n".into(),
+            3,
+            "a b",
+            "cannot be the name of a machine",
+        ),
+        (
+            "x.yaml",
+            "topology:\n  nodes: { 1a: {} }\nsteps: []\n".into(),
+            2,
+            "1a",
+            "cannot be the name of a machine",
+        ),
+        (
+            "x.yaml",
+            "topology:\n  nodes: { \"\": {} }\nsteps: []\n".into(),
+            2,
+            "{",
+            "cannot be the name of a machine",
+        ),
+        (
+            "x.yaml",
+            "topology:\n  nodes: { a: }\n  switches: { x/y: }\nsteps: []\n".into(),
+            3,
+            "x/y",
+            "or switch",
+        ),
+        (
+            "x.yaml",
+            "topology:\n  nodes: { a: { nics: {\n  ../x: } } }\nsteps: []\n".into(),
+            3,
+            "../x",
+            "network card",
+        ),
+        (
+            "x.yaml",
+            "topology:\n  nodes: { a: { nics: {\n  \"n\\0\": } } }\nsteps: []\n".into(),
+            2,
+            "a",
+            "network card",
+        ),
+        (
+            "x.yaml",
+            "topology:\n  nodes: { a: { nics: { lo: } } }\nsteps: []\n".into(),
+            2,
+            "lo",
+            "network card",
+        ),
+        ("x.md", topology("  links: [{ endpoints: [\"a:e\", \"a:a/b\"] }]"), 5, "a:a/b", "network card"),
+        (
+            "x.md",
+            topology("  links: [{ endpoints: [\"a:e\", \"a:0123456789abcdef\"] }]"),
+            5,
+            "a:0",
+            "network card",
+        ),
+        (
+            "x.yaml",
+            "topology:\n  nodes: { a: { nics: {\n  e: { driver: nosuchdriver } } } }\nsteps: []\n".into(),
+            3,
+            "nosuchdriver",
+            "no driver `nosuchdriver`",
+        ),
         ("x.yaml", "a: [\n".into(), 1, "", ""),
     ];
     for (name, text, line, underlined, message) in cases {

@@ -12,6 +12,18 @@ use serde_saphyr::Spanned;
 use super::LessonError;
 use super::error::Reader;
 
+/// Longest host name of Linux, in bytes.
+const MOST_HOSTNAME: usize = 64;
+/// Size of a device name with the terminating zero, bytes.
+const IFNAMSIZ: usize = 16;
+/// Ethernet drivers of Linux 6.1 (drivers/net/ethernet, drivers/net).
+const DRIVERS: &str = "3c59x 8139cp 8139too alx amd-xgbe aqc111 asix atl1 atl1c atl1e atl2 atlantic ax88179_178a b44 be2net \
+    bnx2 bnx2x bnxt_en cdc_ether cdc_ncm cxgb3 cxgb4 cxgb4vf dpaa2-eth e100 e1000 e1000e ena enic fec fm10k forcedeth \
+    genet gve hinic hns3 hv_netvsc i40e iavf ibmvnic ice igb igbvf igc ionic ixgbe ixgbevf jme lan743x lan78xx macb mlx4_en \
+    mlx5_core mv88e6xxx mvneta mvpp2 myri10ge natsemi ne2k-pci netxen_nic nfp niu ns83820 pcnet32 pch_gbe qede qlcnic \
+    r6040 r8152 r8169 ravb sfc sis190 sis900 skge sky2 smsc75xx smsc95xx smsc9420 stmmac sundance sungem tehuti tg3 tulip \
+    typhoon via-rhine via-velocity virtio_net vmxnet3 xen_netfront";
+
 /// Machines and connections.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Topology {
@@ -129,10 +141,16 @@ impl Checker<'_> {
                 "no node here",
             ));
         }
+        let nodes = self.span(&raw.nodes).start;
         for (name, node) in raw.nodes.value {
-            topology.nodes.insert(name, self.node(node.unwrap_or_default())?);
+            let key = self.key(&name, nodes);
+            self.machine_name(&name, key.clone())?;
+            topology.nodes.insert(name, self.node(node.unwrap_or_default(), key)?);
         }
-        topology.switches = raw.switches.into_keys().map(|name| (name, Switch::default())).collect();
+        for name in raw.switches.into_keys() {
+            self.machine_name(&name, self.key(&name, self.base))?;
+            topology.switches.insert(name, Switch::default());
+        }
         let mut used = BTreeSet::new();
         let mut joined = UnionFind::new(topology.switches.len());
         for link in raw.links {
@@ -150,10 +168,71 @@ impl Checker<'_> {
         Ok(topology)
     }
 
-    fn node(&self, raw: RawNode) -> Result<Node, LessonError> {
+    /// The range of a key that follows `from`; the rest of that line if it is written in another way.
+    fn key(&self, name: &str, from: usize) -> Range<usize> {
+        let text = self.reader.source.get(from..).unwrap_or_default();
+        let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let found = text.match_indices(name).find(|(at, _)| {
+            !name.is_empty()
+                && !inside(text[..*at].chars().next_back())
+                && !inside(text[at + name.len()..].chars().next())
+        });
+        match found {
+            Some((at, _)) => from + at..from + at + name.len(),
+            None => from..from + text.lines().next().map_or(0, str::len),
+        }
+    }
+
+    /// A machine is named in prompts and endpoints, and is a host name.
+    fn machine_name(&self, name: &str, span: Range<usize>) -> Result<(), LessonError> {
+        if super::markdown::is_machine(name) && name.len() <= MOST_HOSTNAME {
+            return Ok(());
+        }
+        Err(self.reader.error_with_help(
+            span,
+            format!("{name:?} cannot be the name of a machine or switch: no prompt could name it"),
+            "not a name",
+            "a letter, and then letters, digits, `-`, `_` and `.`, at most 64",
+        ))
+    }
+
+    /// What Linux takes for a device (`dev_valid_name`).
+    fn device_name(&self, name: &str, span: Range<usize>) -> Result<(), LessonError> {
+        let plain = |c: char| c != '/' && c != ':' && !c.is_whitespace() && !c.is_control();
+        if !name.is_empty()
+            && name.len() < IFNAMSIZ
+            && name != "."
+            && name != ".."
+            && name.chars().all(plain)
+            && name != "lo"
+        {
+            return Ok(());
+        }
+        Err(self.reader.error_with_help(
+            span,
+            format!("{name:?} cannot be the name of a network card"),
+            "not a name",
+            "1 to 15 bytes without blanks, `/` and `:`, and not `.`, `..` or `lo`",
+        ))
+    }
+
+    fn driver(&self, text: Spanned<String>) -> Result<String, LessonError> {
+        if DRIVERS.split_whitespace().any(|known| known == text.value) {
+            return Ok(text.value);
+        }
+        Err(self.reader.error_with_help(
+            self.span(&text),
+            format!("Linux has no driver `{}` of a network card", text.value),
+            "not a driver",
+            "such as e1000e, igb, ixgbe, r8169, virtio_net; the name is all that is modelled of it",
+        ))
+    }
+
+    fn node(&self, raw: RawNode, key: Range<usize>) -> Result<Node, LessonError> {
         let cpus = self.count(raw.cpus.as_ref(), 1, 1..=64, "cpus")?;
         let mut nics = BTreeMap::new();
         for (name, nic) in raw.nics {
+            self.device_name(&name, self.key(&name, key.start))?;
             nics.insert(name, self.nic(nic.unwrap_or_default())?);
         }
         Ok(Node { cpus, nics })
@@ -174,7 +253,8 @@ impl Checker<'_> {
         let default = Nic::default();
         self.only(raw.queues.as_ref(), 1, "queues")?;
         self.only(raw.rx_ring.as_ref(), 256, "rx_ring")?;
-        Ok(Nic { driver: raw.driver.map_or(default.driver, |driver| driver.value), address })
+        let driver = raw.driver.map_or(Ok(default.driver), |driver| self.driver(driver))?;
+        Ok(Nic { driver, address })
     }
 
     /// A setting with one modelled value.
@@ -260,6 +340,7 @@ impl Checker<'_> {
             ));
         };
         if let Some(machine) = topology.nodes.get_mut(node) {
+            self.device_name(port, span.clone())?;
             machine.nics.entry(port.to_string()).or_default();
         } else if let Some(switch) = topology.switches.get_mut(node) {
             switch.ports.push(port.to_string());

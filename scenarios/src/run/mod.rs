@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mod.rs` | [`run`]: prompt by prompt |
 //! | `expect.rs` | `…`, and how a lesson is blessed |
-//! | `rewrite.rs` | writing a blessed lesson |
+//! | `rewrite.rs` | the text of a blessed lesson |
 
 mod expect;
 mod rewrite;
@@ -19,7 +19,7 @@ use crate::lesson::{Lesson, Prompt};
 use crate::shell::{Outcome, Session, ShellError};
 
 pub use expect::{bless, filled, matches};
-pub use rewrite::{blessed, write};
+pub use rewrite::blessed;
 
 /// A lesson could not be run to its end.
 #[derive(Debug, Error, Diagnostic)]

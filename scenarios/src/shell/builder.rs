@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bashkit::{Bash, Builtin, BuiltinRegistry, CommandResolver, ExecutionLimits, SessionLimits};
+use bashkit::{
+    Bash, Builtin, BuiltinRegistry, CommandResolver, ExecutionLimits, MemoryLimits, SessionLimits,
+};
 
 use super::files::MachineFs;
 use super::machine::Place;
@@ -23,8 +25,8 @@ const SHELL_COMMANDS: &str = ". : [ alias bg break builtin caller cd command com
 
 /// Commands of Debian 12 without networking: bash, coreutils, grep, sed, mawk, findutils, diffutils, bsdextra.
 const FILE_COMMANDS: &str = "[ awk base64 basename bash bc cat chmod chown cksum cmp column comm cp cut dd diff \
-    dirname echo egrep env expand expr false fgrep find fmt fold grep head hexdump hostname install join ln ls \
-    md5sum mkdir mkfifo mktemp mv nl nproc numfmt od paste printenv printf pwd readlink realpath rev rm rmdir sed \
+    dirname echo egrep env expand expr false fgrep find fmt fold grep head hexdump hostname install join kill ln ls \
+    md5sum mkdir mkfifo mktemp mv nl nproc numfmt od paste pkill printenv printf pwd readlink realpath rev rm rmdir sed \
     seq sh sha1sum sha256sum sha512sum sort split stat sum tac tail tar test touch tr true truncate tsort uniq \
     wc which whoami xargs xxd yes";
 
@@ -32,9 +34,12 @@ fn listed(list: &str, name: &str) -> bool {
     list.split_whitespace().any(|listed| listed == name)
 }
 
-/// A command on Debian's `PATH`, other than our programs.
-pub(super) fn is_file_command(name: &str) -> bool {
-    listed(FILE_COMMANDS, name)
+/// Debian's `PATH` of root.
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Commands on Debian's `PATH`, other than our programs.
+pub(super) fn file_commands() -> impl Iterator<Item = &'static str> {
+    FILE_COMMANDS.split_whitespace()
 }
 
 /// Limits of a shell: no wall-clock time, so that runs are reproducible; counts end endless scripts.
@@ -47,6 +52,11 @@ fn limits() -> ExecutionLimits {
         .max_aggregate_input_bytes(u64::MAX / 4)
         .max_live_intermediate_bytes(1 << 30)
         .parser_timeout(Duration::from_secs(3600))
+}
+
+/// bashkit counts a variable in front of a command (`A=1 true`) anew each time, so variables are bounded by bytes alone.
+fn memory_limits() -> MemoryLimits {
+    MemoryLimits::new().max_variable_count(usize::MAX).max_total_variable_bytes(1 << 30)
 }
 
 /// A shell at `place`.
@@ -62,7 +72,7 @@ pub(super) fn bash_with(
     more: Vec<(&str, Arc<dyn Builtin>)>,
 ) -> Bash {
     let registry = BuiltinRegistry::new();
-    for program in glassnet_userland::PROGRAMS {
+    for program in glassnet_userland::installed() {
         let command = super::command::ProgramCommand { place: place.clone(), program };
         registry.insert_command(program.name(), command);
     }
@@ -79,6 +89,7 @@ pub(super) fn bash_with(
         .fixed_epoch(glassnet_userland::process::BOOT_TIME as i64)
         .limits(limits())
         .session_limits(SessionLimits::unlimited())
+        .memory_limits(memory_limits())
         .builtin_filter(|name| listed(SHELL_COMMANDS, name) || listed(FILE_COMMANDS, name))
         .builtin_registry(registry)
         .command_resolver(Arc::new(Unknown));
@@ -87,21 +98,20 @@ pub(super) fn bash_with(
     }
     let mut bash = builder.build();
     bash.set_interactive(true);
+    // bashkit's user has the id 1000, and read-only variables cannot be assigned.
+    let mut state = bash.shell_state();
+    for id in ["UID", "EUID"] {
+        state.variables.insert(id.to_string(), "0".to_string());
+    }
+    bash.restore_shell_state(&state);
     bash
 }
 
 /// Environment of a root login.
 pub(super) fn login_env() -> BTreeMap<String, String> {
-    [
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-        ("HOME", "/root"),
-        ("USER", "root"),
-        ("TERM", "dumb"),
-        ("LC_ALL", "C"),
-        ("TZ", "UTC"),
-    ]
-    .map(|(name, value)| (name.to_string(), value.to_string()))
-    .into()
+    [("PATH", PATH), ("HOME", "/root"), ("USER", "root"), ("TERM", "dumb"), ("LC_ALL", "C"), ("TZ", "UTC")]
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .into()
 }
 
 /// "command not found" as bash prints it, without bashkit's hint.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bashkit::{
-    Command, CommandContext, CommandInput, CommandOutput, CommandStatus, ExecOptions, async_trait,
+    Command, CommandContext, CommandInput, CommandOutput, CommandStatus, ExecOptions, FileSystem, async_trait,
 };
 use glassnet_kernel::ids::NetnsId;
 use glassnet_sim::Nanos;
@@ -52,7 +53,9 @@ async fn start(place: &Place, program: &'static Program, child: Child, job: Opti
     let machine = &place.machine;
     let name = child.argv.first().cloned().unwrap_or_default();
     let _listed = machine.programs.list(&name, job, child.signals.clone());
-    let place = Place { netns: child.netns, signals: Some(child.signals.clone()), ..place.clone() };
+    let is_background = place.is_background || job.is_some();
+    let place =
+        Place { netns: child.netns, signals: Some(child.signals.clone()), is_background, ..place.clone() };
     let mut process = Process {
         world: machine.world.clone(),
         machine: machine.id,
@@ -72,7 +75,8 @@ async fn start(place: &Place, program: &'static Program, child: Child, job: Opti
         printed: Vec::new(),
         unread: Vec::new(),
     };
-    if process.sleep(EXEC_TIME).await.is_err() {
+    // The next line is typed when a job and what it starts, such as the command of `timeout`, have been loaded.
+    if !place.is_background && process.sleep(EXEC_TIME).await.is_err() {
         return 0;
     }
     process::run(&mut process).await
@@ -115,16 +119,37 @@ struct ShellSpawner {
 }
 
 impl Spawner for ShellSpawner {
-    fn knows(&self, name: &str) -> bool {
-        let name = base_name(name);
-        glassnet_userland::program(name).is_some() || builder::is_file_command(name)
+    fn find<'a>(&'a self, name: &'a str, cwd: &'a str) -> Boxed<'a, io::Result<String>> {
+        Box::pin(async move {
+            let files = MachineFs { place: self.place.clone() };
+            let directories = match name.contains('/') {
+                true => vec![cwd],
+                false => builder::PATH.split(':').collect(),
+            };
+            let mut found = Err(io::ErrorKind::NotFound.into());
+            for directory in directories {
+                let path = Path::new(directory).join(name);
+                let Ok(file) = files.stat(&path).await else { continue };
+                match file.file_type.is_file() && file.mode & 0o111 != 0 {
+                    true => return Ok(path.to_string_lossy().into_owned()),
+                    false => found = Err(io::ErrorKind::PermissionDenied.into()),
+                }
+            }
+            found
+        })
     }
 
     fn spawn(&self, child: Child) -> Boxed<'_, i32> {
         Box::pin(async move {
-            let name = child.argv.first().map_or("", |name| base_name(name));
-            match glassnet_userland::program(name) {
+            let name = child.argv.first().and_then(|name| command_name(name));
+            match name.and_then(glassnet_userland::program) {
                 Some(program) => start(&self.place, program, child, None).await,
+                None if name == Some("kill") => {
+                    let (status, text) = self.place.machine.kill(child.argv.get(1..).unwrap_or_default());
+                    // Nobody is told when standard error is closed.
+                    let _ = child.stderr.write(text.as_bytes()).await;
+                    status
+                }
                 None => unless_killed(child.signals.clone(), self.shell(child)).await,
             }
         })
@@ -158,7 +183,7 @@ impl ShellSpawner {
     }
 
     fn inside(&self, netns: NetnsId, signals: Arc<Signals>) -> Place {
-        Place { machine: self.place.machine.clone(), netns, signals: Some(signals) }
+        Place { netns, signals: Some(signals), ..self.place.clone() }
     }
 }
 
@@ -187,6 +212,8 @@ async fn unless_killed(signals: Arc<Signals>, shell: impl Future<Output = i32> +
     .await
 }
 
-fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+/// The name of a command of the system: itself, or without a directory of the system's commands.
+fn command_name(path: &str) -> Option<&str> {
+    let Some((directory, name)) = path.rsplit_once('/') else { return Some(path) };
+    ["/bin", "/sbin", "/usr/bin", "/usr/sbin"].contains(&directory).then_some(name)
 }

@@ -23,6 +23,10 @@ pub(super) const WRITE_ERROR: &str = "write error: ";
 /// First line of a file for a shell builtin.
 const STUB: &str = "#!/bin/sh\n# bashkit builtin: ";
 
+/// Directories besides those of the files.
+const DIRECTORIES: &str = "/etc/iptables /etc/network /etc/sysctl.d /mnt /opt /run /srv /tmp /usr/local/bin /usr/local/sbin \
+    /usr/share /var/lib /var/log /var/tmp";
+
 /// Creates the files of a newly installed machine.
 pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
     let files = [
@@ -31,15 +35,19 @@ pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
         ("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n".to_string()),
         ("/etc/sysctl.conf", String::new()),
         ("/root/.hushlogin", String::new()),
-        ("/tmp/.keep", String::new()),
-        ("/var/log/.keep", String::new()),
     ];
+    for directory in DIRECTORIES.split_whitespace() {
+        disk.add_dir(directory, 0o755);
+    }
     for (path, text) in files {
         disk.add_file(path, text, 0o644);
     }
-    for program in glassnet_userland::PROGRAMS {
-        let (path, name) = (program.path, program.name());
-        disk.add_file(path, format!("{STUB}{name}\nexec {name} \"$@\"\n"), 0o755);
+    let stub = |name: &str| format!("{STUB}{name}\nexec {name} \"$@\"\n");
+    for program in glassnet_userland::installed() {
+        disk.add_file(program.path, stub(program.name()), 0o755);
+    }
+    for name in super::builder::file_commands() {
+        disk.add_file(format!("/usr/bin/{name}"), stub(name), 0o755);
     }
 }
 
@@ -59,7 +67,11 @@ enum Owner {
 }
 
 fn owner(path: &Path) -> Owner {
-    let path = bashkit::normalize_path(path);
+    let mut path = bashkit::normalize_path(path);
+    // Debian's /bin and /sbin are links to directories below /usr.
+    if path.starts_with("/bin") || path.starts_with("/sbin") {
+        path = Path::new("/usr").join(path.strip_prefix("/").unwrap_or(&path));
+    }
     let text = path.to_string_lossy();
     let below = |root: &str| text.strip_prefix(root).filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let netns = below("/run/netns").or_else(|| below("/var/run/netns"));
@@ -181,7 +193,16 @@ impl FileSystem for MachineFs {
                 self.place.machine.terminal.show(content);
                 Ok(())
             }
-            Owner::Disk(path) => self.place.machine.disk.write_file(&path, content).await,
+            Owner::Disk(path) => {
+                let disk = &self.place.machine.disk;
+                let before = disk.stat(&path).await;
+                disk.write_file(&path, content).await?;
+                // bashkit makes a new file of it; the mode of an old one stays.
+                match before {
+                    Ok(before) => disk.chmod(&path, before.mode).await,
+                    Err(_) => Ok(()),
+                }
+            }
         }
     }
 

@@ -55,6 +55,8 @@ pub(super) struct Place {
     pub netns: NetnsId,
     /// Signals of the program that started the shell; its commands share them.
     pub signals: Option<Arc<Signals>>,
+    /// In a background job.
+    pub is_background: bool,
 }
 
 /// A running program.

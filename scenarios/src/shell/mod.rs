@@ -258,7 +258,7 @@ impl Shell {
 
 /// Runs a machine's shell until `exit`.
 fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String>> + Send>> {
-    let place = Place { machine: machine.clone(), netns: INIT_NET, signals: None };
+    let place = Place { machine: machine.clone(), netns: INIT_NET, signals: None, is_background: false };
     let more: Vec<(&str, Arc<dyn bashkit::Builtin>)> = vec![
         ("__glassnet_prompt", Arc::new(prompt::Next(machine.clone()))),
         ("__glassnet_status", Arc::new(prompt::Status)),

@@ -101,6 +101,29 @@ impl Builtin for Kill {
     }
 }
 
+impl Machine {
+    /// `/usr/bin/kill` of procps 4.0.2, which knows process ids of background jobs: exit status and error.
+    pub(super) fn kill(&self, args: &[String]) -> (i32, String) {
+        let Some((signal, targets)) = parse_kill(args).filter(|(_, targets)| !targets.is_empty()) else {
+            return (1, format!("not modelled yet: kill {}\n", args.join(" ")));
+        };
+        let running = self.programs.jobs();
+        let (mut status, mut text) = (0, String::new());
+        for target in targets {
+            let pid = target.parse::<u32>().ok();
+            match pid.and_then(|pid| running.iter().filter(|job| job.after < pid).max_by_key(|job| job.after))
+            {
+                Some(job) => self.programs.signal_job(*job, signal),
+                None if pid.is_some() => {
+                    (status, text) = (1, text + &format!("kill: ({target}): No such process\n"));
+                }
+                None => return (1, format!("not modelled yet: kill {target}\n")),
+            }
+        }
+        (status, text)
+    }
+}
+
 /// Splits kill's arguments into signal (`None` for 0) and targets; `None` for any other use.
 fn parse_kill(args: &[String]) -> Option<(Option<Signal>, &[String])> {
     match args {

@@ -142,3 +142,122 @@ fn small_programs() {
         ("sleep 3 | cat; echo a | timeout 5 cat", "a\n", 0),
     ]);
 }
+
+#[test]
+fn the_user_is_root() {
+    check(&[
+        ("echo $EUID $UID $((EUID + 1)); bash -c 'echo $EUID'; whoami", "0 0 1\n0\nroot\n", 0),
+        ("UID=5", "bash: UID: readonly variable\n", 1),
+        ("sudo id -un; sudo -E -u root -- id -u; sudo -n -k whoami", "root\n0\nroot\n", 0),
+        ("cd /tmp; sudo pwd; sudo -s pwd; sudo -i pwd", "/tmp\n/tmp\n/root\n", 0),
+        ("sudo -s echo 'a;b' '$HOME'; echo 'echo $PWD' | sudo -i", "a;b /root\n/root\n", 0),
+        ("export A=1 B=2; sudo C=3 env | grep '^[ABC]='; sudo -E env | grep ^A", "C=3\nA=1\n", 0),
+        ("sudo --preserve-env=B,X env | grep '^[ABX]='", "B=2\n", 0),
+        ("echo 1 | sudo tee /proc/sys/net/ipv4/ip_forward", "1\n", 0),
+        ("sudo ip netns add x; sudo ip netns exec x sudo bash -c 'ls /sys/class/net; exit 4'", "lo\n", 4),
+        ("sudo timeout 2 sleep 5", "", 124),
+        ("sudo sleep 100 & sleep 1; sudo kill $!; wait $!", "", 143),
+        ("sudo sleep 100 & sleep 1; sudo pkill sleep; wait $!", "", 143),
+        ("sudo kill 99", "kill: (99): No such process\n", 1),
+    ]);
+}
+
+#[test]
+fn sudo_refuses_as_the_real_one() {
+    let usage = "usage: sudo -h | -K | -k | -V\n";
+    let mut session = session();
+    for (command, begin) in [
+        ("sudo", usage.to_string()),
+        ("sudo A=1", usage.to_string()),
+        ("sudo -u root -u root id", usage.to_string()),
+        ("sudo -z id", format!("sudo: invalid option -- 'z'\n{usage}")),
+        ("sudo --pre id", "sudo: option '--pre' is ambiguous; possibilities: '--preserve-env'".to_string()),
+        ("sudo -u", format!("sudo: option requires an argument -- 'u'\n{usage}")),
+        ("sudo -i -s", format!("sudo: you may not specify both the -i and -s options\n{usage}")),
+        ("sudo nosuch", "sudo: nosuch: command not found\n".to_string()),
+        ("sudo -- A=1 env", "sudo: A=1: command not found\n".to_string()),
+        ("sudo cd /", "sudo: cd: command not found\nsudo: \"cd\" is a shell built-in".to_string()),
+        ("sudo -u x id", "sudo: unknown user x\nsudo: error initializing audit plugin".to_string()),
+        ("sudo -u nobody id", "not modelled yet: sudo as user nobody\n".to_string()),
+        ("sudo -b sleep 1", "not modelled yet: sudo -b\n".to_string()),
+        ("sudo -C 2 id", "sudo: the argument to -C must be a number greater".to_string()),
+        ("sudo -D / ls", "sudo: you are not permitted to use the -D option with /usr/bin/ls\n".to_string()),
+    ] {
+        let outcome = session.run("node1", command).expect("ends");
+        assert_eq!(outcome.status, 1, "{command}");
+        assert!(outcome.output.starts_with(&begin), "{command}: {}", outcome.output);
+    }
+}
+
+#[test]
+fn commands_are_found_as_execvp_finds_them() {
+    check(&[
+        (
+            "tc qdisc; sudo dig x; timeout 1 nft",
+            &["tc", "dig", "nft"].map(|n| format!("not modelled yet: {n}\n")).concat(),
+            2,
+        ),
+        (
+            "/sbin/tc; /bin/cat /etc/hostname; /usr/bin/seq 1; /bin/bash -c 'echo a'",
+            "not modelled yet: tc\nnode1\n1\na\n",
+            0,
+        ),
+        ("command -v nft; which cat", "/usr/sbin/nft\n/usr/bin/cat\n", 0),
+        (
+            "echo 'echo s $1' >s; chmod +x s; ip netns add x; ip netns exec x ./s 1; timeout 2 ./s 2; sudo ./s 3",
+            "s 1\ns 2\ns 3\n",
+            0,
+        ),
+        (
+            "echo 'echo t $1' >s; ./s 4; cp s /usr/local/bin/t; chmod +x /usr/local/bin/t; nsenter -n/run/netns/x t 5",
+            "t 4\nt 5\n",
+            0,
+        ),
+        ("chmod -x s; timeout 1 ./s", "timeout: failed to run command './s': Permission denied\n", 126),
+        ("ip netns exec x ./s", "exec of \"./s\" failed: Permission denied\n", 1),
+        ("ip netns exec x /tmp", "exec of \"/tmp\" failed: Permission denied\n", 1),
+        (
+            "nsenter -n/run/netns/x nosuch",
+            "nsenter: failed to execute nosuch: No such file or directory\n",
+            127,
+        ),
+        ("sudo ./s", "sudo: ./s: command not found\n", 1),
+    ]);
+}
+
+#[test]
+fn background_jobs_run_before_the_next_prompt() {
+    check(&[
+        ("ip link set lo up; timeout 4 nc -u -l -p 5140 >f &", "", 0),
+        ("echo x | nc -u -w 1 127.0.0.1 5140; cat f", "x\n", 0),
+        (
+            "sudo timeout 4 ip netns exec nosuch nc -l 1 &",
+            "Cannot open network namespace \"nosuch\": No such file or directory\n",
+            0,
+        ),
+        ("sudo timeout 9 timeout 9 nc -l -p 80 >g &", "", 0),
+        ("echo y | nc -N 127.0.0.1 80; cat g", "y\n", 0),
+    ]);
+}
+
+#[test]
+fn a_program_that_never_waits_can_be_ended() {
+    check(&[
+        ("ip link add va type veth peer name vb; ip link set va up; ip link set vb up", "", 0),
+        (
+            "timeout 1 mausezahn va -c 10000000 -q -b bcast -A 10.1.1.1 -B 10.1.1.2 -t udp; echo $?; date +%S",
+            "124\n21\n",
+            0,
+        ),
+        (
+            "timeout -s INT 1 mausezahn va -c 0 -q -b bcast -A 10.1.1.1 -B 10.1.1.2 -t udp; echo $?",
+            "124\n",
+            0,
+        ),
+        (
+            "mausezahn va -q -b bcast -A 10.1.1.1 -B 10.1.1.2 -t tcp -P a; mausezahn va -q -b bcast -A 10.1.1.1 -B 10.1.1.2 -t udp -P b",
+            "[b]\n",
+            0,
+        ),
+    ]);
+}

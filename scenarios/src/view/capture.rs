@@ -12,6 +12,7 @@ use glassnet_userland::pcap::{Capture, Way};
 use glassnet_userland::tcpdump::print::Captured;
 
 use super::names::Namespaces;
+use crate::output::write_whole;
 
 /// A file that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,30 +23,15 @@ pub struct Written {
     pub frames: usize,
 }
 
-/// A capture could not be written.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
-pub struct CaptureError {
-    path: PathBuf,
-    source: io::Error,
-}
-
 /// Writes the frames that each device of an observed world sent and received to `directory`, which is created if
-/// needed: a file `MACHINE.NETNS.DEVICE.pcapng` each, atomically.
+/// needed: a file `MACHINE.NETNS.DEVICE.pcapng` each, whole or not at all.
 ///
 /// # Errors
 ///
 /// The directory or a file could not be written; those before it are left.
-pub fn write_captures(
-    world: &World,
-    names: &Namespaces,
-    directory: &Path,
-) -> Result<Vec<Written>, CaptureError> {
-    let failed = |path: &Path| {
-        let path = path.to_path_buf();
-        |source| CaptureError { path, source }
-    };
-    fs::create_dir_all(directory).map_err(failed(directory))?;
+pub fn write_captures(world: &World, names: &Namespaces, directory: &Path) -> io::Result<Vec<Written>> {
+    let failed = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", directory.display()));
+    fs::create_dir_all(directory).map_err(failed)?;
     let mut written = Vec::new();
     for ((name, device), frames) in by_device(world, names) {
         let mut capture = Capture::new(&[&device]);
@@ -53,7 +39,7 @@ pub fn write_captures(
             capture.packet(0, &captured(frame), way(frame));
         }
         let path = directory.join(format!("{name}.pcapng"));
-        write_whole(&path, &capture.finish()).map_err(failed(&path))?;
+        write_whole(&path, &capture.finish())?;
         written.push(Written { path, frames: frames.len() });
     }
     Ok(written)
@@ -91,14 +77,4 @@ fn by_device<'w>(world: &'w World, names: &Namespaces) -> BTreeMap<(String, Stri
 fn file_name(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_@".contains(c);
     name.chars().map(|c| if plain(c) { c } else { '_' }).collect()
-}
-
-/// Writes a file atomically.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension(format!("{}.part", std::process::id()));
-    let result = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
-    if result.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    result
 }

@@ -33,7 +33,7 @@ mod story;
 mod summary;
 mod text;
 
-pub use capture::{CaptureError, Written, write_captures};
+pub use capture::{Written, write_captures};
 pub use hook::{End, Hooked, Rewritten, hook_note};
 pub use hops::{drop_text, place};
 pub use json::json;

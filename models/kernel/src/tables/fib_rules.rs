@@ -9,6 +9,7 @@ use crate::netlink::{Errno, NLM_F_EXCL, NlError};
 use crate::tables::fib_trie::{Flow, inet_make_mask};
 use crate::tables::route_types::{
     RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTPROT_KERNEL, RouteType, RuleAction, RuleMsg,
+    validate_rule_tos,
 };
 
 /// A rule as configured, and the devices to which its names resolve.
@@ -139,6 +140,7 @@ impl FibRules {
         if msg.action == RuleAction::Goto && msg.goto <= priority {
             return Err(NlError::with(Errno::EINVAL, "Backward goto not supported"));
         }
+        validate_rule_tos(msg.tos)?;
         if msg.action == RuleAction::ToTable && msg.table == 0 {
             return Err(NlError::with(Errno::EINVAL, "Invalid table"));
         }

@@ -6,6 +6,39 @@
 use std::net::Ipv4Addr;
 
 use crate::ids::DevId;
+use crate::netlink::{Errno, NlError};
+
+/// The bits of a TOS byte that belong to ECN.
+const INET_ECN_MASK: u8 = 3;
+/// The bits of a TOS byte that a policy rule can ask for (RFC 1349).
+const IPTOS_TOS_MASK: u8 = 0x1e;
+
+/// Refuses the TOS of a route or rule if it has bits of ECN.
+///
+/// Kernel: include/net/inet_dscp.h
+///
+/// # Errors
+///
+/// EINVAL, "Invalid dsfield (tos): ECN bits must be 0".
+pub fn inet_validate_dscp(tos: u8) -> Result<(), NlError> {
+    match tos & INET_ECN_MASK {
+        0 => Ok(()),
+        _ => Err(NlError::with(Errno::EINVAL, "Invalid dsfield (tos): ECN bits must be 0")),
+    }
+}
+
+/// Refuses the TOS of a policy rule (`fib4_rule_configure`).
+///
+/// # Errors
+///
+/// EINVAL, those of [`inet_validate_dscp`] or "Invalid tos".
+pub fn validate_rule_tos(tos: u8) -> Result<(), NlError> {
+    inet_validate_dscp(tos)?;
+    match tos & !IPTOS_TOS_MASK {
+        0 => Ok(()),
+        _ => Err(NlError::with(Errno::EINVAL, "Invalid tos")),
+    }
+}
 
 /// What a route does with a packet (RTN_*).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]

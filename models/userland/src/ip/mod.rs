@@ -231,17 +231,11 @@ impl Ip<'_> {
             if let Some(name) = name {
                 self.process.print(format!("\nnetns: {name}\n"));
             }
-            if let Some(name) = argv.first().filter(|name| !self.process.shell.knows(name)) {
-                return Err(Stop::failed(format!("exec of \"{name}\" failed: No such file or directory\n")));
+            let name = argv.first().map_or("", String::as_str);
+            if let Err(error) = self.process.find(name).await {
+                return Err(Stop::failed(format!("exec of \"{name}\" failed: {error}\n")));
             }
-            let status = match self.process.shell.knows(&argv[0]) {
-                true => self.process.spawn(netns, argv.clone()).await,
-                false => {
-                    let name = &argv[0];
-                    self.process.eprint(format!("exec of \"{name}\" failed: No such file or directory\n"));
-                    1
-                }
-            };
+            let status = self.process.spawn(netns, argv.clone()).await;
             if !all {
                 return Ok(status);
             }

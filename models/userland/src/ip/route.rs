@@ -33,6 +33,7 @@ const OTHER_WORDS: &[&str] = &[
     "as",
     "from",
     "expires",
+    "realm",
     "realms",
     "congctl",
     "nhid",
@@ -196,7 +197,7 @@ impl Ip<'_> {
                     hop.weight = weight.ok_or_else(|| invarg("\"weight\" is invalid\n", text))?;
                 }
                 "onlink" => hop.flags |= RTNH_F_ONLINK,
-                "encap" | "realms" | "as" => {
+                "encap" | "realm" | "realms" | "as" => {
                     return Err(Stop::not_modelled(&format!("route add … nexthop … {word}")));
                 }
                 "nexthop" => {

@@ -132,7 +132,9 @@ impl View<'_> {
         }
         out.close_array();
         if answer.mark != 0 {
-            out.any("mark", answer.mark, format_args!("mark {} ", answer.mark));
+            // iproute2 prints the larger ones in hexadecimal, but not in JSON.
+            let text = if answer.mark < 16 { answer.mark.to_string() } else { format!("{:#x}", answer.mark) };
+            out.any("mark", answer.mark, format_args!("mark {text} "));
         }
         if answer.iif.is_none() {
             out.any("uid", 0, "uid 0 ");

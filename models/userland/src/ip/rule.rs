@@ -341,7 +341,8 @@ fn print_mark(out: &mut Out, rule: &RuleMsg) {
     if rule.mark == 0 && mask.is_none_or(|mask| mask == 0) {
         return;
     }
-    let mark = format!("{:#x}", rule.mark);
+    // As C's %#x.
+    let mark = if rule.mark == 0 { "0".to_owned() } else { format!("{:#x}", rule.mark) };
     out.any("fwmark", mark.as_str(), format_args!("fwmark {mark}"));
     if let Some(mask) = mask {
         let mask = format!("{mask:#x}");

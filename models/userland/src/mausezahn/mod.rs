@@ -18,11 +18,15 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use self::options::{MacWord, Options, What};
+use self::packet::Transport;
 use crate::process::{Process, Running};
 use crate::sock::{self, Sock};
 
 /// Minimum length of a frame, bytes; shorter ones are padded.
 const LEAST_FRAME: usize = 15;
+
+/// How long it sends before others run: a tick of the scheduler (HZ 250).
+const TIME_SLICE: Nanos = Nanos::from_millis(4);
 
 /// A raw socket that only sends.
 const IPPROTO_RAW: u8 = 255;
@@ -54,7 +58,8 @@ async fn mausezahn(process: &mut Process) -> Result<i32, String> {
         if !options.quiet {
             process.eprint(format!("Mausezahn will send {} frames... ", options.count));
         }
-        if let Some(text) = &packet.text {
+        // The real tool shows the text of a datagram only.
+        if let (Some(text), Transport::Udp { .. }) = (&packet.text, &packet.transport) {
             process.print(format!("[{text}]\n"));
         }
     }
@@ -77,12 +82,15 @@ fn no_device(reason: &str) -> String {
 /// Sends the message. Errors of sending are not reported, as in the real tool.
 async fn send(process: &mut Process, options: &Options, socket: &Sock, message: &Message) -> i32 {
     let mut busy = Nanos::ZERO;
-    for number in 0..options.count {
-        if number > 0
-            && options.delay > Nanos::ZERO
-            && let Err(signal) = process.sleep(options.delay).await
-        {
-            return signal.exit_status();
+    let mut ran = process.now();
+    for number in (0..).take_while(|number| options.count == 0 || *number < options.count) {
+        let pause = if number == 0 { Nanos::ZERO } else { options.delay };
+        // Without a delay, others run when the time slice is over.
+        if pause > Nanos::ZERO || process.now().since(ran) >= TIME_SLICE {
+            if let Err(signal) = process.sleep(pause).await {
+                return signal.exit_status();
+            }
+            ran = process.now();
         }
         let begin = process.now();
         let _ = match message {

@@ -14,7 +14,7 @@ use crate::getopt;
 pub struct Options {
     /// The device.
     pub device: String,
-    /// Number of messages (`-c`).
+    /// Number of messages (`-c`); 0 without an end.
     pub count: u64,
     /// Delay between messages (`-d`).
     pub delay: Nanos,
@@ -91,9 +91,6 @@ pub fn parse(args: &[String]) -> Result<Options, String> {
             "4" => {}
             name => return Err(refused(&format!("-{name}"))),
         }
-    }
-    if options.count == 0 {
-        return Err(refused("-c 0: without an end"));
     }
     options.what = match kind {
         None => What::Frame(bytes(words)?),
@@ -233,7 +230,6 @@ mod tests {
         for (args, named) in [
             (&["eth0", "-t", "bpdu"][..], "-t bpdu"),
             (&["eth0", "-Q", "5", "ff"], "-Q"),
-            (&["eth0", "-c", "0", "ff"], "-c 0: without an end"),
             (&["eth0", "-t", "udp", "-B", "10.0.0.0/24"], "-B 10.0.0.0/24"),
             (&["eth0", "-t", "udp", "-B", "10.0.0.2", "dp=1-1023"], "dp 1-1023"),
             (&["eth0", "-t", "tcp", "-B", "10.0.0.2", "flags=syn|foo"], "flags=foo"),

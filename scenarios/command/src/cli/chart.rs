@@ -1,8 +1,9 @@
 //! `glassnet chart`: draws what a lesson measured.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 
+use glassnet_scenarios::output::write_whole;
 use glassnet_scenarios::{lab, run};
 use miette::Report;
 use plotters::prelude::*;
@@ -31,6 +32,9 @@ Example:
 A point is a line that a prompt printed of the form `NUMBER WORD NUMBER UNIT`, such as `1000 rules 0.021 ms`; the unit is
 one of ns, us, ms, s. The first such line names the axes.";
 
+/// Largest number that is drawn.
+const MOST: f64 = 1e15;
+
 /// What the lesson printed, as points.
 #[derive(Debug, Default, PartialEq)]
 struct Points {
@@ -48,7 +52,10 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
         Ok(outcomes) => outcomes.into_iter().map(|outcome| outcome.output).collect::<String>(),
         Err(error) => return Ok(complain(&Report::new(error))),
     };
-    let points = points(&printed);
+    let points = match points(&printed) {
+        Ok(points) => points,
+        Err(why) => return Ok(complain(&Report::msg(format!("{}: {why}", args.file.display())))),
+    };
     if points.points.len() < 2 {
         let why = "no two lines of the form `1000 rules 0.021 ms` were printed";
         return Ok(complain(&Report::msg(format!("{}: {why}", args.file.display()))));
@@ -57,23 +64,17 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
         Ok(svg) => svg,
         Err(error) => return Ok(complain(&Report::msg(format!("{}: {error}", args.file.display())))),
     };
-    write(&args.output, &svg)?;
-    println!("{}: {} points", args.output.display(), points.points.len());
+    write_whole(&args.output, svg.as_bytes())?;
+    writeln!(io::stdout(), "{}: {} points", args.output.display(), points.points.len())?;
     Ok(Status::Expected)
 }
 
-/// Writes a file whole or not at all.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension("svg.part");
-    std::fs::write(&beside, text)
-        .and_then(|()| std::fs::rename(&beside, path))
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
-}
-
-fn points(printed: &str) -> Points {
+fn points(printed: &str) -> Result<Points, String> {
     let mut found = Points::default();
     // The pattern is constant, and a test matches it.
-    let Ok(pattern) = Regex::new(r"^\s*([0-9.]+)\s+(\w+)\s+([0-9.]+)\s*(ns|us|ms|s)$") else { return found };
+    let Ok(pattern) = Regex::new(r"^\s*([0-9.]+)\s+(\w+)\s+([0-9.]+)\s*(ns|us|ms|s)$") else {
+        return Ok(found);
+    };
     for line in printed.lines() {
         let Some(parts) = pattern.captures(line) else { continue };
         if let (Ok(x), Ok(y)) = (parts[1].parse(), parts[3].parse()) {
@@ -81,16 +82,23 @@ fn points(printed: &str) -> Points {
                 found.axes = (parts[2].to_owned(), parts[4].to_owned());
             }
             if found.axes.1 == parts[4] {
+                if f64::max(x, y) > MOST {
+                    return Err(format!("a number above {MOST:e} cannot be drawn: {}", line.trim()));
+                }
                 found.points.push((x, y));
             }
         }
     }
-    found
+    Ok(found)
 }
 
 fn draw(points: &Points) -> Result<String, Box<dyn std::error::Error>> {
     let mut svg = String::new();
-    let largest = |of: fn(&(f64, f64)) -> f64| points.points.iter().map(of).fold(0.0, f64::max);
+    // An axis has a length, also if all is 0.
+    let largest = |of: fn(&(f64, f64)) -> f64| match points.points.iter().map(of).fold(0.0, f64::max) {
+        0.0 => 1.0,
+        largest => largest,
+    };
     let (right, top) = (largest(|point| point.0) * 1.05, largest(|point| point.1) * 1.1);
     {
         let area = SVGBackend::with_string(&mut svg, (720, 400)).into_drawing_area();
@@ -119,10 +127,21 @@ mod tests {
     #[test]
     fn lines_of_four_words_are_points_and_others_are_not() {
         let printed = "hello\n0 rules 0.010 ms\n2000 rules 0.042 ms\n1 box 3 parsecs\n10000 rules 0.170 ms\n5 rules 3 s\n";
-        let found = points(printed);
+        let found = points(printed).expect("small numbers");
         assert_eq!(found.axes, ("rules".to_owned(), "ms".to_owned()));
         assert_eq!(found.points, [(0.0, 0.010), (2000.0, 0.042), (10000.0, 0.170)]);
         let svg = draw(&found).expect("points");
         assert!(svg.contains("<svg") && svg.matches("<circle").count() == 3, "{svg}");
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_is_an_error() {
+        let long = format!("{} rules 1 ms", "9".repeat(400));
+        for line in [long.as_str(), "1 rules 1000000000000001 ms"] {
+            assert!(points(&format!("1 rules 1 ms\n{line}\n")).expect_err("too large").ends_with(line));
+        }
+        let zero = points("0 rules 0 ms\n0 rules 0.0 ms\n1.2.3 rules 1 ms\n").expect("zeros");
+        assert_eq!(zero.points.len(), 2);
+        assert!(draw(&zero).expect("a chart").contains("<circle"));
     }
 }

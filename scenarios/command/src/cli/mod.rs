@@ -23,7 +23,8 @@ mod trace;
 mod verify;
 mod walk;
 
-use std::io::{self, IsTerminal, Read};
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -111,14 +112,12 @@ pub fn main() -> ExitCode {
         Command::Chart(args) => chart::main(args),
         Command::Fuzz(args) => fuzz::main(args),
     };
-    match ended {
+    // What is buffered may not find room any more.
+    match ended.and_then(|status| io::stdout().flush().map(|()| status)) {
         Ok(status) => status.into(),
         // The reader of our output went away: nobody is left to tell.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("glassnet: {error}");
-            Status::CouldNot.into()
-        }
+        Err(error) => could_not(error).into(),
     }
 }
 
@@ -157,8 +156,19 @@ fn with_observed(
 
 /// Prints an error as miette draws it.
 fn complain(report: &Report) -> Status {
-    eprintln!("{report:?}");
+    complain_plainly(format_args!("{report:?}"));
     Status::CouldNot
+}
+
+/// Prints an error in one line.
+fn could_not(error: impl Display) -> Status {
+    complain_plainly(format_args!("glassnet: {error}"));
+    Status::CouldNot
+}
+
+/// Prints to standard error. If that is not possible, the exit status has to do.
+fn complain_plainly(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Lessons named on a command line.

@@ -35,14 +35,7 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
 
 fn show(args: &Args, observed: &Observed) -> io::Result<Status> {
     let world = observed.world();
-    let written = view::write_captures(&world, observed.story(&world).names(), &args.output);
-    let written = match written {
-        Ok(written) => written,
-        Err(error) => {
-            eprintln!("glassnet: {error}");
-            return Ok(Status::CouldNot);
-        }
-    };
+    let written = view::write_captures(&world, observed.story(&world).names(), &args.output)?;
     let mut out = anstream::stdout().lock();
     for file in &written {
         writeln!(out, "{}: {} frames", file.path.display(), file.frames)?;

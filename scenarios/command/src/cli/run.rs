@@ -5,12 +5,13 @@ use std::path::Path;
 
 use glassnet_scenarios::lab;
 use glassnet_scenarios::lesson::{Lesson, Prompt};
-use glassnet_scenarios::run::{Run, RunError, blessed, filled, matches, write};
+use glassnet_scenarios::output::write_whole;
+use glassnet_scenarios::run::{Run, RunError, blessed, filled, matches};
 use glassnet_scenarios::shell::Outcome;
 use similar::{ChangeTag, TextDiff};
 
 use super::style::{BAD, GOOD, LESS, MORE, PLACE, PROMPT};
-use super::{Lessons, Status, complain, progress, read_lesson};
+use super::{Lessons, Status, complain, could_not, progress, read_lesson};
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -58,8 +59,7 @@ fn lesson(path: &Path, args: &Args) -> io::Result<Status> {
         }
     };
     if args.bless && path.extension().is_none_or(|ending| ending != "md") {
-        eprintln!("glassnet: --bless writes Markdown files only, not {}", path.display());
-        return Ok(Status::CouldNot);
+        return Ok(could_not(format_args!("--bless writes Markdown files only, not {}", path.display())));
     }
     let mut out = anstream::stdout().lock();
     let (outcomes, checked) = match check(&lesson, args, &mut out)? {
@@ -72,7 +72,14 @@ fn lesson(path: &Path, args: &Args) -> io::Result<Status> {
     };
     let name = path.display();
     if args.bless && checked.differing > 0 {
-        write(path, &blessed(&lesson, &outcomes))?;
+        let text = match blessed(&lesson, &outcomes) {
+            Ok(text) => text,
+            Err(error) => {
+                out.flush()?;
+                return Ok(complain(&error.into()));
+            }
+        };
+        write_whole(path, text.as_bytes())?;
         writeln!(out, "{GOOD}blessed{GOOD:#} {name}: {} of {} prompts", checked.differing, checked.prompts)?;
         return Ok(Status::Expected);
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use glassnet_scenarios::lab;
 use glassnet_scenarios::lesson::{Lesson, Node, Topology};
@@ -11,7 +12,7 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Completer, Editor, Helper, Highlighter, Hinter};
 
 use super::style::PROMPT;
-use super::{Status, complain, read_lesson};
+use super::{Status, complain, could_not, read_lesson};
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -49,10 +50,12 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
     let session = Session::new(lab::build(&topology, args.seed))?;
     let machine = session.machines().next().unwrap_or_default().to_string();
     let names: Vec<String> = session.machines().map(str::to_string).collect();
+    let refused = Refused::default();
     for name in names {
-        session.watch(&name, Box::new(print_now));
+        let refused = refused.clone();
+        session.watch(&name, Box::new(move |bytes| print_now(&refused, bytes)));
     }
-    let mut prompt = Prompt { session, machine, status: 0 };
+    let mut prompt = Prompt { session, machine, status: 0, refused };
     if let Some(lesson) = lesson.filter(|_| args.play) {
         prompt.play(&lesson)?;
     }
@@ -68,16 +71,22 @@ fn one_machine() -> Topology {
     Topology { nodes: [("node1".to_string(), node)].into(), ..Topology::default() }
 }
 
-/// Output appears as it is printed. If nobody reads it any more, the next prompt notices.
-fn print_now(bytes: &[u8]) {
+/// The first error of standard output, which ends the shell after the line.
+type Refused = Arc<Mutex<Option<io::Error>>>;
+
+/// Output appears as it is printed.
+fn print_now(refused: &Refused, bytes: &[u8]) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
+    if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+        refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
 }
 
 struct Prompt {
     session: Session,
     machine: String,
     status: u8,
+    refused: Refused,
 }
 
 impl Prompt {
@@ -87,16 +96,25 @@ impl Prompt {
             writeln!(out, "{PROMPT}{}#{PROMPT:#} {}", prompt.machine, prompt.command.replace('\n', "\n> "))?;
             drop(out);
             self.run(&prompt.machine, &prompt.command);
+            self.is_heard()?;
         }
         Ok(())
+    }
+
+    /// Standard output takes what is printed.
+    fn is_heard(&self) -> io::Result<()> {
+        match self.refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(io::Error::new(error.kind(), format!("standard output: {error}"))),
+            None => Ok(()),
+        }
     }
 
     fn run(&mut self, machine: &str, command: &str) {
         match self.session.run(machine, command) {
             Ok(outcome) => self.status = outcome.status as u8,
             Err(error) => {
-                eprintln!("glassnet: {error}");
-                eprintln!("glassnet: {machine} has a new shell now: variables and jobs are gone");
+                could_not(error);
+                could_not(format_args!("{machine} has a new shell now: variables and jobs are gone"));
                 self.status = 2;
             }
         }
@@ -127,10 +145,10 @@ impl Prompt {
             return;
         }
         if !name.is_empty() {
-            eprintln!("glassnet: there is no machine `{name}`");
+            could_not(format_args!("there is no machine `{name}`"));
             self.status = 1;
         }
-        println!("{}", names.join("\n"));
+        print_now(&self.refused, format!("{}\n", names.join("\n")).as_bytes());
     }
 
     fn interactive(&mut self) -> io::Result<()> {
@@ -143,6 +161,7 @@ impl Prompt {
                     if !self.line(&line) {
                         return Ok(());
                     }
+                    self.is_heard()?;
                 }
                 Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => return Ok(()),
@@ -159,12 +178,13 @@ impl Prompt {
                 if !self.line(&std::mem::take(&mut pending)) {
                     return Ok(());
                 }
+                self.is_heard()?;
             } else {
                 pending.push('\n');
             }
         }
         self.line(&pending);
-        Ok(())
+        self.is_heard()
     }
 }
 

@@ -9,7 +9,7 @@ use glassnet_scenarios::lesson::Lesson;
 use glassnet_scenarios::trace::{self, Host, Protocol, Question, TraceError};
 use miette::Report;
 
-use super::{Status, complain, read_lesson};
+use super::{Status, complain, could_not, read_lesson};
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -131,9 +131,4 @@ fn upto(mut lesson: Lesson, last: Option<usize>) -> Result<Lesson, String> {
         }
         None => Ok(lesson),
     }
-}
-
-fn could_not(error: &str) -> Status {
-    eprintln!("glassnet: {error}");
-    Status::CouldNot
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use glassnet_scenarios::lab;
 use glassnet_scenarios::view::{self, Observed, Selection, Zoom};
 
-use super::{Status, with_observed};
+use super::{Status, could_not, with_observed};
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -60,8 +60,7 @@ fn show(args: &Args, observed: &Observed) -> io::Result<Status> {
     let Args { block, prompt, packet, all_rules, .. } = args;
     let selection = Selection { block: *block, prompt: *prompt, packet: *packet, all_rules: *all_rules };
     if let Err(missing) = selection.check(&story) {
-        eprintln!("glassnet: {}: {missing}", args.file.display());
-        return Ok(Status::CouldNot);
+        return Ok(could_not(format_args!("{}: {missing}", args.file.display())));
     }
     let text = match args.json {
         true => view::json(&story, &selection),

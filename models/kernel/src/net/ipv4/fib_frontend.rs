@@ -11,7 +11,7 @@ use crate::tables::fib_trie::{Flow, InsertError, inet_make_mask};
 use crate::tables::inet::InIfaddr;
 use crate::tables::inet_types::IFA_F_NOPREFIXROUTE;
 use crate::tables::route_types::{
-    NexthopMsg, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTPROT_KERNEL, RouteMsg, RouteType, Scope,
+    NexthopMsg, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTPROT_KERNEL, RouteMsg, RouteType, Scope, inet_validate_dscp,
 };
 use crate::{Cx, Kernel};
 
@@ -25,6 +25,7 @@ use super::fib_semantics::{
 ///
 /// As the kernel's; see [`fib_create_info`], and EEXIST, ENOENT by `flags` (NLM_F_*).
 pub fn rtm_newroute(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg, flags: u16) -> Result<(), NlError> {
+    inet_validate_dscp(msg.tos)?;
     let mut msg = msg.clone();
     if msg.table == 0 {
         msg.table = RT_TABLE_MAIN;
@@ -63,8 +64,9 @@ fn fib_valid_key_len(key: Ipv4Addr, len: u8) -> Result<(), NlError> {
 ///
 /// # Errors
 ///
-/// ESRCH if there is none, or "FIB table does not exist".
+/// ESRCH if there is none, or "FIB table does not exist"; EINVAL for ECN bits in the TOS.
 pub fn rtm_delroute(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg) -> Result<(), NlError> {
+    inet_validate_dscp(msg.tos)?;
     let table = if msg.table == 0 { RT_TABLE_MAIN } else { msg.table };
     fib_valid_key_len(msg.dst, msg.dst_len)?;
     let fib = &mut cx.k.netns[netns].ipv4.fib;

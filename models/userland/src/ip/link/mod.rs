@@ -112,10 +112,23 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &LinkUtil::not_modelled("wwan"),
     &LinkUtil::not_modelled("xfrm"),
     &LinkUtil::not_modelled("virt_wifi"),
+    // Kinds of the kernel for which iproute2 has no file.
+    &LinkUtil::not_modelled("batadv"),
+    &LinkUtil::not_modelled("hsr"),
+    &LinkUtil::not_modelled("wireguard"),
 ];
 
 fn link_util(id: &str) -> Option<&'static LinkUtil> {
     LINK_UTILS.iter().copied().find(|util| util.id == id)
+}
+
+/// Refuses an option that is not modelled; if it belongs to a kind that is not, by the name of the kind.
+fn other_option(option: &str, args: &Args) -> Stop {
+    let mut words = args.rest().iter().skip_while(|word| !matches(word, "type")).skip(1);
+    match words.next().filter(|kind| link_util(kind).is_some_and(|util| !util.is_modelled)) {
+        Some(kind) => Stop::not_modelled(&format!("link add type {kind}")),
+        None => Stop::not_modelled(&format!("link … {option}")),
+    }
 }
 
 /// Options of `ip link` that are not modelled, and whether they can be abbreviated.
@@ -175,7 +188,7 @@ impl Ip<'_> {
             if let Some((option, _)) =
                 OTHER_OPTIONS.iter().find(|(full, short)| word == *full || *short && matches(word, full))
             {
-                return Err(Stop::not_modelled(&format!("link … {option}")));
+                return Err(other_option(option, args));
             }
             if matches(word, "help") {
                 return Err(link_help(None));
@@ -229,7 +242,7 @@ impl Ip<'_> {
                 once(&mut parsed.index, "index", text, index.ok_or_else(bad)?)?;
             }
             _ if word != "link-netns" && word != "link-netnsid" && is("link") => {
-                return Err(Stop::not_modelled("link … link"));
+                return Err(other_option("link", args));
             }
             _ if is("address") => parsed.address = Some(lladdr(args.value()?)?),
             _ if is("broadcast") || word == "brd" => parsed.broadcast = Some(lladdr(args.value()?)?),
