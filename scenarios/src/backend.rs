@@ -31,6 +31,13 @@ pub trait Backend {
     /// others if something failed on the way.
     fn start<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError>;
 
+    /// Starts the machines of a plan that has only [plain commands](crate::plain), in the cheapest way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::start`].
+    fn start_plain<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError>;
+
     /// The router for random cases, without rules; see [`crate::rig`].
     ///
     /// # Errors
@@ -66,7 +73,7 @@ pub trait Running {
     fn finish(self: Box<Self>) -> Captured;
 }
 
-/// `machine` or `machine/netns`, to each of [`DUMPS`](crate::observation::DUMPS), to its content.
+/// `machine` or `machine/netns`, to each of [`Plan::dumps`], to its content.
 pub type Tables = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// Result of a prompt.
@@ -102,7 +109,25 @@ pub struct Captured {
 /// [`BackendError::Plan`] if a prompt names a machine that is not there, else as the functions of [`Backend`] and
 /// [`Running`].
 pub fn observe(backend: &dyn Backend, plan: &Plan) -> Result<Observation, BackendError> {
-    let mut running = backend.start(plan)?;
+    watch(backend, plan, backend.start(plan)?)
+}
+
+/// Runs a plan of [plain commands](crate::plain) and returns the observation. Exit statuses are 0 or 1.
+///
+/// # Errors
+///
+/// As [`observe`]; [`BackendError::Prompt`] if a command is not plain.
+pub fn observe_plain(backend: &dyn Backend, plan: &Plan) -> Result<Observation, BackendError> {
+    let mut seen = watch(backend, plan, backend.start_plain(plan)?)?;
+    seen.prompts.iter_mut().for_each(|prompt| prompt.status = i32::from(prompt.status != 0));
+    Ok(seen)
+}
+
+fn watch(
+    backend: &dyn Backend,
+    plan: &Plan,
+    mut running: Box<dyn Running + '_>,
+) -> Result<Observation, BackendError> {
     let (mut prompts, mut blocks) = (Vec::new(), Vec::new());
     for (at, block) in plan.blocks.iter().enumerate() {
         for prompt in &block.prompts {

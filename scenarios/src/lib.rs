@@ -6,9 +6,10 @@
 //! | module | owns |
 //! |---|---|
 //! | [`lesson`] | reading lessons |
-//! | [`plan`] | input of a kernel |
-//! | [`error`] | errors of backends |
 //! | [`observation`] | observation of a run |
+//! | [`plan`] | input of a kernel |
+//! | [`plain`] | commands that need no shell |
+//! | [`error`] | errors of backends |
 //! | [`rig`] | the router of random cases |
 //! | [`backend`] | the trait of what runs plans and routers |
 //! | [`lab`] | the world of a topology |
@@ -18,7 +19,7 @@
 //! | [`view`] | views of a run |
 //! | [`trace`] | tracing a hypothetical packet |
 //! | [`compare`] | comparing two runs |
-//! | [`fuzz`] | random rules and packets on both sides |
+//! | [`fuzz`] | random rules and random networks on both sides |
 
 pub mod backend;
 pub mod compare;
@@ -27,6 +28,7 @@ pub mod fuzz;
 pub mod lab;
 pub mod lesson;
 pub mod observation;
+pub mod plain;
 pub mod plan;
 pub mod rig;
 pub mod run;

@@ -10,8 +10,8 @@ use glassnet::backends::host::Host;
 use glassnet_scenarios::backend::observe;
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::lesson::{Endpoint, Link, Nic, Node, Topology};
-use glassnet_scenarios::observation::{Direction, Observation};
-use glassnet_scenarios::plan::{Plan, PlannedBlock, PlannedPrompt};
+use glassnet_scenarios::observation::{DUMPS, Direction, Observation};
+use glassnet_scenarios::plan::{Dump, Plan, PlannedBlock, PlannedPrompt};
 use glassnet_sim::Nanos;
 
 fn host() -> Host {
@@ -35,7 +35,8 @@ fn plan(prompts: &[&str]) -> Plan {
         ..Topology::default()
     };
     let prompts = prompts.iter().enumerate().map(prompt).collect();
-    Plan { lesson: "test.md".into(), topology, blocks: vec![PlannedBlock { line: 1, prompts }] }
+    let dumps = DUMPS.map(Dump::from).to_vec();
+    Plan { lesson: "test.md".into(), topology, blocks: vec![PlannedBlock { line: 1, prompts }], dumps }
 }
 
 /// Runs the plan, or says what is missing and gives none.

@@ -6,20 +6,23 @@ use std::io;
 use std::process::{Command, Stdio};
 
 use glassnet_scenarios::error::BackendError;
-use glassnet_scenarios::observation::{DUMPS, dump_value};
+use glassnet_scenarios::observation::dump_value;
 use serde_json::Value;
 
 use super::spaces::within;
 
-/// Reads all tables of a network namespace.
-pub(super) fn read(netns: &File) -> Result<BTreeMap<String, Value>, BackendError> {
-    let read_all = || DUMPS.iter().map(|line| Ok(((*line).to_owned(), dump_value(&dump(line)?)))).collect();
+/// Reads tables of a network namespace.
+pub(super) fn read<'a>(
+    netns: &File,
+    dumps: impl Iterator<Item = &'a str> + Send,
+) -> Result<BTreeMap<String, Value>, BackendError> {
+    let read_all = || dumps.map(|line| Ok((line.to_owned(), dump_value(&dump(line)?)))).collect();
     within(netns, read_all).map_err(BackendError::failed("cannot read tables"))
 }
 
 /// What a dump prints on standard output, in the namespace of this thread. A file is read here: to start `cat` takes longer
 /// than all else.
-fn dump(line: &str) -> io::Result<String> {
+pub(super) fn dump(line: &str) -> io::Result<String> {
     let mut words = line.split(' ');
     let program = words.next().unwrap_or_default();
     if program == "cat" {

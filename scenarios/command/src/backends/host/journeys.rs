@@ -353,8 +353,7 @@ mod tests {
             "ping-7 [001] ..s1. 1.5: netif_rx: dev=v2 skbaddr=ff00000000001100 len=98",
         ];
         lines.iter().filter_map(|l| Event::parse(l)).for_each(|e| reader.take(&e));
-        let journeys: Vec<_> =
-            reader.finish().journeys.into_iter().map(|j| (j.steps.len(), j.end)).collect();
+        let journeys: Vec<_> = reader.finish().journeys.into_iter().map(|j| (j.steps.len(), j.end)).collect();
         assert_eq!(journeys, [(1, "consumed".to_owned()), (2, "alive".to_owned())]);
     }
 
