@@ -30,6 +30,13 @@ pub trait Backend {
     /// others if something failed on the way.
     fn start<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError>;
 
+    /// Starts the machines of a plan that has only [plain commands](crate::plain), in the cheapest way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::start`].
+    fn start_plain<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError>;
+
     /// The router for random cases, without rules; see [`crate::rig`].
     ///
     /// # Errors
@@ -104,41 +111,61 @@ pub struct Captured {
 pub fn observe(backend: &dyn Backend, plan: &Plan) -> Result<Observation, BackendError> {
     let (watched, [before, after]) = (canary::beside(plan), canary::prompts());
     let mut running = backend.start(&watched)?;
-    let machines: Vec<_> = plan.topology.nodes.keys().map(String::as_str).collect();
-    let (mut seen, mut prompts) = (Observation::default(), Vec::new());
     let sent = running.prompt(0, &before)?;
+    let mut seen = play(&mut *running, plan, 1)?;
+    let count = seen.prompts.len() + 2;
+    let printed = [sent, running.prompt(count - 1, &after)?];
+    let tables = running.tables(&[canary::MACHINE])?;
+    let mut captured = running.finish()?;
+    canary::take(&mut captured, printed, &tables, count, &backend.sees())
+        .map_err(|(eye, what)| BackendError::Blind { kernel: backend.version(), eye, what })?;
+    complete(&mut seen, backend, captured);
+    // What the lesson's last prompt left behind may come while the canary sends again.
+    let own = |number: &mut usize| *number = number.saturating_sub(1).min(count.saturating_sub(3));
+    seen.frames.iter_mut().for_each(|frame| own(&mut frame.prompt));
+    seen.journeys.iter_mut().for_each(|journey| own(&mut journey.prompt));
+    seen.events.iter_mut().for_each(|event| own(&mut event.prompt));
+    Ok(seen)
+}
+
+/// Runs a plan of [plain commands](crate::plain) and returns the observation, without a canary. Exit statuses are 0 or 1.
+///
+/// # Errors
+///
+/// As [`observe`]; [`BackendError::Prompt`] if a command is not plain.
+pub fn observe_plain(backend: &dyn Backend, plan: &Plan) -> Result<Observation, BackendError> {
+    let mut running = backend.start_plain(plan)?;
+    let mut seen = play(&mut *running, plan, 0)?;
+    let captured = running.finish()?;
+    complete(&mut seen, backend, captured);
+    seen.prompts.iter_mut().for_each(|prompt| prompt.status = i32::from(prompt.status != 0));
+    Ok(seen)
+}
+
+/// Runs all prompts, whose numbers begin with `first`, and reads tables after each block.
+fn play(running: &mut dyn Running, plan: &Plan, first: usize) -> Result<Observation, BackendError> {
+    let machines: Vec<_> = plan.topology.nodes.keys().map(String::as_str).collect();
+    let mut seen = Observation {
+        lesson: plan.lesson.clone(),
+        nics: plan.nic_names().into_iter().collect(),
+        ..Observation::default()
+    };
     for (at, block) in plan.blocks.iter().enumerate() {
         for prompt in &block.prompts {
-            let Printed { output, status } = running.prompt(prompts.len() + 1, prompt)?;
+            let Printed { output, status } = running.prompt(first + seen.prompts.len(), prompt)?;
             let (line, machine, command) = (prompt.line, prompt.machine.clone(), prompt.command.clone());
-            prompts.push(PromptSeen { block: at, line, machine, command, status, output });
+            seen.prompts.push(PromptSeen { block: at, line, machine, command, status, output });
         }
         running.settle()?;
         seen.add_block(block.line, running.tables(&machines)?);
     }
-    let printed = [sent, running.prompt(prompts.len() + 1, &after)?];
-    let tables = running.tables(&[canary::MACHINE])?;
-    let (mut captured, sees) = (running.finish()?, backend.sees());
-    canary::take(&mut captured, printed, &tables, prompts.len() + 2, &sees)
-        .map_err(|(eye, what)| BackendError::Blind { kernel: backend.version(), eye, what })?;
+    Ok(seen)
+}
+
+/// Adds what was captured, and of what.
+fn complete(seen: &mut Observation, backend: &dyn Backend, captured: Captured) {
     let Captured { tools, notices, macs, frames, journeys, events } = captured;
-    // What came before the first prompt or after the last is the set-up's; what the last left behind came while the canary
-    // sent again.
-    let last = prompts.len().saturating_sub(1);
-    let own = |number: usize| number.saturating_sub(1).min(last);
-    Ok(Observation {
-        lesson: plan.lesson.clone(),
-        kernel: backend.version(),
-        config: backend.config(),
-        sees,
-        tools,
-        nics: plan.nic_names().into_iter().collect(),
-        notices,
-        macs,
-        prompts,
-        frames: frames.into_iter().map(|seen| Frame { prompt: own(seen.prompt), ..seen }).collect(),
-        blocks: seen.blocks,
-        journeys: journeys.into_iter().map(|seen| Journey { prompt: own(seen.prompt), ..seen }).collect(),
-        events: events.into_iter().map(|seen| TraceEvent { prompt: own(seen.prompt), ..seen }).collect(),
-    })
+    (seen.kernel, seen.config, seen.sees) = (backend.version(), backend.config(), backend.sees());
+    (seen.tools, seen.notices, seen.macs) = (tools, notices, macs);
+    (seen.frames, seen.journeys, seen.events) = (frames, journeys, events);
 }

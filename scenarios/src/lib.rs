@@ -7,9 +7,10 @@
 //! |---|---|
 //! | [`lesson`] | reading lessons |
 //! | [`output`] | writing files that users name |
-//! | [`plan`] | input of a kernel |
-//! | [`error`] | errors of backends |
 //! | [`observation`] | observation of a run |
+//! | [`plan`] | input of a kernel |
+//! | [`plain`] | commands that need no shell |
+//! | [`error`] | errors of backends |
 //! | [`rig`] | the router of random cases |
 //! | [`backend`] | the trait of what runs plans and routers |
 //! | [`lab`] | the world of a topology |
@@ -19,7 +20,7 @@
 //! | [`view`] | views of a run |
 //! | [`trace`] | tracing a hypothetical packet |
 //! | [`compare`] | comparing two runs |
-//! | [`fuzz`] | random rules and packets on both sides |
+//! | [`fuzz`] | random rules and random networks on both sides |
 
 pub mod backend;
 pub mod canary;
@@ -30,6 +31,7 @@ pub mod lab;
 pub mod lesson;
 pub mod observation;
 pub mod output;
+pub mod plain;
 pub mod plan;
 pub mod rig;
 pub mod run;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::lesson::{Block, Lesson, Topology};
+use crate::observation::DUMPS;
 
 /// Input of a backend.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,24 @@ pub struct Plan {
     pub topology: Topology,
     /// Blocks of prompts.
     pub blocks: Vec<PlannedBlock>,
+    /// What is read after each block.
+    pub dumps: Vec<Dump>,
+}
+
+/// A command whose output is read.
+#[derive(Clone, Debug, Default)]
+pub struct Dump {
+    /// The command.
+    pub command: String,
+    /// Where it is run, as `machine` or `machine/netns`; none: in each namespace.
+    pub spaces: Option<BTreeSet<String>>,
+}
+
+impl From<&str> for Dump {
+    /// Run in each namespace.
+    fn from(command: &str) -> Self {
+        Self { command: command.to_owned(), spaces: None }
+    }
 }
 
 /// A block of prompts.
@@ -41,11 +60,18 @@ impl From<&Lesson> for Plan {
             lesson: lesson.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             topology: lesson.front.topology.clone(),
             blocks: lesson.blocks.iter().map(block).collect(),
+            dumps: DUMPS.map(Dump::from).to_vec(),
         }
     }
 }
 
 impl Plan {
+    /// Commands to run in a namespace, `machine` or `machine/netns`.
+    pub fn dumps_of(&self, space: &str) -> impl Iterator<Item = &str> {
+        let is_read = |dump: &&Dump| dump.spaces.as_ref().is_none_or(|spaces| spaces.contains(space));
+        self.dumps.iter().filter(is_read).map(|dump| dump.command.as_str())
+    }
+
     /// Names of all NICs.
     pub fn nic_names(&self) -> BTreeSet<String> {
         self.topology.nodes.values().flat_map(|node| node.nics.keys().cloned()).collect()

@@ -11,8 +11,8 @@ use glassnet_scenarios::backend::observe;
 use glassnet_scenarios::canary::Eye;
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::lesson::{Endpoint, Link, Nic, Node, Topology};
-use glassnet_scenarios::observation::{Direction, Observation};
-use glassnet_scenarios::plan::{Plan, PlannedBlock, PlannedPrompt};
+use glassnet_scenarios::observation::{DUMPS, Direction, Observation};
+use glassnet_scenarios::plan::{Dump, Plan, PlannedBlock, PlannedPrompt};
 use glassnet_sim::Nanos;
 
 fn host() -> Host {
@@ -40,7 +40,8 @@ fn plan(prompts: &[&str]) -> Plan {
         ..Topology::default()
     };
     let prompts = prompts.iter().enumerate().map(prompt).collect();
-    Plan { lesson: "test.md".into(), topology, blocks: vec![PlannedBlock { line: 1, prompts }] }
+    let dumps = DUMPS.map(Dump::from).to_vec();
+    Plan { lesson: "test.md".into(), topology, blocks: vec![PlannedBlock { line: 1, prompts }], dumps }
 }
 
 /// Runs the plan, or says what is missing and gives none.
@@ -111,7 +112,7 @@ fn a_ping_over_a_cable_is_seen_whole() {
     let sent = |j: &&glassnet_scenarios::observation::Journey| j.end == "cable";
     assert_eq!(seen.journeys.iter().filter(sent).count(), 4, "{:#?}", seen.journeys);
     assert_eq!(seen.blocks.len(), 1);
-    assert!(seen.blocks[0].tables["node1"]["ip -j neigh"].to_string().contains("10.0.0.2"));
+    assert!(seen.blocks[0].tables["node1"]["ip -j -s neigh"].to_string().contains("10.0.0.2"));
 }
 
 #[test]

@@ -28,7 +28,8 @@
 //! The host backend uses veth devices as NICs, so these are removed too: the far end in `eth0@if10003` and
 //! `link-netnsid 999999` (lessons cannot use them, see the host backend's `topology.rs`), and a device with such a far end has
 //! `fq_codel`, as a card on Debian 12, where a veth end that is up has `noqueue`. A card without a cable has the kernel's
-//! default, `pfifo_fast` where nobody set Debian's `fq_codel`.
+//! default, `pfifo_fast` where nobody set Debian's `fq_codel`. Its kind and its limits become a card's, too. A kernel for one CPU
+//! does not tell `num_rx_queues`.
 //!
 //! Counters of `/proc/net/snmp` that are newer than Linux 6.1 are left out or read as what 6.1 counts.
 //!
@@ -182,9 +183,11 @@ fn sorted(lines: impl Iterator<Item = String>) -> Value {
 fn row(value: &Value) -> Value {
     let Value::Object(fields) = value else { return value.clone() };
     let mut fields = fields.clone();
+    fields.remove("num_rx_queues");
     if fields.get("link_netnsid").and_then(Value::as_u64) == Some(FAR_NSID.into()) {
         fields.remove("link_netnsid");
         fields.remove("link_index");
+        as_card(&mut fields);
         if let Some(qdisc) = fields.get_mut("qdisc")
             && qdisc == "noqueue"
         {
@@ -197,6 +200,21 @@ fn row(value: &Value) -> Value {
         *qdisc = "fq_codel".into();
     }
     Value::Object(fields)
+}
+
+/// What `-d` tells of a veth end, as of the card that it stands for (e1000e).
+fn as_card(fields: &mut Map<String, Value>) {
+    if let Some(Value::Object(info)) = fields.get_mut("linkinfo") {
+        info.remove("info_kind");
+        if info.is_empty() {
+            fields.remove("linkinfo");
+        }
+    }
+    for (limit, of_card) in [("max_mtu", 9202), ("tso_max_size", 65536)] {
+        if let Some(value) = fields.get_mut(limit) {
+            *value = of_card.into();
+        }
+    }
 }
 
 /// Devices join IPv6 groups even with IPv6 disabled; IPv6 is not modelled, so these entries are not compared.

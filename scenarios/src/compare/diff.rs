@@ -205,7 +205,10 @@ impl Differ<'_> {
     }
 
     fn tables(&mut self) {
-        let seen: Vec<_> = DUMPS
+        let blocks = self.real.blocks.iter().chain(&self.model.blocks);
+        let read = blocks.flat_map(|block| block.tables.values()).flat_map(BTreeMap::keys);
+        let dumps: BTreeSet<&str> = read.map(String::as_str).chain(DUMPS).collect();
+        let seen: Vec<_> = dumps
             .into_iter()
             .filter(|dump| self.both_see(&format!("table `{dump}`"), |sees| sees.tables.has(dump)))
             .collect();

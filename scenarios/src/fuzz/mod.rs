@@ -1,4 +1,4 @@
-//! Random rules and packets on two kernels.
+//! Random cases on two kernels: rules and packets, and whole [networks].
 //!
 //! A [case](crate::rig::case) is a set of rules and a sequence of packets for a router with two cables and a bridge
 //! ([`crate::rig`]). Both sides run it; compared are the frames that leave by each port after each packet, then rules
@@ -11,8 +11,10 @@
 //! | `outcome.rs` | what is compared, and what noise is taken out |
 //! | `shrink.rs` | making a case smaller |
 //! | `lesson.rs` | a case as a lesson |
+//! | `networks/` | random networks, which are lessons from the start |
 
 pub mod generate;
 pub mod lesson;
+pub mod networks;
 pub mod outcome;
 pub mod shrink;

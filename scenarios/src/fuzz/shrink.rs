@@ -53,7 +53,7 @@ fn candidates(case: &Case) -> Vec<Case> {
 }
 
 /// Ranges of a list to remove: halves, quarters, …, single entries.
-fn halves(len: usize) -> Vec<std::ops::Range<usize>> {
+pub(super) fn halves(len: usize) -> Vec<std::ops::Range<usize>> {
     let mut parts = Vec::new();
     let mut size = len;
     while size > 0 {

@@ -25,8 +25,7 @@ use crate::backend::{Backend, Captured, Printed, Running};
 use crate::error::BackendError;
 use crate::lab;
 use crate::observation::{
-    Capabilities, ChosenMac, DUMPS, Direction, Frame, Journey, KernelConfig, Observation, SETTLE, Tables,
-    dump_value,
+    Capabilities, ChosenMac, Direction, Frame, Journey, KernelConfig, Observation, SETTLE, Tables, dump_value,
 };
 use crate::plan::{Plan, PlannedPrompt};
 use crate::rig::Rig;
@@ -73,6 +72,10 @@ impl Backend for Simulator {
             Session::new(world).map_err(BackendError::failed("cannot start the simulated shells"))?;
         let (names, live, last, statuses) = Default::default();
         Ok(Box::new(Run { plan, session, names, live, last, statuses, seen: Captured::default() }))
+    }
+
+    fn start_plain<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError> {
+        self.start(plan)
     }
 
     fn router(&self) -> Result<Box<dyn Rig>, BackendError> {
@@ -137,8 +140,9 @@ impl Running for Run<'_> {
                 "" => (String::new(), ""),
                 name => (format!("ip netns exec {name} "), "/"),
             };
+            let space = format!("{machine}{slash}{netns}");
             let mut dumps = BTreeMap::new();
-            for dump in DUMPS {
+            for dump in self.plan.dumps_of(&space) {
                 let command = format!("{inside}{dump} 2>/dev/null");
                 let said = self.session.run(&machine, &command).map_err(|why| BackendError::Command {
                     command: format!("{machine}# {command}"),
@@ -146,7 +150,7 @@ impl Running for Run<'_> {
                 })?;
                 dumps.insert(dump.to_owned(), dump_value(&said.output));
             }
-            tables.insert(format!("{machine}{slash}{netns}"), dumps);
+            tables.insert(space, dumps);
         }
         self.restore_statuses();
         Ok(tables)

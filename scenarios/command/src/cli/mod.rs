@@ -9,7 +9,7 @@
 //! | `verify.rs` | `glassnet verify`, `glassnet record` |
 //! | `referee.rs` | `--on`, `glassnet referee` |
 //! | `chart.rs` | `glassnet chart` |
-//! | `fuzz.rs` | `glassnet fuzz` |
+//! | `fuzz/` | `glassnet fuzz` |
 //! | `style.rs` | colours |
 
 mod chart;
@@ -66,7 +66,7 @@ enum Command {
     Referee(referee::Args),
     /// Draw what a lesson measured as an SVG chart
     Chart(chart::Args),
-    /// Hold random iptables rules and packets against a real kernel
+    /// Hold random iptables rules and packets, or random networks, against a real kernel
     Fuzz(fuzz::Args),
 }
 

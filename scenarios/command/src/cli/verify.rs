@@ -63,7 +63,7 @@ Examples:
 `cargo test` holds the simulator against the recordings, without privileges.";
 
 /// What the kernels differ in, and why that is kept.
-const DIVERGENCES: &str = include_str!("../../../../snapshots/divergences.md");
+pub(super) const DIVERGENCES: &str = include_str!("../../../../snapshots/divergences.md");
 
 pub(super) fn verify(args: VerifyArgs) -> io::Result<Status> {
     let Some(lessons) = read_all(&args.lessons) else { return Ok(Status::CouldNot) };

@@ -6,54 +6,58 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use glassnet_scenarios::error::BackendError;
-use glassnet_scenarios::observation::{DUMPS, dump_value};
+use glassnet_scenarios::observation::dump_value;
 use serde_json::Value;
 
 use super::spaces::within;
 
-/// Reads all tables of a network namespace.
-pub(super) fn read(netns: &File) -> Result<BTreeMap<String, Value>, BackendError> {
-    let mut tables = BTreeMap::new();
-    let said = within(netns, || jobs().iter().map(Job::run).collect::<io::Result<Vec<_>>>())
+/// Reads tables of a network namespace.
+pub(super) fn read<'a>(
+    netns: &File,
+    dumps: impl Iterator<Item = &'a str>,
+) -> Result<BTreeMap<String, Value>, BackendError> {
+    let jobs = jobs(dumps);
+    let said = within(netns, || jobs.iter().map(Job::run).collect::<io::Result<Vec<_>>>())
         .map_err(BackendError::failed("cannot read tables"))?;
-    for (job, said) in jobs().iter().zip(&said) {
+    let mut tables = BTreeMap::new();
+    for (job, said) in jobs.iter().zip(&said) {
         tables.extend(job.lines.iter().map(|line| (*line).to_owned()).zip(job.understood(said)?));
     }
     Ok(tables)
 }
 
+/// What one dump prints, in the namespace of this thread.
+pub(super) fn dump(line: &str) -> io::Result<String> {
+    jobs(std::iter::once(line)).iter().map(Job::run).collect()
+}
+
 /// Dumps that one process makes. To start a process takes longer than all else (as User Mode Linux 0.1 s), so dumps of one
 /// program with the same options are a batch of it, and files are read here.
-struct Job {
-    lines: Vec<&'static str>,
+struct Job<'a> {
+    lines: Vec<&'a str>,
     /// Program and options.
-    program: Vec<&'static str>,
+    program: Vec<&'a str>,
     /// The rest of each line.
-    rest: Vec<&'static str>,
+    rest: Vec<&'a str>,
 }
 
-/// All of [`DUMPS`].
-fn jobs() -> &'static [Job] {
-    static JOBS: OnceLock<Vec<Job>> = OnceLock::new();
-    JOBS.get_or_init(|| {
-        let mut jobs: Vec<Job> = Vec::new();
-        for line in DUMPS {
-            let words: Vec<_> = line.split(' ').collect();
-            let at = 1 + words[1..].iter().take_while(|word| word.starts_with('-')).count();
-            let (program, rest) = (words[..at].to_vec(), &line[words[..at].join(" ").len()..]);
-            match jobs.iter_mut().find(|job| job.program == program && job.is_batch()) {
-                Some(job) => (job.lines.push(line), job.rest.push(rest.trim_start())).1,
-                None => jobs.push(Job { lines: vec![line], program, rest: vec![rest.trim_start()] }),
-            }
+fn jobs<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Job<'a>> {
+    let mut jobs: Vec<Job> = Vec::new();
+    for line in lines {
+        let words: Vec<_> = line.split(' ').collect();
+        let at = 1 + words[1..].iter().take_while(|word| word.starts_with('-')).count();
+        let (program, rest) = (words[..at].to_vec(), line[words[..at].join(" ").len()..].trim_start());
+        match jobs.iter_mut().find(|job| job.program == program && job.is_batch()) {
+            Some(job) => (job.lines.push(line), job.rest.push(rest)).1,
+            None => jobs.push(Job { lines: vec![line], program, rest: vec![rest] }),
         }
-        jobs
-    })
+    }
+    jobs
 }
 
-impl Job {
+impl Job<'_> {
     /// A program that takes a batch of commands and answers each with a line of JSON.
     fn is_batch(&self) -> bool {
         ["ip", "bridge"].contains(&self.program[0])
@@ -160,16 +164,19 @@ const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 #[cfg(test)]
 mod tests {
+    use glassnet_scenarios::observation::DUMPS;
+
     use super::*;
 
     #[test]
     fn a_program_is_started_once_for_its_dumps() {
-        let mut lines: Vec<_> = jobs().iter().flat_map(|job| job.lines.clone()).collect();
+        let jobs = jobs(DUMPS.into_iter());
+        let mut lines: Vec<_> = jobs.iter().flat_map(|job| job.lines.clone()).collect();
         lines.sort_unstable();
         let mut all = DUMPS;
         all.sort_unstable();
         assert_eq!(lines, all);
-        let ip: Vec<_> = jobs().iter().filter(|job| job.program == ["ip", "-j"]).collect();
+        let ip: Vec<_> = jobs.iter().filter(|job| job.program == ["ip", "-j"]).collect();
         assert_eq!(ip.len(), 1);
         assert_eq!(ip[0].rest, ["addr", "route show table all", "rule"]);
     }

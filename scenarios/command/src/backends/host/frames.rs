@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::IoSliceMut;
+use std::io::{IoSliceMut, PipeReader, PipeWriter, pipe};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,7 +11,7 @@ use std::time::Duration;
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::Direction;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, recvmsg,
@@ -34,7 +32,9 @@ pub(super) struct SeenFrame {
 
 /// A thread that reads one tap.
 pub(super) struct Tap {
-    stop: Arc<AtomicBool>,
+    /// Its closing tells the thread to end. The thread sleeps until then or until a frame comes: in virtual time it would
+    /// otherwise wake a hundred times in each second of a day that nobody waits for.
+    stop: PipeWriter,
     thread: JoinHandle<Vec<SeenFrame>>,
 }
 
@@ -46,14 +46,9 @@ impl Tap {
     pub fn start(netns: &File, machine: &str, name: &str) -> Result<Self, BackendError> {
         let failed = || BackendError::failed("cannot open a packet tap");
         let netns = netns.try_clone().map_err(failed())?;
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, stop) = pipe().map_err(failed())?;
         let (opened, is_open) = mpsc::channel();
-        let reader = Reader {
-            machine: machine.into(),
-            netns: name.into(),
-            stop: stop.clone(),
-            names: BTreeMap::new(),
-        };
+        let reader = Reader { machine: machine.into(), netns: name.into(), stopped, names: BTreeMap::new() };
         let thread = std::thread::spawn(move || match open(&netns) {
             Ok(socket) => {
                 drop(netns);
@@ -74,7 +69,7 @@ impl Tap {
 
     /// Takes what is still queued, closes the tap and so lets go of the namespace.
     pub fn stop(self) -> Vec<SeenFrame> {
-        self.stop.store(true, Ordering::Release);
+        drop(self.stop);
         self.thread.join().unwrap_or_default()
     }
 }
@@ -91,7 +86,8 @@ fn open(netns: &File) -> std::io::Result<OwnedFd> {
 struct Reader {
     machine: String,
     netns: String,
-    stop: Arc<AtomicBool>,
+    /// Closed at the other end when the tap is.
+    stopped: PipeReader,
     /// Last known name of each ifindex, for a device that is gone when its frame is read.
     names: BTreeMap<usize, String>,
 }
@@ -100,15 +96,18 @@ impl Reader {
     fn read(mut self, socket: &OwnedFd) -> Vec<SeenFrame> {
         let mut frames = Vec::new();
         let mut buffer = vec![0; 1 << 16];
+        let mut last_round = false;
         loop {
-            let last_round = self.stop.load(Ordering::Acquire);
             while let Ok(Some(frame)) = self.next(socket, &mut buffer) {
                 frames.push(frame);
             }
             if last_round {
                 return frames;
             }
-            let _ = poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], 10u8);
+            let mut either =
+                [socket.as_fd(), self.stopped.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            let _ = poll(&mut either, PollTimeout::NONE);
+            last_round = either[1].any().unwrap_or(false);
         }
     }
 

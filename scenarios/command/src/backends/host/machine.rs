@@ -110,22 +110,6 @@ impl Machine {
         command.stdin(Stdio::null());
         command
     }
-
-    /// Runs a command of the set-up, which must succeed.
-    pub fn must(&self, argv: &[&str]) -> Result<(), BackendError> {
-        must(self.command(argv))
-    }
-}
-
-/// Runs a command that must succeed.
-pub(super) fn must(mut command: Command) -> Result<(), BackendError> {
-    let line = format!("{command:?}");
-    let out = command.output().map_err(BackendError::failed(line.clone()))?;
-    if out.status.success() {
-        return Ok(());
-    }
-    let output = [out.stdout, out.stderr].concat();
-    Err(BackendError::Command { command: line, output: String::from_utf8_lossy(&output).trim().into() })
 }
 
 impl Drop for Machine {
@@ -148,7 +132,7 @@ fn end(outer: &mut Child, lifeline: &mut Option<ChildStdin>) {
 
 /// A terminal that passes bytes as they are, so that programs buffer by the line as they do for a person. It is one
 /// column wide: `ls` prints a name a line, as the simulator's does.
-fn raw_terminal() -> std::io::Result<(File, OwnedFd)> {
+pub(super) fn raw_terminal() -> std::io::Result<(File, OwnedFd)> {
     let narrow = Winsize { ws_row: 24, ws_col: 1, ws_xpixel: 0, ws_ypixel: 0 };
     let pty = openpty(&narrow, None)?;
     let mut modes = tcgetattr(&pty.slave)?;

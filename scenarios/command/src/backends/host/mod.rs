@@ -7,16 +7,19 @@
 
 #![allow(clippy::disallowed_methods, reason = "a real kernel lives in real time")]
 
+mod bare;
 mod dumps;
 mod frames;
 mod inside;
 mod journeys;
 mod machine;
 mod needs;
+mod plain;
 mod probe;
 mod rig;
 mod run;
 mod spaces;
+mod tool;
 mod topology;
 mod tracer;
 
@@ -65,6 +68,10 @@ impl Backend for Host {
 
     fn start<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError> {
         Ok(Box::new(run::Run::start(self, plan)?))
+    }
+
+    fn start_plain<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError> {
+        Ok(Box::new(plain::PlainRun::start(plan)?))
     }
 
     fn router(&self) -> Result<Box<dyn Rig>, BackendError> {

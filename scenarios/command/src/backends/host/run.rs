@@ -1,6 +1,7 @@
 //! One run of a plan on the host.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
@@ -18,12 +19,12 @@ use nix::time::{ClockId, clock_gettime};
 use super::journeys::Known;
 use super::machine::{Machine, NoStatus};
 use super::spaces::{Place, Spaces};
-use super::topology::{self, Lab};
+use super::topology;
 use super::tracer::Tracer;
 use super::{Host, dumps, frames, journeys, needs};
 
 /// A prompt on a machine that is not there is found before anything is made.
-fn check(plan: &Plan) -> Result<(), BackendError> {
+pub(super) fn check(plan: &Plan) -> Result<(), BackendError> {
     for prompt in plan.blocks.iter().flat_map(|b| &b.prompts) {
         if !plan.topology.nodes.contains_key(&prompt.machine) {
             let (lesson, line, machine) = (&plan.lesson, prompt.line, &prompt.machine);
@@ -68,7 +69,9 @@ fn serve_hook(machine: &Machine, spaces: Arc<Mutex<Spaces>>) -> Result<Hook, Bac
 pub(super) struct Run<'a> {
     plan: &'a Plan,
     host: &'a Host,
-    lab: Lab,
+    machines: BTreeMap<String, Machine>,
+    /// What is between them is there as long as this is open.
+    _fabric: File,
     spaces: Arc<Mutex<Spaces>>,
     /// One for each machine, to be dropped with it.
     _hooks: Vec<Hook>,
@@ -86,16 +89,30 @@ impl<'a> Run<'a> {
         check(plan)?;
         let tracer = Tracer::start(host)?;
         let spaces = Arc::new(Mutex::new(Spaces::default()));
-        let mut lab = Lab { machines: BTreeMap::new(), fabric: Machine::start("fabric", host)? };
+        let (mut machines, mut own) = (BTreeMap::new(), BTreeMap::new());
         let mut hooks = Vec::new();
         for name in plan.topology.nodes.keys() {
             let machine = Machine::start(name, host)?;
             hooks.push(serve_hook(&machine, spaces.clone())?);
             locked(&spaces).rescan(&Place::of(&machine))?;
-            lab.machines.insert(name.clone(), machine);
+            let netns =
+                File::open(machine.netns()).map_err(BackendError::failed("cannot open a namespace"))?;
+            own.insert(name.clone(), netns);
+            machines.insert(name.clone(), machine);
         }
-        topology::build(&lab, &plan.topology)?;
-        let run = Self { plan, host, lab, spaces, _hooks: hooks, tracer, traces: false, starts: Vec::new() };
+        let (fabric, starts) = (topology::new_fabric()?, Vec::new());
+        topology::build(&own, &fabric, &plan.topology)?;
+        let run = Self {
+            plan,
+            host,
+            machines,
+            _fabric: fabric,
+            spaces,
+            _hooks: hooks,
+            tracer,
+            traces: false,
+            starts,
+        };
         run.rescan_all()?;
         std::thread::sleep(SETTLE);
         Ok(run)
@@ -125,7 +142,7 @@ impl<'a> Run<'a> {
 
     fn rescan_all(&self) -> Result<(), BackendError> {
         let mut spaces = locked(&self.spaces);
-        self.lab.machines.values().try_for_each(|m| spaces.rescan(&Place::of(m)))
+        self.machines.values().try_for_each(|m| spaces.rescan(&Place::of(m)))
     }
 }
 
@@ -133,7 +150,6 @@ impl Running for Run<'_> {
     fn prompt(&mut self, number: usize, prompt: &PlannedPrompt) -> Result<Printed, BackendError> {
         self.trace(true)?;
         let machine = self
-            .lab
             .machines
             .get_mut(&prompt.machine)
             .ok_or_else(|| BackendError::Plan(prompt.machine.clone()))?;
@@ -166,7 +182,8 @@ impl Running for Run<'_> {
             for (netns, file) in spaces {
                 let key = if netns.is_empty() { (*machine).to_owned() } else { format!("{machine}/{netns}") };
                 if !self.is_blind(Eye::Tables) {
-                    all.insert(key, dumps::read(&file)?);
+                    let read = dumps::read(&file, self.plan.dumps_of(&key))?;
+                    all.insert(key, read);
                 }
             }
         }
@@ -177,13 +194,13 @@ impl Running for Run<'_> {
         // What softirqs still have in hand reaches the taps well within this.
         std::thread::sleep(Duration::from_millis(20));
         let sees_frames = !self.is_blind(Eye::Frames);
-        let Self { plan, lab, spaces, tracer, starts, .. } = *self;
+        let Self { plan, machines, spaces, tracer, starts, .. } = *self;
         let trace = tracer.finish();
         let (mut frames, macs, notices) = std::mem::take(&mut *locked(&spaces)).finish();
         let told = journeys::from_trace(&trace, known(plan, &frames, &macs))?;
         frames.retain(|_| sees_frames);
         Ok(Captured {
-            tools: lab.machines.values().next().map(tools).unwrap_or_default(),
+            tools: machines.values().next().map(tools).unwrap_or_default(),
             notices,
             macs,
             frames: frames.into_iter().filter_map(|f| placed(f, &starts)).collect(),
@@ -194,7 +211,7 @@ impl Running for Run<'_> {
 }
 
 /// What tells the lesson's packets from the host's own.
-fn known(plan: &Plan, frames: &[frames::SeenFrame], macs: &[ChosenMac]) -> Known {
+pub(super) fn known(plan: &Plan, frames: &[frames::SeenFrame], macs: &[ChosenMac]) -> Known {
     let mut known = Known { devices: macs.iter().map(|m| m.device.clone()).collect(), ..Known::default() };
     known.nics = plan.nic_names();
     known.ports = topology::hidden_names(&plan.topology);
@@ -208,12 +225,12 @@ fn known(plan: &Plan, frames: &[frames::SeenFrame], macs: &[ChosenMac]) -> Known
     known
 }
 
-fn now_ns() -> u128 {
+pub(super) fn now_ns() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
 }
 
 /// Puts a frame under the prompt that ran when it was stamped; none for what came before the first.
-fn placed(frame: frames::SeenFrame, starts: &[u128]) -> Option<Frame> {
+pub(super) fn placed(frame: frames::SeenFrame, starts: &[u128]) -> Option<Frame> {
     let prompt = starts.partition_point(|start| *start <= frame.at_ns).checked_sub(1)?;
     let at_us = ((frame.at_ns - starts[0]) / 1000) as u64;
     let bytes = frame.bytes.iter().map(|b| format!("{b:02x}")).collect();

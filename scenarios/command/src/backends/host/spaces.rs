@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::ChosenMac;
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
 
 use super::frames::{SeenFrame, Tap};
 use super::inside::BR_NETFILTER;
@@ -61,6 +61,18 @@ impl Place {
 }
 
 impl Place {
+    /// The place of a machine without processes: its name, its own namespace, and a path to its files.
+    pub fn bare(machine: &str, own: PathBuf, root: &Path) -> Self {
+        Self {
+            machine: machine.to_owned(),
+            own,
+            names: root.join("run/netns"),
+            pid_namespace: PathBuf::new(),
+            sys: root.join("sys/class/net"),
+            br_netfilter: PathBuf::new(),
+        }
+    }
+
     /// Its machine's name.
     pub fn machine(&self) -> &str {
         &self.machine
@@ -179,6 +191,17 @@ fn nameless(place: &Place) -> Vec<(String, PathBuf)> {
         .filter(|pid| fs::metadata(format!("/proc/{pid}/ns/pid")).is_ok_and(|m| m.ino() == ours))
         .map(|pid| (format!("pid:{pid}"), format!("/proc/{pid}/ns/net").into()))
         .collect()
+}
+
+/// A network namespace that lives as long as this file is open.
+pub(super) fn new_netns() -> Result<File, BackendError> {
+    let make = || {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        File::open("/proc/thread-self/ns/net")
+    };
+    let made = std::thread::spawn(make).join();
+    let made = made.unwrap_or_else(|_| Err(std::io::Error::other("a helper thread panicked")));
+    made.map_err(BackendError::failed("cannot make a network namespace"))
 }
 
 /// Runs something on a thread of its own inside a network namespace.

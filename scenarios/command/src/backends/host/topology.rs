@@ -9,24 +9,20 @@
 //! the fabric's namespace id in each machine is [`FAR_NSID`], which leaves 0, 1, … to the lesson.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::process::Command;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::process::{Command, Stdio};
 
 use glassnet_scenarios::compare::canon::{FAR_INDEX, FAR_NSID};
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::lesson::{Endpoint, Topology};
 use glassnet_wire::Mac;
 
-use super::machine::{Machine, must};
-use super::spaces::{compiled_in, prepare, within};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
 
-/// The machines of a topology, running, and what lies between them.
-pub(super) struct Lab {
-    /// Machines by name.
-    pub machines: BTreeMap<String, Machine>,
-    /// Where cables and switches are; never prompted, never tapped.
-    pub fabric: Machine,
-}
+use super::spaces::{compiled_in, new_netns, prepare, within};
 
 /// A NIC of a topology, numbered through.
 struct Nic<'a> {
@@ -77,35 +73,137 @@ fn nics(topology: &Topology) -> Vec<Nic<'_>> {
         .collect()
 }
 
-/// Plugs everything in and sets `lo` up in each machine.
-pub(super) fn build(lab: &Lab, topology: &Topology) -> Result<(), BackendError> {
-    check(topology)?;
-    quieten(&lab.fabric)?;
-    for machine in lab.machines.values() {
-        name_fabric(machine, &lab.fabric)?;
-        machine.must(&["ip", "link", "set", "lo", "up"])?;
+/// Where a machine finds the fabric while it is plugged in.
+const FABRIC: &str = "/run/netns/fabric";
+
+/// Lines of `ip -batch` that plug everything in.
+pub(super) struct Plugs {
+    /// For each machine, in its own namespace: up to Linux 6.1 an index must be free in the namespace of whoever asks.
+    pub machines: BTreeMap<String, String>,
+    /// In the fabric, afterwards.
+    pub fabric: String,
+}
+
+impl Plugs {
+    /// The lines for a topology.
+    ///
+    /// # Errors
+    ///
+    /// A topology that cannot be made here.
+    pub fn of(topology: &Topology) -> Result<Self, BackendError> {
+        check(topology)?;
+        let nics = nics(topology);
+        let machine = |name: &String| {
+            let own: Vec<_> = nics.iter().filter(|nic| nic.machine == name).collect();
+            let is_cabled = own.iter().any(|nic| nic.joint.is_some());
+            // The fabric gets its namespace id in the machine.
+            let id = if is_cabled { format!("netns set fabric {FAR_NSID}\n") } else { String::new() };
+            (name.clone(), format!("link set lo up\n{id}{}", own.into_iter().map(plug).collect::<String>()))
+        };
+        let joints: BTreeSet<_> = nics.iter().filter_map(|nic| nic.joint).map(joint_name).collect();
+        let joint = |name: &String| {
+            format!("link add {name} type bridge forward_delay 0 mcast_snooping 0\nlink set {name} up\n")
+        };
+        let cabled = nics.iter().filter_map(|nic| Some((nic.far(), joint_name(nic.joint?))));
+        let cabled = cabled.map(|(far, joint)| format!("link set {far} master {joint} up\n"));
+        Ok(Self {
+            machines: topology.nodes.keys().map(machine).collect(),
+            fabric: joints.iter().map(joint).chain(cabled).collect(),
+        })
     }
-    let nics = nics(topology);
-    for joint in nics.iter().filter_map(|n| n.joint).collect::<BTreeSet<_>>() {
-        let name = joint_name(joint);
-        lab.fabric.must(&[
-            "ip",
-            "link",
-            "add",
-            &name,
-            "type",
-            "bridge",
-            "forward_delay",
-            "0",
-            "mcast_snooping",
-            "0",
-        ])?;
-        lab.fabric.must(&["ip", "link", "set", &name, "up"])?;
+}
+
+/// A fabric that says nothing of its own.
+pub(super) fn new_fabric() -> Result<File, BackendError> {
+    let fabric = new_netns()?;
+    within(&fabric, || prepare(&compiled_in(), false))
+        .map_err(BackendError::failed("cannot prepare the cables"))?;
+    Ok(fabric)
+}
+
+/// Plugs everything in and sets `lo` up in each machine. `machines` are the machines' own namespaces.
+pub(super) fn build(
+    machines: &BTreeMap<String, File>,
+    fabric: &File,
+    topology: &Topology,
+) -> Result<(), BackendError> {
+    let plugs = Plugs::of(topology)?;
+    for (name, own) in machines {
+        let lines = plugs.machines.get(name).map_or("", String::as_str);
+        ip(own, || own_run().and_then(|()| show_fabric(fabric)), lines)?;
     }
-    for nic in &nics {
-        plug(lab, nic)?;
+    build_fabric(fabric, &plugs)
+}
+
+/// What is in the fabric, once the machines are plugged in.
+pub(super) fn build_fabric(fabric: &File, plugs: &Plugs) -> Result<(), BackendError> {
+    if plugs.fabric.is_empty() { Ok(()) } else { ip(fabric, || Ok(()), &plugs.fabric) }
+}
+
+/// Runs `ip -batch` in a network namespace, after something else on its thread.
+fn ip(netns: &File, first: impl FnOnce() -> io::Result<()> + Send, lines: &str) -> Result<(), BackendError> {
+    let run = || {
+        first()?;
+        let mut command = Command::new("ip");
+        command.args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(lines.as_bytes())?;
+        }
+        child.wait_with_output()
+    };
+    let out = within(netns, run).map_err(BackendError::failed("cannot run ip"))?;
+    if out.status.success() {
+        return Ok(());
     }
+    let output = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).trim().to_owned();
+    Err(BackendError::Command { command: format!("ip -batch:\n{lines}"), output })
+}
+
+const NONE: Option<&str> = None;
+
+/// Gives this thread mounts of its own, with an empty `/run`.
+pub(super) fn own_run() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), NONE)?;
+    fs::create_dir("/run/netns")
+}
+
+/// Puts the fabric where the plugging lines look for it.
+pub(super) fn show_fabric(fabric: &File) -> io::Result<()> {
+    fs::write(FABRIC, "")?;
+    mount(Some(path(fabric).as_str()), FABRIC, NONE, MsFlags::MS_BIND, NONE)?;
     Ok(())
+}
+
+/// Takes it away again: a name of it would show.
+pub(super) fn hide_fabric() -> io::Result<()> {
+    umount2(FABRIC, MntFlags::MNT_DETACH)?;
+    fs::remove_file(FABRIC)
+}
+
+/// A file that this process has open, by a path.
+pub(super) fn path(file: &File) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
+}
+
+/// Lines that plug a NIC in.
+fn plug(nic: &Nic) -> String {
+    let (name, index) = (nic.name, nic.index);
+    let mut lines = match nic.joint {
+        Some(_) => {
+            let (far, far_index) = (nic.far(), FAR_INDEX + nic.number);
+            format!(
+                "link add {name} index {index} type veth peer name {far} netns {FABRIC} index {far_index}\n"
+            )
+        }
+        None => format!("tuntap add dev {name} mode tap\n"),
+    };
+    if let Some(mac) = nic.address {
+        lines.push_str(&format!("link set {name} address {mac}\n"));
+    }
+    lines
 }
 
 fn check(topology: &Topology) -> Result<(), BackendError> {
@@ -124,53 +222,6 @@ fn check(topology: &Topology) -> Result<(), BackendError> {
         Some(Endpoint { node, port }) => {
             Err(BackendError::Plan(format!("a cable goes to {node}:{port}, which is not in the topology")))
         }
-    }
-}
-
-/// The fabric says nothing of its own.
-fn quieten(fabric: &Machine) -> Result<(), BackendError> {
-    let failed = || BackendError::failed("cannot prepare the cables");
-    let netns = File::open(fabric.netns()).map_err(failed())?;
-    within(&netns, || prepare(&compiled_in(), false)).map_err(failed())
-}
-
-/// Gives the fabric its namespace id in a machine, by way of a name that only this command sees.
-fn name_fabric(machine: &Machine, fabric: &Machine) -> Result<(), BackendError> {
-    let (fabric, machine) = (fabric.pid, machine.pid);
-    let script = format!(
-        "mount -t tmpfs tmpfs /run && mkdir /run/netns && touch /run/netns/fabric && \
-         mount --bind /proc/{fabric}/ns/net /run/netns/fabric && \
-         nsenter --net=/proc/{machine}/ns/net ip netns set fabric {FAR_NSID}"
-    );
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "bash", "-c", &script]);
-    must(command)
-}
-
-fn plug(lab: &Lab, nic: &Nic) -> Result<(), BackendError> {
-    let Some(machine) = lab.machines.get(nic.machine) else { return Ok(()) };
-    let own = File::open(machine.netns()).map_err(BackendError::failed("cannot open a namespace"))?;
-    // In the machine's namespace: up to Linux 6.1 an index must be free in the namespace of whoever asks.
-    let ip = |args: &[&str]| {
-        let mut command = Command::new("ip");
-        command.args(args);
-        within(&own, || Ok(must(command))).map_err(BackendError::failed("cannot enter a namespace"))?
-    };
-    let (far, index) = (nic.far(), nic.index.to_string());
-    match nic.joint {
-        Some(joint) => {
-            let (fabric, far_index) = (lab.fabric.pid.to_string(), (FAR_INDEX + nic.number).to_string());
-            ip(&[
-                "link", "add", nic.name, "index", &index, "type", "veth", "peer", "name", &far, "netns",
-                &fabric, "index", &far_index,
-            ])?;
-            lab.fabric.must(&["ip", "link", "set", &far, "master", &joint_name(joint), "up"])?;
-        }
-        None => ip(&["tuntap", "add", "dev", nic.name, "mode", "tap"])?,
-    }
-    match nic.address {
-        Some(mac) => ip(&["link", "set", nic.name, "address", &mac.to_string()]),
-        None => Ok(()),
     }
 }
 

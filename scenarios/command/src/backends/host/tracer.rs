@@ -49,17 +49,85 @@ const FREED: &str = "kmem/kmem_cache_free";
 /// The caches of packet buffers (net/core/skbuff.c).
 const BUFFERS: &str = "name ~ \"skbuff_*\"";
 
+/// A trace instance, made and removed by this process. The thread that opens it sees tracefs, the others may not.
+pub(super) struct Instance {
+    path: PathBuf,
+    pipe: Option<File>,
+}
+
+impl Instance {
+    /// Makes it, switched off. Its name ends in `-` and the id of this process.
+    pub fn open(name: &str) -> io::Result<Self> {
+        mount_tracefs()?;
+        remove_stale();
+        let path = Path::new(TRACEFS).join("instances").join(name);
+        fs::create_dir(&path)?;
+        let mut instance = Self { path, pipe: None };
+        instance.prepare()?;
+        Ok(instance)
+    }
+
+    fn prepare(&mut self) -> io::Result<()> {
+        let write = |file: &str, text: &str| fs::write(self.path.join(file), text);
+        write("tracing_on", "0")?;
+        write("trace_clock", "mono")?;
+        write("buffer_size_kb", "8192")?;
+        fs::write(self.path.join("events").join(FREED).join("filter"), BUFFERS)?;
+        // Addresses as they are: a clone that lies beside its original is freed with it. Where all are printed so, Linux 6.1
+        // would lose the names of devices.
+        if !fs::read_to_string("/proc/cmdline")?.contains("no_hash_pointers") {
+            write("options/hash-ptr", "0")?;
+        }
+        for event in EVENTS {
+            fs::write(self.path.join("events").join(event).join("enable"), "1")?;
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(nix::libc::O_NONBLOCK);
+        self.pipe = Some(options.open(self.path.join("trace_pipe"))?);
+        Ok(())
+    }
+
+    /// Switches recording on or off.
+    pub fn switch(&self, on: bool) -> io::Result<()> {
+        fs::write(self.path.join("tracing_on"), if on { "1" } else { "0" })
+    }
+
+    /// Writes a line of our own among the events.
+    pub fn mark(&self, text: &str) -> io::Result<()> {
+        fs::write(self.path.join("trace_marker"), text)
+    }
+
+    /// Copies what was recorded since the last time.
+    pub fn take(&mut self, out: &mut impl Write) -> io::Result<()> {
+        let Some(pipe) = &mut self.pipe else { return Ok(()) };
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match pipe.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(n) => out.write_all(&buffer[..n])?,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let _ = self.switch(false);
+        let _ = fs::write(self.path.join("events/enable"), "0");
+        // The directory goes only when nobody has its files open.
+        drop(self.pipe.take());
+        let _ = fs::remove_dir(&self.path);
+    }
+}
+
 /// The child: makes the instance, copies its text to standard output, removes it at the end of its input.
 pub(super) fn child(args: &[OsString]) -> io::Result<u8> {
-    let name = args.first().ok_or_else(|| io::Error::other("no instance name"))?;
-    mount_tracefs()?;
-    remove_stale();
-    let instance = Path::new(TRACEFS).join("instances").join(name);
-    fs::create_dir(&instance)?;
-    let copied = copy(&instance);
-    // The directory goes only when nobody has its files open.
-    fs::remove_dir(&instance)?;
-    copied.map(|()| 0)
+    let name =
+        args.first().and_then(|name| name.to_str()).ok_or_else(|| io::Error::other("no instance name"))?;
+    copy(&mut Instance::open(name)?).map(|()| 0)
 }
 
 fn mount_tracefs() -> io::Result<()> {
@@ -85,57 +153,25 @@ fn remove_stale() {
     }
 }
 
-fn copy(instance: &Path) -> io::Result<()> {
-    fs::write(instance.join("tracing_on"), "0")?;
-    fs::write(instance.join("trace_clock"), "mono")?;
-    fs::write(instance.join("buffer_size_kb"), "8192")?;
-    fs::write(instance.join("events").join(FREED).join("filter"), BUFFERS)?;
-    // Addresses as they are: a clone that lies beside its original is freed with it. Where all are printed so, Linux 6.1
-    // would lose the names of devices.
-    if !fs::read_to_string("/proc/cmdline")?.contains("no_hash_pointers") {
-        fs::write(instance.join("options/hash-ptr"), "0")?;
-    }
-    for event in EVENTS {
-        fs::write(instance.join("events").join(event).join("enable"), "1")?;
-    }
+fn copy(instance: &mut Instance) -> io::Result<()> {
     let ended = Arc::new(AtomicBool::new(false));
     let flag = ended.clone();
     std::thread::spawn(move || {
         let _ = io::stdin().read_to_end(&mut Vec::new());
         flag.store(true, Ordering::Release);
     });
-    let mut pipe = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK)
-        .open(instance.join("trace_pipe"))?;
     let mut out = io::stdout().lock();
     writeln!(out, "ready")?;
     out.flush()?;
-    drain(&mut pipe, &mut out, &ended)?;
-    fs::write(instance.join("tracing_on"), "0")?;
-    fs::write(instance.join("events/enable"), "0")
-}
-
-fn drain(pipe: &mut File, out: &mut impl Write, ended: &AtomicBool) -> io::Result<()> {
-    let mut buffer = vec![0; 1 << 16];
     loop {
         let last_round = ended.load(Ordering::Acquire);
-        loop {
-            match pipe.read(&mut buffer) {
-                Ok(0) => break,
-                // A reader that is gone is the end too: the instance still has to be removed.
-                Ok(n) if out.write_all(&buffer[..n]).is_err() => return Ok(()),
-                Ok(_) => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
+        match instance.take(&mut out).and_then(|()| out.flush()) {
+            // A reader that is gone is the end too: the instance still has to be removed.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            Err(e) => return Err(e),
+            Ok(()) if last_round => return Ok(()),
+            Ok(()) => std::thread::sleep(Duration::from_millis(5)),
         }
-        let _ = out.flush();
-        if last_round {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -1,0 +1,264 @@
+//! A run of a plan of [plain commands](glassnet_scenarios::plain): without a shell and with few processes.
+//!
+//! `ip` and `bridge` stay for the whole run, sysctls and sleeps are this process's own; other programs are started. What is
+//! observed, and how, is as in [`super::run`].
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::time::Duration;
+
+use glassnet_scenarios::backend::{Captured, Printed, Running};
+use glassnet_scenarios::error::BackendError;
+use glassnet_scenarios::observation::{SETTLE, Tables, dump_value};
+use glassnet_scenarios::plain::{Act, Plain};
+use glassnet_scenarios::plan::{Plan, PlannedPrompt};
+use nix::unistd::gettid;
+use serde_json::Value;
+
+use super::bare::{BareMachine, Ends, Program};
+use super::run::{check, known, now_ns, placed};
+use super::spaces::{Place, Spaces, within};
+use super::tool::Tool;
+use super::topology::Plugs;
+use super::tracer::Instance;
+use super::{dumps, journeys, needs, topology};
+
+/// Options of the tools that stay.
+const OPTIONS: [&str; 3] = ["-j", "-d", "-s"];
+
+/// A plan that runs.
+pub(super) struct PlainRun<'a> {
+    plan: &'a Plan,
+    // Before the machines: it ends with its input.
+    tools: BTreeMap<(String, String, &'static str), Tool>,
+    jobs: Vec<Program>,
+    spaces: Spaces,
+    machines: BTreeMap<String, (BareMachine, Place)>,
+    /// What is between them is there as long as this is open.
+    _fabric: File,
+    tracer: Instance,
+    traced: Vec<u8>,
+    /// Wall-clock start of each prompt, in nanoseconds since the epoch.
+    starts: Vec<u128>,
+}
+
+impl<'a> PlainRun<'a> {
+    /// Starts the machines.
+    pub fn start(plan: &'a Plan) -> Result<Self, BackendError> {
+        needs::check()?;
+        check(plan)?;
+        let failed = || BackendError::failed("cannot start a run");
+        let tracer = Instance::open(&format!("glassnet-plain-{}", std::process::id())).map_err(failed())?;
+        let (fabric, plugs) = (topology::new_fabric()?, Plugs::of(&plan.topology)?);
+        let (tools, jobs, spaces, machines, traced, starts) = Default::default();
+        let mut run = Self { plan, tools, jobs, spaces, machines, _fabric: fabric, tracer, traced, starts };
+        for (name, lines) in &plugs.machines {
+            let machine = BareMachine::start(name)?;
+            let place = Place::bare(name, topology::path(&machine.netns).into(), &machine.root);
+            run.spaces.rescan(&place)?;
+            let fabric = run._fabric.try_clone().map_err(failed())?;
+            machine.on_thread(move |_| topology::show_fabric(&fabric)).map_err(failed())?;
+            run.machines.insert(name.clone(), (machine, place));
+            for line in lines.lines() {
+                run.must(name, line)?;
+            }
+            let (machine, _) = run.machine(name)?;
+            machine.on_thread(|_| topology::hide_fabric()).map_err(failed())?;
+            run.rescan(name)?;
+        }
+        topology::build_fabric(&run._fabric, &plugs)?;
+        std::thread::sleep(SETTLE);
+        Ok(run)
+    }
+
+    /// Runs a line of `ip` that must succeed.
+    fn must(&mut self, machine: &str, line: &str) -> Result<(), BackendError> {
+        let Printed { output, status } = self.ask(machine, "", "ip", line)?;
+        if status == 0 {
+            Ok(())
+        } else {
+            Err(BackendError::Command { command: format!("ip {line}"), output })
+        }
+    }
+
+    /// Looks at a machine's namespaces and devices again.
+    fn rescan(&mut self, machine: &str) -> Result<(), BackendError> {
+        match self.machines.get(machine) {
+            Some((_, place)) => self.spaces.rescan(place),
+            None => Ok(()),
+        }
+    }
+
+    fn machine(&self, name: &str) -> Result<&(BareMachine, Place), BackendError> {
+        self.machines.get(name).ok_or_else(|| BackendError::Plan(format!("no machine {name}")))
+    }
+
+    /// Asks a tool of a namespace, which is started if it is not there.
+    fn ask(
+        &mut self,
+        machine: &str,
+        netns: &str,
+        tool: &'static str,
+        words: &str,
+    ) -> Result<Printed, BackendError> {
+        let failed = || BackendError::failed(format!("{machine}: {tool} {words}"));
+        let key = (machine.to_owned(), netns.to_owned(), tool);
+        if !self.tools.contains_key(&key) {
+            let (machine, _) = self.machine(machine)?;
+            let started = Tool::start(machine, netns, tool, &OPTIONS).map_err(failed())?;
+            self.tools.insert(key.clone(), started);
+        }
+        let Some(asked) = self.tools.get_mut(&key) else { return Ok(Printed::default()) };
+        let answer = asked.ask(words).map_err(failed())?;
+        if !answer.stays {
+            self.tools.remove(&key);
+        }
+        // A tool remembers numbers of devices, and does not hear of the end of one that it did not end itself.
+        let renames =
+            words.starts_with("link set") && (words.contains(" name ") || words.contains(" netns "));
+        if words.starts_with("link del") || words.starts_with("netns del") || renames {
+            self.tools.retain(|(of, _, _), _| of != machine);
+        }
+        Ok(Printed { output: answer.text, status: i32::from(!answer.succeeded) })
+    }
+
+    fn act(&mut self, machine: &str, netns: &str, act: &Act) -> Result<Printed, BackendError> {
+        let failed = || BackendError::failed(format!("{machine}: {act:?}"));
+        let nothing = Printed::default();
+        match act {
+            Act::Tool { name, words } => {
+                let printed = self.ask(machine, netns, name, words)?;
+                if ["link add", "netns"].iter().any(|changes| words.starts_with(changes)) {
+                    self.rescan(machine)?;
+                }
+                Ok(printed)
+            }
+            Act::Sleep(time) => {
+                std::thread::sleep(*time);
+                Ok(nothing)
+            }
+            Act::Sysctl { path, value } => {
+                let space = self.space(machine, netns)?;
+                match within(&space, || fs::write(path, value)) {
+                    Ok(()) => Ok(nothing),
+                    Err(e) => Ok(Printed { output: format!("{e}\n"), status: 1 }),
+                }
+            }
+            Act::Job(argv) => {
+                let job = self.machine(machine)?.0.spawn(netns, argv, Ends::Background).map_err(failed())?;
+                self.jobs.push(job);
+                // It is ready when it sleeps; computing takes no time.
+                std::thread::sleep(Duration::from_millis(1));
+                Ok(nothing)
+            }
+            Act::Program { argv, input } => {
+                let ends = Ends::Foreground(input.clone());
+                let mut program = self.machine(machine)?.0.spawn(netns, argv, ends).map_err(failed())?;
+                let output = program.terminal.take().map(|mut terminal| whole(&mut terminal));
+                let status = program.child.wait().map_err(failed())?;
+                Ok(Printed { output: output.unwrap_or_default(), status: i32::from(!status.success()) })
+            }
+        }
+    }
+
+    /// A namespace of a machine.
+    fn space(&self, machine: &str, netns: &str) -> Result<File, BackendError> {
+        let missing = || std::io::Error::other(format!("no namespace {netns}"));
+        let spaces = self.spaces.of(machine).map_err(BackendError::failed("cannot open a namespace"))?;
+        spaces
+            .into_iter()
+            .find_map(|(name, file)| (name == netns).then_some(file))
+            .ok_or_else(|| BackendError::failed(machine.to_owned())(missing()))
+    }
+
+    fn read(&mut self, machine: &str, netns: &str, space: &File, dump: &str) -> Result<Value, BackendError> {
+        let tool = ["ip", "bridge"].into_iter().find_map(|tool| {
+            let words = dump.strip_prefix(tool)?.strip_prefix(" -j -d -s ")?;
+            Some((tool, words))
+        });
+        let said = match tool {
+            Some((tool, words)) => self.ask(machine, netns, tool, words)?.output,
+            None => {
+                within(space, || dumps::dump(dump)).map_err(BackendError::failed("cannot read tables"))?
+            }
+        };
+        Ok(dump_value(&said))
+    }
+
+    fn trace(&self, on: bool) -> Result<(), BackendError> {
+        self.tracer.switch(on).map_err(BackendError::failed("cannot switch tracing"))
+    }
+
+    fn take_trace(&mut self) -> Result<(), BackendError> {
+        self.tracer.take(&mut self.traced).map_err(BackendError::failed("cannot read the trace"))
+    }
+}
+
+/// All that a program writes on its terminal.
+fn whole(terminal: &mut File) -> String {
+    let mut seen = Vec::new();
+    // The end of a terminal that nobody writes on any more is an error.
+    let _ = terminal.read_to_end(&mut seen);
+    String::from_utf8_lossy(&seen).into_owned()
+}
+
+impl Running for PlainRun<'_> {
+    fn prompt(&mut self, number: usize, prompt: &PlannedPrompt) -> Result<Printed, BackendError> {
+        let plain =
+            Plain::parse(&prompt.command).map_err(|why| BackendError::prompt(self.plan, prompt, why))?;
+        self.trace(true)?;
+        let mark = format!("glassnet prompt {number} pids {}", gettid());
+        self.tracer.mark(&mark).map_err(BackendError::failed("cannot mark the trace"))?;
+        self.starts.push(now_ns());
+        let printed = self.act(&prompt.machine, &plain.netns, &plain.act)?;
+        self.take_trace()?;
+        Ok(printed)
+    }
+
+    fn settle(&mut self) -> Result<(), BackendError> {
+        std::thread::sleep(SETTLE);
+        Ok(())
+    }
+
+    fn tables(&mut self, machines: &[&str]) -> Result<Tables, BackendError> {
+        self.trace(false)?;
+        self.take_trace()?;
+        let mut all = Tables::new();
+        for machine in machines.iter().copied() {
+            let spaces = self.spaces.of(machine).map_err(BackendError::failed("cannot read tables"))?;
+            for (netns, file) in spaces {
+                let key = if netns.is_empty() { machine.to_owned() } else { format!("{machine}/{netns}") };
+                let read = self.plan.dumps_of(&key);
+                let read = read.map(|dump| Ok((dump.to_owned(), self.read(machine, &netns, &file, dump)?)));
+                let read = read.collect::<Result<_, BackendError>>()?;
+                all.insert(key, read);
+            }
+        }
+        Ok(all)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Captured, BackendError> {
+        let _ = self.take_trace();
+        let trace: Vec<String> = String::from_utf8_lossy(&self.traced).lines().map(str::to_owned).collect();
+        let (frames, macs, notices) = std::mem::take(&mut self.spaces).finish();
+        let told = journeys::from_trace(&trace, known(self.plan, &frames, &macs))?;
+        Ok(Captured {
+            tools: BTreeMap::new(),
+            notices,
+            macs,
+            frames: frames.into_iter().filter_map(|frame| placed(frame, &self.starts)).collect(),
+            journeys: told.journeys,
+            events: told.events,
+        })
+    }
+}
+
+impl Drop for PlainRun<'_> {
+    fn drop(&mut self) {
+        for job in &mut self.jobs {
+            let _ = job.child.kill();
+            let _ = job.child.wait();
+        }
+    }
+}
