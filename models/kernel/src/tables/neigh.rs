@@ -18,6 +18,33 @@ use super::route_types::RouteType;
 use crate::ids::{DevId, NeighId, SkbId};
 use crate::tables::drop_reason::DropReason;
 
+/// When an entry was last confirmed. One that never was counts as older than boot (`___neigh_create`), as the kernel's clock
+/// does not begin at 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmed(i64);
+
+impl Confirmed {
+    /// Now.
+    pub fn at(now: Nanos) -> Self {
+        Confirmed(now.0 as i64)
+    }
+
+    /// Never: two base reachable times ago.
+    pub fn never(now: Nanos, base_reachable_time: Nanos) -> Self {
+        Confirmed((now.0 as i64).saturating_sub_unsigned(base_reachable_time.0.saturating_mul(2)))
+    }
+
+    /// A time after it; not before boot.
+    pub fn plus(self, time: Nanos) -> Nanos {
+        Nanos(self.0.saturating_add_unsigned(time.0).max(0) as u64)
+    }
+
+    /// How long ago it was.
+    pub fn age(self, now: Nanos) -> Nanos {
+        Nanos((now.0 as i64).saturating_sub(self.0).max(0) as u64)
+    }
+}
+
 /// A neighbour (`struct neighbour`); what each packet reads stands first.
 #[derive(Clone, Debug)]
 #[repr(C)]
@@ -35,7 +62,7 @@ pub struct Neighbour {
     /// When a packet last waited on it, or started a check.
     pub used: Nanos,
     /// When it last proved to be there.
-    pub confirmed: Nanos,
+    pub confirmed: Confirmed,
     /// When its state last changed.
     pub updated: Nanos,
     /// When its timer is due; an event of another time is stale.
@@ -157,8 +184,8 @@ impl Neighbour {
         self.timer = None;
         let mut next = now + parms.retrans_time;
         match self.nud {
-            Nud::Reachable if now <= self.confirmed + parms.reachable_time => {
-                next = self.confirmed + parms.reachable_time;
+            Nud::Reachable if now <= self.confirmed.plus(parms.reachable_time) => {
+                next = self.confirmed.plus(parms.reachable_time);
             }
             Nud::Reachable if now <= self.used + parms.delay_first_probe_time => {
                 self.enter(Nud::Delay, now);
@@ -168,9 +195,9 @@ impl Neighbour {
                 self.enter(Nud::Stale, now);
                 return TimerWants::Nothing;
             }
-            Nud::Delay if now <= self.confirmed + parms.delay_first_probe_time => {
+            Nud::Delay if now <= self.confirmed.plus(parms.delay_first_probe_time) => {
                 self.enter(Nud::Reachable, now);
-                next = self.confirmed + parms.reachable_time;
+                next = self.confirmed.plus(parms.reachable_time);
             }
             Nud::Delay => {
                 self.enter(Nud::Probe, now);
@@ -220,7 +247,7 @@ impl Neighbour {
         };
         let mut changes = !old.valid() || lladdr != self.ha;
         if new.connected() {
-            self.confirmed = now;
+            self.confirmed = Confirmed::at(now);
         }
         if old.valid() {
             if changes && flags & UPDATE_F_OVERRIDE == 0 {
@@ -241,7 +268,7 @@ impl Neighbour {
         if changes {
             self.ha = lladdr;
             if !new.connected() {
-                self.confirmed = Nanos(now.0.saturating_sub(parms.base_reachable_time.0 * 2));
+                self.confirmed = Confirmed::never(now, parms.base_reachable_time);
             }
         }
         Updated::Done { flush: new != old && !old.valid(), invalidate: false }
@@ -272,7 +299,7 @@ impl Neighbour {
             },
             kind: self.kind as u8,
             used: now.since(self.used).0,
-            confirmed: now.since(self.confirmed).0,
+            confirmed: self.confirmed.age(now).0,
             updated: now.since(self.updated).0,
             refcnt: u32::from(self.timer.is_some()),
             probes: self.probes,
@@ -357,7 +384,7 @@ impl NeighTable {
             hh: false,
             ha: Mac::ZERO,
             used: now,
-            confirmed: Nanos::ZERO,
+            confirmed: Confirmed::at(Nanos::ZERO),
             updated: now,
             timer: None,
             probes: 0,
@@ -426,7 +453,7 @@ impl NeighTable {
     /// Entries that nobody used for gc_stale_time, or that failed (`neigh_periodic_work`).
     pub fn stale(&self, gc_stale_time: impl Fn(DevId) -> Nanos, now: Nanos) -> Vec<NeighId> {
         let gone = |entry: &Neighbour| {
-            let used = entry.used.max(entry.confirmed);
+            let used = entry.used.max(entry.confirmed.plus(Nanos::ZERO));
             entry.nud == Nud::Failed || now > used + gc_stale_time(entry.dev)
         };
         self.iter()

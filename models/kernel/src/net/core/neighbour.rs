@@ -16,7 +16,9 @@ use crate::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::jiffies::{last_tick, wheel_expiry};
-use crate::tables::neigh::{EventSend, Neighbour, TimerWants, UPDATE_F_ADMIN, UPDATE_F_OVERRIDE, Updated};
+use crate::tables::neigh::{
+    Confirmed, EventSend, Neighbour, TimerWants, UPDATE_F_ADMIN, UPDATE_F_OVERRIDE, Updated,
+};
 use crate::tables::neigh_parms::NeighParms;
 use crate::tables::neigh_types::{NTF_PROXY, NTF_USE, NeighMsg, NeighRow, Nud};
 use crate::tables::netdev::{IFF_LOOPBACK, IFF_POINTOPOINT};
@@ -49,7 +51,7 @@ pub fn neigh_create(cx: &mut Cx, dev: DevId, ip: Ipv4Addr) -> Option<NeighId> {
     let base = parms(cx.k, dev).base_reachable_time;
     schedule_gc(cx);
     if let Some(entry) = cx.k.neigh.get_mut(id) {
-        entry.confirmed = Nanos(now.0.saturating_sub(base.0 * 2));
+        entry.confirmed = Confirmed::never(now, base);
     }
     Some(id)
 }
