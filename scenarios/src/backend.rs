@@ -1,7 +1,7 @@
 //! A backend runs a plan: the model, or a real kernel. Both fill the same [`Observation`] through [`Backend`], so the
 //! comparison does not depend on either.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::canary;
 use crate::error::BackendError;
@@ -21,6 +21,9 @@ pub trait Backend {
 
     /// What it can observe. The rest is not compared, and reports say so.
     fn sees(&self) -> Capabilities;
+
+    /// Those of these programs that it cannot run, each with what to do about it.
+    fn missing(&self, programs: &BTreeSet<&str>) -> Vec<String>;
 
     /// Starts and connects the machines of a plan.
     ///

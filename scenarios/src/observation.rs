@@ -171,6 +171,9 @@ impl Default for KernelConfig {
 pub struct ChosenMac {
     /// Machine of the lesson.
     pub machine: String,
+    /// Name of the network namespace in which it was first seen, empty for the machine's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub netns: String,
     /// First name of the device.
     pub device: String,
     /// The address, `aa:bb:cc:dd:ee:ff`.

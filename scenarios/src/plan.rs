@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use glassnet_userland::program;
+
 use crate::lesson::{Block, Lesson, Topology};
 use crate::observation::DUMPS;
 
@@ -66,6 +68,15 @@ impl From<&Lesson> for Plan {
 }
 
 impl Plan {
+    /// Programs that the prompts name, of those that exist on a simulated machine.
+    pub fn programs(&self) -> BTreeSet<&'static str> {
+        let commands =
+            self.blocks.iter().flat_map(|block| &block.prompts).map(|prompt| prompt.command.as_str());
+        let is_end = |c: char| c.is_whitespace() || ";|&()<>`'\"$={}".contains(c);
+        let words = commands.flat_map(|command| command.split(is_end));
+        words.filter_map(|word| Some(program(word.rsplit('/').next()?)?.name())).collect()
+    }
+
     /// Commands to run in a namespace, `machine` or `machine/netns`.
     pub fn dumps_of(&self, space: &str) -> impl Iterator<Item = &str> {
         let is_read = |dump: &&Dump| dump.spaces.as_ref().is_none_or(|spaces| spaces.contains(space));
@@ -85,4 +96,20 @@ fn block(block: &Block) -> PlannedBlock {
         command: p.command.clone(),
     });
     PlannedBlock { line: block.line, prompts: prompts.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_wherever_prompts_name_them() {
+        let prompt =
+            |command: &str| PlannedPrompt { command: command.to_owned(), ..PlannedPrompt::default() };
+        let commands =
+            ["ip netns exec x ping -c 1 a", "x=$(/usr/sbin/iptables -S)|grep y;sleep 1", "echo pinging"];
+        let block = PlannedBlock { line: 1, prompts: commands.map(prompt).to_vec() };
+        let plan = Plan { blocks: vec![block], ..Plan::default() };
+        assert_eq!(plan.programs(), BTreeSet::from(["ip", "iptables", "ping", "sleep"]));
+    }
 }

@@ -130,14 +130,26 @@ pub struct Kernel {
     pub drops: BTreeMap<DropReason, u64>,
     /// All names that devices had, for traces.
     pub labels: Vec<Label>,
-    /// Addresses that new devices get in turn, by name, where chance would choose: those that a real kernel chose,
-    /// so that the same frames appear here.
-    pub scripted_macs: BTreeMap<String, VecDeque<Mac>>,
+    /// Addresses that new devices get in turn, by name and name of their namespace, where chance would choose: those that a
+    /// real kernel chose, so that the same frames appear here.
+    pub scripted_macs: BTreeMap<(String, String), VecDeque<Mac>>,
     /// How many packet sockets are open: none means that no tap needs a look.
     pub packet_sockets: u32,
 }
 
 impl Kernel {
+    /// The next [scripted](Self::scripted_macs) address for a device: one for its namespace, or one for another, where the
+    /// device may have been seen only later.
+    pub fn scripted_mac(&mut self, netns: NetnsId, name: &str) -> Option<Mac> {
+        let netns = self.netns_names.iter().find(|(_, id)| **id == netns).map_or("", |(name, _)| name);
+        let key = (name.to_owned(), netns.to_owned());
+        if let Some(mac) = self.scripted_macs.get_mut(&key).and_then(VecDeque::pop_front) {
+            return Some(mac);
+        }
+        let of_name = self.scripted_macs.iter_mut().filter(|((device, _), _)| device == name);
+        of_name.map(|(_, macs)| macs).find_map(VecDeque::pop_front)
+    }
+
     /// A kernel of these modules with `cpus` CPUs, before it made its first namespace.
     pub fn new(id: MachineId, hostname: String, cpus: usize, modules: &'static [&'static Module]) -> Kernel {
         Kernel {

@@ -12,6 +12,7 @@
 //! | ICMP echo identifiers (a process id), IPv4 identifications | `tcpdump` lines | `*` |
 //! | the same two, and ephemeral TCP and UDP ports | frames | 1, 2, … in order of appearance, so that equal stays equal |
 //! | ICMP echo data of `ping`: 16 bytes of time of day | frames | zero |
+//! | UDP data of `tracepath`: the time of day behind its counter | frames | zero |
 //! | checksums over any of these | frames | whether there is one, and whether it is correct or left to the device; zero if unknown (fragments) |
 //! | TCP sequence numbers | frames | counted from the first of their direction |
 //! | TCP windows and their scale, timestamps | frames | zero |
@@ -126,6 +127,23 @@ pub fn output(command: &str, text: &str) -> String {
 
 fn is_unordered(command: &str) -> bool {
     UNORDERED.as_ref().is_some_and(|pattern| pattern.is_match(command))
+}
+
+/// What a prompt prints or sets of the whole kernel, where a machine is a namespace: a pattern of the command, and why.
+const OF_THE_WHOLE_KERNEL: [(&str, &str); 2] = [
+    (r"\bdmesg\b", "the log is of the whole kernel"),
+    (
+        r"\bnf_conntrack_(max|buckets|expect_max)\b",
+        "the setting is of the whole kernel, and a namespace may not change it",
+    ),
+];
+
+/// Why a real kernel's output cannot be compared, if so.
+pub fn incomparable(command: &str) -> Option<&'static str> {
+    static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        OF_THE_WHOLE_KERNEL.iter().filter_map(|(text, why)| Some((Regex::new(text).ok()?, *why))).collect()
+    });
+    PATTERNS.iter().find(|(pattern, _)| pattern.is_match(command)).map(|(_, why)| *why)
 }
 
 /// One line of output, without noise.
@@ -345,6 +363,9 @@ fn number<K: Ord>(map: &mut BTreeMap<K, u16>, key: K) -> [u8; 2] {
     map.entry(key).or_insert(next).to_be_bytes()
 }
 
+/// Ports that `tracepath` sends to, one after the other.
+const TRACEPATH: std::ops::RangeInclusive<u16> = 44_444..=44_543;
+
 /// Ephemeral ports (`net.ipv4.ip_local_port_range`).
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
 
@@ -418,9 +439,14 @@ impl Numbers {
 
     /// Ephemeral ports become numbers.
     fn udp(&mut self, datagram: &mut [u8]) {
-        if datagram.len() >= 8 {
-            self.program_ports(datagram, false);
+        if datagram.len() < 8 {
+            return;
         }
+        if u16_at(datagram, 2).is_some_and(|port| TRACEPATH.contains(&port)) {
+            let end = datagram.len().min(8 + 24);
+            datagram[16.min(end)..end].fill(0);
+        }
+        self.program_ports(datagram, false);
     }
 
     /// Sequence numbers are relative to the first of their direction; window and timestamps are not compared.

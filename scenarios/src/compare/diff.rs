@@ -137,6 +137,10 @@ impl Differ<'_> {
         for at in 0..self.real.prompts.len() {
             self.found.counts.prompts += 1;
             let (r, m) = (&self.real.prompts[at], &self.model.prompts[at]);
+            if let Some(why) = canon::incomparable(&r.command) {
+                self.found.uncompared.insert(format!("line {}, `{}`: {why}", r.line, r.command));
+                continue;
+            }
             if r.status != m.status {
                 self.add(Kind::Status, at, "", vec![r.status.to_string()], vec![m.status.to_string()]);
             }
@@ -482,6 +486,19 @@ mod tests {
         assert_eq!(found[3].real, ["[0 lo].mtu: 65536"]);
         assert_eq!(found[3].model, ["[0 lo].mtu: 1500"]);
         assert!(found[2].real[0].contains("who-has 10.0.0.102 tell 10.0.0.101"), "{}", found[2].real[0]);
+    }
+
+    #[test]
+    fn what_prints_of_the_whole_kernel_is_uncompared_with_a_word() {
+        let with = |output: &str| {
+            let mut seen = seen();
+            (seen.prompts[0].command, seen.prompts[0].output) = ("dmesg | tail -1".into(), output.into());
+            seen
+        };
+        let found = compare(&with("a"), &with("b"));
+        assert_eq!(found.differences, []);
+        let expected = "line 7, `dmesg | tail -1`: the log is of the whole kernel";
+        assert_eq!(found.uncompared, BTreeSet::from([expected.to_owned()]));
     }
 
     #[test]

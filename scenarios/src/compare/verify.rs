@@ -49,6 +49,7 @@ pub fn verify(
     mut progress: impl FnMut(&Lesson),
 ) -> Result<Report, VerifyError> {
     let known = Divergences::parse(divergences)?;
+    can_run(lessons, real)?;
     let mut report = Report { against: real.version(), ..Report::default() };
     for lesson in lessons {
         let mut once = || {
@@ -85,6 +86,13 @@ pub fn replay(recordings: &[(Lesson, Observation)], divergences: &str) -> Result
     Ok(report)
 }
 
+/// What is missing for any of the lessons is told before one runs.
+fn can_run(lessons: &[Lesson], real: &dyn Backend) -> Result<(), VerifyError> {
+    let programs = lessons.iter().flat_map(|lesson| Plan::from(lesson).programs()).collect();
+    let missing = real.missing(&programs);
+    if missing.is_empty() { Ok(()) } else { Err(VerifyError::Real(BackendError::Missing(missing))) }
+}
+
 fn compared(lesson: &Lesson, real: &Observation, known: &Divergences) -> Result<LessonReport, VerifyError> {
     let model = observe(&Simulator::of(real), &Plan::from(lesson)).map_err(VerifyError::Model)?;
     Ok(LessonReport::of(real, &model, known))
@@ -96,6 +104,7 @@ fn compared(lesson: &Lesson, real: &Observation, known: &Divergences) -> Result<
 ///
 /// If the kernel does not run it, or the file cannot be written.
 pub fn record(lesson: &Lesson, folder: &Path, real: &dyn Backend) -> Result<PathBuf, VerifyError> {
+    can_run(std::slice::from_ref(lesson), real)?;
     let seen = observe(real, &Plan::from(lesson)).map_err(VerifyError::Real)?;
     let path = recording_path(&seen, folder);
     let wrong = |e: std::io::Error| VerifyError::Recording { path: path.clone(), why: e.to_string() };

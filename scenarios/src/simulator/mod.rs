@@ -62,6 +62,10 @@ impl Backend for Simulator {
         Capabilities::default()
     }
 
+    fn missing(&self, _: &BTreeSet<&str>) -> Vec<String> {
+        Vec::new()
+    }
+
     fn start<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError> {
         let mut world = lab::build(&plan.topology, lab::SEED);
         for kernel in &mut world.machines {
@@ -92,7 +96,10 @@ fn give_addresses(world: &mut World, macs: &[ChosenMac]) {
         let kernel = world.kernel_mut(machine);
         match kernel.dev_by_name(INIT_NET, &chosen.device) {
             Some(nic) if nics.insert((machine, nic)) => kernel.devs[nic].addr = mac,
-            _ => kernel.scripted_macs.entry(chosen.device.clone()).or_default().push_back(mac),
+            _ => {
+                let key = (chosen.device.clone(), chosen.netns.clone());
+                kernel.scripted_macs.entry(key).or_default().push_back(mac);
+            }
         }
     }
 }

@@ -73,7 +73,7 @@ fn get_link_ksettings(_: &Kernel, dev: &NetDevice) -> LinkKsettings {
 pub fn probe(cx: &mut Cx, name: &str, driver: &str, plug: PlugId) -> DevId {
     let mut dev = alloc_netdev(INIT_NET, name.to_owned(), NameAssign::Enum, &LINK_OPS);
     dev.set_priv(Nic { plug, driver: driver.to_owned(), rx: VecDeque::new(), napi_scheduled: false });
-    dev.perm_addr = eth_hw_addr_random(cx, name);
+    dev.perm_addr = eth_hw_addr_random(cx, INIT_NET, name);
     dev.addr = dev.perm_addr;
     register_netdevice(cx, dev).expect("a lesson names its cards differently")
 }

@@ -314,7 +314,7 @@ pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlEr
         return Err(Errno::EBUSY.into());
     }
     if dev.addr_assign == AddrAssign::Random && dev.addr == Mac::ZERO {
-        dev.addr = eth_hw_addr_random(cx, &dev.name);
+        dev.addr = eth_hw_addr_random(cx, netns, &dev.name);
     }
     dev.hw_features |= SOFT_FEATURES | SOFT_FEATURES_OFF;
     dev.features |= SOFT_FEATURES;

@@ -2,7 +2,7 @@
 //!
 //! Kernel: net/ethernet/eth.c, include/linux/etherdevice.h
 
-use std::collections::VecDeque;
+use crate::ids::NetnsId;
 
 use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_802_2, ETH_P_802_3_MIN, EthHdr};
@@ -59,8 +59,8 @@ fn pkt_type(dest: Mac, ours: Mac) -> PacketType {
 }
 
 /// A random unicast, locally administered address (`eth_hw_addr_random`).
-pub fn eth_hw_addr_random(cx: &mut Cx, name: &str) -> Mac {
-    if let Some(scripted) = cx.k.scripted_macs.get_mut(name).and_then(VecDeque::pop_front) {
+pub fn eth_hw_addr_random(cx: &mut Cx, netns: NetnsId, name: &str) -> Mac {
+    if let Some(scripted) = cx.k.scripted_mac(netns, name) {
         return scripted;
     }
     let mut mac = Mac::default();

@@ -23,6 +23,7 @@ mod tool;
 mod topology;
 mod tracer;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,6 +65,10 @@ impl Backend for Host {
 
     fn sees(&self) -> Capabilities {
         Capabilities { tables: needs::tables(), ..Capabilities::default() }
+    }
+
+    fn missing(&self, programs: &BTreeSet<&str>) -> Vec<String> {
+        needs::missing(programs)
     }
 
     fn start<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError> {

@@ -32,10 +32,55 @@ pub fn check() -> Result<(), BackendError> {
     if missing.is_empty() { Ok(()) } else { Err(BackendError::Missing(missing)) }
 }
 
+/// Debian's packages of programs, where a program is not called as its package.
+const PACKAGES: [(&str, &[&str]); 15] = [
+    ("bind9-dnsutils", &["dig", "host", "nslookup"]),
+    ("bridge-utils", &["brctl"]),
+    ("iproute2", &["bridge", "ip", "nstat", "ss", "tc"]),
+    ("iputils-arping", &["arping"]),
+    ("iputils-ping", &["ping"]),
+    ("iputils-tracepath", &["tracepath"]),
+    ("kmod", &["modprobe"]),
+    ("net-tools", &["arp", "ifconfig", "netstat", "route"]),
+    ("netcat-openbsd", &["nc", "netcat"]),
+    ("netsniff-ng", &["mausezahn"]),
+    ("nftables", &["nft"]),
+    ("openvswitch-switch", &["ovs-ofctl", "ovs-vsctl"]),
+    ("procps", &["sysctl"]),
+    ("util-linux", &["dmesg", "nsenter", "unshare"]),
+    ("coreutils", &["date", "id", "sleep", "tee", "timeout", "uname"]),
+];
+
+/// The programs that are not here, with the package that has each.
+pub(super) fn missing(programs: &BTreeSet<&str>) -> Vec<String> {
+    let package = |program: &str| {
+        let of = PACKAGES.iter().find(|(_, programs)| programs.contains(&program));
+        let same = if program.contains("tables") { "iptables" } else { program };
+        of.map_or(same, |(package, _)| package).to_owned()
+    };
+    let missing = programs.iter().filter(|program| !is_there(program));
+    missing.map(|program| format!("tool: {program} is not in PATH (package {})", package(program))).collect()
+}
+
 /// The dumps whose program is there.
 pub(super) fn tables() -> Sight {
     let program = |dump: &str| dump.split(' ').next().unwrap_or("").to_owned();
     let missing: BTreeSet<String> =
         DUMPS.iter().filter(|dump| !is_there(&program(dump))).map(|dump| (*dump).to_owned()).collect();
     Sight::without(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_told_with_its_package() {
+        let said = missing(&BTreeSet::from(["sh", "no-such-program", "ip6tables-no-such"]));
+        let expected = ["ip6tables-no-such", "no-such-program"].map(|name| {
+            let package = if name.contains("tables") { "iptables" } else { name };
+            format!("tool: {name} is not in PATH (package {package})")
+        });
+        assert_eq!(said, expected);
+    }
 }

@@ -136,7 +136,8 @@ impl Spaces {
             for (device, mac) in devices {
                 let known = |m: &ChosenMac| m.machine == space.machine && m.mac == mac;
                 if !self.macs.iter().any(known) {
-                    self.macs.push(ChosenMac { machine: space.machine.clone(), device, mac });
+                    let (machine, netns) = (space.machine.clone(), space.name.clone());
+                    self.macs.push(ChosenMac { machine, netns, device, mac });
                 }
             }
         }

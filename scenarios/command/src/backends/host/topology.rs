@@ -31,7 +31,8 @@ struct Nic<'a> {
     address: Option<Mac>,
     /// Its ifindex.
     index: usize,
-    /// Bridge of the fabric that its far end is in.
+    /// Its cable, as an index into the links, and the bridge of the fabric that its far end is in.
+    link: Option<usize>,
     joint: Option<usize>,
     number: usize,
 }
@@ -55,20 +56,22 @@ pub(super) fn hidden_names(topology: &Topology) -> BTreeSet<String> {
 
 /// All NICs, each with its joint: one for each switch, and one for each cable between machines.
 fn nics(topology: &Topology) -> Vec<Nic<'_>> {
-    let joint = |node: &str, port: &str| {
+    let link = |node: &str, port: &str| {
         let is_it = |end: &Endpoint| end.node == node && end.port == port;
-        let at = topology.links.iter().position(|link| link.endpoints.iter().any(is_it))?;
+        topology.links.iter().position(|link| link.endpoints.iter().any(is_it))
+    };
+    let joint = |at: usize| {
         let ends = &topology.links[at].endpoints;
         let switch = topology.switches.keys().position(|s| ends.iter().any(|end| end.node == *s));
-        Some(switch.unwrap_or(topology.switches.len() + at))
+        switch.unwrap_or(topology.switches.len() + at)
     };
     let all = topology.nodes.iter().flat_map(|(machine, node)| {
         node.nics.iter().enumerate().map(move |(at, nic)| (machine, nic, at + 2))
     });
     all.enumerate()
         .map(|(number, (machine, (name, nic), index))| {
-            let joint = joint(machine, name);
-            Nic { machine, name, address: nic.address, index, joint, number }
+            let link = link(machine, name);
+            Nic { machine, name, address: nic.address, index, link, joint: link.map(joint), number }
         })
         .collect()
 }
@@ -104,7 +107,10 @@ impl Plugs {
         let joint = |name: &String| {
             format!("link add {name} type bridge forward_delay 0 mcast_snooping 0\nlink set {name} up\n")
         };
-        let cabled = nics.iter().filter_map(|nic| Some((nic.far(), joint_name(nic.joint?))));
+        // A bridge floods to the port that joined last first; a switch of the topology in the order of its links.
+        let mut last_first: Vec<_> = nics.iter().collect();
+        last_first.sort_by_key(|nic| std::cmp::Reverse(nic.link));
+        let cabled = last_first.iter().filter_map(|nic| Some((nic.far(), joint_name(nic.joint?))));
         let cabled = cabled.map(|(far, joint)| format!("link set {far} master {joint} up\n"));
         Ok(Self {
             machines: topology.nodes.keys().map(machine).collect(),
