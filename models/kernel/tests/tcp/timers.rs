@@ -14,7 +14,7 @@ use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
 use glassnet_kernel::tables::sysctl::ConfOf;
 use glassnet_kernel::tables::tcp_sock::TcpState;
 use glassnet_wire::Mac;
-use glassnet_wire::tcp::{TCP_ACK, TCP_SYN};
+use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN};
 
 use crate::net::{Net, ip, net, rtm_newneigh_permanent};
 
@@ -78,6 +78,19 @@ fn a_segment_whose_answer_is_lost() {
     assert_eq!(sacks, [0, 8]);
     let drops = &net.world.kernel(crate::net::MACHINE).drops;
     assert_eq!(drops.get(&DropReason::TcpOldData), Some(&1));
+}
+
+/// Data and the FIN behind it are sent again in one segment, pushed.
+#[test]
+fn a_fin_joins_the_data_that_is_sent_again() {
+    let mut net = net(1);
+    let (client, _) = net.pair();
+    net.mute();
+    net.send(client, b"hello").expect("sent");
+    net.enter(|cx| close(cx, client));
+    net.run(1_000);
+    let last = *net.frames().last().expect("segments");
+    assert_eq!((last.1, last.2), (TCP_FIN | TCP_PSH | TCP_ACK, 5));
 }
 
 /// Without loss probes, the timer alone.

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_wire::checksum;
 use glassnet_wire::ipv4::IPPROTO_TCP;
-use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN, TcpHdr};
+use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_PSH, TCP_RST, TCP_SYN, TcpHdr};
 use zerocopy::FromBytes;
 
 use super::tcp::tcp_sk;
@@ -162,6 +162,10 @@ fn to_linux_format(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
     }
     if header.flags & TCP_RST != 0 {
         header.window.set(0);
+    }
+    // The FIN joins the last data, which was pushed (`tcp_send_fin`).
+    if header.flags & TCP_FIN != 0 && !payload.is_empty() {
+        header.flags |= TCP_PSH;
     }
     let written = tcp_options_write(&options);
     header.doff_res = ((TCP_HLEN + written.len()) as u8 / 4) << 4;
