@@ -60,6 +60,7 @@ static IPV4: Module = Module {
         &ipv4::route::SYSCTLS,
         &ipv4::route_errors::SYSCTLS,
         &ipv4::route_multipath::SYSCTLS,
+        &ipv4::tcp_timer::SYSCTLS,
         &ipv4::sysctl_net_ipv4::ARP_SYSCTLS,
         &ipv4::sysctl_net_ipv4::CONF_SYSCTLS,
         &ipv4::sysctl_net_ipv4::OTHER_ARP_SYSCTLS,

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use glassnet_kernel::ids::CpuId;
 use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::net::ipv4::route_errors::ip_rt_update_pmtu;
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
 use glassnet_userland::harness;
@@ -156,6 +158,35 @@ fn a_device_returns_to_the_namespace_of_process_1() {
         "ip -br link show type veth",
     ]);
     assert_eq!(outcome.stdout.lines().filter(|line| line.starts_with(['v', 'w'])).count(), 2, "{outcome:?}");
+}
+
+/// What was learnt of a path is forgotten (`route/flush`).
+#[test]
+fn a_flushed_cache_has_no_path_mtu() {
+    let mut world = World::new(1);
+    let machine = world.add_machine("node1", 1);
+    let world = Arc::new(Mutex::new(world));
+    let run = |command: &str| {
+        let argv = words(command);
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        harness::run(&world, (machine, INIT_NET), &argv, "").expect("a program that ends").stdout
+    };
+    for command in [
+        "ip link add v type veth peer name w",
+        "ip link set v up",
+        "ip link set w up",
+        "ip addr add 10.0.0.1/24 dev v",
+    ] {
+        run(command);
+    }
+    let_a_carrier_be_noticed(&world);
+    world.lock().expect("nobody panicked").enter(machine, CpuId(0), |cx| {
+        let dev = cx.k.dev_by_name(INIT_NET, "v").expect("a device");
+        ip_rt_update_pmtu(cx, INIT_NET, dev, [10, 0, 0, 2].into(), 1000);
+    });
+    assert!(run("ip route get 10.0.0.2").contains("expires 600sec mtu 1000"));
+    run("ip route flush cache");
+    assert!(!run("ip route get 10.0.0.2").contains("mtu"));
 }
 
 recordings!(netns link_veth link_errors link_bridge addr route neigh rule numbers global batch random_1 random_2 random_3);

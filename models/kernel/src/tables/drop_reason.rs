@@ -33,6 +33,8 @@ reasons! {
     TcpFlags = "TCP_FLAGS",
     /// A RST that ends nothing.
     TcpReset = "TCP_RESET",
+    /// Everything in the segment was received before.
+    TcpOldData = "TCP_OLD_DATA",
     /// The connection is closed already.
     TcpClose = "TCP_CLOSE",
     /// A socket's filter refused it.

@@ -11,6 +11,7 @@ pub mod frag;
 pub mod hooks;
 pub mod inet;
 pub mod inet_conf;
+pub mod inet_csk;
 pub mod inet_hashtables;
 pub mod inet_types;
 pub mod ipset;

@@ -1,7 +1,10 @@
 //! TCP's protocol machine: one smoltcp socket behind one smoltcp interface, on virtual time.
 //!
-//! smoltcp decides about states, sequence numbers, retransmissions and what is in order. Routes, addresses, headers of
-//! IPv4 and the look of the options are the kernel's: whole packets go in, TCP segments come out.
+//! smoltcp decides about states, sequence numbers, what is sent and what is in order. Routes, addresses, headers of
+//! IPv4 and the look of the options are the kernel's: whole packets go in, TCP segments come out. When something is sent
+//! again is the kernel's too: smoltcp's own timer does not expire until the kernel says so ([`Machine::expire`]), which
+//! turns smoltcp's clock forward. And the kernel says how much may be under way, by the window that smoltcp takes for
+//! the peer's.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -10,7 +13,7 @@ use glassnet_sim::Nanos;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp;
-use smoltcp::time::Instant;
+use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpListenEndpoint};
 
 use glassnet_wire::ipv4::IPV4_HLEN;
@@ -42,6 +45,10 @@ pub struct Machine {
     sockets: SocketSet<'static>,
     handle: SocketHandle,
     local: Ipv4Addr,
+    /// How far smoltcp's clock is ahead of the time, µs.
+    ahead: i64,
+    /// smoltcp's clock when it ran last.
+    clock: Instant,
 }
 
 impl fmt::Debug for Machine {
@@ -74,7 +81,8 @@ impl Machine {
         socket.set_tsval_generator(Some(no_clock));
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
-        Machine { iface, pipe, sockets, handle, local: setup.local.0 }
+        let clock = instant(setup.now);
+        Machine { iface, pipe, sockets, handle, local: setup.local.0, ahead: 0, clock }
     }
 
     /// A machine that is about to send its SYN. None for an address or port that no connection can have.
@@ -101,18 +109,38 @@ impl Machine {
         self.sockets.get(self.handle)
     }
 
-    /// Takes in a packet, from its IPv4 header on, and whatever time brought; gives the segments that leave, each
-    /// from its TCP header on, without checksum.
-    pub fn run(&mut self, packet: Option<&[u8]>, now: Nanos) -> Vec<Vec<u8>> {
-        self.pipe.received = packet.map(<[u8]>::to_vec);
-        self.iface.poll(instant(now), &mut self.pipe, &mut self.sockets);
+    /// Takes in a packet, from its IPv4 header on; gives the segments that leave, each from its TCP header on, without
+    /// checksum.
+    pub fn run(&mut self, packet: Option<Vec<u8>>, now: Nanos) -> Vec<Vec<u8>> {
+        self.pipe.received = packet;
+        let clock = Instant::from_micros(instant(now).total_micros() + self.ahead).max(self.clock);
+        self.clock = match self.own_timer() {
+            // It is not due before the kernel says so.
+            Some(at) if at <= clock => at - Duration::from_micros(1),
+            _ => clock,
+        };
+        self.iface.poll(self.clock, &mut self.pipe, &mut self.sockets);
         std::mem::take(&mut self.pipe.sent)
     }
 
-    /// When the machine wants to [run](Machine::run) again on its own.
-    pub fn poll_at(&mut self, now: Nanos) -> Option<Nanos> {
-        let at = self.iface.poll_at(instant(now), &self.sockets)?;
-        Some(Nanos(at.total_micros().max(0) as u64 * 1_000))
+    /// The timer expired: what was sent first and not acknowledged is sent again, or a window probe is.
+    pub fn expire(&mut self, now: Nanos) -> Vec<Vec<u8>> {
+        if let Some(at) = self.own_timer() {
+            self.ahead = at.total_micros() - instant(now).total_micros();
+            self.clock = at;
+        }
+        self.iface.poll(self.clock, &mut self.pipe, &mut self.sockets);
+        std::mem::take(&mut self.pipe.sent)
+    }
+
+    /// When smoltcp's timer is due, by its own clock.
+    fn own_timer(&mut self) -> Option<Instant> {
+        self.iface.poll_at(self.clock, &self.sockets).filter(|at| *at > self.clock)
+    }
+
+    /// Something is left to be done at once.
+    pub fn is_due(&mut self) -> bool {
+        self.iface.poll_at(self.clock, &self.sockets).is_some_and(|at| at <= self.clock)
     }
 
     /// Packets are this long at most from now on, bytes.

@@ -3,8 +3,11 @@
 use std::collections::VecDeque;
 
 use glassnet_sim::Nanos;
+use glassnet_wire::ipv4::IPV4_HLEN;
+use glassnet_wire::tcp::TCP_HLEN;
 use smoltcp::socket::tcp::State;
 
+use super::inet_csk::Icsk;
 use super::tcp_machine::Machine;
 use crate::ids::SocketId;
 use crate::netlink::Errno;
@@ -98,20 +101,36 @@ pub struct TcpSock {
     pub left: VecDeque<u8>,
     /// When its timer expires.
     pub timer_at: Option<Nanos>,
-    /// When its state ends by itself: handshakes, FIN_WAIT2 of an orphan, TIME_WAIT.
+    /// When its state ends by itself: FIN_WAIT2 of an orphan, TIME_WAIT.
     pub ends_at: Option<Nanos>,
-    /// Since when what was sent is not acknowledged though it was sent again.
-    pub unanswered_since: Option<Nanos>,
-    /// How often it was sent again (`icsk_retransmits`).
-    pub retransmits: u32,
+    /// When it sends again.
+    pub icsk: Icsk,
+    /// The last new segment with data or a FIN, which a loss probe repeats.
+    pub last_segment: Vec<u8>,
     /// How often anything was sent again (`total_retrans`).
     pub total_retrans: u32,
     /// What may be the reason if the peer does not answer (`sk_err_soft`).
     pub soft_error: Option<Errno>,
     /// The next identification of its packets (`inet_id`).
     pub inet_id: u16,
-    /// Windows are scaled by [`WINDOW_SHIFT`].
+    /// Windows are scaled, its own by [`WINDOW_SHIFT`].
     pub wscale_ok: bool,
+    /// The shift of the peer's windows (`snd_wscale`).
+    pub snd_wscale: u8,
+    /// The peer takes SACK.
+    pub sack_ok: bool,
+    /// The window that the peer offers, bytes (`snd_wnd`).
+    pub snd_wnd: u32,
+    /// The window that the machine was told last, bytes.
+    pub told_window: u32,
+    /// The segment that is taken in acknowledged something new.
+    pub acked: bool,
+    /// Data that came twice, which the next acknowledgement tells (`duplicate_sack`).
+    pub duplicate_sack: Option<(u32, u32)>,
+    /// When a SYN that came again was answered last (`last_oow_ack_time`).
+    pub syn_again_at: Option<Nanos>,
+    /// The generation of the routing tables that its path MTU is of.
+    pub pmtu_generation: u32,
     /// Offset of its timestamps, ms (`tsoffset`).
     pub ts_offset: u32,
     /// The window of its SYN, bytes.
@@ -130,6 +149,9 @@ pub struct TcpSock {
     pub time_wait: Option<TimeWait>,
 }
 
+/// Length of the timestamp option in each segment, bytes.
+pub const TIMESTAMPS: u32 = 12;
+
 /// Shift of the windows that this machine offers: what Linux chooses for `tcp_rmem`'s 6 MB.
 pub const WINDOW_SHIFT: u8 = 7;
 
@@ -137,6 +159,17 @@ impl TcpSock {
     /// A connection is there in the sense of `CurrEstab`.
     pub fn is_connected(&self) -> bool {
         matches!(self.state, TcpState::Established | TcpState::CloseWait)
+    }
+
+    /// Data in a full segment, bytes (`mss_cache`).
+    pub fn mss(&self) -> u32 {
+        let headers = (IPV4_HLEN + TCP_HLEN) as u32 + TIMESTAMPS;
+        self.machine.as_ref().map_or(1, |machine| machine.mtu().saturating_sub(headers).max(1))
+    }
+
+    /// What the machine is told of the window: no more than the congestion window.
+    pub fn window(&self) -> u32 {
+        self.snd_wnd.min(self.icsk.cwnd.saturating_mul(self.mss()))
     }
 
     /// Bytes that a program can read at once.

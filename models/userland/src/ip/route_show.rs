@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::ids::DevId;
 use glassnet_kernel::net::ipv4::fib_frontend::{dump_routes, rtm_delroute};
+use glassnet_kernel::net::ipv4::sysctl_net_ipv4::rt_cache_flush;
 use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::route_types::{
     NexthopMsg, RT_TABLE_MAIN, RTNH_F_DEAD, RTNH_F_LINKDOWN, RTNH_F_ONLINK, RTPROT_BOOT, RouteMsg, RouteType,
@@ -226,7 +227,7 @@ impl Ip<'_> {
 
     fn route_flush_cache(&mut self) -> Done {
         let netns = self.netns;
-        self.enter(|cx| cx.k.netns[netns].ipv4.fib.generation += 1);
+        self.enter(|cx| rt_cache_flush(cx, netns));
         if self.opts.stats > 0 {
             self.process.print("*** IPv4 routing cache is flushed.\n");
         }

@@ -5,8 +5,10 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::tables::inet_csk::XmitTimer;
 use glassnet_kernel::tables::socket::Socket;
 use glassnet_kernel::tables::tcp_sock::{TcpSock, TcpState};
+use glassnet_sim::Nanos;
 
 use super::net::inode;
 use super::{View, hex};
@@ -43,14 +45,16 @@ pub(super) fn tcp(view: &View) -> String {
 
 /// The columns after the state. Times are in hundredths of a second.
 fn rest(view: &View, socket: &Socket, tp: &TcpSock) -> String {
-    let left = tp.ends_at.map_or(0, |at| at.since(view.now).0 / 10_000_000);
+    let left = |at: Option<Nanos>| at.map_or(0, |at| at.since(view.now).0 / 10_000_000);
+    let sends_again = left(tp.icsk.timer.map(|(_, at)| at));
     match (tp.state, &tp.requests, &tp.machine) {
         (TcpState::TimeWait, ..) => {
+            let left = left(tp.ends_at);
             format!("00000000:00000000 03:{left:08X} 00000000 {:5} {:8} 0 3 {:016x}", 0, 0, 0)
         }
         (TcpState::SynRecv, ..) => {
-            let retransmits = tp.retransmits;
-            format!("00000000:00000000 01:{left:08X} {retransmits:08X} {:5} {:8} 0 1 {:016x}", 0, 0, 0)
+            let retransmits = tp.icsk.retransmits;
+            format!("00000000:00000000 01:{sends_again:08X} {retransmits:08X} {:5} {:8} 0 1 {:016x}", 0, 0, 0)
         }
         (_, Some(requests), _) => format!(
             "00000000:{:08X} 00:00000000 00000000 {:5} {:8} {} 1 {:016x} 100 0 0 10 0",
@@ -63,11 +67,15 @@ fn rest(view: &View, socket: &Socket, tp: &TcpSock) -> String {
         (_, None, machine) => {
             let unacked = machine.as_ref().map_or(0, |machine| machine.unacked());
             let inode = if tp.orphan { 0 } else { inode(socket) };
-            let timer = u8::from(unacked > 0);
+            let timer = match tp.icsk.timer {
+                None => 0,
+                Some((XmitTimer::Probe0, _)) => 4,
+                Some(_) => 1,
+            };
             format!(
-                "{unacked:08X}:{:08X} {timer:02X}:00000000 {:08X} {:5} {:8} {inode} 1 {:016x} 20 0 0 10 -1",
+                "{unacked:08X}:{:08X} {timer:02X}:{sends_again:08X} {:08X} {:5} {:8} {inode} 1 {:016x} 20 0 0 10 -1",
                 tp.unread(),
-                tp.retransmits,
+                tp.icsk.retransmits,
                 0,
                 0,
                 0

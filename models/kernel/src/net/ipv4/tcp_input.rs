@@ -11,8 +11,8 @@ use super::ip_input::ip_hdr;
 use super::route::{dst_mtu, ip_route_output_flow};
 use super::tcp::{connection_key, tcp_abort, tcp_done, tcp_sk};
 use super::tcp_minisocks::tcp_time_wait;
-use super::tcp_output::{tcp_parse_options, tcp_transmit_skb};
-use super::tcp_timer::{SYNACK_TIMEOUT, tcp_reset_timer};
+use super::tcp_output::{self, before, tcp_parse_options, tcp_transmit_skb};
+use super::tcp_timer::{syn_came_again, tcp_reset_timer, tcp_set_xmit_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
@@ -22,22 +22,16 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_MULTICAST};
 use crate::tables::socket::SockKind;
 use crate::tables::tcp_machine::{Machine, Setup};
-use crate::tables::tcp_sock::{TcpSock, TcpState};
+use crate::tables::tcp_sock::{TIMESTAMPS, TcpSock, TcpState};
 use glassnet_sim::Nanos;
-use glassnet_wire::ipv4::{IPPROTO_TCP, IPV4_HLEN};
+use glassnet_wire::ipv4::{IPPROTO_TCP, IPV4_HLEN, InAddr, Ipv4Hdr};
 use glassnet_wire::tcp::TCP_HLEN;
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Send buffer, bytes: Linux's initial one.
 const SEND_ROOM: usize = 87_040;
-/// Length of the timestamp option in each segment, bytes.
-const TIMESTAMPS: u32 = 12;
 /// Delay of a delayed ACK (`TCP_DELACK_MIN`).
 const TCP_DELACK: Nanos = Nanos::from_millis(40);
-/// Number of SYN retransmissions (`tcp_syn_retries`).
-const SYN_RETRIES: u32 = 6;
-/// Number of SYN/ACK retransmissions (`tcp_synack_retries`).
-const SYNACK_RETRIES: u32 = 5;
 
 /// The machine of a new connection: its window is as many whole segments as Linux offers first
 /// (`tcp_select_initial_window`).
@@ -52,26 +46,100 @@ pub fn machine_setup(cx: &mut Cx, local: (Ipv4Addr, u16), mtu: u32, timestamps: 
 
 /// Passes a packet, from its IPv4 header on, to the socket's smoltcp machine, polls it and sends its segments.
 pub fn tcp_run(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>) {
+    tcp_sync_mss(cx, sock);
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
-    let before = tp.state;
+    let (before, sent_before, acked) = (tp.state, tp.snd_nxt, std::mem::take(&mut tp.acked));
+    let packet = packet.map(|packet| {
+        tp.told_window = tp.window();
+        with_window(packet, tp.told_window)
+    });
     let Some(machine) = tp.machine.as_mut() else { return };
     let mut segments = machine.run(packet, now);
     tp.state = TcpState::from(machine.state());
     if before == TcpState::Established && tp.state == TcpState::CloseWait {
         delay_ack(tp, &mut segments, now);
     }
-    let silent = match tp.state {
-        TcpState::SynSent => tp.retransmits >= SYN_RETRIES,
-        TcpState::SynRecv => tp.retransmits >= SYNACK_RETRIES,
-        _ => false,
-    };
-    for segment in segments.iter().filter(|_| !silent) {
+    for segment in &segments {
         tcp_transmit_skb(cx, sock, segment);
     }
     tcp_settle(cx, sock, before);
+    let sent_new = tcp_sk(cx, sock).is_some_and(|tp| tp.snd_nxt != sent_before);
+    tcp_set_xmit_timer(cx, sock, acked, sent_new);
     tcp_reset_timer(cx, sock);
     cx.wake_up();
+}
+
+/// A packet as the machine gets it: the window is the one given, in bytes, and windows are not scaled.
+fn with_window(packet: &[u8], window: u32) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    let at = packet.first().map_or(0, |first| usize::from(first & 15) * 4);
+    let Some(segment) = packet.get_mut(at..) else { return packet };
+    let Ok((mut header, _)) = TcpHdr::read_from_prefix(segment) else { return packet };
+    header.window.set(u16::try_from(window).unwrap_or(u16::MAX));
+    segment[..TCP_HLEN].copy_from_slice(header.as_bytes());
+    if header.flags & TCP_SYN != 0 {
+        tcp_output::hide_window_scale(segment);
+    }
+    packet
+}
+
+/// Tells the machine if the window changed, by what the peer would have sent: an acknowledgement of what it acknowledged.
+pub fn tell_window(cx: &mut Cx, sock: SocketId) {
+    let Some(socket) = cx.k.sockets.get(sock) else { return };
+    let (Some(remote), local, Some(tp)) = (socket.remote, socket.local, socket.tcp.as_deref()) else {
+        return;
+    };
+    let window = tp.window();
+    if matches!(tp.state, TcpState::SynSent | TcpState::SynRecv) || window == tp.told_window {
+        return;
+    }
+    let header = TcpHdr {
+        source: remote.1.into(),
+        dest: local.1.into(),
+        seq: tp.rcv_nxt.into(),
+        ack_seq: tp.snd_una.into(),
+        doff_res: (TCP_HLEN as u8 / 4) << 4,
+        flags: TCP_ACK,
+        ..TcpHdr::default()
+    };
+    let iph = Ipv4Hdr {
+        version_ihl: 0x45,
+        tot_len: ((IPV4_HLEN + TCP_HLEN) as u16).into(),
+        ttl: 64,
+        protocol: IPPROTO_TCP,
+        saddr: InAddr::new(remote.0),
+        daddr: InAddr::new(local.0),
+        ..Ipv4Hdr::default()
+    };
+    let packet = [iph.as_bytes(), header.as_bytes()].concat();
+    let (now, packet) = (cx.now, with_window(&packet, window));
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    tp.told_window = window;
+    let machine = tp.machine.as_mut();
+    for segment in machine.map(|machine| machine.run(Some(packet), now)).unwrap_or_default() {
+        tcp_transmit_skb(cx, sock, &segment);
+    }
+}
+
+/// Segments follow the path MTU, whoever learnt it (`tcp_current_mss`). True if it got smaller.
+pub fn tcp_sync_mss(cx: &mut Cx, sock: SocketId) -> bool {
+    let Some(socket) = cx.k.sockets.get(sock) else { return false };
+    let (netns, local, mark) = (socket.netns, socket.local, socket.opts.mark);
+    let (Some(remote), Some(tp)) = (socket.remote, socket.tcp.as_deref()) else { return false };
+    let (ipv4, known) = (&cx.k.netns[netns].ipv4, tp.pmtu_generation);
+    let generation = ipv4.fib.generation;
+    if generation == known && ipv4.exceptions.is_empty() {
+        return false;
+    }
+    let Some(mtu) = route_mtu(cx, netns, local, remote, mark) else { return false };
+    let (seed, now) = (cx.dice.below(u64::MAX), cx.now);
+    let Some(tp) = tcp_sk(cx, sock) else { return false };
+    tp.pmtu_generation = generation;
+    let Some(machine) = tp.machine.as_mut().filter(|machine| machine.mtu() != mtu) else { return false };
+    let smaller = mtu < machine.mtu();
+    machine.set_mtu(mtu, seed, now);
+    smaller
 }
 
 /// Delays the ACK of a FIN, since most programs close at once and their FIN carries it (`inet_csk_enter_pingpong_mode`
@@ -91,12 +159,13 @@ fn tcp_settle(cx: &mut Cx, sock: SocketId, before: TcpState) {
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
     let after = tp.state;
-    if before == TcpState::SynSent && after == TcpState::Established {
-        tp.ends_at = None;
+    let handshake = matches!(before, TcpState::SynSent | TcpState::SynRecv);
+    let goes_on =
+        !matches!(after, TcpState::SynSent | TcpState::SynRecv | TcpState::Close | TcpState::Listen);
+    if handshake && goes_on {
+        (tp.icsk.timer, tp.icsk.retransmits) = (None, 0);
     }
-    if before == TcpState::SynRecv && !matches!(after, TcpState::SynRecv | TcpState::Close | TcpState::Listen)
-    {
-        tp.ends_at = None;
+    if before == TcpState::SynRecv && goes_on {
         tcp_child_established(cx, sock);
     }
     let Some(tp) = tcp_sk(cx, sock) else { return };
@@ -158,6 +227,10 @@ pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
             count_overflow(cx, skb);
             return cx.kfree_skb(skb, DropReason::NotSpecified);
         }
+        if th.flags & (TCP_ACK | TCP_RST | TCP_SYN) == TCP_SYN {
+            syn_came_again(cx, sock);
+            return cx.kfree_skb(skb, DropReason::NotSpecified);
+        }
     }
     let established = before == TcpState::Established;
     let func = if established { Func::TcpRcvEstablished } else { Func::TcpRcvStateProcess };
@@ -168,9 +241,16 @@ pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
         if reset {
             expect_reset(cx, sock, before);
         }
+        let old = set_duplicate_sack(cx, sock, skb, th);
         tcp_run(cx, sock, Some(&packet));
         if reset {
             forget_expected_reset(cx, sock);
+        }
+        if old {
+            if let Some(tp) = tcp_sk(cx, sock) {
+                tp.duplicate_sack = None;
+            }
+            return cx.kfree_skb(skb, DropReason::TcpOldData);
         }
         let more = tcp_sk(cx, sock).is_some_and(|tp| tp.unread() > unread);
         if more {
@@ -178,6 +258,19 @@ pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
         }
         cx.consume_skb(skb)
     })
+}
+
+/// Everything in a segment was received before: the answer says so (`tcp_dsack_set`).
+fn set_duplicate_sack(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> bool {
+    let (seq, len) = (th.seq.get(), sequence_len(th, cx.skbs[skb].len()));
+    let Some(tp) = tcp_sk(cx, sock) else { return false };
+    let in_order = !matches!(tp.state, TcpState::SynSent | TcpState::SynRecv);
+    let end = seq.wrapping_add(len);
+    let old = in_order && len > 0 && th.flags & (TCP_SYN | TCP_RST) == 0 && !before(tp.rcv_nxt, end);
+    if old {
+        tp.duplicate_sack = Some((seq, end));
+    }
+    old
 }
 
 fn parent_is_full(cx: &mut Cx, parent: Option<SocketId>) -> bool {
@@ -213,18 +306,39 @@ fn forget_expected_reset(cx: &mut Cx, sock: SocketId) {
 
 /// Records sequence and ACK number of a segment.
 fn note_received(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
-    let scales = tcp_parse_options(cx.skbs.data(skb)).window_shift.is_some();
+    let options = tcp_parse_options(cx.skbs.data(skb));
+    let (shift, sack, echo) =
+        (options.window_shift, options.sack_permitted, options.timestamps.map(|stamps| stamps.1));
+    let (now, clock) = (cx.now, tcp_output::tcp_time_stamp(cx));
     let Some(tp) = tcp_sk(cx, sock) else { return };
-    let ack = th.ack_seq.get();
-    let news = th.flags & TCP_ACK != 0
-        && super::tcp_output::before(tp.snd_una, ack)
-        && !super::tcp_output::before(tp.snd_nxt, ack);
-    if news {
-        (tp.snd_una, tp.unanswered_since, tp.retransmits) = (ack, None, 0);
-    }
     if th.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK && tp.state == TcpState::SynSent {
-        tp.wscale_ok = scales;
+        (tp.wscale_ok, tp.snd_wscale, tp.sack_ok) = (shift.is_some(), shift.unwrap_or(0), sack);
     }
+    if th.flags & TCP_RST != 0 {
+        return;
+    }
+    let scale = if th.flags & TCP_SYN == 0 && tp.wscale_ok { tp.snd_wscale } else { 0 };
+    tp.snd_wnd = u32::from(th.window.get()) << scale;
+    if th.flags & TCP_ACK == 0 {
+        return;
+    }
+    tp.icsk.probes_out = 0;
+    let ack = th.ack_seq.get();
+    if !before(tp.snd_una, ack) || before(tp.snd_nxt, ack) {
+        return;
+    }
+    let under_way = tp.snd_nxt.wrapping_sub(tp.snd_una);
+    let limited = under_way >= tp.icsk.cwnd.saturating_mul(tp.mss()) / 2;
+    let segments = ack.wrapping_sub(tp.snd_una).div_ceil(tp.mss());
+    let measured =
+        tp.icsk.timed.take_if(|(end, _)| !before(ack, *end)).map(|(_, sent)| now.since(sent).0 / 1000);
+    // Of what was sent again, the echo of its timestamp tells the round trip.
+    let by_echo = || Some(u64::from(clock.wrapping_add(tp.ts_offset).wrapping_sub(echo?)) * 1000);
+    (tp.snd_una, tp.acked) = (ack, true);
+    if let Some(rtt) = measured.or_else(by_echo) {
+        tp.icsk.measured(rtt as i64, ack, tp.snd_nxt);
+    }
+    tp.icsk.acknowledged(segments, ack, limited);
 }
 
 /// The packet's bytes from its IPv4 header on.
@@ -262,7 +376,7 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     let segment = cx.skbs.data(skb).to_vec();
     let options = tcp_parse_options(&segment);
     let (setup, first_window) = machine_setup(cx, local, mtu, options.timestamps.is_some());
-    let (machine, ends_at) = (Machine::listen(setup)?, cx.now + SYNACK_TIMEOUT);
+    let machine = Machine::listen(setup)?;
     let (inet_id, ts_offset) = (cx.dice.below(1 << 16) as u16, cx.dice.below(1 << 32) as u32);
     let child = cx.k.sockets.open(SockKind::Tcp, netns);
     take_port(cx, child, local);
@@ -271,9 +385,10 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     let key = connection_key(socket)?;
     let tp = socket.tcp.as_deref_mut()?;
     tp.state = TcpState::SynRecv;
-    (tp.machine, tp.parent, tp.ends_at) = (Some(machine), Some(listener), Some(ends_at));
+    (tp.machine, tp.parent) = (Some(machine), Some(listener));
     (tp.inet_id, tp.ts_offset, tp.first_window) = (inet_id, ts_offset, first_window);
-    tp.wscale_ok = options.window_shift.is_some();
+    (tp.wscale_ok, tp.snd_wscale) = (options.window_shift.is_some(), options.window_shift.unwrap_or(0));
+    (tp.sack_ok, tp.snd_wnd) = (options.sack_permitted, u32::from(th.window.get()));
     tp.hashed = true;
     cx.k.sockets.tcp_hashinfo.insert_connection(key, child);
     if let Some(requests) = tcp_sk(cx, listener).and_then(|tp| tp.requests.as_mut()) {

@@ -18,10 +18,10 @@ use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header};
 use super::route::{dst_mtu, ip_route_output_flow};
 use super::tcp::{connection_key, tcp_done, tcp_sk};
-use super::tcp_input::{machine_setup, route_mtu, sequence_len, tcp_conn_request, tcp_rcv, tcp_run};
+use super::tcp_input::{machine_setup, sequence_len, tcp_conn_request, tcp_rcv, tcp_run, tcp_sync_mss};
 use super::tcp_minisocks::tcp_timewait_state_process;
 use super::tcp_output::{before, tcp_v4_send_check};
-use super::tcp_timer::{SYN_TIMEOUT, tcp_reset_timer};
+use super::tcp_timer::{tcp_reset_timer, tcp_simple_retransmit};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
@@ -74,11 +74,10 @@ pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16)
         0 => take_port(cx, sock, own),
         _ => _ = cx.k.sockets.get_mut(sock).map(|socket| socket.local = own),
     }
-    let ends_at = cx.now + SYN_TIMEOUT;
     let socket = cx.k.sockets.get_mut(sock).ok_or(Errno::EBADF)?;
     (socket.remote, socket.error) = (Some(remote), None);
     let tp = socket.tcp.as_deref_mut().ok_or(Errno::EOPNOTSUPP)?;
-    (tp.state, tp.hashed, tp.ends_at) = (TcpState::SynSent, true, Some(ends_at));
+    (tp.state, tp.hashed) = (TcpState::SynSent, true);
     (tp.inet_id, tp.ts_offset, tp.first_window) = (inet_id, ts_offset, first_window);
     if machine.is_none() {
         tcp_done(cx, sock);
@@ -324,7 +323,7 @@ pub fn tcp_v4_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
         return;
     }
     let errno = match (error.kind, error.code) {
-        (ICMP_DEST_UNREACH, icmp::ICMP_FRAG_NEEDED) => return tcp_v4_mtu_reduced(cx, netns, sock),
+        (ICMP_DEST_UNREACH, icmp::ICMP_FRAG_NEEDED) => return tcp_v4_mtu_reduced(cx, sock),
         (ICMP_DEST_UNREACH, code) => icmp::icmp_err_convert(code).0,
         (ICMP_PARAMETERPROB, _) => Errno::EPROTO,
         (ICMP_TIME_EXCEEDED, _) => Errno::EHOSTUNREACH,
@@ -355,19 +354,12 @@ fn tcp_fails(cx: &mut Cx, sock: SocketId, errno: Errno) {
     tcp_done(cx, sock);
 }
 
-/// The path MTU got smaller; lost segments are retransmitted when the timer expires.
-fn tcp_v4_mtu_reduced(cx: &mut Cx, netns: NetnsId, sock: SocketId) {
-    let Some(socket) = cx.k.sockets.get(sock) else { return };
-    let (local, remote, mark) =
-        (socket.local, socket.remote.unwrap_or((Ipv4Addr::UNSPECIFIED, 0)), socket.opts.mark);
-    let Some(mtu) = route_mtu(cx, netns, local, remote, mark) else { return };
-    let (seed, now) = (cx.dice.below(u64::MAX), cx.now);
-    if let Some(machine) = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut())
-        && mtu < machine.mtu()
-    {
-        machine.set_mtu(mtu, seed, now);
+/// The path MTU got smaller: what was too long is sent again at once.
+fn tcp_v4_mtu_reduced(cx: &mut Cx, sock: SocketId) {
+    if tcp_sync_mss(cx, sock) {
+        tcp_simple_retransmit(cx, sock);
+        tcp_reset_timer(cx, sock);
     }
-    tcp_reset_timer(cx, sock);
 }
 
 /// Deletes the orphaned connections of a namespace (`tcp_sk_exit`).

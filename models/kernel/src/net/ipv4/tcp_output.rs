@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_wire::checksum;
 use glassnet_wire::ipv4::IPPROTO_TCP;
-use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN, TcpHdr};
+use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_PSH, TCP_RST, TCP_SYN, TcpHdr};
 use zerocopy::FromBytes;
 
 use super::tcp::tcp_sk;
@@ -77,6 +77,26 @@ pub fn tcp_parse_options(segment: &[u8]) -> TcpOptions<'_> {
     found
 }
 
+/// Replaces the window scale of a segment by what means nothing.
+pub fn hide_window_scale(segment: &mut [u8]) {
+    let end = TcpHdr::read_from_prefix(segment).map_or(0, |(header, _)| header.header_len());
+    let Some(options) = segment.get_mut(TCP_HLEN..end) else { return };
+    let mut at = 0;
+    while at < options.len() && options[at] != TCPOPT_EOL {
+        let len = match options[at] {
+            TCPOPT_NOP => 1,
+            _ => options.get(at + 1).map_or(0, |len| usize::from(*len)),
+        };
+        if len == 0 || at + len > options.len() {
+            return;
+        }
+        if options[at] == TCPOPT_WINDOW {
+            options[at..at + len].fill(TCPOPT_NOP);
+        }
+        at += len;
+    }
+}
+
 /// Writes options in Linux's order and with its padding (`tcp_options_write`).
 fn tcp_options_write(options: &TcpOptions) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(40);
@@ -115,12 +135,23 @@ fn to_linux_format(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
     let Ok((mut header, _)) = TcpHdr::read_from_prefix(segment) else { return segment.to_vec() };
     let mut options = tcp_parse_options(segment);
     let payload = segment.get(header.header_len()..).unwrap_or(&[]);
+    let duplicate = tp.duplicate_sack.filter(|_| tp.sack_ok && payload.is_empty() && header.flags == TCP_ACK);
+    let blocks: Vec<u8> = match duplicate {
+        // The twice received block is the first, and three have room beside timestamps.
+        Some((start, end)) => {
+            let told = [start.to_be_bytes(), end.to_be_bytes()].concat();
+            told.into_iter().chain(options.sack.iter().copied()).take(24).collect()
+        }
+        None => options.sack.to_vec(),
+    };
+    options.sack = &blocks;
     if let Some((value, _)) = &mut options.timestamps {
         *value = tcp_time_stamp(cx).wrapping_add(tp.ts_offset);
     }
     let window = header.window.get();
     if header.flags & TCP_SYN != 0 {
-        options.window_shift = options.window_shift.map(|_| WINDOW_SHIFT);
+        let offers = header.flags & TCP_ACK == 0 || tp.wscale_ok;
+        options.window_shift = offers.then_some(WINDOW_SHIFT);
         header.window.set(window.min(tp.first_window));
     } else if tp.wscale_ok {
         let unit = 1 << WINDOW_SHIFT;
@@ -131,6 +162,10 @@ fn to_linux_format(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
     }
     if header.flags & TCP_RST != 0 {
         header.window.set(0);
+    }
+    // The FIN joins the last data, which was pushed (`tcp_send_fin`).
+    if header.flags & TCP_FIN != 0 && !payload.is_empty() {
+        header.flags |= TCP_PSH;
     }
     let written = tcp_options_write(&options);
     header.doff_res = ((TCP_HLEN + written.len()) as u8 / 4) << 4;
@@ -170,7 +205,14 @@ pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
     let mut bytes = to_linux_format(cx, tp, segment);
     tcp_v4_send_check(&mut bytes, local.0, remote.0);
     let Ok((header, payload)) = TcpHdr::read_from_prefix(&bytes) else { return };
-    let again = note_sent(cx, sock, &header, payload.len() + TCP_HLEN - header.header_len());
+    let data = payload.len() + TCP_HLEN - header.header_len();
+    let again = note_sent(cx, sock, &header, data);
+    if !again
+        && (data > 0 || header.flags & TCP_FIN != 0)
+        && let Some(tp) = tcp_sk(cx, sock)
+    {
+        tp.last_segment = segment.to_vec();
+    }
     let lo = cx.k.netns[netns].loopback;
     let skb = cx.skbs.alloc_skb(bytes.len(), lo);
     cx.skbs.data_mut(skb).copy_from_slice(&bytes);
@@ -204,16 +246,20 @@ fn note_sent(cx: &mut Cx, sock: SocketId, header: &TcpHdr, payload: usize) -> bo
     let end = seq.wrapping_add(len);
     if !tp.sent_any {
         (tp.sent_any, tp.snd_una, tp.snd_nxt) = (true, seq, end);
+        tp.icsk.timed = Some((end, now));
         return false;
     }
     let again = len > 0 && before(seq, tp.snd_nxt);
     if again {
-        tp.retransmits += 1;
         tp.total_retrans += 1;
-        tp.unanswered_since.get_or_insert(now);
+        // The answer may be to either.
+        tp.icsk.timed = None;
     }
     if before(tp.snd_nxt, end) {
         tp.snd_nxt = end;
+        if !again && tp.icsk.timed.is_none() {
+            tp.icsk.timed = Some((end, now));
+        }
     }
     again
 }

@@ -1,43 +1,137 @@
-//! TCP's timers: retransmission, timeouts, TIME_WAIT.
+//! TCP's timers: retransmission, loss probes, window probes, timeouts, TIME_WAIT.
 //!
-//! Kernel: net/ipv4/tcp_timer.c
+//! Kernel: net/ipv4/tcp_timer.c, net/ipv4/tcp_output.c (`tcp_schedule_loss_probe`), net/ipv4/inet_connection_sock.c
+//! (`reqsk_timer_handler`)
 
 use glassnet_sim::Nanos;
+use glassnet_wire::tcp::TcpHdr;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::tcp::{tcp_done, tcp_sk};
-use super::tcp_input::tcp_run;
+use super::tcp_input::{tcp_run, tell_window};
 use super::tcp_output::tcp_transmit_skb;
 use crate::Cx;
 use crate::ids::SocketId;
 use crate::netlink::Errno;
-use crate::tables::jiffies::wheel_expiry;
-use crate::tables::tcp_sock::TcpState;
+use crate::sysctl::{Sysctl, SysctlTable};
+use crate::tables::inet_csk::{Icsk, TCP_RTO_MAX, TCP_RTO_MIN, TCP_TIMEOUT_INIT, XmitTimer};
+use crate::tables::jiffies::{JIFFY, last_tick, wheel_expiry};
+use crate::tables::sysctl::Setting;
+use crate::tables::tcp_sock::{TcpSock, TcpState};
 
-/// Timeout of connect: a SYN and `tcp_syn_retries` (6) retransmissions with doubling intervals.
-pub const SYN_TIMEOUT: Nanos = Nanos::from_secs(127);
-/// The same for a SYN/ACK and `tcp_synack_retries` (5).
-pub const SYNACK_TIMEOUT: Nanos = Nanos::from_secs(63);
-/// Timeout of data: `tcp_retries2` (15) retransmissions.
-const RETRIES_TIMEOUT: Nanos = Nanos::from_millis(924_600);
+static SYN_RETRIES: Setting = Setting::new("tcp_syn_retries", 6);
+static SYNACK_RETRIES: Setting = Setting::new("tcp_synack_retries", 5);
+static RETRIES2: Setting = Setting::new("tcp_retries2", 15);
+static ORPHAN_RETRIES: Setting = Setting::new("tcp_orphan_retries", 0);
+static EARLY_RETRANS: Setting = Setting::new("tcp_early_retrans", 3);
+
+/// Sysctls of the timers. After `tcp_retries1` Linux looks for another route; here one is looked up for each segment.
+pub static SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4",
+    &[
+        Sysctl::net(&SYN_RETRIES).range(1, 127),
+        Sysctl::net(&SYNACK_RETRIES).range(0, 255),
+        Sysctl::not_followed("tcp_retries1", |_, _, _| 3),
+        Sysctl::net(&RETRIES2).range(0, 255),
+        Sysctl::net(&ORPHAN_RETRIES).range(0, 255),
+        Sysctl::net(&EARLY_RETRANS).range(0, 4),
+    ],
+);
+
 /// Delay before a machine that is due at once is polled again, so that virtual time advances.
 const SOON: Nanos = Nanos::from_micros(1_000);
 
-/// Arms the socket's timer, unless it expires early enough.
+/// The settings of a connection's namespace, as far as its timers read them.
+struct Retries {
+    syn: u32,
+    synack: u32,
+    data: u32,
+    orphan: u32,
+    early_retrans: u32,
+}
+
+fn retries(cx: &Cx, sock: SocketId) -> Option<Retries> {
+    let sysctls = &cx.k.netns[cx.k.sockets.get(sock)?.netns].sysctls;
+    Some(Retries {
+        syn: sysctls.get(&SYN_RETRIES) as u32,
+        synack: sysctls.get(&SYNACK_RETRIES) as u32,
+        data: sysctls.get(&RETRIES2) as u32,
+        orphan: sysctls.get(&ORPHAN_RETRIES) as u32,
+        early_retrans: sysctls.get(&EARLY_RETRANS) as u32,
+    })
+}
+
+/// Arms the timer of retransmissions (`inet_csk_reset_xmit_timer`): it expires in a tick, at the end of its slot.
+fn arm(tp: &mut TcpSock, now: Nanos, what: XmitTimer, after: Nanos) {
+    let ticks = after.min(TCP_RTO_MAX).0.div_ceil(JIFFY);
+    tp.icsk.timer = Some((what, wheel_expiry(now, last_tick(now) + Nanos(ticks * JIFFY))));
+}
+
+/// Sets the timer of retransmissions after a run: `acked` if something new was acknowledged, `sent_new` if something new
+/// was sent (`tcp_set_xmit_timer`, `tcp_rearm_rto`, `tcp_check_probe_timer`).
+pub fn tcp_set_xmit_timer(cx: &mut Cx, sock: SocketId, acked: bool, sent_new: bool) {
+    let now = cx.now;
+    let Some(retries) = retries(cx, sock) else { return };
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let timer = tp.icsk.timer.map(|(what, _)| what);
+    match tp.state {
+        TcpState::Listen | TcpState::Close | TcpState::TimeWait => tp.icsk.timer = None,
+        TcpState::SynSent if timer.is_none() => arm(tp, now, XmitTimer::Retrans, tp.icsk.rto),
+        TcpState::SynRecv if timer.is_none() => arm(tp, now, XmitTimer::SynAck, TCP_TIMEOUT_INIT),
+        TcpState::SynSent | TcpState::SynRecv => {}
+        _ if tp.snd_una != tp.snd_nxt => {
+            let waits = matches!(timer, Some(XmitTimer::Retrans | XmitTimer::LossProbe));
+            if acked || sent_new || !waits {
+                match loss_probe_after(tp, retries.early_retrans) {
+                    Some(after) if acked || sent_new => arm(tp, now, XmitTimer::LossProbe, after),
+                    _ if acked || !waits => arm(tp, now, XmitTimer::Retrans, tp.icsk.rto),
+                    _ => {}
+                }
+            }
+        }
+        _ if tp.snd_wnd == 0 && tp.machine.as_ref().is_some_and(|machine| machine.unacked() > 0) => {
+            if timer != Some(XmitTimer::Probe0) {
+                arm(tp, now, XmitTimer::Probe0, tp.icsk.probe0_when());
+            }
+        }
+        _ => tp.icsk.timer = None,
+    }
+}
+
+/// When a loss probe is due: after two round trips, but not while what was lost is sent again (`tcp_schedule_loss_probe`).
+fn loss_probe_after(tp: &TcpSock, early_retrans: u32) -> Option<Nanos> {
+    let icsk = &tp.icsk;
+    if !matches!(early_retrans, 3 | 4) || !tp.sack_ok || icsk.high_seq.is_some() {
+        return None;
+    }
+    let outstanding = tp.snd_nxt.wrapping_sub(tp.snd_una);
+    let alone = outstanding <= tp.mss();
+    let after = match icsk.srtt() {
+        // The answer to a single segment may be a delayed one.
+        Some(srtt) if alone => Nanos(srtt.0 * 2) + TCP_RTO_MIN,
+        Some(srtt) => Nanos(srtt.0 * 2 + 2 * JIFFY),
+        None => TCP_TIMEOUT_INIT,
+    };
+    Some(after.min(icsk.rto))
+}
+
+/// Sets the socket's timer, unless it expires early enough.
 pub fn tcp_reset_timer(cx: &mut Cx, sock: SocketId) {
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
-    let machine = tp.machine.as_mut().and_then(|machine| machine.poll_at(now));
-    let gives_up = tp.unanswered_since.map(|since| since + RETRIES_TIMEOUT);
-    let delayed = tp.held_ack.as_ref().map(|held| held.1);
-    let Some(at) = [machine, tp.ends_at, gives_up, delayed].into_iter().flatten().min() else { return };
-    let at = if at <= now { now + SOON } else { wheel_expiry(now, at) };
+    let soon = tp.machine.as_mut().is_some_and(|machine| machine.is_due()).then(|| now + SOON);
+    let later = |at: Nanos| wheel_expiry(now, at.max(now));
+    let delayed = tp.held_ack.as_ref().map(|held| later(held.1));
+    let sends_again = tp.icsk.timer.map(|(_, at)| at);
+    let times = [soon, tp.ends_at.map(later), sends_again, delayed];
+    let Some(at) = times.into_iter().flatten().min() else { return };
     if tp.timer_at.is_none_or(|set| at < set) {
         tp.timer_at = Some(at);
         cx.set_timer(at, tcp_write_timer, sock.0);
     }
 }
 
-/// The socket's timer expired (`tcp_write_timer`, and the timers of handshakes and TIME_WAIT).
+/// The socket's timer expired (`tcp_write_timer`, and the timers of requests and TIME_WAIT).
 pub fn tcp_write_timer(cx: &mut Cx, sock: u32) {
     let sock = SocketId(sock);
     let now = cx.now;
@@ -47,25 +141,156 @@ pub fn tcp_write_timer(cx: &mut Cx, sock: u32) {
     }
     tp.timer_at = None;
     if tp.ends_at.is_some_and(|at| at <= now) {
-        return tcp_state_ends(cx, sock);
-    }
-    if tp.unanswered_since.is_some_and(|since| since + RETRIES_TIMEOUT <= now) {
-        return tcp_write_err(cx, sock);
+        return tcp_done(cx, sock);
     }
     // Delayed ACK (`tcp_delack_timer`).
-    if let Some((segment, _)) = tp.held_ack.take_if(|held| held.1 <= now) {
+    let delayed = tp.held_ack.take_if(|held| held.1 <= now);
+    let due = tp.icsk.timer.take_if(|(_, at)| *at <= now);
+    if let Some((segment, _)) = delayed {
         tcp_transmit_skb(cx, sock, &segment);
     }
-    tcp_run(cx, sock, None);
+    match due {
+        Some((XmitTimer::Retrans, _)) => tcp_retransmit_timer(cx, sock),
+        Some((XmitTimer::LossProbe, _)) => tcp_send_loss_probe(cx, sock),
+        Some((XmitTimer::Probe0, _)) => tcp_probe_timer(cx, sock),
+        Some((XmitTimer::SynAck, _)) => reqsk_timer_handler(cx, sock),
+        None => tcp_run(cx, sock, None),
+    }
+    tcp_reset_timer(cx, sock);
 }
 
-/// Timeout of a handshake, of an orphan in FIN_WAIT2, or of TIME_WAIT.
-fn tcp_state_ends(cx: &mut Cx, sock: SocketId) {
-    match tcp_sk(cx, sock).map(|tp| tp.state) {
-        Some(TcpState::SynSent) => tcp_write_err(cx, sock),
-        Some(_) => tcp_done(cx, sock),
-        None => {}
+/// Sends what smoltcp sends when its timer expires.
+fn send_expired(cx: &mut Cx, sock: SocketId) {
+    let now = cx.now;
+    let segments = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut()).map(|machine| machine.expire(now));
+    for segment in segments.unwrap_or_default() {
+        tcp_transmit_skb(cx, sock, &segment);
     }
+}
+
+/// Sends the first segment again, with a doubled timeout; gives up after too many.
+fn tcp_retransmit_timer(cx: &mut Cx, sock: SocketId) {
+    if tcp_write_timeout(cx, sock) {
+        return tcp_write_err(cx, sock);
+    }
+    let now = cx.now;
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let snd_nxt = tp.snd_nxt;
+    tp.icsk.retransmits += 1;
+    tp.icsk.enter_loss(snd_nxt);
+    tp.icsk.retrans_stamp.get_or_insert(now);
+    tell_window(cx, sock);
+    send_expired(cx, sock);
+    if let Some(tp) = tcp_sk(cx, sock) {
+        tp.icsk.back_off();
+        arm(tp, now, XmitTimer::Retrans, tp.icsk.rto);
+    }
+}
+
+/// It is time to give up (`tcp_write_timeout`).
+fn tcp_write_timeout(cx: &mut Cx, sock: SocketId) -> bool {
+    let now = cx.now;
+    let Some(retries) = retries(cx, sock) else { return false };
+    let Some(tp) = tcp_sk(cx, sock) else { return false };
+    if tp.state == TcpState::SynSent {
+        return tp.icsk.retransmits >= retries.syn;
+    }
+    let retries = if tp.orphan { tcp_orphan_retries(tp, retries.orphan) } else { retries.data };
+    tp.icsk.retrans_stamp.is_some_and(|since| now.since(since) >= Icsk::model_timeout(retries))
+}
+
+/// How often something is sent again for a connection that no program holds any more.
+fn tcp_orphan_retries(tp: &TcpSock, setting: u32) -> u32 {
+    let alive = tp.icsk.rto < TCP_RTO_MAX;
+    match setting {
+        _ if tp.soft_error.is_some() && !alive => 0,
+        0 if alive => 8,
+        retries => retries,
+    }
+}
+
+/// Sends something new, or else the last segment again, so that the peer tells what it lacks.
+fn tcp_send_loss_probe(cx: &mut Cx, sock: SocketId) {
+    let now = cx.now;
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    if tp.icsk.tlp_high_seq.is_none() {
+        let (before, last) = (tp.snd_nxt, tp.last_segment.clone());
+        tp.icsk.cwnd += 1;
+        tell_window(cx, sock);
+        let Some(tp) = tcp_sk(cx, sock) else { return };
+        tp.icsk.cwnd -= 1;
+        if tp.snd_nxt == before {
+            let acknowledges = tp.rcv_nxt;
+            repeat(cx, sock, last, acknowledges);
+        }
+        if let Some(tp) = tcp_sk(cx, sock) {
+            (tp.icsk.tlp_high_seq, tp.icsk.timed) = (Some(tp.snd_nxt), None);
+        }
+    }
+    if let Some(tp) = tcp_sk(cx, sock) {
+        arm(tp, now, XmitTimer::Retrans, tp.icsk.rto);
+    }
+}
+
+fn repeat(cx: &mut Cx, sock: SocketId, mut segment: Vec<u8>, acknowledges: u32) {
+    let Ok((mut header, _)) = TcpHdr::read_from_prefix(&segment) else { return };
+    header.ack_seq.set(acknowledges);
+    segment[..size_of::<TcpHdr>()].copy_from_slice(header.as_bytes());
+    tcp_transmit_skb(cx, sock, &segment);
+}
+
+/// Asks for the window: a segment without data whose number was acknowledged long ago (`tcp_xmit_probe_skb`).
+fn tcp_probe_timer(cx: &mut Cx, sock: SocketId) {
+    let now = cx.now;
+    let Some(retries) = retries(cx, sock) else { return };
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let most = if tp.orphan { tcp_orphan_retries(tp, retries.orphan) } else { retries.data };
+    if tp.icsk.probes_out >= most {
+        return tcp_write_err(cx, sock);
+    }
+    let (una, machine) = (tp.snd_una, tp.machine.as_mut());
+    for segment in machine.map(|machine| machine.expire(now)).unwrap_or_default() {
+        let Ok((mut header, _)) = TcpHdr::read_from_prefix(&segment) else { continue };
+        header.seq.set(una.wrapping_sub(1));
+        let mut probe = segment[..header.header_len()].to_vec();
+        probe[..size_of::<TcpHdr>()].copy_from_slice(header.as_bytes());
+        tcp_transmit_skb(cx, sock, &probe);
+    }
+    if let Some(tp) = tcp_sk(cx, sock) {
+        tp.icsk.probes_out += 1;
+        tp.icsk.backoff = (tp.icsk.backoff + 1).min(retries.data);
+        arm(tp, now, XmitTimer::Probe0, tp.icsk.probe0_when());
+    }
+}
+
+/// Repeats a SYN-ACK, and forgets the request after too many.
+fn reqsk_timer_handler(cx: &mut Cx, sock: SocketId) {
+    let now = cx.now;
+    let Some(retries) = retries(cx, sock) else { return };
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    if tp.icsk.retransmits >= retries.synack {
+        return tcp_done(cx, sock);
+    }
+    tp.icsk.retransmits += 1;
+    let after = Nanos(TCP_TIMEOUT_INIT.0 << tp.icsk.retransmits.min(7));
+    arm(tp, now, XmitTimer::SynAck, after);
+    send_expired(cx, sock);
+}
+
+/// A SYN came again: its SYN-ACK is repeated, but not for each of many (`tcp_check_req`, `tcp_oow_rate_limited`).
+pub fn syn_came_again(cx: &mut Cx, sock: SocketId) {
+    /// `tcp_invalid_ratelimit`.
+    const RATELIMIT: Nanos = Nanos::from_millis(500);
+    let now = cx.now;
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    if tp.syn_again_at.is_some_and(|at| now.since(at) < RATELIMIT) {
+        return;
+    }
+    tp.syn_again_at = Some(now);
+    let after = Nanos(TCP_TIMEOUT_INIT.0 << tp.icsk.retransmits.min(7));
+    arm(tp, now, XmitTimer::SynAck, after);
+    send_expired(cx, sock);
+    tcp_reset_timer(cx, sock);
 }
 
 /// Ends the connection with the last ICMP error or ETIMEDOUT.
@@ -78,4 +303,14 @@ fn tcp_write_err(cx: &mut Cx, sock: SocketId) {
     snmp.tcp_ext.TCPAbortOnTimeout += 1;
     snmp.tcp.AttemptFails += u64::from(state == Some(TcpState::SynSent));
     tcp_done(cx, sock);
+}
+
+/// The path MTU got smaller than what is under way: everything is sent again in smaller segments at once
+/// (`tcp_simple_retransmit`).
+pub fn tcp_simple_retransmit(cx: &mut Cx, sock: SocketId) {
+    let now = cx.now;
+    let Some(tp) = tcp_sk(cx, sock).filter(|tp| tp.snd_una != tp.snd_nxt) else { return };
+    (tp.icsk.high_seq, tp.icsk.timed) = (Some(tp.snd_nxt), None);
+    arm(tp, now, XmitTimer::Retrans, tp.icsk.rto);
+    send_expired(cx, sock);
 }

@@ -1,0 +1,196 @@
+//! When a connection sends again, and when it gives up.
+//!
+//! The times are those of Linux 6.1.192: 200 ms at least, doubled, each up to an eighth later as timers run in slots.
+
+use glassnet_kernel::net::core::neighbour::rtm_newneigh;
+use glassnet_kernel::net::ipv4::route_errors::ip_rt_update_pmtu;
+use glassnet_kernel::net::ipv4::tcp_output::tcp_parse_options;
+use glassnet_kernel::net::ipv4::tcp_timer::SYSCTLS;
+use glassnet_kernel::net::socket::{close, take_error};
+use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_REPLACE};
+use glassnet_kernel::sysctl::At;
+use glassnet_kernel::tables::drop_reason::DropReason;
+use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
+use glassnet_kernel::tables::sysctl::ConfOf;
+use glassnet_kernel::tables::tcp_sock::TcpState;
+use glassnet_wire::Mac;
+use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN};
+
+use crate::net::{Net, ip, net, rtm_newneigh_permanent};
+
+fn set(net: &mut Net, name: &str, value: i64) {
+    let row = SYSCTLS.rows.iter().find(|row| row.name == name).expect("a sysctl");
+    let netns = net.a;
+    net.enter(|cx| row.write(cx, At { netns, of: ConfOf::All }, value)).expect("a value");
+}
+
+/// Each time is at most an eighth (and two ticks) later than the one expected.
+#[track_caller]
+fn assert_late(times: &[u64], expected: &[u64]) {
+    let late = |(at, expected): (&u64, &u64)| at >= expected && *at <= expected + expected / 8 + 8;
+    assert!(
+        times.len() == expected.len() && times.iter().zip(expected).all(late),
+        "{times:?}, expected {expected:?}"
+    );
+}
+
+/// What b sends goes to a card that is not there.
+fn lose_answers(net: &mut Net) {
+    let (b, dev) = (net.b, net.dev_b);
+    let elsewhere = NeighMsg {
+        dev,
+        dst: ip("10.0.0.1"),
+        lladdr: Some(Mac([2, 0, 0, 0, 0, 99])),
+        state: Nud::Permanent,
+        flags: 0,
+        protocol: 0,
+    };
+    let replace = NLM_F_CREATE | NLM_F_REPLACE;
+    net.enter(|cx| rtm_newneigh(cx, b, &elsewhere, replace).expect("a neighbour"));
+}
+
+/// A loss probe after 200 ms, then the timer: 200 ms, 400 ms, ...
+#[test]
+fn a_segment_that_nobody_answers() {
+    let mut net = net(1);
+    let (client, _) = net.pair();
+    net.mute();
+    net.world.trace.frames.clear();
+    net.send(client, b"hello").expect("sent");
+    net.run(30_000);
+    assert_late(&net.times("10.0.0.1"), &[0, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600]);
+}
+
+/// Data that came twice is dropped, and the answer says which it was (RFC 2883).
+#[test]
+fn a_segment_whose_answer_is_lost() {
+    let mut net = net(1);
+    let (client, server) = net.pair();
+    lose_answers(&mut net);
+    net.world.trace.frames.clear();
+    net.send(client, b"hello").expect("sent");
+    net.run(300);
+    assert_eq!(net.recv(server), Ok(Some(b"hello".to_vec())));
+    let answers = net.world.trace.frames.iter().filter(|frame| frame.bytes[26..30] == [10, 0, 0, 2]);
+    let mut sacks: Vec<usize> =
+        answers.map(|frame| tcp_parse_options(&frame.bytes[34..]).sack.len()).collect();
+    sacks.dedup();
+    assert_eq!(sacks, [0, 8]);
+    let drops = &net.world.kernel(crate::net::MACHINE).drops;
+    assert_eq!(drops.get(&DropReason::TcpOldData), Some(&1));
+}
+
+/// Data and the FIN behind it are sent again in one segment, pushed.
+#[test]
+fn a_fin_joins_the_data_that_is_sent_again() {
+    let mut net = net(1);
+    let (client, _) = net.pair();
+    net.mute();
+    net.send(client, b"hello").expect("sent");
+    net.enter(|cx| close(cx, client));
+    net.run(1_000);
+    let last = *net.frames().last().expect("segments");
+    assert_eq!((last.1, last.2), (TCP_FIN | TCP_PSH | TCP_ACK, 5));
+}
+
+/// Without loss probes, the timer alone.
+#[test]
+fn tcp_early_retrans_off() {
+    let mut net = net(1);
+    set(&mut net, "tcp_early_retrans", 0);
+    let (client, _) = net.pair();
+    net.mute();
+    net.world.trace.frames.clear();
+    net.send(client, b"hello").expect("sent");
+    net.run(7_000);
+    assert_late(&net.times("10.0.0.1"), &[0, 200, 600, 1400, 3000, 6200]);
+}
+
+/// Of much data, ten segments leave at first, and one at a time after the timer.
+#[test]
+fn much_that_nobody_answers() {
+    let mut net = net(1);
+    let (client, _) = net.pair();
+    net.mute();
+    net.world.trace.frames.clear();
+    net.send(client, &[7; 60_000]).expect("sent");
+    net.run(3_000);
+    let times = net.times("10.0.0.1");
+    assert_eq!(times.iter().filter(|at| **at < 5).count(), 10, "{times:?}");
+    // A loss probe (here something new) soon after, and then the first segment again.
+    assert!(times[10] >= 8 && times[10] <= 20, "{times:?}");
+    assert_late(&times[11..].iter().map(|at| at - times[10]).collect::<Vec<_>>(), &[200, 600, 1400]);
+}
+
+#[test]
+fn a_syn_that_nobody_answers() {
+    let mut net = net(1);
+    let a = net.a;
+    net.enter(|cx| rtm_newneigh_permanent(cx, a));
+    net.mute();
+    set(&mut net, "tcp_syn_retries", 3);
+    let client = net.connect(a, "10.0.0.2", 80);
+    net.run(14_000);
+    assert_late(&net.times("10.0.0.1"), &[0, 1000, 3000, 7000]);
+    assert_eq!(net.state(client), Some(TcpState::SynSent));
+    net.run(3_000);
+    assert_eq!(net.enter(|cx| take_error(cx, client)), Some(Errno::ETIMEDOUT));
+}
+
+/// A SYN-ACK is repeated by its own timer, six in all, and then the request is forgotten.
+#[test]
+fn a_syn_ack_that_nobody_answers() {
+    let mut net = net(1);
+    let (a, b) = (net.a, net.b);
+    net.listener(b, "0.0.0.0", 80, 5);
+    lose_answers(&mut net);
+    let client = net.connect(a, "10.0.0.2", 80);
+    net.enter(|cx| close(cx, client));
+    net.run(75_000);
+    assert_late(&net.times("10.0.0.2"), &[0, 1000, 3000, 7000, 15_000, 31_000]);
+    assert!(net.flags().iter().filter(|flags| **flags == TCP_SYN | TCP_ACK).count() == 6);
+    let sockets = net.enter(|cx| cx.k.sockets.iter().filter(|socket| socket.tcp.is_some()).count());
+    assert_eq!(sockets, 1, "only the listener is left");
+}
+
+/// With data that nobody answers, a connection lasts 924.6 s (`tcp_retries2` 15), or as long as the setting says.
+#[test]
+fn when_a_connection_gives_up() {
+    for (retries, from, to) in [(15, 920_000, 1_060_000), (3, 3_000, 7_000)] {
+        let mut net = net(1);
+        set(&mut net, "tcp_retries2", retries);
+        let (client, _) = net.pair();
+        net.mute();
+        net.send(client, b"hello").expect("sent");
+        net.run(from);
+        assert_eq!(net.state(client), Some(TcpState::Established), "{retries} retries");
+        net.run(to - from);
+        assert_eq!(net.enter(|cx| take_error(cx, client)), Some(Errno::ETIMEDOUT), "{retries} retries");
+    }
+}
+
+/// A closed connection whose FIN nobody answers is gone after 102.2 s (`tcp_orphan_retries` 0 stands for 8).
+#[test]
+fn when_an_orphan_gives_up() {
+    let mut net = net(1);
+    let (client, _) = net.pair();
+    net.mute();
+    net.enter(|cx| close(cx, client));
+    net.run(100_000);
+    assert_eq!(net.state(client), Some(TcpState::FinWait1));
+    net.run(60_000);
+    assert_eq!(net.state(client), None);
+}
+
+/// A path MTU that somebody else learnt holds for the next segment.
+#[test]
+fn segments_follow_the_path_mtu() {
+    let mut net = net(1);
+    let (client, server) = net.pair();
+    let a = net.a;
+    let dev = net.enter(|cx| cx.k.dev_by_name(a, "eth0")).expect("a device");
+    net.enter(|cx| ip_rt_update_pmtu(cx, a, dev, ip("10.0.0.2"), 1000));
+    net.send(client, &[7; 5000]).expect("sent");
+    assert_eq!(net.recv(server).map(|got| got.map(|got| got.len())), Ok(Some(5000)));
+    assert_eq!(net.frames().iter().map(|frame| frame.2).max(), Some(948));
+}
