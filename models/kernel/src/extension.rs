@@ -159,6 +159,15 @@ pub trait XtMatch: Clone + Debug + PartialEq + Send + Sync + 'static {
         Ok(())
     }
 
+    /// What the kernel says where something that the options name is not there (`checkentry`).
+    ///
+    /// # Errors
+    ///
+    /// What it answers then.
+    fn check_named(&self, _: &Cx, _: NetnsId) -> Result<(), Refused> {
+        Ok(())
+    }
+
     /// A rule with it comes into force: what it remembers begins (`checkentry`). Of the legacy variant every change of
     /// a table puts all its rules in force anew; `nf_tables` leaves those that stay alone, or hands them over with what
     /// they remember.
@@ -242,6 +251,12 @@ pub trait AnyMatch: Any + Debug + Send + Sync {
     ///
     /// As of [`XtMatch::check`].
     fn check(&self, place: Place) -> Result<(), Refused>;
+    /// As [`XtMatch::check_named`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`XtMatch::check_named`].
+    fn check_named(&self, cx: &Cx, netns: NetnsId) -> Result<(), Refused>;
     /// As [`XtMatch::init`].
     fn init(&mut self, cx: &mut Cx, netns: NetnsId, variant: Variant);
     /// As [`XtMatch::destroy`].
@@ -275,6 +290,10 @@ impl<T: XtMatch> AnyMatch for T {
 
     fn check(&self, place: Place) -> Result<(), Refused> {
         XtMatch::check(self, place)
+    }
+
+    fn check_named(&self, cx: &Cx, netns: NetnsId) -> Result<(), Refused> {
+        XtMatch::check_named(self, cx, netns)
     }
 
     fn init(&mut self, cx: &mut Cx, netns: NetnsId, variant: Variant) {

@@ -42,6 +42,7 @@ pub fn lesson(case: &Case, came_in: &[Option<Vec<u8>>], differences: &[String]) 
     let mut dumps = vec![format!("iptables{}-save -c", variant(case)), "conntrack -L".to_owned()];
     dumps.extend(case.lists().iter().map(|path| format!("cat {path}")));
     dumps.extend((!case.sets.is_empty()).then(|| "ipset save".to_owned()));
+    dumps.extend((!case.accounts.is_empty()).then(|| "nfacct list".to_owned()));
     text.console(&dumps.iter().map(|dump| prompt(dump) + "…\n").collect::<Vec<_>>());
     if !differences.is_empty() {
         text.say("When this was written, the kernel (-) and the model (+) differed:\n");

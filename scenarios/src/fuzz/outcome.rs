@@ -20,7 +20,7 @@ use glassnet_wire::checksum;
 
 use crate::compare::summary;
 use crate::rig::case::{Case, Port, Proto, Step};
-use crate::rig::{Outcome, Said};
+use crate::rig::{Outcome, Said, loading};
 
 /// A line, and its remaining seconds.
 type Timed = (Option<u64>, String);
@@ -39,9 +39,8 @@ pub fn differences(case: &Case, real: &Outcome, model: &Outcome) -> Vec<String> 
         }
     };
     let ports = Ports::of(case);
-    let names = ["ipset restore", "iptables-restore"];
-    let skipped = names.len().saturating_sub(real.said.len());
-    for (at, name) in names.iter().skip(skipped).enumerate() {
+    for (at, command) in loading(case).iter().enumerate() {
+        let name = &command.argv.join(" ");
         let words = |outcome: &Outcome| outcome.said.get(at).map(said).unwrap_or_default();
         both(name, &words(real), &words(model));
     }
@@ -54,6 +53,7 @@ pub fn differences(case: &Case, real: &Outcome, model: &Outcome) -> Vec<String> 
     both("/proc/net/nf_conntrack", &r, &m);
     let (r, m) = sets(&ports, &real.sets, &model.sets);
     both("ipset save", &r, &m);
+    both("nfacct list", &said(&real.accounts), &said(&model.accounts));
     for ((path, r), (_, m)) in real.lists.iter().zip(&model.lists) {
         both(path, &list(&ports, r), &list(&ports, m));
     }

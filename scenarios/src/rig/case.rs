@@ -24,6 +24,9 @@ pub struct Case {
     /// Text for `ipset restore`, a line each.
     #[serde(default)]
     pub sets: Vec<String>,
+    /// Text for `nfacct restore`, a line each.
+    #[serde(default)]
+    pub accounts: Vec<String>,
     /// Text for `iptables-restore`, a line each.
     pub rules: Vec<String>,
     /// Steps after loading.

@@ -7,10 +7,12 @@
 //!
 //! | module | draws |
 //! |---|---|
+//! | `accounts.rs` | accounting objects |
 //! | `rules.rs` | tables, chains and rules |
 //! | `sets.rs` | sets |
 //! | `traffic.rs` | packets |
 
+mod accounts;
 mod rules;
 mod sets;
 mod traffic;
@@ -24,9 +26,10 @@ pub fn case(seed: u64) -> Case {
     let mut draw = CaseDraw(Draw::new(seed));
     let (legacy, bridge_nf) = (draw.one_in(4), draw.one_in(2));
     let sets = if draw.one_in(2) { draw.make_sets() } else { Vec::new() };
+    let accounts = if draw.one_in(2) { draw.make_accounts() } else { Vec::new() };
     let rules = draw.rules();
     let steps = draw.steps();
-    Case { name: format!("seed {seed}"), legacy, bridge_nf, sets, rules, steps }
+    Case { name: format!("seed {seed}"), legacy, bridge_nf, sets, accounts, rules, steps }
 }
 
 /// Draws rules, sets and packets of a case from the values of [`Draw`].

@@ -21,6 +21,7 @@ pub mod nf_nat_masquerade;
 pub mod nf_nat_proto;
 pub mod nf_nat_redirect;
 pub mod nf_passages;
+pub mod nfnetlink_acct;
 pub mod x_tables;
 pub mod xt_addrtype;
 pub mod xt_audit;
@@ -43,6 +44,7 @@ pub mod xt_mac;
 pub mod xt_mark;
 pub mod xt_multiport;
 pub mod xt_nat;
+pub mod xt_nfacct;
 pub mod xt_owner;
 pub mod xt_physdev;
 pub mod xt_pkttype;
@@ -85,6 +87,7 @@ pub static EXTENSIONS: &[&[Module]] = &[
     xt_mark::MODULES,
     xt_multiport::MODULES,
     xt_nat::MODULES,
+    xt_nfacct::MODULES,
     xt_owner::MODULES,
     xt_physdev::MODULES,
     xt_pkttype::MODULES,

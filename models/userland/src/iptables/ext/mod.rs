@@ -25,6 +25,7 @@ pub mod mark;
 pub mod mark_target;
 pub mod multiport;
 pub mod nat;
+pub mod nfacct;
 pub mod nflog;
 pub mod owner;
 pub mod physdev;
@@ -215,6 +216,7 @@ pub const MATCHES: &[&MatchExt] = &[
     &mac::EXT,
     &mark::EXT,
     &multiport::EXT,
+    &nfacct::EXT,
     &owner::EXT,
     &physdev::EXT,
     &pkttype::EXT,
