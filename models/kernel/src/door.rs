@@ -378,6 +378,9 @@ functions! {
             NfConntrackIcmpPacket = nf_conntrack_icmp_packet, Path,
                 "a request or its reply: sets the timeout";
         }
+        "net/netfilter/nf_conntrack_proto_sctp.c" {
+            NfConntrackSctpPacket = nf_conntrack_sctp_packet, Path, "follows SCTP's states and tags";
+        }
         "net/netfilter/nf_conntrack_proto_gre.c" {
             NfConntrackGrePacket = nf_conntrack_gre_packet, Path, "follows a GRE flow";
         }

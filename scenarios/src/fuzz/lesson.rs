@@ -150,6 +150,9 @@ fn named(packet: &Packet) -> String {
         }
         Proto::Udp { sport, dport } => format!("UDP {src}:{sport} > {dst}:{dport}"),
         Proto::Icmp { kind, code, .. } => format!("ICMP {src} > {dst}, type {kind}, code {code}"),
+        Proto::Sctp { sport, dport, chunks, .. } => {
+            format!("SCTP {src}:{sport} > {dst}:{dport}, chunks {chunks:?}")
+        }
         Proto::Other(proto) => format!("protocol {proto}, {src} > {dst}"),
     };
     let len = match packet.len {

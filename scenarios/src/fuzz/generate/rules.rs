@@ -1,7 +1,7 @@
 //! Random tables, chains and rules.
 
 use glassnet_userland::iptables::draw::{Draw, DrawnTarget, Place};
-use glassnet_userland::iptables::ext::{MATCHES, MatchExt, TARGETS, icmp, multiport, tcp, udp};
+use glassnet_userland::iptables::ext::{MATCHES, MatchExt, TARGETS, icmp, multiport, sctp, tcp, udp};
 
 use super::CaseDraw;
 
@@ -81,7 +81,7 @@ impl CaseDraw {
         let target = self.target(place, callable);
         let proto = match target.proto {
             Some(proto) => Some(proto),
-            None if self.one_in(3) => Some(self.pick(&["tcp", "tcp", "udp", "icmp"])),
+            None if self.one_in(3) => Some(self.pick(&["tcp", "tcp", "udp", "icmp", "sctp"])),
             None => None,
         };
         let place = Place { proto, ..place };
@@ -109,6 +109,7 @@ impl CaseDraw {
             Some("icmp") => &icmp::EXT,
             _ if self.one_in(4) => &multiport::EXT,
             Some("tcp") => &tcp::EXT,
+            Some("sctp") => &sctp::EXT,
             _ => &udp::EXT,
         };
         (ext.drawn.1)(self, place)

@@ -9,11 +9,12 @@ impl CaseDraw {
     pub(super) fn steps(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
         for _ in 0..4 + self.below(5) {
-            match self.below(8) {
+            match self.below(9) {
                 0..=2 => self.tcp_flow(&mut steps),
                 3 | 4 => self.udp_flow(&mut steps),
                 5 => self.echo(&mut steps),
                 6 => self.local(&mut steps),
+                7 => self.sctp_flow(&mut steps),
                 _ => self.odd(&mut steps),
             }
         }
@@ -96,6 +97,40 @@ impl CaseDraw {
             if self.one_in(2) {
                 let unreachable = self.one_in(3).then(|| self.pick(&[1, 3, 3, 4, 13]));
                 steps.push(Step::Reply(Reply { port: back, flags: String::new(), len: 7, unreachable }));
+            }
+        }
+    }
+
+    fn sctp_flow(&mut self, steps: &mut Vec<Step>) {
+        let (port, src, dst) = self.ends();
+        let (sport, dport) = (self.pick(&[1000, 1001]), self.port());
+        let back = self.answers(dst);
+        // Each is answered: INIT ACK, COOKIE ACK, SACK, HEARTBEAT ACK, SHUTDOWN ACK.
+        let script: &[&[(u8, u8)]] =
+            &[&[(1, 0)], &[(10, 0), (0, 3)], &[(0, 3)], &[(4, 0)], &[(7, 0)], &[(14, 0)]];
+        let odd: &[&[(u8, u8)]] = &[
+            &[(6, 0)],
+            &[(6, 1)],
+            &[(9, 0)],
+            &[(8, 0)],
+            &[(0, 3), (11, 0)],
+            &[(5, 0)],
+            &[(3, 0), (0, 2)],
+            &[],
+        ];
+        let begin = if self.one_in(8) { self.below(script.len()) } else { 0 };
+        let length = self.below(script.len() - begin) + 1;
+        for usual in script.iter().skip(begin).take(length) {
+            let chunks = if self.one_in(10) { self.pick(odd) } else { usual };
+            let wrong = self.one_in(20);
+            let is_init = chunks.first().is_some_and(|chunk| chunk.0 == 1);
+            let vtag = if is_init != wrong { 0 } else { 2 };
+            let proto = Proto::Sctp { sport, dport, vtag, tag: 1, chunks: chunks.to_vec() };
+            let packet = Packet { len: 0, ..self.packet(src, dst, proto) };
+            steps.push(Step::Send(Send { port, packet }));
+            if !self.one_in(4) {
+                let unreachable = self.one_in(15).then(|| self.pick(&[1, 2, 3]));
+                steps.push(Step::Reply(Reply { port: back, flags: String::new(), len: 0, unreachable }));
             }
         }
     }

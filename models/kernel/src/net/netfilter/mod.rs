@@ -10,6 +10,7 @@ pub mod nf_conntrack_prefetch;
 pub mod nf_conntrack_proto;
 mod nf_conntrack_proto_generic;
 mod nf_conntrack_proto_icmp;
+mod nf_conntrack_proto_sctp;
 pub mod nf_conntrack_proto_tcp;
 mod nf_conntrack_proto_udp;
 pub mod nf_conntrack_standalone;
@@ -49,6 +50,7 @@ pub mod xt_owner;
 pub mod xt_physdev;
 pub mod xt_pkttype;
 pub mod xt_recent;
+pub mod xt_sctp;
 pub mod xt_set;
 pub mod xt_socket;
 pub mod xt_statistic;
@@ -92,6 +94,7 @@ pub static EXTENSIONS: &[&[Module]] = &[
     xt_physdev::MODULES,
     xt_pkttype::MODULES,
     xt_recent::MODULES,
+    xt_sctp::MODULES,
     xt_set::MODULES,
     xt_socket::MODULES,
     xt_statistic::MODULES,

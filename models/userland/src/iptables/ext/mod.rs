@@ -33,6 +33,7 @@ pub mod pkttype;
 pub mod recent;
 pub mod reject;
 pub mod rpfilter;
+pub mod sctp;
 pub mod set;
 pub mod socket;
 pub mod state;
@@ -144,8 +145,10 @@ pub struct Context<'a> {
 /// if the real tool prints an empty line after its message, the text ends with a newline itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum XtError {
-    /// `PARAMETER_PROBLEM`: exit status 2, with a hint to `--help`.
+    /// `PARAMETER_PROBLEM`: exit status 2, with a hint to `--help`; said as the option is read.
     Parameter(String),
+    /// The same, said when all options were read (`final_check`).
+    Final(String),
     /// `OTHER_PROBLEM`: exit status 1 without the hint.
     Other(String),
     /// Not modelled: `-m NAME --option`, printed after `not modelled yet: iptables `.
@@ -222,6 +225,7 @@ pub const MATCHES: &[&MatchExt] = &[
     &pkttype::EXT,
     &recent::EXT,
     &rpfilter::EXT,
+    &sctp::EXT,
     &set::EXT,
     &socket::EXT,
     &state::EXT,

@@ -150,7 +150,8 @@ fn port_range(text: &str, range: &mut NatRange) -> Result<(), XtError> {
     let Some(end) = rest.strip_prefix('-') else {
         return problem(format!("Garbage after port value: `{rest}'"));
     };
-    let (last, rest) = leading_port(end)?;
+    // The end of a range has no name.
+    let Some((last, rest)) = leading_number(end) else { return problem(format!("Port `{end}' not valid")) };
     if last < first {
         return problem(format!("Port range `{end}' funky"));
     }

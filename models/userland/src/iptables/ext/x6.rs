@@ -25,28 +25,8 @@ pub fn error<T>(ext: &str, text: &str) -> Result<T, XtError> {
 pub fn mandatory<'a>(ext: &str, given: &'a [Given], name: &str) -> Result<&'a Given, XtError> {
     match given.iter().find(|given| given.name == name) {
         Some(given) => Ok(given),
-        None => error(ext, &format!("option \"--{name}\" must be specified")),
+        None => Err(XtError::Final(format!("{ext}: option \"--{name}\" must be specified\n"))),
     }
-}
-
-/// Refuses two options that exclude each other.
-///
-/// # Errors
-///
-/// Two different options of `names` are given.
-pub fn exclusive(ext: &str, given: &[Given], names: &[&str]) -> Result<(), XtError> {
-    let mut first = None;
-    for option in given.iter().filter(|given| names.contains(&given.name)) {
-        match first {
-            Some(before) if before != option.name => {
-                let text =
-                    format!("option \"--{}\" cannot be used together with \"--{before}\".", option.name);
-                return error(ext, &text);
-            }
-            _ => first = Some(option.name),
-        }
-    }
-    Ok(())
 }
 
 /// The number at the start of `text` as `strtoull(3)` with base 0 (decimal, `0x…`, `0…`), and the rest; `None` without
