@@ -429,6 +429,9 @@ functions! {
         "net/ipv4/netfilter/iptable_mangle.c" {
             IptableMangleHook = iptable_mangle_hook, Rules, "table mangle, which rewrites headers and marks";
         }
+        "net/ipv4/netfilter/nf_dup_ipv4.c" {
+            NfDupIpv4 = nf_dup_ipv4, Write, "TEE sends a copy to another host";
+        }
         "net/ipv4/netfilter/nf_reject_ipv4.c" {
             NfSendUnreach = nf_send_unreach, Write, "REJECT answers with an ICMP error";
             NfSendReset = nf_send_reset, Write, "REJECT answers with a TCP reset";

@@ -130,7 +130,7 @@ pub struct Packet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Proto {
-    /// TCP; flags as letters of `FSRPAU`.
+    /// TCP; flags as letters of `FSRPAU`, `E` (ECE) and `W` (CWR).
     Tcp {
         /// Source port.
         sport: u16,
@@ -235,6 +235,7 @@ impl Packet {
                 let has = |letter| flags.contains(letter);
                 (tcp.fin, tcp.syn, tcp.rst, tcp.psh) = (has('F'), has('S'), has('R'), has('P'));
                 (tcp.ack, tcp.urg) = (has('A'), has('U'));
+                (tcp.ece, tcp.cwr) = (has('E'), has('W'));
                 // One option fits.
                 let _ = mss.map(|mss| tcp.set_options(&[TcpOptionElement::MaximumSegmentSize(mss)]));
                 written(|out| PacketBuilder::ip(self.header(6)).tcp_header(tcp).write(out, &payload))

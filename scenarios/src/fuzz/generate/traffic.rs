@@ -50,7 +50,7 @@ impl CaseDraw {
 
     fn packet(&mut self, src: Ipv4Addr, dst: Ipv4Addr, proto: Proto) -> Packet {
         let ttl = self.pick(&[64, 64, 64, 64, 2, 1]);
-        let (tos, len) = (self.pick(&[0, 0, 0, 0x10]), self.pick(&[0, 10, 60]));
+        let (tos, len) = (self.pick(&[0, 0, 0, 0x10, 0x02, 0x03]), self.pick(&[0, 10, 60]));
         Packet { src, dst, ttl, tos, len, bad_sum: self.one_in(40), proto }
     }
 
@@ -69,7 +69,7 @@ impl CaseDraw {
         let length = self.below(script.len()) + 1;
         for (at, (flags, seq, ack)) in script.iter().take(length).enumerate() {
             let odd = self.one_in(12);
-            let flags = if odd { self.pick(&["FPU", "", "SF", "R", "SR", "A"]) } else { flags };
+            let flags = if odd { self.pick(&["FPU", "", "SF", "R", "SR", "A", "SEW", "AE"]) } else { flags };
             let seq = if self.one_in(15) { seq + 100_000 } else { *seq };
             let mss = if flags.contains('S') { self.pick(&[None, Some(1460), Some(900)]) } else { None };
             let proto = Proto::Tcp { sport, dport, flags: flags.to_owned(), seq, ack: *ack, mss };
@@ -191,7 +191,7 @@ impl CaseDraw {
             1 => {
                 Proto::Icmp { kind: self.pick(&[3, 5, 11, 13, 99]), code: self.below(4) as u8, id: 7, seq: 1 }
             }
-            2 => Proto::Other(self.pick(&[47, 99])),
+            2 => Proto::Other(self.pick(&[47, 50, 50, 51, 51, 99])),
             3 => Proto::Tcp { sport: 1000, dport: 80, flags: "A".to_owned(), seq: 77, ack: 88, mss: None },
             _ => Proto::Tcp { sport: 1000, dport: 80, flags: "RA".to_owned(), seq: 77, ack: 88, mss: None },
         };

@@ -270,7 +270,12 @@ pub const NETMAP: TargetExt = TargetExt {
     drawn: (1, drawn_netmap),
 };
 
-fn host_address(text: &str, context: &Context) -> Result<Ipv4Addr, XtError> {
+/// An IPv4 address, or the first of a host name (`XTTYPE_HOST`).
+///
+/// # Errors
+///
+/// ``getaddrinfo: …``.
+pub fn host_address(text: &str, context: &Context) -> Result<Ipv4Addr, XtError> {
     let known =
         crate::hosts::inet_aton(text).or_else(|| context.hosts.ipv4(text).map(|(address, _)| address));
     known.ok_or_else(|| {
