@@ -378,6 +378,9 @@ functions! {
             NfConntrackIcmpPacket = nf_conntrack_icmp_packet, Path,
                 "a request or its reply: sets the timeout";
         }
+        "net/netfilter/nf_conntrack_proto_sctp.c" {
+            NfConntrackSctpPacket = nf_conntrack_sctp_packet, Path, "follows SCTP's states and tags";
+        }
         "net/netfilter/nf_conntrack_proto_gre.c" {
             NfConntrackGrePacket = nf_conntrack_gre_packet, Path, "follows a GRE flow";
         }
@@ -425,6 +428,9 @@ functions! {
         }
         "net/ipv4/netfilter/iptable_mangle.c" {
             IptableMangleHook = iptable_mangle_hook, Rules, "table mangle, which rewrites headers and marks";
+        }
+        "net/ipv4/netfilter/nf_dup_ipv4.c" {
+            NfDupIpv4 = nf_dup_ipv4, Write, "TEE sends a copy to another host";
         }
         "net/ipv4/netfilter/nf_reject_ipv4.c" {
             NfSendUnreach = nf_send_unreach, Write, "REJECT answers with an ICMP error";

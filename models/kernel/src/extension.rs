@@ -36,6 +36,8 @@ pub struct Par {
     pub fragoff: u16,
     /// A match found the packet broken: it is dropped whatever the rules say.
     pub hotdrop: bool,
+    /// A target made a copy of the packet, which leaves after the table.
+    pub copied: bool,
 }
 
 /// What a target says.
@@ -150,12 +152,21 @@ pub trait XtMatch: Clone + Debug + PartialEq + Send + Sync + 'static {
         Limits::NONE
     }
 
-    /// What the kernel says to its options (`checkentry`).
+    /// What the kernel says to its options and to the rest of its rule (`checkentry`).
     ///
     /// # Errors
     ///
     /// What it answers if they do not fit, or not there.
-    fn check(&self, _: Place) -> Result<(), Refused> {
+    fn check(&self, _: Place, _: &Rule) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    /// What the kernel says where something that the options name is not there (`checkentry`).
+    ///
+    /// # Errors
+    ///
+    /// What it answers then.
+    fn check_named(&self, _: &Cx, _: NetnsId) -> Result<(), Refused> {
         Ok(())
     }
 
@@ -241,7 +252,13 @@ pub trait AnyMatch: Any + Debug + Send + Sync {
     /// # Errors
     ///
     /// As of [`XtMatch::check`].
-    fn check(&self, place: Place) -> Result<(), Refused>;
+    fn check(&self, place: Place, rule: &Rule) -> Result<(), Refused>;
+    /// As [`XtMatch::check_named`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`XtMatch::check_named`].
+    fn check_named(&self, cx: &Cx, netns: NetnsId) -> Result<(), Refused>;
     /// As [`XtMatch::init`].
     fn init(&mut self, cx: &mut Cx, netns: NetnsId, variant: Variant);
     /// As [`XtMatch::destroy`].
@@ -273,8 +290,12 @@ impl<T: XtMatch> AnyMatch for T {
         <T as XtMatch>::limits(variant)
     }
 
-    fn check(&self, place: Place) -> Result<(), Refused> {
-        XtMatch::check(self, place)
+    fn check(&self, place: Place, rule: &Rule) -> Result<(), Refused> {
+        XtMatch::check(self, place, rule)
+    }
+
+    fn check_named(&self, cx: &Cx, netns: NetnsId) -> Result<(), Refused> {
+        XtMatch::check_named(self, cx, netns)
     }
 
     fn init(&mut self, cx: &mut Cx, netns: NetnsId, variant: Variant) {

@@ -21,6 +21,7 @@ pub static MODULES: &[&Module] = &[
     &ipv4::tcp_ipv4::MODULE,
     &netfilter::nf_conntrack_standalone::MODULE,
     &netfilter::nf_nat_masquerade::MODULE,
+    &netfilter::nfnetlink_acct::MODULE,
     &bridge::br_netfilter_hooks::MODULE,
     &packet::af_packet::MODULE,
     &NET,

@@ -105,6 +105,7 @@ fn par(cx: &Cx, skb: SkbId, hook: Hook, (input, output): (Option<DevId>, Option<
         thoff: cx.skbs[skb].network_header + 20,
         fragoff: 0,
         hotdrop: false,
+        copied: false,
     }
 }
 

@@ -32,6 +32,7 @@ pub mod iptables;
 pub mod mausezahn;
 pub mod modprobe;
 pub mod nc;
+pub mod nfacct;
 pub mod nsenter;
 pub mod nstat;
 pub mod numbers;
@@ -89,6 +90,8 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/modprobe", "30", modprobe::main),
     Program::new("/usr/bin/nc", "1.219", nc::main),
     Program::new("/usr/bin/netcat", "1.219", nc::main),
+    Program::new("/usr/sbin/nfacct", "1.0.2", nfacct::main),
+    Program::new("/usr/sbin/nft", "1.0.6", iptables::main),
     Program::new("/usr/bin/nsenter", "2.38.1", nsenter::main),
     Program::new("/usr/bin/nstat", "6.1.0", nstat::main),
     Program::new("/usr/bin/ping", "20221126", ping::main),

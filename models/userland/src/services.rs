@@ -71,6 +71,35 @@ const UDP: &[(u16, &str)] = &[
     (17002, "sgi-crsd"), (17003, "sgi-gcd"), (27374, "asp"),
 ];
 
+/// Further names of TCP ports.
+#[rustfmt::skip]
+const TCP_ALIASES: &[(u16, &str)] = &[
+    (9, "null"), (9, "sink"), (11, "users"), (17, "quote"), (19, "source"), (19, "ttytst"), (25, "mail"),
+    (37, "timserver"), (43, "nicname"), (80, "www"), (88, "kerberos-sec"), (88, "kerberos5"), (88, "krb5"),
+    (102, "tsap"), (104, "dicom"), (110, "pop-3"), (111, "portmapper"), (113, "authentication"),
+    (113, "ident"), (113, "tap"), (119, "readnews"), (119, "untp"), (135, "loc-srv"), (143, "imap"),
+    (162, "snmptrap"), (210, "wais"), (465, "smtps"), (465, "ssmtp"), (465, "urd"), (514, "cmd"),
+    (514, "syslog"), (515, "spooler"), (540, "uucpd"), (544, "krcmd"), (563, "snntp"), (750, "kdc"),
+    (750, "kerberos-iv"), (754, "hprop"), (754, "krb5_prop"), (754, "krb_prop"), (775, "moira_db"),
+    (777, "moira_update"), (1352, "lotusnotes"), (1645, "old-radius"), (1646, "old-radacct"),
+    (1813, "radacct"), (3050, "gds_db"), (3690, "subversion"), (4949, "lrrd"), (5222, "jabber-client"),
+    (5269, "jabber-server"), (5432, "postgres"), (5556, "rptp"), (6000, "x11-0"), (6444, "sge_qmaster"),
+    (6445, "sge_execd"), (6566, "sane"), (6566, "saned"), (7100, "xfs"), (8080, "webcache"),
+];
+
+/// Further names of UDP ports.
+#[rustfmt::skip]
+const UDP_ALIASES: &[(u16, &str)] = &[
+    (9, "null"), (9, "sink"), (19, "source"), (19, "ttytst"), (21, "fspd"), (37, "timserver"),
+    (88, "kerberos-sec"), (88, "kerberos5"), (88, "krb5"), (111, "portmapper"), (162, "snmptrap"),
+    (371, "Clearcase"), (512, "comsat"), (513, "whod"), (520, "routed"), (520, "router"), (750, "kdc"),
+    (750, "kerberos-iv"), (751, "kerberos_master"), (752, "passwd_server"), (779, "moira_ureg"),
+    (1645, "old-radius"), (1646, "old-radacct"), (1701, "l2tp"), (1813, "radacct"), (3130, "icp"),
+];
+
+/// The only SCTP port with a name.
+const SCTP: &[(u16, &str)] = &[(5672, "amqp")];
+
 /// Name of a TCP port, if it has one.
 pub fn tcp_port_name(port: u16) -> Option<&'static str> {
     find(TCP, port)
@@ -81,10 +110,22 @@ pub fn udp_port_name(port: u16) -> Option<&'static str> {
     find(UDP, port)
 }
 
-/// TCP and UDP port of a service name (`getservbyname`).
+/// Name of an SCTP port, if it has one.
+pub fn sctp_port_name(port: u16) -> Option<&'static str> {
+    find(SCTP, port)
+}
+
+/// TCP and UDP port of a service name or alias (`getservbyname`).
 pub fn ports_by_name(name: &str) -> (Option<u16>, Option<u16>) {
-    let port = |table: &[(u16, &str)]| table.iter().find(|row| row.1 == name).map(|row| row.0);
-    (port(TCP), port(UDP))
+    let port = |names: &[(u16, &str)], aliases: &[(u16, &str)]| {
+        names.iter().chain(aliases).find(|row| row.1 == name).map(|row| row.0)
+    };
+    (port(TCP, TCP_ALIASES), port(UDP, UDP_ALIASES))
+}
+
+/// SCTP port of a service name.
+pub fn sctp_port_by_name(name: &str) -> Option<u16> {
+    SCTP.iter().find(|row| row.1 == name).map(|row| row.0)
 }
 
 fn find(table: &[(u16, &'static str)], port: u16) -> Option<&'static str> {

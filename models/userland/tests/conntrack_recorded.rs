@@ -32,8 +32,7 @@ fn same(recorded: &str, played: &str) -> bool {
     lines(recorded) == lines(played)
 }
 
-#[test]
-fn filters() {
+fn check(name: &str) {
     let mut world = World::new(1);
     world.add_machine("node1", 1);
     world.enter(NODE, CpuId(0), |cx| nf_ct_netns_get(cx.k, INIT_NET));
@@ -44,5 +43,15 @@ fn filters() {
         let outcome = harness::run(&world, (NODE, INIT_NET), &argv, "").expect("the program ends");
         (outcome.stderr + &outcome.stdout, outcome.status)
     };
-    recording::check(("conntrack", "filters", "filters"), run, same);
+    recording::check(("conntrack", name, name), run, same);
+}
+
+#[test]
+fn filters() {
+    check("filters");
+}
+
+#[test]
+fn sctp() {
+    check("sctp");
 }

@@ -65,4 +65,4 @@ macro_rules! recordings {
     };
 }
 
-recordings!(create, grow, more, nonsense, options, restore, test, types, words_);
+recordings!(create, grow, more, nonsense, old, options, restore, test, types, words_);

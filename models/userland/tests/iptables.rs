@@ -66,7 +66,7 @@ macro_rules! recordings {
     };
 }
 
-recordings!(chains, docker, errors, more, names, nat, nonsense, restore, rules, zero);
+recordings!(batches, chains, docker, errors, more, names, nat, nonsense, restore, rules, zero);
 
 /// A dump's lines without those that hold a date.
 fn undated(text: &str) -> String {

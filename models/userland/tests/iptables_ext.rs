@@ -72,7 +72,9 @@ fn play(line: &str, variant: Variant) -> Option<String> {
         Ok(()) => {
             format!("[0] \n {} {}{save}\n{}|\n", words[0], words[1], list.trim_start_matches(' '))
         }
-        Err(XtError::Parameter(text)) => format!("[2] E: {}\n", text.trim_end_matches('\n')),
+        Err(XtError::Parameter(text) | XtError::Final(text)) => {
+            format!("[2] E: {}\n", text.trim_end_matches('\n'))
+        }
         Err(XtError::Other(text)) => format!("[1] E: {}\n", text.trim_end_matches('\n')),
         Err(XtError::NotModelled(text)) => format!("{text}\n"),
     })

@@ -115,6 +115,7 @@ fn play(line: &Line, variant: Variant) -> Option<String> {
         for warning in ext::words::warnings(&line.name, &given) {
             out += &format!("{warning}\n");
         }
+        out += ext::words::final_warning(&line.name, &given).unwrap_or_default();
         match (with, target) {
             (Some(ext), _) => (ext.parse)(&given, &context).map(Extension::Match),
             (_, Some(ext)) => (ext.parse)(&given, &context).map(Extension::Target),
@@ -124,7 +125,7 @@ fn play(line: &Line, variant: Variant) -> Option<String> {
     let parsed = match parsed {
         Ok(parsed) => parsed,
         Err(XtError::NotModelled(text)) => panic!("{text}"),
-        Err(XtError::Parameter(text) | XtError::Other(text)) => {
+        Err(XtError::Parameter(text) | XtError::Final(text) | XtError::Other(text)) => {
             return Some(format!("[2]: {out}iptables V: {text}\n(Try)\n"));
         }
     };

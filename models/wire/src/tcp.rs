@@ -17,6 +17,10 @@ pub const TCP_PSH: u8 = 0x08;
 pub const TCP_ACK: u8 = 0x10;
 /// URG: [`TcpHdr::urg_ptr`] counts.
 pub const TCP_URG: u8 = 0x20;
+/// ECE.
+pub const TCP_ECE: u8 = 0x40;
+/// CWR.
+pub const TCP_CWR: u8 = 0x80;
 
 /// A TCP header without its options.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]

@@ -42,6 +42,7 @@ pub fn lesson(case: &Case, came_in: &[Option<Vec<u8>>], differences: &[String]) 
     let mut dumps = vec![format!("iptables{}-save -c", variant(case)), "conntrack -L".to_owned()];
     dumps.extend(case.lists().iter().map(|path| format!("cat {path}")));
     dumps.extend((!case.sets.is_empty()).then(|| "ipset save".to_owned()));
+    dumps.extend((!case.accounts.is_empty()).then(|| "nfacct list".to_owned()));
     text.console(&dumps.iter().map(|dump| prompt(dump) + "…\n").collect::<Vec<_>>());
     if !differences.is_empty() {
         text.say("When this was written, the kernel (-) and the model (+) differed:\n");
@@ -149,6 +150,9 @@ fn named(packet: &Packet) -> String {
         }
         Proto::Udp { sport, dport } => format!("UDP {src}:{sport} > {dst}:{dport}"),
         Proto::Icmp { kind, code, .. } => format!("ICMP {src} > {dst}, type {kind}, code {code}"),
+        Proto::Sctp { sport, dport, chunks, .. } => {
+            format!("SCTP {src}:{sport} > {dst}:{dport}, chunks {chunks:?}")
+        }
         Proto::Other(proto) => format!("protocol {proto}, {src} > {dst}"),
     };
     let len = match packet.len {

@@ -19,8 +19,8 @@ use std::net::Ipv4Addr;
 use glassnet_wire::checksum;
 
 use crate::compare::summary;
-use crate::rig::case::{Case, Port, Proto, Step};
-use crate::rig::{Outcome, Said};
+use crate::rig::case::{Case, Port, Proto, Step, sctp_crc};
+use crate::rig::{Outcome, Said, loading};
 
 /// A line, and its remaining seconds.
 type Timed = (Option<u64>, String);
@@ -39,9 +39,8 @@ pub fn differences(case: &Case, real: &Outcome, model: &Outcome) -> Vec<String> 
         }
     };
     let ports = Ports::of(case);
-    let names = ["ipset restore", "iptables-restore"];
-    let skipped = names.len().saturating_sub(real.said.len());
-    for (at, name) in names.iter().skip(skipped).enumerate() {
+    for (at, command) in loading(case).iter().enumerate() {
+        let name = &command.argv.join(" ");
         let words = |outcome: &Outcome| outcome.said.get(at).map(said).unwrap_or_default();
         both(name, &words(real), &words(model));
     }
@@ -54,6 +53,7 @@ pub fn differences(case: &Case, real: &Outcome, model: &Outcome) -> Vec<String> 
     both("/proc/net/nf_conntrack", &r, &m);
     let (r, m) = sets(&ports, &real.sets, &model.sets);
     both("ipset save", &r, &m);
+    both("nfacct list", &said(&real.accounts), &said(&model.accounts));
     for ((path, r), (_, m)) in real.lists.iter().zip(&model.lists) {
         both(path, &list(&ports, r), &list(&ports, m));
     }
@@ -159,7 +159,9 @@ impl Ports {
                 Step::Reply(_) | Step::Wait(_) => continue,
             };
             match packet.proto {
-                Proto::Tcp { sport, dport, .. } | Proto::Udp { sport, dport } => named.extend([sport, dport]),
+                Proto::Tcp { sport, dport, .. }
+                | Proto::Udp { sport, dport }
+                | Proto::Sctp { sport, dport, .. } => named.extend([sport, dport]),
                 Proto::Icmp { id, .. } => named.extend([id]),
                 Proto::Other(_) => {}
             }
@@ -222,14 +224,14 @@ fn frames(ports: &Ports, frames: &[(Port, Vec<u8>)]) -> Vec<String> {
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-/// Source and destination port of TCP and UDP, the identifier of ICMP.
+/// Source and destination port of TCP, UDP and SCTP, the identifier of ICMP.
 fn transport_ports(frame: &[u8]) -> Option<[u16; 2]> {
     let packet = frame.get(14..).filter(|_| frame.get(12..14) == Some(&[8, 0]))?;
     let header = usize::from(packet.first()? & 0x0f) * 4;
     let word =
         |at: usize| Some(u16::from_be_bytes(packet.get(header + at..header + at + 2)?.try_into().ok()?));
     match packet.get(9)? {
-        6 | 17 => Some([word(0)?, word(2)?]),
+        6 | 17 | 132 => Some([word(0)?, word(2)?]),
         1 => Some([word(4)?, 0]),
         _ => None,
     }
@@ -286,7 +288,20 @@ fn ipv4(packet: &mut [u8], ports: &Ports) {
             ports.hide(body, 0);
             ports.hide(body, 2);
         }
+        (132, _) => sctp(body, quoted, ports),
         _ => {}
+    }
+}
+
+/// The checksum of a whole packet becomes right or wrong; that of a part depends on the ports.
+fn sctp(body: &mut [u8], quoted: bool, ports: &Ports) {
+    let wrong = body.get(8..12).is_some_and(|sum| sum != sctp_crc(body));
+    let before = body.to_vec();
+    ports.hide(body, 0);
+    ports.hide(body, 2);
+    let is_drawn = body != before;
+    if let Some(sum) = body.get_mut(8..12).filter(|_| !quoted || is_drawn) {
+        sum.fill(u8::from(wrong && !quoted));
     }
 }
 

@@ -40,6 +40,7 @@ fn candidates(case: &Case) -> Vec<Case> {
         });
     }
     without(&|case| case.sets.clear());
+    without(&|case| case.accounts.clear());
     without(&|case| case.bridge_nf = false);
     for (at, rule) in case.rules.iter().enumerate().filter(|(_, rule)| is_rule(rule)) {
         for shorter in shorter(rule) {

@@ -24,6 +24,9 @@ pub struct Case {
     /// Text for `ipset restore`, a line each.
     #[serde(default)]
     pub sets: Vec<String>,
+    /// Text for `nfacct restore`, a line each.
+    #[serde(default)]
+    pub accounts: Vec<String>,
     /// Text for `iptables-restore`, a line each.
     pub rules: Vec<String>,
     /// Steps after loading.
@@ -127,7 +130,7 @@ pub struct Packet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Proto {
-    /// TCP; flags as letters of `FSRPAU`.
+    /// TCP; flags as letters of `FSRPAU`, `E` (ECE) and `W` (CWR).
     Tcp {
         /// Source port.
         sport: u16,
@@ -160,6 +163,19 @@ pub enum Proto {
         id: u16,
         /// Sequence number.
         seq: u16,
+    },
+    /// SCTP.
+    Sctp {
+        /// Source port.
+        sport: u16,
+        /// Destination port.
+        dport: u16,
+        /// Verification tag.
+        vtag: u32,
+        /// `Initiate Tag` of INIT and INIT ACK.
+        tag: u32,
+        /// Type and flags of its chunks.
+        chunks: Vec<(u8, u8)>,
     },
     /// Another protocol with payload only.
     Other(u8),
@@ -219,6 +235,7 @@ impl Packet {
                 let has = |letter| flags.contains(letter);
                 (tcp.fin, tcp.syn, tcp.rst, tcp.psh) = (has('F'), has('S'), has('R'), has('P'));
                 (tcp.ack, tcp.urg) = (has('A'), has('U'));
+                (tcp.ece, tcp.cwr) = (has('E'), has('W'));
                 // One option fits.
                 let _ = mss.map(|mss| tcp.set_options(&[TcpOptionElement::MaximumSegmentSize(mss)]));
                 written(|out| PacketBuilder::ip(self.header(6)).tcp_header(tcp).write(out, &payload))
@@ -234,6 +251,10 @@ impl Packet {
                     _ => Icmpv4Type::Unknown { type_u8: *kind, code_u8: *code, bytes5to8: echo.to_bytes() },
                 };
                 written(|out| PacketBuilder::ip(self.header(1)).icmpv4(icmp).write(out, &payload))
+            }
+            Proto::Sctp { sport, dport, vtag, tag, chunks } => {
+                let sctp = sctp(*sport, *dport, (*vtag, *tag), chunks);
+                written(|out| PacketBuilder::ip(self.header(132)).write(out, ip_number::SCTP, &sctp))
             }
             Proto::Other(proto) => {
                 let proto = IpNumber::from(*proto);
@@ -264,6 +285,7 @@ impl Packet {
             Proto::Tcp { .. } => 36,
             Proto::Udp { .. } => 26,
             Proto::Icmp { .. } => 22,
+            Proto::Sctp { .. } => 28,
             Proto::Other(_) => return,
         };
         if let Some(byte) = bytes.get_mut(at) {
@@ -308,12 +330,50 @@ impl Reply {
                 let word = |at: usize| Some(u16::from_be_bytes(rest.get(at..at + 2)?.try_into().ok()?));
                 Proto::Icmp { kind: 0, code: 0, id: word(4)?, seq: word(6)? }
             }
+            ip_number::SCTP => sctp_answer(rest)?,
             _ => return None,
         };
         let (src, dst) = (ip.destination.into(), ip.source.into());
         let answer = Packet { src, dst, ttl: 64, tos: 0, len: self.len, bad_sum: false, proto };
         Some(ethernet(to, from, &answer.bytes()))
     }
+}
+
+/// An SCTP packet. INIT and INIT ACK have a tag and 12 more bytes, other chunks 4 bytes of data.
+fn sctp(sport: u16, dport: u16, (vtag, tag): (u32, u32), chunks: &[(u8, u8)]) -> Vec<u8> {
+    let mut bytes = [&sport.to_be_bytes()[..], &dport.to_be_bytes(), &vtag.to_be_bytes(), &[0; 4]].concat();
+    for (kind, flags) in chunks {
+        let content =
+            if matches!(kind, 1 | 2) { [&tag.to_be_bytes()[..], &[1; 12]].concat() } else { vec![9; 4] };
+        bytes.extend([*kind, *flags, 0, 4 + content.len() as u8]);
+        bytes.extend(content);
+    }
+    let crc = sctp_crc(&bytes);
+    bytes[8..12].copy_from_slice(&crc);
+    bytes
+}
+
+/// The checksum of an SCTP packet, whatever stands in its place (CRC32c, RFC 9260 appendix A).
+pub(crate) fn sctp_crc(packet: &[u8]) -> [u8; 4] {
+    let crc = packet.iter().enumerate().fold(u32::MAX, |crc, (at, byte)| {
+        let byte = if (8..12).contains(&at) { 0 } else { *byte };
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| crc >> 1 ^ if crc & 1 != 0 { 0x82f6_3b78 } else { 0 })
+    });
+    (!crc).to_le_bytes()
+}
+
+/// The answer to an SCTP packet by its first chunk. The tags of clients are 1, those of servers 2.
+fn sctp_answer(packet: &[u8]) -> Option<Proto> {
+    let word = |at: usize| Some(u32::from_be_bytes(packet.get(at..at + 4)?.try_into().ok()?));
+    let (kind, vtag) = match packet.get(12)? {
+        1 => (2, word(16)?),
+        kind => {
+            let answers = [(2, 10), (10, 11), (0, 3), (4, 5), (7, 8), (8, 14)];
+            (answers.iter().find(|answer| answer.0 == *kind)?.1, 3 - word(4)?.clamp(1, 2))
+        }
+    };
+    let (sport, dport) = ((word(0)? & 0xffff) as u16, (word(0)? >> 16) as u16);
+    Some(Proto::Sctp { sport, dport, vtag, tag: 2, chunks: vec![(kind, 0)] })
 }
 
 /// An ICMP error about a packet, from its destination.

@@ -27,7 +27,7 @@ pub struct Said {
 /// Outcome of a case on one side.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Results of `ipset restore` and `iptables-restore`.
+    /// Results of the commands that load the case: `iptables-restore` is the last.
     pub said: Vec<Said>,
     /// For each step, the frames that left by each port.
     pub frames: Vec<Vec<(Port, Vec<u8>)>>,
@@ -37,6 +37,8 @@ pub struct Outcome {
     pub connections: Said,
     /// `ipset save`.
     pub sets: Said,
+    /// `nfacct list`.
+    pub accounts: Said,
     /// Content of each file of [`Case::lists`].
     pub lists: Vec<(String, Said)>,
 }
@@ -166,11 +168,14 @@ pub(crate) fn preparing(case: &Case) -> Vec<Command> {
     commands
 }
 
-/// Commands that load the sets and rules of a case. They may be refused.
+/// Commands that load the sets, accounting objects and rules of a case. They may be refused.
 pub(crate) fn loading(case: &Case) -> Vec<Command> {
     let mut commands = Vec::new();
     if !case.sets.is_empty() {
         commands.push(command("ipset restore", case.sets.join("\n") + "\n"));
+    }
+    if !case.accounts.is_empty() {
+        commands.push(command("nfacct restore", case.accounts.join("\n") + "\n"));
     }
     commands.push(command(&format!("iptables{}-restore", variant(case)), case.rules.join("\n") + "\n"));
     commands
@@ -258,6 +263,9 @@ pub fn play(rig: &mut dyn Rig, case: &Case) -> Result<(Outcome, CameIn), Backend
     outcome.connections = rig.run(&["cat", "/proc/net/nf_conntrack"], "")?;
     if !case.sets.is_empty() {
         outcome.sets = rig.run(&["ipset", "save"], "")?;
+    }
+    if !case.accounts.is_empty() {
+        outcome.accounts = rig.run(&["nfacct", "list"], "")?;
     }
     for path in case.lists() {
         let shown = rig.run(&["cat", &path], "")?;

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::tables::conntrack::{
-    Conn, Dir, IPS_DST_NAT_DONE, IPS_SRC_NAT_DONE, Proto, TcpState, Tuple,
+    Conn, Dir, IPS_DST_NAT_DONE, IPS_SRC_NAT_DONE, Proto, SctpState, TcpState, Tuple,
 };
 use glassnet_wire::ipv4::IPPROTO_ICMP;
 
@@ -38,6 +38,8 @@ pub struct Filter {
     pub icmp: [Option<u16>; 3],
     /// TCP state.
     pub state: Option<TcpState>,
+    /// SCTP state.
+    pub sctp_state: Option<SctpState>,
     /// `IPS_*` bits that must be set, and bits that must not.
     pub status: Option<(u16, u16)>,
     /// Mark and mask.
@@ -79,11 +81,13 @@ impl Filter {
     }
 
     fn means_state(&self, conn: &Conn) -> bool {
-        let state = match &conn.proto {
-            Proto::Tcp(track) => Some(track.state),
-            _ => None,
+        let (state, sctp_state) = match &conn.proto {
+            Proto::Tcp(track) => (Some(track.state), None),
+            Proto::Sctp(track) => (None, Some(track.state)),
+            Proto::None | Proto::Udp { .. } => (None, None),
         };
         self.state.is_none_or(|wanted| state == Some(wanted))
+            && self.sctp_state.is_none_or(|wanted| sctp_state == Some(wanted))
             && self.mark.is_none_or(|(mark, mask)| conn.mark & mask == mark)
             && self.status.is_none_or(|(set, unset)| conn.status & set == set && conn.status & unset == 0)
     }

@@ -200,6 +200,8 @@ fn change(options: &Options) -> CtChange {
         mark: options.filter.mark,
         status: options.filter.status.map(|(set, _)| set),
         state: options.filter.state,
+        sctp_state: options.filter.sctp_state,
+        vtags: options.vtags,
     }
 }
 

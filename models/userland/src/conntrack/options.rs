@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use glassnet_kernel::tables::conntrack::{
-    EventKind, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, TcpState,
+    EventKind, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, SctpState, TcpState,
 };
 use glassnet_kernel::tables::fib_trie::inet_make_mask;
 
@@ -11,7 +11,7 @@ use super::NAME;
 use super::filter::{self, Filter, Nat, Network};
 use super::show::Format;
 use crate::hosts::inet_aton;
-use crate::numbers::base0;
+use crate::numbers::{base0, decimal};
 use crate::services;
 use crate::stop::{Done, Stop};
 
@@ -61,6 +61,8 @@ pub struct Options {
     pub zero: bool,
     /// `-t`, seconds.
     pub timeout: Option<u64>,
+    /// `--orig-vtag`, `--reply-vtag`: SCTP's verification tags.
+    pub vtags: [Option<u32>; 2],
     /// `-f` or an address gave the address family.
     pub family: bool,
     /// The given options, by long name.
@@ -138,7 +140,18 @@ fn proto_options(proto: u8) -> &'static [&'static str] {
             &["sport", "dport", "orig-port-src", "orig-port-dst", "reply-port-src", "reply-port-dst", "state"]
         }
         1 => &["icmp-type", "icmp-code", "icmp-id"],
-        17 | 33 | 132 | 136 => PORTS,
+        132 => &[
+            "sport",
+            "dport",
+            "orig-port-src",
+            "orig-port-dst",
+            "reply-port-src",
+            "reply-port-dst",
+            "state",
+            "orig-vtag",
+            "reply-vtag",
+        ],
+        17 | 33 | 136 => PORTS,
         47 => &["srckey", "dstkey", "reply-key-src", "reply-key-dst"],
         _ => &[],
     }
@@ -310,6 +323,10 @@ fn set(options: &mut Options, name: &'static str, value: Option<&str>) -> Done {
         "icmp-type" => filter.icmp[0] = Some(number(text) as u16),
         "icmp-code" => filter.icmp[1] = Some(number(text) as u16),
         "icmp-id" => filter.icmp[2] = Some(number(text) as u16),
+        // The bytes of a tag are taken as they lie in this machine's memory.
+        "orig-vtag" => options.vtags[0] = Some(tag(text)),
+        "reply-vtag" => options.vtags[1] = Some(tag(text)),
+        "state" if filter.proto == Some(132) => filter.sctp_state = Some(sctp_state(text)?),
         "state" => filter.state = Some(state(text)?),
         unknown => return Err(other(format!("not modelled yet: --{unknown}"))),
     }
@@ -346,6 +363,11 @@ fn protocol(text: &str) -> Done<u8> {
         Some(proto) => Ok(proto),
         None => parameter(format!("`{text}' unsupported protocol")),
     }
+}
+
+/// A verification tag, as atoi(3) reads it.
+fn tag(text: &str) -> u32 {
+    (decimal(text).and_then(|digits| digits.value).unwrap_or(0) as u32).swap_bytes()
 }
 
 fn mark(text: &str) -> (u32, u32) {
@@ -409,19 +431,21 @@ fn output(format: &mut Format, text: &str) -> Done {
     }
 }
 
+/// TCP's states, by number.
+pub const STATES: [TcpState; 10] = [
+    TcpState::None,
+    TcpState::SynSent,
+    TcpState::SynRecv,
+    TcpState::Established,
+    TcpState::FinWait,
+    TcpState::CloseWait,
+    TcpState::LastAck,
+    TcpState::TimeWait,
+    TcpState::Close,
+    TcpState::SynSent2,
+];
+
 fn state(text: &str) -> Done<TcpState> {
-    const STATES: [TcpState; 10] = [
-        TcpState::None,
-        TcpState::SynSent,
-        TcpState::SynRecv,
-        TcpState::Established,
-        TcpState::FinWait,
-        TcpState::CloseWait,
-        TcpState::LastAck,
-        TcpState::TimeWait,
-        TcpState::Close,
-        TcpState::SynSent2,
-    ];
     match STATES.into_iter().find(|state| state.name() == text) {
         Some(state) => Ok(state),
         None if text == "LISTEN" => Ok(TcpState::SynSent2),
@@ -429,8 +453,31 @@ fn state(text: &str) -> Done<TcpState> {
     }
 }
 
+fn sctp_state(text: &str) -> Done<SctpState> {
+    const STATES: [SctpState; 9] = [
+        SctpState::None,
+        SctpState::Closed,
+        SctpState::CookieWait,
+        SctpState::CookieEchoed,
+        SctpState::Established,
+        SctpState::ShutdownSent,
+        SctpState::ShutdownRecd,
+        SctpState::ShutdownAckSent,
+        SctpState::HeartbeatSent,
+    ];
+    match STATES.into_iter().find(|state| state.name() == text) {
+        Some(state) => Ok(state),
+        // The real tool ends with a segmentation fault.
+        None => Err(other(format!("not modelled yet: --state {text}"))),
+    }
+}
+
 /// Checks that the options are allowed for the command.
 fn check(options: &Options) -> Done {
+    let has = |name: &str| options.given.contains(&name);
+    if has("any-nat") && (has("src-nat") || has("dst-nat")) {
+        return parameter("cannot specify `--src-nat' or `--dst-nat' with `--any-nat'");
+    }
     let Some(refused) = refused(options)? else { return Ok(()) };
     // Commands for the whole table allow hardly any options.
     let only = matches!(options.command, None | Some(Command::Count | Command::Stats | Command::Flush));
@@ -461,7 +508,7 @@ fn refused(options: &Options) -> Done<Option<&'static [&'static str]>> {
         {
             return parameter("Can't use -z with filtering parameters");
         }
-        Some(Command::List) => &["timeout", "event-mask", "buffer-size"],
+        Some(Command::List) => &["timeout", "event-mask", "buffer-size", "orig-vtag", "reply-vtag"],
         Some(Command::Delete | Command::Update) => &["zero", "event-mask", "buffer-size"],
         Some(Command::Get) => &["zero", "event-mask", "buffer-size", "any-nat", "mask-src", "mask-dst"],
         Some(Command::Create | Command::Add) => {
@@ -495,7 +542,10 @@ fn describes_one(options: &Options) -> Done {
             parameter("you have to specify `--srckey' and `--dstkey'")
         }
         Some(proto @ (6 | 17 | 33 | 132 | 136)) => {
-            need("state", proto != 6 || filter.state.is_some() || !creates)?;
+            let has_state = filter.state.is_some() || filter.sctp_state.is_some();
+            need("state", !matches!(proto, 6 | 132) || has_state || !creates)?;
+            need("orig-vtag", proto != 132 || given("orig-vtag") || !creates)?;
+            need("reply-vtag", proto != 132 || given("reply-vtag") || !creates)?;
             let [sport, dport, rsport, rdport] = filter.ports.map(|port| port.is_some());
             match sport && dport || rsport && rdport {
                 true => Ok(()),

@@ -13,6 +13,7 @@ use glassnet_kernel::tables::conntrack::{
 use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP};
 
+use super::options::STATES;
 use crate::process::BOOT_TIME;
 
 /// GRE, whose connections have keys.
@@ -146,8 +147,10 @@ fn head(shown: Shown, out: &mut String) {
     if let Some(timeout) = shown.timeout {
         let _ = write!(out, "{timeout} ");
     }
-    if let Proto::Tcp(track) = &conn.proto {
-        let _ = write!(out, "{} ", track.state.name());
+    match &conn.proto {
+        Proto::Tcp(track) => _ = write!(out, "{} ", track.state.name()),
+        Proto::Sctp(track) => _ = write!(out, "{} ", track.state.name()),
+        Proto::None | Proto::Udp { .. } => {}
     }
 }
 
@@ -290,8 +293,15 @@ fn save_proto(conn: &Conn, out: &mut String) {
             let _ = write!(out, "--reply-port-src {} --reply-port-dst {} ", reply.sport, reply.dport);
         }
     }
-    if let Proto::Tcp(track) = &conn.proto {
-        let _ = write!(out, "--state {} ", track.state.name());
+    match &conn.proto {
+        Proto::Tcp(track) => _ = write!(out, "--state {} ", track.state.name()),
+        Proto::Sctp(track) => {
+            // The tags are printed as if their bytes were in this machine's order.
+            let [original, reply] = track.vtag.map(u32::swap_bytes);
+            let state = track.state.name();
+            let _ = write!(out, "--state {state} --orig-vtag {original} --reply-vtag {reply} ");
+        }
+        Proto::None | Proto::Udp { .. } => {}
     }
 }
 
@@ -308,8 +318,11 @@ pub fn xml(shown: Shown) -> String {
         xml_direction(shown, dir, &mut out);
     }
     out.push_str("<meta direction=\"independent\">");
-    if let Proto::Tcp(track) = &conn.proto {
-        let _ = write!(out, "<state>{}</state>", track.state.name());
+    match &conn.proto {
+        Proto::Tcp(track) => _ = write!(out, "<state>{}</state>", track.state.name()),
+        // The library takes the state's number for one of TCP.
+        Proto::Sctp(track) => _ = write!(out, "<state>{}</state>", STATES[track.state as usize].name()),
+        Proto::None | Proto::Udp { .. } => {}
     }
     if let Some(timeout) = shown.timeout {
         let _ = write!(out, "<timeout>{timeout}</timeout>");

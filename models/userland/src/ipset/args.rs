@@ -1,12 +1,13 @@
 //! Parsing of the options of `create`, `add`, `del` and `test`.
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::netfilter::ipset::ip_set_core::NewSet;
 use glassnet_kernel::tables::ipset::types::{Adt, Range, Request, SetType};
 
 use super::elem::{parse_ip, parse_ports};
-use super::words::{cidr, number, split};
+use super::words::{address, cidr, number, port, split};
 use super::{Fail, not_modelled, syntax};
 use crate::hosts::Hosts;
 
@@ -47,6 +48,11 @@ const OTHER_TYPES: &[&str] = &[
     "hash:net,net",
     "hash:net,port,net",
     "bitmap:ip,mac",
+    "machash",
+    "ipmachash",
+    "ipmarkhash",
+    "netnethash",
+    "netportnethash",
     "macipmap",
 ];
 
@@ -106,18 +112,29 @@ pub fn create(type_name: &str, words: &[String], warnings: &mut String) -> Resul
     };
     let mut new = NewSet::new(set_type);
     let mut rest = Rest::new(words);
-    while let Some(word) = rest.words.next() {
+    let mut ends = Ends::default();
+    while let Some(typed) = rest.words.next() {
+        // As older versions had them.
+        let word = typed.strip_prefix("--").unwrap_or(typed);
         if common(word, &mut rest, &mut new)? {
             continue;
         }
         let is_known = match set_type {
             SetType::ListSet => list_option(word, &mut rest, &mut new)?,
-            SetType::BitmapIp | SetType::BitmapPort => bitmap_option(word, &mut rest, &mut new)?,
-            _ => hash_option(word, &mut rest, &mut new, warnings)?,
+            SetType::BitmapIp | SetType::BitmapPort => bitmap_option(word, &mut rest, &mut new, &mut ends)?,
+            _ => {
+                hash_option(word, &mut rest, &mut new)?
+                    || ignored_option(word, &mut rest, set_type, warnings)?
+            }
         };
         if !is_known {
-            return unknown(word);
+            return unknown(typed);
         }
+    }
+    match (ends.from, ends.to) {
+        (Some(from), Some(to)) => new.range = Some(from.up_to(to)),
+        (Some(_), None) => return missing("to"),
+        _ => {}
     }
     if matches!(set_type, SetType::BitmapIp | SetType::BitmapPort) && new.range.is_none() {
         return missing(if rest.seen.contains(&"range") { "to" } else { "range" });
@@ -131,7 +148,7 @@ fn missing<T>(option: &str) -> Result<T, Fail> {
 
 fn common<'a>(word: &'a str, rest: &mut Rest<'a>, new: &mut NewSet) -> Result<bool, Fail> {
     match word {
-        "timeout" | "--timeout" => new.ext.timeout = Some(rest.number("timeout", MAX_TIMEOUT)? as u32),
+        "timeout" => new.ext.timeout = Some(rest.number("timeout", MAX_TIMEOUT)? as u32),
         "counters" => new.ext.counters = true,
         "comment" => new.ext.comment = true,
         "skbinfo" => new.ext.skbinfo = true,
@@ -142,21 +159,71 @@ fn common<'a>(word: &'a str, rest: &mut Rest<'a>, new: &mut NewSet) -> Result<bo
 
 fn list_option<'a>(word: &'a str, rest: &mut Rest<'a>, new: &mut NewSet) -> Result<bool, Fail> {
     match word {
-        "size" | "--size" => new.size = Some(rest.number("size", u64::from(u32::MAX))? as u32),
+        "size" => new.size = Some(rest.number("size", u64::from(u32::MAX))? as u32),
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-fn bitmap_option<'a>(word: &'a str, rest: &mut Rest<'a>, new: &mut NewSet) -> Result<bool, Fail> {
+/// An end of a range, from an option of its own.
+#[derive(Clone, Copy)]
+enum End {
+    Ip(Ipv4Addr),
+    Port(u16),
+}
+
+impl End {
+    /// The range between two ends of the same kind, which may be given in any order.
+    fn up_to(self, other: End) -> Range {
+        match (self, other) {
+            (End::Port(one), End::Port(two)) => Range::Port(one.min(two), one.max(two)),
+            (End::Ip(one), End::Ip(two)) => Range::Ip(one.min(two), one.max(two)),
+            (End::Ip(one), End::Port(_)) | (End::Port(_), End::Ip(one)) => Range::Ip(one, one),
+        }
+    }
+}
+
+/// `from` and `to` of a bitmap.
+#[derive(Default)]
+struct Ends {
+    from: Option<End>,
+    to: Option<End>,
+}
+
+fn end(text: &str, set_type: SetType) -> Result<End, Fail> {
+    if set_type == SetType::BitmapPort {
+        return Ok(End::Port(port(text, "tcp")?));
+    }
+    if text.contains(['/', '-']) {
+        return syntax(format!("plain IP address must be supplied: {text}"));
+    }
+    Ok(End::Ip(address(text, &Hosts::parse("127.0.0.1 localhost"))?))
+}
+
+fn bitmap_option<'a>(
+    word: &'a str,
+    rest: &mut Rest<'a>,
+    new: &mut NewSet,
+    ends: &mut Ends,
+) -> Result<bool, Fail> {
+    // A range is two ends.
+    let other = match word {
+        "from" => "range",
+        "range" | "network" => "from",
+        _ => "",
+    };
     match (word, new.set_type) {
-        ("range" | "--network", SetType::BitmapIp) => {
+        ("from" | "range", _) | ("network", SetType::BitmapIp) if rest.seen.contains(&other) => {
+            return syntax(format!("{word} already specified"));
+        }
+        ("range" | "network", SetType::BitmapIp) => {
             let text = rest.value("range")?;
             new.range = Some(ip_range(text)?);
         }
         ("range", _) => new.range = port_range(rest.value("range")?)?,
-        ("netmask" | "--netmask", SetType::BitmapIp) => new.netmask = Some(netmask(rest.value("netmask")?)?),
-        ("from" | "to" | "--from" | "--to", _) => return not_modelled(format!("create: option {word}")),
+        ("netmask", SetType::BitmapIp) => new.netmask = Some(netmask(rest.value("netmask")?)?),
+        ("from", kind) => ends.from = Some(end(rest.value("from")?, kind)?),
+        ("to", kind) => ends.to = Some(end(rest.value("to")?, kind)?),
         _ => return Ok(false),
     }
     Ok(true)
@@ -188,12 +255,7 @@ fn netmask(text: &str) -> Result<u8, Fail> {
     })
 }
 
-fn hash_option<'a>(
-    word: &'a str,
-    rest: &mut Rest<'a>,
-    new: &mut NewSet,
-    warnings: &mut String,
-) -> Result<bool, Fail> {
+fn hash_option<'a>(word: &'a str, rest: &mut Rest<'a>, new: &mut NewSet) -> Result<bool, Fail> {
     let most = u64::from(u32::MAX);
     match word {
         "family" => match rest.value("family")? {
@@ -203,11 +265,11 @@ fn hash_option<'a>(
         },
         "-4" => {}
         "-6" => return not_modelled("create: family inet6"),
-        "hashsize" | "--hashsize" => new.hashsize = Some(rest.number("hashsize", most)? as u32),
+        "hashsize" => new.hashsize = Some(rest.number("hashsize", most)? as u32),
         "maxelem" => new.maxelem = Some(rest.number("maxelem", most)? as u32),
         "bucketsize" => new.bucketsize = Some(rest.number("bucketsize", 255)? as u8),
         "initval" => new.initval = Some(rest.number("initval", most)? as u32),
-        "netmask" | "--netmask" if new.set_type == SetType::HashIp => {
+        "netmask" if new.set_type == SetType::HashIp => {
             new.netmask = Some(netmask(rest.value("netmask")?)?);
         }
         "netmask" if new.set_type == SetType::HashIpPort => {
@@ -218,11 +280,31 @@ fn hash_option<'a>(
         }
         // Parsed, but not sent to the kernel.
         "forceadd" => {}
-        "probes" | "resize" | "gc" => {
-            let value = rest.value(word)?;
-            let _ = writeln!(warnings, "Option '--{word} {value}' is ignored. Please upgrade your syntax.");
-        }
         _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Options of older versions that have no effect any more; each is noted once.
+fn ignored_option<'a>(
+    word: &'a str,
+    rest: &mut Rest<'a>,
+    set_type: SetType,
+    warnings: &mut String,
+) -> Result<bool, Fail> {
+    let has_ports = matches!(set_type, SetType::HashIpPort | SetType::HashIpPortIp | SetType::HashIpPortNet);
+    let name = match word {
+        "probes" | "resize" if has_ports || matches!(set_type, SetType::HashIp | SetType::HashNet) => word,
+        "gc" if set_type == SetType::HashIp => word,
+        "from" | "network" if has_ports => "from",
+        "to" if has_ports => "to",
+        _ => return Ok(false),
+    };
+    let is_noted = rest.seen.contains(&name);
+    rest.seen.retain(|seen| *seen != name);
+    let value = rest.value(name)?;
+    if !is_noted {
+        let _ = writeln!(warnings, "Option '--{name} {value}' is ignored. Please upgrade your syntax.");
     }
     Ok(true)
 }

@@ -130,7 +130,7 @@ enum Command {
 /// Commands with their names; an abbreviation stands for the first that begins with it.
 #[rustfmt::skip]
 const COMMANDS: &[(Command, &[&str])] = &[
-    (Command::Create, &["create", "n", "-N"]), (Command::Add, &["add", "-A"]), (Command::Del, &["del", "-D"]),
+    (Command::Create, &["create", "new", "-N"]), (Command::Add, &["add", "-A"]), (Command::Del, &["del", "-D"]),
     (Command::Test, &["test", "-T"]), (Command::Destroy, &["destroy", "x", "-X"]),
     (Command::List, &["list", "-L"]), (Command::Save, &["save", "-S"]),
     (Command::Restore, &["restore", "-R"]), (Command::Flush, &["flush", "-F"]),

@@ -108,7 +108,7 @@ impl Maker<'_> {
     }
 
     fn rule(&mut self) {
-        let proto = self.pick(&["", "", "tcp", "udp", "icmp", "sctp", "udplite", "47"]);
+        let proto = self.pick(&["", "", "tcp", "udp", "icmp", "sctp", "udplite", "47", "esp", "ah"]);
         if !proto.is_empty() {
             self.add(format!("-p {proto}"));
         }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::xt::{Action, Base, Chain, Counters, Policy, Rule, Table, TableName, Variant};
 
+use super::batch::Batch;
 use super::fail::{Done, Fail, parameter};
 use super::native;
 use super::show;
@@ -48,6 +49,10 @@ pub struct Draft {
     references: Vec<usize>,
     /// Chains created since the last commit, which nft cannot rename.
     fresh: Vec<String>,
+    /// New names of chains, by old name. Of nft they come into force with the commit; until then the old names count.
+    renamed: Vec<(String, String)>,
+    /// Of nft: which rules of each chain are new, and which of them a later one was put before.
+    batch: Batch,
     /// Built-in chains whose policy counters were set.
     counted: Vec<String>,
     /// The first refusal of the kernel, and the line of its command.
@@ -98,6 +103,8 @@ impl Draft {
             index: HashMap::new(),
             references: Vec::new(),
             fresh: Vec::new(),
+            renamed: Vec::new(),
+            batch: Batch::default(),
             counted: Vec::new(),
             refused: None,
             line: 0,
@@ -215,6 +222,8 @@ impl Draft {
             match (self.variant, to.map(|chain| chain.base.is_some())) {
                 (_, Some(false)) => {}
                 (Variant::Nft, Some(true)) => errno = Some(Errno::EOPNOTSUPP),
+                // The rule's own chain is made before the rule.
+                (Variant::Nft, None) if goal == chain => errno = Some(Errno::EOPNOTSUPP),
                 (Variant::Nft, None) if self.is_builtin(goal) => errno = Some(Errno::ENOENT),
                 (Variant::Nft, None) => {
                     return Err(parameter(format!("Chain '{goal}' does not exist")));
@@ -275,6 +284,7 @@ impl Draft {
         let rules = &mut self.table.chains[at].rules;
         rules.push(rule);
         let last = rules.len() - 1;
+        self.batch.added(chain, last);
         self.spliced(chain, last, 0, 1);
         Ok(())
     }
@@ -292,6 +302,9 @@ impl Draft {
         }
         self.count(&rule.action, true);
         self.table.chains[place].rules.insert(at - 1, rule);
+        // The first place needs no rule to refer to, the last is that of an appended one.
+        let refers = at > 1 && at < self.table.chains[place].rules.len();
+        self.batch.inserted(chain, at - 1, refers.then_some(self.line));
         self.spliced(chain, at - 1, 0, 1);
         Ok(())
     }
@@ -303,9 +316,8 @@ impl Draft {
     /// As [`Draft::append`], or there is no such rule.
     pub fn replace(&mut self, chain: &str, at: usize, rule: Rule) -> Done {
         self.check("RULE_REPLACE", chain, &rule)?;
-        let place = self.existing(chain)?;
+        let place = self.place(chain)?;
         let too_big = Fail::Refused("Index of replacement too big");
-        let place = place.ok_or(too_big.clone())?;
         let old = self.table.chains[place].rules.get_mut(at - 1).ok_or(too_big)?;
         let added = rule.action.clone();
         let old = std::mem::replace(old, rule);
@@ -315,29 +327,17 @@ impl Draft {
         Ok(())
     }
 
-    /// Index of a chain; `None` for a built-in chain that nft did not create.
-    fn existing(&self, chain: &str) -> Done<Option<usize>> {
-        match self.place(chain) {
-            Err(_) if self.is_builtin(chain) => Ok(None),
-            found => found.map(Some),
-        }
-    }
-
     /// `-D CHAIN N`.
     ///
     /// # Errors
     ///
     /// There is no such chain, or no rule at this place.
     pub fn delete_at(&mut self, chain: &str, at: usize) -> Done {
-        let too_big = Fail::Refused("Index of deletion too big");
-        let place = self.existing(chain)?.ok_or(too_big.clone())?;
-        let rules = &mut self.table.chains[place].rules;
-        if at > rules.len() {
-            return Err(too_big);
+        let place = self.place(chain)?;
+        if at > self.table.chains[place].rules.len() {
+            return refused("Index of deletion too big");
         }
-        let old = rules.remove(at - 1);
-        self.count(&old.action, false);
-        self.spliced(chain, at - 1, 1, 0);
+        self.remove(chain, place, at - 1);
         Ok(())
     }
 
@@ -381,10 +381,20 @@ impl Draft {
     /// As [`Draft::contains`].
     pub fn delete(&mut self, chain: &str, rule: &Rule) -> Done {
         let (place, at) = self.find(chain, rule)?;
+        self.remove(chain, place, at);
+        Ok(())
+    }
+
+    fn remove(&mut self, chain: &str, place: usize, at: usize) {
         let old = self.table.chains[place].rules.remove(at);
         self.count(&old.action, false);
+        let orphan = self.batch.removed(chain, at).filter(|_| self.variant == Variant::Nft);
+        if let Some(line) = orphan {
+            // The rule before which another was put is not sent at all.
+            let fail = Fail::Kernel("RULE_INSERT", Errno::ENOENT, format!("rule in chain {chain}"));
+            self.refused.get_or_insert((line, fail));
+        }
         self.spliced(chain, at, 1, 0);
-        Ok(())
     }
 
     /// `-N`.
@@ -411,8 +421,9 @@ impl Draft {
     ///
     /// There is no such chain.
     pub fn flush(&mut self, name: &str) -> Done {
-        let Some(place) = self.existing(name)? else { return Ok(()) };
+        let place = self.chain_to_fill(name)?;
         let old = std::mem::take(&mut self.table.chains[place].rules);
+        self.batch.flushed(name);
         self.spliced(name, 0, old.len(), 0);
         old.iter().for_each(|rule| self.count(&rule.action, false));
         Ok(())
@@ -424,7 +435,7 @@ impl Draft {
     ///
     /// There is no such chain.
     pub fn zero(&mut self, name: &str) -> Done {
-        let Some(place) = self.existing(name)? else { return Ok(()) };
+        let place = self.place(name)?;
         let chain = &mut self.table.chains[place];
         chain.rules.iter_mut().for_each(|rule| rule.counters = Counters::default());
         if let Some(base) = &mut chain.base {
@@ -443,7 +454,10 @@ impl Draft {
     ///
     /// There is no such chain or, with the legacy tool, no such rule.
     pub fn zero_at(&mut self, name: &str, at: usize) -> Done {
-        let place = self.existing(name)?;
+        let place = match self.place(name) {
+            Err(_) if self.is_builtin(name) => None,
+            found => Some(found?),
+        };
         let rule = place.and_then(|place| self.table.chains[place].rules.get_mut(at - 1));
         match (rule, self.variant) {
             (Some(rule), _) => {
@@ -469,7 +483,7 @@ impl Draft {
         let policy = match policy {
             "ACCEPT" => Policy::Accept,
             "DROP" => Policy::Drop,
-            _ => return refused("Bad policy name. Run `dmesg' for more information"),
+            _ => return Err(Fail::Invalid("Bad policy name")),
         };
         let place = self.chain_to_fill(name)?;
         self.counted.push(name.to_owned());
@@ -492,7 +506,7 @@ impl Draft {
         if self.index.contains_key(new) || self.is_builtin(new) || legacy && is_standard(new) {
             return refused("File exists");
         }
-        let place = self.place(old)?;
+        self.place(old)?;
         if self.is_builtin(old) {
             return match self.variant {
                 Variant::Legacy => refused(NO_CHAIN),
@@ -501,7 +515,7 @@ impl Draft {
         }
         // The legacy tool accepts 31 bytes, the kernel 29.
         let new = match legacy {
-            true if new.len() > 31 => return refused("Invalid argument. Run `dmesg' for more information"),
+            true if new.len() > 31 => return Err(Fail::Invalid("Invalid argument")),
             true => &new[..new.floor_char_boundary(29)],
             false => new,
         };
@@ -509,15 +523,13 @@ impl Draft {
             self.refuse(Fail::Kernel("CHAIN_RENAME", Errno::ENOENT, format!("chain {new}")));
         }
         self.edits = None;
-        self.table.chains[place].name = new.to_owned();
-        for rule in self.table.chains.iter_mut().flat_map(|chain| &mut chain.rules) {
-            if let Action::Jump(chain) | Action::Goto(chain) = &mut rule.action
-                && chain == old
-            {
-                *chain = new.to_owned();
+        match self.variant {
+            Variant::Nft => self.renamed.push((old.to_owned(), new.to_owned())),
+            Variant::Legacy => {
+                rename(&mut self.table, old, new);
+                self.reindex();
             }
         }
-        self.reindex();
         Ok(())
     }
 
@@ -529,7 +541,7 @@ impl Draft {
     pub fn delete_chain(&mut self, name: &str) -> Done {
         let place = match (self.place(name), self.variant) {
             (_, Variant::Legacy) if self.is_builtin(name) => {
-                return refused("Invalid argument. Run `dmesg' for more information");
+                return Err(Fail::Invalid("Invalid argument"));
             }
             (place, _) => place?,
         };
@@ -626,6 +638,9 @@ impl Draft {
     /// The table for the kernel. The legacy tool resets the counters of policies, apart from those that were set here.
     pub fn to_commit(&self) -> Option<Table> {
         let mut table = self.exists.then(|| self.table.clone())?;
+        for (old, new) in &self.renamed {
+            rename(&mut table, old, new);
+        }
         if self.variant == Variant::Legacy {
             for chain in &mut table.chains {
                 if let Some(base) = chain.base.as_mut().filter(|_| !self.counted.contains(&chain.name)) {
@@ -634,6 +649,19 @@ impl Draft {
             }
         }
         Some(table)
+    }
+}
+
+/// Gives a chain another name, also where rules jump to it.
+fn rename(table: &mut Table, old: &str, new: &str) {
+    let named = table.chains.iter_mut().find(|chain| chain.name == old);
+    named.into_iter().for_each(|chain| new.clone_into(&mut chain.name));
+    for rule in table.chains.iter_mut().flat_map(|chain| &mut chain.rules) {
+        if let Action::Jump(chain) | Action::Goto(chain) = &mut rule.action
+            && chain == old
+        {
+            new.clone_into(chain);
+        }
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Draw {
     /// Created sets, by the number of dimensions of their elements (0: a list of sets); their names are `set0`,
     /// `set1`, …
     pub sets: Vec<usize>,
+    /// How many accounting objects there are; their names are `acct0`, `acct1`, …
+    pub accounts: usize,
 }
 
 const PORTS: [u16; 6] = [53, 80, 443, 1000, 1001, 8080];
@@ -88,7 +90,7 @@ impl Draw {
         let mut dice = Dice::new(seed);
         let hosts = [0, 1, 2].map(|net| Ipv4Addr::new(10, 0, net, 2 + dice.below(4) as u8));
         let ports = [0, 1, 2].map(|_| PORTS[dice.below(PORTS.len() as u64) as usize]);
-        Draw { dice, hosts, ports, sets: Vec::new() }
+        Draw { dice, hosts, ports, sets: Vec::new(), accounts: 0 }
     }
 
     /// A number below the bound.

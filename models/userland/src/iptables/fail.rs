@@ -41,6 +41,8 @@ pub enum Fail {
     Hint,
     /// A check of the tool failed: a text of `nft_strerror` or `iptc_strerror`.
     Refused(&'static str),
+    /// The same where the error is `EINVAL`: one command says that the kernel's log may tell more.
+    Invalid(&'static str),
     /// The kernel refused a command: operation, error, object.
     Kernel(&'static str, Errno, String),
     /// Not modelled.
@@ -60,7 +62,7 @@ pub fn parameter(text: impl Into<String>) -> Fail {
 impl From<XtError> for Fail {
     fn from(error: XtError) -> Fail {
         match error {
-            XtError::Parameter(text) => Fail::Xt(text, 2),
+            XtError::Parameter(text) | XtError::Final(text) => Fail::Xt(text, 2),
             XtError::Other(text) => Fail::Xt(text, 1),
             XtError::NotModelled(text) => Fail::NotModelled(text),
         }
@@ -93,6 +95,11 @@ impl Fail {
             Fail::Hint => (format!("{read}{hint}"), 2),
             Fail::Refused(text) => match (line, tool.variant) {
                 (None, _) => (format!("{name}: {text}.\n"), 1),
+                (Some(_), Variant::Nft) => (format!("{name}: line {at} failed: {text}.\n"), 1),
+                (Some(_), Variant::Legacy) => (format!("{name}: line {at} failed\n"), 1),
+            },
+            Fail::Invalid(text) => match (line, tool.variant) {
+                (None, _) => (format!("{name}: {text}. Run `dmesg' for more information.\n"), 1),
                 (Some(_), Variant::Nft) => (format!("{name}: line {at} failed: {text}.\n"), 1),
                 (Some(_), Variant::Legacy) => (format!("{name}: line {at} failed\n"), 1),
             },

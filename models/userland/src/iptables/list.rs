@@ -112,7 +112,8 @@ fn target(action: &Action) -> &str {
         Action::Drop => "DROP",
         Action::Return => "RETURN",
         Action::Jump(chain) | Action::Goto(chain) => chain,
-        Action::Target(target) => target.name(),
+        // `NOTRACK` is shown as the kernel has it.
+        Action::Target(target) => target.kernel_name(),
     }
 }
 

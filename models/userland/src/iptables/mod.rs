@@ -14,6 +14,7 @@
 
 pub mod address;
 pub mod arbitrary;
+mod batch;
 pub mod command;
 pub mod draft;
 pub mod draw;

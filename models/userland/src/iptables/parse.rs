@@ -76,36 +76,13 @@ pub fn parse(args: &[&str], place: Place, out: &mut String, warnings: &mut Strin
         warnings,
     };
     while let Some(word) = line.words.read(line.spec.known()) {
-        match word {
-            Word::Base('6', _) if place.tool.restores() => {
-                return Ok(None);
-            }
-            Word::Base('V', _) => return Err(version(place.tool, line.invert, out)),
-            Word::Base('h', _) => return Err(line.spec.help(place.tool, out)),
-            Word::Base(letter, value) => {
-                line.base(letter, value.unwrap_or(""), value.is_some())?;
-                line.invert = false;
-            }
-            Word::Ext(at, opt, value) => {
-                line.spec.option(at, opt, value, line.invert, &mut line.words)?;
-                line.invert = false;
-            }
-            Word::Operand("!") if line.invert => {
-                return Err(parameter("multiple consecutive ! not allowed"));
-            }
-            Word::Operand("!") => line.invert = true,
-            Word::Operand(word) => {
-                // `--dport ! 80`: the real tool has parsed the `!` already.
-                if line.spec.has_bare_not() {
-                    line.spec.parse_extensions(place, &line.table)?;
-                }
-                return Err(Fail::BadArgument(word.to_owned()));
-            }
-            Word::Unknown if line.spec.load_protocol()? => line.words.again(),
-            Word::Unknown => return Err(parameter(format!("unknown option \"{}\"", line.words.last()))),
-            Word::Missing => {
-                return Err(parameter(format!("option \"{}\" requires an argument", line.words.last())));
-            }
+        if matches!(word, Word::Base('6', _)) && place.tool.restores() {
+            return Ok(None);
+        }
+        if let Err(fail) = line.word(word, out) {
+            // Options before this word are wrong first.
+            line.spec.judge(place, &line.table, line.warnings)?;
+            return Err(fail);
         }
     }
     line.finish()
@@ -132,6 +109,32 @@ fn goes_with(new: char, old: char) -> bool {
 }
 
 impl<'a> Line<'a> {
+    fn word(&mut self, word: Word<'a>, out: &mut String) -> Done {
+        match word {
+            Word::Base('V', _) => return Err(version(self.place.tool, self.invert, out)),
+            Word::Base('h', _) => return Err(self.spec.help(self.place.tool, out)),
+            Word::Base(letter, value) => {
+                self.base(letter, value.unwrap_or(""), value.is_some())?;
+                self.invert = false;
+            }
+            Word::Ext(at, opt, value) => {
+                self.spec.option(at, opt, value, self.invert, &mut self.words)?;
+                self.invert = false;
+            }
+            Word::Operand("!") if self.invert => {
+                return Err(parameter("multiple consecutive ! not allowed"));
+            }
+            Word::Operand("!") => self.invert = true,
+            Word::Operand(word) => return Err(Fail::BadArgument(word.to_owned())),
+            Word::Unknown if self.spec.load_protocol()? => self.words.again(),
+            Word::Unknown => return Err(parameter(format!("unknown option \"{}\"", self.words.last()))),
+            Word::Missing => {
+                return Err(parameter(format!("option \"{}\" requires an argument", self.words.last())));
+            }
+        }
+        Ok(())
+    }
+
     fn base(&mut self, letter: char, value: &'a str, attached: bool) -> Done {
         match letter {
             'A' | 'C' | 'D' | 'R' | 'I' | 'L' | 'S' | 'F' | 'Z' | 'N' | 'X' | 'E' | 'P' => {
@@ -192,7 +195,7 @@ impl<'a> Line<'a> {
                 *place = Some(iface);
             }
             'f' => self.spec.ip.fragment = Some(!self.invert),
-            'j' => self.spec.jump(value)?,
+            'j' => self.spec.jump(word)?,
             'g' => self.spec.goto(value)?,
             _ => {}
         }
@@ -331,8 +334,17 @@ impl<'a> Line<'a> {
     }
 
     fn finish(mut self) -> Done<Option<Command>> {
-        self.spec.warn(self.warnings);
-        let matches = self.spec.parse_extensions(self.place, &self.table)?;
+        if self.spec.is_doubtful() {
+            self.spec.judge(self.place, &self.table, self.warnings)?;
+        }
+        let matches = match self.spec.parse_extensions(self.place, &self.table, self.warnings) {
+            Ok(matches) => matches,
+            Err(fail) => {
+                // What was wrong as it was read comes before what is missing in the end.
+                self.spec.judge(self.place, &self.table, &mut String::new())?;
+                return Err(fail);
+            }
+        };
         self.refuse_drop_in_nat()?;
         if self.words.is_left() {
             return Err(parameter("unknown arguments found on commandline"));

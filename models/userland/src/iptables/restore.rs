@@ -490,8 +490,8 @@ fn counters(text: &str) -> Option<Counters> {
     (digits > 0).then(|| Counters { packets, bytes: rest[..digits].parse().unwrap_or(u64::MAX) })
 }
 
-/// Splits a rule at spaces outside of double quotes, in which a backslash escapes the next character. Empty words are
-/// dropped, as in the real tool.
+/// Splits a rule at spaces outside of double quotes, in which a backslash escapes the next character. A closing quote ends a
+/// word, which may be empty.
 pub fn split(line: &str) -> Vec<std::borrow::Cow<'_, str>> {
     use std::borrow::Cow;
     if !line.contains('"') {
@@ -501,19 +501,28 @@ pub fn split(line: &str) -> Vec<std::borrow::Cow<'_, str>> {
     let mut word = String::new();
     let (mut quoted, mut escaped) = (false, false);
     for letter in line.chars() {
-        match letter {
+        let ends = match letter {
             _ if escaped => {
                 word.push(letter);
                 escaped = false;
+                false
             }
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            ' ' | '\t' | '\n' if !quoted => {
-                if !word.is_empty() {
-                    words.push(Cow::Owned(std::mem::take(&mut word)));
-                }
+            '\\' if quoted => {
+                escaped = true;
+                false
             }
-            _ => word.push(letter),
+            '"' => {
+                quoted = !quoted;
+                !quoted
+            }
+            ' ' | '\t' | '\n' if !quoted => !word.is_empty(),
+            _ => {
+                word.push(letter);
+                false
+            }
+        };
+        if ends {
+            words.push(Cow::Owned(std::mem::take(&mut word)));
         }
     }
     if !word.is_empty() {
@@ -530,8 +539,8 @@ mod tests {
     fn words_of_a_rule() {
         assert_eq!(split("-A  x\t-j y\n"), ["-A", "x", "-j", "y"]);
         assert_eq!(
-            split("--comment \"a \\\"b\\\" c\" 1.1\".1\" \"\" z\n"),
-            ["--comment", "a \"b\" c", "1.1.1", "z"]
+            split("--comment \"a \\\"b\\\" c\"d 1.1\".1\" \"\" z\n"),
+            ["--comment", "a \"b\" c", "d", "1.1.1", "", "z"]
         );
         assert_eq!(split("-s \"1.1\n"), ["-s", "1.1\n"]);
     }

@@ -113,7 +113,10 @@ fn names(draft: &Draft, chain: Option<&str>, made: bool) -> Vec<String> {
 
 fn flush(draft: &mut Draft, chain: Option<&str>, verbose: bool, out: &mut String) -> Done {
     for name in names(draft, chain, false) {
-        draft.flush(&name)?;
+        // nft makes a chain that is named, and leaves those alone that are not there.
+        if chain.is_some() || draft.chain(&name).is_some() {
+            draft.flush(&name)?;
+        }
         if verbose {
             let _ = writeln!(out, "Flushing chain `{name}'");
         }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::tables::xt::{Action, Counters, IpMatch, Match, Rule, TableName, Variant};
 
 use super::address;
-use super::ext::{Context, Given, MATCHES, MatchExt, Opt, TARGETS, TargetExt};
+use super::ext::{Context, Given, MATCHES, MatchExt, Opt, TARGETS, TargetExt, XtError};
 use super::fail::{Done, Fail, Tool, parameter};
 use super::native;
 use super::parse::{NAME_MAX, Place};
@@ -77,6 +77,8 @@ pub struct Spec {
     known: Vec<&'static [Opt]>,
     /// For each of [`Self::known`] the match, or the target (`None`).
     owners: Vec<Option<usize>>,
+    /// For each option of an extension that was read: its match, or the target (`None`), and the `-p` up to there.
+    read: Vec<(Option<usize>, (u8, bool))>,
     proto_tried: bool,
 }
 
@@ -92,6 +94,7 @@ impl Spec {
             goal: Goal::None,
             known: Vec::new(),
             owners: Vec::new(),
+            read: Vec::new(),
             proto_tried: false,
         }
     }
@@ -172,7 +175,8 @@ impl Spec {
             let Some(word) = words.take() else { break };
             values.push(word.to_owned());
         }
-        let (name, given) = match self.owners.get(at).copied().flatten() {
+        let owner = self.owners.get(at).copied().flatten();
+        let (name, given) = match owner {
             Some(of) => (self.matches[of].ext.name, &mut self.matches[of].given),
             None => match &mut self.goal {
                 Goal::Target(target) => (target.ext.name, &mut target.given),
@@ -186,6 +190,7 @@ impl Spec {
             return Err(parameter(format!("{name}: option \"--{}\" cannot be inverted.\n", opt.name)));
         }
         given.push(Given { name: opt.name, invert, values });
+        self.read.push((owner, self.ip.proto));
         Ok(())
     }
 
@@ -231,16 +236,6 @@ impl Spec {
         name == "DROP" && matches!(self.goal, Goal::Standard(Action::Drop))
     }
 
-    /// A `!` in the place of an option's value.
-    pub fn has_bare_not(&self) -> bool {
-        let target = match &self.goal {
-            Goal::Target(target) => target.given.as_slice(),
-            _ => &[],
-        };
-        let all = self.matches.iter().flat_map(|loaded| &loaded.given).chain(target);
-        all.into_iter().any(|given| given.values.iter().any(|value| value == "!"))
-    }
-
     /// Output of `-h`: the tool's options, then those of the loaded extensions.
     pub fn help(&self, tool: Tool, out: &mut String) -> Fail {
         if let Some(ext) = self.matches.first() {
@@ -258,38 +253,76 @@ impl Spec {
         Fail::Done(0)
     }
 
-    /// Warnings of the extensions.
-    pub fn warn(&self, warnings: &mut String) {
-        let matches = self.matches.iter().map(|loaded| (loaded.ext.name, &loaded.given));
-        let target = match &self.goal {
-            Goal::Target(target) => Some((target.ext.name, &target.given)),
-            _ => None,
-        };
-        for line in matches.chain(target).flat_map(|(name, given)| super::ext::words::warnings(name, given)) {
-            *warnings += &line;
-            warnings.push('\n');
-        }
-    }
-
-    /// Parses the options of each extension.
-    ///
-    /// # Errors
-    ///
-    /// The first error of an extension.
-    pub fn parse_extensions(&mut self, place: Place, table: &str) -> Done<Vec<Match>> {
-        let context = Context {
+    fn context<'p>(&self, place: Place<'p>, table: &str) -> Context<'p> {
+        Context {
             proto: self.ip.proto,
             table: TableName::parse(table).unwrap_or(TableName::Filter),
             variant: place.tool.variant,
             hosts: place.hosts,
             sets: place.sets,
-        };
+        }
+    }
+
+    /// Judges the options of extensions one by one, as the real tool does when it reads them: each with those before it
+    /// and the `-p` that came before. Their warnings go to `warnings`.
+    ///
+    /// # Errors
+    ///
+    /// The first one.
+    pub fn judge(&self, place: Place, table: &str, warnings: &mut String) -> Done {
+        let mut counts = vec![0; self.matches.len()];
+        let mut of_target = 0;
+        for (owner, proto) in &self.read {
+            let context = Context { proto: *proto, ..self.context(place, table) };
+            let (name, given, judged) = match (owner, &self.goal) {
+                (Some(at), _) => {
+                    counts[*at] += 1;
+                    let Loaded { ext, given } = &self.matches[*at];
+                    let given = &given[..counts[*at]];
+                    (ext.name, given, (ext.parse)(given, &context).map(drop))
+                }
+                (None, Goal::Target(Loaded { ext, given })) => {
+                    of_target += 1;
+                    let given = &given[..of_target];
+                    (ext.name, given, (ext.parse)(given, &context).map(drop))
+                }
+                (None, _) => continue,
+            };
+            match judged {
+                Ok(()) | Err(XtError::Final(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            for line in super::ext::words::warnings(name, &given[given.len() - 1..]) {
+                *warnings += &line;
+                warnings.push('\n');
+            }
+        }
+        Ok(())
+    }
+
+    /// Some option may be wrong, or have a warning: [`Spec::judge`] is to be asked.
+    pub fn is_doubtful(&self) -> bool {
+        let is_late = self.read.iter().any(|(_, proto)| *proto != self.ip.proto);
+        let may_warn = |name: &str| super::ext::words::WITH_WARNINGS.contains(&name);
+        is_late
+            || self.matches.iter().any(|loaded| may_warn(loaded.ext.name))
+            || matches!(&self.goal, Goal::Target(target) if may_warn(target.ext.name))
+    }
+
+    /// Parses the options of each extension. What is to be said when all were read goes to `warnings`.
+    ///
+    /// # Errors
+    ///
+    /// The first error of an extension.
+    pub fn parse_extensions(&mut self, place: Place, table: &str, warnings: &mut String) -> Done<Vec<Match>> {
+        let context = self.context(place, table);
         let mut matches = Vec::with_capacity(self.matches.len());
         for loaded in &self.matches {
             matches.push((loaded.ext.parse)(&loaded.given, &context)?);
         }
-        if let Goal::Target(target) = &self.goal {
-            let target = (target.ext.parse)(&target.given, &context)?;
+        if let Goal::Target(Loaded { ext, given }) = &self.goal {
+            let target = (ext.parse)(given, &context)?;
+            *warnings += super::ext::words::final_warning(ext.name, given).unwrap_or_default();
             self.goal = Goal::Standard(Action::Target(target));
         }
         Ok(matches)

@@ -7,10 +7,12 @@
 //!
 //! | module | draws |
 //! |---|---|
+//! | `accounts.rs` | accounting objects |
 //! | `rules.rs` | tables, chains and rules |
 //! | `sets.rs` | sets |
 //! | `traffic.rs` | packets |
 
+mod accounts;
 mod rules;
 mod sets;
 mod traffic;
@@ -24,9 +26,10 @@ pub fn case(seed: u64) -> Case {
     let mut draw = CaseDraw(Draw::new(seed));
     let (legacy, bridge_nf) = (draw.one_in(4), draw.one_in(2));
     let sets = if draw.one_in(2) { draw.make_sets() } else { Vec::new() };
+    let accounts = if draw.one_in(2) { draw.make_accounts() } else { Vec::new() };
     let rules = draw.rules();
     let steps = draw.steps();
-    Case { name: format!("seed {seed}"), legacy, bridge_nf, sets, rules, steps }
+    Case { name: format!("seed {seed}"), legacy, bridge_nf, sets, accounts, rules, steps }
 }
 
 /// Draws rules, sets and packets of a case from the values of [`Draw`].
@@ -69,7 +72,8 @@ mod tests {
         "--limit-iface-in", "--limit-iface-out", "-m comment", "--mode nth", "--mode random", "-m physdev",
         "-m set", "-m recent", "-m limit", "-m hashlimit", "-m mac", "-m iprange", "-m length", "-m ttl",
         "-m pkttype", "-m rpfilter", "-m string", "-m u32", "-m owner", "-m cluster", "-m socket", "-m tcpmss",
-        "-m dscp", "-m tos", "-m time", "--ctexpire", "--ctstatus", "--ctrepldst ", "--ctorigsrcport",
+        "-m ah", "-m esp", "-m sctp", "--chunk-types", "-m ecn", "-m quota", "-m connbytes", "-m helper", "-m policy",
+        "-m nfacct", "-j ECN", "-j CHECKSUM", "-j TPROXY", "-j TEE", "-m dscp", "-m tos", "-m time", "--ctexpire", "--ctstatus", "--ctrepldst ", "--ctorigsrcport",
         "-j ACCEPT", "-j DROP", "-j RETURN", "-j LOG", "-j NFLOG", "-j MARK", "-j CONNMARK", "-j DNAT", "-j SNAT",
         "-j MASQUERADE", "-j REDIRECT", "-j NETMAP", "--random", "--random-fully", "--persistent", "-j NOTRACK",
         "-j CT", "--zone ", "--zone-orig", "--zone-reply", "-j TRACE", "-j TCPMSS", "-j TTL", "-j TOS", "-j DSCP",

@@ -1,7 +1,9 @@
 //! Random tables, chains and rules.
 
 use glassnet_userland::iptables::draw::{Draw, DrawnTarget, Place};
-use glassnet_userland::iptables::ext::{MATCHES, MatchExt, TARGETS, icmp, multiport, tcp, udp};
+use glassnet_userland::iptables::ext::{
+    MATCHES, MatchExt, TARGETS, ah, esp, icmp, multiport, sctp, tcp, udp,
+};
 
 use super::CaseDraw;
 
@@ -81,7 +83,9 @@ impl CaseDraw {
         let target = self.target(place, callable);
         let proto = match target.proto {
             Some(proto) => Some(proto),
-            None if self.one_in(3) => Some(self.pick(&["tcp", "tcp", "udp", "icmp"])),
+            None if self.one_in(3) => Some(
+                self.pick(&["tcp", "tcp", "tcp", "udp", "udp", "icmp", "icmp", "sctp", "sctp", "esp", "ah"]),
+            ),
             None => None,
         };
         let place = Place { proto, ..place };
@@ -107,8 +111,11 @@ impl CaseDraw {
     fn protocol_match(&mut self, place: Place) -> String {
         let ext: &MatchExt = match place.proto {
             Some("icmp") => &icmp::EXT,
+            Some("esp") => &esp::EXT,
+            Some("ah") => &ah::EXT,
             _ if self.one_in(4) => &multiport::EXT,
             Some("tcp") => &tcp::EXT,
+            Some("sctp") => &sctp::EXT,
             _ => &udp::EXT,
         };
         (ext.drawn.1)(self, place)

@@ -9,11 +9,12 @@ impl CaseDraw {
     pub(super) fn steps(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
         for _ in 0..4 + self.below(5) {
-            match self.below(8) {
+            match self.below(9) {
                 0..=2 => self.tcp_flow(&mut steps),
                 3 | 4 => self.udp_flow(&mut steps),
                 5 => self.echo(&mut steps),
                 6 => self.local(&mut steps),
+                7 => self.sctp_flow(&mut steps),
                 _ => self.odd(&mut steps),
             }
         }
@@ -49,7 +50,7 @@ impl CaseDraw {
 
     fn packet(&mut self, src: Ipv4Addr, dst: Ipv4Addr, proto: Proto) -> Packet {
         let ttl = self.pick(&[64, 64, 64, 64, 2, 1]);
-        let (tos, len) = (self.pick(&[0, 0, 0, 0x10]), self.pick(&[0, 10, 60]));
+        let (tos, len) = (self.pick(&[0, 0, 0, 0x10, 0x02, 0x03]), self.pick(&[0, 10, 60]));
         Packet { src, dst, ttl, tos, len, bad_sum: self.one_in(40), proto }
     }
 
@@ -68,7 +69,7 @@ impl CaseDraw {
         let length = self.below(script.len()) + 1;
         for (at, (flags, seq, ack)) in script.iter().take(length).enumerate() {
             let odd = self.one_in(12);
-            let flags = if odd { self.pick(&["FPU", "", "SF", "R", "SR", "A"]) } else { flags };
+            let flags = if odd { self.pick(&["FPU", "", "SF", "R", "SR", "A", "SEW", "AE"]) } else { flags };
             let seq = if self.one_in(15) { seq + 100_000 } else { *seq };
             let mss = if flags.contains('S') { self.pick(&[None, Some(1460), Some(900)]) } else { None };
             let proto = Proto::Tcp { sport, dport, flags: flags.to_owned(), seq, ack: *ack, mss };
@@ -96,6 +97,40 @@ impl CaseDraw {
             if self.one_in(2) {
                 let unreachable = self.one_in(3).then(|| self.pick(&[1, 3, 3, 4, 13]));
                 steps.push(Step::Reply(Reply { port: back, flags: String::new(), len: 7, unreachable }));
+            }
+        }
+    }
+
+    fn sctp_flow(&mut self, steps: &mut Vec<Step>) {
+        let (port, src, dst) = self.ends();
+        let (sport, dport) = (self.pick(&[1000, 1001]), self.port());
+        let back = self.answers(dst);
+        // Each is answered: INIT ACK, COOKIE ACK, SACK, HEARTBEAT ACK, SHUTDOWN ACK.
+        let script: &[&[(u8, u8)]] =
+            &[&[(1, 0)], &[(10, 0), (0, 3)], &[(0, 3)], &[(4, 0)], &[(7, 0)], &[(14, 0)]];
+        let odd: &[&[(u8, u8)]] = &[
+            &[(6, 0)],
+            &[(6, 1)],
+            &[(9, 0)],
+            &[(8, 0)],
+            &[(0, 3), (11, 0)],
+            &[(5, 0)],
+            &[(3, 0), (0, 2)],
+            &[],
+        ];
+        let begin = if self.one_in(8) { self.below(script.len()) } else { 0 };
+        let length = self.below(script.len() - begin) + 1;
+        for usual in script.iter().skip(begin).take(length) {
+            let chunks = if self.one_in(10) { self.pick(odd) } else { usual };
+            let wrong = self.one_in(20);
+            let is_init = chunks.first().is_some_and(|chunk| chunk.0 == 1);
+            let vtag = if is_init != wrong { 0 } else { 2 };
+            let proto = Proto::Sctp { sport, dport, vtag, tag: 1, chunks: chunks.to_vec() };
+            let packet = Packet { len: 0, ..self.packet(src, dst, proto) };
+            steps.push(Step::Send(Send { port, packet }));
+            if !self.one_in(4) {
+                let unreachable = self.one_in(15).then(|| self.pick(&[1, 2, 3]));
+                steps.push(Step::Reply(Reply { port: back, flags: String::new(), len: 0, unreachable }));
             }
         }
     }
@@ -156,7 +191,7 @@ impl CaseDraw {
             1 => {
                 Proto::Icmp { kind: self.pick(&[3, 5, 11, 13, 99]), code: self.below(4) as u8, id: 7, seq: 1 }
             }
-            2 => Proto::Other(self.pick(&[47, 99])),
+            2 => Proto::Other(self.pick(&[47, 50, 50, 51, 51, 99])),
             3 => Proto::Tcp { sport: 1000, dport: 80, flags: "A".to_owned(), seq: 77, ack: 88, mss: None },
             _ => Proto::Tcp { sport: 1000, dport: 80, flags: "RA".to_owned(), seq: 77, ack: 88, mss: None },
         };

@@ -294,7 +294,8 @@ pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply
             daddr,
             protocol: IPPROTO_TCP,
             ttl: 0,
-            tos: iph.tos,
+            // Without ECN, which the connection's end has not agreed to.
+            tos: iph.tos & !3,
             dont_fragment: true,
             ignore_df: false,
         };

@@ -7,10 +7,10 @@ use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, Ipv4Hdr};
 use zerocopy::FromBytes;
 
 use super::nf_conntrack_ecache as ecache;
-use super::nf_conntrack_tuple::{IPPROTO_UDPLITE, nf_ct_get_tuple};
+use super::nf_conntrack_tuple::{IPPROTO_SCTP, IPPROTO_UDPLITE, nf_ct_get_tuple};
 use super::{
-    nf_conntrack_proto_generic as generic, nf_conntrack_proto_icmp as icmp, nf_conntrack_proto_tcp as tcp,
-    nf_conntrack_proto_udp as udp,
+    nf_conntrack_proto_generic as generic, nf_conntrack_proto_icmp as icmp, nf_conntrack_proto_sctp as sctp,
+    nf_conntrack_proto_tcp as tcp, nf_conntrack_proto_udp as udp,
 };
 use crate::Cx;
 use crate::door::Func;
@@ -20,7 +20,7 @@ use crate::note::{ConnNote, ConntrackNote, Note};
 use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_NEW, IPCT_REPLY};
 use crate::tables::conntrack::{
     Conn, Conntrack, CtId, CtInfo, CtSysctl, Dir, IPS_ASSURED, IPS_DYING, IPS_FIXED_TIMEOUT, IPS_NAT_CLASH,
-    IPS_SEEN_REPLY, IPS_ZONE_MARK, NfCt, Proto, TcpState, Tuple, nfct_time_stamp,
+    IPS_SEEN_REPLY, IPS_ZONE_MARK, NfCt, Proto, SctpState, TcpState, Tuple, nfct_time_stamp,
 };
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::HookState;
@@ -164,6 +164,7 @@ fn handle(cx: &mut Cx, packet: Packet, proto: u8) -> Option<Verdict> {
         IPPROTO_TCP => tcp::nf_conntrack_tcp_packet(cx, packet),
         IPPROTO_UDP | IPPROTO_UDPLITE => udp::nf_conntrack_udp_packet(cx, packet),
         IPPROTO_ICMP => icmp::nf_conntrack_icmp_packet(cx, packet),
+        IPPROTO_SCTP => sctp::nf_conntrack_sctp_packet(cx, packet),
         _ => generic::generic_packet(cx, packet),
     };
     if handled != Handled::Accept {
@@ -506,7 +507,15 @@ pub(super) fn can_early_drop(conn: &Conn) -> bool {
                 | TcpState::CloseWait
         )
     };
-    !conn.has(IPS_ASSURED) || matches!(&conn.proto, Proto::Tcp(track) if closing(track.state))
+    let shutting_down = |state: SctpState| {
+        matches!(state, SctpState::ShutdownSent | SctpState::ShutdownRecd | SctpState::ShutdownAckSent)
+    };
+    let ends = match &conn.proto {
+        Proto::Tcp(track) => closing(track.state),
+        Proto::Sctp(track) => shutting_down(track.state),
+        Proto::None | Proto::Udp { .. } => false,
+    };
+    !conn.has(IPS_ASSURED) || ends
 }
 
 /// Deletes the connections that `wanted` selects (`nf_ct_iterate_cleanup`), in order of creation.

@@ -8,6 +8,7 @@ use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::IPPROTO_TCP;
 
 use super::nf_conntrack_core::{add_extensions, nf_conntrack_alloc, nf_conntrack_find, nf_ct_delete};
+use super::nf_conntrack_tuple::IPPROTO_SCTP;
 use super::nf_nat_core::{Manip, NatRange, nf_nat_setup, null_binding};
 use super::{nf_conntrack_ecache as ecache, nf_conntrack_gc};
 use crate::Cx;
@@ -18,7 +19,7 @@ use crate::tables::conntrack::event::{
 };
 use crate::tables::conntrack::table::Listener;
 use crate::tables::conntrack::{
-    Conn, CtEvent, CtId, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, TcpState, Tuple,
+    Conn, CtEvent, CtId, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, SctpState, TcpState, Tuple,
     nfct_time_stamp,
 };
 use crate::tables::jiffies::HZ;
@@ -34,6 +35,10 @@ pub struct CtChange {
     pub status: Option<u16>,
     /// TCP state.
     pub state: Option<TcpState>,
+    /// SCTP state.
+    pub sctp_state: Option<SctpState>,
+    /// SCTP's verification tags of both directions.
+    pub vtags: [Option<u32>; 2],
 }
 
 /// All connections of a namespace (`ctnetlink_dump_table`), in order of creation; expired ones are deleted instead.
@@ -104,8 +109,15 @@ fn apply(conn: &mut Conn, now: Nanos, change: CtChange) -> Result<(), Errno> {
     if let Some((mark, mask)) = change.mark {
         conn.mark = conn.mark & !mask ^ mark;
     }
-    if let (Some(state), Proto::Tcp(track)) = (change.state, &mut conn.proto) {
-        track.state = state;
+    match &mut conn.proto {
+        Proto::Tcp(track) => track.state = change.state.unwrap_or(track.state),
+        Proto::Sctp(track) => {
+            track.state = change.sctp_state.unwrap_or(track.state);
+            for (tag, new) in track.vtag.iter_mut().zip(change.vtags) {
+                *tag = new.unwrap_or(*tag);
+            }
+        }
+        Proto::None | Proto::Udp { .. } => {}
     }
     Ok(())
 }
@@ -129,8 +141,10 @@ pub fn ctnetlink_create_conntrack(
         return Err(Errno::EEXIST);
     }
     let mut conn = Conn::new(netns, tuples[0], tuples[1], zone);
-    if tuples[0].proto == IPPROTO_TCP {
-        conn.proto = Proto::Tcp(Box::default());
+    match tuples[0].proto {
+        IPPROTO_TCP => conn.proto = Proto::Tcp(Box::default()),
+        IPPROTO_SCTP => conn.proto = Proto::Sctp(Box::default()),
+        _ => {}
     }
     add_extensions(cx, &mut conn, 0);
     apply(&mut conn, cx.now, change)?;

@@ -16,7 +16,7 @@ const GRE_TIMEOUT: Nanos = Nanos::from_secs(30);
 /// `nf_conntrack_gre_timeout_stream`.
 const GRE_TIMEOUT_STREAM: Nanos = Nanos::from_secs(180);
 
-/// Handles a packet of such a protocol. SCTP and DCCP are handled as generic, apart from their ports.
+/// Handles a packet of such a protocol. DCCP is handled as generic, apart from its ports.
 pub(super) fn generic_packet(cx: &mut Cx, packet: Packet) -> Handled {
     let (now, len) = (cx.now, cx.skbs[packet.skb].len());
     let gre = cx.k.conntrack.get(packet.id).is_some_and(|conn| conn.tuples[0].proto == IPPROTO_GRE);

@@ -47,7 +47,7 @@ fn set_setting(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errn
     Ok(())
 }
 
-/// A sysctl of IPv6, GRE or SCTP, which are not modelled.
+/// A sysctl of IPv6 or GRE, which are not modelled.
 macro_rules! fixed {
     ($name:literal, $value:literal) => {
         Sysctl::not_followed($name, |_, _, _| $value)
@@ -89,14 +89,6 @@ pub static OTHER_SYSCTLS: SysctlTable = SysctlTable::new(
         fixed!("nf_conntrack_gre_timeout_stream", 180),
         fixed!("nf_conntrack_icmpv6_timeout", 30),
         fixed!("nf_conntrack_log_invalid", 0).range(0, 255),
-        fixed!("nf_conntrack_sctp_timeout_closed", 10),
-        fixed!("nf_conntrack_sctp_timeout_cookie_echoed", 3),
-        fixed!("nf_conntrack_sctp_timeout_cookie_wait", 3),
-        fixed!("nf_conntrack_sctp_timeout_established", 210),
-        fixed!("nf_conntrack_sctp_timeout_heartbeat_sent", 30),
-        fixed!("nf_conntrack_sctp_timeout_shutdown_ack_sent", 3),
-        fixed!("nf_conntrack_sctp_timeout_shutdown_recd", 3),
-        fixed!("nf_conntrack_sctp_timeout_shutdown_sent", 3),
         fixed!("nf_hooks_lwtunnel", 0),
     ],
 );

@@ -127,7 +127,7 @@ fn manip_ports(
                 udp.check = U16::new(if check == 0 { 0xffff } else { check });
             }
         }
-        132 => return sctp_crc(skbs, skb, at),
+        132 => return write_sctp_cksum(skbs, skb, at),
         // DCCP and UDP-Lite have the checksum at offset 6, as UDP.
         _ => {
             let Some([_, _, _, check]) = skbs.header_mut::<[U16; 4]>(skb, at) else { return false };
@@ -148,18 +148,23 @@ fn manip_icmp(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple) -> bool {
     true
 }
 
-/// CRC32c over the packet with a zero checksum field, little endian (RFC 9260 appendix A).
-fn sctp_crc(skbs: &mut SkbPool, skb: SkbId, at: u32) -> bool {
-    let Some(field) = skbs.header_mut::<[u8; 12]>(skb, at) else { return true };
-    field[8..].fill(0);
+/// Writes the checksum of an SCTP packet, if its header is whole.
+fn write_sctp_cksum(skbs: &mut SkbPool, skb: SkbId, at: u32) -> bool {
     let start = (at - skbs[skb].data) as usize;
-    let crc = skbs.data(skb)[start..].iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ if crc & 1 != 0 { 0x82f6_3b78 } else { 0 })
-    });
+    let crc = sctp_compute_cksum(&skbs.data(skb)[start..]);
     if let Some(field) = skbs.header_mut::<[u8; 12]>(skb, at) {
-        field[8..].copy_from_slice(&(!crc).to_le_bytes());
+        field[8..].copy_from_slice(&crc);
     }
     true
+}
+
+/// CRC32c over an SCTP packet with a zero checksum field, little endian (RFC 9260 appendix A).
+pub(super) fn sctp_compute_cksum(packet: &[u8]) -> [u8; 4] {
+    let crc = packet.iter().enumerate().fold(u32::MAX, |crc, (at, byte)| {
+        let byte = if (8..12).contains(&at) { 0 } else { *byte };
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| crc >> 1 ^ if crc & 1 != 0 { 0x82f6_3b78 } else { 0 })
+    });
+    (!crc).to_le_bytes()
 }
 
 /// Translates an ICMP error about a packet that NAT rewrote: the addresses of the quoted packet and of the error

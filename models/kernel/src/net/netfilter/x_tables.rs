@@ -47,6 +47,8 @@ pub fn xt_find_table_lock(cx: &mut Cx, netns: NetnsId, name: TableName) -> Resul
 /// a chain that is not there or is built in. `EINVAL`: an extension where it may not stand.
 pub fn xt_replace_table(cx: &mut Cx, netns: NetnsId, variant: Variant, table: Table) -> Result<(), Errno> {
     let mut new = prepare(table, variant).map_err(|refused| refuse(cx, refused))?;
+    let named = check_named(cx, netns, rules_of(&new.table.chains));
+    named.map_err(|refused| refuse(cx, refused))?;
     hold_sets(cx, netns, &mut new)?;
     init_rules(cx, netns, variant, rules_of_mut(&mut new.table.chains));
     commit(cx, netns, variant, new);
@@ -57,7 +59,7 @@ pub fn xt_replace_table(cx: &mut Cx, netns: NetnsId, variant: Variant, table: Ta
 ///
 /// # Errors
 ///
-/// Those of [`xt_replace_table`], except for missing sets.
+/// Those of [`xt_replace_table`], except for what the rules name and is not there.
 pub fn xt_check_table(variant: Variant, table: Table) -> Result<(), Refused> {
     prepare(table, variant).map(drop)
 }
@@ -107,10 +109,10 @@ fn splice(
     } else {
         check_some(table, variant, chain, at..at + count)
     };
-    let held = checked.map_err(|refused| refuse(cx, refused)).and_then(|()| {
-        let new = &table.table.chains[chain].rules[at..at + count];
-        hold_sets_of(cx, netns, new.iter())
-    });
+    let new = &table.table.chains[chain].rules[at..at + count];
+    let checked = checked.and_then(|()| check_named(cx, netns, new.iter()));
+    let held =
+        checked.map_err(|refused| refuse(cx, refused)).and_then(|()| hold_sets_of(cx, netns, new.iter()));
     let held = match held {
         Ok(held) => held,
         Err(errno) => {
@@ -193,6 +195,11 @@ fn check_some(table: &XtTable, variant: Variant, chain: usize, rules: Range<usiz
         check_rule(place, &content.rules[at])?;
     }
     Ok(())
+}
+
+/// Checks that what the rules name is there.
+fn check_named<'r>(cx: &Cx, netns: NetnsId, rules: impl Iterator<Item = &'r Rule>) -> Result<(), Refused> {
+    rules.flat_map(|rule| &rule.matches).try_for_each(|with| with.check_named(cx, netns))
 }
 
 /// Initializes the state of the matches of new rules.

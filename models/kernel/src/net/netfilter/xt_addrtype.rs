@@ -10,6 +10,7 @@ use crate::extension::{Par, Place, Refused, XtMatch};
 use crate::ids::DevId;
 use crate::module::Module;
 use crate::tables::netfilter::Hook;
+use crate::tables::xt::Rule;
 
 /// `addrtype` (`struct xt_addrtype_info_v1`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl XtMatch for Addrtype {
         addrtype_mt(cx, par, self)
     }
 
-    fn check(&self, place: Place) -> Result<(), Refused> {
+    fn check(&self, place: Place, _: &Rule) -> Result<(), Refused> {
         let used = place.option_hooks();
         let refuse = |log: &str| Err(Refused::einval(log));
         if self.limit_in && self.limit_out {

@@ -16,7 +16,7 @@ use crate::tables::xt::Rule;
 pub fn check_rule(place: Place, rule: &Rule) -> Result<(), Refused> {
     for with in &rule.matches {
         check_limits(place, rule, with.limits(place.variant), with.name(), "match", "valid")?;
-        with.check(place)?;
+        with.check(place, rule)?;
     }
     let Some(target) = rule.target() else { return Ok(()) };
     check_limits(place, rule, target.limits(place.variant), target.kernel_name(), "target", "usable")?;

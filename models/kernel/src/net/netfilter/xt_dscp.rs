@@ -105,16 +105,16 @@ pub fn tos_mt(_: &mut Cx, par: &mut Par, with: &TosMt) -> bool {
 
 /// Sets the DSCP field; ECN stays.
 pub fn dscp_tg(cx: &mut Cx, par: &mut Par, target: &DscpTg) -> TargetVerdict {
-    set_tos(cx, par, par.iph.tos & 0x03 | target.dscp << 2)
+    ipv4_change_dsfield(cx, par, par.iph.tos & 0x03 | target.dscp << 2)
 }
 
 /// Sets the masked bits of TOS.
 pub fn tos_tg(cx: &mut Cx, par: &mut Par, target: &TosTg) -> TargetVerdict {
-    set_tos(cx, par, par.iph.tos & !target.mask ^ target.value)
+    ipv4_change_dsfield(cx, par, par.iph.tos & !target.mask ^ target.value)
 }
 
-/// Kernel: `ipv4_change_dsfield`
-fn set_tos(cx: &mut Cx, par: &mut Par, tos: u8) -> TargetVerdict {
+/// Writes the TOS field and mends the header's checksum.
+pub fn ipv4_change_dsfield(cx: &mut Cx, par: &mut Par, tos: u8) -> TargetVerdict {
     let at = cx.skbs[par.skb].network_header;
     if tos != par.iph.tos
         && let Some(iph) = cx.skbs.header_mut::<Ipv4Hdr>(par.skb, at)

@@ -14,7 +14,7 @@ use crate::netlink::Errno;
 use crate::tables::fast_hash::FastHasher;
 use crate::tables::ipset::hash::masked;
 use crate::tables::jiffies::{HZ, jiffies};
-use crate::tables::xt::Variant;
+use crate::tables::xt::{Rule, Variant};
 
 /// `hashlimit` (`struct hashlimit_cfg3`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl XtMatch for Hashlimit {
         hashlimit_mt(cx, par, self)
     }
 
-    fn check(&self, _: Place) -> Result<(), Refused> {
+    fn check(&self, _: Place, _: &Rule) -> Result<(), Refused> {
         let named = !self.name.is_empty() && !self.name.contains('/');
         let prefixes = self.srcmask <= 32 && self.dstmask <= 32;
         if self.gc_interval == 0 || self.expire == 0 || !named || !prefixes {

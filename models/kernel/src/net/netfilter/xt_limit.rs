@@ -10,7 +10,7 @@ use crate::ids::NetnsId;
 use crate::module::Module;
 use crate::netlink::Errno;
 use crate::tables::jiffies::{HZ, jiffies};
-use crate::tables::xt::Variant;
+use crate::tables::xt::{Rule, Variant};
 
 /// `limit` (`struct xt_rateinfo`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl XtMatch for Limit {
         limit_mt(cx, par, self)
     }
 
-    fn check(&self, place: Place) -> Result<(), Refused> {
+    fn check(&self, place: Place, _: &Rule) -> Result<(), Refused> {
         if place.variant == Variant::Legacy && overflows(self) {
             return Err(Refused::silent(Errno::ERANGE));
         }

@@ -8,7 +8,7 @@ use crate::module::Module;
 use crate::netlink::Errno;
 use crate::tables::netfilter::Hook;
 use crate::tables::skb::IPSKB_SENT;
-use crate::tables::xt::Variant;
+use crate::tables::xt::{Rule, Variant};
 
 /// `owner`. Each: inverted, first, last id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl XtMatch for Owner {
         Limits::hooks(Hook::LocalOut.bit() | Hook::PostRouting.bit())
     }
 
-    fn check(&self, _: Place) -> Result<(), Refused> {
+    fn check(&self, _: Place, _: &Rule) -> Result<(), Refused> {
         let is_reversed = |ids: Option<(bool, u32, u32)>| ids.is_some_and(|(_, low, high)| low > high);
         if is_reversed(self.uid) || is_reversed(self.gid) {
             return Err(Refused::silent(Errno::EINVAL));

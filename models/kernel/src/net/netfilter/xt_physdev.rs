@@ -7,7 +7,7 @@ use crate::extension::{Par, Place, Refused, XtMatch};
 use crate::ids::DevId;
 use crate::module::Module;
 use crate::tables::netfilter::Hook;
-use crate::tables::xt::Iface;
+use crate::tables::xt::{Iface, Rule};
 
 /// `physdev` (`struct xt_physdev_info`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl XtMatch for Physdev {
         physdev_mt(cx, par, self)
     }
 
-    fn check(&self, place: Place) -> Result<(), Refused> {
+    fn check(&self, place: Place, _: &Rule) -> Result<(), Refused> {
         let asks_out = self.output.is_some() || self.is_out.is_some();
         if asks_out && self.is_bridged != Some(false) && place.option_hooks() & Hook::LocalOut.bit() != 0 {
             return Err(Refused::einval(

@@ -12,7 +12,7 @@ use crate::ids::NetnsId;
 use crate::module::Module;
 use crate::netlink::Errno;
 use crate::tables::jiffies::{HZ, jiffies};
-use crate::tables::xt::Variant;
+use crate::tables::xt::{Rule, Variant};
 
 /// Mode of `recent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl XtMatch for Recent {
         recent_mt(cx, par, self)
     }
 
-    fn check(&self, _: Place) -> Result<(), Refused> {
+    fn check(&self, _: Place, _: &Rule) -> Result<(), Refused> {
         let changes = matches!(self.mode, RecentMode::Set | RecentMode::Remove);
         let asks = self.seconds != 0 || self.hitcount != 0 || self.rttl || self.reap;
         let named = !self.name.is_empty() && !self.name.contains('/') && self.name.len() <= RECENT_NAME;

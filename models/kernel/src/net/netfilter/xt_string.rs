@@ -7,6 +7,7 @@ use crate::Cx;
 use crate::extension::{Par, Place, Refused, XtMatch};
 use crate::module::Module;
 use crate::netlink::Errno;
+use crate::tables::xt::Rule;
 
 /// `string` (`struct xt_string_info`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl XtMatch for StringMatch {
         string_mt(cx, par, self)
     }
 
-    fn check(&self, _: Place) -> Result<(), Refused> {
+    fn check(&self, _: Place, _: &Rule) -> Result<(), Refused> {
         match self.algo.as_str() {
             _ if self.from > self.to || self.pattern.is_empty() => Err(Refused::silent(Errno::EINVAL)),
             "bm" | "kmp" => Ok(()),

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`table`] | [`Conntrack`], all connections of a machine |
 //! | `index` | the hash table of tuples |
-//! | [`proto`] | per-protocol state: TCP |
+//! | [`proto`] | per-protocol state: TCP, SCTP |
 //! | [`net`] | [`CtNet`], settings and counters of a namespace |
 //! | [`sysctl`] | the sysctls |
 //! | [`event`] | events for listeners |
@@ -29,7 +29,7 @@ use super::jiffies::JIFFY;
 use crate::ids::NetnsId;
 pub use event::{CtEvent, EventKind};
 pub use net::{CtNet, CtStats};
-pub use proto::{Proto, TcpSeen, TcpState, TcpTrack};
+pub use proto::{Proto, SctpState, SctpTrack, TcpSeen, TcpState, TcpTrack};
 pub use sysctl::CtSysctl;
 pub use table::Conntrack;
 

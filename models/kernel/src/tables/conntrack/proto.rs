@@ -4,6 +4,8 @@
 
 use glassnet_sim::Nanos;
 
+use super::Dir;
+
 /// Tracked state of a TCP connection (`enum tcp_conntrack`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -110,6 +112,62 @@ pub struct TcpTrack {
     pub last_flags: u8,
 }
 
+/// Tracked state of an SCTP association (`enum sctp_conntrack`), named by what was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum SctpState {
+    /// Nothing.
+    #[default]
+    None,
+    /// INIT, or the end of the association.
+    Closed,
+    /// INIT ACK.
+    CookieWait,
+    /// COOKIE ECHO.
+    CookieEchoed,
+    /// COOKIE ACK: set up.
+    Established,
+    /// SHUTDOWN in the original direction.
+    ShutdownSent,
+    /// SHUTDOWN in the reply direction.
+    ShutdownRecd,
+    /// SHUTDOWN ACK.
+    ShutdownAckSent,
+    /// HEARTBEAT on a path that is not known yet.
+    HeartbeatSent,
+}
+
+impl SctpState {
+    /// The name that `conntrack -L` shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            SctpState::None => "NONE",
+            SctpState::Closed => "CLOSED",
+            SctpState::CookieWait => "COOKIE_WAIT",
+            SctpState::CookieEchoed => "COOKIE_ECHOED",
+            SctpState::Established => "ESTABLISHED",
+            SctpState::ShutdownSent => "SHUTDOWN_SENT",
+            SctpState::ShutdownRecd => "SHUTDOWN_RECD",
+            SctpState::ShutdownAckSent => "SHUTDOWN_ACK_SENT",
+            SctpState::HeartbeatSent => "HEARTBEAT_SENT",
+        }
+    }
+}
+
+/// Tracked SCTP association (`struct ip_ct_sctp`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SctpTrack {
+    /// The state.
+    pub state: SctpState,
+    /// The verification tag that packets of each direction have; 0: not known.
+    pub vtag: [u32; 2],
+    /// An INIT came in this direction since the last COOKIE ACK.
+    pub init: [bool; 2],
+    /// The direction of a HEARTBEAT with another tag, which its answer may confirm
+    /// (`SCTP_FLAG_HEARTBEAT_VTAG_FAILED`).
+    pub heartbeat_failed: Option<Dir>,
+}
+
 /// Per-protocol state (`union nf_conntrack_proto`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proto {
@@ -117,6 +175,8 @@ pub enum Proto {
     None,
     /// TCP.
     Tcp(Box<TcpTrack>),
+    /// SCTP.
+    Sctp(Box<SctpTrack>),
     /// UDP: `stream_ts`, from when on bidirectional traffic makes it a stream.
     Udp {
         /// The time.

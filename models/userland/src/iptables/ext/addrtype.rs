@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_addrtype::Addrtype;
 use glassnet_kernel::tables::xt::Match;
 
-use super::words::{conflicts, parameter};
+use super::words::{conflicts, incomplete, parameter};
 use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError};
 
 /// The extension.
@@ -52,7 +52,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         }
     }
     if with.source.is_none() && with.dest.is_none() {
-        return parameter("addrtype: you must specify --src-type or --dst-type");
+        return incomplete("addrtype: you must specify --src-type or --dst-type");
     }
     conflicts("addrtype", given, &[("limit-iface-in", &["limit-iface-out"])])?;
     Ok(Match::new(with))

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_cluster::Cluster;
 use glassnet_kernel::tables::xt::Match;
 
-use super::words::{conflicts, parameter};
+use super::words::{conflicts, incomplete};
 use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
@@ -46,12 +46,12 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     conflicts(NAME, given, &[("cluster-local-node", &["cluster-local-nodemask"])])?;
     let is_given = |name: &str| given.iter().any(|given| given.name == name);
     if !is_given("cluster-local-node") && !by_mask {
-        return parameter("cluster match: `--cluster-local-node' or`--cluster-local-nodemask' is missing");
+        return incomplete("cluster match: `--cluster-local-node' or`--cluster-local-nodemask' is missing");
     }
     x6::mandatory(NAME, given, "cluster-total-nodes")?;
     x6::mandatory(NAME, given, "cluster-hash-seed")?;
     if u64::from(with.node_mask) >= 1 << with.total_nodes {
-        return parameter(match by_mask {
+        return incomplete(match by_mask {
             true => "cluster match: `--cluster-local-nodemask' too big for `--cluster-total-nodes'",
             false => "cluster match: `--cluster-local-node' must be <= `--cluster-total-nodes'",
         });

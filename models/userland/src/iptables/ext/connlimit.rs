@@ -6,7 +6,7 @@ use glassnet_kernel::extension::Kept;
 use glassnet_kernel::net::netfilter::xt_connlimit::Connlimit;
 use glassnet_kernel::tables::xt::Match;
 
-use super::words::{conflicts, parameter};
+use super::words::{conflicts, incomplete};
 use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
@@ -46,7 +46,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         &[("connlimit-upto", &["connlimit-above"]), ("connlimit-saddr", &["connlimit-daddr"])],
     )?;
     if !limited {
-        return parameter("You must specify \"--connlimit-above\" or \"--connlimit-upto\".");
+        return incomplete("You must specify \"--connlimit-above\" or \"--connlimit-upto\".");
     }
     Ok(Match::new(with))
 }

@@ -11,7 +11,7 @@ use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::xt::Match;
 use glassnet_kernel::tables::xt::Ports;
 
-use super::words::{bad_value, parameter};
+use super::words::{bad_value, incomplete, parameter};
 use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 use crate::hosts::{Hosts, TEMPORARY_FAILURE};
 
@@ -58,7 +58,7 @@ const STATUSES: [(&str, u16); 4] = [
 
 fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     if given.is_empty() {
-        return parameter("conntrack: At least one option is required");
+        return incomplete("conntrack: At least one option is required");
     }
     let mut with = Conntrack::default();
     for option in given {

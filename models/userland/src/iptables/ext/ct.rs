@@ -205,7 +205,12 @@ mod tests {
     #[test]
     fn it_refuses_with_the_real_texts() {
         let text = |given: &[(&'static str, &str)]| match read(given) {
-            Err(XtError::Parameter(text) | XtError::Other(text) | XtError::NotModelled(text)) => text,
+            Err(
+                XtError::Parameter(text)
+                | XtError::Final(text)
+                | XtError::Other(text)
+                | XtError::NotModelled(text),
+            ) => text,
             Ok(shown) => panic!("{shown:?}"),
         };
         assert_eq!(text(&[("zone", "70000")]), "Cannot parse 70000 as a zone ID");

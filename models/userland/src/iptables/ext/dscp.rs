@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_dscp::{DscpMt, DscpTg};
 use glassnet_kernel::tables::xt::{Match, TableName, Target};
 
-use super::words::{conflicts, parameter};
+use super::words::{conflicts, incomplete, parameter};
 use super::{Context, Draw, DrawnTarget, Given, Maker, MatchExt, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The match.
@@ -53,7 +53,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         };
         found = Some(DscpMt { invert: option.invert, dscp });
     }
-    let Some(found) = found else { return parameter("DSCP match: Parameter --dscp is required") };
+    let Some(found) = found else { return incomplete("DSCP match: Parameter --dscp is required") };
     conflicts("dscp", given, &[("dscp", &["dscp-class"])])?;
     Ok(Match::new(found))
 }
@@ -77,7 +77,7 @@ fn parse_target(given: &[Given], _: &Context) -> Result<Target, XtError> {
         };
         found = Some(DscpTg { dscp });
     }
-    let Some(found) = found else { return parameter("DSCP target: Parameter --set-dscp is required") };
+    let Some(found) = found else { return incomplete("DSCP target: Parameter --set-dscp is required") };
     conflicts("DSCP", given, &[("set-dscp", &["set-dscp-class"])])?;
     Ok(Target::new(found))
 }

@@ -7,7 +7,7 @@ use glassnet_kernel::net::netfilter::xt_hashlimit::Hashlimit;
 use glassnet_kernel::tables::xt::Match;
 
 use super::limit::{rate, show_rate};
-use super::words::{bad_value, canonical, conflicts, parameter};
+use super::words::{bad_value, canonical, conflicts, incomplete, parameter};
 use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
@@ -123,7 +123,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     }
     conflicts(NAME, &given, &[("hashlimit-upto", &["hashlimit-above"])])?;
     if !has_rate {
-        return parameter("You have to specify --hashlimit");
+        return incomplete("You have to specify --hashlimit");
     }
     x6::mandatory(NAME, &given, "hashlimit-name")?;
     finish(&mut with, seconds, burst, expire)?;
@@ -209,10 +209,13 @@ fn prefix(option: &Given) -> Result<u8, XtError> {
     }
 }
 
-/// Bytes in the largest of the units `m`, `k` and none; with `whole`, only in one that divides them.
-fn show_bytes(bytes: u64, whole: bool, out: &mut String) {
+/// Bytes in the largest of the units `m`, `k` and none; of a rate with this cost, in one whose multiple costs the same.
+fn show_bytes(bytes: u64, cost: Option<u64>, out: &mut String) {
     let units = [("m", 1024 * 1024), ("k", 1024)];
-    let unit = units.iter().find(|(_, size)| bytes >= *size && (!whole || bytes.is_multiple_of(*size)));
+    // The tool computes the multiple with 32 bits.
+    let whole = |size: u64| u64::from(bytes as u32) & !(size - 1);
+    let is_same = |size: u64| cost.is_none_or(|cost| bytes_to_cost(whole(size)) == cost);
+    let unit = units.iter().find(|(_, size)| bytes >= *size && is_same(*size));
     let (name, size) = unit.copied().unwrap_or(("", 1));
     let _ = write!(out, " {}{name}b", bytes / size);
 }
@@ -228,11 +231,11 @@ fn show(with: &Match, style: Style, out: &mut String) {
     });
     let quantum = if with.bytes {
         let bytes = cost_to_bytes(with.avg);
-        show_bytes(bytes, true, out);
+        show_bytes(bytes, Some(with.avg), out);
         out.push_str("/s");
         if with.burst != 0 {
             let _ = write!(out, " {dashes}burst");
-            show_bytes(bytes * with.burst, false, out);
+            show_bytes(bytes * with.burst, None, out);
         }
         if with.burst != 0 { BYTE_EXPIRE.1 } else { BYTE_EXPIRE.0 }
     } else {

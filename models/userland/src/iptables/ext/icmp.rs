@@ -50,7 +50,7 @@ fn codes(code: Option<u8>) -> (u8, u8) {
     code.map_or((0, 255), |code| (code, code))
 }
 
-/// A name, an unambiguous abbreviation, or `TYPE[/CODE]`.
+/// A name, an unambiguous abbreviation, or `TYPE[/CODE[:CODE]]`.
 fn parse_type(text: &str) -> Result<(u8, (u8, u8)), XtError> {
     let begins = |name: &str| name.get(..text.len()).is_some_and(|head| head.eq_ignore_ascii_case(text));
     let mut named = NAMES.iter().filter(|(name, ..)| begins(name));
@@ -61,21 +61,32 @@ fn parse_type(text: &str) -> Result<(u8, (u8, u8)), XtError> {
         (Some((_, kind, code)), None) => return Ok((*kind, codes(*code))),
         _ => {}
     }
-    let Some((kind, rest)) = x6::strtoul(text).filter(|(kind, _)| *kind <= 255) else {
+    let Some(((kind, last), rest)) = range(text) else {
         return parameter(format!("Unknown ICMP type `{text}'"));
     };
-    let code = match rest.strip_prefix('/') {
-        None => match rest.chars().next() {
-            None => None,
-            Some(letter) => return parameter(format!("unknown character {letter}")),
-        },
-        Some(code) => match x6::strtoul(code).filter(|(code, _)| *code <= 255) {
-            Some((code, "")) => Some(code as u8),
-            Some((_, rest)) => return parameter(format!("unknown character {}", &rest[..1])),
+    let (code, rest) = match rest.strip_prefix('/') {
+        None => ((0, 255), rest),
+        Some(code) => match range(code) {
+            Some(found) => found,
             None => return parameter(format!("Unknown ICMP code `{text}'")),
         },
     };
-    Ok((kind as u8, codes(code)))
+    match rest.chars().next() {
+        Some(letter) => parameter(format!("unknown character {letter}")),
+        None if kind != last => parameter("ICMP type range not supported"),
+        None => Ok((kind, code)),
+    }
+}
+
+/// `N` or `N:N` at the start of a text, each up to 255, and the rest.
+fn range(text: &str) -> Option<((u8, u8), &str)> {
+    let number = |text| x6::strtoul(text).filter(|(number, _)| *number <= 255);
+    let (low, rest) = number(text)?;
+    let (high, rest) = match rest.strip_prefix(':') {
+        Some(high) => number(high)?,
+        None => (low, rest),
+    };
+    Some(((low as u8, high as u8), rest))
 }
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {

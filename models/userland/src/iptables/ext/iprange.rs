@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::net::netfilter::xt_iprange::Iprange;
 use glassnet_kernel::tables::xt::Match;
 
-use super::words::{bad_value, ipaddr, parameter};
+use super::words::{bad_value, incomplete, ipaddr};
 use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError};
 
 /// The extension.
@@ -27,7 +27,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         *side = Some((option.invert, low, high));
     }
     if given.is_empty() {
-        return parameter("iprange match: You must specify `--src-range' or `--dst-range'");
+        return incomplete("iprange match: You must specify `--src-range' or `--dst-range'");
     }
     Ok(Match::new(with))
 }

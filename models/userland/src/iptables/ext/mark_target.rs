@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_mark::MarkTg;
 use glassnet_kernel::tables::xt::Target;
 
-use super::words::{conflicts, parameter, set_mark, show_set_mark};
+use super::words::{conflicts, incomplete, set_mark, show_set_mark};
 use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError};
 
 /// The extension.
@@ -27,7 +27,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
         found = Some(MarkTg { mark, mask });
     }
     let Some(found) = found else {
-        return parameter("MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required");
+        return incomplete("MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required");
     };
     conflicts(
         "MARK",

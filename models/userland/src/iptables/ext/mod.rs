@@ -4,17 +4,24 @@
 //! [`Given`] options by the tables of [`Opt`]; `parse` makes the kernel's structure of them, `show` prints it.
 
 pub mod addrtype;
+pub mod ah;
 pub mod audit;
+pub mod checksum;
 pub mod classify;
 pub mod cluster;
 pub mod comment;
+pub mod connbytes;
 pub mod connlimit;
 pub mod connmark;
 pub mod connmark_target;
 pub mod conntrack;
 pub mod ct;
 pub mod dscp;
+pub mod ecn;
+pub mod ecn_target;
+pub mod esp;
 pub mod hashlimit;
+pub mod helper;
 pub mod icmp;
 pub mod iprange;
 pub mod length;
@@ -25,13 +32,17 @@ pub mod mark;
 pub mod mark_target;
 pub mod multiport;
 pub mod nat;
+pub mod nfacct;
 pub mod nflog;
 pub mod owner;
 pub mod physdev;
 pub mod pkttype;
+pub mod policy;
+pub mod quota;
 pub mod recent;
 pub mod reject;
 pub mod rpfilter;
+pub mod sctp;
 pub mod set;
 pub mod socket;
 pub mod state;
@@ -40,8 +51,10 @@ pub mod string;
 pub mod tcp;
 pub mod tcpmss;
 pub mod tcpmss_target;
+pub mod tee;
 pub mod time;
 pub mod tos;
+pub mod tproxy;
 pub mod trace;
 pub mod ttl;
 pub mod ttl_target;
@@ -143,8 +156,10 @@ pub struct Context<'a> {
 /// if the real tool prints an empty line after its message, the text ends with a newline itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum XtError {
-    /// `PARAMETER_PROBLEM`: exit status 2, with a hint to `--help`.
+    /// `PARAMETER_PROBLEM`: exit status 2, with a hint to `--help`; said as the option is read.
     Parameter(String),
+    /// The same, said when all options were read (`final_check`).
+    Final(String),
     /// `OTHER_PROBLEM`: exit status 1 without the hint.
     Other(String),
     /// Not modelled: `-m NAME --option`, printed after `not modelled yet: iptables `.
@@ -201,13 +216,18 @@ pub struct TargetExt {
 /// All match extensions.
 pub const MATCHES: &[&MatchExt] = &[
     &addrtype::EXT,
+    &ah::EXT,
     &cluster::EXT,
     &comment::EXT,
+    &connbytes::EXT,
     &connlimit::EXT,
     &connmark::EXT,
     &conntrack::EXT,
     &dscp::EXT,
+    &ecn::EXT,
+    &esp::EXT,
     &hashlimit::EXT,
+    &helper::EXT,
     &icmp::EXT,
     &iprange::EXT,
     &length::EXT,
@@ -215,11 +235,15 @@ pub const MATCHES: &[&MatchExt] = &[
     &mac::EXT,
     &mark::EXT,
     &multiport::EXT,
+    &nfacct::EXT,
     &owner::EXT,
     &physdev::EXT,
     &pkttype::EXT,
+    &policy::EXT,
+    &quota::EXT,
     &recent::EXT,
     &rpfilter::EXT,
+    &sctp::EXT,
     &set::EXT,
     &socket::EXT,
     &state::EXT,
@@ -237,11 +261,13 @@ pub const MATCHES: &[&MatchExt] = &[
 /// All target extensions.
 pub const TARGETS: &[&TargetExt] = &[
     &audit::TARGET,
+    &checksum::TARGET,
     &classify::TARGET,
     &connmark_target::TARGET,
     &ct::CT,
     &ct::NOTRACK,
     &dscp::TARGET,
+    &ecn_target::TARGET,
     &log::TARGET,
     &mark_target::TARGET,
     &nat::DNAT,
@@ -253,7 +279,9 @@ pub const TARGETS: &[&TargetExt] = &[
     &reject::EXT,
     &set::TARGET,
     &tcpmss_target::TARGET,
+    &tee::TARGET,
     &tos::TARGET,
+    &tproxy::TARGET,
     &trace::TARGET,
     &ttl_target::TARGET,
 ];

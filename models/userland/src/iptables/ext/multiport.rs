@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_multiport::{Multiport, MultiportSide};
 use glassnet_kernel::tables::xt::Match;
 
-use super::words::{canonical, conflicts, parameter};
+use super::words::{canonical, conflicts, incomplete, parameter};
 use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 use crate::services;
 
@@ -48,7 +48,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
         let ports = ports(option.value(), context.proto.0)?;
         found = Some(Multiport { side, invert: option.invert, ports });
     }
-    let Some(found) = found else { return parameter("multiport expection an option") };
+    let Some(found) = found else { return incomplete("multiport expection an option") };
     conflicts(
         "multiport",
         &given,

@@ -150,7 +150,8 @@ fn port_range(text: &str, range: &mut NatRange) -> Result<(), XtError> {
     let Some(end) = rest.strip_prefix('-') else {
         return problem(format!("Garbage after port value: `{rest}'"));
     };
-    let (last, rest) = leading_port(end)?;
+    // The end of a range has no name.
+    let Some((last, rest)) = leading_number(end) else { return problem(format!("Port `{end}' not valid")) };
     if last < first {
         return problem(format!("Port range `{end}' funky"));
     }
@@ -269,7 +270,12 @@ pub const NETMAP: TargetExt = TargetExt {
     drawn: (1, drawn_netmap),
 };
 
-fn host_address(text: &str, context: &Context) -> Result<Ipv4Addr, XtError> {
+/// An IPv4 address, or the first of a host name (`XTTYPE_HOST`).
+///
+/// # Errors
+///
+/// ``getaddrinfo: …``.
+pub fn host_address(text: &str, context: &Context) -> Result<Ipv4Addr, XtError> {
     let known =
         crate::hosts::inet_aton(text).or_else(|| context.hosts.ipv4(text).map(|(address, _)| address));
     known.ok_or_else(|| {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_owner::Owner;
 use glassnet_kernel::tables::xt::Match;
 
-use super::words::{bad_value, parameter};
+use super::words::{bad_value, incomplete};
 use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
@@ -52,7 +52,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         }
     }
     if given.is_empty() {
-        return parameter("owner: At least one of --uid-owner, --gid-owner or --socket-exists is required");
+        return incomplete("owner: At least one of --uid-owner, --gid-owner or --socket-exists is required");
     }
     Ok(Match::new(with))
 }

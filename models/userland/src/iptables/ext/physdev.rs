@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_physdev::Physdev;
 use glassnet_kernel::tables::xt::{Iface, Match};
 
-use super::words::parameter;
+use super::words::{incomplete, parameter};
 use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError};
 
 /// The extension.
@@ -38,7 +38,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         }
     }
     if given.is_empty() {
-        return parameter("PHYSDEV: no physdev option specified");
+        return incomplete("PHYSDEV: no physdev option specified");
     }
     Ok(Match::new(with))
 }

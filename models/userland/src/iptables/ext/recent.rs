@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::net::netfilter::xt_recent::{Recent, RecentMode};
 use glassnet_kernel::tables::xt::Match;
 
-use super::words::{conflicts, parameter};
+use super::words::{conflicts, incomplete, parameter};
 use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 use crate::hosts::{TEMPORARY_FAILURE, inet_aton};
 
@@ -80,10 +80,10 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
     ];
     conflicts(NAME, given, table)?;
     if with.reap && with.seconds == 0 {
-        return x6::error(NAME, "option \"--reap\" also requires \"--seconds\".");
+        return incomplete(format!("{NAME}: option \"--reap\" also requires \"--seconds\".\n"));
     }
     let Some(mode) = mode else {
-        return parameter("recent: you must specify one of `--set', `--rcheck' `--update' or `--remove'");
+        return incomplete("recent: you must specify one of `--set', `--rcheck' `--update' or `--remove'");
     };
     Ok(Match::new(Recent { mode, ..with }))
 }

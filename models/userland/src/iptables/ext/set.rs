@@ -6,7 +6,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_set::{SetCompare, SetMatch, SetRef, SetTarget};
 use glassnet_kernel::tables::xt::{Match, Target};
 
-use super::words::parameter;
+use super::words::{incomplete, parameter};
 use super::{Context, Draw, DrawnTarget, Given, MatchExt, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The match.
@@ -113,7 +113,7 @@ fn parse(given: &[Given], context: &Context) -> Result<Match, XtError> {
         }
     }
     let Some((set, invert)) = set else {
-        return parameter("You must specify `--match-set' with proper arguments");
+        return incomplete("You must specify `--match-set' with proper arguments");
     };
     Ok(Match::new(SetMatch { invert, name: set.name, source: set.source, ..with }))
 }
@@ -202,7 +202,7 @@ fn parse_target(given: &[Given], context: &Context) -> Result<Target, XtError> {
 
 fn check_target(with: &SetTarget) -> Result<(), XtError> {
     if with.add.is_none() && with.del.is_none() && with.map.is_none() {
-        return parameter("You must specify either `--add-set' or `--del-set' or `--map-set'");
+        return incomplete("You must specify either `--add-set' or `--del-set' or `--map-set'");
     }
     if with.add.is_none() {
         if with.exist {
@@ -214,7 +214,7 @@ fn check_target(with: &SetTarget) -> Result<(), XtError> {
     }
     let maps = with.map_mark || with.map_prio || with.map_queue;
     if with.map.is_some() && !maps {
-        return parameter("You must specify flags `--map-mark' or '--map-prio` or `--map-queue'");
+        return incomplete("You must specify flags `--map-mark' or '--map-prio` or `--map-queue'");
     }
     Ok(())
 }

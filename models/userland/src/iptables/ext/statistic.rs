@@ -6,7 +6,7 @@ use glassnet_kernel::extension::Kept;
 use glassnet_kernel::net::netfilter::xt_statistic::{Statistic, StatisticMode};
 use glassnet_kernel::tables::xt::Match;
 
-use super::words::{conflicts, parameter};
+use super::words::{conflicts, incomplete, parameter};
 use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
@@ -46,17 +46,17 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     }
     conflicts(NAME, given, &[("probability", &["every", "packet"])])?;
     if (nth || probability.is_some()) && every.is_some() && find("packet").is_none() {
-        return x6::error(NAME, "option \"--every\" also requires \"--packet\".");
+        return incomplete(format!("{NAME}: option \"--every\" also requires \"--packet\".\n"));
     }
     let (mode, invert) = match (nth, probability, every) {
-        (false, None, _) => return parameter("--probability must be specified when using random mode"),
+        (false, None, _) => return incomplete("--probability must be specified when using random mode"),
         (false, Some((value, invert)), _) => (StatisticMode::Random(value), invert),
         (true, _, None) if find("packet").is_some() && packet == 0 => {
-            return x6::error(NAME, "option \"--packet\" also requires \"--every\".");
+            return incomplete(format!("{NAME}: option \"--packet\" also requires \"--every\".\n"));
         }
         (true, _, None) if find("packet").is_some() => return packet_range(),
         (true, _, None) => {
-            return parameter("--every and --packet must be specified when using nth mode");
+            return incomplete("--every and --packet must be specified when using nth mode");
         }
         (true, _, Some((every, _))) if packet >= every => return packet_range(),
         (true, _, Some((every, invert))) => {
@@ -68,7 +68,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
 }
 
 fn packet_range<T>() -> Result<T, XtError> {
-    parameter("the --packet p must be 0 <= p <= n-1")
+    incomplete("the --packet p must be 0 <= p <= n-1")
 }
 
 fn fraction(given: &Given) -> Result<f64, XtError> {

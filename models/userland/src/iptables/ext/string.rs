@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_string::StringMatch;
 use glassnet_kernel::tables::xt::Match;
 
-use super::words::{conflicts, parameter, truncated};
+use super::words::{conflicts, incomplete, parameter, truncated};
 use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
@@ -56,7 +56,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     }
     conflicts(NAME, given, &[("string", &["hex-string"])])?;
     if !has_pattern {
-        return parameter("STRING match: You must specify `--string' or `--hex-string'");
+        return incomplete("STRING match: You must specify `--string' or `--hex-string'");
     }
     x6::mandatory(NAME, given, "algo")?;
     Ok(Match::new(with))

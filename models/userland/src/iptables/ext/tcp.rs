@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_tcpudp::Tcp;
 use glassnet_kernel::tables::xt::Match;
 use glassnet_kernel::tables::xt::Ports;
-use glassnet_wire::ipv4::IPPROTO_TCP;
+use glassnet_wire::ipv4::{IPPROTO_TCP, IPPROTO_UDP};
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG};
 
 use super::words::parameter;
@@ -30,7 +30,7 @@ pub const EXT: MatchExt = MatchExt {
     drawn: (1, drawn),
 };
 
-/// A port by number or by the name of a service of this protocol.
+/// A port by number or by the name of a service of this protocol: TCP, UDP or SCTP.
 ///
 /// # Errors
 ///
@@ -38,7 +38,11 @@ pub const EXT: MatchExt = MatchExt {
 pub fn port(text: &str, proto: u8) -> Result<u16, XtError> {
     let by_name = || {
         let (tcp, udp) = services::ports_by_name(text);
-        if proto == IPPROTO_TCP { tcp } else { udp }
+        match proto {
+            IPPROTO_TCP => tcp,
+            IPPROTO_UDP => udp,
+            _ => services::sctp_port_by_name(text),
+        }
     };
     match x6::strtoui(text, 0, 0xffff).map(|port| port as u16).or_else(by_name) {
         Some(port) => Ok(port),
@@ -158,8 +162,12 @@ pub fn show_ports(ports: &Ports, option: &str, style: Style, proto: u8, out: &mu
 }
 
 fn push_port(port: u16, numeric: bool, proto: u8, out: &mut String) {
-    let name = if proto == IPPROTO_TCP { services::tcp_port_name } else { services::udp_port_name };
-    match name(port).filter(|_| !numeric) {
+    let name = match proto {
+        IPPROTO_TCP => services::tcp_port_name(port),
+        IPPROTO_UDP => services::udp_port_name(port),
+        _ => services::sctp_port_name(port),
+    };
+    match name.filter(|_| !numeric) {
         Some(name) => *out += name,
         None => {
             let _ = write!(out, "{port}");

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_tcpmss::TcpmssTg;
 use glassnet_kernel::tables::xt::Target;
 
-use super::words::parameter;
+use super::words::incomplete;
 use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The extension.
@@ -29,7 +29,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
     }
     match found {
         Some(found) => Ok(Target::new(found)),
-        None => parameter("TCPMSS target: At least one parameter is required"),
+        None => incomplete("TCPMSS target: At least one parameter is required"),
     }
 }
 

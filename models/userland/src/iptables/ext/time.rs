@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_time::Time;
 use glassnet_kernel::tables::xt::Match;
 
-use super::words::{conflicts, parameter};
+use super::words::{conflicts, incomplete, parameter};
 use super::{Context, Draw, Given, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
@@ -69,7 +69,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
     }
     conflicts(NAME, given, &[("utc", &["localtz", "kerneltz"]), ("localtz", &["kerneltz"])])?;
     if with.contiguous && with.daytime_start < with.daytime_stop {
-        return parameter("time: --contiguous only makes sense when stoptime is smaller than starttime");
+        return incomplete("time: --contiguous only makes sense when stoptime is smaller than starttime");
     }
     Ok(Match::new(with))
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_dscp::{TosMt, TosTg};
 use glassnet_kernel::tables::xt::{Match, TableName, Target};
 
-use super::words::{conflicts, parameter};
+use super::words::{conflicts, incomplete, parameter};
 use super::{Context, Draw, DrawnTarget, Given, Maker, MatchExt, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The match.
@@ -97,7 +97,7 @@ fn parse_target(given: &[Given], _: &Context) -> Result<Target, XtError> {
         };
         found = Some(TosTg { value, mask });
     }
-    let Some(found) = found else { return parameter("TOS: An action is required") };
+    let Some(found) = found else { return incomplete("TOS: An action is required") };
     conflicts(
         "TOS",
         given,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_hl::{TtlMt, TtlMtMode};
 use glassnet_kernel::tables::xt::Match;
 
-use super::words::{canonical, conflicts, parameter};
+use super::words::{canonical, conflicts, incomplete};
 use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
 /// The extension.
@@ -32,7 +32,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {
         found = Some(TtlMt { mode, ttl: x6::uint("ttl", option, 0, 255)? as u8 });
     }
     let Some(found) = found else {
-        return parameter("TTL match: You must specify one of `--ttl-eq', `--ttl-lt', `--ttl-gt");
+        return incomplete("TTL match: You must specify one of `--ttl-eq', `--ttl-lt', `--ttl-gt");
     };
     conflicts("ttl", &given, &[("ttl-lt", &["ttl-gt", "ttl-eq"]), ("ttl-gt", &["ttl-eq"])])?;
     Ok(Match::new(found))

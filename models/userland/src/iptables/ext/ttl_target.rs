@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_hl::{TtlTg, TtlTgMode};
 use glassnet_kernel::tables::xt::{TableName, Target};
 
-use super::words::{conflicts, parameter};
+use super::words::{conflicts, incomplete};
 use super::{Context, Draw, DrawnTarget, Given, Maker, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// The extension.
@@ -28,8 +28,8 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
         };
         found = Some(TtlTg { mode, ttl: x6::uint("TTL", option, min, 255)? as u8 });
     }
-    let Some(found) = found else { return parameter("TTL: You must specify an action") };
-    conflicts("TTL", given, &[("ttl-set", &["ttl-inc", "ttl-dec"]), ("ttl-inc", &["ttl-dec"])])?;
+    let Some(found) = found else { return incomplete("TTL: You must specify an action") };
+    conflicts("TTL", given, &[("ttl-set", &["ttl-inc", "ttl-dec"]), ("ttl-dec", &["ttl-inc"])])?;
     Ok(Target::new(found))
 }
 

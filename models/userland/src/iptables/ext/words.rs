@@ -14,6 +14,15 @@ pub fn parameter<T>(text: impl Into<String>) -> Result<T, XtError> {
     Err(XtError::Parameter(text.into()))
 }
 
+/// An error that the real tool finds when all options were read.
+///
+/// # Errors
+///
+/// Always this one.
+pub fn incomplete<T>(text: impl Into<String>) -> Result<T, XtError> {
+    Err(XtError::Final(text.into()))
+}
+
 /// `EXT: Bad value for "--X" option: "VALUE"` (`XTF_BAD_VALUE`).
 ///
 /// # Errors
@@ -33,10 +42,8 @@ pub fn conflicts(ext: &str, given: &[Given], table: &[(&str, &[&str])]) -> Resul
     let is_given = |name: &str| given.iter().any(|given| given.name == name);
     for (name, others) in table.iter().filter(|row| is_given(row.0)) {
         if let Some(other) = others.iter().find(|other| is_given(other)) {
-            return x6::error(
-                ext,
-                &format!("option \"--{name}\" cannot be used together with \"--{other}\"."),
-            );
+            let text = format!("option \"--{name}\" cannot be used together with \"--{other}\".");
+            return incomplete(format!("{ext}: {text}\n"));
         }
     }
     Ok(())
@@ -151,6 +158,17 @@ pub fn ipaddr(text: &str) -> Option<Ipv4Addr> {
     parts.next().is_none().then_some(bytes.into())
 }
 
+/// The extensions that may have [`warnings`].
+pub const WITH_WARNINGS: [&str; 2] = ["iprange", "physdev"];
+
+/// A warning of target `ext`, with its newline, when all its options were accepted.
+pub fn final_warning(ext: &str, given: &[Given]) -> Option<&'static str> {
+    let has_range = ext == "NFLOG" && given.iter().any(|given| given.name == "nflog-range");
+    has_range.then_some(
+        "warn: --nflog-range has never worked and is no longer supported, please use --nflog-size instead\n",
+    )
+}
+
 /// Warnings of extension `ext` for options that it accepts, a line each.
 pub fn warnings(ext: &str, given: &[Given]) -> Vec<String> {
     let mut lines = Vec::new();
@@ -165,10 +183,6 @@ pub fn warnings(ext: &str, given: &[Given]) -> Vec<String> {
                     lines.push(format!("xt_iprange: range {low}-{high} is reversed and will never match"));
                 }
             }
-            ("NFLOG", "nflog-range") => lines.push(
-                "warn: --nflog-range has never worked and is no longer supported, please use --nflog-size instead"
-                    .to_owned(),
-            ),
             ("physdev", "physdev-in" | "physdev-out") if value.contains([' ', '/']) => {
                 lines.push(format!(
                     "Warning: weird character in interface `{value}' ('/' and ' ' are not allowed by the kernel)."

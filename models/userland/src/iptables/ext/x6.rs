@@ -25,32 +25,12 @@ pub fn error<T>(ext: &str, text: &str) -> Result<T, XtError> {
 pub fn mandatory<'a>(ext: &str, given: &'a [Given], name: &str) -> Result<&'a Given, XtError> {
     match given.iter().find(|given| given.name == name) {
         Some(given) => Ok(given),
-        None => error(ext, &format!("option \"--{name}\" must be specified")),
+        None => Err(XtError::Final(format!("{ext}: option \"--{name}\" must be specified\n"))),
     }
-}
-
-/// Refuses two options that exclude each other.
-///
-/// # Errors
-///
-/// Two different options of `names` are given.
-pub fn exclusive(ext: &str, given: &[Given], names: &[&str]) -> Result<(), XtError> {
-    let mut first = None;
-    for option in given.iter().filter(|given| names.contains(&given.name)) {
-        match first {
-            Some(before) if before != option.name => {
-                let text =
-                    format!("option \"--{}\" cannot be used together with \"--{before}\".", option.name);
-                return error(ext, &text);
-            }
-            _ => first = Some(option.name),
-        }
-    }
-    Ok(())
 }
 
 /// The number at the start of `text` as `strtoull(3)` with base 0 (decimal, `0x…`, `0…`), and the rest; `None` without
-/// digits, or if negative. Overflow gives [`u64::MAX`].
+/// digits, if negative, or if it does not fit.
 pub fn strtoul(text: &str) -> Option<(u64, &str)> {
     let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let text = text.strip_prefix('+').unwrap_or(text);
@@ -63,7 +43,7 @@ pub fn strtoul(text: &str) -> Option<(u64, &str)> {
     };
     let end = digits.find(|letter: char| !letter.is_digit(base)).unwrap_or(digits.len());
     let (digits, rest) = digits.split_at(end);
-    (!digits.is_empty()).then(|| (u64::from_str_radix(digits, base).unwrap_or(u64::MAX), rest))
+    Some((u64::from_str_radix(digits, base).ok()?, rest))
 }
 
 /// A number between `min` and `max` without trailing characters (`xtables_strtoui`).

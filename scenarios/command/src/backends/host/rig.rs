@@ -40,6 +40,7 @@ done 2>/dev/null
 conntrack -F 2>/dev/null
 ip neigh flush all
 ipset flush; ipset destroy
+nfacct flush
 ip route flush cache";
 
 impl Router {

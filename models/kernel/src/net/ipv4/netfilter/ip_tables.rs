@@ -14,6 +14,7 @@ use crate::hook::{HookOps, Verdict};
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::netfilter::ip_route_me_harder;
+use crate::net::ipv4::netfilter::nf_dup_ipv4::nf_dup_ipv4_send;
 use crate::net::netfilter::nf_log_syslog::nf_log_trace;
 use crate::note::{AtRule, Note, Outcome, Part, RuleNote};
 use crate::tables::drop_reason::DropReason;
@@ -117,22 +118,27 @@ pub fn ipt_do_table(cx: &mut Cx, skb: SkbId, state: HookState, variant: Variant,
         let detail = cx.observed && cx.trace.level == Level::Detail;
         let Some(iph) = cx.skbs.header::<Ipv4Hdr>(skb, at).copied() else { return Verdict::Accept };
         let Some(mut table) = cx.k.netns[state.netns].xt.take(variant, name) else { return Verdict::Accept };
-        let verdict = match table.entries[state.hook as usize] {
+        let (verdict, copied) = match table.entries[state.hook as usize] {
             Some(base) => {
                 let (thoff, fragoff) = (at + iph.header_len() as u32, iph.fragment_offset() as u16);
-                let par = Par { skb, state, table: name, variant, iph, thoff, fragoff, hotdrop: false };
+                let (hotdrop, copied) = (false, false);
+                let par = Par { skb, state, table: name, variant, iph, thoff, fragoff, hotdrop, copied };
                 if detail {
                     observe_table(cx, &mut table, state.netns, variant);
                 }
                 let key = if detail { None } else { key(cx, &mut table, &par) };
                 let mut walk = Walk { table: &mut table, par, base, chain: base, next: 0, key, detail };
                 let verdict = walk.run(cx);
+                let copied = walk.par.copied;
                 table.stack.clear();
-                verdict
+                (verdict, copied)
             }
-            None => Verdict::Accept,
+            None => (Verdict::Accept, false),
         };
         cx.k.netns[state.netns].xt.put(variant, table);
+        if copied {
+            nf_dup_ipv4_send(cx, state.netns);
+        }
         verdict
     })
 }

@@ -12,7 +12,7 @@ use crate::module::Module;
 use crate::tables::fib_trie::Flow;
 use crate::tables::netfilter::Hook;
 use crate::tables::route_types::RouteType;
-use crate::tables::xt::{TableName, Variant};
+use crate::tables::xt::{Rule, TableName, Variant};
 
 /// `rpfilter`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl XtMatch for Rpfilter {
         Limits::hooks(Hook::PreRouting.bit())
     }
 
-    fn check(&self, place: Place) -> Result<(), Refused> {
+    fn check(&self, place: Place, _: &Rule) -> Result<(), Refused> {
         if matches!(place.table, TableName::Raw | TableName::Mangle) {
             return Ok(());
         }

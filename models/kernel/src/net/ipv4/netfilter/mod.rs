@@ -3,10 +3,13 @@
 //! Kernel: net/ipv4/netfilter.c
 
 pub mod ip_tables;
+pub mod ipt_ah;
+pub mod ipt_ecn;
 pub mod ipt_icmp;
 pub mod ipt_reject;
 pub mod ipt_rpfilter;
 pub mod nf_defrag_ipv4;
+pub mod nf_dup_ipv4;
 pub mod nf_reject_ipv4;
 
 use std::net::Ipv4Addr;
