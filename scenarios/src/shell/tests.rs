@@ -334,3 +334,36 @@ fn settings_and_sleeps_as_the_real_programs() {
     let error = session().run("node1", "sleep infinity").expect_err("a day is the limit").to_string();
     assert_eq!(error, "the command did not end within 24 hours of virtual time");
 }
+
+#[test]
+fn addresses_last_as_long_as_they_may() {
+    let shown = |flags: &str, valid: &str, preferred: &str| {
+        format!(
+            "    inet 10.1.1.1/24 scope global {flags}v0\n       valid_lft {valid} preferred_lft {preferred}\n"
+        )
+    };
+    check(&[
+        ("ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up", "", 0),
+        ("ip addr add 10.1.1.1/24 dev v0 valid_lft 3", "preferred_lft is greater than valid_lft\n", 1),
+        (
+            "ip addr add 10.1.1.1/24 dev v0 valid_lft 2 preferred_lft 1; ip route",
+            "10.1.1.0/24 dev v0 proto kernel scope link src 10.1.1.1 \n",
+            0,
+        ),
+        ("ip addr show v0 | tail -n 2", &shown("dynamic ", "2sec", "1sec"), 0),
+        ("sleep 1.5; ip addr show v0 | tail -n 2", &shown("deprecated dynamic ", "1sec", "0sec"), 0),
+        ("sleep 1; ip -br addr show v0; ip route", "v0@v1            UP             \n", 0),
+        ("ip addr add 10.1.1.1/24 dev v0 valid_lft 5 preferred_lft 0; ip addr add 10.1.1.2/24 dev v0", "", 0),
+        (
+            "sleep 3; ip addr change 10.1.1.1/24 dev v0; sleep 10; ip -br addr show v0",
+            "v0@v1            UP             10.1.1.1/24 10.1.1.2/24 \n",
+            0,
+        ),
+        (
+            "ip addr change 10.1.1.1/24 dev v0 valid_lft 200 preferred_lft 100; sleep 105; ip addr show v0 | grep -c deprecated",
+            "1\n",
+            0,
+        ),
+        ("sleep 110; ip -br addr show v0", "v0@v1            UP             \n", 0),
+    ]);
+}
