@@ -5,7 +5,7 @@
 //! | 24 h of virtual time | a prompt | [`TIME_LIMIT`] |
 //! | 1,000,000 commands, 200,000 loop iterations | a machine's shell | [`COMMAND_LIMIT`], [`LOOP_LIMIT`] |
 //! | 16 functions, sourced files and child shells | that call each other | bashkit |
-//! | 48 MB of stack | `eval` that run each other, at least 500 | [`DEPTH`] |
+//! | 48 MB of stack | `eval` that run each other, more than 500 | [`DEEP`] |
 //! | 10 programs | that start each other, as `ip netns exec x bash` | [`PROGRAM_DEPTH`] |
 //! | 1,000 `(` and `!` | of `[`, `test`, `expr`, `find` | [`OPERATORS`] |
 //! | 256 jobs | in the background | [`JOB_LIMIT`] |
@@ -25,8 +25,10 @@ pub const TIME_LIMIT: Nanos = Nanos::from_secs(86_400);
 const LOOP_LIMIT: usize = 200_000;
 /// Commands of a shell.
 const COMMAND_LIMIT: usize = 1_000_000;
-/// Stack of nested commands, MB.
-const DEPTH: usize = 48;
+/// Stack for nested commands, bytes, of a thread that may have 2 MB.
+const SHALLOW: usize = 1_250_000;
+/// Stack for nested commands, bytes, inside [`on_deep_stack`].
+const DEEP: usize = 48_000_000;
 /// Programs that start each other.
 pub(super) const PROGRAM_DEPTH: usize = 10;
 /// Parentheses and negations among the arguments of a command that reads them by recursion.
@@ -37,10 +39,6 @@ const JOB_LIMIT: usize = 256;
 const FILE_LIMIT: u64 = 100_000_000;
 /// Bytes of all files of a machine.
 const DISK_LIMIT: u64 = 500_000_000;
-
-/// Stack of a thread that polls shells, bytes: [`DEPTH`], and room for one command more.
-#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
-pub(super) const STACK: usize = 64 << 20;
 
 /// Limits of a shell: no wall-clock time, so that runs are reproducible; counts end endless scripts.
 pub(super) fn execution() -> ExecutionLimits {
@@ -67,13 +65,14 @@ pub(super) fn disk() -> FsLimits {
 
 /// What bashkit says of a command that [`bound`] stops; with bash's words for it.
 pub(super) fn as_bash_says(text: &str) -> String {
-    let words = format!("more than {OPERATORS} parentheses and negations, or {DEPTH} MB of stack");
+    let words =
+        format!("nested too deeply: more than {OPERATORS} parentheses and negations, or no stack is left");
     text.replace("cancelled by before_tool hook", &words)
 }
 
 thread_local! {
-    /// Where the stack of a thread that polls shells begins; 0 elsewhere.
-    static BOTTOM: Cell<usize> = const { Cell::new(0) };
+    /// Where the stack of the shells that are polled on this thread begins, and how much of it they may use.
+    static STACK: Cell<(usize, usize)> = const { Cell::new((0, SHALLOW)) };
 }
 
 fn stack_pointer() -> usize {
@@ -81,20 +80,37 @@ fn stack_pointer() -> usize {
     std::ptr::from_ref(&here).addr()
 }
 
-/// Shells are polled on this thread from now on.
-#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+/// Shells are polled from here on.
 pub(super) fn begin_stack() {
-    BOTTOM.set(stack_pointer());
+    STACK.set((stack_pointer(), STACK.get().1));
+}
+
+/// Runs `work` on a thread whose stack has room for deeply nested commands.
+///
+/// # Errors
+///
+/// There is no room for a thread.
+#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        // A third more, for what one command takes.
+        let thread = std::thread::Builder::new().stack_size(DEEP / 3 * 4).spawn_scoped(scope, || {
+            STACK.set((0, DEEP));
+            work()
+        })?;
+        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// Ends what would nest so deeply that the stack of this process overflows.
 pub(super) fn bound(builder: BashBuilder) -> BashBuilder {
     builder.before_tool(Box::new(|event: ToolEvent| {
-        let used = BOTTOM.get().saturating_sub(stack_pointer());
+        let (bottom, most) = STACK.get();
+        let used = bottom.saturating_sub(stack_pointer());
         let operators =
             || event.args.iter().filter(|arg| ["(", "\\(", "!", "-not"].contains(&arg.as_str())).count();
         let recursive = ["[", "test", "expr", "find"].contains(&event.name.as_str());
-        match used > DEPTH << 20 || recursive && operators() > OPERATORS {
+        match used > most || recursive && operators() > OPERATORS {
             true => HookAction::Cancel(String::new()),
             false => HookAction::Continue(event),
         }

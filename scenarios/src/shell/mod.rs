@@ -36,6 +36,8 @@ use glassnet_sim::Nanos;
 use glassnet_userland::process::{SharedWorld, Sleepers};
 use thiserror::Error;
 
+#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+pub use limits::on_deep_stack;
 pub use live::is_complete;
 pub use terminal::Watcher;
 
@@ -149,7 +151,8 @@ impl Session {
         shell.submit(command);
         self.world().reset_limit();
         let deadline = self.world().now() + TIME_LIMIT;
-        let ended = with_deep_stack(|| self.until_prompt(machine, deadline));
+        limits::begin_stack();
+        let ended = self.until_prompt(machine, deadline);
         let shell = self.machines.get_mut(machine).ok_or(ShellError::UnknownMachine(machine.to_string()))?;
         let output = String::from_utf8_lossy(&shell.machine.terminal.take()).into_owned();
         match ended {
@@ -253,26 +256,6 @@ impl Shell {
             }
         }
     }
-}
-
-/// Polls shells on a thread of their own: those that start each other take more stack than a caller's thread may have.
-#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
-fn with_deep_stack(poll: impl FnOnce() -> Result<i32, ShellError> + Send) -> Result<i32, ShellError> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(limits::STACK).spawn_scoped(scope, || {
-            limits::begin_stack();
-            poll()
-        });
-        let thread =
-            thread.map_err(|error| ShellError::Limit(format!("no thread for the shell: {error}")))?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-/// There are no threads.
-#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
-fn with_deep_stack(poll: impl FnOnce() -> Result<i32, ShellError>) -> Result<i32, ShellError> {
-    poll()
 }
 
 /// Runs a machine's shell until `exit`.

@@ -266,7 +266,8 @@ fn a_program_that_never_waits_can_be_ended() {
 fn deep_recursion_ends_with_an_error() {
     let many = |sign: &str, count: usize| vec![sign; count].join(" ");
     let (parentheses, negations) = (many("'('", 20_000), many("!", 5_000));
-    let eval = "bash: eval: more than 1000 parentheses and negations, or 48 MB of stack\n";
+    let eval =
+        "bash: eval: nested too deeply: more than 1000 parentheses and negations, or no stack is left\n";
     let started = "bash: not started: more than 10 programs that start each other\n";
     let memory = "ss: bison bellows (while parsing filter): \"memory exhausted!\" Sorry.";
     let mut session = session();
@@ -275,9 +276,9 @@ fn deep_recursion_ends_with_an_error() {
         ("sudo bash -c 'x=\"eval \\$x\"; eval $x' 2>&1", "bash: line 1: eval: ", 1),
         ("ip netns add a; echo 'ip netns exec a bash /root/s' >s; bash s", started, 126),
         ("echo 'timeout 5 bash /root/s' >s; bash s", started, 126),
-        (&format!("[ {parentheses} 1 ]"), "bash: [: more than 1000 parentheses", 1),
-        (&format!("expr {parentheses} 1"), "bash: expr: more than 1000 parentheses", 1),
-        (&format!("find / {negations} -name x"), "bash: find: more than 1000 parentheses", 1),
+        (&format!("[ {parentheses} 1 ]"), "bash: [: nested too deeply: more than 1000", 1),
+        (&format!("expr {parentheses} 1"), "bash: expr: nested too deeply: more than 1000", 1),
+        (&format!("find / {negations} -name x"), "bash: find: nested too deeply: more than 1000", 1),
         (&format!("ss -t {parentheses} 2>&1 | head -n 1"), memory, 0),
         (&format!("ss -t {negations} 2>&1 | head -n 1"), memory, 0),
         ("for i in $(seq 1 10001); do sleep 0; A=1 true; done; echo $i", "10001\n", 0),
