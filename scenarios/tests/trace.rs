@@ -50,6 +50,44 @@ fn with_snapshots(test: impl FnOnce()) {
     settings.bind(test);
 }
 
+/// The answer of a host without a listener is told only if it leaves.
+#[test]
+fn an_answer_that_is_dropped_does_not_go_back() {
+    let lesson = |rules: &str| {
+        lesson(&format!(
+            "---\ntitle: t\ntopology: {{ nodes: {{ n: {{}}, w: {{}} }}, links: [{{ endpoints: [\"n:eth0\", \"w:eth0\"] }}] }}\n---\n\
+             ```console\nn# ip addr add 192.168.0.2/24 dev eth0; ip link set eth0 up\nw# ip addr add 192.168.0.1/24 dev eth0; \
+             ip link set eth0 up\n{rules}\n```\n"
+        ))
+    };
+    let ask = |rules: &str, protocol: &str| {
+        let question = question(&format!("-s 192.168.0.1 -d 192.168.0.2 -p 80 --protocol {protocol}"));
+        trace::ask(&lesson(rules), SEED, &question, None).expect("it can be asked")
+    };
+    for (rules, protocol, end, lost) in [
+        ("n# true", "tcp", "a reset goes back", false),
+        ("n# true", "udp", "ICMP port unreachable goes back", false),
+        ("n# iptables -P OUTPUT DROP", "tcp", "its reset is dropped by", true),
+        ("n# iptables -A OUTPUT -p icmp -j DROP", "udp", "its ICMP port unreachable is dropped by", true),
+        ("w# iptables -A INPUT -p tcp -j DROP", "tcp", "its reset is dropped by", true),
+        (
+            "n# iptables -t raw -A OUTPUT -j DROP; ip route del 192.168.0.0/24",
+            "tcp",
+            "no reset goes back",
+            false,
+        ),
+    ] {
+        let answer = ask(rules, protocol);
+        assert!(answer.verdict.text.contains(end), "{rules}: {}", answer.verdict.text);
+        assert_eq!(
+            answer.answers.iter().any(|reply| reply.lost.is_some()),
+            lost,
+            "{rules}: {:?}",
+            answer.answers
+        );
+    }
+}
+
 /// Name, question, how it ends.
 const WAYS: &[(&str, &str, Ending)] = &[
     ("published", "-s 10.0.0.2 -d 192.0.2.1 -p 80", Ending::Delivered),

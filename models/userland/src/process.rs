@@ -169,6 +169,13 @@ struct SignalState {
     wakers: Vec<Waker>,
 }
 
+/// Keeps a waker once.
+fn remember(wakers: &mut Vec<Waker>, waker: &Waker) {
+    if !wakers.iter().any(|known| known.will_wake(waker)) {
+        wakers.push(waker.clone());
+    }
+}
+
 /// Signals of a process.
 #[derive(Default)]
 pub struct Signals {
@@ -202,7 +209,7 @@ impl Signals {
         let mut state = self.lock();
         let fatal = state.pending.iter().copied().find(|signal| !state.caught.contains(signal));
         if fatal.is_none() {
-            state.wakers.push(waker.clone());
+            remember(&mut state.wakers, waker);
         }
         fatal
     }
@@ -212,7 +219,7 @@ impl Signals {
         let mut state = self.lock();
         let at = state.pending.iter().position(|signal| state.caught.contains(signal));
         if at.is_none() {
-            state.wakers.push(waker.clone());
+            remember(&mut state.wakers, waker);
         }
         at.map(|at| state.pending.remove(at))
     }
@@ -233,7 +240,7 @@ impl Sleepers {
 
     /// Registers a waker for the next [`Sleepers::wake_all`].
     pub fn register(&self, waker: &Waker) {
-        self.wakers.lock().unwrap_or_else(|e| e.into_inner()).push(waker.clone());
+        remember(&mut self.wakers.lock().unwrap_or_else(|e| e.into_inner()), waker);
     }
 }
 

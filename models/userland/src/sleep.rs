@@ -34,7 +34,10 @@ async fn sleep(process: &mut Process) -> i32 {
     }
 }
 
-/// A duration in coreutils' format: a decimal number of seconds, or with a unit `s`, `m`, `h`, `d`.
+/// A span without an end: 500 years, as long as a number of nanoseconds can say.
+const FOREVER: Nanos = Nanos(u64::MAX / 2);
+
+/// A duration in coreutils' format: a decimal number of seconds or `infinity`, or with a unit `s`, `m`, `h`, `d`.
 pub fn parse_span(text: &str) -> Option<Nanos> {
     let (number, unit) = match text.char_indices().last()? {
         (_, digit) if digit.is_ascii_digit() || digit == '.' => (text, 1.0),
@@ -42,13 +45,18 @@ pub fn parse_span(text: &str) -> Option<Nanos> {
         (at, 'm') => (&text[..at], 60.0),
         (at, 'h') => (&text[..at], 3_600.0),
         (at, 'd') => (&text[..at], 86_400.0),
+        (_, 'f' | 'F' | 'y' | 'Y') => (text, 1.0),
         _ => return None,
     };
-    if !number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+    if ["inf", "infinity"].contains(&number.to_ascii_lowercase().as_str()) {
+        return Some(FOREVER);
+    }
+    // A number as strtod reads it: also 1e3, but not NaN.
+    if !number.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte)) {
         return None;
     }
-    let seconds: f64 = number.parse().ok()?;
-    Some(Nanos((seconds * unit * 1e9) as u64))
+    let seconds: f64 = number.parse().ok().filter(|seconds| *seconds >= 0.0)?;
+    Some(Nanos(((seconds * unit * 1e9) as u64).min(FOREVER.0)))
 }
 
 #[cfg(test)]
@@ -72,6 +80,12 @@ mod tests {
             ("x", None),
             ("-1", None),
             ("1y", None),
+            ("1e2", Some(100_000_000_000)),
+            ("infinity", Some(FOREVER.0)),
+            ("INFm", Some(FOREVER.0)),
+            ("1e99d", Some(FOREVER.0)),
+            ("nan", None),
+            ("f", None),
             ("s", None),
         ]);
     }

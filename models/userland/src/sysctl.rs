@@ -106,12 +106,13 @@ async fn run(process: &mut Process) -> i32 {
     let mut status = 0;
     for word in &parsed.operands {
         if !opts.write && !word.contains('=') {
-            status |= show(process, &opts, word);
+            // Unknown names are counted, settings that failed are not.
+            status += show(process, &opts, word);
         } else if let Some(setting) = split(word) {
             status |= set(process, &opts, setting);
         } else {
             invalid_syntax(process, "command line", 0);
-            return 1;
+            status |= 1;
         }
     }
     status

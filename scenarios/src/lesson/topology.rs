@@ -204,7 +204,7 @@ impl Checker<'_> {
             && name != "."
             && name != ".."
             && name.chars().all(plain)
-            && name != "lo"
+            && !["lo", "all", "default"].contains(&name)
         {
             return Ok(());
         }
@@ -212,7 +212,7 @@ impl Checker<'_> {
             span,
             format!("{name:?} cannot be the name of a network card"),
             "not a name",
-            "1 to 15 bytes without blanks, `/` and `:`, and not `.`, `..` or `lo`",
+            "1 to 15 bytes without blanks, `/` and `:`, and not `.`, `..`, `lo`, `all` or `default`",
         ))
     }
 

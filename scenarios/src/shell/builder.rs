@@ -2,20 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bashkit::{
-    Bash, Builtin, BuiltinRegistry, CommandResolver, ExecutionLimits, MemoryLimits, SessionLimits,
-};
+use bashkit::{Bash, Builtin, BuiltinRegistry, CommandResolver, SessionLimits};
 
 use super::files::MachineFs;
+use super::limits;
 use super::machine::Place;
 use super::prompt::NotFound;
-
-/// Maximum number of loop iterations of a shell; more count as an endless loop.
-pub const LOOP_LIMIT: usize = 200_000;
-/// Maximum number of commands of a shell.
-pub const COMMAND_LIMIT: usize = 1_000_000;
 
 /// Builtins of bash 5.2.
 const SHELL_COMMANDS: &str = ". : [ alias bg break builtin caller cd command compgen complete compopt continue \
@@ -40,23 +33,6 @@ pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 /// Commands on Debian's `PATH`, other than our programs.
 pub(super) fn file_commands() -> impl Iterator<Item = &'static str> {
     FILE_COMMANDS.split_whitespace()
-}
-
-/// Limits of a shell: no wall-clock time, so that runs are reproducible; counts end endless scripts.
-fn limits() -> ExecutionLimits {
-    ExecutionLimits::cli()
-        .max_commands(COMMAND_LIMIT)
-        .max_loop_iterations(LOOP_LIMIT)
-        .max_total_loop_iterations(LOOP_LIMIT)
-        .max_work_units(u64::MAX / 4)
-        .max_aggregate_input_bytes(u64::MAX / 4)
-        .max_live_intermediate_bytes(1 << 30)
-        .parser_timeout(Duration::from_secs(3600))
-}
-
-/// bashkit counts a variable in front of a command (`A=1 true`) anew each time, so variables are bounded by bytes alone.
-fn memory_limits() -> MemoryLimits {
-    MemoryLimits::new().max_variable_count(usize::MAX).max_total_variable_bytes(1 << 30)
 }
 
 /// A shell at `place`.
@@ -87,16 +63,16 @@ pub(super) fn bash_with(
         .username("root")
         .hostname(place.machine.name.as_str())
         .fixed_epoch(glassnet_userland::process::BOOT_TIME as i64)
-        .limits(limits())
+        .limits(limits::execution())
         .session_limits(SessionLimits::unlimited())
-        .memory_limits(memory_limits())
+        .memory_limits(limits::memory())
         .builtin_filter(|name| listed(SHELL_COMMANDS, name) || listed(FILE_COMMANDS, name))
         .builtin_registry(registry)
         .command_resolver(Arc::new(Unknown));
     for (name, value) in env {
         builder = builder.env(name, value);
     }
-    let mut bash = builder.build();
+    let mut bash = limits::bound(builder).build();
     bash.set_interactive(true);
     // bashkit's user has the id 1000, and read-only variables cannot be assigned.
     let mut state = bash.shell_state();

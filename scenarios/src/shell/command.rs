@@ -16,6 +16,7 @@ use glassnet_userland::process::{self, Boxed, Child, Input, Output, Process, Pro
 
 use super::builder;
 use super::files::{MachineFs, ProgramFiles};
+use super::limits::{self, PROGRAM_DEPTH};
 use super::live::{self, Job};
 use super::machine::Place;
 
@@ -53,9 +54,14 @@ async fn start(place: &Place, program: &'static Program, child: Child, job: Opti
     let machine = &place.machine;
     let name = child.argv.first().cloned().unwrap_or_default();
     let _listed = machine.programs.list(&name, job, child.signals.clone());
-    let is_background = place.is_background || job.is_some();
-    let place =
-        Place { netns: child.netns, signals: Some(child.signals.clone()), is_background, ..place.clone() };
+    let (is_background, depth) = (place.is_background || job.is_some(), place.depth + 1);
+    let place = Place {
+        netns: child.netns,
+        signals: Some(child.signals.clone()),
+        is_background,
+        depth,
+        ..place.clone()
+    };
     let mut process = Process {
         world: machine.world.clone(),
         machine: machine.id,
@@ -141,6 +147,15 @@ impl Spawner for ShellSpawner {
 
     fn spawn(&self, child: Child) -> Boxed<'_, i32> {
         Box::pin(async move {
+            if self.place.depth >= PROGRAM_DEPTH {
+                let name = child.argv.first().map_or("", String::as_str);
+                let text = format!(
+                    "{name}: not started: more than {PROGRAM_DEPTH} programs that start each other\n"
+                );
+                // Nobody is told when standard error is closed.
+                let _ = child.stderr.write(text.as_bytes()).await;
+                return 126;
+            }
             let name = child.argv.first().and_then(|name| command_name(name));
             match name.and_then(glassnet_userland::program) {
                 Some(program) => start(&self.place, program, child, None).await,
@@ -171,7 +186,10 @@ impl ShellSpawner {
             .execute("\"$@\"")
             .options(options)
             .stdout_fn(move |bytes| deliver(stdout.clone(), bytes))
-            .stderr_fn(move |bytes| deliver(stderr.clone(), bytes))
+            .stderr_fn(move |bytes| {
+                let text = limits::as_bash_says(&String::from_utf8_lossy(&bytes));
+                deliver(stderr.clone(), text.into_bytes())
+            })
             .await;
         match ended {
             Ok(result) => result.exit_code,

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bashkit::time::{SystemTime, UNIX_EPOCH};
@@ -27,6 +28,16 @@ const STUB: &str = "#!/bin/sh\n# bashkit builtin: ";
 const DIRECTORIES: &str = "/etc/iptables /etc/network /etc/sysctl.d /mnt /opt /run /srv /tmp /usr/local/bin /usr/local/sbin \
     /usr/share /var/lib /var/log /var/tmp";
 
+/// Gives all files the time of the installation.
+fn stamp_all(disk: &InMemoryFs) {
+    let snapshot = disk.snapshot();
+    for entry in snapshot.entries() {
+        let mut stamping = disk.set_modified_time(&entry.path, boot_time());
+        // An in-memory disk does not wait.
+        let _ = stamping.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+}
+
 /// Creates the files of a newly installed machine.
 pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
     let files = [
@@ -49,6 +60,7 @@ pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
     for name in super::builder::file_commands() {
         disk.add_file(format!("/usr/bin/{name}"), stub(name), 0o755);
     }
+    stamp_all(disk);
 }
 
 /// The files as seen from one namespace.
@@ -109,9 +121,9 @@ fn boot_time() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(BOOT_TIME)
 }
 
-/// Replaces the disk's times, which are the host's; all files are as old as the machine.
+/// Without the host's clock: on an installed disk, all files are as old as the machine.
 fn without_clock(metadata: Metadata) -> Metadata {
-    Metadata { modified: boot_time(), created: boot_time(), ..metadata }
+    Metadata { created: boot_time(), ..metadata }
 }
 
 fn metadata_of(node: &Node) -> Metadata {
@@ -162,6 +174,12 @@ impl MachineFs {
         }
     }
 
+    /// Gives a file of the disk the time of the change: bashkit gave it the host's.
+    async fn stamp(&self, path: &Path) -> bashkit::Result<()> {
+        let now = self.world(|world| world.now());
+        self.place.machine.disk.set_modified_time(path, boot_time() + Duration::from_nanos(now.0)).await
+    }
+
     /// Changes that the disk allows and the kernel's trees refuse.
     fn disk(&self, path: &Path) -> bashkit::Result<(&InMemoryFs, PathBuf)> {
         match owner(path) {
@@ -198,24 +216,28 @@ impl FileSystem for MachineFs {
                 let before = disk.stat(&path).await;
                 disk.write_file(&path, content).await?;
                 // bashkit makes a new file of it; the mode of an old one stays.
-                match before {
-                    Ok(before) => disk.chmod(&path, before.mode).await,
-                    Err(_) => Ok(()),
+                if let Ok(before) = before {
+                    disk.chmod(&path, before.mode).await?;
                 }
+                self.stamp(&path).await
             }
         }
     }
 
     async fn append_file(&self, path: &Path, content: &[u8]) -> bashkit::Result<()> {
         match owner(path) {
-            Owner::Disk(path) => self.place.machine.disk.append_file(&path, content).await,
+            Owner::Disk(path) => {
+                self.place.machine.disk.append_file(&path, content).await?;
+                self.stamp(&path).await
+            }
             _ => self.write_file(path, content).await,
         }
     }
 
     async fn mkdir(&self, path: &Path, recursive: bool) -> bashkit::Result<()> {
         let (disk, path) = self.disk(path)?;
-        disk.mkdir(&path, recursive).await
+        disk.mkdir(&path, recursive).await?;
+        self.stamp(&path).await
     }
 
     async fn remove(&self, path: &Path, recursive: bool) -> bashkit::Result<()> {
@@ -274,7 +296,8 @@ impl FileSystem for MachineFs {
 
     async fn symlink(&self, target: &Path, link: &Path) -> bashkit::Result<()> {
         let (disk, link) = self.disk(link)?;
-        disk.symlink(target, &link).await
+        disk.symlink(target, &link).await?;
+        self.stamp(&link).await
     }
 
     async fn read_link(&self, path: &Path) -> bashkit::Result<PathBuf> {
@@ -291,6 +314,18 @@ impl FileSystem for MachineFs {
     async fn chmod(&self, path: &Path, mode: u32) -> bashkit::Result<()> {
         let (disk, path) = self.disk(path)?;
         disk.chmod(&path, mode).await
+    }
+
+    async fn set_modified_time(&self, path: &Path, time: SystemTime) -> bashkit::Result<()> {
+        match owner(path) {
+            // bashkit's `touch` takes the host's clock for the present.
+            Owner::Disk(path) if time.elapsed().is_ok_and(|ago| ago < Duration::from_secs(1)) => {
+                self.stamp(&path).await
+            }
+            Owner::Disk(path) => self.place.machine.disk.set_modified_time(&path, time).await,
+            // Devices and what the kernel serves keep no time.
+            _ => self.stat(path).await.map(|_| ()),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn new(world: SharedWorld, id: MachineId, name: &str, sleepers: Arc<Sleepers>) -> Machine {
-        let disk = Arc::new(InMemoryFs::new());
+        let disk = Arc::new(InMemoryFs::with_limits(super::limits::disk()));
         super::files::furnish(&disk, name);
         Machine {
             world,
@@ -57,6 +57,8 @@ pub(super) struct Place {
     pub signals: Option<Arc<Signals>>,
     /// In a background job.
     pub is_background: bool,
+    /// How many programs started each other up to here.
+    pub depth: usize,
 }
 
 /// A running program.

@@ -6,7 +6,8 @@
 //! | `prompt.rs` | the loop that a machine's shell runs, `kill`, `jobs` |
 //! | `live.rs` | output while a program runs, background jobs |
 //! | `command.rs` | programs as commands; command lines that programs start |
-//! | `builder.rs` | which commands there are, limits |
+//! | `builder.rs` | which commands there are |
+//! | `limits.rs` | how far a shell goes |
 //! | `files.rs` | the files of a machine |
 //! | `clock/` | bashkit's clock |
 //! | `machine.rs`, `terminal.rs` | what the shells of one machine share |
@@ -17,6 +18,7 @@ mod builder;
 mod clock;
 mod command;
 mod files;
+mod limits;
 mod live;
 mod machine;
 mod prompt;
@@ -34,15 +36,14 @@ use glassnet_sim::Nanos;
 use glassnet_userland::process::{SharedWorld, Sleepers};
 use thiserror::Error;
 
-pub use builder::{COMMAND_LIMIT, LOOP_LIMIT};
+#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+pub use limits::on_deep_stack;
 pub use live::is_complete;
 pub use terminal::Watcher;
 
 use clock::Clock;
+use limits::TIME_LIMIT;
 use machine::{Machine, Place};
-
-/// Maximum virtual time of a prompt; more count as a program that never ends.
-pub const TIME_LIMIT: Nanos = Nanos::from_secs(86_400);
 
 /// Result of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +151,7 @@ impl Session {
         shell.submit(command);
         self.world().reset_limit();
         let deadline = self.world().now() + TIME_LIMIT;
+        limits::begin_stack();
         let ended = self.until_prompt(machine, deadline);
         let shell = self.machines.get_mut(machine).ok_or(ShellError::UnknownMachine(machine.to_string()))?;
         let output = String::from_utf8_lossy(&shell.machine.terminal.take()).into_owned();
@@ -202,7 +204,7 @@ impl Session {
         let now = {
             let mut world = self.world();
             while !world.take_wakeups() {
-                if world.now() > deadline {
+                if world.next_event_at().is_some_and(|at| at > deadline) {
                     return Err(ShellError::TooLong);
                 }
                 if !world.step().map_err(|endless| ShellError::Endless(endless.to_string()))? {
@@ -258,7 +260,8 @@ impl Shell {
 
 /// Runs a machine's shell until `exit`.
 fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String>> + Send>> {
-    let place = Place { machine: machine.clone(), netns: INIT_NET, signals: None, is_background: false };
+    let place =
+        Place { machine: machine.clone(), netns: INIT_NET, signals: None, is_background: false, depth: 0 };
     let more: Vec<(&str, Arc<dyn bashkit::Builtin>)> = vec![
         ("__glassnet_prompt", Arc::new(prompt::Next(machine.clone()))),
         ("__glassnet_status", Arc::new(prompt::Status)),

@@ -11,6 +11,7 @@ use bashkit::{Builtin, BuiltinContext, ExecResult, async_trait};
 use glassnet_userland::process::Signal;
 
 use super::files::WRITE_ERROR;
+use super::limits;
 use super::live::Job;
 use super::machine::Machine;
 
@@ -195,7 +196,7 @@ pub(super) fn as_bash_says(text: &str) -> String {
             format!("bash: echo: {WRITE_ERROR}{reason}")
         }
         // `time`: CPU time of simulated programs is not counted.
-        _ => line.replace("\tunavailable", "\t0m0.000s"),
+        _ => limits::as_bash_says(&line.replace("\tunavailable", "\t0m0.000s")),
     };
     text.split_inclusive('\n').map(line).collect()
 }

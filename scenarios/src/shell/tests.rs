@@ -261,3 +261,110 @@ fn a_program_that_never_waits_can_be_ended() {
         ),
     ]);
 }
+
+#[test]
+fn deep_recursion_ends_with_an_error() {
+    let many = |sign: &str, count: usize| vec![sign; count].join(" ");
+    let (parentheses, negations) = (many("'('", 20_000), many("!", 5_000));
+    let eval =
+        "bash: eval: nested too deeply: more than 1000 parentheses and negations, or no stack is left\n";
+    let started = "bash: not started: more than 10 programs that start each other\n";
+    let memory = "ss: bison bellows (while parsing filter): \"memory exhausted!\" Sorry.";
+    let mut session = session();
+    for (command, begin, status) in [
+        ("x='eval $x'; eval $x", eval, 1),
+        ("sudo bash -c 'x=\"eval \\$x\"; eval $x' 2>&1", "bash: line 1: eval: ", 1),
+        ("ip netns add a; echo 'ip netns exec a bash /root/s' >s; bash s", started, 126),
+        ("echo 'timeout 5 bash /root/s' >s; bash s", started, 126),
+        (&format!("[ {parentheses} 1 ]"), "bash: [: nested too deeply: more than 1000", 1),
+        (&format!("expr {parentheses} 1"), "bash: expr: nested too deeply: more than 1000", 1),
+        (&format!("find / {negations} -name x"), "bash: find: nested too deeply: more than 1000", 1),
+        (&format!("ss -t {parentheses} 2>&1 | head -n 1"), memory, 0),
+        (&format!("ss -t {negations} 2>&1 | head -n 1"), memory, 0),
+        ("for i in $(seq 1 10001); do sleep 0; A=1 true; done; echo $i", "10001\n", 0),
+    ] {
+        let outcome = session.run("node1", command).unwrap_or_else(|error| panic!("{command:.99}: {error}"));
+        let shown: String = outcome.output.chars().take(200).collect();
+        assert!(shown.starts_with(begin), "{command:.99}: {shown}");
+        assert_eq!(outcome.status, status, "{command:.99}: {shown}");
+    }
+    let error = session.run("node1", "f() { f; }; f").expect_err("no end").to_string();
+    assert!(error.contains("maximum function depth exceeded (16)"), "{error}");
+}
+
+#[test]
+fn files_have_the_times_of_the_machine() {
+    check(&[
+        ("touch f; echo $?; ls -l f", "0\n-rw-r--r--        0 2023-11-14 22:13 f\n", 0),
+        (
+            "sleep 120; touch f g; ls -l",
+            "-rw-r--r--        0 2023-11-14 22:15 f\n-rw-r--r--        0 2023-11-14 22:15 g\n",
+            0,
+        ),
+        (
+            "touch -d '2020-01-01 00:00:00' h; ls -l h; [ f -nt h ] && echo newer",
+            "-rw-r--r--        0 2020-01-01 00:00 h\nnewer\n",
+            0,
+        ),
+        ("chmod 755 h; echo x > h; ls -l h", "-rwxr-xr-x        2 2023-11-14 22:15 h\n", 0),
+        ("touch /nodir/x", "touch: cannot touch '/nodir/x': No such file or directory\n", 1),
+    ]);
+}
+
+#[test]
+fn settings_and_sleeps_as_the_real_programs() {
+    let bad = "sysctl: command line(0): invalid syntax, continuing...\n";
+    check(&[
+        ("sysctl -w bad net.ipv4.ip_forward=1", &format!("{bad}net.ipv4.ip_forward = 1\n"), 1),
+        ("sysctl -w net.ipv4.ip_forward=0 bad", &format!("net.ipv4.ip_forward = 0\n{bad}"), 1),
+        (
+            "sysctl -n a net.ipv4.ip_forward b",
+            "sysctl: cannot stat /proc/sys/a: No such file or directory\n0\nsysctl: cannot stat /proc/sys/b: No such file or directory\n",
+            2,
+        ),
+        ("timeout 5 sleep infinity; echo $?", "124\n", 0),
+        ("sleep inf & kill $!; wait $!", "", 143),
+        (
+            "brctl addbr default; brctl addbr all",
+            "add bridge failed: Invalid argument\nadd bridge failed: Invalid argument\n",
+            1,
+        ),
+        ("x=1; kill -9 $$; echo lives", "", 137),
+        ("echo [$x]", "[]\n", 0),
+    ]);
+    let error = session().run("node1", "sleep infinity").expect_err("a day is the limit").to_string();
+    assert_eq!(error, "the command did not end within 24 hours of virtual time");
+}
+
+#[test]
+fn addresses_last_as_long_as_they_may() {
+    let shown = |flags: &str, valid: &str, preferred: &str| {
+        format!(
+            "    inet 10.1.1.1/24 scope global {flags}v0\n       valid_lft {valid} preferred_lft {preferred}\n"
+        )
+    };
+    check(&[
+        ("ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up", "", 0),
+        ("ip addr add 10.1.1.1/24 dev v0 valid_lft 3", "preferred_lft is greater than valid_lft\n", 1),
+        (
+            "ip addr add 10.1.1.1/24 dev v0 valid_lft 2 preferred_lft 1; ip route",
+            "10.1.1.0/24 dev v0 proto kernel scope link src 10.1.1.1 \n",
+            0,
+        ),
+        ("ip addr show v0 | tail -n 2", &shown("dynamic ", "2sec", "1sec"), 0),
+        ("sleep 1.5; ip addr show v0 | tail -n 2", &shown("deprecated dynamic ", "1sec", "0sec"), 0),
+        ("sleep 1; ip -br addr show v0; ip route", "v0@v1            UP             \n", 0),
+        ("ip addr add 10.1.1.1/24 dev v0 valid_lft 5 preferred_lft 0; ip addr add 10.1.1.2/24 dev v0", "", 0),
+        (
+            "sleep 3; ip addr change 10.1.1.1/24 dev v0; sleep 10; ip -br addr show v0",
+            "v0@v1            UP             10.1.1.1/24 10.1.1.2/24 \n",
+            0,
+        ),
+        (
+            "ip addr change 10.1.1.1/24 dev v0 valid_lft 200 preferred_lft 100; sleep 105; ip addr show v0 | grep -c deprecated",
+            "1\n",
+            0,
+        ),
+        ("sleep 110; ip -br addr show v0", "v0@v1            UP             \n", 0),
+    ]);
+}

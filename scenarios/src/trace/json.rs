@@ -4,7 +4,7 @@
 //!
 //! | type | fields |
 //! |---|---|
-//! | `branch` | `branch`, `probability` (0 to 1), `packet` (what is sent), `decisions` (of `statistic`: a list of objects with `rule`, `probability` of a match, `matched`), `ending` (`delivered`, `sent out`, `refused`, `dropped`, `waiting`), `verdict` (a line), `answers` (what was sent back because of it, as tcpdump prints it) |
+//! | `branch` | `branch`, `probability` (0 to 1), `packet` (what is sent), `decisions` (of `statistic`: a list of objects with `rule`, `probability` of a match, `matched`), `ending` (`delivered`, `sent out`, `refused`, `dropped`, `waiting`), `verdict` (a line), `answers` (what was sent back because of it, as tcpdump prints it), `lost` (answers that were dropped on their way) |
 //! | `phase` | `branch`, `phase`, `kind` (`sent`, `hook`, `route`, `bridge`, `cable`, `neighbour`, `delivered`, `dropped`), `machine`, `netns` (empty: the machine's own), `device` (empty: none yet), `text`, `before` and `after` (objects with `src` and `dst`, address and port), `hook` (an object with `family` (`ip`, `bridge`), `chain`, `in`, `out`, `bridged` (`br_netfilter` offers it), `conntrack` (a list of remarks), `rules` (as in `glassnet walk --json`)) |
 //! | `sum` | `branches`, `probability`, `whole` (false: there are more branches than were looked at); only with all branches |
 
@@ -24,7 +24,8 @@ enum Line<'a> {
         decisions: Vec<Chosen<'a>>,
         ending: &'static str,
         verdict: &'a str,
-        answers: &'a [String],
+        answers: Vec<&'a str>,
+        lost: Vec<&'a str>,
     },
     Phase {
         branch: usize,
@@ -91,6 +92,11 @@ pub fn json(answers: &[Answer], all: bool, whole: bool) -> String {
     out
 }
 
+fn replies(answer: &Answer, lost: bool) -> Vec<&str> {
+    let chosen = answer.answers.iter().filter(|reply| reply.lost.is_some() == lost);
+    chosen.map(|reply| reply.summary.as_str()).collect()
+}
+
 fn branch(number: usize, answer: &Answer) -> Line<'_> {
     Line::Branch {
         branch: number,
@@ -99,7 +105,8 @@ fn branch(number: usize, answer: &Answer) -> Line<'_> {
         decisions: answer.decisions.iter().map(chosen).collect(),
         ending: answer.verdict.ending.name(),
         verdict: &answer.verdict.text,
-        answers: &answer.answers,
+        answers: replies(answer, false),
+        lost: replies(answer, true),
     }
 }
 

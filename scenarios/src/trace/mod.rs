@@ -8,6 +8,7 @@
 //! | `send.rs` | sending it |
 //! | `copies.rs` | which of its copies is followed |
 //! | `phases.rs` | phases |
+//! | `replies.rs` | what it is answered with |
 //! | `verdict.rs` | its end |
 //! | `text.rs`, `json.rs` | what is printed |
 //!
@@ -18,6 +19,7 @@ mod json;
 mod phases;
 mod place;
 mod question;
+mod replies;
 mod send;
 mod text;
 mod verdict;
@@ -31,6 +33,7 @@ use crate::view::{Namespaces, Story};
 pub use json::json;
 pub use phases::{Kind, Phase};
 pub use question::{Host, Protocol, Question};
+pub use replies::Reply;
 pub use text::text;
 pub use verdict::{Ending, Verdict};
 
@@ -65,8 +68,8 @@ pub struct Answer {
     pub phases: Vec<Phase>,
     /// How it ended.
     pub verdict: Verdict,
-    /// Replies, as tcpdump prints them.
-    pub answers: Vec<String>,
+    /// Replies.
+    pub answers: Vec<Reply>,
     /// Random decisions.
     pub decisions: Vec<Decision>,
 }
@@ -109,11 +112,8 @@ pub fn ask(
     let story = Story::new(&world, names, Vec::new());
     let way = copies::way(&story, sent.packet);
     let phases = phases::phases(&story, &way);
-    let verdict = verdict::verdict(&story, &way, &phases, &sent);
-    let number = way.first().map_or(0, |at| story.owner(*at));
-    let is_answer =
-        |packet: &&crate::view::Packet| packet.cause == Some(number) && packet.summary.starts_with("IP ");
-    let answers = story.packets.iter().filter(is_answer).map(|packet| packet.summary.clone()).collect();
+    let answers = replies::replies(&story, way.first().map_or(0, |at| story.owner(*at)));
+    let verdict = verdict::verdict(&story, &way, &phases, &sent, &answers);
     let decisions = decisions(&story);
     Ok(Answer { question: question.clone(), phases, verdict, answers, decisions })
 }

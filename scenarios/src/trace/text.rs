@@ -61,8 +61,9 @@ pub fn text(answers: &[Answer], all: bool, whole: bool) -> String {
 fn verdict(answer: &Answer) -> String {
     let style = if answer.verdict.ending.is_success() { GOOD } else { BAD };
     let mut text = format!("{style}=> {}{style:#}", answer.verdict.text);
-    for packet in &answer.answers {
-        text += &format!("\n   {DIM}answer: {packet}{DIM:#}");
+    for reply in &answer.answers {
+        let lost = reply.lost.as_ref().map_or(String::new(), |lost| format!(" ({lost})"));
+        text += &format!("\n   {DIM}answer: {}{lost}{DIM:#}", reply.summary);
     }
     text
 }

@@ -5,6 +5,7 @@ use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::trace::StepKind;
 
 use super::phases::{Kind, Phase};
+use super::replies::Reply;
 use super::send::Sent;
 use crate::view::{End, Story};
 
@@ -51,7 +52,7 @@ pub struct Verdict {
 }
 
 /// Determines the end of a trace.
-pub fn verdict(story: &Story, way: &[usize], phases: &[Phase], sent: &Sent) -> Verdict {
+pub fn verdict(story: &Story, way: &[usize], phases: &[Phase], sent: &Sent, replies: &[Reply]) -> Verdict {
     let Some(last) = phases.last() else { return not_sent(sent) };
     let at = format!("in {}", last.host());
     let (ending, text) = match (last.kind, &last.hook) {
@@ -63,7 +64,7 @@ pub fn verdict(story: &Story, way: &[usize], phases: &[Phase], sent: &Sent) -> V
                 None => (Ending::Dropped, format!("dropped by {by} {at}")),
             }
         }
-        (Kind::Dropped, _) => dropped(story, way, last, &at),
+        (Kind::Dropped, _) => dropped(story, way, last, &at, replies),
         (Kind::Cable, _) if passed(story, way, Func::NicXmit) => {
             (Ending::SentOut, format!("left {} by {}", last.host(), last.device))
         }
@@ -83,7 +84,7 @@ fn passed(story: &Story, way: &[usize], func: Func) -> bool {
     way.iter().any(|at| story.step(*at).func == func)
 }
 
-fn dropped(story: &Story, way: &[usize], last: &Phase, at: &str) -> (Ending, String) {
+fn dropped(story: &Story, way: &[usize], last: &Phase, at: &str, replies: &[Reply]) -> (Ending, String) {
     let reason = way.iter().rev().find_map(|step| match story.step(*step).kind {
         StepKind::Drop(reason) => Some(reason),
         _ => None,
@@ -91,11 +92,22 @@ fn dropped(story: &Story, way: &[usize], last: &Phase, at: &str) -> (Ending, Str
     let to = story.headers_at(last.step).map_or(String::new(), |headers| End::Destination.of(headers));
     match reason {
         Some(DropReason::NoSocket) if passed(story, way, Func::TcpV4Rcv) => {
-            (Ending::Refused, format!("refused: no listener on {to} {at} (a reset goes back)"))
+            (Ending::Refused, format!("refused: no listener on {to} {at} ({})", goes_back("reset", replies)))
         }
         Some(DropReason::NoSocket) => {
-            (Ending::Refused, format!("refused: no listener on {to} {at} (ICMP port unreachable goes back)"))
+            let icmp = goes_back("ICMP port unreachable", replies);
+            (Ending::Refused, format!("refused: no listener on {to} {at} ({icmp})"))
         }
         _ => (Ending::Dropped, format!("{} {at}", last.text)),
+    }
+}
+
+/// Whether the answer of a host without a listener goes back.
+fn goes_back(answer: &str, replies: &[Reply]) -> String {
+    match replies.first().map(|reply| &reply.lost) {
+        Some(None) if answer == "reset" => "a reset goes back".to_owned(),
+        Some(None) => format!("{answer} goes back"),
+        Some(Some(lost)) => format!("its {answer} is {lost}"),
+        None => format!("no {answer} goes back"),
     }
 }

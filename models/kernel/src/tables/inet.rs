@@ -68,7 +68,6 @@ impl InIfaddr {
         let age = (now.since(self.changed).0 / 1_000_000_000) as u32;
         let left = |span: u32| if span == INFINITY_LIFE_TIME { span } else { span.saturating_sub(age) };
         let permanent = self.flags & IFA_F_PERMANENT != 0;
-        let deprecated = if left(self.preferred_lft) == 0 { IFA_F_DEPRECATED } else { 0 };
         AddrMsg {
             dev,
             local: self.local,
@@ -77,7 +76,7 @@ impl InIfaddr {
             broadcast: (!self.broadcast.is_unspecified()).then_some(self.broadcast),
             scope: self.scope,
             label: Some(self.label.clone()),
-            flags: self.flags | deprecated,
+            flags: self.flags,
             metric: self.metric,
             valid_lft: left(self.valid_lft),
             preferred_lft: if permanent { INFINITY_LIFE_TIME } else { left(self.preferred_lft) },
@@ -213,6 +212,7 @@ impl InDevice {
 /// An address from a request, not inserted yet.
 pub fn ifaddr(msg: &AddrMsg, device_name: &str, now: Nanos) -> InIfaddr {
     let permanent = if msg.valid_lft == INFINITY_LIFE_TIME { IFA_F_PERMANENT } else { 0 };
+    let deprecated = if msg.preferred_lft == 0 { IFA_F_DEPRECATED } else { 0 };
     InIfaddr {
         local: msg.local,
         address: msg.peer.unwrap_or(msg.local),
@@ -220,7 +220,7 @@ pub fn ifaddr(msg: &AddrMsg, device_name: &str, now: Nanos) -> InIfaddr {
         mask: inet_make_mask(msg.prefix_len),
         prefix_len: msg.prefix_len,
         scope: msg.scope,
-        flags: msg.flags & !IFA_F_PERMANENT | permanent,
+        flags: msg.flags & !(IFA_F_PERMANENT | IFA_F_DEPRECATED) | permanent | deprecated,
         metric: msg.metric,
         label: msg.label.clone().unwrap_or_else(|| device_name.to_owned()),
         valid_lft: msg.valid_lft,
@@ -232,32 +232,36 @@ pub fn ifaddr(msg: &AddrMsg, device_name: &str, now: Nanos) -> InIfaddr {
 
 /// IPv4 state of all devices of a machine, by [`DevId`].
 #[derive(Clone, Debug, Default)]
-pub struct InDevices(Vec<Option<Box<InDevice>>>);
+pub struct InDevices {
+    devices: Vec<Option<Box<InDevice>>>,
+    /// When lifetimes of addresses are checked next, if any address does not last.
+    pub check_at: Option<Nanos>,
+}
 
 impl InDevices {
     /// IPv4 state of a registered device.
     #[inline]
     pub fn get(&self, dev: DevId) -> Option<&InDevice> {
-        self.0.get(dev.index())?.as_deref()
+        self.devices.get(dev.index())?.as_deref()
     }
 
     /// IPv4 state of a registered device, mutable.
     #[inline]
     pub fn get_mut(&mut self, dev: DevId) -> Option<&mut InDevice> {
-        self.0.get_mut(dev.index())?.as_deref_mut()
+        self.devices.get_mut(dev.index())?.as_deref_mut()
     }
 
     /// Sets the state at registration, clears it at unregistration.
     pub fn set(&mut self, dev: DevId, device: Option<InDevice>) {
-        if self.0.len() <= dev.index() {
-            self.0.resize_with(dev.index() + 1, || None);
+        if self.devices.len() <= dev.index() {
+            self.devices.resize_with(dev.index() + 1, || None);
         }
-        self.0[dev.index()] = device.map(Box::new);
+        self.devices[dev.index()] = device.map(Box::new);
     }
 
     /// All devices with IPv4 state.
     pub fn iter(&self) -> impl Iterator<Item = (DevId, &InDevice)> {
-        self.0.iter().enumerate().filter_map(|(at, dev)| Some((DevId(at as u32), dev.as_deref()?)))
+        self.devices.iter().enumerate().filter_map(|(at, dev)| Some((DevId(at as u32), dev.as_deref()?)))
     }
 }
 

@@ -191,7 +191,7 @@ impl Ip<'_> {
                 return Err(Stop::failed("valid_lft is zero\n"));
             }
             let valid = parsed.valid_lft.unwrap_or(INFINITY_LIFE_TIME);
-            if parsed.preferred_lft.is_some_and(|preferred| preferred > valid) {
+            if parsed.preferred_lft.unwrap_or(INFINITY_LIFE_TIME) > valid {
                 return Err(Stop::failed("preferred_lft is greater than valid_lft\n"));
             }
         }

@@ -114,6 +114,8 @@ pub enum Cmp {
 pub enum Wrong {
     /// Syntax error.
     Syntax,
+    /// Nested more deeply than [`DEEPEST`].
+    TooDeep,
     /// A message.
     Says(String),
 }
@@ -155,7 +157,7 @@ pub fn parse(words: &[String]) -> Result<Expr, Wrong> {
     if tokens.is_empty() {
         return Ok(Expr::True);
     }
-    let mut parser = Parser { tokens: &tokens, at: 0 };
+    let mut parser = Parser { tokens: &tokens, at: 0, depth: 0 };
     let expr = parser.any()?;
     if parser.at == tokens.len() { Ok(expr) } else { Err(Wrong::Syntax) }
 }
@@ -184,7 +186,11 @@ fn split(word: &str) -> Vec<String> {
 struct Parser<'a> {
     tokens: &'a [String],
     at: usize,
+    depth: usize,
 }
+
+/// Nesting of parentheses and negations; the real parser has room for some thousands.
+const DEEPEST: usize = 1_000;
 
 impl Parser<'_> {
     fn peek(&self) -> Option<&str> {
@@ -216,6 +222,16 @@ impl Parser<'_> {
     }
 
     fn one(&mut self) -> Result<Expr, Wrong> {
+        if self.depth == DEEPEST {
+            return Err(Wrong::TooDeep);
+        }
+        self.depth += 1;
+        let expr = self.bare_one();
+        self.depth -= 1;
+        expr
+    }
+
+    fn bare_one(&mut self) -> Result<Expr, Wrong> {
         if self.take(&["not", "!"]) {
             return Ok(Expr::Not(Box::new(self.one()?)));
         }
@@ -234,9 +250,10 @@ impl Parser<'_> {
                 Err(Wrong::Says(format!("ss: not modelled yet: {word}\n")))
             }
             ")" | "or" | "and" | "|" | "&" => Err(Wrong::Syntax),
+            // The real one reads an address before it misses `src` or `dst`.
             _ => {
                 self.at -= 1;
-                self.address(End::Peer)
+                self.address(End::Peer).and(Err(Wrong::Syntax))
             }
         }
     }
@@ -259,15 +276,17 @@ impl Parser<'_> {
         let cmp = self.comparison().unwrap_or(Cmp::Eq);
         let Some(text) = self.peek().map(str::to_owned) else { return Err(Wrong::Syntax) };
         self.at += 1;
-        Ok(Expr::Port(end, cmp, port(text.trim_start_matches(':'))?))
+        Ok(port(text.trim_start_matches(':'))?.map_or(Expr::True, |port| Expr::Port(end, cmp, port)))
     }
 
     fn address(&mut self, end: End) -> Result<Expr, Wrong> {
-        let differs = matches!(self.comparison(), Some(Cmp::Ne));
+        if self.comparison().is_some_and(|cmp| cmp != Cmp::Eq) {
+            return Err(Wrong::Syntax);
+        }
         let Some(text) = self.peek().map(str::to_owned) else { return Err(Wrong::Syntax) };
         self.at += 1;
         let (host, own_port) = match text.rsplit_once(':') {
-            Some((host, own_port)) => (host, Some(port(own_port)?)),
+            Some((host, own_port)) => (host, port(own_port)?),
             None => (text.as_str(), None),
         };
         let (network, len) = match host.split_once('/') {
@@ -281,17 +300,20 @@ impl Parser<'_> {
                 "Error: an inet prefix is expected rather than \"{host}\".\nCannot parse dst/src address.\n"
             )));
         };
-        let is = Expr::Address(end, network, len, own_port);
-        Ok(if differs { Expr::Not(Box::new(is)) } else { is })
+        Ok(Expr::Address(end, network, len, own_port))
     }
 }
 
-fn port(text: &str) -> Result<u16, Wrong> {
+/// A port by number or name; none for any.
+fn port(text: &str) -> Result<Option<u16>, Wrong> {
+    if text.is_empty() || text == "*" {
+        return Ok(None);
+    }
     if let Ok(number) = text.parse::<u32>() {
-        return Ok(number as u16);
+        return Ok(Some(number as u16));
     }
     let (tcp, udp) = ports_by_name(text);
-    tcp.or(udp).ok_or_else(|| {
+    tcp.or(udp).map(Some).ok_or_else(|| {
         Wrong::Says(format!("Error: \"{text}\" does not look like a port.\nCannot parse dst/src address.\n"))
     })
 }
@@ -319,7 +341,9 @@ mod tests {
             ("dst 10.0.0.0/24 and not src 10.0.0.1", false),
             ("dst 10.0.0.2:5000", true),
             ("! dport = :1", true),
-            ("10.0.0.2", true),
+            ("dst 10.0.0.2:*", true),
+            ("src = 10.0.0.2:", false),
+            ("sport = :*", true),
             ("", true),
         ] {
             let one_word = parse(&[filter.to_owned()]).expect("a filter");
@@ -332,6 +356,11 @@ mod tests {
     fn refusals_as_ss_words_them() {
         assert_eq!(parse(&words("sport")), Err(Wrong::Syntax));
         assert_eq!(parse(&words("( sport = :80")), Err(Wrong::Syntax));
+        assert_eq!(parse(&words("10.0.0.2")), Err(Wrong::Syntax));
+        assert_eq!(parse(&words("dst != 10.0.0.2")), Err(Wrong::Syntax));
+        for sign in ["( ", "! "] {
+            assert_eq!(parse(&words(&sign.repeat(20_000))), Err(Wrong::TooDeep));
+        }
         let foo = "Error: an inet prefix is expected rather than \"foo\".\nCannot parse dst/src address.\n";
         assert_eq!(parse(&words("foo")), Err(Wrong::Says(foo.to_owned())));
         let port = "Error: \"nosuch\" does not look like a port.\nCannot parse dst/src address.\n";

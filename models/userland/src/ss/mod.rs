@@ -179,11 +179,13 @@ fn filters(options: &Options, operands: &[String]) -> Done<(States, Expr)> {
     match filter::parse(rest) {
         Ok(expr) => Ok((states, expr)),
         Err(Wrong::Says(text)) => Err(Stop::error(1, text)),
-        Err(Wrong::Syntax) => Err(Stop::error(
-            255,
-            format!("ss: bison bellows (while parsing filter): \"syntax error!\" Sorry.\n{HELP}"),
-        )),
+        Err(Wrong::Syntax) => Err(bellows("syntax error!")),
+        Err(Wrong::TooDeep) => Err(bellows("memory exhausted!")),
     }
+}
+
+fn bellows(error: &str) -> Stop {
+    Stop::error(255, format!("ss: bison bellows (while parsing filter): \"{error}\" Sorry.\n{HELP}"))
 }
 
 fn wanted(options: &Options, socket: &Socket) -> bool {

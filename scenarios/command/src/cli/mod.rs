@@ -30,6 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use glassnet_scenarios::lesson::Lesson;
+use glassnet_scenarios::shell::on_deep_stack;
 use glassnet_scenarios::view::{self, Observed};
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::Report;
@@ -100,7 +101,18 @@ impl From<Status> for ExitCode {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    let ended = match args.command {
+    let ended = on_deep_stack(|| command(args.command)).flatten();
+    // What is buffered may not find room any more.
+    match ended.and_then(|status| io::stdout().flush().map(|()| status)) {
+        Ok(status) => status.into(),
+        // The reader of our output went away: nobody is left to tell.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => could_not(error).into(),
+    }
+}
+
+fn command(command: Command) -> io::Result<Status> {
+    match command {
         Command::Run(args) => run::main(args),
         Command::Shell(args) => shell::main(args),
         Command::Walk(args) => walk::main(args),
@@ -111,13 +123,6 @@ pub fn main() -> ExitCode {
         Command::Referee(args) => referee::main(args),
         Command::Chart(args) => chart::main(args),
         Command::Fuzz(args) => fuzz::main(args),
-    };
-    // What is buffered may not find room any more.
-    match ended.and_then(|status| io::stdout().flush().map(|()| status)) {
-        Ok(status) => status.into(),
-        // The reader of our output went away: nobody is left to tell.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => could_not(error).into(),
     }
 }
 

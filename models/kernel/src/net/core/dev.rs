@@ -304,7 +304,8 @@ pub fn alloc_netdev(
 ///
 /// # Errors
 ///
-/// `EINVAL` for an invalid name, `EEXIST` for a name in use, `EBUSY` for an ifindex in use.
+/// `EINVAL` for an invalid name, also one of a directory of settings; `EEXIST` for a name in use, `EBUSY` for an ifindex in
+/// use.
 pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
     let netns = dev.netns;
     dev.name = dev_get_valid_name(cx, netns, &dev.name)?;
@@ -312,6 +313,9 @@ pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlEr
         dev.ifindex = cx.k.netns[netns].new_ifindex();
     } else if cx.k.dev_by_index(netns, dev.ifindex).is_some() {
         return Err(Errno::EBUSY.into());
+    }
+    if !sysctl_dev_name_is_allowed(&dev.name) {
+        return Err(Errno::EINVAL.into());
     }
     if dev.addr_assign == AddrAssign::Random && dev.addr == Mac::ZERO {
         dev.addr = eth_hw_addr_random(cx, netns, &dev.name);
@@ -374,6 +378,13 @@ pub fn dev_valid_name(name: &str) -> bool {
         && !name.bytes().any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace())
 }
 
+/// Directories of `net.ipv4.conf` and `net.ipv4.neigh` have the names of devices, and two more.
+///
+/// Kernel: net/sysctl_net.c
+fn sysctl_dev_name_is_allowed(name: &str) -> bool {
+    name != "all" && name != "default"
+}
+
 /// The name for a request of `name`: `%d` becomes the lowest free number.
 fn dev_get_valid_name(cx: &Cx, netns: NetnsId, name: &str) -> Result<String, NlError> {
     if !dev_valid_name(name) {
@@ -400,7 +411,11 @@ pub fn dev_change_name(cx: &mut Cx, dev: DevId, name: &str) -> Result<(), NlErro
     if cx.k.devs[dev].is_up() {
         return Err(Errno::EBUSY.into());
     }
-    cx.k.devs[dev].name = dev_get_valid_name(cx, cx.k.devs[dev].netns, name)?;
+    let name = dev_get_valid_name(cx, cx.k.devs[dev].netns, name)?;
+    if !sysctl_dev_name_is_allowed(&name) {
+        return Err(Errno::EINVAL.into());
+    }
+    cx.k.devs[dev].name = name;
     cx.k.relabel(dev);
     call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeName);
     Ok(())

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use glassnet_wire::arp::ARPOP_REQUEST;
 
 use super::arp::{arp_evict, arp_send_announcement};
+use super::devinet_lifetime::check_lifetime;
 use super::fib_frontend::{fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip, fib_netdev_up};
 use super::fib_semantics::{fib_sync_carrier, fib_sync_up};
 use super::igmp;
@@ -49,9 +50,11 @@ pub fn rtm_newaddr(cx: &mut Cx, netns: NetnsId, msg: &AddrMsg, flags: u16) -> Re
             return Err(Errno::EEXIST.into());
         }
         modify(cx, netns, msg.dev, at, ifa);
-        return Ok(());
+    } else {
+        inet_insert_ifa(cx, netns, msg.dev, ifa)?;
     }
-    inet_insert_ifa(cx, netns, msg.dev, ifa).map_err(NlError::from)
+    check_lifetime(cx);
+    Ok(())
 }
 
 fn modify(cx: &mut Cx, netns: NetnsId, dev: DevId, at: usize, new: InIfaddr) {
@@ -109,7 +112,7 @@ pub fn rtm_deladdr(cx: &mut Cx, netns: NetnsId, msg: &AddrMsg) -> Result<(), NlE
 /// (`promote_secondaries`).
 ///
 /// Kernel: `__inet_del_ifa`
-fn inet_del_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, at: usize) {
+pub(super) fn inet_del_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, at: usize) {
     let all = &cx.k.netns[netns].ipv4.conf_all;
     let Some(inet) = cx.k.inet.get(dev) else { return };
     let promote = or_conf(inet, all, Conf::PromoteSecondaries);

@@ -3,6 +3,7 @@
 pub mod af_inet;
 pub mod arp;
 pub mod devinet;
+mod devinet_lifetime;
 pub mod fib_frontend;
 pub mod fib_rules;
 pub mod fib_semantics;

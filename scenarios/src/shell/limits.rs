@@ -1,0 +1,118 @@
+//! How far a shell goes: what is beyond ends with a message that names the limit.
+//!
+//! | limit | of | who keeps it |
+//! |---|---|---|
+//! | 24 h of virtual time | a prompt | [`TIME_LIMIT`] |
+//! | 1,000,000 commands, 200,000 loop iterations | a machine's shell | [`COMMAND_LIMIT`], [`LOOP_LIMIT`] |
+//! | 16 functions, sourced files and child shells | that call each other | bashkit |
+//! | 48 MB of stack | `eval` that run each other, more than 500 | [`DEEP`] |
+//! | 10 programs | that start each other, as `ip netns exec x bash` | [`PROGRAM_DEPTH`] |
+//! | 1,000 `(` and `!` | of `[`, `test`, `expr`, `find` | [`OPERATORS`] |
+//! | 256 jobs | in the background | [`JOB_LIMIT`] |
+//! | 100 MB | a file | [`FILE_LIMIT`] |
+//! | 500 MB | all files of a machine | [`DISK_LIMIT`] |
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use bashkit::hooks::{HookAction, ToolEvent};
+use bashkit::{BashBuilder, ExecutionLimits, FsLimits, MemoryLimits};
+use glassnet_sim::Nanos;
+
+/// Virtual time of a prompt; more count as a program that never ends.
+pub const TIME_LIMIT: Nanos = Nanos::from_secs(86_400);
+/// Loop iterations of a shell; more count as an endless loop.
+const LOOP_LIMIT: usize = 200_000;
+/// Commands of a shell.
+const COMMAND_LIMIT: usize = 1_000_000;
+/// Stack for nested commands, bytes, of a thread that may have 2 MB.
+const SHALLOW: usize = 1_250_000;
+/// Stack for nested commands, bytes, inside [`on_deep_stack`].
+const DEEP: usize = 48_000_000;
+/// Programs that start each other.
+pub(super) const PROGRAM_DEPTH: usize = 10;
+/// Parentheses and negations among the arguments of a command that reads them by recursion.
+const OPERATORS: usize = 1_000;
+/// Background jobs of a shell.
+const JOB_LIMIT: usize = 256;
+/// Bytes of a file.
+const FILE_LIMIT: u64 = 100_000_000;
+/// Bytes of all files of a machine.
+const DISK_LIMIT: u64 = 500_000_000;
+
+/// Limits of a shell: no wall-clock time, so that runs are reproducible; counts end endless scripts.
+pub(super) fn execution() -> ExecutionLimits {
+    ExecutionLimits::cli()
+        .max_commands(COMMAND_LIMIT)
+        .max_loop_iterations(LOOP_LIMIT)
+        .max_total_loop_iterations(LOOP_LIMIT)
+        .max_work_units(u64::MAX / 4)
+        .max_aggregate_input_bytes(u64::MAX / 4)
+        .max_live_intermediate_bytes(1 << 30)
+        .max_background_jobs(JOB_LIMIT)
+        .parser_timeout(Duration::from_secs(3600))
+}
+
+/// bashkit counts a variable in front of a command (`A=1 true`) anew each time, so variables are bounded by bytes alone.
+pub(super) fn memory() -> MemoryLimits {
+    MemoryLimits::new().max_variable_count(usize::MAX).max_total_variable_bytes(1 << 30)
+}
+
+/// Limits of a machine's disk.
+pub(super) fn disk() -> FsLimits {
+    FsLimits::default().max_file_size(FILE_LIMIT).max_total_bytes(DISK_LIMIT).max_file_count(100_000)
+}
+
+/// What bashkit says of a command that [`bound`] stops; with bash's words for it.
+pub(super) fn as_bash_says(text: &str) -> String {
+    let words =
+        format!("nested too deeply: more than {OPERATORS} parentheses and negations, or no stack is left");
+    text.replace("cancelled by before_tool hook", &words)
+}
+
+thread_local! {
+    /// Where the stack of the shells that are polled on this thread begins, and how much of it they may use.
+    static STACK: Cell<(usize, usize)> = const { Cell::new((0, SHALLOW)) };
+}
+
+fn stack_pointer() -> usize {
+    let here = 0_u8;
+    std::ptr::from_ref(&here).addr()
+}
+
+/// Shells are polled from here on.
+pub(super) fn begin_stack() {
+    STACK.set((stack_pointer(), STACK.get().1));
+}
+
+/// Runs `work` on a thread whose stack has room for deeply nested commands.
+///
+/// # Errors
+///
+/// There is no room for a thread.
+#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        // A third more, for what one command takes.
+        let thread = std::thread::Builder::new().stack_size(DEEP / 3 * 4).spawn_scoped(scope, || {
+            STACK.set((0, DEEP));
+            work()
+        })?;
+        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+/// Ends what would nest so deeply that the stack of this process overflows.
+pub(super) fn bound(builder: BashBuilder) -> BashBuilder {
+    builder.before_tool(Box::new(|event: ToolEvent| {
+        let (bottom, most) = STACK.get();
+        let used = bottom.saturating_sub(stack_pointer());
+        let operators =
+            || event.args.iter().filter(|arg| ["(", "\\(", "!", "-not"].contains(&arg.as_str())).count();
+        let recursive = ["[", "test", "expr", "find"].contains(&event.name.as_str());
+        match used > most || recursive && operators() > OPERATORS {
+            true => HookAction::Cancel(String::new()),
+            false => HookAction::Continue(event),
+        }
+    }))
+}
