@@ -63,14 +63,13 @@ fn ping_oddly(net: &mut Net) {
     let (_, space, device) = net.some_device();
     let (to, source) = (net.destination(), net.destination());
     let mark = net.pick(&[1, 2]);
-    let how = match net.below(7) {
+    let how = match net.below(6) {
         0 => "-t 1".to_owned(),
         1 => "-t 2".to_owned(),
         2 => format!("-I {device}"),
         3 => format!("-I {source}"),
         4 => format!("-m {mark}"),
-        5 => "-b".to_owned(),
-        _ => "-r".to_owned(),
+        _ => "-b".to_owned(),
     };
     net.run(space, &format!("ping -c 1 -W 1 {how} {to}"));
 }
