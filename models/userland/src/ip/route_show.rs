@@ -275,7 +275,14 @@ impl View<'_> {
             self.hop(out, hop, filter);
         }
         self.origin(out, route, filter);
-        let flags = hop.map_or(0, |hop| hop.flags);
+        // Of several next hops, what all of them have (`fib_flags`).
+        let state =
+            |hops: &[NexthopMsg]| hops.iter().fold(RTNH_F_DEAD | RTNH_F_LINKDOWN, |all, hop| all & hop.flags);
+        let flags = match route.nexthops.as_slice() {
+            [] => 0,
+            [hop] => hop.flags,
+            hops => state(hops),
+        };
         print_flags(out, flags);
         print_metrics(out, &route.metrics);
         if route.nexthops.len() > 1 {

@@ -51,10 +51,11 @@ fn ping(net: &mut Net) {
     net.run(space, &format!("ping -c {count} -W 1 {to}"));
 }
 
-/// Sizes around the MTU of Ethernet: 1472 bytes and 28 of headers are 1500.
+/// Sizes around the MTU of Ethernet: 1472 bytes and 28 of headers are 1500; 2952 are two fragments. With three, what becomes of
+/// the buffer in the middle depends on the room in the first.
 fn ping_sized(net: &mut Net) {
     let (space, to) = (net.any_space(), net.destination());
-    let size = net.pick(&[0, 8, 1000, 1471, 1472, 1473, 2952, 2953, 4000]);
+    let size = net.pick(&[0, 8, 1000, 1471, 1472, 1473, 2000, 2952]);
     let fragments = net.pick(&["", " -M do", " -M dont"]);
     net.run(space, &format!("ping -c 1 -W 1 -s {size}{fragments} {to}"));
 }

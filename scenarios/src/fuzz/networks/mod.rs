@@ -24,6 +24,7 @@
 //! - a multipath route has one next hop twice: the key of the hash is random (`flow_hash_from_keys`);
 //! - pauses are shorter than 4 s or longer than a minute: a neighbour is reachable for 15 to 45 s (`neigh_rand_reach_time`);
 //! - answers of proxy ARP are not delayed (`proxy_delay` 0; `pneigh_enqueue`);
+//! - packets have two fragments at most (which buffer holds what of three depends on room in them);
 //! - `arp_notify` is not drawn for cards: whether what is behind the cable is ready as soon is a matter of the card.
 //!
 //! [`NOT_YET`], [`AT_FIRST`] and [`NOT_COMPARED`] are what the model is known to do otherwise.
@@ -176,5 +177,86 @@ fn space(machine: &str, command: &str) -> String {
     match Plain::parse(command) {
         Ok(plain) if !plain.netns.is_empty() => format!("{machine}/{}", plain.netns),
         _ => machine.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::observe_plain;
+    use crate::simulator::Simulator;
+
+    fn commands(plan: &Plan) -> impl Iterator<Item = &str> {
+        plan.blocks.iter().flat_map(|block| &block.prompts).map(|prompt| prompt.command.as_str())
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_network_and_another_seed_another() {
+        let text = |seed| lesson::lesson(&plan(seed), &[]);
+        assert_eq!(text(1), text(1));
+        assert_ne!(text(1), text(2));
+    }
+
+    #[test]
+    fn a_network_is_a_lesson_of_plain_commands() {
+        for seed in 0..300 {
+            let drawn = plan(seed);
+            for command in commands(&drawn) {
+                assert!(Plain::parse(command).is_ok(), "seed {seed}: {command}");
+            }
+            let text = lesson::lesson(&drawn, &["something".to_owned()]);
+            let lesson = Lesson::parse("network.md".as_ref(), text.clone());
+            let kept = kept(&lesson.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}")));
+            assert_eq!(kept.topology, drawn.topology, "seed {seed}");
+            assert_eq!(commands(&kept).collect::<Vec<_>>(), commands(&drawn).collect::<Vec<_>>());
+            assert_eq!(kept.dumps, drawn.dumps);
+        }
+    }
+
+    /// What every kind of device, setting and event says; what [`NOT_YET`] names is left out.
+    #[rustfmt::skip]
+    const WORDS: &[&str] = &[
+        "netns add", "type veth", "type bridge", "type dummy", " master ", "addr add", "route add default", " table 7", "nexthop via",
+        "onlink", "blackhole", "unreachable", "prohibit", "throw", "rule add", "fwmark", "goto", "rp_filter=", "forwarding=",
+        "arp_ignore=", "arp_announce=", "arp_filter=", "accept_local=", "src_valid_mark=", "proxy_arp=", "ip_forward=1", "MASQUERADE",
+        "DNAT", "-j DROP", "nc -dlku", "nc -u", "nc -N", "ping -c", "-s 1472", "-M do", "-t 1", "-I ", "-m 1", "route get", "arping",
+        " down", " up", "addr del", "addr flush", "route del", "rule del", "neigh del", "neigh replace", "nomaster", "fdb add",
+        "hairpin", "isolated", " mtu ", "sleep 0.00002", "sleep 90000",
+    ];
+
+    #[test]
+    fn everything_is_drawn() {
+        let all: String = (0..3000).map(|seed| lesson::lesson(&plan(seed), &[])).collect();
+        let is_left_out = |word: &str| NOT_YET.iter().any(|(left_out, _)| word.contains(left_out));
+        let missing: Vec<_> =
+            WORDS.iter().filter(|word| !is_left_out(word) && !all.contains(**word)).collect();
+        assert!(missing.is_empty(), "{missing:?} never come");
+    }
+
+    /// Pings that are never answered test little: more than a quarter must be.
+    #[test]
+    fn packets_arrive() {
+        let (mut answered, mut all) = (0, 0);
+        for seed in 0..60 {
+            let plan = Plan { dumps: Vec::new(), ..plan(seed) };
+            let seen = observe_plain(&Simulator::default(), &plan).expect("it runs");
+            for ping in seen.prompts.iter().filter(|prompt| prompt.command.contains("ping -c")) {
+                all += 1;
+                answered += usize::from(ping.output.contains("bytes from"));
+            }
+        }
+        assert!(answered * 4 > all, "{answered} of {all}");
+    }
+
+    #[test]
+    fn an_age_may_differ_by_a_second() {
+        let row = |age: u64, state: &str| serde_json::json!([{ "mac": "a", "updated": age, "state": state }]);
+        let leveled = |mut model: Value| {
+            ages(&row(9, "x"), &mut model);
+            model
+        };
+        assert_eq!(leveled(row(10, "x")), row(9, "x"));
+        assert_eq!(leveled(row(11, "x")), row(11, "x"));
+        assert_eq!(leveled(row(10, "y")), row(10, "y"));
     }
 }
