@@ -116,3 +116,33 @@ fn a_route_of_several_next_hops_tells_what_all_of_them_have() {
     let route = routes.iter().find(|route| route["dst"] == "10.0.1.0/24").expect("the route");
     assert_eq!(route["flags"], serde_json::json!(["linkdown"]));
 }
+
+#[test]
+fn what_is_ignored_without_carrier_is_dead_for_a_device_or_for_all() {
+    for of in ["all", "v0"] {
+        let seen = run(&[
+            "ip link add v0 type veth peer name v1",
+            "ip link set v0 up",
+            "ip addr add 10.0.0.1/24 dev v0",
+            &format!("sysctl -q -w net.ipv4.conf.{of}.ignore_routes_with_linkdown=1"),
+            "ping -c 1 -W 1 10.0.0.2",
+        ]);
+        assert_eq!(last_output(&seen), "ping: connect: Network is unreachable\n", "{of}");
+        let routes =
+            seen.blocks[0].tables["a"]["ip -j -d -s route show table all"].as_array().expect("routes");
+        let route = routes.iter().find(|route| route["dst"] == "10.0.0.0/24").expect("the route");
+        assert_eq!(route["flags"], serde_json::json!(["dead", "linkdown"]), "{of}");
+    }
+}
+
+#[test]
+fn a_bridge_whose_last_port_left_has_no_station_of_its_own() {
+    let seen = run(&[
+        "ip link add br0 type bridge",
+        "ip link add d0 type dummy",
+        "ip link set d0 master br0",
+        "ip link set d0 nomaster",
+    ]);
+    let stations = &seen.blocks[0].tables["a"]["bridge -j -d -s fdb"];
+    assert!(!stations.to_string().contains("00:00:00:00:00:00"), "{stations}");
+}

@@ -275,13 +275,10 @@ impl View<'_> {
             self.hop(out, hop, filter);
         }
         self.origin(out, route, filter);
-        // Of several next hops, what all of them have (`fib_flags`).
-        let state =
-            |hops: &[NexthopMsg]| hops.iter().fold(RTNH_F_DEAD | RTNH_F_LINKDOWN, |all, hop| all & hop.flags);
         let flags = match route.nexthops.as_slice() {
             [] => 0,
             [hop] => hop.flags,
-            hops => state(hops),
+            _ => route.flags,
         };
         print_flags(out, flags);
         print_metrics(out, &route.metrics);

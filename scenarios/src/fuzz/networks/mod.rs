@@ -127,8 +127,11 @@ fn without(dump: &str, value: &mut Value) {
         }
         // How many hold a connection: the taps do, too.
         Value::String(text) if dump.ends_with("nf_conntrack") => {
-            let words = text.split(' ').filter(|word| !word.starts_with("use="));
-            *text = words.collect::<Vec<_>>().join(" ");
+            let line = |line: &str| {
+                let words = line.split(' ').filter(|word| !word.starts_with("use="));
+                words.collect::<Vec<_>>().join(" ") + "\n"
+            };
+            *text = text.lines().map(line).collect();
         }
         _ => {}
     }

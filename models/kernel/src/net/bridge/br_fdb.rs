@@ -142,6 +142,10 @@ fn own_vlans(cx: &Cx) -> &'static [u16] {
 
 /// Adds a local entry for the address of a port, or of the bridge (`port` is `None`).
 pub fn fdb_add_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
+    // The bridge's own address when its last port left.
+    if addr == Mac::ZERO {
+        return;
+    }
     let now = cx.now;
     let vlans = own_vlans(cx);
     let br = bridge_mut(cx, bridge);
