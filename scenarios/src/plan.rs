@@ -21,7 +21,7 @@ pub struct Plan {
 }
 
 /// A command whose output is read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dump {
     /// The command.
     pub command: String,

@@ -423,11 +423,15 @@ impl Fib {
     /// A table entry as the RTM_NEWROUTE message that creates it.
     pub fn message(&self, row: &FibRow) -> RouteMsg {
         let info = self.infos.get(row.alias.info);
-        let nexthop = |nh: &FibNh| NexthopMsg {
-            dev: nh.dev,
-            via: (!nh.gateway.is_unspecified()).then_some(nh.gateway),
-            weight: nh.weight,
-            flags: nh.flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN | RTNH_F_ONLINK),
+        let nexthop = |nh: &FibNh| {
+            let is_ignored = nh.flags & RTNH_F_LINKDOWN != 0 && nh.ignore_linkdown;
+            let flags = nh.flags | if is_ignored { RTNH_F_DEAD } else { 0 };
+            NexthopMsg {
+                dev: nh.dev,
+                via: (!nh.gateway.is_unspecified()).then_some(nh.gateway),
+                weight: nh.weight,
+                flags: flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN | RTNH_F_ONLINK),
+            }
         };
         RouteMsg {
             table: row.alias.table,
@@ -441,6 +445,7 @@ impl Fib {
             prefsrc: (!info.prefsrc.is_unspecified()).then_some(info.prefsrc),
             metrics: info.metrics,
             nexthops: info.nexthops.iter().map(nexthop).collect(),
+            flags: info.flags,
         }
     }
 }

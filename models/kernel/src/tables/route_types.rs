@@ -215,6 +215,8 @@ pub struct RouteMsg {
     pub metrics: Metrics,
     /// The next hops. One entry is RTA_OIF/RTA_GATEWAY, more are RTA_MULTIPATH.
     pub nexthops: Vec<NexthopMsg>,
+    /// rtm_flags of a dump, of a route with several next hops: RTNH_F_DEAD and RTNH_F_LINKDOWN if all have it.
+    pub flags: u32,
 }
 
 impl Default for RouteMsg {
@@ -231,6 +233,7 @@ impl Default for RouteMsg {
             prefsrc: None,
             metrics: Metrics::default(),
             nexthops: Vec::new(),
+            flags: 0,
         }
     }
 }

@@ -218,6 +218,11 @@ impl SkbPool {
         self.free.push(id);
     }
 
+    /// Gives each packet's place to the other: who holds the one finds what the other was (`skb_morph`).
+    pub fn swap(&mut self, one: SkbId, other: SkbId) {
+        self.skbs.swap(one.index(), other.index());
+    }
+
     /// The number of the packet that was made last; the next one's is one more.
     pub fn last_packet(&self) -> u32 {
         self.packets

@@ -276,7 +276,11 @@ impl View<'_> {
             self.hop(out, hop, filter);
         }
         self.origin(out, route, filter);
-        let flags = hop.map_or(0, |hop| hop.flags);
+        let flags = match route.nexthops.as_slice() {
+            [] => 0,
+            [hop] => hop.flags,
+            _ => route.flags,
+        };
         print_flags(out, flags);
         print_metrics(out, &route.metrics);
         if route.nexthops.len() > 1 {

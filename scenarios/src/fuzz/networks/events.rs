@@ -51,10 +51,11 @@ fn ping(net: &mut Net) {
     net.run(space, &format!("ping -c {count} -W 1 {to}"));
 }
 
-/// Sizes around the MTU of Ethernet: 1472 bytes and 28 of headers are 1500.
+/// Sizes around the MTU of Ethernet: 1472 bytes and 28 of headers are 1500; 2952 are two fragments. With three, what becomes of
+/// the buffer in the middle depends on the room in the first.
 fn ping_sized(net: &mut Net) {
     let (space, to) = (net.any_space(), net.destination());
-    let size = net.pick(&[0, 8, 1000, 1471, 1472, 1473, 2952, 2953, 4000]);
+    let size = net.pick(&[0, 8, 1000, 1471, 1472, 1473, 2000, 2952]);
     let fragments = net.pick(&["", " -M do", " -M dont"]);
     net.run(space, &format!("ping -c 1 -W 1 -s {size}{fragments} {to}"));
 }
@@ -63,14 +64,13 @@ fn ping_oddly(net: &mut Net) {
     let (_, space, device) = net.some_device();
     let (to, source) = (net.destination(), net.destination());
     let mark = net.pick(&[1, 2]);
-    let how = match net.below(7) {
+    let how = match net.below(6) {
         0 => "-t 1".to_owned(),
         1 => "-t 2".to_owned(),
         2 => format!("-I {device}"),
         3 => format!("-I {source}"),
         4 => format!("-m {mark}"),
-        5 => "-b".to_owned(),
-        _ => "-r".to_owned(),
+        _ => "-b".to_owned(),
     };
     net.run(space, &format!("ping -c 1 -W 1 {how} {to}"));
 }

@@ -169,6 +169,10 @@ impl Net {
         let (name, values) = self.pick(CONF);
         let (space, value) = (self.devices[device].space, self.pick(values));
         let device = if self.one_in(3) { "all".to_owned() } else { self.devices[device].name.clone() };
+        let is_card = |net: &Self, at: usize| net.devices[at].name.starts_with("eth");
+        if name == "arp_notify" && self.hosts(space).into_iter().any(|at| is_card(self, at)) {
+            return;
+        }
         if name == "proxy_arp" {
             let mut devices = vec![device.clone()];
             if device == "all" {

@@ -4,7 +4,7 @@
 
 use glassnet_wire::eth::ETH_HLEN;
 
-use super::br_fdb::{br_fdb_find_rcu, fdb_add_local};
+use super::br_fdb::{Asker, br_fdb_find_rcu, fdb_add_local};
 use super::br_if::{br_add_if, br_del_if};
 use super::br_multicast::br_multicast_join_snoopers;
 use super::br_netfilter_hooks::br_nf_dev_xmit;
@@ -118,7 +118,7 @@ pub fn br_dev_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     if dest.is_multicast() {
         return Door::BrFlood { skb, local_rcv: false };
     }
-    match br_fdb_find_rcu(cx, skb, bridge, dest) {
+    match br_fdb_find_rcu(cx, skb, bridge, dest, Asker::Bridge) {
         Some(entry) => match entry.port {
             Some(to) => {
                 cx.skbs[skb].br.to = Some(to);

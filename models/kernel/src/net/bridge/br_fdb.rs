@@ -67,11 +67,20 @@ pub struct Station {
     pub is_local: bool,
 }
 
+/// Who asks for a station.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The bridge itself, which sends.
+    Bridge,
+    /// A port that received: another port's station counts as used (`br_handle_frame_finish`).
+    Port,
+}
+
 /// Looks up a station; expired entries are ignored.
 #[inline]
-pub fn br_fdb_find_rcu(cx: &mut Cx, skb: SkbId, bridge: DevId, dest: Mac) -> Option<Station> {
+pub fn br_fdb_find_rcu(cx: &mut Cx, skb: SkbId, bridge: DevId, dest: Mac, asker: Asker) -> Option<Station> {
     cx.call(Func::BrFdbFindRcu, skb);
-    let station = find(cx, bridge, dest);
+    let station = find(cx, bridge, dest, asker);
     cx.note(|cx| {
         Note::Fdb(match station {
             None => FdbNote::Unknown(dest),
@@ -87,7 +96,7 @@ fn name(cx: &Cx, dev: DevId) -> String {
 }
 
 #[inline]
-fn find(cx: &mut Cx, bridge: DevId, dest: Mac) -> Option<Station> {
+fn find(cx: &mut Cx, bridge: DevId, dest: Mac, asker: Asker) -> Option<Station> {
     let now = cx.now;
     let br = cx.k.devs[bridge].bridge_mut()?;
     let ageing = br.conf.ageing_time;
@@ -95,7 +104,9 @@ fn find(cx: &mut Cx, bridge: DevId, dest: Mac) -> Option<Station> {
     if has_expired(entry, now, ageing) {
         return None;
     }
-    entry.used = now;
+    if asker == Asker::Port && !entry.is_local {
+        entry.used = now;
+    }
     Some(Station { port: entry.port, is_local: entry.is_local })
 }
 
@@ -131,6 +142,10 @@ fn own_vlans(cx: &Cx) -> &'static [u16] {
 
 /// Adds a local entry for the address of a port, or of the bridge (`port` is `None`).
 pub fn fdb_add_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
+    // The bridge's own address when its last port left.
+    if addr == Mac::ZERO {
+        return;
+    }
     let now = cx.now;
     let vlans = own_vlans(cx);
     let br = bridge_mut(cx, bridge);

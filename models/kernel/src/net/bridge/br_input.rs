@@ -5,7 +5,7 @@
 use glassnet_wire::Mac;
 use glassnet_wire::eth::ETH_P_ARP;
 
-use super::br_fdb::{br_fdb_find_rcu, br_fdb_update};
+use super::br_fdb::{Asker, br_fdb_find_rcu, br_fdb_update};
 use super::br_netfilter_hooks::br_drop_fake_rtable;
 use crate::Cx;
 use crate::door::{Door, Func};
@@ -114,7 +114,7 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
     if dest.is_multicast() {
         return Door::BrFlood { skb, local_rcv };
     }
-    match br_fdb_find_rcu(cx, skb, bridge, dest) {
+    match br_fdb_find_rcu(cx, skb, bridge, dest, Asker::Port) {
         Some(entry) if entry.is_local => {
             cx.skbs[skb].br.promisc = false;
             Door::BrPassFrameUp { skb }

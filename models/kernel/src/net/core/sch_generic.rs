@@ -16,8 +16,6 @@ pub static NOQUEUE: Qdisc = Qdisc { id: "noqueue", enqueue: None };
 pub static FQ_CODEL: Qdisc = Qdisc { id: "fq_codel", enqueue: None };
 
 fn noop_enqueue(cx: &mut Cx, skb: SkbId) -> Door {
-    let dev = cx.skbs[skb].dev;
-    cx.k.devs[dev].stats.tx_dropped += 1;
     cx.kfree_skb(skb, DropReason::QdiscDrop)
 }
 

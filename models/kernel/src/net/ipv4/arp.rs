@@ -191,8 +191,7 @@ pub fn arp_xmit(_cx: &mut Cx, skb: SkbId) -> Door {
 
 /// Tells everybody of an own address (`arp_send` with source and target the same), from outside a walk.
 pub fn arp_send_announcement(cx: &mut Cx, op: u16, dev: DevId, address: Ipv4Addr) {
-    let our_addr = cx.k.devs[dev].addr;
-    let door = arp_send(cx, op, dev, address, (address, Some(our_addr)), None, None);
+    let door = arp_send(cx, op, dev, address, (address, None), None, None);
     cx.walk(door);
 }
 

@@ -4,16 +4,17 @@
 
 use std::net::Ipv4Addr;
 
-use crate::Kernel;
 use crate::ids::{DevId, NetnsId};
 use crate::netlink::{Errno, NlError};
 use crate::tables::fib::{Fib, FibInfo, FibNh};
 use crate::tables::fib_trie::{FibResult, Flow};
+use crate::tables::inet::or_conf;
 use crate::tables::inet_conf::Conf;
 use crate::tables::route_types::{
     NexthopMsg, RT_TABLE_MAIN, RTNH_F_DEAD, RTNH_F_LINKDOWN, RTNH_F_ONLINK, RTNH_F_PERVASIVE, RouteMsg,
     RouteType, Scope,
 };
+use crate::{Cx, Kernel};
 
 use super::fib_frontend::inet_addr_type;
 
@@ -92,7 +93,7 @@ fn host_nexthop(k: &Kernel, netns: NetnsId, msg: &RouteMsg) -> Result<FibNh, NlE
 }
 
 fn nexthop(k: &Kernel, nh: &NexthopMsg, dev: DevId, gateway: Ipv4Addr, scope: Scope) -> FibNh {
-    let ignore = k.inet.get(dev).is_some_and(|inet| inet.conf.get(Conf::IgnoreRoutesWithLinkdown) != 0);
+    let ignore = ignores_linkdown(k, dev);
     // A local route needs no carrier.
     let dark = scope != Scope::NOWHERE && !k.devs[dev].carrier;
     let linkdown = if dark { RTNH_F_LINKDOWN } else { 0 };
@@ -276,11 +277,19 @@ pub fn fib_sync_up(fib: &mut Fib, dev: DevId, carries: bool) {
     fib.generation += 1;
 }
 
-/// `ignore_routes_with_linkdown` of a device changed.
-pub fn fib_ignore_linkdown(fib: &mut Fib, dev: DevId, ignore: bool) {
-    fib.infos.for_each(|info| {
-        for nh in info.nexthops.iter_mut().filter(|nh| nh.dev == Some(dev)) {
-            nh.ignore_linkdown = ignore;
+/// `ignore_routes_with_linkdown` of the device or of all (`ip_ignore_linkdown`).
+fn ignores_linkdown(k: &Kernel, dev: DevId) -> bool {
+    let all = &k.netns[k.devs[dev].netns].ipv4.conf_all;
+    k.inet.get(dev).is_some_and(|inet| or_conf(inet, all, Conf::IgnoreRoutesWithLinkdown))
+}
+
+/// `ignore_routes_with_linkdown` changed.
+pub fn fib_ignore_linkdown(cx: &mut Cx, netns: NetnsId) {
+    let devs = cx.k.netns[netns].devs.values().copied();
+    let ignoring: Vec<DevId> = devs.filter(|dev| ignores_linkdown(cx.k, *dev)).collect();
+    cx.k.netns[netns].ipv4.fib.infos.for_each(|info| {
+        for nh in &mut info.nexthops {
+            nh.ignore_linkdown = nh.dev.is_some_and(|dev| ignoring.contains(&dev));
         }
         info.rebalance();
     });

@@ -242,9 +242,10 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
         message[4..ICMP_HLEN].copy_from_slice(&error.info.to_be_bytes());
         let check = checksum(message);
         message[2..4].copy_from_slice(&check.to_be_bytes());
+        // To 0.0.0.0 there is a route: to this host.
         let header = IpHeader {
             saddr: flow.saddr,
-            daddr: to,
+            daddr: flow.daddr,
             protocol: IPPROTO_ICMP,
             ttl: 0,
             tos,

@@ -78,7 +78,7 @@ pub fn gather(cx: &mut Cx, skb: SkbId, user: DefragUser) -> Option<SkbId> {
     }
     match enqueue(cx, (netns, key), skb, &iph) {
         Queued::Waits => {}
-        Queued::Complete => return reassemble(cx, netns, key),
+        Queued::Complete => return reassemble(cx, netns, key, skb),
         Queued::Duplicate => _ = cx.kfree_skb(skb, DropReason::DupFrag),
         Queued::Bad => {
             let counters = snmp(cx, skb);
@@ -147,8 +147,8 @@ fn drop_queue(cx: &mut Cx, netns: NetnsId, key: FragKey, reason: DropReason) {
     }
 }
 
-/// Makes one packet of a complete queue (`ip_frag_reasm`).
-fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey) -> Option<SkbId> {
+/// Makes one packet of a complete queue (`ip_frag_reasm`). Its buffer is that of the fragment that came last.
+fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey, last: SkbId) -> Option<SkbId> {
     let queue = take_queue(cx, netns, key)?;
     let first = queue.parts.first().map(|part| part.skb)?;
     let hlen = ip_hdr(cx, first).map_or(20, Ipv4Hdr::header_len);
@@ -177,10 +177,12 @@ fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey) -> Option<SkbId> {
     cx.skbs.data_mut(whole).copy_from_slice(&packet);
     copy_metadata(cx, whole, first, hlen);
     cx.skbs[whole].ip.frag_max_size = queue.max_size.max(queue.max_df_size);
-    for part in queue.parts {
+    for part in queue.parts.iter().filter(|part| part.skb != last) {
         cx.consume_skb(part.skb);
     }
-    Some(whole)
+    cx.skbs.swap(whole, last);
+    cx.discard_skb(whole);
+    Some(last)
 }
 
 /// Copies the metadata of the first fragment.

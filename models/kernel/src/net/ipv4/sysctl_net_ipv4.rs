@@ -173,10 +173,10 @@ pub fn devinet_conf_proc(cx: &mut Cx, netns: NetnsId, of: ConfOf, conf: Conf, va
             if let Some(inet) = cx.k.inet.get_mut(dev) {
                 inet.conf.set(conf, value);
             }
-            if conf == Conf::IgnoreRoutesWithLinkdown {
-                fib_ignore_linkdown(&mut cx.k.netns[netns].ipv4.fib, dev, value != 0);
-            }
         }
+    }
+    if conf == Conf::IgnoreRoutesWithLinkdown {
+        fib_ignore_linkdown(cx, netns);
     }
     rt_cache_flush(cx, netns);
 }

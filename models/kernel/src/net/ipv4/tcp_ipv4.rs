@@ -16,7 +16,7 @@ use super::icmp::{self, IcmpError};
 use super::inet_connection_sock::{inet_hash_connect, take_port};
 use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header};
-use super::route::{dst_mtu, ip_route_output_flow};
+use super::route::{dst_mtu, ip_route_connect, ip_route_output_flow};
 use super::tcp::{connection_key, tcp_done, tcp_sk};
 use super::tcp_input::{machine_setup, sequence_len, tcp_conn_request, tcp_rcv, tcp_run, tcp_sync_mss};
 use super::tcp_minisocks::tcp_timewait_state_process;
@@ -52,7 +52,7 @@ pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16)
         _ => return Err(Errno::EISCONN),
     }
     let flow = flow_of(cx, sock, address, IPPROTO_TCP, (local.1, port))?;
-    let routed = ip_route_output_flow(cx, netns, flow, None);
+    let routed = ip_route_connect(cx, netns, flow);
     let (route, flow) = count_no_route(cx, netns, routed)?;
     if route.flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
         return Err(Errno::ENETUNREACH);

@@ -73,6 +73,7 @@ const SHOWN: &[(&str, &BrAttr)] = &[
     ("stp_state", &bridge::STP_STATE),
     ("priority", &bridge::PRIORITY),
     ("vlan_filtering", &bridge::VLAN_FILTERING),
+    ("vlan_protocol", &bridge::VLAN_PROTOCOL),
     ("bridge_id", &bridge::BRIDGE_ID),
     ("root_id", &bridge::DESIGNATED_ROOT),
     ("root_port", &bridge::ROOT_PORT),
@@ -83,6 +84,9 @@ const SHOWN: &[(&str, &BrAttr)] = &[
     ("tcn_timer", &bridge::TCN_TIMER),
     ("topology_change_timer", &bridge::TOPOLOGY_CHANGE_TIMER),
     ("gc_timer", &bridge::GC_TIMER),
+    ("vlan_default_pvid", &bridge::VLAN_DEFAULT_PVID),
+    ("vlan_stats_enabled", &bridge::VLAN_STATS_ENABLED),
+    ("vlan_stats_per_port", &bridge::VLAN_STATS_PER_PORT),
     ("group_fwd_mask", &bridge::GROUP_FWD_MASK),
     ("group_addr", &bridge::GROUP_ADDRESS),
     ("mcast_snooping", &bridge::MCAST_SNOOPING),
@@ -109,8 +113,20 @@ const SHOWN: &[(&str, &BrAttr)] = &[
     ("nf_call_arptables", &bridge::NF_CALL_ARPTABLES),
 ];
 
+/// Attributes of a kernel that is built to filter VLANs (`CONFIG_BRIDGE_VLAN_FILTERING`).
+const OF_VLANS: [&BrAttr; 4] = [
+    &bridge::VLAN_PROTOCOL,
+    &bridge::VLAN_DEFAULT_PVID,
+    &bridge::VLAN_STATS_ENABLED,
+    &bridge::VLAN_STATS_PER_PORT,
+];
+
 fn print(view: &View, out: &mut Out, dev: &NetDevice) {
-    print_attrs(view, out, dev, SHOWN);
+    let is_built = |attr: &BrAttr| {
+        view.kernel.config.bridge_vlan_filtering || OF_VLANS.iter().all(|of_vlans| of_vlans.name != attr.name)
+    };
+    let shown: Vec<_> = SHOWN.iter().copied().filter(|(_, attr)| is_built(attr)).collect();
+    print_attrs(view, out, dev, &shown);
 }
 
 /// Prints attributes as their units ask for it.
@@ -129,7 +145,9 @@ pub(super) fn print_attrs(view: &View, out: &mut Out, dev: &NetDevice, attrs: &[
                 continue;
             }
             Unit::GroupMask if value == 0 => "0".to_owned(),
-            Unit::GroupMask | Unit::Hex | Unit::EtherType => format!("{value:#x}"),
+            // The only one that there is yet (`ll_proto_n2a`).
+            Unit::EtherType => "802.1Q".to_owned(),
+            Unit::GroupMask | Unit::Hex => format!("{value:#x}"),
             Unit::Mac => {
                 let [_, _, mac @ ..] = value.to_be_bytes();
                 Mac(mac).to_string()

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Sender, channel};
 use glassnet_scenarios::error::BackendError;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::unistd::gettid;
+use nix::unistd::{Pid, gettid};
 
 use super::machine::raw_terminal;
 use super::topology::own_run;
@@ -24,6 +24,8 @@ type Work = Box<dyn FnOnce(&File) + Send>;
 /// A machine. Dropping it ends its thread; its namespaces end with the last program in them.
 pub(super) struct BareMachine {
     work: Sender<Work>,
+    /// The thread's id, of which its programs descend.
+    pub thread: Pid,
     /// Its own network namespace.
     pub netns: File,
     /// Its files, as this process can open them.
@@ -66,9 +68,9 @@ impl BareMachine {
         });
         let thread =
             has_entered.recv().map_err(|_| failed()(gone()))?.map_err(|kind| failed()(kind.into()))?;
-        let thread = PathBuf::from(format!("/proc/self/task/{thread}"));
-        let netns = File::open(thread.join("ns/net")).map_err(failed())?;
-        Ok(Self { work, netns, root: thread.join("root") })
+        let files = PathBuf::from(format!("/proc/self/task/{thread}"));
+        let netns = File::open(files.join("ns/net")).map_err(failed())?;
+        Ok(Self { work, thread, netns, root: files.join("root") })
     }
 
     /// Starts a program in a network namespace of the machine (empty: its own).

@@ -11,6 +11,8 @@
 //! 4. A drop without any device is the lesson's by rule 1 if its protocol is set (netlink and local sockets
 //!    have none), or if the neighbour table dropped it: its timers interrupt whatever runs.
 //!
+//! On a kernel on which nothing else runs, all is the lesson's.
+//!
 //! A journey ends where a cable of the topology begins, and another begins at its other end: on the host a
 //! cable is a veth pair and a switch a bridge, and how those hand a packet on is no part of the lesson.
 
@@ -29,6 +31,8 @@ pub(super) struct Told {
 /// What is known of the lesson beside its trace.
 #[derive(Default)]
 pub(super) struct Known {
+    /// Nothing but the lesson runs on this kernel.
+    pub alone: bool,
     /// All device names of the lesson.
     pub devices: BTreeSet<String>,
     /// Names of NICs of the topology.
@@ -131,6 +135,8 @@ struct Live {
 
 /// Two buffers of TCP, one beside the other: what the socket keeps, and the clone that is sent (`struct sk_buff_fclones`).
 const FAST_CLONES: &str = "skbuff_fclone_cache";
+/// As the tracer prints it.
+const ETH_P_IPV6: &str = "34525";
 /// More than such a pair takes, in bytes; less than two.
 const PAIR: u64 = 512;
 
@@ -184,7 +190,7 @@ impl Reader {
 
     fn ours(&self, event: &Event, device: &str) -> bool {
         let only_here = self.known.devices.contains(device) && !self.host.contains(device);
-        self.pids.contains(&event.pid) || only_here
+        self.known.alone || self.pids.contains(&event.pid) || only_here
     }
 
     /// Whether a tap saw this step's frame; on its way up a frame has lost its Ethernet header.
@@ -197,7 +203,7 @@ impl Reader {
         let (device, skb) = (event.value("dev").filter(|name| !name.is_empty())?, event.address("skbaddr")?);
         let length = event.value("len")?;
         let Some(prompt) = self.prompt else { return Some(()) };
-        let ours = self.pids.contains(&event.pid) || self.tapped(event, device, length);
+        let ours = self.known.alone || self.pids.contains(&event.pid) || self.tapped(event, device, length);
         let number = self.count;
         let live = self.live.entry(skb).or_insert_with(|| Live {
             number,
@@ -250,9 +256,11 @@ impl Reader {
             return Some(());
         }
         let protocol = event.value("protocol")?;
-        // A packet socket's copy of a frame that nobody had read when the socket was closed: no packet of the network.
-        let Some(prompt) = self.prompt.filter(|_| reason != "QUEUE_PURGE") else { return Some(()) };
-        let local = self.pids.contains(&event.pid) && protocol != "0";
+        // A packet socket's copy of a frame that nobody had read when the socket was closed is no packet of the network, and
+        // IPv6 is not modelled.
+        let is_other = reason == "QUEUE_PURGE" || protocol == ETH_P_IPV6;
+        let Some(prompt) = self.prompt.filter(|_| !is_other) else { return Some(()) };
+        let local = (self.known.alone || self.pids.contains(&event.pid)) && protocol != "0";
         if local || reason.starts_with("NEIGH_") {
             let journey = Journey { prompt, steps: Vec::new(), end: reason };
             self.done.insert((self.count, 0), journey);

@@ -13,7 +13,6 @@ use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::{SETTLE, Tables, dump_value};
 use glassnet_scenarios::plain::{Act, Plain};
 use glassnet_scenarios::plan::{Plan, PlannedPrompt};
-use nix::unistd::gettid;
 use serde_json::Value;
 
 use super::bare::{BareMachine, Ends, Program};
@@ -153,6 +152,8 @@ impl<'a> PlainRun<'a> {
                 Ok(nothing)
             }
             Act::Program { argv, input } => {
+                // The kernel answers by means of a packet that nobody sent (`inet_rtm_getroute`).
+                self.trace(!argv.iter().any(|word| word == "get"))?;
                 let ends = Ends::Foreground(input.clone());
                 let mut program = self.machine(machine)?.0.spawn(netns, argv, ends).map_err(failed())?;
                 let output = program.terminal.take().map(|mut terminal| whole(&mut terminal));
@@ -208,7 +209,8 @@ impl Running for PlainRun<'_> {
         let plain =
             Plain::parse(&prompt.command).map_err(|why| BackendError::prompt(self.plan, prompt, why))?;
         self.trace(true)?;
-        let mark = format!("glassnet prompt {number} pids {}", gettid());
+        let threads = self.machines.values().map(|(machine, _)| format!(" {}", machine.thread));
+        let mark = format!("glassnet prompt {number} pids{}", threads.collect::<String>());
         self.tracer.mark(&mark).map_err(BackendError::failed("cannot mark the trace"))?;
         self.starts.push(now_ns());
         let printed = self.act(&prompt.machine, &plain.netns, &plain.act)?;

@@ -2,7 +2,7 @@
 //!
 //! A NIC with a cable is one end of a veth pair. The far ends lie in one hidden namespace, the fabric, where a bridge joins
 //! those of a switch or of a cable. So a NIC's carrier does not hang on whether the other machine has set its own NIC up, as
-//! with a card on a switch. A NIC without a cable is a tap that nobody opened: it has no carrier, and no device below it
+//! with a card on a switch; the bridge of a cable does not learn. A NIC without a cable is a tap that nobody opened: it has no carrier, and no device below it
 //! (the end of a veth pair would be `LOWERLAYERDOWN`).
 //!
 //! What of this shows in a machine is made easy to tell: far ends have ifindexes from [`FAR_INDEX`] on, and
@@ -112,9 +112,14 @@ impl Plugs {
         last_first.sort_by_key(|nic| std::cmp::Reverse(nic.link));
         let cabled = last_first.iter().filter_map(|nic| Some((nic.far(), joint_name(nic.joint?))));
         let cabled = cabled.map(|(far, joint)| format!("link set {far} master {joint} up\n"));
+        // A cable does not know which station is at which end.
+        let is_cable = |nic: &&Nic| nic.joint.is_some_and(|joint| joint >= topology.switches.len());
+        let of_cables = nics.iter().filter(is_cable);
+        let of_cables =
+            of_cables.map(|nic| format!("link set {} type bridge_slave learning off\n", nic.far()));
         Ok(Self {
             machines: topology.nodes.keys().map(machine).collect(),
-            fabric: joints.iter().map(joint).chain(cabled).collect(),
+            fabric: joints.iter().map(joint).chain(cabled).chain(of_cables).collect(),
         })
     }
 }

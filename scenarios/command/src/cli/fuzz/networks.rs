@@ -39,20 +39,24 @@ fn duel(args: &Args, real: &dyn Backend, plans: &[Plan]) -> Result<Ended, Backen
         let first = sides.differences(plan)?;
         let Some(cause) = first.first().map(cause) else { continue };
         // What a busy host was late with does not differ again.
-        if sides.differences(plan)?.is_empty() {
+        if args.attempts > 0 && sides.differences(plan)?.is_empty() {
             bar.suspend(|| {
                 println!("{} differed once, and not again:\n{}\n", plan.lesson, shown(&first).join("\n"))
             });
             continue;
         }
         ended.differed += 1;
+        let mut last = first;
         let mut small = shrink::shrink(plan, args.attempts, |smaller| {
-            sides
-                .differences(smaller)
-                .is_ok_and(|found| found.iter().any(|found| self::cause(found) == cause))
+            let found = sides.differences(smaller).unwrap_or_default();
+            let is_alike = found.iter().any(|found| self::cause(found) == cause);
+            if is_alike {
+                last = found;
+            }
+            is_alike
         });
         small.lesson = format!("smallest form of {}", plan.lesson);
-        let lesson = lesson::lesson(&small, &shown(&sides.differences(&small)?));
+        let lesson = lesson::lesson(&small, &shown(&last));
         bar.suspend(|| println!("{lesson}"));
         if let Some(folder) = &args.keep {
             keep(folder, &plan.lesson, "md", &lesson)?;
@@ -85,8 +89,7 @@ impl Sides<'_> {
 
     /// Differences that are not kept on purpose.
     fn unknown(&self, mut real: Observation, mut model: Observation) -> Vec<Difference> {
-        networks::leave_out(&mut real);
-        networks::leave_out(&mut model);
+        networks::level(&mut real, &mut model);
         let found = compare(&real, &model).differences;
         found.into_iter().filter(|difference| self.known.find(&real, difference).is_none()).collect()
     }
