@@ -113,6 +113,8 @@ pub struct Skb {
     pub nf_bridge: Option<NfBridge>,
     /// Its way through the rules is logged (`TRACE`).
     pub nf_trace: bool,
+    /// Its sender knows that the next hop answers: the neighbour is confirmed when it goes there.
+    pub dst_pending_confirm: bool,
 }
 
 impl Skb {
@@ -186,6 +188,7 @@ impl SkbPool {
             nfct: NfCt::None,
             nf_bridge: None,
             nf_trace: false,
+            dst_pending_confirm: false,
         };
         self.insert(skb)
     }

@@ -125,6 +125,8 @@ pub struct TcpSock {
     pub told_window: u32,
     /// The segment that is taken in acknowledged something new.
     pub acked: bool,
+    /// The peer acknowledged something: the next segment confirms the neighbour (`sk_dst_pending_confirm`).
+    pub dst_pending_confirm: bool,
     /// Data that came twice, which the next acknowledgement tells (`duplicate_sack`).
     pub duplicate_sack: Option<(u32, u32)>,
     /// When a SYN that came again was answered last (`last_oow_ack_time`).

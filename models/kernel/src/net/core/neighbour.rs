@@ -56,6 +56,14 @@ pub fn neigh_create(cx: &mut Cx, dev: DevId, ip: Ipv4Addr) -> Option<NeighId> {
     Some(id)
 }
 
+/// A neighbour is known to answer (`neigh_confirm`): its timer finds it so.
+pub fn neigh_confirm(cx: &mut Cx, id: NeighId) {
+    let now = last_tick(cx.now);
+    if let Some(entry) = cx.k.neigh.get_mut(id) {
+        entry.confirmed = Confirmed::at(now);
+    }
+}
+
 /// Deletes entries if the table is near its limit (`neigh_alloc`, `neigh_forced_gc`); false if it stays full.
 fn make_room(cx: &mut Cx) -> bool {
     let (gc, have, now) = (cx.k.neigh.gc, cx.k.neigh.len() as u32, last_tick(cx.now));

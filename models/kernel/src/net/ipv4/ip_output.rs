@@ -19,7 +19,7 @@ use super::route::{dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{NeighId, NetnsId, SkbId};
-use crate::net::core::neighbour::{neigh_hh_output, neigh_lookup};
+use crate::net::core::neighbour::{neigh_confirm, neigh_hh_output, neigh_lookup};
 use crate::net::ethernet::eth::eth_type_trans;
 use crate::net::netfilter::core::nf_hook;
 use crate::netlink::Errno;
@@ -264,6 +264,9 @@ pub fn ip_finish_output2(cx: &mut Cx, skb: SkbId) -> Door {
         None => arp_neigh(cx, dev, next_hop, skb),
     };
     let Some(id) = found else { return cx.kfree_skb(skb, DropReason::NeighCreatefail) };
+    if cx.skbs[skb].dst_pending_confirm {
+        neigh_confirm(cx, id);
+    }
     match cx.k.neigh.get(id) {
         Some(entry) if entry.nud.connected() && entry.hh => neigh_hh_output(cx, skb, id),
         _ => Door::NeighResolveOutput { skb },

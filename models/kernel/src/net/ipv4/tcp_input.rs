@@ -334,7 +334,9 @@ fn note_received(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
         tp.icsk.timed.take_if(|(end, _)| !before(ack, *end)).map(|(_, sent)| now.since(sent).0 / 1000);
     // Of what was sent again, the echo of its timestamp tells the round trip.
     let by_echo = || Some(u64::from(clock.wrapping_add(tp.ts_offset).wrapping_sub(echo?)) * 1000);
-    (tp.snd_una, tp.acked) = (ack, true);
+    // Of a request that became a connection, what was acknowledged was not this socket's (`tcp_ack`, `no_queue`).
+    let was_sent = tp.state != TcpState::SynRecv;
+    (tp.snd_una, tp.acked, tp.dst_pending_confirm) = (ack, true, was_sent);
     if let Some(rtt) = measured.or_else(by_echo) {
         tp.icsk.measured(rtt as i64, ack, tp.snd_nxt);
     }
