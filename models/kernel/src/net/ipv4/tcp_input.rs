@@ -132,14 +132,21 @@ pub fn tcp_sync_mss(cx: &mut Cx, sock: SocketId) -> bool {
     if generation == known && ipv4.exceptions.is_empty() {
         return false;
     }
-    let Some(mtu) = route_mtu(cx, netns, local, remote, mark) else { return false };
-    let (seed, now) = (cx.dice.below(u64::MAX), cx.now);
-    let Some(tp) = tcp_sk(cx, sock) else { return false };
+    // Linux has the route at hand; the search that is on record is that of the segment.
+    let (observed, now) = (std::mem::take(&mut cx.observed), cx.now);
+    let mtu = route_mtu(cx, netns, local, remote, mark);
+    (cx.observed, cx.now) = (observed, now);
+    let (Some(mtu), Some(tp)) = (mtu, tcp_sk(cx, sock)) else { return false };
     tp.pmtu_generation = generation;
-    let Some(machine) = tp.machine.as_mut().filter(|machine| machine.mtu() != mtu) else { return false };
-    let smaller = mtu < machine.mtu();
+    let Some(before) = tp.machine.as_ref().map(|machine| machine.mtu()).filter(|before| *before != mtu)
+    else {
+        return false;
+    };
+    let (seed, now) = (cx.dice.below(u64::MAX), cx.now);
+    if let Some(machine) = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut()) {
     machine.set_mtu(mtu, seed, now);
-    smaller
+    }
+    mtu < before
 }
 
 /// Delays the ACK of a FIN, since most programs close at once and their FIN carries it (`inet_csk_enter_pingpong_mode`
@@ -380,6 +387,7 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     let (setup, first_window) = machine_setup(cx, local, mtu, options.timestamps.is_some());
     let machine = Machine::listen(setup)?;
     let (inet_id, ts_offset) = (cx.dice.below(1 << 16) as u16, cx.dice.below(1 << 32) as u32);
+    let generation = cx.k.netns[netns].ipv4.fib.generation;
     let child = cx.k.sockets.open(SockKind::Tcp, netns);
     take_port(cx, child, local);
     let socket = cx.k.sockets.get_mut(child)?;
@@ -390,6 +398,7 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     (tp.machine, tp.parent) = (Some(machine), Some(listener));
     (tp.inet_id, tp.ts_offset, tp.first_window) = (inet_id, ts_offset, first_window);
     (tp.wscale_ok, tp.snd_wscale) = (options.window_shift.is_some(), options.window_shift.unwrap_or(0));
+    tp.pmtu_generation = generation;
     (tp.sack_ok, tp.snd_wnd) = (options.sack_permitted, u32::from(th.window.get()));
     tp.hashed = true;
     cx.k.sockets.tcp_hashinfo.insert_connection(key, child);

@@ -74,9 +74,11 @@ pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16)
         0 => take_port(cx, sock, own),
         _ => _ = cx.k.sockets.get_mut(sock).map(|socket| socket.local = own),
     }
+    let generation = cx.k.netns[netns].ipv4.fib.generation;
     let socket = cx.k.sockets.get_mut(sock).ok_or(Errno::EBADF)?;
     (socket.remote, socket.error) = (Some(remote), None);
     let tp = socket.tcp.as_deref_mut().ok_or(Errno::EOPNOTSUPP)?;
+    tp.pmtu_generation = generation;
     (tp.state, tp.hashed) = (TcpState::SynSent, true);
     (tp.inet_id, tp.ts_offset, tp.first_window) = (inet_id, ts_offset, first_window);
     if machine.is_none() {
