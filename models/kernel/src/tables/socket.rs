@@ -73,8 +73,6 @@ pub struct SockOpts {
     pub reuseport: bool,
     /// `TCP_NODELAY`.
     pub nodelay: bool,
-    /// Messages are sent with `MSG_CONFIRM`: the next hop is known to answer.
-    pub confirm: bool,
 }
 
 /// `IP_MTU_DISCOVER` (include/uapi/linux/in.h).
@@ -110,7 +108,6 @@ impl Default for SockOpts {
             reuseaddr: false,
             reuseport: false,
             nodelay: false,
-            confirm: false,
         }
     }
 }

@@ -41,8 +41,6 @@ pub struct Engine {
     waiting_to_exit: bool,
     transmitted: i64,
     received: i64,
-    /// An answer came since the last probe: the next is sent with `MSG_CONFIRM`.
-    answered: bool,
     repeats: i64,
     errors: i64,
     /// How often the device did not take a probe (`oom_count`).
@@ -102,7 +100,6 @@ impl Engine {
             waiting_to_exit: false,
             transmitted: 0,
             received: 0,
-            answered: false,
             repeats: 0,
             errors: 0,
             not_taken: 0,
@@ -190,8 +187,6 @@ impl Engine {
         let sequence = (self.transmitted + 1) as u16;
         self.seen.remove(&sequence);
         let packet = self.packet(process.now(), sequence);
-        let confirm = std::mem::take(&mut self.answered);
-        self.socket.set(|opts| opts.confirm = confirm);
         let outcome = self.socket.send_to(self.to, 0, &packet);
         if outcome == Err(Errno::ENOBUFS)
             && let Some(pause) = self.pause_before_retry()
@@ -353,7 +348,6 @@ impl Engine {
     fn echo_reply(&mut self, process: &mut Process, packet: &Received, icmp: &[u8], from: Ipv4Addr) {
         let sequence = u16::from_be_bytes([icmp[6], icmp[7]]);
         self.received += 1;
-        self.answered = true;
         self.acknowledge(sequence);
         let trip = (self.timing() && icmp.len() >= 8 + TIMEVAL).then(|| self.trip(packet.at, icmp));
         let duplicate = !self.seen.insert(sequence);

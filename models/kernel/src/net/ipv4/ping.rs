@@ -37,7 +37,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, message: &[u8]
         return Err(Errno::EINVAL);
     }
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
-    let (netns, local, mark, confirm) = (socket.netns, socket.local, socket.opts.mark, socket.opts.confirm);
+    let (netns, local, mark) = (socket.netns, socket.local, socket.opts.mark);
     if local.1 == 0 {
         let port = free_ident(cx, netns);
         inet_bind(cx, sock, local.0, port)?;
@@ -51,8 +51,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, message: &[u8]
     data[2..4].fill(0);
     let check = checksum(data);
     data[2..4].copy_from_slice(&check.to_be_bytes());
-    let pkt = &mut cx.skbs[skb];
-    (pkt.sk, pkt.mark, pkt.dst_pending_confirm) = (Some(sock), mark, confirm);
+    (cx.skbs[skb].sk, cx.skbs[skb].mark) = (Some(sock), mark);
     cx.within(Func::PingV4Sendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to) {
         Ok(door) => {
             cx.xmit_and_wait(skb, door)?;

@@ -39,7 +39,7 @@ pub fn raw_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, payload: &[u8]) ->
     let skb = cx.skbs.alloc_skb(payload.len(), lo);
     cx.skbs.data_mut(skb).copy_from_slice(payload);
     cx.skbs[skb].sk = Some(sock);
-    (cx.skbs[skb].mark, cx.skbs[skb].dst_pending_confirm) = (opts.mark, opts.confirm);
+    cx.skbs[skb].mark = opts.mark;
     cx.within(Func::RawSendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to, protocol) {
         Ok(door) => {
             match cx.xmit_and_wait(skb, door) {

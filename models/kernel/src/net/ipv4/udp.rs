@@ -45,7 +45,7 @@ pub fn udp_sendmsg(
     payload: &[u8],
 ) -> Result<usize, Errno> {
     let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
-    let (netns, local, mark, confirm) = (socket.netns, socket.local, socket.opts.mark, socket.opts.confirm);
+    let (netns, local, mark) = (socket.netns, socket.local, socket.opts.mark);
     let connected = to.is_none();
     let to = to.or(socket.remote).ok_or(Errno::ENOTCONN)?;
     if to.1 == 0 {
@@ -61,8 +61,7 @@ pub fn udp_sendmsg(
     let lo = cx.k.netns[netns].loopback;
     let skb = cx.skbs.alloc_skb(UDP_HLEN + payload.len(), lo);
     cx.skbs.data_mut(skb)[UDP_HLEN..].copy_from_slice(payload);
-    let pkt = &mut cx.skbs[skb];
-    (pkt.sk, pkt.mark, pkt.dst_pending_confirm) = (Some(sock), mark, confirm);
+    (cx.skbs[skb].sk, cx.skbs[skb].mark) = (Some(sock), mark);
     cx.within(Func::UdpSendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to, connected) {
         Ok(door) => {
             udp_send_skb(cx, sock, skb, door)?;
