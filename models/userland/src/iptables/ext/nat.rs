@@ -279,7 +279,9 @@ pub fn host_address(text: &str, context: &Context) -> Result<Ipv4Addr, XtError> 
     let known =
         crate::hosts::inet_aton(text).or_else(|| context.hosts.ipv4(text).map(|(address, _)| address));
     known.ok_or_else(|| {
-        let number_like = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        // What cannot be a name of a host is not asked for.
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let number_like = is_number || text.contains('/');
         let why =
             if number_like { "Name or service not known" } else { "Temporary failure in name resolution" };
         XtError::Parameter(format!("getaddrinfo: {why}\n"))

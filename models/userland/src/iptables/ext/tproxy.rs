@@ -15,7 +15,7 @@ pub const TARGET: TargetExt = TargetExt {
     parse,
     show,
     arbitrary: Some(arbitrary),
-    drawn: (1, drawn),
+    drawn: (3, drawn),
 };
 
 const NAME: &str = "TPROXY";
@@ -55,7 +55,7 @@ fn arbitrary(make: &mut Maker) {
 
 /// No socket of a case is transparent.
 fn drawn(draw: &mut Draw, place: Place) -> DrawnTarget {
-    if place.table != "mangle" || !place.is_in(&["PREROUTING"]) || !draw.one_in(2) {
+    if place.table != "mangle" || !place.is_in(&["PREROUTING"]) {
         return DrawnTarget::NONE;
     }
     let (proto, mark) = (draw.pick(&["tcp", "udp"]), draw.pick(&["", " --tproxy-mark 0x1/0x1"]));
