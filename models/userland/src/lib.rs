@@ -12,6 +12,7 @@
 
 pub mod arp;
 pub mod arping;
+pub mod bc;
 pub mod brctl;
 pub mod bridge;
 pub mod conntrack;
@@ -65,6 +66,7 @@ use process::Program;
 pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/arp", "2.10", arp::main),
     Program::new("/usr/bin/arping", "20221126", arping::main),
+    Program::new("/usr/bin/bc", "1.07.1", bc::main),
     Program::new("/usr/sbin/brctl", "1.7", brctl::main),
     Program::new("/usr/sbin/bridge", "6.1.0", bridge::main),
     Program::new("/usr/sbin/conntrack", "1.4.7", conntrack::main),

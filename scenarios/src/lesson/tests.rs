@@ -93,6 +93,31 @@ fn errors_underline_the_text() {
             "no machine `b`",
         ),
         ("x.yaml", "steps: []\n".into(), 1, "steps", "topology"),
+        ("x.yaml", "a: [\n".into(), 1, "", ""),
+    ];
+    check_errors(cases);
+}
+
+/// Name, text, line, underlined, part of the message.
+fn check_errors(cases: &[(&str, String, usize, &str, &str)]) {
+    for (name, text, line, underlined, message) in cases {
+        let error = parse(name, text).err().unwrap_or_else(|| panic!("accepted: {text}"));
+        assert!(error.message.contains(message), "{text}: {error}");
+        if !message.is_empty() {
+            let found = error.underlined().trim_matches('"');
+            assert_eq!(
+                (error.line, found.get(..underlined.len())),
+                (*line, Some(*underlined)),
+                "{text}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn names_and_drivers_are_checked() {
+    let topology = |yaml: &str| format!("---\ntitle: t\ntopology:\n  nodes: {{ a: {{}} }}\n{yaml}\n---\n");
+    check_errors(&[
         (
             "x.yaml",
             "topology:\n  nodes:\n    a b: {}\nsteps: []\n".into(),
@@ -157,20 +182,7 @@ fn errors_underline_the_text() {
             "nosuchdriver",
             "no driver `nosuchdriver`",
         ),
-        ("x.yaml", "a: [\n".into(), 1, "", ""),
-    ];
-    for (name, text, line, underlined, message) in cases {
-        let error = parse(name, text).err().unwrap_or_else(|| panic!("accepted: {text}"));
-        assert!(error.message.contains(message), "{text}: {error}");
-        if !message.is_empty() {
-            let found = error.underlined().trim_matches('"');
-            assert_eq!(
-                (error.line, found.get(..underlined.len())),
-                (*line, Some(*underlined)),
-                "{text}: {error}"
-            );
-        }
-    }
+    ]);
 }
 
 #[test]

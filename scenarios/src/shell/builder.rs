@@ -17,7 +17,7 @@ const SHELL_COMMANDS: &str = ". : [ alias bg break builtin caller cd command com
     trap true type typeset ulimit umask unalias unset wait";
 
 /// Commands of Debian 12 without networking: bash, coreutils, grep, sed, mawk, findutils, diffutils, bsdextra.
-const FILE_COMMANDS: &str = "[ awk base64 basename bash bc cat chmod chown cksum cmp column comm cp cut dd diff \
+const FILE_COMMANDS: &str = "[ awk base64 basename bash cat chmod chown cksum cmp column comm cp cut dd diff \
     dirname echo egrep env expand expr false fgrep find fmt fold grep head hexdump hostname install join kill ln ls \
     md5sum mkdir mkfifo mktemp mv nl nproc numfmt od paste pkill printenv printf pwd readlink realpath rev rm rmdir sed \
     seq sh sha1sum sha256sum sha512sum sort split stat sum tac tail tar test touch tr true truncate tsort uniq \
@@ -72,7 +72,7 @@ pub(super) fn bash_with(
     for (name, value) in env {
         builder = builder.env(name, value);
     }
-    let mut bash = limits::bound(builder).build();
+    let mut bash = limits::bound(builder, place.machine.clone()).build();
     bash.set_interactive(true);
     // bashkit's user has the id 1000, and read-only variables cannot be assigned.
     let mut state = bash.shell_state();

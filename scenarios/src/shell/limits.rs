@@ -8,16 +8,19 @@
 //! | 48 MB of stack | `eval` that run each other, more than 500 | [`DEEP`] |
 //! | 10 programs | that start each other, as `ip netns exec x bash` | [`PROGRAM_DEPTH`] |
 //! | 1,000 `(` and `!` | of `[`, `test`, `expr`, `find` | [`OPERATORS`] |
-//! | 256 jobs | in the background | [`JOB_LIMIT`] |
+//! | 64 jobs | in the background | [`JOB_LIMIT`] |
 //! | 100 MB | a file | [`FILE_LIMIT`] |
 //! | 500 MB | all files of a machine | [`DISK_LIMIT`] |
 
-use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bashkit::hooks::{HookAction, ToolEvent};
 use bashkit::{BashBuilder, ExecutionLimits, FsLimits, MemoryLimits};
 use glassnet_sim::Nanos;
+
+use super::machine::Machine;
 
 /// Virtual time of a prompt; more count as a program that never ends.
 pub const TIME_LIMIT: Nanos = Nanos::from_secs(86_400);
@@ -34,7 +37,7 @@ pub(super) const PROGRAM_DEPTH: usize = 10;
 /// Parentheses and negations among the arguments of a command that reads them by recursion.
 const OPERATORS: usize = 1_000;
 /// Background jobs of a shell.
-const JOB_LIMIT: usize = 256;
+const JOB_LIMIT: usize = 64;
 /// Bytes of a file.
 const FILE_LIMIT: u64 = 100_000_000;
 /// Bytes of all files of a machine.
@@ -70,9 +73,22 @@ pub(super) fn as_bash_says(text: &str) -> String {
     text.replace("cancelled by before_tool hook", &words)
 }
 
-thread_local! {
-    /// Where the stack of the shells that are polled on this thread begins, and how much of it they may use.
-    static STACK: Cell<(usize, usize)> = const { Cell::new((0, SHALLOW)) };
+/// How much stack the shells of this process may use, bytes.
+static MOST: AtomicUsize = AtomicUsize::new(SHALLOW);
+
+/// Where the stack begins on which a machine's shells are polled.
+#[derive(Default)]
+pub(super) struct Stack(AtomicUsize);
+
+impl Stack {
+    /// Shells are polled from here on.
+    pub(super) fn begin(&self) {
+        self.0.store(stack_pointer(), Ordering::Relaxed);
+    }
+
+    fn used(&self) -> usize {
+        self.0.load(Ordering::Relaxed).saturating_sub(stack_pointer())
+    }
 }
 
 fn stack_pointer() -> usize {
@@ -80,12 +96,7 @@ fn stack_pointer() -> usize {
     std::ptr::from_ref(&here).addr()
 }
 
-/// Shells are polled from here on.
-pub(super) fn begin_stack() {
-    STACK.set((stack_pointer(), STACK.get().1));
-}
-
-/// Runs `work` on a thread whose stack has room for deeply nested commands.
+/// Runs `work`, with all shells of this process, on a thread whose stack has room for deeply nested commands.
 ///
 /// # Errors
 ///
@@ -95,7 +106,7 @@ pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Resul
     std::thread::scope(|scope| {
         // A third more, for what one command takes.
         let thread = std::thread::Builder::new().stack_size(DEEP / 3 * 4).spawn_scoped(scope, || {
-            STACK.set((0, DEEP));
+            MOST.store(DEEP, Ordering::Relaxed);
             work()
         })?;
         Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -103,14 +114,13 @@ pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Resul
 }
 
 /// Ends what would nest so deeply that the stack of this process overflows.
-pub(super) fn bound(builder: BashBuilder) -> BashBuilder {
-    builder.before_tool(Box::new(|event: ToolEvent| {
-        let (bottom, most) = STACK.get();
-        let used = bottom.saturating_sub(stack_pointer());
+pub(super) fn bound(builder: BashBuilder, machine: Arc<Machine>) -> BashBuilder {
+    builder.before_tool(Box::new(move |event: ToolEvent| {
+        let too_deep = machine.stack.used() > MOST.load(Ordering::Relaxed);
         let operators =
             || event.args.iter().filter(|arg| ["(", "\\(", "!", "-not"].contains(&arg.as_str())).count();
         let recursive = ["[", "test", "expr", "find"].contains(&event.name.as_str());
-        match used > most || recursive && operators() > OPERATORS {
+        match too_deep || recursive && operators() > OPERATORS {
             true => HookAction::Cancel(String::new()),
             false => HookAction::Continue(event),
         }

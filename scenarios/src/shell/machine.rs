@@ -23,6 +23,7 @@ pub(super) struct Machine {
     pub programs: Programs,
     pub prompt: Mutex<super::prompt::State>,
     last_pid: AtomicU32,
+    pub stack: super::limits::Stack,
 }
 
 impl Machine {
@@ -39,6 +40,7 @@ impl Machine {
             programs: Programs::default(),
             prompt: Mutex::default(),
             last_pid: AtomicU32::new(1000),
+            stack: Default::default(),
         }
     }
 

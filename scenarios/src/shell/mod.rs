@@ -151,7 +151,7 @@ impl Session {
         shell.submit(command);
         self.world().reset_limit();
         let deadline = self.world().now() + TIME_LIMIT;
-        limits::begin_stack();
+        self.machines.values().for_each(|shell| shell.machine.stack.begin());
         let ended = self.until_prompt(machine, deadline);
         let shell = self.machines.get_mut(machine).ok_or(ShellError::UnknownMachine(machine.to_string()))?;
         let output = String::from_utf8_lossy(&shell.machine.terminal.take()).into_owned();

@@ -368,3 +368,21 @@ fn addresses_last_as_long_as_they_may() {
         ("sleep 110; ip -br addr show v0", "v0@v1            UP             \n", 0),
     ]);
 }
+
+#[test]
+fn bc_counts_as_far_as_it_takes() {
+    check(&[
+        (
+            "echo '2^64; scale=3; 10/4' | bc; echo '9223372036854775807+1' | bc -l",
+            "18446744073709551616\n2.500\n9223372036854775808\n",
+            0,
+        ),
+        ("echo '1/0; 5' | bc", "Runtime error (func=(main), adr=0): Divide by zero\n", 0),
+        ("bc <<<'1+'", "(standard_in) 1: syntax error\n", 0),
+        (
+            "x=$(echo \"$(printf '(%.0s' $(seq 20000))\" | bc 2>&1); echo ${x:0:40}",
+            "not modelled yet: bc expressions nested\n",
+            0,
+        ),
+    ]);
+}
