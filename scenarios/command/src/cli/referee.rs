@@ -41,10 +41,15 @@ pub(super) enum Opened {
 impl On {
     /// Opens it.
     pub fn open(&self) -> Result<Opened, BackendError> {
+        self.open_with(Vec::new())
+    }
+
+    /// Opens it; a guest runs this command with these arguments, too.
+    pub fn open_with(&self, more: Vec<OsString>) -> Result<Opened, BackendError> {
         let entry = self.on.map_or_else(best, Ok)?;
         match entry.way {
             Way::Here(open) => open().map(Opened::Here),
-            Way::Guest(run) => run(on_host()).map(|status| Opened::Ran(Status::Other(status))),
+            Way::Guest(run) => run(on_host(more)).map(|status| Opened::Ran(Status::Other(status))),
         }
     }
 }
@@ -69,7 +74,7 @@ fn best() -> Result<Entry, BackendError> {
 }
 
 /// The arguments of this process, with the kernel that it runs on in place of the one that was asked for.
-fn on_host() -> Vec<OsString> {
+fn on_host(more: Vec<OsString>) -> Vec<OsString> {
     let mut given = std::env::args_os().skip(1);
     let mut arguments = Vec::new();
     while let Some(argument) = given.next() {
@@ -80,7 +85,7 @@ fn on_host() -> Vec<OsString> {
         }
     }
     // Behind the subcommand: what follows `--` is no option.
-    arguments.splice(1..1, ["--on".into(), "host".into()]);
+    arguments.splice(1..1, ["--on".into(), "host".into()].into_iter().chain(more));
     arguments
 }
 

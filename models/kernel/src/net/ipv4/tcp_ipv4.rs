@@ -164,8 +164,8 @@ pub fn inet_lookup_listener(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<Sock
     let netns = cx.k.devs[dev].netns;
     let score = |sock: &&SocketId| {
         let socket = cx.k.sockets.get(**sock)?;
-        let fits =
-            (socket.local.0.is_unspecified() || socket.local.0 == daddr) && bound_here(cx, socket, dev);
+        let fits = (socket.local.0.is_unspecified() || socket.local.0 == daddr)
+            && bound_here(cx, socket, dev, daddr);
         fits.then(|| u32::from(!socket.local.0.is_unspecified()) + u32::from(socket.opts.bound_dev_if != 0))
     };
     let listeners = cx.k.sockets.tcp_hashinfo.listeners(netns, th.dest.get());

@@ -158,6 +158,7 @@ impl<'a> PlainRun<'a> {
                 let mut program = self.machine(machine)?.0.spawn(netns, argv, ends).map_err(failed())?;
                 let output = program.terminal.take().map(|mut terminal| whole(&mut terminal));
                 let status = program.child.wait().map_err(failed())?;
+                self.trace(true)?;
                 Ok(Printed { output: output.unwrap_or_default(), status: i32::from(!status.success()) })
             }
         }

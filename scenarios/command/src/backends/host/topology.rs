@@ -97,7 +97,7 @@ impl Plugs {
             let own: Vec<_> = nics.iter().filter(|nic| nic.machine == name).collect();
             let is_cabled = own.iter().any(|nic| nic.joint.is_some());
             // The fabric gets its namespace id in the machine.
-            let id = is_cabled.then(|| format!("netns set fabric {FAR_NSID}\n")).unwrap_or_default();
+            let id = if is_cabled { format!("netns set fabric {FAR_NSID}\n") } else { String::new() };
             (name.clone(), format!("link set lo up\n{id}{}", own.into_iter().map(plug).collect::<String>()))
         };
         let joints: BTreeSet<_> = nics.iter().filter_map(|nic| nic.joint).map(joint_name).collect();
