@@ -146,3 +146,14 @@ fn a_bridge_whose_last_port_left_has_no_station_of_its_own() {
     let stations = &seen.blocks[0].tables["a"]["bridge -j -d -s fdb"];
     assert!(!stations.to_string().contains("00:00:00:00:00:00"), "{stations}");
 }
+
+#[test]
+fn a_packet_to_this_host_comes_in_by_the_device_that_has_the_address() {
+    let seen = run(&[
+        "ip link add d0 type dummy",
+        "ip link set d0 up",
+        "ip addr add 10.0.0.1/24 dev d0",
+        "ping -c 1 -W 1 -I d0 10.0.0.1",
+    ]);
+    assert!(last_output(&seen).contains("64 bytes from 10.0.0.1"), "{}", last_output(&seen));
+}

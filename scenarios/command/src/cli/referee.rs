@@ -56,12 +56,17 @@ pub(super) enum Opened {
 impl On {
     /// Opens it.
     pub fn open(&self) -> Result<Opened, BackendError> {
+        self.open_with(Vec::new())
+    }
+
+    /// Opens it; a guest runs this command with these arguments, too.
+    pub fn open_with(&self, more: Vec<OsString>) -> Result<Opened, BackendError> {
         let entry = self.on.map_or_else(best, Ok)?;
         match entry.way {
             Way::Here(open) => open().map(Opened::Here),
             Way::Guest(run) => {
                 let watch = Watch::start();
-                let ran = run(on_host())?;
+                let ran = run(on_host(more))?;
                 let written =
                     io::stdout().write_all(&ran.output).and_then(|()| io::stderr().write_all(&ran.errors));
                 written.map_err(BackendError::failed("cannot write"))?;
@@ -100,7 +105,7 @@ fn best() -> Result<Entry, BackendError> {
 }
 
 /// The arguments of this process, with the kernel that it runs on in place of the one that was asked for.
-fn on_host() -> Vec<OsString> {
+fn on_host(more: Vec<OsString>) -> Vec<OsString> {
     let mut given = std::env::args_os().skip(1);
     let mut arguments = Vec::new();
     while let Some(argument) = given.next() {
@@ -111,7 +116,7 @@ fn on_host() -> Vec<OsString> {
         }
     }
     // Behind the subcommand: what follows `--` is no option.
-    arguments.splice(1..1, ["--on".into(), "host".into()]);
+    arguments.splice(1..1, ["--on".into(), "host".into()].into_iter().chain(more));
     arguments
 }
 

@@ -102,8 +102,12 @@ fn route_get(net: &mut Net) {
     net.say(space, format!("ip {inside}route get {to}{how}"));
 }
 
+/// Not on a port of a bridge: its socket, which is of a protocol, is asked behind the bridge, in the model before it.
 fn arping(net: &mut Net) {
     let (device, space, name) = net.some_device();
+    if net.devices.get(device).is_some_and(|device| device.is_port) {
+        return ping(net);
+    }
     let to = match net.neighbour(device) {
         Some(to) => to,
         None => net.destination(),

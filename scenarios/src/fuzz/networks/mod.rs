@@ -24,6 +24,7 @@
 //! - a multipath route has one next hop twice: the key of the hash is random (`flow_hash_from_keys`);
 //! - pauses are shorter than 4 s or longer than a minute: a neighbour is reachable for 15 to 45 s (`neigh_rand_reach_time`);
 //! - answers of proxy ARP are not delayed (`proxy_delay` 0; `pneigh_enqueue`);
+//! - no two devices of a segment have one address: which answer comes first is the switch's affair;
 //! - packets have two fragments at most (which buffer holds what of three depends on room in them);
 //! - `arp_notify` is not drawn for cards: whether what is behind the cable is ready as soon is a matter of the card.
 //!

@@ -79,10 +79,9 @@ impl Net {
     /// Adds an address to a device.
     pub fn add_address(&mut self, device: usize) {
         let segment = self.devices[device].segment;
-        // Sometimes one that another has.
+        // None that another has.
         let used = self.devices.iter().filter(|other| other.segment == segment);
-        let next = 1 + used.map(|other| other.addresses.len()).sum::<usize>() as u8;
-        let host = if self.one_in(24) { 1 + self.below(6) as u8 } else { next };
+        let host = 1 + used.map(|other| other.addresses.len()).sum::<usize>() as u8;
         let address = match self.below(12) {
             0 => Ipv4Addr::new(172, 16, self.below(2) as u8, host),
             _ => Ipv4Addr::new(10, 0, segment as u8, host),

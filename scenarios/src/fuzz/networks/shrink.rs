@@ -1,8 +1,11 @@
 //! Making a random network smaller.
 
+use std::collections::BTreeSet;
+
 use super::dumps;
 use super::net::number;
 use crate::fuzz::shrink::halves;
+use crate::lesson::{Endpoint, Topology};
 use crate::plan::Plan;
 
 /// The smallest plan found for which `differs` holds, with at most `budget` attempts.
@@ -31,6 +34,7 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
         all.push(smaller);
     }
     all.extend(plan.topology.nodes.keys().map(|node| without_node(plan, node)));
+    all.extend((0..plan.topology.links.len()).map(|at| without_link(plan, at)));
     let prompts: usize = plan.blocks.iter().map(|block| block.prompts.len()).sum();
     all.extend(halves(prompts).into_iter().map(|part| without_prompts(plan, &part)));
     for (block, prompt) in places(plan) {
@@ -52,30 +56,35 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
 /// Without a machine: its cables and prompts go with it.
 fn without_node(plan: &Plan, node: &str) -> Plan {
     let mut smaller = plan.clone();
-    let topology = &mut smaller.topology;
-    topology.nodes.remove(node);
-    topology.links.retain(|link| link.endpoints.iter().all(|end| end.node != node));
-    topology.switches.retain(|switch, ports| {
-        let is_used = |port: &String| {
-            topology
-                .links
-                .iter()
-                .flat_map(|link| &link.endpoints)
-                .any(|end| end.node == *switch && end.port == *port)
-        };
-        ports.ports.retain(is_used);
-        !ports.ports.is_empty()
-    });
-    let is_cabled = |node: &str, nic: &str| {
-        topology.links.iter().flat_map(|link| &link.endpoints).any(|end| end.node == node && end.port == nic)
-    };
-    for (name, node) in &mut topology.nodes {
-        node.nics.retain(|nic, _| is_cabled(name, nic));
-    }
+    smaller.topology.nodes.remove(node);
+    smaller.topology.links.retain(|link| link.endpoints.iter().all(|end| end.node != node));
     for block in &mut smaller.blocks {
         block.prompts.retain(|prompt| prompt.machine != node);
     }
+    unplug(&mut smaller.topology);
     smaller
+}
+
+/// Without a cable.
+fn without_link(plan: &Plan, at: usize) -> Plan {
+    let mut smaller = plan.clone();
+    smaller.topology.links.remove(at);
+    unplug(&mut smaller.topology);
+    smaller
+}
+
+/// Takes cards and ports away that have no cable.
+fn unplug(topology: &mut Topology) {
+    let ends: BTreeSet<Endpoint> =
+        topology.links.iter().flat_map(|link| link.endpoints.iter().cloned()).collect();
+    let is_cabled = |node: &str, port: &str| ends.iter().any(|end| end.node == node && end.port == port);
+    topology.switches.retain(|switch, of| {
+        of.ports.retain(|port| is_cabled(switch, port));
+        !of.ports.is_empty()
+    });
+    for (name, node) in &mut topology.nodes {
+        node.nics.retain(|nic, _| is_cabled(name, nic));
+    }
 }
 
 fn without_prompts(plan: &Plan, part: &std::ops::Range<usize>) -> Plan {

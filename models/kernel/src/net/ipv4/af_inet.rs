@@ -10,7 +10,7 @@ use super::fib_frontend::inet_addr_type;
 use super::icmp::IcmpError;
 use super::inet_connection_sock::inet_csk_get_port;
 use super::ip_input::ip_hdr;
-use super::route::ip_route_connect;
+use super::route::{ip_dev_find, ip_route_connect, ip_route_output_key};
 use super::tcp_ipv4::tcp_v4_connect;
 use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
@@ -78,7 +78,8 @@ pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -
     }
     let (netns, kind, opts, local) = (socket.netns, socket.kind, socket.opts.clone(), socket.local);
     let flow = flow_of(cx, sock, address, 0, (local.1, port))?;
-    let routed = ip_route_connect(cx, netns, flow);
+    let routed =
+        ip_route_connect(cx, netns, flow).and_then(|flow| ip_route_output_key(cx, netns, flow, None));
     let (route, flow) = count_no_route(cx, netns, routed)?;
     if route.flags & RTCF_BROADCAST != 0 && !opts.broadcast {
         return Err(Errno::EACCES);
@@ -197,10 +198,16 @@ pub fn ttl_of(opts: &SockOpts, route: &Rtable) -> u8 {
     if route.kind == RouteType::Multicast { opts.mcast_ttl } else { opts.ttl.unwrap_or(0) }
 }
 
-/// The socket accepts packets that were received by `dev`.
-pub fn bound_here(cx: &Cx, socket: &Socket, dev: DevId) -> bool {
+/// The socket accepts packets to this address that were received by `dev`. A packet of this host to itself came in by the device
+/// that has the address (`inet_iif`), not by `lo`.
+pub fn bound_here(cx: &Cx, socket: &Socket, dev: DevId, daddr: Ipv4Addr) -> bool {
     let bound = socket.opts.bound_dev_if;
-    bound == 0 || bound == cx.k.devs[dev].ifindex
+    if bound == 0 {
+        return true;
+    }
+    let looped = cx.k.devs[dev].is_loopback();
+    let dev = if looped { ip_dev_find(cx, socket.netns, daddr).unwrap_or(dev) } else { dev };
+    bound == cx.k.devs[dev].ifindex
 }
 
 /// An ICMP message about a packet of this socket (`ip_icmp_error`): queued with IP_RECVERR, and the next call fails

@@ -117,7 +117,7 @@ fn ping_lookup(cx: &Cx, skb: SkbId, ident: u16, own_address: Ipv4Addr) -> Option
             && socket.kind == SockKind::Ping
             && socket.local.1 == ident
             && (socket.local.0.is_unspecified() || socket.local.0 == own_address)
-            && bound_here(cx, socket, dev)
+            && bound_here(cx, socket, dev, own_address)
     };
     cx.k.sockets.iter().find(fits).map(|socket| socket.id)
 }

@@ -151,7 +151,7 @@ pub fn raw_local_deliver(cx: &mut Cx, skb: SkbId) -> bool {
             && socket.kind == SockKind::Raw { protocol: iph.protocol }
             && (socket.local.0.is_unspecified() || socket.local.0 == iph.daddr.get())
             && socket.remote.is_none_or(|remote| remote.0 == iph.saddr.get())
-            && bound_here(cx, socket, dev)
+            && bound_here(cx, socket, dev, iph.daddr.get())
     };
     let listeners: Vec<SocketId> =
         cx.k.sockets.iter().filter(|socket| wants(socket)).map(|socket| socket.id).collect();

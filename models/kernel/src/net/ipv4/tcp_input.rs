@@ -144,7 +144,7 @@ pub fn tcp_sync_mss(cx: &mut Cx, sock: SocketId) -> bool {
     };
     let (seed, now) = (cx.dice.below(u64::MAX), cx.now);
     if let Some(machine) = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut()) {
-    machine.set_mtu(mtu, seed, now);
+        machine.set_mtu(mtu, seed, now);
     }
     mtu < before
 }

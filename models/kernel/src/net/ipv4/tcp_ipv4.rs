@@ -52,7 +52,8 @@ pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16)
         _ => return Err(Errno::EISCONN),
     }
     let flow = flow_of(cx, sock, address, IPPROTO_TCP, (local.1, port))?;
-    let routed = ip_route_connect(cx, netns, flow);
+    let routed =
+        ip_route_connect(cx, netns, flow).and_then(|flow| ip_route_output_flow(cx, netns, flow, None));
     let (route, flow) = count_no_route(cx, netns, routed)?;
     if route.flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
         return Err(Errno::ENETUNREACH);
@@ -165,8 +166,8 @@ pub fn inet_lookup_listener(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<Sock
     let netns = cx.k.devs[dev].netns;
     let score = |sock: &&SocketId| {
         let socket = cx.k.sockets.get(**sock)?;
-        let fits =
-            (socket.local.0.is_unspecified() || socket.local.0 == daddr) && bound_here(cx, socket, dev);
+        let fits = (socket.local.0.is_unspecified() || socket.local.0 == daddr)
+            && bound_here(cx, socket, dev, daddr);
         fits.then(|| u32::from(!socket.local.0.is_unspecified()) + u32::from(socket.opts.bound_dev_if != 0))
     };
     let listeners = cx.k.sockets.tcp_hashinfo.listeners(netns, th.dest.get());

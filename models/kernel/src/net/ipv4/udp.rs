@@ -244,7 +244,7 @@ fn compute_score(
         && socket.local.1 == to.1
         && (socket.local.0.is_unspecified() || socket.local.0 == to.0)
         && socket.remote.is_none_or(|remote| remote == from)
-        && bound_here(cx, socket, dev);
+        && bound_here(cx, socket, dev, to.0);
     fits.then(|| {
         u32::from(!socket.local.0.is_unspecified())
             + 4 * u32::from(socket.remote.is_some())

@@ -16,12 +16,13 @@ use glassnet_scenarios::plan::{Plan, PlannedPrompt};
 use serde_json::Value;
 
 use super::bare::{BareMachine, Ends, Program};
+use super::journeys::Known;
 use super::run::{check, known, now_ns, placed};
 use super::spaces::{Place, Spaces, within};
 use super::tool::Tool;
 use super::topology::Plugs;
 use super::tracer::Instance;
-use super::{dumps, journeys, needs, topology};
+use super::{dumps, journeys, needs, probe, topology};
 
 /// Options of the tools that stay.
 const OPTIONS: [&str; 3] = ["-j", "-d", "-s"];
@@ -158,6 +159,7 @@ impl<'a> PlainRun<'a> {
                 let mut program = self.machine(machine)?.0.spawn(netns, argv, ends).map_err(failed())?;
                 let output = program.terminal.take().map(|mut terminal| whole(&mut terminal));
                 let status = program.child.wait().map_err(failed())?;
+                self.trace(true)?;
                 Ok(Printed { output: output.unwrap_or_default(), status: i32::from(!status.success()) })
             }
         }
@@ -244,7 +246,8 @@ impl Running for PlainRun<'_> {
         let _ = self.take_trace();
         let trace: Vec<String> = String::from_utf8_lossy(&self.traced).lines().map(str::to_owned).collect();
         let (frames, macs, notices) = std::mem::take(&mut self.spaces).finish();
-        let told = journeys::from_trace(&trace, known(self.plan, &frames, &macs))?;
+        let alone = probe::place() == "uml";
+        let told = journeys::from_trace(&trace, Known { alone, ..known(self.plan, &frames, &macs) })?;
         Ok(Captured {
             tools: BTreeMap::new(),
             notices,

@@ -21,7 +21,7 @@ use super::machine::{Machine, NoStatus};
 use super::spaces::{Place, Spaces};
 use super::topology;
 use super::tracer::Tracer;
-use super::{Host, dumps, frames, journeys, needs, probe};
+use super::{Host, dumps, frames, journeys, needs};
 
 /// A prompt on a machine that is not there is found before anything is made.
 pub(super) fn check(plan: &Plan) -> Result<(), BackendError> {
@@ -212,9 +212,7 @@ impl Running for Run<'_> {
 
 /// What tells the lesson's packets from the host's own.
 pub(super) fn known(plan: &Plan, frames: &[frames::SeenFrame], macs: &[ChosenMac]) -> Known {
-    let alone = probe::place() == "uml";
-    let mut known =
-        Known { alone, devices: macs.iter().map(|m| m.device.clone()).collect(), ..Known::default() };
+    let mut known = Known { devices: macs.iter().map(|m| m.device.clone()).collect(), ..Known::default() };
     known.nics = plan.nic_names();
     known.ports = topology::hidden_names(&plan.topology);
     known.devices.extend(known.nics.iter().chain(&known.ports).cloned());

@@ -47,18 +47,21 @@ pub struct Args {
     on: On,
 }
 
-pub fn main(mut args: Args) -> io::Result<Status> {
-    let seed = *args.seed.get_or_insert_with(|| {
+pub fn main(args: Args) -> io::Result<Status> {
+    // The time of day is this machine's: a guest begins always at the same.
+    let fresh = args.seed.is_none().then(|| {
         #[allow(clippy::disallowed_methods, reason = "a fresh seed is what the time of day is good for")]
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.map_or(1, |since| since.as_secs())
     });
+    let seed = args.seed.or(fresh).unwrap_or(1);
+    let seeded = fresh.map(|seed| vec!["--seed".into(), seed.to_string().into()]).unwrap_or_default();
     let duel = match if args.networks { networks::prepare(&args, seed) } else { rules::prepare(&args, seed) }
     {
         Ok(duel) => duel,
         Err(report) => return Ok(complain(&report)),
     };
-    let real = match args.on.open() {
+    let real = match args.on.open_with(seeded) {
         Ok(Opened::Here(real)) => real,
         Ok(Opened::Ran(status)) => return Ok(status),
         Err(error) => return Ok(complain(&Report::msg(error.to_string()))),
