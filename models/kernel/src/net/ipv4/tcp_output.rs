@@ -216,12 +216,13 @@ pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
     let lo = cx.k.netns[netns].loopback;
     let skb = cx.skbs.alloc_skb(bytes.len(), lo);
     cx.skbs.data_mut(skb).copy_from_slice(&bytes);
-    let confirms = tcp_sk(cx, sock).is_some_and(|tp| std::mem::take(&mut tp.dst_pending_confirm));
+    let synack = header.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK;
+    // A SYN/ACK always does, as seen on Linux 6.1: its way back was just used.
+    let confirms = tcp_sk(cx, sock).is_some_and(|tp| std::mem::take(&mut tp.dst_pending_confirm) || synack);
     let pkt = &mut cx.skbs[skb];
     (pkt.sk, pkt.mark, pkt.dst_pending_confirm) = (Some(sock), mark, confirms);
     pkt.transport_header = pkt.data;
     let counters = &mut cx.k.netns[netns].ipv4.snmp.tcp;
-    let synack = header.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK;
     // Retransmissions are not counted, but a SYN/ACK is made anew.
     counters.OutSegs += u64::from(!again || synack);
     counters.OutRsts += u64::from(header.flags & TCP_RST != 0);
