@@ -1,13 +1,11 @@
 //! A backend runs a plan: the model, or a real kernel. Both fill the same [`Observation`] through [`Backend`], so the
 //! comparison does not depend on either.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::canary;
 use crate::error::BackendError;
-use crate::observation::{
-    Capabilities, ChosenMac, Frame, Journey, KernelConfig, Observation, PromptSeen, Tables, TraceEvent,
-};
+use crate::observation::{Capabilities, Captured, KernelConfig, Observation, Printed, PromptSeen, Tables};
 use crate::plan::{Plan, PlannedPrompt};
 use crate::rig::Rig;
 
@@ -77,32 +75,6 @@ pub trait Running {
     ///
     /// If something that was observed is not understood, or was lost.
     fn finish(self: Box<Self>) -> Result<Captured, BackendError>;
-}
-
-/// Result of a prompt.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Printed {
-    /// Standard output and standard error, in the order of a terminal.
-    pub output: String,
-    /// Exit status.
-    pub status: i32,
-}
-
-/// Observations of a run other than prompts and tables; see the fields of [`Observation`].
-#[derive(Clone, Debug, Default)]
-pub struct Captured {
-    /// Version lines of the tools.
-    pub tools: BTreeMap<String, String>,
-    /// Notices about the set-up.
-    pub notices: Vec<String>,
-    /// Addresses that the kernel chose.
-    pub macs: Vec<ChosenMac>,
-    /// Captured frames.
-    pub frames: Vec<Frame>,
-    /// Journeys of packet buffers.
-    pub journeys: Vec<Journey>,
-    /// Tracepoints without a packet buffer.
-    pub events: Vec<TraceEvent>,
 }
 
 /// Runs a plan and returns the observation. A [`canary`] beside it shows that the backend sees.

@@ -8,9 +8,9 @@ use std::fmt::Display;
 
 use serde_json::Value;
 
-use crate::backend::{Captured, Printed};
 use crate::lesson::Node;
 use crate::observation::{Capabilities, DUMPS, Direction, Tables};
+use crate::observation::{Captured, Printed};
 use crate::plan::{Plan, PlannedPrompt};
 
 /// Name of the machine; no lesson's machine is called so, as a prompt cannot name it.

@@ -10,6 +10,7 @@
 //! | [`observation`] | observation of a run |
 //! | [`plan`] | input of a kernel |
 //! | [`plain`] | commands that need no shell |
+//! | [`canary`] | known packets beside a plan |
 //! | [`error`] | errors of backends |
 //! | [`rig`] | the router of random cases |
 //! | [`backend`] | the trait of what runs plans and routers |

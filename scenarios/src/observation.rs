@@ -265,6 +265,32 @@ pub struct TraceEvent {
     pub text: String,
 }
 
+/// Result of a prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Printed {
+    /// Standard output and standard error, in the order of a terminal.
+    pub output: String,
+    /// Exit status.
+    pub status: i32,
+}
+
+/// Observations of a run other than prompts and tables; see the fields of [`Observation`].
+#[derive(Clone, Debug, Default)]
+pub struct Captured {
+    /// Version lines of the tools.
+    pub tools: BTreeMap<String, String>,
+    /// Notices about the set-up.
+    pub notices: Vec<String>,
+    /// Addresses that the kernel chose.
+    pub macs: Vec<ChosenMac>,
+    /// Captured frames.
+    pub frames: Vec<Frame>,
+    /// Journeys of packet buffers.
+    pub journeys: Vec<Journey>,
+    /// Tracepoints without a packet buffer.
+    pub events: Vec<TraceEvent>,
+}
+
 impl Observation {
     /// Adds what was read after a block, without what has not changed.
     pub fn add_block(&mut self, line: usize, mut tables: Tables) {

@@ -93,7 +93,6 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/bin/nc", "1.219", nc::main),
     Program::new("/usr/bin/netcat", "1.219", nc::main),
     Program::new("/usr/sbin/nfacct", "1.0.2", nfacct::main),
-    Program::new("/usr/sbin/nft", "1.0.6", iptables::main),
     Program::new("/usr/bin/nsenter", "2.38.1", nsenter::main),
     Program::new("/usr/bin/nstat", "6.1.0", nstat::main),
     Program::new("/usr/bin/ping", "20221126", ping::main),

@@ -111,7 +111,10 @@ async fn run(process: &mut Process) -> i32 {
         } else if let Some(setting) = split(word) {
             status |= set(process, &opts, setting);
         } else {
-            invalid_syntax(process, "command line", 0);
+            // One letter and comments are refused without a word (`parse_setting_line`).
+            if word.len() > 1 && !word.starts_with(['#', ';']) {
+                invalid_syntax(process, "command line", 0);
+            }
             status |= 1;
         }
     }

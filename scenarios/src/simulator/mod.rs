@@ -21,12 +21,13 @@ use glassnet_kernel::trace::{self, Level, Step, StepKind};
 use glassnet_kernel::world::World;
 use glassnet_wire::Mac;
 
-use crate::backend::{Backend, Captured, Printed, Running};
+use crate::backend::{Backend, Running};
 use crate::error::BackendError;
 use crate::lab;
 use crate::observation::{
     Capabilities, ChosenMac, Direction, Frame, Journey, KernelConfig, Observation, SETTLE, Tables, dump_value,
 };
+use crate::observation::{Captured, Printed};
 use crate::plan::{Plan, PlannedPrompt};
 use crate::rig::Rig;
 use crate::shell::{Outcome, Session};

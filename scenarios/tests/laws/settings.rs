@@ -82,7 +82,10 @@ impl<'ast> Visit<'ast> for Reader {
         {
             self.got.insert(name.ident.to_string());
         }
-        visit::visit_expr_method_call(self, call);
+        // To write a setting is not to read it.
+        let written = usize::from(call.method == "set");
+        self.visit_expr(&call.receiver);
+        call.args.iter().skip(written).for_each(|argument| self.visit_expr(argument));
     }
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();

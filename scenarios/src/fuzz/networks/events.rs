@@ -230,10 +230,10 @@ fn mtu_changes(net: &mut Net) {
     net.tool(space, &format!("ip link set {name} mtu {mtu}"));
 }
 
-/// From microseconds to days; see the module for what is left out.
+/// From microseconds to most of a day, which is as long as a prompt may take; see the module for what is left out.
 fn time_passes(net: &mut Net) {
     let space = net.any_space();
-    let seconds = net.pick(&["0.00002", "0.003", "0.3", "2.3", "70", "200", "700", "4000", "90000"]);
+    let seconds = net.pick(&["0.00002", "0.003", "0.3", "2.3", "70", "200", "700", "4000", "80000"]);
     let machine = net.spaces[space].machine.clone();
     let own = net.spaces.iter().position(|space| space.machine == machine).unwrap_or(space);
     net.run(own, &format!("sleep {seconds}"));

@@ -225,7 +225,7 @@ mod tests {
         "arp_ignore=", "arp_announce=", "arp_filter=", "accept_local=", "src_valid_mark=", "proxy_arp=", "ip_forward=1", "MASQUERADE",
         "DNAT", "-j DROP", "nc -dlku", "nc -u", "nc -N", "ping -c", "-s 1472", "-M do", "-t 1", "-I ", "-m 1", "route get", "arping",
         " down", " up", "addr del", "addr flush", "route del", "rule del", "neigh del", "neigh replace", "nomaster", "fdb add",
-        "hairpin", "isolated", " mtu ", "sleep 0.00002", "sleep 90000",
+        "hairpin", "isolated", " mtu ", "sleep 0.00002", "sleep 80000",
     ];
 
     #[test]

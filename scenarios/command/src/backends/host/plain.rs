@@ -8,8 +8,9 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::time::Duration;
 
-use glassnet_scenarios::backend::{Captured, Printed, Running};
+use glassnet_scenarios::backend::Running;
 use glassnet_scenarios::error::BackendError;
+use glassnet_scenarios::observation::{Captured, Printed};
 use glassnet_scenarios::observation::{SETTLE, Tables, dump_value};
 use glassnet_scenarios::plain::{Act, Plain};
 use glassnet_scenarios::plan::{Plan, PlannedPrompt};

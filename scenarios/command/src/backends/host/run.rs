@@ -8,9 +8,10 @@ use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use glassnet_scenarios::backend::{Captured, Printed, Running};
+use glassnet_scenarios::backend::Running;
 use glassnet_scenarios::canary::Eye;
 use glassnet_scenarios::error::BackendError;
+use glassnet_scenarios::observation::{Captured, Printed};
 use glassnet_scenarios::observation::{ChosenMac, Frame, SETTLE, Tables};
 use glassnet_scenarios::plan::{Plan, PlannedPrompt};
 use nix::sys::socket::{Shutdown, shutdown};

@@ -1,0 +1,343 @@
+//! Noise in frames: what differs on each run becomes a number in order of first appearance, or zero.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::LazyLock;
+
+use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
+use regex::Regex;
+
+use crate::observation::Observation;
+
+/// Numbers for values that differ on each run, in order of first appearance.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    ids: BTreeMap<(Ipv4Addr, Ipv4Addr, u8, u16), u16>,
+    echoes: BTreeMap<u16, u16>,
+    ports: BTreeMap<u16, u16>,
+    /// Ports that NAT chose.
+    chosen: ChosenPorts,
+    /// First sequence number of each direction of a TCP connection.
+    starts: BTreeMap<(Ipv4Addr, Ipv4Addr, u16, u16), u32>,
+}
+
+fn number<K: Ord>(map: &mut BTreeMap<K, u16>, key: K) -> [u8; 2] {
+    let next = map.len() as u16 + 1;
+    map.entry(key).or_insert(next).to_be_bytes()
+}
+
+/// Ports that `tracepath` sends to, one after the other.
+const TRACEPATH: std::ops::RangeInclusive<u16> = 44_444..=44_543;
+
+/// Ephemeral ports (`net.ipv4.ip_local_port_range`).
+pub(super) const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
+
+impl Numbers {
+    /// None yet.
+    pub fn new(chosen: &ChosenPorts) -> Self {
+        Self { chosen: chosen.clone(), ..Self::default() }
+    }
+
+    /// A frame without noise. All frames of a run use the same numbers, in order.
+    pub fn frame(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut frame = bytes.to_vec();
+        if u16_at(&frame, 12) == Some(0x0800) {
+            self.ipv4(&mut frame[14..]);
+        }
+        frame
+    }
+
+    /// An IPv4 packet, or the part that an ICMP error quotes.
+    fn ipv4(&mut self, packet: &mut [u8]) {
+        let header = usize::from(packet.first().unwrap_or(&0) & 0x0f) * 4;
+        if header < 20 || packet.len() < header {
+            return;
+        }
+        mark_checksum(packet, 10, header);
+        let address = |at| Ipv4Addr::from_bits(u32_at(packet, at));
+        let (src, dst, proto) = (address(12), address(16), packet[9]);
+        let id = u16_at(packet, 4).unwrap_or(0);
+        if id != 0 {
+            packet[4..6].copy_from_slice(&number(&mut self.ids, (src, dst, proto, id)));
+        }
+        let fragment = u16_at(packet, 6).unwrap_or(0) & 0x3fff;
+        let total = usize::from(u16_at(packet, 2).unwrap_or(0)).clamp(header, packet.len());
+        let whole = fragment == 0 && usize::from(u16_at(packet, 2).unwrap_or(0)) == total;
+        match proto {
+            1 if fragment & 0x1fff == 0 => self.icmp(&mut packet[header..total], whole),
+            6 | 17 if fragment & 0x1fff == 0 => {
+                let (transport, at) = (&mut packet[header..total], if proto == 6 { 16 } else { 6 });
+                if whole {
+                    mark_transport_checksum(transport, at, (src, dst, proto));
+                } else if let Some(sum) = transport.get_mut(at..at + 2) {
+                    sum.fill(0);
+                }
+                if proto == 6 { self.tcp(transport, (src, dst)) } else { self.udp(transport) }
+            }
+            _ => {}
+        }
+    }
+
+    fn icmp(&mut self, message: &mut [u8], whole: bool) {
+        if message.len() < 8 {
+            return;
+        }
+        let length = message.len();
+        if whole {
+            mark_checksum(message, 2, length);
+        } else {
+            message[2..4].fill(0);
+        }
+        match message[0] {
+            0 | 8 => {
+                let id = u16_at(message, 4).unwrap_or(0);
+                message[4..6].copy_from_slice(&number(&mut self.echoes, id));
+                let time = length.min(24);
+                message[8..time].fill(0);
+            }
+            3 | 5 | 11 | 12 => self.ipv4(&mut message[8..]),
+            _ => {}
+        }
+    }
+
+    /// Ephemeral ports become numbers.
+    fn udp(&mut self, datagram: &mut [u8]) {
+        if datagram.len() < 8 {
+            return;
+        }
+        if u16_at(datagram, 2).is_some_and(|port| TRACEPATH.contains(&port)) {
+            let end = datagram.len().min(8 + 24);
+            datagram[16.min(end)..end].fill(0);
+        }
+        self.program_ports(datagram, false);
+    }
+
+    /// Sequence numbers are relative to the first of their direction; window and timestamps are not compared.
+    fn tcp(&mut self, segment: &mut [u8], (src, dst): (Ipv4Addr, Ipv4Addr)) {
+        if segment.len() < 8 {
+            return;
+        }
+        let (sport, dport) = (u16_at(segment, 0).unwrap_or(0), u16_at(segment, 2).unwrap_or(0));
+        let seq = u32_at(segment, 4);
+        let is_answer = segment.get(13).is_some_and(|flags| flags & 0x12 == 0x12);
+        self.program_ports(segment, is_answer);
+        if segment.len() < 20 {
+            segment[4..8].fill(0);
+            return;
+        }
+        let own = *self.starts.entry((src, dst, sport, dport)).or_insert(seq);
+        let ack = u32_at(segment, 8);
+        let acks = segment[13] & 0x10 != 0;
+        let other = if acks {
+            *self.starts.entry((dst, src, dport, sport)).or_insert(ack.wrapping_sub(1))
+        } else {
+            ack
+        };
+        segment[4..8].copy_from_slice(&seq.wrapping_sub(own).to_be_bytes());
+        segment[8..12].copy_from_slice(&ack.wrapping_sub(other).to_be_bytes());
+        segment[14..16].fill(0);
+        let header = (usize::from(segment[12] >> 4) * 4).clamp(20, segment.len());
+        machine_dependent(&mut segment[20..header]);
+        http_dates(&mut segment[header..]);
+    }
+
+    /// Ports that a program or NAT got by chance become numbers. Those that a packet goes to are left if no packet came from
+    /// them, as a program was told them (`traceroute`); but to a SYN/ACK's a SYN was sent from.
+    fn program_ports(&mut self, header: &mut [u8], is_answer: bool) {
+        for (at, is_source) in [(0, true), (2, false)] {
+            let port = u16_at(header, at).unwrap_or(0);
+            let program = match is_source || is_answer {
+                true => EPHEMERAL.contains(&port),
+                false => self.ports.contains_key(&port),
+            };
+            if program || self.chosen.0.contains(&port) {
+                header[at..at + 2].copy_from_slice(&number(&mut self.ports, port));
+            }
+        }
+    }
+}
+
+/// Ports that NAT chose on one side: the client's in the answers of a connection, if it is another than in its packets and no
+/// prompt names it.
+#[derive(Clone, Debug, Default)]
+pub struct ChosenPorts(BTreeSet<u16>);
+
+/// A port in a line of a connection.
+static TUPLE_PORT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b([sd])port=([0-9]+)").ok());
+
+impl ChosenPorts {
+    /// From what one side printed and from its tables of connections.
+    pub fn of(seen: &Observation) -> Self {
+        let typed: BTreeSet<u16> =
+            seen.prompts.iter().flat_map(|prompt| numbers_in(&prompt.command)).collect();
+        let mut chosen = Self::default();
+        seen.prompts.iter().for_each(|prompt| chosen.add(&prompt.output));
+        for table in seen.blocks.iter().flat_map(|block| block.tables.values()).flat_map(BTreeMap::values) {
+            chosen.add(table.as_str().unwrap_or_default());
+        }
+        chosen.0.retain(|port| !typed.contains(port));
+        chosen
+    }
+
+    fn add(&mut self, text: &str) {
+        let Some(pattern) = TUPLE_PORT.as_ref() else { return };
+        for line in text.lines().filter(|line| line.contains("dport=")) {
+            let ports = |which: &str| -> Vec<u16> {
+                let found = pattern.captures_iter(line).filter(|port| &port[1] == which);
+                found.filter_map(|port| port[2].parse().ok()).collect()
+            };
+            if let ([first, ..], [_, answer]) = (ports("s").as_slice(), ports("d").as_slice())
+                && first != answer
+            {
+                self.0.insert(*answer);
+            }
+        }
+    }
+
+    /// Text with stars in their place.
+    pub fn hide(&self, text: &str) -> String {
+        let Some(pattern) = TUPLE_PORT.as_ref().filter(|_| !self.0.is_empty()) else {
+            return text.to_owned();
+        };
+        let star = |port: &regex::Captures| match port[2].parse() {
+            Ok(number) if self.0.contains(&number) => format!("{}port=*", &port[1]),
+            _ => port[0].to_owned(),
+        };
+        pattern.replace_all(text, star).into_owned()
+    }
+}
+
+/// All numbers in a text that can be ports.
+fn numbers_in(text: &str) -> impl Iterator<Item = u16> {
+    text.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok())
+}
+
+/// Zeroes window scale and timestamps among the TCP options (RFC 7323), which depend on memory size and boot time.
+fn machine_dependent(mut options: &mut [u8]) {
+    while let [kind, rest @ ..] = options {
+        let length = match (*kind, rest.first()) {
+            (0, _) => return,
+            (1, _) => 1,
+            (_, Some(length)) if *length >= 2 => usize::from(*length),
+            _ => return,
+        };
+        let value = match *kind {
+            3 => 1..2,
+            8 => 1..9,
+            _ => 0..0,
+        };
+        if let Some(value) = rest.get_mut(value) {
+            value.fill(0);
+        }
+        options = options.get_mut(length..).unwrap_or_default();
+    }
+}
+
+/// Replaces the Internet checksum at `at` over the first `length` bytes: 0 if it is correct, 1 if not.
+fn mark_checksum(bytes: &mut [u8], at: usize, length: usize) {
+    let wrong = u16::from(checksum(&bytes[..length]) != 0);
+    bytes[at..at + 2].copy_from_slice(&wrong.to_be_bytes());
+}
+
+/// Replaces the checksum of UDP or TCP: 0 if there is none, 1 if it is right or left to the device, whose part it then holds
+/// (the sum of the pseudo-header, `CHECKSUM_PARTIAL`), 2 if it is wrong.
+fn mark_transport_checksum(segment: &mut [u8], at: usize, (src, dst, proto): (Ipv4Addr, Ipv4Addr, u8)) {
+    let Some(stored) = u16_at(segment, at) else { return };
+    let pseudo = pseudo_header(src, dst, proto, segment.len() as u16);
+    let is_right = fold(sum(pseudo, segment)) == 0 || stored == !fold(pseudo);
+    let mark = if stored == 0 && proto == 17 { 0 } else { 2 - u16::from(is_right) };
+    segment[at..at + 2].copy_from_slice(&mark.to_be_bytes());
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes)
+}
+
+/// Zeroes the dates in an HTTP header (RFC 9110, 29 bytes each).
+fn http_dates(payload: &mut [u8]) {
+    for name in [&b"Date: "[..], b"Last-Modified: "] {
+        let found = payload.windows(name.len()).position(|window| window == name);
+        if let Some(date) = found.and_then(|at| payload.get_mut(at + name.len()..at + name.len() + 29)) {
+            date.fill(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echo_request_loses_ids_times_and_right_checksums() {
+        let hex = "5ebfdc20867562e1cb78a3970800450000544bfb40004001d9e30a0000650a000066080088a700420001";
+        let mut frame: Vec<u8> = (0..hex.len())
+            .step_by(2)
+            .filter_map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok())
+            .collect();
+        frame.resize(98, 0xaa);
+        let mut numbers = Numbers::default();
+        let clean = numbers.frame(&frame);
+        assert_eq!(clean[18..20], [0, 1], "first identification");
+        assert_eq!(clean[24..26], [0, 0], "right header checksum");
+        assert_eq!(clean[36..38], [0, 1], "the data is made up, so the ICMP checksum is wrong");
+        assert_eq!(clean[38..40], [0, 1], "first echo identifier");
+        assert_eq!(clean[42..58], [0; 16]);
+        assert_eq!(clean[58..], frame[58..]);
+        assert_eq!(numbers.frame(&frame), clean, "equal stays equal");
+    }
+
+    #[test]
+    fn a_checksum_is_absent_right_left_to_the_device_or_wrong() {
+        let (src, dst) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+        let datagram = |sum: u16| {
+            let mut bytes = vec![0, 53, 0, 53, 0, 9, 0, 0, 7];
+            bytes[6..8].copy_from_slice(&sum.to_be_bytes());
+            mark_transport_checksum(&mut bytes, 6, (src, dst, 17));
+            bytes[7]
+        };
+        let pseudo = pseudo_header(src, dst, 17, 9);
+        let right = fold(sum(pseudo, &[0, 53, 0, 53, 0, 9, 0, 0, 7]));
+        assert_eq!([0, right, !fold(pseudo), right ^ 1].map(datagram), [0, 1, 1, 2]);
+    }
+
+    #[test]
+    fn a_port_is_chosen_by_nat_if_answers_name_another_and_no_prompt_does() {
+        let prompt = |command: &str, output: &str| crate::observation::PromptSeen {
+            command: command.into(),
+            output: output.into(),
+            ..Default::default()
+        };
+        let line = |client, answer| {
+            format!(
+                "udp 17 29 src=10.0.0.2 dst=9.9.9.9 sport={client} dport=53 src=9.9.9.9 dst=1.1.1.1 sport=53 dport={answer}"
+            )
+        };
+        let seen = Observation {
+            prompts: vec![
+                prompt("conntrack -L", &line(5000, 12207)),
+                prompt("conntrack -L --to-source 1.1.1.1:6000", &line(5000, 6000)),
+                prompt("conntrack -L", &line(7000, 7000)),
+            ],
+            ..Observation::default()
+        };
+        let chosen = ChosenPorts::of(&seen);
+        assert_eq!(chosen.0, BTreeSet::from([12207]));
+        assert!(chosen.hide(&line(5000, 12207)).ends_with("dport=*"));
+        assert_eq!(chosen.hide(&line(5000, 6000)), line(5000, 6000));
+    }
+
+    #[test]
+    fn a_broken_frame_is_left_alone() {
+        for length in 0..40 {
+            let mut frame = vec![0x4f; length];
+            if length > 13 {
+                frame[12..14].copy_from_slice(&[8, 0]);
+            }
+            Numbers::default().frame(&frame);
+        }
+    }
+}
