@@ -68,13 +68,15 @@ impl From<&Lesson> for Plan {
 }
 
 impl Plan {
-    /// Programs that the prompts name, of those that exist on a simulated machine.
+    /// Programs that the prompts start, of those that exist on a simulated machine, as far as that shows in their text.
     pub fn programs(&self) -> BTreeSet<&'static str> {
-        let commands =
-            self.blocks.iter().flat_map(|block| &block.prompts).map(|prompt| prompt.command.as_str());
-        let is_end = |c: char| c.is_whitespace() || ";|&()<>`'\"$={}".contains(c);
-        let words = commands.flat_map(|command| command.split(is_end));
-        words.filter_map(|word| Some(program(word.rsplit('/').next()?)?.name())).collect()
+        let ends = [';', '|', '&', '(', ')', '`', '\n', '{', '}', '!'];
+        let prompts = self.blocks.iter().flat_map(|block| &block.prompts);
+        let mut found = BTreeSet::new();
+        for simple in prompts.flat_map(|prompt| prompt.command.split(ends)) {
+            started(&mut simple.split_whitespace(), &mut found);
+        }
+        found
     }
 
     /// Commands to run in a namespace, `machine` or `machine/netns`.
@@ -86,6 +88,27 @@ impl Plan {
     /// Names of all NICs.
     pub fn nic_names(&self) -> BTreeSet<String> {
         self.topology.nodes.values().flat_map(|node| node.nics.keys().cloned()).collect()
+    }
+}
+
+/// Words of the shell that may stand before a command.
+const KEYWORDS: [&str; 6] = ["do", "elif", "else", "if", "then", "while"];
+
+/// Programs that start another, which is among their arguments.
+const STARTERS: [&str; 4] = ["nsenter", "sudo", "timeout", "xargs"];
+
+/// The program of a simple command, and the one that it starts.
+fn started<'a>(words: &mut impl Iterator<Item = &'a str>, found: &mut BTreeSet<&'static str>) {
+    let name = |word: &str| Some(program(word.rsplit('/').next()?)?.name());
+    let first = words.find(|word| !word.contains('=') && !KEYWORDS.contains(word));
+    let Some(own) = first.and_then(name) else { return };
+    found.insert(own);
+    if own == "ip" && words.any(|word| word == "exec") {
+        // Behind the namespace.
+        words.next();
+        started(words, found);
+    } else if STARTERS.contains(&own) {
+        found.extend(words.find_map(name));
     }
 }
 
@@ -106,10 +129,16 @@ mod tests {
     fn programs_are_found_wherever_prompts_name_them() {
         let prompt =
             |command: &str| PlannedPrompt { command: command.to_owned(), ..PlannedPrompt::default() };
-        let commands =
-            ["ip netns exec x ping -c 1 a", "x=$(/usr/sbin/iptables -S)|grep y;sleep 1", "echo pinging"];
+        let commands = [
+            "ip netns exec x ping -c 1 a",
+            "x=$(/usr/sbin/iptables -S)|grep y;sleep 1",
+            "for i in 1 2; do A=1 arping -c 1 b; done",
+            "sudo -E tcpdump -i eth0 arp or icmp",
+            "echo pinging; ip route; true date",
+        ];
         let block = PlannedBlock { line: 1, prompts: commands.map(prompt).to_vec() };
         let plan = Plan { blocks: vec![block], ..Plan::default() };
-        assert_eq!(plan.programs(), BTreeSet::from(["ip", "iptables", "ping", "sleep"]));
+        let expected = ["arping", "ip", "iptables", "ping", "sleep", "sudo", "tcpdump"];
+        assert_eq!(plan.programs(), BTreeSet::from(expected));
     }
 }

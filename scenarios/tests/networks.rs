@@ -5,7 +5,7 @@ use std::path::Path;
 use glassnet_scenarios::backend::observe_plain;
 use glassnet_scenarios::fuzz::networks::kept;
 use glassnet_scenarios::lesson::Lesson;
-use glassnet_scenarios::observation::Observation;
+use glassnet_scenarios::observation::{Frame, Observation};
 use glassnet_scenarios::simulator::Simulator;
 
 /// Runs plain commands on one machine `a`.
@@ -46,6 +46,25 @@ fn a_gratuitous_request_has_no_target_address() {
     let request = seen.frames.iter().find(|frame| frame.device == "v0").expect("a request");
     let target = &request.bytes[2 * (14 + 18)..2 * (14 + 24)];
     assert_eq!(target, "000000000000");
+}
+
+#[test]
+fn without_path_mtus_a_socket_lets_its_packets_be_fragmented() {
+    let sent = |value: u8| {
+        let seen = run(&[
+            "ip link add v0 type veth peer name v1",
+            "ip link set v0 up",
+            "ip link set v1 up",
+            "ip addr add 10.0.0.1/24 dev v0",
+            "ip neigh add 10.0.0.2 lladdr 02:00:00:00:00:77 dev v0",
+            &format!("sysctl -q -w net.ipv4.ip_no_pmtu_disc={value}"),
+            "nc -u -w 1 10.0.0.2 53 <<< hello",
+        ]);
+        let is_datagram = |frame: &&Frame| frame.device == "v0" && frame.bytes.get(46..48) == Some("11");
+        let datagram = seen.frames.iter().find(is_datagram).expect("a datagram");
+        datagram.bytes[2 * (14 + 6)..2 * (14 + 7)].to_owned()
+    };
+    assert_eq!([0, 1].map(sent), ["40", "00"]);
 }
 
 #[test]

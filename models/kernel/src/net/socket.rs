@@ -11,17 +11,24 @@ use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 
 use super::core::dev::dev_set_promiscuity;
 use super::core::sock::TRUESIZE_OVERHEAD;
+use super::ipv4::icmp::IP_NO_PMTU_DISC;
 use super::ipv4::{inet_connection_sock, ping, raw, tcp, udp};
 use super::packet::af_packet::packet_sendmsg;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{NetnsId, SocketId};
 use crate::netlink::Errno;
-use crate::tables::socket::{Owner, Queued, Received, SockError, SockKind, Socket};
+use crate::tables::socket::{Owner, PmtuDisc, Queued, Received, SockError, SockKind, Socket};
 
 /// Creates a socket in a namespace (`socket(2)`).
 pub fn socket(cx: &mut Cx, netns: NetnsId, kind: SockKind) -> SocketId {
     let id = cx.k.sockets.open(kind, netns);
+    // `inet_create`
+    if cx.k.netns[netns].sysctls.get(&IP_NO_PMTU_DISC) != 0
+        && let Some(socket) = cx.k.sockets.get_mut(id)
+    {
+        socket.opts.pmtudisc = PmtuDisc::Dont;
+    }
     if matches!(kind, SockKind::Packet { .. }) {
         cx.k.packet_sockets += 1;
         cx.k.netns[netns].taps.push(id);

@@ -66,7 +66,8 @@ static RATELIMIT: Setting = Setting::new("icmp_ratelimit", 1000);
 static RATEMASK: Setting = Setting::new("icmp_ratemask", 6168);
 static MSGS_PER_SEC: Setting = Setting::new("icmp_msgs_per_sec", 1000);
 static MSGS_BURST: Setting = Setting::new("icmp_msgs_burst", 50);
-static IP_NO_PMTU_DISC: Setting = Setting::new("ip_no_pmtu_disc", 0);
+/// Packets may be fragmented on their way: no path MTU is learnt.
+pub static IP_NO_PMTU_DISC: Setting = Setting::new("ip_no_pmtu_disc", 0);
 
 /// Sysctls of ICMP (Documentation/networking/ip-sysctl.rst).
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
