@@ -143,7 +143,9 @@ impl<'a> PlainRun<'a> {
                 let space = self.space(machine, netns)?;
                 match within(&space, || fs::write(path, value)) {
                     Ok(()) => Ok(nothing),
-                    Err(e) => Ok(Printed { output: format!("{e}\n"), status: 1 }),
+                    Err(e) => {
+                        Ok(Printed { output: sysctl_refused(&path.display().to_string(), &e), status: 1 })
+                    }
                 }
             }
             Act::Job(argv) => {
@@ -197,6 +199,16 @@ impl<'a> PlainRun<'a> {
     fn take_trace(&mut self) -> Result<(), BackendError> {
         self.tracer.take(&mut self.traced).map_err(BackendError::failed("cannot read the trace"))
     }
+}
+
+/// What `sysctl -w` says of a setting that it could not write.
+fn sysctl_refused(path: &str, error: &std::io::Error) -> String {
+    let why = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or_default()).desc();
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return format!("sysctl: cannot stat {path}: {why}\n");
+    }
+    let key = path.trim_start_matches("/proc/sys/").replace('/', ".");
+    format!("sysctl: setting key \"{key}\": {why}\n")
 }
 
 /// All that a program writes on its terminal.
