@@ -125,6 +125,7 @@ fn play(running: &mut dyn Running, plan: &Plan, first: usize) -> Result<Observat
         nics: plan.nic_names().into_iter().collect(),
         ..Observation::default()
     };
+    let mut before = Tables::new();
     for (at, block) in plan.blocks.iter().enumerate() {
         for prompt in &block.prompts {
             let Printed { output, status } = running.prompt(first + seen.prompts.len(), prompt)?;
@@ -132,7 +133,9 @@ fn play(running: &mut dyn Running, plan: &Plan, first: usize) -> Result<Observat
             seen.prompts.push(PromptSeen { block: at, line, machine, command, status, output });
         }
         running.settle()?;
-        seen.add_block(block.line, running.tables(&machines)?);
+        let tables = running.tables(&machines)?;
+        seen.add_block(block.line, &before, tables.clone());
+        before = tables;
     }
     Ok(seen)
 }

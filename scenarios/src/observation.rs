@@ -292,9 +292,8 @@ pub struct Captured {
 }
 
 impl Observation {
-    /// Adds what was read after a block, without what has not changed.
-    pub fn add_block(&mut self, line: usize, mut tables: Tables) {
-        let before = self.tables().pop().unwrap_or_default();
+    /// Adds what was read after a block, without what is as it was `before`, all tables after the last one.
+    pub fn add_block(&mut self, line: usize, before: &Tables, mut tables: Tables) {
         for (place, dumps) in &mut tables {
             let old = before.get(place);
             dumps.retain(|dump, value| old.and_then(|dumps| dumps.get(dump)) != Some(value));
@@ -384,7 +383,8 @@ mod tests {
             tables(&[("a", &[("rule", 1), ("neigh", 3)]), ("a/x", &[("rule", 1)])]),
         ];
         let mut seen = Observation::default();
-        blocks.iter().for_each(|block| seen.add_block(1, block.clone()));
+        let before = [Tables::new()].into_iter().chain(blocks.clone());
+        before.zip(&blocks).for_each(|(before, block)| seen.add_block(1, &before, block.clone()));
         assert_eq!(seen.tables(), blocks);
         assert_eq!(seen.blocks[1].tables, tables(&[("a", &[("neigh", 3)])]));
         assert_eq!(seen.blocks[2].tables, tables(&[("a", &[]), ("a/x", &[("rule", 1)])]));

@@ -3,8 +3,19 @@
 use crate::rig::case::{Case, Step};
 
 /// The smallest case found for which `differs` holds, with at most `budget` attempts.
-pub fn shrink(case: &Case, budget: usize, mut differs: impl FnMut(&Case) -> bool) -> Case {
-    let mut best = case.clone();
+pub fn shrink(case: &Case, budget: usize, differs: impl FnMut(&Case) -> bool) -> Case {
+    smallest(case, budget, candidates, differs)
+}
+
+/// The smallest thing found for which `differs` holds: the first of its `candidates`, again and again, with at most `budget`
+/// attempts.
+pub(super) fn smallest<T: Clone>(
+    first: &T,
+    budget: usize,
+    candidates: impl Fn(&T) -> Vec<T>,
+    mut differs: impl FnMut(&T) -> bool,
+) -> T {
+    let mut best = first.clone();
     let mut left = budget;
     loop {
         let smaller = candidates(&best).into_iter().find(|candidate| {

@@ -4,25 +4,13 @@ use std::collections::BTreeSet;
 
 use super::dumps;
 use super::net::number;
-use crate::fuzz::shrink::halves;
+use crate::fuzz::shrink::{halves, smallest};
 use crate::lesson::{Endpoint, Topology};
 use crate::plan::Plan;
 
 /// The smallest plan found for which `differs` holds, with at most `budget` attempts.
-pub fn shrink(plan: &Plan, budget: usize, mut differs: impl FnMut(&Plan) -> bool) -> Plan {
-    let mut best = plan.clone();
-    let mut left = budget;
-    loop {
-        let smaller = candidates(&best).into_iter().find(|candidate| {
-            let may = left > 0;
-            left = left.saturating_sub(1);
-            may && differs(candidate)
-        });
-        match smaller {
-            Some(smaller) => best = smaller,
-            None => return best,
-        }
-    }
+pub fn shrink(plan: &Plan, budget: usize, differs: impl FnMut(&Plan) -> bool) -> Plan {
+    smallest(plan, budget, candidates, differs)
 }
 
 /// Smaller plans, the largest cuts first.

@@ -45,6 +45,7 @@ pub mod rpfilter;
 pub mod sctp;
 pub mod set;
 pub mod socket;
+mod spi;
 pub mod state;
 pub mod statistic;
 pub mod string;

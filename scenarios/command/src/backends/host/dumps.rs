@@ -33,6 +33,17 @@ pub(super) fn dump(line: &str) -> io::Result<String> {
     jobs(std::iter::once(line)).iter().map(Job::run).collect()
 }
 
+/// What one dump said.
+///
+/// # Errors
+///
+/// [`BackendError::NotUnderstood`] if it should be JSON and is not.
+pub(super) fn understood(line: &str, said: &str) -> Result<Value, BackendError> {
+    let values =
+        jobs(std::iter::once(line)).iter().map(|job| job.understood(said)).collect::<Result<Vec<_>, _>>()?;
+    Ok(values.concat().pop().unwrap_or_default())
+}
+
 /// Dumps that one process makes. To start a process takes longer than all else (as User Mode Linux 0.1 s), so dumps of one
 /// program with the same options are a batch of it, and files are read here.
 struct Job<'a> {

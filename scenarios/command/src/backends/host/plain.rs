@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use glassnet_scenarios::backend::Running;
 use glassnet_scenarios::error::BackendError;
-use glassnet_scenarios::observation::{Captured, Printed};
-use glassnet_scenarios::observation::{SETTLE, Tables, dump_value};
+use glassnet_scenarios::observation::{Captured, Printed, SETTLE, Tables};
 use glassnet_scenarios::plain::{Act, Plain};
 use glassnet_scenarios::plan::{Plan, PlannedPrompt};
 use serde_json::Value;
@@ -141,12 +140,14 @@ impl<'a> PlainRun<'a> {
             }
             Act::Sysctl { path, value } => {
                 let space = self.space(machine, netns)?;
-                match within(&space, || fs::write(path, value)) {
-                    Ok(()) => Ok(nothing),
-                    Err(e) => {
-                        Ok(Printed { output: sysctl_refused(&path.display().to_string(), &e), status: 1 })
-                    }
+                if within(&space, || fs::write(path, value)).is_ok() {
+                    return Ok(nothing);
                 }
+                // What the real one says of it.
+                let name = path.strip_prefix("/proc/sys").unwrap_or(path).display().to_string();
+                let setting = format!("{}={value}", name.replace('/', "."));
+                let argv = ["sysctl", "-q", "-w", &setting].map(str::to_owned);
+                self.program(machine, netns, &argv, "")
             }
             Act::Job(argv) => {
                 let job = self.machine(machine)?.0.spawn(netns, argv, Ends::Background).map_err(failed())?;
@@ -158,14 +159,27 @@ impl<'a> PlainRun<'a> {
             Act::Program { argv, input } => {
                 // The kernel answers by means of a packet that nobody sent (`inet_rtm_getroute`).
                 self.trace(!argv.iter().any(|word| word == "get"))?;
-                let ends = Ends::Foreground(input.clone());
-                let mut program = self.machine(machine)?.0.spawn(netns, argv, ends).map_err(failed())?;
-                let output = program.terminal.take().map(|mut terminal| whole(&mut terminal));
-                let status = program.child.wait().map_err(failed())?;
+                let printed = self.program(machine, netns, argv, input)?;
                 self.trace(true)?;
-                Ok(Printed { output: output.unwrap_or_default(), status: i32::from(!status.success()) })
+                Ok(printed)
             }
         }
+    }
+
+    /// Runs a program to its end.
+    fn program(
+        &self,
+        machine: &str,
+        netns: &str,
+        argv: &[String],
+        input: &str,
+    ) -> Result<Printed, BackendError> {
+        let failed = || BackendError::failed(format!("{machine}: {argv:?}"));
+        let ends = Ends::Foreground(input.to_owned());
+        let mut program = self.machine(machine)?.0.spawn(netns, argv, ends).map_err(failed())?;
+        let output = program.terminal.take().map(|mut terminal| whole(&mut terminal));
+        let status = program.child.wait().map_err(failed())?;
+        Ok(Printed { output: output.unwrap_or_default(), status: i32::from(!status.success()) })
     }
 
     /// A namespace of a machine.
@@ -189,7 +203,7 @@ impl<'a> PlainRun<'a> {
                 within(space, || dumps::dump(dump)).map_err(BackendError::failed("cannot read tables"))?
             }
         };
-        Ok(dump_value(&said))
+        dumps::understood(dump, &said)
     }
 
     fn trace(&self, on: bool) -> Result<(), BackendError> {
@@ -199,16 +213,6 @@ impl<'a> PlainRun<'a> {
     fn take_trace(&mut self) -> Result<(), BackendError> {
         self.tracer.take(&mut self.traced).map_err(BackendError::failed("cannot read the trace"))
     }
-}
-
-/// What `sysctl -w` says of a setting that it could not write.
-fn sysctl_refused(path: &str, error: &std::io::Error) -> String {
-    let why = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or_default()).desc();
-    if error.kind() == std::io::ErrorKind::NotFound {
-        return format!("sysctl: cannot stat {path}: {why}\n");
-    }
-    let key = path.trim_start_matches("/proc/sys/").replace('/', ".");
-    format!("sysctl: setting key \"{key}\": {why}\n")
 }
 
 /// All that a program writes on its terminal.
