@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use glassnet_kernel::kernel::Config;
+use glassnet_sim::Nanos;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -142,6 +143,9 @@ pub struct KernelConfig {
     /// NAT keeps the source port of a connection that is the reverse of another (since Linux 6.12).
     #[serde(default)]
     pub nat_keeps_reverse: bool,
+    /// Computing takes no time: User Mode Linux in virtual time.
+    #[serde(default)]
+    pub virtual_time: bool,
 }
 
 impl KernelConfig {
@@ -151,6 +155,11 @@ impl KernelConfig {
         config.ipset_bitmask = self.ipset_bitmask;
         config.reject_closes = self.reject_closes;
         config.nat_keeps_reverse = self.nat_keeps_reverse;
+        if self.virtual_time {
+            config.exec_time = Nanos::ZERO;
+            // A program goes on when the kernel has done all that follows from what woke it. Packets take less time in the model.
+            config.wake_time = Nanos::from_micros(50);
+        }
     }
 }
 
@@ -162,6 +171,7 @@ impl Default for KernelConfig {
             ipset_bitmask: false,
             reject_closes: false,
             nat_keeps_reverse: false,
+            virtual_time: false,
         }
     }
 }

@@ -152,6 +152,8 @@ functions! {
                 "the next hop's MAC address is not certain: ask first";
             NeighEventSend = __neigh_event_send, Path, "waits while ARP asks, or uses the entry on probation";
             NeighUpdate = neigh_update, Lookup, "the neighbour table learns the MAC address";
+            PneighEnqueue(skb: SkbId) = pneigh_enqueue, Path,
+                "may answer for another machine, after a random time";
         }
         "net/core/dev.c" {
             DevQueueXmit(skb: SkbId) = __dev_queue_xmit, Path,
@@ -244,6 +246,8 @@ functions! {
             ArpRcv(skb: SkbId) = arp_rcv, Path, "an ARP message came in";
             ArpProcess(skb: SkbId) = arp_process, Path,
                 "is the question for us? is the answer one that we wait for?";
+            ParpRedo(skb: SkbId) = parp_redo, Path,
+                "answers for the other machine, which did not itself";
         }
         "net/ipv4/raw.c" {
             RawSendmsg = raw_sendmsg, Socket, "a program sends through a raw socket, as ping does";

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use crate::ids::{DevId, MachineId, NetnsId, SkbId};
@@ -59,6 +60,10 @@ pub struct Config {
     pub nat_keeps_reverse: bool,
     /// The module `br_netfilter` is loaded.
     pub br_netfilter: bool,
+    /// Time of fork, exec and the dynamic linker.
+    pub exec_time: Nanos,
+    /// Time until a program that waited goes on.
+    pub wake_time: Nanos,
 }
 
 impl Default for Config {
@@ -69,6 +74,9 @@ impl Default for Config {
             reject_closes: false,
             nat_keeps_reverse: false,
             br_netfilter: false,
+            // A round figure, not measured.
+            exec_time: Nanos::from_millis(1),
+            wake_time: Nanos::ZERO,
         }
     }
 }

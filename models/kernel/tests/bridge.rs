@@ -91,6 +91,14 @@ impl Lan {
         [rx(self.stations[0]), rx(self.stations[1]), rx(self.stations[2]), rx(self.bridge)]
     }
 
+    fn wait_until(&mut self, seconds: u64) {
+        let until = Nanos::from_secs(seconds);
+        self.world.wake_at(until);
+        while self.world.next_event_at().is_some_and(|at| at <= until) {
+            self.world.step().expect("an end");
+        }
+    }
+
     fn set_port(&mut self, port: usize, attr: &'static BrAttr, value: u64) {
         let dev = self.ports[port];
         let info = LinkInfo::with("bridge_slave", Attrs::from([(attr, value)]));
@@ -133,6 +141,38 @@ fn a_silent_station_is_forgotten_after_the_ageing_time() {
     assert!(lan.world.now() >= Nanos::from_secs(300));
     assert_eq!(table(&lan), with_station - 1);
     assert_eq!(lan.send(1, station(0x11), station(0x10)), (vec![0, 2], false));
+}
+
+/// `br_set_ageing_time`: a shorter ageing time holds at once, and the search comes again when the next entry is old.
+#[test]
+fn a_new_ageing_time_is_looked_at_once() {
+    let mut lan = lan();
+    let known = |lan: &Lan, last| {
+        let br = lan.world.kernel(MACHINE).devs[lan.bridge].bridge().expect("a bridge");
+        br.fdb.find(station(last), 0).is_some()
+    };
+    lan.send(0, station(0x10), Mac::BROADCAST);
+    lan.wait_until(20);
+    lan.send(1, station(0x11), Mac::BROADCAST);
+    lan.set_bridge(&bridge::AGEING_TIME, 1000);
+    assert_eq!([known(&lan, 0x10), known(&lan, 0x11)], [false, true]);
+    lan.wait_until(29);
+    assert!(known(&lan, 0x11));
+    lan.wait_until(31);
+    assert!(!known(&lan, 0x11));
+}
+
+/// Seconds until the next search. Nothing is known, so there are no events, but the time is told: the first search is 0.1 s
+/// after the bridge came up, and each timer expires at the end of its slot: 300 s are 311.3 s (slots of 4096 ticks).
+#[test]
+fn the_gc_timer_is_told() {
+    let mut lan = lan();
+    let told = |lan: &mut Lan, seconds: u64| {
+        lan.wait_until(seconds);
+        let kernel = lan.world.kernel(MACHINE);
+        bridge::GC_TIMER.get(kernel, &kernel.devs[lan.bridge], lan.world.now()).expect("a bridge") / 100
+    };
+    assert_eq!([1, 200, 310, 312, 400].map(|seconds| told(&mut lan, seconds)), [299, 100, 0, 299, 211]);
 }
 
 #[test]

@@ -345,7 +345,7 @@ fn ports<'v>(view: &View<'v>, bridge: &Bridge) -> Vec<&'v NetDevice> {
 }
 
 fn number(view: &View, dev: &NetDevice, attr: &BrAttr) -> u64 {
-    attr.get(view.kernel, dev).unwrap_or_default()
+    attr.get(view.kernel, dev, view.now).unwrap_or_default()
 }
 
 fn id_of(view: &View, dev: &NetDevice, attr: &BrAttr) -> String {

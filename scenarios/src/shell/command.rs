@@ -11,7 +11,6 @@ use bashkit::{
     Command, CommandContext, CommandInput, CommandOutput, CommandStatus, ExecOptions, FileSystem, async_trait,
 };
 use glassnet_kernel::ids::NetnsId;
-use glassnet_sim::Nanos;
 use glassnet_userland::process::{self, Boxed, Child, Input, Output, Process, Program, Signals, Spawner};
 
 use super::builder;
@@ -19,9 +18,6 @@ use super::files::{MachineFs, ProgramFiles};
 use super::limits::{self, PROGRAM_DEPTH};
 use super::live::{self, Job};
 use super::machine::Place;
-
-/// Time for fork, exec and the dynamic linker; a round figure, not measured.
-const EXEC_TIME: Nanos = Nanos::from_millis(1);
 
 /// A program as a shell command.
 pub(super) struct ProgramCommand {
@@ -82,7 +78,8 @@ async fn start(place: &Place, program: &'static Program, child: Child, job: Opti
         unread: Vec::new(),
     };
     // The next line is typed when a job and what it starts, such as the command of `timeout`, have been loaded.
-    if !place.is_background && process.sleep(EXEC_TIME).await.is_err() {
+    let exec_time = process.world().kernel(machine.id).config.exec_time;
+    if !place.is_background && process.sleep(exec_time).await.is_err() {
         return 0;
     }
     process::run(&mut process).await

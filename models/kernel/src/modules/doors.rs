@@ -65,9 +65,11 @@ doors! {
         BrFlood(skb, local_rcv) => net::bridge::br_forward::br_flood,
         // net/core/neighbour.c
         NeighResolveOutput(skb) => net::core::neighbour::neigh_resolve_output,
+        PneighEnqueue(skb) => net::core::pneigh::pneigh_enqueue,
         // net/ipv4: ARP
         ArpRcv(skb) => net::ipv4::arp::arp_rcv,
         ArpProcess(skb) => net::ipv4::arp::arp_process,
+        ParpRedo(skb) => net::ipv4::arp::parp_redo,
         ArpXmit(skb) => net::ipv4::arp::arp_xmit,
         // net/ipv4, in
         IpRcv(skb) => net::ipv4::ip_input::ip_rcv,

@@ -109,6 +109,8 @@ pub struct BridgePort {
     pub priority: u8,
     /// `group_fwd_mask`: link-local groups that are forwarded, a bit each.
     pub group_fwd_mask: u16,
+    /// When the timer of its last change of state expires (`forward_delay_timer`), which runs without STP, too; 0: never set.
+    pub forward_delay_timer: Nanos,
 }
 
 /// An FDB entry (`struct net_bridge_fdb_entry`).
@@ -269,6 +271,17 @@ impl Default for BridgeConf {
     }
 }
 
+/// The work that deletes aged entries.
+#[derive(Clone, Copy, Debug)]
+pub struct FdbGc {
+    /// When its timer was set.
+    pub set: Nanos,
+    /// What it was set for.
+    pub expires: Nanos,
+    /// There is an event for it: without entries that age it finds nothing to do.
+    pub armed: bool,
+}
+
 /// A bridge (`struct net_bridge`).
 #[derive(Debug, Default)]
 pub struct Bridge {
@@ -278,8 +291,8 @@ pub struct Bridge {
     pub fdb: Fdb,
     /// Attributes.
     pub conf: BridgeConf,
-    /// The ageing timer (`gc_work`) is armed.
-    pub gc_armed: bool,
+    /// When the FDB is next searched for aged entries (`gc_work`); none while the bridge is down.
+    pub gc: Option<FdbGc>,
 }
 
 impl NetDevice {

@@ -331,6 +331,10 @@ pub struct NeighTable {
     index: Index,
     /// Addresses that are answered for (`ip neigh add proxy`), with NTF_* and protocol.
     pub proxies: Vec<(Option<DevId>, Ipv4Addr, u8)>,
+    /// Requests for such addresses, each with the time at which it is answered (`proxy_queue`).
+    pub proxy_queue: VecDeque<(SkbId, Nanos)>,
+    /// When the next of them is due.
+    pub proxy_timer: Option<Nanos>,
     /// Limits.
     pub gc: GcLimits,
     /// A look for stale entries is due (`gc_work`).
@@ -346,6 +350,8 @@ impl Default for NeighTable {
             free: Vec::new(),
             index: Index::default(),
             proxies: Vec::new(),
+            proxy_queue: VecDeque::new(),
+            proxy_timer: None,
             gc: GcLimits { thresh1: 128, thresh2: 512, thresh3: 1024, interval: Nanos::from_secs(30) },
             gc_scheduled: false,
             last_flush: Nanos::ZERO,

@@ -21,6 +21,10 @@ pub struct NeighParms {
     pub locktime: Nanos,
     /// Greatest delay of an answer for an anycast address (anycast_delay), which IPv4 does not have.
     pub anycast_delay: Nanos,
+    /// Greatest delay of an answer for another machine (proxy_delay).
+    pub proxy_delay: Nanos,
+    /// Requests that wait for such an answer (proxy_qlen).
+    pub proxy_qlen: u32,
     /// Bytes that wait for an address (unres_qlen_bytes).
     pub queue_len_bytes: u32,
     /// Unicast probes (ucast_solicit).
@@ -45,6 +49,8 @@ impl Default for NeighParms {
             delay_first_probe_time: Nanos::from_secs(5),
             locktime: Nanos::from_secs(1),
             anycast_delay: Nanos::from_secs(1),
+            proxy_delay: Nanos::from_millis(800),
+            proxy_qlen: 64,
             queue_len_bytes: 212_992,
             ucast_probes: 3,
             mcast_probes: 3,
@@ -82,6 +88,8 @@ pub enum NeighVar {
     QueueLenBytes,
     AnycastDelay,
     Locktime,
+    ProxyDelay,
+    ProxyQlen,
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -109,6 +117,8 @@ neigh_sysctls! {
     "locktime" Locktime TICK,
     "mcast_resolicit" McastReprobes 1,
     "mcast_solicit" McastProbes 1,
+    "proxy_delay" ProxyDelay TICK,
+    "proxy_qlen" ProxyQlen 1,
     "retrans_time" RetransTime TICK,
     "retrans_time_ms" RetransTime MILLI,
     "ucast_solicit" UcastProbes 1,
@@ -131,6 +141,8 @@ impl NeighParms {
             NeighVar::QueueLenBytes => u64::from(self.queue_len_bytes),
             NeighVar::AnycastDelay => self.anycast_delay.0,
             NeighVar::Locktime => self.locktime.0,
+            NeighVar::ProxyDelay => self.proxy_delay.0,
+            NeighVar::ProxyQlen => u64::from(self.proxy_qlen),
         }
     }
 
@@ -166,6 +178,8 @@ impl NeighParms {
             NeighVar::QueueLenBytes => self.queue_len_bytes = number,
             NeighVar::AnycastDelay => self.anycast_delay = time,
             NeighVar::Locktime => self.locktime = time,
+            NeighVar::ProxyDelay => self.proxy_delay = time,
+            NeighVar::ProxyQlen => self.proxy_qlen = number,
         }
     }
 }

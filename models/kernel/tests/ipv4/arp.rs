@@ -1,13 +1,21 @@
-//! Which address a request is from (`arp_announce`).
+//! Which address a request is from (`arp_announce`), and answers for other machines (`proxy_arp`).
 
+use glassnet_kernel::ids::{DevId, SocketId};
+use glassnet_kernel::net::core::dev::dev_close;
+use glassnet_kernel::net::core::neighbour::rtm_newneigh;
+use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
 use glassnet_kernel::net::socket::{SendTo, sendto};
+use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::inet_conf::Conf;
-use glassnet_kernel::tables::neigh_types::Nud;
+use glassnet_kernel::tables::neigh_parms::{NeighParms, NeighVar};
+use glassnet_kernel::tables::neigh_types::{NTF_PROXY, NeighMsg, Nud};
+use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, Scope};
+use glassnet_sim::Nanos;
 use glassnet_wire::arp::ArpHdr;
 use glassnet_wire::eth::ETH_HLEN;
 use zerocopy::FromBytes;
 
-use crate::net::{Net, add_addr, chain, echo_request, ip, route_via};
+use crate::net::{MACHINE, NEW, Net, add_addr, chain, echo_request, ip, route_via};
 
 /// Sends from an own address, and returns whose address the request gave.
 fn asks_as(announce: i32, from: &str) -> String {
@@ -41,11 +49,75 @@ fn the_other_side_learns_that_address() {
     net.enter(|cx| {
         add_addr(cx, lo, "192.0.2.10/32");
         let route = route_via("192.0.2.10/32", "10.0.0.1");
-        glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute(cx, other, &route, crate::net::NEW)
-            .expect("a route");
+        rtm_newroute(cx, other, &route, NEW).expect("a route");
     });
     let id = net.raw_socket(0);
     net.enter(|cx| cx.k.sockets.get_mut(id).expect("open").local.0 = ip("192.0.2.10"));
     net.ping(id, "10.0.0.2", 8).expect("sent");
     assert_eq!(net.nud(1), [(ip("192.0.2.10"), Nud::Stale), (ip("10.0.0.1"), Nud::Reachable)]);
+}
+
+/// A sender that takes everything to be on its link, and a router that answers for what is behind it.
+fn proxied() -> (Net, SocketId, DevId) {
+    let mut net = chain(3);
+    let (first, out, asks) = (net.netns[0], net.devs[0].1, net.devs[1].0.expect("a device"));
+    let direct = RouteMsg {
+        dst: ip("10.0.1.0"),
+        dst_len: 25,
+        scope: Scope::LINK,
+        nexthops: vec![NexthopMsg { dev: out, ..NexthopMsg::default() }],
+        ..RouteMsg::default()
+    };
+    net.enter(|cx| rtm_newroute(cx, first, &direct, NEW)).expect("a new route");
+    net.conf(1, Conf::ProxyArp, 1);
+    let id = net.raw_socket(0);
+    (net, id, asks)
+}
+
+fn set_parms(net: &mut Net, dev: DevId, set: impl FnOnce(&mut NeighParms)) {
+    net.enter(|cx| set(&mut cx.k.inet.get_mut(dev).expect("an address").arp));
+}
+
+/// A machine that has the address itself is to be first: the answer comes within `proxy_delay`, 0.8 s by default.
+#[test]
+fn an_answer_for_another_machine_waits() {
+    let (mut net, id, asks) = proxied();
+    net.ping(id, "10.0.1.2", 8).expect("sent");
+    assert_eq!(net.received(id), []);
+    net.run(1);
+    assert_eq!(net.received(id), [(0, 0, ip("10.0.1.2"))]);
+    assert!(net.world.now() < Nanos::from_millis(840), "{}", net.world.now());
+
+    set_parms(&mut net, asks, |parms| parms.set(NeighVar::ProxyDelay, 0));
+    net.ping(id, "10.0.1.1", 8).expect("sent");
+    assert_eq!(net.received(id), [(0, 0, ip("10.0.1.1"))]);
+    assert_eq!(net.world.skbs.alive(), 0);
+}
+
+/// One more than `proxy_qlen` waits, and none when the device goes down.
+#[test]
+fn few_requests_wait_for_such_answers() {
+    let (mut net, id, asks) = proxied();
+    set_parms(&mut net, asks, |parms| parms.set(NeighVar::ProxyQlen, 1));
+    for last in 2..6 {
+        net.ping(id, &format!("10.0.1.{last}"), 8).expect("sent");
+    }
+    assert_eq!(net.world.kernel(MACHINE).neigh.proxy_queue.len(), 2);
+    assert_eq!(net.drops(), [(DropReason::NotSpecified, 2)]);
+    net.enter(|cx| dev_close(cx, asks));
+    assert!(net.world.kernel(MACHINE).neigh.proxy_queue.is_empty());
+    assert_eq!(net.drops(), [(DropReason::NotSpecified, 4)]);
+}
+
+/// `ip neigh add proxy` holds until the device goes down.
+#[test]
+fn addresses_that_are_answered_for_go_with_the_device() {
+    let (mut net, _, asks) = proxied();
+    let other = net.netns[1];
+    let dst = ip("192.0.2.1");
+    let msg = NeighMsg { dev: asks, dst, lladdr: None, state: Nud::None, flags: NTF_PROXY, protocol: 0 };
+    net.enter(|cx| rtm_newneigh(cx, other, &msg, NEW)).expect("a new one");
+    assert_eq!(net.world.kernel(MACHINE).neigh.proxies.len(), 1);
+    net.enter(|cx| dev_close(cx, asks));
+    assert!(net.world.kernel(MACHINE).neigh.proxies.is_empty());
 }

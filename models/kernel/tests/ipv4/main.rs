@@ -290,6 +290,8 @@ fn a_router_stands_in_for_others_with_proxy_arp() {
     assert_eq!(net.received(id), []);
     net.run(5);
     net.conf(1, Conf::ProxyArp, 1);
+    let at_once = net.devs[1].0.expect("a device");
+    net.enter(|cx| cx.k.inet.get_mut(at_once).expect("an address").arp.proxy_delay = Nanos::ZERO);
     let (asks, out) = net.devs[1];
     let mut media = |ids: [i32; 2]| {
         for (dev, medium) in [asks, out].into_iter().flatten().zip(ids) {

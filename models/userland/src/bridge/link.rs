@@ -172,7 +172,7 @@ fn print_port(out: &mut Out, view: &View, dev: &NetDevice, port: &BridgePort, de
 
 fn print_details(out: &mut Out, view: &View, dev: &NetDevice) {
     for attr in DETAILS {
-        let (name, Some(value)) = (attr.name, attr.get(view.kernel, dev)) else { continue };
+        let (name, Some(value)) = (attr.name, attr.get(view.kernel, dev, view.now)) else { continue };
         if attr.unit == Unit::Bool {
             out.any(name, value != 0, format_args!("{name} {} ", if value != 0 { "on" } else { "off" }));
         } else {

@@ -9,6 +9,7 @@ mod options;
 pub mod show;
 
 use glassnet_kernel::Cx;
+use glassnet_kernel::net::netfilter::nf_conntrack_core::nf_ct_queued;
 use glassnet_kernel::net::netfilter::nf_conntrack_netlink::{
     CtChange, ctnetlink_change_conntrack, ctnetlink_create_conntrack, ctnetlink_del_conntrack,
     ctnetlink_dump_table, ctnetlink_flush_conntrack, ctnetlink_get_conntrack, ctnetlink_zero,
@@ -84,9 +85,10 @@ fn chosen(cx: &mut Cx, process: &Process, options: &Options, by_mark: bool) -> (
     (found, cx.now)
 }
 
-fn text(conn: &Conn, now: Nanos, uses: u32, format: Format) -> String {
-    let shown = Shown::entry(conn, now, uses);
-    if format.xml { show::xml(shown) } else { show::line(shown, format) }
+/// A connection; `own`: how often the request itself holds it.
+fn text(cx: &Cx, id: CtId, now: Nanos, own: u32, format: Format) -> Option<String> {
+    let shown = Shown::entry(cx.k.conntrack.get(id)?, now, own + nf_ct_queued(cx.k, cx.skbs, id));
+    Some(if format.xml { show::xml(shown) } else { show::line(shown, format) })
 }
 
 /// Prints connections, then their number.
@@ -109,7 +111,7 @@ fn list(process: &mut Process, options: &Options) {
         let (found, now) = if pending { (Vec::new(), cx.now) } else { chosen(cx, process, options, true) };
         let mut lines = Vec::new();
         for id in found {
-            lines.extend(cx.k.conntrack.get(id).map(|conn| text(conn, now, 1, options.format)));
+            lines.extend(text(cx, id, now, 1, options.format));
             if options.zero {
                 ctnetlink_zero(cx, id);
             }
@@ -125,7 +127,7 @@ fn delete(process: &mut Process, options: &Options) -> i32 {
         let (found, now) = chosen(cx, process, options, true);
         let mut lines = Vec::new();
         for id in found {
-            lines.extend(cx.k.conntrack.get(id).map(|conn| text(conn, now, 1, options.format)));
+            lines.extend(text(cx, id, now, 1, options.format));
             ctnetlink_del_conntrack(cx, id, pid);
         }
         lines
@@ -183,7 +185,7 @@ fn get(process: &mut Process, options: &Options) -> Done<i32> {
     let line = process.syscall(|cx| {
         let id = ctnetlink_get_conntrack(cx, netns, zones(options), &original)?;
         let now = cx.now;
-        cx.k.conntrack.get(id).map(|conn| text(conn, now, 2, options.format))
+        text(cx, id, now, 2, options.format)
     });
     match line {
         Some(line) => {
@@ -256,7 +258,7 @@ fn update(process: &mut Process, options: &Options) -> Done<i32> {
                 return Err(Errno::EOPNOTSUPP);
             }
             ctnetlink_change_conntrack(cx, id, wanted, pid)?;
-            lines.extend(cx.k.conntrack.get(id).map(|conn| text(conn, now, 2, options.format)));
+            lines.extend(text(cx, id, now, 2, options.format));
         }
         Ok(lines)
     });

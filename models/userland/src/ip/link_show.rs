@@ -5,6 +5,7 @@ use glassnet_kernel::kernel::Kernel;
 use glassnet_kernel::net::core::net_namespace::{peernet2id, peernet2id_alloc};
 use glassnet_kernel::net::core::rtnetlink::rtnl_link_ops_get;
 use glassnet_kernel::tables::netdev::{NetDevice, OperState};
+use glassnet_sim::Nanos;
 
 use super::args::{Args, Done, Stop, duparg2, invarg};
 use super::link_stats::print_stats;
@@ -38,6 +39,7 @@ pub(super) struct View<'a> {
     pub(super) netns: NetnsId,
     pub(super) opts: &'a Options,
     pub(super) what: What,
+    pub(super) now: Nanos,
 }
 
 const FLAGS: &[(u32, &str)] = &[
@@ -137,7 +139,8 @@ impl Ip<'_> {
 
     /// Reads kernel state for printing.
     pub(super) fn view<R>(&self, what: What, look: impl FnOnce(&View) -> R) -> R {
-        self.kernel(|kernel| look(&View { kernel, netns: self.netns, opts: &self.opts, what }))
+        let now = self.process.now();
+        self.kernel(|kernel| look(&View { kernel, netns: self.netns, opts: &self.opts, what, now }))
     }
 }
 

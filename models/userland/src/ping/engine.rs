@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::jiffies::wheel_expiry;
 use glassnet_kernel::tables::socket::{Received, SockError};
 use glassnet_sim::Nanos;
 
@@ -138,7 +139,11 @@ impl Engine {
     /// Waits for a packet, at most `next` ms, and handles the alarm and signals.
     async fn wait(&mut self, process: &mut Process, next: i64) {
         let now = process.now();
-        let due = now + Nanos::from_millis(next as u64);
+        // `recvmsg` itself waits for a whole interval (SO_RCVTIMEO), until a slot of the timer wheel ends; `poll` for less.
+        let whole = Nanos::from_millis(self.interval as u64);
+        let receives = !self.options.flood && !self.options.adaptive && next >= self.interval;
+        let due =
+            if receives { wheel_expiry(now, now + whole) } else { now + Nanos::from_millis(next as u64) };
         let deadline = self.alarm.map_or(due, |alarm| alarm.min(due));
         match self.socket.wait(process, Some(deadline)).await {
             Woken::Signal(Signal::QUIT) => self.status(process),

@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use glassnet_kernel::net::netfilter::nf_conntrack_core::nf_ct_queued;
 use glassnet_kernel::tables::conntrack::CtStats;
 
 use super::View;
@@ -12,9 +13,10 @@ use crate::conntrack::show::proc_line;
 /// `/proc/net/nf_conntrack`: all connections in order of creation.
 pub fn nf_conntrack(view: &View) -> String {
     let table = &view.kernel.conntrack;
-    let conns = table.confirmed().into_iter().filter_map(|id| table.get(id));
-    let here = conns.filter(|conn| conn.netns == view.netns && !conn.is_expired(view.now));
-    here.map(|conn| proc_line(conn, view.now, 2)).collect()
+    let conns = table.confirmed().into_iter().filter_map(|id| Some((id, table.get(id)?)));
+    let here = conns.filter(|(_, conn)| conn.netns == view.netns && !conn.is_expired(view.now));
+    let uses = |id| 2 + nf_ct_queued(view.kernel, view.skbs, id);
+    here.map(|(id, conn)| proc_line(conn, view.now, uses(id))).collect()
 }
 
 const STAT_HEAD: &str = "entries  clashres found new invalid ignore delete chainlength insert insert_failed drop \

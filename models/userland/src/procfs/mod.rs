@@ -31,6 +31,7 @@ use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_kernel::tables::netns::Netns;
+use glassnet_kernel::tables::skb::SkbPool;
 use glassnet_kernel::{Cx, Kernel, World};
 use glassnet_sim::Nanos;
 
@@ -80,6 +81,8 @@ pub struct View<'w> {
     pub kernel: &'w Kernel,
     /// The namespace.
     pub netns: NetnsId,
+    /// Packets.
+    pub skbs: &'w SkbPool,
     /// The time.
     pub now: Nanos,
 }
@@ -88,7 +91,8 @@ impl<'w> View<'w> {
     /// The caller's view.
     pub fn new(world: &'w World, caller: Caller) -> View<'w> {
         let Caller { machine, cpu, netns } = caller;
-        View { kernel: world.kernel(machine), netns, now: world.cpu_now(machine, cpu) }
+        let (kernel, skbs) = (world.kernel(machine), &world.skbs);
+        View { kernel, netns, skbs, now: world.cpu_now(machine, cpu) }
     }
 
     /// The namespace itself.

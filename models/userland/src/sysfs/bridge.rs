@@ -31,7 +31,7 @@ pub fn files(table: &[&BrAttr]) -> Vec<DirEntry> {
 
 fn node(attr: &BrAttr) -> Node {
     match attr.access {
-        Access::ReadOnly(_) => Node::RO,
+        Access::ReadOnly(_) | Access::Timer(_) => Node::RO,
         // Only netlink sets the state.
         Access::ReadWrite(..) if attr.unit == Unit::State => Node::RO,
         Access::ReadWrite(..) | Access::Fixed(_) => Node::RW,
@@ -48,7 +48,7 @@ pub fn show(attr: &BrAttr, view: &View, dev: &NetDevice) -> Result<String, Errno
     if let Access::WriteOnly(_) = attr.access {
         return Err(Errno::EACCES);
     }
-    let value = attr.get(view.kernel, dev).ok_or(Errno::ENOENT)?;
+    let value = attr.get(view.kernel, dev, view.now).ok_or(Errno::ENOENT)?;
     Ok(match attr.unit {
         Unit::Number | Unit::Bool | Unit::ClockT | Unit::Timer | Unit::State => value.to_string(),
         Unit::Hex | Unit::GroupMask | Unit::EtherType => format!("{value:#x}"),

@@ -14,9 +14,6 @@ impl Net {
     /// A block that makes devices and sets them up.
     pub fn devices(&mut self) {
         self.block();
-        for space in 0..self.spaces.len() {
-            self.at_first(space);
-        }
         for _ in 0..self.pick(&[1, 2, 2, 3, 3, 4]) {
             let make = self.weighted(KINDS);
             let space = self.any_space();
@@ -52,7 +49,6 @@ fn veth_to_namespace(net: &mut Net, space: usize) {
         net.spaces.push(Space { machine, netns: (*netns).to_owned() });
         let to = net.spaces.len() - 1;
         net.tool(to, "ip link set lo up");
-        net.at_first(to);
         to
     };
     // The far end is in the machine's own namespace, which has no name, or in one that has.

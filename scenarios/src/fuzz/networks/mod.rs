@@ -28,7 +28,7 @@
 //! - packets have two fragments at most (which buffer holds what of three depends on room in them);
 //! - `arp_notify` is not drawn for cards: whether what is behind the cable is ready as soon is a matter of the card.
 //!
-//! [`NOT_YET`], [`AT_FIRST`] and [`NOT_COMPARED`] are what the model is known to do otherwise.
+//! [`NOT_COMPARED`] is what the model is known to do otherwise.
 
 mod devices;
 mod events;
@@ -44,31 +44,11 @@ use crate::plan::{Dump, Plan, PlannedBlock};
 use net::Net;
 use serde_json::Value;
 
-/// Words of commands that are not drawn yet, each with the reason.
-const NOT_YET: &[(&str, &str)] = &[
-    ("nc -N", "timers of TCP are being mended"),
-    ("proxy", "answers of proxy ARP are delayed at random, and `proxy_delay` cannot be set yet"),
-];
-
-/// Sysctls that each namespace begins with, as the model is known to do otherwise, each with the reason.
-const AT_FIRST: &[(&str, &str)] = &[
-    ("net.ipv4.conf.all.send_redirects=0", "redirects are being mended"),
-    ("net.ipv4.conf.default.send_redirects=0", "redirects are being mended"),
-];
-
 /// Fields of tables that are not compared, each with the end of its dump and the reason.
 const NOT_COMPARED: &[(&str, &str, &str)] = &[
-    ("neigh", "used", "timers of neighbours are being mended"),
-    ("neigh", "confirmed", "timers of neighbours are being mended"),
-    ("neigh", "updated", "timers of neighbours are being mended"),
-    ("addr", "operstate", "states of veth ends are being mended"),
-    ("addr", "gc_timer", "timers of a bridge are not told by the model"),
-    ("addr", "forward_delay_timer", "timers of a bridge are not told by the model"),
+    ("neigh", "updated", "when a neighbour is not reachable any more is random (`neigh_rand_reach_time`)"),
     ("addr", "tso_max_size", "a veth end that stands for a card as a port of a bridge"),
 ];
-
-/// Ages in whole seconds: the model's CPU takes microseconds, so that a second may be over or not.
-const AGES: [&str; 3] = ["used", "confirmed", "updated"];
 
 /// What is read after each block in each namespace.
 const DUMPS: [&str; 5] = [
@@ -96,25 +76,11 @@ pub fn plan(seed: u64) -> Plan {
     net.plan(format!("seed {seed}"))
 }
 
-/// Takes out what is [not compared](NOT_COMPARED), and lets ages agree that differ by a second.
-///
-/// Nor is a drop compared that names neither a device nor a reason: what a closed socket had not read ends so in Linux 6.1.
+/// Takes out what is [not compared](NOT_COMPARED).
 pub fn level(real: &mut Observation, model: &mut Observation) {
-    for seen in [&mut *real, &mut *model] {
-        seen.journeys.retain(|journey| !journey.steps.is_empty() || journey.end != "NOT_SPECIFIED");
-        // A table that has not changed on one side may have on the other.
-        let whole = seen.tables();
-        seen.blocks.iter_mut().zip(whole).for_each(|(block, tables)| block.tables = tables);
-    }
-    for (real, model) in real.blocks.iter_mut().zip(&mut model.blocks) {
-        for (space, real) in &mut real.tables {
-            let Some(model) = model.tables.get_mut(space) else { continue };
-            for (dump, real) in real {
-                let Some(model) = model.get_mut(dump) else { continue };
-                without(dump, real);
-                without(dump, model);
-                ages(real, model);
-            }
+    for seen in [real, model] {
+        for tables in seen.blocks.iter_mut().flat_map(|block| block.tables.values_mut()) {
+            tables.iter_mut().for_each(|(dump, value)| without(dump, value));
         }
     }
 }
@@ -127,35 +93,7 @@ fn without(dump: &str, value: &mut Value) {
             rows.for_each(|(_, field, _)| drop(fields.remove(*field)));
             fields.values_mut().for_each(|value| without(dump, value));
         }
-        // How many hold a connection: the taps do, too.
-        Value::String(text) if dump.ends_with("nf_conntrack") => {
-            let line = |line: &str| {
-                let words = line.split(' ').filter(|word| !word.starts_with("use="));
-                words.collect::<Vec<_>>().join(" ") + "\n"
-            };
-            *text = text.lines().map(line).collect();
-        }
         _ => {}
-    }
-}
-
-fn ages(real: &Value, model: &mut Value) {
-    let (Value::Array(real), Value::Array(model)) = (real, model) else { return };
-    let timeless = |row: &Value| {
-        let mut row = row.clone();
-        row.as_object_mut()
-            .into_iter()
-            .for_each(|fields| fields.retain(|name, _| !AGES.contains(&name.as_str())));
-        row
-    };
-    for real in real {
-        let Some(model) = model.iter_mut().find(|row| timeless(row) == timeless(real)) else { continue };
-        for field in AGES {
-            let (Some(is), Some(age)) = (real[field].as_u64(), model.get_mut(field)) else { continue };
-            if age.as_u64().is_some_and(|age| age.abs_diff(is) == 1) {
-                *age = is.into();
-            }
-        }
     }
 }
 
@@ -218,7 +156,7 @@ mod tests {
         }
     }
 
-    /// What every kind of device, setting and event says; what [`NOT_YET`] names is left out.
+    /// What every kind of device, setting and event says.
     #[rustfmt::skip]
     const WORDS: &[&str] = &[
         "netns add", "type veth", "type bridge", "type dummy", " master ", "addr add", "route add default", " table 7", "nexthop via",
@@ -232,9 +170,7 @@ mod tests {
     #[test]
     fn everything_is_drawn() {
         let all: String = (0..3000).map(|seed| lesson::lesson(&plan(seed), &[])).collect();
-        let is_left_out = |word: &str| NOT_YET.iter().any(|(left_out, _)| word.contains(left_out));
-        let missing: Vec<_> =
-            WORDS.iter().filter(|word| !is_left_out(word) && !all.contains(**word)).collect();
+        let missing: Vec<_> = WORDS.iter().filter(|word| !all.contains(**word)).collect();
         assert!(missing.is_empty(), "{missing:?} never come");
     }
 
@@ -251,17 +187,5 @@ mod tests {
             }
         }
         assert!(answered * 4 > all, "{answered} of {all}");
-    }
-
-    #[test]
-    fn an_age_may_differ_by_a_second() {
-        let row = |age: u64, state: &str| serde_json::json!([{ "mac": "a", "updated": age, "state": state }]);
-        let leveled = |mut model: Value| {
-            ages(&row(9, "x"), &mut model);
-            model
-        };
-        assert_eq!(leveled(row(10, "x")), row(9, "x"));
-        assert_eq!(leveled(row(11, "x")), row(11, "x"));
-        assert_eq!(leveled(row(10, "y")), row(10, "y"));
     }
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_sim::{Dice, Nanos};
 use glassnet_wire::Mac;
 
-use super::{AT_FIRST, NOT_YET, dumps};
+use super::dumps;
 use crate::lesson::{Endpoint, Link, Nic, Node, Switch, Topology};
 use crate::plan::{Plan, PlannedBlock, PlannedPrompt};
 
@@ -147,11 +147,8 @@ impl Net {
         self.blocks.push(Vec::new());
     }
 
-    /// Adds a command to the block, unless it [cannot be drawn yet](NOT_YET).
+    /// Adds a command to the block.
     pub fn say(&mut self, space: usize, command: String) {
-        if NOT_YET.iter().any(|(word, _)| command.contains(word)) {
-            return;
-        }
         let machine = self.spaces[space].machine.clone();
         if let Some(block) = self.blocks.last_mut() {
             block.push(PlannedPrompt { line: 0, machine, command });
@@ -176,13 +173,6 @@ impl Net {
     /// Sets a sysctl.
     pub fn sysctl(&mut self, space: usize, setting: &str) {
         self.run(space, &format!("sysctl -q -w {setting}"));
-    }
-
-    /// Sysctls of a new namespace.
-    pub fn at_first(&mut self, space: usize) {
-        for (setting, _) in AT_FIRST {
-            self.sysctl(space, setting);
-        }
     }
 
     /// Devices of a namespace that are no ports.

@@ -11,6 +11,7 @@ use glassnet_sim::Nanos;
 
 use crate::ids::DevId;
 use crate::netlink::{Errno, NlError};
+use crate::tables::jiffies::last_tick;
 use crate::tables::netdev::NetDevice;
 use crate::{Cx, Kernel};
 
@@ -55,6 +56,8 @@ pub enum Access {
     WriteOnly(Set),
     /// It is read and set.
     ReadWrite(Get, Set),
+    /// It is only read: when a timer expires, if it runs; by device and time.
+    Timer(fn(&NetDevice, Nanos) -> Option<Nanos>),
     /// Linux can set it, the model has this one value.
     Fixed(u64),
 }
@@ -101,8 +104,11 @@ impl BrAttr {
     }
 
     /// The value; `None` if the device does not have the attribute, or if it is only set.
-    pub fn get(&self, kernel: &Kernel, dev: &NetDevice) -> Option<u64> {
+    pub fn get(&self, kernel: &Kernel, dev: &NetDevice, now: Nanos) -> Option<u64> {
         match self.access {
+            Access::Timer(expires) => {
+                Some(expires(dev, now).map_or(0, |at| clock_t(at.since(last_tick(now)))))
+            }
             Access::ReadOnly(get) | Access::ReadWrite(get, _) => get(kernel, dev),
             Access::Fixed(value) => Some(value),
             Access::WriteOnly(_) => None,
@@ -117,7 +123,7 @@ impl BrAttr {
     /// and the kernel's errors for the attribute.
     pub fn check(&self, dev: &NetDevice, value: u64) -> Result<(), NlError> {
         match self.access {
-            Access::ReadOnly(_) => Err(Errno::EACCES.into()),
+            Access::ReadOnly(_) | Access::Timer(_) => Err(Errno::EACCES.into()),
             Access::Fixed(fixed) if fixed != value => Err(NlError::not_modelled(self.name)),
             _ => (self.valid)(dev, value),
         }

@@ -4,11 +4,13 @@
 
 use super::br_attrs::{Access, BrAttr, Unit, attrs, clock_t, from_clock_t};
 use super::br_fdb::br_fdb_flush;
+use super::br_fdb_gc::{last_set, run_gc};
 use super::br_multicast::br_multicast_toggle;
 use crate::Cx;
 use crate::ids::DevId;
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::BridgeConf;
+use crate::tables::jiffies::last_tick;
 use crate::tables::netdev::NetDevice;
 
 /// Groups that are never forwarded: BPDUs, pause frames, LACP (`BR_GROUPFWD_RESTRICTED`).
@@ -81,7 +83,13 @@ attrs! {
     /// Max age of received BPDUs.
     MAX_AGE = clock("max_age", time!(max_age)).valid(|_, value| range(value, 600, 4000));
     /// Ageing time of learned FDB entries.
-    AGEING_TIME = clock("ageing_time", time!(ageing_time));
+    AGEING_TIME = clock("ageing_time", Access::ReadWrite(
+        |_, dev| Some(clock_t(dev.bridge()?.conf.ageing_time)),
+        |cx, dev, value| {
+            set_conf(cx, dev, |conf| conf.ageing_time = from_clock_t(value));
+            run_gc(cx, dev);
+        },
+    ));
     /// STP is enabled.
     STP_STATE = BrAttr::new("stp_state", Some("stp_state"), Unit::Bool, flag!(stp_state)).valid(|_, value| {
         if value == 0 { Ok(()) } else { Err(NlError::not_modelled("stp_state 1")) }
@@ -192,8 +200,9 @@ attrs! {
     TCN_TIMER = status("tcn_timer", Unit::Timer);
     /// Until the topology change ends.
     TOPOLOGY_CHANGE_TIMER = status("topology_change_timer", Unit::Timer);
-    /// Until the FDB is next searched for aged entries: not modelled, 0.
-    GC_TIMER = status("gc_timer", Unit::Timer);
+    /// Until the FDB is next searched for aged entries.
+    GC_TIMER = BrAttr::new("gc_timer", Some("gc_timer"), Unit::Timer, Access::Timer(
+        |dev, now| Some(last_set(dev.bridge()?, last_tick(now))?.expires)));
     /// Destination address of BPDUs.
     GROUP_ADDRESS = BrAttr::new(
         "group_address", Some("group_addr"), Unit::Mac, Access::ReadOnly(|_, _| Some(0x0180_c200_0000)));

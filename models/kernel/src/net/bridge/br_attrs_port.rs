@@ -165,7 +165,12 @@ attrs! {
     /// Until the received BPDU is too old.
     MESSAGE_AGE_TIMER = status("message_age_timer", "message_age_timer", Unit::Timer, NO_STP);
     /// Until the next state.
-    FORWARD_DELAY_TIMER = status("forward_delay_timer", "forward_delay_timer", Unit::Timer, NO_STP);
+    FORWARD_DELAY_TIMER = status(
+        "forward_delay_timer",
+        "forward_delay_timer",
+        Unit::Timer,
+        Access::Timer(|dev, _| Some(dev.port.as_ref()?.forward_delay_timer)),
+    );
     /// A topology change is to be acknowledged.
     TOPOLOGY_CHANGE_ACK = status("topology_change_ack", "change_ack", Unit::Number, NO_STP);
     /// A BPDU is to be sent when the hold timer ends.

@@ -5,6 +5,7 @@
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
+use super::br_fdb_gc::arm_gc;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{DevId, SkbId};
@@ -15,7 +16,7 @@ use crate::tables::bridge::{Bridge, FdbEntry, PortState};
 /// PVID of every port (`vlan_default_pvid`).
 pub const DEFAULT_PVID: u16 = 1;
 
-fn bridge_mut<'a>(cx: &'a mut Cx, bridge: DevId) -> &'a mut Bridge {
+pub(super) fn bridge_mut<'a>(cx: &'a mut Cx, bridge: DevId) -> &'a mut Bridge {
     cx.k.devs[bridge].bridge_mut().expect("a port's bridge is a bridge")
 }
 
@@ -43,18 +44,9 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
         }
         None => {
             br.fdb.insert(FdbEntry::new(source, 0, Some(port), now));
-            arm_cleanup(cx, bridge);
+            arm_gc(cx, bridge);
             cx.note(|cx| Note::Fdb(FdbNote::Learned(source, name(cx, port))));
         }
-    }
-}
-
-fn arm_cleanup(cx: &mut Cx, bridge: DevId) {
-    let now = cx.now;
-    let br = bridge_mut(cx, bridge);
-    if !std::mem::replace(&mut br.gc_armed, true) {
-        let at = now + br.conf.ageing_time;
-        cx.set_timer(at, br_fdb_cleanup, bridge.0);
     }
 }
 
@@ -110,29 +102,8 @@ fn find(cx: &mut Cx, bridge: DevId, dest: Mac, asker: Asker) -> Option<Station> 
     Some(Station { port: entry.port, is_local: entry.is_local })
 }
 
-fn has_expired(entry: &FdbEntry, now: Nanos, ageing: Nanos) -> bool {
+pub(super) fn has_expired(entry: &FdbEntry, now: Nanos, ageing: Nanos) -> bool {
     !entry.is_static && !entry.added_by_external_learn && entry.updated + ageing <= now
-}
-
-/// Deletes expired entries.
-pub fn br_fdb_cleanup(cx: &mut Cx, bridge: u32) {
-    let bridge = DevId(bridge);
-    let now = cx.now;
-    let Some(br) = cx.k.devs.get_mut(bridge).and_then(|dev| dev.bridge_mut()) else { return };
-    let ageing = br.conf.ageing_time;
-    br.fdb.remove_if(|entry| has_expired(entry, now, ageing));
-    br.gc_armed = false;
-    if br.fdb.iter().any(|entry| !entry.is_static && !entry.added_by_external_learn) {
-        let next = br
-            .fdb
-            .iter()
-            .filter(|entry| !entry.is_static && !entry.added_by_external_learn)
-            .map(|entry| entry.updated + ageing)
-            .min()
-            .expect("there is one");
-        br.gc_armed = true;
-        cx.set_timer(next, br_fdb_cleanup, bridge.0);
-    }
 }
 
 /// VLANs of an entry without VLAN ID: all of the port.
@@ -247,7 +218,7 @@ fn fdb_add_entry(cx: &mut Cx, bridge: DevId, port: Option<DevId>, msg: FdbMsg) -
         sticky: msg.sticky,
         ..FdbEntry::new(msg.mac, msg.vlan, port, now)
     });
-    arm_cleanup(cx, bridge);
+    arm_gc(cx, bridge);
     Ok(())
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Kernel: net/bridge/br_if.c, net/bridge/br_stp_if.c, net/bridge/br.c
 
+use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use super::br_device::LINK_OPS;
 use super::br_fdb::{br_fdb_delete_by_port, fdb_add_local, fdb_change_local};
+use super::br_fdb_gc::{start_gc, stop_gc};
 use super::br_multicast::br_multicast_leave_snoopers;
 use crate::Cx;
 use crate::door::Door;
@@ -19,6 +21,7 @@ use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::core::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::{BridgePort, PortFlags, PortState};
+use crate::tables::jiffies::last_tick;
 use crate::tables::netdev::{AddrAssign, TSO_MAX_SIZE};
 
 /// The module.
@@ -56,6 +59,7 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
         admin_cost: false,
         priority: PORT_PRIORITY,
         group_fwd_mask: 0,
+        forward_delay_timer: Nanos::ZERO,
     });
     let addr = cx.k.devs[dev].addr;
     cx.k.devs[bridge].bridge_mut().ok_or(Errno::EINVAL)?.ports.insert(0, dev);
@@ -146,8 +150,12 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
             br_port_state_selection(cx, bridge);
         }
         // The kernel does this in `br_dev_open` and `br_dev_stop`.
-        NetdevEvent::Up => ports(cx, bridge).into_iter().for_each(|port| enable_if_it_works(cx, port)),
+        NetdevEvent::Up => {
+            start_gc(cx, bridge);
+            ports(cx, bridge).into_iter().for_each(|port| enable_if_it_works(cx, port));
+        }
         NetdevEvent::Down => {
+            stop_gc(cx, bridge);
             for port in ports(cx, bridge) {
                 if port_state(cx, port) != Some(PortState::Disabled) {
                     br_stp_disable_port(cx, port);
@@ -195,12 +203,17 @@ fn br_stp_enable_port(cx: &mut Cx, dev: DevId) {
     let Some(port) = cx.k.devs[dev].port.as_mut() else { return };
     port.state = PortState::Forwarding;
     let bridge = port.bridge;
+    let delay = cx.k.devs[bridge].bridge().map_or(Nanos::ZERO, |br| br.conf.forward_delay);
+    if let Some(port) = cx.k.devs[dev].port.as_mut().filter(|_| delay != Nanos::ZERO) {
+        port.forward_delay_timer = last_tick(cx.now) + delay;
+    }
     br_port_state_selection(cx, bridge);
 }
 
 fn br_stp_disable_port(cx: &mut Cx, dev: DevId) {
     let Some(port) = cx.k.devs[dev].port.as_mut() else { return };
     port.state = PortState::Disabled;
+    port.forward_delay_timer = Nanos::ZERO;
     let bridge = port.bridge;
     br_fdb_delete_by_port(cx, bridge, dev, false);
     br_port_state_selection(cx, bridge);

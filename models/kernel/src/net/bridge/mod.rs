@@ -5,6 +5,7 @@ pub mod br_attrs_bridge;
 pub mod br_attrs_port;
 pub mod br_device;
 pub mod br_fdb;
+mod br_fdb_gc;
 pub mod br_forward;
 pub mod br_if;
 pub mod br_input;

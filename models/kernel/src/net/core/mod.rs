@@ -6,6 +6,7 @@ pub mod link_watch;
 pub mod neighbour;
 pub mod net_namespace;
 pub mod notifier;
+pub mod pneigh;
 pub mod rtnetlink;
 pub mod sch_generic;
 pub mod skbuff;

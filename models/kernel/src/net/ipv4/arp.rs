@@ -4,6 +4,7 @@
 
 use std::net::Ipv4Addr;
 
+use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 use glassnet_wire::arp::{ARPHRD_ETHER, ARPOP_REPLY, ARPOP_REQUEST, ArpHdr};
 use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
@@ -17,6 +18,7 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NeighId, SkbId};
 use crate::net::core::neighbour::{neigh_create, neigh_flush_dev, neigh_lookup, neigh_update};
+use crate::net::core::pneigh::pneigh_ifdown;
 use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::{InDevice, and_conf, max_conf, or_conf};
@@ -230,8 +232,19 @@ fn parse(cx: &Cx, skb: SkbId) -> Option<Arp> {
 /// Replies to requests for local and proxied addresses, and updates neighbour entries.
 ///
 /// Kernel: net/ipv4/arp.c
-/// Not modelled: the random delay of proxy answers.
 pub fn arp_process(cx: &mut Cx, skb: SkbId) -> Door {
+    process(cx, skb, false)
+}
+
+/// Answers a request for another machine after the delay.
+///
+/// Kernel: net/ipv4/arp.c
+pub fn parp_redo(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.within(Func::ArpProcess, skb, |cx| process(cx, skb, true))
+}
+
+/// `was_delayed`: the request waited already (`LOCALLY_ENQUEUED`).
+fn process(cx: &mut Cx, skb: SkbId, was_delayed: bool) -> Door {
     let dev = cx.skbs[skb].dev;
     let route_localnet = with_conf(cx, dev, |inet, all| or_conf(inet, all, Conf::RouteLocalnet));
     let (Some(arp), Some(route_localnet)) = (parse(cx, skb), route_localnet) else {
@@ -249,7 +262,7 @@ pub fn arp_process(cx: &mut Cx, skb: SkbId) -> Door {
         return duplicate_address_probe(cx, skb, dev, arp);
     }
     if arp.op == ARPOP_REQUEST
-        && let Some(door) = answer(cx, skb, dev, arp)
+        && let Some(door) = answer(cx, skb, dev, arp, was_delayed)
     {
         return door;
     }
@@ -270,7 +283,7 @@ fn duplicate_address_probe(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Doo
 }
 
 /// Replies to a request, if this host is to; otherwise the packet only updates neighbour entries.
-fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Option<Door> {
+fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp, was_delayed: bool) -> Option<Door> {
     ip_route_input_noref(cx, skb, arp.tip, arp.sip, 0, dev).ok()?;
     let route = cx.skbs[skb].dst?;
     if route.kind == RouteType::Local && !matches!(route.input, DstInput::Error(_)) {
@@ -289,6 +302,11 @@ fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Option<Door> {
         arp_fwd_proxy(cx, dev, route.dev) || arp_fwd_pvlan(cx, dev, route.dev) || route.dev != dev && listed;
     stands_in.then(|| {
         let reply = neigh_event_ns(cx, dev, arp.sip, arp.sha, skb).is_some();
+        let delay = cx.k.inet.get(dev).map_or(Nanos::ZERO, |inet| inet.arp.proxy_delay);
+        let at_once = was_delayed || delay == Nanos::ZERO || cx.skbs[skb].pkt_type == PacketType::Host;
+        if reply && !at_once {
+            return Door::PneighEnqueue { skb };
+        }
         reply_then_consume(cx, skb, dev, arp, reply)
     })
 }
@@ -388,6 +406,7 @@ fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
 /// Deletes the neighbour entries of a device that went down (`arp_ifdown`).
 pub fn arp_ifdown(cx: &mut Cx, dev: DevId) {
     neigh_flush_dev(cx, dev, false);
+    pneigh_ifdown(cx, dev);
 }
 
 /// Deletes the neighbour entries of a device whose address changed, except permanent ones (`neigh_changeaddr`).
@@ -399,5 +418,6 @@ pub fn arp_changeaddr(cx: &mut Cx, dev: DevId) {
 pub fn arp_evict(cx: &mut Cx, dev: DevId) {
     if with_conf(cx, dev, |inet, all| and_conf(inet, all, Conf::ArpEvictNocarrier)) == Some(true) {
         neigh_flush_dev(cx, dev, true);
+        pneigh_ifdown(cx, dev);
     }
 }

@@ -132,7 +132,7 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
 /// Prints attributes as their units ask for it.
 pub(super) fn print_attrs(view: &View, out: &mut Out, dev: &NetDevice, attrs: &[(&str, &BrAttr)]) {
     for (key, attr) in attrs {
-        let Some(value) = attr.get(view.kernel, dev) else { continue };
+        let Some(value) = attr.get(view.kernel, dev, view.now) else { continue };
         let name = attr.name;
         let text = match attr.unit {
             Unit::Number | Unit::Bool | Unit::ClockT | Unit::Device => {

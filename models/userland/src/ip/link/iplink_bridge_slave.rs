@@ -75,7 +75,7 @@ fn parse(_: &Ip, args: &mut Args) -> Done<LinkInfo> {
 /// Prints flags as words.
 fn print_flags(view: &View, out: &mut Out, dev: &NetDevice, flags: &[&BrAttr]) {
     for attr in flags {
-        let Some(on) = attr.get(view.kernel, dev).map(|value| value != 0) else { continue };
+        let Some(on) = attr.get(view.kernel, dev, view.now).map(|value| value != 0) else { continue };
         out.any(attr.name, on, format_args!("{} {} ", attr.name, if on { "on" } else { "off" }));
     }
 }
@@ -114,7 +114,7 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
     print_flags(view, out, dev, &[&port::PROXY_ARP, &port::PROXY_ARP_WIFI]);
     print_attrs(view, out, dev, &[("multicast_router", &port::MCAST_ROUTER)]);
     // iproute2 6.1 has no JSON for this one.
-    let fastleave = port::FASTLEAVE.get(view.kernel, dev) == Some(1);
+    let fastleave = port::FASTLEAVE.get(view.kernel, dev, view.now) == Some(1);
     out.text(if fastleave { "mcast_fast_leave on " } else { "mcast_fast_leave off " });
     print_flags(
         view,
@@ -123,7 +123,7 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
         &[&port::MCAST_FLOOD, &port::BCAST_FLOOD, &port::MCAST_TO_UNICAST, &port::NEIGH_SUPPRESS],
     );
     print_attrs(view, out, dev, &[("group_fwd_mask", &port::GROUP_FWD_MASK)]);
-    let mask = format!("{:#x}", port::GROUP_FWD_MASK.get(view.kernel, dev).unwrap_or_default());
+    let mask = format!("{:#x}", port::GROUP_FWD_MASK.get(view.kernel, dev, view.now).unwrap_or_default());
     out.any("group_fwd_mask_str", mask.as_str(), format_args!("group_fwd_mask_str {mask} "));
     print_flags(view, out, dev, &[&port::VLAN_TUNNEL, &port::ISOLATED, &port::LOCKED]);
 }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
-use std::time::Duration;
 
 use glassnet_scenarios::backend::Running;
 use glassnet_scenarios::error::BackendError;
@@ -22,7 +21,7 @@ use super::spaces::{Place, Spaces, within};
 use super::tool::Tool;
 use super::topology::Plugs;
 use super::tracer::Instance;
-use super::{dumps, journeys, needs, probe, topology};
+use super::{clock, dumps, journeys, needs, probe, topology};
 
 /// Options of the tools that stay.
 const OPTIONS: [&str; 3] = ["-j", "-d", "-s"];
@@ -68,7 +67,7 @@ impl<'a> PlainRun<'a> {
             run.rescan(name)?;
         }
         topology::build_fabric(&run._fabric, &plugs)?;
-        std::thread::sleep(SETTLE);
+        clock::begin()?;
         Ok(run)
     }
 
@@ -152,8 +151,7 @@ impl<'a> PlainRun<'a> {
             Act::Job(argv) => {
                 let job = self.machine(machine)?.0.spawn(netns, argv, Ends::Background).map_err(failed())?;
                 self.jobs.push(job);
-                // It is ready when it sleeps; computing takes no time.
-                std::thread::sleep(Duration::from_millis(1));
+                clock::until_it_sleeps();
                 Ok(nothing)
             }
             Act::Program { argv, input } => {

@@ -41,5 +41,6 @@ fn ask() -> KernelConfig {
         ipset_bitmask: set.contains("Revision: 6"),
         reject_closes: is_since(6, 3),
         nat_keeps_reverse: is_since(6, 12),
+        virtual_time: place() == "uml",
     }
 }

@@ -22,7 +22,7 @@ use super::machine::{Machine, NoStatus};
 use super::spaces::{Place, Spaces};
 use super::topology;
 use super::tracer::Tracer;
-use super::{Host, dumps, frames, journeys, needs};
+use super::{Host, clock, dumps, frames, journeys, needs};
 
 /// A prompt on a machine that is not there is found before anything is made.
 pub(super) fn check(plan: &Plan) -> Result<(), BackendError> {
@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
             starts,
         };
         run.rescan_all()?;
-        std::thread::sleep(SETTLE);
+        clock::begin()?;
         Ok(run)
     }
 
