@@ -157,8 +157,8 @@ impl KernelConfig {
         config.nat_keeps_reverse = self.nat_keeps_reverse;
         if self.virtual_time {
             config.exec_time = Nanos::ZERO;
-            // A program goes on when the kernel has done all that follows from what woke it. Packets take less time in the model.
-            config.wake_time = Nanos::from_micros(50);
+            // Frames take less time in the model.
+            config.settle_time = Nanos::from_micros(50);
         }
     }
 }

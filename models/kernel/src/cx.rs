@@ -192,7 +192,10 @@ impl Cx<'_> {
 
     /// Sets a timer of this machine, as [`Timer`] says.
     pub fn set_timer(&mut self, at: Nanos, function: fn(&mut Cx, u32), arg: u32) {
-        self.events.schedule(at, Event::Timer { machine: self.machine(), timer: Timer { function, arg } });
+        let at = at.max(self.events.now());
+        if self.k.timers.add(self.now, at, Timer { function, arg }) {
+            self.events.schedule(at, Event::Timers { machine: self.machine() });
+        }
     }
 
     /// Programs that wait for something should look again.

@@ -4,7 +4,6 @@ use glassnet_hardware::PlugId;
 use glassnet_wire::BufId;
 
 use crate::ids::{CpuId, MachineId};
-use crate::timer::Timer;
 
 /// Something that happens at a time.
 #[derive(Clone, Copy, Debug)]
@@ -23,12 +22,10 @@ pub enum Event {
         /// The frame, which the event holds.
         frame: BufId,
     },
-    /// A timer of a kernel expires.
-    Timer {
+    /// Timers of a kernel expire.
+    Timers {
         /// The machine.
         machine: MachineId,
-        /// The timer.
-        timer: Timer,
     },
     /// A program that sleeps wakes up.
     Wake,

@@ -20,6 +20,7 @@ use crate::tables::netns::NetnsTable;
 use crate::tables::socket::Sockets;
 use crate::tables::softnet::SoftnetData;
 use crate::tables::verdicts::Watch;
+use crate::timer::TimerBase;
 
 /// When the machines booted, in seconds since 1970: 2023-11-14 22:13:20 UTC.
 pub const BOOT_TIME: u64 = 1_700_000_000;
@@ -62,8 +63,9 @@ pub struct Config {
     pub br_netfilter: bool,
     /// Time of fork, exec and the dynamic linker.
     pub exec_time: Nanos,
-    /// Time until a program that waited goes on.
-    pub wake_time: Nanos,
+    /// How long is waited for what follows from an event or a system call before a program goes on: where computing takes no
+    /// time, all of it comes before.
+    pub settle_time: Nanos,
 }
 
 impl Default for Config {
@@ -76,7 +78,7 @@ impl Default for Config {
             br_netfilter: false,
             // A round figure, not measured.
             exec_time: Nanos::from_millis(1),
-            wake_time: Nanos::ZERO,
+            settle_time: Nanos::ZERO,
         }
     }
 }
@@ -141,6 +143,8 @@ pub struct Kernel {
     /// Addresses that new devices get in turn, by name and name of their namespace, where chance would choose: those that a
     /// real kernel chose, so that the same frames appear here.
     pub scripted_macs: BTreeMap<(String, String), VecDeque<Mac>>,
+    /// Its timers.
+    pub timers: TimerBase,
     /// How many packet sockets are open: none means that no tap needs a look.
     pub packet_sockets: u32,
 }
@@ -184,6 +188,7 @@ impl Kernel {
             drops: BTreeMap::new(),
             labels: Vec::new(),
             scripted_macs: BTreeMap::new(),
+            timers: TimerBase::default(),
             packet_sockets: 0,
         }
     }

@@ -139,6 +139,14 @@ impl World {
         self.run(machine, cpu, at, Context::Task, work)
     }
 
+    /// The same for a program's system call: what follows at once is [done](Self::settle) before it returns.
+    pub fn syscall<R>(&mut self, machine: MachineId, cpu: CpuId, work: impl FnOnce(&mut Cx) -> R) -> R {
+        let done = self.enter(machine, cpu, work);
+        // Too many packets are told by the next step.
+        let _endless = self.settle();
+        done
+    }
+
     /// Runs `work` on a CPU from `at` on, or from when the CPU is free, and then the softirqs that it raised.
     #[inline]
     fn run<R>(
@@ -199,12 +207,28 @@ impl World {
                 }
                 None => self.skbs.bufs.release(frame),
             },
-            Event::Timer { machine, timer } => {
-                self.run(machine, CpuId(0), at, Context::SoftIrq, |cx| (timer.function)(cx, timer.arg));
+            Event::Timers { machine } => {
+                for timer in self.kernel_mut(machine).timers.expire(at) {
+                    self.run(machine, CpuId(0), at, Context::SoftIrq, |cx| (timer.function)(cx, timer.arg));
+                }
             }
             Event::Wake => self.wakeups = true,
         }
         Ok(true)
+    }
+
+    /// Lets happen what follows at once, for the longest [`settle_time`](crate::kernel::Config::settle_time) of the machines.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::step`].
+    pub fn settle(&mut self) -> Result<(), Endless> {
+        let time = self.machines.iter().map(|kernel| kernel.config.settle_time).max().unwrap_or(Nanos::ZERO);
+        let end = self.now() + time;
+        while time > Nanos::ZERO && self.next_event_at().is_some_and(|at| at < end) {
+            self.step()?;
+        }
+        Ok(())
     }
 
     /// Begins a new count of packets for the limit in [`World::step`].

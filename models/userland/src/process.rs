@@ -335,7 +335,7 @@ impl Process {
     pub fn syscall<R>(&self, call: impl FnOnce(&mut Cx) -> R) -> R {
         let mut world = self.world();
         let cpu = self.cpu(&world);
-        world.enter(self.machine, cpu, call)
+        world.syscall(self.machine, cpu, call)
     }
 
     /// Virtual time since boot, on the process's CPU.

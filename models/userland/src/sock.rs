@@ -56,7 +56,7 @@ impl Sock {
 
     pub(crate) fn call<R>(&self, work: impl FnOnce(&mut Cx) -> R) -> R {
         let mut world = self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        world.enter(self.machine, self.cpu, work)
+        world.syscall(self.machine, self.cpu, work)
     }
 
     /// Changes the socket's options.

@@ -10,6 +10,7 @@ use glassnet::backends::host::Host;
 use glassnet_scenarios::backend::observe;
 use glassnet_scenarios::canary::Eye;
 use glassnet_scenarios::error::BackendError;
+use glassnet_scenarios::fuzz::networks::canary;
 use glassnet_scenarios::lesson::{Endpoint, Link, Nic, Node, Topology};
 use glassnet_scenarios::observation::{DUMPS, Direction, Observation};
 use glassnet_scenarios::plan::{Dump, Plan, PlannedBlock, PlannedPrompt};
@@ -89,7 +90,12 @@ fn a_kernel_that_is_blind_in_one_eye_is_found_out() {
             Err(missing @ BackendError::Missing(_)) => return eprintln!("SKIPPED: {missing}"),
             other => panic!("{eye}: {other:?}"),
         }
+        match canary::check(&blind) {
+            Err(BackendError::Blind { eye: found, .. }) => assert_eq!(found, eye),
+            other => panic!("{eye}, plain commands: {other:?}"),
+        }
     }
+    canary::check(&host()).expect("who sees is not blind");
 }
 
 #[test]

@@ -188,6 +188,32 @@ impl Differ<'_> {
             self.found.counts.frames += real.len();
             self.device(&place, real, model);
         }
+        if self.real.config.virtual_time && self.found.differences.iter().all(|d| d.kind != Kind::Frames) {
+            self.order();
+        }
+    }
+
+    /// The order of the frames of all devices of a namespace. Where time is real it is a matter of chance.
+    fn order(&mut self) {
+        let [real, model] = [self.real, self.model].map(by_space);
+        for (space, real) in &real {
+            let model = model.get(space).map_or(&[][..], Vec::as_slice);
+            let key = |frames: &[&Frame]| -> Vec<(String, Direction, usize)> {
+                frames.iter().map(|f| (f.device.clone(), f.direction, f.prompt)).collect()
+            };
+            for op in capture_diff_slices(Algorithm::Myers, &key(real), &key(model)) {
+                if op.tag() == DiffTag::Equal {
+                    continue;
+                }
+                let (real, model) = (&real[op.old_range()], &model[op.new_range()]);
+                let prompt = real.iter().chain(model).map(|f| f.prompt).min().unwrap_or_default();
+                let shown = |side: &[&Frame]| {
+                    side.iter().map(|f| format!("{} {:?}", f.device, f.direction)).collect()
+                };
+                let (real, model) = (shown(real), shown(model));
+                self.add(Kind::Frames, prompt, &format!("{space}: order"), real, model);
+            }
+        }
     }
 
     fn device(&mut self, place: &str, real: &[CleanFrame], model: &[CleanFrame]) {
@@ -327,6 +353,15 @@ fn by_device(seen: &Observation, ports: &ChosenPorts) -> BTreeMap<String, Vec<Cl
         frames.push(CleanFrame { prompt: frame.prompt, direction: frame.direction, bytes });
     }
     devices.into_iter().map(|(place, (_, frames))| (place, frames)).collect()
+}
+
+/// Frames of each namespace in order.
+fn by_space(seen: &Observation) -> BTreeMap<String, Vec<&Frame>> {
+    let mut spaces: BTreeMap<String, Vec<&Frame>> = BTreeMap::new();
+    for frame in &seen.frames {
+        spaces.entry(format!("{}/{}", frame.machine, frame.netns)).or_default().push(frame);
+    }
+    spaces
 }
 
 fn place(frame: &Frame) -> String {

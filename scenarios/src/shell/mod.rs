@@ -82,8 +82,6 @@ pub struct Session {
     sleepers: Arc<Sleepers>,
     machines: BTreeMap<String, Shell>,
     clock: Clock,
-    /// Time until a program that waited goes on.
-    wake_time: Nanos,
 }
 
 /// A running shell: its exit status, or an error.
@@ -115,7 +113,6 @@ impl Session {
         let names: Vec<_> =
             world.machines.iter().map(|kernel| (kernel.hostname.clone(), kernel.id)).collect();
         let clock = Clock::new(world.now())?;
-        let wake_time = world.machines.first().map_or(Nanos::ZERO, |kernel| kernel.config.wake_time);
         let world = Arc::new(Mutex::new(world));
         let sleepers = Arc::new(Sleepers::default());
         let shell = |name: &str, id| Shell {
@@ -124,7 +121,7 @@ impl Session {
             woken: Arc::new(Woken(AtomicBool::new(false))),
         };
         let machines = names.into_iter().map(|(name, id)| (name.clone(), shell(&name, id))).collect();
-        Ok(Session { world: world.clone(), sleepers, machines, clock, wake_time })
+        Ok(Session { world: world.clone(), sleepers, machines, clock })
     }
 
     /// The world, locked.
@@ -214,10 +211,7 @@ impl Session {
                     return Err(ShellError::Stuck);
                 }
             }
-            let goes_on = world.now() + self.wake_time;
-            while world.next_event_at().is_some_and(|at| at < goes_on) {
-                world.step().map_err(|endless| ShellError::Endless(endless.to_string()))?;
-            }
+            world.settle().map_err(|endless| ShellError::Endless(endless.to_string()))?;
             world.now()
         };
         self.clock.advance(now);

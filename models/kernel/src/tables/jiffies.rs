@@ -34,6 +34,17 @@ pub fn wheel_expiry(now: Nanos, at: Nanos) -> Nanos {
     Nanos(((jiffies(now) + ticks) / width + 1) * width * JIFFY)
 }
 
+/// The level of the timer wheel from which a timer that was set at a time expires: 0 is the nearest.
+pub fn wheel_level(now: Nanos, expiry: Nanos) -> u32 {
+    /// Slots of a level.
+    const SLOTS: u64 = 64;
+    let (ticks, mut level) = (jiffies(expiry).saturating_sub(jiffies(now)), 0);
+    while ticks > SLOTS << (3 * level) {
+        level += 1;
+    }
+    level
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

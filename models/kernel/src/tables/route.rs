@@ -51,6 +51,8 @@ pub struct Rtable {
     pub input: DstInput,
     /// TTL that the route says, 0: the default.
     pub hoplimit: u8,
+    /// Greatest segment that TCP asks for, in bytes (`advmss`), 0: as the MTU allows.
+    pub advmss: u16,
     /// The path MTU is fixed (`mtu lock`): DF is not set.
     pub mtu_locked: bool,
     /// A copy of it goes to this machine: `ip_mc_output` in place of `ip_output`.

@@ -86,7 +86,11 @@ impl Machine {
     }
 
     /// A machine that is about to send its SYN. None for an address or port that no connection can have.
-    pub fn connect(setup: Setup, remote: Endpoint) -> Option<Machine> {
+    pub fn connect(mut setup: Setup, remote: Endpoint) -> Option<Machine> {
+        // Linux asks even where it has no address of its own, from 0.0.0.0; smoltcp takes the dummy address (RFC 7600).
+        if setup.local.0.is_unspecified() {
+            setup.local.0 = Ipv4Addr::new(192, 0, 0, 8);
+        }
         let mut machine = Machine::new(setup);
         let socket = machine.sockets.get_mut::<tcp::Socket>(machine.handle);
         let to = (address(remote.0), remote.1);

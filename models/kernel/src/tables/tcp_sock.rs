@@ -137,6 +137,8 @@ pub struct TcpSock {
     pub ts_offset: u32,
     /// The window of its SYN, bytes.
     pub first_window: u16,
+    /// Greatest segment that the other side is asked for, bytes (`advmss`).
+    pub advmss: u16,
     /// The sequence number behind the last byte that was sent.
     pub snd_nxt: u32,
     /// A sequence number was sent.

@@ -3,6 +3,7 @@
 use glassnet_kernel::net::bridge::br_fdb::{FdbMsg, br_fdb_add, br_fdb_delete, br_fdb_delete_bulk};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::bridge::FdbEntry;
+use glassnet_kernel::tables::jiffies::last_tick;
 use glassnet_kernel::tables::neigh_types::Nud;
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_sim::Nanos;
@@ -307,7 +308,7 @@ fn bridge_rows(view: &View, bridge: &NetDevice, port: Option<&NetDevice>, rows: 
 
 fn row_of(view: &View, bridge: &NetDevice, entry: &FdbEntry) -> Row {
     let ageing = bridge.bridge().map_or(Nanos::ZERO, |br| br.conf.ageing_time);
-    let seconds = |since: Nanos| view.now.since(since).0 / 1_000_000_000;
+    let seconds = |since: Nanos| last_tick(view.now).since(last_tick(since)).0 / 1_000_000_000;
     let mut flags = Vec::new();
     if entry.added_by_external_learn {
         flags.push("extern_learn");

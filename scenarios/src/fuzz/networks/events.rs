@@ -64,12 +64,13 @@ fn ping_oddly(net: &mut Net) {
     let (_, space, device) = net.some_device();
     let (to, source) = (net.destination(), net.destination());
     let mark = net.pick(&[1, 2]);
-    let how = match net.below(6) {
+    let how = match net.below(7) {
         0 => "-t 1".to_owned(),
         1 => "-t 2".to_owned(),
         2 => format!("-I {device}"),
         3 => format!("-I {source}"),
         4 => format!("-m {mark}"),
+        5 => "-r".to_owned(),
         _ => "-b".to_owned(),
     };
     net.run(space, &format!("ping -c 1 -W 1 {how} {to}"));
@@ -102,12 +103,8 @@ fn route_get(net: &mut Net) {
     net.say(space, format!("ip {inside}route get {to}{how}"));
 }
 
-/// Not on a port of a bridge: its socket, which is of a protocol, is asked behind the bridge, in the model before it.
 fn arping(net: &mut Net) {
     let (device, space, name) = net.some_device();
-    if net.devices.get(device).is_some_and(|device| device.is_port) {
-        return ping(net);
-    }
     let to = match net.neighbour(device) {
         Some(to) => to,
         None => net.destination(),

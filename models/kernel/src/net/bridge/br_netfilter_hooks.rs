@@ -268,6 +268,7 @@ fn fake_rtable(bridge: DevId) -> Rtable {
         kind: RouteType::Unicast,
         input: DstInput::Forward,
         hoplimit: 0,
+        advmss: 0,
         mtu_locked: false,
         mc_output: false,
         neigh: None,

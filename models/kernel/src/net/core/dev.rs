@@ -14,6 +14,7 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::link::{LinkOps, RxHandler};
+use crate::module::Ptype;
 use crate::net::ethernet::eth::eth_hw_addr_random;
 use crate::net::netfilter::nf_conntrack_prefetch::{PREFETCH, prefetch};
 use crate::netlink::{Errno, NlError};
@@ -188,16 +189,16 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
         pkt.skb_iif = netdev.ifindex;
     }
     let rx_handler = netdev.rx_handler;
-    if cx.k.packet_sockets > 0 || cx.trace.capture {
-        let seen_as = cx.skbs[skb].pkt_type;
-        deliver_to_taps(cx, skb, dev, seen_as);
-    }
+    let (has_sockets, seen_as) = (cx.k.packet_sockets > 0, cx.skbs[skb].pkt_type);
+    let tapped = (has_sockets || cx.trace.capture) && deliver_to_taps(cx, skb, dev, seen_as);
     if let Some(rx_handler) = rx_handler {
         return rx_handler(skb);
     }
+    let taken = has_sockets && deliver_to_sockets(cx, skb, dev, (seen_as, Ptype::Specific));
     match protocol {
         ETH_P_IP => Door::IpRcv { skb },
         ETH_P_ARP => Door::ArpRcv { skb },
+        _ if tapped || taken => cx.consume_skb(skb),
         _ => {
             cx.k.devs[dev].stats.rx_dropped += 1;
             cx.kfree_skb(skb, DropReason::UnhandledProto)
@@ -244,22 +245,28 @@ pub fn dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
 /// The data begins behind the Ethernet header.
 #[cold]
 #[inline(never)]
-fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
+fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) -> bool {
     if cx.trace.capture {
         capture(cx, skb, dev, seen_as);
     }
-    if cx.k.packet_sockets > 0 {
-        for tap in cx.k.modules.iter().filter_map(|module| module.tap) {
-            tap(cx, skb, dev, seen_as);
-        }
-    }
+    cx.k.packet_sockets > 0 && deliver_to_sockets(cx, skb, dev, (seen_as, Ptype::All))
+}
+
+/// Shows a packet to the sockets of a list; true if one took it.
+#[cold]
+#[inline(never)]
+fn deliver_to_sockets(cx: &mut Cx, skb: SkbId, dev: DevId, how: (PacketType, Ptype)) -> bool {
+    let taps = cx.k.modules.iter().filter_map(|module| module.tap);
+    taps.fold(false, |taken, tap| tap(cx, skb, dev, how) || taken)
 }
 
 /// Delivers an outgoing packet to the taps.
 #[cold]
 #[inline(never)]
 fn dev_queue_xmit_nit(cx: &mut Cx, skb: SkbId, dev: DevId) {
-    let deliver = |cx: &mut Cx| deliver_to_taps(cx, skb, dev, PacketType::Outgoing);
+    let deliver = |cx: &mut Cx| {
+        deliver_to_taps(cx, skb, dev, PacketType::Outgoing);
+    };
     if cx.k.packet_sockets > 0 {
         cx.within(Func::DevQueueXmitNit, skb, deliver);
     } else {

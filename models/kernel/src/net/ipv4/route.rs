@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use glassnet_wire::ipv4::{IPPROTO_IGMP, is_local_multicast, is_zeronet};
+use glassnet_wire::ipv4::{IPPROTO_IGMP, IPV4_HLEN, is_local_multicast, is_zeronet};
 
 use super::fib_frontend::inet_addr_type;
 use super::fib_semantics::{fib_result_prefsrc, fib_select_multipath, inet_select_addr};
@@ -29,6 +29,7 @@ use crate::tables::route_types::{RTNH_F_DEAD, RouteType, Scope};
 use crate::tables::sysctl::Setting;
 
 use glassnet_wire::eth::ETH_P_IP;
+use glassnet_wire::tcp::TCP_HLEN;
 
 /// The bits of TOS that routing looks at (`IPTOS_RT_MASK`).
 pub const IPTOS_RT_MASK: u8 = 0x1c;
@@ -134,6 +135,7 @@ fn local_route(cx: &Cx, netns: NetnsId, kind: RouteType, flags: u32) -> Rtable {
         kind,
         input: DstInput::LocalDeliver,
         hoplimit: 0,
+        advmss: 0,
         mtu_locked: false,
         mc_output: false,
         neigh: None,
@@ -243,7 +245,7 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
     let out = nh.dev.ok_or(Martian::Address)?;
     let mut mtu = info.metrics.mtu();
     let mut mtu_locked = info.metrics.mtu_locked();
-    let hoplimit = info.metrics.hoplimit();
+    let (hoplimit, advmss) = (info.metrics.hoplimit(), info.metrics.advmss());
     let mut gateway = if nh.scope == Scope::LINK { nh.gateway } else { Ipv4Addr::UNSPECIFIED };
     let mut flags = 0;
     if let Some(exception) = ipv4.exceptions.find(out, key.daddr, cx.now) {
@@ -269,6 +271,7 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
         kind: RouteType::Unicast,
         input: DstInput::Forward,
         hoplimit,
+        advmss,
         mtu_locked,
         mc_output: false,
         neigh: None,
@@ -615,7 +618,7 @@ fn finish_output(
         }
         route.mtu = info.metrics.mtu();
         route.mtu_locked = info.metrics.mtu_locked();
-        route.hoplimit = info.metrics.hoplimit();
+        (route.hoplimit, route.advmss) = (info.metrics.hoplimit(), info.metrics.advmss());
     }
     if let Some(exception) = ipv4.exceptions.find(dev, flow.daddr, cx.now) {
         if !exception.gateway.is_unspecified() {
@@ -633,4 +636,17 @@ fn finish_output(
 pub fn dst_mtu(cx: &Cx, route: &Rtable) -> u32 {
     let device = cx.k.devs[route.dev].mtu.min(65_535);
     if route.mtu == 0 { device } else { route.mtu.min(65_535) }
+}
+
+/// The greatest segment that TCP asks the other side for over a route, in bytes (`dst_metric_advmss`,
+/// `ipv4_default_advmss`): the route's, or what the path MTU allows, but not less than `min_adv_mss`.
+pub fn dst_metric_advmss(cx: &Cx, route: &Rtable) -> u16 {
+    /// `net.ipv4.route.min_adv_mss`, bytes.
+    const MIN_ADV_MSS: u32 = 256;
+    const HEADERS: u32 = (IPV4_HLEN + TCP_HLEN) as u32;
+    if route.advmss != 0 {
+        return route.advmss;
+    }
+    let room = dst_mtu(cx, route).saturating_sub(HEADERS);
+    room.max(MIN_ADV_MSS).min(u32::from(u16::MAX) - HEADERS) as u16
 }

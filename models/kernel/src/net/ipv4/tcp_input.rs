@@ -8,7 +8,7 @@ use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHdr};
 
 use super::inet_connection_sock::take_port;
 use super::ip_input::ip_hdr;
-use super::route::{dst_mtu, ip_route_output_flow};
+use super::route::{dst_metric_advmss, dst_mtu, ip_route_output_flow};
 use super::tcp::{connection_key, tcp_abort, tcp_done, tcp_sk};
 use super::tcp_minisocks::tcp_time_wait;
 use super::tcp_output::{self, before, tcp_parse_options, tcp_transmit_skb};
@@ -19,7 +19,7 @@ use crate::ids::{NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_MULTICAST};
+use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_MULTICAST, Rtable};
 use crate::tables::socket::SockKind;
 use crate::tables::tcp_machine::{Machine, Setup};
 use crate::tables::tcp_sock::{TIMESTAMPS, TcpSock, TcpState};
@@ -35,9 +35,9 @@ const TCP_DELACK: Nanos = Nanos::from_millis(40);
 
 /// The machine of a new connection: its window is as many whole segments as Linux offers first
 /// (`tcp_select_initial_window`).
-pub fn machine_setup(cx: &mut Cx, local: (Ipv4Addr, u16), mtu: u32, timestamps: bool) -> (Setup, u16) {
-    let room = mtu.saturating_sub((IPV4_HLEN + TCP_HLEN) as u32);
-    let mss = room.saturating_sub(if timestamps { TIMESTAMPS } else { 0 }).max(1);
+pub fn machine_setup(cx: &mut Cx, local: (Ipv4Addr, u16), route: &Rtable, timestamps: bool) -> (Setup, u16) {
+    let (mtu, advmss) = (dst_mtu(cx, route), u32::from(dst_metric_advmss(cx, route)));
+    let mss = advmss.saturating_sub(if timestamps { TIMESTAMPS } else { 0 }).max(1);
     let first = (u32::from(u16::MAX) / mss * mss).max(mss.min(u32::from(u16::MAX)));
     let seed = cx.dice.below(u64::MAX);
     let setup = Setup { local, mtu, window: first as usize, send_room: SEND_ROOM, seed, now: cx.now };
@@ -134,7 +134,7 @@ pub fn tcp_sync_mss(cx: &mut Cx, sock: SocketId) -> bool {
     }
     // Linux has the route at hand; the search that is on record is that of the segment.
     let (observed, now) = (std::mem::take(&mut cx.observed), cx.now);
-    let mtu = route_mtu(cx, netns, local, remote, mark);
+    let mtu = route_to(cx, netns, local, remote, mark).map(|route| dst_mtu(cx, &route));
     (cx.observed, cx.now) = (observed, now);
     let (Some(mtu), Some(tp)) = (mtu, tcp_sk(cx, sock)) else { return false };
     tp.pmtu_generation = generation;
@@ -341,9 +341,7 @@ fn note_received(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
         tp.icsk.timed.take_if(|(end, _)| !before(ack, *end)).map(|(_, sent)| now.since(sent).0 / 1000);
     // Of what was sent again, the echo of its timestamp tells the round trip.
     let by_echo = || Some(u64::from(clock.wrapping_add(tp.ts_offset).wrapping_sub(echo?)) * 1000);
-    // Of a request that became a connection, what was acknowledged was not this socket's (`tcp_ack`, `no_queue`).
-    let was_sent = tp.state != TcpState::SynRecv;
-    (tp.snd_una, tp.acked, tp.dst_pending_confirm) = (ack, true, was_sent);
+    (tp.snd_una, tp.acked, tp.dst_pending_confirm) = (ack, true, true);
     if let Some(rtt) = measured.or_else(by_echo) {
         tp.icsk.measured(rtt as i64, ack, tp.snd_nxt);
     }
@@ -381,10 +379,11 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     let local = (iph.daddr.get(), th.dest.get());
     let remote = (iph.saddr.get(), th.source.get());
     let (netns, opts) = cx.k.sockets.get(listener).map(|socket| (socket.netns, socket.opts.clone()))?;
-    let mtu = route_mtu(cx, netns, local, remote, opts.mark)?;
+    let route = route_to(cx, netns, local, remote, opts.mark)?;
+    let advmss = dst_metric_advmss(cx, &route);
     let segment = cx.skbs.data(skb).to_vec();
     let options = tcp_parse_options(&segment);
-    let (setup, first_window) = machine_setup(cx, local, mtu, options.timestamps.is_some());
+    let (setup, first_window) = machine_setup(cx, local, &route, options.timestamps.is_some());
     let machine = Machine::listen(setup)?;
     let (inet_id, ts_offset) = (cx.dice.below(1 << 16) as u16, cx.dice.below(1 << 32) as u32);
     let generation = cx.k.netns[netns].ipv4.fib.generation;
@@ -396,7 +395,7 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     let tp = socket.tcp.as_deref_mut()?;
     tp.state = TcpState::SynRecv;
     (tp.machine, tp.parent) = (Some(machine), Some(listener));
-    (tp.inet_id, tp.ts_offset, tp.first_window) = (inet_id, ts_offset, first_window);
+    (tp.inet_id, tp.ts_offset, tp.first_window, tp.advmss) = (inet_id, ts_offset, first_window, advmss);
     (tp.wscale_ok, tp.snd_wscale) = (options.window_shift.is_some(), options.window_shift.unwrap_or(0));
     tp.pmtu_generation = generation;
     (tp.sack_ok, tp.snd_wnd) = (options.sack_permitted, u32::from(th.window.get()));
@@ -408,14 +407,14 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     Some(child)
 }
 
-/// Path MTU to the peer, bytes; `None` without a route.
-pub fn route_mtu(
+/// The route to the peer.
+fn route_to(
     cx: &mut Cx,
     netns: NetnsId,
     local: (Ipv4Addr, u16),
     remote: (Ipv4Addr, u16),
     mark: u32,
-) -> Option<u32> {
+) -> Option<Rtable> {
     let flow = FlowOut {
         daddr: remote.0,
         saddr: local.0,
@@ -425,8 +424,7 @@ pub fn route_mtu(
         dport: remote.1,
         ..FlowOut::default()
     };
-    let (route, _) = ip_route_output_flow(cx, netns, flow, None).ok()?;
-    Some(dst_mtu(cx, &route))
+    ip_route_output_flow(cx, netns, flow, None).ok().map(|(route, _)| route)
 }
 
 /// Length in sequence space.

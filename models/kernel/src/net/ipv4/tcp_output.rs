@@ -150,6 +150,7 @@ fn to_linux_format(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
     }
     let window = header.window.get();
     if header.flags & TCP_SYN != 0 {
+        options.mss = Some(tp.advmss);
         let offers = header.flags & TCP_ACK == 0 || tp.wscale_ok;
         options.window_shift = offers.then_some(WINDOW_SHIFT);
         header.window.set(window.min(tp.first_window));
@@ -217,8 +218,7 @@ pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
     let skb = cx.skbs.alloc_skb(bytes.len(), lo);
     cx.skbs.data_mut(skb).copy_from_slice(&bytes);
     let synack = header.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK;
-    // A SYN/ACK always does, as seen on Linux 6.1: its way back was just used.
-    let confirms = tcp_sk(cx, sock).is_some_and(|tp| std::mem::take(&mut tp.dst_pending_confirm) || synack);
+    let confirms = tcp_sk(cx, sock).is_some_and(|tp| std::mem::take(&mut tp.dst_pending_confirm));
     let pkt = &mut cx.skbs[skb];
     (pkt.sk, pkt.mark, pkt.dst_pending_confirm) = (Some(sock), mark, confirms);
     pkt.transport_header = pkt.data;

@@ -5,7 +5,7 @@
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId, SocketId};
-use crate::module::Module;
+use crate::module::{Module, Ptype};
 use crate::net::core::sock::sock_queue_rcv_skb;
 use crate::netlink::Errno;
 use crate::tables::skb::PacketType;
@@ -16,22 +16,23 @@ use glassnet_wire::eth::{ETH_HLEN, ETH_P_ALL, EthHdr};
 /// The module.
 pub static MODULE: Module = Module { tap: Some(packet_rcv), ..Module::named("af_packet") };
 
-/// Queues a clone of a packet to each socket for this device and protocol (`packet_rcv`, `tpacket_rcv`).
-fn packet_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
-    let protocol = cx.skbs[skb].protocol;
+/// Queues a clone of a packet to each socket of a list for this device and protocol (`packet_rcv`, `tpacket_rcv`); true if
+/// there was one.
+fn packet_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, (seen_as, list): (PacketType, Ptype)) -> bool {
+    let wanted = match list {
+        Ptype::All => ETH_P_ALL,
+        Ptype::Specific => cx.skbs[skb].protocol,
+    };
+    let mut taken = false;
     for socket in listeners(cx, dev) {
-        let wanted = match cx.k.sockets.get(socket).map(|socket| socket.kind) {
-            Some(SockKind::Packet { protocol: ETH_P_ALL, .. }) => true,
-            Some(SockKind::Packet { protocol: only, .. }) => {
-                only == protocol && seen_as != PacketType::Outgoing
-            }
-            _ => false,
-        };
-        if wanted {
+        let kind = cx.k.sockets.get(socket).map(|socket| socket.kind);
+        if matches!(kind, Some(SockKind::Packet { protocol, .. }) if protocol == wanted) {
             cx.call(Func::TpacketRcv, skb);
             receive(cx, socket, skb, dev, seen_as);
+            taken = true;
         }
     }
+    taken
 }
 
 fn listeners(cx: &Cx, dev: DevId) -> Vec<SocketId> {

@@ -77,7 +77,7 @@ impl Backend for Host {
     }
 
     fn start_plain<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError> {
-        Ok(Box::new(plain::PlainRun::start(plan)?))
+        Ok(Box::new(plain::PlainRun::start(self, plan)?))
     }
 
     fn router(&self) -> Result<Box<dyn Rig>, BackendError> {

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::Read;
 
 use glassnet_scenarios::backend::Running;
+use glassnet_scenarios::canary::Eye;
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::{Captured, Printed, SETTLE, Tables};
 use glassnet_scenarios::plain::{Act, Plain};
@@ -21,7 +22,7 @@ use super::spaces::{Place, Spaces, within};
 use super::tool::Tool;
 use super::topology::Plugs;
 use super::tracer::Instance;
-use super::{clock, dumps, journeys, needs, probe, topology};
+use super::{Host, clock, dumps, journeys, needs, probe, topology};
 
 /// Options of the tools that stay.
 const OPTIONS: [&str; 3] = ["-j", "-d", "-s"];
@@ -29,6 +30,7 @@ const OPTIONS: [&str; 3] = ["-j", "-d", "-s"];
 /// A plan that runs.
 pub(super) struct PlainRun<'a> {
     plan: &'a Plan,
+    blind: Option<Eye>,
     // Before the machines: it ends with its input.
     tools: BTreeMap<(String, String, &'static str), Tool>,
     jobs: Vec<Program>,
@@ -44,14 +46,16 @@ pub(super) struct PlainRun<'a> {
 
 impl<'a> PlainRun<'a> {
     /// Starts the machines.
-    pub fn start(plan: &'a Plan) -> Result<Self, BackendError> {
+    pub fn start(host: &Host, plan: &'a Plan) -> Result<Self, BackendError> {
         needs::check()?;
         check(plan)?;
         let failed = || BackendError::failed("cannot start a run");
         let tracer = Instance::open(&format!("glassnet-plain-{}", std::process::id())).map_err(failed())?;
         let (fabric, plugs) = (topology::new_fabric()?, Plugs::of(&plan.topology)?);
         let (tools, jobs, spaces, machines, traced, starts) = Default::default();
-        let mut run = Self { plan, tools, jobs, spaces, machines, _fabric: fabric, tracer, traced, starts };
+        let blind = host.blind;
+        let mut run =
+            Self { plan, blind, tools, jobs, spaces, machines, _fabric: fabric, tracer, traced, starts };
         for (name, lines) in &plugs.machines {
             let machine = BareMachine::start(name)?;
             let place = Place::bare(name, topology::path(&machine.netns).into(), &machine.root);
@@ -205,7 +209,9 @@ impl<'a> PlainRun<'a> {
     }
 
     fn trace(&self, on: bool) -> Result<(), BackendError> {
-        self.tracer.switch(on).map_err(BackendError::failed("cannot switch tracing"))
+        self.tracer
+            .switch(on && self.blind != Some(Eye::Tracepoints))
+            .map_err(BackendError::failed("cannot switch tracing"))
     }
 
     fn take_trace(&mut self) -> Result<(), BackendError> {
@@ -230,7 +236,10 @@ impl Running for PlainRun<'_> {
         let mark = format!("glassnet prompt {number} pids{}", threads.collect::<String>());
         self.tracer.mark(&mark).map_err(BackendError::failed("cannot mark the trace"))?;
         self.starts.push(now_ns());
-        let printed = self.act(&prompt.machine, &plain.netns, &plain.act)?;
+        let mut printed = self.act(&prompt.machine, &plain.netns, &plain.act)?;
+        if self.blind == Some(Eye::Output) {
+            printed.output.clear();
+        }
         self.take_trace()?;
         Ok(printed)
     }
@@ -244,6 +253,7 @@ impl Running for PlainRun<'_> {
         self.trace(false)?;
         self.take_trace()?;
         let mut all = Tables::new();
+        let machines = if self.blind == Some(Eye::Tables) { &[] } else { machines };
         for machine in machines.iter().copied() {
             let spaces = self.spaces.of(machine).map_err(BackendError::failed("cannot read tables"))?;
             for (netns, file) in spaces {
@@ -260,9 +270,10 @@ impl Running for PlainRun<'_> {
     fn finish(mut self: Box<Self>) -> Result<Captured, BackendError> {
         let _ = self.take_trace();
         let trace: Vec<String> = String::from_utf8_lossy(&self.traced).lines().map(str::to_owned).collect();
-        let (frames, macs, notices) = std::mem::take(&mut self.spaces).finish();
+        let (mut frames, macs, notices) = std::mem::take(&mut self.spaces).finish();
         let alone = probe::place() == "uml";
         let told = journeys::from_trace(&trace, Known { alone, ..known(self.plan, &frames, &macs) })?;
+        frames.retain(|_| self.blind != Some(Eye::Frames));
         Ok(Captured {
             tools: BTreeMap::new(),
             notices,

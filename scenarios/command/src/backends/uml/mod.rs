@@ -102,7 +102,10 @@ fn boot(kernel: &Path, program: &Path, folder: &Path) -> io::Result<Child> {
         argument.push(path);
         argument
     };
-    Command::new(kernel)
+    // It ends with this process, also with one that is killed.
+    Command::new("setpriv")
+        .args(["--pdeathsig", "SIGKILL"])
+        .arg(kernel)
         .args(["time-travel=inf-cpu", "quiet", "no_hash_pointers", "rootfstype=hostfs", "rootflags=/", "rw"])
         .args([MEMORY, "con=null", "con0=fd:0,fd:1"])
         .arg(init(program))

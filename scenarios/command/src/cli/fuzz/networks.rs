@@ -6,7 +6,7 @@ use glassnet_scenarios::backend::{Backend, observe_plain};
 use glassnet_scenarios::compare::Divergences;
 use glassnet_scenarios::compare::diff::{Difference, Kind, compare};
 use glassnet_scenarios::error::BackendError;
-use glassnet_scenarios::fuzz::networks::{self, lesson, shrink};
+use glassnet_scenarios::fuzz::networks::{self, canary, lesson, shrink};
 use glassnet_scenarios::lesson::Lesson;
 use glassnet_scenarios::observation::Observation;
 use glassnet_scenarios::plan::Plan;
@@ -31,6 +31,7 @@ pub(super) fn prepare(args: &Args, seed: u64) -> Result<Duel<'_>, Report> {
 fn duel(args: &Args, real: &dyn Backend, plans: &[Plan]) -> Result<Ended, BackendError> {
     let known = Divergences::parse(DIVERGENCES).map_err(|error| BackendError::Plan(error.to_string()))?;
     let sides = Sides { real, known };
+    canary::check(real)?;
     let bar = ProgressBar::new(plans.len() as u64);
     let mut ended = Ended { run: 0, differed: 0 };
     for plan in plans {
@@ -66,6 +67,7 @@ fn duel(args: &Args, real: &dyn Backend, plans: &[Plan]) -> Result<Ended, Backen
         }
     }
     bar.finish_and_clear();
+    canary::check(real)?;
     Ok(ended)
 }
 
