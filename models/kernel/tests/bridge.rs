@@ -10,10 +10,13 @@ use glassnet_kernel::net::bridge::br_attrs::{Attrs, BrAttr};
 use glassnet_kernel::net::bridge::{br_attrs_bridge as bridge, br_attrs_port as port};
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_dellink, rtm_newlink};
+use glassnet_kernel::net::socket::{close, recv, socket};
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::netdev::OperState;
+use glassnet_kernel::tables::socket::SockKind;
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
+use glassnet_wire::eth::ETH_P_ALL;
 
 const MACHINE: MachineId = MachineId(0);
 const CPU: CpuId = CpuId(0);
@@ -293,4 +296,26 @@ fn a_loop_of_two_cables_ends_at_the_limit() {
         end.unwrap_err().to_string(),
         "1000000 packets came in since the last command: is there a bridge loop?"
     );
+}
+
+/// A port's frames go to the bridge before sockets of a protocol see them; sockets of all protocols are asked first.
+#[test]
+fn a_packet_socket_of_a_protocol_sees_nothing_on_a_port() {
+    let mut lan = lan();
+    let (port, bridge) = (lan.ports[0], lan.bridge);
+    let got = |lan: &mut Lan, dev: DevId, protocol| {
+        let ifindex = lan.world.kernel(MACHINE).devs[dev].ifindex;
+        let id = lan.world.enter(MACHINE, CPU, |cx| {
+            let id = socket(cx, INIT_NET, SockKind::Packet { cooked: false, protocol });
+            cx.k.sockets.get_mut(id).expect("just opened").ifindex = ifindex;
+            id
+        });
+        lan.send(0, station(0x10), Mac::BROADCAST);
+        let seen = lan.world.enter(MACHINE, CPU, |cx| recv(cx, id)).expect("no error").is_some();
+        lan.world.enter(MACHINE, CPU, |cx| close(cx, id));
+        seen
+    };
+    assert!(got(&mut lan, port, ETH_P_ALL));
+    assert!(!got(&mut lan, port, 0x88b5));
+    assert!(got(&mut lan, bridge, 0x88b5));
 }

@@ -11,12 +11,12 @@ use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_ne
 use glassnet_kernel::net::ipv4::af_inet::{inet_bind, inet_connect};
 use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
-use glassnet_kernel::net::ipv4::tcp_output::tcp_v4_send_check;
+use glassnet_kernel::net::ipv4::tcp_output::{tcp_parse_options, tcp_v4_send_check};
 use glassnet_kernel::net::socket::{SendTo, accept, close, sendto, shutdown, socket, take_error};
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL};
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::inet_conf::Conf;
-use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType};
+use glassnet_kernel::tables::route_types::{Metrics, NexthopMsg, RTAX_ADVMSS, RouteMsg, RouteType, Scope};
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::tables::sysctl::ConfOf;
 use glassnet_kernel::tables::tcp_sock::TcpState;
@@ -385,6 +385,44 @@ fn default_route(cx: &mut Cx, netns: NetnsId, via: &str) {
     let route =
         RouteMsg { kind: RouteType::Unicast, protocol: 3, nexthops: vec![nexthop], ..RouteMsg::default() };
     rtm_newroute(cx, netns, &route, NLM_F_CREATE | NLM_F_EXCL).expect("a new route");
+}
+
+/// The MSS that both SYNs offered.
+fn offered(net: &Net) -> Vec<u16> {
+    let tcp =
+        net.world.trace.frames.iter().filter(|frame| frame.bytes[23] == 6 && frame.bytes[12..14] == [8, 0]);
+    let of_b = tcp.filter(|frame| frame.dev == net.world.kernel(MACHINE).devs[net.dev_b].label);
+    of_b.filter_map(|frame| tcp_parse_options(&frame.bytes[34..]).mss).collect()
+}
+
+/// `ip route … advmss`; without it what the MTU leaves, but 256 at least (`min_adv_mss`).
+#[test]
+fn each_side_asks_for_segments_by_its_route() {
+    let mut net = net(1);
+    let a = net.a;
+    let route = |dev, advmss| {
+        let mut metrics = Metrics::default();
+        metrics.0[RTAX_ADVMSS] = advmss;
+        let nexthops = vec![NexthopMsg { dev, ..NexthopMsg::default() }];
+        RouteMsg {
+            dst: ip("10.0.0.2"),
+            dst_len: 32,
+            scope: Scope::LINK,
+            nexthops,
+            metrics,
+            ..RouteMsg::default()
+        }
+    };
+    let dev = net.world.kernel(MACHINE).devs[net.dev_b].link;
+    net.enter(|cx| rtm_newroute(cx, a, &route(dev, 500), NLM_F_CREATE | NLM_F_EXCL)).expect("a new route");
+    net.pair();
+    assert_eq!(offered(&net), [500, 1460]);
+    net.world.trace.frames.clear();
+    let narrow = net.dev_b;
+    net.enter(|cx| do_setlink(cx, narrow, LinkSet { mtu: Some(68), ..LinkSet::default() }))
+        .expect("the least MTU");
+    net.connect(a, "10.0.0.2", 80);
+    assert_eq!(offered(&net), [500, 256]);
 }
 
 #[test]
