@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use glassnet_kernel::kernel::Config;
+use glassnet_kernel::tables::siphash::SipHashKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -142,6 +143,19 @@ pub struct KernelConfig {
     /// NAT keeps the source port of a connection that is the reverse of another (since Linux 6.12).
     #[serde(default)]
     pub nat_keeps_reverse: bool,
+    /// `CONFIG_SMP`.
+    #[serde(default = "yes")]
+    pub smp: bool,
+    /// Cables are veth pairs.
+    #[serde(default)]
+    pub veth_cables: bool,
+    /// The key of the hash of flows, if it could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_hash_key: Option<SipHashKey>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl KernelConfig {
@@ -151,6 +165,9 @@ impl KernelConfig {
         config.ipset_bitmask = self.ipset_bitmask;
         config.reject_closes = self.reject_closes;
         config.nat_keeps_reverse = self.nat_keeps_reverse;
+        config.smp = self.smp;
+        config.veth_cables = self.veth_cables;
+        config.flow_hash_key = self.flow_hash_key.unwrap_or(config.flow_hash_key);
     }
 }
 
@@ -162,6 +179,9 @@ impl Default for KernelConfig {
             ipset_bitmask: false,
             reject_closes: false,
             nat_keeps_reverse: false,
+            smp: true,
+            veth_cables: false,
+            flow_hash_key: None,
         }
     }
 }

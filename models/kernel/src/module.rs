@@ -36,6 +36,9 @@ pub struct Module {
     /// It sees every packet that a device receives or sends (`dev_add_pack` with `ETH_P_ALL`); `PacketType::Outgoing` is
     /// one that leaves. Asked only while packet sockets are open.
     pub tap: Option<fn(&mut Cx, SkbId, DevId, PacketType)>,
+    /// It takes received packets of some protocols too (`dev_add_pack`), if it likes. True: the packet also goes to its
+    /// protocol. Returns the packet that is left for it. Asked only while packet sockets are open.
+    pub receive: Option<fn(&mut Cx, SkbId, bool) -> Option<SkbId>>,
     /// A namespace begins (`pernet_operations::init`).
     pub net_init: Option<fn(&mut Cx, NetnsId)>,
     /// It lets go what it has in a namespace that ends, after the namespace's devices went (`pernet_operations::exit`).
@@ -54,6 +57,7 @@ impl Module {
         netdevice_event: None,
         inetaddr_event: None,
         tap: None,
+        receive: None,
         net_init: None,
         net_exit: None,
     };

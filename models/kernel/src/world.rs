@@ -136,7 +136,9 @@ impl World {
     #[inline]
     pub fn enter<R>(&mut self, machine: MachineId, cpu: CpuId, work: impl FnOnce(&mut Cx) -> R) -> R {
         let at = self.cpu_now(machine, cpu);
-        self.run(machine, cpu, at, Context::Task, work)
+        let result = self.run(machine, cpu, at, Context::Task, work);
+        self.machines[machine.index()].owned_socket = None;
+        result
     }
 
     /// Runs `work` on a CPU from `at` on, or from when the CPU is free, and then the softirqs that it raised.
@@ -200,7 +202,7 @@ impl World {
                 None => self.skbs.bufs.release(frame),
             },
             Event::Timer { machine, timer } => {
-                self.run(machine, CpuId(0), at, Context::SoftIrq, |cx| (timer.function)(cx, timer.arg));
+                self.run(machine, CpuId(0), at, Context::Timer, |cx| (timer.function)(cx, timer.arg));
             }
             Event::Wake => self.wakeups = true,
         }

@@ -68,6 +68,7 @@ doors! {
         // net/ipv4: ARP
         ArpRcv(skb) => net::ipv4::arp::arp_rcv,
         ArpProcess(skb) => net::ipv4::arp::arp_process,
+        ParpRedo(skb) => net::ipv4::arp::parp_redo,
         ArpXmit(skb) => net::ipv4::arp::arp_xmit,
         // net/ipv4, in
         IpRcv(skb) => net::ipv4::ip_input::ip_rcv,

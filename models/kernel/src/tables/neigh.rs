@@ -331,6 +331,10 @@ pub struct NeighTable {
     index: Index,
     /// Addresses that are answered for (`ip neigh add proxy`), with NTF_* and protocol.
     pub proxies: Vec<(Option<DevId>, Ipv4Addr, u8)>,
+    /// Requests that are answered for others later, each with its time (`proxy_queue`).
+    pub proxy_queue: Vec<(SkbId, Nanos)>,
+    /// When the next of them may be due (`proxy_timer`).
+    pub proxy_timer: Option<Nanos>,
     /// Limits.
     pub gc: GcLimits,
     /// A look for stale entries is due (`gc_work`).
@@ -346,6 +350,8 @@ impl Default for NeighTable {
             free: Vec::new(),
             index: Index::default(),
             proxies: Vec::new(),
+            proxy_queue: Vec::new(),
+            proxy_timer: None,
             gc: GcLimits { thresh1: 128, thresh2: 512, thresh3: 1024, interval: Nanos::from_secs(30) },
             gc_scheduled: false,
             last_flush: Nanos::ZERO,

@@ -31,6 +31,10 @@ pub struct NeighParms {
     pub mcast_reprobes: u32,
     /// Probes by a daemon (app_solicit).
     pub app_probes: u32,
+    /// Answers for others are delayed by less than this, at random (proxy_delay).
+    pub proxy_delay: Nanos,
+    /// Requests that wait for that (proxy_qlen).
+    pub proxy_queue_len: u32,
     /// Which settings somebody set, a bit each: these do not follow `default` any more (`data_state`).
     pub state: u16,
 }
@@ -50,6 +54,8 @@ impl Default for NeighParms {
             mcast_probes: 3,
             mcast_reprobes: 0,
             app_probes: 0,
+            proxy_delay: Nanos(8 * SECOND / 10),
+            proxy_queue_len: 64,
             state: 0,
         }
     }
@@ -82,6 +88,8 @@ pub enum NeighVar {
     QueueLenBytes,
     AnycastDelay,
     Locktime,
+    ProxyDelay,
+    ProxyQlen,
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -109,6 +117,8 @@ neigh_sysctls! {
     "locktime" Locktime TICK,
     "mcast_resolicit" McastReprobes 1,
     "mcast_solicit" McastProbes 1,
+    "proxy_delay" ProxyDelay TICK,
+    "proxy_qlen" ProxyQlen 1,
     "retrans_time" RetransTime TICK,
     "retrans_time_ms" RetransTime MILLI,
     "ucast_solicit" UcastProbes 1,
@@ -131,6 +141,8 @@ impl NeighParms {
             NeighVar::QueueLenBytes => u64::from(self.queue_len_bytes),
             NeighVar::AnycastDelay => self.anycast_delay.0,
             NeighVar::Locktime => self.locktime.0,
+            NeighVar::ProxyDelay => self.proxy_delay.0,
+            NeighVar::ProxyQlen => u64::from(self.proxy_queue_len),
         }
     }
 
@@ -166,6 +178,8 @@ impl NeighParms {
             NeighVar::QueueLenBytes => self.queue_len_bytes = number,
             NeighVar::AnycastDelay => self.anycast_delay = time,
             NeighVar::Locktime => self.locktime = time,
+            NeighVar::ProxyDelay => self.proxy_delay = time,
+            NeighVar::ProxyQlen => self.proxy_queue_len = number,
         }
     }
 }

@@ -195,6 +195,13 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     if let Some(rx_handler) = rx_handler {
         return rx_handler(skb);
     }
+    let mut skb = skb;
+    if cx.k.packet_sockets > 0 {
+        match deliver_to_sockets(cx, skb, matches!(protocol, ETH_P_IP | ETH_P_ARP)) {
+            Some(left) => skb = left,
+            None => return Door::End,
+        }
+    }
     match protocol {
         ETH_P_IP => Door::IpRcv { skb },
         ETH_P_ARP => Door::ArpRcv { skb },
@@ -203,6 +210,18 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
             cx.kfree_skb(skb, DropReason::UnhandledProto)
         }
     }
+}
+
+/// Delivers a received packet to the modules that take some protocols (`ptype_base`, `ptype_specific`); returns what is left for
+/// its own.
+#[cold]
+#[inline(never)]
+fn deliver_to_sockets(cx: &mut Cx, skb: SkbId, goes_on: bool) -> Option<SkbId> {
+    let mut left = Some(skb);
+    for receive in cx.k.modules.iter().filter_map(|module| module.receive) {
+        left = receive(cx, left?, goes_on);
+    }
+    left
 }
 
 /// Queues a packet on the device's qdisc; without a queue it is transmitted at once.

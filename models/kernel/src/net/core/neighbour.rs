@@ -15,7 +15,7 @@ use crate::net::core::sock::TRUESIZE_OVERHEAD;
 use crate::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::jiffies::{last_tick, wheel_expiry};
+use crate::tables::jiffies::{JIFFY, last_tick, wheel_expiry};
 use crate::tables::neigh::{
     Confirmed, EventSend, Neighbour, TimerWants, UPDATE_F_ADMIN, UPDATE_F_OVERRIDE, Updated,
 };
@@ -256,6 +256,60 @@ fn flush_queue(cx: &mut Cx, id: NeighId) {
         let Some((skb, size)) = entry.queue.pop_front() else { return };
         entry.queue_bytes -= size;
         cx.walk(Door::NeighResolveOutput { skb });
+    }
+}
+
+/// Puts a request off that is answered for somebody else (`pneigh_enqueue`): by less than `proxy_delay`, at random.
+pub fn pneigh_enqueue(cx: &mut Cx, skb: SkbId, parms: &NeighParms) -> Door {
+    let dev = cx.skbs[skb].dev;
+    let waiting = cx.k.neigh.proxy_queue.iter().filter(|(other, _)| cx.skbs[*other].dev == dev).count();
+    if waiting > parms.proxy_queue_len as usize {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    let ticks = cx.dice.below((parms.proxy_delay.0 / JIFFY).max(1));
+    let due = last_tick(cx.now) + Nanos(ticks * JIFFY);
+    cx.skbs[skb].dst = None;
+    cx.k.neigh.proxy_queue.push((skb, due));
+    arm_proxy_timer(cx, due);
+    Door::End
+}
+
+fn arm_proxy_timer(cx: &mut Cx, due: Nanos) {
+    let at = wheel_expiry(cx.now, cx.k.neigh.proxy_timer.map_or(due, |armed| armed.min(due)));
+    if cx.k.neigh.proxy_timer != Some(at) {
+        cx.k.neigh.proxy_timer = Some(at);
+        cx.set_timer(at, neigh_proxy_process, 0);
+    }
+}
+
+/// Answers what is due for others, if its device is still up. Ignored if the timer was set anew.
+pub fn neigh_proxy_process(cx: &mut Cx, _: u32) {
+    let now = last_tick(cx.now);
+    if cx.k.neigh.proxy_timer.is_none_or(|at| at > now) {
+        return;
+    }
+    cx.k.neigh.proxy_timer = None;
+    let queue = &mut cx.k.neigh.proxy_queue;
+    let due: Vec<SkbId> = queue.extract_if(.., |(_, at)| *at <= now).map(|due| due.0).collect();
+    for skb in due {
+        if cx.k.devs[cx.skbs[skb].dev].is_up() {
+            cx.walk(Door::ParpRedo { skb });
+        } else {
+            cx.kfree_skb(skb, DropReason::NotSpecified);
+        }
+    }
+    if let Some(next) = cx.k.neigh.proxy_queue.iter().map(|(_, at)| *at).min() {
+        arm_proxy_timer(cx, next);
+    }
+}
+
+/// Drops the requests of a device's namespace that are still to be answered for others (`pneigh_queue_purge`).
+pub fn pneigh_queue_purge(cx: &mut Cx, dev: DevId) {
+    let (skbs, devs, netns) = (&cx.skbs, &cx.k.devs, cx.k.devs[dev].netns);
+    let here = |(skb, _): &mut (SkbId, Nanos)| devs[skbs[*skb].dev].netns == netns;
+    let gone: Vec<SkbId> = cx.k.neigh.proxy_queue.extract_if(.., here).map(|gone| gone.0).collect();
+    for skb in gone {
+        cx.kfree_skb(skb, DropReason::NotSpecified);
     }
 }
 

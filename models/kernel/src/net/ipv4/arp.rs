@@ -4,6 +4,7 @@
 
 use std::net::Ipv4Addr;
 
+use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 use glassnet_wire::arp::{ARPHRD_ETHER, ARPOP_REPLY, ARPOP_REQUEST, ArpHdr};
 use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
@@ -16,7 +17,9 @@ use super::route::{ip_route_input_noref, ip_route_output_key};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NeighId, SkbId};
-use crate::net::core::neighbour::{neigh_create, neigh_flush_dev, neigh_lookup, neigh_update};
+use crate::net::core::neighbour::{
+    neigh_create, neigh_flush_dev, neigh_lookup, neigh_update, pneigh_enqueue, pneigh_queue_purge,
+};
 use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::{InDevice, and_conf, max_conf, or_conf};
@@ -34,6 +37,7 @@ use crate::tables::skb::PacketType;
 struct Arp {
     op: u16,
     sha: Mac,
+    tha: Mac,
     sip: Ipv4Addr,
     tip: Ipv4Addr,
 }
@@ -222,6 +226,7 @@ fn parse(cx: &Cx, skb: SkbId) -> Option<Arp> {
     (known && matches!(op, ARPOP_REQUEST | ARPOP_REPLY)).then(|| Arp {
         op,
         sha: Mac(arp.ar_sha),
+        tha: Mac(arp.ar_tha),
         sip: arp.ar_sip.get(),
         tip: arp.ar_tip.get(),
     })
@@ -230,8 +235,20 @@ fn parse(cx: &Cx, skb: SkbId) -> Option<Arp> {
 /// Replies to requests for local and proxied addresses, and updates neighbour entries.
 ///
 /// Kernel: net/ipv4/arp.c
-/// Not modelled: the random delay of proxy answers.
+/// Not modelled: nothing.
 pub fn arp_process(cx: &mut Cx, skb: SkbId) -> Door {
+    process(cx, skb, false)
+}
+
+/// The same for a request that waited to be answered for somebody else.
+///
+/// Kernel: net/ipv4/arp.c
+/// Not modelled: nothing.
+pub fn parp_redo(cx: &mut Cx, skb: SkbId) -> Door {
+    process(cx, skb, true)
+}
+
+fn process(cx: &mut Cx, skb: SkbId, waited: bool) -> Door {
     let dev = cx.skbs[skb].dev;
     let route_localnet = with_conf(cx, dev, |inet, all| or_conf(inet, all, Conf::RouteLocalnet));
     let (Some(arp), Some(route_localnet)) = (parse(cx, skb), route_localnet) else {
@@ -249,7 +266,7 @@ pub fn arp_process(cx: &mut Cx, skb: SkbId) -> Door {
         return duplicate_address_probe(cx, skb, dev, arp);
     }
     if arp.op == ARPOP_REQUEST
-        && let Some(door) = answer(cx, skb, dev, arp)
+        && let Some(door) = answer(cx, skb, dev, arp, waited)
     {
         return door;
     }
@@ -270,7 +287,7 @@ fn duplicate_address_probe(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Doo
 }
 
 /// Replies to a request, if this host is to; otherwise the packet only updates neighbour entries.
-fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Option<Door> {
+fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp, waited: bool) -> Option<Door> {
     ip_route_input_noref(cx, skb, arp.tip, arp.sip, 0, dev).ok()?;
     let route = cx.skbs[skb].dst?;
     if route.kind == RouteType::Local && !matches!(route.input, DstInput::Error(_)) {
@@ -288,9 +305,18 @@ fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Option<Door> {
     let stands_in =
         arp_fwd_proxy(cx, dev, route.dev) || arp_fwd_pvlan(cx, dev, route.dev) || route.dev != dev && listed;
     stands_in.then(|| {
-        let reply = neigh_event_ns(cx, dev, arp.sip, arp.sha, skb).is_some();
-        reply_then_consume(cx, skb, dev, arp, reply)
+        neigh_event_ns(cx, dev, arp.sip, arp.sha, skb);
+        let at_once = waited || cx.skbs[skb].pkt_type == PacketType::Host;
+        if at_once { reply_then_consume(cx, skb, dev, arp, true) } else { answer_later(cx, skb, dev, arp) }
     })
+}
+
+/// Answers for others come after a random delay, so that who has the address is heard first.
+fn answer_later(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Door {
+    match cx.k.inet.get(dev).map(|inet| inet.arp) {
+        Some(parms) if parms.proxy_delay > Nanos::ZERO => pneigh_enqueue(cx, skb, &parms),
+        _ => reply_then_consume(cx, skb, dev, arp, true),
+    }
 }
 
 fn reply_then_consume(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp, reply: bool) -> Door {
@@ -360,22 +386,21 @@ fn arp_filter(cx: &mut Cx, dev: DevId, sip: Ipv4Addr, tip: Ipv4Addr) -> bool {
 
 /// Updates an existing neighbour entry from any packet; a new one is created only with `arp_accept`.
 fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
-    let accept = with_conf(cx, dev, |inet, all| max_conf(inet, all, Conf::ArpAccept)).unwrap_or(0);
-    let garp = arp.sip == arp.tip;
     let mut found = neigh_lookup(cx.k, dev, arp.sip);
-    if found.is_none() && accept != 0 && addr_type(cx, dev, arp.sip, Some(skb)) == RouteType::Unicast {
-        let allowed = match accept {
-            2 => cx.k.inet.get(dev).is_some_and(|inet| inet.onlink(arp.sip, Ipv4Addr::UNSPECIFIED)),
-            _ => true,
-        };
-        if allowed && (garp || arp.op == ARPOP_REPLY) {
-            found = arp_neigh(cx, dev, arp.sip, skb);
-        }
+    let accepted = arp_accept(cx, dev, arp.sip);
+    if found.is_none() && !accepted {
+        return;
+    }
+    let garp = arp_is_garp(cx, skb, dev, arp);
+    if found.is_none()
+        && (garp || arp.op == ARPOP_REPLY && addr_type(cx, dev, arp.sip, Some(skb)) == RouteType::Unicast)
+    {
+        found = arp_neigh(cx, dev, arp.sip, skb);
     }
     let Some(id) = found else { return };
     let Some(entry) = cx.k.neigh.get(id) else { return };
-    let locktime = cx.k.inet.get(dev).map_or(glassnet_sim::Nanos::ZERO, |inet| inet.arp.locktime);
-    let override_it = last_tick(cx.now) > entry.updated + locktime || garp && accept != 0;
+    let locktime = cx.k.inet.get(dev).map_or(Nanos::ZERO, |inet| inet.arp.locktime);
+    let override_it = last_tick(cx.now) > entry.updated + locktime || garp;
     let answered = arp.op == ARPOP_REPLY && cx.skbs[skb].pkt_type == PacketType::Host;
     let state = if answered { Nud::Reachable } else { Nud::Stale };
     let flags = if override_it { UPDATE_F_OVERRIDE } else { 0 };
@@ -385,8 +410,26 @@ fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
     })
 }
 
+/// `arp_accept`: a packet of this sender may create a neighbour entry.
+fn arp_accept(cx: &Cx, dev: DevId, sip: Ipv4Addr) -> bool {
+    match with_conf(cx, dev, |inet, all| max_conf(inet, all, Conf::ArpAccept)) {
+        Some(1) => true,
+        Some(2) => cx.k.inet.get(dev).is_some_and(|inet| inet.onlink(sip, Ipv4Addr::UNSPECIFIED)),
+        _ => false,
+    }
+}
+
+/// The sender announces its own address: an existing entry takes it even within `locktime`. A reply must also be addressed
+/// to the sender.
+fn arp_is_garp(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> bool {
+    arp.sip == arp.tip
+        && (arp.op == ARPOP_REQUEST || arp.tha == arp.sha)
+        && addr_type(cx, dev, arp.sip, Some(skb)) == RouteType::Unicast
+}
+
 /// Deletes the neighbour entries of a device that went down (`arp_ifdown`).
 pub fn arp_ifdown(cx: &mut Cx, dev: DevId) {
+    pneigh_queue_purge(cx, dev);
     neigh_flush_dev(cx, dev, false);
 }
 
@@ -398,6 +441,7 @@ pub fn arp_changeaddr(cx: &mut Cx, dev: DevId) {
 /// After a loss of carrier: with `arp_evict_nocarrier`, deletes the neighbour entries, except permanent ones.
 pub fn arp_evict(cx: &mut Cx, dev: DevId) {
     if with_conf(cx, dev, |inet, all| and_conf(inet, all, Conf::ArpEvictNocarrier)) == Some(true) {
+        pneigh_queue_purge(cx, dev);
         neigh_flush_dev(cx, dev, true);
     }
 }

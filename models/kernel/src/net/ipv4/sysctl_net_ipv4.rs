@@ -52,14 +52,10 @@ pub static OTHER_CONF_SYSCTLS: SysctlTable = SysctlTable::new(
 /// Settings of ARP on a device.
 pub static ARP_SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4/neigh/*", &NEIGH_ROWS).only(has_arp_sysctls);
 
-/// Those that keep their values. Not modelled: the delay of answers for others, managed entries.
+/// Those that keep their values. Not modelled: managed entries.
 pub static OTHER_ARP_SYSCTLS: SysctlTable = SysctlTable::new(
     "net/ipv4/neigh/*",
-    &[
-        Sysctl::not_followed("interval_probe_time_ms", |_, _, _| 5000).range(0, INT.1),
-        Sysctl::not_followed("proxy_delay", |_, _, _| 80).range(0, INT.1),
-        Sysctl::not_followed("proxy_qlen", |_, _, _| 64).range(0, INT.1),
-    ],
+    &[Sysctl::not_followed("interval_probe_time_ms", |_, _, _| 5000).range(0, INT.1)],
 )
 .only(has_arp_sysctls);
 
