@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use glassnet_kernel::kernel::Config;
+use glassnet_kernel::tables::siphash::SipHashKey;
 use glassnet_sim::Nanos;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -146,6 +147,19 @@ pub struct KernelConfig {
     /// Computing takes no time: User Mode Linux in virtual time.
     #[serde(default)]
     pub virtual_time: bool,
+    /// `CONFIG_SMP`.
+    #[serde(default = "yes")]
+    pub smp: bool,
+    /// Cables are veth pairs.
+    #[serde(default)]
+    pub veth_cables: bool,
+    /// The key of the hash of flows, if it could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_hash_key: Option<SipHashKey>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl KernelConfig {
@@ -160,6 +174,9 @@ impl KernelConfig {
             // Frames take less time in the model.
             config.settle_time = Nanos::from_micros(50);
         }
+        config.smp = self.smp;
+        config.veth_cables = self.veth_cables;
+        config.flow_hash_key = self.flow_hash_key.unwrap_or(config.flow_hash_key);
     }
 }
 
@@ -172,6 +189,9 @@ impl Default for KernelConfig {
             reject_closes: false,
             nat_keeps_reverse: false,
             virtual_time: false,
+            smp: true,
+            veth_cables: false,
+            flow_hash_key: None,
         }
     }
 }

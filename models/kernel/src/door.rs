@@ -93,6 +93,14 @@ macro_rules! functions {
         }
 
         impl Func {
+            /// Whether it frees the packet, which did what it was for.
+            pub fn is_end(self) -> bool {
+                matches!(
+                    self,
+                    Func::ConsumeSkb | Func::KfreeSkbList | Func::SkbQueuePurge | Func::SkStreamKillQueues
+                )
+            }
+
             /// All functions.
             pub const ALL: &'static [Func] = &[$($(Func::$func,)*)*];
         }
@@ -187,10 +195,16 @@ functions! {
             SkbClone = skb_clone, Memory, "a second handle of the same bytes";
             ConsumeSkb = consume_skb, Memory, "done with this packet: its memory is free";
             KfreeSkbReason = kfree_skb_reason, Memory, "the packet is dropped";
+            KfreeSkbList = kfree_skb_list_reason, Memory, "the fragments of a packet are freed with it";
+            SkbQueuePurge = skb_queue_purge, Memory, "its socket is closed, so nobody reads it";
+        }
+        "net/core/stream.c" {
+            SkStreamKillQueues = sk_stream_kill_queues, Memory, "its connection is over, so nobody reads it";
         }
         "net/packet/af_packet.c" {
             PacketSendmsg = packet_sendmsg, Socket, "a program sends a frame that it wrote itself";
             TpacketRcv = tpacket_rcv, Socket, "tcpdump gets a copy";
+            PacketRcv = packet_rcv, Socket, "a program that reads this protocol's frames gets it";
         }
         "net/bridge/br_device.c" {
             BrDevXmit(skb: SkbId) = br_dev_xmit, Path, "this host sends into its own bridge";

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
-use crate::ids::{DevId, MachineId, NetnsId, SkbId};
+use crate::ids::{DevId, MachineId, NetnsId, SkbId, SocketId};
 use crate::module::Module;
 use crate::netlink::Errno;
 use crate::tables::conntrack::Conntrack;
@@ -17,6 +17,7 @@ use crate::tables::link_watch::LinkWatch;
 use crate::tables::neigh::NeighTable;
 use crate::tables::netdev::Devs;
 use crate::tables::netns::NetnsTable;
+use crate::tables::siphash::SipHashKey;
 use crate::tables::socket::Sockets;
 use crate::tables::softnet::SoftnetData;
 use crate::tables::verdicts::Watch;
@@ -59,6 +60,14 @@ pub struct Config {
     pub reject_closes: bool,
     /// NAT does not choose another source port for a connection that is the reverse of another (since Linux 6.12).
     pub nat_keeps_reverse: bool,
+    /// `CONFIG_SMP`: locks take room, which shows in sizes of sets.
+    pub smp: bool,
+    /// The cables are veth pairs, as where a real kernel stands for all machines: at the far end a packet still says that its
+    /// next hop answers, as behind every other veth.
+    pub veth_cables: bool,
+    /// The key of the hash of flows (`hashrnd` in net/core/flow_dissector.c), random on Linux. It decides which next hop of a
+    /// multipath route a flow takes.
+    pub flow_hash_key: SipHashKey,
     /// The module `br_netfilter` is loaded.
     pub br_netfilter: bool,
     /// Time of fork, exec and the dynamic linker.
@@ -75,6 +84,9 @@ impl Default for Config {
             ipset_bitmask: false,
             reject_closes: false,
             nat_keeps_reverse: false,
+            smp: true,
+            veth_cables: false,
+            flow_hash_key: [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93],
             br_netfilter: false,
             // A round figure, not measured.
             exec_time: Nanos::from_millis(1),
@@ -145,6 +157,8 @@ pub struct Kernel {
     pub scripted_macs: BTreeMap<(String, String), VecDeque<Mac>>,
     /// Its timers.
     pub timers: TimerBase,
+    /// The socket that the system call that runs works on (`sock_owned_by_user`), also while softirqs run in it.
+    pub owned_socket: Option<SocketId>,
     /// How many packet sockets are open: none means that no tap needs a look.
     pub packet_sockets: u32,
 }
@@ -189,6 +203,7 @@ impl Kernel {
             labels: Vec::new(),
             scripted_macs: BTreeMap::new(),
             timers: TimerBase::default(),
+            owned_socket: None,
             packet_sockets: 0,
         }
     }

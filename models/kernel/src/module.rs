@@ -13,18 +13,6 @@ use crate::net::core::notifier::NetdevEvent;
 use crate::sysctl::SysctlTable;
 use crate::tables::skb::PacketType;
 
-/// A function that is shown packets, by a list.
-pub type Tap = fn(&mut Cx, SkbId, DevId, (PacketType, Ptype)) -> bool;
-
-/// Which receivers of packets are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ptype {
-    /// Those for all protocols (`ptype_all`): before a bridge takes the packet.
-    All,
-    /// Those for the packet's protocol (`ptype_base`): behind that.
-    Specific,
-}
-
 /// A part of the kernel.
 #[derive(Debug)]
 pub struct Module {
@@ -45,9 +33,12 @@ pub struct Module {
     pub netdevice_event: Option<fn(&mut Cx, DevId, NetdevEvent)>,
     /// It is told of each removed address, or that a device lost all of them (`register_inetaddr_notifier`).
     pub inetaddr_event: Option<fn(&mut Cx, DevId, Option<Ipv4Addr>)>,
-    /// It is shown packets that a device receives or sends (`dev_add_pack`); `PacketType::Outgoing` is one that leaves. True
-    /// if somebody took it. Asked only while packet sockets are open.
-    pub tap: Option<Tap>,
+    /// It sees every packet that a device receives or sends (`dev_add_pack` with `ETH_P_ALL`); `PacketType::Outgoing` is
+    /// one that leaves. True if somebody took it. Asked only while packet sockets are open.
+    pub tap: Option<fn(&mut Cx, SkbId, DevId, PacketType) -> bool>,
+    /// It takes received packets of some protocols too (`dev_add_pack`), if it likes. True: the packet also goes to its
+    /// protocol. Returns the packet that is left for it. Asked only while packet sockets are open.
+    pub receive: Option<fn(&mut Cx, SkbId, bool) -> Option<SkbId>>,
     /// A namespace begins (`pernet_operations::init`).
     pub net_init: Option<fn(&mut Cx, NetnsId)>,
     /// It lets go what it has in a namespace that ends, after the namespace's devices went (`pernet_operations::exit`).
@@ -66,6 +57,7 @@ impl Module {
         netdevice_event: None,
         inetaddr_event: None,
         tap: None,
+        receive: None,
         net_init: None,
         net_exit: None,
     };

@@ -36,6 +36,8 @@ pub enum Context {
     HardIrq,
     /// A softirq, after an interrupt or a task.
     SoftIrq,
+    /// The function of a timer, which is a softirq (`TIMER_SOFTIRQ`).
+    Timer,
     /// A softirq, in the thread that takes over under load.
     Ksoftirqd,
 }

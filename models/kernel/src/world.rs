@@ -136,7 +136,9 @@ impl World {
     #[inline]
     pub fn enter<R>(&mut self, machine: MachineId, cpu: CpuId, work: impl FnOnce(&mut Cx) -> R) -> R {
         let at = self.cpu_now(machine, cpu);
-        self.run(machine, cpu, at, Context::Task, work)
+        let result = self.run(machine, cpu, at, Context::Task, work);
+        self.machines[machine.index()].owned_socket = None;
+        result
     }
 
     /// The same for a program's system call: what follows at once is [done](Self::settle) before it returns.
@@ -209,7 +211,7 @@ impl World {
             },
             Event::Timers { machine } => {
                 for timer in self.kernel_mut(machine).timers.expire(at) {
-                    self.run(machine, CpuId(0), at, Context::SoftIrq, |cx| (timer.function)(cx, timer.arg));
+                    self.run(machine, CpuId(0), at, Context::Timer, |cx| (timer.function)(cx, timer.arg));
                 }
             }
             Event::Wake => self.wakeups = true,

@@ -266,16 +266,22 @@ fn a_reset_of_a_bridged_segment_has_the_stations_address() {
     assert_eq!(frames(&seen), [(1, mac(2), mac(1), "10.9.0.2:80>10.9.0.1:4000".to_owned())]);
 }
 
-/// Connection tracking puts fragments together; they leave as they came.
+/// Connection tracking puts fragments together; they leave as they came, even if a larger first one would do.
 #[test]
 fn fragments_stay_fragments() {
+    for first in [600, 400] {
+        fragments_leave_as_they_came(first);
+    }
+}
+
+fn fragments_leave_as_they_came(len: usize) {
     let mut lan = Lan::with_module();
     lan.tracks();
     let whole = udp("10.9.0.1", 4000, "10.9.0.2", 53, &[7; 1000]);
     lan.send(2, mac(1), &echo("10.9.0.2", "10.9.0.1", 0, 7));
-    let mut first = ipv4("10.9.0.1", "10.9.0.2", 17, &whole[20..620]);
-    let mut second = ipv4("10.9.0.1", "10.9.0.2", 17, &whole[620..]);
-    for (packet, offset) in [(&mut first, 0x2000_u16), (&mut second, 75)] {
+    let mut first = ipv4("10.9.0.1", "10.9.0.2", 17, &whole[20..20 + len]);
+    let mut second = ipv4("10.9.0.1", "10.9.0.2", 17, &whole[20 + len..]);
+    for (packet, offset) in [(&mut first, 0x2000_u16), (&mut second, len as u16 / 8)] {
         packet[6..8].copy_from_slice(&offset.to_be_bytes());
         packet[10..12].fill(0);
         let check = glassnet_wire::checksum::checksum(&packet[..20]);

@@ -24,6 +24,12 @@ pub fn writable(world: &World, machine: MachineId, id: SocketId) -> bool {
         .is_some_and(|socket| socket.error.is_some() || socket.tcp.as_ref().is_none_or(|tp| tp.is_writable()))
 }
 
+/// An error is queued: `poll(2)` returns, though the connection goes on (`POLLERR`).
+fn error_queued(world: &World, machine: MachineId, id: SocketId) -> bool {
+    let socket = world.kernel(machine).sockets.get(id);
+    socket.and_then(|socket| socket.tcp.as_ref()).is_some_and(|tp| tp.error_queued)
+}
+
 impl Sock {
     /// Opens a TCP socket in the namespace of the program.
     pub fn stream(process: &Process) -> Sock {
@@ -92,14 +98,18 @@ impl Sock {
         self.call(|cx| sys::take_error(cx, self.id))
     }
 
-    /// Waits for connect(2): success, or the error.
+    /// Waits for connect(2): success, or the error. With a deadline the program polls, and so hears of an error that does not
+    /// end the attempt.
     pub async fn connected(
         &self,
         process: &mut Process,
         deadline: Option<Nanos>,
     ) -> Woken<Result<(), Errno>> {
-        let (machine, id) = (self.machine, self.id);
-        match process.wait(deadline, move |world| writable(world, machine, id).then_some(())).await {
+        let (machine, id, polls) = (self.machine, self.id, deadline.is_some());
+        let ready = move |world: &mut World| {
+            (writable(world, machine, id) || polls && error_queued(world, machine, id)).then_some(())
+        };
+        match process.wait(deadline, ready).await {
             Woken::Ready(()) => Woken::Ready(self.take_error().map_or(Ok(()), Err)),
             Woken::Elapsed => Woken::Elapsed,
             Woken::Signal(signal) => Woken::Signal(signal),

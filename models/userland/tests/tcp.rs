@@ -212,6 +212,28 @@ fn together(lines: &[&str]) -> Vec<glassnet_userland::harness::Outcome> {
     run_launches(&world, launches, Arc::new(files())).expect("all programs end")
 }
 
+/// An ICMP error that comes while `connect` still has the socket does not end the attempt, but who polls hears of it
+/// (`sock_owned_by_user` in `tcp_v4_err`); who does not poll gets it with the next SYN.
+#[test]
+fn a_refusal_during_connect_is_heard_by_who_polls() {
+    for (command, seconds, fails) in [("nc -v -w 2 10.0.0.2 80", 0, 0), ("nc -v 10.0.0.2 80", 1, 1)] {
+        let world = bench();
+        let words = ["iptables", "-A", "INPUT", "-j", "REJECT", "--reject-with", "icmp-port-unreachable"];
+        run(&world, (NODE, netns(&world, "b")), &words, "").expect("ends");
+        let words: Vec<&str> = command.split(' ').collect();
+        let (place, began) = ((NODE, netns(&world, "a")), world.lock().expect("the world").now());
+        let outcome = run(&world, place, &words, "").expect("ends");
+        assert_eq!(
+            (outcome.status, outcome.stderr.as_str()),
+            (1, "nc: connect to 10.0.0.2 port 80 (tcp) failed: Connection refused\n"),
+            "{command}"
+        );
+        let world = world.lock().expect("the world");
+        assert_eq!(world.now().since(began).0 / 1_000_000_000, seconds, "{command}");
+        assert_eq!(world.kernel(NODE).netns[place.1].ipv4.snmp.tcp.AttemptFails, fails, "{command}");
+    }
+}
+
 #[test]
 fn iperf3_measures_what_it_sent() {
     let outcomes = together(&["b iperf3 -s -1", "a iperf3 -c 10.0.0.2 -n 1M"]);

@@ -16,8 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use glassnet_kernel::door::Func;
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::skb::PacketType;
-use glassnet_kernel::trace::{self, Level, Step, StepKind};
+use glassnet_kernel::trace::{self, Context, Level, Step, StepKind};
 use glassnet_kernel::world::World;
 use glassnet_wire::Mac;
 
@@ -48,6 +49,19 @@ impl Simulator {
     pub fn of(real: &Observation) -> Self {
         Self { config: real.config, macs: real.macs.clone() }
     }
+
+    fn run<'a>(&self, plan: &'a Plan) -> Result<Run<'a>, BackendError> {
+        let mut world = lab::build(&plan.topology, lab::SEED);
+        for kernel in &mut world.machines {
+            self.config.give(&mut kernel.config);
+        }
+        give_addresses(&mut world, &self.macs);
+        let session =
+            Session::new(world).map_err(BackendError::failed("cannot start the simulated shells"))?;
+        let (names, live, last, statuses) = Default::default();
+        let is_plain = false;
+        Ok(Run { plan, session, names, live, last, statuses, is_plain, seen: Captured::default() })
+    }
 }
 
 impl Backend for Simulator {
@@ -68,19 +82,11 @@ impl Backend for Simulator {
     }
 
     fn start<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError> {
-        let mut world = lab::build(&plan.topology, lab::SEED);
-        for kernel in &mut world.machines {
-            self.config.give(&mut kernel.config);
-        }
-        give_addresses(&mut world, &self.macs);
-        let session =
-            Session::new(world).map_err(BackendError::failed("cannot start the simulated shells"))?;
-        let (names, live, last, statuses) = Default::default();
-        Ok(Box::new(Run { plan, session, names, live, last, statuses, seen: Captured::default() }))
+        Ok(Box::new(self.run(plan)?))
     }
 
     fn start_plain<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError> {
-        self.start(plan)
+        Ok(Box::new(Run { is_plain: true, ..self.run(plan)? }))
     }
 
     fn router(&self) -> Result<Box<dyn Rig>, BackendError> {
@@ -121,6 +127,8 @@ struct Run<'a> {
     last: Option<(usize, PlannedPrompt)>,
     /// Exit status of the last prompt, by machine.
     statuses: BTreeMap<String, i32>,
+    /// Nothing but plain commands is run: a kernel's tracer then knows that all is theirs.
+    is_plain: bool,
     seen: Captured,
 }
 
@@ -217,7 +225,8 @@ impl Run<'_> {
             self.seen.frames.push(frame_seen(&world, &self.names, prompt, frame));
         }
         for step in &steps {
-            if let Some(journey) = passed(&world, &mut self.live, prompt, step) {
+            let told = self.is_plain || is_told(&self.live, step);
+            if told && let Some(journey) = passed(&world, &mut self.live, prompt, step) {
                 self.seen.journeys.push(journey);
             }
         }
@@ -282,6 +291,17 @@ fn tracepoint(func: Func) -> Option<&'static str> {
     }
 }
 
+/// A packet that a timer made and that met no device: a kernel's tracer does not know whose it was, unless the neighbour table
+/// dropped it.
+fn is_told(live: &BTreeMap<u32, Journey>, step: &Step) -> bool {
+    match step.kind {
+        StepKind::Drop(reason) if step.context == Context::Timer => {
+            live.contains_key(&step.skb) || reason.name().starts_with("NEIGH_")
+        }
+        _ => true,
+    }
+}
+
 /// Records a function that a buffer passed; returns its journey if that ended.
 fn passed(world: &World, live: &mut BTreeMap<u32, Journey>, prompt: usize, step: &Step) -> Option<Journey> {
     let end = |live: &mut BTreeMap<u32, Journey>, how: &str| {
@@ -295,7 +315,12 @@ fn passed(world: &World, live: &mut BTreeMap<u32, Journey>, prompt: usize, step:
             end(live, reason.name())
         }
         (_, Func::NicXmit) => end(live, "cable"),
-        (_, Func::ConsumeSkb) => end(live, "consumed"),
+        (_, Func::ConsumeSkb | Func::SkbQueuePurge) => end(live, "consumed"),
+        // Nothing was lost, but the kernel says so.
+        (_, Func::KfreeSkbList | Func::SkStreamKillQueues) => {
+            live.entry(step.skb).or_insert_with(|| Journey { prompt, ..Journey::default() });
+            end(live, DropReason::NotSpecified.name())
+        }
         (_, func) => {
             let device = world.kernel(step.machine).labels.get(step.dev as usize)?;
             let text = format!("{} {}", tracepoint(func)?, device.name);

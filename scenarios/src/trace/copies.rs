@@ -50,7 +50,7 @@ fn copies(story: &Story, packet: u32) -> Vec<Copy> {
         if matches!(step.func, Func::SkbClone | Func::NicXmit) {
             maker = Some(copy);
         }
-        if step.func == Func::ConsumeSkb || matches!(step.kind, StepKind::Drop(_)) {
+        if step.func.is_end() || matches!(step.kind, StepKind::Drop(_)) {
             alive.remove(&step.skb);
         }
     }
@@ -75,7 +75,7 @@ fn rank(story: &Story, copy: &Copy) -> u8 {
         Some(_) => 2,
         // A clone for tcpdump or for the observer.
         None if passed(&[Func::TpacketRcv]) && copy.steps.len() < 3 => 0,
-        None if passed(&[Func::ConsumeSkb]) => 0,
+        None if copy.steps.iter().any(|at| story.step(*at).func.is_end()) => 0,
         None => 1,
     }
 }

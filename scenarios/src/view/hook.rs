@@ -1,6 +1,5 @@
 //! A packet at a netfilter hook.
 
-use glassnet_kernel::door::Func;
 use glassnet_kernel::note::{ConntrackNote, HookNote, Note};
 use glassnet_kernel::tables::conntrack::Dir;
 use glassnet_kernel::tables::drop_reason::DropReason;
@@ -73,7 +72,7 @@ impl Hooked {
             }));
             let step = story.step(later);
             match step.kind {
-                StepKind::Call if step.func == Func::ConsumeSkb => break,
+                StepKind::Call if step.func.is_end() => break,
                 StepKind::Call => hooked.tables.extend(story.met(later)),
                 StepKind::Door if later == at => {}
                 StepKind::Door => {

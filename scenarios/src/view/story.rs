@@ -328,7 +328,7 @@ impl<'a> Story<'a> {
         for at in exchange.steps.iter().copied() {
             let packet = self.owner(at);
             let step = self.step(at);
-            let is_end = step.func == Func::ConsumeSkb || matches!(step.kind, StepKind::Drop(_));
+            let is_end = step.func.is_end() || matches!(step.kind, StepKind::Drop(_));
             let open = match is_end {
                 true => legs.iter_mut().rev().find(|leg| leg.packet == packet),
                 false => legs.last_mut().filter(|leg| leg.packet == packet),

@@ -243,7 +243,7 @@ pub fn context(context: Context) -> &'static str {
     match context {
         Context::Task => "task",
         Context::HardIrq => "hardirq",
-        Context::SoftIrq => "softirq",
+        Context::SoftIrq | Context::Timer => "softirq",
         Context::Ksoftirqd => "ksoftirqd",
     }
 }

@@ -84,6 +84,9 @@ pub fn link_up(cx: &mut Cx, dev: DevId) {
     link_watch::linkwatch_settle(cx);
 }
 
+/// Beside a frame on a cable: the packet says that its next hop answers.
+const CONFIRMS: u32 = 1 << 31;
+
 /// Transmits the frame.
 ///
 /// Kernel: drivers/net/ethernet/intel/e1000e/netdev.c
@@ -101,7 +104,8 @@ pub fn e1000_xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
     let (from, to) = (cx.skbs[skb].data as usize, cx.skbs[skb].tail as usize);
     cx.skbs.bufs.copy_between(cx.skbs[skb].buf, from..to, frame);
     // The same packet for observers at the other end.
-    cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet);
+    let confirms = cx.skbs[skb].dst_pending_confirm && cx.k.config.veth_cables;
+    cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet | if confirms { CONFIRMS } else { 0 });
     cx.fabric.transmit(plug, frame, cx.now, &mut cx.skbs.bufs, cx.arrivals);
     cx.consume_skb(skb)
 }
@@ -133,9 +137,10 @@ fn poll(cx: &mut Cx, dev: DevId, budget: u32) -> u32 {
             };
             netdev.stats.rx_packets += 1;
             netdev.stats.rx_bytes += cx.skbs.bufs.bytes(frame).len() as u64;
-            let packet = cx.skbs.bufs.tag(frame);
+            let tag = cx.skbs.bufs.tag(frame);
             let skb = cx.skbs.build_skb(frame, 0, dev);
-            cx.skbs[skb].packet = packet;
+            cx.skbs[skb].packet = tag & !CONFIRMS;
+            cx.skbs[skb].dst_pending_confirm = tag & CONFIRMS != 0;
             if eth_type_trans(cx, skb, dev) {
                 cx.walk(Door::NapiGroReceive { skb });
             } else {

@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_wire::Mac;
-use glassnet_wire::eth::EthHdr;
+use glassnet_wire::eth::{ETH_P_ALL, EthHdr};
 use glassnet_wire::ipv4::Ipv4Hdr;
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 
@@ -95,6 +95,11 @@ pub fn packet_promisc(cx: &mut Cx, id: SocketId) -> Result<(), Errno> {
     Ok(())
 }
 
+/// A packet socket of all protocols is a capture's, with a ring.
+fn is_ring(kind: SockKind) -> bool {
+    matches!(kind, SockKind::Packet { protocol: ETH_P_ALL, .. })
+}
+
 /// Closes a socket and discards its queue.
 pub fn close(cx: &mut Cx, id: SocketId) {
     if cx.k.sockets.get(id).is_some_and(|socket| socket.kind == SockKind::Tcp) {
@@ -103,8 +108,11 @@ pub fn close(cx: &mut Cx, id: SocketId) {
     }
     let Some(socket) = cx.k.sockets.close(id) else { return };
     for queued in &socket.receive_queue {
-        // Unread data is not a packet drop.
-        cx.discard_skb(queued.skb);
+        if is_ring(socket.kind) {
+            cx.discard_skb(queued.skb);
+        } else {
+            cx.free_skb(queued.skb, Func::SkbQueuePurge);
+        }
     }
     if let Some(dev) = socket.promisc
         && cx.k.devs.get(dev).is_some()
@@ -177,7 +185,7 @@ pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
         cx.call(Func::RawRecvmsg, queued.skb);
     }
     let received = read(cx, kind, queued);
-    if matches!(kind, SockKind::Packet { .. }) {
+    if is_ring(kind) {
         cx.discard_skb(queued.skb);
     } else {
         cx.consume_skb(queued.skb);
@@ -254,9 +262,10 @@ pub fn peek_from(cx: &Cx, id: SocketId) -> Option<(Ipv4Addr, u16)> {
     Some(read(cx, socket.kind, *socket.receive_queue.front()?).from)
 }
 
-/// Takes the pending error (`SO_ERROR`).
+/// Takes the pending error (`SO_ERROR`): one that ended the connection, or else one that did not.
 pub fn take_error(cx: &mut Cx, id: SocketId) -> Option<Errno> {
-    cx.k.sockets.get_mut(id)?.error.take()
+    let socket = cx.k.sockets.get_mut(id)?;
+    socket.error.take().or_else(|| socket.tcp.as_mut().and_then(|tp| tp.soft_error.take()))
 }
 
 /// Takes the next queued error (`recvmsg` with `MSG_ERRQUEUE`).

@@ -29,6 +29,7 @@ pub mod netns;
 pub mod prefix_map;
 pub mod route;
 pub mod route_types;
+pub mod siphash;
 pub mod skb;
 pub mod snmp;
 pub mod socket;

@@ -7,6 +7,7 @@
 
 use glassnet_wire::eth::{ETH_HLEN, EthHdr};
 use glassnet_wire::{BufId, BufPool};
+use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -113,6 +114,8 @@ pub struct Skb {
     pub nf_bridge: Option<NfBridge>,
     /// Its way through the rules is logged (`TRACE`).
     pub nf_trace: bool,
+    /// It has the fragments that it was made of (`skb_has_frag_list`).
+    pub has_frag_list: bool,
     /// Its sender knows that the next hop answers: the neighbour is confirmed when it goes there.
     pub dst_pending_confirm: bool,
 }
@@ -136,6 +139,9 @@ pub struct SkbPool {
     skbs: Vec<Skb>,
     free: Vec<SkbId>,
     packets: u32,
+    /// Fragments behind the first, with the bytes of payload of each, by the packet that they were made into
+    /// (`skb_shinfo(skb)->frag_list`).
+    frag_lists: BTreeMap<SkbId, Vec<(SkbId, usize)>>,
     /// The bytes of the packets, and of frames on cables.
     pub bufs: BufPool,
 }
@@ -188,6 +194,7 @@ impl SkbPool {
             nfct: NfCt::None,
             nf_bridge: None,
             nf_trace: false,
+            has_frag_list: false,
             dst_pending_confirm: false,
         };
         self.insert(skb)
@@ -205,7 +212,7 @@ impl SkbPool {
     /// A second handle of the same bytes, of which connection tracking knows nothing. Doors call
     /// [`crate::Cx::skb_clone`].
     pub fn clone_skb(&mut self, id: SkbId) -> SkbId {
-        let skb = Skb { nfct: NfCt::None, ..self[id].clone() };
+        let skb = Skb { nfct: NfCt::None, has_frag_list: false, ..self[id].clone() };
         self.bufs.hold(skb.buf);
         self.insert(skb)
     }
@@ -219,6 +226,23 @@ impl SkbPool {
         );
         self.bufs.release(self[id].buf);
         self.free.push(id);
+    }
+
+    /// Gives a packet the fragments behind the first, with the bytes of payload of each, that it was made of.
+    pub fn set_frag_list(&mut self, id: SkbId, list: Vec<(SkbId, usize)>) {
+        self[id].has_frag_list = true;
+        self.frag_lists.insert(id, list);
+    }
+
+    /// The fragments behind the first that a packet was made of.
+    pub fn frag_list(&self, id: SkbId) -> &[(SkbId, usize)] {
+        self.frag_lists.get(&id).filter(|_| self[id].has_frag_list).map_or(&[], Vec::as_slice)
+    }
+
+    /// Takes them off.
+    pub fn take_frag_list(&mut self, id: SkbId) -> Vec<(SkbId, usize)> {
+        self[id].has_frag_list = false;
+        self.frag_lists.remove(&id).unwrap_or_default()
     }
 
     /// Gives each packet's place to the other: who holds the one finds what the other was (`skb_morph`).

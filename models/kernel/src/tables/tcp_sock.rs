@@ -125,6 +125,8 @@ pub struct TcpSock {
     pub told_window: u32,
     /// The segment that is taken in acknowledged something new.
     pub acked: bool,
+    /// An ICMP error is in the error queue, which wakes who polls (`sk_error_queue`).
+    pub error_queued: bool,
     /// The peer acknowledged something: the next segment confirms the neighbour (`sk_dst_pending_confirm`).
     pub dst_pending_confirm: bool,
     /// Data that came twice, which the next acknowledgement tells (`duplicate_sack`).

@@ -1,19 +1,21 @@
-//! Which address a request is from (`arp_announce`), and answers for other machines (`proxy_arp`).
+//! Which address a request is from (`arp_announce`), who is heard, and when others are answered for (`proxy_arp`).
 
 use glassnet_kernel::ids::{DevId, SocketId};
 use glassnet_kernel::net::core::dev::dev_close;
 use glassnet_kernel::net::core::neighbour::rtm_newneigh;
 use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
-use glassnet_kernel::net::socket::{SendTo, sendto};
+use glassnet_kernel::net::socket::{SendTo, packet_bind, sendto, socket};
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::inet_conf::Conf;
 use glassnet_kernel::tables::neigh_parms::{NeighParms, NeighVar};
 use glassnet_kernel::tables::neigh_types::{NTF_PROXY, NeighMsg, Nud};
 use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, Scope};
+use glassnet_kernel::tables::socket::SockKind;
 use glassnet_sim::Nanos;
-use glassnet_wire::arp::ArpHdr;
-use glassnet_wire::eth::ETH_HLEN;
-use zerocopy::FromBytes;
+use glassnet_wire::Mac;
+use glassnet_wire::arp::{ARPOP_REPLY, ARPOP_REQUEST, ArpHdr};
+use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP};
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::net::{MACHINE, NEW, Net, add_addr, chain, echo_request, ip, route_via};
 
@@ -120,4 +122,34 @@ fn addresses_that_are_answered_for_go_with_the_device() {
     assert_eq!(net.world.kernel(MACHINE).neigh.proxies.len(), 1);
     net.enter(|cx| dev_close(cx, asks));
     assert!(net.world.kernel(MACHINE).neigh.proxies.is_empty());
+}
+
+/// What the first namespace knows of the second after a packet of it that comes within `locktime` of the last one.
+fn heard(op: u16, target: Mac) -> (Mac, Nud) {
+    let mut net = chain(2);
+    let id = net.raw_socket(0);
+    net.ping(id, "10.0.0.2", 8).expect("sent");
+    let (netns, dev) = (net.netns[1], net.devs[1].0.expect("a device"));
+    let other = Mac([2, 0, 0, 0, 0, 0x77]);
+    let target = if target == Mac::ZERO { other } else { target };
+    let packet = ArpHdr::new(op, (other, ip("10.0.0.2")), (target, ip("10.0.0.2")));
+    net.enter(|cx| {
+        let id = socket(cx, netns, SockKind::Packet { protocol: ETH_P_ARP, cooked: true });
+        packet_bind(cx, id, cx.k.devs[dev].ifindex).expect("a device");
+        sendto(cx, id, SendTo::Link(Mac::BROADCAST), packet.as_bytes()).expect("sent");
+    });
+    let kernel = net.world.kernel(MACHINE);
+    let (_, entry) = kernel.neigh.iter().find(|(_, entry)| entry.ip == ip("10.0.0.2")).expect("a neighbour");
+    (entry.ha, entry.nud)
+}
+
+/// Who announces its own address is heard at once; a reply must also be addressed to its sender, or else it only says that the
+/// entry may be stale.
+#[test]
+fn an_announcement_changes_an_entry_within_locktime() {
+    let other = Mac([2, 0, 0, 0, 0, 0x77]);
+    assert_eq!(heard(ARPOP_REQUEST, Mac::BROADCAST), (other, Nud::Stale));
+    assert_eq!(heard(ARPOP_REPLY, Mac::ZERO), (other, Nud::Stale));
+    let (old, state) = heard(ARPOP_REPLY, Mac::BROADCAST);
+    assert!(old != other && state == Nud::Reachable);
 }

@@ -97,6 +97,21 @@ fn a_long_packet_is_cut_and_put_together_again() {
     assert_eq!(net.ping(id, "10.0.1.2", 65_508), Err(Errno::EMSGSIZE));
 }
 
+/// Fragments behind the first stay with the packet, and are freed with it by `kfree_skb_list_reason`; the last one's buffer is
+/// that of the packet, so it is there as a clone. The recorded tracepoints of Linux 6.1 say so too.
+#[test]
+fn fragments_are_freed_with_their_packet() {
+    let mut net = chain(2);
+    let id = net.raw_socket(0);
+    net.world.trace.level = Level::Doors;
+    net.ping(id, "10.0.0.2", 4000).expect("sent");
+    let freed =
+        |net: &Net| net.world.trace.steps.iter().filter(|step| step.func == Func::KfreeSkbList).count();
+    assert_eq!(net.received(id).len(), 1);
+    assert_eq!(freed(&net), 4, "two of the request's, two of the reply's");
+    assert_eq!((net.world.skbs.alive(), net.drops()), (0, vec![(DropReason::NoSocket, 1)]));
+}
+
 #[test]
 fn a_narrow_link_is_learned() {
     let mut net = chain(3);
@@ -594,6 +609,26 @@ fn both_ways_of_a_pair_of_hosts_take_the_same_next_hop() {
         assert_eq!(hop(&mut net, (b, a), 17, (9, 7)), there);
         assert_eq!(hop(&mut net, (a, b), 6, (n as u16, 53)), there, "ports do not count");
     }
+}
+
+/// As Linux 6.1 answered to `ip route get`, with the key that its memory held.
+#[test]
+fn the_hash_is_the_kernels() {
+    let mut net = chain(2);
+    let (netns, hop) =
+        (net.netns[0], |via: &str| NexthopMsg { via: via.parse().ok(), ..NexthopMsg::default() });
+    let nexthops = ["10.0.0.2", "10.0.0.3"].map(hop).into();
+    let msg = RouteMsg { dst: ip("10.9.0.0"), dst_len: 16, nexthops, ..RouteMsg::default() };
+    net.enter(|cx| {
+        cx.k.config.flow_hash_key = [0x0ab4_bdbb_c809_173a, 0xfe6a_1409_c853_1939];
+        rtm_newroute(cx, netns, &msg, NEW).expect("a new route");
+    });
+    let taken = (1..=8).map(|n| {
+        let query = RouteQuery { dst: after("10.9.0.0", n), src: ip("10.0.0.1"), ..RouteQuery::default() };
+        let answer = net.enter(|cx| rtm_getroute(cx, netns, &query)).expect("a route");
+        answer.via.expect("a gateway").octets()[3]
+    });
+    assert_eq!(taken.collect::<Vec<u8>>(), [2, 3, 2, 3, 2, 2, 3, 3]);
 }
 
 /// As Linux 6.18 answers to `ip route get`, but for which of the two it is.

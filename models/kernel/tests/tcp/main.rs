@@ -4,6 +4,7 @@ mod net;
 mod timers;
 
 use glassnet_kernel::Cx;
+use glassnet_kernel::door::Func;
 use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{NetnsId, SocketId};
 use glassnet_kernel::net::core::net_namespace::{cleanup_net, copy_net_ns};
@@ -20,6 +21,7 @@ use glassnet_kernel::tables::route_types::{Metrics, NexthopMsg, RTAX_ADVMSS, Rou
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::tables::sysctl::ConfOf;
 use glassnet_kernel::tables::tcp_sock::TcpState;
+use glassnet_kernel::trace::Level;
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN};
 
 use net::{MACHINE, Net, add_addr, ip, net, rtm_newneigh_permanent, up};
@@ -50,6 +52,23 @@ fn a_connection_from_syn_to_time_wait() {
     net.run(3_100);
     assert_eq!(net.state(client), None);
     assert_eq!((net.tcp(net.a).ActiveOpens, net.tcp(net.b).PassiveOpens), (1, 1));
+}
+
+/// The FIN that comes after the socket was closed is queued for nobody, and purged with the socket (`sk_stream_kill_queues`); a
+/// program that waits for the end reads it.
+#[test]
+fn the_last_fin_is_purged_with_a_closed_socket() {
+    for (waits, purged) in [(false, 1), (true, 0)] {
+        let mut net = net(1);
+        let (client, server) = net.pair();
+        net.world.trace.level = Level::Doors;
+        // The server's FIN acknowledges the client's.
+        net.enter(|cx| if waits { _ = shutdown(cx, client, false, true) } else { close(cx, client) });
+        net.close(server);
+        assert_eq!(net.state(client), Some(TcpState::TimeWait));
+        let purges = net.world.trace.steps.iter().filter(|step| step.func == Func::SkStreamKillQueues);
+        assert_eq!(purges.count(), purged);
+    }
 }
 
 #[test]

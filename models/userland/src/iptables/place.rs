@@ -19,7 +19,7 @@ pub const NFT_ORDER: [TableName; 5] =
 pub const LEGACY_WARNING: &str =
     "# Warning: iptables-legacy tables present, use iptables-legacy to see them\n";
 
-/// First line of `iptables-nft-save` if there are legacy tables.
+/// What `iptables-nft-save` says if there are legacy tables.
 pub const LEGACY_SAVE_WARNING: &str =
     "# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n";
 

@@ -106,6 +106,12 @@ pub async fn main(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
             return 1;
         }
     };
+    // The warning comes last, but a buffer of lines that is no terminal's is written at the end.
+    let warns = tool.variant == Variant::Nft && place::has_legacy(process);
+    let by_lines = file.is_none() && process.stdout.is_terminal();
+    if warns && !by_lines {
+        process.eprint(LEGACY_SAVE_WARNING);
+    }
     match file {
         None => process.print(text),
         Some(file) => {
@@ -116,6 +122,9 @@ pub async fn main(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
                 return 1;
             }
         }
+    }
+    if warns && by_lines {
+        process.eprint(LEGACY_SAVE_WARNING);
     }
     0
 }
@@ -137,9 +146,6 @@ fn dump(process: &mut Process, tool: Tool, table: Option<&str>, counters: bool) 
             ),
         })?],
     };
-    if tool.variant == Variant::Nft && place::has_legacy(process) {
-        process.eprint(LEGACY_SAVE_WARNING);
-    }
     let date = ctime(process);
     let mut text = String::new();
     for name in names {

@@ -22,7 +22,7 @@ use crate::net::core::neighbour::neigh_lookup;
 use crate::net::core::notifier::NetdevEvent;
 use crate::net::ipv4::arp::arp_neigh;
 use crate::net::ipv4::ip_input::{ip_hdr, snmp};
-use crate::net::ipv4::ip_output::{IGNORE_DF, fragments};
+use crate::net::ipv4::ip_output::{IGNORE_DF, Pieces, fragments};
 use crate::net::ipv4::route::ip_route_input_noref;
 use crate::net::netfilter::core::nf_hook;
 use crate::net::netfilter::nf_conntrack_core::nf_conntrack_confirm;
@@ -453,14 +453,17 @@ fn refragment(cx: &mut Cx, skb: SkbId, info: NfBridge) -> Door {
     }
     let mtu = if info.frag_max_size == 0 { bridge_mtu } else { bridge_mtu.min(info.frag_max_size.into()) };
     let eth = *cx.skbs.eth_hdr(skb);
-    let Some(pieces) = fragments(cx, skb, mtu) else {
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    let Some(Pieces { skbs, source }) = fragments(cx, skb, mtu) else {
         return cx.kfree_skb(skb, DropReason::PktTooBig);
     };
-    let counters = &mut snmp(cx, skb).ip;
-    counters.FragCreates += pieces.len() as u64;
+    let counters = &mut cx.k.netns[netns].ipv4.snmp.ip;
+    counters.FragCreates += skbs.len() as u64;
     counters.FragOKs += 1;
-    cx.afterwards(Door::Consume { skb });
-    for piece in pieces.into_iter().rev() {
+    if let Some(skb) = source {
+        cx.afterwards(Door::Consume { skb });
+    }
+    for piece in skbs.into_iter().rev() {
         cx.skbs.push_eth(piece, eth);
         cx.skbs.pull(piece, glassnet_wire::eth::ETH_HLEN);
         cx.afterwards(Door::BrDevQueuePushXmit { skb: piece });

@@ -14,7 +14,6 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::link::{LinkOps, RxHandler};
-use crate::module::Ptype;
 use crate::net::ethernet::eth::eth_hw_addr_random;
 use crate::net::netfilter::nf_conntrack_prefetch::{PREFETCH, prefetch};
 use crate::netlink::{Errno, NlError};
@@ -194,16 +193,35 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     if let Some(rx_handler) = rx_handler {
         return rx_handler(skb);
     }
-    let taken = has_sockets && deliver_to_sockets(cx, skb, dev, (seen_as, Ptype::Specific));
+    let mut skb = skb;
+    if has_sockets {
+        match deliver_to_sockets(cx, skb, matches!(protocol, ETH_P_IP | ETH_P_ARP)) {
+            Some(left) => skb = left,
+            None => return Door::End,
+        }
+    }
     match protocol {
         ETH_P_IP => Door::IpRcv { skb },
         ETH_P_ARP => Door::ArpRcv { skb },
-        _ if tapped || taken => cx.consume_skb(skb),
+        // A tap takes it, too.
+        _ if tapped => cx.consume_skb(skb),
         _ => {
             cx.k.devs[dev].stats.rx_dropped += 1;
             cx.kfree_skb(skb, DropReason::UnhandledProto)
         }
     }
+}
+
+/// Delivers a received packet to the modules that take some protocols (`ptype_base`, `ptype_specific`); returns what is left for
+/// its own.
+#[cold]
+#[inline(never)]
+fn deliver_to_sockets(cx: &mut Cx, skb: SkbId, goes_on: bool) -> Option<SkbId> {
+    let mut left = Some(skb);
+    for receive in cx.k.modules.iter().filter_map(|module| module.receive) {
+        left = receive(cx, left?, goes_on);
+    }
+    left
 }
 
 /// Queues a packet on the device's qdisc; without a queue it is transmitted at once.
@@ -240,7 +258,7 @@ pub fn dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     (cx.k.devs[dev].ops.xmit)(skb)
 }
 
-/// Delivers a received packet to the taps of all modules (`ptype_all`), and to the observer.
+/// Delivers a received packet to the taps of all modules (`ptype_all`), and to the observer; true if a tap took it.
 ///
 /// The data begins behind the Ethernet header.
 #[cold]
@@ -249,15 +267,8 @@ fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) -> 
     if cx.trace.capture {
         capture(cx, skb, dev, seen_as);
     }
-    cx.k.packet_sockets > 0 && deliver_to_sockets(cx, skb, dev, (seen_as, Ptype::All))
-}
-
-/// Shows a packet to the sockets of a list; true if one took it.
-#[cold]
-#[inline(never)]
-fn deliver_to_sockets(cx: &mut Cx, skb: SkbId, dev: DevId, how: (PacketType, Ptype)) -> bool {
     let taps = cx.k.modules.iter().filter_map(|module| module.tap);
-    taps.fold(false, |taken, tap| tap(cx, skb, dev, how) || taken)
+    cx.k.packet_sockets > 0 && taps.fold(false, |taken, tap| tap(cx, skb, dev, seen_as) || taken)
 }
 
 /// Delivers an outgoing packet to the taps.

@@ -36,6 +36,7 @@ use crate::tables::skb::PacketType;
 struct Arp {
     op: u16,
     sha: Mac,
+    tha: Mac,
     sip: Ipv4Addr,
     tip: Ipv4Addr,
 }
@@ -224,6 +225,7 @@ fn parse(cx: &Cx, skb: SkbId) -> Option<Arp> {
     (known && matches!(op, ARPOP_REQUEST | ARPOP_REPLY)).then(|| Arp {
         op,
         sha: Mac(arp.ar_sha),
+        tha: Mac(arp.ar_tha),
         sip: arp.ar_sip.get(),
         tip: arp.ar_tip.get(),
     })
@@ -301,13 +303,10 @@ fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp, was_delayed: bool) -> O
     let stands_in =
         arp_fwd_proxy(cx, dev, route.dev) || arp_fwd_pvlan(cx, dev, route.dev) || route.dev != dev && listed;
     stands_in.then(|| {
-        let reply = neigh_event_ns(cx, dev, arp.sip, arp.sha, skb).is_some();
+        neigh_event_ns(cx, dev, arp.sip, arp.sha, skb);
         let delay = cx.k.inet.get(dev).map_or(Nanos::ZERO, |inet| inet.arp.proxy_delay);
         let at_once = was_delayed || delay == Nanos::ZERO || cx.skbs[skb].pkt_type == PacketType::Host;
-        if reply && !at_once {
-            return Door::PneighEnqueue { skb };
-        }
-        reply_then_consume(cx, skb, dev, arp, reply)
+        if at_once { reply_then_consume(cx, skb, dev, arp, true) } else { Door::PneighEnqueue { skb } }
     })
 }
 
@@ -378,22 +377,21 @@ fn arp_filter(cx: &mut Cx, dev: DevId, sip: Ipv4Addr, tip: Ipv4Addr) -> bool {
 
 /// Updates an existing neighbour entry from any packet; a new one is created only with `arp_accept`.
 fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
-    let accept = with_conf(cx, dev, |inet, all| max_conf(inet, all, Conf::ArpAccept)).unwrap_or(0);
-    let garp = arp.sip == arp.tip;
     let mut found = neigh_lookup(cx.k, dev, arp.sip);
-    if found.is_none() && accept != 0 && addr_type(cx, dev, arp.sip, Some(skb)) == RouteType::Unicast {
-        let allowed = match accept {
-            2 => cx.k.inet.get(dev).is_some_and(|inet| inet.onlink(arp.sip, Ipv4Addr::UNSPECIFIED)),
-            _ => true,
-        };
-        if allowed && (garp || arp.op == ARPOP_REPLY) {
-            found = arp_neigh(cx, dev, arp.sip, skb);
-        }
+    let accepted = arp_accept(cx, dev, arp.sip);
+    if found.is_none() && !accepted {
+        return;
+    }
+    let garp = arp_is_garp(cx, skb, dev, arp);
+    if found.is_none()
+        && (garp || arp.op == ARPOP_REPLY && addr_type(cx, dev, arp.sip, Some(skb)) == RouteType::Unicast)
+    {
+        found = arp_neigh(cx, dev, arp.sip, skb);
     }
     let Some(id) = found else { return };
     let Some(entry) = cx.k.neigh.get(id) else { return };
-    let locktime = cx.k.inet.get(dev).map_or(glassnet_sim::Nanos::ZERO, |inet| inet.arp.locktime);
-    let override_it = last_tick(cx.now) > entry.updated + locktime || garp && accept != 0;
+    let locktime = cx.k.inet.get(dev).map_or(Nanos::ZERO, |inet| inet.arp.locktime);
+    let override_it = last_tick(cx.now) > entry.updated + locktime || garp;
     let answered = arp.op == ARPOP_REPLY && cx.skbs[skb].pkt_type == PacketType::Host;
     let state = if answered { Nud::Reachable } else { Nud::Stale };
     let flags = if override_it { UPDATE_F_OVERRIDE } else { 0 };
@@ -401,6 +399,23 @@ fn learn(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) {
         cx.note(|_| Note::NeighUpdate { ip: arp.sip, lladdr: arp.sha, state });
         neigh_update(cx, id, Some(arp.sha), state, flags);
     })
+}
+
+/// `arp_accept`: a packet of this sender may create a neighbour entry.
+fn arp_accept(cx: &Cx, dev: DevId, sip: Ipv4Addr) -> bool {
+    match with_conf(cx, dev, |inet, all| max_conf(inet, all, Conf::ArpAccept)) {
+        Some(1) => true,
+        Some(2) => cx.k.inet.get(dev).is_some_and(|inet| inet.onlink(sip, Ipv4Addr::UNSPECIFIED)),
+        _ => false,
+    }
+}
+
+/// The sender announces its own address: an existing entry takes it even within `locktime`. A reply must also be addressed
+/// to the sender.
+fn arp_is_garp(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> bool {
+    arp.sip == arp.tip
+        && (arp.op == ARPOP_REQUEST || arp.tha == arp.sha)
+        && addr_type(cx, dev, arp.sip, Some(skb)) == RouteType::Unicast
 }
 
 /// Deletes the neighbour entries of a device that went down (`arp_ifdown`).

@@ -147,7 +147,8 @@ fn drop_queue(cx: &mut Cx, netns: NetnsId, key: FragKey, reason: DropReason) {
     }
 }
 
-/// Makes one packet of a complete queue (`ip_frag_reasm`). Its buffer is that of the fragment that came last.
+/// Makes one packet of a complete queue (`ip_frag_reasm`). Its buffer is that of the fragment that came last, and it has the
+/// fragments behind the first that have no room in that one's buffer (`inet_frag_reasm_prepare`, `inet_frag_reasm_finish`).
 fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey, last: SkbId) -> Option<SkbId> {
     let queue = take_queue(cx, netns, key)?;
     let first = queue.parts.first().map(|part| part.skb)?;
@@ -177,12 +178,48 @@ fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey, last: SkbId) -> Option<
     cx.skbs.data_mut(whole).copy_from_slice(&packet);
     copy_metadata(cx, whole, first, hlen);
     cx.skbs[whole].ip.frag_max_size = queue.max_size.max(queue.max_df_size);
-    for part in queue.parts.iter().filter(|part| part.skb != last) {
-        cx.consume_skb(part.skb);
+    let list = frag_list(cx, &queue.parts, key.4, last);
+    if first != last {
+        cx.consume_skb(first);
     }
     cx.skbs.swap(whole, last);
     cx.discard_skb(whole);
+    if !list.is_empty() {
+        cx.skbs.set_frag_list(last, list);
+    }
     Some(last)
+}
+
+/// The fragments that stay behind the first. Those at the beginning that have room in its buffer are copied there
+/// (`skb_try_coalesce`), if the packet is for this host.
+fn frag_list(cx: &mut Cx, parts: &[Fragment], user: DefragUser, last: SkbId) -> Vec<(SkbId, usize)> {
+    let first = cx.skbs[parts[0].skb].len();
+    let mut room = if user == DefragUser::LocalDeliver { tailroom(first) } else { 0 };
+    let mut list = Vec::new();
+    for part in &parts[1..] {
+        let len = (part.end - part.start) as usize;
+        if list.is_empty() && len <= room {
+            room -= len;
+            if part.skb != last {
+                cx.consume_skb(part.skb);
+            }
+        } else {
+            let fragment = if part.skb == last { cx.skb_clone(last) } else { part.skb };
+            list.push((fragment, len));
+        }
+    }
+    list
+}
+
+/// Bytes that the buffer of a packet of `len` bytes has behind them, as `__ip_append_data` allocates it for an Ethernet device:
+/// what `kmalloc` gives beyond what was asked for.
+fn tailroom(len: usize) -> usize {
+    /// `struct skb_shared_info` behind the data; room for the link layer's header, and what is asked for beyond it.
+    const SHARED_INFO: usize = 320;
+    const HH_LEN: usize = 16;
+    const HH_MORE: usize = 15;
+    let asked = (len + HH_LEN + HH_MORE).next_multiple_of(64) + SHARED_INFO;
+    asked.next_power_of_two() - SHARED_INFO - HH_LEN - len
 }
 
 /// Copies the metadata of the first fragment.

@@ -315,15 +315,20 @@ pub fn ip_do_fragment(cx: &mut Cx, skb: SkbId) -> Door {
     if cx.skbs[skb].ip.frag_max_size != 0 {
         mtu = mtu.min(u32::from(cx.skbs[skb].ip.frag_max_size));
     }
-    let Some(pieces) = fragments(cx, skb, mtu) else { return cx.kfree_skb(skb, DropReason::PktTooBig) };
-    if let Err(errno) = send_fragments(cx, skb, pieces) {
-        cx.xmit_failed(skb, errno);
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    let Some(Pieces { skbs, source }) = fragments(cx, skb, mtu) else {
+        return cx.kfree_skb(skb, DropReason::PktTooBig);
+    };
+    let sent = send_fragments(cx, netns, skbs);
+    let Some(source) = source else { return Door::End };
+    if let Err(errno) = sent {
+        cx.xmit_failed(source, errno);
     }
-    cx.consume_skb(skb)
+    cx.consume_skb(source)
 }
 
 /// Sends the fragments of a packet. After one that cannot be sent, the others are dropped.
-fn send_fragments(cx: &mut Cx, skb: SkbId, pieces: Vec<SkbId>) -> Result<(), Errno> {
+fn send_fragments(cx: &mut Cx, netns: NetnsId, pieces: Vec<SkbId>) -> Result<(), Errno> {
     let (mut created, mut sent) = (0, Ok(()));
     for piece in pieces {
         if sent.is_err() {
@@ -333,27 +338,69 @@ fn send_fragments(cx: &mut Cx, skb: SkbId, pieces: Vec<SkbId>) -> Result<(), Err
         sent = cx.xmit_and_wait(piece, Door::IpFinishOutput2 { skb: piece });
         created += u64::from(sent.is_ok());
     }
-    let counters = &mut snmp(cx, skb).ip;
+    let counters = &mut cx.k.netns[netns].ipv4.snmp.ip;
     counters.FragCreates += created;
     counters.FragOKs += u64::from(sent.is_ok());
     counters.FragFails += u64::from(sent.is_err());
     sent
 }
 
-/// The fragments of a packet for an MTU in bytes; `None` if not even eight bytes of payload fit.
-pub fn fragments(cx: &mut Cx, skb: SkbId, mtu: u32) -> Option<Vec<SkbId>> {
+/// The fragments of a packet.
+#[derive(Debug)]
+pub struct Pieces {
+    /// The fragments in order.
+    pub skbs: Vec<SkbId>,
+    /// The packet, if they were copied from it.
+    pub source: Option<SkbId>,
+}
+
+/// The fragments of a packet for an MTU in bytes; `None` if not even eight bytes of payload fit. A reassembled packet is taken
+/// apart into the fragments that it was made of, if they fit (`ip_fraglist_init`).
+pub fn fragments(cx: &mut Cx, skb: SkbId, mtu: u32) -> Option<Pieces> {
     let iph = ip_hdr(cx, skb).copied()?;
-    let (hlen, dev) = (iph.header_len(), cx.skbs[skb].dev);
-    let piece = (mtu as usize).saturating_sub(hlen) & !7;
-    if piece == 0 {
+    let (hlen, total) = (iph.header_len(), cx.skbs[skb].len() - iph.header_len());
+    let most = (mtu as usize).saturating_sub(hlen);
+    if most < 8 {
         snmp(cx, skb).ip.FragFails += 1;
         return None;
     }
+    let Some(lens) = received_lengths(cx, skb, &iph, most) else {
+        let lens: Vec<usize> =
+            (0..total).step_by(most & !7).map(|start| (most & !7).min(total - start)).collect();
+        return Some(Pieces { skbs: cut(cx, skb, &iph, &lens), source: Some(skb) });
+    };
+    let pieces = cut(cx, skb, &iph, &lens);
+    let list = cx.skbs.take_frag_list(skb);
+    let skbs: Vec<SkbId> =
+        std::iter::once(skb).chain(list.into_iter().map(|(fragment, _)| fragment)).collect();
+    for (piece, fragment) in pieces.into_iter().zip(&skbs) {
+        cx.skbs[piece].packet = cx.skbs[*fragment].packet;
+        cx.skbs.swap(piece, *fragment);
+        cx.discard_skb(piece);
+    }
+    Some(Pieces { skbs, source: None })
+}
+
+/// The bytes of payload of the fragments that a packet was made of, if each is sent as it came: at most `most` bytes.
+fn received_lengths(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr, most: usize) -> Option<Vec<usize>> {
+    let list = cx.skbs.frag_list(skb);
+    if list.is_empty() || iph.is_fragment() {
+        return None;
+    }
+    let rest: Vec<usize> = list.iter().map(|(_, len)| *len).collect();
+    let first = (cx.skbs[skb].len() - iph.header_len()).checked_sub(rest.iter().sum())?;
+    let (last, inner) = rest.split_last()?;
+    let whole = |len: &usize| *len <= most && len.is_multiple_of(8);
+    (whole(&first) && inner.iter().all(whole) && *last <= most).then(|| [vec![first], rest].concat())
+}
+
+/// Copies of a packet's parts of these lengths, with headers of their own.
+fn cut(cx: &mut Cx, skb: SkbId, iph: &Ipv4Hdr, lens: &[usize]) -> Vec<SkbId> {
+    let (hlen, dev) = (iph.header_len(), cx.skbs[skb].dev);
     let total = cx.skbs[skb].len() - hlen;
-    let starts: Vec<usize> = (0..total).step_by(piece).collect();
-    let mut pieces = Vec::with_capacity(starts.len());
-    for start in starts {
-        let len = piece.min(total - start);
+    let mut pieces = Vec::with_capacity(lens.len());
+    let mut start = 0;
+    for len in lens.iter().copied() {
         let new = cx.skbs.alloc_skb(hlen + len, dev);
         copy_piece(cx, skb, new, hlen, start, len);
         let more = start + len < total || iph.frag_off.get() & IP_MF != 0;
@@ -364,8 +411,9 @@ pub fn fragments(cx: &mut Cx, skb: SkbId, mtu: u32) -> Option<Vec<SkbId>> {
         packet[6..8].copy_from_slice(&frag_off.to_be_bytes());
         ip_send_check(packet);
         pieces.push(new);
+        start += len;
     }
-    Some(pieces)
+    pieces
 }
 
 fn copy_piece(cx: &mut Cx, from: SkbId, to: SkbId, hlen: usize, start: usize, len: usize) {

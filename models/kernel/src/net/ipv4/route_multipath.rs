@@ -17,6 +17,7 @@ use crate::ids::{NetnsId, SkbId};
 use crate::netlink::Errno;
 use crate::sysctl::{At, Sysctl, SysctlTable, set_net};
 use crate::tables::route::FlowOut;
+use crate::tables::siphash::siphash;
 use crate::tables::sysctl::Setting;
 
 /// ICMP type of a source quench (RFC 792).
@@ -50,16 +51,22 @@ impl Default for FlowKeys {
     }
 }
 
-/// A 31-bit hash, the same for both directions. The kernel's has a random key, so only the shares can be compared.
-fn flow_hash_from_keys(keys: FlowKeys) -> u32 {
-    let FlowKeys { mut addrs, mut ports, proto } = keys;
-    addrs.sort_unstable();
-    ports.sort_unstable();
-    let transport = u64::from(proto) << 32 | u64::from(ports[0]) << 16 | u64::from(ports[1]);
-    let word = u64::from(addrs[0].to_bits()) << 32 | u64::from(addrs[1].to_bits());
-    let word = word ^ transport.wrapping_mul(0xd6e8_feb8_6659_fd93);
-    let mixed = (word ^ word >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 33) as u32
+/// A 31-bit hash, the same for both directions. What is hashed is `struct flow_keys` from `basic` on.
+fn flow_hash_from_keys(cx: &Cx, keys: FlowKeys) -> u32 {
+    /// Offsets in bytes of protocol, ports and addresses; the rest is 0 here.
+    const PROTO: usize = 2;
+    const PORTS: usize = 28;
+    const ADDRS: usize = 36;
+    let mut addrs = keys.addrs.map(|addr| addr.octets());
+    let mut ports = keys.ports.map(u16::to_be_bytes);
+    // As numbers of a little-endian machine.
+    addrs.sort_unstable_by_key(|octets| u32::from_le_bytes(*octets));
+    ports.sort_unstable_by_key(|bytes| u16::from_le_bytes(*bytes));
+    let mut bytes = [0; 48];
+    bytes[PROTO] = keys.proto;
+    bytes[PORTS..PORTS + 4].copy_from_slice(ports.as_flattened());
+    bytes[ADDRS..ADDRS + 8].copy_from_slice(addrs.as_flattened());
+    (siphash(&bytes, cx.k.config.flow_hash_key) as u32).max(1) >> 1
 }
 
 fn policy(cx: &Cx, netns: NetnsId) -> i64 {
@@ -79,16 +86,17 @@ pub fn input_hash(cx: &Cx, skb: SkbId, route: (Ipv4Addr, Ipv4Addr)) -> u32 {
             }),
         Some(iph) => FlowKeys { ports: ports(cx, skb, iph), proto: iph.protocol, ..addresses },
     };
-    flow_hash_from_keys(keys)
+    flow_hash_from_keys(cx, keys)
 }
 
 /// Hash of a locally generated packet.
 pub fn output_hash(cx: &Cx, netns: NetnsId, flow: &FlowOut) -> u32 {
     let addrs = [flow.saddr, flow.daddr];
-    flow_hash_from_keys(match policy(cx, netns) {
+    let keys = match policy(cx, netns) {
         0 => FlowKeys { addrs, ..FlowKeys::default() },
         _ => FlowKeys { addrs, ports: [flow.sport, flow.dport], proto: flow.proto },
-    })
+    };
+    flow_hash_from_keys(cx, keys)
 }
 
 fn transport_header(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> u32 {

@@ -259,12 +259,35 @@ pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
             }
             return cx.kfree_skb(skb, DropReason::TcpOldData);
         }
+        if let Some(end) = end_of_orphans_fin(cx, sock, before, skb, th) {
+            return end;
+        }
         let more = tcp_sk(cx, sock).is_some_and(|tp| tp.unread() > unread);
         if more {
             cx.call(Func::TcpDataQueue, skb);
         }
         cx.consume_skb(skb)
     })
+}
+
+/// The FIN that ends a connection whose socket was closed is queued like data, and purged with the socket
+/// (`sk_stream_kill_queues`); in FIN_WAIT2 only a `struct inet_timewait_sock` is left, which queues nothing.
+fn end_of_orphans_fin(
+    cx: &mut Cx,
+    sock: SocketId,
+    before: TcpState,
+    skb: SkbId,
+    th: &TcpHdr,
+) -> Option<Door> {
+    let tp = tcp_sk(cx, sock).filter(|tp| tp.orphan && th.flags & TCP_FIN != 0)?;
+    match (before, tp.state) {
+        (TcpState::FinWait1, TcpState::Closing | TcpState::TimeWait) => {
+            cx.free_skb(skb, Func::SkStreamKillQueues);
+            Some(Door::End)
+        }
+        (TcpState::FinWait2, TcpState::TimeWait) => Some(cx.kfree_skb(skb, DropReason::NotSpecified)),
+        _ => None,
+    }
 }
 
 /// Everything in a segment was received before: the answer says so (`tcp_dsack_set`).

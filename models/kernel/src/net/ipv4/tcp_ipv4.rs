@@ -88,6 +88,7 @@ pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16)
     }
     tp.machine = machine;
     cx.k.netns[netns].ipv4.snmp.tcp.ActiveOpens += 1;
+    cx.k.owned_socket = Some(sock);
     tcp_run(cx, sock, None);
     Ok(())
 }
@@ -322,6 +323,7 @@ pub fn tcp_v4_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
         return;
     };
     let seq = u32::from_be_bytes([s0, s1, s2, s3]);
+    let owned = cx.k.owned_socket == Some(sock);
     let Some(tp) = tcp_sk(cx, sock) else { return };
     if tp.is_over() || before(seq, tp.snd_una) || before(tp.snd_nxt, seq) {
         return;
@@ -336,6 +338,11 @@ pub fn tcp_v4_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
     let ends_handshake = error.kind != ICMP_DEST_UNREACH
         || matches!(error.code, icmp::ICMP_NET_UNREACH | icmp::ICMP_HOST_UNREACH);
     match tp.state {
+        TcpState::SynSent if owned => {
+            // The answer came while `connect` still had the socket: who polls is told, and the connection goes on.
+            (tp.soft_error, tp.error_queued) = (Some(errno), true);
+            cx.wake_up();
+        }
         TcpState::SynSent => tcp_fails(cx, sock, errno),
         TcpState::SynRecv if ends_handshake => tcp_done(cx, sock),
         TcpState::SynRecv => {}

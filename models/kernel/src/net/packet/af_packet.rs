@@ -5,7 +5,7 @@
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId, SocketId};
-use crate::module::{Module, Ptype};
+use crate::module::Module;
 use crate::net::core::sock::sock_queue_rcv_skb;
 use crate::netlink::Errno;
 use crate::tables::skb::PacketType;
@@ -14,53 +14,62 @@ use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_ALL, EthHdr};
 
 /// The module.
-pub static MODULE: Module = Module { tap: Some(packet_rcv), ..Module::named("af_packet") };
+pub static MODULE: Module =
+    Module { tap: Some(tpacket_rcv), receive: Some(packet_rcv), ..Module::named("af_packet") };
 
-/// Queues a clone of a packet to each socket of a list for this device and protocol (`packet_rcv`, `tpacket_rcv`); true if
-/// there was one.
-fn packet_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, (seen_as, list): (PacketType, Ptype)) -> bool {
-    let wanted = match list {
-        Ptype::All => ETH_P_ALL,
-        Ptype::Specific => cx.skbs[skb].protocol,
-    };
-    let mut taken = false;
-    for socket in listeners(cx, dev) {
-        let kind = cx.k.sockets.get(socket).map(|socket| socket.kind);
-        if matches!(kind, Some(SockKind::Packet { protocol, .. }) if protocol == wanted) {
-            cx.call(Func::TpacketRcv, skb);
-            receive(cx, socket, skb, dev, seen_as);
-            taken = true;
-        }
+/// Sockets of all protocols of a device have a ring: each gets a copy.
+fn tpacket_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) -> bool {
+    let sockets = listeners(cx, dev, ETH_P_ALL);
+    let taken = !sockets.is_empty();
+    for (socket, _) in sockets {
+        cx.call(Func::TpacketRcv, skb);
+        let copy = cx.skbs.clone_skb(skb);
+        queue(cx, socket, copy, dev, seen_as);
     }
     taken
 }
 
-fn listeners(cx: &Cx, dev: DevId) -> Vec<SocketId> {
-    let netdev = &cx.k.devs[dev];
-    cx.k.netns[netdev.netns]
-        .taps
-        .iter()
-        .copied()
-        .filter(|id| {
-            cx.k.sockets
-                .get(*id)
-                .is_some_and(|socket| socket.ifindex == 0 || socket.ifindex == netdev.ifindex)
-        })
-        .collect()
+/// Sockets of one protocol of a device. Those that are bound to the device come last, after the protocol itself, so that the
+/// last one gets the packet, and everybody else a clone of it.
+fn packet_rcv(cx: &mut Cx, skb: SkbId, goes_on: bool) -> Option<SkbId> {
+    let (dev, protocol, seen_as) = (cx.skbs[skb].dev, cx.skbs[skb].protocol, cx.skbs[skb].pkt_type);
+    let mut sockets = listeners(cx, dev, protocol);
+    let last = sockets.iter().position(|(_, bound)| *bound || !goes_on).map(|at| sockets.remove(at));
+    for (socket, _) in sockets {
+        cx.call(Func::PacketRcv, skb);
+        let clone = cx.skb_clone(skb);
+        queue(cx, socket, clone, dev, seen_as);
+    }
+    let Some((socket, _)) = last else { return Some(skb) };
+    let left = goes_on.then(|| cx.skb_clone(skb));
+    cx.call(Func::PacketRcv, skb);
+    queue(cx, socket, skb, dev, seen_as);
+    left
 }
 
-fn receive(cx: &mut Cx, id: SocketId, skb: SkbId, dev: DevId, seen_as: PacketType) {
-    let ifindex = cx.k.devs[dev].ifindex;
-    let Some(SockKind::Packet { cooked, .. }) = cx.k.sockets.get(id).map(|socket| socket.kind) else {
-        return;
+/// Packet sockets that get this protocol's packets of a device, and whether they are bound to it.
+fn listeners(cx: &Cx, dev: DevId, protocol: u16) -> Vec<(SocketId, bool)> {
+    let netdev = &cx.k.devs[dev];
+    let wants = |id: &SocketId| {
+        let socket = cx.k.sockets.get(*id)?;
+        let bound = socket.ifindex == netdev.ifindex;
+        let same = matches!(socket.kind, SockKind::Packet { protocol: only, .. } if only == protocol);
+        (same && (bound || socket.ifindex == 0)).then_some((*id, bound))
     };
-    let clone = cx.skbs.clone_skb(skb);
-    cx.skbs.push_mac_header(clone);
+    cx.k.netns[netdev.netns].taps.iter().filter_map(wants).collect()
+}
+
+fn queue(cx: &mut Cx, id: SocketId, skb: SkbId, dev: DevId, seen_as: PacketType) {
+    let ifindex = cx.k.devs[dev].ifindex;
+    let cooked =
+        matches!(cx.k.sockets.get(id).map(|socket| socket.kind), Some(SockKind::Packet { cooked: true, .. }));
+    cx.nf_reset_ct(skb);
+    cx.skbs.push_mac_header(skb);
     if cooked {
-        cx.skbs.pull(clone, ETH_HLEN);
+        cx.skbs.pull(skb, ETH_HLEN);
     }
-    if !sock_queue_rcv_skb(cx, id, Queued { skb: clone, at: cx.now, ifindex, pkt_type: seen_as }) {
-        cx.discard_skb(clone);
+    if !sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, pkt_type: seen_as }) {
+        cx.discard_skb(skb);
     }
 }
 

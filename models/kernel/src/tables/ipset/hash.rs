@@ -24,6 +24,8 @@ const MAX_TUNED: usize = 64;
 const BUCKET_HEAD: usize = 32;
 /// A region of 1024 buckets in the kernel's memory, bytes (`struct ip_set_region`).
 const REGION: usize = 24;
+/// What of it is a lock with its padding, which a kernel for one CPU does not have, bytes (`spinlock_t`).
+const LOCK: usize = 8;
 
 /// An element of a hash set.
 #[derive(Clone, Debug)]
@@ -107,6 +109,8 @@ pub struct Hash {
     dsize: usize,
     /// Size of an empty hash set in the kernel's memory, bytes.
     base: usize,
+    /// Size of a region of buckets, bytes.
+    region: usize,
     /// Size of the buckets by the kernel's accounting, bytes (`ext_size`), which adds the bucket header again
     /// each time a bucket grows.
     taken: usize,
@@ -140,6 +144,7 @@ impl Hash {
             elements: 0,
             dsize: dsize(create.set_type, &create.ext),
             base: base_size(create),
+            region: if create.smp { REGION } else { REGION - LOCK },
             taken: 0,
             comments: 0,
         })
@@ -162,7 +167,7 @@ impl Hash {
     /// Memory size as the kernel reports it, bytes.
     pub fn memory(&self) -> usize {
         let regions = 1usize << self.bits.saturating_sub(10);
-        self.base + regions * REGION + self.taken + self.comments
+        self.base + regions * self.region + self.taken + self.comments
     }
 
     /// The longest prefix length in use.

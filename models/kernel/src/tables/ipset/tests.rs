@@ -18,6 +18,7 @@ fn create(set_type: SetType) -> Create {
         range: None,
         size: None,
         bitmask_known: false,
+        smp: true,
     }
 }
 
@@ -130,6 +131,17 @@ fn buckets_grow_and_are_listed_as_in_the_kernel() {
     let set = sets.get("a").expect("a");
     let order: Vec<u8> = sets.elements(set, T0).iter().map(|element| element.key.ip.octets()[3]).collect();
     assert_eq!((order, set.memory()), (vec![6, 4, 1, 3, 8, 5, 2, 7], 496));
+}
+
+/// `Size in memory` of `ipset list`: Debian's 6.1 says 200, the same sources without `CONFIG_SMP` 192.
+#[test]
+fn a_kernel_for_one_cpu_has_no_locks() {
+    let memory = |smp| {
+        let mut sets = IpSets::default();
+        sets.create("a", &Create { smp, ..create(SetType::HashIp) }, false, T0).expect("created");
+        sets.get("a").expect("a").memory()
+    };
+    assert_eq!((memory(true), memory(false)), (200, 192));
 }
 
 /// Recorded on Linux 6.18.

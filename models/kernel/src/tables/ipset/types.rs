@@ -333,6 +333,8 @@ pub struct Create {
     pub size: Option<u32>,
     /// `bitmask` is supported (Linux 6.2 and later); affects revisions and sizes.
     pub bitmask_known: bool,
+    /// `CONFIG_SMP`: a lock takes room.
+    pub smp: bool,
 }
 
 /// Errors (`enum ipset_errno` and errnos).

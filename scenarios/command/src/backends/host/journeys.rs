@@ -72,14 +72,25 @@ fn device_of(step: &str) -> &str {
 /// A line that is none of a tracepoint that was asked for, such as `CPU:1 [LOST 9 EVENTS]`, or without what is read of it.
 pub(super) fn from_trace(lines: &[String], known: Known) -> Result<Told, BackendError> {
     let mut reader = Reader::new(known, host_devices());
-    for line in lines {
-        let understood = Event::parse(line).and_then(|event| reader.take(&event));
+    let mut rest = lines;
+    while let [line, after @ ..] = rest {
+        let (stack, next) = after.split_at(stack_length(after));
+        let event = Event::parse(line).map(|event| Event { stack, ..event });
+        let understood = event.and_then(|event| reader.take(&event));
+        rest = next;
         understood.ok_or_else(|| BackendError::NotUnderstood {
             what: "a line of the tracer".to_owned(),
             line: line.clone(),
         })?;
     }
     Ok(reader.finish())
+}
+
+/// How many lines tell of the stack of the event before them.
+fn stack_length(lines: &[String]) -> usize {
+    let is_stack = lines.first().is_some_and(|line| line.ends_with(": <stack trace>"));
+    let called = lines.iter().skip(1).take_while(|line| line.starts_with(" => ")).count();
+    if is_stack { 1 + called } else { 0 }
 }
 
 /// The host's own device names.
@@ -95,6 +106,8 @@ struct Event<'a> {
     at_ns: u64,
     name: &'a str,
     rest: &'a str,
+    /// The functions that it fired in, if that was asked for.
+    stack: &'a [String],
 }
 
 impl<'a> Event<'a> {
@@ -105,7 +118,12 @@ impl<'a> Event<'a> {
         let mut parts = line[cpu..].splitn(3, ": ");
         let (when, name, rest) = (parts.next()?, parts.next()?, parts.next().unwrap_or(""));
         let seconds: f64 = when.rsplit(' ').next()?.parse().ok()?;
-        Some(Self { pid, at_ns: (seconds * 1e9) as u64, name, rest })
+        Some(Self { pid, at_ns: (seconds * 1e9) as u64, name, rest, stack: &[] })
+    }
+
+    /// A socket was closed before somebody read this packet.
+    fn is_purge(&self, reason: &str) -> bool {
+        reason == "QUEUE_PURGE" || self.stack.iter().any(|line| line == " => skb_queue_purge")
     }
 
     /// The value after `key=` up to the next blank.
@@ -251,14 +269,16 @@ impl Reader {
 
     fn drop(&mut self, event: &Event) -> Option<()> {
         let (reason, skb) = (event.after("reason:")?.to_owned(), event.address("skbaddr")?);
+        // Whether a program reads what it was given before it ends is no matter of the network.
+        let purged = event.is_purge(&reason);
         if self.live.contains_key(&skb) {
-            self.end(skb, &reason);
+            self.end(skb, if purged { "consumed" } else { &reason });
             return Some(());
         }
         let protocol = event.value("protocol")?;
-        // A packet socket's copy of a frame that nobody had read when the socket was closed is no packet of the network, and
-        // IPv6 is not modelled.
-        let is_other = reason == "QUEUE_PURGE" || protocol == ETH_P_IPV6;
+        // A packet socket's copy of a frame, or a copy in a queue of errors, is no packet of the network, and IPv6 is not
+        // modelled.
+        let is_other = purged || protocol == ETH_P_IPV6;
         let Some(prompt) = self.prompt.filter(|_| !is_other) else { return Some(()) };
         let local = (self.known.alone || self.pids.contains(&event.pid)) && protocol != "0";
         if local || reason.starts_with("NEIGH_") {
@@ -370,6 +390,31 @@ mod tests {
         take(&mut reader, TRACE.lines());
         let ends: Vec<_> = reader.finish().journeys.into_iter().map(|j| (j.steps.len(), j.end)).collect();
         assert_eq!(ends, [(2, "OTHERHOST".to_owned()), (0, "NEIGH_FAILED".to_owned())]);
+    }
+
+    /// Linux 6.1 gives no reason where a queue is purged, but its stack does.
+    #[test]
+    fn what_a_closed_socket_had_is_no_drop() {
+        let lines = |purged: bool| {
+            let by = if purged { " => skb_queue_purge" } else { " => ip_error" };
+            let stack = ["arping-7 [000] ..... 1.4: <stack trace>", " => kfree_skb", by, " => userspace"];
+            let drop = |skb: &str| {
+                format!(
+                    "arping-7 [000] ..... 1.4: kfree_skb: skbaddr={skb} protocol=2054 reason: NOT_SPECIFIED"
+                )
+            };
+            let step = "arping-7 [000] b.... 1.2: netif_receive_skb: dev=eth0 skbaddr=0a len=28".to_owned();
+            let mark = "host-1 [001] ...1. 1.0: tracing_mark_write: glassnet prompt 0 pids 7".to_owned();
+            let stack = stack.map(str::to_owned);
+            [&[mark, step, drop("0a")][..], &stack, &[drop("0b")], &stack].concat()
+        };
+        let ends = |purged| {
+            let told =
+                from_trace(&lines(purged), Known { alone: true, ..Known::default() }).expect("understood");
+            told.journeys.into_iter().map(|journey| (journey.steps.len(), journey.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(ends(true), [(1, "consumed".to_owned())]);
+        assert_eq!(ends(false), [(1, "NOT_SPECIFIED".to_owned()), (0, "NOT_SPECIFIED".to_owned())]);
     }
 
     #[test]

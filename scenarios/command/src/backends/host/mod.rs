@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "a real kernel lives in real time")]
 
 mod bare;
+mod card;
 mod clock;
 mod dumps;
 mod frames;

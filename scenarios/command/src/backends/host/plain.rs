@@ -16,6 +16,7 @@ use glassnet_scenarios::plan::{Plan, PlannedPrompt};
 use serde_json::Value;
 
 use super::bare::{BareMachine, Ends, Program};
+use super::card::complete_checksums;
 use super::journeys::Known;
 use super::run::{check, known, now_ns, placed};
 use super::spaces::{Place, Spaces, within};
@@ -67,7 +68,10 @@ impl<'a> PlainRun<'a> {
                 run.must(name, line)?;
             }
             let (machine, _) = run.machine(name)?;
-            machine.on_thread(|_| topology::hide_fabric()).map_err(failed())?;
+            let cards = plugs.cabled.get(name).cloned().unwrap_or_default();
+            machine
+                .on_thread(move |_| complete_checksums(&cards).and_then(|()| topology::hide_fabric()))
+                .map_err(failed())?;
             run.rescan(name)?;
         }
         topology::build_fabric(&run._fabric, &plugs)?;

@@ -1,9 +1,15 @@
 //! What the running kernel is, and how it was built.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use glassnet_kernel::tables::siphash::SipHashKey;
 use glassnet_scenarios::observation::KernelConfig;
+
+/// Where the memory of a User Mode Linux begins (`uml_physmem`).
+const PHYSICAL: u64 = 0x6000_0000;
 
 /// `6.18.44-1-amd64`
 pub(super) fn release() -> String {
@@ -42,5 +48,34 @@ fn ask() -> KernelConfig {
         reject_closes: is_since(6, 3),
         nat_keeps_reverse: is_since(6, 12),
         virtual_time: place() == "uml",
+        smp: std::fs::read_to_string("/proc/version").is_ok_and(|version| version.contains(" SMP ")),
+        veth_cables: true,
+        flow_hash_key: (place() == "uml").then(|| flow_hash_key(&ask)).flatten(),
     }
+}
+
+/// The key of the hash of flows, from the memory of a User Mode Linux, where that is one file. It is drawn when the first
+/// packet is hashed. None if the memory does not look as it should.
+fn flow_hash_key(ask: &impl Fn(&str) -> String) -> Option<SipHashKey> {
+    ask("ip link add probe0 type veth peer name probe1 && ip link set probe1 up && ip link set probe0 up \
+         && ip addr add 192.0.2.1/24 dev probe0 \
+         && ip route add 198.51.100.0/24 nexthop via 192.0.2.2 nexthop via 192.0.2.3 && ip route get 198.51.100.1");
+    let symbols = std::fs::read_to_string("/proc/kallsyms").ok()?;
+    let address = |wanted: &str| {
+        let line = symbols.lines().find(|line| line.split(' ').nth(2) == Some(wanted))?;
+        u64::from_str_radix(line.split(' ').next()?, 16).ok()
+    };
+    let memory = File::open("/dev/mem").ok()?;
+    let read = |wanted: &str, length: usize| {
+        let mut bytes = vec![0; length];
+        memory.read_exact_at(&mut bytes, address(wanted)?.checked_sub(PHYSICAL)?).ok()?;
+        Some(bytes)
+    };
+    let banner = std::fs::read("/proc/version").ok()?;
+    if read("linux_banner", banner.len())? != banner {
+        return None;
+    }
+    let key = read("hashrnd", 16)?;
+    let word = |at: usize| Some(u64::from_le_bytes(key[at..at + 8].try_into().ok()?));
+    Some([word(0)?, word(8)?]).filter(|key| *key != [0, 0])
 }

@@ -22,6 +22,7 @@ use glassnet_wire::Mac;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
+use super::card::complete_checksums;
 use super::spaces::{compiled_in, new_netns, prepare, within};
 
 /// A NIC of a topology, numbered through.
@@ -83,6 +84,8 @@ const FABRIC: &str = "/run/netns/fabric";
 pub(super) struct Plugs {
     /// For each machine, in its own namespace: up to Linux 6.1 an index must be free in the namespace of whoever asks.
     pub machines: BTreeMap<String, String>,
+    /// The NICs of each machine that have a cable.
+    pub cabled: BTreeMap<String, Vec<String>>,
     /// In the fabric, afterwards.
     pub fabric: String,
 }
@@ -117,7 +120,12 @@ impl Plugs {
         let of_cables = nics.iter().filter(is_cable);
         let of_cables =
             of_cables.map(|nic| format!("link set {} type bridge_slave learning off\n", nic.far()));
+        let cards = |name: &String| {
+            let own = nics.iter().filter(|nic| nic.machine == name && nic.joint.is_some());
+            (name.clone(), own.map(|nic| nic.name.to_owned()).collect())
+        };
         Ok(Self {
+            cabled: topology.nodes.keys().map(cards).collect(),
             machines: topology.nodes.keys().map(machine).collect(),
             fabric: joints.iter().map(joint).chain(cabled).chain(of_cables).collect(),
         })
@@ -142,6 +150,8 @@ pub(super) fn build(
     for (name, own) in machines {
         let lines = plugs.machines.get(name).map_or("", String::as_str);
         ip(own, || own_run().and_then(|()| show_fabric(fabric)), lines)?;
+        let cards = plugs.cabled.get(name).map_or(&[][..], Vec::as_slice);
+        within(own, || complete_checksums(cards)).map_err(BackendError::failed("cannot prepare a NIC"))?;
     }
     build_fabric(fabric, &plugs)
 }

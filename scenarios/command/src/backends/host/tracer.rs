@@ -78,6 +78,11 @@ impl Instance {
         if !fs::read_to_string("/proc/cmdline")?.contains("no_hash_pointers") {
             write("options/hash-ptr", "0")?;
         }
+        let drops = self.path.join("events/skb/kfree_skb");
+        if !fs::read_to_string(drops.join("format"))?.contains("QUEUE_PURGE") {
+            // A kernel that does not say that a queue was purged says at least who did it.
+            fs::write(drops.join("trigger"), "stacktrace if protocol != 0")?;
+        }
         for event in EVENTS {
             fs::write(self.path.join("events").join(event).join("enable"), "1")?;
         }

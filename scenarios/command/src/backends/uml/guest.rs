@@ -60,6 +60,7 @@ fn first_process(folder: &Path) -> Result<(), BackendError> {
         .map_err(failed("cannot set the clock"))?;
     // Timers of programs expire when they say, and not up to 50 µs later, which adds up; the program inherits this.
     set_timerslack(1).map_err(io::Error::from).map_err(failed("cannot set the timer slack"))?;
+    no_preemption().map_err(failed("cannot choose a scheduling policy"))?;
     let file = |name: &'static str| File::create(folder.join(name)).map_err(failed(name));
     let program = Command::new(&job.program)
         .args(&job.arguments)
@@ -75,6 +76,16 @@ fn first_process(folder: &Path) -> Result<(), BackendError> {
         .map_err(failed("cannot start the program"))?;
     let status = reap_until(Pid::from_raw(program.id() as i32)).map_err(failed("cannot wait"))?;
     fs::write(folder.join(STATUS), status.to_string()).map_err(failed("cannot write the status"))
+}
+
+/// A program that is woken does not interrupt the one that woke it: as in the model, a program goes on until it waits. What a
+/// normal policy (`SCHED_OTHER`) would do depends on how long each has computed. Programs that are started later inherit it.
+fn no_preemption() -> io::Result<()> {
+    use nix::libc;
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters are read during the call.
+    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Waits for all children until this one ends; its status.

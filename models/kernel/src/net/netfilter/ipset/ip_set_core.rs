@@ -81,6 +81,7 @@ pub fn call(cx: &mut Cx, netns: NetnsId, call: IpSetCall, exist: bool) -> Result
                 range: new.range,
                 size: new.size,
                 bitmask_known: cx.k.config.ipset_bitmask,
+                smp: cx.k.config.smp,
             };
             cx.k.netns[netns].ipsets.create(&name, &create, exist, now)
         }
