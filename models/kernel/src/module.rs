@@ -13,6 +13,9 @@ use crate::net::core::notifier::NetdevEvent;
 use crate::sysctl::SysctlTable;
 use crate::tables::skb::PacketType;
 
+/// Takes a received packet, which also goes to its protocol if that is true; returns what is left for it.
+pub type Receive = fn(&mut Cx, SkbId, bool) -> Option<SkbId>;
+
 /// A part of the kernel.
 #[derive(Debug)]
 pub struct Module {
@@ -36,9 +39,8 @@ pub struct Module {
     /// It sees every packet that a device receives or sends (`dev_add_pack` with `ETH_P_ALL`); `PacketType::Outgoing` is
     /// one that leaves. True if somebody took it. Asked only while packet sockets are open.
     pub tap: Option<fn(&mut Cx, SkbId, DevId, PacketType) -> bool>,
-    /// It takes received packets of some protocols too (`dev_add_pack`), if it likes. True: the packet also goes to its
-    /// protocol. Returns the packet that is left for it. Asked only while packet sockets are open.
-    pub receive: Option<fn(&mut Cx, SkbId, bool) -> Option<SkbId>>,
+    /// It takes received packets of some protocols (`dev_add_pack`). Asked only while packet sockets are open.
+    pub receive: Option<Receive>,
     /// A namespace begins (`pernet_operations::init`).
     pub net_init: Option<fn(&mut Cx, NetnsId)>,
     /// It lets go what it has in a namespace that ends, after the namespace's devices went (`pernet_operations::exit`).
