@@ -59,6 +59,8 @@ pub struct Config {
     pub nat_keeps_reverse: bool,
     /// The module `br_netfilter` is loaded.
     pub br_netfilter: bool,
+    /// The module `nf_nat_ftp` is loaded.
+    pub nf_nat_ftp: bool,
 }
 
 impl Default for Config {
@@ -69,6 +71,7 @@ impl Default for Config {
             reject_closes: false,
             nat_keeps_reverse: false,
             br_netfilter: false,
+            nf_nat_ftp: false,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! all counts with CPU 0.
 
 mod events;
+pub mod expect;
 mod filter;
 mod options;
 pub mod show;
@@ -42,7 +43,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
 
 fn run(process: &mut Process, options: &Options) -> Done<i32> {
     if options.table.as_deref() == Some("expect") {
-        return expectations(process, options);
+        return expect::run(process, options);
     }
     match options.command {
         None | Some(Command::Help | Command::Events) => process.print(HELP),
@@ -62,17 +63,6 @@ fn run(process: &mut Process, options: &Options) -> Done<i32> {
             process.print(format!("{count}\n"));
         }
         Some(Command::Stats) => stats(process),
-    }
-    Ok(0)
-}
-
-/// There are no helpers, so no expectations.
-fn expectations(process: &mut Process, options: &Options) -> Done<i32> {
-    match options.command {
-        Some(Command::List) => process.eprint(format!("{NAME}: 0 expectations have been shown.\n")),
-        Some(Command::Count) => process.print("0\n"),
-        Some(Command::Flush) => process.eprint(format!("{NAME}: expectation table has been emptied.\n")),
-        _ => return Err(other("not modelled yet: expectations")),
     }
     Ok(0)
 }
@@ -109,7 +99,7 @@ fn list(process: &mut Process, options: &Options) {
         let (found, now) = if pending { (Vec::new(), cx.now) } else { chosen(cx, process, options, true) };
         let mut lines = Vec::new();
         for id in found {
-            lines.extend(cx.k.conntrack.get(id).map(|conn| text(conn, now, 1, options.format)));
+            lines.extend(cx.k.conntrack.get(id).map(|conn| text(conn, now, conn.uses(), options.format)));
             if options.zero {
                 ctnetlink_zero(cx, id);
             }
@@ -125,7 +115,7 @@ fn delete(process: &mut Process, options: &Options) -> i32 {
         let (found, now) = chosen(cx, process, options, true);
         let mut lines = Vec::new();
         for id in found {
-            lines.extend(cx.k.conntrack.get(id).map(|conn| text(conn, now, 1, options.format)));
+            lines.extend(cx.k.conntrack.get(id).map(|conn| text(conn, now, conn.uses(), options.format)));
             ctnetlink_del_conntrack(cx, id, pid);
         }
         lines
@@ -183,7 +173,7 @@ fn get(process: &mut Process, options: &Options) -> Done<i32> {
     let line = process.syscall(|cx| {
         let id = ctnetlink_get_conntrack(cx, netns, zones(options), &original)?;
         let now = cx.now;
-        cx.k.conntrack.get(id).map(|conn| text(conn, now, 2, options.format))
+        cx.k.conntrack.get(id).map(|conn| text(conn, now, conn.uses() + 1, options.format))
     });
     match line {
         Some(line) => {
@@ -256,7 +246,7 @@ fn update(process: &mut Process, options: &Options) -> Done<i32> {
                 return Err(Errno::EOPNOTSUPP);
             }
             ctnetlink_change_conntrack(cx, id, wanted, pid)?;
-            lines.extend(cx.k.conntrack.get(id).map(|conn| text(conn, now, 2, options.format)));
+            lines.extend(cx.k.conntrack.get(id).map(|conn| text(conn, now, conn.uses() + 1, options.format)));
         }
         Ok(lines)
     });
