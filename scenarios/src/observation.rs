@@ -144,6 +144,9 @@ pub struct KernelConfig {
     /// NAT keeps the source port of a connection that is the reverse of another (since Linux 6.12).
     #[serde(default)]
     pub nat_keeps_reverse: bool,
+    /// The module `nf_nat_ftp` is there from the start.
+    #[serde(default)]
+    pub nf_nat_ftp: bool,
     /// Computing takes no time: User Mode Linux in virtual time.
     #[serde(default)]
     pub virtual_time: bool,
@@ -169,6 +172,7 @@ impl KernelConfig {
         config.ipset_bitmask = self.ipset_bitmask;
         config.reject_closes = self.reject_closes;
         config.nat_keeps_reverse = self.nat_keeps_reverse;
+        config.nf_nat_ftp = self.nf_nat_ftp;
         if self.virtual_time {
             config.exec_time = Nanos::ZERO;
             // Frames take less time in the model.
@@ -188,6 +192,7 @@ impl Default for KernelConfig {
             ipset_bitmask: false,
             reject_closes: false,
             nat_keeps_reverse: false,
+            nf_nat_ftp: false,
             virtual_time: false,
             smp: true,
             veth_cables: false,

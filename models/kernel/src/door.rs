@@ -386,6 +386,12 @@ functions! {
             NfConntrackInetError = nf_conntrack_inet_error, Lookup,
                 "an ICMP error: whose connection does it quote?";
         }
+        "net/netfilter/nf_conntrack_ftp.c" {
+            NfConntrackFtp = help, Lookup, "FTP: does the packet announce a data connection?";
+        }
+        "net/netfilter/nf_conntrack_seqadj.c" {
+            NfCtSeqAdjust = nf_ct_seq_adjust, Write, "moves TCP's numbers by what NAT made longer or shorter";
+        }
         "net/netfilter/nf_conntrack_proto_tcp.c" {
             NfConntrackTcpPacket = nf_conntrack_tcp_packet, Path, "follows TCP's states and windows";
         }
@@ -433,6 +439,12 @@ functions! {
             NfNatInetFn = nf_nat_inet_fn, Path, "a first packet asks the rules; later ones do as was decided";
             NfNatSetupInfo = nf_nat_setup_info, Path,
                 "decides the connection's addresses and ports, once for all";
+        }
+        "net/netfilter/nf_nat_ftp.c" {
+            NfNatFtp = nf_nat_ftp, Path, "FTP: announces an address on this side of NAT instead";
+        }
+        "net/netfilter/nf_nat_helper.c" {
+            NfNatMangleTcpPacket = __nf_nat_mangle_tcp_packet, Write, "writes other words into the segment";
         }
         "net/netfilter/nf_nat_masquerade.c" {
             NfNatMasqueradeIpv4 = nf_nat_masquerade_ipv4, Path,

@@ -228,6 +228,18 @@ pub trait XtTarget: Clone + Debug + PartialEq + Send + Sync + 'static {
         Ok(())
     }
 
+    /// What the kernel says where something that the options name is not there (`checkentry`).
+    ///
+    /// # Errors
+    ///
+    /// What it answers then.
+    fn check_named(&self, _: &Cx, _: &Rule) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    /// A rule with it comes into force, as of [`XtMatch::init`].
+    fn init(&mut self, _: &mut Cx, _: NetnsId) {}
+
     /// It needs connection tracking (`nf_ct_netns_get`).
     fn needs_conntrack(&self) -> bool {
         false
@@ -399,6 +411,14 @@ pub trait AnyTarget: Any + Debug + Send + Sync {
     ///
     /// As of [`XtTarget::check`].
     fn check(&self, place: Place, rule: &Rule) -> Result<(), Refused>;
+    /// As [`XtTarget::check_named`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`XtTarget::check_named`].
+    fn check_named(&self, cx: &Cx, rule: &Rule) -> Result<(), Refused>;
+    /// As [`XtTarget::init`].
+    fn init(&mut self, cx: &mut Cx, netns: NetnsId);
     /// As [`XtTarget::needs_conntrack`].
     fn needs_conntrack(&self) -> bool;
     /// As [`XtTarget::sets`].
@@ -428,6 +448,14 @@ impl<T: XtTarget> AnyTarget for T {
 
     fn check(&self, place: Place, rule: &Rule) -> Result<(), Refused> {
         XtTarget::check(self, place, rule)
+    }
+
+    fn check_named(&self, cx: &Cx, rule: &Rule) -> Result<(), Refused> {
+        XtTarget::check_named(self, cx, rule)
+    }
+
+    fn init(&mut self, cx: &mut Cx, netns: NetnsId) {
+        XtTarget::init(self, cx, netns);
     }
 
     fn needs_conntrack(&self) -> bool {

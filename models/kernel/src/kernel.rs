@@ -70,6 +70,8 @@ pub struct Config {
     pub flow_hash_key: SipHashKey,
     /// The module `br_netfilter` is loaded.
     pub br_netfilter: bool,
+    /// The module `nf_nat_ftp` is loaded.
+    pub nf_nat_ftp: bool,
     /// Time of fork, exec and the dynamic linker.
     pub exec_time: Nanos,
     /// How long is waited for what follows from an event or a system call before a program goes on: where computing takes no
@@ -88,6 +90,7 @@ impl Default for Config {
             veth_cables: false,
             flow_hash_key: [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93],
             br_netfilter: false,
+            nf_nat_ftp: false,
             // A round figure, not measured.
             exec_time: Nanos::from_millis(1),
             settle_time: Nanos::ZERO,

@@ -7,14 +7,28 @@
 use std::net::Ipv4Addr;
 
 use crate::Cx;
+use crate::hook::Verdict;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::link::LinkOps;
 use crate::net::core::notifier::NetdevEvent;
 use crate::sysctl::SysctlTable;
+use crate::tables::conntrack::extend::CtHelper;
+use crate::tables::conntrack::{CtId, CtInfo, Expect};
 use crate::tables::skb::PacketType;
 
 /// Takes a received packet, which also goes to its protocol if that is true; returns what is left for it.
 pub type Receive = fn(&mut Cx, SkbId, bool) -> Option<SkbId>;
+
+/// A helper of connection tracking with its functions (`struct nf_conntrack_helper`).
+#[derive(Debug)]
+pub struct HelperOps {
+    /// The helper.
+    pub helper: &'static CtHelper,
+    /// Reads a packet; `usize` is the offset of the IPv4 payload in its data. What it says holds for the packet.
+    pub help: fn(&mut Cx, SkbId, usize, CtId, CtInfo) -> Verdict,
+    /// Chooses the addresses of an expected connection, if its master has NAT (`expectfn`).
+    pub expectfn: fn(&mut Cx, CtId, &Expect),
+}
 
 /// A part of the kernel.
 #[derive(Debug)]
@@ -26,6 +40,8 @@ pub struct Module {
     pub matches: &'static [&'static str],
     /// The targets of iptables that it has.
     pub targets: &'static [&'static str],
+    /// Its helpers of connection tracking (`nf_conntrack_helpers_register`).
+    pub helpers: &'static [&'static HelperOps],
     /// Its directories of settings (`register_net_sysctl`).
     pub sysctls: &'static [&'static SysctlTable],
     /// What loading it does; `None`: it is part of the kernel from the start.
@@ -53,6 +69,7 @@ impl Module {
         name: None,
         matches: &[],
         targets: &[],
+        helpers: &[],
         sysctls: &[],
         init: None,
         links: &[],

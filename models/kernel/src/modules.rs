@@ -20,6 +20,8 @@ pub static MODULES: &[&Module] = &[
     &ipv4::devinet::MODULE,
     &ipv4::tcp_ipv4::MODULE,
     &netfilter::nf_conntrack_standalone::MODULE,
+    &netfilter::nf_conntrack_ftp::MODULE,
+    &netfilter::nf_nat_ftp::MODULE,
     &netfilter::nf_nat_masquerade::MODULE,
     &netfilter::nfnetlink_acct::MODULE,
     &bridge::br_netfilter_hooks::MODULE,

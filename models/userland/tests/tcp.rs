@@ -249,3 +249,51 @@ fn iperf3_measures_what_it_sent() {
     let refused = together(&["a iperf3 -c 10.0.0.2"]);
     assert_eq!(refused[0].stderr, "iperf3: error - unable to connect to server: Connection refused\n");
 }
+
+fn at_b(world: &SharedWorld, line: &str) {
+    let words: Vec<&str> = line.split(' ').collect();
+    let outcome = run(world, (NODE, netns(world, "b")), &words, "").expect("ends");
+    assert_eq!((outcome.stderr.as_str(), outcome.status), ("", 0), "{line}");
+}
+
+/// As on Linux 6.1: an idle `curl` asks its silent server every five seconds; one that does not answer three times is gone.
+#[test]
+fn curl_asks_a_silent_server_whether_it_is_there() {
+    let world = bench();
+    let probes = |world: &SharedWorld| {
+        let netns = netns(world, "a");
+        let world = world.lock().expect("the world");
+        world.kernel(NODE).netns[netns].ipv4.snmp.tcp_ext.TCPKeepAlive
+    };
+    let ask = |world: &SharedWorld, curl: &str| {
+        let lines = ["b timeout 80 nc -d -l 80", curl, "a ss -Htno state established"];
+        let launches = lines.iter().enumerate().map(|(at, line)| launch(world, line, at)).collect();
+        run_launches(world, launches, Arc::new(files())).expect("all programs end")
+    };
+    let outcomes = ask(&world, "a curl -s --keepalive-time 5 -m 40 10.0.0.2");
+    assert_eq!((outcomes[1].status, probes(&world)), (28, 7), "time is over, and it never asked in vain");
+    assert!(outcomes[2].stdout.contains(" timer:(keepalive,4.7"), "{}", outcomes[2].stdout);
+    let world = bench();
+    let outcomes = ask(&world, "a curl -s --no-keepalive -m 40 10.0.0.2");
+    assert_eq!((outcomes[1].status, probes(&world)), (28, 0));
+    assert!(!outcomes[2].stdout.contains("timer"), "{}", outcomes[2].stdout);
+}
+
+#[test]
+fn a_server_that_is_gone_costs_its_client_the_connection() {
+    let world = bench();
+    let a = netns(&world, "a");
+    let words = ["sysctl", "-qw", "net.ipv4.tcp_keepalive_probes=3"];
+    assert_eq!(run(&world, (NODE, a), &words, "").expect("ends").status, 0);
+    let lines =
+        ["b timeout 80 nc -d -l 80", "a curl -s --keepalive-time 5 10.0.0.2", "b iptables -A INPUT -j DROP"];
+    let launches = lines.iter().enumerate().map(|(at, line)| launch(&world, line, at)).collect();
+    let outcomes = run_launches(&world, launches, Arc::new(files())).expect("all programs end");
+    assert_eq!(outcomes[1].status, 56, "Recv failure: Connection timed out");
+    at_b(&world, "iptables -D INPUT -j DROP");
+    let world = world.lock().expect("the world");
+    let snmp = &world.kernel(NODE).netns[a].ipv4.snmp;
+    let counts = (snmp.tcp_ext.TCPKeepAlive, snmp.tcp_ext.TCPAbortOnTimeout, snmp.tcp.OutRsts);
+    // One reset for the server that is gone, one for its FIN, which comes later.
+    assert_eq!(counts, (3, 1, 2));
+}

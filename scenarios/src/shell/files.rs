@@ -17,6 +17,7 @@ use glassnet_kernel::world::World;
 use glassnet_userland::process::{BOOT_TIME, Boxed, Files};
 use glassnet_userland::procfs::{self, Caller, Node};
 
+use super::limits;
 use super::machine::Place;
 
 /// Marks a refused value, as opposed to a file that cannot be opened.
@@ -199,6 +200,8 @@ impl FileSystem for MachineFs {
             }
             Owner::Netns(name) => Ok(self.netns_metadata(name.as_deref()).map(|_| Vec::new())?),
             Owner::Tty => Ok(Vec::new()),
+            // It has no end; no file may be longer than this.
+            Owner::Disk(path) if path == Path::new("/dev/zero") => Ok(vec![0; limits::FILE_LIMIT as usize]),
             Owner::Disk(path) => self.place.machine.disk.read_file(&path).await,
         }
     }

@@ -9,7 +9,8 @@
 //! | 10 programs | that start each other, as `ip netns exec x bash` | [`PROGRAM_DEPTH`] |
 //! | 1,000 `(` and `!` | of `[`, `test`, `expr`, `find` | [`OPERATORS`] |
 //! | 64 jobs | in the background | [`JOB_LIMIT`] |
-//! | 100 MB | a file | [`FILE_LIMIT`] |
+//! | 100,000 words | of `{1..200000}`, which stays as it is beyond | bashkit |
+//! | 100 MB | a file, and what a command reads of `/dev/zero` | [`FILE_LIMIT`] |
 //! | 500 MB | all files of a machine | [`DISK_LIMIT`] |
 
 use std::sync::Arc;
@@ -39,7 +40,7 @@ const OPERATORS: usize = 1_000;
 /// Background jobs of a shell.
 const JOB_LIMIT: usize = 64;
 /// Bytes of a file.
-const FILE_LIMIT: u64 = 100_000_000;
+pub(super) const FILE_LIMIT: u64 = 100_000_000;
 /// Bytes of all files of a machine.
 const DISK_LIMIT: u64 = 500_000_000;
 
@@ -70,7 +71,27 @@ pub(super) fn disk() -> FsLimits {
 pub(super) fn as_bash_says(text: &str) -> String {
     let words =
         format!("nested too deeply: more than {OPERATORS} parentheses and negations, or no stack is left");
-    text.replace("cancelled by before_tool hook", &words)
+    let says = |line: &str| match line.trim_end_matches('\n').ends_with("rm: cancelled by before_tool hook") {
+        true => PRESERVE_ROOT.to_owned(),
+        false => line.replace("cancelled by before_tool hook", &words),
+    };
+    text.split_inclusive('\n').map(says).collect()
+}
+
+/// `rm` of coreutils 9.1, asked to remove everything.
+const PRESERVE_ROOT: &str = "rm: it is dangerous to operate recursively on '/'\nrm: use --no-preserve-root to override this failsafe\n";
+
+/// The arguments of `rm` name the root directory, with everything in it.
+fn removes_root(args: &[String]) -> bool {
+    let (options, operands): (Vec<&str>, Vec<&str>) =
+        args.iter().map(String::as_str).partition(|arg| arg.starts_with('-') && arg.len() > 1);
+    let recursive = options.iter().any(|option| match option.strip_prefix("--") {
+        Some(long) => !long.is_empty() && "recursive".starts_with(long),
+        None => option.contains(['r', 'R']),
+    });
+    let is_root =
+        |path: &&str| path.starts_with('/') && path.split('/').all(|part| ["", "."].contains(&part));
+    recursive && !options.contains(&"--no-preserve-root") && operands.iter().any(is_root)
 }
 
 /// How much stack the shells of this process may use, bytes.
@@ -116,6 +137,12 @@ pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Resul
 /// Ends what would nest so deeply that the stack of this process overflows.
 pub(super) fn bound(builder: BashBuilder, machine: Arc<Machine>) -> BashBuilder {
     builder.before_tool(Box::new(move |event: ToolEvent| {
+        if event.name == "rm" {
+            return match removes_root(&event.args) {
+                true => HookAction::Cancel(String::new()),
+                false => HookAction::Continue(event),
+            };
+        }
         let too_deep = machine.stack.used() > MOST.load(Ordering::Relaxed);
         let operators =
             || event.args.iter().filter(|arg| ["(", "\\(", "!", "-not"].contains(&arg.as_str())).count();
@@ -125,4 +152,20 @@ pub(super) fn bound(builder: BashBuilder, machine: Arc<Machine>) -> BashBuilder 
             false => HookAction::Continue(event),
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rm_keeps_the_root() {
+        let removes = |line: &str| removes_root(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        for line in ["-rf /", "-r //", "--recursive /.", "a -fR /"] {
+            assert!(removes(line), "{line}");
+        }
+        for line in ["-f /", "-rf /tmp", "-rf --no-preserve-root /", "-rf ./", "--force /"] {
+            assert!(!removes(line), "{line}");
+        }
+    }
 }

@@ -35,6 +35,8 @@ reasons! {
     TcpReset = "TCP_RESET",
     /// Everything in the segment was received before.
     TcpOldData = "TCP_OLD_DATA",
+    /// The segment is outside the window.
+    TcpInvalidSequence = "TCP_INVALID_SEQUENCE",
     /// The connection is closed already.
     TcpClose = "TCP_CLOSE",
     /// A socket's filter refused it.

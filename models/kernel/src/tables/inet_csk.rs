@@ -40,7 +40,9 @@ pub struct Icsk {
     pub retransmits: u32,
     /// Window probes that nobody answered (`icsk_probes_out`).
     pub probes_out: u32,
-    /// The timer, and when it expires (`icsk_timeout`).
+    /// When it was meant to send again (`icsk_timeout`): the timer expires at the end of its slot.
+    pub timeout: Nanos,
+    /// The timer, and when it expires.
     pub timer: Option<(XmitTimer, Nanos)>,
     /// When it was first sent again (`retrans_stamp`).
     pub retrans_stamp: Option<Nanos>,
@@ -75,6 +77,7 @@ impl Default for Icsk {
             backoff: 0,
             retransmits: 0,
             probes_out: 0,
+            timeout: Nanos::ZERO,
             timer: None,
             retrans_stamp: None,
             timed: None,

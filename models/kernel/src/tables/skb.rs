@@ -339,18 +339,18 @@ impl SkbPool {
         skb.tail = skb.tail.min(skb.data + len as u32);
     }
 
-    /// Puts `bytes` into the packet at offset `at` of the buffer; what stood there moves back. Headers behind `at` keep
-    /// their offsets, so the caller inserts behind the last one.
-    pub fn insert_bytes(&mut self, id: SkbId, at: u32, bytes: &[u8]) {
+    /// Puts `bytes` in place of the `len` bytes at offset `at` of the buffer; what stands behind them moves. Headers behind
+    /// `at` keep their offsets, so the caller does that behind the last one.
+    pub fn splice(&mut self, id: SkbId, at: u32, len: usize, bytes: &[u8]) {
         let skb = &self.skbs[id.index()];
-        let (old, at, tail, len) = (skb.buf, at as usize, skb.tail as usize, bytes.len());
-        let new = self.bufs.copy_expand(old, 0, len);
+        let (old, at, tail) = (skb.buf, at as usize, skb.tail as usize);
+        let new = self.bufs.copy_expand(old, 0, bytes.len());
         self.bufs.release(old);
         let copy = self.bufs.bytes_mut(new);
-        copy.copy_within(at..tail, at + len);
-        copy[at..at + len].copy_from_slice(bytes);
+        copy.copy_within(at + len..tail, at + bytes.len());
+        copy[at..at + bytes.len()].copy_from_slice(bytes);
         let skb = &mut self.skbs[id.index()];
-        (skb.buf, skb.tail) = (new, skb.tail + len as u32);
+        (skb.buf, skb.tail) = (new, (tail - len + bytes.len()) as u32);
     }
 
     /// Puts an Ethernet header in front of the data.

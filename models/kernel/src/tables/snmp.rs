@@ -57,7 +57,10 @@ counters!(
 counters!(
     /// Modelled TCP counters of the `TcpExt:` lines.
     #[allow(non_snake_case)]
-    TcpExtMib { TW, ListenOverflows, ListenDrops, TCPTimeouts, TCPAbortOnData, TCPAbortOnClose, TCPAbortOnTimeout }
+    TcpExtMib {
+        TW, ListenOverflows, ListenDrops, TCPTimeouts, TCPAbortOnData, TCPAbortOnClose, TCPAbortOnTimeout,
+        TCPKeepAlive,
+    }
 );
 
 counters!(

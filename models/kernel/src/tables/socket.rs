@@ -73,6 +73,17 @@ pub struct SockOpts {
     pub reuseport: bool,
     /// `TCP_NODELAY`.
     pub nodelay: bool,
+    /// `SO_KEEPALIVE`.
+    pub keepalive: Option<Keepalive>,
+}
+
+/// How a connection asks whether its silent peer is still there; 0: as the namespace's settings say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keepalive {
+    /// `TCP_KEEPIDLE`: after how long a silence, seconds.
+    pub idle: u32,
+    /// `TCP_KEEPINTVL`: how long an answer may take, seconds.
+    pub intvl: u32,
 }
 
 /// `IP_MTU_DISCOVER` (include/uapi/linux/in.h).
@@ -108,6 +119,7 @@ impl Default for SockOpts {
             reuseaddr: false,
             reuseport: false,
             nodelay: false,
+            keepalive: None,
         }
     }
 }

@@ -103,6 +103,12 @@ pub struct TcpSock {
     pub timer_at: Option<Nanos>,
     /// When its state ends by itself: FIN_WAIT2 of an orphan, TIME_WAIT.
     pub ends_at: Option<Nanos>,
+    /// When the peer is asked whether it is there: the time, and when the timer expires (`sk_timer`).
+    pub keepalive: Option<(Nanos, Nanos)>,
+    /// When the last acknowledgement came in (`rcv_tstamp`, `lrcvtime`).
+    pub rcv_tstamp: Nanos,
+    /// The last timestamp of the peer (`ts_recent`); none without timestamps.
+    pub ts_recent: Option<u32>,
     /// When it sends again.
     pub icsk: Icsk,
     /// The last new segment with data or a FIN, which a loss probe repeats.

@@ -4,8 +4,10 @@ use glassnet_kernel::net::netfilter::nf_conntrack_netlink::{
     ctnetlink_listen, ctnetlink_next_event, ctnetlink_unlisten,
 };
 use glassnet_kernel::tables::conntrack::CtEvent;
+use glassnet_kernel::tables::conntrack::event::Message;
 
-use super::options::{Options, other};
+use super::expect;
+use super::options::Options;
 use super::show::{self, Shown};
 use super::{NAME, XML_HEAD, XML_TAIL};
 use crate::process::{BOOT_TIME, Process, Signal, Woken};
@@ -13,15 +15,13 @@ use crate::stop::Done;
 
 /// Prints events until a signal arrives.
 pub async fn run(process: &mut Process, options: &Options) -> Done<i32> {
-    if options.table.as_deref() == Some("expect") {
-        return Err(other("not modelled yet: expectations"));
-    }
+    let about_expectations = options.table.as_deref() == Some("expect");
     for signal in [Signal::INT, Signal::TERM] {
         process.signals.catch(signal);
     }
     let (netns, machine) = (process.netns, process.machine);
     let kinds = if options.kinds == 0 { 7 } else { options.kinds };
-    let listener = process.syscall(|cx| ctnetlink_listen(cx, netns, kinds));
+    let listener = process.syscall(|cx| ctnetlink_listen(cx, netns, kinds, about_expectations));
     let mut shown = 0;
     loop {
         let woken = process
@@ -37,21 +37,25 @@ pub async fn run(process: &mut Process, options: &Options) -> Done<i32> {
         if matches!(woken, Woken::Signal(_)) {
             break;
         }
-        while let Some(event) = process.syscall(|cx| ctnetlink_next_event(cx, listener)) {
-            if options.filter.means(&event.conn, true) {
-                if options.format.xml && shown == 0 {
-                    process.print(XML_HEAD);
-                }
-                shown += 1;
-                process.print(line(&event, options));
+        while let Some(message) = process.syscall(|cx| ctnetlink_next_event(cx, listener)) {
+            let text = match &message {
+                Message::Conn(event) if options.filter.means(&event.conn, true) => line(event, options),
+                Message::Conn(_) => continue,
+                Message::Expect(event) => expect::event(event, options.format),
+            };
+            if options.format.xml && shown == 0 {
+                process.print(if about_expectations { expect::XML_HEAD } else { XML_HEAD });
             }
+            shown += 1;
+            process.print(text);
         }
     }
     process.syscall(|cx| ctnetlink_unlisten(cx, listener));
     if options.format.xml && shown > 0 {
-        process.print(XML_TAIL);
+        process.print(if about_expectations { expect::XML_TAIL } else { XML_TAIL });
     }
-    process.eprint(format!("{NAME}: {shown} flow events have been shown.\n"));
+    let what = if about_expectations { "expectation" } else { "flow" };
+    process.eprint(format!("{NAME}: {shown} {what} events have been shown.\n"));
     Ok(0)
 }
 

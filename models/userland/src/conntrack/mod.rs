@@ -4,6 +4,7 @@
 //! all counts with CPU 0.
 
 mod events;
+pub mod expect;
 mod filter;
 mod options;
 pub mod show;
@@ -43,7 +44,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
 
 fn run(process: &mut Process, options: &Options) -> Done<i32> {
     if options.table.as_deref() == Some("expect") {
-        return expectations(process, options);
+        return expect::run(process, options);
     }
     match options.command {
         None | Some(Command::Help | Command::Events) => process.print(HELP),
@@ -67,17 +68,6 @@ fn run(process: &mut Process, options: &Options) -> Done<i32> {
     Ok(0)
 }
 
-/// There are no helpers, so no expectations.
-fn expectations(process: &mut Process, options: &Options) -> Done<i32> {
-    match options.command {
-        Some(Command::List) => process.eprint(format!("{NAME}: 0 expectations have been shown.\n")),
-        Some(Command::Count) => process.print("0\n"),
-        Some(Command::Flush) => process.eprint(format!("{NAME}: expectation table has been emptied.\n")),
-        _ => return Err(other("not modelled yet: expectations")),
-    }
-    Ok(0)
-}
-
 /// The connections that match the options, and the time.
 fn chosen(cx: &mut Cx, process: &Process, options: &Options, by_mark: bool) -> (Vec<CtId>, Nanos) {
     let mut found = ctnetlink_dump_table(cx, process.netns);
@@ -85,9 +75,10 @@ fn chosen(cx: &mut Cx, process: &Process, options: &Options, by_mark: bool) -> (
     (found, cx.now)
 }
 
-/// A connection; `own`: how often the request itself holds it.
-fn text(cx: &Cx, id: CtId, now: Nanos, own: u32, format: Format) -> Option<String> {
-    let shown = Shown::entry(cx.k.conntrack.get(id)?, now, own + nf_ct_queued(cx.k, cx.skbs, id));
+/// A connection; `more`: how often the request itself holds it beside the table.
+fn text(cx: &Cx, id: CtId, now: Nanos, more: u32, format: Format) -> Option<String> {
+    let conn = cx.k.conntrack.get(id)?;
+    let shown = Shown::entry(conn, now, conn.uses() + more + nf_ct_queued(cx.k, cx.skbs, id));
     Some(if format.xml { show::xml(shown) } else { show::line(shown, format) })
 }
 
@@ -111,7 +102,7 @@ fn list(process: &mut Process, options: &Options) {
         let (found, now) = if pending { (Vec::new(), cx.now) } else { chosen(cx, process, options, true) };
         let mut lines = Vec::new();
         for id in found {
-            lines.extend(text(cx, id, now, 1, options.format));
+            lines.extend(text(cx, id, now, 0, options.format));
             if options.zero {
                 ctnetlink_zero(cx, id);
             }
@@ -127,7 +118,7 @@ fn delete(process: &mut Process, options: &Options) -> i32 {
         let (found, now) = chosen(cx, process, options, true);
         let mut lines = Vec::new();
         for id in found {
-            lines.extend(text(cx, id, now, 1, options.format));
+            lines.extend(text(cx, id, now, 0, options.format));
             ctnetlink_del_conntrack(cx, id, pid);
         }
         lines
@@ -185,7 +176,7 @@ fn get(process: &mut Process, options: &Options) -> Done<i32> {
     let line = process.syscall(|cx| {
         let id = ctnetlink_get_conntrack(cx, netns, zones(options), &original)?;
         let now = cx.now;
-        text(cx, id, now, 2, options.format)
+        text(cx, id, now, 1, options.format)
     });
     match line {
         Some(line) => {
@@ -258,7 +249,7 @@ fn update(process: &mut Process, options: &Options) -> Done<i32> {
                 return Err(Errno::EOPNOTSUPP);
             }
             ctnetlink_change_conntrack(cx, id, wanted, pid)?;
-            lines.extend(text(cx, id, now, 2, options.format));
+            lines.extend(text(cx, id, now, 1, options.format));
         }
         Ok(lines)
     });

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use glassnet_kernel::tables::conntrack::{
-    EventKind, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, SctpState, TcpState,
+    EventKind, IPS_ASSURED, IPS_EXPECTED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, SctpState, TcpState,
 };
 use glassnet_kernel::tables::fib_trie::inet_make_mask;
 
@@ -382,12 +382,13 @@ fn status(text: &str) -> Done<(u16, u16)> {
     let (mut set, mut unset) = (0, 0);
     for word in text.split(',') {
         match word.to_ascii_uppercase().as_str() {
+            "EXPECTED" => set |= IPS_EXPECTED,
             "ASSURED" => set |= IPS_ASSURED,
             "SEEN_REPLY" => set |= IPS_SEEN_REPLY,
             "FIXED_TIMEOUT" => set |= IPS_FIXED_TIMEOUT,
             "UNREPLIED" => unset |= IPS_SEEN_REPLY,
             "UNSET" => {}
-            "EXPECTED" | "CONFIRMED" | "OFFLOAD" | "HW_OFFLOAD" => {
+            "CONFIRMED" | "OFFLOAD" | "HW_OFFLOAD" => {
                 return Err(other(format!("not modelled yet: --status {word}")));
             }
             _ => return parameter(format!("Bad parameter `{word}'")),
@@ -478,22 +479,48 @@ fn check(options: &Options) -> Done {
     if has("any-nat") && (has("src-nat") || has("dst-nat")) {
         return parameter("cannot specify `--src-nat' or `--dst-nat' with `--any-nat'");
     }
+    if options.table.as_deref() == Some("expect") {
+        return check_expect(options);
+    }
     let Some(refused) = refused(options)? else { return Ok(()) };
     // Commands for the whole table allow hardly any options.
     let only = matches!(options.command, None | Some(Command::Count | Command::Stats | Command::Flush));
     if let Some(name) = options.given.iter().find(|name| refused.contains(name) != only) {
-        let name = if *name == "proto" { "protonum" } else { name };
-        return parameter(format!("Illegal option `--{name}' with this command"));
+        return parameter(format!("Illegal option `--{}' with this command", first_name(name)));
     }
     match options.command {
-        // Refused as a whole.
-        _ if options.table.as_deref() == Some("expect") => Ok(()),
         Some(Command::Get | Command::Create | Command::Add) => describes_one(options),
         // The kernel requires a condition.
         Some(Command::List) if options.filter.status == Some((0, 0)) => {
             Err(other("Operation failed: invalid parameters"))
         }
         _ => Ok(()),
+    }
+}
+
+/// The same for commands on expectations.
+fn check_expect(options: &Options) -> Done {
+    let allowed: &[&str] = match options.command {
+        Some(Command::List) => &["family", "output"],
+        Some(Command::Events) => &["output"],
+        Some(Command::Update) => return parameter("Can't do --update on expectations"),
+        Some(Command::Add) => return parameter("Can't do --add on expectations"),
+        Some(Command::Count | Command::Flush | Command::Stats) => &[],
+        _ => return Ok(()),
+    };
+    match options.given.iter().find(|name| !allowed.contains(name)) {
+        Some(name) => parameter(format!("Illegal option `--{}' with this command", first_name(name))),
+        None => Ok(()),
+    }
+}
+
+/// The name by which messages call an option.
+fn first_name(name: &'static str) -> &'static str {
+    match name {
+        "proto" => "protonum",
+        "orig-src" => "src",
+        "orig-dst" => "dst",
+        other => other,
     }
 }
 

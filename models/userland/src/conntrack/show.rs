@@ -7,8 +7,8 @@ use chrono::DateTime;
 use glassnet_kernel::net::netfilter::nf_conntrack_netlink::event_timeout;
 use glassnet_kernel::tables::conntrack::event::{IPCT_DESTROY, IPCT_MARK};
 use glassnet_kernel::tables::conntrack::{
-    Conn, CtEvent, Dir, EventKind, IPS_ASSURED, IPS_DST_NAT, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, IPS_SRC_NAT,
-    Proto, Tuple,
+    Conn, CtEvent, Dir, EventKind, IPS_ASSURED, IPS_DST_NAT, IPS_EXPECTED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY,
+    IPS_SRC_NAT, Proto, Tuple,
 };
 use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP};
@@ -49,6 +49,8 @@ pub struct Shown<'a> {
     pub counters: bool,
     /// Reference count.
     pub uses: Option<u32>,
+    /// With the helper.
+    pub helper: bool,
     /// Age in seconds, at `now` or at deletion.
     pub delta: Option<u64>,
     /// Type of an event.
@@ -64,7 +66,8 @@ impl<'a> Shown<'a> {
             mark: true,
             counters: true,
             uses: Some(uses),
-            delta: conn.tstamp.as_deref().map(|(start, stop)| delta(*start, stop.unwrap_or(now))),
+            helper: true,
+            delta: conn.tstamp().map(|(start, stop)| delta(start, stop.unwrap_or(now))),
             event: None,
         }
     }
@@ -73,13 +76,14 @@ impl<'a> Shown<'a> {
     pub fn event(event: &'a CtEvent) -> Shown<'a> {
         let conn = &event.conn;
         let destroyed = event.events & IPCT_DESTROY != 0;
-        let ended = conn.tstamp.as_deref().and_then(|(start, stop)| Some((*start, (*stop)?)));
+        let ended = conn.tstamp().and_then(|(start, stop)| Some((start, stop?)));
         Shown {
             conn,
             timeout: event_timeout(event),
             mark: conn.mark != 0 || event.events & IPCT_MARK != 0 && !destroyed,
             counters: destroyed,
             uses: None,
+            helper: !destroyed,
             delta: ended.filter(|_| destroyed).map(|(start, stop)| delta(start, stop)),
             event: Some(event.kind),
         }
@@ -202,12 +206,15 @@ pub fn line(shown: Shown, format: Format) -> String {
     }
     if let Some(delta) = shown.delta {
         let _ = write!(out, "delta-time={delta} ");
-        if let Some((start, stop)) = conn.tstamp.as_deref().copied().filter(|_| format.ktimestamp) {
+        if let Some((start, stop)) = conn.tstamp().filter(|_| format.ktimestamp) {
             let _ = write!(out, "[start={}] ", clock(start));
             if let Some(stop) = stop {
                 let _ = write!(out, "[stop={}] ", clock(stop));
             }
         }
+    }
+    if let Some(help) = conn.help().filter(|_| shown.helper) {
+        let _ = write!(out, "helper={} ", help.helper.name);
     }
     if let Some(uses) = shown.uses {
         let _ = write!(out, "use={uses} ");
@@ -242,8 +249,12 @@ pub fn proc_line(conn: &Conn, now: Nanos, uses: u32) -> String {
 
 /// Status flags as words.
 fn status(conn: &Conn) -> String {
-    let known =
-        [(IPS_SEEN_REPLY, "SEEN_REPLY"), (IPS_ASSURED, "ASSURED"), (IPS_FIXED_TIMEOUT, "FIXED_TIMEOUT")];
+    let known = [
+        (IPS_EXPECTED, "EXPECTED"),
+        (IPS_SEEN_REPLY, "SEEN_REPLY"),
+        (IPS_ASSURED, "ASSURED"),
+        (IPS_FIXED_TIMEOUT, "FIXED_TIMEOUT"),
+    ];
     let set: Vec<_> = known.iter().filter(|(bit, _)| conn.has(*bit)).map(|(_, name)| *name).collect();
     if set.is_empty() { "UNSET".to_owned() } else { set.join(",") }
 }
@@ -346,7 +357,11 @@ pub fn xml(shown: Shown) -> String {
     if let Some(delta) = shown.delta {
         let _ = write!(out, "<deltatime>{delta}</deltatime>");
     }
-    out.push_str("</meta></flow>");
+    out.push_str("</meta>");
+    if let Some(help) = conn.help().filter(|_| shown.helper) {
+        let _ = write!(out, "<helper>{}</helper>", help.helper.name);
+    }
+    out.push_str("</flow>");
     out
 }
 

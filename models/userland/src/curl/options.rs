@@ -8,8 +8,8 @@ pub type Wrong = String;
 /// Long options of the real tool that are not modelled.
 const UNMODELLED: &str = "anyauth append basic cacert cert ciphers compressed config connect-to continue-at cookie \
      cookie-jar create-dirs data-ascii data-urlencode digest dns-interface dns-servers doh-url dump-header fail-early \
-     fail-with-body form get haproxy-protocol help http2 http3 insecure ipv6 json keepalive-time limit-rate \
-     location-trusted manual netrc next noproxy no-keepalive output-dir parallel path-as-is post301 post302 post303 \
+     fail-with-body form get haproxy-protocol help http2 http3 insecure ipv6 json limit-rate \
+     location-trusted manual netrc next noproxy output-dir parallel path-as-is post301 post302 post303 \
      progress-bar proto proxy proxy-user range rate raw referer remote-header-name remote-time retry \
      retry-all-errors retry-connrefused retry-delay retry-max-time socks4 socks5 socks5-hostname speed-limit \
      speed-time stderr tcp-fastopen tlsv1 tlsv1.2 tlsv1.3 trace trace-ascii trace-time unix-socket upload-file user";
@@ -29,6 +29,8 @@ const LONG: &[(&str, &str, bool)] = &[
     ("include", "i", false),
     ("interface", "F", true),
     ("ipv4", "4", false),
+    ("keepalive", "K", false),
+    ("keepalive-time", "T", true),
     ("local-port", "P", true),
     ("location", "L", false),
     ("max-redirs", "M", true),
@@ -86,6 +88,10 @@ pub struct Options {
     pub max_time: Option<u64>,
     /// `--connect-timeout`, ms.
     pub connect_timeout: Option<u64>,
+    /// `--no-keepalive`.
+    pub no_keepalive: bool,
+    /// `--keepalive-time`, seconds.
+    pub keepalive_time: Option<u32>,
     /// `-X`.
     pub request: Option<String>,
     /// `-H`.
@@ -198,6 +204,7 @@ fn short_mark(letter: char) -> &'static str {
 fn switch(options: &mut Options, mark: &str, on: bool) {
     match mark {
         "f" => options.fail = on,
+        "K" => options.no_keepalive = !on,
         "I" => options.head = on,
         "0" => options.http10 = on,
         "1" => options.http10 = false,
@@ -234,6 +241,10 @@ fn with_value(options: &mut Options, mark: &str, value: &str, option: &str) -> R
     match mark {
         "C" => options.connect_timeout = Some(millis(value, option)?).filter(|millis| *millis > 0),
         "m" => options.max_time = Some(millis(value, option)?).filter(|millis| *millis > 0),
+        "T" => match value.parse() {
+            Ok(secs) => options.keepalive_time = Some(secs),
+            Err(_) => return number(),
+        },
         "M" => match value.parse() {
             Ok(count) => options.max_redirs = Some(count),
             Err(_) => return number(),

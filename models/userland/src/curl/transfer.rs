@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::socket::Keepalive;
 use glassnet_sim::Nanos;
 
 use super::heading;
@@ -121,6 +122,9 @@ impl Done {
         })
     }
 }
+
+/// After how long a silence curl asks whether the server is there, seconds.
+const KEEPALIVE_SECS: u32 = 60;
 
 /// State shared by the transfers of a command.
 pub struct Session {
@@ -446,7 +450,9 @@ async fn connect(
     let options = attempt.options;
     say(process, options, &format!("  Trying {address}:{}...", url.port));
     let socket = Sock::stream(process);
-    socket.set(|opts| opts.nodelay = true);
+    let secs = options.keepalive_time.unwrap_or(KEEPALIVE_SECS);
+    let keepalive = (!options.no_keepalive).then_some(Keepalive { idle: secs, intvl: secs });
+    socket.set(|opts| (opts.nodelay, opts.keepalive) = (true, keepalive));
     let begun = process.now();
     let failed = |process: &Process, code: i32, why: &str| {
         let millis = process.now().since(begun).0 / 1_000_000;

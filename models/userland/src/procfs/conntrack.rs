@@ -1,13 +1,15 @@
-//! Connection tracking: `/proc/net/nf_conntrack` and `/proc/net/stat/nf_conntrack`.
+//! Connection tracking: `/proc/net/nf_conntrack`, `/proc/net/nf_conntrack_expect`, `/proc/net/stat/nf_conntrack`.
 //!
 //! Kernel: net/netfilter/nf_conntrack_standalone.c
 
 use std::fmt::Write;
 
 use glassnet_kernel::net::netfilter::nf_conntrack_core::nf_ct_queued;
-use glassnet_kernel::tables::conntrack::CtStats;
+use glassnet_kernel::net::netfilter::nf_conntrack_netlink::ctnetlink_exp_dump_table;
+use glassnet_kernel::tables::conntrack::{Conn, CtStats};
 
 use super::View;
+use crate::conntrack::expect;
 use crate::conntrack::show::proc_line;
 
 /// `/proc/net/nf_conntrack`: all connections in order of creation.
@@ -15,8 +17,14 @@ pub fn nf_conntrack(view: &View) -> String {
     let table = &view.kernel.conntrack;
     let conns = table.confirmed().into_iter().filter_map(|id| Some((id, table.get(id)?)));
     let here = conns.filter(|(_, conn)| conn.netns == view.netns && !conn.is_expired(view.now));
-    let uses = |id| 2 + nf_ct_queued(view.kernel, view.skbs, id);
-    here.map(|(id, conn)| proc_line(conn, view.now, uses(id))).collect()
+    let uses = |id, conn: &Conn| conn.uses() + 1 + nf_ct_queued(view.kernel, view.skbs, id);
+    here.map(|(id, conn)| proc_line(conn, view.now, uses(id, conn))).collect()
+}
+
+/// `/proc/net/nf_conntrack_expect`: all expectations, oldest first.
+pub fn nf_conntrack_expect(view: &View) -> String {
+    let entries = ctnetlink_exp_dump_table(&view.kernel.conntrack, view.netns);
+    entries.iter().map(|entry| expect::proc_line(&entry.expect, entry.helper, view.now)).collect()
 }
 
 const STAT_HEAD: &str = "entries  clashres found new invalid ignore delete chainlength insert insert_failed drop \
@@ -45,9 +53,9 @@ pub fn stat(view: &View) -> String {
             s.drop,
             s.early_drop,
             s.error,
-            0,
-            0,
-            0,
+            s.expect_new,
+            s.expect_create,
+            s.expect_delete,
             s.search_restart,
         );
     }

@@ -25,6 +25,7 @@ pub const FILES: &[File] = &[
     net_file("net/igmp", inet::igmp),
     // Readable by root only.
     File { mode: 0o440, ..net_file("net/nf_conntrack", conntrack::nf_conntrack) },
+    File { mode: 0o440, ..net_file("net/nf_conntrack_expect", conntrack::nf_conntrack_expect) },
     net_file("net/netstat", inet::netstat),
     net_file("net/packet", packet),
     net_file("net/ptype", ptype),

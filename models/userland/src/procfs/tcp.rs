@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::tables::inet_csk::XmitTimer;
+use glassnet_kernel::tables::jiffies::last_tick;
 use glassnet_kernel::tables::socket::Socket;
 use glassnet_kernel::tables::tcp_sock::{TcpSock, TcpState};
 use glassnet_sim::Nanos;
@@ -45,8 +46,9 @@ pub(super) fn tcp(view: &View) -> String {
 
 /// The columns after the state. Times are in hundredths of a second.
 fn rest(view: &View, socket: &Socket, tp: &TcpSock) -> String {
-    let left = |at: Option<Nanos>| at.map_or(0, |at| at.since(view.now).0 / 10_000_000);
-    let sends_again = left(tp.icsk.timer.map(|(_, at)| at));
+    let left = |at: Option<Nanos>| at.map_or(0, |at| at.since(last_tick(view.now)).0 / 10_000_000);
+    let keepalive = tp.keepalive.map(|(at, _)| at);
+    let sends_again = left(tp.icsk.timer.map(|_| tp.icsk.timeout).or(keepalive));
     match (tp.state, &tp.requests, &tp.machine) {
         (TcpState::TimeWait, ..) => {
             let left = left(tp.ends_at);
@@ -67,17 +69,25 @@ fn rest(view: &View, socket: &Socket, tp: &TcpSock) -> String {
         (_, None, machine) => {
             let unacked = machine.as_ref().map_or(0, |machine| machine.unacked());
             let inode = if tp.orphan { 0 } else { inode(socket) };
+            // The keepalive timer holds a reference.
+            let uses = 1 + u32::from(tp.keepalive.is_some());
             let timer = match tp.icsk.timer {
-                None => 0,
+                None => {
+                    if tp.keepalive.is_some() {
+                        2
+                    } else {
+                        0
+                    }
+                }
                 Some((XmitTimer::Probe0, _)) => 4,
                 Some(_) => 1,
             };
             format!(
-                "{unacked:08X}:{:08X} {timer:02X}:{sends_again:08X} {:08X} {:5} {:8} {inode} 1 {:016x} 20 0 0 10 -1",
+                "{unacked:08X}:{:08X} {timer:02X}:{sends_again:08X} {:08X} {:5} {:8} {inode} {uses} {:016x} 20 0 0 10 -1",
                 tp.unread(),
                 tp.icsk.retransmits,
                 0,
-                0,
+                tp.icsk.probes_out,
                 0
             )
         }

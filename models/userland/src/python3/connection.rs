@@ -1,10 +1,16 @@
 //! A connection of the HTTP server (HTTP/1.0): one request and its response.
 
+use glassnet_sim::Nanos;
+
 use crate::process::Process;
 use crate::sock::Sock;
 use crate::stream::BUFSIZE;
 
 use super::pages::{self, error_page, guess_type, head, http_date, listing, log_date, phrase};
+
+/// What CPython takes from the last byte of a response to the end of the connection; a client that knows the length of the
+/// response has closed by then.
+const FINISHING: Nanos = Nanos::from_micros(100);
 
 /// The server's next step for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +29,8 @@ pub struct Connection {
     /// Pending writes, in order.
     to_send: Vec<Vec<u8>>,
     answered: bool,
+    /// When it is closed, once all is written.
+    pub ends_at: Option<Nanos>,
 }
 
 /// A parsed request line.
@@ -38,7 +46,7 @@ struct Request {
 impl Connection {
     /// A newly accepted connection.
     pub fn new(socket: Sock) -> Connection {
-        Connection { socket, received: Vec::new(), to_send: Vec::new(), answered: false }
+        Connection { socket, received: Vec::new(), to_send: Vec::new(), answered: false, ends_at: None }
     }
 
     /// Pending writes wait for buffer space.
@@ -48,6 +56,13 @@ impl Connection {
 
     /// Proceeds as far as possible without waiting.
     pub async fn advance(&mut self, process: &mut Process, root: &str) -> Next {
+        if let Some(at) = self.ends_at {
+            if process.now() < at {
+                return Next::Wait;
+            }
+            _ = self.socket.shutdown(false, true);
+            return Next::Close;
+        }
         while !self.answered {
             match self.socket.read(BUFSIZE) {
                 Ok(Some(bytes)) if bytes.is_empty() => {
@@ -69,10 +84,10 @@ impl Connection {
                 self.answer(process, root, &head).await;
             }
         }
-        self.write()
+        self.write(process.now())
     }
 
-    fn write(&mut self) -> Next {
+    fn write(&mut self, now: Nanos) -> Next {
         while let Some(first) = self.to_send.first_mut() {
             match self.socket.write(first) {
                 Ok(0) => return Next::Wait,
@@ -85,8 +100,8 @@ impl Connection {
                 Err(_) => return Next::Close,
             }
         }
-        _ = self.socket.shutdown(false, true);
-        Next::Close
+        self.ends_at = Some(now + FINISHING);
+        Next::Wait
     }
 
     async fn answer(&mut self, process: &mut Process, root: &str, head: &str) {

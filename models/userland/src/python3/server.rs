@@ -128,16 +128,21 @@ async fn serve(process: &mut Process, socket: &Sock, root: &str) {
         connections = open;
         let machine = socket.machine;
         let listener = socket.id;
-        let waiting: Vec<_> = connections.iter().map(|open| (open.socket.id, open.is_writing())).collect();
+        let waiting: Vec<_> = connections
+            .iter()
+            .filter(|open| open.ends_at.is_none())
+            .map(|open| (open.socket.id, open.is_writing()))
+            .collect();
+        let deadline = connections.iter().filter_map(|open| open.ends_at).min();
         let woken = process
-            .wait(None, move |world| {
+            .wait(deadline, move |world| {
                 let ready = |&(id, writes): &(_, bool)| {
                     if writes { writable(world, machine, id) } else { readable(world, machine, id) }
                 };
                 (readable(world, machine, listener) || waiting.iter().any(ready)).then_some(())
             })
             .await;
-        if !matches!(woken, Woken::Ready(())) {
+        if matches!(woken, Woken::Signal(_)) {
             return;
         }
     }

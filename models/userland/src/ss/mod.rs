@@ -1,16 +1,18 @@
 //! `ss` of iproute2 6.1: TCP, UDP and raw sockets of IPv4.
 //!
-//! Not modelled: netlink, packet and UNIX sockets, `-i`, `-o`, `-e`, `-m`, `-s`, `-K`, `-E`. The real tool lists sockets in
+//! Not modelled: netlink, packet and UNIX sockets, `-i`, `-e`, `-m`, `-s`, `-K`, `-E`. The real tool lists sockets in
 //! the order of the kernel's hash; here they stand in the order of their ports.
 
 mod columns;
 mod filter;
+mod timer;
 
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::ids::NetnsId;
 use glassnet_kernel::tables::socket::{SockKind, Socket};
 use glassnet_kernel::tables::tcp_sock::TcpState;
+use glassnet_sim::Nanos;
 
 use crate::getopt::{self, Long, Takes};
 use crate::process::{Process, Running};
@@ -70,6 +72,7 @@ struct Options {
     numeric: bool,
     processes: bool,
     no_header: bool,
+    timers: bool,
     netns: Option<String>,
 }
 
@@ -108,7 +111,8 @@ fn ss(process: &Process) -> Done<String> {
         let kernel = world.kernel(process.machine);
         kernel.dev_by_index(netns, ifindex).map(|dev| kernel.devs[dev].name.clone())
     };
-    let rows: Vec<Row> = listed.iter().map(|socket| row(&options, socket, device)).collect();
+    let now = world.now();
+    let rows: Vec<Row> = listed.iter().map(|socket| row(&options, socket, now, device)).collect();
     let families = usize::from(options.tcp) + usize::from(options.udp) + usize::from(options.raw);
     let mut shown = [true; 9];
     (shown[0], shown[1]) = (families > 1, !states.is_single());
@@ -134,6 +138,7 @@ fn set(options: &mut Options, name: &str, value: &str) -> Done {
         "a" => options.all = true,
         "l" => options.listening = true,
         "p" => options.processes = true,
+        "o" => options.timers = true,
         "t" => options.tcp = true,
         "u" => options.udp = true,
         "w" => options.raw = true,
@@ -250,7 +255,7 @@ fn queues(socket: &Socket) -> (usize, usize) {
     }
 }
 
-fn row(options: &Options, socket: &Socket, device: impl Fn(u32) -> Option<String>) -> Row {
+fn row(options: &Options, socket: &Socket, now: Nanos, device: impl Fn(u32) -> Option<String>) -> Row {
     let (family, udp) = match socket.kind {
         SockKind::Udp => ("udp", true),
         SockKind::Raw { .. } => ("raw", false),
@@ -273,12 +278,15 @@ fn row(options: &Options, socket: &Socket, device: impl Fn(u32) -> Option<String
         0 => String::new(),
         ifindex => device(ifindex).map_or(String::new(), |name| format!("%{name}")),
     };
-    let owner = match &socket.owner {
+    let mut process = match &socket.owner {
         Some(owner) if options.processes => {
             format!(" users:((\"{}\",pid={},fd={}))", owner.comm, owner.pid, owner.fd)
         }
         _ => String::new(),
     };
+    if options.timers {
+        process += &timer::shown(socket, now);
+    }
     [
         family.to_owned(),
         state_name(state(socket)).to_owned(),
@@ -288,6 +296,6 @@ fn row(options: &Options, socket: &Socket, device: impl Fn(u32) -> Option<String
         port(local.1),
         format!("{}:", peer.0),
         if peer.1 == 0 { "*".to_owned() } else { port(peer.1) },
-        owner,
+        process,
     ]
 }

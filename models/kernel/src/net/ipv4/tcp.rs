@@ -148,7 +148,7 @@ pub fn tcp_done(cx: &mut Cx, sock: SocketId) {
     tcp_unhash(cx, sock);
     let Some(tp) = tcp_sk(cx, sock) else { return };
     tp.state = TcpState::Close;
-    (tp.timer_at, tp.ends_at, tp.icsk.timer) = (None, None, None);
+    (tp.timer_at, tp.ends_at, tp.icsk.timer, tp.keepalive) = (None, None, None, None);
     keep_unread(tp);
     let (gone, parent) = (tp.orphan, tp.parent);
     let accepted = parent.is_none_or(|parent| {

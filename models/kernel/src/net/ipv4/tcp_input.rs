@@ -12,7 +12,7 @@ use super::route::{dst_metric_advmss, dst_mtu, ip_route_output_flow};
 use super::tcp::{connection_key, tcp_abort, tcp_done, tcp_sk};
 use super::tcp_minisocks::tcp_time_wait;
 use super::tcp_output::{self, before, tcp_parse_options, tcp_transmit_skb};
-use super::tcp_timer::{syn_came_again, tcp_reset_timer, tcp_set_xmit_timer};
+use super::tcp_timer::{syn_came_again, tcp_reset_timer, tcp_set_keepalive, tcp_set_xmit_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
@@ -171,6 +171,7 @@ fn tcp_settle(cx: &mut Cx, sock: SocketId, before: TcpState) {
         !matches!(after, TcpState::SynSent | TcpState::SynRecv | TcpState::Close | TcpState::Listen);
     if handshake && goes_on {
         (tp.icsk.timer, tp.icsk.retransmits) = (None, 0);
+        tcp_set_keepalive(cx, sock);
     }
     if before == TcpState::SynRecv && goes_on {
         tcp_child_established(cx, sock);
@@ -249,6 +250,7 @@ pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
             expect_reset(cx, sock, before);
         }
         let old = set_duplicate_sack(cx, sock, skb, th);
+        let probe = is_probe(cx, sock, skb, th);
         tcp_run(cx, sock, Some(&packet));
         if reset {
             forget_expected_reset(cx, sock);
@@ -261,6 +263,9 @@ pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
         }
         if let Some(end) = end_of_orphans_fin(cx, sock, before, skb, th) {
             return end;
+        }
+        if probe {
+            return cx.kfree_skb(skb, DropReason::TcpInvalidSequence);
         }
         let more = tcp_sk(cx, sock).is_some_and(|tp| tp.unread() > unread);
         if more {
@@ -303,6 +308,14 @@ fn set_duplicate_sack(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> b
     old
 }
 
+/// An empty segment whose number was acknowledged before: the peer asks for an acknowledgement (`tcp_sequence`).
+fn is_probe(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> bool {
+    let len = sequence_len(th, cx.skbs[skb].len());
+    let Some(tp) = tcp_sk(cx, sock) else { return false };
+    let in_order = !matches!(tp.state, TcpState::SynSent | TcpState::SynRecv | TcpState::Close);
+    in_order && len == 0 && th.flags & (TCP_SYN | TCP_RST) == 0 && before(th.seq.get(), tp.rcv_nxt)
+}
+
 fn parent_is_full(cx: &mut Cx, parent: Option<SocketId>) -> bool {
     let requests = parent.and_then(|parent| tcp_sk(cx, parent)).and_then(|tp| tp.requests.as_ref());
     requests.is_some_and(|requests| requests.is_full())
@@ -337,8 +350,8 @@ fn forget_expected_reset(cx: &mut Cx, sock: SocketId) {
 /// Records sequence and ACK number of a segment.
 fn note_received(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
     let options = tcp_parse_options(cx.skbs.data(skb));
-    let (shift, sack, echo) =
-        (options.window_shift, options.sack_permitted, options.timestamps.map(|stamps| stamps.1));
+    let (shift, sack) = (options.window_shift, options.sack_permitted);
+    let (stamp, echo) = options.timestamps.unzip();
     let (now, clock) = (cx.now, tcp_output::tcp_time_stamp(cx));
     let Some(tp) = tcp_sk(cx, sock) else { return };
     if th.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK && tp.state == TcpState::SynSent {
@@ -347,12 +360,13 @@ fn note_received(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
     if th.flags & TCP_RST != 0 {
         return;
     }
+    tp.ts_recent = stamp;
     let scale = if th.flags & TCP_SYN == 0 && tp.wscale_ok { tp.snd_wscale } else { 0 };
     tp.snd_wnd = u32::from(th.window.get()) << scale;
     if th.flags & TCP_ACK == 0 {
         return;
     }
-    tp.icsk.probes_out = 0;
+    (tp.icsk.probes_out, tp.rcv_tstamp) = (0, now);
     let ack = th.ack_seq.get();
     if !before(tp.snd_una, ack) || before(tp.snd_nxt, ack) {
         return;

@@ -21,7 +21,7 @@ pub fn tcp_time_wait(cx: &mut Cx, sock: SocketId) {
     let Some(tp) = tcp_sk(cx, sock) else { return };
     tp.time_wait = Some(TimeWait { snd_nxt: tp.snd_nxt, rcv_nxt: tp.rcv_nxt });
     tp.ends_at = Some(now + TCP_TIMEWAIT_LEN);
-    (tp.timer_at, tp.icsk.timer) = (None, None);
+    (tp.timer_at, tp.icsk.timer, tp.keepalive) = (None, None, None);
     keep_unread(tp);
     tp.done = true;
     tcp_reset_timer(cx, sock);

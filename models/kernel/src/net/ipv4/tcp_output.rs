@@ -98,7 +98,7 @@ pub fn hide_window_scale(segment: &mut [u8]) {
 }
 
 /// Writes options in Linux's order and with its padding (`tcp_options_write`).
-fn tcp_options_write(options: &TcpOptions) -> Vec<u8> {
+pub fn tcp_options_write(options: &TcpOptions) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(40);
     if let Some(mss) = options.mss {
         bytes.extend_from_slice(&[TCPOPT_MSS, 4]);

@@ -4,12 +4,12 @@
 //! (`reqsk_timer_handler`)
 
 use glassnet_sim::Nanos;
-use glassnet_wire::tcp::TcpHdr;
+use glassnet_wire::tcp::{TCP_ACK, TcpHdr};
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::tcp::{tcp_done, tcp_sk};
+use super::tcp::{tcp_abort, tcp_done, tcp_sk};
 use super::tcp_input::{tcp_run, tell_window};
-use super::tcp_output::tcp_transmit_skb;
+use super::tcp_output::{TcpOptions, tcp_options_write, tcp_transmit_skb};
 use crate::Cx;
 use crate::ids::SocketId;
 use crate::netlink::Errno;
@@ -24,6 +24,9 @@ static SYNACK_RETRIES: Setting = Setting::new("tcp_synack_retries", 5);
 static RETRIES2: Setting = Setting::new("tcp_retries2", 15);
 static ORPHAN_RETRIES: Setting = Setting::new("tcp_orphan_retries", 0);
 static EARLY_RETRANS: Setting = Setting::new("tcp_early_retrans", 3);
+static KEEPALIVE_TIME: Setting = Setting::new("tcp_keepalive_time", 7200);
+static KEEPALIVE_PROBES: Setting = Setting::new("tcp_keepalive_probes", 9);
+static KEEPALIVE_INTVL: Setting = Setting::new("tcp_keepalive_intvl", 75);
 
 /// Sysctls of the timers. After `tcp_retries1` Linux looks for another route; here one is looked up for each segment.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
@@ -35,6 +38,9 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
         Sysctl::net(&RETRIES2).range(0, 255),
         Sysctl::net(&ORPHAN_RETRIES).range(0, 255),
         Sysctl::net(&EARLY_RETRANS).range(0, 4),
+        Sysctl::net(&KEEPALIVE_TIME),
+        Sysctl::net(&KEEPALIVE_PROBES).range(0, 255),
+        Sysctl::net(&KEEPALIVE_INTVL),
     ],
 );
 
@@ -64,7 +70,8 @@ fn retries(cx: &Cx, sock: SocketId) -> Option<Retries> {
 /// Arms the timer of retransmissions (`inet_csk_reset_xmit_timer`): it expires in a tick, at the end of its slot.
 fn arm(tp: &mut TcpSock, now: Nanos, what: XmitTimer, after: Nanos) {
     let ticks = after.min(TCP_RTO_MAX).0.div_ceil(JIFFY);
-    tp.icsk.timer = Some((what, wheel_expiry(now, last_tick(now) + Nanos(ticks * JIFFY))));
+    tp.icsk.timeout = last_tick(now) + Nanos(ticks * JIFFY);
+    tp.icsk.timer = Some((what, wheel_expiry(now, tp.icsk.timeout)));
 }
 
 /// Sets the timer of retransmissions after a run: `acked` if something new was acknowledged, `sent_new` if something new
@@ -123,7 +130,8 @@ pub fn tcp_reset_timer(cx: &mut Cx, sock: SocketId) {
     let later = |at: Nanos| wheel_expiry(now, at.max(now));
     let delayed = tp.held_ack.as_ref().map(|held| later(held.1));
     let sends_again = tp.icsk.timer.map(|(_, at)| at);
-    let times = [soon, tp.ends_at.map(later), sends_again, delayed];
+    let alive = tp.keepalive.map(|(_, at)| at);
+    let times = [soon, tp.ends_at.map(later), sends_again, delayed, alive];
     let Some(at) = times.into_iter().flatten().min() else { return };
     if tp.timer_at.is_none_or(|set| at < set) {
         tp.timer_at = Some(at);
@@ -146,14 +154,19 @@ pub fn tcp_write_timer(cx: &mut Cx, sock: u32) {
     // Delayed ACK (`tcp_delack_timer`).
     let delayed = tp.held_ack.take_if(|held| held.1 <= now);
     let due = tp.icsk.timer.take_if(|(_, at)| *at <= now);
+    let silent = tp.keepalive.take_if(|(_, at)| *at <= now).is_some();
     if let Some((segment, _)) = delayed {
         tcp_transmit_skb(cx, sock, &segment);
+    }
+    if silent {
+        tcp_keepalive_timer(cx, sock);
     }
     match due {
         Some((XmitTimer::Retrans, _)) => tcp_retransmit_timer(cx, sock),
         Some((XmitTimer::LossProbe, _)) => tcp_send_loss_probe(cx, sock),
         Some((XmitTimer::Probe0, _)) => tcp_probe_timer(cx, sock),
         Some((XmitTimer::SynAck, _)) => reqsk_timer_handler(cx, sock),
+        None if silent => {}
         None => tcp_run(cx, sock, None),
     }
     tcp_reset_timer(cx, sock);
@@ -261,6 +274,92 @@ fn tcp_probe_timer(cx: &mut Cx, sock: SocketId) {
         tp.icsk.backoff = (tp.icsk.backoff + 1).min(retries.data);
         arm(tp, now, XmitTimer::Probe0, tp.icsk.probe0_when());
     }
+}
+
+/// How long a connection may be silent, how long an answer may take, and how often it is asked.
+fn keepalive(cx: &Cx, sock: SocketId) -> Option<(Nanos, Nanos, u32)> {
+    let socket = cx.k.sockets.get(sock)?;
+    let own = socket.opts.keepalive?;
+    let sysctls = &cx.k.netns[socket.netns].sysctls;
+    let secs = |own: u32, setting: i64| match own {
+        0 => Nanos::from_secs(setting.max(0) as u64),
+        own => Nanos::from_secs(u64::from(own)),
+    };
+    let time = secs(own.idle, sysctls.get(&KEEPALIVE_TIME));
+    let intvl = secs(own.intvl, sysctls.get(&KEEPALIVE_INTVL));
+    Some((time, intvl, sysctls.get(&KEEPALIVE_PROBES) as u32))
+}
+
+/// Arms the keepalive timer (`inet_csk_reset_keepalive_timer`).
+fn reset_keepalive_timer(cx: &mut Cx, sock: SocketId, after: Nanos) {
+    let now = cx.now;
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let at = last_tick(now) + after;
+    tp.keepalive = Some((at, wheel_expiry(now, at)));
+}
+
+/// A connection begins whose silence is to be watched (`tcp_finish_connect`).
+pub fn tcp_set_keepalive(cx: &mut Cx, sock: SocketId) {
+    if let Some((time, ..)) = keepalive(cx, sock) {
+        reset_keepalive_timer(cx, sock, time);
+    }
+}
+
+/// Asks a silent peer whether it is there; gives up after too many questions without an answer (`tcp_keepalive_timer`).
+fn tcp_keepalive_timer(cx: &mut Cx, sock: SocketId) {
+    let now = cx.now;
+    let Some((time, intvl, probes)) = keepalive(cx, sock) else { return };
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    if matches!(tp.state, TcpState::Close | TcpState::SynSent | TcpState::TimeWait) {
+        return;
+    }
+    let elapsed = last_tick(now).since(last_tick(tp.rcv_tstamp));
+    let waits = tp.snd_una != tp.snd_nxt || tp.machine.as_ref().is_some_and(|machine| machine.unacked() > 0);
+    let after = match (waits, elapsed >= time) {
+        // Data under way asks too.
+        (true, _) => time,
+        (false, false) => time.since(elapsed),
+        (false, true) if tp.icsk.probes_out >= probes => return tcp_keepalive_fails(cx, sock),
+        (false, true) => {
+            tp.icsk.probes_out += 1;
+            tcp_xmit_probe_skb(cx, sock);
+            intvl
+        }
+    };
+    reset_keepalive_timer(cx, sock, after);
+}
+
+/// The peer is gone: it gets a RST in case it comes back, the program ETIMEDOUT.
+fn tcp_keepalive_fails(cx: &mut Cx, sock: SocketId) {
+    let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
+    let netns = socket.netns;
+    socket.error = Some(socket.tcp.as_ref().and_then(|tp| tp.soft_error).unwrap_or(Errno::ETIMEDOUT));
+    cx.k.netns[netns].ipv4.snmp.tcp_ext.TCPAbortOnTimeout += 1;
+    tcp_abort(cx, sock);
+}
+
+/// Sends an acknowledgement whose number the peer has received long ago, so that it answers (`tcp_xmit_probe_skb`).
+fn tcp_xmit_probe_skb(cx: &mut Cx, sock: SocketId) {
+    let Some(socket) = cx.k.sockets.get(sock) else { return };
+    let (netns, local) = (socket.netns, socket.local);
+    let (Some(remote), Some(tp)) = (socket.remote, socket.tcp.as_deref()) else { return };
+    let options = tcp_options_write(&TcpOptions {
+        timestamps: tp.ts_recent.map(|echo| (0, echo)),
+        ..TcpOptions::default()
+    });
+    let header = TcpHdr {
+        source: local.1.into(),
+        dest: remote.1.into(),
+        seq: tp.snd_una.wrapping_sub(1).into(),
+        ack_seq: tp.rcv_nxt.into(),
+        doff_res: ((size_of::<TcpHdr>() + options.len()) as u8 / 4) << 4,
+        flags: TCP_ACK,
+        window: tp.first_window.saturating_sub(tp.unread().min(usize::from(u16::MAX)) as u16).into(),
+        ..TcpHdr::default()
+    };
+    let segment = [header.as_bytes(), &options].concat();
+    cx.k.netns[netns].ipv4.snmp.tcp_ext.TCPKeepAlive += 1;
+    tcp_transmit_skb(cx, sock, &segment);
 }
 
 /// Repeats a SYN-ACK, and forgets the request after too many.

@@ -7,6 +7,8 @@ use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, Ipv4Hdr};
 use zerocopy::FromBytes;
 
 use super::nf_conntrack_ecache as ecache;
+use super::nf_conntrack_expect::{nf_ct_find_expectation, nf_ct_remove_expectations};
+use super::nf_conntrack_helper::{helper_of, nf_ct_try_assign_helper};
 use super::nf_conntrack_tuple::{IPPROTO_SCTP, IPPROTO_UDPLITE, nf_ct_get_tuple};
 use super::{
     nf_conntrack_proto_generic as generic, nf_conntrack_proto_icmp as icmp, nf_conntrack_proto_sctp as sctp,
@@ -16,10 +18,10 @@ use crate::door::Func;
 use crate::hook::Verdict;
 use crate::ids::SkbId;
 use crate::note::{ConnNote, ConntrackNote, Note};
-use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_NEW, IPCT_REPLY};
+use crate::tables::conntrack::event::{IPCT_DESTROY, IPCT_HELPER, IPCT_NEW, IPCT_RELATED, IPCT_REPLY};
 use crate::tables::conntrack::{
-    Conn, Conntrack, CtId, CtInfo, CtSysctl, Dir, IPS_ASSURED, IPS_DYING, IPS_FIXED_TIMEOUT, IPS_NAT_CLASH,
-    IPS_SEEN_REPLY, IPS_ZONE_MARK, NfCt, Proto, SctpState, TcpState, Tuple, nfct_time_stamp,
+    Conn, Conntrack, CtId, CtInfo, CtSysctl, Dir, IPS_ASSURED, IPS_DYING, IPS_EXPECTED, IPS_FIXED_TIMEOUT,
+    IPS_NAT_CLASH, IPS_SEEN_REPLY, IPS_ZONE_MARK, NfCt, Proto, SctpState, TcpState, Tuple, nfct_time_stamp,
 };
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::HookState;
@@ -238,15 +240,20 @@ fn resolve_normal_ct(
     let (id, info) = match nf_conntrack_find(cx, state.netns, zone, tuple) {
         Some((id, dir)) => {
             cx.k.conntrack.hold(id);
-            let replied = cx.k.conntrack.get(id).is_some_and(|conn| conn.has(IPS_SEEN_REPLY));
+            let status = cx.k.conntrack.get(id).map_or(0, |conn| conn.status);
+            let (replied, expected) = (status & IPS_SEEN_REPLY != 0, status & IPS_EXPECTED != 0);
             let info = match dir {
                 Dir::Reply => CtInfo::EstablishedReply,
                 Dir::Original if replied => CtInfo::Established,
+                Dir::Original if expected => CtInfo::Related,
                 Dir::Original => CtInfo::New,
             };
             (id, info)
         }
         None => match init_conntrack(cx, skb, state, template, zone, tuple) {
+            Ok(Some(id)) if cx.k.conntrack.get(id).is_some_and(|conn| conn.has(IPS_EXPECTED)) => {
+                (id, CtInfo::Related)
+            }
             Ok(Some(id)) => (id, CtInfo::New),
             Ok(None) => return Resolved::None,
             Err(Full) => return Resolved::Full,
@@ -273,23 +280,44 @@ fn init_conntrack(
     cx.call(Func::InitConntrack, skb);
     let Some(reply) = tuple.inverted() else { return Ok(None) };
     let mut conn = Conn::new(state.netns, *tuple, reply, zone);
-    let ctmask = template.and_then(|id| cx.k.conntrack.get(id)).map_or(0, |conn| conn.ctmask);
-    add_extensions(cx, &mut conn, ctmask);
-    nf_conntrack_alloc(cx, conn).map(Some)
+    let template = template.and_then(|id| cx.k.conntrack.get(id));
+    let masks = template
+        .map_or((0, 0), |template| (template.ctmask, template.ext.as_ref().map_or(0, |ext| ext.expmask)));
+    let helper = template.and_then(|template| template.help()).map(|help| help.helper);
+    let expmask = add_extensions(cx, &mut conn, masks);
+    let expect = nf_ct_find_expectation(cx, state.netns, zone, tuple);
+    match &expect {
+        Some(expect) => {
+            conn.status |= IPS_EXPECTED;
+            conn.ext_mut().master = Some(expect.master);
+            conn.mark = cx.k.conntrack.get(expect.master).map_or(0, |master| master.mark);
+        }
+        None => nf_ct_try_assign_helper(&mut conn, helper, expmask),
+    }
+    let id = nf_conntrack_alloc(cx, conn)?;
+    if let Some(expect) = expect {
+        cx.k.conntrack.hold(expect.master);
+        cx.k.conntrack.net_mut(state.netns).stats.expect_new += 1;
+        if expect.nat.is_some()
+            && let Some(ops) = helper_of(cx, expect.master)
+        {
+            (ops.expectfn)(cx, id, &expect);
+        }
+    }
+    Ok(Some(id))
 }
 
-/// Adds the extensions that the sysctls and the template ask for: accounting, timestamps, event cache.
-pub(super) fn add_extensions(cx: &Cx, conn: &mut Conn, ctmask: u16) {
+/// Adds the extensions that the sysctls and the template ask for: accounting, timestamps, event cache. `masks` are those
+/// of the template; returns the event mask of the connection's expectations.
+pub(super) fn add_extensions(cx: &Cx, conn: &mut Conn, masks: (u16, u16)) -> u16 {
     let net = cx.k.conntrack.net(conn.netns);
     conn.acct = net.is_on(CtSysctl::Acct).then(Default::default);
-    conn.tstamp = net.is_on(CtSysctl::Timestamp).then(Default::default);
-    conn.ctmask = match net.sysctl(CtSysctl::Events) {
-        0 => ctmask,
-        // Automatic (2): no events without listeners.
-        2 if net.listeners == 0 => 0,
-        _ if ctmask == 0 => u16::MAX,
-        _ => ctmask,
-    };
+    if net.is_on(CtSysctl::Timestamp) {
+        conn.ext_mut().tstamp = Some(Default::default());
+    }
+    let (ctmask, expmask) = ecache::nf_ct_ecache_masks(net, masks);
+    conn.ctmask = ctmask;
+    expmask
 }
 
 /// Allocates an entry with one reference (`__nf_conntrack_alloc`).
@@ -355,10 +383,13 @@ pub fn nf_ct_delete(cx: &mut Cx, id: CtId) -> bool {
         conn.status |= IPS_DYING;
         return true;
     }
-    if let Some(tstamp) = &mut conn.tstamp {
-        tstamp.1 = Some(now);
+    if let Some((_, stop)) = conn.ext.as_mut().and_then(|ext| ext.tstamp.as_mut()) {
+        *stop = Some(now);
     }
     ecache::report(cx, id, IPCT_DESTROY);
+    if cx.k.conntrack.get(id).is_some_and(|conn| conn.help().is_some()) {
+        nf_ct_remove_expectations(cx, id);
+    }
     cx.k.conntrack.remove(id)
 }
 
@@ -403,10 +434,13 @@ fn confirm(cx: &mut Cx, skb: SkbId, id: CtId, info: CtInfo) -> Result<(), Verdic
     let (now, tick) = (cx.now, nfct_time_stamp(cx.now));
     if let Some(conn) = cx.k.conntrack.get_mut(id) {
         conn.timeout = tick + conn.timeout;
-        if let Some(tstamp) = &mut conn.tstamp {
-            tstamp.0 = now;
+        if let Some((start, _)) = conn.ext.as_mut().and_then(|ext| ext.tstamp.as_mut()) {
+            *start = now;
         }
-        ecache::cache(conn, IPCT_NEW);
+        if conn.help().is_some() {
+            ecache::cache(conn, IPCT_HELPER);
+        }
+        ecache::cache(conn, if conn.master().is_some() { IPCT_RELATED } else { IPCT_NEW });
     }
     cx.k.conntrack.insert(id);
     super::nf_conntrack_gc::schedule(cx);

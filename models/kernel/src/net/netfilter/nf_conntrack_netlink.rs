@@ -8,6 +8,7 @@ use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::IPPROTO_TCP;
 
 use super::nf_conntrack_core::{add_extensions, nf_conntrack_alloc, nf_conntrack_find, nf_ct_delete};
+use super::nf_conntrack_expect::nf_ct_unlink_expect;
 use super::nf_conntrack_tuple::IPPROTO_SCTP;
 use super::nf_nat_core::{Manip, NatRange, nf_nat_setup, null_binding};
 use super::{nf_conntrack_ecache as ecache, nf_conntrack_gc};
@@ -15,12 +16,12 @@ use crate::Cx;
 use crate::ids::NetnsId;
 use crate::netlink::Errno;
 use crate::tables::conntrack::event::{
-    IPCT_ASSURED, IPCT_DESTROY, IPCT_MARK, IPCT_NEW, IPCT_PROTOINFO, IPCT_REPLY,
+    IPCT_ASSURED, IPCT_DESTROY, IPCT_MARK, IPCT_NEW, IPCT_PROTOINFO, IPCT_REPLY, Message,
 };
 use crate::tables::conntrack::table::Listener;
 use crate::tables::conntrack::{
-    Conn, CtEvent, CtId, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, SctpState, TcpState, Tuple,
-    nfct_time_stamp,
+    Conn, Conntrack, CtEvent, CtId, Expect, IPS_ASSURED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY, Proto, SctpState,
+    TcpState, Tuple, nfct_time_stamp,
 };
 use crate::tables::jiffies::HZ;
 
@@ -146,12 +147,12 @@ pub fn ctnetlink_create_conntrack(
         IPPROTO_SCTP => conn.proto = Proto::Sctp(Box::default()),
         _ => {}
     }
-    add_extensions(cx, &mut conn, 0);
+    add_extensions(cx, &mut conn, (0, 0));
     apply(&mut conn, cx.now, change)?;
     let (now, tick) = (cx.now, nfct_time_stamp(cx.now));
     conn.timeout = tick + conn.timeout;
-    if let Some(tstamp) = &mut conn.tstamp {
-        tstamp.0 = now;
+    if let Some((start, _)) = conn.ext.as_mut().and_then(|ext| ext.tstamp.as_mut()) {
+        *start = now;
     }
     let id = nf_conntrack_alloc(cx, conn).map_err(|_| Errno::ENOMEM)?;
     if nat.iter().any(Option::is_some) {
@@ -178,18 +179,18 @@ pub fn ctnetlink_zero(cx: &mut Cx, id: CtId) {
     }
 }
 
-/// Subscribes a program to a namespace's events: kinds as [`crate::tables::conntrack::EventKind::bit`]s. Returns the
-/// listener's number.
-pub fn ctnetlink_listen(cx: &mut Cx, netns: NetnsId, kinds: u8) -> u32 {
+/// Subscribes a program to a namespace's events, of connections or of expectations: kinds as
+/// [`crate::tables::conntrack::EventKind::bit`]s. Returns the listener's number.
+pub fn ctnetlink_listen(cx: &mut Cx, netns: NetnsId, kinds: u8, expectations: bool) -> u32 {
     let table = &mut cx.k.conntrack;
     let number = table.listeners.last_key_value().map_or(0, |last| last.0 + 1);
-    table.listeners.insert(number, Listener { netns, kinds, queue: VecDeque::new() });
+    table.listeners.insert(number, Listener { netns, kinds, expectations, queue: VecDeque::new() });
     table.net_mut(netns).listeners += 1;
     number
 }
 
 /// Takes a listener's next event.
-pub fn ctnetlink_next_event(cx: &mut Cx, listener: u32) -> Option<CtEvent> {
+pub fn ctnetlink_next_event(cx: &mut Cx, listener: u32) -> Option<Message> {
     cx.k.conntrack.listeners.get_mut(&listener)?.queue.pop_front()
 }
 
@@ -205,4 +206,32 @@ pub fn ctnetlink_unlisten(cx: &mut Cx, listener: u32) {
 pub fn event_timeout(event: &CtEvent) -> Option<u64> {
     let left = event.conn.expires_secs(event.at);
     (event.events & IPCT_DESTROY == 0 || left > 0).then_some(left)
+}
+
+/// An expectation of a namespace, with its master's original tuple and helper.
+#[derive(Clone, Debug)]
+pub struct ExpectEntry {
+    /// The expectation.
+    pub expect: Expect,
+    /// Original tuple of the connection that announced it.
+    pub master: Tuple,
+    /// Name of that connection's helper.
+    pub helper: &'static str,
+}
+
+/// All expectations of a namespace, oldest first (`ctnetlink_exp_dump_table`).
+pub fn ctnetlink_exp_dump_table(table: &Conntrack, netns: NetnsId) -> Vec<ExpectEntry> {
+    let entry = |expect: &Expect| {
+        let master = table.get(expect.master)?;
+        let (master, helper) = (master.tuples[0], master.help()?.helper.name);
+        Some(ExpectEntry { expect: expect.clone(), master, helper })
+    };
+    table.expectations.iter().filter(|expect| expect.netns == netns).filter_map(entry).collect()
+}
+
+/// Deletes all expectations of a namespace (`ctnetlink_del_expect`).
+pub fn ctnetlink_exp_flush(cx: &mut Cx, netns: NetnsId) {
+    for entry in ctnetlink_exp_dump_table(&cx.k.conntrack, netns) {
+        nf_ct_unlink_expect(cx, entry.expect.number);
+    }
 }

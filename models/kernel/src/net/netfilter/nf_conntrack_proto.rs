@@ -7,13 +7,17 @@ use glassnet_wire::ipv4::Ipv4Hdr;
 use zerocopy::FromBytes;
 
 use super::nf_conntrack_core::{nf_conntrack_confirm, nf_conntrack_in};
+use super::nf_conntrack_helper::helper_of;
+use super::nf_conntrack_seqadj::nf_ct_seq_adjust;
 use crate::Cx;
 use crate::Kernel;
 use crate::door::Func;
 use crate::hook::{HookFn, HookOps, Verdict};
 use crate::ids::{NetnsId, SkbId};
+use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::netfilter::nf_defrag_ipv4::{DEFRAG, ipv4_conntrack_defrag};
-use crate::tables::conntrack::CtSysctl;
+use crate::tables::conntrack::{CtId, CtInfo, CtSysctl, IPS_HELPER, IPS_SEQ_ADJUST, NfCt};
+use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::{
     Hook, HookState, PRI_CONNTRACK, PRI_CONNTRACK_CONFIRM, PRI_CONNTRACK_DEFRAG, Pf,
 };
@@ -67,7 +71,7 @@ pub fn ipv4_conntrack_in(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> 
 /// LOCAL_OUT: tracks the packet, unless it is a fragment that a program sends as such.
 pub fn ipv4_conntrack_local(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.within(Func::Ipv4ConntrackLocal, skb, |cx| {
-        if super::super::ipv4::ip_input::ip_hdr(cx, skb).is_some_and(Ipv4Hdr::is_fragment) {
+        if ip_hdr(cx, skb).is_some_and(Ipv4Hdr::is_fragment) {
             return Verdict::Accept;
         }
         nf_conntrack_in(cx, skb, *state)
@@ -75,8 +79,41 @@ pub fn ipv4_conntrack_local(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) 
 }
 
 /// Last hook: confirms a new connection.
-pub fn ipv4_confirm(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
-    cx.within(Func::Ipv4Confirm, skb, |cx| nf_conntrack_confirm(cx, skb))
+pub fn ipv4_confirm(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
+    cx.within(Func::Ipv4Confirm, skb, |cx| {
+        if let NfCt::Conn(id, info) = cx.skbs[skb].nfct
+            && info != CtInfo::RelatedReply
+            && cx.k.conntrack.get(id).is_some_and(|conn| conn.has(IPS_HELPER | IPS_SEQ_ADJUST))
+        {
+            match nf_confirm(cx, skb, state, (id, info)) {
+                Verdict::Accept => {}
+                other => return other,
+            }
+        }
+        nf_conntrack_confirm(cx, skb)
+    })
+}
+
+/// A packet of a connection with a helper: the helper reads it, then its sequence numbers are moved (first part of
+/// `nf_confirm`).
+#[cold]
+fn nf_confirm(cx: &mut Cx, skb: SkbId, state: &HookState, (id, info): (CtId, CtInfo)) -> Verdict {
+    cx.k.watch.depends_on_more();
+    let Some(iph) = ip_hdr(cx, skb).copied() else { return Verdict::Accept };
+    if let Some(ops) = helper_of(cx, id) {
+        match (ops.help)(cx, skb, iph.header_len(), id, info) {
+            Verdict::Accept => {}
+            other => return other,
+        }
+    }
+    let came_by_lo = state.input.is_some_and(|dev| cx.k.devs[dev].is_loopback());
+    let adjusts = cx.k.conntrack.get(id).is_some_and(|conn| conn.has(IPS_SEQ_ADJUST)) && !came_by_lo;
+    let at = cx.skbs[skb].network_header + iph.header_len() as u32;
+    if adjusts && !nf_ct_seq_adjust(cx, skb, at, id, info) {
+        cx.k.conntrack.net_mut(state.netns).stats.drop += 1;
+        return Verdict::Drop(DropReason::NetfilterDrop);
+    }
+    Verdict::Accept
 }
 
 /// Checksums of received packets are verified (`nf_conntrack_checksum`), not those of local ones.

@@ -14,6 +14,7 @@ use super::nf_conntrack_core::{
 };
 use super::nf_conntrack_ecache as ecache;
 use super::nf_conntrack_proto::{checksum_wanted, transport_checksum};
+use super::nf_conntrack_seqadj::nf_ct_seq_offset;
 use super::nf_conntrack_tcp_window::{self as window, Fit, Segment, before};
 use crate::Cx;
 use crate::door::Func;
@@ -141,17 +142,20 @@ pub(super) fn nf_conntrack_tcp_packet(cx: &mut Cx, packet: Packet) -> Handled {
         return Handled::Invalid;
     }
     let (assured, replied) = (conn.has(IPS_ASSURED), conn.has(IPS_SEEN_REPLY));
+    let acked_offset = nf_ct_seq_offset(conn, dir.other(), segment.ack.wrapping_sub(1));
     let Proto::Tcp(track) = &mut conn.proto else { return Handled::Invalid };
     let (old, new) = match step(track, net, &segment, (kind, dir), (assured, replied)) {
         Step::Trust(old, new) => (old, new),
-        Step::Check(old, new) => match window::tcp_in_window(track, net, dir, kind == Kind::Ack, &segment) {
-            Fit::In => (old, new),
-            Fit::Ignore => return Handled::Accept,
-            Fit::Out => {
-                shorten_after_invalid(conn, net, cx.now, (kind, dir));
-                return Handled::Invalid;
+        Step::Check(old, new) => {
+            match window::tcp_in_window(track, net, dir, kind == Kind::Ack, &segment, acked_offset) {
+                Fit::In => (old, new),
+                Fit::Ignore => return Handled::Accept,
+                Fit::Out => {
+                    shorten_after_invalid(conn, net, cx.now, (kind, dir));
+                    return Handled::Invalid;
+                }
             }
-        },
+        }
         Step::Accept => return Handled::Accept,
         Step::Invalid => return Handled::Invalid,
         Step::Reopen => {

@@ -81,7 +81,16 @@ pub static OTHER_SYSCTLS: SysctlTable = SysctlTable::new(
         )
         .range(0, u32::MAX as i64)
         .shown(Shown::WrittenInInit),
-        fixed!("nf_conntrack_expect_max", 4096).range(0, u32::MAX as i64).shown(Shown::WrittenInInit),
+        Sysctl::new(
+            "nf_conntrack_expect_max",
+            |k, _, _| i64::from(k.conntrack.expect_max),
+            |cx, _, _, value| {
+                cx.k.conntrack.expect_max = value as u32;
+                Ok(())
+            },
+        )
+        .range(0, u32::MAX as i64)
+        .shown(Shown::WrittenInInit),
         fixed!("nf_conntrack_frag6_high_thresh", 4_194_304),
         fixed!("nf_conntrack_frag6_low_thresh", 3_145_728),
         fixed!("nf_conntrack_frag6_timeout", 60),

@@ -149,13 +149,14 @@ struct Numbers {
 }
 
 /// Checks a segment against the windows of both sides and updates them (`tcp_in_window`). `plain_ack`: the segment was
-/// classified as ACK.
+/// classified as ACK. `acked_offset`: by how many bytes NAT moved what it acknowledges.
 pub(super) fn tcp_in_window(
     track: &mut TcpTrack,
     net: &CtNet,
     dir: Dir,
     plain_ack: bool,
     segment: &Segment,
+    acked_offset: i32,
 ) -> Fit {
     let state = track.state;
     let [original, reply] = &mut track.seen;
@@ -173,6 +174,8 @@ pub(super) fn tcp_in_window(
     if receiver.flags & TCP_FLAG_SACK_PERM != 0 {
         n.sack = tcp_sack(segment, segment.ack);
     }
+    n.ack = n.ack.wrapping_sub_signed(acked_offset);
+    n.sack = n.sack.wrapping_sub_signed(acked_offset);
     if let Some(fit) = begin(state, sender, receiver, dir, segment, &n) {
         return fit;
     }

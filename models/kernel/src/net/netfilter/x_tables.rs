@@ -198,16 +198,28 @@ fn check_some(table: &XtTable, variant: Variant, chain: usize, rules: Range<usiz
 }
 
 /// Checks that what the rules name is there.
-fn check_named<'r>(cx: &Cx, netns: NetnsId, rules: impl Iterator<Item = &'r Rule>) -> Result<(), Refused> {
-    rules.flat_map(|rule| &rule.matches).try_for_each(|with| with.check_named(cx, netns))
+fn check_named<'r>(
+    cx: &Cx,
+    netns: NetnsId,
+    mut rules: impl Iterator<Item = &'r Rule>,
+) -> Result<(), Refused> {
+    rules.try_for_each(|rule| {
+        rule.matches.iter().try_for_each(|with| with.check_named(cx, netns))?;
+        rule.target().map_or(Ok(()), |target| target.check_named(cx, rule))
+    })
 }
 
-/// Initializes the state of the matches of new rules.
+/// Initializes the state of the extensions of new rules.
 ///
 /// Not modelled: when several new rules of `nf_tables` share a list or table with different settings, the first of the
 /// command's text decides on these; here it is the first of the table.
 fn init_rules<'r>(cx: &mut Cx, netns: NetnsId, variant: Variant, rules: impl Iterator<Item = &'r mut Rule>) {
-    rules.flat_map(|rule| &mut rule.matches).for_each(|with| with.init(cx, netns, variant));
+    for rule in rules {
+        rule.matches.iter_mut().for_each(|with| with.init(cx, netns, variant));
+        if let Action::Target(target) = &mut rule.action {
+            target.init(cx, netns);
+        }
+    }
 }
 
 /// Releases the state of the matches of deleted rules.

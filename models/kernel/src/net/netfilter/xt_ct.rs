@@ -2,11 +2,16 @@
 //!
 //! Kernel: net/netfilter/xt_CT.c
 
+use super::nf_conntrack_ecache::nf_ct_ecache_masks;
+use super::nf_conntrack_helper::nf_conntrack_helper_find;
 use crate::Cx;
-use crate::extension::{Limits, Par, TargetVerdict, XtTarget};
+use crate::extension::{Kept, Limits, Par, Refused, TargetVerdict, XtTarget};
+use crate::ids::NetnsId;
 use crate::module::Module;
+use crate::netlink::Errno;
+use crate::tables::conntrack::extend::Help;
 use crate::tables::conntrack::{Conn, IPS_ZONE_MARK, NfCt, Tuple};
-use crate::tables::xt::{TableName, Variant};
+use crate::tables::xt::{Rule, TableName, Variant};
 
 /// Zone of `CT`, and the directions that it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +29,18 @@ pub struct CtZone {
 pub struct Ct {
     /// `--notrack`.
     pub notrack: bool,
-    /// `--helper`.
-    pub helper: Option<String>,
+    /// `--helper`; empty: none.
+    pub helper: String,
     /// `--ctevents`: `IPCT_*` bits.
     pub ctevents: u16,
-    /// `--expevents`: `IPEXP_*` bits, without effect as there are no expectations.
+    /// `--expevents`: `IPEXP_*` bits.
     pub expevents: u16,
     /// `--zone`, or the mark.
     pub zone: Option<CtZone>,
     /// `--timeout`.
     pub timeout: Option<String>,
+    /// Event masks of the template: none if nobody listened when the rule came into force.
+    pub masks: Kept<(u16, u16)>,
 }
 
 impl XtTarget for Ct {
@@ -45,6 +52,26 @@ impl XtTarget for Ct {
 
     fn limits(_: Variant) -> Limits {
         Limits::table(TableName::Raw)
+    }
+
+    fn check_named(&self, cx: &Cx, rule: &Rule) -> Result<(), Refused> {
+        if self.notrack || self.helper.is_empty() {
+            return Ok(());
+        }
+        let log = match rule.ip.proto {
+            (0, _) | (_, true) => "You must specify a L4 protocol and not use inversions on it".to_owned(),
+            (proto, false) if nf_conntrack_helper_find(cx, &self.helper, proto).is_some() => return Ok(()),
+            _ => format!("No such helper \"{}\"", self.helper),
+        };
+        Err(Refused { errno: Errno::ENOENT, log: Some(format!("xt_CT: {log}")) })
+    }
+
+    fn init(&mut self, cx: &mut Cx, netns: NetnsId) {
+        let asked = (self.ctevents, self.expevents);
+        self.masks.0 = match asked {
+            (0, 0) => asked,
+            _ => nf_ct_ecache_masks(cx.k.conntrack.net(netns), asked),
+        };
     }
 
     fn needs_conntrack(&self) -> bool {
@@ -97,11 +124,18 @@ pub fn xt_ct_target(cx: &mut Cx, par: &mut Par, ct: &Ct) -> TargetVerdict {
         return TargetVerdict::Continue;
     }
     let mut template = Conn::new(par.state.netns, Tuple::default(), Tuple::default(), [0, 0]);
-    template.ctmask = ct.ctevents;
     if let Some(zone) = ct.zone {
         let side = |wanted: bool| if wanted { zone.id.unwrap_or(u16::MAX) } else { 0 };
         template.zone = [side(zone.original), side(zone.reply)];
         template.status |= if zone.id.is_none() { IPS_ZONE_MARK } else { 0 };
+    }
+    let (ctmask, expmask) = ct.masks.0;
+    template.ctmask = ctmask;
+    if expmask != 0 {
+        template.ext_mut().expmask = expmask;
+    }
+    if let Some(ops) = nf_conntrack_helper_find(cx, &ct.helper, par.iph.protocol) {
+        template.ext_mut().help = Some(Help::new(ops.helper));
     }
     let id = cx.k.conntrack.alloc_template(template);
     cx.nf_ct_set(par.skb, NfCt::Template(id));

@@ -18,10 +18,8 @@ pub struct Helper {
 impl XtMatch for Helper {
     const NAME: &'static str = "helper";
 
-    /// The packet's connection was expected by a helper of another one. Not modelled: helpers, which only `CT --helper` gives to
-    /// a connection since Linux 6.0, so that none expects another.
-    fn matches(&mut self, _: &mut Cx, _: &mut Par) -> bool {
-        self.invert
+    fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
+        helper_mt(cx, par, self)
     }
 
     fn needs_conntrack(&self) -> bool {
@@ -35,3 +33,13 @@ impl XtMatch for Helper {
 
 /// The module.
 pub static MODULES: &[Module] = &[Module { matches: &[Helper::NAME], ..Module::named("xt_helper") }];
+
+/// The helper of another connection expected the packet's connection. The name may go on behind that of the helper.
+pub fn helper_mt(cx: &mut Cx, par: &mut Par, with: &Helper) -> bool {
+    let conn = |id| cx.k.conntrack.get(id);
+    let master = cx.nf_ct_get(par.skb).and_then(|(id, _)| conn(id)?.master()).and_then(conn);
+    let expected = master
+        .and_then(|master| master.help())
+        .is_some_and(|help| with.name.is_empty() || with.name.starts_with(help.helper.name));
+    expected != with.invert
+}

@@ -192,7 +192,7 @@ fn replace_mss(cx: &mut Cx, par: &Par, at: usize, (old, new): (u16, u16)) {
 /// Inserts the option before the others and updates lengths and checksums.
 fn add_mss(cx: &mut Cx, par: &mut Par, mss: u16) -> Option<()> {
     let [high, low] = mss.to_be_bytes();
-    cx.skbs.insert_bytes(par.skb, par.thoff + TCP_HLEN as u32, &[MSS.0, MSS.1 as u8, high, low]);
+    cx.skbs.splice(par.skb, par.thoff + TCP_HLEN as u32, 0, &[MSS.0, MSS.1 as u8, high, low]);
     let at = cx.skbs[par.skb].network_header;
     let iph = cx.skbs.header_mut::<Ipv4Hdr>(par.skb, at)?;
     let (old, new) = (iph.tot_len.get(), iph.tot_len.get().wrapping_add(MSS.1 as u16));

@@ -4,7 +4,7 @@
 
 use glassnet_sim::Nanos;
 
-use super::Conn;
+use super::{Conn, Expect, Tuple};
 
 /// `IPCT_NEW`.
 pub const IPCT_NEW: u16 = 1;
@@ -18,8 +18,15 @@ pub const IPCT_REPLY: u16 = 1 << 3;
 pub const IPCT_ASSURED: u16 = 1 << 4;
 /// `IPCT_PROTOINFO`: the protocol state changed.
 pub const IPCT_PROTOINFO: u16 = 1 << 5;
+/// `IPCT_HELPER`: a helper was set.
+pub const IPCT_HELPER: u16 = 1 << 6;
 /// `IPCT_MARK`.
 pub const IPCT_MARK: u16 = 1 << 7;
+
+/// `IPEXP_NEW`: a connection is expected.
+pub const IPEXP_NEW: u16 = 1;
+/// `IPEXP_DESTROY`: it is expected no more.
+pub const IPEXP_DESTROY: u16 = 1 << 1;
 
 /// Netlink message type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,4 +70,28 @@ pub struct CtEvent {
     pub portid: Option<u32>,
     /// Snapshot of the connection at that time.
     pub conn: Conn,
+}
+
+/// An event message about an expectation.
+#[derive(Clone, Debug)]
+pub struct ExpectEvent {
+    /// Message type.
+    pub kind: EventKind,
+    /// Time of the event.
+    pub at: Nanos,
+    /// The expectation.
+    pub expect: Expect,
+    /// Original tuple of the connection that announced it.
+    pub master: Tuple,
+    /// Name of that connection's helper.
+    pub helper: &'static str,
+}
+
+/// A message for a listener.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// About a connection.
+    Conn(CtEvent),
+    /// About an expectation.
+    Expect(ExpectEvent),
 }

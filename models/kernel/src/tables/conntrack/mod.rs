@@ -10,9 +10,13 @@
 //! | [`net`] | [`CtNet`], settings and counters of a namespace |
 //! | [`sysctl`] | the sysctls |
 //! | [`event`] | events for listeners |
+//! | [`expect`] | expected connections |
+//! | [`extend`] | what few connections have: a helper, moved sequence numbers |
 //! | [`nat`] | connections by original source |
 
 pub mod event;
+pub mod expect;
+pub mod extend;
 mod index;
 pub mod nat;
 pub mod net;
@@ -28,6 +32,8 @@ use glassnet_wire::ipv4::IPPROTO_ICMP;
 use super::jiffies::JIFFY;
 use crate::ids::NetnsId;
 pub use event::{CtEvent, EventKind};
+pub use expect::Expect;
+use extend::{CtExt, Help};
 pub use net::{CtNet, CtStats};
 pub use proto::{Proto, SctpState, SctpTrack, TcpSeen, TcpState, TcpTrack};
 pub use sysctl::CtSysctl;
@@ -104,7 +110,7 @@ pub struct CtId(pub u32);
 pub enum CtInfo {
     /// `IP_CT_ESTABLISHED`.
     Established,
-    /// `IP_CT_RELATED`: an ICMP error about the connection.
+    /// `IP_CT_RELATED`: an ICMP error about the connection, or the first packets of one that a helper expected.
     Related,
     /// `IP_CT_NEW`.
     New,
@@ -140,6 +146,8 @@ pub enum NfCt {
     Template(CtId),
 }
 
+/// `IPS_EXPECTED`: a helper expected it.
+pub const IPS_EXPECTED: u16 = 1;
 /// `IPS_SEEN_REPLY`: packets were seen in both directions.
 pub const IPS_SEEN_REPLY: u16 = 1 << 1;
 /// `IPS_ASSURED`: exempt from early drop.
@@ -150,6 +158,8 @@ pub const IPS_CONFIRMED: u16 = 1 << 3;
 pub const IPS_SRC_NAT: u16 = 1 << 4;
 /// `IPS_DST_NAT`: DNAT applies.
 pub const IPS_DST_NAT: u16 = 1 << 5;
+/// `IPS_SEQ_ADJUST`: sequence numbers are adjusted.
+pub const IPS_SEQ_ADJUST: u16 = 1 << 6;
 /// `IPS_SRC_NAT_DONE`: SNAT was set up.
 pub const IPS_SRC_NAT_DONE: u16 = 1 << 7;
 /// `IPS_DST_NAT_DONE`: DNAT was set up.
@@ -164,6 +174,8 @@ pub const IPS_TEMPLATE: u16 = 1 << 11;
 pub const IPS_ZONE_MARK: u16 = 1 << 15;
 /// `IPS_NAT_CLASH`: the original tuple clashes with another entry's; only the reply tuple is hashed.
 pub const IPS_NAT_CLASH: u16 = 1 << 12;
+/// `IPS_HELPER`: a rule chose its helper.
+pub const IPS_HELPER: u16 = 1 << 13;
 /// `IPS_NAT_DONE_MASK`.
 pub const IPS_NAT_DONE_MASK: u16 = IPS_SRC_NAT_DONE | IPS_DST_NAT_DONE;
 /// `IPS_NAT_MASK`.
@@ -221,8 +233,8 @@ pub struct Conn {
     pub proto: Proto,
     /// Accounting by direction, if `nf_conntrack_acct` was on at creation.
     pub acct: Option<Box<[CtCounter; 2]>>,
-    /// Confirmation and deletion time, if `nf_conntrack_timestamp` was on at creation.
-    pub tstamp: Option<Box<(Nanos, Option<Nanos>)>>,
+    /// What few connections have.
+    pub ext: Option<Box<CtExt>>,
     /// Sequence number, in the order of creation.
     pub seq: u64,
     /// Cached hook verdicts.
@@ -247,7 +259,7 @@ impl Conn {
             counted: false,
             proto: Proto::None,
             acct: None,
-            tstamp: None,
+            ext: None,
             seq: 0,
             remembered: Remembered::default(),
             masq_index: 0,
@@ -264,6 +276,31 @@ impl Conn {
             counter.packets += 1;
             counter.bytes += len as u64;
         }
+    }
+
+    /// What few connections have, made if it has nothing of it yet (`nf_ct_ext_add`).
+    pub fn ext_mut(&mut self) -> &mut CtExt {
+        self.ext.get_or_insert_default()
+    }
+
+    /// Confirmation and deletion time.
+    pub fn tstamp(&self) -> Option<(Nanos, Option<Nanos>)> {
+        self.ext.as_ref()?.tstamp
+    }
+
+    /// Its helper (`nfct_help`).
+    pub fn help(&self) -> Option<&Help> {
+        self.ext.as_ref()?.help.as_ref()
+    }
+
+    /// The connection whose helper expected it.
+    pub fn master(&self) -> Option<CtId> {
+        self.ext.as_ref()?.master
+    }
+
+    /// Reference count: the table, packets, and connections that it expected.
+    pub fn uses(&self) -> u32 {
+        self.refs
     }
 
     /// The tuple of a direction.

@@ -24,6 +24,12 @@ pub struct CtStats {
     pub early_drop: u32,
     /// `error`: malformed ICMP errors.
     pub error: u32,
+    /// `expect_new`: connections that were expected.
+    pub expect_new: u32,
+    /// `expect_create`: expectations made.
+    pub expect_create: u32,
+    /// `expect_delete`: expectations deleted.
+    pub expect_delete: u32,
     /// `search_restart`: look-ups that were restarted.
     pub search_restart: u32,
     /// `chaintoolong`: insertions refused because the hash chain was too long.

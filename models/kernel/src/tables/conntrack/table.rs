@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::event::CtEvent;
+use super::event::Message;
+use super::expect::Expectations;
 use super::index::{Index, tag_of};
 use super::nat::BySource;
-use super::{Conn, CtId, CtNet, Dir, IPS_CONFIRMED, IPS_DYING, IPS_NAT_CLASH, Tuple};
+use super::{Conn, CtId, CtNet, Dir, EventKind, IPS_CONFIRMED, IPS_DYING, IPS_NAT_CLASH, Tuple};
 use crate::ids::NetnsId;
 
 /// How many buckets of the kernel's table early drop searches (`NF_CT_EVICTION_RANGE`).
@@ -23,8 +24,17 @@ pub struct Listener {
     pub netns: NetnsId,
     /// Subscribed message types ([`super::EventKind::bit`]).
     pub kinds: u8,
+    /// It is told of expectations, not of connections.
+    pub expectations: bool,
     /// Unread messages.
-    pub queue: std::collections::VecDeque<CtEvent>,
+    pub queue: std::collections::VecDeque<Message>,
+}
+
+impl Listener {
+    /// It subscribed to messages of this type in a namespace, about connections or `about_expectations`.
+    pub fn hears(&self, netns: NetnsId, kind: EventKind, about_expectations: bool) -> bool {
+        self.netns == netns && self.kinds & kind.bit() != 0 && self.expectations == about_expectations
+    }
 }
 
 /// All connections of a machine, confirmed or not.
@@ -50,6 +60,10 @@ pub struct Conntrack {
     pub gc_early_drop: bool,
     /// The garbage collector's timer is armed.
     pub gc_scheduled: bool,
+    /// Connections that helpers expect.
+    pub expectations: Expectations,
+    /// `nf_conntrack_expect_max`: maximum expectations of each namespace.
+    pub expect_max: u32,
     /// Connections by original source, for NAT.
     pub by_source: BySource,
 }
@@ -68,6 +82,8 @@ impl Default for Conntrack {
             on_behalf_of: None,
             gc_early_drop: false,
             gc_scheduled: false,
+            expectations: Expectations::default(),
+            expect_max: 4096,
             by_source: BySource::default(),
         }
     }
@@ -177,7 +193,10 @@ impl Conntrack {
         if conn.has(super::IPS_SRC_NAT_DONE) {
             self.by_source.remove(id, conn);
         }
-        let (netns, template) = (conn.netns, conn.has(super::IPS_TEMPLATE));
+        let (netns, template, master) = (conn.netns, conn.has(super::IPS_TEMPLATE), conn.master());
+        if let Some(master) = master {
+            self.put(master);
+        }
         if !template {
             self.net_mut(netns).count -= 1;
         }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::net::netfilter::xt_conntrack::{
     CT_DNAT, CT_ESTABLISHED, CT_INVALID, CT_NEW, CT_RELATED, CT_SNAT, CT_UNTRACKED, Conntrack,
 };
-use glassnet_kernel::tables::conntrack::{IPS_ASSURED, IPS_CONFIRMED, IPS_SEEN_REPLY};
+use glassnet_kernel::tables::conntrack::{IPS_ASSURED, IPS_CONFIRMED, IPS_EXPECTED, IPS_SEEN_REPLY};
 use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::xt::Match;
 use glassnet_kernel::tables::xt::Ports;
@@ -47,10 +47,8 @@ pub const STATES: [(&str, u16); 7] = [
     ("DNAT", CT_DNAT),
 ];
 
-/// `IPS_EXPECTED`.
-const EXPECTED: u16 = 1;
 const STATUSES: [(&str, u16); 4] = [
-    ("EXPECTED", EXPECTED),
+    ("EXPECTED", IPS_EXPECTED),
     ("SEEN_REPLY", IPS_SEEN_REPLY),
     ("ASSURED", IPS_ASSURED),
     ("CONFIRMED", IPS_CONFIRMED),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_ct::{Ct, CtZone, Notrack};
 use glassnet_kernel::tables::xt::Target;
 
-use super::words::parameter;
+use super::words::{parameter, truncated};
 use super::{Context, Draw, DrawnTarget, Given, Opt, Place, Style, TargetExt, XtError, x6};
 
 /// `CT`.
@@ -44,6 +44,7 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
     for option in given {
         match option.name {
             "notrack" => ct.notrack = true,
+            "helper" => ct.helper = helper(option.value())?,
             "ctevents" => ct.ctevents = events(option.value(), &CT_EVENTS)?,
             "expevents" => ct.expevents = events(option.value(), &EXP_EVENTS)?,
             "zone" | "zone-orig" | "zone-reply" => {
@@ -60,6 +61,32 @@ fn parse(given: &[Given], _: &Context) -> Result<Target, XtError> {
     // Zone 0 is the default, so it is dropped.
     ct.zone = zone.filter(|id| *id != Some(0)).map(|id| CtZone { id, original, reply });
     Ok(Target::new(ct))
+}
+
+/// Helpers of Linux 6.1 that are not modelled, and those of other ports, which `modprobe` gives a helper.
+const NOT_MODELLED: [&str; 13] = [
+    "amanda",
+    "H.245",
+    "irc",
+    "netbios-ns",
+    "pptp",
+    "Q.931",
+    "RAS",
+    "sane",
+    "sip",
+    "snmp",
+    "snmp_trap",
+    "tftp",
+    "h323",
+];
+/// Longest name, bytes; the rest is cut off.
+const HELPER_LEN: usize = 15;
+
+fn helper(name: &str) -> Result<String, XtError> {
+    if NOT_MODELLED.contains(&name) {
+        return Err(XtError::NotModelled(format!("CT --helper {name}")));
+    }
+    Ok(truncated(name, HELPER_LEN))
 }
 
 fn zone_id(text: &str) -> Result<Option<u16>, XtError> {
@@ -96,6 +123,9 @@ fn show(target: &Target, style: Style, out: &mut String) {
     }
     if ct.notrack {
         let _ = write!(out, " {dashes}notrack");
+    }
+    if !ct.helper.is_empty() {
+        let _ = write!(out, " {dashes}helper {}", ct.helper);
     }
     if ct.ctevents != 0 {
         let _ = write!(out, " {dashes}ctevents ");
@@ -180,7 +210,7 @@ mod tests {
         let all = "new,related,destroy,reply,assured,protoinfo,helper,mark,natseqinfo,secmark";
         let all_saved = format!(" --ctevents {all}");
         type Options<'a> = &'a [(&'static str, &'a str)];
-        let cases: [(Options, &str, &str); 10] = [
+        let cases: [(Options, &str, &str); 12] = [
             (&[], "", " CT"),
             (&[("notrack", "")], " --notrack", " CT notrack"),
             (&[("zone", "5")], " --zone 5", " CT zone 5"),
@@ -195,6 +225,12 @@ mod tests {
                 " CT notrack ctevents new",
             ),
             (&[("expevents", "new")], " --expevents new", " CT expevents new"),
+            (
+                &[("zone", "4"), ("expevents", "new"), ("helper", "ftp")],
+                " --helper ftp --expevents new --zone 4",
+                " CT helper ftp expevents new zone 4",
+            ),
+            (&[("notrack", ""), ("helper", "ftp")], " --notrack --helper ftp", " CT notrack helper ftp"),
         ];
         for (given, save, list) in cases {
             assert_eq!(read(given).unwrap(), (save.to_owned(), list.to_owned()));
@@ -217,6 +253,6 @@ mod tests {
         assert_eq!(text(&[("zone-reply", "foo")]), "Cannot parse foo as a zone ID");
         assert_eq!(text(&[("ctevents", "label")]), "Unknown event type \"label\"");
         assert_eq!(text(&[("ctevents", "new,,destroy")]), "Unknown event type \"\"");
-        assert_eq!(text(&[("helper", "ftp")]), "not modelled yet: CT --helper");
+        assert_eq!(text(&[("helper", "tftp")]), "CT --helper tftp");
     }
 }

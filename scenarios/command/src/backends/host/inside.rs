@@ -9,6 +9,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use super::probe::is_module_there;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
@@ -194,9 +195,15 @@ fn wrapped_ip(args: &[OsString]) -> io::Result<u8> {
 }
 
 /// Modules belong to the host, so `modprobe br_netfilter` switches on for this machine what the module would: the bridges of
-/// all its namespaces call iptables. Other modules are looked for by the real `modprobe`.
+/// all its namespaces call iptables. A module that is there needs no loading: the folder of modules may be that of another
+/// kernel than the running one. Other modules are looked for by the real `modprobe`.
 fn wrapped_modprobe(args: &[OsString]) -> io::Result<u8> {
     if args.iter().all(|arg| arg != "br_netfilter") {
+        if let [name] = args
+            && name.to_str().is_some_and(is_module_there)
+        {
+            return Ok(0);
+        }
         return Err(Command::new("/sbin/modprobe").args(args).exec());
     }
     fs::write(BR_NETFILTER, "")?;

@@ -1,7 +1,8 @@
 //! What the running kernel is, and how it was built.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -29,6 +30,16 @@ fn is_since(major: u32, minor: u32) -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
 }
 
+/// A module is loaded, or built in. Of the built-in ones only those with parameters have a folder; all have an init call.
+pub(super) fn is_module_there(name: &str) -> bool {
+    let name = name.replace('-', "_");
+    let is_built_in = || {
+        let symbols = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+        symbols.contains(&format!(" __initcall__kmod_{name}__"))
+    };
+    Path::new("/sys/module").join(&name).exists() || is_built_in()
+}
+
 /// Asks a bridge and a set, in a namespace of their own, what this kernel's can do; once.
 pub(super) fn config() -> KernelConfig {
     static CONFIG: OnceLock<KernelConfig> = OnceLock::new();
@@ -47,6 +58,7 @@ fn ask() -> KernelConfig {
         ipset_bitmask: set.contains("Revision: 6"),
         reject_closes: is_since(6, 3),
         nat_keeps_reverse: is_since(6, 12),
+        nf_nat_ftp: is_module_there("nf_nat_ftp"),
         virtual_time: place() == "uml",
         smp: std::fs::read_to_string("/proc/version").is_ok_and(|version| version.contains(" SMP ")),
         veth_cables: true,
