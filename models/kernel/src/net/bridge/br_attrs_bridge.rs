@@ -3,7 +3,7 @@
 //! Kernel: net/bridge/br_netlink.c (`br_changelink`, `br_fill_info`), net/bridge/br_sysfs_br.c
 
 use super::br_attrs::{Access, BrAttr, Unit, attrs, clock_t, from_clock_t};
-use super::br_fdb::br_fdb_flush;
+use super::br_fdb::{br_fdb_cleanup, br_fdb_flush};
 use super::br_multicast::br_multicast_toggle;
 use crate::Cx;
 use crate::ids::DevId;
@@ -81,7 +81,13 @@ attrs! {
     /// Max age of received BPDUs.
     MAX_AGE = clock("max_age", time!(max_age)).valid(|_, value| range(value, 600, 4000));
     /// Ageing time of learned FDB entries.
-    AGEING_TIME = clock("ageing_time", time!(ageing_time));
+    AGEING_TIME = clock("ageing_time", Access::ReadWrite(
+        |_, dev| Some(clock_t(dev.bridge()?.conf.ageing_time)),
+        |cx, dev, value| {
+            set_conf(cx, dev, |conf| conf.ageing_time = from_clock_t(value));
+            br_fdb_cleanup(cx, dev.0);
+        },
+    ));
     /// STP is enabled.
     STP_STATE = BrAttr::new("stp_state", Some("stp_state"), Unit::Bool, flag!(stp_state)).valid(|_, value| {
         if value == 0 { Ok(()) } else { Err(NlError::not_modelled("stp_state 1")) }
