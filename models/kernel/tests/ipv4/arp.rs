@@ -1,5 +1,6 @@
 //! Which address a request is from (`arp_announce`).
 
+use glassnet_kernel::door::Door;
 use glassnet_kernel::net::socket::{SendTo, sendto};
 use glassnet_kernel::tables::inet_conf::Conf;
 use glassnet_kernel::tables::neigh_types::Nud;
@@ -48,4 +49,35 @@ fn the_other_side_learns_that_address() {
     net.enter(|cx| cx.k.sockets.get_mut(id).expect("open").local.0 = ip("192.0.2.10"));
     net.ping(id, "10.0.0.2", 8).expect("sent");
     assert_eq!(net.nud(1), [(ip("192.0.2.10"), Nud::Stale), (ip("10.0.0.1"), Nud::Reachable)]);
+}
+
+/// An answer to a request of this hardware type and protocol, or none.
+fn answers(hardware: u16, protocol: u16, operation: u16) -> bool {
+    let mut net = chain(2);
+    let dev = net.devs[0].1.expect("a device");
+    net.world.trace.capture = true;
+    net.enter(|cx| {
+        let mut frame = [0xff; 6].to_vec();
+        frame.extend(cx.k.devs[dev].addr.0);
+        frame.extend([8, 6]);
+        frame.extend([hardware, protocol].map(u16::to_be_bytes).concat());
+        frame.extend([6, 4]);
+        frame.extend(operation.to_be_bytes());
+        frame.extend(cx.k.devs[dev].addr.0);
+        frame.extend([10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+        let skb = cx.skbs.alloc_skb(frame.len(), dev);
+        cx.skbs.data_mut(skb).copy_from_slice(&frame);
+        cx.skbs[skb].protocol = 0x0806;
+        cx.walk(Door::DevQueueXmit { skb });
+    });
+    // A reply has the operation 2.
+    net.world.trace.frames.iter().any(|frame| frame.bytes[12..14] == [8, 6] && frame.bytes[20..22] == [0, 2])
+}
+
+#[test]
+fn only_requests_for_ipv4_on_ethernet_are_answered() {
+    assert!(answers(1, 0x0800, 1));
+    assert!(!answers(7, 0x0800, 1), "ARCNET");
+    assert!(!answers(1, 0x86dd, 1), "another protocol");
+    assert!(!answers(1, 0x0800, 3), "a reverse request");
 }

@@ -1,10 +1,12 @@
 //! IPv4 between namespaces: who answers, by which functions, and what is left in the tables.
 
 mod arp;
+mod icmp_messages;
 mod neighbours;
 mod net;
 mod output_errors;
 mod ping_sockets;
+mod ports;
 
 use std::net::Ipv4Addr;
 

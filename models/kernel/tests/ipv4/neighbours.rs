@@ -65,3 +65,22 @@ fn a_full_table_makes_room_if_it_can() {
     add(&mut net, 2603, Nud::Stale);
     assert_eq!(count(&net, Nud::Stale), 513);
 }
+
+/// While an address is asked for, no more packets wait than `unres_qlen_bytes` (212,992) take, with what a buffer takes itself; the
+/// oldest go first.
+#[test]
+fn packets_that_wait_for_an_address_are_limited() {
+    let mut net = chain(2);
+    let id = net.raw_socket(0);
+    let fits = 212_992 / (1028 + 576);
+    for _ in 0..fits {
+        net.ping(id, "10.0.0.9", 1000).expect("sent");
+    }
+    assert_eq!(net.drops(), []);
+    net.ping(id, "10.0.0.9", 1000).expect("sent");
+    net.ping(id, "10.0.0.9", 1000).expect("sent");
+    assert_eq!(net.drops(), [(DropReason::NeighQueuefull, 2)]);
+    net.run(5);
+    let failed = net.drops().iter().find(|drop| drop.0 == DropReason::NeighFailed).map(|drop| drop.1);
+    assert_eq!(failed, Some(fits as u64));
+}
