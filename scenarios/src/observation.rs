@@ -248,6 +248,12 @@ pub enum Direction {
     OtherHost,
 }
 
+/// Bytes of a hexadecimal text, up to the first invalid digit.
+pub fn unhex(text: &str) -> Vec<u8> {
+    let pairs = (0..text.len() / 2).map_while(|at| text.get(at * 2..at * 2 + 2));
+    pairs.map_while(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+}
+
 /// A frame captured by an all-protocol packet tap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {

@@ -293,3 +293,34 @@ fn fragments_leave_as_they_came(len: usize) {
     seen.retain(|frame| frame.0 == 2);
     assert_eq!(seen, [(2, mac(1), mac(2), first), (2, mac(1), mac(2), second)]);
 }
+
+/// `br_validate_ipv4`: with the module, a frame whose IPv4 header is wrong is dropped and counted; padding is cut off.
+#[test]
+fn a_bridged_packet_has_a_right_header() {
+    let mut lan = Lan::with_module();
+    lan.rules(TableName::Filter, Hook::Forward, to("10.9.0.2"), Action::Return);
+    let good = udp("10.9.0.1", 1, "10.9.0.2", 2, b"x");
+    let with = |at: usize, value: u8| {
+        let mut packet = good.clone();
+        packet[at] = value;
+        packet
+    };
+    let mut longer = good.clone();
+    longer[3] += 1;
+    glassnet_wire::ipv4::ip_send_check(&mut longer);
+    let mut shorter = good.clone();
+    shorter[3] = 19;
+    glassnet_wire::ipv4::ip_send_check(&mut shorter);
+    for wrong in [with(0, 0x65), with(0, 0x44), with(10, good[10] ^ 1), shorter, good[..19].to_vec(), longer]
+    {
+        assert_eq!(frames(&lan.send(1, mac(2), &wrong)), [], "{wrong:?}");
+    }
+    let snmp = &lan.world.kernel(MACHINE).netns[lan.netns].ipv4.snmp;
+    assert_eq!(snmp.ip_ext.InTruncatedPkts, 1);
+    let padded = [&good[..], &[0; 7]].concat();
+    let seen = lan.send(1, mac(2), &padded);
+    let came = seen.iter().find(|seen| seen.0 == 2).expect("it came");
+    assert_eq!(came.3, good);
+    // Flooded to two ports.
+    assert_eq!(lan.met(TableName::Filter, Hook::Forward), 2);
+}

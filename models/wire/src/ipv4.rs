@@ -132,7 +132,7 @@ pub fn is_local_multicast(address: Ipv4Addr) -> bool {
     address.octets()[..3] == [224, 0, 0]
 }
 
-/// `0.0.0.0/8`.
+/// 0.0.0.0; the rest of `0.0.0.0/8` are addresses like others (since Linux 5.3).
 pub fn is_zeronet(address: Ipv4Addr) -> bool {
-    address.octets()[0] == 0
+    address.is_unspecified()
 }

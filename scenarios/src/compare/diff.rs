@@ -15,7 +15,7 @@ use serde_json::Value;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::canon::{self, ChosenPorts, Numbers};
-use crate::observation::{Capabilities, DUMPS, Direction, Frame, Observation, Tables};
+use crate::observation::{Capabilities, DUMPS, Direction, Frame, Observation, Tables, unhex};
 
 /// Kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -367,12 +367,6 @@ fn by_space(seen: &Observation) -> BTreeMap<String, Vec<&Frame>> {
 fn place(frame: &Frame) -> String {
     let slash = if frame.netns.is_empty() { "" } else { "/" };
     format!("{}{slash}{} {}", frame.machine, frame.netns, frame.device)
-}
-
-/// Bytes of a hexadecimal text, up to the first invalid digit.
-pub fn unhex(text: &str) -> Vec<u8> {
-    let pairs = (0..text.len() / 2).map_while(|at| text.get(at * 2..at * 2 + 2));
-    pairs.map_while(|pair| u8::from_str_radix(pair, 16).ok()).collect()
 }
 
 /// Steps and end of a journey.

@@ -4,19 +4,23 @@
 //! |---|---|
 //! | `mod.rs` | the router, what can be done with it, running a case |
 //! | `case.rs` | what a case is, and the bytes of its packets |
+//! | `recorded.rs` | cases with what a real kernel did, as a file |
 //!
 //! The router itself is a backend's; [`crate::fuzz`] draws cases and compares what two routers showed.
 
 pub mod case;
+pub mod recorded;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::BackendError;
 use case::{Case, PORTS, Port, Step, mac_of, router_mac};
 
 /// Result of a program.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {
     /// Exit status.
     pub status: i32,
@@ -25,11 +29,12 @@ pub struct Said {
 }
 
 /// Outcome of a case on one side.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// Results of the commands that load the case: `iptables-restore` is the last.
     pub said: Vec<Said>,
     /// For each step, the frames that left by each port.
+    #[serde(with = "recorded::hexadecimal")]
     pub frames: Vec<Vec<(Port, Vec<u8>)>>,
     /// `iptables-save -c`.
     pub rules: Said,

@@ -131,6 +131,11 @@ pub enum Updated {
 const SHORTEST: Nanos = Nanos::from_millis(10);
 
 impl Neighbour {
+    /// The entry may be deleted for others (`neigh_update_gc_list`).
+    fn is_in_gc(&self) -> bool {
+        self.nud != Nud::Permanent && self.flags & NTF_EXT_LEARNED == 0
+    }
+
     fn max_probes(&self, parms: &NeighParms) -> u32 {
         let broadcast = if self.nud == Nud::Probe { parms.mcast_reprobes } else { parms.mcast_probes };
         parms.ucast_probes + parms.app_probes + broadcast
@@ -439,13 +444,17 @@ impl NeighTable {
         self.slots.iter().enumerate().filter_map(|(at, entry)| Some((NeighId(at as u32), entry.as_ref()?)))
     }
 
+    /// Number of entries that may be deleted for others: not permanent, not learnt by a control plane (`gc_entries`).
+    pub fn gc_entries(&self) -> u32 {
+        self.iter().filter(|(_, entry)| entry.is_in_gc()).count() as u32
+    }
+
     /// Entries that may go when room is needed (`neigh_forced_gc`): not set by hand, nothing waits on them, and
     /// failed or older than 5 s; at most `max`.
     pub fn forced_gc(&self, max: usize, now: Nanos) -> Vec<NeighId> {
         let old = |entry: &Neighbour| now.since(entry.updated) > Nanos::from_secs(5);
         self.iter()
-            .filter(|(_, entry)| entry.nud != Nud::Permanent && entry.flags & NTF_EXT_LEARNED == 0)
-            .filter(|(_, entry)| entry.timer.is_none())
+            .filter(|(_, entry)| entry.is_in_gc() && entry.timer.is_none())
             .filter(|(_, entry)| {
                 matches!(entry.nud, Nud::Failed | Nud::Noarp)
                     || entry.kind == RouteType::Multicast

@@ -1,5 +1,6 @@
 //! Which address a request is from (`arp_announce`), who is heard, and when others are answered for (`proxy_arp`).
 
+use glassnet_kernel::door::Door;
 use glassnet_kernel::ids::{DevId, SocketId};
 use glassnet_kernel::net::core::dev::dev_close;
 use glassnet_kernel::net::core::neighbour::rtm_newneigh;
@@ -152,4 +153,35 @@ fn an_announcement_changes_an_entry_within_locktime() {
     assert_eq!(heard(ARPOP_REPLY, Mac::ZERO), (other, Nud::Stale));
     let (old, state) = heard(ARPOP_REPLY, Mac::BROADCAST);
     assert!(old != other && state == Nud::Reachable);
+}
+
+/// An answer to a request of this hardware type and protocol, or none.
+fn answers(hardware: u16, protocol: u16, operation: u16) -> bool {
+    let mut net = chain(2);
+    let dev = net.devs[0].1.expect("a device");
+    net.world.trace.capture = true;
+    net.enter(|cx| {
+        let mut frame = [0xff; 6].to_vec();
+        frame.extend(cx.k.devs[dev].addr.0);
+        frame.extend([8, 6]);
+        frame.extend([hardware, protocol].map(u16::to_be_bytes).concat());
+        frame.extend([6, 4]);
+        frame.extend(operation.to_be_bytes());
+        frame.extend(cx.k.devs[dev].addr.0);
+        frame.extend([10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+        let skb = cx.skbs.alloc_skb(frame.len(), dev);
+        cx.skbs.data_mut(skb).copy_from_slice(&frame);
+        cx.skbs[skb].protocol = 0x0806;
+        cx.walk(Door::DevQueueXmit { skb });
+    });
+    // A reply has the operation 2.
+    net.world.trace.frames.iter().any(|frame| frame.bytes[12..14] == [8, 6] && frame.bytes[20..22] == [0, 2])
+}
+
+#[test]
+fn only_requests_for_ipv4_on_ethernet_are_answered() {
+    assert!(answers(1, 0x0800, 1));
+    assert!(!answers(7, 0x0800, 1), "ARCNET");
+    assert!(!answers(1, 0x86dd, 1), "another protocol");
+    assert!(!answers(1, 0x0800, 3), "a reverse request");
 }

@@ -1,8 +1,12 @@
 //! IPv4 between namespaces: who answers, by which functions, and what is left in the tables.
 
 mod arp;
+mod icmp_messages;
+mod neighbours;
 mod net;
 mod output_errors;
+mod ping_sockets;
+mod ports;
 
 use std::net::Ipv4Addr;
 
@@ -510,7 +514,7 @@ fn a_missing_fragment_is_told_after_thirty_seconds() {
     net.run(31);
     assert_eq!(net.received(id), [(11, 1, Ipv4Addr::new(10, 0, 0, 2))]);
     assert_eq!((net.snmp(1).ip.ReasmTimeout, net.snmp(1).ip.ReasmFails), (1, 1));
-    assert!(net.drops().contains(&(DropReason::FragReasmTimeout, 1)));
+    assert!(net.drops().contains(&(DropReason::NotSpecified, 1)));
     assert_eq!(net.world.skbs.alive(), 0);
 }
 

@@ -39,11 +39,13 @@ macro_rules! flag {
 const NO_STP: Access = Access::ReadOnly(|_, _| Some(0));
 const OFF: Access = Access::Fixed(0);
 
-/// Without STP, a port that is not disabled is forwarding (`br_port_state_selection`).
+/// Without STP, a blocking port is forwarding at once (`br_port_state_selection`); the other states stay.
 fn set_state(cx: &mut Cx, dev: DevId, value: u64) {
-    let disabled = value == PortState::Disabled as u64;
     set_port(cx, dev, |port| {
-        port.state = if disabled { PortState::Disabled } else { PortState::Forwarding };
+        port.state = match PortState::ALL.get(value as usize) {
+            Some(PortState::Blocking) | None => PortState::Forwarding,
+            Some(state) => *state,
+        };
     });
     if let Some(bridge) = cx.k.devs[dev].port.as_ref().map(|port| port.bridge) {
         br_port_state_selection(cx, bridge);

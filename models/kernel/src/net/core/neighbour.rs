@@ -20,7 +20,7 @@ use crate::tables::neigh::{
     Confirmed, EventSend, Neighbour, TimerWants, UPDATE_F_ADMIN, UPDATE_F_OVERRIDE, Updated,
 };
 use crate::tables::neigh_parms::NeighParms;
-use crate::tables::neigh_types::{NTF_PROXY, NTF_USE, NeighMsg, NeighRow, Nud};
+use crate::tables::neigh_types::{NTF_EXT_LEARNED, NTF_PROXY, NTF_USE, NeighMsg, NeighRow, Nud};
 use crate::tables::netdev::{IFF_LOOPBACK, IFF_POINTOPOINT};
 use crate::{Cx, Kernel};
 
@@ -43,9 +43,10 @@ pub fn neigh_lookup(k: &Kernel, dev: DevId, ip: Ipv4Addr) -> Option<NeighId> {
 
 /// Makes a neighbour (`___neigh_create`); its protocol's constructor runs next. None if the table is full.
 pub fn neigh_create(cx: &mut Cx, dev: DevId, ip: Ipv4Addr) -> Option<NeighId> {
-    if !make_room(cx) {
-        return None;
-    }
+    make_room(cx).then(|| neigh_alloc(cx, dev, ip))
+}
+
+fn neigh_alloc(cx: &mut Cx, dev: DevId, ip: Ipv4Addr) -> NeighId {
     let (ip, now) = (key_on(cx.k, dev, ip), last_tick(cx.now));
     let id = cx.k.neigh.create(dev, ip, now);
     let base = parms(cx.k, dev).base_reachable_time;
@@ -53,7 +54,7 @@ pub fn neigh_create(cx: &mut Cx, dev: DevId, ip: Ipv4Addr) -> Option<NeighId> {
     if let Some(entry) = cx.k.neigh.get_mut(id) {
         entry.confirmed = Confirmed::never(now, base);
     }
-    Some(id)
+    id
 }
 
 /// A neighbour is known to answer (`neigh_confirm`): its timer finds it so.
@@ -64,9 +65,14 @@ pub fn neigh_confirm(cx: &mut Cx, id: NeighId) {
     }
 }
 
-/// Deletes entries if the table is near its limit (`neigh_alloc`, `neigh_forced_gc`); false if it stays full.
+/// Deletes entries if the table is near its limit (`neigh_alloc`, `neigh_forced_gc`); false if it stays full. Entries that
+/// are never deleted for others do not count.
 fn make_room(cx: &mut Cx) -> bool {
-    let (gc, have, now) = (cx.k.neigh.gc, cx.k.neigh.len() as u32, last_tick(cx.now));
+    let (gc, now) = (cx.k.neigh.gc, last_tick(cx.now));
+    if (cx.k.neigh.len() as u32) < gc.thresh2 {
+        return true;
+    }
+    let have = cx.k.neigh.gc_entries();
     let pressed = now.since(cx.k.neigh.last_flush) > Nanos::from_secs(5);
     if have < gc.thresh3 && (have < gc.thresh2 || !pressed) {
         return true;
@@ -75,7 +81,7 @@ fn make_room(cx: &mut Cx) -> bool {
     for id in cx.k.neigh.forced_gc(have.saturating_sub(gc.thresh2) as usize, now) {
         neigh_remove(cx, id);
     }
-    (cx.k.neigh.len() as u32) < gc.thresh3
+    cx.k.neigh.gc_entries() < gc.thresh3
 }
 
 /// Nothing is deleted below `gc_thresh1` entries, so no work is scheduled.
@@ -302,7 +308,9 @@ pub fn rtm_newneigh(cx: &mut Cx, netns: NetnsId, msg: &NeighMsg, flags: u16) -> 
         None if flags & NLM_F_CREATE == 0 => return Err(Errno::ENOENT.into()),
         None => {
             let full = NlError::from(Errno::ENOBUFS);
-            let id = neigh_create(cx, msg.dev, ip).ok_or(full)?;
+            let stays = msg.state == Nud::Permanent || msg.flags & NTF_EXT_LEARNED != 0;
+            let room = stays || make_room(cx);
+            let id = room.then(|| neigh_alloc(cx, msg.dev, ip)).ok_or(full)?;
             cx.walk(Door::NeighConstruct { neigh: id });
             (id, true)
         }

@@ -79,7 +79,7 @@ pub fn gather(cx: &mut Cx, skb: SkbId, user: DefragUser) -> Option<SkbId> {
     match enqueue(cx, (netns, key), skb, &iph) {
         Queued::Waits => {}
         Queued::Complete => return reassemble(cx, netns, key, skb),
-        Queued::Duplicate => _ = cx.kfree_skb(skb, DropReason::DupFrag),
+        Queued::Duplicate => _ = cx.kfree_skb(skb, DropReason::NotSpecified),
         Queued::Bad => {
             let counters = snmp(cx, skb);
             counters.ip_ext.ReasmOverlaps += 1;
@@ -258,7 +258,7 @@ pub fn ip_expire(cx: &mut Cx, netns: u32) {
             if tell && let Some(door) = icmp::icmp_send(cx, part.skb, error) {
                 cx.walk(door);
             }
-            cx.kfree_skb(part.skb, DropReason::FragReasmTimeout);
+            cx.kfree_skb(part.skb, DropReason::NotSpecified);
         }
     }
 }

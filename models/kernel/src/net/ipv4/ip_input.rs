@@ -59,14 +59,7 @@ fn ip_rcv_core(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
     counters.ip.InReceives += 1;
     counters.ip_ext.InOctets += len as u64;
     match check_header(cx, skb, len) {
-        Ok((total, header_len, ecn)) => {
-            let counters = &mut snmp(cx, skb).ip_ext;
-            match ecn {
-                0 => counters.InNoECTPkts += 1,
-                1 => counters.InECT1Pkts += 1,
-                2 => counters.InECT0Pkts += 1,
-                _ => counters.InCEPkts += 1,
-            }
+        Ok((total, header_len)) => {
             cx.skbs.trim(skb, total);
             let pkt = &mut cx.skbs[skb];
             pkt.transport_header = pkt.network_header + header_len as u32;
@@ -88,8 +81,9 @@ fn ip_rcv_core(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
     }
 }
 
-/// Total length and header length in bytes, and the ECN bits of a valid header.
-fn check_header(cx: &Cx, skb: SkbId, len: usize) -> Result<(usize, usize, u8), DropReason> {
+/// Total length and header length in bytes of a valid header. What has a version and a length is counted by its ECN bits,
+/// whether the rest is right or not.
+fn check_header(cx: &mut Cx, skb: SkbId, len: usize) -> Result<(usize, usize), DropReason> {
     let data = cx.skbs.data(skb);
     let iph = ip_hdr(cx, skb).ok_or(DropReason::IpInhdr)?;
     let header_len = iph.header_len();
@@ -97,17 +91,24 @@ fn check_header(cx: &Cx, skb: SkbId, len: usize) -> Result<(usize, usize, u8), D
         return Err(DropReason::IpInhdr);
     }
     let check = if header_len == IPV4_HLEN { ip_fast_csum(iph) } else { checksum(&data[..header_len]) };
+    let (total, ecn) = (usize::from(iph.tot_len.get()), iph.tos & 3);
+    let counters = &mut snmp(cx, skb).ip_ext;
+    match ecn {
+        0 => counters.InNoECTPkts += 1,
+        1 => counters.InECT1Pkts += 1,
+        2 => counters.InECT0Pkts += 1,
+        _ => counters.InCEPkts += 1,
+    }
     if check != 0 {
         return Err(DropReason::IpCsum);
     }
-    let total = usize::from(iph.tot_len.get());
     if len < total {
         return Err(DropReason::PktTooSmall);
     }
     if total < header_len {
         return Err(DropReason::IpInhdr);
     }
-    Ok((total, header_len, iph.tos & 3))
+    Ok((total, header_len))
 }
 
 /// Routes the packet, unless it came by `lo` with a route.

@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_wire::eth::ETH_P_IP;
-use glassnet_wire::icmp::ICMP_DEST_UNREACH;
+use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_TIMESTAMPREPLY};
 use glassnet_wire::ipv4::{
     IP_DF, IP_MF, IPPROTO_ICMP, IPPROTO_TCP, IPV4_HLEN, InAddr, Ipv4Hdr, ip_send_check,
 };
@@ -66,7 +66,9 @@ pub struct IpHeader {
 pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, header: IpHeader) {
     let payload = cx.skbs[skb].len();
     if header.protocol == IPPROTO_ICMP {
-        let kind = cx.skbs.data(skb).first().copied().unwrap_or(0);
+        // The kernel counts the flow's type, and that of a reply has none: a time stamp counts as an echo (type 0).
+        let kind =
+            cx.skbs.data(skb).first().copied().filter(|kind| *kind != ICMP_TIMESTAMPREPLY).unwrap_or(0);
         icmp::icmp_out_count(cx, netns, kind);
     }
     let needs_id = !header.dont_fragment || header.ignore_df;

@@ -311,7 +311,7 @@ fn fib_validate_source(
             if accept_local() {
                 return Ok(false);
             }
-            if !ipv4.fib.custom_local_routes {
+            if !ipv4.fib.custom_local_routes && !ipv4.fib.rules.custom {
                 return if ipv4.is_own(key.saddr) { Err(Martian::Address) } else { Ok(false) };
             }
         }

@@ -107,8 +107,9 @@ pub fn tcp_v4_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(th) = header.filter(fits) else {
         if header.is_some_and(|th| th.header_len() < TCP_HLEN) {
             snmp(cx, skb).tcp.InErrs += 1;
+            return cx.kfree_skb(skb, DropReason::PktTooSmall);
         }
-        return cx.kfree_skb(skb, DropReason::PktTooSmall);
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
     if !tcp_checksum_is_right(cx, skb) {
         let counters = &mut snmp(cx, skb).tcp;

@@ -269,6 +269,7 @@ fn mcast_deliver(cx: &mut Cx, skb: SkbId, from: (Ipv4Addr, u16), to: (Ipv4Addr, 
         cx.k.sockets.iter().filter(|socket| fits(socket)).map(|socket| socket.id).collect();
     if ids.is_empty() {
         snmp(cx, skb).udp.IgnoredMulti += 1;
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
     for id in ids {
         let clone = cx.skb_clone(skb);

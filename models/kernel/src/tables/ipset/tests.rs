@@ -214,3 +214,23 @@ fn an_element_whose_counters_do_not_fit_is_passed_over() {
     };
     assert_eq!([of(&sets, 0), of(&sets, 1)].iter().flatten().sum::<u64>(), 2 + 10);
 }
+
+/// Ports from 1000 to 1063 fill a word of the bitmap; its ends are elements, what is beyond is not.
+#[test]
+fn a_bitmap_has_its_ends_and_is_empty_after_a_flush() {
+    let mut sets = IpSets::default();
+    let range = Some(Range::Port(1000, 1063));
+    sets.create("a", &Create { range, ..create(SetType::BitmapPort) }, false, T0).expect("created");
+    let port = |port| Request { port, ..Request::default() };
+    for inside in [1000, 1063] {
+        assert_eq!(sets.adt("a", Adt::Test, &port(inside), false, T0), Err(SetError::Exist));
+        assert_eq!(sets.adt("a", Adt::Add, &port(inside), false, T0), Ok(()));
+        assert_eq!(sets.adt("a", Adt::Test, &port(inside), false, T0), Ok(()));
+    }
+    assert!(sets.adt("a", Adt::Add, &port(1064), false, T0).is_err());
+    assert!(sets.adt("a", Adt::Test, &port(999), false, T0).is_err());
+    assert_eq!(sets.get("a").expect("a").count(T0), 2);
+    sets.flush(Some("a")).expect("flushed");
+    assert_eq!(sets.get("a").expect("a").count(T0), 0);
+    assert_eq!(sets.adt("a", Adt::Test, &port(1000), false, T0), Err(SetError::Exist));
+}

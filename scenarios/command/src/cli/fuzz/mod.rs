@@ -43,6 +43,9 @@ pub struct Args {
     /// Write the smallest form of each case that differs to this folder, as a lesson, and rules as a case too
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Write the cases to this file, with what the real kernel did, for tests without privileges
+    #[arg(long, value_name = "FILE", conflicts_with = "networks")]
+    record: Option<PathBuf>,
     #[command(flatten)]
     on: On,
 }

@@ -7,7 +7,8 @@ use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::fuzz::outcome::differences;
 use glassnet_scenarios::fuzz::{generate, lesson, shrink};
 use glassnet_scenarios::rig::case::Case;
-use glassnet_scenarios::rig::{CameIn, Rig, play, run};
+use glassnet_scenarios::rig::recorded::Recording;
+use glassnet_scenarios::rig::{CameIn, Outcome, Rig, play, run};
 use glassnet_scenarios::simulator::Simulator;
 use indicatif::ProgressBar;
 use miette::Report;
@@ -30,17 +31,17 @@ impl Sides {
 
     /// Where the two sides differ.
     fn differences(&mut self, case: &Case) -> Result<Vec<String>, BackendError> {
-        self.play(case).map(|(found, _)| found)
+        self.play(case).map(|(found, ..)| found)
     }
 
-    /// Where the two sides differ, and the frames that came in at each step on the real one.
-    fn play(&mut self, case: &Case) -> Result<(Vec<String>, CameIn), BackendError> {
+    /// Where the two sides differ, what the real one did, and the frames that came in at each step there.
+    fn play(&mut self, case: &Case) -> Result<(Vec<String>, Outcome, CameIn), BackendError> {
         let real = &mut *self.real[usize::from(case.legacy)];
         real.clean()?;
         let (seen, came_in) = play(real, case)?;
         self.model.clean()?;
         let model = run(&mut *self.model, case)?;
-        Ok((differences(case, &seen, &model), came_in))
+        Ok((differences(case, &seen, &model), seen, came_in))
     }
 }
 
@@ -60,10 +61,14 @@ fn duel(args: &Args, real: &dyn Backend, cases: &[Case]) -> Result<Ended, Backen
     let mut sides = Sides::new(real)?;
     let bar = ProgressBar::new(cases.len() as u64);
     let mut ended = Ended { run: 0, differed: 0 };
+    let mut recording = Recording { kernel: real.version(), config: real.config(), cases: Vec::new() };
     for case in cases {
         bar.inc(1);
         ended.run += 1;
-        let first = sides.differences(case)?;
+        let (first, seen, _) = sides.play(case)?;
+        if args.record.is_some() {
+            recording.cases.push((case.clone(), seen));
+        }
         if first.is_empty() {
             continue;
         }
@@ -77,7 +82,7 @@ fn duel(args: &Args, real: &dyn Backend, cases: &[Case]) -> Result<Ended, Backen
             sides.differences(case).is_ok_and(|found| is_alike(&first, &found))
         });
         small.name = format!("smallest form of {}", case.name);
-        let (found, came_in) = sides.play(&small)?;
+        let (found, _, came_in) = sides.play(&small)?;
         let lesson = lesson::lesson(&small, &came_in, &found);
         bar.suspend(|| println!("{lesson}"));
         if let Some(folder) = &args.keep {
@@ -90,6 +95,11 @@ fn duel(args: &Args, real: &dyn Backend, cases: &[Case]) -> Result<Ended, Backen
         }
     }
     bar.finish_and_clear();
+    if let Some(path) = &args.record {
+        let text = recording.to_json().map_err(io::Error::other);
+        let written = text.and_then(|text| std::fs::write(path, text));
+        written.map_err(BackendError::failed("cannot write the recording"))?;
+    }
     Ok(ended)
 }
 

@@ -1,0 +1,154 @@
+//! What `-m tcp` and `-m udp` look at, and which packets they drop at sight (`hotdrop`).
+
+use glassnet_kernel::extension::{Par, XtMatch};
+use glassnet_kernel::ids::{CpuId, MachineId};
+use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::net::netfilter::xt_tcpudp::{Tcp, Udp};
+use glassnet_kernel::tables::netfilter::{Hook, HookState, Site};
+use glassnet_kernel::tables::xt::{Ports, TableName, Variant};
+use glassnet_kernel::{Cx, World};
+use glassnet_wire::ipv4::Ipv4Hdr;
+
+use packets::{ipv4, udp};
+
+mod packets;
+
+/// A segment from port 1000 to 80 with these flags and options; its checksum is not looked at.
+fn tcp(flags: u8, options: &[u8]) -> Vec<u8> {
+    let mut segment = [1000_u16, 80].map(u16::to_be_bytes).concat();
+    segment.extend([0; 8]);
+    segment.extend([((20 + options.len()) as u8 / 4) << 4, flags, 0x20, 0, 0, 0, 0, 0]);
+    segment.extend_from_slice(options);
+    ipv4("10.0.0.1", "10.0.0.2", 6, &segment)
+}
+
+/// Whether the match fits, and whether it drops the packet at sight.
+fn sees(variant: Variant, with: &mut impl XtMatch, packet: &[u8]) -> (bool, bool) {
+    let mut world = World::new(1);
+    world.add_machine("m", 1);
+    world.enter(MachineId(0), CpuId(0), |cx: &mut Cx| {
+        let skb = cx.skbs.alloc_skb(packet.len(), cx.k.netns[INIT_NET].loopback);
+        cx.skbs.data_mut(skb).copy_from_slice(packet);
+        let at = cx.skbs[skb].data;
+        cx.skbs[skb].network_header = at;
+        let iph = *cx.skbs.header::<Ipv4Hdr>(skb, at).expect("a header");
+        let state = HookState {
+            site: Site::IpLocalDeliver,
+            hook: Hook::LocalIn,
+            netns: INIT_NET,
+            input: None,
+            output: None,
+        };
+        let (thoff, fragoff) = (at + 20, iph.fragment_offset() as u16);
+        let (hotdrop, copied) = (false, false);
+        let mut par =
+            Par { skb, state, table: TableName::Filter, variant, iph, thoff, fragoff, hotdrop, copied };
+        (with.matches(cx, &mut par), par.hotdrop)
+    })
+}
+
+fn legacy(with: &mut impl XtMatch, packet: &[u8]) -> (bool, bool) {
+    sees(Variant::Legacy, with, packet)
+}
+
+fn ports(low: u16, high: u16, invert: bool) -> Ports {
+    Ports { range: (low, high), invert }
+}
+
+#[test]
+fn a_range_of_ports_has_both_its_ends() {
+    let syn = tcp(2, &[]);
+    for (range, fits) in [
+        ((1000, 1000), true),
+        ((999, 1000), true),
+        ((1000, 1001), true),
+        ((1001, 1002), false),
+        ((1, 999), false),
+    ] {
+        for invert in [false, true] {
+            let mut with = Tcp { sport: ports(range.0, range.1, invert), ..Tcp::default() };
+            assert_eq!(legacy(&mut with, &syn), (fits != invert, false), "{range:?} {invert}");
+            assert_eq!(sees(Variant::Nft, &mut with, &syn), (fits != invert, false), "{range:?} {invert}");
+        }
+    }
+    let both = |sport, dport| Tcp {
+        sport: ports(sport, sport, false),
+        dport: ports(dport, dport, false),
+        ..Tcp::default()
+    };
+    assert_eq!(legacy(&mut both(1000, 80), &syn), (true, false));
+    assert_eq!(legacy(&mut both(1000, 81), &syn), (false, false));
+    assert_eq!(legacy(&mut both(1001, 80), &syn), (false, false));
+    let query = udp("10.0.0.1", 7, "10.0.0.2", 53, b"");
+    for (sport, dport, fits) in [(7, 53, true), (7, 54, false), (8, 53, false)] {
+        let mut with = Udp { sport: ports(sport, sport, false), dport: ports(dport, dport, false) };
+        assert_eq!(legacy(&mut with, &query), (fits, false));
+        assert_eq!(sees(Variant::Nft, &mut with, &query), (fits, false));
+    }
+}
+
+/// `--tcp-flags MASK COMP`: of the flags in MASK, those in COMP are set and no others.
+#[test]
+fn flags_are_compared_under_their_mask() {
+    for (flags, mask, compare, fits) in [
+        (0x02, 0x17, 0x02, true),
+        (0x12, 0x17, 0x02, false),
+        (0x42, 0x17, 0x02, true),
+        (0x10, 0x02, 0, true),
+        (0, 0x3f, 0, true),
+    ] {
+        for invert in [false, true] {
+            let mut with = Tcp { flags: Some((invert, mask, compare)), ..Tcp::default() };
+            assert_eq!(legacy(&mut with, &tcp(flags, &[])), (fits != invert, false), "{flags:#x}");
+            assert_eq!(
+                sees(Variant::Nft, &mut with, &tcp(flags, &[])),
+                (fits != invert, false),
+                "{flags:#x}"
+            );
+        }
+    }
+}
+
+/// `--tcp-option N`. NOP (1) and the end (0) have no length; a length of 0 counts as 1.
+#[test]
+fn an_option_is_looked_for_in_the_whole_header() {
+    let has = |number: u8, options: &[u8]| {
+        let found = legacy(&mut Tcp { option: Some((false, number)), ..Tcp::default() }, &tcp(2, options));
+        let inverted = legacy(&mut Tcp { option: Some((true, number)), ..Tcp::default() }, &tcp(2, options));
+        assert_eq!((found.1, inverted), (false, (!found.0, false)));
+        found.0
+    };
+    let mss_then_sack = [2, 4, 5, 0xb4, 1, 1, 4, 2];
+    assert!(has(2, &mss_then_sack) && has(4, &mss_then_sack) && has(1, &mss_then_sack));
+    assert!(!has(3, &mss_then_sack) && !has(5, &mss_then_sack), "the value of an option is none");
+    assert!(!has(2, &[]), "a header without options");
+    assert!(has(9, &[3, 0, 9, 2]), "a length of 0 is one byte");
+    assert!(has(7, &[1, 1, 1, 7]), "the last byte may be an option");
+}
+
+/// What cannot be looked at is dropped, for it may hide something (RFC 1858, RFC 3128); `nft_payload` only does not match.
+#[test]
+fn headers_that_are_cut_are_dropped_at_sight() {
+    let whole = tcp(2, &[2, 4, 5, 0xb4]);
+    let mut any = Tcp { sport: ports(1000, 1000, false), ..Tcp::default() };
+    let mut option = Tcp { option: Some((false, 2)), ..Tcp::default() };
+    assert_eq!(legacy(&mut any, &whole[..20 + 19]), (false, true), "no whole header");
+    assert_eq!(legacy(&mut any, &whole[..20 + 20]), (true, false), "options are not needed for ports");
+    assert_eq!(legacy(&mut option, &whole[..20 + 20]), (false, true), "the options are cut");
+    assert_eq!(legacy(&mut option, &whole), (true, false));
+    let mut short = whole.clone();
+    short[20 + 12] = 0x40;
+    assert_eq!(legacy(&mut option, &short), (false, true), "an offset below the header");
+    assert_eq!(legacy(&mut any, &short), (true, false));
+    let mut part = whole.clone();
+    for (offset, drops) in [(1, true), (2, false), (100, false)] {
+        part[7] = offset;
+        assert_eq!(legacy(&mut any, &part), (false, drops), "the fragment at {offset} times 8 bytes");
+        assert_eq!(sees(Variant::Nft, &mut any, &part), (false, false));
+    }
+    assert_eq!(sees(Variant::Nft, &mut any, &whole[..20 + 1]), (false, false));
+    let datagram = udp("10.0.0.1", 7, "10.0.0.2", 53, b"");
+    let mut with = Udp { sport: ports(7, 7, false), ..Udp::default() };
+    assert_eq!(legacy(&mut with, &datagram[..20 + 7]), (false, true));
+    assert_eq!(sees(Variant::Nft, &mut with, &datagram[..20 + 1]), (false, false));
+}

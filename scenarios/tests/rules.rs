@@ -1,0 +1,60 @@
+//! Rules of Linux 6.1, a subject a lesson in `rules/`. What programs print there is the real kernel's:
+//! `glassnet verify scenarios/tests/rules/*.md --on uml` asks it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use glassnet_scenarios::lab::SEED;
+use glassnet_scenarios::lesson::Lesson;
+use glassnet_scenarios::run::{matches, run};
+
+/// The lesson of a subject.
+fn lesson(subject: &str) -> Lesson {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules").join(format!("{subject}.md"));
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Lesson::parse(&path, text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs a lesson, and holds each output against what it says.
+fn keeps(subject: &str) {
+    let lesson = lesson(subject);
+    let outcomes = run(&lesson, SEED, |_, _| {}).unwrap_or_else(|error| panic!("{subject}: {error}"));
+    for (prompt, outcome) in lesson.prompts().zip(outcomes) {
+        let (line, command, output) = (prompt.line, &prompt.command, &outcome.output);
+        assert!(matches(&prompt.expected, output), "{subject}.md:{line}: {command}\n{output}");
+    }
+}
+
+macro_rules! rules {
+    ($($test:ident: $subject:literal,)*) => {
+        const SUBJECTS: &[&str] = &[$($subject),*];
+
+        $(#[test]
+        fn $test() {
+            keeps($subject);
+        })*
+    };
+}
+
+rules! {
+    what_a_bridges_port_lets_through: "bridge-ports",
+    how_long_a_connection_lasts: "connections",
+    packets_that_are_not_whole: "damaged",
+    a_router_forwards: "forwarding",
+    what_nat_makes_of_a_connection: "nat",
+    neighbours: "neighbours",
+    which_way_a_packet_takes: "routes",
+    where_a_packet_may_come_from: "sources",
+    tcp_when_all_does_not_go_well: "tcp",
+}
+
+#[test]
+fn every_lesson_is_run() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules");
+    let entries = fs::read_dir(folder).expect("lessons").map(|entry| entry.expect("readable").path());
+    let mut found: Vec<PathBuf> = entries.collect();
+    found.sort();
+    let names: Vec<_> =
+        found.iter().map(|path| path.file_stem().expect("a name").to_string_lossy()).collect();
+    assert_eq!(names, SUBJECTS);
+}
