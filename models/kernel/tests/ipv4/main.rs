@@ -86,6 +86,8 @@ fn routers_forward_and_count_hops() {
     }
     let snmp = &net.world.kernel(MACHINE).netns[net.netns[1]].ipv4.snmp;
     assert_eq!((snmp.ip.ForwDatagrams, snmp.ip.InHdrErrors), (4, 1));
+    // Each router dropped one.
+    assert!(net.drops().contains(&(DropReason::IpInhdr, 2)), "{:?}", net.drops());
     assert_eq!(net.world.skbs.alive(), 0);
 }
 
