@@ -238,7 +238,10 @@ impl Running for PlainRun<'_> {
         self.trace(true)?;
         let threads = self.machines.values().map(|(machine, _)| format!(" {}", machine.thread));
         let mark = format!("glassnet prompt {number} pids{}", threads.collect::<String>());
-        self.tracer.mark(&mark).map_err(BackendError::failed("cannot mark the trace"))?;
+        // Marks are taken only while it records.
+        if self.blind != Some(Eye::Tracepoints) {
+            self.tracer.mark(&mark).map_err(BackendError::failed("cannot mark the trace"))?;
+        }
         self.starts.push(now_ns());
         let mut printed = self.act(&prompt.machine, &plain.netns, &plain.act)?;
         if self.blind == Some(Eye::Output) {
