@@ -59,6 +59,8 @@ pub struct SockOpts {
     pub mcast_loop: bool,
     /// `IP_MULTICAST_IF`, ifindex.
     pub mcast_ifindex: u32,
+    /// `SO_DONTROUTE`: the destination must be on the link.
+    pub dontroute: bool,
     /// `SO_MARK`.
     pub mark: u32,
     /// `SO_BINDTODEVICE`, ifindex; 0: any.
@@ -112,6 +114,7 @@ impl Default for SockOpts {
             mcast_ttl: 1,
             mcast_loop: true,
             mcast_ifindex: 0,
+            dontroute: false,
             mark: 0,
             bound_dev_if: 0,
             icmp_filter: 0,

@@ -10,7 +10,6 @@ mod options;
 pub mod show;
 
 use glassnet_kernel::Cx;
-use glassnet_kernel::net::netfilter::nf_conntrack_core::nf_ct_queued;
 use glassnet_kernel::net::netfilter::nf_conntrack_netlink::{
     CtChange, ctnetlink_change_conntrack, ctnetlink_create_conntrack, ctnetlink_del_conntrack,
     ctnetlink_dump_table, ctnetlink_flush_conntrack, ctnetlink_get_conntrack, ctnetlink_zero,
@@ -78,7 +77,7 @@ fn chosen(cx: &mut Cx, process: &Process, options: &Options, by_mark: bool) -> (
 /// A connection; `more`: how often the request itself holds it beside the table.
 fn text(cx: &Cx, id: CtId, now: Nanos, more: u32, format: Format) -> Option<String> {
     let conn = cx.k.conntrack.get(id)?;
-    let shown = Shown::entry(conn, now, conn.uses() + more + nf_ct_queued(cx.k, cx.skbs, id));
+    let shown = Shown::entry(conn, now, conn.uses() + more);
     Some(if format.xml { show::xml(shown) } else { show::line(shown, format) })
 }
 

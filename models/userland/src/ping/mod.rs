@@ -174,7 +174,7 @@ fn configure(options: &Options, route: &Route, socket: &Sock) -> Done {
         opts.broadcast = options.broadcast;
         opts.mcast_loop = !options.no_loop;
         opts.tos = options.tos;
-        opts.mark = options.mark;
+        (opts.mark, opts.dontroute) = (options.mark, options.dontroute);
         // The receive buffer that ping requests, at least 64 KiB; the kernel doubles it.
         let packet = options.size + 8 + (options.size + 8).div_ceil(512) * 260;
         opts.rcvbuf = (packet * options.preload as usize).clamp(65_536, 212_992) * 2;

@@ -110,6 +110,8 @@ pub struct Options {
     pub no_loop: bool,
     /// `-m`
     pub mark: u32,
+    /// `-r`: the destination must be on the link.
+    pub dontroute: bool,
     /// `-M`
     pub pmtudisc: Option<PmtuDisc>,
     /// `-n`
@@ -154,6 +156,7 @@ impl Default for Options {
             preload: 1,
             no_loop: false,
             mark: 0,
+            dontroute: false,
             pmtudisc: None,
             numeric: false,
             outstanding: false,
@@ -240,6 +243,7 @@ fn apply(options: &mut Options, opt: &Opt, warnings: &mut String) -> Done {
         "O" => options.outstanding = true,
         "p" => options.pattern = pattern(value)?,
         "q" => options.quiet = true,
+        "r" => options.dontroute = true,
         "Q" => options.tos = tos(value)?,
         "s" => options.size = integer(value, 0, INT_MAX)? as usize,
         "S" => drop(integer(value, 1, INT_MAX)?),

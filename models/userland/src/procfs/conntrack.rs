@@ -4,9 +4,8 @@
 
 use std::fmt::Write;
 
-use glassnet_kernel::net::netfilter::nf_conntrack_core::nf_ct_queued;
 use glassnet_kernel::net::netfilter::nf_conntrack_netlink::ctnetlink_exp_dump_table;
-use glassnet_kernel::tables::conntrack::{Conn, CtStats};
+use glassnet_kernel::tables::conntrack::CtStats;
 
 use super::View;
 use crate::conntrack::expect;
@@ -15,10 +14,9 @@ use crate::conntrack::show::proc_line;
 /// `/proc/net/nf_conntrack`: all connections in order of creation.
 pub fn nf_conntrack(view: &View) -> String {
     let table = &view.kernel.conntrack;
-    let conns = table.confirmed().into_iter().filter_map(|id| Some((id, table.get(id)?)));
-    let here = conns.filter(|(_, conn)| conn.netns == view.netns && !conn.is_expired(view.now));
-    let uses = |id, conn: &Conn| conn.uses() + 1 + nf_ct_queued(view.kernel, view.skbs, id);
-    here.map(|(id, conn)| proc_line(conn, view.now, uses(id, conn))).collect()
+    let conns = table.confirmed().into_iter().filter_map(|id| table.get(id));
+    let here = conns.filter(|conn| conn.netns == view.netns && !conn.is_expired(view.now));
+    here.map(|conn| proc_line(conn, view.now, conn.uses() + 1)).collect()
 }
 
 /// `/proc/net/nf_conntrack_expect`: all expectations, oldest first.

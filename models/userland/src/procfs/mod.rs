@@ -31,7 +31,6 @@ use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_kernel::tables::netns::Netns;
-use glassnet_kernel::tables::skb::SkbPool;
 use glassnet_kernel::{Cx, Kernel, World};
 use glassnet_sim::Nanos;
 
@@ -81,8 +80,6 @@ pub struct View<'w> {
     pub kernel: &'w Kernel,
     /// The namespace.
     pub netns: NetnsId,
-    /// Packets.
-    pub skbs: &'w SkbPool,
     /// The time.
     pub now: Nanos,
 }
@@ -91,8 +88,7 @@ impl<'w> View<'w> {
     /// The caller's view.
     pub fn new(world: &'w World, caller: Caller) -> View<'w> {
         let Caller { machine, cpu, netns } = caller;
-        let (kernel, skbs) = (world.kernel(machine), &world.skbs);
-        View { kernel, netns, skbs, now: world.cpu_now(machine, cpu) }
+        View { kernel: world.kernel(machine), netns, now: world.cpu_now(machine, cpu) }
     }
 
     /// The namespace itself.

@@ -88,7 +88,7 @@ fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
 ///
 /// See [`super::write`].
 fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), Errno> {
-    let view = View { kernel: cx.k, netns, skbs: cx.skbs, now: cx.now };
+    let view = View { kernel: cx.k, netns, now: cx.now };
     match entry(&view, parts).ok_or(Errno::ENOENT)? {
         Entry::File(_, _, mode) if mode & 0o200 == 0 => Err(Errno::EACCES),
         Entry::File(row, at, _) => row.write(cx, at, vector(text, 1)?[0]),

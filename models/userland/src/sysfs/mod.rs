@@ -156,7 +156,7 @@ fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
 ///
 /// See [`crate::procfs::write`].
 fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), Errno> {
-    let view = View { kernel: cx.k, netns, skbs: cx.skbs, now: cx.now };
+    let view = View { kernel: cx.k, netns, now: cx.now };
     let (dev, rest) = resolve(&view, parts).ok_or(Errno::ENOENT)?;
     let id = dev.id;
     match find(dev, &rest).ok_or(Errno::ENOENT)? {

@@ -330,7 +330,8 @@ const SECONDS: u64 = 2;
 
 /// Two ages or timeouts that may be the same.
 pub fn is_about(path: &str, real: &Value, model: &Value) -> bool {
-    let is_time = ["timeout", "confirmed", "updated"].iter().any(|name| path.ends_with(&format!(".{name}")));
+    let is_time =
+        ["timeout", "confirmed", "updated", "used"].iter().any(|name| path.ends_with(&format!(".{name}")));
     match (real.as_u64(), model.as_u64()) {
         (Some(real), Some(model)) => is_time && real.abs_diff(model) <= SECONDS,
         _ => false,

@@ -15,6 +15,7 @@ use crate::{Cx, Kernel};
 /// `proxy_qlen` are dropped.
 ///
 /// Kernel: net/core/neighbour.c
+/// Not modelled: nothing.
 pub fn pneigh_enqueue(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     let Some(parms) = cx.k.inet.get(dev).map(|inet| inet.arp) else {

@@ -179,7 +179,7 @@ pub fn flow_of(
         sport: ports.0,
         dport: ports.1,
         any_source: opts.hdrincl,
-        onlink: false,
+        onlink: opts.dontroute,
     })
 }
 

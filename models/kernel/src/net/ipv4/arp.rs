@@ -234,6 +234,7 @@ fn parse(cx: &Cx, skb: SkbId) -> Option<Arp> {
 /// Replies to requests for local and proxied addresses, and updates neighbour entries.
 ///
 /// Kernel: net/ipv4/arp.c
+/// Not modelled: nothing.
 pub fn arp_process(cx: &mut Cx, skb: SkbId) -> Door {
     process(cx, skb, false)
 }
@@ -241,6 +242,7 @@ pub fn arp_process(cx: &mut Cx, skb: SkbId) -> Door {
 /// Answers a request for another machine after the delay.
 ///
 /// Kernel: net/ipv4/arp.c
+/// Not modelled: nothing.
 pub fn parp_redo(cx: &mut Cx, skb: SkbId) -> Door {
     cx.within(Func::ArpProcess, skb, |cx| process(cx, skb, true))
 }

@@ -14,6 +14,7 @@ use super::{
     nf_conntrack_proto_generic as generic, nf_conntrack_proto_icmp as icmp, nf_conntrack_proto_sctp as sctp,
     nf_conntrack_proto_tcp as tcp, nf_conntrack_proto_udp as udp,
 };
+use crate::Cx;
 use crate::door::Func;
 use crate::hook::Verdict;
 use crate::ids::SkbId;
@@ -25,8 +26,6 @@ use crate::tables::conntrack::{
 };
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::HookState;
-use crate::tables::skb::SkbPool;
-use crate::{Cx, Kernel};
 
 /// GRE.
 pub const IPPROTO_GRE: u8 = 47;
@@ -559,12 +558,6 @@ pub fn nf_ct_iterate_cleanup(cx: &mut Cx, mut wanted: impl FnMut(&Conn) -> bool)
     all.into_iter()
         .filter(|id| cx.k.conntrack.get(*id).is_some_and(&mut wanted) && nf_ct_delete(cx, *id))
         .count()
-}
-
-/// How many packets of a connection wait for the address of a neighbour: each holds it.
-pub fn nf_ct_queued(k: &Kernel, skbs: &SkbPool, id: CtId) -> u32 {
-    let waiting = k.neigh.iter().flat_map(|(_, entry)| &entry.queue);
-    waiting.filter(|(skb, _)| matches!(skbs[*skb].nfct, NfCt::Conn(of, _) if of == id)).count() as u32
 }
 
 /// Deletes all connections of a namespace that is destroyed (`nf_conntrack_cleanup_net`).

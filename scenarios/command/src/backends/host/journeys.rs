@@ -123,7 +123,7 @@ impl<'a> Event<'a> {
 
     /// A socket was closed before somebody read this packet.
     fn is_purge(&self, reason: &str) -> bool {
-        reason == "QUEUE_PURGE" || self.stack.iter().any(|line| line == " => skb_queue_purge")
+        reason == "QUEUE_PURGE" || self.stack.iter().any(|line| line.ends_with("skb_queue_purge"))
     }
 
     /// The value after `key=` up to the next blank.
