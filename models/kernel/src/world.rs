@@ -143,9 +143,11 @@ impl World {
 
     /// The same for a program's system call: what follows at once is [done](Self::settle) before it returns.
     pub fn syscall<R>(&mut self, machine: MachineId, cpu: CpuId, work: impl FnOnce(&mut Cx) -> R) -> R {
-        let done = self.enter(machine, cpu, work);
+        let at = self.cpu_now(machine, cpu);
+        let done = self.run(machine, cpu, at, Context::Task, work);
         // Too many packets are told by the next step.
         let _endless = self.settle();
+        self.machines[machine.index()].owned_socket = None;
         done
     }
 

@@ -520,12 +520,12 @@ pub fn icmp_redirect(cx: &mut Cx, skb: SkbId) -> Door {
     let data = cx.skbs.data(skb);
     let gateway = data.get(4..8).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
     let inner = data.get(ICMP_HLEN..).and_then(|quote| Ipv4Hdr::read_from_prefix(quote).ok());
-    let (Some(gateway), Some((inner, _)), Some(iph)) = (gateway, inner, ip_hdr(cx, skb).copied()) else {
+    let (Some(gateway), Some((inner, _))) = (gateway, inner) else {
         return bad(cx, skb, DropReason::PktTooSmall);
     };
-    let daddr = inner.daddr.get();
-    if !daddr.is_multicast() {
-        ip_do_redirect(cx, skb, iph.saddr.get(), daddr, Ipv4Addr::from_bits(gateway));
+    // Of the other protocols, the socket that it is about does (`icmp_err`, `udp_err`, `tcp_v4_err`).
+    if inner.protocol == IPPROTO_ICMP {
+        ip_do_redirect(cx, skb, inner.daddr.get(), gateway);
     }
     let error = IcmpError { kind: ICMP_REDIRECT, code: ICMP_REDIR_HOST, info: gateway };
     icmp_socket_deliver(cx, skb, &inner, error);

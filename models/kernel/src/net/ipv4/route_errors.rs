@@ -157,8 +157,9 @@ pub fn ip_rt_update_pmtu(cx: &mut Cx, netns: NetnsId, dev: DevId, daddr: Ipv4Add
 
 /// A router told of a better gateway (`__ip_do_redirect`): taken only from the gateway in use, and only once the new
 /// one's address is known. Before, it is asked for.
-pub fn ip_do_redirect(cx: &mut Cx, skb: SkbId, from: Ipv4Addr, daddr: Ipv4Addr, new_gateway: Ipv4Addr) {
-    let dev = cx.skbs[skb].dev;
+pub fn ip_do_redirect(cx: &mut Cx, skb: SkbId, daddr: Ipv4Addr, new_gateway: u32) {
+    let (dev, new_gateway) = (cx.skbs[skb].dev, Ipv4Addr::from_bits(new_gateway));
+    let Some(from) = ip_hdr(cx, skb).map(|iph| iph.saddr.get()) else { return };
     let Some((inet, ipv4)) = in_dev(cx, dev) else { return };
     let all = &ipv4.conf_all;
     let accepts = if inet.conf.get(Conf::Forwarding) != 0 {
@@ -172,6 +173,7 @@ pub fn ip_do_redirect(cx: &mut Cx, skb: SkbId, from: Ipv4Addr, daddr: Ipv4Addr, 
     let bad = new_gateway == from
         || !accepts
         || new_gateway.is_multicast()
+        || daddr.is_multicast()
         || new_gateway.is_broadcast()
         || is_zeronet(new_gateway);
     let off_link = !shared && !inet.onlink(new_gateway, from);

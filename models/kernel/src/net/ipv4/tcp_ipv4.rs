@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_wire::checksum;
-use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB, ICMP_TIME_EXCEEDED};
+use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB, ICMP_REDIRECT, ICMP_TIME_EXCEEDED};
 use glassnet_wire::ipv4::{IPPROTO_TCP, Ipv4Hdr};
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN, TcpHdr};
 use zerocopy::IntoBytes;
@@ -17,6 +17,7 @@ use super::inet_connection_sock::{inet_hash_connect, take_port};
 use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header};
 use super::route::{dst_metric_advmss, ip_route_connect, ip_route_output_flow};
+use super::route_errors::ip_do_redirect;
 use super::tcp::{connection_key, tcp_done, tcp_sk};
 use super::tcp_input::{machine_setup, sequence_len, tcp_conn_request, tcp_rcv, tcp_run, tcp_sync_mss};
 use super::tcp_minisocks::tcp_timewait_state_process;
@@ -330,6 +331,8 @@ pub fn tcp_v4_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
         return;
     }
     let errno = match (error.kind, error.code) {
+        (ICMP_REDIRECT, _) if owned => return,
+        (ICMP_REDIRECT, _) => return ip_do_redirect(cx, skb, inner.daddr.get(), error.info),
         (ICMP_DEST_UNREACH, icmp::ICMP_FRAG_NEEDED) => return tcp_v4_mtu_reduced(cx, sock),
         (ICMP_DEST_UNREACH, code) => icmp::icmp_err_convert(code).0,
         (ICMP_PARAMETERPROB, _) => Errno::EPROTO,
