@@ -16,6 +16,9 @@ use crate::tables::conntrack::extend::CtHelper;
 use crate::tables::conntrack::{CtId, CtInfo, Expect};
 use crate::tables::skb::PacketType;
 
+/// Is shown a packet that a device receives or sends; true if somebody took it.
+pub type Tap = fn(&mut Cx, SkbId, DevId, PacketType) -> bool;
+
 /// Takes a received packet, which also goes to its protocol if that is true; returns what is left for it.
 pub type Receive = fn(&mut Cx, SkbId, bool) -> Option<SkbId>;
 
@@ -54,7 +57,7 @@ pub struct Module {
     pub inetaddr_event: Option<fn(&mut Cx, DevId, Option<Ipv4Addr>)>,
     /// It sees every packet that a device receives or sends (`dev_add_pack` with `ETH_P_ALL`); `PacketType::Outgoing` is
     /// one that leaves. True if somebody took it. Asked only while packet sockets are open.
-    pub tap: Option<fn(&mut Cx, SkbId, DevId, PacketType) -> bool>,
+    pub tap: Option<Tap>,
     /// It takes received packets of some protocols (`dev_add_pack`). Asked only while packet sockets are open.
     pub receive: Option<Receive>,
     /// A namespace begins (`pernet_operations::init`).

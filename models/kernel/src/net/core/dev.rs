@@ -267,8 +267,13 @@ fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) -> 
     if cx.trace.capture {
         capture(cx, skb, dev, seen_as);
     }
-    let taps = cx.k.modules.iter().filter_map(|module| module.tap);
-    cx.k.packet_sockets > 0 && taps.fold(false, |taken, tap| tap(cx, skb, dev, seen_as) || taken)
+    let mut taken = false;
+    if cx.k.packet_sockets > 0 {
+        for tap in cx.k.modules.iter().filter_map(|module| module.tap) {
+            taken |= tap(cx, skb, dev, seen_as);
+        }
+    }
+    taken
 }
 
 /// Delivers an outgoing packet to the taps.
