@@ -141,7 +141,7 @@ mod tests {
     fn a_recording_is_named_after_its_lesson_and_kernel() {
         let seen = Observation {
             lesson: "bridge.md".into(),
-            kernel: "linux 6.18.44-fc-v669 (host)".into(),
+            kernel: "linux 6.18.44 (host)".into(),
             ..Observation::default()
         };
         assert_eq!(recording_path(&seen, Path::new("r")), Path::new("r/bridge.linux-6.18.json"));
