@@ -198,8 +198,8 @@ impl Differ<'_> {
         let [real, model] = [self.real, self.model].map(by_space);
         for (space, real) in &real {
             let model = model.get(space).map_or(&[][..], Vec::as_slice);
-            let key = |frames: &[&Frame]| -> Vec<(String, Direction, usize)> {
-                frames.iter().map(|f| (f.device.clone(), f.direction, f.prompt)).collect()
+            let key = |frames: &[&Frame]| -> Vec<(String, Direction)> {
+                frames.iter().map(|f| (f.device.clone(), f.direction)).collect()
             };
             for op in capture_diff_slices(Algorithm::Myers, &key(real), &key(model)) {
                 if op.tag() == DiffTag::Equal {
