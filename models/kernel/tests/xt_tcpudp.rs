@@ -1,8 +1,10 @@
-//! What `-m tcp`, `-m udp` and `-m sctp` look at, and which packets they drop at sight (`hotdrop`).
+//! What `-m tcp`, `-m udp`, `-m sctp`, `-m ah` and `-m esp` look at, and which packets they drop at sight (`hotdrop`).
 
 use glassnet_kernel::extension::{Par, XtMatch};
 use glassnet_kernel::ids::{CpuId, MachineId};
 use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::net::ipv4::netfilter::ipt_ah::Ah;
+use glassnet_kernel::net::netfilter::xt_esp::Esp;
 use glassnet_kernel::net::netfilter::xt_sctp::{ChunkMatch, ChunkTypes, Sctp};
 use glassnet_kernel::net::netfilter::xt_tcpudp::{Tcp, Udp};
 use glassnet_kernel::tables::netfilter::{Hook, HookState, Site};
@@ -254,5 +256,33 @@ fn broken_chunks_are_dropped_at_sight() {
         // A chunk's value need not be there.
         let header = &whole[..20 + 12 + 4 + 4];
         assert_eq!(legacy(&mut with(ChunkMatch::Only, invert), header), (invert, false));
+    }
+}
+
+/// `--ahspi` and `--espspi` (RFC 4302, RFC 4303): both ends belong to the range.
+#[test]
+fn security_parameters_indexes() {
+    for spi in [0, 255, 256, 257, 0x0100_0000, u32::MAX] {
+        let index = spi.to_be_bytes();
+        let ah = ipv4("10.0.0.1", "10.0.0.2", 51, &[&[6, 4, 0, 0][..], &index, &[0, 0, 0, 9]].concat());
+        let esp = ipv4("10.0.0.1", "10.0.0.2", 50, &[&index[..], &[0, 0, 0, 9]].concat());
+        for spis in [(0, u32::MAX), (256, 256), (255, 257), (257, u32::MAX), (0, 255)] {
+            for invert in [false, true] {
+                let expected = ((spis.0..=spis.1).contains(&spi) != invert, false);
+                assert_eq!(legacy(&mut Ah { invert, spis }, &ah), expected, "{spi} {spis:?}");
+                assert_eq!(legacy(&mut Esp { invert, spis }, &esp), expected, "{spi} {spis:?}");
+            }
+        }
+        for invert in [false, true] {
+            let spis = (0, u32::MAX);
+            assert_eq!(legacy(&mut Ah { invert, spis }, &ah[..20 + 11]), (false, true), "no whole header");
+            assert_eq!(legacy(&mut Esp { invert, spis }, &esp[..20 + 7]), (false, true), "no whole header");
+            let later = |mut packet: Vec<u8>| {
+                packet[7] = 1;
+                packet
+            };
+            assert_eq!(legacy(&mut Ah { invert, spis }, &later(ah.clone())), (false, false));
+            assert_eq!(legacy(&mut Esp { invert, spis }, &later(esp.clone())), (false, false));
+        }
     }
 }
