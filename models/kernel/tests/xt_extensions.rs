@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::drivers::veth::VethOptions;
-use glassnet_kernel::extension::{Par, TargetVerdict};
+use glassnet_kernel::extension::{Kept, Par, TargetVerdict};
 use glassnet_kernel::hook::Verdict;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, SkbId};
 use glassnet_kernel::kernel::INIT_NET;
@@ -19,6 +19,7 @@ use glassnet_kernel::net::netfilter::xt_dscp::{DscpMt, DscpTg, TosMt, TosTg};
 use glassnet_kernel::net::netfilter::xt_hl::{TtlMt, TtlMtMode, TtlTg, TtlTgMode};
 use glassnet_kernel::net::netfilter::xt_iprange::Iprange;
 use glassnet_kernel::net::netfilter::xt_length::Length;
+use glassnet_kernel::net::netfilter::xt_limit::{Limit, limit_mt, overflows};
 use glassnet_kernel::net::netfilter::xt_log::Log;
 use glassnet_kernel::net::netfilter::xt_mac::MacSource;
 use glassnet_kernel::net::netfilter::xt_mark::{MarkMt, MarkTg};
@@ -473,4 +474,62 @@ fn other_namespaces_are_silent_unless_told() {
         assert_eq!((cx.k.log.lines().count(), last.level), (2, 4));
         assert!(last.text.starts_with("TRACE: filter:INPUT:policy:3 IN=eth0 OUT= MAC="), "{}", last.text);
     });
+}
+
+/// `-m limit`, counted in ticks of 4 ms: a packet costs the time between two, and the bucket has that for `burst` packets. For
+/// nft it counts nanoseconds.
+#[test]
+fn a_limit_is_a_bucket_that_fills() {
+    const TICK: u64 = 4_000_000;
+    // Packets per second that divide 250 ticks.
+    for (rate, burst) in [(1, 5), (2, 1), (5, 3), (10, 5), (25, 20), (125, 2), (250, 1)] {
+        for variant in [Variant::Legacy, Variant::Nft] {
+            let cost = 250 / u64::from(rate) * TICK;
+            let most = cost * u64::from(burst);
+            let mut limit = Limit { avg: 10_000 / rate, burst, credit: Kept(None) };
+            with(|cx, dev| {
+                let skb = skb(cx, dev, &udp());
+                let mut par = par(cx, skb, Hook::LocalIn, (Some(dev), None));
+                par.variant = variant;
+                cx.now = glassnet_sim::Nanos(1_000_000_000);
+                let (mut credit, mut last) = (most, cx.now.0);
+                for step in 0..400_u64 {
+                    let mut now = cx.now.0;
+                    if variant == Variant::Legacy {
+                        now = now / TICK * TICK;
+                    }
+                    credit = (credit + (now - last)).min(most);
+                    let fits = credit >= cost;
+                    credit -= if fits { cost } else { 0 };
+                    last = now;
+                    assert_eq!(limit_mt(cx, &mut par, &mut limit), fits, "{rate}/s, {burst}, packet {step}");
+                    // A flood, the right pace, and silences between.
+                    cx.now.0 +=
+                        [0, TICK / 2, cost / 3, cost, cost - 1, 3 * cost, 1][(step * step % 7) as usize];
+                }
+            });
+        }
+    }
+}
+
+/// A rule whose credits do not fit in 32 bits is refused (`limit_mt_check`: "Overflow, try lower"): 2 a day, 38 an hour at once.
+#[test]
+fn a_limit_has_a_greatest_burst() {
+    const HOUR: u32 = 36_000_000;
+    for (avg, burst, refused) in [
+        (24 * HOUR, 1, false),
+        (24 * HOUR, 2, true),
+        (24 * HOUR, 5, true),
+        (HOUR, 5, false),
+        (HOUR, 37, false),
+        (HOUR, 38, true),
+        (600_000, 2236, false),
+        (600_000, 2237, true),
+        (1000, 10_000, false),
+        (1, 0, true),
+        (10_000, 0, true),
+        (1, 1, false),
+    ] {
+        assert_eq!(overflows(&Limit { avg, burst, credit: Kept(None) }), refused, "{avg} {burst}");
+    }
 }

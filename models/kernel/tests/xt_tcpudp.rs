@@ -1,8 +1,11 @@
-//! What `-m tcp` and `-m udp` look at, and which packets they drop at sight (`hotdrop`).
+//! What `-m tcp`, `-m udp`, `-m sctp`, `-m ah` and `-m esp` look at, and which packets they drop at sight (`hotdrop`).
 
 use glassnet_kernel::extension::{Par, XtMatch};
 use glassnet_kernel::ids::{CpuId, MachineId};
 use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::net::ipv4::netfilter::ipt_ah::Ah;
+use glassnet_kernel::net::netfilter::xt_esp::Esp;
+use glassnet_kernel::net::netfilter::xt_sctp::{ChunkMatch, ChunkTypes, Sctp};
 use glassnet_kernel::net::netfilter::xt_tcpudp::{Tcp, Udp};
 use glassnet_kernel::tables::netfilter::{Hook, HookState, Site};
 use glassnet_kernel::tables::xt::{Ports, TableName, Variant};
@@ -151,4 +154,135 @@ fn headers_that_are_cut_are_dropped_at_sight() {
     let mut with = Udp { sport: ports(7, 7, false), ..Udp::default() };
     assert_eq!(legacy(&mut with, &datagram[..20 + 7]), (false, true));
     assert_eq!(sees(Variant::Nft, &mut with, &datagram[..20 + 1]), (false, false));
+}
+
+/// A packet from port 1000 to 80 with these chunks: type, flags and length without padding.
+fn sctp(chunks: &[(u8, u8, u16)]) -> Vec<u8> {
+    let mut packet = [1000_u16, 80].map(u16::to_be_bytes).concat();
+    packet.extend([0; 8]);
+    for (kind, flags, len) in chunks {
+        packet.extend([*kind, *flags]);
+        packet.extend(len.to_be_bytes());
+        packet.resize(packet.len() + usize::from(len.max(&4).next_multiple_of(4)) - 4, 0xff);
+    }
+    ipv4("10.0.0.1", "10.0.0.2", 132, &packet)
+}
+
+#[test]
+fn ports_of_sctp() {
+    let packet = sctp(&[]);
+    for (low, high, fits) in [(1000, 1000, true), (999, 1001, true), (0, 999, false), (1001, 65535, false)] {
+        for invert in [false, true] {
+            let mut with = Sctp { sport: Some(ports(low, high, invert)), ..Sctp::default() };
+            assert_eq!(legacy(&mut with, &packet), (fits != invert, false), "{low}:{high} {invert}");
+            // The other port is 80.
+            with = Sctp { sport: None, dport: with.sport, chunks: None };
+            let fits = low <= 80 && 80 <= high;
+            assert_eq!(legacy(&mut with, &packet), (fits != invert, false), "{low}:{high} {invert}");
+        }
+    }
+    let mut both =
+        Sctp { sport: Some(ports(1000, 1000, false)), dport: Some(ports(81, 81, false)), chunks: None };
+    assert_eq!(legacy(&mut both, &packet), (false, false));
+    assert_eq!(legacy(&mut Sctp::default(), &packet), (true, false));
+    assert_eq!(legacy(&mut Sctp::default(), &packet[..20 + 11]), (false, true), "no whole header");
+    let mut later = packet.clone();
+    later[7] = 1;
+    assert_eq!(legacy(&mut Sctp::default(), &later), (false, false), "not the first fragment");
+}
+
+/// `--chunk-types any|all|only`, with flags for one of the types: `any` wants one chunk that fits, `all` one for each type,
+/// `only` no other.
+#[test]
+fn chunks_are_held_against_the_wanted_types() {
+    const KINDS: [u8; 4] = [0, 1, 127, 128];
+    let lists = (0..KINDS.len()).flat_map(|a| {
+        let two = move |b: usize| vec![(KINDS[a], 1, 4), (KINDS[b], 6, 7)];
+        let three = move |b: usize| [two(b), vec![(0, 3, 16)]].concat();
+        (0..KINDS.len()).flat_map(move |b| [two(b), three(b)]).chain([vec![(KINDS[a], 2, 5)]])
+    });
+    for list in lists {
+        let packet = sctp(&list);
+        for set in 1_u8..16 {
+            let wanted: Vec<u8> = (0..4).filter(|n| set >> n & 1 != 0).map(|n| KINDS[n]).collect();
+            let mut map = [0; 2];
+            wanted.iter().for_each(|kind| map[usize::from(kind >> 7)] |= 1 << (kind & 127));
+            // Of type 0: none asked for; the lowest set; of the lowest two only the second set.
+            for flags in [vec![], vec![(0, 1, 1)], vec![(0, 3, 2)]] {
+                let fits = |&(kind, has, _): &(u8, u8, u16)| {
+                    let flags_fit = flags.iter().all(|(of, mask, set)| kind != *of || has & mask == *set);
+                    wanted.contains(&kind) && flags_fit
+                };
+                for (how, found) in [
+                    (ChunkMatch::Any, list.iter().any(fits)),
+                    (ChunkMatch::Only, list.iter().all(fits)),
+                    (
+                        ChunkMatch::All,
+                        wanted.iter().all(|kind| list.iter().any(|chunk| chunk.0 == *kind && fits(chunk))),
+                    ),
+                ] {
+                    for invert in [false, true] {
+                        let chunks = Some(ChunkTypes { invert, how, map, flags: flags.clone() });
+                        let mut with = Sctp { chunks, ..Sctp::default() };
+                        let expected = (found != invert, false);
+                        assert_eq!(legacy(&mut with, &packet), expected, "{with:?} {list:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A chunk that is cut, or has no length, drops the packet at sight, unless it was decided before.
+#[test]
+fn broken_chunks_are_dropped_at_sight() {
+    let with = |how, invert| Sctp {
+        chunks: Some(ChunkTypes { invert, how, map: [1, 0], flags: vec![] }),
+        ..Sctp::default()
+    };
+    let whole = sctp(&[(0, 0, 4), (1, 0, 8)]);
+    for invert in [false, true] {
+        for broken in
+            [sctp(&[]), sctp(&[(0, 0, 0)]), sctp(&[(0, 0, 0), (0, 0, 4)]), whole[..20 + 12 + 3].to_vec()]
+        {
+            for how in [ChunkMatch::Any, ChunkMatch::All, ChunkMatch::Only] {
+                assert_eq!(legacy(&mut with(how, invert), &broken), (invert, true), "{how:?}");
+            }
+        }
+        let cut = &whole[..20 + 12 + 4 + 3];
+        assert_eq!(legacy(&mut with(ChunkMatch::Any, invert), cut), (!invert, false), "the first fits");
+        assert_eq!(legacy(&mut with(ChunkMatch::All, invert), cut), (invert, true));
+        assert_eq!(legacy(&mut with(ChunkMatch::Only, invert), cut), (invert, true));
+        // A chunk's value need not be there.
+        let header = &whole[..20 + 12 + 4 + 4];
+        assert_eq!(legacy(&mut with(ChunkMatch::Only, invert), header), (invert, false));
+    }
+}
+
+/// `--ahspi` and `--espspi` (RFC 4302, RFC 4303): both ends belong to the range.
+#[test]
+fn security_parameters_indexes() {
+    for spi in [0, 255, 256, 257, 0x0100_0000, u32::MAX] {
+        let index = spi.to_be_bytes();
+        let ah = ipv4("10.0.0.1", "10.0.0.2", 51, &[&[6, 4, 0, 0][..], &index, &[0, 0, 0, 9]].concat());
+        let esp = ipv4("10.0.0.1", "10.0.0.2", 50, &[&index[..], &[0, 0, 0, 9]].concat());
+        for spis in [(0, u32::MAX), (256, 256), (255, 257), (257, u32::MAX), (0, 255)] {
+            for invert in [false, true] {
+                let expected = ((spis.0..=spis.1).contains(&spi) != invert, false);
+                assert_eq!(legacy(&mut Ah { invert, spis }, &ah), expected, "{spi} {spis:?}");
+                assert_eq!(legacy(&mut Esp { invert, spis }, &esp), expected, "{spi} {spis:?}");
+            }
+        }
+        for invert in [false, true] {
+            let spis = (0, u32::MAX);
+            assert_eq!(legacy(&mut Ah { invert, spis }, &ah[..20 + 11]), (false, true), "no whole header");
+            assert_eq!(legacy(&mut Esp { invert, spis }, &esp[..20 + 7]), (false, true), "no whole header");
+            let later = |mut packet: Vec<u8>| {
+                packet[7] = 1;
+                packet
+            };
+            assert_eq!(legacy(&mut Ah { invert, spis }, &later(ah.clone())), (false, false));
+            assert_eq!(legacy(&mut Esp { invert, spis }, &later(esp.clone())), (false, false));
+        }
+    }
 }

@@ -203,6 +203,84 @@ mod tests {
         assert!(far.rto < Nanos::from_millis(520), "{:?}", far.rto);
     }
 
+    /// Linux's numbers, µs: a round trip that gets longer counts at once, one that gets shorter slowly, and the deviation
+    /// is the greatest of a round trip, at least 200 ms.
+    #[test]
+    fn timeouts_follow_round_trips() {
+        let steady = [&[300_000; 5][..], &[100_000; 4], &[900_000; 3]].concat();
+        let wild = [&[100_000, 500_000, 500_000, 20_000, 20_000, 2_000_000][..], &[20_000; 6]].concat();
+        // The samples, how many of them a round trip has, and the timeouts.
+        let cases: [(&[i64], u32, [u64; 12]); 4] = [
+            (
+                &steady,
+                1,
+                [
+                    900_000, 900_000, 900_000, 900_000, 813_282, 788_282, 694_151, 675_010, 609_443,
+                    1_169_657, 1_624_985, 1_901_137,
+                ],
+            ),
+            (
+                &steady,
+                3,
+                [
+                    900_000, 900_000, 900_000, 900_000, 900_000, 875_000, 853_125, 833_984, 728_674,
+                    1_169_657, 1_624_985, 1_901_137,
+                ],
+            ),
+            (
+                &wild,
+                1,
+                [
+                    300_000, 700_000, 956_250, 934_531, 911_309, 2_764_310, 2_718_822, 2_679_021, 2_531_672,
+                    2_501_199, 2_292_200, 2_268_869,
+                ],
+            ),
+            (
+                &wild,
+                3,
+                [
+                    300_000, 700_000, 956_250, 934_531, 915_527, 2_764_310, 2_718_822, 2_679_021, 2_644_195,
+                    2_613_722, 2_587_058, 2_563_727,
+                ],
+            ),
+        ];
+        for (samples, per_round, timeouts) in cases {
+            let mut icsk = Icsk::default();
+            let found: Vec<u64> = (1..)
+                .zip(samples)
+                .map(|(una, rtt)| {
+                    icsk.back_off();
+                    icsk.measured(*rtt, una, una + per_round);
+                    assert_eq!(icsk.backoff, 0);
+                    icsk.rto.0 / 1000
+                })
+                .collect();
+            assert_eq!(found, timeouts, "{per_round} in a round trip");
+        }
+        let mut far = Icsk::default();
+        far.measured(60_000_000, 1, 2);
+        assert_eq!((far.rto, far.srtt()), (TCP_RTO_MAX, Some(Nanos::from_secs(60))));
+        let mut near = Icsk::default();
+        assert_eq!(near.srtt(), None);
+        near.measured(0, 1, 2);
+        assert_eq!((near.rto, near.srtt()), (TCP_RTO_MIN, Some(Nanos(0))));
+    }
+
+    /// A window probe is due after the timeout, which doubles, at least 200 ms, at most two minutes.
+    #[test]
+    fn window_probes_double_too() {
+        let mut icsk = Icsk { rto: Nanos::from_millis(50), ..Icsk::default() };
+        let times: Vec<u64> = (0..12)
+            .map(|_| {
+                let at = icsk.probe0_when().0 / 1_000_000;
+                icsk.backoff += 1;
+                at
+            })
+            .collect();
+        let expected = [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 102_400, 120_000, 120_000];
+        assert_eq!(times, expected);
+    }
+
     #[test]
     fn timeouts_double_up_to_two_minutes() {
         let mut icsk = Icsk::default();
@@ -220,7 +298,45 @@ mod tests {
     fn how_long_retries_take() {
         assert_eq!(Icsk::model_timeout(15), Nanos::from_millis(924_600));
         assert_eq!(Icsk::model_timeout(8), Nanos::from_millis(102_200));
-        assert_eq!(Icsk::model_timeout(3), Nanos::from_millis(3_000));
+        let few = [0, 1, 2, 3, 9, 10].map(|retries| Icsk::model_timeout(retries).0 / 1_000_000);
+        assert_eq!(few, [200, 600, 1400, 3_000, 204_600, 324_600]);
+    }
+
+    /// Slow start takes one segment for each up to the threshold; from there, one for each window (RFC 5681, 3.1).
+    #[test]
+    fn the_window_grows_as_in_rfc_5681() {
+        for lost_at in [10, 20, 37, 100] {
+            let mut icsk = Icsk { cwnd: lost_at, ..Icsk::default() };
+            icsk.enter_loss(1000);
+            let threshold = (lost_at * 7 / 10).max(2);
+            let (mut window, mut acked) = (1, 0);
+            for una in 0..600 {
+                icsk.acknowledged(1, una, true);
+                match window < threshold {
+                    true => window += 1,
+                    false => acked += 1,
+                }
+                if acked >= window {
+                    (window, acked) = (window + 1, acked - window);
+                }
+                assert_eq!(icsk.cwnd, window, "{una} after a loss at {lost_at}");
+            }
+        }
+        // What was sent before the loss is acknowledged: the loss is over.
+        let mut icsk = Icsk::default();
+        icsk.enter_loss(10);
+        (icsk.retransmits, icsk.retrans_stamp, icsk.tlp_high_seq) = (3, Some(Nanos(1)), Some(20));
+        icsk.acknowledged(1, 9, false);
+        assert_eq!((icsk.high_seq, icsk.tlp_high_seq), (Some(10), Some(20)));
+        assert_eq!((icsk.retransmits, icsk.retrans_stamp), (0, None));
+        icsk.acknowledged(1, 10, false);
+        assert_eq!((icsk.high_seq, icsk.tlp_high_seq), (None, Some(20)));
+        icsk.acknowledged(1, 20, false);
+        assert_eq!((icsk.high_seq, icsk.tlp_high_seq), (None, None));
+        // Sequence numbers go round.
+        icsk.enter_loss(5);
+        icsk.acknowledged(1, u32::MAX, false);
+        assert_eq!(icsk.high_seq, Some(5));
     }
 
     #[test]

@@ -13,10 +13,19 @@ use super::prefix_map::PrefixMap;
 use super::route::{FibExceptions, RouteMemo};
 use super::snmp::Snmp;
 
-/// Token bucket (`inet_peer_xrlim_allow`, the global ICMP rate limit).
+/// Rate limit of all ICMP messages (`icmp_global_credit`, `icmp_global_stamp`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IcmpGlobal {
+    /// Messages that may be sent.
+    pub credit: u64,
+    /// The tick of the last refill.
+    pub stamp: Option<Nanos>,
+}
+
+/// Token bucket (`inet_peer_xrlim_allow`).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokenBucket {
-    /// Tokens in ns; in messages for the global limit.
+    /// Tokens in ns.
     pub tokens: u64,
     /// Last refill.
     pub filled: Nanos,
@@ -47,8 +56,8 @@ pub struct Ipv4Netns {
     pub snmp: Snmp,
     /// ICMP rate limit per destination (`inet_peer`).
     pub peers: BTreeMap<Ipv4Addr, TokenBucket>,
-    /// Global ICMP rate limit (`icmp_global`).
-    pub icmp_global: TokenBucket,
+    /// Global ICMP rate limit.
+    pub icmp_global: IcmpGlobal,
     /// Last IP identification used (`ip_idents`).
     pub ident: u16,
     /// Last ephemeral UDP port used.

@@ -137,8 +137,8 @@ pub struct TcpSock {
     pub dst_pending_confirm: bool,
     /// Data that came twice, which the next acknowledgement tells (`duplicate_sack`).
     pub duplicate_sack: Option<(u32, u32)>,
-    /// When a SYN that came again was answered last (`last_oow_ack_time`).
-    pub syn_again_at: Option<Nanos>,
+    /// The tick when a segment out of the window was answered last (`last_oow_ack_time`).
+    pub last_oow_ack: Option<Nanos>,
     /// The generation of the routing tables that its path MTU is of.
     pub pmtu_generation: u32,
     /// Offset of its timestamps, ms (`tsoffset`).

@@ -143,3 +143,48 @@ fn packets_are_counted_by_their_congestion_bits() {
     let seen = &net.snmp(1).ip_ext;
     assert_eq!((seen.InNoECTPkts, seen.InECT1Pkts, seen.InECT0Pkts, seen.InCEPkts), (1, 2, 3, 4));
 }
+
+/// `icmp_global_allow`: 50 errors at once to whomever (`icmp_msgs_burst`). When they are used up, 1000 a second
+/// (`icmp_msgs_per_sec`) since the last refill, if that is 20 ms ago. Answers to echo requests are not limited.
+#[test]
+fn errors_to_all_are_limited_together() {
+    let mut net = chain(2);
+    let mut refuse = |hosts: std::ops::Range<u8>, wait: u64| {
+        net.pass(wait);
+        let before = (net.snmp(1).icmp.OutMsgs, net.snmp(1).icmp.OutRateLimitGlobal);
+        for host in hosts {
+            let mut packet = packet("10.0.0.2", 0, 99, &[1; 8]);
+            packet[12..16].copy_from_slice(&[10, 0, 0, host]);
+            send_raw(&mut net, "10.0.0.2", &packet);
+        }
+        let icmp = &net.snmp(1).icmp;
+        (icmp.OutMsgs - before.0, icmp.OutRateLimitGlobal - before.1)
+    };
+    assert_eq!(refuse(10..70, 2_000), (50, 10));
+    assert_eq!(refuse(70..100, 10), (0, 30));
+    // 30 ms and a few ticks since the last refill.
+    let (sent, limited) = refuse(100..150, 20);
+    assert!((28..=40).contains(&sent) && sent + limited == 50, "{sent}");
+    assert_eq!(refuse(150..195, 5_000), (45, 0));
+    // Five are left, and only then it is filled.
+    assert_eq!(refuse(195..250, 5_000), (55, 0));
+    let id = net.raw_socket(0);
+    for _ in 0..100 {
+        net.ping(id, "10.0.0.2", 8).expect("sent");
+    }
+    assert_eq!(net.received(id).len(), 100);
+}
+
+/// `icmpv4_xrlim_allow`: 6 errors at once to a host, and one more each second (`icmp_ratelimit`), 6 at most.
+#[test]
+fn errors_to_one_are_limited() {
+    let mut net = chain(2);
+    for (wait, sent) in [(0, 6), (900, 0), (200, 1), (2_500, 2), (300, 0), (200, 1), (60_000, 6)] {
+        net.pass(wait);
+        let before = net.snmp(1).icmp.OutMsgs;
+        for _ in 0..10 {
+            send_raw(&mut net, "10.0.0.2", &packet("10.0.0.2", 0, 99, &[1; 8]));
+        }
+        assert_eq!(net.snmp(1).icmp.OutMsgs - before, sent, "after {wait} ms");
+    }
+}

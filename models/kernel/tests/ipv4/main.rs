@@ -5,6 +5,7 @@ mod icmp_messages;
 mod neighbours;
 mod net;
 mod output_errors;
+mod paths;
 mod ping_sockets;
 mod ports;
 

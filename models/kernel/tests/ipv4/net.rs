@@ -145,6 +145,15 @@ impl Net {
         self.run(until);
     }
 
+    /// Lets `millis` pass.
+    pub fn pass(&mut self, millis: u64) {
+        let until = self.world.now() + Nanos::from_millis(millis);
+        self.world.wake_at(until);
+        while self.world.next_event_at().is_some_and(|at| at <= until) {
+            self.world.step().expect("an end");
+        }
+    }
+
     pub fn ping(&mut self, id: SocketId, to: &str, payload: usize) -> Result<usize, Errno> {
         let message = echo_request(1, payload);
         let to = SendTo::Inet(ip(to), 0);

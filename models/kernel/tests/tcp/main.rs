@@ -1,6 +1,8 @@
 //! TCP between namespaces: handshakes, data, ends, refusals, losses; and that it repeats bit for bit.
 
 mod net;
+mod peer;
+mod segments;
 mod timers;
 
 use glassnet_kernel::Cx;

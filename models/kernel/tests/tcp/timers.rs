@@ -6,17 +6,19 @@ use glassnet_kernel::net::core::neighbour::rtm_newneigh;
 use glassnet_kernel::net::ipv4::route_errors::ip_rt_update_pmtu;
 use glassnet_kernel::net::ipv4::tcp_output::tcp_parse_options;
 use glassnet_kernel::net::ipv4::tcp_timer::SYSCTLS;
-use glassnet_kernel::net::socket::{close, take_error};
+use glassnet_kernel::net::socket::{SendTo, accept, close, sendto, take_error};
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_REPLACE};
 use glassnet_kernel::sysctl::At;
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
+use glassnet_kernel::tables::socket::Keepalive;
 use glassnet_kernel::tables::sysctl::ConfOf;
 use glassnet_kernel::tables::tcp_sock::TcpState;
 use glassnet_wire::Mac;
-use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN};
+use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN};
 
 use crate::net::{Net, ip, net, rtm_newneigh_permanent};
+use crate::peer::{ISS, OPTIONS, Peer};
 
 fn set(net: &mut Net, name: &str, value: i64) {
     let row = SYSCTLS.rows.iter().find(|row| row.name == name).expect("a sysctl");
@@ -193,4 +195,161 @@ fn segments_follow_the_path_mtu() {
     net.send(client, &[7; 5000]).expect("sent");
     assert_eq!(net.recv(server).map(|got| got.map(|got| got.len())), Ok(Some(5000)));
     assert_eq!(net.frames().iter().map(|frame| frame.2).max(), Some(948));
+}
+
+fn set_b(net: &mut Net, name: &str, value: i64) {
+    let row = SYSCTLS.rows.iter().find(|row| row.name == name).expect("a sysctl");
+    let netns = net.b;
+    net.enter(|cx| row.write(cx, At { netns, of: ConfOf::All }, value)).expect("a value");
+}
+
+/// When b sent something since the frames were cleared, ms after the first of them.
+fn sent_at(peer: &Peer) -> Vec<u64> {
+    let times: Vec<u64> = peer.segments().iter().map(|(at, _)| *at).collect();
+    times.iter().map(|at| at - times[0]).collect()
+}
+
+/// Loss probes are for connections with SACK (`tcp_schedule_loss_probe`), and for `tcp_early_retrans` 3 and 4.
+#[test]
+fn who_gets_a_loss_probe() {
+    let without_sack = &[2, 4, 5, 0xb4, 1, 3, 3, 7];
+    for (options, setting, probes) in [
+        (OPTIONS, 3, true),
+        (OPTIONS, 4, true),
+        (OPTIONS, 2, false),
+        (OPTIONS, 1, false),
+        (&without_sack[..], 3, false),
+    ] {
+        let (mut peer, server, _) = Peer::connected(options);
+        set_b(&mut peer.net, "tcp_early_retrans", setting);
+        peer.net.world.trace.frames.clear();
+        peer.net.send(server, b"hello").expect("sent");
+        peer.net.run(1_700);
+        let times = if probes { &[0, 200, 400, 800, 1600][..] } else { &[0, 200, 600, 1400] };
+        assert_late(&sent_at(&peer), times);
+    }
+}
+
+/// A round trip of 100 ms: the timeout is 300 ms. The probe of one segment would wait for a delayed answer, until 400 ms, so that
+/// the timeout is first; of several it waits for two round trips and two ticks.
+#[test]
+fn when_a_loss_probe_is_due() {
+    for (len, probe) in [(100, 300), (4000, 208)] {
+        let (mut peer, server, next) = Peer::connected(OPTIONS);
+        let mut next = next;
+        for _ in 0..40 {
+            peer.net.enter(|cx| sendto(cx, server, SendTo::Connected, b"ping")).expect("sent");
+            peer.net.run(98);
+            next = next.wrapping_add(4);
+            peer.send(TCP_ACK, (ISS + 1, next), b"");
+        }
+        peer.net.world.trace.frames.clear();
+        peer.net.send(server, &vec![7; len]).expect("sent");
+        peer.net.run(280 + 40);
+        let times = sent_at(&peer);
+        let first = times.iter().find(|at| **at > 50).expect("something is sent again");
+        assert!((probe..=probe + 24).contains(first), "{len} bytes: {times:?}");
+    }
+}
+
+/// The peer closed its window: it is asked after 200 ms and then at doubled times, with a number that it acknowledged before,
+/// until `tcp_retries2` questions had no answer. Each answer begins the count anew.
+#[test]
+fn a_closed_window_is_asked_for() {
+    let (mut peer, server, next) = Peer::connected(OPTIONS);
+    set_b(&mut peer.net, "tcp_retries2", 4);
+    peer.window = 0;
+    peer.send(TCP_ACK, (ISS + 1, next), b"");
+    peer.net.world.trace.frames.clear();
+    let start = peer.net.world.now().0 / 1_000_000;
+    peer.net.send(server, b"hello").expect("taken");
+    peer.net.run(3_400);
+    let asked = |peer: &Peer| {
+        let all = peer.heard();
+        assert!(all.iter().all(|probe| *probe == (TCP_ACK, next.wrapping_sub(1), ISS + 1, 0)), "{all:?}");
+        all.len()
+    };
+    assert_eq!(asked(&peer), 4);
+    let times: Vec<u64> = peer.segments().iter().map(|(at, _)| at - start).collect();
+    assert_late(&times, &[200, 600, 1400, 3000]);
+    // The window is still closed, but the peer is there.
+    for _ in 0..3 {
+        peer.send(TCP_ACK, (ISS + 1, next), b"");
+        peer.net.run(2_000);
+    }
+    assert_ne!(peer.net.state(server), Some(TcpState::Close));
+    // No answer any more.
+    peer.net.run(60_000);
+    assert_eq!(peer.net.enter(|cx| take_error(cx, server)), Some(Errno::ETIMEDOUT));
+}
+
+/// The window opens: what waits is sent at once.
+#[test]
+fn a_window_that_opens() {
+    let (mut peer, server, next) = Peer::connected(OPTIONS);
+    peer.window = 0;
+    peer.send(TCP_ACK, (ISS + 1, next), b"");
+    peer.net.send(server, b"hello").expect("taken");
+    peer.net.run(1_000);
+    peer.window = 0x2000;
+    let data = peer.send(TCP_ACK, (ISS + 1, next), b"");
+    assert_eq!(data, [(TCP_ACK | TCP_PSH, next, ISS + 1, 5)]);
+}
+
+/// How long a FIN is repeated for a socket that is closed: `tcp_orphan_retries` doublings, 0 stands for 8.
+#[test]
+fn orphans_give_up_by_their_sysctl() {
+    for (retries, from, to) in [(1, 550, 1_850), (3, 2_900, 7_400), (0, 100_000, 130_000)] {
+        let (mut peer, server, _) = Peer::connected(OPTIONS);
+        set_b(&mut peer.net, "tcp_orphan_retries", retries);
+        peer.net.enter(|cx| close(cx, server));
+        peer.net.run(from);
+        assert_eq!(peer.net.state(server), Some(TcpState::FinWait1), "{retries} retries");
+        peer.net.run(to - from);
+        assert_eq!(peer.net.state(server), None, "{retries} retries");
+    }
+}
+
+/// `SO_KEEPALIVE`: after the idle time a question each interval, with a number that was acknowledged before; after
+/// `tcp_keepalive_probes` of them the connection ends with a RST.
+#[test]
+fn a_silent_peer_is_asked() {
+    for (own, idle, interval) in
+        [(Keepalive { idle: 20, intvl: 3 }, 20_000, 3_000), (Keepalive { idle: 0, intvl: 0 }, 30_000, 5_000)]
+    {
+        let mut peer = Peer::new();
+        let b = peer.net.b;
+        for (name, value) in
+            [("tcp_keepalive_time", 30), ("tcp_keepalive_intvl", 5), ("tcp_keepalive_probes", 3)]
+        {
+            set_b(&mut peer.net, name, value);
+        }
+        let listener = peer.net.listener(b, "0.0.0.0", 80, 5);
+        peer.net.enter(|cx| cx.k.sockets.get_mut(listener).expect("open").opts.keepalive = Some(own));
+        let answer = peer.send_with(TCP_SYN, (ISS, 0), OPTIONS, b"")[0];
+        let next = answer.1.wrapping_add(1);
+        peer.send(TCP_ACK, (ISS + 1, next), b"");
+        let server = peer.net.enter(|cx| accept(cx, listener)).expect("listens").expect("a connection");
+        let probe = (TCP_ACK, next.wrapping_sub(1), ISS + 1, 0);
+        let slack = |time: u64| time + time / 8 + 8;
+        // Something comes in the meantime: the idle time begins anew.
+        peer.net.run(idle / 2);
+        assert_eq!(peer.send(TCP_ACK, (ISS + 1, next), b""), []);
+        peer.net.world.trace.frames.clear();
+        peer.net.run(idle - 100);
+        assert_eq!(peer.heard(), []);
+        peer.net.run(slack(idle) - idle + 100);
+        assert_eq!(peer.heard(), [probe]);
+        // An answer: all is well.
+        assert_eq!(peer.send(TCP_ACK, (ISS + 1, next), b""), []);
+        peer.net.world.trace.frames.clear();
+        peer.net.run(slack(idle) + 2 * slack(interval));
+        let times = sent_at(&peer);
+        assert_late(&times, &[0, interval, 2 * interval][..times.len()]);
+        assert!(times.len() >= 2 && peer.heard().iter().all(|sent| *sent == probe), "{:?}", peer.heard());
+        peer.net.run(2 * slack(interval));
+        assert_eq!(peer.heard().last().map(|sent| sent.0 & TCP_RST), Some(TCP_RST));
+        assert_eq!(peer.heard().len(), 4, "three questions and a RST");
+        assert_eq!(peer.net.enter(|cx| take_error(cx, server)), Some(Errno::ETIMEDOUT));
+    }
 }

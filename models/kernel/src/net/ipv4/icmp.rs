@@ -28,6 +28,7 @@ use crate::netlink::Errno;
 use crate::note::Note;
 use crate::sysctl::{INT, Sysctl, SysctlTable};
 use crate::tables::drop_reason::DropReason;
+use crate::tables::jiffies::last_tick;
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST};
 use crate::tables::route_types::{RouteType, Scope};
 use crate::tables::skb::PacketType;
@@ -122,54 +123,46 @@ pub fn icmp_err_convert(code: u8) -> (Errno, bool) {
     }
 }
 
-/// Global rate limit (`icmpv4_global_allow`): `icmp_msgs_per_sec` with bursts of `icmp_msgs_burst`, for the types of
-/// `icmp_ratemask`.
-fn icmpv4_global_allow(cx: &mut Cx, netns: NetnsId, error: IcmpError) -> bool {
-    let now = cx.now;
-    let net = &mut cx.k.netns[netns];
-    if !limited(net.sysctls.get(&RATEMASK), error) {
-        return true;
-    }
-    let (rate, burst) = (net.sysctls.get(&MSGS_PER_SEC) as u64, net.sysctls.get(&MSGS_BURST) as u64);
-    let bucket = &mut net.ipv4.icmp_global;
-    let delta = now.since(bucket.filled).0.min(1_000_000_000);
-    // The kernel refills the bucket at most every 20 ms.
-    if bucket.tokens == 0 || delta >= 20_000_000 {
-        let more = rate * delta / 1_000_000_000;
-        if more > 0 {
-            bucket.filled = now;
-        }
-        bucket.tokens = (bucket.tokens + more).min(burst);
-    }
-    if bucket.tokens == 0 && bucket.filled.0 == 0 {
-        // First message: the bucket is full.
-        (bucket.tokens, bucket.filled) = (burst, now);
-    }
-    if bucket.tokens == 0 {
-        net.ipv4.snmp.icmp.OutRateLimitGlobal += 1;
-        return false;
-    }
-    bucket.tokens -= 1;
-    true
-}
-
-fn limited(mask: i64, error: IcmpError) -> bool {
+/// The message is of a type whose rate is limited (`icmpv4_mask_allow`): `icmp_ratemask`, but not path MTU discovery.
+fn is_limited(cx: &Cx, netns: NetnsId, error: IcmpError) -> bool {
+    let mask = cx.k.netns[netns].sysctls.get(&RATEMASK);
     let discovery = error.kind == ICMP_DEST_UNREACH && error.code == ICMP_FRAG_NEEDED;
     error.kind <= NR_ICMP_TYPES && !discovery && mask & 1 << error.kind != 0
 }
 
-/// The limit for one destination is not reached (`icmpv4_xrlim_allow`); `lo` has none.
-fn icmpv4_xrlim_allow(cx: &mut Cx, netns: NetnsId, loopback: bool, to: Ipv4Addr, error: IcmpError) -> bool {
-    let now = cx.now;
+/// The limit for all messages is not reached (`icmp_global_allow`): `icmp_msgs_burst`, and when they are used up, as many as
+/// `icmp_msgs_per_sec` gives for the time since the last refill, which is 20 ms at least and a second at most.
+fn icmp_global_allow(cx: &mut Cx, netns: NetnsId) -> bool {
+    let tick = last_tick(cx.now);
     let net = &mut cx.k.netns[netns];
-    if loopback || !limited(net.sysctls.get(&RATEMASK), error) {
+    let (rate, burst) = (net.sysctls.get(&MSGS_PER_SEC) as u64, net.sysctls.get(&MSGS_BURST) as u64);
+    let limit = &mut net.ipv4.icmp_global;
+    if limit.credit > 0 {
         return true;
     }
+    // The machine's first message finds a second at least.
+    let since = limit.stamp.map_or(1_000_000_000, |stamp| tick.since(stamp).0.min(1_000_000_000));
+    let more = rate * since / 1_000_000_000;
+    if since < 20_000_000 || more == 0 {
+        net.ipv4.snmp.icmp.OutRateLimitGlobal += 1;
+        return false;
+    }
+    (limit.credit, limit.stamp) = (more.min(burst), Some(tick));
+    true
+}
+
+/// The limit for one destination is not reached (`icmpv4_xrlim_allow`); `lo` has none. The message counts for the limit of all:
+/// Linux takes 0 to 2 credits at random, here it is one.
+fn icmpv4_xrlim_allow(cx: &mut Cx, netns: NetnsId, loopback: bool, to: Ipv4Addr) -> bool {
+    let now = cx.now;
+    let net = &mut cx.k.netns[netns];
     let ipv4 = &mut net.ipv4;
     let cost = net.sysctls.get(&RATELIMIT).max(0) as u64 * 1_000_000;
     // Six tokens at most (XRLIM_BURST_FACTOR).
-    let allowed = ipv4.peer(to, now).take(cost, cost * 6, now);
-    if !allowed {
+    let allowed = loopback || ipv4.peer(to, now).take(cost, cost * 6, now);
+    if allowed {
+        ipv4.icmp_global.credit = ipv4.icmp_global.credit.saturating_sub(1);
+    } else {
         ipv4.snmp.icmp.OutRateLimitHost += 1;
     }
     allowed
@@ -214,8 +207,8 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
         let iph = *ip_hdr(cx, skb)?;
         let dev = cx.skbs[skb].dev;
         let netns = cx.k.devs[dev].netns;
-        let on_loopback = cx.k.devs[route.dev].is_loopback() || cx.k.devs[dev].is_loopback();
-        if !on_loopback && !icmpv4_global_allow(cx, netns, error) {
+        let limited = !cx.k.devs[dev].is_loopback() && is_limited(cx, netns, error);
+        if limited && !icmp_global_allow(cx, netns) {
             cx.note(|_| Note::IcmpGlobalLimit);
             return None;
         }
@@ -231,7 +224,7 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
             return None;
         };
         let loopback = cx.k.devs[back.dev].is_loopback();
-        if !icmpv4_xrlim_allow(cx, netns, loopback, to, error) {
+        if limited && !icmpv4_xrlim_allow(cx, netns, loopback, to) {
             cx.note(|_| Note::IcmpPeerLimit);
             cx.discard_skb(new);
             return None;
@@ -380,7 +373,8 @@ fn icmp_reply(cx: &mut Cx, netns: NetnsId, skb: SkbId, reply: SkbId, kind: u8) -
         let error = IcmpError { kind, code: 0, info: 0 };
         let allowed = routed.filter(|(route, _)| {
             let loopback = cx.k.devs[route.dev].is_loopback();
-            icmpv4_global_allow(cx, netns, error) && icmpv4_xrlim_allow(cx, netns, loopback, to, error)
+            !is_limited(cx, netns, error)
+                || icmp_global_allow(cx, netns) && icmpv4_xrlim_allow(cx, netns, loopback, to)
         });
         let Some((route, flow)) = allowed else {
             cx.discard_skb(reply);

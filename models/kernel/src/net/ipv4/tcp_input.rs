@@ -19,6 +19,7 @@ use crate::ids::{NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
+use crate::tables::jiffies::last_tick;
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_MULTICAST, Rtable};
 use crate::tables::socket::SockKind;
 use crate::tables::tcp_machine::{Machine, Setup};
@@ -462,6 +463,18 @@ fn route_to(
         ..FlowOut::default()
     };
     ip_route_output_flow(cx, netns, flow, None).ok().map(|(route, _)| route)
+}
+
+/// An answer to a segment out of the window would be one too many (`tcp_oow_rate_limited`).
+pub fn tcp_oow_rate_limited(tp: &mut TcpSock, now: Nanos) -> bool {
+    /// `tcp_invalid_ratelimit`.
+    const RATELIMIT: Nanos = Nanos::from_millis(500);
+    let tick = last_tick(now);
+    if tp.last_oow_ack.is_some_and(|at| tick.since(at) < RATELIMIT) {
+        return true;
+    }
+    tp.last_oow_ack = Some(tick);
+    false
 }
 
 /// Length in sequence space.

@@ -5,7 +5,7 @@
 use glassnet_wire::tcp::{TCP_ACK, TCP_RST, TCP_SYN, TcpHdr};
 
 use super::tcp::{TCP_TIMEWAIT_LEN, keep_unread, tcp_done, tcp_sk};
-use super::tcp_input::sequence_len;
+use super::tcp_input::{sequence_len, tcp_oow_rate_limited};
 use super::tcp_ipv4::{Reply, inet_lookup_listener, tcp_v4_do_rcv, tcp_v4_send_reply};
 use super::tcp_output::before;
 use super::tcp_timer::tcp_reset_timer;
@@ -27,7 +27,10 @@ pub fn tcp_time_wait(cx: &mut Cx, sock: SocketId) {
     tcp_reset_timer(cx, sock);
 }
 
-/// Handles a segment in TIME_WAIT: a late FIN is acknowledged, a RST ends it, a SYN may open a new connection.
+/// Handles a segment in TIME_WAIT: what is out of the window is acknowledged, a RST ends it, a SYN may open a new
+/// connection.
+///
+/// Not modelled: timestamps (PAWS).
 pub fn tcp_timewait_state_process(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
     cx.within(Func::TcpTimewaitStateProcess, skb, |cx| {
         let now = cx.now;
@@ -38,6 +41,8 @@ pub fn tcp_timewait_state_process(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &
         if seq == state.rcv_nxt && (empty || th.flags & TCP_RST != 0) {
             if th.flags & TCP_RST != 0 {
                 tcp_done(cx, sock);
+            } else {
+                restart(cx, sock);
             }
             return cx.kfree_skb(skb, DropReason::NotSpecified);
         }
@@ -52,13 +57,24 @@ pub fn tcp_timewait_state_process(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &
             return tcp_v4_do_rcv(cx, skb);
         }
         if th.flags & TCP_RST == 0 {
-            if let Some(tp) = tcp_sk(cx, sock) {
-                tp.ends_at = Some(now + TCP_TIMEWAIT_LEN);
+            // A SYN alone may be the beginning of a connection with a smaller sequence number.
+            if th.flags & TCP_ACK != 0 {
+                restart(cx, sock);
             }
-            tcp_reset_timer(cx, sock);
-            let reply = Reply { flags: TCP_ACK, seq: state.snd_nxt, ack_seq: state.rcv_nxt };
-            tcp_v4_send_reply(cx, Func::TcpV4SendAck, skb, th, reply);
+            let limited = empty || th.flags & TCP_SYN != 0;
+            if !limited || tcp_sk(cx, sock).is_some_and(|tp| !tcp_oow_rate_limited(tp, now)) {
+                let reply = Reply { flags: TCP_ACK, seq: state.snd_nxt, ack_seq: state.rcv_nxt };
+                tcp_v4_send_reply(cx, Func::TcpV4SendAck, skb, th, reply);
+            }
         }
         cx.kfree_skb(skb, DropReason::NotSpecified)
     })
+}
+
+/// TIME_WAIT begins again (`inet_twsk_reschedule`).
+fn restart(cx: &mut Cx, sock: SocketId) {
+    let now = cx.now;
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    (tp.ends_at, tp.timer_at) = (Some(now + TCP_TIMEWAIT_LEN), None);
+    tcp_reset_timer(cx, sock);
 }

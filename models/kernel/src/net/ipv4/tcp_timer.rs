@@ -8,7 +8,7 @@ use glassnet_wire::tcp::{TCP_ACK, TcpHdr};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::tcp::{tcp_abort, tcp_done, tcp_sk};
-use super::tcp_input::{tcp_run, tell_window};
+use super::tcp_input::{tcp_oow_rate_limited, tcp_run, tell_window};
 use super::tcp_output::{TcpOptions, tcp_options_write, tcp_transmit_skb};
 use crate::Cx;
 use crate::ids::SocketId;
@@ -376,16 +376,13 @@ fn reqsk_timer_handler(cx: &mut Cx, sock: SocketId) {
     send_expired(cx, sock);
 }
 
-/// A SYN came again: its SYN-ACK is repeated, but not for each of many (`tcp_check_req`, `tcp_oow_rate_limited`).
+/// A SYN came again: its SYN-ACK is repeated, but not for each of many (`tcp_check_req`).
 pub fn syn_came_again(cx: &mut Cx, sock: SocketId) {
-    /// `tcp_invalid_ratelimit`.
-    const RATELIMIT: Nanos = Nanos::from_millis(500);
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
-    if tp.syn_again_at.is_some_and(|at| now.since(at) < RATELIMIT) {
+    if tcp_oow_rate_limited(tp, now) {
         return;
     }
-    tp.syn_again_at = Some(now);
     let after = Nanos(TCP_TIMEOUT_INIT.0 << tp.icsk.retransmits.min(7));
     arm(tp, now, XmitTimer::SynAck, after);
     send_expired(cx, sock);

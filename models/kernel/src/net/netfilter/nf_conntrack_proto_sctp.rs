@@ -310,16 +310,289 @@ mod tests {
         bytes
     }
 
+    /// One chunk, with this flag byte.
+    fn one(kind: u8, flags: u8, tag: Option<u32>) -> [Chunk; 1] {
+        let len = if tag.is_some() { 20 } else { 4 };
+        [Chunk { kind, flags, len, init_tag: tag }]
+    }
+
+    /// An association that is set up: the packets of the original direction have the tag 7, those of the other 9.
+    fn established() -> SctpTrack {
+        SctpTrack { state: SctpState::Established, vtag: [7, 9], ..SctpTrack::default() }
+    }
+
+    const STATES: [SctpState; 9] = [
+        SctpState::None,
+        SctpState::Closed,
+        SctpState::CookieWait,
+        SctpState::CookieEchoed,
+        SctpState::Established,
+        SctpState::ShutdownSent,
+        SctpState::ShutdownRecd,
+        SctpState::ShutdownAckSent,
+        SctpState::HeartbeatSent,
+    ];
+
+    /// RFC 9260, section 6.10: INIT, INIT ACK and SHUTDOWN COMPLETE are alone; COOKIE ECHO and COOKIE ACK come first.
     #[test]
     fn chunks_that_cannot_stand_together() {
         let fits = |chunks: &[(u8, Option<u32>)]| checked_chunks(&packet(chunks)).is_some();
-        assert!(fits(&[(INIT, Some(5))]) && fits(&[(COOKIE_ECHO, None), (DATA, None)]));
-        assert!(
-            !fits(&[])
-                && !fits(&[(INIT, Some(5)), (DATA, None)])
-                && !fits(&[(DATA, None), (COOKIE_ACK, None)])
-        );
-        assert!(!fits(&[(DATA, None), (INIT, Some(5))]));
+        let tag = |kind| (kind < 3).then_some(5);
+        assert!(!fits(&[]));
+        let (alone, first) = ([INIT, INIT_ACK, SHUTDOWN_COMPLETE], [COOKIE_ECHO, COOKIE_ACK]);
+        for a in 0..=15 {
+            assert!(fits(&[(a, tag(a))]), "{a}");
+            for b in 0..=15 {
+                let may = !alone.contains(&a) && !alone.contains(&b) && !first.contains(&b);
+                assert_eq!(fits(&[(a, tag(a)), (b, tag(b))]), may, "{a} then {b}");
+                assert_eq!(fits(&[(DATA, None), (a, tag(a)), (b, tag(b))]), may && !first.contains(&a));
+            }
+        }
+    }
+
+    /// A chunk is padded to 4 bytes; without a length it ends the packet's tracking.
+    #[test]
+    fn the_next_chunk_begins_at_a_multiple_of_four() {
+        for len in 0..=12_u8 {
+            let mut bytes = vec![0; SCTP_HLEN];
+            bytes.extend([DATA, 3, 0, len]);
+            bytes.resize(SCTP_HLEN + usize::from(len).div_ceil(4).max(1) * 4, 0);
+            bytes.extend([ABORT, 1, 0, 4]);
+            let found = checked_chunks(&bytes);
+            let expected = (len > 0).then(|| [(DATA, 3), (ABORT, 1)].to_vec());
+            let shown =
+                found.map(|all| all.iter().map(|chunk| (chunk.kind, chunk.flags)).collect::<Vec<_>>());
+            assert_eq!(shown, expected, "length {len}");
+        }
+        // The initiate tag is read if the whole fixed part is there.
+        let whole = packet(&[(INIT, Some(0x0102_0304))]);
+        let tag = |bytes: &[u8]| checked_chunks(bytes).map(|all| all[0].init_tag);
+        assert_eq!(tag(&whole), Some(Some(0x0102_0304)));
+        assert_eq!(tag(&whole[..whole.len() - 1]), Some(None));
+        assert_eq!(tag(&whole[..SCTP_HLEN + 4]), Some(None));
+        assert_eq!(tag(&whole[..SCTP_HLEN + 3]), None, "no whole chunk header");
+    }
+
+    /// RFC 9260, sections 8.5 and 8.5.1: which verification tags each chunk may have.
+    #[test]
+    fn verification_tags() {
+        for kind in 0..=15 {
+            for (dir, own, other) in [(Dir::Original, 7, 9), (Dir::Reply, 9, 7)] {
+                for vtag in [0, 7, 9, 8] {
+                    for flags in [0, FLAG_T, 2] {
+                        let fits = match kind {
+                            INIT => vtag == 0,
+                            ABORT | SHUTDOWN_COMPLETE if flags == FLAG_T => vtag == other,
+                            // Linux takes any (section 8.5.1 E leaves it to the end points), and asks for a heartbeat's
+                            // answer first.
+                            SHUTDOWN_ACK | HEARTBEAT => true,
+                            _ => vtag == own,
+                        };
+                        let step = match kind {
+                            _ if !fits => Step::Invalid,
+                            HEARTBEAT if vtag != own => Step::NoRefresh,
+                            _ => Step::Done,
+                        };
+                        let tag = (kind == INIT || kind == INIT_ACK).then_some(other);
+                        let mut track = established();
+                        let found = run(&mut track, &one(kind, flags, tag), vtag, dir, false);
+                        assert_eq!(found, step, "chunk {kind}, flags {flags}, {dir:?}, tag {vtag}");
+                        if step == Step::Invalid {
+                            assert_eq!(track, established(), "chunk {kind}: nothing is taken of it");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What may be the first packet of a connection, and which tags it tells (RFC 9260, section 8.4).
+    #[test]
+    fn what_begins_a_connection() {
+        for kind in 0..=15 {
+            for vtag in [0, 5] {
+                let begun = sctp_new(&one(kind, 0, Some(3)), vtag);
+                let tags = match kind {
+                    INIT if vtag == 0 => Some([0, 3]),
+                    HEARTBEAT => Some([vtag, 0]),
+                    SHUTDOWN_ACK => Some([0, vtag]),
+                    INIT_ACK | SHUTDOWN | ERROR | COOKIE_ECHO | HEARTBEAT_ACK => Some([0, 0]),
+                    _ => None,
+                };
+                let expected = tags.map(|vtag| SctpTrack { vtag, ..SctpTrack::default() });
+                assert_eq!(begun, expected, "chunk {kind} with the tag {vtag}");
+            }
+        }
+        assert_eq!(sctp_new(&one(INIT, 0, None), 0), None, "an INIT that is cut off");
+        // One chunk that cannot is enough.
+        let two = |second| checked_chunks(&packet(&[(HEARTBEAT, None), (second, None)])).expect("fits");
+        for second in [ABORT, DATA] {
+            assert_eq!(sctp_new(&two(second), 5), None, "HEARTBEAT and chunk {second}");
+        }
+        assert!(sctp_new(&two(ERROR), 5).is_some());
+    }
+
+    /// What a chunk does in each state. Who shuts down can be told by the direction of SHUTDOWN.
+    #[test]
+    fn each_chunk_in_each_state() {
+        use SctpState as S;
+        for state in STATES {
+            for dir in [Dir::Original, Dir::Reply] {
+                let original = dir == Dir::Original;
+                let next = |kind| sctp_new_state(dir, state, kind);
+                // The other direction cannot be the first, nor answer what was not asked.
+                if !original && state == S::None {
+                    assert_eq!((1..=11).filter_map(next).filter(|next| *next != S::None).count(), 0);
+                    continue;
+                }
+                if !original && state == S::HeartbeatSent {
+                    assert_eq!(next(HEARTBEAT_ACK), Some(S::Established));
+                    for kind in
+                        [INIT, INIT_ACK, ABORT, SHUTDOWN, SHUTDOWN_ACK, ERROR, COOKIE_ECHO, COOKIE_ACK]
+                    {
+                        assert_eq!(next(kind), None, "chunk {kind}");
+                    }
+                    continue;
+                }
+                let begins = original && matches!(state, S::None | S::HeartbeatSent);
+                let shuts = matches!(state, S::ShutdownSent | S::ShutdownRecd | S::ShutdownAckSent);
+                let or_closed = |happens: bool, to: S| match begins {
+                    true => Some(S::Closed),
+                    false => Some(if happens { to } else { state }),
+                };
+                assert_eq!(next(ABORT), Some(S::Closed), "{state:?}");
+                assert_eq!(next(DATA), Some(state), "{state:?}");
+                let shutdown = if original { S::ShutdownSent } else { S::ShutdownRecd };
+                assert_eq!(next(SHUTDOWN), or_closed(state == S::Established, shutdown), "{state:?}");
+                assert_eq!(
+                    next(COOKIE_ECHO),
+                    or_closed(state == S::CookieWait, S::CookieEchoed),
+                    "{state:?}"
+                );
+                assert_eq!(
+                    next(COOKIE_ACK),
+                    or_closed(state == S::CookieEchoed, S::Established),
+                    "{state:?}"
+                );
+                assert_eq!(next(INIT_ACK), or_closed(!original && state == S::Closed, S::CookieWait));
+                assert_eq!(next(ERROR), or_closed(!original && state == S::CookieEchoed, S::Closed));
+                let acked = if shuts || begins { S::ShutdownAckSent } else { state };
+                assert_eq!(next(SHUTDOWN_ACK), Some(acked), "{state:?}");
+                assert_eq!(next(SHUTDOWN_COMPLETE), or_closed(state == S::ShutdownAckSent, S::Closed));
+                let init = match state {
+                    S::None => S::Closed,
+                    S::ShutdownSent | S::ShutdownRecd if original => S::Closed,
+                    S::HeartbeatSent => S::CookieWait,
+                    _ => state,
+                };
+                assert_eq!(next(INIT), Some(init), "{state:?} {dir:?}");
+                let beat = if state == S::None { S::HeartbeatSent } else { state };
+                assert_eq!(next(HEARTBEAT), Some(beat));
+                let answer = if state == S::None { S::Closed } else { state };
+                assert_eq!(next(HEARTBEAT_ACK), Some(answer));
+            }
+        }
+    }
+
+    /// A heartbeat with another tag counts once its answer, from the other side, confirms it.
+    #[test]
+    fn a_heartbeat_with_another_tag() {
+        let beat = |track: &mut SctpTrack, kind, vtag, dir| run(track, &one(kind, 0, None), vtag, dir, false);
+        let (original, reply) = (Dir::Original, Dir::Reply);
+        let mut track = established();
+        assert_eq!(beat(&mut track, HEARTBEAT, 70, original), Step::NoRefresh);
+        assert_eq!(track, SctpTrack { heartbeat_failed: Some(original), ..established() });
+        let waits = track;
+        // The same side cannot confirm it.
+        assert_eq!(beat(&mut track, HEARTBEAT_ACK, 70, original), Step::Invalid);
+        assert_eq!(track, waits);
+        assert_eq!(beat(&mut track, HEARTBEAT_ACK, 90, reply), Step::Done);
+        assert_eq!(track, SctpTrack { vtag: [0, 90], ..established() });
+        assert_eq!(beat(&mut track, HEARTBEAT, 70, original), Step::Done);
+        assert_eq!(track, SctpTrack { vtag: [70, 90], ..established() });
+        // One with the tag that is known, or its answer, ends the doubt.
+        for (kind, vtag, dir) in
+            [(HEARTBEAT, 7, original), (HEARTBEAT_ACK, 9, reply), (HEARTBEAT_ACK, 7, original)]
+        {
+            let mut track = waits;
+            assert_eq!(beat(&mut track, kind, vtag, dir), Step::Done);
+            assert_eq!(track, established());
+            assert_eq!(beat(&mut track, HEARTBEAT_ACK, 90, reply), Step::Invalid);
+        }
+        // The first packet of a direction tells its tag.
+        let half = SctpTrack { vtag: [7, 0], ..established() };
+        for kind in [HEARTBEAT, HEARTBEAT_ACK] {
+            let mut track = half;
+            assert_eq!(beat(&mut track, kind, 9, reply), Step::Done);
+            assert_eq!(track, established());
+        }
+        // With data beside it, or twice in a packet, another tag is wrong.
+        for kinds in [[HEARTBEAT, DATA], [DATA, HEARTBEAT], [HEARTBEAT, HEARTBEAT], [DATA, HEARTBEAT_ACK]] {
+            let mut track = if kinds[1] == HEARTBEAT_ACK { waits } else { established() };
+            let chunks = checked_chunks(&packet(&kinds.map(|kind| (kind, None)))).expect("fits");
+            assert_eq!(run(&mut track, &chunks, 90, reply, false), Step::Invalid, "{kinds:?}");
+        }
+    }
+
+    /// An INIT counts if its tag is new; an INIT ACK must have the tag that is known, unless an INIT asked for it.
+    #[test]
+    fn an_association_that_is_set_up_again() {
+        let (original, reply) = (Dir::Original, Dir::Reply);
+        let init = |track: &mut SctpTrack, tag, dir| run(track, &one(INIT, 0, Some(tag)), 0, dir, false);
+        let init_ack = |track: &mut SctpTrack, tag, dir: Dir| {
+            let vtag = track.vtag[dir as usize];
+            run(track, &one(INIT_ACK, 0, Some(tag)), vtag, dir, false)
+        };
+        let mut track = established();
+        assert_eq!(init(&mut track, 9, original), Step::Done);
+        assert_eq!(track, established(), "the tag is known");
+        assert_eq!(init_ack(&mut track, 8, reply), Step::Invalid, "nobody asked");
+        assert_eq!(init_ack(&mut track, 7, reply), Step::Done);
+        assert_eq!(track, established());
+        assert_eq!(init(&mut track, 90, original), Step::Done);
+        assert_eq!(track, SctpTrack { init: [true, false], vtag: [7, 90], ..established() });
+        assert_eq!(init_ack(&mut track, 70, reply), Step::Done);
+        assert_eq!(track, SctpTrack { init: [true, false], vtag: [70, 90], ..established() });
+        // Both ask at once: the tags of the INITs must come back.
+        assert_eq!(init(&mut track, 71, reply), Step::Done);
+        let both = SctpTrack { init: [true, true], vtag: [71, 90], ..established() };
+        assert_eq!(track, both);
+        for (tag, dir, step) in
+            [(72, reply, Step::Invalid), (71, reply, Step::Done), (91, original, Step::Invalid)]
+        {
+            assert_eq!(init_ack(&mut track, tag, dir), step, "{tag}");
+            assert_eq!(track, both);
+        }
+        // A third is the only one again.
+        assert_eq!(init(&mut track, 92, original), Step::Done);
+        assert_eq!(track, SctpTrack { init: [true, false], vtag: [71, 92], ..established() });
+        track.state = SctpState::CookieEchoed;
+        assert_eq!(run(&mut track, &one(COOKIE_ACK, 0, None), 71, original, false), Step::Done);
+        assert_eq!(track, SctpTrack { vtag: [71, 92], ..established() });
+        for kind in [INIT, INIT_ACK] {
+            let vtag = if kind == INIT { 0 } else { 71 };
+            assert_eq!(run(&mut track, &one(kind, 0, None), vtag, original, false), Step::Invalid, "cut off");
+        }
+        // No tag is known of the other side: any is taken.
+        let mut half = SctpTrack { vtag: [0, 9], ..established() };
+        assert_eq!(init_ack(&mut half, 70, reply), Step::Done);
+        assert_eq!(half.vtag, [70, 9]);
+    }
+
+    /// An INIT that is only repeated does not keep a closed association in the table.
+    #[test]
+    fn a_repeated_init_keeps_nothing_alive() {
+        let closed = |state| SctpTrack { state, ..established() };
+        for (state, is_new, step) in [
+            (SctpState::Closed, false, Step::NoRefresh),
+            (SctpState::Closed, true, Step::Done),
+            (SctpState::ShutdownSent, false, Step::Done),
+            (SctpState::Established, false, Step::Done),
+            (SctpState::None, true, Step::Done),
+        ] {
+            let init = one(INIT, 0, Some(3));
+            assert_eq!(run(&mut closed(state), &init, 0, Dir::Original, is_new), step, "{state:?} {is_new}");
+        }
     }
 
     #[test]

@@ -105,3 +105,71 @@ fn sack_edges(options: &[u8]) -> impl Iterator<Item = (u32, u32)> {
     }
     edges.into_iter()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::ids::NetnsId;
+    use crate::tables::conntrack::Tuple;
+
+    fn conn() -> Conn {
+        let tuple =
+            Tuple { src: Ipv4Addr::LOCALHOST, dst: Ipv4Addr::LOCALHOST, sport: 1, dport: 2, proto: 6 };
+        Conn::new(NetnsId(0), tuple, tuple, [0, 0])
+    }
+
+    /// Two segments that got longer and shorter: each number is moved by what happened before it, and the acknowledgement of
+    /// a moved number is moved back. Numbers go round.
+    #[test]
+    fn numbers_move_by_what_was_changed_before_them() {
+        for start in [1000_u32, u32::MAX - 20] {
+            let at = |off: u32| start.wrapping_add(off);
+            let mut conn = conn();
+            let offset = |conn: &Conn, off| nf_ct_seq_offset(conn, Dir::Reply, at(off));
+            nf_ct_seqadj_set(&mut conn, Dir::Reply, at(0), 0);
+            assert!(!conn.has(IPS_SEQ_ADJUST), "nothing changed");
+            assert_eq!(offset(&conn, 5), 0);
+            nf_ct_seqadj_set(&mut conn, Dir::Reply, at(0), 7);
+            assert!(conn.has(IPS_SEQ_ADJUST));
+            assert_eq!([0, 1, 100].map(|off| offset(&conn, off)), [0, 7, 7]);
+            assert_eq!(nf_ct_seq_offset(&conn, Dir::Original, at(100)), 0, "the other direction");
+            // The same segment again.
+            nf_ct_seqadj_set(&mut conn, Dir::Reply, at(0), 7);
+            assert_eq!([0, 1, 100].map(|off| offset(&conn, off)), [0, 7, 7]);
+            nf_ct_seqadj_set(&mut conn, Dir::Reply, at(50), -3);
+            assert_eq!([1, 50, 51, 100].map(|off| offset(&conn, off)), [7, 7, 4, 4]);
+            // An earlier one does not count.
+            nf_ct_seqadj_set(&mut conn, Dir::Reply, at(49), 9);
+            assert_eq!([1, 50, 51, 100].map(|off| offset(&conn, off)), [7, 7, 4, 4]);
+            // Within a segment that got shorter the way back is not exact, as in Linux; 50 to 53 is such a one.
+            for off in [1, 20, 50, 54, 100] {
+                let moved = at(off).wrapping_add_signed(offset(&conn, off));
+                assert_eq!(moved_back(&conn, Dir::Reply, moved), at(off), "{off}");
+            }
+        }
+        assert_eq!(moved_back(&conn(), Dir::Reply, 5), 5);
+    }
+
+    /// RFC 2018: kind 5, a length, and pairs of edges. What is malformed ends the list.
+    #[test]
+    fn edges_of_sack_blocks() {
+        let blocks = |bytes: &[u8]| sack_edges(bytes).collect::<Vec<_>>();
+        let one = [5, 10, 0, 0, 0, 1, 0, 0, 1, 0];
+        assert_eq!(blocks(&one), [(2, 1), (6, 256)]);
+        assert_eq!(blocks(&[&[1, 1][..], &one].concat()), [(4, 1), (8, 256)]);
+        assert_eq!(blocks(&[&[8, 10, 5, 10, 9, 9, 9, 9, 9, 9][..], &one].concat()), [(12, 1), (16, 256)]);
+        let two = [5, 18, 0, 0, 0, 1, 0, 0, 0, 2, 1, 0, 0, 3, 0, 2, 0, 4];
+        assert_eq!(blocks(&two), [(2, 1), (6, 2), (10, 0x0100_0003), (14, 0x0002_0004)]);
+        assert_eq!(blocks(&[&two[..], &one].concat()).len(), 6);
+        for ends in [&[0, 1][..], &[3, 0], &[3, 1], &[3]] {
+            assert_eq!(blocks(&[ends, &one].concat()).len() + blocks(ends).len(), 0, "{ends:?}");
+        }
+        assert_eq!(blocks(&one[..9]), [], "cut off");
+        assert_eq!(blocks(&[5, 6, 0, 0, 0, 1]), [], "half a block");
+        assert_eq!(blocks(&[5, 2]), []);
+        assert_eq!(blocks(&[]), []);
+        assert_eq!(blocks(&[&[3, 2][..], &one].concat()), [(4, 1), (8, 256)], "an option without a value");
+    }
+}

@@ -214,3 +214,25 @@ fn add_mss(cx: &mut Cx, par: &mut Par, mss: u16) -> Option<()> {
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The option is kind 2 with length 4 (RFC 9293, 3.2), behind others of any length; a length of 0 counts as 1.
+    #[test]
+    fn where_the_mss_is() {
+        let found = |options: &[u8]| find_mss(options, options.len());
+        assert_eq!(found(&[2, 4, 5, 0xb4]), Some(0));
+        assert_eq!(found(&[1, 1, 2, 4, 5, 0xb4]), Some(2));
+        assert_eq!(found(&[0, 2, 4, 5, 0xb4]), Some(1));
+        assert_eq!(found(&[3, 3, 2, 2, 4, 5, 0xb4]), Some(3));
+        assert_eq!(found(&[4, 2, 2, 4, 5, 0xb4]), Some(2));
+        assert_eq!(found(&[3, 0, 2, 4, 5, 0xb4]), Some(2));
+        assert_eq!(found(&[8, 10, 2, 4, 0, 0, 0, 0, 0, 0, 2, 4, 5, 0xb4]), Some(10), "not in a value");
+        assert_eq!(found(&[2, 3, 5, 2, 4, 5, 0xb4]), Some(3), "another length is another option");
+        assert_eq!(found(&[2, 4, 5]), None, "cut off");
+        assert_eq!(found(&[1, 1, 1, 1]), None);
+        assert_eq!(found(&[]), None);
+    }
+}

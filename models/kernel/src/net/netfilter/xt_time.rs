@@ -118,13 +118,73 @@ mod tests {
         assert!(!matches_at(&night, tuesday + 4 * 3600), "Wednesday, two in the morning");
         assert!(matches_at(&Time { contiguous: true, ..night }, tuesday + 4 * 3600));
         assert!(!matches_at(&Time { contiguous: true, ..night }, tuesday + 12 * 3600));
-        assert!(!matches_at(&Time { date_stop: tuesday as u32 - 1, ..any() }, tuesday));
     }
 
+    /// The second of `--datestart`, `--datestop`, `--timestart` and `--timestop` belongs to the time; 00:00:00 to
+    /// 23:59:59 is the whole day.
     #[test]
-    fn days_of_months() {
-        // 1970-01-01, 2000-02-29, 2023-11-14, 2024-12-31.
-        let days = [0, 11016, 19675, 20088].map(day_of_month);
-        assert_eq!(days, [1, 29, 14, 31]);
+    fn both_ends_belong_to_it() {
+        let day = BOOT_TIME / 86400 * 86400;
+        let (first, last) = (day as u32 + 1000, day as u32 + 2000);
+        for (at, fits) in
+            [(999, false), (1000, true), (1001, true), (1999, true), (2000, true), (2001, false)]
+        {
+            let date = Time { date_start: first, date_stop: last, ..any() };
+            assert_eq!(matches_at(&date, day + at), fits, "date, {at}");
+            let time = Time { daytime_start: 1000, daytime_stop: 2000, ..any() };
+            assert_eq!(matches_at(&time, day + at), fits, "time, {at}");
+            let night = Time { daytime_start: 2000, daytime_stop: 1000, ..any() };
+            assert_eq!(matches_at(&night, day + at), !(1001..2000).contains(&at), "over midnight, {at}");
+        }
+        let second = Time { daytime_start: 5, daytime_stop: 5, ..any() };
+        assert!(
+            [0, 5, 6, 86399].iter().all(|at| matches_at(&second, day + at)),
+            "one second is over midnight"
+        );
+    }
+
+    /// With `--contiguous`, what is after midnight is of the day before, up to the last second.
+    #[test]
+    fn a_night_belongs_to_the_evening() {
+        let tuesday = BOOT_TIME / 86400 * 86400;
+        let night = Time { daytime_start: 2000, daytime_stop: 1000, weekdays: 1 << 2, ..any() };
+        for (at, fits, contiguous) in [
+            (0, true, false),
+            (1000, true, false),
+            (1001, false, false),
+            (2000, true, true),
+            (86400, false, true),
+            (87400, false, true),
+            (87401, false, false),
+            (88400, false, false),
+        ] {
+            assert_eq!(matches_at(&night, tuesday + at), fits, "{at}");
+            assert_eq!(matches_at(&Time { contiguous: true, ..night }, tuesday + at), contiguous, "{at}");
+        }
+    }
+
+    /// Each day up to 2106, counted one by one.
+    #[test]
+    fn days_of_weeks_and_months() {
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for days in 0..49_710 {
+            assert_eq!(day_of_month(days), day, "{year}-{month}");
+            let weekday = 1 + (days + 3) % 7;
+            for other in 1..=7 {
+                let with = Time { weekdays: 1 << other, date_stop: u32::MAX, ..any() };
+                assert_eq!(matches_at(&with, days * 86400), other == weekday, "{year}-{month}-{day}");
+            }
+            for other in [day, day % 31 + 1] {
+                let with = Time { monthdays: 1 << other, date_stop: u32::MAX, ..any() };
+                assert_eq!(matches_at(&with, days * 86400 + 86399), other == day, "{year}-{month}-{day}");
+            }
+            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let last = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1];
+            (year, month, day) = match (month, day == last) {
+                (_, false) => (year, month, day + 1),
+                (12, true) => (year + 1, 1, 1),
+                (_, true) => (year, month + 1, 1),
+            };
+        }
     }
 }
