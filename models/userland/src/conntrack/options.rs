@@ -455,18 +455,7 @@ fn state(text: &str) -> Done<TcpState> {
 }
 
 fn sctp_state(text: &str) -> Done<SctpState> {
-    const STATES: [SctpState; 9] = [
-        SctpState::None,
-        SctpState::Closed,
-        SctpState::CookieWait,
-        SctpState::CookieEchoed,
-        SctpState::Established,
-        SctpState::ShutdownSent,
-        SctpState::ShutdownRecd,
-        SctpState::ShutdownAckSent,
-        SctpState::HeartbeatSent,
-    ];
-    match STATES.into_iter().find(|state| state.name() == text) {
+    match SctpState::ALL.into_iter().find(|state| state.name() == text) {
         Some(state) => Ok(state),
         // The real tool ends with a segmentation fault.
         None => Err(other(format!("not modelled yet: --state {text}"))),

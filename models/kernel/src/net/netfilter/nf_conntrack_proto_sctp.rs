@@ -321,18 +321,6 @@ mod tests {
         SctpTrack { state: SctpState::Established, vtag: [7, 9], ..SctpTrack::default() }
     }
 
-    const STATES: [SctpState; 9] = [
-        SctpState::None,
-        SctpState::Closed,
-        SctpState::CookieWait,
-        SctpState::CookieEchoed,
-        SctpState::Established,
-        SctpState::ShutdownSent,
-        SctpState::ShutdownRecd,
-        SctpState::ShutdownAckSent,
-        SctpState::HeartbeatSent,
-    ];
-
     /// RFC 9260, section 6.10: INIT, INIT ACK and SHUTDOWN COMPLETE are alone; COOKIE ECHO and COOKIE ACK come first.
     #[test]
     fn chunks_that_cannot_stand_together() {
@@ -436,7 +424,7 @@ mod tests {
     #[test]
     fn each_chunk_in_each_state() {
         use SctpState as S;
-        for state in STATES {
+        for state in SctpState::ALL {
             for dir in [Dir::Original, Dir::Reply] {
                 let original = dir == Dir::Original;
                 let next = |kind| sctp_new_state(dir, state, kind);

@@ -138,6 +138,19 @@ pub enum SctpState {
 }
 
 impl SctpState {
+    /// All states.
+    pub const ALL: [SctpState; 9] = [
+        SctpState::None,
+        SctpState::Closed,
+        SctpState::CookieWait,
+        SctpState::CookieEchoed,
+        SctpState::Established,
+        SctpState::ShutdownSent,
+        SctpState::ShutdownRecd,
+        SctpState::ShutdownAckSent,
+        SctpState::HeartbeatSent,
+    ];
+
     /// The name that `conntrack -L` shows.
     pub fn name(self) -> &'static str {
         match self {
