@@ -5,7 +5,6 @@
 //! | `mod.rs` | running plans |
 //! | `rig.rs` | the router of random cases |
 //!
-//! Tracepoints of the kernel are functions of the model: where `trace_net_dev_queue` stands in the kernel's text,
 //! Tracepoints are functions of the model: `trace_net_dev_queue` stands for the door [`Func::DevQueueXmit`], and so
 //! on.
 
