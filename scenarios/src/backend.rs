@@ -69,6 +69,13 @@ pub trait Running {
     /// If a dump cannot be made, or is not understood.
     fn tables(&mut self, machines: &[&str]) -> Result<Tables, BackendError>;
 
+    /// Lines of the kernel's log since the last call, of all machines in their order, each with its level.
+    ///
+    /// # Errors
+    ///
+    /// If lines were lost, or are not understood.
+    fn log(&mut self) -> Result<Vec<String>, BackendError>;
+
     /// Ends the machines and returns the other observations.
     ///
     /// # Errors
@@ -87,12 +94,16 @@ pub fn observe(backend: &dyn Backend, plan: &Plan) -> Result<Observation, Backen
     let (watched, [before, after]) = (canary::beside(plan), canary::prompts());
     let mut running = backend.start(&watched)?;
     let sent = running.prompt(0, &before)?;
+    let logged = running.log()?;
+    // One worker looks after the links of all machines (`linkwatch_event`); what the canary's have done holds it back.
+    running.settle()?;
     let mut seen = play(&mut *running, plan, 1)?;
     let count = seen.prompts.len() + 2;
     let printed = [sent, running.prompt(count - 1, &after)?];
+    let logged = [logged, running.log()?];
     let tables = running.tables(&[canary::MACHINE])?;
     let mut captured = running.finish()?;
-    canary::take(&mut captured, printed, &tables, count, &backend.sees())
+    canary::take(&mut captured, printed, &logged, &tables, count, &backend.sees())
         .map_err(|(eye, what)| BackendError::Blind { kernel: backend.version(), eye, what })?;
     complete(&mut seen, backend, captured);
     // What the lesson's last prompt left behind may come while the canary sends again.
@@ -133,8 +144,9 @@ fn play(running: &mut dyn Running, plan: &Plan, first: usize) -> Result<Observat
             seen.prompts.push(PromptSeen { block: at, line, machine, command, status, output });
         }
         running.settle()?;
+        let log = running.log()?;
         let tables = running.tables(&machines)?;
-        seen.add_block(block.line, &before, tables.clone());
+        seen.add_block(block.line, &before, tables.clone(), log);
         before = tables;
     }
     Ok(seen)

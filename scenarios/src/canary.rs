@@ -30,6 +30,10 @@ const STEPS: [&str; 4] =
 const NAMED: [(&str, &str); 3] =
     [("ip -j addr", "192.0.2.2"), ("ip -j -s link", "canary1"), ("ip -j route show table all", "192.0.2.2")];
 
+/// What the kernel logs of the two prompts.
+const LOGGED: [&str; 2] =
+    ["6 device canary0 entered promiscuous mode", "6 device canary0 left promiscuous mode"];
+
 /// What a backend observes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eye {
@@ -41,11 +45,13 @@ pub enum Eye {
     Tables,
     /// Output and status of prompts.
     Output,
+    /// The kernel's log.
+    Log,
 }
 
 impl Eye {
     /// All.
-    pub const ALL: [Self; 4] = [Self::Frames, Self::Tracepoints, Self::Tables, Self::Output];
+    pub const ALL: [Self; 5] = [Self::Frames, Self::Tracepoints, Self::Tables, Self::Output, Self::Log];
 }
 
 impl Display for Eye {
@@ -55,6 +61,7 @@ impl Display for Eye {
             Self::Tracepoints => "tracepoints",
             Self::Tables => "tables",
             Self::Output => "output",
+            Self::Log => "log",
         })
     }
 }
@@ -71,9 +78,10 @@ pub fn prompts() -> [PlannedPrompt; 2] {
     let [near, far] = DEVICES;
     let make = format!(
         "ip link add {near} type veth peer name {far}; ip link set {far} up; \
-         echo 1 >/proc/sys/net/ipv4/conf/{near}/arp_notify; "
+         ip link set {near} promisc on; echo 1 >/proc/sys/net/ipv4/conf/{near}/arp_notify; "
     );
-    let again = format!("ip link set {near} down; ip addr flush dev {near}; ");
+    let again =
+        format!("ip link set {near} promisc off; ip link set {near} down; ip addr flush dev {near}; ");
     let announced = |first: String, address: &str| {
         let then = format!("ip addr add {address}/32 dev {near}; ip link set {near} up; ");
         first + &then + &format!("ip addr show {near} | grep {address}")
@@ -88,7 +96,8 @@ pub fn prompts() -> [PlannedPrompt; 2] {
 
 /// Takes what was observed of the canary out of an observation; fails with the eye that missed something, and what.
 ///
-/// `printed` is of [`prompts`], which were the first and the last of `count` prompts; `tables` are of its machine after them.
+/// `printed` and `logged` are of [`prompts`], which were the first and the last of `count` prompts; `tables` are of its machine
+/// after them.
 ///
 /// # Errors
 ///
@@ -96,6 +105,7 @@ pub fn prompts() -> [PlannedPrompt; 2] {
 pub fn take(
     captured: &mut Captured,
     printed: [Printed; 2],
+    logged: &[Vec<String>; 2],
     tables: &Tables,
     count: usize,
     sees: &Capabilities,
@@ -103,6 +113,11 @@ pub fn take(
     for (said, address) in printed.iter().zip(ADDRESSES) {
         if said.status != 0 || !said.output.contains(address) {
             return Err((Eye::Output, format!("no {address} in {said:?}")));
+        }
+    }
+    for (lines, expected) in logged.iter().zip(LOGGED) {
+        if sees.log && !lines.iter().any(|line| line == expected) {
+            return Err((Eye::Log, format!("no `{expected}`")));
         }
     }
     frames(captured, count, sees)?;

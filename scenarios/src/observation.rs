@@ -85,6 +85,9 @@ pub struct Capabilities {
     pub tables: Sight,
     /// Tracepoints of devices and of freed packet buffers, the source of journeys.
     pub tracepoints: bool,
+    /// The kernel's log, of which nothing but the lesson writes.
+    #[serde(default)]
+    pub log: bool,
 }
 
 /// Visible items of a kind.
@@ -119,7 +122,7 @@ impl Sight {
 impl Default for Capabilities {
     /// Everything.
     fn default() -> Self {
-        Self { frames: Sight::All, tables: Sight::All, tracepoints: true }
+        Self { frames: Sight::All, tables: Sight::All, tracepoints: true, log: true }
     }
 }
 
@@ -281,6 +284,9 @@ pub struct BlockSeen {
     /// `machine` or `machine/netns`, to command or file, to content. Of a namespace that was there after the block before,
     /// what has not changed is left out; [`Observation::tables`] puts it in.
     pub tables: Tables,
+    /// Lines of the kernel's log since the block before, each with its level: `6 br0: port 1(v0) entered forwarding state`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
 }
 
 /// `machine` or `machine/netns`, to each of [`DUMPS`], to its content.
@@ -334,12 +340,12 @@ pub struct Captured {
 
 impl Observation {
     /// Adds what was read after a block, without what is as it was `before`, all tables after the last one.
-    pub fn add_block(&mut self, line: usize, before: &Tables, mut tables: Tables) {
+    pub fn add_block(&mut self, line: usize, before: &Tables, mut tables: Tables, log: Vec<String>) {
         for (place, dumps) in &mut tables {
             let old = before.get(place);
             dumps.retain(|dump, value| old.and_then(|dumps| dumps.get(dump)) != Some(value));
         }
-        self.blocks.push(BlockSeen { line, tables });
+        self.blocks.push(BlockSeen { line, tables, log });
     }
 
     /// All tables after each block.
@@ -425,7 +431,7 @@ mod tests {
         ];
         let mut seen = Observation::default();
         let before = [Tables::new()].into_iter().chain(blocks.clone());
-        before.zip(&blocks).for_each(|(before, block)| seen.add_block(1, &before, block.clone()));
+        before.zip(&blocks).for_each(|(before, block)| seen.add_block(1, &before, block.clone(), Vec::new()));
         assert_eq!(seen.tables(), blocks);
         assert_eq!(seen.blocks[1].tables, tables(&[("a", &[("neigh", 3)])]));
         assert_eq!(seen.blocks[2].tables, tables(&[("a", &[]), ("a/x", &[("rule", 1)])]));
@@ -446,7 +452,7 @@ mod tests {
         let tables = BTreeMap::from([("a".to_owned(), table(serde_json::json!([{ "mtu": 1 }])))]);
         let seen = Observation {
             frames: vec![frame(1), frame(2)],
-            blocks: vec![BlockSeen { line: 1, tables }],
+            blocks: vec![BlockSeen { line: 1, tables, log: Vec::new() }],
             ..Observation::default()
         };
         let text = seen.to_json();

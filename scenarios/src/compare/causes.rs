@@ -28,7 +28,7 @@ pub fn causes(differences: Vec<Difference>) -> Vec<Cause> {
             Kind::Frames => all.frames(difference),
             Kind::Table => all.table(difference),
             Kind::Journey => all.journey(difference),
-            Kind::Prompts | Kind::Status | Kind::Output => all.new_one(difference),
+            Kind::Prompts | Kind::Status | Kind::Output | Kind::Log => all.new_one(difference),
         }
     }
     all.told

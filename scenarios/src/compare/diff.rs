@@ -1,7 +1,7 @@
 //! Differences between two runs of a lesson.
 //!
 //! Compared are: each prompt's exit status and output; the frames on each device, whole and in order; tables
-//! and counters after each block; the journeys of packet buffers in each block, with their end (so drop
+//! and counters after each block; what the kernel logged; the journeys of packet buffers in each block, with their end (so drop
 //! reasons too). Frames of different devices are not ordered, since CPUs may process independent packets in any
 //! order; causal order is in the journeys, whose steps are ordered over all devices. Journeys of a block are
 //! compared as a multiset for the same reason.
@@ -33,6 +33,8 @@ pub enum Kind {
     Table,
     /// Tracepoints of a packet, or its end.
     Journey,
+    /// The kernel's log.
+    Log,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
             Self::Frames => "frames",
             Self::Table => "table",
             Self::Journey => "journey",
+            Self::Log => "log",
         }
     }
 }
@@ -79,6 +82,8 @@ pub struct Counts {
     pub drops: usize,
     /// Tracepoints of the real kernel.
     pub tracepoints: usize,
+    /// Lines of the real kernel's log.
+    pub log_lines: usize,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -88,6 +93,7 @@ impl std::ops::AddAssign for Counts {
         self.tables += more.tables;
         self.drops += more.drops;
         self.tracepoints += more.tracepoints;
+        self.log_lines += more.log_lines;
     }
 }
 
@@ -110,6 +116,7 @@ pub fn compare(real: &Observation, model: &Observation) -> Comparison {
         differ.frames();
         differ.tables();
         differ.journeys();
+        differ.log();
     }
     differ.found.differences.sort_by_key(|d| d.line);
     differ.found
@@ -244,8 +251,7 @@ impl Differ<'_> {
             .collect();
         let (real, model) = (self.real.tables(), self.model.tables());
         for (at, (real, model)) in real.iter().zip(&model).enumerate() {
-            let last = self.real.prompts.iter().rev().find(|prompt| prompt.block == at);
-            let line = last.map_or(self.real.blocks[at].line, |prompt| prompt.line);
+            let line = self.end_of_block(at);
             let places: BTreeSet<_> = real.keys().chain(model.keys()).collect();
             for place in places {
                 for command in &seen {
@@ -311,6 +317,31 @@ impl Differ<'_> {
             for (path, real, model) in differ {
                 let show = |n: usize| vec![format!("{n} × {} ⇒ {}", path.0.join(" → "), path.1)];
                 self.add(Kind::Journey, prompt, "", show(real.len()), show(model.len()));
+            }
+        }
+    }
+
+    /// Line of the last prompt of a block.
+    fn end_of_block(&self, block: usize) -> usize {
+        let last = self.real.prompts.iter().rev().find(|prompt| prompt.block == block);
+        last.map_or(self.real.blocks[block].line, |prompt| prompt.line)
+    }
+
+    /// A log that others write to as well is not compared, on whichever side.
+    fn log(&mut self) {
+        if !self.real.sees.log || !self.model.sees.log {
+            return;
+        }
+        for (at, (real, model)) in self.real.blocks.iter().zip(&self.model.blocks).enumerate() {
+            let [real, model] = [&real.log, &model.log].map(|lines| canon::log(lines));
+            self.found.counts.log_lines += real.len();
+            for op in capture_diff_slices(Algorithm::Myers, &real, &model) {
+                if op.tag() == DiffTag::Equal {
+                    continue;
+                }
+                let [real, model] = [&real[op.old_range()], &model[op.new_range()]].map(<[String]>::to_vec);
+                let (line, prompt, place) = (self.end_of_block(at), String::new(), String::new());
+                self.found.differences.push(Difference { kind: Kind::Log, line, prompt, place, real, model });
             }
         }
     }
@@ -437,7 +468,11 @@ mod tests {
                 ..PromptSeen::default()
             }],
             frames: vec![frame("eth0", arp), frame("br0", arp)],
-            blocks: vec![BlockSeen { line: 6, tables: BTreeMap::from([("node1".to_owned(), tables)]) }],
+            blocks: vec![BlockSeen {
+                line: 6,
+                tables: BTreeMap::from([("node1".to_owned(), tables)]),
+                log: vec!["6 device a entered promiscuous mode".into(), "6 IPv6: of no matter".into()],
+            }],
             journeys: vec![Journey {
                 prompt: 0,
                 steps: vec!["netif_rx a 28".into()],
@@ -452,7 +487,7 @@ mod tests {
         let Comparison { differences, counts, uncompared } = compare(&seen(), &seen());
         assert_eq!(differences, []);
         let tables = DUMPS.len();
-        assert_eq!(counts, Counts { prompts: 1, frames: 2, tables, drops: 1, tracepoints: 1 });
+        assert_eq!(counts, Counts { prompts: 1, frames: 2, tables, drops: 1, tracepoints: 1, log_lines: 1 });
         assert!(uncompared.is_empty());
     }
 
@@ -468,6 +503,7 @@ mod tests {
             frames: Sight::without(BTreeSet::from(["br0".to_owned()])),
             tables: Sight::Nothing,
             tracepoints: false,
+            log: false,
         };
         for found in [compare(&blind, &seen()), compare(&seen(), &blind)] {
             assert_eq!(found.differences, []);
@@ -499,6 +535,7 @@ mod tests {
         other.blocks[0].tables.get_mut("node1").unwrap().get_mut("ip -j addr").unwrap()[0]["mtu"] =
             1500.into();
         other.journeys[0].end = "OTHERHOST".into();
+        other.blocks[0].log.clear();
         let found = compare(&seen(), &other).differences;
         let kinds: Vec<_> = found.iter().map(|d| (d.line, d.kind.name(), d.place.as_str())).collect();
         assert_eq!(
@@ -510,6 +547,7 @@ mod tests {
                 (7, "table", "node1: ip -j addr"),
                 (7, "journey", ""),
                 (7, "journey", ""),
+                (7, "log", ""),
             ]
         );
         assert_eq!(found[3].real, ["[0 lo].mtu: 65536"]);

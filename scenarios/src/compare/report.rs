@@ -115,7 +115,7 @@ impl fmt::Display for Report {
         for id in &self.stale {
             writeln!(f, "warning: {id} in divergences.md matched nothing")?;
         }
-        let Counts { prompts, frames, tables, drops, tracepoints } = sum;
+        let Counts { prompts, frames, tables, drops, tracepoints, log_lines } = sum;
         let parts = [
             count(self.lessons.len(), "lesson"),
             count(prompts, "prompt"),
@@ -123,6 +123,7 @@ impl fmt::Display for Report {
             count(tables, "table"),
             count(drops, "drop"),
             count(tracepoints, "tracepoint"),
+            count(log_lines, "log line"),
         ];
         writeln!(f, "held against {}: {}", self.against, parts.join(", "))?;
         let used = count(self.divergences_used, "known divergence");
@@ -255,7 +256,7 @@ bridge.md:12  node1# ping -c 1 10.0.0.2
     real   out ARP
     model  (nothing)
 
-held against linux 6.18 (host): 1 lesson, 1 prompt, 1 frame, 0 tables, 0 drops, 0 tracepoints
+held against linux 6.18 (host): 1 lesson, 1 prompt, 1 frame, 0 tables, 0 drops, 0 tracepoints, 0 log lines
 1 difference (0 known divergences, 0 times)
 ";
         assert_eq!(report.to_string(), expected);

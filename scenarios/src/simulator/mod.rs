@@ -55,11 +55,12 @@ impl Simulator {
             self.config.give(&mut kernel.config);
         }
         give_addresses(&mut world, &self.macs);
+        let told = world.machines.iter().map(|kernel| (kernel.id, kernel.log.written())).collect();
         let session =
             Session::new(world).map_err(BackendError::failed("cannot start the simulated shells"))?;
         let (names, live, last, statuses) = Default::default();
         let is_plain = false;
-        Ok(Run { plan, session, names, live, last, statuses, is_plain, seen: Captured::default() })
+        Ok(Run { plan, session, names, live, last, statuses, told, is_plain, seen: Captured::default() })
     }
 }
 
@@ -126,6 +127,8 @@ struct Run<'a> {
     last: Option<(usize, PlannedPrompt)>,
     /// Exit status of the last prompt, by machine.
     statuses: BTreeMap<String, i32>,
+    /// How many lines of each machine's log were told.
+    told: BTreeMap<MachineId, u64>,
     /// Nothing but plain commands is run: a kernel's tracer then knows that all is theirs.
     is_plain: bool,
     seen: Captured,
@@ -169,6 +172,18 @@ impl Running for Run<'_> {
         }
         self.restore_statuses();
         Ok(tables)
+    }
+
+    fn log(&mut self) -> Result<Vec<String>, BackendError> {
+        let world = self.session.world();
+        let mut lines = Vec::new();
+        for kernel in &world.machines {
+            let told = self.told.entry(kernel.id).or_default();
+            lines.extend(kernel.log.since(*told));
+            *told = kernel.log.written();
+        }
+        lines.sort_by_key(|line| line.at);
+        Ok(lines.into_iter().map(|line| format!("{} {}", line.level, line.text)).collect())
     }
 
     fn finish(mut self: Box<Self>) -> Result<Captured, BackendError> {

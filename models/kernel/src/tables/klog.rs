@@ -34,6 +34,8 @@ pub struct KernelLine {
 pub struct KernelLog {
     lines: VecDeque<KernelLine>,
     bytes: usize,
+    /// Records written so far, also those that are overwritten.
+    written: u64,
     /// Records cleared by `dmesg -C`.
     cleared: usize,
     /// State of `net_ratelimit`: start of the interval, messages printed, messages suppressed.
@@ -46,6 +48,7 @@ impl KernelLog {
     /// Appends a record (`printk`).
     pub fn push(&mut self, at: Nanos, level: u8, text: String) {
         self.bytes += text.len();
+        self.written += 1;
         self.lines.push_back(KernelLine { at, level, text });
         while self.bytes > CAPACITY
             && let Some(oldest) = self.lines.pop_front()
@@ -79,6 +82,17 @@ impl KernelLog {
         self.lines.iter().skip(self.cleared)
     }
 
+    /// Number of records written so far, also those that are overwritten.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The records behind the first `count` that were written, as far as they are not overwritten.
+    pub fn since(&self, count: u64) -> impl Iterator<Item = &KernelLine> {
+        let new = self.written.saturating_sub(count) as usize;
+        self.lines.iter().skip(self.lines.len().saturating_sub(new))
+    }
+
     /// Clears all records so far (`SYSLOG_ACTION_CLEAR`).
     pub fn clear(&mut self) {
         self.cleared = self.lines.len();
@@ -95,7 +109,9 @@ mod tests {
         for n in 0..200_u32 {
             log.push(Nanos::ZERO, LOG_INFO, format!("{n:01024}"));
         }
-        assert_eq!(log.lines().count(), 128);
+        assert_eq!((log.lines().count(), log.written()), (128, 200));
+        assert_eq!(log.since(198).map(|line| line.text.len()).collect::<Vec<_>>(), [1024, 1024]);
+        assert_eq!(log.since(0).count(), 128);
         assert!(log.lines().next().is_some_and(|line| line.text.ends_with("072")));
         log.clear();
         assert_eq!(log.lines().count(), 0);

@@ -19,6 +19,7 @@
 //! | random `initval` of sets | `ipset` | `*` |
 //! | buffers that a socket's reader freed without a tracepoint (UDP and TCP of Linux 6.18) | journeys | `consumed` |
 //! | timeouts, ephemeral ports, echo identifiers | `conntrack -L` and its table | `*` |
+//! | IPv4 identifications, TCP numbers and ephemeral ports | lines of `LOG` in the kernel's log | `*` |
 //! | dates | comment lines of `iptables-save`, the log of `python3 -m http.server`, the head of an HTTP answer | `*`, zero |
 //! | process ids | `[1] 123`, `pid/`, `pid 123` | `*` |
 //! | namespace inodes | `net:[4026532281]` | `*` |
@@ -108,6 +109,20 @@ fn columns(line: &str) -> String {
         _ => word.to_owned(),
     });
     words.collect::<Vec<_>>().join(" ").replace("PortProcess", "Port Process")
+}
+
+/// Numbers that a packet of a log line may choose.
+const LOGGED: &str =
+    r" (ID|SEQ|ACK|WINDOW)=[0-9]+| (SPT|DPT)=(?:32[7-9]|3[3-9][0-9]|[45][0-9]{2}|60[0-9])[0-9]{2}\b";
+
+/// Lines of the kernel's log, without noise and without those of IPv6, which is not modelled.
+pub fn log(lines: &[String]) -> Vec<String> {
+    static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(LOGGED).ok());
+    let clean = |line: &String| match PATTERN.as_ref() {
+        Some(pattern) => pattern.replace_all(line, " $1$2=*").into_owned(),
+        None => line.clone(),
+    };
+    lines.iter().filter(|line| !line[1..].starts_with(" IPv6: ")).map(clean).collect()
 }
 
 /// Output of a command, without noise.

@@ -6,22 +6,26 @@ use crate::backend::{Backend, observe_plain};
 use crate::canary::Eye;
 use crate::error::BackendError;
 use crate::lesson::Node;
-use crate::observation::{Frame, Journey, Observation};
+use crate::observation::{BlockSeen, Frame, Journey, Observation};
 use crate::plan::{Dump, Plan, PlannedBlock, PlannedPrompt};
 
 /// The machine.
 const MACHINE: &str = "a";
 
 /// The commands; the last is a ping over a veth pair.
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
     "ip netns add x",
     "ip link add v0 type veth peer name v1 netns x",
+    "ip link set v0 promisc on",
     "ip link set v0 up",
     "ip -n x link set v1 up",
     "ip addr add 192.0.2.1/24 dev v0",
     "ip -n x addr add 192.0.2.2/24 dev v1",
     "ping -c 1 -W 1 192.0.2.2",
 ];
+
+/// What the kernel logs of them.
+const LOGGED: &str = "6 device v0 entered promiscuous mode";
 
 /// The table that must name the neighbour.
 const NEIGHBOURS: &str = "ip -j -d -s neigh";
@@ -60,6 +64,7 @@ fn missed(seen: &Observation) -> Option<(Eye, &'static str)> {
     };
     let step = |journey: &Journey| journey.steps.iter().any(|step| step.starts_with("netif_rx v1"));
     let neighbours = seen.blocks.iter().find_map(|block| block.tables.get(MACHINE)?.get(NEIGHBOURS));
+    let logged = |block: &BlockSeen| block.log.iter().any(|line| line == LOGGED);
     if !is_answered {
         Some((Eye::Output, "no answer in ping's words"))
     } else if ["v0", "v1"].iter().any(|device| frames(device) != 4) {
@@ -68,6 +73,8 @@ fn missed(seen: &Observation) -> Option<(Eye, &'static str)> {
         Some((Eye::Tracepoints, "no packet that v1 received"))
     } else if !neighbours.is_some_and(|table| table.to_string().contains("192.0.2.2")) {
         Some((Eye::Tables, "no neighbour 192.0.2.2"))
+    } else if seen.sees.log && !seen.blocks.iter().any(logged) {
+        Some((Eye::Log, "no promiscuous v0"))
     } else {
         None
     }
@@ -87,7 +94,8 @@ mod tests {
             match eye {
                 Eye::Frames => blind.frames.clear(),
                 Eye::Tracepoints => blind.journeys.clear(),
-                Eye::Tables => blind.blocks.clear(),
+                Eye::Tables => blind.blocks.iter_mut().for_each(|block| block.tables.clear()),
+                Eye::Log => blind.blocks.iter_mut().for_each(|block| block.log.clear()),
                 Eye::Output => blind.prompts.clear(),
             }
             assert_eq!(missed(&blind).map(|(found, _)| found), Some(eye));

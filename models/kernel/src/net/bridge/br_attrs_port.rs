@@ -5,7 +5,7 @@
 use super::br_attrs::{Access, BrAttr, Unit, attrs};
 use super::br_attrs_bridge::bridge_id;
 use super::br_fdb::br_fdb_delete_by_port;
-use super::br_if::br_port_state_selection;
+use super::br_stp::{br_port_state_selection, br_set_state};
 use crate::Cx;
 use crate::ids::DevId;
 use crate::netlink::{Errno, NlError};
@@ -39,20 +39,17 @@ macro_rules! flag {
 const NO_STP: Access = Access::ReadOnly(|_, _| Some(0));
 const OFF: Access = Access::Fixed(0);
 
-/// Without STP, a blocking port is forwarding at once (`br_port_state_selection`); the other states stay.
+/// `br_set_port_state`
 fn set_state(cx: &mut Cx, dev: DevId, value: u64) {
-    set_port(cx, dev, |port| {
-        port.state = match PortState::ALL.get(value as usize) {
-            Some(PortState::Blocking) | None => PortState::Forwarding,
-            Some(state) => *state,
-        };
-    });
+    if let Some(state) = PortState::ALL.get(value as usize) {
+        br_set_state(cx, dev, *state);
+    }
     if let Some(bridge) = cx.k.devs[dev].port.as_ref().map(|port| port.bridge) {
         br_port_state_selection(cx, bridge);
     }
 }
 
-/// `br_set_port_state`
+/// What `br_set_port_state` refuses.
 fn check_state(dev: &NetDevice, value: u64) -> Result<(), NlError> {
     let dead = !dev.is_up() || !dev.carrier && value != PortState::Disabled as u64;
     if dead { Err(Errno::ENETDOWN.into()) } else { Ok(()) }

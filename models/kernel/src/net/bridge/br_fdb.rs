@@ -12,6 +12,7 @@ use crate::ids::{DevId, SkbId};
 use crate::netlink::{Errno, NlError};
 use crate::note::{FdbNote, Note};
 use crate::tables::bridge::{Bridge, FdbEntry, PortState};
+use crate::tables::klog::LOG_WARNING;
 
 /// PVID of every port (`vlan_default_pvid`).
 pub const DEFAULT_PVID: u16 = 1;
@@ -31,7 +32,7 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
     match br.fdb.find_mut(source, 0) {
         Some(entry) => {
             if entry.is_local {
-                return;
+                return own_address(cx, bridge, port, source);
             }
             let moved = entry.port != Some(port) && !entry.sticky;
             if moved {
@@ -48,6 +49,16 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
             cx.note(|cx| Note::Fdb(FdbNote::Learned(source, name(cx, port))));
         }
     }
+}
+
+/// Logs that a station has an address of the bridge or of a port.
+#[cold]
+fn own_address(cx: &mut Cx, bridge: DevId, port: DevId, source: Mac) {
+    cx.printk_limited(LOG_WARNING, |cx| {
+        let [bridge, port] = [bridge, port].map(|dev| name(cx, dev));
+        let what = "with own address as source address";
+        vec![format!("{bridge}: received packet on {port} {what} (addr:{source}, vlan:0)")]
+    });
 }
 
 /// Result of a lookup.

@@ -1,6 +1,6 @@
 //! Adding and removing ports, and device events of ports and bridges.
 //!
-//! Kernel: net/bridge/br_if.c, net/bridge/br_stp_if.c, net/bridge/br.c
+//! Kernel: net/bridge/br_if.c, net/bridge/br.c
 
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
@@ -9,6 +9,7 @@ use super::br_device::LINK_OPS;
 use super::br_fdb::{br_fdb_delete_by_port, fdb_add_local, fdb_change_local};
 use super::br_fdb_gc::{start_gc, stop_gc};
 use super::br_multicast::br_multicast_leave_snoopers;
+use super::br_stp::{br_port_state_selection, br_set_state, br_stp_disable_port, br_stp_enable_port, is_in};
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::DevId;
@@ -17,11 +18,9 @@ use crate::net::core::dev::{
     dev_set_allmulti, dev_set_promiscuity, netdev_master_upper_dev_link, netdev_rx_handler_register,
     netdev_rx_handler_unregister, netdev_upper_dev_unlink,
 };
-use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::core::notifier::{NetdevEvent, call_netdevice_notifiers};
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::{BridgePort, PortFlags, PortState};
-use crate::tables::jiffies::last_tick;
 use crate::tables::netdev::{AddrAssign, TSO_MAX_SIZE};
 
 /// The module.
@@ -63,6 +62,8 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     });
     let addr = cx.k.devs[dev].addr;
     cx.k.devs[bridge].bridge_mut().ok_or(Errno::EINVAL)?.ports.insert(0, dev);
+    br_set_state(cx, dev, PortState::Blocking);
+    br_set_state(cx, dev, PortState::Disabled);
     dev_set_allmulti(cx, dev, 1);
     dev_set_promiscuity(cx, dev, 1);
     fdb_add_local(cx, bridge, Some(dev), addr);
@@ -101,12 +102,12 @@ fn find_portno(cx: &Cx, bridge: DevId) -> Option<u16> {
 
 /// Removes a port.
 pub fn br_del_if(cx: &mut Cx, bridge: DevId, dev: DevId) {
+    dev_set_promiscuity(cx, dev, -1);
     br_stp_disable_port(cx, dev);
     br_fdb_delete_by_port(cx, bridge, dev, true);
     cx.k.devs[dev].port = None;
     netdev_rx_handler_unregister(cx, dev);
     netdev_upper_dev_unlink(cx, dev, bridge);
-    dev_set_promiscuity(cx, dev, -1);
     dev_set_allmulti(cx, dev, -1);
     if let Some(br) = cx.k.devs[bridge].bridge_mut() {
         br.ports.retain(|port| *port != dev);
@@ -157,7 +158,7 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
         NetdevEvent::Down => {
             stop_gc(cx, bridge);
             for port in ports(cx, bridge) {
-                if port_state(cx, port) != Some(PortState::Disabled) {
+                if !is_in(cx, port, PortState::Disabled) {
                     br_stp_disable_port(cx, port);
                 }
             }
@@ -170,10 +171,6 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
 
 fn ports(cx: &Cx, bridge: DevId) -> Vec<DevId> {
     cx.k.devs[bridge].bridge().map(|br| br.ports.clone()).unwrap_or_default()
-}
-
-fn port_state(cx: &Cx, dev: DevId) -> Option<PortState> {
-    cx.k.devs[dev].port.as_ref().map(|port| port.state)
 }
 
 /// Enables the port of a device that works, if its bridge is up.
@@ -196,35 +193,6 @@ fn br_port_carrier_check(cx: &mut Cx, dev: DevId) {
         return;
     }
     if works { br_stp_enable_port(cx, dev) } else { br_stp_disable_port(cx, dev) }
-}
-
-/// Without STP an enabled port is forwarding at once.
-fn br_stp_enable_port(cx: &mut Cx, dev: DevId) {
-    let Some(port) = cx.k.devs[dev].port.as_mut() else { return };
-    port.state = PortState::Forwarding;
-    let bridge = port.bridge;
-    let delay = cx.k.devs[bridge].bridge().map_or(Nanos::ZERO, |br| br.conf.forward_delay);
-    if let Some(port) = cx.k.devs[dev].port.as_mut().filter(|_| delay != Nanos::ZERO) {
-        port.forward_delay_timer = last_tick(cx.now) + delay;
-    }
-    br_port_state_selection(cx, bridge);
-}
-
-fn br_stp_disable_port(cx: &mut Cx, dev: DevId) {
-    let Some(port) = cx.k.devs[dev].port.as_mut() else { return };
-    port.state = PortState::Disabled;
-    port.forward_delay_timer = Nanos::ZERO;
-    let bridge = port.bridge;
-    br_fdb_delete_by_port(cx, bridge, dev, false);
-    br_port_state_selection(cx, bridge);
-}
-
-/// The bridge has a carrier while a port is forwarding. Before the first call its carrier is on.
-pub fn br_port_state_selection(cx: &mut Cx, bridge: DevId) {
-    let Some(br) = cx.k.devs[bridge].bridge() else { return };
-    let forwards =
-        |port: &DevId| cx.k.devs[*port].port.as_ref().is_some_and(|port| port.state == PortState::Forwarding);
-    if br.ports.iter().any(forwards) { netif_carrier_on(cx, bridge) } else { netif_carrier_off(cx, bridge) }
 }
 
 /// The bridge's address is the lowest of its ports, unless a user set it.

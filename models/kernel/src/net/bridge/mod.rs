@@ -12,3 +12,4 @@ pub mod br_input;
 pub mod br_multicast;
 pub mod br_netfilter_hooks;
 pub mod br_netlink;
+mod br_stp;

@@ -18,6 +18,7 @@ use crate::net::ethernet::eth::eth_hw_addr_random;
 use crate::net::netfilter::nf_conntrack_prefetch::{PREFETCH, prefetch};
 use crate::netlink::{Errno, NlError};
 use crate::tables::drop_reason::DropReason;
+use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{AddrAssign, IFF_ALLMULTI, IFF_PROMISC, IFF_UP, NameAssign, NetDevice, Upper};
 use crate::tables::netdev_features::{NOCACHE_COPY, SOFT_FEATURES, SOFT_FEATURES_OFF};
 use crate::tables::skb::PacketType;
@@ -438,8 +439,10 @@ pub fn dev_change_name(cx: &mut Cx, dev: DevId, name: &str) -> Result<(), NlErro
     if !sysctl_dev_name_is_allowed(&name) {
         return Err(Errno::EINVAL.into());
     }
+    let line = format!("{name}: renamed from {}", cx.k.devs[dev].name);
     cx.k.devs[dev].name = name;
     cx.k.relabel(dev);
+    cx.printk(LOG_INFO, line);
     call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeName);
     Ok(())
 }
@@ -537,7 +540,12 @@ pub fn netdev_rx_handler_unregister(cx: &mut Cx, dev: DevId) {
 pub fn dev_set_promiscuity(cx: &mut Cx, dev: DevId, inc: i32) {
     let netdev = &mut cx.k.devs[dev];
     netdev.promiscuity = netdev.promiscuity.saturating_add_signed(inc);
-    set_flag(&mut netdev.flags, IFF_PROMISC, netdev.promiscuity > 0);
+    let (was, is) = (netdev.flags & IFF_PROMISC != 0, netdev.promiscuity > 0);
+    set_flag(&mut netdev.flags, IFF_PROMISC, is);
+    if was != is {
+        let line = format!("device {} {} promiscuous mode", netdev.name, if is { "entered" } else { "left" });
+        cx.printk(LOG_INFO, line);
+    }
 }
 
 /// Changes the allmulti count (`dev_set_allmulti`).

@@ -121,9 +121,10 @@ impl<'a> Event<'a> {
         Some(Self { pid, at_ns: (seconds * 1e9) as u64, name, rest, stack: &[] })
     }
 
-    /// A socket was closed before somebody read this packet.
+    /// A socket was closed before somebody read this packet. Neighbours that go also purge their queue.
     fn is_purge(&self, reason: &str) -> bool {
-        reason == "QUEUE_PURGE" || self.stack.iter().any(|line| line.ends_with("skb_queue_purge"))
+        let called = |what: &str| self.stack.iter().any(|line| line.contains(what));
+        reason == "QUEUE_PURGE" || called("skb_queue_purge") && !called(" neigh_")
     }
 
     /// The value after `key=` up to the next blank.
@@ -395,9 +396,9 @@ mod tests {
     /// Linux 6.1 gives no reason where a queue is purged, but its stack does.
     #[test]
     fn what_a_closed_socket_had_is_no_drop() {
-        let lines = |purged: bool| {
-            let by = if purged { " => skb_queue_purge" } else { " => ip_error" };
-            let stack = ["arping-7 [000] ..... 1.4: <stack trace>", " => kfree_skb", by, " => userspace"];
+        let lines = |by: [&str; 2]| {
+            let [by, who] = by.map(|function| format!(" => {function}"));
+            let stack = ["arping-7 [000] ..... 1.4: <stack trace>", " => kfree_skb", &by, &who];
             let drop = |skb: &str| {
                 format!(
                     "arping-7 [000] ..... 1.4: kfree_skb: skbaddr={skb} protocol=2054 reason: NOT_SPECIFIED"
@@ -408,13 +409,15 @@ mod tests {
             let stack = stack.map(str::to_owned);
             [&[mark, step, drop("0a")][..], &stack, &[drop("0b")], &stack].concat()
         };
-        let ends = |purged| {
-            let told =
-                from_trace(&lines(purged), Known { alone: true, ..Known::default() }).expect("understood");
+        let ends = |by| {
+            let told = from_trace(&lines(by), Known { alone: true, ..Known::default() }).expect("understood");
             told.journeys.into_iter().map(|journey| (journey.steps.len(), journey.end)).collect::<Vec<_>>()
         };
-        assert_eq!(ends(true), [(1, "consumed".to_owned())]);
-        assert_eq!(ends(false), [(1, "NOT_SPECIFIED".to_owned()), (0, "NOT_SPECIFIED".to_owned())]);
+        assert_eq!(ends(["skb_queue_purge", "packet_release"]), [(1, "consumed".to_owned())]);
+        for by in [["ip_error", "ip_rcv"], ["skb_queue_purge", "neigh_flush_dev"]] {
+            let dropped = "NOT_SPECIFIED".to_owned();
+            assert_eq!(ends(by), [(1, dropped.clone()), (0, dropped)], "{by:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod dumps;
 mod frames;
 mod inside;
 mod journeys;
+mod log;
 mod machine;
 mod needs;
 mod plain;
@@ -66,7 +67,7 @@ impl Backend for Host {
     }
 
     fn sees(&self) -> Capabilities {
-        Capabilities { tables: needs::tables(), ..Capabilities::default() }
+        Capabilities { tables: needs::tables(), log: log::is_own(), ..Capabilities::default() }
     }
 
     fn missing(&self, programs: &BTreeSet<&str>) -> Vec<String> {

@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::bare::{BareMachine, Ends, Program};
 use super::card::complete_checksums;
 use super::journeys::Known;
+use super::log::KernelLog;
 use super::run::{check, known, now_ns, placed};
 use super::spaces::{Place, Spaces, within};
 use super::tool::Tool;
@@ -40,6 +41,7 @@ pub(super) struct PlainRun<'a> {
     /// What is between them is there as long as this is open.
     _fabric: File,
     tracer: Instance,
+    log: KernelLog,
     traced: Vec<u8>,
     /// Wall-clock start of each prompt, in nanoseconds since the epoch.
     starts: Vec<u128>,
@@ -52,11 +54,12 @@ impl<'a> PlainRun<'a> {
         check(plan)?;
         let failed = || BackendError::failed("cannot start a run");
         let tracer = Instance::open(&format!("glassnet-plain-{}", std::process::id())).map_err(failed())?;
+        let log = KernelLog::open(&plan.topology)?;
         let (fabric, plugs) = (topology::new_fabric()?, Plugs::of(&plan.topology)?);
         let (tools, jobs, spaces, machines, traced, starts) = Default::default();
         let blind = host.blind;
         let mut run =
-            Self { plan, blind, tools, jobs, spaces, machines, _fabric: fabric, tracer, traced, starts };
+            Self { plan, blind, tools, jobs, spaces, machines, _fabric: fabric, tracer, log, traced, starts };
         for (name, lines) in &plugs.machines {
             let machine = BareMachine::start(name)?;
             let place = Place::bare(name, topology::path(&machine.netns).into(), &machine.root);
@@ -75,6 +78,8 @@ impl<'a> PlainRun<'a> {
             run.rescan(name)?;
         }
         topology::build_fabric(&run._fabric, &plugs)?;
+        // What it wrote of the set-up.
+        run.log.take()?;
         clock::begin()?;
         Ok(run)
     }
@@ -272,6 +277,11 @@ impl Running for PlainRun<'_> {
             }
         }
         Ok(all)
+    }
+
+    fn log(&mut self) -> Result<Vec<String>, BackendError> {
+        let lines = self.log.take()?;
+        Ok(if self.blind == Some(Eye::Log) { Vec::new() } else { lines })
     }
 
     fn finish(mut self: Box<Self>) -> Result<Captured, BackendError> {

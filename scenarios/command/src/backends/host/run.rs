@@ -18,6 +18,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use nix::time::{ClockId, clock_gettime};
 
 use super::journeys::Known;
+use super::log::KernelLog;
 use super::machine::{Machine, NoStatus};
 use super::spaces::{Place, Spaces};
 use super::topology;
@@ -77,6 +78,7 @@ pub(super) struct Run<'a> {
     /// One for each machine, to be dropped with it.
     _hooks: Vec<Hook>,
     tracer: Tracer,
+    log: KernelLog,
     /// The tracer records.
     traces: bool,
     /// Wall-clock start of each prompt, in nanoseconds since the epoch.
@@ -88,7 +90,7 @@ impl<'a> Run<'a> {
     pub fn start(host: &'a Host, plan: &'a Plan) -> Result<Self, BackendError> {
         needs::check()?;
         check(plan)?;
-        let tracer = Tracer::start(host)?;
+        let (tracer, log) = (Tracer::start(host)?, KernelLog::open(&plan.topology)?);
         let spaces = Arc::new(Mutex::new(Spaces::default()));
         let (mut machines, mut own) = (BTreeMap::new(), BTreeMap::new());
         let mut hooks = Vec::new();
@@ -103,7 +105,7 @@ impl<'a> Run<'a> {
         }
         let (fabric, starts) = (topology::new_fabric()?, Vec::new());
         topology::build(&own, &fabric, &plan.topology)?;
-        let run = Self {
+        let mut run = Self {
             plan,
             host,
             machines,
@@ -111,10 +113,13 @@ impl<'a> Run<'a> {
             spaces,
             _hooks: hooks,
             tracer,
+            log,
             traces: false,
             starts,
         };
         run.rescan_all()?;
+        // What it wrote of the set-up.
+        run.log.take()?;
         clock::begin()?;
         Ok(run)
     }
@@ -189,6 +194,11 @@ impl Running for Run<'_> {
             }
         }
         Ok(all)
+    }
+
+    fn log(&mut self) -> Result<Vec<String>, BackendError> {
+        let lines = self.log.take()?;
+        Ok(if self.is_blind(Eye::Log) { Vec::new() } else { lines })
     }
 
     fn finish(self: Box<Self>) -> Result<Captured, BackendError> {
