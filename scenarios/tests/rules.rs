@@ -41,6 +41,7 @@ rules! {
     how_long_a_connection_lasts: "connections",
     packets_that_are_not_whole: "damaged",
     a_router_forwards: "forwarding",
+    what_the_kernel_logs: "kernel-log",
     what_nat_makes_of_a_connection: "nat",
     neighbours: "neighbours",
     which_way_a_packet_takes: "routes",

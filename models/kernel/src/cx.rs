@@ -43,6 +43,10 @@ pub struct Cx<'w> {
     pub context: Context,
     /// The CPU's clock.
     pub now: Nanos,
+    /// The softirq stops here, as something else [happens first](Cx::is_overtaken).
+    pub(crate) suspends: bool,
+    /// It goes on where it stopped, and has not reached that place yet.
+    pub(crate) resumes: bool,
     /// Somebody wants to see the doors.
     pub(crate) observed: bool,
 }

@@ -1,4 +1,4 @@
-//! What happens to a CPU from outside.
+//! What happens to a CPU from outside, and to hardware.
 
 use glassnet_hardware::PlugId;
 use glassnet_wire::BufId;
@@ -14,6 +14,18 @@ pub enum Event {
         machine: MachineId,
         /// The CPU.
         cpu: CpuId,
+    },
+    /// A CPU goes on with softirqs that were [suspended](crate::Cx::suspend).
+    Softirq {
+        /// The machine.
+        machine: MachineId,
+        /// The CPU.
+        cpu: CpuId,
+    },
+    /// A NIC's interrupt reaches a CPU that was at work.
+    Interrupt {
+        /// The NIC's plug.
+        plug: PlugId,
     },
     /// A frame reaches a NIC.
     Frame {

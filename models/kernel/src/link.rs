@@ -140,6 +140,10 @@ pub struct EthtoolOps {
     pub get_link_ksettings: Option<fn(&Kernel, &NetDevice) -> LinkKsettings>,
     /// `ethtool -l`.
     pub get_channels: Option<fn(&Kernel, &NetDevice) -> Channels>,
+    /// `ethtool -g`.
+    pub get_ringparam: Option<fn(&NetDevice) -> RingParam>,
+    /// `ethtool -G`: a number of receive descriptors, at most [`RingParam::rx_max`].
+    pub set_ringparam: Option<fn(&mut Cx, DevId, u32)>,
     /// It tells whether there is a link (`ethtool_op_get_link`).
     pub get_link: bool,
     /// It stamps packets as they leave (`ethtool_op_get_ts_info`, `ethtool -T`).
@@ -155,6 +159,8 @@ impl EthtoolOps {
         get_ethtool_stats: None,
         get_link_ksettings: None,
         get_channels: None,
+        get_ringparam: None,
+        set_ringparam: None,
         get_link: false,
         tx_timestamps: false,
         is_hardware: false,
@@ -192,6 +198,19 @@ pub struct Channels {
     pub max: usize,
     /// How many there are.
     pub count: usize,
+}
+
+/// Descriptors of the rings (`struct ethtool_ringparam`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingParam {
+    /// How many there can be to receive.
+    pub rx_max: u32,
+    /// How many there can be to transmit.
+    pub tx_max: u32,
+    /// How many there are to receive.
+    pub rx: u32,
+    /// How many there are to transmit.
+    pub tx: u32,
 }
 
 /// The door into the upper device of a device (`rx_handler`).

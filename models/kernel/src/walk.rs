@@ -85,6 +85,34 @@ impl Cx<'_> {
         done
     }
 
+    /// The same for a function of a softirq, which may be suspended: what goes on with it enters it no second time.
+    pub(crate) fn within_resumable<T>(&mut self, func: Func, body: impl FnOnce(&mut Self) -> T) -> T {
+        let cpu = self.cpu.index();
+        let entered = if self.resumes { self.k.cpus[cpu].suspended.pop() } else { None };
+        if self.observed {
+            match entered {
+                Some(step) => self.trace.open.push(step),
+                None => self.enter(func, None),
+            }
+        }
+        if !self.resumes {
+            self.charge(func);
+        }
+        let done = body(self);
+        if self.observed && self.suspends {
+            self.k.cpus[cpu].suspended.extend(self.trace.open.pop());
+        } else if self.observed {
+            self.leave(Nanos::ZERO);
+        }
+        done
+    }
+
+    /// Something else happens before this CPU can take the next packet. Where computing takes no time, nothing does.
+    #[inline]
+    pub fn is_overtaken(&self) -> bool {
+        self.events.next_at().is_some_and(|at| at < self.now) && self.k.config.exec_time > Nanos::ZERO
+    }
+
     #[inline(never)]
     fn enter(&mut self, func: Func, skb: Option<SkbId>) {
         self.trace.open.push(self.trace.steps.len());
@@ -98,7 +126,10 @@ impl Cx<'_> {
     #[inline(never)]
     fn leave(&mut self, more: Nanos) {
         let open = self.trace.open.pop().expect("a function was entered");
-        self.trace.steps[open].left = Some(self.now + more);
+        // None: it was suspended, and what was observed before is told.
+        if let Some(step) = self.trace.steps.get_mut(open) {
+            step.left = Some(self.now + more);
+        }
     }
 
     #[inline(never)]

@@ -32,6 +32,9 @@ impl fmt::Display for Endless {
 
 impl std::error::Error for Endless {}
 
+/// The CPU that takes the interrupts of all NICs.
+const IRQ_CPU: CpuId = CpuId(0);
+
 /// Packets that the CPUs of all machines may take in between two resets of the count.
 pub const PACKET_LIMIT: u64 = 1_000_000;
 
@@ -135,20 +138,35 @@ impl World {
     /// Runs `work` as a system call of a task on a CPU, and then the softirqs that it raised.
     #[inline]
     pub fn enter<R>(&mut self, machine: MachineId, cpu: CpuId, work: impl FnOnce(&mut Cx) -> R) -> R {
+        self.finish_softirqs(machine, cpu);
         let at = self.cpu_now(machine, cpu);
         let result = self.run(machine, cpu, at, Context::Task, work);
+        self.finish_softirqs(machine, cpu);
         self.machines[machine.index()].owned_socket = None;
         result
     }
 
     /// The same for a program's system call: what follows at once is [done](Self::settle) before it returns.
     pub fn syscall<R>(&mut self, machine: MachineId, cpu: CpuId, work: impl FnOnce(&mut Cx) -> R) -> R {
+        self.finish_softirqs(machine, cpu);
         let at = self.cpu_now(machine, cpu);
         let done = self.run(machine, cpu, at, Context::Task, work);
+        self.finish_softirqs(machine, cpu);
         // Too many packets are told by the next step.
         let _endless = self.settle();
         self.machines[machine.index()].owned_socket = None;
         done
+    }
+
+    /// A task has its CPU again when the softirqs there are done.
+    #[inline]
+    fn finish_softirqs(&mut self, machine: MachineId, cpu: CpuId) {
+        while self.machines[machine.index()].cpus[cpu.index()].softirq.is_some() {
+            // Too many packets are told by the next step.
+            if !self.step().is_ok_and(|stepped| stepped) {
+                return;
+            }
+        }
     }
 
     /// Runs `work` on a CPU from `at` on, or from when the CPU is free, and then the softirqs that it raised.
@@ -179,15 +197,14 @@ impl World {
             cpu,
             context,
             now,
+            suspends: false,
+            resumes: false,
             observed,
         };
         let result = work(&mut cx);
         softirq::local_bh_enable(&mut cx);
         let now = cx.now;
         self.machines[machine.index()].cpus[cpu.index()].clock = now;
-        for arrival in self.arrivals.drain(..) {
-            self.events.schedule(arrival.at, Event::Frame { plug: arrival.plug, frame: arrival.frame });
-        }
         result
     }
 
@@ -205,9 +222,22 @@ impl World {
             Event::Ksoftirqd { machine, cpu } => {
                 self.run(machine, cpu, at, Context::Ksoftirqd, softirq::run_ksoftirqd);
             }
+            Event::Softirq { machine, cpu } => {
+                self.run(machine, cpu, at, Context::SoftIrq, softirq::resume);
+            }
+            Event::Interrupt { plug } => self.interrupt(plug, at),
             Event::Frame { plug, frame } => match self.nic_at(plug) {
                 Some((machine, dev)) => {
-                    self.run(machine, CpuId(0), at, Context::HardIrq, |cx| nic::interrupt(cx, dev, frame));
+                    let kernel = &mut self.machines[machine.index()];
+                    if nic::dma(kernel, &mut self.skbs.bufs, dev, frame) {
+                        let clock = kernel.cpus[IRQ_CPU.index()].clock;
+                        // A CPU that is at work is interrupted when it looks.
+                        if clock > at && kernel.config.exec_time > Nanos::ZERO {
+                            self.events.schedule(clock, Event::Interrupt { plug });
+                        } else {
+                            self.interrupt(plug, at);
+                        }
+                    }
                 }
                 None => self.skbs.bufs.release(frame),
             },
@@ -220,6 +250,12 @@ impl World {
             Event::Wake => self.wakeups = true,
         }
         Ok(true)
+    }
+
+    fn interrupt(&mut self, plug: PlugId, at: Nanos) {
+        if let Some((machine, dev)) = self.nic_at(plug) {
+            self.run(machine, IRQ_CPU, at, Context::HardIrq, |cx| nic::interrupt(cx, dev));
+        }
     }
 
     /// Lets happen what follows at once, for the longest [`settle_time`](crate::kernel::Config::settle_time) of the machines.

@@ -1,16 +1,17 @@
-//! A plain NIC without rings: an interrupt and NAPI poll to receive, immediate transmission.
+//! A plain NIC: a receive ring that an interrupt and NAPI poll empty, immediate transmission.
 //!
 //! Kernel: drivers/net/ethernet/intel/e1000e/netdev.c, whose names it carries.
 
 use std::collections::VecDeque;
 
 use glassnet_hardware::PlugId;
-use glassnet_wire::BufId;
+use glassnet_wire::{BufId, BufPool};
 
 use crate::door::{Door, Func};
+use crate::event::Event;
 use crate::ids::{DevId, SkbId};
 use crate::kernel::INIT_NET;
-use crate::link::{DrvInfo, EthtoolOps, LinkKsettings, LinkOps};
+use crate::link::{DrvInfo, EthtoolOps, LinkKsettings, LinkOps, RingParam};
 use crate::net::core::dev::{alloc_netdev, napi_schedule, register_netdevice};
 use crate::net::core::link_watch;
 use crate::net::ethernet::eth::{eth_hw_addr_random, eth_type_trans, ether_setup};
@@ -26,18 +27,28 @@ struct Nic {
     plug: PlugId,
     /// The driver's name, as `ethtool -i` prints it.
     driver: String,
-    /// Received frames that were not polled.
+    /// The receive ring: frames that were not polled.
     rx: VecDeque<BufId>,
-    /// In a poll list, with its interrupt masked.
-    napi_scheduled: bool,
+    /// Its descriptors.
+    rx_pending: u32,
+    /// The interrupt is masked: NAPI is scheduled, or about to be.
+    masked: bool,
 }
+
+/// Descriptors of a receive ring: at first, at least and at most.
+const E1000_RXD: [u32; 3] = [256, 64, 4096];
+/// Their number is a multiple of this (`REQ_RX_DESCRIPTOR_MULTIPLE`).
+const RXD_MULTIPLE: u32 = 8;
 
 /// Link operations. The kind has no name: users do not create NICs.
 static LINK_OPS: LinkOps = LinkOps {
+    stop: Some(e1000e_close),
     poll: Some(poll),
     ethtool: EthtoolOps {
         get_drvinfo: Some(get_drvinfo),
         get_link_ksettings: Some(get_link_ksettings),
+        get_ringparam: Some(get_ringparam),
+        set_ringparam: Some(set_ringparam),
         is_hardware: true,
         get_link: true,
         tx_timestamps: true,
@@ -65,6 +76,22 @@ fn get_link_ksettings(_: &Kernel, dev: &NetDevice) -> LinkKsettings {
     LinkKsettings { speed: has_link.then_some(1000), full_duplex: has_link, twisted_pair: true }
 }
 
+fn get_ringparam(dev: &NetDevice) -> RingParam {
+    let [default, _, max] = E1000_RXD;
+    let rx = dev.netdev_priv::<Nic>().map_or(default, |nic| nic.rx_pending);
+    RingParam { rx_max: max, tx_max: max, rx, tx: default }
+}
+
+/// A smaller ring loses what it has no room for, as the real driver's, which lets the link go for a moment: that is not
+/// modelled.
+fn set_ringparam(cx: &mut Cx, dev: DevId, rx: u32) {
+    let [_, min, max] = E1000_RXD;
+    let Some(nic) = cx.k.devs[dev].netdev_priv_mut::<Nic>() else { return };
+    nic.rx_pending = rx.clamp(min, max).next_multiple_of(RXD_MULTIPLE);
+    let lost = nic.rx.split_off(nic.rx.len().min(nic.rx_pending as usize));
+    lost.into_iter().for_each(|frame| cx.skbs.bufs.release(frame));
+}
+
 /// Probes a NIC: registers its device in the initial namespace.
 ///
 /// # Panics
@@ -72,7 +99,8 @@ fn get_link_ksettings(_: &Kernel, dev: &NetDevice) -> LinkKsettings {
 /// If the machine has a device of this name.
 pub fn probe(cx: &mut Cx, name: &str, driver: &str, plug: PlugId) -> DevId {
     let mut dev = alloc_netdev(INIT_NET, name.to_owned(), NameAssign::Enum, &LINK_OPS);
-    dev.set_priv(Nic { plug, driver: driver.to_owned(), rx: VecDeque::new(), napi_scheduled: false });
+    let [rx_pending, ..] = E1000_RXD;
+    dev.set_priv(Nic { plug, driver: driver.to_owned(), rx: VecDeque::new(), rx_pending, masked: false });
     dev.perm_addr = eth_hw_addr_random(cx, INIT_NET, name);
     dev.addr = dev.perm_addr;
     register_netdevice(cx, dev).expect("a lesson names its cards differently")
@@ -82,6 +110,12 @@ pub fn probe(cx: &mut Cx, name: &str, driver: &str, plug: PlugId) -> DevId {
 pub fn link_up(cx: &mut Cx, dev: DevId) {
     link_watch::netif_carrier_on(cx, dev);
     link_watch::linkwatch_settle(cx);
+}
+
+/// The frames in the ring are lost.
+fn e1000e_close(cx: &mut Cx, dev: DevId) {
+    let Some(nic) = cx.k.devs[dev].netdev_priv_mut::<Nic>() else { return };
+    std::mem::take(&mut nic.rx).into_iter().for_each(|frame| cx.skbs.bufs.release(frame));
 }
 
 /// Beside a frame on a cable: the packet says that its next hop answers.
@@ -107,32 +141,47 @@ pub fn e1000_xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
     let confirms = cx.skbs[skb].dst_pending_confirm && cx.k.config.veth_cables;
     cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet | if confirms { CONFIRMS } else { 0 });
     cx.fabric.transmit(plug, frame, cx.now, &mut cx.skbs.bufs, cx.arrivals);
+    for arrival in cx.arrivals.drain(..) {
+        cx.events.schedule(arrival.at, Event::Frame { plug: arrival.plug, frame: arrival.frame });
+    }
     cx.consume_skb(skb)
 }
 
-/// Interrupt for a received frame.
-pub fn interrupt(cx: &mut Cx, dev: DevId, frame: BufId) {
-    let Some(netdev) = cx.k.devs.get_mut(dev).filter(|netdev| netdev.is_up()) else {
-        cx.skbs.bufs.release(frame);
-        return;
+/// The card writes a frame into memory, if there is a descriptor for it; no CPU takes part. True: it raises its interrupt.
+pub fn dma(kernel: &mut Kernel, bufs: &mut BufPool, dev: DevId, frame: BufId) -> bool {
+    let Some(netdev) = kernel.devs.get_mut(dev).filter(|netdev| netdev.is_up()) else {
+        bufs.release(frame);
+        return false;
     };
-    let Some(nic) = netdev.netdev_priv_mut::<Nic>() else { return };
-    nic.rx.push_back(frame);
-    if std::mem::replace(&mut nic.napi_scheduled, true) {
-        return;
+    let Some(nic) = netdev.netdev_priv_mut::<Nic>() else { return false };
+    if nic.rx.len() >= nic.rx_pending as usize {
+        netdev.stats.rx_missed_errors += 1;
+        bufs.release(frame);
+        return false;
     }
+    nic.rx.push_back(frame);
+    !std::mem::replace(&mut nic.masked, true)
+}
+
+/// Interrupt for received frames.
+pub fn interrupt(cx: &mut Cx, dev: DevId) {
     cx.call(Func::NicIrq, None);
     napi_schedule(cx, Napi::Device(dev));
 }
 
 /// NAPI poll: receives up to `budget` frames and returns their number.
 fn poll(cx: &mut Cx, dev: DevId, budget: u32) -> u32 {
-    cx.within(Func::NicPoll, None, |cx| {
+    cx.within_resumable(Func::NicPoll, |cx| {
+        cx.resumes = false;
         for work in 0..budget {
+            if work > 0 && cx.is_overtaken() {
+                cx.suspends = true;
+                return work;
+            }
             let Some(netdev) = cx.k.devs.get_mut(dev) else { return work };
             let Some(nic) = netdev.netdev_priv_mut::<Nic>() else { return work };
             let Some(frame) = nic.rx.pop_front() else {
-                nic.napi_scheduled = false;
+                nic.masked = false;
                 return work;
             };
             netdev.stats.rx_packets += 1;

@@ -76,6 +76,8 @@ pub struct DevStats {
     pub tx_errors: u64,
     /// Multicast packets received.
     pub multicast: u64,
+    /// Frames for which the card had no descriptor.
+    pub rx_missed_errors: u64,
 }
 
 /// How a device got its address (`addr_assign_type` in sysfs).

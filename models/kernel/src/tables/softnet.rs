@@ -37,6 +37,30 @@ pub struct SoftnetStat {
     pub net_rx_softirqs: u32,
 }
 
+/// A run of `handle_softirqs`.
+#[derive(Clone, Copy, Debug)]
+pub struct SoftirqRun {
+    /// When `ksoftirqd` gets what is left.
+    pub end: Nanos,
+    /// How often pending softirqs are still looked at.
+    pub restarts: u32,
+    /// `ksoftirqd` runs them.
+    pub by_ksoftirqd: bool,
+}
+
+/// A run of `net_rx_action`.
+#[derive(Clone, Copy, Debug)]
+pub struct NetRxRun {
+    /// When its time is up (`net.core.netdev_budget_usecs`).
+    pub until: Nanos,
+    /// Packets that it may still take (`net.core.netdev_budget`).
+    pub budget: i64,
+    /// How many of the poll list it has not polled yet.
+    pub rest: usize,
+    /// Whom it polls, and how many packets that has given so far.
+    pub polled: Option<(Napi, u32)>,
+}
+
 /// One CPU's share of the network.
 #[derive(Debug, Default)]
 pub struct SoftnetData {
@@ -46,6 +70,12 @@ pub struct SoftnetData {
     pub pending: u32,
     /// `ksoftirqd` has been woken and will run the pending softirqs.
     pub ksoftirqd: bool,
+    /// Softirqs run, and something that happens earlier comes first ([`Cx::suspend`](crate::Cx::suspend)).
+    pub softirq: Option<SoftirqRun>,
+    /// The same for `net_rx_action`.
+    pub net_rx: Option<NetRxRun>,
+    /// The steps of the functions that were suspended, the innermost first; empty if nobody observed.
+    pub suspended: Vec<usize>,
     /// What to poll.
     pub poll_list: VecDeque<Napi>,
     /// Packets that came in and wait (`netif_rx` appends).

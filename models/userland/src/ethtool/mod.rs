@@ -3,6 +3,7 @@
 //! The features are those of Linux 6.1, read-only: offloads are not modelled.
 
 mod features;
+mod rings;
 
 use glassnet_kernel::link::{Channels, DrvInfo, LinkKsettings};
 use glassnet_kernel::tables::netdev::NetDevice;
@@ -28,7 +29,7 @@ const COMMANDS: &[(&[&str], Command, Missing)] = &[
     (&["-i", "--driver"], driver, Missing::Ioctl("Cannot get driver information", 71)),
     (&["-S", "--statistics"], statistics, Missing::Ioctl("Cannot get stats strings information", 96)),
     (&["-k", "--show-features", "--show-offload"], features, Missing::Netlink),
-    (&["-g", "--show-ring"], unsupported, Missing::Netlink),
+    (&["-g", "--show-ring"], rings::show, Missing::Netlink),
     (&["-a", "--show-pause"], unsupported, Missing::Netlink),
     (&["-c", "--show-coalesce"], unsupported, Missing::Netlink),
     (&["-l", "--show-channels"], channels, Missing::Netlink),
@@ -44,8 +45,6 @@ const NOT_MODELLED: &[&str] = &[
     "--pause",
     "-C",
     "--coalesce",
-    "-G",
-    "--set-ring",
     "-K",
     "--features",
     "--offload",
@@ -134,6 +133,7 @@ fn run(process: &mut Process) -> i32 {
         [option, ..] if NOT_MODELLED.contains(option) => {
             Err(Stop::error(2, format!("not modelled yet: ethtool {option}\n")))
         }
+        ["-G" | "--set-ring", name, words @ ..] => rings::set(process, name, words),
         [option, name] if option.starts_with('-') => match find(option) {
             Some((_, command, missing)) => on_device(process, name, *command, *missing),
             None => Err(bad_command_line()),
@@ -199,7 +199,7 @@ fn statistics(view: &View, dev: &NetDevice) -> Said {
 
 fn unsupported(_: &View, dev: &NetDevice) -> Said {
     if dev.ops.ethtool.is_hardware {
-        return Err(Stop::error(2, "not modelled yet: ethtool -g, -a and -c of a network card\n"));
+        return Err(Stop::error(2, "not modelled yet: ethtool -a and -c of a network card\n"));
     }
     Err(Stop::error(1, "netlink error: Operation not supported\n"))
 }

@@ -72,7 +72,7 @@ fn tables(dev: &NetDevice, errors: bool) -> Vec<Rows> {
             ("packets", stats.rx_packets),
             ("errors", stats.rx_errors),
             ("dropped", stats.rx_dropped),
-            ("missed", 0),
+            ("missed", stats.rx_missed_errors),
             ("mcast", stats.multicast),
         ],
     )];
@@ -115,9 +115,10 @@ fn json(out: &mut Out, dev: &NetDevice, errors: bool) {
         out.json(key, value);
     }
     if errors {
-        for key in ["length_errors", "crc_errors", "frame_errors", "fifo_errors", "missed_errors"] {
+        for key in ["length_errors", "crc_errors", "frame_errors", "fifo_errors"] {
             out.json(key, 0);
         }
+        out.json("missed_errors", stats.rx_missed_errors);
     }
     out.close();
     out.open(Some("tx"));

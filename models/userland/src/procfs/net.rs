@@ -55,7 +55,9 @@ fn dev(view: &View) -> String {
             rx_errors,
             tx_errors,
             multicast,
+            rx_missed_errors,
         } = dev.stats;
+        let rx_dropped = rx_dropped + rx_missed_errors;
         let _ = writeln!(
             text,
             "{:>6}: {rx_bytes:>7} {rx_packets:>7} {rx_errors:>4} {rx_dropped:>4} {:>4} {:>5} {:>10} \

@@ -67,7 +67,7 @@ statistics! {
     "rx_fifo_errors" => |_| 0,
     "rx_frame_errors" => |_| 0,
     "rx_length_errors" => |_| 0,
-    "rx_missed_errors" => |_| 0,
+    "rx_missed_errors" => |dev| dev.stats.rx_missed_errors,
     "rx_nohandler" => |_| 0,
     "rx_over_errors" => |_| 0,
     "rx_packets" => |dev| dev.stats.rx_packets,

@@ -22,7 +22,7 @@ use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{AddrAssign, IFF_ALLMULTI, IFF_PROMISC, IFF_UP, NameAssign, NetDevice, Upper};
 use crate::tables::netdev_features::{NOCACHE_COPY, SOFT_FEATURES, SOFT_FEATURES_OFF};
 use crate::tables::skb::PacketType;
-use crate::tables::softnet::{Napi, Softirq};
+use crate::tables::softnet::{Napi, NetRxRun, Softirq};
 use crate::trace::Frame;
 
 /// Receives a packet of a driver without NAPI.
@@ -73,13 +73,25 @@ pub fn napi_schedule(cx: &mut Cx, napi: Napi) {
 
 /// `NET_RX_SOFTIRQ`: polls the poll list until the budget is used up.
 pub fn net_rx_action(cx: &mut Cx) {
-    cx.within(Func::NetRxAction, None, |cx| {
-        let until = cx.now + Nanos::from_micros(u64::from(cx.k.core.netdev_budget_usecs));
-        let mut budget = cx.k.core.netdev_budget as i64;
-        for _ in 0..cx.k.cpus[cx.cpu.index()].poll_list.len() {
-            let Some(napi) = cx.k.cpus[cx.cpu.index()].poll_list.pop_front() else { break };
-            budget -= i64::from(__napi_poll(cx, napi));
-            if budget <= 0 || cx.now >= until {
+    cx.within_resumable(Func::NetRxAction, |cx| {
+        let mut run = cx.k.cpus[cx.cpu.index()].net_rx.take().unwrap_or_else(|| NetRxRun {
+            until: cx.now + Nanos::from_micros(u64::from(cx.k.core.netdev_budget_usecs)),
+            budget: cx.k.core.netdev_budget as i64,
+            rest: cx.k.cpus[cx.cpu.index()].poll_list.len(),
+            polled: None,
+        });
+        while run.rest > 0 {
+            let next = || cx.k.cpus[cx.cpu.index()].poll_list.pop_front().map(|napi| (napi, 0));
+            let Some((napi, before)) = run.polled.take().or_else(next) else { break };
+            let work = __napi_poll(cx, napi, before);
+            if cx.suspends {
+                run.polled = Some((napi, work));
+                cx.k.cpus[cx.cpu.index()].net_rx = Some(run);
+                return;
+            }
+            run.rest -= 1;
+            run.budget -= i64::from(work);
+            if run.budget <= 0 || cx.now >= run.until {
                 cx.k.cpus[cx.cpu.index()].stat.time_squeeze += 1;
                 break;
             }
@@ -91,16 +103,18 @@ pub fn net_rx_action(cx: &mut Cx) {
     })
 }
 
-/// Polls once and returns the number of packets; re-adds to the poll list if the weight was used up.
-fn __napi_poll(cx: &mut Cx, napi: Napi) -> u32 {
-    cx.within(Func::NapiPoll, None, |cx| {
+/// Polls once and returns the number of packets, with those `before` it was suspended; re-adds to the poll list if the weight
+/// was used up.
+fn __napi_poll(cx: &mut Cx, napi: Napi, before: u32) -> u32 {
+    cx.within_resumable(Func::NapiPoll, |cx| {
         let weight = cx.k.core.dev_weight;
-        let work = match napi {
-            Napi::Backlog => process_backlog(cx, weight),
-            Napi::Device(dev) => poll_device(cx, dev, weight),
+        let now = match napi {
+            Napi::Backlog => process_backlog(cx, weight - before),
+            Napi::Device(dev) => poll_device(cx, dev, weight - before),
         };
-        *cx.polled += u64::from(work);
-        if work >= weight {
+        *cx.polled += u64::from(now);
+        let work = before + now;
+        if work >= weight && !cx.suspends {
             cx.k.cpus[cx.cpu.index()].poll_list.push_back(napi);
         }
         work
@@ -115,12 +129,17 @@ fn poll_device(cx: &mut Cx, dev: DevId, weight: u32) -> u32 {
 
 /// Processes up to `quota` packets of the backlog.
 fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
-    cx.within(Func::ProcessBacklog, None, |cx| {
+    cx.within_resumable(Func::ProcessBacklog, |cx| {
         let mut work = 0;
+        cx.resumes = false;
         loop {
             loop {
                 if work % PREFETCH == 0 && cx.k.conntrack.is_large() {
                     prefetch(cx);
+                }
+                if work > 0 && cx.is_overtaken() {
+                    cx.suspends = true;
+                    return work;
                 }
                 let Some(skb) = cx.k.cpus[cx.cpu.index()].process_queue.pop_front() else { break };
                 cx.walk(Door::NetifReceiveSkbInner { skb });

@@ -1,5 +1,8 @@
 //! Softirqs: run after an interrupt or task that raised them, or in `ksoftirqd`.
 //!
+//! A run is suspended where something else happens before its next packet, and goes on in an event of its own: so frames that
+//! arrive meanwhile are in the ring when the driver looks for them.
+//!
 //! Kernel: kernel/softirq.c
 
 use glassnet_sim::Nanos;
@@ -7,7 +10,7 @@ use glassnet_sim::Nanos;
 use super::dev;
 use crate::Cx;
 use crate::event::Event;
-use crate::tables::softnet::Softirq;
+use crate::tables::softnet::{Softirq, SoftirqRun};
 use crate::trace::Context;
 
 /// Iterations before `ksoftirqd` is woken (`MAX_SOFTIRQ_RESTART`).
@@ -19,12 +22,23 @@ const MAX_SOFTIRQ_TIME: Nanos = Nanos::from_millis(2);
 #[inline]
 pub fn local_bh_enable(cx: &mut Cx) {
     let cpu = &cx.k.cpus[cx.cpu.index()];
-    if cpu.pending == 0 || cpu.ksoftirqd {
+    if cpu.pending == 0 || cpu.ksoftirqd || cpu.softirq.is_some() {
         return;
     }
     let context = std::mem::replace(&mut cx.context, Context::SoftIrq);
     handle_softirqs(cx);
     cx.context = context;
+}
+
+/// Goes on with suspended softirqs.
+pub fn resume(cx: &mut Cx) {
+    if let Some(run) = cx.k.cpus[cx.cpu.index()].softirq.take() {
+        if run.by_ksoftirqd {
+            cx.context = Context::Ksoftirqd;
+        }
+        cx.resumes = true;
+        run_softirqs(cx, run);
+    }
 }
 
 /// Runs `ksoftirqd`.
@@ -34,20 +48,32 @@ pub fn run_ksoftirqd(cx: &mut Cx) {
 }
 
 fn handle_softirqs(cx: &mut Cx) {
-    let end = cx.now + MAX_SOFTIRQ_TIME;
-    for _ in 0..MAX_SOFTIRQ_RESTART {
-        if cx.k.cpus[cx.cpu.index()].take(Softirq::NetRx) {
-            cx.k.cpus[cx.cpu.index()].stat.net_rx_softirqs += 1;
+    let (end, by_ksoftirqd) = (cx.now + MAX_SOFTIRQ_TIME, cx.context == Context::Ksoftirqd);
+    run_softirqs(cx, SoftirqRun { end, restarts: MAX_SOFTIRQ_RESTART, by_ksoftirqd });
+}
+
+fn run_softirqs(cx: &mut Cx, mut run: SoftirqRun) {
+    loop {
+        let cpu = &mut cx.k.cpus[cx.cpu.index()];
+        if cx.resumes {
+            dev::net_rx_action(cx);
+        } else if cpu.take(Softirq::NetRx) {
+            cpu.stat.net_rx_softirqs += 1;
             dev::net_rx_action(cx);
         }
+        if cx.suspends {
+            cx.k.cpus[cx.cpu.index()].softirq = Some(run);
+            let (machine, cpu) = (cx.machine(), cx.cpu);
+            return cx.events.schedule(cx.now, Event::Softirq { machine, cpu });
+        }
+        run.restarts -= 1;
         if cx.k.cpus[cx.cpu.index()].pending == 0 {
             return;
         }
-        if cx.now >= end {
-            break;
+        if cx.now >= run.end || run.restarts == 0 {
+            return wakeup_softirqd(cx);
         }
     }
-    wakeup_softirqd(cx);
 }
 
 fn wakeup_softirqd(cx: &mut Cx) {

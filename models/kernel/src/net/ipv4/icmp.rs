@@ -154,7 +154,7 @@ fn icmp_global_allow(cx: &mut Cx, netns: NetnsId) -> bool {
 /// The limit for one destination is not reached (`icmpv4_xrlim_allow`); `lo` has none. The message counts for the limit of all:
 /// Linux takes 0 to 2 credits at random, here it is one.
 fn icmpv4_xrlim_allow(cx: &mut Cx, netns: NetnsId, loopback: bool, to: Ipv4Addr) -> bool {
-    let now = cx.now;
+    let now = last_tick(cx.now);
     let net = &mut cx.k.netns[netns];
     let ipv4 = &mut net.ipv4;
     let cost = net.sysctls.get(&RATELIMIT).max(0) as u64 * 1_000_000;

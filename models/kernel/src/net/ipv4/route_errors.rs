@@ -91,7 +91,7 @@ pub fn ip_error(cx: &mut Cx, skb: SkbId) -> Door {
 /// Rate limit of errors: `route/error_cost` and `error_burst`, in jiffies.
 fn may_send_error(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> bool {
     let Some(saddr) = ip_hdr(cx, skb).map(|iph| iph.saddr.get()) else { return false };
-    let now = cx.now;
+    let now = last_tick(cx.now);
     let net = &mut cx.k.netns[netns];
     let cost = net.sysctls.get(&ERROR_COST).max(0) as u64 * JIFFY;
     let burst = net.sysctls.get(&ERROR_BURST).max(0) as u64 * JIFFY;
@@ -102,7 +102,7 @@ fn may_send_error(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> bool {
 pub fn ip_rt_send_redirect(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     let route = cx.skbs[skb].dst?;
     let (saddr, daddr) = ip_hdr(cx, skb).map(|iph| (iph.saddr.get(), iph.daddr.get()))?;
-    let (netns, now) = (cx.k.devs[route.dev].netns, cx.now);
+    let (netns, now) = (cx.k.devs[route.dev].netns, last_tick(cx.now));
     let net = &mut cx.k.netns[netns];
     let silence = net.sysctls.get(&REDIRECT_SILENCE).max(0) as u64 * JIFFY;
     let load = net.sysctls.get(&REDIRECT_LOAD).max(0) as u64 * JIFFY;
