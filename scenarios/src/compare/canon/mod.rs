@@ -258,13 +258,23 @@ fn counters(text: &str) -> Map<String, Value> {
 }
 
 /// What the model counts of `TcpExt`; the rest tells how the kernel's TCP works inside.
-const TCP_EXT: [&str; 6] = [
+const TCP_EXT: [&str; 16] = [
+    "EmbryonicRsts",
     "ArpFilter",
-    "IPReversePathFilter",
+    "TW",
+    "DelayedACKs",
     "ListenOverflows",
     "ListenDrops",
+    "TCPTimeouts",
+    "TCPLossProbes",
     "TCPAbortOnData",
+    "TCPAbortOnClose",
     "TCPAbortOnTimeout",
+    "IPReversePathFilter",
+    "TCPSynRetrans",
+    "TCPWinProbe",
+    "TCPKeepAlive",
+    "TcpTimeoutRehash",
 ];
 
 /// `/proc/net/netstat`
