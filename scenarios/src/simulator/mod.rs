@@ -269,7 +269,7 @@ fn frame_seen(
         netns,
         device: label.name.clone(),
         direction: match frame.pkt_type {
-            PacketType::Host => Direction::Host,
+            PacketType::Host | PacketType::Loopback => Direction::Host,
             PacketType::Broadcast => Direction::Broadcast,
             PacketType::Multicast => Direction::Multicast,
             PacketType::OtherHost => Direction::OtherHost,

@@ -181,6 +181,7 @@ fn kind(packet: PacketType) -> u8 {
         PacketType::Multicast => 2,
         PacketType::OtherHost => 3,
         PacketType::Outgoing => 4,
+        PacketType::Loopback => 5,
     }
 }
 

@@ -189,7 +189,8 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     }
     let rx_handler = netdev.rx_handler;
     let (has_sockets, seen_as) = (cx.k.packet_sockets > 0, cx.skbs[skb].pkt_type);
-    let tapped = (has_sockets || cx.trace.capture) && deliver_to_taps(cx, skb, dev, seen_as);
+    let seen = (has_sockets || cx.trace.capture) && seen_as != PacketType::Loopback;
+    let tapped = seen && deliver_to_taps(cx, skb, dev, seen_as);
     match rx_handler {
         Some(rx_handler) => rx_handler(skb),
         None => deliver_to_protocol(cx, skb, tapped),
@@ -200,7 +201,7 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
 /// leave a packet to them (`RX_HANDLER_PASS`).
 pub fn deliver_to_protocol(cx: &mut Cx, mut skb: SkbId, tapped: bool) -> Door {
     let (dev, protocol) = (cx.skbs[skb].dev, cx.skbs[skb].protocol);
-    if cx.k.packet_sockets > 0 {
+    if cx.k.packet_sockets > 0 && cx.skbs[skb].pkt_type != PacketType::Loopback {
         match deliver_to_sockets(cx, skb, matches!(protocol, ETH_P_IP | ETH_P_ARP)) {
             Some(left) => skb = left,
             None => return Door::End,
