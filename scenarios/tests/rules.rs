@@ -41,11 +41,15 @@ rules! {
     how_long_a_connection_lasts: "connections",
     packets_that_are_not_whole: "damaged",
     a_router_forwards: "forwarding",
+    gateways_that_do_not_answer: "gateways",
+    which_options_a_packet_may_have: "ip-options",
     what_the_kernel_logs: "kernel-log",
+    what_the_link_layer_takes: "link-layer",
     what_nat_makes_of_a_connection: "nat",
     neighbours: "neighbours",
     which_way_a_packet_takes: "routes",
     where_a_packet_may_come_from: "sources",
+    what_tcp_takes_from_routes: "tcp-routes",
     tcp_when_all_does_not_go_well: "tcp",
 }
 

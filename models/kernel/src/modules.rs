@@ -57,13 +57,16 @@ static NET: Module = Module { sysctls: &[&core::sysctl_net_core::SYSCTLS], ..Mod
 static IPV4: Module = Module {
     sysctls: &[
         &ipv4::af_inet::SYSCTLS,
+        &ipv4::fib_semantics::SYSCTLS,
         &ipv4::icmp::SYSCTLS,
         &ipv4::ip_fragment::SYSCTLS,
         &ipv4::ip_output::SYSCTLS,
         &ipv4::route::SYSCTLS,
         &ipv4::route_errors::SYSCTLS,
         &ipv4::route_multipath::SYSCTLS,
+        &ipv4::tcp_output::SYSCTLS,
         &ipv4::tcp_timer::SYSCTLS,
+        &ipv4::sysctl_net_ipv4::ARP_GC_SYSCTLS,
         &ipv4::sysctl_net_ipv4::ARP_SYSCTLS,
         &ipv4::sysctl_net_ipv4::CONF_SYSCTLS,
         &ipv4::sysctl_net_ipv4::OTHER_ARP_SYSCTLS,

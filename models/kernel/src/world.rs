@@ -258,13 +258,18 @@ impl World {
         }
     }
 
-    /// Lets happen what follows at once, for the longest [`settle_time`](crate::kernel::Config::settle_time) of the machines.
+    /// The longest [`settle_time`](crate::kernel::Config::settle_time) of the machines.
+    pub fn settle_time(&self) -> Nanos {
+        self.machines.iter().map(|kernel| kernel.config.settle_time).max().unwrap_or(Nanos::ZERO)
+    }
+
+    /// Lets happen what follows at once, for [`World::settle_time`].
     ///
     /// # Errors
     ///
     /// As [`World::step`].
     pub fn settle(&mut self) -> Result<(), Endless> {
-        let time = self.machines.iter().map(|kernel| kernel.config.settle_time).max().unwrap_or(Nanos::ZERO);
+        let time = self.settle_time();
         let end = self.now() + time;
         while time > Nanos::ZERO && self.next_event_at().is_some_and(|at| at < end) {
             self.step()?;

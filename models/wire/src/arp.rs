@@ -10,6 +10,8 @@ use crate::ipv4::InAddr;
 
 /// Ethernet as a hardware type.
 pub const ARPHRD_ETHER: u16 = 1;
+/// IEEE 802 networks as a hardware type.
+pub const ARPHRD_IEEE802: u16 = 6;
 /// "Who has …?"
 pub const ARPOP_REQUEST: u16 = 1;
 /// "… is at …"

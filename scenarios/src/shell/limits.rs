@@ -9,7 +9,7 @@
 //! | 10 programs | that start each other, as `ip netns exec x bash` | [`PROGRAM_DEPTH`] |
 //! | 1,000 `(` and `!` | of `[`, `test`, `expr`, `find` | [`OPERATORS`] |
 //! | 64 jobs | in the background | [`JOB_LIMIT`] |
-//! | 100,000 words | of `{1..200000}`, which stays as it is beyond | bashkit |
+//! | 10,000 words | of a range `{1..20000}`, which stays as it is beyond; 100,000 of all braces of a word | bashkit |
 //! | 100 MB | a file, and what a command reads of `/dev/zero` | [`FILE_LIMIT`] |
 //! | 500 MB | all files of a machine | [`DISK_LIMIT`] |
 

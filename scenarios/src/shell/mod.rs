@@ -169,10 +169,21 @@ impl Session {
             let exit = self.poll_all(machine)?;
             let finished = self.machines[machine].machine.prompt().finished;
             if let Some(status) = exit.or(finished) {
+                self.settle(machine)?;
                 return Ok(status);
             }
             self.advance(deadline)?;
         }
+    }
+
+    /// Where computing takes no time, lets happen what follows from a prompt before the next one can be typed: other
+    /// programs read what it sent, and answer.
+    fn settle(&mut self, machine: &str) -> Result<(), ShellError> {
+        while self.world().settle_time() > Nanos::ZERO && self.settle_world()?.take_wakeups() {
+            self.wake_programs();
+            self.poll_all(machine)?;
+        }
+        Ok(())
     }
 
     /// Polls all shells until none can proceed at this time. `Some` if the machine's shell exited.
@@ -201,22 +212,31 @@ impl Session {
 
     /// Advances virtual time until a program may proceed.
     fn advance(&mut self, deadline: Nanos) -> Result<(), ShellError> {
-        let now = {
-            let mut world = self.world();
-            while !world.take_wakeups() {
-                if world.next_event_at().is_some_and(|at| at > deadline) {
-                    return Err(ShellError::TooLong);
-                }
-                if !world.step().map_err(|endless| ShellError::Endless(endless.to_string()))? {
-                    return Err(ShellError::Stuck);
-                }
+        let mut world = self.world();
+        while !world.take_wakeups() {
+            if world.next_event_at().is_some_and(|at| at > deadline) {
+                return Err(ShellError::TooLong);
             }
-            world.settle().map_err(|endless| ShellError::Endless(endless.to_string()))?;
-            world.now()
-        };
+            if !world.step().map_err(|endless| ShellError::Endless(endless.to_string()))? {
+                return Err(ShellError::Stuck);
+            }
+        }
+        drop(world);
+        drop(self.settle_world()?);
+        self.wake_programs();
+        Ok(())
+    }
+
+    fn settle_world(&self) -> Result<MutexGuard<'_, World>, ShellError> {
+        let mut world = self.world();
+        world.settle().map_err(|endless| ShellError::Endless(endless.to_string()))?;
+        Ok(world)
+    }
+
+    fn wake_programs(&mut self) {
+        let now = self.world().now();
         self.clock.advance(now);
         self.sleepers.wake_all();
-        Ok(())
     }
 }
 

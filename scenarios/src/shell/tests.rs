@@ -386,3 +386,22 @@ fn bc_counts_as_far_as_it_takes() {
         ),
     ]);
 }
+
+/// Where computing takes no time, a peer's answer to what a prompt sent comes before the next prompt.
+#[test]
+fn what_follows_from_a_prompt_belongs_to_it() {
+    let mut world = World::new(1);
+    world.add_machine("node1", 1);
+    for kernel in &mut world.machines {
+        (kernel.config.exec_time, kernel.config.settle_time) = (Nanos::ZERO, Nanos::from_micros(50));
+    }
+    let mut session = Session::new(world).expect("a runtime");
+    let setup = "ip netns add a; ip link add v type veth peer name w netns a; ip link set v up; ip addr add 10.0.0.1/24 dev v; \
+                 ip -n a link set w up; ip -n a addr add 10.0.0.2/24 dev w; sleep 1";
+    let prompts = [(setup, ""), ("ip netns exec a nc -l -k -p 80 &", ""), ("nc -z 10.0.0.2 80", "")];
+    for (command, output) in prompts {
+        assert_eq!(session.run("node1", command).expect(command).output, output, "{command}");
+    }
+    // The peer has closed its end, too.
+    assert_eq!(session.world().machines[0].netns[INIT_NET].ipv4.snmp.tcp_ext.TW, 1);
+}

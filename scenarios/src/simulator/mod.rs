@@ -161,7 +161,8 @@ impl Running for Run<'_> {
             let space = format!("{machine}{slash}{netns}");
             let mut dumps = BTreeMap::new();
             for dump in self.plan.dumps_of(&space) {
-                let command = format!("{inside}{dump} 2>/dev/null");
+                // A function of the lesson may have a name that a dump needs.
+                let command = format!("command {inside}{dump} 2>/dev/null");
                 let said = self.session.run(&machine, &command).map_err(|why| BackendError::Command {
                     command: format!("{machine}# {command}"),
                     output: why.to_string(),
@@ -283,7 +284,7 @@ fn frame_seen(
         netns,
         device: label.name.clone(),
         direction: match frame.pkt_type {
-            PacketType::Host => Direction::Host,
+            PacketType::Host | PacketType::Loopback => Direction::Host,
             PacketType::Broadcast => Direction::Broadcast,
             PacketType::Multicast => Direction::Multicast,
             PacketType::OtherHost => Direction::OtherHost,

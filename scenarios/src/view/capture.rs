@@ -51,7 +51,7 @@ fn captured(frame: &Frame) -> Captured {
 
 fn way(frame: &Frame) -> Way {
     match frame.pkt_type {
-        PacketType::Host => Way::InUnicast,
+        PacketType::Host | PacketType::Loopback => Way::InUnicast,
         PacketType::Broadcast => Way::InBroadcast,
         PacketType::Multicast => Way::InMulticast,
         PacketType::OtherHost => Way::InPromiscuous,

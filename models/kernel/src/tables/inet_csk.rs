@@ -25,15 +25,14 @@ pub const TCP_RTO_MAX: Nanos = Nanos::from_secs(120);
 /// Timeout before anything was measured (`TCP_TIMEOUT_INIT`).
 pub const TCP_TIMEOUT_INIT: Nanos = Nanos::from_secs(1);
 /// Congestion window of a new connection, segments (`TCP_INIT_CWND`).
-const TCP_INIT_CWND: u32 = 10;
-/// `TCP_RTO_MIN`, µs.
-const RTO_MIN_US: i64 = 200_000;
-
+pub const TCP_INIT_CWND: u32 = 10;
 /// The measured round trip of a connection, and its timer.
 #[derive(Clone, Debug)]
 pub struct Icsk {
     /// Time until a segment is sent again (`icsk_rto`).
     pub rto: Nanos,
+    /// Its least value: that of the route, or [`TCP_RTO_MIN`] (`tcp_rto_min`).
+    pub rto_min: Nanos,
     /// How often that was doubled (`icsk_backoff`).
     pub backoff: u32,
     /// How often the timer sent again since the last acknowledgement (`icsk_retransmits`; of a request, `num_timeout`).
@@ -54,6 +53,8 @@ pub struct Icsk {
     pub tlp_high_seq: Option<u32>,
     /// Segments that may be under way (`snd_cwnd`).
     pub cwnd: u32,
+    /// It grows no further (`snd_cwnd_clamp`).
+    pub cwnd_clamp: u32,
     /// From here on the congestion window grows slowly (`snd_ssthresh`).
     ssthresh: u32,
     /// Acknowledged segments that did not make it grow yet (`snd_cwnd_cnt`).
@@ -74,6 +75,7 @@ impl Default for Icsk {
     fn default() -> Self {
         Icsk {
             rto: TCP_TIMEOUT_INIT,
+            rto_min: TCP_RTO_MIN,
             backoff: 0,
             retransmits: 0,
             probes_out: 0,
@@ -84,6 +86,7 @@ impl Default for Icsk {
             high_seq: None,
             tlp_high_seq: None,
             cwnd: TCP_INIT_CWND,
+            cwnd_clamp: u32::MAX,
             ssthresh: u32::MAX,
             cwnd_count: 0,
             srtt_us: 0,
@@ -108,11 +111,11 @@ impl Icsk {
 
     /// A round trip of `rtt_us` was measured (`tcp_rtt_estimator`, `tcp_set_rto`).
     pub fn measured(&mut self, rtt_us: i64, snd_una: u32, snd_nxt: u32) {
-        let mut m = rtt_us;
+        let (mut m, rto_min_us) = (rtt_us, (self.rto_min.0 / 1000) as i64);
         if self.srtt_us == 0 {
             self.srtt_us = (m << 3).max(1);
             self.mdev_us = m << 1;
-            self.rttvar_us = self.mdev_us.max(RTO_MIN_US);
+            self.rttvar_us = self.mdev_us.max(rto_min_us);
             (self.mdev_max_us, self.rtt_seq) = (self.rttvar_us, snd_nxt);
         } else {
             m -= self.srtt_us >> 3;
@@ -129,7 +132,7 @@ impl Icsk {
             self.rttvar_us = self.rttvar_us.max(self.mdev_max_us);
             if before(self.rtt_seq, snd_una) {
                 self.rttvar_us -= (self.rttvar_us - self.mdev_max_us).max(0) >> 2;
-                (self.rtt_seq, self.mdev_max_us) = (snd_nxt, RTO_MIN_US);
+                (self.rtt_seq, self.mdev_max_us) = (snd_nxt, rto_min_us);
             }
         }
         let rto = (self.srtt_us >> 3) + self.rttvar_us;
@@ -153,6 +156,7 @@ impl Icsk {
             self.cwnd_count -= self.cwnd;
             self.cwnd += 1;
         }
+        self.cwnd = self.cwnd.min(self.cwnd_clamp);
     }
 
     /// The timer expired: what was sent counts as lost (`tcp_enter_loss`).

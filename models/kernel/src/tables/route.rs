@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 
+use super::fib::FibInfoId;
 use super::jiffies::last_tick;
 use super::route_types::RouteType;
 use crate::ids::{DevId, NeighId};
@@ -51,8 +52,8 @@ pub struct Rtable {
     pub input: DstInput,
     /// TTL that the route says, 0: the default.
     pub hoplimit: u8,
-    /// Greatest segment that TCP asks for, in bytes (`advmss`), 0: as the MTU allows.
-    pub advmss: u16,
+    /// The route's `fib_info`, whose metrics a connection begins with; valid until the tables change.
+    pub info: Option<FibInfoId>,
     /// The path MTU is fixed (`mtu lock`): DF is not set.
     pub mtu_locked: bool,
     /// A copy of it goes to this machine: `ip_mc_output` in place of `ip_output`.

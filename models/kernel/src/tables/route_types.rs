@@ -165,11 +165,6 @@ impl Metrics {
         self.0[RTAX_LOCK] & (1 << RTAX_MTU) != 0
     }
 
-    /// The MSS to advertise in bytes, 0 if not set.
-    pub const fn advmss(&self) -> u16 {
-        self.0[RTAX_ADVMSS] as u16
-    }
-
     /// The TTL, 0 if not set.
     pub const fn hoplimit(&self) -> u8 {
         self.0[RTAX_HOPLIMIT] as u8

@@ -33,6 +33,8 @@ pub enum PacketType {
     OtherHost,
     /// From this host (only on taps).
     Outgoing,
+    /// A copy of what this host sent to a group or to all hosts; taps do not see it.
+    Loopback,
 }
 
 /// What a bridge notes in a packet (`struct br_input_skb_cb`, net/bridge/br_private.h).

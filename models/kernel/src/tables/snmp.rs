@@ -58,8 +58,9 @@ counters!(
     /// Modelled TCP counters of the `TcpExt:` lines.
     #[allow(non_snake_case)]
     TcpExtMib {
-        TW, ListenOverflows, ListenDrops, TCPTimeouts, TCPAbortOnData, TCPAbortOnClose, TCPAbortOnTimeout,
-        TCPKeepAlive,
+        EmbryonicRsts, TW, DelayedACKs, ListenOverflows, ListenDrops, TCPTimeouts, TCPLossProbes,
+        TCPAbortOnData, TCPAbortOnClose, TCPAbortOnTimeout, TCPSynRetrans, TCPWinProbe, TCPKeepAlive,
+        TcpTimeoutRehash,
     }
 );
 

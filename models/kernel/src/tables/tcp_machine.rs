@@ -32,6 +32,8 @@ pub struct Setup {
     pub window: usize,
     /// Room for what was sent and not acknowledged, bytes.
     pub send_room: usize,
+    /// It offers timestamps.
+    pub timestamps: bool,
     /// Seed of the initial sequence number.
     pub seed: u64,
     /// The time.
@@ -78,7 +80,7 @@ impl Machine {
         );
         socket.set_ack_delay(None);
         // The clock is written in when the segment leaves: smoltcp's generator knows no virtual time.
-        socket.set_tsval_generator(Some(no_clock));
+        socket.set_tsval_generator(setup.timestamps.then_some(no_clock));
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
         let clock = instant(setup.now);
@@ -213,7 +215,7 @@ impl Machine {
         self.socket().abort();
     }
 
-    /// Small segments wait for an acknowledgement (Nagle's algorithm), or do not (`TCP_NODELAY`).
+    /// Small segments wait for an acknowledgement (Nagle's algorithm), or do not.
     pub fn set_nagle(&mut self, on: bool) {
         self.socket().set_nagle_enabled(on);
     }

@@ -119,8 +119,14 @@ pub struct TcpSock {
     pub soft_error: Option<Errno>,
     /// The next identification of its packets (`inet_id`).
     pub inet_id: u16,
-    /// Windows are scaled, its own by [`WINDOW_SHIFT`].
+    /// Segments have timestamps (`tstamp_ok`).
+    pub tstamp_ok: bool,
+    /// Windows are scaled, its own by [`rcv_wscale`](Self::rcv_wscale).
     pub wscale_ok: bool,
+    /// The shift of its own windows.
+    pub rcv_wscale: u8,
+    /// Its route says that acknowledgements are not delayed.
+    pub quickack: bool,
     /// The shift of the peer's windows (`snd_wscale`).
     pub snd_wscale: u8,
     /// The peer takes SACK.
@@ -149,6 +155,8 @@ pub struct TcpSock {
     pub advmss: u16,
     /// The sequence number behind the last byte that was sent.
     pub snd_nxt: u32,
+    /// The sequence number behind the last small segment: another one waits until it is acknowledged (`snd_sml`).
+    pub snd_sml: u32,
     /// A sequence number was sent.
     pub sent_any: bool,
     /// The last acknowledgement that came in (`snd_una`).
@@ -164,9 +172,6 @@ pub struct TcpSock {
 /// Length of the timestamp option in each segment, bytes.
 pub const TIMESTAMPS: u32 = 12;
 
-/// Shift of the windows that this machine offers: what Linux chooses for `tcp_rmem`'s 6 MB.
-pub const WINDOW_SHIFT: u8 = 7;
-
 impl TcpSock {
     /// A connection is there in the sense of `CurrEstab`.
     pub fn is_connected(&self) -> bool {
@@ -175,7 +180,7 @@ impl TcpSock {
 
     /// Data in a full segment, bytes (`mss_cache`).
     pub fn mss(&self) -> u32 {
-        let headers = (IPV4_HLEN + TCP_HLEN) as u32 + TIMESTAMPS;
+        let headers = (IPV4_HLEN + TCP_HLEN) as u32 + if self.tstamp_ok { TIMESTAMPS } else { 0 };
         self.machine.as_ref().map_or(1, |machine| machine.mtu().saturating_sub(headers).max(1))
     }
 

@@ -7,6 +7,7 @@ use glassnet_kernel::drivers::veth::VethOptions;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::link::LinkInfo;
+use glassnet_kernel::net::core::neighbour::neigh_create;
 use glassnet_kernel::net::core::net_namespace::copy_net_ns;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::net::netfilter::xt_hashlimit::{
@@ -138,6 +139,27 @@ fn forwarding_of_all_is_everybodys_and_default_leads_who_was_not_set() {
     for (of, expected) in [("all", "0\n"), ("v1", "2\n"), ("v1p", "1\n")] {
         assert_eq!(read(&world, from(netns), &conf(of, "rp_filter")).as_deref(), Ok(expected), "{of}");
     }
+}
+
+/// The ARP table is the machine's: only its first namespace shows the limits, which `neigh_alloc` keeps.
+#[test]
+fn limits_of_the_arp_table_are_the_machines() {
+    let (mut world, netns) = world();
+    let limit = |name: &str| format!("/proc/sys/net/ipv4/neigh/default/gc_{name}");
+    for (name, value) in
+        [("interval", "30\n"), ("thresh1", "128\n"), ("thresh2", "512\n"), ("thresh3", "1024\n")]
+    {
+        assert_eq!(read(&world, from(INIT_NET), &limit(name)).as_deref(), Ok(value), "{name}");
+        assert_eq!(read(&world, from(netns), &limit(name)), Err(Errno::ENOENT), "{name}");
+        assert_eq!(write(&mut world, from(INIT_NET), &limit(name), "2"), Ok(()), "{name}");
+        assert_eq!(read(&world, from(INIT_NET), &limit(name)).as_deref(), Ok("2\n"), "{name}");
+        assert_eq!(write(&mut world, from(INIT_NET), &limit(name), "-1"), Err(Errno::EINVAL), "{name}");
+    }
+    let made = world.enter(NODE, CpuId(0), |cx| {
+        let dev = cx.k.dev_by_index(netns, 2).unwrap();
+        (1..=3).map(|last| neigh_create(cx, dev, Ipv4Addr::new(10, 0, 0, last)).is_some()).collect::<Vec<_>>()
+    });
+    assert_eq!(made, [true, true, false]);
 }
 
 #[test]

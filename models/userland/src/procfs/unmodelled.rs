@@ -22,9 +22,6 @@ const IPV4: &str = "fib_multipath_hash_fields fib_notify_on_flag_change fib_sync
 const ROUTE: &str =
     "gc_elasticity gc_interval gc_min_interval gc_min_interval_ms gc_thresh gc_timeout max_size";
 
-/// Below `ipv4/neigh/default`.
-const NEIGH: &str = "gc_interval gc_thresh1 gc_thresh2 gc_thresh3";
-
 fn has(names: &str, name: &str) -> bool {
     names.split(' ').any(|known| known == name)
 }
@@ -35,7 +32,6 @@ pub fn is_known(init: bool, parts: &[&str]) -> bool {
         ["core", name] => has(CORE, name) || init && has(CORE_INIT, name),
         ["ipv4", name] => has(IPV4, name) || name.starts_with("tcp_") || name.starts_with("udp_"),
         ["ipv4", "route", name] => init && has(ROUTE, name),
-        ["ipv4", "neigh", "default", name] => init && has(NEIGH, name),
         _ => false,
     }
 }

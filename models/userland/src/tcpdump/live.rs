@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::tables::jiffies::{last_tick, wheel_expiry};
 use glassnet_kernel::tables::netdev::{IFF_LOOPBACK, IFF_RUNNING, IFF_UP};
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::tables::socket::{Received, SockKind};
@@ -54,7 +55,7 @@ pub async fn run(process: &mut Process, options: Options) -> Done<i32> {
     }
     let mut sink = Sink::open(process, &options, device.link).await?;
     announce(process, &options, &device);
-    let ring = Ring { opened: process.now(), period: Ring::period(&options) };
+    let mut ring = Ring::open(process.now(), &options);
     let mut matched = 0;
     let interrupted = loop {
         if !ring.fill(process, &socket).await {
@@ -75,11 +76,17 @@ pub async fn run(process: &mut Process, options: Options) -> Done<i32> {
 /// The kernel's ring buffer (`TPACKET_V3`): a block that is not full is returned when its timer expires, so tcpdump
 /// gets packets up to a second late.
 struct Ring {
-    opened: Nanos,
+    /// When the timer expires next (`retire_blk_timer`).
+    expires: Nanos,
     period: Nanos,
 }
 
 impl Ring {
+    fn open(now: Nanos, options: &Options) -> Ring {
+        let period = Ring::period(options);
+        Ring { expires: wheel_expiry(now, last_tick(now) + period), period }
+    }
+
     /// Timeout of a block: a tenth of a second if packets are printed line buffered.
     fn period(options: &Options) -> Nanos {
         let printing = options.write.is_none() || options.print_also;
@@ -91,16 +98,17 @@ impl Ring {
     }
 
     /// Waits for a block with packets; false if a signal arrived.
-    async fn fill(&self, process: &mut Process, socket: &Sock) -> bool {
+    async fn fill(&mut self, process: &mut Process, socket: &Sock) -> bool {
         if let Woken::Signal(_) = socket.wait(process, None).await {
             return false;
         }
         if self.period == Nanos::ZERO {
             return true;
         }
-        let periods = process.now().since(self.opened).0.div_ceil(self.period.0);
-        let due = self.opened + Nanos(periods * self.period.0);
-        !matches!(process.wait::<()>(Some(due), |_| None).await, Woken::Signal(_))
+        while self.expires < process.now() {
+            self.expires = wheel_expiry(self.expires, self.expires + self.period);
+        }
+        !matches!(process.wait::<()>(Some(self.expires), |_| None).await, Woken::Signal(_))
     }
 }
 
@@ -173,6 +181,7 @@ fn kind(packet: PacketType) -> u8 {
         PacketType::Multicast => 2,
         PacketType::OtherHost => 3,
         PacketType::Outgoing => 4,
+        PacketType::Loopback => 5,
     }
 }
 

@@ -23,6 +23,7 @@
 //! | dates | comment lines of `iptables-save`, the log of `python3 -m http.server`, the head of an HTTP answer | `*`, zero |
 //! | process ids | `[1] 123`, `pid/`, `pid 123` | `*` |
 //! | namespace inodes | `net:[4026532281]` | `*` |
+//! | whether a neighbour that was confirmed 15 to 45 s ago is still reachable, and since when it is not: the time is drawn at random | `ip -j -s neigh` | `*` |
 //! | ages of table entries | `used 1/2/3`, ageing timers of `brctl` | `*` |
 //! | order of entries | `ip neigh`, `arp`, `bridge fdb`, `conntrack`, `ipset` and those tables: hash tables | sorted |
 //! | line numbers in errors of bash | `bash: line 6: ` | `bash: ` |
@@ -204,9 +205,26 @@ fn by_text(mut rows: Vec<Value>) -> Value {
 fn neighbours(rows: &[Value]) -> Value {
     let key = |row: &Value| ["dst", "dev"].map(|name| row.get(name).map(Value::to_string));
     let mut rows = rows.to_vec();
-    rows.iter_mut().filter_map(Value::as_object_mut).for_each(|row| drop(row.remove("used")));
+    for row in rows.iter_mut().filter_map(Value::as_object_mut) {
+        row.remove("used");
+        hide_reachable_time(row);
+    }
     rows.sort_by_key(key);
     Value::Array(rows)
+}
+
+/// A confirmation holds for half to one and a half times 30 s (`neigh_rand_reach_time`).
+fn hide_reachable_time(row: &mut serde_json::Map<String, Value>) {
+    let age = |name: &str| row.get(name).and_then(Value::as_u64);
+    let (Some(confirmed), Some(updated)) = (age("confirmed"), age("updated")) else { return };
+    let is = |state: &str| row.get("state") == Some(&serde_json::json!([state]));
+    let expired = is("STALE") && updated + 15 <= confirmed && confirmed <= updated + 46;
+    if (15..=45).contains(&confirmed) && (is("REACHABLE") || expired) {
+        row.insert("state".into(), "*".into());
+        ["refcnt", "updated"].iter().for_each(|name| drop(row.remove(*name)));
+    } else if expired {
+        row.insert("updated".into(), "*".into());
+    }
 }
 
 fn sorted(lines: impl Iterator<Item = String>) -> Value {
@@ -273,13 +291,23 @@ fn counters(text: &str) -> Map<String, Value> {
 }
 
 /// What the model counts of `TcpExt`; the rest tells how the kernel's TCP works inside.
-const TCP_EXT: [&str; 6] = [
+const TCP_EXT: [&str; 16] = [
+    "EmbryonicRsts",
     "ArpFilter",
-    "IPReversePathFilter",
+    "TW",
+    "DelayedACKs",
     "ListenOverflows",
     "ListenDrops",
+    "TCPTimeouts",
+    "TCPLossProbes",
     "TCPAbortOnData",
+    "TCPAbortOnClose",
     "TCPAbortOnTimeout",
+    "IPReversePathFilter",
+    "TCPSynRetrans",
+    "TCPWinProbe",
+    "TCPKeepAlive",
+    "TcpTimeoutRehash",
 ];
 
 /// `/proc/net/netstat`
@@ -433,6 +461,25 @@ mod tests {
             output("curl 10.0.0.1", "curl: (28) Connection timed out after 1001 milliseconds"),
             "curl: (28) Connection timed out after * milliseconds"
         );
+    }
+
+    #[test]
+    fn how_long_a_neighbour_is_reachable_is_chance() {
+        let row = |state: &str, confirmed: u64, updated: u64| {
+            let row = serde_json::json!({
+                "dst": "10.0.0.1", "refcnt": 1, "used": 1, "confirmed": confirmed, "updated": updated, "state": [state]
+            });
+            neighbours(&[row]).to_string()
+        };
+        assert_eq!(row("REACHABLE", 37, 37), row("STALE", 37, 7));
+        assert_eq!(row("STALE", 37, 22), row("STALE", 37, 7));
+        assert_eq!(row("STALE", 60, 44), row("STALE", 60, 15));
+        // Too early, too late, or for another reason.
+        assert_ne!(row("REACHABLE", 14, 14), row("STALE", 14, 0));
+        assert_ne!(row("REACHABLE", 47, 47), row("STALE", 47, 7));
+        assert_ne!(row("REACHABLE", 37, 37), row("STALE", 37, 37));
+        assert_ne!(row("STALE", 60, 60), row("STALE", 60, 15));
+        assert_ne!(row("DELAY", 37, 7), row("STALE", 37, 7));
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         NetdevEvent::Up => enable_if_it_works(cx, dev),
         NetdevEvent::Down if cx.k.devs[bridge].is_up() => br_stp_disable_port(cx, dev),
         NetdevEvent::Down => {}
-        NetdevEvent::Change => br_port_carrier_check(cx, dev),
+        NetdevEvent::Change { .. } => br_port_carrier_check(cx, dev),
         NetdevEvent::Unregister => br_del_if(cx, bridge, dev),
         NetdevEvent::Register | NetdevEvent::ChangeName | NetdevEvent::GoingDown => {}
     }

@@ -9,7 +9,8 @@ use super::br_fdb::{Asker, br_fdb_find_rcu, br_fdb_update};
 use super::br_netfilter_hooks::br_drop_fake_rtable;
 use crate::Cx;
 use crate::door::{Door, Func};
-use crate::ids::SkbId;
+use crate::ids::{DevId, SkbId};
+use crate::net::core::dev::deliver_to_protocol;
 use crate::net::netfilter::core::nf_hook;
 use crate::note::Note;
 use crate::tables::bridge::PortState;
@@ -38,7 +39,7 @@ pub fn br_handle_frame(cx: &mut Cx, skb: SkbId) -> Door {
         match link_local(&cx.k.devs[bridge], fwd_mask, dest) {
             LinkLocal::Forward => {}
             LinkLocal::Drop => return cx.kfree_skb(skb, DropReason::NotSpecified),
-            LinkLocal::Pass => return pass_to_protocols(cx, skb),
+            LinkLocal::Pass => return br_handle_local_finish(cx, skb, bridge),
         }
     }
     if !matches!(state, PortState::Forwarding | PortState::Learning) {
@@ -70,9 +71,16 @@ fn link_local(bridge: &NetDevice, port_mask: u16, dest: Mac) -> LinkLocal {
     }
 }
 
-/// Delivers the frame locally on the port. No protocol handler is registered for LLDP, LACP, ….
-fn pass_to_protocols(cx: &mut Cx, skb: SkbId) -> Door {
-    cx.kfree_skb(skb, DropReason::UnhandledProto)
+/// Learns the source and leaves the frame to the protocols of the port itself (`__br_handle_local_finish`).
+fn br_handle_local_finish(cx: &mut Cx, skb: SkbId, bridge: DevId) -> Door {
+    let (dev, source) = (cx.skbs[skb].dev, cx.skbs.eth_hdr(skb).source());
+    let learns = cx.k.devs[dev].port.as_ref().is_some_and(|port| {
+        port.flags.learning && matches!(port.state, PortState::Learning | PortState::Forwarding)
+    });
+    if learns {
+        br_fdb_update(cx, skb, bridge, dev, source);
+    }
+    deliver_to_protocol(cx, skb, false)
 }
 
 /// Learns the source and decides: local delivery, forwarding, or flooding.

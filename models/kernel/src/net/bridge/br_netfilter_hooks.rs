@@ -268,7 +268,7 @@ fn fake_rtable(bridge: DevId) -> Rtable {
         kind: RouteType::Unicast,
         input: DstInput::Forward,
         hoplimit: 0,
-        advmss: 0,
+        info: None,
         mtu_locked: false,
         mc_output: false,
         neigh: None,

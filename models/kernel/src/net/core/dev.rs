@@ -202,19 +202,26 @@ pub fn __netif_receive_skb_one_core(cx: &mut Cx, skb: SkbId) -> Door {
 pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.network_header = pkt.data;
-    let (dev, protocol) = (pkt.dev, pkt.protocol);
+    let dev = pkt.dev;
     let netdev = &cx.k.devs[dev];
     if pkt.skb_iif == 0 {
         pkt.skb_iif = netdev.ifindex;
     }
     let rx_handler = netdev.rx_handler;
     let (has_sockets, seen_as) = (cx.k.packet_sockets > 0, cx.skbs[skb].pkt_type);
-    let tapped = (has_sockets || cx.trace.capture) && deliver_to_taps(cx, skb, dev, seen_as);
-    if let Some(rx_handler) = rx_handler {
-        return rx_handler(skb);
+    let seen = (has_sockets || cx.trace.capture) && seen_as != PacketType::Loopback;
+    let tapped = seen && deliver_to_taps(cx, skb, dev, seen_as);
+    match rx_handler {
+        Some(rx_handler) => rx_handler(skb),
+        None => deliver_to_protocol(cx, skb, tapped),
     }
-    let mut skb = skb;
-    if has_sockets {
+}
+
+/// Delivers the packet to the sockets and the protocol of its type; `tapped`: a tap takes it, too. A device's `rx_handler` may
+/// leave a packet to them (`RX_HANDLER_PASS`).
+pub fn deliver_to_protocol(cx: &mut Cx, mut skb: SkbId, tapped: bool) -> Door {
+    let (dev, protocol) = (cx.skbs[skb].dev, cx.skbs[skb].protocol);
+    if cx.k.packet_sockets > 0 && cx.skbs[skb].pkt_type != PacketType::Loopback {
         match deliver_to_sockets(cx, skb, matches!(protocol, ETH_P_IP | ETH_P_ARP)) {
             Some(left) => skb = left,
             None => return Door::End,
@@ -223,7 +230,6 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     match protocol {
         ETH_P_IP => Door::IpRcv { skb },
         ETH_P_ARP => Door::ArpRcv { skb },
-        // A tap takes it, too.
         _ if tapped => cx.consume_skb(skb),
         _ => {
             cx.k.devs[dev].stats.rx_dropped += 1;

@@ -133,7 +133,7 @@ fn linkwatch_do_dev(cx: &mut Cx, dev: DevId) {
     } else {
         dev_deactivate(cx, dev)
     }
-    call_netdevice_notifiers(cx, dev, NetdevEvent::Change);
+    call_netdevice_notifiers(cx, dev, NetdevEvent::Change { flags: 0 });
 }
 
 /// A device is unregistered.

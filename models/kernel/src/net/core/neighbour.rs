@@ -84,8 +84,8 @@ fn make_room(cx: &mut Cx) -> bool {
     cx.k.neigh.gc_entries() < gc.thresh3
 }
 
-/// Nothing is deleted below `gc_thresh1` entries, so no work is scheduled.
-fn schedule_gc(cx: &mut Cx) {
+/// Schedules the next look for stale entries. Nothing is deleted below `gc_thresh1` entries, so no work is scheduled.
+pub fn schedule_gc(cx: &mut Cx) {
     let table = &mut cx.k.neigh;
     if table.len() as u32 >= table.gc.thresh1 && !table.gc_scheduled {
         table.gc_scheduled = true;

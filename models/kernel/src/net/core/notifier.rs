@@ -21,7 +21,10 @@ pub enum NetdevEvent {
     /// Set down.
     Down,
     /// Carrier or flags changed while up.
-    Change,
+    Change {
+        /// `IFF_*` that changed (`flags_changed`).
+        flags: u32,
+    },
     /// Renamed.
     ChangeName,
     /// MTU changed.

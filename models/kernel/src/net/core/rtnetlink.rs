@@ -274,12 +274,17 @@ fn set_flags(cx: &mut Cx, dev: DevId, set: &LinkSet) {
         let inc = if on { 1 } else { -1 };
         if flag == IFF_PROMISC { dev_set_promiscuity(cx, dev, inc) } else { dev_set_allmulti(cx, dev, inc) }
     }
-    let flags = &mut cx.k.devs[dev].flags;
+    let netdev = &mut cx.k.devs[dev];
+    let before = netdev.flags;
     for (wanted, flag) in [(set.arp.map(|arp| !arp), IFF_NOARP), (set.multicast, IFF_MULTICAST)] {
         match wanted {
-            Some(true) => *flags |= flag,
-            Some(false) => *flags &= !flag,
+            Some(true) => netdev.flags |= flag,
+            Some(false) => netdev.flags &= !flag,
             None => {}
         }
+    }
+    let changed = netdev.flags ^ before;
+    if changed != 0 && netdev.is_up() {
+        call_netdevice_notifiers(cx, dev, NetdevEvent::Change { flags: changed });
     }
 }

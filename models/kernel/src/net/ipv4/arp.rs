@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
-use glassnet_wire::arp::{ARPHRD_ETHER, ARPOP_REPLY, ARPOP_REQUEST, ArpHdr};
+use glassnet_wire::arp::{ARPHRD_ETHER, ARPHRD_IEEE802, ARPOP_REPLY, ARPOP_REQUEST, ArpHdr};
 use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
 use zerocopy::IntoBytes;
 
@@ -221,7 +221,7 @@ pub fn arp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
 fn parse(cx: &Cx, skb: SkbId) -> Option<Arp> {
     let arp = cx.skbs.header::<ArpHdr>(skb, cx.skbs[skb].data)?;
     let op = arp.ar_op.get();
-    let known = arp.ar_hrd.get() == ARPHRD_ETHER && arp.ar_pro.get() == ETH_P_IP;
+    let known = matches!(arp.ar_hrd.get(), ARPHRD_ETHER | ARPHRD_IEEE802) && arp.ar_pro.get() == ETH_P_IP;
     (known && matches!(op, ARPOP_REQUEST | ARPOP_REPLY)).then(|| Arp {
         op,
         sha: Mac(arp.ar_sha),
@@ -426,7 +426,8 @@ pub fn arp_ifdown(cx: &mut Cx, dev: DevId) {
     pneigh_ifdown(cx, dev);
 }
 
-/// Deletes the neighbour entries of a device whose address changed, except permanent ones (`neigh_changeaddr`).
+/// Deletes the neighbour entries of a device whose address changed, or which begins or ends to resolve addresses
+/// (`neigh_changeaddr`).
 pub fn arp_changeaddr(cx: &mut Cx, dev: DevId) {
     neigh_flush_dev(cx, dev, false);
 }

@@ -19,6 +19,7 @@ use crate::netlink::{Errno, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::tables::inet::{InDevice, InIfaddr, ifaddr, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
 use crate::tables::inet_types::{AddrMsg, IFA_F_SECONDARY};
+use crate::tables::netdev::IFF_NOARP;
 use crate::tables::route_types::Scope;
 use crate::{Cx, Kernel};
 
@@ -167,7 +168,10 @@ fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
             call_inetaddr_notifiers(cx, dev, None);
         }
         NetdevEvent::Unregister => unregister(cx, netns, dev),
-        NetdevEvent::Change => {
+        NetdevEvent::Change { flags } => {
+            if flags & IFF_NOARP != 0 {
+                super::arp::arp_changeaddr(cx, dev);
+            }
             let (carrier, carries) = (cx.k.devs[dev].carrier, cx.k.devs[dev].carries());
             fib_sync_carrier(&mut cx.k.netns[netns].ipv4.fib, dev, carries);
             if !carrier {

@@ -5,7 +5,9 @@
 use std::net::Ipv4Addr;
 
 use crate::ids::{DevId, NetnsId};
+use crate::net::core::neighbour::neigh_lookup;
 use crate::netlink::{Errno, NlError};
+use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::fib::{Fib, FibInfo, FibNh};
 use crate::tables::fib_trie::{FibResult, Flow};
 use crate::tables::inet::or_conf;
@@ -14,9 +16,16 @@ use crate::tables::route_types::{
     NexthopMsg, RT_TABLE_MAIN, RTNH_F_DEAD, RTNH_F_LINKDOWN, RTNH_F_ONLINK, RTNH_F_PERVASIVE, RouteMsg,
     RouteType, Scope,
 };
+use crate::tables::sysctl::Setting;
 use crate::{Cx, Kernel};
 
 use super::fib_frontend::inet_addr_type;
+
+static FIB_MULTIPATH_USE_NEIGH: Setting = Setting::new("fib_multipath_use_neigh", 0);
+
+/// Whether multipath routes pass over gateways that do not answer.
+pub static SYSCTLS: SysctlTable =
+    SysctlTable::new("net/ipv4", &[Sysctl::net(&FIB_MULTIPATH_USE_NEIGH).range(0, 1)]);
 
 fn invalid(text: &'static str) -> NlError {
     NlError::with(Errno::EINVAL, text)
@@ -332,8 +341,19 @@ pub fn fib_result_prefsrc(k: &Kernel, netns: NetnsId, found: &FibResult) -> Ipv4
     nh.dev.map_or(Ipv4Addr::UNSPECIFIED, |dev| inet_select_addr(k, dev, nh.gateway, info.scope))
 }
 
-/// Chooses among the next hops of a route by a 31-bit hash (`fib_select_multipath`).
-pub fn fib_select_multipath(info: &FibInfo, hash: u32) -> u16 {
-    let wanted = |nh: &FibNh| nh.upper_bound >= 0 && hash as i32 <= nh.upper_bound;
-    info.nexthops.iter().position(wanted).unwrap_or(0) as u16
+/// Chooses among the next hops of a route by a 31-bit hash (`fib_select_multipath`). With `fib_multipath_use_neigh`, one whose
+/// neighbour is known not to answer is passed over.
+pub fn fib_select_multipath(k: &Kernel, netns: NetnsId, info: &FibInfo, hash: u32) -> u16 {
+    let use_neigh = k.netns[netns].sysctls.get(&FIB_MULTIPATH_USE_NEIGH) != 0;
+    let is_good = |nh: &FibNh| !use_neigh || fib_good_nh(k, nh);
+    let wanted = |nh: &FibNh| is_good(nh) && nh.upper_bound >= 0 && hash as i32 <= nh.upper_bound;
+    let found = info.nexthops.iter().position(wanted);
+    // The first good one takes what is beyond the last one's bound.
+    found.or_else(|| info.nexthops.iter().position(is_good)).unwrap_or(0) as u16
+}
+
+/// The gateway is not known to be away (`fib_good_nh`).
+fn fib_good_nh(k: &Kernel, nh: &FibNh) -> bool {
+    let gateway = nh.dev.filter(|_| nh.scope == Scope::LINK).and_then(|dev| neigh_lookup(k, dev, nh.gateway));
+    gateway.and_then(|id| k.neigh.get(id)).is_none_or(|entry| entry.nud.valid())
 }

@@ -439,9 +439,10 @@ pub fn icmp_unreach(cx: &mut Cx, skb: SkbId) -> Door {
         return bad(cx, skb, DropReason::PktTooSmall);
     };
     let quote = data.get(ICMP_HLEN..).and_then(|quote| Ipv4Hdr::read_from_prefix(quote).ok());
-    let Some((inner, _)) = quote.filter(|(inner, _)| inner.header_len() >= IPV4_HLEN) else {
+    let Some((inner, _)) = quote else { return bad(cx, skb, DropReason::NotSpecified) };
+    if inner.header_len() < IPV4_HLEN {
         return bad(cx, skb, DropReason::PktTooSmall);
-    };
+    }
     let info = match (icmp.kind, icmp.code) {
         (ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED) => u32::from(icmp.sequence.get()),
         (ICMP_PARAMETERPROB, _) => u32::from(icmp.id.get()) >> 8,

@@ -98,8 +98,9 @@ fn enqueue(cx: &mut Cx, (netns, key): (NetnsId, FragKey), skb: SkbId, iph: &Ipv4
     let start = iph.fragment_offset() as u32;
     let mut len = (cx.skbs[skb].len() - hlen) as u32;
     if !last {
-        // Only the last fragment may have a length that is not a multiple of 8.
+        // Only the last fragment may have a length that is not a multiple of 8; of others, the rest is cut off.
         len &= !7;
+        cx.skbs.trim(skb, hlen + len as usize);
     }
     let size = (len as usize + hlen + TRUESIZE_OVERHEAD) as u64;
     let frags = &mut cx.k.netns[netns].ipv4.frags;

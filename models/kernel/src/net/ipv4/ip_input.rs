@@ -3,12 +3,13 @@
 //! Kernel: net/ipv4/ip_input.c
 
 use glassnet_wire::checksum::checksum;
-use glassnet_wire::icmp::ICMP_DEST_UNREACH;
+use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB};
 use glassnet_wire::ipv4::{
     IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, ip_fast_csum,
 };
 
 use super::icmp::{self, IcmpError};
+use super::ip_options::ip_options_compile;
 use super::route::{Martian, ip_route_input_noref};
 use super::route_errors::ip_handle_martian;
 use crate::Cx;
@@ -114,9 +115,18 @@ fn check_header(cx: &mut Cx, skb: SkbId, len: usize) -> Result<(usize, usize), D
 /// Routes the packet, unless it came by `lo` with a route.
 ///
 /// Kernel: net/ipv4/ip_input.c
-/// Not modelled: IP options (a packet with options is routed as one without), early demultiplexing.
+/// Not modelled: early demultiplexing.
 pub fn ip_rcv_finish(cx: &mut Cx, skb: SkbId) -> Door {
-    if let Err(reason) = ip_rcv_finish_core(cx, skb) {
+    if let Err(reason) = route_input(cx, skb) {
+        return cx.kfree_skb(skb, reason);
+    }
+    let pkt = &cx.skbs[skb];
+    if pkt.transport_header - pkt.network_header > IPV4_HLEN as u32
+        && let Some(end) = ip_rcv_options(cx, skb)
+    {
+        return end;
+    }
+    if let Err(reason) = count_groups(cx, skb) {
         return cx.kfree_skb(skb, reason);
     }
     match cx.skbs[skb].dst.as_ref().map(|route| route.input) {
@@ -127,7 +137,7 @@ pub fn ip_rcv_finish(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
-fn ip_rcv_finish_core(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
+fn route_input(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
     if cx.skbs[skb].dst.is_none() {
         let Some(iph) = ip_hdr(cx, skb) else { return Err(DropReason::IpInhdr) };
         let (daddr, saddr, tos) = (iph.daddr.get(), iph.saddr.get(), iph.tos);
@@ -145,17 +155,36 @@ fn ip_rcv_finish_core(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
             }
         }
     }
+    Ok(())
+}
+
+/// Takes a packet with options; the door that it ends at, if it is not accepted.
+fn ip_rcv_options(cx: &mut Cx, skb: SkbId) -> Option<Door> {
+    let header_len = ip_hdr(cx, skb)?.header_len();
+    let at = (cx.skbs[skb].network_header - cx.skbs[skb].data) as usize;
+    let options = cx.skbs.data(skb).get(at + IPV4_HLEN..at + header_len)?;
+    match ip_options_compile(options) {
+        Err(offset) => {
+            snmp(cx, skb).ip.InHdrErrors += 1;
+            let info = ((IPV4_HLEN + offset) as u32) << 24;
+            let error = IcmpError { kind: ICMP_PARAMETERPROB, code: 0, info };
+            Some(icmp::icmp_send_then_drop(cx, skb, error, DropReason::NotSpecified))
+        }
+        // `accept_source_route` is off for all devices, and stays so.
+        Ok(options) if options.srr => Some(cx.kfree_skb(skb, DropReason::NotSpecified)),
+        Ok(_) => None,
+    }
+}
+
+/// Counts broadcast and multicast; a unicast address in such a frame may be refused (RFC 1122 3.3.6).
+#[inline]
+fn count_groups(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
     let Some(kind) = cx.skbs[skb].dst.as_ref().map(|route| route.kind) else {
         return Err(DropReason::NotSpecified);
     };
     if kind == RouteType::Unicast || kind == RouteType::Local && cx.skbs[skb].pkt_type == PacketType::Host {
         return Ok(());
     }
-    count_groups(cx, skb, kind)
-}
-
-/// Counts broadcast and multicast; a unicast address in such a frame may be refused (RFC 1122 3.3.6).
-fn count_groups(cx: &mut Cx, skb: SkbId, kind: RouteType) -> Result<(), DropReason> {
     let (len, pkt_type, dev) = (cx.skbs[skb].len() as u64, cx.skbs[skb].pkt_type, cx.skbs[skb].dev);
     match kind {
         RouteType::Multicast => {

@@ -217,7 +217,7 @@ pub fn dev_loopback_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     cx.skbs.push_eth(skb, glassnet_wire::eth::EthHdr::new(broadcast, source, ETH_P_IP));
     eth_type_trans(cx, skb, dev);
     let pkt = &mut cx.skbs[skb];
-    pkt.pkt_type = PacketType::Host;
+    pkt.pkt_type = PacketType::Loopback;
     pkt.ip_summed = true;
     pkt.sk = None;
     Door::NetifRx { skb }

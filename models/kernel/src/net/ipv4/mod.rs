@@ -13,6 +13,7 @@ pub mod inet_connection_sock;
 pub mod ip_forward;
 pub mod ip_fragment;
 pub mod ip_input;
+mod ip_options;
 pub mod ip_output;
 pub mod netfilter;
 pub mod ping;

@@ -25,7 +25,7 @@ use crate::tables::route::{
     DstInput, FlowOut, RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST, RTCF_REDIRECTED,
     RouteKey, Rtable,
 };
-use crate::tables::route_types::{RTNH_F_DEAD, RouteType, Scope};
+use crate::tables::route_types::{RTAX_ADVMSS, RTNH_F_DEAD, RouteType, Scope};
 use crate::tables::sysctl::Setting;
 
 use glassnet_wire::eth::ETH_P_IP;
@@ -135,7 +135,7 @@ fn local_route(cx: &Cx, netns: NetnsId, kind: RouteType, flags: u32) -> Rtable {
         kind,
         input: DstInput::LocalDeliver,
         hoplimit: 0,
-        advmss: 0,
+        info: None,
         mtu_locked: false,
         mc_output: false,
         neigh: None,
@@ -237,7 +237,7 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
     let info = ipv4.fib.infos.get(found.info);
     key.several = info.nexthops.len() > 1;
     let select = if key.several {
-        fib_select_multipath(info, input_hash(cx, key.skb, (key.saddr, key.daddr)))
+        fib_select_multipath(cx.k, key.netns, info, input_hash(cx, key.skb, (key.saddr, key.daddr)))
     } else {
         found.nh_sel
     };
@@ -245,7 +245,7 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
     let out = nh.dev.ok_or(Martian::Address)?;
     let mut mtu = info.metrics.mtu();
     let mut mtu_locked = info.metrics.mtu_locked();
-    let (hoplimit, advmss) = (info.metrics.hoplimit(), info.metrics.advmss());
+    let hoplimit = info.metrics.hoplimit();
     let mut gateway = if nh.scope == Scope::LINK { nh.gateway } else { Ipv4Addr::UNSPECIFIED };
     let mut flags = 0;
     if let Some(exception) = ipv4.exceptions.find(out, key.daddr, cx.now) {
@@ -271,7 +271,7 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
         kind: RouteType::Unicast,
         input: DstInput::Forward,
         hoplimit,
-        advmss,
+        info: Some(found.info),
         mtu_locked,
         mc_output: false,
         neigh: None,
@@ -490,7 +490,7 @@ pub fn ip_route_output_key(
         }
         let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
         if info.nexthops.len() > 1 && flow.oif.is_none() {
-            found.nh_sel = fib_select_multipath(info, output_hash(cx, netns, &flow));
+            found.nh_sel = fib_select_multipath(cx.k, netns, info, output_hash(cx, netns, &flow));
         } else if found.len == 0 && flow.oif.is_none() {
             fib_select_default(cx, netns, &flow, &mut found);
         }
@@ -618,7 +618,7 @@ fn finish_output(
         }
         route.mtu = info.metrics.mtu();
         route.mtu_locked = info.metrics.mtu_locked();
-        (route.hoplimit, route.advmss) = (info.metrics.hoplimit(), info.metrics.advmss());
+        (route.hoplimit, route.info) = (info.metrics.hoplimit(), Some(found.info));
     }
     if let Some(exception) = ipv4.exceptions.find(dev, flow.daddr, cx.now) {
         if !exception.gateway.is_unspecified() {
@@ -638,14 +638,21 @@ pub fn dst_mtu(cx: &Cx, route: &Rtable) -> u32 {
     if route.mtu == 0 { device } else { route.mtu.min(65_535) }
 }
 
+/// A metric of a route that was just looked up (`dst_metric`); 0 if not set.
+pub fn dst_metric(cx: &Cx, route: &Rtable, which: usize) -> u32 {
+    let netns = cx.k.devs[route.dev].netns;
+    route.info.map_or(0, |info| cx.k.netns[netns].ipv4.fib.infos.get(info).metrics.0[which])
+}
+
 /// The greatest segment that TCP asks the other side for over a route, in bytes (`dst_metric_advmss`,
 /// `ipv4_default_advmss`): the route's, or what the path MTU allows, but not less than `min_adv_mss`.
 pub fn dst_metric_advmss(cx: &Cx, route: &Rtable) -> u16 {
     /// `net.ipv4.route.min_adv_mss`, bytes.
     const MIN_ADV_MSS: u32 = 256;
     const HEADERS: u32 = (IPV4_HLEN + TCP_HLEN) as u32;
-    if route.advmss != 0 {
-        return route.advmss;
+    let advmss = dst_metric(cx, route, RTAX_ADVMSS);
+    if advmss != 0 {
+        return advmss as u16;
     }
     let room = dst_mtu(cx, route).saturating_sub(HEADERS);
     room.max(MIN_ADV_MSS).min(u32::from(u16::MAX) - HEADERS) as u16

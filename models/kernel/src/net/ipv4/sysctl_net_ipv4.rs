@@ -2,9 +2,12 @@
 //!
 //! Kernel: net/ipv4/devinet.c, net/ipv4/sysctl_net_ipv4.c, net/core/neighbour.c
 
+use glassnet_sim::Nanos;
+
 use super::fib_semantics::fib_ignore_linkdown;
 use crate::ids::{DevId, NetnsId};
 use crate::kernel::INIT_NET;
+use crate::net::core::neighbour::schedule_gc;
 use crate::netlink::Errno;
 use crate::sysctl::{At, INT, Sysctl, SysctlTable};
 use crate::tables::inet_conf::{CONF_COUNT, CONF_TABLE, Conf};
@@ -12,12 +15,13 @@ use crate::tables::neigh_parms::{NEIGH_SYSCTLS, NeighSysctl, NeighVar};
 use crate::tables::sysctl::ConfOf;
 use crate::{Cx, Kernel};
 
+const SECOND: u64 = 1_000_000_000;
+
 /// Settings of the namespace. Not modelled: IGMP reports and the groups of sockets.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/ipv4",
     &[
         Sysctl::new("ip_forward", ip_forward, set_ip_forward),
-        Sysctl::not_followed("fib_multipath_use_neigh", |_, _, _| 0).range(0, 1),
         Sysctl::not_followed("igmp_max_memberships", |_, _, _| 20),
         Sysctl::not_followed("igmp_qrv", |_, _, _| 2).range(1, INT.1),
     ],
@@ -58,6 +62,49 @@ pub static OTHER_ARP_SYSCTLS: SysctlTable = SysctlTable::new(
     &[Sysctl::not_followed("interval_probe_time_ms", |_, _, _| 5000).range(0, INT.1)],
 )
 .only(has_arp_sysctls);
+
+/// Limits of the ARP table, which is the whole machine's.
+pub static ARP_GC_SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4/neigh/*",
+    &[
+        // Linux 6.1 keeps it, and collects by the reachable time.
+        Sysctl::new(
+            "gc_interval",
+            |k, _, _| (k.neigh.gc.interval.0 / SECOND) as i64,
+            |cx, _, _, value| {
+                cx.k.neigh.gc.interval = Nanos(value as u64 * SECOND);
+                Ok(())
+            },
+        )
+        .range(0, INT.1),
+        Sysctl::new("gc_thresh1", |k, _, _| i64::from(k.neigh.gc.thresh1), set_gc_thresh1).range(0, INT.1),
+        Sysctl::new(
+            "gc_thresh2",
+            |k, _, _| i64::from(k.neigh.gc.thresh2),
+            |cx, _, _, value| {
+                cx.k.neigh.gc.thresh2 = value as u32;
+                Ok(())
+            },
+        )
+        .range(0, INT.1),
+        Sysctl::new(
+            "gc_thresh3",
+            |k, _, _| i64::from(k.neigh.gc.thresh3),
+            |cx, _, _, value| {
+                cx.k.neigh.gc.thresh3 = value as u32;
+                Ok(())
+            },
+        )
+        .range(0, INT.1),
+    ],
+)
+.only(|_, at| at.of == ConfOf::Default && at.netns == INIT_NET);
+
+fn set_gc_thresh1(cx: &mut Cx, _: At, _: &Sysctl, value: i64) -> Result<(), Errno> {
+    cx.k.neigh.gc.thresh1 = value as u32;
+    schedule_gc(cx);
+    Ok(())
+}
 
 /// There is no `all`, and only the machine's first namespace shows `default`.
 fn has_arp_sysctls(_: &Kernel, at: At) -> bool {

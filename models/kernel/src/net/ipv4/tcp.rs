@@ -6,6 +6,7 @@ use glassnet_sim::Nanos;
 
 use super::inet_connection_sock::{inet_csk_listen_stop, inet_put_port};
 use super::tcp_input::tcp_run;
+use super::tcp_timer::tcp_ext;
 use crate::Cx;
 use crate::ids::SocketId;
 use crate::netlink::Errno;
@@ -41,9 +42,7 @@ pub fn tcp_sendmsg(cx: &mut Cx, sock: SocketId, data: &[u8]) -> Result<usize, Er
     if tp.snd_shutdown || !waits && !tp.is_connected() {
         return Err(Errno::EPIPE);
     }
-    let nodelay = cx.k.sockets.get(sock).is_some_and(|socket| socket.opts.nodelay);
     let Some(machine) = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut()) else { return Err(Errno::EPIPE) };
-    machine.set_nagle(!nodelay);
     let taken = if waits { 0 } else { machine.send(data) };
     if taken > 0 {
         tcp_run(cx, sock, None);
@@ -121,7 +120,10 @@ pub fn tcp_close(cx: &mut Cx, sock: SocketId) {
         }
         TcpState::Close | TcpState::SynSent => tcp_done(cx, sock),
         TcpState::TimeWait => {}
-        _ if unread > 0 => tcp_abort(cx, sock),
+        _ if unread > 0 => {
+            tcp_ext(cx, sock, |counters| counters.TCPAbortOnClose += 1);
+            tcp_abort(cx, sock);
+        }
         _ => {
             if let Some(machine) = tp.machine.as_mut() {
                 machine.close();

@@ -8,19 +8,23 @@ use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHdr};
 
 use super::inet_connection_sock::take_port;
 use super::ip_input::ip_hdr;
-use super::route::{dst_metric_advmss, dst_mtu, ip_route_output_flow};
+use super::route::{dst_metric, dst_metric_advmss, dst_mtu, ip_route_output_flow};
 use super::tcp::{connection_key, tcp_abort, tcp_done, tcp_sk};
 use super::tcp_minisocks::tcp_time_wait;
-use super::tcp_output::{self, before, tcp_parse_options, tcp_transmit_skb};
-use super::tcp_timer::{syn_came_again, tcp_reset_timer, tcp_set_keepalive, tcp_set_xmit_timer};
+use super::tcp_output::{self, TCP_TIMESTAMPS, before, tcp_parse_options, tcp_transmit_skb};
+use super::tcp_timer::{syn_came_again, tcp_ext, tcp_reset_timer, tcp_set_keepalive, tcp_set_xmit_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::jiffies::last_tick;
+use crate::tables::inet_csk::{TCP_INIT_CWND, TCP_RTO_MIN};
+use crate::tables::jiffies::{JIFFY, last_tick};
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_MULTICAST, Rtable};
+use crate::tables::route_types::{
+    RTAX_CWND, RTAX_INITCWND, RTAX_LOCK, RTAX_QUICKACK, RTAX_RTO_MIN, RTAX_WINDOW,
+};
 use crate::tables::socket::SockKind;
 use crate::tables::tcp_machine::{Machine, Setup};
 use crate::tables::tcp_sock::{TIMESTAMPS, TcpSock, TcpState};
@@ -34,31 +38,100 @@ const SEND_ROOM: usize = 87_040;
 /// Delay of a delayed ACK (`TCP_DELACK_MIN`).
 const TCP_DELACK: Nanos = Nanos::from_millis(40);
 
-/// The machine of a new connection: its window is as many whole segments as Linux offers first
-/// (`tcp_select_initial_window`).
-pub fn machine_setup(cx: &mut Cx, local: (Ipv4Addr, u16), route: &Rtable, timestamps: bool) -> (Setup, u16) {
-    let (mtu, advmss) = (dst_mtu(cx, route), u32::from(dst_metric_advmss(cx, route)));
-    let mss = advmss.saturating_sub(if timestamps { TIMESTAMPS } else { 0 }).max(1);
-    let first = (u32::from(u16::MAX) / mss * mss).max(mss.min(u32::from(u16::MAX)));
-    let seed = cx.dice.below(u64::MAX);
-    let setup = Setup { local, mtu, window: first as usize, send_room: SEND_ROOM, seed, now: cx.now };
-    (setup, first as u16)
+/// What a new connection begins with, by its route and its namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    /// Of the machine.
+    pub setup: Setup,
+    advmss: u16,
+    rcv_wscale: u8,
+    quickack: bool,
+    cwnd: u32,
+    cwnd_clamp: u32,
+    rto_min: Nanos,
+    ts_offset: u32,
+    inet_id: u16,
+    pmtu_generation: u32,
+}
+
+impl Beginning {
+    /// Asks route and namespace. `syn`: the peer's SYN came, with timestamps or without; else this is the first
+    /// (`tcp_connect_init`, `tcp_openreq_init_rwin`, `tcp_init_transfer`).
+    pub fn new(
+        cx: &mut Cx,
+        netns: NetnsId,
+        local: (Ipv4Addr, u16),
+        route: &Rtable,
+        syn: Option<bool>,
+    ) -> Self {
+        let sysctl = cx.k.netns[netns].sysctls.get(&TCP_TIMESTAMPS);
+        let timestamps = sysctl != 0 && syn != Some(false);
+        let advmss = dst_metric_advmss(cx, route);
+        let metric = |which| dst_metric(cx, route, which);
+        let locked = |which| (metric(RTAX_LOCK) & (1_u32 << which) != 0).then(|| metric(which));
+        let option = if timestamps && syn.is_some() { TIMESTAMPS } else { 0 };
+        let clamp = Some(metric(RTAX_WINDOW)).filter(|window| *window > 0);
+        let (window, rcv_wscale) = tcp_select_initial_window(u32::from(advmss).saturating_sub(option), clamp);
+        let cwnd_clamp = locked(RTAX_CWND).unwrap_or(u32::MAX);
+        let cwnd = Some(metric(RTAX_INITCWND)).filter(|cwnd| *cwnd > 0).unwrap_or(TCP_INIT_CWND);
+        let rto_min = locked(RTAX_RTO_MIN)
+            .map_or(TCP_RTO_MIN, |ms| Nanos(Nanos::from_millis(u64::from(ms)).0.next_multiple_of(JIFFY)));
+        let quickack = metric(RTAX_QUICKACK) != 0;
+        let (mtu, window, seed) = (dst_mtu(cx, route), usize::from(window), cx.dice.below(u64::MAX));
+        let setup = Setup { local, mtu, window, send_room: SEND_ROOM, timestamps, seed, now: cx.now };
+        let (inet_id, offset) = (cx.dice.below(1 << 16) as u16, cx.dice.below(1 << 32) as u32);
+        Beginning {
+            setup,
+            advmss,
+            rcv_wscale,
+            quickack,
+            cwnd: cwnd.min(cwnd_clamp),
+            cwnd_clamp,
+            rto_min,
+            ts_offset: if sysctl == 1 { offset } else { 0 },
+            inet_id,
+            pmtu_generation: cx.k.netns[netns].ipv4.fib.generation,
+        }
+    }
+
+    /// Gives it to the connection.
+    pub fn give(&self, tp: &mut TcpSock) {
+        (tp.inet_id, tp.ts_offset, tp.pmtu_generation) = (self.inet_id, self.ts_offset, self.pmtu_generation);
+        (tp.first_window, tp.advmss, tp.rcv_wscale) =
+            (self.setup.window as u16, self.advmss, self.rcv_wscale);
+        (tp.tstamp_ok, tp.quickack) = (self.setup.timestamps, self.quickack);
+        (tp.icsk.cwnd, tp.icsk.cwnd_clamp, tp.icsk.rto_min) = (self.cwnd, self.cwnd_clamp, self.rto_min);
+    }
+}
+
+/// The first window that a connection offers, and the shift of the later ones: as many whole segments as have room, up to the
+/// `window` of the route.
+fn tcp_select_initial_window(mss: u32, clamp: Option<u32>) -> (u16, u8) {
+    /// The greatest receive buffer, bytes (`tcp_rmem`).
+    const MOST: u32 = 6_291_456;
+    let (mss, most) = (mss.max(1), clamp.unwrap_or(u32::MAX));
+    let room = most.min(u32::from(u16::MAX));
+    let first = if room > mss { room / mss * mss } else { room };
+    (first as u16, most.min(MOST).ilog2().saturating_sub(15).min(14) as u8)
 }
 
 /// Passes a packet, from its IPv4 header on, to the socket's smoltcp machine, polls it and sends its segments.
 pub fn tcp_run(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>) {
     tcp_sync_mss(cx, sock);
     let now = cx.now;
+    let nodelay = cx.k.sockets.get(sock).is_some_and(|socket| socket.opts.nodelay);
     let Some(tp) = tcp_sk(cx, sock) else { return };
+    let waits = !nodelay && before(tp.snd_una, tp.snd_sml);
     let (before, sent_before, acked) = (tp.state, tp.snd_nxt, std::mem::take(&mut tp.acked));
     let packet = packet.map(|packet| {
         tp.told_window = tp.window();
         with_window(packet, tp.told_window)
     });
     let Some(machine) = tp.machine.as_mut() else { return };
+    machine.set_nagle(waits);
     let mut segments = machine.run(packet, now);
     tp.state = TcpState::from(machine.state());
-    if before == TcpState::Established && tp.state == TcpState::CloseWait {
+    if before == TcpState::Established && tp.state == TcpState::CloseWait && !tp.quickack {
         delay_ack(tp, &mut segments, now);
     }
     for segment in &segments {
@@ -183,6 +256,7 @@ fn tcp_settle(cx: &mut Cx, sock: SocketId, before: TcpState) {
         TcpState::Close if before != TcpState::Close => tcp_closed(cx, sock, before),
         // A handshake ended by a RST.
         TcpState::Listen => {
+            tcp_ext(cx, sock, |counters| counters.EmbryonicRsts += 1);
             if let Some(netns) = cx.k.sockets.get(sock).map(|socket| socket.netns) {
                 cx.k.netns[netns].ipv4.snmp.tcp.AttemptFails += 1;
             }
@@ -190,14 +264,12 @@ fn tcp_settle(cx: &mut Cx, sock: SocketId, before: TcpState) {
         }
         TcpState::TimeWait if before != TcpState::TimeWait => tcp_time_wait(cx, sock),
         _ if orphan && tp.unread() > 0 => {
-            let netns = cx.k.sockets.get(sock).map(|socket| socket.netns);
-            if let Some(netns) = netns {
-                cx.k.netns[netns].ipv4.snmp.tcp_ext.TCPAbortOnData += 1;
-            }
+            tcp_ext(cx, sock, |counters| counters.TCPAbortOnData += 1);
             tcp_abort(cx, sock);
         }
         TcpState::FinWait2 if orphan && tp.ends_at.is_none() => {
             tp.ends_at = Some(now + super::tcp::TCP_TIMEWAIT_LEN);
+            tcp_ext(cx, sock, |counters| counters.TW += 1);
         }
         _ => {}
     }
@@ -357,6 +429,7 @@ fn note_received(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
     let Some(tp) = tcp_sk(cx, sock) else { return };
     if th.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK && tp.state == TcpState::SynSent {
         (tp.wscale_ok, tp.snd_wscale, tp.sack_ok) = (shift.is_some(), shift.unwrap_or(0), sack);
+        tp.tstamp_ok &= stamp.is_some();
     }
     if th.flags & TCP_RST != 0 {
         return;
@@ -418,13 +491,10 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     let remote = (iph.saddr.get(), th.source.get());
     let (netns, opts) = cx.k.sockets.get(listener).map(|socket| (socket.netns, socket.opts.clone()))?;
     let route = route_to(cx, netns, local, remote, opts.mark)?;
-    let advmss = dst_metric_advmss(cx, &route);
     let segment = cx.skbs.data(skb).to_vec();
     let options = tcp_parse_options(&segment);
-    let (setup, first_window) = machine_setup(cx, local, &route, options.timestamps.is_some());
-    let machine = Machine::listen(setup)?;
-    let (inet_id, ts_offset) = (cx.dice.below(1 << 16) as u16, cx.dice.below(1 << 32) as u32);
-    let generation = cx.k.netns[netns].ipv4.fib.generation;
+    let beginning = Beginning::new(cx, netns, local, &route, Some(options.timestamps.is_some()));
+    let machine = Machine::listen(beginning.setup)?;
     let child = cx.k.sockets.open(SockKind::Tcp, netns);
     take_port(cx, child, local);
     let socket = cx.k.sockets.get_mut(child)?;
@@ -433,9 +503,8 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     let tp = socket.tcp.as_deref_mut()?;
     tp.state = TcpState::SynRecv;
     (tp.machine, tp.parent) = (Some(machine), Some(listener));
-    (tp.inet_id, tp.ts_offset, tp.first_window, tp.advmss) = (inet_id, ts_offset, first_window, advmss);
+    beginning.give(tp);
     (tp.wscale_ok, tp.snd_wscale) = (options.window_shift.is_some(), options.window_shift.unwrap_or(0));
-    tp.pmtu_generation = generation;
     (tp.sack_ok, tp.snd_wnd) = (options.sack_permitted, u32::from(th.window.get()));
     tp.hashed = true;
     cx.k.sockets.tcp_hashinfo.insert_connection(key, child);

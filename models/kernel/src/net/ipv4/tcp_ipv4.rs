@@ -16,10 +16,10 @@ use super::icmp::{self, IcmpError};
 use super::inet_connection_sock::{inet_hash_connect, take_port};
 use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header};
-use super::route::{dst_metric_advmss, ip_route_connect, ip_route_output_flow};
+use super::route::{ip_route_connect, ip_route_output_flow};
 use super::route_errors::ip_do_redirect;
 use super::tcp::{connection_key, tcp_done, tcp_sk};
-use super::tcp_input::{machine_setup, sequence_len, tcp_conn_request, tcp_rcv, tcp_run, tcp_sync_mss};
+use super::tcp_input::{Beginning, sequence_len, tcp_conn_request, tcp_rcv, tcp_run, tcp_sync_mss};
 use super::tcp_minisocks::tcp_timewait_state_process;
 use super::tcp_output::{before, tcp_v4_send_check};
 use super::tcp_timer::{tcp_reset_timer, tcp_simple_retransmit};
@@ -68,21 +68,17 @@ pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16)
     if !cx.k.sockets.tcp_hashinfo.insert_connection(ConnectionKey { netns, local: own, remote }, sock) {
         return Err(Errno::EADDRNOTAVAIL);
     }
-    let advmss = dst_metric_advmss(cx, &route);
-    let (setup, first_window) = machine_setup(cx, own, &route, false);
-    let machine = Machine::connect(setup, remote);
-    let (inet_id, ts_offset) = (cx.dice.below(1 << 16) as u16, cx.dice.below(1 << 32) as u32);
+    let beginning = Beginning::new(cx, netns, own, &route, None);
+    let machine = Machine::connect(beginning.setup, remote);
     match local.1 {
         0 => take_port(cx, sock, own),
         _ => _ = cx.k.sockets.get_mut(sock).map(|socket| socket.local = own),
     }
-    let generation = cx.k.netns[netns].ipv4.fib.generation;
     let socket = cx.k.sockets.get_mut(sock).ok_or(Errno::EBADF)?;
     (socket.remote, socket.error) = (Some(remote), None);
     let tp = socket.tcp.as_deref_mut().ok_or(Errno::EOPNOTSUPP)?;
-    tp.pmtu_generation = generation;
+    beginning.give(tp);
     (tp.state, tp.hashed) = (TcpState::SynSent, true);
-    (tp.inet_id, tp.ts_offset, tp.first_window, tp.advmss) = (inet_id, ts_offset, first_window, advmss);
     if machine.is_none() {
         tcp_done(cx, sock);
         return Err(Errno::EADDRNOTAVAIL);

@@ -8,7 +8,7 @@ use super::tcp::{TCP_TIMEWAIT_LEN, keep_unread, tcp_done, tcp_sk};
 use super::tcp_input::{sequence_len, tcp_oow_rate_limited};
 use super::tcp_ipv4::{Reply, inet_lookup_listener, tcp_v4_do_rcv, tcp_v4_send_reply};
 use super::tcp_output::before;
-use super::tcp_timer::tcp_reset_timer;
+use super::tcp_timer::{tcp_ext, tcp_reset_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{SkbId, SocketId};
@@ -18,6 +18,10 @@ use crate::tables::tcp_sock::TimeWait;
 /// Enters TIME_WAIT.
 pub fn tcp_time_wait(cx: &mut Cx, sock: SocketId) {
     let now = cx.now;
+    // An orphan in FIN_WAIT2 is one already (`__inet_twsk_schedule`).
+    if tcp_sk(cx, sock).is_some_and(|tp| tp.ends_at.is_none()) {
+        tcp_ext(cx, sock, |counters| counters.TW += 1);
+    }
     let Some(tp) = tcp_sk(cx, sock) else { return };
     tp.time_wait = Some(TimeWait { snd_nxt: tp.snd_nxt, rcv_nxt: tp.rcv_nxt });
     tp.ends_at = Some(now + TCP_TIMEWAIT_LEN);

@@ -13,7 +13,15 @@ use super::tcp::tcp_sk;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{SkbId, SocketId};
-use crate::tables::tcp_sock::{TcpSock, WINDOW_SHIFT};
+use crate::sysctl::{Sysctl, SysctlTable};
+use crate::tables::sysctl::Setting;
+use crate::tables::tcp_sock::TcpSock;
+
+/// 0: no timestamps, 1: with an offset for each connection, 2: without.
+pub static TCP_TIMESTAMPS: Setting = Setting::new("tcp_timestamps", 1);
+
+/// Options of segments.
+pub static SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4", &[Sysctl::net(&TCP_TIMESTAMPS).range(0, 255)]);
 
 /// End of the options.
 const TCPOPT_EOL: u8 = 0;
@@ -152,10 +160,10 @@ fn to_linux_format(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
     if header.flags & TCP_SYN != 0 {
         options.mss = Some(tp.advmss);
         let offers = header.flags & TCP_ACK == 0 || tp.wscale_ok;
-        options.window_shift = offers.then_some(WINDOW_SHIFT);
+        options.window_shift = offers.then_some(tp.rcv_wscale);
         header.window.set(window.min(tp.first_window));
     } else if tp.wscale_ok {
-        let unit = 1 << WINDOW_SHIFT;
+        let unit = 1 << tp.rcv_wscale;
         // The full window is rounded up, as Linux does not lose its remainder to the scale.
         let whole = window >= tp.first_window;
         let scaled = if whole { u32::from(window).div_ceil(unit) } else { u32::from(window) / unit };
@@ -222,7 +230,9 @@ pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
     let pkt = &mut cx.skbs[skb];
     (pkt.sk, pkt.mark, pkt.dst_pending_confirm) = (Some(sock), mark, confirms);
     pkt.transport_header = pkt.data;
-    let counters = &mut cx.k.netns[netns].ipv4.snmp.tcp;
+    let snmp = &mut cx.k.netns[netns].ipv4.snmp;
+    snmp.tcp_ext.TCPSynRetrans += u64::from(again && header.flags & TCP_SYN != 0);
+    let counters = &mut snmp.tcp;
     // Retransmissions are not counted, but a SYN/ACK is made anew.
     counters.OutSegs += u64::from(!again || synack);
     counters.OutRsts += u64::from(header.flags & TCP_RST != 0);
@@ -247,7 +257,7 @@ fn note_sent(cx: &mut Cx, sock: SocketId, header: &TcpHdr, payload: usize) -> bo
     }
     let end = seq.wrapping_add(len);
     if !tp.sent_any {
-        (tp.sent_any, tp.snd_una, tp.snd_nxt) = (true, seq, end);
+        (tp.sent_any, tp.snd_una, tp.snd_nxt, tp.snd_sml) = (true, seq, end, seq);
         tp.icsk.timed = Some((end, now));
         return false;
     }
@@ -258,6 +268,9 @@ fn note_sent(cx: &mut Cx, sock: SocketId, header: &TcpHdr, payload: usize) -> bo
         tp.icsk.timed = None;
     }
     if before(tp.snd_nxt, end) {
+        if payload > 0 && (payload as u32) < tp.mss() {
+            tp.snd_sml = end;
+        }
         tp.snd_nxt = end;
         if !again && tp.icsk.timed.is_none() {
             tp.icsk.timed = Some((end, now));

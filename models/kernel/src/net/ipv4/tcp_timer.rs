@@ -16,6 +16,7 @@ use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::inet_csk::{Icsk, TCP_RTO_MAX, TCP_RTO_MIN, TCP_TIMEOUT_INIT, XmitTimer};
 use crate::tables::jiffies::{JIFFY, last_tick, wheel_expiry};
+use crate::tables::snmp::TcpExtMib;
 use crate::tables::sysctl::Setting;
 use crate::tables::tcp_sock::{TcpSock, TcpState};
 
@@ -65,6 +66,13 @@ fn retries(cx: &Cx, sock: SocketId) -> Option<Retries> {
         orphan: sysctls.get(&ORPHAN_RETRIES) as u32,
         early_retrans: sysctls.get(&EARLY_RETRANS) as u32,
     })
+}
+
+/// Counts in the `TcpExt` counters of a connection's namespace.
+pub fn tcp_ext(cx: &mut Cx, sock: SocketId, count: impl FnOnce(&mut TcpExtMib)) {
+    if let Some(netns) = cx.k.sockets.get(sock).map(|socket| socket.netns) {
+        count(&mut cx.k.netns[netns].ipv4.snmp.tcp_ext);
+    }
 }
 
 /// Arms the timer of retransmissions (`inet_csk_reset_xmit_timer`): it expires in a tick, at the end of its slot.
@@ -156,6 +164,7 @@ pub fn tcp_write_timer(cx: &mut Cx, sock: u32) {
     let due = tp.icsk.timer.take_if(|(_, at)| *at <= now);
     let silent = tp.keepalive.take_if(|(_, at)| *at <= now).is_some();
     if let Some((segment, _)) = delayed {
+        tcp_ext(cx, sock, |counters| counters.DelayedACKs += 1);
         tcp_transmit_skb(cx, sock, &segment);
     }
     if silent {
@@ -183,9 +192,12 @@ fn send_expired(cx: &mut Cx, sock: SocketId) {
 
 /// Sends the first segment again, with a doubled timeout; gives up after too many.
 fn tcp_retransmit_timer(cx: &mut Cx, sock: SocketId) {
+    tcp_ext(cx, sock, |counters| counters.TCPTimeouts += 1);
     if tcp_write_timeout(cx, sock) {
         return tcp_write_err(cx, sock);
     }
+    // Each timeout draws another hash for the flow (`sk_rethink_txhash`).
+    tcp_ext(cx, sock, |counters| counters.TcpTimeoutRehash += 1);
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
     let snd_nxt = tp.snd_nxt;
@@ -239,6 +251,7 @@ fn tcp_send_loss_probe(cx: &mut Cx, sock: SocketId) {
         if let Some(tp) = tcp_sk(cx, sock) {
             (tp.icsk.tlp_high_seq, tp.icsk.timed) = (Some(tp.snd_nxt), None);
         }
+        tcp_ext(cx, sock, |counters| counters.TCPLossProbes += 1);
     }
     if let Some(tp) = tcp_sk(cx, sock) {
         arm(tp, now, XmitTimer::Retrans, tp.icsk.rto);
@@ -267,6 +280,7 @@ fn tcp_probe_timer(cx: &mut Cx, sock: SocketId) {
         header.seq.set(una.wrapping_sub(1));
         let mut probe = segment[..header.header_len()].to_vec();
         probe[..size_of::<TcpHdr>()].copy_from_slice(header.as_bytes());
+        tcp_ext(cx, sock, |counters| counters.TCPWinProbe += 1);
         tcp_transmit_skb(cx, sock, &probe);
     }
     if let Some(tp) = tcp_sk(cx, sock) {
@@ -365,6 +379,7 @@ fn tcp_xmit_probe_skb(cx: &mut Cx, sock: SocketId) {
 /// Repeats a SYN-ACK, and forgets the request after too many.
 fn reqsk_timer_handler(cx: &mut Cx, sock: SocketId) {
     let now = cx.now;
+    tcp_ext(cx, sock, |counters| counters.TCPTimeouts += 1);
     let Some(retries) = retries(cx, sock) else { return };
     let Some(tp) = tcp_sk(cx, sock) else { return };
     if tp.icsk.retransmits >= retries.synack {

@@ -34,6 +34,20 @@ pub(super) fn until_it_sleeps() {
     std::thread::sleep(wait);
 }
 
+/// Lets all that follows at this moment happen: in virtual time, until nothing can run but this process.
+pub(super) fn until_all_wait() {
+    /// A program that never waits is not waited for.
+    const TURNS: usize = 1000;
+    for _ in 0..TURNS {
+        std::thread::sleep(Duration::from_nanos(1));
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        // `0.00 0.00 0.00 1/34 123`: one of 34 can run.
+        if load.split(' ').nth(3).is_none_or(|tasks| tasks.starts_with("1/")) {
+            break;
+        }
+    }
+}
+
 /// How long it is until `jiffies` is 0, up to a multiple of the [widest slots](SLOT).
 fn until_boot(since_boot: Duration) -> Duration {
     let slot = SLOT * JIFFY;

@@ -98,7 +98,9 @@ impl Reader {
         let mut buffer = vec![0; 1 << 16];
         let mut last_round = false;
         loop {
-            while let Ok(Some(frame)) = self.next(socket, &mut buffer) {
+            while let Ok(Some(mut frame)) = self.next(socket, &mut buffer) {
+                // A received frame has the time at which it was queued: one that is seen later is later.
+                frame.at_ns = frame.at_ns.max(frames.last().map_or(0, |last: &SeenFrame| last.at_ns));
                 frames.push(frame);
             }
             if last_round {

@@ -99,6 +99,21 @@ impl Machine {
         read_status(&mut self.terminal, timeout)
     }
 
+    /// What was printed since the last prompt ended.
+    pub fn printed(&mut self) -> String {
+        let mut seen = Vec::new();
+        while let Ok(1) =
+            poll(&mut [PollFd::new(self.terminal.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO)
+        {
+            let mut buffer = [0; 4096];
+            match self.terminal.read(&mut buffer) {
+                Ok(n) if n > 0 => seen.extend_from_slice(&buffer[..n]),
+                _ => break,
+            }
+        }
+        text(&seen)
+    }
+
     /// Runs a program in the machine, beside its shell, without the wrapper around `ip`.
     pub fn command(&self, argv: &[&str]) -> Command {
         let mut command = Command::new("nsenter");

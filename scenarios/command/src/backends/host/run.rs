@@ -23,7 +23,7 @@ use super::machine::{Machine, NoStatus};
 use super::spaces::{Place, Spaces};
 use super::topology;
 use super::tracer::Tracer;
-use super::{Host, clock, dumps, frames, journeys, needs};
+use super::{Host, clock, dumps, frames, journeys, needs, probe};
 
 /// A prompt on a machine that is not there is found before anything is made.
 pub(super) fn check(plan: &Plan) -> Result<(), BackendError> {
@@ -165,6 +165,11 @@ impl Running for Run<'_> {
         }
         self.starts.push(now_ns());
         let (mut output, status) = machine.prompt(&prompt.command, self.host.prompt_timeout);
+        if probe::config().virtual_time {
+            // Whatever follows at this moment comes before the next prompt, as it does in the model.
+            clock::until_all_wait();
+            output += &machine.printed();
+        }
         let place = Place::of(machine);
         let status = status.map_err(|why| self.stuck(prompt, why, &output))?;
         locked(&self.spaces).rescan(&place)?;
