@@ -41,9 +41,12 @@ rules! {
     how_long_a_connection_lasts: "connections",
     packets_that_are_not_whole: "damaged",
     a_router_forwards: "forwarding",
+    a_limit_for_each_of_many: "hashlimit",
+    what_matches_see: "matches",
     what_nat_makes_of_a_connection: "nat",
     neighbours: "neighbours",
     which_way_a_packet_takes: "routes",
+    sets_and_packets: "sets",
     where_a_packet_may_come_from: "sources",
     tcp_when_all_does_not_go_well: "tcp",
 }

@@ -106,7 +106,7 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
 }
 
 /// The next identification (`__ip_select_ident`); the kernel's generator has a secret key.
-fn ip_select_ident(cx: &mut Cx, netns: NetnsId) -> u16 {
+pub(super) fn ip_select_ident(cx: &mut Cx, netns: NetnsId) -> u16 {
     let last = cx.k.netns[netns].ipv4.ident;
     let next = if last == 0 { cx.dice.below(0xffff) as u16 + 1 } else { last.wrapping_add(1).max(1) };
     cx.k.netns[netns].ipv4.ident = next;

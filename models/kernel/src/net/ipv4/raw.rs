@@ -12,7 +12,7 @@ use super::af_inet::{
 };
 use super::icmp::{self, IcmpError};
 use super::ip_input::ip_hdr;
-use super::ip_output::{IpHeader, ip_make_header};
+use super::ip_output::{IpHeader, ip_make_header, ip_select_ident};
 use super::route::{dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::{Door, Func};
@@ -126,6 +126,12 @@ fn send_with_header(
         packet[12..16].copy_from_slice(&prefsrc.octets());
     }
     packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+    // The program leaves the identification to the kernel.
+    if packet[4..6] == [0; 2] && packet[6] & 0x40 == 0 {
+        let id = ip_select_ident(cx, netns);
+        cx.skbs.data_mut(skb)[4..6].copy_from_slice(&id.to_be_bytes());
+    }
+    let packet = cx.skbs.data_mut(skb);
     ip_send_check(packet);
     let kind = (packet[9] == IPPROTO_ICMP).then(|| packet.get(header_len).copied().unwrap_or(0));
     if let Some(kind) = kind {

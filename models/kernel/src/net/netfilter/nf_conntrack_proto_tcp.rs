@@ -391,8 +391,8 @@ fn reset(
         // Not the exact sequence number: a challenge ACK may follow.
         new = old;
     }
-    let answers_ignored =
-        (replied && last(Kind::Syn) || !assured && last(Kind::Ack)) && segment.ack == track.last_end;
+    let answers_syn = replied && last(Kind::Syn) && track.last_dir != dir as u8;
+    let answers_ignored = (answers_syn || !assured && last(Kind::Ack)) && segment.ack == track.last_end;
     let answers_challenge = old == TcpState::SynSent
         && last(Kind::Ack)
         && track.last_dir == Dir::Reply as u8
