@@ -37,6 +37,7 @@ macro_rules! rules {
 }
 
 rules! {
+    what_follows_from_an_address: "addresses",
     what_a_bridges_port_lets_through: "bridge-ports",
     how_long_a_connection_lasts: "connections",
     packets_that_are_not_whole: "damaged",
@@ -45,9 +46,12 @@ rules! {
     what_matches_see: "matches",
     what_nat_makes_of_a_connection: "nat",
     neighbours: "neighbours",
+    which_rule_of_routing_holds: "policy",
+    what_routers_say: "redirects",
     which_way_a_packet_takes: "routes",
     sets_and_packets: "sets",
     where_a_packet_may_come_from: "sources",
+    what_targets_do: "targets",
     tcp_when_all_does_not_go_well: "tcp",
 }
 

@@ -173,7 +173,7 @@ pub(super) fn nf_conntrack_tcp_packet(cx: &mut Cx, packet: Packet) -> Handled {
     finish(cx, packet, (kind, len), (old, new), timeout)
 }
 
-/// Closes the connection of a packet that was answered with a RST (`nf_ct_set_closing`, since Linux 6.3). Linux 6.18
+/// Closes the connection of a packet that was answered with a RST (`nf_ct_set_closing`). Linux 6.18
 /// does so only for confirmed connections.
 pub fn nf_ct_set_closing(cx: &mut Cx, skb: SkbId) {
     let now = cx.now;
