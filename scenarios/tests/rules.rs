@@ -42,10 +42,12 @@ rules! {
     how_long_a_connection_lasts: "connections",
     packets_that_are_not_whole: "damaged",
     a_router_forwards: "forwarding",
+    fragments: "fragments",
     a_limit_for_each_of_many: "hashlimit",
     what_matches_see: "matches",
     what_nat_makes_of_a_connection: "nat",
     neighbours: "neighbours",
+    where_an_extension_may_stand: "places",
     which_rule_of_routing_holds: "policy",
     what_routers_say: "redirects",
     which_way_a_packet_takes: "routes",
@@ -53,6 +55,7 @@ rules! {
     where_a_packet_may_come_from: "sources",
     what_targets_do: "targets",
     tcp_when_all_does_not_go_well: "tcp",
+    what_is_changed_in_connections: "tracking",
 }
 
 #[test]
