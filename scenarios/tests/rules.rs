@@ -39,8 +39,10 @@ macro_rules! rules {
 rules! {
     what_follows_from_an_address: "addresses",
     what_a_bridges_port_lets_through: "bridge-ports",
+    what_bridges_and_ports_may_be_told: "bridge-settings",
     how_long_a_connection_lasts: "connections",
     packets_that_are_not_whole: "damaged",
+    which_packets_of_a_host_a_rule_takes: "flows",
     a_router_forwards: "forwarding",
     fragments: "fragments",
     a_limit_for_each_of_many: "hashlimit",
