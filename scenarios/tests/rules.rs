@@ -38,6 +38,7 @@ macro_rules! rules {
 
 rules! {
     what_follows_from_an_address: "addresses",
+    a_router_that_sends_packets_back: "back",
     what_a_bridges_port_lets_through: "bridge-ports",
     what_bridges_and_ports_may_be_told: "bridge-settings",
     how_long_a_connection_lasts: "connections",
@@ -58,6 +59,7 @@ rules! {
     what_targets_do: "targets",
     tcp_when_all_does_not_go_well: "tcp",
     what_is_changed_in_connections: "tracking",
+    zones_of_connections: "zones",
 }
 
 #[test]
