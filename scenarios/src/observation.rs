@@ -141,7 +141,7 @@ pub struct KernelConfig {
     /// ipset has `bitmask` (Linux 6.2 and later), by revisions and sizes of sets.
     #[serde(default)]
     pub ipset_bitmask: bool,
-    /// The RST of `REJECT` closes the connection at once (since Linux 6.3).
+    /// The RST of `REJECT` closes the connection at once (since Linux 6.3, and in 6.1.192).
     #[serde(default)]
     pub reject_closes: bool,
     /// NAT keeps the source port of a connection that is the reverse of another (since Linux 6.12).
@@ -193,7 +193,7 @@ impl Default for KernelConfig {
         Self {
             bridge_vlan_filtering: true,
             ipset_bitmask: false,
-            reject_closes: false,
+            reject_closes: true,
             nat_keeps_reverse: false,
             nf_nat_ftp: false,
             virtual_time: false,

@@ -37,20 +37,34 @@ macro_rules! rules {
 }
 
 rules! {
+    what_follows_from_an_address: "addresses",
+    a_router_that_sends_packets_back: "back",
     what_a_bridges_port_lets_through: "bridge-ports",
+    what_bridges_and_ports_may_be_told: "bridge-settings",
     how_long_a_connection_lasts: "connections",
     packets_that_are_not_whole: "damaged",
+    which_packets_of_a_host_a_rule_takes: "flows",
     a_router_forwards: "forwarding",
+    fragments: "fragments",
     gateways_that_do_not_answer: "gateways",
+    a_limit_for_each_of_many: "hashlimit",
     which_options_a_packet_may_have: "ip-options",
     what_the_kernel_logs: "kernel-log",
     what_the_link_layer_takes: "link-layer",
+    what_matches_see: "matches",
     what_nat_makes_of_a_connection: "nat",
     neighbours: "neighbours",
+    where_an_extension_may_stand: "places",
+    which_rule_of_routing_holds: "policy",
+    what_routers_say: "redirects",
     which_way_a_packet_takes: "routes",
+    sets_and_packets: "sets",
     where_a_packet_may_come_from: "sources",
-    what_tcp_takes_from_routes: "tcp-routes",
+    what_targets_do: "targets",
     tcp_when_all_does_not_go_well: "tcp",
+    what_tcp_takes_from_routes: "tcp-routes",
+    what_is_changed_in_connections: "tracking",
+    zones_of_connections: "zones",
 }
 
 #[test]

@@ -185,11 +185,22 @@ fn replay(recording: &str, build: fn(&[&str]) -> Vec<u8>) -> Vec<String> {
     wrong
 }
 
+/// Fails with the first of what differs from a recording.
+fn assert_nothing_differs(wrong: &[String]) {
+    assert!(wrong.is_empty(), "{} packets differ:\n{}", wrong.len(), wrong[..wrong.len().min(15)].join("\n"));
+}
+
 #[test]
 fn tcp_is_tracked_as_recorded() {
     let local = std::env::var("CT_RECORDING").ok().map(|path| std::fs::read_to_string(path).expect("a file"));
-    let wrong = replay(local.as_deref().unwrap_or(include_str!("recordings/conntrack-tcp.txt")), tcp);
-    assert!(wrong.is_empty(), "{} packets differ:\n{}", wrong.len(), wrong[..wrong.len().min(15)].join("\n"));
+    let recording = local.as_deref().unwrap_or(include_str!("recordings/conntrack-tcp.txt"));
+    assert_nothing_differs(&replay(recording, tcp));
+}
+
+/// Each kind of segment from each side in each state, and what follows: Linux 6.1.
+#[test]
+fn each_state_takes_each_segment_as_recorded() {
+    assert_nothing_differs(&replay(include_str!("recordings/conntrack-tcp-states.txt"), tcp));
 }
 
 /// A picked-up connection is opened anew by a SYN that was ignored at first: the side that sends the SYN/ACK is still not
@@ -222,8 +233,7 @@ fn hex(words: &[&str]) -> Vec<u8> {
 /// and checksums.
 #[test]
 fn other_protocols_are_tracked_as_recorded() {
-    let wrong = replay(include_str!("recordings/conntrack-others.txt"), hex);
-    assert!(wrong.is_empty(), "{} packets differ:\n{}", wrong.len(), wrong[..wrong.len().min(15)].join("\n"));
+    assert_nothing_differs(&replay(include_str!("recordings/conntrack-others.txt"), hex));
 }
 
 #[test]

@@ -145,9 +145,7 @@ impl FibRules {
             return Err(NlError::with(Errno::EINVAL, "Invalid table"));
         }
         msg.mask = msg.mask.or((msg.mark != 0).then_some(u32::MAX));
-        let twin = |rule: &FibRule| {
-            rule.msg == RuleMsg { protocol: rule.msg.protocol, ..msg.clone() } && asked.is_some()
-        };
+        let twin = |rule: &FibRule| rule.msg == msg && asked.is_some();
         if flags & NLM_F_EXCL != 0 && self.rules.iter().any(twin) {
             return Err(Errno::EEXIST.into());
         }
@@ -159,7 +157,7 @@ impl FibRules {
         Ok(())
     }
 
-    /// Deletes the first rule that has every attribute of `msg` (`fib_nl_delrule`).
+    /// Deletes the first rule that has every attribute of `msg`, inverted or not (`fib_nl_delrule`).
     ///
     /// # Errors
     ///
@@ -181,7 +179,6 @@ impl FibRules {
                 && (msg.sport.is_none() || own.sport == msg.sport)
                 && (msg.dport.is_none() || own.dport == msg.dport)
                 && (msg.protocol == 0 || own.protocol == msg.protocol)
-                && (!msg.invert || own.invert)
         };
         let at = self.rules.iter().position(wanted).ok_or(Errno::ENOENT)?;
         self.rules.remove(at);

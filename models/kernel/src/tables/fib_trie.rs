@@ -271,6 +271,8 @@ pub struct FibResult {
     pub prefix: Ipv4Addr,
     /// Its length in bits.
     pub len: u8,
+    /// TOS of the route; 0: any.
+    pub tos: u8,
     /// Index of the next hop (multipath is selected later).
     pub nh_sel: u16,
     /// Type.
@@ -303,6 +305,7 @@ pub fn fib_table_lookup(trie: &FibTrie, infos: &Infos, flow: &Flow) -> Option<Re
         Some(Ok(FibResult {
             prefix,
             len,
+            tos: alias.tos,
             nh_sel,
             kind: alias.kind,
             scope: info.scope,

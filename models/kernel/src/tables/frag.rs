@@ -66,7 +66,9 @@ pub enum Queued {
     Complete,
     /// Duplicate.
     Duplicate,
-    /// Overlap or inconsistent length: the whole queue must be dropped.
+    /// It overlaps another: the whole queue must be dropped.
+    Overlap,
+    /// Empty, or of another length than the last fragment tells: the whole queue must be dropped.
     Bad,
 }
 
@@ -105,7 +107,7 @@ impl FragQueue {
         let hits_next = self.parts.get(at).is_some_and(|next| next.start < part.end);
         let hits_previous = at > 0 && self.parts[at - 1].end > part.start;
         if hits_next || hits_previous {
-            return Queued::Bad;
+            return Queued::Overlap;
         }
         self.parts.insert(at, part);
         self.len = self.len.max(part.end);
@@ -136,10 +138,10 @@ mod tests {
 
     #[test]
     fn fragments_come_in_any_order_and_never_overlap() {
-        use Queued::{Bad, Complete, Duplicate, Waits};
+        use Queued::{Bad, Complete, Duplicate, Overlap, Waits};
         check(&[(0, 8, false), (8, 12, true)], &[Waits, Complete]);
         check(&[(8, 12, true), (0, 8, false)], &[Waits, Complete]);
-        check(&[(0, 16, false), (8, 24, false)], &[Waits, Bad]);
+        check(&[(0, 16, false), (8, 24, false)], &[Waits, Overlap]);
         check(&[(0, 16, false), (0, 16, false), (0, 8, false)], &[Waits, Duplicate, Duplicate]);
         check(&[(8, 12, true), (16, 20, true)], &[Waits, Bad]);
     }

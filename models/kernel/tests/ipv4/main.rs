@@ -7,6 +7,7 @@ mod net;
 mod output_errors;
 mod paths;
 mod ping_sockets;
+mod pmtudisc;
 mod ports;
 
 use std::net::Ipv4Addr;

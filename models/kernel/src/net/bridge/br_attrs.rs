@@ -11,7 +11,7 @@ use glassnet_sim::Nanos;
 
 use crate::ids::DevId;
 use crate::netlink::{Errno, NlError};
-use crate::tables::jiffies::last_tick;
+use crate::tables::jiffies::{HZ, JIFFY, last_tick};
 use crate::tables::netdev::NetDevice;
 use crate::{Cx, Kernel};
 
@@ -183,8 +183,9 @@ pub fn clock_t(time: Nanos) -> u64 {
     time.0 / 10_000_000
 }
 
+/// The kernel keeps it in ticks (`clock_t_to_jiffies`).
 pub(super) fn from_clock_t(time: u64) -> Nanos {
-    Nanos::from_millis(time * 10)
+    Nanos((time.saturating_mul(HZ) / 100).saturating_mul(JIFFY))
 }
 
 /// Defines rows and the table of them.

@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use glassnet_wire::ipv4::{IPPROTO_UDP, Ipv4Hdr};
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_UDP, Ipv4Hdr};
 
 use super::fib_frontend::inet_addr_type;
 use super::icmp::IcmpError;
@@ -77,7 +77,13 @@ pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -
         return tcp_v4_connect(cx, sock, address, port);
     }
     let (netns, kind, opts, local) = (socket.netns, socket.kind, socket.opts.clone(), socket.local);
-    let flow = flow_of(cx, sock, address, 0, (local.1, port))?;
+    let proto = match kind {
+        SockKind::Udp => IPPROTO_UDP,
+        SockKind::Ping => IPPROTO_ICMP,
+        SockKind::Raw { protocol } => protocol,
+        _ => 0,
+    };
+    let flow = flow_of(cx, sock, address, proto, (local.1, port))?;
     let routed =
         ip_route_connect(cx, netns, flow).and_then(|flow| ip_route_output_key(cx, netns, flow, None));
     let (route, flow) = count_no_route(cx, netns, routed)?;

@@ -302,8 +302,9 @@ fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp, was_delayed: bool) -> O
         return None;
     }
     let listed = cx.k.neigh.proxies.iter().any(|proxy| proxy.1 == arp.tip && proxy.0 == Some(dev));
-    let stands_in =
-        arp_fwd_proxy(cx, dev, route.dev) || arp_fwd_pvlan(cx, dev, route.dev) || route.dev != dev && listed;
+    let stands_in = arp_fwd_proxy(cx, dev, route.dev)
+        || arp_fwd_pvlan(cx, dev, route.dev, &arp)
+        || route.dev != dev && listed;
     stands_in.then(|| {
         neigh_event_ns(cx, dev, arp.sip, arp.sha, skb);
         let delay = cx.k.inet.get(dev).map_or(Nanos::ZERO, |inet| inet.arp.proxy_delay);
@@ -333,9 +334,11 @@ fn arp_fwd_proxy(cx: &Cx, dev: DevId, out: DevId) -> bool {
     proxy && out != dev && other_medium
 }
 
-/// `proxy_arp_pvlan`: the target is routed by the same device (private VLANs).
-fn arp_fwd_pvlan(cx: &Cx, dev: DevId, out: DevId) -> bool {
-    out == dev && with_conf(cx, dev, |inet, _| inet.conf.get(Conf::ProxyArpPvlan) != 0) == Some(true)
+/// `proxy_arp_pvlan`: the target is routed by the same device (private VLANs). Who asks for its own address is not answered.
+fn arp_fwd_pvlan(cx: &Cx, dev: DevId, out: DevId, arp: &Arp) -> bool {
+    out == dev
+        && arp.sip != arp.tip
+        && with_conf(cx, dev, |inet, _| inet.conf.get(Conf::ProxyArpPvlan) != 0) == Some(true)
 }
 
 /// `arp_ignore`: the request is not for this device to answer.

@@ -9,7 +9,7 @@ use glassnet_wire::arp::ARPOP_REQUEST;
 use super::arp::{arp_evict, arp_send_announcement};
 use super::devinet_lifetime::check_lifetime;
 use super::fib_frontend::{fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip, fib_netdev_up};
-use super::fib_semantics::{fib_sync_carrier, fib_sync_up};
+use super::fib_semantics::{Dying, fib_sync_carrier, fib_sync_up};
 use super::igmp;
 use crate::ids::{DevId, NetnsId};
 use crate::module::Module;
@@ -18,7 +18,7 @@ use crate::net::core::notifier::{NetdevEvent, call_inetaddr_notifiers};
 use crate::netlink::{Errno, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::tables::inet::{InDevice, InIfaddr, ifaddr, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
-use crate::tables::inet_types::{AddrMsg, IFA_F_SECONDARY};
+use crate::tables::inet_types::{AddrMsg, IFA_F_DEPRECATED, IFA_F_PERMANENT};
 use crate::tables::netdev::IFF_NOARP;
 use crate::tables::route_types::Scope;
 use crate::{Cx, Kernel};
@@ -61,16 +61,16 @@ pub fn rtm_newaddr(cx: &mut Cx, netns: NetnsId, msg: &AddrMsg, flags: u16) -> Re
 fn modify(cx: &mut Cx, netns: NetnsId, dev: DevId, at: usize, new: InIfaddr) {
     let Some(inet) = cx.k.inet.get_mut(dev) else { return };
     let old = inet.addrs[at].clone();
-    let kept = old.flags & IFA_F_SECONDARY;
+    const LIFETIME: u32 = IFA_F_PERMANENT | IFA_F_DEPRECATED;
     inet.addrs[at] = InIfaddr {
-        flags: new.flags | kept,
+        flags: old.flags & !LIFETIME | new.flags & LIFETIME,
         metric: new.metric,
         valid_lft: new.valid_lft,
         preferred_lft: new.preferred_lft,
         changed: new.changed,
         ..old.clone()
     };
-    if new.metric != old.metric && kept == 0 {
+    if new.metric != old.metric && !old.is_secondary() {
         let new = inet.addrs.remove(at);
         fib_del_ifaddr(cx, netns, dev, &old);
         if let Some(inet) = cx.k.inet.get_mut(dev) {
@@ -131,7 +131,7 @@ pub(super) fn inet_del_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, at: usize) {
         let _kept_its_place = inet_insert_ifa(cx, netns, dev, ifa);
     }
     if cx.k.inet.get(dev).is_some_and(|inet| inet.addrs.is_empty()) {
-        fib_disable_ip(cx, netns, dev, true);
+        fib_disable_ip(cx, netns, dev, Dying::NoAddress);
     }
 }
 
@@ -164,7 +164,7 @@ fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         NetdevEvent::GoingDown => {}
         NetdevEvent::Down => {
             igmp::ip_mc_down(cx, dev);
-            fib_disable_ip(cx, netns, dev, false);
+            fib_disable_ip(cx, netns, dev, Dying::Down);
             call_inetaddr_notifiers(cx, dev, None);
         }
         NetdevEvent::Unregister => unregister(cx, netns, dev),
@@ -247,7 +247,7 @@ fn unregister(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     while cx.k.inet.get(dev).is_some_and(|inet| !inet.addrs.is_empty()) {
         inet_del_ifa(cx, netns, dev, 0);
     }
-    fib_disable_ip(cx, netns, dev, true);
+    fib_disable_ip(cx, netns, dev, Dying::Unregistered);
     super::ip_fragment::flush_device(cx, netns, dev);
     cx.k.inet.set(dev, None);
     cx.k.netns[netns].ipv4.fib.rules.detach(dev);

@@ -16,7 +16,7 @@ use crate::tables::route_types::{
 use crate::{Cx, Kernel};
 
 use super::fib_semantics::{
-    fib_create_info, fib_info_matches, fib_sync_down_addr, fib_sync_down_dev, fib_sync_up,
+    Dying, fib_create_info, fib_info_matches, fib_sync_down_addr, fib_sync_down_dev, fib_sync_up,
 };
 
 /// Adds, changes or replaces a route (RTM_NEWROUTE, `inet_rtm_newroute`).
@@ -222,9 +222,9 @@ pub fn fib_del_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
 }
 
 /// Deletes or disables the routes of a device (`fib_disable_ip`).
-pub fn fib_disable_ip(cx: &mut Cx, netns: NetnsId, dev: DevId, force: bool) {
+pub fn fib_disable_ip(cx: &mut Cx, netns: NetnsId, dev: DevId, why: Dying) {
     let ipv4 = &mut cx.k.netns[netns].ipv4;
-    if fib_sync_down_dev(&mut ipv4.fib, dev, force) {
+    if fib_sync_down_dev(&mut ipv4.fib, dev, why) {
         ipv4.fib.flush_dead();
     }
     ipv4.exceptions.clear();

@@ -166,9 +166,6 @@ fn fib_check_nh_gw(
     gateway: Ipv4Addr,
 ) -> Result<FibNh, NlError> {
     const BAD: &str = "Nexthop has invalid gateway";
-    if msg.scope >= Scope::LINK {
-        return Err(invalid("Nexthop has invalid scope"));
-    }
     let fib = &k.netns[netns].ipv4.fib;
     let flow = Flow {
         dst: gateway,
@@ -242,14 +239,26 @@ impl NexthopMsg {
     }
 }
 
-/// Marks next hops dead when a device goes down (`force`: it is unregistered, or lost its last address). True if a
-/// route has no next hop left (`fib_sync_down_dev`).
-pub fn fib_sync_down_dev(fib: &mut Fib, dev: DevId, force: bool) -> bool {
+/// Why a device's next hops die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dying {
+    /// The device goes down.
+    Down,
+    /// It lost its last address.
+    NoAddress,
+    /// It is unregistered.
+    Unregistered,
+}
+
+/// Marks the next hops of a device dead; a route over several goes with a device that is unregistered. True if a route
+/// has no next hop left (`fib_sync_down_dev`).
+pub fn fib_sync_down_dev(fib: &mut Fib, dev: DevId, why: Dying) -> bool {
     let mut dead = false;
     fib.infos.for_each(|info| {
+        let goes = why == Dying::Unregistered && info.nexthops.iter().any(|nh| nh.dev == Some(dev));
         for nh in &mut info.nexthops {
             // Local routes are deleted with their address only.
-            if nh.dev == Some(dev) && (force || nh.scope != Scope::NOWHERE) {
+            if goes || nh.dev == Some(dev) && (why != Dying::Down || nh.scope != Scope::NOWHERE) {
                 nh.flags |= RTNH_F_DEAD | RTNH_F_LINKDOWN;
             }
         }

@@ -12,6 +12,7 @@ use glassnet_wire::icmp::{
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_zeronet};
 use zerocopy::FromBytes;
 
+use super::af_inet::quoted_payload;
 use super::fib_frontend::inet_addr_type;
 use super::fib_semantics::inet_select_addr;
 use super::ip_input::{ip_hdr, snmp};
@@ -518,8 +519,9 @@ pub fn icmp_redirect(cx: &mut Cx, skb: SkbId) -> Door {
     let (Some(gateway), Some((inner, _))) = (gateway, inner) else {
         return bad(cx, skb, DropReason::PktTooSmall);
     };
-    // Of the other protocols, the socket that it is about does (`icmp_err`, `udp_err`, `tcp_v4_err`).
-    if inner.protocol == IPPROTO_ICMP {
+    // Of an echo reply and of a datagram whoever sent it; else the socket follows (`icmp_err`, `udp_err`).
+    let is_reply = || quoted_payload(cx, skb, &inner).first() == Some(&ICMP_ECHOREPLY);
+    if inner.protocol == IPPROTO_UDP || inner.protocol == IPPROTO_ICMP && is_reply() {
         ip_do_redirect(cx, skb, inner.daddr.get(), gateway);
     }
     let error = IcmpError { kind: ICMP_REDIRECT, code: ICMP_REDIR_HOST, info: gateway };

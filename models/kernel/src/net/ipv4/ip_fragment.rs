@@ -80,9 +80,9 @@ pub fn gather(cx: &mut Cx, skb: SkbId, user: DefragUser) -> Option<SkbId> {
         Queued::Waits => {}
         Queued::Complete => return reassemble(cx, netns, key, skb),
         Queued::Duplicate => _ = cx.kfree_skb(skb, DropReason::NotSpecified),
-        Queued::Bad => {
+        broken @ (Queued::Overlap | Queued::Bad) => {
             let counters = snmp(cx, skb);
-            counters.ip_ext.ReasmOverlaps += 1;
+            counters.ip_ext.ReasmOverlaps += u64::from(broken == Queued::Overlap);
             counters.ip.ReasmFails += 1;
             drop_queue(cx, netns, key, DropReason::NotSpecified);
             cx.kfree_skb(skb, DropReason::NotSpecified);

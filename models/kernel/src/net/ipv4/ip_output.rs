@@ -106,7 +106,7 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
 }
 
 /// The next identification (`__ip_select_ident`); the kernel's generator has a secret key.
-fn ip_select_ident(cx: &mut Cx, netns: NetnsId) -> u16 {
+pub(super) fn ip_select_ident(cx: &mut Cx, netns: NetnsId) -> u16 {
     let last = cx.k.netns[netns].ipv4.ident;
     let next = if last == 0 { cx.dice.below(0xffff) as u16 + 1 } else { last.wrapping_add(1).max(1) };
     cx.k.netns[netns].ipv4.ident = next;
@@ -238,11 +238,18 @@ pub fn ip_finish_output(cx: &mut Cx, skb: SkbId) -> Door {
 pub fn __ip_finish_output(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &cx.skbs[skb];
     let Some(route) = &pkt.dst else { return cx.kfree_skb(skb, DropReason::IpOutnoroutes) };
-    let mtu = dst_mtu(cx, route) as usize;
-    if pkt.len() > mtu || pkt.ip.frag_max_size != 0 {
+    let too_long = pkt.len() > dst_mtu(cx, route) as usize;
+    if too_long && pkt.len() > ip_skb_dst_mtu(cx, skb, route) as usize || pkt.ip.frag_max_size != 0 {
         return Door::IpFragment { skb };
     }
     cx.pass(Door::IpFinishOutput2 { skb })
+}
+
+/// The MTU for a packet, bytes (`ip_skb_dst_mtu`): a socket that probes the path does not keep to what was learned of it.
+fn ip_skb_dst_mtu(cx: &Cx, skb: SkbId, route: &Rtable) -> u32 {
+    let socket = cx.skbs[skb].sk.and_then(|sk| cx.k.sockets.get(sk));
+    let probes = socket.is_some_and(|socket| socket.opts.pmtudisc == PmtuDisc::Probe);
+    if probes { cx.k.devs[route.dev].mtu } else { dst_mtu(cx, route) }
 }
 
 /// Looks up the neighbour; with a valid one the packet is sent at once.
@@ -296,7 +303,7 @@ pub fn ip_fragment(cx: &mut Cx, skb: SkbId) -> Door {
     let (Some(route), Some(iph)) = (pkt.dst, ip_hdr(cx, skb)) else {
         return cx.kfree_skb(skb, DropReason::IpOutnoroutes);
     };
-    let mtu = dst_mtu(cx, &route);
+    let mtu = ip_skb_dst_mtu(cx, skb, &route);
     let too_large = u32::from(pkt.ip.frag_max_size) > mtu;
     if iph.dont_fragment() && (pkt.ip.flags & IGNORE_DF == 0 || too_large) {
         snmp(cx, skb).ip.FragFails += 1;
@@ -312,7 +319,7 @@ pub fn ip_fragment(cx: &mut Cx, skb: SkbId) -> Door {
 /// Not modelled: IP options.
 pub fn ip_do_fragment(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(route) = cx.skbs[skb].dst else { return cx.kfree_skb(skb, DropReason::IpOutnoroutes) };
-    let mut mtu = dst_mtu(cx, &route);
+    let mut mtu = ip_skb_dst_mtu(cx, skb, &route);
     // A reassembled packet is not split into larger fragments than were received.
     if cx.skbs[skb].ip.frag_max_size != 0 {
         mtu = mtu.min(u32::from(cx.skbs[skb].ip.frag_max_size));

@@ -15,6 +15,7 @@ use super::af_inet::{
 use super::icmp::{self, IcmpError};
 use super::ip_output::{IpHeader, ip_make_header};
 use super::route::{dst_mtu, ip_route_output_flow};
+use super::route_errors::ip_do_redirect;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
@@ -148,7 +149,7 @@ pub fn ping_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
     let Some(id) = ping_lookup(cx, skb, ident, inner.saddr.get()) else { return };
     let pmtudisc = cx.k.sockets.get(id).map_or(PmtuDisc::Want, |socket| socket.opts.pmtudisc);
     let (errno, hard) = match (error.kind, error.code) {
-        (ICMP_REDIRECT, _) => return,
+        (ICMP_REDIRECT, _) => return ip_do_redirect(cx, skb, inner.daddr.get(), error.info),
         (ICMP_DEST_UNREACH, icmp::ICMP_FRAG_NEEDED) => (Errno::EMSGSIZE, pmtudisc != PmtuDisc::Dont),
         (ICMP_DEST_UNREACH, code) => icmp::icmp_err_convert(code),
         _ => (Errno::EHOSTUNREACH, false),

@@ -12,8 +12,9 @@ use super::af_inet::{
 };
 use super::icmp::{self, IcmpError};
 use super::ip_input::ip_hdr;
-use super::ip_output::{IpHeader, ip_make_header};
+use super::ip_output::{IpHeader, ip_make_header, ip_select_ident};
 use super::route::{dst_mtu, ip_route_output_flow};
+use super::route_errors::ip_do_redirect;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
@@ -126,6 +127,12 @@ fn send_with_header(
         packet[12..16].copy_from_slice(&prefsrc.octets());
     }
     packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+    // The program leaves the identification to the kernel.
+    if packet[4..6] == [0; 2] && packet[6] & 0x40 == 0 {
+        let id = ip_select_ident(cx, netns);
+        cx.skbs.data_mut(skb)[4..6].copy_from_slice(&id.to_be_bytes());
+    }
+    let packet = cx.skbs.data_mut(skb);
     ip_send_check(packet);
     let kind = (packet[9] == IPPROTO_ICMP).then(|| packet.get(header_len).copied().unwrap_or(0));
     if let Some(kind) = kind {
@@ -183,23 +190,25 @@ fn raw_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) {
 
 /// Reports an ICMP error to the raw sockets that may have sent the packet (`raw_icmp_error`, `raw_err`).
 pub fn raw_icmp_error(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
-    if error.kind == ICMP_REDIRECT {
-        return;
-    }
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    let redirect = error.kind == ICMP_REDIRECT;
     let (source, dest) = (inner.saddr.get(), inner.daddr.get());
     let sent_it = |socket: &Socket| {
         socket.netns == netns
             && socket.kind == SockKind::Raw { protocol: inner.protocol }
             && (socket.local.0.is_unspecified() || socket.local.0 == source)
             && socket.remote.is_none_or(|remote| remote.0 == dest)
-            && (socket.opts.recverr || socket.remote.is_some())
+            && (redirect || socket.opts.recverr || socket.remote.is_some())
     };
     let ids: Vec<SocketId> =
         cx.k.sockets.iter().filter(|socket| sent_it(socket)).map(|socket| socket.id).collect();
     for id in ids {
         let Some(opts) = cx.k.sockets.get(id).map(|socket| socket.opts.clone()) else { continue };
         let (errno, hard) = match (error.kind, error.code) {
+            (ICMP_REDIRECT, _) => {
+                ip_do_redirect(cx, skb, dest, error.info);
+                continue;
+            }
             (ICMP_DEST_UNREACH, icmp::ICMP_FRAG_NEEDED) => (Errno::EMSGSIZE, opts.pmtudisc != PmtuDisc::Dont),
             (ICMP_DEST_UNREACH, code) => icmp::icmp_err_convert(code),
             (ICMP_PARAMETERPROB, _) => (Errno::EPROTO, true),

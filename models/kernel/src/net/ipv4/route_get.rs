@@ -28,7 +28,7 @@ pub fn rtm_getroute(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<R
     };
     let flow_in = Flow {
         dst: flow.daddr,
-        src: flow.saddr,
+        src: query.src,
         oif: query.oif,
         iif: query.iif.or(Some(cx.k.netns[netns].loopback)),
         mark: query.mark,
@@ -41,8 +41,10 @@ pub fn rtm_getroute(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<R
     let found = fib_lookup(cx, netns, &flow_in, None).ok();
     let fib = &cx.k.netns[netns].ipv4.fib;
     let entry = found.filter(|_| query.fibmatch).and_then(|found| {
-        let is_it =
-            |row: &&FibRow| (row.prefix, row.len, row.alias.info) == (found.prefix, found.len, found.info);
+        let is_it = |row: &&FibRow| {
+            let alias = &row.alias;
+            (row.prefix, row.len, alias.tos, alias.info) == (found.prefix, found.len, found.tos, found.info)
+        };
         fib.table_rows(found.table).iter().find(is_it).map(|row| fib.message(row))
     });
     if query.fibmatch && entry.is_none() {
@@ -59,7 +61,7 @@ pub fn rtm_getroute(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<R
         dst: query.dst,
         src: query.src,
         table: found.map_or(0, |found| found.table),
-        tos: query.tos,
+        tos: found.map_or(0, |found| found.tos),
         scope: Scope::UNIVERSE,
         prefsrc: (query.iif.is_none() && !flow.saddr.is_unspecified()).then_some(flow.saddr),
         oif: Some(route.dev),

@@ -221,7 +221,7 @@ pub fn devinet_conf_proc(cx: &mut Cx, netns: NetnsId, of: ConfOf, conf: Conf, va
     if conf == Conf::IgnoreRoutesWithLinkdown {
         fib_ignore_linkdown(cx, netns);
     }
-    rt_cache_flush(cx, netns);
+    cx.k.netns[netns].ipv4.fib.generation += 1;
 }
 
 /// Sets an ARP sysctl of a device (`neigh_proc_update`); `value` in ns, bytes, or a number.
@@ -241,7 +241,7 @@ pub fn neigh_proc_update(cx: &mut Cx, netns: NetnsId, of: ConfOf, var: NeighVar,
     }
 }
 
-/// Deletes the route exceptions (`route/flush`).
+/// Deletes the route exceptions (`route/flush`, `ipv4_sysctl_rtcache_flush`).
 pub fn rt_cache_flush(cx: &mut Cx, netns: NetnsId) {
     let ipv4 = &mut cx.k.netns[netns].ipv4;
     ipv4.exceptions.clear();

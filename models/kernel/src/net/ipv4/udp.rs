@@ -19,7 +19,6 @@ use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header};
 use super::route::{dst_mtu, ip_route_output_flow};
-use super::route_errors::ip_do_redirect;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
@@ -293,7 +292,7 @@ pub fn udp_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
     let Some(socket) = cx.k.sockets.get(id) else { return };
     let (connected, opts) = (socket.remote.is_some(), socket.opts.clone());
     let (errno, hard) = match (error.kind, error.code) {
-        (ICMP_REDIRECT, _) => return ip_do_redirect(cx, skb, inner.daddr.get(), error.info),
+        (ICMP_REDIRECT, _) => return,
         (ICMP_DEST_UNREACH, icmp::ICMP_FRAG_NEEDED) if opts.pmtudisc == PmtuDisc::Dont => return,
         (ICMP_DEST_UNREACH, icmp::ICMP_FRAG_NEEDED) => (Errno::EMSGSIZE, true),
         (ICMP_DEST_UNREACH, code) => icmp::icmp_err_convert(code),

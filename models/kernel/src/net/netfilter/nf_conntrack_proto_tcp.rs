@@ -173,7 +173,7 @@ pub(super) fn nf_conntrack_tcp_packet(cx: &mut Cx, packet: Packet) -> Handled {
     finish(cx, packet, (kind, len), (old, new), timeout)
 }
 
-/// Closes the connection of a packet that was answered with a RST (`nf_ct_set_closing`, since Linux 6.3). Linux 6.18
+/// Closes the connection of a packet that was answered with a RST (`nf_ct_set_closing`). Linux 6.18
 /// does so only for confirmed connections.
 pub fn nf_ct_set_closing(cx: &mut Cx, skb: SkbId) {
     let now = cx.now;
@@ -391,8 +391,8 @@ fn reset(
         // Not the exact sequence number: a challenge ACK may follow.
         new = old;
     }
-    let answers_ignored =
-        (replied && last(Kind::Syn) || !assured && last(Kind::Ack)) && segment.ack == track.last_end;
+    let answers_syn = replied && last(Kind::Syn) && track.last_dir != dir as u8;
+    let answers_ignored = (answers_syn || !assured && last(Kind::Ack)) && segment.ack == track.last_end;
     let answers_challenge = old == TcpState::SynSent
         && last(Kind::Ack)
         && track.last_dir == Dir::Reply as u8

@@ -169,7 +169,9 @@ impl Dump<'_> {
                 }
                 true
             }
-            51 => self.spi("AH", payload, 4, 12, fragment != 0),
+            // A fragment of AH is logged without its protocol.
+            51 if fragment != 0 => true,
+            51 => self.spi("AH", payload, 4, 12, false),
             50 => self.spi("ESP", payload, 0, 8, fragment != 0),
             protocol => {
                 let _ = write!(self.out, "PROTO={protocol} ");
@@ -196,8 +198,9 @@ impl Dump<'_> {
         }
     }
 
+    /// Behind the end the number of bytes wraps round, as in Linux.
     fn incomplete(&mut self, at: usize) -> bool {
-        let _ = write!(self.out, "INCOMPLETE [{} bytes] ", self.bytes.len().saturating_sub(at));
+        let _ = write!(self.out, "INCOMPLETE [{} bytes] ", (self.bytes.len() as u32).wrapping_sub(at as u32));
         false
     }
 

@@ -123,19 +123,23 @@ fn key(cx: &Cx, par: &Par, with: &Hashlimit) -> Option<HashlimitKey> {
         src: if on(SIP) { masked(par.iph.saddr.get(), with.srcmask) } else { Ipv4Addr::UNSPECIFIED },
         ..HashlimitKey::default()
     };
-    // Only these protocols have ports at this place.
-    if !on(DPT) && !on(SPT) || !matches!(par.iph.protocol, 6 | 17 | 33 | 132 | 136 | 50 | 51) {
+    // `proto_ports_offset`; ports are read in every fragment.
+    let at = match par.iph.protocol {
+        6 | 17 | 33 | 50 | 132 | 136 => par.thoff,
+        51 => par.thoff + 4,
+        _ => return Some(key),
+    };
+    if !on(DPT) && !on(SPT) {
         return Some(key);
     }
-    if par.fragoff != 0 {
-        return Some(key);
-    }
-    let [a, b, c, d] = *cx.skbs.header::<[u8; 4]>(par.skb, par.thoff)?;
+    let [a, b, c, d] = *cx.skbs.header::<[u8; 4]>(par.skb, at)?;
     key.sport = if on(SPT) { u16::from_be_bytes([a, b]) } else { 0 };
     key.dport = if on(DPT) { u16::from_be_bytes([c, d]) } else { 0 };
     Some(key)
 }
 
+/// Buckets of a table if none are asked for, on a machine of more than 1 GiB.
+const DEFAULT_SIZE: u32 = 8192;
 /// `XT_HASHLIMIT_SCALE_v2`.
 const SCALE: u64 = 1_000_000;
 /// Credits per jiffy: the greatest power of two with which a day's credits fit in 64 bits.
@@ -189,6 +193,8 @@ pub struct HashlimitEntry {
 pub struct HashlimitTable {
     /// Settings.
     pub cfg: Hashlimit,
+    /// Largest number of entries.
+    max: usize,
     /// Number of rules that use it; deleted with the last.
     pub uses: usize,
     entries: Vec<HashlimitEntry>,
@@ -219,9 +225,11 @@ fn rate(cfg: &Hashlimit) -> u64 {
 }
 
 impl HashlimitTable {
-    /// An empty table.
+    /// An empty table. It takes at least an entry for each bucket (`htable_create`).
     pub fn new(cfg: Hashlimit, now: u64) -> HashlimitTable {
-        HashlimitTable { cfg, uses: 0, entries: Vec::new(), index: HashMap::default(), swept: now }
+        let size = if cfg.size == 0 { DEFAULT_SIZE } else { cfg.size };
+        let max = if cfg.max == 0 { size.saturating_mul(8) } else { cfg.max.max(size) } as usize;
+        HashlimitTable { cfg, max, uses: 0, entries: Vec::new(), index: HashMap::default(), swept: now }
     }
 
     /// The entries in order of creation, with their credit at `now`.
@@ -243,7 +251,7 @@ impl HashlimitTable {
         }
         self.swept = now - (now - self.swept) % interval;
         let swept = self.swept;
-        self.entries.retain(|entry| entry.expires >= swept);
+        self.entries.retain(|entry| entry.expires > swept);
         self.index = self.entries.iter().enumerate().map(|(at, entry)| (entry.key, at)).collect();
     }
 
@@ -274,8 +282,7 @@ impl HashlimitTable {
         let at = match self.index.get(&key) {
             Some(at) => *at,
             None => {
-                let max = if self.cfg.max == 0 { u32::MAX } else { self.cfg.max };
-                if self.entries.len() >= max as usize {
+                if self.entries.len() >= self.max {
                     return None;
                 }
                 self.entries.push(self.new_entry(key, now));
@@ -379,7 +386,7 @@ mod tests {
 
     #[test]
     fn entries_expire_and_a_full_table_takes_no_more() {
-        let mut table = HashlimitTable::new(Hashlimit { max: 1, ..cfg() }, 0);
+        let mut table = HashlimitTable::new(Hashlimit { size: 1, max: 1, ..cfg() }, 0);
         let key = |host| HashlimitKey { src: Ipv4Addr::new(10, 0, 0, host), ..HashlimitKey::default() };
         assert_eq!(table.count(&cfg(), key(1), 84, 0), Some(true));
         assert_eq!(table.count(&cfg(), key(2), 84, 1), None);
