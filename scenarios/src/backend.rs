@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::canary;
+use crate::canary::{self, Canary, CanarySeen};
 use crate::error::BackendError;
 use crate::observation::{Capabilities, Captured, KernelConfig, Observation, Printed, PromptSeen, Tables};
 use crate::plan::{Plan, PlannedPrompt};
@@ -91,7 +91,8 @@ pub trait Running {
 /// [`BackendError::Plan`] if a prompt names a machine that is not there, [`BackendError::Blind`] if the canary was not seen,
 /// else as the functions of [`Backend`] and [`Running`].
 pub fn observe(backend: &dyn Backend, plan: &Plan) -> Result<Observation, BackendError> {
-    let (watched, [before, after]) = (canary::beside(plan), canary::prompts());
+    let canary = Canary::of_a_run();
+    let (watched, [before, after]) = (canary::beside(plan), canary.prompts());
     let mut running = backend.start(&watched)?;
     let sent = running.prompt(0, &before)?;
     let logged = running.log()?;
@@ -101,10 +102,13 @@ pub fn observe(backend: &dyn Backend, plan: &Plan) -> Result<Observation, Backen
     let count = seen.prompts.len() + 2;
     let printed = [sent, running.prompt(count - 1, &after)?];
     let logged = [logged, running.log()?];
-    let tables = running.tables(&[canary::MACHINE])?;
+    let of_canary = CanarySeen { printed, logged, tables: running.tables(&[canary::MACHINE])? };
     let mut captured = running.finish()?;
-    canary::take(&mut captured, printed, &logged, &tables, count, &backend.sees())
-        .map_err(|(eye, what)| BackendError::Blind { kernel: backend.version(), eye, what })?;
+    canary.take(&mut captured, &of_canary, count, &backend.sees()).map_err(|(eye, what)| BackendError::Blind {
+        kernel: backend.version(),
+        eye,
+        what,
+    })?;
     complete(&mut seen, backend, captured);
     // What the lesson's last prompt left behind may come while the canary sends again.
     let own = |number: &mut usize| *number = number.saturating_sub(1).min(count.saturating_sub(3));

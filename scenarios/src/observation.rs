@@ -141,9 +141,6 @@ pub struct KernelConfig {
     /// ipset has `bitmask` (Linux 6.2 and later), by revisions and sizes of sets.
     #[serde(default)]
     pub ipset_bitmask: bool,
-    /// The RST of `REJECT` closes the connection at once (since Linux 6.3, and in 6.1.192).
-    #[serde(default)]
-    pub reject_closes: bool,
     /// NAT keeps the source port of a connection that is the reverse of another (since Linux 6.12).
     #[serde(default)]
     pub nat_keeps_reverse: bool,
@@ -173,7 +170,6 @@ impl KernelConfig {
     pub fn give(self, config: &mut Config) {
         config.bridge_vlan_filtering = self.bridge_vlan_filtering;
         config.ipset_bitmask = self.ipset_bitmask;
-        config.reject_closes = self.reject_closes;
         config.nat_keeps_reverse = self.nat_keeps_reverse;
         config.nf_nat_ftp = self.nf_nat_ftp;
         if self.virtual_time {
@@ -193,7 +189,6 @@ impl Default for KernelConfig {
         Self {
             bridge_vlan_filtering: true,
             ipset_bitmask: false,
-            reject_closes: true,
             nat_keeps_reverse: false,
             nf_nat_ftp: false,
             virtual_time: false,

@@ -61,8 +61,8 @@ rules! {
     sets_and_packets: "sets",
     where_a_packet_may_come_from: "sources",
     what_targets_do: "targets",
-    tcp_when_all_does_not_go_well: "tcp",
     what_tcp_takes_from_routes: "tcp-routes",
+    tcp_when_all_does_not_go_well: "tcp",
     what_is_changed_in_connections: "tracking",
     zones_of_connections: "zones",
 }

@@ -56,8 +56,6 @@ pub struct Config {
     pub bridge_vlan_filtering: bool,
     /// ipset knows `bitmask` (Linux 6.2 and later): revisions and sizes of sets tell.
     pub ipset_bitmask: bool,
-    /// A reset by `REJECT` closes the connection at once (since Linux 6.3, and in 6.1.192).
-    pub reject_closes: bool,
     /// NAT does not choose another source port for a connection that is the reverse of another (since Linux 6.12).
     pub nat_keeps_reverse: bool,
     /// `CONFIG_SMP`: locks take room, which shows in sizes of sets.
@@ -84,7 +82,6 @@ impl Default for Config {
         Config {
             bridge_vlan_filtering: true,
             ipset_bitmask: false,
-            reject_closes: true,
             nat_keeps_reverse: false,
             smp: true,
             veth_cables: false,

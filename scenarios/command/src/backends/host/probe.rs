@@ -56,7 +56,6 @@ fn ask() -> KernelConfig {
     KernelConfig {
         bridge_vlan_filtering: bridge.contains("vlan_default_pvid"),
         ipset_bitmask: set.contains("Revision: 6"),
-        reject_closes: is_since(6, 1),
         nat_keeps_reverse: is_since(6, 12),
         nf_nat_ftp: is_module_there("nf_nat_ftp"),
         virtual_time: place() == "uml",

@@ -111,9 +111,7 @@ pub fn nf_send_reset(cx: &mut Cx, skb: SkbId) -> Option<Door> {
             return None;
         }
         nf_ct_attach(cx, reset, skb);
-        if cx.k.config.reject_closes {
-            nf_ct_set_closing(cx, skb);
-        }
+        nf_ct_set_closing(cx, skb);
         match cx.skbs[skb].nf_bridge {
             Some(info) => reset_by_port(cx, reset, skb, info.physin),
             None => Some(Door::IpLocalOut { skb: reset }),
