@@ -104,11 +104,9 @@ pub fn observe(backend: &dyn Backend, plan: &Plan) -> Result<Observation, Backen
     let logged = [logged, running.log()?];
     let of_canary = CanarySeen { printed, logged, tables: running.tables(&[canary::MACHINE])? };
     let mut captured = running.finish()?;
-    canary.take(&mut captured, &of_canary, count, &backend.sees()).map_err(|(eye, what)| BackendError::Blind {
-        kernel: backend.version(),
-        eye,
-        what,
-    })?;
+    canary
+        .take(&mut captured, &of_canary, count, &backend.sees())
+        .map_err(|(eye, what)| BackendError::Blind { kernel: backend.version(), eye, what })?;
     complete(&mut seen, backend, captured);
     // What the lesson's last prompt left behind may come while the canary sends again.
     let own = |number: &mut usize| *number = number.saturating_sub(1).min(count.saturating_sub(3));
