@@ -449,7 +449,13 @@ pub fn icmp_unreach(cx: &mut Cx, skb: SkbId) -> Door {
         (ICMP_PARAMETERPROB, _) => u32::from(icmp.id.get()) >> 8,
         _ => 0,
     };
-    if icmp.kind == ICMP_DEST_UNREACH && icmp.code > 15 {
+    // Nobody is told of codes that are unknown, and of fragments that came too late.
+    let is_ignored = match icmp.kind {
+        ICMP_DEST_UNREACH => icmp.code > 15,
+        ICMP_TIME_EXCEEDED => icmp.code == ICMP_EXC_FRAGTIME,
+        _ => false,
+    };
+    if is_ignored {
         return cx.consume_skb(skb);
     }
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;

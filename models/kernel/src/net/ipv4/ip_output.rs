@@ -378,6 +378,8 @@ pub fn fragments(cx: &mut Cx, skb: SkbId, mtu: u32) -> Option<Pieces> {
             (0..total).step_by(most & !7).map(|start| (most & !7).min(total - start)).collect();
         return Some(Pieces { skbs: cut(cx, skb, &iph, &lens), source: Some(skb) });
     };
+    // These lose DF.
+    let iph = Ipv4Hdr { frag_off: U16::new(iph.frag_off.get() & !IP_DF), ..iph };
     let pieces = cut(cx, skb, &iph, &lens);
     let list = cx.skbs.take_frag_list(skb);
     let skbs: Vec<SkbId> =
