@@ -58,9 +58,20 @@ impl Simulator {
         let told = world.machines.iter().map(|kernel| (kernel.id, kernel.log.written())).collect();
         let session =
             Session::new(world).map_err(BackendError::failed("cannot start the simulated shells"))?;
-        let (names, live, last, statuses) = Default::default();
+        let (names, live, last, statuses, logged) = Default::default();
         let is_plain = false;
-        Ok(Run { plan, session, names, live, last, statuses, told, is_plain, seen: Captured::default() })
+        Ok(Run {
+            plan,
+            session,
+            names,
+            live,
+            last,
+            statuses,
+            told,
+            logged,
+            is_plain,
+            seen: Captured::default(),
+        })
     }
 }
 
@@ -129,6 +140,8 @@ struct Run<'a> {
     statuses: BTreeMap<String, i32>,
     /// How many lines of each machine's log were told.
     told: BTreeMap<MachineId, u64>,
+    /// New lines of the logs.
+    logged: Vec<String>,
     /// Nothing but plain commands is run: a kernel's tracer then knows that all is theirs.
     is_plain: bool,
     seen: Captured,
@@ -176,15 +189,7 @@ impl Running for Run<'_> {
     }
 
     fn log(&mut self) -> Result<Vec<String>, BackendError> {
-        let world = self.session.world();
-        let mut lines = Vec::new();
-        for kernel in &world.machines {
-            let told = self.told.entry(kernel.id).or_default();
-            lines.extend(kernel.log.since(*told));
-            *told = kernel.log.written();
-        }
-        lines.sort_by_key(|line| line.at);
-        Ok(lines.into_iter().map(|line| format!("{} {}", line.level, line.text)).collect())
+        Ok(std::mem::take(&mut self.logged))
     }
 
     fn finish(mut self: Box<Self>) -> Result<Captured, BackendError> {
@@ -213,6 +218,7 @@ impl Run<'_> {
         self.watch(false);
         self.note_names();
         self.take_trace(number);
+        self.take_log(&prompt.machine);
         Ok(outcome)
     }
 
@@ -245,6 +251,19 @@ impl Run<'_> {
                 self.seen.journeys.push(journey);
             }
         }
+    }
+
+    /// Moves new lines of the kernels' logs into the observation. Of one moment those of the machine at work come first.
+    fn take_log(&mut self, at_work: &str) {
+        let world = self.session.world();
+        let mut lines = Vec::new();
+        for kernel in &world.machines {
+            let told = self.told.entry(kernel.id).or_default();
+            lines.extend(kernel.log.since(*told).map(|line| (line.at, kernel.hostname != at_work, line)));
+            *told = kernel.log.written();
+        }
+        lines.sort_by_key(|(at, is_other, _)| (*at, *is_other));
+        self.logged.extend(lines.into_iter().map(|(.., line)| format!("{} {}", line.level, line.text)));
     }
 
     /// All machines and namespaces, each machine's initial one (empty) first.

@@ -144,5 +144,5 @@ pub fn linkwatch_forget_dev(cx: &mut Cx, dev: DevId) {
 /// A machine whose cables are connected has been up for a while: nothing holds later events back.
 pub fn linkwatch_settle(cx: &mut Cx) {
     linkwatch_run_queue(cx, false);
-    cx.k.link_watch.next_event = 0;
+    (cx.k.link_watch.due, cx.k.link_watch.next_event) = (None, 0);
 }

@@ -78,9 +78,9 @@ impl<'a> PlainRun<'a> {
             run.rescan(name)?;
         }
         topology::build_fabric(&run._fabric, &plugs)?;
-        // What it wrote of the set-up.
-        run.log.take()?;
         clock::begin()?;
+        // What was written of the set-up, and of the end of the run before.
+        run.log.take()?;
         Ok(run)
     }
 

@@ -118,9 +118,9 @@ impl<'a> Run<'a> {
             starts,
         };
         run.rescan_all()?;
-        // What it wrote of the set-up.
-        run.log.take()?;
         clock::begin()?;
+        // What was written of the set-up, and of the end of the run before.
+        run.log.take()?;
         Ok(run)
     }
 
