@@ -146,7 +146,7 @@ struct Remembered {
 #[derive(Clone, Debug, Default)]
 pub struct RouteMemo(Vec<Option<Remembered>>);
 
-/// Places in the memo: 8 KiB a namespace that routes.
+/// Places in the memo, a few KiB a namespace that routes.
 const MEMO: usize = 128;
 
 impl RouteMemo {
