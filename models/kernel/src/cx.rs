@@ -43,7 +43,7 @@ pub struct Cx<'w> {
     pub context: Context,
     /// The CPU's clock.
     pub now: Nanos,
-    /// The softirq stops here, as something else [happens first](Cx::is_overtaken).
+    /// The softirq is [suspended](Cx::suspend).
     pub(crate) suspends: bool,
     /// It goes on where it stopped, and has not reached that place yet.
     pub(crate) resumes: bool,

@@ -107,10 +107,14 @@ impl Cx<'_> {
         done
     }
 
-    /// Something else happens before this CPU can take the next packet. Where computing takes no time, nothing does.
+    /// A poll that has taken `work` packets looks before the next one: true if the softirq is suspended here, because something
+    /// else happens first. Where computing takes no time, nothing does. The first packet is always taken.
     #[inline]
-    pub fn is_overtaken(&self) -> bool {
-        self.events.next_at().is_some_and(|at| at < self.now) && self.k.config.exec_time > Nanos::ZERO
+    pub fn suspend(&mut self, work: u32) -> bool {
+        let overtaken = || self.events.next_at().is_some_and(|at| at < self.now);
+        self.suspends = work > 0 && overtaken() && self.k.config.exec_time > Nanos::ZERO;
+        self.resumes = false;
+        self.suspends
     }
 
     #[inline(never)]

@@ -138,27 +138,31 @@ impl World {
     /// Runs `work` as a system call of a task on a CPU, and then the softirqs that it raised.
     #[inline]
     pub fn enter<R>(&mut self, machine: MachineId, cpu: CpuId, work: impl FnOnce(&mut Cx) -> R) -> R {
-        self.finish_softirqs(machine, cpu);
-        let at = self.cpu_now(machine, cpu);
-        let result = self.run(machine, cpu, at, Context::Task, work);
-        self.finish_softirqs(machine, cpu);
+        let done = self.run_task(machine, cpu, work);
         self.machines[machine.index()].owned_socket = None;
-        result
+        done
     }
 
     /// The same for a program's system call: what follows at once is [done](Self::settle) before it returns.
     pub fn syscall<R>(&mut self, machine: MachineId, cpu: CpuId, work: impl FnOnce(&mut Cx) -> R) -> R {
-        self.finish_softirqs(machine, cpu);
-        let at = self.cpu_now(machine, cpu);
-        let done = self.run(machine, cpu, at, Context::Task, work);
-        self.finish_softirqs(machine, cpu);
+        let done = self.run_task(machine, cpu, work);
         // Too many packets are told by the next step.
         let _endless = self.settle();
         self.machines[machine.index()].owned_socket = None;
         done
     }
 
-    /// A task has its CPU again when the softirqs there are done.
+    /// A task gets its CPU when the softirqs there are done, and goes on when those that it raised are.
+    #[inline]
+    fn run_task<R>(&mut self, machine: MachineId, cpu: CpuId, work: impl FnOnce(&mut Cx) -> R) -> R {
+        self.finish_softirqs(machine, cpu);
+        let at = self.cpu_now(machine, cpu);
+        let done = self.run(machine, cpu, at, Context::Task, work);
+        self.finish_softirqs(machine, cpu);
+        done
+    }
+
+    /// Steps until no softirq of a CPU is suspended.
     #[inline]
     fn finish_softirqs(&mut self, machine: MachineId, cpu: CpuId) {
         while self.machines[machine.index()].cpus[cpu.index()].softirq.is_some() {

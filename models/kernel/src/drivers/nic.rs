@@ -172,10 +172,8 @@ pub fn interrupt(cx: &mut Cx, dev: DevId) {
 /// NAPI poll: receives up to `budget` frames and returns their number.
 fn poll(cx: &mut Cx, dev: DevId, budget: u32) -> u32 {
     cx.within_resumable(Func::NicPoll, |cx| {
-        cx.resumes = false;
         for work in 0..budget {
-            if work > 0 && cx.is_overtaken() {
-                cx.suspends = true;
+            if cx.suspend(work) {
                 return work;
             }
             let Some(netdev) = cx.k.devs.get_mut(dev) else { return work };

@@ -108,9 +108,11 @@ pub fn net_rx_action(cx: &mut Cx) {
 fn __napi_poll(cx: &mut Cx, napi: Napi, before: u32) -> u32 {
     cx.within_resumable(Func::NapiPoll, |cx| {
         let weight = cx.k.core.dev_weight;
+        // It may have been lowered meanwhile.
+        let quota = weight.saturating_sub(before).max(1);
         let now = match napi {
-            Napi::Backlog => process_backlog(cx, weight - before),
-            Napi::Device(dev) => poll_device(cx, dev, weight - before),
+            Napi::Backlog => process_backlog(cx, quota),
+            Napi::Device(dev) => poll_device(cx, dev, quota),
         };
         *cx.polled += u64::from(now);
         let work = before + now;
@@ -131,15 +133,13 @@ fn poll_device(cx: &mut Cx, dev: DevId, weight: u32) -> u32 {
 fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
     cx.within_resumable(Func::ProcessBacklog, |cx| {
         let mut work = 0;
-        cx.resumes = false;
         loop {
             loop {
+                if cx.suspend(work) {
+                    return work;
+                }
                 if work % PREFETCH == 0 && cx.k.conntrack.is_large() {
                     prefetch(cx);
-                }
-                if work > 0 && cx.is_overtaken() {
-                    cx.suspends = true;
-                    return work;
                 }
                 let Some(skb) = cx.k.cpus[cx.cpu.index()].process_queue.pop_front() else { break };
                 cx.walk(Door::NetifReceiveSkbInner { skb });
