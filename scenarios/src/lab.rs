@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use glassnet_hardware::{Cable, PlugId};
+use glassnet_hardware::{Cable, PlugId, SWITCH_QUEUE};
+use glassnet_kernel::drivers::nic::NicSettings;
 use glassnet_kernel::world::World;
 
 use crate::lesson::{Endpoint, Topology};
@@ -17,7 +18,9 @@ pub fn build(topology: &Topology, seed: u64) -> World {
     for (name, node) in &topology.nodes {
         let machine = world.add_machine(name, node.cpus as usize);
         for (port, nic) in &node.nics {
-            let (dev, plug) = world.add_nic(machine, port, &nic.driver);
+            let driver = nic.driver.clone();
+            let settings = NicSettings { driver, rings: nic.queues, rx_ring: nic.rx_ring };
+            let (dev, plug) = world.add_nic(machine, port, &settings);
             if let Some(address) = nic.address {
                 world.kernel_mut(machine).devs[dev].addr = address;
             }
@@ -25,7 +28,7 @@ pub fn build(topology: &Topology, seed: u64) -> World {
         }
     }
     for (name, switch) in &topology.switches {
-        let id = world.fabric.add_switch();
+        let id = world.fabric.add_switch(switch.queue.unwrap_or(SWITCH_QUEUE));
         for port in &switch.ports {
             let plug = world.fabric.add_port(id);
             plugs.insert(Endpoint { node: name.clone(), port: port.clone() }, plug);
@@ -33,7 +36,7 @@ pub fn build(topology: &Topology, seed: u64) -> World {
     }
     for link in &topology.links {
         let [a, b] = link.endpoints.each_ref().map(|end| plugs[end]);
-        world.connect(a, b, Cable { rate: link.rate, delay: link.delay });
+        world.connect(a, b, Cable { rate: link.rate, delay: link.delay, faults: link.faults });
     }
     world
 }

@@ -1,8 +1,19 @@
-//! What lies between machines: cables and switches.
+//! What lies between the CPUs of machines: network cards, cables and switches.
 //!
-//! A machine's NIC plugs into a [`Fabric`]; what one end sends arrives at the other ends after the time that the
-//! wire takes. No decision of a kernel is made here, and no frame is read beyond its Ethernet addresses.
+//! | module | owns |
+//! |---|---|
+//! | [`card`] | [`Card`], receive rings and interrupt vectors |
+//! | [`rss`] | which ring a frame goes to |
+//! | [`fabric`] | [`Fabric`], all cards, cables and switches |
+//!
+//! Hardware takes its own time, never a CPU's. What one end of a cable sends arrives at the other after the time that the wire
+//! takes; a switch stores it and sends it on. No decision of a kernel is made here, and no frame is read beyond the addresses
+//! and ports by which switches and cards sort them.
 
+pub mod card;
 pub mod fabric;
+pub mod rss;
 
-pub use fabric::{Arrival, Cable, Fabric, PlugId, SwitchId};
+pub use card::Card;
+pub use fabric::{Arrival, Cable, Fabric, Faults, PlugId, SWITCH_QUEUE, SwitchId};
+pub use rss::Rss;

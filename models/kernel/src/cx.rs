@@ -43,6 +43,8 @@ pub struct Cx<'w> {
     pub context: Context,
     /// The CPU's clock.
     pub now: Nanos,
+    /// Since when it is in this context.
+    pub(crate) since: Nanos,
     /// The softirq is [suspended](Cx::suspend).
     pub(crate) suspends: bool,
     /// It goes on where it stopped, and has not reached that place yet.
@@ -52,6 +54,19 @@ pub struct Cx<'w> {
 }
 
 impl Cx<'_> {
+    /// The CPU goes on in another context, and returns the one it was in. What it did until now is counted as that one's.
+    pub(crate) fn switch_context(&mut self, context: Context) -> Context {
+        let spent = self.now.since(std::mem::replace(&mut self.since, self.now));
+        let time = &mut self.k.cpus[self.cpu.index()].time;
+        let of_context = match self.context {
+            Context::Task => &mut time.system,
+            Context::HardIrq => &mut time.irq,
+            Context::SoftIrq | Context::Timer | Context::Ksoftirqd => &mut time.softirq,
+        };
+        *of_context = *of_context + spent;
+        std::mem::replace(&mut self.context, context)
+    }
+
     /// Drops a packet, and says why (`kfree_skb_reason`, net/core/skbuff.c).
     #[cold]
     pub fn kfree_skb(&mut self, skb: SkbId, reason: DropReason) -> Door {

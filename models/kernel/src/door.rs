@@ -151,9 +151,18 @@ functions! {
             LoopbackXmit(skb: SkbId) = loopback_xmit, Device, "lo: what goes out comes straight in";
         }
         "drivers/net/ethernet/intel/e1000e/netdev.c" {
-            NicXmit(skb: SkbId) = e1000_xmit_frame, Device, "the network card puts the frame on the wire";
-            NicIrq = e1000_intr_msi, Device, "the network card interrupts: a frame is there";
-            NicPoll = e1000e_poll, Device, "the driver collects frames from its card";
+            E1000XmitFrame(skb: SkbId) = e1000_xmit_frame, Device, "the network card puts the frame on the wire";
+            E1000IntrMsixRx = e1000_intr_msix_rx, Device, "the network card interrupts: a frame is there";
+            E1000ePoll = e1000e_poll, Device, "the driver collects frames from its card";
+            E1000CleanRxIrq = e1000_clean_rx_irq, Device, "goes through the receive ring";
+            E1000AllocRxBuffers = e1000_alloc_rx_buffers, Device, "gives empty buffers back to the card";
+        }
+        "drivers/net/ethernet/intel/igb/igb_main.c" {
+            IgbXmitFrame(skb: SkbId) = igb_xmit_frame, Device, "the network card puts the frame on the wire";
+            IgbMsixRing = igb_msix_ring, Device, "a ring of the network card interrupts: a frame is there";
+            IgbPoll = igb_poll, Device, "the driver collects frames from one ring of its card";
+            IgbCleanRxIrq = igb_clean_rx_irq, Device, "goes through the receive ring";
+            IgbAllocRxBuffers = igb_alloc_rx_buffers, Device, "gives empty buffers back to the card";
         }
         "net/core/neighbour.c" {
             NeighResolveOutput(skb: SkbId) = neigh_resolve_output, Path,
@@ -179,6 +188,9 @@ functions! {
                 "waits in the CPU's backlog for a softirq";
             NetRxAction = net_rx_action, Batch, "the receive softirq starts: who has frames?";
             NapiPoll = __napi_poll, Batch, "polls one source of frames";
+            NetRpsSendIpi = net_rps_send_ipi, Batch, "tells another CPU of packets in its backlog";
+            RpsTriggerSoftirq = rps_trigger_softirq, Batch, "another CPU put packets into the backlog";
+            NapiCompleteDone = napi_complete_done, Batch, "no frame is left: interrupts may come again";
             ProcessBacklog = process_backlog, Batch, "takes the waiting frames from the CPU's backlog";
             NetifReceiveSkb(skb: SkbId) = netif_receive_skb, Path, "the frame enters the network stack";
             NetifReceiveSkbInner(skb: SkbId) = __netif_receive_skb, Path, "enters the network stack";

@@ -1,6 +1,7 @@
 //! What happens to a CPU from outside, and to hardware.
 
-use glassnet_hardware::PlugId;
+use glassnet_hardware::{Arrival, PlugId};
+use glassnet_sim::EventQueue;
 use glassnet_wire::BufId;
 
 use crate::ids::{CpuId, MachineId};
@@ -22,17 +23,35 @@ pub enum Event {
         /// The CPU.
         cpu: CpuId,
     },
-    /// A NIC's interrupt reaches a CPU that was at work.
+    /// A NIC raises an interrupt.
     Interrupt {
         /// The NIC's plug.
         plug: PlugId,
+        /// The ring whose interrupt it is.
+        ring: u32,
     },
-    /// A frame reaches a NIC.
+    /// A CPU interrupts another: packets are in its backlog.
+    CallFunction {
+        /// The machine.
+        machine: MachineId,
+        /// The CPU that is interrupted.
+        cpu: CpuId,
+    },
+    /// A CPU that was at work takes the interrupts that came meanwhile.
+    PendingInterrupts {
+        /// The machine.
+        machine: MachineId,
+        /// The CPU.
+        cpu: CpuId,
+    },
+    /// A frame, which the event holds, reaches a NIC or a switch.
     Frame {
-        /// The NIC's plug.
+        /// The plug that it reaches.
         plug: PlugId,
-        /// The frame, which the event holds.
+        /// The frame.
         frame: BufId,
+        /// Its checksum is right.
+        intact: bool,
     },
     /// Timers of a kernel expire.
     Timers {
@@ -41,4 +60,12 @@ pub enum Event {
     },
     /// A program that sleeps wakes up.
     Wake,
+}
+
+/// The frames that cables carry arrive in time.
+#[inline]
+pub(crate) fn schedule_arrivals(events: &mut EventQueue<Event>, arrivals: &mut Vec<Arrival>) {
+    for Arrival { at, plug, frame, intact } in arrivals.drain(..) {
+        events.schedule(at, Event::Frame { plug, frame, intact });
+    }
 }

@@ -12,11 +12,13 @@ use crate::tables::conntrack::Conntrack;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::hooks::HooksNeeded;
 use crate::tables::inet::InDevices;
+use crate::tables::irq::Irqs;
 use crate::tables::klog::KernelLog;
 use crate::tables::link_watch::LinkWatch;
 use crate::tables::neigh::NeighTable;
 use crate::tables::netdev::Devs;
 use crate::tables::netns::NetnsTable;
+use crate::tables::rps::SockFlows;
 use crate::tables::siphash::SipHashKey;
 use crate::tables::socket::Sockets;
 use crate::tables::softnet::SoftnetData;
@@ -30,7 +32,7 @@ pub const BOOT_TIME: u64 = 1_700_000_000;
 pub const INIT_NET: NetnsId = NetnsId(0);
 
 /// Settings under `/proc/sys/net/core` that are the machine's, not a namespace's.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CoreSysctl {
     /// `netdev_max_backlog`: packets that may wait for a CPU.
     pub netdev_max_backlog: u32,
@@ -40,12 +42,23 @@ pub struct CoreSysctl {
     pub netdev_budget_usecs: u32,
     /// `dev_weight`: packets a poll of the backlog.
     pub dev_weight: u32,
+    /// `rps_sock_flow_entries`: which CPU reads each flow.
+    pub rps_sock_flow_table: SockFlows,
+    /// A receive queue spreads its packets over CPUs.
+    pub rps_needed: bool,
 }
 
 impl Default for CoreSysctl {
     fn default() -> Self {
         // Two jiffies at HZ=250.
-        CoreSysctl { netdev_max_backlog: 1000, netdev_budget: 300, netdev_budget_usecs: 8000, dev_weight: 64 }
+        CoreSysctl {
+            netdev_max_backlog: 1000,
+            netdev_budget: 300,
+            netdev_budget_usecs: 8000,
+            dev_weight: 64,
+            rps_sock_flow_table: SockFlows::default(),
+            rps_needed: false,
+        }
     }
 }
 
@@ -113,6 +126,8 @@ pub struct Kernel {
     pub hostname: String,
     /// Each CPU's share of the network.
     pub cpus: Vec<SoftnetData>,
+    /// Interrupts.
+    pub irqs: Irqs,
     /// Devices.
     pub devs: Devs,
     /// Network namespaces.
@@ -182,6 +197,7 @@ impl Kernel {
             id,
             hostname,
             cpus: (0..cpus.max(1)).map(|_| SoftnetData::default()).collect(),
+            irqs: Irqs::default(),
             devs: Devs::default(),
             netns: NetnsTable::default(),
             nf_hooks_needed: HooksNeeded::default(),

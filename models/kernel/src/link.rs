@@ -7,9 +7,11 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use glassnet_hardware::rss::HashFields;
+
 use crate::door::Door;
 use crate::ids::{DevId, NetnsId, SkbId};
-use crate::netlink::NlError;
+use crate::netlink::{Errno, NlError};
 use crate::tables::netdev::NetDevice;
 use crate::{Cx, Kernel};
 
@@ -47,8 +49,8 @@ pub struct LinkOps {
     pub add_slave: Option<fn(&mut Cx, DevId, DevId) -> Result<(), NlError>>,
     /// And loses it (`ndo_del_slave`).
     pub del_slave: Option<fn(&mut Cx, DevId, DevId)>,
-    /// Takes up to so many frames from the device and returns how many (NAPI's `poll`).
-    pub poll: Option<fn(&mut Cx, DevId, u32) -> u32>,
+    /// Takes up to so many frames, the last number, from a receive ring and returns how many (NAPI's `poll`).
+    pub poll: Option<fn(&mut Cx, DevId, u32, u32) -> u32>,
     /// What `/sys/class/net/DEVICE/uevent` calls the kind (`device_type`).
     pub devtype: Option<&'static str>,
     /// What `ethtool` asks for.
@@ -133,9 +135,9 @@ impl LinkInfo {
 )]
 pub struct EthtoolOps {
     /// `ethtool -i`; `None`: the kernel answers with the kind and its own release.
-    pub get_drvinfo: Option<fn(&NetDevice) -> DrvInfo<'_>>,
+    pub get_drvinfo: Option<fn(&NetDevice) -> DrvInfo>,
     /// `ethtool -S`: counters by name.
-    pub get_ethtool_stats: Option<fn(&Kernel, &NetDevice) -> Vec<(&'static str, u64)>>,
+    pub get_ethtool_stats: Option<fn(&Kernel, &NetDevice) -> Vec<(String, u64)>>,
     /// Speed and plug, for `ethtool DEVICE` and the files `speed` and `duplex`.
     pub get_link_ksettings: Option<fn(&Kernel, &NetDevice) -> LinkKsettings>,
     /// `ethtool -l`.
@@ -144,11 +146,25 @@ pub struct EthtoolOps {
     pub get_ringparam: Option<fn(&NetDevice) -> RingParam>,
     /// `ethtool -G`: a number of receive descriptors, at most [`RingParam::rx_max`].
     pub set_ringparam: Option<fn(&mut Cx, DevId, u32)>,
+    /// `ethtool -L`: a number of combined queues, at most that of [`Channels::max`].
+    pub set_channels: Option<fn(&mut Cx, DevId, usize) -> Result<(), Errno>>,
+    /// `ethtool -c`.
+    pub get_coalesce: Option<fn(&NetDevice) -> Coalesce>,
+    /// `ethtool -C`.
+    pub set_coalesce: Option<fn(&mut Cx, DevId, Coalesce) -> Result<(), Errno>>,
+    /// `ethtool -x`.
+    pub get_rxfh: Option<fn(&NetDevice) -> Rxfh>,
+    /// `ethtool -X`: an indirection table, and a key.
+    pub set_rxfh: Option<fn(&mut Cx, DevId, Option<&[u32]>, Option<&[u8]>) -> Result<(), Errno>>,
+    /// `ethtool -n DEVICE rx-flow-hash`.
+    pub get_rxnfc: Option<fn(&NetDevice) -> HashFields>,
+    /// `ethtool -N DEVICE rx-flow-hash`.
+    pub set_rxnfc: Option<fn(&mut Cx, DevId, HashFields)>,
     /// It tells whether there is a link (`ethtool_op_get_link`).
     pub get_link: bool,
     /// It stamps packets as they leave (`ethtool_op_get_ts_info`, `ethtool -T`).
     pub tx_timestamps: bool,
-    /// A real card, whose rings, pauses, coalescing and features are not modelled.
+    /// A real card, which has self-tests, an EEPROM, registers and private flags.
     pub is_hardware: bool,
 }
 
@@ -161,6 +177,13 @@ impl EthtoolOps {
         get_channels: None,
         get_ringparam: None,
         set_ringparam: None,
+        set_channels: None,
+        get_coalesce: None,
+        set_coalesce: None,
+        get_rxfh: None,
+        set_rxfh: None,
+        get_rxnfc: None,
+        set_rxnfc: None,
         get_link: false,
         tx_timestamps: false,
         is_hardware: false,
@@ -168,16 +191,16 @@ impl EthtoolOps {
 }
 
 /// What a driver calls itself (`struct ethtool_drvinfo`).
-#[derive(Clone, Copy, Debug)]
-pub struct DrvInfo<'a> {
+#[derive(Clone, Debug)]
+pub struct DrvInfo {
     /// Its name.
-    pub driver: &'a str,
+    pub driver: String,
     /// Its version.
     pub version: &'static str,
     /// Version of the firmware.
     pub fw_version: &'static str,
     /// Where the device is plugged in.
-    pub bus_info: &'static str,
+    pub bus_info: String,
 }
 
 /// A link's speed (`struct ethtool_link_ksettings`).
@@ -191,13 +214,44 @@ pub struct LinkKsettings {
     pub twisted_pair: bool,
 }
 
-/// Numbers of queues (`struct ethtool_channels`), receive and transmit alike.
+/// Numbers of queues (`struct ethtool_channels`).
 #[derive(Clone, Copy, Debug)]
 pub struct Channels {
     /// How many there can be.
-    pub max: usize,
+    pub max: ChannelCounts,
     /// How many there are.
-    pub count: usize,
+    pub now: ChannelCounts,
+}
+
+/// Queues by kinds; a kind of which there can be none does not exist.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ChannelCounts {
+    /// Those that only receive.
+    pub rx: usize,
+    /// Those that only transmit.
+    pub tx: usize,
+    /// Interrupts for something else.
+    pub other: usize,
+    /// Those that do both.
+    pub combined: usize,
+}
+
+/// Interrupt moderation (`struct ethtool_coalesce`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coalesce {
+    /// How long a receive interrupt may be put off, µs; small numbers are ways of the driver's to choose.
+    pub rx_usecs: u32,
+}
+
+/// How a card spreads flows over its rings (`struct ethtool_rxfh`).
+#[derive(Clone, Debug)]
+pub struct Rxfh {
+    /// Ring of each value of the hash.
+    pub indirection: Vec<u32>,
+    /// Key of the hash.
+    pub key: Vec<u8>,
+    /// How many rings there are.
+    pub rings: usize,
 }
 
 /// Descriptors of the rings (`struct ethtool_ringparam`).

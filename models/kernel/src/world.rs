@@ -2,18 +2,20 @@
 
 use std::fmt;
 
+use glassnet_hardware::card::Received;
 use glassnet_hardware::{Arrival, Cable, Fabric, PlugId};
 use glassnet_sim::{Dice, EventQueue, Nanos};
 
 use crate::Cx;
 use crate::Kernel;
 use crate::door::Door;
-use crate::drivers::nic;
-use crate::event::Event;
+use crate::drivers::nic::{self, NicSettings};
+use crate::event::{Event, schedule_arrivals};
 use crate::ids::{CpuId, DevId, MachineId};
 use crate::modules::MODULES;
-use crate::net::core::softirq;
+use crate::net::core::{dev, softirq};
 use crate::tables::skb::SkbPool;
+use crate::tables::softnet::Interrupt;
 use crate::trace::{Context, Level, Trace};
 
 /// More packets were polled than the limit allows: a bridge loop, most likely.
@@ -31,9 +33,6 @@ impl fmt::Display for Endless {
 }
 
 impl std::error::Error for Endless {}
-
-/// The CPU that takes the interrupts of all NICs.
-const IRQ_CPU: CpuId = CpuId(0);
 
 /// Packets that the CPUs of all machines may take in between two resets of the count.
 pub const PACKET_LIMIT: u64 = 1_000_000;
@@ -87,9 +86,8 @@ impl World {
     }
 
     /// Puts a NIC into a machine; it is down, with no cable.
-    pub fn add_nic(&mut self, machine: MachineId, name: &str, driver: &str) -> (DevId, PlugId) {
-        let plug = self.fabric.add_plug();
-        let dev = self.enter(machine, CpuId(0), |cx| nic::probe(cx, name, driver, plug));
+    pub fn add_nic(&mut self, machine: MachineId, name: &str, settings: &NicSettings) -> (DevId, PlugId) {
+        let (dev, plug) = self.enter(machine, CpuId(0), |cx| nic::probe(cx, name, settings));
         self.nics.resize(plug.0 as usize + 1, None);
         self.nics[plug.0 as usize] = Some((machine, dev));
         (dev, plug)
@@ -158,8 +156,22 @@ impl World {
         self.finish_softirqs(machine, cpu);
         let at = self.cpu_now(machine, cpu);
         let done = self.run(machine, cpu, at, Context::Task, work);
+        let sd = &mut self.machines[machine.index()].cpus[cpu.index()];
+        if sd.ksoftirqd {
+            sd.lag -= sd.clock.since(at).0 as i64;
+        }
         self.finish_softirqs(machine, cpu);
         done
+    }
+
+    /// A task that is ready must wait for its CPU: until when at least.
+    pub fn cpu_taken(&mut self, machine: MachineId, cpu: CpuId) -> Option<Nanos> {
+        let kernel = &mut self.machines[machine.index()];
+        let sd = &mut kernel.cpus[cpu.index()];
+        let by_softirqs = sd.softirq.is_some() || sd.ksoftirqd && sd.lag <= 0;
+        let is_taken = by_softirqs && kernel.config.exec_time > Nanos::ZERO;
+        sd.wanted |= is_taken;
+        is_taken.then_some(sd.clock)
     }
 
     /// Steps until no softirq of a CPU is suspended.
@@ -201,12 +213,17 @@ impl World {
             cpu,
             context,
             now,
+            since: now,
             suspends: false,
             resumes: false,
             observed,
         };
+        if !cx.k.cpus[cpu.index()].interrupts.is_empty() {
+            Self::take_interrupts(&mut cx, &self.nics);
+        }
         let result = work(&mut cx);
         softirq::local_bh_enable(&mut cx);
+        cx.switch_context(context);
         let now = cx.now;
         self.machines[machine.index()].cpus[cpu.index()].clock = now;
         result
@@ -229,22 +246,13 @@ impl World {
             Event::Softirq { machine, cpu } => {
                 self.run(machine, cpu, at, Context::SoftIrq, softirq::resume);
             }
-            Event::Interrupt { plug } => self.interrupt(plug, at),
-            Event::Frame { plug, frame } => match self.nic_at(plug) {
-                Some((machine, dev)) => {
-                    let kernel = &mut self.machines[machine.index()];
-                    if nic::dma(kernel, &mut self.skbs.bufs, dev, frame) {
-                        let clock = kernel.cpus[IRQ_CPU.index()].clock;
-                        // A CPU that is at work is interrupted when it looks.
-                        if clock > at && kernel.config.exec_time > Nanos::ZERO {
-                            self.events.schedule(clock, Event::Interrupt { plug });
-                        } else {
-                            self.interrupt(plug, at);
-                        }
-                    }
-                }
-                None => self.skbs.bufs.release(frame),
-            },
+            Event::Interrupt { plug, ring } => self.interrupt(plug, ring, at),
+            Event::CallFunction { machine, cpu } => {
+                self.machines[machine.index()].cpus[cpu.index()].stat.call_interrupts += 1;
+                self.interrupt_cpu(machine, cpu, at, Interrupt::Rps);
+            }
+            Event::PendingInterrupts { machine, cpu } => self.run(machine, cpu, at, Context::HardIrq, |_| ()),
+            Event::Frame { plug, frame, intact } => self.arrive(Arrival { at, plug, frame, intact }),
             Event::Timers { machine } => {
                 // All in one softirq: what they send is received when the last has run.
                 let mut timers = self.kernel_mut(machine).timers.expire(at);
@@ -256,10 +264,75 @@ impl World {
         Ok(true)
     }
 
-    fn interrupt(&mut self, plug: PlugId, at: Nanos) {
-        if let Some((machine, dev)) = self.nic_at(plug) {
-            self.run(machine, IRQ_CPU, at, Context::HardIrq, |cx| nic::interrupt(cx, dev));
+    /// A frame has reached the end of a cable: a card, which fills a descriptor, or a switch, which sends it on.
+    fn arrive(&mut self, arrival: Arrival) {
+        let Arrival { at, plug, frame, intact } = arrival;
+        let Some((machine, dev)) = self.nic_at(plug) else {
+            self.fabric.forward(arrival, (&mut self.skbs.bufs, &mut self.dice), &mut self.arrivals);
+            return schedule_arrivals(&mut self.events, &mut self.arrivals);
+        };
+        let netdev = self.machines[machine.index()].devs.get_mut(dev).filter(|netdev| netdev.is_up());
+        let (Some(netdev), Some(card)) = (netdev, self.fabric.card(plug)) else {
+            return self.skbs.bufs.release(frame);
+        };
+        if !intact {
+            netdev.stats.rx_errors += 1;
+            netdev.stats.rx_crc_errors += 1;
+            return self.skbs.bufs.release(frame);
         }
+        match card.receive(frame, &self.skbs.bufs, at) {
+            Received::Missed => {
+                netdev.stats.rx_missed_errors += 1;
+                self.skbs.bufs.release(frame);
+            }
+            Received::Quiet => {}
+            Received::Interrupt { ring, at: now } if now == at => self.interrupt(plug, ring as u32, at),
+            Received::Interrupt { ring, at } => {
+                self.events.schedule(at, Event::Interrupt { plug, ring: ring as u32 });
+            }
+        }
+    }
+
+    /// A card raises an interrupt.
+    fn interrupt(&mut self, plug: PlugId, ring: u32, at: Nanos) {
+        let Some((machine, dev)) = self.nic_at(plug) else { return };
+        let kernel = &mut self.machines[machine.index()];
+        let Some((irq, id)) = nic::irq(kernel, dev, ring as usize) else { return };
+        let raised = self.fabric.card(plug).is_some_and(|card| card.raise(ring as usize, at));
+        if !raised {
+            return;
+        }
+        kernel.irqs.count(irq, id);
+        self.interrupt_cpu(machine, id, at, Interrupt::Nic(plug, ring));
+    }
+
+    /// A CPU is interrupted: it takes the interrupt at once, or when it has done what it is at.
+    fn interrupt_cpu(&mut self, machine: MachineId, cpu: CpuId, at: Nanos, interrupt: Interrupt) {
+        let kernel = &mut self.machines[machine.index()];
+        let sd = &mut kernel.cpus[cpu.index()];
+        sd.interrupts.push_back(interrupt);
+        if sd.clock <= at || kernel.config.exec_time == Nanos::ZERO {
+            self.run(machine, cpu, at, Context::HardIrq, |_| ());
+        } else if sd.interrupts.len() == 1 {
+            self.events.schedule(sd.clock, Event::PendingInterrupts { machine, cpu });
+        }
+    }
+
+    /// The interrupts that wait for a CPU come before whatever it does next.
+    #[cold]
+    fn take_interrupts(cx: &mut Cx, nics: &[Option<(MachineId, DevId)>]) {
+        let context = cx.switch_context(Context::HardIrq);
+        while let Some(interrupt) = cx.k.cpus[cx.cpu.index()].interrupts.pop_front() {
+            match interrupt {
+                Interrupt::Nic(plug, ring) => {
+                    if let Some((_, dev)) = nics.get(plug.0 as usize).copied().flatten() {
+                        nic::interrupt(cx, dev, ring as usize);
+                    }
+                }
+                Interrupt::Rps => dev::rps_trigger_softirq(cx),
+            }
+        }
+        cx.switch_context(context);
     }
 
     /// The longest [`settle_time`](crate::kernel::Config::settle_time) of the machines.

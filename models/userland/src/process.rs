@@ -390,16 +390,27 @@ impl Process {
                 return Poll::Ready(Woken::Signal(signal));
             }
             let mut world = self.world();
-            if let Some(value) = ready(&mut world) {
-                return Poll::Ready(Woken::Ready(value));
-            }
-            if deadline.is_some_and(|at| world.now() >= at) {
-                return Poll::Ready(Woken::Elapsed);
+            if !self.must_wait_for_cpu(&mut world) {
+                if let Some(value) = ready(&mut world) {
+                    return Poll::Ready(Woken::Ready(value));
+                }
+                if deadline.is_some_and(|at| world.now() >= at) {
+                    return Poll::Ready(Woken::Elapsed);
+                }
             }
             self.sleepers.register(cx.waker());
             Poll::Pending
         })
         .await
+    }
+
+    /// Whatever it waits for, it goes on only when its CPU has time for it. It is woken when that may be.
+    fn must_wait_for_cpu(&self, world: &mut World) -> bool {
+        let taken = world.cpu_taken(self.machine, self.cpu(world));
+        if let Some(until) = taken.filter(|until| *until > world.now()) {
+            world.wake_at(until);
+        }
+        taken.is_some()
     }
 
     /// As [`Process::wait`], but also until standard input has data. `reading` is the pending read; it is started if
@@ -427,11 +438,13 @@ impl Process {
                 }
             }
             let mut world = self.world();
-            if let Some(value) = ready(&mut world) {
-                return Poll::Ready(Woken::Ready(ReadOr::Ready(value)));
-            }
-            if deadline.is_some_and(|at| world.now() >= at) {
-                return Poll::Ready(Woken::Elapsed);
+            if !self.must_wait_for_cpu(&mut world) {
+                if let Some(value) = ready(&mut world) {
+                    return Poll::Ready(Woken::Ready(ReadOr::Ready(value)));
+                }
+                if deadline.is_some_and(|at| world.now() >= at) {
+                    return Poll::Ready(Woken::Elapsed);
+                }
             }
             self.sleepers.register(cx.waker());
             Poll::Pending

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use glassnet_kernel::drivers::nic::NicSettings;
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::world::World;
 use glassnet_userland::harness::{self, Outcome};
@@ -19,7 +20,7 @@ fn rings(receive: u32) -> String {
 fn ethtool() -> impl Fn(&str) -> Outcome {
     let mut world = World::new(1);
     let machine = world.add_machine("node1", 1);
-    world.add_nic(machine, "eth0", "e1000e");
+    world.add_nic(machine, "eth0", &NicSettings { driver: "e1000e".to_owned(), ..NicSettings::default() });
     let world = Arc::new(Mutex::new(world));
     move |words| {
         let argv: Vec<&str> = std::iter::once("ethtool").chain(words.split(' ')).collect();

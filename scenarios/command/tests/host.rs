@@ -27,7 +27,7 @@ fn host() -> Host {
 /// Two machines on one cable, `eth0` each, and prompts `machine# command` in one block.
 fn plan(prompts: &[&str]) -> Plan {
     let machine = |name: &str| {
-        let nics = [("eth0".to_owned(), Nic { driver: "e1000e".to_owned(), address: None })];
+        let nics = [("eth0".to_owned(), Nic::default())];
         (name.to_owned(), Node { cpus: 1, nics: nics.into() })
     };
     let end = |name: &str| Endpoint { node: name.to_owned(), port: "eth0".to_owned() };
@@ -37,7 +37,12 @@ fn plan(prompts: &[&str]) -> Plan {
     };
     let topology = Topology {
         nodes: [machine("node1"), machine("node2")].into(),
-        links: vec![Link { endpoints: [end("node1"), end("node2")], rate: 1, delay: Nanos::ZERO }],
+        links: vec![Link {
+            endpoints: [end("node1"), end("node2")],
+            rate: 1,
+            delay: Nanos::ZERO,
+            faults: Default::default(),
+        }],
         ..Topology::default()
     };
     let prompts = prompts.iter().enumerate().map(prompt).collect();

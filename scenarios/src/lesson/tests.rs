@@ -80,7 +80,7 @@ fn errors_underline_the_text() {
             "---\ntitle: t\ntopology:\n  nodes: { a: { nics: { e: { queues: 4 } } } }\n---\n".into(),
             4,
             "4",
-            "not modelled yet: `queues`",
+            "a card of e1000e has 1 to 1 for `queues`",
         ),
         ("x.md", lesson("```console\nnode1# a\n"), 5, "```console", "never closed"),
         ("x.md", lesson("```console\nnode7# a\n```\n"), 6, "node7", "no machine `node7`"),

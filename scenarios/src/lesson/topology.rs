@@ -1,8 +1,10 @@
 //! Machines, NICs, switches and cables, shaped like containerlab's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
+use glassnet_hardware::Faults;
+use glassnet_kernel::drivers::nic;
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 use petgraph::unionfind::UnionFind;
@@ -49,6 +51,10 @@ pub struct Node {
 pub struct Nic {
     /// Kernel driver, by default `e1000e`.
     pub driver: String,
+    /// Receive queues; by default the driver's choice.
+    pub queues: Option<u32>,
+    /// Descriptors of each; by default the driver's choice.
+    pub rx_ring: Option<u32>,
     /// Permanent address, if given.
     pub address: Option<Mac>,
 }
@@ -58,6 +64,8 @@ pub struct Nic {
 pub struct Switch {
     /// Ports in order of the links.
     pub ports: Vec<String>,
+    /// What may wait for a port at most, bytes; by default 512 KiB.
+    pub queue: Option<u64>,
 }
 
 /// A cable.
@@ -69,6 +77,8 @@ pub struct Link {
     pub rate: u64,
     /// Propagation delay, by default 500 ns (100 m of copper).
     pub delay: Nanos,
+    /// What goes wrong on it, by default nothing.
+    pub faults: Faults,
 }
 
 /// One end of a cable.
@@ -92,7 +102,9 @@ pub(super) struct RawTopology {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct RawSwitch {}
+struct RawSwitch {
+    queue: Option<Spanned<String>>,
+}
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
@@ -117,6 +129,11 @@ struct RawLink {
     endpoints: Spanned<Vec<Spanned<String>>>,
     rate: Option<Spanned<String>>,
     delay: Option<Spanned<String>>,
+    jitter: Option<Spanned<String>>,
+    loss: Option<Spanned<String>>,
+    duplicate: Option<Spanned<String>>,
+    corrupt: Option<Spanned<String>>,
+    reorder: Option<Spanned<String>>,
 }
 
 /// Checks the parsed topology. `base` is the offset of the YAML in the text.
@@ -147,9 +164,11 @@ impl Checker<'_> {
             self.machine_name(&name, key.clone())?;
             topology.nodes.insert(name, self.node(node.unwrap_or_default(), key)?);
         }
-        for name in raw.switches.into_keys() {
+        for (name, switch) in raw.switches {
             self.machine_name(&name, self.key(&name, self.base))?;
-            topology.switches.insert(name, Switch::default());
+            let queue = switch.unwrap_or_default().queue;
+            let queue = queue.map(|text| self.quantity(Some(&text), 0, parse_size, "a size such as 512KB"));
+            topology.switches.insert(name, Switch { ports: Vec::new(), queue: queue.transpose()? });
         }
         let mut used = BTreeSet::new();
         let mut joined = UnionFind::new(topology.switches.len());
@@ -224,7 +243,7 @@ impl Checker<'_> {
             self.span(&text),
             format!("Linux has no driver `{}` of a network card", text.value),
             "not a driver",
-            "such as e1000e, igb, ixgbe, r8169, virtio_net; the name is all that is modelled of it",
+            "e1000e and igb are modelled; another works like e1000e, under its own name",
         ))
     }
 
@@ -251,29 +270,27 @@ impl Checker<'_> {
             })?),
         };
         let default = Nic::default();
-        self.only(raw.queues.as_ref(), 1, "queues")?;
-        self.only(raw.rx_ring.as_ref(), 256, "rx_ring")?;
         let driver = raw.driver.map_or(Ok(default.driver), |driver| self.driver(driver))?;
-        Ok(Nic { driver, address })
-    }
-
-    /// A setting with one modelled value.
-    fn only(&self, value: Option<&Spanned<u32>>, known: u32, key: &str) -> Result<(), LessonError> {
-        match value {
-            Some(value) if value.value != known => Err(self.reader.error(
-                self.span(value),
-                format!("not modelled yet: `{key}` other than {known}"),
-                "refused",
+        let most = nic::driver(&driver).map_or(1, |driver| driver.max_rings) as u32;
+        let limited = |value: Option<Spanned<u32>>, range: RangeInclusive<u32>, key: &str| match value {
+            Some(value) if !range.contains(&value.value) => Err(self.reader.error(
+                self.span(&value),
+                format!("a card of {driver} has {} to {} for `{key}`", range.start(), range.end()),
+                "out of range",
             )),
-            _ => Ok(()),
-        }
+            value => Ok(value.map(|value| value.value)),
+        };
+        let queues = limited(raw.queues, 1..=most, "queues")?;
+        let [_, least, most] = nic::RXD;
+        let rx_ring = limited(raw.rx_ring, least..=most, "rx_ring")?;
+        Ok(Nic { driver, queues, rx_ring, address })
     }
 
     fn count(
         &self,
         value: Option<&Spanned<u32>>,
         default: u32,
-        range: std::ops::RangeInclusive<u32>,
+        range: RangeInclusive<u32>,
         key: &str,
     ) -> Result<u32, LessonError> {
         match value {
@@ -304,7 +321,18 @@ impl Checker<'_> {
         let endpoints = [self.endpoint(first, topology, used)?, self.endpoint(second, topology, used)?];
         let rate = self.quantity(raw.rate.as_ref(), 10_000_000_000, parse_rate, "a rate such as 10Gbit")?;
         let delay = self.quantity(raw.delay.as_ref(), 500, parse_delay, "a delay such as 5us")?;
-        Ok(Link { endpoints, rate, delay: Nanos(delay) })
+        let share = |text: Option<Spanned<String>>| {
+            self.quantity(text.as_ref(), 0, parse_share, "a share such as 1%").map(|share| share as u32)
+        };
+        let late = self.quantity(raw.jitter.as_ref(), 0, parse_delay, "a time such as 5us")?;
+        // Jitter alone makes every frame late by chance.
+        let reorder = match &raw.reorder {
+            None if late > 0 => MILLION as u32,
+            _ => share(raw.reorder)?,
+        };
+        let [loss, duplicate, corrupt] = [share(raw.loss)?, share(raw.duplicate)?, share(raw.corrupt)?];
+        let faults = Faults { loss, duplicate, corrupt, reorder, late: Nanos(late) };
+        Ok(Link { endpoints, rate, delay: Nanos(delay), faults })
     }
 
     fn quantity(
@@ -368,7 +396,7 @@ impl Checker<'_> {
 
 impl Default for Nic {
     fn default() -> Nic {
-        Nic { driver: "e1000e".to_string(), address: None }
+        Nic { driver: "e1000e".to_string(), queues: None, rx_ring: None, address: None }
     }
 }
 
@@ -410,6 +438,26 @@ fn parse_delay(text: &str) -> Option<u64> {
         "us" => 1e3,
         "ms" => 1e6,
         "s" => 1e9,
+        _ => return None,
+    };
+    Some((number * factor) as u64)
+}
+
+const MILLION: u64 = 1_000_000;
+
+/// A share as `tc` writes it, such as `0.1%`, in millionths.
+fn parse_share(text: &str) -> Option<u64> {
+    let percent: f64 = text.strip_suffix('%')?.trim().parse().ok()?;
+    (0.0..=100.0).contains(&percent).then_some((percent * MILLION as f64 / 100.0).round() as u64)
+}
+
+/// A size as `tc` writes it, in bytes.
+fn parse_size(text: &str) -> Option<u64> {
+    let (number, unit) = split_unit(text)?;
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1024.0,
+        "m" | "mb" => 1024.0 * 1024.0,
         _ => return None,
     };
     Some((number * factor) as u64)

@@ -31,6 +31,7 @@ use crate::observation::{Captured, Printed};
 use crate::plan::{Plan, PlannedPrompt};
 use crate::rig::Rig;
 use crate::shell::{Outcome, Session};
+use glassnet_kernel::drivers::nic::transmits;
 
 pub use rig::Router;
 
@@ -348,7 +349,7 @@ fn passed(world: &World, live: &mut BTreeMap<u32, Journey>, prompt: usize, step:
             live.entry(step.skb).or_insert_with(|| Journey { prompt, ..Journey::default() });
             end(live, reason.name())
         }
-        (_, Func::NicXmit) => end(live, "cable"),
+        (_, func) if transmits(func) => end(live, "cable"),
         (_, Func::ConsumeSkb | Func::SkbQueuePurge) => end(live, "consumed"),
         // Nothing was lost, but the kernel says so.
         (_, Func::KfreeSkbList | Func::SkStreamKillQueues) => {

@@ -9,6 +9,7 @@ use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::trace::StepKind;
 
 use crate::view::Story;
+use glassnet_kernel::drivers::nic::transmits;
 
 /// One copy.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +48,7 @@ fn copies(story: &Story, packet: u32) -> Vec<Copy> {
             copies.len() - 1
         });
         copies[copy].steps.push(at);
-        if matches!(step.func, Func::SkbClone | Func::NicXmit) {
+        if step.func == Func::SkbClone || transmits(step.func) {
             maker = Some(copy);
         }
         if step.func.is_end() || matches!(step.kind, StepKind::Drop(_)) {
@@ -71,7 +72,7 @@ fn rank(story: &Story, copy: &Copy) -> u8 {
         Some(DropReason::NetfilterDrop | DropReason::NoSocket) => 5,
         Some(DropReason::OtherHost) => 0,
         _ if passed(&[Func::IpRcv]) && dropped.is_some() => 4,
-        _ if passed(&[Func::NicXmit]) => 3,
+        _ if copy.steps.iter().any(|at| transmits(story.step(*at).func)) => 3,
         Some(_) => 2,
         // A clone for tcpdump or for the observer.
         None if passed(&[Func::TpacketRcv]) && copy.steps.len() < 3 => 0,

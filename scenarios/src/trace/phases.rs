@@ -5,6 +5,7 @@ use glassnet_kernel::note::{Note, Outcome};
 use glassnet_kernel::trace::StepKind;
 
 use crate::view::{End, Fate, Hooked, Leg, Met, Place, Story, drop_text, hook_note, note_words, place};
+use glassnet_kernel::drivers::nic::transmits;
 
 /// Kind of a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +138,7 @@ impl<'a> Reader<'_, 'a> {
             }
             Func::VethXmit => (Kind::Cable, self.veth(position)),
             Func::LoopbackXmit => (Kind::Cable, "out of lo, and in again".to_owned()),
-            Func::NicXmit => (Kind::Cable, self.wire(position)),
+            func if transmits(func) => (Kind::Cable, self.wire(position)),
             Func::NeighEventSend if self.waits(position) => {
                 (Kind::Neighbour, "waits: ARP asks for the next hop's MAC address".to_owned())
             }

@@ -8,6 +8,7 @@ use super::phases::{Kind, Phase};
 use super::replies::Reply;
 use super::send::Sent;
 use crate::view::{End, Story};
+use glassnet_kernel::drivers::nic::transmits;
 
 /// Kind of end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ pub fn verdict(story: &Story, way: &[usize], phases: &[Phase], sent: &Sent, repl
             }
         }
         (Kind::Dropped, _) => dropped(story, way, last, &at, replies),
-        (Kind::Cable, _) if passed(story, way, Func::NicXmit) => {
+        (Kind::Cable, _) if way.iter().any(|at| transmits(story.step(*at).func)) => {
             (Ending::SentOut, format!("left {} by {}", last.host(), last.device))
         }
         _ if sent.refused.is_some() => return not_sent(sent),

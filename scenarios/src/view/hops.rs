@@ -1,6 +1,7 @@
 //! An exchange hop by hop.
 
 use glassnet_kernel::door::Func;
+use glassnet_kernel::drivers::nic::transmits;
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::trace::StepKind;
 use glassnet_sim::Nanos;
@@ -79,7 +80,7 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
         }
         Func::VethXmit => "out, through the veth cable".to_owned(),
         Func::LoopbackXmit => "out, and in again".to_owned(),
-        Func::NicXmit => "out, on the wire".to_owned(),
+        func if transmits(func) => "out, on the wire".to_owned(),
         Func::NetifRx | Func::NapiGroReceive => "in".to_owned(),
         Func::BrHandleFrame => format!("bridge {} takes it", story.bridge(at).unwrap_or("")),
         Func::BrDevXmit => "out, into the bridge".to_owned(),

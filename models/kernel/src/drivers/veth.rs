@@ -4,7 +4,7 @@
 
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
-use crate::link::{Channels, DrvInfo, EthtoolOps, LinkInfo, LinkKsettings, LinkOps, NewLink};
+use crate::link::{ChannelCounts, Channels, DrvInfo, EthtoolOps, LinkInfo, LinkKsettings, LinkOps, NewLink};
 use crate::module::Module;
 use crate::net::core::dev::{dev_close, is_skb_forwardable, register_netdevice, unregister_netdevice};
 use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
@@ -30,7 +30,12 @@ pub static LINK_OPS: LinkOps = LinkOps {
     open: Some(veth_open),
     stop: Some(veth_close),
     ethtool: EthtoolOps {
-        get_drvinfo: Some(|_| DrvInfo { driver: "veth", version: "1.0", fw_version: "", bus_info: "" }),
+        get_drvinfo: Some(|_| DrvInfo {
+            driver: "veth".to_owned(),
+            version: "1.0",
+            fw_version: "",
+            bus_info: String::new(),
+        }),
         get_ethtool_stats: Some(veth_get_ethtool_stats),
         get_link_ksettings: Some(|_, _| LinkKsettings {
             speed: Some(10_000),
@@ -38,7 +43,7 @@ pub static LINK_OPS: LinkOps = LinkOps {
             twisted_pair: true,
         }),
         // One queue per CPU is allocated, one is used.
-        get_channels: Some(|kernel, _| Channels { max: kernel.cpus.len(), count: 1 }),
+        get_channels: Some(veth_get_channels),
         get_link: true,
         tx_timestamps: true,
         ..EthtoolOps::NONE
@@ -138,7 +143,12 @@ fn veth_close(cx: &mut Cx, dev: DevId) {
     }
 }
 
-fn veth_get_ethtool_stats(kernel: &Kernel, dev: &NetDevice) -> Vec<(&'static str, u64)> {
+fn veth_get_channels(kernel: &Kernel, _: &NetDevice) -> Channels {
+    let counts = |each| ChannelCounts { rx: each, tx: each, ..ChannelCounts::default() };
+    Channels { max: counts(kernel.cpus.len()), now: counts(1) }
+}
+
+fn veth_get_ethtool_stats(kernel: &Kernel, dev: &NetDevice) -> Vec<(String, u64)> {
     let peer = dev.link.map_or(0, |peer| kernel.devs[peer].ifindex);
     let zero = [
         "rx_queue_0_xdp_packets",
@@ -151,7 +161,8 @@ fn veth_get_ethtool_stats(kernel: &Kernel, dev: &NetDevice) -> Vec<(&'static str
         "tx_queue_0_xdp_xmit",
         "tx_queue_0_xdp_xmit_errors",
     ];
-    std::iter::once(("peer_ifindex", u64::from(peer))).chain(zero.map(|name| (name, 0))).collect()
+    let all = std::iter::once(("peer_ifindex", u64::from(peer))).chain(zero.map(|name| (name, 0)));
+    all.map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
 /// Transmits a packet to the peer.

@@ -52,7 +52,8 @@ doors! {
         DummyXmit(skb) => drivers::dummy::dummy_xmit,
         DevForwardSkb(skb) => drivers::veth::__dev_forward_skb,
         LoopbackXmit(skb) => drivers::loopback::loopback_xmit,
-        NicXmit(skb) => drivers::nic::e1000_xmit_frame,
+        E1000XmitFrame(skb) => drivers::nic::e1000e::e1000_xmit_frame,
+        IgbXmitFrame(skb) => drivers::nic::igb::igb_xmit_frame,
         BrDevXmit(skb) => net::bridge::br_device::br_dev_xmit,
         // net/bridge
         BrHandleFrame(skb) => net::bridge::br_input::br_handle_frame,

@@ -17,6 +17,7 @@ use super::packet::af_packet::packet_sendmsg;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{NetnsId, SocketId};
+use crate::net::core::rps::sock_rps_record_flow;
 use crate::netlink::Errno;
 use crate::tables::socket::{Owner, PmtuDisc, Queued, Received, SockError, SockKind, Socket};
 
@@ -152,6 +153,7 @@ pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usiz
         return Err(errno);
     }
     let kind = socket.kind;
+    sock_rps_record_flow(cx, id);
     match (to, kind) {
         (_, SockKind::Tcp) => tcp::tcp_sendmsg(cx, id, data),
         (SendTo::Link(mac), SockKind::Packet { .. }) => packet_sendmsg(cx, id, mac, data),
@@ -174,6 +176,7 @@ pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usiz
 ///
 /// The socket's pending error.
 pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
+    sock_rps_record_flow(cx, id);
     let socket = cx.k.sockets.get_mut(id).ok_or(Errno::EBADF)?;
     if let Some(errno) = socket.error.take() {
         return Err(errno);
@@ -244,6 +247,7 @@ pub fn accept(cx: &mut Cx, id: SocketId) -> Result<Option<SocketId>, Errno> {
 ///
 /// The socket's pending error, ENOTCONN.
 pub fn recv_stream(cx: &mut Cx, id: SocketId, max: usize) -> Result<Option<Vec<u8>>, Errno> {
+    sock_rps_record_flow(cx, id);
     tcp::tcp_recvmsg(cx, id, max)
 }
 

@@ -2,6 +2,8 @@
 
 pub mod bridge;
 pub mod conntrack;
+pub mod cpumask;
+pub mod cputime;
 pub mod drop_reason;
 pub mod fast_hash;
 pub mod fib;
@@ -16,6 +18,7 @@ pub mod inet_hashtables;
 pub mod inet_types;
 pub mod ipset;
 pub mod ipv4;
+pub mod irq;
 pub mod jiffies;
 pub mod klog;
 pub mod link_watch;
@@ -29,6 +32,7 @@ pub mod netns;
 pub mod prefix_map;
 pub mod route;
 pub mod route_types;
+pub mod rps;
 pub mod siphash;
 pub mod skb;
 pub mod snmp;

@@ -5,6 +5,7 @@ use std::any::Any;
 use glassnet_wire::Mac;
 
 use super::bridge::BridgePort;
+use super::rps::RxQueue;
 use crate::ids::{DevId, NetnsId};
 use crate::link::{LinkOps, Qdisc, RxHandler};
 
@@ -78,6 +79,8 @@ pub struct DevStats {
     pub multicast: u64,
     /// Frames for which the card had no descriptor.
     pub rx_missed_errors: u64,
+    /// Frames with a wrong checksum.
+    pub rx_crc_errors: u64,
 }
 
 /// How a device got its address (`addr_assign_type` in sysfs).
@@ -174,6 +177,8 @@ pub struct NetDevice {
     pub hw_features: u64,
     /// Offloads that were asked for.
     pub wanted_features: u64,
+    /// What its receive queues were told; one without an entry was told nothing.
+    pub rx_queues: Vec<RxQueue>,
     /// Transmit queues.
     pub num_tx_queues: u32,
     /// Receive queues.
@@ -247,6 +252,7 @@ impl NetDevice {
             features: 0,
             hw_features: 0,
             wanted_features: 0,
+            rx_queues: Vec::new(),
             num_tx_queues: 1,
             num_rx_queues: 1,
             tso_max_size: TSO_LEGACY_MAX_SIZE,
@@ -279,6 +285,17 @@ impl NetDevice {
     /// Sets what only its kind knows of it.
     pub fn set_priv(&mut self, private: impl Any + Send + Sync) {
         self.private = Some(Box::new(private));
+    }
+
+    /// Takes it out, to be [put back](Self::restore_priv) after a change that needs the whole kernel.
+    pub fn take_priv<T: Any>(&mut self) -> Option<Box<T>> {
+        let private: Box<dyn Any> = self.private.take()?;
+        private.downcast().ok()
+    }
+
+    /// Puts it back.
+    pub fn restore_priv(&mut self, private: Box<impl Any + Send + Sync>) {
+        self.private = Some(private);
     }
 
     /// The device is administratively up (`netif_running`).

@@ -120,6 +120,12 @@ pub struct Skb {
     pub has_frag_list: bool,
     /// Its sender knows that the next hop answers: the neighbour is confirmed when it goes there.
     pub dst_pending_confirm: bool,
+    /// The receive ring that it came in by.
+    pub rx_queue: u16,
+    /// Ports are in its hash.
+    pub l4_hash: bool,
+    /// Hash of its flow; 0: not known.
+    pub hash: u32,
 }
 
 impl Skb {
@@ -198,6 +204,9 @@ impl SkbPool {
             nf_trace: false,
             has_frag_list: false,
             dst_pending_confirm: false,
+            rx_queue: 0,
+            l4_hash: false,
+            hash: 0,
         };
         self.insert(skb)
     }

@@ -225,6 +225,8 @@ pub struct Socket {
     pub tcp: Option<Box<TcpSock>>,
     /// The program that holds it; none once it is closed.
     pub owner: Option<Owner>,
+    /// Hash of the flow that it receives, if that is known (`sk_rxhash`).
+    pub rxhash: u32,
 }
 
 /// The program that holds a socket.
@@ -269,6 +271,7 @@ impl Sockets {
             drops: 0,
             tcp: (kind == SockKind::Tcp).then(Box::default),
             owner: None,
+            rxhash: 0,
         };
         if at == self.slots.len() {
             self.slots.push(None);

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
+use glassnet_hardware::PlugId;
 use glassnet_sim::Nanos;
 
-use crate::ids::{DevId, SkbId};
+use super::cputime::CpuTime;
+use crate::ids::{CpuId, DevId, SkbId};
 
 /// Softirqs in the order in which they run (include/linux/interrupt.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +20,17 @@ pub enum Softirq {
 pub enum Napi {
     /// The CPU's own queue of packets ([`SoftnetData::input_pkt_queue`]).
     Backlog,
-    /// A NIC.
-    Device(DevId),
+    /// A receive ring of a NIC.
+    Device(DevId, u32),
+}
+
+/// An interrupt that a CPU is to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// Of a ring of the NIC with this plug.
+    Nic(PlugId, u32),
+    /// Of another CPU, which has appended packets to the backlog here.
+    Rps,
 }
 
 /// The counters of `/proc/net/softnet_stat`.
@@ -31,8 +42,10 @@ pub struct SoftnetStat {
     pub dropped: u32,
     /// How often `net_rx_action` stopped with work left.
     pub time_squeeze: u32,
-    /// Packets sent here by another CPU.
+    /// How often another CPU said that it had appended packets here.
     pub received_rps: u32,
+    /// Interrupts from other CPUs (`CAL` of `/proc/interrupts`).
+    pub call_interrupts: u64,
     /// How often `net_rx_action` ran (`NET_RX` of `/proc/softirqs`).
     pub net_rx_softirqs: u32,
 }
@@ -66,10 +79,20 @@ pub struct NetRxRun {
 pub struct SoftnetData {
     /// Until when the CPU is busy.
     pub clock: Nanos,
+    /// What it did so far.
+    pub time: CpuTime,
+    /// Interrupts that it has not taken yet.
+    pub interrupts: VecDeque<Interrupt>,
     /// Raised softirqs, a bit each.
     pub pending: u32,
     /// `ksoftirqd` has been woken and will run the pending softirqs.
     pub ksoftirqd: bool,
+    /// How much longer `ksoftirqd` ran than programs that wanted this CPU too, ns. The scheduler lets those run that had less.
+    pub lag: i64,
+    /// A program waits until softirqs leave it the CPU.
+    pub wanted: bool,
+    /// Programs that would use up all its time.
+    pub burners: u32,
     /// Softirqs run, and something that happens earlier comes first ([`Cx::suspend`](crate::Cx::suspend)).
     pub softirq: Option<SoftirqRun>,
     /// The same for `net_rx_action`.
@@ -82,8 +105,12 @@ pub struct SoftnetData {
     pub input_pkt_queue: VecDeque<SkbId>,
     /// Packets that `process_backlog` took and works on.
     pub process_queue: VecDeque<SkbId>,
-    /// The backlog is in the poll list.
+    /// The backlog is in the poll list, or will be once this CPU takes the interrupt of another.
     pub backlog_scheduled: bool,
+    /// How many packets left [`SoftnetData::input_pkt_queue`] so far.
+    pub input_queue_head: u32,
+    /// CPUs to whose backlogs this one has appended packets, and which it has not told yet.
+    pub rps_ipi_list: Vec<CpuId>,
     /// Counters.
     pub stat: SoftnetStat,
 }

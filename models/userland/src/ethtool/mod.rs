@@ -1,11 +1,24 @@
-//! `ethtool` 6.1, for virtual devices and a plain NIC.
+//! `ethtool` 6.1.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`channels`] | `-l`, `-L` |
+//! | [`coalesce`] | `-c`, `-C` |
+//! | [`features`] | `-k` |
+//! | [`params`] | how parameters are read |
+//! | [`rings`] | `-g`, `-G` |
+//! | [`rxfh`] | `-x`, `-X`, `-n`, `-N` |
 //!
 //! The features are those of Linux 6.1, read-only: offloads are not modelled.
 
+mod channels;
+mod coalesce;
 mod features;
+mod params;
 mod rings;
+mod rxfh;
 
-use glassnet_kernel::link::{Channels, DrvInfo, LinkKsettings};
+use glassnet_kernel::link::{DrvInfo, LinkKsettings};
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_wire::Mac;
 
@@ -30,11 +43,25 @@ const COMMANDS: &[(&[&str], Command, Missing)] = &[
     (&["-S", "--statistics"], statistics, Missing::Ioctl("Cannot get stats strings information", 96)),
     (&["-k", "--show-features", "--show-offload"], features, Missing::Netlink),
     (&["-g", "--show-ring"], rings::show, Missing::Netlink),
-    (&["-a", "--show-pause"], unsupported, Missing::Netlink),
-    (&["-c", "--show-coalesce"], unsupported, Missing::Netlink),
-    (&["-l", "--show-channels"], channels, Missing::Netlink),
+    (&["-a", "--show-pause"], pause, Missing::Netlink),
+    (&["-c", "--show-coalesce"], coalesce::show, Missing::Netlink),
+    (&["-l", "--show-channels"], channels::show, Missing::Netlink),
     (&["-P", "--show-permaddr"], permanent_address, Missing::Plain),
     (&["-T", "--show-time-stamping"], time_stamping, Missing::Netlink),
+];
+
+/// A command that takes words behind the device, or has errors of its own for a missing device.
+type Setter = fn(&Process, &str, &[&str]) -> Said;
+
+/// Modelled options with words behind the device.
+const SETTERS: &[(&[&str], Setter)] = &[
+    (&["-C", "--coalesce"], coalesce::set),
+    (&["-G", "--set-ring"], rings::set),
+    (&["-L", "--set-channels"], channels::set),
+    (&["-N", "-U", "--config-nfc", "--config-ntuple"], rxfh::set_rule),
+    (&["-X", "--set-rxfh-indir", "--rxfh"], rxfh::set),
+    (&["-n", "-u", "--show-nfc", "--show-ntuple"], rxfh::show_rule),
+    (&["-x", "--show-rxfh-indir", "--show-rxfh"], rxfh::show),
 ];
 
 /// Options of the real tool that are not modelled.
@@ -43,8 +70,6 @@ const NOT_MODELLED: &[&str] = &[
     "--change",
     "-A",
     "--pause",
-    "-C",
-    "--coalesce",
     "-K",
     "--features",
     "--offload",
@@ -61,28 +86,12 @@ const NOT_MODELLED: &[&str] = &[
     "-t",
     "--test",
     "--phy-statistics",
-    "-n",
-    "-u",
-    "--show-nfc",
-    "--show-ntuple",
-    "-N",
-    "-U",
-    "--config-nfc",
-    "--config-ntuple",
-    "-x",
-    "--show-rxfh-indir",
-    "--show-rxfh",
-    "-X",
-    "--set-rxfh-indir",
-    "--rxfh",
     "-f",
     "--flash",
     "-w",
     "--get-dump",
     "-W",
     "--set-dump",
-    "-L",
-    "--set-channels",
     "-m",
     "--dump-module-eeprom",
     "--module-info",
@@ -133,7 +142,7 @@ fn run(process: &mut Process) -> i32 {
         [option, ..] if NOT_MODELLED.contains(option) => {
             Err(Stop::error(2, format!("not modelled yet: ethtool {option}\n")))
         }
-        ["-G" | "--set-ring", name, words @ ..] => rings::set(process, name, words),
+        [option, name, words @ ..] if let Some(set) = setter(option) => set(process, name, words),
         [option, name] if option.starts_with('-') => match find(option) {
             Some((_, command, missing)) => on_device(process, name, *command, *missing),
             None => Err(bad_command_line()),
@@ -158,6 +167,10 @@ fn find(option: &str) -> Option<&'static (&'static [&'static str], Command, Miss
     COMMANDS.iter().find(|command| command.0.contains(&option))
 }
 
+fn setter(option: &str) -> Option<Setter> {
+    SETTERS.iter().find(|(options, _)| options.contains(&option)).map(|(_, set)| *set)
+}
+
 fn on_device(process: &Process, name: &str, command: Command, missing: Missing) -> Said {
     let world = process.world();
     let view = View::new(&world, process.caller(&world));
@@ -175,16 +188,21 @@ fn yes_no(on: bool) -> &'static str {
 
 /// Defaults of `ethtool_get_drvinfo`: kind and kernel release.
 fn driver(_: &View, dev: &NetDevice) -> Said {
-    let generic =
-        dev.ops.kind.map(|driver| DrvInfo { driver, version: RELEASE, fw_version: "", bus_info: "" });
+    let generic = dev.ops.kind.map(|kind| DrvInfo {
+        driver: kind.to_owned(),
+        version: RELEASE,
+        fw_version: "",
+        bus_info: String::new(),
+    });
     let Some(info) = dev.ops.ethtool.get_drvinfo.map(|get| get(dev)).or(generic) else {
         return Err(Stop::error(71, "Cannot get driver information: Operation not supported\n"));
     };
     let statistics = yes_no(dev.ops.ethtool.get_ethtool_stats.is_some());
+    let hardware = yes_no(dev.ops.ethtool.is_hardware);
     Ok(format!(
         "driver: {}\nversion: {}\nfirmware-version: {}\nexpansion-rom-version: \n\
-         bus-info: {}\nsupports-statistics: {statistics}\nsupports-test: no\n\
-         supports-eeprom-access: no\nsupports-register-dump: no\nsupports-priv-flags: no\n",
+         bus-info: {}\nsupports-statistics: {statistics}\nsupports-test: {hardware}\n\
+         supports-eeprom-access: {hardware}\nsupports-register-dump: {hardware}\nsupports-priv-flags: {hardware}\n",
         info.driver, info.version, info.fw_version, info.bus_info
     ))
 }
@@ -197,22 +215,15 @@ fn statistics(view: &View, dev: &NetDevice) -> Said {
     Ok(format!("NIC statistics:\n{}", lines.collect::<String>()))
 }
 
-fn unsupported(_: &View, dev: &NetDevice) -> Said {
-    if dev.ops.ethtool.is_hardware {
-        return Err(Stop::error(2, "not modelled yet: ethtool -a and -c of a network card\n"));
-    }
+fn unsupported(_: &View, _: &NetDevice) -> Said {
     Err(Stop::error(1, "netlink error: Operation not supported\n"))
 }
 
-fn channels(view: &View, dev: &NetDevice) -> Said {
-    let Some(get) = dev.ops.ethtool.get_channels else { return unsupported(view, dev) };
-    let Channels { max, count } = get(view.kernel, dev);
-    Ok(format!(
-        "Channel parameters for {}:\nPre-set maximums:\nRX:\t\t{max}\nTX:\t\t{max}\nOther:\t\tn/a\n\
-         Combined:\tn/a\nCurrent hardware settings:\nRX:\t\t{count}\nTX:\t\t{count}\nOther:\t\tn/a\n\
-         Combined:\tn/a\n",
-        dev.name
-    ))
+fn pause(view: &View, dev: &NetDevice) -> Said {
+    if dev.ops.ethtool.is_hardware {
+        return Err(Stop::error(2, "not modelled yet: ethtool -a of a network card\n"));
+    }
+    unsupported(view, dev)
 }
 
 fn permanent_address(_: &View, dev: &NetDevice) -> Said {

@@ -3,16 +3,25 @@
 use glassnet_kernel::link::RingParam;
 use glassnet_kernel::tables::netdev::NetDevice;
 
+use super::params::Takes::{Number, OnOff};
+use super::params::{self, Takes};
 use super::{NO_DEVICE, Said, unsupported};
-use crate::numbers;
 use crate::process::Process;
 use crate::procfs::View;
 use crate::stop::Stop;
 
 /// Exit status of a setting that was not accepted.
 const REFUSED: i32 = 81;
-/// Where the first parameter lies in the message to the kernel, and how far the next ones are, bytes.
-const OFFSET: (usize, usize) = (36, 8);
+/// All parameters.
+const PARAMETERS: [(&str, Takes); 7] = [
+    ("rx", Number),
+    ("rx-mini", Number),
+    ("rx-jumbo", Number),
+    ("tx", Number),
+    ("rx-buf-len", Number),
+    ("cqe-size", Number),
+    ("tx-push", OnOff),
+];
 /// Parameters that are no ring, and what the kernel calls them.
 const OTHERS: [(&str, &str); 3] =
     [("rx-buf-len", "rx buf len"), ("cqe-size", "cqe size"), ("tx-push", "tx push")];
@@ -33,7 +42,7 @@ pub(super) fn show(view: &View, dev: &NetDevice) -> Said {
 
 /// `ethtool -G DEVICE PARAMETER N…`.
 pub(super) fn set(process: &Process, name: &str, words: &[&str]) -> Said {
-    let wanted = parse(words)?;
+    let wanted = params::parse("-G", words, &PARAMETERS)?;
     let (id, limits) = {
         let world = process.world();
         let view = View::new(&world, process.caller(&world));
@@ -52,42 +61,10 @@ pub(super) fn set(process: &Process, name: &str, words: &[&str]) -> Said {
     Ok(String::new())
 }
 
-/// Parameters with their values; `tx-push` is 1 or 0.
-fn parse<'a>(words: &[&'a str]) -> Result<Vec<(&'a str, u32)>, Stop> {
-    let mut wanted: Vec<(&str, u32)> = Vec::new();
-    for pair in words.chunks(2) {
-        let refused = |what: String| Stop::error(1, format!("ethtool (-G): {what}\n"));
-        let parameter = pair[0];
-        let is_ring = ["rx", "rx-mini", "rx-jumbo", "tx"].contains(&parameter);
-        if !is_ring && OTHERS.iter().all(|(name, _)| *name != parameter) {
-            return Err(refused(format!("unknown parameter '{parameter}'")));
-        }
-        if wanted.iter().any(|(name, _)| *name == parameter) {
-            return Err(refused(format!("duplicate parameter '{parameter}'")));
-        }
-        let Some(text) = pair.get(1) else {
-            return Err(refused(format!("no value for parameter '{parameter}'")));
-        };
-        let value = match (parameter, *text) {
-            ("tx-push", "on") => Some(1),
-            ("tx-push", "off") => Some(0),
-            ("tx-push", _) => None,
-            _ if text.starts_with('-') => None,
-            _ => numbers::whole(text).and_then(|number| number.try_into().ok()),
-        };
-        let wrong = || refused(format!("invalid value '{text}' for parameter '{parameter}'"));
-        wanted.push((parameter, value.ok_or_else(wrong)?));
-    }
-    Ok(wanted)
-}
-
 /// What the kernel refuses (`ethnl_set_rings`, net/ethtool/rings.c), and what is not modelled.
 fn judge(wanted: &[(&str, u32)], limits: RingParam) -> Result<(), Stop> {
     let place = |parameter: &str| wanted.iter().position(|(name, _)| *name == parameter);
-    let refused = |at: usize, what: &str, error: &str| {
-        let offset = OFFSET.0 + at * OFFSET.1;
-        Stop::error(REFUSED, format!("netlink error: {what} (offset {offset})\nnetlink error: {error}\n"))
-    };
+    let refused = |at: usize, what: &str, error: &str| params::refused(REFUSED, at, what, error);
     for (parameter, what) in OTHERS {
         if let Some(at) = place(parameter) {
             return Err(refused(at, &format!("setting {what} not supported"), "Operation not supported"));

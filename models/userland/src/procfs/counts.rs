@@ -1,13 +1,13 @@
-//! `/proc/softirqs` and `/proc/interrupts`.
+//! `/proc/softirqs`.
 //!
-//! Kernel: fs/proc/softirqs.c, kernel/irq/proc.c
+//! Kernel: fs/proc/softirqs.c
 
 use std::fmt::Write;
 
 use super::{File, View};
 
 /// The files.
-pub const FILES: &[File] = &[File::new("interrupts", interrupts), File::new("softirqs", softirqs)];
+pub const FILES: &[File] = &[File::new("softirqs", softirqs)];
 
 /// Names of the softirqs in the order of their numbers (`softirq_to_name`, kernel/softirq.c).
 const SOFTIRQS: [&str; 10] =
@@ -28,15 +28,5 @@ fn softirqs(view: &View) -> String {
         }
         text.push('\n');
     }
-    text
-}
-
-/// Not modelled: interrupts of NICs; only the header is printed.
-fn interrupts(view: &View) -> String {
-    let mut text = " ".repeat(11);
-    for cpu in 0..view.kernel.cpus.len() {
-        let _ = write!(text, "CPU{cpu:<8}");
-    }
-    text.push('\n');
     text
 }

@@ -6,7 +6,8 @@
 //! | [`sysctl`] | `/proc/sys/net/**` |
 //! | [`conntrack`] | connections |
 //! | [`xt`] | `/proc/net/xt_recent`, `/proc/net/ipt_hashlimit` |
-//! | [`counts`] | `/proc/softirqs`, `/proc/interrupts` |
+//! | [`counts`] | `/proc/softirqs` |
+//! | [`irq`] | `/proc/interrupts`, `/proc/irq/**` |
 //! | [`crate::sysfs`] | `/sys/class/net/**` |
 //! | [`number`] | how the kernel reads numbers that are written to these files |
 //!
@@ -16,6 +17,7 @@
 pub mod conntrack;
 pub mod counts;
 pub mod inet;
+pub mod irq;
 pub mod net;
 pub mod number;
 pub mod sysctl;
@@ -150,10 +152,10 @@ pub struct Tree {
 
 /// All files of `/proc` that always exist.
 fn files() -> impl Iterator<Item = &'static File> {
-    counts::FILES.iter().chain(net::FILES)
+    counts::FILES.iter().chain(irq::FILES).chain(net::FILES)
 }
 
-const TREES: &[Tree] = &[xt::HASHLIMIT, xt::RECENT, sysctl::TREE, sysfs::TREE];
+const TREES: &[Tree] = &[irq::TREE, xt::HASHLIMIT, xt::RECENT, sysctl::TREE, sysfs::TREE];
 
 /// An address as `/proc/net` shows it: the bytes in the order of the wire, as a number of a little-endian machine.
 fn hex(address: Ipv4Addr) -> String {

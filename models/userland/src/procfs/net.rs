@@ -56,13 +56,14 @@ fn dev(view: &View) -> String {
             tx_errors,
             multicast,
             rx_missed_errors,
+            rx_crc_errors,
         } = dev.stats;
         let rx_dropped = rx_dropped + rx_missed_errors;
         let _ = writeln!(
             text,
-            "{:>6}: {rx_bytes:>7} {rx_packets:>7} {rx_errors:>4} {rx_dropped:>4} {:>4} {:>5} {:>10} \
+            "{:>6}: {rx_bytes:>7} {rx_packets:>7} {rx_errors:>4} {rx_dropped:>4} {:>4} {rx_crc_errors:>5} {:>10} \
              {multicast:>9} {tx_bytes:>8} {tx_packets:>7} {tx_errors:>4} {tx_dropped:>4} {:>4} {:>5} {:>7} {:>10}",
-            dev.name, 0, 0, 0, 0, 0, 0, 0
+            dev.name, 0, 0, 0, 0, 0, 0
         );
     }
     text

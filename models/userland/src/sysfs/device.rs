@@ -61,7 +61,7 @@ statistics! {
     "multicast" => |dev| dev.stats.multicast,
     "rx_bytes" => |dev| dev.stats.rx_bytes,
     "rx_compressed" => |_| 0,
-    "rx_crc_errors" => |_| 0,
+    "rx_crc_errors" => |dev| dev.stats.rx_crc_errors,
     "rx_dropped" => |dev| dev.stats.rx_dropped,
     "rx_errors" => |dev| dev.stats.rx_errors,
     "rx_fifo_errors" => |_| 0,
@@ -82,12 +82,6 @@ statistics! {
     "tx_packets" => |dev| dev.stats.tx_packets,
     "tx_window_errors" => |_| 0,
 }
-
-/// Files of a receive queue. Not modelled: RPS.
-pub const RX_QUEUE: &[Attr] = &[
-    Attr::rw("rps_cpus", |_, _| Ok("0".to_owned()), |_, _, _| Err(Errno::EOPNOTSUPP)),
-    Attr::rw("rps_flow_cnt", |_, _| Ok("0".to_owned()), |_, _, _| Err(Errno::EOPNOTSUPP)),
-];
 
 /// The files of a transmit queue.
 pub const TX_QUEUE: &[Attr] = &[

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`device`] | files of every device, and its `statistics` |
 //! | [`bridge`] | `bridge/*` of a bridge and `brport/*` of a port |
+//! | [`queue`] | `queues/rx-*` |
 //!
 //! Kernel: net/core/net-sysfs.c, net/bridge/br_sysfs_br.c, net/bridge/br_sysfs_if.c
 //!
@@ -11,6 +12,7 @@
 
 pub mod bridge;
 pub mod device;
+pub mod queue;
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::{DevId, NetnsId};
@@ -62,6 +64,8 @@ enum File {
     Attr(&'static Attr),
     /// An attribute of a bridge or of a port.
     Bridge(&'static BrAttr),
+    /// A file of a receive queue.
+    RxQueue(&'static queue::RxFile, usize),
 }
 
 /// The error number of a refused netlink request.
@@ -120,8 +124,10 @@ fn find(dev: &NetDevice, parts: &[&str]) -> Option<File> {
         [name] if *name == "brforward" && dev.bridge().is_some() => (bridge::FORWARD, name),
         [name] => (device::FILES, name),
         ["statistics", name] => (device::STATISTICS, name),
-        ["queues", "rx-0", name] => (device::RX_QUEUE, name),
-        ["queues", "tx-0", name] => (device::TX_QUEUE, name),
+        ["queues", rx, name] if let Some(number) = queue::number(dev, "rx-", rx) => {
+            return queue::find(name).map(|file| File::RxQueue(file, number));
+        }
+        ["queues", tx, name] if queue::number(dev, "tx-", tx).is_some() => (device::TX_QUEUE, name),
         ["bridge", name] if dev.bridge().is_some() => return find_attr(BRIDGE_ATTRS, name),
         ["brport", name] if dev.port.is_some() => return find_attr(PORT_ATTRS, name),
         _ => return None,
@@ -146,6 +152,7 @@ fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
     let text = match file {
         File::Attr(attr) => (attr.show)(view, dev)?,
         File::Bridge(attr) => bridge::show(attr, view, dev)?,
+        File::RxQueue(file, queue) => file.show(view, dev, queue),
     };
     Ok(text + "\n")
 }
@@ -162,6 +169,7 @@ fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), 
     match find(dev, &rest).ok_or(Errno::ENOENT)? {
         File::Attr(attr) => attr.store.ok_or(Errno::EACCES)?(cx, id, text),
         File::Bridge(attr) => bridge::store(attr, cx, id, text),
+        File::RxQueue(file, queue) => file.store(cx, id, queue, text),
     }
 }
 
@@ -198,9 +206,9 @@ fn list_device(view: &View, dev: &NetDevice, parts: &[&str]) -> Result<Vec<DirEn
     match parts {
         [] => Ok(top(view, dev)),
         ["statistics"] => Ok(files(device::STATISTICS)),
-        ["queues"] => Ok(vec![dir("rx-0"), dir("tx-0")]),
-        ["queues", "rx-0"] => Ok(files(device::RX_QUEUE)),
-        ["queues", "tx-0"] => Ok(files(device::TX_QUEUE)),
+        ["queues"] => Ok(queue::names(dev).map(|name| dir(&name)).collect()),
+        ["queues", rx] if queue::number(dev, "rx-", rx).is_some() => Ok(queue::files()),
+        ["queues", tx] if queue::number(dev, "tx-", tx).is_some() => Ok(files(device::TX_QUEUE)),
         ["bridge"] if dev.bridge().is_some() => Ok(bridge::files(BRIDGE_ATTRS)),
         ["brport"] => {
             let master = dev.master().ok_or(Errno::ENOENT)?;

@@ -86,7 +86,7 @@ impl Net {
         }
         if count >= 2 && (count > 2 && self.one_in(2) || self.one_in(4)) {
             let ports = (1..=count).map(|port| port.to_string()).collect();
-            self.topology.switches.insert("sw".to_owned(), Switch { ports });
+            self.topology.switches.insert("sw".to_owned(), Switch { ports, queue: None });
             let segment = self.segment();
             for at in 0..count {
                 let near = self.nic(at, segment);
@@ -125,7 +125,12 @@ impl Net {
     }
 
     fn cable(&mut self, near: Endpoint, far: Endpoint) {
-        let link = Link { endpoints: [near, far], rate: 10_000_000_000, delay: Nanos(500) };
+        let link = Link {
+            endpoints: [near, far],
+            rate: 10_000_000_000,
+            delay: Nanos(500),
+            faults: Default::default(),
+        };
         self.topology.links.push(link);
     }
 

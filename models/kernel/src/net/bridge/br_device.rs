@@ -38,10 +38,10 @@ pub static LINK_OPS: LinkOps = LinkOps {
     devtype: Some("bridge"),
     ethtool: EthtoolOps {
         get_drvinfo: Some(|_| DrvInfo {
-            driver: "bridge",
+            driver: "bridge".to_owned(),
             version: "2.3",
             fw_version: "N/A",
-            bus_info: "N/A",
+            bus_info: "N/A".to_owned(),
         }),
         get_link_ksettings: Some(br_get_link_ksettings),
         get_link: true,

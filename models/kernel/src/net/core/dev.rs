@@ -9,10 +9,12 @@ use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP};
 use super::link_watch::{linkwatch_forget_dev, linkwatch_init_dev};
 use super::net_namespace::peernet2id_alloc;
 use super::notifier::{NetdevEvent, call_netdevice_notifiers};
+use super::rps;
 use super::sch_generic::{NOOP, dev_activate, dev_deactivate};
 use crate::Cx;
 use crate::door::{Door, Func};
-use crate::ids::{DevId, NetnsId, SkbId};
+use crate::event::Event;
+use crate::ids::{CpuId, DevId, NetnsId, SkbId};
 use crate::link::{LinkOps, RxHandler};
 use crate::net::ethernet::eth::eth_hw_addr_random;
 use crate::net::netfilter::nf_conntrack_prefetch::{PREFETCH, prefetch};
@@ -37,19 +39,20 @@ pub fn __netif_rx(cx: &mut Cx, skb: SkbId) -> Door {
 /// Selects the CPU for the packet's backlog.
 ///
 /// Kernel: net/core/dev.c
-/// Not modelled: RPS, generic XDP.
+/// Not modelled: generic XDP.
 #[inline]
 pub fn netif_rx_internal(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::EnqueueToBacklog { skb })
 }
 
-/// Appends the packet to the CPU's `input_pkt_queue` and schedules the backlog.
+/// Appends the packet to a CPU's `input_pkt_queue` and schedules its backlog.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: flow limits.
 pub fn enqueue_to_backlog(cx: &mut Cx, skb: SkbId) -> Door {
+    let cpu = if cx.k.core.rps_needed { steer(cx, skb) } else { cx.cpu };
     let max_backlog = cx.k.core.netdev_max_backlog as usize;
-    let sd = &mut cx.k.cpus[cx.cpu.index()];
+    let sd = &mut cx.k.cpus[cpu.index()];
     if sd.input_pkt_queue.len() > max_backlog {
         sd.stat.dropped += 1;
         let dev = cx.skbs[skb].dev;
@@ -59,9 +62,50 @@ pub fn enqueue_to_backlog(cx: &mut Cx, skb: SkbId) -> Door {
     sd.input_pkt_queue.push_back(skb);
     if !sd.backlog_scheduled {
         sd.backlog_scheduled = true;
-        napi_schedule(cx, Napi::Backlog);
+        if cpu == cx.cpu {
+            napi_schedule(cx, Napi::Backlog);
+        } else {
+            napi_schedule_rps(cx, cpu);
+        }
     }
     Door::End
+}
+
+/// The CPU whose backlog a packet goes to; the place behind it there is noted with its flow.
+#[cold]
+fn steer(cx: &mut Cx, skb: SkbId) -> CpuId {
+    let (cpu, flow) = rps::get_rps_cpu(cx, skb).unwrap_or((cx.cpu, None));
+    let sd = &cx.k.cpus[cpu.index()];
+    let tail = sd.input_queue_head.wrapping_add(sd.input_pkt_queue.len() as u32 + 1);
+    if let Some((dev, queue, flow)) = flow {
+        cx.k.devs[dev].rx_queues[queue].flows[flow].last_qtail = tail;
+    }
+    cpu
+}
+
+/// Another CPU is to poll its backlog: it is told at the end of this softirq.
+#[cold]
+fn napi_schedule_rps(cx: &mut Cx, cpu: CpuId) {
+    let sd = &mut cx.k.cpus[cx.cpu.index()];
+    sd.rps_ipi_list.push(cpu);
+    sd.raise(Softirq::NetRx);
+}
+
+/// Tells other CPUs of the packets in their backlogs (`net_rps_action_and_irq_enable`, `net_rps_send_ipi`).
+fn net_rps_action(cx: &mut Cx) {
+    let machine = cx.machine();
+    for cpu in std::mem::take(&mut cx.k.cpus[cx.cpu.index()].rps_ipi_list) {
+        cx.call(Func::NetRpsSendIpi, None);
+        cx.events.schedule(cx.now, Event::CallFunction { machine, cpu });
+    }
+}
+
+/// Another CPU has told this one of packets in its backlog.
+pub fn rps_trigger_softirq(cx: &mut Cx) {
+    cx.call(Func::RpsTriggerSoftirq, None);
+    let stat = &mut cx.k.cpus[cx.cpu.index()].stat;
+    stat.received_rps += 1;
+    napi_schedule(cx, Napi::Backlog);
 }
 
 /// Adds to the CPU's poll list and raises `NET_RX_SOFTIRQ` (`____napi_schedule`).
@@ -100,6 +144,9 @@ pub fn net_rx_action(cx: &mut Cx) {
         if !sd.poll_list.is_empty() {
             sd.raise(Softirq::NetRx);
         }
+        if !sd.rps_ipi_list.is_empty() {
+            net_rps_action(cx);
+        }
     })
 }
 
@@ -112,7 +159,7 @@ fn __napi_poll(cx: &mut Cx, napi: Napi, before: u32) -> u32 {
         let quota = weight.saturating_sub(before).max(1);
         let now = match napi {
             Napi::Backlog => process_backlog(cx, quota),
-            Napi::Device(dev) => poll_device(cx, dev, quota),
+            Napi::Device(dev, ring) => poll_device(cx, dev, ring, quota),
         };
         *cx.polled += u64::from(now);
         let work = before + now;
@@ -125,14 +172,18 @@ fn __napi_poll(cx: &mut Cx, napi: Napi, before: u32) -> u32 {
 
 /// Calls a driver's poll function.
 #[inline(never)]
-fn poll_device(cx: &mut Cx, dev: DevId, weight: u32) -> u32 {
-    cx.k.devs[dev].ops.poll.map_or(0, |poll| poll(cx, dev, weight))
+fn poll_device(cx: &mut Cx, dev: DevId, ring: u32, quota: u32) -> u32 {
+    let poll = cx.k.devs.get(dev).and_then(|netdev| netdev.ops.poll);
+    poll.map_or(0, |poll| poll(cx, dev, ring, quota))
 }
 
 /// Processes up to `quota` packets of the backlog.
 fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
     cx.within_resumable(Func::ProcessBacklog, |cx| {
         let mut work = 0;
+        if !cx.k.cpus[cx.cpu.index()].rps_ipi_list.is_empty() {
+            net_rps_action(cx);
+        }
         loop {
             loop {
                 if cx.suspend(work) {
@@ -144,7 +195,9 @@ fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
                 let Some(skb) = cx.k.cpus[cx.cpu.index()].process_queue.pop_front() else { break };
                 cx.walk(Door::NetifReceiveSkbInner { skb });
                 work += 1;
-                cx.k.cpus[cx.cpu.index()].stat.processed += 1;
+                let sd = &mut cx.k.cpus[cx.cpu.index()];
+                sd.stat.processed += 1;
+                sd.input_queue_head = sd.input_queue_head.wrapping_add(1);
                 if work >= quota {
                     return work;
                 }
@@ -168,12 +221,15 @@ pub fn napi_gro_receive(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::NetifReceiveSkb { skb })
 }
 
-/// Receives a packet in softirq context.
+/// Receives a packet in softirq context, or lets another CPU do it.
 ///
 /// Kernel: net/core/dev.c
-/// Not modelled: RPS.
+/// Not modelled: nothing.
 #[inline]
 pub fn netif_receive_skb(cx: &mut Cx, skb: SkbId) -> Door {
+    if cx.k.core.rps_needed && rps::get_rps_cpu(cx, skb).is_some() {
+        return Door::EnqueueToBacklog { skb };
+    }
     cx.pass(Door::NetifReceiveSkbInner { skb })
 }
 

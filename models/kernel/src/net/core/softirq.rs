@@ -18,6 +18,9 @@ const MAX_SOFTIRQ_RESTART: u32 = 10;
 /// Time before `ksoftirqd` is woken (`MAX_SOFTIRQ_TIME`).
 const MAX_SOFTIRQ_TIME: Nanos = Nanos::from_millis(2);
 
+/// How long a thread runs before another that is as important gets the CPU (`sched_min_granularity_ns` of two CPUs), ns.
+const SLICE: i64 = 1_500_000;
+
 /// Enables bottom halves and runs pending softirqs, unless `ksoftirqd` is to run them.
 #[inline]
 pub fn local_bh_enable(cx: &mut Cx) {
@@ -25,16 +28,16 @@ pub fn local_bh_enable(cx: &mut Cx) {
     if cpu.pending == 0 || cpu.ksoftirqd || cpu.softirq.is_some() {
         return;
     }
-    let context = std::mem::replace(&mut cx.context, Context::SoftIrq);
+    let context = cx.switch_context(Context::SoftIrq);
     handle_softirqs(cx);
-    cx.context = context;
+    cx.switch_context(context);
 }
 
 /// Goes on with suspended softirqs.
 pub fn resume(cx: &mut Cx) {
     if let Some(run) = cx.k.cpus[cx.cpu.index()].softirq.take() {
         if run.by_ksoftirqd {
-            cx.context = Context::Ksoftirqd;
+            cx.switch_context(Context::Ksoftirqd);
         }
         cx.resumes = true;
         run_softirqs(cx, run);
@@ -54,6 +57,7 @@ fn handle_softirqs(cx: &mut Cx) {
 
 fn run_softirqs(cx: &mut Cx, mut run: SoftirqRun) {
     loop {
+        let begin = cx.now;
         let cpu = &mut cx.k.cpus[cx.cpu.index()];
         if cx.resumes {
             dev::net_rx_action(cx);
@@ -61,23 +65,45 @@ fn run_softirqs(cx: &mut Cx, mut run: SoftirqRun) {
             cpu.stat.net_rx_softirqs += 1;
             dev::net_rx_action(cx);
         }
+        if run.by_ksoftirqd {
+            cx.k.cpus[cx.cpu.index()].lag += cx.now.since(begin).0 as i64;
+        }
         if cx.suspends {
             cx.k.cpus[cx.cpu.index()].softirq = Some(run);
             let (machine, cpu) = (cx.machine(), cx.cpu);
             return cx.events.schedule(cx.now, Event::Softirq { machine, cpu });
         }
         run.restarts -= 1;
-        if cx.k.cpus[cx.cpu.index()].pending == 0 {
+        let cpu = &mut cx.k.cpus[cx.cpu.index()];
+        if cpu.pending == 0 {
+            *cx.wakeups |= std::mem::take(&mut cpu.wanted);
             return;
         }
-        if cx.now >= run.end || run.restarts == 0 {
-            return wakeup_softirqd(cx);
+        if cx.now >= run.end || run.restarts == 0 || run.by_ksoftirqd && need_resched(cx) {
+            return wakeup_softirqd(cx, run.by_ksoftirqd);
         }
     }
 }
 
-fn wakeup_softirqd(cx: &mut Cx) {
+/// Programs that want the CPU have had less of it of late.
+fn need_resched(cx: &Cx) -> bool {
+    cx.k.cpus[cx.cpu.index()].lag >= SLICE
+}
+
+/// `ksoftirqd` is to go on when its turn comes: after programs that use all the time they get, and after those that are ready.
+fn wakeup_softirqd(cx: &mut Cx, ran: bool) {
     let (machine, cpu) = (cx.machine(), cx.cpu);
-    cx.k.cpus[cpu.index()].ksoftirqd = true;
-    cx.events.schedule(cx.now, Event::Ksoftirqd { machine, cpu });
+    let sd = &mut cx.k.cpus[cpu.index()];
+    let mut at = cx.now;
+    if !std::mem::replace(&mut sd.ksoftirqd, true) && !ran {
+        sd.lag = 0;
+    } else if sd.lag >= SLICE {
+        if sd.burners > 0 {
+            at = at + Nanos(SLICE as u64 * u64::from(sd.burners));
+            sd.lag = 0;
+        }
+        *cx.wakeups = true;
+    }
+    sd.lag = sd.lag.min(2 * SLICE);
+    cx.events.schedule(at, Event::Ksoftirqd { machine, cpu });
 }

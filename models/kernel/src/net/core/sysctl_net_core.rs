@@ -2,6 +2,7 @@
 //!
 //! Kernel: net/core/sysctl_net_core.c
 
+use super::rps::set_sock_flow_entries;
 use crate::sysctl::{INT, Shown, Sysctl, SysctlTable};
 
 macro_rules! core_sysctl {
@@ -29,5 +30,11 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
         core_sysctl!(netdev_budget),
         core_sysctl!(netdev_budget_usecs).range(0, INT.1),
         core_sysctl!(netdev_max_backlog),
+        Sysctl::new(
+            "rps_sock_flow_entries",
+            |k, _, _| k.core.rps_sock_flow_table.len() as i64,
+            |cx, _, _, value| set_sock_flow_entries(cx, value),
+        )
+        .shown(Shown::InInit),
     ],
 );

@@ -27,6 +27,7 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
 use crate::module::Module;
+use crate::net::core::rps::sock_rps_save_rxhash;
 use crate::netlink::Errno;
 use crate::note::{Note, SocketNote};
 use crate::tables::drop_reason::DropReason;
@@ -214,6 +215,7 @@ pub fn tcp_v4_do_rcv(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
     if tcp_sk(cx, sock).is_none_or(|tp| tp.state != TcpState::Listen) {
+        sock_rps_save_rxhash(cx, sock, skb);
         return tcp_rcv(cx, sock, skb, &th);
     }
     cx.within(Func::TcpRcvStateProcess, skb, |cx| {

@@ -22,6 +22,7 @@ use super::route::{dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
+use crate::net::core::rps::sock_rps_save_rxhash;
 use crate::net::core::sock::{hears_of_full_devices, sock_queue_rcv_skb};
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
@@ -219,6 +220,7 @@ pub fn udp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
 fn queue_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) {
     cx.call(Func::UdpQueueRcvSkb, skb);
     cx.nf_reset_ct(skb);
+    sock_rps_save_rxhash(cx, id, skb);
     let (ifindex, pkt_type) = (cx.skbs[skb].ip.iif, cx.skbs[skb].pkt_type);
     if sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, pkt_type }) {
         snmp(cx, skb).udp.InDatagrams += 1;

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
 
+use glassnet_hardware::Faults;
 use glassnet_scenarios::compare::canon::{FAR_INDEX, FAR_NSID};
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::lesson::{Endpoint, Topology};
@@ -236,6 +237,13 @@ fn check(topology: &Topology) -> Result<(), BackendError> {
             a.node, b.node
         )));
     }
+    if let Some(link) = topology.links.iter().find(|link| link.faults != Faults::default()) {
+        let [a, b] = &link.endpoints;
+        return Err(BackendError::Plan(format!(
+            "a cable with faults ({} to {}): what chance decides cannot be compared",
+            a.node, b.node
+        )));
+    }
     let is_nic =
         |end: &Endpoint| topology.nodes.get(&end.node).is_some_and(|n| n.nics.contains_key(&end.port));
     match topology.links.iter().flat_map(|link| &link.endpoints).find(|end| !is_nic(end) && !is_switch(end)) {
@@ -254,14 +262,12 @@ mod tests {
 
     #[test]
     fn ends_of_a_cable_share_a_joint_and_a_loose_nic_has_none() {
-        let nic = |name: &&str| {
-            ((*name).to_owned(), glassnet_scenarios::lesson::Nic { driver: "e1000e".into(), address: None })
-        };
+        let nic = |name: &&str| ((*name).to_owned(), glassnet_scenarios::lesson::Nic::default());
         let machine = |name: &str, nics: &[&str]| {
             (name.to_owned(), Node { cpus: 1, nics: nics.iter().map(nic).collect() })
         };
         let end = |node: &str, port: &str| Endpoint { node: node.to_owned(), port: port.to_owned() };
-        let cable = |a, b| Link { endpoints: [a, b], rate: 1, delay: Nanos::ZERO };
+        let cable = |a, b| Link { endpoints: [a, b], rate: 1, delay: Nanos::ZERO, faults: Faults::default() };
         let topology = Topology {
             nodes: BTreeMap::from([
                 machine("a", &["eth0", "eth1"]),

@@ -1,0 +1,122 @@
+//! e1000e: one ring each way, and an interrupt vector for each.
+//!
+//! Kernel: drivers/net/ethernet/intel/e1000e/netdev.c, drivers/net/ethernet/intel/e1000e/ethtool.c
+
+use super::{Driver, close, ethtool, open, poll, setup, xmit_frame};
+use crate::door::{Door, Func};
+use crate::ids::SkbId;
+use crate::link::{EthtoolOps, LinkOps};
+use crate::tables::netdev::NetDevice;
+use crate::{Cx, Kernel};
+
+/// The driver.
+pub static DRIVER: Driver = Driver {
+    info: ["e1000e", "2.1-0"],
+    link: &LINK_OPS,
+    max_rings: 1,
+    vectors: |name, _| vec![format!("{name}-rx-0"), format!("{name}-tx-0"), name.to_owned()],
+    rx_vector: 0,
+    xmit: Func::E1000XmitFrame,
+    interrupt: Func::E1000IntrMsixRx,
+    poll: Func::E1000ePoll,
+    clean_rx: Func::E1000CleanRxIrq,
+    alloc_rx: Func::E1000AllocRxBuffers,
+};
+
+static LINK_OPS: LinkOps = LinkOps {
+    open: Some(open),
+    stop: Some(close),
+    poll: Some(poll),
+    ethtool: EthtoolOps {
+        get_ethtool_stats: Some(get_ethtool_stats),
+        get_rxnfc: Some(ethtool::get_rxnfc),
+        ..ethtool::OPS
+    },
+    ..LinkOps::new(None, setup, |skb| Door::E1000XmitFrame { skb })
+};
+
+/// Counters that this model has, by name; the others stay 0.
+fn counter(dev: &NetDevice, name: &str) -> u64 {
+    let stats = &dev.stats;
+    match name {
+        "rx_packets" => stats.rx_packets,
+        "tx_packets" => stats.tx_packets,
+        "rx_bytes" => stats.rx_bytes,
+        "tx_bytes" => stats.tx_bytes,
+        "rx_multicast" | "multicast" => stats.multicast,
+        "rx_errors" => stats.rx_errors,
+        "rx_crc_errors" => stats.rx_crc_errors,
+        "rx_missed_errors" => stats.rx_missed_errors,
+        _ => 0,
+    }
+}
+
+/// Names of the driver's counters, in order.
+const COUNTERS: [&str; 53] = [
+    "rx_packets",
+    "tx_packets",
+    "rx_bytes",
+    "tx_bytes",
+    "rx_broadcast",
+    "tx_broadcast",
+    "rx_multicast",
+    "tx_multicast",
+    "rx_errors",
+    "tx_errors",
+    "tx_dropped",
+    "multicast",
+    "collisions",
+    "rx_length_errors",
+    "rx_over_errors",
+    "rx_crc_errors",
+    "rx_frame_errors",
+    "rx_no_buffer_count",
+    "rx_missed_errors",
+    "tx_aborted_errors",
+    "tx_carrier_errors",
+    "tx_fifo_errors",
+    "tx_heartbeat_errors",
+    "tx_window_errors",
+    "tx_abort_late_coll",
+    "tx_deferred_ok",
+    "tx_single_coll_ok",
+    "tx_multi_coll_ok",
+    "tx_timeout_count",
+    "tx_restart_queue",
+    "rx_long_length_errors",
+    "rx_short_length_errors",
+    "rx_align_errors",
+    "tx_tcp_seg_good",
+    "tx_tcp_seg_failed",
+    "rx_flow_control_xon",
+    "rx_flow_control_xoff",
+    "tx_flow_control_xon",
+    "tx_flow_control_xoff",
+    "rx_csum_offload_good",
+    "rx_csum_offload_errors",
+    "rx_header_split",
+    "alloc_rx_buff_failed",
+    "tx_smbus",
+    "rx_smbus",
+    "dropped_smbus",
+    "rx_dma_failed",
+    "tx_dma_failed",
+    "rx_hwtstamp_cleared",
+    "uncorr_ecc_errors",
+    "corr_ecc_errors",
+    "tx_hwtstamp_timeouts",
+    "tx_hwtstamp_skipped",
+];
+
+/// Not modelled: counters of broadcasts and multicasts that are sent, of checksums, and of what this card never does.
+fn get_ethtool_stats(_: &Kernel, dev: &NetDevice) -> Vec<(String, u64)> {
+    COUNTERS.iter().map(|name| ((*name).to_owned(), counter(dev, name))).collect()
+}
+
+/// Transmits the frame.
+///
+/// Kernel: drivers/net/ethernet/intel/e1000e/netdev.c
+/// Not modelled: transmit descriptors.
+pub fn e1000_xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
+    xmit_frame(cx, skb)
+}

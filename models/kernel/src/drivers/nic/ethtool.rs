@@ -1,0 +1,141 @@
+//! What all drivers tell `ethtool` and are told by it.
+//!
+//! Kernel: drivers/net/ethernet/intel/e1000e/ethtool.c, drivers/net/ethernet/intel/igb/igb_ethtool.c
+
+use glassnet_hardware::rss::HashFields;
+
+use super::{Itr, Nic, RXD, itr, nic, nic_mut, reset, rx_descriptors, set_rings};
+use crate::ids::DevId;
+use crate::link::{ChannelCounts, Channels, Coalesce, DrvInfo, EthtoolOps, LinkKsettings, RingParam, Rxfh};
+use crate::netlink::Errno;
+use crate::tables::netdev::NetDevice;
+use crate::{Cx, Kernel};
+
+/// What all drivers answer.
+pub(super) const OPS: EthtoolOps = EthtoolOps {
+    get_drvinfo: Some(get_drvinfo),
+    get_link_ksettings: Some(get_link_ksettings),
+    get_ringparam: Some(get_ringparam),
+    set_ringparam: Some(set_ringparam),
+    get_coalesce: Some(get_coalesce),
+    set_coalesce: Some(set_coalesce),
+    is_hardware: true,
+    get_link: true,
+    tx_timestamps: true,
+    ..EthtoolOps::NONE
+};
+
+fn get_drvinfo(dev: &NetDevice) -> DrvInfo {
+    let (name, firmware, slot) = nic(dev).map_or(("", "", 0), |nic| (&*nic.name, nic.row.info[1], nic.slot));
+    DrvInfo {
+        driver: name.to_owned(),
+        version: "6.1.0",
+        fw_version: firmware,
+        bus_info: format!("0000:00:{slot:02x}.0"),
+    }
+}
+
+fn get_link_ksettings(_: &Kernel, dev: &NetDevice) -> LinkKsettings {
+    let has_link = dev.is_up() && dev.carrier;
+    LinkKsettings { speed: has_link.then_some(1000), full_duplex: has_link, twisted_pair: true }
+}
+
+fn get_ringparam(dev: &NetDevice) -> RingParam {
+    let [default, _, max] = RXD;
+    let rx = nic(dev).map_or(default, |nic| nic.rx_pending);
+    RingParam { rx_max: max, tx_max: max, rx, tx: default }
+}
+
+/// The rings are made anew; the real driver also lets the link go for a moment, which is not modelled.
+fn set_ringparam(cx: &mut Cx, dev: DevId, rx: u32) {
+    let Some(nic) = nic_mut(cx, dev) else { return };
+    let wanted = rx_descriptors(rx);
+    if std::mem::replace(&mut nic.rx_pending, wanted) != wanted {
+        reset(cx, dev);
+    }
+}
+
+fn get_coalesce(dev: &NetDevice) -> Coalesce {
+    Coalesce { rx_usecs: nic(dev).map_or(0, |nic| nic.rx_usecs) }
+}
+
+fn set_coalesce(cx: &mut Cx, dev: DevId, wanted: Coalesce) -> Result<(), Errno> {
+    itr::check(wanted.rx_usecs)?;
+    let moderates = cx.k.config.exec_time > glassnet_sim::Nanos::ZERO;
+    let Some(nic) = nic_mut(cx, dev) else { return Ok(()) };
+    nic.rx_usecs = wanted.rx_usecs;
+    let itr = Itr::new(wanted.rx_usecs);
+    nic.rings.iter_mut().for_each(|ring| ring.itr = itr);
+    let (plug, rings) = (nic.plug, nic.rings.len());
+    if let Some(card) = cx.fabric.card(plug).filter(|_| moderates) {
+        (0..rings).for_each(|ring| card.set_interval(ring, itr.interval()));
+    }
+    Ok(())
+}
+
+pub(super) fn get_channels(kernel: &Kernel, dev: &NetDevice) -> Channels {
+    let (most, now) = nic(dev).map_or((1, 1), |nic| (nic.row.max_rings, nic.rings.len()));
+    let counts = |combined: usize| ChannelCounts { other: 1, combined, ..ChannelCounts::default() };
+    Channels { max: counts(most.min(kernel.cpus.len().max(now))), now: counts(now) }
+}
+
+/// Rings and their interrupts are made anew, and RSS spreads over them in turn.
+pub(super) fn set_channels(cx: &mut Cx, dev: DevId, combined: usize) -> Result<(), Errno> {
+    let name = cx.k.devs[dev].name.clone();
+    let up = cx.k.devs[dev].is_up();
+    let Some(mut nic) = cx.k.devs[dev].take_priv::<Nic>() else { return Err(Errno::EOPNOTSUPP) };
+    set_rings(cx.k, &mut nic, &name, combined);
+    nic.rss.spread(combined);
+    if up {
+        let vectors = (nic.row.vectors)(&name, combined);
+        nic.irqs.iter().zip(vectors).for_each(|(irq, vector)| cx.k.irqs.request(*irq, vector));
+    }
+    let netdev = &mut cx.k.devs[dev];
+    netdev.num_rx_queues = combined as u32;
+    netdev.restore_priv(nic);
+    reset(cx, dev);
+    Ok(())
+}
+
+pub(super) fn get_rxfh(dev: &NetDevice) -> Rxfh {
+    let indirection = nic(dev).map(|nic| nic.rss.indirection.map(u32::from).to_vec()).unwrap_or_default();
+    Rxfh { indirection, key: Vec::new(), rings: nic(dev).map_or(1, |nic| nic.rings.len()) }
+}
+
+/// The key cannot be set, nor read (`igb_set_rxfh`).
+pub(super) fn set_rxfh(
+    cx: &mut Cx,
+    dev: DevId,
+    indirection: Option<&[u32]>,
+    key: Option<&[u8]>,
+) -> Result<(), Errno> {
+    if key.is_some() {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let Some(nic) = nic_mut(cx, dev) else { return Ok(()) };
+    for (entry, queue) in nic.rss.indirection.iter_mut().zip(indirection.unwrap_or_default()) {
+        *entry = *queue as u8;
+    }
+    tell_card(cx, dev);
+    Ok(())
+}
+
+pub(super) fn get_rxnfc(dev: &NetDevice) -> HashFields {
+    nic(dev).map_or_else(HashFields::default, |nic| nic.rss.fields)
+}
+
+pub(super) fn set_rxnfc(cx: &mut Cx, dev: DevId, fields: HashFields) {
+    if let Some(nic) = nic_mut(cx, dev) {
+        nic.rss.fields = fields;
+    }
+    tell_card(cx, dev);
+}
+
+fn tell_card(cx: &mut Cx, dev: DevId) {
+    let Some((plug, rss)) = cx.k.devs.get(dev).and_then(nic).map(|nic| (nic.plug, nic.rss.clone())) else {
+        return;
+    };
+    if let Some(card) = cx.fabric.card(plug) {
+        card.rss = rss;
+    }
+}

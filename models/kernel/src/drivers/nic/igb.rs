@@ -1,0 +1,73 @@
+//! igb: up to eight rings each way, an interrupt vector for each pair, and RSS.
+//!
+//! Kernel: drivers/net/ethernet/intel/igb/igb_main.c, drivers/net/ethernet/intel/igb/igb_ethtool.c
+
+use super::{Driver, close, ethtool, nic, open, poll, setup, xmit_frame};
+use crate::door::{Door, Func};
+use crate::ids::SkbId;
+use crate::link::{EthtoolOps, LinkOps};
+use crate::tables::netdev::NetDevice;
+use crate::{Cx, Kernel};
+
+/// The driver. The first vector is for changes of the link.
+pub static DRIVER: Driver = Driver {
+    info: ["igb", "3.25, 0x800005cc"],
+    link: &LINK_OPS,
+    max_rings: 8,
+    vectors: |name, rings| {
+        let of_ring = (0..rings).map(|ring| format!("{name}-TxRx-{ring}"));
+        std::iter::once(name.to_owned()).chain(of_ring).collect()
+    },
+    rx_vector: 1,
+    xmit: Func::IgbXmitFrame,
+    interrupt: Func::IgbMsixRing,
+    poll: Func::IgbPoll,
+    clean_rx: Func::IgbCleanRxIrq,
+    alloc_rx: Func::IgbAllocRxBuffers,
+};
+
+static LINK_OPS: LinkOps = LinkOps {
+    open: Some(open),
+    stop: Some(close),
+    poll: Some(poll),
+    ethtool: EthtoolOps {
+        get_ethtool_stats: Some(get_ethtool_stats),
+        get_channels: Some(ethtool::get_channels),
+        set_channels: Some(ethtool::set_channels),
+        get_rxfh: Some(ethtool::get_rxfh),
+        set_rxfh: Some(ethtool::set_rxfh),
+        get_rxnfc: Some(ethtool::get_rxnfc),
+        set_rxnfc: Some(ethtool::set_rxnfc),
+        ..ethtool::OPS
+    },
+    ..LinkOps::new(None, setup, |skb| Door::IgbXmitFrame { skb })
+};
+
+/// Not modelled: those of the driver's counters that this card never counts.
+fn get_ethtool_stats(_: &Kernel, dev: &NetDevice) -> Vec<(String, u64)> {
+    let stats = &dev.stats;
+    let mut all: Vec<(String, u64)> = [
+        ("rx_packets", stats.rx_packets),
+        ("tx_packets", stats.tx_packets),
+        ("rx_bytes", stats.rx_bytes),
+        ("tx_bytes", stats.tx_bytes),
+        ("rx_missed_errors", stats.rx_missed_errors),
+        ("rx_errors", stats.rx_errors),
+        ("rx_crc_errors", stats.rx_crc_errors),
+    ]
+    .map(|(name, count)| (name.to_owned(), count))
+    .into();
+    for (at, ring) in nic(dev).into_iter().flat_map(|nic| nic.rings.iter().enumerate()) {
+        all.push((format!("rx_queue_{at}_packets"), ring.packets));
+        all.push((format!("rx_queue_{at}_bytes"), ring.bytes));
+    }
+    all
+}
+
+/// Transmits the frame.
+///
+/// Kernel: drivers/net/ethernet/intel/igb/igb_main.c
+/// Not modelled: transmit descriptors.
+pub fn igb_xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
+    xmit_frame(cx, skb)
+}

@@ -1,0 +1,122 @@
+//! Receive packet steering and receive flow steering: the CPU that handles a received packet.
+//!
+//! Kernel: net/core/dev.c (`get_rps_cpu`), net/core/net-sysfs.c, net/core/sysctl_net_core.c
+
+use crate::Cx;
+use crate::ids::{CpuId, DevId, SkbId, SocketId};
+use crate::net::core::flow_dissector::skb_get_hash;
+use crate::netlink::Errno;
+use crate::tables::cpumask::CpuMask;
+use crate::tables::rps::{RpsDevFlow, RxQueue, SockFlows};
+
+/// The CPU that a received packet is to go to, and the flow of its queue, whose place in that CPU's backlog is to be noted;
+/// `None`: it stays.
+pub fn get_rps_cpu(cx: &mut Cx, skb: SkbId) -> Option<(CpuId, Option<(DevId, usize, usize)>)> {
+    let (dev, at) = (cx.skbs[skb].dev, usize::from(cx.skbs[skb].rx_queue));
+    let queue = cx.k.devs[dev].rx_queues.get(at)?;
+    if queue.rps_map.is_empty() && queue.flows.is_empty() {
+        return None;
+    }
+    let hash = skb_get_hash(cx, skb);
+    let queue = &cx.k.devs[dev].rx_queues[at];
+    let reader = if queue.flows.is_empty() { None } else { cx.k.core.rps_sock_flow_table.reader(hash) };
+    if let Some(reader) = reader {
+        let index = hash as usize & (queue.flows.len() - 1);
+        let flow = queue.flows[index];
+        // It moves only once the packets before it have been handled, so that none overtakes another.
+        let stays = flow.cpu.filter(|cpu| {
+            let head = cx.k.cpus[cpu.index()].input_queue_head;
+            *cpu == reader || (head.wrapping_sub(flow.last_qtail) as i32) < 0
+        });
+        let cpu = stays.unwrap_or(reader);
+        cx.k.devs[dev].rx_queues[at].flows[index].cpu = Some(cpu);
+        return Some((cpu, Some((dev, at, index))));
+    }
+    let map = &queue.rps_map;
+    // `reciprocal_scale`.
+    let index = (u64::from(hash) * map.len() as u64) >> 32;
+    map.get(index as usize).map(|cpu| (*cpu, None))
+}
+
+/// A socket remembers the flow of what it receives (`sock_rps_save_rxhash`).
+#[inline]
+pub fn sock_rps_save_rxhash(cx: &mut Cx, sock: SocketId, skb: SkbId) {
+    let hash = cx.skbs[skb].hash;
+    if hash != 0
+        && let Some(socket) = cx.k.sockets.get_mut(sock)
+    {
+        socket.rxhash = hash;
+    }
+}
+
+/// A program reads from a socket: its flow is read on this CPU (`sock_rps_record_flow`).
+#[inline]
+pub fn sock_rps_record_flow(cx: &mut Cx, sock: SocketId) {
+    if !cx.k.core.rps_sock_flow_table.is_empty() {
+        record_flow(cx, sock);
+    }
+}
+
+#[cold]
+fn record_flow(cx: &mut Cx, sock: SocketId) {
+    // Only those that have one peer.
+    let socket = cx.k.sockets.get(sock).filter(|socket| socket.remote.is_some());
+    let hash = socket.map_or(0, |socket| socket.rxhash);
+    if hash != 0 {
+        let cpu = cx.cpu;
+        cx.k.core.rps_sock_flow_table.record(hash, cpu);
+    }
+}
+
+/// Says which CPUs a receive queue spreads over (`store_rps_map`).
+pub fn set_rps_cpus(cx: &mut Cx, dev: DevId, queue: usize, cpus: CpuMask) {
+    let queue = queue_mut(cx, dev, queue);
+    (queue.rps_cpus, queue.rps_map) = (cpus, cpus.iter().collect());
+    count_users(cx);
+}
+
+/// Flows of a queue at most (`store_rps_dev_flow_table_cnt`).
+const MOST_FLOWS: u64 = 1 << 30;
+
+/// Says how many flows of a receive queue are told apart, rounded up to a power of two; 0: flows do not follow their readers.
+///
+/// # Errors
+///
+/// `EINVAL` for more than 2^30.
+pub fn set_rps_flow_cnt(cx: &mut Cx, dev: DevId, queue: usize, count: u64) -> Result<(), Errno> {
+    if count > MOST_FLOWS {
+        return Err(Errno::EINVAL);
+    }
+    let flows = if count == 0 { 0 } else { count.next_power_of_two() as usize };
+    queue_mut(cx, dev, queue).flows = vec![RpsDevFlow::default(); flows];
+    count_users(cx);
+    Ok(())
+}
+
+/// Sets `net.core.rps_sock_flow_entries`, rounded up to a power of two; 0: readers are not recorded.
+///
+/// # Errors
+///
+/// `EINVAL` for more than 2^29.
+pub fn set_sock_flow_entries(cx: &mut Cx, entries: i64) -> Result<(), Errno> {
+    let entries = usize::try_from(entries).ok().filter(|entries| *entries <= 1 << 29).ok_or(Errno::EINVAL)?;
+    let entries = if entries == 0 { 0 } else { entries.next_power_of_two() };
+    if entries != cx.k.core.rps_sock_flow_table.len() {
+        cx.k.core.rps_sock_flow_table = SockFlows::new(entries, cx.k.cpus.len());
+    }
+    Ok(())
+}
+
+fn queue_mut<'c>(cx: &'c mut Cx, dev: DevId, queue: usize) -> &'c mut RxQueue {
+    let queues = &mut cx.k.devs[dev].rx_queues;
+    if queues.len() <= queue {
+        queues.resize(queue + 1, RxQueue::default());
+    }
+    &mut queues[queue]
+}
+
+/// Packets are steered only where somebody asked for it (`rps_needed`).
+fn count_users(cx: &mut Cx) {
+    let steers = |queue: &RxQueue| !queue.rps_map.is_empty() || !queue.flows.is_empty();
+    cx.k.core.rps_needed = cx.k.devs.iter().any(|dev| dev.rx_queues.iter().any(steers));
+}
