@@ -166,6 +166,12 @@ functions! {
         "net/core/dev.c" {
             DevQueueXmit(skb: SkbId) = __dev_queue_xmit, Path,
                 "queues the frame for its device; virtual devices have no queue";
+            NetdevPickTx = netdev_pick_tx, Lookup, "which of the device's transmit queues?";
+            DevQdiscEnqueue = dev_qdisc_enqueue, Path, "the frame goes to the device's queueing discipline";
+            NetifSchedule = __netif_schedule, Path, "a softirq will send what waits";
+            NetifTxWakeQueue = netif_tx_wake_queue, Device, "the device has room for frames again";
+            NetTxAction = net_tx_action, Batch, "the transmit softirq starts: who has frames to send?";
+            ValidateXmitSkbList = validate_xmit_skb_list, Path, "prepares the frames that leave together";
             ValidateXmitSkb(skb: SkbId) = validate_xmit_skb, Path, "does in software what the device cannot";
             DevHardStartXmit(skb: SkbId) = dev_hard_start_xmit, Path,
                 "hands the frame to the device's driver; tcpdump sees it here";
@@ -186,6 +192,27 @@ functions! {
                 "enters alone, not in a list";
             NetifReceiveSkbCore(skb: SkbId) = __netif_receive_skb_core, Path,
                 "tcpdump first, then a bridge, then the protocol";
+        }
+        "net/sched/sch_generic.c" {
+            SchDirectXmit = sch_direct_xmit, Path, "hands frames to the driver; what it refuses waits";
+            QdiscRun = __qdisc_run, Batch, "sends what the queueing discipline gives";
+            NoopEnqueue = noop_enqueue, Path, "the device cannot send: every frame is dropped";
+            PfifoFastEnqueue = pfifo_fast_enqueue, Path, "waits in the band of its priority";
+            PfifoFastDequeue = pfifo_fast_dequeue, Path, "the oldest frame of the first band that has one";
+        }
+        "net/sched/sch_fifo.c" {
+            PfifoEnqueue = pfifo_enqueue, Path, "waits in one queue of so many frames";
+            BfifoEnqueue = bfifo_enqueue, Path, "waits in one queue of so many bytes";
+            PfifoTailEnqueue = pfifo_tail_enqueue, Path, "waits; the oldest frame gives way";
+        }
+        "net/sched/sch_fq_codel.c" {
+            FqCodelEnqueue = fq_codel_enqueue, Path, "waits in the queue of its flow";
+            FqCodelDequeue = fq_codel_dequeue, Path, "flows take turns; who waited too long is dropped";
+        }
+        "net/sched/sch_api.c" {
+            QdiscWatchdogScheduleRangeNs = qdisc_watchdog_schedule_range_ns, Path,
+                "nothing may be sent yet: sets a timer";
+            QdiscWatchdog = qdisc_watchdog, Path, "the time that a queueing discipline waited for";
         }
         "net/core/gro.c" {
             NapiGroReceive(skb: SkbId) = napi_gro_receive, Path,
@@ -474,6 +501,7 @@ functions! {
     continuations {
         Consume(skb: SkbId),
         KfreeSkb(skb: SkbId, reason: DropReason),
+        XmitOne(skb: SkbId),
         Refused(skb: SkbId),
         NeighProbe(neigh: NeighId),
         NeighConstruct(neigh: NeighId),

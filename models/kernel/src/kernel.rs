@@ -17,6 +17,7 @@ use crate::tables::link_watch::LinkWatch;
 use crate::tables::neigh::NeighTable;
 use crate::tables::netdev::Devs;
 use crate::tables::netns::NetnsTable;
+use crate::tables::qdisc::Qdiscs;
 use crate::tables::siphash::SipHashKey;
 use crate::tables::socket::Sockets;
 use crate::tables::softnet::SoftnetData;
@@ -40,12 +41,24 @@ pub struct CoreSysctl {
     pub netdev_budget_usecs: u32,
     /// `dev_weight`: packets a poll of the backlog.
     pub dev_weight: u32,
+    /// `dev_weight_tx_bias`: how many times as many packets a run of a queueing discipline sends.
+    pub dev_weight_tx_bias: u32,
+    /// `default_qdisc`: the queueing discipline of a device with a queue.
+    pub default_qdisc: &'static str,
 }
 
 impl Default for CoreSysctl {
     fn default() -> Self {
         // Two jiffies at HZ=250.
-        CoreSysctl { netdev_max_backlog: 1000, netdev_budget: 300, netdev_budget_usecs: 8000, dev_weight: 64 }
+        CoreSysctl {
+            netdev_max_backlog: 1000,
+            netdev_budget: 300,
+            netdev_budget_usecs: 8000,
+            dev_weight: 64,
+            dev_weight_tx_bias: 1,
+            // CONFIG_DEFAULT_NET_SCH of Debian's kernel.
+            default_qdisc: "fq_codel",
+        }
     }
 }
 
@@ -115,6 +128,10 @@ pub struct Kernel {
     pub cpus: Vec<SoftnetData>,
     /// Devices.
     pub devs: Devs,
+    /// Queueing disciplines.
+    pub qdiscs: Qdiscs,
+    /// The driver does not take the packet that it was given last (`NETDEV_TX_BUSY`), which stays its giver's.
+    pub xmit_busy: bool,
     /// Network namespaces.
     pub netns: NetnsTable,
     /// Where any of them has netfilter hooks.
@@ -183,6 +200,8 @@ impl Kernel {
             hostname,
             cpus: (0..cpus.max(1)).map(|_| SoftnetData::default()).collect(),
             devs: Devs::default(),
+            qdiscs: Qdiscs::default(),
+            xmit_busy: false,
             netns: NetnsTable::default(),
             nf_hooks_needed: HooksNeeded::default(),
             netns_names: BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! What a network device points to: its kind and its queueing discipline, as rows of functions.
+//! What a network device points to: its kind, as a row of functions.
 //!
 //! Each kind of device is a `pub static LINK_OPS: LinkOps` in its own file, as a kernel driver has its
 //! `rtnl_link_ops`, `net_device_ops` and `ethtool_ops`; its module's row registers it ([`crate::module`]). The rooms
@@ -215,12 +215,3 @@ pub struct RingParam {
 
 /// The door into the upper device of a device (`rx_handler`).
 pub type RxHandler = fn(SkbId) -> Door;
-
-/// A queueing discipline (`struct Qdisc_ops`, include/net/sch_generic.h).
-#[derive(Debug)]
-pub struct Qdisc {
-    /// The name that `ip link` prints.
-    pub id: &'static str,
-    /// Takes a packet that is to be sent; `None`: the driver gets it at once.
-    pub enqueue: Option<fn(&mut Cx, SkbId) -> Door>,
-}

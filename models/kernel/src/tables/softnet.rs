@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 
 use glassnet_sim::Nanos;
 
-use crate::ids::{DevId, SkbId};
+use crate::ids::{DevId, QdiscId, SkbId};
 
 /// Softirqs in the order in which they run (include/linux/interrupt.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Softirq {
+    /// Packets to send.
+    NetTx = 2,
     /// Packets that came in.
     NetRx = 3,
 }
@@ -33,6 +35,8 @@ pub struct SoftnetStat {
     pub time_squeeze: u32,
     /// Packets sent here by another CPU.
     pub received_rps: u32,
+    /// How often `net_tx_action` ran (`NET_TX` of `/proc/softirqs`).
+    pub net_tx_softirqs: u32,
     /// How often `net_rx_action` ran (`NET_RX` of `/proc/softirqs`).
     pub net_rx_softirqs: u32,
 }
@@ -76,6 +80,10 @@ pub struct SoftnetData {
     pub net_rx: Option<NetRxRun>,
     /// The steps of the functions that were suspended, the innermost first; empty if nobody observed.
     pub suspended: Vec<usize>,
+    /// Queueing disciplines whose packets are to be sent.
+    pub output_queue: Vec<QdiscId>,
+    /// Packets that were sent, and are freed outside of the interrupt that told.
+    pub completion_queue: Vec<SkbId>,
     /// What to poll.
     pub poll_list: VecDeque<Napi>,
     /// Packets that came in and wait (`netif_rx` appends).

@@ -7,7 +7,7 @@
 
 use glassnet_sim::Nanos;
 
-use super::dev;
+use super::{dev, sch_generic};
 use crate::Cx;
 use crate::event::Event;
 use crate::tables::softnet::{Softirq, SoftirqRun};
@@ -57,9 +57,17 @@ fn run_softirqs(cx: &mut Cx, mut run: SoftirqRun) {
         let cpu = &mut cx.k.cpus[cx.cpu.index()];
         if cx.resumes {
             dev::net_rx_action(cx);
-        } else if cpu.take(Softirq::NetRx) {
-            cpu.stat.net_rx_softirqs += 1;
-            dev::net_rx_action(cx);
+        } else {
+            // What they raise comes in the next round.
+            let (sends, receives) = (cpu.take(Softirq::NetTx), cpu.take(Softirq::NetRx));
+            cpu.stat.net_tx_softirqs += u32::from(sends);
+            cpu.stat.net_rx_softirqs += u32::from(receives);
+            if sends {
+                sch_generic::net_tx_action(cx);
+            }
+            if receives {
+                dev::net_rx_action(cx);
+            }
         }
         if cx.suspends {
             cx.k.cpus[cx.cpu.index()].softirq = Some(run);

@@ -1,6 +1,6 @@
 //! Multipath hashes.
 //!
-//! Kernel: net/ipv4/route.c (`fib_multipath_hash`), net/core/flow_dissector.c
+//! Kernel: net/ipv4/route.c (`fib_multipath_hash`)
 
 use std::net::Ipv4Addr;
 
@@ -14,10 +14,10 @@ use zerocopy::big_endian::U16;
 use super::ip_input::ip_hdr;
 use crate::Cx;
 use crate::ids::{NetnsId, SkbId};
+use crate::net::core::flow_dissector::{FlowKeys, flow_hash_from_keys, ports_offset};
 use crate::netlink::Errno;
 use crate::sysctl::{At, Sysctl, SysctlTable, set_net};
 use crate::tables::route::FlowOut;
-use crate::tables::siphash::siphash;
 use crate::tables::sysctl::Setting;
 
 /// ICMP type of a source quench (RFC 792).
@@ -37,36 +37,9 @@ fn set_hash_policy(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), 
     set_net(cx, at, row, value)
 }
 
-/// Hashed fields of a flow (`struct flow_keys`); others are 0.
-#[derive(Clone, Copy)]
-struct FlowKeys {
-    addrs: [Ipv4Addr; 2],
-    ports: [u16; 2],
-    proto: u8,
-}
-
-impl Default for FlowKeys {
-    fn default() -> Self {
-        FlowKeys { addrs: [Ipv4Addr::UNSPECIFIED; 2], ports: [0; 2], proto: 0 }
-    }
-}
-
-/// A 31-bit hash, the same for both directions. What is hashed is `struct flow_keys` from `basic` on.
-fn flow_hash_from_keys(cx: &Cx, keys: FlowKeys) -> u32 {
-    /// Offsets in bytes of protocol, ports and addresses; the rest is 0 here.
-    const PROTO: usize = 2;
-    const PORTS: usize = 28;
-    const ADDRS: usize = 36;
-    let mut addrs = keys.addrs.map(|addr| addr.octets());
-    let mut ports = keys.ports.map(u16::to_be_bytes);
-    // As numbers of a little-endian machine.
-    addrs.sort_unstable_by_key(|octets| u32::from_le_bytes(*octets));
-    ports.sort_unstable_by_key(|bytes| u16::from_le_bytes(*bytes));
-    let mut bytes = [0; 48];
-    bytes[PROTO] = keys.proto;
-    bytes[PORTS..PORTS + 4].copy_from_slice(ports.as_flattened());
-    bytes[ADDRS..ADDRS + 8].copy_from_slice(addrs.as_flattened());
-    (siphash(&bytes, cx.k.config.flow_hash_key) as u32).max(1) >> 1
+/// A 31-bit hash.
+fn flow_hash(cx: &Cx, keys: FlowKeys) -> u32 {
+    flow_hash_from_keys(cx, keys) >> 1
 }
 
 fn policy(cx: &Cx, netns: NetnsId) -> i64 {
@@ -86,7 +59,7 @@ pub fn input_hash(cx: &Cx, skb: SkbId, route: (Ipv4Addr, Ipv4Addr)) -> u32 {
             }),
         Some(iph) => FlowKeys { ports: ports(cx, skb, iph), proto: iph.protocol, ..addresses },
     };
-    flow_hash_from_keys(cx, keys)
+    flow_hash(cx, keys)
 }
 
 /// Hash of a locally generated packet.
@@ -94,9 +67,9 @@ pub fn output_hash(cx: &Cx, netns: NetnsId, flow: &FlowOut) -> u32 {
     let addrs = [flow.saddr, flow.daddr];
     let keys = match policy(cx, netns) {
         0 => FlowKeys { addrs, ..FlowKeys::default() },
-        _ => FlowKeys { addrs, ports: [flow.sport, flow.dport], proto: flow.proto },
+        _ => FlowKeys { n_proto: 0, addrs, ports: [flow.sport, flow.dport], proto: flow.proto },
     };
-    flow_hash_from_keys(cx, keys)
+    flow_hash(cx, keys)
 }
 
 fn transport_header(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> u32 {
@@ -120,13 +93,4 @@ fn ports(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> [u16; 2] {
     let at = ports_offset(iph.protocol).filter(|_| iph.frag_off.get() & (IP_MF | IP_OFFSET) == 0);
     let ports = at.and_then(|at| cx.skbs.header::<[U16; 2]>(skb, transport_header(cx, skb, iph) + at));
     ports.map_or([0; 2], |ports| ports.map(U16::get))
-}
-
-/// Offset of the ports in the IPv4 payload (`proto_ports_offset`): TCP, UDP, DCCP, ESP, AH, SCTP, UDP-Lite.
-fn ports_offset(proto: u8) -> Option<u32> {
-    match proto {
-        6 | 17 | 33 | 50 | 132 | 136 => Some(0),
-        51 => Some(4),
-        _ => None,
-    }
 }

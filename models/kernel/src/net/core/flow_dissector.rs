@@ -1,0 +1,76 @@
+//! The hash of a packet's flow.
+//!
+//! Kernel: net/core/flow_dissector.c
+
+use std::net::Ipv4Addr;
+
+use glassnet_wire::eth::ETH_P_IP;
+use glassnet_wire::ipv4::{IP_MF, IP_OFFSET, Ipv4Hdr};
+use zerocopy::big_endian::U16;
+
+use crate::Cx;
+use crate::ids::SkbId;
+use crate::tables::siphash::siphash;
+
+/// Hashed fields of a flow (`struct flow_keys`); others are 0.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowKeys {
+    /// Ethertype; 0 where only addresses are hashed.
+    pub n_proto: u16,
+    /// Protocol of IPv4.
+    pub proto: u8,
+    /// Source and destination.
+    pub addrs: [Ipv4Addr; 2],
+    /// Source and destination port.
+    pub ports: [u16; 2],
+}
+
+impl Default for FlowKeys {
+    fn default() -> Self {
+        FlowKeys { n_proto: 0, proto: 0, addrs: [Ipv4Addr::UNSPECIFIED; 2], ports: [0; 2] }
+    }
+}
+
+/// A 32-bit hash, the same for both directions and never 0. What is hashed is `struct flow_keys` from `basic` on.
+pub fn flow_hash_from_keys(cx: &Cx, keys: FlowKeys) -> u32 {
+    /// Offsets in bytes; the rest is 0 here.
+    const PROTO: usize = 2;
+    const PORTS: usize = 28;
+    const ADDRS: usize = 36;
+    let mut addrs = keys.addrs.map(|addr| addr.octets());
+    let mut ports = keys.ports.map(u16::to_be_bytes);
+    // As numbers of a little-endian machine.
+    addrs.sort_unstable_by_key(|octets| u32::from_le_bytes(*octets));
+    ports.sort_unstable_by_key(|bytes| u16::from_le_bytes(*bytes));
+    let mut bytes = [0; 48];
+    bytes[..PROTO].copy_from_slice(&keys.n_proto.to_be_bytes());
+    bytes[PROTO] = keys.proto;
+    bytes[PORTS..PORTS + 4].copy_from_slice(ports.as_flattened());
+    bytes[ADDRS..ADDRS + 8].copy_from_slice(addrs.as_flattened());
+    (siphash(&bytes, cx.k.config.flow_hash_key) as u32).max(1)
+}
+
+/// The hash of a packet that is about to leave, or just came in. Fragments have no ports in it.
+pub fn skb_get_hash(cx: &Cx, skb: SkbId) -> u32 {
+    let pkt = &cx.skbs[skb];
+    let mut keys = FlowKeys { n_proto: pkt.protocol, ..FlowKeys::default() };
+    let header = cx.skbs.header::<Ipv4Hdr>(skb, pkt.network_header);
+    if let Some(iph) = header.filter(|_| pkt.protocol == ETH_P_IP) {
+        keys.proto = iph.protocol;
+        keys.addrs = [iph.saddr.get(), iph.daddr.get()];
+        let at = ports_offset(iph.protocol).filter(|_| iph.frag_off.get() & (IP_MF | IP_OFFSET) == 0);
+        let at = at.map(|offset| pkt.network_header + iph.header_len() as u32 + offset);
+        let ports = at.and_then(|at| cx.skbs.header::<[U16; 2]>(skb, at));
+        keys.ports = ports.map_or([0; 2], |ports| ports.map(U16::get));
+    }
+    flow_hash_from_keys(cx, keys)
+}
+
+/// Offset of the ports in the IPv4 payload (`proto_ports_offset`): TCP, UDP, DCCP, ESP, AH, SCTP, UDP-Lite.
+pub fn ports_offset(proto: u8) -> Option<u32> {
+    match proto {
+        6 | 17 | 33 | 50 | 132 | 136 => Some(0),
+        51 => Some(4),
+        _ => None,
+    }
+}
