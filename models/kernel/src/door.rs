@@ -209,6 +209,14 @@ functions! {
             FqCodelEnqueue = fq_codel_enqueue, Path, "waits in the queue of its flow";
             FqCodelDequeue = fq_codel_dequeue, Path, "flows take turns; who waited too long is dropped";
         }
+        "net/sched/sch_tbf.c" {
+            TbfEnqueue = tbf_enqueue, Path, "waits for tokens of the bucket";
+            TbfDequeue = tbf_dequeue, Path, "are there tokens for the next frame?";
+        }
+        "net/sched/sch_netem.c" {
+            NetemEnqueue = netem_enqueue, Path, "lost, copied, changed or delayed, as a network would";
+            NetemDequeue = netem_dequeue, Path, "has the first frame's delay passed?";
+        }
         "net/sched/sch_api.c" {
             QdiscWatchdogScheduleRangeNs = qdisc_watchdog_schedule_range_ns, Path,
                 "nothing may be sent yet: sets a timer";

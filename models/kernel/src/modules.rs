@@ -29,6 +29,9 @@ pub static MODULES: &[&Module] = &[
     &NET,
     &sched::MODULE,
     &sched::sch_fq_codel::MODULE,
+    &sched::sch_ingress::MODULE,
+    &sched::sch_netem::MODULE,
+    &sched::sch_tbf::MODULE,
     &IPV4,
     &IPV6,
     // Modules whose work other parts of the model do, whether they are loaded or not.

@@ -70,6 +70,10 @@ pub struct Qdisc {
     pub parent: u32,
     /// `TCQ_F_*`.
     pub flags: u16,
+    /// How many disciplines are above it.
+    pub depth: u32,
+    /// When it became known to its device, as a count; 0: it is not (`qdisc_hash_add`).
+    pub hash_seq: u32,
     /// How many places it has (`refcnt`).
     pub refcnt: u32,
     /// Its state.
@@ -103,6 +107,8 @@ impl Qdisc {
             handle: 0,
             parent: 0,
             flags: ops.static_flags,
+            depth: 0,
+            hash_seq: 0,
             refcnt: 1,
             state: QdiscState::default(),
             q: VecDeque::new(),
@@ -174,6 +180,7 @@ pub struct Qdiscs {
     free: Vec<QdiscId>,
     /// Packets that the discipline at work dropped; they are freed when it is done (`to_free`).
     pub to_free: Vec<SkbId>,
+    hash_seq: u32,
     /// The handle that was chosen last for a discipline without one.
     pub autohandle: u32,
 }
@@ -196,6 +203,19 @@ impl Qdiscs {
         Some(qdisc)
     }
 
+    /// The device knows a discipline below its root; `invisible`: it is shown only on request (`qdisc_hash_add`).
+    pub fn hash_add(&mut self, id: QdiscId, invisible: bool) {
+        let qdisc = &self[id];
+        if qdisc.parent == TC_H_ROOT || qdisc.has(TCQ_F_INGRESS) {
+            return;
+        }
+        self.hash_seq += 1;
+        let seq = self.hash_seq;
+        let qdisc = &mut self[id];
+        qdisc.hash_seq = seq;
+        qdisc.flags |= if invisible { TCQ_F_INVISIBLE } else { 0 };
+    }
+
     /// The discipline, if it exists.
     pub fn get(&self, id: QdiscId) -> Option<&Qdisc> {
         self.slots.get(id.index())?.as_ref()
@@ -216,7 +236,13 @@ impl Default for Qdiscs {
     fn default() -> Qdiscs {
         let mut noop = Qdisc::new(&NOOP_QDISC_OPS, DevId(u32::MAX), 0);
         noop.flags |= TCQ_F_BUILTIN;
-        Qdiscs { slots: vec![Some(noop)], free: Vec::new(), to_free: Vec::new(), autohandle: 0x8000_0000 }
+        Qdiscs {
+            slots: vec![Some(noop)],
+            free: Vec::new(),
+            to_free: Vec::new(),
+            hash_seq: 0,
+            autohandle: 0x8000_0000,
+        }
     }
 }
 

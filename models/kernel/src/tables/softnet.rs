@@ -15,6 +15,13 @@ pub enum Softirq {
     NetRx = 3,
 }
 
+impl Softirq {
+    /// Its bit among those that are raised.
+    pub const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
+
 /// Something that `net_rx_action` polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Napi {
@@ -99,14 +106,6 @@ pub struct SoftnetData {
 impl SoftnetData {
     /// Marks a softirq as raised.
     pub fn raise(&mut self, softirq: Softirq) {
-        self.pending |= 1 << softirq as u32;
-    }
-
-    /// Takes a raised softirq; false if it is not raised.
-    pub fn take(&mut self, softirq: Softirq) -> bool {
-        let bit = 1 << softirq as u32;
-        let raised = self.pending & bit != 0;
-        self.pending &= !bit;
-        raised
+        self.pending |= softirq.bit();
     }
 }

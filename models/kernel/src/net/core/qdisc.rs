@@ -168,6 +168,13 @@ pub fn qdisc_lookup(kernel: &Kernel, dev: DevId, handle: u32) -> Option<QdiscId>
     kernel.qdiscs.iter().find(|(_, qdisc)| is_meant(qdisc)).map(|(id, _)| id)
 }
 
+/// The other disciplines of a discipline's device.
+pub fn qdisc_lookup_tree(kernel: &Kernel, q: QdiscId) -> Vec<QdiscId> {
+    let dev = kernel.qdiscs[q].dev;
+    let others = kernel.qdiscs.iter().filter(|(id, other)| *id != q && other.dev == dev);
+    others.map(|(id, _)| id).collect()
+}
+
 /// `packets` of `bytes` are gone from a discipline without having been asked for: those above it know.
 pub fn qdisc_tree_reduce_backlog(cx: &mut Cx, q: QdiscId, packets: u32, bytes: u32) {
     let mut sch = q;
@@ -206,6 +213,12 @@ fn qdisc_root_sleeping(kernel: &Kernel, q: QdiscId) -> QdiscId {
     kernel.devs[qdisc.dev].tx[usize::from(qdisc.queue)].qdisc_sleeping
 }
 
+/// The same while the device transmits (`qdisc_root`).
+pub fn qdisc_root(kernel: &Kernel, q: QdiscId) -> QdiscId {
+    let qdisc = &kernel.qdiscs[q];
+    kernel.devs[qdisc.dev].tx[usize::from(qdisc.queue)].qdisc
+}
+
 /// The discipline is looked at again at a time (`qdisc_watchdog_schedule_ns`).
 pub fn qdisc_watchdog_schedule(cx: &mut Cx, q: QdiscId, expires: Nanos) {
     cx.call(crate::door::Func::QdiscWatchdogScheduleRangeNs, None);
@@ -228,9 +241,7 @@ fn qdisc_watchdog(cx: &mut Cx, q: u32) {
     if cx.k.qdiscs.get(q).and_then(|qdisc| qdisc.watchdog).is_some_and(|expires| expires <= cx.events.now()) {
         cx.call(crate::door::Func::QdiscWatchdog, None);
         cx.k.qdiscs[q].watchdog = None;
-        // qdisc_root
-        let qdisc = &cx.k.qdiscs[q];
-        let root = cx.k.devs[qdisc.dev].tx[usize::from(qdisc.queue)].qdisc;
+        let root = qdisc_root(cx.k, q);
         if root != QdiscId::NOOP {
             __netif_schedule(cx, root);
         }

@@ -278,9 +278,11 @@ fn qdisc_maybe_clear_missed(cx: &mut Cx, q: QdiscId, queue: u16) {
 }
 
 /// `NET_TX_SOFTIRQ`: sends the packets of the disciplines that were scheduled.
+#[cold]
 pub fn net_tx_action(cx: &mut Cx) {
     cx.within(Func::NetTxAction, None, |cx| {
         let sd = &mut cx.k.cpus[cx.cpu.index()];
+        sd.stat.net_tx_softirqs += 1;
         let (sent, scheduled) =
             (std::mem::take(&mut sd.completion_queue), std::mem::take(&mut sd.output_queue));
         for skb in sent {

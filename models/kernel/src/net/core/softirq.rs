@@ -59,13 +59,12 @@ fn run_softirqs(cx: &mut Cx, mut run: SoftirqRun) {
             dev::net_rx_action(cx);
         } else {
             // What they raise comes in the next round.
-            let (sends, receives) = (cpu.take(Softirq::NetTx), cpu.take(Softirq::NetRx));
-            cpu.stat.net_tx_softirqs += u32::from(sends);
-            cpu.stat.net_rx_softirqs += u32::from(receives);
-            if sends {
+            let pending = std::mem::take(&mut cpu.pending);
+            if pending & Softirq::NetTx.bit() != 0 {
                 sch_generic::net_tx_action(cx);
             }
-            if receives {
+            if pending & Softirq::NetRx.bit() != 0 {
+                cx.k.cpus[cx.cpu.index()].stat.net_rx_softirqs += 1;
                 dev::net_rx_action(cx);
             }
         }

@@ -78,6 +78,9 @@ fn mq_attach(cx: &mut Cx, sch: QdiscId) {
     for (queue, q) in take(cx, sch).into_iter().enumerate() {
         let old = dev_graft_qdisc(cx, dev, queue as u16, Some(q));
         qdisc_put(cx, old);
+        if (queue as u32) < cx.k.devs[dev].real_num_tx_queues {
+            cx.k.qdiscs.hash_add(q, false);
+        }
     }
 }
 
