@@ -1,8 +1,9 @@
-//! A network card: receive rings that it fills without a CPU, and interrupts.
+//! A network card: rings that it fills and empties without a CPU, and interrupts.
 //!
 //! Software and card share a ring of descriptors: the driver gives the card empty ones, the card writes frames into them, and the
-//! driver takes those that are filled. Each ring has an interrupt vector (MSI-X), which the card masks when it raises it and the
-//! driver unmasks; what happens meanwhile is told after that.
+//! driver takes those that are filled; the other way the driver gives it frames, which leave one after the other, and takes back
+//! what has left. Each ring has an interrupt vector (MSI-X), its own or with another, which the card masks when it raises it and
+//! the driver unmasks; what happens meanwhile is told after that.
 //!
 //! Source: Intel 82574 datasheet, 7.1 (receive descriptors), 7.4 (interrupts).
 
@@ -40,14 +41,20 @@ impl RxRing {
     }
 }
 
+/// Frames that a card is sending or has sent, in their order: when the last bit of each has left, and its length in bytes.
+#[derive(Debug, Default)]
+struct TxRing {
+    posted: VecDeque<(Nanos, u32)>,
+}
+
 /// An interrupt vector.
 #[derive(Clone, Copy, Debug, Default)]
 struct Vector {
     masked: bool,
-    /// Something happened since it was raised.
+    /// A frame came in since it was raised.
     cause: bool,
-    /// The interrupt is on its way: whoever was told so will [raise](Card::raise) it.
-    due: bool,
+    /// When it is to be raised next: whoever was told so will [raise](Card::raise) it.
+    due: Option<Nanos>,
     /// The least time between two (`ITR`).
     interval: Nanos,
     /// When the next one may be raised.
@@ -55,21 +62,36 @@ struct Vector {
 }
 
 impl Vector {
-    fn request(&mut self, now: Nanos) -> Option<Nanos> {
-        self.cause = true;
-        if self.masked || self.due {
+    /// There is something to tell at a time. When the interrupt must be raised, unless it is masked or will be raised before.
+    #[inline]
+    fn request(&mut self, at: Nanos) -> Option<Nanos> {
+        let at = at.max(self.earliest);
+        if self.masked || self.due.is_some_and(|due| due <= at) {
             return None;
         }
-        self.due = true;
-        Some(now.max(self.earliest))
+        self.due = Some(at);
+        Some(at)
     }
 }
 
-/// A card. Rings and vectors are numbered alike.
+/// Which interrupt vectors a card's rings use: those of the first ring each way, and how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vectors {
+    /// The vector of the first receive ring; the others follow.
+    pub rx: usize,
+    /// The vector of the first transmit ring; the others follow.
+    pub tx: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// A card, with as many transmit rings as receive rings.
 #[derive(Debug)]
 pub struct Card {
-    rings: Vec<RxRing>,
+    rx: Vec<RxRing>,
+    tx: Vec<TxRing>,
     vectors: Vec<Vector>,
+    use_of: Vectors,
     /// Spreads frames over the rings.
     pub rss: Rss,
 }
@@ -83,97 +105,119 @@ pub enum Received {
     Quiet,
     /// It is in a ring, whose interrupt must be [raised](Card::raise) at this time.
     Interrupt {
-        /// The ring.
-        ring: usize,
+        /// The vector.
+        vector: usize,
         /// When.
         at: Nanos,
     },
 }
 
 impl Card {
-    /// A card with `rings` receive rings of so many descriptors each.
-    pub fn new(rings: usize, descriptors: u32, rss: Rss) -> Card {
-        let ring = || RxRing::new(descriptors);
-        let vectors = vec![Vector::default(); rings];
-        Card { rings: std::iter::repeat_with(ring).take(rings).collect(), vectors, rss }
+    /// A card with `rings` rings each way, the receive rings of so many descriptors each.
+    pub fn new(rings: usize, descriptors: u32, use_of: Vectors, rss: Rss) -> Card {
+        Card {
+            rx: std::iter::repeat_with(|| RxRing::new(descriptors)).take(rings).collect(),
+            tx: std::iter::repeat_with(TxRing::default).take(rings).collect(),
+            vectors: vec![Vector::default(); use_of.count],
+            use_of,
+            rss,
+        }
     }
 
     /// Receives a frame, which is held from here on unless it was missed.
     #[inline]
     pub fn receive(&mut self, frame: BufId, bufs: &BufPool, now: Nanos) -> Received {
-        let hash = if self.rings.len() > 1 { self.rss.hash(bufs.bytes(frame)) } else { None };
+        let hash = if self.rx.len() > 1 { self.rss.hash(bufs.bytes(frame)) } else { None };
         let ring = hash.map_or(0, |(hash, _)| self.rss.queue(hash));
-        let queue = &mut self.rings[ring];
+        let queue = &mut self.rx[ring];
         if queue.free == 0 {
             return Received::Missed;
         }
         queue.free -= 1;
         queue.filled.push_back(RxFrame { frame, hash });
-        self.vectors[ring].request(now).map_or(Received::Quiet, |at| Received::Interrupt { ring, at })
+        let vector = self.use_of.rx + ring;
+        self.vectors[vector].cause = true;
+        let at = self.vectors[vector].request(now);
+        at.map_or(Received::Quiet, |at| Received::Interrupt { vector, at })
     }
 
     /// The driver takes the next filled descriptor.
     #[inline]
     pub fn take(&mut self, ring: usize) -> Option<RxFrame> {
-        self.rings[ring].filled.pop_front()
+        self.rx[ring].filled.pop_front()
     }
 
     /// The driver gives descriptors that it took back to the card.
     #[inline]
     pub fn give_back(&mut self, ring: usize, descriptors: u32) {
-        self.rings[ring].free += descriptors;
-        debug_assert!(
-            self.rings[ring].free as usize + self.rings[ring].filled.len()
-                < self.rings[ring].descriptors as usize
-        );
+        let ring = &mut self.rx[ring];
+        ring.free += descriptors;
+        debug_assert!((ring.free as usize + ring.filled.len()) < ring.descriptors as usize);
+    }
+
+    /// The card sends a frame of so many bytes, whose last bit leaves at a time: the vector whose interrupt must be raised to
+    /// tell that, and when; `None`: it will be raised anyway, or is masked.
+    #[inline]
+    pub fn post(&mut self, ring: usize, sent: Nanos, bytes: u32) -> Option<(usize, Nanos)> {
+        self.tx[ring].posted.push_back((sent, bytes));
+        let vector = self.use_of.tx + ring;
+        self.vectors[vector].request(sent).map(|at| (vector, at))
+    }
+
+    /// The driver takes back a frame that was sent: its length in bytes.
+    #[inline]
+    pub fn sent(&mut self, ring: usize, now: Nanos) -> Option<u32> {
+        let posted = &mut self.tx[ring].posted;
+        posted.pop_front_if(|(sent, _)| *sent <= now).map(|(_, bytes)| bytes)
+    }
+
+    /// The transmit ring whose end a vector tells.
+    fn tx_ring(&self, vector: usize) -> Option<&TxRing> {
+        self.tx.get(vector.checked_sub(self.use_of.tx)?)
     }
 
     /// The time of an interrupt that was due has come: true if it is raised. The vector is masked then.
     #[inline]
-    pub fn raise(&mut self, ring: usize, now: Nanos) -> bool {
-        let vector = &mut self.vectors[ring];
-        vector.due = false;
-        if vector.masked || !vector.cause {
+    pub fn raise(&mut self, vector: usize, now: Nanos) -> bool {
+        let sent =
+            self.tx_ring(vector).and_then(|ring| ring.posted.front()).is_some_and(|(sent, _)| *sent <= now);
+        let vector = &mut self.vectors[vector];
+        if vector.due.is_some_and(|due| due <= now) {
+            vector.due = None;
+        }
+        if vector.masked || !(vector.cause || sent) {
             return false;
         }
         *vector = Vector { masked: true, cause: false, earliest: now + vector.interval, ..*vector };
         true
     }
 
-    /// The driver unmasks a vector: when its interrupt must be raised for what happened meanwhile.
+    /// The driver unmasks a vector: when its interrupt must be raised for what happened meanwhile, or is about to.
     #[inline]
-    pub fn unmask(&mut self, ring: usize, now: Nanos) -> Option<Nanos> {
-        let vector = &mut self.vectors[ring];
+    pub fn unmask(&mut self, vector: usize, now: Nanos) -> Option<Nanos> {
+        let sent = self.tx_ring(vector).and_then(|ring| ring.posted.front()).map(|(sent, _)| *sent);
+        let vector = &mut self.vectors[vector];
         vector.masked = false;
-        if vector.cause { vector.request(now) } else { None }
+        let next = if vector.cause { Some(now) } else { sent.map(|sent| sent.max(now)) };
+        vector.request(next?)
     }
 
-    /// The least time between two interrupts of a ring.
-    pub fn set_interval(&mut self, ring: usize, interval: Nanos) {
-        let vector = &mut self.vectors[ring];
+    /// The least time between two interrupts of a vector.
+    pub fn set_interval(&mut self, vector: usize, interval: Nanos) {
+        let vector = &mut self.vectors[vector];
         vector.earliest = Nanos(vector.earliest.0.saturating_sub(vector.interval.0)) + interval;
         vector.interval = interval;
     }
 
-    /// The card gets rings anew, and returns the frames that the old ones held. Interrupts are as after a start.
-    pub fn reset(&mut self, rings: usize, descriptors: u32) -> Vec<BufId> {
-        let lost = self.rings.iter().flat_map(|ring| ring.filled.iter().map(|filled| filled.frame)).collect();
-        let intervals: Vec<Nanos> = self.vectors.iter().map(|vector| vector.interval).collect();
-        let due: Vec<bool> = self.vectors.iter().map(|vector| vector.due).collect();
-        *self = Card::new(rings, descriptors, self.rss.clone());
-        for (vector, (interval, due)) in self.vectors.iter_mut().zip(intervals.into_iter().zip(due)) {
-            *vector = Vector { interval, due, ..*vector };
-        }
+    /// The card gets rings anew, and returns the frames that the old ones held.
+    pub fn reset(&mut self, rings: usize, descriptors: u32, use_of: Vectors) -> Vec<BufId> {
+        let lost = self.rx.iter().flat_map(|ring| ring.filled.iter().map(|filled| filled.frame)).collect();
+        *self = Card::new(rings, descriptors, use_of, self.rss.clone());
         lost
-    }
-
-    /// Number of receive rings.
-    pub fn rings(&self) -> usize {
-        self.rings.len()
     }
 
     /// Frames in filled descriptors of a ring.
     pub fn waiting(&self, ring: usize) -> usize {
-        self.rings[ring].filled.len()
+        self.rx[ring].filled.len()
     }
 }

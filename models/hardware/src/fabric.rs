@@ -252,6 +252,7 @@ fn serialisation(len: u64, rate: u64) -> Nanos {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::card::Vectors;
     use crate::rss::Rss;
 
     fn frame(bufs: &mut BufPool, dest: u8, source: u8) -> BufId {
@@ -262,7 +263,7 @@ mod tests {
     }
 
     fn card(fabric: &mut Fabric) -> PlugId {
-        fabric.add_card(Card::new(1, 256, Rss::new([0; 40], 1)))
+        fabric.add_card(Card::new(1, 256, Vectors { rx: 0, tx: 1, count: 2 }, Rss::new([0; 40], 1)))
     }
 
     /// Two cards and a cable; what arrives at the second when so many frames are sent at 1,000 ns.

@@ -2,7 +2,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`card`] | [`Card`], receive rings and interrupt vectors |
+//! | [`card`] | [`Card`], rings and interrupt vectors |
 //! | [`rss`] | which ring a frame goes to |
 //! | [`fabric`] | [`Fabric`], all cards, cables and switches |
 //!
@@ -14,6 +14,6 @@ pub mod card;
 pub mod fabric;
 pub mod rss;
 
-pub use card::Card;
+pub use card::{Card, Vectors};
 pub use fabric::{Arrival, Cable, Fabric, Faults, PlugId, SWITCH_QUEUE, SwitchId};
 pub use rss::Rss;

@@ -4,6 +4,7 @@ use glassnet_hardware::{Arrival, Fabric};
 use glassnet_sim::{Dice, EventQueue, Nanos};
 
 use crate::Kernel;
+use crate::chance::{CERTAIN, Chance};
 use crate::door::{Door, Func};
 use crate::event::Event;
 use crate::ids::{CpuId, MachineId, SkbId};
@@ -223,6 +224,24 @@ impl Cx<'_> {
         if self.k.log.net_ratelimit(now) {
             lines(self).into_iter().for_each(|line| self.printk(level, line));
         }
+    }
+
+    /// Decides by chance about a packet: "yes" in `probability` of 2^31 cases.
+    pub fn chance(&mut self, skb: SkbId, probability: u32) -> bool {
+        if probability == 0 || probability >= CERTAIN {
+            return probability != 0;
+        }
+        let (packet, note) = (self.skbs[skb].packet, self.trace.notes.len());
+        let script = &mut self.trace.script;
+        if script.packet == 0 || script.packet != packet {
+            return self.dice.below(u64::from(CERTAIN)) < u64::from(probability);
+        }
+        let outcome = match &script.falls {
+            Some(falls) => falls.get(script.met.len()).copied().unwrap_or(true),
+            None => self.dice.below(u64::from(CERTAIN)) < u64::from(probability),
+        };
+        script.met.push(Chance { note, probability, outcome });
+        outcome
     }
 
     /// Sets a timer of this machine, as [`Timer`] says.

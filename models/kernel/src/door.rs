@@ -154,6 +154,8 @@ functions! {
             E1000XmitFrame(skb: SkbId) = e1000_xmit_frame, Device, "the network card puts the frame on the wire";
             E1000IntrMsixRx = e1000_intr_msix_rx, Device, "the network card interrupts: a frame is there";
             E1000ePoll = e1000e_poll, Device, "the driver collects frames from its card";
+            E1000IntrMsixTx = e1000_intr_msix_tx, Device, "the network card interrupts: frames are sent";
+            E1000CleanTxIrq = e1000_clean_tx_irq, Device, "takes sent frames back from the transmit ring";
             E1000CleanRxIrq = e1000_clean_rx_irq, Device, "goes through the receive ring";
             E1000AllocRxBuffers = e1000_alloc_rx_buffers, Device, "gives empty buffers back to the card";
         }
@@ -161,6 +163,7 @@ functions! {
             IgbXmitFrame(skb: SkbId) = igb_xmit_frame, Device, "the network card puts the frame on the wire";
             IgbMsixRing = igb_msix_ring, Device, "a ring of the network card interrupts: a frame is there";
             IgbPoll = igb_poll, Device, "the driver collects frames from one ring of its card";
+            IgbCleanTxIrq = igb_clean_tx_irq, Device, "takes sent frames back from the transmit ring";
             IgbCleanRxIrq = igb_clean_rx_irq, Device, "goes through the receive ring";
             IgbAllocRxBuffers = igb_alloc_rx_buffers, Device, "gives empty buffers back to the card";
         }
@@ -175,6 +178,12 @@ functions! {
         "net/core/dev.c" {
             DevQueueXmit(skb: SkbId) = __dev_queue_xmit, Path,
                 "queues the frame for its device; virtual devices have no queue";
+            NetdevPickTx = netdev_pick_tx, Lookup, "which of the device's transmit queues?";
+            DevQdiscEnqueue = dev_qdisc_enqueue, Path, "the frame goes to the device's queueing discipline";
+            NetifSchedule = __netif_schedule, Path, "a softirq will send what waits";
+            NetifTxWakeQueue = netif_tx_wake_queue, Device, "the device has room for frames again";
+            NetTxAction = net_tx_action, Batch, "the transmit softirq starts: who has frames to send?";
+            ValidateXmitSkbList = validate_xmit_skb_list, Path, "prepares the frames that leave together";
             ValidateXmitSkb(skb: SkbId) = validate_xmit_skb, Path, "does in software what the device cannot";
             DevHardStartXmit(skb: SkbId) = dev_hard_start_xmit, Path,
                 "hands the frame to the device's driver; tcpdump sees it here";
@@ -199,12 +208,42 @@ functions! {
             NetifReceiveSkbCore(skb: SkbId) = __netif_receive_skb_core, Path,
                 "tcpdump first, then a bridge, then the protocol";
         }
+        "net/sched/sch_generic.c" {
+            SchDirectXmit = sch_direct_xmit, Path, "hands frames to the driver; what it refuses waits";
+            QdiscRun = __qdisc_run, Batch, "sends what the queueing discipline gives";
+            NoopEnqueue = noop_enqueue, Path, "the device cannot send: every frame is dropped";
+            PfifoFastEnqueue = pfifo_fast_enqueue, Path, "waits in the band of its priority";
+            PfifoFastDequeue = pfifo_fast_dequeue, Path, "the oldest frame of the first band that has one";
+        }
+        "net/sched/sch_fifo.c" {
+            PfifoEnqueue = pfifo_enqueue, Path, "waits in one queue of so many frames";
+            BfifoEnqueue = bfifo_enqueue, Path, "waits in one queue of so many bytes";
+            PfifoTailEnqueue = pfifo_tail_enqueue, Path, "waits; the oldest frame gives way";
+        }
+        "net/sched/sch_fq_codel.c" {
+            FqCodelEnqueue = fq_codel_enqueue, Path, "waits in the queue of its flow";
+            FqCodelDequeue = fq_codel_dequeue, Path, "flows take turns; who waited too long is dropped";
+        }
+        "net/sched/sch_tbf.c" {
+            TbfEnqueue = tbf_enqueue, Path, "waits for tokens of the bucket";
+            TbfDequeue = tbf_dequeue, Path, "are there tokens for the next frame?";
+        }
+        "net/sched/sch_netem.c" {
+            NetemEnqueue = netem_enqueue, Path, "lost, copied, changed or delayed, as a network would";
+            NetemDequeue = netem_dequeue, Path, "has the first frame's delay passed?";
+        }
+        "net/sched/sch_api.c" {
+            QdiscWatchdogScheduleRangeNs = qdisc_watchdog_schedule_range_ns, Path,
+                "nothing may be sent yet: sets a timer";
+            QdiscWatchdog = qdisc_watchdog, Path, "the time that a queueing discipline waited for";
+        }
         "net/core/gro.c" {
             NapiGroReceive(skb: SkbId) = napi_gro_receive, Path,
                 "merges frames of one stream; here each goes on alone";
         }
         "net/core/skbuff.c" {
             SkbClone = skb_clone, Memory, "a second handle of the same bytes";
+            DevKfreeSkbAny = __dev_kfree_skb_any, Memory, "frees a sent packet, in an interrupt a little later";
             ConsumeSkb = consume_skb, Memory, "done with this packet: its memory is free";
             KfreeSkbReason = kfree_skb_reason, Memory, "the packet is dropped";
             KfreeSkbList = kfree_skb_list_reason, Memory, "the fragments of a packet are freed with it";
@@ -486,6 +525,7 @@ functions! {
     continuations {
         Consume(skb: SkbId),
         KfreeSkb(skb: SkbId, reason: DropReason),
+        XmitOne(skb: SkbId),
         Refused(skb: SkbId),
         NeighProbe(neigh: NeighId),
         NeighConstruct(neigh: NeighId),

@@ -27,8 +27,8 @@ pub enum Event {
     Interrupt {
         /// The NIC's plug.
         plug: PlugId,
-        /// The ring whose interrupt it is.
-        ring: u32,
+        /// The vector.
+        vector: u32,
     },
     /// A CPU interrupts another: packets are in its backlog.
     CallFunction {

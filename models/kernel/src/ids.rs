@@ -22,4 +22,10 @@ id!(/** A network device of one machine, in whatever namespace it is; not its if
 id!(/** A neighbour entry of one machine. */ NeighId);
 id!(/** A socket of one machine. */ SocketId);
 id!(/** A CPU of one machine. */ CpuId);
+id!(/** A queueing discipline of one machine; not its handle. */ QdiscId);
 id!(/** An skb of the world. */ SkbId);
+
+impl QdiscId {
+    /// `noop`, which every machine has once.
+    pub const NOOP: QdiscId = QdiscId(0);
+}

@@ -18,6 +18,7 @@ use crate::tables::link_watch::LinkWatch;
 use crate::tables::neigh::NeighTable;
 use crate::tables::netdev::Devs;
 use crate::tables::netns::NetnsTable;
+use crate::tables::qdisc::Qdiscs;
 use crate::tables::rps::SockFlows;
 use crate::tables::siphash::SipHashKey;
 use crate::tables::socket::Sockets;
@@ -46,6 +47,10 @@ pub struct CoreSysctl {
     pub rps_sock_flow_table: SockFlows,
     /// A receive queue spreads its packets over CPUs.
     pub rps_needed: bool,
+    /// `dev_weight_tx_bias`: how many times as many packets a run of a queueing discipline sends.
+    pub dev_weight_tx_bias: u32,
+    /// `default_qdisc`: the queueing discipline of a device with a queue.
+    pub default_qdisc: &'static str,
 }
 
 impl Default for CoreSysctl {
@@ -58,6 +63,9 @@ impl Default for CoreSysctl {
             dev_weight: 64,
             rps_sock_flow_table: SockFlows::default(),
             rps_needed: false,
+            dev_weight_tx_bias: 1,
+            // CONFIG_DEFAULT_NET_SCH of Debian's kernel.
+            default_qdisc: "fq_codel",
         }
     }
 }
@@ -130,6 +138,10 @@ pub struct Kernel {
     pub irqs: Irqs,
     /// Devices.
     pub devs: Devs,
+    /// Queueing disciplines.
+    pub qdiscs: Qdiscs,
+    /// The driver does not take the packet that it was given last (`NETDEV_TX_BUSY`), which stays its giver's.
+    pub xmit_busy: bool,
     /// Network namespaces.
     pub netns: NetnsTable,
     /// Where any of them has netfilter hooks.
@@ -199,6 +211,8 @@ impl Kernel {
             cpus: (0..cpus.max(1)).map(|_| SoftnetData::default()).collect(),
             irqs: Irqs::default(),
             devs: Devs::default(),
+            qdiscs: Qdiscs::default(),
+            xmit_busy: false,
             netns: NetnsTable::default(),
             nf_hooks_needed: HooksNeeded::default(),
             netns_names: BTreeMap::new(),

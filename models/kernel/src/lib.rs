@@ -6,7 +6,8 @@
 //! | [`net`], [`drivers`] | verbs: the doors, a file a kernel file |
 //! | [`door`] | the functions of the kernel, and doors as values |
 //! | [`walk`] | the loop that opens door after door, records and charges it |
-//! | [`link`] | the shape of a kind of device, and of a qdisc |
+//! | [`link`] | the shape of a kind of device |
+//! | [`qdisc`] | the shape of a queueing discipline |
 //! | [`module`] | the shape of a feature's row: what it registers |
 //! | [`modules`] | the list of all features, and the function behind each door |
 //! | [`modules`] | the list of all features |
@@ -38,6 +39,7 @@ pub mod modules;
 pub mod net;
 pub mod netlink;
 pub mod note;
+pub mod qdisc;
 pub mod sysctl;
 pub mod tables;
 pub mod timer;

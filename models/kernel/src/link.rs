@@ -1,4 +1,4 @@
-//! What a network device points to: its kind and its queueing discipline, as rows of functions.
+//! What a network device points to: its kind, as a row of functions.
 //!
 //! Each kind of device is a `pub static LINK_OPS: LinkOps` in its own file, as a kernel driver has its
 //! `rtnl_link_ops`, `net_device_ops` and `ethtool_ops`; its module's row registers it ([`crate::module`]). The rooms
@@ -144,8 +144,8 @@ pub struct EthtoolOps {
     pub get_channels: Option<fn(&Kernel, &NetDevice) -> Channels>,
     /// `ethtool -g`.
     pub get_ringparam: Option<fn(&NetDevice) -> RingParam>,
-    /// `ethtool -G`: a number of receive descriptors, at most [`RingParam::rx_max`].
-    pub set_ringparam: Option<fn(&mut Cx, DevId, u32)>,
+    /// `ethtool -G`: numbers of receive and of transmit descriptors, at most those of [`RingParam`].
+    pub set_ringparam: Option<fn(&mut Cx, DevId, u32, u32)>,
     /// `ethtool -L`: a number of combined queues, at most that of [`Channels::max`].
     pub set_channels: Option<fn(&mut Cx, DevId, usize) -> Result<(), Errno>>,
     /// `ethtool -c`.
@@ -269,12 +269,3 @@ pub struct RingParam {
 
 /// The door into the upper device of a device (`rx_handler`).
 pub type RxHandler = fn(SkbId) -> Door;
-
-/// A queueing discipline (`struct Qdisc_ops`, include/net/sch_generic.h).
-#[derive(Debug)]
-pub struct Qdisc {
-    /// The name that `ip link` prints.
-    pub id: &'static str,
-    /// Takes a packet that is to be sent; `None`: the driver gets it at once.
-    pub enqueue: Option<fn(&mut Cx, SkbId) -> Door>,
-}

@@ -10,11 +10,37 @@ use crate::Cx;
 use crate::hook::Verdict;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::link::LinkOps;
-use crate::net::core::notifier::NetdevEvent;
+use crate::qdisc::QdiscOps;
 use crate::sysctl::SysctlTable;
 use crate::tables::conntrack::extend::CtHelper;
 use crate::tables::conntrack::{CtId, CtInfo, Expect};
 use crate::tables::skb::PacketType;
+
+/// A device event (`NETDEV_*`, include/linux/netdevice.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetdevEvent {
+    /// Registered, or moved into this namespace.
+    Register,
+    /// Unregistered, or moved out of this namespace.
+    Unregister,
+    /// Set up.
+    Up,
+    /// About to be set down.
+    GoingDown,
+    /// Set down.
+    Down,
+    /// Carrier or flags changed while up.
+    Change {
+        /// `IFF_*` that changed (`flags_changed`).
+        flags: u32,
+    },
+    /// Renamed.
+    ChangeName,
+    /// MTU changed.
+    ChangeMtu,
+    /// Address changed.
+    ChangeAddr,
+}
 
 /// Is shown a packet that a device receives or sends; true if somebody took it.
 pub type Tap = fn(&mut Cx, SkbId, DevId, PacketType) -> bool;
@@ -51,6 +77,8 @@ pub struct Module {
     pub init: Option<fn(&mut Cx)>,
     /// Kinds of devices (`rtnl_link_register`).
     pub links: &'static [&'static LinkOps],
+    /// Queueing disciplines (`register_qdisc`).
+    pub qdiscs: &'static [&'static QdiscOps],
     /// It is told of every change to a device (`register_netdevice_notifier`).
     pub netdevice_event: Option<fn(&mut Cx, DevId, NetdevEvent)>,
     /// It is told of each removed address, or that a device lost all of them (`register_inetaddr_notifier`).
@@ -76,6 +104,7 @@ impl Module {
         sysctls: &[],
         init: None,
         links: &[],
+        qdiscs: &[],
         netdevice_event: None,
         inetaddr_event: None,
         tap: None,

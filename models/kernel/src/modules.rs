@@ -6,7 +6,7 @@ mod doors;
 
 use crate::drivers::{dummy, loopback, veth};
 use crate::module::Module;
-use crate::net::{bridge, core, ipv4, netfilter, packet};
+use crate::net::{bridge, core, ipv4, netfilter, packet, sched};
 use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
 
@@ -27,6 +27,11 @@ pub static MODULES: &[&Module] = &[
     &bridge::br_netfilter_hooks::MODULE,
     &packet::af_packet::MODULE,
     &NET,
+    &sched::MODULE,
+    &sched::sch_fq_codel::MODULE,
+    &sched::sch_ingress::MODULE,
+    &sched::sch_netem::MODULE,
+    &sched::sch_tbf::MODULE,
     &IPV4,
     &IPV6,
     // Modules whose work other parts of the model do, whether they are loaded or not.

@@ -40,6 +40,8 @@ pub enum Errno {
     EMLINK = 31,
     /// Broken pipe.
     EPIPE = 32,
+    /// No space left on device.
+    ENOSPC = 28,
     /// Numerical result out of range.
     ERANGE = 34,
     /// Too many levels of symbolic links.
@@ -119,6 +121,7 @@ impl Errno {
             Errno::EINVAL => "Invalid argument",
             Errno::EMLINK => "Too many links",
             Errno::EPIPE => "Broken pipe",
+            Errno::ENOSPC => "No space left on device",
             Errno::ERANGE => "Numerical result out of range",
             Errno::ELOOP => "Too many levels of symbolic links",
             Errno::ENOMSG => "No message of desired type",

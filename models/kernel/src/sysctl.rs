@@ -39,7 +39,16 @@ pub type Get = fn(&Kernel, At, &Sysctl) -> i64;
 /// Writes a value, which is within the row's range.
 pub type Set = fn(&mut Cx, At, &Sysctl, i64) -> Result<(), Errno>;
 
-/// A file below `/proc/sys` that holds one number (`struct ctl_table`).
+/// Reads and writes a file that holds a word.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    /// Reads it.
+    pub get: fn(&Kernel, At) -> String,
+    /// Writes it.
+    pub set: fn(&mut Cx, At, &str) -> Result<(), Errno>,
+}
+
+/// A file below `/proc/sys` that holds one number, or a word (`struct ctl_table`).
 #[derive(Clone, Copy, Debug)]
 pub struct Sysctl {
     /// Its name.
@@ -56,6 +65,8 @@ pub struct Sysctl {
     pub set: Set,
     /// The number that the namespace keeps for it, if it is a plain one.
     pub setting: Option<&'static Setting>,
+    /// It holds a word, no number.
+    pub word: Option<Word>,
 }
 
 impl Sysctl {
@@ -66,7 +77,21 @@ impl Sysctl {
 
     /// A number that is kept elsewhere, an `int`.
     pub const fn new(name: &'static str, get: Get, set: Set) -> Sysctl {
-        Sysctl { name, mode: 0o644, shown: Shown::Everywhere, range: INT, get, set, setting: None }
+        Sysctl {
+            name,
+            mode: 0o644,
+            shown: Shown::Everywhere,
+            range: INT,
+            get,
+            set,
+            setting: None,
+            word: None,
+        }
+    }
+
+    /// A word.
+    pub const fn word(name: &'static str, word: Word) -> Sysctl {
+        Sysctl { word: Some(word), ..Sysctl::new(name, |_, _, _| 0, keep) }
     }
 
     /// Shown with this value and not followed by the model: another is refused.

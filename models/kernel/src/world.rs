@@ -103,6 +103,14 @@ impl World {
         }
     }
 
+    /// Something that is no machine sends a frame from a plug, at a time that is not past.
+    pub fn inject(&mut self, plug: PlugId, bytes: &[u8], at: Nanos) {
+        let frame = self.skbs.bufs.alloc(bytes.len());
+        self.skbs.bufs.bytes_mut(frame).copy_from_slice(bytes);
+        self.fabric.transmit(plug, frame, at, (&mut self.skbs.bufs, &mut self.dice), &mut self.arrivals);
+        schedule_arrivals(&mut self.events, &mut self.arrivals);
+    }
+
     fn nic_at(&self, plug: PlugId) -> Option<(MachineId, DevId)> {
         self.nics.get(plug.0 as usize).copied().flatten()
     }
@@ -246,7 +254,7 @@ impl World {
             Event::Softirq { machine, cpu } => {
                 self.run(machine, cpu, at, Context::SoftIrq, softirq::resume);
             }
-            Event::Interrupt { plug, ring } => self.interrupt(plug, ring, at),
+            Event::Interrupt { plug, vector } => self.interrupt(plug, vector, at),
             Event::CallFunction { machine, cpu } => {
                 self.machines[machine.index()].cpus[cpu.index()].stat.call_interrupts += 1;
                 self.interrupt_cpu(machine, cpu, at, Interrupt::Rps);
@@ -286,24 +294,24 @@ impl World {
                 self.skbs.bufs.release(frame);
             }
             Received::Quiet => {}
-            Received::Interrupt { ring, at: now } if now == at => self.interrupt(plug, ring as u32, at),
-            Received::Interrupt { ring, at } => {
-                self.events.schedule(at, Event::Interrupt { plug, ring: ring as u32 });
+            Received::Interrupt { vector, at: now } if now == at => self.interrupt(plug, vector as u32, at),
+            Received::Interrupt { vector, at } => {
+                self.events.schedule(at, Event::Interrupt { plug, vector: vector as u32 });
             }
         }
     }
 
     /// A card raises an interrupt.
-    fn interrupt(&mut self, plug: PlugId, ring: u32, at: Nanos) {
+    fn interrupt(&mut self, plug: PlugId, vector: u32, at: Nanos) {
         let Some((machine, dev)) = self.nic_at(plug) else { return };
         let kernel = &mut self.machines[machine.index()];
-        let Some((irq, id)) = nic::irq(kernel, dev, ring as usize) else { return };
-        let raised = self.fabric.card(plug).is_some_and(|card| card.raise(ring as usize, at));
+        let Some((irq, id)) = nic::irq(kernel, dev, vector as usize) else { return };
+        let raised = self.fabric.card(plug).is_some_and(|card| card.raise(vector as usize, at));
         if !raised {
             return;
         }
         kernel.irqs.count(irq, id);
-        self.interrupt_cpu(machine, id, at, Interrupt::Nic(plug, ring));
+        self.interrupt_cpu(machine, id, at, Interrupt::Nic(plug, vector));
     }
 
     /// A CPU is interrupted: it takes the interrupt at once, or when it has done what it is at.
@@ -324,9 +332,9 @@ impl World {
         let context = cx.switch_context(Context::HardIrq);
         while let Some(interrupt) = cx.k.cpus[cx.cpu.index()].interrupts.pop_front() {
             match interrupt {
-                Interrupt::Nic(plug, ring) => {
+                Interrupt::Nic(plug, vector) => {
                     if let Some((_, dev)) = nics.get(plug.0 as usize).copied().flatten() {
-                        nic::interrupt(cx, dev, ring as usize);
+                        nic::interrupt(cx, dev, vector as usize);
                     }
                 }
                 Interrupt::Rps => dev::rps_trigger_softirq(cx),

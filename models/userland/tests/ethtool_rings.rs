@@ -74,7 +74,6 @@ fn what_is_wrong_is_told_as_ethtool_does() {
         ("-g lo", 1, REFUSED.to_owned()),
         ("-G nope rx 16", 81, missing.to_owned()),
         ("-g nope", 1, missing.to_owned()),
-        ("-G eth0 tx 512", 2, "not modelled yet: ethtool -G tx\n".to_owned()),
     ];
     for (words, status, stderr) in cases {
         assert_eq!(ethtool(words), Outcome { status, stdout: String::new(), stderr }, "{words}");

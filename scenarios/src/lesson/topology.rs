@@ -281,7 +281,7 @@ impl Checker<'_> {
             value => Ok(value.map(|value| value.value)),
         };
         let queues = limited(raw.queues, 1..=most, "queues")?;
-        let [_, least, most] = nic::RXD;
+        let [_, least, most] = nic::DESCRIPTORS;
         let rx_ring = limited(raw.rx_ring, least..=most, "rx_ring")?;
         Ok(Nic { driver, queues, rx_ring, address })
     }

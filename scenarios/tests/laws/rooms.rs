@@ -20,6 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("net/netfilter/", &["net/core/", "net/ipv4/"]),
     ("net/core/", &[]),
     ("net/packet/", &["net/core/"]),
+    ("net/sched/", &["net/core/"]),
     ("net/bridge/", &["net/core/"]),
     ("net/ipv4/", &["net/core/"]),
     ("drivers/", &["net/core/"]),

@@ -218,6 +218,7 @@ fn skb_scrub_packet(cx: &mut Cx, skb: SkbId, to: DevId) {
     pkt.dst = None;
     pkt.sk = None;
     pkt.priority = 0;
+    pkt.queue_mapping = 0;
     pkt.nf_trace = false;
     pkt.nf_bridge = None;
     pkt.ip.flags = 0;

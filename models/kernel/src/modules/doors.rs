@@ -115,6 +115,7 @@ doors! {
     continuations {
         Consume(skb) of ConsumeSkb => net::core::skbuff::consume_later,
         KfreeSkb(skb, reason) of KfreeSkbReason => net::core::skbuff::kfree_later,
+        XmitOne(skb) of DevHardStartXmit => net::core::dev::dev_hard_start_xmit,
         Refused(skb) of NfHookSlow => net::netfilter::core::refuse,
         NeighProbe(neigh) of NeighEventSend => net::ipv4::arp::neigh_probe,
         NeighConstruct(neigh) of IpFinishOutput2 => net::ipv4::arp::arp_construct,

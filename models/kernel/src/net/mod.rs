@@ -6,4 +6,5 @@ pub mod ethernet;
 pub mod ipv4;
 pub mod netfilter;
 pub mod packet;
+pub mod sched;
 pub mod socket;

@@ -11,6 +11,8 @@ const CAPACITY: usize = 1 << 17;
 /// Burst of `net_ratelimit` (`net.core.message_burst`), and its interval (`net.core.message_cost`).
 const RATELIMIT: (u32, Nanos) = (10, Nanos::from_secs(5));
 
+/// `KERN_CRIT`.
+pub const LOG_CRIT: u8 = 2;
 /// `KERN_ERR`.
 pub const LOG_ERR: u8 = 3;
 /// `KERN_WARNING`.

@@ -5,9 +5,10 @@ use std::any::Any;
 use glassnet_wire::Mac;
 
 use super::bridge::BridgePort;
+use super::netdev_queue::NetdevQueue;
 use super::rps::RxQueue;
-use crate::ids::{DevId, NetnsId};
-use crate::link::{LinkOps, Qdisc, RxHandler};
+use crate::ids::{DevId, NetnsId, QdiscId};
+use crate::link::{LinkOps, RxHandler};
 
 /// The device is administratively up.
 pub const IFF_UP: u32 = 0x1;
@@ -142,8 +143,9 @@ pub struct NetDevice {
     pub label: u32,
     /// Takes every received frame before the protocols do (`rx_handler`): the door into the upper device.
     pub rx_handler: Option<RxHandler>,
-    /// The queueing discipline that packets are given to; `noop` while it cannot transmit.
-    pub qdisc: &'static Qdisc,
+    /// All packets to send go to the driver at once: no transmit queue has a queueing discipline that holds packets, and the
+    /// driver takes all.
+    pub direct_xmit: bool,
     /// What its bridge knows of it, if it is a port (`rx_handler_data`). It has a field of its own, and a type, because
     /// each frame in a bridge looks at it three times.
     pub port: Option<BridgePort>,
@@ -157,8 +159,12 @@ pub struct NetDevice {
     pub name_assign: NameAssign,
     /// State of the link.
     pub operstate: OperState,
-    /// Its queueing discipline when it can transmit (`qdisc_sleeping`); this is what `ip link` shows.
-    pub qdisc_sleeping: &'static Qdisc,
+    /// Its transmit queues; none before it is registered.
+    pub tx: Vec<NetdevQueue>,
+    /// The discipline at its root, which `ip link` shows.
+    pub qdisc: QdiscId,
+    /// The discipline of what comes in (`ingress_queue`).
+    pub ingress: Option<QdiscId>,
     /// The address to send to all.
     pub broadcast: Mac,
     /// How it got its address.
@@ -179,8 +185,10 @@ pub struct NetDevice {
     pub wanted_features: u64,
     /// What its receive queues were told; one without an entry was told nothing.
     pub rx_queues: Vec<RxQueue>,
-    /// Transmit queues.
+    /// Transmit queues that it has.
     pub num_tx_queues: u32,
+    /// Transmit queues that are used.
+    pub real_num_tx_queues: u32,
     /// Receive queues.
     pub num_rx_queues: u32,
     /// The largest packet that it may hand on unsegmented, bytes.
@@ -216,13 +224,7 @@ pub const TSO_MAX_SIZE: u32 = 524_280;
 
 impl NetDevice {
     /// A device that its kind did not set up yet: down, with a carrier (`alloc_netdev`, net/core/dev.c).
-    pub fn new(
-        netns: NetnsId,
-        name: String,
-        name_assign: NameAssign,
-        ops: &'static LinkOps,
-        qdisc: &'static Qdisc,
-    ) -> NetDevice {
+    pub fn new(netns: NetnsId, name: String, name_assign: NameAssign, ops: &'static LinkOps) -> NetDevice {
         NetDevice {
             ops,
             flags: 0,
@@ -235,14 +237,16 @@ impl NetDevice {
             carrier: true,
             label: 0,
             rx_handler: None,
-            qdisc,
+            direct_xmit: false,
             port: None,
             private: None,
             stats: DevStats::default(),
             name,
             name_assign,
             operstate: OperState::Unknown,
-            qdisc_sleeping: qdisc,
+            tx: Vec::new(),
+            qdisc: QdiscId::NOOP,
+            ingress: None,
             broadcast: Mac::ZERO,
             addr_assign: AddrAssign::Perm,
             perm_addr: Mac::ZERO,
@@ -254,6 +258,7 @@ impl NetDevice {
             wanted_features: 0,
             rx_queues: Vec::new(),
             num_tx_queues: 1,
+            real_num_tx_queues: 1,
             num_rx_queues: 1,
             tso_max_size: TSO_LEGACY_MAX_SIZE,
             tx_queue_len: 1000,

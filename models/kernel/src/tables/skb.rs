@@ -116,12 +116,12 @@ pub struct Skb {
     pub nf_bridge: Option<NfBridge>,
     /// Its way through the rules is logged (`TRACE`).
     pub nf_trace: bool,
+    /// The transmit queue that it takes; of a packet that came in by a card with several receive queues, one more than its queue.
+    pub queue_mapping: u16,
     /// It has the fragments that it was made of (`skb_has_frag_list`).
     pub has_frag_list: bool,
     /// Its sender knows that the next hop answers: the neighbour is confirmed when it goes there.
     pub dst_pending_confirm: bool,
-    /// The receive ring that it came in by.
-    pub rx_queue: u16,
     /// Ports are in its hash.
     pub l4_hash: bool,
     /// Hash of its flow; 0: not known.
@@ -202,9 +202,9 @@ impl SkbPool {
             nfct: NfCt::None,
             nf_bridge: None,
             nf_trace: false,
+            queue_mapping: 0,
             has_frag_list: false,
             dst_pending_confirm: false,
-            rx_queue: 0,
             l4_hash: false,
             hash: 0,
         };

@@ -6,13 +6,22 @@ use glassnet_hardware::PlugId;
 use glassnet_sim::Nanos;
 
 use super::cputime::CpuTime;
-use crate::ids::{CpuId, DevId, SkbId};
+use crate::ids::{CpuId, DevId, QdiscId, SkbId};
 
 /// Softirqs in the order in which they run (include/linux/interrupt.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Softirq {
+    /// Packets to send.
+    NetTx = 2,
     /// Packets that came in.
     NetRx = 3,
+}
+
+impl Softirq {
+    /// Its bit among those that are raised.
+    pub const fn bit(self) -> u32 {
+        1 << self as u32
+    }
 }
 
 /// Something that `net_rx_action` polls.
@@ -27,7 +36,7 @@ pub enum Napi {
 /// An interrupt that a CPU is to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupt {
-    /// Of a ring of the NIC with this plug.
+    /// A vector of the NIC with this plug.
     Nic(PlugId, u32),
     /// Of another CPU, which has appended packets to the backlog here.
     Rps,
@@ -46,6 +55,8 @@ pub struct SoftnetStat {
     pub received_rps: u32,
     /// Interrupts from other CPUs (`CAL` of `/proc/interrupts`).
     pub call_interrupts: u64,
+    /// How often `net_tx_action` ran (`NET_TX` of `/proc/softirqs`).
+    pub net_tx_softirqs: u32,
     /// How often `net_rx_action` ran (`NET_RX` of `/proc/softirqs`).
     pub net_rx_softirqs: u32,
 }
@@ -99,6 +110,10 @@ pub struct SoftnetData {
     pub net_rx: Option<NetRxRun>,
     /// The steps of the functions that were suspended, the innermost first; empty if nobody observed.
     pub suspended: Vec<usize>,
+    /// Queueing disciplines whose packets are to be sent.
+    pub output_queue: Vec<QdiscId>,
+    /// Packets that were sent, and are freed outside of the interrupt that told.
+    pub completion_queue: Vec<SkbId>,
     /// What to poll.
     pub poll_list: VecDeque<Napi>,
     /// Packets that came in and wait (`netif_rx` appends).
@@ -118,14 +133,6 @@ pub struct SoftnetData {
 impl SoftnetData {
     /// Marks a softirq as raised.
     pub fn raise(&mut self, softirq: Softirq) {
-        self.pending |= 1 << softirq as u32;
-    }
-
-    /// Takes a raised softirq; false if it is not raised.
-    pub fn take(&mut self, softirq: Softirq) -> bool {
-        let bit = 1 << softirq as u32;
-        let raised = self.pending & bit != 0;
-        self.pending &= !bit;
-        raised
+        self.pending |= softirq.bit();
     }
 }

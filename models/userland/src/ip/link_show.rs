@@ -228,7 +228,7 @@ impl View<'_> {
         self.name(out, dev, |name| format!("{name}: "));
         self.flags(out, dev);
         out.any("mtu", dev.mtu, format_args!("mtu {} ", dev.mtu));
-        let qdisc = dev.qdisc_sleeping.id;
+        let qdisc = self.kernel.qdiscs[dev.qdisc].ops.id;
         out.any("qdisc", qdisc, format_args!("qdisc {qdisc} "));
         if let Some(master) = dev.master() {
             let master = self.kernel.devs[master].name.as_str();

@@ -23,7 +23,11 @@ fn softirqs(view: &View) -> String {
     for name in SOFTIRQS {
         let _ = write!(text, "{name:>12}:");
         for cpu in &view.kernel.cpus {
-            let count = if name == "NET_RX" { cpu.stat.net_rx_softirqs } else { 0 };
+            let count = match name {
+                "NET_TX" => cpu.stat.net_tx_softirqs,
+                "NET_RX" => cpu.stat.net_rx_softirqs,
+                _ => 0,
+            };
             let _ = write!(text, " {count:>10}");
         }
         text.push('\n');

@@ -75,6 +75,7 @@ fn node(view: &View, parts: &[&str]) -> Option<Node> {
 fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
     match entry(view, parts) {
         Some(Entry::File(_, _, mode)) if mode & 0o444 == 0 => Err(Errno::EACCES),
+        Some(Entry::File(Sysctl { word: Some(word), .. }, at, _)) => Ok((word.get)(view.kernel, at) + "\n"),
         Some(Entry::File(row, at, _)) => Ok(format!("{}\n", (row.get)(view.kernel, at, row))),
         Some(Entry::NotModelled) => Err(Errno::EOPNOTSUPP),
         None if list(view, parts).is_ok() => Err(Errno::EISDIR),
@@ -91,6 +92,9 @@ fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), 
     let view = View { kernel: cx.k, netns, now: cx.now };
     match entry(&view, parts).ok_or(Errno::ENOENT)? {
         Entry::File(_, _, mode) if mode & 0o200 == 0 => Err(Errno::EACCES),
+        Entry::File(Sysctl { word: Some(word), .. }, at, _) => {
+            (word.set)(cx, at, text.lines().next().unwrap_or("").trim_ascii_start())
+        }
         Entry::File(row, at, _) => row.write(cx, at, vector(text, 1)?[0]),
         Entry::NotModelled => Err(Errno::EOPNOTSUPP),
     }

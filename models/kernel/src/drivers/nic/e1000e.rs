@@ -2,7 +2,9 @@
 //!
 //! Kernel: drivers/net/ethernet/intel/e1000e/netdev.c, drivers/net/ethernet/intel/e1000e/ethtool.c
 
-use super::{Driver, close, ethtool, open, poll, setup, xmit_frame};
+use glassnet_hardware::Vectors;
+
+use super::{Driver, close, ethtool, nic, open, poll, setup, xmit_frame};
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::link::{EthtoolOps, LinkOps};
@@ -15,10 +17,12 @@ pub static DRIVER: Driver = Driver {
     link: &LINK_OPS,
     max_rings: 1,
     vectors: |name, _| vec![format!("{name}-rx-0"), format!("{name}-tx-0"), name.to_owned()],
-    rx_vector: 0,
+    use_of: |_| Vectors { rx: 0, tx: 1, count: 3 },
     xmit: Func::E1000XmitFrame,
     interrupt: Func::E1000IntrMsixRx,
     poll: Func::E1000ePoll,
+    interrupt_tx: Some(Func::E1000IntrMsixTx),
+    clean_tx: Func::E1000CleanTxIrq,
     clean_rx: Func::E1000CleanRxIrq,
     alloc_rx: Func::E1000AllocRxBuffers,
 };
@@ -47,6 +51,7 @@ fn counter(dev: &NetDevice, name: &str) -> u64 {
         "rx_errors" => stats.rx_errors,
         "rx_crc_errors" => stats.rx_crc_errors,
         "rx_missed_errors" => stats.rx_missed_errors,
+        "tx_restart_queue" => nic(dev).map_or(0, |nic| nic.rings[0].tx_restarts),
         _ => 0,
     }
 }
@@ -116,7 +121,7 @@ fn get_ethtool_stats(_: &Kernel, dev: &NetDevice) -> Vec<(String, u64)> {
 /// Transmits the frame.
 ///
 /// Kernel: drivers/net/ethernet/intel/e1000e/netdev.c
-/// Not modelled: transmit descriptors.
+/// Not modelled: descriptors of offloads, several for one packet.
 pub fn e1000_xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
     xmit_frame(cx, skb)
 }

@@ -4,9 +4,10 @@
 
 use glassnet_hardware::rss::HashFields;
 
-use super::{Itr, Nic, RXD, itr, nic, nic_mut, reset, rx_descriptors, set_rings};
+use super::{DESCRIPTORS, Itr, Nic, descriptors, itr, nic, nic_mut, reset, set_intervals, set_rings};
 use crate::ids::DevId;
 use crate::link::{ChannelCounts, Channels, Coalesce, DrvInfo, EthtoolOps, LinkKsettings, RingParam, Rxfh};
+use crate::net::core::dev_queue::netif_set_real_num_tx_queues;
 use crate::netlink::Errno;
 use crate::tables::netdev::NetDevice;
 use crate::{Cx, Kernel};
@@ -41,16 +42,17 @@ fn get_link_ksettings(_: &Kernel, dev: &NetDevice) -> LinkKsettings {
 }
 
 fn get_ringparam(dev: &NetDevice) -> RingParam {
-    let [default, _, max] = RXD;
-    let rx = nic(dev).map_or(default, |nic| nic.rx_pending);
-    RingParam { rx_max: max, tx_max: max, rx, tx: default }
+    let [default, _, max] = DESCRIPTORS;
+    let (rx, tx) = nic(dev).map_or((default, default), |nic| (nic.rx_pending, nic.tx_pending));
+    RingParam { rx_max: max, tx_max: max, rx, tx }
 }
 
 /// The rings are made anew; the real driver also lets the link go for a moment, which is not modelled.
-fn set_ringparam(cx: &mut Cx, dev: DevId, rx: u32) {
+fn set_ringparam(cx: &mut Cx, dev: DevId, rx: u32, tx: u32) {
     let Some(nic) = nic_mut(cx, dev) else { return };
-    let wanted = rx_descriptors(rx);
-    if std::mem::replace(&mut nic.rx_pending, wanted) != wanted {
+    let wanted = (descriptors(rx), descriptors(tx));
+    if (nic.rx_pending, nic.tx_pending) != wanted {
+        (nic.rx_pending, nic.tx_pending) = wanted;
         reset(cx, dev);
     }
 }
@@ -61,15 +63,12 @@ fn get_coalesce(dev: &NetDevice) -> Coalesce {
 
 fn set_coalesce(cx: &mut Cx, dev: DevId, wanted: Coalesce) -> Result<(), Errno> {
     itr::check(wanted.rx_usecs)?;
-    let moderates = cx.k.config.exec_time > glassnet_sim::Nanos::ZERO;
     let Some(nic) = nic_mut(cx, dev) else { return Ok(()) };
     nic.rx_usecs = wanted.rx_usecs;
     let itr = Itr::new(wanted.rx_usecs);
     nic.rings.iter_mut().for_each(|ring| ring.itr = itr);
-    let (plug, rings) = (nic.plug, nic.rings.len());
-    if let Some(card) = cx.fabric.card(plug).filter(|_| moderates) {
-        (0..rings).for_each(|ring| card.set_interval(ring, itr.interval()));
-    }
+    let (plug, vectors) = (nic.plug, nic.irqs.len());
+    set_intervals(cx, plug, vectors, itr.interval());
     Ok(())
 }
 
@@ -93,6 +92,7 @@ pub(super) fn set_channels(cx: &mut Cx, dev: DevId, combined: usize) -> Result<(
     let netdev = &mut cx.k.devs[dev];
     netdev.num_rx_queues = combined as u32;
     netdev.restore_priv(nic);
+    netif_set_real_num_tx_queues(cx, dev, combined as u32)?;
     reset(cx, dev);
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! Kernel: drivers/net/ethernet/intel/igb/igb_main.c, drivers/net/ethernet/intel/igb/igb_ethtool.c
 
+use glassnet_hardware::Vectors;
+
 use super::{Driver, close, ethtool, nic, open, poll, setup, xmit_frame};
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
@@ -18,10 +20,12 @@ pub static DRIVER: Driver = Driver {
         let of_ring = (0..rings).map(|ring| format!("{name}-TxRx-{ring}"));
         std::iter::once(name.to_owned()).chain(of_ring).collect()
     },
-    rx_vector: 1,
+    use_of: |rings| Vectors { rx: 1, tx: 1, count: rings + 1 },
     xmit: Func::IgbXmitFrame,
     interrupt: Func::IgbMsixRing,
     poll: Func::IgbPoll,
+    interrupt_tx: None,
+    clean_tx: Func::IgbCleanTxIrq,
     clean_rx: Func::IgbCleanRxIrq,
     alloc_rx: Func::IgbAllocRxBuffers,
 };
@@ -58,8 +62,11 @@ fn get_ethtool_stats(_: &Kernel, dev: &NetDevice) -> Vec<(String, u64)> {
     .map(|(name, count)| (name.to_owned(), count))
     .into();
     for (at, ring) in nic(dev).into_iter().flat_map(|nic| nic.rings.iter().enumerate()) {
-        all.push((format!("rx_queue_{at}_packets"), ring.packets));
-        all.push((format!("rx_queue_{at}_bytes"), ring.bytes));
+        all.push((format!("tx_queue_{at}_packets"), ring.tx_packets));
+        all.push((format!("tx_queue_{at}_bytes"), ring.tx_bytes));
+        all.push((format!("tx_queue_{at}_restart"), ring.tx_restarts));
+        all.push((format!("rx_queue_{at}_packets"), ring.rx_packets));
+        all.push((format!("rx_queue_{at}_bytes"), ring.rx_bytes));
     }
     all
 }
@@ -67,7 +74,7 @@ fn get_ethtool_stats(_: &Kernel, dev: &NetDevice) -> Vec<(String, u64)> {
 /// Transmits the frame.
 ///
 /// Kernel: drivers/net/ethernet/intel/igb/igb_main.c
-/// Not modelled: transmit descriptors.
+/// Not modelled: descriptors of offloads, several for one packet.
 pub fn igb_xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
     xmit_frame(cx, skb)
 }

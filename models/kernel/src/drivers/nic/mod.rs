@@ -1,4 +1,4 @@
-//! Network cards: receive rings that interrupts and NAPI empty, immediate transmission.
+//! Network cards: rings of descriptors, interrupts and NAPI.
 //!
 //! | module | owns |
 //! |---|---|
@@ -16,8 +16,10 @@ mod ethtool;
 pub mod igb;
 mod itr;
 
+use std::collections::VecDeque;
+
 use glassnet_hardware::card::RxFrame;
-use glassnet_hardware::{Card, PlugId, Rss};
+use glassnet_hardware::{Card, PlugId, Rss, Vectors};
 use glassnet_sim::Nanos;
 
 use self::itr::Itr;
@@ -27,7 +29,12 @@ use crate::ids::{CpuId, DevId, SkbId};
 use crate::kernel::INIT_NET;
 use crate::link::LinkOps;
 use crate::net::core::dev::{alloc_netdev, napi_schedule, register_netdevice};
+use crate::net::core::dev_queue::{
+    netdev_tx_completed_queue, netdev_tx_reset_queue, netdev_tx_sent_queue, netif_tx_start_queue,
+    netif_tx_stop_queue, netif_tx_wake_queue,
+};
 use crate::net::core::link_watch;
+use crate::net::core::skbuff::dev_consume_skb_any;
 use crate::net::ethernet::eth::{eth_hw_addr_random, eth_type_trans, ether_setup};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netdev::{NameAssign, NetDevice};
@@ -45,14 +52,18 @@ pub struct Driver {
     pub max_rings: usize,
     /// Names of the interrupt vectors of a card of this name with so many rings.
     pub vectors: fn(&str, usize) -> Vec<String>,
-    /// The vector of the first receive ring; the others follow.
-    pub rx_vector: usize,
+    /// Which of them the rings use.
+    pub use_of: fn(usize) -> Vectors,
     /// Sends a frame.
     pub xmit: Func,
     /// Handles the interrupt of a receive ring.
     pub interrupt: Func,
     /// Polls a ring.
     pub poll: Func,
+    /// Handles the interrupt of a transmit ring; `None`: it shares that of the receive ring.
+    pub interrupt_tx: Option<Func>,
+    /// Takes sent frames back from a transmit ring.
+    pub clean_tx: Func,
     /// Takes frames from a receive ring.
     pub clean_rx: Func,
     /// Gives descriptors back.
@@ -95,30 +106,44 @@ struct Nic {
     slot: u32,
     /// Numbers of its interrupts, by vectors.
     irqs: Vec<u32>,
-    /// Its receive rings.
+    /// Its rings, a pair each.
     rings: Vec<Ring>,
-    /// Descriptors of each.
+    /// Descriptors of each receive ring.
     rx_pending: u32,
+    /// Descriptors of each transmit ring.
+    tx_pending: u32,
     /// `rx-usecs`, as a user sets it.
     rx_usecs: u32,
     /// What the card's RSS was told, which a CPU does not read back.
     rss: Rss,
 }
 
-/// The driver's side of a receive ring.
+/// The driver's side of a receive ring and a transmit ring.
 #[derive(Debug, Default)]
 struct Ring {
+    /// Packets that the card sends, oldest first.
+    sending: VecDeque<SkbId>,
+    tx_packets: u64,
+    tx_bytes: u64,
+    /// How often the transmit queue was woken.
+    tx_restarts: u64,
     /// Descriptors that were emptied and not given back.
     unused: u32,
     itr: Itr,
-    packets: u64,
-    bytes: u64,
+    rx_packets: u64,
+    rx_bytes: u64,
 }
 
-/// Descriptors of a receive ring: at first, at least and at most.
-pub const RXD: [u32; 3] = [256, 64, 4096];
+/// Descriptors of a ring: at first, at least and at most.
+pub const DESCRIPTORS: [u32; 3] = [256, 64, 4096];
 /// Their number is a multiple of this (`REQ_RX_DESCRIPTOR_MULTIPLE`).
-const RXD_MULTIPLE: u32 = 8;
+const MULTIPLE: u32 = 8;
+/// Descriptors that stay free, so that the card's head and the driver's tail never touch.
+const TX_GAP: u32 = 2;
+/// With fewer free ones a transmit queue is stopped: a packet may have so many pieces (`MAX_SKB_FRAGS` and 4).
+const TX_STOP: u32 = 21;
+/// With as many it is woken (`TX_WAKE_THRESHOLD`).
+const TX_WAKE: u32 = 32;
 /// How many are given back at once (`E1000_RX_BUFFER_WRITE`, `IGB_RX_BUFFER_WRITE`).
 const RX_BUFFER_WRITE: u32 = 16;
 /// The first place on the PCI bus that is not the machine's own.
@@ -129,9 +154,9 @@ const MSI_OF_SLOT: u32 = 1 << 14;
 const MAX_MTU: u32 = 9202;
 
 /// The number of descriptors that a driver makes of a wish.
-fn rx_descriptors(wish: u32) -> u32 {
-    let [_, min, max] = RXD;
-    wish.clamp(min, max).next_multiple_of(RXD_MULTIPLE)
+fn descriptors(wish: u32) -> u32 {
+    let [_, min, max] = DESCRIPTORS;
+    wish.clamp(min, max).next_multiple_of(MULTIPLE)
 }
 
 fn setup(dev: &mut NetDevice) {
@@ -157,13 +182,13 @@ pub fn probe(cx: &mut Cx, name: &str, settings: &NicSettings) -> (DevId, PlugId)
     let row = driver(&settings.driver).unwrap_or(DRIVERS[0]);
     let cpus = cx.k.cpus.len();
     let rings = settings.rings.map_or(cpus, |rings| rings as usize).clamp(1, row.max_rings);
-    let rx_pending = rx_descriptors(settings.rx_ring.unwrap_or(RXD[0]));
+    let rx_pending = descriptors(settings.rx_ring.unwrap_or(DESCRIPTORS[0]));
     let mut key = [0; glassnet_hardware::rss::KEY_BYTES];
     if row.max_rings > 1 {
         cx.dice.fill(&mut key);
     }
     let rss = Rss::new(key, rings);
-    let plug = cx.fabric.add_card(Card::new(rings, rx_pending, rss.clone()));
+    let plug = cx.fabric.add_card(Card::new(rings, rx_pending, (row.use_of)(rings), rss.clone()));
     let slot = FIRST_SLOT + cx.k.devs.iter().filter(|dev| nic(dev).is_some()).count() as u32;
     let mut dev = alloc_netdev(INIT_NET, name.to_owned(), NameAssign::Enum, row.link);
     let mut nic = Nic {
@@ -174,11 +199,13 @@ pub fn probe(cx: &mut Cx, name: &str, settings: &NicSettings) -> (DevId, PlugId)
         irqs: Vec::new(),
         rings: Vec::new(),
         rx_pending,
+        tx_pending: DESCRIPTORS[0],
         rx_usecs: itr::DEFAULT,
         rss,
     };
     set_rings(cx.k, &mut nic, name, rings);
-    (dev.num_rx_queues, dev.num_tx_queues) = (rings as u32, 1);
+    (dev.num_rx_queues, dev.num_tx_queues) = (rings as u32, row.max_rings as u32);
+    dev.real_num_tx_queues = rings as u32;
     dev.set_priv(nic);
     dev.perm_addr = eth_hw_addr_random(cx, INIT_NET, name);
     dev.addr = dev.perm_addr;
@@ -224,64 +251,149 @@ fn close(cx: &mut Cx, dev: DevId) {
 fn reset(cx: &mut Cx, dev: DevId) {
     let Some(nic) = nic_mut(cx, dev) else { return };
     let (plug, rings, descriptors, usecs) = (nic.plug, nic.rings.len(), nic.rx_pending, nic.rx_usecs);
+    let (use_of, rss) = ((nic.row.use_of)(rings), nic.rss.clone());
+    let mut unsent = Vec::new();
     for ring in &mut nic.rings {
         (ring.unused, ring.itr) = (0, Itr::new(usecs));
+        unsent.extend(ring.sending.drain(..));
     }
-    let rss = nic.rss.clone();
+    if let Some(card) = cx.fabric.card(plug) {
+        let lost = card.reset(rings, descriptors, use_of);
+        card.rss = rss;
+        lost.into_iter().for_each(|frame| cx.skbs.bufs.release(frame));
+    }
+    set_intervals(cx, plug, use_of.count, Itr::new(usecs).interval());
+    unsent.into_iter().for_each(|skb| _ = cx.kfree_skb(skb, DropReason::NotSpecified));
+    for queue in 0..rings.min(cx.k.devs[dev].tx.len()) as u16 {
+        netdev_tx_reset_queue(cx, dev, queue);
+        netif_tx_start_queue(&mut cx.k.devs[dev], queue);
+    }
+}
+
+/// The least time between two interrupts of each vector. Where computing takes no time, none is held back.
+fn set_intervals(cx: &mut Cx, plug: PlugId, vectors: usize, interval: Nanos) {
     let moderates = cx.k.config.exec_time > Nanos::ZERO;
-    let Some(card) = cx.fabric.card(plug) else { return };
-    let lost = card.reset(rings, descriptors);
-    card.rss = rss;
-    for ring in 0..rings {
-        card.set_interval(ring, if moderates { Itr::new(usecs).interval() } else { Nanos::ZERO });
+    if let Some(card) = cx.fabric.card(plug).filter(|_| moderates) {
+        (0..vectors).for_each(|vector| card.set_interval(vector, interval));
     }
-    lost.into_iter().for_each(|frame| cx.skbs.bufs.release(frame));
 }
 
 /// Beside a frame on a cable: the packet says that its next hop answers.
 const CONFIRMS: u32 = 1 << 31;
 
-/// Transmits a frame.
+/// Gives a frame to the card, if there is a descriptor for it: the packet stays with the driver until it is sent.
 fn xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
-    let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len() as u64);
-    let Some(nic) = nic(&cx.k.devs[dev]) else {
+    let (dev, len, queue) = (cx.skbs[skb].dev, cx.skbs[skb].len() as u32, cx.skbs[skb].queue_mapping);
+    let Some(nic) = cx.k.devs[dev].netdev_priv_mut::<Nic>() else {
         return cx.kfree_skb(skb, DropReason::DevReady);
     };
-    let plug = nic.plug;
+    let (plug, most, side) = (nic.plug, nic.tx_pending, &mut nic.rings[usize::from(queue)]);
+    let unused = most - 1 - side.sending.len() as u32;
+    if unused < 1 + TX_GAP {
+        netif_tx_stop_queue(&mut cx.k.devs[dev], queue);
+        cx.k.xmit_busy = true;
+        return Door::End;
+    }
+    side.tx_packets += 1;
+    side.tx_bytes += u64::from(len);
     let stats = &mut cx.k.devs[dev].stats;
     stats.tx_packets += 1;
-    stats.tx_bytes += len;
-    let frame = cx.skbs.bufs.alloc(len as usize);
+    stats.tx_bytes += u64::from(len);
+    let sent = transmit(cx, skb, plug);
+    if cx.k.config.veth_cables {
+        return cx.consume_skb(skb);
+    }
+    let Some(side) = nic_mut(cx, dev).map(|nic| &mut nic.rings[usize::from(queue)]) else { return Door::End };
+    side.sending.push_back(skb);
+    let interrupt = cx.fabric.card(plug).and_then(|card| card.post(usize::from(queue), sent, len));
+    if let Some((vector, at)) = interrupt {
+        cx.events.schedule(at, Event::Interrupt { plug, vector: vector as u32 });
+    }
+    let netdev = &mut cx.k.devs[dev];
+    netdev_tx_sent_queue(&mut netdev.tx[usize::from(queue)], len);
+    if unused - 1 < TX_STOP {
+        netif_tx_stop_queue(netdev, queue);
+    }
+    Door::End
+}
+
+/// The card sends a frame; returns when its last bit has left.
+fn transmit(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
     let (from, to) = (cx.skbs[skb].data as usize, cx.skbs[skb].tail as usize);
+    let frame = cx.skbs.bufs.alloc(to - from);
     cx.skbs.bufs.copy_between(cx.skbs[skb].buf, from..to, frame);
     // The same packet for observers at the other end.
     let confirms = cx.skbs[skb].dst_pending_confirm && cx.k.config.veth_cables;
     cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet | if confirms { CONFIRMS } else { 0 });
-    cx.fabric.transmit(plug, frame, cx.now, (&mut cx.skbs.bufs, cx.dice), cx.arrivals);
+    let sent = cx.fabric.transmit(plug, frame, cx.now, (&mut cx.skbs.bufs, cx.dice), cx.arrivals);
     schedule_arrivals(cx.events, cx.arrivals);
-    cx.consume_skb(skb)
+    sent
 }
 
-/// The interrupt of a receive ring, and the CPU that gets it; `None`: the card is down.
+/// The number of a vector's interrupt, and the CPU that gets it; `None`: the card is down.
 #[inline]
-pub fn irq(kernel: &Kernel, dev: DevId, ring: usize) -> Option<(u32, CpuId)> {
+pub fn irq(kernel: &Kernel, dev: DevId, vector: usize) -> Option<(u32, CpuId)> {
     let netdev = kernel.devs.get(dev).filter(|netdev| netdev.is_up())?;
-    let nic = nic(netdev)?;
-    let irq = *nic.irqs.get(nic.row.rx_vector + ring)?;
+    let irq = *nic(netdev)?.irqs.get(vector)?;
     Some((irq, kernel.irqs.get(irq)?.effective))
 }
 
-/// Handles the interrupt of a receive ring.
-pub fn interrupt(cx: &mut Cx, dev: DevId, ring: usize) {
-    let Some(row) = cx.k.devs.get(dev).and_then(nic).map(|nic| nic.row) else { return };
-    cx.call(row.interrupt, None);
-    napi_schedule(cx, Napi::Device(dev, ring as u32));
+/// Handles the interrupt of a vector: of a receive ring, which is polled, or of a transmit ring.
+pub fn interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
+    let Some(nic) = cx.k.devs.get(dev).and_then(nic) else { return };
+    let (row, plug, rings) = (nic.row, nic.plug, nic.rings.len());
+    let Vectors { rx, tx, .. } = (row.use_of)(rings);
+    if let Some(ring) = vector.checked_sub(rx).filter(|ring| *ring < rings) {
+        cx.call(row.interrupt, None);
+        return napi_schedule(cx, Napi::Device(dev, ring as u32));
+    }
+    if let Some(func) = row.interrupt_tx {
+        cx.within(func, None, |cx| clean_tx(cx, dev, vector - tx, row));
+        unmask(cx, plug, vector);
+    }
+}
+
+/// The interrupts of a vector may come again.
+fn unmask(cx: &mut Cx, plug: PlugId, vector: usize) {
+    let now = cx.now;
+    if let Some(at) = cx.fabric.card(plug).and_then(|card| card.unmask(vector, now)) {
+        cx.events.schedule(at, Event::Interrupt { plug, vector: vector as u32 });
+    }
+}
+
+/// Takes back what the card has sent, and wakes the transmit queue when there is room again.
+fn clean_tx(cx: &mut Cx, dev: DevId, ring: usize, row: &Driver) {
+    cx.within(row.clean_tx, None, |cx| {
+        let (mut packets, mut bytes, now) = (0, 0, cx.now);
+        loop {
+            let Some(nic) = nic_mut(cx, dev) else { return };
+            let plug = nic.plug;
+            let Some(len) = cx.fabric.card(plug).and_then(|card| card.sent(ring, now)) else { break };
+            (packets, bytes) = (packets + 1, bytes + len);
+            let sent = nic_mut(cx, dev).and_then(|nic| nic.rings[ring].sending.pop_front());
+            if let Some(skb) = sent {
+                dev_consume_skb_any(cx, skb);
+            }
+        }
+        netdev_tx_completed_queue(cx, dev, ring as u16, packets, bytes);
+        let Some(nic) = nic_mut(cx, dev) else { return };
+        let unused = nic.tx_pending - 1 - nic.rings[ring].sending.len() as u32;
+        if packets > 0 && unused >= TX_WAKE && cx.k.devs[dev].carrier && cx.k.devs[dev].tx[ring].drv_xoff {
+            netif_tx_wake_queue(cx, dev, ring as u16);
+            if let Some(nic) = nic_mut(cx, dev) {
+                nic.rings[ring].tx_restarts += 1;
+            }
+        }
+    });
 }
 
 /// NAPI poll of a ring: receives up to `budget` frames and returns their number.
 fn poll(cx: &mut Cx, dev: DevId, ring: u32, budget: u32) -> u32 {
     let Some(row) = cx.k.devs.get(dev).and_then(nic).map(|nic| nic.row) else { return 0 };
     cx.within_resumable(row.poll, |cx| {
+        if row.interrupt_tx.is_none() && !cx.resumes {
+            clean_tx(cx, dev, ring as usize, row);
+        }
         let work = cx.within_resumable(row.clean_rx, |cx| clean_rx(cx, dev, ring as usize, budget, row));
         if work < budget && !cx.suspends {
             napi_complete(cx, dev, ring as usize);
@@ -303,7 +415,9 @@ fn clean_rx(cx: &mut Cx, dev: DevId, ring: usize, budget: u32, row: &Driver) -> 
         let card = cx.fabric.card(plug);
         let Some(received) = card.and_then(|card| card.take(ring)) else { break };
         let len = cx.skbs.bufs.bytes(received.frame).len() as u64;
-        (side.packets, side.bytes, side.unused) = (side.packets + 1, side.bytes + len, side.unused + 1);
+        side.rx_packets += 1;
+        side.rx_bytes += len;
+        side.unused += 1;
         side.itr.count(len);
         let full = side.unused == RX_BUFFER_WRITE;
         netdev.stats.rx_packets += 1;
@@ -338,7 +452,8 @@ fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame) {
     pkt.packet = tag & !CONFIRMS;
     pkt.dst_pending_confirm = tag & CONFIRMS != 0;
     (pkt.hash, pkt.l4_hash) = received.hash.unwrap_or_default();
-    pkt.rx_queue = ring as u16;
+    // `skb_record_rx_queue`
+    pkt.queue_mapping = ring as u16 + 1;
     if eth_type_trans(cx, skb, dev) {
         cx.walk(Door::NapiGroReceive { skb });
     } else {
@@ -349,16 +464,13 @@ fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame) {
 /// The ring is empty: the interrupt is unmasked, and may come again after a time that follows from what came in.
 fn napi_complete(cx: &mut Cx, dev: DevId, ring: usize) {
     cx.call(Func::NapiCompleteDone, None);
-    let (now, moderates) = (cx.now, cx.k.config.exec_time > Nanos::ZERO);
+    let moderates = cx.k.config.exec_time > Nanos::ZERO;
     let Some(nic) = nic_mut(cx, dev) else { return };
-    let (plug, side) = (nic.plug, &mut nic.rings[ring]);
-    let changed = side.itr.update();
-    let interval = side.itr.interval();
-    let Some(card) = cx.fabric.card(plug) else { return };
-    if changed && moderates {
-        card.set_interval(ring, interval);
+    let (plug, vector) = (nic.plug, (nic.row.use_of)(nic.rings.len()).rx + ring);
+    let itr = &mut nic.rings[ring].itr;
+    let (changed, interval) = (itr.update(), itr.interval());
+    if let Some(card) = cx.fabric.card(plug).filter(|_| changed && moderates) {
+        card.set_interval(vector, interval);
     }
-    if let Some(at) = card.unmask(ring, now) {
-        cx.events.schedule(at, Event::Interrupt { plug, ring: ring as u32 });
-    }
+    unmask(cx, plug, vector);
 }

@@ -13,12 +13,12 @@ use super::br_stp::{br_port_state_selection, br_set_state, br_stp_disable_port, 
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::DevId;
-use crate::module::Module;
+use crate::module::{Module, NetdevEvent};
 use crate::net::core::dev::{
     dev_set_allmulti, dev_set_promiscuity, netdev_master_upper_dev_link, netdev_rx_handler_register,
     netdev_rx_handler_unregister, netdev_upper_dev_unlink,
 };
-use crate::net::core::notifier::{NetdevEvent, call_netdevice_notifiers};
+use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::{BridgePort, PortFlags, PortState};
 use crate::tables::netdev::{AddrAssign, TSO_MAX_SIZE};

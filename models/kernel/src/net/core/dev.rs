@@ -8,14 +8,17 @@ use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP};
 
 use super::link_watch::{linkwatch_forget_dev, linkwatch_init_dev};
 use super::net_namespace::peernet2id_alloc;
-use super::notifier::{NetdevEvent, call_netdevice_notifiers};
+use super::notifier::call_netdevice_notifiers;
 use super::rps;
-use super::sch_generic::{NOOP, dev_activate, dev_deactivate};
+use super::sch_generic::{
+    dev_activate, dev_deactivate, dev_qdisc_change_tx_queue_len, dev_shutdown, dev_xmit_skb,
+};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::event::Event;
 use crate::ids::{CpuId, DevId, NetnsId, SkbId};
 use crate::link::{LinkOps, RxHandler};
+use crate::module::NetdevEvent;
 use crate::net::ethernet::eth::eth_hw_addr_random;
 use crate::net::netfilter::nf_conntrack_prefetch::{PREFETCH, prefetch};
 use crate::netlink::{Errno, NlError};
@@ -23,6 +26,7 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{AddrAssign, IFF_ALLMULTI, IFF_PROMISC, IFF_UP, NameAssign, NetDevice, Upper};
 use crate::tables::netdev_features::{NOCACHE_COPY, SOFT_FEATURES, SOFT_FEATURES_OFF};
+use crate::tables::netdev_queue::NetdevQueue;
 use crate::tables::skb::PacketType;
 use crate::tables::softnet::{Napi, NetRxRun, Softirq};
 use crate::trace::Frame;
@@ -309,14 +313,14 @@ fn deliver_to_sockets(cx: &mut Cx, skb: SkbId, goes_on: bool) -> Option<SkbId> {
 /// Queues a packet on the device's qdisc; without a queue it is transmitted at once.
 ///
 /// Kernel: net/core/dev.c
-/// Not modelled: tc egress, queueing disciplines that hold packets back, choice of the queue.
+/// Not modelled: filters of tc.
 pub fn __dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.mac_header = pkt.data;
-    match cx.k.devs[pkt.dev].qdisc.enqueue {
-        Some(enqueue) => enqueue(cx, skb),
-        None => cx.pass(Door::ValidateXmitSkb { skb }),
+    if cx.k.devs[pkt.dev].direct_xmit {
+        return cx.pass(Door::ValidateXmitSkb { skb });
     }
+    dev_xmit_skb(cx, skb)
 }
 
 /// Software fallbacks for features that the device lacks.
@@ -331,7 +335,7 @@ pub fn validate_xmit_skb(cx: &mut Cx, skb: SkbId) -> Door {
 /// Delivers the packet to the taps and calls `ndo_start_xmit`.
 ///
 /// Kernel: net/core/dev.c
-/// Not modelled: lists of packets.
+/// Not modelled: nothing; the caller goes through a list of packets.
 pub fn dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     if cx.k.packet_sockets > 0 || cx.trace.capture {
@@ -400,7 +404,7 @@ pub fn alloc_netdev(
     name_assign: NameAssign,
     ops: &'static LinkOps,
 ) -> NetDevice {
-    let mut dev = NetDevice::new(netns, name, name_assign, ops, &NOOP);
+    let mut dev = NetDevice::new(netns, name, name_assign, ops);
     (ops.setup)(&mut dev);
     dev
 }
@@ -431,6 +435,7 @@ pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlEr
     if !dev.is_loopback() {
         dev.hw_features |= NOCACHE_COPY;
     }
+    dev.tx.resize_with(dev.num_tx_queues as usize, NetdevQueue::default);
     let (id, ifindex) = (cx.k.devs.next_id(), dev.ifindex);
     dev.id = id;
     cx.k.devs.insert(dev);
@@ -444,6 +449,7 @@ pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlEr
 /// Unregisters a device.
 pub fn unregister_netdevice(cx: &mut Cx, dev: DevId) {
     dev_close(cx, dev);
+    dev_shutdown(cx, dev);
     call_netdevice_notifiers(cx, dev, NetdevEvent::Unregister);
     linkwatch_forget_dev(cx, dev);
     let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
@@ -458,6 +464,7 @@ pub fn dev_change_net_namespace(cx: &mut Cx, dev: DevId, netns: NetnsId) {
         return;
     }
     dev_close(cx, dev);
+    dev_shutdown(cx, dev);
     call_netdevice_notifiers(cx, dev, NetdevEvent::Unregister);
     peernet2id_alloc(cx, old, netns);
     let ifindex = cx.k.devs[dev].ifindex;
@@ -466,7 +473,7 @@ pub fn dev_change_net_namespace(cx: &mut Cx, dev: DevId, netns: NetnsId) {
     let ifindex = if target.devs.contains_key(&ifindex) { target.new_ifindex() } else { ifindex };
     target.devs.insert(ifindex, dev);
     let netdev = &mut cx.k.devs[dev];
-    (netdev.ifindex, netdev.netns, netdev.qdisc_sleeping) = (ifindex, netns, &NOOP);
+    (netdev.ifindex, netdev.netns) = (ifindex, netns);
     cx.k.relabel(dev);
     call_netdevice_notifiers(cx, dev, NetdevEvent::Register);
 }
@@ -549,6 +556,19 @@ pub fn dev_set_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), NlError> {
         call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeMtu);
     }
     Ok(())
+}
+
+/// Sets the length of the transmit queue, packets.
+///
+/// # Errors
+///
+/// Those of its queueing disciplines; the length stays as it was.
+pub fn dev_change_tx_queue_len(cx: &mut Cx, dev: DevId, len: u32) -> Result<(), NlError> {
+    let old = std::mem::replace(&mut cx.k.devs[dev].tx_queue_len, len);
+    if old == len {
+        return Ok(());
+    }
+    dev_qdisc_change_tx_queue_len(cx, dev).inspect_err(|_| cx.k.devs[dev].tx_queue_len = old)
 }
 
 /// Sets a device up.

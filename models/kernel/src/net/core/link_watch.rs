@@ -9,9 +9,10 @@
 
 use glassnet_sim::Nanos;
 
-use super::notifier::{NetdevEvent, call_netdevice_notifiers};
+use super::notifier::call_netdevice_notifiers;
 use super::sch_generic::{dev_activate, dev_deactivate};
 use crate::ids::DevId;
+use crate::module::NetdevEvent;
 use crate::tables::jiffies::{HZ, JIFFY, jiffies, wheel_expiry};
 use crate::tables::netdev::OperState;
 use crate::{Cx, Kernel};
@@ -64,7 +65,8 @@ pub fn linkwatch_init_dev(cx: &mut Cx, dev: DevId) {
 /// downtime.
 fn linkwatch_urgent_event(k: &Kernel, dev: DevId) -> bool {
     let netdev = &k.devs[dev];
-    let changing = netdev.qdisc.id != netdev.qdisc_sleeping.id;
+    // qdisc_tx_changing
+    let changing = netdev.tx.iter().any(|txq| txq.qdisc != txq.qdisc_sleeping);
     netdev.is_up() && (netdev.ifindex != dev_get_iflink(k, dev) || netdev.carrier && changing)
 }
 

@@ -2,12 +2,14 @@
 
 pub mod dev;
 pub mod dev_addr_lists;
+pub mod dev_queue;
 pub mod flow_dissector;
 pub mod link_watch;
 pub mod neighbour;
 pub mod net_namespace;
 pub mod notifier;
 pub mod pneigh;
+pub mod qdisc;
 pub mod rps;
 pub mod rtnetlink;
 pub mod sch_generic;

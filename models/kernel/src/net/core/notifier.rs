@@ -6,32 +6,7 @@ use std::net::Ipv4Addr;
 
 use crate::Cx;
 use crate::ids::DevId;
-
-/// A device event (`NETDEV_*`, include/linux/netdevice.h).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NetdevEvent {
-    /// Registered, or moved into this namespace.
-    Register,
-    /// Unregistered, or moved out of this namespace.
-    Unregister,
-    /// Set up.
-    Up,
-    /// About to be set down.
-    GoingDown,
-    /// Set down.
-    Down,
-    /// Carrier or flags changed while up.
-    Change {
-        /// `IFF_*` that changed (`flags_changed`).
-        flags: u32,
-    },
-    /// Renamed.
-    ChangeName,
-    /// MTU changed.
-    ChangeMtu,
-    /// Address changed.
-    ChangeAddr,
-}
+use crate::module::NetdevEvent;
 
 /// Notifies every module of a device event.
 pub fn call_netdevice_notifiers(cx: &mut Cx, dev: DevId, event: NetdevEvent) {

@@ -12,7 +12,8 @@ use crate::tables::rps::{RpsDevFlow, RxQueue, SockFlows};
 /// The CPU that a received packet is to go to, and the flow of its queue, whose place in that CPU's backlog is to be noted;
 /// `None`: it stays.
 pub fn get_rps_cpu(cx: &mut Cx, skb: SkbId) -> Option<(CpuId, Option<(DevId, usize, usize)>)> {
-    let (dev, at) = (cx.skbs[skb].dev, usize::from(cx.skbs[skb].rx_queue));
+    let (dev, recorded) = (cx.skbs[skb].dev, usize::from(cx.skbs[skb].queue_mapping));
+    let at = recorded.saturating_sub(1);
     let queue = cx.k.devs[dev].rx_queues.get(at)?;
     if queue.rps_map.is_empty() && queue.flows.is_empty() {
         return None;

@@ -5,15 +5,15 @@
 use glassnet_wire::Mac;
 
 use super::dev::{
-    alloc_netdev, dev_change_name, dev_change_net_namespace, dev_close, dev_open, dev_set_allmulti,
-    dev_set_mtu, dev_set_promiscuity, register_netdevice, unregister_netdevice,
+    alloc_netdev, dev_change_name, dev_change_net_namespace, dev_change_tx_queue_len, dev_close, dev_open,
+    dev_set_allmulti, dev_set_mtu, dev_set_promiscuity, register_netdevice, unregister_netdevice,
 };
 use super::link_watch::linkwatch_turn;
 use super::net_namespace::peernet2id_alloc;
-use super::notifier::{NetdevEvent, call_netdevice_notifiers};
+use super::notifier::call_netdevice_notifiers;
 use crate::ids::{DevId, NetnsId};
 use crate::link::{LinkInfo, LinkOps, NewLink};
-use crate::module::Module;
+use crate::module::{Module, NetdevEvent};
 use crate::netlink::{Errno, NlError};
 use crate::tables::netdev::{
     AddrAssign, IFF_ALLMULTI, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, NameAssign, NetDevice,
@@ -226,7 +226,7 @@ fn setlink(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
     }
     set_flags(cx, dev, &set);
     if let Some(len) = set.txqueuelen {
-        cx.k.devs[dev].tx_queue_len = len;
+        dev_change_tx_queue_len(cx, dev, len)?;
     }
     match set.up {
         Some(true) => dev_open(cx, dev),

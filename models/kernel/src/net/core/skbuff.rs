@@ -1,11 +1,13 @@
-//! Deferred release of packets, after the packets that they caused.
+//! Deferred release of packets: after the packets that they caused, or outside of an interrupt.
 //!
-//! Kernel: net/core/skbuff.c
+//! Kernel: net/core/skbuff.c, net/core/dev.c
 
 use crate::Cx;
-use crate::door::Door;
+use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::tables::drop_reason::DropReason;
+use crate::tables::softnet::Softirq;
+use crate::trace::Context;
 
 /// Consumes a packet later.
 pub fn consume_later(cx: &mut Cx, skb: SkbId) -> Door {
@@ -15,4 +17,17 @@ pub fn consume_later(cx: &mut Cx, skb: SkbId) -> Door {
 /// Drops a packet later.
 pub fn kfree_later(cx: &mut Cx, skb: SkbId, reason: DropReason) -> Door {
     cx.kfree_skb(skb, reason)
+}
+
+/// Frees a packet that a card has sent. An interrupt leaves that to the next `NET_TX_SOFTIRQ` of its CPU.
+pub fn dev_consume_skb_any(cx: &mut Cx, skb: SkbId) {
+    cx.within(Func::DevKfreeSkbAny, skb, |cx| {
+        if cx.context != Context::HardIrq {
+            cx.consume_skb(skb);
+            return;
+        }
+        let sd = &mut cx.k.cpus[cx.cpu.index()];
+        sd.completion_queue.push(skb);
+        sd.raise(Softirq::NetTx);
+    });
 }

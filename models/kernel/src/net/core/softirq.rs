@@ -7,7 +7,7 @@
 
 use glassnet_sim::Nanos;
 
-use super::dev;
+use super::{dev, sch_generic};
 use crate::Cx;
 use crate::event::Event;
 use crate::tables::softnet::{Softirq, SoftirqRun};
@@ -61,9 +61,16 @@ fn run_softirqs(cx: &mut Cx, mut run: SoftirqRun) {
         let cpu = &mut cx.k.cpus[cx.cpu.index()];
         if cx.resumes {
             dev::net_rx_action(cx);
-        } else if cpu.take(Softirq::NetRx) {
-            cpu.stat.net_rx_softirqs += 1;
-            dev::net_rx_action(cx);
+        } else {
+            // What they raise comes in the next round.
+            let pending = std::mem::take(&mut cpu.pending);
+            if pending & Softirq::NetTx.bit() != 0 {
+                sch_generic::net_tx_action(cx);
+            }
+            if pending & Softirq::NetRx.bit() != 0 {
+                cx.k.cpus[cx.cpu.index()].stat.net_rx_softirqs += 1;
+                dev::net_rx_action(cx);
+            }
         }
         if run.by_ksoftirqd {
             cx.k.cpus[cx.cpu.index()].lag += cx.now.since(begin).0 as i64;

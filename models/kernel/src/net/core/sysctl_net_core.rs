@@ -2,8 +2,10 @@
 //!
 //! Kernel: net/core/sysctl_net_core.c
 
+use super::qdisc::qdisc_lookup_ops;
 use super::rps::set_sock_flow_entries;
-use crate::sysctl::{INT, Shown, Sysctl, SysctlTable};
+use crate::netlink::Errno;
+use crate::sysctl::{INT, Shown, Sysctl, SysctlTable, Word};
 
 macro_rules! core_sysctl {
     ($name:ident) => {
@@ -26,7 +28,19 @@ macro_rules! core_sysctl {
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/core",
     &[
+        Sysctl::word(
+            "default_qdisc",
+            Word {
+                get: |k, _| k.core.default_qdisc.to_owned(),
+                set: |cx, _, id| {
+                    cx.k.core.default_qdisc = qdisc_lookup_ops(cx.k, id).ok_or(Errno::ENOENT)?.id;
+                    Ok(())
+                },
+            },
+        )
+        .shown(Shown::InInit),
         core_sysctl!(dev_weight),
+        core_sysctl!(dev_weight_tx_bias),
         core_sysctl!(netdev_budget),
         core_sysctl!(netdev_budget_usecs).range(0, INT.1),
         core_sysctl!(netdev_max_backlog),

@@ -12,9 +12,9 @@ use super::fib_frontend::{fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip, fib_ne
 use super::fib_semantics::{Dying, fib_sync_carrier, fib_sync_up};
 use super::igmp;
 use crate::ids::{DevId, NetnsId};
-use crate::module::Module;
+use crate::module::{Module, NetdevEvent};
 use crate::net::core::dev::MAX_NAME;
-use crate::net::core::notifier::{NetdevEvent, call_inetaddr_notifiers};
+use crate::net::core::notifier::call_inetaddr_notifiers;
 use crate::netlink::{Errno, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::tables::inet::{InDevice, InIfaddr, ifaddr, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;

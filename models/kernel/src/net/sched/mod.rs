@@ -1,0 +1,27 @@
+//! `net/sched`: queueing disciplines, a file each, and the requests that make and change them.
+
+pub mod codel;
+pub mod psched;
+pub mod sch_api;
+pub mod sch_fifo;
+pub mod sch_fq_codel;
+pub mod sch_generic;
+pub mod sch_ingress;
+pub mod sch_mq;
+pub mod sch_netem;
+pub mod sch_tbf;
+
+use crate::module::Module;
+
+/// The disciplines that the kernel always has.
+pub static MODULE: Module = Module {
+    qdiscs: &[
+        &sch_generic::NOQUEUE_QDISC_OPS,
+        &sch_generic::PFIFO_FAST_OPS,
+        &sch_fifo::PFIFO_QDISC_OPS,
+        &sch_fifo::BFIFO_QDISC_OPS,
+        &sch_fifo::PFIFO_HEAD_DROP_QDISC_OPS,
+        &sch_mq::MQ_QDISC_OPS,
+    ],
+    ..Module::UNNAMED
+};
