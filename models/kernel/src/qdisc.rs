@@ -158,8 +158,10 @@ pub struct ClassDump {
     pub leaf: u32,
     /// Its settings.
     pub options: Option<Box<dyn QdiscData>>,
-    /// Its counters.
-    pub stats: QdiscStats,
+    /// What was sent, if it is counted.
+    pub bstats: Option<BasicStats>,
+    /// Its queue, if there is one to tell of, with the packets that wait.
+    pub qstats: Option<(QueueStats, u32)>,
     /// Counters that only this kind has.
     pub xstats: Option<Box<dyn QdiscData>>,
 }

@@ -52,6 +52,7 @@ pub mod stream;
 pub mod sudo;
 pub mod sysctl;
 pub mod sysfs;
+pub mod tc;
 pub mod tcpdump;
 pub mod tee;
 pub mod timeout;
@@ -102,6 +103,7 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/bin/ss", "6.1.0", ss::main),
     Program::new("/usr/bin/sudo", "1.9.13p3", sudo::main),
     Program::new("/usr/sbin/sysctl", "4.0.2", sysctl::main),
+    Program::new("/usr/sbin/tc", "6.1.0", tc::main),
     Program::new("/usr/bin/tcpdump", "4.99.3", tcpdump::main),
     Program::new("/usr/bin/tee", "9.1", tee::main),
     Program::new("/usr/bin/timeout", "9.1", timeout::main),

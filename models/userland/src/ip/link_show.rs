@@ -241,7 +241,9 @@ impl View<'_> {
         }
         let group = Names::Group.name(dev.group, self.opts.numeric);
         out.any("group", group.as_str(), format_args!("group {group} "));
-        out.any("txqlen", dev.tx_queue_len, format_args!("qlen {}", dev.tx_queue_len));
+        if dev.tx_queue_len > 0 {
+            out.any("txqlen", dev.tx_queue_len, format_args!("qlen {}", dev.tx_queue_len));
+        }
         let family = self.opts.family;
         if self.what == What::Link || family == Family::Unspec || family == Family::Link || self.details() {
             self.addresses(out, dev);

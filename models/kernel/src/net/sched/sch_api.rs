@@ -10,6 +10,7 @@ use crate::net::core::qdisc::{qdisc_lookup, qdisc_lookup_ops, qdisc_put};
 use crate::net::core::sch_generic::{dev_activate, dev_deactivate, dev_graft_qdisc};
 use crate::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::qdisc::{ClassDump, ClassRequest, QdiscData, QdiscOps, QdiscStats};
+use crate::tables::klog::LOG_INFO;
 use crate::tables::qdisc::{
     Qdisc, TC_H_INGRESS, TC_H_ROOT, TCQ_F_BUILTIN, TCQ_F_INGRESS, TCQ_F_INVISIBLE, TCQ_F_MQROOT,
     TCQ_F_NOLOCK, TCQ_F_ONETXQUEUE, tc_h_maj, tc_h_min,
@@ -232,6 +233,9 @@ fn create(cx: &mut Cx, msg: &TcMsg, above: Option<QdiscId>) -> Result<QdiscId, N
     qdisc_create(cx, msg, ops, queue)
 }
 
+/// Length of a transmit queue, packets.
+const DEFAULT_TX_QUEUE_LEN: u32 = 1000;
+
 /// Makes a discipline, which is nowhere yet.
 fn qdisc_create(cx: &mut Cx, msg: &TcMsg, ops: &'static QdiscOps, queue: u16) -> Result<QdiscId, NlError> {
     let mut qdisc = Qdisc::new(ops, msg.dev, queue);
@@ -251,6 +255,13 @@ fn qdisc_create(cx: &mut Cx, msg: &TcMsg, ops: &'static QdiscOps, queue: u16) ->
             handle => handle,
         }
     };
+    let netdev = &mut cx.k.devs[msg.dev];
+    if netdev.no_queue && netdev.tx_queue_len == 0 {
+        // Who wants a queue without saying how long has one as long as others have.
+        netdev.tx_queue_len = DEFAULT_TX_QUEUE_LEN;
+        let line = format!("{}: Caught tx_queue_len zero misconfig", netdev.name);
+        cx.printk(LOG_INFO, line);
+    }
     let q = cx.k.qdiscs.insert(qdisc);
     let begun = ops.init.map_or(Ok(()), |init| init(cx, q, msg.options));
     begun.inspect_err(|_| qdisc_put(cx, q))?;

@@ -14,9 +14,7 @@ use crate::module::Module;
 use crate::net::core::flow_dissector::skb_get_hash;
 use crate::net::core::qdisc::{qdisc_dequeue_peeked, qdisc_pkt_len, qdisc_tree_reduce_backlog};
 use crate::netlink::{Errno, NlError};
-use crate::qdisc::{
-    ClassDump, NetXmit, QdiscClassOps, QdiscData, QdiscOps, QdiscStats, QueueStats, qdisc_data,
-};
+use crate::qdisc::{ClassDump, NetXmit, QdiscClassOps, QdiscData, QdiscOps, QueueStats, qdisc_data};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::qdisc::{TCQ_F_CAN_BYPASS, tc_h_maj, tc_h_min};
 use crate::{Cx, Kernel};
@@ -456,11 +454,11 @@ fn fq_codel_dump_class(cx: &Cx, sch: QdiscId, class: u32) -> ClassDump {
         parent: qdisc.handle,
         leaf: 0,
         options: None,
-        stats: QdiscStats {
-            qstats: QueueStats { backlog: flow.backlog, ..QueueStats::default() },
-            qlen: flow.queue.len() as u32,
-            ..QdiscStats::default()
-        },
+        bstats: None,
+        qstats: Some((
+            QueueStats { backlog: flow.backlog, ..QueueStats::default() },
+            flow.queue.len() as u32,
+        )),
         xstats: Some(Box::new(xstats)),
     }
 }

@@ -6,8 +6,8 @@ use crate::Cx;
 use crate::ids::QdiscId;
 use crate::module::Module;
 use crate::netlink::{Errno, NlError};
-use crate::qdisc::{ClassDump, QdiscClassOps, QdiscData, QdiscOps, QdiscStats};
-use crate::tables::qdisc::{TC_H_INGRESS, TC_H_ROOT, TCQ_F_INGRESS, tc_h_min};
+use crate::qdisc::{ClassDump, QdiscClassOps, QdiscData, QdiscOps};
+use crate::tables::qdisc::{TC_H_INGRESS, TCQ_F_INGRESS, tc_h_min};
 
 /// The module.
 pub static MODULE: Module =
@@ -33,10 +33,11 @@ const fn place(id: &'static str) -> QdiscOps {
             walk: |_, _| Vec::new(),
             dump: |cx, sch, _| ClassDump {
                 handle: cx.k.qdiscs[sch].handle,
-                parent: TC_H_ROOT,
+                parent: cx.k.qdiscs[sch].handle,
                 leaf: 0,
                 options: None,
-                stats: QdiscStats::default(),
+                bstats: None,
+                qstats: None,
                 xstats: None,
             },
             qlen_notify: None,

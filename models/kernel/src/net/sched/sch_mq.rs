@@ -124,7 +124,8 @@ fn mq_dump_class(cx: &Cx, sch: QdiscId, class: u32) -> ClassDump {
         parent: TC_H_ROOT,
         leaf: leaf.handle,
         options: None,
-        stats: leaf.stats(),
+        bstats: Some(leaf.bstats),
+        qstats: Some((leaf.qstats, leaf.qlen)),
         xstats: None,
     }
 }

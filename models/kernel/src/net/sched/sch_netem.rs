@@ -14,9 +14,8 @@ use crate::net::core::qdisc::{
     qdisc_watchdog_schedule,
 };
 use crate::netlink::{Errno, NlError};
-use crate::qdisc::{ClassDump, NetXmit, QdiscClassOps, QdiscData, QdiscOps, QdiscStats, qdisc_data};
+use crate::qdisc::{ClassDump, NetXmit, QdiscClassOps, QdiscData, QdiscOps, qdisc_data};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::qdisc::TC_H_ROOT;
 use crate::{Cx, Kernel};
 use glassnet_sim::Nanos;
 
@@ -42,10 +41,11 @@ static NETEM_QDISC_OPS: QdiscOps = QdiscOps {
         walk: |kernel, sch| data_of(kernel, sch).qdisc.map(|_| 1).into_iter().collect(),
         dump: |cx, sch, _| ClassDump {
             handle: cx.k.qdiscs[sch].handle | 1,
-            parent: TC_H_ROOT,
+            parent: cx.k.qdiscs[sch].handle,
             leaf: data_of(cx.k, sch).qdisc.map_or(0, |leaf| cx.k.qdiscs[leaf].handle),
             options: None,
-            stats: QdiscStats::default(),
+            bstats: None,
+            qstats: None,
             xstats: None,
         },
         qlen_notify: None,
@@ -64,29 +64,47 @@ pub struct Correlated {
     pub correlation: u32,
 }
 
-/// Settings (`struct tc_netem_qopt`, `TCA_NETEM_*`).
+/// Settings (`struct tc_netem_qopt`, `TCA_NETEM_*`); `None`: as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NetemOpt {
     /// Delay of each packet, ns.
     pub latency: i64,
     /// Most that it differs, ns.
     pub jitter: i64,
-    /// Correlation of the delays.
-    pub delay_corr: u32,
     /// Most packets that may wait.
     pub limit: u32,
-    /// Packets that are lost.
-    pub loss: Correlated,
-    /// A packet that can be marked is not lost.
-    pub ecn: bool,
+    /// Packets that are lost, a probability in units of 2⁻³².
+    pub loss: u32,
     /// Each so many packets one overtakes those that wait; 0: none.
     pub gap: u32,
-    /// Packets that come twice.
-    pub duplicate: Correlated,
+    /// Packets that come twice, a probability.
+    pub duplicate: u32,
+    /// Correlations.
+    pub corr: Option<NetemCorr>,
     /// Packets that overtake.
-    pub reorder: Correlated,
+    pub reorder: Option<Correlated>,
     /// Packets of which a bit is changed.
-    pub corrupt: Correlated,
+    pub corrupt: Option<Correlated>,
+    /// A rate.
+    pub rate: Option<NetemRate>,
+    /// A packet that can be marked is not lost.
+    pub ecn: Option<bool>,
+}
+
+/// How much each draw depends on the one before (`struct tc_netem_corr`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetemCorr {
+    /// Of delays.
+    pub delay: u32,
+    /// Of losses.
+    pub loss: u32,
+    /// Of duplicates.
+    pub dup: u32,
+}
+
+/// A rate (`struct tc_netem_rate`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetemRate {
     /// Bytes a second; 0: any.
     pub rate: u64,
     /// Bytes that each packet counts more.
@@ -99,6 +117,7 @@ pub struct NetemOpt {
 
 #[derive(Debug)]
 struct Netem {
+    /// The settings, all of them.
     opt: NetemOpt,
     /// Packets in the order in which they came, with the time at which each leaves.
     linear: VecDeque<(u64, SkbId)>,
@@ -142,15 +161,16 @@ fn get_crandom(cx: &mut Cx, sch: QdiscId, of: usize, correlation: u32) -> u32 {
     *last
 }
 
-fn happens(cx: &mut Cx, sch: QdiscId, of: usize, what: Correlated) -> bool {
-    what.probability > 0 && what.probability >= get_crandom(cx, sch, of, what.correlation)
+fn happens(cx: &mut Cx, sch: QdiscId, of: usize, probability: u32, correlation: u32) -> bool {
+    probability > 0 && probability >= get_crandom(cx, sch, of, correlation)
 }
 
 fn netem_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
     let opt = data(cx, sch).opt;
-    let mut count = 1 + u32::from(happens(cx, sch, DUPLICATE, opt.duplicate));
-    if happens(cx, sch, LOSS, opt.loss) {
-        if opt.ecn && inet_ecn_set_ce(cx, skb) {
+    let corr = opt.corr.unwrap_or_default();
+    let mut count = 1 + u32::from(happens(cx, sch, DUPLICATE, opt.duplicate, corr.dup));
+    if happens(cx, sch, LOSS, opt.loss, corr.loss) {
+        if opt.ecn == Some(true) && inet_ecn_set_ce(cx, skb) {
             cx.k.qdiscs[sch].qstats.drops += 1;
         } else {
             count -= 1;
@@ -161,7 +181,8 @@ fn netem_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
         return NetXmit::Bypass;
     }
     let copy = (count > 1).then(|| cx.skb_clone(skb));
-    if happens(cx, sch, CORRUPT, opt.corrupt) && !cx.skbs[skb].is_empty() {
+    let corrupt = opt.corrupt.unwrap_or_default();
+    if happens(cx, sch, CORRUPT, corrupt.probability, corrupt.correlation) && !cx.skbs[skb].is_empty() {
         let len = cx.skbs[skb].len() as u64;
         let (byte, bit) = (cx.dice.below(len) as usize, cx.dice.below(8));
         cx.skbs.data_mut(skb)[byte] ^= 1 << bit;
@@ -176,7 +197,8 @@ fn netem_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
     let len = qdisc_pkt_len(cx, skb);
     cx.k.qdiscs[sch].count_in(len);
     let waits = opt.gap == 0 || data(cx, sch).counter < opt.gap - 1;
-    if waits || opt.reorder.probability < get_crandom(cx, sch, REORDER, opt.reorder.correlation) {
+    let reorder = opt.reorder.unwrap_or_default();
+    if waits || reorder.probability < get_crandom(cx, sch, REORDER, reorder.correlation) {
         tfifo_enqueue(cx, sch, skb, &opt);
     } else {
         data(cx, sch).counter = 0;
@@ -198,19 +220,20 @@ fn enqueue_again(cx: &mut Cx, sch: QdiscId, copy: SkbId) {
 fn tfifo_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId, opt: &NetemOpt) {
     let mut delay = opt.latency;
     if opt.jitter != 0 {
-        let draw = get_crandom(cx, sch, DELAY, opt.delay_corr);
+        let draw = get_crandom(cx, sch, DELAY, opt.corr.unwrap_or_default().delay);
         delay = i64::from(draw % (2 * opt.jitter as u32)) + opt.latency - opt.jitter;
     }
     let (mut from, len) = (cx.now.0 as i64, qdisc_pkt_len(cx, skb));
     let q = data(cx, sch);
-    if opt.rate > 0 {
+    let rate = opt.rate.unwrap_or_default();
+    if rate.rate > 0 {
         let last = q.linear.back().map(|(at, _)| *at).max(q.tree.last_key_value().map(|((at, _), _)| *at));
         if let Some(last) = last {
             // The wire is busy until then.
             delay = (delay - (last as i64 - from)).max(0);
             from = last as i64;
         }
-        delay += packet_time_ns(opt, len);
+        delay += packet_time_ns(&rate, len);
     }
     let at = from.wrapping_add(delay) as u64;
     q.counter = q.counter.wrapping_add(1);
@@ -223,13 +246,13 @@ fn tfifo_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId, opt: &NetemOpt) {
 }
 
 /// The time that a packet takes at the rate.
-fn packet_time_ns(opt: &NetemOpt, len: u32) -> i64 {
-    let mut len = u64::from(len).wrapping_add_signed(i64::from(opt.packet_overhead));
-    if opt.cell_size > 0 {
-        let cell = u64::from(opt.cell_size).wrapping_add_signed(i64::from(opt.cell_overhead));
-        len = (len as u32).div_ceil(opt.cell_size) as u64 * cell;
+fn packet_time_ns(rate: &NetemRate, len: u32) -> i64 {
+    let mut len = u64::from(len).wrapping_add_signed(i64::from(rate.packet_overhead));
+    if rate.cell_size > 0 {
+        let cell = u64::from(rate.cell_size).wrapping_add_signed(i64::from(rate.cell_overhead));
+        len = u64::from((len as u32).div_ceil(rate.cell_size)).wrapping_mul(cell);
     }
-    (len.wrapping_mul(1_000_000_000) / opt.rate) as i64
+    (len.wrapping_mul(1_000_000_000) / rate.rate) as i64
 }
 
 /// When the first packet leaves; true: it stands in the tree.
@@ -325,19 +348,24 @@ fn netem_change(cx: &mut Cx, sch: QdiscId, opt: &dyn QdiscData) -> Result<(), Nl
     let others = qdisc_lookup_tree(cx.k, sch);
     let duplicates = |other: &QdiscId| {
         let netem = cx.k.qdiscs[*other].qdisc_priv::<Netem>();
-        netem.is_some_and(|netem| opt.duplicate.probability > 0 || netem.opt.duplicate.probability > 0)
+        netem.is_some_and(|netem| opt.duplicate > 0 || netem.opt.duplicate > 0)
     };
     if others.iter().any(duplicates) {
         let text = "netem: cannot mix duplicating netems with other netems in tree";
         return Err(NlError::with(Errno::EINVAL, text));
     }
-    // Who asks for a gap, and for no probability, means that every packet at its end overtakes.
-    if opt.gap > 0 && opt.reorder.probability == 0 {
-        opt.reorder.probability = u32::MAX;
-    }
     opt.jitter = opt.jitter.abs().min(i64::from(i32::MAX));
     cx.k.qdiscs[sch].limit = opt.limit;
     let q = data(cx, sch);
+    // A gap without a probability: every packet at its end overtakes.
+    if opt.gap > 0 {
+        opt.reorder = opt.reorder.or(Some(Correlated { probability: u32::MAX, correlation: 0 }));
+    }
+    opt.corr = opt.corr.or(q.opt.corr);
+    opt.reorder = opt.reorder.or(q.opt.reorder);
+    opt.corrupt = opt.corrupt.or(q.opt.corrupt);
+    opt.rate = opt.rate.or(q.opt.rate);
+    opt.ecn = opt.ecn.or(q.opt.ecn);
     (q.opt, q.counter) = (opt, 0);
     Ok(())
 }

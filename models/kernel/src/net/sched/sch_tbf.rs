@@ -12,9 +12,8 @@ use crate::net::core::qdisc::{
     qdisc_purge_queue, qdisc_put, qdisc_reset, qdisc_watchdog_cancel, qdisc_watchdog_schedule,
 };
 use crate::netlink::{Errno, NlError};
-use crate::qdisc::{ClassDump, NetXmit, QdiscClassOps, QdiscData, QdiscOps, QdiscStats, qdisc_data};
+use crate::qdisc::{ClassDump, NetXmit, QdiscClassOps, QdiscData, QdiscOps, qdisc_data};
 use crate::tables::klog::LOG_WARNING;
-use crate::tables::qdisc::TC_H_ROOT;
 use crate::{Cx, Kernel};
 use glassnet_sim::Nanos;
 
@@ -39,10 +38,11 @@ static TBF_QDISC_OPS: QdiscOps = QdiscOps {
         walk: |_, _| vec![1],
         dump: |cx, sch, _| ClassDump {
             handle: cx.k.qdiscs[sch].handle | 1,
-            parent: TC_H_ROOT,
+            parent: cx.k.qdiscs[sch].handle,
             leaf: cx.k.qdiscs[data_of(cx.k, sch).qdisc].handle,
             options: None,
-            stats: QdiscStats::default(),
+            bstats: None,
+            qstats: None,
             xstats: None,
         },
         qlen_notify: None,
