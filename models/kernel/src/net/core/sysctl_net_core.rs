@@ -2,6 +2,7 @@
 //!
 //! Kernel: net/core/sysctl_net_core.c
 
+use super::sock::{SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF};
 use crate::sysctl::{INT, Shown, Sysctl, SysctlTable};
 
 macro_rules! core_sysctl {
@@ -29,5 +30,9 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
         core_sysctl!(netdev_budget),
         core_sysctl!(netdev_budget_usecs).range(0, INT.1),
         core_sysctl!(netdev_max_backlog),
+        core_sysctl!(rmem_default).range(SOCK_MIN_RCVBUF as i64, INT.1),
+        core_sysctl!(rmem_max).range(SOCK_MIN_RCVBUF as i64, INT.1),
+        core_sysctl!(wmem_default).range(SOCK_MIN_SNDBUF as i64, INT.1),
+        core_sysctl!(wmem_max).range(SOCK_MIN_SNDBUF as i64, INT.1),
     ],
 );
