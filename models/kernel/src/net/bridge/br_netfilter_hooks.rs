@@ -268,7 +268,6 @@ fn fake_rtable(bridge: DevId) -> Rtable {
         mtu: 0,
         kind: RouteType::Unicast,
         input: DstInput::Forward,
-        hoplimit: 0,
         info: None,
         mtu_locked: false,
         mc_output: false,

@@ -15,7 +15,7 @@ use super::af_inet::{count_no_route, flow_of, ip_local_error, ttl_of};
 use super::arp::arp_neigh;
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
-use super::route::{dst_mtu, ip_route_output_flow};
+use super::route::{dst_metric, dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{NeighId, NetnsId, SkbId, SocketId};
@@ -28,7 +28,7 @@ use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Site;
 use crate::tables::route::{RTCF_LOCAL, RTCF_MULTICAST, Rtable};
-use crate::tables::route_types::RouteType;
+use crate::tables::route_types::{RTAX_HOPLIMIT, RouteType};
 use crate::tables::skb::{IPSKB_SENT, LL_RESERVED_SPACE, PacketType, alloc_truesize};
 use crate::tables::socket::PmtuDisc;
 use crate::tables::sysctl::Setting;
@@ -164,11 +164,13 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
     let id = if needs_id { ip_select_ident(cx, netns) } else { 0 };
     cx.skbs.push(skb, IPV4_HLEN);
     let at = cx.skbs[skb].data;
-    let default_ttl = cx.k.netns[netns].sysctls.get(&IP_DEFAULT_TTL) as u8;
-    let ttl = match (header.ttl, route.hoplimit) {
-        (0, 0) => default_ttl,
-        (0, route) => route,
-        (own, _) => own,
+    // `ip4_dst_hoplimit`
+    let ttl = match header.ttl {
+        0 => match dst_metric(cx, &route, RTAX_HOPLIMIT) {
+            0 => cx.k.netns[netns].sysctls.get(&IP_DEFAULT_TTL) as u8,
+            hops => hops as u8,
+        },
+        own => own,
     };
     let iph = Ipv4Hdr {
         version_ihl: 0x45,
