@@ -58,6 +58,7 @@ rules! {
     which_rule_of_routing_holds: "policy",
     what_routers_say: "redirects",
     which_way_a_packet_takes: "routes",
+    what_a_socket_may_send: "send-buffer",
     sets_and_packets: "sets",
     where_a_packet_may_come_from: "sources",
     what_targets_do: "targets",

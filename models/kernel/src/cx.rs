@@ -99,17 +99,40 @@ impl Cx<'_> {
     /// once its route was known; or it is a slot of a ring.
     #[inline]
     pub fn discard_skb(&mut self, skb: SkbId) {
-        if self.skbs[skb].has_frag_list {
-            self.free_frag_list(skb);
+        let pkt = &self.skbs[skb];
+        if pkt.has_frag_list | pkt.is_charged {
+            self.skb_release_head_state(skb);
         }
         self.nf_reset_ct(skb);
         self.skbs.release(skb);
     }
 
     #[cold]
-    fn free_frag_list(&mut self, skb: SkbId) {
+    fn skb_release_head_state(&mut self, skb: SkbId) {
+        self.skb_orphan(skb);
         for (fragment, _) in self.skbs.take_frag_list(skb) {
             self.free_skb(fragment, Func::KfreeSkbList);
+        }
+    }
+
+    /// A packet belongs to no socket any more (`skb_orphan`, include/linux/skbuff.h).
+    #[inline]
+    pub fn skb_orphan(&mut self, skb: SkbId) {
+        if self.skbs[skb].is_charged {
+            self.sock_wfree(skb);
+        }
+        self.skbs[skb].sk = None;
+    }
+
+    /// The memory of a packet no longer counts for its socket (`sock_wfree`, net/core/sock.c).
+    #[cold]
+    fn sock_wfree(&mut self, skb: SkbId) {
+        let pkt = &mut self.skbs[skb];
+        pkt.is_charged = false;
+        if let Some(id) = pkt.sk
+            && self.k.sockets.wfree(id, pkt.truesize)
+        {
+            self.wake_up();
         }
     }
 

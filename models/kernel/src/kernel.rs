@@ -21,7 +21,7 @@ use crate::tables::netns::NetnsTable;
 use crate::tables::qdisc::Qdiscs;
 use crate::tables::rps::SockFlows;
 use crate::tables::siphash::SipHashKey;
-use crate::tables::socket::Sockets;
+use crate::tables::socket::{SK_MEM_DEFAULT, Sockets};
 use crate::tables::softnet::SoftnetData;
 use crate::tables::verdicts::Watch;
 use crate::timer::TimerBase;
@@ -51,16 +51,28 @@ pub struct CoreSysctl {
     pub dev_weight_tx_bias: u32,
     /// `default_qdisc`: the queueing discipline of a device with a queue.
     pub default_qdisc: &'static str,
+    /// `rmem_default`: receive buffer of a new socket, bytes.
+    pub rmem_default: u32,
+    /// `rmem_max`: the greatest receive buffer that a program may ask for, bytes.
+    pub rmem_max: u32,
+    /// `wmem_default`: send buffer of a new socket, bytes.
+    pub wmem_default: u32,
+    /// `wmem_max`: the greatest send buffer that a program may ask for, bytes.
+    pub wmem_max: u32,
 }
 
 impl Default for CoreSysctl {
     fn default() -> Self {
-        // Two jiffies at HZ=250.
         CoreSysctl {
             netdev_max_backlog: 1000,
             netdev_budget: 300,
+            // Two jiffies at HZ=250.
             netdev_budget_usecs: 8000,
             dev_weight: 64,
+            rmem_default: SK_MEM_DEFAULT,
+            rmem_max: SK_MEM_DEFAULT,
+            wmem_default: SK_MEM_DEFAULT,
+            wmem_max: SK_MEM_DEFAULT,
             rps_sock_flow_table: SockFlows::default(),
             rps_needed: false,
             dev_weight_tx_bias: 1,

@@ -2,7 +2,7 @@
 
 /// An error number of Linux, by its name (include/uapi/asm-generic/errno*.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(i32)]
+#[repr(u8)]
 pub enum Errno {
     /// Operation not permitted.
     EPERM = 1,

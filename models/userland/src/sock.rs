@@ -16,6 +16,7 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use crate::process::{BOOT_TIME, Process, SharedWorld, Woken};
+use crate::stream::writable;
 
 /// An open socket; closed when dropped, also when a signal kills its program.
 pub struct Sock {
@@ -121,6 +122,15 @@ impl Sock {
     /// As of [`sys::sendto`].
     pub fn send_to(&self, address: Ipv4Addr, port: u16, data: &[u8]) -> Result<usize, Errno> {
         self.call(|cx| sys::sendto(cx, self.id, SendTo::Inet(address, port), data))
+    }
+
+    /// Waits, before a program sends, until the send buffer has room.
+    pub async fn wait_for_room(&self, process: &mut Process, deadline: Option<Nanos>) -> Woken<()> {
+        if !self.call(|cx| sys::waits_for_room(cx, self.id)) {
+            return Woken::Ready(());
+        }
+        let (machine, id) = (self.machine, self.id);
+        process.wait(deadline, move |world| writable(world, machine, id).then_some(())).await
     }
 
     /// Sends the payload of a frame to a MAC address.

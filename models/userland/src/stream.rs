@@ -17,11 +17,10 @@ pub const BUFSIZE: usize = 16_384;
 
 /// Writing to this socket would not block.
 pub fn writable(world: &World, machine: MachineId, id: SocketId) -> bool {
-    world
-        .kernel(machine)
-        .sockets
-        .get(id)
-        .is_some_and(|socket| socket.error.is_some() || socket.tcp.as_ref().is_none_or(|tp| tp.is_writable()))
+    world.kernel(machine).sockets.get(id).is_some_and(|socket| {
+        let has_room = || socket.tcp.as_ref().map_or_else(|| socket.is_writeable(), |tp| tp.is_writable());
+        socket.error.is_some() || has_room()
+    })
 }
 
 /// An error is queued: `poll(2)` returns, though the connection goes on (`POLLERR`).

@@ -377,7 +377,7 @@ impl CleanFrame {
 /// Frames of each device in order, without noise.
 fn by_device(seen: &Observation, ports: &ChosenPorts) -> BTreeMap<String, Vec<CleanFrame>> {
     let mut devices: BTreeMap<String, (Numbers, Vec<CleanFrame>)> = BTreeMap::new();
-    for frame in &seen.frames {
+    for frame in canon::with_fragments_together(seen) {
         let (numbers, frames) =
             devices.entry(place(frame)).or_insert_with(|| (Numbers::new(ports), Vec::new()));
         let bytes = numbers.frame(&unhex(&frame.bytes));
@@ -389,7 +389,7 @@ fn by_device(seen: &Observation, ports: &ChosenPorts) -> BTreeMap<String, Vec<Cl
 /// Frames of each namespace in order.
 fn by_space(seen: &Observation) -> BTreeMap<String, Vec<&Frame>> {
     let mut spaces: BTreeMap<String, Vec<&Frame>> = BTreeMap::new();
-    for frame in &seen.frames {
+    for frame in canon::with_fragments_together(seen) {
         spaces.entry(format!("{}/{}", frame.machine, frame.netns)).or_default().push(frame);
     }
     spaces

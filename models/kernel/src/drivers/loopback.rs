@@ -47,7 +47,7 @@ fn loopback_net_init(cx: &mut Cx, netns: NetnsId) {
 /// Not modelled: timestamps.
 pub fn loopback_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
-    cx.skbs[skb].sk = None;
+    cx.skb_orphan(skb);
     if !eth_type_trans(cx, skb, dev) {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }

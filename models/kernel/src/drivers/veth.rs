@@ -210,13 +210,13 @@ pub fn __dev_forward_skb(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::NetifRx { skb })
 }
 
-/// Clears route, socket and netfilter state; between namespaces also the mark (`skb_scrub_packet`, net/core/skbuff.c).
+/// Clears route and netfilter state; between namespaces also the mark (`skb_scrub_packet`, net/core/skbuff.c). The socket stays,
+/// so that what waits behind the device still counts for it.
 fn skb_scrub_packet(cx: &mut Cx, skb: SkbId, to: DevId) {
     let crosses_netns = cx.k.devs[cx.skbs[skb].dev].netns != cx.k.devs[to].netns;
     let pkt = &mut cx.skbs[skb];
     pkt.skb_iif = 0;
     pkt.dst = None;
-    pkt.sk = None;
     pkt.priority = 0;
     pkt.queue_mapping = 0;
     pkt.nf_trace = false;

@@ -10,7 +10,7 @@ use glassnet_wire::ipv4::Ipv4Hdr;
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 
 use super::core::dev::dev_set_promiscuity;
-use super::core::sock::TRUESIZE_OVERHEAD;
+use super::core::sock::sock_alloc_send_pskb;
 use super::ipv4::icmp::IP_NO_PMTU_DISC;
 use super::ipv4::{inet_connection_sock, ping, raw, tcp, udp};
 use super::packet::af_packet::packet_sendmsg;
@@ -24,11 +24,13 @@ use crate::tables::socket::{Owner, PmtuDisc, Queued, Received, SockError, SockKi
 /// Creates a socket in a namespace (`socket(2)`).
 pub fn socket(cx: &mut Cx, netns: NetnsId, kind: SockKind) -> SocketId {
     let id = cx.k.sockets.open(kind, netns);
-    // `inet_create`
-    if cx.k.netns[netns].sysctls.get(&IP_NO_PMTU_DISC) != 0
-        && let Some(socket) = cx.k.sockets.get_mut(id)
-    {
-        socket.opts.pmtudisc = PmtuDisc::Dont;
+    if let Some(socket) = cx.k.sockets.get_mut(id) {
+        // `sock_init_data`
+        (socket.opts.rcvbuf, socket.opts.sndbuf) = (cx.k.core.rmem_default, cx.k.core.wmem_default);
+        // `inet_create`
+        if cx.k.netns[netns].sysctls.get(&IP_NO_PMTU_DISC) != 0 {
+            socket.opts.pmtudisc = PmtuDisc::Dont;
+        }
     }
     if matches!(kind, SockKind::Packet { .. }) {
         cx.k.packet_sockets += 1;
@@ -170,6 +172,16 @@ pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usiz
     }
 }
 
+/// A program that sends waits first until the send buffer has room (`sock_alloc_send_pskb`). Raw sockets for which the kernel writes the header never wait, nor does TCP here.
+pub fn waits_for_room(cx: &mut Cx, id: SocketId) -> bool {
+    let waits = |socket: &Socket| match socket.kind {
+        SockKind::Raw { .. } => socket.opts.hdrincl,
+        SockKind::Tcp => false,
+        SockKind::Ping | SockKind::Udp | SockKind::Packet { .. } => true,
+    };
+    cx.k.sockets.get(id).is_some_and(waits) && sock_alloc_send_pskb(cx, id) == Err(Errno::EAGAIN)
+}
+
 /// Receives the next message, if there is one (`recvmsg(2)` without blocking).
 ///
 /// # Errors
@@ -183,7 +195,7 @@ pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
     }
     let Some(queued) = socket.receive_queue.pop_front() else { return Ok(None) };
     let kind = socket.kind;
-    socket.rmem_alloc = socket.rmem_alloc.saturating_sub(cx.skbs[queued.skb].len() + TRUESIZE_OVERHEAD);
+    socket.rmem_alloc -= cx.skbs[queued.skb].truesize;
     if matches!(kind, SockKind::Raw { .. }) {
         cx.call(Func::RawRecvmsg, queued.skb);
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
 
 use crate::ids::DevId;
 use crate::tables::fib_rules::{FibRules, Verdict};
@@ -13,9 +14,20 @@ use crate::tables::route_types::{
     RTNH_F_ONLINK, RouteMsg, RouteType, Scope,
 };
 
-/// Handle of a [`FibInfo`] of a namespace.
+/// Handle of a [`FibInfo`] of a namespace: one more than its place in the table, so that none takes no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FibInfoId(pub u32);
+pub struct FibInfoId(NonZeroU32);
+
+impl FibInfoId {
+    fn at(place: usize) -> FibInfoId {
+        FibInfoId(NonZeroU32::MIN.saturating_add(place as u32))
+    }
+
+    #[inline]
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// A next hop (`struct fib_nh`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,14 +146,14 @@ struct Held {
 #[derive(Clone, Debug, Default)]
 pub struct Infos {
     slots: Vec<Option<Held>>,
-    free: Vec<u32>,
+    free: Vec<FibInfoId>,
 }
 
 impl Infos {
     /// The `fib_info` of a valid handle.
     #[inline]
     pub fn get(&self, id: FibInfoId) -> &FibInfo {
-        match &self.slots[id.0 as usize] {
+        match &self.slots[id.index()] {
             Some(held) => &held.info,
             None => unreachable!("a table holds its route contents"),
         }
@@ -155,7 +167,7 @@ impl Infos {
         let at = match found {
             Some(at) => at,
             None => match self.free.pop() {
-                Some(at) => at as usize,
+                Some(id) => id.index(),
                 None => {
                     self.slots.push(None);
                     self.slots.len() - 1
@@ -166,17 +178,17 @@ impl Infos {
             Some(held) => held.routes += 1,
             slot => *slot = Some(Held { info, routes: 1 }),
         }
-        FibInfoId(at as u32)
+        FibInfoId::at(at)
     }
 
     /// Drops a reference.
     pub fn release(&mut self, id: FibInfoId) {
-        let slot = &mut self.slots[id.0 as usize];
+        let slot = &mut self.slots[id.index()];
         if let Some(held) = slot {
             held.routes -= 1;
             if held.routes == 0 {
                 *slot = None;
-                self.free.push(id.0);
+                self.free.push(id);
             }
         }
     }

@@ -50,8 +50,6 @@ pub struct Rtable {
     pub kind: RouteType,
     /// What a received packet meets next.
     pub input: DstInput,
-    /// TTL that the route says, 0: the default.
-    pub hoplimit: u8,
     /// The route's `fib_info`, whose metrics a connection begins with; valid until the tables change.
     pub info: Option<FibInfoId>,
     /// The path MTU is fixed (`mtu lock`): DF is not set.
@@ -61,6 +59,8 @@ pub struct Rtable {
     /// Where the neighbour that it goes to was last seen in the table; who uses it checks that it is the one.
     pub neigh: Option<NeighId>,
 }
+
+const _: () = assert!(size_of::<Rtable>() == 32, "each packet and each place of the memo holds one");
 
 /// What a packet of this machine is routed by (`struct flowi4`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -164,11 +164,6 @@ impl Metrics {
     pub const fn mtu_locked(&self) -> bool {
         self.0[RTAX_LOCK] & (1 << RTAX_MTU) != 0
     }
-
-    /// The TTL, 0 if not set.
-    pub const fn hoplimit(&self) -> u8 {
-        self.0[RTAX_HOPLIMIT] as u8
-    }
 }
 
 /// One next hop of a route (`struct rtnexthop` and its attributes).

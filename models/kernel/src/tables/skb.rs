@@ -19,6 +19,28 @@ use crate::ids::{DevId, SkbId, SocketId};
 /// Room in front of a packet for the headers below it, in bytes (`NET_SKB_PAD` and `LL_MAX_HEADER`).
 pub const HEADROOM: usize = 64;
 
+/// Room for the Ethernet header in a packet that is sent, bytes (`LL_RESERVED_SPACE`).
+pub const LL_RESERVED_SPACE: usize = 16;
+
+/// Memory of a packet besides its buffer, bytes (`struct sk_buff`, whole cache lines).
+const SK_BUFF: u32 = 256;
+/// What stands behind the bytes in a buffer, bytes (`struct skb_shared_info`).
+const SHARED_INFO: usize = 320;
+/// A cache line, bytes (`SMP_CACHE_BYTES`).
+const CACHE_LINE: usize = 64;
+
+/// The memory of a packet whose buffer has room for `size` bytes, in bytes (`skb->truesize` after `__alloc_skb`): buffers come from
+/// slabs of powers of two.
+#[inline]
+pub const fn alloc_truesize(size: usize) -> u32 {
+    (size.next_multiple_of(CACHE_LINE) + SHARED_INFO).next_power_of_two() as u32 + SK_BUFF
+}
+
+/// The bytes that a buffer has room for, of a packet with this memory (`skb_end_offset`).
+pub const fn end_offset(truesize: u32) -> usize {
+    (truesize - SK_BUFF) as usize - SHARED_INFO
+}
+
 /// Who a frame is for (`pkt_type`, include/uapi/linux/if_packet.h).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PacketType {
@@ -106,6 +128,8 @@ pub struct Skb {
     pub priority: u32,
     /// The socket that sent it.
     pub sk: Option<SocketId>,
+    /// The memory that it takes, bytes.
+    pub truesize: u32,
     /// The bridge's notes.
     pub br: BrCb,
     /// IPv4's notes.
@@ -120,6 +144,8 @@ pub struct Skb {
     pub queue_mapping: u16,
     /// It has the fragments that it was made of (`skb_has_frag_list`).
     pub has_frag_list: bool,
+    /// Its memory counts for the socket that sent it, until it is freed (`destructor` is `sock_wfree`).
+    pub is_charged: bool,
     /// Its sender knows that the next hop answers: the neighbour is confirmed when it goes there.
     pub dst_pending_confirm: bool,
     /// Ports are in its hash.
@@ -197,6 +223,7 @@ impl SkbPool {
             mark: 0,
             priority: 0,
             sk: None,
+            truesize: alloc_truesize(tail as usize),
             br: BrCb::default(),
             ip: IpCb::default(),
             nfct: NfCt::None,
@@ -204,6 +231,7 @@ impl SkbPool {
             nf_trace: false,
             queue_mapping: 0,
             has_frag_list: false,
+            is_charged: false,
             dst_pending_confirm: false,
             l4_hash: false,
             hash: 0,
@@ -220,10 +248,11 @@ impl SkbPool {
         SkbId(self.skbs.len() as u32 - 1)
     }
 
-    /// A second handle of the same bytes, of which connection tracking knows nothing. Doors call
+    /// A second handle of the same bytes, which belongs to no socket, and of which connection tracking knows nothing. Doors call
     /// [`crate::Cx::skb_clone`].
     pub fn clone_skb(&mut self, id: SkbId) -> SkbId {
-        let skb = Skb { nfct: NfCt::None, has_frag_list: false, ..self[id].clone() };
+        let skb =
+            Skb { nfct: NfCt::None, has_frag_list: false, is_charged: false, sk: None, ..self[id].clone() };
         self.bufs.hold(skb.buf);
         self.insert(skb)
     }
@@ -235,6 +264,7 @@ impl SkbPool {
             !matches!(self[id].nfct, NfCt::Conn(..) | NfCt::Template(_)),
             "a packet that holds a connection is freed by way of Cx"
         );
+        debug_assert!(!self[id].is_charged, "a packet that counts for its socket is freed by way of Cx");
         self.bufs.release(self[id].buf);
         self.free.push(id);
     }

@@ -2,7 +2,7 @@
 //!
 //! Kernel: include/net/sock.h, net/packet/af_packet.c
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
@@ -67,8 +67,10 @@ pub struct SockOpts {
     pub bound_dev_if: u32,
     /// `ICMP_FILTER`: a bit for each ICMP type that is not wanted.
     pub icmp_filter: u32,
-    /// `SO_RCVBUF`, bytes.
-    pub rcvbuf: usize,
+    /// Receive buffer, bytes (`sk_rcvbuf`).
+    pub rcvbuf: u32,
+    /// Send buffer, bytes (`sk_sndbuf`).
+    pub sndbuf: u32,
     /// `SO_REUSEADDR`.
     pub reuseaddr: bool,
     /// `SO_REUSEPORT`.
@@ -102,6 +104,9 @@ pub enum PmtuDisc {
     Probe,
 }
 
+/// What sockets have by default and may ask for, bytes (`SK_WMEM_MAX`, `SK_RMEM_MAX`).
+pub const SK_MEM_DEFAULT: u32 = 212_992;
+
 impl Default for SockOpts {
     fn default() -> Self {
         SockOpts {
@@ -118,7 +123,8 @@ impl Default for SockOpts {
             mark: 0,
             bound_dev_if: 0,
             icmp_filter: 0,
-            rcvbuf: 212_992,
+            rcvbuf: SK_MEM_DEFAULT,
+            sndbuf: SK_MEM_DEFAULT,
             reuseaddr: false,
             reuseport: false,
             nodelay: false,
@@ -210,7 +216,11 @@ pub struct Socket {
     /// What came in and was not read.
     pub receive_queue: VecDeque<Queued>,
     /// Memory that the queue takes, bytes (`sk_rmem_alloc`).
-    pub rmem_alloc: usize,
+    pub rmem_alloc: u32,
+    /// Memory of the packets that it sent and that were not freed yet, bytes (`sk_wmem_alloc`).
+    pub wmem_alloc: u32,
+    /// A program waits for room in the send buffer, or did once (`SOCK_NOSPACE`).
+    pub nospace: bool,
     /// Errors that were not read.
     pub error_queue: VecDeque<SockError>,
     /// The error that the next call returns (`SO_ERROR`).
@@ -229,6 +239,13 @@ pub struct Socket {
     pub rxhash: u32,
 }
 
+impl Socket {
+    /// There is room for what is worth waking a program (`sock_writeable`): half of the send buffer is free.
+    pub fn is_writeable(&self) -> bool {
+        self.wmem_alloc + 1 < self.opts.sndbuf / 2
+    }
+}
+
 /// The program that holds a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -244,6 +261,8 @@ pub struct Owner {
 #[derive(Debug, Default)]
 pub struct Sockets {
     slots: Vec<Option<Socket>>,
+    /// Memory of packets of closed sockets that were not freed yet, bytes: until then a socket's handle is no other's.
+    closed: BTreeMap<SocketId, u32>,
     /// Where TCP sockets are found.
     pub tcp_hashinfo: InetHashinfo,
 }
@@ -251,7 +270,8 @@ pub struct Sockets {
 impl Sockets {
     /// Opens a socket.
     pub fn open(&mut self, kind: SockKind, netns: NetnsId) -> SocketId {
-        let at = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let free = |at: &usize| self.slots[*at].is_none() && !self.closed.contains_key(&SocketId(*at as u32));
+        let at = (0..self.slots.len()).find(free).unwrap_or(self.slots.len());
         let id = SocketId(at as u32);
         let socket = Socket {
             id,
@@ -264,6 +284,8 @@ impl Sockets {
             ifindex: 0,
             receive_queue: VecDeque::new(),
             rmem_alloc: 0,
+            wmem_alloc: 0,
+            nospace: false,
             error_queue: VecDeque::new(),
             error: None,
             promisc: None,
@@ -282,7 +304,25 @@ impl Sockets {
 
     /// Closes a socket and returns what was left of it.
     pub fn close(&mut self, id: SocketId) -> Option<Socket> {
-        self.slots.get_mut(id.index())?.take()
+        let socket = self.slots.get_mut(id.index())?.take()?;
+        if socket.wmem_alloc > 0 {
+            self.closed.insert(id, socket.wmem_alloc);
+        }
+        Some(socket)
+    }
+
+    /// A packet of `truesize` bytes of this socket was freed (`sock_wfree`); true if a program waits for the room.
+    pub fn wfree(&mut self, id: SocketId, truesize: u32) -> bool {
+        if let Some(left) = self.closed.get_mut(&id) {
+            *left -= truesize;
+            if *left == 0 {
+                self.closed.remove(&id);
+            }
+            return false;
+        }
+        let Some(socket) = self.get_mut(id) else { return false };
+        socket.wmem_alloc -= truesize;
+        socket.nospace && socket.is_writeable()
     }
 
     /// The socket, if it is open.

@@ -9,6 +9,7 @@ mod paths;
 mod ping_sockets;
 mod pmtudisc;
 mod ports;
+mod send_buffer;
 
 use std::net::Ipv4Addr;
 

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::net::core::neighbour::{dump_neigh, neigh_create, rtm_newneigh};
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
+use glassnet_kernel::tables::skb::alloc_truesize;
 use glassnet_wire::Mac;
 
 use crate::net::{MACHINE, NEW, Net, chain};
@@ -66,13 +67,13 @@ fn a_full_table_makes_room_if_it_can() {
     assert_eq!(count(&net, Nud::Stale), 513);
 }
 
-/// While an address is asked for, no more packets wait than `unres_qlen_bytes` (212,992) take, with what a buffer takes itself; the
-/// oldest go first.
+/// While an address is asked for, no more packets wait than `unres_qlen_bytes` (212,992) take, each with its whole buffer; the oldest go
+/// first.
 #[test]
 fn packets_that_wait_for_an_address_are_limited() {
     let mut net = chain(2);
     let id = net.raw_socket(0);
-    let fits = 212_992 / (1028 + 576);
+    let fits = 212_992 / alloc_truesize(1028 + 31);
     for _ in 0..fits {
         net.ping(id, "10.0.0.9", 1000).expect("sent");
     }
@@ -82,5 +83,5 @@ fn packets_that_wait_for_an_address_are_limited() {
     assert_eq!(net.drops(), [(DropReason::NeighQueuefull, 2)]);
     net.run(5);
     let failed = net.drops().iter().find(|drop| drop.0 == DropReason::NeighFailed).map(|drop| drop.1);
-    assert_eq!(failed, Some(fits as u64));
+    assert_eq!(failed, Some(u64::from(fits)));
 }

@@ -143,6 +143,11 @@ impl<'o> Test<'o> {
             if room.is_empty() {
                 room = &block;
             }
+            match self.stream.wait_for_room(process, Some(deadline)).await {
+                Woken::Ready(()) => {}
+                Woken::Elapsed => continue,
+                Woken::Signal(_) => return,
+            }
             match self.stream.write(room) {
                 Ok(0) => {
                     let (machine, id) = (self.stream.machine, self.stream.id);

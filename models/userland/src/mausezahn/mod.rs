@@ -19,7 +19,7 @@ use glassnet_wire::Mac;
 
 use self::options::{MacWord, Options, What};
 use self::packet::Transport;
-use crate::process::{Process, Running};
+use crate::process::{Process, Running, Woken};
 use crate::sock::{self, Sock};
 
 /// Minimum length of a frame, bytes; shorter ones are padded.
@@ -93,6 +93,9 @@ async fn send(process: &mut Process, options: &Options, socket: &Sock, message: 
             ran = process.now();
         }
         let begin = process.now();
+        if let Woken::Signal(signal) = socket.wait_for_room(process, None).await {
+            return signal.exit_status();
+        }
         let _ = match message {
             Message::Frame(frame) => socket.call(|cx| sendto(cx, socket.id, SendTo::Connected, frame)),
             Message::Packet { to, bytes } => socket.send_to(*to, 0, bytes),

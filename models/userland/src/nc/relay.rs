@@ -55,7 +55,7 @@ impl<'o> Relay<'o> {
             if self.net_in_open && !self.take_from_net(process) {
                 break;
             }
-            self.write_net();
+            self.write_net(process);
         }
         process.flush().await;
         0
@@ -99,7 +99,7 @@ impl<'o> Relay<'o> {
         if let Some(secs @ 0..) = self.options.quit {
             self.quit_at = Some(process.now() + Nanos::from_secs(secs.unsigned_abs()));
         }
-        self.write_net();
+        self.write_net(process);
     }
 
     /// Prints received data; false if that was the last packet of `-W`.
@@ -132,10 +132,11 @@ impl<'o> Relay<'o> {
         }
     }
 
-    fn write_net(&mut self) {
-        while self.net_out_open && !self.to_net.is_empty() {
+    /// Writes once, if there is room: `poll` is asked before each write.
+    fn write_net(&mut self, process: &Process) {
+        let has_room = || writable(&process.world(), self.socket.machine, self.socket.id);
+        if self.net_out_open && !self.to_net.is_empty() && has_room() {
             match self.socket.write(&self.to_net) {
-                Ok(0) => return,
                 Ok(taken) => _ = self.to_net.drain(..taken),
                 Err(Errno::EAGAIN) => return,
                 Err(_) => {

@@ -8,6 +8,7 @@ mod report;
 
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::net::core::sock::{set_rcvbuf, set_sndbuf};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::socket::{PmtuDisc, SockKind};
 
@@ -175,12 +176,16 @@ fn configure(options: &Options, route: &Route, socket: &Sock) -> Done {
         opts.mcast_loop = !options.no_loop;
         opts.tos = options.tos;
         (opts.mark, opts.dontroute) = (options.mark, options.dontroute);
-        // The receive buffer that ping requests, at least 64 KiB; the kernel doubles it.
-        let packet = options.size + 8 + (options.size + 8).div_ceil(512) * 260;
-        opts.rcvbuf = (packet * options.preload as usize).clamp(65_536, 212_992) * 2;
         if let Some(ttl) = options.ttl {
             (opts.ttl, opts.mcast_ttl) = (Some(ttl), ttl);
         }
+    });
+    // What ping takes for the memory of a packet (`sock_setbufs`).
+    let packet = (options.size + 8 + (options.size + 8).div_ceil(512) * 260) as u64;
+    let (sndbuf, rcvbuf) = (options.sndbuf.unwrap_or(packet as u32), packet * options.preload as u64);
+    socket.call(|cx| {
+        set_sndbuf(cx, socket.id, sndbuf);
+        set_rcvbuf(cx, socket.id, rcvbuf.clamp(65_536, i32::MAX as u64) as u32);
     });
     Ok(())
 }

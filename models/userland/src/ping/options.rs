@@ -126,6 +126,8 @@ pub struct Options {
     pub tos: u8,
     /// `-s`, bytes.
     pub size: usize,
+    /// `-S`, bytes.
+    pub sndbuf: Option<u32>,
     /// `-t`, hops.
     pub ttl: Option<u8>,
     /// `-v`
@@ -164,6 +166,7 @@ impl Default for Options {
             quiet: false,
             tos: 0,
             size: 56,
+            sndbuf: None,
             ttl: None,
             verbose: false,
             deadline: 0,
@@ -246,7 +249,7 @@ fn apply(options: &mut Options, opt: &Opt, warnings: &mut String) -> Done {
         "r" => options.dontroute = true,
         "Q" => options.tos = tos(value)?,
         "s" => options.size = integer(value, 0, INT_MAX)? as usize,
-        "S" => drop(integer(value, 1, INT_MAX)?),
+        "S" => options.sndbuf = Some(integer(value, 1, INT_MAX)? as u32),
         "t" => options.ttl = Some(integer(value, 0, 255)? as u8),
         "v" => options.verbose = true,
         "V" => return Err(Stop::shown(VERSION)),

@@ -180,11 +180,12 @@ fn datagrams(view: &View, wanted: fn(SockKind) -> bool, width: usize, before_hea
         let (remote, remote_port) = socket.remote.unwrap_or((Ipv4Addr::UNSPECIFIED, 0));
         let state = if socket.remote.is_some() { 1 } else { 7 };
         let line = format!(
-            "{indent}{:4}: {}:{port:04X} {}:{remote_port:04X} {state:02X} 00000000:{:08X} 00:00000000 \
+            "{indent}{:4}: {}:{port:04X} {}:{remote_port:04X} {state:02X} {:08X}:{:08X} 00:00000000 \
              00000000 {:5} {:8} {} 2 {:016x} {}",
             port,
             hex(socket.local.0),
             hex(remote),
+            socket.wmem_alloc,
             socket.rmem_alloc,
             0,
             0,

@@ -2,13 +2,13 @@
 //! `EOPNOTSUPP`, so that nothing is accepted and ignored.
 
 /// Below `core`, in every namespace.
-const CORE: &str = "optmem_max rmem_default rmem_max somaxconn txrehash wmem_default wmem_max";
+const CORE: &str = "somaxconn txrehash";
 
 /// Below `core`, in the initial namespace only.
 const CORE_INIT: &str = "bpf_jit_enable bpf_jit_harden bpf_jit_kallsyms bpf_jit_limit busy_poll busy_read \
     dev_weight_rx_bias devconf_inherit_init_net fb_tunnels_only_for_init_net \
     flow_limit_cpu_bitmap flow_limit_table_len gro_normal_batch high_order_alloc_disable max_skb_frags \
-    message_burst message_cost netdev_rss_key netdev_tstamp_prequeue rps_sock_flow_entries skb_defer_max \
+    message_burst message_cost netdev_rss_key netdev_tstamp_prequeue optmem_max rps_sock_flow_entries skb_defer_max \
     tstamp_allow_data warnings";
 
 /// Below `ipv4`; in addition all of `tcp_*` and `udp_*`.

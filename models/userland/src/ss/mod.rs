@@ -246,7 +246,7 @@ fn state_name(state: TcpState) -> &'static str {
 /// Unread bytes and unacknowledged bytes; for a listener the accept queue's length and the backlog.
 fn queues(socket: &Socket) -> (usize, usize) {
     match &socket.tcp {
-        None => (socket.rmem_alloc, 0),
+        None => (socket.rmem_alloc as usize, socket.wmem_alloc as usize),
         Some(tp) => match (&tp.requests, &tp.machine) {
             (Some(requests), _) => (requests.accept.len(), requests.backlog),
             (None, Some(machine)) => (tp.unread(), machine.unacked()),

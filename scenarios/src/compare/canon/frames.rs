@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
 use regex::Regex;
 
-use crate::observation::Observation;
+use crate::observation::{Direction, Frame, Observation};
 
 /// Numbers for values that differ on each run, in order of first appearance.
 #[derive(Debug, Default)]
@@ -207,6 +207,36 @@ impl ChosenPorts {
     }
 }
 
+/// The frames of an observation. The fragments of a packet that a card sends stand together: a veth pair in its place brings the answer
+/// to the first, an error, before the second is sent.
+pub fn with_fragments_together(seen: &Observation) -> Vec<&Frame> {
+    let mut frames: Vec<&Frame> = Vec::with_capacity(seen.frames.len());
+    for frame in &seen.frames {
+        let packet = fragment_sent(frame, &seen.nics).filter(|(_, is_first)| !is_first);
+        let since = frames.iter().rev().take_while(|other| other.prompt == frame.prompt);
+        let behind = packet.and_then(|(packet, _)| {
+            let mut since = since;
+            since.position(|other| fragment_sent(other, &seen.nics).is_some_and(|(own, _)| own == packet))
+        });
+        frames.insert(frames.len() - behind.unwrap_or(0), frame);
+    }
+    frames
+}
+
+/// Of a fragment that a card sends: what tells its packet from others, and whether it is the first.
+fn fragment_sent<'f>(frame: &'f Frame, nics: &[String]) -> Option<([&'f str; 6], bool)> {
+    const BYTE: usize = 2;
+    let (machine, netns, device) = (frame.machine.as_str(), frame.netns.as_str(), frame.device.as_str());
+    if frame.direction != Direction::Out || !nics.iter().any(|nic| nic == device) {
+        return None;
+    }
+    let bytes = |from: usize, to: usize| frame.bytes.get(from * BYTE..to * BYTE);
+    let offset = u16::from_str_radix(bytes(20, 22)?, 16).ok()? & 0x3fff;
+    let is_fragment = bytes(12, 14)? == "0800" && offset != 0;
+    let packet = [machine, netns, device, bytes(18, 20)?, bytes(23, 24)?, bytes(26, 34)?];
+    is_fragment.then_some((packet, offset & 0x1fff == 0))
+}
+
 /// All numbers in a text that can be ports.
 fn numbers_in(text: &str) -> impl Iterator<Item = u16> {
     text.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok())
@@ -328,6 +358,40 @@ mod tests {
         assert_eq!(chosen.0, BTreeSet::from([12207]));
         assert!(chosen.hide(&line(5000, 12207)).ends_with("dport=*"));
         assert_eq!(chosen.hide(&line(5000, 6000)), line(5000, 6000));
+    }
+
+    #[test]
+    fn fragments_of_a_card_stand_together_and_nothing_else_does() {
+        let frame = |device: &str, direction, offset: u16| Frame {
+            prompt: 0,
+            machine: "a".into(),
+            netns: String::new(),
+            device: device.into(),
+            direction,
+            at_us: 0,
+            bytes: format!(
+                "{}0800450000540001{offset:04x}40010000{}{}",
+                "02".repeat(12),
+                "0a000002",
+                "0a000301"
+            ),
+        };
+        let order = |device: &str| {
+            let seen = Observation {
+                nics: vec!["eth0".into()],
+                frames: vec![
+                    frame(device, Direction::Out, 0x2000),
+                    frame(device, Direction::Host, 0),
+                    frame(device, Direction::Out, 0),
+                    frame(device, Direction::Out, 0x00b9),
+                ],
+                ..Observation::default()
+            };
+            let offset = |frame: &&Frame| frame.bytes[40..44].to_owned();
+            with_fragments_together(&seen).iter().map(offset).collect::<Vec<_>>()
+        };
+        assert_eq!(order("eth0"), ["2000", "00b9", "0000", "0000"]);
+        assert_eq!(order("v0"), ["2000", "0000", "0000", "00b9"]);
     }
 
     #[test]

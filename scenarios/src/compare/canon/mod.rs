@@ -26,6 +26,7 @@
 //! | whether a neighbour that was confirmed 15 to 45 s ago is still reachable, and since when it is not: the time is drawn at random | `ip -j -s neigh` | `*` |
 //! | ages of table entries | `used 1/2/3`, ageing timers of `brctl` | `*` |
 //! | order of entries | `ip neigh`, `arp`, `bridge fdb`, `conntrack`, `ipset` and those tables: hash tables | sorted |
+//! | whether the answer to the first fragment of a packet comes before the second is sent | frames of a card | fragments stand together |
 //! | line numbers in errors of bash | `bash: line 6: ` | `bash: ` |
 //!
 //! The host backend uses veth devices as NICs, so these are removed too: the far end in `eth0@if10003` and
@@ -47,7 +48,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use frames::EPHEMERAL;
-pub use frames::{ChosenPorts, Numbers};
+pub use frames::{ChosenPorts, Numbers, with_fragments_together};
 
 /// First ifindex of the far ends of NICs on the host.
 pub const FAR_INDEX: usize = 10_000;

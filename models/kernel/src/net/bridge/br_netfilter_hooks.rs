@@ -208,8 +208,9 @@ pub fn br_nf_pre_routing(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> 
         in_prerouting: true,
         ..NfBridge::default()
     });
-    (pkt.dev, pkt.sk) = (bridge, None);
+    pkt.dev = bridge;
     pkt.transport_header = pkt.network_header + iph.header_len() as u32;
+    cx.skb_orphan(skb);
     to_host(cx, skb);
     Verdict::Stolen(nf_hook(cx, Site::BrNfPreRouting, skb))
 }
@@ -266,7 +267,6 @@ fn fake_rtable(bridge: DevId) -> Rtable {
         mtu: 0,
         kind: RouteType::Unicast,
         input: DstInput::Forward,
-        hoplimit: 0,
         info: None,
         mtu_locked: false,
         mc_output: false,

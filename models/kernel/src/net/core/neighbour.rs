@@ -11,7 +11,6 @@ use glassnet_wire::ipv4::Ipv4Hdr;
 
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NeighId, NetnsId, SkbId};
-use crate::net::core::sock::TRUESIZE_OVERHEAD;
 use crate::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
@@ -161,7 +160,7 @@ fn neigh_event_send(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> EventSend {
         cx.call(Func::NeighEventSend, skb);
     }
     let now = last_tick(cx.now);
-    let packet = skb.map(|skb| (skb, (cx.skbs[skb].len() + TRUESIZE_OVERHEAD) as u32));
+    let packet = skb.map(|skb| (skb, cx.skbs[skb].truesize));
     let Some(dev) = cx.k.neigh.get(id).map(|entry| entry.dev) else {
         return EventSend::Drop(DropReason::NeighDead);
     };

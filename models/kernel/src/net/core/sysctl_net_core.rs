@@ -4,6 +4,7 @@
 
 use super::qdisc::qdisc_lookup_ops;
 use super::rps::set_sock_flow_entries;
+use super::sock::{SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF};
 use crate::netlink::Errno;
 use crate::sysctl::{INT, Shown, Sysctl, SysctlTable, Word};
 
@@ -44,6 +45,10 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
         core_sysctl!(netdev_budget),
         core_sysctl!(netdev_budget_usecs).range(0, INT.1),
         core_sysctl!(netdev_max_backlog),
+        core_sysctl!(rmem_default).range(SOCK_MIN_RCVBUF as i64, INT.1),
+        core_sysctl!(rmem_max).range(SOCK_MIN_RCVBUF as i64, INT.1),
+        core_sysctl!(wmem_default).range(SOCK_MIN_SNDBUF as i64, INT.1),
+        core_sysctl!(wmem_max).range(SOCK_MIN_SNDBUF as i64, INT.1),
         Sysctl::new(
             "rps_sock_flow_entries",
             |k, _, _| k.core.rps_sock_flow_table.len() as i64,

@@ -9,11 +9,11 @@ use glassnet_wire::ipv4::{IP_DF, IP_MF, Ipv4Hdr, ip_send_check};
 
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
+use super::ip_output::ALLOC_EXTRA;
 use super::route::ip_route_input_noref;
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, NetnsId, SkbId};
-use crate::net::core::sock::TRUESIZE_OVERHEAD;
 use crate::net::netfilter::core::nf_hook;
 use crate::netlink::Errno;
 use crate::sysctl::{At, INT, Sysctl, SysctlTable, set_net};
@@ -21,7 +21,7 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::frag::{DefragUser, FragKey, FragQueue, Fragment, Queued};
 use crate::tables::netfilter::Site;
 use crate::tables::route_types::RouteType;
-use crate::tables::skb::PacketType;
+use crate::tables::skb::{LL_RESERVED_SPACE, PacketType, alloc_truesize, end_offset};
 use crate::tables::sysctl::Setting;
 
 static HIGH_THRESH: Setting = Setting::new("ipfrag_high_thresh", 4_194_304);
@@ -102,7 +102,7 @@ fn enqueue(cx: &mut Cx, (netns, key): (NetnsId, FragKey), skb: SkbId, iph: &Ipv4
         len &= !7;
         cx.skbs.trim(skb, hlen + len as usize);
     }
-    let size = (len as usize + hlen + TRUESIZE_OVERHEAD) as u64;
+    let size = u64::from(cx.skbs[skb].truesize);
     let frags = &mut cx.k.netns[netns].ipv4.frags;
     let Some(queue) = frags.queues.get_mut(&key) else { return Queued::Bad };
     let done = queue.add(Fragment { start, end: start + len, skb }, last);
@@ -178,6 +178,7 @@ fn reassemble(cx: &mut Cx, netns: NetnsId, key: FragKey, last: SkbId) -> Option<
     ip_send_check(&mut packet);
     cx.skbs.data_mut(whole).copy_from_slice(&packet);
     copy_metadata(cx, whole, first, hlen);
+    cx.skbs[whole].truesize = queue.parts.iter().map(|part| cx.skbs[part.skb].truesize).sum();
     cx.skbs[whole].ip.frag_max_size = queue.max_size.max(queue.max_df_size);
     let list = frag_list(cx, &queue.parts, key.4, last);
     if first != last {
@@ -215,12 +216,7 @@ fn frag_list(cx: &mut Cx, parts: &[Fragment], user: DefragUser, last: SkbId) -> 
 /// Bytes that the buffer of a packet of `len` bytes has behind them, as `__ip_append_data` allocates it for an Ethernet device:
 /// what `kmalloc` gives beyond what was asked for.
 fn tailroom(len: usize) -> usize {
-    /// `struct skb_shared_info` behind the data; room for the link layer's header, and what is asked for beyond it.
-    const SHARED_INFO: usize = 320;
-    const HH_LEN: usize = 16;
-    const HH_MORE: usize = 15;
-    let asked = (len + HH_LEN + HH_MORE).next_multiple_of(64) + SHARED_INFO;
-    asked.next_power_of_two() - SHARED_INFO - HH_LEN - len
+    end_offset(alloc_truesize(len + ALLOC_EXTRA)) - LL_RESERVED_SPACE - len
 }
 
 /// Copies the metadata of the first fragment.

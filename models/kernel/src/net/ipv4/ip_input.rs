@@ -65,6 +65,7 @@ fn ip_rcv_core(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
             let pkt = &mut cx.skbs[skb];
             pkt.transport_header = pkt.network_header + header_len as u32;
             pkt.ip = IpCb { iif: pkt.skb_iif, ..IpCb::default() };
+            cx.skb_orphan(skb);
             Ok(())
         }
         Err(reason) => {

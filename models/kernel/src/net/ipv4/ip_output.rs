@@ -11,15 +11,16 @@ use glassnet_wire::ipv4::{
 };
 use zerocopy::big_endian::U16;
 
-use super::af_inet::{count_no_route, flow_of, ttl_of};
+use super::af_inet::{count_no_route, flow_of, ip_local_error, ttl_of};
 use super::arp::arp_neigh;
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
-use super::route::{dst_mtu, ip_route_output_flow};
+use super::route::{dst_metric, dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::Door;
-use crate::ids::{NeighId, NetnsId, SkbId};
+use crate::ids::{NeighId, NetnsId, SkbId, SocketId};
 use crate::net::core::neighbour::{neigh_confirm, neigh_hh_output, neigh_lookup};
+use crate::net::core::sock::{skb_set_owner_w, sock_alloc_send_pskb};
 use crate::net::ethernet::eth::eth_type_trans;
 use crate::net::netfilter::core::nf_hook;
 use crate::netlink::Errno;
@@ -27,8 +28,8 @@ use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Site;
 use crate::tables::route::{RTCF_LOCAL, RTCF_MULTICAST, Rtable};
-use crate::tables::route_types::RouteType;
-use crate::tables::skb::{IPSKB_SENT, PacketType};
+use crate::tables::route_types::{RTAX_HOPLIMIT, RouteType};
+use crate::tables::skb::{IPSKB_SENT, LL_RESERVED_SPACE, PacketType, alloc_truesize};
 use crate::tables::socket::PmtuDisc;
 use crate::tables::sysctl::Setting;
 
@@ -62,6 +63,94 @@ pub struct IpHeader {
     pub ignore_df: bool,
 }
 
+/// The least MTU that IPv4 sends with, bytes (`IPV4_MIN_MTU`).
+const IPV4_MIN_MTU: u32 = 68;
+/// Room that is allocated with a packet besides its bytes (`alloc_extra`).
+pub const ALLOC_EXTRA: usize = LL_RESERVED_SPACE + 15;
+/// The most that is allocated as one buffer, bytes (`SKB_MAX_ALLOC`); the rest of a longer packet is in pages.
+const SKB_MAX_ALLOC: usize = 16_064;
+
+/// How a message may be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Cork {
+    /// Where it goes, for the error queue.
+    pub to: (Ipv4Addr, u16),
+    /// The MTU, bytes (`fragsize`).
+    pub mtu: u32,
+    /// Longer ones are fragmented.
+    pub ignore_df: bool,
+    /// The header of the transport that stands in front, bytes; 0: the program wrote it.
+    pub transhdrlen: usize,
+}
+
+/// Takes memory of the socket for a message, for each fragment that it will be sent in (`__ip_append_data`).
+///
+/// # Errors
+///
+/// `ENETUNREACH` if the MTU is too small, `EMSGSIZE` if the message is too long, `EAGAIN` if the send buffer is full, `ENOBUFS` if it has
+/// no room for all fragments.
+pub fn ip_append_data(cx: &mut Cx, sock: SocketId, skb: SkbId, cork: Cork) -> Result<(), Errno> {
+    let Cork { to, mtu, ignore_df, transhdrlen } = cork;
+    if mtu < IPV4_MIN_MTU {
+        return Err(Errno::ENETUNREACH);
+    }
+    let length = cx.skbs[skb].len();
+    if length + IPV4_HLEN > if ignore_df { 0xffff } else { mtu as usize } {
+        ip_local_error(cx, sock, Errno::EMSGSIZE, to, mtu);
+        return Err(Errno::EMSGSIZE);
+    }
+    match take_memory(cx, sock, length, mtu as usize - IPV4_HLEN, transhdrlen) {
+        Ok(truesize) => {
+            cx.skbs[skb].truesize = truesize;
+            skb_set_owner_w(cx, skb, sock);
+            Ok(())
+        }
+        Err(errno) => {
+            if let Some(netns) = cx.k.sockets.get(sock).map(|socket| socket.netns) {
+                cx.k.netns[netns].ipv4.snmp.ip.OutDiscards += 1;
+            }
+            Err(errno)
+        }
+    }
+}
+
+/// The memory of a message of `length` bytes in fragments of at most `most`, if the socket may have it. Only a transport that writes
+/// its header waits for room, with the first fragment; the others may take twice the send buffer.
+fn take_memory(
+    cx: &mut Cx,
+    sock: SocketId,
+    length: usize,
+    most: usize,
+    mut transhdrlen: usize,
+) -> Result<u32, Errno> {
+    let (mut left, mut taken) = (length, 0);
+    loop {
+        let len = if left > most { most & !7 } else { left };
+        if transhdrlen > 0 {
+            sock_alloc_send_pskb(cx, sock)?;
+        } else {
+            let socket = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?;
+            if socket.wmem_alloc + 1 + taken > socket.opts.sndbuf.saturating_mul(2) {
+                return Err(Errno::ENOBUFS);
+            }
+        }
+        taken += fragment_truesize(IPV4_HLEN, len, transhdrlen);
+        transhdrlen = 0;
+        left -= len;
+        if left == 0 {
+            return Ok(taken);
+        }
+    }
+}
+
+/// The memory of a fragment with a header of `hlen` bytes and `len` bytes of payload.
+fn fragment_truesize(hlen: usize, len: usize, transhdrlen: usize) -> u32 {
+    if hlen + len + ALLOC_EXTRA < SKB_MAX_ALLOC {
+        return alloc_truesize(hlen + len + ALLOC_EXTRA);
+    }
+    alloc_truesize(hlen + transhdrlen + ALLOC_EXTRA) + (len - transhdrlen) as u32
+}
+
 /// Pushes an IPv4 header (`__ip_make_skb`).
 pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, header: IpHeader) {
     let payload = cx.skbs[skb].len();
@@ -75,11 +164,13 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
     let id = if needs_id { ip_select_ident(cx, netns) } else { 0 };
     cx.skbs.push(skb, IPV4_HLEN);
     let at = cx.skbs[skb].data;
-    let default_ttl = cx.k.netns[netns].sysctls.get(&IP_DEFAULT_TTL) as u8;
-    let ttl = match (header.ttl, route.hoplimit) {
-        (0, 0) => default_ttl,
-        (0, route) => route,
-        (own, _) => own,
+    // `ip4_dst_hoplimit`
+    let ttl = match header.ttl {
+        0 => match dst_metric(cx, &route, RTAX_HOPLIMIT) {
+            0 => cx.k.netns[netns].sysctls.get(&IP_DEFAULT_TTL) as u8,
+            hops => hops as u8,
+        },
+        own => own,
     };
     let iph = Ipv4Hdr {
         version_ihl: 0x45,
@@ -219,7 +310,6 @@ pub fn dev_loopback_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.pkt_type = PacketType::Loopback;
     pkt.ip_summed = true;
-    pkt.sk = None;
     Door::NetifRx { skb }
 }
 
@@ -413,6 +503,7 @@ fn cut(cx: &mut Cx, skb: SkbId, iph: &Ipv4Hdr, lens: &[usize]) -> Vec<SkbId> {
     let mut start = 0;
     for len in lens.iter().copied() {
         let new = cx.skbs.alloc_skb(hlen + len, dev);
+        cx.skbs[new].truesize = fragment_truesize(hlen, len, 0);
         copy_piece(cx, skb, new, hlen, start, len);
         let more = start + len < total || iph.frag_off.get() & IP_MF != 0;
         let offset = (iph.fragment_offset() + start) as u16 / 8;
@@ -439,8 +530,12 @@ fn copy_piece(cx: &mut Cx, from: SkbId, to: SkbId, hlen: usize, start: usize, le
     new.network_header = new.data;
     new.transport_header = new.data + hlen as u32;
     (new.protocol, new.dst, new.mark, new.priority) = (old.protocol, old.dst, old.mark, old.priority);
-    (new.skb_iif, new.sk, new.pkt_type) = (old.skb_iif, old.sk, old.pkt_type);
+    (new.skb_iif, new.pkt_type) = (old.skb_iif, old.pkt_type);
     (new.nf_trace, new.nf_bridge) = (old.nf_trace, old.nf_bridge);
+    match old.sk {
+        Some(sk) if old.is_charged => skb_set_owner_w(cx, to, sk),
+        sk => new.sk = sk,
+    }
     cx.nf_copy_ct(to, from);
 }
 

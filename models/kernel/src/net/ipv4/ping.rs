@@ -9,11 +9,10 @@ use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_HLEN, ICMP_REDIRECT
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr};
 
 use super::af_inet::{
-    bound_here, count_no_route, flow_of, inet_bind, ip_local_error, pmtu_policy, quoted_payload,
-    report_icmp_error, ttl_of,
+    bound_here, count_no_route, flow_of, inet_bind, pmtu_policy, quoted_payload, report_icmp_error, ttl_of,
 };
 use super::icmp::{self, IcmpError};
-use super::ip_output::{IpHeader, ip_make_header};
+use super::ip_output::{Cork, IpHeader, ip_append_data, ip_make_header};
 use super::route::{dst_mtu, ip_route_output_flow};
 use super::route_errors::ip_do_redirect;
 use crate::Cx;
@@ -52,7 +51,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, message: &[u8]
     data[2..4].fill(0);
     let check = checksum(data);
     data[2..4].copy_from_slice(&check.to_be_bytes());
-    (cx.skbs[skb].sk, cx.skbs[skb].mark) = (Some(sock), mark);
+    cx.skbs[skb].mark = mark;
     cx.within(Func::PingV4Sendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to) {
         Ok(door) => {
             cx.xmit_and_wait(skb, door)?;
@@ -93,10 +92,7 @@ fn route_and_build(
     let len = cx.skbs[skb].len() + IPV4_HLEN;
     let mtu = dst_mtu(cx, &route);
     let (dont_fragment, ignore_df) = pmtu_policy(&opts, &route, len, mtu);
-    if len > if ignore_df { 0xffff } else { mtu as usize } {
-        ip_local_error(cx, sock, Errno::EMSGSIZE, (flow.daddr, 0), mtu);
-        return Err(Errno::EMSGSIZE);
-    }
+    ip_append_data(cx, sock, skb, Cork { to: (flow.daddr, 0), mtu, ignore_df, transhdrlen: ICMP_HLEN })?;
     let header = IpHeader {
         saddr: flow.saddr,
         daddr: flow.daddr,

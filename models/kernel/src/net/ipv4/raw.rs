@@ -12,16 +12,16 @@ use super::af_inet::{
 };
 use super::icmp::{self, IcmpError};
 use super::ip_input::ip_hdr;
-use super::ip_output::{IpHeader, ip_make_header, ip_select_ident};
+use super::ip_output::{ALLOC_EXTRA, Cork, IpHeader, ip_append_data, ip_make_header, ip_select_ident};
 use super::route::{dst_mtu, ip_route_output_flow};
 use super::route_errors::ip_do_redirect;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
-use crate::net::core::sock::{hears_of_full_devices, queue_or_drop};
+use crate::net::core::sock::{hears_of_full_devices, queue_or_drop, skb_set_owner_w, sock_alloc_send_pskb};
 use crate::netlink::Errno;
 use crate::tables::route::{RTCF_BROADCAST, Rtable};
-use crate::tables::skb::IPSKB_SENT;
+use crate::tables::skb::{IPSKB_SENT, alloc_truesize};
 use crate::tables::socket::{PmtuDisc, SockKind, Socket};
 
 /// Sends from a raw socket: `payload` is what follows the IPv4 header, or the whole packet with IP_HDRINCL.
@@ -39,7 +39,6 @@ pub fn raw_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, payload: &[u8]) ->
     let lo = cx.k.netns[netns].loopback;
     let skb = cx.skbs.alloc_skb(payload.len(), lo);
     cx.skbs.data_mut(skb).copy_from_slice(payload);
-    cx.skbs[skb].sk = Some(sock);
     cx.skbs[skb].mark = opts.mark;
     cx.within(Func::RawSendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to, protocol) {
         Ok(door) => {
@@ -79,10 +78,7 @@ fn route_and_build(
         _ => dst_mtu(cx, &route),
     };
     let (dont_fragment, ignore_df) = pmtu_policy(&opts, &route, len, mtu);
-    if len > if ignore_df { 0xffff } else { mtu as usize } {
-        ip_local_error(cx, sock, Errno::EMSGSIZE, (flow.daddr, 0), mtu);
-        return Err(Errno::EMSGSIZE);
-    }
+    ip_append_data(cx, sock, skb, Cork { to: (flow.daddr, 0), mtu, ignore_df, transhdrlen: 0 })?;
     let ttl = ttl_of(&opts, &route);
     let header = IpHeader {
         saddr: flow.saddr,
@@ -123,6 +119,13 @@ fn send_with_header(
     if header_len < IPV4_HLEN || packet.len() < header_len {
         return Err(Errno::EINVAL);
     }
+    cx.skbs[skb].truesize = alloc_truesize(len + ALLOC_EXTRA);
+    if let Err(errno) = sock_alloc_send_pskb(cx, sock) {
+        cx.k.netns[netns].ipv4.snmp.ip.OutDiscards += 1;
+        return Err(errno);
+    }
+    skb_set_owner_w(cx, skb, sock);
+    let packet = cx.skbs.data_mut(skb);
     if packet[12..16] == [0; 4] {
         packet[12..16].copy_from_slice(&prefsrc.octets());
     }

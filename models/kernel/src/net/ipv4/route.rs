@@ -134,7 +134,6 @@ fn local_route(cx: &Cx, netns: NetnsId, kind: RouteType, flags: u32) -> Rtable {
         mtu: 0,
         kind,
         input: DstInput::LocalDeliver,
-        hoplimit: 0,
         info: None,
         mtu_locked: false,
         mc_output: false,
@@ -245,7 +244,6 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
     let out = nh.dev.ok_or(Martian::Address)?;
     let mut mtu = info.metrics.mtu();
     let mut mtu_locked = info.metrics.mtu_locked();
-    let hoplimit = info.metrics.hoplimit();
     let mut gateway = if nh.scope == Scope::LINK { nh.gateway } else { Ipv4Addr::UNSPECIFIED };
     let mut flags = 0;
     if let Some(exception) = ipv4.exceptions.find(out, key.daddr, cx.now) {
@@ -270,7 +268,6 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
         mtu,
         kind: RouteType::Unicast,
         input: DstInput::Forward,
-        hoplimit,
         info: Some(found.info),
         mtu_locked,
         mc_output: false,
@@ -618,7 +615,7 @@ fn finish_output(
         }
         route.mtu = info.metrics.mtu();
         route.mtu_locked = info.metrics.mtu_locked();
-        (route.hoplimit, route.info) = (info.metrics.hoplimit(), Some(found.info));
+        route.info = Some(found.info);
     }
     if let Some(exception) = ipv4.exceptions.find(dev, flow.daddr, cx.now) {
         if !exception.gateway.is_unspecified() {

@@ -7,7 +7,7 @@ use glassnet_wire::ipv4::{IPPROTO_UDP, IPV4_HLEN, InAddr, Ipv4Hdr};
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::U16;
 
-use super::route::{Martian, fib_lookup, ip_route_input_noref, ip_route_output_key};
+use super::route::{Martian, dst_metric, fib_lookup, ip_route_input_noref, ip_route_output_key};
 use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::{Errno, NlError};
@@ -52,7 +52,7 @@ pub fn rtm_getroute(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<R
     }
     let mut metrics = found.map_or_else(Metrics::default, |found| fib.infos.get(found.info).metrics);
     metrics.0[RTAX_MTU] = route.mtu;
-    metrics.0[RTAX_HOPLIMIT] = u32::from(route.hoplimit);
+    metrics.0[RTAX_HOPLIMIT] = dst_metric(cx, &route, RTAX_HOPLIMIT);
     let now = last_tick(cx.now);
     let exception = cx.k.netns[netns].ipv4.exceptions.find(route.dev, flow.daddr, now);
     let expires = exception.map(|found| found.expires.since(now).0);

@@ -12,12 +12,12 @@ use zerocopy::IntoBytes;
 use zerocopy::big_endian::U16;
 
 use super::af_inet::{
-    bound_here, count_no_route, flow_of, inet_bind, ip_local_error, pmtu_policy, quoted_payload,
-    report_icmp_error, sk_dst_check, sk_dst_set, ttl_of,
+    bound_here, count_no_route, flow_of, inet_bind, pmtu_policy, quoted_payload, report_icmp_error,
+    sk_dst_check, sk_dst_set, ttl_of,
 };
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
-use super::ip_output::{IpHeader, ip_make_header};
+use super::ip_output::{Cork, IpHeader, ip_append_data, ip_make_header};
 use super::route::{dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::{Door, Func};
@@ -62,7 +62,7 @@ pub fn udp_sendmsg(
     let lo = cx.k.netns[netns].loopback;
     let skb = cx.skbs.alloc_skb(UDP_HLEN + payload.len(), lo);
     cx.skbs.data_mut(skb)[UDP_HLEN..].copy_from_slice(payload);
-    (cx.skbs[skb].sk, cx.skbs[skb].mark) = (Some(sock), mark);
+    cx.skbs[skb].mark = mark;
     cx.within(Func::UdpSendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to, connected) {
         Ok(door) => {
             udp_send_skb(cx, sock, skb, door)?;
@@ -70,6 +70,9 @@ pub fn udp_sendmsg(
         }
         Err(errno) => {
             cx.discard_skb(skb);
+            if errno == Errno::ENOBUFS || cx.k.sockets.get(sock).is_some_and(|socket| socket.nospace) {
+                cx.k.netns[netns].ipv4.snmp.udp.SndbufErrors += 1;
+            }
             Err(errno)
         }
     })
@@ -139,11 +142,8 @@ fn route_and_build(
         _ => dst_mtu(cx, &route),
     };
     let (dont_fragment, ignore_df) = pmtu_policy(opts, &route, len, mtu);
-    if len > if ignore_df { 0xffff } else { mtu as usize } {
-        ip_local_error(cx, sock, Errno::EMSGSIZE, to, mtu);
-        return Err(Errno::EMSGSIZE);
-    }
     let (ttl, tos) = (ttl_of(opts, &route), opts.tos);
+    ip_append_data(cx, sock, skb, Cork { to, mtu, ignore_df, transhdrlen: UDP_HLEN })?;
     let header = UdpHdr {
         source: U16::new(sport),
         dest: U16::new(to.1),

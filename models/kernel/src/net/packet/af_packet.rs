@@ -6,9 +6,9 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId, SocketId};
 use crate::module::Module;
-use crate::net::core::sock::sock_queue_rcv_skb;
+use crate::net::core::sock::{skb_set_owner_w, sock_alloc_send_pskb, sock_queue_rcv_skb};
 use crate::netlink::Errno;
-use crate::tables::skb::PacketType;
+use crate::tables::skb::{LL_RESERVED_SPACE, PacketType, alloc_truesize};
 use crate::tables::socket::{Queued, SockKind};
 use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_ALL, EthHdr};
@@ -78,7 +78,7 @@ fn queue(cx: &mut Cx, id: SocketId, skb: SkbId, dev: DevId, seen_as: PacketType)
 /// # Errors
 ///
 /// `ENXIO`, here `ENODEV`, without a device; `ENETDOWN` if it is down; `EMSGSIZE` beyond its MTU; `EINVAL` if the
-/// frame has no room for its header; `ENOBUFS` if the device did not take it.
+/// frame has no room for its header; `EAGAIN` if the send buffer is full; `ENOBUFS` if the device did not take it.
 pub fn packet_sendmsg(cx: &mut Cx, id: SocketId, to: Mac, data: &[u8]) -> Result<usize, Errno> {
     let socket = cx.k.sockets.get(id).ok_or(Errno::EBADF)?;
     let SockKind::Packet { cooked, protocol } = socket.kind else { return Err(Errno::EOPNOTSUPP) };
@@ -92,6 +92,7 @@ pub fn packet_sendmsg(cx: &mut Cx, id: SocketId, to: Mac, data: &[u8]) -> Result
         return Err(Errno::EMSGSIZE);
     }
     let source = netdev.addr;
+    sock_alloc_send_pskb(cx, id)?;
     let skb = cx.skbs.alloc_skb(data.len(), dev);
     cx.skbs.data_mut(skb).copy_from_slice(data);
     if cooked {
@@ -101,7 +102,17 @@ pub fn packet_sendmsg(cx: &mut Cx, id: SocketId, to: Mac, data: &[u8]) -> Result
     let pkt = &mut cx.skbs[skb];
     pkt.protocol = proto;
     pkt.network_header = pkt.data + ETH_HLEN as u32;
-    pkt.sk = Some(id);
+    pkt.truesize = packet_truesize(data.len());
+    skb_set_owner_w(cx, skb, id);
     cx.within(Func::PacketSendmsg, skb, |cx| cx.xmit_and_wait(skb, Door::DevQueueXmit { skb }))?;
     Ok(data.len())
+}
+
+/// The memory of a frame that is sent, bytes (`packet_alloc_skb`): of a long one all but the header is in pages.
+fn packet_truesize(len: usize) -> u32 {
+    const PAGE_SIZE: usize = 4096;
+    if LL_RESERVED_SPACE + len < PAGE_SIZE {
+        return alloc_truesize(LL_RESERVED_SPACE + len);
+    }
+    alloc_truesize(LL_RESERVED_SPACE + ETH_HLEN) + (len - ETH_HLEN).next_multiple_of(PAGE_SIZE) as u32
 }

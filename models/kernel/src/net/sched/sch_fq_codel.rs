@@ -223,14 +223,9 @@ fn fq_codel_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> usize {
     ((u64::from(skb_get_hash(cx, skb)) * flows as u64) >> 32) as usize
 }
 
-/// Memory of a packet of this length: its buffer with what the kernel puts behind it, and its handle (`truesize`).
-fn truesize(len: u32) -> u32 {
-    (len + 64 + 320).next_power_of_two().max(512) + 256
-}
-
 fn fq_codel_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
     let (at, len) = (fq_codel_classify(cx, sch, skb), qdisc_pkt_len(cx, skb));
-    let (came, memory) = (codel_time(cx.now), truesize(len));
+    let (came, memory) = (codel_time(cx.now), cx.skbs[skb].truesize);
     let q = data(cx, sch);
     let flow = &mut q.flows[at];
     flow.queue.push_back((skb, came, memory));

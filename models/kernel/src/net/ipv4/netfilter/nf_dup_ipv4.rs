@@ -38,7 +38,7 @@ pub fn nf_dup_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, gateway: Ipv4Addr,
         let copy = cx.skbs.clone_skb(skb);
         let at = cx.skbs[copy].network_header;
         let pkt = &mut cx.skbs[copy];
-        (pkt.nfct, pkt.sk, pkt.ip) = (NfCt::Untracked, None, IpCb::default());
+        (pkt.nfct, pkt.ip) = (NfCt::Untracked, IpCb::default());
         if let Some(iph) = cx.skbs.header_mut::<Ipv4Hdr>(copy, at) {
             iph.frag_off = U16::new(iph.frag_off.get() | IP_DF);
             // Two hosts may send each other copies of copies.
