@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use glassnet_kernel::ids::{MachineId, NetnsId};
+use glassnet_kernel::tables::cpumask::CpuMask;
 use glassnet_sim::Nanos;
 
 use crate::process::{
@@ -115,6 +116,7 @@ fn child(
         stdout,
         stderr,
         signals: Arc::new(Signals::default()),
+        affinity: CpuMask::ALL,
     }
 }
 
@@ -257,6 +259,7 @@ impl Spawner for Direct {
                 world: self.world.clone(),
                 machine: self.machine,
                 netns: child.netns,
+                affinity: child.affinity,
                 program,
                 pid: 1000,
                 argv: child.argv,

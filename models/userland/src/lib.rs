@@ -32,6 +32,7 @@ pub mod ipset;
 pub mod iptables;
 pub mod mausezahn;
 pub mod modprobe;
+pub mod mpstat;
 pub mod nc;
 pub mod nfacct;
 pub mod nsenter;
@@ -52,6 +53,7 @@ pub mod stream;
 pub mod sudo;
 pub mod sysctl;
 pub mod sysfs;
+pub mod taskset;
 pub mod tc;
 pub mod tcpdump;
 pub mod tee;
@@ -91,6 +93,7 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/iptables-save", "1.8.9", iptables::main),
     Program::new("/usr/sbin/mausezahn", "0.6.8", mausezahn::main),
     Program::new("/usr/sbin/modprobe", "30", modprobe::main),
+    Program::new("/usr/bin/mpstat", "12.6.1", mpstat::main),
     Program::new("/usr/bin/nc", "1.219", nc::main),
     Program::new("/usr/bin/netcat", "1.219", nc::main),
     Program::new("/usr/sbin/nfacct", "1.0.2", nfacct::main),
@@ -103,6 +106,7 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/bin/ss", "6.1.0", ss::main),
     Program::new("/usr/bin/sudo", "1.9.13p3", sudo::main),
     Program::new("/usr/sbin/sysctl", "4.0.2", sysctl::main),
+    Program::new("/usr/bin/taskset", "2.38.1", taskset::main),
     Program::new("/usr/sbin/tc", "6.1.0", tc::main),
     Program::new("/usr/bin/tcpdump", "4.99.3", tcpdump::main),
     Program::new("/usr/bin/tee", "9.1", tee::main),

@@ -14,6 +14,7 @@ use std::task::{Poll, Waker};
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
 use glassnet_kernel::net::core::net_namespace::cleanup_net_if_unused;
+use glassnet_kernel::tables::cpumask::CpuMask;
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
 
@@ -105,6 +106,8 @@ pub struct Child {
     pub stderr: Arc<dyn Output>,
     /// Its signals, which are those of the parent.
     pub signals: Arc<Signals>,
+    /// The CPUs that it may run on.
+    pub affinity: CpuMask,
 }
 
 /// Runs command lines; `scenarios` implements it over the shell.
@@ -275,6 +278,8 @@ pub struct Process {
     pub machine: MachineId,
     /// The namespace that it runs in.
     pub netns: NetnsId,
+    /// The CPUs that it may run on.
+    pub affinity: CpuMask,
     /// What it runs.
     pub program: &'static Program,
     /// Its process id.
@@ -321,9 +326,15 @@ impl Process {
         self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The CPU of the process; it does not migrate.
+    /// The CPU of the process, one of those that it may run on; it does not migrate.
     pub fn cpu(&self, world: &World) -> CpuId {
-        CpuId(self.pid % world.kernel(self.machine).cpus.len() as u32)
+        let all = CpuMask::first(world.kernel(self.machine).cpus.len());
+        if all.0.count_ones() == 1 {
+            return CpuId(0);
+        }
+        let may = CpuMask(self.affinity.0 & all.0);
+        let among = may.0.count_ones().max(1);
+        may.iter().nth((self.pid % among) as usize).unwrap_or(CpuId(0))
     }
 
     /// The caller for `/proc` and `/sys`.
@@ -551,6 +562,7 @@ impl Process {
             stdout: self.stdout.clone(),
             stderr: self.stderr.clone(),
             signals: self.signals.clone(),
+            affinity: self.affinity,
         }
     }
 }

@@ -17,7 +17,6 @@ const PATHS: &[&str] = &[
     "/usr/sbin/rtacct",
     "/usr/sbin/rtmon",
     "/usr/bin/rtstat",
-    "/usr/sbin/tc",
     "/usr/sbin/tipc",
     "/usr/sbin/vdpa",
     // iptables, nftables, ipset, and what else configures netfilter
@@ -259,7 +258,6 @@ const PATHS: &[&str] = &[
     "/usr/bin/su",
     "/usr/bin/systemctl",
     "/usr/bin/systemd-run",
-    "/usr/bin/taskset",
     "/usr/bin/tmux",
     "/usr/bin/top",
     "/usr/sbin/trace-cmd",

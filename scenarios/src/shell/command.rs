@@ -10,7 +10,6 @@ use std::task::Poll;
 use bashkit::{
     Command, CommandContext, CommandInput, CommandOutput, CommandStatus, ExecOptions, FileSystem, async_trait,
 };
-use glassnet_kernel::ids::NetnsId;
 use glassnet_userland::process::{self, Boxed, Child, Input, Output, Process, Program, Signals, Spawner};
 
 use super::builder;
@@ -40,6 +39,7 @@ impl Command for ProgramCommand {
             stdout: Arc::new(ShellOutput { to: ctx.stdout, on_terminal }),
             stderr: Arc::new(ShellOutput { to: ctx.stderr, on_terminal: false }),
             signals: self.place.signals.clone().unwrap_or_default(),
+            affinity: self.place.affinity,
         };
         Ok(CommandStatus::with_code(start(&self.place, self.program, child, job).await))
     }
@@ -53,6 +53,7 @@ async fn start(place: &Place, program: &'static Program, child: Child, job: Opti
     let (is_background, depth) = (place.is_background || job.is_some(), place.depth + 1);
     let place = Place {
         netns: child.netns,
+        affinity: child.affinity,
         signals: Some(child.signals.clone()),
         is_background,
         depth,
@@ -62,6 +63,7 @@ async fn start(place: &Place, program: &'static Program, child: Child, job: Opti
         world: machine.world.clone(),
         machine: machine.id,
         netns: child.netns,
+        affinity: child.affinity,
         program,
         pid: machine.new_pid(),
         argv: child.argv,
@@ -175,8 +177,7 @@ impl ShellSpawner {
             Ok(bytes) => bytes,
             Err(_) => return 1,
         };
-        let mut bash =
-            builder::bash(&self.inside(child.netns, child.signals.clone()), &child.cwd, &child.env);
+        let mut bash = builder::bash(&self.inside(&child), &child.cwd, &child.env);
         let options = ExecOptions::new().arg0("bash").positional(child.argv).stdin(stdin);
         let (stdout, stderr) = (child.stdout.clone(), child.stderr.clone());
         let ended = bash
@@ -197,8 +198,9 @@ impl ShellSpawner {
         }
     }
 
-    fn inside(&self, netns: NetnsId, signals: Arc<Signals>) -> Place {
-        Place { netns, signals: Some(signals), ..self.place.clone() }
+    fn inside(&self, child: &Child) -> Place {
+        let signals = Some(child.signals.clone());
+        Place { netns: child.netns, affinity: child.affinity, signals, ..self.place.clone() }
     }
 }
 

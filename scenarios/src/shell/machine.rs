@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bashkit::InMemoryFs;
 use glassnet_kernel::ids::{MachineId, NetnsId};
+use glassnet_kernel::tables::cpumask::CpuMask;
 use glassnet_userland::process::{SharedWorld, Signal, Signals, Sleepers};
 
 use super::live::Job;
@@ -55,6 +56,8 @@ impl Machine {
 pub(super) struct Place {
     pub machine: Arc<Machine>,
     pub netns: NetnsId,
+    /// The CPUs that its programs may run on.
+    pub affinity: CpuMask,
     /// Signals of the program that started the shell; its commands share them.
     pub signals: Option<Arc<Signals>>,
     /// In a background job.

@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::tables::cpumask::CpuMask;
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
 use glassnet_userland::process::{SharedWorld, Sleepers};
@@ -281,8 +282,14 @@ impl Shell {
 
 /// Runs a machine's shell until `exit`.
 fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String>> + Send>> {
-    let place =
-        Place { machine: machine.clone(), netns: INIT_NET, signals: None, is_background: false, depth: 0 };
+    let place = Place {
+        machine: machine.clone(),
+        netns: INIT_NET,
+        affinity: CpuMask::ALL,
+        signals: None,
+        is_background: false,
+        depth: 0,
+    };
     let more: Vec<(&str, Arc<dyn bashkit::Builtin>)> = vec![
         ("__glassnet_prompt", Arc::new(prompt::Next(machine.clone()))),
         ("__glassnet_status", Arc::new(prompt::Status)),

@@ -13,6 +13,9 @@ pub struct CpuMask(pub u64);
 const GROUP: usize = 32;
 
 impl CpuMask {
+    /// Every CPU that there may be.
+    pub const ALL: CpuMask = CpuMask(u64::MAX);
+
     /// The first so many CPUs.
     pub fn first(cpus: usize) -> CpuMask {
         CpuMask(if cpus >= 64 { u64::MAX } else { (1 << cpus) - 1 })

@@ -6,7 +6,7 @@
 //! | [`sysctl`] | `/proc/sys/net/**` |
 //! | [`conntrack`] | connections |
 //! | [`xt`] | `/proc/net/xt_recent`, `/proc/net/ipt_hashlimit` |
-//! | [`counts`] | `/proc/softirqs` |
+//! | [`counts`] | `/proc/softirqs`, `/proc/stat` |
 //! | [`irq`] | `/proc/interrupts`, `/proc/irq/**` |
 //! | [`crate::sysfs`] | `/sys/class/net/**` |
 //! | [`number`] | how the kernel reads numbers that are written to these files |

@@ -222,6 +222,7 @@ fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
 /// Not modelled: merging packets, receive lists: each packet goes on alone.
 pub fn napi_gro_receive(cx: &mut Cx, skb: SkbId) -> Door {
     cx.k.cpus[cx.cpu.index()].stat.processed += 1;
+    cx.skbs[skb].network_header = cx.skbs[skb].data;
     cx.pass(Door::NetifReceiveSkb { skb })
 }
 
