@@ -17,7 +17,6 @@ const PATHS: &[&str] = &[
     "/usr/sbin/rtacct",
     "/usr/sbin/rtmon",
     "/usr/bin/rtstat",
-    "/usr/sbin/tc",
     "/usr/sbin/tipc",
     "/usr/sbin/vdpa",
     // iptables, nftables, ipset, and what else configures netfilter
