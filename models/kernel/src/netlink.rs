@@ -50,6 +50,8 @@ pub enum Errno {
     ENOMSG = 42,
     /// Protocol error.
     EPROTO = 71,
+    /// Value too large for defined data type.
+    EOVERFLOW = 75,
     /// Destination address required.
     EDESTADDRREQ = 89,
     /// Message too long.
@@ -124,6 +126,7 @@ impl Errno {
             Errno::ELOOP => "Too many levels of symbolic links",
             Errno::ENOMSG => "No message of desired type",
             Errno::EPROTO => "Protocol error",
+            Errno::EOVERFLOW => "Value too large for defined data type",
             Errno::EDESTADDRREQ => "Destination address required",
             Errno::EMSGSIZE => "Message too long",
             Errno::ENOPROTOOPT => "Protocol not available",

@@ -89,12 +89,6 @@ pub const RX_QUEUE: &[Attr] = &[
     Attr::rw("rps_flow_cnt", |_, _| Ok("0".to_owned()), |_, _, _| Err(Errno::EOPNOTSUPP)),
 ];
 
-/// The files of a transmit queue.
-pub const TX_QUEUE: &[Attr] = &[
-    Attr::rw("tx_maxrate", |_, _| Ok("0".to_owned()), |_, _, _| Err(Errno::EOPNOTSUPP)),
-    Attr::ro("tx_timeout", |_, _| Ok("0".to_owned())),
-];
-
 fn carrier(_: &View, dev: &NetDevice) -> Result<String, Errno> {
     if !dev.is_up() {
         return Err(Errno::EINVAL);

@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`device`] | files of every device, and its `statistics` |
+//! | [`queue`] | `queues/tx-N` |
 //! | [`bridge`] | `bridge/*` of a bridge and `brport/*` of a port |
 //!
 //! Kernel: net/core/net-sysfs.c, net/bridge/br_sysfs_br.c, net/bridge/br_sysfs_if.c
@@ -11,6 +12,7 @@
 
 pub mod bridge;
 pub mod device;
+pub mod queue;
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::{DevId, NetnsId};
@@ -20,6 +22,7 @@ use glassnet_kernel::net::bridge::br_attrs_port::PORT_ATTRS;
 use glassnet_kernel::netlink::{Errno, NlError};
 use glassnet_kernel::tables::netdev::NetDevice;
 
+use self::queue::QueueAttr;
 use crate::procfs::{DirEntry, Node, Tree, View};
 
 /// The whole of `/sys`.
@@ -62,6 +65,8 @@ enum File {
     Attr(&'static Attr),
     /// An attribute of a bridge or of a port.
     Bridge(&'static BrAttr),
+    /// A file of a transmit queue.
+    Queue(&'static QueueAttr, usize),
 }
 
 /// The error number of a refused netlink request.
@@ -121,7 +126,9 @@ fn find(dev: &NetDevice, parts: &[&str]) -> Option<File> {
         [name] => (device::FILES, name),
         ["statistics", name] => (device::STATISTICS, name),
         ["queues", "rx-0", name] => (device::RX_QUEUE, name),
-        ["queues", "tx-0", name] => (device::TX_QUEUE, name),
+        ["queues", rest @ ..] => {
+            return queue::find(dev, rest).map(|(attr, at)| File::Queue(attr, at));
+        }
         ["bridge", name] if dev.bridge().is_some() => return find_attr(BRIDGE_ATTRS, name),
         ["brport", name] if dev.port.is_some() => return find_attr(PORT_ATTRS, name),
         _ => return None,
@@ -146,6 +153,7 @@ fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
     let text = match file {
         File::Attr(attr) => (attr.show)(view, dev)?,
         File::Bridge(attr) => bridge::show(attr, view, dev)?,
+        File::Queue(attr, at) => attr.read(view, dev, at)?,
     };
     Ok(text + "\n")
 }
@@ -162,6 +170,7 @@ fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), 
     match find(dev, &rest).ok_or(Errno::ENOENT)? {
         File::Attr(attr) => attr.store.ok_or(Errno::EACCES)?(cx, id, text),
         File::Bridge(attr) => bridge::store(attr, cx, id, text),
+        File::Queue(attr, at) => attr.write(cx, id, at, text),
     }
 }
 
@@ -198,9 +207,14 @@ fn list_device(view: &View, dev: &NetDevice, parts: &[&str]) -> Result<Vec<DirEn
     match parts {
         [] => Ok(top(view, dev)),
         ["statistics"] => Ok(files(device::STATISTICS)),
-        ["queues"] => Ok(vec![dir("rx-0"), dir("tx-0")]),
+        ["queues"] => {
+            let tx = queue::list(dev, &[]).unwrap_or_default();
+            Ok(std::iter::once(dir("rx-0")).chain(tx).collect())
+        }
         ["queues", "rx-0"] => Ok(files(device::RX_QUEUE)),
-        ["queues", "tx-0"] => Ok(files(device::TX_QUEUE)),
+        ["queues", rest @ ..] if queue::list(dev, rest).is_some() => {
+            Ok(queue::list(dev, rest).unwrap_or_default())
+        }
         ["bridge"] if dev.bridge().is_some() => Ok(bridge::files(BRIDGE_ATTRS)),
         ["brport"] => {
             let master = dev.master().ok_or(Errno::ENOENT)?;

@@ -257,7 +257,7 @@ fn fq_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
     if cx.k.qdiscs[sch].qlen >= cx.k.qdiscs[sch].limit {
         return qdisc_drop(cx, sch, skb);
     }
-    let (now, len) = (cx.now, qdisc_pkt_len(cx, skb));
+    let (now, len) = (cx.ktime(), qdisc_pkt_len(cx, skb));
     if cx.skbs[skb].priority & 15 == CONTROL {
         let q = data(cx, sch);
         q.internal.push_back((skb, now.0));
@@ -294,7 +294,7 @@ fn fq_dequeue(cx: &mut Cx, sch: QdiscId) -> Option<SkbId> {
     if let Some((skb, _)) = data(cx, sch).internal.pop_front() {
         return Some(sent(cx, sch, skb));
     }
-    let now = cx.now.0;
+    let now = cx.ktime().0;
     data(cx, sch).check_throttled(now);
     loop {
         let q = data(cx, sch);
@@ -405,7 +405,7 @@ fn fq_dump_stats(cx: &Cx, sch: QdiscId) -> Box<dyn QdiscData> {
         flows: q.flows.len() as u32,
         inactive_flows: q.flows.values().filter(|flow| flow.age.is_some()).count() as u32,
         throttled_flows: q.delayed.len() as u32,
-        time_next_delayed_flow: next.wrapping_sub(cx.now.0) as i64,
+        time_next_delayed_flow: next.wrapping_sub(cx.ktime().0) as i64,
         ..q.stats
     })
 }

@@ -170,7 +170,7 @@ fn htb_dequeue(cx: &mut Cx, sch: QdiscId) -> Option<SkbId> {
         return None;
     }
     const FIVE_SECONDS: i64 = 5_000_000_000;
-    let now = cx.now.0 as i64;
+    let now = cx.ktime().0 as i64;
     data(cx, sch).classes.now = now;
     let mut next_event = now + FIVE_SECONDS;
     for level in 0..MAXDEPTH {
@@ -365,7 +365,7 @@ fn htb_delete(cx: &mut Cx, sch: QdiscId, id: u32) -> Result<(), NlError> {
     }
     data(cx, sch).classes.remove(id);
     if let Some(parent) = childless {
-        let (leaf, now) = (new_leaf(cx, sch, parent), cx.now.0 as i64);
+        let (leaf, now) = (new_leaf(cx, sch, parent), cx.ktime().0 as i64);
         data(cx, sch).classes.make_leaf(parent, leaf, now);
     }
     if class.level == 0 {
@@ -432,7 +432,7 @@ fn new_class(cx: &mut Cx, sch: QdiscId, request: ClassRequest, opt: &HtbOpt) -> 
         data(cx, sch).classes.make_inner(parent);
         qdisc_put(cx, queue);
     }
-    let mut class = Class::new(parent, leaf, cx.now.0 as i64);
+    let mut class = Class::new(parent, leaf, cx.ktime().0 as i64);
     (class.tokens, class.ctokens) = (ticks_to_ns(opt.buffer) as i64, ticks_to_ns(opt.cbuffer) as i64);
     data(cx, sch).classes.insert(request.classid, class);
     if leaf != QdiscId::NOOP {
