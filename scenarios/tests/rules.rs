@@ -56,6 +56,8 @@ rules! {
     neighbours: "neighbours",
     where_an_extension_may_stand: "places",
     which_rule_of_routing_holds: "policy",
+    how_packets_wait: "queueing",
+    how_classes_share: "queueing-classes",
     what_routers_say: "redirects",
     which_way_a_packet_takes: "routes",
     what_a_socket_may_send: "send-buffer",

@@ -83,6 +83,8 @@ enum Owner {
     Card(Card),
     /// A switch, as one of its ports.
     Switch(SwitchId),
+    /// Something that is no machine.
+    Outside,
 }
 
 #[derive(Debug)]
@@ -129,6 +131,11 @@ impl Fabric {
         plug
     }
 
+    /// A plug of something that is no machine: what reaches it is gone.
+    pub fn add_outside(&mut self) -> PlugId {
+        self.add_plug(Owner::Outside)
+    }
+
     fn add_plug(&mut self, owner: Owner) -> PlugId {
         self.plugs.push(Plug { peer: None, free_at: Nanos::ZERO, owner });
         PlugId(self.plugs.len() as u32 - 1)
@@ -150,12 +157,12 @@ impl Fabric {
         self.plugs[plug.0 as usize].peer.map(|(_, cable)| cable.rate)
     }
 
-    /// The card of a plug; `None`: it is a switch's.
+    /// The card of a plug, if it is one's.
     #[inline]
     pub fn card(&mut self, plug: PlugId) -> Option<&mut Card> {
         match &mut self.plugs[plug.0 as usize].owner {
             Owner::Card(card) => Some(card),
-            Owner::Switch(_) => None,
+            Owner::Switch(_) | Owner::Outside => None,
         }
     }
 

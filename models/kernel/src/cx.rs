@@ -275,6 +275,11 @@ impl Cx<'_> {
         }
     }
 
+    /// The time as a queueing discipline measures it (`ktime_get`): where computing takes no time, that of the event.
+    pub fn ktime(&self) -> Nanos {
+        if self.k.config.exec_time == Nanos::ZERO { self.events.now() } else { self.now }
+    }
+
     /// Programs that wait for something should look again.
     #[inline]
     pub fn wake_up(&mut self) {

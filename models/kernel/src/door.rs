@@ -232,6 +232,18 @@ functions! {
             NetemEnqueue = netem_enqueue, Path, "lost, copied, changed or delayed, as a network would";
             NetemDequeue = netem_dequeue, Path, "has the first frame's delay passed?";
         }
+        "net/sched/sch_prio.c" {
+            PrioEnqueue = prio_enqueue, Path, "waits in the band of its priority, as prio has it";
+            PrioDequeue = prio_dequeue, Path, "the first band that has a frame";
+        }
+        "net/sched/sch_htb.c" {
+            HtbEnqueue = htb_enqueue, Path, "waits in the queue of its class";
+            HtbDequeue = htb_dequeue, Path, "which class may send, and whose turn is it?";
+        }
+        "net/sched/sch_fq.c" {
+            FqEnqueue = fq_enqueue, Path, "waits in the queue of its flow, for its time";
+            FqDequeue = fq_dequeue, Path, "flows take turns, each at its rate";
+        }
         "net/sched/sch_api.c" {
             QdiscWatchdogScheduleRangeNs = qdisc_watchdog_schedule_range_ns, Path,
                 "nothing may be sent yet: sets a timer";

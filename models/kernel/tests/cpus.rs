@@ -1,6 +1,6 @@
 //! Several CPUs: which of them handles what a card receives, and how they share their time.
 
-use glassnet_hardware::{Cable, Card, Faults, PlugId, Rss, Vectors};
+use glassnet_hardware::{Cable, Faults, PlugId};
 use glassnet_kernel::World;
 use glassnet_kernel::drivers::nic::NicSettings;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId};
@@ -22,10 +22,8 @@ struct Lab {
 fn lab(driver: &str, cpus: usize) -> Lab {
     let mut world = World::new(7);
     let machine = world.add_machine("m", cpus);
-    let settings = NicSettings { driver: driver.to_owned(), ..NicSettings::default() };
-    let (dev, plug) = world.add_nic(machine, "eth0", &settings);
-    let vectors = Vectors { rx: 0, tx: 1, count: 2 };
-    let source = world.fabric.add_card(Card::new(1, 256, vectors, Rss::new([0; 40], 1)));
+    let (dev, plug) = world.add_nic(machine, "eth0", &NicSettings::new(driver));
+    let source = world.fabric.add_outside();
     world.connect(source, plug, Cable { rate: 0, delay: Nanos::ZERO, faults: Faults::default() });
     world.enter(MACHINE, CpuId(0), |cx| {
         let up = LinkSet { up: Some(true), ..LinkSet::default() };

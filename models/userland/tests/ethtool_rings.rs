@@ -20,7 +20,7 @@ fn rings(receive: u32) -> String {
 fn ethtool() -> impl Fn(&str) -> Outcome {
     let mut world = World::new(1);
     let machine = world.add_machine("node1", 1);
-    world.add_nic(machine, "eth0", &NicSettings { driver: "e1000e".to_owned(), ..NicSettings::default() });
+    world.add_nic(machine, "eth0", &NicSettings::new("e1000e"));
     let world = Arc::new(Mutex::new(world));
     move |words| {
         let argv: Vec<&str> = std::iter::once("ethtool").chain(words.split(' ')).collect();

@@ -49,3 +49,8 @@ fn qdiscs() {
 fn tbf() {
     check("tbf", include_str!("tc/tbf.txt"));
 }
+
+#[test]
+fn htb() {
+    check("htb", include_str!("tc/htb.txt"));
+}

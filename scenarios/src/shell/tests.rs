@@ -193,13 +193,13 @@ fn sudo_refuses_as_the_real_one() {
 fn commands_are_found_as_execvp_finds_them() {
     check(&[
         (
-            "tc qdisc; sudo dig x; timeout 1 nft",
-            &["tc", "dig", "nft"].map(|n| format!("not modelled yet: {n}\n")).concat(),
+            "tshark; sudo dig x; timeout 1 nft",
+            &["tshark", "dig", "nft"].map(|n| format!("not modelled yet: {n}\n")).concat(),
             2,
         ),
         (
-            "/sbin/tc; /bin/cat /etc/hostname; /usr/bin/seq 1; /bin/bash -c 'echo a'",
-            "not modelled yet: tc\nnode1\n1\na\n",
+            "/sbin/nft; /bin/cat /etc/hostname; /usr/bin/seq 1; /bin/bash -c 'echo a'",
+            "not modelled yet: nft\nnode1\n1\na\n",
             0,
         ),
         ("command -v nft; which cat", "/usr/sbin/nft\n/usr/bin/cat\n", 0),

@@ -83,12 +83,6 @@ statistics! {
     "tx_window_errors" => |_| 0,
 }
 
-/// The files of a transmit queue.
-pub const TX_QUEUE: &[Attr] = &[
-    Attr::rw("tx_maxrate", |_, _| Ok("0".to_owned()), |_, _, _| Err(Errno::EOPNOTSUPP)),
-    Attr::ro("tx_timeout", |_, _| Ok("0".to_owned())),
-];
-
 fn carrier(_: &View, dev: &NetDevice) -> Result<String, Errno> {
     if !dev.is_up() {
         return Err(Errno::EINVAL);

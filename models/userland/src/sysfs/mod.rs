@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`device`] | files of every device, and its `statistics` |
 //! | [`bridge`] | `bridge/*` of a bridge and `brport/*` of a port |
-//! | [`queue`] | `queues/rx-*` |
+//! | [`rx_queue`], [`tx_queue`] | `queues/rx-N` and `queues/tx-N` |
 //!
 //! Kernel: net/core/net-sysfs.c, net/bridge/br_sysfs_br.c, net/bridge/br_sysfs_if.c
 //!
@@ -12,7 +12,8 @@
 
 pub mod bridge;
 pub mod device;
-pub mod queue;
+pub mod rx_queue;
+pub mod tx_queue;
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::{DevId, NetnsId};
@@ -22,6 +23,7 @@ use glassnet_kernel::net::bridge::br_attrs_port::PORT_ATTRS;
 use glassnet_kernel::netlink::{Errno, NlError};
 use glassnet_kernel::tables::netdev::NetDevice;
 
+use self::tx_queue::TxFile;
 use crate::procfs::{DirEntry, Node, Tree, View};
 
 /// The whole of `/sys`.
@@ -65,7 +67,9 @@ enum File {
     /// An attribute of a bridge or of a port.
     Bridge(&'static BrAttr),
     /// A file of a receive queue.
-    RxQueue(&'static queue::RxFile, usize),
+    RxQueue(&'static rx_queue::RxFile, usize),
+    /// A file of a transmit queue.
+    TxQueue(&'static TxFile, usize),
 }
 
 /// The error number of a refused netlink request.
@@ -124,10 +128,12 @@ fn find(dev: &NetDevice, parts: &[&str]) -> Option<File> {
         [name] if *name == "brforward" && dev.bridge().is_some() => (bridge::FORWARD, name),
         [name] => (device::FILES, name),
         ["statistics", name] => (device::STATISTICS, name),
-        ["queues", rx, name] if let Some(number) = queue::number(dev, "rx-", rx) => {
-            return queue::find(name).map(|file| File::RxQueue(file, number));
+        ["queues", rx, name] if let Some(number) = rx_queue::number(dev, rx) => {
+            return rx_queue::find(name).map(|file| File::RxQueue(file, number));
         }
-        ["queues", tx, name] if queue::number(dev, "tx-", tx).is_some() => (device::TX_QUEUE, name),
+        ["queues", rest @ ..] => {
+            return tx_queue::find(dev, rest).map(|(attr, at)| File::TxQueue(attr, at));
+        }
         ["bridge", name] if dev.bridge().is_some() => return find_attr(BRIDGE_ATTRS, name),
         ["brport", name] if dev.port.is_some() => return find_attr(PORT_ATTRS, name),
         _ => return None,
@@ -153,6 +159,7 @@ fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
         File::Attr(attr) => (attr.show)(view, dev)?,
         File::Bridge(attr) => bridge::show(attr, view, dev)?,
         File::RxQueue(file, queue) => file.show(view, dev, queue),
+        File::TxQueue(attr, at) => attr.read(view, dev, at)?,
     };
     Ok(text + "\n")
 }
@@ -170,6 +177,7 @@ fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), 
         File::Attr(attr) => attr.store.ok_or(Errno::EACCES)?(cx, id, text),
         File::Bridge(attr) => bridge::store(attr, cx, id, text),
         File::RxQueue(file, queue) => file.store(cx, id, queue, text),
+        File::TxQueue(attr, at) => attr.write(cx, id, at, text),
     }
 }
 
@@ -206,9 +214,14 @@ fn list_device(view: &View, dev: &NetDevice, parts: &[&str]) -> Result<Vec<DirEn
     match parts {
         [] => Ok(top(view, dev)),
         ["statistics"] => Ok(files(device::STATISTICS)),
-        ["queues"] => Ok(queue::names(dev).map(|name| dir(&name)).collect()),
-        ["queues", rx] if queue::number(dev, "rx-", rx).is_some() => Ok(queue::files()),
-        ["queues", tx] if queue::number(dev, "tx-", tx).is_some() => Ok(files(device::TX_QUEUE)),
+        ["queues"] => {
+            let rx = (0..dev.num_rx_queues).map(|queue| dir(&format!("rx-{queue}")));
+            Ok(rx.chain(tx_queue::list(dev, &[]).unwrap_or_default()).collect())
+        }
+        ["queues", rx] if rx_queue::number(dev, rx).is_some() => Ok(rx_queue::files()),
+        ["queues", rest @ ..] if tx_queue::list(dev, rest).is_some() => {
+            Ok(tx_queue::list(dev, rest).unwrap_or_default())
+        }
         ["bridge"] if dev.bridge().is_some() => Ok(bridge::files(BRIDGE_ATTRS)),
         ["brport"] => {
             let master = dev.master().ok_or(Errno::ENOENT)?;

@@ -2,7 +2,7 @@
 
 use glassnet_kernel::qdisc::QdiscData;
 
-use super::{q_fifo, q_fq_codel, q_ingress, q_netem, q_prio, q_tbf};
+use super::{q_fifo, q_fq, q_fq_codel, q_htb, q_ingress, q_netem, q_prio, q_tbf};
 use crate::iproute2::args::{Args, Done, Stop};
 use crate::iproute2::out::Out;
 
@@ -50,7 +50,9 @@ static KINDS: &[&Kind] = &[
     &q_fifo::PFIFO,
     &q_fifo::BFIFO,
     &q_fifo::PFIFO_HEAD_DROP,
+    &q_fq::FQ,
     &q_fq_codel::FQ_CODEL,
+    &q_htb::HTB,
     &q_ingress::INGRESS,
     &q_ingress::CLSACT,
     &q_netem::NETEM,
@@ -60,7 +62,7 @@ static KINDS: &[&Kind] = &[
 ];
 
 /// Kinds that the real `tc` knows and the model does not.
-const NOT_MODELLED: &str = "atm cake cbq cbs choke codel drr dsmark etf ets fq fq_pie gred hfsc hhf htb mqprio multiq \
+const NOT_MODELLED: &str = "atm cake cbq cbs choke codel drr dsmark etf ets fq_pie gred hfsc hhf mqprio multiq \
      pie plug qfq red rr sfb sfq skbprio taprio teql";
 
 /// A kind by its name.

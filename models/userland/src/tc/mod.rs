@@ -12,7 +12,9 @@
 mod class;
 mod kind;
 mod q_fifo;
+mod q_fq;
 mod q_fq_codel;
+mod q_htb;
 mod q_ingress;
 mod q_netem;
 mod q_prio;

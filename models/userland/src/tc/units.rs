@@ -164,6 +164,33 @@ pub fn xmitsize(rate: u64, ticks: u32) -> u32 {
     to_u32(rate as f64 * f64::from(tick2time(ticks)) / TIME_UNITS_PER_SEC)
 }
 
+/// Ticks that a rate needs for so many bytes.
+pub fn xmittime(rate: u64, size: u32) -> u32 {
+    time2tick(to_u32(TIME_UNITS_PER_SEC * (f64::from(size) / rate as f64)))
+}
+
+/// A time, in ns (`get_time64`).
+pub fn get_time64(text: &str) -> Option<i64> {
+    let (value, unit) = strtod(text)?;
+    let scale = match unit.to_ascii_lowercase().as_str() {
+        "s" | "sec" | "secs" => 1e9,
+        "ms" | "msec" | "msecs" => 1e6,
+        "us" | "usec" | "usecs" => 1e3,
+        "" | "ns" | "nsec" | "nsecs" => 1.0,
+        _ => return None,
+    };
+    Some(to_i64(value * scale))
+}
+
+/// A time in ns as it is printed.
+pub fn sprint_time64(time: i64) -> String {
+    let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
+    match units.iter().find(|(least, _)| time >= *least) {
+        Some((least, unit)) => format!("{}{unit}", format_g(time as f64 / *least as f64, 3)),
+        None => format!("{time}ns"),
+    }
+}
+
 /// As C's `%.*g`.
 pub fn format_g(value: f64, digits: usize) -> String {
     if value == 0.0 {

@@ -94,6 +94,13 @@ pub struct NicSettings {
     pub rx_ring: Option<u32>,
 }
 
+impl NicSettings {
+    /// A card as its driver chooses.
+    pub fn new(driver: &str) -> NicSettings {
+        NicSettings { driver: driver.to_owned(), ..NicSettings::default() }
+    }
+}
+
 /// State of the driver.
 #[derive(Debug)]
 struct Nic {

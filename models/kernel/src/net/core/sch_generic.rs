@@ -49,8 +49,8 @@ pub fn dev_xmit_skb(cx: &mut Cx, skb: SkbId) -> Door {
         return Door::End;
     }
     match dev_qdisc_enqueue(cx, q, skb) {
-        NetXmit::Success | NetXmit::Cn => cx.xmit_succeeded(skb),
-        NetXmit::Drop | NetXmit::Bypass => cx.xmit_failed(skb, Errno::ENOBUFS),
+        NetXmit::Drop => cx.xmit_failed(skb, Errno::ENOBUFS),
+        NetXmit::Success | NetXmit::Cn | NetXmit::Bypass => cx.xmit_succeeded(skb),
     }
     let dropped = std::mem::take(&mut cx.k.qdiscs.to_free);
     qdisc_run(cx, q);

@@ -7,7 +7,7 @@ use glassnet_wire::ipv4::Ipv4Hdr;
 
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
-use super::ip_output::{IGNORE_DF, IPSKB_FORWARDED};
+use super::ip_output::{IGNORE_DF, IPSKB_FORWARDED, rt_tos2priority};
 use super::route::dst_mtu;
 use super::route_errors::ip_rt_send_redirect;
 use crate::Cx;
@@ -31,7 +31,7 @@ pub fn ip_forward(cx: &mut Cx, skb: SkbId) -> Door {
     };
     let (mtu, redirect) = (dst_mtu(cx, route), route.flags & RTCF_DOREDIRECT != 0);
     let Some(iph) = ip_hdr(cx, skb) else { return cx.kfree_skb(skb, DropReason::NotSpecified) };
-    let (ttl, dont_fragment) = (iph.ttl, iph.dont_fragment());
+    let (ttl, dont_fragment, tos) = (iph.ttl, iph.dont_fragment(), iph.tos);
     if ttl <= 1 {
         snmp(cx, skb).ip.InHdrErrors += 1;
         let error = IcmpError { kind: ICMP_TIME_EXCEEDED, code: icmp::ICMP_EXC_TTL, info: 0 };
@@ -47,7 +47,9 @@ pub fn ip_forward(cx: &mut Cx, skb: SkbId) -> Door {
     if let Some(iph) = cx.skbs.header_mut::<Ipv4Hdr>(skb, at) {
         iph.decrease_ttl();
     }
-    cx.skbs[skb].ip.flags |= IPSKB_FORWARDED;
+    let pkt = &mut cx.skbs[skb];
+    pkt.ip.flags |= IPSKB_FORWARDED;
+    pkt.priority = rt_tos2priority(tos);
     if redirect && let Some(redirect) = ip_rt_send_redirect(cx, skb) {
         cx.afterwards(Door::IpForwardHook { skb });
         return redirect;

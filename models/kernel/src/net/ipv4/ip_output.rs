@@ -194,6 +194,17 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
     pkt.dev = route.dev;
     pkt.dst = Some(route);
     pkt.ip.flags = if header.ignore_df { IGNORE_DF } else { 0 };
+    if pkt.sk.is_some() {
+        pkt.priority = rt_tos2priority(header.tos);
+    }
+}
+
+/// The queueing priority of a packet by its TOS (`ip_tos2prio`, net/ipv4/route.c): best effort, bulk, interactive, interactive
+/// bulk.
+#[inline]
+pub(super) fn rt_tos2priority(tos: u8) -> u32 {
+    const PRIORITIES: [u8; 4] = [0, 2, 6, 4];
+    u32::from(PRIORITIES[usize::from(tos >> 3 & 3)])
 }
 
 /// The next identification (`__ip_select_ident`); the kernel's generator has a secret key.

@@ -125,7 +125,7 @@ pub trait CodelQueue {
 
 /// The next packet that is not dropped (`codel_dequeue`).
 pub fn codel_dequeue(cx: &mut Cx, queue: &impl CodelQueue) -> Option<SkbId> {
-    let now = codel_time(cx.now);
+    let now = codel_time(cx.ktime());
     let mut next = queue.dequeue(cx);
     if next.is_none() {
         let (vars, ..) = queue.codel(cx);

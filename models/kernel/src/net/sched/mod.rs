@@ -1,14 +1,18 @@
 //! `net/sched`: queueing disciplines, a file each, and the requests that make and change them.
 
 pub mod codel;
+pub mod htb_classes;
 pub mod psched;
 pub mod sch_api;
 pub mod sch_fifo;
+pub mod sch_fq;
 pub mod sch_fq_codel;
 pub mod sch_generic;
+pub mod sch_htb;
 pub mod sch_ingress;
 pub mod sch_mq;
 pub mod sch_netem;
+pub mod sch_prio;
 pub mod sch_tbf;
 
 use crate::module::Module;

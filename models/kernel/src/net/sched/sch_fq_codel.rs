@@ -225,7 +225,7 @@ fn fq_codel_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> usize {
 
 fn fq_codel_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
     let (at, len) = (fq_codel_classify(cx, sch, skb), qdisc_pkt_len(cx, skb));
-    let (came, memory) = (codel_time(cx.now), cx.skbs[skb].truesize);
+    let (came, memory) = (codel_time(cx.ktime()), cx.skbs[skb].truesize);
     let q = data(cx, sch);
     let flow = &mut q.flows[at];
     flow.queue.push_back((skb, came, memory));
@@ -434,7 +434,7 @@ fn fq_codel_walk(kernel: &Kernel, sch: QdiscId) -> Vec<u32> {
 fn fq_codel_dump_class(cx: &Cx, sch: QdiscId, class: u32) -> ClassDump {
     let (qdisc, flow) = (&cx.k.qdiscs[sch], &data_of(cx.k, sch).flows[class as usize - 1]);
     let vars = &flow.cvars;
-    let until = vars.drop_next.wrapping_sub(codel_time(cx.now)) as i32;
+    let until = vars.drop_next.wrapping_sub(codel_time(cx.ktime())) as i32;
     let until = if until >= 0 { to_us(until as u32) as i32 } else { -(to_us(until.unsigned_abs()) as i32) };
     let xstats = FqCodelClassXstats {
         deficit: flow.deficit,

@@ -223,7 +223,7 @@ fn tfifo_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId, opt: &NetemOpt) {
         let draw = get_crandom(cx, sch, DELAY, opt.corr.unwrap_or_default().delay);
         delay = i64::from(draw % (2 * opt.jitter as u32)) + opt.latency - opt.jitter;
     }
-    let (mut from, len) = (cx.now.0 as i64, qdisc_pkt_len(cx, skb));
+    let (mut from, len) = (cx.ktime().0 as i64, qdisc_pkt_len(cx, skb));
     let q = data(cx, sch);
     let rate = opt.rate.unwrap_or_default();
     if rate.rate > 0 {
@@ -271,7 +271,7 @@ fn netem_dequeue(cx: &mut Cx, sch: QdiscId) -> Option<SkbId> {
         if let Some(skb) = cx.k.qdiscs[sch].q.pop_front() {
             return Some(deliver(cx, sch, skb));
         }
-        let now = cx.now;
+        let now = cx.ktime();
         let q = data(cx, sch);
         let child = q.qdisc;
         if let Some((at, in_tree)) = netem_peek(q) {

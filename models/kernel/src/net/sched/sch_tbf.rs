@@ -112,7 +112,7 @@ fn tbf_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
 fn tbf_dequeue(cx: &mut Cx, sch: QdiscId) -> Option<SkbId> {
     let child = data(cx, sch).qdisc;
     let skb = qdisc_peek(cx, child)?;
-    let (now, len) = (cx.now, qdisc_pkt_len(cx, skb));
+    let (now, len) = (cx.ktime(), qdisc_pkt_len(cx, skb));
     let q = data(cx, sch);
     let since = (now.since(q.t_c).0 as i64).min(q.buffer);
     let mut ptokens = 0;
@@ -136,7 +136,7 @@ fn tbf_dequeue(cx: &mut Cx, sch: QdiscId) -> Option<SkbId> {
 }
 
 fn tbf_reset(cx: &mut Cx, sch: QdiscId) {
-    let now = cx.now;
+    let now = cx.ktime();
     let Some(q) = cx.k.qdiscs[sch].qdisc_priv_mut::<Tbf>() else { return };
     (q.t_c, q.tokens, q.ptokens) = (now, q.buffer, q.mtu);
     let child = q.qdisc;
@@ -145,7 +145,7 @@ fn tbf_reset(cx: &mut Cx, sch: QdiscId) {
 }
 
 fn tbf_init(cx: &mut Cx, sch: QdiscId, opt: Option<&dyn QdiscData>) -> Result<(), NlError> {
-    let t_c = cx.now;
+    let t_c = cx.ktime();
     let (rate, peak) = (RateCfg::default(), RateCfg::default());
     let (qdisc, tokens, ptokens) = (QdiscId::NOOP, 0, 0);
     let (limit, max_size, buffer, mtu) = (0, 0, 0, 0);

@@ -40,17 +40,10 @@ fn store_rps_flow_cnt(cx: &mut Cx, dev: DevId, queue: usize, text: &str) -> Resu
     rps::set_rps_flow_cnt(cx, dev, queue, kstrtoul(text)?)
 }
 
-/// Names of a device's queues.
-pub fn names(dev: &NetDevice) -> impl Iterator<Item = String> {
-    let rx = (0..dev.num_rx_queues).map(|queue| format!("rx-{queue}"));
-    rx.chain((0..dev.num_tx_queues).map(|queue| format!("tx-{queue}")))
-}
-
-/// The number of a queue of this kind that the device has.
-pub fn number(dev: &NetDevice, kind: &str, name: &str) -> Option<usize> {
-    let queue = name.strip_prefix(kind)?.parse().ok()?;
-    let queues = if kind == "rx-" { dev.num_rx_queues } else { dev.num_tx_queues };
-    (queue < queues as usize && name == format!("{kind}{queue}")).then_some(queue)
+/// The number of a receive queue that the device has.
+pub fn number(dev: &NetDevice, name: &str) -> Option<usize> {
+    let queue = name.strip_prefix("rx-")?.parse().ok()?;
+    (queue < dev.num_rx_queues as usize && name == format!("rx-{queue}")).then_some(queue)
 }
 
 /// The file of this name.
