@@ -172,14 +172,23 @@ impl World {
         done
     }
 
-    /// A task that is ready must wait for its CPU: until when at least.
-    pub fn cpu_taken(&mut self, machine: MachineId, cpu: CpuId) -> Option<Nanos> {
+    /// Softirqs have the CPU of a task, so that it must wait although it is ready; it is woken when they leave it.
+    pub fn cpu_taken(&mut self, machine: MachineId, cpu: CpuId) -> bool {
         let kernel = &mut self.machines[machine.index()];
         let sd = &mut kernel.cpus[cpu.index()];
         let by_softirqs = sd.softirq.is_some() || sd.ksoftirqd && sd.lag <= 0;
         let is_taken = by_softirqs && kernel.config.exec_time > Nanos::ZERO;
         sd.wanted |= is_taken;
-        is_taken.then_some(sd.clock)
+        is_taken
+    }
+
+    /// A program that uses up all the time of a CPU begins or ends.
+    pub fn burn(&mut self, machine: MachineId, cpu: CpuId, begins: bool) {
+        let now = self.now();
+        let sd = &mut self.machines[machine.index()].cpus[cpu.index()];
+        sd.time = sd.time_at(now);
+        sd.burnt = (now, sd.time.busy());
+        sd.burners = sd.burners.saturating_add_signed(if begins { 1 } else { -1 });
     }
 
     /// Steps until no softirq of a CPU is suspended.

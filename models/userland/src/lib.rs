@@ -50,6 +50,7 @@ pub mod sock;
 pub mod ss;
 pub mod stop;
 pub mod stream;
+pub mod stress_ng;
 pub mod sudo;
 pub mod sysctl;
 pub mod sysfs;
@@ -104,6 +105,7 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/route", "2.10", route::main),
     Program::new("/usr/bin/sleep", "9.1", sleep::main),
     Program::new("/usr/bin/ss", "6.1.0", ss::main),
+    Program::new("/usr/bin/stress-ng", "0.15.06", stress_ng::main),
     Program::new("/usr/bin/sudo", "1.9.13p3", sudo::main),
     Program::new("/usr/sbin/sysctl", "4.0.2", sysctl::main),
     Program::new("/usr/bin/taskset", "2.38.1", taskset::main),

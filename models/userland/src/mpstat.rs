@@ -93,7 +93,8 @@ type Sample = (Nanos, Vec<CpuTime>);
 
 fn sample(process: &Process) -> Sample {
     let world = process.world();
-    (world.now(), world.kernel(process.machine).cpus.iter().map(|cpu| cpu.time).collect())
+    let now = world.now();
+    (now, world.kernel(process.machine).cpus.iter().map(|cpu| cpu.time_at(now)).collect())
 }
 
 async fn mpstat(process: &mut Process) -> Done {

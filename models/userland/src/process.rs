@@ -401,7 +401,9 @@ impl Process {
                 return Poll::Ready(Woken::Signal(signal));
             }
             let mut world = self.world();
-            if !self.must_wait_for_cpu(&mut world) {
+            let cpu = self.cpu(&world);
+            // Whatever it waits for, it goes on only when its CPU has time for it.
+            if !world.cpu_taken(self.machine, cpu) {
                 if let Some(value) = ready(&mut world) {
                     return Poll::Ready(Woken::Ready(value));
                 }
@@ -413,15 +415,6 @@ impl Process {
             Poll::Pending
         })
         .await
-    }
-
-    /// Whatever it waits for, it goes on only when its CPU has time for it. It is woken when that may be.
-    fn must_wait_for_cpu(&self, world: &mut World) -> bool {
-        let taken = world.cpu_taken(self.machine, self.cpu(world));
-        if let Some(until) = taken.filter(|until| *until > world.now()) {
-            world.wake_at(until);
-        }
-        taken.is_some()
     }
 
     /// As [`Process::wait`], but also until standard input has data. `reading` is the pending read; it is started if
@@ -449,7 +442,8 @@ impl Process {
                 }
             }
             let mut world = self.world();
-            if !self.must_wait_for_cpu(&mut world) {
+            let cpu = self.cpu(&world);
+            if !world.cpu_taken(self.machine, cpu) {
                 if let Some(value) = ready(&mut world) {
                     return Poll::Ready(Woken::Ready(ReadOr::Ready(value)));
                 }

@@ -102,8 +102,10 @@ pub struct SoftnetData {
     pub lag: i64,
     /// A program waits until softirqs leave it the CPU.
     pub wanted: bool,
-    /// Programs that would use up all its time.
+    /// Programs that use up all the time that is left.
     pub burners: u32,
+    /// Since when there are some, and how much the CPU had done by then.
+    pub burnt: (Nanos, Nanos),
     /// Softirqs run, and something that happens earlier comes first ([`Cx::suspend`](crate::Cx::suspend)).
     pub softirq: Option<SoftirqRun>,
     /// The same for `net_rx_action`.
@@ -131,6 +133,16 @@ pub struct SoftnetData {
 }
 
 impl SoftnetData {
+    /// What it did until `now`: what is left beside everything else belongs to programs that use up all of it.
+    pub fn time_at(&self, now: Nanos) -> CpuTime {
+        let mut time = self.time;
+        if self.burners > 0 {
+            let (since, busy) = self.burnt;
+            time.user += Nanos(now.since(since).0.saturating_sub(time.busy().since(busy).0));
+        }
+        time
+    }
+
     /// Marks a softirq as raised.
     pub fn raise(&mut self, softirq: Softirq) {
         self.pending |= softirq.bit();

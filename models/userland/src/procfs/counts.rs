@@ -58,7 +58,7 @@ fn stat(view: &View) -> String {
         let idle = ticks(Nanos(times.iter().map(|time| view.now.since(time.busy()).0).sum()));
         format!("{name} {user} 0 {system} {idle} 0 {irq} {softirq} 0 0 0\n")
     };
-    let times: Vec<CpuTime> = cpus.iter().map(|cpu| cpu.time).collect();
+    let times: Vec<CpuTime> = cpus.iter().map(|cpu| cpu.time_at(view.now)).collect();
     let mut text = line("cpu ", &times);
     for (cpu, time) in times.iter().enumerate() {
         text += &line(&format!("cpu{cpu}"), &[*time]);
