@@ -65,6 +65,7 @@ rules! {
     what_targets_do: "targets",
     what_tcp_takes_from_routes: "tcp-routes",
     tcp_when_all_does_not_go_well: "tcp",
+    who_gets_a_port_that_is_in_time_wait: "time-wait",
     what_is_changed_in_connections: "tracking",
     zones_of_connections: "zones",
 }
