@@ -51,6 +51,7 @@ rules! {
     which_options_a_packet_may_have: "ip-options",
     what_the_kernel_logs: "kernel-log",
     what_the_link_layer_takes: "link-layer",
+    marks_of_replies: "marks",
     what_matches_see: "matches",
     what_nat_makes_of_a_connection: "nat",
     neighbours: "neighbours",
@@ -66,6 +67,7 @@ rules! {
     what_targets_do: "targets",
     what_tcp_takes_from_routes: "tcp-routes",
     tcp_when_all_does_not_go_well: "tcp",
+    who_gets_a_port_that_is_in_time_wait: "time-wait",
     what_is_changed_in_connections: "tracking",
     zones_of_connections: "zones",
 }

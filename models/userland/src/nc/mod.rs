@@ -83,7 +83,6 @@ fn bind_source(options: &Options, hosts: &Hosts, socket: &Sock) -> Done {
         None => Ipv4Addr::UNSPECIFIED,
     };
     let port = options.source_port.as_deref().map_or(Ok(0), |port| local_port(options, port))?;
-    socket.set(|opts| opts.reuseaddr = true);
     socket.bind(address, port).map_err(|errno| failure(format!("bind failed: {}", errno.strerror())))
 }
 

@@ -12,7 +12,7 @@ const CORE_INIT: &str = "bpf_jit_enable bpf_jit_harden bpf_jit_kallsyms bpf_jit_
     tstamp_allow_data warnings";
 
 /// Below `ipv4`; in addition all of `tcp_*` and `udp_*`.
-const IPV4: &str = "fib_multipath_hash_fields fib_notify_on_flag_change fib_sync_mem fwmark_reflect \
+const IPV4: &str = "fib_multipath_hash_fields fib_notify_on_flag_change fib_sync_mem \
     icmp_echo_enable_probe igmp_link_local_mcast_reports igmp_max_msf inet_peer_maxttl inet_peer_minttl \
     inet_peer_threshold ip_autobind_reuse ip_dynaddr ip_early_demux ip_forward_update_priority \
     ip_local_port_range ip_local_reserved_ports ip_unprivileged_port_start ipfrag_secret_interval \

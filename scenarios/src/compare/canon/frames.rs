@@ -112,7 +112,7 @@ impl Numbers {
         self.program_ports(datagram, false);
     }
 
-    /// Sequence numbers are relative to the first of their direction; window and timestamps are not compared.
+    /// Sequence numbers are relative to the first of their connection and direction; window and timestamps are not compared.
     fn tcp(&mut self, segment: &mut [u8], (src, dst): (Ipv4Addr, Ipv4Addr)) {
         if segment.len() < 8 {
             return;
@@ -124,6 +124,10 @@ impl Numbers {
         if segment.len() < 20 {
             segment[4..8].fill(0);
             return;
+        }
+        // A connection may have the ports of an earlier one.
+        if segment[13] & 0x02 != 0 {
+            self.starts.insert((src, dst, sport, dport), seq);
         }
         let own = *self.starts.entry((src, dst, sport, dport)).or_insert(seq);
         let ack = u32_at(segment, 8);
@@ -318,6 +322,19 @@ mod tests {
         assert_eq!(clean[42..58], [0; 16]);
         assert_eq!(clean[58..], frame[58..]);
         assert_eq!(numbers.frame(&frame), clean, "equal stays equal");
+    }
+
+    #[test]
+    fn a_connection_with_the_ports_of_an_earlier_one_is_counted_anew() {
+        let mut numbers = Numbers::default();
+        let mut relative = |flags: u8, seq: u32| {
+            let mut segment = vec![0x13, 0x88, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0];
+            segment[4..8].copy_from_slice(&seq.to_be_bytes());
+            numbers.tcp(&mut segment, (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)));
+            u32_at(&segment, 4)
+        };
+        assert_eq!([(2, 1000), (2, 1000), (1, 1005)].map(|(flags, seq)| relative(flags, seq)), [0, 0, 5]);
+        assert_eq!([(2, 70_000), (1, 70_007)].map(|(flags, seq)| relative(flags, seq)), [0, 7]);
     }
 
     #[test]

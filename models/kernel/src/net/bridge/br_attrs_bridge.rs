@@ -110,7 +110,7 @@ attrs! {
         |_, dev| Some(u64::from(dev.bridge()?.conf.group_fwd_mask)),
         |cx, dev, value| set_conf(cx, dev, |conf| conf.group_fwd_mask = value as u16),
     )).valid(|_, value| {
-        let bad = value > u64::from(u16::MAX) || value & BR_GROUPFWD_RESTRICTED != 0;
+        let bad = value & BR_GROUPFWD_RESTRICTED != 0;
         if bad { Err(Errno::EINVAL.into()) } else { Ok(()) }
     });
     /// Deletes the learned FDB entries.

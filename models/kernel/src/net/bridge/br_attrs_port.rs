@@ -120,7 +120,7 @@ attrs! {
         |_, dev| Some(u64::from(dev.port.as_ref()?.group_fwd_mask)),
         |cx, dev, value| set_port(cx, dev, |port| port.group_fwd_mask = value as u16),
     )).valid(|_, value| {
-        let bad = value > u64::from(u16::MAX) || value & BR_GROUPFWD_MACPAUSE != 0;
+        let bad = value & BR_GROUPFWD_MACPAUSE != 0;
         if bad { Err(Errno::EINVAL.into()) } else { Ok(()) }
     });
     /// Proxy ARP.

@@ -16,7 +16,7 @@ use super::af_inet::quoted_payload;
 use super::fib_frontend::inet_addr_type;
 use super::fib_semantics::inet_select_addr;
 use super::ip_input::{ip_hdr, snmp};
-use super::ip_output::{IpHeader, ip_make_header};
+use super::ip_output::{IpHeader, ip_make_header, ip4_reply_mark};
 use super::route::{dst_mtu, ip_route_output_flow, ip_route_output_key};
 use super::route_errors::{ip_do_redirect, ip_rt_update_pmtu};
 use super::{ping, raw, tcp_ipv4, udp};
@@ -218,7 +218,9 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
         let tos = if is_error(error.kind) { iph.tos & 0x1e | IPTOS_PREC_INTERNETCONTROL } else { iph.tos };
         let to = iph.saddr.get();
         let new = with_quote(cx, skb);
-        let flow = FlowOut { daddr: to, saddr, tos, proto: IPPROTO_ICMP, ..FlowOut::default() };
+        let mark = ip4_reply_mark(cx, netns, skb);
+        cx.skbs[new].mark = mark;
+        let flow = FlowOut { daddr: to, saddr, tos, mark, proto: IPPROTO_ICMP, ..FlowOut::default() };
         let routed = ip_route_output_flow(cx, netns, flow, Some(new));
         let Some((back, flow)) = routed.ok() else {
             cx.discard_skb(new);
@@ -368,8 +370,9 @@ fn icmp_reply(cx: &mut Cx, netns: NetnsId, skb: SkbId, reply: SkbId, kind: u8) -
     cx.within(Func::IcmpReply, skb, |cx| {
         let iph = *ip_hdr(cx, skb)?;
         let saddr = fib_compute_spec_dst(cx, netns, skb, &iph);
-        let to = iph.saddr.get();
-        let flow = FlowOut { daddr: to, saddr, tos: iph.tos, proto: IPPROTO_ICMP, ..FlowOut::default() };
+        let (to, tos, mark) = (iph.saddr.get(), iph.tos, ip4_reply_mark(cx, netns, skb));
+        cx.skbs[reply].mark = mark;
+        let flow = FlowOut { daddr: to, saddr, tos, mark, proto: IPPROTO_ICMP, ..FlowOut::default() };
         let routed = ip_route_output_flow(cx, netns, flow, Some(reply)).ok();
         let error = IcmpError { kind, code: 0, info: 0 };
         let allowed = routed.filter(|(route, _)| {
@@ -392,7 +395,7 @@ fn icmp_reply(cx: &mut Cx, netns: NetnsId, skb: SkbId, reply: SkbId, kind: u8) -
             daddr: to,
             protocol: IPPROTO_ICMP,
             ttl: 0,
-            tos: iph.tos,
+            tos,
             dont_fragment: false,
             ignore_df: true,
         };

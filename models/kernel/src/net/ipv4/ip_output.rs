@@ -36,8 +36,18 @@ use crate::tables::sysctl::Setting;
 /// Default TTL.
 pub static IP_DEFAULT_TTL: Setting = Setting::new("ip_default_ttl", 64);
 
+static FWMARK_REFLECT: Setting = Setting::new("fwmark_reflect", 0);
+
 /// Sysctls of output.
-pub static SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4", &[Sysctl::net(&IP_DEFAULT_TTL).range(1, 255)]);
+pub static SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4",
+    &[Sysctl::net(&IP_DEFAULT_TTL).range(1, 255), Sysctl::net(&FWMARK_REFLECT).range(0, 255)],
+);
+
+/// The mark of what this host answers a packet with, of no socket: the packet's with `fwmark_reflect`, else none (`IP4_REPLY_MARK`).
+pub fn ip4_reply_mark(cx: &Cx, netns: NetnsId, skb: SkbId) -> u32 {
+    if cx.k.netns[netns].sysctls.get(&FWMARK_REFLECT) != 0 { cx.skbs[skb].mark } else { 0 }
+}
 
 /// `IPSKB_FORWARDED`: the packet is forwarded.
 pub const IPSKB_FORWARDED: u16 = 1;

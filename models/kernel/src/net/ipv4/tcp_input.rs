@@ -11,7 +11,9 @@ use super::ip_input::ip_hdr;
 use super::route::{dst_metric, dst_metric_advmss, dst_mtu, ip_route_output_flow};
 use super::tcp::{connection_key, tcp_abort, tcp_done, tcp_sk};
 use super::tcp_minisocks::tcp_time_wait;
-use super::tcp_output::{self, TCP_TIMESTAMPS, before, tcp_parse_options, tcp_transmit_skb};
+use super::tcp_output::{
+    self, TCP_FWMARK_ACCEPT, TCP_TIMESTAMPS, before, tcp_parse_options, tcp_transmit_skb,
+};
 use super::tcp_timer::{syn_came_again, tcp_ext, tcp_reset_timer, tcp_set_keepalive, tcp_set_xmit_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
@@ -489,8 +491,17 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     let iph = *ip_hdr(cx, skb)?;
     let local = (iph.daddr.get(), th.dest.get());
     let remote = (iph.saddr.get(), th.source.get());
-    let (netns, opts) = cx.k.sockets.get(listener).map(|socket| (socket.netns, socket.opts.clone()))?;
-    let route = route_to(cx, netns, local, remote, opts.mark)?;
+    let (netns, mut opts) = cx.k.sockets.get(listener).map(|socket| (socket.netns, socket.opts.clone()))?;
+    // `inet_request_mark`
+    if opts.mark == 0 && cx.k.netns[netns].sysctls.get(&TCP_FWMARK_ACCEPT) != 0 {
+        opts.mark = cx.skbs[skb].mark;
+    }
+    let Some(route) = route_to(cx, netns, local, remote, opts.mark) else {
+        let snmp = &mut cx.k.netns[netns].ipv4.snmp;
+        snmp.ip.OutNoRoutes += 1;
+        snmp.tcp_ext.ListenDrops += 1;
+        return None;
+    };
     let segment = cx.skbs.data(skb).to_vec();
     let options = tcp_parse_options(&segment);
     let beginning = Beginning::new(cx, netns, local, &route, Some(options.timestamps.is_some()));

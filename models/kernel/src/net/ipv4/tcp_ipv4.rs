@@ -15,7 +15,7 @@ use super::af_inet::{bound_here, count_no_route, flow_of, quoted_payload};
 use super::icmp::{self, IcmpError};
 use super::inet_connection_sock::{inet_hash_connect, take_port};
 use super::ip_input::{ip_hdr, snmp};
-use super::ip_output::{IpHeader, ip_make_header};
+use super::ip_output::{IpHeader, ip_make_header, ip4_reply_mark};
 use super::route::{ip_route_connect, ip_route_output_flow};
 use super::route_errors::ip_do_redirect;
 use super::tcp::{connection_key, tcp_done, tcp_sk};
@@ -279,11 +279,14 @@ pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply
     tcp_v4_send_check(bytes, saddr, daddr);
     // Counted even if no route leads back.
     cx.k.netns[netns].ipv4.snmp.tcp.OutSegs += 1;
+    let mark = ip4_reply_mark(cx, netns, skb);
+    cx.skbs[new].mark = mark;
     cx.within(func, new, |cx| {
         let flow = FlowOut {
             daddr,
             saddr,
             tos: iph.tos,
+            mark,
             proto: IPPROTO_TCP,
             sport: th.dest.get(),
             dport: th.source.get(),

@@ -19,9 +19,14 @@ use crate::tables::tcp_sock::TcpSock;
 
 /// 0: no timestamps, 1: with an offset for each connection, 2: without.
 pub static TCP_TIMESTAMPS: Setting = Setting::new("tcp_timestamps", 1);
+/// A connection has the mark of its SYN, if the listener has none.
+pub static TCP_FWMARK_ACCEPT: Setting = Setting::new("tcp_fwmark_accept", 0);
 
 /// Options of segments.
-pub static SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4", &[Sysctl::net(&TCP_TIMESTAMPS).range(0, 255)]);
+pub static SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4",
+    &[Sysctl::net(&TCP_TIMESTAMPS).range(0, 255), Sysctl::net(&TCP_FWMARK_ACCEPT).range(0, 255)],
+);
 
 /// End of the options.
 const TCPOPT_EOL: u8 = 0;

@@ -16,7 +16,7 @@ use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::net::ipv4::icmp::{IcmpError, icmp_send};
 use crate::net::ipv4::ip_input::ip_hdr;
-use crate::net::ipv4::ip_output::{IpHeader, ip_make_header};
+use crate::net::ipv4::ip_output::{IpHeader, ip_make_header, ip4_reply_mark};
 use crate::net::ipv4::route::dst_mtu;
 use crate::net::netfilter::core::nf_ct_attach;
 use crate::net::netfilter::nf_conntrack_proto_tcp::nf_ct_set_closing;
@@ -82,7 +82,7 @@ fn rejected_tcp(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> Option<TcpHdr> {
     (tcp.flags & TCP_RST == 0 && nf_ip_checksum(cx, skb, iph)).then_some(tcp)
 }
 
-/// Sends a RST with the packet's destination as its source (`nf_send_reset`). `fwmark_reflect` is off: no mark.
+/// Sends a RST with the packet's destination as its source (`nf_send_reset`).
 pub fn nf_send_reset(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     cx.within(Func::NfSendReset, skb, |cx| {
         let iph = *ip_hdr(cx, skb)?;
@@ -103,6 +103,7 @@ pub fn nf_send_reset(cx: &mut Cx, skb: SkbId) -> Option<Door> {
             ignore_df: false,
         };
         ip_make_header(cx, netns, reset, route, header);
+        cx.skbs[reset].mark = ip4_reply_mark(cx, netns, skb);
         let fits = |cx: &Cx| {
             cx.skbs[reset].dst.is_some_and(|route| cx.skbs[reset].len() <= dst_mtu(cx, &route) as usize)
         };
