@@ -44,6 +44,10 @@ pub fn qdisc_data<T: Any>(data: &dyn QdiscData) -> Option<&T> {
 
 /// A queueing discipline (`struct Qdisc_ops`).
 #[derive(Debug)]
+#[expect(
+    clippy::type_complexity,
+    reason = "one row of functions, each with the type that the kernel gives it"
+)]
 pub struct QdiscOps {
     /// Its name.
     pub id: &'static str,
@@ -112,6 +116,10 @@ impl QdiscOps {
 
 /// The classes of a discipline (`struct Qdisc_class_ops`); one is named by the number that `find` gives.
 #[derive(Debug)]
+#[expect(
+    clippy::type_complexity,
+    reason = "one row of functions, each with the type that the kernel gives it"
+)]
 pub struct QdiscClassOps {
     /// The transmit queue of what is put below this parent; `None`: the discipline's own.
     pub select_queue: Option<fn(&Kernel, QdiscId, u32) -> u16>,

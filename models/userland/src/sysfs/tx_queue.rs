@@ -13,11 +13,14 @@ use glassnet_kernel::tables::netdev_queue::{DQL_MAX_LIMIT, Dql, NetdevQueue};
 use crate::numbers::decimal;
 use crate::procfs::{DirEntry, Node, View};
 
+/// Writes a file of a queue, whose number is given.
+type Store = fn(&mut Cx, DevId, usize, &str) -> Result<(), Errno>;
+
 /// A file of a transmit queue.
 pub struct TxFile {
     name: &'static str,
     show: fn(&View, &NetDevice, &NetdevQueue) -> Result<String, Errno>,
-    store: Option<fn(&mut Cx, DevId, usize, &str) -> Result<(), Errno>>,
+    store: Option<Store>,
 }
 
 /// The files of a queue.

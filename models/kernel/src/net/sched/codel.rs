@@ -21,7 +21,7 @@ pub fn codel_time(now: Nanos) -> u32 {
 
 /// Microseconds as such a time.
 pub fn from_us(us: u32) -> u32 {
-    (u64::from(us) * 1000 >> 10) as u32
+    ((u64::from(us) * 1000) >> 10) as u32
 }
 
 /// Such a time in microseconds.
@@ -107,7 +107,7 @@ impl CodelVars {
     /// `interval`/√count after a time.
     fn control_law(&self, time: u32, interval: u32) -> u32 {
         let factor = u64::from(u32::from(self.rec_inv_sqrt) << 16);
-        time.wrapping_add((u64::from(interval) * factor >> 32) as u32)
+        time.wrapping_add(((u64::from(interval) * factor) >> 32) as u32)
     }
 }
 

@@ -38,16 +38,14 @@ impl RateCfg {
     /// Finds the factor with the most digits.
     pub fn new(spec: RateSpec) -> RateCfg {
         let (mut mult, mut shift) = (1, 0);
-        if spec.rate > 0 {
-            let mut factor = 1_000_000_000_u64;
-            loop {
-                mult = (factor / spec.rate) as u32;
-                if mult & 1 << 31 != 0 || factor & 1 << 63 != 0 {
-                    break;
-                }
-                factor <<= 1;
-                shift += 1;
+        let mut factor = 1_000_000_000_u64;
+        while let Some(quotient) = factor.checked_div(spec.rate) {
+            mult = quotient as u32;
+            if mult & (1 << 31) != 0 || factor & (1 << 63) != 0 {
+                break;
             }
+            factor <<= 1;
+            shift += 1;
         }
         RateCfg { spec, mult, shift }
     }

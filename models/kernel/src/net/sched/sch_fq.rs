@@ -317,7 +317,7 @@ fn fq_dequeue(cx: &mut Cx, sch: QdiscId) -> Option<SkbId> {
         }
         let Some((skb, at)) = flow.queue.front().copied() else {
             let back = from_new && !is_alone;
-            flow.age = (!back).then_some(now / 4_000_000 | 1);
+            flow.age = (!back).then_some(jiffies(Nanos(now)) | 1);
             take_off(q);
             if back {
                 q.old_flows.push_back(key);

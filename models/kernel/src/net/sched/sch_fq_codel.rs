@@ -268,8 +268,7 @@ fn fq_codel_drop(cx: &mut Cx, sch: QdiscId) -> usize {
         }
     }
     let (mut packets, mut bytes) = (0, 0);
-    loop {
-        let Some((skb, _, memory)) = data(cx, sch).flows[fat].queue.pop_front() else { break };
+    while let Some((skb, _, memory)) = data(cx, sch).flows[fat].queue.pop_front() {
         let len = qdisc_pkt_len(cx, skb);
         (packets, bytes) = (packets + 1, bytes + len);
         cx.k.qdiscs[sch].count_out(len);
