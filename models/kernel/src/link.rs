@@ -195,7 +195,7 @@ impl EthtoolOps {
 pub struct DrvInfo {
     /// Its name.
     pub driver: String,
-    /// Its version.
+    /// Its version; empty: the kernel's release.
     pub version: &'static str,
     /// Version of the firmware.
     pub fw_version: &'static str,

@@ -16,7 +16,6 @@ use glassnet_kernel::tables::netdev_features::{
 
 use super::Said;
 use crate::procfs::View;
-use crate::stop::Stop;
 
 /// A line of the listing.
 #[derive(Clone, Copy)]
@@ -100,9 +99,6 @@ const LINES: &[(&str, Line)] = &[
 
 /// Prints the features; those that cannot be changed are marked as fixed.
 pub(super) fn features(_: &View, dev: &NetDevice) -> Said {
-    if dev.ops.ethtool.is_hardware {
-        return Err(Stop::error(2, "not modelled yet: ethtool -k of a network card\n"));
-    }
     let mut text = format!("Features for {}:\n", dev.name);
     for (name, line) in LINES {
         let on_off = |bits: u64| if dev.features & bits != 0 { "on" } else { "off" };

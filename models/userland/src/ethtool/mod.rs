@@ -9,7 +9,7 @@
 //! | [`rings`] | `-g`, `-G` |
 //! | [`rxfh`] | `-x`, `-X`, `-n`, `-N` |
 //!
-//! The features are those of Linux 6.1, read-only: offloads are not modelled.
+//! The features are those of Linux 6.1, read-only: offloads are not modelled (segments are as long on a card as on a cable).
 
 mod channels;
 mod coalesce;
@@ -190,7 +190,7 @@ fn yes_no(on: bool) -> &'static str {
 fn driver(_: &View, dev: &NetDevice) -> Said {
     let generic = dev.ops.kind.map(|kind| DrvInfo {
         driver: kind.to_owned(),
-        version: RELEASE,
+        version: "",
         fw_version: "",
         bus_info: String::new(),
     });
@@ -198,12 +198,13 @@ fn driver(_: &View, dev: &NetDevice) -> Said {
         return Err(Stop::error(71, "Cannot get driver information: Operation not supported\n"));
     };
     let statistics = yes_no(dev.ops.ethtool.get_ethtool_stats.is_some());
+    let version = if info.version.is_empty() { RELEASE } else { info.version };
     let hardware = yes_no(dev.ops.ethtool.is_hardware);
     Ok(format!(
         "driver: {}\nversion: {}\nfirmware-version: {}\nexpansion-rom-version: \n\
          bus-info: {}\nsupports-statistics: {statistics}\nsupports-test: {hardware}\n\
          supports-eeprom-access: {hardware}\nsupports-register-dump: {hardware}\nsupports-priv-flags: {hardware}\n",
-        info.driver, info.version, info.fw_version, info.bus_info
+        info.driver, version, info.fw_version, info.bus_info
     ))
 }
 

@@ -9,6 +9,10 @@ use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::link::{EthtoolOps, LinkOps};
 use crate::tables::netdev::NetDevice;
+use crate::tables::netdev_features::{
+    HIGHDMA, HW_CSUM, HW_VLAN_CTAG_FILTER, HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX, RXALL, RXCSUM, RXFCS, RXHASH,
+    SG, TSO, TSO_MANGLEID, TSO6,
+};
 use crate::{Cx, Kernel};
 
 /// The driver.
@@ -36,8 +40,26 @@ static LINK_OPS: LinkOps = LinkOps {
         get_rxnfc: Some(ethtool::get_rxnfc),
         ..ethtool::OPS
     },
-    ..LinkOps::new(None, setup, |skb| Door::E1000XmitFrame { skb })
+    ..LinkOps::new(None, setup_82574, |skb| Door::E1000XmitFrame { skb })
 };
+
+/// Offloads that are on, and others that can be switched on.
+const FEATURES: u64 = RXCSUM
+    | HW_CSUM
+    | SG
+    | TSO
+    | TSO6
+    | HW_VLAN_CTAG_RX
+    | HW_VLAN_CTAG_TX
+    | HW_VLAN_CTAG_FILTER
+    | RXHASH
+    | HIGHDMA;
+const HW_FEATURES: u64 = FEATURES & !(HW_VLAN_CTAG_FILTER | HIGHDMA) | TSO_MANGLEID | RXFCS | RXALL;
+
+/// An 82574.
+fn setup_82574(dev: &mut NetDevice) {
+    setup(dev, 9212, FEATURES, HW_FEATURES);
+}
 
 /// Counters that this model has, by name; the others stay 0.
 fn counter(dev: &NetDevice, name: &str) -> u64 {

@@ -30,7 +30,7 @@ fn get_drvinfo(dev: &NetDevice) -> DrvInfo {
     let (name, firmware, slot) = nic(dev).map_or(("", "", 0), |nic| (&*nic.name, nic.row.info[1], nic.slot));
     DrvInfo {
         driver: name.to_owned(),
-        version: "6.1.0",
+        version: "",
         fw_version: firmware,
         bus_info: format!("0000:00:{slot:02x}.0"),
     }

@@ -9,6 +9,10 @@ use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::link::{EthtoolOps, LinkOps};
 use crate::tables::netdev::NetDevice;
+use crate::tables::netdev_features::{
+    GSO_ENCAP_ALL, GSO_PARTIAL, GSO_UDP_L4, HIGHDMA, HW_CSUM, HW_TC, HW_VLAN_CTAG_FILTER, HW_VLAN_CTAG_RX,
+    HW_VLAN_CTAG_TX, NTUPLE, RXALL, RXCSUM, RXHASH, SCTP_CRC, SG, TSO, TSO_MANGLEID, TSO6,
+};
 use crate::{Cx, Kernel};
 
 /// The driver. The first vector is for changes of the link.
@@ -44,8 +48,30 @@ static LINK_OPS: LinkOps = LinkOps {
         set_rxnfc: Some(ethtool::set_rxnfc),
         ..ethtool::OPS
     },
-    ..LinkOps::new(None, setup, |skb| Door::IgbXmitFrame { skb })
+    ..LinkOps::new(None, setup_i350, |skb| Door::IgbXmitFrame { skb })
 };
+
+/// Offloads that are on, and others that can be switched on.
+const FEATURES: u64 = RXCSUM
+    | HW_CSUM
+    | SCTP_CRC
+    | SG
+    | TSO
+    | TSO6
+    | GSO_UDP_L4
+    | GSO_PARTIAL
+    | GSO_ENCAP_ALL
+    | HW_VLAN_CTAG_RX
+    | HW_VLAN_CTAG_TX
+    | HW_VLAN_CTAG_FILTER
+    | RXHASH
+    | HIGHDMA;
+const HW_FEATURES: u64 = FEATURES & !(HW_VLAN_CTAG_FILTER | HIGHDMA) | TSO_MANGLEID | NTUPLE | RXALL | HW_TC;
+
+/// An I350.
+fn setup_i350(dev: &mut NetDevice) {
+    setup(dev, 9216, FEATURES, HW_FEATURES);
+}
 
 /// Not modelled: those of the driver's counters that this card never counts.
 fn get_ethtool_stats(_: &Kernel, dev: &NetDevice) -> Vec<(String, u64)> {

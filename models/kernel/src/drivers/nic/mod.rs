@@ -157,8 +157,6 @@ const RX_BUFFER_WRITE: u32 = 16;
 const FIRST_SLOT: u32 = 3;
 /// Interrupts of a function of the PCI bus: they begin at this multiple of its slot.
 const MSI_OF_SLOT: u32 = 1 << 14;
-/// Largest MTU of the cards, bytes.
-const MAX_MTU: u32 = 9202;
 
 /// The number of descriptors that a driver makes of a wish.
 fn descriptors(wish: u32) -> u32 {
@@ -166,9 +164,10 @@ fn descriptors(wish: u32) -> u32 {
     wish.clamp(min, max).next_multiple_of(MULTIPLE)
 }
 
-fn setup(dev: &mut NetDevice) {
+/// What all cards have; `max_mtu` in bytes, offloads that are on and that can be switched.
+fn setup(dev: &mut NetDevice, max_mtu: u32, features: u64, hw_features: u64) {
     ether_setup(dev);
-    dev.max_mtu = MAX_MTU;
+    (dev.max_mtu, dev.features, dev.hw_features) = (max_mtu, features, hw_features);
     dev.carrier = false;
 }
 
