@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use glassnet_scenarios::backend::Running;
 use glassnet_scenarios::canary::Eye;
@@ -53,7 +54,11 @@ impl<'a> PlainRun<'a> {
         needs::check()?;
         check(plan)?;
         let failed = || BackendError::failed("cannot start a run");
-        let tracer = Instance::open(&format!("glassnet-plain-{}", std::process::id())).map_err(failed())?;
+        // Runs of one process may overlap.
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let number = RUNS.fetch_add(1, Ordering::Relaxed);
+        let instance = format!("glassnet-plain-{number}-{}", std::process::id());
+        let tracer = Instance::open(&instance).map_err(failed())?;
         let log = KernelLog::open(&plan.topology)?;
         let (fabric, plugs) = (topology::new_fabric()?, Plugs::of(&plan.topology)?);
         let (tools, jobs, spaces, machines, traced, starts) = Default::default();
