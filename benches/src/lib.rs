@@ -1,5 +1,6 @@
 //! The networks that the benchmarks send packets through, built by the kernel model's own requests.
 
+pub mod card;
 pub mod floor;
 pub mod rules;
 
@@ -223,6 +224,10 @@ fn neighbour(cx: &mut Cx, dev: DevId, dst: Ipv4Addr, mac: Mac) {
 
 /// A 64-byte frame (60 without its checksum) with a UDP datagram, from [`SOURCE`] to [`DEST`].
 fn frame() -> Vec<u8> {
+    frame_to(TARGET)
+}
+
+fn frame_to(daddr: Ipv4Addr) -> Vec<u8> {
     let mut frame = vec![0; 60];
     frame[..6].copy_from_slice(&DEST.0);
     frame[6..12].copy_from_slice(&SOURCE.0);
@@ -233,7 +238,7 @@ fn frame() -> Vec<u8> {
         ttl: 64,
         protocol: IPPROTO_UDP,
         saddr: InAddr::new(link(0, 1)),
-        daddr: InAddr::new(TARGET),
+        daddr: InAddr::new(daddr),
         ..Ipv4Hdr::default()
     };
     frame[14..34].copy_from_slice(ip.as_bytes());

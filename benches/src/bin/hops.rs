@@ -1,12 +1,15 @@
 //! `hops bridge|forward K PACKETS` and `hops forward_ct K PACKETS [FLOWS]`: sends packets over a chain of K hops;
-//! `hops udp PACKETS`: from one connected socket to another over a veth pair. Prints ns per packet as its last word.
+//! `hops udp PACKETS`: from one connected socket to another over a veth pair; `hops card PACKETS`: through a card, NAPI and a
+//! bridge to a socket, one each microsecond. Prints ns per packet as its last word.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::process::ExitCode;
 use std::time::Instant;
 
+use glassnet_benches::card::Receiver;
 use glassnet_benches::{BURST, Pair, bridges, routers, routers_ct};
+use glassnet_sim::Nanos;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -15,6 +18,12 @@ fn main() -> ExitCode {
         && let Ok(packets @ 1..) = packets.parse()
     {
         return udp(packets);
+    }
+    if let [kind, packets] = args.as_slice()
+        && kind == "card"
+        && let Ok(packets @ 1..) = packets.parse()
+    {
+        return card(packets);
     }
     let (kind, hops, packets, flows) = match args.as_slice() {
         [kind, hops, packets] => (kind, hops, packets, "4000"),
@@ -56,9 +65,21 @@ fn udp(packets: usize) -> ExitCode {
     if arrived == packets { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+fn card(packets: usize) -> ExitCode {
+    let mut receiver = Receiver::new(Nanos(1_000));
+    receiver.burst();
+    let bursts = packets.div_ceil(BURST);
+    let start = Instant::now();
+    let arrived: usize = (0..bursts).map(|_| receiver.burst()).sum();
+    let (sent, missed) = (bursts * BURST, receiver.missed());
+    let ns = start.elapsed().as_nanos() as f64 / sent as f64;
+    println!("card: {sent} packets, {arrived} read from the socket, {missed} missed, ns per packet: {ns:.1}");
+    if arrived == sent { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: hops bridge|forward K PACKETS\n       hops forward_ct K PACKETS [FLOWS]\n       hops udp PACKETS\nK: 1 to 100 hops. \
+        "usage: hops bridge|forward K PACKETS\n       hops forward_ct K PACKETS [FLOWS]\n       hops udp|card PACKETS\nK: 1 to 100 hops. \
          PACKETS: at least 1, rounded up to bursts of {BURST}. FLOWS: 1 to 1000000, without it 4000."
     );
     ExitCode::from(2)
