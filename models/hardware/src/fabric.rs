@@ -80,7 +80,7 @@ struct Plug {
 #[derive(Debug)]
 enum Owner {
     /// A NIC.
-    Card(Card),
+    Card(Box<Card>),
     /// A switch, as one of its ports.
     Switch(SwitchId),
     /// Something that is no machine.
@@ -115,7 +115,7 @@ pub struct Fabric {
 impl Fabric {
     /// A plug of a NIC, without a cable.
     pub fn add_card(&mut self, card: Card) -> PlugId {
-        self.add_plug(Owner::Card(card))
+        self.add_plug(Owner::Card(Box::new(card)))
     }
 
     /// A switch without ports; `queue`: how much may wait for each, bytes.
@@ -197,7 +197,7 @@ impl Fabric {
         let mut arrival =
             Arrival { at: sent + cable.delay, plug: to, frame, intact: !happens(faults.corrupt, dice) };
         if happens(faults.reorder, dice) {
-            arrival.at = arrival.at + Nanos(dice.below(faults.late.0 + 1));
+            arrival.at += Nanos(dice.below(faults.late.0 + 1));
         }
         if happens(faults.duplicate, dice) {
             bufs.hold(frame);

@@ -64,7 +64,7 @@ impl Cx<'_> {
             Context::HardIrq => &mut time.irq,
             Context::SoftIrq | Context::Timer | Context::Ksoftirqd => &mut time.softirq,
         };
-        *of_context = *of_context + spent;
+        *of_context += spent;
         std::mem::replace(&mut self.context, context)
     }
 

@@ -27,6 +27,9 @@ Options are:
 [ --dec={ 0 | 1 | 2 } ] [ -o JSON ] [ -P { <cpu_list> | ALL } ]
 ";
 
+/// The longest interval, and the most lines: a century in seconds.
+const MOST_SECONDS: u64 = 3_153_600_000;
+
 const COLUMNS: [&str; 10] =
     ["%usr", "%nice", "%sys", "%iowait", "%irq", "%soft", "%steal", "%guest", "%gnice", "%idle"];
 
@@ -74,7 +77,7 @@ fn parse(args: &[String], cpus: usize) -> Done<Request> {
                 return Err(Stop::error(2, format!("not modelled yet: mpstat {word}\n")));
             }
             _ => {
-                let number = word.parse().map_err(|_| usage())?;
+                let number = word.parse().ok().filter(|number| *number <= MOST_SECONDS).ok_or_else(usage)?;
                 match (request.interval, request.count) {
                     (None, _) => request.interval = Some(number),
                     (Some(_), None) if number > 0 => request.count = Some(number),
@@ -99,7 +102,7 @@ fn sample(process: &Process) -> Sample {
 
 async fn mpstat(process: &mut Process) -> Done {
     let cpus = process.world().kernel(process.machine).cpus.len();
-    let request = parse(&process.args().to_vec(), cpus)?;
+    let request = parse(process.args(), cpus)?;
     let host = process.world().kernel(process.machine).hostname.clone();
     let day = clock(process, "%m/%d/%y");
     process.print(format!("Linux {RELEASE} ({host}) \t{day} \t_x86_64_\t({cpus} CPU)\n\n"));

@@ -30,6 +30,9 @@ const LONG: &[Long] = &[
 /// Seconds of a day, the default.
 const DAY: u64 = 86_400;
 
+/// The longest run: a century.
+const MOST_SECONDS: u64 = 100 * 365 * DAY;
+
 fn failed(text: String) -> Stop {
     Stop::error(1, text)
 }
@@ -134,5 +137,6 @@ fn time(text: &str) -> Done<u64> {
         unit => return Err(failed(format!("Illegal time specifier {unit}\n"))),
     };
     let number: u64 = text[..at].parse().map_err(|_| failed(format!("Illegal time specifier {text}\n")))?;
-    number.checked_mul(factor).ok_or_else(|| failed(format!("Illegal time specifier {text}\n")))
+    let seconds = number.checked_mul(factor).filter(|seconds| *seconds <= MOST_SECONDS);
+    seconds.ok_or_else(|| Stop::error(2, format!("not modelled yet: stress-ng --timeout {text}\n")))
 }

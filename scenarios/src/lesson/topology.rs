@@ -430,6 +430,9 @@ fn parse_rate(text: &str) -> Option<u64> {
     (rate > 0).then_some(rate)
 }
 
+/// The longest time of a cable: an hour, ns.
+const LONGEST: f64 = 3.6e12;
+
 /// A delay as `tc` writes it, in nanoseconds.
 fn parse_delay(text: &str) -> Option<u64> {
     let (number, unit) = split_unit(text)?;
@@ -440,7 +443,8 @@ fn parse_delay(text: &str) -> Option<u64> {
         "s" => 1e9,
         _ => return None,
     };
-    Some((number * factor) as u64)
+    let delay = number * factor;
+    (delay <= LONGEST).then_some(delay as u64)
 }
 
 const MILLION: u64 = 1_000_000;

@@ -44,12 +44,15 @@ fn interrupts(view: &View) -> String {
     text + "  Function call interrupts\n"
 }
 
+/// Reads CPUs of a machine that has so many.
+type Parse = fn(&str, usize) -> Result<CpuMask, Errno>;
+
 /// A file of an interrupt's directory.
 struct IrqFile {
     name: &'static str,
     mode: u16,
     show: fn(&IrqDesc, usize) -> String,
-    parse: Option<fn(&str, usize) -> Result<CpuMask, Errno>>,
+    parse: Option<Parse>,
 }
 
 const IRQ_FILES: &[IrqFile] = &[

@@ -17,7 +17,8 @@ use crate::{Cx, Kernel};
 
 /// The driver.
 pub static DRIVER: Driver = Driver {
-    info: ["e1000e", "2.1-0"],
+    name: "e1000e",
+    fw_version: "2.1-0",
     link: &LINK_OPS,
     max_rings: 1,
     vectors: |name, _| vec![format!("{name}-rx-0"), format!("{name}-tx-0"), name.to_owned()],

@@ -27,7 +27,8 @@ pub(super) const OPS: EthtoolOps = EthtoolOps {
 };
 
 fn get_drvinfo(dev: &NetDevice) -> DrvInfo {
-    let (name, firmware, slot) = nic(dev).map_or(("", "", 0), |nic| (&*nic.name, nic.row.info[1], nic.slot));
+    let (name, firmware, slot) =
+        nic(dev).map_or(("", "", 0), |nic| (&*nic.name, nic.row.fw_version, nic.slot));
     DrvInfo {
         driver: name.to_owned(),
         version: "",

@@ -17,7 +17,8 @@ use crate::{Cx, Kernel};
 
 /// The driver. The first vector is for changes of the link.
 pub static DRIVER: Driver = Driver {
-    info: ["igb", "3.25, 0x800005cc"],
+    name: "igb",
+    fw_version: "3.25, 0x800005cc",
     link: &LINK_OPS,
     max_rings: 8,
     vectors: |name, rings| {

@@ -44,8 +44,10 @@ use crate::{Cx, Kernel};
 /// A driver.
 #[derive(Debug)]
 pub struct Driver {
-    /// What `ethtool -i` prints for the driver and its firmware.
-    pub info: [&'static str; 2],
+    /// Its name.
+    pub name: &'static str,
+    /// What `ethtool -i` prints for the card's firmware.
+    pub fw_version: &'static str,
     /// Its link operations. The kind has no name: users do not create NICs.
     pub link: &'static LinkOps,
     /// Receive rings at most.
@@ -75,7 +77,7 @@ static DRIVERS: [&Driver; 2] = [&e1000e::DRIVER, &igb::DRIVER];
 
 /// The driver of this name.
 pub fn driver(name: &str) -> Option<&'static Driver> {
-    DRIVERS.into_iter().find(|driver| driver.info[0] == name)
+    DRIVERS.into_iter().find(|driver| driver.name == name)
 }
 
 /// The function puts a frame on a wire.

@@ -9,7 +9,7 @@ use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP};
 use super::link_watch::{linkwatch_forget_dev, linkwatch_init_dev};
 use super::net_namespace::peernet2id_alloc;
 use super::notifier::call_netdevice_notifiers;
-use super::rps;
+use super::rps::{self, FlowAt};
 use super::sch_generic::{
     dev_activate, dev_deactivate, dev_qdisc_change_tx_queue_len, dev_shutdown, dev_xmit_skb,
 };
@@ -81,8 +81,8 @@ fn steer(cx: &mut Cx, skb: SkbId) -> CpuId {
     let (cpu, flow) = rps::get_rps_cpu(cx, skb).unwrap_or((cx.cpu, None));
     let sd = &cx.k.cpus[cpu.index()];
     let tail = sd.input_queue_head.wrapping_add(sd.input_pkt_queue.len() as u32 + 1);
-    if let Some((dev, queue, flow)) = flow {
-        cx.k.devs[dev].rx_queues[queue].flows[flow].last_qtail = tail;
+    if let Some(FlowAt { dev, queue, index }) = flow {
+        cx.k.devs[dev].rx_queues[queue].flows[index].last_qtail = tail;
     }
     cpu
 }

@@ -9,9 +9,20 @@ use crate::netlink::Errno;
 use crate::tables::cpumask::CpuMask;
 use crate::tables::rps::{RpsDevFlow, RxQueue, SockFlows};
 
-/// The CPU that a received packet is to go to, and the flow of its queue, whose place in that CPU's backlog is to be noted;
-/// `None`: it stays.
-pub fn get_rps_cpu(cx: &mut Cx, skb: SkbId) -> Option<(CpuId, Option<(DevId, usize, usize)>)> {
+/// A flow of a receive queue ([`RpsDevFlow`]).
+#[derive(Clone, Copy, Debug)]
+pub struct FlowAt {
+    /// The device.
+    pub dev: DevId,
+    /// Its queue.
+    pub queue: usize,
+    /// The flow's place in the queue's table.
+    pub index: usize,
+}
+
+/// The CPU that a received packet is to go to, and its flow, with which its place in that CPU's backlog is to be noted; `None`: it
+/// stays.
+pub fn get_rps_cpu(cx: &mut Cx, skb: SkbId) -> Option<(CpuId, Option<FlowAt>)> {
     let (dev, recorded) = (cx.skbs[skb].dev, usize::from(cx.skbs[skb].queue_mapping));
     let at = recorded.saturating_sub(1);
     let queue = cx.k.devs[dev].rx_queues.get(at)?;
@@ -31,7 +42,7 @@ pub fn get_rps_cpu(cx: &mut Cx, skb: SkbId) -> Option<(CpuId, Option<(DevId, usi
         });
         let cpu = stays.unwrap_or(reader);
         cx.k.devs[dev].rx_queues[at].flows[index].cpu = Some(cpu);
-        return Some((cpu, Some((dev, at, index))));
+        return Some((cpu, Some(FlowAt { dev, queue: at, index })));
     }
     let map = &queue.rps_map;
     // `reciprocal_scale`.
@@ -76,19 +87,22 @@ pub fn set_rps_cpus(cx: &mut Cx, dev: DevId, queue: usize, cpus: CpuMask) {
     count_users(cx);
 }
 
-/// Flows of a queue at most (`store_rps_dev_flow_table_cnt`).
+/// Flows of a queue at most (`store_rps_dev_flow_table_cnt`), and entries of the table of readers.
 const MOST_FLOWS: u64 = 1 << 30;
+const MOST_ENTRIES: i64 = 1 << 29;
+/// As many have room in a machine's memory.
+const MEMORY: usize = 1 << 22;
 
 /// Says how many flows of a receive queue are told apart, rounded up to a power of two; 0: flows do not follow their readers.
 ///
 /// # Errors
 ///
-/// `EINVAL` for more than 2^30.
+/// `EINVAL` for more than 2^30, `ENOMEM` for more than the machine has memory for.
 pub fn set_rps_flow_cnt(cx: &mut Cx, dev: DevId, queue: usize, count: u64) -> Result<(), Errno> {
     if count > MOST_FLOWS {
         return Err(Errno::EINVAL);
     }
-    let flows = if count == 0 { 0 } else { count.next_power_of_two() as usize };
+    let flows = table_len(count)?;
     queue_mut(cx, dev, queue).flows = vec![RpsDevFlow::default(); flows];
     count_users(cx);
     Ok(())
@@ -98,14 +112,22 @@ pub fn set_rps_flow_cnt(cx: &mut Cx, dev: DevId, queue: usize, count: u64) -> Re
 ///
 /// # Errors
 ///
-/// `EINVAL` for more than 2^29.
+/// `EINVAL` for more than 2^29, `ENOMEM` for more than the machine has memory for.
 pub fn set_sock_flow_entries(cx: &mut Cx, entries: i64) -> Result<(), Errno> {
-    let entries = usize::try_from(entries).ok().filter(|entries| *entries <= 1 << 29).ok_or(Errno::EINVAL)?;
-    let entries = if entries == 0 { 0 } else { entries.next_power_of_two() };
+    if !(0..=MOST_ENTRIES).contains(&entries) {
+        return Err(Errno::EINVAL);
+    }
+    let entries = table_len(entries as u64)?;
     if entries != cx.k.core.rps_sock_flow_table.len() {
         cx.k.core.rps_sock_flow_table = SockFlows::new(entries, cx.k.cpus.len());
     }
     Ok(())
+}
+
+/// The next power of two, or none.
+fn table_len(count: u64) -> Result<usize, Errno> {
+    let len = if count == 0 { 0 } else { count.next_power_of_two() as usize };
+    if len > MEMORY { Err(Errno::ENOMEM) } else { Ok(len) }
 }
 
 fn queue_mut<'c>(cx: &'c mut Cx, dev: DevId, queue: usize) -> &'c mut RxQueue {

@@ -106,7 +106,7 @@ fn wakeup_softirqd(cx: &mut Cx, ran: bool) {
         sd.lag = 0;
     } else if sd.lag >= SLICE {
         if sd.burners > 0 {
-            at = at + Nanos(SLICE as u64 * u64::from(sd.burners));
+            at += Nanos(SLICE as u64 * u64::from(sd.burners));
             sd.lag = 0;
         }
         *cx.wakeups = true;
