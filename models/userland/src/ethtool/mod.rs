@@ -137,17 +137,18 @@ const NO_DEVICE: &str = "netlink error: no device matches name (offset 24)\nnetl
 fn run(process: &mut Process) -> i32 {
     let words = process.args().to_vec();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let said = match words.as_slice() {
-        ["--version"] => Ok("ethtool version 6.1\n".to_owned()),
-        [option, ..] if NOT_MODELLED.contains(option) => {
+    let setter = words.first().and_then(|option| setter(option));
+    let said = match (words.as_slice(), setter) {
+        ([_, name, words @ ..], Some(set)) => set(process, name, words),
+        (["--version"], _) => Ok("ethtool version 6.1\n".to_owned()),
+        ([option, ..], _) if NOT_MODELLED.contains(option) => {
             Err(Stop::error(2, format!("not modelled yet: ethtool {option}\n")))
         }
-        [option, name, words @ ..] if let Some(set) = setter(option) => set(process, name, words),
-        [option, name] if option.starts_with('-') => match find(option) {
+        ([option, name], _) if option.starts_with('-') => match find(option) {
             Some((_, command, missing)) => on_device(process, name, *command, *missing),
             None => Err(bad_command_line()),
         },
-        [name] if !name.starts_with('-') => settings_of(process, name),
+        ([name], _) if !name.starts_with('-') => settings_of(process, name),
         _ => Err(bad_command_line()),
     };
     match said {

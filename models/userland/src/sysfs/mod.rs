@@ -128,8 +128,8 @@ fn find(dev: &NetDevice, parts: &[&str]) -> Option<File> {
         [name] if *name == "brforward" && dev.bridge().is_some() => (bridge::FORWARD, name),
         [name] => (device::FILES, name),
         ["statistics", name] => (device::STATISTICS, name),
-        ["queues", rx, name] if let Some(number) = rx_queue::number(dev, rx) => {
-            return rx_queue::find(name).map(|file| File::RxQueue(file, number));
+        ["queues", rx, name] if rx.starts_with("rx-") => {
+            return Some(File::RxQueue(rx_queue::find(name)?, rx_queue::number(dev, rx)?));
         }
         ["queues", rest @ ..] => {
             return tx_queue::find(dev, rest).map(|(attr, at)| File::TxQueue(attr, at));
