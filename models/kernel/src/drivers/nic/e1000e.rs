@@ -57,9 +57,12 @@ const FEATURES: u64 = RXCSUM
     | HIGHDMA;
 const HW_FEATURES: u64 = FEATURES & !(HW_VLAN_CTAG_FILTER | HIGHDMA) | TSO_MANGLEID | RXFCS | RXALL;
 
+/// Largest MTU of an 82574, bytes.
+pub const MAX_MTU: u32 = 9212;
+
 /// An 82574.
 fn setup_82574(dev: &mut NetDevice) {
-    setup(dev, 9212, FEATURES, HW_FEATURES);
+    setup(dev, MAX_MTU, FEATURES, HW_FEATURES);
 }
 
 /// Counters that this model has, by name; the others stay 0.
