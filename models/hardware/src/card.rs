@@ -215,9 +215,4 @@ impl Card {
         *self = Card::new(rings, descriptors, use_of, self.rss.clone());
         lost
     }
-
-    /// Frames in filled descriptors of a ring.
-    pub fn waiting(&self, ring: usize) -> usize {
-        self.rx[ring].filled.len()
-    }
 }

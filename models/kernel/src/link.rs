@@ -154,8 +154,8 @@ pub struct EthtoolOps {
     pub set_coalesce: Option<fn(&mut Cx, DevId, Coalesce) -> Result<(), Errno>>,
     /// `ethtool -x`.
     pub get_rxfh: Option<fn(&NetDevice) -> Rxfh>,
-    /// `ethtool -X`: an indirection table, and a key.
-    pub set_rxfh: Option<fn(&mut Cx, DevId, Option<&[u32]>, Option<&[u8]>) -> Result<(), Errno>>,
+    /// `ethtool -X`: an indirection table.
+    pub set_rxfh: Option<fn(&mut Cx, DevId, &[u32])>,
     /// `ethtool -n DEVICE rx-flow-hash`.
     pub get_rxnfc: Option<fn(&NetDevice) -> HashFields>,
     /// `ethtool -N DEVICE rx-flow-hash`.
@@ -248,8 +248,6 @@ pub struct Coalesce {
 pub struct Rxfh {
     /// Ring of each value of the hash.
     pub indirection: Vec<u32>,
-    /// Key of the hash.
-    pub key: Vec<u8>,
     /// How many rings there are.
     pub rings: usize,
 }

@@ -292,17 +292,6 @@ impl NetDevice {
         self.private = Some(Box::new(private));
     }
 
-    /// Takes it out, to be [put back](Self::restore_priv) after a change that needs the whole kernel.
-    pub fn take_priv<T: Any>(&mut self) -> Option<Box<T>> {
-        let private: Box<dyn Any> = self.private.take()?;
-        private.downcast().ok()
-    }
-
-    /// Puts it back.
-    pub fn restore_priv(&mut self, private: Box<impl Any + Send + Sync>) {
-        self.private = Some(private);
-    }
-
     /// The device is administratively up (`netif_running`).
     #[inline]
     pub fn is_up(&self) -> bool {

@@ -33,18 +33,14 @@ pub(super) fn show(process: &Process, name: &str, words: &[&str]) -> Said {
     if !words.is_empty() {
         return Err(bad_command_line());
     }
-    let (_, _, Rxfh { indirection, key, rings }) = rxfh(process, name)?;
+    let (_, _, Rxfh { indirection, rings }) = rxfh(process, name)?;
     let mut text = format!("RX flow hash indirection table for {name} with {rings} RX ring(s):\n");
     for (row, entries) in indirection.chunks(8).enumerate() {
         let entries: String = entries.iter().map(|ring| format!(" {ring:5}")).collect();
         text += &format!("{:5}: {entries}\n", row * 8);
     }
-    let key: Vec<String> = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    let key = if key.is_empty() { "Operation not supported".to_owned() } else { key.join(":") };
-    Ok(text
-        + &format!(
-            "RSS hash key:\n{key}\nRSS hash function:\n    toeplitz: on\n    xor: off\n    crc32: off\n"
-        ))
+    let hash = "RSS hash key:\nOperation not supported\nRSS hash function:\n    toeplitz: on\n    xor: off\n    crc32: off\n";
+    Ok(text + hash)
 }
 
 /// `ethtool -X DEVICE equal N | weight W… | default`.
@@ -65,7 +61,7 @@ pub(super) fn set(process: &Process, name: &str, words: &[&str]) -> Said {
         }
         _ => return Err(bad_command_line()),
     };
-    let (id, ops, Rxfh { indirection, rings, .. }) = rxfh(process, name)?;
+    let (id, ops, Rxfh { indirection, rings }) = rxfh(process, name)?;
     let weights = if weights.is_empty() { vec![1; rings] } else { weights };
     if weights.iter().all(|weight| *weight == 0) {
         return Err(Stop::error(2, "At least one weight must be non-zero\n"));
@@ -78,8 +74,7 @@ pub(super) fn set(process: &Process, name: &str, words: &[&str]) -> Said {
         return Err(cannot("set RX flow hash configuration", Errno::EINVAL));
     }
     let set = ops.set_rxfh.ok_or_else(|| cannot("set RX flow hash configuration", Errno::EOPNOTSUPP))?;
-    let done = process.syscall(|cx| set(cx, id, Some(&table), None));
-    done.map_err(|errno| cannot("set RX flow hash configuration", errno))?;
+    process.syscall(|cx| set(cx, id, &table));
     Ok(String::new())
 }
 

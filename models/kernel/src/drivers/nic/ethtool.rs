@@ -4,7 +4,9 @@
 
 use glassnet_hardware::rss::HashFields;
 
-use super::{DESCRIPTORS, Itr, Nic, descriptors, itr, nic, nic_mut, reset, set_intervals, set_rings};
+use super::{
+    DESCRIPTORS, Itr, Nic, close, descriptors, itr, nic, nic_mut, open, reset, set_intervals, set_rings,
+};
 use crate::ids::DevId;
 use crate::link::{ChannelCounts, Channels, Coalesce, DrvInfo, EthtoolOps, LinkKsettings, RingParam, Rxfh};
 use crate::net::core::dev_queue::netif_set_real_num_tx_queues;
@@ -79,46 +81,38 @@ pub(super) fn get_channels(kernel: &Kernel, dev: &NetDevice) -> Channels {
     Channels { max: counts(most.min(kernel.cpus.len().max(now))), now: counts(now) }
 }
 
-/// Rings and their interrupts are made anew, and RSS spreads over them in turn.
+/// Rings and their interrupts are made anew, and RSS spreads over them in turn (`igb_reinit_queues`).
 pub(super) fn set_channels(cx: &mut Cx, dev: DevId, combined: usize) -> Result<(), Errno> {
-    let name = cx.k.devs[dev].name.clone();
-    let up = cx.k.devs[dev].is_up();
-    let Some(mut nic) = cx.k.devs[dev].take_priv::<Nic>() else { return Err(Errno::EOPNOTSUPP) };
-    set_rings(cx.k, &mut nic, &name, combined);
-    nic.rss.spread(combined);
+    let (name, up, cpus) = (cx.k.devs[dev].name.clone(), cx.k.devs[dev].is_up(), cx.k.cpus.len());
     if up {
-        let vectors = (nic.row.vectors)(&name, combined);
-        nic.irqs.iter().zip(vectors).for_each(|(irq, vector)| cx.k.irqs.request(*irq, vector));
+        close(cx, dev);
     }
     let netdev = &mut cx.k.devs[dev];
     netdev.num_rx_queues = combined as u32;
-    netdev.restore_priv(nic);
+    let Some(nic) = netdev.netdev_priv_mut::<Nic>() else { return Err(Errno::EOPNOTSUPP) };
+    set_rings(&mut cx.k.irqs, cpus, nic, &name, combined);
+    nic.rss.spread(combined);
     netif_set_real_num_tx_queues(cx, dev, combined as u32)?;
-    reset(cx, dev);
+    if up {
+        open(cx, dev);
+    } else {
+        reset(cx, dev);
+    }
     Ok(())
 }
 
+/// The key can neither be read nor set (`igb_set_rxfh`).
 pub(super) fn get_rxfh(dev: &NetDevice) -> Rxfh {
     let indirection = nic(dev).map(|nic| nic.rss.indirection.map(u32::from).to_vec()).unwrap_or_default();
-    Rxfh { indirection, key: Vec::new(), rings: nic(dev).map_or(1, |nic| nic.rings.len()) }
+    Rxfh { indirection, rings: nic(dev).map_or(1, |nic| nic.rings.len()) }
 }
 
-/// The key cannot be set, nor read (`igb_set_rxfh`).
-pub(super) fn set_rxfh(
-    cx: &mut Cx,
-    dev: DevId,
-    indirection: Option<&[u32]>,
-    key: Option<&[u8]>,
-) -> Result<(), Errno> {
-    if key.is_some() {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let Some(nic) = nic_mut(cx, dev) else { return Ok(()) };
-    for (entry, queue) in nic.rss.indirection.iter_mut().zip(indirection.unwrap_or_default()) {
+pub(super) fn set_rxfh(cx: &mut Cx, dev: DevId, indirection: &[u32]) {
+    let Some(nic) = nic_mut(cx, dev) else { return };
+    for (entry, queue) in nic.rss.indirection.iter_mut().zip(indirection) {
         *entry = *queue as u8;
     }
     tell_card(cx, dev);
-    Ok(())
 }
 
 pub(super) fn get_rxnfc(dev: &NetDevice) -> HashFields {

@@ -37,6 +37,7 @@ use crate::net::core::link_watch;
 use crate::net::core::skbuff::dev_consume_skb_any;
 use crate::net::ethernet::eth::{eth_hw_addr_random, eth_type_trans, ether_setup};
 use crate::tables::drop_reason::DropReason;
+use crate::tables::irq::Irqs;
 use crate::tables::netdev::{NameAssign, NetDevice};
 use crate::tables::softnet::Napi;
 use crate::{Cx, Kernel};
@@ -211,7 +212,7 @@ pub fn probe(cx: &mut Cx, name: &str, settings: &NicSettings) -> (DevId, PlugId)
         rx_usecs: itr::DEFAULT,
         rss,
     };
-    set_rings(cx.k, &mut nic, name, rings);
+    set_rings(&mut cx.k.irqs, cpus, &mut nic, name, rings);
     (dev.num_rx_queues, dev.num_tx_queues) = (rings as u32, row.max_rings as u32);
     dev.real_num_tx_queues = rings as u32;
     dev.set_priv(nic);
@@ -222,12 +223,11 @@ pub fn probe(cx: &mut Cx, name: &str, settings: &NicSettings) -> (DevId, PlugId)
 }
 
 /// The driver's side of so many rings, with an interrupt for each of its vectors.
-fn set_rings(kernel: &mut Kernel, nic: &mut Nic, name: &str, rings: usize) {
-    nic.irqs.drain(..).for_each(|irq| kernel.irqs.release(irq));
+fn set_rings(irqs: &mut Irqs, cpus: usize, nic: &mut Nic, name: &str, rings: usize) {
+    nic.irqs.drain(..).for_each(|irq| irqs.release(irq));
     let first = nic.slot * MSI_OF_SLOT;
     let vectors = (nic.row.vectors)(name, rings).len() as u32;
-    let cpus = kernel.cpus.len();
-    nic.irqs = (0..vectors).map(|vector| kernel.irqs.alloc_msi(first + vector, cpus)).collect();
+    nic.irqs = (0..vectors).map(|vector| irqs.alloc_msi(first + vector, cpus)).collect();
     nic.rings = (0..rings).map(|_| Ring::default()).collect();
 }
 
