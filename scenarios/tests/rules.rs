@@ -55,6 +55,7 @@ rules! {
     what_matches_see: "matches",
     what_nat_makes_of_a_connection: "nat",
     neighbours: "neighbours",
+    what_devices_do_for_the_kernel: "offloads",
     where_an_extension_may_stand: "places",
     which_rule_of_routing_holds: "policy",
     how_classes_share: "queueing-classes",

@@ -157,6 +157,8 @@ functions! {
             E1000IntrMsixTx = e1000_intr_msix_tx, Device, "the network card interrupts: frames are sent";
             E1000CleanTxIrq = e1000_clean_tx_irq, Device, "takes sent frames back from the transmit ring";
             E1000CleanRxIrq = e1000_clean_rx_irq, Device, "goes through the receive ring";
+            E1000RxChecksum = e1000_rx_checksum, Device, "has the card checked the checksum?";
+            E1000ReceiveSkb(skb: SkbId) = e1000_receive_skb, Device, "the driver hands the frame to the stack";
             E1000AllocRxBuffers = e1000_alloc_rx_buffers, Device, "gives empty buffers back to the card";
         }
         "drivers/net/ethernet/intel/igb/igb_main.c" {
@@ -184,6 +186,7 @@ functions! {
             NetifTxWakeQueue = netif_tx_wake_queue, Device, "the device has room for frames again";
             NetTxAction = net_tx_action, Batch, "the transmit softirq starts: who has frames to send?";
             ValidateXmitSkbList = validate_xmit_skb_list, Path, "prepares the frames that leave together";
+            SkbGsoSegment = __skb_gso_segment, Write, "the device cannot cut a merged packet: done here";
             ValidateXmitSkb(skb: SkbId) = validate_xmit_skb, Path, "does in software what the device cannot";
             DevHardStartXmit(skb: SkbId) = dev_hard_start_xmit, Path,
                 "hands the frame to the device's driver; tcpdump sees it here";
@@ -193,14 +196,20 @@ functions! {
                 "the frame changes sides, perhaps into another namespace";
             NetifRx(skb: SkbId) = __netif_rx, Path, "a frame came in by a virtual device";
             NetifRxInternal(skb: SkbId) = netif_rx_internal, Path, "chooses the CPU that will handle it";
-            EnqueueToBacklog(skb: SkbId) = enqueue_to_backlog, Path,
+            GetRpsCpu = get_rps_cpu, Lookup, "which CPU is to handle the flow?";
+            EnqueueToBacklog(skb: SkbId, cpu: u16) = enqueue_to_backlog, Path,
                 "waits in the CPU's backlog for a softirq";
+            NapiSchedule = __napi_schedule, Batch, "its ring is to be polled by the receive softirq of this CPU";
             NetRxAction = net_rx_action, Batch, "the receive softirq starts: who has frames?";
             NapiPoll = __napi_poll, Batch, "polls one source of frames";
             NetRpsSendIpi = net_rps_send_ipi, Batch, "tells another CPU of packets in its backlog";
             RpsTriggerSoftirq = rps_trigger_softirq, Batch, "another CPU put packets into the backlog";
             NapiCompleteDone = napi_complete_done, Batch, "no frame is left: interrupts may come again";
             ProcessBacklog = process_backlog, Batch, "takes the waiting frames from the CPU's backlog";
+            NetifReceiveSkbListInternal = netif_receive_skb_list_internal, Batch,
+                "the frames of a poll enter the network stack together";
+            NetifReceiveSkbListCore = __netif_receive_skb_list_core, Batch,
+                "one frame after the other; a protocol gets its own together";
             NetifReceiveSkb(skb: SkbId) = netif_receive_skb, Path, "the frame enters the network stack";
             NetifReceiveSkbInner(skb: SkbId) = __netif_receive_skb, Path, "enters the network stack";
             NetifReceiveSkbOneCore(skb: SkbId) = __netif_receive_skb_one_core, Path,
@@ -251,10 +260,15 @@ functions! {
         }
         "net/core/gro.c" {
             NapiGroReceive(skb: SkbId) = napi_gro_receive, Path,
-                "merges frames of one stream; here each goes on alone";
+                "may be merged with others of its stream, or waits for its poll";
+            DevGroReceive = dev_gro_receive, Lookup, "is it the next of a stream that is held?";
+            SkbGroReceive = skb_gro_receive, Memory, "it is: appended to the packet before it";
+            NapiGroComplete = napi_gro_complete, Path, "a held packet is complete";
+            NapiGroFlush = napi_gro_flush, Batch, "the poll ends: no packet is held longer";
         }
         "net/core/skbuff.c" {
             SkbClone = skb_clone, Memory, "a second handle of the same bytes";
+            SkbSegment = skb_segment, Memory, "a merged packet becomes frames that fit the device";
             DevKfreeSkbAny = __dev_kfree_skb_any, Memory, "frees a sent packet, in an interrupt a little later";
             ConsumeSkb = consume_skb, Memory, "done with this packet: its memory is free";
             KfreeSkbReason = kfree_skb_reason, Memory, "the packet is dropped";
@@ -376,11 +390,29 @@ functions! {
             IpRcv(skb: SkbId) = ip_rcv, Path, "an IP packet came in; the firewall's PREROUTING hook is here";
             IpRcvCore = ip_rcv_core, Path, "is the IP header sound?";
             IpRcvFinish(skb: SkbId) = ip_rcv_finish, Path, "past PREROUTING: looks for the route";
+            IpRcvFinishCore = ip_rcv_finish_core, Path, "the route of one packet, and its options";
+            IpListRcv = ip_list_rcv, Batch, "IP packets that came in together";
+            IpSublistRcv = ip_sublist_rcv, Batch, "PREROUTING for each, then the route of each";
+            IpSublistRcvFinish = ip_sublist_rcv_finish, Batch, "those with one route go on together";
             IpLocalDeliver(skb: SkbId) = ip_local_deliver, Path,
                 "it is for this host; the firewall's INPUT hook is here";
             IpLocalDeliverFinish(skb: SkbId) = ip_local_deliver_finish, Path, "past INPUT";
             IpProtocolDeliverRcu(skb: SkbId) = ip_protocol_deliver_rcu, Path,
                 "hands it to raw sockets and to its protocol";
+        }
+        "net/ipv4/af_inet.c" {
+            InetGroReceive = inet_gro_receive, Lookup, "which held packets have these addresses?";
+            InetGroComplete = inet_gro_complete, Write, "the IP header of a merged packet gets its length";
+        }
+        "net/ipv4/tcp_offload.c" {
+            Tcp4GroComplete = tcp4_gro_complete, Write, "the checksum of a merged packet is not computed";
+            Tcp4GroReceive = tcp4_gro_receive, Lookup, "is the checksum of the segment right?";
+            TcpGroReceive = tcp_gro_receive, Lookup, "does the segment follow the one before it?";
+            TcpGroComplete = tcp_gro_complete, Write, "a merged packet says of how many it consists";
+        }
+        "net/ipv4/udp_offload.c" {
+            Udp4GroReceive = udp4_gro_receive, Lookup, "is the datagram whole?";
+            UdpGroReceive = udp_gro_receive, Lookup, "does its socket want datagrams merged?";
         }
         "net/ipv4/ip_fragment.c" {
             IpDefrag(skb: SkbId) = ip_defrag, Path, "a fragment: waits for the rest";
@@ -541,6 +573,7 @@ functions! {
         Refused(skb: SkbId),
         NeighProbe(neigh: NeighId),
         NeighConstruct(neigh: NeighId),
+        IpSublistAccepted(skb: SkbId),
         IpForwardHook(skb: SkbId),
         IpLocalOutHook(skb: SkbId),
         IpOutputHook(skb: SkbId),

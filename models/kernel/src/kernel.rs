@@ -6,7 +6,7 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use crate::ids::{DevId, MachineId, NetnsId, SkbId, SocketId};
-use crate::module::Module;
+use crate::module::{Module, PacketOffload};
 use crate::netlink::Errno;
 use crate::tables::conntrack::Conntrack;
 use crate::tables::drop_reason::DropReason;
@@ -174,6 +174,8 @@ pub struct Kernel {
     pub conntrack: Conntrack,
     /// What it is made of.
     pub modules: &'static [&'static Module],
+    /// How one of them merges and cuts packets.
+    pub packet_offload: Option<&'static PacketOffload>,
     /// How it was built.
     pub config: Config,
     /// Settings of the machine.
@@ -235,6 +237,7 @@ impl Kernel {
             sockets: Sockets::default(),
             conntrack: Conntrack::default(),
             modules,
+            packet_offload: modules.iter().find_map(|module| module.offload),
             config: Config::default(),
             core: CoreSysctl::default(),
             xmit_error: None,

@@ -43,6 +43,8 @@ pub struct LinkOps {
     pub xmit: fn(SkbId) -> Door,
     /// The MTU is about to become this many bytes, which lie within the device's limits (`ndo_change_mtu`).
     pub change_mtu: Option<fn(&mut Cx, DevId, u32)>,
+    /// The features that it can have, of those that are wanted (`ndo_fix_features`).
+    pub fix_features: Option<fn(&Cx, DevId, u64) -> u64>,
     /// A user switches the carrier (`ndo_change_carrier`).
     pub change_carrier: Option<fn(&mut Cx, DevId, bool)>,
     /// The first device gets the second as its lower device (`ndo_add_slave`).
@@ -75,6 +77,7 @@ impl LinkOps {
             stop: None,
             xmit,
             change_mtu: None,
+            fix_features: None,
             change_carrier: None,
             add_slave: None,
             del_slave: None,

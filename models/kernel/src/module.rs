@@ -14,6 +14,7 @@ use crate::qdisc::QdiscOps;
 use crate::sysctl::SysctlTable;
 use crate::tables::conntrack::extend::CtHelper;
 use crate::tables::conntrack::{CtId, CtInfo, Expect};
+use crate::tables::gro::{GroVerdict, Segment};
 use crate::tables::skb::PacketType;
 
 /// A device event (`NETDEV_*`, include/linux/netdevice.h).
@@ -40,6 +41,8 @@ pub enum NetdevEvent {
     ChangeMtu,
     /// Address changed.
     ChangeAddr,
+    /// Features changed.
+    FeatChange,
 }
 
 /// Is shown a packet that a device receives or sends; true if somebody took it.
@@ -47,6 +50,21 @@ pub type Tap = fn(&mut Cx, SkbId, DevId, PacketType) -> bool;
 
 /// Takes a received packet, which also goes to its protocol if that is true; returns what is left for it.
 pub type Receive = fn(&mut Cx, SkbId, bool) -> Option<SkbId>;
+
+/// How a protocol merges its packets (`struct packet_offload`), and takes them together (`struct packet_type`).
+#[derive(Debug)]
+pub struct PacketOffload {
+    /// Its Ethertype.
+    pub protocol: u16,
+    /// Looks for the held packet that one continues (`gro_receive`).
+    pub gro_receive: fn(&mut Cx, SkbId) -> GroVerdict,
+    /// Writes the headers of a merged packet (`gro_complete`).
+    pub gro_complete: fn(&mut Cx, SkbId),
+    /// Writes the headers of a segment that a merged packet is cut into (`gso_segment`).
+    pub gso_segment: fn(&mut Cx, SkbId, Segment),
+    /// Takes packets that one device received (`list_func`); the list is empty afterwards.
+    pub list_rcv: fn(&mut Cx, &mut Vec<SkbId>),
+}
 
 /// A helper of connection tracking with its functions (`struct nf_conntrack_helper`).
 #[derive(Debug)]
@@ -86,6 +104,8 @@ pub struct Module {
     /// It sees every packet that a device receives or sends (`dev_add_pack` with `ETH_P_ALL`); `PacketType::Outgoing` is
     /// one that leaves. True if somebody took it. Asked only while packet sockets are open.
     pub tap: Option<Tap>,
+    /// How it merges and cuts the packets of a protocol (`dev_add_offload`).
+    pub offload: Option<&'static PacketOffload>,
     /// It takes received packets of some protocols (`dev_add_pack`). Asked only while packet sockets are open.
     pub receive: Option<Receive>,
     /// A namespace begins (`pernet_operations::init`).
@@ -108,6 +128,7 @@ impl Module {
         netdevice_event: None,
         inetaddr_event: None,
         tap: None,
+        offload: None,
         receive: None,
         net_init: None,
         net_exit: None,

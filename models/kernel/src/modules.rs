@@ -63,6 +63,7 @@ static NET: Module = Module { sysctls: &[&core::sysctl_net_core::SYSCTLS], ..Mod
 
 /// IPv4, of which each file has its settings.
 static IPV4: Module = Module {
+    offload: Some(&ipv4::inet_offload::OFFLOAD),
     sysctls: &[
         &ipv4::af_inet::SYSCTLS,
         &ipv4::fib_semantics::SYSCTLS,

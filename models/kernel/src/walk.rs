@@ -32,6 +32,17 @@ impl Cx<'_> {
         }
     }
 
+    /// Opens a door, and returns the next one for the caller to open.
+    pub(crate) fn enter_door(&mut self, door: Door) -> Door {
+        let in_hand = self.trace.in_hand;
+        if self.observed {
+            self.record_door(&door);
+        }
+        let next = door.open(self);
+        self.trace.in_hand = in_hand;
+        next
+    }
+
     /// The door that always comes next. An observed walk returns to the loop for it; otherwise it is opened at
     /// once, which saves the loop a turn.
     #[inline(always)]

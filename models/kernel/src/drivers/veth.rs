@@ -177,7 +177,7 @@ pub fn veth_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     if len < ETH_HLEN {
         return drop(cx, skb, dev);
     }
-    if !is_skb_forwardable(cx, peer, len) {
+    if !is_skb_forwardable(cx, peer, skb, len) {
         cx.call(Func::DevForwardSkb, skb);
         cx.k.devs[peer].stats.rx_dropped += 1;
         return drop(cx, skb, dev);

@@ -10,6 +10,7 @@ pub mod fib;
 pub mod fib_rules;
 pub mod fib_trie;
 pub mod frag;
+pub mod gro;
 pub mod hooks;
 pub mod inet;
 pub mod inet_conf;

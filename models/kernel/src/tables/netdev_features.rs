@@ -1,7 +1,7 @@
 //! Features of a device: offloads, and other traits of its driver (`NETIF_F_*`, include/linux/netdev_features.h).
 //!
-//! A set is a word with a bit each. The model does no offload but the checksum; the bits are what `ethtool -k` prints, and
-//! [`NETNS_LOCAL`] is obeyed.
+//! A set is a word with a bit each. [`GRO`], [`TSO`] and [`RXHASH`] decide what becomes of packets, and [`NETNS_LOCAL`] is obeyed;
+//! checksums are right either way. The others are what `ethtool -k` prints.
 
 /// Checksums of received packets are checked.
 pub const RXCSUM: u64 = 1 << 0;
@@ -138,6 +138,12 @@ pub const GSO_ENCAP_ALL: u64 =
 /// Everything that is segmented (`NETIF_F_GSO_MASK`).
 pub const GSO_MASK: u64 =
     GSO_SOFTWARE | GSO_ENCAP_ALL | GSO_ROBUST | FSO | GSO_PARTIAL | GSO_TUNNEL_REMCSUM | GSO_ESP;
+/// Checksums of what is sent (`NETIF_F_CSUM_MASK`).
+pub const CSUM_MASK: u64 = IP_CSUM | HW_CSUM | IPV6_CSUM;
+/// A device over others has them if one of those has (`NETIF_F_ONE_FOR_ALL`).
+pub const ONE_FOR_ALL: u64 = GSO_SOFTWARE | GSO_ROBUST | SG | HIGHDMA | FRAGLIST | VLAN_CHALLENGED;
+/// It has them if all of those have (`NETIF_F_ALL_FOR_ALL`).
+pub const ALL_FOR_ALL: u64 = NOCACHE_COPY | FSO;
 /// What the kernel does for every device (`NETIF_F_SOFT_FEATURES`).
 pub const SOFT_FEATURES: u64 = GSO | GRO;
 /// What it can do for every device (`NETIF_F_SOFT_FEATURES_OFF`).

@@ -77,6 +77,8 @@ impl Pf {
 pub enum Site {
     /// `ip_rcv`, on to `ip_rcv_finish`.
     IpRcv,
+    /// `ip_sublist_rcv`, on to the list of those that were accepted.
+    IpSublistRcv,
     /// `ip_local_deliver`, on to `ip_local_deliver_finish`.
     IpLocalDeliver,
     /// `ip_forward`, on to `ip_forward_finish`.
@@ -112,7 +114,7 @@ impl Site {
     /// The family and the hook that it offers its packets to.
     pub fn point(self) -> (Pf, Hook) {
         match self {
-            Site::IpRcv | Site::BrNfPreRouting => (Pf::Ipv4, Hook::PreRouting),
+            Site::IpRcv | Site::IpSublistRcv | Site::BrNfPreRouting => (Pf::Ipv4, Hook::PreRouting),
             Site::IpLocalDeliver => (Pf::Ipv4, Hook::LocalIn),
             Site::IpForward | Site::BrNfForward => (Pf::Ipv4, Hook::Forward),
             Site::IpLocalOut => (Pf::Ipv4, Hook::LocalOut),

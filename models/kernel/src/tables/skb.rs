@@ -150,6 +150,12 @@ pub struct Skb {
     pub dst_pending_confirm: bool,
     /// Ports are in its hash.
     pub l4_hash: bool,
+    /// The identifications of the packets that it was merged of are equal (`SKB_GSO_TCP_FIXEDID`).
+    pub gso_fixedid: bool,
+    /// Payload of each packet but the last that it was merged of, bytes; 0: it was not merged.
+    pub gso_size: u16,
+    /// Of how many packets it was merged; 0: it was not.
+    pub gso_segs: u16,
     /// Hash of its flow; 0: not known.
     pub hash: u32,
 }
@@ -234,6 +240,9 @@ impl SkbPool {
             is_charged: false,
             dst_pending_confirm: false,
             l4_hash: false,
+            gso_fixedid: false,
+            gso_size: 0,
+            gso_segs: 0,
             hash: 0,
         };
         self.insert(skb)
@@ -284,6 +293,41 @@ impl SkbPool {
     pub fn take_frag_list(&mut self, id: SkbId) -> Vec<(SkbId, usize)> {
         self[id].has_frag_list = false;
         self.frag_lists.remove(&id).unwrap_or_default()
+    }
+
+    /// Appends the payload of packets, which is the given number of bytes at the end of each, and keeps them with it.
+    pub fn append(&mut self, id: SkbId, members: Vec<(SkbId, usize)>) {
+        let skb = &self[id];
+        let (old, mut tail) = (skb.buf, skb.tail as usize);
+        let more: usize = members.iter().map(|(_, payload)| payload).sum();
+        let new = self.bufs.alloc(tail + more);
+        self.bufs.copy_between(old, 0..tail, new);
+        self.bufs.release(old);
+        for &(member, payload) in &members {
+            let Skb { buf, tail: end, truesize, .. } = self[member];
+            let part = self.bufs.bytes(buf)[end as usize - payload..end as usize].to_vec();
+            self.bufs.bytes_mut(new)[tail..tail + payload].copy_from_slice(&part);
+            tail += payload;
+            self[id].truesize += truesize;
+        }
+        (self[id].buf, self[id].tail) = (new, tail as u32);
+        self.set_frag_list(id, members);
+    }
+
+    /// A packet with the first `headers` bytes of the data of another, and `payload` of its bytes behind them.
+    pub fn copy_part(&mut self, id: SkbId, headers: usize, payload: std::ops::Range<usize>) -> SkbId {
+        let Skb { buf, data, .. } = self[id];
+        let at = data as usize + headers;
+        let bytes = self.bufs.bytes(buf);
+        let part = [&bytes[..at], &bytes[data as usize..][payload]].concat();
+        let own = self.bufs.alloc(part.len());
+        self.bufs.bytes_mut(own).copy_from_slice(&part);
+        let clone = self.clone_skb(id);
+        self.bufs.release(buf);
+        let skb = &mut self[clone];
+        (skb.buf, skb.tail, skb.truesize) = (own, part.len() as u32, alloc_truesize(part.len()));
+        (skb.gso_size, skb.gso_segs) = (0, 0);
+        clone
     }
 
     /// Gives each packet's place to the other: who holds the one finds what the other was (`skb_morph`).

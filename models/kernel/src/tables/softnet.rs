@@ -6,6 +6,7 @@ use glassnet_hardware::PlugId;
 use glassnet_sim::Nanos;
 
 use super::cputime::CpuTime;
+use super::gro::Gro;
 use crate::ids::{CpuId, DevId, QdiscId, SkbId};
 
 /// Softirqs in the order in which they run (include/linux/interrupt.h).
@@ -116,6 +117,8 @@ pub struct SoftnetData {
     pub output_queue: Vec<QdiscId>,
     /// Packets that were sent, and are freed outside of the interrupt that told.
     pub completion_queue: Vec<SkbId>,
+    /// What it received and holds back for a moment.
+    pub gro: Gro,
     /// What to poll.
     pub poll_list: VecDeque<Napi>,
     /// Packets that came in and wait (`netif_rx` appends).

@@ -4,12 +4,12 @@
 //! |---|---|
 //! | [`channels`] | `-l`, `-L` |
 //! | [`coalesce`] | `-c`, `-C` |
-//! | [`features`] | `-k` |
+//! | [`features`] | `-k`, `-K` |
 //! | [`params`] | how parameters are read |
 //! | [`rings`] | `-g`, `-G` |
 //! | [`rxfh`] | `-x`, `-X`, `-n`, `-N` |
 //!
-//! The features are those of Linux 6.1, read-only: offloads are not modelled (segments are as long on a card as on a cable).
+//! The features are those of Linux 6.1.
 
 mod channels;
 mod coalesce;
@@ -57,6 +57,7 @@ type Setter = fn(&Process, &str, &[&str]) -> Said;
 const SETTERS: &[(&[&str], Setter)] = &[
     (&["-C", "--coalesce"], coalesce::set),
     (&["-G", "--set-ring"], rings::set),
+    (&["-K", "--features", "--offload"], features::set),
     (&["-L", "--set-channels"], channels::set),
     (&["-N", "-U", "--config-nfc", "--config-ntuple"], rxfh::set_rule),
     (&["-X", "--set-rxfh-indir", "--rxfh"], rxfh::set),
@@ -70,9 +71,6 @@ const NOT_MODELLED: &[&str] = &[
     "--change",
     "-A",
     "--pause",
-    "-K",
-    "--features",
-    "--offload",
     "-d",
     "--register-dump",
     "-e",

@@ -4,7 +4,7 @@
 
 use glassnet_hardware::Vectors;
 
-use super::{Driver, close, ethtool, nic, open, poll, setup, xmit_frame};
+use super::{Driver, close, ethtool, fix_features, nic, open, poll, setup, xmit_frame};
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::link::{EthtoolOps, LinkOps};
@@ -30,12 +30,15 @@ pub static DRIVER: Driver = Driver {
     clean_tx: Func::E1000CleanTxIrq,
     clean_rx: Func::E1000CleanRxIrq,
     alloc_rx: Func::E1000AllocRxBuffers,
+    rx_checksum: Some(Func::E1000RxChecksum),
+    receive: |skb| Door::E1000ReceiveSkb { skb },
 };
 
 static LINK_OPS: LinkOps = LinkOps {
     open: Some(open),
     stop: Some(close),
     poll: Some(poll),
+    fix_features: Some(|_, _, features| fix_features(features)),
     ethtool: EthtoolOps {
         get_ethtool_stats: Some(get_ethtool_stats),
         get_rxnfc: Some(ethtool::get_rxnfc),
@@ -150,4 +153,12 @@ fn get_ethtool_stats(_: &Kernel, dev: &NetDevice) -> Vec<(String, u64)> {
 /// Not modelled: descriptors of offloads, several for one packet.
 pub fn e1000_xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
     xmit_frame(cx, skb)
+}
+
+/// Hands a received packet on.
+///
+/// Kernel: drivers/net/ethernet/intel/e1000e/netdev.c
+/// Not modelled: VLAN tags that the card took off.
+pub fn e1000_receive_skb(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.pass(Door::NapiGroReceive { skb })
 }

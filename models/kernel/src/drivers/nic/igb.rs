@@ -4,7 +4,7 @@
 
 use glassnet_hardware::Vectors;
 
-use super::{Driver, close, ethtool, nic, open, poll, setup, xmit_frame};
+use super::{Driver, close, ethtool, fix_features, nic, open, poll, setup, xmit_frame};
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::link::{EthtoolOps, LinkOps};
@@ -33,12 +33,15 @@ pub static DRIVER: Driver = Driver {
     clean_tx: Func::IgbCleanTxIrq,
     clean_rx: Func::IgbCleanRxIrq,
     alloc_rx: Func::IgbAllocRxBuffers,
+    rx_checksum: None,
+    receive: |skb| Door::NapiGroReceive { skb },
 };
 
 static LINK_OPS: LinkOps = LinkOps {
     open: Some(open),
     stop: Some(close),
     poll: Some(poll),
+    fix_features: Some(|_, _, features| fix_features(features)),
     ethtool: EthtoolOps {
         get_ethtool_stats: Some(get_ethtool_stats),
         get_channels: Some(ethtool::get_channels),

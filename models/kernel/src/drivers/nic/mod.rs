@@ -33,12 +33,15 @@ use crate::net::core::dev_queue::{
     netdev_tx_completed_queue, netdev_tx_reset_queue, netdev_tx_sent_queue, netif_tx_start_queue,
     netif_tx_stop_queue, netif_tx_wake_queue,
 };
+use crate::net::core::gro::napi_gro_end;
+use crate::net::core::gso::{header_bytes, segment};
 use crate::net::core::link_watch;
 use crate::net::core::skbuff::dev_consume_skb_any;
 use crate::net::ethernet::eth::{eth_hw_addr_random, eth_type_trans, ether_setup};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::irq::Irqs;
 use crate::tables::netdev::{NameAssign, NetDevice};
+use crate::tables::netdev_features::{HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX, RXHASH};
 use crate::tables::softnet::Napi;
 use crate::{Cx, Kernel};
 
@@ -71,6 +74,10 @@ pub struct Driver {
     pub clean_rx: Func,
     /// Gives descriptors back.
     pub alloc_rx: Func,
+    /// The card's word on a packet's checksum is looked at, if a function of its own does it.
+    pub rx_checksum: Option<Func>,
+    /// The door by which a received packet goes on.
+    pub receive: fn(SkbId) -> Door,
 }
 
 /// All drivers; a card whose driver is none of them works like the first.
@@ -172,6 +179,12 @@ fn setup(dev: &mut NetDevice, max_mtu: u32, features: u64, hw_features: u64) {
     ether_setup(dev);
     (dev.max_mtu, dev.features, dev.hw_features) = (max_mtu, features, hw_features);
     dev.carrier = false;
+}
+
+/// VLAN tags are put in if they are taken off.
+fn fix_features(features: u64) -> u64 {
+    let put_in = if features & HW_VLAN_CTAG_RX != 0 { HW_VLAN_CTAG_TX } else { 0 };
+    features & !HW_VLAN_CTAG_TX | put_in
 }
 
 fn nic(dev: &NetDevice) -> Option<&Nic> {
@@ -302,12 +315,17 @@ fn xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
         cx.k.xmit_busy = true;
         return Door::End;
     }
-    side.tx_packets += 1;
-    side.tx_bytes += u64::from(len);
+    let (packets, bytes) = match cx.skbs[skb].gso_segs {
+        0 => (1, u64::from(len)),
+        segments => (u64::from(segments), u64::from(len) + header_bytes(cx, skb) as u64),
+    };
+    let Some(side) = nic_mut(cx, dev).map(|nic| &mut nic.rings[usize::from(queue)]) else { return Door::End };
+    side.tx_packets += packets;
+    side.tx_bytes += bytes;
     let stats = &mut cx.k.devs[dev].stats;
-    stats.tx_packets += 1;
-    stats.tx_bytes += u64::from(len);
-    let sent = transmit(cx, skb, plug);
+    stats.tx_packets += packets;
+    stats.tx_bytes += bytes;
+    let sent = if packets == 1 { transmit(cx, skb, plug) } else { transmit_segments(cx, skb, plug) };
     if cx.k.config.veth_cables {
         return cx.consume_skb(skb);
     }
@@ -323,6 +341,17 @@ fn xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
         netif_tx_stop_queue(netdev, queue);
     }
     Door::End
+}
+
+/// The card cuts a merged packet and sends what it is cut into; returns when the last bit has left.
+#[cold]
+fn transmit_segments(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
+    let mut sent = cx.now;
+    for part in segment(cx, skb) {
+        sent = transmit(cx, part, plug);
+        cx.discard_skb(part);
+    }
+    sent
 }
 
 /// The card sends a frame; returns when its last bit has left.
@@ -352,8 +381,10 @@ pub fn interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
     let (row, plug, rings) = (nic.row, nic.plug, nic.rings.len());
     let Vectors { rx, tx, .. } = (row.use_of)(rings);
     if let Some(ring) = vector.checked_sub(rx).filter(|ring| *ring < rings) {
-        cx.call(row.interrupt, None);
-        return napi_schedule(cx, Napi::Device(dev, ring as u32));
+        return cx.within(row.interrupt, None, |cx| {
+            cx.call(Func::NapiSchedule, None);
+            napi_schedule(cx, Napi::Device(dev, ring as u32));
+        });
     }
     if let Some(func) = row.interrupt_tx {
         cx.within(func, None, |cx| clean_tx(cx, dev, vector - tx, row));
@@ -430,7 +461,7 @@ fn clean_rx(cx: &mut Cx, dev: DevId, ring: usize, budget: u32, row: &Driver) -> 
         let full = side.unused == RX_BUFFER_WRITE;
         netdev.stats.rx_packets += 1;
         netdev.stats.rx_bytes += len;
-        receive(cx, dev, ring, received);
+        receive(cx, dev, ring, received, row);
         if full {
             give_back(cx, dev, ring, row);
         }
@@ -453,25 +484,32 @@ fn give_back(cx: &mut Cx, dev: DevId, ring: usize, row: &Driver) {
 }
 
 /// Makes a packet of a received frame and hands it on.
-fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame) {
+fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame, row: &Driver) {
     let tag = cx.skbs.bufs.tag(received.frame);
     let skb = cx.skbs.build_skb(received.frame, 0, dev);
     let pkt = &mut cx.skbs[skb];
     pkt.packet = tag & !CONFIRMS;
     pkt.dst_pending_confirm = tag & CONFIRMS != 0;
-    (pkt.hash, pkt.l4_hash) = received.hash.unwrap_or_default();
+    if cx.k.devs[dev].features & RXHASH != 0 {
+        (pkt.hash, pkt.l4_hash) = received.hash.unwrap_or_default();
+    }
     // `skb_record_rx_queue`
     pkt.queue_mapping = ring as u16 + 1;
-    if eth_type_trans(cx, skb, dev) {
-        cx.walk(Door::NapiGroReceive { skb });
-    } else {
+    if !eth_type_trans(cx, skb, dev) {
         cx.kfree_skb(skb, DropReason::HdrTrunc);
+    } else if cx.k.config.veth_cables {
+        cx.walk(Door::NetifReceiveSkb { skb });
+    } else {
+        if let Some(func) = row.rx_checksum {
+            cx.call(func, skb);
+        }
+        cx.walk((row.receive)(skb));
     }
 }
 
 /// The ring is empty: the interrupt is unmasked, and may come again after a time that follows from what came in.
 fn napi_complete(cx: &mut Cx, dev: DevId, ring: usize) {
-    cx.call(Func::NapiCompleteDone, None);
+    cx.within(Func::NapiCompleteDone, None, napi_gro_end);
     let moderates = cx.k.config.exec_time > Nanos::ZERO;
     let Some(nic) = nic_mut(cx, dev) else { return };
     let (plug, vector) = (nic.plug, (nic.row.use_of)(nic.rings.len()).rx + ring);

@@ -13,14 +13,15 @@ use crate::door::Door;
 use crate::ids::{DevId, SkbId};
 use crate::link::{DrvInfo, EthtoolOps, LinkKsettings, LinkOps, NewLink};
 use crate::net::core::dev::{register_netdevice, unregister_netdevice};
+use crate::net::core::dev_features::netdev_increment_features;
 use crate::net::ethernet::eth::{ETH_MAX_MTU, ether_setup};
 use crate::netlink::NlError;
 use crate::tables::bridge::Bridge;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netdev::{AddrAssign, NetDevice};
 use crate::tables::netdev_features::{
-    FRAGLIST, FSO, GSO_MASK, GSO_ROBUST, HIGHDMA, HW_CSUM, HW_VLAN_CTAG_TX, HW_VLAN_STAG_TX, LLTX,
-    NETNS_LOCAL, SG,
+    ALL_TSO, FRAGLIST, GSO_MASK, HIGHDMA, HW_CSUM, HW_VLAN_CTAG_TX, HW_VLAN_STAG_TX, LLTX, NETNS_LOCAL,
+    ONE_FOR_ALL, SG,
 };
 use crate::tables::skb::BrCb;
 use crate::{Cx, Kernel};
@@ -33,6 +34,7 @@ pub static LINK_OPS: LinkOps = LinkOps {
     dellink: Some(br_dev_delete),
     open: Some(br_multicast_join_snoopers),
     change_mtu: Some(br_change_mtu),
+    fix_features: Some(br_fix_features),
     add_slave: Some(br_add_if),
     del_slave: Some(br_del_if),
     devtype: Some("bridge"),
@@ -66,12 +68,22 @@ fn br_dev_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
     let attrs = new.info.data().cloned().unwrap_or_default();
     br_validate(&new.dev, &attrs)?;
     let bridge = register_netdevice(cx, new.dev)?;
-    // A bridge has only features that all its ports have; assumed are those of veth.
-    cx.k.devs[bridge].features &= !(GSO_ROBUST | FSO);
     let addr = cx.k.devs[bridge].addr;
     fdb_add_local(cx, bridge, None, addr);
     br_changelink(cx, bridge, &attrs).inspect_err(|_| br_dev_delete(cx, bridge))?;
     Ok(bridge)
+}
+
+/// What the ports have, as far as the bridge may have it (`br_features_recompute`).
+fn br_fix_features(cx: &Cx, bridge: DevId, features: u64) -> u64 {
+    let ports = cx.k.devs[bridge].bridge().map_or(&[][..], |bridge| &bridge.ports);
+    if ports.is_empty() {
+        return features;
+    }
+    let of_ports = ports.iter().fold(features & !ONE_FOR_ALL, |all, port| {
+        netdev_increment_features(all, cx.k.devs[*port].features, features)
+    });
+    netdev_increment_features(of_ports, ALL_TSO, features)
 }
 
 /// Removes the ports and unregisters the bridge (`br_dev_delete`).

@@ -63,7 +63,7 @@ pub fn br_forward_finish(cx: &mut Cx, skb: SkbId) -> Door {
 /// Not modelled: VLAN tags.
 pub fn br_dev_queue_push_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len() + ETH_HLEN);
-    if !is_skb_forwardable(cx, dev, len) {
+    if !is_skb_forwardable(cx, dev, skb, len) {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
     br_drop_fake_rtable(cx, skb);

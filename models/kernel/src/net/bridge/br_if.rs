@@ -18,6 +18,7 @@ use crate::net::core::dev::{
     dev_set_allmulti, dev_set_promiscuity, netdev_master_upper_dev_link, netdev_rx_handler_register,
     netdev_rx_handler_unregister, netdev_upper_dev_unlink,
 };
+use crate::net::core::dev_features::netdev_update_features;
 use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::{BridgePort, PortFlags, PortState};
@@ -71,6 +72,7 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     enable_if_it_works(cx, dev);
     br_mtu_auto_adjust(cx, bridge);
     br_set_gso_limits(cx, bridge);
+    netdev_update_features(cx, bridge);
     Ok(())
 }
 
@@ -115,6 +117,7 @@ pub fn br_del_if(cx: &mut Cx, bridge: DevId, dev: DevId) {
     br_stp_recalculate_bridge_id(cx, bridge);
     br_mtu_auto_adjust(cx, bridge);
     br_set_gso_limits(cx, bridge);
+    netdev_update_features(cx, bridge);
 }
 
 /// Device event of a port, or of a bridge.
@@ -130,6 +133,7 @@ fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
             br_stp_recalculate_bridge_id(cx, bridge);
         }
         NetdevEvent::ChangeMtu => br_mtu_auto_adjust(cx, bridge),
+        NetdevEvent::FeatChange => netdev_update_features(cx, bridge),
         NetdevEvent::Up => enable_if_it_works(cx, dev),
         NetdevEvent::Down if cx.k.devs[bridge].is_up() => br_stp_disable_port(cx, dev),
         NetdevEvent::Down => {}

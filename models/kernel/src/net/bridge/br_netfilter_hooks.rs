@@ -429,7 +429,7 @@ pub fn br_nf_dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     if info.frag_max_size != 0 {
         mtu = mtu.min(u32::from(info.frag_max_size));
     }
-    if pkt.len() <= mtu as usize {
+    if pkt.len() <= mtu as usize || pkt.gso_size != 0 {
         pkt.nf_bridge = None;
         return Door::BrDevQueuePushXmit { skb };
     }

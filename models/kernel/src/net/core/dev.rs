@@ -6,10 +6,12 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP};
 
+use super::gro::napi_gro_end;
+use super::gso::{netif_needs_gso, skb_gso_segment};
 use super::link_watch::{linkwatch_forget_dev, linkwatch_init_dev};
 use super::net_namespace::peernet2id_alloc;
 use super::notifier::call_netdevice_notifiers;
-use super::rps::{self, FlowAt};
+use super::rps;
 use super::sch_generic::{
     dev_activate, dev_deactivate, dev_qdisc_change_tx_queue_len, dev_shutdown, dev_xmit_skb,
 };
@@ -46,15 +48,17 @@ pub fn __netif_rx(cx: &mut Cx, skb: SkbId) -> Door {
 /// Not modelled: generic XDP.
 #[inline]
 pub fn netif_rx_internal(cx: &mut Cx, skb: SkbId) -> Door {
-    cx.pass(Door::EnqueueToBacklog { skb })
+    let steered = if cx.k.core.rps_needed { rps::get_rps_cpu(cx, skb) } else { None };
+    let cpu = steered.unwrap_or(cx.cpu).0 as u16;
+    cx.pass(Door::EnqueueToBacklog { skb, cpu })
 }
 
 /// Appends the packet to a CPU's `input_pkt_queue` and schedules its backlog.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: flow limits.
-pub fn enqueue_to_backlog(cx: &mut Cx, skb: SkbId) -> Door {
-    let cpu = if cx.k.core.rps_needed { steer(cx, skb) } else { cx.cpu };
+pub fn enqueue_to_backlog(cx: &mut Cx, skb: SkbId, cpu: u16) -> Door {
+    let cpu = CpuId(u32::from(cpu));
     let max_backlog = cx.k.core.netdev_max_backlog as usize;
     let sd = &mut cx.k.cpus[cpu.index()];
     if sd.input_pkt_queue.len() > max_backlog {
@@ -64,6 +68,11 @@ pub fn enqueue_to_backlog(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.kfree_skb(skb, DropReason::CpuBacklog);
     }
     sd.input_pkt_queue.push_back(skb);
+    let behind = sd.input_queue_head.wrapping_add(sd.input_pkt_queue.len() as u32);
+    if cx.k.core.rps_needed {
+        rps::input_queue_tail_incr_save(cx, skb, behind);
+    }
+    let sd = &mut cx.k.cpus[cpu.index()];
     if !sd.backlog_scheduled {
         sd.backlog_scheduled = true;
         if cpu == cx.cpu {
@@ -73,18 +82,6 @@ pub fn enqueue_to_backlog(cx: &mut Cx, skb: SkbId) -> Door {
         }
     }
     Door::End
-}
-
-/// The CPU whose backlog a packet goes to; the place behind it there is noted with its flow.
-#[cold]
-fn steer(cx: &mut Cx, skb: SkbId) -> CpuId {
-    let (cpu, flow) = rps::get_rps_cpu(cx, skb).unwrap_or((cx.cpu, None));
-    let sd = &cx.k.cpus[cpu.index()];
-    let tail = sd.input_queue_head.wrapping_add(sd.input_pkt_queue.len() as u32 + 1);
-    if let Some(FlowAt { dev, queue, index }) = flow {
-        cx.k.devs[dev].rx_queues[queue].flows[index].last_qtail = tail;
-    }
-    cpu
 }
 
 /// Another CPU is to poll its backlog: it is told at the end of this softirq.
@@ -168,6 +165,9 @@ fn __napi_poll(cx: &mut Cx, napi: Napi, before: u32) -> u32 {
         *cx.polled += u64::from(now);
         let work = before + now;
         if work >= weight && !cx.suspends {
+            if napi != Napi::Backlog {
+                napi_gro_end(cx);
+            }
             cx.k.cpus[cx.cpu.index()].poll_list.push_back(napi);
         }
         work
@@ -200,7 +200,6 @@ fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
                 cx.walk(Door::NetifReceiveSkbInner { skb });
                 work += 1;
                 let sd = &mut cx.k.cpus[cx.cpu.index()];
-                sd.stat.processed += 1;
                 sd.input_queue_head = sd.input_queue_head.wrapping_add(1);
                 if work >= quota {
                     return work;
@@ -216,24 +215,16 @@ fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
     })
 }
 
-/// Receives a packet of a NIC through GRO.
-///
-/// Kernel: net/core/gro.c
-/// Not modelled: merging packets, receive lists: each packet goes on alone.
-pub fn napi_gro_receive(cx: &mut Cx, skb: SkbId) -> Door {
-    cx.k.cpus[cx.cpu.index()].stat.processed += 1;
-    cx.skbs[skb].network_header = cx.skbs[skb].data;
-    cx.pass(Door::NetifReceiveSkb { skb })
-}
-
 /// Receives a packet in softirq context, or lets another CPU do it.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: nothing.
 #[inline]
 pub fn netif_receive_skb(cx: &mut Cx, skb: SkbId) -> Door {
-    if cx.k.core.rps_needed && rps::get_rps_cpu(cx, skb).is_some() {
-        return Door::EnqueueToBacklog { skb };
+    if cx.k.core.rps_needed
+        && let Some(cpu) = rps::get_rps_cpu(cx, skb)
+    {
+        return Door::EnqueueToBacklog { skb, cpu: cpu.0 as u16 };
     }
     cx.pass(Door::NetifReceiveSkbInner { skb })
 }
@@ -269,6 +260,7 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
         pkt.skb_iif = netdev.ifindex;
     }
     let rx_handler = netdev.rx_handler;
+    cx.k.cpus[cx.cpu.index()].stat.processed += 1;
     let (has_sockets, seen_as) = (cx.k.packet_sockets > 0, cx.skbs[skb].pkt_type);
     let seen = (has_sockets || cx.trace.capture) && seen_as != PacketType::Loopback;
     let tapped = seen && deliver_to_taps(cx, skb, dev, seen_as);
@@ -327,10 +319,22 @@ pub fn __dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
 /// Software fallbacks for features that the device lacks.
 ///
 /// Kernel: net/core/dev.c
-/// Not modelled: segmentation; every device here computes checksums.
+/// Not modelled: checksums, which every device here computes.
 #[inline]
 pub fn validate_xmit_skb(cx: &mut Cx, skb: SkbId) -> Door {
+    if netif_needs_gso(cx, skb) {
+        return xmit_segments(cx, skb);
+    }
     cx.pass(Door::DevHardStartXmit { skb })
+}
+
+/// Sends what a merged packet is cut into, one after the other.
+#[cold]
+fn xmit_segments(cx: &mut Cx, skb: SkbId) -> Door {
+    let mut segments = skb_gso_segment(cx, skb).into_iter();
+    let first = segments.next();
+    segments.rev().for_each(|skb| cx.afterwards(Door::XmitOne { skb }));
+    first.map_or(Door::End, |skb| Door::DevHardStartXmit { skb })
 }
 
 /// Delivers the packet to the taps and calls `ndo_start_xmit`.
@@ -388,11 +392,11 @@ fn capture(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
     });
 }
 
-/// The device is up and the packet fits its MTU (`is_skb_forwardable`).
+/// The device is up and the frame fits its MTU, or is a merged one (`is_skb_forwardable`).
 #[inline]
-pub fn is_skb_forwardable(cx: &Cx, dev: DevId, len: usize) -> bool {
+pub fn is_skb_forwardable(cx: &Cx, dev: DevId, skb: SkbId, len: usize) -> bool {
     let netdev = &cx.k.devs[dev];
-    netdev.is_up() && len <= netdev.mtu as usize + ETH_HLEN + VLAN_HLEN
+    netdev.is_up() && (len <= netdev.mtu as usize + ETH_HLEN + VLAN_HLEN || cx.skbs[skb].gso_size != 0)
 }
 
 /// Length of a VLAN tag, allowed in addition to the MTU, bytes.

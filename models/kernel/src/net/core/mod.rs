@@ -2,8 +2,12 @@
 
 pub mod dev;
 pub mod dev_addr_lists;
+pub mod dev_features;
+pub mod dev_list;
 pub mod dev_queue;
 pub mod flow_dissector;
+pub mod gro;
+pub mod gso;
 pub mod link_watch;
 pub mod neighbour;
 pub mod net_namespace;

@@ -5,6 +5,7 @@
 use glassnet_sim::Nanos;
 
 use super::dev_queue::__netif_schedule;
+use super::gso;
 use crate::ids::{DevId, QdiscId, SkbId};
 use crate::qdisc::{NetXmit, QdiscOps};
 use crate::tables::drop_reason::DropReason;
@@ -106,7 +107,9 @@ pub fn qdisc_peek(cx: &mut Cx, q: QdiscId) -> Option<SkbId> {
 /// The length of a packet as disciplines count it, in bytes: with its Ethernet header.
 #[inline]
 pub fn qdisc_pkt_len(cx: &Cx, skb: SkbId) -> u32 {
-    cx.skbs[skb].len() as u32
+    let pkt = &cx.skbs[skb];
+    let headers = if pkt.gso_size == 0 { 0 } else { gso::header_bytes(cx, skb) };
+    (pkt.len() + headers) as u32
 }
 
 /// Drops a packet that came, and counts it. It is freed when the discipline is done.

@@ -3,37 +3,29 @@
 //! Kernel: net/core/dev.c (`get_rps_cpu`), net/core/net-sysfs.c, net/core/sysctl_net_core.c
 
 use crate::Cx;
+use crate::door::Func;
 use crate::ids::{CpuId, DevId, SkbId, SocketId};
 use crate::net::core::flow_dissector::skb_get_hash;
 use crate::netlink::Errno;
 use crate::tables::cpumask::CpuMask;
 use crate::tables::rps::{RpsDevFlow, RxQueue, SockFlows};
 
-/// A flow of a receive queue ([`RpsDevFlow`]).
-#[derive(Clone, Copy, Debug)]
-pub struct FlowAt {
-    /// The device.
-    pub dev: DevId,
-    /// Its queue.
-    pub queue: usize,
-    /// The flow's place in the queue's table.
-    pub index: usize,
+/// The device and the receive queue that a packet came by.
+fn rx_queue(cx: &Cx, skb: SkbId) -> (DevId, usize) {
+    (cx.skbs[skb].dev, usize::from(cx.skbs[skb].queue_mapping).saturating_sub(1))
 }
 
-/// The CPU that a received packet is to go to, and its flow, with which its place in that CPU's backlog is to be noted; `None`: it
-/// stays.
-pub fn get_rps_cpu(cx: &mut Cx, skb: SkbId) -> Option<(CpuId, Option<FlowAt>)> {
-    let (dev, recorded) = (cx.skbs[skb].dev, usize::from(cx.skbs[skb].queue_mapping));
-    let at = recorded.saturating_sub(1);
+/// The CPU that a received packet is to go to; `None`: it stays.
+pub fn get_rps_cpu(cx: &mut Cx, skb: SkbId) -> Option<CpuId> {
+    cx.call(Func::GetRpsCpu, skb);
+    let (dev, at) = rx_queue(cx, skb);
     let queue = cx.k.devs[dev].rx_queues.get(at)?;
     if queue.rps_map.is_empty() && queue.flows.is_empty() {
         return None;
     }
     let hash = skb_get_hash(cx, skb);
     let queue = &cx.k.devs[dev].rx_queues[at];
-    let reader = if queue.flows.is_empty() { None } else { cx.k.core.rps_sock_flow_table.reader(hash) };
-    if let Some(reader) = reader {
-        let index = hash as usize & (queue.flows.len() - 1);
+    if let Some((reader, index)) = reader_of(cx, queue, hash) {
         let flow = queue.flows[index];
         // It moves only once the packets before it have been handled, so that none overtakes another.
         let stays = flow.cpu.filter(|cpu| {
@@ -42,12 +34,28 @@ pub fn get_rps_cpu(cx: &mut Cx, skb: SkbId) -> Option<(CpuId, Option<FlowAt>)> {
         });
         let cpu = stays.unwrap_or(reader);
         cx.k.devs[dev].rx_queues[at].flows[index].cpu = Some(cpu);
-        return Some((cpu, Some(FlowAt { dev, queue: at, index })));
+        return Some(cpu);
     }
     let map = &queue.rps_map;
     // `reciprocal_scale`.
     let index = (u64::from(hash) * map.len() as u64) >> 32;
-    map.get(index as usize).map(|cpu| (*cpu, None))
+    map.get(index as usize).copied()
+}
+
+/// The CPU that reads a flow, and the flow's place in the queue's table; `None`: nobody does, or nobody asked for it.
+fn reader_of(cx: &Cx, queue: &RxQueue, hash: u32) -> Option<(CpuId, usize)> {
+    let last = queue.flows.len().checked_sub(1)?;
+    Some((cx.k.core.rps_sock_flow_table.reader(hash)?, hash as usize & last))
+}
+
+/// A packet of a flow that follows its reader was appended to a backlog: the place behind it is noted.
+#[cold]
+pub fn input_queue_tail_incr_save(cx: &mut Cx, skb: SkbId, behind: u32) {
+    let (dev, at) = rx_queue(cx, skb);
+    let queue = cx.k.devs[dev].rx_queues.get(at);
+    if let Some((_, index)) = queue.and_then(|queue| reader_of(cx, queue, cx.skbs[skb].hash)) {
+        cx.k.devs[dev].rx_queues[at].flows[index].last_qtail = behind;
+    }
 }
 
 /// A socket remembers the flow of what it receives (`sock_rps_save_rxhash`).

@@ -3,6 +3,7 @@
 //! Kernel: net/sched/sch_generic.c, net/core/dev.c
 
 use super::dev_queue::{__netif_schedule, netdev_core_pick_tx};
+use super::gso::{netif_needs_gso, skb_gso_segment};
 use super::qdisc::{
     qdisc_create_dflt, qdisc_dequeue, qdisc_enqueue, qdisc_lookup_ops, qdisc_pkt_len, qdisc_put, qdisc_reset,
 };
@@ -218,19 +219,14 @@ fn try_bulk_dequeue_skb_slow(cx: &mut Cx, q: QdiscId, first: SkbId) -> Vec<SkbId
 /// Hands packets to the driver; false if it does not take more, and what is left waits again.
 fn sch_direct_xmit(cx: &mut Cx, first: SkbId, rest: Vec<SkbId>, q: QdiscId, validate: bool) -> bool {
     cx.within(Func::SchDirectXmit, first, |cx| {
-        if validate {
-            cx.within(Func::ValidateXmitSkbList, first, |cx| {
-                cx.call(Func::ValidateXmitSkb, first);
-                rest.iter().for_each(|skb| cx.call(Func::ValidateXmitSkb, *skb));
-            });
-        }
         let (dev, queue) = (cx.k.qdiscs[q].dev, cx.skbs[first].queue_mapping);
-        let mut left = std::iter::once(first).chain(rest).peekable();
+        let mut left = validate_xmit_skb_list(cx, first, rest, validate).into_iter().peekable();
+        let first = left.peek().copied();
         let mut door: fn(SkbId) -> Door = |skb| Door::DevHardStartXmit { skb };
         while let Some(skb) = left.peek().copied() {
             let txq = &cx.k.devs[dev].tx[usize::from(queue)];
             // Between packets of a list, only the driver's word counts.
-            if if skb == first { txq.is_stopped() } else { txq.drv_xoff } {
+            if if Some(skb) == first { txq.is_stopped() } else { txq.drv_xoff } {
                 qdisc_maybe_clear_missed(cx, q, queue);
                 break;
             }
@@ -245,6 +241,22 @@ fn sch_direct_xmit(cx: &mut Cx, first: SkbId, rest: Vec<SkbId>, q: QdiscId, vali
         let done = left.peek().is_none();
         dev_requeue_skb(cx, q, left);
         done
+    })
+}
+
+/// Packets are prepared for their device: one that was merged is cut, where the device does not.
+fn validate_xmit_skb_list(cx: &mut Cx, first: SkbId, rest: Vec<SkbId>, validate: bool) -> Vec<SkbId> {
+    let all = std::iter::once(first).chain(rest);
+    if !validate {
+        return all.collect();
+    }
+    cx.within(Func::ValidateXmitSkbList, first, |cx| {
+        let prepare = |skb| {
+            cx.within(Func::ValidateXmitSkb, skb, |cx| {
+                if netif_needs_gso(cx, skb) { skb_gso_segment(cx, skb) } else { vec![skb] }
+            })
+        };
+        all.flat_map(prepare).collect()
     })
 }
 

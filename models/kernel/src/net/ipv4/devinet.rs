@@ -161,7 +161,7 @@ fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         NetdevEvent::Register => register(cx, netns, dev),
         NetdevEvent::ChangeName => inetdev_changename(cx, dev),
         NetdevEvent::Up => up(cx, netns, dev),
-        NetdevEvent::GoingDown => {}
+        NetdevEvent::GoingDown | NetdevEvent::FeatChange => {}
         NetdevEvent::Down => {
             igmp::ip_mc_down(cx, dev);
             fib_disable_ip(cx, netns, dev, Dying::Down);

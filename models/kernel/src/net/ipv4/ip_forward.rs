@@ -13,6 +13,7 @@ use super::route_errors::ip_rt_send_redirect;
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::SkbId;
+use crate::net::core::gso;
 use crate::net::netfilter::core::nf_hook;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Site;
@@ -39,7 +40,7 @@ pub fn ip_forward(cx: &mut Cx, skb: SkbId) -> Door {
     }
     let pieces = pkt.ip.frag_max_size;
     let too_long = u32::from(pieces) > mtu || pkt.ip.flags & IGNORE_DF == 0;
-    if len > mtu as usize && dont_fragment && too_long {
+    if dont_fragment && too_long && !gso::fits(cx, skb, len, mtu as usize) {
         snmp(cx, skb).ip.FragFails += 1;
         let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_FRAG_NEEDED, info: mtu };
         return icmp::icmp_send_then_drop(cx, skb, error, DropReason::PktTooBig);

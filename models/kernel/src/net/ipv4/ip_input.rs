@@ -43,14 +43,79 @@ pub fn snmp<'a>(cx: &'a mut Cx, skb: SkbId) -> &'a mut Snmp {
 /// Kernel: net/ipv4/ip_input.c
 /// Not modelled: nothing.
 pub fn ip_rcv(cx: &mut Cx, skb: SkbId) -> Door {
-    cx.call(Func::IpRcvCore, skb);
-    match ip_rcv_core(cx, skb) {
-        Ok(()) => nf_hook(cx, Site::IpRcv, skb),
-        Err(reason) => cx.kfree_skb(skb, reason),
-    }
+    if ip_rcv_core(cx, skb) { nf_hook(cx, Site::IpRcv, skb) } else { Door::End }
 }
 
-fn ip_rcv_core(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
+/// Receives packets of one device and one poll: first PRE_ROUTING for each, then the route of each, and then each goes on.
+pub fn ip_list_rcv(cx: &mut Cx, list: &mut Vec<SkbId>) {
+    cx.within(Func::IpListRcv, None, |cx| {
+        list.retain(|skb| ip_rcv_core(cx, *skb));
+        if !list.is_empty() {
+            cx.within(Func::IpSublistRcv, None, |cx| ip_sublist_rcv(cx, list));
+        }
+    });
+}
+
+fn ip_sublist_rcv(cx: &mut Cx, list: &mut Vec<SkbId>) {
+    for skb in list.drain(..) {
+        let door = nf_hook(cx, Site::IpSublistRcv, skb);
+        cx.walk(door);
+    }
+    let mut accepted = std::mem::take(&mut cx.k.cpus[cx.cpu.index()].gro.accepted);
+    let mut last: Option<SkbId> = None;
+    for skb in accepted.drain(..) {
+        if !cx.within(Func::IpRcvFinishCore, skb, |cx| ip_rcv_finish_core(cx, skb)) {
+            continue;
+        }
+        if last.is_some_and(|last| !has_same_dst(cx, last, skb)) {
+            ip_sublist_rcv_finish(cx, list);
+        }
+        last = Some(skb);
+        list.push(skb);
+    }
+    cx.k.cpus[cx.cpu.index()].gro.accepted = accepted;
+    ip_sublist_rcv_finish(cx, list);
+}
+
+/// PRE_ROUTING accepted a packet of a list.
+///
+/// Kernel: net/ipv4/ip_input.c
+/// Not modelled: nothing.
+pub fn ip_sublist_accepted(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.k.cpus[cx.cpu.index()].gro.accepted.push(skb);
+    Door::End
+}
+
+/// Packets with one route go on.
+fn ip_sublist_rcv_finish(cx: &mut Cx, list: &mut Vec<SkbId>) {
+    if list.is_empty() {
+        return;
+    }
+    cx.within(Func::IpSublistRcvFinish, None, |cx| {
+        for skb in list.drain(..) {
+            let door = dst_input(cx, skb);
+            cx.walk(door);
+        }
+    });
+}
+
+/// Both packets go by the same route and to the same neighbour.
+fn has_same_dst(cx: &Cx, a: SkbId, b: SkbId) -> bool {
+    let route = |skb: SkbId| cx.skbs[skb].dst.map(|route| (route.kind, route.dev, route.gateway, route.info));
+    route(a) == route(b)
+}
+
+/// False: the packet is dropped.
+fn ip_rcv_core(cx: &mut Cx, skb: SkbId) -> bool {
+    cx.call(Func::IpRcvCore, skb);
+    let checked = check_packet(cx, skb);
+    if let Err(reason) = checked {
+        cx.kfree_skb(skb, reason);
+    }
+    checked.is_ok()
+}
+
+fn check_packet(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
     let pkt = &cx.skbs[skb];
     let (len, pkt_type) = (pkt.len(), pkt.pkt_type);
     if pkt_type == PacketType::OtherHost {
@@ -94,12 +159,13 @@ fn check_header(cx: &mut Cx, skb: SkbId, len: usize) -> Result<(usize, usize), D
     }
     let check = if header_len == IPV4_HLEN { ip_fast_csum(iph) } else { checksum(&data[..header_len]) };
     let (total, ecn) = (usize::from(iph.tot_len.get()), iph.tos & 3);
+    let packets = u64::from(cx.skbs[skb].gso_segs.max(1));
     let counters = &mut snmp(cx, skb).ip_ext;
     match ecn {
-        0 => counters.InNoECTPkts += 1,
-        1 => counters.InECT1Pkts += 1,
-        2 => counters.InECT0Pkts += 1,
-        _ => counters.InCEPkts += 1,
+        0 => counters.InNoECTPkts += packets,
+        1 => counters.InECT1Pkts += packets,
+        2 => counters.InECT0Pkts += packets,
+        _ => counters.InCEPkts += packets,
     }
     if check != 0 {
         return Err(DropReason::IpCsum);
@@ -113,23 +179,40 @@ fn check_header(cx: &mut Cx, skb: SkbId, len: usize) -> Result<(usize, usize), D
     Ok((total, header_len))
 }
 
-/// Routes the packet, unless it came by `lo` with a route.
+/// Routes the packet.
 ///
 /// Kernel: net/ipv4/ip_input.c
 /// Not modelled: early demultiplexing.
 pub fn ip_rcv_finish(cx: &mut Cx, skb: SkbId) -> Door {
+    if cx.within(Func::IpRcvFinishCore, skb, |cx| ip_rcv_finish_core(cx, skb)) {
+        dst_input(cx, skb)
+    } else {
+        Door::End
+    }
+}
+
+/// Finds the route, unless the packet came by `lo` with one. False: the packet is dropped.
+fn ip_rcv_finish_core(cx: &mut Cx, skb: SkbId) -> bool {
     if let Err(reason) = route_input(cx, skb) {
-        return cx.kfree_skb(skb, reason);
+        cx.kfree_skb(skb, reason);
+        return false;
     }
     let pkt = &cx.skbs[skb];
     if pkt.transport_header - pkt.network_header > IPV4_HLEN as u32
         && let Some(end) = ip_rcv_options(cx, skb)
     {
-        return end;
+        cx.walk(end);
+        return false;
     }
-    if let Err(reason) = count_groups(cx, skb) {
-        return cx.kfree_skb(skb, reason);
+    let counted = count_groups(cx, skb);
+    if let Err(reason) = counted {
+        cx.kfree_skb(skb, reason);
     }
+    counted.is_ok()
+}
+
+/// The door of the packet's route.
+fn dst_input(cx: &mut Cx, skb: SkbId) -> Door {
     match cx.skbs[skb].dst.as_ref().map(|route| route.input) {
         Some(DstInput::Forward) => Door::IpForward { skb },
         Some(DstInput::LocalDeliver) => Door::IpLocalDeliver { skb },

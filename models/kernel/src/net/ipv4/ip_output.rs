@@ -19,6 +19,7 @@ use super::route::{dst_metric, dst_mtu, ip_route_output_flow};
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{NeighId, NetnsId, SkbId, SocketId};
+use crate::net::core::gso;
 use crate::net::core::neighbour::{neigh_confirm, neigh_hh_output, neigh_lookup};
 use crate::net::core::sock::{skb_set_owner_w, sock_alloc_send_pskb};
 use crate::net::ethernet::eth::eth_type_trans;
@@ -345,15 +346,31 @@ pub fn ip_finish_output(cx: &mut Cx, skb: SkbId) -> Door {
 /// Fragments packets that exceed the MTU.
 ///
 /// Kernel: net/ipv4/ip_output.c
-/// Not modelled: segmentation offload.
+/// Not modelled: nothing.
 pub fn __ip_finish_output(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &cx.skbs[skb];
     let Some(route) = &pkt.dst else { return cx.kfree_skb(skb, DropReason::IpOutnoroutes) };
+    if pkt.gso_size != 0 {
+        let mtu = ip_skb_dst_mtu(cx, skb, route) as usize;
+        return ip_finish_output_gso(cx, skb, mtu);
+    }
     let too_long = pkt.len() > dst_mtu(cx, route) as usize;
     if too_long && pkt.len() > ip_skb_dst_mtu(cx, skb, route) as usize || pkt.ip.frag_max_size != 0 {
         return Door::IpFragment { skb };
     }
     cx.pass(Door::IpFinishOutput2 { skb })
+}
+
+/// What a merged packet is cut into fits, or is fragmented.
+#[cold]
+fn ip_finish_output_gso(cx: &mut Cx, skb: SkbId, mtu: usize) -> Door {
+    if gso::fits(cx, skb, cx.skbs[skb].len(), mtu) {
+        return Door::IpFinishOutput2 { skb };
+    }
+    for segment in gso::skb_gso_segment(cx, skb).into_iter().rev() {
+        cx.afterwards(Door::IpFragment { skb: segment });
+    }
+    Door::End
 }
 
 /// The MTU for a packet, bytes (`ip_skb_dst_mtu`): a socket that probes the path does not keep to what was learned of it.

@@ -83,6 +83,7 @@ fn ask(cx: &mut Cx, skb: SkbId, site: Site, from: u16) -> Verdict {
 fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
     match site {
         Site::IpRcv => Door::IpRcvFinish { skb },
+        Site::IpSublistRcv => Door::IpSublistAccepted { skb },
         Site::IpLocalDeliver => Door::IpLocalDeliverFinish { skb },
         Site::IpForward => Door::IpForwardFinish { skb },
         Site::IpLocalOut => match &cx.skbs[skb].dst {
@@ -138,6 +139,7 @@ fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
     let out = |cx: &Cx| cx.skbs[skb].dst.as_ref().map(|route| route.dev);
     let (input, output): (Option<DevId>, Option<DevId>) = match site {
         Site::IpRcv
+        | Site::IpSublistRcv
         | Site::IpLocalDeliver
         | Site::BrHandleFrame
         | Site::BrPassFrameUp

@@ -31,6 +31,7 @@ pub enum Found {
 #[inline(always)]
 pub fn is_remembered(cx: &Cx, site: Site) -> bool {
     const PLACES: u32 = 1 << Site::IpRcv as u32
+        | 1 << Site::IpSublistRcv as u32
         | 1 << Site::IpLocalDeliver as u32
         | 1 << Site::IpForward as u32
         | 1 << Site::IpLocalOut as u32

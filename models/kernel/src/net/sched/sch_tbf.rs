@@ -7,6 +7,7 @@ use super::sch_fifo::{fifo_create_dflt, fifo_set_limit, psched_mtu};
 use crate::door::Func;
 use crate::ids::{QdiscId, SkbId};
 use crate::module::Module;
+use crate::net::core::gso;
 use crate::net::core::qdisc::{
     qdisc_dequeue_peeked, qdisc_drop, qdisc_enqueue, qdisc_peek, qdisc_peek_dequeued, qdisc_pkt_len,
     qdisc_purge_queue, qdisc_put, qdisc_reset, qdisc_watchdog_cancel, qdisc_watchdog_schedule,
@@ -97,6 +98,9 @@ fn tbf_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
     let len = qdisc_pkt_len(cx, skb);
     let (max_size, child) = (data(cx, sch).max_size, data(cx, sch).qdisc);
     if len > max_size {
+        if cx.skbs[skb].gso_size != 0 && gso::mac_seglen(cx, skb) <= max_size as usize {
+            return tbf_segment(cx, sch, skb);
+        }
         return qdisc_drop(cx, sch, skb);
     }
     let done = qdisc_enqueue(cx, child, skb);
@@ -107,6 +111,26 @@ fn tbf_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
         NetXmit::Bypass => {}
     }
     done
+}
+
+/// A merged packet is too long for the bucket, but those that it is cut into are not.
+fn tbf_segment(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
+    let child = data(cx, sch).qdisc;
+    let mut taken = 0;
+    for segment in gso::skb_gso_segment(cx, skb) {
+        let len = qdisc_pkt_len(cx, segment);
+        let done = qdisc_enqueue(cx, child, segment);
+        let qdisc = &mut cx.k.qdiscs[sch];
+        match done {
+            NetXmit::Success => {
+                qdisc.count_in(len);
+                taken += 1;
+            }
+            NetXmit::Drop | NetXmit::Cn => qdisc.qstats.drops += 1,
+            NetXmit::Bypass => {}
+        }
+    }
+    if taken > 0 { NetXmit::Success } else { NetXmit::Drop }
 }
 
 fn tbf_dequeue(cx: &mut Cx, sch: QdiscId) -> Option<SkbId> {

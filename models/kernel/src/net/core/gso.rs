@@ -1,0 +1,86 @@
+//! Generic segmentation offload: merged packets are cut again, as late as possible.
+//!
+//! Kernel: net/core/gso.c, net/core/dev.c, net/core/skbuff.c
+
+use glassnet_wire::tcp::TcpHdr;
+
+use super::gro::offload;
+use crate::Cx;
+use crate::door::Func;
+use crate::ids::SkbId;
+use crate::tables::gro::Segment;
+use crate::tables::netdev_features::TSO;
+
+/// Headers of a merged packet from its network header on, bytes: all of them are TCP over IPv4.
+fn network_headers(cx: &Cx, skb: SkbId) -> usize {
+    let pkt = &cx.skbs[skb];
+    let tcp = cx.skbs.header::<TcpHdr>(skb, pkt.transport_header).map_or(0, TcpHdr::header_len);
+    (pkt.transport_header - pkt.network_header) as usize + tcp
+}
+
+/// A packet, or each of those that it was merged of, is no longer than `mtu` bytes from the network header on
+/// (`skb_gso_validate_network_len`).
+#[inline]
+pub fn fits(cx: &Cx, skb: SkbId, len: usize, mtu: usize) -> bool {
+    len <= mtu || cx.skbs[skb].gso_size != 0 && seglen(cx, skb) <= mtu
+}
+
+/// The length of the longest packet that one was merged of, from the network header on, bytes (`skb_gso_network_seglen`).
+#[cold]
+fn seglen(cx: &Cx, skb: SkbId) -> usize {
+    network_headers(cx, skb) + usize::from(cx.skbs[skb].gso_size)
+}
+
+/// The same from the Ethernet header on (`skb_gso_mac_seglen`).
+pub fn mac_seglen(cx: &Cx, skb: SkbId) -> usize {
+    let pkt = &cx.skbs[skb];
+    seglen(cx, skb) + (pkt.network_header - pkt.mac_header) as usize
+}
+
+/// What a packet's length grows by if it is cut, bytes: the headers of all but the first packet.
+#[cold]
+pub fn header_bytes(cx: &Cx, skb: SkbId) -> usize {
+    let pkt = &cx.skbs[skb];
+    let headers = network_headers(cx, skb) + (pkt.network_header - pkt.mac_header) as usize;
+    headers * usize::from(pkt.gso_segs - 1)
+}
+
+/// The packet is merged, and its device does not cut it (`netif_needs_gso`).
+#[inline]
+pub fn netif_needs_gso(cx: &Cx, skb: SkbId) -> bool {
+    let pkt = &cx.skbs[skb];
+    pkt.gso_size != 0 && (cx.k.devs[pkt.dev].features & TSO == 0 || pkt.gso_fixedid)
+}
+
+/// Cuts a merged packet into packets, and frees it (`__skb_gso_segment`).
+pub fn skb_gso_segment(cx: &mut Cx, skb: SkbId) -> Vec<SkbId> {
+    let segments = cx.within(Func::SkbGsoSegment, skb, |cx| {
+        cx.call(Func::SkbSegment, skb);
+        segment(cx, skb)
+    });
+    cx.consume_skb(skb);
+    segments
+}
+
+/// What a merged packet is cut into; it stays. Those that it was merged of are the same packets to an observer again.
+pub fn segment(cx: &mut Cx, skb: SkbId) -> Vec<SkbId> {
+    let (Some(offload), pkt) = (offload(cx, skb), &cx.skbs[skb]) else { return Vec::new() };
+    let (size, count) = (usize::from(pkt.gso_size), pkt.gso_segs);
+    let headers = network_headers(cx, skb) + (pkt.network_header - pkt.data) as usize;
+    let payload = pkt.len() - headers;
+    let members = cx.skbs.take_frag_list(skb);
+    let segments = (0..count).map(|index| {
+        let from = usize::from(index) * size;
+        let part = cx.skbs.copy_part(skb, headers, headers + from..headers + (from + size).min(payload));
+        cx.nf_copy_ct(part, skb);
+        if let Some((member, _)) = usize::from(index).checked_sub(1).and_then(|at| members.get(at)) {
+            cx.skbs[part].packet = cx.skbs[*member].packet;
+        }
+        let is_last = index + 1 == count;
+        (offload.gso_segment)(cx, part, Segment { index, offset: from as u32, is_last });
+        part
+    });
+    let segments = segments.collect();
+    members.into_iter().for_each(|(member, _)| cx.discard_skb(member));
+    segments
+}

@@ -1,0 +1,225 @@
+//! Segments that are merged on their way in and cut on their way out are those that came.
+
+mod packets;
+
+use std::collections::BTreeMap;
+
+use glassnet_hardware::{Cable, Faults, PlugId};
+use glassnet_kernel::World;
+use glassnet_kernel::door::Func;
+use glassnet_kernel::drivers::nic::NicSettings;
+use glassnet_kernel::ids::{CpuId, DevId, MachineId};
+use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::net::core::neighbour::rtm_newneigh;
+use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
+use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
+use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
+use glassnet_kernel::netlink::{NLM_F_CREATE, NLM_F_EXCL};
+use glassnet_kernel::tables::inet_conf::Conf;
+use glassnet_kernel::tables::inet_types::AddrMsg;
+use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
+use glassnet_kernel::tables::netdev_features::{GRO, TSO};
+use glassnet_kernel::tables::skb::PacketType;
+use glassnet_kernel::tables::sysctl::ConfOf;
+use glassnet_kernel::trace::Level;
+use glassnet_sim::{Dice, Nanos};
+use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_URG};
+
+use packets::{TCP, ip, with_check};
+
+const ROUTER: MachineId = MachineId(0);
+const SINK: MachineId = MachineId(1);
+const CPU: CpuId = CpuId(0);
+const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
+/// Bytes of payload of a whole segment.
+const MSS: usize = 1_000;
+
+/// A router between a source of frames and a machine that merges nothing.
+struct Line {
+    world: World,
+    source: PlugId,
+    eth: [DevId; 2],
+}
+
+fn line() -> Line {
+    let mut world = World::new(3);
+    let cable = || Cable { rate: 0, delay: Nanos::ZERO, faults: Faults::default() };
+    let (router, sink) = (world.add_machine("router", 1), world.add_machine("sink", 1));
+    let (eth0, inner) = world.add_nic(router, "eth0", &NicSettings::new("e1000e"));
+    let (eth1, outer) = world.add_nic(router, "eth1", &NicSettings::new("e1000e"));
+    let (far, end) = world.add_nic(sink, "eth0", &NicSettings::new("e1000e"));
+    let source = world.fabric.add_outside();
+    world.connect(source, inner, cable());
+    world.connect(outer, end, cable());
+    let up = LinkSet { up: Some(true), ..LinkSet::default() };
+    let lladdr = Some(world.kernel(sink).devs[far].addr);
+    world.enter(router, CPU, |cx| {
+        for (dev, addr) in [(eth0, "10.1.0.254"), (eth1, "10.2.0.254")] {
+            do_setlink(cx, dev, up.clone()).expect("it comes up");
+            rtm_newaddr(cx, INIT_NET, &AddrMsg::new(dev, ip(addr), 24), NEW).expect("an address");
+        }
+        devinet_conf_proc(cx, INIT_NET, ConfOf::All, Conf::Forwarding, 1);
+        let (dst, state) = (ip("10.2.0.1"), Nud::Permanent);
+        let neigh = NeighMsg { dev: eth1, dst, lladdr, state, flags: 0, protocol: 0 };
+        rtm_newneigh(cx, INIT_NET, &neigh, NEW).expect("a neighbour");
+    });
+    world.enter(sink, CPU, |cx| {
+        do_setlink(cx, far, up).expect("it comes up");
+        cx.k.devs[far].features &= !GRO;
+    });
+    world.trace.capture = true;
+    world.wake_at(world.now() + Nanos::from_secs(1));
+    let mut line = Line { world, source, eth: [eth0, eth1] };
+    line.run();
+    line
+}
+
+impl Line {
+    fn run(&mut self) {
+        self.world.reset_limit();
+        while self.world.step().expect("an end") {}
+    }
+
+    /// The device of the router does not do this.
+    fn switch_off(&mut self, dev: usize, feature: u64) {
+        self.world.kernel_mut(ROUTER).devs[self.eth[dev]].features &= !feature;
+    }
+
+    /// Sends packets, and returns those that the sink gets, by flow, and how many the router had after merging.
+    fn forward(&mut self, packets: &[Vec<u8>]) -> (BTreeMap<Vec<u8>, Vec<Vec<u8>>>, u64) {
+        self.world.trace.frames.clear();
+        let begin = self.world.now() + Nanos::from_millis(1);
+        let addr = self.world.kernel(ROUTER).devs[self.eth[0]].addr.0;
+        for (at, packet) in packets.iter().enumerate() {
+            let frame = [&addr[..], &[2, 0, 0, 0, 0, 9, 8, 0], packet].concat();
+            self.world.inject(self.source, &frame, begin + Nanos(at as u64 * 300));
+        }
+        self.run();
+        let mut flows: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
+        let seen = |machine, pkt_type| {
+            let frames = self.world.trace.frames.iter();
+            frames.filter(move |frame| frame.machine == machine && frame.pkt_type == pkt_type)
+        };
+        for frame in seen(SINK, PacketType::Host) {
+            flows.entry(frame.bytes[26..38].to_vec()).or_default().push(frame.bytes.clone());
+        }
+        (flows, seen(ROUTER, PacketType::Host).count() as u64)
+    }
+}
+
+/// A segment of a connection.
+#[derive(Clone, Copy)]
+struct Seg {
+    flow: u16,
+    seq: u32,
+    len: usize,
+    flags: u8,
+    id: u16,
+    df: bool,
+}
+
+impl Seg {
+    fn packet(self) -> Vec<u8> {
+        let mut tcp = [5_000 + self.flow, 80].map(u16::to_be_bytes).concat();
+        tcp.extend(self.seq.to_be_bytes());
+        tcp.extend([0, 0, 0, 9, 0x50, self.flags, 0x20, 0, 0, 0, 0, 0]);
+        tcp.extend((0..self.len).map(|at| (self.seq as usize + at) as u8));
+        let mut packet = with_check("10.1.0.1", "10.2.0.1", TCP, tcp, 16);
+        packet[4..6].copy_from_slice(&self.id.to_be_bytes());
+        packet[6] = if self.df { 0x40 } else { 0 };
+        packet[10..12].fill(0);
+        let check = glassnet_wire::checksum::checksum(&packet[..20]);
+        packet[10..12].copy_from_slice(&check.to_be_bytes());
+        packet
+    }
+}
+
+/// So many whole segments of a connection.
+fn stream(flow: u16, count: u16) -> Vec<Seg> {
+    let seg = |at: u16| {
+        let seq = 1 + u32::from(at) * MSS as u32;
+        Seg { flow, seq, len: MSS, flags: TCP_ACK, id: at, df: true }
+    };
+    (0..count).map(seg).collect()
+}
+
+fn packets(segs: &[Seg]) -> Vec<Vec<u8>> {
+    segs.iter().map(|seg| seg.packet()).collect()
+}
+
+/// Segments of some connections with all that keeps them apart: gaps, flags, short ones, identifications that jump.
+fn random(dice: &mut Dice) -> Vec<Seg> {
+    let mut next: Vec<Seg> = (0..3).flat_map(|flow| stream(flow, 1)).collect();
+    let mut segs = Vec::new();
+    for _ in 0..60 {
+        let at = dice.below(3) as usize;
+        let seg = &mut next[at];
+        let one_in = |dice: &mut Dice, n| dice.below(n) == 0;
+        seg.len = if one_in(dice, 6) { 1 + dice.below(MSS as u64) as usize } else { MSS };
+        seg.flags = TCP_ACK;
+        for (flag, odds) in [(TCP_PSH, 6), (TCP_FIN, 20), (TCP_URG, 20)] {
+            seg.flags |= if one_in(dice, odds) { flag } else { 0 };
+        }
+        if one_in(dice, 10) {
+            seg.df = !seg.df;
+        }
+        segs.push(*seg);
+        seg.seq = seg.seq.wrapping_add(seg.len as u32 + if one_in(dice, 10) { 7 } else { 0 });
+        seg.id = seg.id.wrapping_add(if one_in(dice, 10) { 0 } else { 1 });
+    }
+    segs
+}
+
+#[test]
+fn a_stream_is_merged_and_the_far_end_gets_it_as_it_was() {
+    let packets = packets(&stream(0, 40));
+    let mut plain = line();
+    plain.switch_off(0, GRO);
+    let (sent, apart) = plain.forward(&packets);
+    let (cut_by_card, merged) = line().forward(&packets);
+    assert_eq!((apart, sent.values().map(Vec::len).sum::<usize>()), (40, 40));
+    assert!(merged <= 4, "{merged} packets of 40 frames");
+    assert_eq!(cut_by_card, sent);
+    assert_eq!(line().world.skbs.alive(), 0);
+}
+
+#[test]
+fn whatever_comes_is_the_same_behind_a_router_that_merges() {
+    let (mut dice, mut all, mut merged) = (Dice::new(11), 0, 0);
+    for case in 0..60 {
+        let packets = packets(&random(&mut dice));
+        let mut plain = line();
+        plain.switch_off(0, GRO);
+        let (expected, count) = plain.forward(&packets);
+        let mut card = line();
+        let (by_card, fewer) = card.forward(&packets);
+        let mut software = line();
+        software.switch_off(1, TSO);
+        let (by_kernel, _) = software.forward(&packets);
+        assert_eq!((&by_card, &by_kernel), (&expected, &expected), "case {case}");
+        for line in [&card, &software] {
+            assert_eq!(line.world.skbs.alive(), 0, "case {case}");
+        }
+        (all, merged) = (all + count, merged + fewer);
+    }
+    assert!(merged < all * 3 / 4, "{merged} of {all}");
+}
+
+#[test]
+fn at_most_eight_frames_go_together_and_nothing_is_held_beyond_its_poll() {
+    let mut line = line();
+    line.switch_off(0, GRO);
+    line.world.trace.level = Level::Doors;
+    line.forward(&packets(&stream(0, 40)));
+    let mut lists = Vec::new();
+    for step in line.world.trace.steps.iter().filter(|step| step.machine == ROUTER) {
+        match step.func {
+            Func::NetifReceiveSkbListCore => lists.push(0),
+            Func::NetifReceiveSkbCore => *lists.last_mut().expect("a list") += 1,
+            _ => {}
+        }
+    }
+    assert_eq!((lists.iter().sum::<u32>(), lists.iter().max()), (40, Some(&8)), "{lists:?}");
+    let cpu = &line.world.kernel(ROUTER).cpus[0];
+    assert!(cpu.gro.held.is_empty() && cpu.gro.rx_list.is_empty());
+}
