@@ -82,6 +82,8 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
         Func::LoopbackXmit => "out, and in again".to_owned(),
         func if transmits(func) => "out, on the wire".to_owned(),
         Func::NetifRx | Func::NapiGroReceive => "in".to_owned(),
+        Func::SkbGroReceive => "appended to the segment before it".to_owned(),
+        Func::SkbGsoSegment => "cut into segments again".to_owned(),
         Func::BrHandleFrame => format!("bridge {} takes it", story.bridge(at).unwrap_or("")),
         Func::BrDevXmit => "out, into the bridge".to_owned(),
         Func::BrForward => format!("forwarded to port {}", device_at(Func::BrForwardFinish)?),

@@ -88,10 +88,12 @@ impl<'s> View<'s, '_> {
             let start = exchange.steps.first().map_or(Nanos::ZERO, |at| self.story.step(*at).at);
             for (position, leg) in legs.iter().enumerate() {
                 let goes_on = legs[..position].iter().any(|earlier| earlier.packet == leg.packet);
-                self.packet(leg.packet, goes_on);
                 match self.zoom {
-                    Zoom::Hops => self.hops(leg, start),
-                    Zoom::Doors | Zoom::Detail => self.doors(leg, start),
+                    Zoom::Hops => self.hops(leg, start, goes_on),
+                    Zoom::Doors | Zoom::Detail => {
+                        self.packet(leg.packet, goes_on);
+                        self.doors(leg, start);
+                    }
                 }
             }
             self.shown.push(exchange);
@@ -117,8 +119,13 @@ impl<'s> View<'s, '_> {
         self.line(&format!("  {PACKET}packet {number}{goes_on}{PACKET:#}  {}{cause}", packet.summary));
     }
 
-    fn hops(&mut self, leg: &Leg, start: Nanos) {
+    fn hops(&mut self, leg: &Leg, start: Nanos, goes_on: bool) {
         let hops = hops::hops(self.story, leg);
+        // Its card gives a packet back that was sent: nothing to tell from afar.
+        if goes_on && hops.is_empty() {
+            return;
+        }
+        self.packet(leg.packet, goes_on);
         let width = hops.iter().map(|hop| where_at(&hop.place).len()).max().unwrap_or(0);
         let devices = hops.iter().map(|hop| hop.place.device.len()).max().unwrap_or(0);
         for hop in hops {
