@@ -19,25 +19,32 @@ use crate::rss::Rss;
 pub struct RxFrame {
     /// The frame.
     pub frame: BufId,
+    /// How many places of the ring it takes.
+    pub room: u32,
     /// Its RSS hash, and whether ports are in it; `None`: the card gave none.
     pub hash: Option<(u32, bool)>,
 }
 
-/// A ring of receive descriptors.
+/// A ring of receive descriptors, or of pages of memory, of which a frame takes several.
 #[derive(Debug)]
 struct RxRing {
     /// How many there are.
     descriptors: u32,
+    /// The size of a page, bytes; 0: a descriptor has room for any frame.
+    page: u32,
     /// Those that the card may fill.
     free: u32,
     /// Those that it filled.
     filled: VecDeque<RxFrame>,
 }
 
+/// What a card without descriptors writes with a frame, bytes: a header and the checksum (National Semiconductor DP8390D, 7.0).
+const EXTRA: u32 = 8;
+
 impl RxRing {
     /// A full ring cannot be told from an empty one, so one descriptor stays with the driver.
-    fn new(descriptors: u32) -> RxRing {
-        RxRing { descriptors, free: descriptors - 1, filled: VecDeque::new() }
+    fn new(descriptors: u32, page: u32) -> RxRing {
+        RxRing { descriptors, page, free: descriptors - 1, filled: VecDeque::new() }
     }
 }
 
@@ -113,10 +120,10 @@ pub enum Received {
 }
 
 impl Card {
-    /// A card with `rings` rings each way, the receive rings of so many descriptors each.
-    pub fn new(rings: usize, descriptors: u32, use_of: Vectors, rss: Rss) -> Card {
+    /// A card with `rings` rings each way, the receive rings of so many descriptors each, or of pages of so many bytes.
+    pub fn new(rings: usize, descriptors: u32, page: u32, use_of: Vectors, rss: Rss) -> Card {
         Card {
-            rx: std::iter::repeat_with(|| RxRing::new(descriptors)).take(rings).collect(),
+            rx: std::iter::repeat_with(|| RxRing::new(descriptors, page)).take(rings).collect(),
             tx: std::iter::repeat_with(TxRing::default).take(rings).collect(),
             vectors: vec![Vector::default(); use_of.count],
             use_of,
@@ -130,15 +137,22 @@ impl Card {
         let hash = if self.rx.len() > 1 { self.rss.hash(bufs.bytes(frame)) } else { None };
         let ring = hash.map_or(0, |(hash, _)| self.rss.queue(hash));
         let queue = &mut self.rx[ring];
-        if queue.free == 0 {
+        let room =
+            if queue.page == 0 { 1 } else { (bufs.bytes(frame).len() as u32 + EXTRA).div_ceil(queue.page) };
+        if queue.free < room {
             return Received::Missed;
         }
-        queue.free -= 1;
-        queue.filled.push_back(RxFrame { frame, hash });
+        queue.free -= room;
+        queue.filled.push_back(RxFrame { frame, room, hash });
         let vector = self.use_of.rx + ring;
         self.vectors[vector].cause = true;
         let at = self.vectors[vector].request(now);
         at.map_or(Received::Quiet, |at| Received::Interrupt { vector, at })
+    }
+
+    /// A frame came in and was not taken yet.
+    pub fn has_received(&self, ring: usize) -> bool {
+        !self.rx[ring].filled.is_empty()
     }
 
     /// The driver takes the next filled descriptor.
@@ -212,7 +226,8 @@ impl Card {
     /// The card gets rings anew, and returns the frames that the old ones held.
     pub fn reset(&mut self, rings: usize, descriptors: u32, use_of: Vectors) -> Vec<BufId> {
         let lost = self.rx.iter().flat_map(|ring| ring.filled.iter().map(|filled| filled.frame)).collect();
-        *self = Card::new(rings, descriptors, use_of, self.rss.clone());
+        let page = self.rx.first().map_or(0, |ring| ring.page);
+        *self = Card::new(rings, descriptors, page, use_of, self.rss.clone());
         lost
     }
 }

@@ -270,7 +270,7 @@ mod tests {
     }
 
     fn card(fabric: &mut Fabric) -> PlugId {
-        fabric.add_card(Card::new(1, 256, Vectors { rx: 0, tx: 1, count: 2 }, Rss::new([0; 40], 1)))
+        fabric.add_card(Card::new(1, 256, 0, Vectors { rx: 0, tx: 1, count: 2 }, Rss::new([0; 40], 1)))
     }
 
     /// Two cards and a cable; what arrives at the second when so many frames are sent at 1,000 ns.

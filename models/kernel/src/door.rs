@@ -169,6 +169,20 @@ functions! {
             IgbCleanRxIrq = igb_clean_rx_irq, Device, "goes through the receive ring";
             IgbAllocRxBuffers = igb_alloc_rx_buffers, Device, "gives empty buffers back to the card";
         }
+        "drivers/net/ethernet/8390/8390.c" {
+            EiStartXmit(skb: SkbId) = ei_start_xmit, Device, "the old network card sends the frame";
+            EiInterrupt = ei_interrupt, Device, "the old network card interrupts: a frame is there, or sent";
+        }
+        "drivers/net/ethernet/8390/lib8390.c" {
+            EiInterruptInner = __ei_interrupt, Device, "what has happened on the card?";
+            EiReceive = ei_receive, Device, "takes frames from the card, still in its interrupt";
+            EiTxIntr = ei_tx_intr, Device, "a frame has left: there is room for another";
+        }
+        "drivers/net/ethernet/8390/ne2k-pci.c" {
+            Ne2kPciGet8390Hdr = ne2k_pci_get_8390_hdr, Device, "reads how long the next frame is";
+            Ne2kPciBlockInput = ne2k_pci_block_input, Device, "the CPU copies the frame from the card";
+            Ne2kPciBlockOutput = ne2k_pci_block_output, Device, "the CPU copies the frame to the card";
+        }
         "net/core/neighbour.c" {
             NeighResolveOutput(skb: SkbId) = neigh_resolve_output, Path,
                 "the next hop's MAC address is not certain: ask first";
@@ -194,7 +208,8 @@ functions! {
             DevLoopbackXmit(skb: SkbId) = dev_loopback_xmit, Path, "a copy comes back to this host";
             DevForwardSkb(skb: SkbId) = __dev_forward_skb, Path,
                 "the frame changes sides, perhaps into another namespace";
-            NetifRx(skb: SkbId) = __netif_rx, Path, "a frame came in by a virtual device";
+            NetifRx(skb: SkbId) = netif_rx, Path, "a frame came in by a card without NAPI";
+            NetifRxInner(skb: SkbId) = __netif_rx, Path, "a frame came in by a virtual device";
             NetifRxInternal(skb: SkbId) = netif_rx_internal, Path, "chooses the CPU that will handle it";
             GetRpsCpu = get_rps_cpu, Lookup, "which CPU is to handle the flow?";
             EnqueueToBacklog(skb: SkbId, cpu: u16) = enqueue_to_backlog, Path,

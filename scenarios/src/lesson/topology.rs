@@ -243,7 +243,7 @@ impl Checker<'_> {
             self.span(&text),
             format!("Linux has no driver `{}` of a network card", text.value),
             "not a driver",
-            "e1000e and igb are modelled; another works like e1000e, under its own name",
+            "e1000e, igb and ne2k-pci are modelled; another works like e1000e, under its own name",
         ))
     }
 

@@ -110,7 +110,7 @@ impl<'a> Reader<'_, 'a> {
         }
         let (kind, text) = match step.func {
             Func::RawSendmsg => (Kind::Sent, self.sent(position)),
-            Func::NetifRx if position == 0 => (Kind::Sent, "comes in from outside".to_owned()),
+            Func::NetifRxInner if position == 0 => (Kind::Sent, "comes in from outside".to_owned()),
             Func::IpRouteInputNoref => (Kind::Route, self.input_route(position)?),
             Func::IpRouteMeHarder => (Kind::Route, self.output_route(position, "routed anew")?),
             Func::BrForward => {
@@ -292,7 +292,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn veth(&self, position: usize) -> String {
-        let far = self.next(position, &[Func::NetifRx]);
+        let far = self.next(position, &[Func::NetifRxInner]);
         let Some(far) = far.map(|at| self.story.place(self.leg.steps[at])) else {
             return "out, into the veth cable".to_owned();
         };

@@ -80,7 +80,7 @@ fn from_outside(world: &mut World, question: &Question, start: &Start) {
         cx.skbs.data_mut(skb).copy_from_slice(&frame);
         cx.skbs[skb].network_header += ETH_HLEN as u32;
         if eth_type_trans(cx, skb, input) {
-            cx.walk(Door::NetifRx { skb });
+            cx.walk(Door::NetifRxInner { skb });
         }
     });
 }

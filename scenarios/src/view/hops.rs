@@ -81,7 +81,7 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
         Func::VethXmit => "out, through the veth cable".to_owned(),
         Func::LoopbackXmit => "out, and in again".to_owned(),
         func if transmits(func) => "out, on the wire".to_owned(),
-        Func::NetifRx | Func::NapiGroReceive => "in".to_owned(),
+        Func::NetifRx | Func::NetifRxInner | Func::NapiGroReceive => "in".to_owned(),
         Func::SkbGroReceive => "appended to the segment before it".to_owned(),
         Func::SkbGsoSegment => "cut into segments again".to_owned(),
         Func::BrHandleFrame => format!("bridge {} takes it", story.bridge(at).unwrap_or("")),

@@ -59,5 +59,5 @@ pub fn loopback_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     stats.tx_packets += 1;
     stats.tx_bytes += len;
     cx.skbs[skb].ip_summed = true;
-    Door::NetifRx { skb }
+    Door::NetifRxInner { skb }
 }

@@ -207,7 +207,7 @@ pub fn __dev_forward_skb(cx: &mut Cx, skb: SkbId) -> Door {
     };
     skb_scrub_packet(cx, skb, peer);
     eth_type_trans(cx, skb, peer);
-    cx.pass(Door::NetifRx { skb })
+    cx.pass(Door::NetifRxInner { skb })
 }
 
 /// Clears route and netfilter state; between namespaces also the mark (`skb_scrub_packet`, net/core/skbuff.c). The socket stays,

@@ -35,7 +35,8 @@ macro_rules! doors {
 doors! {
     functions {
         // net/core/dev.c, in
-        NetifRx(skb) => net::core::dev::__netif_rx,
+        NetifRx(skb) => net::core::dev::netif_rx,
+        NetifRxInner(skb) => net::core::dev::__netif_rx,
         NetifRxInternal(skb) => net::core::dev::netif_rx_internal,
         EnqueueToBacklog(skb, cpu) => net::core::dev::enqueue_to_backlog,
         NapiGroReceive(skb) => net::core::gro::napi_gro_receive,
@@ -52,6 +53,7 @@ doors! {
         DummyXmit(skb) => drivers::dummy::dummy_xmit,
         DevForwardSkb(skb) => drivers::veth::__dev_forward_skb,
         LoopbackXmit(skb) => drivers::loopback::loopback_xmit,
+        EiStartXmit(skb) => drivers::nic::ne2k_pci::ei_start_xmit,
         E1000ReceiveSkb(skb) => drivers::nic::e1000e::e1000_receive_skb,
         E1000XmitFrame(skb) => drivers::nic::e1000e::e1000_xmit_frame,
         IgbXmitFrame(skb) => drivers::nic::igb::igb_xmit_frame,

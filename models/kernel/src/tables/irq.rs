@@ -11,6 +11,11 @@ use crate::netlink::Errno;
 /// The first number of a message-signalled interrupt on x86, behind those of the IO-APIC.
 const FIRST_MSI: u32 = 24;
 
+/// The numbers of the four lines of a PCI bus behind a PIIX3, by slots.
+const LINES: [u32; 4] = [10, 10, 11, 11];
+/// The first number of the IO-APIC beyond those of old devices.
+const FIRST_SHARED: u32 = 16;
+
 /// An interrupt (`struct irq_desc`).
 #[derive(Clone, Debug)]
 pub struct IrqDesc {
@@ -28,6 +33,13 @@ pub struct IrqDesc {
     pub counts: Vec<u64>,
 }
 
+impl IrqDesc {
+    /// How the chip tells the end of an interrupt.
+    pub fn flow(&self) -> &'static str {
+        if self.chip == "IO-APIC" { "fasteoi" } else { "edge" }
+    }
+}
+
 /// The interrupts of a machine, by their numbers.
 #[derive(Debug, Default)]
 pub struct Irqs {
@@ -39,6 +51,15 @@ impl Irqs {
     pub fn alloc_msi(&mut self, hwirq: u32, cpus: usize) -> u32 {
         let irq = self.descs.last_key_value().map_or(FIRST_MSI, |(last, _)| last + 1);
         self.alloc(irq, "PCI-MSI", hwirq, cpus);
+        irq
+    }
+
+    /// The interrupt of the line of the PCI bus that a card in a slot has, or of another if that is taken.
+    pub fn alloc_line(&mut self, slot: u32, cpus: usize) -> u32 {
+        let line = LINES[slot as usize % LINES.len()];
+        let irq = [line].into_iter().chain(FIRST_SHARED..FIRST_MSI).find(|irq| !self.descs.contains_key(irq));
+        let irq = irq.unwrap_or(line);
+        self.alloc(irq, "IO-APIC", irq, cpus);
         irq
     }
 

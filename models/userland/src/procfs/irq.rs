@@ -35,7 +35,7 @@ fn interrupts(view: &View) -> String {
         }
         let _ = write!(text, "{irq:>WIDTH$}: ");
         desc.counts.iter().for_each(|count| _ = write!(text, "{count:>10} "));
-        let _ = write!(text, " {:>8} {:>WIDTH$}-{:<8}", desc.chip, desc.hwirq, "edge");
+        let _ = write!(text, " {:>8} {:>WIDTH$}-{:<8}", desc.chip, desc.hwirq, desc.flow());
         text += &desc.action.as_ref().map_or(String::new(), |name| format!("  {name}"));
         text.push('\n');
     }

@@ -4,7 +4,10 @@
 
 use glassnet_hardware::Vectors;
 
-use super::{Driver, close, ethtool, fix_features, nic, open, poll, setup, xmit_frame};
+use super::{
+    Chip, Driver, NapiDriver, close, ethtool, fix_features, napi_interrupt, nic, open, poll, setup,
+    xmit_frame,
+};
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::link::{EthtoolOps, LinkOps};
@@ -19,19 +22,25 @@ use crate::{Cx, Kernel};
 pub static DRIVER: Driver = Driver {
     name: "e1000e",
     fw_version: "2.1-0",
+    version: "",
     link: &LINK_OPS,
+    chip: Chip::Msi,
+    rx_page: 0,
     max_rings: 1,
     vectors: |name, _| vec![format!("{name}-rx-0"), format!("{name}-tx-0"), name.to_owned()],
     use_of: |_| Vectors { rx: 0, tx: 1, count: 3 },
     xmit: Func::E1000XmitFrame,
-    interrupt: Func::E1000IntrMsixRx,
-    poll: Func::E1000ePoll,
-    interrupt_tx: Some(Func::E1000IntrMsixTx),
-    clean_tx: Func::E1000CleanTxIrq,
-    clean_rx: Func::E1000CleanRxIrq,
-    alloc_rx: Func::E1000AllocRxBuffers,
-    rx_checksum: Some(Func::E1000RxChecksum),
-    receive: |skb| Door::E1000ReceiveSkb { skb },
+    handler: napi_interrupt,
+    napi: Some(NapiDriver {
+        interrupt: Func::E1000IntrMsixRx,
+        poll: Func::E1000ePoll,
+        interrupt_tx: Some(Func::E1000IntrMsixTx),
+        clean_tx: Func::E1000CleanTxIrq,
+        clean_rx: Func::E1000CleanRxIrq,
+        alloc_rx: Func::E1000AllocRxBuffers,
+        rx_checksum: Some(Func::E1000RxChecksum),
+        receive: |skb| Door::E1000ReceiveSkb { skb },
+    }),
 };
 
 static LINK_OPS: LinkOps = LinkOps {

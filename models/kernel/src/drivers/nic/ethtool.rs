@@ -28,12 +28,12 @@ pub(super) const OPS: EthtoolOps = EthtoolOps {
     ..EthtoolOps::NONE
 };
 
-fn get_drvinfo(dev: &NetDevice) -> DrvInfo {
-    let (name, firmware, slot) =
-        nic(dev).map_or(("", "", 0), |nic| (&*nic.name, nic.row.fw_version, nic.slot));
+pub(super) fn get_drvinfo(dev: &NetDevice) -> DrvInfo {
+    let (name, version, firmware, slot) =
+        nic(dev).map_or(("", "", "", 0), |nic| (&*nic.name, nic.row.version, nic.row.fw_version, nic.slot));
     DrvInfo {
         driver: name.to_owned(),
-        version: "",
+        version,
         fw_version: firmware,
         bus_info: format!("0000:00:{slot:02x}.0"),
     }

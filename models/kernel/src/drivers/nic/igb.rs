@@ -4,7 +4,10 @@
 
 use glassnet_hardware::Vectors;
 
-use super::{Driver, close, ethtool, fix_features, nic, open, poll, setup, xmit_frame};
+use super::{
+    Chip, Driver, NapiDriver, close, ethtool, fix_features, napi_interrupt, nic, open, poll, setup,
+    xmit_frame,
+};
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::link::{EthtoolOps, LinkOps};
@@ -19,7 +22,10 @@ use crate::{Cx, Kernel};
 pub static DRIVER: Driver = Driver {
     name: "igb",
     fw_version: "3.25, 0x800005cc",
+    version: "",
     link: &LINK_OPS,
+    chip: Chip::Msi,
+    rx_page: 0,
     max_rings: 8,
     vectors: |name, rings| {
         let of_ring = (0..rings).map(|ring| format!("{name}-TxRx-{ring}"));
@@ -27,14 +33,17 @@ pub static DRIVER: Driver = Driver {
     },
     use_of: |rings| Vectors { rx: 1, tx: 1, count: rings + 1 },
     xmit: Func::IgbXmitFrame,
-    interrupt: Func::IgbMsixRing,
-    poll: Func::IgbPoll,
-    interrupt_tx: None,
-    clean_tx: Func::IgbCleanTxIrq,
-    clean_rx: Func::IgbCleanRxIrq,
-    alloc_rx: Func::IgbAllocRxBuffers,
-    rx_checksum: None,
-    receive: |skb| Door::NapiGroReceive { skb },
+    handler: napi_interrupt,
+    napi: Some(NapiDriver {
+        interrupt: Func::IgbMsixRing,
+        poll: Func::IgbPoll,
+        interrupt_tx: None,
+        clean_tx: Func::IgbCleanTxIrq,
+        clean_rx: Func::IgbCleanRxIrq,
+        alloc_rx: Func::IgbAllocRxBuffers,
+        rx_checksum: None,
+        receive: |skb| Door::NapiGroReceive { skb },
+    }),
 };
 
 static LINK_OPS: LinkOps = LinkOps {

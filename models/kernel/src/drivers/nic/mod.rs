@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`e1000e`], [`igb`] | a row each: what a driver calls itself and its functions, and how much it can |
+//! | [`ne2k_pci`] | a row too, and what a driver without NAPI does |
 //! | [`ethtool`] | what all drivers tell and are told |
 //! | [`itr`] | how often a card may interrupt |
 //!
@@ -15,12 +16,14 @@ pub mod e1000e;
 mod ethtool;
 pub mod igb;
 mod itr;
+pub mod ne2k_pci;
 
 use std::collections::VecDeque;
 
 use glassnet_hardware::card::RxFrame;
 use glassnet_hardware::{Card, PlugId, Rss, Vectors};
 use glassnet_sim::Nanos;
+use glassnet_wire::BufId;
 
 use self::itr::Itr;
 use crate::door::{Door, Func};
@@ -54,14 +57,38 @@ pub struct Driver {
     pub fw_version: &'static str,
     /// Its link operations. The kind has no name: users do not create NICs.
     pub link: &'static LinkOps,
+    /// What it calls its version; empty: the kernel's release.
+    pub version: &'static str,
     /// Receive rings at most.
     pub max_rings: usize,
+    /// How its cards interrupt.
+    pub chip: Chip,
+    /// The size of a place of the receive ring, bytes; 0: a place has room for any frame.
+    pub rx_page: u32,
     /// Names of the interrupt vectors of a card of this name with so many rings.
     pub vectors: fn(&str, usize) -> Vec<String>,
     /// Which of them the rings use.
     pub use_of: fn(usize) -> Vectors,
     /// Sends a frame.
     pub xmit: Func,
+    /// Handles the interrupt of a vector.
+    pub handler: fn(&mut Cx, DevId, usize),
+    /// Its functions, if it polls (NAPI).
+    pub napi: Option<NapiDriver>,
+}
+
+/// How a card interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chip {
+    /// By messages, a number for each vector.
+    Msi,
+    /// By a line of the bus.
+    IoApic,
+}
+
+/// The functions of a driver that polls.
+#[derive(Debug)]
+pub struct NapiDriver {
     /// Handles the interrupt of a receive ring.
     pub interrupt: Func,
     /// Polls a ring.
@@ -81,7 +108,7 @@ pub struct Driver {
 }
 
 /// All drivers; a card whose driver is none of them works like the first.
-static DRIVERS: [&Driver; 2] = [&e1000e::DRIVER, &igb::DRIVER];
+static DRIVERS: [&Driver; 3] = [&e1000e::DRIVER, &igb::DRIVER, &ne2k_pci::DRIVER];
 
 /// The driver of this name.
 pub fn driver(name: &str) -> Option<&'static Driver> {
@@ -144,6 +171,8 @@ struct Ring {
     tx_bytes: u64,
     /// How often the transmit queue was woken.
     tx_restarts: u64,
+    /// Frames that leave and are on the card, of a card without descriptors.
+    on_card: usize,
     /// Descriptors that were emptied and not given back.
     unused: u32,
     itr: Itr,
@@ -202,15 +231,17 @@ fn nic_mut<'c>(cx: &'c mut Cx, dev: DevId) -> Option<&'c mut Nic> {
 /// If the machine has a device of this name.
 pub fn probe(cx: &mut Cx, name: &str, settings: &NicSettings) -> (DevId, PlugId) {
     let row = driver(&settings.driver).unwrap_or(DRIVERS[0]);
+    let places = if row.rx_page == 0 { DESCRIPTORS[0] } else { ne2k_pci::RX_PAGES };
     let cpus = cx.k.cpus.len();
     let rings = settings.rings.map_or(cpus, |rings| rings as usize).clamp(1, row.max_rings);
-    let rx_pending = descriptors(settings.rx_ring.unwrap_or(DESCRIPTORS[0]));
+    let rx_pending = settings.rx_ring.map_or(places, descriptors);
     let mut key = [0; glassnet_hardware::rss::KEY_BYTES];
     if row.max_rings > 1 {
         cx.dice.fill(&mut key);
     }
     let rss = Rss::new(key, rings);
-    let plug = cx.fabric.add_card(Card::new(rings, rx_pending, (row.use_of)(rings), rss.clone()));
+    let plug =
+        cx.fabric.add_card(Card::new(rings, rx_pending, row.rx_page, (row.use_of)(rings), rss.clone()));
     let slot = FIRST_SLOT + cx.k.devs.iter().filter(|dev| nic(dev).is_some()).count() as u32;
     let mut dev = alloc_netdev(INIT_NET, name.to_owned(), NameAssign::Enum, row.link);
     let mut nic = Nic {
@@ -222,7 +253,7 @@ pub fn probe(cx: &mut Cx, name: &str, settings: &NicSettings) -> (DevId, PlugId)
         rings: Vec::new(),
         rx_pending,
         tx_pending: DESCRIPTORS[0],
-        rx_usecs: itr::DEFAULT,
+        rx_usecs: if row.napi.is_some() { itr::DEFAULT } else { 0 },
         rss,
     };
     set_rings(&mut cx.k.irqs, cpus, &mut nic, name, rings);
@@ -240,7 +271,10 @@ fn set_rings(irqs: &mut Irqs, cpus: usize, nic: &mut Nic, name: &str, rings: usi
     nic.irqs.drain(..).for_each(|irq| irqs.release(irq));
     let first = nic.slot * MSI_OF_SLOT;
     let vectors = (nic.row.vectors)(name, rings).len() as u32;
-    nic.irqs = (0..vectors).map(|vector| irqs.alloc_msi(first + vector, cpus)).collect();
+    nic.irqs = match nic.row.chip {
+        Chip::Msi => (0..vectors).map(|vector| irqs.alloc_msi(first + vector, cpus)).collect(),
+        Chip::IoApic => vec![irqs.alloc_line(nic.slot, cpus)],
+    };
     nic.rings = (0..rings).map(|_| Ring::default()).collect();
 }
 
@@ -275,7 +309,7 @@ fn reset(cx: &mut Cx, dev: DevId) {
     let (use_of, rss) = ((nic.row.use_of)(rings), nic.rss.clone());
     let mut unsent = Vec::new();
     for ring in &mut nic.rings {
-        (ring.unused, ring.itr) = (0, Itr::new(usecs));
+        (ring.unused, ring.on_card, ring.itr) = (0, 0, Itr::new(usecs));
         unsent.extend(ring.sending.drain(..));
     }
     if let Some(card) = cx.fabric.card(plug) {
@@ -331,16 +365,21 @@ fn xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
     }
     let Some(side) = nic_mut(cx, dev).map(|nic| &mut nic.rings[usize::from(queue)]) else { return Door::End };
     side.sending.push_back(skb);
-    let interrupt = cx.fabric.card(plug).and_then(|card| card.post(usize::from(queue), sent, len));
-    if let Some((vector, at)) = interrupt {
-        cx.events.schedule(at, Event::Interrupt { plug, vector: vector as u32 });
-    }
+    post(cx, plug, usize::from(queue), sent, len);
     let netdev = &mut cx.k.devs[dev];
     netdev_tx_sent_queue(&mut netdev.tx[usize::from(queue)], len);
     if unused - 1 < TX_STOP {
         netif_tx_stop_queue(netdev, queue);
     }
     Door::End
+}
+
+/// The card will tell when a frame has left.
+fn post(cx: &mut Cx, plug: PlugId, ring: usize, sent: Nanos, len: u32) {
+    let interrupt = cx.fabric.card(plug).and_then(|card| card.post(ring, sent, len));
+    if let Some((vector, at)) = interrupt {
+        cx.events.schedule(at, Event::Interrupt { plug, vector: vector as u32 });
+    }
 }
 
 /// The card cuts a merged packet and sends what it is cut into; returns when the last bit has left.
@@ -375,11 +414,17 @@ pub fn irq(kernel: &Kernel, dev: DevId, vector: usize) -> Option<(u32, CpuId)> {
     Some((irq, kernel.irqs.get(irq)?.effective))
 }
 
-/// Handles the interrupt of a vector: of a receive ring, which is polled, or of a transmit ring.
+/// Handles the interrupt of a vector.
 pub fn interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
-    let Some(nic) = cx.k.devs.get(dev).and_then(nic) else { return };
-    let (row, plug, rings) = (nic.row, nic.plug, nic.rings.len());
-    let Vectors { rx, tx, .. } = (row.use_of)(rings);
+    if let Some(nic) = cx.k.devs.get(dev).and_then(nic) {
+        (nic.row.handler)(cx, dev, vector);
+    }
+}
+
+/// The interrupt of a receive ring, which is polled, or of a transmit ring.
+fn napi_interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
+    let Some((plug, rings, use_of, row)) = napi_of(cx, dev) else { return };
+    let Vectors { rx, tx, .. } = use_of(rings);
     if let Some(ring) = vector.checked_sub(rx).filter(|ring| *ring < rings) {
         return cx.within(row.interrupt, None, |cx| {
             cx.call(Func::NapiSchedule, None);
@@ -392,6 +437,12 @@ pub fn interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
     }
 }
 
+/// The cable, the number of rings, the use of vectors and the functions of a card that is polled.
+fn napi_of(cx: &Cx, dev: DevId) -> Option<(PlugId, usize, fn(usize) -> Vectors, &'static NapiDriver)> {
+    let nic = cx.k.devs.get(dev).and_then(nic)?;
+    Some((nic.plug, nic.rings.len(), nic.row.use_of, nic.row.napi.as_ref()?))
+}
+
 /// The interrupts of a vector may come again.
 fn unmask(cx: &mut Cx, plug: PlugId, vector: usize) {
     let now = cx.now;
@@ -401,7 +452,7 @@ fn unmask(cx: &mut Cx, plug: PlugId, vector: usize) {
 }
 
 /// Takes back what the card has sent, and wakes the transmit queue when there is room again.
-fn clean_tx(cx: &mut Cx, dev: DevId, ring: usize, row: &Driver) {
+fn clean_tx(cx: &mut Cx, dev: DevId, ring: usize, row: &NapiDriver) {
     cx.within(row.clean_tx, None, |cx| {
         let (mut packets, mut bytes, now) = (0, 0, cx.now);
         loop {
@@ -428,7 +479,7 @@ fn clean_tx(cx: &mut Cx, dev: DevId, ring: usize, row: &Driver) {
 
 /// NAPI poll of a ring: receives up to `budget` frames and returns their number.
 fn poll(cx: &mut Cx, dev: DevId, ring: u32, budget: u32) -> u32 {
-    let Some(row) = cx.k.devs.get(dev).and_then(nic).map(|nic| nic.row) else { return 0 };
+    let Some((.., row)) = napi_of(cx, dev) else { return 0 };
     cx.within_resumable(row.poll, |cx| {
         if row.interrupt_tx.is_none() && !cx.resumes {
             clean_tx(cx, dev, ring as usize, row);
@@ -442,7 +493,7 @@ fn poll(cx: &mut Cx, dev: DevId, ring: u32, budget: u32) -> u32 {
 }
 
 /// Takes up to `budget` frames from a ring, and gives their descriptors back a few at a time.
-fn clean_rx(cx: &mut Cx, dev: DevId, ring: usize, budget: u32, row: &Driver) -> u32 {
+fn clean_rx(cx: &mut Cx, dev: DevId, ring: usize, budget: u32, row: &NapiDriver) -> u32 {
     let mut work = 0;
     while work < budget {
         if cx.suspend(work) {
@@ -472,7 +523,7 @@ fn clean_rx(cx: &mut Cx, dev: DevId, ring: usize, budget: u32, row: &Driver) -> 
 }
 
 /// Gives the card the descriptors back that were emptied.
-fn give_back(cx: &mut Cx, dev: DevId, ring: usize, row: &Driver) {
+fn give_back(cx: &mut Cx, dev: DevId, ring: usize, row: &NapiDriver) {
     let Some(nic) = nic_mut(cx, dev) else { return };
     let (plug, unused) = (nic.plug, std::mem::take(&mut nic.rings[ring].unused));
     if unused > 0 {
@@ -484,12 +535,9 @@ fn give_back(cx: &mut Cx, dev: DevId, ring: usize, row: &Driver) {
 }
 
 /// Makes a packet of a received frame and hands it on.
-fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame, row: &Driver) {
-    let tag = cx.skbs.bufs.tag(received.frame);
-    let skb = cx.skbs.build_skb(received.frame, 0, dev);
+fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame, row: &NapiDriver) {
+    let skb = build_skb(cx, dev, received.frame);
     let pkt = &mut cx.skbs[skb];
-    pkt.packet = tag & !CONFIRMS;
-    pkt.dst_pending_confirm = tag & CONFIRMS != 0;
     if cx.k.devs[dev].features & RXHASH != 0 {
         (pkt.hash, pkt.l4_hash) = received.hash.unwrap_or_default();
     }
@@ -505,6 +553,16 @@ fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame, row: &Driver
         }
         cx.walk((row.receive)(skb));
     }
+}
+
+/// A packet of a frame that came by a cable: the same to an observer.
+fn build_skb(cx: &mut Cx, dev: DevId, frame: BufId) -> SkbId {
+    let tag = cx.skbs.bufs.tag(frame);
+    let skb = cx.skbs.build_skb(frame, 0, dev);
+    let pkt = &mut cx.skbs[skb];
+    pkt.packet = tag & !CONFIRMS;
+    pkt.dst_pending_confirm = tag & CONFIRMS != 0;
+    skb
 }
 
 /// The ring is empty: the interrupt is unmasked, and may come again after a time that follows from what came in.

@@ -6,6 +6,7 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP};
 
+use super::dev_features::netdev_fix_features;
 use super::gro::napi_gro_end;
 use super::gso::{netif_needs_gso, skb_gso_segment};
 use super::link_watch::{linkwatch_forget_dev, linkwatch_init_dev};
@@ -33,7 +34,15 @@ use crate::tables::skb::PacketType;
 use crate::tables::softnet::{Napi, NetRxRun, Softirq};
 use crate::trace::Frame;
 
-/// Receives a packet of a driver without NAPI.
+/// Receives a packet of a driver without NAPI, in any context.
+///
+/// Kernel: net/core/dev.c
+/// Not modelled: nothing.
+pub fn netif_rx(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.pass(Door::NetifRxInternal { skb })
+}
+
+/// The same where softirqs cannot run meanwhile.
 ///
 /// Kernel: net/core/dev.c
 /// Not modelled: receive timestamps.
@@ -437,6 +446,7 @@ pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlEr
     dev.hw_features |= SOFT_FEATURES | SOFT_FEATURES_OFF;
     dev.features |= SOFT_FEATURES;
     dev.wanted_features = dev.features & dev.hw_features;
+    dev.features = netdev_fix_features(dev.features);
     if !dev.is_loopback() {
         dev.hw_features |= NOCACHE_COPY;
     }

@@ -46,7 +46,7 @@ pub fn netdev_update_features(cx: &mut Cx, dev: DevId) {
 }
 
 /// Features without those that need others.
-fn netdev_fix_features(mut features: u64) -> u64 {
+pub fn netdev_fix_features(mut features: u64) -> u64 {
     let mut needs = |some: u64, needed: u64| {
         if features & needed == 0 {
             features &= !some;

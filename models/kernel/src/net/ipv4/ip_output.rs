@@ -332,7 +332,7 @@ pub fn dev_loopback_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.pkt_type = PacketType::Loopback;
     pkt.ip_summed = true;
-    Door::NetifRx { skb }
+    Door::NetifRxInner { skb }
 }
 
 /// The `okfn` of POST_ROUTING.
