@@ -1,167 +1,175 @@
-//! What each function costs a CPU, from a data file with sources (`profile/server.csv`).
+//! What each function costs a CPU: a profile, which is a data file with sources (`profile/*.csv`).
 //!
 //! | column | is |
 //! |---|---|
-//! | `what` | a class of functions ([`Class`]); a function by its name in the kernel, which then counts apart from its class; `legacy rule` or `nft rule` |
+//! | `what` | a class of functions ([`Class`]); a function by its name in the kernel, which then counts apart from its class; `legacy rule`, `nft rule` or `copied KiB` |
 //! | `ns` | nanoseconds of CPU time |
 //! | `source` | where the number comes from |
 //!
 //! A later row counts for more than an earlier one.
 
+use std::sync::LazyLock;
+
 use glassnet_sim::Nanos;
 
 use crate::door::{Class, Func};
 
-/// What this model's CPUs need.
-pub static PROFILE: Profile = Profile::parse(include_str!("../profile/server.csv"));
+/// The profiles that come with the model, by name; the first is that of a machine for which none is named.
+pub static SHIPPED: &[(&str, &str)] = &[
+    ("server", include_str!("../profile/server.csv")),
+    ("xeon-e5-1650v4", include_str!("../profile/xeon-e5-1650v4.csv")),
+];
+
+/// That of a machine for which none is named.
+pub(crate) static DEFAULT: LazyLock<Profile> =
+    LazyLock::new(|| Profile::parse(SHIPPED[0].1).expect("a test reads all of them"));
 
 /// Nanoseconds of CPU time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     functions: [Nanos; Func::ALL.len()],
     /// Each rule that `ipt_do_table` tries.
     pub legacy_rule: Nanos,
     /// Each rule that `nft_do_chain` tries.
     pub nft_rule: Nanos,
+    /// 1024 bytes that are copied between a program and the kernel, or by a driver.
+    pub copied_kib: Nanos,
+}
+
+/// Why a profile is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct ProfileError {
+    /// The line that is wrong, from 1; 0: something is missing.
+    pub line: usize,
+    /// What is wrong.
+    pub what: String,
 }
 
 /// No row says what it costs.
 const UNKNOWN: Nanos = Nanos(u64::MAX);
+/// The first line.
+const COLUMNS: &str = "what,ns,source";
 
 impl Profile {
     /// What a function costs.
     #[inline(always)]
-    pub const fn of(&self, func: Func) -> Nanos {
+    pub fn of(&self, func: Func) -> Nanos {
         self.functions[func as usize]
     }
 
     /// Reads a profile.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If a row has no number or no source or is about nothing that there is, or if something has no row. The profile
-    /// of this model is read when the model is compiled.
-    pub const fn parse(text: &str) -> Profile {
-        let mut profile =
-            Profile { functions: [UNKNOWN; Func::ALL.len()], legacy_rule: UNKNOWN, nft_rule: UNKNOWN };
-        let (_, mut rest) = cut(text.as_bytes(), b'\n');
-        while !rest.is_empty() {
-            let (row, behind) = cut(rest, b'\n');
-            let (what, columns) = cut(row, b',');
-            let (ns, source) = cut(columns, b',');
-            assert!(!source.is_empty(), "a row of the profile has no source");
-            profile.set(what, Nanos(number(ns)));
-            rest = behind;
-        }
-        let mut at = 0;
-        while at < Func::ALL.len() {
-            assert!(profile.functions[at].0 != UNKNOWN.0, "a function has no cost");
-            at += 1;
-        }
-        assert!(profile.legacy_rule.0 != UNKNOWN.0 && profile.nft_rule.0 != UNKNOWN.0, "a rule has no cost");
-        profile
-    }
-
-    const fn set(&mut self, what: &[u8], cost: Nanos) {
-        let mut known = true;
-        if is(what, "legacy rule") {
-            self.legacy_rule = cost;
-        } else if is(what, "nft rule") {
-            self.nft_rule = cost;
-        } else {
-            known = self.set_functions(what, cost);
-        }
-        assert!(known, "a row of the profile is about nothing that there is");
-    }
-
-    /// False: there is no such function and no such class.
-    const fn set_functions(&mut self, what: &[u8], cost: Nanos) -> bool {
-        let class = class(what);
-        let (mut known, mut at) = (false, 0);
-        while at < Func::ALL.len() {
-            let row = Func::ALL[at].row();
-            let is_meant = match class {
-                Some(class) => class as u8 == row.class as u8,
-                None => is(what, row.name),
-            };
-            if is_meant {
-                self.functions[at] = cost;
-                known = true;
+    /// If a row has no number or no source or is about nothing that there is, or if something has no row.
+    pub fn parse(text: &str) -> Result<Profile, ProfileError> {
+        let mut profile = Profile {
+            functions: [UNKNOWN; Func::ALL.len()],
+            legacy_rule: UNKNOWN,
+            nft_rule: UNKNOWN,
+            copied_kib: UNKNOWN,
+        };
+        for (at, row) in text.lines().enumerate() {
+            let wrong = |what: String| ProfileError { line: at + 1, what };
+            if at == 0 {
+                if row != COLUMNS {
+                    return Err(wrong(format!("the first line is `{COLUMNS}`")));
+                }
+                continue;
             }
-            at += 1;
+            let mut columns = row.splitn(3, ',').map(str::trim);
+            let [what, ns, source] = [(); 3].map(|()| columns.next().unwrap_or_default());
+            let ns = ns.parse().ok().filter(|ns| *ns <= MOST);
+            let ns =
+                ns.ok_or_else(|| wrong(format!("`{what}` has no number of nanoseconds up to {MOST}")))?;
+            if source.is_empty() {
+                return Err(wrong(format!("the number of `{what}` has no source")));
+            }
+            if !profile.set(what, Nanos(ns)) {
+                return Err(wrong(format!("there is no function and no class `{what}`")));
+            }
         }
-        known
-    }
-}
-
-const fn class(name: &[u8]) -> Option<Class> {
-    let mut at = 0;
-    while at < Class::ALL.len() {
-        if is(name, Class::ALL[at].1) {
-            return Some(Class::ALL[at].0);
+        match profile.missing() {
+            Some(what) => Err(ProfileError { line: 0, what: format!("`{what}` has no row") }),
+            None => Ok(profile),
         }
-        at += 1;
     }
-    None
+
+    /// False: there is no such thing.
+    fn set(&mut self, what: &str, cost: Nanos) -> bool {
+        match what {
+            "legacy rule" => self.legacy_rule = cost,
+            "nft rule" => self.nft_rule = cost,
+            "copied KiB" => self.copied_kib = cost,
+            _ => return self.set_functions(what, cost),
+        }
+        true
+    }
+
+    fn set_functions(&mut self, what: &str, cost: Nanos) -> bool {
+        let class = Class::ALL.iter().find(|(_, name)| *name == what).map(|(class, _)| *class);
+        let is_meant = |func: &&Func| match class {
+            Some(class) => func.row().class == class,
+            None => func.name() == what,
+        };
+        let meant: Vec<Func> = Func::ALL.iter().filter(is_meant).copied().collect();
+        meant.iter().for_each(|func| self.functions[*func as usize] = cost);
+        !meant.is_empty()
+    }
+
+    fn missing(&self) -> Option<&'static str> {
+        let others =
+            [("legacy rule", self.legacy_rule), ("nft rule", self.nft_rule), ("copied KiB", self.copied_kib)];
+        let functions = Func::ALL.iter().map(|func| (func.name(), self.of(*func)));
+        functions.chain(others).find(|(_, cost)| *cost == UNKNOWN).map(|(what, _)| what)
+    }
 }
 
-/// What stands before the first `at`, and what behind it.
-const fn cut(text: &[u8], at: u8) -> (&[u8], &[u8]) {
-    let mut len = 0;
-    while len < text.len() && text[len] != at {
-        len += 1;
-    }
-    let (before, rest) = text.split_at(len);
-    (before, if rest.is_empty() { rest } else { rest.split_at(1).1 })
-}
-
-const fn is(text: &[u8], word: &str) -> bool {
-    let word = word.as_bytes();
-    let mut at = 0;
-    while at < text.len() && at < word.len() && text[at] == word[at] {
-        at += 1;
-    }
-    at == text.len() && at == word.len()
-}
-
-const fn number(text: &[u8]) -> u64 {
-    assert!(!text.is_empty(), "a row of the profile has no number");
-    let (mut number, mut at) = (0, 0);
-    while at < text.len() {
-        assert!(text[at].is_ascii_digit(), "a row of the profile has no number");
-        number = 10 * number + (text[at] - b'0') as u64;
-        at += 1;
-    }
-    number
-}
+/// The highest number that means something: a second.
+const MOST: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SERVER: &str = SHIPPED[0].1;
+
+    fn wrong(text: &str) -> (usize, String) {
+        let error = Profile::parse(text).expect_err("it is none");
+        (error.line, error.what)
+    }
+
+    #[test]
+    fn the_shipped_ones_are_right() {
+        for (name, text) in SHIPPED {
+            assert!(Profile::parse(text).is_ok(), "{name}: {:?}", Profile::parse(text));
+        }
+    }
+
     #[test]
     fn a_function_counts_apart_from_its_class() {
-        let text = include_str!("../profile/server.csv").to_owned() + "veth_xmit,100,a guess\n";
-        let profile = Profile::parse(&text);
+        let profile = Profile::parse(&(SERVER.to_owned() + "veth_xmit,100,a guess\n")).expect("a profile");
         assert_eq!((profile.of(Func::VethXmit), profile.of(Func::LoopbackXmit)), (Nanos(100), Nanos(45)));
         assert_eq!((profile.legacy_rule, profile.nft_rule), (Nanos(4), Nanos(8)));
     }
 
     #[test]
-    #[should_panic(expected = "about nothing that there is")]
-    fn an_unknown_name_is_an_error() {
-        Profile::parse("what,ns,source\nveth_xmitt,100,a guess\n");
-    }
-
-    #[test]
-    #[should_panic(expected = "has no source")]
-    fn a_number_needs_a_source() {
-        Profile::parse("what,ns,source\nveth_xmit,100\n");
-    }
-
-    #[test]
-    #[should_panic(expected = "a function has no cost")]
-    fn every_function_needs_a_cost() {
-        Profile::parse("what,ns,source\npath,45,a guess\n");
+    fn what_is_wrong_is_named() {
+        let lines = SERVER.lines().count();
+        for (row, what) in [
+            ("veth_xmitt,100,a guess", "there is no function and no class `veth_xmitt`"),
+            ("veth_xmit,100", "the number of `veth_xmit` has no source"),
+            ("veth_xmit,100,", "the number of `veth_xmit` has no source"),
+            ("veth_xmit,-1,a guess", "`veth_xmit` has no number of nanoseconds up to 1000000000"),
+            ("veth_xmit,99999999999,a guess", "`veth_xmit` has no number of nanoseconds up to 1000000000"),
+            ("veth_xmit,1 µs,a guess", "`veth_xmit` has no number of nanoseconds up to 1000000000"),
+        ] {
+            assert_eq!(wrong(&format!("{SERVER}{row}\n")), (lines + 1, what.to_owned()));
+        }
+        assert_eq!(wrong(""), (0, "`veth_xmit` has no row".to_owned()));
+        assert_eq!(wrong("a,b\n"), (1, "the first line is `what,ns,source`".to_owned()));
+        let without = SERVER.lines().filter(|row| !row.starts_with("copied")).collect::<Vec<_>>().join("\n");
+        assert_eq!(wrong(&without), (0, "`copied KiB` has no row".to_owned()));
     }
 }

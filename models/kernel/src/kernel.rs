@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
+use crate::cost::{self, Profile};
 use crate::ids::{DevId, MachineId, NetnsId, SkbId, SocketId};
 use crate::module::{Module, PacketOffload};
 use crate::netlink::Errno;
@@ -174,6 +175,8 @@ pub struct Kernel {
     pub conntrack: Conntrack,
     /// What it is made of.
     pub modules: &'static [&'static Module],
+    /// What functions cost its CPUs.
+    pub profile: Profile,
     /// How one of them merges and cuts packets.
     pub packet_offload: Option<&'static PacketOffload>,
     /// How it was built.
@@ -237,6 +240,7 @@ impl Kernel {
             sockets: Sockets::default(),
             conntrack: Conntrack::default(),
             modules,
+            profile: cost::DEFAULT.clone(),
             packet_offload: modules.iter().find_map(|module| module.offload),
             config: Config::default(),
             core: CoreSysctl::default(),

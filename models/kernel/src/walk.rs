@@ -2,7 +2,6 @@
 //!
 //! Tracing, timing and the limit on endless walks live here and nowhere else.
 
-use crate::cost::PROFILE;
 use crate::cx::Cx;
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
@@ -56,7 +55,13 @@ impl Cx<'_> {
     /// The CPU spends its time on a function.
     #[inline(always)]
     pub(crate) fn charge(&mut self, func: Func) {
-        self.now.0 += PROFILE.of(func).0;
+        self.now.0 += self.k.profile.of(func).0;
+    }
+
+    /// The CPU copies so many bytes.
+    #[inline]
+    pub(crate) fn copy(&mut self, bytes: usize) {
+        self.now.0 += self.k.profile.copied_kib.0 * bytes as u64 / 1024;
     }
 
     /// Puts a door off until the way of the packet in hand has ended: the caller of a function that it has
@@ -72,7 +77,7 @@ impl Cx<'_> {
     pub fn call(&mut self, func: Func, skb: impl Into<Option<SkbId>>) {
         if self.observed {
             self.enter(func, skb.into());
-            self.leave(PROFILE.of(func));
+            self.leave(self.k.profile.of(func));
         }
         self.charge(func);
     }

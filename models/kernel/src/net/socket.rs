@@ -156,7 +156,12 @@ pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usiz
     }
     let kind = socket.kind;
     sock_rps_record_flow(cx, id);
-    match (to, kind) {
+    cx.copy(data.len());
+    sendmsg(cx, id, (to, kind), data)
+}
+
+fn sendmsg(cx: &mut Cx, id: SocketId, to: (SendTo, SockKind), data: &[u8]) -> Result<usize, Errno> {
+    match to {
         (_, SockKind::Tcp) => tcp::tcp_sendmsg(cx, id, data),
         (SendTo::Link(mac), SockKind::Packet { .. }) => packet_sendmsg(cx, id, mac, data),
         (SendTo::Connected, SockKind::Packet { .. }) => packet_sendmsg(cx, id, Mac::ZERO, data),
@@ -164,8 +169,8 @@ pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usiz
         (SendTo::Inet(to, _), SockKind::Ping) => ping::ping_v4_sendmsg(cx, id, to, data),
         (SendTo::Inet(to, port), SockKind::Udp) => udp::udp_sendmsg(cx, id, Some((to, port)), data),
         (SendTo::Connected, SockKind::Udp) => udp::udp_sendmsg(cx, id, None, data),
-        (SendTo::Connected, _) => match get(cx, id)?.remote {
-            Some((to, port)) => sendto(cx, id, SendTo::Inet(to, port), data),
+        (SendTo::Connected, kind) => match get(cx, id)?.remote {
+            Some((to, port)) => sendmsg(cx, id, (SendTo::Inet(to, port), kind), data),
             None => Err(Errno::ENOTCONN),
         },
         _ => Err(Errno::EOPNOTSUPP),
@@ -200,6 +205,7 @@ pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
         cx.call(Func::RawRecvmsg, queued.skb);
     }
     let received = read(cx, kind, queued);
+    cx.copy(received.data.len());
     if is_ring(kind) {
         cx.discard_skb(queued.skb);
     } else {
@@ -260,7 +266,11 @@ pub fn accept(cx: &mut Cx, id: SocketId) -> Result<Option<SocketId>, Errno> {
 /// The socket's pending error, ENOTCONN.
 pub fn recv_stream(cx: &mut Cx, id: SocketId, max: usize) -> Result<Option<Vec<u8>>, Errno> {
     sock_rps_record_flow(cx, id);
-    tcp::tcp_recvmsg(cx, id, max)
+    let read = tcp::tcp_recvmsg(cx, id, max);
+    if let Ok(Some(bytes)) = &read {
+        cx.copy(bytes.len());
+    }
+    read
 }
 
 /// Shuts down one or both directions (`shutdown(2)`).

@@ -72,6 +72,7 @@ pub fn ei_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     nic.rings[0].on_card += 1;
     let is_full = nic.rings[0].on_card == TX_BUFFERS;
     cx.call(Func::Ne2kPciBlockOutput, skb);
+    cx.copy(len as usize);
     let sent = transmit(cx, skb, plug);
     if cx.k.config.veth_cables {
         tell_sent(cx, dev, len);
@@ -135,6 +136,7 @@ fn ei_receive(cx: &mut Cx, dev: DevId) {
         stats.rx_bytes += len;
         let skb = super::build_skb(cx, dev, received.frame);
         cx.call(Func::Ne2kPciBlockInput, skb);
+        cx.copy(len as usize);
         if let Some(card) = cx.fabric.card(plug) {
             card.give_back(0, received.room);
         }

@@ -7,7 +7,6 @@
 use glassnet_wire::ipv4::Ipv4Hdr;
 
 use crate::Cx;
-use crate::cost::PROFILE;
 use crate::door::Func;
 use crate::extension::{Par, TargetVerdict};
 use crate::hook::{HookOps, Verdict};
@@ -243,7 +242,8 @@ impl Walk<'_> {
     }
 
     fn charge(&self, cx: &mut Cx, rules: u64) {
-        let each = if self.par.variant == Variant::Legacy { PROFILE.legacy_rule } else { PROFILE.nft_rule };
+        let profile = &cx.k.profile;
+        let each = if self.par.variant == Variant::Legacy { profile.legacy_rule } else { profile.nft_rule };
         cx.now.0 += each.0 * rules;
     }
 
