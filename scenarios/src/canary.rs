@@ -3,7 +3,7 @@
 //!
 //! Its packets are gratuitous ARP requests (`arp_notify`) on a veth pair: they need no program but `ip`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -55,7 +55,7 @@ impl Display for Eye {
 /// The plan with the canary's machine.
 pub fn beside(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
-    plan.topology.nodes.insert(MACHINE.to_owned(), Node { cpus: 1, nics: BTreeMap::new() });
+    plan.topology.nodes.insert(MACHINE.to_owned(), Node::default());
     plan
 }
 

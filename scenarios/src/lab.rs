@@ -17,6 +17,9 @@ pub fn build(topology: &Topology, seed: u64) -> World {
     let mut plugs: BTreeMap<Endpoint, PlugId> = BTreeMap::new();
     for (name, node) in &topology.nodes {
         let machine = world.add_machine(name, node.cpus as usize);
+        if let Some(profile) = &node.profile {
+            world.kernel_mut(machine).profile = profile.clone();
+        }
         for (port, nic) in &node.nics {
             let driver = nic.driver.clone();
             let settings = NicSettings { driver, rings: nic.queues, rx_ring: nic.rx_ring };

@@ -88,7 +88,7 @@ impl Cx<'_> {
         Door::End
     }
 
-    /// Frees a packet by another function than `consume_skb`, although it did what it was for. Linux 6.1 tells of it with the
+    /// Frees a packet by another function than `consume_skb`, although it did what it was for. Of some Linux 6.1 tells with the
     /// tracepoint of drops and `SKB_DROP_REASON_NOT_SPECIFIED`.
     pub fn free_skb(&mut self, skb: SkbId, by: Func) {
         self.call(by, skb);

@@ -97,7 +97,11 @@ macro_rules! functions {
             pub fn is_end(self) -> bool {
                 matches!(
                     self,
-                    Func::ConsumeSkb | Func::KfreeSkbList | Func::SkbQueuePurge | Func::SkStreamKillQueues
+                    Func::ConsumeSkb
+                        | Func::SkbConsumeUdp
+                        | Func::KfreeSkbList
+                        | Func::SkbQueuePurge
+                        | Func::SkStreamKillQueues
                 )
             }
 
@@ -367,6 +371,7 @@ functions! {
         }
         "net/ipv4/udp.c" {
             UdpSendmsg = udp_sendmsg, Socket, "a program sends a UDP datagram";
+            SkbConsumeUdp = skb_consume_udp, Memory, "a program has read the datagram: its memory is free";
             UdpRcv(skb: SkbId) = udp_rcv, Path, "a UDP datagram came in";
             UdpQueueRcvSkb = udp_queue_rcv_skb, Socket, "into the socket's receive queue";
         }
@@ -387,6 +392,7 @@ functions! {
             FibValidateSource = fib_validate_source, Lookup, "may this sender come in by this device?";
         }
         "net/ipv4/ip_output.c" {
+            IpSendSkb(skb: SkbId) = ip_send_skb, Path, "sends a datagram whose IP header is written";
             IpPushPendingFrames(skb: SkbId) = ip_push_pending_frames, Write, "writes the IP header and sends";
             IpLocalOut(skb: SkbId) = __ip_local_out, Write,
                 "sets length and checksum; the firewall's OUTPUT hook is here";

@@ -182,6 +182,20 @@ fn names_and_drivers_are_checked() {
             "nosuchdriver",
             "no driver `nosuchdriver`",
         ),
+        (
+            "x.yaml",
+            "topology:\n  nodes: { a: { profile: fast } }\nsteps: []\n".into(),
+            2,
+            "fast",
+            "no profile `fast`",
+        ),
+        (
+            "x.yaml",
+            "topology:\n  nodes: { a: { profile: gone.csv } }\nsteps: []\n".into(),
+            2,
+            "gone.csv",
+            "No such file or directory",
+        ),
     ]);
 }
 

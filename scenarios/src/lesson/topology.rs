@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
+use std::path::Path;
 
 use glassnet_hardware::Faults;
+use glassnet_kernel::cost::{Profile, ProfileError, SHIPPED};
 use glassnet_kernel::drivers::nic;
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
@@ -42,6 +44,8 @@ pub struct Topology {
 pub struct Node {
     /// Number of CPUs, by default 1.
     pub cpus: u32,
+    /// What functions cost them, if not as by default.
+    pub profile: Option<Profile>,
     /// NICs by name: those listed and those of links.
     pub nics: BTreeMap<String, Nic>,
 }
@@ -110,6 +114,7 @@ struct RawSwitch {
 #[serde(deny_unknown_fields)]
 struct RawNode {
     cpus: Option<Spanned<u32>>,
+    profile: Option<Spanned<String>>,
     #[serde(default)]
     nics: BTreeMap<String, Option<RawNic>>,
 }
@@ -254,7 +259,38 @@ impl Checker<'_> {
             self.device_name(&name, self.key(&name, key.start))?;
             nics.insert(name, self.nic(nic.unwrap_or_default())?);
         }
-        Ok(Node { cpus, nics })
+        let profile = raw.profile.map(|profile| self.profile(&profile)).transpose()?;
+        Ok(Node { cpus, profile, nics })
+    }
+
+    /// A profile that comes with the model, or that of a file beside the lesson.
+    fn profile(&self, text: &Spanned<String>) -> Result<Profile, LessonError> {
+        let name = &*text.value;
+        let wrong = |message: String, help: String| {
+            self.reader.error_with_help(self.span(text), message, "no profile", help)
+        };
+        if !name.ends_with(".csv") {
+            let shipped = SHIPPED.iter().find(|(known, _)| *known == name);
+            let known = SHIPPED.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(" and ");
+            let (_, text) = shipped.ok_or_else(|| {
+                wrong(
+                    format!("there is no profile `{name}`"),
+                    format!("{known} are there, or a file: {name}.csv"),
+                )
+            })?;
+            return Ok(Profile::parse(text).expect("a test reads them"));
+        }
+        let path = self.reader.path.parent().unwrap_or(Path::new("")).join(name);
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            wrong(format!("{}: {error}", path.display()), "a path beside the lesson".to_owned())
+        })?;
+        Profile::parse(&text).map_err(|ProfileError { line, what }| {
+            let place = if line == 0 { String::new() } else { format!(":{line}") };
+            wrong(
+                format!("{}{place}: {what}", path.display()),
+                "its columns are what, ns and source".to_owned(),
+            )
+        })
     }
 
     fn nic(&self, raw: RawNic) -> Result<Nic, LessonError> {
@@ -391,6 +427,12 @@ impl Checker<'_> {
             ));
         }
         Ok(endpoint)
+    }
+}
+
+impl Default for Node {
+    fn default() -> Node {
+        Node { cpus: 1, profile: None, nics: BTreeMap::new() }
     }
 }
 

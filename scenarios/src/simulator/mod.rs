@@ -350,7 +350,7 @@ fn passed(world: &World, live: &mut BTreeMap<u32, Journey>, prompt: usize, step:
             end(live, reason.name())
         }
         (_, func) if transmits(func) => end(live, "cable"),
-        (_, Func::ConsumeSkb | Func::SkbQueuePurge) => end(live, "consumed"),
+        (_, Func::ConsumeSkb | Func::SkbConsumeUdp | Func::SkbQueuePurge) => end(live, "consumed"),
         // Nothing was lost, but the kernel says so.
         (_, Func::KfreeSkbList | Func::SkStreamKillQueues) => {
             live.entry(step.skb).or_insert_with(|| Journey { prompt, ..Journey::default() });

@@ -100,6 +100,7 @@ doors! {
         BrNfForwardFinish(skb) => net::bridge::br_netfilter_hooks::br_nf_forward_finish,
         BrNfDevQueueXmit(skb) => net::bridge::br_netfilter_hooks::br_nf_dev_queue_xmit,
         // net/ipv4, out
+        IpSendSkb(skb) => net::ipv4::ip_output::ip_send_skb,
         IpPushPendingFrames(skb) => net::ipv4::ip_output::ip_push_pending_frames,
         IpLocalOut(skb) => net::ipv4::ip_output::__ip_local_out,
         IpOutput(skb) => net::ipv4::ip_output::ip_output,

@@ -206,10 +206,10 @@ pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
     }
     let received = read(cx, kind, queued);
     cx.copy(received.data.len());
-    if is_ring(kind) {
-        cx.discard_skb(queued.skb);
-    } else {
-        cx.consume_skb(queued.skb);
+    match kind {
+        SockKind::Udp => cx.free_skb(queued.skb, Func::SkbConsumeUdp),
+        _ if is_ring(kind) => cx.discard_skb(queued.skb),
+        _ => _ = cx.consume_skb(queued.skb),
     }
     Ok(Some(received))
 }

@@ -51,7 +51,7 @@ fn plan() -> Plan {
     number(&mut blocks);
     let mut plan =
         Plan { lesson: "canary".into(), blocks, dumps: vec![Dump::from(NEIGHBOURS)], ..Plan::default() };
-    plan.topology.nodes.insert(MACHINE.into(), Node { cpus: 1, nics: Default::default() });
+    plan.topology.nodes.insert(MACHINE.into(), Node::default());
     plan
 }
 

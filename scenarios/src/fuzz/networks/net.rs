@@ -81,7 +81,7 @@ impl Net {
         let count = self.pick(&[1, 1, 2, 2, 2, 3, 3, 4]);
         for at in 0..count {
             let machine = ["a", "b", "c", "d"][at].to_owned();
-            self.topology.nodes.insert(machine.clone(), Node { cpus: 1, nics: Default::default() });
+            self.topology.nodes.insert(machine.clone(), Node::default());
             self.spaces.push(Space { machine, netns: String::new() });
         }
         if count >= 2 && (count > 2 && self.one_in(2) || self.one_in(4)) {

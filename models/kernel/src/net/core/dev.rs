@@ -77,13 +77,11 @@ pub fn enqueue_to_backlog(cx: &mut Cx, skb: SkbId, cpu: u16) -> Door {
         return cx.kfree_skb(skb, DropReason::CpuBacklog);
     }
     sd.input_pkt_queue.push_back(skb);
-    let behind = sd.input_queue_head.wrapping_add(sd.input_pkt_queue.len() as u32);
+    let is_scheduled = std::mem::replace(&mut sd.backlog_scheduled, true);
     if cx.k.core.rps_needed {
-        rps::input_queue_tail_incr_save(cx, skb, behind);
+        rps::input_queue_tail_incr_save(cx, skb, cpu);
     }
-    let sd = &mut cx.k.cpus[cpu.index()];
-    if !sd.backlog_scheduled {
-        sd.backlog_scheduled = true;
+    if !is_scheduled {
         if cpu == cx.cpu {
             napi_schedule(cx, Napi::Backlog);
         } else {
@@ -209,6 +207,7 @@ fn process_backlog(cx: &mut Cx, quota: u32) -> u32 {
                 cx.walk(Door::NetifReceiveSkbInner { skb });
                 work += 1;
                 let sd = &mut cx.k.cpus[cx.cpu.index()];
+                sd.stat.processed += 1;
                 sd.input_queue_head = sd.input_queue_head.wrapping_add(1);
                 if work >= quota {
                     return work;
@@ -235,6 +234,7 @@ pub fn netif_receive_skb(cx: &mut Cx, skb: SkbId) -> Door {
     {
         return Door::EnqueueToBacklog { skb, cpu: cpu.0 as u16 };
     }
+    cx.k.cpus[cx.cpu.index()].stat.processed += 1;
     cx.pass(Door::NetifReceiveSkbInner { skb })
 }
 
@@ -269,7 +269,6 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
         pkt.skb_iif = netdev.ifindex;
     }
     let rx_handler = netdev.rx_handler;
-    cx.k.cpus[cx.cpu.index()].stat.processed += 1;
     let (has_sockets, seen_as) = (cx.k.packet_sockets > 0, cx.skbs[skb].pkt_type);
     let seen = (has_sockets || cx.trace.capture) && seen_as != PacketType::Loopback;
     let tapped = seen && deliver_to_taps(cx, skb, dev, seen_as);

@@ -34,6 +34,7 @@ fn __netif_receive_skb_list_core(cx: &mut Cx, list: &mut Vec<SkbId>) {
     let mut kind = None;
     for skb in list.drain(..) {
         let dev = cx.skbs[skb].dev;
+        cx.k.cpus[cx.cpu.index()].stat.processed += 1;
         let door = cx.enter_door(Door::NetifReceiveSkbCore { skb });
         match door {
             Door::IpRcv { skb } | Door::ArpRcv { skb } => {

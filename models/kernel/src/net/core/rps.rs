@@ -50,7 +50,9 @@ fn reader_of(cx: &Cx, queue: &RxQueue, hash: u32) -> Option<(CpuId, usize)> {
 
 /// A packet of a flow that follows its reader was appended to a backlog: the place behind it is noted.
 #[cold]
-pub fn input_queue_tail_incr_save(cx: &mut Cx, skb: SkbId, behind: u32) {
+pub fn input_queue_tail_incr_save(cx: &mut Cx, skb: SkbId, cpu: CpuId) {
+    let sd = &cx.k.cpus[cpu.index()];
+    let behind = sd.input_queue_head.wrapping_add(sd.input_pkt_queue.len() as u32);
     let (dev, at) = rx_queue(cx, skb);
     let queue = cx.k.devs[dev].rx_queues.get(at);
     if let Some((_, index)) = queue.and_then(|queue| reader_of(cx, queue, cx.skbs[skb].hash)) {

@@ -298,7 +298,7 @@ pub fn net_tx_action(cx: &mut Cx) {
         let (sent, scheduled) =
             (std::mem::take(&mut sd.completion_queue), std::mem::take(&mut sd.output_queue));
         for skb in sent {
-            cx.consume_skb(skb);
+            cx.discard_skb(skb);
         }
         for q in scheduled {
             let qdisc = &mut cx.k.qdiscs[q];

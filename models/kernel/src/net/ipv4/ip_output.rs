@@ -226,13 +226,21 @@ pub(super) fn ip_select_ident(cx: &mut Cx, netns: NetnsId) -> u16 {
     next
 }
 
+/// Sends a finished datagram.
+///
+/// Kernel: net/ipv4/ip_output.c
+/// Not modelled: nothing.
+pub fn ip_send_skb(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.skbs[skb].ip.flags |= IPSKB_SENT;
+    cx.pass(Door::IpLocalOut { skb })
+}
+
 /// Sends a finished packet of a socket.
 ///
 /// Kernel: net/ipv4/ip_output.c
 /// Not modelled: nothing.
 pub fn ip_push_pending_frames(cx: &mut Cx, skb: SkbId) -> Door {
-    cx.skbs[skb].ip.flags |= IPSKB_SENT;
-    cx.pass(Door::IpLocalOut { skb })
+    ip_send_skb(cx, skb)
 }
 
 /// Sets length and checksum, and enters LOCAL_OUT.

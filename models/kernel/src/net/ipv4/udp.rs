@@ -168,7 +168,7 @@ fn route_and_build(
         ignore_df,
     };
     ip_make_header(cx, netns, skb, route, header);
-    Ok(Door::IpPushPendingFrames { skb })
+    Ok(Door::IpSendSkb { skb })
 }
 
 /// Receives a datagram: verifies the checksum and looks up the socket.
