@@ -197,15 +197,21 @@ pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
     let kind = socket.kind;
     socket.rmem_alloc -= cx.skbs[queued.skb].truesize;
     if matches!(kind, SockKind::Raw { .. }) {
-        cx.call(Func::RawRecvmsg, queued.skb);
+        return Ok(Some(cx.within(Func::RawRecvmsg, queued.skb, |cx| take(cx, kind, queued))));
     }
+    Ok(Some(take(cx, kind, queued)))
+}
+
+/// Reads a message, and is done with its buffer.
+fn take(cx: &mut Cx, kind: SockKind, queued: Queued) -> Received {
+    let skb = queued.skb;
     let received = read(cx, kind, queued);
     if is_ring(kind) {
-        cx.discard_skb(queued.skb);
+        cx.discard_skb(skb);
     } else {
-        cx.consume_skb(queued.skb);
+        cx.consume_skb(skb);
     }
-    Ok(Some(received))
+    received
 }
 
 fn read(cx: &Cx, kind: SockKind, queued: Queued) -> Received {
