@@ -21,12 +21,14 @@
 //! | [`view`] | views of a run |
 //! | [`trace`] | tracing a hypothetical packet |
 //! | [`compare`] | comparing two runs |
+//! | [`functions`] | which functions of the kernel ran |
 //! | [`fuzz`] | random rules and random networks on both sides |
 
 pub mod backend;
 pub mod canary;
 pub mod compare;
 pub mod error;
+pub mod functions;
 pub mod fuzz;
 pub mod lab;
 pub mod lesson;

@@ -57,6 +57,9 @@ pub struct Function {
     pub gloss: &'static str,
     /// What kind of work it is.
     pub class: Class,
+    /// Where the compiler has put its code, if the function tracer cannot see it on a stock kernel, or not wherever it runs;
+    /// otherwise empty.
+    pub inlined: &'static str,
 }
 
 macro_rules! functions {
@@ -64,7 +67,7 @@ macro_rules! functions {
         functions {
             $($file:literal {
                 $($func:ident $(( $skb:ident : SkbId $(, $arg:ident : $type:ty)* ))? = $name:ident, $class:ident,
-                    $gloss:literal;)*
+                    $gloss:literal $(, inlined: $inlined:literal)?;)*
             })*
         }
         continuations { $($more:ident ( $($more_arg:ident : $more_type:ty),* ),)* }
@@ -105,13 +108,26 @@ macro_rules! functions {
                 )
             }
 
+            /// Whether it is called about a packet and returns; a door hands the packet on.
+            pub fn is_call(self) -> bool {
+                match self {
+                    $($(Func::$func => concat!($(stringify!($skb))?).is_empty(),)*)*
+                }
+            }
+
             /// All functions.
             pub const ALL: &'static [Func] = &[$($(Func::$func,)*)*];
         }
 
         /// A row each.
         static FUNCTIONS: [Function; Func::ALL.len()] = [$($(
-            Function { name: stringify!($name), file: $file, gloss: $gloss, class: Class::$class },
+            Function {
+                name: stringify!($name),
+                file: $file,
+                gloss: $gloss,
+                class: Class::$class,
+                inlined: concat!($($inlined)?),
+            },
         )*)*];
 
         impl Door {
@@ -169,8 +185,10 @@ functions! {
             IgbXmitFrame(skb: SkbId) = igb_xmit_frame, Device, "the network card puts the frame on the wire";
             IgbMsixRing = igb_msix_ring, Device, "a ring of the network card interrupts: a frame is there";
             IgbPoll = igb_poll, Device, "the driver collects frames from one ring of its card";
-            IgbCleanTxIrq = igb_clean_tx_irq, Device, "takes sent frames back from the transmit ring";
-            IgbCleanRxIrq = igb_clean_rx_irq, Device, "goes through the receive ring";
+            IgbCleanTxIrq = igb_clean_tx_irq, Device, "takes sent frames back from the transmit ring",
+                inlined: "static, in igb_poll";
+            IgbCleanRxIrq = igb_clean_rx_irq, Device, "goes through the receive ring",
+                inlined: "static, in igb_poll";
             IgbAllocRxBuffers = igb_alloc_rx_buffers, Device, "gives empty buffers back to the card";
         }
         "drivers/net/ethernet/8390/8390.c" {
@@ -200,7 +218,8 @@ functions! {
                 "queues the frame for its device; virtual devices have no queue";
             NetdevPickTx = netdev_pick_tx, Lookup, "which of the device's transmit queues?";
             DevQdiscEnqueue = dev_qdisc_enqueue, Path, "the frame goes to the device's queueing discipline";
-            NetifSchedule = __netif_schedule, Path, "a softirq will send what waits";
+            NetifSchedule = __netif_schedule, Path, "a softirq will send what waits",
+                inlined: "in netif_schedule_queue and netif_tx_wake_queue";
             NetifTxWakeQueue = netif_tx_wake_queue, Device, "the device has room for frames again";
             NetTxAction = net_tx_action, Batch, "the transmit softirq starts: who has frames to send?";
             ValidateXmitSkbList = validate_xmit_skb_list, Path, "prepares the frames that leave together";
@@ -410,7 +429,8 @@ functions! {
         "net/ipv4/ip_input.c" {
             IpRcv(skb: SkbId) = ip_rcv, Path, "an IP packet came in; the firewall's PREROUTING hook is here";
             IpRcvCore = ip_rcv_core, Path, "is the IP header sound?";
-            IpRcvFinish(skb: SkbId) = ip_rcv_finish, Path, "past PREROUTING: looks for the route";
+            IpRcvFinish(skb: SkbId) = ip_rcv_finish, Path, "past PREROUTING: looks for the route",
+                inlined: "in ip_rcv, where nobody is registered at PREROUTING";
             IpRcvFinishCore = ip_rcv_finish_core, Path, "the route of one packet, and its options";
             IpListRcv = ip_list_rcv, Batch, "IP packets that came in together";
             IpSublistRcv = ip_sublist_rcv, Batch, "PREROUTING for each, then the route of each";
@@ -525,7 +545,8 @@ functions! {
             NfConntrackGrePacket = nf_conntrack_gre_packet, Path, "follows a GRE flow";
         }
         "net/netfilter/nf_conntrack_proto_generic.c" {
-            GenericPacket = generic_packet, Path, "another protocol: sets the timeout";
+            GenericPacket = generic_packet, Path, "another protocol: sets the timeout",
+                inlined: "static, in nf_conntrack_in";
         }
         "net/netfilter/nft_chain_filter.c" {
             NftDoChainIpv4 = nft_do_chain_ipv4, Rules, "a chain of nf_tables hangs on this hook";

@@ -202,16 +202,22 @@ pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
     let kind = socket.kind;
     socket.rmem_alloc -= cx.skbs[queued.skb].truesize;
     if matches!(kind, SockKind::Raw { .. }) {
-        cx.call(Func::RawRecvmsg, queued.skb);
+        return Ok(Some(cx.within(Func::RawRecvmsg, queued.skb, |cx| take(cx, kind, queued))));
     }
+    Ok(Some(take(cx, kind, queued)))
+}
+
+/// Reads a message, and is done with its buffer.
+fn take(cx: &mut Cx, kind: SockKind, queued: Queued) -> Received {
+    let skb = queued.skb;
     let received = read(cx, kind, queued);
     cx.copy(received.data.len());
     match kind {
-        SockKind::Udp => cx.free_skb(queued.skb, Func::SkbConsumeUdp),
-        _ if is_ring(kind) => cx.discard_skb(queued.skb),
-        _ => _ = cx.consume_skb(queued.skb),
+        SockKind::Udp => cx.free_skb(skb, Func::SkbConsumeUdp),
+        _ if is_ring(kind) => cx.discard_skb(skb),
+        _ => _ = cx.consume_skb(skb),
     }
-    Ok(Some(received))
+    received
 }
 
 fn read(cx: &Cx, kind: SockKind, queued: Queued) -> Received {
@@ -283,9 +289,14 @@ pub fn shutdown(cx: &mut Cx, id: SocketId, read: bool, write: bool) -> Result<()
 }
 
 /// Who sent the next message (`recvmsg` with `MSG_PEEK`).
-pub fn peek_from(cx: &Cx, id: SocketId) -> Option<(Ipv4Addr, u16)> {
+pub fn peek_from(cx: &mut Cx, id: SocketId) -> Option<(Ipv4Addr, u16)> {
     let socket = cx.k.sockets.get(id)?;
-    Some(read(cx, socket.kind, *socket.receive_queue.front()?).from)
+    let (kind, queued) = (socket.kind, *socket.receive_queue.front()?);
+    if kind == SockKind::Udp {
+        // The queue still holds the packet, so it is not freed.
+        cx.call(Func::SkbConsumeUdp, None);
+    }
+    Some(read(cx, kind, queued).from)
 }
 
 /// Takes the pending error (`SO_ERROR`): one that ended the connection, or else one that did not.

@@ -3,7 +3,11 @@
 //! A backend is a folder here and a row in [`BACKENDS`].
 
 #[cfg(target_os = "linux")]
+mod guest;
+#[cfg(target_os = "linux")]
 pub mod host;
+#[cfg(target_os = "linux")]
+pub mod qemu;
 #[cfg(target_os = "linux")]
 pub mod uml;
 
@@ -11,6 +15,8 @@ use std::ffi::OsString;
 
 use glassnet_scenarios::backend::Backend;
 use glassnet_scenarios::error::BackendError;
+use glassnet_scenarios::functions::Recording;
+use glassnet_scenarios::lesson::Lesson;
 
 /// A real kernel that `--on` names.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +38,17 @@ pub enum Way {
     Here(fn() -> Result<Box<dyn Backend>, BackendError>),
     /// It is booted, and runs this program with these arguments.
     Guest(fn(Vec<OsString>) -> Result<Ran, BackendError>),
+    /// It is booted for one lesson, and tells which functions ran; nothing else is compared.
+    Traced(fn(&Lesson) -> Result<Traced, BackendError>),
+}
+
+/// What a kernel that was booted for a lesson told.
+#[derive(Clone, Debug, Default)]
+pub struct Traced {
+    /// The functions that ran.
+    pub recording: Recording,
+    /// All functions of the model's table that this kernel can trace, with all modules loaded.
+    pub available: Vec<String>,
 }
 
 /// What this program did in a kernel that was booted for it.
@@ -76,12 +93,19 @@ pub const BACKENDS: &[Entry] = &[
         check: on_linux!(host::check),
         way: Way::Here(on_linux!(host::open)),
     },
+    Entry {
+        name: "qemu",
+        help: "Debian's Linux 6.1 with real drivers in QEMU: only which functions run is compared; needs `glassnet referee build \
+               qemu` once, no privileges",
+        check: on_linux!(qemu::check),
+        way: Way::Traced(on_linux!(qemu::record, lesson)),
+    },
 ];
 
 /// Runs what a backend starts this program again for, if that is why it was started: `main` calls this first.
 #[cfg(target_os = "linux")]
 pub fn reentered() -> Option<std::process::ExitCode> {
-    host::reentered().or_else(uml::reentered)
+    host::reentered().or_else(uml::reentered).or_else(qemu::reentered)
 }
 
 /// Whether a program is where shells look for it; of an absolute path, whether it exists.
@@ -90,4 +114,21 @@ fn is_there(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     places.any(|place| place.join(tool).exists())
+}
+
+/// This program's folder among the user's caches.
+#[cfg(target_os = "linux")]
+fn cache() -> Option<std::path::PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from).or_else(|| {
+        let home = std::env::var_os("HOME")?;
+        Some(std::path::Path::new(&home).join(".cache"))
+    })?;
+    Some(cache.join("glassnet"))
+}
+
+/// The end of what a console shows.
+#[cfg(target_os = "linux")]
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }

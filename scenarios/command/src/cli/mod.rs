@@ -7,12 +7,14 @@
 //! | `shell.rs` | `glassnet shell` |
 //! | `walk.rs`, `trace.rs`, `pcap.rs` | `glassnet walk`, `glassnet trace`, `glassnet pcap` |
 //! | `verify.rs` | `glassnet verify`, `glassnet record` |
+//! | `functions.rs` | both, on a kernel that tells which functions run |
 //! | `referee.rs` | `--on`, `glassnet referee` |
 //! | `chart.rs` | `glassnet chart` |
 //! | `fuzz/` | `glassnet fuzz` |
 //! | `style.rs` | colours |
 
 mod chart;
+mod functions;
 mod fuzz;
 mod pcap;
 mod referee;

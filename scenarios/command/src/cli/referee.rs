@@ -2,15 +2,17 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::builder::PossibleValue;
 use clap::{Subcommand, ValueEnum};
 use glassnet_scenarios::backend::Backend;
 use glassnet_scenarios::error::BackendError;
+use glassnet_scenarios::lesson::Lesson;
 
 use super::Status;
-use crate::backends::{BACKENDS, Entry, Ran, Way};
+use crate::backends::{BACKENDS, Entry, Ran, Traced, Way};
 
 /// A real kernel by its name.
 impl ValueEnum for Entry {
@@ -51,6 +53,8 @@ pub(super) enum Opened {
     Here(Box<dyn Backend>),
     /// It ran this whole command, which ended so.
     Ran(Status),
+    /// It only tells which functions run, a boot for each lesson.
+    Traced(fn(&Lesson) -> Result<Traced, BackendError>),
 }
 
 impl On {
@@ -64,6 +68,7 @@ impl On {
         let entry = self.on.map_or_else(best, Ok)?;
         match entry.way {
             Way::Here(open) => open().map(Opened::Here),
+            Way::Traced(record) => (entry.check)().map(|()| Opened::Traced(record)),
             Way::Guest(run) => {
                 let watch = Watch::start();
                 let ran = run(on_host(more))?;
@@ -85,10 +90,10 @@ pub(super) fn on_models_version(arguments: Vec<OsString>) -> Option<Result<Ran, 
     })
 }
 
-/// The first that can run here; which, and why no better one, is said.
+/// The first of those that compare everything that can run here; which, and why no better one, is said.
 fn best() -> Result<Entry, BackendError> {
     let mut missing = Vec::new();
-    for entry in BACKENDS {
+    for entry in BACKENDS.iter().filter(|entry| !matches!(entry.way, Way::Traced(_))) {
         match (entry.check)() {
             Ok(()) => {
                 let why = missing.iter().map(|why| format!(" ({why})")).collect::<String>();
@@ -128,19 +133,25 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build User Mode Linux from Debian's package linux-source-6.1 into the user's cache; takes some minutes
-    Build,
+    /// Get a kernel into the user's cache
+    Build {
+        /// Which
+        #[arg(value_enum, default_value_t = Kernel::Uml)]
+        kernel: Kernel,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kernel {
+    /// Build User Mode Linux from Debian's package linux-source-6.1; takes some minutes
+    Uml,
+    /// Fetch Debian's newest linux-image-6.1.*-amd64-unsigned for QEMU, 70 MB
+    Qemu,
 }
 
 pub(super) fn main(args: Args) -> io::Result<Status> {
-    match args.command {
-        Command::Build => build(),
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn build() -> io::Result<Status> {
-    match crate::backends::uml::build() {
+    let Command::Build { kernel } = args.command;
+    match build(kernel) {
         Ok(kernel) => writeln!(io::stdout().lock(), "{}", kernel.display()).map(|()| Status::Expected),
         Err(error) => {
             eprintln!("glassnet: {error}");
@@ -149,8 +160,15 @@ fn build() -> io::Result<Status> {
     }
 }
 
+#[cfg(target_os = "linux")]
+fn build(kernel: Kernel) -> Result<PathBuf, BackendError> {
+    match kernel {
+        Kernel::Uml => crate::backends::uml::build(),
+        Kernel::Qemu => crate::backends::qemu::fetch(),
+    }
+}
+
 #[cfg(not(target_os = "linux"))]
-fn build() -> io::Result<Status> {
-    eprintln!("glassnet: User Mode Linux runs on Linux only");
-    Ok(Status::CouldNot)
+fn build(_: Kernel) -> Result<PathBuf, BackendError> {
+    Err(BackendError::Missing(vec!["kernel: kernels are booted on Linux only".to_owned()]))
 }

@@ -67,7 +67,7 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
 }
 
 fn one_machine() -> Topology {
-    let node = Node { cpus: 1, nics: Default::default() };
+    let node = Node::default();
     Topology { nodes: [("node1".to_string(), node)].into(), ..Topology::default() }
 }
 

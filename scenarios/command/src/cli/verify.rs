@@ -8,6 +8,7 @@ use glassnet_scenarios::compare::Report;
 use glassnet_scenarios::compare::verify::{self, VerifyError};
 use glassnet_scenarios::lesson::Lesson;
 
+use super::functions;
 use super::referee::{On, Opened, Watch, on_models_version};
 use super::{Lessons, Status, complain, read_lesson};
 
@@ -27,7 +28,7 @@ pub(super) struct VerifyArgs {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// One cause once, for people
     Text,
     /// Each difference, as JSON
@@ -38,8 +39,10 @@ const VERIFY_EXAMPLES: &str = "\
 Examples:
   glassnet verify scenarios/lessons/bridge.md --on host
   glassnet verify scenarios/lessons/*.md --on host
+  glassnet verify scenarios/hardware/functions-*.md --on qemu
 
 Compared are exit statuses, printed output, the frames on each device, tables and counters after each block, and drops.
+With `--on qemu`, which functions of the kernel run, in which order and within which others, and nothing else.
 Differences that are known, each with its reason, stand in snapshots/divergences.md. On a kernel of another version than
 the model's (6.1), a lesson that differs is also run on User Mode Linux, if that was built, to tell versions from faults.";
 
@@ -59,6 +62,7 @@ const RECORD_EXAMPLES: &str = "\
 Examples:
   glassnet record scenarios/lessons/bridge.md
   glassnet record scenarios/lessons/*.md -o snapshots/recordings
+  glassnet record scenarios/hardware/functions-*.md --on qemu
 
 `cargo test` holds the simulator against the recordings, without privileges.";
 
@@ -70,6 +74,7 @@ pub(super) fn verify(args: VerifyArgs) -> io::Result<Status> {
     let real = match args.on.open() {
         Ok(Opened::Here(real)) => real,
         Ok(Opened::Ran(status)) => return Ok(status),
+        Ok(Opened::Traced(record)) => return functions::verify(&lessons, record, args.format),
         Err(error) => return Ok(could_not(&VerifyError::Real(error))),
     };
     let watch = Watch::start();
@@ -129,6 +134,7 @@ pub(super) fn record(args: RecordArgs) -> io::Result<Status> {
     let real = match args.on.open() {
         Ok(Opened::Here(real)) => real,
         Ok(Opened::Ran(status)) => return Ok(status),
+        Ok(Opened::Traced(record)) => return functions::record(&lessons, record, &args.output),
         Err(error) => return Ok(could_not(&VerifyError::Real(error))),
     };
     std::fs::create_dir_all(&args.output)?;

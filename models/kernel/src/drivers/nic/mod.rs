@@ -292,7 +292,11 @@ fn open(cx: &mut Cx, dev: DevId) {
     for (irq, vector) in nic.irqs.iter().zip(vectors) {
         cx.k.irqs.request(*irq, vector);
     }
+    let alloc_rx = nic.row.napi.as_ref().map(|napi| napi.alloc_rx);
     reset(cx, dev);
+    if let Some(func) = alloc_rx {
+        cx.call(func, None);
+    }
 }
 
 /// The card goes down: what is in its rings is lost.

@@ -82,12 +82,13 @@ pub fn netif_tx_start_queue(dev: &mut NetDevice, queue: u16) {
 
 /// The driver has room again: what waits in the queue is sent.
 pub fn netif_tx_wake_queue(cx: &mut Cx, dev: DevId, queue: u16) {
-    let txq = &mut cx.k.devs[dev].tx[usize::from(queue)];
-    if std::mem::replace(&mut txq.drv_xoff, false) {
-        let q = txq.qdisc;
-        cx.call(Func::NetifTxWakeQueue, None);
-        __netif_schedule(cx, q);
-    }
+    cx.within(Func::NetifTxWakeQueue, None, |cx| {
+        let txq = &mut cx.k.devs[dev].tx[usize::from(queue)];
+        if std::mem::replace(&mut txq.drv_xoff, false) {
+            let q = txq.qdisc;
+            __netif_schedule(cx, q);
+        }
+    });
 }
 
 /// The driver gave `bytes` to its card; true if that is as much as the queue may hold, so that it stops.

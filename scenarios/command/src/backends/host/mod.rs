@@ -19,6 +19,7 @@ mod machine;
 mod needs;
 mod plain;
 mod probe;
+mod quiet;
 mod rig;
 mod run;
 mod spaces;
@@ -39,6 +40,7 @@ use glassnet_scenarios::rig::Rig;
 
 pub(super) use inside::reentered;
 pub(super) use needs::check;
+pub(super) use quiet::Quiet;
 
 /// The running kernel.
 #[derive(Clone, Debug)]

@@ -73,6 +73,18 @@ impl Place {
         }
     }
 
+    /// Gives one of the machine's namespaces the settings that it would have on a machine of its own; the machine's own has no
+    /// name.
+    pub fn prepare(&self, name: &str, file: &File) -> Result<(), BackendError> {
+        let failed = || BackendError::failed("cannot prepare a network namespace");
+        let settings = match File::open(&self.own) {
+            Ok(own) if !name.is_empty() => within(&own, inherited).map_err(failed())?,
+            _ => compiled_in(),
+        };
+        let bridges_call = self.br_netfilter.exists();
+        within(file, || prepare(&settings, bridges_call)).map_err(failed())
+    }
+
     /// Its machine's name.
     pub fn machine(&self) -> &str {
         &self.machine
@@ -112,13 +124,7 @@ impl Spaces {
                 place.machine
             ));
         }
-        let failed = || BackendError::failed("cannot prepare a network namespace");
-        let settings = match File::open(&place.own) {
-            Ok(own) if !name.is_empty() => within(&own, inherited).map_err(failed())?,
-            _ => compiled_in(),
-        };
-        let bridges_call = place.br_netfilter.exists();
-        within(&file, || prepare(&settings, bridges_call)).map_err(failed())?;
+        place.prepare(&name, &file)?;
         let tap = Tap::start(&file, &place.machine, &name)?;
         self.open
             .insert(inode, Space { machine: place.machine.clone(), name, file, tap, sys: place.sys.clone() });
@@ -162,7 +168,7 @@ impl Spaces {
 }
 
 /// Inode to name and path of each namespace of a machine.
-fn present(place: &Place) -> BTreeMap<u64, (String, PathBuf)> {
+pub(super) fn present(place: &Place) -> BTreeMap<u64, (String, PathBuf)> {
     let mut found = BTreeMap::new();
     for (name, path) in nameless(place) {
         add_present(&mut found, name, path);

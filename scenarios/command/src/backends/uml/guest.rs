@@ -1,34 +1,27 @@
 //! The first process of a guest: it makes the machine ready, runs the job and switches off.
 
-use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use glassnet_kernel::kernel::BOOT_TIME;
 use glassnet_scenarios::error::BackendError;
-use nix::mount::{MsFlags, mount};
 use nix::sys::prctl::set_timerslack;
-use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::time::TimeSpec;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::time::{ClockId, clock_settime};
 use nix::unistd::{Pid, getpid};
 
 use super::{ERRORS, JOB, Job, OUTPUT, STATUS};
+use crate::backends::guest::{FOLDER, link_streams, mount_kind, switch_off};
 
 /// Argument of the first process.
 pub(super) const NAME: &str = "glassnet-guest";
 
 /// Whether new namespaces get the fallback devices of tunnels.
 const FALLBACK_TUNNELS: &str = "/proc/sys/net/core/fb_tunnels_only_for_init_net";
-
-/// Where the folder of the job is seen: the one that the kernel, a process outside, was started in. Its name is not on the
-/// command line, because that goes into the kernel's random numbers.
-const FOLDER: &str = "/dev/job";
 
 /// Runs the first process of a guest, if this is it.
 pub fn reentered() -> Option<ExitCode> {
@@ -99,26 +92,16 @@ fn reap_until(program: Pid) -> io::Result<u8> {
     }
 }
 
-/// What a kernel gives; files are those of the machine outside.
+/// What a kernel gives; files are those of the machine outside. The folder of the job is the one that the kernel, a process
+/// outside, was started in: its name is not on the command line, because that goes into the kernel's random numbers.
 fn mounts() -> Result<(), BackendError> {
     // `/dev` is the kernel's own: it has devices and nothing else.
-    let dev = || BackendError::failed("cannot prepare /dev");
     for folder in ["/dev/pts", FOLDER] {
-        fs::create_dir(folder).map_err(dev())?;
+        fs::create_dir(folder).map_err(BackendError::failed("cannot prepare /dev"))?;
     }
-    for (name, of) in [("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
-        symlink(format!("/proc/self/{of}"), format!("/dev/{name}")).map_err(dev())?;
+    link_streams()?;
+    for (kind, at) in [("proc", "/proc"), ("sysfs", "/sys"), ("devpts", "/dev/pts")] {
+        mount_kind(kind, at, kind, "")?;
     }
-    let of_kernel = [("proc", "/proc", ""), ("sysfs", "/sys", ""), ("devpts", "/dev/pts", "")];
-    for (kind, at, options) in of_kernel.into_iter().chain([("hostfs", FOLDER, "/proc/self/cwd")]) {
-        mount(Some(kind), at, Some(kind), MsFlags::empty(), Some(options))
-            .map_err(io::Error::from)
-            .map_err(BackendError::failed(format!("cannot mount {at}")))?;
-    }
-    Ok(())
-}
-
-fn switch_off() -> Result<Infallible, nix::Error> {
-    nix::unistd::sync();
-    reboot(RebootMode::RB_POWER_OFF)
+    mount_kind("hostfs", FOLDER, "hostfs", "/proc/self/cwd")
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use glassnet_scenarios::error::BackendError;
 
-use crate::backends::is_there;
+use crate::backends::{cache, is_there, last_lines};
 
 const SCRIPT: &str = include_str!("build.sh");
 const CONFIG: &str = include_str!("kernel.config");
@@ -36,13 +36,9 @@ pub(super) fn find() -> Result<PathBuf, BackendError> {
 
 /// Where it is or would be: a change of what it is built from makes another one.
 fn place() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| {
-        let home = std::env::var_os("HOME")?;
-        Some(Path::new(&home).join(".cache"))
-    })?;
     let mut hasher = DefaultHasher::new();
     (SCRIPT, CONFIG).hash(&mut hasher);
-    Some(cache.join("glassnet").join(format!("uml-6.1-{:016x}", hasher.finish())).join("linux"))
+    Some(cache()?.join(format!("uml-6.1-{:016x}", hasher.finish())).join("linux"))
 }
 
 /// Builds the kernel from the sources of Debian's package, unless it is there; returns where it is.
@@ -78,10 +74,7 @@ pub fn build() -> Result<PathBuf, BackendError> {
     let out = command.output().map_err(failed())?;
     if !out.status.success() {
         let said = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
-        return Err(BackendError::Command {
-            command: "build.sh".to_owned(),
-            output: super::last_lines(&said, 30),
-        });
+        return Err(BackendError::Command { command: "build.sh".to_owned(), output: last_lines(&said, 30) });
     }
     fs::rename(&built, &output).map_err(failed())?;
     Ok(output)

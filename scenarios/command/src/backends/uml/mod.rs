@@ -29,7 +29,7 @@ use glassnet_scenarios::error::BackendError;
 use nix::sys::personality::{self, Persona};
 use serde::{Deserialize, Serialize};
 
-use super::Ran;
+use super::{Ran, last_lines};
 
 pub(super) use guest::reentered;
 pub use kernel::build;
@@ -131,9 +131,4 @@ fn wait(guest: &mut Child) -> io::Result<bool> {
     guest.kill()?;
     guest.wait()?;
     Ok(false)
-}
-
-fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
 }

@@ -18,7 +18,7 @@ use glassnet_scenarios::error::BackendError;
 use miette::Report;
 
 use super::referee::{On, Opened};
-use super::{Status, complain};
+use super::{Status, complain, could_not};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -67,6 +67,9 @@ pub fn main(args: Args) -> io::Result<Status> {
     let real = match args.on.open_with(seeded) {
         Ok(Opened::Here(real)) => real,
         Ok(Opened::Ran(status)) => return Ok(status),
+        Ok(Opened::Traced(_)) => {
+            return Ok(could_not("--on qemu: it tells only which functions a lesson runs"));
+        }
         Err(error) => return Ok(complain(&Report::msg(error.to_string()))),
     };
     match duel(&*real) {
