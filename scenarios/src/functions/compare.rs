@@ -13,6 +13,8 @@
 //!
 //! * a driver's poll that found no frame, with the interrupt before it: the driver of `e1000e` has its card interrupt every two
 //!   seconds, for fear that a frame was forgotten (`e1000_watchdog_task`);
+//! * that `__qdisc_run` looks into a queue that has nothing. It does not while byte queue limits stop the queue: until the card
+//!   has told that it sent the first frame, which QEMU's tells at once;
 //! * a softirq that found nothing to send, and the wake-up of an empty queue outside of an interrupt, which devices ask for when
 //!   they come up;
 //! * that functions are within `__neigh_event_send`: the model sends the ARP question when the packet that waits for the answer
@@ -228,8 +230,19 @@ fn parts(run: &Run) -> Vec<Way> {
         }
         open.push(call);
     }
+    parts.iter_mut().for_each(without_empty_looks);
     parts.retain(|part| !part.is_empty());
     parts
+}
+
+/// Leaves out that a queue was looked into which has nothing: what it has would be sent next.
+fn without_empty_looks(way: &mut Way) {
+    let name = |at: usize| way.get(at).map_or("", |entered: &Entered| entered.name.as_str());
+    let is_look =
+        |at: usize| name(at).ends_with("_dequeue") && at > 0 && name(at - 1) == Func::QdiscRun.name();
+    let empty: Vec<_> =
+        (0..way.len()).filter(|at| is_look(*at) && name(at + 1) != Func::SchDirectXmit.name()).collect();
+    empty.into_iter().rev().for_each(|at| drop(way.remove(at)));
 }
 
 impl Display for Report {

@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn a_function_that_others_could_be_hidden_in_is_an_error() {
         let line = format!("1 | 0) x-1 | ..... | | {:99}ip_rcv();", "");
-        let marked = format!("1 | 0) x-1 | ..... | | /* {MARK}0 */\n{line}\n");
+        let marked = format!("1 | 0) x-1 | ..... | |   /* {MARK}0 */\n{line}\n");
         let error = from_trace(&plan(), "linux", &[], &marked).unwrap_err().to_string();
         assert!(error.contains("deep"), "{error}");
     }

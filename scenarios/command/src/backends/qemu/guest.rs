@@ -23,12 +23,13 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 21] = [
+const MODULES: [&str; 22] = [
     "veth",
     "dummy",
     "bridge",
     "igb",
     "e1000e",
+    "ne2k-pci",
     "sch_htb",
     "sch_tbf",
     "sch_prio",
