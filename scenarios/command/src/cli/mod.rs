@@ -9,6 +9,7 @@
 //! | `verify.rs` | `glassnet verify`, `glassnet record` |
 //! | `referee.rs` | `--on`, `glassnet referee` |
 //! | `chart.rs` | `glassnet chart` |
+//! | `sweep/` | `glassnet sweep`, `glassnet merge` |
 //! | `fuzz/` | `glassnet fuzz` |
 //! | `style.rs` | colours |
 
@@ -19,6 +20,7 @@ mod referee;
 mod run;
 mod shell;
 mod style;
+mod sweep;
 mod trace;
 mod verify;
 mod walk;
@@ -67,6 +69,10 @@ enum Command {
     Referee(referee::Args),
     /// Draw what a lesson measured as an SVG chart
     Chart(chart::Args),
+    /// Run a lesson at every point of a grid of values, and tabulate what it measures
+    Sweep(sweep::Args),
+    /// Put the partitions of a sweep together
+    Merge(sweep::MergeArgs),
     /// Hold random iptables rules and packets, or random networks, against a real kernel
     Fuzz(fuzz::Args),
 }
@@ -122,6 +128,8 @@ fn command(command: Command) -> io::Result<Status> {
         Command::Record(args) => verify::record(args),
         Command::Referee(args) => referee::main(args),
         Command::Chart(args) => chart::main(args),
+        Command::Sweep(args) => sweep::main(args),
+        Command::Merge(args) => sweep::merge(args),
         Command::Fuzz(args) => fuzz::main(args),
     }
 }
