@@ -141,6 +141,11 @@ impl Card {
         at.map_or(Received::Quiet, |at| Received::Interrupt { vector, at })
     }
 
+    /// Filled descriptors of a receive ring; `None`: there is no such ring.
+    pub fn rx_filled(&self, ring: usize) -> Option<u32> {
+        self.rx.get(ring).map(|ring| ring.filled.len() as u32)
+    }
+
     /// The driver takes the next filled descriptor.
     #[inline]
     pub fn take(&mut self, ring: usize) -> Option<RxFrame> {

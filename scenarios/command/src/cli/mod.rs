@@ -5,7 +5,7 @@
 //! | `mod.rs` | the subcommands, exit statuses, reading lessons |
 //! | `run.rs` | `glassnet run` |
 //! | `shell.rs` | `glassnet shell` |
-//! | `walk.rs`, `trace.rs`, `pcap.rs` | `glassnet walk`, `glassnet trace`, `glassnet pcap` |
+//! | `walk.rs`, `trace.rs`, `pcap.rs`, `timeline.rs` | `glassnet walk`, `glassnet trace`, `glassnet pcap`, `glassnet timeline` |
 //! | `verify.rs` | `glassnet verify`, `glassnet record` |
 //! | `referee.rs` | `--on`, `glassnet referee` |
 //! | `chart.rs` | `glassnet chart` |
@@ -21,6 +21,7 @@ mod run;
 mod shell;
 mod style;
 mod sweep;
+mod timeline;
 mod trace;
 mod verify;
 mod walk;
@@ -61,6 +62,8 @@ enum Command {
     Trace(trace::Args),
     /// Write what each device saw as pcapng files
     Pcap(pcap::Args),
+    /// Write what CPUs and queues did over time as a trace for Perfetto
+    Timeline(timeline::Args),
     /// Run lessons on the simulator and on a real kernel, and show the differences
     Verify(verify::VerifyArgs),
     /// Keep what a real kernel does, for tests without privileges
@@ -124,6 +127,7 @@ fn command(command: Command) -> io::Result<Status> {
         Command::Walk(args) => walk::main(args),
         Command::Trace(args) => trace::main(args),
         Command::Pcap(args) => pcap::main(args),
+        Command::Timeline(args) => timeline::main(args),
         Command::Verify(args) => verify::verify(args),
         Command::Record(args) => verify::record(args),
         Command::Referee(args) => referee::main(args),
