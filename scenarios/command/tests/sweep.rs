@@ -271,6 +271,11 @@ fn a_point_that_fails_is_named_and_the_others_are_kept() {
     assert!(said.contains("1 of 3 points failed: no CSV file"), "{said}");
     assert_eq!(files(&folder), ["lesson.md", "x.jsonl"]);
     assert_eq!(read(&folder, "x.jsonl").lines().count(), 3, "a head and two points");
+    fs::remove_file(folder.join("x.jsonl")).expect("a record");
+    let said = refused(&sweep("node1: echo none"));
+    let points: Vec<&str> =
+        said.lines().filter_map(|line| line.strip_prefix("glassnet: point ")?.get(..1)).collect();
+    assert_eq!(points, ["0", "1", "2"], "in their order: {said}");
     for output in ["inf", "nan", "0x10", "1 2", "''", "1e999"] {
         fs::remove_file(folder.join("x.jsonl")).expect("a record");
         let said = refused(&sweep(&format!("node1: echo {output}")));

@@ -11,10 +11,10 @@ mod chart;
 mod merge;
 mod report;
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
 use glassnet_scenarios::lab;
@@ -112,11 +112,15 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
         .collect();
     let all = pending.len() + rows.len();
     let jobs = args.jobs.map_or_else(|| available_parallelism().map_or(1, usize::from), usize::from);
-    let failed = run(&sweep, &pending, jobs, record, &mut rows)?;
-    if failed > 0 {
-        let more = failed.saturating_sub(SHOWN_ERRORS);
-        if more > 0 {
-            complain_plainly(format_args!("glassnet: and {more} more"));
+    let failures = run(&sweep, &pending, jobs, record, &mut rows)?;
+    if !failures.is_empty() {
+        let failed = failures.len();
+        failures
+            .values()
+            .take(SHOWN_ERRORS)
+            .for_each(|why| complain_plainly(format_args!("glassnet: {why}")));
+        if failed > SHOWN_ERRORS {
+            complain_plainly(format_args!("glassnet: and {} more", failed - SHOWN_ERRORS));
         }
         report::table(sweep.head(), &rows)?;
         return Ok(could_not(format_args!(
@@ -130,24 +134,23 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
     args.outputs.write(sweep.head(), &rows)
 }
 
-/// Runs points, records what they measure, and returns how many failed.
+/// Runs points, records what they measure, and returns why others failed.
 fn run(
     sweep: &Sweep,
     pending: &[u64],
     jobs: usize,
     record: Option<Record>,
     rows: &mut Rows,
-) -> io::Result<usize> {
+) -> io::Result<BTreeMap<u64, String>> {
     let bar = progress(pending.len(), rows.len());
-    let failed = AtomicUsize::new(0);
-    let done = Mutex::new((record, rows));
+    let done = Mutex::new((record, rows, BTreeMap::new()));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).stack_size(DEEP_STACK).build();
     let pool = pool.map_err(io::Error::other)?;
     let point = |point: u64| -> io::Result<()> {
         let measured = sweep.run(point);
         // A thread that panicked ends the sweep, whatever the lock says.
         let mut done = done.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (record, rows) = &mut *done;
+        let (record, rows, failures) = &mut *done;
         match measured {
             Ok(measured) => {
                 if let Some(record) = record {
@@ -156,9 +159,8 @@ fn run(
                 rows.insert(point, measured);
             }
             Err(why) => {
-                if failed.fetch_add(1, Ordering::Relaxed) < SHOWN_ERRORS {
-                    bar.suspend(|| complain_plainly(format_args!("glassnet: {why}")));
-                }
+                failures.insert(point, why);
+                bar.set_message(format!(", {} failed", failures.len()));
             }
         }
         bar.inc(1);
@@ -166,7 +168,8 @@ fn run(
     };
     let ran = pool.install(|| pending.par_iter().with_max_len(1).try_for_each(|number| point(*number)));
     bar.finish_and_clear();
-    ran.map(|()| failed.into_inner())
+    let (.., failures) = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    ran.map(|()| failures)
 }
 
 /// A bar on a terminal, nothing elsewhere.
@@ -174,7 +177,7 @@ fn progress(pending: usize, done: usize) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} points, {eta} left");
+    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} points, {eta} left{msg}");
     let bar = ProgressBar::new((pending + done) as u64).with_position(done as u64);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
