@@ -18,6 +18,7 @@
 //! | [`shell`] | running prompts in that world |
 //! | [`simulator`] | the model as a backend |
 //! | [`run`] | running a lesson and comparing its output |
+//! | [`sweep`] | a lesson at every point of a grid |
 //! | [`view`] | views of a run |
 //! | [`trace`] | tracing a hypothetical packet |
 //! | [`compare`] | comparing two runs |
@@ -40,5 +41,6 @@ pub mod rig;
 pub mod run;
 pub mod shell;
 pub mod simulator;
+pub mod sweep;
 pub mod trace;
 pub mod view;

@@ -150,9 +150,9 @@ impl Card {
         at.map_or(Received::Quiet, |at| Received::Interrupt { vector, at })
     }
 
-    /// A frame came in and was not taken yet.
-    pub fn has_received(&self, ring: usize) -> bool {
-        !self.rx[ring].filled.is_empty()
+    /// Filled descriptors of a receive ring; `None`: there is no such ring.
+    pub fn rx_filled(&self, ring: usize) -> Option<u32> {
+        self.rx.get(ring).map(|ring| ring.filled.len() as u32)
     }
 
     /// The driver takes the next filled descriptor.

@@ -14,7 +14,7 @@ use crate::tables::conntrack::{CtId, CtInfo, NfCt};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::skb::{IPSKB_SENT, SkbPool, XMIT_AWAITED};
 use crate::timer::Timer;
-use crate::trace::{Context, Level, Noted, StepKind, Trace};
+use crate::trace::{Context, Level, Noted, Span, StepKind, Trace};
 
 /// A CPU at work: the kernel it runs and what all machines share.
 pub struct Cx<'w> {
@@ -65,7 +65,23 @@ impl Cx<'_> {
             Context::SoftIrq | Context::Timer | Context::Ksoftirqd => &mut time.softirq,
         };
         *of_context += spent;
+        if self.observed {
+            self.record_span(spent);
+        }
         std::mem::replace(&mut self.context, context)
+    }
+
+    /// Keeps what the CPU did in the context that ends.
+    #[cold]
+    fn record_span(&mut self, spent: Nanos) {
+        let (first, end) = (self.trace.span_first, self.trace.steps.len());
+        self.trace.span_first = end;
+        if self.trace.level == Level::Detail && (end > first || spent > Nanos::ZERO) {
+            let (machine, cpu, context, to) = (self.k.id, self.cpu, self.context, self.now);
+            let from = Nanos(to.0 - spent.0);
+            let program = self.trace.program.clone().filter(|_| context == Context::Task);
+            self.trace.spans.push(Span { machine, cpu, context, program, from, to, first, end });
+        }
     }
 
     /// Drops a packet, and says why (`kfree_skb_reason`, net/core/skbuff.c).

@@ -9,7 +9,7 @@ use glassnet_sim::Nanos;
 
 use crate::chance::Script;
 use crate::door::Func;
-use crate::ids::{MachineId, NetnsId};
+use crate::ids::{CpuId, MachineId, NetnsId};
 use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::skb::PacketType;
@@ -60,6 +60,8 @@ pub struct Step {
     pub at: Nanos,
     /// When a call returned; `None` for a door, which hands the packet on, and a drop.
     pub left: Option<Nanos>,
+    /// When a door had handed the packet on; `None` for a call and a drop.
+    pub handed_on: Option<Nanos>,
     /// Which packet (`Skb::packet`).
     pub packet: u32,
     /// Which buffer: clones differ, and a number comes back once its buffer is freed; `u32::MAX` for none.
@@ -156,7 +158,107 @@ pub struct Visit {
     pub table: u32,
 }
 
-/// The record of an observed run.
+/// A time that a CPU spent in one context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// On which machine.
+    pub machine: MachineId,
+    /// Which CPU.
+    pub cpu: CpuId,
+    /// In which context.
+    pub context: Context,
+    /// The program whose system call it is, with its process id; `None`: it is none.
+    pub program: Option<String>,
+    /// From when on.
+    pub from: Nanos,
+    /// Until when.
+    pub to: Nanos,
+    /// Its first step, as an index into [`Trace::steps`].
+    pub first: usize,
+    /// The step behind its last one.
+    pub end: usize,
+}
+
+/// A CPU takes an interrupt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenInterrupt {
+    /// When, by the clock of the CPU.
+    pub at: Nanos,
+    /// Its first step, as an index into [`Trace::steps`].
+    pub step: usize,
+    /// Its number, and who handles it; `None`: it comes from another CPU.
+    pub irq: Option<(u32, String)>,
+}
+
+/// What a call of `net_rx_action` or `__napi_poll` did in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Polled {
+    /// The call, as an index into [`Trace::steps`].
+    pub step: usize,
+    /// Packets that it took.
+    pub work: u32,
+    /// Packets that it might take: the budget of `net_rx_action`, the weight of a poll.
+    pub budget: u32,
+    /// `net_rx_action` stopped with work left (`time_squeeze`).
+    pub squeezed: bool,
+}
+
+/// A queue of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Queue {
+    /// The backlog of a CPU.
+    Backlog(CpuId),
+    /// Filled descriptors of a card's receive ring; the device is an index into the machine's labels.
+    RxRing(u32, u32),
+    /// The queueing discipline of a device's transmit queue.
+    Qdisc(u32, u16),
+}
+
+/// The length of a queue, when a CPU had to do with it and it had changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// When, by the clock of the CPU.
+    pub at: Nanos,
+    /// On which machine.
+    pub machine: MachineId,
+    /// The step that found it so, as an index into [`Trace::steps`].
+    pub step: usize,
+    /// Which queue.
+    pub queue: Queue,
+    /// Packets in it.
+    pub packets: u32,
+}
+
+/// A card had no descriptor for a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// When.
+    pub at: Nanos,
+    /// On which machine.
+    pub machine: MachineId,
+    /// How many steps had happened.
+    pub step: usize,
+    /// Which device, as an index into the machine's labels.
+    pub dev: u32,
+    /// Which packet; 0: it came from no machine.
+    pub packet: u32,
+}
+
+/// So many programs use up all the time of a CPU from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Burners {
+    /// When.
+    pub at: Nanos,
+    /// On which machine.
+    pub machine: MachineId,
+    /// Which CPU.
+    pub cpu: CpuId,
+    /// How many.
+    pub programs: u32,
+}
+
+/// The record of an observed run. What CPUs did as a whole (spans, interrupts, polls, depths, missed frames, burners) is recorded at
+/// [`Level::Detail`].
 #[derive(Debug, Default)]
 pub struct Trace {
     /// What is recorded.
@@ -181,8 +283,28 @@ pub struct Trace {
     pub births: Vec<Birth>,
     /// How many steps had happened each time that a CPU began something new: a system call, an interrupt, a timer.
     pub entries: Vec<usize>,
+    /// What the CPUs did, in the order in which it happened: for each CPU in the order of time, without overlap.
+    pub spans: Vec<Span>,
+    /// Interrupts that CPUs took.
+    pub interrupts: Vec<TakenInterrupt>,
+    /// What polls did.
+    pub polled: Vec<Polled>,
+    /// Lengths of queues.
+    pub depths: Vec<Depth>,
+    /// Frames that found no descriptor.
+    pub missed: Vec<Missed>,
+    /// Programs that use up all the time of a CPU.
+    pub burners: Vec<Burners>,
+    /// The program that makes a system call.
+    pub(crate) program: Option<String>,
     /// Calls that were entered and not left yet, as indexes into [`Trace::steps`]; the innermost is last.
     pub(crate) open: Vec<usize>,
+    /// The door that is open in the innermost walk, as an index into [`Trace::steps`].
+    pub(crate) door: Option<usize>,
+    /// The first step in the present context of the CPU at work.
+    pub(crate) span_first: usize,
+    /// Last known lengths of queues.
+    pub(crate) known_depths: BTreeMap<(MachineId, Queue), u32>,
     /// Which packet is in hand, 0: none. What is made now is made on its behalf.
     pub(crate) in_hand: u32,
     /// For each packet seen, its last entry in `headers`, if any.
@@ -204,8 +326,26 @@ impl Trace {
     /// A CPU begins something new: no packet is in hand.
     pub(crate) fn enter(&mut self) {
         self.in_hand = 0;
+        self.span_first = self.steps.len();
         if self.level == Level::Detail && self.entries.last() != Some(&self.steps.len()) {
             self.entries.push(self.steps.len());
+        }
+    }
+
+    /// A program makes a system call (`Some`), or it has returned.
+    pub fn in_program(&mut self, program: Option<impl FnOnce() -> String>) {
+        if self.level == Level::Detail {
+            self.program = program.map(|name| name());
+        }
+    }
+
+    /// The length of a queue is this now.
+    pub(crate) fn depth(&mut self, at: Nanos, machine: MachineId, queue: Queue, packets: u32) {
+        let known = self.known_depths.entry((machine, queue)).or_default();
+        if *known != packets {
+            *known = packets;
+            let step = self.steps.len().saturating_sub(1);
+            self.depths.push(Depth { at, machine, step, queue, packets });
         }
     }
 }

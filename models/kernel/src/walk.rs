@@ -4,8 +4,9 @@
 
 use crate::cx::Cx;
 use crate::door::{Door, Func};
+use crate::drivers::nic;
 use crate::ids::SkbId;
-use crate::trace::{Birth, HEADER_BYTES, Headers, Level, Step, StepKind};
+use crate::trace::{Birth, HEADER_BYTES, Headers, Level, Polled, Queue, Step, StepKind};
 use glassnet_sim::Nanos;
 use glassnet_wire::eth::ETH_HLEN;
 
@@ -14,7 +15,7 @@ impl Cx<'_> {
     /// [`Cx::afterwards`], last put off first.
     pub fn walk(&mut self, door: Door) {
         let base = self.later.len();
-        let in_hand = self.trace.in_hand;
+        let outer = if self.observed { self.begin_walk() } else { (0, None) };
         let mut door = door;
         loop {
             while !matches!(door, Door::End) {
@@ -24,7 +25,9 @@ impl Cx<'_> {
                 door = door.open(self);
             }
             if self.later.len() == base {
-                self.trace.in_hand = in_hand;
+                if self.observed {
+                    self.end_walk(outer);
+                }
                 return;
             }
             door = self.later.pop().expect("longer than base");
@@ -152,9 +155,30 @@ impl Cx<'_> {
         }
     }
 
+    /// A walk begins; returns what holds for the one around it.
+    #[inline(never)]
+    fn begin_walk(&mut self) -> (u32, Option<usize>) {
+        (self.trace.in_hand, self.trace.door.take())
+    }
+
+    #[inline(never)]
+    fn end_walk(&mut self, (in_hand, door): (u32, Option<usize>)) {
+        self.leave_door();
+        (self.trace.in_hand, self.trace.door) = (in_hand, door);
+    }
+
+    fn leave_door(&mut self) {
+        // None behind the index: what was observed before is told.
+        if let Some(step) = self.trace.door.take().and_then(|door| self.trace.steps.get_mut(door)) {
+            step.handed_on = Some(self.now);
+        }
+    }
+
     #[inline(never)]
     fn record_door(&mut self, door: &Door) {
         if let Some((func, skb)) = door.func() {
+            self.leave_door();
+            self.trace.door = Some(self.trace.steps.len());
             self.record_skb(func, StepKind::Door, skb);
         }
     }
@@ -166,6 +190,37 @@ impl Cx<'_> {
         self.record(func, kind, skb, packet, label);
         if self.trace.level == Level::Detail {
             self.record_packet(skb, packet);
+            self.record_depths(skb, label);
+        }
+    }
+
+    /// Keeps the lengths of the queues that this CPU and a packet on a device have to do with, where they changed.
+    #[cold]
+    fn record_depths(&mut self, skb: SkbId, label: u32) {
+        let (now, machine, dev, mapping) =
+            (self.now, self.k.id, self.skbs[skb].dev, self.skbs[skb].queue_mapping);
+        let sd = &self.k.cpus[self.cpu.index()];
+        let backlog = sd.input_pkt_queue.len() + sd.process_queue.len();
+        self.trace.depth(now, machine, Queue::Backlog(self.cpu), backlog as u32);
+        let Some(netdev) = self.k.devs.get(dev) else { return };
+        for (queue, tx) in netdev.tx.iter().enumerate() {
+            let waiting = self.k.qdiscs[tx.qdisc].qlen;
+            self.trace.depth(now, machine, Queue::Qdisc(label, queue as u16), waiting);
+        }
+        // What came in by a ring says by which.
+        let ring = u32::from(mapping).checked_sub(1);
+        if let Some((ring, filled)) =
+            ring.and_then(|ring| Some((ring, nic::rx_filled(netdev, self.fabric, ring)?)))
+        {
+            self.trace.depth(now, machine, Queue::RxRing(label, ring), filled);
+        }
+    }
+
+    /// What the innermost function that was entered polled in all.
+    #[cold]
+    pub(crate) fn record_polled(&mut self, work: u32, budget: u32, squeezed: bool) {
+        if let Some(step) = self.trace.open.last().copied().filter(|_| self.trace.level == Level::Detail) {
+            self.trace.polled.push(Polled { step, work, budget, squeezed });
         }
     }
 
@@ -207,6 +262,7 @@ impl Cx<'_> {
         let step = Step {
             at: self.now,
             left: None,
+            handed_on: None,
             packet,
             skb: skb.0,
             dev,

@@ -16,7 +16,7 @@ use crate::modules::MODULES;
 use crate::net::core::{dev, softirq};
 use crate::tables::skb::SkbPool;
 use crate::tables::softnet::Interrupt;
-use crate::trace::{Context, Level, Trace};
+use crate::trace::{Burners, Context, Level, Missed, TakenInterrupt, Trace};
 
 /// More packets were polled than the limit allows: a bridge loop, most likely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,6 +189,9 @@ impl World {
         sd.time = sd.time_at(now);
         sd.burnt = (now, sd.time.busy());
         sd.burners = sd.burners.saturating_add_signed(if begins { 1 } else { -1 });
+        if self.trace.level == Level::Detail {
+            self.trace.burners.push(Burners { at: now, machine, cpu, programs: sd.burners });
+        }
     }
 
     /// Steps until no softirq of a CPU is suspended.
@@ -300,6 +303,11 @@ impl World {
         match card.receive(frame, &self.skbs.bufs, at) {
             Received::Missed => {
                 netdev.stats.rx_missed_errors += 1;
+                if self.trace.level == Level::Detail {
+                    let (dev, packet) = (netdev.label, nic::packet_of(&self.skbs.bufs, frame));
+                    let step = self.trace.steps.len();
+                    self.trace.missed.push(Missed { at, machine, step, dev, packet });
+                }
                 self.skbs.bufs.release(frame);
             }
             Received::Quiet => {}
@@ -340,6 +348,9 @@ impl World {
     fn take_interrupts(cx: &mut Cx, nics: &[Option<(MachineId, DevId)>]) {
         let context = cx.switch_context(Context::HardIrq);
         while let Some(interrupt) = cx.k.cpus[cx.cpu.index()].interrupts.pop_front() {
+            if cx.observed {
+                Self::record_interrupt(cx, nics, interrupt);
+            }
             match interrupt {
                 Interrupt::Nic(plug, vector) => {
                     if let Some((_, dev)) = nics.get(plug.0 as usize).copied().flatten() {
@@ -350,6 +361,25 @@ impl World {
             }
         }
         cx.switch_context(context);
+    }
+
+    #[cold]
+    fn record_interrupt(cx: &mut Cx, nics: &[Option<(MachineId, DevId)>], interrupt: Interrupt) {
+        if cx.trace.level != Level::Detail {
+            return;
+        }
+        let irq = match interrupt {
+            Interrupt::Nic(plug, vector) => {
+                let dev = nics.get(plug.0 as usize).copied().flatten();
+                let irq = dev.and_then(|(_, dev)| nic::irq(cx.k, dev, vector as usize));
+                irq.map(|(irq, _)| {
+                    (irq, cx.k.irqs.get(irq).and_then(|desc| desc.action.clone()).unwrap_or_default())
+                })
+            }
+            Interrupt::Rps => None,
+        };
+        let (at, step) = (cx.now, cx.trace.steps.len());
+        cx.trace.interrupts.push(TakenInterrupt { at, step, irq });
     }
 
     /// The longest [`settle_time`](crate::kernel::Config::settle_time) of the machines.

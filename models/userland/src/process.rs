@@ -346,7 +346,10 @@ impl Process {
     pub fn syscall<R>(&self, call: impl FnOnce(&mut Cx) -> R) -> R {
         let mut world = self.world();
         let cpu = self.cpu(&world);
-        world.syscall(self.machine, cpu, call)
+        world.trace.in_program(Some(|| format!("{} {}", self.name(), self.pid)));
+        let done = world.syscall(self.machine, cpu, call);
+        world.trace.in_program(None::<fn() -> String>);
+        done
     }
 
     /// Virtual time since boot, on the process's CPU.

@@ -57,7 +57,10 @@ impl Sock {
 
     pub(crate) fn call<R>(&self, work: impl FnOnce(&mut Cx) -> R) -> R {
         let mut world = self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        world.syscall(self.machine, self.cpu, work)
+        world.trace.in_program(Some(|| format!("{} {}", self.comm, self.pid)));
+        let done = world.syscall(self.machine, self.cpu, work);
+        world.trace.in_program(None::<fn() -> String>);
+        done
     }
 
     /// Changes the socket's options.

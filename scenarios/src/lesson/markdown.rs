@@ -1,9 +1,11 @@
 //! Markdown lessons: front matter and `console` fences.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 use super::error::Reader;
 use super::topology::{Checker, RawTopology, Topology};
@@ -14,6 +16,8 @@ use super::{Block, FrontMatter, LessonError, Prompt};
 struct RawFrontMatter {
     title: String,
     topology: RawTopology,
+    #[serde(default)]
+    measures: BTreeMap<String, Spanned<String>>,
 }
 
 pub(super) fn parse(reader: &Reader) -> Result<(FrontMatter, Vec<Block>), LessonError> {
@@ -21,8 +25,9 @@ pub(super) fn parse(reader: &Reader) -> Result<(FrontMatter, Vec<Block>), Lesson
     let raw: RawFrontMatter = read_yaml(reader, yaml.clone())?;
     let checker = Checker { reader, base: yaml.start };
     let topology = checker.topology(raw.topology)?;
+    let measures = checker.measures(raw.measures, &topology)?;
     let blocks = blocks(reader, body, &topology)?;
-    Ok((FrontMatter { title: raw.title, topology }, blocks))
+    Ok((FrontMatter { title: raw.title, topology, measures }, blocks))
 }
 
 /// Parses YAML at a range of the text.
@@ -50,7 +55,7 @@ fn word_at(text: &str, start: usize) -> Range<usize> {
 }
 
 /// The ranges of the front matter and of the rest.
-fn split_front_matter(reader: &Reader) -> Result<(Range<usize>, Range<usize>), LessonError> {
+pub(super) fn split_front_matter(reader: &Reader) -> Result<(Range<usize>, Range<usize>), LessonError> {
     let text = reader.source;
     let mut lines = text.split_inclusive('\n');
     let first = lines.next().unwrap_or("");

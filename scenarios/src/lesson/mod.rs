@@ -5,20 +5,26 @@
 //! | `topology.rs` | machines, NICs, switches and cables |
 //! | `markdown.rs` | front matter and `console` fences |
 //! | `yaml.rs` | `topology` + `steps` |
+//! | `measure.rs` | commands that print what a sweep measures |
+//! | `vary.rs` | the same topology with other values |
 //! | `error.rs` | errors that underline the text |
 //!
 //! Lessons are not run here.
 
 mod error;
 mod markdown;
+mod measure;
 mod topology;
+mod vary;
 mod yaml;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 pub use error::LessonError;
+pub use measure::Measure;
 pub use topology::{Endpoint, Link, Nic, Node, Switch, Topology};
+pub use vary::{Places, Template};
 
 /// Front matter.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +33,8 @@ pub struct FrontMatter {
     pub title: String,
     /// Machines and connections.
     pub topology: Topology,
+    /// What a sweep measures, in the order of the names.
+    pub measures: Vec<Measure>,
 }
 
 /// A parsed lesson.
@@ -75,9 +83,8 @@ impl Lesson {
     ///
     /// Errors in the text.
     pub fn parse(path: &Path, source: String) -> Result<Lesson, LessonError> {
-        let is_yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
         let reader = error::Reader::new(path, &source);
-        let (front, blocks) = match is_yaml {
+        let (front, blocks) = match is_yaml(path) {
             true => yaml::parse(&reader)?,
             false => markdown::parse(&reader)?,
         };
@@ -93,6 +100,10 @@ impl Lesson {
     pub fn prompts(&self) -> impl Iterator<Item = &Prompt> {
         self.blocks.iter().flat_map(|block| &block.prompts)
     }
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
 }
 
 #[cfg(test)]

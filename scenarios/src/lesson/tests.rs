@@ -235,3 +235,81 @@ fn no_text_makes_the_reader_panic() {
         let _ = parse("x.md", &text);
     }
 }
+
+#[test]
+fn values_of_a_topology_can_be_others() {
+    let nodes = "a: { cpus: 2 }, a.b: { nics: { eth0.1: } }, c: ~";
+    let links = "[{ endpoints: [\"a:eth0\", \"sw:1\"] }, { endpoints: [\"c:eth0\", \"sw:2\"], rate: 1Gbit }, { endpoints: [\"a.b:eth0.1\", \"sw:3\"] }]";
+    let topology = format!("{{ nodes: {{ {nodes} }}, switches: {{ sw: }}, links: {links} }}");
+    let markdown = format!("---\ntitle: 5\ntopology: {topology}\n---\n```console\na# x\n```\n");
+    let yaml = format!("topology: {topology}\nsteps: [{{ on: a, run: x }}]\n");
+    for (name, text) in [("x.md", markdown), ("x.yaml", yaml)] {
+        let lesson = parse(name, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let template = Template::of(&lesson).expect("a topology");
+        assert_eq!(template.with(std::iter::empty()).expect("as it is"), lesson.front.topology);
+        let with = |values: &[(&str, &str)]| {
+            let places: Vec<Places> = values
+                .iter()
+                .map(|(path, _)| {
+                    Places::find(path, &lesson.front.topology).unwrap_or_else(|why| panic!("{why}"))
+                })
+                .collect();
+            let values = places.iter().zip(values).map(|(places, (_, value))| (places, *value));
+            template.with(values).map_err(|error| error.to_string())
+        };
+        let varied = with(&[
+            ("nodes.a.cpus", "4"),
+            ("nodes.a.b.cpus", "3"),
+            ("nics.eth0.rx_ring", "128"),
+            ("nodes.a.b.nics.eth0.1.driver", "igb"),
+            ("nodes.c.nics.eth0.rx_ring", "64"),
+            ("links.sw:2.rate", "100Mbit"),
+            ("links.a.b:eth0.1.delay", "5us"),
+            ("switches.sw.queue", "1000"),
+        ])
+        .expect("values");
+        let ring = |node: &str, card: &str| varied.nodes[node].nics[card].rx_ring;
+        assert_eq!((varied.nodes["a"].cpus, varied.nodes["a.b"].cpus), (4, 3));
+        assert_eq!(
+            (ring("a", "eth0"), ring("c", "eth0"), ring("a.b", "eth0.1")),
+            (Some(128), Some(64), None)
+        );
+        assert_eq!(varied.nodes["a.b"].nics["eth0.1"].driver, "igb");
+        assert_eq!((varied.links[0].rate, varied.links[1].rate), (10_000_000_000, 100_000_000));
+        assert_eq!((varied.links[2].delay.0, varied.switches["sw"].queue), (5_000, Some(1000)));
+        assert!(with(&[("nodes.a.speed", "1")]).expect_err("no such key").contains("speed"));
+        for (path, word) in [
+            ("nodes.d.cpus", "no machine `d`: the topology has a, a.b, c"),
+            ("nodes.a.nics.eth1.rx_ring", "no card `eth1`: the topology has eth0"),
+            ("nodes.a.", "is no place"),
+            ("nodes.a.nics.eth0.", "is no place"),
+            ("nodes.a.x.y", "is no place"),
+            ("links.a:eth1.rate", "no end of a cable `a:eth1`"),
+            ("steps.0", "is no place"),
+            ("", "is no place"),
+        ] {
+            let why = Places::find(path, &lesson.front.topology).expect_err(path);
+            assert!(why.contains(word), "{path}: {why}");
+        }
+    }
+}
+
+#[test]
+fn measures_name_a_machine_and_a_command() {
+    let front = |measures: &str| {
+        format!("---\ntitle: t\ntopology: {{ nodes: {{ a: }} }}\nmeasures: {{ {measures} }}\n---\n")
+    };
+    let lesson = parse("x.md", &front("z: \"a: x y\", b_1: \"a:: x\"")).expect("measures");
+    let found: Vec<_> = lesson.front.measures.iter().map(|m| (m.name.as_str(), m.command.as_str())).collect();
+    assert_eq!(found, [("b_1", ": x"), ("z", "x y")]);
+    for (measures, word) in [
+        ("z: \"c: x\"", "no machine `c`"),
+        ("z: x", "names no machine"),
+        ("z: \"a: \"", "has no command"),
+        ("\"\": \"a: x\"", "cannot be the name"),
+        ("\"a b\": \"a: x\"", "cannot be the name"),
+    ] {
+        let error = parse("x.md", &front(measures)).expect_err(measures);
+        assert!(error.to_string().contains(word) && error.line == 4, "{measures}: {error}");
+    }
+}

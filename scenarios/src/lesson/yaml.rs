@@ -1,5 +1,7 @@
 //! Plain YAML scenarios: `topology` and `steps`, as generators write them.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
@@ -13,6 +15,8 @@ use super::{Block, FrontMatter, LessonError, Prompt};
 struct RawScenario {
     title: Option<String>,
     topology: RawTopology,
+    #[serde(default)]
+    measures: BTreeMap<String, Spanned<String>>,
     steps: Vec<RawStep>,
 }
 
@@ -31,6 +35,7 @@ pub(super) fn parse(reader: &Reader) -> Result<(FrontMatter, Vec<Block>), Lesson
     let raw: RawScenario = read_yaml(reader, 0..reader.source.len())?;
     let checker = Checker { reader, base: 0 };
     let topology = checker.topology(raw.topology)?;
+    let measures = checker.measures(raw.measures, &topology)?;
     let mut blocks = Vec::new();
     for step in raw.steps {
         if !topology.nodes.contains_key(&step.on.value) {
@@ -52,5 +57,5 @@ pub(super) fn parse(reader: &Reader) -> Result<(FrontMatter, Vec<Block>), Lesson
         blocks.push(Block { line, prompts: vec![prompt] });
     }
     let title = raw.title.unwrap_or_else(|| reader.path.display().to_string());
-    Ok((FrontMatter { title, topology }, blocks))
+    Ok((FrontMatter { title, topology, measures }, blocks))
 }

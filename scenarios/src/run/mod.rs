@@ -9,13 +9,14 @@
 mod expect;
 mod rewrite;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
 
 use crate::lab;
-use crate::lesson::{Lesson, Prompt};
+use crate::lesson::{Lesson, Prompt, Topology};
 use crate::shell::{Outcome, Session, ShellError};
 
 pub use expect::{bless, filled, matches};
@@ -58,8 +59,22 @@ impl<'a> Run<'a> {
     ///
     /// [`RunError::Start`] if the runtime cannot be created.
     pub fn new(lesson: &'a Lesson, seed: u64) -> Result<Run<'a>, RunError> {
-        let world = lab::build(&lesson.front.topology, seed);
-        Ok(Run { lesson, session: Session::new(world)? })
+        Run::varied(lesson, &lesson.front.topology, seed, &BTreeMap::new())
+    }
+
+    /// The same with another topology of the same machines, and with more variables in the environment of the shells.
+    ///
+    /// # Errors
+    ///
+    /// As [`Run::new`].
+    pub fn varied(
+        lesson: &'a Lesson,
+        topology: &Topology,
+        seed: u64,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Run<'a>, RunError> {
+        let world = lab::build(topology, seed);
+        Ok(Run { lesson, session: Session::with_env(world, env)? })
     }
 
     /// Runs one of the lesson's prompts.

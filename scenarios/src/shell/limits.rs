@@ -117,7 +117,10 @@ fn stack_pointer() -> usize {
     std::ptr::from_ref(&here).addr()
 }
 
-/// Runs `work`, with all shells of this process, on a thread whose stack has room for deeply nested commands.
+/// Stack of a thread whose stack has room for deeply nested commands, bytes: a third more, for what one command takes.
+pub const DEEP_STACK: usize = DEEP / 3 * 4;
+
+/// Runs `work`, with all shells of this process, on a thread with a [`DEEP_STACK`]; threads that it starts need one too.
 ///
 /// # Errors
 ///
@@ -125,8 +128,7 @@ fn stack_pointer() -> usize {
 #[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
 pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
     std::thread::scope(|scope| {
-        // A third more, for what one command takes.
-        let thread = std::thread::Builder::new().stack_size(DEEP / 3 * 4).spawn_scoped(scope, || {
+        let thread = std::thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, || {
             MOST.store(DEEP, Ordering::Relaxed);
             work()
         })?;

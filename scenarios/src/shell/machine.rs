@@ -17,6 +17,8 @@ pub(super) struct Machine {
     pub world: SharedWorld,
     pub id: MachineId,
     pub name: String,
+    /// Environment of its shells.
+    pub env: BTreeMap<String, String>,
     pub sleepers: Arc<Sleepers>,
     pub terminal: Terminal,
     /// Files outside of `/proc`, `/sys` and `/run/netns`.
@@ -28,13 +30,19 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(world: SharedWorld, id: MachineId, name: &str, sleepers: Arc<Sleepers>) -> Machine {
+    pub(super) fn new(
+        world: SharedWorld,
+        (id, name): (MachineId, &str),
+        sleepers: Arc<Sleepers>,
+        env: BTreeMap<String, String>,
+    ) -> Machine {
         let disk = Arc::new(InMemoryFs::with_limits(super::limits::disk()));
         super::files::furnish(&disk, name);
         Machine {
             world,
             id,
             name: name.to_string(),
+            env,
             sleepers,
             terminal: Terminal::default(),
             disk,

@@ -37,6 +37,7 @@ use glassnet_sim::Nanos;
 use glassnet_userland::process::{SharedWorld, Sleepers};
 use thiserror::Error;
 
+pub use limits::DEEP_STACK;
 #[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
 pub use limits::on_deep_stack;
 pub use live::is_complete;
@@ -111,13 +112,24 @@ impl Session {
     ///
     /// The runtime cannot be created.
     pub fn new(world: World) -> std::io::Result<Session> {
+        Session::with_env(world, &BTreeMap::new())
+    }
+
+    /// The same, with more variables in the environment of every shell.
+    ///
+    /// # Errors
+    ///
+    /// The runtime cannot be created.
+    pub fn with_env(world: World, env: &BTreeMap<String, String>) -> std::io::Result<Session> {
+        let mut all = builder::login_env();
+        all.extend(env.clone());
         let names: Vec<_> =
             world.machines.iter().map(|kernel| (kernel.hostname.clone(), kernel.id)).collect();
         let clock = Clock::new(world.now())?;
         let world = Arc::new(Mutex::new(world));
         let sleepers = Arc::new(Sleepers::default());
         let shell = |name: &str, id| Shell {
-            machine: Arc::new(Machine::new(world.clone(), id, name, sleepers.clone())),
+            machine: Arc::new(Machine::new(world.clone(), (id, name), sleepers.clone(), all.clone())),
             running: None,
             woken: Arc::new(Woken(AtomicBool::new(false))),
         };
@@ -280,6 +292,17 @@ impl Shell {
     }
 }
 
+/// Variables that a shell sets by itself, beside those of a login.
+const OWN_VARIABLES: &str = "BASH BASHPID BASH_VERSION EUID GROUPS HOSTNAME IFS LINENO OLDPWD OPTARG OPTIND PPID PS1 PS2 PS4 PWD \
+    RANDOM SECONDS SHELL SHELLOPTS SHLVL UID _";
+
+/// A shell or a login gives this variable its value.
+pub fn is_own_variable(name: &str) -> bool {
+    OWN_VARIABLES.split_whitespace().any(|own| own == name)
+        || name.starts_with("GLASSNET_")
+        || builder::login_env().contains_key(name)
+}
+
 /// Runs a machine's shell until `exit`.
 fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String>> + Send>> {
     let place = Place {
@@ -295,7 +318,7 @@ fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String
         ("__glassnet_status", Arc::new(prompt::Status)),
         ("__glassnet_kill", Arc::new(prompt::Kill(machine.clone()))),
     ];
-    let mut bash = builder::bash_with(&place, "/root", &builder::login_env(), more);
+    let mut bash = builder::bash_with(&place, "/root", &machine.env, more);
     Box::pin(async move {
         let show = move |stdout: &bashkit::StreamData, stderr: &bashkit::StreamData| {
             machine.terminal.show(stdout.as_bytes());

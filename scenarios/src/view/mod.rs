@@ -14,6 +14,7 @@
 //! | `fields.rs`, `summary.rs` | a packet's headers, and its line of tcpdump |
 //! | `select.rs` | which part is shown |
 //! | `capture.rs` | pcapng files |
+//! | `timeline/` | what CPUs and queues did over time, for Perfetto |
 //!
 //! Nothing here decides what happens to a packet: it only reads the trace.
 
@@ -32,6 +33,7 @@ mod select;
 mod story;
 mod summary;
 mod text;
+mod timeline;
 
 pub use capture::{Written, write_captures};
 pub use hook::{End, Hooked, Rewritten, hook_note};
@@ -45,6 +47,7 @@ pub use rules::{Fate, Met, Tried};
 pub use select::Selection;
 pub use story::{Exchange, Leg, Packet, Place, Story, Typed};
 pub use text::{Zoom, text};
+pub use timeline::timeline;
 
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,12 @@
 //! | `mod.rs` | the subcommands, exit statuses, reading lessons |
 //! | `run.rs` | `glassnet run` |
 //! | `shell.rs` | `glassnet shell` |
-//! | `walk.rs`, `trace.rs`, `pcap.rs` | `glassnet walk`, `glassnet trace`, `glassnet pcap` |
+//! | `walk.rs`, `trace.rs`, `pcap.rs`, `timeline.rs` | `glassnet walk`, `glassnet trace`, `glassnet pcap`, `glassnet timeline` |
 //! | `verify.rs` | `glassnet verify`, `glassnet record` |
 //! | `functions.rs` | both, on a kernel that tells which functions run |
 //! | `referee.rs` | `--on`, `glassnet referee` |
 //! | `chart.rs` | `glassnet chart` |
+//! | `sweep/` | `glassnet sweep`, `glassnet merge` |
 //! | `fuzz/` | `glassnet fuzz` |
 //! | `style.rs` | colours |
 
@@ -21,6 +22,8 @@ mod referee;
 mod run;
 mod shell;
 mod style;
+mod sweep;
+mod timeline;
 mod trace;
 mod verify;
 mod walk;
@@ -61,6 +64,8 @@ enum Command {
     Trace(trace::Args),
     /// Write what each device saw as pcapng files
     Pcap(pcap::Args),
+    /// Write what CPUs and queues did over time as a trace for Perfetto
+    Timeline(timeline::Args),
     /// Run lessons on the simulator and on a real kernel, and show the differences
     Verify(verify::VerifyArgs),
     /// Keep what a real kernel does, for tests without privileges
@@ -69,6 +74,10 @@ enum Command {
     Referee(referee::Args),
     /// Draw what a lesson measured as an SVG chart
     Chart(chart::Args),
+    /// Run a lesson at every point of a grid of values, and tabulate what it measures
+    Sweep(sweep::Args),
+    /// Put the partitions of a sweep together
+    Merge(sweep::MergeArgs),
     /// Hold random iptables rules and packets, or random networks, against a real kernel
     Fuzz(fuzz::Args),
 }
@@ -120,10 +129,13 @@ fn command(command: Command) -> io::Result<Status> {
         Command::Walk(args) => walk::main(args),
         Command::Trace(args) => trace::main(args),
         Command::Pcap(args) => pcap::main(args),
+        Command::Timeline(args) => timeline::main(args),
         Command::Verify(args) => verify::verify(args),
         Command::Record(args) => verify::record(args),
         Command::Referee(args) => referee::main(args),
         Command::Chart(args) => chart::main(args),
+        Command::Sweep(args) => sweep::main(args),
+        Command::Merge(args) => sweep::merge(args),
         Command::Fuzz(args) => fuzz::main(args),
     }
 }

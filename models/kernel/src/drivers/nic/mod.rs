@@ -21,9 +21,9 @@ pub mod ne2k_pci;
 use std::collections::VecDeque;
 
 use glassnet_hardware::card::RxFrame;
-use glassnet_hardware::{Card, PlugId, Rss, Vectors};
+use glassnet_hardware::{Card, Fabric, PlugId, Rss, Vectors};
 use glassnet_sim::Nanos;
-use glassnet_wire::BufId;
+use glassnet_wire::{BufId, BufPool};
 
 use self::itr::Itr;
 use crate::door::{Door, Func};
@@ -410,6 +410,16 @@ fn transmit(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
     sent
 }
 
+/// The packet whose frame is on a cable, for observers; 0: it came from no machine.
+pub fn packet_of(bufs: &BufPool, frame: BufId) -> u32 {
+    bufs.tag(frame) & !CONFIRMS
+}
+
+/// Filled descriptors of a receive ring; `None`: the device is no card, or has no such ring.
+pub fn rx_filled(dev: &NetDevice, fabric: &mut Fabric, ring: u32) -> Option<u32> {
+    fabric.card(nic(dev)?.plug)?.rx_filled(ring as usize)
+}
+
 /// The number of a vector's interrupt, and the CPU that gets it; `None`: the card is down.
 #[inline]
 pub fn irq(kernel: &Kernel, dev: DevId, vector: usize) -> Option<(u32, CpuId)> {
@@ -561,10 +571,10 @@ fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame, row: &NapiDr
 
 /// A packet of a frame that came by a cable: the same to an observer.
 fn build_skb(cx: &mut Cx, dev: DevId, frame: BufId) -> SkbId {
-    let tag = cx.skbs.bufs.tag(frame);
+    let (tag, packet) = (cx.skbs.bufs.tag(frame), packet_of(&cx.skbs.bufs, frame));
     let skb = cx.skbs.build_skb(frame, 0, dev);
     let pkt = &mut cx.skbs[skb];
-    pkt.packet = tag & !CONFIRMS;
+    pkt.packet = packet;
     pkt.dst_pending_confirm = tag & CONFIRMS != 0;
     skb
 }

@@ -106,7 +106,7 @@ fn ei_interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
             for _ in 0..MAX_SERVICE {
                 let now = cx.now;
                 let Some(card) = cx.fabric.card(plug) else { break };
-                let (received, sent) = (card.has_received(0), card.sent(0, now));
+                let (received, sent) = (card.rx_filled(0) > Some(0), card.sent(0, now));
                 if received {
                     cx.within(Func::EiReceive, None, |cx| ei_receive(cx, dev));
                 }

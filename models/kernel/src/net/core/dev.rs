@@ -132,6 +132,7 @@ pub fn net_rx_action(cx: &mut Cx) {
             rest: cx.k.cpus[cx.cpu.index()].poll_list.len(),
             polled: None,
         });
+        let mut squeezed = false;
         while run.rest > 0 {
             let next = || cx.k.cpus[cx.cpu.index()].poll_list.pop_front().map(|napi| (napi, 0));
             let Some((napi, before)) = run.polled.take().or_else(next) else { break };
@@ -145,8 +146,13 @@ pub fn net_rx_action(cx: &mut Cx) {
             run.budget -= i64::from(work);
             if run.budget <= 0 || cx.now >= run.until {
                 cx.k.cpus[cx.cpu.index()].stat.time_squeeze += 1;
+                squeezed = true;
                 break;
             }
+        }
+        if cx.observed {
+            let budget = i64::from(cx.k.core.netdev_budget);
+            cx.record_polled((budget - run.budget) as u32, budget as u32, squeezed);
         }
         let sd = &mut cx.k.cpus[cx.cpu.index()];
         if !sd.poll_list.is_empty() {
@@ -176,6 +182,9 @@ fn __napi_poll(cx: &mut Cx, napi: Napi, before: u32) -> u32 {
                 napi_gro_end(cx);
             }
             cx.k.cpus[cx.cpu.index()].poll_list.push_back(napi);
+        }
+        if cx.observed && !cx.suspends {
+            cx.record_polled(work, weight, false);
         }
         work
     })
