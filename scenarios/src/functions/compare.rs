@@ -15,7 +15,9 @@
 //!   seconds, for fear that a frame was forgotten (`e1000_watchdog_task`);
 //! * that `__qdisc_run` looks into a queue that has nothing. It does not while byte queue limits stop the queue: until the card
 //!   has told that it sent the first frame, which QEMU's tells at once;
-//! * a softirq that found nothing to send, and the wake-up of an empty queue outside of an interrupt, which devices ask for when
+//! * that `ip` and others look up an address that they are told of: of what they do in the kernel only what packets meet is recorded;
+//! * a softirq that found nothing to send, or only freed what was sent, of which there are as many as interrupts tell, and the
+//!   wake-up of an empty queue outside of an interrupt, which devices ask for when
 //!   they come up;
 //! * that functions are within `__neigh_event_send`: the model sends the ARP question when the packet that waits for the answer
 //!   is in its queue, so a little later.
@@ -180,7 +182,7 @@ fn streams(runs: &[Run]) -> Streams {
                 }
                 continue;
             }
-            if is_idle_transmit(run.context, &part) {
+            if is_idle_transmit(run.context, &part) || names(&part) == [Func::FibTableLookup.name()] {
                 continue;
             }
             if run.context == Context::HardIrq {
@@ -205,7 +207,8 @@ fn is_idle_poll(way: &Way) -> bool {
 /// Nothing was sent. (A softirq that frees what was sent does so without a function that is seen.)
 fn is_idle_transmit(context: Context, way: &Way) -> bool {
     let names = names(way);
-    names == ["net_tx_action", "__qdisc_run"]
+    names == ["net_tx_action"]
+        || names == ["net_tx_action", "__qdisc_run"]
         || context == Context::Task && names.iter().all(|name| *name == "netif_tx_wake_queue")
 }
 

@@ -182,6 +182,13 @@ fn names_and_drivers_are_checked() {
             "nosuchdriver",
             "no driver `nosuchdriver`",
         ),
+    ]);
+}
+
+#[test]
+fn a_profile_is_one_that_is_there() {
+    let topology = |yaml: &str| format!("---\ntitle: t\ntopology:\n  nodes: {{ a: {{}} }}\n{yaml}\n---\n");
+    check_errors(&[
         (
             "x.yaml",
             "topology:\n  nodes: { a: { profile: fast } }\nsteps: []\n".into(),

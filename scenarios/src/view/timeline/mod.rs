@@ -144,7 +144,10 @@ impl<'a> Timeline<'a> {
     fn depths(&mut self) {
         let mut tracks = BTreeMap::new();
         let world = self.story.world();
-        for depth in &world.trace.depths {
+        // A CPU that handles several packets in one go is ahead of what fills its queues meanwhile.
+        let mut depths: Vec<_> = world.trace.depths.iter().collect();
+        depths.sort_by_key(|depth| depth.at);
+        for depth in depths {
             if !self.has(depth.step) {
                 continue;
             }

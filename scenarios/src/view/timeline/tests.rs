@@ -287,9 +287,11 @@ fn a_part_of_the_prompts_can_be_shown() {
             let selection = Selection { prompt: Some(prompt), ..Selection::default() };
             Trace::decode(timeline(story, &selection).as_slice()).expect("a trace")
         };
-        // Contexts and functions of all prompts together are those of the whole; before the first was nothing.
-        let of =
-            |trace: &Trace| slices(trace).iter().filter(|slice| slice.4.categories[0] == "function").count();
+        // The functions that begin in all prompts together are those of the whole; before the first was nothing.
+        let begins = |event: &TrackEvent| {
+            event.categories[0] == "function" && annotation(event, "continued").is_none()
+        };
+        let of = |trace: &Trace| slices(trace).iter().filter(|slice| begins(&slice.4)).count();
         let parts: usize = (1..=story.typed.len()).map(|prompt| of(&part(prompt))).sum();
         assert!(parts > 0 && parts <= of(trace) && of(trace) - parts < 20, "{parts} of {all}");
         let ends = events(&part(5)).map(|(_, event)| event.terminating_flow_ids.len()).sum::<usize>();

@@ -10,7 +10,7 @@ use super::fib_frontend::inet_addr_type;
 use super::icmp::IcmpError;
 use super::inet_connection_sock::inet_csk_get_port;
 use super::ip_input::ip_hdr;
-use super::route::{ip_dev_find, ip_route_connect, ip_route_output_key};
+use super::route::{ip_dev_find, ip_route_connect};
 use super::tcp_ipv4::tcp_v4_connect;
 use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
@@ -84,8 +84,7 @@ pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -
         _ => 0,
     };
     let flow = flow_of(cx, sock, address, proto, (local.1, port))?;
-    let routed =
-        ip_route_connect(cx, netns, flow).and_then(|flow| ip_route_output_key(cx, netns, flow, None));
+    let routed = ip_route_connect(cx, netns, flow);
     let (route, flow) = count_no_route(cx, netns, routed)?;
     if route.flags & RTCF_BROADCAST != 0 && !opts.broadcast {
         return Err(Errno::EACCES);

@@ -408,18 +408,19 @@ pub fn ip_route_output_flow(
     cx.within(Func::IpRouteOutputFlow, skb, |cx| ip_route_output_key(cx, netns, flow, skb))
 }
 
-/// The flow of a socket that connects, with the source that a first look-up gives it: rules are asked again with that
-/// (`ip_route_connect`). Without rules of one's own, the second would find the same, and the first is left out.
+/// Routes a socket that connects: without a source, a first look-up gives it one, with which rules are asked again
+/// (`ip_route_connect`).
 ///
 /// # Errors
 ///
 /// As [`ip_route_output_flow`].
-pub fn ip_route_connect(cx: &mut Cx, netns: NetnsId, flow: FlowOut) -> Result<FlowOut, Errno> {
-    if !flow.saddr.is_unspecified() || !cx.k.netns[netns].ipv4.fib.rules.custom {
-        return Ok(flow);
+pub fn ip_route_connect(cx: &mut Cx, netns: NetnsId, flow: FlowOut) -> Result<(Rtable, FlowOut), Errno> {
+    if !flow.saddr.is_unspecified() {
+        return ip_route_output_flow(cx, netns, flow, None);
     }
     let (_, first) = ip_route_output_key(cx, netns, flow, None)?;
-    Ok(FlowOut { daddr: first.daddr, saddr: first.saddr, ..flow })
+    let flow = FlowOut { daddr: first.daddr, saddr: first.saddr, ..flow };
+    ip_route_output_flow(cx, netns, flow, None)
 }
 
 /// Kernel: `ip_route_output_key_hash_rcu`

@@ -54,8 +54,7 @@ pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16)
         _ => return Err(Errno::EISCONN),
     }
     let flow = flow_of(cx, sock, address, IPPROTO_TCP, (local.1, port))?;
-    let routed =
-        ip_route_connect(cx, netns, flow).and_then(|flow| ip_route_output_flow(cx, netns, flow, None));
+    let routed = ip_route_connect(cx, netns, flow);
     let (route, flow) = count_no_route(cx, netns, routed)?;
     if route.flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
         return Err(Errno::ENETUNREACH);
