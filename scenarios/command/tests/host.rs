@@ -28,7 +28,7 @@ fn host() -> Host {
 fn plan(prompts: &[&str]) -> Plan {
     let machine = |name: &str| {
         let nics = [("eth0".to_owned(), Nic::default())];
-        (name.to_owned(), Node { cpus: 1, nics: nics.into() })
+        (name.to_owned(), Node { nics: nics.into(), ..Node::default() })
     };
     let end = |name: &str| Endpoint { node: name.to_owned(), port: "eth0".to_owned() };
     let prompt = |(at, text): (usize, &&str)| {

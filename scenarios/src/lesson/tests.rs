@@ -187,7 +187,6 @@ fn names_and_drivers_are_checked() {
 
 #[test]
 fn a_profile_is_one_that_is_there() {
-    let topology = |yaml: &str| format!("---\ntitle: t\ntopology:\n  nodes: {{ a: {{}} }}\n{yaml}\n---\n");
     check_errors(&[
         (
             "x.yaml",

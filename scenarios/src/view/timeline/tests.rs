@@ -291,7 +291,7 @@ fn a_part_of_the_prompts_can_be_shown() {
         let begins = |event: &TrackEvent| {
             event.categories[0] == "function" && annotation(event, "continued").is_none()
         };
-        let of = |trace: &Trace| slices(trace).iter().filter(|slice| begins(&slice.4)).count();
+        let of = |trace: &Trace| slices(trace).iter().filter(|slice| begins(slice.4)).count();
         let parts: usize = (1..=story.typed.len()).map(|prompt| of(&part(prompt))).sum();
         assert!(parts > 0 && parts <= of(trace) && of(trace) - parts < 20, "{parts} of {all}");
         let ends = events(&part(5)).map(|(_, event)| event.terminating_flow_ids.len()).sum::<usize>();

@@ -437,8 +437,8 @@ pub fn interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
 
 /// The interrupt of a receive ring, which is polled, or of a transmit ring.
 fn napi_interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
-    let Some((plug, rings, use_of, row)) = napi_of(cx, dev) else { return };
-    let Vectors { rx, tx, .. } = use_of(rings);
+    let Some((plug, Vectors { rx, tx, .. }, row)) = napi_of(cx, dev) else { return };
+    let rings = cx.k.devs.get(dev).and_then(nic).map_or(0, |nic| nic.rings.len());
     if let Some(ring) = vector.checked_sub(rx).filter(|ring| *ring < rings) {
         return cx.within(row.interrupt, None, |cx| {
             cx.call(Func::NapiSchedule, None);
@@ -451,10 +451,10 @@ fn napi_interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
     }
 }
 
-/// The cable, the number of rings, the use of vectors and the functions of a card that is polled.
-fn napi_of(cx: &Cx, dev: DevId) -> Option<(PlugId, usize, fn(usize) -> Vectors, &'static NapiDriver)> {
+/// The cable, the use of vectors and the functions of a card that is polled.
+fn napi_of(cx: &Cx, dev: DevId) -> Option<(PlugId, Vectors, &'static NapiDriver)> {
     let nic = cx.k.devs.get(dev).and_then(nic)?;
-    Some((nic.plug, nic.rings.len(), nic.row.use_of, nic.row.napi.as_ref()?))
+    Some((nic.plug, (nic.row.use_of)(nic.rings.len()), nic.row.napi.as_ref()?))
 }
 
 /// The interrupts of a vector may come again.

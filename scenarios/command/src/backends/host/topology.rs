@@ -264,7 +264,7 @@ mod tests {
     fn ends_of_a_cable_share_a_joint_and_a_loose_nic_has_none() {
         let nic = |name: &&str| ((*name).to_owned(), glassnet_scenarios::lesson::Nic::default());
         let machine = |name: &str, nics: &[&str]| {
-            (name.to_owned(), Node { cpus: 1, nics: nics.iter().map(nic).collect() })
+            (name.to_owned(), Node { nics: nics.iter().map(nic).collect(), ..Node::default() })
         };
         let end = |node: &str, port: &str| Endpoint { node: node.to_owned(), port: port.to_owned() };
         let cable = |a, b| Link { endpoints: [a, b], rate: 1, delay: Nanos::ZERO, faults: Faults::default() };
