@@ -14,15 +14,19 @@ use glassnet_kernel::net::core::neighbour::rtm_newneigh;
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
+use glassnet_kernel::net::sched::sch_api::{TcMsg, tc_modify_qdisc};
+use glassnet_kernel::net::sched::sch_netem::{Correlated, NetemOpt};
 use glassnet_kernel::netlink::{NLM_F_CREATE, NLM_F_EXCL};
 use glassnet_kernel::tables::inet_conf::Conf;
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
 use glassnet_kernel::tables::netdev_features::{GRO, TSO};
+use glassnet_kernel::tables::qdisc::TC_H_ROOT;
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::tables::sysctl::ConfOf;
-use glassnet_kernel::trace::Level;
+use glassnet_kernel::trace::{Frame, Level};
 use glassnet_sim::{Dice, Nanos};
+use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_URG};
 
 use packets::{TCP, ip, with_check};
@@ -128,7 +132,7 @@ impl Seg {
         packet[4..6].copy_from_slice(&self.id.to_be_bytes());
         packet[6] = if self.df { 0x40 } else { 0 };
         packet[10..12].fill(0);
-        let check = glassnet_wire::checksum::checksum(&packet[..20]);
+        let check = checksum(&packet[..20]);
         packet[10..12].copy_from_slice(&check.to_be_bytes());
         packet
     }
@@ -203,6 +207,33 @@ fn whatever_comes_is_the_same_behind_a_router_that_merges() {
         (all, merged) = (all + count, merged + fewer);
     }
     assert!(merged < all * 3 / 4, "{merged} of {all}");
+}
+
+#[test]
+fn what_a_queueing_discipline_corrupts_has_a_wrong_checksum() {
+    let mut line = line();
+    let corrupt = Some(Correlated { probability: u32::MAX, correlation: 0 });
+    let opt = NetemOpt { limit: 1_000, corrupt, ..NetemOpt::default() };
+    let dev = line.eth[1];
+    let kind = Some("netem");
+    let msg = TcMsg { dev, parent: TC_H_ROOT, handle: 1 << 16, flags: NEW, kind, options: Some(&opt) };
+    line.world.enter(ROUTER, CPU, |cx| tc_modify_qdisc(cx, &msg)).expect("it is accepted");
+    line.forward(&packets(&stream(0, 40)));
+    let is_right = |frame: &&Frame| {
+        let ip = &frame.bytes[14..];
+        let tcp = &ip[20..];
+        let pseudo = pseudo_header(self::ip("10.1.0.1"), self::ip("10.2.0.1"), TCP, tcp.len() as u16);
+        checksum(&ip[..20]) == 0 && fold(sum(pseudo, tcp)) == 0 && frame.pkt_type == PacketType::Host
+    };
+    let frames = line.world.trace.frames.iter().filter(|frame| frame.machine == SINK);
+    let (right, wrong): (Vec<&Frame>, Vec<&Frame>) = frames.partition(is_right);
+    // A bit of the Ethernet header is in no checksum.
+    assert!(
+        right.len() + wrong.len() == 40 && wrong.len() > 35,
+        "{} right, {} wrong",
+        right.len(),
+        wrong.len()
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::codel::inet_ecn_set_ce;
 use crate::door::Func;
 use crate::ids::{QdiscId, SkbId};
 use crate::module::Module;
+use crate::net::core::gso::skb_gso_segment;
 use crate::net::core::qdisc::{
     qdisc_dequeue, qdisc_drop, qdisc_enqueue, qdisc_lookup_tree, qdisc_peek_dequeued, qdisc_pkt_len,
     qdisc_purge_queue, qdisc_put, qdisc_reset, qdisc_root, qdisc_tree_reduce_backlog, qdisc_watchdog_cancel,
@@ -165,7 +166,7 @@ fn happens(cx: &mut Cx, sch: QdiscId, of: usize, probability: u32, correlation: 
     probability > 0 && probability >= get_crandom(cx, sch, of, correlation)
 }
 
-fn netem_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
+fn netem_enqueue(cx: &mut Cx, sch: QdiscId, mut skb: SkbId) -> NetXmit {
     let opt = data(cx, sch).opt;
     let corr = opt.corr.unwrap_or_default();
     let mut count = 1 + u32::from(happens(cx, sch, DUPLICATE, opt.duplicate, corr.dup));
@@ -182,11 +183,26 @@ fn netem_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
     }
     let copy = (count > 1).then(|| cx.skb_clone(skb));
     let corrupt = opt.corrupt.unwrap_or_default();
+    let mut rest = Vec::new();
     if happens(cx, sch, CORRUPT, corrupt.probability, corrupt.correlation) && !cx.skbs[skb].is_empty() {
+        // Only one of the packets that it was merged of, after its checksum was computed.
+        if cx.skbs[skb].gso_size != 0 {
+            rest = skb_gso_segment(cx, skb);
+            skb = rest.remove(0);
+        }
         let len = cx.skbs[skb].len() as u64;
         let (byte, bit) = (cx.dice.below(len) as usize, cx.dice.below(8));
         cx.skbs.data_mut(skb)[byte] ^= 1 << bit;
     }
+    let done = enqueue(cx, sch, skb, copy, &opt);
+    for segment in rest {
+        qdisc_enqueue(cx, sch, segment);
+    }
+    done
+}
+
+/// Lets a packet wait for its time, and a copy of it go through the tree by itself.
+fn enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId, copy: Option<SkbId>, opt: &NetemOpt) -> NetXmit {
     if cx.k.qdiscs[sch].qlen >= cx.k.qdiscs[sch].limit {
         cx.k.qdiscs.to_free.extend(copy);
         return qdisc_drop(cx, sch, skb);
@@ -199,7 +215,7 @@ fn netem_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
     let waits = opt.gap == 0 || data(cx, sch).counter < opt.gap - 1;
     let reorder = opt.reorder.unwrap_or_default();
     if waits || reorder.probability < get_crandom(cx, sch, REORDER, reorder.correlation) {
-        tfifo_enqueue(cx, sch, skb, &opt);
+        tfifo_enqueue(cx, sch, skb, opt);
     } else {
         data(cx, sch).counter = 0;
         let qdisc = &mut cx.k.qdiscs[sch];
