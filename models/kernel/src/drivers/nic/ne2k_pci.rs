@@ -3,6 +3,8 @@
 //! The card has 16 KiB of memory of its own: room for two frames that leave, and a ring of pages of 256 bytes for those that come
 //! in. The CPU copies each frame from there and there.
 //!
+//! Not modelled: that the driver stops a card that is full for 10 ms (`ei_rx_overrun`), and that the card counts only 255 missed frames.
+//!
 //! Kernel: drivers/net/ethernet/8390/ne2k-pci.c, 8390.c, lib8390.c
 
 use glassnet_hardware::Vectors;
