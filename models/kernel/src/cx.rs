@@ -283,11 +283,12 @@ impl Cx<'_> {
         outcome
     }
 
-    /// Sets a timer of this machine, as [`Timer`] says.
+    /// Sets a timer, which expires on this CPU, as [`Timer`] says.
     pub fn set_timer(&mut self, at: Nanos, function: fn(&mut Cx, u32), arg: u32) {
         let at = at.max(self.events.now());
-        if self.k.timers.add(self.now, at, Timer { function, arg }) {
-            self.events.schedule(at, Event::Timers { machine: self.machine() });
+        let cpu = self.cpu;
+        if self.k.timers[cpu.index()].add(self.now, at, Timer { function, arg }) {
+            self.events.schedule(at, Event::Timers { machine: self.machine(), cpu });
         }
     }
 

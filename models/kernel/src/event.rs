@@ -53,10 +53,12 @@ pub enum Event {
         /// Its checksum is right.
         intact: bool,
     },
-    /// Timers of a kernel expire.
+    /// Timers of a CPU expire.
     Timers {
         /// The machine.
         machine: MachineId,
+        /// The CPU that set them.
+        cpu: CpuId,
     },
     /// A program that sleeps wakes up.
     Wake,

@@ -199,8 +199,8 @@ pub struct Kernel {
     /// Addresses that new devices get in turn, by name and name of their namespace, where chance would choose: those that a
     /// real kernel chose, so that the same frames appear here.
     pub scripted_macs: BTreeMap<(String, String), VecDeque<Mac>>,
-    /// Its timers.
-    pub timers: TimerBase,
+    /// Its timers, by CPU.
+    pub timers: Vec<TimerBase>,
     /// The socket that the system call that runs works on (`sock_owned_by_user`), also while softirqs run in it.
     pub owned_socket: Option<SocketId>,
     /// How many packet sockets are open: none means that no tap needs a look.
@@ -251,7 +251,7 @@ impl Kernel {
             drops: BTreeMap::new(),
             labels: Vec::new(),
             scripted_macs: BTreeMap::new(),
-            timers: TimerBase::default(),
+            timers: (0..cpus.max(1)).map(|_| TimerBase::default()).collect(),
             owned_socket: None,
             packet_sockets: 0,
         }

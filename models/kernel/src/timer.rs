@@ -20,7 +20,7 @@ pub struct Timer {
     pub arg: u32,
 }
 
-/// The timers that are set (`struct timer_base`).
+/// The timers that are set on a CPU, and expire there (`struct timer_base`).
 #[derive(Debug, Default)]
 pub struct TimerBase(BTreeMap<Nanos, Vec<(u32, Timer)>>);
 

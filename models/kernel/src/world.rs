@@ -273,11 +273,11 @@ impl World {
             }
             Event::PendingInterrupts { machine, cpu } => self.run(machine, cpu, at, Context::HardIrq, |_| ()),
             Event::Frame { plug, frame, intact } => self.arrive(Arrival { at, plug, frame, intact }),
-            Event::Timers { machine } => {
+            Event::Timers { machine, cpu } => {
                 // All in one softirq: what they send is received when the last has run.
-                let mut timers = self.kernel_mut(machine).timers.expire(at);
+                let mut timers = self.kernel_mut(machine).timers[cpu.index()].expire(at);
                 let run = |cx: &mut Cx<'_>| timers.by_ref().for_each(|timer| (timer.function)(cx, timer.arg));
-                self.run(machine, CpuId(0), at, Context::Timer, run);
+                self.run(machine, cpu, at, Context::Timer, run);
             }
             Event::Wake => self.wakeups = true,
         }

@@ -1,13 +1,13 @@
 //! Several CPUs: which of them handles what a card receives, and how they share their time.
 
 use glassnet_hardware::{Cable, Faults, PlugId};
-use glassnet_kernel::World;
 use glassnet_kernel::drivers::nic::NicSettings;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId};
 use glassnet_kernel::link::Coalesce;
 use glassnet_kernel::net::core::rps::{set_rps_cpus, set_rps_flow_cnt, set_sock_flow_entries};
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
 use glassnet_kernel::tables::cpumask::CpuMask;
+use glassnet_kernel::{Cx, World};
 use glassnet_sim::Nanos;
 
 const MACHINE: MachineId = MachineId(0);
@@ -158,4 +158,21 @@ fn the_time_of_a_cpu_is_accounted_for() {
     let elapsed = end.since(begin).0;
     assert!(busy.abs_diff(elapsed) * 100 < elapsed, "busy for {busy} of {elapsed} ns");
     assert!(after.softirq.since(before.softirq) > after.irq.since(before.irq));
+}
+
+#[test]
+fn a_timer_expires_on_the_cpu_that_set_it() {
+    let mut lab = lab("e1000e", 4);
+    let written = lab.world.kernel(MACHINE).log.written();
+    for cpu in [2, 0, 3] {
+        lab.world.enter(MACHINE, CpuId(cpu), |cx| {
+            let expired = |cx: &mut Cx, set_on| cx.printk(6, format!("set on {set_on}, ran on {}", cx.cpu.0));
+            cx.set_timer(cx.now + Nanos::from_millis(10), expired, cpu);
+        });
+    }
+    lab.run();
+    let mut lines: Vec<&str> =
+        lab.world.kernel(MACHINE).log.since(written).map(|line| line.text.as_str()).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["set on 0, ran on 0", "set on 2, ran on 2", "set on 3, ran on 3"]);
 }
