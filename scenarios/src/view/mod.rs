@@ -47,7 +47,7 @@ pub use rules::{Fate, Met, Tried};
 pub use select::Selection;
 pub use story::{Exchange, Leg, Packet, Place, Story, Typed};
 pub use text::{Zoom, text};
-pub use timeline::timeline;
+pub use timeline::{MOST_BYTES as TIMELINE_BYTES, timeline};
 
 #[cfg(test)]
 mod tests;

@@ -49,7 +49,11 @@ fn write(args: &Args, observed: &Observed) -> io::Result<Status> {
     if let Err(missing) = selection.check(&story) {
         return Ok(could_not(format_args!("{}: {missing}", args.file.display())));
     }
-    let trace = view::timeline(&story, &selection);
+    let Some(trace) = view::timeline(&story, &selection) else {
+        let most = view::TIMELINE_BYTES >> 20;
+        let what = format!("the trace is longer than {most} MiB: choose a part with --prompt or --block");
+        return Ok(could_not(format_args!("{}: {what}", args.file.display())));
+    };
     write_whole(&args.output, &trace)?;
     writeln!(io::stdout(), "{}: {} bytes", args.output.display(), trace.len())?;
     Ok(Status::Expected)

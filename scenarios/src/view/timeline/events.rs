@@ -8,6 +8,9 @@ use super::perfetto::{DebugAnnotation, EventType, Trace, TracePacket, TrackDescr
 /// Who wrote the packets of a file: one writer.
 const WRITER: u32 = 1;
 
+/// A longer file is not written: whoever opens it has the whole in memory.
+pub const MOST_BYTES: usize = 1 << 30;
+
 /// A track that events stand on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Track(u64);
@@ -107,13 +110,16 @@ impl Events {
 
     /// Files with a packet each are a file with all of them when they stand one behind the other.
     fn write(&mut self, packet: TracePacket) {
+        if self.bytes.len() > MOST_BYTES {
+            return;
+        }
         let packet = TracePacket { trusted_packet_sequence_id: Some(WRITER), ..packet };
         let file = Trace { packet: vec![packet] };
         file.encode(&mut self.bytes).expect("a vector has room");
     }
 
-    /// The file.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    /// The file; `None`: it would have more than [`MOST_BYTES`].
+    pub(super) fn into_bytes(self) -> Option<Vec<u8>> {
+        (self.bytes.len() <= MOST_BYTES).then_some(self.bytes)
     }
 }

@@ -23,14 +23,16 @@ use std::collections::BTreeMap;
 use glassnet_kernel::ids::{CpuId, MachineId};
 use glassnet_kernel::trace::Queue;
 
+pub use self::events::MOST_BYTES;
 use self::events::{Event, Events, Track};
 use self::perfetto::{CounterDescriptor, ProcessDescriptor, ThreadDescriptor, TrackDescriptor};
 use self::stations::{Station, Stations};
 use super::select::Selection;
 use super::story::Story;
 
-/// The timeline of a run, or of some of its prompts, as a file. [`Selection::packet`] and [`Selection::all_rules`] change nothing.
-pub fn timeline(story: &Story, selection: &Selection) -> Vec<u8> {
+/// The timeline of a run, or of some of its prompts, as a file; `None`: it would be [too long](MOST_BYTES). [`Selection::packet`] and
+/// [`Selection::all_rules`] change nothing.
+pub fn timeline(story: &Story, selection: &Selection) -> Option<Vec<u8>> {
     let mut timeline = Timeline::new(story, selection);
     timeline.commands();
     cpu::slices(&mut timeline);

@@ -55,7 +55,8 @@ fn with_trace<T>(commands: &str, look: impl FnOnce(&Story, &Trace) -> T) -> T {
     let observed = view::observe(&lesson, SEED, |_| ()).expect("it runs");
     let world = observed.world();
     let story = observed.story(&world);
-    let trace = Trace::decode(timeline(&story, &Selection::default()).as_slice()).expect("a trace");
+    let trace = Trace::decode(timeline(&story, &Selection::default()).expect("a short one").as_slice())
+        .expect("a trace");
     look(&story, &trace)
 }
 
@@ -285,7 +286,7 @@ fn a_part_of_the_prompts_can_be_shown() {
         let all = slices(trace).len();
         let part = |prompt| {
             let selection = Selection { prompt: Some(prompt), ..Selection::default() };
-            Trace::decode(timeline(story, &selection).as_slice()).expect("a trace")
+            Trace::decode(timeline(story, &selection).expect("a short one").as_slice()).expect("a trace")
         };
         // The functions that begin in all prompts together are those of the whole; before the first was nothing.
         let begins = |event: &TrackEvent| {
