@@ -72,7 +72,7 @@ macro_rules! on_linux {
         #[cfg(not(target_os = "linux"))]
         {
             |$($argument)?| {
-                $(drop($argument);)?
+                $(_ = $argument;)?
                 Err(BackendError::Missing(vec!["kernel: this is not Linux".to_owned()]))
             }
         }
