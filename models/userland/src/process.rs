@@ -140,7 +140,7 @@ impl Signal {
 
     /// A signal by name, with or without `SIG`, or by number.
     pub fn parse(text: &str) -> Option<Signal> {
-        const NAMES: [(&str, u8); 9] = [
+        const NAMES: [(&str, u8); 14] = [
             ("HUP", 1),
             ("INT", 2),
             ("QUIT", 3),
@@ -150,6 +150,11 @@ impl Signal {
             ("PIPE", 13),
             ("ALRM", 14),
             ("TERM", 15),
+            ("CONT", 18),
+            ("STOP", 19),
+            ("TSTP", 20),
+            ("TTIN", 21),
+            ("TTOU", 22),
         ];
         if let Ok(number) = text.parse::<u8>() {
             return (1..65).contains(&number).then_some(Signal(number));
@@ -157,6 +162,11 @@ impl Signal {
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| Signal(*number))
+    }
+
+    /// It stops a program, or lets a stopped one go on: `CONT`, `STOP`, `TSTP`, `TTIN`, `TTOU`.
+    pub fn stops_or_continues(self) -> bool {
+        (18..=22).contains(&self.0)
     }
 
     /// The shell's exit status for a program killed by the signal.

@@ -18,7 +18,7 @@ use super::machine::Machine;
 /// What the shell runs.
 pub(super) const SCRIPT: &str = r#"
 RANDOM=1
-kill() { __glassnet_kill "$(builtin jobs -l)" "$@" || builtin kill "$@"; }
+kill() { __glassnet_kill "$(builtin jobs -l)" "$@" || { [ $? = 1 ] && builtin kill "$@"; }; }
 while __glassnet_prompt "$?"; do
 __glassnet_status "$GLASSNET_STATUS"
 eval "$GLASSNET_COMMAND"
@@ -88,7 +88,11 @@ pub(super) struct Kill(pub Arc<Machine>);
 impl Builtin for Kill {
     async fn execute(&self, ctx: BuiltinContext<'_>) -> bashkit::Result<ExecResult> {
         let [jobs, args @ ..] = ctx.args else { return Ok(ExecResult::err(String::new(), 1)) };
-        let found = parse_kill(args).and_then(|(signal, targets)| {
+        let parsed = parse_kill(args);
+        if let Some(refused) = parsed.and_then(|(signal, _)| stops(signal)) {
+            return Ok(ExecResult::err(format!("kill: {refused}"), 2));
+        }
+        let found = parsed.and_then(|(signal, targets)| {
             let running = self.0.programs.jobs();
             let found: Option<Vec<Job>> =
                 targets.iter().map(|target| job_of(jobs, target, &running)).collect();
@@ -108,6 +112,9 @@ impl Machine {
         let Some((signal, targets)) = parse_kill(args).filter(|(_, targets)| !targets.is_empty()) else {
             return (1, format!("not modelled yet: kill {}\n", args.join(" ")));
         };
+        if let Some(refused) = stops(signal) {
+            return (1, format!("kill: {refused}"));
+        }
         let running = self.programs.jobs();
         let (mut status, mut text) = (0, String::new());
         for target in targets {
@@ -140,6 +147,14 @@ fn parse_kill(args: &[String]) -> Option<(Option<Signal>, &[String])> {
 /// A signal by number or name; `Some(None)` for 0.
 fn parse_signal(text: &str) -> Option<Option<Signal>> {
     if text == "0" { Some(None) } else { Signal::parse(text).map(Some) }
+}
+
+/// Why a signal is refused that stops a program or lets it go on.
+fn stops(signal: Option<Signal>) -> Option<String> {
+    let stops = signal.is_some_and(Signal::stops_or_continues);
+    stops.then(|| {
+        "not modelled yet: programs that are stopped (signals CONT, STOP, TSTP, TTIN, TTOU)\n".to_owned()
+    })
 }
 
 /// The job of `%1`, `%%` or a process id, if it is a single command whose programs can be signalled. `jobs` is the
@@ -179,6 +194,9 @@ impl Builtin for Pkill {
                     None => return Ok(ExecResult::err(format!("pkill: not modelled yet: {arg}\n"), 2)),
                 },
             }
+        }
+        if let Some(refused) = stops(signal) {
+            return Ok(ExecResult::err(format!("pkill: {refused}"), 2));
         }
         let [name] = names[..] else {
             return Ok(ExecResult::err("pkill: no matching criteria specified\n", 2));
