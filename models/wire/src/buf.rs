@@ -84,11 +84,11 @@ impl BufPool {
         new
     }
 
-    /// Copies a part of one buffer to the start of another that has room for it.
-    pub fn copy_between(&mut self, from: BufId, part: std::ops::Range<usize>, to: BufId) {
-        let len = part.len();
+    /// Copies a part of one buffer to offset `at` of another that has room for it.
+    pub fn copy_between(&mut self, from: BufId, part: std::ops::Range<usize>, to: BufId, at: usize) {
+        let end = at + part.len();
         let [from, to] = self.bufs.get_disjoint_mut([from.0 as usize, to.0 as usize]).expect("two buffers");
-        to.bytes[..len].copy_from_slice(&from.bytes[part]);
+        to.bytes[at..end].copy_from_slice(&from.bytes[part]);
     }
 
     /// The bytes of a buffer.

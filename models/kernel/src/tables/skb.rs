@@ -301,12 +301,11 @@ impl SkbPool {
         let (old, mut tail) = (skb.buf, skb.tail as usize);
         let more: usize = members.iter().map(|(_, payload)| payload).sum();
         let new = self.bufs.alloc(tail + more);
-        self.bufs.copy_between(old, 0..tail, new);
+        self.bufs.copy_between(old, 0..tail, new, 0);
         self.bufs.release(old);
         for &(member, payload) in &members {
             let Skb { buf, tail: end, truesize, .. } = self[member];
-            let part = self.bufs.bytes(buf)[end as usize - payload..end as usize].to_vec();
-            self.bufs.bytes_mut(new)[tail..tail + payload].copy_from_slice(&part);
+            self.bufs.copy_between(buf, end as usize - payload..end as usize, new, tail);
             tail += payload;
             self[id].truesize += truesize;
         }
@@ -317,15 +316,15 @@ impl SkbPool {
     /// A packet with the first `headers` bytes of the data of another, and `payload` of its bytes behind them.
     pub fn copy_part(&mut self, id: SkbId, headers: usize, payload: std::ops::Range<usize>) -> SkbId {
         let Skb { buf, data, .. } = self[id];
-        let at = data as usize + headers;
-        let bytes = self.bufs.bytes(buf);
-        let part = [&bytes[..at], &bytes[data as usize..][payload]].concat();
-        let own = self.bufs.alloc(part.len());
-        self.bufs.bytes_mut(own).copy_from_slice(&part);
+        let (data, at) = (data as usize, data as usize + headers);
+        let len = at + payload.len();
+        let own = self.bufs.alloc(len);
+        self.bufs.copy_between(buf, 0..at, own, 0);
+        self.bufs.copy_between(buf, data + payload.start..data + payload.end, own, at);
         let clone = self.clone_skb(id);
         self.bufs.release(buf);
         let skb = &mut self[clone];
-        (skb.buf, skb.tail, skb.truesize) = (own, part.len() as u32, alloc_truesize(part.len()));
+        (skb.buf, skb.tail, skb.truesize) = (own, len as u32, alloc_truesize(len));
         (skb.gso_size, skb.gso_segs) = (0, 0);
         clone
     }

@@ -3,6 +3,8 @@
 //! A backend is a folder here and a row in [`BACKENDS`].
 
 #[cfg(target_os = "linux")]
+mod boot;
+#[cfg(target_os = "linux")]
 mod guest;
 #[cfg(target_os = "linux")]
 pub mod host;

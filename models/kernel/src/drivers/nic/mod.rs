@@ -343,6 +343,10 @@ const CONFIRMS: u32 = 1 << 31;
 /// Gives a frame to the card, if there is a descriptor for it: the packet stays with the driver until it is sent.
 fn xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
     let (dev, len, queue) = (cx.skbs[skb].dev, cx.skbs[skb].len() as u32, cx.skbs[skb].queue_mapping);
+    let (packets, bytes) = match cx.skbs[skb].gso_segs {
+        0 => (1, u64::from(len)),
+        segments => (u64::from(segments), u64::from(len) + header_bytes(cx, skb) as u64),
+    };
     let Some(nic) = cx.k.devs[dev].netdev_priv_mut::<Nic>() else {
         return cx.kfree_skb(skb, DropReason::DevReady);
     };
@@ -353,11 +357,6 @@ fn xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
         cx.k.xmit_busy = true;
         return Door::End;
     }
-    let (packets, bytes) = match cx.skbs[skb].gso_segs {
-        0 => (1, u64::from(len)),
-        segments => (u64::from(segments), u64::from(len) + header_bytes(cx, skb) as u64),
-    };
-    let Some(side) = nic_mut(cx, dev).map(|nic| &mut nic.rings[usize::from(queue)]) else { return Door::End };
     side.tx_packets += packets;
     side.tx_bytes += bytes;
     let stats = &mut cx.k.devs[dev].stats;
@@ -401,7 +400,7 @@ fn transmit_segments(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
 fn transmit(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
     let (from, to) = (cx.skbs[skb].data as usize, cx.skbs[skb].tail as usize);
     let frame = cx.skbs.bufs.alloc(to - from);
-    cx.skbs.bufs.copy_between(cx.skbs[skb].buf, from..to, frame);
+    cx.skbs.bufs.copy_between(cx.skbs[skb].buf, from..to, frame, 0);
     // The same packet for observers at the other end.
     let confirms = cx.skbs[skb].dst_pending_confirm && cx.k.config.veth_cables;
     cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet | if confirms { CONFIRMS } else { 0 });
@@ -437,8 +436,7 @@ pub fn interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
 
 /// The interrupt of a receive ring, which is polled, or of a transmit ring.
 fn napi_interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
-    let Some((plug, Vectors { rx, tx, .. }, row)) = napi_of(cx, dev) else { return };
-    let rings = cx.k.devs.get(dev).and_then(nic).map_or(0, |nic| nic.rings.len());
+    let Some((plug, rings, Vectors { rx, tx, .. }, row)) = napi_of(cx, dev) else { return };
     if let Some(ring) = vector.checked_sub(rx).filter(|ring| *ring < rings) {
         return cx.within(row.interrupt, None, |cx| {
             cx.call(Func::NapiSchedule, None);
@@ -451,10 +449,11 @@ fn napi_interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
     }
 }
 
-/// The cable, the use of vectors and the functions of a card that is polled.
-fn napi_of(cx: &Cx, dev: DevId) -> Option<(PlugId, Vectors, &'static NapiDriver)> {
+/// The cable, the number of rings, their vectors and the functions of a card that is polled.
+fn napi_of(cx: &Cx, dev: DevId) -> Option<(PlugId, usize, Vectors, &'static NapiDriver)> {
     let nic = cx.k.devs.get(dev).and_then(nic)?;
-    Some((nic.plug, (nic.row.use_of)(nic.rings.len()), nic.row.napi.as_ref()?))
+    let rings = nic.rings.len();
+    Some((nic.plug, rings, (nic.row.use_of)(rings), nic.row.napi.as_ref()?))
 }
 
 /// The interrupts of a vector may come again.

@@ -7,7 +7,7 @@
 //!
 //! Kernel: drivers/net/ethernet/8390/ne2k-pci.c, 8390.c, lib8390.c
 
-use glassnet_hardware::Vectors;
+use glassnet_hardware::{PlugId, Vectors};
 
 use super::{Chip, Driver, close, ethtool, nic, nic_mut, open, setup, transmit, unmask};
 use crate::Cx;
@@ -110,7 +110,7 @@ fn ei_interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
                 let Some(card) = cx.fabric.card(plug) else { break };
                 let (received, sent) = (card.rx_filled(0) > Some(0), card.sent(0, now));
                 if received {
-                    cx.within(Func::EiReceive, None, |cx| ei_receive(cx, dev));
+                    cx.within(Func::EiReceive, None, |cx| ei_receive(cx, dev, plug));
                 }
                 if let Some(len) = sent {
                     cx.within(Func::EiTxIntr, None, |cx| {
@@ -127,9 +127,8 @@ fn ei_interrupt(cx: &mut Cx, dev: DevId, vector: usize) {
     });
 }
 
-fn ei_receive(cx: &mut Cx, dev: DevId) {
+fn ei_receive(cx: &mut Cx, dev: DevId, plug: PlugId) {
     for _ in 0..MOST_AT_ONCE {
-        let Some(plug) = cx.k.devs.get(dev).and_then(nic).map(|nic| nic.plug) else { return };
         let Some(received) = cx.fabric.card(plug).and_then(|card| card.take(0)) else { return };
         cx.call(Func::Ne2kPciGet8390Hdr, None);
         let len = cx.skbs.bufs.bytes(received.frame).len() as u64;

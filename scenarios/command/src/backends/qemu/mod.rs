@@ -17,8 +17,6 @@
 //!
 //! QEMU: <https://www.qemu.org/docs/master/system/invocation.html>
 
-#![allow(clippy::disallowed_methods, reason = "a boot takes real time")]
-
 mod cards;
 mod guest;
 mod initramfs;
@@ -30,7 +28,7 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::functions::{from_trace, traced};
@@ -40,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use self::cards::Card;
 use self::kernel::{Kernel, find};
+use super::boot::wait;
 use super::{Traced, is_there, last_lines};
 
 pub(super) use guest::reentered;
@@ -120,7 +119,7 @@ pub(super) fn record(lesson: &Lesson) -> Result<Traced, BackendError> {
         eprintln!("booting {} for {} …", kernel.release, plan.lesson);
     }
     let mut guest = boot(&kernel, &plan.topology, &cards, folder.path()).map_err(failed())?;
-    let halted = wait(&mut guest).map_err(failed())?;
+    let halted = wait(&mut guest, WALL_LIMIT).map_err(failed())?;
     let read = |name: &str| {
         fs::read(folder.path().join(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     };
@@ -172,18 +171,4 @@ fn boot(kernel: &Kernel, topology: &Topology, cards: &[OsString], folder: &Path)
         .stdout(console.try_clone()?)
         .stderr(console)
         .spawn()
-}
-
-/// Waits for the end; false if it was ended because it took too long.
-fn wait(guest: &mut Child) -> io::Result<bool> {
-    let deadline = Instant::now() + WALL_LIMIT;
-    while Instant::now() < deadline {
-        if guest.try_wait()?.is_some() {
-            return Ok(true);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    guest.kill()?;
-    guest.wait()?;
-    Ok(false)
 }

@@ -13,8 +13,6 @@
 //!
 //! Linux: Documentation/virt/uml/user_mode_linux_howto_v2.rst
 
-#![allow(clippy::disallowed_methods, reason = "a boot takes real time")]
-
 mod guest;
 mod kernel;
 
@@ -23,12 +21,13 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use glassnet_scenarios::error::BackendError;
 use nix::sys::personality::{self, Persona};
 use serde::{Deserialize, Serialize};
 
+use super::boot::wait;
 use super::{Ran, last_lines};
 
 pub(super) use guest::reentered;
@@ -80,7 +79,7 @@ pub(super) fn run(arguments: Vec<OsString>) -> Result<Ran, BackendError> {
         eprintln!("booting {} …", kernel.display());
     }
     let mut guest = boot(&kernel, &job.program, folder.path()).map_err(failed())?;
-    let halted = wait(&mut guest).map_err(failed())?;
+    let halted = wait(&mut guest, WALL_LIMIT).map_err(failed())?;
     let status = fs::read_to_string(folder.path().join(STATUS)).ok().and_then(|status| status.parse().ok());
     let [output, errors] =
         [OUTPUT, ERRORS].map(|name| fs::read(folder.path().join(name)).unwrap_or_default());
@@ -117,18 +116,4 @@ fn boot(kernel: &Path, program: &Path, folder: &Path) -> io::Result<Child> {
         .stdout(console.try_clone()?)
         .stderr(console)
         .spawn()
-}
-
-/// Waits for the end; false if it was ended because it took too long.
-fn wait(guest: &mut Child) -> io::Result<bool> {
-    let deadline = Instant::now() + WALL_LIMIT;
-    while Instant::now() < deadline {
-        if guest.try_wait()?.is_some() {
-            return Ok(true);
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    guest.kill()?;
-    guest.wait()?;
-    Ok(false)
 }
