@@ -13,6 +13,7 @@
 //! | [`canary`] | known packets beside a plan |
 //! | [`error`] | errors of backends |
 //! | [`rig`] | the router of random cases |
+//! | [`calibrate`] | measuring what work costs |
 //! | [`backend`] | the trait of what runs plans and routers |
 //! | [`lab`] | the world of a topology |
 //! | [`shell`] | running prompts in that world |
@@ -26,6 +27,7 @@
 //! | [`fuzz`] | random rules and random networks on both sides |
 
 pub mod backend;
+pub mod calibrate;
 pub mod canary;
 pub mod compare;
 pub mod error;

@@ -2,7 +2,7 @@
 //!
 //! | column | is |
 //! |---|---|
-//! | `what` | a class of functions ([`Class`]); a function by its name in the kernel, which then counts apart from its class; `legacy rule`, `nft rule` or `copied KiB` |
+//! | `what` | a class of functions ([`Class`]); a function by its name in the kernel, which then counts apart from its class; or one of [`OTHERS`] |
 //! | `ns` | nanoseconds of CPU time |
 //! | `source` | where the number comes from |
 //!
@@ -18,11 +18,15 @@ use crate::door::{Class, Func};
 pub static SHIPPED: &[(&str, &str)] = &[
     ("server", include_str!("../profile/server.csv")),
     ("xeon-e5-1650v4", include_str!("../profile/xeon-e5-1650v4.csv")),
+    ("epyc-cloud", include_str!("../profile/epyc-cloud.csv")),
 ];
 
 /// That of a machine for which none is named.
 pub(crate) static DEFAULT: LazyLock<Profile> =
     LazyLock::new(|| Profile::parse(SHIPPED[0].1).expect("a test reads all of them"));
+
+/// What costs time beside functions, by the names of its rows.
+pub const OTHERS: [&str; 5] = ["legacy rule", "nft rule", "route doubling", "system call", "copied KiB"];
 
 /// Nanoseconds of CPU time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,10 @@ pub struct Profile {
     pub legacy_rule: Nanos,
     /// Each rule that `nft_do_chain` tries.
     pub nft_rule: Nanos,
+    /// Each doubling of a routing table beyond 1024 prefixes.
+    pub route_doubling: Nanos,
+    /// A program's call that sends or receives a message.
+    pub system_call: Nanos,
     /// 1024 bytes that are copied between a program and the kernel, or by a driver.
     pub copied_kib: Nanos,
 }
@@ -58,18 +66,29 @@ impl Profile {
         self.functions[func as usize]
     }
 
+    /// One in which nothing costs anything.
+    pub fn free() -> Profile {
+        Profile::all(Nanos::ZERO)
+    }
+
+    fn all(cost: Nanos) -> Profile {
+        Profile {
+            functions: [cost; Func::ALL.len()],
+            legacy_rule: cost,
+            nft_rule: cost,
+            route_doubling: cost,
+            system_call: cost,
+            copied_kib: cost,
+        }
+    }
+
     /// Reads a profile.
     ///
     /// # Errors
     ///
     /// If a row has no number or no source or is about nothing that there is, or if something has no row.
     pub fn parse(text: &str) -> Result<Profile, ProfileError> {
-        let mut profile = Profile {
-            functions: [UNKNOWN; Func::ALL.len()],
-            legacy_rule: UNKNOWN,
-            nft_rule: UNKNOWN,
-            copied_kib: UNKNOWN,
-        };
+        let mut profile = Profile::all(UNKNOWN);
         for (at, row) in text.lines().enumerate() {
             let wrong = |what: String| ProfileError { line: at + 1, what };
             if at == 0 {
@@ -96,15 +115,24 @@ impl Profile {
         }
     }
 
-    /// False: there is no such thing.
-    fn set(&mut self, what: &str, cost: Nanos) -> bool {
-        match what {
-            "legacy rule" => self.legacy_rule = cost,
-            "nft rule" => self.nft_rule = cost,
-            "copied KiB" => self.copied_kib = cost,
-            _ => return self.set_functions(what, cost),
+    /// What a row says. False: there is no such thing.
+    pub fn set(&mut self, what: &str, cost: Nanos) -> bool {
+        match OTHERS.iter().position(|other| *other == what) {
+            Some(at) => *self.others_mut()[at] = cost,
+            None => return self.set_functions(what, cost),
         }
         true
+    }
+
+    /// In the order of [`OTHERS`].
+    fn others_mut(&mut self) -> [&mut Nanos; OTHERS.len()] {
+        [
+            &mut self.legacy_rule,
+            &mut self.nft_rule,
+            &mut self.route_doubling,
+            &mut self.system_call,
+            &mut self.copied_kib,
+        ]
     }
 
     fn set_functions(&mut self, what: &str, cost: Nanos) -> bool {
@@ -118,11 +146,10 @@ impl Profile {
         !meant.is_empty()
     }
 
-    fn missing(&self) -> Option<&'static str> {
-        let others =
-            [("legacy rule", self.legacy_rule), ("nft rule", self.nft_rule), ("copied KiB", self.copied_kib)];
-        let functions = Func::ALL.iter().map(|func| (func.name(), self.of(*func)));
-        functions.chain(others).find(|(_, cost)| *cost == UNKNOWN).map(|(what, _)| what)
+    fn missing(&mut self) -> Option<&'static str> {
+        let function = Func::ALL.iter().find(|func| self.of(**func) == UNKNOWN).map(|func| func.name());
+        let other = || self.others_mut().iter().position(|cost| **cost == UNKNOWN).map(|at| OTHERS[at]);
+        function.or_else(other)
     }
 }
 

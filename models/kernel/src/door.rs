@@ -12,37 +12,38 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Site;
 
 /// What kind of work a function is, as far as its cost is concerned.
+///
+/// The kinds are those by which the CPU time of Linux's network stack has been measured (Cai and others, "Understanding Host
+/// Network Stack Overheads", SIGCOMM 2021), and one for netfilter. Copied bytes
+/// [count apart](crate::cost::OTHERS); locks do not count: a CPU here never waits for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Looks at the packet and hands it on.
-    Path,
-    /// Searches or updates a table.
-    Lookup,
-    /// Begins to try the rules of a table; each rule costs time of its own.
-    Rules,
-    /// Writes headers or computes checksums.
-    Write,
-    /// Takes or frees a buffer.
+    /// Clones, cuts, merges, queues or frees the buffer of a packet.
+    Skb,
+    /// Takes other memory.
     Memory,
-    /// Takes a packet from a program or gives it one.
-    Socket,
-    /// Talks to a device.
-    Device,
-    /// Runs once for many packets.
-    Batch,
+    /// A hard interrupt, of a device or of another CPU.
+    Interrupt,
+    /// Softirqs, NAPI and timers, which run once for many packets.
+    Schedule,
+    /// Network devices: drivers, queueing disciplines, bridges.
+    Netdev,
+    /// ARP, IPv4 and what stands on it.
+    Protocol,
+    /// Hooks, connection tracking, NAT. Each rule of a table costs time of its own.
+    Netfilter,
 }
 
 impl Class {
     /// All classes, by the names that the [profile](crate::cost) uses.
     pub const ALL: &'static [(Class, &'static str)] = &[
-        (Class::Path, "path"),
-        (Class::Lookup, "lookup"),
-        (Class::Rules, "rules"),
-        (Class::Write, "write"),
+        (Class::Skb, "skb"),
         (Class::Memory, "memory"),
-        (Class::Socket, "socket"),
-        (Class::Device, "device"),
-        (Class::Batch, "batch"),
+        (Class::Interrupt, "interrupt"),
+        (Class::Schedule, "schedule"),
+        (Class::Netdev, "netdev"),
+        (Class::Protocol, "protocol"),
+        (Class::Netfilter, "netfilter"),
     ];
 }
 
@@ -162,449 +163,449 @@ const _: () = assert!(size_of::<Door>() == 8, "a door is returned in one registe
 functions! {
     functions {
         "drivers/net/veth.c" {
-            VethXmit(skb: SkbId) = veth_xmit, Device, "into the veth cable, out of its other end";
+            VethXmit(skb: SkbId) = veth_xmit, Netdev, "into the veth cable, out of its other end";
         }
         "drivers/net/dummy.c" {
-            DummyXmit(skb: SkbId) = dummy_xmit, Device, "a dummy counts the frame as sent and frees it";
+            DummyXmit(skb: SkbId) = dummy_xmit, Netdev, "a dummy counts the frame as sent and frees it";
         }
         "drivers/net/loopback.c" {
-            LoopbackXmit(skb: SkbId) = loopback_xmit, Device, "lo: what goes out comes straight in";
+            LoopbackXmit(skb: SkbId) = loopback_xmit, Netdev, "lo: what goes out comes straight in";
         }
         "drivers/net/ethernet/intel/e1000e/netdev.c" {
-            E1000XmitFrame(skb: SkbId) = e1000_xmit_frame, Device, "the network card puts the frame on the wire";
-            E1000IntrMsixRx = e1000_intr_msix_rx, Device, "the network card interrupts: a frame is there";
-            E1000ePoll = e1000e_poll, Device, "the driver collects frames from its card";
-            E1000IntrMsixTx = e1000_intr_msix_tx, Device, "the network card interrupts: frames are sent";
-            E1000CleanTxIrq = e1000_clean_tx_irq, Device, "takes sent frames back from the transmit ring";
-            E1000CleanRxIrq = e1000_clean_rx_irq, Device, "goes through the receive ring";
-            E1000RxChecksum = e1000_rx_checksum, Device, "has the card checked the checksum?";
-            E1000ReceiveSkb(skb: SkbId) = e1000_receive_skb, Device, "the driver hands the frame to the stack";
-            E1000AllocRxBuffers = e1000_alloc_rx_buffers, Device, "gives empty buffers back to the card";
+            E1000XmitFrame(skb: SkbId) = e1000_xmit_frame, Netdev, "the network card puts the frame on the wire";
+            E1000IntrMsixRx = e1000_intr_msix_rx, Interrupt, "the network card interrupts: a frame is there";
+            E1000ePoll = e1000e_poll, Netdev, "the driver collects frames from its card";
+            E1000IntrMsixTx = e1000_intr_msix_tx, Interrupt, "the network card interrupts: frames are sent";
+            E1000CleanTxIrq = e1000_clean_tx_irq, Netdev, "takes sent frames back from the transmit ring";
+            E1000CleanRxIrq = e1000_clean_rx_irq, Netdev, "goes through the receive ring";
+            E1000RxChecksum = e1000_rx_checksum, Netdev, "has the card checked the checksum?";
+            E1000ReceiveSkb(skb: SkbId) = e1000_receive_skb, Netdev, "the driver hands the frame to the stack";
+            E1000AllocRxBuffers = e1000_alloc_rx_buffers, Memory, "gives empty buffers back to the card";
         }
         "drivers/net/ethernet/intel/igb/igb_main.c" {
-            IgbXmitFrame(skb: SkbId) = igb_xmit_frame, Device, "the network card puts the frame on the wire";
-            IgbMsixRing = igb_msix_ring, Device, "a ring of the network card interrupts: a frame is there";
-            IgbPoll = igb_poll, Device, "the driver collects frames from one ring of its card";
-            IgbCleanTxIrq = igb_clean_tx_irq, Device, "takes sent frames back from the transmit ring",
+            IgbXmitFrame(skb: SkbId) = igb_xmit_frame, Netdev, "the network card puts the frame on the wire";
+            IgbMsixRing = igb_msix_ring, Interrupt, "a ring of the network card interrupts: a frame is there";
+            IgbPoll = igb_poll, Netdev, "the driver collects frames from one ring of its card";
+            IgbCleanTxIrq = igb_clean_tx_irq, Netdev, "takes sent frames back from the transmit ring",
                 inlined: "static, in igb_poll";
-            IgbCleanRxIrq = igb_clean_rx_irq, Device, "goes through the receive ring",
+            IgbCleanRxIrq = igb_clean_rx_irq, Netdev, "goes through the receive ring",
                 inlined: "static, in igb_poll";
-            IgbAllocRxBuffers = igb_alloc_rx_buffers, Device, "gives empty buffers back to the card";
+            IgbAllocRxBuffers = igb_alloc_rx_buffers, Memory, "gives empty buffers back to the card";
         }
         "drivers/net/ethernet/8390/8390.c" {
-            EiStartXmit(skb: SkbId) = ei_start_xmit, Device, "the old network card sends the frame";
-            EiInterrupt = ei_interrupt, Device, "the old network card interrupts: a frame is there, or sent";
+            EiStartXmit(skb: SkbId) = ei_start_xmit, Netdev, "the old network card sends the frame";
+            EiInterrupt = ei_interrupt, Interrupt, "the old network card interrupts: a frame is there, or sent";
         }
         "drivers/net/ethernet/8390/lib8390.c" {
-            EiInterruptInner = __ei_interrupt, Device, "what has happened on the card?";
-            EiReceive = ei_receive, Device, "takes frames from the card, still in its interrupt";
-            EiTxIntr = ei_tx_intr, Device, "a frame has left: there is room for another";
+            EiInterruptInner = __ei_interrupt, Netdev, "what has happened on the card?";
+            EiReceive = ei_receive, Netdev, "takes frames from the card, still in its interrupt";
+            EiTxIntr = ei_tx_intr, Netdev, "a frame has left: there is room for another";
         }
         "drivers/net/ethernet/8390/ne2k-pci.c" {
-            Ne2kPciGet8390Hdr = ne2k_pci_get_8390_hdr, Device, "reads how long the next frame is";
-            Ne2kPciBlockInput = ne2k_pci_block_input, Device, "the CPU copies the frame from the card";
-            Ne2kPciBlockOutput = ne2k_pci_block_output, Device, "the CPU copies the frame to the card";
+            Ne2kPciGet8390Hdr = ne2k_pci_get_8390_hdr, Netdev, "reads how long the next frame is";
+            Ne2kPciBlockInput = ne2k_pci_block_input, Netdev, "the CPU copies the frame from the card";
+            Ne2kPciBlockOutput = ne2k_pci_block_output, Netdev, "the CPU copies the frame to the card";
         }
         "net/core/neighbour.c" {
-            NeighResolveOutput(skb: SkbId) = neigh_resolve_output, Path,
+            NeighResolveOutput(skb: SkbId) = neigh_resolve_output, Netdev,
                 "the next hop's MAC address is not certain: ask first";
-            NeighEventSend = __neigh_event_send, Path, "waits while ARP asks, or uses the entry on probation";
-            NeighUpdate = neigh_update, Lookup, "the neighbour table learns the MAC address";
-            PneighEnqueue(skb: SkbId) = pneigh_enqueue, Path,
+            NeighEventSend = __neigh_event_send, Netdev, "waits while ARP asks, or uses the entry on probation";
+            NeighUpdate = neigh_update, Netdev, "the neighbour table learns the MAC address";
+            PneighEnqueue(skb: SkbId) = pneigh_enqueue, Netdev,
                 "may answer for another machine, after a random time";
         }
         "net/core/dev.c" {
-            DevQueueXmit(skb: SkbId) = __dev_queue_xmit, Path,
+            DevQueueXmit(skb: SkbId) = __dev_queue_xmit, Netdev,
                 "queues the frame for its device; virtual devices have no queue";
-            NetdevPickTx = netdev_pick_tx, Lookup, "which of the device's transmit queues?";
-            DevQdiscEnqueue = dev_qdisc_enqueue, Path, "the frame goes to the device's queueing discipline";
-            NetifSchedule = __netif_schedule, Path, "a softirq will send what waits",
+            NetdevPickTx = netdev_pick_tx, Netdev, "which of the device's transmit queues?";
+            DevQdiscEnqueue = dev_qdisc_enqueue, Netdev, "the frame goes to the device's queueing discipline";
+            NetifSchedule = __netif_schedule, Schedule, "a softirq will send what waits",
                 inlined: "in netif_schedule_queue and netif_tx_wake_queue";
-            NetifTxWakeQueue = netif_tx_wake_queue, Device, "the device has room for frames again";
-            NetTxAction = net_tx_action, Batch, "the transmit softirq starts: who has frames to send?";
-            ValidateXmitSkbList = validate_xmit_skb_list, Path, "prepares the frames that leave together";
-            SkbGsoSegment = __skb_gso_segment, Write, "the device cannot cut a merged packet: done here";
-            ValidateXmitSkb(skb: SkbId) = validate_xmit_skb, Path, "does in software what the device cannot";
-            DevHardStartXmit(skb: SkbId) = dev_hard_start_xmit, Path,
+            NetifTxWakeQueue = netif_tx_wake_queue, Schedule, "the device has room for frames again";
+            NetTxAction = net_tx_action, Schedule, "the transmit softirq starts: who has frames to send?";
+            ValidateXmitSkbList = validate_xmit_skb_list, Netdev, "prepares the frames that leave together";
+            SkbGsoSegment = __skb_gso_segment, Netdev, "the device cannot cut a merged packet: done here";
+            ValidateXmitSkb(skb: SkbId) = validate_xmit_skb, Netdev, "does in software what the device cannot";
+            DevHardStartXmit(skb: SkbId) = dev_hard_start_xmit, Netdev,
                 "hands the frame to the device's driver; tcpdump sees it here";
-            DevQueueXmitNit = dev_queue_xmit_nit, Socket, "shows the frame that leaves to tcpdump";
-            DevLoopbackXmit(skb: SkbId) = dev_loopback_xmit, Path, "a copy comes back to this host";
-            DevForwardSkb(skb: SkbId) = __dev_forward_skb, Path,
+            DevQueueXmitNit = dev_queue_xmit_nit, Netdev, "shows the frame that leaves to tcpdump";
+            DevLoopbackXmit(skb: SkbId) = dev_loopback_xmit, Netdev, "a copy comes back to this host";
+            DevForwardSkb(skb: SkbId) = __dev_forward_skb, Netdev,
                 "the frame changes sides, perhaps into another namespace";
-            NetifRx(skb: SkbId) = netif_rx, Path, "a frame came in by a card without NAPI";
-            NetifRxInner(skb: SkbId) = __netif_rx, Path, "a frame came in by a virtual device";
-            NetifRxInternal(skb: SkbId) = netif_rx_internal, Path, "chooses the CPU that will handle it";
-            GetRpsCpu = get_rps_cpu, Lookup, "which CPU is to handle the flow?";
-            EnqueueToBacklog(skb: SkbId, cpu: u16) = enqueue_to_backlog, Path,
+            NetifRx(skb: SkbId) = netif_rx, Netdev, "a frame came in by a card without NAPI";
+            NetifRxInner(skb: SkbId) = __netif_rx, Netdev, "a frame came in by a virtual device";
+            NetifRxInternal(skb: SkbId) = netif_rx_internal, Netdev, "chooses the CPU that will handle it";
+            GetRpsCpu = get_rps_cpu, Netdev, "which CPU is to handle the flow?";
+            EnqueueToBacklog(skb: SkbId, cpu: u16) = enqueue_to_backlog, Netdev,
                 "waits in the CPU's backlog for a softirq";
-            NapiSchedule = __napi_schedule, Batch, "its ring is to be polled by the receive softirq of this CPU";
-            NetRxAction = net_rx_action, Batch, "the receive softirq starts: who has frames?";
-            NapiPoll = __napi_poll, Batch, "polls one source of frames";
-            NetRpsSendIpi = net_rps_send_ipi, Batch, "tells another CPU of packets in its backlog";
-            RpsTriggerSoftirq = rps_trigger_softirq, Batch, "another CPU put packets into the backlog";
-            NapiCompleteDone = napi_complete_done, Batch, "no frame is left: interrupts may come again";
-            ProcessBacklog = process_backlog, Batch, "takes the waiting frames from the CPU's backlog";
-            NetifReceiveSkbListInternal = netif_receive_skb_list_internal, Batch,
+            NapiSchedule = __napi_schedule, Schedule, "its ring is to be polled by the receive softirq of this CPU";
+            NetRxAction = net_rx_action, Schedule, "the receive softirq starts: who has frames?";
+            NapiPoll = __napi_poll, Schedule, "polls one source of frames";
+            NetRpsSendIpi = net_rps_send_ipi, Schedule, "tells another CPU of packets in its backlog";
+            RpsTriggerSoftirq = rps_trigger_softirq, Interrupt, "another CPU put packets into the backlog";
+            NapiCompleteDone = napi_complete_done, Schedule, "no frame is left: interrupts may come again";
+            ProcessBacklog = process_backlog, Netdev, "takes the waiting frames from the CPU's backlog";
+            NetifReceiveSkbListInternal = netif_receive_skb_list_internal, Netdev,
                 "the frames of a poll enter the network stack together";
-            NetifReceiveSkbListCore = __netif_receive_skb_list_core, Batch,
+            NetifReceiveSkbListCore = __netif_receive_skb_list_core, Netdev,
                 "one frame after the other; a protocol gets its own together";
-            NetifReceiveSkb(skb: SkbId) = netif_receive_skb, Path, "the frame enters the network stack";
-            NetifReceiveSkbInner(skb: SkbId) = __netif_receive_skb, Path, "enters the network stack";
-            NetifReceiveSkbOneCore(skb: SkbId) = __netif_receive_skb_one_core, Path,
+            NetifReceiveSkb(skb: SkbId) = netif_receive_skb, Netdev, "the frame enters the network stack";
+            NetifReceiveSkbInner(skb: SkbId) = __netif_receive_skb, Netdev, "enters the network stack";
+            NetifReceiveSkbOneCore(skb: SkbId) = __netif_receive_skb_one_core, Netdev,
                 "enters alone, not in a list";
-            NetifReceiveSkbCore(skb: SkbId) = __netif_receive_skb_core, Path,
+            NetifReceiveSkbCore(skb: SkbId) = __netif_receive_skb_core, Netdev,
                 "tcpdump first, then a bridge, then the protocol";
         }
         "net/sched/sch_generic.c" {
-            SchDirectXmit = sch_direct_xmit, Path, "hands frames to the driver; what it refuses waits";
-            QdiscRun = __qdisc_run, Batch, "sends what the queueing discipline gives";
-            NoopEnqueue = noop_enqueue, Path, "the device cannot send: every frame is dropped";
-            PfifoFastEnqueue = pfifo_fast_enqueue, Path, "waits in the band of its priority";
-            PfifoFastDequeue = pfifo_fast_dequeue, Path, "the oldest frame of the first band that has one";
+            SchDirectXmit = sch_direct_xmit, Netdev, "hands frames to the driver; what it refuses waits";
+            QdiscRun = __qdisc_run, Netdev, "sends what the queueing discipline gives";
+            NoopEnqueue = noop_enqueue, Netdev, "the device cannot send: every frame is dropped";
+            PfifoFastEnqueue = pfifo_fast_enqueue, Netdev, "waits in the band of its priority";
+            PfifoFastDequeue = pfifo_fast_dequeue, Netdev, "the oldest frame of the first band that has one";
         }
         "net/sched/sch_fifo.c" {
-            PfifoEnqueue = pfifo_enqueue, Path, "waits in one queue of so many frames";
-            BfifoEnqueue = bfifo_enqueue, Path, "waits in one queue of so many bytes";
-            PfifoTailEnqueue = pfifo_tail_enqueue, Path, "waits; the oldest frame gives way";
+            PfifoEnqueue = pfifo_enqueue, Netdev, "waits in one queue of so many frames";
+            BfifoEnqueue = bfifo_enqueue, Netdev, "waits in one queue of so many bytes";
+            PfifoTailEnqueue = pfifo_tail_enqueue, Netdev, "waits; the oldest frame gives way";
         }
         "net/sched/sch_fq_codel.c" {
-            FqCodelEnqueue = fq_codel_enqueue, Path, "waits in the queue of its flow";
-            FqCodelDequeue = fq_codel_dequeue, Path, "flows take turns; who waited too long is dropped";
+            FqCodelEnqueue = fq_codel_enqueue, Netdev, "waits in the queue of its flow";
+            FqCodelDequeue = fq_codel_dequeue, Netdev, "flows take turns; who waited too long is dropped";
         }
         "net/sched/sch_tbf.c" {
-            TbfEnqueue = tbf_enqueue, Path, "waits for tokens of the bucket";
-            TbfDequeue = tbf_dequeue, Path, "are there tokens for the next frame?";
+            TbfEnqueue = tbf_enqueue, Netdev, "waits for tokens of the bucket";
+            TbfDequeue = tbf_dequeue, Netdev, "are there tokens for the next frame?";
         }
         "net/sched/sch_netem.c" {
-            NetemEnqueue = netem_enqueue, Path, "lost, copied, changed or delayed, as a network would";
-            NetemDequeue = netem_dequeue, Path, "has the first frame's delay passed?";
+            NetemEnqueue = netem_enqueue, Netdev, "lost, copied, changed or delayed, as a network would";
+            NetemDequeue = netem_dequeue, Netdev, "has the first frame's delay passed?";
         }
         "net/sched/sch_prio.c" {
-            PrioEnqueue = prio_enqueue, Path, "waits in the band of its priority, as prio has it";
-            PrioDequeue = prio_dequeue, Path, "the first band that has a frame";
+            PrioEnqueue = prio_enqueue, Netdev, "waits in the band of its priority, as prio has it";
+            PrioDequeue = prio_dequeue, Netdev, "the first band that has a frame";
         }
         "net/sched/sch_htb.c" {
-            HtbEnqueue = htb_enqueue, Path, "waits in the queue of its class";
-            HtbDequeue = htb_dequeue, Path, "which class may send, and whose turn is it?";
+            HtbEnqueue = htb_enqueue, Netdev, "waits in the queue of its class";
+            HtbDequeue = htb_dequeue, Netdev, "which class may send, and whose turn is it?";
         }
         "net/sched/sch_fq.c" {
-            FqEnqueue = fq_enqueue, Path, "waits in the queue of its flow, for its time";
-            FqDequeue = fq_dequeue, Path, "flows take turns, each at its rate";
+            FqEnqueue = fq_enqueue, Netdev, "waits in the queue of its flow, for its time";
+            FqDequeue = fq_dequeue, Netdev, "flows take turns, each at its rate";
         }
         "net/sched/sch_api.c" {
-            QdiscWatchdogScheduleRangeNs = qdisc_watchdog_schedule_range_ns, Path,
+            QdiscWatchdogScheduleRangeNs = qdisc_watchdog_schedule_range_ns, Schedule,
                 "nothing may be sent yet: sets a timer";
-            QdiscWatchdog = qdisc_watchdog, Path, "the time that a queueing discipline waited for";
+            QdiscWatchdog = qdisc_watchdog, Schedule, "the time that a queueing discipline waited for";
         }
         "net/core/gro.c" {
-            NapiGroReceive(skb: SkbId) = napi_gro_receive, Path,
+            NapiGroReceive(skb: SkbId) = napi_gro_receive, Netdev,
                 "may be merged with others of its stream, or waits for its poll";
-            DevGroReceive = dev_gro_receive, Lookup, "is it the next of a stream that is held?";
-            SkbGroReceive = skb_gro_receive, Memory, "it is: appended to the packet before it";
-            NapiGroComplete = napi_gro_complete, Path, "a held packet is complete";
-            NapiGroFlush = napi_gro_flush, Batch, "the poll ends: no packet is held longer";
+            DevGroReceive = dev_gro_receive, Netdev, "is it the next of a stream that is held?";
+            SkbGroReceive = skb_gro_receive, Skb, "it is: appended to the packet before it";
+            NapiGroComplete = napi_gro_complete, Netdev, "a held packet is complete";
+            NapiGroFlush = napi_gro_flush, Netdev, "the poll ends: no packet is held longer";
         }
         "net/core/skbuff.c" {
-            SkbClone = skb_clone, Memory, "a second handle of the same bytes";
-            SkbSegment = skb_segment, Memory, "a merged packet becomes frames that fit the device";
-            DevKfreeSkbAny = __dev_kfree_skb_any, Memory, "frees a sent packet, in an interrupt a little later";
-            ConsumeSkb = consume_skb, Memory, "done with this packet: its memory is free";
-            KfreeSkbReason = kfree_skb_reason, Memory, "the packet is dropped";
-            KfreeSkbList = kfree_skb_list_reason, Memory, "the fragments of a packet are freed with it";
-            SkbQueuePurge = skb_queue_purge, Memory, "its socket is closed, so nobody reads it";
+            SkbClone = skb_clone, Skb, "a second handle of the same bytes";
+            SkbSegment = skb_segment, Skb, "a merged packet becomes frames that fit the device";
+            DevKfreeSkbAny = __dev_kfree_skb_any, Skb, "frees a sent packet, in an interrupt a little later";
+            ConsumeSkb = consume_skb, Skb, "done with this packet: its memory is free";
+            KfreeSkbReason = kfree_skb_reason, Skb, "the packet is dropped";
+            KfreeSkbList = kfree_skb_list_reason, Skb, "the fragments of a packet are freed with it";
+            SkbQueuePurge = skb_queue_purge, Skb, "its socket is closed, so nobody reads it";
         }
         "net/core/stream.c" {
-            SkStreamKillQueues = sk_stream_kill_queues, Memory, "its connection is over, so nobody reads it";
+            SkStreamKillQueues = sk_stream_kill_queues, Skb, "its connection is over, so nobody reads it";
         }
         "net/packet/af_packet.c" {
-            PacketSendmsg = packet_sendmsg, Socket, "a program sends a frame that it wrote itself";
-            TpacketRcv = tpacket_rcv, Socket, "tcpdump gets a copy";
-            PacketRcv = packet_rcv, Socket, "a program that reads this protocol's frames gets it";
+            PacketSendmsg = packet_sendmsg, Netdev, "a program sends a frame that it wrote itself";
+            TpacketRcv = tpacket_rcv, Netdev, "tcpdump gets a copy";
+            PacketRcv = packet_rcv, Netdev, "a program that reads this protocol's frames gets it";
         }
         "net/bridge/br_device.c" {
-            BrDevXmit(skb: SkbId) = br_dev_xmit, Path, "this host sends into its own bridge";
+            BrDevXmit(skb: SkbId) = br_dev_xmit, Netdev, "this host sends into its own bridge";
         }
         "net/bridge/br_input.c" {
-            BrHandleFrame(skb: SkbId) = br_handle_frame, Path,
+            BrHandleFrame(skb: SkbId) = br_handle_frame, Netdev,
                 "the device is a port of a bridge, which takes the frame";
-            BrHandleFrameFinish(skb: SkbId) = br_handle_frame_finish, Path,
+            BrHandleFrameFinish(skb: SkbId) = br_handle_frame_finish, Netdev,
                 "where to: one port, all ports, or this host?";
-            BrPassFrameUp(skb: SkbId) = br_pass_frame_up, Path,
+            BrPassFrameUp(skb: SkbId) = br_pass_frame_up, Netdev,
                 "up to this host: the frame comes in by the bridge device";
         }
         "net/bridge/br_fdb.c" {
-            BrFdbUpdate = br_fdb_update, Lookup, "the bridge learns behind which port the sender is";
-            BrFdbFindRcu = br_fdb_find_rcu, Lookup, "behind which port is the receiver?";
+            BrFdbUpdate = br_fdb_update, Netdev, "the bridge learns behind which port the sender is";
+            BrFdbFindRcu = br_fdb_find_rcu, Netdev, "behind which port is the receiver?";
         }
         "net/bridge/br_arp_nd_proxy.c" {
-            BrDoProxySuppressArp = br_do_proxy_suppress_arp, Lookup,
+            BrDoProxySuppressArp = br_do_proxy_suppress_arp, Netdev,
                 "could the bridge answer this ARP itself?";
         }
         "net/bridge/br_forward.c" {
-            BrForward(skb: SkbId) = br_forward, Path, "to one port: the bridge knows the receiver";
-            BrFlood(skb: SkbId, local_rcv: bool) = br_flood, Path, "to all other ports: a copy each";
-            BrForwardInner(skb: SkbId) = __br_forward, Path,
+            BrForward(skb: SkbId) = br_forward, Netdev, "to one port: the bridge knows the receiver";
+            BrFlood(skb: SkbId, local_rcv: bool) = br_flood, Netdev, "to all other ports: a copy each";
+            BrForwardInner(skb: SkbId) = __br_forward, Netdev,
                 "towards the port; the firewall's bridge FORWARD hook is here";
-            BrForwardFinish(skb: SkbId) = br_forward_finish, Path,
+            BrForwardFinish(skb: SkbId) = br_forward_finish, Netdev,
                 "past FORWARD; the bridge POSTROUTING hook is here";
-            BrDevQueuePushXmit(skb: SkbId) = br_dev_queue_push_xmit, Path, "the frame leaves by the port";
+            BrDevQueuePushXmit(skb: SkbId) = br_dev_queue_push_xmit, Netdev, "the frame leaves by the port";
         }
         "net/bridge/br_netfilter_hooks.c" {
-            BrNfPreRoutingFinish(skb: SkbId) = br_nf_pre_routing_finish, Path,
+            BrNfPreRoutingFinish(skb: SkbId) = br_nf_pre_routing_finish, Netfilter,
                 "past PREROUTING of IPv4: back into the bridge";
-            BrNfForwardFinish(skb: SkbId) = br_nf_forward_finish, Path,
+            BrNfForwardFinish(skb: SkbId) = br_nf_forward_finish, Netfilter,
                 "past FORWARD of IPv4: back into the bridge";
-            BrNfDevQueueXmit(skb: SkbId) = br_nf_dev_queue_xmit, Path,
+            BrNfDevQueueXmit(skb: SkbId) = br_nf_dev_queue_xmit, Netfilter,
                 "past POSTROUTING of IPv4: back into the bridge";
-            BrNfPreRouting = br_nf_pre_routing, Path, "a bridged packet is shown to the IPv4 hook PREROUTING";
-            BrNfPreRoutingFinishBridge(skb: SkbId) = br_nf_pre_routing_finish_bridge, Path,
+            BrNfPreRouting = br_nf_pre_routing, Netfilter, "a bridged packet is shown to the IPv4 hook PREROUTING";
+            BrNfPreRoutingFinishBridge(skb: SkbId) = br_nf_pre_routing_finish_bridge, Netfilter,
                 "its destination changed: the frame gets its MAC address";
-            BrNfLocalIn = br_nf_local_in, Path, "a bridged packet goes up to this host";
-            BrNfForwardIp = br_nf_forward_ip, Path, "a bridged packet is shown to the IPv4 hook FORWARD";
-            BrNfForwardArp = br_nf_forward_arp, Path, "a bridged ARP message, for arptables";
-            BrNfPostRouting = br_nf_post_routing, Path,
+            BrNfLocalIn = br_nf_local_in, Netfilter, "a bridged packet goes up to this host";
+            BrNfForwardIp = br_nf_forward_ip, Netfilter, "a bridged packet is shown to the IPv4 hook FORWARD";
+            BrNfForwardArp = br_nf_forward_arp, Netfilter, "a bridged ARP message, for arptables";
+            BrNfPostRouting = br_nf_post_routing, Netfilter,
                 "a bridged packet is shown to the IPv4 hook POSTROUTING";
-            BrNfHookThresh = br_nf_hook_thresh, Path, "the bridge hooks behind bridge netfilter look too";
-            IpSabotageIn = ip_sabotage_in, Path, "met PREROUTING in the bridge already: not again";
+            BrNfHookThresh = br_nf_hook_thresh, Netfilter, "the bridge hooks behind bridge netfilter look too";
+            IpSabotageIn = ip_sabotage_in, Netfilter, "met PREROUTING in the bridge already: not again";
         }
         "net/ipv4/arp.c" {
-            ArpSolicit = arp_solicit, Path, "asks with ARP: who has this address?";
-            ArpSendDst = arp_send_dst, Path, "makes and sends an ARP message";
-            ArpCreate = arp_create, Write, "writes the ARP message and its Ethernet header";
-            ArpXmit(skb: SkbId) = arp_xmit, Path, "the ARP message goes out";
-            ArpRcv(skb: SkbId) = arp_rcv, Path, "an ARP message came in";
-            ArpProcess(skb: SkbId) = arp_process, Path,
+            ArpSolicit = arp_solicit, Protocol, "asks with ARP: who has this address?";
+            ArpSendDst = arp_send_dst, Protocol, "makes and sends an ARP message";
+            ArpCreate = arp_create, Protocol, "writes the ARP message and its Ethernet header";
+            ArpXmit(skb: SkbId) = arp_xmit, Protocol, "the ARP message goes out";
+            ArpRcv(skb: SkbId) = arp_rcv, Protocol, "an ARP message came in";
+            ArpProcess(skb: SkbId) = arp_process, Protocol,
                 "is the question for us? is the answer one that we wait for?";
-            ParpRedo(skb: SkbId) = parp_redo, Path,
+            ParpRedo(skb: SkbId) = parp_redo, Protocol,
                 "answers for the other machine, which did not itself";
         }
         "net/ipv4/raw.c" {
-            RawSendmsg = raw_sendmsg, Socket, "a program sends through a raw socket, as ping does";
-            RawLocalDeliver = raw_local_deliver, Lookup, "does a raw socket, such as ping's, want a copy?";
-            RawRcv = raw_rcv, Socket, "the raw socket has it: ping can read it";
-            RawRecvmsg = raw_recvmsg, Socket, "a program reads from its raw socket";
+            RawSendmsg = raw_sendmsg, Protocol, "a program sends through a raw socket, as ping does";
+            RawLocalDeliver = raw_local_deliver, Protocol, "does a raw socket, such as ping's, want a copy?";
+            RawRcv = raw_rcv, Protocol, "the raw socket has it: ping can read it";
+            RawRecvmsg = raw_recvmsg, Protocol, "a program reads from its raw socket";
         }
         "net/ipv4/ping.c" {
-            PingV4Sendmsg = ping_v4_sendmsg, Socket, "a program sends through a ping socket";
-            PingRcv = ping_rcv, Lookup, "an echo reply: does a ping socket wait for it?";
+            PingV4Sendmsg = ping_v4_sendmsg, Protocol, "a program sends through a ping socket";
+            PingRcv = ping_rcv, Protocol, "an echo reply: does a ping socket wait for it?";
         }
         "net/ipv4/udp.c" {
-            UdpSendmsg = udp_sendmsg, Socket, "a program sends a UDP datagram";
-            SkbConsumeUdp = skb_consume_udp, Memory, "a program has read the datagram: its memory is free";
-            UdpRcv(skb: SkbId) = udp_rcv, Path, "a UDP datagram came in";
-            UdpQueueRcvSkb = udp_queue_rcv_skb, Socket, "into the socket's receive queue";
+            UdpSendmsg = udp_sendmsg, Protocol, "a program sends a UDP datagram";
+            SkbConsumeUdp = skb_consume_udp, Skb, "a program has read the datagram: its memory is free";
+            UdpRcv(skb: SkbId) = udp_rcv, Protocol, "a UDP datagram came in";
+            UdpQueueRcvSkb = udp_queue_rcv_skb, Protocol, "into the socket's receive queue";
         }
         "net/ipv4/route.c" {
-            IpRouteOutputFlow = ip_route_output_flow, Lookup, "which way out? asks the routing tables";
-            IpRouteOutputKeyHashRcu = ip_route_output_key_hash_rcu, Lookup,
+            IpRouteOutputFlow = ip_route_output_flow, Protocol, "which way out? asks the routing tables";
+            IpRouteOutputKeyHashRcu = ip_route_output_key_hash_rcu, Protocol,
                 "chooses source address and device of a way out";
-            IpRouteInputNoref = ip_route_input_noref, Lookup,
+            IpRouteInputNoref = ip_route_input_noref, Protocol,
                 "for this host, or to be forwarded? asks the routing tables";
-            IpRouteInputSlow = ip_route_input_slow, Lookup, "finds the route of a packet that came in";
-            IpError(skb: SkbId) = ip_error, Path, "answers for a packet that has no route";
+            IpRouteInputSlow = ip_route_input_slow, Protocol, "finds the route of a packet that came in";
+            IpError(skb: SkbId) = ip_error, Protocol, "answers for a packet that has no route";
         }
         "net/ipv4/fib_trie.c" {
-            FibTableLookup = fib_table_lookup, Lookup,
+            FibTableLookup = fib_table_lookup, Protocol,
                 "looks for the longest matching prefix in a routing table";
         }
         "net/ipv4/fib_frontend.c" {
-            FibValidateSource = fib_validate_source, Lookup, "may this sender come in by this device?";
+            FibValidateSource = fib_validate_source, Protocol, "may this sender come in by this device?";
         }
         "net/ipv4/ip_output.c" {
-            IpSendSkb(skb: SkbId) = ip_send_skb, Path, "sends a datagram whose IP header is written";
-            IpPushPendingFrames(skb: SkbId) = ip_push_pending_frames, Write, "writes the IP header and sends";
-            IpLocalOut(skb: SkbId) = __ip_local_out, Write,
+            IpSendSkb(skb: SkbId) = ip_send_skb, Protocol, "sends a datagram whose IP header is written";
+            IpPushPendingFrames(skb: SkbId) = ip_push_pending_frames, Protocol, "writes the IP header and sends";
+            IpLocalOut(skb: SkbId) = __ip_local_out, Protocol,
                 "sets length and checksum; the firewall's OUTPUT hook is here";
-            IpOutput(skb: SkbId) = ip_output, Path, "on its way out; the firewall's POSTROUTING hook is here";
-            IpMcOutput(skb: SkbId) = ip_mc_output, Path,
+            IpOutput(skb: SkbId) = ip_output, Protocol, "on its way out; the firewall's POSTROUTING hook is here";
+            IpMcOutput(skb: SkbId) = ip_mc_output, Protocol,
                 "on its way out to a group or to all, and perhaps to itself";
-            IpFinishOutput(skb: SkbId) = ip_finish_output, Path, "past the firewall";
-            IpFinishOutputInner(skb: SkbId) = __ip_finish_output, Path, "does it fit the device's MTU?";
-            IpFragment(skb: SkbId) = ip_fragment, Path,
+            IpFinishOutput(skb: SkbId) = ip_finish_output, Protocol, "past the firewall";
+            IpFinishOutputInner(skb: SkbId) = __ip_finish_output, Protocol, "does it fit the device's MTU?";
+            IpFragment(skb: SkbId) = ip_fragment, Protocol,
                 "too long: cut into fragments, unless that is forbidden";
-            IpDoFragment(skb: SkbId) = ip_do_fragment, Write, "cuts the packet into fragments";
-            IpFinishOutput2(skb: SkbId) = ip_finish_output2, Path, "who is the next hop on the link?";
-            IpQueueXmit(skb: SkbId) = __ip_queue_xmit, Write, "a segment gets its route and its IPv4 header";
+            IpDoFragment(skb: SkbId) = ip_do_fragment, Protocol, "cuts the packet into fragments";
+            IpFinishOutput2(skb: SkbId) = ip_finish_output2, Protocol, "who is the next hop on the link?";
+            IpQueueXmit(skb: SkbId) = __ip_queue_xmit, Protocol, "a segment gets its route and its IPv4 header";
         }
         "net/ipv4/ip_input.c" {
-            IpRcv(skb: SkbId) = ip_rcv, Path, "an IP packet came in; the firewall's PREROUTING hook is here";
-            IpRcvCore = ip_rcv_core, Path, "is the IP header sound?";
-            IpRcvFinish(skb: SkbId) = ip_rcv_finish, Path, "past PREROUTING: looks for the route",
+            IpRcv(skb: SkbId) = ip_rcv, Protocol, "an IP packet came in; the firewall's PREROUTING hook is here";
+            IpRcvCore = ip_rcv_core, Protocol, "is the IP header sound?";
+            IpRcvFinish(skb: SkbId) = ip_rcv_finish, Protocol, "past PREROUTING: looks for the route",
                 inlined: "in ip_rcv, where nobody is registered at PREROUTING";
-            IpRcvFinishCore = ip_rcv_finish_core, Path, "the route of one packet, and its options";
-            IpListRcv = ip_list_rcv, Batch, "IP packets that came in together";
-            IpSublistRcv = ip_sublist_rcv, Batch, "PREROUTING for each, then the route of each";
-            IpSublistRcvFinish = ip_sublist_rcv_finish, Batch, "those with one route go on together";
-            IpLocalDeliver(skb: SkbId) = ip_local_deliver, Path,
+            IpRcvFinishCore = ip_rcv_finish_core, Protocol, "the route of one packet, and its options";
+            IpListRcv = ip_list_rcv, Protocol, "IP packets that came in together";
+            IpSublistRcv = ip_sublist_rcv, Protocol, "PREROUTING for each, then the route of each";
+            IpSublistRcvFinish = ip_sublist_rcv_finish, Protocol, "those with one route go on together";
+            IpLocalDeliver(skb: SkbId) = ip_local_deliver, Protocol,
                 "it is for this host; the firewall's INPUT hook is here";
-            IpLocalDeliverFinish(skb: SkbId) = ip_local_deliver_finish, Path, "past INPUT";
-            IpProtocolDeliverRcu(skb: SkbId) = ip_protocol_deliver_rcu, Path,
+            IpLocalDeliverFinish(skb: SkbId) = ip_local_deliver_finish, Protocol, "past INPUT";
+            IpProtocolDeliverRcu(skb: SkbId) = ip_protocol_deliver_rcu, Protocol,
                 "hands it to raw sockets and to its protocol";
         }
         "net/ipv4/af_inet.c" {
-            InetGroReceive = inet_gro_receive, Lookup, "which held packets have these addresses?";
-            InetGroComplete = inet_gro_complete, Write, "the IP header of a merged packet gets its length";
+            InetGroReceive = inet_gro_receive, Protocol, "which held packets have these addresses?";
+            InetGroComplete = inet_gro_complete, Protocol, "the IP header of a merged packet gets its length";
         }
         "net/ipv4/tcp_offload.c" {
-            Tcp4GroComplete = tcp4_gro_complete, Write, "the checksum of a merged packet is not computed";
-            Tcp4GroReceive = tcp4_gro_receive, Lookup, "is the checksum of the segment right?";
-            TcpGroReceive = tcp_gro_receive, Lookup, "does the segment follow the one before it?";
-            TcpGroComplete = tcp_gro_complete, Write, "a merged packet says of how many it consists";
+            Tcp4GroComplete = tcp4_gro_complete, Protocol, "the checksum of a merged packet is not computed";
+            Tcp4GroReceive = tcp4_gro_receive, Protocol, "is the checksum of the segment right?";
+            TcpGroReceive = tcp_gro_receive, Protocol, "does the segment follow the one before it?";
+            TcpGroComplete = tcp_gro_complete, Protocol, "a merged packet says of how many it consists";
         }
         "net/ipv4/udp_offload.c" {
-            Udp4GroReceive = udp4_gro_receive, Lookup, "is the datagram whole?";
-            UdpGroReceive = udp_gro_receive, Lookup, "does its socket want datagrams merged?";
+            Udp4GroReceive = udp4_gro_receive, Protocol, "is the datagram whole?";
+            UdpGroReceive = udp_gro_receive, Protocol, "does its socket want datagrams merged?";
         }
         "net/ipv4/ip_fragment.c" {
-            IpDefrag(skb: SkbId) = ip_defrag, Path, "a fragment: waits for the rest";
+            IpDefrag(skb: SkbId) = ip_defrag, Protocol, "a fragment: waits for the rest";
         }
         "net/ipv4/ip_forward.c" {
-            IpForward(skb: SkbId) = ip_forward, Path,
+            IpForward(skb: SkbId) = ip_forward, Protocol,
                 "it is for somebody else: one hop less to live; FORWARD hook";
-            IpForwardFinish(skb: SkbId) = ip_forward_finish, Path, "past FORWARD";
+            IpForwardFinish(skb: SkbId) = ip_forward_finish, Protocol, "past FORWARD";
         }
         "net/ipv4/icmp.c" {
-            IcmpRcv(skb: SkbId) = icmp_rcv, Path, "an ICMP message came in";
-            IcmpEcho(skb: SkbId) = icmp_echo, Write, "an echo request: answer it";
-            IcmpTimestamp(skb: SkbId) = icmp_timestamp, Write, "asked for the time: answer it";
-            IcmpReply = icmp_reply, Write, "makes the answer to an ICMP message";
-            IcmpPushReply = icmp_push_reply, Write, "copies the data into the answer";
-            IcmpSend = __icmp_send, Write, "an error is reported to the sender";
-            IcmpUnreach(skb: SkbId) = icmp_unreach, Path,
+            IcmpRcv(skb: SkbId) = icmp_rcv, Protocol, "an ICMP message came in";
+            IcmpEcho(skb: SkbId) = icmp_echo, Protocol, "an echo request: answer it";
+            IcmpTimestamp(skb: SkbId) = icmp_timestamp, Protocol, "asked for the time: answer it";
+            IcmpReply = icmp_reply, Protocol, "makes the answer to an ICMP message";
+            IcmpPushReply = icmp_push_reply, Protocol, "copies the data into the answer";
+            IcmpSend = __icmp_send, Protocol, "an error is reported to the sender";
+            IcmpUnreach(skb: SkbId) = icmp_unreach, Protocol,
                 "an ICMP error came in: who sent the packet that it quotes?";
-            IcmpRedirect(skb: SkbId) = icmp_redirect, Path, "a router tells of a shorter way";
+            IcmpRedirect(skb: SkbId) = icmp_redirect, Protocol, "a router tells of a shorter way";
         }
         "net/ipv4/tcp_ipv4.c" {
-            TcpV4Rcv(skb: SkbId) = tcp_v4_rcv, Path, "a TCP segment came in";
-            TcpV4DoRcv(skb: SkbId) = tcp_v4_do_rcv, Path, "the socket takes the segment";
-            TcpV4SendReset = tcp_v4_send_reset, Write, "no socket wants it: a RST goes back";
-            TcpV4SendAck = tcp_v4_send_ack, Write, "an acknowledgement without a socket";
+            TcpV4Rcv(skb: SkbId) = tcp_v4_rcv, Protocol, "a TCP segment came in";
+            TcpV4DoRcv(skb: SkbId) = tcp_v4_do_rcv, Protocol, "the socket takes the segment";
+            TcpV4SendReset = tcp_v4_send_reset, Protocol, "no socket wants it: a RST goes back";
+            TcpV4SendAck = tcp_v4_send_ack, Protocol, "an acknowledgement without a socket";
         }
         "net/ipv4/inet_hashtables.c" {
-            InetLookupEstablished = __inet_lookup_established, Lookup, "does it belong to a connection?";
-            InetLookupListener = __inet_lookup_listener, Lookup, "does a program listen on this port?";
+            InetLookupEstablished = __inet_lookup_established, Protocol, "does it belong to a connection?";
+            InetLookupListener = __inet_lookup_listener, Protocol, "does a program listen on this port?";
         }
         "net/ipv4/tcp_input.c" {
-            TcpRcvEstablished = tcp_rcv_established, Path, "a segment of an established connection";
-            TcpRcvStateProcess = tcp_rcv_state_process, Path,
+            TcpRcvEstablished = tcp_rcv_established, Protocol, "a segment of an established connection";
+            TcpRcvStateProcess = tcp_rcv_state_process, Protocol,
                 "a segment that may change the connection's state";
-            TcpDataQueue = tcp_data_queue, Socket, "its data is in the socket: the program can read it";
-            TcpConnRequest = tcp_conn_request, Path, "a SYN for a listener: somebody wants to connect";
+            TcpDataQueue = tcp_data_queue, Protocol, "its data is in the socket: the program can read it";
+            TcpConnRequest = tcp_conn_request, Protocol, "a SYN for a listener: somebody wants to connect";
         }
         "net/ipv4/tcp_output.c" {
-            TcpMakeSynack = tcp_make_synack, Write, "the listener's answer: SYN and ACK";
-            TcpTransmitSkb = __tcp_transmit_skb, Write, "a connection sends a segment";
-            TcpRetransmitSkb = __tcp_retransmit_skb, Write, "not acknowledged in time: sent again";
+            TcpMakeSynack = tcp_make_synack, Protocol, "the listener's answer: SYN and ACK";
+            TcpTransmitSkb = __tcp_transmit_skb, Protocol, "a connection sends a segment";
+            TcpRetransmitSkb = __tcp_retransmit_skb, Protocol, "not acknowledged in time: sent again";
         }
         "net/ipv4/tcp_minisocks.c" {
-            TcpCheckReq = tcp_check_req, Path, "the third segment of a handshake";
-            TcpTimewaitStateProcess = tcp_timewait_state_process, Path,
+            TcpCheckReq = tcp_check_req, Protocol, "the third segment of a handshake";
+            TcpTimewaitStateProcess = tcp_timewait_state_process, Protocol,
                 "a late segment for a connection that is over";
         }
         "net/ipv4/igmp.c" {
-            IgmpRcv(skb: SkbId) = igmp_rcv, Path, "a message about multicast groups came in";
+            IgmpRcv(skb: SkbId) = igmp_rcv, Protocol, "a message about multicast groups came in";
         }
         "net/netfilter/core.c" {
-            NfHookSlow(skb: SkbId, site: Site, from: u16) = nf_hook_slow, Path,
+            NfHookSlow(skb: SkbId, site: Site, from: u16) = nf_hook_slow, Netfilter,
                 "asks all who look at packets at this hook";
         }
         "net/netfilter/nf_conntrack_proto.c" {
-            Ipv4ConntrackDefrag = ipv4_conntrack_defrag, Path, "connection tracking wants whole packets";
-            Ipv4ConntrackIn = ipv4_conntrack_in, Path, "connection tracking of a packet that came in";
-            Ipv4ConntrackLocal = ipv4_conntrack_local, Path,
+            Ipv4ConntrackDefrag = ipv4_conntrack_defrag, Netfilter, "connection tracking wants whole packets";
+            Ipv4ConntrackIn = ipv4_conntrack_in, Netfilter, "connection tracking of a packet that came in";
+            Ipv4ConntrackLocal = ipv4_conntrack_local, Netfilter,
                 "connection tracking of a packet that this host sends";
-            Ipv4Confirm = ipv4_confirm, Path, "it got through: a new connection may be entered";
+            Ipv4Confirm = ipv4_confirm, Netfilter, "it got through: a new connection may be entered";
         }
         "net/netfilter/nf_conntrack_core.c" {
-            NfConntrackIn = nf_conntrack_in, Lookup, "finds the packet's connection";
+            NfConntrackIn = nf_conntrack_in, Netfilter, "finds the packet's connection";
             InitConntrack = init_conntrack, Memory, "no connection is known: a new one begins";
-            NfConntrackConfirm = __nf_conntrack_confirm, Lookup, "enters the new connection in the table";
-            NfConntrackInetError = nf_conntrack_inet_error, Lookup,
+            NfConntrackConfirm = __nf_conntrack_confirm, Netfilter, "enters the new connection in the table";
+            NfConntrackInetError = nf_conntrack_inet_error, Netfilter,
                 "an ICMP error: whose connection does it quote?";
         }
         "net/netfilter/nf_conntrack_ftp.c" {
-            NfConntrackFtp = help, Lookup, "FTP: does the packet announce a data connection?";
+            NfConntrackFtp = help, Netfilter, "FTP: does the packet announce a data connection?";
         }
         "net/netfilter/nf_conntrack_seqadj.c" {
-            NfCtSeqAdjust = nf_ct_seq_adjust, Write, "moves TCP's numbers by what NAT made longer or shorter";
+            NfCtSeqAdjust = nf_ct_seq_adjust, Netfilter, "moves TCP's numbers by what NAT made longer or shorter";
         }
         "net/netfilter/nf_conntrack_proto_tcp.c" {
-            NfConntrackTcpPacket = nf_conntrack_tcp_packet, Path, "follows TCP's states and windows";
+            NfConntrackTcpPacket = nf_conntrack_tcp_packet, Netfilter, "follows TCP's states and windows";
         }
         "net/netfilter/nf_conntrack_proto_udp.c" {
-            NfConntrackUdpPacket = nf_conntrack_udp_packet, Path, "one direction, or both: sets the timeout";
+            NfConntrackUdpPacket = nf_conntrack_udp_packet, Netfilter, "one direction, or both: sets the timeout";
         }
         "net/netfilter/nf_conntrack_proto_icmp.c" {
-            NfConntrackIcmpPacket = nf_conntrack_icmp_packet, Path,
+            NfConntrackIcmpPacket = nf_conntrack_icmp_packet, Netfilter,
                 "a request or its reply: sets the timeout";
         }
         "net/netfilter/nf_conntrack_proto_sctp.c" {
-            NfConntrackSctpPacket = nf_conntrack_sctp_packet, Path, "follows SCTP's states and tags";
+            NfConntrackSctpPacket = nf_conntrack_sctp_packet, Netfilter, "follows SCTP's states and tags";
         }
         "net/netfilter/nf_conntrack_proto_gre.c" {
-            NfConntrackGrePacket = nf_conntrack_gre_packet, Path, "follows a GRE flow";
+            NfConntrackGrePacket = nf_conntrack_gre_packet, Netfilter, "follows a GRE flow";
         }
         "net/netfilter/nf_conntrack_proto_generic.c" {
-            GenericPacket = generic_packet, Path, "another protocol: sets the timeout",
+            GenericPacket = generic_packet, Netfilter, "another protocol: sets the timeout",
                 inlined: "static, in nf_conntrack_in";
         }
         "net/netfilter/nft_chain_filter.c" {
-            NftDoChainIpv4 = nft_do_chain_ipv4, Rules, "a chain of nf_tables hangs on this hook";
+            NftDoChainIpv4 = nft_do_chain_ipv4, Netfilter, "a chain of nf_tables hangs on this hook";
         }
         "net/netfilter/nft_chain_route.c" {
-            NfRouteTableHook4 = nf_route_table_hook4, Rules,
+            NfRouteTableHook4 = nf_route_table_hook4, Netfilter,
                 "a chain that may change the way of this host's packets";
         }
         "net/netfilter/nft_chain_nat.c" {
-            NftNatDoChain = nft_nat_do_chain, Rules, "a first packet: asks the chain of table nat";
+            NftNatDoChain = nft_nat_do_chain, Netfilter, "a first packet: asks the chain of table nat";
         }
         "net/netfilter/nf_tables_core.c" {
-            NftDoChain = nft_do_chain, Rules, "tries the rules of a table";
+            NftDoChain = nft_do_chain, Netfilter, "tries the rules of a table";
         }
         "net/netfilter/nf_nat_proto.c" {
-            NfNatIpv4PreRouting = nf_nat_ipv4_pre_routing, Path, "NAT: may the destination change?";
-            NfNatIpv4LocalIn = nf_nat_ipv4_local_in, Path,
+            NfNatIpv4PreRouting = nf_nat_ipv4_pre_routing, Netfilter, "NAT: may the destination change?";
+            NfNatIpv4LocalIn = nf_nat_ipv4_local_in, Netfilter,
                 "NAT: may the source of a packet for this host change?";
-            NfNatIpv4LocalFn = nf_nat_ipv4_local_fn, Path,
+            NfNatIpv4LocalFn = nf_nat_ipv4_local_fn, Netfilter,
                 "NAT: may the destination of this host's packet change?";
-            NfNatIpv4Out = nf_nat_ipv4_out, Path, "NAT: may the source change?";
-            NfNatManipPkt = nf_nat_manip_pkt, Write, "rewrites address and port in the packet";
-            NfNatIcmpReplyTranslation = nf_nat_icmp_reply_translation, Write,
+            NfNatIpv4Out = nf_nat_ipv4_out, Netfilter, "NAT: may the source change?";
+            NfNatManipPkt = nf_nat_manip_pkt, Netfilter, "rewrites address and port in the packet";
+            NfNatIcmpReplyTranslation = nf_nat_icmp_reply_translation, Netfilter,
                 "rewrites the packet that an ICMP error quotes";
         }
         "net/netfilter/nf_nat_core.c" {
-            NfNatInetFn = nf_nat_inet_fn, Path, "a first packet asks the rules; later ones do as was decided";
-            NfNatSetupInfo = nf_nat_setup_info, Path,
+            NfNatInetFn = nf_nat_inet_fn, Netfilter, "a first packet asks the rules; later ones do as was decided";
+            NfNatSetupInfo = nf_nat_setup_info, Netfilter,
                 "decides the connection's addresses and ports, once for all";
         }
         "net/netfilter/nf_nat_ftp.c" {
-            NfNatFtp = nf_nat_ftp, Path, "FTP: announces an address on this side of NAT instead";
+            NfNatFtp = nf_nat_ftp, Netfilter, "FTP: announces an address on this side of NAT instead";
         }
         "net/netfilter/nf_nat_helper.c" {
-            NfNatMangleTcpPacket = __nf_nat_mangle_tcp_packet, Write, "writes other words into the segment";
+            NfNatMangleTcpPacket = __nf_nat_mangle_tcp_packet, Netfilter, "writes other words into the segment";
         }
         "net/netfilter/nf_nat_masquerade.c" {
-            NfNatMasqueradeIpv4 = nf_nat_masquerade_ipv4, Path,
+            NfNatMasqueradeIpv4 = nf_nat_masquerade_ipv4, Netfilter,
                 "MASQUERADE: the source becomes the outgoing device's address";
         }
         "net/netfilter/nf_nat_redirect.c" {
-            NfNatRedirectIpv4 = nf_nat_redirect_ipv4, Path, "REDIRECT: to this host itself";
+            NfNatRedirectIpv4 = nf_nat_redirect_ipv4, Netfilter, "REDIRECT: to this host itself";
         }
         "net/ipv4/netfilter/ip_tables.c" {
-            IptDoTable = ipt_do_table, Rules, "tries the rules of a table";
+            IptDoTable = ipt_do_table, Netfilter, "tries the rules of a table";
         }
         "net/ipv4/netfilter/iptable_mangle.c" {
-            IptableMangleHook = iptable_mangle_hook, Rules, "table mangle, which rewrites headers and marks";
+            IptableMangleHook = iptable_mangle_hook, Netfilter, "table mangle, which rewrites headers and marks";
         }
         "net/ipv4/netfilter/nf_dup_ipv4.c" {
-            NfDupIpv4 = nf_dup_ipv4, Write, "TEE sends a copy to another host";
+            NfDupIpv4 = nf_dup_ipv4, Netfilter, "TEE sends a copy to another host";
         }
         "net/ipv4/netfilter/nf_reject_ipv4.c" {
-            NfSendUnreach = nf_send_unreach, Write, "REJECT answers with an ICMP error";
-            NfSendReset = nf_send_reset, Write, "REJECT answers with a TCP reset";
+            NfSendUnreach = nf_send_unreach, Netfilter, "REJECT answers with an ICMP error";
+            NfSendReset = nf_send_reset, Netfilter, "REJECT answers with a TCP reset";
         }
         "net/ipv4/netfilter.c" {
-            IpRouteMeHarder = ip_route_me_harder, Lookup,
+            IpRouteMeHarder = ip_route_me_harder, Netfilter,
                 "netfilter changed this host's packet: it is routed anew";
         }
     }

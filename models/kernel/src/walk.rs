@@ -67,6 +67,19 @@ impl Cx<'_> {
         self.now.0 += self.k.profile.copied_kib.0 * bytes as u64 / 1024;
     }
 
+    /// A program hands the kernel a message of so many bytes, or takes one.
+    #[inline]
+    pub(crate) fn system_call(&mut self, bytes: usize) {
+        self.now += self.k.profile.system_call;
+        self.copy(bytes);
+    }
+
+    /// The CPU searches routing tables whose sizes are [doubled](crate::tables::fib::Searched) so often.
+    #[inline]
+    pub(crate) fn charge_size(&mut self, doublings: u32) {
+        self.now.0 += self.k.profile.route_doubling.0 * u64::from(doublings);
+    }
+
     /// Puts a door off until the way of the packet in hand has ended: the caller of a function that it has
     /// called goes on.
     #[inline]

@@ -109,7 +109,7 @@ pub fn traced(available: &str) -> Vec<Traced> {
 /// Whether what is [aside](Border::Aside) calls this for itself: to take and free buffers, or to look up an address that it is
 /// told of.
 fn is_own(name: &str) -> bool {
-    let own = |func: &Func| func.row().class == Class::Memory || *func == Func::FibTableLookup;
+    let own = |func: &Func| func.row().class == Class::Skb || *func == Func::FibTableLookup;
     Func::ALL.iter().any(|func| func.name() == name && own(func))
 }
 

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::LessonError;
 pub use measure::Measure;
-pub use topology::{Endpoint, Link, Nic, Node, Switch, Topology};
+pub use topology::{Endpoint, Link, Nic, Node, Switch, Topology, profile};
 pub use vary::{Places, Template};
 
 /// Front matter.

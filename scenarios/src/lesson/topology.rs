@@ -265,31 +265,9 @@ impl Checker<'_> {
 
     /// A profile that comes with the model, or that of a file beside the lesson.
     fn profile(&self, text: &Spanned<String>) -> Result<Profile, LessonError> {
-        let name = &*text.value;
-        let wrong = |message: String, help: String| {
+        let beside = self.reader.path.parent().unwrap_or(Path::new(""));
+        profile(&text.value, beside).map_err(|[message, help]| {
             self.reader.error_with_help(self.span(text), message, "no profile", help)
-        };
-        if !name.ends_with(".csv") {
-            let shipped = SHIPPED.iter().find(|(known, _)| *known == name);
-            let known = SHIPPED.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(" and ");
-            let (_, text) = shipped.ok_or_else(|| {
-                wrong(
-                    format!("there is no profile `{name}`"),
-                    format!("{known} are there, or a file: {name}.csv"),
-                )
-            })?;
-            return Ok(Profile::parse(text).expect("a test reads them"));
-        }
-        let path = self.reader.path.parent().unwrap_or(Path::new("")).join(name);
-        let text = std::fs::read_to_string(&path).map_err(|error| {
-            wrong(format!("{}: {error}", path.display()), "a path beside the lesson".to_owned())
-        })?;
-        Profile::parse(&text).map_err(|ProfileError { line, what }| {
-            let place = if line == 0 { String::new() } else { format!(":{line}") };
-            wrong(
-                format!("{}{place}: {what}", path.display()),
-                "its columns are what, ns and source".to_owned(),
-            )
         })
     }
 
@@ -516,4 +494,26 @@ fn joins(link: &Link, topology: &Topology, joined: &mut UnionFind<usize>) -> boo
         [Some(a), Some(b)] => joined.union(a, b),
         _ => true,
     }
+}
+
+/// A profile that comes with the model, or, with `.csv`, that of a file.
+///
+/// # Errors
+///
+/// What is wrong, and what would be right.
+pub fn profile(name: &str, folder: &Path) -> Result<Profile, [String; 2]> {
+    if !name.ends_with(".csv") {
+        let known = SHIPPED.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(" and ");
+        let (_, text) = SHIPPED.iter().find(|(known, _)| *known == name).ok_or_else(|| {
+            [format!("there is no profile `{name}`"), format!("{known} are there, or a file: {name}.csv")]
+        })?;
+        return Ok(Profile::parse(text).expect("a test reads them"));
+    }
+    let path = folder.join(name);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| [format!("{}: {error}", path.display()), "a file with a profile".to_owned()])?;
+    Profile::parse(&text).map_err(|ProfileError { line, what }| {
+        let place = if line == 0 { String::new() } else { format!(":{line}") };
+        [format!("{}{place}: {what}", path.display()), "its columns are what, ns and source".to_owned()]
+    })
 }

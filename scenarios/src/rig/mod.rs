@@ -48,20 +48,24 @@ pub struct Outcome {
     pub lists: Vec<(String, Said)>,
 }
 
+/// A machine without a shell, the model's or a real one.
+pub trait Programs {
+    /// Runs a program on it, with `stdin`.
+    ///
+    /// # Errors
+    ///
+    /// It could not be started; its exit status is in the result.
+    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, BackendError>;
+}
+
 /// A controllable router: the model's, or one on a real kernel.
-pub trait Rig {
+pub trait Rig: Programs {
     /// Removes the rules, sets and connections of the last case.
     ///
     /// # Errors
     ///
     /// A command could not be started.
     fn clean(&mut self) -> Result<(), BackendError>;
-    /// Runs a program on the router, with `stdin`.
-    ///
-    /// # Errors
-    ///
-    /// It could not be started; its exit status is in the result.
-    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, BackendError>;
     /// Sends a frame to a port; its immediate effects are complete on return.
     ///
     /// # Errors
@@ -139,7 +143,8 @@ pub(crate) struct Command {
     pub stdin: String,
 }
 
-fn command(line: &str, stdin: String) -> Command {
+/// A command line whose words are separated by a space each.
+pub(crate) fn command(line: &str, stdin: String) -> Command {
     Command { argv: line.split(' ').map(str::to_owned).collect(), stdin }
 }
 
@@ -203,12 +208,17 @@ pub fn build(rig: &mut dyn Rig) -> Result<(), BackendError> {
     Ok(())
 }
 
-fn run_command(rig: &mut dyn Rig, command: &Command) -> Result<Said, BackendError> {
+fn run_command(rig: &mut dyn Programs, command: &Command) -> Result<Said, BackendError> {
     let argv: Vec<&str> = command.argv.iter().map(String::as_str).collect();
     rig.run(&argv, &command.stdin)
 }
 
-fn must(rig: &mut dyn Rig, command: &Command) -> Result<(), BackendError> {
+/// Runs a command that succeeds.
+///
+/// # Errors
+///
+/// [`BackendError::Command`] if it does not.
+pub(crate) fn must(rig: &mut dyn Programs, command: &Command) -> Result<(), BackendError> {
     let said = run_command(rig, command)?;
     if said.status == 0 {
         return Ok(());

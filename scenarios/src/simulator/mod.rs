@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `mod.rs` | running plans |
 //! | `rig.rs` | the router of random cases |
+//! | `bench.rs` | the machine on which costs are counted |
 //!
 //! Tracepoints are functions of the model: `trace_net_dev_queue` stands for the door [`Func::DevQueueXmit`], and so
 //! on.
 
+mod bench;
 mod rig;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +35,7 @@ use crate::rig::Rig;
 use crate::shell::{Outcome, Session};
 use glassnet_kernel::drivers::nic::transmits;
 
+pub use bench::Counted;
 pub use rig::Router;
 
 /// The model's backend.

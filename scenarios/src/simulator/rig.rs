@@ -18,10 +18,34 @@ use glassnet_userland::procfs::{self, Caller};
 use crate::error::BackendError;
 use crate::observation::KernelConfig;
 use crate::rig::case::{PORTS, Port};
-use crate::rig::{LISTENERS, Rig, Said, build};
+use crate::rig::{LISTENERS, Programs, Rig, Said, build};
 
 const MACHINE: MachineId = MachineId(0);
 const CPU: CpuId = CpuId(0);
+
+/// Runs a program on a machine, without a shell.
+pub(super) fn run_program(
+    world: &SharedWorld,
+    machine: MachineId,
+    argv: &[&str],
+    stdin: &str,
+) -> Result<Said, BackendError> {
+    let outcome = harness::run(world, (machine, INIT_NET), argv, stdin).ok_or_else(|| {
+        BackendError::Command { command: argv.join(" "), output: "the model has no such program".to_owned() }
+    })?;
+    Ok(Said { status: outcome.status, text: outcome.stdout + &outcome.stderr })
+}
+
+/// Runs until all events at this time are processed.
+pub(super) fn settle(world: &SharedWorld) {
+    let mut world = world.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let now = world.now();
+    while world.next_event_at().is_some_and(|at| at <= now + Nanos(1_000_000)) {
+        if !world.step().is_ok_and(|stepped| stepped) {
+            break;
+        }
+    }
+}
 
 /// A router in its own world.
 pub struct Router {
@@ -109,16 +133,14 @@ impl Router {
         drop(world);
         (self.sockets, self.raw) = (sockets.to_vec(), Some(raw));
     }
+}
 
-    /// Runs until all events at this time are processed.
-    fn settle(&self) {
-        let mut world = self.world();
-        let now = world.now();
-        while world.next_event_at().is_some_and(|at| at <= now + Nanos(1_000_000)) {
-            if !world.step().is_ok_and(|stepped| stepped) {
-                break;
-            }
+impl Programs for Router {
+    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, BackendError> {
+        if argv.first() == Some(&"cat") {
+            return Ok(self.cat(argv.get(1).copied().unwrap_or("")));
         }
+        run_program(&self.world, MACHINE, argv, stdin)
     }
 }
 
@@ -126,19 +148,6 @@ impl Rig for Router {
     fn clean(&mut self) -> Result<(), BackendError> {
         *self = Router::with(self.seed, self.config, self.remembers_verdicts)?;
         Ok(())
-    }
-
-    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, BackendError> {
-        if argv.first() == Some(&"cat") {
-            return Ok(self.cat(argv.get(1).copied().unwrap_or("")));
-        }
-        let outcome = harness::run(&self.world, (MACHINE, INIT_NET), argv, stdin).ok_or_else(|| {
-            BackendError::Command {
-                command: argv.join(" "),
-                output: "the model has no such program".to_owned(),
-            }
-        })?;
-        Ok(Said { status: outcome.status, text: outcome.stdout + &outcome.stderr })
     }
 
     fn send(&mut self, port: Port, frame: &[u8]) -> Result<(), BackendError> {
@@ -177,7 +186,7 @@ impl Rig for Router {
 impl Router {
     fn send_by(&mut self, id: SocketId, to: SendTo, bytes: &[u8]) -> Result<(), BackendError> {
         let sent = self.world().enter(MACHINE, CPU, |cx| socket::sendto(cx, id, to, bytes));
-        self.settle();
+        settle(&self.world);
         match sent {
             Ok(_) => Ok(()),
             Err(errno) => {

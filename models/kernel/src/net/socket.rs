@@ -156,7 +156,7 @@ pub fn sendto(cx: &mut Cx, id: SocketId, to: SendTo, data: &[u8]) -> Result<usiz
     }
     let kind = socket.kind;
     sock_rps_record_flow(cx, id);
-    cx.copy(data.len());
+    cx.system_call(data.len());
     sendmsg(cx, id, (to, kind), data)
 }
 
@@ -211,7 +211,11 @@ pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
 fn take(cx: &mut Cx, kind: SockKind, queued: Queued) -> Received {
     let skb = queued.skb;
     let received = read(cx, kind, queued);
-    cx.copy(received.data.len());
+    match is_ring(kind) {
+        // The program reads the ring without the kernel.
+        true => cx.copy(received.data.len()),
+        false => cx.system_call(received.data.len()),
+    }
     match kind {
         SockKind::Udp => cx.free_skb(skb, Func::SkbConsumeUdp),
         _ if is_ring(kind) => cx.discard_skb(skb),
@@ -274,7 +278,7 @@ pub fn recv_stream(cx: &mut Cx, id: SocketId, max: usize) -> Result<Option<Vec<u
     sock_rps_record_flow(cx, id);
     let read = tcp::tcp_recvmsg(cx, id, max);
     if let Ok(Some(bytes)) = &read {
-        cx.copy(bytes.len());
+        cx.system_call(bytes.len());
     }
     read
 }

@@ -223,6 +223,22 @@ impl NoRoute {
     }
 }
 
+/// What a look-up went through.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Searched {
+    /// How many tables.
+    pub tables: u32,
+    /// How often their sizes are [doubled](FibTrie::doublings).
+    pub doublings: u32,
+}
+
+impl Searched {
+    fn count(&mut self, trie: &FibTrie) {
+        self.tables += 1;
+        self.doublings += trie.doublings();
+    }
+}
+
 /// The routing tables of a namespace.
 #[derive(Clone, Debug)]
 pub struct Fib {
@@ -370,13 +386,11 @@ impl Fib {
     ///
     /// [`NoRoute`]: no table has a matching route, or a route or rule refuses.
     #[inline]
-    pub fn lookup(&self, flow: &Flow, searched: &mut u32) -> Result<FibResult, NoRoute> {
+    pub fn lookup(&self, flow: &Flow, searched: &mut Searched) -> Result<FibResult, NoRoute> {
         if !self.rules.custom {
             for table in [RT_TABLE_MAIN, RT_TABLE_DEFAULT] {
-                if self.trie_of(table).is_none() {
-                    continue;
-                }
-                *searched += 1;
+                let Some(trie) = self.trie_of(table) else { continue };
+                searched.count(trie);
                 match self.lookup_table(table, flow) {
                     None | Some(Err(RouteType::Throw)) => {}
                     Some(Ok(found)) => return Ok(found),
@@ -388,16 +402,14 @@ impl Fib {
         self.lookup_by_rules(flow, searched)
     }
 
-    fn lookup_by_rules(&self, flow: &Flow, searched: &mut u32) -> Result<FibResult, NoRoute> {
+    fn lookup_by_rules(&self, flow: &Flow, searched: &mut Searched) -> Result<FibResult, NoRoute> {
         let mut at = 0;
         while let Some((index, verdict)) = self.rules.next_match(at, flow) {
             at = index + 1;
             match verdict {
                 Verdict::Table(table, suppress) => {
-                    if !self.has_table(table) {
-                        continue;
-                    }
-                    *searched += 1;
+                    let Some(trie) = self.trie_of(table) else { continue };
+                    searched.count(trie);
                     match self.lookup_table(table, flow) {
                         Some(Ok(found)) if suppress.is_some_and(|len| found.len <= len) => {}
                         Some(Ok(found)) => return Ok(found),

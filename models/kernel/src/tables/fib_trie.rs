@@ -105,6 +105,12 @@ impl FibTrie {
         None
     }
 
+    /// How often 1024 prefixes must be doubled to be as many as these. Fewer stay in a CPU's cache.
+    #[inline]
+    pub fn doublings(&self) -> u32 {
+        (self.map.slots_used() / 1024).max(1).ilog2()
+    }
+
     /// The routes of exactly this prefix, in order.
     pub fn aliases(&self, prefix: Ipv4Addr, len: u8) -> &[FibAlias] {
         match self.map.get(prefix.to_bits(), len) {

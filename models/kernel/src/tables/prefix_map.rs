@@ -35,6 +35,12 @@ fn key(prefix: u32, len: u8) -> u64 {
 }
 
 impl PrefixMap {
+    /// How many prefixes there are, and removed ones that still have their slot.
+    #[inline]
+    pub fn slots_used(&self) -> usize {
+        self.used
+    }
+
     /// A bit for each prefix length in use.
     #[inline]
     pub fn lens(&self) -> u64 {

@@ -11,9 +11,11 @@
 //! | `referee.rs` | `--on`, `glassnet referee` |
 //! | `chart.rs` | `glassnet chart` |
 //! | `sweep/` | `glassnet sweep`, `glassnet merge` |
+//! | `calibrate.rs` | `glassnet calibrate` |
 //! | `fuzz/` | `glassnet fuzz` |
 //! | `style.rs` | colours |
 
+mod calibrate;
 mod chart;
 mod functions;
 mod fuzz;
@@ -78,6 +80,8 @@ enum Command {
     Sweep(sweep::Args),
     /// Put the partitions of a sweep together
     Merge(sweep::MergeArgs),
+    /// Measure what the kernel's work costs on this machine, and write a profile
+    Calibrate(calibrate::Args),
     /// Hold random iptables rules and packets, or random networks, against a real kernel
     Fuzz(fuzz::Args),
 }
@@ -136,6 +140,7 @@ fn command(command: Command) -> io::Result<Status> {
         Command::Chart(args) => chart::main(args),
         Command::Sweep(args) => sweep::main(args),
         Command::Merge(args) => sweep::merge(args),
+        Command::Calibrate(args) => calibrate::main(args),
         Command::Fuzz(args) => fuzz::main(args),
     }
 }
@@ -164,7 +169,7 @@ fn with_observed(
         Ok(lesson) => lesson,
         Err(report) => return Ok(complain(&report)),
     };
-    let bar = progress(&lesson);
+    let bar = progress(lesson.prompts().count());
     let observed = view::observe(&lesson, seed, |_| bar.inc(1));
     bar.finish_and_clear();
     match observed {
@@ -199,11 +204,10 @@ struct Lessons {
 }
 
 /// A bar on a terminal, nothing elsewhere.
-fn progress(lesson: &Lesson) -> ProgressBar {
+fn progress(steps: usize) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {wide_msg}");
-    ProgressBar::new(lesson.prompts().count() as u64)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    ProgressBar::new(steps as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -97,7 +97,7 @@ fn check(
     args: &Args,
     out: &mut impl Write,
 ) -> io::Result<Result<(Vec<Outcome>, Checked), RunError>> {
-    let progress = progress(lesson);
+    let progress = progress(lesson.prompts().count());
     let mut run = match Run::new(lesson, args.seed) {
         Ok(run) => run,
         Err(error) => return Ok(Err(error)),

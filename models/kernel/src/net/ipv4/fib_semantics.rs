@@ -8,7 +8,7 @@ use crate::ids::{DevId, NetnsId};
 use crate::net::core::neighbour::neigh_lookup;
 use crate::netlink::{Errno, NlError};
 use crate::sysctl::{Sysctl, SysctlTable};
-use crate::tables::fib::{Fib, FibInfo, FibNh};
+use crate::tables::fib::{Fib, FibInfo, FibNh, Searched};
 use crate::tables::fib_trie::{FibResult, Flow};
 use crate::tables::inet::or_conf;
 use crate::tables::inet_conf::Conf;
@@ -182,7 +182,9 @@ fn fib_check_nh_gw(
     };
     let found: FibResult = match in_table {
         Some(found) => found,
-        None => fib.lookup(&flow, &mut 0).map_err(|none| NlError::with(none.errno(), BAD))?,
+        None => {
+            fib.lookup(&flow, &mut Searched::default()).map_err(|none| NlError::with(none.errno(), BAD))?
+        }
     };
     if !matches!(found.kind, RouteType::Unicast | RouteType::Local) {
         return Err(invalid(BAD));

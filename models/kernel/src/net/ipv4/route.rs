@@ -16,7 +16,7 @@ use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::Errno;
 use crate::note::{FibNote, Note};
 use crate::sysctl::{Sysctl, SysctlTable};
-use crate::tables::fib::NoRoute;
+use crate::tables::fib::{NoRoute, Searched};
 use crate::tables::fib_trie::{FibResult, Flow};
 use crate::tables::inet::{InDevice, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
@@ -373,11 +373,12 @@ pub fn fib_lookup(
     flow: &Flow,
     skb: Option<SkbId>,
 ) -> Result<FibResult, NoRoute> {
-    let mut searched = 0;
+    let mut searched = Searched::default();
     let found = cx.k.netns[netns].ipv4.fib.lookup(flow, &mut searched);
-    for _ in 0..searched {
+    for _ in 0..searched.tables {
         cx.call(Func::FibTableLookup, skb);
     }
+    cx.charge_size(searched.doublings);
     cx.note(|cx| {
         Note::Fib(match &found {
             Ok(found) => {

@@ -10,6 +10,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use glassnet_scenarios::error::BackendError;
+use glassnet_scenarios::rig::Said;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
@@ -112,6 +113,23 @@ impl Machine {
             }
         }
         text(&seen)
+    }
+
+    /// Runs a program to its end in the machine, beside its shell, with `stdin`.
+    pub fn run(&self, argv: &[&str], stdin: &str) -> Result<Said, BackendError> {
+        let started = || BackendError::failed("cannot start a program");
+        let mut command = self.command(argv);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(started())?;
+        if let Some(mut input) = child.stdin.take() {
+            // A program that does not read its input to the end has said why.
+            let _ = input.write_all(stdin.as_bytes());
+        }
+        let (mut text, mut error) = (String::new(), String::new());
+        child.stdout.take().map(|mut out| out.read_to_string(&mut text)).transpose().map_err(started())?;
+        child.stderr.take().map(|mut out| out.read_to_string(&mut error)).transpose().map_err(started())?;
+        let status = child.wait().map_err(started())?;
+        Ok(Said { status: status.code().unwrap_or(-1), text: text + &error })
     }
 
     /// Runs a program in the machine, beside its shell, without the wrapper around `ip`.

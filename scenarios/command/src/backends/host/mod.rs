@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "a real kernel lives in real time")]
 
 mod bare;
+mod bench;
 mod card;
 mod clock;
 mod dumps;
@@ -32,6 +33,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use glassnet_scenarios::backend::{Backend, Running};
+use glassnet_scenarios::calibrate::Bench;
 use glassnet_scenarios::canary::Eye;
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::{Capabilities, KernelConfig};
@@ -53,10 +55,38 @@ pub struct Host {
     pub blind: Option<Eye>,
 }
 
-/// The running binary as helper, one minute a prompt.
+/// The kernel and the CPU, as a source of numbers.
+pub fn described() -> String {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("\t: an unknown CPU");
+    let cpu = cpu.trim_start_matches(['\t', ' ', ':']).replace(',', ";");
+    format!("measured on Linux {} ({cpu})", probe::release())
+}
+
+impl Host {
+    /// With the running binary as helper, one minute a prompt.
+    ///
+    /// # Errors
+    ///
+    /// The binary is not found.
+    pub fn of_this_program() -> Result<Host, BackendError> {
+        let helper = std::env::current_exe().map_err(BackendError::failed("cannot find this program"))?;
+        Ok(Host { helper, prompt_timeout: Duration::from_secs(60), blind: None })
+    }
+}
+
+/// Starts a machine on which costs are measured.
+///
+/// # Errors
+///
+/// [`BackendError::Missing`] if it cannot run here, others if something failed on the way.
+pub fn bench(host: &Host) -> Result<Box<dyn Bench>, BackendError> {
+    bench::Timed::start(host).map(|timed| Box::new(timed) as Box<dyn Bench>)
+}
+
+/// The running kernel, if it can be used.
 pub(super) fn open() -> Result<Box<dyn Backend>, BackendError> {
-    let helper = std::env::current_exe().map_err(BackendError::failed("cannot find this program"))?;
-    Ok(Box::new(Host { helper, prompt_timeout: Duration::from_secs(60), blind: None }))
+    Ok(Box::new(Host::of_this_program()?))
 }
 
 impl Backend for Host {

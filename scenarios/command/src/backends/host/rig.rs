@@ -2,16 +2,14 @@
 //! cables.
 
 use std::fs::File;
-use std::io::{Read, Write};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::rig::case::{PORTS, Port};
-use glassnet_scenarios::rig::{LISTENERS, Rig, Said, build};
+use glassnet_scenarios::rig::{LISTENERS, Programs, Rig, Said, build};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, bind, recvfrom, send, sendto,
@@ -71,16 +69,31 @@ fn open_raw() -> nix::Result<OwnedFd> {
 
 /// A packet socket at the far end of a cable.
 fn open_port(port: Port) -> std::io::Result<OwnedFd> {
+    let fd = packet_socket(port.name(), SockProtocol::EthAll)?;
+    setsockopt(&fd, sockopt::RcvBufForce, &(1 << 20))?;
+    Ok(fd)
+}
+
+/// A packet socket on a device of this namespace; without a protocol it only sends.
+pub(super) fn packet_socket(
+    device: &str,
+    protocol: impl Into<Option<SockProtocol>>,
+) -> std::io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll)?;
+    let fd = socket(AddressFamily::Packet, SockType::Raw, flags, protocol)?;
     let devices = nix::ifaddrs::getifaddrs()?;
     let address = devices
-        .filter(|device| device.interface_name == port.name())
-        .find_map(|device| device.address?.as_link_addr().copied())
-        .ok_or_else(|| std::io::Error::other(format!("no device {}", port.name())))?;
-    setsockopt(&fd, sockopt::RcvBufForce, &(1 << 20))?;
+        .filter(|entry| entry.interface_name == device)
+        .find_map(|entry| entry.address?.as_link_addr().copied())
+        .ok_or_else(|| std::io::Error::other(format!("no device {device}")))?;
     bind(fd.as_raw_fd(), &address)?;
     Ok(fd)
+}
+
+impl Programs for Router {
+    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, BackendError> {
+        self.machine.run(argv, stdin)
+    }
 }
 
 impl Rig for Router {
@@ -88,22 +101,6 @@ impl Rig for Router {
         self.run(&["bash", "-c", CLEAN], "")?;
         self.take()?;
         Ok(())
-    }
-
-    fn run(&mut self, argv: &[&str], stdin: &str) -> Result<Said, BackendError> {
-        let started = || BackendError::failed("cannot start a program");
-        let mut command = self.machine.command(argv);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(started())?;
-        if let Some(mut input) = child.stdin.take() {
-            // A program that does not read its input to the end has said why.
-            let _ = input.write_all(stdin.as_bytes());
-        }
-        let (mut text, mut error) = (String::new(), String::new());
-        child.stdout.take().map(|mut out| out.read_to_string(&mut text)).transpose().map_err(started())?;
-        child.stderr.take().map(|mut out| out.read_to_string(&mut error)).transpose().map_err(started())?;
-        let status = child.wait().map_err(started())?;
-        Ok(Said { status: status.code().unwrap_or(-1), text: text + &error })
     }
 
     fn send(&mut self, port: Port, frame: &[u8]) -> Result<(), BackendError> {

@@ -9,6 +9,7 @@ use glassnet_wire::ipv4::{is_local_multicast, is_zeronet};
 use crate::Cx;
 use crate::extension::{Limits, Par, Place, Refused, XtMatch};
 use crate::module::Module;
+use crate::tables::fib::Searched;
 use crate::tables::fib_trie::Flow;
 use crate::tables::netfilter::Hook;
 use crate::tables::route_types::RouteType;
@@ -75,7 +76,7 @@ fn answers(cx: &mut Cx, par: &Par, with: &Rpfilter) -> bool {
         ignore_linkstate: true,
         ..Flow::default()
     };
-    let mut searched = 0;
+    let mut searched = Searched::default();
     let fib = &cx.k.netns[netns].ipv4.fib;
     let Ok(found) = fib.lookup(&flow, &mut searched) else { return false };
     let good = match found.kind {

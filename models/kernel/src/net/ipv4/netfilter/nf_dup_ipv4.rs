@@ -13,6 +13,7 @@ use crate::ids::{DevId, NetnsId, SkbId};
 use crate::net::ipv4::route::{IPTOS_RT_MASK, ip_route_output_key};
 use crate::tables::conntrack::NfCt;
 use crate::tables::drop_reason::DropReason;
+use crate::tables::fib::Searched;
 use crate::tables::fib_trie::Flow;
 use crate::tables::netfilter::{Hook, HookState};
 use crate::tables::route::FlowOut;
@@ -70,7 +71,7 @@ fn has_route(cx: &Cx, netns: NetnsId, flow: &FlowOut) -> bool {
         let loopback = cx.k.netns[netns].loopback;
         let query =
             Flow { dst: daddr, oif, iif: Some(loopback), tos: tos & IPTOS_RT_MASK, ..Flow::default() };
-        cx.k.netns[netns].ipv4.fib.lookup(&query, &mut 0).is_ok()
+        cx.k.netns[netns].ipv4.fib.lookup(&query, &mut Searched::default()).is_ok()
     }
 }
 

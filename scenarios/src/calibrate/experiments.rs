@@ -1,0 +1,298 @@
+//! The networks that are measured: each in two sizes, so that what they have in common cancels out.
+
+use std::net::Ipv4Addr;
+
+use glassnet_wire::checksum::checksum;
+
+use super::Load;
+use crate::rig::{Command, command};
+
+/// A network that can be longer or shorter, and what is sent into it.
+#[derive(Clone, Copy)]
+pub struct Experiment {
+    /// What a unit of it is.
+    pub what: &'static str,
+    /// The rows of a profile that it tells, when those of the experiments before it are known. None: it shows how well they
+    /// predict.
+    pub rows: &'static [&'static str],
+    /// The sizes of the two networks; 0: nothing is measured, which takes no time.
+    pub sizes: [usize; 2],
+    /// By how many units they differ.
+    pub units: f64,
+    /// Builds it.
+    pub(super) set_up: fn(usize) -> Vec<Command>,
+    /// What is sent.
+    pub(super) load: fn(usize) -> Load,
+}
+
+/// All of them. The rows of a later one are not needed by an earlier one.
+pub const EXPERIMENTS: &[Experiment] = &[
+    Experiment {
+        what: "a bridge hop",
+        rows: &["netdev", "schedule"],
+        sizes: [1, 9],
+        units: 8.0,
+        set_up: bridges,
+        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+    },
+    Experiment {
+        what: "a router hop",
+        rows: &["protocol"],
+        sizes: [1, 9],
+        units: 8.0,
+        set_up: routers,
+        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+    },
+    Experiment {
+        what: "a copy to one more bridge port",
+        rows: &["skb", "memory"],
+        sizes: [1, 17],
+        units: 16.0,
+        set_up: flooded,
+        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+    },
+    Experiment {
+        what: "a routing table of twice the size",
+        rows: &["route doubling"],
+        sizes: [10, 15],
+        units: 5.0,
+        set_up: |doublings| {
+            let mut commands = routers(1);
+            commands.push(command("ip -n n0 -batch -", routes(1 << doublings)));
+            commands
+        },
+        load: |doublings| Load::Frames(scattered(1 << doublings)),
+    },
+    Experiment {
+        what: "a rule of iptables-legacy",
+        rows: &["legacy rule"],
+        sizes: [1, 1001],
+        units: 1000.0,
+        set_up: |rules| ruled("iptables-legacy", rules),
+        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+    },
+    Experiment {
+        what: "a rule of iptables-nft",
+        rows: &["nft rule"],
+        sizes: [1, 1001],
+        units: 1000.0,
+        set_up: |rules| ruled("iptables-nft", rules),
+        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+    },
+    Experiment {
+        what: "a router hop with connection tracking",
+        rows: &["netfilter"],
+        sizes: [1, 9],
+        units: 8.0,
+        set_up: |hops| everywhere(hops, "iptables-nft -A FORWARD -m conntrack --ctstate INVALID -j DROP"),
+        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+    },
+    Experiment {
+        what: "1024 bytes more in the datagram",
+        rows: &["copied KiB"],
+        sizes: [18, 16_384],
+        units: 16_366.0 / 1024.0,
+        set_up: |_| vec![command("ip link set lo up", String::new())],
+        load: Load::Datagrams,
+    },
+    Experiment {
+        what: "a datagram from one socket to another",
+        rows: &["system call"],
+        sizes: [0, 1],
+        units: 1.0,
+        set_up: |_| vec![command("ip link set lo up", String::new())],
+        load: |_| Load::Datagrams(18),
+    },
+    Experiment {
+        what: "an interrupt",
+        rows: &["interrupt"],
+        sizes: [0, 1],
+        units: 1.0,
+        set_up: |_| Vec::new(),
+        load: |_| Load::Interrupts,
+    },
+    Experiment {
+        what: "a router hop with 100 rules of iptables-nft",
+        rows: &[],
+        sizes: [1, 9],
+        units: 8.0,
+        set_up: |hops| {
+            let mut commands = routers(hops);
+            commands.extend((0..hops).map(|hop| rules(&format!("ip netns exec n{hop} iptables-nft"), 100)));
+            commands
+        },
+        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+    },
+    Experiment {
+        what: "a router hop with masquerading",
+        rows: &[],
+        sizes: [1, 9],
+        units: 8.0,
+        set_up: |hops| everywhere(hops, "iptables-nft -t nat -A POSTROUTING -j MASQUERADE"),
+        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+    },
+    Experiment {
+        what: "a bridge hop that frames of 1500 bytes take",
+        rows: &[],
+        sizes: [1, 9],
+        units: 8.0,
+        set_up: bridges,
+        load: |_| Load::Frames(vec![frame(BEHIND, 1450)]),
+    },
+];
+
+/// Where the frames come from, and where they go.
+const FROM: [u8; 6] = [2, 0, 0, 0, 1, 1];
+const TO: [u8; 6] = [2, 0, 0, 0, 0, 0];
+
+/// 10.254.0.1, which is behind all routers.
+const BEHIND: u32 = 0x0afe_0001;
+/// Where the networks of a large routing table begin: 20.0.0.0.
+const NETWORKS: u32 = 0x1400_0000;
+
+fn mac(bytes: [u8; 6]) -> String {
+    bytes.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// A datagram from 10.255.0.2, with so many bytes more than an Ethernet frame has at least.
+fn frame(dst: u32, more: u16) -> Vec<u8> {
+    let len = 46 + more;
+    let mut frame = [TO, FROM].concat();
+    frame.extend([8, 0]);
+    let mut ip = vec![0x45, 0];
+    ip.extend(len.to_be_bytes());
+    ip.extend([0, 0, 0, 0, 64, 17, 0, 0, 10, 255, 0, 2]);
+    ip.extend(dst.to_be_bytes());
+    let check = checksum(&ip);
+    ip[10..12].copy_from_slice(&check.to_be_bytes());
+    frame.extend(ip);
+    // Its checksum is not computed.
+    frame.extend([4_000, 9, len - 20, 0].map(u16::to_be_bytes).concat());
+    frame.resize(14 + usize::from(len), 0);
+    frame
+}
+
+/// The namespace `x`, whose device `t` is joined to a device.
+fn outside(device: &str) -> Vec<Command> {
+    let links = format!(
+        "link add {device} address {} type veth peer name t netns x\nlink set {device} up\n",
+        mac(TO)
+    );
+    vec![
+        command("ip netns add x", String::new()),
+        command("ip -batch -", links),
+        command("ip -n x link set dev t up", String::new()),
+    ]
+}
+
+/// The end of a chain: a cable to the namespace `x`, which drops what is not for it.
+const SINK: &str = "link add end type veth peer name sink netns x\n";
+
+/// A chain of bridges.
+fn bridges(hops: usize) -> Vec<Command> {
+    let (mut links, mut fdb) = (String::new(), String::new());
+    for hop in 0..hops {
+        links += &format!("link add br{hop} type bridge\nlink set br{hop} up\n");
+        let (port, far) = match hop + 1 {
+            next if next == hops => ("end".to_owned(), SINK.to_owned()),
+            next => (format!("a{hop}"), format!("link add a{hop} type veth peer name b{next}\n")),
+        };
+        links += &far;
+        links += &format!("link set {port} master br{hop}\nlink set {port} up\n");
+        if hop > 0 {
+            links += &format!("link set b{hop} master br{hop}\nlink set b{hop} up\n");
+        }
+        // The bridge's own port has this address otherwise.
+        fdb += &format!("fdb replace {} dev {port} master static\n", mac(TO));
+    }
+    let mut commands = outside("b0");
+    commands.push(command("ip link set b0 address 02:00:00:00:02:02", String::new()));
+    commands.push(command("ip -batch -", links));
+    commands.push(command("ip -n x link set dev sink up", String::new()));
+    commands.push(command("ip link set b0 master br0", String::new()));
+    commands.push(command("bridge -batch -", fdb));
+    commands
+}
+
+/// A bridge with so many ports that do not know the receiver.
+fn flooded(ports: usize) -> Vec<Command> {
+    let mut links = "link add br0 type bridge\nlink set br0 up\nlink set b0 master br0\n".to_owned();
+    for port in 0..ports {
+        links += &format!(
+            "link add p{port} type veth peer name sink{port} netns x\nlink set p{port} master br0\nlink set p{port} up\n"
+        );
+    }
+    let mut commands = outside("b0");
+    commands.push(command("ip link set b0 address 02:00:00:00:02:02", String::new()));
+    commands.push(command("ip -batch -", links));
+    commands.extend(
+        (0..ports).map(|port| command(&format!("ip -n x link set dev sink{port} up"), String::new())),
+    );
+    commands
+}
+
+/// A chain of routers, each a namespace.
+fn routers(hops: usize) -> Vec<Command> {
+    let mut commands = vec![command("ip netns add x", String::new())];
+    commands.extend((0..hops).map(|hop| command(&format!("ip netns add n{hop}"), String::new())));
+    let mut links = format!("link add r0 address {} netns n0 type veth peer name t netns x\n", mac(TO));
+    for next in 1..hops {
+        let before = next - 1;
+        links += &format!(
+            "link add r{next} address {} netns n{next} type veth peer name d{before} netns n{before}\n",
+            mac(TO)
+        );
+    }
+    let last = hops - 1;
+    links += &format!("link add d{last} netns n{last} type veth peer name sink netns x\n");
+    commands.push(command("ip -batch -", links));
+    commands
+        .extend(["t", "sink"].map(|end| command(&format!("ip -n x link set dev {end} up"), String::new())));
+    for hop in 0..hops {
+        let next = hop + 1;
+        let own = format!(
+            "link set r{hop} up\nlink set d{hop} up\naddr add 10.{hop}.0.1/24 dev r{hop}\n\
+             addr add 10.{next}.0.2/24 dev d{hop}\n\
+             neigh add 10.{next}.0.1 lladdr {} dev d{hop} nud permanent\n\
+             route add 10.254.0.0/16 via 10.{next}.0.1\nroute add default via 10.{next}.0.1\n",
+            mac(TO)
+        );
+        commands.push(command(&format!("ip -n n{hop} -batch -"), own));
+        let settings =
+            "net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.all.send_redirects=0";
+        commands.push(command(&format!("ip netns exec n{hop} sysctl -q -w {settings}"), String::new()));
+    }
+    commands
+}
+
+/// A chain of routers, on each of which a command was run.
+fn everywhere(hops: usize, line: &str) -> Vec<Command> {
+    let mut commands = routers(hops);
+    commands.extend((0..hops).map(|hop| command(&format!("ip netns exec n{hop} {line}"), String::new())));
+    commands
+}
+
+/// A router with so many rules that do not match.
+fn ruled(variant: &str, count: usize) -> Vec<Command> {
+    let mut commands = routers(1);
+    commands.push(rules(&format!("ip netns exec n0 {variant}"), count));
+    commands
+}
+
+/// Loads rules that do not match.
+fn rules(variant: &str, count: usize) -> Command {
+    let rules = "-A FORWARD -s 192.0.2.1/32 -j DROP\n".repeat(count);
+    command(&format!("{variant}-restore"), format!("*filter\n{rules}COMMIT\n"))
+}
+
+/// Routes to so many networks of 256 addresses.
+fn routes(count: u32) -> String {
+    let route = |at| format!("route add {}/24 via 10.1.0.1\n", Ipv4Addr::from(NETWORKS + (at << 8)));
+    (0..count).map(route).collect()
+}
+
+/// Frames to 4096 addresses all over so many networks, each far from the last (Knuth's multiplicative hash).
+fn scattered(count: u32) -> Vec<Vec<u8>> {
+    let network = |n: u32| (n.wrapping_mul(0x9e37_79b1) >> 8) % count;
+    (0..4096).map(|n| frame(NETWORKS + (network(n) << 8) + 1, 0)).collect()
+}
