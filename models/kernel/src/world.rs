@@ -9,11 +9,12 @@ use glassnet_sim::{Dice, EventQueue, Nanos};
 use crate::Cx;
 use crate::Kernel;
 use crate::door::Door;
-use crate::drivers::nic::{self, NicSettings};
+use crate::drivers::nic::{self, NicSettings, mac};
 use crate::event::{Event, schedule_arrivals};
 use crate::ids::{CpuId, DevId, MachineId};
 use crate::modules::MODULES;
 use crate::net::core::{dev, softirq};
+use crate::tables::netdev::NetDevice;
 use crate::tables::skb::SkbPool;
 use crate::tables::softnet::Interrupt;
 use crate::trace::{Burners, Context, Level, Missed, TakenInterrupt, Trace};
@@ -291,7 +292,12 @@ impl World {
             self.fabric.forward(arrival, (&mut self.skbs.bufs, &mut self.dice), &mut self.arrivals);
             return schedule_arrivals(&mut self.events, &mut self.arrivals);
         };
-        let netdev = self.machines[machine.index()].devs.get_mut(dev).filter(|netdev| netdev.is_up());
+        let kernel = &mut self.machines[machine.index()];
+        // The ends of veth pairs take everything.
+        let is_card = !kernel.config.veth_cables;
+        let bytes = self.skbs.bufs.bytes(frame);
+        let takes = |netdev: &&mut NetDevice| netdev.is_up() && (!is_card || mac::accepts(netdev, bytes));
+        let netdev = kernel.devs.get_mut(dev).filter(takes);
         let (Some(netdev), Some(card)) = (netdev, self.fabric.card(plug)) else {
             return self.skbs.bufs.release(frame);
         };
@@ -300,7 +306,11 @@ impl World {
             netdev.stats.rx_crc_errors += 1;
             return self.skbs.bufs.release(frame);
         }
-        match card.receive(frame, &self.skbs.bufs, at) {
+        let received = card.receive(frame, &self.skbs.bufs, at);
+        if received != Received::Missed && is_card {
+            mac::count_received(netdev, self.skbs.bufs.bytes(frame));
+        }
+        match received {
             Received::Missed => {
                 netdev.stats.rx_missed_errors += 1;
                 if self.trace.level == Level::Detail {

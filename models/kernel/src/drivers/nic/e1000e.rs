@@ -27,6 +27,7 @@ pub static DRIVER: Driver = Driver {
     chip: Chip::Msi,
     rx_page: 0,
     max_rings: 1,
+    counts_by_itself: true,
     vectors: |name, _| vec![format!("{name}-rx-0"), format!("{name}-tx-0"), name.to_owned()],
     use_of: |_| Vectors { rx: 0, tx: 1, count: 3 },
     xmit: Func::E1000XmitFrame,
@@ -79,17 +80,22 @@ fn setup_82574(dev: &mut NetDevice) {
 
 /// Counters that this model has, by name; the others stay 0.
 fn counter(dev: &NetDevice, name: &str) -> u64 {
-    let stats = &dev.stats;
+    let (stats, Some(nic)) = (&dev.stats, nic(dev)) else { return 0 };
     match name {
         "rx_packets" => stats.rx_packets,
         "tx_packets" => stats.tx_packets,
         "rx_bytes" => stats.rx_bytes,
         "tx_bytes" => stats.tx_bytes,
-        "rx_multicast" | "multicast" => stats.multicast,
+        "rx_broadcast" => nic.received.broadcast,
+        "tx_broadcast" => nic.sent.broadcast,
+        "rx_multicast" | "multicast" => nic.received.multicast,
+        "tx_multicast" => nic.sent.multicast,
         "rx_errors" => stats.rx_errors,
         "rx_crc_errors" => stats.rx_crc_errors,
         "rx_missed_errors" => stats.rx_missed_errors,
-        "tx_restart_queue" => nic(dev).map_or(0, |nic| nic.rings[0].tx_restarts),
+        "rx_csum_offload_good" => nic.rings[0].csum_good,
+        "rx_csum_offload_errors" => nic.rings[0].csum_err,
+        "tx_restart_queue" => nic.rings[0].tx_restarts,
         _ => 0,
     }
 }
@@ -151,7 +157,6 @@ const COUNTERS: [&str; 53] = [
     "tx_hwtstamp_skipped",
 ];
 
-/// Not modelled: counters of broadcasts and multicasts that are sent, of checksums, and of what this card never does.
 fn get_ethtool_stats(_: &Kernel, dev: &NetDevice) -> Vec<(String, u64)> {
     COUNTERS.iter().map(|name| ((*name).to_owned(), counter(dev, name))).collect()
 }
