@@ -4,13 +4,14 @@
 
 use glassnet_hardware::Vectors;
 
+use super::link::LinkRow;
 use super::{
     Chip, Driver, NapiDriver, close, ethtool, fix_features, napi_interrupt, nic, open, poll, setup,
     xmit_frame,
 };
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
-use crate::link::{EthtoolOps, LinkOps};
+use crate::link::{EthtoolOps, LinkOps, Wol};
 use crate::tables::netdev::NetDevice;
 use crate::tables::netdev_features::{
     HIGHDMA, HW_CSUM, HW_VLAN_CTAG_FILTER, HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX, RXALL, RXCSUM, RXFCS, RXHASH,
@@ -27,6 +28,20 @@ pub static DRIVER: Driver = Driver {
     chip: Chip::Msi,
     rx_page: 0,
     max_rings: 1,
+    rx_filters: &[
+        "none",
+        "all",
+        "ptpv1-l4-sync",
+        "ptpv1-l4-delay-req",
+        "ptpv2-l4-sync",
+        "ptpv2-l4-delay-req",
+        "ptpv2-l2-sync",
+        "ptpv2-l2-delay-req",
+        "ptpv2-event",
+        "ptpv2-sync",
+        "ptpv2-delay-req",
+    ],
+    phy: Some(LinkRow { log_word: |_| String::new(), pause: false }),
     counts_by_itself: true,
     vectors: |name, _| vec![format!("{name}-rx-0"), format!("{name}-tx-0"), name.to_owned()],
     use_of: |_| Vectors { rx: 0, tx: 1, count: 3 },
@@ -51,6 +66,8 @@ static LINK_OPS: LinkOps = LinkOps {
     fix_features: Some(|_, _, features| fix_features(features)),
     ethtool: EthtoolOps {
         get_ethtool_stats: Some(get_ethtool_stats),
+        get_wol: Some(|_| Wol { supported: "" }),
+        priv_flags: &["s0ix-enabled"],
         get_rxnfc: Some(ethtool::get_rxnfc),
         ..ethtool::OPS
     },

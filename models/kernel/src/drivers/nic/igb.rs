@@ -4,13 +4,14 @@
 
 use glassnet_hardware::Vectors;
 
+use super::link::LinkRow;
 use super::{
     Chip, Driver, NapiDriver, close, ethtool, fix_features, napi_interrupt, nic, open, poll, setup,
     xmit_frame,
 };
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
-use crate::link::{EthtoolOps, LinkOps};
+use crate::link::{EthtoolOps, LinkOps, Wol};
 use crate::tables::netdev::NetDevice;
 use crate::tables::netdev_features::{
     GSO_ENCAP_ALL, GSO_PARTIAL, GSO_UDP_L4, HIGHDMA, HW_CSUM, HW_TC, HW_VLAN_CTAG_FILTER, HW_VLAN_CTAG_RX,
@@ -27,6 +28,8 @@ pub static DRIVER: Driver = Driver {
     chip: Chip::Msi,
     rx_page: 0,
     max_rings: 8,
+    rx_filters: &["none", "all"],
+    phy: Some(LinkRow { log_word: |name| format!("igb: {name} "), pause: true }),
     counts_by_itself: false,
     vectors: |name, rings| {
         let of_ring = (0..rings).map(|ring| format!("{name}-TxRx-{ring}"));
@@ -54,6 +57,8 @@ static LINK_OPS: LinkOps = LinkOps {
     fix_features: Some(|_, _, features| fix_features(features)),
     ethtool: EthtoolOps {
         get_ethtool_stats: Some(get_ethtool_stats),
+        get_wol: Some(|_| Wol { supported: "pumbg" }),
+        priv_flags: &["legacy-rx"],
         get_channels: Some(ethtool::get_channels),
         set_channels: Some(ethtool::set_channels),
         get_rxfh: Some(ethtool::get_rxfh),

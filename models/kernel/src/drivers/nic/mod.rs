@@ -6,6 +6,7 @@
 //! | [`ne2k_pci`] | a row too, and what a driver without NAPI does |
 //! | [`ethtool`] | what all drivers tell and are told |
 //! | [`itr`] | how often a card may interrupt |
+//! | [`link`] | the carrier, and what the ends of a cable agree on |
 //! | [`mac`] | what a card does with a frame by itself: the filter of addresses, padding, counters |
 //!
 //! What drivers do alike stands here, with the names of e1000e. The card itself is [`glassnet_hardware::Card`]: it fills
@@ -17,6 +18,7 @@ pub mod e1000e;
 mod ethtool;
 pub mod igb;
 mod itr;
+pub mod link;
 pub mod mac;
 pub mod ne2k_pci;
 
@@ -28,6 +30,7 @@ use glassnet_sim::Nanos;
 use glassnet_wire::{BufId, BufPool};
 
 use self::itr::Itr;
+use self::link::{LinkRow, Phy};
 use self::mac::{ETH_ZLEN, Registers};
 use crate::door::{Door, Func};
 use crate::event::{Event, schedule_arrivals};
@@ -41,7 +44,6 @@ use crate::net::core::dev_queue::{
 };
 use crate::net::core::gro::napi_gro_end;
 use crate::net::core::gso::{header_bytes, segment};
-use crate::net::core::link_watch;
 use crate::net::core::skbuff::dev_consume_skb_any;
 use crate::net::ethernet::eth::{eth_hw_addr_random, eth_type_trans, ether_setup};
 use crate::tables::drop_reason::DropReason;
@@ -68,6 +70,10 @@ pub struct Driver {
     pub chip: Chip,
     /// The size of a place of the receive ring, bytes; 0: a place has room for any frame.
     pub rx_page: u32,
+    /// Which packets its cards can stamp as they come in, as `ethtool -T` says it.
+    pub rx_filters: &'static [&'static str],
+    /// What it says of links; `None`: it knows of none.
+    pub phy: Option<LinkRow>,
     /// `ip -s link` shows what the card counted, not the driver.
     pub counts_by_itself: bool,
     /// Names of the interrupt vectors of a card of this name with so many rings.
@@ -165,6 +171,11 @@ struct Nic {
     rx_usecs: u32,
     /// What the card's RSS was told, which a CPU does not read back.
     rss: Rss,
+    phy: Phy,
+    /// What it writes to the log, as a user sets it.
+    msg_enable: u32,
+    /// Pause frames are as the ends agree.
+    pause_autoneg: bool,
     /// What the card counted.
     received: Registers,
     sent: Registers,
@@ -218,7 +229,6 @@ fn descriptors(wish: u32) -> u32 {
 fn setup(dev: &mut NetDevice, max_mtu: u32, features: u64, hw_features: u64) {
     ether_setup(dev);
     (dev.max_mtu, dev.features, dev.hw_features) = (max_mtu, features, hw_features);
-    dev.carrier = false;
 }
 
 /// VLAN tags are put in if they are taken off.
@@ -266,6 +276,9 @@ pub fn probe(cx: &mut Cx, name: &str, settings: &NicSettings) -> (DevId, PlugId)
         tx_pending: DESCRIPTORS[0],
         rx_usecs: if row.napi.is_some() { itr::DEFAULT } else { 0 },
         rss,
+        phy: Phy::default(),
+        msg_enable: if row.phy.is_some() { ethtool::DEFAULT_MSG_ENABLE } else { 0 },
+        pause_autoneg: true,
         received: Registers::default(),
         sent: Registers::default(),
     };
@@ -275,6 +288,8 @@ pub fn probe(cx: &mut Cx, name: &str, settings: &NicSettings) -> (DevId, PlugId)
     dev.set_priv(nic);
     dev.perm_addr = eth_hw_addr_random(cx, INIT_NET, name);
     dev.addr = dev.perm_addr;
+    // Until somebody plugs a cable in.
+    dev.carrier = !dev.ops.ethtool.get_link;
     let dev = register_netdevice(cx, dev).expect("a lesson names its cards differently");
     (dev, plug)
 }
@@ -291,12 +306,6 @@ fn set_rings(irqs: &mut Irqs, cpus: usize, nic: &mut Nic, name: &str, rings: usi
     nic.rings = (0..rings).map(|_| Ring::default()).collect();
 }
 
-/// A cable is connected, before anything happens on the machine.
-pub fn link_up(cx: &mut Cx, dev: DevId) {
-    link_watch::netif_carrier_on(cx, dev);
-    link_watch::linkwatch_settle(cx);
-}
-
 /// The card comes up, with empty rings.
 fn open(cx: &mut Cx, dev: DevId) {
     let name = cx.k.devs[dev].name.clone();
@@ -309,6 +318,9 @@ fn open(cx: &mut Cx, dev: DevId) {
     reset(cx, dev);
     if let Some(func) = alloc_rx {
         cx.call(func, None);
+    }
+    if cx.k.devs[dev].carrier {
+        link::tell_up(cx, dev);
     }
 }
 
@@ -364,6 +376,10 @@ fn xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.kfree_skb(skb, DropReason::DevReady);
     };
     let (plug, most, side) = (nic.plug, nic.tx_pending, &mut nic.rings[usize::from(queue)]);
+    // Without a link the card sends nothing, and the driver makes it anew.
+    if !cx.fabric.is_connected(plug) {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
     let unused = most - 1 - side.sending.len() as u32;
     if unused < 1 + TX_GAP {
         netif_tx_stop_queue(&mut cx.k.devs[dev], queue);

@@ -27,6 +27,8 @@ pub static DRIVER: Driver = Driver {
     fw_version: "",
     link: &LINK_OPS,
     max_rings: 1,
+    rx_filters: &[],
+    phy: None,
     counts_by_itself: false,
     chip: Chip::IoApic,
     rx_page: PAGE,
@@ -40,7 +42,12 @@ pub static DRIVER: Driver = Driver {
 static LINK_OPS: LinkOps = LinkOps {
     open: Some(open),
     stop: Some(close),
-    ethtool: EthtoolOps { get_drvinfo: Some(ethtool::get_drvinfo), ..EthtoolOps::NONE },
+    ethtool: EthtoolOps {
+        get_drvinfo: Some(ethtool::get_drvinfo),
+        get_msglevel: Some(ethtool::get_msglevel),
+        set_msglevel: Some(ethtool::set_msglevel),
+        ..EthtoolOps::NONE
+    },
     ..LinkOps::new(None, setup_ne2000, |skb| Door::EiStartXmit { skb })
 };
 
