@@ -69,7 +69,7 @@ fn setup_ne2000(dev: &mut NetDevice) {
 /// Copies the frame to the card; the packet is freed at once.
 ///
 /// Kernel: drivers/net/ethernet/8390/8390.c
-/// Not modelled:
+/// Not modelled: a card that does not take the frame in time.
 pub fn ei_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let (dev, len) = (cx.skbs[skb].dev, frame_len(cx, cx.skbs[skb].len()) as u32);
     let Some(nic) = nic_mut(cx, dev) else { return cx.kfree_skb(skb, DropReason::DevReady) };
