@@ -48,8 +48,11 @@ pub enum Key {
     Reorder,
 }
 
+/// Reads a value.
+type Parse = fn(&str) -> Option<u64>;
+
 /// How a key is written, how its value is read, and what its value is.
-const KEYS: [(&str, Key, fn(&str) -> Option<u64>, &str); 7] = [
+const KEYS: [(&str, Key, Parse, &str); 7] = [
     ("rate", Key::Rate, parse_rate, "a rate such as 10Gbit"),
     ("delay", Key::Delay, parse_delay, "a delay such as 5us"),
     ("jitter", Key::Jitter, parse_delay, "a time such as 5us"),

@@ -2,6 +2,9 @@
 //!
 //! The filter holds what a driver writes there with each change of the device (`ndo_set_rx_mode`), so it is read from the device.
 //!
+//! QEMU's 82574 counts what it receives as the datasheet says, with the checksum, but what it sends without checksum and padding; here
+//! the datasheet holds both ways.
+//!
 //! Not modelled: that the filter of groups is a table of hashes, which lets some others pass.
 //!
 //! Kernel: `e1000e_set_rx_mode` and `e1000e_get_stats64` in drivers/net/ethernet/intel/e1000e/netdev.c; Intel 82574 datasheet, 7.1.1
