@@ -103,6 +103,7 @@ impl Canary {
             line: 0,
             machine: MACHINE.to_owned(),
             command,
+            ..PlannedPrompt::default()
         })
     }
 

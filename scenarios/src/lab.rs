@@ -6,15 +6,37 @@ use glassnet_hardware::{Cable, PlugId, SWITCH_QUEUE};
 use glassnet_kernel::drivers::nic::NicSettings;
 use glassnet_kernel::world::World;
 
-use crate::lesson::{Endpoint, Topology};
+use crate::lesson::{CableChange, Change, Endpoint, Topology, changed};
 
 /// Default seed.
 pub const SEED: u64 = 1;
 
+/// The plugs of a topology by the ends of its cables, and of its other cards.
+pub type Plugs = BTreeMap<Endpoint, PlugId>;
+
+/// Does to a cable what a lesson says.
+pub fn change(world: &mut World, plugs: &Plugs, CableChange { end, what }: &CableChange) {
+    let Some(plug) = plugs.get(end).copied() else { return };
+    match what {
+        Change::Pull => world.pull(plug),
+        Change::Plug => world.plug_in(plug),
+        Change::Set(set) => {
+            if let Some(cable) = world.fabric.cable(plug) {
+                world.fabric.set_cable(plug, changed(cable, set));
+            }
+        }
+    }
+}
+
 /// A world with the machines of the topology, sorted by name, booted and connected.
 pub fn build(topology: &Topology, seed: u64) -> World {
+    build_with_plugs(topology, seed).0
+}
+
+/// The same, and what is plugged in where.
+pub fn build_with_plugs(topology: &Topology, seed: u64) -> (World, Plugs) {
     let mut world = World::new(seed);
-    let mut plugs: BTreeMap<Endpoint, PlugId> = BTreeMap::new();
+    let mut plugs = Plugs::new();
     for (name, node) in &topology.nodes {
         let machine = world.add_machine(name, node.cpus as usize);
         if let Some(profile) = &node.profile {
@@ -41,5 +63,5 @@ pub fn build(topology: &Topology, seed: u64) -> World {
         let [a, b] = link.endpoints.each_ref().map(|end| plugs[end]);
         world.connect(a, b, Cable { rate: link.rate, delay: link.delay, faults: link.faults });
     }
-    world
+    (world, plugs)
 }

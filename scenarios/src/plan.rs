@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use glassnet_userland::program;
 
-use crate::lesson::{Block, Lesson, Topology};
+use crate::lesson::{Block, CableChange, Lesson, Topology};
 use crate::observation::DUMPS;
 
 /// Input of a backend.
@@ -54,6 +54,8 @@ pub struct PlannedPrompt {
     pub machine: String,
     /// The command, verbatim.
     pub command: String,
+    /// What hands do to cables before.
+    pub before: Vec<CableChange>,
 }
 
 impl From<&Lesson> for Plan {
@@ -117,6 +119,7 @@ fn block(block: &Block) -> PlannedBlock {
         line: p.line,
         machine: p.machine.clone(),
         command: p.command.clone(),
+        before: p.before.clone(),
     });
     PlannedBlock { line: block.line, prompts: prompts.collect() }
 }

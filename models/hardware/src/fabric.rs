@@ -71,6 +71,12 @@ pub struct Arrival {
 struct Plug {
     /// The other end of the cable.
     peer: Option<(PlugId, Cable)>,
+    /// The cable is pulled out, at this end or the other.
+    pulled: bool,
+    /// The fastest that this end offers, bits a second; `None`: as fast as the cable.
+    offer: Option<u64>,
+    /// The fastest that both ends offer.
+    agreed: Option<u64>,
     /// When the wire is free again for the next frame.
     free_at: Nanos,
     /// What it belongs to.
@@ -137,7 +143,14 @@ impl Fabric {
     }
 
     fn add_plug(&mut self, owner: Owner) -> PlugId {
-        self.plugs.push(Plug { peer: None, free_at: Nanos::ZERO, owner });
+        self.plugs.push(Plug {
+            peer: None,
+            pulled: false,
+            offer: None,
+            agreed: None,
+            free_at: Nanos::ZERO,
+            owner,
+        });
         PlugId(self.plugs.len() as u32 - 1)
     }
 
@@ -147,14 +160,61 @@ impl Fabric {
         self.plugs[b.0 as usize].peer = Some((a, cable));
     }
 
-    /// A cable is plugged in.
-    pub fn is_connected(&self, plug: PlugId) -> bool {
-        self.plugs[plug.0 as usize].peer.is_some()
+    /// The other end of the cable; `None`: there is none.
+    pub fn peer(&self, plug: PlugId) -> Option<PlugId> {
+        self.plugs[plug.0 as usize].peer.map(|(peer, _)| peer)
     }
 
-    /// Bits a second of the cable; `None`: there is none.
-    pub fn rate(&self, plug: PlugId) -> Option<u64> {
-        self.plugs[plug.0 as usize].peer.map(|(_, cable)| cable.rate)
+    /// A cable is plugged in at both ends.
+    pub fn is_connected(&self, plug: PlugId) -> bool {
+        let plug = &self.plugs[plug.0 as usize];
+        plug.peer.is_some() && !plug.pulled
+    }
+
+    /// Pulls the cable of a plug out, or puts it back: what is on it then is lost.
+    pub fn pull(&mut self, plug: PlugId, out: bool) {
+        for end in [Some(plug), self.peer(plug)].into_iter().flatten() {
+            self.plugs[end.0 as usize].pulled = out;
+        }
+    }
+
+    /// Changes how the cable of a plug carries frames from now on, in both directions.
+    pub fn set_cable(&mut self, plug: PlugId, cable: Cable) {
+        for end in [Some(plug), self.peer(plug)].into_iter().flatten() {
+            if let Some((_, own)) = &mut self.plugs[end.0 as usize].peer {
+                *own = cable;
+            }
+        }
+    }
+
+    /// The cable of a plug; `None`: there is none.
+    pub fn cable(&self, plug: PlugId) -> Option<Cable> {
+        self.plugs[plug.0 as usize].peer.map(|(_, cable)| cable)
+    }
+
+    /// Sets the fastest that an end offers, bits a second; `None`: as fast as the cable.
+    pub fn set_offer(&mut self, plug: PlugId, offer: Option<u64>) {
+        self.plugs[plug.0 as usize].offer = offer;
+        let ends: Vec<usize> =
+            [Some(plug), self.peer(plug)].into_iter().flatten().map(|end| end.0 as usize).collect();
+        let agreed = ends.iter().filter_map(|end| self.plugs[*end].offer).min();
+        ends.into_iter().for_each(|end| self.plugs[end].agreed = agreed);
+    }
+
+    /// The fastest that both ends offer, bits a second; `None`: as fast as the cable.
+    pub fn agreed(&self, plug: PlugId) -> Option<u64> {
+        self.plugs[plug.0 as usize].agreed
+    }
+
+    /// Bits a second of the link; `None`: there is no cable.
+    #[inline]
+    fn rate(&self, plug: PlugId) -> Option<u64> {
+        let plug = &self.plugs[plug.0 as usize];
+        let (_, cable) = plug.peer?;
+        Some(match plug.agreed {
+            Some(agreed) if cable.rate == 0 || agreed < cable.rate => agreed,
+            _ => cable.rate,
+        })
     }
 
     /// The card of a plug, if it is one's.
@@ -181,13 +241,13 @@ impl Fabric {
         (bufs, dice): (&mut BufPool, &mut Dice),
         out: &mut Vec<Arrival>,
     ) -> Nanos {
-        let len = on_wire(bufs, frame);
+        let (len, rate) = (on_wire(bufs, frame), self.rate(from).unwrap_or(0));
         let plug = &mut self.plugs[from.0 as usize];
-        let Some((to, cable)) = plug.peer else {
+        let Some((to, cable)) = plug.peer.filter(|_| !plug.pulled) else {
             bufs.release(frame);
             return now;
         };
-        let sent = now.max(plug.free_at) + serialisation(len, cable.rate);
+        let sent = now.max(plug.free_at) + serialisation(len, rate);
         plug.free_at = sent;
         let faults = cable.faults;
         if happens(faults.loss, dice) {
@@ -240,9 +300,8 @@ impl Fabric {
 
     /// Bytes that wait for a plug's wire or are on their way into it.
     fn waiting(&self, plug: PlugId, now: Nanos) -> u64 {
-        let plug = &self.plugs[plug.0 as usize];
-        let rate = plug.peer.map_or(0, |(_, cable)| cable.rate);
-        let time = plug.free_at.0.saturating_sub(now.0);
+        let rate = self.rate(plug).unwrap_or(0);
+        let time = self.plugs[plug.0 as usize].free_at.0.saturating_sub(now.0);
         (u128::from(time) * u128::from(rate) / 8_000_000_000) as u64
     }
 }

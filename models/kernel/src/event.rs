@@ -44,6 +44,16 @@ pub enum Event {
         /// The CPU.
         cpu: CpuId,
     },
+    /// The ends of a cable have to agree anew how fast it is.
+    Retrain {
+        /// One of them.
+        plug: PlugId,
+    },
+    /// The ends of a cable have agreed.
+    LinkUp {
+        /// One of them.
+        plug: PlugId,
+    },
     /// A frame, which the event holds, reaches a NIC or a switch.
     Frame {
         /// The plug that it reaches.

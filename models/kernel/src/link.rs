@@ -163,10 +163,28 @@ pub struct EthtoolOps {
     pub get_rxnfc: Option<fn(&NetDevice) -> HashFields>,
     /// `ethtool -N DEVICE rx-flow-hash`.
     pub set_rxnfc: Option<fn(&mut Cx, DevId, HashFields)>,
+    /// `ethtool -s`: how the link is made.
+    pub set_link_ksettings: Option<fn(&mut Cx, DevId, LinkRequest) -> Result<(), Errno>>,
+    /// `ethtool -r`: the link is made anew (`nway_reset`).
+    pub nway_reset: Option<fn(&mut Cx, DevId)>,
+    /// `ethtool -a`.
+    pub get_pauseparam: Option<fn(&NetDevice) -> PauseParam>,
+    /// `ethtool -A`: pause frames are agreed on with the other end.
+    pub set_pauseparam: Option<fn(&mut Cx, DevId, PauseParam)>,
+    /// What the driver writes to the log (`msg_enable`).
+    pub get_msglevel: Option<fn(&NetDevice) -> u32>,
+    /// `ethtool -s DEVICE msglvl`.
+    pub set_msglevel: Option<fn(&mut Cx, DevId, u32)>,
+    /// What can wake the machine, and does, as letters of `ethtool`; `None`: the driver knows nothing of it.
+    pub get_wol: Option<fn(&NetDevice) -> Wol>,
+    /// `ethtool --show-priv-flags`: names of switches that only this driver has, all off.
+    pub priv_flags: &'static [&'static str],
     /// It tells whether there is a link (`ethtool_op_get_link`).
     pub get_link: bool,
     /// It stamps packets as they leave (`ethtool_op_get_ts_info`, `ethtool -T`).
     pub tx_timestamps: bool,
+    /// Its card stamps packets too (`get_ts_info`).
+    pub get_ts_info: Option<fn(&NetDevice) -> TsInfo>,
     /// A real card, which has self-tests, an EEPROM, registers and private flags.
     pub is_hardware: bool,
 }
@@ -187,8 +205,17 @@ impl EthtoolOps {
         set_rxfh: None,
         get_rxnfc: None,
         set_rxnfc: None,
+        set_link_ksettings: None,
+        nway_reset: None,
+        get_pauseparam: None,
+        set_pauseparam: None,
+        get_msglevel: None,
+        set_msglevel: None,
+        get_wol: None,
+        priv_flags: &[],
         get_link: false,
         tx_timestamps: false,
+        get_ts_info: None,
         is_hardware: false,
     };
 }
@@ -215,6 +242,62 @@ pub struct LinkKsettings {
     pub full_duplex: bool,
     /// The plug is for twisted pairs (`PORT_TP`); false: another (`PORT_OTHER`).
     pub twisted_pair: bool,
+    /// What a real card says of its transceiver.
+    pub copper: Option<Copper>,
+}
+
+/// A transceiver for twisted pairs up to 1 Gbit/s.
+#[derive(Clone, Copy, Debug)]
+pub struct Copper {
+    /// It agrees on a mode with the other end.
+    pub autoneg: bool,
+    /// The modes that it can have (`ETHTOOL_LINK_MODE_*`), a bit each.
+    pub supported: u32,
+    /// Those that it offers.
+    pub advertising: u32,
+    /// It offers pause frames.
+    pub pause: bool,
+    /// It is known which wires are crossed: none.
+    pub mdix_known: bool,
+}
+
+/// Speeds in Mbit/s, and the bits of `ETHTOOL_LINK_MODE_*` (include/uapi/linux/ethtool.h) for both directions in turn and at once.
+pub const LINK_MODES: [(u32, u32, u32); 3] = [(10, 0x01, 0x02), (100, 0x04, 0x08), (1000, 0x10, 0x20)];
+
+/// How a link is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkRequest {
+    /// The best of these modes (`ETHTOOL_LINK_MODE_*`) that both ends offer.
+    Negotiate(u32),
+    /// This speed, Mbit/s, both directions at once.
+    Force(u32),
+}
+
+/// Pause frames (`struct ethtool_pauseparam`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PauseParam {
+    /// As the ends agree.
+    pub autoneg: bool,
+    /// They are heeded.
+    pub rx: bool,
+    /// They are sent.
+    pub tx: bool,
+}
+
+/// What wakes a machine that sleeps (`struct ethtool_wolinfo`), as letters of `ethtool`.
+#[derive(Clone, Copy, Debug)]
+pub struct Wol {
+    /// What can; empty: nothing.
+    pub supported: &'static str,
+}
+
+/// How a card stamps packets (`struct ethtool_ts_info`).
+#[derive(Clone, Copy, Debug)]
+pub struct TsInfo {
+    /// The number of its clock.
+    pub phc_index: usize,
+    /// Which packets it can stamp as they come in.
+    pub rx_filters: &'static [&'static str],
 }
 
 /// Numbers of queues (`struct ethtool_channels`).

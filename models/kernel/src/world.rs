@@ -9,11 +9,13 @@ use glassnet_sim::{Dice, EventQueue, Nanos};
 use crate::Cx;
 use crate::Kernel;
 use crate::door::Door;
-use crate::drivers::nic::{self, NicSettings};
+use crate::drivers::nic::{self, NicSettings, link, mac};
 use crate::event::{Event, schedule_arrivals};
 use crate::ids::{CpuId, DevId, MachineId};
 use crate::modules::MODULES;
+use crate::net::core::link_watch::linkwatch_turn;
 use crate::net::core::{dev, softirq};
+use crate::tables::netdev::NetDevice;
 use crate::tables::skb::SkbPool;
 use crate::tables::softnet::Interrupt;
 use crate::trace::{Burners, Context, Level, Missed, TakenInterrupt, Trace};
@@ -33,6 +35,9 @@ impl fmt::Display for Endless {
 }
 
 impl std::error::Error for Endless {}
+
+/// How long the ends of a cable take to agree, with a card at one of them: 1000BASE-T needs two to three seconds.
+const TRAINING: Nanos = Nanos::from_millis(2_500);
 
 /// Packets that the CPUs of all machines may take in between two resets of the count.
 pub const PACKET_LIMIT: u64 = 1_000_000;
@@ -98,9 +103,57 @@ impl World {
         self.fabric.connect(a, b, cable);
         for plug in [a, b] {
             if let Some((machine, dev)) = self.nic_at(plug) {
-                self.enter(machine, CpuId(0), |cx| nic::link_up(cx, dev));
+                self.enter(machine, CpuId(0), |cx| link::boot(cx, dev));
             }
         }
+    }
+
+    /// Somebody pulls a cable out: what is on it is lost, and the cards at its ends have no carrier.
+    pub fn pull(&mut self, plug: PlugId) {
+        self.fabric.pull(plug, true);
+        self.link_down(plug);
+    }
+
+    /// Somebody puts a cable back.
+    pub fn plug_in(&mut self, plug: PlugId) {
+        self.fabric.pull(plug, false);
+        self.retrain(plug);
+    }
+
+    /// The ends of a cable agree how fast it is: until then there is no carrier.
+    fn retrain(&mut self, plug: PlugId) {
+        self.link_down(plug);
+        for end in self.ends(plug) {
+            let is_card =
+                self.nic_at(end).is_some_and(|(machine, _)| !self.kernel(machine).config.veth_cables);
+            let takes = if is_card { TRAINING } else { Nanos::ZERO };
+            self.events.schedule(self.now() + takes, Event::LinkUp { plug: end });
+        }
+    }
+
+    fn link_down(&mut self, plug: PlugId) {
+        self.at_ends(plug, link::down);
+    }
+
+    /// The plugs at both ends of a cable.
+    fn ends(&self, plug: PlugId) -> impl Iterator<Item = PlugId> + use<> {
+        [Some(plug), self.fabric.peer(plug)].into_iter().flatten()
+    }
+
+    /// A worker does something about the cards at both ends of a cable.
+    fn at_ends(&mut self, plug: PlugId, work: fn(&mut Cx, DevId)) {
+        for (machine, dev) in self.ends(plug).filter_map(|end| self.nic_at(end)).collect::<Vec<_>>() {
+            self.work(machine, |cx| work(cx, dev));
+        }
+    }
+
+    /// A worker of a machine (`kworker`) does something, after which the RTNL lock is free.
+    fn work(&mut self, machine: MachineId, work: impl FnOnce(&mut Cx)) {
+        let at = self.now();
+        self.run(machine, CpuId(0), at, Context::Task, |cx| {
+            work(cx);
+            linkwatch_turn(cx);
+        });
     }
 
     /// Something that is no machine sends a frame from a plug, at a time that is not past.
@@ -266,6 +319,12 @@ impl World {
             Event::Softirq { machine, cpu } => {
                 self.run(machine, cpu, at, Context::SoftIrq, softirq::resume);
             }
+            Event::Retrain { plug } => self.retrain(plug),
+            Event::LinkUp { plug } => {
+                if let Some((machine, dev)) = self.nic_at(plug) {
+                    self.work(machine, |cx| link::up(cx, dev));
+                }
+            }
             Event::Interrupt { plug, vector } => self.interrupt(plug, vector, at),
             Event::CallFunction { machine, cpu } => {
                 self.machines[machine.index()].cpus[cpu.index()].stat.call_interrupts += 1;
@@ -287,11 +346,19 @@ impl World {
     /// A frame has reached the end of a cable: a card, which fills a descriptor, or a switch, which sends it on.
     fn arrive(&mut self, arrival: Arrival) {
         let Arrival { at, plug, frame, intact } = arrival;
+        if !self.fabric.is_connected(plug) {
+            return self.skbs.bufs.release(frame);
+        }
         let Some((machine, dev)) = self.nic_at(plug) else {
             self.fabric.forward(arrival, (&mut self.skbs.bufs, &mut self.dice), &mut self.arrivals);
             return schedule_arrivals(&mut self.events, &mut self.arrivals);
         };
-        let netdev = self.machines[machine.index()].devs.get_mut(dev).filter(|netdev| netdev.is_up());
+        let kernel = &mut self.machines[machine.index()];
+        // The ends of veth pairs take everything.
+        let is_card = !kernel.config.veth_cables;
+        let bytes = self.skbs.bufs.bytes(frame);
+        let takes = |netdev: &&mut NetDevice| netdev.is_up() && (!is_card || mac::accepts(netdev, bytes));
+        let netdev = kernel.devs.get_mut(dev).filter(takes);
         let (Some(netdev), Some(card)) = (netdev, self.fabric.card(plug)) else {
             return self.skbs.bufs.release(frame);
         };
@@ -300,7 +367,11 @@ impl World {
             netdev.stats.rx_crc_errors += 1;
             return self.skbs.bufs.release(frame);
         }
-        match card.receive(frame, &self.skbs.bufs, at) {
+        let received = card.receive(frame, &self.skbs.bufs, at);
+        if received != Received::Missed && is_card {
+            mac::count_received(netdev, self.skbs.bufs.bytes(frame));
+        }
+        match received {
             Received::Missed => {
                 netdev.stats.rx_missed_errors += 1;
                 if self.trace.level == Level::Detail {

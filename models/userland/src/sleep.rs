@@ -35,7 +35,7 @@ async fn sleep(process: &mut Process) -> i32 {
 }
 
 /// A span without an end: 500 years, as long as a number of nanoseconds can say.
-const FOREVER: Nanos = Nanos(u64::MAX / 2);
+pub const FOREVER: Nanos = Nanos(u64::MAX / 2);
 
 /// A duration in coreutils' format: a decimal number of seconds or `infinity`, or with a unit `s`, `m`, `h`, `d`.
 pub fn parse_span(text: &str) -> Option<Nanos> {

@@ -33,7 +33,12 @@ fn plan(prompts: &[&str]) -> Plan {
     let end = |name: &str| Endpoint { node: name.to_owned(), port: "eth0".to_owned() };
     let prompt = |(at, text): (usize, &&str)| {
         let (machine, command) = text.split_once("# ").expect("machine# command");
-        PlannedPrompt { line: at + 1, machine: machine.into(), command: command.into() }
+        PlannedPrompt {
+            line: at + 1,
+            machine: machine.into(),
+            command: command.into(),
+            ..PlannedPrompt::default()
+        }
     };
     let topology = Topology {
         nodes: [machine("node1"), machine("node2")].into(),

@@ -291,7 +291,12 @@ mod tests {
 ";
 
     fn plan() -> Plan {
-        let prompt = PlannedPrompt { line: 7, machine: "a".into(), command: "ping".into() };
+        let prompt = PlannedPrompt {
+            line: 7,
+            machine: "a".into(),
+            command: "ping".into(),
+            ..PlannedPrompt::default()
+        };
         let blocks = vec![PlannedBlock { line: 6, prompts: vec![prompt] }];
         Plan { lesson: "x.md".into(), blocks, ..Plan::default() }
     }

@@ -25,7 +25,7 @@ pub fn of_model(lesson: &Lesson) -> Result<Recording, Box<RunError>> {
         running.prompt(prompt).map_err(Box::new)?;
         // The status stays for the next prompt.
         let pause = format!("__glassnet=$?; sleep {}; (exit $__glassnet)", PAUSE.as_secs_f64());
-        let paused = crate::lesson::Prompt { command: pause, ..prompt.clone() };
+        let paused = crate::lesson::Prompt { command: pause, before: Vec::new(), ..prompt.clone() };
         running.prompt(&paused).map_err(Box::new)?;
         prompts.push((prompt, first));
     }

@@ -1,4 +1,4 @@
-//! Markdown lessons: front matter and `console` fences.
+//! Markdown lessons: front matter, `console` fences and `cable` fences.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use serde_saphyr::Spanned;
 
 use super::error::Reader;
 use super::topology::{Checker, RawTopology, Topology};
-use super::{Block, FrontMatter, LessonError, Prompt};
+use super::{Block, CableChange, FrontMatter, LessonError, Prompt, cable};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,10 +78,17 @@ pub(super) fn split_front_matter(reader: &Reader) -> Result<(Range<usize>, Range
     Err(reader.error(reader.first_line(), "the front matter is never closed", "no second `---` line follows"))
 }
 
-/// A `console` fence being parsed: its range and the ranges of its lines.
+/// A fence being parsed: what it is, its range and the ranges of its lines.
 struct Fence {
+    kind: Kind,
     range: Range<usize>,
     lines: Vec<Range<usize>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Console,
+    Cable,
 }
 
 impl Fence {
@@ -103,14 +110,19 @@ fn blocks(reader: &Reader, body: Range<usize>, topology: &Topology) -> Result<Ve
     let text = &reader.source[body.clone()];
     let mut blocks = Vec::new();
     let mut fence: Option<Fence> = None;
+    let mut changes: Vec<CableChange> = Vec::new();
+    let mut unseen = None;
     for (event, range) in Parser::new_ext(text, Options::empty()).into_offset_iter() {
         let range = body.start + range.start..body.start + range.end;
         match event {
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
                 check_closed(reader, &range)?;
-                if info.split_whitespace().next() == Some("console") {
-                    fence = Some(Fence { range, lines: Vec::new() });
-                }
+                let kind = match info.split_whitespace().next() {
+                    Some("console") => Some(Kind::Console),
+                    Some("cable") => Some(Kind::Cable),
+                    _ => None,
+                };
+                fence = kind.map(|kind| Fence { kind, range, lines: Vec::new() });
             }
             Event::Text(_) => {
                 if let Some(fence) = &mut fence {
@@ -118,14 +130,32 @@ fn blocks(reader: &Reader, body: Range<usize>, topology: &Topology) -> Result<Ve
                 }
             }
             Event::End(TagEnd::CodeBlock) => {
-                if let Some(fence) = fence.take() {
-                    blocks.push(block(reader, &fence, topology)?);
+                let Some(fence) = fence.take() else { continue };
+                if fence.kind == Kind::Cable {
+                    for line in fence.lines {
+                        changes.extend(cable::parse(reader, line, topology)?);
+                    }
+                    unseen = Some(fence.range);
+                    continue;
                 }
+                let mut block = block(reader, &fence, topology)?;
+                if let Some(prompt) = block.prompts.first_mut() {
+                    (prompt.before, unseen) = (std::mem::take(&mut changes), None);
+                }
+                blocks.push(block);
             }
             _ => {}
         }
     }
-    Ok(blocks)
+    match unseen {
+        None => Ok(blocks),
+        Some(range) => Err(reader.error_with_help(
+            range,
+            "no prompt follows this change of a cable",
+            "it happens before the next prompt",
+            "end the lesson with a `console` block",
+        )),
+    }
 }
 
 /// An unclosed fence extends to the end of the lesson.
@@ -162,6 +192,7 @@ fn block(reader: &Reader, fence: &Fence, topology: &Topology) -> Result<Block, L
                 expected: String::new(),
                 command_span: start..offset + text.len(),
                 expected_span: offset + line.len()..offset + line.len(),
+                before: Vec::new(),
             });
             in_command = true;
             continue;

@@ -3,7 +3,8 @@
 //! | file | owns |
 //! |---|---|
 //! | `topology.rs` | machines, NICs, switches and cables |
-//! | `markdown.rs` | front matter and `console` fences |
+//! | `markdown.rs` | front matter, `console` and `cable` fences |
+//! | `cable.rs` | what hands do to cables |
 //! | `yaml.rs` | `topology` + `steps` |
 //! | `measure.rs` | commands that print what a sweep measures |
 //! | `vary.rs` | the same topology with other values |
@@ -11,6 +12,7 @@
 //!
 //! Lessons are not run here.
 
+mod cable;
 mod error;
 mod markdown;
 mod measure;
@@ -21,6 +23,7 @@ mod yaml;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+pub use cable::{CableChange, Change, changed};
 pub use error::LessonError;
 pub use measure::Measure;
 pub use topology::{Endpoint, Link, Nic, Node, Switch, Topology, profile};
@@ -74,6 +77,8 @@ pub struct Prompt {
     pub command_span: Range<usize>,
     /// Range of the expected lines in [`Lesson::source`], bytes; empty if there are none.
     pub expected_span: Range<usize>,
+    /// What hands do to cables before.
+    pub before: Vec<CableChange>,
 }
 
 impl Lesson {

@@ -319,3 +319,50 @@ fn measures_name_a_machine_and_a_command() {
         assert!(error.to_string().contains(word) && error.line == 4, "{measures}: {error}");
     }
 }
+
+/// A lesson on two machines with a cable, with this body.
+fn cabled(body: &str) -> String {
+    let links = "links: [{ endpoints: [\"a:eth0\", \"b:eth0\"] }]";
+    format!("---\ntitle: t\ntopology: {{ nodes: {{ a: {{}}, b: {{}} }}, {links} }}\n---\n{body}")
+}
+
+#[test]
+fn cables_change_before_the_next_prompt() {
+    let text =
+        "```cable\npull a:eth0\n\nset b:eth0 loss 10% jitter 2us\n```\n\n```console\na# x\na# y\n```\n";
+    let lesson = parse("x.md", &cabled(text)).expect("a lesson");
+    let [first, second] = lesson.prompts().collect::<Vec<_>>()[..] else { panic!("two prompts") };
+    assert_eq!(first.before.len(), 2);
+    assert_eq!((first.before[0].end.node.as_str(), &first.before[0].what), ("a", &Change::Pull));
+    assert_eq!(second.before, []);
+    let Change::Set(set) = &first.before[1].what else { panic!("it is set") };
+    let cable = changed(glassnet_hardware::Cable::default(), set);
+    let faults = cable.faults;
+    assert_eq!((faults.loss, faults.late.0, faults.reorder), (100_000, 2_000, 1_000_000));
+    let yaml = "topology: { nodes: { a: , b: }, links: [{ endpoints: [\"a:eth0\", \"b:eth0\"] }] }\n\
+                steps: [{ cable: \"plug b:eth0\", on: a, run: x }]\n";
+    let lesson = parse("x.yaml", yaml).expect("a scenario");
+    assert_eq!(lesson.prompts().next().map(|prompt| &prompt.before[0].what), Some(&Change::Plug));
+}
+
+#[test]
+fn what_no_hand_can_do_to_a_cable_is_told() {
+    let cases = [
+        ("pull", "pull", "names one of its ends"),
+        ("pull a:eth1", "a:eth1", "no cable ends at"),
+        ("pull a:eth0 now", "now", "nothing follows"),
+        ("cut a:eth0", "cut", "cannot be told to `cut`"),
+        ("set a:eth0", "set", "nothing is set"),
+        ("set a:eth0 colour red", "colour", "a cable has no `colour`"),
+        ("set a:eth0 loss", "loss", "no value"),
+        ("set a:eth0 loss 200%", "200%", "not a share such as 1%"),
+    ];
+    for (line, underlined, message) in cases {
+        let text = cabled(&format!("```cable\n{line}\n```\n```console\na# x\n```\n"));
+        let error = parse("x.md", &text).expect_err(line);
+        assert_eq!((error.line, error.underlined()), (6, underlined), "{line}");
+        assert!(error.message.contains(message), "{line}: {}", error.message);
+    }
+    let error = parse("x.md", &cabled("```cable\npull a:eth0\n```\n")).expect_err("nobody looks");
+    assert!(error.message.contains("no prompt follows"), "{}", error.message);
+}

@@ -436,7 +436,7 @@ fn split_unit(text: &str) -> Option<(f64, &str)> {
 }
 
 /// A rate as `tc` writes it, in bits per second.
-fn parse_rate(text: &str) -> Option<u64> {
+pub(super) fn parse_rate(text: &str) -> Option<u64> {
     let (number, unit) = split_unit(text)?;
     let factor = match unit.to_ascii_lowercase().as_str() {
         "" | "bit" => 1.0,
@@ -454,7 +454,7 @@ fn parse_rate(text: &str) -> Option<u64> {
 const LONGEST: f64 = 3.6e12;
 
 /// A delay as `tc` writes it, in nanoseconds.
-fn parse_delay(text: &str) -> Option<u64> {
+pub(super) fn parse_delay(text: &str) -> Option<u64> {
     let (number, unit) = split_unit(text)?;
     let factor = match unit {
         "ns" => 1.0,
@@ -467,10 +467,10 @@ fn parse_delay(text: &str) -> Option<u64> {
     (delay <= LONGEST).then_some(delay as u64)
 }
 
-const MILLION: u64 = 1_000_000;
+pub(super) const MILLION: u64 = 1_000_000;
 
 /// A share as `tc` writes it, such as `0.1%`, in millionths.
-fn parse_share(text: &str) -> Option<u64> {
+pub(super) fn parse_share(text: &str) -> Option<u64> {
     let percent: f64 = text.strip_suffix('%')?.trim().parse().ok()?;
     (0.0..=100.0).contains(&percent).then_some((percent * MILLION as f64 / 100.0).round() as u64)
 }

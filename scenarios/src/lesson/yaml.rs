@@ -8,7 +8,7 @@ use serde_saphyr::Spanned;
 use super::error::Reader;
 use super::markdown::read_yaml;
 use super::topology::{Checker, RawTopology};
-use super::{Block, FrontMatter, LessonError, Prompt};
+use super::{Block, FrontMatter, LessonError, Prompt, cable};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +23,8 @@ struct RawScenario {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawStep {
+    /// What hands do to a cable before.
+    cable: Option<Spanned<String>>,
     /// The machine.
     on: Spanned<String>,
     /// The shell text.
@@ -53,7 +55,16 @@ pub(super) fn parse(reader: &Reader) -> Result<(FrontMatter, Vec<Block>), Lesson
         }
         let expected_span = command_span.end..command_span.end;
         let command = step.run.value.trim_end().to_string();
-        let prompt = Prompt { machine: step.on.value, command, line, expected, command_span, expected_span };
+        let mut before = Vec::new();
+        if let Some(change) = &step.cable {
+            let span = checker.span(change);
+            // Without its quotes.
+            let at = reader.source[span.clone()].find(&change.value).map(|at| span.start + at);
+            let text = at.map_or(span, |at| at..at + change.value.len());
+            before.extend(cable::parse(reader, text, &topology)?);
+        }
+        let prompt =
+            Prompt { machine: step.on.value, command, line, expected, command_span, expected_span, before };
         blocks.push(Block { line, prompts: vec![prompt] });
     }
     let title = raw.title.unwrap_or_else(|| reader.path.display().to_string());

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
 
-use crate::lab;
+use crate::lab::{self, Plugs};
 use crate::lesson::{Lesson, Prompt, Topology};
 use crate::shell::{Outcome, Session, ShellError};
 
@@ -50,6 +50,7 @@ pub struct Run<'a> {
     pub lesson: &'a Lesson,
     /// Its machines.
     pub session: Session,
+    plugs: Plugs,
 }
 
 impl<'a> Run<'a> {
@@ -73,8 +74,8 @@ impl<'a> Run<'a> {
         seed: u64,
         env: &BTreeMap<String, String>,
     ) -> Result<Run<'a>, RunError> {
-        let world = lab::build(topology, seed);
-        Ok(Run { lesson, session: Session::with_env(world, env)? })
+        let (world, plugs) = lab::build_with_plugs(topology, seed);
+        Ok(Run { lesson, session: Session::with_env(world, env)?, plugs })
     }
 
     /// Runs one of the lesson's prompts.
@@ -83,6 +84,9 @@ impl<'a> Run<'a> {
     ///
     /// [`RunError::Prompt`], which underlines the command, if it does not end.
     pub fn prompt(&mut self, prompt: &Prompt) -> Result<Outcome, RunError> {
+        for change in &prompt.before {
+            lab::change(&mut self.session.world(), &self.plugs, change);
+        }
         self.session.run(&prompt.machine, &prompt.command).map_err(|error| RunError::Prompt {
             error,
             source_code: Arc::new(NamedSource::new(

@@ -25,7 +25,7 @@ use glassnet_wire::Mac;
 
 use crate::backend::{Backend, Running};
 use crate::error::BackendError;
-use crate::lab;
+use crate::lab::{self, Plugs};
 use crate::observation::{
     Capabilities, ChosenMac, Direction, Frame, Journey, KernelConfig, Observation, SETTLE, Tables, dump_value,
 };
@@ -54,7 +54,7 @@ impl Simulator {
     }
 
     fn run<'a>(&self, plan: &'a Plan) -> Result<Run<'a>, BackendError> {
-        let mut world = lab::build(&plan.topology, lab::SEED);
+        let (mut world, plugs) = lab::build_with_plugs(&plan.topology, lab::SEED);
         for kernel in &mut world.machines {
             self.config.give(&mut kernel.config);
         }
@@ -67,6 +67,7 @@ impl Simulator {
         Ok(Run {
             plan,
             session,
+            plugs,
             names,
             live,
             last,
@@ -134,6 +135,7 @@ fn parse_mac(text: &str) -> Option<Mac> {
 struct Run<'a> {
     plan: &'a Plan,
     session: Session,
+    plugs: Plugs,
     /// Names of namespaces, including deleted ones.
     names: BTreeMap<(MachineId, NetnsId), String>,
     /// Unfinished journeys, by buffer.
@@ -153,6 +155,9 @@ struct Run<'a> {
 
 impl Running for Run<'_> {
     fn prompt(&mut self, number: usize, prompt: &PlannedPrompt) -> Result<Printed, BackendError> {
+        for change in &prompt.before {
+            lab::change(&mut self.session.world(), &self.plugs, change);
+        }
         let Outcome { output, status } = self.watched(number, prompt, &prompt.command)?;
         self.last = Some((number, prompt.clone()));
         self.statuses.insert(prompt.machine.clone(), status);

@@ -7,7 +7,8 @@
 //! | `names.rs` | names of namespaces, also of deleted ones |
 //! | `notes.rs` | notes of the kernel as words |
 //! | `hops.rs` | from device to device |
-//! | `text.rs` | the text of all three zoom levels |
+//! | `lanes.rs` | from CPU to CPU, with the time that a packet waits |
+//! | `text.rs` | the text of all zoom levels |
 //! | `hook.rs` | a packet at a netfilter hook |
 //! | `rules.rs`, `reason.rs`, `literal.rs` | traversal of tables, why a rule did not match, rules as `iptables-save` prints them |
 //! | `json.rs` | JSON lines, and the meaning of their fields |
@@ -23,6 +24,7 @@ mod fields;
 mod hook;
 mod hops;
 mod json;
+mod lanes;
 mod literal;
 mod names;
 mod notes;

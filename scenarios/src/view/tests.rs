@@ -134,3 +134,39 @@ fn captures_are_a_file_a_device() {
     });
     std::fs::remove_dir_all(&directory).expect("it is ours");
 }
+
+const CARDS: &str = "---
+title: From card to card
+topology:
+  nodes: { a: {}, b: { cpus: 2 } }
+  links: [{ endpoints: [\"a:eth0\", \"b:eth0\"] }]
+---
+```console
+a# ip addr add 10.0.0.1/24 dev eth0; ip link set eth0 up; ip neigh add 10.0.0.2 lladdr 02:00:00:00:00:02 dev eth0
+b# ip addr add 10.0.0.2/24 dev eth0; ip link set eth0 address 02:00:00:00:00:02 up
+b# echo 2 > /sys/class/net/eth0/queues/rx-0/rps_cpus; nc -u -l -p 7000 > got &
+a# sleep 1; echo hello | nc -u -w 1 10.0.0.2 7000
+```
+";
+
+#[test]
+fn a_packet_in_time_tells_cpus_contexts_and_waits() {
+    let lesson = Lesson::parse(Path::new("cards.md"), CARDS.to_owned()).expect("a lesson");
+    let observed = observe(&lesson, 1, |_| ()).expect("it runs");
+    let world = observed.world();
+    let text = plain(&text(&observed.story(&world), Zoom::Time, &Selection::default(), false));
+    let packet = text.split("\n\n").find(|text| text.contains("UDP, length 6")).expect("the datagram");
+    // Where each line stands in the order of time.
+    let in_order = [
+        "CPU 0 task       a eth0  udp_sendmsg … e1000_xmit_frame",
+        "on the cable, and in the receive ring for the interrupt",
+        "CPU 0 hardirq    b  e1000_intr_msix_rx … __napi_schedule",
+        "CPU 0 softirq    b eth0  net_rx_action …",
+        "in the backlog of CPU 1",
+        "CPU 1 softirq    b eth0",
+        "in the queue of the socket",
+        "task       b eth0  skb_consume_udp",
+    ];
+    let places: Vec<Option<usize>> = in_order.iter().map(|line| packet.find(line)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}\n{packet}");
+}

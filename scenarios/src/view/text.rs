@@ -11,7 +11,7 @@ use glassnet_sim::Nanos;
 
 use super::select::Selection;
 use super::story::{Exchange, Leg, Place, Story, Typed};
-use super::{fields, hook, hops, notes};
+use super::{fields, hook, hops, lanes, notes};
 
 /// Level of detail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -19,6 +19,8 @@ pub enum Zoom {
     /// From device to device, a line each.
     #[default]
     Hops,
+    /// From CPU to CPU: in which context, how long, and where it waited.
+    Time,
     /// Every kernel function.
     Doors,
     /// Also what each look-up found, and the headers before and after.
@@ -81,7 +83,9 @@ impl<'s> View<'s, '_> {
         if !self.out.is_empty() && !self.out.ends_with("\n\n") {
             self.out.push('\n');
         }
-        if let Some(same) = same {
+        if self.zoom == Zoom::Time {
+            self.lanes(exchange);
+        } else if let Some(same) = same {
             self.same(exchange, same);
         } else {
             let legs = self.story.legs(exchange);
@@ -89,7 +93,7 @@ impl<'s> View<'s, '_> {
             for (position, leg) in legs.iter().enumerate() {
                 let goes_on = legs[..position].iter().any(|earlier| earlier.packet == leg.packet);
                 match self.zoom {
-                    Zoom::Hops => self.hops(leg, start, goes_on),
+                    Zoom::Hops | Zoom::Time => self.hops(leg, start, goes_on),
                     Zoom::Doors | Zoom::Detail => {
                         self.packet(leg.packet, goes_on);
                         self.doors(leg, start);
@@ -133,6 +137,37 @@ impl<'s> View<'s, '_> {
             let style = if hop.dropped { DROP } else { Style::new() };
             let place = format!("{:width$}  {:devices$}", where_at(&hop.place), hop.place.device);
             self.line(&format!("{at}  {PLACE}{place}{PLACE:#}  {style}{events}{style:#}"));
+        }
+    }
+
+    /// Packet by packet, each in time. Two that went the same way took different times.
+    fn lanes(&mut self, exchange: &Exchange) {
+        let story = self.story;
+        let begins = exchange.steps.iter().map(|at| story.step(*at).at).min();
+        let start = begins.unwrap_or(Nanos::ZERO);
+        for number in &exchange.packets {
+            self.packet(*number, false);
+            for stretch in lanes::stretches(story, exchange, *number) {
+                if let Some((wait, place)) = &stretch.waited {
+                    self.line(&format!("              {NOTE}waits {} {place}{NOTE:#}", span(*wait)));
+                }
+                let (Some(first), Some(last)) = (stretch.steps.first(), stretch.steps.last()) else {
+                    continue;
+                };
+                let (first, last) = (*first, *last);
+                let (step, place) = (story.step(first), story.place(last));
+                let head = format!("CPU {} {:9}", step.cpu, context(step.context));
+                let names = match (step.func.name(), story.step(last).func.name()) {
+                    (first, last) if first == last => first.to_owned(),
+                    (first, last) => format!("{first} … {last}"),
+                };
+                self.line(&format!(
+                    "{}  {:>10}  {head}  {PLACE}{}{PLACE:#}  {names}",
+                    time(stretch.from, start),
+                    span(stretch.to.since(stretch.from)),
+                    [where_at(&place), place.device.to_owned()].join(" ").trim_end(),
+                ));
+            }
         }
     }
 
@@ -242,6 +277,14 @@ fn time(at: Nanos, start: Nanos) -> String {
     match since {
         0..1_000_000 => format!("{:>8.2} µs", since as f64 / 1e3),
         _ => format!("{:>8.2} ms", since as f64 / 1e6),
+    }
+}
+
+/// How long something took.
+fn span(time: Nanos) -> String {
+    match time.0 {
+        0..1_000_000 => format!("{:.2} µs", time.0 as f64 / 1e3),
+        _ => format!("{:.2} ms", time.0 as f64 / 1e6),
     }
 }
 

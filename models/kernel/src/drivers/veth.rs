@@ -41,6 +41,7 @@ pub static LINK_OPS: LinkOps = LinkOps {
             speed: Some(10_000),
             full_duplex: true,
             twisted_pair: true,
+            copper: None,
         }),
         // One queue per CPU is allocated, one is used.
         get_channels: Some(veth_get_channels),

@@ -116,7 +116,7 @@ pub struct Skb {
     pub protocol: u16,
     /// Who it is for.
     pub pkt_type: PacketType,
-    /// It was sent to itself (`lo`), whose checksums need no check.
+    /// Its checksums need no check: it was sent by this machine to itself, or a card found them right.
     pub ip_summed: bool,
     /// Where it goes, once it was routed.
     pub dst: Option<Rtable>,

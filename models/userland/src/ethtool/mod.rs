@@ -5,6 +5,7 @@
 //! | [`channels`] | `-l`, `-L` |
 //! | [`coalesce`] | `-c`, `-C` |
 //! | [`features`] | `-k`, `-K` |
+//! | [`link`] | no option, `-s`, `-a`, `-A`, `-r` |
 //! | [`params`] | how parameters are read |
 //! | [`rings`] | `-g`, `-G` |
 //! | [`rxfh`] | `-x`, `-X`, `-n`, `-N` |
@@ -14,23 +15,60 @@
 mod channels;
 mod coalesce;
 mod features;
+mod link;
 mod params;
 mod rings;
 mod rxfh;
 
-use glassnet_kernel::link::{DrvInfo, LinkKsettings};
+use glassnet_kernel::link::{DrvInfo, TsInfo};
 use glassnet_kernel::tables::netdev::NetDevice;
+use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use self::features::features;
 use crate::identity::RELEASE;
+use crate::numbers;
 use crate::process::{Process, Running};
 use crate::procfs::View;
+use crate::sleep::FOREVER;
 use crate::stop::{Done, Stop};
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
-    Box::pin(async move { run(process) })
+    Box::pin(async move {
+        let words = process.args().to_vec();
+        match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["-p" | "--identify", name, ref seconds @ ..] if seconds.len() <= 1 => {
+                identify(process, name, seconds.first().copied()).await
+            }
+            _ => run(process),
+        }
+    })
+}
+
+/// `ethtool -p DEVICE [N]`: a lamp of the card blinks for so long, or until the program is interrupted.
+async fn identify(process: &mut Process, name: &str, seconds: Option<&str>) -> i32 {
+    let span = match seconds.map(numbers::whole) {
+        None | Some(Some(0)) => FOREVER,
+        Some(Some(seconds)) => Nanos::from_secs(seconds),
+        Some(None) => return bad_command_line().say(process),
+    };
+    let error = {
+        let world = process.world();
+        let view = View::new(&world, process.caller(&world));
+        match view.dev(name) {
+            None => Some("No such device"),
+            Some(dev) if !dev.ops.ethtool.is_hardware => Some("Operation not supported"),
+            Some(_) => None,
+        }
+    };
+    if let Some(error) = error {
+        return Stop::error(255, format!("Cannot identify NIC: {error}\n")).say(process);
+    }
+    match process.sleep(span).await {
+        Ok(()) => 0,
+        Err(signal) => signal.exit_status(),
+    }
 }
 
 /// Result of a command: text for standard output, or an error with a status.
@@ -43,11 +81,22 @@ const COMMANDS: &[(&[&str], Command, Missing)] = &[
     (&["-S", "--statistics"], statistics, Missing::Ioctl("Cannot get stats strings information", 96)),
     (&["-k", "--show-features", "--show-offload"], features, Missing::Netlink),
     (&["-g", "--show-ring"], rings::show, Missing::Netlink),
-    (&["-a", "--show-pause"], pause, Missing::Netlink),
+    (&["-a", "--show-pause"], link::pause, Missing::Netlink),
     (&["-c", "--show-coalesce"], coalesce::show, Missing::Netlink),
     (&["-l", "--show-channels"], channels::show, Missing::Netlink),
     (&["-P", "--show-permaddr"], permanent_address, Missing::Plain),
     (&["-T", "--show-time-stamping"], time_stamping, Missing::Netlink),
+    (&["-m", "--dump-module-eeprom", "--module-info"], unsupported, Missing::Netlink),
+    (&["--show-eee"], unsupported, Missing::Netlink),
+    (&["--show-fec"], unsupported, Missing::Netlink),
+    (&["--show-module"], module, Missing::Netlink),
+    (&["--show-tunnels"], tunnels, Missing::Netlink),
+    (&["--show-priv-flags"], priv_flags, Missing::Netlink),
+    (&["--phy-statistics"], phy_statistics, Missing::Ioctl("Cannot get stats strings information", 96)),
+    (&["-w", "--get-dump"], dump, Missing::Ioctl("Can not get dump level", 1)),
+    (&["-d", "--register-dump"], registers, Missing::Ioctl("Cannot get driver information", 72)),
+    (&["-e", "--eeprom-dump"], eeprom, Missing::Ioctl("Cannot get driver information", 74)),
+    (&["-t", "--test"], test, Missing::Ioctl("Cannot get strings", 74)),
 ];
 
 /// A command that takes words behind the device, or has errors of its own for a missing device.
@@ -55,6 +104,9 @@ type Setter = fn(&Process, &str, &[&str]) -> Said;
 
 /// Modelled options with words behind the device.
 const SETTERS: &[(&[&str], Setter)] = &[
+    (&["-A", "--pause"], link::set_pause),
+    (&["-r", "--negotiate"], link::negotiate),
+    (&["-s", "--change"], link::set),
     (&["-C", "--coalesce"], coalesce::set),
     (&["-G", "--set-ring"], rings::set),
     (&["-K", "--features", "--offload"], features::set),
@@ -67,49 +119,24 @@ const SETTERS: &[(&[&str], Setter)] = &[
 
 /// Options of the real tool that are not modelled.
 const NOT_MODELLED: &[&str] = &[
-    "-s",
-    "--change",
-    "-A",
-    "--pause",
-    "-d",
-    "--register-dump",
-    "-e",
-    "--eeprom-dump",
     "-E",
     "--change-eeprom",
-    "-r",
-    "--negotiate",
-    "-p",
-    "--identify",
-    "-t",
-    "--test",
-    "--phy-statistics",
     "-f",
     "--flash",
-    "-w",
-    "--get-dump",
     "-W",
     "--set-dump",
-    "-m",
-    "--dump-module-eeprom",
-    "--module-info",
-    "--show-priv-flags",
     "--set-priv-flags",
-    "--show-eee",
     "--set-eee",
     "--set-phy-tunable",
     "--get-phy-tunable",
     "--get-tunable",
     "--set-tunable",
     "--reset",
-    "--show-fec",
     "--set-fec",
     "-Q",
     "--per-queue",
     "--cable-test",
     "--cable-test-tdr",
-    "--show-tunnels",
-    "--show-module",
     "--set-module",
     "--monitor",
     "--json",
@@ -146,7 +173,7 @@ fn run(process: &mut Process) -> i32 {
             Some((_, command, missing)) => on_device(process, name, *command, *missing),
             None => Err(bad_command_line()),
         },
-        ([name], _) if !name.starts_with('-') => settings_of(process, name),
+        ([name], _) if !name.starts_with('-') => link::settings_of(process, name),
         _ => Err(bad_command_line()),
     };
     match said {
@@ -219,11 +246,55 @@ fn unsupported(_: &View, _: &NetDevice) -> Said {
     Err(Stop::error(1, "netlink error: Operation not supported\n"))
 }
 
-fn pause(view: &View, dev: &NetDevice) -> Said {
-    if dev.ops.ethtool.is_hardware {
-        return Err(Stop::error(2, "not modelled yet: ethtool -a of a network card\n"));
+fn module(_: &View, dev: &NetDevice) -> Said {
+    Ok(format!("Module parameters for {}:\n", dev.name))
+}
+
+fn tunnels(_: &View, _: &NetDevice) -> Said {
+    let what = "netlink error: device does not report tunnel offload info\n";
+    Err(Stop::error(1, format!("{what}netlink error: Operation not supported\n")))
+}
+
+fn priv_flags(view: &View, dev: &NetDevice) -> Said {
+    let flags = dev.ops.ethtool.priv_flags;
+    if flags.is_empty() {
+        return unsupported(view, dev);
     }
-    unsupported(view, dev)
+    let lines = flags.iter().map(|flag| format!("{flag}: off\n")).collect::<String>();
+    Ok(format!("Private flags for {}:\n{lines}", dev.name))
+}
+
+fn phy_statistics(_: &View, _: &NetDevice) -> Said {
+    Err(Stop::error(94, "no stats available\n"))
+}
+
+fn dump(_: &View, _: &NetDevice) -> Said {
+    Err(Stop::error(1, "Can not get dump level: Operation not supported\n"))
+}
+
+fn registers(_: &View, dev: &NetDevice) -> Said {
+    of_hardware(dev, "-d", 72, "get register dump")
+}
+
+fn eeprom(_: &View, dev: &NetDevice) -> Said {
+    of_hardware(dev, "-e", 74, "get EEPROM data")
+}
+
+fn test(_: &View, dev: &NetDevice) -> Said {
+    match dev.ops.ethtool.is_hardware {
+        true => Err(Stop::error(2, "not modelled yet: ethtool -t of a network card\n")),
+        false => Err(Stop::error(74, "Cannot test: Operation not supported\n")),
+    }
+}
+
+/// What a real card has and others do not, whom the program first asks for their names; `status` is for those without.
+fn of_hardware(dev: &NetDevice, option: &str, status: i32, what: &str) -> Said {
+    let has_name = dev.ops.ethtool.get_drvinfo.is_some() || dev.ops.kind.is_some();
+    Err(match (dev.ops.ethtool.is_hardware, has_name) {
+        (true, _) => Stop::error(2, format!("not modelled yet: ethtool {option} of a network card\n")),
+        (false, true) => Stop::error(74, format!("Cannot {what}: Operation not supported\n")),
+        (false, false) => Stop::error(status, "Cannot get driver information: Operation not supported\n"),
+    })
 }
 
 fn permanent_address(_: &View, dev: &NetDevice) -> Said {
@@ -234,45 +305,30 @@ fn permanent_address(_: &View, dev: &NetDevice) -> Said {
 }
 
 fn time_stamping(_: &View, dev: &NetDevice) -> Said {
-    let transmit = if dev.ops.ethtool.tx_timestamps { "\tsoftware-transmit\n" } else { "" };
-    Ok(format!(
-        "Time stamping parameters for {}:\nCapabilities:\n{transmit}\tsoftware-receive\n\
-         \tsoftware-system-clock\nPTP Hardware Clock: none\nHardware Transmit Timestamp Modes: none\n\
-         Hardware Receive Filter Modes: none\n",
-        dev.name
-    ))
-}
-
-/// `ethtool DEVICE`. Each part of the answer fails on its own if there is no such device.
-fn settings_of(process: &Process, name: &str) -> Said {
-    let world = process.world();
-    let view = View::new(&world, process.caller(&world));
-    match view.dev(name) {
-        Some(dev) => settings(&view, dev).ok_or_else(|| Stop::error(75, "No data available\n")),
-        None => Err(Stop::error(75, NO_DEVICE.repeat(5) + "No data available\n")),
-    }
-}
-
-/// `None` if the driver reports neither settings nor link state.
-fn settings(view: &View, dev: &NetDevice) -> Option<String> {
+    let lines = |what: &str, words: &[&str]| match words {
+        [] => format!("{what}: none\n"),
+        _ => format!("{what}:\n{}", words.iter().map(|word| format!("\t{word}\n")).collect::<String>()),
+    };
     let ethtool = &dev.ops.ethtool;
-    let mut text = format!("Settings for {}:\n", dev.name);
-    if let Some(get) = ethtool.get_link_ksettings {
-        let LinkKsettings { speed, full_duplex, twisted_pair } = get(view.kernel, dev);
-        let speed = speed.map_or("Unknown!".to_owned(), |speed| format!("{speed}Mb/s"));
-        let duplex = if full_duplex { "Full" } else { "Unknown! (255)" };
-        let (port, mdix) = if twisted_pair { ("Twisted Pair", "\tMDI-X: Unknown\n") } else { ("Other", "") };
-        text += &format!(
-            "\tSupported ports: [  ]\n\tSupported link modes:   Not reported\n\
-             \tSupported pause frame use: No\n\tSupports auto-negotiation: No\n\
-             \tSupported FEC modes: Not reported\n\tAdvertised link modes:  Not reported\n\
-             \tAdvertised pause frame use: No\n\tAdvertised auto-negotiation: No\n\
-             \tAdvertised FEC modes: Not reported\n\tSpeed: {speed}\n\tDuplex: {duplex}\n\
-             \tAuto-negotiation: off\n\tPort: {port}\n\tPHYAD: 0\n\tTransceiver: internal\n{mdix}"
-        );
-    }
-    if ethtool.get_link {
-        text += &format!("\tLink detected: {}\n", yes_no(dev.is_up() && dev.carrier));
-    }
-    (ethtool.get_link || ethtool.get_link_ksettings.is_some()).then_some(text)
+    let (clock, transmit, filters) = match ethtool.get_ts_info.map(|get| get(dev)) {
+        Some(TsInfo { phc_index, rx_filters }) => (phc_index.to_string(), &["off", "on"][..], rx_filters),
+        None => ("none".to_owned(), &[][..], &[][..]),
+    };
+    let (is_hardware, software) = (ethtool.get_ts_info.is_some(), ethtool.tx_timestamps);
+    let can = [
+        (is_hardware, "hardware-transmit"),
+        (software, "software-transmit"),
+        (is_hardware, "hardware-receive"),
+        (true, "software-receive"),
+        (true, "software-system-clock"),
+        (is_hardware, "hardware-raw-clock"),
+    ];
+    let can: Vec<&str> = can.into_iter().filter(|(can, _)| *can).map(|(_, word)| word).collect();
+    Ok(format!(
+        "Time stamping parameters for {}:\n{}PTP Hardware Clock: {clock}\n{}{}",
+        dev.name,
+        lines("Capabilities", &can),
+        lines("Hardware Transmit Timestamp Modes", transmit),
+        lines("Hardware Receive Filter Modes", filters),
+    ))
 }

@@ -8,8 +8,20 @@ use crate::stop::Stop;
 pub(super) enum Takes {
     /// A number.
     Number,
+    /// A number in base 16.
+    Hex,
     /// `on` or `off`.
     OnOff,
+    /// One of these words: its place.
+    Word(&'static [&'static str]),
+    /// Some of these letters: a bit for each; the last one is none.
+    Letters(&'static str),
+}
+
+/// Bits of letters, by their places among those that there are; the last one is none.
+pub(super) fn letters(known: &str, text: &str) -> u32 {
+    let bits = text.chars().filter_map(|letter| known.find(letter)).filter(|bit| bit + 1 < known.len());
+    bits.fold(0, |bits, bit| bits | 1 << bit)
 }
 
 /// Reads pairs of words; `on` is 1 and `off` is 0.
@@ -35,6 +47,11 @@ pub(super) fn parse<'a>(
             (Takes::OnOff, "on") => Some(1),
             (Takes::OnOff, "off") => Some(0),
             (Takes::OnOff, _) => None,
+            (Takes::Word(known), _) => known.iter().position(|word| word == text).map(|at| at as u32),
+            (Takes::Letters(known), _) => {
+                text.chars().all(|letter| known.contains(letter)).then(|| letters(known, text))
+            }
+            (Takes::Hex, _) => u32::from_str_radix(text.trim_start_matches("0x"), 16).ok(),
             (Takes::Number, _) if text.starts_with('-') => None,
             (Takes::Number, _) => numbers::whole(text).and_then(|number| number.try_into().ok()),
         };

@@ -10,6 +10,7 @@
 //! Not modelled: filters, chains, actions, `monitor`, `exec`, names of classes, drawings (`-graph`), size tables, estimators.
 
 mod class;
+mod dist;
 mod kind;
 mod q_fifo;
 mod q_fq;

@@ -4,6 +4,7 @@ use glassnet_kernel::net::sched::psched::{ns_to_ticks, ticks_to_ns};
 use glassnet_kernel::net::sched::sch_netem::{Correlated, NetemCorr, NetemOpt, NetemRate};
 use glassnet_kernel::qdisc::{QdiscData, qdisc_data};
 
+use super::dist;
 use super::kind::{Kind, Options, Shown};
 use super::q_tbf;
 use super::units::{
@@ -50,6 +51,17 @@ fn correlated(args: &mut Args, what: &str) -> Done<(u32, Option<u32>)> {
     Ok((probability, correlation))
 }
 
+/// A table of delays.
+fn distribution(name: &str) -> Done<&'static [i16]> {
+    match name {
+        "experimental" => Err(Stop::error(2, "not modelled yet: tc … netem distribution experimental\n")),
+        _ => dist::table(name).ok_or_else(|| {
+            let file = format!("/usr/lib/x86_64-linux-gnu/tc//{name}.dist");
+            Stop::failed(format!("No distribution data for {name} ({file}: No such file or directory)\n"))
+        }),
+    }
+}
+
 #[derive(Default)]
 struct Words {
     opt: NetemOpt,
@@ -86,7 +98,7 @@ impl Words {
                 let (probability, correlation) = correlated(args, "duplicate")?;
                 (self.opt.duplicate, self.corr.dup) = (probability, correlation.unwrap_or(self.corr.dup));
             }
-            _ if matches(word, "distribution") => return Err(not_modelled("distribution")),
+            _ if matches(word, "distribution") => self.opt.dist = Some(distribution(args.value()?)?),
             _ if matches(word, "rate") => self.rate(args)?,
             _ if matches(word, "slot") => return Err(not_modelled("slot")),
             "help" => return Err(usage("")),
@@ -161,6 +173,9 @@ fn parse(args: &mut Args, _: &'static str) -> Done<Options> {
     }
     if opt.ecn.is_some() && opt.loss == 0 {
         return Err(usage("ecn requested without loss model\n"));
+    }
+    if opt.dist.is_some() && (opt.latency == 0 || opt.jitter == 0) {
+        return Err(usage("distribution specified but no latency and jitter values\n"));
     }
     opt.corr = words.has_corr.then_some(words.corr);
     Ok(Some(Box::new(words.opt)))

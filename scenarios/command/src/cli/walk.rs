@@ -43,6 +43,7 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   glassnet walk scenarios/lessons/bridge.md                          from device to device
+  glassnet walk scenarios/hardware/socket.md --zoom time             from CPU to CPU, and where packets waited
   glassnet walk scenarios/lessons/bridge.md --zoom doors --packet 1  every kernel function of one exchange
   glassnet walk scenarios/lessons/bridge.md --zoom detail --prompt 9 also look-ups and headers
   glassnet walk scenarios/lessons/bridge.md --json | jq -r 'select(.kind == \"drop\") | .reason'

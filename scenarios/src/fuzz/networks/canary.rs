@@ -46,7 +46,11 @@ pub fn check(backend: &dyn Backend) -> Result<(), BackendError> {
 }
 
 fn plan() -> Plan {
-    let prompt = |command: &str| PlannedPrompt { line: 0, machine: MACHINE.into(), command: command.into() };
+    let prompt = |command: &str| PlannedPrompt {
+        machine: MACHINE.into(),
+        command: command.into(),
+        ..PlannedPrompt::default()
+    };
     let mut blocks = vec![PlannedBlock { line: 0, prompts: COMMANDS.map(prompt).into() }];
     number(&mut blocks);
     let mut plan =

@@ -156,7 +156,7 @@ impl Net {
     pub fn say(&mut self, space: usize, command: String) {
         let machine = self.spaces[space].machine.clone();
         if let Some(block) = self.blocks.last_mut() {
-            block.push(PlannedPrompt { line: 0, machine, command });
+            block.push(PlannedPrompt { machine, command, ..PlannedPrompt::default() });
         }
     }
 

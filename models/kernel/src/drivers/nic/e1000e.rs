@@ -4,13 +4,14 @@
 
 use glassnet_hardware::Vectors;
 
+use super::link::LinkRow;
 use super::{
     Chip, Driver, NapiDriver, close, ethtool, fix_features, napi_interrupt, nic, open, poll, setup,
     xmit_frame,
 };
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
-use crate::link::{EthtoolOps, LinkOps};
+use crate::link::{EthtoolOps, LinkOps, Wol};
 use crate::tables::netdev::NetDevice;
 use crate::tables::netdev_features::{
     HIGHDMA, HW_CSUM, HW_VLAN_CTAG_FILTER, HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX, RXALL, RXCSUM, RXFCS, RXHASH,
@@ -27,6 +28,21 @@ pub static DRIVER: Driver = Driver {
     chip: Chip::Msi,
     rx_page: 0,
     max_rings: 1,
+    rx_filters: &[
+        "none",
+        "all",
+        "ptpv1-l4-sync",
+        "ptpv1-l4-delay-req",
+        "ptpv2-l4-sync",
+        "ptpv2-l4-delay-req",
+        "ptpv2-l2-sync",
+        "ptpv2-l2-delay-req",
+        "ptpv2-event",
+        "ptpv2-sync",
+        "ptpv2-delay-req",
+    ],
+    phy: Some(LinkRow { log_word: |_| String::new(), pause: false }),
+    counts_by_itself: true,
     vectors: |name, _| vec![format!("{name}-rx-0"), format!("{name}-tx-0"), name.to_owned()],
     use_of: |_| Vectors { rx: 0, tx: 1, count: 3 },
     xmit: Func::E1000XmitFrame,
@@ -50,6 +66,8 @@ static LINK_OPS: LinkOps = LinkOps {
     fix_features: Some(|_, _, features| fix_features(features)),
     ethtool: EthtoolOps {
         get_ethtool_stats: Some(get_ethtool_stats),
+        get_wol: Some(|_| Wol { supported: "" }),
+        priv_flags: &["s0ix-enabled"],
         get_rxnfc: Some(ethtool::get_rxnfc),
         ..ethtool::OPS
     },
@@ -79,17 +97,22 @@ fn setup_82574(dev: &mut NetDevice) {
 
 /// Counters that this model has, by name; the others stay 0.
 fn counter(dev: &NetDevice, name: &str) -> u64 {
-    let stats = &dev.stats;
+    let (stats, Some(nic)) = (&dev.stats, nic(dev)) else { return 0 };
     match name {
         "rx_packets" => stats.rx_packets,
         "tx_packets" => stats.tx_packets,
         "rx_bytes" => stats.rx_bytes,
         "tx_bytes" => stats.tx_bytes,
-        "rx_multicast" | "multicast" => stats.multicast,
+        "rx_broadcast" => nic.received.broadcast,
+        "tx_broadcast" => nic.sent.broadcast,
+        "rx_multicast" | "multicast" => nic.received.multicast,
+        "tx_multicast" => nic.sent.multicast,
         "rx_errors" => stats.rx_errors,
         "rx_crc_errors" => stats.rx_crc_errors,
         "rx_missed_errors" => stats.rx_missed_errors,
-        "tx_restart_queue" => nic(dev).map_or(0, |nic| nic.rings[0].tx_restarts),
+        "rx_csum_offload_good" => nic.rings[0].csum_good,
+        "rx_csum_offload_errors" => nic.rings[0].csum_err,
+        "tx_restart_queue" => nic.rings[0].tx_restarts,
         _ => 0,
     }
 }
@@ -151,7 +174,6 @@ const COUNTERS: [&str; 53] = [
     "tx_hwtstamp_skipped",
 ];
 
-/// Not modelled: counters of broadcasts and multicasts that are sent, of checksums, and of what this card never does.
 fn get_ethtool_stats(_: &Kernel, dev: &NetDevice) -> Vec<(String, u64)> {
     COUNTERS.iter().map(|name| ((*name).to_owned(), counter(dev, name))).collect()
 }

@@ -5,10 +5,13 @@
 use glassnet_hardware::rss::HashFields;
 
 use super::{
-    DESCRIPTORS, Itr, Nic, close, descriptors, itr, nic, nic_mut, open, reset, set_intervals, set_rings,
+    DESCRIPTORS, FIRST_SLOT, Itr, Nic, close, descriptors, itr, link, nic, nic_mut, open, reset,
+    set_intervals, set_rings,
 };
 use crate::ids::DevId;
-use crate::link::{ChannelCounts, Channels, Coalesce, DrvInfo, EthtoolOps, LinkKsettings, RingParam, Rxfh};
+use crate::link::{
+    ChannelCounts, Channels, Coalesce, DrvInfo, EthtoolOps, PauseParam, RingParam, Rxfh, TsInfo,
+};
 use crate::net::core::dev_queue::netif_set_real_num_tx_queues;
 use crate::netlink::Errno;
 use crate::tables::netdev::NetDevice;
@@ -17,7 +20,14 @@ use crate::{Cx, Kernel};
 /// What all drivers answer.
 pub(super) const OPS: EthtoolOps = EthtoolOps {
     get_drvinfo: Some(get_drvinfo),
-    get_link_ksettings: Some(get_link_ksettings),
+    get_link_ksettings: Some(link::get_link_ksettings),
+    set_link_ksettings: Some(link::set_link_ksettings),
+    nway_reset: Some(link::nway_reset),
+    get_pauseparam: Some(get_pauseparam),
+    set_pauseparam: Some(set_pauseparam),
+    get_msglevel: Some(get_msglevel),
+    set_msglevel: Some(set_msglevel),
+    get_ts_info: Some(get_ts_info),
     get_ringparam: Some(get_ringparam),
     set_ringparam: Some(set_ringparam),
     get_coalesce: Some(get_coalesce),
@@ -29,19 +39,49 @@ pub(super) const OPS: EthtoolOps = EthtoolOps {
 };
 
 pub(super) fn get_drvinfo(dev: &NetDevice) -> DrvInfo {
-    let (name, version, firmware, slot) =
-        nic(dev).map_or(("", "", "", 0), |nic| (&*nic.name, nic.row.version, nic.row.fw_version, nic.slot));
-    DrvInfo {
-        driver: name.to_owned(),
-        version,
-        fw_version: firmware,
-        bus_info: format!("0000:00:{slot:02x}.0"),
+    let (name, version, firmware, bus_info) = nic(dev).map_or(("", "", "", String::new()), |nic| {
+        (&*nic.name, nic.row.version, nic.row.fw_version, bus_info(nic))
+    });
+    DrvInfo { driver: name.to_owned(), version, fw_version: firmware, bus_info }
+}
+
+/// Where the card is plugged in.
+pub(super) fn bus_info(nic: &Nic) -> String {
+    format!("0000:00:{:02x}.0", nic.slot)
+}
+
+/// As the ends agreed; before that, as this one wants it.
+fn get_pauseparam(dev: &NetDevice) -> PauseParam {
+    let wants = nic(dev).is_some_and(|nic| nic.pause_autoneg) && !(dev.is_up() && dev.carrier);
+    PauseParam { autoneg: nic(dev).is_some_and(|nic| nic.pause_autoneg), rx: wants, tx: wants }
+}
+
+/// No other end offers them, so there is nothing else to set.
+fn set_pauseparam(cx: &mut Cx, dev: DevId, wanted: PauseParam) {
+    let Some(nic) = nic_mut(cx, dev) else { return };
+    nic.pause_autoneg = wanted.autoneg;
+    if wanted.autoneg {
+        link::nway_reset(cx, dev);
     }
 }
 
-fn get_link_ksettings(_: &Kernel, dev: &NetDevice) -> LinkKsettings {
-    let has_link = dev.is_up() && dev.carrier;
-    LinkKsettings { speed: has_link.then_some(1000), full_duplex: has_link, twisted_pair: true }
+/// `drv`, `probe` and `link`.
+pub(super) const DEFAULT_MSG_ENABLE: u32 = 7;
+
+pub(super) fn get_msglevel(dev: &NetDevice) -> u32 {
+    nic(dev).map_or(0, |nic| nic.msg_enable)
+}
+
+pub(super) fn set_msglevel(cx: &mut Cx, dev: DevId, level: u32) {
+    if let Some(nic) = nic_mut(cx, dev) {
+        nic.msg_enable = level;
+    }
+}
+
+/// Clocks are numbered as the cards were found.
+fn get_ts_info(dev: &NetDevice) -> TsInfo {
+    let (slot, rx_filters) = nic(dev).map_or((FIRST_SLOT, &[][..]), |nic| (nic.slot, nic.row.rx_filters));
+    TsInfo { phc_index: (slot - FIRST_SLOT) as usize, rx_filters }
 }
 
 fn get_ringparam(dev: &NetDevice) -> RingParam {

@@ -4,13 +4,14 @@
 
 use glassnet_hardware::Vectors;
 
+use super::link::LinkRow;
 use super::{
     Chip, Driver, NapiDriver, close, ethtool, fix_features, napi_interrupt, nic, open, poll, setup,
     xmit_frame,
 };
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
-use crate::link::{EthtoolOps, LinkOps};
+use crate::link::{EthtoolOps, LinkOps, Wol};
 use crate::tables::netdev::NetDevice;
 use crate::tables::netdev_features::{
     GSO_ENCAP_ALL, GSO_PARTIAL, GSO_UDP_L4, HIGHDMA, HW_CSUM, HW_TC, HW_VLAN_CTAG_FILTER, HW_VLAN_CTAG_RX,
@@ -27,6 +28,9 @@ pub static DRIVER: Driver = Driver {
     chip: Chip::Msi,
     rx_page: 0,
     max_rings: 8,
+    rx_filters: &["none", "all"],
+    phy: Some(LinkRow { log_word: |name| format!("igb: {name} "), pause: true }),
+    counts_by_itself: false,
     vectors: |name, rings| {
         let of_ring = (0..rings).map(|ring| format!("{name}-TxRx-{ring}"));
         std::iter::once(name.to_owned()).chain(of_ring).collect()
@@ -53,6 +57,8 @@ static LINK_OPS: LinkOps = LinkOps {
     fix_features: Some(|_, _, features| fix_features(features)),
     ethtool: EthtoolOps {
         get_ethtool_stats: Some(get_ethtool_stats),
+        get_wol: Some(|_| Wol { supported: "pumbg" }),
+        priv_flags: &["legacy-rx"],
         get_channels: Some(ethtool::get_channels),
         set_channels: Some(ethtool::set_channels),
         get_rxfh: Some(ethtool::get_rxfh),
@@ -86,26 +92,100 @@ fn setup_i350(dev: &mut NetDevice) {
     setup(dev, 9216, FEATURES, HW_FEATURES);
 }
 
-/// Not modelled: those of the driver's counters that this card never counts.
+/// Names of the driver's counters of the card, in order.
+const COUNTERS: [&str; 51] = [
+    "rx_packets",
+    "tx_packets",
+    "rx_bytes",
+    "tx_bytes",
+    "rx_broadcast",
+    "tx_broadcast",
+    "rx_multicast",
+    "tx_multicast",
+    "multicast",
+    "collisions",
+    "rx_crc_errors",
+    "rx_no_buffer_count",
+    "rx_missed_errors",
+    "tx_aborted_errors",
+    "tx_carrier_errors",
+    "tx_window_errors",
+    "tx_abort_late_coll",
+    "tx_deferred_ok",
+    "tx_single_coll_ok",
+    "tx_multi_coll_ok",
+    "tx_timeout_count",
+    "rx_long_length_errors",
+    "rx_short_length_errors",
+    "rx_align_errors",
+    "tx_tcp_seg_good",
+    "tx_tcp_seg_failed",
+    "rx_flow_control_xon",
+    "rx_flow_control_xoff",
+    "tx_flow_control_xon",
+    "tx_flow_control_xoff",
+    "rx_long_byte_count",
+    "tx_dma_out_of_sync",
+    "tx_smbus",
+    "rx_smbus",
+    "dropped_smbus",
+    "os2bmc_rx_by_bmc",
+    "os2bmc_tx_by_bmc",
+    "os2bmc_tx_by_host",
+    "os2bmc_rx_by_host",
+    "tx_hwtstamp_timeouts",
+    "tx_hwtstamp_skipped",
+    "rx_hwtstamp_cleared",
+    "rx_errors",
+    "tx_errors",
+    "tx_dropped",
+    "rx_length_errors",
+    "rx_over_errors",
+    "rx_frame_errors",
+    "rx_fifo_errors",
+    "tx_fifo_errors",
+    "tx_heartbeat_errors",
+];
+
+/// Counters that this model has, by name; the others stay 0.
+fn counter(dev: &NetDevice, name: &str) -> u64 {
+    let (stats, Some(nic)) = (&dev.stats, nic(dev)) else { return 0 };
+    match name {
+        "rx_packets" => nic.received.packets,
+        "tx_packets" => nic.sent.packets,
+        "rx_bytes" | "rx_long_byte_count" => nic.received.octets,
+        "tx_bytes" => nic.sent.octets,
+        "rx_broadcast" => nic.received.broadcast,
+        "tx_broadcast" => nic.sent.broadcast,
+        "rx_multicast" | "multicast" => nic.received.multicast,
+        "tx_multicast" => nic.sent.multicast,
+        "rx_missed_errors" => stats.rx_missed_errors,
+        "rx_errors" => stats.rx_errors,
+        "rx_crc_errors" => stats.rx_crc_errors,
+        _ => 0,
+    }
+}
+
 fn get_ethtool_stats(_: &Kernel, dev: &NetDevice) -> Vec<(String, u64)> {
-    let stats = &dev.stats;
-    let mut all: Vec<(String, u64)> = [
-        ("rx_packets", stats.rx_packets),
-        ("tx_packets", stats.tx_packets),
-        ("rx_bytes", stats.rx_bytes),
-        ("tx_bytes", stats.tx_bytes),
-        ("rx_missed_errors", stats.rx_missed_errors),
-        ("rx_errors", stats.rx_errors),
-        ("rx_crc_errors", stats.rx_crc_errors),
-    ]
-    .map(|(name, count)| (name.to_owned(), count))
-    .into();
-    for (at, ring) in nic(dev).into_iter().flat_map(|nic| nic.rings.iter().enumerate()) {
-        all.push((format!("tx_queue_{at}_packets"), ring.tx_packets));
-        all.push((format!("tx_queue_{at}_bytes"), ring.tx_bytes));
-        all.push((format!("tx_queue_{at}_restart"), ring.tx_restarts));
-        all.push((format!("rx_queue_{at}_packets"), ring.rx_packets));
-        all.push((format!("rx_queue_{at}_bytes"), ring.rx_bytes));
+    let mut all: Vec<_> = COUNTERS.iter().map(|name| ((*name).to_owned(), counter(dev, name))).collect();
+    let rings = nic(dev).map_or(&[][..], |nic| &nic.rings);
+    for (at, ring) in rings.iter().enumerate() {
+        let of = |name: &str, count| (format!("tx_queue_{at}_{name}"), count);
+        all.extend([
+            of("packets", ring.tx_packets),
+            of("bytes", ring.tx_bytes),
+            of("restart", ring.tx_restarts),
+        ]);
+    }
+    for (at, ring) in rings.iter().enumerate() {
+        let of = |name: &str, count| (format!("rx_queue_{at}_{name}"), count);
+        all.extend([
+            of("packets", ring.rx_packets),
+            of("bytes", ring.rx_bytes),
+            of("drops", 0),
+            of("csum_err", ring.csum_err),
+            of("alloc_failed", 0),
+        ]);
     }
     all
 }

@@ -6,6 +6,8 @@
 //! | [`ne2k_pci`] | a row too, and what a driver without NAPI does |
 //! | [`ethtool`] | what all drivers tell and are told |
 //! | [`itr`] | how often a card may interrupt |
+//! | [`link`] | the carrier, and what the ends of a cable agree on |
+//! | [`mac`] | what a card does with a frame by itself: the filter of addresses, padding, counters |
 //!
 //! What drivers do alike stands here, with the names of e1000e. The card itself is [`glassnet_hardware::Card`]: it fills
 //! descriptors and asks for interrupts without a CPU.
@@ -16,16 +18,20 @@ pub mod e1000e;
 mod ethtool;
 pub mod igb;
 mod itr;
+pub mod link;
+pub mod mac;
 pub mod ne2k_pci;
 
 use std::collections::VecDeque;
 
 use glassnet_hardware::card::RxFrame;
-use glassnet_hardware::{Card, Fabric, PlugId, Rss, Vectors};
+use glassnet_hardware::{Card, Fabric, PlugId, Rss, Vectors, checksum};
 use glassnet_sim::Nanos;
 use glassnet_wire::{BufId, BufPool};
 
 use self::itr::Itr;
+use self::link::{LinkRow, Phy};
+use self::mac::{ETH_ZLEN, Registers};
 use crate::door::{Door, Func};
 use crate::event::{Event, schedule_arrivals};
 use crate::ids::{CpuId, DevId, SkbId};
@@ -38,13 +44,12 @@ use crate::net::core::dev_queue::{
 };
 use crate::net::core::gro::napi_gro_end;
 use crate::net::core::gso::{header_bytes, segment};
-use crate::net::core::link_watch;
 use crate::net::core::skbuff::dev_consume_skb_any;
 use crate::net::ethernet::eth::{eth_hw_addr_random, eth_type_trans, ether_setup};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::irq::Irqs;
 use crate::tables::netdev::{NameAssign, NetDevice};
-use crate::tables::netdev_features::{HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX, RXHASH};
+use crate::tables::netdev_features::{HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX, RXCSUM, RXHASH};
 use crate::tables::softnet::Napi;
 use crate::{Cx, Kernel};
 
@@ -65,6 +70,12 @@ pub struct Driver {
     pub chip: Chip,
     /// The size of a place of the receive ring, bytes; 0: a place has room for any frame.
     pub rx_page: u32,
+    /// Which packets its cards can stamp as they come in, as `ethtool -T` says it.
+    pub rx_filters: &'static [&'static str],
+    /// What it says of links; `None`: it knows of none.
+    pub phy: Option<LinkRow>,
+    /// `ip -s link` shows what the card counted, not the driver.
+    pub counts_by_itself: bool,
     /// Names of the interrupt vectors of a card of this name with so many rings.
     pub vectors: fn(&str, usize) -> Vec<String>,
     /// Which of them the rings use.
@@ -160,6 +171,14 @@ struct Nic {
     rx_usecs: u32,
     /// What the card's RSS was told, which a CPU does not read back.
     rss: Rss,
+    phy: Phy,
+    /// What it writes to the log, as a user sets it.
+    msg_enable: u32,
+    /// Pause frames are as the ends agree.
+    pause_autoneg: bool,
+    /// What the card counted.
+    received: Registers,
+    sent: Registers,
 }
 
 /// The driver's side of a receive ring and a transmit ring.
@@ -178,6 +197,9 @@ struct Ring {
     itr: Itr,
     rx_packets: u64,
     rx_bytes: u64,
+    /// Packets whose checksum the card found right, and wrong.
+    csum_good: u64,
+    csum_err: u64,
 }
 
 /// Descriptors of a ring: at first, at least and at most.
@@ -207,7 +229,6 @@ fn descriptors(wish: u32) -> u32 {
 fn setup(dev: &mut NetDevice, max_mtu: u32, features: u64, hw_features: u64) {
     ether_setup(dev);
     (dev.max_mtu, dev.features, dev.hw_features) = (max_mtu, features, hw_features);
-    dev.carrier = false;
 }
 
 /// VLAN tags are put in if they are taken off.
@@ -255,6 +276,11 @@ pub fn probe(cx: &mut Cx, name: &str, settings: &NicSettings) -> (DevId, PlugId)
         tx_pending: DESCRIPTORS[0],
         rx_usecs: if row.napi.is_some() { itr::DEFAULT } else { 0 },
         rss,
+        phy: Phy::default(),
+        msg_enable: if row.phy.is_some() { ethtool::DEFAULT_MSG_ENABLE } else { 0 },
+        pause_autoneg: true,
+        received: Registers::default(),
+        sent: Registers::default(),
     };
     set_rings(&mut cx.k.irqs, cpus, &mut nic, name, rings);
     (dev.num_rx_queues, dev.num_tx_queues) = (rings as u32, row.max_rings as u32);
@@ -262,6 +288,8 @@ pub fn probe(cx: &mut Cx, name: &str, settings: &NicSettings) -> (DevId, PlugId)
     dev.set_priv(nic);
     dev.perm_addr = eth_hw_addr_random(cx, INIT_NET, name);
     dev.addr = dev.perm_addr;
+    // Until somebody plugs a cable in.
+    dev.carrier = !dev.ops.ethtool.get_link;
     let dev = register_netdevice(cx, dev).expect("a lesson names its cards differently");
     (dev, plug)
 }
@@ -278,12 +306,6 @@ fn set_rings(irqs: &mut Irqs, cpus: usize, nic: &mut Nic, name: &str, rings: usi
     nic.rings = (0..rings).map(|_| Ring::default()).collect();
 }
 
-/// A cable is connected, before anything happens on the machine.
-pub fn link_up(cx: &mut Cx, dev: DevId) {
-    link_watch::netif_carrier_on(cx, dev);
-    link_watch::linkwatch_settle(cx);
-}
-
 /// The card comes up, with empty rings.
 fn open(cx: &mut Cx, dev: DevId) {
     let name = cx.k.devs[dev].name.clone();
@@ -296,6 +318,9 @@ fn open(cx: &mut Cx, dev: DevId) {
     reset(cx, dev);
     if let Some(func) = alloc_rx {
         cx.call(func, None);
+    }
+    if cx.k.devs[dev].carrier {
+        link::tell_up(cx, dev);
     }
 }
 
@@ -351,6 +376,10 @@ fn xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.kfree_skb(skb, DropReason::DevReady);
     };
     let (plug, most, side) = (nic.plug, nic.tx_pending, &mut nic.rings[usize::from(queue)]);
+    // Without a link the card sends nothing, and the driver makes it anew.
+    if !cx.fabric.is_connected(plug) {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
     let unused = most - 1 - side.sending.len() as u32;
     if unused < 1 + TX_GAP {
         netif_tx_stop_queue(&mut cx.k.devs[dev], queue);
@@ -359,9 +388,11 @@ fn xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
     }
     side.tx_packets += packets;
     side.tx_bytes += bytes;
-    let stats = &mut cx.k.devs[dev].stats;
-    stats.tx_packets += packets;
-    stats.tx_bytes += bytes;
+    if !nic.row.counts_by_itself || cx.k.config.veth_cables {
+        let stats = &mut cx.k.devs[dev].stats;
+        stats.tx_packets += packets;
+        stats.tx_bytes += bytes;
+    }
     let sent = if packets == 1 { transmit(cx, skb, plug) } else { transmit_segments(cx, skb, plug) };
     if cx.k.config.veth_cables {
         return cx.consume_skb(skb);
@@ -396,11 +427,20 @@ fn transmit_segments(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
     sent
 }
 
+/// Bytes of the frame that a card makes of a packet: a short one is padded, on a cable that is one.
+fn frame_len(cx: &Cx, len: usize) -> usize {
+    if cx.k.config.veth_cables { len } else { len.max(ETH_ZLEN) }
+}
+
 /// The card sends a frame; returns when its last bit has left.
 fn transmit(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
-    let (from, to) = (cx.skbs[skb].data as usize, cx.skbs[skb].tail as usize);
-    let frame = cx.skbs.bufs.alloc(to - from);
+    let (dev, from, to) = (cx.skbs[skb].dev, cx.skbs[skb].data as usize, cx.skbs[skb].tail as usize);
+    let len = frame_len(cx, to - from);
+    let frame = cx.skbs.bufs.alloc(len);
     cx.skbs.bufs.copy_between(cx.skbs[skb].buf, from..to, frame, 0);
+    if !cx.k.config.veth_cables {
+        mac::count_sent(&mut cx.k.devs[dev], cx.skbs.bufs.bytes(frame));
+    }
     // The same packet for observers at the other end.
     let confirms = cx.skbs[skb].dst_pending_confirm && cx.k.config.veth_cables;
     cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet | if confirms { CONFIRMS } else { 0 });
@@ -523,8 +563,10 @@ fn clean_rx(cx: &mut Cx, dev: DevId, ring: usize, budget: u32, row: &NapiDriver)
         side.unused += 1;
         side.itr.count(len);
         let full = side.unused == RX_BUFFER_WRITE;
-        netdev.stats.rx_packets += 1;
-        netdev.stats.rx_bytes += len;
+        if !nic.row.counts_by_itself || cx.k.config.veth_cables {
+            netdev.stats.rx_packets += 1;
+            netdev.stats.rx_bytes += len;
+        }
         receive(cx, dev, ring, received, row);
         if full {
             give_back(cx, dev, ring, row);
@@ -550,8 +592,12 @@ fn give_back(cx: &mut Cx, dev: DevId, ring: usize, row: &NapiDriver) {
 /// Makes a packet of a received frame and hands it on.
 fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame, row: &NapiDriver) {
     let skb = build_skb(cx, dev, received.frame);
+    let features = cx.k.devs[dev].features;
+    if features & RXCSUM != 0 && !cx.k.config.veth_cables {
+        rx_checksum(cx, dev, ring, skb);
+    }
     let pkt = &mut cx.skbs[skb];
-    if cx.k.devs[dev].features & RXHASH != 0 {
+    if features & RXHASH != 0 {
         (pkt.hash, pkt.l4_hash) = received.hash.unwrap_or_default();
     }
     // `skb_record_rx_queue`
@@ -566,6 +612,15 @@ fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame, row: &NapiDr
         }
         cx.walk((row.receive)(skb));
     }
+}
+
+/// The card's word on a packet's checksum: nobody looks at one again that is right, and at one that is wrong everybody.
+fn rx_checksum(cx: &mut Cx, dev: DevId, ring: usize, skb: SkbId) {
+    let Some(right) = checksum::verify(cx.skbs.data(skb)) else { return };
+    let Some(nic) = nic_mut(cx, dev) else { return };
+    let side = &mut nic.rings[ring];
+    *(if right { &mut side.csum_good } else { &mut side.csum_err }) += 1;
+    cx.skbs[skb].ip_summed = right;
 }
 
 /// A packet of a frame that came by a cable: the same to an observer.

@@ -9,7 +9,7 @@
 
 use glassnet_hardware::{PlugId, Vectors};
 
-use super::{Chip, Driver, close, ethtool, nic, nic_mut, open, setup, transmit, unmask};
+use super::{Chip, Driver, close, ethtool, frame_len, mac, nic, nic_mut, open, setup, transmit, unmask};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
@@ -27,6 +27,9 @@ pub static DRIVER: Driver = Driver {
     fw_version: "",
     link: &LINK_OPS,
     max_rings: 1,
+    rx_filters: &[],
+    phy: None,
+    counts_by_itself: false,
     chip: Chip::IoApic,
     rx_page: PAGE,
     vectors: |name, _| vec![name.to_owned()],
@@ -39,7 +42,12 @@ pub static DRIVER: Driver = Driver {
 static LINK_OPS: LinkOps = LinkOps {
     open: Some(open),
     stop: Some(close),
-    ethtool: EthtoolOps { get_drvinfo: Some(ethtool::get_drvinfo), ..EthtoolOps::NONE },
+    ethtool: EthtoolOps {
+        get_drvinfo: Some(ethtool::get_drvinfo),
+        get_msglevel: Some(ethtool::get_msglevel),
+        set_msglevel: Some(ethtool::set_msglevel),
+        ..EthtoolOps::NONE
+    },
     ..LinkOps::new(None, setup_ne2000, |skb| Door::EiStartXmit { skb })
 };
 
@@ -61,9 +69,9 @@ fn setup_ne2000(dev: &mut NetDevice) {
 /// Copies the frame to the card; the packet is freed at once.
 ///
 /// Kernel: drivers/net/ethernet/8390/8390.c
-/// Not modelled: padding of short frames.
+/// Not modelled: a card that does not take the frame in time.
 pub fn ei_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
-    let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len() as u32);
+    let (dev, len) = (cx.skbs[skb].dev, frame_len(cx, cx.skbs[skb].len()) as u32);
     let Some(nic) = nic_mut(cx, dev) else { return cx.kfree_skb(skb, DropReason::DevReady) };
     if nic.rings[0].on_card >= TX_BUFFERS {
         netif_tx_stop_queue(&mut cx.k.devs[dev], 0);
@@ -131,10 +139,12 @@ fn ei_receive(cx: &mut Cx, dev: DevId, plug: PlugId) {
     for _ in 0..MOST_AT_ONCE {
         let Some(received) = cx.fabric.card(plug).and_then(|card| card.take(0)) else { return };
         cx.call(Func::Ne2kPciGet8390Hdr, None);
-        let len = cx.skbs.bufs.bytes(received.frame).len() as u64;
+        let frame = cx.skbs.bufs.bytes(received.frame);
+        let (len, to_group) = (frame.len() as u64, mac::dest(frame).is_multicast());
         let stats = &mut cx.k.devs[dev].stats;
         stats.rx_packets += 1;
         stats.rx_bytes += len;
+        stats.multicast += u64::from(to_group && !cx.k.config.veth_cables);
         let skb = super::build_skb(cx, dev, received.frame);
         cx.call(Func::Ne2kPciBlockInput, skb);
         cx.copy(len as usize);

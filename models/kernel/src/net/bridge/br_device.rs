@@ -106,7 +106,7 @@ fn br_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {
     let ports = dev.bridge().map_or(&[][..], |bridge| &bridge.ports);
     let running = ports.iter().map(|port| &kernel.devs[*port]).filter(|port| port.is_running());
     let speed = running.filter_map(|port| port.ops.ethtool.get_link_ksettings?(kernel, port).speed).max();
-    LinkKsettings { speed, full_duplex: false, twisted_pair: false }
+    LinkKsettings { speed, full_duplex: false, twisted_pair: false, copper: None }
 }
 
 /// Transmits a frame of this host through the bridge.

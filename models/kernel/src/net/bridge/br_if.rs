@@ -81,7 +81,8 @@ fn port_cost(cx: &Cx, dev: DevId) -> u32 {
     let netdev = &cx.k.devs[dev];
     match netdev.ops.ethtool.get_link_ksettings.and_then(|get| get(cx.k, netdev).speed) {
         Some(10_000) => 2,
-        Some(1000) => 4,
+        Some(1000) => 5,
+        Some(100) => 19,
         _ => 100,
     }
 }

@@ -1,6 +1,6 @@
 //! `netem`: a network in a queue, with delay, loss, duplication, corruption, reordering and a rate.
 //!
-//! Kernel: net/sched/sch_netem.c. Not modelled: slots, models of loss with states, tables of distributions.
+//! Kernel: net/sched/sch_netem.c. Not modelled: slots, models of loss with states.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -72,6 +72,8 @@ pub struct NetemOpt {
     pub latency: i64,
     /// Most that it differs, ns.
     pub jitter: i64,
+    /// How the differences are spread, in 8,192nds of the jitter (`TCA_NETEM_DELAY_DIST`); `None`: evenly.
+    pub dist: Option<&'static [i16]>,
     /// Most packets that may wait.
     pub limit: u32,
     /// Packets that are lost, a probability in units of 2⁻³².
@@ -237,7 +239,11 @@ fn tfifo_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId, opt: &NetemOpt) {
     let mut delay = opt.latency;
     if opt.jitter != 0 {
         let draw = get_crandom(cx, sch, DELAY, opt.corr.unwrap_or_default().delay);
-        delay = i64::from(draw % (2 * opt.jitter as u32)) + opt.latency - opt.jitter;
+        delay = opt.latency
+            + match opt.dist {
+                None => i64::from(draw % (2 * opt.jitter as u32)) - opt.jitter,
+                Some(dist) => tabledist(opt.jitter, dist[draw as usize % dist.len()]),
+            };
     }
     let (mut from, len) = (cx.ktime().0 as i64, qdisc_pkt_len(cx, skb));
     let q = data(cx, sch);
@@ -259,6 +265,17 @@ fn tfifo_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId, opt: &NetemOpt) {
     } else {
         q.tree.insert((at, q.came), skb);
     }
+}
+
+/// The jitter in a table of delays (`NETEM_DIST_SCALE`).
+const DIST_SCALE: i64 = 8192;
+
+/// How far a packet's delay is from the mean, by an entry of the table.
+fn tabledist(jitter: i64, entry: i16) -> i64 {
+    let entry = i64::from(entry);
+    let rest = jitter % DIST_SCALE * entry;
+    let half = if rest >= 0 { DIST_SCALE / 2 } else { -DIST_SCALE / 2 };
+    (rest + half) / DIST_SCALE + jitter / DIST_SCALE * entry
 }
 
 /// The time that a packet takes at the rate.
@@ -377,6 +394,7 @@ fn netem_change(cx: &mut Cx, sch: QdiscId, opt: &dyn QdiscData) -> Result<(), Nl
     if opt.gap > 0 {
         opt.reorder = opt.reorder.or(Some(Correlated { probability: u32::MAX, correlation: 0 }));
     }
+    opt.dist = opt.dist.or(q.opt.dist);
     opt.corr = opt.corr.or(q.opt.corr);
     opt.reorder = opt.reorder.or(q.opt.reorder);
     opt.corrupt = opt.corrupt.or(q.opt.corrupt);
@@ -398,4 +416,19 @@ fn netem_graft(cx: &mut Cx, sch: QdiscId, _: u32, new: Option<QdiscId>) -> Resul
         qdisc_purge_queue(cx, old);
     }
     Ok(old)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_of_a_table_is_a_part_of_the_jitter() {
+        let of = |jitter, entry| tabledist(jitter, entry);
+        assert_eq!([of(8192, 1), of(8192, -3), of(8192, 0)], [1, -3, 0]);
+        // 2 ms, one jitter and half of one.
+        assert_eq!([of(2_000_000, 8192), of(2_000_000, -4096)], [2_000_000, -1_000_000]);
+        // Rounded to the nearest.
+        assert_eq!([of(3, 8192), of(3, 1000), of(3, -1500)], [3, 0, -1]);
+    }
 }

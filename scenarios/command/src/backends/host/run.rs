@@ -32,6 +32,13 @@ pub(super) fn check(plan: &Plan) -> Result<(), BackendError> {
             let (lesson, line, machine) = (&plan.lesson, prompt.line, &prompt.machine);
             return Err(BackendError::Plan(format!("{lesson}:{line}: no machine {machine} in the topology")));
         }
+        if let Some(change) = prompt.before.first() {
+            let (lesson, line, end) = (&plan.lesson, prompt.line, &change.end);
+            return Err(BackendError::Plan(format!(
+                "{lesson}:{line}: the cable of {}:{} changes before this prompt: not modelled on the host yet",
+                end.node, end.port
+            )));
+        }
     }
     Ok(())
 }
