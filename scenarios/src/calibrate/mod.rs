@@ -11,8 +11,6 @@
 //! one thing have in common, such as the system call that sends, cancels out.
 
 mod experiments;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use glassnet_hardware::{Cable, Faults, PlugId};
 use glassnet_kernel::World;
 use glassnet_kernel::cost::Profile;
 use glassnet_kernel::drivers::nic::NicSettings;
-use glassnet_kernel::ids::{CpuId, DevId, MachineId, SocketId};
+use glassnet_kernel::ids::{DevId, MachineId, SocketId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::link::Coalesce;
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};

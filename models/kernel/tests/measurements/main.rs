@@ -79,7 +79,7 @@ impl Lab {
         let nexthop = NexthopMsg { via: "10.2.0.2".parse().ok(), ..NexthopMsg::default() };
         self.world.enter(MACHINE, CPU, |cx| {
             for at in 0..count {
-                let (dst, nexthops) = (Ipv4Addr::from(0x1400_0000 + (at << 8)), vec![nexthop.clone()]);
+                let (dst, nexthops) = (Ipv4Addr::from(0x1400_0000 + (at << 8)), vec![nexthop]);
                 let kind = RouteType::Unicast;
                 let route = RouteMsg { kind, dst, dst_len: 24, nexthops, ..RouteMsg::default() };
                 rtm_newroute(cx, INIT_NET, &route, NEW).expect("a new route");
