@@ -19,13 +19,13 @@ use nix::unistd::Pid;
 
 use super::Host;
 use super::machine::Machine;
-use super::needs;
-use super::rig::packet_socket;
-use super::spaces::{compiled_in, prepare, within};
+use super::rig::{packet_socket, prepared};
+use super::spaces::within;
 
 /// A machine.
 pub(in crate::backends) struct Timed {
     machine: Machine,
+    own: File,
     outside: Option<OwnedFd>,
     pair: Option<[UdpSocket; 2]>,
 }
@@ -36,13 +36,9 @@ const PACKETS: usize = 256;
 impl Timed {
     /// Starts it, and binds this thread to a CPU.
     pub fn start(host: &Host) -> Result<Timed, BackendError> {
-        needs::check()?;
-        let machine = Machine::start("calibrate", host)?;
-        let own = File::open(machine.netns()).map_err(BackendError::failed("cannot open a namespace"))?;
-        within(&own, || prepare(&compiled_in(), false))
-            .map_err(BackendError::failed("cannot prepare a namespace"))?;
+        let (machine, own) = prepared("calibrate", host)?;
         stay_on(*cpus()?.first().unwrap_or(&0))?;
-        Ok(Timed { machine, outside: None, pair: None })
+        Ok(Timed { machine, own, outside: None, pair: None })
     }
 
     /// The packet socket at the far end of the cable.
@@ -87,8 +83,7 @@ impl Timed {
     fn datagrams(&mut self, bytes: usize) -> Result<f64, BackendError> {
         let failed = || BackendError::failed("cannot send a datagram");
         if self.pair.is_none() {
-            let own = File::open(self.machine.netns()).map_err(failed())?;
-            self.pair = Some(within(&own, connected).map_err(failed())?);
+            self.pair = Some(within(&self.own, connected).map_err(failed())?);
         }
         let [from, to] = self.pair.as_ref().ok_or_else(|| BackendError::Missing(Vec::new()))?;
         let mut buffer = vec![0; bytes];

@@ -44,11 +44,7 @@ ip route flush cache";
 impl Router {
     /// Makes the router.
     pub fn start(host: &Host) -> Result<Router, BackendError> {
-        needs::check()?;
-        let machine = Machine::start("router", host)?;
-        let own = File::open(machine.netns()).map_err(BackendError::failed("cannot open a namespace"))?;
-        within(&own, || prepare(&compiled_in(), false))
-            .map_err(BackendError::failed("cannot prepare a namespace"))?;
+        let (machine, own) = prepared("router", host)?;
         let raw = within(&own, || open_raw().map_err(Into::into))
             .map_err(BackendError::failed("cannot open a raw socket"))?;
         let mut rig = Router { machine, ports: Vec::new(), raw, listeners: Vec::new() };
@@ -61,6 +57,16 @@ impl Router {
             .map_err(BackendError::failed("cannot open packet sockets"))?;
         Ok(rig)
     }
+}
+
+/// A machine whose own namespace, which is open then, has the settings that a kernel begins with.
+pub(super) fn prepared(name: &str, host: &Host) -> Result<(Machine, File), BackendError> {
+    needs::check()?;
+    let machine = Machine::start(name, host)?;
+    let own = File::open(machine.netns()).map_err(BackendError::failed("cannot open a namespace"))?;
+    within(&own, || prepare(&compiled_in(), false))
+        .map_err(BackendError::failed("cannot prepare a namespace"))?;
+    Ok((machine, own))
 }
 
 fn open_raw() -> nix::Result<OwnedFd> {
