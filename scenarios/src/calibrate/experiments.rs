@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_wire::checksum::checksum;
 
 use super::Load;
-use crate::rig::{Command, command};
+use crate::rig::{Command, command, plain};
 
 /// A network that can be longer or shorter, and what is sent into it.
 #[derive(Clone, Copy)]
@@ -33,7 +33,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         sizes: [1, 9],
         units: 8.0,
         set_up: bridges,
-        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+        load: datagram,
     },
     Experiment {
         what: "a router hop",
@@ -41,7 +41,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         sizes: [1, 9],
         units: 8.0,
         set_up: routers,
-        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+        load: datagram,
     },
     Experiment {
         what: "a copy to one more bridge port",
@@ -49,7 +49,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         sizes: [1, 17],
         units: 16.0,
         set_up: flooded,
-        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+        load: datagram,
     },
     Experiment {
         what: "a routing table of twice the size",
@@ -69,7 +69,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         sizes: [1, 1001],
         units: 1000.0,
         set_up: |rules| ruled("iptables-legacy", rules),
-        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+        load: datagram,
     },
     Experiment {
         what: "a rule of iptables-nft",
@@ -77,7 +77,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         sizes: [1, 1001],
         units: 1000.0,
         set_up: |rules| ruled("iptables-nft", rules),
-        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+        load: datagram,
     },
     Experiment {
         what: "a router hop with connection tracking",
@@ -85,14 +85,14 @@ pub const EXPERIMENTS: &[Experiment] = &[
         sizes: [1, 9],
         units: 8.0,
         set_up: |hops| everywhere(hops, "iptables-nft -A FORWARD -m conntrack --ctstate INVALID -j DROP"),
-        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+        load: datagram,
     },
     Experiment {
         what: "1024 bytes more in the datagram",
         rows: &["copied KiB"],
         sizes: [18, 16_384],
         units: 16_366.0 / 1024.0,
-        set_up: |_| vec![command("ip link set lo up", String::new())],
+        set_up: |_| vec![plain("ip link set lo up")],
         load: Load::Datagrams,
     },
     Experiment {
@@ -100,7 +100,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         rows: &["system call"],
         sizes: [0, 1],
         units: 1.0,
-        set_up: |_| vec![command("ip link set lo up", String::new())],
+        set_up: |_| vec![plain("ip link set lo up")],
         load: |_| Load::Datagrams(18),
     },
     Experiment {
@@ -121,7 +121,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
             commands.extend((0..hops).map(|hop| rules(&format!("ip netns exec n{hop} iptables-nft"), 100)));
             commands
         },
-        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+        load: datagram,
     },
     Experiment {
         what: "a router hop with masquerading",
@@ -129,7 +129,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         sizes: [1, 9],
         units: 8.0,
         set_up: |hops| everywhere(hops, "iptables-nft -t nat -A POSTROUTING -j MASQUERADE"),
-        load: |_| Load::Frames(vec![frame(BEHIND, 0)]),
+        load: datagram,
     },
     Experiment {
         what: "a bridge hop that frames of 1500 bytes take",
@@ -172,16 +172,17 @@ fn frame(dst: u32, more: u16) -> Vec<u8> {
     frame
 }
 
-/// The namespace `x`, whose device `t` is joined to a device.
-fn outside(device: &str) -> Vec<Command> {
-    let links = format!(
-        "link add {device} address {} type veth peer name t netns x\nlink set {device} up\n",
-        mac(TO)
-    );
+/// One frame, whatever the size of the network.
+fn datagram(_: usize) -> Load {
+    Load::Frames(vec![frame(BEHIND, 0)])
+}
+
+/// The namespace `x`, whose device `t` is joined to `b0`. That has another address than where frames go to.
+fn outside() -> Vec<Command> {
     vec![
-        command("ip netns add x", String::new()),
-        command("ip -batch -", links),
-        command("ip -n x link set dev t up", String::new()),
+        plain("ip netns add x"),
+        plain("ip link add b0 address 02:00:00:00:02:02 up type veth peer name t netns x"),
+        plain("ip -n x link set dev t up"),
     ]
 }
 
@@ -202,14 +203,12 @@ fn bridges(hops: usize) -> Vec<Command> {
         if hop > 0 {
             links += &format!("link set b{hop} master br{hop}\nlink set b{hop} up\n");
         }
-        // The bridge's own port has this address otherwise.
         fdb += &format!("fdb replace {} dev {port} master static\n", mac(TO));
     }
-    let mut commands = outside("b0");
-    commands.push(command("ip link set b0 address 02:00:00:00:02:02", String::new()));
+    let mut commands = outside();
     commands.push(command("ip -batch -", links));
-    commands.push(command("ip -n x link set dev sink up", String::new()));
-    commands.push(command("ip link set b0 master br0", String::new()));
+    commands.push(plain("ip -n x link set dev sink up"));
+    commands.push(plain("ip link set b0 master br0"));
     commands.push(command("bridge -batch -", fdb));
     commands
 }
@@ -222,19 +221,16 @@ fn flooded(ports: usize) -> Vec<Command> {
             "link add p{port} type veth peer name sink{port} netns x\nlink set p{port} master br0\nlink set p{port} up\n"
         );
     }
-    let mut commands = outside("b0");
-    commands.push(command("ip link set b0 address 02:00:00:00:02:02", String::new()));
+    let mut commands = outside();
     commands.push(command("ip -batch -", links));
-    commands.extend(
-        (0..ports).map(|port| command(&format!("ip -n x link set dev sink{port} up"), String::new())),
-    );
+    commands.extend((0..ports).map(|port| plain(&format!("ip -n x link set dev sink{port} up"))));
     commands
 }
 
 /// A chain of routers, each a namespace.
 fn routers(hops: usize) -> Vec<Command> {
-    let mut commands = vec![command("ip netns add x", String::new())];
-    commands.extend((0..hops).map(|hop| command(&format!("ip netns add n{hop}"), String::new())));
+    let mut commands = vec![plain("ip netns add x")];
+    commands.extend((0..hops).map(|hop| plain(&format!("ip netns add n{hop}"))));
     let mut links = format!("link add r0 address {} netns n0 type veth peer name t netns x\n", mac(TO));
     for next in 1..hops {
         let before = next - 1;
@@ -246,8 +242,7 @@ fn routers(hops: usize) -> Vec<Command> {
     let last = hops - 1;
     links += &format!("link add d{last} netns n{last} type veth peer name sink netns x\n");
     commands.push(command("ip -batch -", links));
-    commands
-        .extend(["t", "sink"].map(|end| command(&format!("ip -n x link set dev {end} up"), String::new())));
+    commands.extend(["t", "sink"].map(|end| plain(&format!("ip -n x link set dev {end} up"))));
     for hop in 0..hops {
         let next = hop + 1;
         let own = format!(
@@ -260,7 +255,7 @@ fn routers(hops: usize) -> Vec<Command> {
         commands.push(command(&format!("ip -n n{hop} -batch -"), own));
         let settings =
             "net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.all.send_redirects=0";
-        commands.push(command(&format!("ip netns exec n{hop} sysctl -q -w {settings}"), String::new()));
+        commands.push(plain(&format!("ip netns exec n{hop} sysctl -q -w {settings}")));
     }
     commands
 }
@@ -268,7 +263,7 @@ fn routers(hops: usize) -> Vec<Command> {
 /// A chain of routers, on each of which a command was run.
 fn everywhere(hops: usize, line: &str) -> Vec<Command> {
     let mut commands = routers(hops);
-    commands.extend((0..hops).map(|hop| command(&format!("ip netns exec n{hop} {line}"), String::new())));
+    commands.extend((0..hops).map(|hop| plain(&format!("ip netns exec n{hop} {line}"))));
     commands
 }
 

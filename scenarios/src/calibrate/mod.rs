@@ -36,7 +36,7 @@ pub enum Load {
 
 /// A machine on which costs are measured.
 pub trait Bench: Programs {
-    /// CPU time of one packet of the load, ns.
+    /// CPU time of one packet of the load, ns; infinite if that cannot be told this time.
     ///
     /// # Errors
     ///
@@ -207,7 +207,14 @@ fn ask(real: &Real, told: &mut dyn FnMut(&str)) -> Times {
             done.is_ok()
         });
     }
-    (running.into_iter().map(|(experiment, running)| (experiment, running.unit())).collect(), failed)
+    let mut times = Vec::new();
+    for (experiment, running) in running {
+        match running.unit() {
+            time if time.is_finite() => times.push((experiment, time)),
+            _ => failed.push((experiment.what, "the machine was too busy".to_owned())),
+        }
+    }
+    (times, failed)
 }
 
 /// How many things [`calibrate`] tells of.

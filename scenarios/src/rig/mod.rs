@@ -143,6 +143,11 @@ pub(crate) struct Command {
     pub stdin: String,
 }
 
+/// A command without input.
+pub(crate) fn plain(line: &str) -> Command {
+    command(line, String::new())
+}
+
 /// A command line whose words are separated by a space each.
 pub(crate) fn command(line: &str, stdin: String) -> Command {
     Command { argv: line.split(' ').map(str::to_owned).collect(), stdin }
@@ -153,27 +158,25 @@ pub(crate) const SETTLING: u64 = 1200;
 
 /// Commands that create the router.
 pub(crate) fn making() -> Vec<Command> {
-    let mut commands = vec![command("ip netns add x", String::new()), command("ip -batch -", links())];
-    commands
-        .extend(PORTS.map(|port| command(&format!("ip -n x link set {} up", port.name()), String::new())));
+    let mut commands = vec![plain("ip netns add x"), command("ip -batch -", links())];
+    commands.extend(PORTS.map(|port| plain(&format!("ip -n x link set {} up", port.name()))));
     commands.extend((2..=9u8).map(|host| {
         let mac = mac_of(2, host).map(|byte| format!("{byte:02x}")).join(":");
         let port = if host == 2 { "p0" } else { "p1" };
-        command(&format!("bridge fdb add {mac} dev {port} master static"), String::new())
+        plain(&format!("bridge fdb add {mac} dev {port} master static"))
     }));
-    commands.push(command(&format!("sysctl -q -w {}", SETTINGS.join(" ")), String::new()));
+    commands.push(plain(&format!("sysctl -q -w {}", SETTINGS.join(" "))));
     commands
 }
 
 /// Commands before a case.
 pub(crate) fn preparing(case: &Case) -> Vec<Command> {
     let switch = format!("sysctl -q -w net.bridge.bridge-nf-call-iptables={}", u8::from(case.bridge_nf));
-    let mut commands = vec![command(&switch, String::new())];
+    let mut commands = vec![plain(&switch)];
     if case.legacy {
         // A table stays registered after its first use; here all are, on both sides.
         let tables = ["raw", "mangle", "nat", "filter", "security"];
-        commands
-            .extend(tables.map(|table| command(&format!("iptables-legacy -t {table} -S"), String::new())));
+        commands.extend(tables.map(|table| plain(&format!("iptables-legacy -t {table} -S"))));
     }
     commands
 }

@@ -14,7 +14,7 @@ use glassnet_kernel::net::socket::{self, SendTo};
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_userland::process::SharedWorld;
 
-use super::rig::{run_program, settle};
+use super::rig::{locked, run_program, settle};
 use crate::calibrate::{Bench, Load};
 use crate::error::BackendError;
 use crate::rig::{Programs, Said};
@@ -38,17 +38,15 @@ impl Counted {
     }
 
     fn enter<T>(&self, work: impl FnOnce(&mut Cx) -> T) -> T {
-        self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).enter(MACHINE, CPU, work)
+        locked(&self.world).enter(MACHINE, CPU, work)
     }
 
     fn busy(&self) -> u64 {
-        let world = self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        world.kernel(MACHINE).cpus[CPU.index()].time.busy().0
+        locked(&self.world).kernel(MACHINE).cpus[CPU.index()].time.busy().0
     }
 
     fn outside(&self) -> NetnsId {
-        let world = self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        world.kernel(MACHINE).netns_names.get("x").copied().unwrap_or(INIT_NET)
+        locked(&self.world).kernel(MACHINE).netns_names.get("x").copied().unwrap_or(INIT_NET)
     }
 
     fn open(&mut self, load: &Load) -> Result<(), BackendError> {

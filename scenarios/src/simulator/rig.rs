@@ -36,9 +36,14 @@ pub(super) fn run_program(
     Ok(Said { status: outcome.status, text: outcome.stdout + &outcome.stderr })
 }
 
+/// The world, for this thread alone.
+pub(super) fn locked(world: &SharedWorld) -> MutexGuard<'_, World> {
+    world.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 /// Runs until all events at this time are processed.
 pub(super) fn settle(world: &SharedWorld) {
-    let mut world = world.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut world = locked(world);
     let now = world.now();
     while world.next_event_at().is_some_and(|at| at <= now + Nanos(1_000_000)) {
         if !world.step().is_ok_and(|stepped| stepped) {
@@ -98,7 +103,7 @@ impl Router {
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        locked(&self.world)
     }
 
     /// Opens the sockets that send frames and packets.

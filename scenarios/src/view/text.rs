@@ -92,12 +92,11 @@ impl<'s> View<'s, '_> {
             let start = exchange.steps.first().map_or(Nanos::ZERO, |at| self.story.step(*at).at);
             for (position, leg) in legs.iter().enumerate() {
                 let goes_on = legs[..position].iter().any(|earlier| earlier.packet == leg.packet);
-                match self.zoom {
-                    Zoom::Hops | Zoom::Time => self.hops(leg, start, goes_on),
-                    Zoom::Doors | Zoom::Detail => {
-                        self.packet(leg.packet, goes_on);
-                        self.doors(leg, start);
-                    }
+                if self.zoom == Zoom::Hops {
+                    self.hops(leg, start, goes_on);
+                } else {
+                    self.packet(leg.packet, goes_on);
+                    self.doors(leg, start);
                 }
             }
             self.shown.push(exchange);

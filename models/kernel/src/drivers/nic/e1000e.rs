@@ -6,7 +6,7 @@ use glassnet_hardware::Vectors;
 
 use super::link::LinkRow;
 use super::{
-    Chip, Driver, NapiDriver, close, ethtool, fix_features, napi_interrupt, nic, open, poll, setup,
+    Chip, Driver, NapiDriver, close, ethtool, fix_features, mac, napi_interrupt, nic, open, poll, setup,
     xmit_frame,
 };
 use crate::door::{Door, Func};
@@ -103,17 +103,10 @@ fn counter(dev: &NetDevice, name: &str) -> u64 {
         "tx_packets" => stats.tx_packets,
         "rx_bytes" => stats.rx_bytes,
         "tx_bytes" => stats.tx_bytes,
-        "rx_broadcast" => nic.received.broadcast,
-        "tx_broadcast" => nic.sent.broadcast,
-        "rx_multicast" | "multicast" => nic.received.multicast,
-        "tx_multicast" => nic.sent.multicast,
-        "rx_errors" => stats.rx_errors,
-        "rx_crc_errors" => stats.rx_crc_errors,
-        "rx_missed_errors" => stats.rx_missed_errors,
         "rx_csum_offload_good" => nic.rings[0].csum_good,
         "rx_csum_offload_errors" => nic.rings[0].csum_err,
         "tx_restart_queue" => nic.rings[0].tx_restarts,
-        _ => 0,
+        _ => mac::counter(dev, name),
     }
 }
 

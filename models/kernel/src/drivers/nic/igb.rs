@@ -6,7 +6,7 @@ use glassnet_hardware::Vectors;
 
 use super::link::LinkRow;
 use super::{
-    Chip, Driver, NapiDriver, close, ethtool, fix_features, napi_interrupt, nic, open, poll, setup,
+    Chip, Driver, NapiDriver, close, ethtool, fix_features, mac, napi_interrupt, nic, open, poll, setup,
     xmit_frame,
 };
 use crate::door::{Door, Func};
@@ -149,20 +149,13 @@ const COUNTERS: [&str; 51] = [
 
 /// Counters that this model has, by name; the others stay 0.
 fn counter(dev: &NetDevice, name: &str) -> u64 {
-    let (stats, Some(nic)) = (&dev.stats, nic(dev)) else { return 0 };
+    let Some(nic) = nic(dev) else { return 0 };
     match name {
         "rx_packets" => nic.received.packets,
         "tx_packets" => nic.sent.packets,
         "rx_bytes" | "rx_long_byte_count" => nic.received.octets,
         "tx_bytes" => nic.sent.octets,
-        "rx_broadcast" => nic.received.broadcast,
-        "tx_broadcast" => nic.sent.broadcast,
-        "rx_multicast" | "multicast" => nic.received.multicast,
-        "tx_multicast" => nic.sent.multicast,
-        "rx_missed_errors" => stats.rx_missed_errors,
-        "rx_errors" => stats.rx_errors,
-        "rx_crc_errors" => stats.rx_crc_errors,
-        _ => 0,
+        _ => mac::counter(dev, name),
     }
 }
 

@@ -26,6 +26,7 @@ use super::spaces::within;
 pub(in crate::backends) struct Timed {
     machine: Machine,
     own: File,
+    /// The packet socket at the far end of the cable.
     outside: Option<OwnedFd>,
     pair: Option<[UdpSocket; 2]>,
 }
@@ -39,16 +40,6 @@ impl Timed {
         let (machine, own) = prepared("calibrate", host)?;
         stay_on(*cpus()?.first().unwrap_or(&0))?;
         Ok(Timed { machine, own, outside: None, pair: None })
-    }
-
-    /// The packet socket at the far end of the cable.
-    fn outside(&mut self) -> Result<&OwnedFd, BackendError> {
-        if self.outside.is_none() {
-            let failed = || BackendError::failed("cannot open a packet socket");
-            let space = File::open(self.machine.path("/run/netns/x")).map_err(failed())?;
-            self.outside = Some(within(&space, || packet_socket("t", None)).map_err(failed())?);
-        }
-        self.outside.as_ref().ok_or_else(|| BackendError::Missing(Vec::new()))
     }
 }
 
@@ -70,11 +61,18 @@ impl Bench for Timed {
 
 impl Timed {
     fn frames(&mut self, frames: &[Vec<u8>]) -> Result<f64, BackendError> {
-        let fd = self.outside()?.as_raw_fd();
+        let fd = match &self.outside {
+            Some(fd) => fd,
+            None => {
+                let failed = || BackendError::failed("cannot open a packet socket");
+                let space = File::open(self.machine.path("/run/netns/x")).map_err(failed())?;
+                self.outside.insert(within(&space, || packet_socket("t", None)).map_err(failed())?)
+            }
+        };
         let packets = frames.len().max(PACKETS);
         let start = Instant::now();
         for frame in frames.iter().cycle().take(packets) {
-            send(fd, frame, MsgFlags::empty())
+            send(fd.as_raw_fd(), frame, MsgFlags::empty())
                 .map_err(|errno| BackendError::failed("cannot send a frame")(errno.into()))?;
         }
         Ok(each(start.elapsed(), packets))
@@ -82,10 +80,10 @@ impl Timed {
 
     fn datagrams(&mut self, bytes: usize) -> Result<f64, BackendError> {
         let failed = || BackendError::failed("cannot send a datagram");
-        if self.pair.is_none() {
-            self.pair = Some(within(&self.own, connected).map_err(failed())?);
-        }
-        let [from, to] = self.pair.as_ref().ok_or_else(|| BackendError::Missing(Vec::new()))?;
+        let [from, to] = match &self.pair {
+            Some(pair) => pair,
+            None => self.pair.insert(within(&self.own, connected).map_err(failed())?),
+        };
         let mut buffer = vec![0; bytes];
         let start = Instant::now();
         for _ in 0..PACKETS {
