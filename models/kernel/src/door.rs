@@ -214,6 +214,12 @@ functions! {
             PneighEnqueue(skb: SkbId) = pneigh_enqueue, Netdev,
                 "may answer for another machine, after a random time";
         }
+        "net/core/pktgen.c" {
+            PktgenXmit = pktgen_xmit, Netdev, "the packet generator sends a packet";
+            ModCurHeaders = mod_cur_headers, Netdev, "which addresses, ports and size come next?";
+            PktgenAllocSkb = pktgen_alloc_skb, Memory, "memory for the packet";
+            PktgenFinalizeSkb = pktgen_finalize_skb, Skb, "writes number and time into the packet";
+        }
         "net/core/dev.c" {
             DevQueueXmit(skb: SkbId) = __dev_queue_xmit, Netdev,
                 "queues the frame for its device; virtual devices have no queue";

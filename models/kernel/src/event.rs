@@ -70,6 +70,13 @@ pub enum Event {
         /// The CPU that set them.
         cpu: CpuId,
     },
+    /// A thread of the kernel has a turn.
+    Kthread {
+        /// The machine.
+        machine: MachineId,
+        /// Its number among [`Kernel::kthreads`](crate::Kernel::kthreads).
+        thread: u32,
+    },
     /// A program that sleeps wakes up.
     Wake,
 }

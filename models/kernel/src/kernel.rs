@@ -25,7 +25,7 @@ use crate::tables::siphash::SipHashKey;
 use crate::tables::socket::{SK_MEM_DEFAULT, Sockets};
 use crate::tables::softnet::SoftnetData;
 use crate::tables::verdicts::Watch;
-use crate::timer::TimerBase;
+use crate::timer::{Kthread, TimerBase};
 
 /// When the machines booted, in seconds since 1970: 2023-11-14 22:13:20 UTC.
 pub const BOOT_TIME: u64 = 1_700_000_000;
@@ -199,6 +199,8 @@ pub struct Kernel {
     /// Addresses that new devices get in turn, by name and name of their namespace, where chance would choose: those that a
     /// real kernel chose, so that the same frames appear here.
     pub scripted_macs: BTreeMap<(String, String), VecDeque<Mac>>,
+    /// Its threads. One that has ended has no turns; its number is not given again.
+    pub kthreads: Vec<Kthread>,
     /// Its timers, by CPU.
     pub timers: Vec<TimerBase>,
     /// The socket that the system call that runs works on (`sock_owned_by_user`), also while softirqs run in it.
@@ -251,6 +253,7 @@ impl Kernel {
             drops: BTreeMap::new(),
             labels: Vec::new(),
             scripted_macs: BTreeMap::new(),
+            kthreads: Vec::new(),
             timers: (0..cpus.max(1)).map(|_| TimerBase::default()).collect(),
             owned_socket: None,
             packet_sockets: 0,

@@ -14,6 +14,7 @@ use crate::sysctl::{Sysctl, SysctlTable};
 pub static MODULES: &[&Module] = &[
     &bridge::br_if::MODULE,
     &core::rtnetlink::MODULE,
+    &core::pktgen::MODULE,
     &loopback::MODULE,
     &veth::MODULE,
     &dummy::MODULE,

@@ -92,12 +92,17 @@ pub enum Errno {
     EALREADY = 114,
     /// Operation now in progress.
     EINPROGRESS = 115,
+    /// Not supported, by a number that only the kernel knows: 524, which has no room here.
+    ENOTSUPP = u8::MAX,
 }
 
 impl Errno {
     /// The number, positive.
     pub const fn number(self) -> i32 {
-        self as i32
+        match self {
+            Errno::ENOTSUPP => 524,
+            _ => self as i32,
+        }
     }
 
     /// The text of strerror(3) in glibc's C locale.
@@ -147,6 +152,7 @@ impl Errno {
             Errno::EHOSTUNREACH => "No route to host",
             Errno::EALREADY => "Operation already in progress",
             Errno::EINPROGRESS => "Operation now in progress",
+            Errno::ENOTSUPP => "Unknown error 524",
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A timer is never taken back. One that was set again or is no longer wanted is recognised by its function when it
 //! expires.
+//!
+//! And its threads, each bound to a CPU (kernel/kthread.c).
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -9,6 +11,7 @@ use std::collections::BTreeMap;
 use glassnet_sim::Nanos;
 
 use crate::Cx;
+use crate::ids::{CpuId, NetnsId};
 use crate::tables::jiffies::wheel_level;
 
 /// A timer.
@@ -40,6 +43,21 @@ impl TimerBase {
         slot.sort_by_key(|(level, _)| Reverse(*level));
         slot.into_iter().map(|(_, timer)| timer)
     }
+}
+
+/// A thread that takes turns: it runs in an event of its own, after the softirqs of its CPU.
+#[derive(Clone, Copy, Debug)]
+pub struct Kthread {
+    /// Its name without the number of its CPU (`comm`).
+    pub comm: &'static str,
+    /// Its CPU.
+    pub cpu: CpuId,
+    /// The namespace that it works in.
+    pub netns: NetnsId,
+    /// A turn; returns when the next is due, or `None` until it is woken.
+    pub turn: fn(&mut Cx, NetnsId) -> Option<Nanos>,
+    /// How long it ran since the programs that use up their CPU's time had theirs, ns.
+    pub ran: Nanos,
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ use crate::net::core::link_watch::linkwatch_turn;
 use crate::net::core::{dev, softirq};
 use crate::tables::netdev::NetDevice;
 use crate::tables::skb::SkbPool;
-use crate::tables::softnet::Interrupt;
+use crate::tables::softnet::{Interrupt, SLICE};
+use crate::timer::Kthread;
 use crate::trace::{Burners, Context, Level, Missed, TakenInterrupt, Trace};
 
 /// More packets were polled than the limit allows: a bridge loop, most likely.
@@ -30,7 +31,10 @@ pub struct Endless {
 impl fmt::Display for Endless {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limit = self.limit;
-        write!(f, "{limit} packets came in since the last command: is there a bridge loop?")
+        write!(
+            f,
+            "{limit} packets came in since the last command: does a bridge loop, or a generator not end?"
+        )
     }
 }
 
@@ -217,12 +221,44 @@ impl World {
         self.finish_softirqs(machine, cpu);
         let at = self.cpu_now(machine, cpu);
         let done = self.run(machine, cpu, at, Context::Task, work);
-        let sd = &mut self.machines[machine.index()].cpus[cpu.index()];
-        if sd.ksoftirqd {
-            sd.lag -= sd.clock.since(at).0 as i64;
-        }
+        self.task_ran(machine, cpu, at);
         self.finish_softirqs(machine, cpu);
         done
+    }
+
+    /// A task had a CPU since `at`, which `ksoftirqd` may have wanted too; returns how long.
+    #[inline]
+    fn task_ran(&mut self, machine: MachineId, cpu: CpuId, at: Nanos) -> Nanos {
+        let sd = &mut self.machines[machine.index()].cpus[cpu.index()];
+        let ran = sd.clock.since(at);
+        if sd.ksoftirqd {
+            sd.lag -= ran.0 as i64;
+        }
+        ran
+    }
+
+    /// A thread of the kernel has a turn, or waits until softirqs leave it the CPU. Programs that use up their time have theirs
+    /// in between.
+    fn turn(&mut self, machine: MachineId, thread: u32, at: Nanos) {
+        let Kthread { comm, cpu, netns, turn, .. } = self.machines[machine.index()].kthreads[thread as usize];
+        let again = Event::Kthread { machine, thread };
+        if self.cpu_taken(machine, cpu) {
+            return self.machines[machine.index()].cpus[cpu.index()].waiting.push(thread);
+        }
+        let at = at.max(self.cpu_now(machine, cpu));
+        self.trace.in_program(Some(|| format!("{comm}_{}", cpu.0)));
+        let next = self.run(machine, cpu, at, Context::Task, |cx| turn(cx, netns));
+        self.trace.in_program(None::<fn() -> String>);
+        let ran = self.task_ran(machine, cpu, at);
+        let Some(mut next) = next else { return };
+        let kernel = &mut self.machines[machine.index()];
+        let (thread, burners) = (&mut kernel.kthreads[thread as usize], kernel.cpus[cpu.index()].burners);
+        thread.ran += ran;
+        if burners > 0 && thread.ran >= SLICE {
+            next = next.max(at + ran) + Nanos(SLICE.0 * u64::from(burners));
+            thread.ran = Nanos::ZERO;
+        }
+        self.events.schedule(next, again);
     }
 
     /// Softirqs have the CPU of a task, so that it must wait although it is ready; it is woken when they leave it.
@@ -338,6 +374,7 @@ impl World {
                 let run = |cx: &mut Cx<'_>| timers.by_ref().for_each(|timer| (timer.function)(cx, timer.arg));
                 self.run(machine, cpu, at, Context::Timer, run);
             }
+            Event::Kthread { machine, thread } => self.turn(machine, thread, at),
             Event::Wake => self.wakeups = true,
         }
         Ok(true)

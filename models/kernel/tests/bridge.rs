@@ -294,7 +294,7 @@ fn a_loop_of_two_cables_ends_at_the_limit() {
     };
     assert_eq!(
         end.unwrap_err().to_string(),
-        "1000000 packets came in since the last command: is there a bridge loop?"
+        "1000000 packets came in since the last command: does a bridge loop, or a generator not end?"
     );
 }
 

@@ -3,8 +3,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bashkit::time::{SystemTime, UNIX_EPOCH};
@@ -190,6 +191,32 @@ impl MachineFs {
     }
 }
 
+/// A write to the kernel that goes on; given up, as by a signal, it is interrupted.
+struct Writing<'a> {
+    fs: &'a MachineFs,
+    path: String,
+}
+
+impl Future for Writing<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let caller = self.fs.caller();
+        if !self.fs.world(|world| procfs::is_writing(world, caller, &self.path)) {
+            return Poll::Ready(());
+        }
+        self.fs.place.machine.sleepers.register(cx.waker());
+        Poll::Pending
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let caller = self.fs.caller();
+        self.fs.world(|world| procfs::interrupt_write(world, caller, &self.path));
+    }
+}
+
 #[async_trait]
 impl FileSystem for MachineFs {
     async fn read_file(&self, path: &Path) -> bashkit::Result<Vec<u8>> {
@@ -208,7 +235,11 @@ impl FileSystem for MachineFs {
 
     async fn write_file(&self, path: &Path, content: &[u8]) -> bashkit::Result<()> {
         match owner(path) {
-            Owner::Kernel(path) => Ok(self.write_kernel(&path, content)?),
+            Owner::Kernel(path) => {
+                self.write_kernel(&path, content)?;
+                Writing { fs: self, path }.await;
+                Ok(())
+            }
             Owner::Netns(_) => Err(not_permitted()),
             Owner::Tty => {
                 self.place.machine.terminal.show(content);

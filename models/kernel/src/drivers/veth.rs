@@ -81,6 +81,7 @@ const VETH_FEATURES: u64 = SG
 fn veth_setup(dev: &mut NetDevice) {
     ether_setup(dev);
     dev.no_queue = true;
+    dev.tx_skb_sharing = false;
     dev.max_mtu = ETH_MAX_MTU;
     dev.addr_assign = AddrAssign::Random;
     dev.tso_max_size = TSO_MAX_SIZE;

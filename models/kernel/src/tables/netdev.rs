@@ -197,6 +197,8 @@ pub struct NetDevice {
     pub tx_queue_len: u32,
     /// It works without a queue (`IFF_NO_QUEUE`).
     pub no_queue: bool,
+    /// Its driver leaves packets as they were, so one may be sent several times (`IFF_TX_SKB_SHARING`).
+    pub tx_skb_sharing: bool,
     /// Group number (`ip link set … group`).
     pub group: u32,
     /// A remark of the user's.
@@ -263,6 +265,7 @@ impl NetDevice {
             tso_max_size: TSO_LEGACY_MAX_SIZE,
             tx_queue_len: 1000,
             no_queue: false,
+            tx_skb_sharing: false,
             group: 0,
             alias: None,
             min_mtu: 0,

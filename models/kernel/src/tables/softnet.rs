@@ -9,6 +9,9 @@ use super::cputime::CpuTime;
 use super::gro::Gro;
 use crate::ids::{CpuId, DevId, QdiscId, SkbId};
 
+/// How long a thread runs before another that is as important gets the CPU (`sched_min_granularity_ns` of two CPUs).
+pub const SLICE: Nanos = Nanos::from_micros(1_500);
+
 /// Softirqs in the order in which they run (include/linux/interrupt.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Softirq {
@@ -101,8 +104,10 @@ pub struct SoftnetData {
     pub ksoftirqd: bool,
     /// How much longer `ksoftirqd` ran than programs that wanted this CPU too, ns. The scheduler lets those run that had less.
     pub lag: i64,
-    /// A program waits until softirqs leave it the CPU.
+    /// A program or a thread waits until softirqs leave it the CPU.
     pub wanted: bool,
+    /// Threads that do, by their numbers.
+    pub waiting: Vec<u32>,
     /// Programs that use up all the time that is left.
     pub burners: u32,
     /// Since when there are some, and how much the CPU had done by then.

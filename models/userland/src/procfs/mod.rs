@@ -5,6 +5,7 @@
 //! | [`net`], [`inet`] | `/proc/net/*` |
 //! | [`sysctl`] | `/proc/sys/net/**` |
 //! | [`conntrack`] | connections |
+//! | [`pktgen`] | `/proc/net/pktgen/**` |
 //! | [`xt`] | `/proc/net/xt_recent`, `/proc/net/ipt_hashlimit` |
 //! | [`counts`] | `/proc/softirqs`, `/proc/stat` |
 //! | [`irq`] | `/proc/interrupts`, `/proc/irq/**` |
@@ -20,6 +21,7 @@ pub mod inet;
 pub mod irq;
 pub mod net;
 pub mod number;
+pub mod pktgen;
 pub mod sysctl;
 mod tcp;
 #[cfg(test)]
@@ -30,6 +32,7 @@ pub mod xt;
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId};
+use glassnet_kernel::net::core::pktgen::pktgen_stop_all_threads;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_kernel::tables::netns::Netns;
@@ -155,7 +158,7 @@ fn files() -> impl Iterator<Item = &'static File> {
     counts::FILES.iter().chain(irq::FILES).chain(net::FILES)
 }
 
-const TREES: &[Tree] = &[irq::TREE, xt::HASHLIMIT, xt::RECENT, sysctl::TREE, sysfs::TREE];
+const TREES: &[Tree] = &[irq::TREE, pktgen::TREE, xt::HASHLIMIT, xt::RECENT, sysctl::TREE, sysfs::TREE];
 
 /// An address as `/proc/net` shows it: the bytes in the order of the wire, as a number of a little-endian machine.
 fn hex(address: Ipv4Addr) -> String {
@@ -236,6 +239,19 @@ pub fn write(world: &mut World, caller: Caller, path: &str, text: &str) -> Resul
         (Some((tree, rest)), _) => world.enter(machine, cpu, |cx| (tree.write)(cx, netns, rest, text)),
         (_, Some(file)) => Err(file.refusal),
         _ => Err(Errno::EACCES),
+    }
+}
+
+/// Whether whoever wrote to the file at `path` still waits for it: the write(2) has not returned.
+pub fn is_writing(world: &World, caller: Caller, path: &str) -> bool {
+    below(&names(path), pktgen::CONTROL).is_some() && pktgen::start_waits(&View::new(world, caller))
+}
+
+/// A signal ends a write to the file at `path` that [goes on](is_writing).
+pub fn interrupt_write(world: &mut World, caller: Caller, path: &str) {
+    if is_writing(world, caller, path) {
+        let Caller { machine, cpu, netns } = caller;
+        world.enter(machine, cpu, |cx| pktgen_stop_all_threads(cx, netns));
     }
 }
 

@@ -27,7 +27,7 @@
 //! | ages of table entries | `used 1/2/3`, ageing timers of `brctl` | `*` |
 //! | order of entries | `ip neigh`, `arp`, `bridge fdb`, `conntrack`, `ipset` and those tables: hash tables | sorted |
 //! | whether the answer to the first fragment of a packet comes before the second is sent | frames of a card | fragments stand together |
-//! | line numbers in errors of bash | `bash: line 6: ` | `bash: ` |
+//! | where errors of bash arose | `bash: line 6: `, in functions `environment: line 6: ` | `bash: ` |
 //!
 //! The host backend uses veth devices as NICs, so these are removed too: the far end in `eth0@if10003` and
 //! `link-netnsid 999999` (lessons cannot use them, see the host backend's `topology.rs`), and a device with such a far end has
@@ -73,7 +73,7 @@ const TEXT: [(&str, &str); 27] = [
     (r"\bused [0-9]+/[0-9]+/[0-9]+", "used *"),
     (r"\bused [0-9]+/[0-9]+", "used *"),
     (r"\t( *(?:yes|no)\t\t) *[0-9]+\.[0-9]{2}$", "\t$1*"),
-    (r"\bbash: line [0-9]+: ", "bash: "),
+    (r"\b(bash|environment): line [0-9]+: ", "bash: "),
     (r"(@if1[0-9]{4}: .*\bqdisc )noqueue\b", "${1}fq_codel"),
     (r"\bqdisc pfifo_fast\b", "qdisc fq_codel"),
     (r"@if1[0-9]{4}\b", ""),
@@ -447,6 +447,7 @@ mod tests {
                 "* IP 10.0.0.1 > 10.0.0.2: ICMP echo request, id *, seq 1, length 64",
             ),
             ("bash: line 6: nosuch: command not found", "bash: nosuch: command not found"),
+            ("environment: line 6: echo: write error: No space", "bash: echo: write error: No space"),
             ("[1] 4711", "[1] *"),
         ];
         for (from, to) in cases {

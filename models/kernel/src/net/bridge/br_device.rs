@@ -57,6 +57,7 @@ const COMMON_FEATURES: u64 = SG | FRAGLIST | HIGHDMA | GSO_MASK | HW_CSUM;
 fn br_dev_setup(dev: &mut NetDevice) {
     ether_setup(dev);
     dev.no_queue = true;
+    dev.tx_skb_sharing = false;
     dev.max_mtu = ETH_MAX_MTU;
     dev.addr_assign = AddrAssign::Random;
     dev.features = COMMON_FEATURES | LLTX | NETNS_LOCAL | HW_VLAN_CTAG_TX | HW_VLAN_STAG_TX;

@@ -12,6 +12,7 @@ pub mod link_watch;
 pub mod neighbour;
 pub mod net_namespace;
 pub mod notifier;
+pub mod pktgen;
 pub mod pneigh;
 pub mod qdisc;
 pub mod rps;

@@ -10,16 +10,13 @@ use glassnet_sim::Nanos;
 use super::{dev, sch_generic};
 use crate::Cx;
 use crate::event::Event;
-use crate::tables::softnet::{Softirq, SoftirqRun};
+use crate::tables::softnet::{SLICE, Softirq, SoftirqRun};
 use crate::trace::Context;
 
 /// Iterations before `ksoftirqd` is woken (`MAX_SOFTIRQ_RESTART`).
 const MAX_SOFTIRQ_RESTART: u32 = 10;
 /// Time before `ksoftirqd` is woken (`MAX_SOFTIRQ_TIME`).
 const MAX_SOFTIRQ_TIME: Nanos = Nanos::from_millis(2);
-
-/// How long a thread runs before another that is as important gets the CPU (`sched_min_granularity_ns` of two CPUs), ns.
-const SLICE: i64 = 1_500_000;
 
 /// Enables bottom halves and runs pending softirqs, unless `ksoftirqd` is to run them.
 #[inline]
@@ -83,7 +80,9 @@ fn run_softirqs(cx: &mut Cx, mut run: SoftirqRun) {
         run.restarts -= 1;
         let cpu = &mut cx.k.cpus[cx.cpu.index()];
         if cpu.pending == 0 {
-            *cx.wakeups |= std::mem::take(&mut cpu.wanted);
+            if std::mem::take(&mut cpu.wanted) {
+                leave_to_tasks(cx);
+            }
             return;
         }
         if cx.now >= run.end || run.restarts == 0 || run.by_ksoftirqd && need_resched(cx) {
@@ -94,7 +93,7 @@ fn run_softirqs(cx: &mut Cx, mut run: SoftirqRun) {
 
 /// Programs that want the CPU have had less of it of late.
 fn need_resched(cx: &Cx) -> bool {
-    cx.k.cpus[cx.cpu.index()].lag >= SLICE
+    cx.k.cpus[cx.cpu.index()].lag >= SLICE.0 as i64
 }
 
 /// `ksoftirqd` is to go on when its turn comes: after programs that use all the time they get, and after those that are ready.
@@ -104,13 +103,24 @@ fn wakeup_softirqd(cx: &mut Cx, ran: bool) {
     let mut at = cx.now;
     if !std::mem::replace(&mut sd.ksoftirqd, true) && !ran {
         sd.lag = 0;
-    } else if sd.lag >= SLICE {
+    } else if sd.lag >= SLICE.0 as i64 {
         if sd.burners > 0 {
-            at += Nanos(SLICE as u64 * u64::from(sd.burners));
+            at += Nanos(SLICE.0 * u64::from(sd.burners));
             sd.lag = 0;
         }
-        *cx.wakeups = true;
+        leave_to_tasks(cx);
     }
-    sd.lag = sd.lag.min(2 * SLICE);
+    let lag = &mut cx.k.cpus[cpu.index()].lag;
+    *lag = (*lag).min(2 * SLICE.0 as i64);
     cx.events.schedule(at, Event::Ksoftirqd { machine, cpu });
+}
+
+/// Programs and threads that wait for the CPU may have it.
+#[cold]
+fn leave_to_tasks(cx: &mut Cx) {
+    cx.wake_up();
+    let machine = cx.machine();
+    for thread in std::mem::take(&mut cx.k.cpus[cx.cpu.index()].waiting) {
+        cx.events.schedule(cx.now, Event::Kthread { machine, thread });
+    }
 }

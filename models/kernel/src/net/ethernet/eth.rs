@@ -24,6 +24,7 @@ pub const ETH_MAX_MTU: u32 = 65_535;
 pub fn ether_setup(dev: &mut NetDevice) {
     dev.flags |= IFF_BROADCAST | IFF_MULTICAST;
     dev.mtu = ETH_DATA_LEN;
+    dev.tx_skb_sharing = true;
     dev.min_mtu = ETH_MIN_MTU;
     dev.max_mtu = ETH_DATA_LEN;
     dev.broadcast = Mac::BROADCAST;

@@ -23,7 +23,8 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 22] = [
+const MODULES: [&str; 23] = [
+    "pktgen",
     "veth",
     "dummy",
     "bridge",
