@@ -30,6 +30,7 @@ pub mod door;
 pub mod drivers;
 pub mod event;
 pub mod extension;
+pub mod filter;
 pub mod hook;
 pub mod ids;
 pub mod kernel;

@@ -7,6 +7,7 @@
 use std::net::Ipv4Addr;
 
 use crate::Cx;
+use crate::filter::TcfProtoOps;
 use crate::hook::Verdict;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::link::LinkOps;
@@ -97,6 +98,8 @@ pub struct Module {
     pub links: &'static [&'static LinkOps],
     /// Queueing disciplines (`register_qdisc`).
     pub qdiscs: &'static [&'static QdiscOps],
+    /// Classifiers (`register_tcf_proto_ops`).
+    pub classifiers: &'static [&'static TcfProtoOps],
     /// It is told of every change to a device (`register_netdevice_notifier`).
     pub netdevice_event: Option<fn(&mut Cx, DevId, NetdevEvent)>,
     /// It is told of each removed address, or that a device lost all of them (`register_inetaddr_notifier`).
@@ -125,6 +128,7 @@ impl Module {
         init: None,
         links: &[],
         qdiscs: &[],
+        classifiers: &[],
         netdevice_event: None,
         inetaddr_event: None,
         tap: None,

@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use crate::door::Func;
 use crate::ids::{QdiscId, SkbId};
 use crate::netlink::NlError;
+use crate::tables::qdisc::Qdisc;
 use crate::{Cx, Kernel};
 
 /// What became of a packet that was given to a discipline (`NET_XMIT_*`, include/linux/netdevice.h).
@@ -137,6 +138,10 @@ pub struct QdiscClassOps {
     pub qlen_notify: Option<fn(&mut Cx, QdiscId, u32)>,
     /// Makes or changes the class of a handle, below a parent.
     pub change: Option<ChangeClass>,
+    /// Whose filters are those of a class, of which 0 is the discipline: a class, or `None` if it can have none.
+    pub tcf_block: Option<fn(u32) -> Option<u32>>,
+    /// A filter says one of its classes.
+    pub bind_tcf: Option<fn(&mut Qdisc)>,
     /// Deletes a class.
     pub delete: Option<fn(&mut Cx, QdiscId, u32) -> Result<(), NlError>>,
 }

@@ -1,10 +1,11 @@
 //! Queueing disciplines (`struct Qdisc`, include/net/sch_generic.h).
 
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use glassnet_sim::Nanos;
 
+use crate::filter::TcfProto;
 use crate::ids::{DevId, QdiscId, SkbId};
 use crate::qdisc::{BasicStats, NOOP_QDISC_OPS, QdiscOps, QdiscStats, QueueStats};
 
@@ -86,6 +87,8 @@ pub struct Qdisc {
     pub bstats: BasicStats,
     /// Counters of its queue.
     pub qstats: QueueStats,
+    /// Its filters by priority, and those of its classes; 0 is the discipline itself.
+    pub filters: BTreeMap<u32, Vec<TcfProto>>,
     /// Packets that go before all others: the device did not take them, or somebody looked at them.
     pub gso_skb: VecDeque<SkbId>,
     /// A packet for another transmit queue than those before it.
@@ -115,6 +118,7 @@ impl Qdisc {
             qlen: 0,
             bstats: BasicStats::default(),
             qstats: QueueStats::default(),
+            filters: BTreeMap::new(),
             gso_skb: VecDeque::new(),
             skb_bad_txq: VecDeque::new(),
             limit: 0,

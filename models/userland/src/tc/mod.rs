@@ -4,13 +4,18 @@
 //! |---|---|
 //! | `qdisc` | `tc qdisc` |
 //! | `class` | `tc class` |
+//! | `filter` | `tc filter`; each classifier has a file `f_KIND` |
 //! | `kind` | the shape of a kind of discipline; each has a file `q_KIND` with what `tc` reads and prints of it |
 //! | `units` | rates, sizes, times, handles |
 //!
-//! Not modelled: filters, chains, actions, `monitor`, `exec`, names of classes, drawings (`-graph`), size tables, estimators.
+//! Not modelled: chains, actions, `monitor`, `exec`, names of classes, drawings (`-graph`), size tables, estimators.
 
 mod class;
 mod dist;
+mod f_fw;
+mod f_matchall;
+mod f_u32;
+mod filter;
 mod kind;
 mod q_fifo;
 mod q_fq;
@@ -127,6 +132,7 @@ impl Tc<'_> {
         match objects.into_iter().find(|object| matches(word, object)) {
             Some("qdisc") => self.qdisc(args),
             Some("class") => self.class(args),
+            Some("filter") => self.filter(args),
             Some("help") => {
                 self.process.eprint(USAGE);
                 Ok(0)

@@ -1,5 +1,9 @@
-//! `net/sched`: queueing disciplines, a file each, and the requests that make and change them.
+//! `net/sched`: queueing disciplines and classifiers, a file each, and the requests that make and change them.
 
+pub mod cls_api;
+pub mod cls_fw;
+pub mod cls_matchall;
+pub mod cls_u32;
 pub mod codel;
 pub mod htb_classes;
 pub mod psched;

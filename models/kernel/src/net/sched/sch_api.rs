@@ -1,6 +1,6 @@
 //! Requests about queueing disciplines and classes, as `tc` makes them.
 //!
-//! Kernel: net/sched/sch_api.c. Not modelled: size tables, estimators of rates, filters.
+//! Kernel: net/sched/sch_api.c. Not modelled: size tables, estimators of rates.
 
 use std::cmp::Reverse;
 

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use super::cls_api::{only_its_own, tcf_classify};
 use super::codel::{
     CodelParams, CodelQueue, CodelStats, CodelVars, codel_dequeue, codel_time, from_us, to_us,
 };
@@ -42,6 +43,8 @@ static FQ_CODEL_QDISC_OPS: QdiscOps = QdiscOps {
         dump: fq_codel_dump_class,
         qlen_notify: None,
         change: None,
+        tcf_block: Some(only_its_own),
+        bind_tcf: Some(|qdisc| qdisc.flags &= !TCQ_F_CAN_BYPASS),
         delete: None,
     }),
     ..QdiscOps::new("fq_codel")
@@ -213,18 +216,29 @@ fn is_over_memory(cx: &mut Cx, sch: QdiscId) -> bool {
     q.memory_usage > q.memory_limit
 }
 
-/// The flow of a packet: by its priority, if that is a class of this discipline; otherwise by its hash.
-fn fq_codel_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> usize {
+/// The flow of a packet: by its priority, if that is a class of this discipline; by filters, if there are any; otherwise by its
+/// hash. `None`: no filter says one.
+fn fq_codel_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> Option<usize> {
     let (priority, flows) = (cx.skbs[skb].priority, data_of(cx.k, sch).flows.len());
-    let minor = tc_h_min(priority) as usize;
-    if tc_h_maj(priority) == cx.k.qdiscs[sch].handle && (1..=flows).contains(&minor) {
-        return minor - 1;
+    let flow = |class: u32| (tc_h_min(class) as usize).checked_sub(1).filter(|flow| *flow < flows);
+    if tc_h_maj(priority) == cx.k.qdiscs[sch].handle
+        && let Some(flow) = flow(priority)
+    {
+        return Some(flow);
     }
-    ((u64::from(skb_get_hash(cx, skb)) * flows as u64) >> 32) as usize
+    if cx.k.qdiscs[sch].filters.get(&0).is_some_and(|filters| !filters.is_empty()) {
+        return tcf_classify(cx, sch, 0, skb).and_then(flow);
+    }
+    Some(((u64::from(skb_get_hash(cx, skb)) * flows as u64) >> 32) as usize)
 }
 
 fn fq_codel_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
-    let (at, len) = (fq_codel_classify(cx, sch, skb), qdisc_pkt_len(cx, skb));
+    let len = qdisc_pkt_len(cx, skb);
+    let Some(at) = fq_codel_classify(cx, sch, skb) else {
+        cx.k.qdiscs[sch].qstats.drops += 1;
+        cx.k.qdiscs.to_free.push(skb);
+        return NetXmit::Bypass;
+    };
     let (came, memory) = (codel_time(cx.ktime()), cx.skbs[skb].truesize);
     let q = data(cx, sch);
     let flow = &mut q.flows[at];

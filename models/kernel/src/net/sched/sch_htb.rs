@@ -1,7 +1,8 @@
 //! `htb`: classes with a rate each, which lend each other what they do not use.
 //!
-//! Kernel: net/sched/sch_htb.c. Not modelled: filters, offload to a card, estimators of rates.
+//! Kernel: net/sched/sch_htb.c. Not modelled: offload to a card, estimators of rates.
 
+use super::cls_api::{is_bound, tcf_classify};
 use super::htb_classes::{Class, Classes, MAXDEPTH, NUMPRIO};
 use super::psched::{RateCfg, RateSpec, ns_to_ticks, ticks_to_ns};
 use crate::door::Func;
@@ -54,6 +55,8 @@ static HTB_QDISC_OPS: QdiscOps = QdiscOps {
         dump: htb_dump_class,
         qlen_notify: Some(|cx, sch, class| data(cx, sch).classes.deactivate(class)),
         change: Some(htb_change_class),
+        tcf_block: Some(Some),
+        bind_tcf: None,
         delete: Some(htb_delete),
     }),
     ..QdiscOps::new("htb")
@@ -123,14 +126,30 @@ fn data_of(kernel: &Kernel, sch: QdiscId) -> &Htb {
     kernel.qdiscs[sch].qdisc_priv().expect("an htb has its data")
 }
 
-/// The leaf of a packet: by its priority, or the default; `None`: it goes directly.
-fn htb_classify(cx: &Cx, sch: QdiscId, skb: SkbId) -> Option<u32> {
-    let (q, handle, priority) = (data_of(cx.k, sch), cx.k.qdiscs[sch].handle, cx.skbs[skb].priority);
+/// The leaf of a packet: by its priority, by filters, first those of the discipline and then of each inner class that they say, or
+/// the default; `None`: it goes directly.
+fn htb_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> Option<u32> {
+    let (handle, priority) = (cx.k.qdiscs[sch].handle, cx.skbs[skb].priority);
     if priority == handle {
         return None;
     }
-    let is_leaf = |id: &u32| q.classes.get(*id).is_some_and(|class| class.level == 0);
-    Some(priority).filter(is_leaf).or(Some(tc_h_maj(handle) | tc_h_min(q.defcls)).filter(is_leaf))
+    let level = |cx: &Cx, id: u32| data_of(cx.k, sch).classes.get(id).map(|class| class.level);
+    let mut found = Some(priority).filter(|id| level(cx, *id).is_some());
+    loop {
+        if let Some(leaf) = found.filter(|id| level(cx, *id) == Some(0)) {
+            return Some(leaf);
+        }
+        let Some(said) = tcf_classify(cx, sch, found.unwrap_or(0), skb) else { break };
+        if said == handle {
+            return None;
+        }
+        if level(cx, said).is_none() {
+            break;
+        }
+        found = Some(said);
+    }
+    let default = tc_h_maj(handle) | tc_h_min(data_of(cx.k, sch).defcls);
+    Some(default).filter(|id| level(cx, *id) == Some(0))
 }
 
 fn htb_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
@@ -355,7 +374,7 @@ fn htb_dump_class(cx: &Cx, sch: QdiscId, id: u32) -> ClassDump {
 
 fn htb_delete(cx: &mut Cx, sch: QdiscId, id: u32) -> Result<(), NlError> {
     let class = data(cx, sch).classes.get(id).cloned().ok_or(Errno::ENOENT)?;
-    if class.children > 0 {
+    if class.children > 0 || is_bound(cx, sch, id) {
         return Err(Errno::EBUSY.into());
     }
     let siblings = class.parent.and_then(|parent| data_of(cx.k, sch).classes.get(parent));

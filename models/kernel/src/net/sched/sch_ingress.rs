@@ -1,6 +1,6 @@
 //! `ingress` and `clsact`: places for filters, which do nothing to packets by themselves.
 //!
-//! Kernel: net/sched/sch_ingress.c. Filters are not modelled.
+//! Kernel: net/sched/sch_ingress.c. Filters there are not modelled.
 
 use crate::Cx;
 use crate::ids::QdiscId;
@@ -42,6 +42,8 @@ const fn place(id: &'static str) -> QdiscOps {
             },
             qlen_notify: None,
             change: None,
+            tcf_block: None,
+            bind_tcf: None,
             delete: None,
         }),
         ..QdiscOps::new(id)

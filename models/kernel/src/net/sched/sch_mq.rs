@@ -29,6 +29,8 @@ pub static MQ_QDISC_OPS: QdiscOps = QdiscOps {
         dump: mq_dump_class,
         qlen_notify: None,
         change: None,
+        tcf_block: None,
+        bind_tcf: None,
         delete: None,
     }),
     ..QdiscOps::new("mq")

@@ -51,6 +51,8 @@ static NETEM_QDISC_OPS: QdiscOps = QdiscOps {
         },
         qlen_notify: None,
         change: None,
+        tcf_block: None,
+        bind_tcf: None,
         delete: None,
     }),
     ..QdiscOps::new("netem")

@@ -1,7 +1,8 @@
 //! `prio`: bands by priority; a band is served when those before it are empty.
 //!
-//! Kernel: net/sched/sch_prio.c. Filters are not modelled.
+//! Kernel: net/sched/sch_prio.c.
 
+use super::cls_api::{only_its_own, tcf_classify};
 use super::sch_generic::PrioOpt;
 use crate::door::Func;
 use crate::ids::{QdiscId, SkbId};
@@ -47,6 +48,8 @@ static PRIO_QDISC_OPS: QdiscOps = QdiscOps {
         dump: prio_dump_class,
         qlen_notify: None,
         change: None,
+        tcf_block: Some(only_its_own),
+        bind_tcf: None,
         delete: None,
     }),
     ..QdiscOps::new("prio")
@@ -71,12 +74,15 @@ fn queues(cx: &Cx, sch: QdiscId) -> Vec<QdiscId> {
     cx.k.qdiscs[sch].qdisc_priv::<Prio>().map(|q| q.queues.clone()).unwrap_or_default()
 }
 
-/// The band of a packet: a priority is a class of this discipline, or one of 16.
-fn prio_classify(cx: &Cx, sch: QdiscId, skb: SkbId) -> QdiscId {
-    let (q, priority) = (data_of(cx.k, sch), cx.skbs[skb].priority);
+/// The band of a packet: a priority is a class of this discipline; a filter says one; or it is one of 16.
+fn prio_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> QdiscId {
+    let priority = cx.skbs[skb].priority;
+    let is_class = tc_h_maj(priority) == cx.k.qdiscs[sch].handle;
+    let class = if is_class { Some(priority) } else { tcf_classify(cx, sch, 0, skb) };
+    let q = data_of(cx.k, sch);
     let by_map = |priority: u32| q.queues[usize::from(q.prio2band[(priority & 15) as usize])];
-    if tc_h_maj(priority) == cx.k.qdiscs[sch].handle {
-        let band = tc_h_min(priority).wrapping_sub(1) as usize;
+    if let Some(class) = class {
+        let band = tc_h_min(class).wrapping_sub(1) as usize;
         return q.queues.get(band).copied().unwrap_or(by_map(0));
     }
     by_map(if tc_h_maj(priority) == 0 { priority } else { 0 })

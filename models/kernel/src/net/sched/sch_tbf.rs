@@ -48,6 +48,8 @@ static TBF_QDISC_OPS: QdiscOps = QdiscOps {
         },
         qlen_notify: None,
         change: None,
+        tcf_block: None,
+        bind_tcf: None,
         delete: None,
     }),
     ..QdiscOps::new("tbf")

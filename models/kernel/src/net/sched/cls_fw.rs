@@ -1,0 +1,89 @@
+//! `fw`: a packet's mark is the handle of its filter.
+//!
+//! Kernel: net/sched/cls_fw.c. Not modelled: `indev`. The referee's kernel is built without it, so it was not held against one.
+
+use crate::filter::{FilterData, TcfProto, TcfProtoOps, filter_data};
+use crate::ids::SkbId;
+use crate::module::Module;
+use crate::netlink::{Errno, NlError};
+use crate::tables::skb::SkbPool;
+
+/// The module.
+pub static MODULE: Module = Module { classifiers: &[&CLS_FW_OPS], ..Module::named("cls_fw") };
+
+static CLS_FW_OPS: TcfProtoOps = TcfProtoOps {
+    kind: "fw",
+    is_shared: false,
+    init: |_| Box::new(FwHead::default()),
+    classify: fw_classify,
+    get: |tp, handle| head(tp).is_some_and(|head| head.filters.iter().any(|(mark, _)| *mark == handle)),
+    change: fw_change,
+    delete: |tp, handle| {
+        let Some(head) = tp.root_mut::<FwHead>() else { return false };
+        head.filters.retain(|(mark, _)| *mark != handle);
+        head.filters.is_empty()
+    },
+    dump: |tp| {
+        let filters = head(tp).into_iter().flat_map(|head| &head.filters);
+        filters.map(|(mark, filter)| (*mark, Box::new(*filter) as Box<dyn FilterData>)).collect()
+    },
+};
+
+/// A filter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FwFilter {
+    /// The class.
+    pub classid: Option<u32>,
+    /// The bits of marks that count; `None`: all.
+    pub mask: Option<u32>,
+}
+
+impl FilterData for FwFilter {
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+
+    fn classid(&self) -> Option<u32> {
+        self.classid
+    }
+}
+
+/// The filters of a priority, which share their mask. None: marks are classes themselves.
+#[derive(Debug, Default)]
+struct FwHead {
+    mask: Option<u32>,
+    filters: Vec<(u32, FwFilter)>,
+}
+
+fn head(tp: &TcfProto) -> Option<&FwHead> {
+    tp.root()
+}
+
+fn fw_classify(skbs: &SkbPool, tp: &mut TcfProto, skb: SkbId) -> Option<u32> {
+    let (head, mark) = (head(tp)?, skbs[skb].mark);
+    if head.filters.is_empty() {
+        return Some(mark).filter(|mark| *mark != 0);
+    }
+    let mark = mark & head.mask.unwrap_or(u32::MAX);
+    let (_, filter) = head.filters.iter().find(|(handle, _)| *handle == mark)?;
+    Some(filter.classid.unwrap_or(0))
+}
+
+fn fw_change(tp: &mut TcfProto, handle: u32, options: Option<&dyn FilterData>) -> Result<(), NlError> {
+    let head = tp.root_mut::<FwHead>().ok_or(Errno::EINVAL)?;
+    let Some(filter) = options.and_then(filter_data::<FwFilter>) else {
+        // Succeed if it is old method, as the kernel's message has it: marks are classes.
+        return if handle == 0 { Ok(()) } else { Err(Errno::EINVAL.into()) };
+    };
+    if handle == 0
+        || !head.filters.is_empty() && filter.mask.unwrap_or(u32::MAX) != head.mask.unwrap_or(u32::MAX)
+    {
+        return Err(Errno::EINVAL.into());
+    }
+    head.mask = filter.mask;
+    match head.filters.iter_mut().find(|(mark, _)| *mark == handle) {
+        Some((_, known)) => known.classid = filter.classid.or(known.classid),
+        None => head.filters.push((handle, *filter)),
+    }
+    Ok(())
+}
