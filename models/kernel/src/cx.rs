@@ -145,10 +145,12 @@ impl Cx<'_> {
     fn sock_wfree(&mut self, skb: SkbId) {
         let pkt = &mut self.skbs[skb];
         pkt.is_charged = false;
-        if let Some(id) = pkt.sk
-            && self.k.sockets.wfree(id, pkt.truesize)
-        {
+        let Some(id) = pkt.sk else { return };
+        if self.k.sockets.wfree(id, pkt.truesize) {
             self.wake_up();
+        }
+        if let Some(go_on) = self.k.sockets.take_throttled(id) {
+            self.set_timer(self.now, go_on, id.0);
         }
     }
 

@@ -5,6 +5,9 @@
 
 use glassnet_sim::Nanos;
 
+use super::tcp_cubic::{Cubic, Found};
+use super::tcp_sock::before;
+
 /// What a connection's timer is for (`icsk_pending`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum XmitTimer {
@@ -12,6 +15,8 @@ pub enum XmitTimer {
     Retrans,
     /// To send something when the last acknowledgements do not come (`ICSK_TIME_LOSS_PROBE`).
     LossProbe,
+    /// To look again for what was lost (`ICSK_TIME_REO_TIMEOUT`).
+    Reordering,
     /// To ask for the window that the peer closed (`ICSK_TIME_PROBE0`).
     Probe0,
     /// To repeat a SYN-ACK (the timer of a request).
@@ -26,6 +31,19 @@ pub const TCP_RTO_MAX: Nanos = Nanos::from_secs(120);
 pub const TCP_TIMEOUT_INIT: Nanos = Nanos::from_secs(1);
 /// Congestion window of a new connection, segments (`TCP_INIT_CWND`).
 pub const TCP_INIT_CWND: u32 = 10;
+
+/// How a connection fares (`icsk_ca_state`), as far as it decides what is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CaState {
+    /// Nothing is missing.
+    #[default]
+    Open,
+    /// What is missing is sent again.
+    Recovery,
+    /// The timer expired: everything counts as lost.
+    Loss,
+}
+
 /// The measured round trip of a connection, and its timer.
 #[derive(Clone, Debug)]
 pub struct Icsk {
@@ -56,9 +74,25 @@ pub struct Icsk {
     /// It grows no further (`snd_cwnd_clamp`).
     pub cwnd_clamp: u32,
     /// From here on the congestion window grows slowly (`snd_ssthresh`).
-    ssthresh: u32,
-    /// Acknowledged segments that did not make it grow yet (`snd_cwnd_cnt`).
-    cwnd_count: u32,
+    pub ssthresh: u32,
+    /// How it fares, until [`high_seq`](Self::high_seq) is acknowledged.
+    pub ca: CaState,
+    /// How its window grows.
+    pub cubic: Cubic,
+    /// The congestion window held it back (`is_cwnd_limited`) when this many segments were out (`max_packets_out`), until what was
+    /// sent then is acknowledged (`cwnd_usage_seq`).
+    limited: bool,
+    max_packets_out: u32,
+    cwnd_usage_seq: u32,
+    /// In a recovery: the window before it (`prior_cwnd`), segments that arrived (`prr_delivered`) and that were sent (`prr_out`).
+    prior_cwnd: u32,
+    prr_delivered: u32,
+    /// See `prior_cwnd`.
+    pub prr_out: u32,
+    /// What arrived and was sent last: when, its end, and how long it took, µs (`struct tcp_rack`).
+    pub rack: Option<(Nanos, u32, u64)>,
+    /// The least round trip, µs (`rtt_min`).
+    min_rtt_us: Option<u64>,
     /// Eight times the smoothed round trip, µs (`srtt_us`); 0: not measured.
     srtt_us: i64,
     /// Four times its mean deviation, µs (`mdev_us`).
@@ -88,7 +122,16 @@ impl Default for Icsk {
             cwnd: TCP_INIT_CWND,
             cwnd_clamp: u32::MAX,
             ssthresh: u32::MAX,
-            cwnd_count: 0,
+            ca: CaState::Open,
+            cubic: Cubic::default(),
+            limited: false,
+            max_packets_out: 0,
+            cwnd_usage_seq: 0,
+            prior_cwnd: 0,
+            prr_delivered: 0,
+            prr_out: 0,
+            rack: None,
+            min_rtt_us: None,
             srtt_us: 0,
             mdev_us: 0,
             mdev_max_us: 0,
@@ -98,19 +141,45 @@ impl Default for Icsk {
     }
 }
 
-/// `a` is before `b` in sequence space.
-fn before(a: u32, b: u32) -> bool {
-    (a.wrapping_sub(b) as i32) < 0
-}
-
 impl Icsk {
     /// The smoothed round trip, if one was measured.
     pub fn srtt(&self) -> Option<Nanos> {
         (self.srtt_us > 0).then_some(Nanos(self.srtt_us as u64 / 8 * 1000))
     }
 
+    /// The least round trip that was measured, µs (`tcp_min_rtt`).
+    pub fn min_rtt(&self) -> u64 {
+        self.min_rtt_us.unwrap_or(u64::from(u32::MAX))
+    }
+
+    /// Something is sent again.
+    pub fn is_recovering(&self) -> bool {
+        self.ca != CaState::Open
+    }
+
+    /// The rate that the window gives, bytes a second: twice that while the window doubles, else a fifth more
+    /// (`tcp_update_pacing_rate`).
+    pub fn pacing_rate(&self, mss: u32) -> u64 {
+        let percent = if self.cwnd < self.ssthresh / 2 { 200 } else { 120 };
+        let bytes = u64::from(mss) * u64::from(self.cwnd) * percent / 100;
+        (bytes * 8_000_000).checked_div(self.srtt_us as u64).unwrap_or(u64::from(u32::MAX))
+    }
+
+    /// Segments were sent up to `snd.1`; `limited`: the congestion window held more back (`tcp_cwnd_validate`).
+    pub fn cwnd_validate(&mut self, limited: bool, out: u32, (una, nxt): (u32, u32)) {
+        if !before(una, self.cwnd_usage_seq) || limited || !self.limited && out > self.max_packets_out {
+            (self.limited, self.max_packets_out, self.cwnd_usage_seq) = (limited, out, nxt);
+        }
+    }
+
+    /// The window is what limits, so it may grow (`tcp_is_cwnd_limited`).
+    fn is_cwnd_limited(&self) -> bool {
+        self.limited || self.cwnd < self.ssthresh && self.cwnd < 2 * self.max_packets_out
+    }
+
     /// A round trip of `rtt_us` was measured (`tcp_rtt_estimator`, `tcp_set_rto`).
     pub fn measured(&mut self, rtt_us: i64, snd_una: u32, snd_nxt: u32) {
+        self.min_rtt_us = Some(self.min_rtt().min(rtt_us.max(1) as u64));
         let (mut m, rto_min_us) = (rtt_us, (self.rto_min.0 / 1000) as i64);
         if self.srtt_us == 0 {
             self.srtt_us = (m << 3).max(1);
@@ -140,32 +209,85 @@ impl Icsk {
         self.backoff = 0;
     }
 
-    /// The peer acknowledged `segments` of new data, up to `snd_una`; `limited`: the window was what held data back
-    /// (`tcp_slow_start`, `tcp_cong_avoid_ai`).
-    pub fn acknowledged(&mut self, segments: u32, snd_una: u32, limited: bool) {
+    /// The peer acknowledged new data, up to `snd_una` (`tcp_ack`, `tcp_try_undo_recovery`). True: a recovery is over.
+    pub fn acknowledged(&mut self, snd_una: u32) -> bool {
         (self.retransmits, self.retrans_stamp) = (0, None);
-        self.high_seq = self.high_seq.filter(|high| before(snd_una, *high));
         self.tlp_high_seq = self.tlp_high_seq.filter(|high| before(snd_una, *high));
-        if !limited {
+        if self.high_seq.is_none_or(|high| before(snd_una, high)) {
+            return false;
+        }
+        self.high_seq = None;
+        let was = std::mem::take(&mut self.ca);
+        if was == CaState::Recovery {
+            self.cwnd = self.ssthresh.min(self.cwnd_clamp);
+        }
+        was != CaState::Open
+    }
+
+    /// `segments` arrived, so the window may grow (`tcp_cong_avoid`): by as many up to the threshold, then as CUBIC says.
+    pub fn cong_avoid(&mut self, segments: u32, now: Nanos) {
+        if !self.is_cwnd_limited() {
             return;
         }
         let slow_start = segments.min(self.ssthresh.saturating_sub(self.cwnd));
         self.cwnd += slow_start;
-        self.cwnd_count += segments - slow_start;
-        if self.cwnd_count >= self.cwnd {
-            self.cwnd_count -= self.cwnd;
-            self.cwnd += 1;
+        if segments > slow_start {
+            self.cwnd = self.cubic.avoid(self.cwnd, segments - slow_start, now);
         }
         self.cwnd = self.cwnd.min(self.cwnd_clamp);
     }
 
-    /// The timer expired: what was sent counts as lost (`tcp_enter_loss`).
-    pub fn enter_loss(&mut self, snd_nxt: u32) {
-        if self.high_seq.is_none() {
-            self.ssthresh = (self.cwnd * 7 / 10).max(2);
+    /// The round trip of what was just acknowledged: slow start may be over (`cubictcp_acked`).
+    pub fn look_for_end(&mut self, rtt_us: u64, now: Nanos, snd: (u32, u32)) -> Option<Found> {
+        let slow_start = (self.cwnd < self.ssthresh).then_some(self.cwnd);
+        let found = self.cubic.measured(rtt_us, now, snd, slow_start);
+        if found.is_some() {
+            self.ssthresh = self.cwnd;
         }
-        (self.cwnd, self.cwnd_count) = (1, 0);
+        found
+    }
+
+    /// The timer expired: what was sent counts as lost (`tcp_enter_loss`).
+    pub fn enter_loss(&mut self, snd_nxt: u32, now: Nanos) {
+        if self.high_seq.is_none() || self.ca == CaState::Recovery && self.retransmits <= 1 {
+            self.ssthresh = self.cubic.ssthresh(self.cwnd);
+        }
+        self.cubic.reset(now, snd_nxt);
+        (self.cwnd, self.ca) = (1, CaState::Loss);
         (self.high_seq, self.tlp_high_seq, self.timed) = (Some(snd_nxt), None, None);
+    }
+
+    /// Something is missing: it is sent again, and the window closes while it is (`tcp_enter_recovery`).
+    pub fn enter_recovery(&mut self, snd_nxt: u32) {
+        self.prior_cwnd = self.cwnd;
+        (self.prr_delivered, self.prr_out) = (0, 0);
+        self.ssthresh = self.cubic.ssthresh(self.cwnd);
+        (self.high_seq, self.tlp_high_seq, self.ca) = (Some(snd_nxt), None, CaState::Recovery);
+    }
+
+    /// What was sent is too long for its path: it is sent again, and the window stays (`tcp_simple_retransmit`).
+    pub fn enter_simple(&mut self, snd_nxt: u32) {
+        (self.high_seq, self.timed, self.ca) = (Some(snd_nxt), None, CaState::Loss);
+    }
+
+    /// In a recovery, the window for what may be sent now (`tcp_cwnd_reduction`, RFC 6937). `delivered`: segments that arrived;
+    /// `advances`: in order, and nothing more is missing.
+    pub fn reduce(&mut self, delivered: u32, advances: bool, in_flight: u32) {
+        if delivered == 0 || self.prior_cwnd == 0 {
+            return;
+        }
+        self.prr_delivered += delivered;
+        let room = i64::from(self.ssthresh) - i64::from(in_flight);
+        let more = i64::from(self.prr_delivered) - i64::from(self.prr_out);
+        let send = if room < 0 {
+            let share = u64::from(self.ssthresh) * u64::from(self.prr_delivered);
+            share.div_ceil(u64::from(self.prior_cwnd)) as i64 - i64::from(self.prr_out)
+        } else {
+            room.min(more.max(i64::from(delivered)) + i64::from(advances))
+        };
+        // The first lost segment goes at once.
+        let send = send.max(i64::from(self.prr_out == 0));
+        self.cwnd = (i64::from(in_flight) + send).max(1) as u32;
     }
 
     /// The timeout doubles.
@@ -306,57 +428,57 @@ mod tests {
         assert_eq!(few, [200, 600, 1400, 3_000, 204_600, 324_600]);
     }
 
-    /// Slow start takes one segment for each up to the threshold; from there, one for each window (RFC 5681, 3.1).
     #[test]
-    fn the_window_grows_as_in_rfc_5681() {
-        for lost_at in [10, 20, 37, 100] {
-            let mut icsk = Icsk { cwnd: lost_at, ..Icsk::default() };
-            icsk.enter_loss(1000);
-            let threshold = (lost_at * 7 / 10).max(2);
-            let (mut window, mut acked) = (1, 0);
-            for una in 0..600 {
-                icsk.acknowledged(1, una, true);
-                match window < threshold {
-                    true => window += 1,
-                    false => acked += 1,
-                }
-                if acked >= window {
-                    (window, acked) = (window + 1, acked - window);
-                }
-                assert_eq!(icsk.cwnd, window, "{una} after a loss at {lost_at}");
-            }
-        }
-        // What was sent before the loss is acknowledged: the loss is over.
+    fn the_window_grows_with_acknowledgements_and_closes_when_the_timer_expires() {
+        let now = Nanos::ZERO;
         let mut icsk = Icsk::default();
-        icsk.enter_loss(10);
-        (icsk.retransmits, icsk.retrans_stamp, icsk.tlp_high_seq) = (3, Some(Nanos(1)), Some(20));
-        icsk.acknowledged(1, 9, false);
-        assert_eq!((icsk.high_seq, icsk.tlp_high_seq), (Some(10), Some(20)));
-        assert_eq!((icsk.retransmits, icsk.retrans_stamp), (0, None));
-        icsk.acknowledged(1, 10, false);
-        assert_eq!((icsk.high_seq, icsk.tlp_high_seq), (None, Some(20)));
-        icsk.acknowledged(1, 20, false);
-        assert_eq!((icsk.high_seq, icsk.tlp_high_seq), (None, None));
-        // Sequence numbers go round.
-        icsk.enter_loss(5);
-        icsk.acknowledged(1, u32::MAX, false);
-        assert_eq!(icsk.high_seq, Some(5));
+        icsk.cong_avoid(5, now);
+        assert_eq!(icsk.cwnd, 10, "it limited nothing");
+        icsk.cwnd_validate(true, 10, (0, 10));
+        icsk.cong_avoid(10, now);
+        assert_eq!(icsk.cwnd, 20);
+        icsk.enter_loss(100, now);
+        icsk.enter_loss(100, now);
+        assert_eq!((icsk.cwnd, icsk.ssthresh), (1, 14));
+        icsk.cong_avoid(13, now);
+        assert_eq!((icsk.cwnd, icsk.high_seq), (14, Some(100)));
+        // Beyond 14 segments it grows slowly.
+        icsk.cong_avoid(14, now);
+        assert_eq!(icsk.cwnd, 14);
     }
 
     #[test]
-    fn the_window_grows_with_acknowledgements_and_closes_when_the_timer_expires() {
+    fn what_was_sent_before_a_loss_ends_it() {
         let mut icsk = Icsk::default();
-        icsk.acknowledged(10, 10, true);
-        assert_eq!(icsk.cwnd, 20);
-        icsk.acknowledged(5, 15, false);
-        assert_eq!(icsk.cwnd, 20);
-        icsk.enter_loss(100);
-        icsk.enter_loss(100);
-        assert_eq!(icsk.cwnd, 1);
-        icsk.acknowledged(13, 50, true);
-        assert_eq!((icsk.cwnd, icsk.high_seq), (14, Some(100)));
-        // Beyond 14 segments, one more for each window.
-        icsk.acknowledged(14, 100, true);
-        assert_eq!((icsk.cwnd, icsk.high_seq), (15, None));
+        icsk.enter_loss(10, Nanos::ZERO);
+        (icsk.retransmits, icsk.retrans_stamp, icsk.tlp_high_seq) = (3, Some(Nanos(1)), Some(20));
+        assert!(!icsk.acknowledged(9));
+        assert_eq!((icsk.high_seq, icsk.tlp_high_seq), (Some(10), Some(20)));
+        assert_eq!((icsk.retransmits, icsk.retrans_stamp), (0, None));
+        assert!(icsk.acknowledged(10));
+        assert_eq!((icsk.high_seq, icsk.tlp_high_seq, icsk.ca), (None, Some(20), CaState::Open));
+        icsk.acknowledged(20);
+        assert_eq!(icsk.tlp_high_seq, None);
+        // Sequence numbers go round.
+        icsk.enter_loss(5, Nanos::ZERO);
+        icsk.acknowledged(u32::MAX);
+        assert_eq!(icsk.high_seq, Some(5));
+    }
+
+    /// A window of 100 shrinks to 70 while what was under way arrives (RFC 6937).
+    #[test]
+    fn a_recovery_closes_the_window_in_proportion() {
+        let mut icsk = Icsk { cwnd: 100, ..Icsk::default() };
+        icsk.enter_recovery(1000);
+        let mut in_flight = 96;
+        for _ in 0..90 {
+            icsk.reduce(1, false, in_flight);
+            let send = icsk.cwnd.saturating_sub(in_flight);
+            icsk.prr_out += send;
+            in_flight = (in_flight + send).saturating_sub(1);
+        }
+        assert!((66..=72).contains(&in_flight), "{in_flight}");
+        assert!(icsk.acknowledged(1000));
+        assert_eq!((icsk.cwnd, icsk.ca), (70, CaState::Open));
     }
 }

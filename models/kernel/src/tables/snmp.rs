@@ -60,7 +60,9 @@ counters!(
     TcpExtMib {
         EmbryonicRsts, TW, DelayedACKs, ListenOverflows, ListenDrops, TCPTimeouts, TCPLossProbes,
         TCPAbortOnData, TCPAbortOnClose, TCPAbortOnTimeout, TCPSynRetrans, TCPWinProbe, TCPKeepAlive,
-        TcpTimeoutRehash,
+        TcpTimeoutRehash, TCPHPAcks, TCPPureAcks, TCPOrigDataSent, TCPDelivered, TCPAutoCorking, TCPSackRecovery,
+        TCPFastRetrans, TCPSlowStartRetrans, TCPHystartTrainDetect, TCPHystartTrainCwnd, TCPHystartDelayDetect,
+        TCPHystartDelayCwnd,
     }
 );
 

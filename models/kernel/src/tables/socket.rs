@@ -71,6 +71,10 @@ pub struct SockOpts {
     pub rcvbuf: u32,
     /// Send buffer, bytes (`sk_sndbuf`).
     pub sndbuf: u32,
+    /// The program chose its receive buffer (`SOCK_RCVBUF_LOCK`), or its send buffer (`SOCK_SNDBUF_LOCK`).
+    pub rcvbuf_locked: bool,
+    /// See `rcvbuf_locked`.
+    pub sndbuf_locked: bool,
     /// `SO_REUSEADDR`.
     pub reuseaddr: bool,
     /// `SO_REUSEPORT`.
@@ -125,6 +129,8 @@ impl Default for SockOpts {
             icmp_filter: 0,
             rcvbuf: SK_MEM_DEFAULT,
             sndbuf: SK_MEM_DEFAULT,
+            rcvbuf_locked: false,
+            sndbuf_locked: false,
             reuseaddr: false,
             reuseport: false,
             nodelay: false,
@@ -323,6 +329,11 @@ impl Sockets {
         let Some(socket) = self.get_mut(id) else { return false };
         socket.wmem_alloc -= truesize;
         socket.nospace && socket.is_writeable()
+    }
+
+    /// Who goes on with sending, now that a packet of this socket left the host, if the connection waited for that.
+    pub fn take_throttled(&mut self, id: SocketId) -> Option<fn(&mut crate::Cx, u32)> {
+        self.get_mut(id)?.tcp.as_deref_mut()?.throttled.take()
     }
 
     /// The socket, if it is open.

@@ -1,10 +1,10 @@
 //! TCP's protocol machine: one smoltcp socket behind one smoltcp interface, on virtual time.
 //!
-//! smoltcp decides about states, sequence numbers, what is sent and what is in order. Routes, addresses, headers of
-//! IPv4 and the look of the options are the kernel's: whole packets go in, TCP segments come out. When something is sent
-//! again is the kernel's too: smoltcp's own timer does not expire until the kernel says so ([`Machine::expire`]), which
-//! turns smoltcp's clock forward. And the kernel says how much may be under way, by the window that smoltcp takes for
-//! the peer's.
+//! smoltcp decides about states, handshakes, and what is received in order; it sends SYN, FIN, RST and acknowledgements. Data
+//! is sent by the kernel, because smoltcp knows neither large packets nor what Linux does about losses: smoltcp's connection
+//! sends none, and whoever passes segments to and from it translates the numbers. Routes, addresses, headers of IPv4, windows
+//! and the look of the options are the kernel's too: whole packets go in, TCP segments come out. When something is sent again
+//! the kernel says: smoltcp's own timer does not expire until then ([`Machine::expire`]), which turns smoltcp's clock forward.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -18,6 +18,9 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpListenEndpoint};
 
 use glassnet_wire::ipv4::IPV4_HLEN;
 
+/// Room for what comes out of order, bytes: the greatest window that Linux offers (half of `tcp_rmem`).
+const ROOM: usize = 6_291_456 / 2;
+
 /// An address and a port.
 pub type Endpoint = (Ipv4Addr, u16);
 
@@ -26,12 +29,6 @@ pub type Endpoint = (Ipv4Addr, u16);
 pub struct Setup {
     /// Own address and port.
     pub local: Endpoint,
-    /// Longest packet in bytes, with its IPv4 header.
-    pub mtu: u32,
-    /// Largest window that is offered, bytes; at most 65 535.
-    pub window: usize,
-    /// Room for what was sent and not acknowledged, bytes.
-    pub send_room: usize,
     /// It offers timestamps.
     pub timestamps: bool,
     /// Seed of the initial sequence number.
@@ -46,7 +43,6 @@ pub struct Machine {
     pipe: Pipe,
     sockets: SocketSet<'static>,
     handle: SocketHandle,
-    local: Ipv4Addr,
     /// How far smoltcp's clock is ahead of the time, µs.
     ahead: i64,
     /// smoltcp's clock when it ran last.
@@ -59,24 +55,14 @@ impl fmt::Debug for Machine {
     }
 }
 
-/// What the program may read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Readable {
-    /// Bytes, in order.
-    Bytes(Vec<u8>),
-    /// Nothing yet.
-    Nothing,
-    /// Everything was read, and the peer sends no more.
-    End,
-}
-
 impl Machine {
     fn new(setup: Setup) -> Machine {
-        let mut pipe = Pipe { received: None, sent: Vec::new(), mtu: setup.mtu as usize };
+        let mut pipe = Pipe { received: None, sent: Vec::new() };
         let iface = interface(&mut pipe, setup.local.0, setup.seed, setup.now);
         let mut socket = tcp::Socket::new(
-            tcp::SocketBuffer::new(vec![0; setup.window]),
-            tcp::SocketBuffer::new(vec![0; setup.send_room]),
+            tcp::SocketBuffer::new(vec![0; ROOM]),
+            // What is to be sent is the kernel's.
+            tcp::SocketBuffer::new(Vec::new()),
         );
         socket.set_ack_delay(None);
         // The clock is written in when the segment leaves: smoltcp's generator knows no virtual time.
@@ -84,7 +70,7 @@ impl Machine {
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
         let clock = instant(setup.now);
-        Machine { iface, pipe, sockets, handle, local: setup.local.0, ahead: 0, clock }
+        Machine { iface, pipe, sockets, handle, ahead: 0, clock }
     }
 
     /// A machine that is about to send its SYN. None for an address or port that no connection can have.
@@ -149,54 +135,17 @@ impl Machine {
         self.iface.poll_at(self.clock, &self.sockets).is_some_and(|at| at <= self.clock)
     }
 
-    /// Packets are this long at most from now on, bytes.
-    pub fn set_mtu(&mut self, mtu: u32, seed: u64, now: Nanos) {
-        self.pipe.mtu = mtu as usize;
-        self.iface = interface(&mut self.pipe, self.local, seed, now);
-    }
-
-    /// Longest packet in bytes.
-    pub fn mtu(&self) -> u32 {
-        self.pipe.mtu as u32
-    }
-
     /// Its state.
     pub fn state(&self) -> tcp::State {
         self.peek().state()
     }
 
-    /// Takes bytes to send, as many as there is room for; none once the own side is closed.
-    pub fn send(&mut self, bytes: &[u8]) -> usize {
-        self.socket().send_slice(bytes).unwrap_or(0)
-    }
-
-    /// The program may write.
-    pub fn can_send(&self) -> bool {
-        self.peek().can_send()
-    }
-
-    /// Takes at most `max` bytes.
-    pub fn receive(&mut self, max: usize) -> Readable {
-        let mut bytes = vec![0; self.peek().recv_queue().min(max)];
-        match self.socket().recv_slice(&mut bytes) {
-            Ok(0) => Readable::Nothing,
-            Ok(len) => {
-                bytes.truncate(len);
-                Readable::Bytes(bytes)
-            }
-            Err(tcp::RecvError::Finished) => Readable::End,
-            Err(tcp::RecvError::InvalidState) => Readable::Nothing,
-        }
-    }
-
-    /// Bytes that were received and not read.
-    pub fn unread(&self) -> usize {
-        self.peek().recv_queue()
-    }
-
-    /// Bytes that were written and not acknowledged.
-    pub fn unacked(&self) -> usize {
-        self.peek().send_queue()
+    /// Takes what was received in order.
+    pub fn receive(&mut self) -> Vec<u8> {
+        let mut bytes = vec![0; self.peek().recv_queue()];
+        let len = self.socket().recv_slice(&mut bytes).unwrap_or(0);
+        bytes.truncate(len);
+        bytes
     }
 
     /// The peer sends no more.
@@ -213,11 +162,6 @@ impl Machine {
     /// Ends the connection with a RST.
     pub fn abort(&mut self) {
         self.socket().abort();
-    }
-
-    /// Small segments wait for an acknowledgement (Nagle's algorithm), or do not.
-    pub fn set_nagle(&mut self, on: bool) {
-        self.socket().set_nagle_enabled(on);
     }
 }
 
@@ -250,7 +194,6 @@ fn no_clock() -> u32 {
 struct Pipe {
     received: Option<Vec<u8>>,
     sent: Vec<Vec<u8>>,
-    mtu: usize,
 }
 
 struct Received(Vec<u8>);
@@ -289,7 +232,7 @@ impl Device for Pipe {
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ip;
-        capabilities.max_transmission_unit = self.mtu;
+        capabilities.max_transmission_unit = usize::from(u16::MAX);
         capabilities.checksum = ChecksumCapabilities::ignored();
         capabilities
     }

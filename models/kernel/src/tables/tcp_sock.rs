@@ -9,6 +9,9 @@ use smoltcp::socket::tcp::State;
 
 use super::inet_csk::Icsk;
 use super::tcp_machine::Machine;
+use super::tcp_queue::{RtxQueue, TcpSkb};
+use super::tcp_rcv::{AckState, RcvWindow};
+use crate::Cx;
 use crate::ids::SocketId;
 use crate::netlink::Errno;
 
@@ -97,8 +100,36 @@ pub struct TcpSock {
     pub snd_shutdown: bool,
     /// The peer sent its FIN (`SOCK_DONE`).
     pub done: bool,
-    /// Received before the connection ended, and not read.
-    pub left: VecDeque<u8>,
+    /// What it received, and the window that it offers.
+    pub rcv: RcvWindow,
+    /// When it acknowledges.
+    pub ack: AckState,
+    /// What it has to send (`sk_write_queue`).
+    pub write_queue: VecDeque<TcpSkb>,
+    /// What it sent and nobody acknowledged (`tcp_rtx_queue`).
+    pub rtx: RtxQueue,
+    /// The sequence number behind what the program wrote (`write_seq`).
+    pub write_seq: u32,
+    /// A FIN is behind that.
+    pub fin_queued: bool,
+    /// Memory of both queues, bytes (`sk_wmem_queued`), and how much there may be (`sk_sndbuf`).
+    pub wmem_queued: u32,
+    /// See `wmem_queued`.
+    pub sndbuf: u32,
+    /// A program waits for room in it (`SOCK_NOSPACE`).
+    pub nospace: bool,
+    /// The program chose the send buffer (`SOCK_SNDBUF_LOCK`).
+    pub sndbuf_locked: bool,
+    /// Longest packet of its path, bytes (`icsk_pmtu_cookie`).
+    pub mtu: u32,
+    /// Its device's packets may be of several segments (`sk_can_gso`).
+    pub gso: bool,
+    /// The greatest window that the peer offered (`max_window`).
+    pub max_window: u32,
+    /// It waits until what it sent has left the host (`TSQ_THROTTLED`): who goes on then (`sk_write_space`).
+    pub throttled: Option<fn(&mut Cx, u32)>,
+    /// The window of the next segment, if it is one that nothing is to be looked at (`pred_flags`).
+    pub predicted: Option<u16>,
     /// When its timer expires.
     pub timer_at: Option<Nanos>,
     /// When its state ends by itself: FIN_WAIT2 of an orphan, TIME_WAIT.
@@ -111,8 +142,6 @@ pub struct TcpSock {
     pub ts_recent: Option<u32>,
     /// When it sends again.
     pub icsk: Icsk,
-    /// The last new segment with data or a FIN, which a loss probe repeats.
-    pub last_segment: Vec<u8>,
     /// How often anything was sent again (`total_retrans`).
     pub total_retrans: u32,
     /// What may be the reason if the peer does not answer (`sk_err_soft`).
@@ -129,12 +158,14 @@ pub struct TcpSock {
     pub quickack: bool,
     /// The shift of the peer's windows (`snd_wscale`).
     pub snd_wscale: u8,
+    /// The sequence number of the segment that told the peer's window last (`snd_wl1`).
+    pub snd_wl1: u32,
+    /// Its own SYN counts as delivered: it connected.
+    pub counts_syn: bool,
     /// The peer takes SACK.
     pub sack_ok: bool,
     /// The window that the peer offers, bytes (`snd_wnd`).
     pub snd_wnd: u32,
-    /// The window that the machine was told last, bytes.
-    pub told_window: u32,
     /// The segment that is taken in acknowledged something new.
     pub acked: bool,
     /// An ICMP error is in the error queue, which wakes who polls (`sk_error_queue`).
@@ -149,8 +180,8 @@ pub struct TcpSock {
     pub pmtu_generation: u32,
     /// Offset of its timestamps, ms (`tsoffset`).
     pub ts_offset: u32,
-    /// The window of its SYN, bytes.
-    pub first_window: u16,
+    /// Greatest segment that the other side takes, bytes (`mss_clamp`).
+    pub peer_mss: u32,
     /// Greatest segment that the other side is asked for, bytes (`advmss`).
     pub advmss: u16,
     /// The sequence number behind the last byte that was sent.
@@ -161,10 +192,10 @@ pub struct TcpSock {
     pub sent_any: bool,
     /// The last acknowledgement that came in (`snd_una`).
     pub snd_una: u32,
-    /// The last acknowledgement that was sent (`rcv_nxt`).
-    pub rcv_nxt: u32,
-    /// An acknowledgement that waits for something to go with, and until when (a delayed ACK).
-    pub held_ack: Option<(Vec<u8>, Nanos)>,
+    /// The sequence number of its SYN.
+    pub iss: u32,
+    /// The last acknowledgement of the machine.
+    pub last_ack: Vec<u8>,
     /// In TIME_WAIT: what it answers with.
     pub time_wait: Option<TimeWait>,
 }
@@ -181,17 +212,40 @@ impl TcpSock {
     /// Data in a full segment, bytes (`mss_cache`).
     pub fn mss(&self) -> u32 {
         let headers = (IPV4_HLEN + TCP_HLEN) as u32 + if self.tstamp_ok { TIMESTAMPS } else { 0 };
-        self.machine.as_ref().map_or(1, |machine| machine.mtu().saturating_sub(headers).max(1))
-    }
-
-    /// What the machine is told of the window: no more than the congestion window.
-    pub fn window(&self) -> u32 {
-        self.snd_wnd.min(self.icsk.cwnd.saturating_mul(self.mss()))
+        self.mtu.saturating_sub(headers).min(self.peer_mss.saturating_sub(headers - 40)).max(1)
     }
 
     /// Bytes that a program can read at once.
     pub fn unread(&self) -> usize {
-        self.left.len() + self.machine.as_ref().map_or(0, Machine::unread)
+        self.rcv.queue.len()
+    }
+
+    /// Bytes that were written and not acknowledged, with a FIN.
+    pub fn unacked(&self) -> u32 {
+        self.write_seq.wrapping_sub(self.snd_una)
+    }
+
+    /// The peer acknowledged its FIN.
+    pub fn fin_acked(&self) -> bool {
+        self.fin_queued && self.snd_una == self.write_seq
+    }
+
+    /// Numbers are agreed on, and the connection is there.
+    pub fn is_synchronised(&self) -> bool {
+        use TcpState::{Close, Listen, SynRecv, SynSent, TimeWait};
+        !matches!(self.state, Close | Listen | SynRecv | SynSent | TimeWait)
+    }
+
+    /// A segment with the same window is the next one that is expected (`tcp_fast_path_check`).
+    pub fn predict(&mut self) {
+        let room = self.rcv.wnd > 0 && self.rcv.rmem_alloc < self.rcv.rcvbuf;
+        let shift = if self.wscale_ok { self.snd_wscale } else { 0 };
+        self.predicted = room.then_some((self.snd_wnd >> shift) as u16);
+    }
+
+    /// The send buffer is not full (`sk_stream_memory_free`).
+    pub fn has_room(&self) -> bool {
+        self.wmem_queued < self.sndbuf
     }
 
     /// The peer sends no more, and everything was read.
@@ -208,11 +262,18 @@ impl TcpSock {
 
     /// A call that writes would not wait.
     pub fn is_writable(&self) -> bool {
-        self.is_over() || self.snd_shutdown || self.machine.as_ref().is_some_and(Machine::can_send)
+        // A third of the buffer is free (`sk_stream_is_writeable`).
+        let worth = self.sndbuf.saturating_sub(self.wmem_queued) >= self.wmem_queued / 2 && self.has_room();
+        self.is_over() || self.snd_shutdown || self.is_connected() && worth
     }
 
     /// There is no connection any more, or never was.
     pub fn is_over(&self) -> bool {
         matches!(self.state, TcpState::Close | TcpState::TimeWait)
     }
+}
+
+/// `a` is before `b` in sequence space.
+pub fn before(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) < 0
 }

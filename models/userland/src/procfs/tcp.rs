@@ -49,16 +49,16 @@ fn rest(view: &View, socket: &Socket, tp: &TcpSock) -> String {
     let left = |at: Option<Nanos>| at.map_or(0, |at| at.since(last_tick(view.now)).0 / 10_000_000);
     let keepalive = tp.keepalive.map(|(at, _)| at);
     let sends_again = left(tp.icsk.timer.map(|_| tp.icsk.timeout).or(keepalive));
-    match (tp.state, &tp.requests, &tp.machine) {
-        (TcpState::TimeWait, ..) => {
+    match (tp.state, &tp.requests) {
+        (TcpState::TimeWait, _) => {
             let left = left(tp.ends_at);
             format!("00000000:00000000 03:{left:08X} 00000000 {:5} {:8} 0 3 {:016x}", 0, 0, 0)
         }
-        (TcpState::SynRecv, ..) => {
+        (TcpState::SynRecv, _) => {
             let retransmits = tp.icsk.retransmits;
             format!("00000000:00000000 01:{sends_again:08X} {retransmits:08X} {:5} {:8} 0 1 {:016x}", 0, 0, 0)
         }
-        (_, Some(requests), _) => format!(
+        (_, Some(requests)) => format!(
             "00000000:{:08X} 00:00000000 00000000 {:5} {:8} {} 1 {:016x} 100 0 0 10 0",
             requests.accept.len(),
             0,
@@ -66,8 +66,8 @@ fn rest(view: &View, socket: &Socket, tp: &TcpSock) -> String {
             inode(socket),
             0
         ),
-        (_, None, machine) => {
-            let unacked = machine.as_ref().map_or(0, |machine| machine.unacked());
+        (_, None) => {
+            let unacked = tp.unacked();
             let inode = if tp.orphan { 0 } else { inode(socket) };
             // The keepalive timer holds a reference.
             let uses = 1 + u32::from(tp.keepalive.is_some());

@@ -249,7 +249,7 @@ fn queues(socket: &Socket) -> (usize, usize) {
         None => (socket.rmem_alloc as usize, socket.wmem_alloc as usize),
         Some(tp) => match (&tp.requests, &tp.machine) {
             (Some(requests), _) => (requests.accept.len(), requests.backlog),
-            (None, Some(machine)) => (tp.unread(), machine.unacked()),
+            (None, Some(_)) => (tp.unread(), tp.unacked() as usize),
             (None, None) => (0, 0),
         },
     }

@@ -294,7 +294,7 @@ fn counters(text: &str) -> Map<String, Value> {
 }
 
 /// What the model counts of `TcpExt`; the rest tells how the kernel's TCP works inside.
-const TCP_EXT: [&str; 16] = [
+const TCP_EXT: [&str; 28] = [
     "EmbryonicRsts",
     "ArpFilter",
     "TW",
@@ -311,6 +311,18 @@ const TCP_EXT: [&str; 16] = [
     "TCPWinProbe",
     "TCPKeepAlive",
     "TcpTimeoutRehash",
+    "TCPHPAcks",
+    "TCPPureAcks",
+    "TCPOrigDataSent",
+    "TCPDelivered",
+    "TCPAutoCorking",
+    "TCPSackRecovery",
+    "TCPFastRetrans",
+    "TCPSlowStartRetrans",
+    "TCPHystartTrainDetect",
+    "TCPHystartTrainCwnd",
+    "TCPHystartDelayDetect",
+    "TCPHystartDelayCwnd",
 ];
 
 /// `/proc/net/netstat`

@@ -22,7 +22,7 @@ pub fn hears_of_full_devices(cx: &Cx, id: SocketId) -> bool {
 pub fn set_sndbuf(cx: &mut Cx, id: SocketId, size: u32) {
     let size = size.min(cx.k.core.wmem_max);
     if let Some(socket) = cx.k.sockets.get_mut(id) {
-        socket.opts.sndbuf = size.saturating_mul(2).max(SOCK_MIN_SNDBUF);
+        (socket.opts.sndbuf, socket.opts.sndbuf_locked) = (size.saturating_mul(2).max(SOCK_MIN_SNDBUF), true);
     }
 }
 
@@ -30,7 +30,7 @@ pub fn set_sndbuf(cx: &mut Cx, id: SocketId, size: u32) {
 pub fn set_rcvbuf(cx: &mut Cx, id: SocketId, size: u32) {
     let size = size.min(cx.k.core.rmem_max);
     if let Some(socket) = cx.k.sockets.get_mut(id) {
-        socket.opts.rcvbuf = size.saturating_mul(2).max(SOCK_MIN_RCVBUF);
+        (socket.opts.rcvbuf, socket.opts.rcvbuf_locked) = (size.saturating_mul(2).max(SOCK_MIN_RCVBUF), true);
     }
 }
 

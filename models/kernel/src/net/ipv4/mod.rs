@@ -29,6 +29,8 @@ pub mod tcp_input;
 pub mod tcp_ipv4;
 pub mod tcp_minisocks;
 mod tcp_offload;
+pub mod tcp_options;
 pub mod tcp_output;
+pub mod tcp_recovery;
 pub mod tcp_timer;
 pub mod udp;

@@ -5,15 +5,18 @@
 use glassnet_sim::Nanos;
 
 use super::inet_connection_sock::{inet_csk_listen_stop, inet_put_port};
-use super::tcp_input::tcp_run;
-use super::tcp_timer::tcp_ext;
+use super::tcp_input::{tcp_run, tcp_send_ack};
+use super::tcp_output::{tcp_push, tcp_xmit_size_goal};
+use super::tcp_timer::{tcp_ext, tcp_reset_timer};
 use crate::Cx;
 use crate::ids::SocketId;
 use crate::netlink::Errno;
 use crate::tables::inet_hashtables::ConnectionKey;
 use crate::tables::socket::Socket;
-use crate::tables::tcp_machine::Readable;
+use crate::tables::tcp_machine::Machine;
+use crate::tables::tcp_queue::TcpSkb;
 use crate::tables::tcp_sock::{TcpSock, TcpState};
+use glassnet_wire::tcp::{TCP_FIN, TCP_PSH};
 
 /// Timeout of FIN_WAIT2 after close(2) (`tcp_fin_timeout`), and of TIME_WAIT (`TCP_TIMEWAIT_LEN`).
 pub const TCP_TIMEWAIT_LEN: Nanos = Nanos::from_secs(60);
@@ -42,12 +45,64 @@ pub fn tcp_sendmsg(cx: &mut Cx, sock: SocketId, data: &[u8]) -> Result<usize, Er
     if tp.snd_shutdown || !waits && !tp.is_connected() {
         return Err(Errno::EPIPE);
     }
-    let Some(machine) = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut()) else { return Err(Errno::EPIPE) };
-    let taken = if waits { 0 } else { machine.send(data) };
+    if waits {
+        return Ok(0);
+    }
+    let taken = queue(tp, data);
     if taken > 0 {
-        tcp_run(cx, sock, None);
+        tcp_push(cx, sock);
     }
     Ok(taken)
+}
+
+/// Puts what the program writes into packets of the write queue, as much as the send buffer has room for.
+fn queue(tp: &mut TcpSock, data: &[u8]) -> usize {
+    let goal = tcp_xmit_size_goal(tp) as usize;
+    let mut taken = 0;
+    while taken < data.len() {
+        let room = tp.write_queue.back().map_or(0, |last| goal.saturating_sub(last.data.len()));
+        if room == 0 {
+            if !tp.has_room() {
+                tp.nospace = true;
+                break;
+            }
+            let skb = TcpSkb { seq: tp.write_seq, ..TcpSkb::default() };
+            tp.wmem_queued += skb.truesize();
+            tp.write_queue.push_back(skb);
+            continue;
+        }
+        let part = &data[taken..(taken + room).min(data.len())];
+        let Some(last) = tp.write_queue.back_mut() else { break };
+        last.data.extend_from_slice(part);
+        // More is behind what was pushed before.
+        last.flags &= !TCP_PSH;
+        tp.write_seq = tp.write_seq.wrapping_add(part.len() as u32);
+        tp.wmem_queued += part.len() as u32;
+        taken += part.len();
+    }
+    taken
+}
+
+/// The FIN goes with the last data, if that was not sent yet (`tcp_send_fin`).
+fn tcp_send_fin(cx: &mut Cx, sock: SocketId) {
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let there = tp.is_synchronised() && !tp.fin_queued;
+    if let Some(machine) = tp.machine.as_mut() {
+        machine.close();
+    }
+    if there {
+        let seq = tp.write_seq;
+        (tp.write_seq, tp.fin_queued) = (seq.wrapping_add(1), true);
+        match tp.write_queue.back_mut() {
+            Some(last) => last.flags |= TCP_FIN,
+            None => {
+                let skb = TcpSkb { seq, flags: TCP_FIN, ..TcpSkb::default() };
+                tp.wmem_queued += skb.truesize();
+                tp.write_queue.push_back(skb);
+            }
+        }
+    }
+    tcp_run(cx, sock, None);
 }
 
 /// Reads up to `max` bytes; `None` if no data is available, no bytes at end of stream.
@@ -56,19 +111,16 @@ pub fn tcp_sendmsg(cx: &mut Cx, sock: SocketId, data: &[u8]) -> Result<usize, Er
 ///
 /// The socket's pending error; ENOTCONN if it was never connected.
 pub fn tcp_recvmsg(cx: &mut Cx, sock: SocketId, max: usize) -> Result<Option<Vec<u8>>, Errno> {
+    let now = cx.now;
     let tp = tcp_sk(cx, sock).ok_or(Errno::EBADF)?;
-    if !tp.left.is_empty() {
-        let len = tp.left.len().min(max);
-        return Ok(Some(tp.left.drain(..len).collect()));
+    if tp.unread() > 0 {
+        let bytes = tp.rcv.read(max);
+        tp.rcv.adjust(bytes.len() as u32, now);
+        tcp_cleanup_rbuf(cx, sock, bytes.len());
+        return Ok(Some(bytes));
     }
-    match tp.machine.as_mut().map(|machine| machine.receive(max)) {
-        Some(Readable::Bytes(bytes)) => {
-            // The window may have grown.
-            tcp_run(cx, sock, None);
-            return Ok(Some(bytes));
-        }
-        Some(Readable::End) => return Ok(Some(Vec::new())),
-        Some(Readable::Nothing) | None => {}
+    if tp.machine.as_ref().is_some_and(Machine::peer_closed) {
+        return Ok(Some(Vec::new()));
     }
     if tp.done {
         return Ok(Some(Vec::new()));
@@ -79,6 +131,18 @@ pub fn tcp_recvmsg(cx: &mut Cx, sock: SocketId, max: usize) -> Result<Option<Vec
         None if shut => Ok(Some(Vec::new())),
         None if matches!(state, TcpState::Close | TcpState::Listen) => Err(Errno::ENOTCONN),
         None => Ok(None),
+    }
+}
+
+/// The program read: an acknowledgement that waited for it goes out, or one that tells that the window is much wider
+/// (`tcp_cleanup_rbuf`).
+fn tcp_cleanup_rbuf(cx: &mut Cx, sock: SocketId, copied: usize) {
+    let Some(tp) = tcp_sk(cx, sock).filter(|tp| tp.is_synchronised()) else { return };
+    let left = tp.rcv.left();
+    let wider = || !tp.rcv_shutdown && 2 * left <= tp.rcv.clamp() && tp.rcv.room() > 0 && tp.rcv.room() >= 2 * left;
+    if tp.ack.is_due_after_read(&tp.rcv, copied) || copied > 0 && wider() {
+        tcp_send_ack(cx, sock);
+        tcp_reset_timer(cx, sock);
     }
 }
 
@@ -95,9 +159,8 @@ pub fn tcp_shutdown(cx: &mut Cx, sock: SocketId, read: bool, write: bool) -> Res
     tp.rcv_shutdown |= read;
     let ends = write && !tp.snd_shutdown;
     tp.snd_shutdown |= write;
-    if ends && let Some(machine) = tp.machine.as_mut() {
-        machine.close();
-        tcp_run(cx, sock, None);
+    if ends {
+        tcp_send_fin(cx, sock);
     }
     cx.wake_up();
     Ok(())
@@ -112,7 +175,7 @@ pub fn tcp_close(cx: &mut Cx, sock: SocketId) {
     tp.orphan = true;
     (tp.rcv_shutdown, tp.snd_shutdown) = (true, true);
     let (state, unread) = (tp.state, tp.unread());
-    tp.left.clear();
+    tp.rcv.clear();
     match state {
         TcpState::Listen => {
             inet_csk_listen_stop(cx, sock);
@@ -125,13 +188,10 @@ pub fn tcp_close(cx: &mut Cx, sock: SocketId) {
             tcp_abort(cx, sock);
         }
         _ => {
-            if let Some(machine) = tp.machine.as_mut() {
-                machine.close();
-            }
             if state == TcpState::FinWait2 {
                 tp.ends_at = None;
             }
-            tcp_run(cx, sock, None);
+            tcp_send_fin(cx, sock);
         }
     }
 }
@@ -179,8 +239,9 @@ fn forget_young(cx: &mut Cx, parent: Option<SocketId>, sock: SocketId) {
 pub fn keep_unread(tp: &mut TcpSock) {
     let Some(mut machine) = tp.machine.take() else { return };
     tp.done |= machine.peer_closed();
-    while let Readable::Bytes(bytes) = machine.receive(usize::MAX) {
-        tp.left.extend(bytes);
+    let left = machine.receive();
+    if !left.is_empty() {
+        tp.rcv.push(left, 0);
     }
 }
 

@@ -11,9 +11,11 @@ use super::ip_input::ip_hdr;
 use super::route::{dst_metric, dst_metric_advmss, dst_mtu, ip_route_output_flow};
 use super::tcp::{connection_key, tcp_abort, tcp_done, tcp_sk};
 use super::tcp_minisocks::tcp_time_wait;
+use super::tcp_options::{TcpOptions, tcp_options_write, tcp_parse_options};
 use super::tcp_output::{
-    self, TCP_FWMARK_ACCEPT, TCP_TIMESTAMPS, before, tcp_parse_options, tcp_transmit_skb,
+    TCP_FWMARK_ACCEPT, TCP_TIMESTAMPS, tcp_time_stamp, tcp_transmit_machines, tcp_write_xmit,
 };
+use super::tcp_recovery::{tcp_ack, tcp_sndbuf_expand};
 use super::tcp_timer::{syn_came_again, tcp_ext, tcp_reset_timer, tcp_set_keepalive, tcp_set_xmit_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
@@ -27,18 +29,19 @@ use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_MULTICAST, Rtable};
 use crate::tables::route_types::{
     RTAX_CWND, RTAX_INITCWND, RTAX_LOCK, RTAX_QUICKACK, RTAX_RTO_MIN, RTAX_WINDOW,
 };
-use crate::tables::socket::SockKind;
+use crate::tables::socket::{SockKind, SockOpts};
 use crate::tables::tcp_machine::{Machine, Setup};
-use crate::tables::tcp_sock::{TIMESTAMPS, TcpSock, TcpState};
+use crate::tables::netdev_features::GSO;
+use crate::tables::tcp_rcv::RcvWindow;
+use crate::tables::tcp_sock::{TIMESTAMPS, TcpSock, TcpState, before};
 use glassnet_sim::Nanos;
-use glassnet_wire::ipv4::{IPPROTO_TCP, IPV4_HLEN, InAddr, Ipv4Hdr};
+use glassnet_wire::ipv4::IPPROTO_TCP;
 use glassnet_wire::tcp::TCP_HLEN;
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Send buffer, bytes: Linux's initial one.
-const SEND_ROOM: usize = 87_040;
-/// Delay of a delayed ACK (`TCP_DELACK_MIN`).
-const TCP_DELACK: Nanos = Nanos::from_millis(40);
+/// Receive and send buffer of a new connection, and the greatest receive buffer, bytes (`tcp_rmem`, `tcp_wmem`).
+const RMEM: (u32, u32) = (131_072, 6_291_456);
+const WMEM: u32 = 16_384;
 
 /// What a new connection begins with, by its route and its namespace.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,10 @@ pub struct Beginning {
     /// Of the machine.
     pub setup: Setup,
     advmss: u16,
+    mtu: u32,
+    gso: bool,
+    window: u32,
+    window_clamp: Option<u32>,
     rcv_wscale: u8,
     quickack: bool,
     cwnd: u32,
@@ -79,12 +86,16 @@ impl Beginning {
         let rto_min = locked(RTAX_RTO_MIN)
             .map_or(TCP_RTO_MIN, |ms| Nanos(Nanos::from_millis(u64::from(ms)).0.next_multiple_of(JIFFY)));
         let quickack = metric(RTAX_QUICKACK) != 0;
-        let (mtu, window, seed) = (dst_mtu(cx, route), usize::from(window), cx.dice.below(u64::MAX));
-        let setup = Setup { local, mtu, window, send_room: SEND_ROOM, timestamps, seed, now: cx.now };
+        let seed = cx.dice.below(u64::MAX);
+        let setup = Setup { local, timestamps, seed, now: cx.now };
         let (inet_id, offset) = (cx.dice.below(1 << 16) as u16, cx.dice.below(1 << 32) as u32);
         Beginning {
             setup,
             advmss,
+            mtu: dst_mtu(cx, route),
+            gso: cx.k.devs[route.dev].features & GSO != 0,
+            window: u32::from(window),
+            window_clamp: clamp,
             rcv_wscale,
             quickack,
             cwnd: cwnd.min(cwnd_clamp),
@@ -97,10 +108,15 @@ impl Beginning {
     }
 
     /// Gives it to the connection.
-    pub fn give(&self, tp: &mut TcpSock) {
+    pub fn give(&self, tp: &mut TcpSock, opts: &SockOpts) {
         (tp.inet_id, tp.ts_offset, tp.pmtu_generation) = (self.inet_id, self.ts_offset, self.pmtu_generation);
-        (tp.first_window, tp.advmss, tp.rcv_wscale) =
-            (self.setup.window as u16, self.advmss, self.rcv_wscale);
+        (tp.advmss, tp.rcv_wscale, tp.mtu, tp.gso) = (self.advmss, self.rcv_wscale, self.mtu, self.gso);
+        tp.peer_mss = 536;
+        let chosen = opts.rcvbuf_locked;
+        let rcvbuf = if chosen { (opts.rcvbuf, None) } else { (RMEM.0, Some(RMEM.1)) };
+        tp.rcv = RcvWindow::new(rcvbuf, self.window, self.rcv_wscale, self.window_clamp, u32::from(self.advmss));
+        tp.sndbuf_locked = opts.sndbuf_locked;
+        tp.sndbuf = if tp.sndbuf_locked { opts.sndbuf } else { WMEM };
         (tp.tstamp_ok, tp.quickack) = (self.setup.timestamps, self.quickack);
         (tp.icsk.cwnd, tp.icsk.cwnd_clamp, tp.icsk.rto_min) = (self.cwnd, self.cwnd_clamp, self.rto_min);
     }
@@ -110,92 +126,133 @@ impl Beginning {
 /// `window` of the route.
 fn tcp_select_initial_window(mss: u32, clamp: Option<u32>) -> (u16, u8) {
     /// The greatest receive buffer, bytes (`tcp_rmem`).
-    const MOST: u32 = 6_291_456;
+    const MOST: u32 = RMEM.1;
     let (mss, most) = (mss.max(1), clamp.unwrap_or(u32::MAX));
     let room = most.min(u32::from(u16::MAX));
     let first = if room > mss { room / mss * mss } else { room };
     (first as u16, most.min(MOST).ilog2().saturating_sub(15).min(14) as u8)
 }
 
-/// Passes a packet, from its IPv4 header on, to the socket's smoltcp machine, polls it and sends its segments.
+/// Passes a packet, from its IPv4 header on, to the socket's smoltcp machine, polls it and sends its segments; then what the
+/// connection may send, and an acknowledgement if one is due (`tcp_data_snd_check`, `tcp_ack_snd_check`).
 pub fn tcp_run(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>) {
+    tcp_run_with(cx, sock, packet, (0, 0));
+}
+
+/// `len`: bytes of data in the packet; `truesize`: its memory.
+fn tcp_run_with(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>, (len, truesize): (usize, u32)) {
     tcp_sync_mss(cx, sock);
     let now = cx.now;
-    let nodelay = cx.k.sockets.get(sock).is_some_and(|socket| socket.opts.nodelay);
     let Some(tp) = tcp_sk(cx, sock) else { return };
-    let waits = !nodelay && before(tp.snd_una, tp.snd_sml);
-    let (before, sent_before, acked) = (tp.state, tp.snd_nxt, std::mem::take(&mut tp.acked));
-    let packet = packet.map(|packet| {
-        tp.told_window = tp.window();
-        with_window(packet, tp.told_window)
-    });
+    let (state, acked, was_there) = (tp.state, std::mem::take(&mut tp.acked), tp.is_synchronised());
+    let packet = packet.map(|packet| for_machine(tp, packet));
     let Some(machine) = tp.machine.as_mut() else { return };
-    machine.set_nagle(waits);
-    let mut segments = machine.run(packet, now);
+    let segments = machine.run(packet, now);
     tp.state = TcpState::from(machine.state());
-    if before == TcpState::Established && tp.state == TcpState::CloseWait && !tp.quickack {
-        delay_ack(tp, &mut segments, now);
+    let data = machine.receive();
+    // What was missing came, and more is there behind it.
+    tp.ack.now |= data.len() > len;
+    if !data.is_empty() {
+        tp.rcv.push(data, truesize);
     }
-    for segment in &segments {
-        tcp_transmit_skb(cx, sock, segment);
+    let segments = take_acknowledgements(tp, segments, was_there);
+    for segment in segments {
+        tcp_transmit_machines(cx, sock, segment);
     }
-    tcp_settle(cx, sock, before);
-    let sent_new = tcp_sk(cx, sock).is_some_and(|tp| tp.snd_nxt != sent_before);
+    tcp_settle(cx, sock, state);
+    let sent_new = tcp_write_xmit(cx, sock, false);
+    tcp_check_space(cx, sock, acked);
+    tcp_ack_snd_check(cx, sock);
     tcp_set_xmit_timer(cx, sock, acked, sent_new);
     tcp_reset_timer(cx, sock);
     cx.wake_up();
 }
 
-/// A packet as the machine gets it: the window is the one given, in bytes, and windows are not scaled.
-fn with_window(packet: &[u8], window: u32) -> Vec<u8> {
-    let mut packet = packet.to_vec();
-    let at = packet.first().map_or(0, |first| usize::from(first & 15) * 4);
-    let Some(segment) = packet.get_mut(at..) else { return packet };
-    let Ok((mut header, _)) = TcpHdr::read_from_prefix(segment) else { return packet };
-    header.window.set(u16::try_from(window).unwrap_or(u16::MAX));
-    segment[..TCP_HLEN].copy_from_slice(header.as_bytes());
-    if header.flags & TCP_SYN != 0 {
-        tcp_output::hide_window_scale(segment);
+/// Of smoltcp's segments, those that leave at once. A FIN is sent with the connection's data; an acknowledgement of what came in
+/// order waits until it is clear whether something goes with it, that of a FIN too, since most programs close at once
+/// (`inet_csk_enter_pingpong_mode` in `tcp_fin`).
+fn take_acknowledgements(tp: &mut TcpSock, segments: Vec<Vec<u8>>, was_there: bool) -> Vec<Vec<u8>> {
+    let mut leave = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let Ok((header, _)) = TcpHdr::read_from_prefix(&segment) else { continue };
+        let ack = header.ack_seq.get();
+        let mut waits = false;
+        if header.flags & TCP_ACK != 0 && header.flags & TCP_RST == 0 {
+            let advances = was_there && before(tp.rcv.nxt, ack);
+            tp.rcv.nxt = ack;
+            if !was_there {
+                tp.rcv.wup = ack;
+            }
+            waits = advances
+                && header.flags == TCP_ACK
+                && matches!(tp.state, TcpState::Established | TcpState::CloseWait | TcpState::FinWait1 | TcpState::FinWait2)
+                && tcp_parse_options(&segment).sack.is_empty();
+        }
+        if waits {
+            tp.ack.pingpong |= tp.state == TcpState::CloseWait;
+            (tp.ack.scheduled, tp.last_ack) = (true, segment);
+        } else if header.flags & TCP_FIN == 0 {
+            leave.push(segment);
+        }
     }
-    packet
+    leave
 }
 
-/// Tells the machine if the window changed, by what the peer would have sent: an acknowledgement of what it acknowledged.
-pub fn tell_window(cx: &mut Cx, sock: SocketId) {
-    let Some(socket) = cx.k.sockets.get(sock) else { return };
-    let (Some(remote), local, Some(tp)) = (socket.remote, socket.local, socket.tcp.as_deref()) else {
-        return;
-    };
-    let window = tp.window();
-    if matches!(tp.state, TcpState::SynSent | TcpState::SynRecv) || window == tp.told_window {
-        return;
+/// Something was acknowledged, for whose room a program waits: the send buffer follows the congestion window (`tcp_new_space`).
+fn tcp_check_space(cx: &mut Cx, sock: SocketId, acked: bool) {
+    let Some(tp) = tcp_sk(cx, sock).filter(|tp| acked && tp.nospace) else { return };
+    if !tp.sndbuf_locked && tp.rtx.in_flight() < tp.icsk.cwnd {
+        tcp_sndbuf_expand(tp);
     }
-    let header = TcpHdr {
-        source: remote.1.into(),
-        dest: local.1.into(),
-        seq: tp.rcv_nxt.into(),
-        ack_seq: tp.snd_una.into(),
-        doff_res: (TCP_HLEN as u8 / 4) << 4,
-        flags: TCP_ACK,
-        ..TcpHdr::default()
-    };
-    let iph = Ipv4Hdr {
-        version_ihl: 0x45,
-        tot_len: ((IPV4_HLEN + TCP_HLEN) as u16).into(),
-        ttl: 64,
-        protocol: IPPROTO_TCP,
-        saddr: InAddr::new(remote.0),
-        daddr: InAddr::new(local.0),
-        ..Ipv4Hdr::default()
-    };
-    let packet = [iph.as_bytes(), header.as_bytes()].concat();
-    let (now, packet) = (cx.now, with_window(&packet, window));
-    let Some(tp) = tcp_sk(cx, sock) else { return };
-    tp.told_window = window;
-    let machine = tp.machine.as_mut();
-    for segment in machine.map(|machine| machine.run(Some(packet), now)).unwrap_or_default() {
-        tcp_transmit_skb(cx, sock, &segment);
+    tp.nospace = !tp.is_writable();
+}
+
+/// Sends the acknowledgement that is due, or lets it wait (`__tcp_ack_snd_check`).
+fn tcp_ack_snd_check(cx: &mut Cx, sock: SocketId) {
+    let tick = last_tick(cx.now);
+    let Some(tp) = tcp_sk(cx, sock).filter(|tp| tp.ack.scheduled) else { return };
+    if !tp.ack.is_due(&tp.rcv, tp.quickack) {
+        return tp.ack.delay(tick, tp.icsk.srtt());
     }
+    tcp_send_ack(cx, sock);
+}
+
+/// Sends an acknowledgement by itself (`tcp_send_ack`).
+pub fn tcp_send_ack(cx: &mut Cx, sock: SocketId) {
+    let Some(segment) = tcp_sk(cx, sock).map(|tp| tp.last_ack.clone()) else { return };
+    if !segment.is_empty() {
+        tcp_transmit_machines(cx, sock, segment);
+    }
+}
+
+/// A packet as the machine gets it. Its connection sends no data, so acknowledgements are of its SYN or FIN only; the window is
+/// never closed, and windows are not scaled.
+fn for_machine(tp: &TcpSock, packet: &[u8]) -> Vec<u8> {
+    let at = packet.first().map_or(0, |first| usize::from(first & 15) * 4);
+    let Some(segment) = packet.get(at..) else { return packet.to_vec() };
+    let Ok((mut header, _)) = TcpHdr::read_from_prefix(segment) else { return packet.to_vec() };
+    let payload = segment.get(header.header_len()..).unwrap_or(&[]);
+    let mut options = segment.get(TCP_HLEN..header.header_len()).unwrap_or(&[]).to_vec();
+    header.window.set(u16::MAX);
+    if header.flags & TCP_SYN != 0 {
+        options =
+            tcp_options_write(&TcpOptions { window_shift: Some(0), ..tcp_parse_options(segment) });
+        header.doff_res = ((TCP_HLEN + options.len()) as u8 / 4) << 4;
+    }
+    if tp.is_synchronised() && header.flags & TCP_ACK != 0 {
+        let ack = header.ack_seq.get();
+        let behind_syn = match () {
+            // What was never sent cannot be acknowledged.
+            () if before(tp.snd_nxt, ack) => u16::MAX.into(),
+            () if tp.fin_acked() => 2,
+            () => 1,
+        };
+        header.ack_seq.set(tp.iss.wrapping_add(behind_syn));
+    }
+    let mut bytes = [&packet[..at], header.as_bytes(), &options, payload].concat();
+    let len = (bytes.len() as u16).to_be_bytes();
+    bytes[2..4].copy_from_slice(&len);
+    bytes
 }
 
 /// Segments follow the path MTU, whoever learnt it (`tcp_current_mss`). True if it got smaller.
@@ -214,27 +271,7 @@ pub fn tcp_sync_mss(cx: &mut Cx, sock: SocketId) -> bool {
     (cx.observed, cx.now) = (observed, now);
     let (Some(mtu), Some(tp)) = (mtu, tcp_sk(cx, sock)) else { return false };
     tp.pmtu_generation = generation;
-    let Some(before) = tp.machine.as_ref().map(|machine| machine.mtu()).filter(|before| *before != mtu)
-    else {
-        return false;
-    };
-    let (seed, now) = (cx.dice.below(u64::MAX), cx.now);
-    if let Some(machine) = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut()) {
-        machine.set_mtu(mtu, seed, now);
-    }
-    mtu < before
-}
-
-/// Delays the ACK of a FIN, since most programs close at once and their FIN carries it (`inet_csk_enter_pingpong_mode`
-/// in `tcp_fin`).
-fn delay_ack(tp: &mut TcpSock, segments: &mut Vec<Vec<u8>>, now: Nanos) {
-    let bare = |segment: &Vec<u8>| {
-        let header = TcpHdr::read_from_prefix(segment).ok();
-        header.is_some_and(|(th, _)| th.flags == TCP_ACK && th.header_len() == segment.len())
-    };
-    if segments.len() == 1 && bare(&segments[0]) {
-        tp.held_ack = segments.pop().map(|segment| (segment, now + TCP_DELACK));
-    }
+    std::mem::replace(&mut tp.mtu, mtu) > mtu
 }
 
 /// Handles a change of state (`tcp_set_state` and its callers).
@@ -247,6 +284,10 @@ fn tcp_settle(cx: &mut Cx, sock: SocketId, before: TcpState) {
         !matches!(after, TcpState::SynSent | TcpState::SynRecv | TcpState::Close | TcpState::Listen);
     if handshake && goes_on {
         (tp.icsk.timer, tp.icsk.retransmits) = (None, 0);
+        tp.rcv.begin(now);
+        if !tp.sndbuf_locked {
+            tcp_sndbuf_expand(tp);
+        }
         tcp_set_keepalive(cx, sock);
     }
     if before == TcpState::SynRecv && goes_on {
@@ -316,9 +357,9 @@ pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
         }
     }
     let established = before == TcpState::Established;
+    let (len, truesize) = (cx.skbs[skb].len().saturating_sub(th.header_len()), cx.skbs[skb].truesize);
     let func = if established { Func::TcpRcvEstablished } else { Func::TcpRcvStateProcess };
     cx.within(func, skb, |cx| {
-        note_received(cx, sock, skb, th);
         let packet = packet_bytes(cx, skb);
         let reset = th.flags & TCP_RST != 0;
         if reset {
@@ -326,7 +367,8 @@ pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
         }
         let old = set_duplicate_sack(cx, sock, skb, th);
         let probe = is_probe(cx, sock, skb, th);
-        tcp_run(cx, sock, Some(&packet));
+        note_received(cx, sock, skb, th, !old && !probe);
+        tcp_run_with(cx, sock, Some(&packet), (len, truesize));
         if reset {
             forget_expected_reset(cx, sock);
         }
@@ -376,7 +418,7 @@ fn set_duplicate_sack(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> b
     let Some(tp) = tcp_sk(cx, sock) else { return false };
     let in_order = !matches!(tp.state, TcpState::SynSent | TcpState::SynRecv);
     let end = seq.wrapping_add(len);
-    let old = in_order && len > 0 && th.flags & (TCP_SYN | TCP_RST) == 0 && !before(tp.rcv_nxt, end);
+    let old = in_order && len > 0 && th.flags & (TCP_SYN | TCP_RST) == 0 && !before(tp.rcv.nxt, end);
     if old {
         tp.duplicate_sack = Some((seq, end));
     }
@@ -388,7 +430,7 @@ fn is_probe(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> bool {
     let len = sequence_len(th, cx.skbs[skb].len());
     let Some(tp) = tcp_sk(cx, sock) else { return false };
     let in_order = !matches!(tp.state, TcpState::SynSent | TcpState::SynRecv | TcpState::Close);
-    in_order && len == 0 && th.flags & (TCP_SYN | TCP_RST) == 0 && before(th.seq.get(), tp.rcv_nxt)
+    in_order && len == 0 && th.flags & (TCP_SYN | TCP_RST) == 0 && before(th.seq.get(), tp.rcv.nxt)
 }
 
 fn parent_is_full(cx: &mut Cx, parent: Option<SocketId>) -> bool {
@@ -422,43 +464,52 @@ fn forget_expected_reset(cx: &mut Cx, sock: SocketId) {
     }
 }
 
-/// Records sequence and ACK number of a segment.
-fn note_received(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
-    let options = tcp_parse_options(cx.skbs.data(skb));
-    let (shift, sack) = (options.window_shift, options.sack_permitted);
-    let (stamp, echo) = options.timestamps.unzip();
-    let (now, clock) = (cx.now, tcp_output::tcp_time_stamp(cx));
+/// Takes in what a segment says of the connection. `valid`: it is in the window (`tcp_validate_incoming`).
+fn note_received(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr, valid: bool) {
+    let segment = cx.skbs.data(skb).to_vec();
+    let options = tcp_parse_options(&segment);
+    let (size, truesize) = (cx.skbs[skb].gso_size, cx.skbs[skb].truesize);
+    let (now, clock) = (cx.now, tcp_time_stamp(cx));
     let Some(tp) = tcp_sk(cx, sock) else { return };
-    if th.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK && tp.state == TcpState::SynSent {
-        (tp.wscale_ok, tp.snd_wscale, tp.sack_ok) = (shift.is_some(), shift.unwrap_or(0), sack);
-        tp.tstamp_ok &= stamp.is_some();
+    let state = tp.state;
+    if th.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK && state == TcpState::SynSent {
+        let shift = options.window_shift;
+        (tp.wscale_ok, tp.snd_wscale) = (shift.is_some(), shift.unwrap_or(0));
+        (tp.sack_ok, tp.counts_syn) = (options.sack_permitted, true);
+        tp.tstamp_ok &= options.timestamps.is_some();
+        tp.peer_mss = u32::from(options.mss.unwrap_or(536));
+        tp.snd_wnd = u32::from(th.window.get());
+        tp.max_window = tp.snd_wnd;
     }
     if th.flags & TCP_RST != 0 {
         return;
     }
-    tp.ts_recent = stamp;
-    let scale = if th.flags & TCP_SYN == 0 && tp.wscale_ok { tp.snd_wscale } else { 0 };
-    tp.snd_wnd = u32::from(th.window.get()) << scale;
-    if th.flags & TCP_ACK == 0 {
+    tp.ts_recent = options.timestamps.map(|(value, _)| value);
+    if th.flags & TCP_ACK == 0 || !valid {
         return;
     }
-    (tp.icsk.probes_out, tp.rcv_tstamp) = (0, now);
-    let ack = th.ack_seq.get();
-    if !before(tp.snd_una, ack) || before(tp.snd_nxt, ack) {
+    let len = sequence_len(th, segment.len());
+    tcp_ack(cx, sock, th, &options, len, state == TcpState::Established);
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let data = segment.len().saturating_sub(th.header_len()) as u32;
+    match state {
+        // Windows are scaled from now on.
+        TcpState::SynSent => tp.predicted = (tp.snd_wscale == 0).then(|| th.window.get()),
+        TcpState::SynRecv => tp.predict(),
+        _ if data > 0 => tp.predict(),
+        _ => {}
+    }
+    if data == 0 || !tp.is_synchronised() && state != TcpState::SynRecv {
         return;
     }
-    let under_way = tp.snd_nxt.wrapping_sub(tp.snd_una);
-    let limited = under_way >= tp.icsk.cwnd.saturating_mul(tp.mss()) / 2;
-    let segments = ack.wrapping_sub(tp.snd_una).div_ceil(tp.mss());
-    let measured =
-        tp.icsk.timed.take_if(|(end, _)| !before(ack, *end)).map(|(_, sent)| now.since(sent).0 / 1000);
-    // Of what was sent again, the echo of its timestamp tells the round trip.
-    let by_echo = || Some(u64::from(clock.wrapping_add(tp.ts_offset).wrapping_sub(echo?)) * 1000);
-    (tp.snd_una, tp.acked, tp.dst_pending_confirm) = (ack, true, true);
-    if let Some(rtt) = measured.or_else(by_echo) {
-        tp.icsk.measured(rtt as i64, ack, tp.snd_nxt);
+    if let Some((_, echo)) = options.timestamps {
+        tp.rcv.measured(clock.wrapping_add(tp.ts_offset).wrapping_sub(echo));
     }
-    tp.icsk.acknowledged(segments, ack, limited);
+    tp.ack.measure(&mut tp.rcv, if size > 0 { u32::from(size) } else { data });
+    tp.ack.data_received(&tp.rcv, last_tick(now), tp.icsk.rto);
+    tp.rcv.grow(data, truesize);
+    // Whether it is acknowledged the machine says.
+    tp.ack.scheduled = false;
 }
 
 /// The packet's bytes from its IPv4 header on.
@@ -514,9 +565,11 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     let tp = socket.tcp.as_deref_mut()?;
     tp.state = TcpState::SynRecv;
     (tp.machine, tp.parent) = (Some(machine), Some(listener));
-    beginning.give(tp);
+    beginning.give(tp, &socket.opts);
+    tp.peer_mss = u32::from(options.mss.unwrap_or(536));
     (tp.wscale_ok, tp.snd_wscale) = (options.window_shift.is_some(), options.window_shift.unwrap_or(0));
     (tp.sack_ok, tp.snd_wnd) = (options.sack_permitted, u32::from(th.window.get()));
+    tp.max_window = tp.snd_wnd;
     tp.hashed = true;
     cx.k.sockets.tcp_hashinfo.insert_connection(key, child);
     if let Some(requests) = tcp_sk(cx, listener).and_then(|tp| tp.requests.as_mut()) {

@@ -21,7 +21,7 @@ use super::route_errors::ip_do_redirect;
 use super::tcp::{connection_key, tcp_done, tcp_sk};
 use super::tcp_input::{Beginning, sequence_len, tcp_conn_request, tcp_rcv, tcp_run, tcp_sync_mss};
 use super::tcp_minisocks::tcp_timewait_state_process;
-use super::tcp_output::{before, tcp_v4_send_check};
+use super::tcp_output::tcp_v4_send_check;
 use super::tcp_timer::{tcp_reset_timer, tcp_simple_retransmit};
 use crate::Cx;
 use crate::door::{Door, Func};
@@ -35,7 +35,7 @@ use crate::tables::inet_hashtables::ConnectionKey;
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST};
 use crate::tables::skb::PacketType;
 use crate::tables::tcp_machine::Machine;
-use crate::tables::tcp_sock::TcpState;
+use crate::tables::tcp_sock::{TcpState, before};
 
 /// What it adds to the kernel.
 pub static MODULE: Module = Module { net_exit: Some(tcp_sk_exit), ..Module::UNNAMED };
@@ -77,7 +77,7 @@ pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16)
     let socket = cx.k.sockets.get_mut(sock).ok_or(Errno::EBADF)?;
     (socket.remote, socket.error) = (Some(remote), None);
     let tp = socket.tcp.as_deref_mut().ok_or(Errno::EOPNOTSUPP)?;
-    beginning.give(tp);
+    beginning.give(tp, &socket.opts);
     (tp.state, tp.hashed) = (TcpState::SynSent, true);
     if machine.is_none() {
         tcp_done(cx, sock);

@@ -7,13 +7,12 @@ use glassnet_wire::tcp::{TCP_ACK, TCP_RST, TCP_SYN, TcpHdr};
 use super::tcp::{TCP_TIMEWAIT_LEN, keep_unread, tcp_done, tcp_sk};
 use super::tcp_input::{sequence_len, tcp_oow_rate_limited};
 use super::tcp_ipv4::{Reply, inet_lookup_listener, tcp_v4_do_rcv, tcp_v4_send_reply};
-use super::tcp_output::before;
 use super::tcp_timer::{tcp_ext, tcp_reset_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{SkbId, SocketId};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::tcp_sock::TimeWait;
+use crate::tables::tcp_sock::{TimeWait, before};
 
 /// Enters TIME_WAIT.
 pub fn tcp_time_wait(cx: &mut Cx, sock: SocketId) {
@@ -23,7 +22,7 @@ pub fn tcp_time_wait(cx: &mut Cx, sock: SocketId) {
         tcp_ext(cx, sock, |counters| counters.TW += 1);
     }
     let Some(tp) = tcp_sk(cx, sock) else { return };
-    tp.time_wait = Some(TimeWait { snd_nxt: tp.snd_nxt, rcv_nxt: tp.rcv_nxt });
+    tp.time_wait = Some(TimeWait { snd_nxt: tp.snd_nxt, rcv_nxt: tp.rcv.nxt });
     tp.ends_at = Some(now + TCP_TIMEWAIT_LEN);
     (tp.timer_at, tp.icsk.timer, tp.keepalive) = (None, None, None);
     keep_unread(tp);

@@ -1,154 +1,66 @@
-//! Output of TCP segments: smoltcp's segments in Linux's format.
+//! Output of TCP: what may be sent now, in packets of one segment or several; and smoltcp's segments in Linux's format.
 //!
 //! Kernel: net/ipv4/tcp_output.c
+//! Not modelled: pacing, urgent data, probing of the path MTU.
 
 use std::net::Ipv4Addr;
 
+use glassnet_sim::Nanos;
 use glassnet_wire::checksum;
 use glassnet_wire::ipv4::IPPROTO_TCP;
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_PSH, TCP_RST, TCP_SYN, TcpHdr};
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::tcp::tcp_sk;
+use super::tcp_options::{TcpOptions, tcp_options_write, tcp_parse_options};
+use super::tcp_timer::{tcp_ext, tcp_reset_timer, tcp_set_xmit_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{SkbId, SocketId};
+use crate::net::core::sock::skb_set_owner_w;
 use crate::sysctl::{Sysctl, SysctlTable};
+use crate::tables::jiffies::last_tick;
 use crate::tables::sysctl::Setting;
-use crate::tables::tcp_sock::TcpSock;
+use crate::tables::tcp_queue::TcpSkb;
+use crate::tables::tcp_sock::{TcpSock, before};
 
 /// 0: no timestamps, 1: with an offset for each connection, 2: without.
 pub static TCP_TIMESTAMPS: Setting = Setting::new("tcp_timestamps", 1);
 /// A connection has the mark of its SYN, if the listener has none.
 pub static TCP_FWMARK_ACCEPT: Setting = Setting::new("tcp_fwmark_accept", 0);
+static AUTOCORKING: Setting = Setting::new("tcp_autocorking", 1);
+static LIMIT_OUTPUT_BYTES: Setting = Setting::new("tcp_limit_output_bytes", 1_048_576);
+static MIN_TSO_SEGS: Setting = Setting::new("tcp_min_tso_segs", 2);
+static TSO_RTT_LOG: Setting = Setting::new("tcp_tso_rtt_log", 9);
+static TSO_WIN_DIVISOR: Setting = Setting::new("tcp_tso_win_divisor", 3);
 
-/// Options of segments.
+/// Options of segments, and how many go at once.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/ipv4",
-    &[Sysctl::net(&TCP_TIMESTAMPS).range(0, 255), Sysctl::net(&TCP_FWMARK_ACCEPT).range(0, 255)],
+    &[
+        Sysctl::net(&TCP_TIMESTAMPS).range(0, 255),
+        Sysctl::net(&TCP_FWMARK_ACCEPT).range(0, 255),
+        Sysctl::net(&AUTOCORKING).range(0, 255),
+        Sysctl::net(&LIMIT_OUTPUT_BYTES),
+        Sysctl::net(&MIN_TSO_SEGS).range(1, 255),
+        Sysctl::net(&TSO_RTT_LOG).range(0, 255),
+        Sysctl::net(&TSO_WIN_DIVISOR).range(0, 255),
+    ],
 );
 
-/// End of the options.
-const TCPOPT_EOL: u8 = 0;
-/// No operation, for alignment.
-const TCPOPT_NOP: u8 = 1;
-/// Maximum segment size, bytes.
-const TCPOPT_MSS: u8 = 2;
-/// Window scale.
-const TCPOPT_WINDOW: u8 = 3;
-/// SACK permitted.
-const TCPOPT_SACK_PERM: u8 = 4;
-/// SACK blocks.
-const TCPOPT_SACK: u8 = 5;
-/// Timestamps.
-const TCPOPT_TIMESTAMP: u8 = 8;
-
-/// Options of a segment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TcpOptions<'a> {
-    /// MSS, bytes.
-    pub mss: Option<u16>,
-    /// Window scale.
-    pub window_shift: Option<u8>,
-    /// SACK permitted.
-    pub sack_permitted: bool,
-    /// SACK blocks: left and right edge, 8 bytes each.
-    pub sack: &'a [u8],
-    /// Timestamp value and echo reply.
-    pub timestamps: Option<(u32, u32)>,
-}
-
-/// Reads the options of a segment (`tcp_parse_options`), up to the first malformed one.
-pub fn tcp_parse_options(segment: &[u8]) -> TcpOptions<'_> {
-    let mut found = TcpOptions::default();
-    let Ok((header, _)) = TcpHdr::read_from_prefix(segment) else { return found };
-    let mut rest = segment.get(TCP_HLEN..header.header_len()).unwrap_or(&[]);
-    while let [kind, after @ ..] = rest {
-        if *kind == TCPOPT_EOL {
-            break;
-        }
-        if *kind == TCPOPT_NOP {
-            rest = after;
-            continue;
-        }
-        let Some(value) = rest.get(1).and_then(|len| rest.get(2..usize::from(*len))) else {
-            break;
-        };
-        rest = &rest[2 + value.len()..];
-        match (*kind, value) {
-            (TCPOPT_MSS, [high, low]) => found.mss = Some(u16::from_be_bytes([*high, *low])),
-            (TCPOPT_WINDOW, [shift]) => found.window_shift = Some(*shift),
-            (TCPOPT_SACK_PERM, []) => found.sack_permitted = true,
-            (TCPOPT_SACK, blocks) => found.sack = blocks,
-            (TCPOPT_TIMESTAMP, [a, b, c, d, e, f, g, h]) => {
-                let stamp = |bytes| u32::from_be_bytes(bytes);
-                found.timestamps = Some((stamp([*a, *b, *c, *d]), stamp([*e, *f, *g, *h])));
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-/// Replaces the window scale of a segment by what means nothing.
-pub fn hide_window_scale(segment: &mut [u8]) {
-    let end = TcpHdr::read_from_prefix(segment).map_or(0, |(header, _)| header.header_len());
-    let Some(options) = segment.get_mut(TCP_HLEN..end) else { return };
-    let mut at = 0;
-    while at < options.len() && options[at] != TCPOPT_EOL {
-        let len = match options[at] {
-            TCPOPT_NOP => 1,
-            _ => options.get(at + 1).map_or(0, |len| usize::from(*len)),
-        };
-        if len == 0 || at + len > options.len() {
-            return;
-        }
-        if options[at] == TCPOPT_WINDOW {
-            options[at..at + len].fill(TCPOPT_NOP);
-        }
-        at += len;
-    }
-}
-
-/// Writes options in Linux's order and with its padding (`tcp_options_write`).
-pub fn tcp_options_write(options: &TcpOptions) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(40);
-    if let Some(mss) = options.mss {
-        bytes.extend_from_slice(&[TCPOPT_MSS, 4]);
-        bytes.extend_from_slice(&mss.to_be_bytes());
-    }
-    match (options.timestamps, options.sack_permitted) {
-        (Some(_), true) => bytes.extend_from_slice(&[TCPOPT_SACK_PERM, 2]),
-        (Some(_), false) => bytes.extend_from_slice(&[TCPOPT_NOP, TCPOPT_NOP]),
-        (None, true) => bytes.extend_from_slice(&[TCPOPT_NOP, TCPOPT_NOP, TCPOPT_SACK_PERM, 2]),
-        (None, false) => {}
-    }
-    if let Some((value, echo)) = options.timestamps {
-        bytes.extend_from_slice(&[TCPOPT_TIMESTAMP, 10]);
-        bytes.extend_from_slice(&value.to_be_bytes());
-        bytes.extend_from_slice(&echo.to_be_bytes());
-    }
-    if let Some(shift) = options.window_shift {
-        bytes.extend_from_slice(&[TCPOPT_NOP, TCPOPT_WINDOW, 3, shift]);
-    }
-    if !options.sack.is_empty() {
-        bytes.extend_from_slice(&[TCPOPT_NOP, TCPOPT_NOP, TCPOPT_SACK, 2 + options.sack.len() as u8]);
-        bytes.extend_from_slice(options.sack);
-    }
-    bytes
-}
+/// Bytes of data in the largest packet (`sk_gso_max_size`): 64 KiB less room for headers.
+const GSO_MAX_SIZE: u32 = 65_536 - 321;
 
 /// The timestamp clock in milliseconds, common to all machines of a world; each connection has its own offset.
 pub fn tcp_time_stamp(cx: &Cx) -> u32 {
     (cx.now.0 / 1_000_000) as u32
 }
 
-/// Rewrites a segment of smoltcp as Linux writes it: options, timestamps, window; without checksum.
-fn to_linux_format(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
+/// Rewrites a segment of smoltcp as Linux writes it: numbers, options, timestamps, window; without checksum.
+fn to_linux_format(tp: &mut TcpSock, clock: u32, segment: &[u8]) -> Vec<u8> {
     let Ok((mut header, _)) = TcpHdr::read_from_prefix(segment) else { return segment.to_vec() };
     let mut options = tcp_parse_options(segment);
-    let payload = segment.get(header.header_len()..).unwrap_or(&[]);
-    let duplicate = tp.duplicate_sack.filter(|_| tp.sack_ok && payload.is_empty() && header.flags == TCP_ACK);
+    let duplicate = tp.duplicate_sack.filter(|_| tp.sack_ok && header.flags == TCP_ACK);
     let blocks: Vec<u8> = match duplicate {
         // The twice received block is the first, and three have room beside timestamps.
         Some((start, end)) => {
@@ -159,35 +71,42 @@ fn to_linux_format(cx: &Cx, tp: &TcpSock, segment: &[u8]) -> Vec<u8> {
     };
     options.sack = &blocks;
     if let Some((value, _)) = &mut options.timestamps {
-        *value = tcp_time_stamp(cx).wrapping_add(tp.ts_offset);
+        *value = clock.wrapping_add(tp.ts_offset);
     }
-    let window = header.window.get();
     if header.flags & TCP_SYN != 0 {
         options.mss = Some(tp.advmss);
         let offers = header.flags & TCP_ACK == 0 || tp.wscale_ok;
         options.window_shift = offers.then_some(tp.rcv_wscale);
-        header.window.set(window.min(tp.first_window));
-    } else if tp.wscale_ok {
-        let unit = 1 << tp.rcv_wscale;
-        // The full window is rounded up, as Linux does not lose its remainder to the scale.
-        let whole = window >= tp.first_window;
-        let scaled = if whole { u32::from(window).div_ceil(unit) } else { u32::from(window) / unit };
-        header.window.set(scaled as u16);
-    }
-    if header.flags & TCP_RST != 0 {
+        header.window.set(tp.rcv.wnd.min(u32::from(u16::MAX)) as u16);
+        tp.rcv.wup = tp.rcv.nxt;
+    } else if header.flags & TCP_RST != 0 {
         header.window.set(0);
-    }
-    // The FIN joins the last data, which was pushed (`tcp_send_fin`).
-    if header.flags & TCP_FIN != 0 && !payload.is_empty() {
-        header.flags |= TCP_PSH;
+    } else {
+        header.window.set(tp.rcv.select());
     }
     let written = tcp_options_write(&options);
     header.doff_res = ((TCP_HLEN + written.len()) as u8 / 4) << 4;
-    let mut bytes = Vec::with_capacity(TCP_HLEN + written.len() + payload.len());
-    bytes.extend_from_slice(zerocopy::IntoBytes::as_bytes(&header));
-    bytes.extend_from_slice(&written);
-    bytes.extend_from_slice(payload);
-    bytes
+    [header.as_bytes(), &written].concat()
+}
+
+/// The segment that a packet of the queues is sent in, without checksum.
+fn segment_of(tp: &mut TcpSock, clock: u32, (local, remote): (u16, u16), skb: &TcpSkb) -> Vec<u8> {
+    let now = clock.wrapping_add(tp.ts_offset);
+    let timestamps = tp.tstamp_ok.then(|| (now, tp.ts_recent.unwrap_or(0)));
+    let options = tcp_options_write(&TcpOptions { timestamps, ..TcpOptions::default() });
+    // What is cut later is pushed, so that it is not held up where it is merged again.
+    let push = if skb.pcount > 1 { TCP_PSH } else { 0 };
+    let header = TcpHdr {
+        source: local.into(),
+        dest: remote.into(),
+        seq: skb.seq.into(),
+        ack_seq: tp.rcv.nxt.into(),
+        doff_res: ((TCP_HLEN + options.len()) as u8 / 4) << 4,
+        flags: TCP_ACK | skb.flags | push,
+        window: tp.rcv.select().into(),
+        ..TcpHdr::default()
+    };
+    [header.as_bytes(), &options, &skb.data].concat()
 }
 
 /// The checksum of a segment goes into its header (`tcp_v4_send_check`).
@@ -198,126 +117,403 @@ pub fn tcp_v4_send_check(segment: &mut [u8], saddr: Ipv4Addr, daddr: Ipv4Addr) {
     segment[16..18].copy_from_slice(&check.to_be_bytes());
 }
 
-/// The next IPv4 identification of a connection (`inet_id`); 0 for a SYN/ACK.
+/// The next IPv4 identification of a connection (`inet_id`); 0 for a SYN/ACK. A packet of several segments takes as many.
 pub fn next_ident(cx: &mut Cx, skb: SkbId) -> u16 {
     let synack = TCP_SYN | TCP_ACK;
-    let at = cx.skbs[skb].transport_header;
+    let (at, segs) = (cx.skbs[skb].transport_header, cx.skbs[skb].gso_segs.max(1));
     if cx.skbs.header::<TcpHdr>(skb, at).is_some_and(|th| th.flags & synack == synack) {
         return 0;
     }
     let Some(tp) = cx.skbs[skb].sk.and_then(|sk| tcp_sk(cx, sk)) else { return 0 };
     let ident = tp.inet_id;
-    tp.inet_id = ident.wrapping_add(1);
+    tp.inet_id = ident.wrapping_add(segs);
     ident
 }
 
-/// Sends a segment of the smoltcp machine (`__tcp_transmit_skb`).
+/// A segment on its way out.
+#[derive(Clone, Copy, Default)]
+struct Sending {
+    /// It was sent before.
+    again: bool,
+    /// Its segments.
+    segs: u32,
+    /// Data in each of several, bytes.
+    mss: u32,
+    /// The memory that it takes until it was sent, bytes.
+    truesize: u32,
+}
+
+/// Sends a segment of the smoltcp machine, whose connection sends no data: so it has another number.
+pub fn tcp_transmit_machines(cx: &mut Cx, sock: SocketId, mut segment: Vec<u8>) {
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    if let Ok((mut header, _)) = TcpHdr::read_from_prefix(&segment)
+        && tp.sent_any
+        && header.flags & TCP_SYN == 0
+        && header.seq.get().wrapping_sub(tp.iss) <= 2
+    {
+        header.seq.set(tp.snd_nxt);
+        segment[..TCP_HLEN].copy_from_slice(header.as_bytes());
+    }
+    tcp_transmit_skb(cx, sock, &segment);
+}
+
+/// Sends a segment without data.
 pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
+    let (clock, now) = (tcp_time_stamp(cx), cx.now);
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let bytes = to_linux_format(tp, clock, segment);
+    let again = TcpHdr::read_from_prefix(&bytes).is_ok_and(|(header, _)| note_sent(tp, &header, now));
+    transmit(cx, sock, bytes, Sending { again, segs: 1, ..Sending::default() });
+}
+
+/// Sends a packet of the queues (`__tcp_transmit_skb`).
+fn transmit_queued(cx: &mut Cx, sock: SocketId, skb: &TcpSkb, again: bool) {
+    let (clock, tick) = (tcp_time_stamp(cx), last_tick(cx.now));
+    let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
+    let ports = (socket.local.1, socket.remote.map_or(0, |to| to.1));
+    let Some(tp) = socket.tcp.as_deref_mut() else { return };
+    let bytes = segment_of(tp, clock, ports, skb);
+    if !skb.data.is_empty() {
+        tp.ack.data_sent(tick);
+    }
+    let sending = Sending { again, segs: skb.pcount, mss: tp.mss(), truesize: skb.truesize() };
+    transmit(cx, sock, bytes, sending);
+}
+
+fn transmit(cx: &mut Cx, sock: SocketId, mut bytes: Vec<u8>, sending: Sending) {
     let Some(socket) = cx.k.sockets.get(sock) else { return };
     let (netns, mark, local) = (socket.netns, socket.opts.mark, socket.local);
-    let (Some(remote), Some(tp)) = (socket.remote, socket.tcp.as_deref()) else { return };
-    let mut bytes = to_linux_format(cx, tp, segment);
-    tcp_v4_send_check(&mut bytes, local.0, remote.0);
-    let Ok((header, payload)) = TcpHdr::read_from_prefix(&bytes) else { return };
-    let data = payload.len() + TCP_HLEN - header.header_len();
-    let again = note_sent(cx, sock, &header, data);
-    if !again
-        && (data > 0 || header.flags & TCP_FIN != 0)
-        && let Some(tp) = tcp_sk(cx, sock)
-    {
-        tp.last_segment = segment.to_vec();
+    let (Some(remote), Ok((header, _))) = (socket.remote, TcpHdr::read_from_prefix(&bytes)) else { return };
+    let (is_several, flags) = (sending.segs > 1, header.flags);
+    if is_several {
+        // Whoever cuts it computes the rest.
+        let pseudo = checksum::pseudo_header(local.0, remote.0, IPPROTO_TCP, bytes.len() as u16);
+        bytes[16..18].copy_from_slice(&(!checksum::fold(pseudo)).to_be_bytes());
+    } else {
+        tcp_v4_send_check(&mut bytes, local.0, remote.0);
     }
     let lo = cx.k.netns[netns].loopback;
     let skb = cx.skbs.alloc_skb(bytes.len(), lo);
     cx.skbs.data_mut(skb).copy_from_slice(&bytes);
-    let synack = header.flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK;
-    let confirms = tcp_sk(cx, sock).is_some_and(|tp| std::mem::take(&mut tp.dst_pending_confirm));
+    if sending.truesize > 0 {
+        cx.skbs[skb].truesize = sending.truesize;
+        skb_set_owner_w(cx, skb, sock);
+    }
+    let tp = tcp_sk(cx, sock);
+    let confirms = tp.is_some_and(|tp| {
+        if flags & TCP_ACK != 0 {
+            tp.ack.sent(sending.segs);
+        }
+        std::mem::take(&mut tp.dst_pending_confirm)
+    });
     let pkt = &mut cx.skbs[skb];
     (pkt.sk, pkt.mark, pkt.dst_pending_confirm) = (Some(sock), mark, confirms);
     pkt.transport_header = pkt.data;
+    if is_several {
+        (pkt.gso_size, pkt.gso_segs, pkt.ip_summed) = (sending.mss as u16, sending.segs as u16, true);
+    }
+    let synack = flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK;
     let snmp = &mut cx.k.netns[netns].ipv4.snmp;
-    snmp.tcp_ext.TCPSynRetrans += u64::from(again && header.flags & TCP_SYN != 0);
-    let counters = &mut snmp.tcp;
+    snmp.tcp_ext.TCPSynRetrans += u64::from(sending.again && flags & TCP_SYN != 0);
+    let (counters, segs) = (&mut snmp.tcp, u64::from(sending.segs));
     // Retransmissions are not counted, but a SYN/ACK is made anew.
-    counters.OutSegs += u64::from(!again || synack);
-    counters.OutRsts += u64::from(header.flags & TCP_RST != 0);
-    counters.RetransSegs += u64::from(again);
+    counters.OutSegs += if !sending.again || synack { segs } else { 0 };
+    counters.OutRsts += u64::from(flags & TCP_RST != 0);
+    counters.RetransSegs += if sending.again { segs } else { 0 };
     let func = if synack { Func::TcpMakeSynack } else { Func::TcpTransmitSkb };
-    let transmit = |cx: &mut Cx| cx.within(func, skb, |cx| cx.walk(Door::IpQueueXmit { skb }));
-    if again {
-        cx.within(Func::TcpRetransmitSkb, skb, transmit);
+    let send = |cx: &mut Cx| cx.within(func, skb, |cx| cx.walk(Door::IpQueueXmit { skb }));
+    if sending.again {
+        cx.within(Func::TcpRetransmitSkb, skb, send);
     } else {
-        transmit(cx);
+        send(cx);
     }
 }
 
-/// Records what was sent; true for a retransmission.
-fn note_sent(cx: &mut Cx, sock: SocketId, header: &TcpHdr, payload: usize) -> bool {
-    let now = cx.now;
-    let Some(tp) = tcp_sk(cx, sock) else { return false };
-    let control = u32::from(header.flags & TCP_SYN != 0) + u32::from(header.flags & TCP_FIN != 0);
-    let (seq, len) = (header.seq.get(), control + payload as u32);
-    if header.flags & TCP_ACK != 0 {
-        (tp.rcv_nxt, tp.held_ack) = (header.ack_seq.get(), None);
-    }
-    let end = seq.wrapping_add(len);
-    if !tp.sent_any {
-        (tp.sent_any, tp.snd_una, tp.snd_nxt, tp.snd_sml) = (true, seq, end, seq);
-        tp.icsk.timed = Some((end, now));
+/// Records what smoltcp sent; true for a SYN that was sent before.
+fn note_sent(tp: &mut TcpSock, header: &TcpHdr, now: Nanos) -> bool {
+    if header.flags & TCP_SYN == 0 {
         return false;
     }
-    let again = len > 0 && before(seq, tp.snd_nxt);
+    let again = std::mem::replace(&mut tp.sent_any, true);
     if again {
         tp.total_retrans += 1;
         // The answer may be to either.
         tp.icsk.timed = None;
+        return true;
     }
-    if before(tp.snd_nxt, end) {
-        if payload > 0 && (payload as u32) < tp.mss() {
-            tp.snd_sml = end;
-        }
-        tp.snd_nxt = end;
-        if !again && tp.icsk.timed.is_none() {
-            tp.icsk.timed = Some((end, now));
-        }
-    }
-    again
+    let seq = header.seq.get();
+    let next = seq.wrapping_add(1);
+    (tp.iss, tp.snd_una, tp.snd_nxt, tp.snd_sml, tp.write_seq) = (seq, seq, next, seq, next);
+    tp.icsk.timed = Some((next, now));
+    false
 }
 
-/// `a` is before `b` in sequence space.
-pub fn before(a: u32, b: u32) -> bool {
-    (a.wrapping_sub(b) as i32) < 0
+/// The settings of a connection's namespace, as far as its output reads them.
+struct Settings {
+    autocorking: bool,
+    limit: u64,
+    min_segs: u32,
+    rtt_log: u32,
+    divisor: u32,
+    nodelay: bool,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn settings(cx: &Cx, sock: SocketId) -> Option<Settings> {
+    let socket = cx.k.sockets.get(sock)?;
+    let sysctls = &cx.k.netns[socket.netns].sysctls;
+    Some(Settings {
+        autocorking: sysctls.get(&AUTOCORKING) != 0,
+        limit: sysctls.get(&LIMIT_OUTPUT_BYTES).max(0) as u64,
+        min_segs: sysctls.get(&MIN_TSO_SEGS) as u32,
+        rtt_log: sysctls.get(&TSO_RTT_LOG) as u32,
+        divisor: sysctls.get(&TSO_WIN_DIVISOR) as u32,
+        nodelay: socket.opts.nodelay,
+    })
+}
 
-    #[test]
-    fn options_are_read_and_written_as_linux_orders_them() {
-        let options = TcpOptions {
-            mss: Some(1460),
-            window_shift: Some(7),
-            sack_permitted: true,
-            timestamps: Some((1, 0)),
-            ..TcpOptions::default()
+/// Segments in a packet: about a millisecond's at the connection's rate, more to a near peer (`tcp_tso_autosize`).
+fn tcp_tso_segs(tp: &TcpSock, settings: &Settings) -> u32 {
+    if !tp.gso {
+        return 1;
+    }
+    let mss = tp.mss();
+    let near = tp.icsk.min_rtt().checked_shr(settings.rtt_log).unwrap_or(0);
+    let bonus = if near < 32 { GSO_MAX_SIZE >> near } else { 0 };
+    let bytes = ((tp.icsk.pacing_rate(mss) >> 10) + u64::from(bonus)).min(u64::from(GSO_MAX_SIZE));
+    (bytes as u32 / mss).max(settings.min_segs)
+}
+
+/// How long a packet of the write queue may get (`tcp_xmit_size_goal`): full segments, half of the peer's greatest window.
+pub fn tcp_xmit_size_goal(tp: &TcpSock) -> u32 {
+    let mss = tp.mss();
+    if !tp.gso {
+        return mss;
+    }
+    let half = if tp.max_window > 536 { (tp.max_window / 2).max(68) } else { tp.max_window };
+    (GSO_MAX_SIZE.min(half) / mss).max(1) * mss
+}
+
+/// A small segment waits while another one is under way (`tcp_nagle_check`).
+fn waits_by_nagle(tp: &TcpSock, settings: &Settings) -> bool {
+    let small = before(tp.snd_una, tp.snd_sml) && !before(tp.snd_nxt, tp.snd_sml);
+    !settings.nodelay && !tp.rtx.skbs.is_empty() && small
+}
+
+/// What became of the first packet of the write queue.
+enum Next {
+    /// It goes, this many bytes of it.
+    Send(u32),
+    /// It waits; `true`: because of the congestion window.
+    Wait(bool),
+}
+
+/// Whether the first packet of the write queue may go (the tests of `tcp_write_xmit`). `in_flight`: segments; `probe`: it goes
+/// whatever the congestion window says.
+fn next_to_send(tp: &TcpSock, settings: &Settings, in_flight: u32, probe: bool, now: Nanos) -> Next {
+    let Some(skb) = tp.write_queue.front() else { return Next::Wait(false) };
+    let (mss, len, cwnd) = (tp.mss(), skb.data.len() as u32, tp.icsk.cwnd);
+    let is_last = tp.write_queue.len() == 1;
+    let quota = match cwnd.saturating_sub(in_flight) {
+        0 if probe => 1,
+        0 => return Next::Wait(true),
+        free => free.min((cwnd / 2).max(1)),
+    };
+    let window = tp.snd_una.wrapping_add(tp.snd_wnd).wrapping_sub(skb.seq);
+    let window = if (window as i32) < 0 { 0 } else { window };
+    if len.min(mss) > window {
+        return Next::Wait(false);
+    }
+    if len <= mss {
+        let small = len < mss && skb.flags & TCP_FIN == 0 && is_last;
+        return if small && waits_by_nagle(tp, settings) { Next::Wait(false) } else { Next::Send(len) };
+    }
+    let segs = tcp_tso_segs(tp, settings);
+    if !probe && let Some(by_cwnd) = tcp_tso_should_defer(tp, settings, (in_flight, window), segs, now) {
+        return Next::Wait(by_cwnd);
+    }
+    let most = mss * quota.min(segs);
+    if most <= window && !is_last {
+        return Next::Send(most.min(len));
+    }
+    let needed = len.min(window);
+    let part = needed % mss;
+    Next::Send(match () {
+        () if most <= needed => most,
+        () if part > 0 && waits_by_nagle(tp, settings) => needed - part,
+        () => needed,
+    })
+}
+
+/// A packet waits for more to go with it, since the next acknowledgement will come soon (`tcp_tso_should_defer`): `Some(true)` for
+/// the congestion window, `Some(false)` for the peer's.
+fn tcp_tso_should_defer(
+    tp: &TcpSock,
+    settings: &Settings,
+    (in_flight, send_win): (u32, u32),
+    segs: u32,
+    now: Nanos,
+) -> Option<bool> {
+    let (skb, head) = (tp.write_queue.front()?, tp.rtx.skbs.front()?);
+    let last = tp.rtx.skbs.back()?.sent;
+    if tp.icsk.is_recovering() || now.since(last) > Nanos::from_millis(1) {
+        return None;
+    }
+    let (mss, cwnd, len) = (tp.mss(), tp.icsk.cwnd, skb.data.len() as u32);
+    let cong_win = cwnd.saturating_sub(in_flight).saturating_mul(mss);
+    let limit = send_win.min(cong_win);
+    let chunk = tp.snd_wnd.min(cwnd.saturating_mul(mss)).checked_div(settings.divisor);
+    let enough = limit >= segs * mss
+        || tp.write_queue.len() > 1 && limit >= len
+        || chunk.is_some_and(|chunk| limit >= chunk);
+    let half_rtt = tp.icsk.srtt().map_or(Nanos::ZERO, |srtt| Nanos(srtt.0 / 2));
+    if enough || now.since(head.sent) < half_rtt {
+        return None;
+    }
+    match cong_win < send_win {
+        true if cong_win <= len => Some(true),
+        false if send_win <= len => Some(false),
+        _ if skb.flags & TCP_FIN != 0 => None,
+        // More of the same may come from the program.
+        _ => Some(false),
+    }
+}
+
+/// Too much of it waits in this host's queues and rings (`tcp_small_queue_check`).
+fn tcp_small_queue_check(cx: &mut Cx, sock: SocketId, settings: &Settings, truesize: u32) -> bool {
+    let Some(socket) = cx.k.sockets.get_mut(sock) else { return false };
+    let Some(tp) = socket.tcp.as_deref_mut() else { return false };
+    let limit = u64::from(2 * truesize).max(tp.icsk.pacing_rate(tp.mss()) >> 10).min(settings.limit);
+    let full = u64::from(socket.wmem_alloc) > limit && !tp.rtx.skbs.is_empty();
+    tp.throttled = full.then_some(tcp_tsq_handler as fn(&mut Cx, u32));
+    full
+}
+
+/// What a connection sent has left the host: it goes on (`tcp_tsq_handler`).
+fn tcp_tsq_handler(cx: &mut Cx, sock: u32) {
+    let sock = SocketId(sock);
+    if tcp_sk(cx, sock).is_some() {
+        tcp_push_pending_frames(cx, sock);
+    }
+}
+
+/// Sends what may be sent (`tcp_write_xmit`); `probe`: one packet, whatever the congestion window says. True if something went.
+pub fn tcp_write_xmit(cx: &mut Cx, sock: SocketId, probe: bool) -> bool {
+    let Some(settings) = settings(cx, sock) else { return false };
+    let now = cx.now;
+    let Some(mut in_flight) = tcp_sk(cx, sock).map(|tp| tp.rtx.in_flight()) else { return false };
+    let mut sent = 0;
+    let mut by_cwnd = false;
+    loop {
+        let Some(tp) = tcp_sk(cx, sock).filter(|tp| tp.is_synchronised()) else { return false };
+        let len = match next_to_send(tp, &settings, in_flight, probe, now) {
+            Next::Send(len) => len,
+            Next::Wait(limited) => {
+                by_cwnd = limited && !tp.write_queue.is_empty();
+                break;
+            }
         };
-        let written = tcp_options_write(&options);
-        let syn = [2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
-        assert_eq!(written, syn);
-        let mut segment = vec![0; TCP_HLEN];
-        segment[12] = 0xa0;
-        segment.extend_from_slice(&written);
-        assert_eq!(tcp_parse_options(&segment), options);
-    }
-
-    #[test]
-    fn broken_options_end_the_list() {
-        for broken in [&[8, 10, 1, 1][..], &[2, 0, 1, 1], &[2, 1, 1, 1], &[3, 3, 3, 7]] {
-            let mut segment = vec![0; TCP_HLEN];
-            segment[12] = 0x60;
-            segment.extend_from_slice(broken);
-            assert_eq!(tcp_parse_options(&segment).mss, None, "{broken:?}");
+        let truesize = tp.write_queue.front().map_or(0, TcpSkb::truesize);
+        if tcp_small_queue_check(cx, sock, &settings, truesize) {
+            break;
+        }
+        let Some(skb) = tcp_sk(cx, sock).and_then(|tp| take_unsent(tp, len, now)) else { break };
+        in_flight += skb.pcount;
+        sent += skb.pcount;
+        transmit_queued(cx, sock, &skb, false);
+        tcp_ext(cx, sock, |counters| counters.TCPOrigDataSent += u64::from(skb.pcount));
+        if probe {
+            break;
         }
     }
+    if let Some(tp) = tcp_sk(cx, sock)
+        && (sent > 0 || by_cwnd)
+    {
+        let out = tp.rtx.packets_out();
+        tp.icsk.cwnd_validate(by_cwnd || in_flight >= tp.icsk.cwnd, out, (tp.snd_una, tp.snd_nxt));
+    }
+    sent > 0
 }
+
+/// Takes `len` bytes of the first packet of the write queue; it is under way now (`tcp_event_new_data_sent`).
+fn take_unsent(tp: &mut TcpSock, len: u32, now: Nanos) -> Option<TcpSkb> {
+    let (mss, mut skb) = (tp.mss(), tp.write_queue.pop_front()?);
+    if len < skb.data.len() as u32 {
+        let before_cut = skb.truesize();
+        let rest = skb.split(len as usize, mss);
+        tp.wmem_queued += skb.truesize() + rest.truesize() - before_cut;
+        tp.write_queue.push_front(rest);
+    }
+    skb.set_segs(mss);
+    skb.sent = now;
+    tp.snd_nxt = skb.end();
+    if (skb.data.len() as u32) < skb.pcount * mss && !skb.data.is_empty() {
+        tp.snd_sml = skb.end();
+    }
+    tp.rtx.skbs.push_back(skb.clone());
+    Some(skb)
+}
+
+/// Sends what waits and may go (`__tcp_push_pending_frames`).
+pub fn tcp_push_pending_frames(cx: &mut Cx, sock: SocketId) {
+    let sent = tcp_write_xmit(cx, sock, false);
+    tcp_set_xmit_timer(cx, sock, false, sent);
+    tcp_reset_timer(cx, sock);
+}
+
+/// The program wrote something: it goes, unless a small packet can wait for what is under way in this host (`tcp_push`).
+pub fn tcp_push(cx: &mut Cx, sock: SocketId) {
+    let Some(settings) = settings(cx, sock) else { return };
+    let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
+    let Some(tp) = socket.tcp.as_deref_mut() else { return };
+    let goal = tcp_xmit_size_goal(tp);
+    let Some(last) = tp.write_queue.back_mut() else { return };
+    last.flags |= TCP_PSH;
+    let corks = settings.autocorking
+        && (last.data.len() as u32) < goal
+        && !tp.rtx.skbs.is_empty()
+        && socket.wmem_alloc > last.truesize();
+    if corks {
+        let again = tp.throttled.replace(tcp_tsq_handler).is_some();
+        tcp_ext(cx, sock, |counters| counters.TCPAutoCorking += u64::from(!again));
+        return;
+    }
+    tcp_push_pending_frames(cx, sock);
+}
+
+/// Sends the packet at this place of the queue of what was sent again, `segs` segments of it at most (`tcp_retransmit_skb`).
+pub fn tcp_retransmit_skb(cx: &mut Cx, sock: SocketId, at: usize, segs: u32) {
+    let now = cx.now;
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let mss = tp.mss();
+    let Some(skb) = tp.rtx.skbs.get_mut(at) else { return };
+    let most = segs.max(1) * mss;
+    if skb.data.len() as u32 > most {
+        let rest = skb.split(most as usize, mss);
+        tp.rtx.skbs.insert(at + 1, rest);
+    }
+    collapse(tp, at, mss);
+    let Some(skb) = tp.rtx.skbs.get_mut(at) else { return };
+    skb.set_segs(mss);
+    (skb.sent, skb.ever_retrans, skb.retrans) = (now, true, true);
+    let skb = skb.clone();
+    tp.total_retrans += skb.pcount;
+    tp.icsk.timed = None;
+    tp.icsk.prr_out += skb.pcount;
+    transmit_queued(cx, sock, &skb, true);
+}
+
+/// Small packets that follow go with it, as far as they fit one segment (`tcp_retrans_try_collapse`).
+fn collapse(tp: &mut TcpSock, at: usize, mss: u32) {
+    while let (Some(skb), Some(next)) = (tp.rtx.skbs.get(at), tp.rtx.skbs.get(at + 1)) {
+        let fits = skb.pcount == 1 && next.pcount == 1 && skb.data.len() + next.data.len() <= mss as usize;
+        if !fits || next.sacked || skb.flags & TCP_FIN != 0 {
+            return;
+        }
+        let Some(next) = tp.rtx.skbs.remove(at + 1) else { return };
+        let skb = &mut tp.rtx.skbs[at];
+        tp.wmem_queued -= next.truesize() - next.data.len() as u32;
+        skb.data.extend(next.data);
+        skb.flags |= next.flags;
+    }
+}
+

@@ -5,11 +5,13 @@
 
 use glassnet_sim::Nanos;
 use glassnet_wire::tcp::{TCP_ACK, TcpHdr};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 use super::tcp::{tcp_abort, tcp_done, tcp_sk};
-use super::tcp_input::{tcp_oow_rate_limited, tcp_run, tell_window};
-use super::tcp_output::{TcpOptions, tcp_options_write, tcp_transmit_skb};
+use super::tcp_input::{tcp_oow_rate_limited, tcp_run, tcp_send_ack};
+use super::tcp_options::{TcpOptions, tcp_options_write};
+use super::tcp_output::{tcp_retransmit_skb, tcp_transmit_machines, tcp_transmit_skb, tcp_write_xmit};
+use super::tcp_recovery::{tcp_rack_reo_timeout, tcp_xmit_retransmit_queue};
 use crate::Cx;
 use crate::ids::SocketId;
 use crate::netlink::Errno;
@@ -76,7 +78,7 @@ pub fn tcp_ext(cx: &mut Cx, sock: SocketId, count: impl FnOnce(&mut TcpExtMib)) 
 }
 
 /// Arms the timer of retransmissions (`inet_csk_reset_xmit_timer`): it expires in a tick, at the end of its slot.
-fn arm(tp: &mut TcpSock, now: Nanos, what: XmitTimer, after: Nanos) {
+pub fn arm(tp: &mut TcpSock, now: Nanos, what: XmitTimer, after: Nanos) {
     let ticks = after.min(TCP_RTO_MAX).0.div_ceil(JIFFY);
     tp.icsk.timeout = last_tick(now) + Nanos(ticks * JIFFY);
     tp.icsk.timer = Some((what, wheel_expiry(now, tp.icsk.timeout)));
@@ -95,7 +97,7 @@ pub fn tcp_set_xmit_timer(cx: &mut Cx, sock: SocketId, acked: bool, sent_new: bo
         TcpState::SynRecv if timer.is_none() => arm(tp, now, XmitTimer::SynAck, TCP_TIMEOUT_INIT),
         TcpState::SynSent | TcpState::SynRecv => {}
         _ if tp.snd_una != tp.snd_nxt => {
-            let waits = matches!(timer, Some(XmitTimer::Retrans | XmitTimer::LossProbe));
+            let waits = matches!(timer, Some(XmitTimer::Retrans | XmitTimer::LossProbe | XmitTimer::Reordering));
             if acked || sent_new || !waits {
                 match loss_probe_after(tp, retries.early_retrans) {
                     Some(after) if acked || sent_new => arm(tp, now, XmitTimer::LossProbe, after),
@@ -104,7 +106,7 @@ pub fn tcp_set_xmit_timer(cx: &mut Cx, sock: SocketId, acked: bool, sent_new: bo
                 }
             }
         }
-        _ if tp.snd_wnd == 0 && tp.machine.as_ref().is_some_and(|machine| machine.unacked() > 0) => {
+        _ if !tp.write_queue.is_empty() => {
             if timer != Some(XmitTimer::Probe0) {
                 arm(tp, now, XmitTimer::Probe0, tp.icsk.probe0_when());
             }
@@ -136,7 +138,7 @@ pub fn tcp_reset_timer(cx: &mut Cx, sock: SocketId) {
     let Some(tp) = tcp_sk(cx, sock) else { return };
     let soon = tp.machine.as_mut().is_some_and(|machine| machine.is_due()).then(|| now + SOON);
     let later = |at: Nanos| wheel_expiry(now, at.max(now));
-    let delayed = tp.held_ack.as_ref().map(|held| later(held.1));
+    let delayed = tp.ack.timeout.map(later);
     let sends_again = tp.icsk.timer.map(|(_, at)| at);
     let alive = tp.keepalive.map(|(_, at)| at);
     let times = [soon, tp.ends_at.map(later), sends_again, delayed, alive];
@@ -160,12 +162,13 @@ pub fn tcp_write_timer(cx: &mut Cx, sock: u32) {
         return tcp_done(cx, sock);
     }
     // Delayed ACK (`tcp_delack_timer`).
-    let delayed = tp.held_ack.take_if(|held| held.1 <= now);
+    let delayed = tp.ack.timeout.is_some_and(|at| at <= now);
     let due = tp.icsk.timer.take_if(|(_, at)| *at <= now);
     let silent = tp.keepalive.take_if(|(_, at)| *at <= now).is_some();
-    if let Some((segment, _)) = delayed {
+    if delayed {
+        tp.ack.expired(tp.icsk.rto);
         tcp_ext(cx, sock, |counters| counters.DelayedACKs += 1);
-        tcp_transmit_skb(cx, sock, &segment);
+        tcp_send_ack(cx, sock);
     }
     if silent {
         tcp_keepalive_timer(cx, sock);
@@ -173,9 +176,10 @@ pub fn tcp_write_timer(cx: &mut Cx, sock: u32) {
     match due {
         Some((XmitTimer::Retrans, _)) => tcp_retransmit_timer(cx, sock),
         Some((XmitTimer::LossProbe, _)) => tcp_send_loss_probe(cx, sock),
+        Some((XmitTimer::Reordering, _)) => tcp_rack_reo_timeout(cx, sock),
         Some((XmitTimer::Probe0, _)) => tcp_probe_timer(cx, sock),
         Some((XmitTimer::SynAck, _)) => reqsk_timer_handler(cx, sock),
-        None if silent => {}
+        None if silent || delayed => {}
         None => tcp_run(cx, sock, None),
     }
     tcp_reset_timer(cx, sock);
@@ -186,7 +190,7 @@ fn send_expired(cx: &mut Cx, sock: SocketId) {
     let now = cx.now;
     let segments = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut()).map(|machine| machine.expire(now));
     for segment in segments.unwrap_or_default() {
-        tcp_transmit_skb(cx, sock, &segment);
+        tcp_transmit_machines(cx, sock, segment);
     }
 }
 
@@ -200,12 +204,17 @@ fn tcp_retransmit_timer(cx: &mut Cx, sock: SocketId) {
     tcp_ext(cx, sock, |counters| counters.TcpTimeoutRehash += 1);
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
-    let snd_nxt = tp.snd_nxt;
     tp.icsk.retransmits += 1;
-    tp.icsk.enter_loss(snd_nxt);
     tp.icsk.retrans_stamp.get_or_insert(now);
-    tell_window(cx, sock);
-    send_expired(cx, sock);
+    if tp.is_synchronised() {
+        tp.icsk.enter_loss(tp.snd_nxt, now);
+        for skb in tp.rtx.skbs.iter_mut().filter(|skb| !skb.sacked) {
+            (skb.lost, skb.retrans) = (true, false);
+        }
+        tcp_retransmit_skb(cx, sock, 0, 1);
+    } else {
+        send_expired(cx, sock);
+    }
     if let Some(tp) = tcp_sk(cx, sock) {
         tp.icsk.back_off();
         arm(tp, now, XmitTimer::Retrans, tp.icsk.rto);
@@ -239,14 +248,8 @@ fn tcp_send_loss_probe(cx: &mut Cx, sock: SocketId) {
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
     if tp.icsk.tlp_high_seq.is_none() {
-        let (before, last) = (tp.snd_nxt, tp.last_segment.clone());
-        tp.icsk.cwnd += 1;
-        tell_window(cx, sock);
-        let Some(tp) = tcp_sk(cx, sock) else { return };
-        tp.icsk.cwnd -= 1;
-        if tp.snd_nxt == before {
-            let acknowledges = tp.rcv_nxt;
-            repeat(cx, sock, last, acknowledges);
+        if !tcp_write_xmit(cx, sock, true) {
+            repeat_last(cx, sock);
         }
         if let Some(tp) = tcp_sk(cx, sock) {
             (tp.icsk.tlp_high_seq, tp.icsk.timed) = (Some(tp.snd_nxt), None);
@@ -258,11 +261,17 @@ fn tcp_send_loss_probe(cx: &mut Cx, sock: SocketId) {
     }
 }
 
-fn repeat(cx: &mut Cx, sock: SocketId, mut segment: Vec<u8>, acknowledges: u32) {
-    let Ok((mut header, _)) = TcpHdr::read_from_prefix(&segment) else { return };
-    header.ack_seq.set(acknowledges);
-    segment[..size_of::<TcpHdr>()].copy_from_slice(header.as_bytes());
-    tcp_transmit_skb(cx, sock, &segment);
+/// Sends the last segment again.
+fn repeat_last(cx: &mut Cx, sock: SocketId) {
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let mss = tp.mss();
+    let Some(last) = tp.rtx.skbs.back_mut() else { return };
+    if last.pcount > 1 {
+        let tail = last.split(((last.pcount - 1) * mss) as usize, mss);
+        tp.rtx.skbs.push_back(tail);
+    }
+    let at = tp.rtx.skbs.len() - 1;
+    tcp_retransmit_skb(cx, sock, at, 1);
 }
 
 /// Asks for the window: a segment without data whose number was acknowledged long ago (`tcp_xmit_probe_skb`).
@@ -274,14 +283,9 @@ fn tcp_probe_timer(cx: &mut Cx, sock: SocketId) {
     if tp.icsk.probes_out >= most {
         return tcp_write_err(cx, sock);
     }
-    let (una, machine) = (tp.snd_una, tp.machine.as_mut());
-    for segment in machine.map(|machine| machine.expire(now)).unwrap_or_default() {
-        let Ok((mut header, _)) = TcpHdr::read_from_prefix(&segment) else { continue };
-        header.seq.set(una.wrapping_sub(1));
-        let mut probe = segment[..header.header_len()].to_vec();
-        probe[..size_of::<TcpHdr>()].copy_from_slice(header.as_bytes());
+    if tp.snd_wnd == 0 || !tcp_write_xmit(cx, sock, true) {
         tcp_ext(cx, sock, |counters| counters.TCPWinProbe += 1);
-        tcp_transmit_skb(cx, sock, &probe);
+        tcp_xmit_probe_skb(cx, sock);
     }
     if let Some(tp) = tcp_sk(cx, sock) {
         tp.icsk.probes_out += 1;
@@ -328,7 +332,7 @@ fn tcp_keepalive_timer(cx: &mut Cx, sock: SocketId) {
         return;
     }
     let elapsed = last_tick(now).since(last_tick(tp.rcv_tstamp));
-    let waits = tp.snd_una != tp.snd_nxt || tp.machine.as_ref().is_some_and(|machine| machine.unacked() > 0);
+    let waits = tp.unacked() > 0;
     let after = match (waits, elapsed >= time) {
         // Data under way asks too.
         (true, _) => time,
@@ -336,6 +340,7 @@ fn tcp_keepalive_timer(cx: &mut Cx, sock: SocketId) {
         (false, true) if tp.icsk.probes_out >= probes => return tcp_keepalive_fails(cx, sock),
         (false, true) => {
             tp.icsk.probes_out += 1;
+            tcp_ext(cx, sock, |counters| counters.TCPKeepAlive += 1);
             tcp_xmit_probe_skb(cx, sock);
             intvl
         }
@@ -352,10 +357,10 @@ fn tcp_keepalive_fails(cx: &mut Cx, sock: SocketId) {
     tcp_abort(cx, sock);
 }
 
-/// Sends an acknowledgement whose number the peer has received long ago, so that it answers (`tcp_xmit_probe_skb`).
+/// Sends an acknowledgement whose number the peer has received long ago, so that it answers.
 fn tcp_xmit_probe_skb(cx: &mut Cx, sock: SocketId) {
     let Some(socket) = cx.k.sockets.get(sock) else { return };
-    let (netns, local) = (socket.netns, socket.local);
+    let local = socket.local;
     let (Some(remote), Some(tp)) = (socket.remote, socket.tcp.as_deref()) else { return };
     let options = tcp_options_write(&TcpOptions {
         timestamps: tp.ts_recent.map(|echo| (0, echo)),
@@ -365,14 +370,12 @@ fn tcp_xmit_probe_skb(cx: &mut Cx, sock: SocketId) {
         source: local.1.into(),
         dest: remote.1.into(),
         seq: tp.snd_una.wrapping_sub(1).into(),
-        ack_seq: tp.rcv_nxt.into(),
+        ack_seq: tp.rcv.nxt.into(),
         doff_res: ((size_of::<TcpHdr>() + options.len()) as u8 / 4) << 4,
         flags: TCP_ACK,
-        window: tp.first_window.saturating_sub(tp.unread().min(usize::from(u16::MAX)) as u16).into(),
         ..TcpHdr::default()
     };
     let segment = [header.as_bytes(), &options].concat();
-    cx.k.netns[netns].ipv4.snmp.tcp_ext.TCPKeepAlive += 1;
     tcp_transmit_skb(cx, sock, &segment);
 }
 
@@ -421,7 +424,12 @@ fn tcp_write_err(cx: &mut Cx, sock: SocketId) {
 pub fn tcp_simple_retransmit(cx: &mut Cx, sock: SocketId) {
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock).filter(|tp| tp.snd_una != tp.snd_nxt) else { return };
-    (tp.icsk.high_seq, tp.icsk.timed) = (Some(tp.snd_nxt), None);
+    tp.icsk.enter_simple(tp.snd_nxt);
+    let mss = tp.mss();
+    for skb in tp.rtx.skbs.iter_mut().filter(|skb| skb.data.len() > mss as usize) {
+        (skb.lost, skb.retrans) = (true, false);
+        skb.set_segs(mss);
+    }
     arm(tp, now, XmitTimer::Retrans, tp.icsk.rto);
-    send_expired(cx, sock);
+    tcp_xmit_retransmit_queue(cx, sock);
 }
