@@ -140,6 +140,14 @@ impl Cx<'_> {
         self.skbs[skb].sk = None;
     }
 
+    /// A packet still is its socket's, but its memory no longer counts for it (`skb_orphan_partial`, net/core/sock.c).
+    #[cold]
+    pub fn skb_orphan_partial(&mut self, skb: SkbId) {
+        if self.skbs[skb].is_charged {
+            self.sock_wfree(skb);
+        }
+    }
+
     /// The memory of a packet no longer counts for its socket (`sock_wfree`, net/core/sock.c).
     #[cold]
     fn sock_wfree(&mut self, skb: SkbId) {
@@ -149,7 +157,9 @@ impl Cx<'_> {
         if self.k.sockets.wfree(id, pkt.truesize) {
             self.wake_up();
         }
-        if let Some(go_on) = self.k.sockets.take_throttled(id) {
+        if self.k.sockets.take_throttled(id)
+            && let Some(go_on) = self.k.modules.iter().find_map(|module| module.go_on)
+        {
             self.set_timer(self.now, go_on, id.0);
         }
     }

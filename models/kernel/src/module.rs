@@ -113,6 +113,8 @@ pub struct Module {
     pub receive: Option<Receive>,
     /// A namespace begins (`pernet_operations::init`).
     pub net_init: Option<fn(&mut Cx, NetnsId)>,
+    /// A socket that waited until what it sent left the host goes on; by its handle (`tcp_tasklet`).
+    pub go_on: Option<fn(&mut Cx, u32)>,
     /// It lets go what it has in a namespace that ends, after the namespace's devices went (`pernet_operations::exit`).
     pub net_exit: Option<fn(&mut Cx, NetnsId)>,
 }
@@ -135,6 +137,7 @@ impl Module {
         offload: None,
         receive: None,
         net_init: None,
+        go_on: None,
         net_exit: None,
     };
 

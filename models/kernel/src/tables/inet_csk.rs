@@ -147,6 +147,11 @@ impl Icsk {
         (self.srtt_us > 0).then_some(Nanos(self.srtt_us as u64 / 8 * 1000))
     }
 
+    /// Its mean deviation.
+    pub fn mdev(&self) -> Nanos {
+        Nanos(self.mdev_us as u64 / 4 * 1000)
+    }
+
     /// The least round trip that was measured, µs (`tcp_min_rtt`).
     pub fn min_rtt(&self) -> u64 {
         self.min_rtt_us.unwrap_or(u64::from(u32::MAX))

@@ -79,6 +79,8 @@ pub struct SockOpts {
     pub reuseaddr: bool,
     /// `SO_REUSEPORT`.
     pub reuseport: bool,
+    /// `TCP_MAXSEG`, bytes; 0: as the path has it.
+    pub maxseg: u16,
     /// `TCP_NODELAY`.
     pub nodelay: bool,
     /// `SO_KEEPALIVE`.
@@ -133,6 +135,7 @@ impl Default for SockOpts {
             sndbuf_locked: false,
             reuseaddr: false,
             reuseport: false,
+            maxseg: 0,
             nodelay: false,
             keepalive: None,
         }
@@ -331,9 +334,10 @@ impl Sockets {
         socket.nospace && socket.is_writeable()
     }
 
-    /// Who goes on with sending, now that a packet of this socket left the host, if the connection waited for that.
-    pub fn take_throttled(&mut self, id: SocketId) -> Option<fn(&mut crate::Cx, u32)> {
-        self.get_mut(id)?.tcp.as_deref_mut()?.throttled.take()
+    /// A packet of this socket left the host: whether its connection waited for that.
+    pub fn take_throttled(&mut self, id: SocketId) -> bool {
+        let tp = self.get_mut(id).and_then(|socket| socket.tcp.as_deref_mut());
+        tp.is_some_and(|tp| std::mem::take(&mut tp.throttled))
     }
 
     /// The socket, if it is open.

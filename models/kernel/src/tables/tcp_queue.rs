@@ -12,6 +12,8 @@ use super::tcp_sock::before;
 
 /// Room for headers in a packet of the write queue, bytes (`MAX_TCP_HEADER`).
 pub const MAX_TCP_HEADER: usize = 320;
+/// Memory of a packet without its data, bytes.
+pub const TCP_SKB_OVERHEAD: u32 = alloc_truesize(MAX_TCP_HEADER);
 
 /// A packet of a connection's queues (`struct tcp_skb_cb`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +56,7 @@ impl TcpSkb {
 
     /// The memory that it takes, bytes.
     pub fn truesize(&self) -> u32 {
-        alloc_truesize(MAX_TCP_HEADER) + self.data.len() as u32
+        TCP_SKB_OVERHEAD + self.data.len() as u32
     }
 
     /// Counts its segments of `mss` bytes.
@@ -95,6 +97,8 @@ pub struct Cleaned {
     pub latest: Option<(Nanos, u32)>,
     /// Memory that got free, bytes.
     pub truesize: u32,
+    /// Packets that were cut, each of which is one more.
+    pub cuts: u32,
     /// Something that was sent again is acknowledged.
     pub retrans: bool,
 }
@@ -181,6 +185,7 @@ impl RtxQueue {
                 let whole = cut / mss * mss;
                 let rest = (whole > 0).then(|| skb.split(whole as usize, mss));
                 let is_part = rest.is_none();
+                cleaned.cuts += u32::from(!is_part);
                 rest.into_iter().for_each(|rest| self.skbs.insert(at + 1, rest));
                 if front > 0 || is_part {
                     at += 1;
@@ -195,9 +200,13 @@ impl RtxQueue {
         }
     }
 
-    /// Whether `seq` lies behind everything that the peer reported.
-    pub fn sacked_behind(&self, seq: u32) -> bool {
-        self.skbs.iter().any(|skb| skb.sacked && before(seq, skb.seq))
+    /// Cuts the packet at this place behind so many segments, if it has more. True: there is one packet more.
+    pub fn cut(&mut self, at: usize, segs: u32, mss: u32) -> bool {
+        let most = (segs * mss) as usize;
+        let Some(skb) = self.skbs.get_mut(at).filter(|skb| skb.data.len() > most) else { return false };
+        let rest = skb.split(most, mss);
+        self.skbs.insert(at + 1, rest);
+        true
     }
 }
 

@@ -11,7 +11,6 @@ use super::inet_csk::Icsk;
 use super::tcp_machine::Machine;
 use super::tcp_queue::{RtxQueue, TcpSkb};
 use super::tcp_rcv::{AckState, RcvWindow};
-use crate::Cx;
 use crate::ids::SocketId;
 use crate::netlink::Errno;
 
@@ -126,8 +125,8 @@ pub struct TcpSock {
     pub gso: bool,
     /// The greatest window that the peer offered (`max_window`).
     pub max_window: u32,
-    /// It waits until what it sent has left the host (`TSQ_THROTTLED`): who goes on then (`sk_write_space`).
-    pub throttled: Option<fn(&mut Cx, u32)>,
+    /// It waits until what it sent has left the host (`TSQ_THROTTLED`).
+    pub throttled: bool,
     /// The window of the next segment, if it is one that nothing is to be looked at (`pred_flags`).
     pub predicted: Option<u16>,
     /// When its timer expires.
@@ -180,8 +179,10 @@ pub struct TcpSock {
     pub pmtu_generation: u32,
     /// Offset of its timestamps, ms (`tsoffset`).
     pub ts_offset: u32,
-    /// Greatest segment that the other side takes, bytes (`mss_clamp`).
+    /// Greatest segment that the other side takes, bytes (`mss_clamp`), and that the program asked for (`user_mss`).
     pub peer_mss: u32,
+    /// See `peer_mss`.
+    pub user_mss: u16,
     /// Greatest segment that the other side is asked for, bytes (`advmss`).
     pub advmss: u16,
     /// The sequence number behind the last byte that was sent.
@@ -215,14 +216,20 @@ impl TcpSock {
         self.mtu.saturating_sub(headers).min(self.peer_mss.saturating_sub(headers - 40)).max(1)
     }
 
+    /// The peer says, or says not, how large segments it takes.
+    pub fn clamp_mss(&mut self, told: Option<u16>) {
+        let asked = if self.user_mss > 0 { self.user_mss } else { u16::MAX };
+        self.peer_mss = u32::from(told.unwrap_or(536).min(asked));
+    }
+
     /// Bytes that a program can read at once.
     pub fn unread(&self) -> usize {
         self.rcv.queue.len()
     }
 
-    /// Bytes that were written and not acknowledged, with a FIN.
+    /// What was written and not acknowledged, with SYN and FIN; a request has nothing.
     pub fn unacked(&self) -> u32 {
-        self.write_seq.wrapping_sub(self.snd_una)
+        if self.state == TcpState::SynRecv { 0 } else { self.write_seq.wrapping_sub(self.snd_una) }
     }
 
     /// The peer acknowledged its FIN.

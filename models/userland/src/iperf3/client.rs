@@ -1,36 +1,21 @@
-//! The client, which sends.
+//! The client.
+
+use std::net::Ipv4Addr;
 
 use glassnet_kernel::tables::socket::SockKind;
-use glassnet_sim::Nanos;
 
+use super::json::Json;
 use super::options::Options;
-use super::report::{RULE, STREAM, bytes, head};
+use super::test::{Count, Params, Test};
 use super::{
     COOKIE, CREATE_STREAMS, Control, DISPLAY_RESULTS, EXCHANGE_RESULTS, Failure, IPERF_DONE, PARAM_EXCHANGE,
-    TEST_END, TEST_RUNNING, TEST_START, UDP_CONNECT, number, resolve,
+    TEST_END, TEST_RUNNING, TEST_START, UDP_CONNECT, resolve, results, results_json,
 };
 use crate::process::{Process, Woken};
-use crate::sock::{Sock, random};
-use crate::stream::writable;
+use crate::sock::{Sock, random, wall};
 
-/// Bytes per write, of TCP; a UDP datagram fits an Ethernet frame.
-const TCP_LEN: usize = 131_072;
-const UDP_LEN: usize = 1448;
-/// Default rate of UDP, bits per second.
-const UDP_RATE: u64 = 1 << 20;
-
-/// State of a test.
-struct Test<'o> {
-    options: &'o Options,
-    stream: Sock,
-    began: Nanos,
-    sent: u64,
-    datagrams: u64,
-    len: usize,
-    rate: Option<u64>,
-    /// Start of the interval: time, bytes, datagrams, retransmissions.
-    interval: (Nanos, u64, u64, u32),
-}
+/// Where the server is, and the client's own address.
+type Ends = (Ipv4Addr, Option<Ipv4Addr>);
 
 pub async fn run(process: &mut Process, options: &Options) -> Result<(), Failure> {
     let host = options.client.clone().unwrap_or_default();
@@ -39,50 +24,85 @@ pub async fn run(process: &mut Process, options: &Options) -> Result<(), Failure
         Some(bind) => Some(resolve(process, bind).await?),
         None => None,
     };
-    let control = connect(process, options, SockKind::Tcp, (server, source)).await?;
-    process.print(format!("Connecting to host {host}, port {}\n", options.port));
-    let mut control = Control::new(control);
-    let cookie: Vec<u8> = (0..COOKIE).map(|at| if at + 1 < COOKIE { letter(process) } else { 0 }).collect();
+    let (ends, params) = ((server, source), Params::of(options));
+    let mut control = Control::new(connect(process, options, None, ends).await?);
+    if !options.json {
+        process.print(format!("Connecting to host {host}, port {}\n", options.port));
+        if options.reverse {
+            process.print(format!("Reverse mode, remote host {host} is sending\n"));
+        }
+    }
+    let letters = (0..COOKIE).map(|at| if at + 1 < COOKIE { letter(process) } else { 0 });
+    let cookie: Vec<u8> = letters.collect();
     control.send(process, &cookie).await?;
     control.state(process, PARAM_EXCHANGE).await?;
-    let protocol = if options.udp { "udp" } else { "tcp" };
-    let json = format!("{{\"{protocol}\":true,\"omit\":0,\"time\":{},\"parallel\":1}}", options.time);
-    control.send_json(process, &json).await?;
+    control.send_json(process, &parameters(&params)).await?;
     control.state(process, CREATE_STREAMS).await?;
-    let kind = if options.udp { SockKind::Udp } else { SockKind::Tcp };
-    let stream = connect(process, options, kind, (server, source)).await?;
-    let opening: &[u8] = if options.udp { UDP_CONNECT } else { &cookie };
-    stream.write(opening).map_err(|errno| format!("unable to create a new stream: {}", errno.strerror()))?;
-    if options.udp {
-        stream.wait(process, None).await;
-        _ = stream.receive();
+    let mut sockets = Vec::new();
+    for _ in 0..params.parallel {
+        let stream = connect(process, options, Some(&params), ends).await?;
+        let opening: &[u8] = if params.udp { UDP_CONNECT } else { &cookie };
+        stream.write(opening).map_err(|errno| format!("unable to create a new stream: {}", errno.strerror()))?;
+        if params.udp {
+            stream.wait(process, None).await;
+            _ = stream.receive();
+        }
+        sockets.push(stream);
     }
     control.state(process, TEST_START).await?;
     control.state(process, TEST_RUNNING).await?;
-    let local = stream.local();
-    let port = options.port;
-    process.print(format!(
-        "[{STREAM:3}] local {} port {} connected to {server} port {port}\n",
-        local.0, local.1
-    ));
-    let columns = if options.udp { "Total Datagrams" } else { "Retr  Cwnd" };
-    process.print(format!("[ ID] Interval           Transfer     Bitrate         {columns}\n"));
-    let mut test = Test::new(process, options, stream);
-    test.run(process).await;
-    finish(process, &mut control, &test).await
+    let mut test = Test::new(process, options, params, sockets, true);
+    test.announce(process);
+    test.run(process, &mut control, true).await?;
+    control.send(process, &[TEST_END]).await?;
+    control.state(process, EXCHANGE_RESULTS).await?;
+    control.send_json(process, &results_json(&test)).await?;
+    let theirs = results(&control.take_json(process).await?);
+    control.state(process, DISPLAY_RESULTS).await?;
+    finish(process, options, &test, theirs, (&host, &cookie));
+    control.send(process, &[IPERF_DONE]).await
 }
 
 fn letter(process: &Process) -> u8 {
     b"abcdefghijklmnopqrstuvwxyz234567"[random(process, 32) as usize]
 }
 
+/// What the server must know of a test.
+fn parameters(params: &Params) -> String {
+    let protocol = if params.udp { "udp" } else { "tcp" };
+    let mut json = format!(
+        "{{\"{protocol}\":true,\"omit\":{},\"time\":{},\"num\":{},\"blockcount\":0",
+        params.omit,
+        if params.bytes.is_some() { 0 } else { params.time },
+        params.bytes.unwrap_or(0)
+    );
+    let mut number = |name: &str, value: u64| {
+        if value > 0 {
+            json += &format!(",\"{name}\":{value}");
+        }
+    };
+    number("MSS", params.mss.unwrap_or(0).into());
+    number("nodelay", params.nodelay.into());
+    number("parallel", params.parallel as u64);
+    number("reverse", params.reverse.into());
+    number("window", params.window.unwrap_or(0).into());
+    number("len", params.len as u64);
+    number("bandwidth", params.rate.unwrap_or(0));
+    json + ",\"pacing_timer\":1000,\"client_version\":\"3.12\"}"
+}
+
+/// Connects the control connection, or a stream of a test.
 async fn connect(
     process: &mut Process,
     options: &Options,
-    kind: SockKind,
-    (server, source): (std::net::Ipv4Addr, Option<std::net::Ipv4Addr>),
+    stream: Option<&Params>,
+    (server, source): Ends,
 ) -> Result<Sock, Failure> {
+    let kind = if stream.is_some_and(|params| params.udp) { SockKind::Udp } else { SockKind::Tcp };
     let socket = Sock::open(process, kind);
+    if let Some(params) = stream {
+        params.prepare(&socket);
+    }
     let failed =
         |errno: glassnet_kernel::netlink::Errno| format!("unable to connect to server: {}", errno.strerror());
     if let Some(source) = source {
@@ -98,130 +118,105 @@ async fn connect(
     Ok(socket)
 }
 
-impl<'o> Test<'o> {
-    fn new(process: &Process, options: &'o Options, stream: Sock) -> Test<'o> {
-        let len = options.len.unwrap_or(if options.udp { UDP_LEN } else { TCP_LEN });
-        let rate = options.bitrate.or(options.udp.then_some(UDP_RATE)).filter(|rate| *rate > 0);
-        let began = process.now();
-        let interval = (began, 0, 0, 0);
-        Test { options, stream, began, sent: 0, datagrams: 0, len, rate, interval }
+/// Prints the results of both sides.
+fn finish(process: &mut Process, options: &Options, test: &Test<'_>, theirs: Vec<Count>, who: (&str, &[u8])) {
+    let ours: Vec<Count> = (0..test.streams.len()).map(|at| test.counted(at)).collect();
+    let mut theirs = theirs;
+    theirs.resize(ours.len(), Count::default());
+    let (sent, received) = if test.sends { (&ours, &theirs) } else { (&theirs, &ours) };
+    if options.json {
+        let json = whole(process, options, test, (sent, received), who);
+        process.print(json.text(0) + "\n");
+        return;
     }
-
-    fn is_done(&self, now: Nanos) -> bool {
-        match self.options.bytes {
-            Some(bytes) => self.sent >= bytes,
-            None => now.since(self.began) >= Nanos::from_secs(self.options.time),
-        }
-    }
-
-    /// When the next write is due.
-    fn due(&self) -> Nanos {
-        let span = self.rate.map_or(0, |rate| u128::from(self.sent) * 8_000_000_000 / u128::from(rate));
-        self.began + Nanos(span as u64)
-    }
-
-    async fn run(&mut self, process: &mut Process) {
-        let end = self.began + Nanos::from_secs(self.options.time);
-        let block = vec![0; self.len];
-        let mut room: &[u8] = &[];
-        while !self.is_done(process.now()) {
-            let next_line = self.interval.0 + Nanos::from_secs(1);
-            if process.now() >= next_line {
-                self.line(process, next_line);
-                // Resets the world's limit of steps: this much traffic is no endless loop.
-                process.world().reset_limit();
-            }
-            let mut deadline = next_line;
-            if self.options.bytes.is_none() {
-                deadline = deadline.min(end);
-            }
-            if self.due() > process.now() {
-                let due = self.due().min(deadline);
-                _ = process.wait::<()>(Some(due), |_| None).await;
-                continue;
-            }
-            if room.is_empty() {
-                room = &block;
-            }
-            match self.stream.wait_for_room(process, Some(deadline)).await {
-                Woken::Ready(()) => {}
-                Woken::Elapsed => continue,
-                Woken::Signal(_) => return,
-            }
-            match self.stream.write(room) {
-                Ok(0) => {
-                    let (machine, id) = (self.stream.machine, self.stream.id);
-                    let ready = move |world: &mut _| writable(world, machine, id).then_some(());
-                    if let Woken::Signal(_) = process.wait(Some(deadline), ready).await {
-                        return;
-                    }
-                }
-                Ok(taken) => {
-                    self.sent += taken as u64;
-                    room = &room[taken..];
-                    self.datagrams += u64::from(self.options.udp);
-                }
-                Err(_) => return,
-            }
-        }
-        let now = process.now();
-        if now > self.interval.0 {
-            let until = if self.options.bytes.is_none() { end.min(now) } else { now };
-            self.line(process, until);
-        }
-    }
-
-    fn retransmits(&self, process: &Process) -> u32 {
-        let world = process.world();
-        let socket = world.kernel(process.machine).sockets.get(self.stream.id);
-        socket.and_then(|socket| socket.tcp.as_ref()).map_or(0, |tp| tp.total_retrans)
-    }
-
-    fn line(&mut self, process: &mut Process, until: Nanos) {
-        let (from, sent, datagrams, retransmits) = self.interval;
-        let now_retransmits = self.retransmits(process);
-        let head = head(from.since(self.began), until.since(self.began), self.sent - sent);
-        let tail = if self.options.udp {
-            format!("{}  ", self.datagrams - datagrams)
-        } else {
-            format!("{:3}   {}       ", now_retransmits - retransmits, bytes(65_536))
-        };
-        process.print(format!("{head}  {tail}\n"));
-        self.interval = (until, self.sent, self.datagrams, now_retransmits);
-    }
+    test.summary(process, Some(sent), Some(received), sent);
+    process.print("\niperf Done.\n");
 }
 
-/// Exchanges and prints the results.
-async fn finish(process: &mut Process, control: &mut Control, test: &Test<'_>) -> Result<(), Failure> {
-    let span = test.interval.0.since(test.began);
-    control.send(process, &[TEST_END]).await?;
-    control.state(process, EXCHANGE_RESULTS).await?;
-    let json = format!("{{\"bytes\":{},\"packets\":{}}}", test.sent, test.datagrams);
-    control.send_json(process, &json).await?;
-    let theirs = control.take_json(process).await?;
-    control.state(process, DISPLAY_RESULTS).await?;
-    let value = |name: &str| number(&theirs, name).unwrap_or(0.0);
-    let (got, lost) = (value("bytes") as u64, value("lost") as u64);
-    let sender = head(Nanos::ZERO, span, test.sent);
-    let receiver = head(Nanos::ZERO, span, got);
-    process.print(RULE);
-    if test.options.udp {
-        let total = test.datagrams;
-        let percent = if total > 0 { lost as f64 * 100.0 / total as f64 } else { 0.0 };
-        let jitter = value("jitter");
-        process
-            .print("[ ID] Interval           Transfer     Bitrate         Jitter    Lost/Total Datagrams\n");
-        process.print(format!("{sender}  0.000 ms  0/{total} (0%)  sender\n"));
-        process.print(
-            format!("{receiver}  {jitter:5.3} ms  {lost}/{total} ({percent:.2}%)  receiver\n")
-                .replace("(0.00%)", "(0%)"),
-        );
-    } else {
-        let retransmits = test.retransmits(process);
-        process.print("[ ID] Interval           Transfer     Bitrate         Retr\n");
-        process.print(format!("{sender}  {retransmits:3}             sender\n"));
-        process.print(format!("{receiver}                  receiver\n"));
-    }
-    process.print("\niperf Done.\n");
-    control.send(process, &[IPERF_DONE]).await
+/// All of a test in JSON.
+fn whole(
+    process: &Process,
+    options: &Options,
+    test: &Test<'_>,
+    (sent, received): (&[Count], &[Count]),
+    who: (&str, &[u8]),
+) -> Json {
+    let span = (glassnet_sim::Nanos::ZERO, test.span());
+    let sum = |counts: &[Count]| Json::Object(test.numbers(span, &counts.iter().fold(Count::default(), |sum, count| sum.add(count))));
+    let streams = test.streams.iter().enumerate().map(|(at, stream)| {
+        let numbers = |count: &Count| {
+            let mut members = vec![("socket", Json::Int(stream.name.into()))];
+            members.extend(test.numbers(span, count));
+            members
+        };
+        let mut sender = numbers(&sent[at]);
+        if test.sends && !test.params.udp {
+            let of = |value: fn(&super::test::Seen) -> u64| stream.seen.iter().map(value);
+            let mean = of(|seen| seen.rtt).sum::<u64>() / (stream.seen.len() as u64).max(1);
+            sender.extend([
+                ("max_snd_cwnd", Json::Int(of(|seen| seen.cwnd).max().unwrap_or(0))),
+                ("max_snd_wnd", Json::Int(of(|seen| seen.wnd).max().unwrap_or(0))),
+                ("max_rtt", Json::Int(of(|seen| seen.rtt).max().unwrap_or(0))),
+                ("min_rtt", Json::Int(of(|seen| seen.rtt).min().unwrap_or(0))),
+                ("mean_rtt", Json::Int(mean)),
+            ]);
+        }
+        sender.push(("sender", Json::Bool(test.sends)));
+        let mut receiver = numbers(&received[at]);
+        receiver.push(("sender", Json::Bool(test.sends)));
+        Json::Object(vec![("sender", Json::Object(sender)), ("receiver", Json::Object(receiver))])
+    });
+    let end = vec![
+        ("streams", Json::Array(streams.collect())),
+        ("sum_sent", sum(sent)),
+        ("sum_received", sum(received)),
+        ("sender_tcp_congestion", Json::Text("cubic".to_owned())),
+        ("receiver_tcp_congestion", Json::Text("cubic".to_owned())),
+    ];
+    Json::Object(vec![
+        ("start", start_json(process, options, test, who)),
+        ("intervals", test.intervals_json()),
+        ("end", Json::Object(end)),
+    ])
+}
+
+/// Who was connected, and what for.
+fn start_json(process: &Process, options: &Options, test: &Test<'_>, (host, cookie): (&str, &[u8])) -> Json {
+    let int = |value: usize| Json::Int(value as u64);
+    let connected = test.streams.iter().map(|stream| {
+        let (local, peer) = (stream.socket.local(), stream.socket.peer().unwrap_or(stream.socket.local()));
+        Json::Object(vec![
+            ("socket", Json::Int(stream.name.into())),
+            ("local_host", Json::Text(local.0.to_string())),
+            ("local_port", Json::Int(local.1.into())),
+            ("remote_host", Json::Text(peer.0.to_string())),
+            ("remote_port", Json::Int(peer.1.into())),
+        ])
+    });
+    let to = [("host", Json::Text(host.to_owned())), ("port", Json::Int(options.port.into()))];
+    let cookie = String::from_utf8_lossy(&cookie[..COOKIE - 1]).into_owned();
+    let params = &test.params;
+    Json::Object(vec![
+        ("connected", Json::Array(connected.collect())),
+        ("version", Json::Text("iperf 3.12".to_owned())),
+        ("timestamp", Json::Object(vec![("timesecs", Json::Int(wall(process.now()) / 1_000_000_000))])),
+        ("connecting_to", Json::Object(to.into())),
+        ("cookie", Json::Text(cookie)),
+        ("target_bitrate", Json::Int(params.rate.unwrap_or(0))),
+        (
+            "test_start",
+            Json::Object(vec![
+                ("protocol", Json::Text(if params.udp { "UDP" } else { "TCP" }.to_owned())),
+                ("num_streams", int(params.parallel)),
+                ("blksize", int(params.len)),
+                ("omit", Json::Int(params.omit)),
+                ("duration", Json::Int(if params.bytes.is_some() { 0 } else { params.time })),
+                ("bytes", Json::Int(params.bytes.unwrap_or(0))),
+                ("blocks", Json::Int(0)),
+                ("reverse", Json::Int(params.reverse.into())),
+                ("tos", Json::Int(0)),
+                ("target_bitrate", Json::Int(params.rate.unwrap_or(0))),
+            ]),
+        ),
+    ])
 }

@@ -1,31 +1,20 @@
-//! The server, which receives.
+//! The server.
 
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::tables::socket::SockKind;
-use glassnet_sim::Nanos;
 
 use super::options::Options;
-use super::report::{RULE, STREAM, head};
+use super::test::{Count, Params, Test};
 use super::{
     COOKIE, CREATE_STREAMS, Control, DISPLAY_RESULTS, EXCHANGE_RESULTS, Failure, IPERF_DONE, PARAM_EXCHANGE,
-    TEST_END, TEST_RUNNING, TEST_START, UDP_ANSWER, number, resolve,
+    TEST_RUNNING, TEST_START, UDP_ANSWER, number, resolve, results, results_json,
 };
 use crate::process::{Process, Woken};
-use crate::sock::{Sock, wait_any};
+use crate::sock::Sock;
 
 /// Backlog of listen(2).
 const BACKLOG: usize = 128;
-
-/// Counters of a stream.
-#[derive(Default)]
-struct Count {
-    bytes: u64,
-    datagrams: u64,
-    /// Smoothed difference of transit times, ms.
-    jitter: f64,
-    last_arrival: Option<Nanos>,
-}
 
 pub async fn run(process: &mut Process, options: &Options) -> Result<(), Failure> {
     let address = match &options.bind {
@@ -64,6 +53,26 @@ async fn accept(process: &mut Process, listener: &Sock) -> Result<Sock, Failure>
     }
 }
 
+/// What the client asks for.
+fn parameters(json: &str) -> Params {
+    let value = |name: &str| number(json, name).unwrap_or(0.0) as u64;
+    let is = |name: &str| json.contains(&format!("\"{name}\":true")) || value(name) > 0;
+    let some = |name: &str| Some(value(name)).filter(|value| *value > 0);
+    Params {
+        udp: is("udp"),
+        reverse: is("reverse"),
+        parallel: some("parallel").unwrap_or(1).min(128) as usize,
+        time: value("time"),
+        omit: value("omit"),
+        bytes: some("num"),
+        len: some("len").unwrap_or(1).min(1 << 20) as usize,
+        rate: some("bandwidth"),
+        window: some("window").map(|window| window as u32),
+        mss: some("MSS").map(|mss| mss as u16),
+        nodelay: is("nodelay"),
+    }
+}
+
 async fn serve(
     process: &mut Process,
     options: &Options,
@@ -75,125 +84,53 @@ async fn serve(
     control.take(process, COOKIE).await?;
     process.print(format!("Accepted connection from {}, port {}\n", peer.0, peer.1));
     control.send(process, &[PARAM_EXCHANGE]).await?;
-    let udp = control.take_json(process).await?.contains("\"udp\":true");
-    let datagrams = udp.then(|| Sock::open(process, SockKind::Udp));
-    if let Some(socket) = &datagrams {
-        let failed = |_| "unable to create a new stream".to_owned();
-        socket.bind(address, options.port).map_err(failed)?;
-    }
+    let params = parameters(&control.take_json(process).await?);
+    // What connects from now on has what the client asked for.
+    params.prepare(listener);
+    let datagrams = params.udp.then(|| datagram_socket(process, options, address)).transpose()?;
     control.send(process, &[CREATE_STREAMS]).await?;
-    let stream = match datagrams {
-        None => {
+    let mut sockets = Vec::new();
+    let mut next = datagrams;
+    while sockets.len() < params.parallel {
+        let Some(socket) = next.take() else {
             let mut stream = Control::new(accept(process, listener).await?);
             stream.take(process, COOKIE).await?;
-            stream.socket
+            sockets.push(stream.socket);
+            continue;
+        };
+        socket.wait(process, None).await;
+        let from = socket.peek_sender().unwrap_or((Ipv4Addr::UNSPECIFIED, 0));
+        _ = socket.receive();
+        _ = socket.connect(from.0, from.1);
+        // The next stream's datagrams find another socket.
+        if sockets.len() + 1 < params.parallel {
+            next = Some(datagram_socket(process, options, address)?);
         }
-        Some(socket) => {
-            socket.wait(process, None).await;
-            let from = socket.peek_sender().unwrap_or((Ipv4Addr::UNSPECIFIED, 0));
-            _ = socket.receive();
-            _ = socket.connect(from.0, from.1);
-            _ = socket.write(UDP_ANSWER);
-            socket
-        }
-    };
+        _ = socket.write(UDP_ANSWER);
+        sockets.push(socket);
+    }
     control.send(process, &[TEST_START]).await?;
     control.send(process, &[TEST_RUNNING]).await?;
-    let (local, remote) = (stream.local(), stream.peer().unwrap_or(peer));
-    process.print(format!(
-        "[{STREAM:3}] local {} port {} connected to {} port {}\n",
-        local.0, local.1, remote.0, remote.1
-    ));
-    receive(process, control, &stream, udp).await
-}
-
-fn columns(udp: bool) -> &'static str {
-    if udp { "         Jitter    Lost/Total Datagrams" } else { "" }
-}
-
-/// Receives until the client ends the test, then exchanges the results.
-async fn receive(
-    process: &mut Process,
-    control: &mut Control,
-    stream: &Sock,
-    udp: bool,
-) -> Result<(), Failure> {
-    process.print(format!("[ ID] Interval           Transfer     Bitrate{}\n", columns(udp)));
-    let began = process.now();
-    let (mut count, mut interval) = (Count::default(), (began, 0, 0));
-    loop {
-        drain(stream, udp, &mut count);
-        if control.socket.read(1).is_ok_and(|read| read.is_some_and(|bytes| bytes == [TEST_END])) {
-            break;
-        }
-        let next = interval.0 + Nanos::from_secs(1);
-        if process.now() >= next {
-            line(process, began, interval, next, &count, udp);
-            interval = (next, count.bytes, count.datagrams);
-        }
-        match process.wait(Some(next), wait_any(vec![stream, &control.socket])).await {
-            Woken::Signal(_) => return Err("interrupted".to_owned()),
-            Woken::Ready(()) | Woken::Elapsed => {}
-        }
-        if control.socket.peer().is_none() {
-            return Err("control socket has closed unexpectedly".to_owned());
-        }
-    }
-    drain(stream, udp, &mut count);
-    let now = process.now();
-    if count.bytes > interval.1 {
-        line(process, began, interval, now, &count, udp);
-    }
+    let mut test = Test::new(process, options, params, sockets, false);
+    test.announce(process);
+    test.run(process, control, false).await?;
     control.send(process, &[EXCHANGE_RESULTS]).await?;
-    let theirs = control.take_json(process).await?;
-    let sent = number(&theirs, "packets").unwrap_or(0.0) as u64;
-    let lost = sent.saturating_sub(count.datagrams);
-    let json = format!("{{\"bytes\":{},\"lost\":{lost},\"jitter\":{:.3}}}", count.bytes, count.jitter);
-    control.send_json(process, &json).await?;
+    let theirs = results(&control.take_json(process).await?);
+    control.send_json(process, &results_json(&test)).await?;
     control.send(process, &[DISPLAY_RESULTS]).await?;
-    process.print(format!("{RULE}[ ID] Interval           Transfer     Bitrate{}\n", columns(udp)));
-    let head = head(Nanos::ZERO, now.since(began), count.bytes);
-    let tail = if udp { udp_tail(&count, lost, sent) } else { "                ".to_owned() };
-    process.print(
-        format!("{head}  {tail}  receiver\n")
-            .replace("                    receiver", "                  receiver"),
-    );
+    let ours: Vec<Count> = (0..test.streams.len()).map(|at| test.counted(at)).collect();
+    match test.sends {
+        true => test.summary(process, Some(&ours), None, &[]),
+        false => test.summary(process, None, Some(&ours), &theirs),
+    }
     control.state(process, IPERF_DONE).await
 }
 
-fn udp_tail(count: &Count, lost: u64, total: u64) -> String {
-    let percent = if total > 0 { lost as f64 * 100.0 / total as f64 } else { 0.0 };
-    let percent = if lost == 0 { "0".to_owned() } else { format!("{percent:.2}") };
-    format!("{:5.3} ms  {lost}/{total} ({percent}%)", count.jitter)
-}
-
-fn drain(stream: &Sock, udp: bool, count: &mut Count) {
-    if !udp {
-        while let Ok(Some(bytes)) = stream.read(1 << 20) {
-            if bytes.is_empty() {
-                return;
-            }
-            count.bytes += bytes.len() as u64;
-        }
-        return;
-    }
-    while let Ok(Some(message)) = stream.receive() {
-        count.bytes += message.data.len() as u64;
-        count.datagrams += 1;
-        count.last_arrival = Some(message.at);
-    }
-}
-
-fn line(
-    process: &mut Process,
-    began: Nanos,
-    from: (Nanos, u64, u64),
-    until: Nanos,
-    count: &Count,
-    udp: bool,
-) {
-    let head = head(from.0.since(began), until.since(began), count.bytes - from.1);
-    let got = count.datagrams - from.2;
-    let tail = if udp { udp_tail(count, 0, got) + "  " } else { "                ".to_owned() };
-    process.print(format!("{head}  {tail}\n"));
+/// A socket that shares the port with those that are connected.
+fn datagram_socket(process: &mut Process, options: &Options, address: Ipv4Addr) -> Result<Sock, Failure> {
+    let socket = Sock::open(process, SockKind::Udp);
+    socket.set(|opts| opts.reuseaddr = true);
+    let failed = |_| "unable to create a new stream".to_owned();
+    socket.bind(address, options.port).map_err(failed)?;
+    Ok(socket)
 }

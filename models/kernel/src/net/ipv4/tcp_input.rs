@@ -72,10 +72,12 @@ impl Beginning {
         local: (Ipv4Addr, u16),
         route: &Rtable,
         syn: Option<bool>,
+        opts: &SockOpts,
     ) -> Self {
         let sysctl = cx.k.netns[netns].sysctls.get(&TCP_TIMESTAMPS);
         let timestamps = sysctl != 0 && syn != Some(false);
-        let advmss = dst_metric_advmss(cx, route);
+        let asked = Some(opts.maxseg).filter(|mss| *mss > 0).unwrap_or(u16::MAX);
+        let advmss = dst_metric_advmss(cx, route).min(asked);
         let metric = |which| dst_metric(cx, route, which);
         let locked = |which| (metric(RTAX_LOCK) & (1_u32 << which) != 0).then(|| metric(which));
         let option = if timestamps && syn.is_some() { TIMESTAMPS } else { 0 };
@@ -111,7 +113,7 @@ impl Beginning {
     pub fn give(&self, tp: &mut TcpSock, opts: &SockOpts) {
         (tp.inet_id, tp.ts_offset, tp.pmtu_generation) = (self.inet_id, self.ts_offset, self.pmtu_generation);
         (tp.advmss, tp.rcv_wscale, tp.mtu, tp.gso) = (self.advmss, self.rcv_wscale, self.mtu, self.gso);
-        tp.peer_mss = 536;
+        (tp.peer_mss, tp.user_mss) = (536, opts.maxseg);
         let chosen = opts.rcvbuf_locked;
         let rcvbuf = if chosen { (opts.rcvbuf, None) } else { (RMEM.0, Some(RMEM.1)) };
         tp.rcv = RcvWindow::new(rcvbuf, self.window, self.rcv_wscale, self.window_clamp, u32::from(self.advmss));
@@ -477,7 +479,7 @@ fn note_received(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr, valid: bo
         (tp.wscale_ok, tp.snd_wscale) = (shift.is_some(), shift.unwrap_or(0));
         (tp.sack_ok, tp.counts_syn) = (options.sack_permitted, true);
         tp.tstamp_ok &= options.timestamps.is_some();
-        tp.peer_mss = u32::from(options.mss.unwrap_or(536));
+        tp.clamp_mss(options.mss);
         tp.snd_wnd = u32::from(th.window.get());
         tp.max_window = tp.snd_wnd;
     }
@@ -555,7 +557,7 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     };
     let segment = cx.skbs.data(skb).to_vec();
     let options = tcp_parse_options(&segment);
-    let beginning = Beginning::new(cx, netns, local, &route, Some(options.timestamps.is_some()));
+    let beginning = Beginning::new(cx, netns, local, &route, Some(options.timestamps.is_some()), &opts);
     let machine = Machine::listen(beginning.setup)?;
     let child = cx.k.sockets.open(SockKind::Tcp, netns);
     take_port(cx, child, local);
@@ -566,7 +568,7 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     tp.state = TcpState::SynRecv;
     (tp.machine, tp.parent) = (Some(machine), Some(listener));
     beginning.give(tp, &socket.opts);
-    tp.peer_mss = u32::from(options.mss.unwrap_or(536));
+    tp.clamp_mss(options.mss);
     (tp.wscale_ok, tp.snd_wscale) = (options.window_shift.is_some(), options.window_shift.unwrap_or(0));
     (tp.sack_ok, tp.snd_wnd) = (options.sack_permitted, u32::from(th.window.get()));
     tp.max_window = tp.snd_wnd;

@@ -21,7 +21,7 @@ use super::route_errors::ip_do_redirect;
 use super::tcp::{connection_key, tcp_done, tcp_sk};
 use super::tcp_input::{Beginning, sequence_len, tcp_conn_request, tcp_rcv, tcp_run, tcp_sync_mss};
 use super::tcp_minisocks::tcp_timewait_state_process;
-use super::tcp_output::tcp_v4_send_check;
+use super::tcp_output::{tcp_tsq_handler, tcp_v4_send_check};
 use super::tcp_timer::{tcp_reset_timer, tcp_simple_retransmit};
 use crate::Cx;
 use crate::door::{Door, Func};
@@ -38,7 +38,8 @@ use crate::tables::tcp_machine::Machine;
 use crate::tables::tcp_sock::{TcpState, before};
 
 /// What it adds to the kernel.
-pub static MODULE: Module = Module { net_exit: Some(tcp_sk_exit), ..Module::UNNAMED };
+pub static MODULE: Module =
+    Module { go_on: Some(tcp_tsq_handler), net_exit: Some(tcp_sk_exit), ..Module::UNNAMED };
 
 /// Begins a connection (`connect(2)` without waiting): its end is a writable socket, or its error.
 ///
@@ -68,7 +69,8 @@ pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16)
     if !cx.k.sockets.tcp_hashinfo.insert_connection(ConnectionKey { netns, local: own, remote }, sock) {
         return Err(Errno::EADDRNOTAVAIL);
     }
-    let beginning = Beginning::new(cx, netns, own, &route, None);
+    let opts = cx.k.sockets.get(sock).map(|socket| socket.opts.clone()).unwrap_or_default();
+    let beginning = Beginning::new(cx, netns, own, &route, None, &opts);
     let machine = Machine::connect(beginning.setup, remote);
     match local.1 {
         0 => take_port(cx, sock, own),

@@ -21,7 +21,7 @@ use crate::net::core::sock::skb_set_owner_w;
 use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::jiffies::last_tick;
 use crate::tables::sysctl::Setting;
-use crate::tables::tcp_queue::TcpSkb;
+use crate::tables::tcp_queue::{TCP_SKB_OVERHEAD, TcpSkb};
 use crate::tables::tcp_sock::{TcpSock, before};
 
 /// 0: no timestamps, 1: with an offset for each connection, 2: without.
@@ -384,12 +384,12 @@ fn tcp_small_queue_check(cx: &mut Cx, sock: SocketId, settings: &Settings, trues
     let Some(tp) = socket.tcp.as_deref_mut() else { return false };
     let limit = u64::from(2 * truesize).max(tp.icsk.pacing_rate(tp.mss()) >> 10).min(settings.limit);
     let full = u64::from(socket.wmem_alloc) > limit && !tp.rtx.skbs.is_empty();
-    tp.throttled = full.then_some(tcp_tsq_handler as fn(&mut Cx, u32));
+    tp.throttled |= full;
     full
 }
 
 /// What a connection sent has left the host: it goes on (`tcp_tsq_handler`).
-fn tcp_tsq_handler(cx: &mut Cx, sock: u32) {
+pub fn tcp_tsq_handler(cx: &mut Cx, sock: u32) {
     let sock = SocketId(sock);
     if tcp_sk(cx, sock).is_some() {
         tcp_push_pending_frames(cx, sock);
@@ -438,9 +438,8 @@ pub fn tcp_write_xmit(cx: &mut Cx, sock: SocketId, probe: bool) -> bool {
 fn take_unsent(tp: &mut TcpSock, len: u32, now: Nanos) -> Option<TcpSkb> {
     let (mss, mut skb) = (tp.mss(), tp.write_queue.pop_front()?);
     if len < skb.data.len() as u32 {
-        let before_cut = skb.truesize();
         let rest = skb.split(len as usize, mss);
-        tp.wmem_queued += skb.truesize() + rest.truesize() - before_cut;
+        tp.wmem_queued += TCP_SKB_OVERHEAD;
         tp.write_queue.push_front(rest);
     }
     skb.set_segs(mss);
@@ -473,7 +472,7 @@ pub fn tcp_push(cx: &mut Cx, sock: SocketId) {
         && !tp.rtx.skbs.is_empty()
         && socket.wmem_alloc > last.truesize();
     if corks {
-        let again = tp.throttled.replace(tcp_tsq_handler).is_some();
+        let again = std::mem::replace(&mut tp.throttled, true);
         tcp_ext(cx, sock, |counters| counters.TCPAutoCorking += u64::from(!again));
         return;
     }
@@ -485,11 +484,8 @@ pub fn tcp_retransmit_skb(cx: &mut Cx, sock: SocketId, at: usize, segs: u32) {
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
     let mss = tp.mss();
-    let Some(skb) = tp.rtx.skbs.get_mut(at) else { return };
-    let most = segs.max(1) * mss;
-    if skb.data.len() as u32 > most {
-        let rest = skb.split(most as usize, mss);
-        tp.rtx.skbs.insert(at + 1, rest);
+    if tp.rtx.cut(at, segs.max(1), mss) {
+        tp.wmem_queued += TCP_SKB_OVERHEAD;
     }
     collapse(tp, at, mss);
     let Some(skb) = tp.rtx.skbs.get_mut(at) else { return };
@@ -511,7 +507,7 @@ fn collapse(tp: &mut TcpSock, at: usize, mss: u32) {
         }
         let Some(next) = tp.rtx.skbs.remove(at + 1) else { return };
         let skb = &mut tp.rtx.skbs[at];
-        tp.wmem_queued -= next.truesize() - next.data.len() as u32;
+        tp.wmem_queued -= TCP_SKB_OVERHEAD;
         skb.data.extend(next.data);
         skb.flags |= next.flags;
     }

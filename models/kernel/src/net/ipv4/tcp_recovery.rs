@@ -16,7 +16,7 @@ use crate::ids::SocketId;
 use crate::tables::inet_csk::{CaState, XmitTimer};
 use crate::tables::skb::alloc_truesize;
 use crate::tables::tcp_cubic::Found;
-use crate::tables::tcp_queue::{Cleaned, MAX_TCP_HEADER};
+use crate::tables::tcp_queue::{Cleaned, MAX_TCP_HEADER, TCP_SKB_OVERHEAD};
 use crate::tables::tcp_sock::{TIMESTAMPS, TcpSock, before};
 
 /// Arrived out of order, so many segments show that what precedes them is lost (`tcp_reordering`).
@@ -62,7 +62,7 @@ pub fn tcp_ack(cx: &mut Cx, sock: SocketId, th: &TcpHdr, options: &TcpOptions, l
         }
     }
     let newly_sacked = tp.rtx.sacked_out() > had_sacked;
-    tp.wmem_queued -= cleaned.truesize;
+    tp.wmem_queued = tp.wmem_queued + cleaned.cuts * TCP_SKB_OVERHEAD - cleaned.truesize;
     let syn = tp.snd_una == tp.iss && advances;
     let over = advances && {
         (tp.snd_una, tp.acked, tp.dst_pending_confirm) = (ack, true, true);

@@ -20,6 +20,7 @@ use crate::tables::inet_csk::{Icsk, TCP_RTO_MAX, TCP_RTO_MIN, TCP_TIMEOUT_INIT, 
 use crate::tables::jiffies::{JIFFY, last_tick, wheel_expiry};
 use crate::tables::snmp::TcpExtMib;
 use crate::tables::sysctl::Setting;
+use crate::tables::tcp_queue::TCP_SKB_OVERHEAD;
 use crate::tables::tcp_sock::{TcpSock, TcpState};
 
 static SYN_RETRIES: Setting = Setting::new("tcp_syn_retries", 6);
@@ -265,10 +266,9 @@ fn tcp_send_loss_probe(cx: &mut Cx, sock: SocketId) {
 fn repeat_last(cx: &mut Cx, sock: SocketId) {
     let Some(tp) = tcp_sk(cx, sock) else { return };
     let mss = tp.mss();
-    let Some(last) = tp.rtx.skbs.back_mut() else { return };
-    if last.pcount > 1 {
-        let tail = last.split(((last.pcount - 1) * mss) as usize, mss);
-        tp.rtx.skbs.push_back(tail);
+    let Some(last) = tp.rtx.skbs.back() else { return };
+    if last.pcount > 1 && tp.rtx.cut(tp.rtx.skbs.len() - 1, last.pcount - 1, mss) {
+        tp.wmem_queued += TCP_SKB_OVERHEAD;
     }
     let at = tp.rtx.skbs.len() - 1;
     tcp_retransmit_skb(cx, sock, at, 1);

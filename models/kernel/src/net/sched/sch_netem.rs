@@ -185,6 +185,10 @@ fn netem_enqueue(cx: &mut Cx, sch: QdiscId, mut skb: SkbId) -> NetXmit {
         qdisc_drop(cx, sch, skb);
         return NetXmit::Bypass;
     }
+    // Waiting on the wire is not waiting in this host.
+    if opt.latency != 0 || opt.jitter != 0 || opt.rate.is_some_and(|rate| rate.rate > 0) {
+        cx.skb_orphan_partial(skb);
+    }
     let copy = (count > 1).then(|| cx.skb_clone(skb));
     let corrupt = opt.corrupt.unwrap_or_default();
     let mut rest = Vec::new();
