@@ -68,6 +68,7 @@ rules! {
     sets_and_packets: "sets",
     where_a_packet_may_come_from: "sources",
     what_targets_do: "targets",
+    what_a_transfer_of_tcp_counts: "tcp-transfer",
     what_tcp_takes_from_routes: "tcp-routes",
     tcp_when_all_does_not_go_well: "tcp",
     who_gets_a_port_that_is_in_time_wait: "time-wait",

@@ -250,6 +250,29 @@ fn iperf3_measures_what_it_sent() {
     assert_eq!(refused[0].stderr, "iperf3: error - unable to connect to server: Connection refused\n");
 }
 
+#[test]
+fn iperf3_has_streams_directions_and_json() {
+    let client = |options: &str| {
+        let outcomes = together(&["b iperf3 -s -1", &format!("a iperf3 -c 10.0.0.2 {options}")]);
+        assert_eq!((outcomes[0].status, outcomes[1].status), (0, 0), "{outcomes:?}");
+        (outcomes[0].stdout.clone(), outcomes[1].stdout.clone())
+    };
+    let (server, text) = client("-n 4M -P 2");
+    assert!(text.contains("[  7] local 10.0.0.1 port ") && text.contains("[SUM]   0.00-"), "{text}");
+    assert!(server.contains("[  6] local 10.0.0.2 port 5201 ") && server.contains("[SUM]"), "{server}");
+    let (server, text) = client("-n 1M -R -f m");
+    assert!(text.contains("\nReverse mode, remote host 10.0.0.2 is sending\n"), "{text}");
+    assert!(text.contains(" Mbits/sec    0             sender\n"), "{text}");
+    assert!(server.contains("Retr  Cwnd") && !server.contains("receiver"), "{server}");
+    let (_, text) = client("-n 1M -J");
+    assert!(text.starts_with("{\n\t\"start\":\t{") && text.contains("\"snd_cwnd\":\t"), "{text}");
+    let (_, text) = client("-n 256K -w 16K -M 500 -l 1K");
+    assert!(text.contains("sender"), "{text}");
+    let (server, text) = client("-u -b 1M -t 2 -O 1 -i 0.5 -P 2");
+    assert!(text.contains("(omitted)\n[  7]") && text.contains("(0%)  receiver"), "{text}");
+    assert!(server.contains("[SUM]"), "{server}");
+}
+
 fn at_b(world: &SharedWorld, line: &str) {
     let words: Vec<&str> = line.split(' ').collect();
     let outcome = run(world, (NODE, netns(world, "b")), &words, "").expect("ends");

@@ -106,7 +106,13 @@ impl Cubic {
     }
 
     /// A round trip of `rtt` was measured; in slow start HyStart may have found that its end has come (`cubictcp_acked`).
-    pub fn measured(&mut self, rtt: u64, now: Nanos, snd: (u32, u32), slow_start: Option<u32>) -> Option<Found> {
+    pub fn measured(
+        &mut self,
+        rtt: u64,
+        now: Nanos,
+        snd: (u32, u32),
+        slow_start: Option<u32>,
+    ) -> Option<Found> {
         let rtt = rtt.max(1);
         let least = self.delay_min.map_or(rtt, |least| least.min(rtt));
         self.delay_min = Some(least);

@@ -111,7 +111,8 @@ impl Cleaned {
             self.first_sent.get_or_insert(skb.sent);
         }
         self.retrans |= skb.ever_retrans;
-        let later = |(at, end): (Nanos, u32)| (at, 0) < (skb.sent, 0) || at == skb.sent && before(end, skb.end());
+        let later =
+            |(at, end): (Nanos, u32)| (at, 0) < (skb.sent, 0) || at == skb.sent && before(end, skb.end());
         if self.latest.is_none_or(later) {
             self.latest = Some((skb.sent, skb.end()));
         }

@@ -60,11 +60,17 @@ fn win_from_space(space: u32) -> u32 {
 impl RcvWindow {
     /// The connection begins. `wnd`: the window of its SYN; `most`: up to where its buffer grows by itself
     /// (`tcp_init_buffer_space`).
-    pub fn new((rcvbuf, most): (u32, Option<u32>), wnd: u32, wscale: u8, clamp: Option<u32>, advmss: u32) -> Self {
+    pub fn new(
+        (rcvbuf, most): (u32, Option<u32>),
+        wnd: u32,
+        wscale: u8,
+        clamp: Option<u32>,
+        advmss: u32,
+    ) -> Self {
         let full = win_from_space(rcvbuf);
         let clamp = clamp.unwrap_or(u32::MAX).min(full);
         let ssthresh = wnd.min(clamp);
-        let mss = advmss.min(wnd / 2).clamp(88, 536.max(88)).min(advmss.max(88));
+        let mss = advmss.min(wnd / 2).clamp(88, 536);
         let space = ssthresh.min(wnd).min(TCP_INIT_CWND * advmss);
         RcvWindow { rcvbuf, most, wnd, ssthresh, clamp, advmss, wscale, mss, space, ..RcvWindow::default() }
     }
@@ -292,7 +298,8 @@ impl AckState {
                 self.quick -= segs;
             }
         }
-        (self.scheduled, self.pushed, self.pushed2, self.now, self.timeout) = (false, false, false, false, None);
+        (self.scheduled, self.pushed, self.pushed2, self.now, self.timeout) =
+            (false, false, false, false, None);
     }
 
     /// It must not be delayed (`__tcp_ack_snd_check`): `always` if the route says so.
@@ -327,5 +334,80 @@ impl AckState {
         let much = window.nxt.wrapping_sub(window.wup) > window.mss;
         let all = copied > 0 && window.rmem_alloc == 0;
         self.scheduled && (much || all && (self.pushed2 || self.pushed && !self.pingpong))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window() -> RcvWindow {
+        RcvWindow::new((131_072, Some(6_291_456)), 65_160, 7, None, 1460)
+    }
+
+    fn receive(window: &mut RcvWindow, len: usize) -> u16 {
+        let truesize = alloc_truesize(MAX_TCP_HEADER) + len as u32;
+        window.nxt = window.nxt.wrapping_add(len as u32);
+        window.grow(len as u32, truesize);
+        window.push(vec![0; len], truesize);
+        window.select()
+    }
+
+    /// The windows that Linux 6.1.192 offered while a program did not read.
+    #[test]
+    fn a_window_closes_as_memory_fills() {
+        let mut window = window();
+        let seen = [7240, 7240, 1904, 15_928, 456, 16_384].map(|len| receive(&mut window, len));
+        assert_eq!(seen, [479, 446, 433, 366, 363, 290]);
+    }
+
+    /// A reader that takes everything gets a larger buffer each round trip, up to the greatest.
+    #[test]
+    fn a_buffer_grows_with_its_reader() {
+        let mut window = window();
+        window.measured(20);
+        for round in 1..60 {
+            for _ in 0..20 {
+                let len = window.left().min(60_000) as usize;
+                receive(&mut window, len);
+                let read = window.read(usize::MAX).len();
+                window.adjust(read as u32, Nanos::from_millis(20 * round));
+            }
+        }
+        assert_eq!(window.rcvbuf, 6_291_456);
+        assert!(window.wnd > 1_000_000, "{}", window.wnd);
+        let mut chosen = RcvWindow::new((65_536, None), 32_768, 7, None, 1460);
+        chosen.measured(20);
+        receive(&mut chosen, 30_000);
+        let read = chosen.read(usize::MAX).len();
+        chosen.adjust(read as u32, Nanos::from_millis(40));
+        assert_eq!(chosen.rcvbuf, 65_536, "the program chose it");
+    }
+
+    /// Sixteen acknowledgements at once, then one for two segments; none at once when the program answers.
+    #[test]
+    fn acknowledgements_are_delayed() {
+        let (mut window, mut ack) = (window(), AckState::default());
+        let mut at_once = 0;
+        for segment in 0..40_u64 {
+            window.nxt = window.nxt.wrapping_add(1448);
+            ack.measure(&mut window, 1448);
+            ack.data_received(&window, Nanos::from_millis(segment), Nanos::from_millis(200));
+            if ack.is_due(&window, false) {
+                at_once += 1;
+                window.select();
+                ack.sent(1);
+            }
+        }
+        assert_eq!(at_once, 16 + (40 - 16) / 2);
+        ack.data_sent(Nanos::from_millis(40));
+        assert!(ack.pingpong);
+        window.nxt = window.nxt.wrapping_add(10);
+        ack.quick = 5;
+        assert!(!ack.is_due(&window, false) && ack.is_due(&window, true));
+        ack.delay(Nanos::from_millis(41), None);
+        assert_eq!(ack.timeout, Some(Nanos::from_millis(81)));
+        ack.expired(Nanos::from_millis(200));
+        assert_eq!((ack.pingpong, ack.timeout), (false, None));
     }
 }

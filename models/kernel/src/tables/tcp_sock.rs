@@ -121,8 +121,6 @@ pub struct TcpSock {
     pub sndbuf_locked: bool,
     /// Longest packet of its path, bytes (`icsk_pmtu_cookie`).
     pub mtu: u32,
-    /// Its device's packets may be of several segments (`sk_can_gso`).
-    pub gso: bool,
     /// The greatest window that the peer offered (`max_window`).
     pub max_window: u32,
     /// It waits until what it sent has left the host (`TSQ_THROTTLED`).

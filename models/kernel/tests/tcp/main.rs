@@ -1,5 +1,6 @@
 //! TCP between namespaces: handshakes, data, ends, refusals, losses; and that it repeats bit for bit.
 
+mod losses;
 mod net;
 mod peer;
 mod segments;
@@ -161,11 +162,11 @@ fn much_data_arrives_in_order_in_full_segments() {
     assert!(net.tcp(net.a).OutSegs >= 200_000 / 1448, "each segment counts");
 }
 
-/// Without segmentation offload each segment is a packet.
+/// Without TSO the kernel cuts packets before the driver gets them.
 #[test]
-fn segments_leave_alone_without_gso() {
+fn packets_are_cut_without_tso() {
     let mut net = net(1);
-    net.gso_off();
+    net.tso_off();
     let (client, server) = net.pair();
     assert_eq!(net.send(client, &[7; 20_000]), Ok(20_000));
     net.run(50);

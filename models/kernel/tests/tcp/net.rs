@@ -14,7 +14,7 @@ use glassnet_kernel::net::socket::{SendTo, accept, close, listen, recv_stream, s
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
-use glassnet_kernel::tables::netdev_features::{GSO, TSO};
+use glassnet_kernel::tables::netdev_features::TSO;
 use glassnet_kernel::tables::snmp::TcpMib;
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::tables::tcp_sock::TcpState;
@@ -93,11 +93,11 @@ impl Net {
     }
 
     /// Lets `millis` pass.
-    /// `ethtool -K eth0 tso off gso off`, at both ends.
-    pub fn gso_off(&mut self) {
+    /// `ethtool -K eth0 tso off`, at both ends.
+    pub fn tso_off(&mut self) {
         let far = self.world.kernel(MACHINE).devs[self.dev_b].link.expect("the other end");
         for dev in [self.dev_b, far] {
-            self.enter(|cx| cx.k.devs[dev].features &= !(TSO | GSO));
+            self.enter(|cx| cx.k.devs[dev].features &= !TSO);
         }
     }
 

@@ -191,7 +191,7 @@ fn when_an_orphan_gives_up() {
 #[test]
 fn segments_follow_the_path_mtu() {
     let mut net = net(1);
-    net.gso_off();
+    net.tso_off();
     let (client, server) = net.pair();
     let a = net.a;
     let dev = net.enter(|cx| cx.k.dev_by_name(a, "eth0")).expect("a device");

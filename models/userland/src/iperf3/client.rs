@@ -3,10 +3,11 @@
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::tables::socket::SockKind;
+use glassnet_sim::Nanos;
 
 use super::json::Json;
 use super::options::Options;
-use super::test::{Count, Params, Test};
+use super::test::{Count, Params, Seen, Side, Test};
 use super::{
     COOKIE, CREATE_STREAMS, Control, DISPLAY_RESULTS, EXCHANGE_RESULTS, Failure, IPERF_DONE, PARAM_EXCHANGE,
     TEST_END, TEST_RUNNING, TEST_START, UDP_CONNECT, resolve, results, results_json,
@@ -42,7 +43,9 @@ pub async fn run(process: &mut Process, options: &Options) -> Result<(), Failure
     for _ in 0..params.parallel {
         let stream = connect(process, options, Some(&params), ends).await?;
         let opening: &[u8] = if params.udp { UDP_CONNECT } else { &cookie };
-        stream.write(opening).map_err(|errno| format!("unable to create a new stream: {}", errno.strerror()))?;
+        stream
+            .write(opening)
+            .map_err(|errno| format!("unable to create a new stream: {}", errno.strerror()))?;
         if params.udp {
             stream.wait(process, None).await;
             _ = stream.receive();
@@ -119,17 +122,24 @@ async fn connect(
 }
 
 /// Prints the results of both sides.
-fn finish(process: &mut Process, options: &Options, test: &Test<'_>, theirs: Vec<Count>, who: (&str, &[u8])) {
+fn finish(
+    process: &mut Process,
+    options: &Options,
+    test: &Test<'_>,
+    (theirs, span): (Vec<Count>, Nanos),
+    who: (&str, &[u8]),
+) {
     let ours: Vec<Count> = (0..test.streams.len()).map(|at| test.counted(at)).collect();
     let mut theirs = theirs;
     theirs.resize(ours.len(), Count::default());
-    let (sent, received) = if test.sends { (&ours, &theirs) } else { (&theirs, &ours) };
+    let (ours, theirs) = (Side { counts: &ours, span: test.span() }, Side { counts: &theirs, span });
+    let (sent, received) = if test.sends { (ours, theirs) } else { (theirs, ours) };
     if options.json {
         let json = whole(process, options, test, (sent, received), who);
         process.print(json.text(0) + "\n");
         return;
     }
-    test.summary(process, Some(sent), Some(received), sent);
+    test.summary(process, Some(sent), Some(received), sent.counts);
     process.print("\niperf Done.\n");
 }
 
@@ -138,20 +148,23 @@ fn whole(
     process: &Process,
     options: &Options,
     test: &Test<'_>,
-    (sent, received): (&[Count], &[Count]),
+    (sent, received): (Side<'_>, Side<'_>),
     who: (&str, &[u8]),
 ) -> Json {
-    let span = (glassnet_sim::Nanos::ZERO, test.span());
-    let sum = |counts: &[Count]| Json::Object(test.numbers(span, &counts.iter().fold(Count::default(), |sum, count| sum.add(count))));
+    let whole = |side: Side<'_>| (Nanos::ZERO, side.span);
+    let sum = |side: Side<'_>| {
+        let all = side.counts.iter().fold(Count::default(), |sum, count| sum.add(count));
+        Json::Object(test.numbers(whole(side), &all))
+    };
     let streams = test.streams.iter().enumerate().map(|(at, stream)| {
-        let numbers = |count: &Count| {
+        let numbers = |side: Side<'_>| {
             let mut members = vec![("socket", Json::Int(stream.name.into()))];
-            members.extend(test.numbers(span, count));
+            members.extend(test.numbers(whole(side), &side.counts[at]));
             members
         };
-        let mut sender = numbers(&sent[at]);
+        let mut sender = numbers(sent);
         if test.sends && !test.params.udp {
-            let of = |value: fn(&super::test::Seen) -> u64| stream.seen.iter().map(value);
+            let of = |value: fn(&Seen) -> u64| stream.seen.iter().map(value);
             let mean = of(|seen| seen.rtt).sum::<u64>() / (stream.seen.len() as u64).max(1);
             sender.extend([
                 ("max_snd_cwnd", Json::Int(of(|seen| seen.cwnd).max().unwrap_or(0))),
@@ -162,7 +175,7 @@ fn whole(
             ]);
         }
         sender.push(("sender", Json::Bool(test.sends)));
-        let mut receiver = numbers(&received[at]);
+        let mut receiver = numbers(received);
         receiver.push(("sender", Json::Bool(test.sends)));
         Json::Object(vec![("sender", Json::Object(sender)), ("receiver", Json::Object(receiver))])
     });

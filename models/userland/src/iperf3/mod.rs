@@ -13,6 +13,7 @@ mod test;
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::netlink::Errno;
+use glassnet_sim::Nanos;
 
 use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
 use crate::process::{Process, Running, Woken};
@@ -137,8 +138,8 @@ fn broken(errno: Errno) -> Failure {
     format!("unable to send control message: {}", errno.strerror())
 }
 
-/// What each stream sent or received, by the results of the other side.
-fn results(json: &str) -> Vec<Count> {
+/// What each stream sent or received, and how long the test was, by the results of the other side.
+fn results(json: &str) -> (Vec<Count>, Nanos) {
     let value = |part: &str, name: &str| number(part, name).unwrap_or(0.0);
     let streams = json.split("{\"id\":").skip(1);
     let count = |part: &str| Count {
@@ -146,7 +147,8 @@ fn results(json: &str) -> Vec<Count> {
         datagrams: value(part, "packets") as u64,
         retransmits: value(part, "retransmits") as u32,
     };
-    streams.map(count).collect()
+    let span = Nanos((value(json, "end_time") * 1e9) as u64);
+    (streams.map(count).collect(), span)
 }
 
 /// The results of this side.

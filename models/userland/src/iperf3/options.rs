@@ -168,7 +168,9 @@ fn set(options: &mut Options, name: &str, value: &str) -> Result<(), String> {
         "R" => options.reverse = true,
         "i" => match value.parse::<f64>() {
             Ok(0.0) => options.interval = None,
-            Ok(every) if (0.1..=60.0).contains(&every) => options.interval = Some(Nanos((every * 1e9) as u64)),
+            Ok(every) if (0.1..=60.0).contains(&every) => {
+                options.interval = Some(Nanos((every * 1e9) as u64))
+            }
             _ => {
                 let what = "invalid report interval (min = 0.1, max = 60 seconds)";
                 return Err(wrong(what));
@@ -215,7 +217,9 @@ mod tests {
         );
         assert_eq!(parse(&words("-c h -Z")).unwrap_err(), "iperf3: not modelled yet: -Z\n");
         for bad in ["-P 129", "-i 0.01", "-O x", "-w 1G", "-M 9217", "-f x"] {
-            assert!(parse(&words(&format!("-c h {bad}"))).unwrap_err().starts_with("iperf3: parameter error - "));
+            assert!(
+                parse(&words(&format!("-c h {bad}"))).unwrap_err().starts_with("iperf3: parameter error - ")
+            );
         }
         let options = parse(&words("-c h -P 2 -R -i 0.5 -O 1 -w 64K -M 1000 -f K -J")).unwrap();
         assert_eq!((options.parallel, options.window, options.mss), (2, Some(65_536), Some(1000)));

@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn percents_have_two_digits() {
-        let cases = [(0, 10, "0"), (1, 8, "12"), (1, 3, "33"), (1, 1000, "0.1"), (7, 5200, "0.13"), (1, 1, "1e+02")];
+        let cases =
+            [(0, 10, "0"), (1, 8, "12"), (1, 3, "33"), (1, 1000, "0.1"), (7, 5200, "0.13"), (1, 1, "1e+02")];
         for (lost, total, text) in cases {
             assert_eq!(percent(lost, total), text, "{lost} of {total}");
         }

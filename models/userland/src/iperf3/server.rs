@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::tables::socket::SockKind;
 
 use super::options::Options;
-use super::test::{Count, Params, Test};
+use super::test::{Count, Params, Side, Test};
 use super::{
     COOKIE, CREATE_STREAMS, Control, DISPLAY_RESULTS, EXCHANGE_RESULTS, Failure, IPERF_DONE, PARAM_EXCHANGE,
     TEST_RUNNING, TEST_START, UDP_ANSWER, number, resolve, results, results_json,
@@ -115,13 +115,14 @@ async fn serve(
     test.announce(process);
     test.run(process, control, false).await?;
     control.send(process, &[EXCHANGE_RESULTS]).await?;
-    let theirs = results(&control.take_json(process).await?);
+    let (theirs, _) = results(&control.take_json(process).await?);
     control.send_json(process, &results_json(&test)).await?;
     control.send(process, &[DISPLAY_RESULTS]).await?;
-    let ours: Vec<Count> = (0..test.streams.len()).map(|at| test.counted(at)).collect();
+    let counts: Vec<Count> = (0..test.streams.len()).map(|at| test.counted(at)).collect();
+    let ours = Side { counts: &counts, span: test.span() };
     match test.sends {
-        true => test.summary(process, Some(&ours), None, &[]),
-        false => test.summary(process, None, Some(&ours), &theirs),
+        true => test.summary(process, Some(ours), None, &[]),
+        false => test.summary(process, None, Some(ours), &theirs),
     }
     control.state(process, IPERF_DONE).await
 }

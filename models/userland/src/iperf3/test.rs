@@ -51,6 +51,15 @@ impl Count {
     }
 }
 
+/// What one side of a test has: of each stream, and how long it was.
+#[derive(Clone, Copy)]
+pub struct Side<'a> {
+    /// Of each stream.
+    pub counts: &'a [Count],
+    /// How long it was.
+    pub span: Nanos,
+}
+
 /// A stream.
 pub struct Stream {
     /// Its socket.
@@ -166,7 +175,13 @@ pub struct Test<'o> {
 
 impl<'o> Test<'o> {
     /// A test that begins. `step`: the distance between descriptors of streams.
-    pub fn new(process: &Process, options: &'o Options, params: Params, sockets: Vec<Sock>, client: bool) -> Self {
+    pub fn new(
+        process: &Process,
+        options: &'o Options,
+        params: Params,
+        sockets: Vec<Sock>,
+        client: bool,
+    ) -> Self {
         let step = if client { 2 } else { 1 };
         let name = |at: usize| FIRST + at as u32 * step;
         let streams = sockets.into_iter().enumerate().map(|(at, socket)| Stream {
@@ -186,11 +201,15 @@ impl<'o> Test<'o> {
     /// Prints who is connected to whom, and the names of the columns.
     pub fn announce(&self, process: &mut Process) {
         for stream in &self.streams {
-            let (local, peer) = (stream.socket.local(), stream.socket.peer().unwrap_or(stream.socket.local()));
-            self.print(process, format!(
-                "[{:3}] local {} port {} connected to {} port {}\n",
-                stream.name, local.0, local.1, peer.0, peer.1
-            ));
+            let (local, peer) =
+                (stream.socket.local(), stream.socket.peer().unwrap_or(stream.socket.local()));
+            self.print(
+                process,
+                format!(
+                    "[{:3}] local {} port {} connected to {} port {}\n",
+                    stream.name, local.0, local.1, peer.0, peer.1
+                ),
+            );
         }
         let columns = match (self.params.udp, self.sends) {
             (true, true) => "         Total Datagrams",
@@ -235,7 +254,12 @@ impl<'o> Test<'o> {
     }
 
     /// Sends or receives until the test ends: by time or bytes for a client, by the client's word for a server.
-    pub async fn run(&mut self, process: &mut Process, control: &mut Control, client: bool) -> Result<(), Failure> {
+    pub async fn run(
+        &mut self,
+        process: &mut Process,
+        control: &mut Control,
+        client: bool,
+    ) -> Result<(), Failure> {
         let block = vec![0; self.params.len];
         while !(client && self.is_done(process.now())) {
             self.tick(process);
@@ -304,7 +328,13 @@ impl<'o> Test<'o> {
     }
 
     /// Writes until there is no room; `Ok(Some(…))`: when the next is due, `Err`: the connection is gone.
-    fn send(&mut self, process: &Process, at: usize, block: &[u8], client: bool) -> Result<Option<Nanos>, ()> {
+    fn send(
+        &mut self,
+        process: &Process,
+        at: usize,
+        block: &[u8],
+        client: bool,
+    ) -> Result<Option<Nanos>, ()> {
         loop {
             if client && self.is_done(process.now()) {
                 return Ok(None);
@@ -421,11 +451,12 @@ impl<'o> Test<'o> {
     pub fn summary(
         &self,
         process: &mut Process,
-        sent: Option<&[Count]>,
-        received: Option<&[Count]>,
+        sent: Option<Side<'_>>,
+        received: Option<Side<'_>>,
         totals: &[Count],
     ) {
-        let (span, format, udp) = ((Nanos::ZERO, self.span()), self.options.format, self.params.udp);
+        let (format, udp) = (self.options.format, self.params.udp);
+        let whole = |side: Option<Side<'_>>| (Nanos::ZERO, side.map_or(Nanos::ZERO, |side| side.span));
         let columns = match (udp, sent.is_some()) {
             (true, _) => "         Jitter    Lost/Total Datagrams",
             (false, true) => "         Retr",
@@ -437,23 +468,24 @@ impl<'o> Test<'o> {
         let mut rows: Vec<(Option<u32>, Option<Count>, Option<Count>, Count)> = (0..self.streams.len())
             .map(|at| {
                 let name = Some(self.streams[at].name);
-                (name, sent.map(|all| all[at]), received.map(|all| all[at]), total(at))
+                (name, sent.map(|all| all.counts[at]), received.map(|all| all.counts[at]), total(at))
             })
             .collect();
         if rows.len() > 1 {
-            rows.push((None, sent.map(sum), received.map(sum), sum(totals)));
+            let of = |side: Side<'_>| sum(side.counts);
+            rows.push((None, sent.map(of), received.map(of), sum(totals)));
         }
-        for (name, sent, received, total) in rows {
-            if let Some(count) = sent {
-                let head = head(name, span, count.bytes, format);
+        for (name, sent_one, received_one, total) in rows {
+            if let Some(count) = sent_one {
+                let head = head(name, whole(sent), count.bytes, format);
                 let tail = match udp {
                     true => format!("0.000 ms  0/{} (0%)  sender", count.datagrams),
                     false => format!("{:3}             sender", count.retransmits),
                 };
                 self.print(process, format!("{head}  {tail}\n"));
             }
-            if let Some(count) = received {
-                let head = head(name, span, count.bytes, format);
+            if let Some(count) = received_one {
+                let head = head(name, whole(received), count.bytes, format);
                 let total = total.datagrams;
                 let lost = total.saturating_sub(count.datagrams);
                 let tail = match udp {

@@ -46,7 +46,8 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -> R
     if kind == SockKind::Tcp {
         return inet_csk_get_port(cx, sock, address, port);
     }
-    let shares = cx.k.sockets.get(sock).is_some_and(|socket| socket.opts.reuseport);
+    let opts = cx.k.sockets.get(sock).map(|socket| &socket.opts);
+    let (shares, reuses) = opts.map_or((false, false), |opts| (opts.reuseport, opts.reuseaddr));
     let clash = |other: &Socket| {
         other.id != sock
             && other.netns == netns
@@ -54,6 +55,7 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -> R
             && port != 0
             && other.local.1 == port
             && !(shares && other.opts.reuseport)
+            && !(reuses && other.opts.reuseaddr)
             && (other.local.0.is_unspecified() || address.is_unspecified() || other.local.0 == address)
     };
     let ports = matches!(kind, SockKind::Udp | SockKind::Ping);

@@ -139,7 +139,8 @@ pub fn tcp_recvmsg(cx: &mut Cx, sock: SocketId, max: usize) -> Result<Option<Vec
 fn tcp_cleanup_rbuf(cx: &mut Cx, sock: SocketId, copied: usize) {
     let Some(tp) = tcp_sk(cx, sock).filter(|tp| tp.is_synchronised()) else { return };
     let left = tp.rcv.left();
-    let wider = || !tp.rcv_shutdown && 2 * left <= tp.rcv.clamp() && tp.rcv.room() > 0 && tp.rcv.room() >= 2 * left;
+    let wider =
+        || !tp.rcv_shutdown && 2 * left <= tp.rcv.clamp() && tp.rcv.room() > 0 && tp.rcv.room() >= 2 * left;
     if tp.ack.is_due_after_read(&tp.rcv, copied) || copied > 0 && wider() {
         tcp_send_ack(cx, sock);
         tcp_reset_timer(cx, sock);

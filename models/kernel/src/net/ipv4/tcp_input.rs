@@ -31,7 +31,6 @@ use crate::tables::route_types::{
 };
 use crate::tables::socket::{SockKind, SockOpts};
 use crate::tables::tcp_machine::{Machine, Setup};
-use crate::tables::netdev_features::GSO;
 use crate::tables::tcp_rcv::RcvWindow;
 use crate::tables::tcp_sock::{TIMESTAMPS, TcpSock, TcpState, before};
 use glassnet_sim::Nanos;
@@ -50,7 +49,6 @@ pub struct Beginning {
     pub setup: Setup,
     advmss: u16,
     mtu: u32,
-    gso: bool,
     window: u32,
     window_clamp: Option<u32>,
     rcv_wscale: u8,
@@ -95,7 +93,6 @@ impl Beginning {
             setup,
             advmss,
             mtu: dst_mtu(cx, route),
-            gso: cx.k.devs[route.dev].features & GSO != 0,
             window: u32::from(window),
             window_clamp: clamp,
             rcv_wscale,
@@ -112,11 +109,12 @@ impl Beginning {
     /// Gives it to the connection.
     pub fn give(&self, tp: &mut TcpSock, opts: &SockOpts) {
         (tp.inet_id, tp.ts_offset, tp.pmtu_generation) = (self.inet_id, self.ts_offset, self.pmtu_generation);
-        (tp.advmss, tp.rcv_wscale, tp.mtu, tp.gso) = (self.advmss, self.rcv_wscale, self.mtu, self.gso);
+        (tp.advmss, tp.rcv_wscale, tp.mtu) = (self.advmss, self.rcv_wscale, self.mtu);
         (tp.peer_mss, tp.user_mss) = (536, opts.maxseg);
         let chosen = opts.rcvbuf_locked;
         let rcvbuf = if chosen { (opts.rcvbuf, None) } else { (RMEM.0, Some(RMEM.1)) };
-        tp.rcv = RcvWindow::new(rcvbuf, self.window, self.rcv_wscale, self.window_clamp, u32::from(self.advmss));
+        tp.rcv =
+            RcvWindow::new(rcvbuf, self.window, self.rcv_wscale, self.window_clamp, u32::from(self.advmss));
         tp.sndbuf_locked = opts.sndbuf_locked;
         tp.sndbuf = if tp.sndbuf_locked { opts.sndbuf } else { WMEM };
         (tp.tstamp_ok, tp.quickack) = (self.setup.timestamps, self.quickack);
@@ -187,7 +185,10 @@ fn take_acknowledgements(tp: &mut TcpSock, segments: Vec<Vec<u8>>, was_there: bo
             }
             waits = advances
                 && header.flags == TCP_ACK
-                && matches!(tp.state, TcpState::Established | TcpState::CloseWait | TcpState::FinWait1 | TcpState::FinWait2)
+                && matches!(
+                    tp.state,
+                    TcpState::Established | TcpState::CloseWait | TcpState::FinWait1 | TcpState::FinWait2
+                )
                 && tcp_parse_options(&segment).sack.is_empty();
         }
         if waits {
@@ -237,8 +238,7 @@ fn for_machine(tp: &TcpSock, packet: &[u8]) -> Vec<u8> {
     let mut options = segment.get(TCP_HLEN..header.header_len()).unwrap_or(&[]).to_vec();
     header.window.set(u16::MAX);
     if header.flags & TCP_SYN != 0 {
-        options =
-            tcp_options_write(&TcpOptions { window_shift: Some(0), ..tcp_parse_options(segment) });
+        options = tcp_options_write(&TcpOptions { window_shift: Some(0), ..tcp_parse_options(segment) });
         header.doff_res = ((TCP_HLEN + options.len()) as u8 / 4) << 4;
     }
     if tp.is_synchronised() && header.flags & TCP_ACK != 0 {

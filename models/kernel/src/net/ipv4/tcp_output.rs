@@ -40,7 +40,7 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
     &[
         Sysctl::net(&TCP_TIMESTAMPS).range(0, 255),
         Sysctl::net(&TCP_FWMARK_ACCEPT).range(0, 255),
-        Sysctl::net(&AUTOCORKING).range(0, 255),
+        Sysctl::net(&AUTOCORKING).range(0, 1),
         Sysctl::net(&LIMIT_OUTPUT_BYTES),
         Sysctl::net(&MIN_TSO_SEGS).range(1, 255),
         Sysctl::net(&TSO_RTT_LOG).range(0, 255),
@@ -48,7 +48,8 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
     ],
 );
 
-/// Bytes of data in the largest packet (`sk_gso_max_size`): 64 KiB less room for headers.
+/// Bytes of data in the largest packet (`sk_gso_max_size`): 64 KiB less room for headers. Whatever the device can, TCP makes large
+/// packets: what it cannot cut the kernel cuts.
 const GSO_MAX_SIZE: u32 = 65_536 - 321;
 
 /// The timestamp clock in milliseconds, common to all machines of a world; each connection has its own offset.
@@ -273,9 +274,6 @@ fn settings(cx: &Cx, sock: SocketId) -> Option<Settings> {
 
 /// Segments in a packet: about a millisecond's at the connection's rate, more to a near peer (`tcp_tso_autosize`).
 fn tcp_tso_segs(tp: &TcpSock, settings: &Settings) -> u32 {
-    if !tp.gso {
-        return 1;
-    }
     let mss = tp.mss();
     let near = tp.icsk.min_rtt().checked_shr(settings.rtt_log).unwrap_or(0);
     let bonus = if near < 32 { GSO_MAX_SIZE >> near } else { 0 };
@@ -286,9 +284,6 @@ fn tcp_tso_segs(tp: &TcpSock, settings: &Settings) -> u32 {
 /// How long a packet of the write queue may get (`tcp_xmit_size_goal`): full segments, half of the peer's greatest window.
 pub fn tcp_xmit_size_goal(tp: &TcpSock) -> u32 {
     let mss = tp.mss();
-    if !tp.gso {
-        return mss;
-    }
     let half = if tp.max_window > 536 { (tp.max_window / 2).max(68) } else { tp.max_window };
     (GSO_MAX_SIZE.min(half) / mss).max(1) * mss
 }
@@ -512,4 +507,3 @@ fn collapse(tp: &mut TcpSock, at: usize, mss: u32) {
         skb.flags |= next.flags;
     }
 }
-

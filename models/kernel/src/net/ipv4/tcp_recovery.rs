@@ -90,8 +90,7 @@ fn measure(tp: &mut TcpSock, cleaned: &Cleaned, options: &TcpOptions, clock: u32
     let sent = cleaned.first_sent.or(by_syn);
     // Of what was sent again, the echo of its timestamp tells the round trip.
     let echo = options.timestamps.map(|(_, echo)| echo).filter(|_| tp.acked && cleaned.retrans);
-    let by_echo =
-        || echo.map(|echo| u64::from(clock.wrapping_add(tp.ts_offset).wrapping_sub(echo)) * 1000);
+    let by_echo = || echo.map(|echo| u64::from(clock.wrapping_add(tp.ts_offset).wrapping_sub(echo)) * 1000);
     let rtt = sent.map(|sent| now.since(sent).0 / 1000).or_else(by_echo);
     let (una, nxt) = (tp.snd_una, tp.snd_nxt);
     if let Some(rtt) = rtt {

@@ -98,7 +98,8 @@ pub fn tcp_set_xmit_timer(cx: &mut Cx, sock: SocketId, acked: bool, sent_new: bo
         TcpState::SynRecv if timer.is_none() => arm(tp, now, XmitTimer::SynAck, TCP_TIMEOUT_INIT),
         TcpState::SynSent | TcpState::SynRecv => {}
         _ if tp.snd_una != tp.snd_nxt => {
-            let waits = matches!(timer, Some(XmitTimer::Retrans | XmitTimer::LossProbe | XmitTimer::Reordering));
+            let waits =
+                matches!(timer, Some(XmitTimer::Retrans | XmitTimer::LossProbe | XmitTimer::Reordering));
             if acked || sent_new || !waits {
                 match loss_probe_after(tp, retries.early_retrans) {
                     Some(after) if acked || sent_new => arm(tp, now, XmitTimer::LossProbe, after),
