@@ -35,7 +35,8 @@ fn what_is_missing_is_sent_again_at_once() {
     // Everything arrived.
     assert_eq!(peer.send(TCP_ACK, (ISS + 1, next.wrapping_add(10 * MSS)), b""), []);
     assert_eq!((counts(&peer), state(&mut peer)), ((1, 1, 1), Some(CaState::Open)));
-    let cwnd = peer.net.enter(|cx| cx.k.sockets.get(server).and_then(|socket| Some(socket.tcp.as_ref()?.icsk.cwnd)));
+    let cwnd =
+        peer.net.enter(|cx| cx.k.sockets.get(server).and_then(|socket| Some(socket.tcp.as_ref()?.icsk.cwnd)));
     assert_eq!(cwnd, Some(7), "three tenths less");
 }
 

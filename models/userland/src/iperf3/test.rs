@@ -465,7 +465,7 @@ impl<'o> Test<'o> {
         self.print(process, format!("{RULE}[ ID] Interval           Transfer     Bitrate{columns}\n"));
         let sum = |counts: &[Count]| counts.iter().fold(Count::default(), |sum, count| sum.add(count));
         let total = |at: usize| totals.get(at).copied().unwrap_or_default();
-        let mut rows: Vec<(Option<u32>, Option<Count>, Option<Count>, Count)> = (0..self.streams.len())
+        let mut rows: Vec<Row> = (0..self.streams.len())
             .map(|at| {
                 let name = Some(self.streams[at].name);
                 (name, sent.map(|all| all.counts[at]), received.map(|all| all.counts[at]), total(at))
@@ -544,6 +544,9 @@ impl<'o> Test<'o> {
         members
     }
 }
+
+/// Of a summary: a stream, or the sum; what was sent and received, as far as it is printed; and what was sent.
+type Row = (Option<u32>, Option<Count>, Option<Count>, Count);
 
 /// A socket, and whether room in it is waited for.
 type Wait = (MachineId, SocketId, bool);

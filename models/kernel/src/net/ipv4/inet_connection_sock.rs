@@ -4,7 +4,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::tcp::{tcp_abort, tcp_done, tcp_sk};
+use super::tcp::{tcp_abort, tcp_done};
+use super::tcp_sk::tcp_sk;
 use crate::Cx;
 use crate::ids::{NetnsId, SocketId};
 use crate::netlink::Errno;

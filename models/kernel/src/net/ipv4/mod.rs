@@ -32,5 +32,6 @@ mod tcp_offload;
 pub mod tcp_options;
 pub mod tcp_output;
 pub mod tcp_recovery;
+mod tcp_sk;
 pub mod tcp_timer;
 pub mod udp;

@@ -6,8 +6,9 @@ use glassnet_sim::Nanos;
 
 use super::inet_connection_sock::{inet_csk_listen_stop, inet_put_port};
 use super::tcp_input::{tcp_run, tcp_send_ack};
-use super::tcp_output::{tcp_push, tcp_xmit_size_goal};
-use super::tcp_timer::{tcp_ext, tcp_reset_timer};
+use super::tcp_output::{tcp_should_autocork, tcp_write_xmit, tcp_xmit_size_goal};
+use super::tcp_sk::{tcp_ext, tcp_sk};
+use super::tcp_timer::{tcp_reset_timer, tcp_set_xmit_timer};
 use crate::Cx;
 use crate::ids::SocketId;
 use crate::netlink::Errno;
@@ -20,11 +21,6 @@ use glassnet_wire::tcp::{TCP_FIN, TCP_PSH};
 
 /// Timeout of FIN_WAIT2 after close(2) (`tcp_fin_timeout`), and of TIME_WAIT (`TCP_TIMEWAIT_LEN`).
 pub const TCP_TIMEWAIT_LEN: Nanos = Nanos::from_secs(60);
-
-/// TCP's part of a socket.
-pub fn tcp_sk<'a>(cx: &'a mut Cx, sock: SocketId) -> Option<&'a mut TcpSock> {
-    cx.k.sockets.get_mut(sock)?.tcp.as_deref_mut()
-}
 
 /// Takes the socket's pending error (`sock_error`).
 fn sock_error(cx: &mut Cx, sock: SocketId) -> Option<Errno> {
@@ -132,6 +128,27 @@ pub fn tcp_recvmsg(cx: &mut Cx, sock: SocketId, max: usize) -> Result<Option<Vec
         None if matches!(state, TcpState::Close | TcpState::Listen) => Err(Errno::ENOTCONN),
         None => Ok(None),
     }
+}
+
+/// Sends what waits and may go (`__tcp_push_pending_frames`).
+fn tcp_push_pending_frames(cx: &mut Cx, sock: SocketId) {
+    let sent = tcp_write_xmit(cx, sock, false);
+    tcp_set_xmit_timer(cx, sock, false, sent);
+    tcp_reset_timer(cx, sock);
+}
+
+/// The program wrote something: it goes, unless a small packet can wait for what is under way in this host.
+fn tcp_push(cx: &mut Cx, sock: SocketId) {
+    let Some(last) = tcp_sk(cx, sock).and_then(|tp| tp.write_queue.back_mut()) else { return };
+    last.flags |= TCP_PSH;
+    if !tcp_should_autocork(cx, sock) {
+        tcp_push_pending_frames(cx, sock);
+    }
+}
+
+/// What a connection sent has left the host: it goes on (`tcp_tsq_handler`).
+pub fn tcp_tsq_handler(cx: &mut Cx, sock: u32) {
+    tcp_push_pending_frames(cx, SocketId(sock));
 }
 
 /// The program read: an acknowledgement that waited for it goes out, or one that tells that the window is much wider

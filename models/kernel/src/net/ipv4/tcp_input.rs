@@ -9,14 +9,15 @@ use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHdr};
 use super::inet_connection_sock::take_port;
 use super::ip_input::ip_hdr;
 use super::route::{dst_metric, dst_metric_advmss, dst_mtu, ip_route_output_flow};
-use super::tcp::{connection_key, tcp_abort, tcp_done, tcp_sk};
+use super::tcp::{connection_key, tcp_abort, tcp_done};
 use super::tcp_minisocks::tcp_time_wait;
 use super::tcp_options::{TcpOptions, tcp_options_write, tcp_parse_options};
 use super::tcp_output::{
     TCP_FWMARK_ACCEPT, TCP_TIMESTAMPS, tcp_time_stamp, tcp_transmit_machines, tcp_write_xmit,
 };
 use super::tcp_recovery::{tcp_ack, tcp_sndbuf_expand};
-use super::tcp_timer::{syn_came_again, tcp_ext, tcp_reset_timer, tcp_set_keepalive, tcp_set_xmit_timer};
+use super::tcp_sk::{tcp_ext, tcp_sk};
+use super::tcp_timer::{syn_came_again, tcp_reset_timer, tcp_set_keepalive, tcp_set_xmit_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};

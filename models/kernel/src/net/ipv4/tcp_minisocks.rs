@@ -4,10 +4,11 @@
 
 use glassnet_wire::tcp::{TCP_ACK, TCP_RST, TCP_SYN, TcpHdr};
 
-use super::tcp::{TCP_TIMEWAIT_LEN, keep_unread, tcp_done, tcp_sk};
+use super::tcp::{TCP_TIMEWAIT_LEN, keep_unread, tcp_done};
 use super::tcp_input::{sequence_len, tcp_oow_rate_limited};
 use super::tcp_ipv4::{Reply, inet_lookup_listener, tcp_v4_do_rcv, tcp_v4_send_reply};
-use super::tcp_timer::{tcp_ext, tcp_reset_timer};
+use super::tcp_sk::{tcp_ext, tcp_sk};
+use super::tcp_timer::tcp_reset_timer;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{SkbId, SocketId};

@@ -11,9 +11,8 @@ use glassnet_wire::ipv4::IPPROTO_TCP;
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_PSH, TCP_RST, TCP_SYN, TcpHdr};
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::tcp::tcp_sk;
 use super::tcp_options::{TcpOptions, tcp_options_write, tcp_parse_options};
-use super::tcp_timer::{tcp_ext, tcp_reset_timer, tcp_set_xmit_timer};
+use super::tcp_sk::{tcp_ext, tcp_sk};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{SkbId, SocketId};
@@ -383,14 +382,6 @@ fn tcp_small_queue_check(cx: &mut Cx, sock: SocketId, settings: &Settings, trues
     full
 }
 
-/// What a connection sent has left the host: it goes on (`tcp_tsq_handler`).
-pub fn tcp_tsq_handler(cx: &mut Cx, sock: u32) {
-    let sock = SocketId(sock);
-    if tcp_sk(cx, sock).is_some() {
-        tcp_push_pending_frames(cx, sock);
-    }
-}
-
 /// Sends what may be sent (`tcp_write_xmit`); `probe`: one packet, whatever the congestion window says. True if something went.
 pub fn tcp_write_xmit(cx: &mut Cx, sock: SocketId, probe: bool) -> bool {
     let Some(settings) = settings(cx, sock) else { return false };
@@ -447,21 +438,13 @@ fn take_unsent(tp: &mut TcpSock, len: u32, now: Nanos) -> Option<TcpSkb> {
     Some(skb)
 }
 
-/// Sends what waits and may go (`__tcp_push_pending_frames`).
-pub fn tcp_push_pending_frames(cx: &mut Cx, sock: SocketId) {
-    let sent = tcp_write_xmit(cx, sock, false);
-    tcp_set_xmit_timer(cx, sock, false, sent);
-    tcp_reset_timer(cx, sock);
-}
-
-/// The program wrote something: it goes, unless a small packet can wait for what is under way in this host (`tcp_push`).
-pub fn tcp_push(cx: &mut Cx, sock: SocketId) {
-    let Some(settings) = settings(cx, sock) else { return };
-    let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
-    let Some(tp) = socket.tcp.as_deref_mut() else { return };
+/// A small packet waits for what is under way in this host, since the program may write more (`tcp_should_autocork`).
+pub fn tcp_should_autocork(cx: &mut Cx, sock: SocketId) -> bool {
+    let Some(settings) = settings(cx, sock) else { return false };
+    let Some(socket) = cx.k.sockets.get_mut(sock) else { return false };
+    let Some(tp) = socket.tcp.as_deref_mut() else { return false };
     let goal = tcp_xmit_size_goal(tp);
-    let Some(last) = tp.write_queue.back_mut() else { return };
-    last.flags |= TCP_PSH;
+    let Some(last) = tp.write_queue.back() else { return false };
     let corks = settings.autocorking
         && (last.data.len() as u32) < goal
         && !tp.rtx.skbs.is_empty()
@@ -469,9 +452,8 @@ pub fn tcp_push(cx: &mut Cx, sock: SocketId) {
     if corks {
         let again = std::mem::replace(&mut tp.throttled, true);
         tcp_ext(cx, sock, |counters| counters.TCPAutoCorking += u64::from(!again));
-        return;
     }
-    tcp_push_pending_frames(cx, sock);
+    corks
 }
 
 /// Sends the packet at this place of the queue of what was sent again, `segs` segments of it at most (`tcp_retransmit_skb`).

@@ -7,10 +7,10 @@
 use glassnet_sim::Nanos;
 use glassnet_wire::tcp::{TCP_ACK, TCP_PSH, TcpHdr};
 
-use super::tcp::tcp_sk;
 use super::tcp_options::TcpOptions;
 use super::tcp_output::{tcp_retransmit_skb, tcp_time_stamp};
-use super::tcp_timer::{arm, tcp_ext};
+use super::tcp_sk::{tcp_ext, tcp_sk};
+use super::tcp_timer::arm;
 use crate::Cx;
 use crate::ids::SocketId;
 use crate::tables::inet_csk::{CaState, XmitTimer};

@@ -7,18 +7,18 @@ use glassnet_sim::Nanos;
 use glassnet_wire::tcp::{TCP_ACK, TcpHdr};
 use zerocopy::IntoBytes;
 
-use super::tcp::{tcp_abort, tcp_done, tcp_sk};
+use super::tcp::{tcp_abort, tcp_done};
 use super::tcp_input::{tcp_oow_rate_limited, tcp_run, tcp_send_ack};
 use super::tcp_options::{TcpOptions, tcp_options_write};
 use super::tcp_output::{tcp_retransmit_skb, tcp_transmit_machines, tcp_transmit_skb, tcp_write_xmit};
 use super::tcp_recovery::{tcp_rack_reo_timeout, tcp_xmit_retransmit_queue};
+use super::tcp_sk::{tcp_ext, tcp_sk};
 use crate::Cx;
 use crate::ids::SocketId;
 use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::inet_csk::{Icsk, TCP_RTO_MAX, TCP_RTO_MIN, TCP_TIMEOUT_INIT, XmitTimer};
 use crate::tables::jiffies::{JIFFY, last_tick, wheel_expiry};
-use crate::tables::snmp::TcpExtMib;
 use crate::tables::sysctl::Setting;
 use crate::tables::tcp_queue::TCP_SKB_OVERHEAD;
 use crate::tables::tcp_sock::{TcpSock, TcpState};
@@ -69,13 +69,6 @@ fn retries(cx: &Cx, sock: SocketId) -> Option<Retries> {
         orphan: sysctls.get(&ORPHAN_RETRIES) as u32,
         early_retrans: sysctls.get(&EARLY_RETRANS) as u32,
     })
-}
-
-/// Counts in the `TcpExt` counters of a connection's namespace.
-pub fn tcp_ext(cx: &mut Cx, sock: SocketId, count: impl FnOnce(&mut TcpExtMib)) {
-    if let Some(netns) = cx.k.sockets.get(sock).map(|socket| socket.netns) {
-        count(&mut cx.k.netns[netns].ipv4.snmp.tcp_ext);
-    }
 }
 
 /// Arms the timer of retransmissions (`inet_csk_reset_xmit_timer`): it expires in a tick, at the end of its slot.
