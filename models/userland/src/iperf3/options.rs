@@ -49,7 +49,7 @@ pub struct Options {
 
 /// Streams at most.
 const MAX_STREAMS: usize = 128;
-const SHORT: &str = "sc:1p:B:t:n:ub:l:hvi:P:RJVDf:w:M:N46S:Z:O:T:C:A:k:";
+const SHORT: &str = "sc:1p:B:t:n:ub:l:hvi:P:RJVDf:w:M:N46S:ZO:T:C:A:k:";
 const LONG: &[Long] = &[
     ("server", Takes::Nothing, "s"),
     ("client", Takes::Value, "c"),

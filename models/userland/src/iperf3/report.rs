@@ -76,7 +76,7 @@ mod tests {
             "[SUM]   0.00-2.00   sec  2.38 MBytes  10.0 Mbits/sec"
         );
         assert_eq!(bytes(758_784), " 741 KBytes");
-        assert_eq!(rate(10_485_760, Nanos(24_618_000), 'K'), "415951 KBytes");
+        assert_eq!(rate(10_485_760, Nanos(24_618_000), 'K'), "415956 KBytes");
         assert_eq!(rate(1_250_000, second(1), 'g'), "0.01 Gbits");
     }
 

@@ -68,6 +68,8 @@ pub struct Stream {
     pub name: u32,
     /// Since the test began.
     pub count: Count,
+    /// Bytes of the block that is being written which had no room yet.
+    rest: usize,
     /// When the interval began, and when what counts began.
     last: Count,
     first: Count,
@@ -188,6 +190,7 @@ impl<'o> Test<'o> {
             socket,
             name: name(at),
             count: Count::default(),
+            rest: 0,
             last: Count::default(),
             first: Count::default(),
             seen: Vec::new(),
@@ -347,9 +350,11 @@ impl<'o> Test<'o> {
             if !room {
                 return Ok(None);
             }
-            match stream.socket.write(block) {
+            let part = if stream.rest > 0 { stream.rest } else { block.len() };
+            match stream.socket.write(&block[..part]) {
                 Ok(0) => return Ok(None),
                 Ok(taken) => {
+                    self.streams[at].rest = part - taken.min(part);
                     let count = &mut self.streams[at].count;
                     count.bytes += taken as u64;
                     count.datagrams += u64::from(self.params.udp);
