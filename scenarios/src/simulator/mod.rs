@@ -15,6 +15,7 @@ mod rig;
 use std::collections::{BTreeMap, BTreeSet};
 
 use glassnet_kernel::door::Func;
+use glassnet_kernel::drivers::nic::{send_whole_packets, transmits};
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::tables::drop_reason::DropReason;
@@ -33,7 +34,6 @@ use crate::observation::{Captured, Printed};
 use crate::plan::{Plan, PlannedPrompt};
 use crate::rig::Rig;
 use crate::shell::{Outcome, Session};
-use glassnet_kernel::drivers::nic::transmits;
 
 pub use bench::Counted;
 pub use rig::Router;
@@ -57,6 +57,9 @@ impl Simulator {
         let (mut world, plugs) = lab::build_with_plugs(&plan.topology, lab::SEED);
         for kernel in &mut world.machines {
             self.config.give(&mut kernel.config);
+            if self.config.veth_cables {
+                send_whole_packets(kernel);
+            }
         }
         give_addresses(&mut world, &self.macs);
         let told = world.machines.iter().map(|kernel| (kernel.id, kernel.log.written())).collect();

@@ -49,7 +49,7 @@ use crate::net::ethernet::eth::{eth_hw_addr_random, eth_type_trans, ether_setup}
 use crate::tables::drop_reason::DropReason;
 use crate::tables::irq::Irqs;
 use crate::tables::netdev::{NameAssign, NetDevice};
-use crate::tables::netdev_features::{HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX, RXCSUM, RXHASH};
+use crate::tables::netdev_features::{ALL_TSO, HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX, RXCSUM, RXHASH};
 use crate::tables::softnet::Napi;
 use crate::{Cx, Kernel};
 
@@ -229,6 +229,18 @@ fn descriptors(wish: u32) -> u32 {
 fn setup(dev: &mut NetDevice, max_mtu: u32, features: u64, hw_features: u64) {
     ether_setup(dev);
     (dev.max_mtu, dev.features, dev.hw_features) = (max_mtu, features, hw_features);
+}
+
+/// The cards of a machine whose [cables are veth pairs](crate::kernel::Config::veth_cables) send what is whole: where a real kernel
+/// stands for all machines, the ends of its veth pairs leave no checksum to others, so they cut nothing either.
+pub fn send_whole_packets(kernel: &mut Kernel) {
+    let cards: Vec<DevId> = kernel.devs.iter().filter(|dev| nic(dev).is_some()).map(|dev| dev.id).collect();
+    for card in cards {
+        let dev = &mut kernel.devs[card];
+        for features in [&mut dev.features, &mut dev.wanted_features, &mut dev.hw_features] {
+            *features &= !ALL_TSO;
+        }
+    }
 }
 
 /// VLAN tags are put in if they are taken off.

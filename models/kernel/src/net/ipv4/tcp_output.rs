@@ -307,8 +307,10 @@ fn next_to_send(tp: &TcpSock, settings: &Settings, in_flight: u32, probe: bool, 
     let Some(skb) = tp.write_queue.front() else { return Next::Wait(false) };
     let (mss, len, cwnd) = (tp.mss(), skb.data.len() as u32, tp.icsk.cwnd);
     let is_last = tp.write_queue.len() == 1;
+    // The congestion window does not hold up a FIN.
+    let is_fin = skb.flags & TCP_FIN != 0 && len <= mss;
     let quota = match cwnd.saturating_sub(in_flight) {
-        0 if probe => 1,
+        0 if probe || is_fin => 1,
         0 => return Next::Wait(true),
         free => free.min((cwnd / 2).max(1)),
     };
