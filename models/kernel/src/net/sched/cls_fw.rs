@@ -72,7 +72,7 @@ fn fw_classify(skbs: &SkbPool, tp: &mut TcfProto, skb: SkbId) -> Option<u32> {
 fn fw_change(tp: &mut TcfProto, handle: u32, options: Option<&dyn FilterData>) -> Result<(), NlError> {
     let head = tp.root_mut::<FwHead>().ok_or(Errno::EINVAL)?;
     let Some(filter) = options.and_then(filter_data::<FwFilter>) else {
-        // Succeed if it is old method, as the kernel's message has it: marks are classes.
+        // Without a filter marks are classes themselves.
         return if handle == 0 { Ok(()) } else { Err(Errno::EINVAL.into()) };
     };
     if handle == 0
