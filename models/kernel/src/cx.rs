@@ -154,10 +154,11 @@ impl Cx<'_> {
         let pkt = &mut self.skbs[skb];
         pkt.is_charged = false;
         let Some(id) = pkt.sk else { return };
-        if self.k.sockets.wfree(id, pkt.truesize) {
+        let freed = self.k.sockets.wfree(id, pkt.truesize);
+        if freed.wakes {
             self.wake_up();
         }
-        if self.k.sockets.take_throttled(id)
+        if freed.goes_on
             && let Some(go_on) = self.k.modules.iter().find_map(|module| module.go_on)
         {
             self.set_timer(self.now, go_on, id.0);

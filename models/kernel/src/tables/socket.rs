@@ -110,6 +110,15 @@ pub enum PmtuDisc {
     Probe,
 }
 
+/// What a socket does with the room that a packet leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// A program waits for it.
+    pub wakes: bool,
+    /// Its connection waited until what it sent left the host.
+    pub goes_on: bool,
+}
+
 /// What sockets have by default and may ask for, bytes (`SK_WMEM_MAX`, `SK_RMEM_MAX`).
 pub const SK_MEM_DEFAULT: u32 = 212_992;
 
@@ -320,24 +329,21 @@ impl Sockets {
         Some(socket)
     }
 
-    /// A packet of `truesize` bytes of this socket was freed (`sock_wfree`); true if a program waits for the room.
-    pub fn wfree(&mut self, id: SocketId, truesize: u32) -> bool {
+    /// A packet of `truesize` bytes of this socket was freed (`sock_wfree`).
+    pub fn wfree(&mut self, id: SocketId, truesize: u32) -> Freed {
         if let Some(left) = self.closed.get_mut(&id) {
             *left -= truesize;
             if *left == 0 {
                 self.closed.remove(&id);
             }
-            return false;
+            return Freed::default();
         }
-        let Some(socket) = self.get_mut(id) else { return false };
+        let Some(socket) = self.get_mut(id) else { return Freed::default() };
         socket.wmem_alloc -= truesize;
-        socket.nospace && socket.is_writeable()
-    }
-
-    /// A packet of this socket left the host: whether its connection waited for that.
-    pub fn take_throttled(&mut self, id: SocketId) -> bool {
-        let tp = self.get_mut(id).and_then(|socket| socket.tcp.as_deref_mut());
-        tp.is_some_and(|tp| std::mem::take(&mut tp.throttled))
+        Freed {
+            wakes: socket.nospace && socket.is_writeable(),
+            goes_on: socket.tcp.as_deref_mut().is_some_and(|tp| std::mem::take(&mut tp.throttled)),
+        }
     }
 
     /// The socket, if it is open.

@@ -4,6 +4,8 @@
 
 use glassnet_sim::Nanos;
 
+use super::tcp_sock::before;
+
 /// A loss makes the window this fraction of what it was, of 1024 (`beta`).
 const BETA: u64 = 717;
 /// From this window on, HyStart looks for the end of slow start, segments (`hystart_low_window`).
@@ -118,7 +120,7 @@ impl Cubic {
         self.delay_min = Some(least);
         slow_start.filter(|cwnd| *cwnd >= LOW_WINDOW && !self.round.found)?;
         let (una, nxt) = snd;
-        if (self.round.end.wrapping_sub(una) as i32) < 0 {
+        if before(self.round.end, una) {
             self.restart_round(now, nxt);
         }
         let found = self.hystart(rtt, now, least);

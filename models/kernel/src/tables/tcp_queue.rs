@@ -156,15 +156,13 @@ impl RtxQueue {
                 let gone = segs.saturating_sub(first.pcount);
                 cleaned.truesize += size - first.truesize();
                 if !first.sacked && gone > 0 {
-                    let first = first.clone();
-                    cleaned.arrived(&first, gone);
+                    cleaned.arrived(first, gone);
                 }
                 break;
             }
             cleaned.truesize += size;
             if !first.sacked {
-                let first = first.clone();
-                cleaned.arrived(&first, segs);
+                cleaned.arrived(first, segs);
             }
             self.skbs.pop_front();
         }
@@ -194,8 +192,7 @@ impl RtxQueue {
                 }
             }
             let skb = &mut self.skbs[at];
-            let seen = skb.clone();
-            cleaned.arrived(&seen, seen.pcount);
+            cleaned.arrived(skb, skb.pcount);
             (skb.sacked, skb.lost, skb.retrans) = (true, false, false);
             at += 1;
         }

@@ -32,7 +32,6 @@ pub mod xt;
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId};
-use glassnet_kernel::net::core::pktgen::pktgen_stop_all_threads;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_kernel::tables::netns::Netns;
@@ -153,11 +152,22 @@ pub struct Tree {
     pub write: fn(&mut Cx, NetnsId, &[&str], &str) -> Result<(), Errno>,
 }
 
+/// A file of a [`Tree`] to which a write may go on until something has happened.
+pub struct Blocking {
+    /// Its absolute path without the leading slash.
+    pub path: &'static str,
+    /// It has not happened yet.
+    pub goes_on: fn(&View) -> bool,
+    /// A signal ends it.
+    pub interrupt: fn(&mut Cx, NetnsId),
+}
+
 /// All files of `/proc` that always exist.
 fn files() -> impl Iterator<Item = &'static File> {
     counts::FILES.iter().chain(irq::FILES).chain(net::FILES)
 }
 
+const BLOCKING: &[&Blocking] = &[&pktgen::CONTROL];
 const TREES: &[Tree] = &[irq::TREE, pktgen::TREE, xt::HASHLIMIT, xt::RECENT, sysctl::TREE, sysfs::TREE];
 
 /// An address as `/proc/net` shows it: the bytes in the order of the wire, as a number of a little-endian machine.
@@ -242,17 +252,21 @@ pub fn write(world: &mut World, caller: Caller, path: &str, text: &str) -> Resul
     }
 }
 
-/// Whether whoever wrote to the file at `path` still waits for it: the write(2) has not returned.
+/// The write to the file at `path` goes on: whoever wrote waits.
 pub fn is_writing(world: &World, caller: Caller, path: &str) -> bool {
-    below(&names(path), pktgen::CONTROL).is_some() && pktgen::start_waits(&View::new(world, caller))
+    blocking(path).is_some_and(|file| (file.goes_on)(&View::new(world, caller)))
 }
 
 /// A signal ends a write to the file at `path` that [goes on](is_writing).
 pub fn interrupt_write(world: &mut World, caller: Caller, path: &str) {
-    if is_writing(world, caller, path) {
-        let Caller { machine, cpu, netns } = caller;
-        world.enter(machine, cpu, |cx| pktgen_stop_all_threads(cx, netns));
-    }
+    let Some(file) = blocking(path).filter(|file| (file.goes_on)(&View::new(world, caller))) else { return };
+    let Caller { machine, cpu, netns } = caller;
+    world.enter(machine, cpu, |cx| (file.interrupt)(cx, netns));
+}
+
+fn blocking(path: &str) -> Option<&'static Blocking> {
+    let parts = names(path);
+    BLOCKING.iter().copied().find(|file| below(&parts, file.path).is_some_and(<[&str]>::is_empty))
 }
 
 /// Lists the directory at `path`, sorted by name.

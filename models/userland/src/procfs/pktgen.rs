@@ -20,7 +20,7 @@ use glassnet_kernel::net::core::pktgen::{
 use glassnet_kernel::netlink::Errno;
 use glassnet_wire::Mac;
 
-use super::{Node, Tree, View};
+use super::{Blocking, Node, Tree, View};
 
 /// The directory.
 pub const TREE: Tree = Tree {
@@ -41,8 +41,12 @@ pub const TREE: Tree = Tree {
     },
 };
 
-/// The file that starts and ends runs.
-pub(super) const CONTROL: &str = "proc/net/pktgen/pgctrl";
+/// The file that starts and ends runs: whoever wrote `start` waits for their end.
+pub const CONTROL: Blocking = Blocking {
+    path: "proc/net/pktgen/pgctrl",
+    goes_on: |view| net(view).is_ok_and(|net| net.waiting),
+    interrupt: pktgen_stop_all_threads,
+};
 /// Name of a thread, before the number of its CPU.
 const THREAD: &str = "kpktgend_";
 
@@ -111,11 +115,6 @@ fn names(view: &View) -> Vec<String> {
 /// The number of a thread.
 fn thread(name: &str) -> Result<usize, Errno> {
     name.strip_prefix(THREAD).and_then(|cpu| cpu.parse().ok()).ok_or(Errno::ENOENT)
-}
-
-/// True while whoever wrote `start` waits for the runs to end.
-pub(super) fn start_waits(view: &View) -> bool {
-    net(view).is_ok_and(|net| net.waiting)
 }
 
 fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {

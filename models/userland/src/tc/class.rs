@@ -1,14 +1,13 @@
 //! `tc class`. Its output is text, also with `-json`.
 
 use glassnet_kernel::net::sched::sch_api::{TcMsg, tc_ctl_tclass, tc_dump_tclass};
-use glassnet_kernel::netlink::{NLM_F_CREATE, NLM_F_EXCL};
 use glassnet_kernel::qdisc::ClassDump;
 use glassnet_kernel::tables::qdisc::TC_H_ROOT;
 
 use super::kind::{Options, get_qdisc_kind};
 use super::qdisc::print_stats;
 use super::units::{get_qdisc_handle, get_tc_classid, sprint_classid};
-use super::{Tc, not_modelled};
+use super::{Tc, Verb, not_modelled};
 use crate::iproute2::args::{Args, Done, Stop, duparg, invarg, matches, nodev};
 use crate::iproute2::out::{Out, Style};
 
@@ -62,19 +61,13 @@ impl Tc<'_> {
     /// `tc class`.
     pub(super) fn class(&mut self, mut args: Args) -> Done<i32> {
         let Some(word) = args.take() else { return self.list_classes(Args::new(&[])) };
-        match word {
-            _ if matches(word, "add") => self.modify_class(args, Some(NLM_F_EXCL | NLM_F_CREATE)),
-            _ if matches(word, "change") => self.modify_class(args, Some(0)),
-            _ if matches(word, "replace") => self.modify_class(args, Some(NLM_F_CREATE)),
-            _ if matches(word, "delete") => self.modify_class(args, None),
-            _ if matches(word, "list") || matches(word, "show") || matches(word, "lst") => {
-                self.list_classes(args)
-            }
-            _ if matches(word, "help") => {
+        match Verb::of(word, "class")? {
+            Verb::Modify(flags) => self.modify_class(args, flags),
+            Verb::List => self.list_classes(args),
+            Verb::Help => {
                 self.process.eprint(USAGE);
                 Ok(0)
             }
-            _ => Err(Stop::usage(format!("Command \"{word}\" is unknown, try \"tc class help\".\n"))),
         }
     }
 

@@ -4,11 +4,11 @@ use glassnet_kernel::filter::{ETH_P_ALL, FilterData};
 use glassnet_kernel::net::sched::cls_api::{
     FilterDump, FilterMsg, tc_del_tfilter, tc_dump_tfilter, tc_new_tfilter,
 };
-use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NlError};
+use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NlError};
 use glassnet_kernel::tables::qdisc::TC_H_ROOT;
 
 use super::units::{get_tc_classid, sprint_classid};
-use super::{Tc, f_fw, f_matchall, f_u32, not_modelled};
+use super::{Tc, Verb, f_fw, f_matchall, f_u32, not_modelled};
 use crate::iproute2::args::{Args, Done, Stop, duparg, invarg, matches, nodev, number};
 use crate::iproute2::out::Out;
 
@@ -96,15 +96,11 @@ impl Words {
                 }
                 self.handle = Some(text.to_owned());
             }
-            "preference" | "pref" | "prio" | "priority" => {
+            _ if matches(word, "preference") || matches(word, "priority") => {
                 let text = args.value()?;
                 if self.prio != 0 {
                     return Err(duparg("priority", text));
                 }
-                self.prio = number(text).ok_or_else(|| invarg("invalid priority value", text))?;
-            }
-            _ if matches(word, "priority") && word.starts_with("pri") => {
-                let text = args.value()?;
                 self.prio = number(text).ok_or_else(|| invarg("invalid priority value", text))?;
             }
             "block" | "chain" => return Err(not_modelled(&format!("filter … {word}"))),
@@ -128,20 +124,16 @@ impl Tc<'_> {
     /// `tc filter`.
     pub(super) fn filter(&mut self, mut args: Args) -> Done<i32> {
         let Some(word) = args.take() else { return self.list_filters(Args::new(&[])) };
-        match word {
-            _ if matches(word, "add") => self.modify_filter(args, Some(NLM_F_EXCL | NLM_F_CREATE)),
-            _ if matches(word, "change") => self.modify_filter(args, Some(0)),
-            _ if matches(word, "replace") => self.modify_filter(args, Some(NLM_F_CREATE)),
-            _ if matches(word, "delete") => self.modify_filter(args, None),
-            _ if matches(word, "get") => Err(not_modelled("filter get")),
-            _ if matches(word, "list") || matches(word, "show") || matches(word, "lst") => {
-                self.list_filters(args)
-            }
-            _ if matches(word, "help") => {
+        if matches(word, "get") {
+            return Err(not_modelled("filter get"));
+        }
+        match Verb::of(word, "filter")? {
+            Verb::Modify(flags) => self.modify_filter(args, flags),
+            Verb::List => self.list_filters(args),
+            Verb::Help => {
                 self.process.eprint(USAGE);
                 Ok(0)
             }
-            _ => Err(Stop::usage(format!("Command \"{word}\" is unknown, try \"tc filter help\".\n"))),
         }
     }
 

@@ -29,7 +29,7 @@ mod qdisc;
 mod units;
 
 use glassnet_kernel::ids::{DevId, NetnsId};
-use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL};
 
 use self::kind::Shown;
 use crate::iproute2::args::{Args, Done, Stop, color, matches, nodev};
@@ -64,6 +64,34 @@ async fn run(process: &mut Process) -> i32 {
 /// A command of the real tool that is not modelled.
 fn not_modelled(what: &str) -> Stop {
     Stop::error(2, format!("not modelled yet: tc {what}\n"))
+}
+
+/// What is to be done with classes or filters.
+enum Verb {
+    /// They are made or changed, with these `NLM_F_*`; without any, deleted.
+    Modify(Option<u16>),
+    /// They are shown.
+    List,
+    /// The usage is.
+    Help,
+}
+
+impl Verb {
+    /// By the word behind `object`, `class` or `filter`.
+    fn of(word: &str, object: &str) -> Done<Verb> {
+        match word {
+            _ if matches(word, "add") => Ok(Verb::Modify(Some(NLM_F_EXCL | NLM_F_CREATE))),
+            _ if matches(word, "change") => Ok(Verb::Modify(Some(0))),
+            _ if matches(word, "replace") => Ok(Verb::Modify(Some(NLM_F_CREATE))),
+            _ if matches(word, "delete") => Ok(Verb::Modify(None)),
+            _ if matches(word, "list") || matches(word, "show") || matches(word, "lst") => Ok(Verb::List),
+            _ if matches(word, "help") => Ok(Verb::Help),
+            _ => {
+                let text = format!("Command \"{word}\" is unknown, try \"tc {object} help\".\n");
+                Err(Stop::usage(text))
+            }
+        }
+    }
 }
 
 const USAGE: &str = include_str!("help/tc.txt");

@@ -15,7 +15,7 @@ use super::tcp_options::{TcpOptions, tcp_options_write, tcp_parse_options};
 use super::tcp_output::{
     TCP_FWMARK_ACCEPT, TCP_TIMESTAMPS, tcp_time_stamp, tcp_transmit_machines, tcp_write_xmit,
 };
-use super::tcp_recovery::{tcp_ack, tcp_sndbuf_expand};
+use super::tcp_recovery::tcp_ack;
 use super::tcp_sk::{tcp_ext, tcp_sk};
 use super::tcp_timer::{syn_came_again, tcp_reset_timer, tcp_set_keepalive, tcp_set_xmit_timer};
 use crate::Cx;
@@ -30,8 +30,10 @@ use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_MULTICAST, Rtable};
 use crate::tables::route_types::{
     RTAX_CWND, RTAX_INITCWND, RTAX_LOCK, RTAX_QUICKACK, RTAX_RTO_MIN, RTAX_WINDOW,
 };
+use crate::tables::skb::alloc_truesize;
 use crate::tables::socket::{SockKind, SockOpts};
 use crate::tables::tcp_machine::{Machine, Setup};
+use crate::tables::tcp_queue::MAX_TCP_HEADER;
 use crate::tables::tcp_rcv::RcvWindow;
 use crate::tables::tcp_sock::{TIMESTAMPS, TcpSock, TcpState, before};
 use glassnet_sim::Nanos;
@@ -39,9 +41,10 @@ use glassnet_wire::ipv4::IPPROTO_TCP;
 use glassnet_wire::tcp::TCP_HLEN;
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Receive and send buffer of a new connection, and the greatest receive buffer, bytes (`tcp_rmem`, `tcp_wmem`).
+/// Receive buffer of a new connection, and up to where it grows by itself, bytes (`tcp_rmem`).
 const RMEM: (u32, u32) = (131_072, 6_291_456);
-const WMEM: u32 = 16_384;
+/// The same of the send buffer (`tcp_wmem`).
+const WMEM: (u32, u32) = (16_384, 4_194_304);
 
 /// What a new connection begins with, by its route and its namespace.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +120,7 @@ impl Beginning {
         tp.rcv =
             RcvWindow::new(rcvbuf, self.window, self.rcv_wscale, self.window_clamp, u32::from(self.advmss));
         tp.sndbuf_locked = opts.sndbuf_locked;
-        tp.sndbuf = if tp.sndbuf_locked { opts.sndbuf } else { WMEM };
+        tp.sndbuf = if tp.sndbuf_locked { opts.sndbuf } else { WMEM.0 };
         (tp.tstamp_ok, tp.quickack) = (self.setup.timestamps, self.quickack);
         (tp.icsk.cwnd, tp.icsk.cwnd_clamp, tp.icsk.rto_min) = (self.cwnd, self.cwnd_clamp, self.rto_min);
     }
@@ -200,6 +203,13 @@ fn take_acknowledgements(tp: &mut TcpSock, segments: Vec<Vec<u8>>, was_there: bo
         }
     }
     leave
+}
+
+/// The send buffer is as large as twice the window needs.
+fn tcp_sndbuf_expand(tp: &mut TcpSock) {
+    let per_segment = alloc_truesize(tp.mss() as usize + MAX_TCP_HEADER);
+    let segments = tp.icsk.cwnd.max(TCP_INIT_CWND);
+    tp.sndbuf = tp.sndbuf.max((2 * segments).saturating_mul(per_segment).min(WMEM.1));
 }
 
 /// Something was acknowledged, for whose room a program waits: the send buffer follows the congestion window (`tcp_new_space`).

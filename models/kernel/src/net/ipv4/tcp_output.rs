@@ -89,9 +89,10 @@ fn to_linux_format(tp: &mut TcpSock, clock: u32, segment: &[u8]) -> Vec<u8> {
     [header.as_bytes(), &written].concat()
 }
 
-/// The segment that a packet of the queues is sent in, without checksum.
-fn segment_of(tp: &mut TcpSock, clock: u32, (local, remote): (u16, u16), skb: &TcpSkb) -> Vec<u8> {
-    let now = clock.wrapping_add(tp.ts_offset);
+/// The segment that the packet at this place of the queue of what was sent goes out in, without checksum.
+fn segment_of(tp: &mut TcpSock, clock: u32, (local, remote): (u16, u16), at: usize) -> Vec<u8> {
+    let (now, window) = (clock.wrapping_add(tp.ts_offset), tp.rcv.select());
+    let skb = &tp.rtx.skbs[at];
     let timestamps = tp.tstamp_ok.then(|| (now, tp.ts_recent.unwrap_or(0)));
     let options = tcp_options_write(&TcpOptions { timestamps, ..TcpOptions::default() });
     // What is cut later is pushed, so that it is not held up where it is merged again.
@@ -103,7 +104,7 @@ fn segment_of(tp: &mut TcpSock, clock: u32, (local, remote): (u16, u16), skb: &T
         ack_seq: tp.rcv.nxt.into(),
         doff_res: ((TCP_HLEN + options.len()) as u8 / 4) << 4,
         flags: TCP_ACK | skb.flags | push,
-        window: tp.rcv.select().into(),
+        window: window.into(),
         ..TcpHdr::default()
     };
     [header.as_bytes(), &options, &skb.data].concat()
@@ -166,13 +167,14 @@ pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
     transmit(cx, sock, bytes, Sending { again, segs: 1, ..Sending::default() });
 }
 
-/// Sends a packet of the queues (`__tcp_transmit_skb`).
-fn transmit_queued(cx: &mut Cx, sock: SocketId, skb: &TcpSkb, again: bool) {
+/// Sends the packet at this place of the queue of what was sent (`__tcp_transmit_skb`).
+fn transmit_queued(cx: &mut Cx, sock: SocketId, at: usize, again: bool) {
     let (clock, tick) = (tcp_time_stamp(cx), last_tick(cx.now));
     let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
     let ports = (socket.local.1, socket.remote.map_or(0, |to| to.1));
     let Some(tp) = socket.tcp.as_deref_mut() else { return };
-    let bytes = segment_of(tp, clock, ports, skb);
+    let bytes = segment_of(tp, clock, ports, at);
+    let skb = &tp.rtx.skbs[at];
     if !skb.data.is_empty() {
         tp.ack.data_sent(tick);
     }
@@ -404,11 +406,11 @@ pub fn tcp_write_xmit(cx: &mut Cx, sock: SocketId, probe: bool) -> bool {
         if tcp_small_queue_check(cx, sock, &settings, truesize) {
             break;
         }
-        let Some(skb) = tcp_sk(cx, sock).and_then(|tp| take_unsent(tp, len, now)) else { break };
-        in_flight += skb.pcount;
-        sent += skb.pcount;
-        transmit_queued(cx, sock, &skb, false);
-        tcp_ext(cx, sock, |counters| counters.TCPOrigDataSent += u64::from(skb.pcount));
+        let Some((at, segs)) = tcp_sk(cx, sock).and_then(|tp| take_unsent(tp, len, now)) else { break };
+        in_flight += segs;
+        sent += segs;
+        transmit_queued(cx, sock, at, false);
+        tcp_ext(cx, sock, |counters| counters.TCPOrigDataSent += u64::from(segs));
         if probe {
             break;
         }
@@ -422,8 +424,9 @@ pub fn tcp_write_xmit(cx: &mut Cx, sock: SocketId, probe: bool) -> bool {
     sent > 0
 }
 
-/// Takes `len` bytes of the first packet of the write queue; it is under way now (`tcp_event_new_data_sent`).
-fn take_unsent(tp: &mut TcpSock, len: u32, now: Nanos) -> Option<TcpSkb> {
+/// Takes `len` bytes of the first packet of the write queue; it is under way now (`tcp_event_new_data_sent`). Returns its place
+/// in the queue of what was sent, and its segments.
+fn take_unsent(tp: &mut TcpSock, len: u32, now: Nanos) -> Option<(usize, u32)> {
     let (mss, mut skb) = (tp.mss(), tp.write_queue.pop_front()?);
     if len < skb.data.len() as u32 {
         let rest = skb.split(len as usize, mss);
@@ -436,8 +439,9 @@ fn take_unsent(tp: &mut TcpSock, len: u32, now: Nanos) -> Option<TcpSkb> {
     if (skb.data.len() as u32) < skb.pcount * mss && !skb.data.is_empty() {
         tp.snd_sml = skb.end();
     }
-    tp.rtx.skbs.push_back(skb.clone());
-    Some(skb)
+    let (at, segs) = (tp.rtx.skbs.len(), skb.pcount);
+    tp.rtx.skbs.push_back(skb);
+    Some((at, segs))
 }
 
 /// A small packet waits for what is under way in this host, since the program may write more (`tcp_should_autocork`).
@@ -470,11 +474,11 @@ pub fn tcp_retransmit_skb(cx: &mut Cx, sock: SocketId, at: usize, segs: u32) {
     let Some(skb) = tp.rtx.skbs.get_mut(at) else { return };
     skb.set_segs(mss);
     (skb.sent, skb.ever_retrans, skb.retrans) = (now, true, true);
-    let skb = skb.clone();
-    tp.total_retrans += skb.pcount;
+    let segs = skb.pcount;
+    tp.total_retrans += segs;
     tp.icsk.timed = None;
-    tp.icsk.prr_out += skb.pcount;
-    transmit_queued(cx, sock, &skb, true);
+    tp.icsk.prr_out += segs;
+    transmit_queued(cx, sock, at, true);
 }
 
 /// Small packets that follow go with it, as far as they fit one segment (`tcp_retrans_try_collapse`).

@@ -14,15 +14,12 @@ use super::tcp_timer::arm;
 use crate::Cx;
 use crate::ids::SocketId;
 use crate::tables::inet_csk::{CaState, XmitTimer};
-use crate::tables::skb::alloc_truesize;
 use crate::tables::tcp_cubic::Found;
-use crate::tables::tcp_queue::{Cleaned, MAX_TCP_HEADER, TCP_SKB_OVERHEAD};
+use crate::tables::tcp_queue::{Cleaned, TCP_SKB_OVERHEAD};
 use crate::tables::tcp_sock::{TIMESTAMPS, TcpSock, before};
 
 /// Arrived out of order, so many segments show that what precedes them is lost (`tcp_reordering`).
 const REORDERING: u32 = 3;
-/// The greatest send buffer that grows by itself, bytes (`tcp_wmem`).
-const WMEM_MOST: u32 = 4_194_304;
 
 /// The segment is the one that was predicted, so that little is to be done (`tcp_rcv_established`).
 fn is_predicted(tp: &TcpSock, th: &TcpHdr) -> bool {
@@ -211,11 +208,4 @@ pub fn tcp_xmit_retransmit_queue(cx: &mut Cx, sock: SocketId) {
         });
         at += 1;
     }
-}
-
-/// The send buffer is as large as twice the window needs (`tcp_sndbuf_expand`).
-pub fn tcp_sndbuf_expand(tp: &mut TcpSock) {
-    let per_segment = alloc_truesize(tp.mss() as usize + MAX_TCP_HEADER);
-    let segments = tp.icsk.cwnd.max(10);
-    tp.sndbuf = tp.sndbuf.max((2 * segments).saturating_mul(per_segment).min(WMEM_MOST));
 }

@@ -3,6 +3,7 @@
 //! Kernel: net/sched/cls_api.c. Not modelled: filters of `ingress` and `clsact`, chains, blocks that devices share, actions,
 //! cards that filter.
 
+use super::sch_api::refuse;
 use crate::Cx;
 use crate::filter::{ETH_P_ALL, FilterData, TcfProto};
 use crate::ids::{DevId, QdiscId, SkbId};
@@ -51,19 +52,13 @@ pub struct FilterDump {
     pub filter: Option<(u32, Box<dyn FilterData>)>,
 }
 
-fn refuse<T>(errno: Errno, text: &'static str) -> Result<T, NlError> {
-    Err(NlError::with(errno, text))
-}
-
-/// The class whose filters a packet meets in a discipline, by the lowest priority that has one that matches; the first class is
-/// that of the place: 0 for the discipline itself.
+/// The class that filters say of a packet, those of the lowest priority first; `class`: whose filters are asked, 0 for those of
+/// the discipline itself.
 pub fn tcf_classify(cx: &mut Cx, sch: QdiscId, class: u32, skb: SkbId) -> Option<u32> {
-    let mut protos = std::mem::take(cx.k.qdiscs[sch].filters.get_mut(&class)?);
+    let protos = cx.k.qdiscs[sch].filters.get_mut(&class)?;
     let protocol = cx.skbs[skb].protocol;
     let mut asked = protos.iter_mut().filter(|tp| tp.protocol == ETH_P_ALL || tp.protocol == protocol);
-    let found = asked.find_map(|tp| (tp.ops.classify)(cx.skbs, tp, skb));
-    cx.k.qdiscs[sch].filters.insert(class, protos);
-    found
+    asked.find_map(|tp| (tp.ops.classify)(cx.skbs, tp, skb))
 }
 
 /// As [`tcf_block`](crate::qdisc::QdiscClassOps::tcf_block): the discipline has filters, its classes have none.

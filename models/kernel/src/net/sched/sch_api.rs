@@ -39,7 +39,8 @@ impl TcMsg<'_> {
     }
 }
 
-fn refuse<T>(errno: Errno, text: &'static str) -> Result<T, NlError> {
+/// What `tc` is told with an error number.
+pub(super) fn refuse<T>(errno: Errno, text: &'static str) -> Result<T, NlError> {
     Err(NlError::with(errno, text))
 }
 

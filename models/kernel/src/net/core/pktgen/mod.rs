@@ -65,8 +65,8 @@ pub struct PktgenThread {
     kthread: u32,
     /// It is to start its devices.
     run: bool,
-    /// Since when it sleeps.
-    asleep_since: Nanos,
+    /// Since when it sleeps, if it has no turn.
+    asleep_since: Option<Nanos>,
 }
 
 impl PktgenNet {
@@ -118,7 +118,7 @@ fn start_threads(cx: &mut Cx, netns: NetnsId) {
             result: String::new(),
             kthread,
             run: false,
-            asleep_since: cx.now,
+            asleep_since: Some(cx.now),
         };
         pktgen_net_mut(cx.k, netns).threads.push(thread);
     }
@@ -207,9 +207,10 @@ pub fn pktgen_run_all_threads(cx: &mut Cx, netns: NetnsId) {
     net.waiting = true;
     let mut turns = Vec::new();
     for thread in net.threads.iter_mut().filter(|thread| !thread.if_list.is_empty()) {
-        if !mem::replace(&mut thread.run, true) && thread.if_list.iter().all(|dev| !dev.run.running) {
-            let looks = now.since(thread.asleep_since).0.div_ceil(LOOKS_EVERY.0);
-            turns.push((thread.kthread, thread.asleep_since + Nanos(LOOKS_EVERY.0 * looks)));
+        thread.run = true;
+        if let Some(since) = thread.asleep_since.take() {
+            let looks = now.since(since).0.div_ceil(LOOKS_EVERY.0);
+            turns.push((thread.kthread, since + Nanos(LOOKS_EVERY.0 * looks)));
         }
     }
     let machine = cx.machine();
@@ -244,13 +245,11 @@ fn pktgen_thread_worker(cx: &mut Cx, netns: NetnsId) -> Option<Nanos> {
         devs.iter_mut().filter(|dev| !dev.run.running).for_each(|dev| pktgen_run(cx, dev));
     }
     // The first of those that are due first (`next_to_run`).
-    let next = devs.iter_mut().filter(|dev| dev.run.running).min_by_key(|dev| dev.run.next_tx);
-    let turn = next.map(|dev| pktgen_xmit(cx, dev));
+    let due = devs.iter_mut().filter(|dev| dev.run.running && dev.set.delay != DELAY_NEVER);
+    let turn = due.min_by_key(|dev| dev.run.next_tx).map(|dev| pktgen_xmit(cx, dev));
     let thread = &mut pktgen_net_mut(cx.k, netns).threads[at];
     thread.if_list = devs;
-    if turn.is_none() {
-        thread.asleep_since = cx.now;
-    }
+    thread.asleep_since = turn.is_none().then_some(cx.now);
     turn
 }
 
@@ -270,10 +269,6 @@ fn pktgen_xmit(cx: &mut Cx, dev: &mut PktgenDev) -> Nanos {
         return cx.now;
     }
     end_spin(cx, dev);
-    if dev.set.delay == DELAY_NEVER {
-        // Whoever stops it does not wait for this.
-        return Nanos(u64::MAX / 2);
-    }
     cx.within(Func::PktgenXmit, None, |cx| {
         if !mem::replace(&mut dev.run.is_ready, true) {
             make_ready(cx, dev);
