@@ -70,7 +70,12 @@ pub fn veth(world: &mut World, names: [&str; 2], netns: [NetnsId; 2]) -> [DevId;
             ..LinkNew::default()
         };
         let info = Some(VethOptions { peer }.into());
-        let new = LinkNew { name: Some(names[0].to_owned()), set: LinkSet { info, ..up }, ifindex: None };
+        let new = LinkNew {
+            name: Some(names[0].to_owned()),
+            set: LinkSet { info, ..up },
+            ifindex: None,
+            link: None,
+        };
         let dev = rtm_newlink(cx, netns[0], new).expect("a new pair");
         [dev, cx.k.devs[dev].link.expect("a pair")]
     })
@@ -86,7 +91,8 @@ pub fn bridge(world: &mut World, name: &str) -> DevId {
     world.enter(MACHINE, CPU, |cx| {
         let set = LinkSet { up: Some(true), ..LinkSet::default() };
         let info = Some(LinkInfo::new("bridge"));
-        let new = LinkNew { name: Some(name.to_owned()), set: LinkSet { info, ..set }, ifindex: None };
+        let new =
+            LinkNew { name: Some(name.to_owned()), set: LinkSet { info, ..set }, ifindex: None, link: None };
         rtm_newlink(cx, INIT_NET, new).expect("a new bridge")
     })
 }

@@ -88,7 +88,7 @@ macro_rules! functions {
 
         /// A function of the kernel.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[repr(u8)]
+        #[repr(u16)]
         pub enum Func {
             $($(
                 #[doc = $gloss]

@@ -95,6 +95,8 @@ pub struct NewLink<'a> {
     pub dev: NetDevice,
     /// The namespace of whoever asks, in which names in `info` are looked up.
     pub src_net: NetnsId,
+    /// The device that it is to lie on (`IFLA_LINK`).
+    pub link: Option<DevId>,
     /// What only this kind understands.
     pub info: &'a LinkInfo,
 }

@@ -167,7 +167,7 @@ fn station(cx: &mut Cx, netns: NetnsId, bridge: DevId, n: usize) -> (DevId, Sock
     let port = rtm_newlink(
         cx,
         netns,
-        LinkNew { name: Some(format!("p{n}")), set: LinkSet { info, ..set }, ifindex: None },
+        LinkNew { name: Some(format!("p{n}")), set: LinkSet { info, ..set }, ifindex: None, link: None },
     );
     let dev = cx.k.devs[port.expect("a cable")].link.expect("its other end");
     add_addr(cx, dev, Ipv4Addr::new(10, 9, 0, n as u8));

@@ -57,7 +57,12 @@ fn lan() -> Lan {
                 let port = rtm_newlink(
                     cx,
                     INIT_NET,
-                    LinkNew { name: Some(format!("p{n}")), set: LinkSet { info, ..set }, ifindex: None },
+                    LinkNew {
+                        name: Some(format!("p{n}")),
+                        set: LinkSet { info, ..set },
+                        ifindex: None,
+                        link: None,
+                    },
                 )
                 .unwrap();
                 (port, cx.k.devs[port].link.unwrap())
@@ -280,8 +285,12 @@ fn a_loop_of_two_cables_ends_at_the_limit() {
             let set = |master| LinkSet { master: Some(Some(master)), ..up.clone() };
             let peer = LinkNew { name: Some(format!("b{n}")), set: set(other), ..LinkNew::default() };
             let info = Some(VethOptions { peer }.into());
-            let new =
-                LinkNew { name: Some(format!("a{n}")), set: LinkSet { info, ..set(bridge) }, ifindex: None };
+            let new = LinkNew {
+                name: Some(format!("a{n}")),
+                set: LinkSet { info, ..set(bridge) },
+                ifindex: None,
+                link: None,
+            };
             rtm_newlink(cx, INIT_NET, new).unwrap();
         }
     });

@@ -46,7 +46,12 @@ fn world() -> (World, [DevId; 2]) {
             };
             let info = Some(VethOptions { peer }.into());
             let set = LinkSet { master: Some(Some(bridge)), ..up.clone() };
-            let port = LinkNew { name: Some(format!("p{n}")), set: LinkSet { info, ..set }, ifindex: None };
+            let port = LinkNew {
+                name: Some(format!("p{n}")),
+                set: LinkSet { info, ..set },
+                ifindex: None,
+                link: None,
+            };
             let port = rtm_newlink(cx, INIT_NET, port).unwrap();
             let station = cx.k.devs[port].link.unwrap();
             let address = AddrMsg::new(station, [10, 0, 0, 100 + n].into(), 24);

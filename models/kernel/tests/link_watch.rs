@@ -41,12 +41,14 @@ fn pair(ifindex: u32) -> Pair {
             name: Some("eth0".into()),
             set: LinkSet { netns: Some(there), ..set(true) },
             ifindex: Some(2),
+            link: None,
         };
         let info = Some(VethOptions { peer }.into());
         let new = LinkNew {
             name: Some("v".into()),
             set: LinkSet { info, ..LinkSet::default() },
             ifindex: Some(ifindex),
+            link: None,
         };
         let near = rtm_newlink(cx, here, new).expect("a cable");
         (here, near, cx.k.devs[near].link.expect("a peer"))
@@ -145,7 +147,12 @@ fn a_bridge_becomes_up_later() {
     let bridge = pair.world.enter(MACHINE, CPU, |cx| {
         let netns = cx.k.devs[near].netns;
         let info = Some(LinkInfo::new("bridge"));
-        let new = LinkNew { name: Some("br0".into()), set: LinkSet { info, ..set(true) }, ifindex: None };
+        let new = LinkNew {
+            name: Some("br0".into()),
+            set: LinkSet { info, ..set(true) },
+            ifindex: None,
+            link: None,
+        };
         rtm_newlink(cx, netns, new).expect("a bridge")
     });
     assert_eq!(pair.state(bridge), OperState::Unknown);

@@ -51,8 +51,12 @@ fn with<R>(work: impl FnOnce(&mut Cx, DevId) -> R) -> R {
     world.enter(MACHINE, CpuId(0), |cx| {
         let peer = LinkNew { name: Some("eth1".into()), ..LinkNew::default() };
         let info = Some(VethOptions { peer }.into());
-        let new =
-            LinkNew { name: Some("eth0".into()), set: LinkSet { info, ..LinkSet::default() }, ifindex: None };
+        let new = LinkNew {
+            name: Some("eth0".into()),
+            set: LinkSet { info, ..LinkSet::default() },
+            ifindex: None,
+            link: None,
+        };
         let dev = rtm_newlink(cx, INIT_NET, new).expect("a new pair");
         work(cx, dev)
     })

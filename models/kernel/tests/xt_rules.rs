@@ -43,8 +43,12 @@ fn world() -> (World, [DevId; 2]) {
     let devs = world.enter(MACHINE, CPU, |cx| {
         let peer = LinkNew { name: Some("eth1".into()), ..LinkNew::default() };
         let info = Some(VethOptions { peer }.into());
-        let new =
-            LinkNew { name: Some("eth0".into()), set: LinkSet { info, ..LinkSet::default() }, ifindex: None };
+        let new = LinkNew {
+            name: Some("eth0".into()),
+            set: LinkSet { info, ..LinkSet::default() },
+            ifindex: None,
+            link: None,
+        };
         let dev = rtm_newlink(cx, INIT_NET, new).expect("a new pair");
         [dev, cx.k.devs[dev].link.expect("a peer")]
     });

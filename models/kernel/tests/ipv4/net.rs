@@ -64,7 +64,7 @@ pub fn veth(cx: &mut Cx, netns: NetnsId, name: &str, other: NetnsId, set: LinkSe
         ..LinkNew::default()
     };
     let info = Some(VethOptions { peer }.into());
-    let new = LinkNew { name: Some(name.into()), set: LinkSet { info, ..set }, ifindex: None };
+    let new = LinkNew { name: Some(name.into()), set: LinkSet { info, ..set }, ifindex: None, link: None };
     let dev = rtm_newlink(cx, netns, new).expect("a new cable");
     (dev, cx.k.devs[dev].link.expect("a peer"))
 }

@@ -95,7 +95,12 @@ impl Router {
             ..LinkNew::default()
         };
         let info = Some(VethOptions { peer }.into());
-        let new = LinkNew { name: Some(format!("r{side}")), set: LinkSet { info, ..up }, ifindex: None };
+        let new = LinkNew {
+            name: Some(format!("r{side}")),
+            set: LinkSet { info, ..up },
+            ifindex: None,
+            link: None,
+        };
         let dev = rtm_newlink(cx, netns, new).expect("a cable");
         let far = cx.k.devs[dev].link.expect("its other end");
         add_addr(cx, dev, &format!("10.{}.0.254/24", side + 1));

@@ -412,7 +412,7 @@ fn cable(cx: &mut Cx, (left, right): (NetnsId, NetnsId), name: &str, addrs: (&st
         ..LinkNew::default()
     };
     let info = Some(VethOptions { peer }.into());
-    let new = LinkNew { name: Some(name.into()), set: LinkSet { info, ..set() }, ifindex: None };
+    let new = LinkNew { name: Some(name.into()), set: LinkSet { info, ..set() }, ifindex: None, link: None };
     let dev = rtm_newlink(cx, left, new).expect("a new cable");
     let peer = cx.k.devs[dev].link.expect("a peer");
     add_addr(cx, dev, addrs.0);

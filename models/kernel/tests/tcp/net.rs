@@ -77,7 +77,12 @@ pub fn net(seed: u64) -> Net {
             ..LinkNew::default()
         };
         let info = Some(VethOptions { peer }.into());
-        let new = LinkNew { name: Some("eth0".into()), set: LinkSet { info, ..up(true) }, ifindex: None };
+        let new = LinkNew {
+            name: Some("eth0".into()),
+            set: LinkSet { info, ..up(true) },
+            ifindex: None,
+            link: None,
+        };
         let left = rtm_newlink(cx, a, new).expect("a new cable");
         let right = cx.k.devs[left].link.expect("a peer");
         add_addr(cx, left, "10.0.0.1");

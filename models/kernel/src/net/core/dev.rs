@@ -635,6 +635,12 @@ pub fn netdev_master_upper_dev_link(cx: &mut Cx, dev: DevId, master: DevId) -> R
     Ok(())
 }
 
+/// Puts a device below another one, which is not its master.
+pub fn netdev_upper_dev_link(cx: &mut Cx, dev: DevId, upper: DevId) {
+    cx.k.devs[dev].uppers.push(Upper { dev: upper, master: false });
+    cx.k.devs[upper].lowers.push(dev);
+}
+
 /// Unlinks a device from its upper device.
 pub fn netdev_upper_dev_unlink(cx: &mut Cx, dev: DevId, upper: DevId) {
     cx.k.devs[dev].uppers.retain(|above| above.dev != upper);

@@ -43,6 +43,8 @@ pub struct LinkNew {
     pub set: LinkSet,
     /// ifindex.
     pub ifindex: Option<u32>,
+    /// The device that it is to lie on (`IFLA_LINK`); kinds that lie on none take no notice.
+    pub link: Option<DevId>,
 }
 
 /// Changes of a device (`RTM_SETLINK`); `None`: unchanged.
@@ -124,7 +126,7 @@ fn newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, NlError> 
     let ops = rtnl_link_ops_get(cx.k, info.kind).ok_or_else(unknown)?;
     let dev = rtnl_create_link(target, ops, &new);
     let dev = match ops.newlink {
-        Some(newlink) => newlink(cx, NewLink { dev, src_net: netns, info })?,
+        Some(newlink) => newlink(cx, NewLink { dev, src_net: netns, link: new.link, info })?,
         None => register_netdevice(cx, dev)?,
     };
     rtnl_configure_link(cx, dev, new.set).inspect_err(|_| rtnl_delete_link(cx, dev))?;

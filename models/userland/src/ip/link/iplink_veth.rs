@@ -22,5 +22,5 @@ fn parse(ip: &Ip, args: &mut Args) -> Done<LinkInfo> {
     if peer.kind.is_some() {
         return Err(usage());
     }
-    Ok(VethOptions { peer: peer.into_new()? }.into())
+    Ok(VethOptions { peer: peer.into_new(ip)? }.into())
 }

@@ -38,6 +38,8 @@ struct Parsed {
     address: Option<Vec<u8>>,
     broadcast: Option<Vec<u8>>,
     group: Option<u32>,
+    /// `link`: the device that it lies on.
+    link: Option<String>,
     /// `type`; the kind's own arguments follow.
     kind: Option<String>,
     set: LinkSet,
@@ -241,9 +243,7 @@ impl Ip<'_> {
                 let index = number(text).filter(|index| (1..=i32::MAX as u32).contains(index));
                 once(&mut parsed.index, "index", text, index.ok_or_else(bad)?)?;
             }
-            _ if word != "link-netns" && word != "link-netnsid" && is("link") => {
-                return Err(other_option("link", args));
-            }
+            _ if is("link") => parsed.link = Some(args.value()?.to_owned()),
             _ if is("address") => parsed.address = Some(lladdr(args.value()?)?),
             _ if is("broadcast") || word == "brd" => parsed.broadcast = Some(lladdr(args.value()?)?),
             _ if is("txqueuelen") || word == "qlen" || is("txqlen") => {
@@ -303,7 +303,7 @@ impl Ip<'_> {
             }
             None => return Err(garbage(&args)),
         };
-        let mut new = parsed.into_new()?;
+        let mut new = parsed.into_new(self)?;
         new.set.info = Some(info);
         let netns = self.netns;
         self.enter(|cx| rtm_newlink(cx, netns, new))?;
@@ -340,6 +340,10 @@ impl Ip<'_> {
             parsed.name = None;
         }
         let dev = self.dev(&name)?;
+        if let Some(link) = &parsed.link {
+            // The kernel takes no notice of it where a device is changed.
+            self.dev(link)?;
+        }
         let set = parsed.into_set()?;
         self.enter(|cx| do_setlink(cx, dev, set))?;
         Ok(())
@@ -465,7 +469,7 @@ impl Parsed {
     }
 
     /// The new device.
-    fn into_new(self) -> Done<LinkNew> {
+    fn into_new(self, ip: &Ip) -> Done<LinkNew> {
         if self.name.is_some() && self.dev.is_some() && self.name != self.dev {
             return Err(Stop::not_modelled("link add dev … name"));
         }
@@ -474,10 +478,11 @@ impl Parsed {
             let stderr = "Error: Attribute failed policy validation.\n";
             return Err(Stop::error(2, stderr));
         }
+        let link = self.link.as_deref().map(|name| ip.dev(name)).transpose()?;
         let ifindex = self.index;
         let mut set = self.into_set()?;
         set.name = None;
-        Ok(LinkNew { name, set, ifindex })
+        Ok(LinkNew { name, set, ifindex, link })
     }
 }
 
