@@ -616,6 +616,7 @@ functions! {
         }
     }
     continuations {
+        AnotherRound(skb: SkbId),
         Consume(skb: SkbId),
         KfreeSkb(skb: SkbId, reason: DropReason),
         XmitOne(skb: SkbId),

@@ -8,11 +8,12 @@ use std::any::Any;
 use std::sync::Arc;
 
 use glassnet_hardware::rss::HashFields;
+use glassnet_wire::Mac;
 
 use crate::door::Door;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::{Errno, NlError};
-use crate::tables::netdev::NetDevice;
+use crate::tables::netdev::{DevStats, NetDevice};
 use crate::{Cx, Kernel};
 
 /// A kind of network device (`struct rtnl_link_ops`, include/net/rtnetlink.h; `struct net_device_ops`,
@@ -43,6 +44,12 @@ pub struct LinkOps {
     pub xmit: fn(SkbId) -> Door,
     /// The MTU is about to become this many bytes, which lie within the device's limits (`ndo_change_mtu`).
     pub change_mtu: Option<fn(&mut Cx, DevId, u32)>,
+    /// The address is about to become this one, which is valid (`ndo_set_mac_address`).
+    pub set_mac_address: Option<fn(&mut Cx, DevId, Mac)>,
+    /// Its multicast addresses, or whether it takes all frames, changed (`ndo_set_rx_mode`, `ndo_change_rx_flags`).
+    pub set_rx_mode: Option<fn(&mut Cx, DevId)>,
+    /// Its counters, where they are not just its own (`ndo_get_stats64`).
+    pub get_stats64: Option<fn(&Kernel, &NetDevice) -> DevStats>,
     /// The features that it can have, of those that are wanted (`ndo_fix_features`).
     pub fix_features: Option<fn(&Cx, DevId, u64) -> u64>,
     /// A user switches the carrier (`ndo_change_carrier`).
@@ -77,6 +84,9 @@ impl LinkOps {
             stop: None,
             xmit,
             change_mtu: None,
+            set_mac_address: None,
+            set_rx_mode: None,
+            get_stats64: None,
             fix_features: None,
             change_carrier: None,
             add_slave: None,

@@ -44,6 +44,8 @@ pub enum NetdevEvent {
     ChangeAddr,
     /// Features changed.
     FeatChange,
+    /// Its neighbours are to learn of it again.
+    NotifyPeers,
 }
 
 /// Is shown a packet that a device receives or sends; true if somebody took it.

@@ -5,6 +5,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::ids::DevId;
+use glassnet_kernel::net::core::dev::dev_get_stats;
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
 use glassnet_kernel::net::ipv4::devinet::{rtm_deladdr, rtm_newaddr};
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NlError};
@@ -33,6 +34,8 @@ const FLAGS: &[(u32, &str)] = &[
     (0x80, "NOARP"),
     (0x100, "PROMISC"),
     (0x200, "ALLMULTI"),
+    (0x800, "SLAVE"),
+    (0x400, "MASTER"),
     (0x1000, "MULTICAST"),
 ];
 
@@ -43,6 +46,8 @@ const LETTERS: &[(u32, char)] = &[
     (0x1000, 'M'),
     (0x80, 'O'),
     (0x100, 'P'),
+    (0x800, 's'),
+    (0x400, 'm'),
     (0x40, 'R'),
     (0x1, 'U'),
 ];
@@ -92,7 +97,7 @@ fn show_all(process: &Process, all: bool, short: bool) -> String {
     let view = View::new(&world, process.caller(&world));
     let mut devs: Vec<&NetDevice> = view.devs().filter(|dev| all || dev.is_up()).collect();
     devs.sort_by_key(|dev| sort_key(&dev.name));
-    let lines = devs.into_iter().map(|dev| if short { brief(dev) } else { full(&view, dev) });
+    let lines = devs.into_iter().map(|dev| if short { brief(&view, dev) } else { full(&view, dev) });
     let head = if short { SHORT_HEAD } else { "" };
     head.to_owned() + &lines.collect::<String>()
 }
@@ -101,7 +106,8 @@ fn show_one(process: &mut Process, name: &str, short: bool) -> i32 {
     let text = {
         let world = process.world();
         let view = View::new(&world, process.caller(&world));
-        view.dev(name).map(|dev| if short { SHORT_HEAD.to_owned() + &brief(dev) } else { full(&view, dev) })
+        view.dev(name)
+            .map(|dev| if short { SHORT_HEAD.to_owned() + &brief(&view, dev) } else { full(&view, dev) })
     };
     match text {
         Some(text) => {
@@ -115,8 +121,8 @@ fn show_one(process: &mut Process, name: &str, short: bool) -> i32 {
     }
 }
 
-fn brief(dev: &NetDevice) -> String {
-    let (flags, stats) = (dev.dev_get_flags(), &dev.stats);
+fn brief(view: &View, dev: &NetDevice) -> String {
+    let (flags, stats) = (dev.dev_get_flags(), dev_get_stats(view.kernel, dev));
     let letters: String =
         LETTERS.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, letter)| *letter).collect();
     format!(
@@ -151,7 +157,7 @@ fn full(view: &View, dev: &NetDevice) -> String {
         true => format!("        loop  txqueuelen {queue}  (Local Loopback)\n"),
         false => format!("        ether {}  txqueuelen {queue}  (Ethernet)\n", dev.addr),
     };
-    let stats = &dev.stats;
+    let stats = dev_get_stats(view.kernel, dev);
     text + &format!(
         "        RX packets {}  bytes {} ({})\n        RX errors {}  dropped {}  overruns 0  frame 0\n        \
          TX packets {}  bytes {} ({})\n        TX errors {}  dropped {} overruns 0  carrier 0  collisions 0\n\n",

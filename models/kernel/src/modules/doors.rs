@@ -117,6 +117,7 @@ doors! {
         IpQueueXmit(skb) => net::ipv4::ip_output::__ip_queue_xmit,
     }
     continuations {
+        AnotherRound(skb) of NetifReceiveSkbCore => net::core::dev::__netif_receive_skb_core,
         Consume(skb) of ConsumeSkb => net::core::skbuff::consume_later,
         KfreeSkb(skb, reason) of KfreeSkbReason => net::core::skbuff::kfree_later,
         XmitOne(skb) of DevHardStartXmit => net::core::dev::dev_hard_start_xmit,

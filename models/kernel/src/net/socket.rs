@@ -9,7 +9,7 @@ use glassnet_wire::eth::{ETH_P_ALL, EthHdr};
 use glassnet_wire::ipv4::Ipv4Hdr;
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 
-use super::core::dev::dev_set_promiscuity;
+use super::core::dev_rx_mode::dev_set_promiscuity;
 use super::core::sock::sock_alloc_send_pskb;
 use super::ipv4::icmp::IP_NO_PMTU_DISC;
 use super::ipv4::{inet_connection_sock, ping, raw, tcp, udp};

@@ -1,5 +1,6 @@
 //! Kernel state: data structures without side effects, tested alone; the functions in `net` use them.
 
+pub mod bonding;
 pub mod bridge;
 pub mod conntrack;
 pub mod cpumask;

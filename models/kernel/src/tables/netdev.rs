@@ -24,6 +24,10 @@ pub const IFF_RUNNING: u32 = 0x40;
 pub const IFF_NOARP: u32 = 0x80;
 /// It takes frames for anybody.
 pub const IFF_PROMISC: u32 = 0x100;
+/// It has slaves.
+pub const IFF_MASTER: u32 = 0x400;
+/// It is a slave.
+pub const IFF_SLAVE: u32 = 0x800;
 /// It takes all multicast.
 pub const IFF_ALLMULTI: u32 = 0x200;
 /// It can send multicast.
@@ -78,10 +82,23 @@ pub struct DevStats {
     pub tx_errors: u64,
     /// Multicast packets received.
     pub multicast: u64,
+    /// Received by a device that waits as a backup, for nobody.
+    pub rx_nohandler: u64,
     /// Frames for which the card had no descriptor.
     pub rx_missed_errors: u64,
     /// Frames with a wrong checksum.
     pub rx_crc_errors: u64,
+}
+
+/// What a device receives besides frames to its own address.
+#[derive(Clone, Debug, Default)]
+pub struct RxMode {
+    /// Frames to these groups.
+    pub mc: Vec<Mac>,
+    /// All frames.
+    pub promisc: bool,
+    /// Frames to all groups.
+    pub allmulti: bool,
 }
 
 /// How a device got its address (`addr_assign_type` in sysfs).

@@ -188,7 +188,7 @@ impl View<'_> {
         if self.opts.brief {
             out.text("\n");
         } else if self.opts.stats > 0 && !no_link {
-            print_stats(out, netdev, self.opts);
+            print_stats(out, self.kernel, netdev, self.opts);
             out.text("\n");
         }
     }

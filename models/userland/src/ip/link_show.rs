@@ -50,6 +50,8 @@ const FLAGS: &[(u32, &str)] = &[
     (0x80, "NOARP"),
     (0x200, "ALLMULTI"),
     (0x100, "PROMISC"),
+    (0x400, "MASTER"),
+    (0x800, "SLAVE"),
     (0x1, "UP"),
     (0x10000, "LOWER_UP"),
 ];
@@ -254,7 +256,7 @@ impl View<'_> {
         }
         if self.opts.stats > 0 && self.what == What::Link {
             out.nl();
-            print_stats(out, dev, self.opts);
+            print_stats(out, self.kernel, dev, self.opts);
         }
     }
 

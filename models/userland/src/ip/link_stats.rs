@@ -1,6 +1,8 @@
 //! The counters of a device: `ip -s link`.
 
-use glassnet_kernel::tables::netdev::NetDevice;
+use glassnet_kernel::Kernel;
+use glassnet_kernel::net::core::dev::dev_get_stats;
+use glassnet_kernel::tables::netdev::{DevStats, NetDevice};
 
 use super::Options;
 use super::out::Out;
@@ -22,11 +24,12 @@ fn rows(title: &'static str, columns: &[(&'static str, u64)]) -> Rows {
 }
 
 /// Prints the counters, without the final line end.
-pub(super) fn print_stats(out: &mut Out, dev: &NetDevice, opts: &Options) {
+pub(super) fn print_stats(out: &mut Out, kernel: &Kernel, dev: &NetDevice, opts: &Options) {
+    let stats = dev_get_stats(kernel, dev);
     if out.is_json() {
-        return json(out, dev, opts.stats > 1);
+        return json(out, dev, &stats, opts.stats > 1);
     }
-    let tables = tables(dev, opts.stats > 1);
+    let tables = tables(dev, &stats, opts.stats > 1);
     let mut widths = [10, 7, 6, 7, 7, 7, 10];
     let text: Vec<Vec<String>> = tables
         .iter()
@@ -63,8 +66,7 @@ pub(super) fn print_stats(out: &mut Out, dev: &NetDevice, opts: &Options) {
     }
 }
 
-fn tables(dev: &NetDevice, errors: bool) -> Vec<Rows> {
-    let stats = &dev.stats;
+fn tables(dev: &NetDevice, stats: &DevStats, errors: bool) -> Vec<Rows> {
     let mut tables = vec![rows(
         "RX:",
         &[
@@ -100,8 +102,7 @@ fn tables(dev: &NetDevice, errors: bool) -> Vec<Rows> {
     tables
 }
 
-fn json(out: &mut Out, dev: &NetDevice, errors: bool) {
-    let stats = &dev.stats;
+fn json(out: &mut Out, dev: &NetDevice, stats: &DevStats, errors: bool) {
     out.open(Some("stats64"));
     out.open(Some("rx"));
     for (key, value) in [

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::net::core::dev::dev_get_stats;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::DevStats;
 use glassnet_kernel::tables::socket::{SockKind, Socket};
@@ -57,7 +58,8 @@ fn dev(view: &View) -> String {
             multicast,
             rx_missed_errors,
             rx_crc_errors,
-        } = dev.stats;
+            rx_nohandler: _,
+        } = dev_get_stats(view.kernel, dev);
         let rx_dropped = rx_dropped + rx_missed_errors;
         let _ = writeln!(
             text,

@@ -5,11 +5,12 @@
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::DevId;
 use glassnet_kernel::link::LinkKsettings;
+use glassnet_kernel::net::core::dev::dev_get_stats;
 use glassnet_kernel::net::core::link_watch::dev_get_iflink;
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::{
-    IFF_ALLMULTI, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, IFF_UP, NetDevice, OperState,
+    DevStats, IFF_ALLMULTI, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, IFF_UP, NetDevice, OperState,
 };
 
 use super::{Attr, errno};
@@ -49,37 +50,37 @@ pub const FILES: &[Attr] = &[
 macro_rules! statistics {
     ($($name:literal => $value:expr),* $(,)?) => {
         /// Files in `statistics`; unmodelled counters are 0.
-        pub const STATISTICS: &[Attr] = &[$(Attr::ro($name, |_, dev| {
-            let value: fn(&NetDevice) -> u64 = $value;
-            Ok(value(dev).to_string())
+        pub const STATISTICS: &[Attr] = &[$(Attr::ro($name, |view, dev| {
+            let value: fn(&DevStats) -> u64 = $value;
+            Ok(value(&dev_get_stats(view.kernel, dev)).to_string())
         })),*];
     };
 }
 
 statistics! {
     "collisions" => |_| 0,
-    "multicast" => |dev| dev.stats.multicast,
-    "rx_bytes" => |dev| dev.stats.rx_bytes,
+    "multicast" => |stats| stats.multicast,
+    "rx_bytes" => |stats| stats.rx_bytes,
     "rx_compressed" => |_| 0,
-    "rx_crc_errors" => |dev| dev.stats.rx_crc_errors,
-    "rx_dropped" => |dev| dev.stats.rx_dropped,
-    "rx_errors" => |dev| dev.stats.rx_errors,
+    "rx_crc_errors" => |stats| stats.rx_crc_errors,
+    "rx_dropped" => |stats| stats.rx_dropped,
+    "rx_errors" => |stats| stats.rx_errors,
     "rx_fifo_errors" => |_| 0,
     "rx_frame_errors" => |_| 0,
     "rx_length_errors" => |_| 0,
-    "rx_missed_errors" => |dev| dev.stats.rx_missed_errors,
-    "rx_nohandler" => |_| 0,
+    "rx_missed_errors" => |stats| stats.rx_missed_errors,
+    "rx_nohandler" => |stats| stats.rx_nohandler,
     "rx_over_errors" => |_| 0,
-    "rx_packets" => |dev| dev.stats.rx_packets,
+    "rx_packets" => |stats| stats.rx_packets,
     "tx_aborted_errors" => |_| 0,
-    "tx_bytes" => |dev| dev.stats.tx_bytes,
+    "tx_bytes" => |stats| stats.tx_bytes,
     "tx_carrier_errors" => |_| 0,
     "tx_compressed" => |_| 0,
-    "tx_dropped" => |dev| dev.stats.tx_dropped,
-    "tx_errors" => |dev| dev.stats.tx_errors,
+    "tx_dropped" => |stats| stats.tx_dropped,
+    "tx_errors" => |stats| stats.tx_errors,
     "tx_fifo_errors" => |_| 0,
     "tx_heartbeat_errors" => |_| 0,
-    "tx_packets" => |dev| dev.stats.tx_packets,
+    "tx_packets" => |stats| stats.tx_packets,
     "tx_window_errors" => |_| 0,
 }
 

@@ -15,10 +15,11 @@ use crate::door::Door;
 use crate::ids::DevId;
 use crate::module::{Module, NetdevEvent};
 use crate::net::core::dev::{
-    dev_set_allmulti, dev_set_promiscuity, netdev_master_upper_dev_link, netdev_rx_handler_register,
-    netdev_rx_handler_unregister, netdev_upper_dev_unlink,
+    netdev_master_upper_dev_link, netdev_rx_handler_register, netdev_rx_handler_unregister,
+    netdev_upper_dev_unlink,
 };
 use crate::net::core::dev_features::netdev_update_features;
+use crate::net::core::dev_rx_mode::{dev_set_allmulti, dev_set_promiscuity};
 use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::{BridgePort, PortFlags, PortState};
@@ -140,7 +141,10 @@ fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         NetdevEvent::Down => {}
         NetdevEvent::Change { .. } => br_port_carrier_check(cx, dev),
         NetdevEvent::Unregister => br_del_if(cx, bridge, dev),
-        NetdevEvent::Register | NetdevEvent::ChangeName | NetdevEvent::GoingDown => {}
+        NetdevEvent::Register
+        | NetdevEvent::ChangeName
+        | NetdevEvent::GoingDown
+        | NetdevEvent::NotifyPeers => {}
     }
 }
 

@@ -16,7 +16,6 @@ use super::rps;
 use super::sch_generic::{
     dev_activate, dev_deactivate, dev_qdisc_change_tx_queue_len, dev_shutdown, dev_xmit_skb,
 };
-use crate::Cx;
 use crate::door::{Door, Func};
 use crate::event::Event;
 use crate::ids::{CpuId, DevId, NetnsId, SkbId};
@@ -27,12 +26,13 @@ use crate::net::netfilter::nf_conntrack_prefetch::{PREFETCH, prefetch};
 use crate::netlink::{Errno, NlError};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::klog::LOG_INFO;
-use crate::tables::netdev::{AddrAssign, IFF_ALLMULTI, IFF_PROMISC, IFF_UP, NameAssign, NetDevice, Upper};
+use crate::tables::netdev::{AddrAssign, DevStats, IFF_UP, NameAssign, NetDevice, Upper};
 use crate::tables::netdev_features::{NOCACHE_COPY, SOFT_FEATURES, SOFT_FEATURES_OFF};
 use crate::tables::netdev_queue::NetdevQueue;
 use crate::tables::skb::PacketType;
 use crate::tables::softnet::{Napi, NetRxRun, Softirq};
 use crate::trace::Frame;
+use crate::{Cx, Kernel};
 
 /// Receives a packet of a driver without NAPI, in any context.
 ///
@@ -666,29 +666,26 @@ pub fn netdev_rx_handler_unregister(cx: &mut Cx, dev: DevId) {
     cx.k.devs[dev].rx_handler = None;
 }
 
-/// Changes the promiscuity count (`dev_set_promiscuity`).
-pub fn dev_set_promiscuity(cx: &mut Cx, dev: DevId, inc: i32) {
-    let netdev = &mut cx.k.devs[dev];
-    netdev.promiscuity = netdev.promiscuity.saturating_add_signed(inc);
-    let (was, is) = (netdev.flags & IFF_PROMISC != 0, netdev.promiscuity > 0);
-    set_flag(&mut netdev.flags, IFF_PROMISC, is);
-    if was != is {
-        let line = format!("device {} {} promiscuous mode", netdev.name, if is { "entered" } else { "left" });
-        cx.printk(LOG_INFO, line);
+/// Sets the address.
+///
+/// # Errors
+///
+/// `EADDRNOTAVAIL` for one that no device can have.
+pub fn dev_set_mac_address(cx: &mut Cx, dev: DevId, address: Mac) -> Result<(), NlError> {
+    if !address.is_valid() {
+        return Err(Errno::EADDRNOTAVAIL.into());
     }
+    if let Some(set_mac_address) = cx.k.devs[dev].ops.set_mac_address {
+        set_mac_address(cx, dev, address);
+    }
+    let netdev = &mut cx.k.devs[dev];
+    netdev.addr_assign = AddrAssign::Set;
+    netdev.addr = address;
+    call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeAddr);
+    Ok(())
 }
 
-/// Changes the allmulti count (`dev_set_allmulti`).
-pub fn dev_set_allmulti(cx: &mut Cx, dev: DevId, inc: i32) {
-    let netdev = &mut cx.k.devs[dev];
-    netdev.allmulti = netdev.allmulti.saturating_add_signed(inc);
-    set_flag(&mut netdev.flags, IFF_ALLMULTI, netdev.allmulti > 0);
-}
-
-fn set_flag(flags: &mut u32, flag: u32, on: bool) {
-    if on {
-        *flags |= flag;
-    } else {
-        *flags &= !flag;
-    }
+/// The counters of a device.
+pub fn dev_get_stats(k: &Kernel, dev: &NetDevice) -> DevStats {
+    dev.ops.get_stats64.map_or(dev.stats, |get_stats64| get_stats64(k, dev))
 }

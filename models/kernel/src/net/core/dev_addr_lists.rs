@@ -4,6 +4,7 @@
 
 use glassnet_wire::Mac;
 
+use super::dev_rx_mode::dev_set_rx_mode;
 use crate::Cx;
 use crate::ids::DevId;
 
@@ -16,7 +17,10 @@ pub fn dev_mc_add(cx: &mut Cx, dev: DevId, address: Mac) {
     let list = &mut cx.k.devs[dev].mc;
     match list.iter_mut().find(|entry| entry.0 == address) {
         Some(entry) => entry.1 += 1,
-        None => list.push((address, 1)),
+        None => {
+            list.push((address, 1));
+            dev_set_rx_mode(cx, dev);
+        }
     }
 }
 
@@ -26,5 +30,9 @@ pub fn dev_mc_del(cx: &mut Cx, dev: DevId, address: Mac) {
     if let Some(entry) = list.iter_mut().find(|entry| entry.0 == address) {
         entry.1 -= 1;
     }
+    let before = list.len();
     list.retain(|entry| entry.1 > 0);
+    if list.len() != before {
+        dev_set_rx_mode(cx, dev);
+    }
 }

@@ -5,6 +5,7 @@ pub mod dev_addr_lists;
 pub mod dev_features;
 pub mod dev_list;
 pub mod dev_queue;
+pub mod dev_rx_mode;
 pub mod flow_dissector;
 pub mod gro;
 pub mod gso;

@@ -6,8 +6,9 @@ use glassnet_wire::Mac;
 
 use super::dev::{
     alloc_netdev, dev_change_name, dev_change_net_namespace, dev_change_tx_queue_len, dev_close, dev_open,
-    dev_set_allmulti, dev_set_mtu, dev_set_promiscuity, register_netdevice, unregister_netdevice,
+    dev_set_mac_address, dev_set_mtu, register_netdevice, unregister_netdevice,
 };
+use super::dev_rx_mode::{dev_set_allmulti, dev_set_promiscuity};
 use super::link_watch::linkwatch_turn;
 use super::net_namespace::peernet2id_alloc;
 use super::notifier::call_netdevice_notifiers;
@@ -15,9 +16,7 @@ use crate::ids::{DevId, NetnsId};
 use crate::link::{LinkInfo, LinkOps, NewLink};
 use crate::module::{Module, NetdevEvent};
 use crate::netlink::{Errno, NlError};
-use crate::tables::netdev::{
-    AddrAssign, IFF_ALLMULTI, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, NameAssign, NetDevice,
-};
+use crate::tables::netdev::{IFF_ALLMULTI, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, NameAssign, NetDevice};
 use crate::tables::netdev_features::NETNS_LOCAL;
 use crate::{Cx, Kernel};
 
@@ -255,13 +254,7 @@ fn move_to(cx: &mut Cx, dev: DevId, netns: NetnsId, name: Option<&str>) -> Resul
 
 fn set_addresses(cx: &mut Cx, dev: DevId, set: &LinkSet) -> Result<(), NlError> {
     if let Some(address) = set.address {
-        if !address.is_valid() {
-            return Err(Errno::EADDRNOTAVAIL.into());
-        }
-        let netdev = &mut cx.k.devs[dev];
-        netdev.addr_assign = AddrAssign::Set;
-        netdev.addr = address;
-        call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeAddr);
+        dev_set_mac_address(cx, dev, address)?;
     }
     if let Some(broadcast) = set.broadcast {
         cx.k.devs[dev].broadcast = broadcast;

@@ -188,8 +188,9 @@ fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         }
         NetdevEvent::ChangeAddr => {
             super::arp::arp_changeaddr(cx, dev);
-            notify_peers(cx, netns, dev);
+            arp_notify(cx, netns, dev);
         }
+        NetdevEvent::NotifyPeers => inetdev_send_gratuitous_arp(cx, dev),
     }
 }
 
@@ -240,7 +241,7 @@ fn up(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     }
     igmp::ip_mc_up(cx, dev);
     fib_netdev_up(cx, netns, dev);
-    notify_peers(cx, netns, dev);
+    arp_notify(cx, netns, dev);
 }
 
 fn unregister(cx: &mut Cx, netns: NetnsId, dev: DevId) {
@@ -253,13 +254,18 @@ fn unregister(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     cx.k.netns[netns].ipv4.fib.rules.detach(dev);
 }
 
-/// Sends gratuitous ARP for the device's addresses, with `arp_notify` (`inetdev_send_gratuitous_arp`).
-fn notify_peers(cx: &mut Cx, netns: NetnsId, dev: DevId) {
+/// With `arp_notify` the neighbours learn of a device that came up or has another address.
+fn arp_notify(cx: &mut Cx, netns: NetnsId, dev: DevId) {
     let all = &cx.k.netns[netns].ipv4.conf_all;
     let Some(inet) = cx.k.inet.get(dev) else { return };
-    if max_conf(inet, all, Conf::ArpNotify) == 0 || !cx.k.devs[dev].is_up() {
-        return;
+    if max_conf(inet, all, Conf::ArpNotify) != 0 && cx.k.devs[dev].is_up() {
+        inetdev_send_gratuitous_arp(cx, dev);
     }
+}
+
+/// Sends gratuitous ARP for the device's addresses.
+fn inetdev_send_gratuitous_arp(cx: &mut Cx, dev: DevId) {
+    let Some(inet) = cx.k.inet.get(dev) else { return };
     for ifa in inet.addrs.clone() {
         if !ifa.local.is_loopback() {
             arp_send_announcement(cx, ARPOP_REQUEST, dev, ifa.local);

@@ -1,0 +1,71 @@
+//! What a device receives besides frames to its own address.
+//!
+//! Kernel: net/core/dev.c (`dev_set_promiscuity`, `dev_set_allmulti`), net/core/dev_addr_lists.c (`dev_mc_sync`)
+
+use super::dev_addr_lists::{dev_mc_add, dev_mc_del};
+use crate::Cx;
+use crate::ids::DevId;
+use crate::tables::klog::LOG_INFO;
+use crate::tables::netdev::{IFF_ALLMULTI, IFF_PROMISC, RxMode};
+
+/// Tells a driver that needs to know that the multicast addresses of its device, or what else it takes, changed.
+pub fn dev_set_rx_mode(cx: &mut Cx, dev: DevId) {
+    if let Some(set_rx_mode) = cx.k.devs[dev].ops.set_rx_mode {
+        set_rx_mode(cx, dev);
+    }
+}
+
+/// Changes the promiscuity count (`dev_set_promiscuity`).
+pub fn dev_set_promiscuity(cx: &mut Cx, dev: DevId, inc: i32) {
+    let netdev = &mut cx.k.devs[dev];
+    netdev.promiscuity = netdev.promiscuity.saturating_add_signed(inc);
+    let (was, is) = (netdev.flags & IFF_PROMISC != 0, netdev.promiscuity > 0);
+    set_flag(&mut netdev.flags, IFF_PROMISC, is);
+    if was != is {
+        let line = format!("device {} {} promiscuous mode", netdev.name, if is { "entered" } else { "left" });
+        cx.printk(LOG_INFO, line);
+        dev_set_rx_mode(cx, dev);
+    }
+}
+
+/// Changes the allmulti count (`dev_set_allmulti`).
+pub fn dev_set_allmulti(cx: &mut Cx, dev: DevId, inc: i32) {
+    let netdev = &mut cx.k.devs[dev];
+    netdev.allmulti = netdev.allmulti.saturating_add_signed(inc);
+    let (was, is) = (netdev.flags & IFF_ALLMULTI != 0, netdev.allmulti > 0);
+    set_flag(&mut netdev.flags, IFF_ALLMULTI, is);
+    if was != is {
+        dev_set_rx_mode(cx, dev);
+    }
+}
+
+fn set_flag(flags: &mut u32, flag: u32, on: bool) {
+    if on {
+        *flags |= flag;
+    } else {
+        *flags &= !flag;
+    }
+}
+
+/// A lower device is to receive what an upper one wants (`dev_mc_sync`, `dev_mc_unsync`): `asked` is what was asked of it for that so
+/// far. Returns what is asked now; all is taken back if the upper device wants nothing.
+pub fn sync_rx_mode(cx: &mut Cx, upper: Option<DevId>, lower: DevId, asked: RxMode) -> RxMode {
+    let wanted = upper.map_or_else(RxMode::default, |upper| {
+        let netdev = &cx.k.devs[upper];
+        RxMode {
+            mc: netdev.mc.iter().map(|entry| entry.0).collect(),
+            promisc: netdev.flags & IFF_PROMISC != 0,
+            allmulti: netdev.flags & IFF_ALLMULTI != 0,
+        }
+    });
+    for address in wanted.mc.iter().filter(|address| !asked.mc.contains(address)) {
+        dev_mc_add(cx, lower, *address);
+    }
+    for address in asked.mc.iter().filter(|address| !wanted.mc.contains(address)) {
+        dev_mc_del(cx, lower, *address);
+    }
+    let inc = |before: bool, now: bool| i32::from(now) - i32::from(before);
+    dev_set_promiscuity(cx, lower, inc(asked.promisc, wanted.promisc));
+    dev_set_allmulti(cx, lower, inc(asked.allmulti, wanted.allmulti));
+    wanted
+}
