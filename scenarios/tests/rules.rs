@@ -43,6 +43,7 @@ rules! {
     what_bridges_and_ports_may_be_told: "bridge-settings",
     how_long_a_connection_lasts: "connections",
     packets_that_are_not_whole: "damaged",
+    what_a_bond_does_with_its_slaves: "bonding",
     which_class_a_filter_says: "filters",
     which_packets_of_a_host_a_rule_takes: "flows",
     a_router_forwards: "forwarding",

@@ -168,6 +168,12 @@ functions! {
         "drivers/net/dummy.c" {
             DummyXmit(skb: SkbId) = dummy_xmit, Netdev, "a dummy counts the frame as sent and frees it";
         }
+        "drivers/net/bonding/bond_main.c" {
+            BondHandleFrame(skb: SkbId) = bond_handle_frame, Netdev, "a slave received it: now its bond has it";
+            BondStartXmit(skb: SkbId) = bond_start_xmit, Netdev, "a bond chooses the slave that sends";
+            BondXmitBroadcast(skb: SkbId) = bond_xmit_broadcast, Netdev, "every slave sends it";
+            BondDevQueueXmit(skb: SkbId) = bond_dev_queue_xmit, Netdev, "to the slave that sends";
+        }
         "drivers/net/loopback.c" {
             LoopbackXmit(skb: SkbId) = loopback_xmit, Netdev, "lo: what goes out comes straight in";
         }
@@ -616,7 +622,7 @@ functions! {
         }
     }
     continuations {
-        AnotherRound(skb: SkbId),
+        BondXmitBroadcastNext(skb: SkbId, from: u16),
         Consume(skb: SkbId),
         KfreeSkb(skb: SkbId, reason: DropReason),
         XmitOne(skb: SkbId),

@@ -102,6 +102,8 @@ pub struct Config {
     pub flow_hash_key: SipHashKey,
     /// The module `br_netfilter` is loaded.
     pub br_netfilter: bool,
+    /// The module `bonding` is loaded.
+    pub bonding: bool,
     /// The module `nf_nat_ftp` is loaded.
     pub nf_nat_ftp: bool,
     /// Time of fork, exec and the dynamic linker.
@@ -121,6 +123,7 @@ impl Default for Config {
             veth_cables: false,
             flow_hash_key: [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93],
             br_netfilter: false,
+            bonding: false,
             nf_nat_ftp: false,
             // A round figure, not measured.
             exec_time: Nanos::from_millis(1),

@@ -4,7 +4,7 @@
 
 mod doors;
 
-use crate::drivers::{dummy, loopback, veth};
+use crate::drivers::{bonding, dummy, loopback, veth};
 use crate::module::Module;
 use crate::net::{bridge, core, ipv4, netfilter, packet, sched};
 use crate::netlink::Errno;
@@ -18,6 +18,7 @@ pub static MODULES: &[&Module] = &[
     &loopback::MODULE,
     &veth::MODULE,
     &dummy::MODULE,
+    &bonding::MODULE,
     &ipv4::devinet::MODULE,
     &ipv4::tcp_ipv4::MODULE,
     &netfilter::nf_conntrack_standalone::MODULE,

@@ -44,6 +44,8 @@ pub enum Errno {
     ENOSPC = 28,
     /// Numerical result out of range.
     ERANGE = 34,
+    /// Directory not empty.
+    ENOTEMPTY = 39,
     /// Too many levels of symbolic links.
     ELOOP = 40,
     /// No message of desired type.
@@ -128,6 +130,7 @@ impl Errno {
             Errno::EPIPE => "Broken pipe",
             Errno::ENOSPC => "No space left on device",
             Errno::ERANGE => "Numerical result out of range",
+            Errno::ENOTEMPTY => "Directory not empty",
             Errno::ELOOP => "Too many levels of symbolic links",
             Errno::ENOMSG => "No message of desired type",
             Errno::EPROTO => "Protocol error",

@@ -1,5 +1,6 @@
 //! `drivers/net`: kinds of devices.
 
+pub mod bonding;
 pub mod dummy;
 pub mod loopback;
 pub mod nic;

@@ -52,6 +52,10 @@ doors! {
         VethXmit(skb) => drivers::veth::veth_xmit,
         DummyXmit(skb) => drivers::dummy::dummy_xmit,
         DevForwardSkb(skb) => drivers::veth::__dev_forward_skb,
+        BondHandleFrame(skb) => drivers::bonding::xmit::bond_handle_frame,
+        BondStartXmit(skb) => drivers::bonding::xmit::bond_start_xmit,
+        BondXmitBroadcast(skb) => drivers::bonding::xmit::bond_xmit_broadcast,
+        BondDevQueueXmit(skb) => drivers::bonding::xmit::bond_dev_queue_xmit,
         LoopbackXmit(skb) => drivers::loopback::loopback_xmit,
         EiStartXmit(skb) => drivers::nic::ne2k_pci::ei_start_xmit,
         E1000ReceiveSkb(skb) => drivers::nic::e1000e::e1000_receive_skb,
@@ -117,7 +121,7 @@ doors! {
         IpQueueXmit(skb) => net::ipv4::ip_output::__ip_queue_xmit,
     }
     continuations {
-        AnotherRound(skb) of NetifReceiveSkbCore => net::core::dev::__netif_receive_skb_core,
+        BondXmitBroadcastNext(skb, from) of BondXmitBroadcast => drivers::bonding::xmit::bond_xmit_broadcast_next,
         Consume(skb) of ConsumeSkb => net::core::skbuff::consume_later,
         KfreeSkb(skb, reason) of KfreeSkbReason => net::core::skbuff::kfree_later,
         XmitOne(skb) of DevHardStartXmit => net::core::dev::dev_hard_start_xmit,

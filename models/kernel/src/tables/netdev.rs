@@ -90,6 +90,40 @@ pub struct DevStats {
     pub rx_crc_errors: u64,
 }
 
+impl DevStats {
+    /// Each counter of two devices by a function.
+    fn each(self, other: DevStats, both: fn(u64, u64) -> u64) -> DevStats {
+        DevStats {
+            rx_packets: both(self.rx_packets, other.rx_packets),
+            rx_bytes: both(self.rx_bytes, other.rx_bytes),
+            tx_packets: both(self.tx_packets, other.tx_packets),
+            tx_bytes: both(self.tx_bytes, other.tx_bytes),
+            rx_dropped: both(self.rx_dropped, other.rx_dropped),
+            tx_dropped: both(self.tx_dropped, other.tx_dropped),
+            rx_errors: both(self.rx_errors, other.rx_errors),
+            tx_errors: both(self.tx_errors, other.tx_errors),
+            multicast: both(self.multicast, other.multicast),
+            rx_nohandler: both(self.rx_nohandler, other.rx_nohandler),
+            rx_missed_errors: both(self.rx_missed_errors, other.rx_missed_errors),
+            rx_crc_errors: both(self.rx_crc_errors, other.rx_crc_errors),
+        }
+    }
+}
+
+impl std::ops::Add for DevStats {
+    type Output = DevStats;
+    fn add(self, other: DevStats) -> DevStats {
+        self.each(other, u64::wrapping_add)
+    }
+}
+
+impl std::ops::Sub for DevStats {
+    type Output = DevStats;
+    fn sub(self, other: DevStats) -> DevStats {
+        self.each(other, u64::wrapping_sub)
+    }
+}
+
 /// What a device receives besides frames to its own address.
 #[derive(Clone, Debug, Default)]
 pub struct RxMode {

@@ -351,7 +351,10 @@ impl View<'_> {
             ("tso_max_segs", "tso_max_segs", 65_535),
             ("gro_max_size", "gro_max_size", 65_536),
         ] {
-            out.any(key, value, format_args!("{word} {value} "));
+            // A kernel for one CPU has no RPS, so it does not tell of receive queues.
+            if self.kernel.config.smp || key != "num_rx_queues" {
+                out.any(key, value, format_args!("{word} {value} "));
+            }
         }
     }
 }

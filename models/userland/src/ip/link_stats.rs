@@ -79,7 +79,10 @@ fn tables(dev: &NetDevice, stats: &DevStats, errors: bool) -> Vec<Rows> {
         ],
     )];
     if errors {
-        let columns = [("", 0), ("length", 0), ("crc", 0), ("frame", 0), ("fifo", 0), ("overrun", 0)];
+        let mut columns = vec![("", 0), ("length", 0), ("crc", 0), ("frame", 0), ("fifo", 0), ("overrun", 0)];
+        if stats.rx_nohandler > 0 {
+            columns.push(("nohandler", stats.rx_nohandler));
+        }
         tables.push(rows("RX errors:", &columns));
     }
     tables.push(rows(
@@ -120,6 +123,9 @@ fn json(out: &mut Out, dev: &NetDevice, stats: &DevStats, errors: bool) {
             out.json(key, 0);
         }
         out.json("missed_errors", stats.rx_missed_errors);
+        if stats.rx_nohandler > 0 {
+            out.json("nohandler", stats.rx_nohandler);
+        }
     }
     out.close();
     out.open(Some("tx"));

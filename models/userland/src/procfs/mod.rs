@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`net`], [`inet`] | `/proc/net/*` |
 //! | [`sysctl`] | `/proc/sys/net/**` |
+//! | [`bonding`] | `/proc/net/bonding/**` |
 //! | [`conntrack`] | connections |
 //! | [`pktgen`] | `/proc/net/pktgen/**` |
 //! | [`xt`] | `/proc/net/xt_recent`, `/proc/net/ipt_hashlimit` |
@@ -15,6 +16,7 @@
 //! A file is a row: a [`File`] if it always exists, in the module of its subject; a directory with variable content is
 //! a [`Tree`]. All functions take absolute paths, seen by a [`Caller`].
 
+pub mod bonding;
 pub mod conntrack;
 pub mod counts;
 pub mod inet;
@@ -168,7 +170,8 @@ fn files() -> impl Iterator<Item = &'static File> {
 }
 
 const BLOCKING: &[&Blocking] = &[&pktgen::CONTROL];
-const TREES: &[Tree] = &[irq::TREE, pktgen::TREE, xt::HASHLIMIT, xt::RECENT, sysctl::TREE, sysfs::TREE];
+const TREES: &[Tree] =
+    &[bonding::TREE, irq::TREE, pktgen::TREE, xt::HASHLIMIT, xt::RECENT, sysctl::TREE, sysfs::TREE];
 
 /// An address as `/proc/net` shows it: the bytes in the order of the wire, as a number of a little-endian machine.
 fn hex(address: Ipv4Addr) -> String {

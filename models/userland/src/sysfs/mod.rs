@@ -3,13 +3,15 @@
 //! | module | owns |
 //! |---|---|
 //! | [`device`] | files of every device, and its `statistics` |
+//! | [`bonding`] | `bonding_masters`, `bonding/*` of a bond and `bonding_slave/*` of a slave |
 //! | [`bridge`] | `bridge/*` of a bridge and `brport/*` of a port |
 //! | [`rx_queue`], [`tx_queue`] | `queues/rx-N` and `queues/tx-N` |
 //!
-//! Kernel: net/core/net-sysfs.c, net/bridge/br_sysfs_br.c, net/bridge/br_sysfs_if.c
+//! Kernel: net/core/net-sysfs.c, net/bridge/br_sysfs_br.c, net/bridge/br_sysfs_if.c, drivers/net/bonding/bond_sysfs.c
 //!
 //! `/sys/devices/virtual/net`, to which the links of a real kernel lead, is the same directory here.
 
+pub mod bonding;
 pub mod bridge;
 pub mod device;
 pub mod rx_queue;
@@ -64,6 +66,8 @@ impl Attr {
 enum File {
     /// A file of [`device`], or `brforward`.
     Attr(&'static Attr),
+    /// An option of a bond, by name.
+    Bond(String),
     /// An attribute of a bridge or of a port.
     Bridge(&'static BrAttr),
     /// A file of a receive queue.
@@ -85,6 +89,16 @@ fn device_path<'p, 'n>(parts: &'p [&'n str]) -> Option<(&'n str, &'p [&'n str])>
         }
         _ => None,
     }
+}
+
+/// A line, if there is a text.
+fn line(text: String) -> String {
+    if text.is_empty() { text } else { text + "\n" }
+}
+
+/// The file that makes and deletes bonds.
+fn is_masters(view: &View, parts: &[&str]) -> bool {
+    parts == ["class", "net", bonding::MASTERS] && view.kernel.config.bonding
 }
 
 /// Resolves the links below a device's directory (`master/…`, `brif/v1/…`).
@@ -134,6 +148,10 @@ fn find(dev: &NetDevice, parts: &[&str]) -> Option<File> {
         ["queues", rest @ ..] => {
             return tx_queue::find(dev, rest).map(|(attr, at)| File::TxQueue(attr, at));
         }
+        ["bonding", name] if dev.bond().is_some() && bonding::has(name) => {
+            return Some(File::Bond((*name).to_owned()));
+        }
+        ["bonding_slave", name] => (bonding::SLAVE, name),
         ["bridge", name] if dev.bridge().is_some() => return find_attr(BRIDGE_ATTRS, name),
         ["brport", name] if dev.port.is_some() => return find_attr(PORT_ATTRS, name),
         _ => return None,
@@ -151,12 +169,17 @@ fn find_attr(table: &[&'static BrAttr], name: &str) -> Option<File> {
 ///
 /// See [`crate::procfs::read`].
 fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
+    if is_masters(view, parts) {
+        return Ok(line(bonding::masters(view)));
+    }
     let found = resolve(view, parts).and_then(|(dev, rest)| Some((dev, find(dev, &rest)?)));
     let Some((dev, file)) = found else {
         return Err(if list(view, parts).is_ok() { Errno::EISDIR } else { Errno::ENOENT });
     };
     let text = match file {
         File::Attr(attr) => (attr.show)(view, dev)?,
+        // The files of a bond are empty if there is nothing to tell.
+        File::Bond(name) => return Ok(line(bonding::show(view, dev, &name)?)),
         File::Bridge(attr) => bridge::show(attr, view, dev)?,
         File::RxQueue(file, queue) => file.show(view, dev, queue),
         File::TxQueue(attr, at) => attr.read(view, dev, at)?,
@@ -171,10 +194,14 @@ fn read(view: &View, parts: &[&str]) -> Result<String, Errno> {
 /// See [`crate::procfs::write`].
 fn write(cx: &mut Cx, netns: NetnsId, parts: &[&str], text: &str) -> Result<(), Errno> {
     let view = View { kernel: cx.k, netns, now: cx.now };
+    if is_masters(&view, parts) {
+        return bonding::store_masters(cx, netns, text);
+    }
     let (dev, rest) = resolve(&view, parts).ok_or(Errno::ENOENT)?;
     let id = dev.id;
     match find(dev, &rest).ok_or(Errno::ENOENT)? {
         File::Attr(attr) => attr.store.ok_or(Errno::EACCES)?(cx, id, text),
+        File::Bond(name) => bonding::store(cx, id, &name, text),
         File::Bridge(attr) => bridge::store(attr, cx, id, text),
         File::RxQueue(file, queue) => file.store(cx, id, queue, text),
         File::TxQueue(attr, at) => attr.write(cx, id, at, text),
@@ -193,7 +220,11 @@ fn list(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
         ["devices"] => return Ok(vec![dir("virtual")]),
         ["class", "net"] => {
             let link = |dev: &NetDevice| Node::Link(format!("../../devices/virtual/net/{}", dev.name));
-            return Ok(view.devs().map(|dev| (dev.name.clone(), link(dev))).collect());
+            let mut entries: Vec<DirEntry> = view.devs().map(|dev| (dev.name.clone(), link(dev))).collect();
+            if view.kernel.config.bonding {
+                entries.push((bonding::MASTERS.to_owned(), Node::RW));
+            }
+            return Ok(entries);
         }
         ["devices", "virtual", "net"] => return Ok(view.devs().map(|dev| dir(&dev.name)).collect()),
         _ => {}
@@ -223,7 +254,9 @@ fn list_device(view: &View, dev: &NetDevice, parts: &[&str]) -> Result<Vec<DirEn
             Ok(tx_queue::list(dev, rest).unwrap_or_default())
         }
         ["bridge"] if dev.bridge().is_some() => Ok(bridge::files(BRIDGE_ATTRS)),
-        ["brport"] => {
+        ["bonding"] if dev.bond().is_some() => Ok(bonding::files()),
+        ["bonding_slave"] if bonding::master(view, dev).is_some() => Ok(files(bonding::SLAVE)),
+        ["brport"] if dev.port.is_some() => {
             let master = dev.master().ok_or(Errno::ENOENT)?;
             let mut entries = bridge::files(PORT_ATTRS);
             entries.push(("bridge".to_owned(), Node::Link(format!("../../{}", view.name(master)))));
@@ -252,9 +285,13 @@ fn top(view: &View, dev: &NetDevice) -> Vec<DirEntry> {
         entries.extend(files(bridge::FORWARD));
         entries.extend(bridge.ports.iter().map(|port| link("lower_", view.name(*port), view.name(*port))));
     }
+    if let Some(bond) = dev.bond() {
+        entries.push(dir("bonding"));
+        entries.extend(bond.slaves.iter().map(|s| link("lower_", view.name(s.dev), view.name(s.dev))));
+    }
     if let Some(master) = dev.master() {
         let master = view.name(master);
-        entries.push(dir("brport"));
+        entries.push(dir(if dev.port.is_some() { "brport" } else { "bonding_slave" }));
         entries.extend([link("upper_", master, master), link("master", "", master)]);
     }
     entries

@@ -21,6 +21,7 @@
 //! | timeouts, ephemeral ports, echo identifiers | `conntrack -L` and its table | `*` |
 //! | IPv4 identifications, TCP numbers and ephemeral ports | lines of `LOG` in the kernel's log | `*` |
 //! | dates | comment lines of `iptables-save`, the log of `python3 -m http.server`, the head of an HTTP answer | `*`, zero |
+//! | the kernel's release | `ethtool -i`, `/proc/net/bonding` | `*` |
 //! | process ids | `[1] 123`, `pid/`, `pid 123` | `*` |
 //! | namespace inodes | `net:[4026532281]` | `*` |
 //! | whether a neighbour that was confirmed 15 to 45 s ago is still reachable, and since when it is not: the time is drawn at random | `ip -j -s neigh` | `*` |
@@ -58,7 +59,7 @@ pub const FAR_INDEX: usize = 10_000;
 pub const FAR_NSID: u32 = 999_999;
 
 /// Patterns and their replacement, applied in order to each line.
-const TEXT: [(&str, &str); 27] = [
+const TEXT: [(&str, &str); 28] = [
     (r"time[=<][0-9.]+ ?ms", "time=* ms"),
     (r", time [0-9]+ms", ", time *ms"),
     (r"^(rtt|round-trip) .*", "rtt *"),
@@ -85,6 +86,7 @@ const TEXT: [(&str, &str); 27] = [
     (r"\b(type=[0-9]+ code=[0-9]+ id)=[0-9]+", "$1=*"),
     (r"^(Connection received on \S+) [0-9]+$", "$1 *"),
     (r"- - \[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4} [0-9:]{8}\]", "- - [*]"),
+    (r"^(version: |Ethernet Channel Bonding Driver: v)6\.[0-9]+\.[0-9]+(-\S+)?$", "$1*"),
     (r"[ \t]+$", ""),
 ];
 

@@ -81,7 +81,10 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
 fn port_cost(cx: &Cx, dev: DevId) -> u32 {
     let netdev = &cx.k.devs[dev];
     match netdev.ops.ethtool.get_link_ksettings.and_then(|get| get(cx.k, netdev).speed) {
+        Some(10_001..) => 1,
         Some(10_000) => 2,
+        Some(5000) => 3,
+        Some(2500) => 4,
         Some(1000) => 5,
         Some(100) => 19,
         _ => 100,

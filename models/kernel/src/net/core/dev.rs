@@ -287,6 +287,23 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
+/// A handler gave the packet to another device, whose it is from here on (`RX_HANDLER_ANOTHER`).
+pub fn another_round(cx: &mut Cx, skb: SkbId) -> Door {
+    cx.skbs[skb].skb_iif = 0;
+    cx.k.cpus[cx.cpu.index()].stat.processed += 1;
+    __netif_receive_skb_core(cx, skb)
+}
+
+/// The packet is for nobody but those who look at just this device (`RX_HANDLER_EXACT`); `pass`: for others, too.
+pub fn deliver_exact(cx: &mut Cx, skb: SkbId, pass: bool) -> Door {
+    if pass {
+        return deliver_to_protocol(cx, skb, false);
+    }
+    let dev = cx.skbs[skb].dev;
+    cx.k.devs[dev].stats.rx_nohandler += 1;
+    cx.kfree_skb(skb, DropReason::UnhandledProto)
+}
+
 /// Delivers the packet to the sockets and the protocol of its type; `tapped`: a tap takes it, too. A device's `rx_handler` may
 /// leave a packet to them (`RX_HANDLER_PASS`).
 pub fn deliver_to_protocol(cx: &mut Cx, mut skb: SkbId, tapped: bool) -> Door {

@@ -72,8 +72,12 @@ pub fn skb_get_hash(cx: &mut Cx, skb: SkbId) -> u32 {
 
 /// Ports, or SPI. 0 for all fragments, also the first, so that they take the same path.
 pub fn ports(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr) -> [u16; 2] {
+    ports_at(cx, skb, iph, cx.skbs[skb].network_header + iph.header_len() as u32)
+}
+
+/// The same, of a header whose payload begins elsewhere.
+pub fn ports_at(cx: &Cx, skb: SkbId, iph: &Ipv4Hdr, transport: u32) -> [u16; 2] {
     let at = ports_offset(iph.protocol).filter(|_| iph.frag_off.get() & (IP_MF | IP_OFFSET) == 0);
-    let transport = cx.skbs[skb].network_header + iph.header_len() as u32;
     let ports = at.and_then(|at| cx.skbs.header::<[U16; 2]>(skb, transport + at));
     ports.map_or([0; 2], |ports| ports.map(U16::get))
 }

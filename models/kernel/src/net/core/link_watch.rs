@@ -14,7 +14,7 @@ use super::sch_generic::{dev_activate, dev_deactivate};
 use crate::ids::DevId;
 use crate::module::NetdevEvent;
 use crate::tables::jiffies::{HZ, JIFFY, jiffies, wheel_expiry};
-use crate::tables::netdev::OperState;
+use crate::tables::netdev::{IFF_MASTER, IFF_SLAVE, OperState};
 use crate::{Cx, Kernel};
 
 /// The carrier is on.
@@ -61,10 +61,13 @@ pub fn linkwatch_init_dev(cx: &mut Cx, dev: DevId) {
     }
 }
 
-/// The event does not wait: what is linked to another device changes with it, and a carrier that came back ends a
-/// downtime.
+/// The event does not wait: what is linked to another device changes with it, a bond and its slaves depend on each other, and a
+/// carrier that came back ends a downtime.
 fn linkwatch_urgent_event(k: &Kernel, dev: DevId) -> bool {
     let netdev = &k.devs[dev];
+    if netdev.flags & (IFF_MASTER | IFF_SLAVE) != 0 {
+        return netdev.is_up();
+    }
     // qdisc_tx_changing
     let changing = netdev.tx.iter().any(|txq| txq.qdisc != txq.qdisc_sleeping);
     netdev.is_up() && (netdev.ifindex != dev_get_iflink(k, dev) || netdev.carrier && changing)

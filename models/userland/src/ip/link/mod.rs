@@ -2,6 +2,8 @@
 //!
 //! iproute2: ip/iplink.c
 
+mod iplink_bond;
+mod iplink_bond_slave;
 mod iplink_bridge;
 mod iplink_bridge_slave;
 mod iplink_dummy;
@@ -73,14 +75,14 @@ impl LinkUtil {
 
 /// All kinds.
 static LINK_UTILS: &[&LinkUtil] = &[
+    &iplink_bond::LINK_UTIL,
+    &iplink_bond_slave::LINK_UTIL,
     &iplink_bridge::LINK_UTIL,
     &iplink_bridge_slave::LINK_UTIL,
     &iplink_dummy::LINK_UTIL,
     &iplink_veth::LINK_UTIL,
     &LinkUtil::not_modelled("amt"),
     &LinkUtil::not_modelled("bareudp"),
-    &LinkUtil::not_modelled("bond"),
-    &LinkUtil::not_modelled("bond_slave"),
     &LinkUtil::not_modelled("dsa"),
     &LinkUtil::not_modelled("erspan"),
     &LinkUtil::not_modelled("geneve"),

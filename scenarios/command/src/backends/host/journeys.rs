@@ -7,6 +7,7 @@
 //!    followed by `sched_process_fork`); a softirq that a process's own send raised counts as its own.
 //! 2. A tap of the lesson saw a frame of that length on a device of that name at that time. This tells what a
 //!    timer sends from what the host, or another lesson, sends on a device of the same name.
+//!    On a User Mode Linux the name is enough: a queue that is closed drops what a timer sends before a tap sees it.
 //! 3. The same packet buffer was told to be the lesson's by another event of its journey.
 //! 4. A drop without any device is the lesson's by rule 1 if its protocol is set (netlink and local sockets
 //!    have none), or if the neighbour table dropped it: its timers interrupt whatever runs.
@@ -33,6 +34,8 @@ pub(super) struct Told {
 pub(super) struct Known {
     /// Nothing but the lesson runs on this kernel.
     pub alone: bool,
+    /// Nobody but the lesson has devices of its names.
+    pub names_are_ours: bool,
     /// All device names of the lesson.
     pub devices: BTreeSet<String>,
     /// Names of NICs of the topology.
@@ -208,8 +211,12 @@ impl Reader {
     }
 
     fn ours(&self, event: &Event, device: &str) -> bool {
-        let only_here = self.known.devices.contains(device) && !self.host.contains(device);
-        self.known.alone || self.pids.contains(&event.pid) || only_here
+        self.known.alone || self.pids.contains(&event.pid) || self.only_here(device)
+    }
+
+    /// The lesson has a device of this name, and the host has none.
+    fn only_here(&self, device: &str) -> bool {
+        self.known.devices.contains(device) && !self.host.contains(device)
     }
 
     /// Whether a tap saw this step's frame; on its way up a frame has lost its Ethernet header.
@@ -222,7 +229,9 @@ impl Reader {
         let (device, skb) = (event.value("dev").filter(|name| !name.is_empty())?, event.address("skbaddr")?);
         let length = event.value("len")?;
         let Some(prompt) = self.prompt else { return Some(()) };
-        let ours = self.known.alone || self.pids.contains(&event.pid) || self.tapped(event, device, length);
+        let by_name = self.known.names_are_ours && self.only_here(device);
+        let by_process = self.known.alone || self.pids.contains(&event.pid);
+        let ours = by_process || by_name || self.tapped(event, device, length);
         let number = self.count;
         let live = self.live.entry(skb).or_insert_with(|| Live {
             number,

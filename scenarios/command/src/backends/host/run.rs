@@ -236,11 +236,13 @@ impl Running for Run<'_> {
 /// What tells the lesson's packets from the host's own.
 pub(super) fn known(plan: &Plan, frames: &[frames::SeenFrame], macs: &[ChosenMac]) -> Known {
     let mut known = Known { devices: macs.iter().map(|m| m.device.clone()).collect(), ..Known::default() };
+    known.names_are_ours = probe::place() == "uml";
     known.nics = plan.nic_names();
     known.ports = topology::hidden_names(&plan.topology);
     known.devices.extend(known.nics.iter().chain(&known.ports).cloned());
     let since_boot = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
     let offset = now_ns() - since_boot.as_nanos();
+    known.devices.extend(frames.iter().map(|frame| frame.device.clone()));
     for frame in frames {
         let at_ns = frame.at_ns.saturating_sub(offset) as u64;
         known.sightings.entry((frame.device.clone(), frame.bytes.len())).or_default().push(at_ns);

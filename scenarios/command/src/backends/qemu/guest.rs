@@ -23,10 +23,11 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 23] = [
+const MODULES: [&str; 24] = [
     "pktgen",
     "veth",
     "dummy",
+    "bonding",
     "bridge",
     "igb",
     "e1000e",
