@@ -41,6 +41,7 @@ rules! {
     a_router_that_sends_packets_back: "back",
     what_a_bridges_port_lets_through: "bridge-ports",
     what_bridges_and_ports_may_be_told: "bridge-settings",
+    who_is_in_which_vlan_of_a_bridge: "bridge-vlan",
     how_long_a_connection_lasts: "connections",
     packets_that_are_not_whole: "damaged",
     what_a_bond_does_with_its_slaves: "bonding",
@@ -74,6 +75,7 @@ rules! {
     tcp_when_all_does_not_go_well: "tcp",
     who_gets_a_port_that_is_in_time_wait: "time-wait",
     what_is_changed_in_connections: "tracking",
+    what_vlan_devices_do: "vlan",
     zones_of_connections: "zones",
 }
 

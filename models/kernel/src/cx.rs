@@ -194,6 +194,18 @@ impl Cx<'_> {
         }
     }
 
+    /// The same for a device over another one, which counts what that one takes: true if it was taken. Whoever waits farther out
+    /// learns of it, too.
+    pub fn xmit_within(&mut self, skb: SkbId, door: Door) -> bool {
+        let (is_awaited, outer) = (self.skbs[skb].ip.flags & XMIT_AWAITED != 0, self.k.xmit_error.take());
+        let sent = self.xmit_and_wait(skb, door);
+        self.k.xmit_error = match sent {
+            Err(errno) if is_awaited => Some((skb, errno)),
+            _ => outer,
+        };
+        sent.is_ok()
+    }
+
     /// Who sends a packet knows from here on that it was taken, whatever becomes of it.
     #[inline]
     pub fn xmit_succeeded(&mut self, skb: SkbId) {

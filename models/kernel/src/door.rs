@@ -319,6 +319,7 @@ functions! {
         }
         "net/core/skbuff.c" {
             SkbClone = skb_clone, Skb, "a second handle of the same bytes";
+            SkbVlanUntag = skb_vlan_untag, Skb, "the VLAN tag moves from the frame to beside it";
             SkbSegment = skb_segment, Skb, "a merged packet becomes frames that fit the device";
             DevKfreeSkbAny = __dev_kfree_skb_any, Skb, "frees a sent packet, in an interrupt a little later";
             ConsumeSkb = consume_skb, Skb, "done with this packet: its memory is free";
@@ -333,6 +334,13 @@ functions! {
             PacketSendmsg = packet_sendmsg, Netdev, "a program sends a frame that it wrote itself";
             TpacketRcv = tpacket_rcv, Netdev, "tcpdump gets a copy";
             PacketRcv = packet_rcv, Netdev, "a program that reads this protocol's frames gets it";
+        }
+        "net/8021q/vlan_dev.c" {
+            VlanDevHardStartXmit(skb: SkbId) = vlan_dev_hard_start_xmit, Netdev,
+                "a VLAN device: the frame gets its tag";
+        }
+        "net/8021q/vlan_core.c" {
+            VlanDoReceive = vlan_do_receive, Netdev, "a tagged frame: is there a device for its VLAN?";
         }
         "net/bridge/br_device.c" {
             BrDevXmit(skb: SkbId) = br_dev_xmit, Netdev, "this host sends into its own bridge";

@@ -36,14 +36,14 @@ pub struct LinkOps {
     pub slave_changelink: Option<fn(&mut Cx, DevId, &LinkInfo) -> Result<(), NlError>>,
     /// Unregisters a device (`dellink`); `None`: nothing else goes with it.
     pub dellink: Option<fn(&mut Cx, DevId)>,
-    /// The device came up (`ndo_open`).
-    pub open: Option<fn(&mut Cx, DevId)>,
+    /// The device comes up (`ndo_open`).
+    pub open: Option<fn(&mut Cx, DevId) -> Result<(), Errno>>,
     /// The device went down (`ndo_stop`, which the kernel calls just before it clears `IFF_UP`).
     pub stop: Option<fn(&mut Cx, DevId)>,
     /// The door that sends a frame (`ndo_start_xmit`).
     pub xmit: fn(SkbId) -> Door,
     /// The MTU is about to become this many bytes, which lie within the device's limits (`ndo_change_mtu`).
-    pub change_mtu: Option<fn(&mut Cx, DevId, u32)>,
+    pub change_mtu: Option<fn(&mut Cx, DevId, u32) -> Result<(), Errno>>,
     /// The address is about to become this one, which is valid (`ndo_set_mac_address`).
     pub set_mac_address: Option<fn(&mut Cx, DevId, Mac)>,
     /// Its multicast addresses, or whether it takes all frames, changed (`ndo_set_rx_mode`, `ndo_change_rx_flags`).
@@ -107,6 +107,10 @@ pub struct NewLink<'a> {
     pub src_net: NetnsId,
     /// The device that it is to lie on (`IFLA_LINK`).
     pub link: Option<DevId>,
+    /// The address that it is to have (`IFLA_ADDRESS`); it is set in any case.
+    pub address: Option<Mac>,
+    /// The MTU that it is to have, bytes (`IFLA_MTU`); it is set in any case.
+    pub mtu: Option<u32>,
     /// What only this kind understands.
     pub info: &'a LinkInfo,
 }

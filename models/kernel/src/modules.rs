@@ -6,7 +6,7 @@ mod doors;
 
 use crate::drivers::{bonding, dummy, loopback, veth};
 use crate::module::Module;
-use crate::net::{bridge, core, ipv4, netfilter, packet, sched};
+use crate::net::{bridge, core, ipv4, netfilter, packet, sched, vlan_8021q};
 use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
 
@@ -28,6 +28,7 @@ pub static MODULES: &[&Module] = &[
     &netfilter::nfnetlink_acct::MODULE,
     &bridge::br_netfilter_hooks::MODULE,
     &packet::af_packet::MODULE,
+    &vlan_8021q::vlan::MODULE,
     &NET,
     &sched::MODULE,
     &sched::cls_fw::MODULE,

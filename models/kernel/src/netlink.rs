@@ -60,6 +60,8 @@ pub enum Errno {
     EMSGSIZE = 90,
     /// Protocol not available.
     ENOPROTOOPT = 92,
+    /// Protocol not supported.
+    EPROTONOSUPPORT = 93,
     /// Operation not supported.
     EOPNOTSUPP = 95,
     /// Address family not supported by protocol.
@@ -138,6 +140,7 @@ impl Errno {
             Errno::EDESTADDRREQ => "Destination address required",
             Errno::EMSGSIZE => "Message too long",
             Errno::ENOPROTOOPT => "Protocol not available",
+            Errno::EPROTONOSUPPORT => "Protocol not supported",
             Errno::EOPNOTSUPP => "Operation not supported",
             Errno::EAFNOSUPPORT => "Address family not supported by protocol",
             Errno::EADDRINUSE => "Address already in use",

@@ -77,6 +77,8 @@ pub enum Note {
         /// The bridge itself gets it too.
         local: bool,
     },
+    /// A bridge that filters VLANs dropped a frame.
+    Vlan(VlanNote),
     /// The bridge's table of stations.
     Fdb(FdbNote),
     /// The neighbour of a packet that waits or uses an unconfirmed entry; `None`: it is gone.
@@ -100,6 +102,23 @@ pub enum Note {
     IcmpPeerLimit,
     /// A SYN is ignored: the listener's queue is full.
     ListenOverflow,
+}
+
+/// Why a bridge that filters VLANs drops a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VlanNote {
+    /// It has no tag, and there is no VLAN for such frames.
+    NoPvid {
+        /// The port, or the bridge itself.
+        dev: String,
+    },
+    /// Where it came in is not in its VLAN.
+    NotIn {
+        /// The port, or the bridge itself.
+        dev: String,
+        /// The VLAN.
+        vid: u16,
+    },
 }
 
 /// A packet at a hook.

@@ -8,7 +8,6 @@ use crate::drivers::nic;
 use crate::ids::SkbId;
 use crate::trace::{Birth, HEADER_BYTES, Headers, Level, Polled, Queue, Step, StepKind};
 use glassnet_sim::Nanos;
-use glassnet_wire::eth::ETH_HLEN;
 
 impl Cx<'_> {
     /// Walks from `door` until the packet's way ends, and then through whatever was put off with
@@ -264,11 +263,16 @@ impl Cx<'_> {
 
     fn headers(&self, skb: SkbId, step: usize) -> Headers {
         let pkt = &self.skbs[skb];
-        let link = pkt.mac_header + ETH_HLEN as u32 == pkt.network_header;
+        // Behind the Ethernet header, with up to two VLAN tags.
+        let link = matches!(pkt.network_header.wrapping_sub(pkt.mac_header) as usize, 14 | 18 | 22);
         let start = if link { pkt.mac_header } else { pkt.network_header };
         let bytes = self.skbs.bufs.bytes(pkt.buf).get(start as usize..pkt.tail as usize).unwrap_or_default();
-        let kept = bytes.len().min(HEADER_BYTES);
-        Headers { step, link, len: bytes.len(), bytes: bytes[..kept].to_vec() }
+        let mut kept = bytes[..bytes.len().min(HEADER_BYTES)].to_vec();
+        if let Some(tag) = pkt.vlan_tag.filter(|_| link) {
+            tag.write_into(&mut kept);
+        }
+        let len = bytes.len() + kept.len() - bytes.len().min(HEADER_BYTES);
+        Headers { step, link, len, bytes: kept }
     }
 
     fn record(&mut self, func: Func, kind: StepKind, skb: SkbId, packet: u32, dev: u32) {

@@ -31,7 +31,7 @@ fn compile(text: &str, link: u32) -> Result<Filter, String> {
 /// The times of the packets that pass, as the recording writes them.
 fn picked(filter: &Filter, name: &str, capture: &CaptureFile) -> Option<String> {
     let passes = |packet: &&glassnet_userland::tcpdump::print::Captured| {
-        filter.matches(Packet { data: &packet.data, length: packet.length, outgoing: false })
+        filter.matches(Packet { data: &packet.data, length: packet.length, outgoing: false, tag: None })
     };
     let times: Vec<String> = capture
         .packets

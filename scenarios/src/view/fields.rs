@@ -1,5 +1,6 @@
 //! Fields of a packet's headers, by their names in tcpdump and Wireshark.
 
+use glassnet_kernel::tables::vlan_tag::{VLAN_HLEN, VLAN_PRIO_SHIFT, VLAN_VID_MASK, VlanProto};
 use glassnet_kernel::trace::Headers;
 use glassnet_wire::Mac;
 use glassnet_wire::arp::ArpHdr;
@@ -25,6 +26,16 @@ pub fn fields(headers: &Headers) -> Vec<Field> {
         fields.push(("eth.src", eth.source().to_string()));
         fields.push(("eth.type", format!("0x{protocol:04x}")));
         rest = behind;
+        while let (Some(_), Some(([a, b, c, d], behind))) =
+            (VlanProto::of(protocol), rest.split_first_chunk())
+        {
+            let tci = u16::from_be_bytes([*a, *b]);
+            protocol = u16::from_be_bytes([*c, *d]);
+            fields.push(("vlan.id", (tci & VLAN_VID_MASK).to_string()));
+            fields.push(("vlan.priority", (tci >> VLAN_PRIO_SHIFT).to_string()));
+            fields.push(("vlan.etype", format!("0x{protocol:04x}")));
+            rest = behind;
+        }
     }
     match protocol {
         ETH_P_IP => ipv4(rest, &mut fields),
@@ -129,7 +140,14 @@ pub fn hex(headers: &Headers) -> String {
         parts.push(part.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         behind
     };
-    let network = if headers.link { cut(ETH_HLEN) } else { &headers.bytes[..] };
+    let mut network = if headers.link { cut(ETH_HLEN) } else { &headers.bytes[..] };
+    for at in (ETH_HLEN - 2..).step_by(VLAN_HLEN).filter(|_| headers.link) {
+        let kind = headers.bytes.get(at..).and_then(|kind| kind.first_chunk().copied());
+        if kind.map(u16::from_be_bytes).and_then(VlanProto::of).is_none() {
+            break;
+        }
+        network = cut(VLAN_HLEN);
+    }
     match Ipv4Hdr::read_from_prefix(network) {
         Ok((ip, _)) if ip.version() == 4 => {
             cut(ip.header_len());

@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::ipv4::tcp_ipv4::state_name;
 use glassnet_kernel::note::{
-    AtRule, ConnNote, ConntrackNote, FdbNote, FibNote, HookNote, NatNote, Note, Outcome, RuleNote, SocketNote,
+    AtRule, ConnNote, ConntrackNote, FdbNote, FibNote, HookNote, NatNote, Note, Outcome, RuleNote,
+    SocketNote, VlanNote,
 };
 use glassnet_kernel::tables::conntrack::{CtInfo, Tuple};
 use glassnet_kernel::tables::netfilter::Pf;
@@ -24,6 +25,7 @@ pub fn key(note: &Note) -> &'static str {
         Note::Nat(_) | Note::NoAddress { .. } => "nat",
         Note::Bridge { .. } => "bridge",
         Note::Flood { .. } => "flood",
+        Note::Vlan(_) => "vlan",
         Note::Fdb(_) => "fdb",
         Note::Neigh(_) | Note::NeighUpdate { .. } => "neigh",
         Note::Fib(_) => "fib",
@@ -53,6 +55,8 @@ pub fn words(note: &Note) -> String {
         Note::NoAddress { dev } => format!("{dev} ate my IP address"),
         Note::Bridge { name } => name.clone(),
         Note::Flood { ports, local } => flood(ports, *local),
+        Note::Vlan(VlanNote::NoPvid { dev }) => format!("{dev} has no VLAN for frames without a tag"),
+        Note::Vlan(VlanNote::NotIn { dev, vid }) => format!("{dev} is not in VLAN {vid}"),
         Note::Fdb(note) => fdb(note),
         Note::Neigh(None) => "none".to_owned(),
         Note::Neigh(Some((ip, state))) => format!("{ip} is {}", state.name()),

@@ -23,6 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("net/sched/", &["net/core/"]),
     ("net/bridge/", &["net/core/"]),
     ("net/ipv4/", &["net/core/"]),
+    ("net/vlan_8021q/", &["net/core/"]),
     ("drivers/", &["net/core/"]),
 ];
 

@@ -87,6 +87,8 @@ fn veth_setup(dev: &mut NetDevice) {
     dev.tso_max_size = TSO_MAX_SIZE;
     dev.features = VETH_FEATURES | LLTX;
     dev.hw_features = VETH_FEATURES;
+    dev.vlan_features =
+        dev.features & !(HW_VLAN_CTAG_TX | HW_VLAN_STAG_TX | HW_VLAN_CTAG_RX | HW_VLAN_STAG_RX);
 }
 
 /// Registers the peer first, so it has the lower ifindex.
@@ -129,13 +131,14 @@ fn veth_dellink(cx: &mut Cx, dev: DevId) {
 }
 
 /// Both have a carrier once both are up.
-fn veth_open(cx: &mut Cx, dev: DevId) {
+fn veth_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
     if let Some(peer) = cx.k.devs[dev].link
         && cx.k.devs[peer].is_up()
     {
         netif_carrier_on(cx, dev);
         netif_carrier_on(cx, peer);
     }
+    Ok(())
 }
 
 fn veth_close(cx: &mut Cx, dev: DevId) {

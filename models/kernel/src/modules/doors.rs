@@ -50,6 +50,7 @@ doors! {
         DevHardStartXmit(skb) => net::core::dev::dev_hard_start_xmit,
         // drivers
         VethXmit(skb) => drivers::veth::veth_xmit,
+        VlanDevHardStartXmit(skb) => net::vlan_8021q::vlan_dev::vlan_dev_hard_start_xmit,
         DummyXmit(skb) => drivers::dummy::dummy_xmit,
         DevForwardSkb(skb) => drivers::veth::__dev_forward_skb,
         BondHandleFrame(skb) => drivers::bonding::xmit::bond_handle_frame,

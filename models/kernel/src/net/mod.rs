@@ -8,3 +8,4 @@ pub mod netfilter;
 pub mod packet;
 pub mod sched;
 pub mod socket;
+pub mod vlan_8021q;

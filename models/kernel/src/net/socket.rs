@@ -247,6 +247,7 @@ fn read(cx: &Cx, kind: SockKind, queued: Queued) -> Received {
         ttl,
         pkt_type: queued.pkt_type,
         protocol: skb.protocol,
+        vlan_tag: skb.vlan_tag,
         mac,
     }
 }

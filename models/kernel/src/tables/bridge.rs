@@ -2,7 +2,7 @@
 //!
 //! Kernel: net/bridge/br_private.h, net/bridge/br_fdb.c
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 
 use glassnet_sim::Nanos;
@@ -11,6 +11,7 @@ use glassnet_wire::Mac;
 use super::fast_hash::FastHasher;
 use super::netdev::NetDevice;
 use super::netfilter::BridgeCalls;
+use super::vlan_tag::VlanProto;
 use crate::ids::DevId;
 
 /// Spanning tree state of a port (`BR_STATE_*`, include/uapi/linux/if_bridge.h).
@@ -90,6 +91,37 @@ impl Default for PortFlags {
     }
 }
 
+/// Counters of a VLAN, in packets and bytes (`struct br_vlan_stats`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VlanStats {
+    /// Packets that came in.
+    pub rx_packets: u64,
+    /// Their bytes without the Ethernet header.
+    pub rx_bytes: u64,
+    /// Packets that left.
+    pub tx_packets: u64,
+    /// Their bytes without the Ethernet header.
+    pub tx_bytes: u64,
+}
+
+/// A VLAN that a port, or a bridge itself, is in (`struct net_bridge_vlan`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BridgeVlan {
+    /// Its frames leave without a tag.
+    pub untagged: bool,
+    /// What was counted for the port by itself.
+    pub stats: VlanStats,
+}
+
+/// The VLANs of a port, or of a bridge itself (`struct net_bridge_vlan_group`).
+#[derive(Clone, Debug, Default)]
+pub struct VlanGroup {
+    /// The VLAN of frames that come in without a tag; 0: they are dropped.
+    pub pvid: u16,
+    /// The VLANs by number.
+    pub vlans: BTreeMap<u16, BridgeVlan>,
+}
+
 /// A bridge port (`struct net_bridge_port`).
 #[derive(Clone, Debug)]
 pub struct BridgePort {
@@ -99,6 +131,8 @@ pub struct BridgePort {
     pub port_no: u16,
     /// STP state.
     pub state: PortState,
+    /// Its bridge filters VLANs: a copy of the bridge's setting, as each frame asks for it.
+    pub vlan_filtering: bool,
     /// Port flags.
     pub flags: PortFlags,
     /// STP path cost.
@@ -111,6 +145,8 @@ pub struct BridgePort {
     pub group_fwd_mask: u16,
     /// When the timer of its last change of state expires (`forward_delay_timer`), which runs without STP, too; 0: never set.
     pub forward_delay_timer: Nanos,
+    /// The VLANs that it is in.
+    pub vlgrp: VlanGroup,
 }
 
 /// An FDB entry (`struct net_bridge_fdb_entry`).
@@ -139,6 +175,11 @@ pub struct FdbEntry {
 }
 
 impl FdbEntry {
+    /// A local entry: an address of the port, or of the bridge.
+    pub fn local(mac: Mac, vlan: u16, port: Option<DevId>, now: Nanos) -> FdbEntry {
+        FdbEntry { is_local: true, is_static: true, ..FdbEntry::new(mac, vlan, port, now) }
+    }
+
     /// An entry without flags.
     pub fn new(mac: Mac, vlan: u16, port: Option<DevId>, now: Nanos) -> FdbEntry {
         FdbEntry {
@@ -240,6 +281,14 @@ pub struct BridgeConf {
     pub priority: u16,
     /// VLAN filtering.
     pub vlan_filtering: bool,
+    /// Which kind of tag tells the VLAN.
+    pub vlan_proto: VlanProto,
+    /// The VLAN that new ports are in; 0: none.
+    pub default_pvid: u16,
+    /// Packets are counted by VLAN.
+    pub vlan_stats_enabled: bool,
+    /// The same for each port by itself.
+    pub vlan_stats_per_port: bool,
     /// IGMP snooping.
     pub mcast_snooping: bool,
     /// `group_fwd_mask`: link-local groups that are forwarded, a bit each.
@@ -262,12 +311,35 @@ impl Default for BridgeConf {
             stp_state: false,
             priority: 0x8000,
             vlan_filtering: false,
+            vlan_proto: VlanProto::Dot1Q,
+            default_pvid: 1,
+            vlan_stats_enabled: false,
+            vlan_stats_per_port: false,
             mcast_snooping: true,
             group_fwd_mask: 0,
             addr_is_set: false,
             mtu_is_set: false,
             nf_call: BridgeCalls::default(),
         }
+    }
+}
+
+impl BridgeConf {
+    /// A bridge of service providers leaves the customers' link-local groups to them.
+    fn is_of_providers(&self) -> bool {
+        self.vlan_filtering && self.vlan_proto == VlanProto::Dot1Ad
+    }
+
+    /// The last byte of the group that BPDUs are sent to (`recalculate_group_addr`).
+    pub fn group(&self) -> u8 {
+        if self.is_of_providers() { 0x08 } else { 0x00 }
+    }
+
+    /// Link-local groups that are forwarded in any case, a bit each (`br_recalculate_fwd_mask`).
+    pub fn group_fwd_mask_required(&self) -> u16 {
+        /// `BR_GROUPFWD_8021AD`
+        const OF_CUSTOMERS: u16 = 0xb801;
+        if self.is_of_providers() { OF_CUSTOMERS & !(1 << self.group()) } else { 0 }
     }
 }
 
@@ -291,6 +363,10 @@ pub struct Bridge {
     pub fdb: Fdb,
     /// Attributes.
     pub conf: BridgeConf,
+    /// The VLANs that the bridge itself is in.
+    pub vlgrp: VlanGroup,
+    /// What was counted in each VLAN.
+    pub vlan_stats: BTreeMap<u16, VlanStats>,
     /// When the FDB is next searched for aged entries (`gc_work`); none while the bridge is down.
     pub gc: Option<FdbGc>,
 }

@@ -1,12 +1,14 @@
 //! Network devices (`struct net_device`, include/linux/netdevice.h).
 
 use std::any::Any;
+use std::collections::BTreeMap;
 
 use glassnet_wire::Mac;
 
 use super::bridge::BridgePort;
 use super::netdev_queue::NetdevQueue;
 use super::rps::RxQueue;
+use super::vlan_tag::VlanProto;
 use crate::ids::{DevId, NetnsId, QdiscId};
 use crate::link::{LinkOps, RxHandler};
 
@@ -234,6 +236,8 @@ pub struct NetDevice {
     pub hw_features: u64,
     /// Offloads that were asked for.
     pub wanted_features: u64,
+    /// Offloads that VLAN devices over it may have.
+    pub vlan_features: u64,
     /// What its receive queues were told; one without an entry was told nothing.
     pub rx_queues: Vec<RxQueue>,
     /// Transmit queues that it has.
@@ -262,12 +266,22 @@ pub struct NetDevice {
     pub carrier_up_count: u32,
     /// Carrier losses.
     pub carrier_down_count: u32,
+    /// Other addresses that it takes frames to, with how many users each has.
+    pub uc: Vec<(Mac, u32)>,
+    /// Its driver takes frames to other addresses without promiscuous mode (`IFF_UNICAST_FLT`).
+    pub unicast_flt: bool,
+    /// It is in promiscuous mode for the sake of other addresses.
+    pub uc_promisc: bool,
     /// Multicast groups on the link layer, with how many users each has.
     pub mc: Vec<(Mac, u32)>,
     /// The devices above it, its master first.
     pub uppers: Vec<Upper>,
     /// The devices below it.
     pub lowers: Vec<DevId>,
+    /// The VLAN devices over it (`vlan_info`).
+    pub vlans: BTreeMap<(VlanProto, u16), DevId>,
+    /// It is about to be gone for good (`NETREG_UNREGISTERING`), not only moved to another namespace.
+    pub unregistering: bool,
 }
 
 /// Largest packet that a device may hand on unsegmented unless it says otherwise, bytes (`TSO_LEGACY_MAX_SIZE`).
@@ -309,6 +323,7 @@ impl NetDevice {
             features: 0,
             hw_features: 0,
             wanted_features: 0,
+            vlan_features: 0,
             rx_queues: Vec::new(),
             num_tx_queues: 1,
             real_num_tx_queues: 1,
@@ -323,9 +338,14 @@ impl NetDevice {
             max_mtu: 0,
             carrier_up_count: 0,
             carrier_down_count: 0,
+            uc: Vec::new(),
+            unicast_flt: false,
+            uc_promisc: false,
             mc: Vec::new(),
             uppers: Vec::new(),
             lowers: Vec::new(),
+            vlans: BTreeMap::new(),
+            unregistering: false,
         }
     }
 

@@ -128,6 +128,8 @@ pub const HW_HSR_FWD: u64 = 1 << 60;
 /// HSR frames are doubled by the card.
 pub const HW_HSR_DUP: u64 = 1 << 61;
 
+/// Fibre Channel over Ethernet (`NETIF_F_ALL_FCOE`).
+pub const ALL_FCOE: u64 = FCOE_CRC | FCOE_MTU | FSO;
 /// TCP in all its forms (`NETIF_F_ALL_TSO`).
 pub const ALL_TSO: u64 = TSO | TSO_ECN | TSO_MANGLEID | TSO6;
 /// What the kernel can segment itself (`NETIF_F_GSO_SOFTWARE`).

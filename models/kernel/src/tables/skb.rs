@@ -14,6 +14,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::conntrack::NfCt;
 use super::netfilter::NfBridge;
 use super::route::Rtable;
+use super::vlan_tag::VlanTag;
 use crate::ids::{DevId, SkbId, SocketId};
 
 /// Room in front of a packet for the headers below it, in bytes (`NET_SKB_PAD` and `LL_MAX_HEADER`).
@@ -72,6 +73,8 @@ pub struct BrCb {
     pub src_port_isolated: bool,
     /// The bridge gets it only because it is in promiscuous mode.
     pub promisc: bool,
+    /// It was let in by its VLAN, which its tag says, and is let out by it.
+    pub vlan_filtered: bool,
 }
 
 /// The packet came through `ip_send_skb`, and did not leave it yet: if it cannot be sent, that counts as `OutDiscards`.
@@ -114,6 +117,8 @@ pub struct Skb {
     pub packet: u32,
     /// Ethertype.
     pub protocol: u16,
+    /// The VLAN tag that stands beside it, where a card would put it in or took it out.
+    pub vlan_tag: Option<VlanTag>,
     /// Who it is for.
     pub pkt_type: PacketType,
     /// Its checksums need no check: it was sent by this machine to itself, or a card found them right.
@@ -222,6 +227,7 @@ impl SkbPool {
             dev,
             packet: self.packets,
             protocol: 0,
+            vlan_tag: None,
             pkt_type: PacketType::Host,
             ip_summed: false,
             dst: None,

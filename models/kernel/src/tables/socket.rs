@@ -12,6 +12,7 @@ use super::inet_hashtables::InetHashinfo;
 use super::route::SkDst;
 use super::skb::PacketType;
 use super::tcp_sock::TcpSock;
+use super::vlan_tag::VlanTag;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 
@@ -183,6 +184,8 @@ pub struct Received {
     pub pkt_type: PacketType,
     /// Ethertype.
     pub protocol: u16,
+    /// The VLAN tag that stood beside the packet (`PACKET_AUXDATA`).
+    pub vlan_tag: Option<VlanTag>,
     /// Source address of the frame (packet sockets).
     pub mac: Mac,
 }

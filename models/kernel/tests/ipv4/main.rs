@@ -62,7 +62,7 @@ fn an_echo_over_one_cable() {
 fn silence_is_told_to_the_sender() {
     let mut net = chain(2);
     let lo = net.world.kernel(MACHINE).netns[net.netns[0]].loopback;
-    net.enter(|cx| dev_open(cx, lo));
+    net.enter(|cx| dev_open(cx, lo)).expect("nothing keeps lo down");
     let id = net.raw_socket(0);
     assert_eq!(net.ping(id, "10.0.0.9", 56), Ok(64));
     net.run(2);
@@ -243,7 +243,7 @@ fn routes_are_chosen_as_the_kernel_does() {
     let (v0, v1) = (net.devs[0].1.expect("a device"), net.devs[1].0.expect("a device"));
     net.enter(|cx| {
         for ns in [a, b] {
-            dev_open(cx, cx.k.netns[ns].loopback);
+            dev_open(cx, cx.k.netns[ns].loopback).expect("nothing keeps lo down");
         }
         add_addr(cx, v0, "10.0.0.11/24");
         add_addr(cx, cx.k.netns[a].loopback, "172.16.0.1/32");
@@ -284,7 +284,7 @@ fn routes_are_chosen_as_the_kernel_does() {
 fn a_machine_answers_itself() {
     let mut net = chain(2);
     let lo = net.world.kernel(MACHINE).netns[net.netns[0]].loopback;
-    net.enter(|cx| dev_open(cx, lo));
+    net.enter(|cx| dev_open(cx, lo)).expect("nothing keeps lo down");
     let id = net.raw_socket(0);
     for own in ["127.0.0.1", "127.1.2.3", "10.0.0.1"] {
         net.ping(id, own, 56).expect("sent");

@@ -34,7 +34,7 @@ fn nothing(_: &mut SockOpts) {}
 fn second(kind: SockKind, addresses: [&str; 2], say: [Say; 2]) -> Result<(), Errno> {
     let mut net = chain(2);
     let netns = net.netns[0];
-    net.enter(|cx| dev_open(cx, cx.k.netns[netns].loopback));
+    net.enter(|cx| dev_open(cx, cx.k.netns[netns].loopback)).expect("nothing keeps lo down");
     assert_eq!(bind(&mut net, 0, kind, addresses[0], 53, say[0]).1, Ok(()));
     bind(&mut net, 0, kind, addresses[1], 53, say[1]).1
 }

@@ -69,7 +69,7 @@ pub fn net(seed: u64) -> Net {
         let (a, b) = (copy_net_ns(cx), copy_net_ns(cx));
         for netns in [a, b] {
             let lo = cx.k.netns[netns].loopback;
-            dev_open(cx, lo);
+            dev_open(cx, lo).expect("nothing keeps lo down");
         }
         let peer = LinkNew {
             name: Some("eth0".into()),

@@ -283,8 +283,8 @@ fn rows(view: &View, filter: &Filter) -> Vec<Row> {
         if let Some(master) = dev.master() {
             bridge_rows(view, &view.kernel.devs[master], Some(dev), &mut rows);
         }
-        let own = dev.mc.iter().map(|(group, _)| Row {
-            mac: *group,
+        let own = dev.uc.iter().chain(&dev.mc).map(|(address, _)| Row {
+            mac: *address,
             dev: dev.name.clone(),
             vlan: 0,
             times: None,

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `link` | ports: `bridge link show`, `bridge link set` |
 //! | `fdb` | the forwarding database: `show`, `add`, `replace`, `append`, `del`, `get`, `flush` |
-//! | `vlan` | `bridge vlan show`, `bridge mdb show`: output without VLAN filtering and groups |
+//! | `vlan` | `bridge vlan add`, `del`, `show`; `bridge mdb show`: output without groups |
 //!
-//! Not modelled: `vni`, `monitor`, changes of VLANs and of multicast groups.
+//! Not modelled: `vni`, `monitor`, states and options of VLANs, changes of multicast groups.
 
 mod fdb;
 mod link;
@@ -35,6 +35,8 @@ struct Bridge<'p> {
     stats: bool,
     details: bool,
     force: bool,
+    /// `-compressvlans`
+    compress: bool,
     style: Style,
 }
 
@@ -42,7 +44,8 @@ async fn run(process: &mut Process) -> i32 {
     let words = process.args().to_vec();
     let netns = process.netns;
     let style = Style::default();
-    let mut bridge = Bridge { process, netns, stats: false, details: false, force: false, style };
+    let mut bridge =
+        Bridge { process, netns, stats: false, details: false, force: false, compress: false, style };
     bridge.start(&words).await.unwrap_or_else(|stop| stop.say(bridge.process))
 }
 
@@ -106,7 +109,7 @@ impl Bridge<'_> {
                 self.netns = netns_by_name(self.process, name)?;
             }
             _ if color(opt).is_some() => self.style.color = color(opt) == Some(true),
-            _ if is("-compressvlans") => return Err(not_modelled("-compressvlans")),
+            _ if is("-compressvlans") => self.compress = true,
             _ if is("-force") => self.force = true,
             _ if is("-json") => self.style.json = true,
             _ if is("-pretty") => self.style.pretty = true,

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`args`] | words, abbreviations, the errors of a command line |
 //! | [`out`] | text and JSON |
+//! | [`ll_proto`] | names of Ethertypes |
 //! | [`batch`] | the lines of `-batch FILE` |
 
 pub mod args;
 pub mod batch;
+pub mod ll_proto;
 pub mod out;
 
 use glassnet_kernel::ids::NetnsId;

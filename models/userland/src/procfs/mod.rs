@@ -6,6 +6,7 @@
 //! | [`sysctl`] | `/proc/sys/net/**` |
 //! | [`bonding`] | `/proc/net/bonding/**` |
 //! | [`conntrack`] | connections |
+//! | [`vlan`] | `/proc/net/vlan/**` |
 //! | [`pktgen`] | `/proc/net/pktgen/**` |
 //! | [`xt`] | `/proc/net/xt_recent`, `/proc/net/ipt_hashlimit` |
 //! | [`counts`] | `/proc/softirqs`, `/proc/stat` |
@@ -29,6 +30,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod unmodelled;
+mod vlan;
 pub mod xt;
 
 use std::net::Ipv4Addr;
@@ -171,7 +173,7 @@ fn files() -> impl Iterator<Item = &'static File> {
 
 const BLOCKING: &[&Blocking] = &[&pktgen::CONTROL];
 const TREES: &[Tree] =
-    &[bonding::TREE, irq::TREE, pktgen::TREE, xt::HASHLIMIT, xt::RECENT, sysctl::TREE, sysfs::TREE];
+    &[bonding::TREE, irq::TREE, pktgen::TREE, vlan::TREE, xt::HASHLIMIT, xt::RECENT, sysctl::TREE, sysfs::TREE];
 
 /// An address as `/proc/net` shows it: the bytes in the order of the wire, as a number of a little-endian machine.
 fn hex(address: Ipv4Addr) -> String {

@@ -122,9 +122,9 @@ fn follow<'w, 'n>(
         [link, rest @ ..] if link.starts_with("upper_") || link.starts_with("lower_") => {
             let target = view.dev(&link[6..])?;
             let linked = if link.starts_with("upper_") {
-                dev.master() == Some(target.id)
+                target.lowers.contains(&dev.id)
             } else {
-                target.master() == Some(dev.id)
+                dev.lowers.contains(&target.id)
             };
             linked.then(|| follow(view, target, rest))?
         }
@@ -280,19 +280,24 @@ fn top(view: &View, dev: &NetDevice) -> Vec<DirEntry> {
     let link = |prefix: &str, other: &str, target: &str| {
         (format!("{prefix}{other}"), Node::Link(format!("../{target}")))
     };
-    if let Some(bridge) = dev.bridge() {
+    if dev.bridge().is_some() {
         entries.extend([dir("bridge"), dir("brif")]);
         entries.extend(files(bridge::FORWARD));
-        entries.extend(bridge.ports.iter().map(|port| link("lower_", view.name(*port), view.name(*port))));
     }
-    if let Some(bond) = dev.bond() {
+    let here = |other: &DevId| view.kernel.devs[*other].netns == dev.netns;
+    for lower in dev.lowers.iter().copied().filter(here) {
+        entries.push(link("lower_", view.name(lower), view.name(lower)));
+    }
+    for upper in dev.uppers.iter().map(|upper| upper.dev).filter(here) {
+        entries.push(link("upper_", view.name(upper), view.name(upper)));
+    }
+    if dev.bond().is_some() {
         entries.push(dir("bonding"));
-        entries.extend(bond.slaves.iter().map(|s| link("lower_", view.name(s.dev), view.name(s.dev))));
     }
     if let Some(master) = dev.master() {
         let master = view.name(master);
         entries.push(dir(if dev.port.is_some() { "brport" } else { "bonding_slave" }));
-        entries.extend([link("upper_", master, master), link("master", "", master)]);
+        entries.push(link("master", "", master));
     }
     entries
 }

@@ -6,6 +6,7 @@ use glassnet_kernel::tables::jiffies::{last_tick, wheel_expiry};
 use glassnet_kernel::tables::netdev::{IFF_LOOPBACK, IFF_RUNNING, IFF_UP};
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::tables::socket::{Received, SockKind};
+use glassnet_kernel::tables::vlan_tag::VlanTag;
 use glassnet_sim::Nanos;
 use glassnet_wire::eth::ETH_P_ALL;
 
@@ -18,6 +19,8 @@ use crate::sock::{self, Sock};
 use crate::stop::{Done, Stop};
 
 const ANY: &str = "any";
+/// Where the protocol stands in a cooked header of the first version.
+const SLL_PROTOCOL: usize = 14;
 /// Bytes of an Ethernet header.
 const ETHERNET_HEADER: usize = 14;
 const ARPHRD_ETHER: u16 = 1;
@@ -157,10 +160,14 @@ fn accept(
         LinkType::LinuxSll2 => cooked_2(received, device.loopback),
         _ => received.data.clone(),
     };
-    let length = data.len();
-    if !filter.matches(Packet { data: &data, length, outgoing }) {
+    let tag = received.vlan_tag;
+    if !filter.matches(Packet { data: &data, length: data.len(), outgoing, tag: tag.map(|tag| tag.tci) }) {
         return None;
     }
+    if let Some(tag) = tag {
+        put_in(&mut data, device.link, tag);
+    }
+    let length = data.len();
     let wanted = match options.direction {
         Direction::Both => true,
         Direction::In => !outgoing,
@@ -172,6 +179,18 @@ fn accept(
     }
     data.truncate(options.snapshot as usize);
     Some(Some(Captured { time: sock::wall(received.at), data, length }))
+}
+
+/// libpcap puts the tag that stood beside a packet back into it, where there is a place for it.
+fn put_in(data: &mut Vec<u8>, link: LinkType, tag: VlanTag) {
+    match link {
+        LinkType::LinuxSll => {
+            let bytes = [tag.proto.ethertype(), tag.tci].map(u16::to_be_bytes);
+            data.splice(SLL_PROTOCOL..SLL_PROTOCOL, bytes.as_flattened().iter().copied());
+        }
+        LinkType::Ethernet => tag.write_into(data),
+        LinkType::LinuxSll2 | LinkType::Raw => {}
+    }
 }
 
 fn kind(packet: PacketType) -> u8 {

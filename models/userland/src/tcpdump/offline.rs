@@ -29,7 +29,7 @@ pub async fn run(process: &mut Process, options: Options, file: &str) -> Done<i3
     let filter = compile(process, &options, link, Ipv4Addr::UNSPECIFIED, false).await?;
     let mut sink = Sink::open(process, &Options { snapshot, ..options.clone() }, link).await?;
     for packet in &capture.packets {
-        let seen = Packet { data: &packet.data, length: packet.length, outgoing: false };
+        let seen = Packet { data: &packet.data, length: packet.length, outgoing: false, tag: None };
         if filter.matches(seen) && !sink.take(process, packet).await? {
             break;
         }

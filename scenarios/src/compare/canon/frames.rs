@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::LazyLock;
 
+use glassnet_kernel::tables::vlan_tag::{VLAN_HLEN, VlanProto};
 use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
 use regex::Regex;
 
@@ -41,8 +42,12 @@ impl Numbers {
     /// A frame without noise. All frames of a run use the same numbers, in order.
     pub fn frame(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut frame = bytes.to_vec();
-        if u16_at(&frame, 12) == Some(0x0800) {
-            self.ipv4(&mut frame[14..]);
+        let mut kind = 12;
+        while u16_at(&frame, kind).is_some_and(|kind| VlanProto::of(kind).is_some()) {
+            kind += VLAN_HLEN;
+        }
+        if u16_at(&frame, kind) == Some(0x0800) {
+            self.ipv4(&mut frame[kind + 2..]);
         }
         frame
     }

@@ -241,6 +241,10 @@ fn row(value: &Value) -> Value {
     let Value::Object(fields) = value else { return value.clone() };
     let mut fields = fields.clone();
     fields.remove("num_rx_queues");
+    // `bridge link` says no more of it than the number.
+    if fields.get("link").and_then(Value::as_str).is_some_and(is_far_end) {
+        fields.remove("link");
+    }
     if fields.get("link_netnsid").and_then(Value::as_u64) == Some(FAR_NSID.into()) {
         fields.remove("link_netnsid");
         fields.remove("link_index");
@@ -257,6 +261,12 @@ fn row(value: &Value) -> Value {
         *qdisc = "fq_codel".into();
     }
     Value::Object(fields)
+}
+
+/// `if10000`: the far end of a veth device that stands for a card.
+fn is_far_end(link: &str) -> bool {
+    let index = link.strip_prefix("if").and_then(|index| index.parse::<usize>().ok());
+    index.is_some_and(|index| index >= FAR_INDEX)
 }
 
 /// What `-d` tells of a veth end, as of the card that it stands for (e1000e).

@@ -182,7 +182,7 @@ pub fn e1000_xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
 /// Hands a received packet on.
 ///
 /// Kernel: drivers/net/ethernet/intel/e1000e/netdev.c
-/// Not modelled: VLAN tags that the card took off.
+/// Not modelled: nothing; a tag that the card took off stands beside the packet already.
 pub fn e1000_receive_skb(cx: &mut Cx, skb: SkbId) -> Door {
     cx.pass(Door::NapiGroReceive { skb })
 }

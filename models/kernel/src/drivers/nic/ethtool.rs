@@ -134,7 +134,7 @@ pub(super) fn set_channels(cx: &mut Cx, dev: DevId, combined: usize) -> Result<(
     nic.rss.spread(combined);
     netif_set_real_num_tx_queues(cx, dev, combined as u32)?;
     if up {
-        open(cx, dev);
+        open(cx, dev)?;
     } else {
         reset(cx, dev);
     }

@@ -5,15 +5,18 @@
 //! QEMU's 82574 counts what it receives as the datasheet says, with the checksum, but what it sends without checksum and padding; here
 //! the datasheet holds both ways.
 //!
-//! Not modelled: that the filter of groups is a table of hashes, which lets some others pass.
+//! Not modelled: the filter of VLANs, which drops frames with tags that nobody asked for; that the filter of groups is a table of hashes, which lets some others pass.
 //!
 //! Kernel: `e1000e_set_rx_mode` and `e1000e_get_stats64` in drivers/net/ethernet/intel/e1000e/netdev.c; Intel 82574 datasheet, 7.1.1
 //! (filters) and 10.2.7 (statistics registers)
 
-use glassnet_wire::Mac;
+use glassnet_wire::eth::ETH_HLEN;
+use glassnet_wire::{BufId, BufPool, Mac};
 
-use super::Nic;
+use super::{Nic, TAGGED};
 use crate::tables::netdev::{IFF_ALLMULTI, IFF_PROMISC, NetDevice};
+use crate::tables::netdev_features::HW_VLAN_CTAG_RX;
+use crate::tables::vlan_tag::{VLAN_HLEN, VlanProto};
 
 /// Bytes of the shortest frame without its checksum (`ETH_ZLEN`).
 pub(super) const ETH_ZLEN: usize = 60;
@@ -54,6 +57,7 @@ pub fn accepts(dev: &NetDevice, frame: &[u8]) -> bool {
     let dest = dest(frame);
     dest == dev.addr
         || dest.is_broadcast()
+        || dev.uc.iter().any(|(other, _)| *other == dest)
         || dev.flags & IFF_PROMISC != 0
         || dest.is_multicast()
             && (dev.flags & IFF_ALLMULTI != 0 || dev.mc.iter().any(|(group, _)| *group == dest))
@@ -97,4 +101,17 @@ pub(super) fn count_sent(dev: &mut NetDevice, frame: &[u8]) {
     if nic.row.counts_by_itself {
         (dev.stats.tx_packets, dev.stats.tx_bytes) = (sent.packets, sent.octets);
     }
+}
+
+/// Bytes of the VLAN tag that the card takes out of a frame: a customer's or, on a cable that is a veth pair, one that stood beside
+/// the packet at the other end.
+pub(super) fn strips_tag(bufs: &BufPool, frame: BufId, features: u64, veth_cables: bool) -> usize {
+    let strips = if veth_cables {
+        bufs.tag(frame) & TAGGED != 0
+    } else {
+        features & HW_VLAN_CTAG_RX != 0
+            && bufs.bytes(frame).get(ETH_HLEN - 2..ETH_HLEN)
+                == Some(&VlanProto::Dot1Q.ethertype().to_be_bytes())
+    };
+    if strips { VLAN_HLEN } else { 0 }
 }

@@ -31,7 +31,7 @@ use glassnet_wire::{BufId, BufPool};
 
 use self::itr::Itr;
 use self::link::{LinkRow, Phy};
-use self::mac::{ETH_ZLEN, Registers};
+use self::mac::{ETH_ZLEN, Registers, strips_tag};
 use crate::door::{Door, Func};
 use crate::event::{Event, schedule_arrivals};
 use crate::ids::{CpuId, DevId, SkbId};
@@ -46,11 +46,15 @@ use crate::net::core::gro::napi_gro_end;
 use crate::net::core::gso::{header_bytes, segment};
 use crate::net::core::skbuff::dev_consume_skb_any;
 use crate::net::ethernet::eth::{eth_hw_addr_random, eth_type_trans, ether_setup};
+use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::irq::Irqs;
 use crate::tables::netdev::{NameAssign, NetDevice};
-use crate::tables::netdev_features::{ALL_TSO, HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX, RXCSUM, RXHASH};
+use crate::tables::netdev_features::{
+    ALL_TSO, HW_CSUM, HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX, HW_VLAN_STAG_TX, RXCSUM, RXHASH, SG,
+};
 use crate::tables::softnet::Napi;
+use crate::tables::vlan_tag::VLAN_HLEN;
 use crate::{Cx, Kernel};
 
 /// A driver.
@@ -229,6 +233,8 @@ fn descriptors(wish: u32) -> u32 {
 fn setup(dev: &mut NetDevice, max_mtu: u32, features: u64, hw_features: u64) {
     ether_setup(dev);
     (dev.max_mtu, dev.features, dev.hw_features) = (max_mtu, features, hw_features);
+    dev.vlan_features = features & (SG | HW_CSUM | ALL_TSO);
+    dev.unicast_flt = true;
 }
 
 /// The cards of a machine whose [cables are veth pairs](crate::kernel::Config::veth_cables) send what is whole: where a real kernel
@@ -237,9 +243,14 @@ pub fn send_whole_packets(kernel: &mut Kernel) {
     let cards: Vec<DevId> = kernel.devs.iter().filter(|dev| nic(dev).is_some()).map(|dev| dev.id).collect();
     for card in cards {
         let dev = &mut kernel.devs[card];
-        for features in [&mut dev.features, &mut dev.wanted_features, &mut dev.hw_features] {
+        for features in
+            [&mut dev.features, &mut dev.wanted_features, &mut dev.hw_features, &mut dev.vlan_features]
+        {
             *features &= !ALL_TSO;
         }
+        // Neither does a veth device filter addresses, and tags of both kinds stay beside its packets.
+        dev.unicast_flt = false;
+        dev.features |= HW_VLAN_CTAG_TX | HW_VLAN_STAG_TX;
     }
 }
 
@@ -319,9 +330,9 @@ fn set_rings(irqs: &mut Irqs, cpus: usize, nic: &mut Nic, name: &str, rings: usi
 }
 
 /// The card comes up, with empty rings.
-fn open(cx: &mut Cx, dev: DevId) {
+fn open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
     let name = cx.k.devs[dev].name.clone();
-    let Some(nic) = cx.k.devs[dev].netdev_priv::<Nic>() else { return };
+    let Some(nic) = cx.k.devs[dev].netdev_priv::<Nic>() else { return Ok(()) };
     let vectors = (nic.row.vectors)(&name, nic.rings.len());
     for (irq, vector) in nic.irqs.iter().zip(vectors) {
         cx.k.irqs.request(*irq, vector);
@@ -334,6 +345,7 @@ fn open(cx: &mut Cx, dev: DevId) {
     if cx.k.devs[dev].carrier {
         link::tell_up(cx, dev);
     }
+    Ok(())
 }
 
 /// The card goes down: what is in its rings is lost.
@@ -376,6 +388,8 @@ fn set_intervals(cx: &mut Cx, plug: PlugId, vectors: usize, interval: Nanos) {
 
 /// Beside a frame on a cable: the packet says that its next hop answers.
 const CONFIRMS: u32 = 1 << 31;
+/// Its outermost VLAN tag stood beside the packet, and does so at the other end.
+const TAGGED: u32 = 1 << 30;
 
 /// Gives a frame to the card, if there is a descriptor for it: the packet stays with the driver until it is sent.
 fn xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
@@ -447,15 +461,24 @@ fn frame_len(cx: &Cx, len: usize) -> usize {
 /// The card sends a frame; returns when its last bit has left.
 fn transmit(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
     let (dev, from, to) = (cx.skbs[skb].dev, cx.skbs[skb].data as usize, cx.skbs[skb].tail as usize);
-    let len = frame_len(cx, to - from);
+    let tag = cx.skbs[skb].vlan_tag;
+    let len = frame_len(cx, to - from + tag.map_or(0, |_| VLAN_HLEN));
     let frame = cx.skbs.bufs.alloc(len);
-    cx.skbs.bufs.copy_between(cx.skbs[skb].buf, from..to, frame, 0);
+    match tag {
+        None => cx.skbs.bufs.copy_between(cx.skbs[skb].buf, from..to, frame, 0),
+        // The card puts it in.
+        Some(_) => {
+            let bytes = cx.skbs.tagged_frame(skb);
+            cx.skbs.bufs.bytes_mut(frame)[..bytes.len()].copy_from_slice(&bytes);
+        }
+    }
     if !cx.k.config.veth_cables {
         mac::count_sent(&mut cx.k.devs[dev], cx.skbs.bufs.bytes(frame));
     }
     // The same packet for observers at the other end.
     let confirms = cx.skbs[skb].dst_pending_confirm && cx.k.config.veth_cables;
-    cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet | if confirms { CONFIRMS } else { 0 });
+    let noted = if confirms { CONFIRMS } else { 0 } | if tag.is_some() { TAGGED } else { 0 };
+    cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet | noted);
     let sent = cx.fabric.transmit(plug, frame, cx.now, (&mut cx.skbs.bufs, cx.dice), cx.arrivals);
     schedule_arrivals(cx.events, cx.arrivals);
     sent
@@ -463,7 +486,7 @@ fn transmit(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
 
 /// The packet whose frame is on a cable, for observers; 0: it came from no machine.
 pub fn packet_of(bufs: &BufPool, frame: BufId) -> u32 {
-    bufs.tag(frame) & !CONFIRMS
+    bufs.tag(frame) & !(CONFIRMS | TAGGED)
 }
 
 /// Filled descriptors of a receive ring; `None`: the device is no card, or has no such ring.
@@ -565,11 +588,13 @@ fn clean_rx(cx: &mut Cx, dev: DevId, ring: usize, budget: u32, row: &NapiDriver)
             return work;
         }
         let Some(netdev) = cx.k.devs.get_mut(dev) else { return work };
+        let features = netdev.features;
         let Some(nic) = netdev.netdev_priv_mut::<Nic>() else { return work };
         let (plug, side) = (nic.plug, &mut nic.rings[ring]);
         let card = cx.fabric.card(plug);
         let Some(received) = card.and_then(|card| card.take(ring)) else { break };
-        let len = cx.skbs.bufs.bytes(received.frame).len() as u64;
+        let strips = strips_tag(&cx.skbs.bufs, received.frame, features, cx.k.config.veth_cables);
+        let len = (cx.skbs.bufs.bytes(received.frame).len() - strips) as u64;
         side.rx_packets += 1;
         side.rx_bytes += len;
         side.unused += 1;
@@ -579,7 +604,7 @@ fn clean_rx(cx: &mut Cx, dev: DevId, ring: usize, budget: u32, row: &NapiDriver)
             netdev.stats.rx_packets += 1;
             netdev.stats.rx_bytes += len;
         }
-        receive(cx, dev, ring, received, row);
+        receive(cx, dev, ring, received, strips, row);
         if full {
             give_back(cx, dev, ring, row);
         }
@@ -601,8 +626,8 @@ fn give_back(cx: &mut Cx, dev: DevId, ring: usize, row: &NapiDriver) {
     }
 }
 
-/// Makes a packet of a received frame and hands it on.
-fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame, row: &NapiDriver) {
+/// Makes a packet of a received frame, whose tag the card may have taken out, and hands it on.
+fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame, strips: usize, row: &NapiDriver) {
     let skb = build_skb(cx, dev, received.frame);
     let features = cx.k.devs[dev].features;
     if features & RXCSUM != 0 && !cx.k.config.veth_cables {
@@ -616,7 +641,12 @@ fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame, row: &NapiDr
     pkt.queue_mapping = ring as u16 + 1;
     if !eth_type_trans(cx, skb, dev) {
         cx.kfree_skb(skb, DropReason::HdrTrunc);
-    } else if cx.k.config.veth_cables {
+        return;
+    }
+    if strips > 0 {
+        cx.skbs.pull_tag(skb);
+    }
+    if cx.k.config.veth_cables {
         cx.walk(Door::NetifReceiveSkb { skb });
     } else {
         if let Some(func) = row.rx_checksum {

@@ -139,8 +139,9 @@ fn ei_receive(cx: &mut Cx, dev: DevId, plug: PlugId) {
     for _ in 0..MOST_AT_ONCE {
         let Some(received) = cx.fabric.card(plug).and_then(|card| card.take(0)) else { return };
         cx.call(Func::Ne2kPciGet8390Hdr, None);
+        let strips = mac::strips_tag(&cx.skbs.bufs, received.frame, 0, cx.k.config.veth_cables);
         let frame = cx.skbs.bufs.bytes(received.frame);
-        let (len, to_group) = (frame.len() as u64, mac::dest(frame).is_multicast());
+        let (len, to_group) = ((frame.len() - strips) as u64, mac::dest(frame).is_multicast());
         let stats = &mut cx.k.devs[dev].stats;
         stats.rx_packets += 1;
         stats.rx_bytes += len;
@@ -154,6 +155,9 @@ fn ei_receive(cx: &mut Cx, dev: DevId, plug: PlugId) {
         if !eth_type_trans(cx, skb, dev) {
             cx.kfree_skb(skb, DropReason::HdrTrunc);
         } else {
+            if strips > 0 {
+                cx.skbs.pull_tag(skb);
+            }
             cx.walk(Door::NetifRx { skb });
         }
     }

@@ -47,6 +47,9 @@ pub type Get = fn(&Kernel, &NetDevice) -> Option<u64>;
 /// Sets an attribute to a value that [`BrAttr::check`] accepted.
 pub type Set = fn(&mut Cx, DevId, u64);
 
+/// Refuses a value for a bridge or port.
+pub type Valid = fn(&Kernel, &NetDevice, u64) -> Result<(), NlError>;
+
 /// How an attribute is read and set.
 #[derive(Clone, Copy, Debug)]
 pub enum Access {
@@ -76,7 +79,7 @@ pub struct BrAttr {
     /// The greatest value that the type of the netlink attribute holds.
     pub max: u64,
     /// Refuses values as the kernel does when it sets the attribute; the device is the bridge or port.
-    valid: fn(&NetDevice, u64) -> Result<(), NlError>,
+    valid: Valid,
 }
 
 impl BrAttr {
@@ -92,14 +95,14 @@ impl BrAttr {
             (_, Unit::GroupMask) => u16::MAX as u64,
             _ => u32::MAX as u64,
         };
-        BrAttr { name, file, unit, access, max, valid: |_, _| Ok(()) }
+        BrAttr { name, file, unit, access, max, valid: |_, _, _| Ok(()) }
     }
 
     pub(super) const fn max(self, max: u64) -> BrAttr {
         BrAttr { max, ..self }
     }
 
-    pub(super) const fn valid(self, valid: fn(&NetDevice, u64) -> Result<(), NlError>) -> BrAttr {
+    pub(super) const fn valid(self, valid: Valid) -> BrAttr {
         BrAttr { valid, ..self }
     }
 
@@ -121,11 +124,11 @@ impl BrAttr {
     ///
     /// `EACCES` for an attribute that is only read, [`NlError::not_modelled`] for another value than the fixed one,
     /// and the kernel's errors for the attribute.
-    pub fn check(&self, dev: &NetDevice, value: u64) -> Result<(), NlError> {
+    pub fn check(&self, kernel: &Kernel, dev: &NetDevice, value: u64) -> Result<(), NlError> {
         match self.access {
             Access::ReadOnly(_) | Access::Timer(_) => Err(Errno::EACCES.into()),
             Access::Fixed(fixed) if fixed != value => Err(NlError::not_modelled(self.name)),
-            _ => (self.valid)(dev, value),
+            _ => (self.valid)(kernel, dev, value),
         }
     }
 
@@ -135,7 +138,7 @@ impl BrAttr {
     ///
     /// Those of [`BrAttr::check`].
     pub fn write(&self, cx: &mut Cx, dev: DevId, value: u64) -> Result<(), NlError> {
-        self.check(&cx.k.devs[dev], value)?;
+        self.check(cx.k, &cx.k.devs[dev], value)?;
         self.set(cx, dev, value);
         Ok(())
     }

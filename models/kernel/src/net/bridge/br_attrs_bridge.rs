@@ -6,12 +6,14 @@ use super::br_attrs::{Access, BrAttr, Unit, attrs, clock_t, from_clock_t};
 use super::br_fdb::br_fdb_flush;
 use super::br_fdb_gc::{last_set, run_gc};
 use super::br_multicast::br_multicast_toggle;
-use crate::Cx;
+use super::br_vlan::{br_vlan_filter_toggle, br_vlan_set_default_pvid, check_stats_per_port};
 use crate::ids::DevId;
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::BridgeConf;
 use crate::tables::jiffies::last_tick;
 use crate::tables::netdev::NetDevice;
+use crate::tables::vlan_tag::{VLAN_VID_MASK, VlanProto};
+use crate::{Cx, Kernel};
 
 /// Groups that are never forwarded: BPDUs, pause frames, LACP (`BR_GROUPFWD_RESTRICTED`).
 const BR_GROUPFWD_RESTRICTED: u64 = 0b111;
@@ -49,7 +51,7 @@ fn range(value: u64, min: u64, max: u64) -> Result<(), NlError> {
     if (min..=max).contains(&value) { Ok(()) } else { Err(Errno::ERANGE.into()) }
 }
 
-fn fits_u32(_: &NetDevice, value: u64) -> Result<(), NlError> {
+fn fits_u32(_: &Kernel, _: &NetDevice, value: u64) -> Result<(), NlError> {
     range(value, 0, u64::from(u32::MAX))
 }
 
@@ -79,9 +81,9 @@ attrs! {
     /// Forward delay: time in the listening and in the learning state. Without STP any value is accepted.
     FORWARD_DELAY = clock("forward_delay", time!(forward_delay));
     /// Hello time.
-    HELLO_TIME = clock("hello_time", time!(hello_time)).valid(|_, value| range(value, 100, 1000));
+    HELLO_TIME = clock("hello_time", time!(hello_time)).valid(|_, _, value| range(value, 100, 1000));
     /// Max age of received BPDUs.
-    MAX_AGE = clock("max_age", time!(max_age)).valid(|_, value| range(value, 600, 4000));
+    MAX_AGE = clock("max_age", time!(max_age)).valid(|_, _, value| range(value, 600, 4000));
     /// Ageing time of learned FDB entries.
     AGEING_TIME = clock("ageing_time", Access::ReadWrite(
         |_, dev| Some(clock_t(dev.bridge()?.conf.ageing_time)),
@@ -91,7 +93,7 @@ attrs! {
         },
     ));
     /// STP is enabled.
-    STP_STATE = BrAttr::new("stp_state", Some("stp_state"), Unit::Bool, flag!(stp_state)).valid(|_, value| {
+    STP_STATE = BrAttr::new("stp_state", Some("stp_state"), Unit::Bool, flag!(stp_state)).valid(|_, _, value| {
         if value == 0 { Ok(()) } else { Err(NlError::not_modelled("stp_state 1")) }
     });
     /// Bridge priority; the upper bits of a longer number are cut off.
@@ -100,16 +102,26 @@ attrs! {
         |cx, dev, value| set_conf(cx, dev, |conf| conf.priority = value as u16),
     )).max(u16::MAX as u64);
     /// VLAN filtering.
-    VLAN_FILTERING = BrAttr::new("vlan_filtering", Some("vlan_filtering"), Unit::Bool, flag!(vlan_filtering))
-        .valid(|_, value| if value == 0 { Ok(()) } else { Err(NlError::not_modelled("vlan_filtering 1")) });
+    VLAN_FILTERING = BrAttr::new("vlan_filtering", Some("vlan_filtering"), Unit::Bool, Access::ReadWrite(
+        |_, dev| Some(u64::from(dev.bridge()?.conf.vlan_filtering)),
+        |cx, dev, value| br_vlan_filter_toggle(cx, dev, value != 0),
+    ));
     /// EtherType of the VLAN tags.
     VLAN_PROTOCOL =
-        BrAttr::new("vlan_protocol", Some("vlan_protocol"), Unit::EtherType, Access::Fixed(0x8100));
+        BrAttr::new("vlan_protocol", Some("vlan_protocol"), Unit::EtherType, Access::ReadWrite(
+            |_, dev| Some(u64::from(dev.bridge()?.conf.vlan_proto.ethertype())),
+            |cx, dev, value| set_conf(cx, dev, |conf| {
+                conf.vlan_proto = VlanProto::of(value as u16).unwrap_or_default();
+            }),
+        )).max(u16::MAX as u64).valid(|_, _, value| match VlanProto::of(value as u16) {
+            Some(_) => Ok(()),
+            None => Err(Errno::EPROTONOSUPPORT.into()),
+        });
     /// Link-local groups that are forwarded.
     GROUP_FWD_MASK = BrAttr::new("group_fwd_mask", Some("group_fwd_mask"), Unit::GroupMask, Access::ReadWrite(
         |_, dev| Some(u64::from(dev.bridge()?.conf.group_fwd_mask)),
         |cx, dev, value| set_conf(cx, dev, |conf| conf.group_fwd_mask = value as u16),
-    )).valid(|_, value| {
+    )).valid(|_, _, value| {
         let bad = value & BR_GROUPFWD_RESTRICTED != 0;
         if bad { Err(Errno::EINVAL.into()) } else { Ok(()) }
     });
@@ -134,11 +146,21 @@ attrs! {
     /// Link-local frames are not learned from.
     NO_LINKLOCAL_LEARN = fixed("no_linklocal_learn", "no_linklocal_learn", Unit::Bool, 0);
     /// PVID of new ports.
-    VLAN_DEFAULT_PVID = fixed("vlan_default_pvid", "default_pvid", Unit::Number, 1);
+    VLAN_DEFAULT_PVID =
+        BrAttr::new("vlan_default_pvid", Some("default_pvid"), Unit::Number, Access::ReadWrite(
+            |_, dev| Some(u64::from(dev.bridge()?.conf.default_pvid)),
+            |cx, dev, value| br_vlan_set_default_pvid(cx, dev, value as u16),
+        )).max(u16::MAX as u64).valid(|_, _, value| {
+            if value < u64::from(VLAN_VID_MASK) { Ok(()) } else { Err(Errno::EINVAL.into()) }
+        });
     /// Statistics of each VLAN.
-    VLAN_STATS_ENABLED = fixed("vlan_stats_enabled", "vlan_stats_enabled", Unit::Bool, 0);
+    VLAN_STATS_ENABLED =
+        BrAttr::new("vlan_stats_enabled", Some("vlan_stats_enabled"), Unit::Bool, flag!(vlan_stats_enabled))
+            .valid(|_, _, value| if value <= 1 { Ok(()) } else { Err(Errno::EINVAL.into()) });
     /// Statistics of each VLAN and port.
-    VLAN_STATS_PER_PORT = fixed("vlan_stats_per_port", "vlan_stats_per_port", Unit::Bool, 0);
+    VLAN_STATS_PER_PORT =
+        BrAttr::new("vlan_stats_per_port", Some("vlan_stats_per_port"), Unit::Bool, flag!(vlan_stats_per_port))
+            .valid(check_stats_per_port);
     /// IGMP snooping in each VLAN.
     MCAST_VLAN_SNOOPING = BrAttr::new("mcast_vlan_snooping", None, Unit::Bool, Access::Fixed(0));
     /// Multicast router: 0 never, 1 if queries are seen, 2 always.
@@ -205,5 +227,7 @@ attrs! {
         |dev, now| Some(last_set(dev.bridge()?, last_tick(now))?.expires)));
     /// Destination address of BPDUs.
     GROUP_ADDRESS = BrAttr::new(
-        "group_address", Some("group_addr"), Unit::Mac, Access::ReadOnly(|_, _| Some(0x0180_c200_0000)));
+        "group_address", Some("group_addr"), Unit::Mac, Access::ReadOnly(|_, dev| {
+            Some(0x0180_c200_0000 | u64::from(dev.bridge()?.conf.group()))
+        }));
 }

@@ -6,11 +6,11 @@ use super::br_attrs::{Access, BrAttr, Unit, attrs};
 use super::br_attrs_bridge::bridge_id;
 use super::br_fdb::br_fdb_delete_by_port;
 use super::br_stp::{br_port_state_selection, br_set_state};
-use crate::Cx;
 use crate::ids::DevId;
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::{BridgePort, PortState};
 use crate::tables::netdev::NetDevice;
+use crate::{Cx, Kernel};
 
 /// Pause frames, which no port ever forwards (`BR_GROUPFWD_MACPAUSE`).
 const BR_GROUPFWD_MACPAUSE: u64 = 0b10;
@@ -50,7 +50,7 @@ fn set_state(cx: &mut Cx, dev: DevId, value: u64) {
 }
 
 /// What `br_set_port_state` refuses.
-fn check_state(dev: &NetDevice, value: u64) -> Result<(), NlError> {
+fn check_state(_: &Kernel, dev: &NetDevice, value: u64) -> Result<(), NlError> {
     let dead = !dev.is_up() || !dev.carrier && value != PortState::Disabled as u64;
     if dead { Err(Errno::ENETDOWN.into()) } else { Ok(()) }
 }
@@ -83,14 +83,14 @@ attrs! {
     COST = BrAttr::new("cost", Some("path_cost"), Unit::Number, Access::ReadWrite(
         |_, dev| Some(u64::from(dev.port.as_ref()?.path_cost)),
         |cx, dev, value| set_port(cx, dev, |port| (port.path_cost, port.admin_cost) = (value as u32, true)),
-    )).valid(|_, value| {
+    )).valid(|_, _, value| {
         if (1..=BR_MAX_PATH_COST).contains(&value) { Ok(()) } else { Err(Errno::ERANGE.into()) }
     });
     /// STP port priority.
     PRIORITY = BrAttr::new("priority", Some("priority"), Unit::Number, Access::ReadWrite(
         |_, dev| Some(u64::from(dev.port.as_ref()?.priority)),
         |cx, dev, value| set_port(cx, dev, |port| port.priority = value as u8),
-    )).max(u8::MAX as u64).valid(|_, value| {
+    )).max(u8::MAX as u64).valid(|_, _, value| {
         if value <= BR_MAX_PORT_PRIORITY { Ok(()) } else { Err(Errno::ERANGE.into()) }
     });
     /// STP state; sysfs only reads it.
@@ -119,7 +119,7 @@ attrs! {
     GROUP_FWD_MASK = BrAttr::new("group_fwd_mask", Some("group_fwd_mask"), Unit::GroupMask, Access::ReadWrite(
         |_, dev| Some(u64::from(dev.port.as_ref()?.group_fwd_mask)),
         |cx, dev, value| set_port(cx, dev, |port| port.group_fwd_mask = value as u16),
-    )).valid(|_, value| {
+    )).valid(|_, _, value| {
         let bad = value & BR_GROUPFWD_MACPAUSE != 0;
         if bad { Err(Errno::EINVAL.into()) } else { Ok(()) }
     });

@@ -9,13 +9,14 @@ use super::br_if::{br_add_if, br_del_if};
 use super::br_multicast::br_multicast_join_snoopers;
 use super::br_netfilter_hooks::br_nf_dev_xmit;
 use super::br_netlink::{br_changelink, br_setport, br_validate};
+use super::br_vlan::{br_allowed_ingress, join_default_vlan};
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
 use crate::link::{DrvInfo, EthtoolOps, LinkKsettings, LinkOps, NewLink};
 use crate::net::core::dev::{register_netdevice, unregister_netdevice};
 use crate::net::core::dev_features::netdev_increment_features;
 use crate::net::ethernet::eth::{ETH_MAX_MTU, ether_setup};
-use crate::netlink::NlError;
+use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::Bridge;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netdev::{AddrAssign, NetDevice};
@@ -32,7 +33,7 @@ pub static LINK_OPS: LinkOps = LinkOps {
     changelink: Some(|cx, dev, info| info.data().map_or(Ok(()), |attrs| br_changelink(cx, dev, attrs))),
     slave_changelink: Some(|cx, dev, info| info.data().map_or(Ok(()), |attrs| br_setport(cx, dev, attrs))),
     dellink: Some(br_dev_delete),
-    open: Some(br_multicast_join_snoopers),
+    open: Some(br_dev_open),
     change_mtu: Some(br_change_mtu),
     fix_features: Some(br_fix_features),
     add_slave: Some(br_add_if),
@@ -62,15 +63,22 @@ fn br_dev_setup(dev: &mut NetDevice) {
     dev.addr_assign = AddrAssign::Random;
     dev.features = COMMON_FEATURES | LLTX | NETNS_LOCAL | HW_VLAN_CTAG_TX | HW_VLAN_STAG_TX;
     dev.hw_features = COMMON_FEATURES | HW_VLAN_CTAG_TX | HW_VLAN_STAG_TX;
+    dev.vlan_features = COMMON_FEATURES;
     dev.set_priv(Bridge::default());
+}
+
+fn br_dev_open(cx: &mut Cx, bridge: DevId) -> Result<(), Errno> {
+    br_multicast_join_snoopers(cx, bridge);
+    Ok(())
 }
 
 fn br_dev_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
     let attrs = new.info.data().cloned().unwrap_or_default();
-    br_validate(&new.dev, &attrs)?;
+    br_validate(cx.k, &new.dev, &attrs)?;
     let bridge = register_netdevice(cx, new.dev)?;
     let addr = cx.k.devs[bridge].addr;
     fdb_add_local(cx, bridge, None, addr);
+    join_default_vlan(cx, bridge, bridge);
     br_changelink(cx, bridge, &attrs).inspect_err(|_| br_dev_delete(cx, bridge))?;
     Ok(bridge)
 }
@@ -96,10 +104,11 @@ fn br_dev_delete(cx: &mut Cx, bridge: DevId) {
 }
 
 /// From now on the MTU does not follow the ports.
-fn br_change_mtu(cx: &mut Cx, bridge: DevId, _: u32) {
+fn br_change_mtu(cx: &mut Cx, bridge: DevId, _: u32) -> Result<(), Errno> {
     if let Some(bridge) = cx.k.devs[bridge].bridge_mut() {
         bridge.conf.mtu_is_set = true;
     }
+    Ok(())
 }
 
 /// The speed is that of the fastest running port.
@@ -113,7 +122,7 @@ fn br_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {
 /// Transmits a frame of this host through the bridge.
 ///
 /// Kernel: net/bridge/br_device.c
-/// Not modelled: VLAN filtering, multicast snooping, ARP suppression.
+/// Not modelled: multicast snooping, ARP suppression.
 pub fn br_dev_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     if let Some(door) = br_nf_dev_xmit(cx, skb) {
         return door;
@@ -124,14 +133,22 @@ pub fn br_dev_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     stats.tx_bytes += len;
     let dest = cx.skbs.eth_hdr(skb).dest();
     cx.xmit_succeeded(skb);
-    cx.skbs[skb].br = BrCb { brdev: Some(bridge), ..BrCb::default() };
+    let vlan_filtered = cx.k.devs[bridge].bridge().is_some_and(|br| br.conf.vlan_filtering);
+    cx.skbs[skb].br = BrCb { brdev: Some(bridge), vlan_filtered, ..BrCb::default() };
     if !cx.skbs.pull(skb, ETH_HLEN) {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    let mut vid = 0;
+    if vlan_filtered {
+        match br_allowed_ingress(cx, skb, bridge, bridge) {
+            Some(allowed) => vid = allowed,
+            None => return Door::End,
+        }
     }
     if dest.is_multicast() {
         return Door::BrFlood { skb, local_rcv: false };
     }
-    match br_fdb_find_rcu(cx, skb, bridge, dest, Asker::Bridge) {
+    match br_fdb_find_rcu(cx, skb, bridge, (dest, vid), Asker::Bridge) {
         Some(entry) => match entry.port {
             Some(to) => {
                 cx.skbs[skb].br.to = Some(to);

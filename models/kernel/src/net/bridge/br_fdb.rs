@@ -6,33 +6,31 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use super::br_fdb_gc::arm_gc;
+use super::br_vlan::vlans;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{DevId, SkbId};
 use crate::netlink::{Errno, NlError};
 use crate::note::{FdbNote, Note};
 use crate::tables::bridge::{Bridge, FdbEntry, PortState};
-use crate::tables::klog::LOG_WARNING;
-
-/// PVID of every port (`vlan_default_pvid`).
-pub const DEFAULT_PVID: u16 = 1;
+use crate::tables::klog::{LOG_INFO, LOG_WARNING};
 
 pub(super) fn bridge_mut<'a>(cx: &'a mut Cx, bridge: DevId) -> &'a mut Bridge {
     cx.k.devs[bridge].bridge_mut().expect("a port's bridge is a bridge")
 }
 
 /// Learns that `source` is reached through `port`, or refreshes the entry.
-pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source: Mac) {
+pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source: Mac, vid: u16) {
     cx.call(Func::BrFdbUpdate, skb);
     let now = cx.now;
     let br = bridge_mut(cx, bridge);
     if br.conf.ageing_time == Nanos::ZERO {
         return;
     }
-    match br.fdb.find_mut(source, 0) {
+    match br.fdb.find_mut(source, vid) {
         Some(entry) => {
             if entry.is_local {
-                return own_address(cx, bridge, port, source);
+                return own_address(cx, bridge, port, source, vid);
             }
             let moved = entry.port != Some(port) && !entry.sticky;
             if moved {
@@ -44,7 +42,7 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
             cx.note(|cx| Note::Fdb(note(source, name(cx, port))));
         }
         None => {
-            br.fdb.insert(FdbEntry::new(source, 0, Some(port), now));
+            br.fdb.insert(FdbEntry::new(source, vid, Some(port), now));
             arm_gc(cx, bridge);
             cx.note(|cx| Note::Fdb(FdbNote::Learned(source, name(cx, port))));
         }
@@ -53,11 +51,11 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
 
 /// Logs that a station has an address of the bridge or of a port.
 #[cold]
-fn own_address(cx: &mut Cx, bridge: DevId, port: DevId, source: Mac) {
+fn own_address(cx: &mut Cx, bridge: DevId, port: DevId, source: Mac, vid: u16) {
     cx.printk_limited(LOG_WARNING, |cx| {
         let [bridge, port] = [bridge, port].map(|dev| name(cx, dev));
         let what = "with own address as source address";
-        vec![format!("{bridge}: received packet on {port} {what} (addr:{source}, vlan:0)")]
+        vec![format!("{bridge}: received packet on {port} {what} (addr:{source}, vlan:{vid})")]
     });
 }
 
@@ -81,9 +79,15 @@ pub enum Asker {
 
 /// Looks up a station; expired entries are ignored.
 #[inline]
-pub fn br_fdb_find_rcu(cx: &mut Cx, skb: SkbId, bridge: DevId, dest: Mac, asker: Asker) -> Option<Station> {
+pub fn br_fdb_find_rcu(
+    cx: &mut Cx,
+    skb: SkbId,
+    bridge: DevId,
+    (dest, vid): (Mac, u16),
+    asker: Asker,
+) -> Option<Station> {
     cx.call(Func::BrFdbFindRcu, skb);
-    let station = find(cx, bridge, dest, asker);
+    let station = find(cx, bridge, dest, vid, asker);
     cx.note(|cx| {
         Note::Fdb(match station {
             None => FdbNote::Unknown(dest),
@@ -99,11 +103,11 @@ fn name(cx: &Cx, dev: DevId) -> String {
 }
 
 #[inline]
-fn find(cx: &mut Cx, bridge: DevId, dest: Mac, asker: Asker) -> Option<Station> {
+fn find(cx: &mut Cx, bridge: DevId, dest: Mac, vid: u16, asker: Asker) -> Option<Station> {
     let now = cx.now;
     let br = cx.k.devs[bridge].bridge_mut()?;
     let ageing = br.conf.ageing_time;
-    let entry = br.fdb.find_mut(dest, 0)?;
+    let entry = br.fdb.find_mut(dest, vid)?;
     if has_expired(entry, now, ageing) {
         return None;
     }
@@ -117,26 +121,56 @@ pub(super) fn has_expired(entry: &FdbEntry, now: Nanos, ageing: Nanos) -> bool {
     !entry.is_static && !entry.added_by_external_learn && entry.updated + ageing <= now
 }
 
-/// VLANs of an entry without VLAN ID: all of the port.
-fn own_vlans(cx: &Cx) -> &'static [u16] {
-    if cx.k.config.bridge_vlan_filtering { &[0, DEFAULT_PVID] } else { &[0] }
+/// VLANs that a port, or the bridge itself, is in.
+fn own_vlans(cx: &Cx, bridge: DevId, port: Option<DevId>) -> Vec<u16> {
+    vlans(&cx.k.devs[port.unwrap_or(bridge)]).collect()
 }
 
-/// Adds a local entry for the address of a port, or of the bridge (`port` is `None`).
+/// Adds local entries for the address of a port, or of the bridge (`port` is `None`): without a VLAN, and in each of its VLANs.
 pub fn fdb_add_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
-    // The bridge's own address when its last port left.
-    if addr == Mac::ZERO {
-        return;
+    fdb_add_local_in(cx, bridge, port, addr, 0);
+    for vid in own_vlans(cx, bridge, port) {
+        fdb_add_local_in(cx, bridge, port, addr, vid);
     }
+}
+
+/// Adds a local entry in one VLAN, unless there is one.
+pub(super) fn fdb_add_local_in(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac, vid: u16) {
     let now = cx.now;
-    let vlans = own_vlans(cx);
     let br = bridge_mut(cx, bridge);
-    for vlan in vlans.iter().copied() {
-        if br.fdb.find(addr, vlan).is_some_and(|entry| entry.is_local) {
-            continue;
-        }
-        br.fdb.insert(FdbEntry { is_local: true, is_static: true, ..FdbEntry::new(addr, vlan, port, now) });
+    // The bridge's own address is zero when its last port left.
+    if addr != Mac::ZERO && !br.fdb.find(addr, vid).is_some_and(|entry| entry.is_local) {
+        br.fdb.insert(FdbEntry::local(addr, vid, port, now));
     }
+}
+
+/// Deletes the local entry of a port's, or the bridge's, own address in a VLAN.
+pub(super) fn br_fdb_find_delete_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac, vid: u16) {
+    let entry = bridge_mut(cx, bridge).fdb.find(addr, vid);
+    if entry.is_some_and(|entry| entry.is_local && !entry.added_by_user && entry.port == port) {
+        fdb_delete_local(cx, bridge, port, addr, vid);
+    }
+}
+
+/// Another port, or the bridge itself, may have the address of a local entry that goes (`fdb_delete_local`).
+fn fdb_delete_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac, vid: u16) {
+    let is_in = |cx: &Cx, dev: DevId| {
+        cx.k.devs[dev].addr == addr && (vid == 0 || vlans(&cx.k.devs[dev]).any(|other| other == vid))
+    };
+    let others = bridge_mut(cx, bridge).ports.clone();
+    let heir = others.into_iter().find(|other| Some(*other) != port && is_in(cx, *other));
+    let heir = heir.map(Some).or_else(|| (port.is_some() && is_in(cx, bridge)).then_some(None));
+    let fdb = &mut bridge_mut(cx, bridge).fdb;
+    match (heir, fdb.find_mut(addr, vid)) {
+        (Some(heir), Some(entry)) => (entry.port, entry.added_by_user) = (heir, false),
+        _ => _ = fdb.remove_if(|entry| entry.mac == addr && entry.vlan == vid),
+    }
+}
+
+/// Deletes the learned entries of a port, or of the bridge itself, in a VLAN.
+pub(super) fn br_fdb_forget_vlan(cx: &mut Cx, bridge: DevId, port: Option<DevId>, vid: u16) {
+    let learned = |entry: &FdbEntry| entry.vlan == vid && !entry.is_static && !entry.added_by_external_learn;
+    bridge_mut(cx, bridge).fdb.remove_if(|entry| entry.port == port && learned(entry));
 }
 
 /// Deletes the learned entries of a port; with `all`, also its local and static ones (`br_fdb_delete_by_port`).
@@ -198,19 +232,25 @@ pub fn br_fdb_add(cx: &mut Cx, dev: DevId, msg: FdbMsg) -> Result<(), NlError> {
     if !msg.permanent && !msg.noarp && !msg.extern_learn && !state.is_some_and(learns) {
         return Err(Errno::EPERM.into());
     }
-    for vlan in vlans(cx, msg.vlan)? {
-        fdb_add_entry(cx, bridge, port, FdbMsg { vlan: *vlan, ..msg })?;
+    if msg.vlan != 0 {
+        check_vlan(cx, dev, msg.vlan, "RTM_NEWNEIGH")?;
+        return fdb_add_entry(cx, bridge, port, msg);
+    }
+    fdb_add_entry(cx, bridge, port, msg)?;
+    for vlan in own_vlans(cx, bridge, port) {
+        fdb_add_entry(cx, bridge, port, FdbMsg { vlan, ..msg })?;
     }
     Ok(())
 }
 
-/// VLANs that a request is for.
-fn vlans(cx: &Cx, vlan: u16) -> Result<&'static [u16], NlError> {
-    match vlan {
-        0 => Ok(own_vlans(cx)),
-        DEFAULT_PVID if cx.k.config.bridge_vlan_filtering => Ok(&[DEFAULT_PVID]),
-        _ => Err(Errno::EINVAL.into()),
+/// The port, or the bridge itself, is in the VLAN of a request.
+fn check_vlan(cx: &mut Cx, dev: DevId, vid: u16, request: &str) -> Result<(), NlError> {
+    if vlans(&cx.k.devs[dev]).any(|known| known == vid) {
+        return Ok(());
     }
+    let line = format!("bridge: {request} with unconfigured vlan {vid} on {}", cx.k.devs[dev].name);
+    cx.printk(LOG_INFO, line);
+    Err(Errno::EINVAL.into())
 }
 
 fn fdb_add_entry(cx: &mut Cx, bridge: DevId, port: Option<DevId>, msg: FdbMsg) -> Result<(), NlError> {
@@ -237,12 +277,20 @@ fn fdb_add_entry(cx: &mut Cx, bridge: DevId, port: Option<DevId>, msg: FdbMsg) -
 ///
 /// # Errors
 ///
-/// `ENOENT` if the port has none.
+/// `ENOENT` if the port has none, `EINVAL` for a VLAN that it is not in.
 pub fn br_fdb_delete(cx: &mut Cx, dev: DevId, mac: Mac, vlan: u16) -> Result<(), NlError> {
     let (bridge, port) = target(cx, dev)?;
+    if vlan != 0 {
+        check_vlan(cx, dev, vlan, "RTM_DELNEIGH")?;
+    }
+    let own = own_vlans(cx, bridge, port);
+    let matches = |of_entry: u16| match vlan {
+        0 => of_entry == 0 || own.contains(&of_entry),
+        vlan => of_entry == vlan,
+    };
     let gone = bridge_mut(cx, bridge)
         .fdb
-        .remove_if(|entry| entry.mac == mac && (vlan == 0 || entry.vlan == vlan) && entry.port == port);
+        .remove_if(|entry| entry.mac == mac && entry.port == port && matches(entry.vlan));
     if gone == 0 { Err(Errno::ENOENT.into()) } else { Ok(()) }
 }
 

@@ -3,6 +3,7 @@
 //! Kernel: net/bridge/br_forward.c
 
 use super::br_netfilter_hooks::br_drop_fake_rtable;
+use super::br_vlan::{br_allowed_egress, br_handle_vlan};
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
@@ -12,15 +13,16 @@ use crate::note::Note;
 use crate::tables::bridge::{BridgePort, PortState};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Site;
-use crate::tables::skb::PacketType;
+use crate::tables::skb::{BrCb, PacketType};
 use glassnet_wire::eth::ETH_HLEN;
 
-/// The frame may leave by this port: forwarding state, not the ingress port (without hairpin), not both isolated.
+/// The frame may leave by this port: forwarding state, not the ingress port (without hairpin), in its VLAN, not both isolated.
 #[inline]
 fn should_deliver(cx: &Cx, port: &BridgePort, to: DevId, skb: SkbId) -> bool {
     let pkt = &cx.skbs[skb];
     (port.flags.hairpin || pkt.dev != to)
         && port.state == PortState::Forwarding
+        && br_allowed_egress(&port.vlgrp, pkt.br.vlan_filtered, pkt.vlan_tag)
         && !(pkt.br.src_port_isolated && port.flags.isolated)
 }
 
@@ -39,8 +41,15 @@ pub fn br_forward(cx: &mut Cx, skb: SkbId) -> Door {
 /// Sets the output device and enters the bridge's FORWARD (or LOCAL_OUT) hook.
 ///
 /// Kernel: net/bridge/br_forward.c
-/// Not modelled: VLANs.
+/// Not modelled: nothing.
 pub fn __br_forward(cx: &mut Cx, skb: SkbId) -> Door {
+    let BrCb { vlan_filtered, to, brdev, .. } = cx.skbs[skb].br;
+    if vlan_filtered
+        && let (Some(bridge), Some(to)) = (brdev, to)
+        && !br_handle_vlan(cx, skb, bridge, to)
+    {
+        return Door::End;
+    }
     let pkt = &mut cx.skbs[skb];
     let local = pkt.br.brdev == Some(pkt.dev);
     pkt.br.from = (!local).then_some(pkt.dev);
@@ -60,7 +69,7 @@ pub fn br_forward_finish(cx: &mut Cx, skb: SkbId) -> Door {
 /// Pushes the Ethernet header and queues the frame for the port's device.
 ///
 /// Kernel: net/bridge/br_forward.c
-/// Not modelled: VLAN tags.
+/// Not modelled: nothing.
 pub fn br_dev_queue_push_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len() + ETH_HLEN);
     if !is_skb_forwardable(cx, dev, skb, len) {

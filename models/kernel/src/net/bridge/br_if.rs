@@ -10,6 +10,7 @@ use super::br_fdb::{br_fdb_delete_by_port, fdb_add_local, fdb_change_local};
 use super::br_fdb_gc::{start_gc, stop_gc};
 use super::br_multicast::br_multicast_leave_snoopers;
 use super::br_stp::{br_port_state_selection, br_set_state, br_stp_disable_port, br_stp_enable_port, is_in};
+use super::br_vlan::join_default_vlan;
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::DevId;
@@ -22,7 +23,7 @@ use crate::net::core::dev_features::netdev_update_features;
 use crate::net::core::dev_rx_mode::{dev_set_allmulti, dev_set_promiscuity};
 use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::netlink::{Errno, NlError};
-use crate::tables::bridge::{BridgePort, PortFlags, PortState};
+use crate::tables::bridge::{BridgePort, PortFlags, PortState, VlanGroup};
 use crate::tables::netdev::{AddrAssign, TSO_MAX_SIZE};
 
 /// The module.
@@ -55,12 +56,14 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
         bridge,
         port_no,
         state: PortState::Disabled,
+        vlan_filtering: cx.k.devs[bridge].bridge().is_some_and(|br| br.conf.vlan_filtering),
         flags: PortFlags::default(),
         path_cost: port_cost(cx, dev),
         admin_cost: false,
         priority: PORT_PRIORITY,
         group_fwd_mask: 0,
         forward_delay_timer: Nanos::ZERO,
+        vlgrp: VlanGroup::default(),
     });
     let addr = cx.k.devs[dev].addr;
     cx.k.devs[bridge].bridge_mut().ok_or(Errno::EINVAL)?.ports.insert(0, dev);
@@ -69,6 +72,7 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     dev_set_allmulti(cx, dev, 1);
     dev_set_promiscuity(cx, dev, 1);
     fdb_add_local(cx, bridge, Some(dev), addr);
+    join_default_vlan(cx, bridge, dev);
     br_stp_recalculate_bridge_id(cx, bridge);
     enable_if_it_works(cx, dev);
     br_mtu_auto_adjust(cx, bridge);
@@ -139,7 +143,11 @@ fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         }
         NetdevEvent::ChangeMtu => br_mtu_auto_adjust(cx, bridge),
         NetdevEvent::FeatChange => netdev_update_features(cx, bridge),
-        NetdevEvent::Up => enable_if_it_works(cx, dev),
+        NetdevEvent::Up => {
+            // The carrier of a card comes after it, which is a change of its own.
+            update_cost(cx, dev);
+            enable_if_it_works(cx, dev);
+        }
         NetdevEvent::Down if cx.k.devs[bridge].is_up() => br_stp_disable_port(cx, dev),
         NetdevEvent::Down => {}
         NetdevEvent::Change { .. } => br_port_carrier_check(cx, dev),
@@ -193,13 +201,19 @@ fn enable_if_it_works(cx: &mut Cx, dev: DevId) {
     }
 }
 
-/// The operational state of a port changed: updates its path cost, and enables or disables it.
-fn br_port_carrier_check(cx: &mut Cx, dev: DevId) {
+/// A port that works has the path cost of its speed, unless it was given one.
+fn update_cost(cx: &mut Cx, dev: DevId) {
     let (works, cost) = (cx.k.devs[dev].is_running(), port_cost(cx, dev));
-    let Some(port) = cx.k.devs[dev].port.as_mut() else { return };
-    if works && !port.admin_cost {
+    if let Some(port) = cx.k.devs[dev].port.as_mut().filter(|port| works && !port.admin_cost) {
         port.path_cost = cost;
     }
+}
+
+/// The operational state of a port changed: updates its path cost, and enables or disables it.
+fn br_port_carrier_check(cx: &mut Cx, dev: DevId) {
+    let works = cx.k.devs[dev].is_running();
+    update_cost(cx, dev);
+    let Some(port) = cx.k.devs[dev].port.as_ref() else { return };
     let (bridge, is_enabled) = (port.bridge, port.state != PortState::Disabled);
     if !cx.k.devs[bridge].is_up() || is_enabled == works {
         return;

@@ -7,6 +7,7 @@ use glassnet_wire::eth::ETH_P_ARP;
 
 use super::br_fdb::{Asker, br_fdb_find_rcu, br_fdb_update};
 use super::br_netfilter_hooks::br_drop_fake_rtable;
+use super::br_vlan::{br_allowed_egress, br_allowed_ingress, br_handle_vlan, br_should_learn, vlan_group};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
@@ -62,7 +63,7 @@ enum LinkLocal {
 fn link_local(bridge: &NetDevice, port_mask: u16, dest: Mac) -> LinkLocal {
     let Some(conf) = bridge.bridge().map(|bridge| bridge.conf) else { return LinkLocal::Drop };
     let group = dest.0[5];
-    let mask = port_mask | if group == 0 { 0 } else { conf.group_fwd_mask };
+    let mask = port_mask | conf.group_fwd_mask_required() | if group == 0 { 0 } else { conf.group_fwd_mask };
     match group {
         0x01 => LinkLocal::Drop,
         0x00 if !conf.stp_state => LinkLocal::Forward,
@@ -77,8 +78,8 @@ fn br_handle_local_finish(cx: &mut Cx, skb: SkbId, bridge: DevId) -> Door {
     let learns = cx.k.devs[dev].port.as_ref().is_some_and(|port| {
         port.flags.learning && matches!(port.state, PortState::Learning | PortState::Forwarding)
     });
-    if learns {
-        br_fdb_update(cx, skb, bridge, dev, source);
+    if learns && let Some(vid) = br_should_learn(cx, skb, bridge, dev) {
+        br_fdb_update(cx, skb, bridge, dev, source, vid);
     }
     deliver_to_protocol(cx, skb, false)
 }
@@ -86,7 +87,7 @@ fn br_handle_local_finish(cx: &mut Cx, skb: SkbId, bridge: DevId) -> Door {
 /// Learns the source and decides: local delivery, forwarding, or flooding.
 ///
 /// Kernel: net/bridge/br_input.c
-/// Not modelled: VLAN filtering, locked ports, multicast snooping, ARP suppression.
+/// Not modelled: locked ports, multicast snooping, ARP suppression.
 pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
     let eth = cx.skbs.eth_hdr(skb);
     let (source, dest) = (eth.source(), eth.dest());
@@ -94,12 +95,19 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(port) = &cx.k.devs[dev].port else {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
-    let (bridge, state, flags) = (port.bridge, port.state, port.flags);
+    let (bridge, state, flags, vlan_filtered) = (port.bridge, port.state, port.flags, port.vlan_filtering);
     if state == PortState::Disabled {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
+    let mut vid = 0;
+    if vlan_filtered {
+        match br_allowed_ingress(cx, skb, bridge, dev) {
+            Some(allowed) => vid = allowed,
+            None => return Door::End,
+        }
+    }
     if flags.learning {
-        br_fdb_update(cx, skb, bridge, dev, source);
+        br_fdb_update(cx, skb, bridge, dev, source, vid);
     }
     let promisc = cx.k.devs[bridge].flags & IFF_PROMISC != 0;
     let mut local_rcv = promisc;
@@ -115,14 +123,15 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
     let pkt = &mut cx.skbs[skb];
-    pkt.br = BrCb { brdev: Some(bridge), src_port_isolated: flags.isolated, promisc, ..BrCb::default() };
+    let src_port_isolated = flags.isolated;
+    pkt.br = BrCb { brdev: Some(bridge), src_port_isolated, promisc, vlan_filtered, ..BrCb::default() };
     if pkt.protocol == ETH_P_ARP {
         cx.call(Func::BrDoProxySuppressArp, skb);
     }
     if dest.is_multicast() {
         return Door::BrFlood { skb, local_rcv };
     }
-    match br_fdb_find_rcu(cx, skb, bridge, dest, Asker::Port) {
+    match br_fdb_find_rcu(cx, skb, bridge, (dest, vid), Asker::Port) {
         Some(entry) if entry.is_local => {
             cx.skbs[skb].br.promisc = false;
             Door::BrPassFrameUp { skb }
@@ -146,7 +155,7 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
 /// Local delivery: the frame is received again, on the bridge device.
 ///
 /// Kernel: net/bridge/br_input.c
-/// Not modelled: VLANs.
+/// Not modelled: nothing.
 pub fn br_pass_frame_up(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(bridge) = cx.skbs[skb].br.brdev else {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
@@ -155,7 +164,22 @@ pub fn br_pass_frame_up(cx: &mut Cx, skb: SkbId) -> Door {
     let stats = &mut cx.k.devs[bridge].stats;
     stats.rx_packets += 1;
     stats.rx_bytes += len;
+    if cx.skbs[skb].br.vlan_filtered && !up_by_vlan(cx, skb, bridge) {
+        return Door::End;
+    }
     cx.skbs[skb].dev = bridge;
     br_drop_fake_rtable(cx, skb);
     nf_hook(cx, Site::BrPassFrameUp, skb)
+}
+
+/// The bridge itself is a member of VLANs, as its ports are; one that listens to everything gets all. False: the frame was dropped.
+#[cold]
+fn up_by_vlan(cx: &mut Cx, skb: SkbId, bridge: DevId) -> bool {
+    let (netdev, tag) = (&cx.k.devs[bridge], cx.skbs[skb].vlan_tag);
+    let is_member = vlan_group(netdev).is_some_and(|group| br_allowed_egress(group, true, tag));
+    if netdev.flags & IFF_PROMISC == 0 && !is_member {
+        cx.kfree_skb(skb, DropReason::NotSpecified);
+        return false;
+    }
+    br_handle_vlan(cx, skb, bridge, bridge)
 }

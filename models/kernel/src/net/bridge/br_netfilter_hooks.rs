@@ -189,12 +189,17 @@ fn to_other_host(cx: &mut Cx, skb: SkbId) {
     }
 }
 
+/// The frame is of this protocol and has no VLAN tag: iptables sees no others (`bridge-nf-filter-vlan-tagged` is 0).
+fn is_untagged(cx: &Cx, skb: SkbId, protocol: u16) -> bool {
+    cx.skbs[skb].protocol == protocol && cx.skbs[skb].vlan_tag.is_none()
+}
+
 /// Bridge PRE_ROUTING: an IPv4 packet enters IPv4 PRE_ROUTING with the bridge as its input device.
 pub fn br_nf_pre_routing(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfPreRouting, skb);
     let port = cx.skbs[skb].dev;
     let Some(bridge) = state.input.and_then(|port| bridge_parent(cx, port)) else { return drop() };
-    if !calls(cx, bridge, false) || cx.skbs[skb].protocol != ETH_P_IP {
+    if !calls(cx, bridge, false) || !is_untagged(cx, skb, ETH_P_IP) {
         return Verdict::Accept;
     }
     if !br_validate_ipv4(cx, skb) {
@@ -356,7 +361,7 @@ pub fn br_nf_local_in(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict
 pub fn br_nf_forward_ip(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfForwardIp, skb);
     let Some(info) = cx.skbs[skb].nf_bridge else { return Verdict::Accept };
-    if cx.skbs[skb].protocol != ETH_P_IP {
+    if !is_untagged(cx, skb, ETH_P_IP) {
         return Verdict::Accept;
     }
     to_host(cx, skb);
@@ -376,7 +381,7 @@ pub fn br_nf_forward_ip(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdi
 pub fn br_nf_forward_arp(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfForwardArp, skb);
     let Some(bridge) = state.output.and_then(|port| bridge_parent(cx, port)) else { return Verdict::Accept };
-    if !calls(cx, bridge, true) || cx.skbs[skb].protocol != ETH_P_ARP {
+    if !calls(cx, bridge, true) || !is_untagged(cx, skb, ETH_P_ARP) {
         return Verdict::Accept;
     }
     let Some(arp) = cx.skbs.header::<[u8; 8]>(skb, cx.skbs[skb].data) else { return drop() };
@@ -407,7 +412,7 @@ pub fn br_nf_forward_finish(cx: &mut Cx, skb: SkbId) -> Door {
 pub fn br_nf_post_routing(cx: &mut Cx, skb: SkbId, _: &HookState, _: u32) -> Verdict {
     cx.call(Func::BrNfPostRouting, skb);
     let pkt = &cx.skbs[skb];
-    if pkt.nf_bridge.is_none_or(|info| info.physout.is_none()) || pkt.protocol != ETH_P_IP {
+    if pkt.nf_bridge.is_none_or(|info| info.physout.is_none()) || !is_untagged(cx, skb, ETH_P_IP) {
         return Verdict::Accept;
     }
     if bridge_parent(cx, pkt.dev).is_none() {

@@ -5,18 +5,18 @@
 use super::br_attrs::Attrs;
 use super::br_attrs_bridge::BRIDGE_ATTRS;
 use super::br_attrs_port::PORT_ATTRS;
-use crate::Cx;
 use crate::ids::DevId;
 use crate::netlink::{Errno, NlError};
 use crate::tables::netdev::NetDevice;
+use crate::{Cx, Kernel};
 
 /// Refuses what is not modelled, before the bridge exists. What the kernel refuses, it refuses in [`br_changelink`].
 ///
 /// # Errors
 ///
 /// [`NlError::not_modelled`].
-pub fn br_validate(dev: &NetDevice, attrs: &Attrs) -> Result<(), NlError> {
-    let mut errors = attrs.of(BRIDGE_ATTRS).filter_map(|(attr, value)| attr.check(dev, value).err());
+pub fn br_validate(kernel: &Kernel, dev: &NetDevice, attrs: &Attrs) -> Result<(), NlError> {
+    let mut errors = attrs.of(BRIDGE_ATTRS).filter_map(|(attr, value)| attr.check(kernel, dev, value).err());
     errors.find(|error| error.not_modelled.is_some()).map_or(Ok(()), Err)
 }
 
@@ -27,7 +27,7 @@ pub fn br_validate(dev: &NetDevice, attrs: &Attrs) -> Result<(), NlError> {
 /// Those of [`BrAttr::check`](super::br_attrs::BrAttr::check).
 pub fn br_changelink(cx: &mut Cx, dev: DevId, attrs: &Attrs) -> Result<(), NlError> {
     for (attr, value) in attrs.of(BRIDGE_ATTRS) {
-        attr.check(&cx.k.devs[dev], value)?;
+        attr.check(cx.k, &cx.k.devs[dev], value)?;
     }
     for (attr, value) in attrs.of(BRIDGE_ATTRS) {
         attr.set(cx, dev, value);
@@ -43,7 +43,7 @@ pub fn br_changelink(cx: &mut Cx, dev: DevId, attrs: &Attrs) -> Result<(), NlErr
 /// [`BrAttr::check`](super::br_attrs::BrAttr::check).
 pub fn br_setport(cx: &mut Cx, dev: DevId, attrs: &Attrs) -> Result<(), NlError> {
     for (attr, value) in attrs.of(PORT_ATTRS) {
-        attr.check(&cx.k.devs[dev], value)?;
+        attr.check(cx.k, &cx.k.devs[dev], value)?;
     }
     if !attrs.is_empty() && cx.k.devs[dev].port.is_none() {
         return Err(Errno::EINVAL.into());

@@ -13,3 +13,4 @@ pub mod br_multicast;
 pub mod br_netfilter_hooks;
 pub mod br_netlink;
 mod br_stp;
+pub mod br_vlan;

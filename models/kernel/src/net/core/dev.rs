@@ -7,6 +7,8 @@ use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP};
 
 use super::dev_features::netdev_fix_features;
+use super::dev_rx_mode::dev_set_rx_mode;
+use super::dev_taps::{deliver_to_taps, dev_queue_xmit_nit};
 use super::gro::napi_gro_end;
 use super::gso::{netif_needs_gso, skb_gso_segment};
 use super::link_watch::{linkwatch_forget_dev, linkwatch_init_dev};
@@ -16,6 +18,8 @@ use super::rps;
 use super::sch_generic::{
     dev_activate, dev_deactivate, dev_qdisc_change_tx_queue_len, dev_shutdown, dev_xmit_skb,
 };
+use super::skbuff::skb_vlan_untag;
+use super::vlan_core::{validate_xmit_vlan, vlan_do_receive, vlan_left_over};
 use crate::door::{Door, Func};
 use crate::event::Event;
 use crate::ids::{CpuId, DevId, NetnsId, SkbId};
@@ -27,11 +31,11 @@ use crate::netlink::{Errno, NlError};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{AddrAssign, DevStats, IFF_UP, NameAssign, NetDevice, Upper};
-use crate::tables::netdev_features::{NOCACHE_COPY, SOFT_FEATURES, SOFT_FEATURES_OFF};
+use crate::tables::netdev_features::{HIGHDMA, NOCACHE_COPY, SOFT_FEATURES, SOFT_FEATURES_OFF};
 use crate::tables::netdev_queue::NetdevQueue;
 use crate::tables::skb::PacketType;
 use crate::tables::softnet::{Napi, NetRxRun, Softirq};
-use crate::trace::Frame;
+use crate::tables::vlan_tag::{VLAN_HLEN, VlanProto};
 use crate::{Cx, Kernel};
 
 /// Receives a packet of a driver without NAPI, in any context.
@@ -268,7 +272,7 @@ pub fn __netif_receive_skb_one_core(cx: &mut Cx, skb: SkbId) -> Door {
 /// Delivers the packet to the taps, to the device's `rx_handler` (a bridge), and to its protocol.
 ///
 /// Kernel: net/core/dev.c
-/// Not modelled: tc ingress, VLAN devices.
+/// Not modelled: tc ingress.
 pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.network_header = pkt.data;
@@ -278,9 +282,16 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
         pkt.skb_iif = netdev.ifindex;
     }
     let rx_handler = netdev.rx_handler;
+    let tagged = pkt.vlan_tag.is_some() || VlanProto::of(pkt.protocol).is_some();
+    if tagged && !skb_vlan_untag(cx, skb) {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
     let (has_sockets, seen_as) = (cx.k.packet_sockets > 0, cx.skbs[skb].pkt_type);
     let seen = (has_sockets || cx.trace.capture) && seen_as != PacketType::Loopback;
     let tapped = seen && deliver_to_taps(cx, skb, dev, seen_as);
+    if tagged && let Some(door) = vlan_do_receive(cx, skb) {
+        return door;
+    }
     match rx_handler {
         Some(rx_handler) => rx_handler(skb),
         None => deliver_to_protocol(cx, skb, tapped),
@@ -307,6 +318,11 @@ pub fn deliver_exact(cx: &mut Cx, skb: SkbId, pass: bool) -> Door {
 /// Delivers the packet to the sockets and the protocol of its type; `tapped`: a tap takes it, too. A device's `rx_handler` may
 /// leave a packet to them (`RX_HANDLER_PASS`).
 pub fn deliver_to_protocol(cx: &mut Cx, mut skb: SkbId, tapped: bool) -> Door {
+    if cx.skbs[skb].vlan_tag.is_some()
+        && let Some(door) = vlan_left_over(cx, skb)
+    {
+        return door;
+    }
     let (dev, protocol) = (cx.skbs[skb].dev, cx.skbs[skb].protocol);
     if cx.k.packet_sockets > 0 && cx.skbs[skb].pkt_type != PacketType::Loopback {
         match deliver_to_sockets(cx, skb, matches!(protocol, ETH_P_IP | ETH_P_ARP)) {
@@ -359,13 +375,16 @@ pub fn validate_xmit_skb(cx: &mut Cx, skb: SkbId) -> Door {
     if netif_needs_gso(cx, skb) {
         return xmit_segments(cx, skb);
     }
+    validate_xmit_vlan(cx, skb);
     cx.pass(Door::DevHardStartXmit { skb })
 }
 
 /// Sends what a merged packet is cut into, one after the other.
 #[cold]
 fn xmit_segments(cx: &mut Cx, skb: SkbId) -> Door {
-    let mut segments = skb_gso_segment(cx, skb).into_iter();
+    let segments = skb_gso_segment(cx, skb);
+    segments.iter().for_each(|skb| validate_xmit_vlan(cx, *skb));
+    let mut segments = segments.into_iter();
     let first = segments.next();
     segments.rev().for_each(|skb| cx.afterwards(Door::XmitOne { skb }));
     first.map_or(Door::End, |skb| Door::DevHardStartXmit { skb })
@@ -383,58 +402,13 @@ pub fn dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     (cx.k.devs[dev].ops.xmit)(skb)
 }
 
-/// Delivers a received packet to the taps of all modules (`ptype_all`), and to the observer; true if a tap took it.
-///
-/// The data begins behind the Ethernet header.
-#[cold]
-#[inline(never)]
-fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) -> bool {
-    if cx.trace.capture {
-        capture(cx, skb, dev, seen_as);
-    }
-    let mut taken = false;
-    if cx.k.packet_sockets > 0 {
-        for tap in cx.k.modules.iter().filter_map(|module| module.tap) {
-            taken |= tap(cx, skb, dev, seen_as);
-        }
-    }
-    taken
-}
-
-/// Delivers an outgoing packet to the taps.
-#[cold]
-#[inline(never)]
-fn dev_queue_xmit_nit(cx: &mut Cx, skb: SkbId, dev: DevId) {
-    let deliver = |cx: &mut Cx| {
-        deliver_to_taps(cx, skb, dev, PacketType::Outgoing);
-    };
-    if cx.k.packet_sockets > 0 {
-        cx.within(Func::DevQueueXmitNit, skb, deliver);
-    } else {
-        deliver(cx);
-    }
-}
-
-fn capture(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
-    cx.trace.frames.push(Frame {
-        at: cx.now,
-        machine: cx.k.id,
-        dev: cx.k.devs[dev].label,
-        packet: cx.skbs[skb].packet,
-        pkt_type: seen_as,
-        bytes: cx.skbs.frame(skb).to_vec(),
-    });
-}
-
 /// The device is up and the frame fits its MTU, or is a merged one (`is_skb_forwardable`).
 #[inline]
 pub fn is_skb_forwardable(cx: &Cx, dev: DevId, skb: SkbId, len: usize) -> bool {
     let netdev = &cx.k.devs[dev];
+    // A tag is allowed in addition to the MTU.
     netdev.is_up() && (len <= netdev.mtu as usize + ETH_HLEN + VLAN_HLEN || cx.skbs[skb].gso_size != 0)
 }
-
-/// Length of a VLAN tag, allowed in addition to the MTU, bytes.
-const VLAN_HLEN: usize = 4;
 
 /// Allocates an unregistered device of a kind. `%d` in the name is replaced at registration.
 pub fn alloc_netdev(
@@ -470,6 +444,7 @@ pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlEr
     }
     dev.hw_features |= SOFT_FEATURES | SOFT_FEATURES_OFF;
     dev.features |= SOFT_FEATURES;
+    dev.vlan_features |= HIGHDMA;
     dev.wanted_features = dev.features & dev.hw_features;
     dev.features = netdev_fix_features(dev.features);
     if !dev.is_loopback() {
@@ -490,6 +465,7 @@ pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlEr
 pub fn unregister_netdevice(cx: &mut Cx, dev: DevId) {
     dev_close(cx, dev);
     dev_shutdown(cx, dev);
+    cx.k.devs[dev].unregistering = true;
     call_netdevice_notifiers(cx, dev, NetdevEvent::Unregister);
     linkwatch_forget_dev(cx, dev);
     let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
@@ -579,7 +555,7 @@ pub fn dev_change_name(cx: &mut Cx, dev: DevId, name: &str) -> Result<(), NlErro
 ///
 /// # Errors
 ///
-/// `EINVAL` outside of the device's limits.
+/// `EINVAL` outside of the device's limits, and those of its kind.
 pub fn dev_set_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), NlError> {
     let netdev = &cx.k.devs[dev];
     if mtu < netdev.min_mtu {
@@ -590,7 +566,7 @@ pub fn dev_set_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), NlError> {
     }
     if netdev.mtu != mtu {
         if let Some(change_mtu) = netdev.ops.change_mtu {
-            change_mtu(cx, dev, mtu);
+            change_mtu(cx, dev, mtu)?;
         }
         cx.k.devs[dev].mtu = mtu;
         call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeMtu);
@@ -612,16 +588,22 @@ pub fn dev_change_tx_queue_len(cx: &mut Cx, dev: DevId, len: u32) -> Result<(), 
 }
 
 /// Sets a device up.
-pub fn dev_open(cx: &mut Cx, dev: DevId) {
+///
+/// # Errors
+///
+/// Those of its kind; it stays down.
+pub fn dev_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
     if cx.k.devs[dev].is_up() {
-        return;
+        return Ok(());
     }
     cx.k.devs[dev].flags |= IFF_UP;
     if let Some(open) = cx.k.devs[dev].ops.open {
-        open(cx, dev);
+        open(cx, dev).inspect_err(|_| cx.k.devs[dev].flags &= !IFF_UP)?;
     }
+    dev_set_rx_mode(cx, dev);
     dev_activate(cx, dev);
     call_netdevice_notifiers(cx, dev, NetdevEvent::Up);
+    Ok(())
 }
 
 /// Sets a device down.

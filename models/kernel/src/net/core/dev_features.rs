@@ -71,6 +71,15 @@ pub fn netdev_fix_features(mut features: u64) -> u64 {
     features
 }
 
+/// The features that two sets have both; what computes any checksum computes those of IP (`netdev_intersect_features`).
+pub fn netdev_intersect_features(mut one: u64, mut other: u64) -> u64 {
+    if (one ^ other) & HW_CSUM != 0 {
+        let some = if one & HW_CSUM != 0 { &mut one } else { &mut other };
+        *some |= IP_CSUM | IPV6_CSUM;
+    }
+    one & other
+}
+
 /// The features of a device over others, after one of them (`netdev_increment_features`).
 pub fn netdev_increment_features(all: u64, one: u64, mut mask: u64) -> u64 {
     if mask & HW_CSUM != 0 {

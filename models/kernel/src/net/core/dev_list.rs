@@ -35,7 +35,10 @@ fn __netif_receive_skb_list_core(cx: &mut Cx, list: &mut Vec<SkbId>) {
     for skb in list.drain(..) {
         let dev = cx.skbs[skb].dev;
         cx.k.cpus[cx.cpu.index()].stat.processed += 1;
-        let door = cx.enter_door(Door::NetifReceiveSkbCore { skb });
+        let mut door = cx.enter_door(Door::NetifReceiveSkbCore { skb });
+        while matches!(door, Door::AnotherRound { .. }) {
+            door = cx.enter_door(door);
+        }
         match door {
             Door::IpRcv { skb } | Door::ArpRcv { skb } => {
                 let next = Some((discriminant(&door), dev));

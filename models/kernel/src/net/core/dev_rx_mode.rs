@@ -8,8 +8,15 @@ use crate::ids::DevId;
 use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{IFF_ALLMULTI, IFF_PROMISC, RxMode};
 
-/// Tells a driver that needs to know that the multicast addresses of its device, or what else it takes, changed.
+/// Tells a driver that needs to know that the addresses of its device, or what else it takes, changed. One that has no filter for
+/// several addresses takes all frames.
 pub fn dev_set_rx_mode(cx: &mut Cx, dev: DevId) {
+    let netdev = &mut cx.k.devs[dev];
+    let needs_all = !netdev.unicast_flt && !netdev.uc.is_empty();
+    if netdev.is_up() && netdev.uc_promisc != needs_all {
+        netdev.uc_promisc = needs_all;
+        dev_set_promiscuity(cx, dev, if needs_all { 1 } else { -1 });
+    }
     if let Some(set_rx_mode) = cx.k.devs[dev].ops.set_rx_mode {
         set_rx_mode(cx, dev);
     }

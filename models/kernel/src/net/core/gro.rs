@@ -11,6 +11,8 @@ use crate::ids::SkbId;
 use crate::module::PacketOffload;
 use crate::tables::gro::{Gro, GroFate, GroVerdict, Held};
 use crate::tables::netdev_features::GRO;
+use crate::tables::vlan_tag::VlanProto;
+use zerocopy::big_endian::U16;
 
 /// Packets that are held in a bucket at most (`MAX_GRO_SKBS`).
 const MAX_GRO_SKBS: usize = 8;
@@ -63,7 +65,13 @@ fn dev_gro_receive(cx: &mut Cx, skb: SkbId) -> bool {
 
 /// How the packet's protocol merges packets.
 pub fn offload(cx: &Cx, skb: SkbId) -> Option<&'static PacketOffload> {
-    cx.k.packet_offload.filter(|offload| offload.protocol == cx.skbs[skb].protocol)
+    let pkt = &cx.skbs[skb];
+    let protocol = match VlanProto::of(pkt.protocol) {
+        None => pkt.protocol,
+        // Behind the tags, just before the network header.
+        Some(_) => cx.skbs.header::<U16>(skb, pkt.network_header - 2).map_or(0, |behind| behind.get()),
+    };
+    cx.k.packet_offload.filter(|offload| offload.protocol == protocol)
 }
 
 /// The bucket of a packet, by its hash.
@@ -81,7 +89,7 @@ fn oldest_of(cx: &Cx, of: u32) -> Option<usize> {
 pub fn is_same_link(cx: &Cx, held: SkbId, skb: SkbId) -> bool {
     let (a, b) = (&cx.skbs[held], &cx.skbs[skb]);
     let eth = |id| cx.skbs.frame(id).get(..ETH_HLEN);
-    a.dev == b.dev && a.hash == b.hash && eth(held) == eth(skb)
+    a.dev == b.dev && a.hash == b.hash && a.vlan_tag == b.vlan_tag && eth(held) == eth(skb)
 }
 
 /// Appends a packet with so many bytes of payload to a held one; false if that would be too long.

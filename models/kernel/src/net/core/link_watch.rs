@@ -73,7 +73,8 @@ fn linkwatch_urgent_event(k: &Kernel, dev: DevId) -> bool {
     netdev.is_up() && (netdev.ifindex != dev_get_iflink(k, dev) || netdev.carrier && changing)
 }
 
-fn linkwatch_fire_event(cx: &mut Cx, dev: DevId) {
+/// What follows from a device's carrier is to be done.
+pub fn linkwatch_fire_event(cx: &mut Cx, dev: DevId) {
     let urgent = linkwatch_urgent_event(cx.k, dev);
     let pending = cx.k.link_watch.events.contains(&dev);
     if !pending {

@@ -19,7 +19,7 @@ pub fn boot(cx: &mut Cx) {
     let init = copy_net_ns(cx);
     debug_assert_eq!(init, INIT_NET);
     let lo = cx.k.netns[init].loopback;
-    dev_open(cx, lo);
+    dev_open(cx, lo).expect("nothing keeps lo down");
 }
 
 /// Creates a namespace (`net_init` of all modules): it has a `lo` that is down.

@@ -125,7 +125,10 @@ fn newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, NlError> 
     let ops = rtnl_link_ops_get(cx.k, info.kind).ok_or_else(unknown)?;
     let dev = rtnl_create_link(target, ops, &new);
     let dev = match ops.newlink {
-        Some(newlink) => newlink(cx, NewLink { dev, src_net: netns, link: new.link, info })?,
+        Some(newlink) => {
+            let (address, mtu) = (new.set.address, new.set.mtu);
+            newlink(cx, NewLink { dev, src_net: netns, link: new.link, address, mtu, info })?
+        }
         None => register_netdevice(cx, dev)?,
     };
     rtnl_configure_link(cx, dev, new.set).inspect_err(|_| rtnl_delete_link(cx, dev))?;
@@ -230,7 +233,7 @@ fn setlink(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
         dev_change_tx_queue_len(cx, dev, len)?;
     }
     match set.up {
-        Some(true) => dev_open(cx, dev),
+        Some(true) => dev_open(cx, dev)?,
         Some(false) => dev_close(cx, dev),
         None => {}
     }

@@ -7,6 +7,7 @@ use super::gso::{netif_needs_gso, skb_gso_segment};
 use super::qdisc::{
     qdisc_create_dflt, qdisc_dequeue, qdisc_enqueue, qdisc_lookup_ops, qdisc_pkt_len, qdisc_put, qdisc_reset,
 };
+use super::vlan_core::validate_xmit_vlan;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, QdiscId, SkbId};
@@ -253,7 +254,9 @@ fn validate_xmit_skb_list(cx: &mut Cx, first: SkbId, rest: Vec<SkbId>, validate:
     cx.within(Func::ValidateXmitSkbList, first, |cx| {
         let prepare = |skb| {
             cx.within(Func::ValidateXmitSkb, skb, |cx| {
-                if netif_needs_gso(cx, skb) { skb_gso_segment(cx, skb) } else { vec![skb] }
+                let all = if netif_needs_gso(cx, skb) { skb_gso_segment(cx, skb) } else { vec![skb] };
+                all.iter().for_each(|skb| validate_xmit_vlan(cx, *skb));
+                all
             })
         };
         all.flat_map(prepare).collect()

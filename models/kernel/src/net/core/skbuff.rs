@@ -1,4 +1,4 @@
-//! Deferred release of packets: after the packets that they caused, or outside of an interrupt.
+//! Deferred release of packets: after the packets that they caused, or outside of an interrupt. VLAN tags are taken out of frames.
 //!
 //! Kernel: net/core/skbuff.c, net/core/dev.c
 
@@ -7,6 +7,7 @@ use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::softnet::Softirq;
+use crate::tables::vlan_tag::VlanProto;
 use crate::trace::Context;
 
 /// Consumes a packet later.
@@ -30,4 +31,21 @@ pub fn dev_consume_skb_any(cx: &mut Cx, skb: SkbId) {
         sd.completion_queue.push(skb);
         sd.raise(Softirq::NetTx);
     });
+}
+
+/// Takes a tag that stands in the frame out, unless one stands beside it already. False if the frame is too short.
+#[cold]
+pub fn skb_vlan_untag(cx: &mut Cx, skb: SkbId) -> bool {
+    let pkt = &cx.skbs[skb];
+    if VlanProto::of(pkt.protocol).is_none() {
+        return true;
+    }
+    cx.call(Func::SkbVlanUntag, skb);
+    if cx.skbs[skb].vlan_tag.is_some() {
+        return true;
+    }
+    let taken = cx.skbs.pull_tag(skb);
+    let pkt = &mut cx.skbs[skb];
+    pkt.network_header = pkt.data;
+    taken
 }

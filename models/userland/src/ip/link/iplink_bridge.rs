@@ -14,6 +14,7 @@ use crate::ip::Ip;
 use crate::ip::args::{Args, Done, Stop, invarg, matches, number};
 use crate::ip::link_show::View;
 use crate::ip::out::{Out, Value};
+use crate::iproute2::ll_proto::{ll_proto_a2n, ll_proto_n2a};
 
 /// The row.
 pub(super) static LINK_UTIL: LinkUtil = LinkUtil {
@@ -48,8 +49,11 @@ fn parse(_: &Ip, args: &mut Args) -> Done<LinkInfo> {
         };
         match attr.access {
             Access::WriteOnly(_) => attrs.put(attr, 1),
-            // Its value is a name.
-            _ if attr.unit == Unit::EtherType => return Err(not_modelled(word)),
+            _ if attr.unit == Unit::EtherType => {
+                let text = args.value()?;
+                let bad = || invarg(&format!("invalid {}", attr.name), text);
+                attrs.put(attr, u64::from(ll_proto_a2n(text).ok_or_else(bad)?));
+            }
             _ => {
                 let (value, text) = attr_value(args, attr, &format!("invalid {}", attr.name))?;
                 match attr.access {
@@ -145,8 +149,7 @@ pub(super) fn print_attrs(view: &View, out: &mut Out, dev: &NetDevice, attrs: &[
                 continue;
             }
             Unit::GroupMask if value == 0 => "0".to_owned(),
-            // The only one that there is yet (`ll_proto_n2a`).
-            Unit::EtherType => "802.1Q".to_owned(),
+            Unit::EtherType => ll_proto_n2a(value as u16),
             Unit::GroupMask | Unit::Hex => format!("{value:#x}"),
             Unit::Mac => {
                 let [_, _, mac @ ..] = value.to_be_bytes();

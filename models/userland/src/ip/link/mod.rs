@@ -8,6 +8,7 @@ mod iplink_bridge;
 mod iplink_bridge_slave;
 mod iplink_dummy;
 mod iplink_veth;
+mod iplink_vlan;
 
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::link::LinkInfo;
@@ -81,6 +82,7 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &iplink_bridge_slave::LINK_UTIL,
     &iplink_dummy::LINK_UTIL,
     &iplink_veth::LINK_UTIL,
+    &iplink_vlan::LINK_UTIL,
     &LinkUtil::not_modelled("amt"),
     &LinkUtil::not_modelled("bareudp"),
     &LinkUtil::not_modelled("dsa"),
@@ -108,7 +110,6 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &LinkUtil::not_modelled("team"),
     &LinkUtil::not_modelled("team_slave"),
     &LinkUtil::not_modelled("vcan"),
-    &LinkUtil::not_modelled("vlan"),
     &LinkUtil::not_modelled("vrf"),
     &LinkUtil::not_modelled("vti"),
     &LinkUtil::not_modelled("vxcan"),

@@ -60,6 +60,8 @@ pub enum Number {
     Length,
     /// 1 for a sent packet, 0 for a received one.
     Outgoing,
+    /// The VLAN tag beside the packet.
+    Tag,
     /// `size` bytes of the packet in network order.
     Load(Base, Box<Number>, u32),
     /// The result of arithmetic.
@@ -90,6 +92,8 @@ pub struct Packet<'a> {
     pub length: usize,
     /// Sent by this host.
     pub outgoing: bool,
+    /// The VLAN tag beside it, without its Ethertype.
+    pub tag: Option<u16>,
 }
 
 /// Load beyond the packet, or division by zero: BPF rejects the packet.
@@ -128,6 +132,7 @@ impl Number {
             Number::Constant(value) => Ok(*value),
             Number::Length => Ok(packet.length as u32),
             Number::Outgoing => Ok(u32::from(packet.outgoing)),
+            Number::Tag => packet.tag.map(u32::from).ok_or(Reject),
             Number::Load(base, offset, size) => load(packet, *base, offset.evaluate(packet)?, *size),
             Number::Binary(operator, a, b) => operator.apply(a.evaluate(packet)?, b.evaluate(packet)?),
         }

@@ -244,6 +244,11 @@ impl Layout {
         Ok(Test::Compare(kind, relation, Number::Constant(PACKET_OUTGOING)))
     }
 
+    /// The VLAN tag beside the packet, with this VLAN ID if given.
+    pub fn tagged_beside(self, number: Option<u32>) -> Test {
+        number.map_or(Test::Always(true), |number| equals(masked(Number::Tag, 0x0fff), number))
+    }
+
     /// A VLAN tag, with this VLAN ID if given.
     pub fn tagged(self, number: Option<u32>) -> Test {
         let kinds = [ETHERTYPE_VLAN, 0x88a8, 0x9100];

@@ -27,10 +27,21 @@ pub struct Environment<'a> {
     pub live: bool,
 }
 
+/// Where the outermost VLAN tag of a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tag {
+    /// In the frame, if there is one.
+    InFrame,
+    /// Beside the frame, as a device gave it.
+    Beside,
+}
+
 /// A compiled expression.
 #[derive(Debug, Clone)]
 pub struct Filter {
     test: eval::Test,
+    /// The same for packets of a device with a VLAN tag beside them.
+    beside: Option<eval::Test>,
 }
 
 impl Filter {
@@ -41,13 +52,16 @@ impl Filter {
     /// libpcap's error.
     pub fn compile(text: &str, environment: &Environment) -> Result<Filter, String> {
         if text.trim().is_empty() {
-            return Ok(Filter { test: eval::Test::Always(true) });
+            return Ok(Filter { test: eval::Test::Always(true), beside: None });
         }
-        parse::parse(text, environment).map(|test| Filter { test })
+        let test = parse::parse(text, environment, Tag::InFrame)?;
+        let beside = environment.live.then(|| parse::parse(text, environment, Tag::Beside)).transpose()?;
+        Ok(Filter { test, beside })
     }
 
     /// The packet passes.
     pub fn matches(&self, packet: Packet) -> bool {
-        self.test.matches(packet)
+        let test = packet.tag.and(self.beside.as_ref()).unwrap_or(&self.test);
+        test.matches(packet)
     }
 }

@@ -1,10 +1,10 @@
 //! The grammar: boolean terms, relations of numbers, and primitives with inherited qualifiers.
 
-use super::Environment;
 use super::eval::{Base, Number, Operator, Relation, Test};
 use super::generate::{ETHERTYPE_IP, ETHERTYPE_IPV6, Layout, and, or};
 use super::lex::{Token, tokens};
 use super::primitive::Qualifiers;
+use super::{Environment, Tag};
 
 /// libpcap's syntax error.
 pub const SYNTAX_ERROR: &str = "can't parse filter expression: syntax error";
@@ -17,6 +17,8 @@ pub struct Parser<'a> {
     pub environment: &'a Environment<'a>,
     /// Layout for the rest of the expression: `vlan` changes it.
     pub layout: Layout,
+    /// Where the tag is that the next `vlan` asks for.
+    pub tag: Tag,
     /// The qualifiers that a bare name inherits.
     pub last: Option<Qualifiers>,
     /// Nesting depth.
@@ -27,10 +29,10 @@ pub struct Parser<'a> {
 const DEEPEST: usize = 200;
 
 /// Parses a whole expression.
-pub fn parse(text: &str, environment: &Environment) -> Result<Test, String> {
+pub fn parse(text: &str, environment: &Environment, tag: Tag) -> Result<Test, String> {
     let tokens = tokens(text).ok_or(SYNTAX_ERROR)?;
     let layout = Layout::new(environment.link);
-    let mut parser = Parser { tokens, at: 0, environment, layout, last: None, depth: 0 };
+    let mut parser = Parser { tokens, at: 0, environment, layout, tag, last: None, depth: 0 };
     let test = parser.expression()?;
     if parser.at < parser.tokens.len() {
         return Err(SYNTAX_ERROR.to_owned());

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::Tag;
 use super::eval::{Number, Relation, Test};
 use super::generate::{self as g, Direction, Layout, prefix_mask};
 use super::lex::Token;
@@ -154,6 +155,9 @@ impl Parser<'_> {
         }
         if let LinkType::LinuxSll | LinkType::LinuxSll2 = self.layout.link {
             return Err(format!("no VLAN support for {}", self.layout.link.names().1));
+        }
+        if std::mem::replace(&mut self.tag, Tag::InFrame) == Tag::Beside {
+            return Ok(self.layout.tagged_beside(number));
         }
         let test = self.layout.tagged(number);
         self.layout = self.layout.behind_tag();

@@ -1,4 +1,5 @@
-//! A packet tap on every device of a network namespace: one AF_PACKET socket bound to no device.
+//! A packet tap on every device of a network namespace: one AF_PACKET socket bound to no device. A VLAN tag that stands beside a
+//! frame is written into it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,9 +9,11 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use glassnet_kernel::tables::vlan_tag::{VlanProto, VlanTag};
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::Direction;
 use nix::errno::Errno;
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
@@ -80,7 +83,18 @@ fn open(netns: &File) -> std::io::Result<OwnedFd> {
     let fd = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll)?;
     setsockopt(&fd, sockopt::RcvBufForce, &RECEIVE_BUFFER)?;
     setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?;
+    tell_tags(&fd)?;
     Ok(fd)
+}
+
+/// The socket tells what the kernel knows of each frame besides its bytes: a VLAN tag that a device took out, or would put in.
+fn tell_tags(fd: &OwnedFd) -> std::io::Result<()> {
+    let (on, len) = (1_i32, size_of::<i32>() as libc::socklen_t);
+    // SAFETY: the option's value is an int that lives during the call.
+    let done = unsafe {
+        libc::setsockopt(fd.as_raw_fd(), libc::SOL_PACKET, libc::PACKET_AUXDATA, (&raw const on).cast(), len)
+    };
+    if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 struct Reader {
@@ -128,21 +142,20 @@ impl Reader {
 
     fn receive(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<SeenFrame, Errno> {
         let mut parts = [IoSliceMut::new(buffer)];
-        let mut space = nix::cmsg_space!(nix::sys::time::TimeSpec);
+        let mut space = nix::cmsg_space!(nix::sys::time::TimeSpec, libc::tpacket_auxdata);
         let got = recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::empty())?;
         let (index, kind, length) =
             (got.address.map_or(0, |a| a.ifindex()), got.address.map_or(0, |a| a.pkttype()), got.bytes);
-        let at_ns = got.cmsgs()?.find_map(stamp).unwrap_or_default();
+        let messages: Vec<ControlMessageOwned> = got.cmsgs()?.collect();
+        let at_ns = messages.iter().find_map(stamp).unwrap_or_default();
+        let tag = messages.iter().find_map(vlan_tag);
         let (machine, netns) = (self.machine.clone(), self.netns.clone());
         let device = self.name(index);
-        Ok(SeenFrame {
-            machine,
-            netns,
-            device,
-            direction: direction(kind),
-            at_ns,
-            bytes: buffer[..length].to_vec(),
-        })
+        let mut bytes = buffer[..length].to_vec();
+        if let Some(tag) = tag {
+            tag.write_into(&mut bytes);
+        }
+        Ok(SeenFrame { machine, netns, device, direction: direction(kind), at_ns, bytes })
     }
 
     fn name(&mut self, index: usize) -> String {
@@ -155,11 +168,26 @@ impl Reader {
     }
 }
 
-fn stamp(message: ControlMessageOwned) -> Option<u128> {
+fn stamp(message: &ControlMessageOwned) -> Option<u128> {
     match message {
-        ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(at).as_nanos()),
+        ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(*at).as_nanos()),
         _ => None,
     }
+}
+
+/// The VLAN tag beside a frame: the last two numbers of `struct tpacket_auxdata`, if its first says that they hold.
+fn vlan_tag(message: &ControlMessageOwned) -> Option<VlanTag> {
+    const VALID: u32 = libc::TP_STATUS_VLAN_VALID | libc::TP_STATUS_VLAN_TPID_VALID;
+    let ControlMessageOwned::Unknown(message) = message else { return None };
+    let header = message.cmsg_header;
+    if (header.cmsg_level, header.cmsg_type) != (libc::SOL_PACKET, libc::PACKET_AUXDATA) {
+        return None;
+    }
+    let (status, rest) = message.data_bytes.split_first_chunk()?;
+    let [.., a, b, c, d] = *rest.first_chunk::<16>()?;
+    let proto = VlanProto::of(u16::from_ne_bytes([c, d]))?;
+    let is_there = u32::from_ne_bytes(*status) & VALID == VALID;
+    is_there.then_some(VlanTag { proto, tci: u16::from_ne_bytes([a, b]) })
 }
 
 /// `sll_pkttype` of packet(7).

@@ -23,7 +23,8 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 24] = [
+const MODULES: [&str; 25] = [
+    "8021q",
     "pktgen",
     "veth",
     "dummy",
