@@ -1,7 +1,7 @@
 //! Features of a device: offloads, and other traits of its driver (`NETIF_F_*`, include/linux/netdev_features.h).
 //!
 //! A set is a word with a bit each. [`GRO`], [`TSO`] and [`RXHASH`] decide what becomes of packets, and [`NETNS_LOCAL`] is obeyed;
-//! checksums are right either way. The others are what `ethtool -k` prints.
+//! [`HW_VLAN_CTAG_TX`] and its like say where a packet's VLAN tag is; checksums are right either way. The others are what `ethtool -k` prints.
 
 /// Checksums of received packets are checked.
 pub const RXCSUM: u64 = 1 << 0;

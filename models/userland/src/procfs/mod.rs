@@ -172,8 +172,16 @@ fn files() -> impl Iterator<Item = &'static File> {
 }
 
 const BLOCKING: &[&Blocking] = &[&pktgen::CONTROL];
-const TREES: &[Tree] =
-    &[bonding::TREE, irq::TREE, pktgen::TREE, vlan::TREE, xt::HASHLIMIT, xt::RECENT, sysctl::TREE, sysfs::TREE];
+const TREES: &[Tree] = &[
+    bonding::TREE,
+    irq::TREE,
+    pktgen::TREE,
+    vlan::TREE,
+    xt::HASHLIMIT,
+    xt::RECENT,
+    sysctl::TREE,
+    sysfs::TREE,
+];
 
 /// An address as `/proc/net` shows it: the bytes in the order of the wire, as a number of a little-endian machine.
 fn hex(address: Ipv4Addr) -> String {

@@ -141,7 +141,10 @@ fn bond_newlink(cx: &mut Cx, mut new: NewLink) -> Result<DevId, NlError> {
 /// `EEXIST` for a name in use, `EINVAL` for an invalid one.
 pub fn bond_create(cx: &mut Cx, netns: NetnsId, name: &str) -> Result<DevId, NlError> {
     let dev = alloc_netdev(netns, name.to_owned(), NameAssign::User, &LINK_OPS);
-    bond_newlink(cx, NewLink { dev, src_net: netns, link: None, info: &LinkInfo::new("bond") })
+    bond_newlink(
+        cx,
+        NewLink { dev, src_net: netns, link: None, address: None, mtu: None, info: &LinkInfo::new("bond") },
+    )
 }
 
 /// Its slaves leave, then it goes.
@@ -195,7 +198,7 @@ fn bond_enslave(cx: &mut Cx, bond: DevId, dev: DevId) -> Result<(), NlError> {
         dev_set_mac_address(cx, dev, cx.k.devs[bond].addr)?;
     }
     cx.k.devs[dev].flags |= IFF_SLAVE;
-    dev_open(cx, dev);
+    dev_open(cx, dev)?;
     let stats_before = dev_get_stats(cx.k, &cx.k.devs[dev]);
     let link = first_link(cx.k, bond, dev);
     let settings = link_settings(cx.k, dev);
@@ -329,8 +332,8 @@ fn bond_set_carrier(cx: &mut Cx, bond: DevId) -> bool {
     true
 }
 
-fn bond_open(cx: &mut Cx, bond: DevId) {
-    let Some(bonding) = cx.k.devs[bond].bond_mut() else { return };
+fn bond_open(cx: &mut Cx, bond: DevId) -> Result<(), Errno> {
+    let Some(bonding) = cx.k.devs[bond].bond_mut() else { return Ok(()) };
     let (is_backup, all_active) = (bonding.uses_primary(), bonding.opt(Opt::AllSlavesActive) != 0);
     let works = bonding.curr_active_slave;
     for slave in &mut bonding.slaves {
@@ -339,6 +342,7 @@ fn bond_open(cx: &mut Cx, bond: DevId) {
     }
     bond_set_rx_mode(cx, bond);
     mii::start(cx, bond);
+    Ok(())
 }
 
 fn bond_close(cx: &mut Cx, bond: DevId) {
@@ -349,11 +353,12 @@ fn bond_close(cx: &mut Cx, bond: DevId) {
 }
 
 /// The MTU holds for the slaves, too.
-fn bond_change_mtu(cx: &mut Cx, bond: DevId, mtu: u32) {
+fn bond_change_mtu(cx: &mut Cx, bond: DevId, mtu: u32) -> Result<(), Errno> {
     for slave in slaves(cx.k, bond) {
         // One that cannot keeps its own; the kernel takes the others' back.
         let _refused = dev_set_mtu(cx, slave, mtu);
     }
+    Ok(())
 }
 
 /// And the address, unless they keep their own.

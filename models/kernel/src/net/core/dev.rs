@@ -19,7 +19,7 @@ use super::sch_generic::{
     dev_activate, dev_deactivate, dev_qdisc_change_tx_queue_len, dev_shutdown, dev_xmit_skb,
 };
 use super::skbuff::skb_vlan_untag;
-use super::vlan_core::{validate_xmit_vlan, vlan_do_receive, vlan_left_over};
+use super::vlan_core::{ToVlan, validate_xmit_vlan, vlan_do_receive, vlan_left_over};
 use crate::door::{Door, Func};
 use crate::event::Event;
 use crate::ids::{CpuId, DevId, NetnsId, SkbId};
@@ -289,8 +289,12 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     let (has_sockets, seen_as) = (cx.k.packet_sockets > 0, cx.skbs[skb].pkt_type);
     let seen = (has_sockets || cx.trace.capture) && seen_as != PacketType::Loopback;
     let tapped = seen && deliver_to_taps(cx, skb, dev, seen_as);
-    if tagged && let Some(door) = vlan_do_receive(cx, skb) {
-        return door;
+    if tagged {
+        match vlan_do_receive(cx, skb) {
+            ToVlan::Nobody => {}
+            ToVlan::Device => return another_round(cx, skb),
+            ToVlan::Dropped => return Door::End,
+        }
     }
     match rx_handler {
         Some(rx_handler) => rx_handler(skb),
@@ -318,10 +322,12 @@ pub fn deliver_exact(cx: &mut Cx, skb: SkbId, pass: bool) -> Door {
 /// Delivers the packet to the sockets and the protocol of its type; `tapped`: a tap takes it, too. A device's `rx_handler` may
 /// leave a packet to them (`RX_HANDLER_PASS`).
 pub fn deliver_to_protocol(cx: &mut Cx, mut skb: SkbId, tapped: bool) -> Door {
-    if cx.skbs[skb].vlan_tag.is_some()
-        && let Some(door) = vlan_left_over(cx, skb)
-    {
-        return door;
+    if cx.skbs[skb].vlan_tag.is_some() {
+        match vlan_left_over(cx, skb) {
+            ToVlan::Nobody => {}
+            ToVlan::Device => return another_round(cx, skb),
+            ToVlan::Dropped => return Door::End,
+        }
     }
     let (dev, protocol) = (cx.skbs[skb].dev, cx.skbs[skb].protocol);
     if cx.k.packet_sockets > 0 && cx.skbs[skb].pkt_type != PacketType::Loopback {

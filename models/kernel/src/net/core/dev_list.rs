@@ -35,10 +35,7 @@ fn __netif_receive_skb_list_core(cx: &mut Cx, list: &mut Vec<SkbId>) {
     for skb in list.drain(..) {
         let dev = cx.skbs[skb].dev;
         cx.k.cpus[cx.cpu.index()].stat.processed += 1;
-        let mut door = cx.enter_door(Door::NetifReceiveSkbCore { skb });
-        while matches!(door, Door::AnotherRound { .. }) {
-            door = cx.enter_door(door);
-        }
+        let door = cx.enter_door(Door::NetifReceiveSkbCore { skb });
         match door {
             Door::IpRcv { skb } | Door::ArpRcv { skb } => {
                 let next = Some((discriminant(&door), dev));

@@ -4,7 +4,7 @@
 
 use super::skbuff::skb_vlan_untag;
 use crate::Cx;
-use crate::door::{Door, Func};
+use crate::door::Func;
 use crate::ids::{DevId, SkbId};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netdev_features::{HW_VLAN_CTAG_TX, HW_VLAN_STAG_TX};
@@ -18,23 +18,35 @@ fn vlan_find_dev(cx: &Cx, dev: DevId, tag: VlanTag) -> Option<DevId> {
     cx.k.devs[dev].vlans.get(&(tag.proto, tag.vid())).copied()
 }
 
-/// The VLAN device receives a packet with its tag; `None`: there is no such device, or no tag.
+/// What became of a packet with a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ToVlan {
+    /// There is no device for its VLAN: it stays where it is.
+    Nobody,
+    /// It is its VLAN device's, which receives it.
+    Device,
+    /// It was dropped.
+    Dropped,
+}
+
+/// A packet with a tag becomes its VLAN device's, if there is one.
 #[cold]
-pub fn vlan_do_receive(cx: &mut Cx, skb: SkbId) -> Option<Door> {
-    let (dev, tag) = (cx.skbs[skb].dev, cx.skbs[skb].vlan_tag?);
+pub(super) fn vlan_do_receive(cx: &mut Cx, skb: SkbId) -> ToVlan {
+    let (dev, Some(tag)) = (cx.skbs[skb].dev, cx.skbs[skb].vlan_tag) else { return ToVlan::Nobody };
     cx.call(Func::VlanDoReceive, skb);
-    let vlan_dev = vlan_find_dev(cx, dev, tag)?;
+    let Some(vlan_dev) = vlan_find_dev(cx, dev, tag) else { return ToVlan::Nobody };
     let netdev = &cx.k.devs[vlan_dev];
-    let (addr, ifindex, is_up) = (netdev.addr, netdev.ifindex, netdev.is_up());
+    let (addr, is_up) = (netdev.addr, netdev.is_up());
     let is_port = netdev.port.is_some();
-    let vlan = netdev.vlan_dev_priv()?;
+    let Some(vlan) = netdev.vlan_dev_priv() else { return ToVlan::Nobody };
     let (flags, priority) = (vlan.flags, vlan.ingress_priority_map[tag.priority()]);
     if !is_up {
-        return Some(cx.kfree_skb(skb, DropReason::NotSpecified));
+        cx.kfree_skb(skb, DropReason::NotSpecified);
+        return ToVlan::Dropped;
     }
     let dest = cx.skbs.eth_hdr(skb).dest();
     let pkt = &mut cx.skbs[skb];
-    (pkt.dev, pkt.skb_iif) = (vlan_dev, ifindex);
+    pkt.dev = vlan_dev;
     if pkt.pkt_type == PacketType::OtherHost && dest == addr {
         pkt.pkt_type = PacketType::Host;
     }
@@ -48,8 +60,7 @@ pub fn vlan_do_receive(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     stats.rx_packets += 1;
     stats.rx_bytes += len;
     stats.multicast += u64::from(is_multicast);
-    cx.k.cpus[cx.cpu.index()].stat.processed += 1;
-    Some(Door::AnotherRound { skb })
+    ToVlan::Device
 }
 
 /// Who reads frames of the device sees the tag in the Ethernet header (`reorder_hdr off`).
@@ -61,20 +72,22 @@ fn keep_tag_in_header(cx: &mut Cx, skb: SkbId) {
 
 /// No VLAN device took a packet with a tag: it is for nobody here. Only a priority is ignored, and a tag behind one is looked at.
 #[cold]
-pub fn vlan_left_over(cx: &mut Cx, skb: SkbId) -> Option<Door> {
+pub(super) fn vlan_left_over(cx: &mut Cx, skb: SkbId) -> ToVlan {
     while let Some(tag) = cx.skbs[skb].vlan_tag.take() {
         if tag.vid() != 0 {
             cx.skbs[skb].pkt_type = PacketType::OtherHost;
         } else if VlanProto::of(cx.skbs[skb].protocol).is_some() {
             if !skb_vlan_untag(cx, skb) {
-                return Some(cx.kfree_skb(skb, DropReason::NotSpecified));
+                cx.kfree_skb(skb, DropReason::NotSpecified);
+                return ToVlan::Dropped;
             }
-            if let Some(door) = vlan_do_receive(cx, skb) {
-                return Some(door);
+            let to = vlan_do_receive(cx, skb);
+            if to != ToVlan::Nobody {
+                return to;
             }
         }
     }
-    None
+    ToVlan::Nobody
 }
 
 /// The tag beside a packet is put into it, unless the device does that.

@@ -211,7 +211,7 @@ fn vlan_ethtool_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKset
 /// The packet gets its tag and goes to the device below.
 ///
 /// Kernel: net/8021q/vlan_dev.c
-/// Not modelled: `reorder_hdr off` over a device that puts in no tags: the tag is written where the others' are.
+/// Not modelled: the tag in the header that `reorder_hdr off` writes here already, for who reads the device's own frames.
 pub fn vlan_dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len() as u64);
     let Some(vlan) = cx.k.devs[dev].vlan_dev_priv() else {
