@@ -179,6 +179,7 @@ impl KernelConfig {
         }
         config.smp = self.smp;
         config.veth_cables = self.veth_cables;
+        config.watched = self.veth_cables;
         config.flow_hash_key = self.flow_hash_key.unwrap_or(config.flow_hash_key);
     }
 }

@@ -76,6 +76,7 @@ rules! {
     who_gets_a_port_that_is_in_time_wait: "time-wait",
     what_is_changed_in_connections: "tracking",
     what_vlan_devices_do: "vlan",
+    what_a_vxlan_device_takes: "vxlan",
     zones_of_connections: "zones",
 }
 

@@ -174,6 +174,16 @@ functions! {
             BondXmitBroadcast(skb: SkbId) = bond_xmit_broadcast, Netdev, "every slave sends it";
             BondDevQueueXmit(skb: SkbId) = bond_dev_queue_xmit, Netdev, "to the slave that sends";
         }
+        "drivers/net/vxlan/vxlan_core.c" {
+            VxlanXmit(skb: SkbId) = vxlan_xmit, Netdev, "at which other end of the tunnel is the station?";
+            VxlanFindMac = __vxlan_find_mac, Netdev, "looks the address up in the tunnel's FDB";
+            VxlanXmitOne = vxlan_xmit_one, Netdev, "the frame is to go to one other end";
+            VxlanGetRoute = vxlan_get_route, Netdev, "the route to the other end, perhaps still known";
+            VxlanEncapBypass = vxlan_encap_bypass, Netdev, "the other end is this host: no headers are needed";
+            VxlanRcv(skb: SkbId) = vxlan_rcv, Netdev, "takes the frame out of the tunnel's datagram";
+            VxlanVsFindVni = vxlan_vs_find_vni, Netdev, "which device has this VNI?";
+            VxlanSnoop = vxlan_snoop, Netdev, "learns at which other end the station is";
+        }
         "drivers/net/loopback.c" {
             LoopbackXmit(skb: SkbId) = loopback_xmit, Netdev, "lo: what goes out comes straight in";
         }
@@ -317,6 +327,11 @@ functions! {
             NapiGroComplete = napi_gro_complete, Netdev, "a held packet is complete";
             NapiGroFlush = napi_gro_flush, Netdev, "the poll ends: no packet is held longer";
         }
+        "net/core/gro_cells.c" {
+            GroCellsReceive(skb: SkbId) = gro_cells_receive, Netdev,
+                "what came out of a tunnel waits for a poll of its own";
+            GroCellPoll = gro_cell_poll, Netdev, "takes what came out of a tunnel";
+        }
         "net/core/skbuff.c" {
             SkbClone = skb_clone, Skb, "a second handle of the same bytes";
             SkbVlanUntag = skb_vlan_untag, Skb, "the VLAN tag moves from the frame to beside it";
@@ -408,6 +423,13 @@ functions! {
         "net/ipv4/ping.c" {
             PingV4Sendmsg = ping_v4_sendmsg, Protocol, "a program sends through a ping socket";
             PingRcv = ping_rcv, Protocol, "an echo reply: does a ping socket wait for it?";
+        }
+        "net/ipv4/ip_tunnel_core.c" {
+            SkbTunnelCheckPmtu = skb_tunnel_check_pmtu, Protocol, "does it fit with the outer headers?";
+            IptunnelXmit = iptunnel_xmit, Protocol, "writes the outer IP header";
+        }
+        "net/ipv4/udp_tunnel_core.c" {
+            UdpTunnelXmitSkb = udp_tunnel_xmit_skb, Protocol, "writes the outer UDP header";
         }
         "net/ipv4/udp.c" {
             UdpSendmsg = udp_sendmsg, Protocol, "a program sends a UDP datagram";

@@ -97,6 +97,9 @@ pub struct Config {
     /// The cables are veth pairs, as where a real kernel stands for all machines: at the far end a packet still says that its
     /// next hop answers, as behind every other veth.
     pub veth_cables: bool,
+    /// Sockets watch every device and keep clones of its packets, as where a real kernel is observed: all that comes in is a
+    /// clone, but what was reassembled.
+    pub watched: bool,
     /// The key of the hash of flows (`hashrnd` in net/core/flow_dissector.c), random on Linux. It decides which next hop of a
     /// multipath route a flow takes.
     pub flow_hash_key: SipHashKey,
@@ -121,6 +124,7 @@ impl Default for Config {
             nat_keeps_reverse: false,
             smp: true,
             veth_cables: false,
+            watched: false,
             flow_hash_key: [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93],
             br_netfilter: false,
             bonding: false,

@@ -5,6 +5,7 @@
 //! | [`tables`] | nouns: devices, namespaces, bridges, routes, neighbours, sockets |
 //! | [`net`], [`drivers`] | verbs: the doors, a file a kernel file |
 //! | [`door`] | the functions of the kernel, and doors as values |
+//! | `encap` | how a tunnel takes what its socket receives |
 //! | [`walk`] | the loop that opens door after door, records and charges it |
 //! | [`link`] | the shape of a kind of device |
 //! | [`qdisc`] | the shape of a queueing discipline |
@@ -28,6 +29,7 @@ pub mod cost;
 pub mod cx;
 pub mod door;
 pub mod drivers;
+mod encap;
 pub mod event;
 pub mod extension;
 pub mod filter;

@@ -5,9 +5,11 @@
 //! that all devices share know only this shape and no kind.
 
 use std::any::Any;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use glassnet_hardware::rss::HashFields;
+use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use crate::door::Door;
@@ -60,6 +62,10 @@ pub struct LinkOps {
     pub del_slave: Option<fn(&mut Cx, DevId, DevId)>,
     /// Takes up to so many frames, the last number, from a receive ring and returns how many (NAPI's `poll`).
     pub poll: Option<fn(&mut Cx, DevId, u32, u32) -> u32>,
+    /// The namespace in which it reaches others, which may be another than its own (`get_link_net`).
+    pub get_link_net: Option<fn(&NetDevice) -> NetnsId>,
+    /// Its own forwarding database (`ndo_fdb_*`).
+    pub fdb: Option<&'static FdbOps>,
     /// What `/sys/class/net/DEVICE/uevent` calls the kind (`device_type`).
     pub devtype: Option<&'static str>,
     /// What `ethtool` asks for.
@@ -92,6 +98,8 @@ impl LinkOps {
             add_slave: None,
             del_slave: None,
             poll: None,
+            get_link_net: None,
+            fdb: None,
             devtype: None,
             ethtool: EthtoolOps::NONE,
         }
@@ -144,6 +152,66 @@ impl LinkInfo {
     pub fn has_data(&self) -> bool {
         self.data.is_some()
     }
+}
+
+/// What `bridge fdb` does with a device that has a forwarding database of its own.
+#[derive(Debug)]
+#[expect(
+    clippy::type_complexity,
+    reason = "one row of functions, each with the type that the kernel gives it"
+)]
+pub struct FdbOps {
+    /// Adds or changes an entry (`ndo_fdb_add`).
+    pub add: fn(&mut Cx, DevId, &FdbRequest) -> Result<(), NlError>,
+    /// Deletes one (`ndo_fdb_del`).
+    pub del: fn(&mut Cx, DevId, &FdbRequest) -> Result<(), NlError>,
+    /// All entries, in the kernel's order (`ndo_fdb_dump`).
+    pub dump: fn(&Kernel, &NetDevice) -> Vec<FdbRow>,
+}
+
+/// A request about an entry (`RTM_NEWNEIGH` and `RTM_DELNEIGH` of `PF_BRIDGE`).
+#[derive(Clone, Copy, Debug)]
+pub struct FdbRequest {
+    /// The station.
+    pub mac: Mac,
+    /// `NUD_*`.
+    pub state: u16,
+    /// `NTF_*` beside `NTF_SELF`.
+    pub flags: u8,
+    /// `NLM_F_*`.
+    pub nlmsg_flags: u16,
+    /// Where the station is.
+    pub to: FdbDst,
+}
+
+/// Where a station is, as far as that is told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FdbDst {
+    /// The other end of a tunnel (`NDA_DST`).
+    pub dst: Option<Ipv4Addr>,
+    /// Its port (`NDA_PORT`).
+    pub port: Option<u16>,
+    /// The network there (`NDA_VNI`).
+    pub vni: Option<u32>,
+    /// The ifindex of the device that leads there (`NDA_IFINDEX`).
+    pub via: Option<u32>,
+}
+
+/// An entry as the kernel shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct FdbRow {
+    /// The station.
+    pub mac: Mac,
+    /// `NUD_*`.
+    pub state: u16,
+    /// `NTF_*` beside `NTF_SELF`.
+    pub flags: u8,
+    /// When it was used last.
+    pub used: Nanos,
+    /// When it was changed last.
+    pub updated: Nanos,
+    /// Where the station is.
+    pub to: FdbDst,
 }
 
 /// What a driver tells `ethtool` (`struct ethtool_ops`, include/linux/ethtool.h).

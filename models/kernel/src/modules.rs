@@ -4,7 +4,7 @@
 
 mod doors;
 
-use crate::drivers::{bonding, dummy, loopback, veth};
+use crate::drivers::{bonding, dummy, loopback, veth, vxlan};
 use crate::module::Module;
 use crate::net::{bridge, core, ipv4, netfilter, packet, sched, vlan_8021q};
 use crate::netlink::Errno;
@@ -19,6 +19,7 @@ pub static MODULES: &[&Module] = &[
     &veth::MODULE,
     &dummy::MODULE,
     &bonding::MODULE,
+    &vxlan::vxlan_core::MODULE,
     &ipv4::devinet::MODULE,
     &ipv4::tcp_ipv4::MODULE,
     &netfilter::nf_conntrack_standalone::MODULE,

@@ -159,18 +159,21 @@ fn full(view: &View, dev: &NetDevice) -> String {
     };
     let stats = dev_get_stats(view.kernel, dev);
     text + &format!(
-        "        RX packets {}  bytes {} ({})\n        RX errors {}  dropped {}  overruns 0  frame 0\n        \
-         TX packets {}  bytes {} ({})\n        TX errors {}  dropped {} overruns 0  carrier 0  collisions 0\n\n",
+        "        RX packets {}  bytes {} ({})\n        RX errors {}  dropped {}  overruns 0  frame {}\n        \
+         TX packets {}  bytes {} ({})\n        TX errors {}  dropped {} overruns 0  carrier {}  collisions {}\n\n",
         stats.rx_packets,
         stats.rx_bytes,
         scaled(stats.rx_bytes),
         stats.rx_errors,
         stats.rx_dropped + stats.rx_missed_errors,
+        stats.rx_frame_errors,
         stats.tx_packets,
         stats.tx_bytes,
         scaled(stats.tx_bytes),
         stats.tx_errors,
-        stats.tx_dropped
+        stats.tx_dropped,
+        stats.tx_carrier_errors,
+        stats.collisions
     )
 }
 

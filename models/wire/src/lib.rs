@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`mac`] | [`Mac`], an Ethernet address |
-//! | [`eth`], [`arp`], [`ipv4`], [`icmp`], [`udp`], [`tcp`] | where the fields of a header stand, read and written in place |
+//! | [`eth`], [`arp`], [`ipv4`], [`icmp`], [`udp`], [`tcp`], [`vxlan`] | where the fields of a header stand, read and written in place |
 //! | [`checksum`] | the Internet checksum, whole and incremental |
 //! | [`buf`] | [`BufPool`], frames shared by reference count, as an skb's data is |
 //!
@@ -18,6 +18,7 @@ pub mod ipv4;
 pub mod mac;
 pub mod tcp;
 pub mod udp;
+pub mod vxlan;
 
 pub use buf::{BufId, BufPool};
 pub use mac::Mac;

@@ -5,3 +5,4 @@ pub mod dummy;
 pub mod loopback;
 pub mod nic;
 pub mod veth;
+pub mod vxlan;

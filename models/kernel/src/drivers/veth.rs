@@ -9,6 +9,7 @@ use crate::module::Module;
 use crate::net::core::dev::{dev_close, is_skb_forwardable, register_netdevice, unregister_netdevice};
 use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::core::rtnetlink::{LinkNew, rtnl_configure_link, rtnl_create_link};
+use crate::net::core::skbuff::skb_scrub_packet;
 use crate::net::ethernet::eth::{ETH_MAX_MTU, eth_type_trans, ether_setup};
 use crate::netlink::{Errno, NlError};
 use crate::tables::drop_reason::DropReason;
@@ -94,7 +95,7 @@ fn veth_setup(dev: &mut NetDevice) {
 /// Registers the peer first, so it has the lower ifindex.
 fn veth_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
     let VethOptions { peer } = new.info.data().cloned().unwrap_or_default();
-    let mut other = rtnl_create_link(peer.set.netns.unwrap_or(new.src_net), &LINK_OPS, &peer);
+    let mut other = rtnl_create_link(peer.set.netns.unwrap_or(new.src_net), &LINK_OPS, &peer)?;
     other.addr = peer.set.address.unwrap_or_default();
     let other = veth_register(cx, other)?;
     let dev = veth_register(cx, new.dev).inspect_err(|_| unregister_netdevice(cx, other))?;
@@ -210,25 +211,9 @@ pub fn __dev_forward_skb(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(peer) = cx.k.devs[cx.skbs[skb].dev].link else {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
-    skb_scrub_packet(cx, skb, peer);
+    let crosses_netns = cx.k.devs[cx.skbs[skb].dev].netns != cx.k.devs[peer].netns;
+    skb_scrub_packet(cx, skb, crosses_netns);
+    (cx.skbs[skb].priority, cx.skbs[skb].queue_mapping) = (0, 0);
     eth_type_trans(cx, skb, peer);
     cx.pass(Door::NetifRxInner { skb })
-}
-
-/// Clears route and netfilter state; between namespaces also the mark (`skb_scrub_packet`, net/core/skbuff.c). The socket stays,
-/// so that what waits behind the device still counts for it.
-fn skb_scrub_packet(cx: &mut Cx, skb: SkbId, to: DevId) {
-    let crosses_netns = cx.k.devs[cx.skbs[skb].dev].netns != cx.k.devs[to].netns;
-    let pkt = &mut cx.skbs[skb];
-    pkt.skb_iif = 0;
-    pkt.dst = None;
-    pkt.priority = 0;
-    pkt.queue_mapping = 0;
-    pkt.nf_trace = false;
-    pkt.nf_bridge = None;
-    pkt.ip.flags = 0;
-    if crosses_netns {
-        pkt.mark = 0;
-    }
-    cx.nf_reset_ct(skb);
 }

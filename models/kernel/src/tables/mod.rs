@@ -52,4 +52,5 @@ pub mod tcp_sock;
 pub mod verdicts;
 pub mod vlan;
 pub mod vlan_tag;
+pub mod vxlan;
 pub mod xt;

@@ -1,7 +1,7 @@
 //! Network devices (`struct net_device`, include/linux/netdevice.h).
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use glassnet_wire::Mac;
 
@@ -9,7 +9,7 @@ use super::bridge::BridgePort;
 use super::netdev_queue::NetdevQueue;
 use super::rps::RxQueue;
 use super::vlan_tag::VlanProto;
-use crate::ids::{DevId, NetnsId, QdiscId};
+use crate::ids::{DevId, NetnsId, QdiscId, SkbId};
 use crate::link::{LinkOps, RxHandler};
 
 /// The device is administratively up.
@@ -90,6 +90,12 @@ pub struct DevStats {
     pub rx_missed_errors: u64,
     /// Frames with a wrong checksum.
     pub rx_crc_errors: u64,
+    /// Frames of tunnels whose two headers contradict each other.
+    pub rx_frame_errors: u64,
+    /// Not sent because there was no way.
+    pub tx_carrier_errors: u64,
+    /// Not sent because the way led back to the device.
+    pub collisions: u64,
 }
 
 impl DevStats {
@@ -108,6 +114,9 @@ impl DevStats {
             rx_nohandler: both(self.rx_nohandler, other.rx_nohandler),
             rx_missed_errors: both(self.rx_missed_errors, other.rx_missed_errors),
             rx_crc_errors: both(self.rx_crc_errors, other.rx_crc_errors),
+            rx_frame_errors: both(self.rx_frame_errors, other.rx_frame_errors),
+            tx_carrier_errors: both(self.tx_carrier_errors, other.tx_carrier_errors),
+            collisions: both(self.collisions, other.collisions),
         }
     }
 }
@@ -282,6 +291,8 @@ pub struct NetDevice {
     pub vlans: BTreeMap<(VlanProto, u16), DevId>,
     /// It is about to be gone for good (`NETREG_UNREGISTERING`), not only moved to another namespace.
     pub unregistering: bool,
+    /// What a tunnel took out of its packets and is not polled yet, by CPU (`struct gro_cells`).
+    pub gro_cells: Vec<VecDeque<SkbId>>,
 }
 
 /// Largest packet that a device may hand on unsegmented unless it says otherwise, bytes (`TSO_LEGACY_MAX_SIZE`).
@@ -346,6 +357,7 @@ impl NetDevice {
             lowers: Vec::new(),
             vlans: BTreeMap::new(),
             unregistering: false,
+            gro_cells: Vec::new(),
         }
     }
 
@@ -404,6 +416,11 @@ impl NetDevice {
             }
         }
         flags
+    }
+
+    /// The other namespace that it is linked to (`rtnl_fill_link_netnsid`): its own devices' link has none.
+    pub fn link_net(&self) -> Option<NetnsId> {
+        self.ops.get_link_net.map(|get| get(self)).filter(|netns| *netns != self.netns)
     }
 
     /// The device that it is a port or a slave of (`netdev_master_upper_dev_get`).

@@ -163,6 +163,12 @@ pub struct Skb {
     pub gso_segs: u16,
     /// Hash of its flow; 0: not known.
     pub hash: u32,
+    /// Where the network header of what a tunnel carries begins in the buffer; 0: no tunnel sent it (`encapsulation`).
+    pub inner_network_header: u32,
+    /// Where the transport header behind that one begins.
+    pub inner_transport_header: u32,
+    /// How many devices without a queue it has gone out by since it was sent or waited last (`xmit.recursion` of the CPU).
+    pub xmit_recursion: u8,
 }
 
 impl Skb {
@@ -170,6 +176,12 @@ impl Skb {
     #[inline]
     pub fn len(&self) -> usize {
         (self.tail - self.data) as usize
+    }
+
+    /// A tunnel has put its headers in front, which are the outer ones (`encapsulation`).
+    #[inline]
+    pub fn is_encapsulated(&self) -> bool {
+        self.inner_network_header != 0
     }
 
     /// Nothing is left.
@@ -250,6 +262,9 @@ impl SkbPool {
             gso_size: 0,
             gso_segs: 0,
             hash: 0,
+            inner_network_header: 0,
+            inner_transport_header: 0,
+            xmit_recursion: 0,
         };
         self.insert(skb)
     }
@@ -270,6 +285,18 @@ impl SkbPool {
             Skb { nfct: NfCt::None, has_frag_list: false, is_charged: false, sk: None, ..self[id].clone() };
         self.bufs.hold(skb.buf);
         self.insert(skb)
+    }
+
+    /// A copy with bytes of its own.
+    pub fn copy_skb(&mut self, id: SkbId) -> SkbId {
+        let copy = self.clone_skb(id);
+        self.unshare(copy, 0);
+        copy
+    }
+
+    /// Others have the packet's bytes too (`skb_cloned`).
+    pub fn is_cloned(&self, id: SkbId) -> bool {
+        self.bufs.is_shared(self[id].buf)
     }
 
     /// Gives the packet's place and its hold on the bytes back. Only [`crate::Cx`] calls it,
@@ -480,6 +507,10 @@ impl SkbPool {
             &mut skb.transport_header,
         ] {
             *at += grow as u32;
+        }
+        if skb.is_encapsulated() {
+            skb.inner_network_header += grow as u32;
+            skb.inner_transport_header += grow as u32;
         }
     }
 }

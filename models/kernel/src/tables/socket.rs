@@ -13,6 +13,7 @@ use super::route::SkDst;
 use super::skb::PacketType;
 use super::tcp_sock::TcpSock;
 use super::vlan_tag::VlanTag;
+use crate::encap::EncapRcv;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 
@@ -258,6 +259,8 @@ pub struct Socket {
     pub owner: Option<Owner>,
     /// Hash of the flow that it receives, if that is known (`sk_rxhash`).
     pub rxhash: u32,
+    /// The kernel's socket of a tunnel over UDP: the door by which its datagrams go on (`encap_rcv`).
+    pub encap_rcv: Option<EncapRcv>,
 }
 
 impl Socket {
@@ -315,6 +318,7 @@ impl Sockets {
             tcp: (kind == SockKind::Tcp).then(Box::default),
             owner: None,
             rxhash: 0,
+            encap_rcv: None,
         };
         if at == self.slots.len() {
             self.slots.push(None);

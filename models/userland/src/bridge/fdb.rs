@@ -1,16 +1,22 @@
 //! `bridge fdb`: the forwarding database.
 
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::ids::DevId;
+use glassnet_kernel::link::{FdbDst, FdbRequest, FdbRow};
 use glassnet_kernel::net::bridge::br_fdb::{FdbMsg, br_fdb_add, br_fdb_delete, br_fdb_delete_bulk};
-use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::net::core::net_namespace::peernet2id;
+use glassnet_kernel::netlink::{Errno, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use glassnet_kernel::tables::bridge::FdbEntry;
 use glassnet_kernel::tables::jiffies::last_tick;
 use glassnet_kernel::tables::neigh_types::Nud;
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
+use glassnet_wire::vxlan::VXLAN_N_VID;
 
 use super::{Bridge, no_bridge_device, no_device, not_modelled, refused};
-use crate::iproute2::args::{Args, Done, Stop, duparg2, invarg, matches};
+use crate::iproute2::args::{Args, Done, Stop, duparg2, invarg, ipv4, matches, number};
 use crate::iproute2::out::{Color, Out};
 use crate::procfs::View;
 
@@ -23,7 +29,15 @@ struct Row {
     times: Option<(u64, u64)>,
     flags: Vec<&'static str>,
     master: Option<String>,
-    state: Nud,
+    /// `NUD_*`.
+    state: u16,
+    /// Where the station is, beyond a tunnel.
+    dst: Option<Ipv4Addr>,
+    port: Option<u16>,
+    vni: Option<u32>,
+    via: Option<String>,
+    /// The number of the namespace that it leads to.
+    link_netnsid: Option<u32>,
 }
 
 /// Filter of `bridge fdb show`.
@@ -44,21 +58,29 @@ struct Request<'a> {
     vlan: u16,
     own: bool,
     master: bool,
-    permanent: bool,
-    noarp: bool,
-    dynamic: bool,
+    /// `NUD_*`.
+    state: u16,
     sticky: bool,
     extern_learn: bool,
+    router: bool,
+    dst: FdbDst,
+    via: Option<&'a str>,
 }
+
+/// `NTF_ROUTER`, `NTF_STICKY` and `NTF_EXT_LEARNED` (include/uapi/linux/neighbour.h).
+const NTF_ROUTER: u8 = 0x80;
+const NTF_STICKY: u8 = 0x40;
+const NTF_EXT_LEARNED: u8 = 0x10;
 
 impl Bridge<'_> {
     pub(super) fn fdb(&mut self, mut args: Args) -> Done<i32> {
         let Some(word) = args.take() else { return self.fdb_show(args) };
         let commands = ["add", "append", "replace", "delete", "show", "lst", "list", "get", "flush", "help"];
         match commands.into_iter().find(|full| matches(word, full)) {
-            Some("add") => self.fdb_add(args, true),
-            Some("append" | "replace") => self.fdb_add(args, false),
-            Some("delete") => self.fdb_delete(args),
+            Some("add") => self.fdb_modify(args, NLM_F_CREATE | NLM_F_EXCL),
+            Some("append") => self.fdb_modify(args, NLM_F_CREATE | NLM_F_APPEND),
+            Some("replace") => self.fdb_modify(args, NLM_F_CREATE | NLM_F_REPLACE),
+            Some("delete") => self.fdb_modify(args, 0),
             Some("get") => self.fdb_get(args),
             Some("flush") => self.fdb_flush(args),
             Some("help") => Err(Stop::usage(include_str!("help/fdb.txt"))),
@@ -95,56 +117,78 @@ impl Bridge<'_> {
         Ok(0)
     }
 
-    fn fdb_add(&mut self, mut args: Args, excl: bool) -> Done<i32> {
+    /// `add`, `append` and `replace`, and `del` without flags (`fdb_modify`).
+    fn fdb_modify(&mut self, mut args: Args, nlmsg_flags: u16) -> Done<i32> {
         let request = request(&mut args)?;
         let (mac, name) = request.place()?;
+        let mut dst = request.dst;
+        if let Some(via) = request.via {
+            let dev = self.find_dev(via).ok_or_else(|| no_device(via))?;
+            dst.via = Some(self.view(|view| view.kernel.devs[dev].ifindex));
+        }
         let dev = self.find_dev(name).ok_or_else(|| no_device(name))?;
-        self.check_place(dev, &request)?;
+        let (is_port, is_bridge, fdb) = self.view(|view| {
+            let dev = &view.kernel.devs[dev];
+            (dev.port.is_some(), dev.bridge().is_some(), dev.ops.fdb)
+        });
+        if request.master {
+            if !is_port {
+                return Err(refused(&Errno::EOPNOTSUPP.into()));
+            }
+            self.bridge_entry(dev, &request, mac, nlmsg_flags)?;
+            if !request.own {
+                return Ok(0);
+            }
+        }
+        let Some(fdb) = fdb else {
+            return match is_bridge {
+                true => self.bridge_entry(dev, &request, mac, nlmsg_flags).map(|()| 0),
+                false => Err(not_modelled("fdb … self: a device's own address list")),
+            };
+        };
+        let flags = [
+            (request.router, NTF_ROUTER),
+            (request.sticky, NTF_STICKY),
+            (request.extern_learn, NTF_EXT_LEARNED),
+        ];
+        let flags = flags.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag);
+        let msg = FdbRequest { mac, state: request.state, flags, nlmsg_flags, to: dst };
+        let modify = if nlmsg_flags == 0 { fdb.del } else { fdb.add };
+        self.enter(|cx| modify(cx, dev, &msg)).map_err(|error| refused(&error))?;
+        Ok(0)
+    }
+
+    /// Changes the bridge's entry of a port, or of the bridge itself, which takes no notice of tunnels.
+    fn bridge_entry(&mut self, dev: DevId, request: &Request, mac: Mac, nlmsg_flags: u16) -> Done {
+        let permanent = request.state & Nud::Permanent as u16 != 0;
         let msg = FdbMsg {
             mac,
             vlan: request.vlan,
-            permanent: !request.noarp && !request.dynamic,
-            noarp: request.noarp,
+            permanent,
+            noarp: request.state & Nud::Noarp as u16 != 0 && !permanent,
             sticky: request.sticky,
             extern_learn: request.extern_learn,
-            excl,
+            excl: nlmsg_flags & NLM_F_EXCL != 0,
             create: true,
         };
-        self.enter(|cx| br_fdb_add(cx, dev, msg)).map_err(|error| refused(&error))?;
-        Ok(0)
-    }
-
-    fn fdb_delete(&mut self, mut args: Args) -> Done<i32> {
-        let request = request(&mut args)?;
-        let (mac, name) = request.place()?;
-        let dev = self.find_dev(name).ok_or_else(|| no_device(name))?;
-        self.check_place(dev, &request)?;
-        self.enter(|cx| br_fdb_delete(cx, dev, mac, request.vlan)).map_err(|error| refused(&error))?;
-        Ok(0)
-    }
-
-    /// `self` is modelled only for bridges; `master` needs a port.
-    fn check_place(&self, dev: glassnet_kernel::ids::DevId, request: &Request) -> Done {
-        let (port, bridge) = self.view(|view| {
-            let dev = &view.kernel.devs[dev];
-            (dev.port.is_some(), dev.bridge().is_some())
+        let done = self.enter(|cx| match nlmsg_flags {
+            0 => br_fdb_delete(cx, dev, mac, msg.vlan),
+            _ => br_fdb_add(cx, dev, msg),
         });
-        match (request.master, bridge) {
-            (true, _) if !port => Err(refused(&Errno::EOPNOTSUPP.into())),
-            (true, _) | (false, true) => Ok(()),
-            (false, false) => Err(not_modelled("fdb … self: a device's own address list")),
-        }
+        done.map_err(|error| refused(&error))
     }
 
     fn fdb_get(&mut self, mut args: Args) -> Done<i32> {
-        let (mut mac, mut dev, mut bridge, mut vlan) = (None, None, None, 0);
+        let (mut mac, mut dev, mut bridge, mut vlan, mut own, mut vni) = (None, None, None, 0, false, None);
         while let Some(word) = args.take() {
             match word {
                 "brport" | "dev" => dev = Some(args.value()?),
                 "br" => bridge = Some(args.value()?),
                 "vlan" => vlan = vlan_id(args.value()?)?,
                 "master" => {}
-                "self" | "vni" | "src_vni" | "dynamic" => {
+                "self" => own = true,
+                "vni" => vni = Some(args.value()?),
+                "src_vni" | "dynamic" => {
                     return Err(not_modelled(&format!("fdb get {word}")));
                 }
                 "to" => mac = Some(args.value()?),
@@ -159,6 +203,15 @@ impl Bridge<'_> {
         let find = |name: &str| self.find_dev(name).ok_or_else(|| no_device(name));
         let dev = dev.map(find).transpose()?;
         let bridge = bridge.map(find).transpose()?;
+        if own {
+            return self.fdb_get_own(mac, dev);
+        }
+        if vni.is_some() {
+            return Err(not_modelled("fdb get vni of a bridge's entry"));
+        }
+        if dev.is_some_and(|dev| self.view(|view| view.kernel.devs[dev].port.is_none())) {
+            return Err(Stop::error(254, "Error: Device is not a bridge port.\n"));
+        }
         let row = self.view(|view| {
             let bridge = bridge.or_else(|| view.kernel.devs[dev?].master())?;
             let entry = view.kernel.devs[bridge].bridge()?.fdb.find(mac, vlan)?;
@@ -172,13 +225,32 @@ impl Bridge<'_> {
         Ok(0)
     }
 
+    /// The entry of a device's own database.
+    fn fdb_get_own(&mut self, mac: Mac, dev: Option<DevId>) -> Done<i32> {
+        let dev = dev.ok_or_else(|| not_modelled("fdb get br … self"))?;
+        let Some(fdb) = self.view(|view| view.kernel.devs[dev].ops.fdb) else {
+            return Err(Stop::error(254, "Error: Fdb get operation not supported by device.\n"));
+        };
+        let row = self.view(|view| {
+            let netdev = &view.kernel.devs[dev];
+            let found = (fdb.dump)(view.kernel, netdev).into_iter().find(|row| row.mac == mac);
+            found.map(|row| tunnel_row(view, netdev, &row))
+        });
+        let row = row.ok_or_else(|| Stop::error(254, "Error: Fdb entry not found.\n"))?;
+        let mut out = self.out();
+        print_row(&mut out, &row, true, self.stats);
+        self.process.print(out.finish());
+        Ok(0)
+    }
+
     fn fdb_flush(&mut self, mut args: Args) -> Done<i32> {
-        let (mut dev, mut vlan, mut local, mut fixed) = (None, None, false, false);
+        let (mut dev, mut vlan, mut local, mut fixed, mut master) = (None, None, false, false, false);
         while let Some(word) = args.take() {
             match word {
                 "dev" => dev = Some(args.value()?),
                 "vlan" => vlan = Some(vlan_id(args.value()?)?),
-                "self" | "master" => {}
+                "self" => {}
+                "master" => master = true,
                 "permanent" | "local" => local = true,
                 "static" => fixed = true,
                 word if matches(word, "help") => return Err(Stop::usage(include_str!("help/fdb.txt"))),
@@ -187,6 +259,9 @@ impl Bridge<'_> {
         }
         let name = dev.ok_or_else(|| Stop::usage("Device is a required argument.\n"))?;
         let dev = self.find_dev(name).ok_or_else(|| no_bridge_device(name))?;
+        if !master && self.view(|view| view.kernel.devs[dev].ops.fdb.is_some()) {
+            return Err(refused(&Errno::EOPNOTSUPP.into()));
+        }
         let wanted = move |entry: &FdbEntry| {
             vlan.is_none_or(|vlan| vlan == entry.vlan)
                 && (!local || entry.is_local)
@@ -198,20 +273,23 @@ impl Bridge<'_> {
 }
 
 fn request<'a>(args: &mut Args<'a>) -> Done<Request<'a>> {
-    let mut request = Request::default();
+    let (noarp, reachable, permanent) = (Nud::Noarp as u16, Nud::Reachable as u16, Nud::Permanent as u16);
+    let mut request = Request { state: noarp, ..Request::default() };
     while let Some(word) = args.take() {
         match word {
             "dev" => request.dev = Some(args.value()?),
             "self" => request.own = true,
             "master" => request.master = true,
-            "permanent" | "local" => request.permanent = true,
-            "static" => request.noarp = true,
-            "dynamic" => request.dynamic = true,
+            "permanent" | "local" => request.state |= permanent,
+            "static" | "temp" => request.state |= reachable,
+            "dynamic" => request.state = request.state & !noarp | reachable,
             "sticky" => request.sticky = true,
             "extern_learn" => request.extern_learn = true,
+            "router" => request.router = true,
             "vlan" => request.vlan = vlan_id(args.value()?)?,
-            "dst" | "nhid" | "port" | "vni" | "src_vni" | "via" | "use" | "router" | "temp"
-            | "activity_notify" | "inactive" | "norefresh" => {
+            "dst" | "port" | "vni" => tunnel_end(&mut request.dst, word, args)?,
+            "via" => request.via = Some(args.value()?),
+            "nhid" | "src_vni" | "use" | "activity_notify" | "inactive" | "norefresh" => {
                 return Err(not_modelled(&format!("fdb {word}")));
             }
             word => {
@@ -226,10 +304,30 @@ fn request<'a>(args: &mut Args<'a>) -> Done<Request<'a>> {
             }
         }
     }
-    if request.own && request.master {
-        return Err(not_modelled("fdb self master"));
+    if request.state & (permanent | reachable) == 0 {
+        request.state |= permanent;
     }
     Ok(request)
+}
+
+/// Parses where a station is beyond a tunnel.
+fn tunnel_end(dst: &mut FdbDst, word: &str, args: &mut Args) -> Done {
+    let value = args.value()?;
+    match word {
+        "dst" if dst.dst.is_some() => return Err(duparg2("dst", value)),
+        "dst" if value.contains(':') => return Err(not_modelled(&format!("fdb dst {value}"))),
+        "dst" => {
+            let bad =
+                || Stop::failed(format!("Error: any valid address is expected rather than \"{value}\".\n"));
+            dst.dst = Some(ipv4(value).ok_or_else(bad)?);
+        }
+        "port" => dst.port = Some(number(value).ok_or_else(|| invarg("invalid port\n", value))?),
+        _ => {
+            let vni = number(value).filter(|vni| *vni < VXLAN_N_VID);
+            dst.vni = Some(vni.ok_or_else(|| invarg("invalid VNI\n", value))?);
+        }
+    }
+    Ok(())
 }
 
 impl<'a> Request<'a> {
@@ -267,6 +365,9 @@ fn nud_state(word: &str) -> Done<Nud> {
         Nud::Probe,
         Nud::Failed,
     ];
+    if matches(word, "static") || matches(word, "temp") {
+        return Ok(Nud::Noarp);
+    }
     let found = states.into_iter().find(|state| matches(word, &state.name().to_lowercase()));
     found.ok_or_else(|| invarg("invalid state", word))
 }
@@ -283,16 +384,18 @@ fn rows(view: &View, filter: &Filter) -> Vec<Row> {
         if let Some(master) = dev.master() {
             bridge_rows(view, &view.kernel.devs[master], Some(dev), &mut rows);
         }
-        let own = dev.uc.iter().chain(&dev.mc).map(|(address, _)| Row {
-            mac: *address,
-            dev: dev.name.clone(),
-            vlan: 0,
-            times: None,
-            flags: vec!["self"],
-            master: None,
-            state: Nud::Permanent,
-        });
-        rows.extend(own);
+        // A kind with a database of its own shows that instead.
+        match dev.ops.fdb {
+            Some(fdb) => {
+                let shown = |row: FdbRow| tunnel_row(view, dev, &row);
+                rows.extend((fdb.dump)(view.kernel, dev).into_iter().map(shown));
+            }
+            None => {
+                let state = Nud::Permanent as u16;
+                let own = |own: &(Mac, u32)| Row { flags: vec!["self"], ..Row::new(own.0, dev, state) };
+                rows.extend(dev.uc.iter().chain(&dev.mc).map(own));
+            }
+        }
         if dev.bridge().is_some() {
             bridge_rows(view, dev, None, &mut rows);
         }
@@ -308,7 +411,6 @@ fn bridge_rows(view: &View, bridge: &NetDevice, port: Option<&NetDevice>, rows: 
 
 fn row_of(view: &View, bridge: &NetDevice, entry: &FdbEntry) -> Row {
     let ageing = bridge.bridge().map_or(Nanos::ZERO, |br| br.conf.ageing_time);
-    let seconds = |since: Nanos| last_tick(view.now).since(last_tick(since)).0 / 1_000_000_000;
     let mut flags = Vec::new();
     if entry.added_by_external_learn {
         flags.push("extern_learn");
@@ -323,13 +425,57 @@ fn row_of(view: &View, bridge: &NetDevice, entry: &FdbEntry) -> Row {
         _ => Nud::Reachable,
     };
     Row {
-        mac: entry.mac,
-        dev: view.name(entry.port.unwrap_or(bridge.id)).to_owned(),
         vlan: entry.vlan,
-        times: Some((seconds(entry.used), seconds(entry.updated))),
+        times: Some((seconds_since(view, entry.used), seconds_since(view, entry.updated))),
         flags,
         master: Some(bridge.name.clone()),
-        state,
+        ..Row::new(entry.mac, &view.kernel.devs[entry.port.unwrap_or(bridge.id)], state as u16)
+    }
+}
+
+/// Seconds since a time, as the kernel counts them.
+fn seconds_since(view: &View, since: Nanos) -> u64 {
+    last_tick(view.now).since(last_tick(since)).0 / 1_000_000_000
+}
+
+/// A row of a device's own database.
+fn tunnel_row(view: &View, dev: &NetDevice, row: &FdbRow) -> Row {
+    let mut flags = vec!["self"];
+    let words = [(NTF_ROUTER, "router"), (NTF_EXT_LEARNED, "extern_learn"), (NTF_STICKY, "sticky")];
+    flags.extend(words.iter().filter(|(flag, _)| row.flags & flag != 0).map(|(_, word)| *word));
+    let via = |ifindex| match view.kernel.dev_by_index(view.netns, ifindex) {
+        Some(dev) => view.name(dev).to_owned(),
+        None => format!("if{ifindex}"),
+    };
+    Row {
+        times: Some((seconds_since(view, row.used), seconds_since(view, row.updated))),
+        flags,
+        dst: row.to.dst,
+        port: row.to.port,
+        vni: row.to.vni,
+        via: row.to.via.map(via),
+        link_netnsid: dev.link_net().and_then(|net| peernet2id(view.kernel, dev.netns, net)),
+        ..Row::new(row.mac, dev, row.state)
+    }
+}
+
+impl Row {
+    /// An entry of a device of which nothing more is told.
+    fn new(mac: Mac, dev: &NetDevice, state: u16) -> Row {
+        Row {
+            mac,
+            dev: dev.name.clone(),
+            vlan: 0,
+            times: None,
+            flags: Vec::new(),
+            master: None,
+            state,
+            dst: None,
+            port: None,
+            vni: None,
+            via: None,
+            link_netnsid: None,
+        }
     }
 }
 
@@ -337,8 +483,8 @@ impl Filter {
     /// Filters that the tool applies itself.
     fn shows(&self, row: &Row) -> bool {
         self.vlan.is_none_or(|vlan| vlan == u32::from(row.vlan))
-            && self.state.is_none_or(|state| state == row.state || state == Nud::None)
-            && !(self.dynamic && row.state == Nud::Permanent)
+            && self.state.is_none_or(|state| row.state & state as u16 != 0 || state == Nud::None)
+            && !(self.dynamic && row.state & Nud::Permanent as u16 != 0)
     }
 }
 
@@ -350,8 +496,23 @@ fn print_row(out: &mut Out, row: &Row, with_dev: bool, stats: bool) {
         out.text("dev ");
         out.color(Some(Color::Ifname), "ifname", row.dev.as_str(), format_args!("{} ", row.dev));
     }
+    if let Some(dst) = row.dst {
+        out.color(Some(Color::Inet), "dst", dst.to_string(), format_args!("dst {dst} "));
+    }
     if row.vlan != 0 {
         out.any("vlan", row.vlan, format_args!("vlan {} ", row.vlan));
+    }
+    if let Some(port) = row.port {
+        out.any("port", port, format_args!("port {port} "));
+    }
+    if let Some(vni) = row.vni {
+        out.any("vni", vni, format_args!("vni {vni} "));
+    }
+    if let Some(via) = &row.via {
+        out.any("viaIf", via.as_str(), format_args!("via {via} "));
+    }
+    if let Some(id) = row.link_netnsid {
+        out.any("linkNetNsId", id, format_args!("link-netnsid {id} "));
     }
     if let Some((used, updated)) = row.times.filter(|_| stats) {
         out.any("used", used, format_args!("used {used}"));
@@ -365,11 +526,12 @@ fn print_row(out: &mut Out, row: &Row, with_dev: bool, stats: bool) {
     if let Some(master) = &row.master {
         out.any("master", master.as_str(), format_args!("master {master} "));
     }
-    let state = match row.state {
-        Nud::Permanent => "permanent",
-        Nud::Noarp => "static",
-        Nud::Stale => "stale",
-        _ => "",
+    let has = |state: Nud| row.state & state as u16 != 0;
+    let state = match () {
+        () if has(Nud::Permanent) => "permanent",
+        () if has(Nud::Noarp) => "static",
+        () if has(Nud::Stale) => "stale",
+        () => "",
     };
     out.any("state", state, format_args!("{state}\n"));
     out.close();

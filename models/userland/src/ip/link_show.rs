@@ -130,7 +130,8 @@ impl Ip<'_> {
         self.enter(|cx| {
             let devs: Vec<DevId> = cx.k.netns[netns].devs.values().copied().collect();
             for dev in &devs {
-                let peer = cx.k.devs[*dev].link.map(|peer| cx.k.devs[peer].netns);
+                let netdev = &cx.k.devs[*dev];
+                let peer = netdev.link.map(|peer| cx.k.devs[peer].netns).or_else(|| netdev.link_net());
                 if let Some(peer) = peer.filter(|peer| *peer != netns) {
                     peernet2id_alloc(cx, netns, peer);
                 }
@@ -279,7 +280,9 @@ impl View<'_> {
             out.json("link_index", index);
             format!("if{index}")
         };
-        name_and_link(self.linked(dev), self.netns, out, dev, far, layout);
+        // What is only linked to a namespace has itself in place of a peer.
+        let peer = if dev.link_net().is_some() { Some(dev) } else { self.linked(dev) };
+        name_and_link(peer, dev.link_net().unwrap_or(self.netns), out, dev, far, layout);
     }
 
     fn linked(&self, dev: &NetDevice) -> Option<&NetDevice> {
@@ -315,7 +318,8 @@ impl View<'_> {
         out.color(Some(Color::Mac), "address", addr.as_str(), &addr);
         out.text(" brd ");
         out.color(Some(Color::Mac), "broadcast", broadcast.as_str(), &broadcast);
-        if let Some(peer) = self.linked(dev).map(|peer| peer.netns).filter(|netns| *netns != self.netns) {
+        let peer = self.linked(dev).map(|peer| peer.netns).or_else(|| dev.link_net());
+        if let Some(peer) = peer.filter(|netns| *netns != self.netns) {
             self.link_netns(out, peer);
         }
         if self.details() {

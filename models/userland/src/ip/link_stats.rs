@@ -79,7 +79,14 @@ fn tables(dev: &NetDevice, stats: &DevStats, errors: bool) -> Vec<Rows> {
         ],
     )];
     if errors {
-        let mut columns = vec![("", 0), ("length", 0), ("crc", 0), ("frame", 0), ("fifo", 0), ("overrun", 0)];
+        let mut columns = vec![
+            ("", 0),
+            ("length", 0),
+            ("crc", 0),
+            ("frame", stats.rx_frame_errors),
+            ("fifo", 0),
+            ("overrun", 0),
+        ];
         if stats.rx_nohandler > 0 {
             columns.push(("nohandler", stats.rx_nohandler));
         }
@@ -92,8 +99,8 @@ fn tables(dev: &NetDevice, stats: &DevStats, errors: bool) -> Vec<Rows> {
             ("packets", stats.tx_packets),
             ("errors", stats.tx_errors),
             ("dropped", stats.tx_dropped),
-            ("carrier", 0),
-            ("collsns", 0),
+            ("carrier", stats.tx_carrier_errors),
+            ("collsns", stats.collisions),
         ],
     ));
     if errors {
@@ -119,8 +126,13 @@ fn json(out: &mut Out, dev: &NetDevice, stats: &DevStats, errors: bool) {
         out.json(key, value);
     }
     if errors {
-        for key in ["length_errors", "crc_errors", "frame_errors", "fifo_errors"] {
-            out.json(key, 0);
+        for (key, value) in [
+            ("length_errors", 0),
+            ("crc_errors", 0),
+            ("frame_errors", stats.rx_frame_errors),
+            ("fifo_errors", 0),
+        ] {
+            out.json(key, value);
         }
         out.json("missed_errors", stats.rx_missed_errors);
         if stats.rx_nohandler > 0 {
@@ -134,8 +146,8 @@ fn json(out: &mut Out, dev: &NetDevice, stats: &DevStats, errors: bool) {
         ("packets", stats.tx_packets),
         ("errors", stats.tx_errors),
         ("dropped", stats.tx_dropped),
-        ("carrier_errors", 0),
-        ("collisions", 0),
+        ("carrier_errors", stats.tx_carrier_errors),
+        ("collisions", stats.collisions),
     ] {
         out.json(key, value);
     }

@@ -59,13 +59,16 @@ fn dev(view: &View) -> String {
             rx_missed_errors,
             rx_crc_errors,
             rx_nohandler: _,
+            rx_frame_errors,
+            tx_carrier_errors,
+            collisions,
         } = dev_get_stats(view.kernel, dev);
-        let rx_dropped = rx_dropped + rx_missed_errors;
+        let (rx_dropped, rx_frame) = (rx_dropped + rx_missed_errors, rx_crc_errors + rx_frame_errors);
         let _ = writeln!(
             text,
-            "{:>6}: {rx_bytes:>7} {rx_packets:>7} {rx_errors:>4} {rx_dropped:>4} {:>4} {rx_crc_errors:>5} {:>10} \
-             {multicast:>9} {tx_bytes:>8} {tx_packets:>7} {tx_errors:>4} {tx_dropped:>4} {:>4} {:>5} {:>7} {:>10}",
-            dev.name, 0, 0, 0, 0, 0, 0
+            "{:>6}: {rx_bytes:>7} {rx_packets:>7} {rx_errors:>4} {rx_dropped:>4} {:>4} {rx_frame:>5} {:>10} \
+             {multicast:>9} {tx_bytes:>8} {tx_packets:>7} {tx_errors:>4} {tx_dropped:>4} {:>4} {collisions:>5} {tx_carrier_errors:>7} {:>10}",
+            dev.name, 0, 0, 0, 0
         );
     }
     text

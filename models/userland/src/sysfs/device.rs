@@ -58,7 +58,7 @@ macro_rules! statistics {
 }
 
 statistics! {
-    "collisions" => |_| 0,
+    "collisions" => |stats| stats.collisions,
     "multicast" => |stats| stats.multicast,
     "rx_bytes" => |stats| stats.rx_bytes,
     "rx_compressed" => |_| 0,
@@ -66,7 +66,7 @@ statistics! {
     "rx_dropped" => |stats| stats.rx_dropped,
     "rx_errors" => |stats| stats.rx_errors,
     "rx_fifo_errors" => |_| 0,
-    "rx_frame_errors" => |_| 0,
+    "rx_frame_errors" => |stats| stats.rx_frame_errors,
     "rx_length_errors" => |_| 0,
     "rx_missed_errors" => |stats| stats.rx_missed_errors,
     "rx_nohandler" => |stats| stats.rx_nohandler,
@@ -74,7 +74,7 @@ statistics! {
     "rx_packets" => |stats| stats.rx_packets,
     "tx_aborted_errors" => |_| 0,
     "tx_bytes" => |stats| stats.tx_bytes,
-    "tx_carrier_errors" => |_| 0,
+    "tx_carrier_errors" => |stats| stats.tx_carrier_errors,
     "tx_compressed" => |_| 0,
     "tx_dropped" => |stats| stats.tx_dropped,
     "tx_errors" => |stats| stats.tx_errors,

@@ -6,7 +6,11 @@ use std::sync::LazyLock;
 
 use glassnet_kernel::tables::vlan_tag::{VLAN_HLEN, VlanProto};
 use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
+use glassnet_wire::eth::ETH_HLEN;
+use glassnet_wire::udp::UDP_HLEN;
+use glassnet_wire::vxlan::{VXLAN_HLEN, VxlanHdr};
 use regex::Regex;
+use zerocopy::FromBytes;
 
 use crate::observation::{Direction, Frame, Observation};
 
@@ -42,14 +46,18 @@ impl Numbers {
     /// A frame without noise. All frames of a run use the same numbers, in order.
     pub fn frame(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut frame = bytes.to_vec();
+        self.ethernet(&mut frame);
+        frame
+    }
+
+    fn ethernet(&mut self, frame: &mut [u8]) {
         let mut kind = 12;
-        while u16_at(&frame, kind).is_some_and(|kind| VlanProto::of(kind).is_some()) {
+        while u16_at(frame, kind).is_some_and(|kind| VlanProto::of(kind).is_some()) {
             kind += VLAN_HLEN;
         }
-        if u16_at(&frame, kind) == Some(0x0800) {
+        if u16_at(frame, kind) == Some(0x0800) {
             self.ipv4(&mut frame[kind + 2..]);
         }
-        frame
     }
 
     /// An IPv4 packet, or the part that an ICMP error quotes.
@@ -115,6 +123,24 @@ impl Numbers {
             datagram[16.min(end)..end].fill(0);
         }
         self.program_ports(datagram, false);
+        self.vxlan(datagram);
+    }
+
+    /// A frame in a VXLAN, on whatever port. Where it is of TCP or UDP, the outer source port may follow from what the kernel chose for
+    /// a socket by chance (`sk_txhash`).
+    fn vxlan(&mut self, datagram: &mut [u8]) {
+        const FRAME: usize = UDP_HLEN + VXLAN_HLEN;
+        let header = datagram.get(UDP_HLEN..FRAME).and_then(|bytes| VxlanHdr::ref_from_bytes(bytes).ok());
+        if !header.is_some_and(VxlanHdr::is_plain) || datagram.len() < FRAME + ETH_HLEN {
+            return;
+        }
+        let frame = &mut datagram[FRAME..];
+        let is_ip = u16_at(frame, 12) == Some(0x0800);
+        let by_chance = is_ip && matches!(frame.get(ETH_HLEN + 9), Some(6 | 17));
+        self.ethernet(frame);
+        if by_chance {
+            datagram[..2].fill(0);
+        }
     }
 
     /// Sequence numbers are relative to the first of their connection and direction; window and timestamps are not compared.

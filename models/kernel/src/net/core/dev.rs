@@ -557,19 +557,29 @@ pub fn dev_change_name(cx: &mut Cx, dev: DevId, name: &str) -> Result<(), NlErro
     Ok(())
 }
 
-/// Sets the MTU.
+/// The MTU lies within the device's limits.
 ///
 /// # Errors
 ///
-/// `EINVAL` outside of the device's limits, and those of its kind.
-pub fn dev_set_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), NlError> {
-    let netdev = &cx.k.devs[dev];
+/// `EINVAL` if it does not.
+pub fn dev_validate_mtu(netdev: &NetDevice, mtu: u32) -> Result<(), NlError> {
     if mtu < netdev.min_mtu {
         return Err(NlError::with(Errno::EINVAL, "mtu less than device minimum"));
     }
     if netdev.max_mtu > 0 && mtu > netdev.max_mtu {
         return Err(NlError::with(Errno::EINVAL, "mtu greater than device maximum"));
     }
+    Ok(())
+}
+
+/// Sets the MTU.
+///
+/// # Errors
+///
+/// `EINVAL` outside of the device's limits, and what its driver refuses.
+pub fn dev_set_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), NlError> {
+    let netdev = &cx.k.devs[dev];
+    dev_validate_mtu(netdev, mtu)?;
     if netdev.mtu != mtu {
         if let Some(change_mtu) = netdev.ops.change_mtu {
             change_mtu(cx, dev, mtu)?;
@@ -630,14 +640,19 @@ pub fn dev_close(cx: &mut Cx, dev: DevId) {
 ///
 /// # Errors
 ///
-/// `EBUSY` if it has one.
+/// `EBUSY` if it has one, or if the master lies on it.
 pub fn netdev_master_upper_dev_link(cx: &mut Cx, dev: DevId, master: DevId) -> Result<(), NlError> {
-    if cx.k.devs[dev].master().is_some() {
+    if cx.k.devs[dev].master().is_some() || has_upper_dev(cx, master, dev) {
         return Err(Errno::EBUSY.into());
     }
     cx.k.devs[dev].uppers.insert(0, Upper { dev: master, master: true });
     cx.k.devs[master].lowers.push(dev);
     Ok(())
+}
+
+/// A device is somewhere above another (`__netdev_has_upper_dev`).
+fn has_upper_dev(cx: &Cx, dev: DevId, upper: DevId) -> bool {
+    cx.k.devs[dev].uppers.iter().any(|above| above.dev == upper || has_upper_dev(cx, above.dev, upper))
 }
 
 /// Puts a device below another one, which is not its master.

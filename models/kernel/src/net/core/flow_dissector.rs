@@ -42,12 +42,14 @@ pub fn flow_hash_from_keys(cx: &Cx, keys: FlowKeys) -> u32 {
     // As numbers of a little-endian machine.
     addrs.sort_unstable_by_key(|octets| u32::from_le_bytes(*octets));
     ports.sort_unstable_by_key(|bytes| u16::from_le_bytes(*bytes));
+    // Without addresses, the keys end before their place.
+    let len = if matches!(keys.n_proto, 0 | ETH_P_IP) { 48 } else { 40 };
     let mut bytes = [0; 48];
     bytes[..PROTO].copy_from_slice(&keys.n_proto.to_be_bytes());
     bytes[PROTO] = keys.proto;
     bytes[PORTS..PORTS + 4].copy_from_slice(ports.as_flattened());
     bytes[ADDRS..ADDRS + 8].copy_from_slice(addrs.as_flattened());
-    (siphash(&bytes, cx.k.config.flow_hash_key) as u32).max(1)
+    (siphash(&bytes[..len], cx.k.config.flow_hash_key) as u32).max(1)
 }
 
 /// The hash of a received packet's flow, of addresses and ports, which is kept (`skb_get_hash`).

@@ -2,20 +2,25 @@
 //!
 //! Kernel: net/core/gso.c, net/core/dev.c, net/core/skbuff.c
 
+use glassnet_wire::ipv4::{IPPROTO_UDP, Ipv4Hdr, ip_send_check};
 use glassnet_wire::tcp::TcpHdr;
+use glassnet_wire::udp::{UdpHdr, udp_set_csum};
+use zerocopy::IntoBytes;
 
 use super::gro::offload;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::SkbId;
+use crate::module::PacketOffload;
 use crate::tables::gro::Segment;
-use crate::tables::netdev_features::TSO;
+use crate::tables::netdev_features::{GSO_UDP_TUNNEL, TSO};
 
-/// Headers of a merged packet from its network header on, bytes: all of them are TCP over IPv4.
+/// Headers of a merged packet from its network header on, bytes: all of them are TCP over IPv4, perhaps in a tunnel.
 fn network_headers(cx: &Cx, skb: SkbId) -> usize {
     let pkt = &cx.skbs[skb];
-    let tcp = cx.skbs.header::<TcpHdr>(skb, pkt.transport_header).map_or(0, TcpHdr::header_len);
-    (pkt.transport_header - pkt.network_header) as usize + tcp
+    let transport = if pkt.is_encapsulated() { pkt.inner_transport_header } else { pkt.transport_header };
+    let tcp = cx.skbs.header::<TcpHdr>(skb, transport).map_or(0, TcpHdr::header_len);
+    (transport - pkt.network_header) as usize + tcp
 }
 
 /// A packet, or each of those that it was merged of, is no longer than `mtu` bytes from the network header on
@@ -49,7 +54,8 @@ pub fn header_bytes(cx: &Cx, skb: SkbId) -> usize {
 #[inline]
 pub fn netif_needs_gso(cx: &Cx, skb: SkbId) -> bool {
     let pkt = &cx.skbs[skb];
-    pkt.gso_size != 0 && (cx.k.devs[pkt.dev].features & TSO == 0 || pkt.gso_fixedid)
+    let needed = if pkt.is_encapsulated() { TSO | GSO_UDP_TUNNEL } else { TSO };
+    pkt.gso_size != 0 && (cx.k.devs[pkt.dev].features & needed != needed || pkt.gso_fixedid)
 }
 
 /// Cuts a merged packet into packets, and frees it (`__skb_gso_segment`).
@@ -77,10 +83,40 @@ pub fn segment(cx: &mut Cx, skb: SkbId) -> Vec<SkbId> {
             cx.skbs[part].packet = cx.skbs[*member].packet;
         }
         let is_last = index + 1 == count;
-        (offload.gso_segment)(cx, part, Segment { index, offset: from as u32, is_last });
+        let place = Segment { index, offset: from as u32, is_last };
+        if cx.skbs[part].is_encapsulated() {
+            skb_udp_tunnel_segment(cx, part, place, offload);
+        } else {
+            (offload.gso_segment)(cx, part, place);
+        }
         part
     });
     let segments = segments.collect();
     members.into_iter().for_each(|(member, _)| cx.discard_skb(member));
     segments
+}
+
+/// The headers of a segment in a tunnel over UDP: first the inner ones, then length, identification and checksums of the outer
+/// ones (`skb_udp_tunnel_segment`, net/ipv4/udp_offload.c).
+fn skb_udp_tunnel_segment(cx: &mut Cx, skb: SkbId, segment: Segment, offload: &PacketOffload) {
+    let pkt = &mut cx.skbs[skb];
+    let outer = (pkt.network_header, pkt.transport_header);
+    (pkt.network_header, pkt.transport_header) = (pkt.inner_network_header, pkt.inner_transport_header);
+    (offload.gso_segment)(cx, skb, segment);
+    let pkt = &mut cx.skbs[skb];
+    (pkt.network_header, pkt.transport_header) = outer;
+    let (network, transport) = outer;
+    let len = pkt.tail - network;
+    let Some(iph) = cx.skbs.header_mut::<Ipv4Hdr>(skb, network) else { return };
+    debug_assert_eq!(iph.protocol, IPPROTO_UDP);
+    iph.tot_len.set(len as u16);
+    iph.id.set(iph.id.get().wrapping_add(segment.index));
+    ip_send_check(iph.as_mut_bytes());
+    let (saddr, daddr) = (iph.saddr.get(), iph.daddr.get());
+    let Some(udp) = cx.skbs.header_mut::<UdpHdr>(skb, transport) else { return };
+    udp.len.set((len - (transport - network)) as u16);
+    if udp.check.get() != 0 {
+        let from = (transport - cx.skbs[skb].data) as usize;
+        udp_set_csum(&mut cx.skbs.data_mut(skb)[from..], saddr, daddr);
+    }
 }

@@ -9,6 +9,7 @@ pub mod dev_rx_mode;
 mod dev_taps;
 pub mod flow_dissector;
 pub mod gro;
+pub mod gro_cells;
 pub mod gso;
 pub mod link_watch;
 pub mod neighbour;

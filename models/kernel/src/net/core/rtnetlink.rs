@@ -6,7 +6,7 @@ use glassnet_wire::Mac;
 
 use super::dev::{
     alloc_netdev, dev_change_name, dev_change_net_namespace, dev_change_tx_queue_len, dev_close, dev_open,
-    dev_set_mac_address, dev_set_mtu, register_netdevice, unregister_netdevice,
+    dev_set_mac_address, dev_set_mtu, dev_validate_mtu, register_netdevice, unregister_netdevice,
 };
 use super::dev_rx_mode::{dev_set_allmulti, dev_set_promiscuity};
 use super::link_watch::linkwatch_turn;
@@ -91,15 +91,23 @@ pub fn rtnl_link_ops_get(kernel: &Kernel, kind: &str) -> Option<&'static LinkOps
     links.copied().find(|ops| ops.kind == Some(kind))
 }
 
-/// Creates an unregistered device for a request; of the attributes, only the ifindex is set.
-pub fn rtnl_create_link(netns: NetnsId, ops: &'static LinkOps, new: &LinkNew) -> NetDevice {
+/// Creates an unregistered device for a request; of the attributes, only ifindex and MTU are set.
+///
+/// # Errors
+///
+/// `EINVAL` if the MTU is outside of its limits.
+pub fn rtnl_create_link(netns: NetnsId, ops: &'static LinkOps, new: &LinkNew) -> Result<NetDevice, NlError> {
     let (name, name_assign) = match &new.name {
         Some(name) => (name.clone(), NameAssign::User),
         None => (format!("{}%d", ops.kind.unwrap_or_default()), NameAssign::Enum),
     };
     let mut dev = alloc_netdev(netns, name, name_assign, ops);
     dev.ifindex = new.ifindex.unwrap_or_default();
-    dev
+    if let Some(mtu) = new.set.mtu {
+        dev_validate_mtu(&dev, mtu)?;
+        dev.mtu = mtu;
+    }
+    Ok(dev)
 }
 
 /// Makes a device (`RTM_NEWLINK`).
@@ -123,7 +131,7 @@ fn newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, NlError> 
     let unknown = || NlError::with(Errno::EOPNOTSUPP, "Unknown device type");
     let info = new.set.info.as_ref().ok_or_else(unknown)?;
     let ops = rtnl_link_ops_get(cx.k, info.kind).ok_or_else(unknown)?;
-    let dev = rtnl_create_link(target, ops, &new);
+    let dev = rtnl_create_link(target, ops, &new)?;
     let dev = match ops.newlink {
         Some(newlink) => {
             let (address, mtu) = (new.set.address, new.set.mtu);
@@ -141,7 +149,7 @@ fn newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, NlError> 
 ///
 /// That of the first attribute that is refused.
 pub fn rtnl_configure_link(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
-    setlink(cx, dev, LinkSet { netns: None, name: None, info: None, ..set })
+    setlink(cx, dev, LinkSet { netns: None, name: None, info: None, mtu: None, ..set })
 }
 
 /// Deletes a device by its kind's `dellink`.

@@ -6,6 +6,7 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::tables::drop_reason::DropReason;
+use crate::tables::skb::PacketType;
 use crate::tables::softnet::Softirq;
 use crate::tables::vlan_tag::VlanProto;
 use crate::trace::Context;
@@ -48,4 +49,20 @@ pub fn skb_vlan_untag(cx: &mut Cx, skb: SkbId) -> bool {
     let pkt = &mut cx.skbs[skb];
     pkt.network_header = pkt.data;
     taken
+}
+
+/// Forgets route and netfilter state of a packet that goes on as another's; between namespaces also the mark. The socket stays, so
+/// that what waits behind the device still counts for it.
+pub fn skb_scrub_packet(cx: &mut Cx, skb: SkbId, crosses_netns: bool) {
+    let pkt = &mut cx.skbs[skb];
+    pkt.pkt_type = PacketType::Host;
+    pkt.skb_iif = 0;
+    pkt.dst = None;
+    pkt.nf_trace = false;
+    pkt.nf_bridge = None;
+    pkt.ip.flags = 0;
+    if crosses_netns {
+        pkt.mark = 0;
+    }
+    cx.nf_reset_ct(skb);
 }

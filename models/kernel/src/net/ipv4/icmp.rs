@@ -98,7 +98,7 @@ pub struct IcmpError {
     pub info: u32,
 }
 
-fn is_error(kind: u8) -> bool {
+pub(super) fn is_error(kind: u8) -> bool {
     matches!(kind, ICMP_DEST_UNREACH | 4 | ICMP_REDIRECT | ICMP_TIME_EXCEEDED | ICMP_PARAMETERPROB)
 }
 

@@ -9,13 +9,12 @@ use super::tcp_sk::tcp_sk;
 use crate::Cx;
 use crate::ids::{NetnsId, SocketId};
 use crate::netlink::Errno;
+use crate::tables::inet::LOCAL_PORT_RANGE;
 use crate::tables::inet_hashtables::ConnectionKey;
 use crate::tables::tcp_sock::{RequestQueue, TcpState};
 
-/// First ephemeral port (`ip_local_port_range`).
-const FIRST_EPHEMERAL: u16 = 32_768;
-/// Last ephemeral port.
-const LAST_EPHEMERAL: u16 = 60_999;
+const FIRST_EPHEMERAL: u16 = LOCAL_PORT_RANGE.0;
+const LAST_EPHEMERAL: u16 = LOCAL_PORT_RANGE.1;
 /// Maximum length of an accept queue (`somaxconn`).
 const SOMAXCONN: usize = 4096;
 

@@ -172,17 +172,10 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
         icmp::icmp_out_count(cx, netns, kind);
     }
     let needs_id = !header.dont_fragment || header.ignore_df;
-    let id = if needs_id { ip_select_ident(cx, netns) } else { 0 };
+    let id = if needs_id { ip_select_ident(cx, netns, 1) } else { 0 };
     cx.skbs.push(skb, IPV4_HLEN);
     let at = cx.skbs[skb].data;
-    // `ip4_dst_hoplimit`
-    let ttl = match header.ttl {
-        0 => match dst_metric(cx, &route, RTAX_HOPLIMIT) {
-            0 => cx.k.netns[netns].sysctls.get(&IP_DEFAULT_TTL) as u8,
-            hops => hops as u8,
-        },
-        own => own,
-    };
+    let ttl = if header.ttl == 0 { ip4_dst_hoplimit(cx, netns, &route) } else { header.ttl };
     let iph = Ipv4Hdr {
         version_ihl: 0x45,
         tos: header.tos,
@@ -218,11 +211,19 @@ pub(super) fn rt_tos2priority(tos: u8) -> u32 {
     u32::from(PRIORITIES[usize::from(tos >> 3 & 3)])
 }
 
-/// The next identification (`__ip_select_ident`); the kernel's generator has a secret key.
-pub(super) fn ip_select_ident(cx: &mut Cx, netns: NetnsId) -> u16 {
+/// The TTL of what this host sends by a route, hops.
+pub(super) fn ip4_dst_hoplimit(cx: &Cx, netns: NetnsId, route: &Rtable) -> u8 {
+    match dst_metric(cx, route, RTAX_HOPLIMIT) {
+        0 => cx.k.netns[netns].sysctls.get(&IP_DEFAULT_TTL) as u8,
+        hops => hops as u8,
+    }
+}
+
+/// The first of so many next identifications (`__ip_select_ident`); the kernel's generator has a secret key.
+pub(super) fn ip_select_ident(cx: &mut Cx, netns: NetnsId, count: u16) -> u16 {
     let last = cx.k.netns[netns].ipv4.ident;
     let next = if last == 0 { cx.dice.below(0xffff) as u16 + 1 } else { last.wrapping_add(1).max(1) };
-    cx.k.netns[netns].ipv4.ident = next;
+    cx.k.netns[netns].ipv4.ident = next.wrapping_add(count - 1);
     next
 }
 
@@ -310,8 +311,9 @@ pub fn ip_mc_output(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(route) = cx.skbs[skb].dst else { return cx.kfree_skb(skb, DropReason::IpOutnoroutes) };
     let ttl = ip_hdr(cx, skb).map_or(0, |iph| iph.ttl);
     let multicast = route.flags & RTCF_MULTICAST != 0;
-    let loops = !multicast
-        || cx.skbs[skb].sk.is_none_or(|sk| cx.k.sockets.get(sk).is_none_or(|socket| socket.opts.mcast_loop));
+    // A tunnel's own socket does not loop (`setup_udp_tunnel_sock`).
+    let wants = |sk| cx.k.sockets.get(sk).is_none_or(|socket| socket.opts.mcast_loop);
+    let loops = !multicast || !cx.skbs[skb].is_encapsulated() && cx.skbs[skb].sk.is_none_or(wants);
     let copy = (loops && route.flags & RTCF_LOCAL != 0).then(|| cx.skb_clone(skb));
     if multicast && ttl == 0 {
         if let Some(copy) = copy {
@@ -383,7 +385,9 @@ fn ip_finish_output_gso(cx: &mut Cx, skb: SkbId, mtu: usize) -> Door {
 
 /// The MTU for a packet, bytes (`ip_skb_dst_mtu`): a socket that probes the path does not keep to what was learned of it.
 fn ip_skb_dst_mtu(cx: &Cx, skb: SkbId, route: &Rtable) -> u32 {
-    let socket = cx.skbs[skb].sk.and_then(|sk| cx.k.sockets.get(sk));
+    // A tunnel's own socket has no options; the packet's is of what is inside.
+    let sender = cx.skbs[skb].sk.filter(|_| !cx.skbs[skb].is_encapsulated());
+    let socket = sender.and_then(|sk| cx.k.sockets.get(sk));
     let probes = socket.is_some_and(|socket| socket.opts.pmtudisc == PmtuDisc::Probe);
     if probes { cx.k.devs[route.dev].mtu } else { dst_mtu(cx, route) }
 }

@@ -132,7 +132,7 @@ fn send_with_header(
     packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
     // The program leaves the identification to the kernel.
     if packet[4..6] == [0; 2] && packet[6] & 0x40 == 0 {
-        let id = ip_select_ident(cx, netns);
+        let id = ip_select_ident(cx, netns, 1);
         cx.skbs.data_mut(skb)[4..6].copy_from_slice(&id.to_be_bytes());
     }
     let packet = cx.skbs.data_mut(skb);

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use glassnet_wire::checksum;
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB, ICMP_REDIRECT};
 use glassnet_wire::ipv4::{IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr};
-use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
+use glassnet_wire::udp::{UDP_HLEN, UdpHdr, udp_set_csum};
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::U16;
 
@@ -26,13 +26,12 @@ use crate::net::core::rps::sock_rps_save_rxhash;
 use crate::net::core::sock::{hears_of_full_devices, sock_queue_rcv_skb};
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
+use crate::tables::inet::LOCAL_PORT_RANGE;
 use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
 use crate::tables::socket::{PmtuDisc, Queued, SockKind, Socket};
 
-/// First ephemeral port (`ip_local_port_range`).
-const FIRST_EPHEMERAL: u16 = 32_768;
-/// Last ephemeral port.
-const LAST_EPHEMERAL: u16 = 60_999;
+const FIRST_EPHEMERAL: u16 = LOCAL_PORT_RANGE.0;
+const LAST_EPHEMERAL: u16 = LOCAL_PORT_RANGE.1;
 
 /// Sends a datagram to an address and port; `None`: to where the socket is connected.
 ///
@@ -152,12 +151,7 @@ fn route_and_build(
     };
     let data = cx.skbs.data_mut(skb);
     data[..UDP_HLEN].copy_from_slice(header.as_bytes());
-    let pseudo = checksum::pseudo_header(flow.saddr, flow.daddr, IPPROTO_UDP, udp_len as u16);
-    let check = match checksum::fold(checksum::sum(pseudo, data)) {
-        0 => 0xffff,
-        check => check,
-    };
-    data[6..8].copy_from_slice(&check.to_be_bytes());
+    udp_set_csum(data, flow.saddr, flow.daddr);
     let header = IpHeader {
         saddr: flow.saddr,
         daddr: flow.daddr,
@@ -174,7 +168,7 @@ fn route_and_build(
 /// Receives a datagram: verifies the checksum and looks up the socket.
 ///
 /// Kernel: net/ipv4/udp.c
-/// Not modelled: encapsulation sockets, UDP-Lite.
+/// Not modelled: UDP-Lite.
 pub fn udp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     let (Some(iph), Some(udp)) =
         (ip_hdr(cx, skb).copied(), cx.skbs.header::<UdpHdr>(skb, cx.skbs[skb].data).copied())
@@ -204,10 +198,7 @@ pub fn udp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
         return mcast_deliver(cx, skb, (saddr, udp.source.get()), (daddr, udp.dest.get()));
     }
     match udp_lookup(cx, skb, (saddr, udp.source.get()), (daddr, udp.dest.get())) {
-        Some(id) => {
-            queue_rcv(cx, id, skb);
-            Door::End
-        }
+        Some(id) => queue_rcv(cx, id, skb),
         None => {
             cx.nf_reset_ct(skb);
             snmp(cx, skb).udp.NoPorts += 1;
@@ -217,19 +208,24 @@ pub fn udp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
-fn queue_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) {
+/// Appends a datagram to a socket's queue; a tunnel's socket gives it to the tunnel.
+fn queue_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) -> Door {
     cx.call(Func::UdpQueueRcvSkb, skb);
     cx.nf_reset_ct(skb);
+    if let Some(encap_rcv) = cx.k.sockets.get(id).and_then(|socket| socket.encap_rcv) {
+        snmp(cx, skb).udp.InDatagrams += 1;
+        return encap_rcv(skb);
+    }
     sock_rps_save_rxhash(cx, id, skb);
     let (ifindex, pkt_type) = (cx.skbs[skb].ip.iif, cx.skbs[skb].pkt_type);
     if sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, pkt_type }) {
         snmp(cx, skb).udp.InDatagrams += 1;
-        return;
+        return Door::End;
     }
     let counters = &mut snmp(cx, skb).udp;
     counters.RcvbufErrors += 1;
     counters.InErrors += 1;
-    cx.kfree_skb(skb, DropReason::SocketRcvbuff);
+    cx.kfree_skb(skb, DropReason::SocketRcvbuff)
 }
 
 /// How well a socket fits a datagram, none if it does not (`compute_score`).
@@ -269,15 +265,16 @@ fn mcast_deliver(cx: &mut Cx, skb: SkbId, from: (Ipv4Addr, u16), to: (Ipv4Addr, 
     };
     let ids: Vec<SocketId> =
         cx.k.sockets.iter().filter(|socket| fits(socket)).map(|socket| socket.id).collect();
-    if ids.is_empty() {
+    let Some((first, others)) = ids.split_first() else {
         snmp(cx, skb).udp.IgnoredMulti += 1;
         return cx.kfree_skb(skb, DropReason::NotSpecified);
-    }
-    for id in ids {
+    };
+    for id in others {
         let clone = cx.skb_clone(skb);
-        queue_rcv(cx, id, clone);
+        let door = queue_rcv(cx, *id, clone);
+        cx.walk(door);
     }
-    cx.consume_skb(skb)
+    queue_rcv(cx, *first, skb)
 }
 
 /// An ICMP error about a datagram of a UDP socket (`__udp4_lib_err`).
@@ -287,11 +284,18 @@ pub fn udp_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
     let sport = u16::from_be_bytes([ports[0], ports[1]]);
     let dport = u16::from_be_bytes([ports[2], ports[3]]);
     let (own, to) = ((inner.saddr.get(), sport), (inner.daddr.get(), dport));
-    let Some(id) = udp_lookup(cx, skb, to, own) else {
-        snmp(cx, skb).icmp.InErrors += 1;
+    let is_tunnel =
+        |cx: &Cx, id: &SocketId| cx.k.sockets.get(*id).is_some_and(|socket| socket.encap_rcv.is_some());
+    let sender = udp_lookup(cx, skb, to, own).filter(|id| !is_tunnel(cx, id));
+    let Some((id, socket)) = sender.and_then(|id| Some((id, cx.k.sockets.get(id)?))) else {
+        // A tunnel sends from any port to the one that it is bound to itself, and nobody waits for its errors
+        // (`__udp4_lib_err_encap`).
+        let tunnel = udp_lookup(cx, skb, (to.0, sport), (own.0, dport)).filter(|id| is_tunnel(cx, id));
+        if tunnel.is_none() {
+            snmp(cx, skb).icmp.InErrors += 1;
+        }
         return;
     };
-    let Some(socket) = cx.k.sockets.get(id) else { return };
     let (connected, opts) = (socket.remote.is_some(), socket.opts.clone());
     let (errno, hard) = match (error.kind, error.code) {
         (ICMP_REDIRECT, _) => return,

@@ -23,7 +23,7 @@ fn tpacket_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) -> bool
     let taken = !sockets.is_empty();
     for (socket, _) in sockets {
         cx.call(Func::TpacketRcv, skb);
-        let copy = cx.skbs.clone_skb(skb);
+        let copy = cx.skbs.copy_skb(skb);
         queue(cx, socket, copy, dev, seen_as);
     }
     taken

@@ -9,6 +9,7 @@ mod iplink_bridge_slave;
 mod iplink_dummy;
 mod iplink_veth;
 mod iplink_vlan;
+mod iplink_vxlan;
 
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::link::LinkInfo;
@@ -54,6 +55,8 @@ struct LinkUtil {
     id: &'static str,
     /// Parses the kind's arguments; `None`: they are ignored.
     parse_opt: Option<fn(&Ip, &mut Args) -> Done<LinkInfo>>,
+    /// Looks at what was parsed, of a new device or of one that is changed (false).
+    check_opt: Option<fn(&mut Ip, &LinkInfo, bool) -> Done>,
     /// Prints the kind's attributes (`ip -d link`).
     print_opt: Option<fn(&View, &mut Out, &NetDevice)>,
     /// What `ip link help TYPE` prints.
@@ -65,7 +68,7 @@ struct LinkUtil {
 impl LinkUtil {
     /// The base of a row: a kind without options.
     const fn new(id: &'static str, help: &'static str) -> LinkUtil {
-        LinkUtil { id, parse_opt: None, print_opt: None, help, is_modelled: true }
+        LinkUtil { id, parse_opt: None, check_opt: None, print_opt: None, help, is_modelled: true }
     }
 
     /// A kind of iproute2 6.1 that is not modelled.
@@ -83,6 +86,7 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &iplink_dummy::LINK_UTIL,
     &iplink_veth::LINK_UTIL,
     &iplink_vlan::LINK_UTIL,
+    &iplink_vxlan::LINK_UTIL,
     &LinkUtil::not_modelled("amt"),
     &LinkUtil::not_modelled("bareudp"),
     &LinkUtil::not_modelled("dsa"),
@@ -113,7 +117,6 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &LinkUtil::not_modelled("vrf"),
     &LinkUtil::not_modelled("vti"),
     &LinkUtil::not_modelled("vxcan"),
-    &LinkUtil::not_modelled("vxlan"),
     &LinkUtil::not_modelled("wwan"),
     &LinkUtil::not_modelled("xfrm"),
     &LinkUtil::not_modelled("virt_wifi"),
@@ -300,7 +303,7 @@ impl Ip<'_> {
             Some(util) if !util.is_modelled => {
                 return Err(Stop::not_modelled(&format!("link add type {kind}")));
             }
-            Some(util) => self.link_info(util, &mut args)?,
+            Some(util) => self.link_info(util, &mut args, true)?,
             None if args.is_empty() => {
                 return Err(Stop::error(2, "Error: Unknown device type.\n"));
             }
@@ -314,12 +317,16 @@ impl Ip<'_> {
     }
 
     /// Parses the arguments after `type KIND`.
-    fn link_info(&self, util: &LinkUtil, args: &mut Args) -> Done<LinkInfo> {
-        match util.parse_opt {
-            _ if args.is_empty() => Ok(LinkInfo::new(util.id)),
-            Some(parse_opt) => parse_opt(self, args),
-            None => Ok(LinkInfo::with(util.id, ())),
+    fn link_info(&mut self, util: &LinkUtil, args: &mut Args, is_new: bool) -> Done<LinkInfo> {
+        let info = match util.parse_opt {
+            _ if args.is_empty() => return Ok(LinkInfo::new(util.id)),
+            Some(parse_opt) => parse_opt(self, args)?,
+            None => LinkInfo::with(util.id, ()),
+        };
+        if let Some(check_opt) = util.check_opt {
+            check_opt(self, &info, is_new)?;
         }
+        Ok(info)
     }
 
     fn link_set(&mut self, mut args: Args) -> Done {
@@ -371,13 +378,15 @@ impl Ip<'_> {
         })
     }
 
-    fn link_set_kind(&self, kind: &str, args: &mut Args, set: &mut LinkSet) -> Done {
+    fn link_set_kind(&mut self, kind: &str, args: &mut Args, set: &mut LinkSet) -> Done {
         match link_util(kind) {
             Some(util) if !util.is_modelled => {
                 return Err(Stop::not_modelled(&format!("link set type {kind}")));
             }
-            Some(util) if kind.ends_with("_slave") => set.slave_info = Some(self.link_info(util, args)?),
-            Some(util) => set.info = Some(self.link_info(util, args)?),
+            Some(util) if kind.ends_with("_slave") => {
+                set.slave_info = Some(self.link_info(util, args, false)?)
+            }
+            Some(util) => set.info = Some(self.link_info(util, args, false)?),
             None if args.is_empty() => {}
             None => return Err(garbage(args)),
         }

@@ -1,0 +1,459 @@
+//! The device: up and down, frames out and in.
+//!
+//! Kernel: drivers/net/vxlan/vxlan_core.c
+
+use std::net::Ipv4Addr;
+
+use glassnet_wire::Mac;
+use glassnet_wire::ipv4::IPPROTO_UDP;
+use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
+use glassnet_wire::vxlan::{VXLAN_HF_VNI, VXLAN_HLEN, VxlanHdr};
+
+use super::vxlan_config::{VXLAN_HEADROOM, config_apply, config_of_new, default_key, vxlan_changelink};
+use super::vxlan_fdb::{FDB_OPS, default_entry, start_ageing, vxlan_find_mac, vxlan_snoop};
+use crate::door::{Door, Func};
+use crate::ids::{DevId, NetnsId, SkbId};
+use crate::link::{DrvInfo, EthtoolOps, LinkKsettings, LinkOps, NewLink};
+use crate::module::{Module, NetdevEvent};
+use crate::net::core::dev::{dev_close, netdev_upper_dev_link, register_netdevice, unregister_netdevice};
+use crate::net::core::gro_cells::{gro_cell_poll, gro_cells_destroy, gro_cells_init};
+use crate::net::ethernet::eth::{ETH_MAX_MTU, eth_type_trans, ether_setup};
+use crate::net::ipv4::ip_input::ip_hdr;
+use crate::net::ipv4::ip_output::IpHeader;
+use crate::net::ipv4::ip_tunnel_core::{
+    ip_ecn_decapsulate, ip_tunnel_ecn_encap, ip_tunnel_get_df, ip_tunnel_get_dsfield, ip_tunnel_get_ttl,
+    iptunnel_handle_offloads, iptunnel_pull_header, skb_tunnel_check_pmtu,
+};
+use crate::net::ipv4::route::{dst_mtu, ip_route_output_flow};
+use crate::net::ipv4::udp_tunnel_core::{
+    udp_flow_src_port, udp_sock_create4, udp_tunnel_sock_release, udp_tunnel_xmit_skb,
+};
+use crate::netlink::{Errno, NlError};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::klog::LOG_INFO;
+use crate::tables::netdev::{AddrAssign, NetDevice};
+use crate::tables::netdev_features::{FRAGLIST, GSO_SOFTWARE, HW_CSUM, LLTX, RXCSUM, SG};
+use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST, Rtable};
+use crate::tables::skb::PacketType;
+use crate::tables::vxlan::{VxlanConfig, VxlanDev, VxlanDf, VxlanNet, VxlanRdst, VxlanSock};
+use crate::{Cx, Kernel};
+
+/// The module. Not modelled: IPv6, `external` devices and their filter of VNIs, group policies, GPE, remote checksum offload,
+/// nexthop objects.
+pub static MODULE: Module = Module {
+    links: &[&LINK_OPS],
+    netdevice_event: Some(vxlan_netdevice_event),
+    net_exit: Some(vxlan_exit_net),
+    ..Module::named("vxlan")
+};
+
+/// Link kind `vxlan`.
+pub static LINK_OPS: LinkOps = LinkOps {
+    newlink: Some(vxlan_newlink),
+    changelink: Some(vxlan_changelink),
+    dellink: Some(vxlan_dellink),
+    open: Some(vxlan_open),
+    stop: Some(vxlan_stop),
+    change_mtu: Some(vxlan_change_mtu),
+    poll: Some(gro_cell_poll),
+    devtype: Some("vxlan"),
+    get_link_net: Some(|dev| dev.netdev_priv::<VxlanDev>().map_or(dev.netns, |own| own.net)),
+    fdb: Some(&FDB_OPS),
+    ethtool: EthtoolOps {
+        get_drvinfo: Some(|_| DrvInfo {
+            driver: "vxlan".to_owned(),
+            version: "0.1",
+            fw_version: "",
+            bus_info: String::new(),
+        }),
+        get_link_ksettings: Some(vxlan_get_link_ksettings),
+        get_link: true,
+        ..EthtoolOps::NONE
+    },
+    ..LinkOps::new(Some("vxlan"), vxlan_setup, |skb| Door::VxlanXmit { skb })
+};
+
+fn vxlan_setup(dev: &mut NetDevice) {
+    ether_setup(dev);
+    dev.no_queue = true;
+    dev.tx_skb_sharing = false;
+    dev.max_mtu = ETH_MAX_MTU;
+    dev.addr_assign = AddrAssign::Random;
+    dev.hw_features = SG | FRAGLIST | HW_CSUM | RXCSUM | GSO_SOFTWARE;
+    dev.features = dev.hw_features | LLTX;
+    dev.set_priv(VxlanDev::new(dev.netns));
+}
+
+/// What is known of a device, if it is of this kind.
+pub fn vxlan(kernel: &Kernel, dev: DevId) -> Option<&VxlanDev> {
+    kernel.devs.get(dev)?.netdev_priv()
+}
+
+pub(super) fn vxlan_mut<'a>(cx: &'a mut Cx, dev: DevId) -> &'a mut VxlanDev {
+    cx.k.devs[dev].netdev_priv_mut().expect("a device of this kind")
+}
+
+/// VXLAN in a namespace, if there was any.
+pub(super) fn vxlan_net(kernel: &Kernel, netns: NetnsId) -> Option<&VxlanNet> {
+    kernel.netns.get(netns)?.generic.get()
+}
+
+fn vxlan_net_mut<'a>(cx: &'a mut Cx, netns: NetnsId) -> &'a mut VxlanNet {
+    cx.k.netns[netns].generic.get_mut()
+}
+
+/// The outer packets are in the namespace of whoever asks, wherever the device is.
+fn vxlan_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
+    let (net, mtu) = (new.src_net, new.mtu);
+    let (conf, lower) = config_of_new(cx, net, new.info)?;
+    let to = default_key(&conf);
+    let dev = register_netdevice(cx, new.dev)?;
+    config_apply(cx, dev, conf, lower, Some(mtu));
+    vxlan_mut(cx, dev).net = net;
+    gro_cells_init(cx, dev);
+    vxlan_net_mut(cx, net).devs.insert(0, dev);
+    if let Some(lower) = lower {
+        netdev_upper_dev_link(cx, lower, dev);
+    }
+    if !to.ip.is_unspecified() {
+        default_entry(cx, dev, to).inspect_err(|_| vxlan_dellink(cx, dev))?;
+    }
+    Ok(dev)
+}
+
+fn vxlan_dellink(cx: &mut Cx, dev: DevId) {
+    let net = vxlan_mut(cx, dev).net;
+    unregister_with(cx, dev);
+    if cx.k.netns.get(net).is_some() {
+        vxlan_net_mut(cx, net).devs.retain(|other| *other != dev);
+    }
+}
+
+/// Takes a device away, and what belongs to it (`vxlan_uninit`).
+fn unregister_with(cx: &mut Cx, dev: DevId) {
+    dev_close(cx, dev);
+    gro_cells_destroy(cx, dev);
+    unregister_netdevice(cx, dev);
+}
+
+/// A lower device goes, and the tunnels over it with it (`vxlan_handle_lowerdev_unregister`).
+fn vxlan_netdevice_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
+    if event != NetdevEvent::Unregister {
+        return;
+    }
+    let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
+    let lies_on = |upper: &DevId| vxlan(cx.k, *upper).is_some_and(|own| own.cfg.remote_ifindex == ifindex);
+    let all = vxlan_net(cx.k, netns).map_or(&[][..], |net| &net.devs);
+    for upper in all.iter().copied().filter(lies_on).collect::<Vec<_>>() {
+        vxlan_dellink(cx, upper);
+    }
+}
+
+/// A namespace ends, and the devices whose outer packets are in it.
+fn vxlan_exit_net(cx: &mut Cx, netns: NetnsId) {
+    let all = vxlan_net(cx.k, netns).map_or(Vec::new(), |net| net.devs.clone());
+    all.into_iter().for_each(|dev| vxlan_dellink(cx, dev));
+}
+
+/// The device listens on its port, with others that have another VNI there.
+///
+/// # Errors
+///
+/// `EADDRINUSE` if a program has the port.
+fn vxlan_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
+    let device = vxlan_mut(cx, dev);
+    let (net, port, vni) = (device.net, device.cfg.dst_port, device.cfg.vni);
+    let shared = vxlan_net_mut(cx, net).socks.get(&port).map(|shared| shared.sock);
+    let sock = match shared {
+        Some(sock) => sock,
+        None => udp_sock_create4(cx, net, port, |skb| Door::VxlanRcv { skb })?,
+    };
+    let shared = vxlan_net_mut(cx, net).socks.entry(port);
+    shared.or_insert_with(|| VxlanSock { sock, devs: Default::default() }).devs.insert(vni, dev);
+    vxlan_mut(cx, dev).sock = Some(sock);
+    start_ageing(cx, dev);
+    Ok(())
+}
+
+/// What was learned is forgotten; the last device of a port closes its socket.
+fn vxlan_stop(cx: &mut Cx, dev: DevId) {
+    let device = vxlan_mut(cx, dev);
+    let (net, port, vni) = (device.net, device.cfg.dst_port, device.cfg.vni);
+    device.age_timer = None;
+    device.remove_if(|entry| !entry.is_fixed() && entry.mac != Mac::ZERO);
+    let sock = device.sock.take();
+    if cx.k.netns.get(net).is_none() {
+        return;
+    }
+    let socks = &mut vxlan_net_mut(cx, net).socks;
+    let Some(shared) = socks.get_mut(&port) else { return };
+    shared.devs.remove(&vni);
+    if shared.devs.is_empty() {
+        socks.remove(&port);
+        if let Some(sock) = sock {
+            udp_tunnel_sock_release(cx, sock);
+        }
+    }
+}
+
+/// The MTU leaves room for the outer headers, if it is known by which device they leave.
+///
+/// # Errors
+///
+/// `EINVAL` if it does not.
+fn vxlan_change_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), Errno> {
+    let lower = lower(cx.k, dev).map(|lower| lower.mtu);
+    match lower {
+        Some(most) if mtu + VXLAN_HEADROOM > most => Err(Errno::EINVAL),
+        _ => Ok(()),
+    }
+}
+
+/// The device that leads to the other end, if it is set.
+fn lower(kernel: &Kernel, dev: DevId) -> Option<&NetDevice> {
+    let own = vxlan(kernel, dev)?;
+    kernel.dev_by_index(own.net, own.cfg.remote_ifindex).map(|lower| &kernel.devs[lower])
+}
+
+fn vxlan_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {
+    let of_lower =
+        lower(kernel, dev.id).and_then(|lower| Some((lower.ops.ethtool.get_link_ksettings?, lower)));
+    let unknown = LinkKsettings { speed: None, full_duplex: false, twisted_pair: false, copper: None };
+    of_lower.map_or(unknown, |(get, lower)| get(kernel, lower))
+}
+
+/// Finds the other ends that a frame's station is at, and sends it to each.
+///
+/// Kernel: drivers/net/vxlan/vxlan_core.c
+/// Not modelled: devices that are `external`, nexthop objects.
+pub fn vxlan_xmit(cx: &mut Cx, skb: SkbId) -> Door {
+    let dev = cx.skbs[skb].dev;
+    cx.xmit_succeeded(skb);
+    let dest = cx.skbs.eth_hdr(skb).dest();
+    let entry = if vxlan_find_mac(cx, skb, dev, dest) {
+        Some(dest)
+    } else {
+        vxlan_find_mac(cx, skb, dev, Mac::ZERO).then_some(Mac::ZERO)
+    };
+    let Some(mac) = entry else {
+        cx.k.devs[dev].stats.tx_dropped += 1;
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    };
+    let count = vxlan_mut(cx, dev).find(mac).map_or(0, |entry| entry.remotes.len());
+    for at in 1..count {
+        let clone = cx.skb_clone(skb);
+        vxlan_xmit_one(cx, clone, dev, (mac, at));
+    }
+    vxlan_xmit_one(cx, skb, dev, (mac, 0));
+    Door::End
+}
+
+/// Sends a frame to a place of an entry, which is the one of a station and a number.
+fn vxlan_xmit_one(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) {
+    cx.within(Func::VxlanXmitOne, skb, |cx| {
+        let door = match xmit_to(cx, skb, dev, entry) {
+            Ok(door) => door,
+            Err(None) => {
+                cx.k.devs[dev].stats.tx_dropped += 1;
+                cx.consume_skb(skb)
+            }
+            Err(Some(errno)) => {
+                let stats = &mut cx.k.devs[dev].stats;
+                match errno {
+                    Errno::ELOOP => stats.collisions += 1,
+                    Errno::ENETUNREACH => stats.tx_carrier_errors += 1,
+                    _ => {}
+                }
+                stats.tx_errors += 1;
+                cx.kfree_skb(skb, DropReason::NotSpecified)
+            }
+        };
+        cx.walk(door);
+    });
+}
+
+/// # Errors
+///
+/// Why there is no way; `None`: the entry leads nowhere.
+fn xmit_to(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) -> Result<Door, Option<Errno>> {
+    let device = vxlan(cx.k, dev).ok_or(None)?;
+    let remote = device.find(entry.0).and_then(|found| found.remotes.get(entry.1)).ok_or(None)?;
+    let to = *remote;
+    let VxlanConfig { tos, ttl, ttl_inherit, df, udp_csum, port_range, saddr, .. } = device.cfg;
+    if to.ip.is_unspecified() {
+        return Err(None);
+    }
+    let ttl = match (ttl_inherit, ttl) {
+        (true, _) => ip_tunnel_get_ttl(cx, skb),
+        (false, 0) if to.ip.is_multicast() => 1,
+        (false, own) => own,
+    };
+    let tos = if tos == 1 { ip_tunnel_get_dsfield(cx, skb) } else { tos };
+    let source = udp_flow_src_port(cx, skb, port_range);
+    let flow = FlowOut { saddr, tos, sport: source, ..FlowOut::default() };
+    let (route, flow) = vxlan_get_route(cx, (skb, dev), flow, to)?;
+    if let Some(door) = encap_bypass_if_local(cx, (skb, dev), &to, &route) {
+        return Ok(door);
+    }
+    let mtu = dst_mtu(cx, &route);
+    let is_port = cx.k.devs[dev].port.is_some();
+    if skb_tunnel_check_pmtu(cx, skb, mtu, VXLAN_HEADROOM, is_port) {
+        return Ok(vxlan_encap_bypass(cx, skb, dev, dev, false));
+    }
+    let header = IpHeader {
+        saddr: flow.saddr,
+        daddr: to.ip,
+        protocol: 0,
+        ttl,
+        tos: ip_tunnel_ecn_encap(cx, skb, tos),
+        dont_fragment: match df {
+            VxlanDf::Unset => false,
+            VxlanDf::Set => true,
+            VxlanDf::Inherit => ip_tunnel_get_df(cx, skb),
+        },
+        ignore_df: false,
+    };
+    vxlan_build_skb(cx, skb, to.vni);
+    udp_tunnel_xmit_skb(cx, (skb, dev), route, header, (source, to.port), udp_csum);
+    Ok(Door::End)
+}
+
+/// The route to a place, and the source that it chose.
+///
+/// # Errors
+///
+/// `ENETUNREACH` if there is none, `ELOOP` if it leads through this device.
+fn vxlan_get_route(
+    cx: &mut Cx,
+    (skb, dev): (SkbId, DevId),
+    flow: FlowOut,
+    to: VxlanRdst,
+) -> Result<(Rtable, FlowOut), Errno> {
+    cx.within(Func::VxlanGetRoute, skb, |cx| {
+        let device = vxlan_mut(cx, dev);
+        let (net, dport) = (device.net, device.cfg.dst_port);
+        let oif = cx.k.dev_by_index(net, to.ifindex);
+        if to.ifindex != 0 && oif.is_none() {
+            return Err(Errno::ENETUNREACH);
+        }
+        let mark = cx.skbs[skb].mark;
+        let flow = FlowOut { daddr: to.ip, oif, mark, proto: IPPROTO_UDP, dport, ..flow };
+        let routed = ip_route_output_flow(cx, net, flow, Some(skb));
+        let (route, flow) = routed.map_err(|_| Errno::ENETUNREACH)?;
+        if route.dev == dev { Err(Errno::ELOOP) } else { Ok((route, flow)) }
+    })
+}
+
+/// A frame to a place on this host goes to its device at once; `None`: it is not on this host.
+fn encap_bypass_if_local(
+    cx: &mut Cx,
+    (skb, dev): (SkbId, DevId),
+    to: &VxlanRdst,
+    route: &Rtable,
+) -> Option<Door> {
+    if route.flags & RTCF_LOCAL == 0 || route.flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
+        return None;
+    }
+    let net = vxlan_mut(cx, dev).net;
+    let shared = vxlan_net(cx.k, net).and_then(|net| net.socks.get(&to.port));
+    let Some(there) = shared.and_then(|shared| shared.devs.get(&to.vni).copied()) else {
+        cx.k.devs[dev].stats.tx_errors += 1;
+        return Some(cx.kfree_skb(skb, DropReason::NotSpecified));
+    };
+    Some(vxlan_encap_bypass(cx, skb, dev, there, true))
+}
+
+/// Hands a frame to a device of this host without headers; `snoop`: the device learns of its source.
+fn vxlan_encap_bypass(cx: &mut Cx, skb: SkbId, from: DevId, to: DevId, snoop: bool) -> Door {
+    cx.call(Func::VxlanEncapBypass, skb);
+    let len = cx.skbs[skb].len() as u64;
+    let source = cx.skbs.eth_hdr(skb).source();
+    let pkt = &mut cx.skbs[skb];
+    (pkt.pkt_type, pkt.dev) = (PacketType::Host, to);
+    (pkt.inner_network_header, pkt.inner_transport_header) = (0, 0);
+    pkt.data = pkt.network_header;
+    if !cx.k.devs[to].is_up() {
+        cx.k.devs[to].stats.rx_dropped += 1;
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    if snoop && vxlan_mut(cx, to).cfg.learn {
+        vxlan_snoop(cx, skb, to, source, Ipv4Addr::LOCALHOST);
+    }
+    let stats = &mut cx.k.devs[from].stats;
+    stats.tx_packets += 1;
+    stats.tx_bytes += len;
+    let stats = &mut cx.k.devs[to].stats;
+    stats.rx_packets += 1;
+    stats.rx_bytes += len;
+    Door::NetifRxInner { skb }
+}
+
+/// Puts the VXLAN header in front of a frame.
+fn vxlan_build_skb(cx: &mut Cx, skb: SkbId, vni: u32) {
+    iptunnel_handle_offloads(cx, skb);
+    cx.skbs.push(skb, VXLAN_HLEN);
+    let at = cx.skbs[skb].data;
+    if let Some(place) = cx.skbs.header_mut::<VxlanHdr>(skb, at) {
+        *place = VxlanHdr::new(vni);
+    }
+}
+
+/// Takes a frame out of a datagram, and gives it to the device of its network.
+///
+/// Kernel: drivers/net/vxlan/vxlan_core.c
+/// Not modelled: what its module does not model.
+pub fn vxlan_rcv(cx: &mut Cx, skb: SkbId) -> Door {
+    match decapsulate(cx, skb) {
+        Some(dev) => {
+            let len = cx.skbs[skb].len() as u64;
+            let stats = &mut cx.k.devs[dev].stats;
+            stats.rx_packets += 1;
+            stats.rx_bytes += len;
+            Door::GroCellsReceive { skb }
+        }
+        None => cx.kfree_skb(skb, DropReason::NotSpecified),
+    }
+}
+
+/// The device that gets the frame; `None`: it is dropped.
+fn decapsulate(cx: &mut Cx, skb: SkbId) -> Option<DevId> {
+    let (at, net) = (cx.skbs[skb].transport_header, cx.k.devs[cx.skbs[skb].dev].netns);
+    let vxh = *cx.skbs.header::<VxlanHdr>(skb, at + UDP_HLEN as u32)?;
+    if vxh.vx_flags.get() & VXLAN_HF_VNI == 0 {
+        return None;
+    }
+    let port = cx.skbs.header::<UdpHdr>(skb, at)?.dest.get();
+    cx.call(Func::VxlanVsFindVni, skb);
+    let dev = vxlan_net(cx.k, net)?.socks.get(&port)?.devs.get(&vxh.vni()).copied()?;
+    let outer = *ip_hdr(cx, skb)?;
+    let crosses_netns = cx.k.devs[dev].netns != net;
+    if !iptunnel_pull_header(cx, skb, UDP_HLEN + VXLAN_HLEN, crosses_netns) || !vxh.is_plain() {
+        return None;
+    }
+    eth_type_trans(cx, skb, dev);
+    let source = cx.skbs.eth_hdr(skb).source();
+    // What this device sent to a group comes back.
+    if source == cx.k.devs[dev].addr {
+        return None;
+    }
+    let saddr = outer.saddr.get();
+    if vxlan_mut(cx, dev).cfg.learn && !vxlan_snoop(cx, skb, dev, source, saddr) {
+        return None;
+    }
+    let pkt = &mut cx.skbs[skb];
+    pkt.network_header = pkt.data;
+    if !ip_ecn_decapsulate(cx, skb, outer.tos) {
+        cx.printk_limited(LOG_INFO, |_| {
+            vec![format!("vxlan: non-ECT from {saddr} with TOS={:#x}", outer.tos)]
+        });
+        let stats = &mut cx.k.devs[dev].stats;
+        stats.rx_frame_errors += 1;
+        stats.rx_errors += 1;
+        return None;
+    }
+    if !cx.k.devs[dev].is_up() {
+        cx.k.devs[dev].stats.rx_dropped += 1;
+        return None;
+    }
+    Some(dev)
+}

@@ -1,0 +1,276 @@
+//! The forwarding database of VXLAN devices: where stations are.
+//!
+//! Kernel: drivers/net/vxlan/vxlan_core.c
+
+use std::net::Ipv4Addr;
+
+use glassnet_sim::Nanos;
+use glassnet_wire::Mac;
+
+use super::vxlan_core::{vxlan, vxlan_mut};
+use crate::Cx;
+use crate::Kernel;
+use crate::door::Func;
+use crate::ids::{DevId, SkbId};
+use crate::link::{FdbDst, FdbOps, FdbRequest, FdbRow};
+use crate::netlink::{Errno, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
+use crate::note::{FdbNote, Note};
+use crate::tables::jiffies::{last_tick, wheel_expiry};
+use crate::tables::klog::LOG_INFO;
+use crate::tables::neigh_types::Nud;
+use crate::tables::netdev::NetDevice;
+use crate::tables::vxlan::{AgeTimer, VxlanDev, VxlanFdb, VxlanRdst};
+
+/// How often it looks for entries that nobody uses (`FDB_AGE_INTERVAL`).
+const FDB_AGE_INTERVAL: Nanos = Nanos::from_secs(10);
+
+/// What `bridge fdb` does with such a device.
+pub static FDB_OPS: FdbOps = FdbOps { add: vxlan_fdb_add, del: vxlan_fdb_delete, dump: vxlan_fdb_dump };
+
+/// The entry of a station, which counts as used; if there is none, false (`vxlan_find_mac`).
+pub fn vxlan_find_mac(cx: &mut Cx, skb: SkbId, dev: DevId, mac: Mac) -> bool {
+    cx.call(Func::VxlanFindMac, skb);
+    let now = cx.now;
+    let found = vxlan_mut(cx, dev).find_mut(mac);
+    let is_there = found.is_some();
+    if let Some(entry) = found {
+        entry.used = now;
+    }
+    is_there
+}
+
+/// Learns that a station is at the other end that sent a frame; false: the frame is dropped, since its source is none or the
+/// station's place is fixed (`vxlan_snoop`).
+pub fn vxlan_snoop(cx: &mut Cx, skb: SkbId, dev: DevId, source: Mac, from: Ipv4Addr) -> bool {
+    cx.within(Func::VxlanSnoop, skb, |cx| {
+        if !source.is_valid() {
+            return false;
+        }
+        let now = cx.now;
+        if vxlan_find_mac(cx, skb, dev, source) {
+            return moved(cx, dev, source, from, now);
+        }
+        let device = vxlan_mut(cx, dev);
+        let to = VxlanRdst { ip: from, port: device.cfg.dst_port, vni: device.cfg.vni, ifindex: 0 };
+        let is_full = device.cfg.addrmax != 0 && device.addrcnt() >= device.cfg.addrmax as usize;
+        if cx.k.devs[dev].is_up() && !is_full {
+            vxlan_mut(cx, dev).insert(source, (Nud::Reachable as u16, 0), to, now);
+            arm(cx, dev);
+            cx.note(|_| Note::Fdb(FdbNote::Learned(source, from.to_string())));
+        }
+        true
+    })
+}
+
+/// A known station sent a frame from this end.
+fn moved(cx: &mut Cx, dev: DevId, source: Mac, from: Ipv4Addr, now: Nanos) -> bool {
+    let Some(entry) = vxlan_mut(cx, dev).find_mut(source) else { return true };
+    let is_fixed = entry.is_fixed();
+    let Some(remote) = entry.remotes.first_mut() else { return true };
+    let before = remote.ip;
+    if before == from && remote.ifindex == 0 {
+        cx.note(|_| Note::Fdb(FdbNote::Known(source, from.to_string())));
+        return true;
+    }
+    if is_fixed {
+        return false;
+    }
+    (remote.ip, entry.updated) = (from, now);
+    cx.printk_limited(LOG_INFO, |cx| {
+        vec![format!("{}: {source} migrated from {before} to {from}", cx.k.devs[dev].name)]
+    });
+    cx.note(|_| Note::Fdb(FdbNote::Moved(source, from.to_string())));
+    true
+}
+
+/// Makes the entry for unknown stations.
+///
+/// # Errors
+///
+/// `ENOSPC` if there may be no more entries.
+pub fn default_entry(cx: &mut Cx, dev: DevId, to: VxlanRdst) -> Result<(), NlError> {
+    create(cx, dev, Mac::ZERO, (Nud::Permanent as u16 | Nud::Reachable as u16, 0), to)
+}
+
+fn create(
+    cx: &mut Cx,
+    dev: DevId,
+    mac: Mac,
+    state_and_flags: (u16, u8),
+    to: VxlanRdst,
+) -> Result<(), NlError> {
+    let now = cx.now;
+    let device = vxlan_mut(cx, dev);
+    if device.cfg.addrmax != 0 && device.addrcnt() >= device.cfg.addrmax as usize {
+        return Err(Errno::ENOSPC.into());
+    }
+    device.insert(mac, state_and_flags, to, now);
+    arm(cx, dev);
+    Ok(())
+}
+
+/// Where a request's entry leads, with what it leaves out (`vxlan_fdb_parse`).
+fn place(cx: &Cx, dev: DevId, request: &FdbRequest) -> Result<VxlanRdst, NlError> {
+    let Some(device) = vxlan(cx.k, dev) else { return Err(Errno::EOPNOTSUPP.into()) };
+    let ifindex = request.to.via.unwrap_or(0);
+    if ifindex != 0 && cx.k.dev_by_index(cx.k.devs[dev].netns, ifindex).is_none() {
+        return Err(NlError::with(Errno::EADDRNOTAVAIL, "Device not found"));
+    }
+    Ok(VxlanRdst {
+        ip: request.to.dst.unwrap_or(Ipv4Addr::UNSPECIFIED),
+        port: request.to.port.unwrap_or(device.cfg.dst_port),
+        vni: request.to.vni.unwrap_or(device.cfg.vni),
+        ifindex,
+    })
+}
+
+/// Adds an entry, or a place to one (`ndo_fdb_add`).
+fn vxlan_fdb_add(cx: &mut Cx, dev: DevId, request: &FdbRequest) -> Result<(), NlError> {
+    if request.state & (Nud::Permanent as u16 | Nud::Reachable as u16) == 0 {
+        cx.printk(LOG_INFO, format!("vxlan: RTM_NEWNEIGH with invalid state {:#x}", request.state));
+        return Err(Errno::EINVAL.into());
+    }
+    let to = place(cx, dev, request)?;
+    if request.to.dst.is_none() {
+        return Err(Errno::EINVAL.into());
+    }
+    let (mac, now) = (request.mac, cx.now);
+    let has = |flag| request.nlmsg_flags & flag != 0;
+    let Some(entry) = vxlan_mut(cx, dev).find_mut(mac) else {
+        if !has(NLM_F_CREATE) {
+            return Err(Errno::ENOENT.into());
+        }
+        if has(NLM_F_REPLACE) && (mac == Mac::ZERO || mac.is_multicast()) {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
+        create(cx, dev, mac, (request.state, request.flags), to)?;
+        if let Some(entry) = vxlan_mut(cx, dev).find_mut(mac) {
+            entry.added_by_user = true;
+        }
+        return Ok(());
+    };
+    if has(NLM_F_EXCL) {
+        return Err(Errno::EEXIST.into());
+    }
+    if (entry.state, entry.flags, entry.added_by_user) != (request.state, request.flags, true) {
+        (entry.state, entry.flags, entry.added_by_user) = (request.state, request.flags, true);
+        entry.updated = now;
+    }
+    if has(NLM_F_REPLACE) {
+        if entry.is_flooded() {
+            return Err(NlError::with(Errno::EOPNOTSUPP, "Cannot replace non-unicast fdb entries"));
+        }
+        if entry.find_rdst(&to).is_none()
+            && let Some(first) = entry.remotes.first_mut()
+        {
+            *first = to;
+        }
+    }
+    if has(NLM_F_APPEND) && entry.is_flooded() && entry.find_rdst(&to).is_none() {
+        entry.remotes.push(to);
+    }
+    arm(cx, dev);
+    Ok(())
+}
+
+/// Deletes a place of an entry, or all of it (`ndo_fdb_del`). One that the entry does not lead to is no error.
+fn vxlan_fdb_delete(cx: &mut Cx, dev: DevId, request: &FdbRequest) -> Result<(), NlError> {
+    let to = place(cx, dev, request)?;
+    let device = vxlan_mut(cx, dev);
+    let entry = device.find_mut(request.mac).ok_or(Errno::ENOENT)?;
+    if !to.ip.is_unspecified() {
+        let Some(at) = entry.find_rdst(&to) else { return Ok(()) };
+        if entry.remotes.len() > 1 {
+            entry.remotes.remove(at);
+            return Ok(());
+        }
+    }
+    device.remove(request.mac);
+    Ok(())
+}
+
+/// All entries, a row for each place (`ndo_fdb_dump`).
+fn vxlan_fdb_dump(kernel: &Kernel, dev: &NetDevice) -> Vec<FdbRow> {
+    let Some(device) = vxlan(kernel, dev.id) else { return Vec::new() };
+    device.dump().into_iter().flat_map(|entry| rows(device, entry)).collect()
+}
+
+fn rows(device: &VxlanDev, entry: &VxlanFdb) -> impl Iterator<Item = FdbRow> {
+    let cfg = &device.cfg;
+    entry.remotes.iter().map(move |to| FdbRow {
+        mac: entry.mac,
+        state: entry.state,
+        flags: entry.flags,
+        used: entry.used,
+        updated: entry.updated,
+        to: FdbDst {
+            dst: Some(to.ip).filter(|ip| !ip.is_unspecified()),
+            port: Some(to.port).filter(|port| *port != cfg.dst_port),
+            vni: Some(to.vni).filter(|vni| *vni != cfg.vni),
+            via: Some(to.ifindex).filter(|via| *via != 0),
+        },
+    })
+}
+
+/// The device comes up: the first search is in ten seconds.
+pub fn start_ageing(cx: &mut Cx, dev: DevId) {
+    let now = last_tick(cx.now);
+    set(cx, dev, now, now + FDB_AGE_INTERVAL);
+}
+
+/// The time that a station is kept changed: searches at the next tick.
+pub fn expire_now(cx: &mut Cx, dev: DevId) {
+    let now = last_tick(cx.now);
+    if vxlan(cx.k, dev).is_some_and(|device| device.age_timer.is_some()) {
+        set(cx, dev, now, now);
+    }
+}
+
+/// There may be an entry that ages. What the searches would have set while there was none is made up for.
+fn arm(cx: &mut Cx, dev: DevId) {
+    let now = last_tick(cx.now);
+    let Some(mut timer) = vxlan_mut(cx, dev).age_timer else { return };
+    if timer.armed {
+        return;
+    }
+    while due(timer) <= now {
+        let then = due(timer);
+        timer = AgeTimer { set: then, expires: then + FDB_AGE_INTERVAL, armed: false };
+    }
+    set(cx, dev, timer.set, timer.expires);
+}
+
+/// When the timer really expires.
+fn due(timer: AgeTimer) -> Nanos {
+    wheel_expiry(timer.set, timer.expires)
+}
+
+fn set(cx: &mut Cx, dev: DevId, now: Nanos, expires: Nanos) {
+    let device = vxlan_mut(cx, dev);
+    let timer = AgeTimer { set: now, expires, armed: device.iter().any(|entry| !entry.is_fixed()) };
+    device.age_timer = Some(timer);
+    if timer.armed {
+        cx.set_timer(due(timer), vxlan_cleanup, dev.0);
+    }
+}
+
+/// The timer: deletes entries that nobody used for long. Ignored if it was set anew, or the device is gone or down.
+fn vxlan_cleanup(cx: &mut Cx, dev: u32) {
+    let (dev, now) = (DevId(dev), last_tick(cx.now));
+    let timer = cx.k.devs.get(dev).and_then(|netdev| netdev.netdev_priv::<VxlanDev>()?.age_timer);
+    if !timer.is_some_and(|timer| timer.armed && due(timer) <= now) {
+        return;
+    }
+    let device = vxlan_mut(cx, dev);
+    let age = Nanos::from_secs(u64::from(device.cfg.age_interval));
+    let mut next = now + FDB_AGE_INTERVAL;
+    device.remove_if(|entry| {
+        let end = last_tick(entry.used) + age;
+        let ages = !entry.is_fixed();
+        if ages && end > now {
+            next = next.min(end);
+        }
+        ages && end <= now
+    });
+    set(cx, dev, now, next);
+}

@@ -1,0 +1,71 @@
+//! A queue and a NAPI instance a CPU, for what tunnels take out of their packets.
+//!
+//! Kernel: net/core/gro_cells.c
+
+use super::dev::napi_schedule;
+use super::gro::napi_gro_end;
+use crate::Cx;
+use crate::door::{Door, Func};
+use crate::ids::{DevId, SkbId};
+use crate::tables::drop_reason::DropReason;
+use crate::tables::netdev_features::GRO;
+use crate::tables::softnet::Napi;
+
+/// Gives a device a queue for each CPU.
+pub fn gro_cells_init(cx: &mut Cx, dev: DevId) {
+    let cpus = cx.k.cpus.len();
+    cx.k.devs[dev].gro_cells.resize_with(cpus, Default::default);
+}
+
+/// Frees what waits in them.
+pub fn gro_cells_destroy(cx: &mut Cx, dev: DevId) {
+    for skb in std::mem::take(&mut cx.k.devs[dev].gro_cells).into_iter().flatten() {
+        cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+}
+
+/// Queues a packet for its device's poll on this CPU; one that is not to be merged goes to the backlog.
+///
+/// Kernel: net/core/gro_cells.c
+/// Not modelled: nothing.
+pub fn gro_cells_receive(cx: &mut Cx, skb: SkbId) -> Door {
+    let dev = cx.skbs[skb].dev;
+    let netdev = &cx.k.devs[dev];
+    let is_cloned = cx.skbs.is_cloned(skb) || cx.k.config.watched && cx.skbs[skb].ip.frag_max_size == 0;
+    if netdev.features & GRO == 0 || is_cloned {
+        return Door::NetifRx { skb };
+    }
+    let (cpu, max) = (cx.cpu, cx.k.core.netdev_max_backlog as usize);
+    let netdev = &mut cx.k.devs[dev];
+    let cell = &mut netdev.gro_cells[cpu.index()];
+    if cell.len() > max {
+        netdev.stats.rx_dropped += 1;
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    cell.push_back(skb);
+    if cell.len() == 1 {
+        cx.call(Func::NapiSchedule, None);
+        napi_schedule(cx, Napi::Device(dev, cpu.0));
+    }
+    Door::End
+}
+
+/// The poll of a CPU's queue: each packet may be merged with those that wait (`LinkOps::poll`).
+pub fn gro_cell_poll(cx: &mut Cx, dev: DevId, cpu: u32, budget: u32) -> u32 {
+    cx.within_resumable(Func::GroCellPoll, |cx| {
+        let mut work = 0;
+        while work < budget {
+            if cx.suspend(work) {
+                return work;
+            }
+            let cells = cx.k.devs.get_mut(dev).and_then(|dev| dev.gro_cells.get_mut(cpu as usize));
+            let Some(skb) = cells.and_then(|cell| cell.pop_front()) else { break };
+            cx.walk(Door::NapiGroReceive { skb });
+            work += 1;
+        }
+        if work < budget {
+            cx.within(Func::NapiCompleteDone, None, napi_gro_end);
+        }
+        work
+    })
+}
