@@ -156,10 +156,6 @@ impl LinkInfo {
 
 /// What `bridge fdb` does with a device that has a forwarding database of its own.
 #[derive(Debug)]
-#[expect(
-    clippy::type_complexity,
-    reason = "one row of functions, each with the type that the kernel gives it"
-)]
 pub struct FdbOps {
     /// Adds or changes an entry (`ndo_fdb_add`).
     pub add: fn(&mut Cx, DevId, &FdbRequest) -> Result<(), NlError>,

@@ -7,6 +7,7 @@ use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP};
 
 use super::dev_features::netdev_fix_features;
+use super::dev_recursion::{XMIT_RECURSION_LIMIT, recursion_alert};
 use super::dev_rx_mode::dev_set_rx_mode;
 use super::dev_taps::{deliver_to_taps, dev_queue_xmit_nit};
 use super::gro::napi_gro_end;
@@ -80,6 +81,7 @@ pub fn enqueue_to_backlog(cx: &mut Cx, skb: SkbId, cpu: u16) -> Door {
         cx.k.devs[dev].stats.rx_dropped += 1;
         return cx.kfree_skb(skb, DropReason::CpuBacklog);
     }
+    cx.skbs[skb].xmit_recursion = 0;
     sd.input_pkt_queue.push_back(skb);
     let is_scheduled = std::mem::replace(&mut sd.backlog_scheduled, true);
     if cx.k.core.rps_needed {
@@ -367,6 +369,10 @@ pub fn __dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.mac_header = pkt.data;
     if cx.k.devs[pkt.dev].direct_xmit {
+        if pkt.xmit_recursion > XMIT_RECURSION_LIMIT {
+            return recursion_alert(cx, skb);
+        }
+        pkt.xmit_recursion += 1;
         return cx.pass(Door::ValidateXmitSkb { skb });
     }
     dev_xmit_skb(cx, skb)

@@ -5,6 +5,7 @@ pub mod dev_addr_lists;
 pub mod dev_features;
 pub mod dev_list;
 pub mod dev_queue;
+mod dev_recursion;
 pub mod dev_rx_mode;
 mod dev_taps;
 pub mod flow_dissector;

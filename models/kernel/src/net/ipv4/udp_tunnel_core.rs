@@ -55,7 +55,7 @@ pub fn udp_flow_src_port(cx: &mut Cx, skb: SkbId, range: (u16, u16)) -> u16 {
     let (min, max) = if range.0 >= range.1 { LOCAL_PORT_RANGE } else { range };
     let hash = skb_get_hash(cx, skb);
     let hash = hash ^ hash << 16;
-    (u64::from(hash) * u64::from(max - min) >> 32) as u16 + min
+    ((u64::from(hash) * u64::from(max - min)) >> 32) as u16 + min
 }
 
 /// Puts a UDP header in front and sends the packet; `csum`: with a checksum.
