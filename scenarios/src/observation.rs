@@ -147,6 +147,9 @@ pub struct KernelConfig {
     /// The module `nf_nat_ftp` is there from the start.
     #[serde(default)]
     pub nf_nat_ftp: bool,
+    /// The module `8021q` is there from the start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vlan_8021q: bool,
     /// Computing takes no time: User Mode Linux in virtual time.
     #[serde(default)]
     pub virtual_time: bool,
@@ -172,6 +175,7 @@ impl KernelConfig {
         config.ipset_bitmask = self.ipset_bitmask;
         config.nat_keeps_reverse = self.nat_keeps_reverse;
         config.nf_nat_ftp = self.nf_nat_ftp;
+        config.vlan_8021q = self.vlan_8021q;
         if self.virtual_time {
             config.exec_time = Nanos::ZERO;
             // Frames take less time in the model.
@@ -192,6 +196,7 @@ impl Default for KernelConfig {
             ipset_bitmask: false,
             nat_keeps_reverse: false,
             nf_nat_ftp: false,
+            vlan_8021q: false,
             virtual_time: false,
             smp: true,
             veth_cables: false,

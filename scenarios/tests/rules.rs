@@ -39,12 +39,12 @@ macro_rules! rules {
 rules! {
     what_follows_from_an_address: "addresses",
     a_router_that_sends_packets_back: "back",
+    what_a_bond_does_with_its_slaves: "bonding",
     what_a_bridges_port_lets_through: "bridge-ports",
     what_bridges_and_ports_may_be_told: "bridge-settings",
     who_is_in_which_vlan_of_a_bridge: "bridge-vlan",
     how_long_a_connection_lasts: "connections",
     packets_that_are_not_whole: "damaged",
-    what_a_bond_does_with_its_slaves: "bonding",
     which_class_a_filter_says: "filters",
     which_packets_of_a_host_a_rule_takes: "flows",
     a_router_forwards: "forwarding",

@@ -105,6 +105,8 @@ pub struct Config {
     pub flow_hash_key: SipHashKey,
     /// The module `br_netfilter` is loaded.
     pub br_netfilter: bool,
+    /// The module `8021q` is loaded.
+    pub vlan_8021q: bool,
     /// The module `bonding` is loaded.
     pub bonding: bool,
     /// The module `nf_nat_ftp` is loaded.
@@ -127,6 +129,7 @@ impl Default for Config {
             watched: false,
             flow_hash_key: [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93],
             br_netfilter: false,
+            vlan_8021q: false,
             bonding: false,
             nf_nat_ftp: false,
             // A round figure, not measured.

@@ -141,12 +141,14 @@ pub fn hex(headers: &Headers) -> String {
         behind
     };
     let mut network = if headers.link { cut(ETH_HLEN) } else { &headers.bytes[..] };
-    for at in (ETH_HLEN - 2..).step_by(VLAN_HLEN).filter(|_| headers.link) {
+    let is_tag = |at: usize| {
         let kind = headers.bytes.get(at..).and_then(|kind| kind.first_chunk().copied());
-        if kind.map(u16::from_be_bytes).and_then(VlanProto::of).is_none() {
-            break;
-        }
+        headers.link && kind.map(u16::from_be_bytes).and_then(VlanProto::of).is_some()
+    };
+    let mut at = ETH_HLEN - 2;
+    while is_tag(at) {
         network = cut(VLAN_HLEN);
+        at += VLAN_HLEN;
     }
     match Ipv4Hdr::read_from_prefix(network) {
         Ok((ip, _)) if ip.version() == 4 => {

@@ -39,7 +39,7 @@ pub static LINK_OPS: LinkOps = LinkOps {
         }),
         get_ethtool_stats: Some(veth_get_ethtool_stats),
         get_link_ksettings: Some(|_, _| LinkKsettings {
-            speed: Some(10_000),
+            speed: Some(VETH_SPEED),
             full_duplex: true,
             twisted_pair: true,
             copper: None,
@@ -52,6 +52,9 @@ pub static LINK_OPS: LinkOps = LinkOps {
     },
     ..LinkOps::new(Some("veth"), veth_setup, |skb| Door::VethXmit { skb })
 };
+
+/// What a veth device says of its speed, Mbit/s.
+pub const VETH_SPEED: u32 = 10_000;
 
 /// Attributes of a new pair (`VETH_INFO_PEER`).
 #[derive(Clone, Debug, Default)]

@@ -241,14 +241,9 @@ fn row(value: &Value) -> Value {
     let Value::Object(fields) = value else { return value.clone() };
     let mut fields = fields.clone();
     fields.remove("num_rx_queues");
-    // `bridge link` says no more of it than the number. The path cost is that of veth's 10 Gbit/s, not of the card's 1 Gbit/s.
+    // `bridge link` says no more of it than the number.
     if fields.get("link").and_then(Value::as_str).is_some_and(is_far_end) {
         fields.remove("link");
-        if let Some(cost) = fields.get_mut("cost")
-            && *cost == 2
-        {
-            *cost = 5.into();
-        }
     }
     if fields.get("link_netnsid").and_then(Value::as_u64) == Some(FAR_NSID.into()) {
         fields.remove("link_netnsid");

@@ -8,8 +8,7 @@ use super::net::{Net, Space};
 type Make = fn(&mut Net, usize);
 
 /// Kinds of devices by weight.
-const KINDS: &[(usize, Make)] =
-    &[(5, veth_to_namespace), (2, veth_here), (4, bridge), (1, dummy), (3, vlans)];
+const KINDS: &[(usize, Make)] = &[(5, veth_to_namespace), (2, veth_here), (4, bridge), (1, dummy)];
 
 impl Net {
     /// A block that makes devices and sets them up.
@@ -79,14 +78,13 @@ fn bridge(net: &mut Net, space: usize) {
     let name = net.name("br");
     let mac = if net.one_in(4) { format!(" address {}", Mac(net.mac())) } else { String::new() };
     let options = net.pick(&["", "", "", " ageing_time 500", " forward_delay 0"]);
-    let filtering = net.pick(&["", "", "", " vlan_filtering 1", " vlan_filtering 1 vlan_stats_enabled 1"]);
-    net.tool(space, &format!("ip link add {name}{mac} type bridge{options}{filtering}"));
+    net.tool(space, &format!("ip link add {name}{mac} type bridge{options}"));
     let segment = net.segment();
     let own = net.device(space, &name, segment);
     net.devices[own].is_bridge = true;
     for port in net.hosts(space) {
         let device = &net.devices[port];
-        if device.is_bridge || device.is_vlan || device.segment == segment || net.one_in(3) {
+        if device.is_bridge || device.segment == segment || net.one_in(3) {
             continue;
         }
         let (port_name, from) = (net.devices[port].name.clone(), net.devices[port].segment);
@@ -107,37 +105,4 @@ fn dummy(net: &mut Net, space: usize) {
     let (mac, name, segment) = (Mac(net.mac()), net.name("dm"), net.segment());
     net.tool(space, &format!("ip link add {name} address {mac} type dummy"));
     net.device(space, &name, segment);
-}
-
-/// VLAN devices of one tag on devices of one segment, where there are some: so that they may reach each other.
-fn vlans(net: &mut Net, space: usize) {
-    let hosts = net.hosts(space);
-    if hosts.is_empty() {
-        return;
-    }
-    let first = net.pick(&hosts);
-    let within = net.devices[first].segment;
-    let tag = net.pick(&["id 5", "id 5", "id 6", "id 1", "id 0", "protocol 802.1ad id 5"]);
-    let segment = net.vlan_segment(within, tag);
-    for at in 0..net.devices.len() {
-        if net.devices[at].segment != within || at != first && net.one_in(4) {
-            continue;
-        }
-        let (space, lower) = (net.devices[at].space, net.devices[at].name.clone());
-        let name = net.name("vl");
-        let mac = if net.one_in(6) { format!(" address {}", Mac(net.mac())) } else { String::new() };
-        let options = net.pick(&[
-            "",
-            "",
-            "",
-            "",
-            " reorder_hdr off",
-            " loose_binding on",
-            " egress-qos-map 0:3",
-            " ingress-qos-map 3:4",
-        ]);
-        net.tool(space, &format!("ip link add link {lower} name {name}{mac} type vlan {tag}{options}"));
-        let own = net.device(space, &name, segment);
-        net.devices[own].is_vlan = true;
-    }
 }

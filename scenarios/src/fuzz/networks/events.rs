@@ -23,7 +23,6 @@ const EVENTS: &[(usize, Happen)] = &[
     (2, neighbour_changes),
     (3, sysctl_changes),
     (2, bridge_changes),
-    (2, vlan_changes),
     (1, mtu_changes),
     (3, time_passes),
 ];
@@ -219,29 +218,6 @@ fn bridge_changes(net: &mut Net) {
             net.tool(space, &format!("bridge fdb add {mac} dev {name} master static"));
         }
         _ => net.tool(space, &format!("bridge link set dev {name} {flag} {value}")),
-    }
-}
-
-/// VLANs of ports and of bridges come and go, also where nobody filters them; VLAN devices change.
-fn vlan_changes(net: &mut Net) {
-    let (device, space, name) = net.some_device();
-    let Some(found) = net.devices.get(device) else { return ping(net) };
-    let (is_port, is_bridge, is_vlan) = (found.is_port, found.is_bridge, found.is_vlan);
-    let vid = net.pick(&["1", "5", "5", "6", "5-6"]);
-    let flags = net.pick(&["", "", " untagged", " pvid", " pvid untagged"]);
-    let flags = if vid.contains('-') { "" } else { flags };
-    let own = if is_bridge { " self" } else { "" };
-    let setting =
-        net.pick(&["filtering 0", "filtering 1", "filtering 1", "default_pvid 5", "default_pvid 0"]);
-    let option = net.pick(&["reorder_hdr off", "reorder_hdr on", "loose_binding on", "egress-qos-map 0:5"]);
-    match net.below(4) {
-        _ if is_vlan => net.tool(space, &format!("ip link set {name} type vlan {option}")),
-        0 if is_bridge => net.tool(space, &format!("ip link set {name} type bridge vlan_{setting}")),
-        1 if is_port || is_bridge => net.tool(space, &format!("bridge vlan del dev {name} vid {vid}{own}")),
-        _ if is_port || is_bridge => {
-            net.tool(space, &format!("bridge vlan add dev {name} vid {vid}{flags}{own}"));
-        }
-        _ => ping(net),
     }
 }
 

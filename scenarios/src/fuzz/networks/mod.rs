@@ -62,8 +62,7 @@ const DUMPS: [&str; 5] = [
 ];
 
 /// What is read only in namespaces with a command that has this word: dumps cost most of the time of a case.
-const DUMPS_OF: [(&str, &str); 4] = [
-    ("vlan_filtering", "bridge -j -d -s vlan"),
+const DUMPS_OF: [(&str, &str); 3] = [
     (" type bridge", "bridge -j -d -s fdb"),
     ("iptables ", "iptables-save -c"),
     ("iptables ", "cat /proc/net/nf_conntrack"),
@@ -162,7 +161,7 @@ mod tests {
     /// What every kind of device, setting and event says.
     #[rustfmt::skip]
     const WORDS: &[&str] = &[
-        "netns add", "type veth", "type bridge", "type dummy", "type vlan", "vlan_filtering 1", "bridge vlan add", "vlan del", " master ", "addr add", "route add default", " table 7", "nexthop via",
+        "netns add", "type veth", "type bridge", "type dummy", " master ", "addr add", "route add default", " table 7", "nexthop via",
         "onlink", "blackhole", "unreachable", "prohibit", "throw", "rule add", "fwmark", "goto", "rp_filter=", "forwarding=",
         "arp_ignore=", "arp_announce=", "arp_filter=", "accept_local=", "src_valid_mark=", "proxy_arp=", "ip_forward=1", "MASQUERADE",
         "DNAT", "-j DROP", "nc -dlku", "nc -u", "nc -N", "ping -c", "-s 1472", "-M do", "-t 1", "-I ", "-m 1", "route get", "arping",

@@ -1,6 +1,5 @@
 //! What is known of a network while it is drawn, and drawing from it.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use glassnet_sim::{Dice, Nanos};
@@ -29,8 +28,6 @@ pub(super) struct Device {
     /// It is a port of a bridge.
     pub is_port: bool,
     pub is_bridge: bool,
-    /// It is a VLAN device, of which no bridge makes a port: what it shares with others is not known well enough to rule out loops.
-    pub is_vlan: bool,
     pub addresses: Vec<Ipv4Addr>,
 }
 
@@ -43,14 +40,12 @@ pub(super) struct Net {
     pub devices: Vec<Device>,
     /// Number of segments.
     pub segments: usize,
-    /// The segments of VLANs by the segment that they lie in and the tag.
-    vlans: BTreeMap<(usize, String), usize>,
 }
 
 impl Net {
     pub fn new(seed: u64) -> Self {
-        let (topology, blocks, spaces, devices, vlans) = Default::default();
-        Self { dice: Dice::new(seed), topology, blocks, spaces, devices, segments: 0, vlans }
+        let (topology, blocks, spaces, devices) = Default::default();
+        Self { dice: Dice::new(seed), topology, blocks, spaces, devices, segments: 0 }
     }
 
     /// A number below the bound.
@@ -117,14 +112,6 @@ impl Net {
         self.segments - 1
     }
 
-    /// The segment of a VLAN with this tag within another segment.
-    pub fn vlan_segment(&mut self, within: usize, tag: &str) -> usize {
-        let next = self.segments;
-        let segment = *self.vlans.entry((within, tag.to_owned())).or_insert(next);
-        self.segments = self.segments.max(segment + 1);
-        segment
-    }
-
     fn nic(&mut self, space: usize, segment: usize) -> Endpoint {
         let node = self.spaces[space].machine.clone();
         let number = self.topology.nodes.get(&node).map_or(0, |node| node.nics.len());
@@ -155,16 +142,8 @@ impl Net {
     /// Notes a device.
     pub fn device(&mut self, space: usize, name: &str, segment: usize) -> usize {
         let name = name.to_owned();
-        let [is_port, is_bridge, is_vlan] = [false; 3];
-        self.devices.push(Device {
-            space,
-            name,
-            segment,
-            is_port,
-            is_bridge,
-            is_vlan,
-            addresses: Vec::new(),
-        });
+        let (is_port, is_bridge, addresses) = (false, false, Vec::new());
+        self.devices.push(Device { space, name, segment, is_port, is_bridge, addresses });
         self.devices.len() - 1
     }
 

@@ -26,12 +26,15 @@ use crate::ids::{DevId, NetnsId};
 use crate::link::{DrvInfo, EthtoolOps, LinkInfo, LinkKsettings, LinkOps, NewLink};
 use crate::module::{Module, NetdevEvent};
 use crate::net::core::dev::{
-    alloc_netdev, dev_close, dev_get_stats, dev_open, dev_set_mac_address, dev_set_mtu,
-    netdev_master_upper_dev_link, netdev_rx_handler_register, netdev_rx_handler_unregister,
-    netdev_upper_dev_unlink, register_netdevice, unregister_netdevice,
+    alloc_netdev, dev_close, dev_get_stats, dev_open, dev_set_mac_address, dev_set_mtu, register_netdevice,
+    unregister_netdevice,
 };
 use crate::net::core::dev_features::{netdev_increment_features, netdev_update_features};
 use crate::net::core::dev_rx_mode::sync_rx_mode;
+use crate::net::core::dev_upper::{
+    netdev_master_upper_dev_link, netdev_rx_handler_register, netdev_rx_handler_unregister,
+    netdev_upper_dev_unlink,
+};
 use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::net::ethernet::eth::{ETH_MAX_MTU, eth_hw_addr_random, ether_setup};

@@ -8,6 +8,7 @@
 //! drivers/net/ethernet/intel/igb/igb_main.c, drivers/net/ethernet/intel/e1000e/ethtool.c
 
 use super::{ethtool, nic, nic_mut};
+use crate::drivers::veth::VETH_SPEED;
 use crate::event::Event;
 use crate::ids::DevId;
 use crate::link::{Copper, LINK_MODES, LinkKsettings, LinkRequest};
@@ -129,7 +130,7 @@ pub(super) fn set_link_ksettings(cx: &mut Cx, dev: DevId, request: LinkRequest) 
     Ok(())
 }
 
-pub(super) fn get_link_ksettings(_: &Kernel, dev: &NetDevice) -> LinkKsettings {
+pub(super) fn get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {
     let has_link = dev.is_up() && dev.carrier;
     let copper = nic(dev).map(|nic| Copper {
         autoneg: matches!(nic.phy.request, LinkRequest::Negotiate(_)),
@@ -141,6 +142,8 @@ pub(super) fn get_link_ksettings(_: &Kernel, dev: &NetDevice) -> LinkKsettings {
         pause: nic.row.phy.as_ref().is_some_and(|row| row.pause),
         mdix_known: has_link,
     });
-    let speed = nic(dev).filter(|_| has_link).map(|nic| nic.phy.speed);
+    // A cable that is a veth pair has that one's speed.
+    let of_cable = |phy: &Phy| if kernel.config.veth_cables { VETH_SPEED } else { phy.speed };
+    let speed = nic(dev).filter(|_| has_link).map(|nic| of_cable(&nic.phy));
     LinkKsettings { speed, full_duplex: has_link, twisted_pair: true, copper }
 }

@@ -51,7 +51,8 @@ use crate::tables::drop_reason::DropReason;
 use crate::tables::irq::Irqs;
 use crate::tables::netdev::{NameAssign, NetDevice};
 use crate::tables::netdev_features::{
-    ALL_TSO, HW_CSUM, HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX, HW_VLAN_STAG_TX, RXCSUM, RXHASH, SG,
+    ALL_TSO, HW_CSUM, HW_VLAN_CTAG_FILTER, HW_VLAN_CTAG_RX, HW_VLAN_CTAG_TX, HW_VLAN_STAG_TX, RXCSUM, RXHASH,
+    SG,
 };
 use crate::tables::softnet::Napi;
 use crate::tables::vlan_tag::VLAN_HLEN;
@@ -251,6 +252,7 @@ pub fn send_whole_packets(kernel: &mut Kernel) {
         // Neither does a veth device filter addresses, and tags of both kinds stay beside its packets.
         dev.unicast_flt = false;
         dev.features |= HW_VLAN_CTAG_TX | HW_VLAN_STAG_TX;
+        dev.features &= !HW_VLAN_CTAG_FILTER;
     }
 }
 

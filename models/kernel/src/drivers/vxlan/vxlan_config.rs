@@ -12,7 +12,7 @@ use super::vxlan_fdb::{default_entry, expire_now};
 use crate::Cx;
 use crate::ids::{DevId, NetnsId};
 use crate::link::LinkInfo;
-use crate::net::core::dev::{netdev_upper_dev_link, netdev_upper_dev_unlink};
+use crate::net::core::dev_upper::{netdev_upper_dev_link, netdev_upper_dev_unlink};
 use crate::net::ethernet::eth::{ETH_MAX_MTU, ETH_MIN_MTU};
 use crate::netlink::{Errno, NlError};
 use crate::tables::vxlan::{VxlanConfig, VxlanDf, VxlanRdst};

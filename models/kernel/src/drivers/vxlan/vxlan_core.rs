@@ -15,9 +15,11 @@ use crate::door::{Door, Func};
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::link::{DrvInfo, EthtoolOps, LinkKsettings, LinkOps, NewLink};
 use crate::module::{Module, NetdevEvent};
-use crate::net::core::dev::{dev_close, netdev_upper_dev_link, register_netdevice, unregister_netdevice};
+use crate::net::core::dev::{dev_close, register_netdevice, unregister_netdevice};
+use crate::net::core::dev_upper::netdev_upper_dev_link;
 use crate::net::core::gro_cells::{gro_cell_poll, gro_cells_destroy, gro_cells_init};
 use crate::net::ethernet::eth::{ETH_MAX_MTU, eth_type_trans, ether_setup};
+use crate::net::ipv4::igmp::{ip_mc_dec_group, ip_mc_inc_group};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::ip_output::IpHeader;
 use crate::net::ipv4::ip_tunnel_core::{
@@ -171,12 +173,18 @@ fn vxlan_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
     let shared = vxlan_net_mut(cx, net).socks.entry(port);
     shared.or_insert_with(|| VxlanSock { sock, devs: Default::default() }).devs.insert(vni, dev);
     vxlan_mut(cx, dev).sock = Some(sock);
+    if let Some((lower, group)) = group(cx.k, dev) {
+        ip_mc_inc_group(cx, lower, group);
+    }
     start_ageing(cx, dev);
     Ok(())
 }
 
 /// What was learned is forgotten; the last device of a port closes its socket.
 fn vxlan_stop(cx: &mut Cx, dev: DevId) {
+    if let Some((lower, group)) = group(cx.k, dev) {
+        ip_mc_dec_group(cx, lower, group);
+    }
     let device = vxlan_mut(cx, dev);
     let (net, port, vni) = (device.net, device.cfg.dst_port, device.cfg.vni);
     device.age_timer = None;
@@ -213,6 +221,12 @@ fn vxlan_change_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), Errno> {
 fn lower(kernel: &Kernel, dev: DevId) -> Option<&NetDevice> {
     let own = vxlan(kernel, dev)?;
     kernel.dev_by_index(own.net, own.cfg.remote_ifindex).map(|lower| &kernel.devs[lower])
+}
+
+/// The group at the other ends, and the device on which it is joined while this one is up (`vxlan_igmp_join`).
+fn group(kernel: &Kernel, dev: DevId) -> Option<(DevId, Ipv4Addr)> {
+    let group = vxlan(kernel, dev)?.cfg.remote_ip;
+    group.is_multicast().then(|| lower(kernel, dev).map(|lower| (lower.id, group)))?
 }
 
 fn vxlan_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {

@@ -15,12 +15,12 @@ use crate::Cx;
 use crate::door::Door;
 use crate::ids::DevId;
 use crate::module::{Module, NetdevEvent};
-use crate::net::core::dev::{
+use crate::net::core::dev_features::netdev_update_features;
+use crate::net::core::dev_rx_mode::{dev_set_allmulti, dev_set_promiscuity};
+use crate::net::core::dev_upper::{
     netdev_master_upper_dev_link, netdev_rx_handler_register, netdev_rx_handler_unregister,
     netdev_upper_dev_unlink,
 };
-use crate::net::core::dev_features::netdev_update_features;
-use crate::net::core::dev_rx_mode::{dev_set_allmulti, dev_set_promiscuity};
 use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::netlink::{Errno, NlError};
 use crate::tables::bridge::{BridgePort, PortFlags, PortState, VlanGroup};

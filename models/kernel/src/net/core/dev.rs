@@ -24,14 +24,14 @@ use super::vlan_core::{ToVlan, validate_xmit_vlan, vlan_do_receive, vlan_left_ov
 use crate::door::{Door, Func};
 use crate::event::Event;
 use crate::ids::{CpuId, DevId, NetnsId, SkbId};
-use crate::link::{LinkOps, RxHandler};
+use crate::link::LinkOps;
 use crate::module::NetdevEvent;
 use crate::net::ethernet::eth::eth_hw_addr_random;
 use crate::net::netfilter::nf_conntrack_prefetch::{PREFETCH, prefetch};
 use crate::netlink::{Errno, NlError};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::klog::LOG_INFO;
-use crate::tables::netdev::{AddrAssign, DevStats, IFF_UP, NameAssign, NetDevice, Upper};
+use crate::tables::netdev::{AddrAssign, DevStats, IFF_UP, NameAssign, NetDevice};
 use crate::tables::netdev_features::{HIGHDMA, NOCACHE_COPY, SOFT_FEATURES, SOFT_FEATURES_OFF};
 use crate::tables::netdev_queue::NetdevQueue;
 use crate::tables::skb::PacketType;
@@ -640,56 +640,6 @@ pub fn dev_close(cx: &mut Cx, dev: DevId) {
         stop(cx, dev);
     }
     call_netdevice_notifiers(cx, dev, NetdevEvent::Down);
-}
-
-/// Puts a device under a master.
-///
-/// # Errors
-///
-/// `EBUSY` if it has one, or if the master lies on it.
-pub fn netdev_master_upper_dev_link(cx: &mut Cx, dev: DevId, master: DevId) -> Result<(), NlError> {
-    if cx.k.devs[dev].master().is_some() || has_upper_dev(cx, master, dev) {
-        return Err(Errno::EBUSY.into());
-    }
-    cx.k.devs[dev].uppers.insert(0, Upper { dev: master, master: true });
-    cx.k.devs[master].lowers.push(dev);
-    Ok(())
-}
-
-/// A device is somewhere above another (`__netdev_has_upper_dev`).
-fn has_upper_dev(cx: &Cx, dev: DevId, upper: DevId) -> bool {
-    cx.k.devs[dev].uppers.iter().any(|above| above.dev == upper || has_upper_dev(cx, above.dev, upper))
-}
-
-/// Puts a device below another one, which is not its master.
-pub fn netdev_upper_dev_link(cx: &mut Cx, dev: DevId, upper: DevId) {
-    cx.k.devs[dev].uppers.push(Upper { dev: upper, master: false });
-    cx.k.devs[upper].lowers.push(dev);
-}
-
-/// Unlinks a device from its upper device.
-pub fn netdev_upper_dev_unlink(cx: &mut Cx, dev: DevId, upper: DevId) {
-    cx.k.devs[dev].uppers.retain(|above| above.dev != upper);
-    cx.k.devs[upper].lowers.retain(|below| *below != dev);
-}
-
-/// Sets the `rx_handler` of a device.
-///
-/// # Errors
-///
-/// `EBUSY` if it has one.
-pub fn netdev_rx_handler_register(cx: &mut Cx, dev: DevId, handler: RxHandler) -> Result<(), NlError> {
-    let slot = &mut cx.k.devs[dev].rx_handler;
-    if slot.is_some() {
-        return Err(Errno::EBUSY.into());
-    }
-    *slot = Some(handler);
-    Ok(())
-}
-
-/// Clears the `rx_handler`.
-pub fn netdev_rx_handler_unregister(cx: &mut Cx, dev: DevId) {
-    cx.k.devs[dev].rx_handler = None;
 }
 
 /// Sets the address.

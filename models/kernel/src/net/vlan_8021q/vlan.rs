@@ -6,22 +6,29 @@ use super::vlan_dev::{LINK_OPS, vlan_sync_address};
 use crate::Cx;
 use crate::ids::DevId;
 use crate::module::{Module, NetdevEvent};
-use crate::net::core::dev::{
-    dev_close, dev_open, dev_set_mtu, netdev_upper_dev_link, netdev_upper_dev_unlink, register_netdevice,
-    unregister_netdevice,
-};
+use crate::net::core::dev::{dev_close, dev_open, dev_set_mtu, register_netdevice, unregister_netdevice};
 use crate::net::core::dev_features::netdev_update_features;
+use crate::net::core::dev_upper::{netdev_upper_dev_link, netdev_upper_dev_unlink};
 use crate::net::core::link_watch::{linkwatch_fire_event, netif_carrier_off, netif_carrier_on};
 use crate::netlink::{Errno, NlError};
 use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::NetDevice;
-use crate::tables::netdev_features::VLAN_CHALLENGED;
+use crate::tables::netdev_features::{HW_VLAN_CTAG_FILTER, VLAN_CHALLENGED};
 use crate::tables::vlan::{VLAN_FLAG_LOOSE_BINDING, VlanDev};
 use crate::tables::vlan_tag::VlanProto;
 
 /// The module.
-pub static MODULE: Module =
-    Module { links: &[&LINK_OPS], netdevice_event: Some(vlan_device_event), ..Module::named("8021q") };
+pub static MODULE: Module = Module {
+    links: &[&LINK_OPS],
+    init: Some(vlan_proto_init),
+    netdevice_event: Some(vlan_device_event),
+    ..Module::named("8021q")
+};
+
+/// The module is loaded, by a user or for the first VLAN device.
+fn vlan_proto_init(cx: &mut Cx) {
+    cx.k.config.vlan_8021q = true;
+}
 
 /// How many devices may lie over each other (`MAX_NEST_DEV`).
 const MAX_NEST_DEV: usize = 8;
@@ -56,6 +63,7 @@ fn depth(cx: &Cx, dev: DevId) -> usize {
 
 /// Registers a VLAN device.
 pub(super) fn register_vlan_dev(cx: &mut Cx, dev: NetDevice, vlan: VlanDev) -> Result<DevId, NlError> {
+    vlan_proto_init(cx);
     let (real_dev, key) = (vlan.real_dev, (vlan.vlan_proto, vlan.vlan_id));
     let dev = register_netdevice(cx, dev)?;
     netdev_update_features(cx, dev);
@@ -92,6 +100,11 @@ fn is_loose(cx: &Cx, dev: DevId) -> bool {
 
 /// Something happened to a device with VLAN devices over it.
 fn vlan_device_event(cx: &mut Cx, real_dev: DevId, event: NetdevEvent) {
+    let netdev = &cx.k.devs[real_dev];
+    if event == NetdevEvent::Up && cx.k.config.vlan_8021q && netdev.features & HW_VLAN_CTAG_FILTER != 0 {
+        // Frames with a priority and no VLAN pass the filter.
+        cx.printk(LOG_INFO, format!("8021q: adding VLAN 0 to HW filter on device {}", netdev.name));
+    }
     if cx.k.devs[real_dev].vlans.is_empty() {
         return;
     }

@@ -229,7 +229,7 @@ impl Reader {
         let (device, skb) = (event.value("dev").filter(|name| !name.is_empty())?, event.address("skbaddr")?);
         let length = event.value("len")?;
         let Some(prompt) = self.prompt else { return Some(()) };
-        let by_name = self.known.names_are_ours && self.only_here(device);
+        let by_name = self.known.names_are_ours && (device == "lo" || self.known.devices.contains(device));
         let by_process = self.known.alone || self.pids.contains(&event.pid);
         let ours = by_process || by_name || self.tapped(event, device, length);
         let number = self.count;

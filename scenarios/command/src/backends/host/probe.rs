@@ -58,6 +58,7 @@ fn ask() -> KernelConfig {
         ipset_bitmask: set.contains("Revision: 6"),
         nat_keeps_reverse: is_since(6, 12),
         nf_nat_ftp: is_module_there("nf_nat_ftp"),
+        vlan_8021q: is_module_there("8021q"),
         virtual_time: place() == "uml",
         smp: std::fs::read_to_string("/proc/version").is_ok_and(|version| version.contains(" SMP ")),
         veth_cables: true,
