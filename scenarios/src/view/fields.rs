@@ -1,6 +1,8 @@
 //! Fields of a packet's headers, by their names in tcpdump and Wireshark.
 
-use glassnet_kernel::tables::vlan_tag::{VLAN_HLEN, VLAN_PRIO_SHIFT, VLAN_VID_MASK, VlanProto};
+use glassnet_kernel::tables::vlan_tag::{
+    ADDRESSES, VLAN_HLEN, VLAN_PRIO_SHIFT, VLAN_VID_MASK, VlanProto, ethertype_offset,
+};
 use glassnet_kernel::trace::Headers;
 use glassnet_wire::Mac;
 use glassnet_wire::arp::ArpHdr;
@@ -140,15 +142,12 @@ pub fn hex(headers: &Headers) -> String {
         parts.push(part.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         behind
     };
-    let mut network = if headers.link { cut(ETH_HLEN) } else { &headers.bytes[..] };
-    let is_tag = |at: usize| {
-        let kind = headers.bytes.get(at..).and_then(|kind| kind.first_chunk().copied());
-        headers.link && kind.map(u16::from_be_bytes).and_then(VlanProto::of).is_some()
-    };
-    let mut at = ETH_HLEN - 2;
-    while is_tag(at) {
-        network = cut(VLAN_HLEN);
-        at += VLAN_HLEN;
+    let mut network = &headers.bytes[..];
+    if headers.link {
+        network = cut(ETH_HLEN);
+        for _ in (ADDRESSES..ethertype_offset(&headers.bytes)).step_by(VLAN_HLEN) {
+            network = cut(VLAN_HLEN);
+        }
     }
     match Ipv4Hdr::read_from_prefix(network) {
         Ok((ip, _)) if ip.version() == 4 => {

@@ -41,6 +41,16 @@ impl VlanProto {
     }
 }
 
+/// Where the Ethertype behind all tags of a frame stands, if the frame is that long (`__vlan_get_protocol`).
+pub fn ethertype_offset(frame: &[u8]) -> usize {
+    let kind = |at: usize| frame.get(at..).and_then(|kind| kind.first_chunk().copied());
+    let mut at = ADDRESSES;
+    while kind(at).map(u16::from_be_bytes).and_then(VlanProto::of).is_some() {
+        at += VLAN_HLEN;
+    }
+    at
+}
+
 /// A tag beside a packet (`vlan_proto` and `vlan_tci` of `struct sk_buff`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VlanTag {

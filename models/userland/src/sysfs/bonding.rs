@@ -22,18 +22,23 @@ use crate::procfs::{DirEntry, Node, View};
 /// The file of all bonds in `/sys/class/net`.
 pub const MASTERS: &str = "bonding_masters";
 
+/// A file about LACP or watching by ARP, which no bond here has.
+const fn empty(name: &'static str) -> Attr {
+    Attr::ro(name, |_, _| Ok(String::new()))
+}
+
 /// Files that are no numeric options.
 const OTHERS: &[Attr] = &[
     Attr::rw("active_slave", active_slave, store_active_slave),
-    Attr::ro("ad_actor_key", |_, _| Ok(String::new())),
-    Attr::ro("ad_actor_sys_prio", |_, _| Ok(String::new())),
-    Attr::ro("ad_actor_system", |_, _| Ok(String::new())),
-    Attr::ro("ad_aggregator", |_, _| Ok(String::new())),
-    Attr::ro("ad_num_ports", |_, _| Ok(String::new())),
-    Attr::ro("ad_partner_key", |_, _| Ok(String::new())),
-    Attr::ro("ad_partner_mac", |_, _| Ok(String::new())),
-    Attr::ro("ad_user_port_key", |_, _| Ok(String::new())),
-    Attr::ro("arp_ip_target", |_, _| Ok(String::new())),
+    empty("ad_actor_key"),
+    empty("ad_actor_sys_prio"),
+    empty("ad_actor_system"),
+    empty("ad_aggregator"),
+    empty("ad_num_ports"),
+    empty("ad_partner_key"),
+    empty("ad_partner_mac"),
+    empty("ad_user_port_key"),
+    empty("arp_ip_target"),
     Attr::ro("mii_status", |_, dev| Ok(if dev.carrier { "up" } else { "down" }.to_owned())),
     Attr::rw("primary", primary, store_primary),
     Attr::ro("queue_id", queue_id),

@@ -10,6 +10,7 @@ use glassnet_kernel::tables::qdisc::TC_H_ROOT;
 use super::units::{get_tc_classid, sprint_classid};
 use super::{Tc, Verb, f_fw, f_matchall, f_u32, not_modelled};
 use crate::iproute2::args::{Args, Done, Stop, duparg, invarg, matches, nodev, number};
+use crate::iproute2::ll_proto::{ll_proto_a2n, ll_proto_n2a};
 use crate::iproute2::out::Out;
 
 const USAGE: &str = include_str!("help/filter.txt");
@@ -36,27 +37,6 @@ static KINDS: &[&FilterKind] = &[&f_fw::FW, &f_matchall::MATCHALL, &f_u32::U32];
 
 /// Classifiers that the real `tc` knows and the model does not.
 const NOT_MODELLED: &str = "basic bpf cgroup flow flower route rsvp tcindex";
-
-/// Ethertypes by name.
-const PROTOCOLS: [(&str, u16); 7] = [
-    ("all", ETH_P_ALL),
-    ("ip", 0x0800),
-    ("ipv4", 0x0800),
-    ("arp", 0x0806),
-    ("802.1Q", 0x8100),
-    ("ipv6", 0x86dd),
-    ("802.1ad", 0x88a8),
-];
-
-fn get_protocol(text: &str) -> Done<u16> {
-    let named = PROTOCOLS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, number)| *number);
-    named.or_else(|| number(text)).ok_or_else(|| invarg("invalid protocol", text))
-}
-
-fn sprint_protocol(protocol: u16) -> String {
-    let named = PROTOCOLS.iter().find(|(_, number)| *number == protocol);
-    named.map_or_else(|| format!("[{protocol}]"), |(name, _)| (*name).to_owned())
-}
 
 /// The words before the classifier; 0: not said.
 #[derive(Default)]
@@ -104,7 +84,10 @@ impl Words {
                 self.prio = number(text).ok_or_else(|| invarg("invalid priority value", text))?;
             }
             "block" | "chain" => return Err(not_modelled(&format!("filter … {word}"))),
-            _ if matches(word, "protocol") => self.protocol = get_protocol(args.value()?)?,
+            _ if matches(word, "protocol") => {
+                let text = args.value()?;
+                self.protocol = ll_proto_a2n(text).ok_or_else(|| invarg("invalid protocol", text))?;
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -234,7 +217,7 @@ impl Tc<'_> {
             out.any("parent", parent.as_str(), format_args!("parent {parent} "));
         }
         if words.protocol == 0 {
-            let protocol = sprint_protocol(dump.protocol);
+            let protocol = ll_proto_n2a(dump.protocol);
             out.any("protocol", protocol.as_str(), format_args!("protocol {protocol} "));
         }
         if words.prio == 0 {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::LazyLock;
 
-use glassnet_kernel::tables::vlan_tag::{VLAN_HLEN, VlanProto};
+use glassnet_kernel::tables::vlan_tag::ethertype_offset;
 use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
 use glassnet_wire::eth::ETH_HLEN;
 use glassnet_wire::udp::UDP_HLEN;
@@ -51,10 +51,7 @@ impl Numbers {
     }
 
     fn ethernet(&mut self, frame: &mut [u8]) {
-        let mut kind = 12;
-        while u16_at(frame, kind).is_some_and(|kind| VlanProto::of(kind).is_some()) {
-            kind += VLAN_HLEN;
-        }
+        let kind = ethertype_offset(frame);
         if u16_at(frame, kind) == Some(0x0800) {
             self.ipv4(&mut frame[kind + 2..]);
         }

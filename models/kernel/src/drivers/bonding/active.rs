@@ -130,7 +130,7 @@ pub(super) fn set_flags(cx: &mut Cx, bond: DevId, dev: Option<DevId>, active: bo
     }
 }
 
-/// A user says which slave works (`bond_option_active_slave_set`).
+/// The slave can be the one that works.
 pub(super) fn is_usable(cx: &Cx, bond: DevId, dev: DevId) -> bool {
     let Some(bonding) = cx.k.devs[bond].bond() else { return false };
     bonding.mode() == Mode::ActiveBackup

@@ -67,8 +67,7 @@ fn inspect(cx: &mut Cx, bond: DevId, dev: DevId) -> Option<BondLink> {
     let at_once = bonding.curr_active_slave.is_none();
     let is_backup = bonding.mode() == Mode::ActiveBackup;
     let slave = bonding.slave_mut(dev)?;
-    let mut lines = Vec::new();
-    let mut settled = None;
+    let (mut settled, mut line) = (None, None);
     match (slave.link, works) {
         (BondLink::Up, false) => {
             (slave.link, slave.delay) = (BondLink::Fail, downdelay);
@@ -78,7 +77,7 @@ fn inspect(cx: &mut Cx, bond: DevId, dev: DevId) -> Option<BondLink> {
                     (true, true) => "active ",
                     (true, false) => "backup ",
                 };
-                lines.push(format!(
+                line = Some(format!(
                     "link status down for {role}interface, disabling it in {} ms",
                     downdelay * miimon
                 ));
@@ -86,18 +85,18 @@ fn inspect(cx: &mut Cx, bond: DevId, dev: DevId) -> Option<BondLink> {
         }
         (BondLink::Fail, true) => {
             settled = Some(BondLink::Up);
-            lines.push(format!("link status up again after {} ms", (downdelay - slave.delay) * miimon));
+            line = Some(format!("link status up again after {} ms", (downdelay - slave.delay) * miimon));
         }
         (BondLink::Down, true) => {
             (slave.link, slave.delay) = (BondLink::Back, updelay);
             if updelay > 0 {
                 let delay = if at_once { 0 } else { updelay * miimon };
-                lines.push(format!("link status up, enabling it in {delay} ms"));
+                line = Some(format!("link status up, enabling it in {delay} ms"));
             }
         }
         (BondLink::Back, false) => {
             settled = Some(BondLink::Down);
-            lines.push(format!("link status down again after {} ms", (updelay - slave.delay) * miimon));
+            line = Some(format!("link status down again after {} ms", (updelay - slave.delay) * miimon));
         }
         _ => {}
     }
@@ -109,7 +108,9 @@ fn inspect(cx: &mut Cx, bond: DevId, dev: DevId) -> Option<BondLink> {
         BondLink::Fail | BondLink::Back => slave.delay -= 1,
         BondLink::Up | BondLink::Down => {}
     }
-    lines.into_iter().for_each(|line| slave_log(cx, LOG_INFO, bond, dev, &line));
+    if let Some(line) = line {
+        slave_log(cx, LOG_INFO, bond, dev, &line);
+    }
     settled
 }
 

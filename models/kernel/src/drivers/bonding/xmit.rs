@@ -48,9 +48,9 @@ pub fn bond_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
         Mode::ActiveBackup => bonding.curr_active_slave,
         Mode::RoundRobin => bond_xmit_roundrobin_slave_get(cx, bond, skb),
         Mode::Xor => {
-            let usable: Vec<DevId> = usable(cx, bonding).map(|slave| slave.dev).collect();
-            let at = bond_xmit_hash(cx, bonding, skb).checked_rem(usable.len() as u32);
-            at.map(|at| usable[at as usize])
+            let usable = || bonding.slaves.iter().filter(|slave| bond_slave_can_tx(cx, slave));
+            let at = bond_xmit_hash(cx, bonding, skb).checked_rem(usable().count() as u32);
+            at.and_then(|at| usable().nth(at as usize)).map(|slave| slave.dev)
         }
     };
     match slave {
@@ -105,11 +105,9 @@ fn bond_tx_drop(cx: &mut Cx, bond: DevId, skb: SkbId) -> Door {
     cx.kfree_skb(skb, DropReason::NotSpecified)
 }
 
-/// The slaves that can send (`bond_slave_can_tx`).
-fn usable<'a>(cx: &'a Cx, bonding: &'a Bonding) -> impl Iterator<Item = &'a Slave> {
-    let can_tx =
-        |slave: &&Slave| slave.link == BondLink::Up && slave.active && cx.k.devs[slave.dev].carries();
-    bonding.slaves.iter().filter(can_tx)
+/// The slave can send.
+fn bond_slave_can_tx(cx: &Cx, slave: &Slave) -> bool {
+    slave.link == BondLink::Up && slave.active && cx.k.devs[slave.dev].carries()
 }
 
 /// The next slave in turn. What concerns groups leaves by one slave only, so that the answers come by it.
@@ -129,9 +127,8 @@ fn bond_xmit_roundrobin_slave_get(cx: &mut Cx, bond: DevId, skb: SkbId) -> Optio
     };
     let first = turn.checked_rem(count)?;
     let bonding = cx.k.devs[bond].bond()?;
-    let order = bonding.slaves.iter().cycle().skip(first as usize).take(count as usize);
-    let can_tx = |slave: &&Slave| usable(cx, bonding).any(|usable| usable.dev == slave.dev);
-    order.into_iter().find(can_tx).map(|slave| slave.dev)
+    let mut order = bonding.slaves.iter().cycle().skip(first as usize).take(count as usize);
+    order.find(|slave| bond_slave_can_tx(cx, slave)).map(|slave| slave.dev)
 }
 
 fn ipv4<'a>(cx: &'a Cx, skb: SkbId) -> Option<&'a Ipv4Hdr> {

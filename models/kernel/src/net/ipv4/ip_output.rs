@@ -164,7 +164,6 @@ fn fragment_truesize(hlen: usize, len: usize, transhdrlen: usize) -> u32 {
 
 /// Pushes an IPv4 header (`__ip_make_skb`).
 pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, header: IpHeader) {
-    let payload = cx.skbs[skb].len();
     if header.protocol == IPPROTO_ICMP {
         // The kernel counts the flow's type, and that of a reply has none: a time stamp counts as an echo (type 0).
         let kind =
@@ -173,6 +172,24 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
     }
     let needs_id = !header.dont_fragment || header.ignore_df;
     let id = if needs_id { ip_select_ident(cx, netns, 1) } else { 0 };
+    push_ip_header(cx, netns, skb, route, &header, id);
+    let pkt = &mut cx.skbs[skb];
+    pkt.ip.flags = if header.ignore_df { IGNORE_DF } else { 0 };
+    if pkt.sk.is_some() {
+        pkt.priority = rt_tos2priority(header.tos);
+    }
+}
+
+/// Pushes an IPv4 header with this identification, and routes the packet.
+pub(super) fn push_ip_header(
+    cx: &mut Cx,
+    netns: NetnsId,
+    skb: SkbId,
+    route: Rtable,
+    header: &IpHeader,
+    id: u16,
+) {
+    let payload = cx.skbs[skb].len();
     cx.skbs.push(skb, IPV4_HLEN);
     let at = cx.skbs[skb].data;
     let ttl = if header.ttl == 0 { ip4_dst_hoplimit(cx, netns, &route) } else { header.ttl };
@@ -197,10 +214,6 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
     pkt.protocol = ETH_P_IP;
     pkt.dev = route.dev;
     pkt.dst = Some(route);
-    pkt.ip.flags = if header.ignore_df { IGNORE_DF } else { 0 };
-    if pkt.sk.is_some() {
-        pkt.priority = rt_tos2priority(header.tos);
-    }
 }
 
 /// The queueing priority of a packet by its TOS (`ip_tos2prio`, net/ipv4/route.c): best effort, bulk, interactive, interactive
@@ -212,7 +225,7 @@ pub(super) fn rt_tos2priority(tos: u8) -> u32 {
 }
 
 /// The TTL of what this host sends by a route, hops.
-pub(super) fn ip4_dst_hoplimit(cx: &Cx, netns: NetnsId, route: &Rtable) -> u8 {
+fn ip4_dst_hoplimit(cx: &Cx, netns: NetnsId, route: &Rtable) -> u8 {
     match dst_metric(cx, route, RTAX_HOPLIMIT) {
         0 => cx.k.netns[netns].sysctls.get(&IP_DEFAULT_TTL) as u8,
         hops => hops as u8,

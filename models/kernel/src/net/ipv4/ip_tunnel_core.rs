@@ -5,13 +5,13 @@
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_IP, EthHdr};
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_HLEN};
-use glassnet_wire::ipv4::{IP_DF, IPPROTO_ICMP, IPV4_HLEN, InAddr, Ipv4Hdr, ip_send_check, is_zeronet};
+use glassnet_wire::ipv4::{IP_DF, IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr, ip_send_check, is_zeronet};
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::U16;
 
 use super::icmp::{ICMP_FRAG_NEEDED, is_error};
 use super::ip_input::ip_hdr;
-use super::ip_output::{IpHeader, ip_select_ident, ip4_dst_hoplimit};
+use super::ip_output::{IpHeader, ip_select_ident, push_ip_header};
 use super::route_errors::ip_rt_update_pmtu;
 use crate::Cx;
 use crate::door::{Door, Func};
@@ -109,28 +109,8 @@ pub fn iptunnel_xmit(cx: &mut Cx, skb: SkbId, tunnel: DevId, route: Rtable, head
         clear_hash_if_not_l4(cx, skb);
         let len = (cx.skbs[skb].tail - cx.skbs[skb].inner_network_header) as u64;
         let id = ip_select_ident(cx, netns, cx.skbs[skb].gso_segs.max(1));
-        let ttl = if header.ttl == 0 { ip4_dst_hoplimit(cx, netns, &route) } else { header.ttl };
-        cx.skbs.push(skb, IPV4_HLEN);
-        let at = cx.skbs[skb].data;
         let dont_fragment = header.dont_fragment && !route.mtu_locked;
-        let iph = Ipv4Hdr {
-            version_ihl: 0x45,
-            tos: header.tos,
-            tot_len: U16::new(0),
-            id: U16::new(id),
-            frag_off: U16::new(if dont_fragment { IP_DF } else { 0 }),
-            ttl,
-            protocol: header.protocol,
-            check: U16::new(0),
-            saddr: InAddr::new(header.saddr),
-            daddr: InAddr::new(header.daddr),
-        };
-        if let Some(place) = cx.skbs.header_mut::<Ipv4Hdr>(skb, at) {
-            *place = iph;
-        }
-        let pkt = &mut cx.skbs[skb];
-        (pkt.network_header, pkt.transport_header) = (at, at + IPV4_HLEN as u32);
-        (pkt.protocol, pkt.dev, pkt.dst) = (ETH_P_IP, route.dev, Some(route));
+        push_ip_header(cx, netns, skb, route, &IpHeader { dont_fragment, ..header }, id);
         let sent = cx.xmit_and_wait(skb, Door::IpLocalOut { skb });
         // It may have deleted the device.
         let Some(netdev) = cx.k.devs.get_mut(tunnel) else { return };

@@ -27,7 +27,7 @@ pub(super) static LINK_UTIL: LinkUtil = LinkUtil {
 };
 
 /// All options, in the order in which the real tool looks for an abbreviation.
-const OPTIONS: [&str; 41] = [
+const OPTIONS: &[&str] = &[
     "id",
     "vni",
     "group",
@@ -69,9 +69,11 @@ const OPTIONS: [&str; 41] = [
     "external",
     "noexternal",
     "gbp",
+    "gpe",
+    "vnifilter",
+    "novnifilter",
+    "help",
 ];
-/// The rest of them.
-const MORE_OPTIONS: [&str; 4] = ["gpe", "vnifilter", "novnifilter", "help"];
 
 /// What was parsed so far.
 #[derive(Default)]
@@ -98,7 +100,7 @@ impl Parsed {
 fn parse(ip: &Ip, args: &mut Args) -> Done<LinkInfo> {
     let mut parsed = Parsed::default();
     while let Some(word) = args.take() {
-        let option = OPTIONS.iter().chain(&MORE_OPTIONS).copied().find(|full| matches(word, full));
+        let option = OPTIONS.iter().copied().find(|full| matches(word, full));
         match option {
             Some("help") => return Err(Stop::failed(LINK_UTIL.help)),
             None => {

@@ -34,7 +34,7 @@ pub(super) struct Told {
 pub(super) struct Known {
     /// Nothing but the lesson runs on this kernel.
     pub alone: bool,
-    /// Nobody but the lesson has devices of its names.
+    /// Nobody but the lesson sends on devices of its names, and on `lo`.
     pub names_are_ours: bool,
     /// All device names of the lesson.
     pub devices: BTreeSet<String>,
@@ -211,12 +211,8 @@ impl Reader {
     }
 
     fn ours(&self, event: &Event, device: &str) -> bool {
-        self.known.alone || self.pids.contains(&event.pid) || self.only_here(device)
-    }
-
-    /// The lesson has a device of this name, and the host has none.
-    fn only_here(&self, device: &str) -> bool {
-        self.known.devices.contains(device) && !self.host.contains(device)
+        let only_here = self.known.devices.contains(device) && !self.host.contains(device);
+        self.known.alone || self.pids.contains(&event.pid) || only_here
     }
 
     /// Whether a tap saw this step's frame; on its way up a frame has lost its Ethernet header.
