@@ -81,6 +81,8 @@ pub enum Note {
     Vlan(VlanNote),
     /// The bridge's table of stations.
     Fdb(FdbNote),
+    /// A VXLAN device packs a frame.
+    Vxlan(VxlanNote),
     /// The neighbour of a packet that waits or uses an unconfirmed entry; `None`: it is gone.
     Neigh(Option<(Ipv4Addr, Nud)>),
     /// A neighbour was heard of.
@@ -119,6 +121,17 @@ pub enum VlanNote {
         /// The VLAN.
         vid: u16,
     },
+}
+
+/// A frame in a VXLAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VxlanNote {
+    /// The number of its network.
+    pub vni: u32,
+    /// The other end of the tunnel.
+    pub to: Ipv4Addr,
+    /// The port there.
+    pub port: u16,
 }
 
 /// A packet at a hook.

@@ -192,15 +192,16 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// An empty file with these Ethernet devices, in order of index.
-    pub fn new(devices: &[&str]) -> Capture {
+    /// An empty file with these Ethernet devices, in order of index, and a comment on each.
+    pub fn new(devices: &[&str], comment: Option<&str>) -> Capture {
         let mut writer =
             PcapNgWriter::with_endianness(Vec::new(), Endianness::Little).expect("writing to memory");
         for device in devices {
-            let options = vec![
+            let mut options = vec![
                 InterfaceDescriptionOption::IfName(Cow::Borrowed(*device)),
                 InterfaceDescriptionOption::IfTsResol(9),
             ];
+            options.extend(comment.map(|text| InterfaceDescriptionOption::Comment(Cow::Borrowed(text))));
             let block =
                 InterfaceDescriptionBlock { linktype: DataLink::ETHERNET, snaplen: SNAPSHOT_LENGTH, options };
             writer.write_pcapng_block(block).expect("writing to memory");
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn pcapng_keeps_nanoseconds() {
-        let mut capture = Capture::new(&["veth-1-a", "br0"]);
+        let mut capture = Capture::new(&["veth-1-a", "br0"], None);
         capture.packet(1, &packet(), Way::Out);
         let file = read(&capture.finish()).expect("readable");
         assert_eq!(file.packets[0].time, packet().time);

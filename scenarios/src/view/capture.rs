@@ -12,6 +12,7 @@ use glassnet_userland::pcap::{Capture, Way};
 use glassnet_userland::tcpdump::print::Captured;
 
 use super::names::Namespaces;
+use super::vxlan;
 use crate::output::write_whole;
 
 /// A file that was written.
@@ -33,8 +34,9 @@ pub fn write_captures(world: &World, names: &Namespaces, directory: &Path) -> io
     let failed = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", directory.display()));
     fs::create_dir_all(directory).map_err(failed)?;
     let mut written = Vec::new();
+    let decode_as = decode_as(world);
     for ((name, device), frames) in by_device(world, names) {
-        let mut capture = Capture::new(&[&device]);
+        let mut capture = Capture::new(&[&device], decode_as.as_deref());
         for frame in &frames {
             capture.packet(0, &captured(frame), way(frame));
         }
@@ -43,6 +45,14 @@ pub fn write_captures(world: &World, names: &Namespaces, directory: &Path) -> io
         written.push(Written { path, frames: frames.len() });
     }
     Ok(written)
+}
+
+/// How Wireshark, which knows only the assigned port, reads VXLAN on others; `None`: there is nothing to say.
+fn decode_as(world: &World) -> Option<String> {
+    const ASSIGNED: u16 = 4789;
+    let others = vxlan::ports(&world.trace).into_iter().filter(|port| *port != ASSIGNED);
+    let options: Vec<String> = others.map(|port| format!("-d udp.port=={port},vxlan")).collect();
+    (!options.is_empty()).then(|| format!("VXLAN is read by `tshark {}`", options.join(" ")))
 }
 
 fn captured(frame: &Frame) -> Captured {

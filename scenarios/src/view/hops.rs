@@ -2,6 +2,7 @@
 
 use glassnet_kernel::door::Func;
 use glassnet_kernel::drivers::nic::transmits;
+use glassnet_kernel::note::VxlanNote;
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::trace::StepKind;
 use glassnet_sim::Nanos;
@@ -67,6 +68,9 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
     if let Some(hooked) = Hooked::at(story, at) {
         return hooked.nat_line();
     }
+    if let Some(VxlanNote { vni, to, .. }) = story.packed(at) {
+        return Some(format!("packed for {to} as VXLAN {vni}"));
+    }
     let device_at = |func| device_of_next(story, leg, position, func);
     let text = match step.func {
         Func::RawSendmsg | Func::PingV4Sendmsg | Func::UdpSendmsg | Func::PacketSendmsg => {
@@ -94,6 +98,8 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
         Func::IcmpEcho => "an echo request, which is answered".to_owned(),
         Func::IcmpSend => "an ICMP error goes back".to_owned(),
         Func::RawRcv => "delivered to a program's raw socket".to_owned(),
+        Func::UdpQueueRcvSkb if next_func(story, leg, position) == Some(Func::VxlanRcv) => return None,
+        Func::VxlanRcv => "unpacked".to_owned(),
         Func::UdpQueueRcvSkb => "delivered to a program's UDP socket".to_owned(),
         Func::TcpV4DoRcv => "taken by a TCP socket".to_owned(),
         Func::ArpProcess => "read by ARP".to_owned(),
@@ -116,6 +122,10 @@ fn leaves_by(story: &Story, leg: &Leg, position: usize) -> String {
 /// The packet is queued at the neighbour until the end of this leg.
 fn waits(story: &Story, leg: &Leg, position: usize) -> bool {
     leg.steps[position + 1..].iter().all(|at| story.step(*at).kind == StepKind::Call)
+}
+
+fn next_func(story: &Story, leg: &Leg, position: usize) -> Option<Func> {
+    leg.steps.get(position + 1).map(|at| story.step(*at).func)
 }
 
 /// The device of the next step in this function.

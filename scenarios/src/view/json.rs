@@ -104,6 +104,8 @@ struct Headers {
     link: bool,
     length: usize,
     hex: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inside: Option<String>,
 }
 
 /// The lines of the selected part of a run: prompts first, each followed by its exchanges.
@@ -183,6 +185,7 @@ fn step<'a>(story: &Story<'a>, leg: &Leg, position: usize) -> Step<'a> {
             link: now.link,
             length: now.len,
             hex: fields::hex(now),
+            inside: story.inside(now),
         }),
     }
 }

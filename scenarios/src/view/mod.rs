@@ -36,6 +36,7 @@ mod story;
 mod summary;
 mod text;
 mod timeline;
+mod vxlan;
 
 pub use capture::{Written, write_captures};
 pub use hook::{End, Hooked, Rewritten, hook_note};

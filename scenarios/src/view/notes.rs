@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::net::ipv4::tcp_ipv4::state_name;
 use glassnet_kernel::note::{
     AtRule, ConnNote, ConntrackNote, FdbNote, FibNote, HookNote, NatNote, Note, Outcome, RuleNote,
-    SocketNote, VlanNote,
+    SocketNote, VlanNote, VxlanNote,
 };
 use glassnet_kernel::tables::conntrack::{CtInfo, Tuple};
 use glassnet_kernel::tables::netfilter::Pf;
@@ -27,6 +27,7 @@ pub fn key(note: &Note) -> &'static str {
         Note::Flood { .. } => "flood",
         Note::Vlan(_) => "vlan",
         Note::Fdb(_) => "fdb",
+        Note::Vxlan(_) => "vxlan",
         Note::Neigh(_) | Note::NeighUpdate { .. } => "neigh",
         Note::Fib(_) => "fib",
         Note::Socket(_) => "socket",
@@ -58,6 +59,7 @@ pub fn words(note: &Note) -> String {
         Note::Vlan(VlanNote::NoPvid { dev }) => format!("{dev} has no VLAN for frames without a tag"),
         Note::Vlan(VlanNote::NotIn { dev, vid }) => format!("{dev} is not in VLAN {vid}"),
         Note::Fdb(note) => fdb(note),
+        Note::Vxlan(VxlanNote { vni, to, port }) => format!("VNI {vni}, in UDP to {to}:{port}"),
         Note::Neigh(None) => "none".to_owned(),
         Note::Neigh(Some((ip, state))) => format!("{ip} is {}", state.name()),
         Note::NeighUpdate { ip, lladdr, state } => {

@@ -1,12 +1,12 @@
 //! Exchanges: a packet, and all packets caused by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glassnet_kernel::World;
 use glassnet_kernel::door::Func;
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
-use glassnet_kernel::note::{ConntrackNote, Note};
+use glassnet_kernel::note::{ConntrackNote, Note, VxlanNote};
 use glassnet_kernel::tables::conntrack::CtInfo;
 use glassnet_kernel::trace::{Headers, Step, StepKind, Trace};
 
@@ -16,6 +16,7 @@ use super::notes;
 use super::reason::Seen;
 use super::rules::Met;
 use super::summary::summary;
+use super::vxlan;
 
 /// A prompt, with its position in the trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,6 +96,7 @@ pub struct Story<'a> {
     steps_of: BTreeMap<u32, Vec<usize>>,
     /// Index into [`Trace::visits`] by step.
     visits: BTreeMap<usize, usize>,
+    vxlan_ports: BTreeSet<u16>,
 }
 
 impl<'a> Story<'a> {
@@ -127,6 +129,7 @@ impl<'a> Story<'a> {
             headers_of,
             steps_of,
             visits,
+            vxlan_ports: vxlan::ports(trace),
         };
         let numbers = story.find_packets();
         story.find_owners(&numbers);
@@ -223,6 +226,19 @@ impl<'a> Story<'a> {
             Note::Bridge { name } => Some(name.as_str()),
             _ => None,
         })
+    }
+
+    /// How a frame was packed into a VXLAN's datagram in a step.
+    pub fn packed(&self, at: usize) -> Option<VxlanNote> {
+        self.notes(at).find_map(|note| match note {
+            Note::Vxlan(note) => Some(*note),
+            _ => None,
+        })
+    }
+
+    /// The frame inside, if these are the headers of a VXLAN's datagram.
+    pub fn inside(&self, headers: &Headers) -> Option<String> {
+        vxlan::inside(headers, &self.vxlan_ports)
     }
 
     /// Destinations of the frame that was flooded in a step.

@@ -243,6 +243,9 @@ impl<'s> View<'s, '_> {
             let _ = write!(line, "{}{change}", if line.is_empty() { "" } else { ", " });
         }
         self.line(&format!("                  {NOTE}{line}{NOTE:#}"));
+        if let Some(inside) = story.inside(now) {
+            self.line(&format!("                  {NOTE}inside {inside}{NOTE:#}"));
+        }
         if let Some(before) = before {
             self.line(&format!("                  {DIM}before {}{DIM:#}", fields::hex(before)));
         }

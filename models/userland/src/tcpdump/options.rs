@@ -150,6 +150,7 @@ fn print_option(print: &mut PrintOptions, opt: &Opt) -> Done<bool> {
         "x" => print.dump = Dump::Hex(matches!(print.dump, Dump::Hex(_))),
         "X" => print.dump = Dump::HexAscii(matches!(print.dump, Dump::HexAscii(_))),
         "A" => print.dump = Dump::Ascii(matches!(print.dump, Dump::Ascii(_))),
+        "T" => packet_type(print, &opt.value)?,
         "nano" => print.nanoseconds = true,
         "micro" => print.nanoseconds = false,
         "precision" => {
@@ -162,6 +163,37 @@ fn print_option(print: &mut PrintOptions, opt: &Opt) -> Done<bool> {
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// `-T`: what UDP datagrams are, whatever their ports say.
+fn packet_type(print: &mut PrintOptions, name: &str) -> Done {
+    const OTHERS: [&str; 19] = [
+        "aodv",
+        "carp",
+        "cnfp",
+        "domain",
+        "lmp",
+        "pgm",
+        "pgm_zmtp1",
+        "ptp",
+        "radius",
+        "resp",
+        "rpc",
+        "rtcp",
+        "rtp",
+        "snmp",
+        "someip",
+        "tftp",
+        "vat",
+        "wb",
+        "zmtp1",
+    ];
+    match name.to_ascii_lowercase().as_str() {
+        "vxlan" => print.vxlan = true,
+        other if OTHERS.contains(&other) => return Err(not_modelled(&format!("T {other}"))),
+        _ => return Err(error(&format!("unknown packet type `{name}'"))),
+    }
+    Ok(())
 }
 
 fn capture_option(options: &mut Options, opt: &Opt) -> Done {
@@ -193,7 +225,7 @@ fn capture_option(options: &mut Options, opt: &Opt) -> Done {
 }
 
 fn not_modelled(name: &str) -> Stop {
-    let dash = if name.len() == 1 { "-" } else { "--" };
+    let dash = if name.split(' ').next().is_some_and(|option| option.len() == 1) { "-" } else { "--" };
     Stop::error(2, format!("tcpdump: not modelled yet: {dash}{name}\n"))
 }
 

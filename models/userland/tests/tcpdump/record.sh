@@ -12,7 +12,7 @@ for pcap in *.pcap; do
     arp) set -- "$@" "-n -tt" "-n -ttt" "-n -tttt" "-n -ttttt" "-n -#" "-n --nano" "-nt -x" "-nt -xx" ;;
     link) set -- "$@" "-nt -x" "-nt -X" ;;
     tcp) set -- "$@" "-nt -q" "-nt -S" "-nt -K -vv" "-nt -X" "-nt -XX" "-nt -A" "-nt -AA" ;;
-    udp | ip) set -- "$@" "-nt -q" "-nt -qq" "-nt -K -vv" ;;
+    udp | ip) set -- "$@" "-nt -q" "-nt -qq" "-nt -K -vv" "-nt -T vxlan" "-nt -T vxlan -q -v" ;;
     esac
     for options; do
         echo "\$ tcpdump $options" >> "$name.txt"

@@ -31,6 +31,7 @@ use crate::net::ipv4::udp_tunnel_core::{
     udp_flow_src_port, udp_sock_create4, udp_tunnel_sock_release, udp_tunnel_xmit_skb,
 };
 use crate::netlink::{Errno, NlError};
+use crate::note::{Note, VxlanNote};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{AddrAssign, NetDevice};
@@ -327,6 +328,7 @@ fn xmit_to(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) -> Result<D
         },
         ignore_df: false,
     };
+    cx.note(|_| Note::Vxlan(VxlanNote { vni: to.vni, to: to.ip, port: to.port }));
     vxlan_build_skb(cx, skb, to.vni);
     udp_tunnel_xmit_skb(cx, (skb, dev), route, header, (source, to.port), udp_csum);
     Ok(Door::End)

@@ -110,6 +110,8 @@ pub struct PrintOptions {
     pub number: bool,
     /// `-x`, `-X`, `-A`.
     pub dump: Dump,
+    /// `-T vxlan`: every UDP datagram is of a VXLAN.
+    pub vxlan: bool,
 }
 
 /// A captured packet.

@@ -35,6 +35,9 @@ pub fn udp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
     }
     let said = said - 8;
     let payload = said.min(length - 8);
+    if nd.options.vxlan {
+        return vxlan(nd, p.from(8), payload);
+    }
     if nd.options.verbose > 0 && !nd.options.no_checksums && !network.fragmented {
         verify(nd, p, payload, network)?;
     }
