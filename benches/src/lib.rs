@@ -3,6 +3,7 @@
 pub mod card;
 pub mod floor;
 pub mod rules;
+pub mod vxlan;
 
 use std::net::Ipv4Addr;
 

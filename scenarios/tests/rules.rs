@@ -54,6 +54,7 @@ rules! {
     which_options_a_packet_may_have: "ip-options",
     what_the_kernel_logs: "kernel-log",
     what_the_link_layer_takes: "link-layer",
+    what_macvlan_devices_do: "macvlan",
     marks_of_replies: "marks",
     what_matches_see: "matches",
     what_nat_makes_of_a_connection: "nat",

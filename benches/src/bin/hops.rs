@@ -1,5 +1,5 @@
 //! `hops bridge|forward K PACKETS` and `hops forward_ct K PACKETS [FLOWS]`: sends packets over a chain of K hops;
-//! `hops udp PACKETS`: from one connected socket to another over a veth pair; `hops card PACKETS`: through a card, NAPI and a
+//! `hops vxlan PACKETS`: through a tunnel between two hosts; `hops udp PACKETS`: from one connected socket to another over a veth pair; `hops card PACKETS`: through a card, NAPI and a
 //! bridge to a socket, one each microsecond. Prints ns per packet as its last word.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use glassnet_benches::card::Receiver;
-use glassnet_benches::{BURST, Pair, bridges, routers, routers_ct};
+use glassnet_benches::vxlan::vxlan;
+use glassnet_benches::{BURST, Chain, Pair, bridges, routers, routers_ct};
 use glassnet_sim::Nanos;
 
 fn main() -> ExitCode {
@@ -25,6 +26,12 @@ fn main() -> ExitCode {
     {
         return card(packets);
     }
+    if let [kind, packets] = args.as_slice()
+        && kind == "vxlan"
+        && let Ok(packets @ 1..) = packets.parse()
+    {
+        return run(kind, vxlan(), 1, packets);
+    }
     let (kind, hops, packets, flows) = match args.as_slice() {
         [kind, hops, packets] => (kind, hops, packets, "4000"),
         [kind, hops, packets, flows] if kind == "forward_ct" => (kind, hops, packets, flows.as_str()),
@@ -34,12 +41,16 @@ fn main() -> ExitCode {
     let (Ok(hops @ 1..=100), Ok(packets @ 1..)) = (hops.parse::<usize>(), packets.parse::<usize>()) else {
         return usage();
     };
-    let mut chain = match kind.as_str() {
+    let chain = match kind.as_str() {
         "bridge" => bridges(hops),
         "forward" => routers(hops),
         "forward_ct" => routers_ct(hops, flows),
         _ => return usage(),
     };
+    run(kind, chain, hops, packets)
+}
+
+fn run(kind: &str, mut chain: Chain, hops: usize, packets: usize) -> ExitCode {
     let bursts = packets.div_ceil(BURST);
     chain.burst();
     let before = chain.arrived();
@@ -79,7 +90,7 @@ fn card(packets: usize) -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: hops bridge|forward K PACKETS\n       hops forward_ct K PACKETS [FLOWS]\n       hops udp|card PACKETS\nK: 1 to 100 hops. \
+        "usage: hops bridge|forward K PACKETS\n       hops forward_ct K PACKETS [FLOWS]\n       hops udp|card|vxlan PACKETS\nK: 1 to 100 hops. \
          PACKETS: at least 1, rounded up to bursts of {BURST}. FLOWS: 1 to 1000000, without it 4000."
     );
     ExitCode::from(2)

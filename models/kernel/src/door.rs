@@ -168,6 +168,13 @@ functions! {
         "drivers/net/dummy.c" {
             DummyXmit(skb: SkbId) = dummy_xmit, Netdev, "a dummy counts the frame as sent and frees it";
         }
+        "drivers/net/macvlan.c" {
+            MacvlanHandleFrame(skb: SkbId) = macvlan_handle_frame, Netdev, "which macvlan device has this address?";
+            MacvlanStartXmit(skb: SkbId) = macvlan_start_xmit, Netdev, "a macvlan device sends: to one beside it, or out";
+            MacvlanForwardSource = macvlan_forward_source, Netdev, "does a device take frames by their source?";
+            MacvlanHashLookup = macvlan_hash_lookup, Netdev, "looks for a device with the address";
+            MacvlanBroadcast = macvlan_broadcast, Netdev, "a copy for each device that listens to the group";
+        }
         "drivers/net/bonding/bond_main.c" {
             BondHandleFrame(skb: SkbId) = bond_handle_frame, Netdev, "a slave received it: now its bond has it";
             BondStartXmit(skb: SkbId) = bond_start_xmit, Netdev, "a bond chooses the slave that sends";
@@ -252,6 +259,7 @@ functions! {
                 "hands the frame to the device's driver; tcpdump sees it here";
             DevQueueXmitNit = dev_queue_xmit_nit, Netdev, "shows the frame that leaves to tcpdump";
             DevLoopbackXmit(skb: SkbId) = dev_loopback_xmit, Netdev, "a copy comes back to this host";
+            DevForward = dev_forward_skb, Netdev, "what one device sends another one receives";
             DevForwardSkb(skb: SkbId) = __dev_forward_skb, Netdev,
                 "the frame changes sides, perhaps into another namespace";
             NetifRx(skb: SkbId) = netif_rx, Netdev, "a frame came in by a card without NAPI";

@@ -47,7 +47,7 @@ pub struct LinkOps {
     /// The MTU is about to become this many bytes, which lie within the device's limits (`ndo_change_mtu`).
     pub change_mtu: Option<fn(&mut Cx, DevId, u32) -> Result<(), Errno>>,
     /// The address is about to become this one, which is valid (`ndo_set_mac_address`).
-    pub set_mac_address: Option<fn(&mut Cx, DevId, Mac)>,
+    pub set_mac_address: Option<fn(&mut Cx, DevId, Mac) -> Result<(), Errno>>,
     /// Its multicast addresses, or whether it takes all frames, changed (`ndo_set_rx_mode`, `ndo_change_rx_flags`).
     pub set_rx_mode: Option<fn(&mut Cx, DevId)>,
     /// Its counters, where they are not just its own (`ndo_get_stats64`).

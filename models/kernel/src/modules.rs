@@ -4,7 +4,7 @@
 
 mod doors;
 
-use crate::drivers::{bonding, dummy, loopback, veth, vxlan};
+use crate::drivers::{bonding, dummy, loopback, macvlan, veth, vxlan};
 use crate::module::Module;
 use crate::net::{bridge, core, ipv4, netfilter, packet, sched, vlan_8021q};
 use crate::netlink::Errno;
@@ -18,6 +18,7 @@ pub static MODULES: &[&Module] = &[
     &loopback::MODULE,
     &veth::MODULE,
     &dummy::MODULE,
+    &macvlan::MODULE,
     &bonding::MODULE,
     &vxlan::vxlan_core::MODULE,
     &ipv4::devinet::MODULE,

@@ -29,7 +29,7 @@ use super::{fields, hops, notes, text};
 enum Line<'a> {
     Prompt { prompt: usize, block: usize, line: usize, machine: &'a str, command: &'a str, output: &'a str },
     Packet { packet: usize, exchange: usize, prompt: Option<usize>, cause: Option<usize>, summary: &'a str },
-    Step(Step<'a>),
+    Step(Box<Step<'a>>),
 }
 
 #[derive(Serialize)]
@@ -124,7 +124,7 @@ pub fn json(story: &Story, selection: &Selection) -> String {
             }
             let leg = Leg { packet: 0, steps: exchange.steps.clone() };
             for position in 0..leg.steps.len() {
-                write(&mut out, &Line::Step(step(story, &leg, position)));
+                write(&mut out, &Line::Step(Box::new(step(story, &leg, position))));
             }
         }
     }

@@ -3,6 +3,7 @@
 pub mod bonding;
 pub mod dummy;
 pub mod loopback;
+pub mod macvlan;
 pub mod nic;
 pub mod veth;
 pub mod vxlan;

@@ -9,8 +9,7 @@ use crate::module::Module;
 use crate::net::core::dev::{dev_close, is_skb_forwardable, register_netdevice, unregister_netdevice};
 use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::core::rtnetlink::{LinkNew, rtnl_configure_link, rtnl_create_link};
-use crate::net::core::skbuff::skb_scrub_packet;
-use crate::net::ethernet::eth::{ETH_MAX_MTU, eth_type_trans, ether_setup};
+use crate::net::ethernet::eth::{ETH_MAX_MTU, ether_setup};
 use crate::netlink::{Errno, NlError};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netdev::{AddrAssign, NetDevice, TSO_MAX_SIZE};
@@ -204,19 +203,4 @@ fn drop(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
     cx.k.devs[dev].stats.tx_dropped += 1;
     cx.xmit_failed(skb, Errno::ENOBUFS);
     cx.kfree_skb(skb, DropReason::NotSpecified)
-}
-
-/// Makes a transmitted packet a received one of another device, without the sender's metadata.
-///
-/// Kernel: net/core/dev.c
-/// Not modelled: nothing.
-pub fn __dev_forward_skb(cx: &mut Cx, skb: SkbId) -> Door {
-    let Some(peer) = cx.k.devs[cx.skbs[skb].dev].link else {
-        return cx.kfree_skb(skb, DropReason::NotSpecified);
-    };
-    let crosses_netns = cx.k.devs[cx.skbs[skb].dev].netns != cx.k.devs[peer].netns;
-    skb_scrub_packet(cx, skb, crosses_netns);
-    (cx.skbs[skb].priority, cx.skbs[skb].queue_mapping) = (0, 0);
-    eth_type_trans(cx, skb, peer);
-    cx.pass(Door::NetifRxInner { skb })
 }

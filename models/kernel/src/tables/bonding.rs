@@ -4,7 +4,7 @@
 
 use glassnet_wire::Mac;
 
-use super::netdev::{DevStats, NetDevice, RxMode};
+use super::netdev::{DevStats, NetDevice};
 use crate::ids::DevId;
 
 /// How a bond shares its slaves (`BOND_MODE_*`, include/uapi/linux/if_bonding.h).
@@ -97,8 +97,6 @@ pub struct Slave {
     pub speed: Option<u32>,
     /// It sends and receives at once, by the same question.
     pub full_duplex: bool,
-    /// What it receives for the bond.
-    pub rx_mode: RxMode,
     /// Its counters when it became a slave.
     pub stats_before: DevStats,
 }

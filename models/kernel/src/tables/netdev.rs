@@ -136,7 +136,7 @@ impl std::ops::Sub for DevStats {
 }
 
 /// What a device receives besides frames to its own address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RxMode {
     /// Frames to these groups.
     pub mc: Vec<Mac>,
@@ -144,6 +144,17 @@ pub struct RxMode {
     pub promisc: bool,
     /// Frames to all groups.
     pub allmulti: bool,
+}
+
+impl RxMode {
+    /// What a device is to receive.
+    pub fn of(dev: &NetDevice) -> RxMode {
+        RxMode {
+            mc: dev.mc.iter().map(|entry| entry.0).collect(),
+            promisc: dev.flags & IFF_PROMISC != 0,
+            allmulti: dev.flags & IFF_ALLMULTI != 0,
+        }
+    }
 }
 
 /// How a device got its address (`addr_assign_type` in sysfs).
@@ -211,6 +222,8 @@ pub struct NetDevice {
     /// What its bridge knows of it, if it is a port (`rx_handler_data`). It has a field of its own, and a type, because
     /// each frame in a bridge looks at it three times.
     pub port: Option<BridgePort>,
+    /// What the others that take its frames know of it (`rx_handler_data`).
+    rx_handler_data: Option<Box<dyn Any + Send + Sync>>,
     /// What only its kind knows of it.
     private: Option<Box<dyn Any + Send + Sync>>,
     /// Counters.
@@ -283,6 +296,8 @@ pub struct NetDevice {
     pub uc_promisc: bool,
     /// Multicast groups on the link layer, with how many users each has.
     pub mc: Vec<(Mac, u32)>,
+    /// What devices below it were asked to receive for it.
+    pub rx_asked: BTreeMap<DevId, RxMode>,
     /// The devices above it, its master first.
     pub uppers: Vec<Upper>,
     /// The devices below it.
@@ -317,6 +332,7 @@ impl NetDevice {
             rx_handler: None,
             direct_xmit: false,
             port: None,
+            rx_handler_data: None,
             private: None,
             stats: DevStats::default(),
             name,
@@ -353,6 +369,7 @@ impl NetDevice {
             unicast_flt: false,
             uc_promisc: false,
             mc: Vec::new(),
+            rx_asked: BTreeMap::new(),
             uppers: Vec::new(),
             lowers: Vec::new(),
             vlans: BTreeMap::new(),
@@ -376,6 +393,28 @@ impl NetDevice {
     /// Sets what only its kind knows of it.
     pub fn set_priv(&mut self, private: impl Any + Send + Sync) {
         self.private = Some(Box::new(private));
+    }
+
+    /// What those that take its frames know of it, if they keep a `T` (`rx_handler_data`).
+    #[inline]
+    pub fn rx_handler_data<T: Any>(&self) -> Option<&T> {
+        self.rx_handler_data.as_deref()?.downcast_ref()
+    }
+
+    /// The same, to change it.
+    #[inline]
+    pub fn rx_handler_data_mut<T: Any>(&mut self) -> Option<&mut T> {
+        self.rx_handler_data.as_deref_mut()?.downcast_mut()
+    }
+
+    /// Sets what those that take its frames know of it.
+    pub fn set_rx_handler_data(&mut self, data: impl Any + Send + Sync) {
+        self.rx_handler_data = Some(Box::new(data));
+    }
+
+    /// Nobody takes its frames any more.
+    pub fn clear_rx_handler(&mut self) {
+        (self.rx_handler, self.rx_handler_data) = (None, None);
     }
 
     /// The device is administratively up (`netif_running`).

@@ -4,7 +4,7 @@
 
 use glassnet_wire::Mac;
 
-use super::netdev::{NetDevice, RxMode};
+use super::netdev::NetDevice;
 use super::vlan_tag::{VLAN_PRIO_SHIFT, VlanProto};
 use crate::ids::DevId;
 
@@ -36,8 +36,6 @@ pub struct VlanDev {
     pub ingress_priority_map: [u32; 8],
     /// Priorities of packets, each with what stands for it in the tag's bits.
     pub egress_priority_map: Vec<(u32, u16)>,
-    /// What the device below receives for it.
-    pub rx_mode: RxMode,
 }
 
 impl VlanDev {

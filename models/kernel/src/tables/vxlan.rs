@@ -9,12 +9,10 @@ use std::net::Ipv4Addr;
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
+use super::eth_hash::eth_hash;
 use super::fast_hash::FastHasher;
 use super::neigh_types::Nud;
 use crate::ids::{DevId, NetnsId, SocketId};
-
-/// Bits of an address's hash that choose its list (`FDB_HASH_BITS`).
-const FDB_HASH_BITS: u32 = 8;
 
 /// The outer header's "do not fragment" (`IFLA_VXLAN_DF`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -233,14 +231,6 @@ impl VxlanDev {
         all.sort_by_key(|entry| (eth_hash(entry.mac), std::cmp::Reverse(entry.seq)));
         all
     }
-}
-
-/// The list of an address (`eth_hash`).
-fn eth_hash(mac: Mac) -> u64 {
-    /// The golden ratio of 64 bits (`GOLDEN_RATIO_64`).
-    const GOLDEN_RATIO: u64 = 0x61c8_8646_80b5_83eb;
-    let [a, b, c, d, e, f] = mac.0;
-    u64::from_le_bytes([0, 0, a, b, c, d, e, f]).wrapping_mul(GOLDEN_RATIO) >> (64 - FDB_HASH_BITS)
 }
 
 /// A socket that the devices with one port share (`struct vxlan_sock`).

@@ -78,9 +78,9 @@ fn dev_mcast(view: &View) -> String {
     let mut text = String::new();
     for dev in view.devs() {
         for (group, users) in &dev.mc {
-            // The device below, which was told of the group, is a user too.
-            let synced = dev.vlan_dev_priv().is_some_and(|vlan| vlan.rx_mode.mc.contains(group));
-            let users = users + u32::from(synced);
+            // Each device below that was told of the group is a user too.
+            let synced = dev.rx_asked.values().filter(|asked| asked.mc.contains(group)).count();
+            let users = users + synced as u32;
             let digits: String = group.0.iter().map(|byte| format!("{byte:02x}")).collect();
             let _ = writeln!(text, "{:<4} {:<15} {users:<5} {:<5} {digits}", dev.ifindex, dev.name, 0);
         }

@@ -221,7 +221,6 @@ fn bond_enslave(cx: &mut Cx, bond: DevId, dev: DevId) -> Result<(), NlError> {
         original_mtu,
         speed: settings.speed,
         full_duplex: settings.full_duplex,
-        rx_mode: RxMode::default(),
         stats_before,
     });
     if !is_backup && bonding.curr_active_slave.is_none() && link == BondLink::Up {
@@ -365,14 +364,15 @@ fn bond_change_mtu(cx: &mut Cx, bond: DevId, mtu: u32) -> Result<(), Errno> {
 }
 
 /// And the address, unless they keep their own.
-fn bond_set_mac_address(cx: &mut Cx, bond: DevId, addr: Mac) {
+fn bond_set_mac_address(cx: &mut Cx, bond: DevId, addr: Mac) -> Result<(), Errno> {
     if keeps_addresses(cx.k, bond) {
-        return;
+        return Ok(());
     }
     for slave in slaves(cx.k, bond) {
         // The address is one that devices can have.
         let _accepted = dev_set_mac_address(cx, slave, addr);
     }
+    Ok(())
 }
 
 /// What the bond is to receive its slaves receive: where only one works, that one.
@@ -386,13 +386,9 @@ fn bond_set_rx_mode(cx: &mut Cx, bond: DevId) {
 }
 
 fn set_rx_mode_of(cx: &mut Cx, bond: DevId, dev: DevId, receives: bool) {
-    let slave = cx.k.devs[bond].bond_mut().and_then(|bond| bond.slave_mut(dev));
-    let Some(asked) = slave.map(|slave| std::mem::take(&mut slave.rx_mode)) else { return };
-    let upper = Some(bond).filter(|bond| receives && cx.k.devs[*bond].is_up());
-    let asked = sync_rx_mode(cx, upper, dev, asked);
-    if let Some(slave) = cx.k.devs[bond].bond_mut().and_then(|bond| bond.slave_mut(dev)) {
-        slave.rx_mode = asked;
-    }
+    let netdev = &cx.k.devs[bond];
+    let wanted = if receives && netdev.is_up() { RxMode::of(netdev) } else { RxMode::default() };
+    sync_rx_mode(cx, bond, dev, wanted);
 }
 
 /// What its slaves counted since they are its own, and what it dropped itself.

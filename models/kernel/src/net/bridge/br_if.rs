@@ -50,8 +50,6 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     }
     let port_no = find_portno(cx, bridge).ok_or(Errno::EBUSY)?;
     netdev_master_upper_dev_link(cx, dev, bridge)?;
-    netdev_rx_handler_register(cx, dev, |skb| Door::BrHandleFrame { skb })
-        .inspect_err(|_| netdev_upper_dev_unlink(cx, dev, bridge))?;
     cx.k.devs[dev].port = Some(BridgePort {
         bridge,
         port_no,
@@ -65,10 +63,14 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
         forward_delay_timer: Nanos::ZERO,
         vlgrp: VlanGroup::default(),
     });
-    let addr = cx.k.devs[dev].addr;
-    cx.k.devs[bridge].bridge_mut().ok_or(Errno::EINVAL)?.ports.insert(0, dev);
     br_set_state(cx, dev, PortState::Blocking);
     br_set_state(cx, dev, PortState::Disabled);
+    netdev_rx_handler_register(cx, dev, |skb| Door::BrHandleFrame { skb }).inspect_err(|_| {
+        cx.k.devs[dev].port = None;
+        netdev_upper_dev_unlink(cx, dev, bridge);
+    })?;
+    let addr = cx.k.devs[dev].addr;
+    cx.k.devs[bridge].bridge_mut().ok_or(Errno::EINVAL)?.ports.insert(0, dev);
     dev_set_allmulti(cx, dev, 1);
     dev_set_promiscuity(cx, dev, 1);
     fdb_add_local(cx, bridge, Some(dev), addr);

@@ -646,13 +646,13 @@ pub fn dev_close(cx: &mut Cx, dev: DevId) {
 ///
 /// # Errors
 ///
-/// `EADDRNOTAVAIL` for one that no device can have.
+/// `EADDRNOTAVAIL` for one that no device can have, and what the device says.
 pub fn dev_set_mac_address(cx: &mut Cx, dev: DevId, address: Mac) -> Result<(), NlError> {
     if !address.is_valid() {
         return Err(Errno::EADDRNOTAVAIL.into());
     }
     if let Some(set_mac_address) = cx.k.devs[dev].ops.set_mac_address {
-        set_mac_address(cx, dev, address);
+        set_mac_address(cx, dev, address)?;
     }
     let netdev = &mut cx.k.devs[dev];
     netdev.addr_assign = AddrAssign::Set;

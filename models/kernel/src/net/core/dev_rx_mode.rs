@@ -54,17 +54,13 @@ fn set_flag(flags: &mut u32, flag: u32, on: bool) {
     }
 }
 
-/// A lower device is to receive what an upper one wants (`dev_mc_sync`, `dev_mc_unsync`): `asked` is what was asked of it for that so
-/// far. Returns what is asked now; all is taken back if the upper device wants nothing.
-pub fn sync_rx_mode(cx: &mut Cx, upper: Option<DevId>, lower: DevId, asked: RxMode) -> RxMode {
-    let wanted = upper.map_or_else(RxMode::default, |upper| {
-        let netdev = &cx.k.devs[upper];
-        RxMode {
-            mc: netdev.mc.iter().map(|entry| entry.0).collect(),
-            promisc: netdev.flags & IFF_PROMISC != 0,
-            allmulti: netdev.flags & IFF_ALLMULTI != 0,
-        }
-    });
+/// A lower device is to receive what an upper one wants, besides what it was asked for it before (`dev_mc_sync`, `dev_mc_unsync`).
+pub fn sync_rx_mode(cx: &mut Cx, upper: DevId, lower: DevId, wanted: RxMode) {
+    let all = &mut cx.k.devs[upper].rx_asked;
+    let asked = all.remove(&lower).unwrap_or_default();
+    if wanted != RxMode::default() {
+        all.insert(lower, wanted.clone());
+    }
     for address in wanted.mc.iter().filter(|address| !asked.mc.contains(address)) {
         dev_mc_add(cx, lower, *address);
     }
@@ -74,5 +70,4 @@ pub fn sync_rx_mode(cx: &mut Cx, upper: Option<DevId>, lower: DevId, asked: RxMo
     let inc = |before: bool, now: bool| i32::from(now) - i32::from(before);
     dev_set_promiscuity(cx, lower, inc(asked.promisc, wanted.promisc));
     dev_set_allmulti(cx, lower, inc(asked.allmulti, wanted.allmulti));
-    wanted
 }

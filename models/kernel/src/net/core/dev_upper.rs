@@ -55,5 +55,5 @@ pub fn netdev_rx_handler_register(cx: &mut Cx, dev: DevId, handler: RxHandler) -
 
 /// Clears the `rx_handler`.
 pub fn netdev_rx_handler_unregister(cx: &mut Cx, dev: DevId) {
-    cx.k.devs[dev].rx_handler = None;
+    cx.k.devs[dev].clear_rx_handler();
 }

@@ -37,6 +37,11 @@ pub fn netif_carrier_off(cx: &mut Cx, dev: DevId) {
     }
 }
 
+/// The carrier of a device follows that of the one below it.
+pub fn netif_stacked_transfer_operstate(cx: &mut Cx, lower: DevId, dev: DevId) {
+    if cx.k.devs[lower].carrier { netif_carrier_on(cx, dev) } else { netif_carrier_off(cx, dev) }
+}
+
 /// The ifindex of the device that it is linked to, in that one's namespace; its own if there is none (`dev_get_iflink`).
 pub fn dev_get_iflink(k: &Kernel, dev: DevId) -> u32 {
     let netdev = &k.devs[dev];

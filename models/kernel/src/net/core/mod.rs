@@ -3,6 +3,7 @@
 pub mod dev;
 pub mod dev_addr_lists;
 pub mod dev_features;
+pub mod dev_forward;
 pub mod dev_list;
 pub mod dev_queue;
 mod dev_recursion;

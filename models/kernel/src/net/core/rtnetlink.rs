@@ -140,6 +140,8 @@ fn newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, NlError> 
         None => register_netdevice(cx, dev)?,
     };
     rtnl_configure_link(cx, dev, new.set).inspect_err(|_| rtnl_delete_link(cx, dev))?;
+    // The message about the new device.
+    number_of_peer(cx, dev, NetdevEvent::Register);
     Ok(dev)
 }
 

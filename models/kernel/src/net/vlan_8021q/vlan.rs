@@ -9,7 +9,7 @@ use crate::module::{Module, NetdevEvent};
 use crate::net::core::dev::{dev_close, dev_open, dev_set_mtu, register_netdevice, unregister_netdevice};
 use crate::net::core::dev_features::netdev_update_features;
 use crate::net::core::dev_upper::{netdev_upper_dev_link, netdev_upper_dev_unlink};
-use crate::net::core::link_watch::{linkwatch_fire_event, netif_carrier_off, netif_carrier_on};
+use crate::net::core::link_watch::{linkwatch_fire_event, netif_stacked_transfer_operstate};
 use crate::netlink::{Errno, NlError};
 use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::NetDevice;
@@ -72,7 +72,7 @@ pub(super) fn register_vlan_dev(cx: &mut Cx, dev: NetDevice, vlan: VlanDev) -> R
         return Err(Errno::EMLINK.into());
     }
     netdev_upper_dev_link(cx, real_dev, dev);
-    vlan_stacked_transfer_operstate(cx, real_dev, dev);
+    netif_stacked_transfer_operstate(cx, real_dev, dev);
     linkwatch_fire_event(cx, dev);
     cx.k.devs[real_dev].vlans.insert(key, dev);
     Ok(dev)
@@ -86,11 +86,6 @@ pub fn unregister_vlan_dev(cx: &mut Cx, dev: DevId) {
         netdev_upper_dev_unlink(cx, real_dev, dev);
     }
     unregister_netdevice(cx, dev);
-}
-
-/// The carrier follows that of the device below.
-fn vlan_stacked_transfer_operstate(cx: &mut Cx, real_dev: DevId, dev: DevId) {
-    if cx.k.devs[real_dev].carrier { netif_carrier_on(cx, dev) } else { netif_carrier_off(cx, dev) }
 }
 
 /// It may be up while the device below is down.
@@ -111,7 +106,7 @@ fn vlan_device_event(cx: &mut Cx, real_dev: DevId, event: NetdevEvent) {
     let vlans: Vec<DevId> = cx.k.devs[real_dev].vlans.values().copied().collect();
     match event {
         NetdevEvent::Change { .. } => {
-            vlans.iter().for_each(|dev| vlan_stacked_transfer_operstate(cx, real_dev, *dev));
+            vlans.iter().for_each(|dev| netif_stacked_transfer_operstate(cx, real_dev, *dev));
         }
         NetdevEvent::ChangeAddr => {
             for dev in vlans {
@@ -131,7 +126,7 @@ fn vlan_device_event(cx: &mut Cx, real_dev: DevId, event: NetdevEvent) {
             let closes = |cx: &Cx, dev: DevId| cx.k.devs[dev].is_up() && !is_loose(cx, dev);
             let closed: Vec<DevId> = vlans.into_iter().filter(|dev| closes(cx, *dev)).collect();
             closed.iter().for_each(|dev| dev_close(cx, *dev));
-            closed.iter().for_each(|dev| vlan_stacked_transfer_operstate(cx, real_dev, *dev));
+            closed.iter().for_each(|dev| netif_stacked_transfer_operstate(cx, real_dev, *dev));
         }
         NetdevEvent::Up => {
             for dev in vlans {
@@ -142,7 +137,7 @@ fn vlan_device_event(cx: &mut Cx, real_dev: DevId, event: NetdevEvent) {
                     // A device that does not come up stays down.
                     let _ = dev_open(cx, dev);
                 }
-                vlan_stacked_transfer_operstate(cx, real_dev, dev);
+                netif_stacked_transfer_operstate(cx, real_dev, dev);
             }
         }
         NetdevEvent::Unregister if cx.k.devs[real_dev].unregistering => {

@@ -11,7 +11,7 @@ use crate::link::{DrvInfo, EthtoolOps, LinkKsettings, LinkOps};
 use crate::module::NetdevEvent;
 use crate::net::core::dev_addr_lists::{dev_uc_add, dev_uc_del};
 use crate::net::core::dev_features::netdev_intersect_features;
-use crate::net::core::dev_rx_mode::{dev_set_allmulti, dev_set_promiscuity, sync_rx_mode};
+use crate::net::core::dev_rx_mode::sync_rx_mode;
 use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::net::ethernet::eth::{ETH_MAX_MTU, ether_setup};
@@ -146,11 +146,10 @@ fn vlan_dev_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
 }
 
 fn vlan_dev_stop(cx: &mut Cx, dev: DevId) {
-    let Some(vlan) = cx.k.devs[dev].vlan_dev_priv_mut() else { return };
-    let real_dev = vlan.real_dev;
+    let Some(real_dev) = cx.k.devs[dev].vlan_dev_priv().map(|vlan| vlan.real_dev) else { return };
     // What is asked of all frames stays.
-    let groups = RxMode { mc: std::mem::take(&mut vlan.rx_mode.mc), ..RxMode::default() };
-    sync_rx_mode(cx, None, real_dev, groups);
+    let asked = cx.k.devs[dev].rx_asked.get(&real_dev).cloned().unwrap_or_default();
+    sync_rx_mode(cx, dev, real_dev, RxMode { mc: Vec::new(), ..asked });
     let addr = cx.k.devs[dev].addr;
     if addr != cx.k.devs[real_dev].addr {
         dev_uc_del(cx, real_dev, addr);
@@ -160,29 +159,21 @@ fn vlan_dev_stop(cx: &mut Cx, dev: DevId) {
 
 /// The device below receives what this one wants: groups only while it is up, all frames in any case.
 fn vlan_dev_set_rx_mode(cx: &mut Cx, dev: DevId) {
-    let netdev = &mut cx.k.devs[dev];
-    let (is_up, flags) = (netdev.is_up(), netdev.flags);
-    let Some(vlan) = netdev.vlan_dev_priv_mut() else { return };
-    let (real_dev, asked) = (vlan.real_dev, std::mem::take(&mut vlan.rx_mode));
-    let asks = if is_up {
-        sync_rx_mode(cx, Some(dev), real_dev, asked)
-    } else {
-        let (promisc, allmulti) = (flags & IFF_PROMISC != 0, flags & IFF_ALLMULTI != 0);
-        dev_set_promiscuity(cx, real_dev, i32::from(promisc) - i32::from(asked.promisc));
-        dev_set_allmulti(cx, real_dev, i32::from(allmulti) - i32::from(asked.allmulti));
-        RxMode { mc: Vec::new(), promisc, allmulti }
-    };
-    if let Some(vlan) = cx.k.devs[dev].vlan_dev_priv_mut() {
-        vlan.rx_mode = asks;
+    let netdev = &cx.k.devs[dev];
+    let Some(real_dev) = netdev.vlan_dev_priv().map(|vlan| vlan.real_dev) else { return };
+    let mut wanted = RxMode::of(netdev);
+    if !netdev.is_up() {
+        wanted.mc.clear();
     }
+    sync_rx_mode(cx, dev, real_dev, wanted);
 }
 
-fn vlan_dev_set_mac_address(cx: &mut Cx, dev: DevId, addr: Mac) {
+fn vlan_dev_set_mac_address(cx: &mut Cx, dev: DevId, addr: Mac) -> Result<(), Errno> {
     let netdev = &cx.k.devs[dev];
     let (before, is_up, Some(real_dev)) =
         (netdev.addr, netdev.is_up(), netdev.vlan_dev_priv().map(|vlan| vlan.real_dev))
     else {
-        return;
+        return Ok(());
     };
     let real_addr = cx.k.devs[real_dev].addr;
     if is_up && addr != real_addr {
@@ -191,6 +182,7 @@ fn vlan_dev_set_mac_address(cx: &mut Cx, dev: DevId, addr: Mac) {
     if is_up && before != real_addr {
         dev_uc_del(cx, real_dev, before);
     }
+    Ok(())
 }
 
 /// It is at most that of the device below.

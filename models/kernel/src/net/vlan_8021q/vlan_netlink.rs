@@ -8,7 +8,6 @@ use crate::Cx;
 use crate::ids::DevId;
 use crate::link::{LinkInfo, NewLink};
 use crate::netlink::{Errno, NlError};
-use crate::tables::netdev::RxMode;
 use crate::tables::vlan::{VLAN_FLAG_REORDER_HDR, VlanDev};
 use crate::tables::vlan_tag::{VLAN_VID_MASK, VlanProto};
 
@@ -77,7 +76,6 @@ pub(super) fn vlan_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> 
         real_dev_addr: below.addr,
         ingress_priority_map: [0; 8],
         egress_priority_map: Vec::new(),
-        rx_mode: RxMode::default(),
     };
     change(&mut vlan, options);
     vlan_dev_init(&mut dev, below, vlan.clone());

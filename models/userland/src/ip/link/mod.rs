@@ -7,6 +7,7 @@ mod iplink_bond_slave;
 mod iplink_bridge;
 mod iplink_bridge_slave;
 mod iplink_dummy;
+mod iplink_macvlan;
 mod iplink_veth;
 mod iplink_vlan;
 mod iplink_vxlan;
@@ -85,6 +86,7 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &iplink_bridge_slave::LINK_UTIL,
     &iplink_dummy::LINK_UTIL,
     &iplink_veth::LINK_UTIL,
+    &iplink_macvlan::LINK_UTIL,
     &iplink_vlan::LINK_UTIL,
     &iplink_vxlan::LINK_UTIL,
     &LinkUtil::not_modelled("amt"),
@@ -105,7 +107,6 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &LinkUtil::not_modelled("ipvlan"),
     &LinkUtil::not_modelled("ipvtap"),
     &LinkUtil::not_modelled("macsec"),
-    &LinkUtil::not_modelled("macvlan"),
     &LinkUtil::not_modelled("macvtap"),
     &LinkUtil::not_modelled("netdevsim"),
     &LinkUtil::not_modelled("nlmon"),

@@ -1,0 +1,34 @@
+//! Two hosts on one cable with a tunnel between them.
+
+use glassnet_kernel::World;
+use glassnet_kernel::drivers::vxlan::vxlan_config::VxlanOptions;
+use glassnet_kernel::ids::{DevId, NetnsId};
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, rtm_newlink};
+
+use crate::{CPU, Chain, MACHINE, address_cable, frame, link, netns, veth};
+
+/// A chain of one hop: what goes into the tunnel's device of one host comes out of that of the other. Its cost is that of packing and
+/// unpacking, of the outer packet's way through two IP stacks, and of the cable.
+pub fn vxlan() -> Chain {
+    let mut world = World::new(1);
+    world.add_machine("bench", 1);
+    let hosts = [netns(&mut world), netns(&mut world)];
+    let cable = veth(&mut world, ["a", "b"], hosts);
+    world.enter(MACHINE, CPU, |cx| address_cable(cx, 0, cable, link(0, 2)));
+    let first = tunnel(&mut world, hosts[0], 1, 2);
+    let last = tunnel(&mut world, hosts[1], 2, 1);
+    Chain { world, first, last, flows: 1, frame: frame(), sent: 0 }
+}
+
+fn tunnel(world: &mut World, netns: NetnsId, local: u32, remote: u32) -> DevId {
+    let options = VxlanOptions {
+        id: Some(1),
+        local: Some(link(0, local)),
+        group: Some(link(0, remote)),
+        port: Some(4789),
+        ..VxlanOptions::default()
+    };
+    let set = LinkSet { up: Some(true), info: Some(options.into()), ..LinkSet::default() };
+    let new = LinkNew { name: Some("vx".to_owned()), set, ifindex: None, link: None };
+    world.enter(MACHINE, CPU, |cx| rtm_newlink(cx, netns, new).expect("a new tunnel"))
+}
