@@ -9,7 +9,7 @@ use glassnet_kernel::World;
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::trace::Frame;
 use glassnet_userland::pcap::{Capture, Way};
-use glassnet_userland::tcpdump::print::Captured;
+use glassnet_userland::tcpdump::print::{Captured, LinkType};
 
 use super::names::Namespaces;
 use crate::output::write_whole;
@@ -34,7 +34,9 @@ pub fn write_captures(world: &World, names: &Namespaces, directory: &Path) -> io
     fs::create_dir_all(directory).map_err(failed)?;
     let mut written = Vec::new();
     for ((name, device), frames) in by_device(world, names) {
-        let mut capture = Capture::new(&[&device]);
+        let is_raw = frames.first().is_some_and(|frame| frame.arphrd.header_len() == 0);
+        let link = if is_raw { LinkType::Raw } else { LinkType::Ethernet };
+        let mut capture = Capture::new(&[(&device, link)]);
         for frame in &frames {
             capture.packet(0, &captured(frame), way(frame));
         }

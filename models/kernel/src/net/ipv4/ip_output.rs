@@ -431,6 +431,7 @@ pub fn ip_finish_output2(cx: &mut Cx, skb: SkbId) -> Door {
     }
     match cx.k.neigh.get(id) {
         Some(entry) if entry.nud.connected() && entry.hh => neigh_hh_output(cx, skb, id),
+        Some(_) if cx.k.devs[dev].arphrd.header_len() == 0 => Door::NeighConnectedOutput { skb },
         _ => Door::NeighResolveOutput { skb },
     }
 }
@@ -460,6 +461,7 @@ pub fn ip_fragment(cx: &mut Cx, skb: SkbId) -> Door {
     let too_large = u32::from(pkt.ip.frag_max_size) > mtu;
     if iph.dont_fragment() && (pkt.ip.flags & IGNORE_DF == 0 || too_large) {
         snmp(cx, skb).ip.FragFails += 1;
+        cx.xmit_failed(skb, Errno::EMSGSIZE);
         let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_FRAG_NEEDED, info: mtu };
         return icmp::icmp_send_then_drop(cx, skb, error, DropReason::NotSpecified);
     }
