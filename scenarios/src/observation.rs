@@ -147,6 +147,12 @@ pub struct KernelConfig {
     /// The module `nf_nat_ftp` is there from the start.
     #[serde(default)]
     pub nf_nat_ftp: bool,
+    /// The module `ipip` is there from the start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ipip: bool,
+    /// Namespaces get no fallback devices of tunnels.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_fb_tunnels: bool,
     /// The module `8021q` is there from the start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub vlan_8021q: bool,
@@ -175,6 +181,8 @@ impl KernelConfig {
         config.ipset_bitmask = self.ipset_bitmask;
         config.nat_keeps_reverse = self.nat_keeps_reverse;
         config.nf_nat_ftp = self.nf_nat_ftp;
+        config.ipip = self.ipip;
+        config.fb_tunnels = !self.no_fb_tunnels;
         config.vlan_8021q = self.vlan_8021q;
         if self.virtual_time {
             config.exec_time = Nanos::ZERO;
@@ -196,6 +204,8 @@ impl Default for KernelConfig {
             ipset_bitmask: false,
             nat_keeps_reverse: false,
             nf_nat_ftp: false,
+            ipip: false,
+            no_fb_tunnels: false,
             vlan_8021q: false,
             virtual_time: false,
             smp: true,
@@ -273,7 +283,10 @@ pub struct Frame {
     pub direction: Direction,
     /// Microseconds since the start of the first prompt.
     pub at_us: u64,
-    /// The frame from its Ethernet header on, in lower-case hexadecimal.
+    /// The device's packets have no link header.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub raw: bool,
+    /// The frame from its link header on, in lower-case hexadecimal.
     pub bytes: String,
 }
 
@@ -447,6 +460,7 @@ mod tests {
             device: "eth0".into(),
             direction: Direction::Out,
             at_us,
+            raw: false,
             bytes: "00".into(),
         };
         let table = |value: Value| BTreeMap::from([("ip -j addr".to_owned(), value)]);

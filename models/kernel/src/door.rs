@@ -232,6 +232,8 @@ functions! {
         "net/core/neighbour.c" {
             NeighResolveOutput(skb: SkbId) = neigh_resolve_output, Netdev,
                 "the next hop's MAC address is not certain: ask first";
+            NeighConnectedOutput(skb: SkbId) = neigh_connected_output, Netdev,
+                "the next hop is known: its link header is written, if it has one";
             NeighEventSend = __neigh_event_send, Netdev, "waits while ARP asks, or uses the entry on probation";
             NeighUpdate = neigh_update, Netdev, "the neighbour table learns the MAC address";
             PneighEnqueue(skb: SkbId) = pneigh_enqueue, Netdev,
@@ -432,7 +434,20 @@ functions! {
             PingV4Sendmsg = ping_v4_sendmsg, Protocol, "a program sends through a ping socket";
             PingRcv = ping_rcv, Protocol, "an echo reply: does a ping socket wait for it?";
         }
+        "net/ipv4/ipip.c" {
+            IpipTunnelXmit(skb: SkbId) = ipip_tunnel_xmit, Netdev, "an IPIP tunnel gets a packet to send";
+            IpipRcv = ipip_rcv, Protocol, "an IP packet inside: which tunnel did it come through?";
+        }
+        "net/ipv4/ip_tunnel.c" {
+            IpTunnelLookup = ip_tunnel_lookup, Protocol, "looks for the tunnel between these hosts";
+            IpTunnelXmit = ip_tunnel_xmit, Protocol, "where is the other end, and does it fit?";
+            IpTunnelRcv = ip_tunnel_rcv, Protocol, "the tunnel's device receives what was inside";
+        }
+        "net/ipv4/tunnel4.c" {
+            Tunnel4Rcv(skb: SkbId) = tunnel4_rcv, Protocol, "an IP packet in an IP packet came in";
+        }
         "net/ipv4/ip_tunnel_core.c" {
+            IptunnelPullHeader = __iptunnel_pull_header, Protocol, "takes the outer headers off";
             SkbTunnelCheckPmtu = skb_tunnel_check_pmtu, Protocol, "does it fit with the outer headers?";
             IptunnelXmit = iptunnel_xmit, Protocol, "writes the outer IP header";
         }

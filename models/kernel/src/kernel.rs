@@ -52,6 +52,8 @@ pub struct CoreSysctl {
     pub dev_weight_tx_bias: u32,
     /// `default_qdisc`: the queueing discipline of a device with a queue.
     pub default_qdisc: &'static str,
+    /// `fb_tunnels_only_for_init_net`: 1: other namespaces have no fallback devices of tunnels; 2: none has.
+    pub fb_tunnels_only_for_init_net: u32,
     /// `rmem_default`: receive buffer of a new socket, bytes.
     pub rmem_default: u32,
     /// `rmem_max`: the greatest receive buffer that a program may ask for, bytes.
@@ -70,6 +72,7 @@ impl Default for CoreSysctl {
             // Two jiffies at HZ=250.
             netdev_budget_usecs: 8000,
             dev_weight: 64,
+            fb_tunnels_only_for_init_net: 0,
             rmem_default: SK_MEM_DEFAULT,
             rmem_max: SK_MEM_DEFAULT,
             wmem_default: SK_MEM_DEFAULT,
@@ -109,6 +112,11 @@ pub struct Config {
     pub vlan_8021q: bool,
     /// The module `bonding` is loaded.
     pub bonding: bool,
+    /// The module `ipip` is loaded.
+    pub ipip: bool,
+    /// Namespaces get fallback devices of tunnels. Where a namespace of a real kernel stands for a machine, they may be only in the
+    /// one that it booted with.
+    pub fb_tunnels: bool,
     /// The module `nf_nat_ftp` is loaded.
     pub nf_nat_ftp: bool,
     /// Time of fork, exec and the dynamic linker.
@@ -131,6 +139,8 @@ impl Default for Config {
             br_netfilter: false,
             vlan_8021q: false,
             bonding: false,
+            ipip: false,
+            fb_tunnels: true,
             nf_nat_ftp: false,
             // A round figure, not measured.
             exec_time: Nanos::from_millis(1),

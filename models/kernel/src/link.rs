@@ -64,6 +64,9 @@ pub struct LinkOps {
     pub poll: Option<fn(&mut Cx, DevId, u32, u32) -> u32>,
     /// The namespace in which it reaches others, which may be another than its own (`get_link_net`).
     pub get_link_net: Option<fn(&NetDevice) -> NetnsId>,
+    /// The ifindex of the device that it is linked to, 0 if there is none, where that is not known by the device itself
+    /// (`ndo_get_iflink`).
+    pub get_iflink: Option<fn(&NetDevice) -> u32>,
     /// Its own forwarding database (`ndo_fdb_*`).
     pub fdb: Option<&'static FdbOps>,
     /// What `/sys/class/net/DEVICE/uevent` calls the kind (`device_type`).
@@ -99,6 +102,7 @@ impl LinkOps {
             del_slave: None,
             poll: None,
             get_link_net: None,
+            get_iflink: None,
             fdb: None,
             devtype: None,
             ethtool: EthtoolOps::NONE,

@@ -39,7 +39,10 @@ pub enum NetdevEvent {
     /// Renamed.
     ChangeName,
     /// MTU changed.
-    ChangeMtu,
+    ChangeMtu {
+        /// What it was, bytes (`orig_mtu`).
+        old: u32,
+    },
     /// Address changed.
     ChangeAddr,
     /// Features changed.

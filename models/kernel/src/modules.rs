@@ -22,6 +22,7 @@ pub static MODULES: &[&Module] = &[
     &bonding::MODULE,
     &vxlan::vxlan_core::MODULE,
     &ipv4::devinet::MODULE,
+    &ipv4::ipip::MODULE,
     &ipv4::tcp_ipv4::MODULE,
     &netfilter::nf_conntrack_standalone::MODULE,
     &netfilter::nf_conntrack_ftp::MODULE,

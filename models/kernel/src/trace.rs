@@ -11,6 +11,7 @@ use crate::chance::Script;
 use crate::door::Func;
 use crate::ids::{CpuId, MachineId, NetnsId};
 use crate::note::Note;
+use crate::tables::arphrd::Arphrd;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::skb::PacketType;
 use crate::tables::xt::{Table, Variant};
@@ -93,7 +94,9 @@ pub struct Frame {
     pub packet: u32,
     /// Which way, and for whom.
     pub pkt_type: PacketType,
-    /// The frame from its Ethernet header on.
+    /// What kind of link the device is.
+    pub arphrd: Arphrd,
+    /// The frame from its link header on.
     pub bytes: Vec<u8>,
 }
 

@@ -9,10 +9,11 @@ use glassnet_kernel::net::core::dev::dev_get_stats;
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
 use glassnet_kernel::net::ipv4::devinet::{rtm_deladdr, rtm_newaddr};
 use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL, NlError};
+use glassnet_kernel::tables::arphrd::Arphrd;
 use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::inet::InIfaddr;
 use glassnet_kernel::tables::inet_types::AddrMsg;
-use glassnet_kernel::tables::netdev::{IFF_BROADCAST, NetDevice};
+use glassnet_kernel::tables::netdev::{IFF_BROADCAST, IFF_POINTOPOINT, NetDevice};
 use glassnet_kernel::tables::route_types::Scope;
 use glassnet_wire::Mac;
 
@@ -150,12 +151,16 @@ fn full(view: &View, dev: &NetDevice) -> String {
         if flags & IFF_BROADCAST != 0 {
             text += &format!("  broadcast {}", ifa.broadcast);
         }
+        if flags & IFF_POINTOPOINT != 0 {
+            text += &format!("  destination {}", ifa.address);
+        }
         text.push('\n');
     }
     let queue = dev.tx_queue_len;
-    text += &match dev.is_loopback() {
-        true => format!("        loop  txqueuelen {queue}  (Local Loopback)\n"),
-        false => format!("        ether {}  txqueuelen {queue}  (Ethernet)\n", dev.addr),
+    text += &match dev.arphrd {
+        Arphrd::Loopback => format!("        loop  txqueuelen {queue}  (Local Loopback)\n"),
+        Arphrd::Ether => format!("        ether {}  txqueuelen {queue}  (Ethernet)\n", dev.addr),
+        Arphrd::Tunnel => format!("        tunnel   txqueuelen {queue}  (IPIP Tunnel)\n"),
     };
     let stats = dev_get_stats(view.kernel, dev);
     text + &format!(

@@ -192,18 +192,18 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// An empty file with these Ethernet devices, in order of index, and a comment on each.
-    pub fn new(devices: &[&str], comment: Option<&str>) -> Capture {
+    /// An empty file with these devices, each with how its packets begin, in order of index, and a comment on each.
+    pub fn new(devices: &[(&str, LinkType)], comment: Option<&str>) -> Capture {
         let mut writer =
             PcapNgWriter::with_endianness(Vec::new(), Endianness::Little).expect("writing to memory");
-        for device in devices {
+        for (device, link) in devices {
             let mut options = vec![
                 InterfaceDescriptionOption::IfName(Cow::Borrowed(*device)),
                 InterfaceDescriptionOption::IfTsResol(9),
             ];
             options.extend(comment.map(|text| InterfaceDescriptionOption::Comment(Cow::Borrowed(text))));
-            let block =
-                InterfaceDescriptionBlock { linktype: DataLink::ETHERNET, snaplen: SNAPSHOT_LENGTH, options };
+            let linktype = DataLink::from(link.number());
+            let block = InterfaceDescriptionBlock { linktype, snaplen: SNAPSHOT_LENGTH, options };
             writer.write_pcapng_block(block).expect("writing to memory");
         }
         Capture { writer }
@@ -265,7 +265,8 @@ mod tests {
 
     #[test]
     fn pcapng_keeps_nanoseconds() {
-        let mut capture = Capture::new(&["veth-1-a", "br0"], None);
+        let devices = [("veth-1-a", LinkType::Ethernet), ("br0", LinkType::Ethernet)];
+        let mut capture = Capture::new(&devices, None);
         capture.packet(1, &packet(), Way::Out);
         let file = read(&capture.finish()).expect("readable");
         assert_eq!(file.packets[0].time, packet().time);

@@ -11,6 +11,8 @@ pub const ETH_HLEN: usize = 14;
 pub const ETH_P_IP: u16 = 0x0800;
 /// Address Resolution Protocol.
 pub const ETH_P_ARP: u16 = 0x0806;
+/// An Ethernet frame inside of a tunnel's packet (`ETH_P_TEB`).
+pub const ETH_P_TEB: u16 = 0x6558;
 /// IPv6.
 pub const ETH_P_IPV6: u16 = 0x86dd;
 /// In a packet socket: every protocol.

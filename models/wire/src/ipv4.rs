@@ -19,6 +19,8 @@ pub const IP_OFFSET: u16 = 0x1fff;
 pub const IPPROTO_ICMP: u8 = 1;
 /// IGMP.
 pub const IPPROTO_IGMP: u8 = 2;
+/// An IPv4 packet inside (`IPPROTO_IPIP`).
+pub const IPPROTO_IPIP: u8 = 4;
 /// TCP.
 pub const IPPROTO_TCP: u8 = 6;
 /// UDP.

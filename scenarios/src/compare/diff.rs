@@ -355,6 +355,7 @@ fn is_drop(end: &str) -> bool {
 struct CleanFrame {
     prompt: usize,
     direction: Direction,
+    raw: bool,
     bytes: Vec<u8>,
 }
 
@@ -362,9 +363,13 @@ impl CleanFrame {
     /// A line as tcpdump's, and the differing bytes if the other frame's line is the same.
     fn show(&self, other: Option<&Self>) -> String {
         let direction = serde_json::to_value(self.direction).unwrap_or_default();
-        let line = format!("{:<10} {}", direction.as_str().unwrap_or(""), super::summary::frame(&self.bytes));
+        let line = format!(
+            "{:<10} {}",
+            direction.as_str().unwrap_or(""),
+            super::summary::frame(&self.bytes, self.raw)
+        );
         let Some(other) = other else { return line };
-        if super::summary::frame(&other.bytes) != super::summary::frame(&self.bytes) {
+        if super::summary::frame(&other.bytes, other.raw) != super::summary::frame(&self.bytes, self.raw) {
             return line;
         }
         let differs = |at: &usize| self.bytes.get(*at) != other.bytes.get(*at);
@@ -380,8 +385,8 @@ fn by_device(seen: &Observation, ports: &ChosenPorts) -> BTreeMap<String, Vec<Cl
     for frame in canon::with_fragments_together(seen) {
         let (numbers, frames) =
             devices.entry(place(frame)).or_insert_with(|| (Numbers::new(ports), Vec::new()));
-        let bytes = numbers.frame(&unhex(&frame.bytes));
-        frames.push(CleanFrame { prompt: frame.prompt, direction: frame.direction, bytes });
+        let bytes = numbers.frame(&unhex(&frame.bytes), frame.raw);
+        frames.push(CleanFrame { prompt: frame.prompt, direction: frame.direction, raw: frame.raw, bytes });
     }
     devices.into_iter().map(|(place, (_, frames))| (place, frames)).collect()
 }
@@ -453,7 +458,16 @@ mod tests {
 
     fn frame(device: &str, bytes: &str) -> Frame {
         let (machine, netns, device) = ("node1".into(), String::new(), device.into());
-        Frame { prompt: 0, machine, netns, device, direction: Direction::Out, at_us: 0, bytes: bytes.into() }
+        Frame {
+            prompt: 0,
+            machine,
+            netns,
+            device,
+            direction: Direction::Out,
+            at_us: 0,
+            raw: false,
+            bytes: bytes.into(),
+        }
     }
 
     fn seen() -> Observation {

@@ -217,7 +217,7 @@ fn frames(ports: &Ports, frames: &[(Port, Vec<u8>)]) -> Vec<String> {
         clean(&mut frame, ports);
         let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
         let shown = shown.unwrap_or_default();
-        lines.push((*port, format!("{} {}{shown} {hex}", port.name(), summary::frame(&frame))));
+        lines.push((*port, format!("{} {}{shown} {hex}", port.name(), summary::frame(&frame, false))));
     }
     // The order of frames between ports is not defined.
     lines.sort_by_key(|(port, _)| *port);

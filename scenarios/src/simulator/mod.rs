@@ -322,6 +322,7 @@ fn frame_seen(
             PacketType::Outgoing => Direction::Out,
         },
         at_us: frame.at.0 / 1000,
+        raw: frame.arphrd.header_len() == 0,
         bytes: frame.bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }

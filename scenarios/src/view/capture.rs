@@ -9,7 +9,7 @@ use glassnet_kernel::World;
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::trace::Frame;
 use glassnet_userland::pcap::{Capture, Way};
-use glassnet_userland::tcpdump::print::Captured;
+use glassnet_userland::tcpdump::print::{Captured, LinkType};
 
 use super::names::Namespaces;
 use super::vxlan;
@@ -36,7 +36,9 @@ pub fn write_captures(world: &World, names: &Namespaces, directory: &Path) -> io
     let mut written = Vec::new();
     let decode_as = decode_as(world);
     for ((name, device), frames) in by_device(world, names) {
-        let mut capture = Capture::new(&[&device], decode_as.as_deref());
+        let is_raw = frames.first().is_some_and(|frame| frame.arphrd.header_len() == 0);
+        let link = if is_raw { LinkType::Raw } else { LinkType::Ethernet };
+        let mut capture = Capture::new(&[(&device, link)], decode_as.as_deref());
         for frame in &frames {
             capture.packet(0, &captured(frame), way(frame));
         }

@@ -9,6 +9,7 @@ use crate::link::{EthtoolOps, LinkOps};
 use crate::module::Module;
 use crate::net::core::dev::{alloc_netdev, register_netdevice};
 use crate::net::ethernet::eth::eth_type_trans;
+use crate::tables::arphrd::Arphrd;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netdev::{IFF_LOOPBACK, NameAssign, NetDevice, TSO_MAX_SIZE};
 use crate::tables::netdev_features::{
@@ -26,6 +27,7 @@ static LINK_OPS: LinkOps = LinkOps {
 };
 
 fn loopback_setup(dev: &mut NetDevice) {
+    dev.arphrd = Arphrd::Loopback;
     dev.mtu = 65_536;
     dev.flags = IFF_LOOPBACK;
     dev.no_queue = true;

@@ -426,7 +426,7 @@ fn macvlan_device_event(cx: &mut Cx, lower: DevId, event: NetdevEvent) {
                 netdev_update_features(cx, dev);
             }
         }
-        NetdevEvent::ChangeMtu => {
+        NetdevEvent::ChangeMtu { .. } => {
             let mtu = cx.k.devs[lower].mtu;
             for dev in vlans {
                 if cx.k.devs[dev].mtu > mtu {

@@ -52,6 +52,8 @@ doors! {
         VethXmit(skb) => drivers::veth::veth_xmit,
         VlanDevHardStartXmit(skb) => net::vlan_8021q::vlan_dev::vlan_dev_hard_start_xmit,
         DummyXmit(skb) => drivers::dummy::dummy_xmit,
+        IpipTunnelXmit(skb) => net::ipv4::ipip::ipip_tunnel_xmit,
+        Tunnel4Rcv(skb) => net::ipv4::tunnel4::tunnel4_rcv,
         VxlanXmit(skb) => drivers::vxlan::vxlan_core::vxlan_xmit,
         VxlanRcv(skb) => drivers::vxlan::vxlan_core::vxlan_rcv,
         GroCellsReceive(skb) => net::core::gro_cells::gro_cells_receive,
@@ -78,6 +80,7 @@ doors! {
         BrDevQueuePushXmit(skb) => net::bridge::br_forward::br_dev_queue_push_xmit,
         BrFlood(skb, local_rcv) => net::bridge::br_forward::br_flood,
         // net/core/neighbour.c
+        NeighConnectedOutput(skb) => net::core::neighbour::neigh_connected_output,
         NeighResolveOutput(skb) => net::core::neighbour::neigh_resolve_output,
         PneighEnqueue(skb) => net::core::pneigh::pneigh_enqueue,
         // net/ipv4: ARP

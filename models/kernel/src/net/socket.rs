@@ -230,7 +230,8 @@ fn read(cx: &Cx, kind: SockKind, queued: Queued) -> Received {
     let (mut from, mut to, mut ttl, mut mac) =
         ((Ipv4Addr::UNSPECIFIED, 0), Ipv4Addr::UNSPECIFIED, 0, Mac::ZERO);
     if let SockKind::Packet { .. } = kind {
-        mac = cx.skbs.header::<EthHdr>(queued.skb, skb.mac_header).map_or(mac, EthHdr::source);
+        let eth = cx.skbs.header::<EthHdr>(queued.skb, skb.mac_header);
+        mac = eth.filter(|_| queued.arphrd.header_len() != 0).map_or(mac, EthHdr::source);
     } else if let Some(ip) = cx.skbs.header::<Ipv4Hdr>(queued.skb, skb.network_header) {
         (from.0, to, ttl) = (ip.saddr.get(), ip.daddr.get(), ip.ttl);
     }
@@ -244,6 +245,7 @@ fn read(cx: &Cx, kind: SockKind, queued: Queued) -> Received {
         from,
         to,
         ifindex: queued.ifindex,
+        arphrd: queued.arphrd,
         ttl,
         pkt_type: queued.pkt_type,
         protocol: skb.protocol,

@@ -1,5 +1,6 @@
 //! Kernel state: data structures without side effects, tested alone; the functions in `net` use them.
 
+pub mod arphrd;
 pub mod bonding;
 pub mod bridge;
 pub mod conntrack;
@@ -19,6 +20,7 @@ pub mod inet_conf;
 pub mod inet_csk;
 pub mod inet_hashtables;
 pub mod inet_types;
+pub mod ip_tunnel;
 pub mod ipset;
 pub mod ipv4;
 pub mod irq;

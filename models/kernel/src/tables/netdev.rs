@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use glassnet_wire::Mac;
 
+use super::arphrd::Arphrd;
 use super::bridge::BridgePort;
 use super::netdev_queue::NetdevQueue;
 use super::rps::RxQueue;
@@ -208,6 +209,8 @@ pub struct NetDevice {
     pub netns: NetnsId,
     /// The device that it is linked to (`ndo_get_iflink`): a veth's other end, or what a VLAN lies on.
     pub link: Option<DevId>,
+    /// What kind of link it is (`type`).
+    pub arphrd: Arphrd,
     /// Its address.
     pub addr: Mac,
     /// A signal is on the wire.
@@ -326,6 +329,7 @@ impl NetDevice {
             mtu: 0,
             netns,
             link: None,
+            arphrd: Arphrd::default(),
             addr: Mac::ZERO,
             carrier: true,
             label: 0,

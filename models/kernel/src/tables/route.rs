@@ -229,6 +229,18 @@ impl FibExceptions {
         change(found);
     }
 
+    /// The MTU of a device has become another: paths that are wider, or that were as wide as it was, follow
+    /// (`fib_nhc_update_mtu`).
+    pub fn update_mtu(&mut self, dev: DevId, new: u32, old: u32) {
+        for (_, found) in self.0.iter_mut().filter(|((of, _), found)| *of == dev && found.pmtu != 0) {
+            if found.locked {
+                (found.pmtu, found.locked) = (found.pmtu.min(new), new > found.pmtu);
+            } else if new < found.pmtu || old == found.pmtu {
+                found.pmtu = new;
+            }
+        }
+    }
+
     /// Forgets everything (`rt_cache_flush`).
     pub fn clear(&mut self) {
         self.0.clear();

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
+use super::arphrd::Arphrd;
 use super::inet_hashtables::InetHashinfo;
 use super::route::SkDst;
 use super::skb::PacketType;
@@ -162,6 +163,8 @@ pub struct Queued {
     pub at: Nanos,
     /// Where it came in (or went out, for a tap).
     pub ifindex: u32,
+    /// What kind of link that is.
+    pub arphrd: Arphrd,
     /// Who the frame is for; for a tap, whether it goes out.
     pub pkt_type: PacketType,
 }
@@ -179,6 +182,8 @@ pub struct Received {
     pub to: Ipv4Addr,
     /// Where it came in (or went out, for a tap).
     pub ifindex: u32,
+    /// What kind of link that is (`sll_hatype`).
+    pub arphrd: Arphrd,
     /// TTL of its header.
     pub ttl: u8,
     /// Who the frame is for.

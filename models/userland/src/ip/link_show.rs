@@ -4,13 +4,14 @@ use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::kernel::Kernel;
 use glassnet_kernel::net::core::net_namespace::{peernet2id, peernet2id_alloc};
 use glassnet_kernel::net::core::rtnetlink::rtnl_link_ops_get;
-use glassnet_kernel::tables::netdev::{NetDevice, OperState};
+use glassnet_kernel::tables::arphrd::Arphrd;
+use glassnet_kernel::tables::netdev::{IFF_POINTOPOINT, NetDevice, OperState};
 use glassnet_sim::Nanos;
 
 use super::args::{Args, Done, Stop, duparg2, invarg};
 use super::link_stats::print_stats;
 use super::names::Names;
-use super::out::{Color, Out};
+use super::out::{Color, Out, Value};
 use super::{Family, Ip, Options};
 
 /// The command.
@@ -177,7 +178,9 @@ impl Filter {
 }
 
 pub(crate) fn linked<'k>(kernel: &'k Kernel, dev: &NetDevice) -> Option<&'k NetDevice> {
-    dev.link.and_then(|link| kernel.devs.get(link))
+    let by_index = |index| kernel.dev_by_index(dev.link_net().unwrap_or(dev.netns), index);
+    let link = dev.link.or_else(|| dev.ops.get_iflink.and_then(|get_iflink| by_index(get_iflink(dev))));
+    link.and_then(|link| kernel.devs.get(link))
 }
 
 /// The name with the peer: `v1@v2`, or `v1@if7` in another namespace, which `far` prints in JSON.
@@ -269,7 +272,7 @@ impl View<'_> {
         self.name(out, dev, |name| format!("{name:<16} "));
         self.operstate(out, dev, |state| format!("{state:<14} "));
         if self.what == What::Link || self.opts.family == Family::Link {
-            let addr = dev.addr.to_string();
+            let addr = dev.arphrd.address(dev.addr);
             out.color(Some(Color::Mac), "address", addr.as_str(), format_args!("{addr} "));
             self.flags(out, dev);
         }
@@ -280,6 +283,17 @@ impl View<'_> {
             out.json("link_index", index);
             format!("if{index}")
         };
+        if let (Some(get_iflink), None) = (dev.ops.get_iflink, self.linked(dev)) {
+            // It could be linked to a device, and is not, or to one that is gone.
+            let (json, link) = match get_iflink(dev) {
+                0 => (Value::Null, "NONE".to_owned()),
+                index => (format!("if{index}").into(), format!("if{index}")),
+            };
+            out.json("link", json);
+            let text = layout(&format!("{}@{link}", dev.name));
+            out.color(Some(Color::Ifname), "ifname", dev.name.as_str(), text);
+            return;
+        }
         // What is only linked to a namespace has itself in place of a peer.
         let peer = if dev.link_net().is_some() { Some(dev) } else { self.linked(dev) };
         name_and_link(peer, dev.link_net().unwrap_or(self.netns), out, dev, far, layout);
@@ -307,16 +321,20 @@ impl View<'_> {
 
     fn addresses(&self, out: &mut Out, dev: &NetDevice) {
         out.nl();
-        let kind = match (dev.is_loopback(), self.opts.numeric) {
-            (true, false) => "loopback",
-            (true, true) => "[772]",
-            (false, false) => "ether",
-            (false, true) => "[1]",
+        let kind = match dev.arphrd {
+            kind if self.opts.numeric => format!("[{}]", kind as u16),
+            Arphrd::Ether => "ether".to_owned(),
+            Arphrd::Loopback => "loopback".to_owned(),
+            Arphrd::Tunnel => "ipip".to_owned(),
         };
-        out.any("link_type", kind, format_args!("    link/{kind} "));
-        let (addr, broadcast) = (dev.addr.to_string(), dev.broadcast.to_string());
+        out.any("link_type", kind.as_str(), format_args!("    link/{kind} "));
+        let (addr, broadcast) = (dev.arphrd.address(dev.addr), dev.arphrd.address(dev.broadcast));
         out.color(Some(Color::Mac), "address", addr.as_str(), &addr);
-        out.text(" brd ");
+        if dev.flags & IFF_POINTOPOINT != 0 {
+            out.any("link_pointtopoint", true, " peer ");
+        } else {
+            out.text(" brd ");
+        }
         out.color(Some(Color::Mac), "broadcast", broadcast.as_str(), &broadcast);
         let peer = self.linked(dev).map(|peer| peer.netns).or_else(|| dev.link_net());
         if let Some(peer) = peer.filter(|netns| *netns != self.netns) {

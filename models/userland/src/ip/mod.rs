@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`names`] | tables, protocols, scopes by name |
-//! | `netns`, `link`, `addr`, `route`, `neigh`, `rule` | an object each |
+//! | `netns`, `link`, `addr`, `route`, `neigh`, `rule`, `tunnel` | an object each |
 //!
 //! Not modelled: IPv6 (as with `disable_ipv6`), kinds of devices that `link` lists as such, `ip monitor`.
 
@@ -20,6 +20,7 @@ mod route_get;
 mod route_metrics;
 mod route_show;
 mod rule;
+mod tunnel;
 
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::{Cx, Kernel};
@@ -219,6 +220,7 @@ impl Ip<'_> {
             "neighbor" | "neighbour" => self.neigh(args).map(|()| Then::Done),
             "netns" => self.netns_command(args),
             "route" => self.route(args).map(|()| Then::Done),
+            "tunnel" | "tunl" => self.tunnel(args).map(|()| Then::Done),
             "rule" => self.rule(args).map(|()| Then::Done),
             "help" => Err(usage()),
             other => Err(Stop::not_modelled(other)),
@@ -300,7 +302,12 @@ impl Ip<'_> {
 }
 
 fn usage() -> Stop {
-    Stop::usage(include_str!("help/ip.txt"))
+    usage_of(include_str!("help/ip.txt"))
+}
+
+/// The help of an object.
+fn usage_of(text: &str) -> Stop {
+    Stop::usage(text)
 }
 
 impl Stop {

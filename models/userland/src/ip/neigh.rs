@@ -348,8 +348,10 @@ impl View<'_> {
     fn neigh(&self, out: &mut Out, row: &NeighRow, hidden: Option<DevId>, stats: bool) {
         let msg = &row.msg;
         let dst = msg.dst.to_string();
-        let dev = self.kernel.devs.get(msg.dev).map_or("", |dev| &dev.name);
-        let lladdr = msg.lladdr.map(|mac| mac.to_string());
+        let netdev = self.kernel.devs.get(msg.dev);
+        let dev = netdev.map_or("", |dev| &dev.name);
+        let arphrd = netdev.map(|dev| dev.arphrd).unwrap_or_default();
+        let lladdr = msg.lladdr.map(|mac| arphrd.address(mac));
         if self.opts.brief {
             return brief(out, &dst, dev, lladdr, hidden.is_some());
         }

@@ -173,6 +173,11 @@ impl Out {
         self.text(if self.style.oneline { "\\" } else { "\n" });
     }
 
+    /// Ends a line, in JSON too.
+    pub fn line(&mut self) {
+        self.text.push('\n');
+    }
+
     /// Begins an object.
     pub fn open(&mut self, key: Option<&str>) {
         if self.style.json {

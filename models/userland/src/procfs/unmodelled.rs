@@ -6,7 +6,7 @@ const CORE: &str = "somaxconn txrehash";
 
 /// Below `core`, in the initial namespace only.
 const CORE_INIT: &str = "bpf_jit_enable bpf_jit_harden bpf_jit_kallsyms bpf_jit_limit busy_poll busy_read \
-    dev_weight_rx_bias devconf_inherit_init_net fb_tunnels_only_for_init_net \
+    dev_weight_rx_bias devconf_inherit_init_net \
     flow_limit_cpu_bitmap flow_limit_table_len gro_normal_batch high_order_alloc_disable max_skb_frags \
     message_burst message_cost netdev_rss_key netdev_tstamp_prequeue optmem_max rps_sock_flow_entries skb_defer_max \
     tstamp_allow_data warnings";

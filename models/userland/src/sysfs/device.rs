@@ -12,6 +12,7 @@ use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::{
     DevStats, IFF_ALLMULTI, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, IFF_UP, NetDevice, OperState,
 };
+use glassnet_wire::Mac;
 
 use super::{Attr, errno};
 use crate::procfs::View;
@@ -20,9 +21,9 @@ use crate::procfs::number::kstrtoul;
 /// Files in a device's directory, without those of bridges and ports.
 pub const FILES: &[Attr] = &[
     Attr::ro("addr_assign_type", |_, dev| Ok((dev.addr_assign as u8).to_string())),
-    Attr::ro("addr_len", |_, _| Ok("6".to_owned())),
-    Attr::ro("address", |_, dev| Ok(dev.addr.to_string())),
-    Attr::ro("broadcast", |_, dev| Ok(dev.broadcast.to_string())),
+    Attr::ro("addr_len", |_, dev| Ok(dev.arphrd.addr_len().to_string())),
+    Attr::ro("address", |_, dev| Ok(link_address(dev, dev.addr))),
+    Attr::ro("broadcast", |_, dev| Ok(link_address(dev, dev.broadcast))),
     Attr::rw("carrier", carrier, store_carrier),
     Attr::ro("carrier_changes", |_, dev| Ok((dev.carrier_up_count + dev.carrier_down_count).to_string())),
     Attr::ro("carrier_down_count", |_, dev| Ok(dev.carrier_down_count.to_string())),
@@ -43,7 +44,7 @@ pub const FILES: &[Attr] = &[
     Attr::ro("speed", |view, dev| Ok(speed(view, dev)?.map_or("-1".to_owned(), |mbit| mbit.to_string()))),
     Attr::ro("testing", never_while_up),
     Attr::rw("tx_queue_len", |_, dev| Ok(dev.tx_queue_len.to_string()), store_tx_queue_len),
-    Attr::ro("type", |_, dev| Ok(if dev.is_loopback() { "772" } else { "1" }.to_owned())),
+    Attr::ro("type", |_, dev| Ok((dev.arphrd as u16).to_string())),
     Attr::ro("uevent", uevent),
 ];
 
@@ -120,6 +121,13 @@ fn duplex(view: &View, dev: &NetDevice) -> Result<String, Errno> {
 
 fn iflink(view: &View, dev: &NetDevice) -> Result<String, Errno> {
     Ok(dev_get_iflink(view.kernel, dev.id).to_string())
+}
+
+/// An address of the device's kind of link as hexadecimal bytes.
+fn link_address(dev: &NetDevice, addr: Mac) -> String {
+    let bytes: Vec<String> =
+        addr.0[..dev.arphrd.addr_len()].iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.join(":")
 }
 
 /// Content of `operstate`.

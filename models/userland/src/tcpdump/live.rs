@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::tables::arphrd::Arphrd;
 use glassnet_kernel::tables::jiffies::{last_tick, wheel_expiry};
 use glassnet_kernel::tables::netdev::{IFF_LOOPBACK, IFF_RUNNING, IFF_UP};
 use glassnet_kernel::tables::skb::PacketType;
@@ -21,10 +22,6 @@ use crate::stop::{Done, Stop};
 const ANY: &str = "any";
 /// Where the protocol stands in a cooked header of the first version.
 const SLL_PROTOCOL: usize = 14;
-/// Bytes of an Ethernet header.
-const ETHERNET_HEADER: usize = 14;
-const ARPHRD_ETHER: u16 = 1;
-const ARPHRD_LOOPBACK: u16 = 772;
 
 /// The captured device.
 struct Device {
@@ -39,7 +36,7 @@ struct Device {
 pub async fn run(process: &mut Process, options: Options) -> Done<i32> {
     let device = open(process, &options)?;
     if options.list_link_types {
-        process.eprint(link_types(&device.name));
+        process.eprint(link_types(&device));
         return Ok(0);
     }
     if options.link.is_some() || options.interface.as_deref() == Some(ANY) {
@@ -156,8 +153,8 @@ fn accept(
 ) -> Option<Option<Captured>> {
     let outgoing = received.pkt_type == PacketType::Outgoing;
     let mut data = match device.link {
-        LinkType::LinuxSll => cooked_1(received, device.loopback),
-        LinkType::LinuxSll2 => cooked_2(received, device.loopback),
+        LinkType::LinuxSll => cooked_1(received),
+        LinkType::LinuxSll2 => cooked_2(received),
         _ => received.data.clone(),
     };
     let tag = received.vlan_tag;
@@ -204,35 +201,41 @@ fn kind(packet: PacketType) -> u8 {
     }
 }
 
-fn hardware(received: &Received, loopback: u32) -> u16 {
-    if received.ifindex == loopback { ARPHRD_LOOPBACK } else { ARPHRD_ETHER }
-}
-
-/// Source address field of a cooked header.
-fn address(received: &Received) -> [u8; 8] {
+/// Length and field of the source address in a cooked header; a packet without a link header has none.
+fn address(received: &Received) -> (u8, [u8; 8]) {
     let mut address = [0; 8];
+    if received.arphrd.header_len() == 0 {
+        return (0, address);
+    }
     address[..6].copy_from_slice(&received.mac.0);
-    address
+    (6, address)
 }
 
-fn cooked_1(received: &Received, loopback: u32) -> Vec<u8> {
+/// The packet behind its link header.
+fn payload(received: &Received) -> &[u8] {
+    received.data.get(received.arphrd.header_len()..).unwrap_or(&[])
+}
+
+fn cooked_1(received: &Received) -> Vec<u8> {
+    let (length, address) = address(received);
     let mut data = u16::from(kind(received.pkt_type)).to_be_bytes().to_vec();
-    data.extend(hardware(received, loopback).to_be_bytes());
-    data.extend(6_u16.to_be_bytes());
-    data.extend(address(received));
+    data.extend((received.arphrd as u16).to_be_bytes());
+    data.extend(u16::from(length).to_be_bytes());
+    data.extend(address);
     data.extend(received.protocol.to_be_bytes());
-    data.extend(received.data.get(ETHERNET_HEADER..).unwrap_or(&[]));
+    data.extend(payload(received));
     data
 }
 
-fn cooked_2(received: &Received, loopback: u32) -> Vec<u8> {
+fn cooked_2(received: &Received) -> Vec<u8> {
+    let (length, address) = address(received);
     let mut data = received.protocol.to_be_bytes().to_vec();
     data.extend([0, 0]);
     data.extend(received.ifindex.to_be_bytes());
-    data.extend(hardware(received, loopback).to_be_bytes());
-    data.extend([kind(received.pkt_type), 6]);
-    data.extend(address(received));
-    data.extend(received.data.get(ETHERNET_HEADER..).unwrap_or(&[]));
+    data.extend((received.arphrd as u16).to_be_bytes());
+    data.extend([kind(received.pkt_type), length]);
+    data.extend(address);
+    data.extend(payload(received));
     data
 }
 
@@ -283,20 +286,18 @@ fn open(process: &Process, options: &Options) -> Done<Device> {
             None => LinkType::LinuxSll,
         };
     } else {
-        let flags = sock::device(process, &device.name, |dev| (dev.ifindex, dev.dev_get_flags()));
-        let Some((ifindex, flags)) = flags else { return Err(no_such_device(&device.name)) };
+        let flags = sock::device(process, &device.name, |dev| (dev.ifindex, dev.dev_get_flags(), dev.arphrd));
+        let Some((ifindex, flags, arphrd)) = flags else { return Err(no_such_device(&device.name)) };
         if flags & IFF_UP == 0 {
             return Err(error(&format!("{}: That device is not up", device.name)));
         }
         device.ifindex = ifindex;
+        device.link = link_type(arphrd);
         device.netmask = sock::netmask(process, &device.name);
     }
     if let Some(link) = options.link {
-        let known: &[LinkType] = if device.name == ANY {
-            &[LinkType::LinuxSll, LinkType::LinuxSll2]
-        } else {
-            &[LinkType::Ethernet]
-        };
+        let known: &[LinkType] =
+            if device.name == ANY { &[LinkType::LinuxSll, LinkType::LinuxSll2] } else { &[device.link] };
         if !known.contains(&link) {
             let link = link.names().0;
             return Err(error(&format!("{link} is not one of the DLTs supported by this device")));
@@ -306,15 +307,24 @@ fn open(process: &Process, options: &Options) -> Done<Device> {
     Ok(device)
 }
 
-fn link_types(name: &str) -> String {
+/// How libpcap captures on a kind of link.
+fn link_type(arphrd: Arphrd) -> LinkType {
+    match arphrd {
+        Arphrd::Ether | Arphrd::Loopback => LinkType::Ethernet,
+        Arphrd::Tunnel => LinkType::Raw,
+    }
+}
+
+fn link_types(device: &Device) -> String {
+    let name = device.name.as_str();
     let links: &[LinkType] =
-        if name == ANY { &[LinkType::LinuxSll, LinkType::LinuxSll2] } else { &[LinkType::Ethernet] };
+        if name == ANY { &[LinkType::LinuxSll, LinkType::LinuxSll2] } else { &[device.link] };
     let mut text = format!("Data link types for {name} (use option -y to set):\n");
     for link in links {
         let (name, description) = link.names();
         text += &format!("  {name} ({description})\n");
     }
-    if ![ANY, "lo"].contains(&name) {
+    if device.link == LinkType::Ethernet && name != "lo" {
         // libpcap lists it for every Ethernet device.
         text += "  DOCSIS (DOCSIS) (printing not supported)\n";
     }
@@ -333,8 +343,10 @@ fn found(process: &Process) -> Vec<Found> {
     let mut found: Vec<Found> = sock::interfaces(process)
         .into_iter()
         .filter_map(|(_, name)| {
-            let (flags, carrier) = sock::device(process, &name, |dev| (dev.dev_get_flags(), dev.carrier))?;
-            Some(describe(name, flags, carrier))
+            let (flags, carrier, arphrd) =
+                sock::device(process, &name, |dev| (dev.dev_get_flags(), dev.carrier, dev.arphrd))?;
+            let connected = (arphrd == Arphrd::Ether).then_some(carrier && flags & IFF_UP != 0);
+            Some(describe(name, flags, connected))
         })
         .collect();
     let fixed = [
@@ -358,16 +370,15 @@ fn listed(process: &Process) -> Vec<(String, String)> {
     found(process).into_iter().map(|device| (device.name, device.text)).collect()
 }
 
-fn describe(name: String, flags: u32, carrier: bool) -> Found {
+fn describe(name: String, flags: u32, connected: Option<bool>) -> Found {
     let (up, running) = (flags & IFF_UP != 0, flags & IFF_RUNNING != 0);
     let loopback = flags & IFF_LOOPBACK != 0;
-    let connected = carrier && up;
     let mut merit = 0;
     let mut words = Vec::new();
     for (bad, weight) in [
         (!running, 0x8000_0000),
         (!up, 0x4000_0000),
-        (!connected && !loopback, 0x2000_0000),
+        (connected == Some(false), 0x2000_0000),
         (loopback, 0x1000_0000),
     ] {
         merit |= if bad { weight } else { 0 };
@@ -378,7 +389,7 @@ fn describe(name: String, flags: u32, carrier: bool) -> Found {
     if words.is_empty() {
         words.push("none");
     }
-    if !loopback {
+    if let Some(connected) = connected {
         words.push(if connected { "Connected" } else { "Disconnected" });
     }
     let text = format!("{name} [{}]", words.join(", "));

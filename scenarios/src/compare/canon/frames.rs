@@ -43,10 +43,14 @@ impl Numbers {
         Self { chosen: chosen.clone(), ..Self::default() }
     }
 
-    /// A frame without noise. All frames of a run use the same numbers, in order.
-    pub fn frame(&mut self, bytes: &[u8]) -> Vec<u8> {
+    /// A frame, or packet without a link header, without noise. All frames of a run use the same numbers, in order.
+    pub fn frame(&mut self, bytes: &[u8], raw: bool) -> Vec<u8> {
         let mut frame = bytes.to_vec();
-        self.ethernet(&mut frame);
+        if raw {
+            self.ipv4(&mut frame)
+        } else {
+            self.ethernet(&mut frame)
+        }
         frame
     }
 
@@ -75,6 +79,7 @@ impl Numbers {
         let whole = fragment == 0 && usize::from(u16_at(packet, 2).unwrap_or(0)) == total;
         match proto {
             1 if fragment & 0x1fff == 0 => self.icmp(&mut packet[header..total], whole),
+            4 if fragment & 0x1fff == 0 => self.ipv4(&mut packet[header..total]),
             6 | 17 if fragment & 0x1fff == 0 => {
                 let (transport, at) = (&mut packet[header..total], if proto == 6 { 16 } else { 6 });
                 if whole {
@@ -342,14 +347,14 @@ mod tests {
             .collect();
         frame.resize(98, 0xaa);
         let mut numbers = Numbers::default();
-        let clean = numbers.frame(&frame);
+        let clean = numbers.frame(&frame, false);
         assert_eq!(clean[18..20], [0, 1], "first identification");
         assert_eq!(clean[24..26], [0, 0], "right header checksum");
         assert_eq!(clean[36..38], [0, 1], "the data is made up, so the ICMP checksum is wrong");
         assert_eq!(clean[38..40], [0, 1], "first echo identifier");
         assert_eq!(clean[42..58], [0; 16]);
         assert_eq!(clean[58..], frame[58..]);
-        assert_eq!(numbers.frame(&frame), clean, "equal stays equal");
+        assert_eq!(numbers.frame(&frame, false), clean, "equal stays equal");
     }
 
     #[test]
@@ -414,6 +419,7 @@ mod tests {
             device: device.into(),
             direction,
             at_us: 0,
+            raw: false,
             bytes: format!(
                 "{}0800450000540001{offset:04x}40010000{}{}",
                 "02".repeat(12),
@@ -446,7 +452,7 @@ mod tests {
             if length > 13 {
                 frame[12..14].copy_from_slice(&[8, 0]);
             }
-            Numbers::default().frame(&frame);
+            Numbers::default().frame(&frame, false);
         }
     }
 }

@@ -181,6 +181,9 @@ fn bond_enslave(cx: &mut Cx, bond: DevId, dev: DevId) -> Result<(), NlError> {
     if bond == dev {
         return Err(NlError::with(Errno::EPERM, "Cannot enslave bond to itself"));
     }
+    if cx.k.devs[dev].arphrd.header_len() == 0 {
+        return Err(NlError::not_modelled("a bond of tunnels"));
+    }
     if cx.k.devs[dev].features & VLAN_CHALLENGED != 0 {
         let text =
             "enslaved VLAN challenged slave. Adding VLANs will be blocked as long as it is part of bond.";

@@ -5,6 +5,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_wire::Mac;
+use glassnet_wire::eth::ETH_P_TEB;
 use glassnet_wire::ipv4::IPPROTO_UDP;
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 use glassnet_wire::vxlan::{VXLAN_HF_VNI, VXLAN_HLEN, VxlanHdr};
@@ -443,7 +444,7 @@ fn decapsulate(cx: &mut Cx, skb: SkbId) -> Option<DevId> {
     let dev = vxlan_net(cx.k, net)?.socks.get(&port)?.devs.get(&vxh.vni()).copied()?;
     let outer = *ip_hdr(cx, skb)?;
     let crosses_netns = cx.k.devs[dev].netns != net;
-    if !iptunnel_pull_header(cx, skb, UDP_HLEN + VXLAN_HLEN, crosses_netns) || !vxh.is_plain() {
+    if !iptunnel_pull_header(cx, skb, UDP_HLEN + VXLAN_HLEN, ETH_P_TEB, crosses_netns) || !vxh.is_plain() {
         return None;
     }
     eth_type_trans(cx, skb, dev);

@@ -23,6 +23,7 @@ use crate::net::core::dev_upper::{
 };
 use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::netlink::{Errno, NlError};
+use crate::tables::arphrd::Arphrd;
 use crate::tables::bridge::{BridgePort, PortFlags, PortState, VlanGroup};
 use crate::tables::netdev::{AddrAssign, TSO_MAX_SIZE};
 
@@ -42,7 +43,7 @@ const PORT_PRIORITY: u8 = 32;
 /// `EINVAL` for `lo`, `ELOOP` for a bridge, `EXFULL`, here `EBUSY`, when the bridge is full.
 pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> {
     let netdev = &cx.k.devs[dev];
-    if netdev.is_loopback() {
+    if netdev.arphrd != Arphrd::Ether {
         return Err(Errno::EINVAL.into());
     }
     if netdev.bridge().is_some() {
@@ -143,7 +144,7 @@ fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
             fdb_change_local(cx, bridge, Some(dev), addr);
             br_stp_recalculate_bridge_id(cx, bridge);
         }
-        NetdevEvent::ChangeMtu => br_mtu_auto_adjust(cx, bridge),
+        NetdevEvent::ChangeMtu { .. } => br_mtu_auto_adjust(cx, bridge),
         NetdevEvent::FeatChange => netdev_update_features(cx, bridge),
         NetdevEvent::Up => {
             // The carrier of a card comes after it, which is a change of its own.
@@ -242,7 +243,7 @@ fn br_mtu_auto_adjust(cx: &mut Cx, bridge: DevId) {
     let Some(br) = cx.k.devs[bridge].bridge().filter(|br| !br.conf.mtu_is_set) else { return };
     let Some(lowest) = br.ports.iter().map(|port| cx.k.devs[*port].mtu).min() else { return };
     if cx.k.devs[bridge].mtu != lowest {
-        cx.k.devs[bridge].mtu = lowest;
-        call_netdevice_notifiers(cx, bridge, NetdevEvent::ChangeMtu);
+        let old = std::mem::replace(&mut cx.k.devs[bridge].mtu, lowest);
+        call_netdevice_notifiers(cx, bridge, NetdevEvent::ChangeMtu { old });
     }
 }

@@ -590,8 +590,8 @@ pub fn dev_set_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), NlError> {
         if let Some(change_mtu) = netdev.ops.change_mtu {
             change_mtu(cx, dev, mtu)?;
         }
-        cx.k.devs[dev].mtu = mtu;
-        call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeMtu);
+        let old = std::mem::replace(&mut cx.k.devs[dev].mtu, mtu);
+        call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeMtu { old });
     }
     Ok(())
 }
@@ -646,8 +646,11 @@ pub fn dev_close(cx: &mut Cx, dev: DevId) {
 ///
 /// # Errors
 ///
-/// `EADDRNOTAVAIL` for one that no device can have, and what the device says.
+/// `EADDRNOTAVAIL` for one that no device can have, `EOPNOTSUPP` for a tunnel, whose ends are its addresses, and what the device says.
 pub fn dev_set_mac_address(cx: &mut Cx, dev: DevId, address: Mac) -> Result<(), NlError> {
+    if !cx.k.devs[dev].arphrd.has_mac() {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
     if !address.is_valid() {
         return Err(Errno::EADDRNOTAVAIL.into());
     }

@@ -47,6 +47,7 @@ fn capture(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {
         dev: cx.k.devs[dev].label,
         packet: cx.skbs[skb].packet,
         pkt_type: seen_as,
+        arphrd: cx.k.devs[dev].arphrd,
         bytes: cx.skbs.tagged_frame(skb),
     });
 }

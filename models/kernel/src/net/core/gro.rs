@@ -2,8 +2,6 @@
 //!
 //! Kernel: net/core/gro.c
 
-use glassnet_wire::eth::ETH_HLEN;
-
 use super::dev_list::netif_receive_skb_list_internal;
 use crate::Cx;
 use crate::door::{Door, Func};
@@ -88,7 +86,8 @@ fn oldest_of(cx: &Cx, of: u32) -> Option<usize> {
 /// The packet came by the same device as a held one, and their Ethernet headers are equal (`gro_list_prepare`).
 pub fn is_same_link(cx: &Cx, held: SkbId, skb: SkbId) -> bool {
     let (a, b) = (&cx.skbs[held], &cx.skbs[skb]);
-    let eth = |id| cx.skbs.frame(id).get(..ETH_HLEN);
+    let header = cx.k.devs[b.dev].arphrd.header_len();
+    let eth = |id| cx.skbs.frame(id).get(..header);
     a.dev == b.dev && a.hash == b.hash && a.vlan_tag == b.vlan_tag && eth(held) == eth(skb)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Kernel: net/core/gso.c, net/core/dev.c, net/core/skbuff.c
 
-use glassnet_wire::ipv4::{IPPROTO_UDP, Ipv4Hdr, ip_send_check};
+use glassnet_wire::ipv4::{IPPROTO_IPIP, IPPROTO_UDP, Ipv4Hdr, ip_send_check};
 use glassnet_wire::tcp::TcpHdr;
 use glassnet_wire::udp::{UdpHdr, udp_set_csum};
 use zerocopy::IntoBytes;
@@ -13,7 +13,7 @@ use crate::door::Func;
 use crate::ids::SkbId;
 use crate::module::PacketOffload;
 use crate::tables::gro::Segment;
-use crate::tables::netdev_features::{GSO_UDP_TUNNEL, TSO};
+use crate::tables::netdev_features::{GSO_IPXIP4, GSO_UDP_TUNNEL, TSO};
 
 /// Headers of a merged packet from its network header on, bytes: all of them are TCP over IPv4, perhaps in a tunnel.
 fn network_headers(cx: &Cx, skb: SkbId) -> usize {
@@ -54,8 +54,18 @@ pub fn header_bytes(cx: &Cx, skb: SkbId) -> usize {
 #[inline]
 pub fn netif_needs_gso(cx: &Cx, skb: SkbId) -> bool {
     let pkt = &cx.skbs[skb];
-    let needed = if pkt.is_encapsulated() { TSO | GSO_UDP_TUNNEL } else { TSO };
+    let needed = if pkt.is_encapsulated() { TSO | tunnel_feature(cx, skb) } else { TSO };
     pkt.gso_size != 0 && (cx.k.devs[pkt.dev].features & needed != needed || pkt.gso_fixedid)
+}
+
+/// What a device that cuts packets of this packet's tunnel must be able to do.
+#[cold]
+fn tunnel_feature(cx: &Cx, skb: SkbId) -> u64 {
+    let outer = cx.skbs.header::<Ipv4Hdr>(skb, cx.skbs[skb].network_header);
+    match outer.map(|iph| iph.protocol) {
+        Some(IPPROTO_IPIP) => GSO_IPXIP4,
+        _ => GSO_UDP_TUNNEL,
+    }
 }
 
 /// Cuts a merged packet into packets, and frees it (`__skb_gso_segment`).
@@ -85,7 +95,7 @@ pub fn segment(cx: &mut Cx, skb: SkbId) -> Vec<SkbId> {
         let is_last = index + 1 == count;
         let place = Segment { index, offset: from as u32, is_last };
         if cx.skbs[part].is_encapsulated() {
-            skb_udp_tunnel_segment(cx, part, place, offload);
+            tunnel_segment(cx, part, place, offload);
         } else {
             (offload.gso_segment)(cx, part, place);
         }
@@ -96,9 +106,9 @@ pub fn segment(cx: &mut Cx, skb: SkbId) -> Vec<SkbId> {
     segments
 }
 
-/// The headers of a segment in a tunnel over UDP: first the inner ones, then length, identification and checksums of the outer
-/// ones (`skb_udp_tunnel_segment`, net/ipv4/udp_offload.c).
-fn skb_udp_tunnel_segment(cx: &mut Cx, skb: SkbId, segment: Segment, offload: &PacketOffload) {
+/// The headers of a segment in a tunnel: first the inner ones, then length, identification and checksums of the outer ones
+/// (`inet_gso_segment`; over UDP also `skb_udp_tunnel_segment`, net/ipv4/udp_offload.c).
+fn tunnel_segment(cx: &mut Cx, skb: SkbId, segment: Segment, offload: &PacketOffload) {
     let pkt = &mut cx.skbs[skb];
     let outer = (pkt.network_header, pkt.transport_header);
     (pkt.network_header, pkt.transport_header) = (pkt.inner_network_header, pkt.inner_transport_header);
@@ -108,11 +118,13 @@ fn skb_udp_tunnel_segment(cx: &mut Cx, skb: SkbId, segment: Segment, offload: &P
     let (network, transport) = outer;
     let len = pkt.tail - network;
     let Some(iph) = cx.skbs.header_mut::<Ipv4Hdr>(skb, network) else { return };
-    debug_assert_eq!(iph.protocol, IPPROTO_UDP);
     iph.tot_len.set(len as u16);
     iph.id.set(iph.id.get().wrapping_add(segment.index));
     ip_send_check(iph.as_mut_bytes());
-    let (saddr, daddr) = (iph.saddr.get(), iph.daddr.get());
+    let (saddr, daddr, protocol) = (iph.saddr.get(), iph.daddr.get(), iph.protocol);
+    if protocol != IPPROTO_UDP {
+        return;
+    }
     let Some(udp) = cx.skbs.header_mut::<UdpHdr>(skb, transport) else { return };
     udp.len.set((len - (transport - network)) as u16);
     if udp.check.get() != 0 {

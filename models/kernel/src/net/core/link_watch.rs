@@ -44,6 +44,9 @@ pub fn netif_stacked_transfer_operstate(cx: &mut Cx, lower: DevId, dev: DevId) {
 
 /// The ifindex of the device that it is linked to, in that one's namespace; its own if there is none (`dev_get_iflink`).
 pub fn dev_get_iflink(k: &Kernel, dev: DevId) -> u32 {
+    if let Some(get_iflink) = k.devs[dev].ops.get_iflink {
+        return get_iflink(&k.devs[dev]);
+    }
     let netdev = &k.devs[dev];
     netdev.link.map_or(netdev.ifindex, |link| k.devs[link].ifindex)
 }

@@ -109,7 +109,7 @@ pub fn neigh_periodic_work(cx: &mut Cx, _: u32) {
 /// Sends a packet to a neighbour, resolving it first if needed.
 ///
 /// Kernel: net/core/neighbour.c
-/// Not modelled: devices without a header cache.
+/// Not modelled: devices that write a header and do not cache it.
 pub fn neigh_resolve_output(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(id) = neigh_of_packet(cx, skb) else {
         return cx.kfree_skb(skb, DropReason::NeighDead);
@@ -151,6 +151,14 @@ pub fn neigh_hh_output(cx: &mut Cx, skb: SkbId, id: NeighId) -> Door {
     };
     let header = EthHdr::new(entry.ha, cx.k.devs[entry.dev].addr, ETH_P_IP);
     cx.skbs.push_eth(skb, header);
+    Door::DevQueueXmit { skb }
+}
+
+/// Sends a packet to a neighbour that is known, by a device that keeps no headers for copying.
+///
+/// Kernel: net/core/neighbour.c
+/// Not modelled: devices that write a header and do not cache it.
+pub fn neigh_connected_output(_: &mut Cx, skb: SkbId) -> Door {
     Door::DevQueueXmit { skb }
 }
 

@@ -151,7 +151,12 @@ fn newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, NlError> 
 ///
 /// That of the first attribute that is refused.
 pub fn rtnl_configure_link(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
-    setlink(cx, dev, LinkSet { netns: None, name: None, info: None, mtu: None, ..set })
+    let mut set = LinkSet { netns: None, name: None, info: None, mtu: None, ..set };
+    if !cx.k.devs[dev].arphrd.has_mac() {
+        // Its kind has written its own since.
+        (set.address, set.broadcast) = (None, None);
+    }
+    setlink(cx, dev, set)
 }
 
 /// Deletes a device by its kind's `dellink`.

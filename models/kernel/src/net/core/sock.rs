@@ -79,8 +79,8 @@ pub fn sock_queue_rcv_skb(cx: &mut Cx, id: SocketId, queued: Queued) -> bool {
 /// Queues a packet to a socket, or drops it if the receive buffer is full.
 pub fn queue_or_drop(cx: &mut Cx, id: SocketId, skb: SkbId) {
     let ifindex = cx.skbs[skb].ip.iif;
-    let pkt_type = cx.skbs[skb].pkt_type;
-    if !sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, pkt_type }) {
+    let (pkt_type, arphrd) = (cx.skbs[skb].pkt_type, cx.k.devs[cx.skbs[skb].dev].arphrd);
+    if !sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, arphrd, pkt_type }) {
         cx.kfree_skb(skb, DropReason::SocketRcvbuff);
     }
 }

@@ -42,6 +42,7 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
         .shown(Shown::InInit),
         core_sysctl!(dev_weight),
         core_sysctl!(dev_weight_tx_bias),
+        core_sysctl!(fb_tunnels_only_for_init_net).range(0, 2),
         core_sysctl!(netdev_budget),
         core_sysctl!(netdev_budget_usecs).range(0, INT.1),
         core_sysctl!(netdev_max_backlog),

@@ -47,7 +47,7 @@ fn arp_constructor(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) {
     let kind = addr_type(cx, dev, ip, skb);
     let netdev = &cx.k.devs[dev];
     let known = if kind == RouteType::Multicast {
-        Some(Mac::of_ipv4_group(ip))
+        Some(if netdev.arphrd.has_mac() { Mac::of_ipv4_group(ip) } else { netdev.broadcast })
     } else if netdev.flags & (IFF_NOARP | IFF_LOOPBACK) != 0 {
         Some(netdev.addr)
     } else if kind == RouteType::Broadcast || netdev.flags & IFF_POINTOPOINT != 0 {

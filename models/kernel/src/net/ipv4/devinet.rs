@@ -178,13 +178,15 @@ fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
                 arp_evict(cx, dev);
             }
         }
-        NetdevEvent::ChangeMtu => {
+        NetdevEvent::ChangeMtu { old } => {
             if cx.k.devs[dev].mtu < IPV4_MIN_MTU {
                 unregister(cx, netns, dev);
             } else if cx.k.inet.get(dev).is_none() {
                 register(cx, netns, dev);
             }
-            cx.k.netns[netns].ipv4.exceptions.clear();
+            let ipv4 = &mut cx.k.netns[netns].ipv4;
+            ipv4.exceptions.update_mtu(dev, cx.k.devs[dev].mtu, old);
+            ipv4.fib.generation += 1;
         }
         NetdevEvent::ChangeAddr => {
             super::arp::arp_changeaddr(cx, dev);

@@ -10,6 +10,7 @@ use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
 use crate::net::core::dev_addr_lists::{dev_mc_add, dev_mc_del};
+use crate::tables::arphrd::Arphrd;
 use crate::tables::inet::IGMP_ALL_HOSTS;
 
 /// Joins a group on a device (`ip_mc_inc_group`): its link-layer address is listened to.
@@ -29,7 +30,7 @@ pub fn ip_mc_dec_group(cx: &mut Cx, dev: DevId, group: Ipv4Addr) {
 }
 
 fn link_listen(cx: &mut Cx, dev: DevId, group: Ipv4Addr, on: bool) {
-    if cx.k.devs[dev].is_loopback() {
+    if cx.k.devs[dev].arphrd != Arphrd::Ether {
         return; // It has no link-layer groups (`arp_mc_map`).
     }
     let address = Mac::of_ipv4_group(group);

@@ -5,7 +5,7 @@
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB};
 use glassnet_wire::ipv4::{
-    IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, ip_fast_csum,
+    IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_IPIP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, ip_fast_csum,
 };
 
 use super::icmp::{self, IcmpError};
@@ -317,7 +317,7 @@ pub fn ip_local_deliver_finish(cx: &mut Cx, skb: SkbId) -> Door {
 /// Delivers the packet to raw sockets, then to its protocol's handler.
 ///
 /// Kernel: net/ipv4/ip_input.c
-/// Not modelled: other protocols than ICMP, IGMP, UDP and TCP, which have no handler, as without their modules.
+/// Not modelled: other protocols than ICMP, IGMP, UDP, TCP and tunnels, which have no handler, as without their modules.
 pub fn ip_protocol_deliver_rcu(cx: &mut Cx, skb: SkbId) -> Door {
     let taken = cx.within(Func::RawLocalDeliver, skb, |cx| super::raw::raw_local_deliver(cx, skb));
     let protocol = ip_hdr(cx, skb).map_or(0, |iph| iph.protocol);
@@ -326,6 +326,7 @@ pub fn ip_protocol_deliver_rcu(cx: &mut Cx, skb: SkbId) -> Door {
         IPPROTO_IGMP => Door::IgmpRcv { skb },
         IPPROTO_UDP => Door::UdpRcv { skb },
         IPPROTO_TCP => Door::TcpV4Rcv { skb },
+        IPPROTO_IPIP if cx.k.config.ipip => Door::Tunnel4Rcv { skb },
         _ if taken => {
             snmp(cx, skb).ip.InDelivers += 1;
             return cx.consume_skb(skb);

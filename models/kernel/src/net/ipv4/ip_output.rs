@@ -431,6 +431,7 @@ pub fn ip_finish_output2(cx: &mut Cx, skb: SkbId) -> Door {
     }
     match cx.k.neigh.get(id) {
         Some(entry) if entry.nud.connected() && entry.hh => neigh_hh_output(cx, skb, id),
+        Some(_) if cx.k.devs[dev].arphrd.header_len() == 0 => Door::NeighConnectedOutput { skb },
         _ => Door::NeighResolveOutput { skb },
     }
 }

@@ -3,7 +3,7 @@
 //! Kernel: net/ipv4/ip_tunnel_core.c, include/net/ip_tunnels.h, include/net/inet_ecn.h
 
 use glassnet_wire::checksum::checksum;
-use glassnet_wire::eth::{ETH_HLEN, ETH_P_IP, EthHdr};
+use glassnet_wire::eth::{ETH_HLEN, ETH_P_IP, ETH_P_TEB, EthHdr};
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_HLEN};
 use glassnet_wire::ipv4::{IP_DF, IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr, ip_send_check, is_zeronet};
 use zerocopy::IntoBytes;
@@ -74,13 +74,24 @@ pub fn iptunnel_handle_offloads(cx: &mut Cx, skb: SkbId) {
     pkt.inner_transport_header = pkt.network_header + ihl as u32;
 }
 
-/// Takes the outer headers off, of which the last `len` bytes are at the beginning of the data, and the Ethernet header
-/// behind them is seen; false: the packet is too short (`__iptunnel_pull_header`).
-pub fn iptunnel_pull_header(cx: &mut Cx, skb: SkbId, len: usize, crosses_netns: bool) -> bool {
-    if cx.skbs[skb].len() < len + ETH_HLEN {
+/// Takes the outer headers off, of which the last `len` bytes are at the beginning of the data, and a packet of this Ethertype is
+/// seen behind them, or a frame; false: it is too short (`__iptunnel_pull_header`).
+pub fn iptunnel_pull_header(
+    cx: &mut Cx,
+    skb: SkbId,
+    len: usize,
+    inner_proto: u16,
+    crosses_netns: bool,
+) -> bool {
+    cx.call(Func::IptunnelPullHeader, skb);
+    let is_frame = inner_proto == ETH_P_TEB;
+    if cx.skbs[skb].len() < len + if is_frame { ETH_HLEN } else { 0 } {
         return false;
     }
     cx.skbs.pull(skb, len);
+    if !is_frame {
+        cx.skbs[skb].protocol = inner_proto;
+    }
     skb_scrub_packet(cx, skb, crosses_netns);
     clear_hash_if_not_l4(cx, skb);
     let pkt = &mut cx.skbs[skb];

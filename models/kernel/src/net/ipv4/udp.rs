@@ -218,7 +218,8 @@ fn queue_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) -> Door {
     }
     sock_rps_save_rxhash(cx, id, skb);
     let (ifindex, pkt_type) = (cx.skbs[skb].ip.iif, cx.skbs[skb].pkt_type);
-    if sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, pkt_type }) {
+    let arphrd = cx.k.devs[cx.skbs[skb].dev].arphrd;
+    if sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, arphrd, pkt_type }) {
         snmp(cx, skb).udp.InDatagrams += 1;
         return Door::End;
     }

@@ -64,11 +64,12 @@ fn queue(cx: &mut Cx, id: SocketId, skb: SkbId, dev: DevId, seen_as: PacketType)
     let cooked =
         matches!(cx.k.sockets.get(id).map(|socket| socket.kind), Some(SockKind::Packet { cooked: true, .. }));
     cx.nf_reset_ct(skb);
+    let arphrd = cx.k.devs[dev].arphrd;
     cx.skbs.push_mac_header(skb);
     if cooked {
-        cx.skbs.pull(skb, ETH_HLEN);
+        cx.skbs.pull(skb, arphrd.header_len());
     }
-    if !sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, pkt_type: seen_as }) {
+    if !sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, arphrd, pkt_type: seen_as }) {
         cx.discard_skb(skb);
     }
 }
@@ -87,21 +88,23 @@ pub fn packet_sendmsg(cx: &mut Cx, id: SocketId, to: Mac, data: &[u8]) -> Result
     if !netdev.is_up() {
         return Err(Errno::ENETDOWN);
     }
-    let payload = if cooked { data.len() } else { data.len().checked_sub(ETH_HLEN).ok_or(Errno::EINVAL)? };
+    let (source, header) = (netdev.addr, netdev.arphrd.header_len());
+    let payload = if cooked { data.len() } else { data.len().checked_sub(header).ok_or(Errno::EINVAL)? };
     if payload > netdev.mtu as usize {
         return Err(Errno::EMSGSIZE);
     }
-    let source = netdev.addr;
     sock_alloc_send_pskb(cx, id)?;
     let skb = cx.skbs.alloc_skb(data.len(), dev);
     cx.skbs.data_mut(skb).copy_from_slice(data);
-    if cooked {
+    let has_header = header != 0;
+    if cooked && has_header {
         cx.skbs.push_eth(skb, EthHdr::new(to, source, protocol));
     }
-    let proto = cx.skbs.header::<EthHdr>(skb, cx.skbs[skb].data).map_or(0, |eth| eth.h_proto.get());
+    let eth = cx.skbs.header::<EthHdr>(skb, cx.skbs[skb].data).filter(|_| has_header);
+    let proto = eth.map_or(protocol, |eth| eth.h_proto.get());
     let pkt = &mut cx.skbs[skb];
     pkt.protocol = proto;
-    pkt.network_header = pkt.data + ETH_HLEN as u32;
+    pkt.network_header = pkt.data + header as u32;
     pkt.truesize = packet_truesize(data.len());
     skb_set_owner_w(cx, skb, id);
     cx.within(Func::PacketSendmsg, skb, |cx| cx.xmit_and_wait(skb, Door::DevQueueXmit { skb }))?;

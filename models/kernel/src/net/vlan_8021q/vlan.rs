@@ -11,6 +11,7 @@ use crate::net::core::dev_features::netdev_update_features;
 use crate::net::core::dev_upper::{netdev_upper_dev_link, netdev_upper_dev_unlink};
 use crate::net::core::link_watch::{linkwatch_fire_event, netif_stacked_transfer_operstate};
 use crate::netlink::{Errno, NlError};
+use crate::tables::arphrd::Arphrd;
 use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::NetDevice;
 use crate::tables::netdev_features::{HW_VLAN_CTAG_FILTER, VLAN_CHALLENGED};
@@ -45,7 +46,7 @@ pub(super) fn vlan_check_real_dev(
     vid: u16,
 ) -> Result<(), NlError> {
     let netdev = &cx.k.devs[real_dev];
-    if netdev.features & VLAN_CHALLENGED != 0 {
+    if netdev.features & VLAN_CHALLENGED != 0 || netdev.arphrd != Arphrd::Ether {
         let line = format!("8021q: VLANs not supported on {}", netdev.name);
         cx.printk(LOG_INFO, line);
         return Err(NlError::with(Errno::EOPNOTSUPP, "8021q: VLANs not supported on device"));
@@ -115,7 +116,7 @@ fn vlan_device_event(cx: &mut Cx, real_dev: DevId, event: NetdevEvent) {
                 }
             }
         }
-        NetdevEvent::ChangeMtu => follow_mtu(cx, real_dev, vlans),
+        NetdevEvent::ChangeMtu { .. } => follow_mtu(cx, real_dev, vlans),
         NetdevEvent::FeatChange => {
             for dev in vlans {
                 cx.k.devs[dev].tso_max_size = cx.k.devs[real_dev].tso_max_size;

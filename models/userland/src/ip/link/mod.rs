@@ -11,12 +11,14 @@ mod iplink_macvlan;
 mod iplink_veth;
 mod iplink_vlan;
 mod iplink_vxlan;
+pub(super) mod link_iptnl;
 
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::link::LinkInfo;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_dellink, rtm_newlink};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::NetDevice;
+use glassnet_wire::Mac;
 
 use super::args::{Args, Done, Stop, check_ifname, duparg, duparg2, invarg, lladdr, mac, matches, number};
 use super::link_show::View;
@@ -28,8 +30,6 @@ use super::{Ip, link_show};
 const IFNAMSIZ: usize = 16;
 /// Size of an alias, bytes.
 const IFALIASZ: usize = 256;
-/// Length of an Ethernet address, bytes.
-const ETH_ALEN: usize = 6;
 
 /// Arguments of `ip link add` or `set`.
 #[derive(Default)]
@@ -56,6 +56,8 @@ struct LinkUtil {
     id: &'static str,
     /// Parses the kind's arguments; `None`: they are ignored.
     parse_opt: Option<fn(&Ip, &mut Args) -> Done<LinkInfo>>,
+    /// The same for a device that is changed, where what is not said stays as it is.
+    parse_change: Option<fn(&Ip, &mut Args, DevId) -> Done<LinkInfo>>,
     /// Looks at what was parsed, of a new device or of one that is changed (false).
     check_opt: Option<fn(&mut Ip, &LinkInfo, bool) -> Done>,
     /// Prints the kind's attributes (`ip -d link`).
@@ -69,7 +71,15 @@ struct LinkUtil {
 impl LinkUtil {
     /// The base of a row: a kind without options.
     const fn new(id: &'static str, help: &'static str) -> LinkUtil {
-        LinkUtil { id, parse_opt: None, check_opt: None, print_opt: None, help, is_modelled: true }
+        LinkUtil {
+            id,
+            parse_opt: None,
+            parse_change: None,
+            check_opt: None,
+            print_opt: None,
+            help,
+            is_modelled: true,
+        }
     }
 
     /// A kind of iproute2 6.1 that is not modelled.
@@ -89,6 +99,7 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &iplink_macvlan::LINK_UTIL,
     &iplink_vlan::LINK_UTIL,
     &iplink_vxlan::LINK_UTIL,
+    &link_iptnl::LINK_UTIL,
     &LinkUtil::not_modelled("amt"),
     &LinkUtil::not_modelled("bareudp"),
     &LinkUtil::not_modelled("dsa"),
@@ -102,7 +113,6 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &LinkUtil::not_modelled("ip6gre"),
     &LinkUtil::not_modelled("ip6gretap"),
     &LinkUtil::not_modelled("ip6tnl"),
-    &LinkUtil::not_modelled("ipip"),
     &LinkUtil::not_modelled("ipoib"),
     &LinkUtil::not_modelled("ipvlan"),
     &LinkUtil::not_modelled("ipvtap"),
@@ -304,7 +314,7 @@ impl Ip<'_> {
             Some(util) if !util.is_modelled => {
                 return Err(Stop::not_modelled(&format!("link add type {kind}")));
             }
-            Some(util) => self.link_info(util, &mut args, true)?,
+            Some(util) => self.link_info(util, &mut args, None, true)?,
             None if args.is_empty() => {
                 return Err(Stop::error(2, "Error: Unknown device type.\n"));
             }
@@ -318,10 +328,19 @@ impl Ip<'_> {
     }
 
     /// Parses the arguments after `type KIND`.
-    fn link_info(&mut self, util: &LinkUtil, args: &mut Args, is_new: bool) -> Done<LinkInfo> {
+    fn link_info(
+        &mut self,
+        util: &LinkUtil,
+        args: &mut Args,
+        changed: Option<DevId>,
+        is_new: bool,
+    ) -> Done<LinkInfo> {
         let info = match util.parse_opt {
             _ if args.is_empty() => return Ok(LinkInfo::new(util.id)),
-            Some(parse_opt) => parse_opt(self, args)?,
+            Some(parse_opt) => match util.parse_change.zip(changed) {
+                Some((parse_change, dev)) => parse_change(self, args, dev)?,
+                None => parse_opt(self, args)?,
+            },
             None => LinkInfo::with(util.id, ()),
         };
         if let Some(check_opt) = util.check_opt {
@@ -333,11 +352,12 @@ impl Ip<'_> {
     fn link_set(&mut self, mut args: Args) -> Done {
         let mut parsed = self.link_words(&mut args)?;
         if let Some(name) = parsed.dev.as_ref().or(parsed.name.as_ref()) {
-            parsed.check_addresses()?;
-            self.dev(name)?;
+            let dev = self.dev(name)?;
+            let addr_len = self.kernel(|kernel| kernel.devs[dev].arphrd.addr_len());
+            parsed.check_addresses(addr_len)?;
         }
         if let Some(kind) = parsed.kind.take() {
-            self.link_set_kind(&kind, &mut args, &mut parsed.set)?;
+            self.link_set_kind(&kind, &mut args, &mut parsed)?;
         }
         if parsed.index.is_some() {
             return Err(Stop::usage(
@@ -379,15 +399,17 @@ impl Ip<'_> {
         })
     }
 
-    fn link_set_kind(&mut self, kind: &str, args: &mut Args, set: &mut LinkSet) -> Done {
+    fn link_set_kind(&mut self, kind: &str, args: &mut Args, parsed: &mut Parsed) -> Done {
+        let dev = parsed.dev.as_ref().or(parsed.name.as_ref()).and_then(|name| self.find_dev(name));
+        let set = &mut parsed.set;
         match link_util(kind) {
             Some(util) if !util.is_modelled => {
                 return Err(Stop::not_modelled(&format!("link set type {kind}")));
             }
             Some(util) if kind.ends_with("_slave") => {
-                set.slave_info = Some(self.link_info(util, args, false)?)
+                set.slave_info = Some(self.link_info(util, args, None, false)?)
             }
-            Some(util) => set.info = Some(self.link_info(util, args, false)?),
+            Some(util) => set.info = Some(self.link_info(util, args, dev, false)?),
             None if args.is_empty() => {}
             None => return Err(garbage(args)),
         }
@@ -460,10 +482,10 @@ impl View<'_> {
 }
 
 impl Parsed {
-    fn check_addresses(&self) -> Done {
+    fn check_addresses(&self, addr_len: usize) -> Done {
         match &self.address {
-            Some(address) if address.len() != ETH_ALEN => Err(Stop::failed(format!(
-                "Invalid address length {} - must be {ETH_ALEN} bytes\n",
+            Some(address) if address.len() != addr_len => Err(Stop::failed(format!(
+                "Invalid address length {} - must be {addr_len} bytes\n",
                 address.len()
             ))),
             _ => Ok(()),
@@ -472,9 +494,8 @@ impl Parsed {
 
     /// The changes.
     fn into_set(mut self) -> Done<LinkSet> {
-        let bad = |_| Stop::refused(&Errno::EINVAL.into());
-        self.set.address = self.address.as_deref().map(mac).transpose().map_err(bad)?;
-        self.set.broadcast = self.broadcast.as_deref().map(mac).transpose().map_err(bad)?;
+        self.set.address = self.address.as_deref().map(link_address).transpose()?;
+        self.set.broadcast = self.broadcast.as_deref().map(link_address).transpose()?;
         self.set.netns = self.netns;
         self.set.group = self.group;
         self.set.name = self.name;
@@ -497,6 +518,12 @@ impl Parsed {
         set.name = None;
         Ok(LinkNew { name, set, ifindex, link })
     }
+}
+
+/// An address as devices have it: of six bytes, or of four at the beginning.
+fn link_address(bytes: &[u8]) -> Done<Mac> {
+    let bytes = if let [a, b, c, d] = *bytes { &[a, b, c, d, 0, 0] } else { bytes };
+    mac(bytes).map_err(|_| Stop::refused(&Errno::EINVAL.into()))
 }
 
 /// Sets a value that may be given only once.

@@ -30,6 +30,8 @@ pub(super) struct SeenFrame {
     pub direction: Direction,
     /// Nanoseconds since the epoch.
     pub at_ns: u128,
+    /// The device's packets have no link header.
+    pub raw: bool,
     pub bytes: Vec<u8>,
 }
 
@@ -146,6 +148,8 @@ impl Reader {
         let got = recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::empty())?;
         let (index, kind, length) =
             (got.address.map_or(0, |a| a.ifindex()), got.address.map_or(0, |a| a.pkttype()), got.bytes);
+        let raw =
+            got.address.is_some_and(|a| !matches!(a.hatype(), libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK));
         let messages: Vec<ControlMessageOwned> = got.cmsgs()?.collect();
         let at_ns = messages.iter().find_map(stamp).unwrap_or_default();
         let tag = messages.iter().find_map(vlan_tag);
@@ -155,7 +159,7 @@ impl Reader {
         if let Some(tag) = tag {
             tag.write_into(&mut bytes);
         }
-        Ok(SeenFrame { machine, netns, device, direction: direction(kind), at_ns, bytes })
+        Ok(SeenFrame { machine, netns, device, direction: direction(kind), at_ns, raw, bytes })
     }
 
     fn name(&mut self, index: usize) -> String {

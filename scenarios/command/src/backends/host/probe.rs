@@ -46,6 +46,9 @@ pub(super) fn config() -> KernelConfig {
     *CONFIG.get_or_init(ask)
 }
 
+/// 1 or 2: a namespace that is made gets no fallback devices of tunnels.
+const FB_TUNNELS: &str = "/proc/sys/net/core/fb_tunnels_only_for_init_net";
+
 fn ask() -> KernelConfig {
     let ask = |asked: &str| {
         let said = Command::new("unshare").args(["--net", "sh", "-c", asked]).output();
@@ -58,6 +61,8 @@ fn ask() -> KernelConfig {
         ipset_bitmask: set.contains("Revision: 6"),
         nat_keeps_reverse: is_since(6, 12),
         nf_nat_ftp: is_module_there("nf_nat_ftp"),
+        ipip: is_module_there("ipip"),
+        no_fb_tunnels: fs::read_to_string(FB_TUNNELS).is_ok_and(|only| only.trim() != "0"),
         vlan_8021q: is_module_there("8021q"),
         virtual_time: place() == "uml",
         smp: std::fs::read_to_string("/proc/version").is_ok_and(|version| version.contains(" SMP ")),

@@ -259,8 +259,8 @@ pub(super) fn placed(frame: frames::SeenFrame, starts: &[u128]) -> Option<Frame>
     let prompt = starts.partition_point(|start| *start <= frame.at_ns).checked_sub(1)?;
     let at_us = ((frame.at_ns - starts[0]) / 1000) as u64;
     let bytes = frame.bytes.iter().map(|b| format!("{b:02x}")).collect();
-    let frames::SeenFrame { machine, netns, device, direction, .. } = frame;
-    Some(Frame { prompt, machine, netns, device, direction, at_us, bytes })
+    let frames::SeenFrame { machine, netns, device, direction, raw, .. } = frame;
+    Some(Frame { prompt, machine, netns, device, direction, at_us, raw, bytes })
 }
 
 /// The version lines of the tools that lessons use; they are asked once.

@@ -1,0 +1,539 @@
+//! Tunnels over IPv4 with an IP packet, or a frame, behind the outer header.
+//!
+//! Kernel: net/ipv4/ip_tunnel.c
+
+use std::net::Ipv4Addr;
+
+use glassnet_sim::Nanos;
+use glassnet_wire::eth::ETH_P_IP;
+use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_REDIRECT, ICMP_TIME_EXCEEDED};
+use glassnet_wire::ipv4::{IPV4_HLEN, Ipv4Hdr};
+
+use super::icmp::{ICMP_EXC_TTL, ICMP_FRAG_NEEDED, ICMP_HOST_UNREACH, IcmpError, icmp_send};
+use super::ip_input::ip_hdr;
+use super::ip_output::IpHeader;
+use super::ip_tunnel_core::{
+    ip_ecn_decapsulate, ip_tunnel_ecn_encap, ip_tunnel_get_df, ip_tunnel_get_dsfield, ip_tunnel_get_ttl,
+    iptunnel_xmit,
+};
+use super::route::{dst_mtu, ip_route_output_flow};
+use super::route_errors::{ip_do_redirect, ip_rt_update_pmtu};
+use crate::door::{Door, Func};
+use crate::ids::{DevId, NetnsId, SkbId};
+use crate::kernel::INIT_NET;
+use crate::link::{LinkOps, NewLink};
+use crate::module::NetdevEvent;
+use crate::net::core::dev::{alloc_netdev, register_netdevice, unregister_netdevice};
+use crate::net::core::gro_cells::{gro_cells_destroy, gro_cells_init};
+use crate::net::core::gso;
+use crate::net::core::rtnetlink::rtnl_link_ops_get;
+use crate::netlink::{Errno, NlError};
+use crate::tables::arphrd::ipv4_link_address;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::ip_tunnel::{IpTunnel, IpTunnelNet, IpTunnelNets, IpTunnelParm, TunnelKind};
+use crate::tables::jiffies::last_tick;
+use crate::tables::klog::LOG_INFO;
+use crate::tables::netdev::{IFF_POINTOPOINT, NameAssign, NetDevice};
+use crate::tables::netdev_features::{FRAGLIST, GSO_SOFTWARE, HIGHDMA, HW_CSUM, NETNS_LOCAL, SG};
+use crate::tables::route::{FlowOut, Rtable};
+use crate::tables::skb::{IpCb, PacketType};
+use crate::{Cx, Kernel};
+
+/// Features that tunnels can have (`IPIP_FEATURES`).
+pub(super) const FEATURES: u64 = SG | FRAGLIST | HIGHDMA | GSO_SOFTWARE | HW_CSUM;
+/// The longest packet of IPv4, bytes (`IP_MAX_MTU`).
+const IP_MAX_MTU: u32 = 65_535;
+/// The least MTU of a tunnel, bytes (`IPV4_MIN_MTU`, `ETH_MIN_MTU`).
+const MIN_MTU: u32 = 68;
+/// The MTU where it is not known by which device packets leave, bytes (`ETH_DATA_LEN`).
+const ETH_DATA_LEN: u32 = 1500;
+/// How long senders are told of ICMP errors (`IPTUNNEL_ERR_TIMEO`).
+const ERR_TIMEO: Nanos = Nanos::from_secs(30);
+
+impl IpTunnel {
+    /// Of a device that is not set yet.
+    pub fn new(kind: TunnelKind, net: NetnsId) -> IpTunnel {
+        let parms = IpTunnelParm::default();
+        IpTunnel { kind, net, parms, fwmark: 0, err_count: 0, err_time: Nanos::ZERO }
+    }
+}
+
+/// What is known of a device, if it is a tunnel.
+pub fn ip_tunnel(kernel: &Kernel, dev: DevId) -> Option<&IpTunnel> {
+    kernel.devs.get(dev)?.netdev_priv()
+}
+
+fn ip_tunnel_mut<'a>(cx: &'a mut Cx, dev: DevId) -> &'a mut IpTunnel {
+    cx.k.devs[dev].netdev_priv_mut().expect("a tunnel")
+}
+
+fn net(kernel: &Kernel, netns: NetnsId, kind: TunnelKind) -> Option<&IpTunnelNet> {
+    kernel.netns.get(netns)?.generic.get::<IpTunnelNets>()?.get(kind)
+}
+
+fn net_mut<'a>(cx: &'a mut Cx, netns: NetnsId, kind: TunnelKind) -> &'a mut IpTunnelNet {
+    cx.k.netns[netns].generic.get_mut::<IpTunnelNets>().get_mut(kind)
+}
+
+/// Bytes that a tunnel puts in front of a packet (`t_hlen`).
+fn t_hlen() -> u32 {
+    IPV4_HLEN as u32
+}
+
+/// The device that outer packets leave by, 0 if any does (`dev_get_iflink`).
+pub(super) fn ip_tunnel_get_iflink(dev: &NetDevice) -> u32 {
+    dev.netdev_priv::<IpTunnel>().map_or(0, |tunnel| tunnel.parms.link)
+}
+
+/// The tunnel that a packet came through: one between these hosts, or from that host, or to this one, or between any; among
+/// equals one of the device that it came in by, else the oldest of the first kind and the newest of the others. Last the
+/// fallback device.
+pub(super) fn ip_tunnel_lookup(
+    cx: &mut Cx,
+    kind: TunnelKind,
+    from: DevId,
+    remote: Ipv4Addr,
+    local: Ipv4Addr,
+) -> Option<DevId> {
+    cx.call(Func::IpTunnelLookup, None);
+    let netdev = &cx.k.devs[from];
+    let (kernel, link, net) = (&*cx.k, netdev.ifindex, net(cx.k, netdev.netns, kind)?);
+    let is_any = Ipv4Addr::is_unspecified;
+    let steps: [(Ipv4Addr, &dyn Fn(&IpTunnelParm) -> bool); 4] = [
+        (remote, &|parms| (parms.saddr, parms.daddr) == (local, remote)),
+        (remote, &|parms| parms.daddr == remote && is_any(&parms.saddr)),
+        (Ipv4Addr::UNSPECIFIED, &|parms| {
+            parms.saddr == local && is_any(&parms.daddr) || parms.daddr == local && local.is_multicast()
+        }),
+        (Ipv4Addr::UNSPECIFIED, &|parms| is_any(&parms.saddr) && is_any(&parms.daddr)),
+    ];
+    let mut found = None;
+    for (step, (bucket, fits)) in steps.into_iter().enumerate() {
+        for dev in net.bucket(bucket).iter().copied().filter(|dev| kernel.devs[*dev].is_up()) {
+            let Some(parms) = ip_tunnel(kernel, dev).map(|tunnel| &tunnel.parms).filter(|parms| fits(parms))
+            else {
+                continue;
+            };
+            if parms.link == link {
+                return Some(dev);
+            }
+            if step == 0 || found.is_none() {
+                found = Some(dev);
+            }
+        }
+    }
+    found.or_else(|| net.fb_tunnel_dev.filter(|dev| kernel.devs[*dev].is_up()))
+}
+
+/// The tunnel with these ends over this device (`ip_tunnel_find`).
+fn ip_tunnel_find(kernel: &Kernel, netns: NetnsId, kind: TunnelKind, parms: &IpTunnelParm) -> Option<DevId> {
+    let is_it = |dev: &DevId| {
+        ip_tunnel(kernel, *dev).is_some_and(|tunnel| {
+            let own = &tunnel.parms;
+            (own.saddr, own.daddr, own.link) == (parms.saddr, parms.daddr, parms.link)
+        })
+    };
+    net(kernel, netns, kind)?.bucket(parms.daddr).iter().copied().find(is_it)
+}
+
+/// What the kinds of tunnels do with their devices' addresses: both ends are written into them.
+fn set_ends(cx: &mut Cx, dev: DevId) {
+    let parms = ip_tunnel_mut(cx, dev).parms;
+    let netdev = &mut cx.k.devs[dev];
+    netdev.addr = ipv4_link_address(parms.saddr);
+    netdev.broadcast = ipv4_link_address(parms.daddr);
+}
+
+/// Finds out by which device outer packets leave, and what MTU that leaves.
+fn ip_tunnel_bind_dev(cx: &mut Cx, dev: DevId) -> u32 {
+    let IpTunnel { parms, net, fwmark, .. } = *ip_tunnel_mut(cx, dev);
+    let by_index = cx.k.dev_by_index(net, parms.link);
+    let mut lower = by_index;
+    if !parms.daddr.is_unspecified() {
+        let flow = init_flow(cx.k, &parms, (net, fwmark), parms.daddr, parms.tos);
+        let routed = ip_route_output_flow(cx, net, flow, None);
+        lower = routed.ok().map(|(route, _)| route.dev).or(by_index);
+        cx.k.devs[dev].flags |= IFF_POINTOPOINT;
+    }
+    let mtu = lower.map_or(ETH_DATA_LEN, |lower| cx.k.devs[lower].mtu.min(IP_MAX_MTU));
+    mtu.saturating_sub(t_hlen()).max(MIN_MTU)
+}
+
+/// The flow of a tunnel's outer packets (`ip_tunnel_init_flow`).
+fn init_flow(
+    kernel: &Kernel,
+    parms: &IpTunnelParm,
+    (net, mark): (NetnsId, u32),
+    daddr: Ipv4Addr,
+    tos: u8,
+) -> FlowOut {
+    let oif = kernel.dev_by_index(net, parms.link);
+    FlowOut { daddr, saddr: parms.saddr, oif, tos, mark, proto: parms.protocol, ..FlowOut::default() }
+}
+
+/// Makes a device by a request, in the namespace of whoever asks.
+///
+/// # Errors
+///
+/// `EEXIST` if there is a tunnel with these ends.
+pub(super) fn ip_tunnel_newlink(
+    cx: &mut Cx,
+    new: NewLink,
+    parms: IpTunnelParm,
+    fwmark: u32,
+) -> Result<DevId, NlError> {
+    let NewLink { mut dev, src_net, mtu, .. } = new;
+    let tunnel: &mut IpTunnel = dev.netdev_priv_mut().ok_or(Errno::EINVAL)?;
+    (tunnel.net, tunnel.parms, tunnel.fwmark) = (src_net, parms, fwmark);
+    let kind = tunnel.kind;
+    if ip_tunnel_find(cx.k, src_net, kind, &parms).is_some() {
+        return Err(Errno::EEXIST.into());
+    }
+    let dev = register(cx, dev)?;
+    let own = ip_tunnel_bind_dev(cx, dev);
+    cx.k.devs[dev].mtu = mtu.map_or(own, |asked| asked.clamp(MIN_MTU, IP_MAX_MTU - t_hlen()));
+    net_mut(cx, src_net, kind).add(dev, parms.daddr);
+    Ok(dev)
+}
+
+/// Registers a device whose ends are known (`ip_tunnel_init`).
+fn register(cx: &mut Cx, dev: NetDevice) -> Result<DevId, NlError> {
+    let dev = register_netdevice(cx, dev)?;
+    set_ends(cx, dev);
+    gro_cells_init(cx, dev);
+    Ok(dev)
+}
+
+/// Changes a tunnel.
+///
+/// # Errors
+///
+/// `EINVAL` for the fallback device, and for ends that make another kind of link of it; `EEXIST` if another tunnel has these.
+pub(super) fn ip_tunnel_changelink(
+    cx: &mut Cx,
+    dev: DevId,
+    parms: IpTunnelParm,
+    fwmark: u32,
+) -> Result<(), NlError> {
+    let IpTunnel { kind, net: netns, .. } = *ip_tunnel_mut(cx, dev);
+    if net(cx.k, netns, kind).is_some_and(|net| net.fb_tunnel_dev == Some(dev)) {
+        return Err(Errno::EINVAL.into());
+    }
+    may_change(cx.k, dev, &parms)?;
+    ip_tunnel_update(cx, dev, parms, fwmark);
+    Ok(())
+}
+
+/// A device can get these ends.
+fn may_change(kernel: &Kernel, dev: DevId, parms: &IpTunnelParm) -> Result<(), Errno> {
+    let Some(&IpTunnel { kind, net, .. }) = ip_tunnel(kernel, dev) else { return Err(Errno::EINVAL) };
+    match ip_tunnel_find(kernel, net, kind, parms) {
+        Some(other) if other != dev => Err(Errno::EEXIST),
+        Some(_) => Ok(()),
+        // To a group is a broadcast link, to a host one between two, to any neither.
+        None => {
+            let flag = !(parms.daddr.is_unspecified() || parms.daddr.is_multicast());
+            let was = kernel.devs[dev].flags & IFF_POINTOPOINT != 0;
+            if parms.daddr.is_multicast() || flag != was { Err(Errno::EINVAL) } else { Ok(()) }
+        }
+    }
+}
+
+fn ip_tunnel_update(cx: &mut Cx, dev: DevId, parms: IpTunnelParm, fwmark: u32) {
+    let old = *ip_tunnel_mut(cx, dev);
+    let net = net_mut(cx, old.net, old.kind);
+    net.del(dev, old.parms.daddr);
+    net.add(dev, parms.daddr);
+    let tunnel = ip_tunnel_mut(cx, dev);
+    (tunnel.parms, tunnel.fwmark) = (IpTunnelParm { protocol: old.parms.protocol, ..parms }, fwmark);
+    set_ends(cx, dev);
+    if (parms.link, fwmark) != (old.parms.link, old.fwmark) {
+        cx.k.devs[dev].mtu = ip_tunnel_bind_dev(cx, dev);
+    }
+}
+
+/// Deletes a device at a user's wish; the fallback device stays.
+pub(super) fn ip_tunnel_dellink(cx: &mut Cx, dev: DevId) {
+    let IpTunnel { kind, net: netns, .. } = *ip_tunnel_mut(cx, dev);
+    if net(cx.k, netns, kind).is_none_or(|net| net.fb_tunnel_dev != Some(dev)) {
+        unregister_netdevice(cx, dev);
+    }
+}
+
+/// A tunnel's device goes for good (`ip_tunnel_uninit`).
+pub(super) fn ip_tunnel_uninit(cx: &mut Cx, dev: DevId, event: NetdevEvent, kind: TunnelKind) {
+    let netdev = &cx.k.devs[dev];
+    let Some(tunnel) = netdev.netdev_priv::<IpTunnel>().copied().filter(|tunnel| tunnel.kind == kind) else {
+        return;
+    };
+    if event != NetdevEvent::Unregister || !netdev.unregistering {
+        return;
+    }
+    gro_cells_destroy(cx, dev);
+    if cx.k.netns.get(tunnel.net).is_some() {
+        let net = net_mut(cx, tunnel.net, kind);
+        net.del(dev, tunnel.parms.daddr);
+        net.fb_tunnel_dev = net.fb_tunnel_dev.filter(|fb| *fb != dev);
+    }
+}
+
+/// A namespace ends, and the tunnels whose outer packets are in it, wherever their devices are.
+pub(super) fn ip_tunnel_delete_net(cx: &mut Cx, netns: NetnsId, kind: TunnelKind) {
+    for dev in net(cx.k, netns, kind).map_or(Vec::new(), IpTunnelNet::all) {
+        if cx.k.devs.get(dev).is_some() {
+            unregister_netdevice(cx, dev);
+        }
+    }
+}
+
+/// # Errors
+///
+/// `EINVAL` if packets of this length cannot be sent with the outer header.
+pub(super) fn ip_tunnel_change_mtu(_: &mut Cx, _: DevId, mtu: u32) -> Result<(), Errno> {
+    if (MIN_MTU..=IP_MAX_MTU - t_hlen()).contains(&mtu) { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+/// Makes the fallback device of each namespace.
+pub(super) fn init_fb_tunnels(cx: &mut Cx, ops: &'static LinkOps, name: &str) {
+    for netns in cx.k.netns.iter_mut().map(|netns| netns.id).collect::<Vec<_>>() {
+        make_fb_tunnel(cx, netns, ops, name);
+    }
+}
+
+/// Makes a namespace's fallback device (`ip_tunnel_init_net`), unless `fb_tunnels_only_for_init_net` says that it has none. If the
+/// name is taken, there is none either.
+pub(super) fn make_fb_tunnel(cx: &mut Cx, netns: NetnsId, ops: &'static LinkOps, name: &str) {
+    let has_one = match cx.k.core.fb_tunnels_only_for_init_net {
+        0 => true,
+        1 => netns == INIT_NET,
+        _ => false,
+    };
+    if !has_one || !cx.k.config.fb_tunnels {
+        return;
+    }
+    let mut dev = alloc_netdev(netns, name.to_owned(), NameAssign::User, ops);
+    dev.features |= NETNS_LOCAL;
+    let Ok(dev) = register(cx, dev) else { return };
+    cx.k.devs[dev].mtu = ip_tunnel_bind_dev(cx, dev);
+    let kind = ip_tunnel_mut(cx, dev).kind;
+    let net = net_mut(cx, netns, kind);
+    net.add(dev, Ipv4Addr::UNSPECIFIED);
+    net.fb_tunnel_dev = Some(dev);
+}
+
+/// How a tunnel is set (`SIOCGETTUNNEL`).
+///
+/// # Errors
+///
+/// `ENODEV` if there is no such device, `EOPNOTSUPP` if it is no tunnel.
+pub fn tunnel_get(kernel: &Kernel, netns: NetnsId, name: &str) -> Result<IpTunnelParm, Errno> {
+    let dev = kernel.dev_by_name(netns, name).ok_or(Errno::ENODEV)?;
+    ip_tunnel(kernel, dev).map(|tunnel| tunnel.parms).ok_or(Errno::EOPNOTSUPP)
+}
+
+/// Makes a tunnel of the kind of the device `basedev` (`SIOCADDTUNNEL`, `ip_tunnel_create`); an empty name is chosen.
+///
+/// # Errors
+///
+/// `EEXIST` if there is one with these ends, and those of [`tunnel_get`].
+pub fn tunnel_add(
+    cx: &mut Cx,
+    netns: NetnsId,
+    basedev: &str,
+    name: &str,
+    parms: IpTunnelParm,
+) -> Result<(), Errno> {
+    tunnel_get(cx.k, netns, basedev)?;
+    let base = cx.k.dev_by_name(netns, basedev).ok_or(Errno::ENODEV)?;
+    let ops = cx.k.devs[base].ops;
+    let kind = ip_tunnel_mut(cx, base).kind;
+    if ip_tunnel_find(cx.k, netns, kind, &parms).is_some() {
+        return Err(Errno::EEXIST);
+    }
+    let name = if name.is_empty() { format!("{}%d", ops.kind.unwrap_or_default()) } else { name.to_owned() };
+    let ops = ops.kind.and_then(|kind| rtnl_link_ops_get(cx.k, kind)).unwrap_or(ops);
+    let mut dev = alloc_netdev(netns, name, NameAssign::User, ops);
+    dev.netdev_priv_mut::<IpTunnel>().ok_or(Errno::EINVAL)?.parms = parms;
+    (dev.min_mtu, dev.max_mtu) = (MIN_MTU, IP_MAX_MTU - t_hlen());
+    let dev = register(cx, dev).map_err(|error| error.errno)?;
+    cx.k.devs[dev].mtu = ip_tunnel_bind_dev(cx, dev);
+    net_mut(cx, netns, kind).add(dev, parms.daddr);
+    Ok(())
+}
+
+/// Changes a tunnel (`SIOCCHGTUNNEL`).
+///
+/// # Errors
+///
+/// `EEXIST` if another has these ends, `EINVAL` if they make another kind of link of it, `ENOENT` for the fallback device and ends
+/// that no tunnel has, and those of [`tunnel_get`].
+pub fn tunnel_change(cx: &mut Cx, netns: NetnsId, name: &str, parms: IpTunnelParm) -> Result<(), Errno> {
+    tunnel_get(cx.k, netns, name)?;
+    let dev = cx.k.dev_by_name(netns, name).ok_or(Errno::ENODEV)?;
+    let IpTunnel { kind, net: outer, fwmark, .. } = *ip_tunnel_mut(cx, dev);
+    let is_fallback = net(cx.k, outer, kind).is_some_and(|net| net.fb_tunnel_dev == Some(dev));
+    if is_fallback {
+        // Its tunnel is whichever has these ends.
+        let other = ip_tunnel_find(cx.k, outer, kind, &parms).ok_or(Errno::ENOENT)?;
+        ip_tunnel_update(cx, other, parms, fwmark);
+        return Ok(());
+    }
+    may_change(cx.k, dev, &parms)?;
+    ip_tunnel_update(cx, dev, parms, 0);
+    Ok(())
+}
+
+/// Deletes a tunnel (`SIOCDELTUNNEL`).
+///
+/// # Errors
+///
+/// `EPERM` for the fallback device, and those of [`tunnel_get`].
+pub fn tunnel_del(cx: &mut Cx, netns: NetnsId, name: &str) -> Result<(), Errno> {
+    tunnel_get(cx.k, netns, name)?;
+    let dev = cx.k.dev_by_name(netns, name).ok_or(Errno::ENODEV)?;
+    let IpTunnel { kind, net: outer, .. } = *ip_tunnel_mut(cx, dev);
+    if net(cx.k, outer, kind).is_some_and(|net| net.fb_tunnel_dev == Some(dev)) {
+        return Err(Errno::EPERM);
+    }
+    unregister_netdevice(cx, dev);
+    Ok(())
+}
+
+/// A packet cannot be sent.
+pub(super) fn tx_error(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
+    cx.k.devs[dev].stats.tx_errors += 1;
+    cx.kfree_skb(skb, DropReason::NotSpecified)
+}
+
+/// Sends a packet to the other end with an outer header of this protocol in front.
+pub(super) fn ip_tunnel_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, protocol: u8) -> Door {
+    cx.skbs[skb].ip = IpCb::default();
+    let IpTunnel { parms, net, fwmark, .. } = *ip_tunnel_mut(cx, dev);
+    let Some(daddr) = other_end(cx, skb, &parms) else { return tx_error(cx, skb, dev) };
+    let tos = if parms.tos & 1 == 0 {
+        parms.tos
+    } else if cx.skbs[skb].protocol == ETH_P_IP {
+        ip_tunnel_get_dsfield(cx, skb)
+    } else {
+        parms.tos & !1
+    };
+    let flow = FlowOut { proto: protocol, ..init_flow(cx.k, &parms, (net, fwmark), daddr, tos) };
+    let Ok((route, flow)) = ip_route_output_flow(cx, net, flow, Some(skb)) else {
+        cx.k.devs[dev].stats.tx_carrier_errors += 1;
+        return tx_error(cx, skb, dev);
+    };
+    if route.dev == dev {
+        cx.k.devs[dev].stats.collisions += 1;
+        return tx_error(cx, skb, dev);
+    }
+    let df = parms.df || ip_tunnel_get_df(cx, skb);
+    if tnl_update_pmtu(cx, skb, &route, df) {
+        return tx_error(cx, skb, dev);
+    }
+    tell_of_errors(cx, skb, dev);
+    let header = IpHeader {
+        saddr: flow.saddr,
+        daddr,
+        protocol,
+        ttl: if parms.ttl == 0 { ip_tunnel_get_ttl(cx, skb) } else { parms.ttl },
+        tos: ip_tunnel_ecn_encap(cx, skb, tos),
+        dont_fragment: df,
+        ignore_df: false,
+    };
+    let xnet = net != cx.k.devs[dev].netns;
+    iptunnel_xmit(cx, skb, dev, route, header, xnet);
+    Door::End
+}
+
+/// The other end of a tunnel, or, of one to any, the next hop of the packet inside.
+fn other_end(cx: &Cx, skb: SkbId, parms: &IpTunnelParm) -> Option<Ipv4Addr> {
+    if !parms.daddr.is_unspecified() {
+        return Some(parms.daddr);
+    }
+    let (route, iph) = (cx.skbs[skb].dst?, ip_hdr(cx, skb)?);
+    if route.gateway.is_unspecified() { Some(iph.daddr.get()) } else { Some(route.gateway) }
+}
+
+/// The packet's own route learns what fits through the tunnel; one that does not and must not be fragmented is answered: true.
+fn tnl_update_pmtu(cx: &mut Cx, skb: SkbId, route: &Rtable, df: bool) -> bool {
+    let Some(own) = cx.skbs[skb].dst else { return false };
+    let mtu = if df { dst_mtu(cx, route).saturating_sub(t_hlen()) } else { dst_mtu(cx, &own) };
+    let Some(iph) = ip_hdr(cx, skb).copied().filter(|_| cx.skbs[skb].protocol == ETH_P_IP) else {
+        return false;
+    };
+    ip_rt_update_pmtu(cx, cx.k.devs[own.dev].netns, own.dev, iph.daddr.get(), mtu);
+    let fits = gso::fits(cx, skb, cx.skbs[skb].len(), mtu as usize);
+    if !iph.dont_fragment() || fits {
+        return false;
+    }
+    let error = IcmpError { kind: ICMP_DEST_UNREACH, code: ICMP_FRAG_NEEDED, info: mtu };
+    send_error(cx, skb, error);
+    true
+}
+
+fn send_error(cx: &mut Cx, skb: SkbId, error: IcmpError) {
+    if let Some(door) = icmp_send(cx, skb, error) {
+        cx.walk(door);
+    }
+}
+
+/// For each ICMP error that came lately, one sender is told that the other end is not reached; the packet is sent all the same.
+fn tell_of_errors(cx: &mut Cx, skb: SkbId, dev: DevId) {
+    let now = last_tick(cx.now);
+    let tunnel = ip_tunnel_mut(cx, dev);
+    if tunnel.err_count == 0 {
+        return;
+    }
+    if now >= tunnel.err_time + ERR_TIMEO {
+        tunnel.err_count = 0;
+        return;
+    }
+    tunnel.err_count -= 1;
+    send_error(cx, skb, IcmpError { kind: ICMP_DEST_UNREACH, code: ICMP_HOST_UNREACH, info: 0 });
+}
+
+/// An ICMP error about a packet that a tunnel sent to `remote` (`ipip_err`, `ipgre_err`).
+pub(super) fn ip_tunnel_err(cx: &mut Cx, skb: SkbId, dev: DevId, remote: Ipv4Addr, error: IcmpError) {
+    let now = last_tick(cx.now);
+    match (error.kind, error.code) {
+        (ICMP_REDIRECT, _) => return ip_do_redirect(cx, skb, remote, error.info),
+        (ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED) => return,
+        (ICMP_DEST_UNREACH, _) | (ICMP_TIME_EXCEEDED, ICMP_EXC_TTL) => {}
+        _ => return,
+    }
+    let tunnel = ip_tunnel_mut(cx, dev);
+    let inherits_ttl = tunnel.parms.ttl == 0 && error.kind == ICMP_TIME_EXCEEDED;
+    if tunnel.parms.daddr.is_unspecified() || inherits_ttl {
+        return;
+    }
+    let goes_on = now < tunnel.err_time + ERR_TIMEO;
+    tunnel.err_count = if goes_on { tunnel.err_count + 1 } else { 1 };
+    tunnel.err_time = now;
+}
+
+/// A tunnel's packet, whose outer header is taken off, is received by its device.
+pub(super) fn ip_tunnel_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, outer: &Ipv4Hdr) -> Door {
+    let is_group = outer.daddr.get().is_multicast();
+    if is_group {
+        cx.k.devs[dev].stats.multicast += 1;
+    }
+    let pkt = &mut cx.skbs[skb];
+    (pkt.mac_header, pkt.network_header) = (pkt.data, pkt.data);
+    if is_group {
+        pkt.pkt_type = PacketType::Broadcast;
+    }
+    if !ip_ecn_decapsulate(cx, skb, outer.tos) {
+        let (saddr, tos) = (outer.saddr.get(), outer.tos);
+        cx.printk_limited(LOG_INFO, |_| vec![format!("ip_tunnel: non-ECT from {saddr} with TOS={tos:#x}")]);
+        let stats = &mut cx.k.devs[dev].stats;
+        stats.rx_frame_errors += 1;
+        stats.rx_errors += 1;
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    let len = cx.skbs[skb].len() as u64;
+    let stats = &mut cx.k.devs[dev].stats;
+    stats.rx_packets += 1;
+    stats.rx_bytes += len;
+    cx.skbs[skb].dev = dev;
+    Door::GroCellsReceive { skb }
+}

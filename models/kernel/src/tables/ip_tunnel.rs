@@ -1,0 +1,121 @@
+//! Tunnels over IPv4 as a namespace knows them (`struct ip_tunnel`, `struct ip_tunnel_net`, include/net/ip_tunnels.h).
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use glassnet_sim::Nanos;
+
+use crate::ids::{DevId, NetnsId};
+
+/// Kinds of tunnels, which do not see each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TunnelKind {
+    /// `ipip`.
+    Ipip,
+}
+
+/// How a tunnel is set (`struct ip_tunnel_parm`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpTunnelParm {
+    /// The ifindex of the device that outer packets leave by; 0: any.
+    pub link: u32,
+    /// The outer source; unspecified: that of the route.
+    pub saddr: Ipv4Addr,
+    /// The other end; unspecified: the next hop of what goes in.
+    pub daddr: Ipv4Addr,
+    /// What may be inside (`IPPROTO_*`); 0: anything.
+    pub protocol: u8,
+    /// The outer TTL; 0: the inner one.
+    pub ttl: u8,
+    /// The outer TOS; with its lowest bit, the inner one of an IPv4 packet.
+    pub tos: u8,
+    /// Outer packets have DF, so that the path's MTU is learnt (`frag_off`).
+    pub df: bool,
+}
+
+impl Default for IpTunnelParm {
+    fn default() -> Self {
+        IpTunnelParm {
+            link: 0,
+            saddr: Ipv4Addr::UNSPECIFIED,
+            daddr: Ipv4Addr::UNSPECIFIED,
+            protocol: 0,
+            ttl: 0,
+            tos: 0,
+            df: false,
+        }
+    }
+}
+
+/// What only a tunnel's device has.
+#[derive(Clone, Copy, Debug)]
+pub struct IpTunnel {
+    /// Its kind.
+    pub kind: TunnelKind,
+    /// The namespace of its outer packets.
+    pub net: NetnsId,
+    /// How it is set.
+    pub parms: IpTunnelParm,
+    /// The mark that outer packets are routed by.
+    pub fwmark: u32,
+    /// ICMP errors that came, of which senders are still to be told.
+    pub err_count: u32,
+    /// When the last one came.
+    pub err_time: Nanos,
+}
+
+/// The tunnels of one kind in a namespace.
+#[derive(Debug, Default)]
+pub struct IpTunnelNet {
+    /// Those that have an address at the other end, by that, and the others by an unspecified one; the newest first.
+    tunnels: BTreeMap<Ipv4Addr, Vec<DevId>>,
+    /// The device that takes what is for no tunnel.
+    pub fb_tunnel_dev: Option<DevId>,
+}
+
+/// Where a tunnel with this other end is found: groups are with those that have none (`ip_bucket`).
+fn bucket(daddr: Ipv4Addr) -> Ipv4Addr {
+    if daddr.is_multicast() { Ipv4Addr::UNSPECIFIED } else { daddr }
+}
+
+impl IpTunnelNet {
+    /// Enters a tunnel (`ip_tunnel_add`).
+    pub fn add(&mut self, dev: DevId, daddr: Ipv4Addr) {
+        self.tunnels.entry(bucket(daddr)).or_default().insert(0, dev);
+    }
+
+    /// Takes it out (`ip_tunnel_del`).
+    pub fn del(&mut self, dev: DevId, daddr: Ipv4Addr) {
+        let Some(tunnels) = self.tunnels.get_mut(&bucket(daddr)) else { return };
+        tunnels.retain(|other| *other != dev);
+        if tunnels.is_empty() {
+            self.tunnels.remove(&bucket(daddr));
+        }
+    }
+
+    /// The tunnels that may have this other end.
+    pub fn bucket(&self, daddr: Ipv4Addr) -> &[DevId] {
+        self.tunnels.get(&bucket(daddr)).map_or(&[], Vec::as_slice)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<DevId> {
+        self.tunnels.values().flatten().copied().chain(self.fb_tunnel_dev).collect()
+    }
+}
+
+/// The tunnels of a namespace.
+#[derive(Debug, Default)]
+pub struct IpTunnelNets(BTreeMap<TunnelKind, IpTunnelNet>);
+
+impl IpTunnelNets {
+    /// Those of a kind, if there were any.
+    pub fn get(&self, kind: TunnelKind) -> Option<&IpTunnelNet> {
+        self.0.get(&kind)
+    }
+
+    /// Those of a kind.
+    pub fn get_mut(&mut self, kind: TunnelKind) -> &mut IpTunnelNet {
+        self.0.entry(kind).or_default()
+    }
+}
