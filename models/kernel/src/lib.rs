@@ -28,6 +28,7 @@ pub mod chance;
 pub mod cost;
 pub mod cx;
 pub mod door;
+mod door_row;
 pub mod drivers;
 mod encap;
 pub mod event;

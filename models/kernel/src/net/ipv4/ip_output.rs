@@ -22,6 +22,7 @@ use crate::ids::{NeighId, NetnsId, SkbId, SocketId};
 use crate::net::core::gso;
 use crate::net::core::neighbour::{neigh_confirm, neigh_hh_output, neigh_lookup};
 use crate::net::core::sock::{skb_set_owner_w, sock_alloc_send_pskb};
+use crate::net::core::softirq::local_bh_enable;
 use crate::net::ethernet::eth::eth_type_trans;
 use crate::net::netfilter::core::nf_hook;
 use crate::netlink::Errno;
@@ -33,6 +34,7 @@ use crate::tables::route_types::{RTAX_HOPLIMIT, RouteType};
 use crate::tables::skb::{IPSKB_SENT, LL_RESERVED_SPACE, PacketType, alloc_truesize};
 use crate::tables::socket::PmtuDisc;
 use crate::tables::sysctl::Setting;
+use crate::trace::Context;
 
 /// Default TTL.
 pub static IP_DEFAULT_TTL: Setting = Setting::new("ip_default_ttl", 64);
@@ -501,6 +503,10 @@ fn send_fragments(cx: &mut Cx, netns: NetnsId, pieces: Vec<SkbId>) -> Result<(),
         }
         sent = cx.xmit_and_wait(piece, Door::IpFinishOutput2 { skb: piece });
         created += u64::from(sent.is_ok());
+        // `__dev_queue_xmit` ends with it: where a program sends, a fragment arrives before the next one leaves.
+        if cx.context == Context::Task {
+            local_bh_enable(cx);
+        }
     }
     let counters = &mut cx.k.netns[netns].ipv4.snmp.ip;
     counters.FragCreates += created;
