@@ -7,45 +7,10 @@
 //! other. A *call* is a function that is asked about a packet and returns, such as a look-up; it appears in the
 //! trace, and costs time, but does not move the packet. A row with arguments is a door, one without is a call.
 
+use crate::class::Class;
 use crate::ids::{NeighId, SkbId};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Site;
-
-/// What kind of work a function is, as far as its cost is concerned.
-///
-/// The kinds are those by which the CPU time of Linux's network stack has been measured (Cai and others, "Understanding Host
-/// Network Stack Overheads", SIGCOMM 2021), and one for netfilter. Copied bytes
-/// [count apart](crate::cost::OTHERS); locks do not count: a CPU here never waits for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Clones, cuts, merges, queues or frees the buffer of a packet.
-    Skb,
-    /// Takes other memory.
-    Memory,
-    /// A hard interrupt, of a device or of another CPU.
-    Interrupt,
-    /// Softirqs, NAPI and timers, which run once for many packets.
-    Schedule,
-    /// Network devices: drivers, queueing disciplines, bridges.
-    Netdev,
-    /// ARP, IPv4 and what stands on it.
-    Protocol,
-    /// Hooks, connection tracking, NAT. Each rule of a table costs time of its own.
-    Netfilter,
-}
-
-impl Class {
-    /// All classes, by the names that the [profile](crate::cost) uses.
-    pub const ALL: &'static [(Class, &'static str)] = &[
-        (Class::Skb, "skb"),
-        (Class::Memory, "memory"),
-        (Class::Interrupt, "interrupt"),
-        (Class::Schedule, "schedule"),
-        (Class::Netdev, "netdev"),
-        (Class::Protocol, "protocol"),
-        (Class::Netfilter, "netfilter"),
-    ];
-}
 
 /// What is known of a function.
 #[derive(Clone, Copy, Debug)]
@@ -429,6 +394,13 @@ functions! {
         "net/ipv4/ipip.c" {
             IpipTunnelXmit(skb: SkbId) = ipip_tunnel_xmit, Netdev, "an IPIP tunnel gets a packet to send";
             IpipRcv = ipip_rcv, Protocol, "an IP packet inside: which tunnel did it come through?";
+        }
+        "net/ipv4/ip_gre.c" {
+            IpgreXmit(skb: SkbId) = ipgre_xmit, Netdev, "a GRE tunnel gets a packet to send";
+            GreTapXmit(skb: SkbId) = gre_tap_xmit, Netdev, "a GRE tunnel of frames gets one to send";
+        }
+        "net/ipv4/gre_demux.c" {
+            GreRcv(skb: SkbId) = gre_rcv, Protocol, "GRE: which tunnel did it come through?";
         }
         "net/ipv4/ip_tunnel.c" {
             IpTunnelLookup = ip_tunnel_lookup, Protocol, "looks for the tunnel between these hosts";

@@ -23,13 +23,15 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 26] = [
+const MODULES: [&str; 28] = [
     "8021q",
     "pktgen",
     "veth",
     "dummy",
     "bonding",
     "vxlan",
+    "ipip",
+    "ip_gre",
     "bridge",
     "igb",
     "e1000e",
