@@ -150,6 +150,9 @@ pub struct KernelConfig {
     /// The module `ipip` is there from the start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ipip: bool,
+    /// The module `ip_gre` is there from the start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gre: bool,
     /// Namespaces get no fallback devices of tunnels.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_fb_tunnels: bool,
@@ -182,6 +185,7 @@ impl KernelConfig {
         config.nat_keeps_reverse = self.nat_keeps_reverse;
         config.nf_nat_ftp = self.nf_nat_ftp;
         config.ipip = self.ipip;
+        config.gre = self.gre;
         config.fb_tunnels = !self.no_fb_tunnels;
         config.vlan_8021q = self.vlan_8021q;
         if self.virtual_time {
@@ -205,6 +209,7 @@ impl Default for KernelConfig {
             nat_keeps_reverse: false,
             nf_nat_ftp: false,
             ipip: false,
+            gre: false,
             no_fb_tunnels: false,
             vlan_8021q: false,
             virtual_time: false,

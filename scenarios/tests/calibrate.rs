@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use glassnet_kernel::class::Class;
 use glassnet_kernel::cost::{OTHERS, Profile, SHIPPED};
-use glassnet_kernel::door::Class;
 use glassnet_scenarios::calibrate::{Bench, Calibration, EXPERIMENTS, Measured, Real, calibrate};
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::simulator::Counted;

@@ -12,7 +12,8 @@ use std::sync::LazyLock;
 
 use glassnet_sim::Nanos;
 
-use crate::door::{Class, Func};
+use crate::class::Class;
+use crate::door::Func;
 
 /// The profiles that come with the model, by name; the first is that of a machine for which none is named.
 pub static SHIPPED: &[(&str, &str)] = &[

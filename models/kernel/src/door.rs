@@ -7,8 +7,9 @@
 //! other. A *call* is a function that is asked about a packet and returns, such as a look-up; it appears in the
 //! trace, and costs time, but does not move the packet. A row with arguments is a door, one without is a call.
 
+use crate::class::Class;
+pub use crate::door_row::Function;
 use crate::door_row::functions;
-pub use crate::door_row::{Class, Function};
 use crate::ids::{NeighId, SkbId};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::netfilter::Site;
@@ -304,6 +305,13 @@ functions! {
         "net/ipv4/ipip.c" {
             IpipTunnelXmit(skb: SkbId) = ipip_tunnel_xmit, Netdev, "an IPIP tunnel gets a packet to send";
             IpipRcv = ipip_rcv, Protocol, "an IP packet inside: which tunnel did it come through?";
+        }
+        "net/ipv4/ip_gre.c" {
+            IpgreXmit(skb: SkbId) = ipgre_xmit, Netdev, "a GRE tunnel gets a packet to send";
+            GreTapXmit(skb: SkbId) = gre_tap_xmit, Netdev, "a GRE tunnel of frames gets one to send";
+        }
+        "net/ipv4/gre_demux.c" {
+            GreRcv(skb: SkbId) = gre_rcv, Protocol, "GRE: which tunnel did it come through?";
         }
         "net/ipv4/ip_tunnel.c" {
             IpTunnelLookup = ip_tunnel_lookup, Protocol, "looks for the tunnel between these hosts";

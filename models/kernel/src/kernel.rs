@@ -114,6 +114,8 @@ pub struct Config {
     pub bonding: bool,
     /// The module `ipip` is loaded.
     pub ipip: bool,
+    /// The module `ip_gre` is loaded.
+    pub gre: bool,
     /// Namespaces get fallback devices of tunnels. Where a namespace of a real kernel stands for a machine, they may be only in the
     /// one that it booted with.
     pub fb_tunnels: bool,
@@ -140,6 +142,7 @@ impl Default for Config {
             vlan_8021q: false,
             bonding: false,
             ipip: false,
+            gre: false,
             fb_tunnels: true,
             nf_nat_ftp: false,
             // A round figure, not measured.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`tables`] | nouns: devices, namespaces, bridges, routes, neighbours, sockets |
 //! | [`net`], [`drivers`] | verbs: the doors, a file a kernel file |
+//! | [`class`] | kinds of work, by which functions cost |
 //! | [`door`] | the functions of the kernel, and doors as values |
 //! | `encap` | how a tunnel takes what its socket receives |
 //! | [`walk`] | the loop that opens door after door, records and charges it |
@@ -25,6 +26,7 @@
 //! This crate neither prints nor parses commands: that is user space.
 
 pub mod chance;
+pub mod class;
 pub mod cost;
 pub mod cx;
 pub mod door;

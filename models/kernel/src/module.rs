@@ -6,6 +6,8 @@
 
 use std::net::Ipv4Addr;
 
+use glassnet_wire::ipv4::Ipv4Hdr;
+
 use crate::Cx;
 use crate::filter::TcfProtoOps;
 use crate::hook::Verdict;
@@ -56,6 +58,9 @@ pub type Tap = fn(&mut Cx, SkbId, DevId, PacketType) -> bool;
 
 /// Takes a received packet, which also goes to its protocol if that is true; returns what is left for it.
 pub type Receive = fn(&mut Cx, SkbId, bool) -> Option<SkbId>;
+
+/// Is told of an ICMP error: the packet that brought it, the header that it quotes, and its type, code and rest.
+pub type ErrHandler = fn(&mut Cx, SkbId, &Ipv4Hdr, (u8, u8, u32));
 
 /// How a protocol merges its packets (`struct packet_offload`), and takes them together (`struct packet_type`).
 #[derive(Debug)]
@@ -116,6 +121,8 @@ pub struct Module {
     pub offload: Option<&'static PacketOffload>,
     /// It takes received packets of some protocols (`dev_add_pack`). Asked only while packet sockets are open.
     pub receive: Option<Receive>,
+    /// It is told of every ICMP error (`err_handler` of `inet_add_protocol`), and looks whether that is about its protocol.
+    pub err_handler: Option<ErrHandler>,
     /// A namespace begins (`pernet_operations::init`).
     pub net_init: Option<fn(&mut Cx, NetnsId)>,
     /// A socket that waited until what it sent left the host goes on; by its handle (`tcp_tasklet`).
@@ -141,6 +148,7 @@ impl Module {
         tap: None,
         offload: None,
         receive: None,
+        err_handler: None,
         net_init: None,
         go_on: None,
         net_exit: None,

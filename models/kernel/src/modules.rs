@@ -22,6 +22,7 @@ pub static MODULES: &[&Module] = &[
     &bonding::MODULE,
     &vxlan::vxlan_core::MODULE,
     &ipv4::devinet::MODULE,
+    &ipv4::ip_gre::MODULE,
     &ipv4::ipip::MODULE,
     &ipv4::tcp_ipv4::MODULE,
     &netfilter::nf_conntrack_standalone::MODULE,
@@ -47,6 +48,7 @@ pub static MODULES: &[&Module] = &[
     &IPV4,
     &IPV6,
     // Modules whose work other parts of the model do, whether they are loaded or not.
+    &Module::named("gre"),
     &Module::named("ip_set"),
     &Module::named("ip_tables"),
     &Module::named("iptable_filter"),

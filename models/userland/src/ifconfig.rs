@@ -161,6 +161,11 @@ fn full(view: &View, dev: &NetDevice) -> String {
         Arphrd::Loopback => format!("        loop  txqueuelen {queue}  (Local Loopback)\n"),
         Arphrd::Ether => format!("        ether {}  txqueuelen {queue}  (Ethernet)\n", dev.addr),
         Arphrd::Tunnel => format!("        tunnel   txqueuelen {queue}  (IPIP Tunnel)\n"),
+        Arphrd::Ipgre => {
+            let bytes: Vec<String> =
+                dev.addr.0.iter().chain(&[0; 10]).map(|byte| format!("{byte:02X}")).collect();
+            format!("        unspec {}  txqueuelen {queue}  (UNSPEC)\n", bytes.join("-"))
+        }
     };
     let stats = dev_get_stats(view.kernel, dev);
     text + &format!(

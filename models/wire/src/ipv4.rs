@@ -26,6 +26,9 @@ pub const IPPROTO_TCP: u8 = 6;
 /// UDP.
 pub const IPPROTO_UDP: u8 = 17;
 
+/// GRE.
+pub const IPPROTO_GRE: u8 = 47;
+
 /// An IPv4 address in a header (`struct in_addr`, include/uapi/linux/in.h).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,

@@ -14,8 +14,8 @@ mod experiments;
 
 use std::collections::BTreeMap;
 
+use glassnet_kernel::class::Class;
 use glassnet_kernel::cost::{OTHERS, Profile, SHIPPED};
-use glassnet_kernel::door::Class;
 use glassnet_sim::Nanos;
 
 use crate::error::BackendError;

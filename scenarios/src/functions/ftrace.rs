@@ -9,7 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glassnet_kernel::door::{Class, Func};
+use glassnet_kernel::class::Class;
+use glassnet_kernel::door::Func;
 
 use super::{Call, Context, Prompt, Recording, Run};
 use crate::error::BackendError;

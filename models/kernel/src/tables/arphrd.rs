@@ -13,6 +13,8 @@ pub enum Arphrd {
     Ether = 1,
     /// IP in IPv4: packets without a header of the link, between IPv4 addresses.
     Tunnel = 768,
+    /// GRE with packets in it, likewise.
+    Ipgre = 778,
     /// A loopback, whose packets have Ethernet headers.
     Loopback = 772,
 }
@@ -22,7 +24,7 @@ impl Arphrd {
     pub fn header_len(self) -> usize {
         match self {
             Arphrd::Ether | Arphrd::Loopback => ETH_HLEN,
-            Arphrd::Tunnel => 0,
+            Arphrd::Tunnel | Arphrd::Ipgre => 0,
         }
     }
 
@@ -30,7 +32,7 @@ impl Arphrd {
     pub fn addr_len(self) -> usize {
         match self {
             Arphrd::Ether | Arphrd::Loopback => 6,
-            Arphrd::Tunnel => 4,
+            Arphrd::Tunnel | Arphrd::Ipgre => 4,
         }
     }
 
@@ -43,7 +45,7 @@ impl Arphrd {
     pub fn address(self, addr: Mac) -> String {
         match self {
             Arphrd::Ether | Arphrd::Loopback => addr.to_string(),
-            Arphrd::Tunnel => {
+            Arphrd::Tunnel | Arphrd::Ipgre => {
                 let [a, b, c, d, ..] = addr.0;
                 Ipv4Addr::new(a, b, c, d).to_string()
             }

@@ -12,6 +12,10 @@ use crate::ids::{DevId, NetnsId};
 pub enum TunnelKind {
     /// `ipip`.
     Ipip,
+    /// `gre`.
+    Ipgre,
+    /// `gretap`.
+    GreTap,
 }
 
 /// How a tunnel is set (`struct ip_tunnel_parm`).
@@ -31,6 +35,14 @@ pub struct IpTunnelParm {
     pub tos: u8,
     /// Outer packets have DF, so that the path's MTU is learnt (`frag_off`).
     pub df: bool,
+    /// What packets that come in must have (`GRE_*`).
+    pub i_flags: u16,
+    /// What packets that go out have.
+    pub o_flags: u16,
+    /// The key of packets that come in.
+    pub i_key: u32,
+    /// The key of packets that go out.
+    pub o_key: u32,
 }
 
 impl Default for IpTunnelParm {
@@ -43,6 +55,10 @@ impl Default for IpTunnelParm {
             ttl: 0,
             tos: 0,
             df: false,
+            i_flags: 0,
+            o_flags: 0,
+            i_key: 0,
+            o_key: 0,
         }
     }
 }
@@ -58,6 +74,10 @@ pub struct IpTunnel {
     pub parms: IpTunnelParm,
     /// The mark that outer packets are routed by.
     pub fwmark: u32,
+    /// The least number that a packet that comes in may have.
+    pub i_seqno: u32,
+    /// The number of the next packet that goes out.
+    pub o_seqno: u32,
     /// ICMP errors that came, of which senders are still to be told.
     pub err_count: u32,
     /// When the last one came.

@@ -93,6 +93,8 @@ pub struct DevStats {
     pub rx_crc_errors: u64,
     /// Frames of tunnels whose two headers contradict each other.
     pub rx_frame_errors: u64,
+    /// Packets of tunnels that came out of order.
+    pub rx_fifo_errors: u64,
     /// Not sent because there was no way.
     pub tx_carrier_errors: u64,
     /// Not sent because the way led back to the device.
@@ -116,6 +118,7 @@ impl DevStats {
             rx_missed_errors: both(self.rx_missed_errors, other.rx_missed_errors),
             rx_crc_errors: both(self.rx_crc_errors, other.rx_crc_errors),
             rx_frame_errors: both(self.rx_frame_errors, other.rx_frame_errors),
+            rx_fifo_errors: both(self.rx_fifo_errors, other.rx_fifo_errors),
             tx_carrier_errors: both(self.tx_carrier_errors, other.tx_carrier_errors),
             collisions: both(self.collisions, other.collisions),
         }

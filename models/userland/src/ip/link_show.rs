@@ -326,6 +326,7 @@ impl View<'_> {
             Arphrd::Ether => "ether".to_owned(),
             Arphrd::Loopback => "loopback".to_owned(),
             Arphrd::Tunnel => "ipip".to_owned(),
+            Arphrd::Ipgre => "gre".to_owned(),
         };
         out.any("link_type", kind.as_str(), format_args!("    link/{kind} "));
         let (addr, broadcast) = (dev.arphrd.address(dev.addr), dev.arphrd.address(dev.broadcast));

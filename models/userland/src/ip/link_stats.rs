@@ -82,9 +82,9 @@ fn tables(dev: &NetDevice, stats: &DevStats, errors: bool) -> Vec<Rows> {
         let mut columns = vec![
             ("", 0),
             ("length", 0),
-            ("crc", 0),
+            ("crc", stats.rx_crc_errors),
             ("frame", stats.rx_frame_errors),
-            ("fifo", 0),
+            ("fifo", stats.rx_fifo_errors),
             ("overrun", 0),
         ];
         if stats.rx_nohandler > 0 {
@@ -128,9 +128,9 @@ fn json(out: &mut Out, dev: &NetDevice, stats: &DevStats, errors: bool) {
     if errors {
         for (key, value) in [
             ("length_errors", 0),
-            ("crc_errors", 0),
+            ("crc_errors", stats.rx_crc_errors),
             ("frame_errors", stats.rx_frame_errors),
-            ("fifo_errors", 0),
+            ("fifo_errors", stats.rx_fifo_errors),
         ] {
             out.json(key, value);
         }

@@ -9,9 +9,11 @@ use glassnet_kernel::net::ipv4::ip_tunnel::{tunnel_add, tunnel_change, tunnel_de
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::ip_tunnel::{IpTunnel, IpTunnelParm};
 use glassnet_kernel::tables::netdev::NetDevice;
-use glassnet_wire::ipv4::IPPROTO_IPIP;
+use glassnet_wire::gre::{GRE_CSUM, GRE_KEY, GRE_SEQ};
+use glassnet_wire::ipv4::{IPPROTO_GRE, IPPROTO_IPIP};
 
 use super::args::{Args, Done, Stop, check_ifname, duparg2, invarg, ipv4, matches, nodev};
+use super::link::link_gre::gre_option;
 use super::link::link_iptnl::{check, host, link_name, ttl};
 use super::link_show::{View, What};
 use super::names::Names;
@@ -21,11 +23,10 @@ use super::{Ip, usage_of};
 /// Size of a device name with the terminating zero, bytes.
 const IFNAMSIZ: usize = 16;
 /// The tunnels that are modelled: words for the mode, what is inside, and the device that the calls for new ones go to.
-const MODES: &[(&[&str], u8, &str)] = &[(&["ipip", "ip/ip"], IPPROTO_IPIP, "tunl0")];
+const MODES: &[(&[&str], u8, &str)] =
+    &[(&["ipip", "ip/ip"], IPPROTO_IPIP, "tunl0"), (&["gre", "gre/ip"], IPPROTO_GRE, "gre0")];
 /// Modes of iproute2 6.1 that are not modelled; those behind `vti` are tunnels over IPv6.
 const OTHER_MODES: &[&str] = &[
-    "gre",
-    "gre/ip",
     "sit",
     "ipv6/ip",
     "isatap",
@@ -84,6 +85,10 @@ impl Ip<'_> {
         let mut parsed = Parsed { name: String::new(), parms };
         let (mut medium, mut count) = (None, 0);
         while let Some(word) = args.take() {
+            count += 1;
+            if !word.starts_with("no") && gre_option(word, &mut args, &mut parsed.parms)? {
+                continue;
+            }
             match word {
                 "mode" => mode(&mut parsed.parms, args.value()?)?,
                 "remote" => parsed.parms.daddr = get_addr32(args.value()?)?,
@@ -94,12 +99,6 @@ impl Ip<'_> {
                 _ if matches(word, "dsfield") => parsed.parms.tos = tos(args.value()?)?,
                 "nopmtudisc" => parsed.parms.df = false,
                 "pmtudisc" => parsed.parms.df = true,
-                // Of a tunnel that knows neither the kernel takes no notice.
-                "seq" | "iseq" | "oseq" | "csum" | "icsum" | "ocsum" => {}
-                "key" | "ikey" | "okey" => {
-                    args.value()?;
-                    return Err(Stop::failed("Keys are not allowed with ipip and sit tunnels\n"));
-                }
                 _ => {
                     let name = if word == "name" { args.value()? } else { word };
                     if matches(name, "help") {
@@ -113,13 +112,13 @@ impl Ip<'_> {
                         return Err(invarg("\"name\" not a valid ifname", name));
                     }
                     name.clone_into(&mut parsed.name);
-                    if cmd == Cmd::Change && count == 0 {
+                    if cmd == Cmd::Change && count == 1 {
                         parsed.parms = self.tunnel_parms(name)?;
                     }
                 }
             }
-            count += 1;
         }
+        keys(&mut parsed.parms)?;
         if let Some(name) = medium {
             let dev = self.find_dev(name).ok_or_else(|| nodev(name))?;
             parsed.parms.link = self.kernel(|kernel| kernel.devs[dev].ifindex);
@@ -141,6 +140,9 @@ impl Ip<'_> {
         check(&parsed.parms).map_err(Stop::failed)?;
         let unknown = "cannot determine tunnel mode (ipip, gre, vti or sit)\n";
         let basedev = parsed.defname().ok_or_else(|| Stop::failed(unknown))?;
+        if parsed.parms.protocol == IPPROTO_GRE && parsed.parms.daddr.is_unspecified() {
+            return Err(Stop::not_modelled("tunnel mode gre without a remote"));
+        }
         let (netns, Parsed { name, parms }) = (self.netns, &parsed);
         if cmd == Cmd::Change {
             let to = if name.is_empty() { basedev } else { name };
@@ -177,7 +179,8 @@ impl Ip<'_> {
         let mut out = self.out();
         self.view(What::Link, |view| {
             for dev in devs.into_iter().map(|dev| &view.kernel.devs[dev]) {
-                let Some(tunnel) = dev.netdev_priv::<IpTunnel>() else { continue };
+                let tunnel = dev.netdev_priv::<IpTunnel>().filter(|_| !dev.arphrd.has_mac());
+                let Some(tunnel) = tunnel else { continue };
                 if only.map_or_else(|| parsed.takes(dev, tunnel), |name| dev.name == name) {
                     view.tunnel(&mut out, dev, &tunnel.parms);
                 }
@@ -204,7 +207,11 @@ impl View<'_> {
     fn tunnel(&self, out: &mut Out, dev: &NetDevice, parms: &IpTunnelParm) {
         out.open(None);
         out.any("ifname", dev.name.as_str(), format_args!("{}: ", dev.name));
-        let mode = if parms.protocol == IPPROTO_IPIP { "ip/ip" } else { "any/ip" };
+        let mode = match parms.protocol {
+            IPPROTO_IPIP => "ip/ip",
+            IPPROTO_GRE => "gre/ip",
+            _ => "any/ip",
+        };
         out.any("mode", mode, mode);
         for (key, addr) in [("remote", parms.daddr), ("local", parms.saddr)] {
             out.any(key, addr.to_string(), format_args!(" {key} {}", host(addr)));
@@ -223,12 +230,45 @@ impl View<'_> {
         if !parms.df {
             out.any("nopmtudisc", Value::Null, " nopmtudisc");
         }
+        if parms.protocol == IPPROTO_GRE {
+            print_gre(out, parms);
+        }
         if self.opts.stats > 0 {
             stats(out, self, dev);
         }
         out.close();
         out.line();
     }
+}
+
+/// What packets have, and must have.
+fn print_gre(out: &mut Out, parms: &IpTunnelParm) {
+    let key = |flags: u16, key: u32| (flags & GRE_KEY != 0).then_some(key);
+    match (key(parms.i_flags, parms.i_key), key(parms.o_flags, parms.o_key)) {
+        (Some(inward), Some(outward)) if inward == outward => {
+            out.any("key", u64::from(inward), format_args!(" key {inward}"));
+        }
+        (inward, outward) => {
+            for (name, key) in [("ikey", inward), ("okey", outward)] {
+                if let Some(key) = key {
+                    out.any(name, u64::from(key), format_args!(" {name} {key}"));
+                }
+            }
+        }
+    }
+    out.open_array(Some("flags"));
+    for (flags, flag, word, text) in [
+        (parms.i_flags, GRE_SEQ, "rx_drop_ooseq", "  Drop packets out of sequence."),
+        (parms.i_flags, GRE_CSUM, "rx_csum", "  Checksum in received packet is required."),
+        (parms.o_flags, GRE_SEQ, "tx_seq", "  Sequence packets on output."),
+        (parms.o_flags, GRE_CSUM, "tx_csum", "  Checksum output packets."),
+    ] {
+        if flags & flag != 0 {
+            out.nl();
+            out.item(word, text);
+        }
+    }
+    out.close_array();
 }
 
 /// A TOS; its lowest bit: that of the packet inside, where there is one.
@@ -247,7 +287,12 @@ fn stats(out: &mut Out, view: &View, dev: &NetDevice) {
     out.nl();
     out.text(format_args!(
         "    {:<10} {:<12} {:<6} {:<8} {:<8} {:<8}",
-        stats.rx_packets, stats.rx_bytes, stats.rx_errors, stats.rx_frame_errors, 0, stats.multicast
+        stats.rx_packets,
+        stats.rx_bytes,
+        stats.rx_errors,
+        stats.rx_frame_errors,
+        stats.rx_fifo_errors,
+        stats.multicast
     ));
     out.nl();
     out.text("TX: Packets    Bytes        Errors DeadLoop NoRoute  NoBufs");
@@ -277,6 +322,17 @@ fn mode(parms: &mut IpTunnelParm, word: &str) -> Done {
         return Err(Stop::usage("You managed to ask for more than one tunnel mode.\n"));
     }
     parms.protocol = protocol;
+    Ok(())
+}
+
+/// Keys are GRE's; a group at the other end is one by itself.
+fn keys(parms: &mut IpTunnelParm) -> Done {
+    if parms.protocol == IPPROTO_GRE && parms.daddr.is_multicast() {
+        return Err(Stop::not_modelled("tunnel mode gre to a group"));
+    }
+    if parms.protocol != IPPROTO_GRE && (parms.i_flags | parms.o_flags) & GRE_KEY != 0 {
+        return Err(Stop::failed("Keys are not allowed with ipip and sit tunnels\n"));
+    }
     Ok(())
 }
 

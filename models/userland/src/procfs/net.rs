@@ -60,6 +60,7 @@ fn dev(view: &View) -> String {
             rx_crc_errors,
             rx_nohandler: _,
             rx_frame_errors,
+            rx_fifo_errors,
             tx_carrier_errors,
             collisions,
         } = dev_get_stats(view.kernel, dev);
@@ -68,7 +69,7 @@ fn dev(view: &View) -> String {
             text,
             "{:>6}: {rx_bytes:>7} {rx_packets:>7} {rx_errors:>4} {rx_dropped:>4} {:>4} {rx_frame:>5} {:>10} \
              {multicast:>9} {tx_bytes:>8} {tx_packets:>7} {tx_errors:>4} {tx_dropped:>4} {:>4} {collisions:>5} {tx_carrier_errors:>7} {:>10}",
-            dev.name, 0, 0, 0, 0
+            dev.name, rx_fifo_errors, 0, 0, 0
         );
     }
     text

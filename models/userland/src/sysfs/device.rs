@@ -66,7 +66,7 @@ statistics! {
     "rx_crc_errors" => |stats| stats.rx_crc_errors,
     "rx_dropped" => |stats| stats.rx_dropped,
     "rx_errors" => |stats| stats.rx_errors,
-    "rx_fifo_errors" => |_| 0,
+    "rx_fifo_errors" => |stats| stats.rx_fifo_errors,
     "rx_frame_errors" => |stats| stats.rx_frame_errors,
     "rx_length_errors" => |_| 0,
     "rx_missed_errors" => |stats| stats.rx_missed_errors,

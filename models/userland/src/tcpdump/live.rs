@@ -312,6 +312,7 @@ fn link_type(arphrd: Arphrd) -> LinkType {
     match arphrd {
         Arphrd::Ether | Arphrd::Loopback => LinkType::Ethernet,
         Arphrd::Tunnel => LinkType::Raw,
+        Arphrd::Ipgre => LinkType::LinuxSll,
     }
 }
 

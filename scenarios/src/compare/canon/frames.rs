@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use glassnet_kernel::tables::vlan_tag::ethertype_offset;
 use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
-use glassnet_wire::eth::ETH_HLEN;
+use glassnet_wire::eth::{ETH_HLEN, ETH_P_IP, ETH_P_TEB};
+use glassnet_wire::gre::Gre;
 use glassnet_wire::udp::UDP_HLEN;
 use glassnet_wire::vxlan::{VXLAN_HLEN, VxlanHdr};
 use regex::Regex;
@@ -79,6 +80,7 @@ impl Numbers {
         let whole = fragment == 0 && usize::from(u16_at(packet, 2).unwrap_or(0)) == total;
         match proto {
             1 if fragment & 0x1fff == 0 => self.icmp(&mut packet[header..total], whole),
+            47 if fragment & 0x1fff == 0 => self.gre(&mut packet[header..total]),
             4 if fragment & 0x1fff == 0 => self.ipv4(&mut packet[header..total]),
             6 | 17 if fragment & 0x1fff == 0 => {
                 let (transport, at) = (&mut packet[header..total], if proto == 6 { 16 } else { 6 });
@@ -89,6 +91,20 @@ impl Numbers {
                 }
                 if proto == 6 { self.tcp(transport, (src, dst)) } else { self.udp(transport) }
             }
+            _ => {}
+        }
+    }
+
+    /// What is behind the header of GRE; a checksum over it only says whether it is right.
+    fn gre(&mut self, packet: &mut [u8]) {
+        let Some((gre, length)) = Gre::parse(packet) else { return };
+        if gre.has_csum {
+            let whole = packet.len();
+            mark_checksum(packet, 4, whole);
+        }
+        match gre.protocol {
+            ETH_P_IP => self.ipv4(&mut packet[length..]),
+            ETH_P_TEB => self.ethernet(&mut packet[length..]),
             _ => {}
         }
     }

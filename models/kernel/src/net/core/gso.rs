@@ -2,7 +2,8 @@
 //!
 //! Kernel: net/core/gso.c, net/core/dev.c, net/core/skbuff.c
 
-use glassnet_wire::ipv4::{IPPROTO_IPIP, IPPROTO_UDP, Ipv4Hdr, ip_send_check};
+use glassnet_wire::gre::{Gre, gre_set_csum};
+use glassnet_wire::ipv4::{IPPROTO_GRE, IPPROTO_IPIP, IPPROTO_UDP, Ipv4Hdr, ip_send_check};
 use glassnet_wire::tcp::TcpHdr;
 use glassnet_wire::udp::{UdpHdr, udp_set_csum};
 use zerocopy::IntoBytes;
@@ -13,7 +14,7 @@ use crate::door::Func;
 use crate::ids::SkbId;
 use crate::module::PacketOffload;
 use crate::tables::gro::Segment;
-use crate::tables::netdev_features::{GSO_IPXIP4, GSO_UDP_TUNNEL, TSO};
+use crate::tables::netdev_features::{GSO_GRE, GSO_IPXIP4, GSO_UDP_TUNNEL, TSO};
 
 /// Headers of a merged packet from its network header on, bytes: all of them are TCP over IPv4, perhaps in a tunnel.
 fn network_headers(cx: &Cx, skb: SkbId) -> usize {
@@ -64,6 +65,7 @@ fn tunnel_feature(cx: &Cx, skb: SkbId) -> u64 {
     let outer = cx.skbs.header::<Ipv4Hdr>(skb, cx.skbs[skb].network_header);
     match outer.map(|iph| iph.protocol) {
         Some(IPPROTO_IPIP) => GSO_IPXIP4,
+        Some(IPPROTO_GRE) => GSO_GRE,
         _ => GSO_UDP_TUNNEL,
     }
 }
@@ -122,6 +124,13 @@ fn tunnel_segment(cx: &mut Cx, skb: SkbId, segment: Segment, offload: &PacketOff
     iph.id.set(iph.id.get().wrapping_add(segment.index));
     ip_send_check(iph.as_mut_bytes());
     let (saddr, daddr, protocol) = (iph.saddr.get(), iph.daddr.get(), iph.protocol);
+    if protocol == IPPROTO_GRE {
+        let from = (transport - cx.skbs[skb].data) as usize;
+        let packet = &mut cx.skbs.data_mut(skb)[from..];
+        if Gre::parse(packet).is_some_and(|(gre, _)| gre.has_csum) {
+            gre_set_csum(packet);
+        }
+    }
     if protocol != IPPROTO_UDP {
         return;
     }

@@ -9,9 +9,7 @@ use glassnet_wire::icmp::{
     ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_ECHOREPLY, ICMP_HLEN, ICMP_PARAMETERPROB, ICMP_REDIRECT,
     ICMP_TIME_EXCEEDED, ICMP_TIMESTAMP, ICMP_TIMESTAMPREPLY, IcmpHdr,
 };
-use glassnet_wire::ipv4::{
-    IPPROTO_ICMP, IPPROTO_IPIP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_zeronet,
-};
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, is_zeronet};
 use zerocopy::FromBytes;
 
 use super::af_inet::quoted_payload;
@@ -21,7 +19,7 @@ use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header, ip4_reply_mark};
 use super::route::{dst_mtu, ip_route_output_flow, ip_route_output_key};
 use super::route_errors::{ip_do_redirect, ip_rt_update_pmtu};
-use super::{ipip, ping, raw, tcp_ipv4, udp};
+use super::{ping, raw, tcp_ipv4, udp};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId};
@@ -514,9 +512,12 @@ fn icmp_socket_deliver(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpErro
     match inner.protocol {
         IPPROTO_ICMP => ping::ping_err(cx, skb, inner, error),
         IPPROTO_UDP => udp::udp_err(cx, skb, inner, error),
-        IPPROTO_IPIP => ipip::ipip_err(cx, skb, inner, error),
         IPPROTO_TCP => tcp_ipv4::tcp_v4_err(cx, skb, inner, error),
-        _ => {}
+        _ => {
+            for err_handler in cx.k.modules.iter().filter_map(|module| module.err_handler) {
+                err_handler(cx, skb, inner, (error.kind, error.code, error.info));
+            }
+        }
     }
 }
 

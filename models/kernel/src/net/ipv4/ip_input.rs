@@ -5,7 +5,8 @@
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB};
 use glassnet_wire::ipv4::{
-    IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_IPIP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr, ip_fast_csum,
+    IPPROTO_GRE, IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_IPIP, IPPROTO_TCP, IPPROTO_UDP, IPV4_HLEN, Ipv4Hdr,
+    ip_fast_csum,
 };
 
 use super::icmp::{self, IcmpError};
@@ -326,6 +327,7 @@ pub fn ip_protocol_deliver_rcu(cx: &mut Cx, skb: SkbId) -> Door {
         IPPROTO_IGMP => Door::IgmpRcv { skb },
         IPPROTO_UDP => Door::UdpRcv { skb },
         IPPROTO_TCP => Door::TcpV4Rcv { skb },
+        IPPROTO_GRE if cx.k.config.gre => Door::GreRcv { skb },
         IPPROTO_IPIP if cx.k.config.ipip => Door::Tunnel4Rcv { skb },
         _ if taken => {
             snmp(cx, skb).ip.InDelivers += 1;

@@ -5,7 +5,8 @@
 use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
-use glassnet_wire::eth::ETH_P_IP;
+use glassnet_wire::eth::{ETH_HLEN, ETH_P_IP, EthHdr};
+use glassnet_wire::gre::{GRE_CSUM, GRE_KEY, GRE_SEQ, Gre, gre_calc_hlen};
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_REDIRECT, ICMP_TIME_EXCEEDED};
 use glassnet_wire::ipv4::{IPV4_HLEN, Ipv4Hdr};
 
@@ -27,6 +28,7 @@ use crate::net::core::dev::{alloc_netdev, register_netdevice, unregister_netdevi
 use crate::net::core::gro_cells::{gro_cells_destroy, gro_cells_init};
 use crate::net::core::gso;
 use crate::net::core::rtnetlink::rtnl_link_ops_get;
+use crate::net::ethernet::eth::eth_type_trans;
 use crate::netlink::{Errno, NlError};
 use crate::tables::arphrd::ipv4_link_address;
 use crate::tables::drop_reason::DropReason;
@@ -54,7 +56,21 @@ impl IpTunnel {
     /// Of a device that is not set yet.
     pub fn new(kind: TunnelKind, net: NetnsId) -> IpTunnel {
         let parms = IpTunnelParm::default();
-        IpTunnel { kind, net, parms, fwmark: 0, err_count: 0, err_time: Nanos::ZERO }
+        IpTunnel { kind, net, parms, fwmark: 0, i_seqno: 0, o_seqno: 0, err_count: 0, err_time: Nanos::ZERO }
+    }
+
+    /// Bytes between the outer header and what goes in (`hlen`).
+    fn hlen(&self) -> u32 {
+        match self.kind {
+            TunnelKind::Ipip => 0,
+            TunnelKind::Ipgre | TunnelKind::GreTap => gre_calc_hlen(self.parms.o_flags) as u32,
+        }
+    }
+
+    /// Bytes that a tunnel puts in front of a packet of IP, with the header of a frame.
+    fn t_hlen(&self) -> u32 {
+        let frame = if self.kind == TunnelKind::GreTap { ETH_HLEN } else { 0 };
+        (IPV4_HLEN + frame) as u32 + self.hlen()
     }
 }
 
@@ -63,7 +79,7 @@ pub fn ip_tunnel(kernel: &Kernel, dev: DevId) -> Option<&IpTunnel> {
     kernel.devs.get(dev)?.netdev_priv()
 }
 
-fn ip_tunnel_mut<'a>(cx: &'a mut Cx, dev: DevId) -> &'a mut IpTunnel {
+pub(super) fn ip_tunnel_mut<'a>(cx: &'a mut Cx, dev: DevId) -> &'a mut IpTunnel {
     cx.k.devs[dev].netdev_priv_mut().expect("a tunnel")
 }
 
@@ -73,11 +89,6 @@ fn net(kernel: &Kernel, netns: NetnsId, kind: TunnelKind) -> Option<&IpTunnelNet
 
 fn net_mut<'a>(cx: &'a mut Cx, netns: NetnsId, kind: TunnelKind) -> &'a mut IpTunnelNet {
     cx.k.netns[netns].generic.get_mut::<IpTunnelNets>().get_mut(kind)
-}
-
-/// Bytes that a tunnel puts in front of a packet (`t_hlen`).
-fn t_hlen() -> u32 {
-    IPV4_HLEN as u32
 }
 
 /// The device that outer packets leave by, 0 if any does (`dev_get_iflink`).
@@ -92,20 +103,23 @@ pub(super) fn ip_tunnel_lookup(
     cx: &mut Cx,
     kind: TunnelKind,
     from: DevId,
-    remote: Ipv4Addr,
-    local: Ipv4Addr,
+    (remote, local): (Ipv4Addr, Ipv4Addr),
+    key: Option<u32>,
 ) -> Option<DevId> {
     cx.call(Func::IpTunnelLookup, None);
     let netdev = &cx.k.devs[from];
     let (kernel, link, net) = (&*cx.k, netdev.ifindex, net(cx.k, netdev.netns, kind)?);
     let is_any = Ipv4Addr::is_unspecified;
     let steps: [(Ipv4Addr, &dyn Fn(&IpTunnelParm) -> bool); 4] = [
-        (remote, &|parms| (parms.saddr, parms.daddr) == (local, remote)),
-        (remote, &|parms| parms.daddr == remote && is_any(&parms.saddr)),
+        (remote, &|parms| (parms.saddr, parms.daddr) == (local, remote) && has_key(parms, key)),
+        (remote, &|parms| parms.daddr == remote && is_any(&parms.saddr) && has_key(parms, key)),
         (Ipv4Addr::UNSPECIFIED, &|parms| {
-            parms.saddr == local && is_any(&parms.daddr) || parms.daddr == local && local.is_multicast()
+            let is_here = parms.saddr == local && is_any(&parms.daddr);
+            (is_here || parms.daddr == local && local.is_multicast()) && has_key(parms, key)
         }),
-        (Ipv4Addr::UNSPECIFIED, &|parms| is_any(&parms.saddr) && is_any(&parms.daddr)),
+        (Ipv4Addr::UNSPECIFIED, &|parms| {
+            is_any(&parms.saddr) && is_any(&parms.daddr) && parms.i_key == key.unwrap_or(0)
+        }),
     ];
     let mut found = None;
     for (step, (bucket, fits)) in steps.into_iter().enumerate() {
@@ -125,19 +139,28 @@ pub(super) fn ip_tunnel_lookup(
     found.or_else(|| net.fb_tunnel_dev.filter(|dev| kernel.devs[*dev].is_up()))
 }
 
+/// Packets with this key are a tunnel's (`ip_tunnel_key_match`).
+fn has_key(parms: &IpTunnelParm, key: Option<u32>) -> bool {
+    key == (parms.i_flags & GRE_KEY != 0).then_some(parms.i_key)
+}
+
 /// The tunnel with these ends over this device (`ip_tunnel_find`).
 fn ip_tunnel_find(kernel: &Kernel, netns: NetnsId, kind: TunnelKind, parms: &IpTunnelParm) -> Option<DevId> {
     let is_it = |dev: &DevId| {
         ip_tunnel(kernel, *dev).is_some_and(|tunnel| {
             let own = &tunnel.parms;
-            (own.saddr, own.daddr, own.link) == (parms.saddr, parms.daddr, parms.link)
+            let key = (parms.i_flags & GRE_KEY != 0).then_some(parms.i_key);
+            (own.saddr, own.daddr, own.link) == (parms.saddr, parms.daddr, parms.link) && has_key(own, key)
         })
     };
     net(kernel, netns, kind)?.bucket(parms.daddr).iter().copied().find(is_it)
 }
 
-/// What the kinds of tunnels do with their devices' addresses: both ends are written into them.
+/// Both ends are the addresses of a device that has no others.
 fn set_ends(cx: &mut Cx, dev: DevId) {
+    if cx.k.devs[dev].arphrd.has_mac() {
+        return;
+    }
     let parms = ip_tunnel_mut(cx, dev).parms;
     let netdev = &mut cx.k.devs[dev];
     netdev.addr = ipv4_link_address(parms.saddr);
@@ -146,17 +169,20 @@ fn set_ends(cx: &mut Cx, dev: DevId) {
 
 /// Finds out by which device outer packets leave, and what MTU that leaves.
 fn ip_tunnel_bind_dev(cx: &mut Cx, dev: DevId) -> u32 {
-    let IpTunnel { parms, net, fwmark, .. } = *ip_tunnel_mut(cx, dev);
+    let tunnel = *ip_tunnel_mut(cx, dev);
+    let IpTunnel { parms, net, fwmark, .. } = tunnel;
     let by_index = cx.k.dev_by_index(net, parms.link);
     let mut lower = by_index;
     if !parms.daddr.is_unspecified() {
         let flow = init_flow(cx.k, &parms, (net, fwmark), parms.daddr, parms.tos);
         let routed = ip_route_output_flow(cx, net, flow, None);
         lower = routed.ok().map(|(route, _)| route.dev).or(by_index);
-        cx.k.devs[dev].flags |= IFF_POINTOPOINT;
+        if !cx.k.devs[dev].arphrd.has_mac() {
+            cx.k.devs[dev].flags |= IFF_POINTOPOINT;
+        }
     }
     let mtu = lower.map_or(ETH_DATA_LEN, |lower| cx.k.devs[lower].mtu.min(IP_MAX_MTU));
-    mtu.saturating_sub(t_hlen()).max(MIN_MTU)
+    mtu.saturating_sub(tunnel.t_hlen()).max(MIN_MTU)
 }
 
 /// The flow of a tunnel's outer packets (`ip_tunnel_init_flow`).
@@ -185,19 +211,28 @@ pub(super) fn ip_tunnel_newlink(
     let NewLink { mut dev, src_net, mtu, .. } = new;
     let tunnel: &mut IpTunnel = dev.netdev_priv_mut().ok_or(Errno::EINVAL)?;
     (tunnel.net, tunnel.parms, tunnel.fwmark) = (src_net, parms, fwmark);
-    let kind = tunnel.kind;
+    let (kind, t_hlen) = (tunnel.kind, tunnel.t_hlen());
     if ip_tunnel_find(cx.k, src_net, kind, &parms).is_some() {
         return Err(Errno::EEXIST.into());
     }
     let dev = register(cx, dev)?;
     let own = ip_tunnel_bind_dev(cx, dev);
-    cx.k.devs[dev].mtu = mtu.map_or(own, |asked| asked.clamp(MIN_MTU, IP_MAX_MTU - t_hlen()));
+    cx.k.devs[dev].mtu = mtu.map_or(own, |asked| asked.clamp(MIN_MTU, IP_MAX_MTU - t_hlen));
     net_mut(cx, src_net, kind).add(dev, parms.daddr);
     Ok(dev)
 }
 
+/// Packets that are numbered cannot be sent merged (`__gre_tunnel_init`, `ipgre_link_update`).
+pub(super) fn set_gso(dev: &mut NetDevice) {
+    let flags = dev.netdev_priv::<IpTunnel>().map_or(0, |tunnel| tunnel.parms.o_flags);
+    for features in [&mut dev.hw_features, &mut dev.features] {
+        *features = if flags & GRE_SEQ == 0 { *features | GSO_SOFTWARE } else { *features & !GSO_SOFTWARE };
+    }
+}
+
 /// Registers a device whose ends are known (`ip_tunnel_init`).
-fn register(cx: &mut Cx, dev: NetDevice) -> Result<DevId, NlError> {
+fn register(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
+    set_gso(&mut dev);
     let dev = register_netdevice(cx, dev)?;
     set_ends(cx, dev);
     gro_cells_init(cx, dev);
@@ -230,6 +265,7 @@ fn may_change(kernel: &Kernel, dev: DevId, parms: &IpTunnelParm) -> Result<(), E
     match ip_tunnel_find(kernel, net, kind, parms) {
         Some(other) if other != dev => Err(Errno::EEXIST),
         Some(_) => Ok(()),
+        None if kernel.devs[dev].arphrd.has_mac() => Ok(()),
         // To a group is a broadcast link, to a host one between two, to any neither.
         None => {
             let flag = !(parms.daddr.is_unspecified() || parms.daddr.is_multicast());
@@ -289,8 +325,9 @@ pub(super) fn ip_tunnel_delete_net(cx: &mut Cx, netns: NetnsId, kind: TunnelKind
 /// # Errors
 ///
 /// `EINVAL` if packets of this length cannot be sent with the outer header.
-pub(super) fn ip_tunnel_change_mtu(_: &mut Cx, _: DevId, mtu: u32) -> Result<(), Errno> {
-    if (MIN_MTU..=IP_MAX_MTU - t_hlen()).contains(&mtu) { Ok(()) } else { Err(Errno::EINVAL) }
+pub(super) fn ip_tunnel_change_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), Errno> {
+    let most = IP_MAX_MTU - ip_tunnel_mut(cx, dev).t_hlen();
+    if (MIN_MTU..=most).contains(&mtu) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 /// Makes the fallback device of each namespace.
@@ -353,8 +390,10 @@ pub fn tunnel_add(
     let name = if name.is_empty() { format!("{}%d", ops.kind.unwrap_or_default()) } else { name.to_owned() };
     let ops = ops.kind.and_then(|kind| rtnl_link_ops_get(cx.k, kind)).unwrap_or(ops);
     let mut dev = alloc_netdev(netns, name, NameAssign::User, ops);
-    dev.netdev_priv_mut::<IpTunnel>().ok_or(Errno::EINVAL)?.parms = parms;
-    (dev.min_mtu, dev.max_mtu) = (MIN_MTU, IP_MAX_MTU - t_hlen());
+    let tunnel: &mut IpTunnel = dev.netdev_priv_mut().ok_or(Errno::EINVAL)?;
+    tunnel.parms = parms;
+    let t_hlen = tunnel.t_hlen();
+    (dev.min_mtu, dev.max_mtu) = (MIN_MTU, IP_MAX_MTU - t_hlen);
     let dev = register(cx, dev).map_err(|error| error.errno)?;
     cx.k.devs[dev].mtu = ip_tunnel_bind_dev(cx, dev);
     net_mut(cx, netns, kind).add(dev, parms.daddr);
@@ -427,7 +466,8 @@ pub(super) fn ip_tunnel_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, protocol: u8) 
         return tx_error(cx, skb, dev);
     }
     let df = parms.df || ip_tunnel_get_df(cx, skb);
-    if tnl_update_pmtu(cx, skb, &route, df) {
+    let t_hlen = ip_tunnel_mut(cx, dev).t_hlen();
+    if tnl_update_pmtu(cx, skb, &route, df, t_hlen) {
         return tx_error(cx, skb, dev);
     }
     tell_of_errors(cx, skb, dev);
@@ -454,16 +494,24 @@ fn other_end(cx: &Cx, skb: SkbId, parms: &IpTunnelParm) -> Option<Ipv4Addr> {
     if route.gateway.is_unspecified() { Some(iph.daddr.get()) } else { Some(route.gateway) }
 }
 
-/// The packet's own route learns what fits through the tunnel; one that does not and must not be fragmented is answered: true.
-fn tnl_update_pmtu(cx: &mut Cx, skb: SkbId, route: &Rtable, df: bool) -> bool {
-    let Some(own) = cx.skbs[skb].dst else { return false };
-    let mtu = if df { dst_mtu(cx, route).saturating_sub(t_hlen()) } else { dst_mtu(cx, &own) };
+/// The packet's own route learns what fits through the tunnel; one that does not and must not be fragmented is answered, as far as it
+/// was routed: true.
+fn tnl_update_pmtu(cx: &mut Cx, skb: SkbId, route: &Rtable, df: bool, t_hlen: u32) -> bool {
+    let (own, dev) = (cx.skbs[skb].dst, cx.skbs[skb].dev);
+    let mtu = match own {
+        _ if df => dst_mtu(cx, route).saturating_sub(t_hlen),
+        Some(own) => dst_mtu(cx, &own),
+        None => cx.k.devs[dev].mtu,
+    };
     let Some(iph) = ip_hdr(cx, skb).copied().filter(|_| cx.skbs[skb].protocol == ETH_P_IP) else {
         return false;
     };
-    ip_rt_update_pmtu(cx, cx.k.devs[own.dev].netns, own.dev, iph.daddr.get(), mtu);
-    let fits = gso::fits(cx, skb, cx.skbs[skb].len(), mtu as usize);
-    if !iph.dont_fragment() || fits {
+    if let Some(own) = own {
+        ip_rt_update_pmtu(cx, cx.k.devs[own.dev].netns, own.dev, iph.daddr.get(), mtu);
+    }
+    let pkt = &cx.skbs[skb];
+    let len = (pkt.tail - pkt.network_header) as usize;
+    if !iph.dont_fragment() || gso::fits(cx, skb, len, mtu as usize) {
         return false;
     }
     let error = IcmpError { kind: ICMP_DEST_UNREACH, code: ICMP_FRAG_NEEDED, info: mtu };
@@ -512,13 +560,23 @@ pub(super) fn ip_tunnel_err(cx: &mut Cx, skb: SkbId, dev: DevId, remote: Ipv4Add
 }
 
 /// A tunnel's packet, whose outer header is taken off, is received by its device.
-pub(super) fn ip_tunnel_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, outer: &Ipv4Hdr) -> Door {
+pub(super) fn ip_tunnel_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, outer: &Ipv4Hdr, gre: &Gre) -> Door {
     let is_group = outer.daddr.get().is_multicast();
     if is_group {
         cx.k.devs[dev].stats.multicast += 1;
     }
+    if !as_is_asked(cx, dev, gre) {
+        return cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    let is_frame = cx.k.devs[dev].arphrd.has_mac();
     let pkt = &mut cx.skbs[skb];
-    (pkt.mac_header, pkt.network_header) = (pkt.data, pkt.data);
+    pkt.mac_header = pkt.data;
+    pkt.network_header = pkt.data + if is_frame { ETH_HLEN as u32 } else { 0 };
+    if is_frame {
+        let proto = cx.skbs.header::<EthHdr>(skb, cx.skbs[skb].data).map_or(0, |eth| eth.h_proto.get());
+        cx.skbs[skb].protocol = proto;
+    }
+    let pkt = &mut cx.skbs[skb];
     if is_group {
         pkt.pkt_type = PacketType::Broadcast;
     }
@@ -534,6 +592,32 @@ pub(super) fn ip_tunnel_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, outer: &Ipv4Hdr
     let stats = &mut cx.k.devs[dev].stats;
     stats.rx_packets += 1;
     stats.rx_bytes += len;
-    cx.skbs[skb].dev = dev;
+    if is_frame {
+        eth_type_trans(cx, skb, dev);
+    } else {
+        cx.skbs[skb].dev = dev;
+    }
     Door::GroCellsReceive { skb }
+}
+
+/// The packet has a checksum where the tunnel wants one, and only there, and comes in the order of its numbers.
+fn as_is_asked(cx: &mut Cx, dev: DevId, gre: &Gre) -> bool {
+    let IpTunnel { parms, i_seqno, .. } = *ip_tunnel_mut(cx, dev);
+    let stats = &mut cx.k.devs[dev].stats;
+    if gre.has_csum != (parms.i_flags & GRE_CSUM != 0) {
+        stats.rx_crc_errors += 1;
+        stats.rx_errors += 1;
+        return false;
+    }
+    if parms.i_flags & GRE_SEQ == 0 {
+        return true;
+    }
+    let in_order = |seq: &u32| i_seqno == 0 || seq.wrapping_sub(i_seqno) as i32 >= 0;
+    let Some(seq) = gre.seq.filter(in_order) else {
+        stats.rx_fifo_errors += 1;
+        stats.rx_errors += 1;
+        return false;
+    };
+    ip_tunnel_mut(cx, dev).i_seqno = seq.wrapping_add(1);
+    true
 }

@@ -3,6 +3,7 @@
 //! Kernel: net/ipv4/ipip.c
 
 use glassnet_wire::eth::ETH_P_IP;
+use glassnet_wire::gre::Gre;
 use glassnet_wire::ipv4::{IPPROTO_IPIP, Ipv4Hdr};
 
 use super::icmp::IcmpError;
@@ -31,6 +32,7 @@ use crate::tables::netdev_features::LLTX;
 pub static MODULE: Module = Module {
     links: &[&LINK_OPS],
     init: Some(ipip_init),
+    err_handler: Some(ipip_err),
     net_init: Some(|cx, netns| {
         if cx.k.config.ipip {
             make_fb_tunnel(cx, netns, &LINK_OPS, "tunl0");
@@ -122,19 +124,23 @@ pub fn ipip_rcv(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     cx.within(Func::IpipRcv, skb, |cx| {
         let outer = *ip_hdr(cx, skb)?;
         let from = cx.skbs[skb].dev;
-        let dev = ip_tunnel_lookup(cx, TunnelKind::Ipip, from, outer.saddr.get(), outer.daddr.get())?;
+        let dev = ip_tunnel_lookup(cx, TunnelKind::Ipip, from, (outer.saddr.get(), outer.daddr.get()), None)?;
         let protocol = ip_tunnel(cx.k, dev)?.parms.protocol;
         if !matches!(protocol, 0 | IPPROTO_IPIP) || !iptunnel_pull_header(cx, skb, 0, ETH_P_IP, false) {
             return Some(cx.kfree_skb(skb, DropReason::NotSpecified));
         }
-        Some(cx.within(Func::IpTunnelRcv, skb, |cx| ip_tunnel_rcv(cx, skb, dev, &outer)))
+        Some(cx.within(Func::IpTunnelRcv, skb, |cx| ip_tunnel_rcv(cx, skb, dev, &outer, &Gre::default())))
     })
 }
 
 /// An ICMP error about a packet that a tunnel sent.
-pub fn ipip_err(cx: &mut Cx, skb: SkbId, quoted: &Ipv4Hdr, error: IcmpError) {
+fn ipip_err(cx: &mut Cx, skb: SkbId, quoted: &Ipv4Hdr, (kind, code, info): (u8, u8, u32)) {
+    if quoted.protocol != IPPROTO_IPIP {
+        return;
+    }
+    let error = IcmpError { kind, code, info };
     let (from, local, remote) = (cx.skbs[skb].dev, quoted.saddr.get(), quoted.daddr.get());
-    if let Some(dev) = ip_tunnel_lookup(cx, TunnelKind::Ipip, from, remote, local) {
+    if let Some(dev) = ip_tunnel_lookup(cx, TunnelKind::Ipip, from, (remote, local), None) {
         ip_tunnel_err(cx, skb, dev, remote, error);
     }
 }

@@ -11,6 +11,7 @@ mod iplink_macvlan;
 mod iplink_veth;
 mod iplink_vlan;
 mod iplink_vxlan;
+pub(super) mod link_gre;
 pub(super) mod link_iptnl;
 
 use glassnet_kernel::ids::{DevId, NetnsId};
@@ -99,14 +100,14 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &iplink_macvlan::LINK_UTIL,
     &iplink_vlan::LINK_UTIL,
     &iplink_vxlan::LINK_UTIL,
+    &link_gre::LINK_UTIL,
+    &link_gre::TAP_LINK_UTIL,
     &link_iptnl::LINK_UTIL,
     &LinkUtil::not_modelled("amt"),
     &LinkUtil::not_modelled("bareudp"),
     &LinkUtil::not_modelled("dsa"),
     &LinkUtil::not_modelled("erspan"),
     &LinkUtil::not_modelled("geneve"),
-    &LinkUtil::not_modelled("gre"),
-    &LinkUtil::not_modelled("gretap"),
     &LinkUtil::not_modelled("gtp"),
     &LinkUtil::not_modelled("ifb"),
     &LinkUtil::not_modelled("ip6erspan"),
@@ -547,7 +548,7 @@ fn unsigned(slot: &mut Option<u32>, args: &mut Args, key: &str) -> Done {
 
 fn link_help(kind: Option<&str>) -> Stop {
     match kind.and_then(link_util).filter(|util| util.is_modelled) {
-        Some(util) => Stop::error(0, util.help),
+        Some(util) => Stop::shown(util.help),
         None => Stop::usage(include_str!("../help/link.txt")),
     }
 }

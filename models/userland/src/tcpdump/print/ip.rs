@@ -2,7 +2,7 @@
 
 use super::bytes::{Bytes, Print, Truncated, checksum, checksum_should_be};
 use super::names::{IP_PROTOCOL, bits, lookup};
-use super::{Nd, icmp, icmp6, igmp, ip6, tcp, udp};
+use super::{Nd, gre, icmp, icmp6, igmp, ip6, tcp, udp};
 use crate::services::protocol_name;
 
 const FLAGS: &[(u32, &str)] = &[(0x2000, "+"), (0x4000, "DF"), (0x8000, "rsvd")];
@@ -144,7 +144,7 @@ fn protocol_text(nd: &Nd, protocol: u8) -> String {
 
 /// Prints the payload of an IP packet by its protocol number.
 ///
-/// Not modelled: AH, SCTP, GRE, OSPF, PIM, VRRP and other payloads, which are printed as an unknown protocol.
+/// Not modelled: AH, SCTP, OSPF, PIM, VRRP and other payloads, which are printed as an unknown protocol.
 pub fn payload_of(nd: &mut Nd, protocol: u8, p: Bytes, length: usize, network: Network) -> Print {
     match (protocol, network.version) {
         (1, 4) => icmp::icmp(nd, p, length, network.fragmented),
@@ -161,6 +161,7 @@ pub fn payload_of(nd: &mut Nd, protocol: u8, p: Bytes, length: usize, network: N
         (6, _) => tcp::tcp(nd, p, length, network),
         (17, _) => udp::udp(nd, p, length, network),
         (41, _) => ip6::ip6(nd, p, length),
+        (47, _) => gre::gre(nd, p, length),
         (59, _) => {
             nd.put("no next header");
             Ok(())

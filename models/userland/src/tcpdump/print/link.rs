@@ -169,7 +169,8 @@ fn cooked(nd: &mut Nd, p: Bytes, length: usize, layout: &Cooked) -> Print {
     } else {
         u32::from(p.u16(0)?)
     };
-    nd.put(&format!("{:<3} ", lookup(DIRECTION, direction).unwrap_or("?")));
+    let name = lookup(DIRECTION, direction).unwrap_or("?");
+    nd.put(&if layout.header == 20 { format!("{name:<3} ") } else { format!("{name:>3} ") });
     if nd.options.link_header > 0 {
         cooked_header(nd, p, length, layout)?;
     }

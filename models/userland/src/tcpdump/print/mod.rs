@@ -6,6 +6,7 @@
 mod arp;
 mod bytes;
 mod dump;
+mod gre;
 mod icmp;
 mod icmp6;
 mod igmp;

@@ -62,6 +62,7 @@ fn ask() -> KernelConfig {
         nat_keeps_reverse: is_since(6, 12),
         nf_nat_ftp: is_module_there("nf_nat_ftp"),
         ipip: is_module_there("ipip"),
+        gre: is_module_there("ip_gre"),
         no_fb_tunnels: fs::read_to_string(FB_TUNNELS).is_ok_and(|only| only.trim() != "0"),
         vlan_8021q: is_module_there("8021q"),
         virtual_time: place() == "uml",

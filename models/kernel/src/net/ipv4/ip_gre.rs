@@ -1,0 +1,261 @@
+//! GRE (RFC 2784): packets of IPv4, and frames, behind a header with key, checksum and number.
+//!
+//! Kernel: net/ipv4/ip_gre.c
+
+use glassnet_wire::Mac;
+use glassnet_wire::checksum::checksum;
+use glassnet_wire::eth::ETH_P_TEB;
+use glassnet_wire::gre::{GRE_CSUM, GRE_KEY, GRE_SEQ, Gre, gre_calc_hlen, gre_set_csum};
+use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_HLEN};
+use glassnet_wire::ipv4::{IPPROTO_GRE, Ipv4Hdr};
+
+use super::icmp::{ICMP_PORT_UNREACH, IcmpError, icmp_send_then_drop};
+use super::ip_input::ip_hdr;
+use super::ip_tunnel::{
+    FEATURES, init_fb_tunnels, ip_tunnel, ip_tunnel_change_mtu, ip_tunnel_changelink, ip_tunnel_delete_net,
+    ip_tunnel_dellink, ip_tunnel_err, ip_tunnel_get_iflink, ip_tunnel_lookup, ip_tunnel_mut,
+    ip_tunnel_newlink, ip_tunnel_rcv, ip_tunnel_uninit, ip_tunnel_xmit, make_fb_tunnel, set_gso,
+};
+use super::ip_tunnel_core::{iptunnel_handle_offloads, iptunnel_pull_header};
+use crate::Cx;
+use crate::door::{Door, Func};
+use crate::ids::{DevId, NetnsId, SkbId};
+use crate::link::{LinkInfo, LinkOps, NewLink};
+use crate::module::{Module, NetdevEvent};
+use crate::net::core::gro_cells::gro_cell_poll;
+use crate::net::ethernet::eth::ether_setup;
+use crate::netlink::{Errno, NlError};
+use crate::tables::arphrd::Arphrd;
+use crate::tables::drop_reason::DropReason;
+use crate::tables::ip_tunnel::{IpTunnel, IpTunnelParm, TunnelKind};
+use crate::tables::klog::LOG_INFO;
+use crate::tables::netdev::{AddrAssign, IFF_NOARP, IFF_POINTOPOINT, NetDevice};
+use crate::tables::netdev_features::LLTX;
+
+/// The module. Not modelled: `external` devices, encapsulation in UDP, tunnels of packets to any other end or to a group, which have
+/// a link header, `ignore-df`, ERSPAN with its fallback device, MPLS inside.
+pub static MODULE: Module = Module {
+    links: &[&LINK_OPS, &TAP_OPS],
+    init: Some(ipgre_init),
+    err_handler: Some(gre_err),
+    net_init: Some(|cx, netns| {
+        if cx.k.config.gre {
+            FALLBACKS.iter().for_each(|(ops, name)| make_fb_tunnel(cx, netns, ops, name));
+        }
+    }),
+    net_exit: Some(ipgre_exit_net),
+    netdevice_event: Some(ipgre_netdevice_event),
+    ..Module::named("ip_gre")
+};
+
+/// Link kind `gre`: a tunnel of packets.
+static LINK_OPS: LinkOps = LinkOps {
+    newlink: Some(ipgre_newlink),
+    changelink: Some(ipgre_changelink),
+    dellink: Some(ip_tunnel_dellink),
+    change_mtu: Some(ip_tunnel_change_mtu),
+    poll: Some(gro_cell_poll),
+    get_iflink: Some(ip_tunnel_get_iflink),
+    get_link_net: Some(|dev| dev.netdev_priv::<IpTunnel>().map_or(dev.netns, |own| own.net)),
+    ..LinkOps::new(Some("gre"), ipgre_tunnel_setup, |skb| Door::IpgreXmit { skb })
+};
+
+/// Link kind `gretap`: a tunnel of frames.
+static TAP_OPS: LinkOps = LinkOps {
+    newlink: Some(ipgre_newlink),
+    changelink: Some(ipgre_changelink),
+    dellink: Some(ip_tunnel_dellink),
+    open: Some(gre_tap_open),
+    change_mtu: Some(ip_tunnel_change_mtu),
+    poll: Some(gro_cell_poll),
+    get_iflink: Some(ip_tunnel_get_iflink),
+    get_link_net: LINK_OPS.get_link_net,
+    ..LinkOps::new(Some("gretap"), ipgre_tap_setup, |skb| Door::GreTapXmit { skb })
+};
+
+/// The devices that take what is for no tunnel.
+static FALLBACKS: &[(&LinkOps, &str)] = &[(&LINK_OPS, "gre0"), (&TAP_OPS, "gretap0")];
+
+fn ipgre_tunnel_setup(dev: &mut NetDevice) {
+    dev.arphrd = Arphrd::Ipgre;
+    dev.flags = IFF_NOARP;
+    dev.no_queue = true;
+    gre_setup(dev, TunnelKind::Ipgre);
+}
+
+fn ipgre_tap_setup(dev: &mut NetDevice) {
+    ether_setup(dev);
+    (dev.max_mtu, dev.tx_skb_sharing) = (0, false);
+    gre_setup(dev, TunnelKind::GreTap);
+}
+
+fn gre_setup(dev: &mut NetDevice, kind: TunnelKind) {
+    dev.set_priv(IpTunnel::new(kind, dev.netns));
+    (dev.hw_features, dev.features) = (FEATURES, FEATURES | LLTX);
+}
+
+/// The module is loaded, by a user or for the first tunnel.
+fn ipgre_init(cx: &mut Cx) {
+    if !std::mem::replace(&mut cx.k.config.gre, true) {
+        cx.printk(LOG_INFO, "gre: GRE over IPv4 demultiplexor driver".to_owned());
+        cx.printk(LOG_INFO, "ip_gre: GRE over IPv4 tunneling driver".to_owned());
+        FALLBACKS.iter().for_each(|(ops, name)| init_fb_tunnels(cx, ops, name));
+    }
+}
+
+fn ipgre_exit_net(cx: &mut Cx, netns: NetnsId) {
+    for kind in [TunnelKind::Ipgre, TunnelKind::GreTap] {
+        ip_tunnel_delete_net(cx, netns, kind);
+    }
+}
+
+fn ipgre_netdevice_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
+    for kind in [TunnelKind::Ipgre, TunnelKind::GreTap] {
+        ip_tunnel_uninit(cx, dev, event, kind);
+    }
+}
+
+/// Settings of a device (`IFLA_GRE_*`).
+#[derive(Clone, Copy, Debug)]
+pub struct IpgreOptions {
+    /// How the tunnel is set.
+    pub parms: IpTunnelParm,
+    /// The mark that outer packets are routed by.
+    pub fwmark: u32,
+}
+
+/// # Errors
+///
+/// Those of tunnels; tunnels of packets without an other end, and tunnels to a group, are not modelled.
+fn ipgre_newlink(cx: &mut Cx, mut new: NewLink) -> Result<DevId, NlError> {
+    ipgre_init(cx);
+    let none = IpgreOptions { parms: IpTunnelParm::default(), fwmark: 0 };
+    let IpgreOptions { parms, fwmark } = new.info.data().copied().unwrap_or(none);
+    if new.dev.arphrd.has_mac() {
+        new.dev.addr_assign = AddrAssign::Random;
+    } else if parms.daddr.is_unspecified() {
+        return Err(NlError::not_modelled("gre without a remote"));
+    }
+    if parms.daddr.is_multicast() {
+        return Err(NlError::not_modelled("gre to a group"));
+    }
+    let parms = IpTunnelParm { protocol: IPPROTO_GRE, ..parms };
+    ip_tunnel_newlink(cx, new, parms, fwmark)
+}
+
+/// # Errors
+///
+/// Those of a change.
+fn ipgre_changelink(cx: &mut Cx, dev: DevId, info: &LinkInfo) -> Result<(), NlError> {
+    let Some(&IpgreOptions { parms, fwmark }) = info.data() else { return Ok(()) };
+    let old = ip_tunnel_mut(cx, dev).parms;
+    ip_tunnel_changelink(cx, dev, IpTunnelParm { o_flags: old.o_flags, ..parms }, fwmark)?;
+    let longer = gre_calc_hlen(parms.o_flags) as i64 - gre_calc_hlen(old.o_flags) as i64;
+    ip_tunnel_mut(cx, dev).parms.o_flags = parms.o_flags;
+    let netdev = &mut cx.k.devs[dev];
+    netdev.mtu = (i64::from(netdev.mtu) - longer).max(68) as u32;
+    set_gso(netdev);
+    Ok(())
+}
+
+/// # Errors
+///
+/// `EADDRNOTAVAIL` for the fallback device, which has no address.
+fn gre_tap_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
+    if cx.k.devs[dev].addr == Mac::ZERO { Err(Errno::EADDRNOTAVAIL) } else { Ok(()) }
+}
+
+/// Puts the GRE header in front and sends (`__gre_xmit`).
+fn gre_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, protocol: u16) -> Door {
+    iptunnel_handle_offloads(cx, skb);
+    let tunnel = ip_tunnel_mut(cx, dev);
+    let parms = tunnel.parms;
+    let number = tunnel.o_seqno;
+    let seq = (parms.o_flags & GRE_SEQ != 0).then_some(number);
+    tunnel.o_seqno = number.wrapping_add(u32::from(seq.is_some()));
+    let key = (parms.o_flags & GRE_KEY != 0).then_some(parms.o_key);
+    let has_csum = parms.o_flags & GRE_CSUM != 0;
+    let header = Gre { protocol, has_csum, key, seq }.write();
+    cx.skbs.push(skb, header.len());
+    cx.skbs.data_mut(skb)[..header.len()].copy_from_slice(&header);
+    if has_csum {
+        gre_set_csum(cx.skbs.data_mut(skb));
+    }
+    cx.within(Func::IpTunnelXmit, skb, |cx| ip_tunnel_xmit(cx, skb, dev, IPPROTO_GRE))
+}
+
+fn not_sent(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
+    cx.k.devs[dev].stats.tx_dropped += 1;
+    cx.kfree_skb(skb, DropReason::NotSpecified)
+}
+
+/// A tunnel of packets gets one.
+///
+/// Kernel: net/ipv4/ip_gre.c
+/// Not modelled: what its module does not model.
+pub fn ipgre_xmit(cx: &mut Cx, skb: SkbId) -> Door {
+    let dev = cx.skbs[skb].dev;
+    cx.xmit_succeeded(skb);
+    if cx.k.devs[dev].flags & IFF_POINTOPOINT == 0 {
+        return not_sent(cx, skb, dev);
+    }
+    let protocol = cx.skbs[skb].protocol;
+    gre_xmit(cx, skb, dev, protocol)
+}
+
+/// A tunnel of frames gets one.
+///
+/// Kernel: net/ipv4/ip_gre.c
+/// Not modelled: what its module does not model.
+pub fn gre_tap_xmit(cx: &mut Cx, skb: SkbId) -> Door {
+    let dev = cx.skbs[skb].dev;
+    cx.xmit_succeeded(skb);
+    gre_xmit(cx, skb, dev, ETH_P_TEB)
+}
+
+/// Takes a packet, or a frame, out of GRE; its sender is told if there is no tunnel for it.
+pub fn gre_rcv(cx: &mut Cx, skb: SkbId) -> Door {
+    let data = cx.skbs.data(skb);
+    let parsed = Gre::parse(data).filter(|(gre, _)| !gre.has_csum || checksum(data) == 0);
+    let Some((gre, len)) = parsed else { return cx.kfree_skb(skb, DropReason::NotSpecified) };
+    ipgre_rcv(cx, skb, &gre, len).unwrap_or_else(|| {
+        let error = IcmpError { kind: ICMP_DEST_UNREACH, code: ICMP_PORT_UNREACH, info: 0 };
+        icmp_send_then_drop(cx, skb, error, DropReason::NotSpecified)
+    })
+}
+
+/// The kind of tunnel that this Ethertype is for.
+fn kind_of(protocol: u16) -> TunnelKind {
+    if protocol == ETH_P_TEB { TunnelKind::GreTap } else { TunnelKind::Ipgre }
+}
+
+fn ipgre_rcv(cx: &mut Cx, skb: SkbId, gre: &Gre, len: usize) -> Option<Door> {
+    let outer = *ip_hdr(cx, skb)?;
+    let (from, remote, local) = (cx.skbs[skb].dev, outer.saddr.get(), outer.daddr.get());
+    let dev = ip_tunnel_lookup(cx, kind_of(gre.protocol), from, (remote, local), gre.key)?;
+    if !iptunnel_pull_header(cx, skb, len, gre.protocol, false) {
+        return Some(cx.kfree_skb(skb, DropReason::NotSpecified));
+    }
+    Some(cx.within(Func::IpTunnelRcv, skb, |cx| ip_tunnel_rcv(cx, skb, dev, &outer, gre)))
+}
+
+/// An ICMP error about a packet that a tunnel sent. A port that is not there is none of GRE's (`gre_err`, `ipgre_err`).
+fn gre_err(cx: &mut Cx, skb: SkbId, quoted: &Ipv4Hdr, (kind, code, info): (u8, u8, u32)) {
+    if quoted.protocol != IPPROTO_GRE {
+        return;
+    }
+    let error = IcmpError { kind, code, info };
+    let at = ICMP_HLEN + quoted.header_len();
+    let parsed = cx.skbs.data(skb).get(at..).and_then(Gre::parse);
+    let Some((gre, _)) =
+        parsed.filter(|_| (error.kind, error.code) != (ICMP_DEST_UNREACH, ICMP_PORT_UNREACH))
+    else {
+        return;
+    };
+    let (from, local, remote) = (cx.skbs[skb].dev, quoted.saddr.get(), quoted.daddr.get());
+    if let Some(dev) = ip_tunnel_lookup(cx, kind_of(gre.protocol), from, (remote, local), gre.key)
+        && ip_tunnel(cx.k, dev).is_some()
+    {
+        ip_tunnel_err(cx, skb, dev, remote, error);
+    }
+}
