@@ -51,6 +51,7 @@ doors! {
         // drivers
         VethXmit(skb) => drivers::veth::veth_xmit,
         VlanDevHardStartXmit(skb) => net::vlan_8021q::vlan_dev::vlan_dev_hard_start_xmit,
+        TunNetXmit(skb) => drivers::tun::tun_net_xmit,
         DummyXmit(skb) => drivers::dummy::dummy_xmit,
         IpipTunnelXmit(skb) => net::ipv4::ipip::ipip_tunnel_xmit,
         Tunnel4Rcv(skb) => net::ipv4::tunnel4::tunnel4_rcv,

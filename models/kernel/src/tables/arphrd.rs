@@ -15,6 +15,8 @@ pub enum Arphrd {
     Tunnel = 768,
     /// A loopback, whose packets have Ethernet headers.
     Loopback = 772,
+    /// Packets without a header of the link, and no addresses.
+    None = 0xfffe,
 }
 
 impl Arphrd {
@@ -22,7 +24,7 @@ impl Arphrd {
     pub fn header_len(self) -> usize {
         match self {
             Arphrd::Ether | Arphrd::Loopback => ETH_HLEN,
-            Arphrd::Tunnel => 0,
+            Arphrd::Tunnel | Arphrd::None => 0,
         }
     }
 
@@ -31,6 +33,7 @@ impl Arphrd {
         match self {
             Arphrd::Ether | Arphrd::Loopback => 6,
             Arphrd::Tunnel => 4,
+            Arphrd::None => 0,
         }
     }
 
@@ -43,6 +46,7 @@ impl Arphrd {
     pub fn address(self, addr: Mac) -> String {
         match self {
             Arphrd::Ether | Arphrd::Loopback => addr.to_string(),
+            Arphrd::None => String::new(),
             Arphrd::Tunnel => {
                 let [a, b, c, d, ..] = addr.0;
                 Ipv4Addr::new(a, b, c, d).to_string()
