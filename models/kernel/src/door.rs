@@ -43,6 +43,11 @@ functions! {
             MacvlanHashLookup = macvlan_hash_lookup, Netdev, "looks for a device with the address";
             MacvlanBroadcast = macvlan_broadcast, Netdev, "a copy for each device that listens to the group";
         }
+        "drivers/net/tun.c" {
+            TunNetXmit(skb: SkbId) = tun_net_xmit, Netdev, "into the queue of the program that has the device";
+            TunDoRead = tun_do_read, Netdev, "the program reads the packet";
+            TunGetUser = tun_get_user, Netdev, "a program wrote a packet: the device receives it";
+        }
         "drivers/net/bonding/bond_main.c" {
             BondHandleFrame(skb: SkbId) = bond_handle_frame, Netdev, "a slave received it: now its bond has it";
             BondStartXmit(skb: SkbId) = bond_start_xmit, Netdev, "a bond chooses the slave that sends";

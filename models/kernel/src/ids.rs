@@ -21,6 +21,7 @@ id!(/** A network namespace of one machine. */ NetnsId);
 id!(/** A network device of one machine, in whatever namespace it is; not its ifindex. */ DevId);
 id!(/** A neighbour entry of one machine. */ NeighId);
 id!(/** A socket of one machine. */ SocketId);
+id!(/** An open `/dev/net/tun` of one machine; not its file descriptor. */ TunFileId);
 id!(/** A CPU of one machine. */ CpuId);
 id!(/** A queueing discipline of one machine; not its handle. */ QdiscId);
 id!(/** An skb of the world. */ SkbId);

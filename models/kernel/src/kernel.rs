@@ -24,6 +24,7 @@ use crate::tables::rps::SockFlows;
 use crate::tables::siphash::SipHashKey;
 use crate::tables::socket::{SK_MEM_DEFAULT, Sockets};
 use crate::tables::softnet::SoftnetData;
+use crate::tables::tun::TunFiles;
 use crate::tables::verdicts::Watch;
 use crate::timer::{Kthread, TimerBase};
 
@@ -194,6 +195,8 @@ pub struct Kernel {
     pub link_watch: LinkWatch,
     /// Sockets.
     pub sockets: Sockets,
+    /// Open files of tun and tap devices.
+    pub tun_files: TunFiles,
     /// Connections.
     pub conntrack: Conntrack,
     /// What it is made of.
@@ -263,6 +266,7 @@ impl Kernel {
             neigh: NeighTable::default(),
             link_watch: LinkWatch::default(),
             sockets: Sockets::default(),
+            tun_files: TunFiles::default(),
             conntrack: Conntrack::default(),
             modules,
             profile: cost::DEFAULT.clone(),

@@ -55,7 +55,7 @@ pub struct LinkOps {
     /// The features that it can have, of those that are wanted (`ndo_fix_features`).
     pub fix_features: Option<fn(&Cx, DevId, u64) -> u64>,
     /// A user switches the carrier (`ndo_change_carrier`).
-    pub change_carrier: Option<fn(&mut Cx, DevId, bool)>,
+    pub change_carrier: Option<fn(&mut Cx, DevId, bool) -> Result<(), Errno>>,
     /// The first device gets the second as its lower device (`ndo_add_slave`).
     pub add_slave: Option<fn(&mut Cx, DevId, DevId) -> Result<(), NlError>>,
     /// And loses it (`ndo_del_slave`).

@@ -56,6 +56,8 @@ pub enum Errno {
     EOVERFLOW = 75,
     /// Destination address required.
     EDESTADDRREQ = 89,
+    /// File descriptor in bad state.
+    EBADFD = 77,
     /// Message too long.
     EMSGSIZE = 90,
     /// Protocol not available.
@@ -137,6 +139,7 @@ impl Errno {
             Errno::ENOMSG => "No message of desired type",
             Errno::EPROTO => "Protocol error",
             Errno::EOVERFLOW => "Value too large for defined data type",
+            Errno::EBADFD => "File descriptor in bad state",
             Errno::EDESTADDRREQ => "Destination address required",
             Errno::EMSGSIZE => "Message too long",
             Errno::ENOPROTOOPT => "Protocol not available",

@@ -161,7 +161,7 @@ fn full(view: &View, dev: &NetDevice) -> String {
         Arphrd::Loopback => format!("        loop  txqueuelen {queue}  (Local Loopback)\n"),
         Arphrd::Ether => format!("        ether {}  txqueuelen {queue}  (Ethernet)\n", dev.addr),
         Arphrd::Tunnel => format!("        tunnel   txqueuelen {queue}  (IPIP Tunnel)\n"),
-        Arphrd::Ipgre => {
+        Arphrd::Ipgre | Arphrd::None => {
             let bytes: Vec<String> =
                 dev.addr.0.iter().chain(&[0; 10]).map(|byte| format!("{byte:02X}")).collect();
             format!("        unspec {}  txqueuelen {queue}  (UNSPEC)\n", bytes.join("-"))
@@ -200,10 +200,10 @@ fn scaled(bytes: u64) -> String {
 
 /// Changes, collected from the arguments and made at the end.
 #[derive(Default)]
-struct Change {
-    address: Option<Ipv4Addr>,
-    netmask: Option<u8>,
-    broadcast: Option<Ipv4Addr>,
+pub(crate) struct Change {
+    pub(crate) address: Option<Ipv4Addr>,
+    pub(crate) netmask: Option<u8>,
+    pub(crate) broadcast: Option<Ipv4Addr>,
 }
 
 fn change(process: &mut Process, name: &str, words: &[String]) -> i32 {
@@ -270,7 +270,13 @@ fn change(process: &mut Process, name: &str, words: &[String]) -> i32 {
             status = 1;
         }
     }
-    if let Err(error) = set_address(process, dev, &change) {
+    let up = LinkSet {
+        up: change.address.map(|address| !address.is_unspecified()).filter(|up| *up),
+        ..LinkSet::default()
+    };
+    let done = set_address(process, dev, &change)
+        .and_then(|()| if up.up.is_some() { process.syscall(|cx| do_setlink(cx, dev, up)) } else { Ok(()) });
+    if let Err(error) = done {
         process.eprint(format!("SIOCSIFADDR: {}\n", error.errno.strerror()));
         status = 1;
     }
@@ -299,8 +305,8 @@ fn class_len(address: Ipv4Addr) -> u8 {
     }
 }
 
-/// Sets the device's address and sets the device up (`devinet_ioctl`).
-fn set_address(process: &Process, dev: DevId, change: &Change) -> Result<(), NlError> {
+/// Sets the device's address (`devinet_ioctl`).
+pub(crate) fn set_address(process: &Process, dev: DevId, change: &Change) -> Result<(), NlError> {
     if change.address.is_none() && change.netmask.is_none() && change.broadcast.is_none() {
         return Ok(());
     }
@@ -315,9 +321,6 @@ fn set_address(process: &Process, dev: DevId, change: &Change) -> Result<(), NlE
         }
         let msg = new_address(dev, change, old.as_ref(), cx.k.devs[dev].flags & IFF_BROADCAST != 0)?;
         rtm_newaddr(cx, netns, &msg, NLM_F_CREATE | NLM_F_EXCL)?;
-        if change.address.is_some() {
-            do_setlink(cx, dev, LinkSet { up: Some(true), ..LinkSet::default() })?;
-        }
         Ok(())
     })
 }

@@ -38,6 +38,7 @@ pub mod nfacct;
 pub mod nsenter;
 pub mod nstat;
 pub mod numbers;
+pub mod passwd;
 pub mod pcap;
 pub mod ping;
 pub mod process;
@@ -46,6 +47,7 @@ pub mod python3;
 pub mod route;
 pub mod services;
 pub mod sleep;
+pub mod socat;
 pub mod sock;
 pub mod ss;
 pub mod stop;
@@ -61,6 +63,7 @@ pub mod tee;
 pub mod timeout;
 pub mod tracepath;
 pub mod traceroute;
+pub mod tun;
 pub mod unmodelled;
 
 use process::Program;
@@ -104,6 +107,7 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/bin/python3", "3.11.2", python3::main),
     Program::new("/usr/sbin/route", "2.10", route::main),
     Program::new("/usr/bin/sleep", "9.1", sleep::main),
+    Program::new("/usr/bin/socat", "1.7.4.4", socat::main),
     Program::new("/usr/bin/ss", "6.1.0", ss::main),
     Program::new("/usr/bin/stress-ng", "0.15.06", stress_ng::main),
     Program::new("/usr/bin/sudo", "1.9.13p3", sudo::main),

@@ -179,7 +179,6 @@ const PATHS: &[&str] = &[
     "/usr/bin/sftp",
     "/usr/bin/sipcalc",
     "/usr/bin/smcroutectl",
-    "/usr/bin/socat",
     "/usr/bin/sockperf",
     "/usr/bin/ssh",
     "/usr/sbin/sshd",

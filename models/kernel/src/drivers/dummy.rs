@@ -9,6 +9,7 @@ use crate::link::{EthtoolOps, LinkOps};
 use crate::module::Module;
 use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::ethernet::eth::ether_setup;
+use crate::netlink::Errno;
 use crate::tables::netdev::{AddrAssign, IFF_MULTICAST, IFF_NOARP, NetDevice};
 use crate::tables::netdev_features::{FRAGLIST, GSO_ENCAP_ALL, GSO_SOFTWARE, HIGHDMA, HW_CSUM, LLTX, SG};
 
@@ -33,8 +34,13 @@ fn dummy_setup(dev: &mut NetDevice) {
     dev.features = dev.hw_features | LLTX;
 }
 
-fn dummy_change_carrier(cx: &mut Cx, dev: DevId, on: bool) {
-    if on { netif_carrier_on(cx, dev) } else { netif_carrier_off(cx, dev) }
+fn dummy_change_carrier(cx: &mut Cx, dev: DevId, on: bool) -> Result<(), Errno> {
+    if on {
+        netif_carrier_on(cx, dev)
+    } else {
+        netif_carrier_off(cx, dev)
+    }
+    Ok(())
 }
 
 /// Counts and frees the frame.

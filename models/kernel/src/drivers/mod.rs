@@ -5,5 +5,6 @@ pub mod dummy;
 pub mod loopback;
 pub mod macvlan;
 pub mod nic;
+pub mod tun;
 pub mod veth;
 pub mod vxlan;

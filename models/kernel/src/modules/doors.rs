@@ -51,6 +51,7 @@ doors! {
         // drivers
         VethXmit(skb) => drivers::veth::veth_xmit,
         VlanDevHardStartXmit(skb) => net::vlan_8021q::vlan_dev::vlan_dev_hard_start_xmit,
+        TunNetXmit(skb) => drivers::tun::tun_net_xmit,
         DummyXmit(skb) => drivers::dummy::dummy_xmit,
         GreTapXmit(skb) => net::ipv4::ip_gre::gre_tap_xmit,
         IpgreXmit(skb) => net::ipv4::ip_gre::ipgre_xmit,

@@ -13,10 +13,12 @@ pub enum Arphrd {
     Ether = 1,
     /// IP in IPv4: packets without a header of the link, between IPv4 addresses.
     Tunnel = 768,
-    /// GRE with packets in it, likewise.
-    Ipgre = 778,
     /// A loopback, whose packets have Ethernet headers.
     Loopback = 772,
+    /// GRE with packets in it, as IP in IPv4.
+    Ipgre = 778,
+    /// Packets without a header of the link, and no addresses.
+    None = 0xfffe,
 }
 
 impl Arphrd {
@@ -24,7 +26,7 @@ impl Arphrd {
     pub fn header_len(self) -> usize {
         match self {
             Arphrd::Ether | Arphrd::Loopback => ETH_HLEN,
-            Arphrd::Tunnel | Arphrd::Ipgre => 0,
+            Arphrd::Tunnel | Arphrd::Ipgre | Arphrd::None => 0,
         }
     }
 
@@ -33,6 +35,7 @@ impl Arphrd {
         match self {
             Arphrd::Ether | Arphrd::Loopback => 6,
             Arphrd::Tunnel | Arphrd::Ipgre => 4,
+            Arphrd::None => 0,
         }
     }
 
@@ -45,6 +48,7 @@ impl Arphrd {
     pub fn address(self, addr: Mac) -> String {
         match self {
             Arphrd::Ether | Arphrd::Loopback => addr.to_string(),
+            Arphrd::None => String::new(),
             Arphrd::Tunnel | Arphrd::Ipgre => {
                 let [a, b, c, d, ..] = addr.0;
                 Ipv4Addr::new(a, b, c, d).to_string()

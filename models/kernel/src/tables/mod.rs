@@ -53,6 +53,7 @@ pub mod tcp_machine;
 pub mod tcp_queue;
 pub mod tcp_rcv;
 pub mod tcp_sock;
+pub mod tun;
 pub mod verdicts;
 pub mod vlan;
 pub mod vlan_tag;

@@ -177,6 +177,8 @@ pub enum AddrAssign {
 /// How a device got its name (`NET_NAME_*`, `name_assign_type` in sysfs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameAssign {
+    /// It is not known.
+    Unknown = 0,
     /// The kernel numbered it.
     Enum = 1,
     /// It can only be this one.
@@ -208,12 +210,12 @@ pub struct NetDevice {
     pub ifindex: u32,
     /// The largest packet without the link header, bytes.
     pub mtu: u32,
+    /// What kind of link it is (`type`).
+    pub arphrd: Arphrd,
     /// Its namespace.
     pub netns: NetnsId,
     /// The device that it is linked to (`ndo_get_iflink`): a veth's other end, or what a VLAN lies on.
     pub link: Option<DevId>,
-    /// What kind of link it is (`type`).
-    pub arphrd: Arphrd,
     /// Its address.
     pub addr: Mac,
     /// A signal is on the wire.
@@ -330,9 +332,9 @@ impl NetDevice {
             id: DevId(u32::MAX),
             ifindex: 0,
             mtu: 0,
+            arphrd: Arphrd::default(),
             netns,
             link: None,
-            arphrd: Arphrd::default(),
             addr: Mac::ZERO,
             carrier: true,
             label: 0,

@@ -272,8 +272,10 @@ impl View<'_> {
         self.name(out, dev, |name| format!("{name:<16} "));
         self.operstate(out, dev, |state| format!("{state:<14} "));
         if self.what == What::Link || self.opts.family == Family::Link {
-            let addr = dev.arphrd.address(dev.addr);
-            out.color(Some(Color::Mac), "address", addr.as_str(), format_args!("{addr} "));
+            if dev.arphrd.addr_len() != 0 {
+                let addr = dev.arphrd.address(dev.addr);
+                out.color(Some(Color::Mac), "address", addr.as_str(), format_args!("{addr} "));
+            }
             self.flags(out, dev);
         }
     }
@@ -325,18 +327,21 @@ impl View<'_> {
             kind if self.opts.numeric => format!("[{}]", kind as u16),
             Arphrd::Ether => "ether".to_owned(),
             Arphrd::Loopback => "loopback".to_owned(),
+            Arphrd::None => "none".to_owned(),
             Arphrd::Tunnel => "ipip".to_owned(),
             Arphrd::Ipgre => "gre".to_owned(),
         };
         out.any("link_type", kind.as_str(), format_args!("    link/{kind} "));
-        let (addr, broadcast) = (dev.arphrd.address(dev.addr), dev.arphrd.address(dev.broadcast));
-        out.color(Some(Color::Mac), "address", addr.as_str(), &addr);
-        if dev.flags & IFF_POINTOPOINT != 0 {
-            out.any("link_pointtopoint", true, " peer ");
-        } else {
-            out.text(" brd ");
+        if dev.arphrd.addr_len() != 0 {
+            let (addr, broadcast) = (dev.arphrd.address(dev.addr), dev.arphrd.address(dev.broadcast));
+            out.color(Some(Color::Mac), "address", addr.as_str(), &addr);
+            if dev.flags & IFF_POINTOPOINT != 0 {
+                out.any("link_pointtopoint", true, " peer ");
+            } else {
+                out.text(" brd ");
+            }
+            out.color(Some(Color::Mac), "broadcast", broadcast.as_str(), &broadcast);
         }
-        out.color(Some(Color::Mac), "broadcast", broadcast.as_str(), &broadcast);
         let peer = self.linked(dev).map(|peer| peer.netns).or_else(|| dev.link_net());
         if let Some(peer) = peer.filter(|netns| *netns != self.netns) {
             self.link_netns(out, peer);

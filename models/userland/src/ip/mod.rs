@@ -21,6 +21,7 @@ mod route_metrics;
 mod route_show;
 mod rule;
 mod tunnel;
+mod tuntap;
 
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::{Cx, Kernel};
@@ -222,6 +223,7 @@ impl Ip<'_> {
             "route" => self.route(args).map(|()| Then::Done),
             "tunnel" | "tunl" => self.tunnel(args).map(|()| Then::Done),
             "rule" => self.rule(args).map(|()| Then::Done),
+            "tuntap" | "tap" => self.tuntap(args).map(|()| Then::Done),
             "help" => Err(usage()),
             other => Err(Stop::not_modelled(other)),
         }

@@ -10,7 +10,7 @@ use glassnet_kernel::net::core::link_watch::dev_get_iflink;
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::{
-    DevStats, IFF_ALLMULTI, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, IFF_UP, NetDevice, OperState,
+    DevStats, IFF_ALLMULTI, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, IFF_UP, NameAssign, NetDevice, OperState,
 };
 use glassnet_wire::Mac;
 
@@ -38,7 +38,10 @@ pub const FILES: &[Attr] = &[
     Attr::ro("iflink", iflink),
     Attr::ro("link_mode", |_, _| Ok("0".to_owned())),
     Attr::rw("mtu", |_, dev| Ok(dev.mtu.to_string()), store_mtu),
-    Attr::ro("name_assign_type", |_, dev| Ok((dev.name_assign as u8).to_string())),
+    Attr::ro("name_assign_type", |_, dev| match dev.name_assign {
+        NameAssign::Unknown => Err(Errno::EINVAL),
+        known => Ok((known as u8).to_string()),
+    }),
     Attr::rw("netdev_group", |_, dev| Ok(dev.group.to_string()), store_group),
     Attr::ro("operstate", |_, dev| Ok(operstate(dev).to_owned())),
     Attr::ro("speed", |view, dev| Ok(speed(view, dev)?.map_or("-1".to_owned(), |mbit| mbit.to_string()))),

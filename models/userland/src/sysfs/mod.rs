@@ -5,6 +5,7 @@
 //! | [`device`] | files of every device, and its `statistics` |
 //! | [`bonding`] | `bonding_masters`, `bonding/*` of a bond and `bonding_slave/*` of a slave |
 //! | [`bridge`] | `bridge/*` of a bridge and `brport/*` of a port |
+//! | [`tun`] | `tun_flags`, `owner` and `group` of a tun or tap |
 //! | [`rx_queue`], [`tx_queue`] | `queues/rx-N` and `queues/tx-N` |
 //!
 //! Kernel: net/core/net-sysfs.c, net/bridge/br_sysfs_br.c, net/bridge/br_sysfs_if.c, drivers/net/bonding/bond_sysfs.c
@@ -15,6 +16,7 @@ pub mod bonding;
 pub mod bridge;
 pub mod device;
 pub mod rx_queue;
+pub mod tun;
 pub mod tx_queue;
 
 use glassnet_kernel::Cx;
@@ -140,6 +142,9 @@ fn resolve<'w, 'n>(view: &View<'w>, parts: &[&'n str]) -> Option<(&'w NetDevice,
 fn find(dev: &NetDevice, parts: &[&str]) -> Option<File> {
     let (table, name): (&'static [Attr], &str) = match parts {
         [name] if *name == "brforward" && dev.bridge().is_some() => (bridge::FORWARD, name),
+        [name] if dev.tun().is_some() && tun::FILES.iter().any(|attr| attr.name == *name) => {
+            (tun::FILES, name)
+        }
         [name] => (device::FILES, name),
         ["statistics", name] => (device::STATISTICS, name),
         ["queues", rx, name] if rx.starts_with("rx-") => {
@@ -290,6 +295,9 @@ fn top(view: &View, dev: &NetDevice) -> Vec<DirEntry> {
     }
     for upper in dev.uppers.iter().map(|upper| upper.dev).filter(here) {
         entries.push(link("upper_", view.name(upper), view.name(upper)));
+    }
+    if dev.tun().is_some() {
+        entries.extend(files(tun::FILES));
     }
     if dev.bond().is_some() {
         entries.push(dir("bonding"));

@@ -311,7 +311,7 @@ fn open(process: &Process, options: &Options) -> Done<Device> {
 fn link_type(arphrd: Arphrd) -> LinkType {
     match arphrd {
         Arphrd::Ether | Arphrd::Loopback => LinkType::Ethernet,
-        Arphrd::Tunnel => LinkType::Raw,
+        Arphrd::Tunnel | Arphrd::None => LinkType::Raw,
         Arphrd::Ipgre => LinkType::LinuxSll,
     }
 }

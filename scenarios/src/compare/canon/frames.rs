@@ -142,6 +142,20 @@ impl Numbers {
         }
         self.program_ports(datagram, false);
         self.vxlan(datagram);
+        self.carried(&mut datagram[UDP_HLEN..]);
+    }
+
+    /// A packet that a program carries in a datagram, as it has read it from a tun or tap device: behind packet information or not.
+    fn carried(&mut self, payload: &mut [u8]) {
+        const PI: usize = 4;
+        let is_packet = |at: &usize| {
+            let behind_type = *at == 0 || payload.get(at - 2..*at) == Some(&[0x08, 0x00]);
+            let header = payload.get(*at..at + 20).unwrap_or_default();
+            behind_type && header.first() == Some(&0x45) && checksum(header) == 0
+        };
+        if let Some(at) = [0, PI, ETH_HLEN, PI + ETH_HLEN].into_iter().find(is_packet) {
+            self.ipv4(&mut payload[at..]);
+        }
     }
 
     /// A frame in a VXLAN, on whatever port. Where it is of TCP or UDP, the outer source port may follow from what the kernel chose for

@@ -40,7 +40,7 @@ const PORT_PRIORITY: u8 = 32;
 ///
 /// # Errors
 ///
-/// `EINVAL` for `lo`, `ELOOP` for a bridge, `EXFULL`, here `EBUSY`, when the bridge is full.
+/// `EINVAL` for what is no Ethernet, `ELOOP` for a bridge, `EXFULL`, here `EBUSY`, when the bridge is full.
 pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> {
     let netdev = &cx.k.devs[dev];
     if netdev.arphrd != Arphrd::Ether {

@@ -4,7 +4,7 @@
 
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
-use glassnet_wire::eth::{ETH_HLEN, ETH_P_ARP, ETH_P_IP};
+use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP};
 
 use super::dev_features::netdev_fix_features;
 use super::dev_recursion::{XMIT_RECURSION_LIMIT, recursion_alert};
@@ -419,7 +419,8 @@ pub fn dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
 pub fn is_skb_forwardable(cx: &Cx, dev: DevId, skb: SkbId, len: usize) -> bool {
     let netdev = &cx.k.devs[dev];
     // A tag is allowed in addition to the MTU.
-    netdev.is_up() && (len <= netdev.mtu as usize + ETH_HLEN + VLAN_HLEN || cx.skbs[skb].gso_size != 0)
+    let most = netdev.mtu as usize + netdev.arphrd.header_len() + VLAN_HLEN;
+    netdev.is_up() && (len <= most || cx.skbs[skb].gso_size != 0)
 }
 
 /// Allocates an unregistered device of a kind. `%d` in the name is replaced at registration.
@@ -646,7 +647,7 @@ pub fn dev_close(cx: &mut Cx, dev: DevId) {
 ///
 /// # Errors
 ///
-/// `EADDRNOTAVAIL` for one that no device can have, `EOPNOTSUPP` for a tunnel, whose ends are its addresses, and what the device says.
+/// `EADDRNOTAVAIL` for one that no device can have, `EOPNOTSUPP` for a device without such addresses, and what the device says.
 pub fn dev_set_mac_address(cx: &mut Cx, dev: DevId, address: Mac) -> Result<(), NlError> {
     if !cx.k.devs[dev].arphrd.has_mac() {
         return Err(Errno::EOPNOTSUPP.into());

@@ -241,7 +241,7 @@ fn setlink(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
         do_set_master(cx, dev, master)?;
     }
     if let Some(on) = set.carrier {
-        cx.k.devs[dev].ops.change_carrier.ok_or(Errno::EOPNOTSUPP)?(cx, dev, on);
+        cx.k.devs[dev].ops.change_carrier.ok_or(Errno::EOPNOTSUPP)?(cx, dev, on)?;
     }
     set_flags(cx, dev, &set);
     if let Some(len) = set.txqueuelen {

@@ -352,8 +352,12 @@ pub fn ip_mc_output(cx: &mut Cx, skb: SkbId) -> Door {
 pub fn dev_loopback_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     let (source, broadcast) = (cx.k.devs[dev].addr, cx.k.devs[dev].broadcast);
-    cx.skbs.push_eth(skb, glassnet_wire::eth::EthHdr::new(broadcast, source, ETH_P_IP));
-    eth_type_trans(cx, skb, dev);
+    if cx.k.devs[dev].arphrd.header_len() == 0 {
+        cx.skbs[skb].mac_header = cx.skbs[skb].data;
+    } else {
+        cx.skbs.push_eth(skb, glassnet_wire::eth::EthHdr::new(broadcast, source, ETH_P_IP));
+        eth_type_trans(cx, skb, dev);
+    }
     let pkt = &mut cx.skbs[skb];
     pkt.pkt_type = PacketType::Loopback;
     pkt.ip_summed = true;

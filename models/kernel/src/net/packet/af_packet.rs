@@ -11,7 +11,7 @@ use crate::netlink::Errno;
 use crate::tables::skb::{LL_RESERVED_SPACE, PacketType, alloc_truesize};
 use crate::tables::socket::{Queued, SockKind};
 use glassnet_wire::Mac;
-use glassnet_wire::eth::{ETH_HLEN, ETH_P_ALL, EthHdr};
+use glassnet_wire::eth::{ETH_HLEN, ETH_P_ALL, ETH_P_IP, ETH_P_IPV6, EthHdr};
 
 /// The module.
 pub static MODULE: Module =
@@ -96,12 +96,14 @@ pub fn packet_sendmsg(cx: &mut Cx, id: SocketId, to: Mac, data: &[u8]) -> Result
     sock_alloc_send_pskb(cx, id)?;
     let skb = cx.skbs.alloc_skb(data.len(), dev);
     cx.skbs.data_mut(skb).copy_from_slice(data);
-    let has_header = header != 0;
-    if cooked && has_header {
+    if cooked && header != 0 {
         cx.skbs.push_eth(skb, EthHdr::new(to, source, protocol));
     }
-    let eth = cx.skbs.header::<EthHdr>(skb, cx.skbs[skb].data).filter(|_| has_header);
-    let proto = eth.map_or(protocol, |eth| eth.h_proto.get());
+    let proto = match header {
+        0 if cooked => protocol,
+        0 => ip_tunnel_parse_protocol(data),
+        _ => cx.skbs.header::<EthHdr>(skb, cx.skbs[skb].data).map_or(0, |eth| eth.h_proto.get()),
+    };
     let pkt = &mut cx.skbs[skb];
     pkt.protocol = proto;
     pkt.network_header = pkt.data + header as u32;
@@ -109,6 +111,15 @@ pub fn packet_sendmsg(cx: &mut Cx, id: SocketId, to: Mac, data: &[u8]) -> Result
     skb_set_owner_w(cx, skb, id);
     cx.within(Func::PacketSendmsg, skb, |cx| cx.xmit_and_wait(skb, Door::DevQueueXmit { skb }))?;
     Ok(data.len())
+}
+
+/// The Ethertype of a packet without a link header (net/ipv4/ip_tunnel_core.c).
+fn ip_tunnel_parse_protocol(packet: &[u8]) -> u16 {
+    match packet.first().map(|byte| byte >> 4) {
+        Some(4) => ETH_P_IP,
+        Some(6) => ETH_P_IPV6,
+        _ => 0,
+    }
 }
 
 /// The memory of a frame that is sent, bytes (`packet_alloc_skb`): of a long one all but the header is in pages.

@@ -12,7 +12,6 @@ use crate::netlink::{Errno, NlError};
 use crate::qdisc::{NetXmit, QdiscData, QdiscOps, qdisc_data};
 use crate::tables::qdisc::{TCQ_F_CAN_BYPASS, tc_h_maj};
 use crate::{Cx, Kernel};
-use glassnet_wire::eth::ETH_HLEN;
 
 /// Settings (`struct tc_fifo_qopt`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +43,8 @@ const fn fifo(id: &'static str) -> QdiscOps {
 
 /// The longest frame of a device, in bytes (`psched_mtu`).
 pub fn psched_mtu(kernel: &Kernel, dev: DevId) -> u32 {
-    kernel.devs[dev].mtu.wrapping_add(ETH_HLEN as u32)
+    let netdev = &kernel.devs[dev];
+    netdev.mtu.wrapping_add(netdev.arphrd.header_len() as u32)
 }
 
 fn bfifo_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {

@@ -8,6 +8,7 @@ mod iplink_bridge;
 mod iplink_bridge_slave;
 mod iplink_dummy;
 mod iplink_macvlan;
+mod iplink_tun;
 mod iplink_veth;
 mod iplink_vlan;
 mod iplink_vxlan;
@@ -96,6 +97,7 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &iplink_bridge::LINK_UTIL,
     &iplink_bridge_slave::LINK_UTIL,
     &iplink_dummy::LINK_UTIL,
+    &iplink_tun::LINK_UTIL,
     &iplink_veth::LINK_UTIL,
     &iplink_macvlan::LINK_UTIL,
     &iplink_vlan::LINK_UTIL,
@@ -484,8 +486,9 @@ impl View<'_> {
 
 impl Parsed {
     fn check_addresses(&self, addr_len: usize) -> Done {
+        // A device without addresses tells of none to compare with.
         match &self.address {
-            Some(address) if address.len() != addr_len => Err(Stop::failed(format!(
+            Some(address) if addr_len != 0 && address.len() != addr_len => Err(Stop::failed(format!(
                 "Invalid address length {} - must be {addr_len} bytes\n",
                 address.len()
             ))),

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use glassnet_kernel::net::netfilter::xt_owner::Owner;
 use glassnet_kernel::tables::xt::Match;
 
+use crate::passwd::{GROUPS, USERS};
+
 use super::words::{bad_value, incomplete};
 use super::{Context, Draw, Given, Maker, MatchExt, Opt, Place, Style, XtError, x6};
 
@@ -17,24 +19,6 @@ const OPTIONS: &[Opt] = &[
     Opt::invertible("gid-owner"),
     Opt::invertible_flag("socket-exists"),
     Opt::flag("suppl-groups"),
-];
-
-/// Debian 12's users (package base-passwd).
-#[rustfmt::skip]
-const USERS: &[(&str, u32)] = &[
-    ("root", 0), ("daemon", 1), ("bin", 2), ("sys", 3), ("sync", 4), ("games", 5), ("man", 6), ("lp", 7),
-    ("mail", 8), ("news", 9), ("uucp", 10), ("proxy", 13), ("www-data", 33), ("backup", 34), ("list", 38),
-    ("irc", 39), ("_apt", 42), ("nobody", 65534),
-];
-/// Debian 12's groups.
-#[rustfmt::skip]
-const GROUPS: &[(&str, u32)] = &[
-    ("root", 0), ("daemon", 1), ("bin", 2), ("sys", 3), ("adm", 4), ("tty", 5), ("disk", 6), ("lp", 7),
-    ("mail", 8), ("news", 9), ("uucp", 10), ("man", 12), ("proxy", 13), ("kmem", 15), ("dialout", 20),
-    ("fax", 21), ("voice", 22), ("cdrom", 24), ("floppy", 25), ("tape", 26), ("sudo", 27), ("audio", 29),
-    ("dip", 30), ("www-data", 33), ("backup", 34), ("operator", 37), ("list", 38), ("irc", 39), ("src", 40),
-    ("shadow", 42), ("utmp", 43), ("video", 44), ("sasl", 45), ("plugdev", 46), ("staff", 50), ("games", 60),
-    ("users", 100), ("nogroup", 65534),
 ];
 
 fn parse(given: &[Given], _: &Context) -> Result<Match, XtError> {

@@ -23,7 +23,7 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 29] = [
+const MODULES: [&str; 30] = [
     "8021q",
     "pktgen",
     "veth",
@@ -33,6 +33,7 @@ const MODULES: [&str; 29] = [
     "vxlan",
     "ipip",
     "ip_gre",
+    "tun",
     "bridge",
     "igb",
     "e1000e",
