@@ -96,6 +96,9 @@ pub(super) fn ip_tunnel_get_iflink(dev: &NetDevice) -> u32 {
     dev.netdev_priv::<IpTunnel>().map_or(0, |tunnel| tunnel.parms.link)
 }
 
+/// Whether a tunnel with these ends and keys is meant.
+type Fits<'a> = &'a dyn Fn(&IpTunnelParm) -> bool;
+
 /// The tunnel that a packet came through: one between these hosts, or from that host, or to this one, or between any; among
 /// equals one of the device that it came in by, else the oldest of the first kind and the newest of the others. Last the
 /// fallback device.
@@ -110,7 +113,7 @@ pub(super) fn ip_tunnel_lookup(
     let netdev = &cx.k.devs[from];
     let (kernel, link, net) = (&*cx.k, netdev.ifindex, net(cx.k, netdev.netns, kind)?);
     let is_any = Ipv4Addr::is_unspecified;
-    let steps: [(Ipv4Addr, &dyn Fn(&IpTunnelParm) -> bool); 4] = [
+    let steps: [(Ipv4Addr, Fits); 4] = [
         (remote, &|parms| (parms.saddr, parms.daddr) == (local, remote) && has_key(parms, key)),
         (remote, &|parms| parms.daddr == remote && is_any(&parms.saddr) && has_key(parms, key)),
         (Ipv4Addr::UNSPECIFIED, &|parms| {

@@ -52,6 +52,9 @@ struct Parsed {
     set: LinkSet,
 }
 
+/// Parses what changes of a device.
+type ParseChange = fn(&Ip, &mut Args, DevId) -> Done<LinkInfo>;
+
 /// A link kind (`struct link_util` of iproute2).
 struct LinkUtil {
     /// The word after `type`.
@@ -59,7 +62,7 @@ struct LinkUtil {
     /// Parses the kind's arguments; `None`: they are ignored.
     parse_opt: Option<fn(&Ip, &mut Args) -> Done<LinkInfo>>,
     /// The same for a device that is changed, where what is not said stays as it is.
-    parse_change: Option<fn(&Ip, &mut Args, DevId) -> Done<LinkInfo>>,
+    parse_change: Option<ParseChange>,
     /// Looks at what was parsed, of a new device or of one that is changed (false).
     check_opt: Option<fn(&mut Ip, &LinkInfo, bool) -> Done>,
     /// Prints the kind's attributes (`ip -d link`).
