@@ -106,7 +106,7 @@ functions! {
             NeighResolveOutput(skb: SkbId) = neigh_resolve_output, Netdev,
                 "the next hop's MAC address is not certain: ask first";
             NeighConnectedOutput(skb: SkbId) = neigh_connected_output, Netdev,
-                "the next hop is known: its link header is written, if it has one";
+                "the next hop is known: its link header, if any, is written";
             NeighEventSend = __neigh_event_send, Netdev, "waits while ARP asks, or uses the entry on probation";
             NeighUpdate = neigh_update, Netdev, "the neighbour table learns the MAC address";
             PneighEnqueue(skb: SkbId) = pneigh_enqueue, Netdev,
