@@ -1,6 +1,7 @@
 //! What first processes of booted kernels have in common.
 
 use std::convert::Infallible;
+use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 
@@ -25,6 +26,12 @@ pub(super) fn mount_kind(kind: &str, at: &str, source: &str, options: &str) -> R
     mount(Some(source), at, Some(kind), MsFlags::empty(), Some(options))
         .map_err(io::Error::from)
         .map_err(BackendError::failed(format!("cannot mount {at}")))
+}
+
+/// Keeps the fallback devices of tunnels out of new namespaces.
+pub(super) fn no_fallback_tunnels() -> Result<(), BackendError> {
+    const FALLBACK_TUNNELS: &str = "/proc/sys/net/core/fb_tunnels_only_for_init_net";
+    fs::write(FALLBACK_TUNNELS, "1").map_err(BackendError::failed(FALLBACK_TUNNELS))
 }
 
 /// Switches the machine off.

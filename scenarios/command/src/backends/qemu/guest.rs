@@ -16,7 +16,7 @@ use nix::unistd::{Pid, getpid};
 use super::cards::Card;
 use super::tracer::{self, Tracer};
 use super::{ALL, AVAILABLE, JOB, JOB_TAG, Job, STATUS, TRACE};
-use crate::backends::guest::{FOLDER, link_streams, mount_kind, switch_off};
+use crate::backends::guest::{FOLDER, link_streams, mount_kind, no_fallback_tunnels, switch_off};
 use crate::backends::host::{Host, Quiet};
 
 /// Argument of the first process.
@@ -83,6 +83,7 @@ fn first_process(folder: &Path) -> Result<(), BackendError> {
     let lesson = Lesson::parse(&job.lesson, job.source.clone())
         .map_err(|error| BackendError::Plan(error.to_string()))?;
     let plan = Plan::from(&lesson);
+    no_fallback_tunnels()?;
     modules(&job.modules, &job.source)?;
     let tracer = play(&plan, &job.cards)?;
     let write = |name: &'static str, text: &str| fs::write(folder.join(name), text).map_err(failed(name));

@@ -15,13 +15,10 @@ use nix::time::{ClockId, clock_settime};
 use nix::unistd::{Pid, getpid};
 
 use super::{ERRORS, JOB, Job, OUTPUT, STATUS};
-use crate::backends::guest::{FOLDER, link_streams, mount_kind, switch_off};
+use crate::backends::guest::{FOLDER, link_streams, mount_kind, no_fallback_tunnels, switch_off};
 
 /// Argument of the first process.
 pub(super) const NAME: &str = "glassnet-guest";
-
-/// Whether new namespaces get the fallback devices of tunnels.
-const FALLBACK_TUNNELS: &str = "/proc/sys/net/core/fb_tunnels_only_for_init_net";
 
 /// Runs the first process of a guest, if this is it.
 pub fn reentered() -> Option<ExitCode> {
@@ -43,8 +40,7 @@ fn first_process(folder: &Path) -> Result<(), BackendError> {
     let job = fs::read(folder.join(JOB)).map_err(failed("cannot read the job"))?;
     let job: Job =
         serde_json::from_slice(&job).map_err(io::Error::from).map_err(failed("cannot understand the job"))?;
-    // Fallback tunnels of the first namespace would show in every other.
-    fs::write(FALLBACK_TUNNELS, "1").map_err(failed(FALLBACK_TUNNELS))?;
+    no_fallback_tunnels()?;
     // `ping` takes a clock whose seconds are 0 for one that is not set.
     std::thread::sleep(Duration::from_secs(1000));
     let now = TimeSpec::new(BOOT_TIME as i64, 0);
