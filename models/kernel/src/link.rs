@@ -330,6 +330,14 @@ pub struct LinkKsettings {
     pub copper: Option<Copper>,
 }
 
+impl LinkKsettings {
+    /// What a device below another one says, if there is one and it says something.
+    pub fn of_lower(kernel: &Kernel, lower: Option<&NetDevice>) -> LinkKsettings {
+        let unknown = LinkKsettings { speed: None, full_duplex: false, twisted_pair: false, copper: None };
+        lower.and_then(|lower| Some(lower.ops.ethtool.get_link_ksettings?(kernel, lower))).unwrap_or(unknown)
+    }
+}
+
 /// A transceiver for twisted pairs up to 1 Gbit/s.
 #[derive(Clone, Copy, Debug)]
 pub struct Copper {

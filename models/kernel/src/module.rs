@@ -104,6 +104,8 @@ pub struct Module {
     pub sysctls: &'static [&'static SysctlTable],
     /// What loading it does; `None`: it is part of the kernel from the start.
     pub init: Option<fn(&mut Cx)>,
+    /// It is loaded when somebody asks a device of this name to make another (`MODULE_ALIAS_NETDEV`).
+    pub netdevs: &'static [&'static str],
     /// Kinds of devices (`rtnl_link_register`).
     pub links: &'static [&'static LinkOps],
     /// Queueing disciplines (`register_qdisc`).
@@ -140,6 +142,7 @@ impl Module {
         helpers: &[],
         sysctls: &[],
         init: None,
+        netdevs: &[],
         links: &[],
         qdiscs: &[],
         classifiers: &[],

@@ -407,9 +407,8 @@ fn macvlan_fix_features(cx: &Cx, dev: DevId, features: u64) -> u64 {
 
 /// What the device below says.
 fn macvlan_ethtool_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {
-    let unknown = LinkKsettings { speed: None, full_duplex: false, twisted_pair: false, copper: None };
     let lower = macvlan(kernel, dev.id).and_then(|vlan| kernel.devs.get(vlan.lowerdev));
-    lower.and_then(|lower| Some(lower.ops.ethtool.get_link_ksettings?(kernel, lower))).unwrap_or(unknown)
+    LinkKsettings::of_lower(kernel, lower)
 }
 
 /// Something happened to a device with others of this kind over it.

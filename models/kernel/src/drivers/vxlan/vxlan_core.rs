@@ -231,11 +231,9 @@ fn group(kernel: &Kernel, dev: DevId) -> Option<(DevId, Ipv4Addr)> {
     group.is_multicast().then(|| lower(kernel, dev).map(|lower| (lower.id, group)))?
 }
 
+/// What the device below says.
 fn vxlan_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {
-    let of_lower =
-        lower(kernel, dev.id).and_then(|lower| Some((lower.ops.ethtool.get_link_ksettings?, lower)));
-    let unknown = LinkKsettings { speed: None, full_duplex: false, twisted_pair: false, copper: None };
-    of_lower.map_or(unknown, |(get, lower)| get(kernel, lower))
+    LinkKsettings::of_lower(kernel, lower(kernel, dev.id))
 }
 
 /// Finds the other ends that a frame's station is at, and sends it to each.

@@ -37,6 +37,7 @@ use crate::tables::netdev_features::LLTX;
 pub static MODULE: Module = Module {
     links: &[&LINK_OPS, &TAP_OPS],
     init: Some(ipgre_init),
+    netdevs: &["gre0", "gretap0"],
     err_handler: Some(gre_err),
     net_init: Some(|cx, netns| {
         if cx.k.config.gre {

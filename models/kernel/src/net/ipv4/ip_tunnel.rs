@@ -361,6 +361,16 @@ pub(super) fn make_fb_tunnel(cx: &mut Cx, netns: NetnsId, ops: &'static LinkOps,
     net.fb_tunnel_dev = Some(dev);
 }
 
+/// Loads the module of a fallback device that does not exist.
+fn dev_load(cx: &mut Cx, netns: NetnsId, name: &str) {
+    let of_device = cx.k.modules.iter().find(|module| module.netdevs.contains(&name));
+    if let Some(init) = of_device.and_then(|module| module.init)
+        && cx.k.dev_by_name(netns, name).is_none()
+    {
+        init(cx);
+    }
+}
+
 /// How a tunnel is set (`SIOCGETTUNNEL`).
 ///
 /// # Errors
@@ -383,6 +393,7 @@ pub fn tunnel_add(
     name: &str,
     parms: IpTunnelParm,
 ) -> Result<(), Errno> {
+    dev_load(cx, netns, basedev);
     tunnel_get(cx.k, netns, basedev)?;
     let base = cx.k.dev_by_name(netns, basedev).ok_or(Errno::ENODEV)?;
     let ops = cx.k.devs[base].ops;

@@ -32,6 +32,7 @@ use crate::tables::netdev_features::LLTX;
 pub static MODULE: Module = Module {
     links: &[&LINK_OPS],
     init: Some(ipip_init),
+    netdevs: &["tunl0"],
     err_handler: Some(ipip_err),
     net_init: Some(|cx, netns| {
         if cx.k.config.ipip {

@@ -193,11 +193,8 @@ fn vlan_dev_change_mtu(cx: &mut Cx, dev: DevId, mtu: u32) -> Result<(), Errno> {
 
 /// What the device below says.
 fn vlan_ethtool_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {
-    let unknown = LinkKsettings { speed: None, full_duplex: false, twisted_pair: false, copper: None };
     let real_dev = dev.vlan_dev_priv().and_then(|vlan| kernel.devs.get(vlan.real_dev));
-    real_dev
-        .and_then(|real_dev| Some(real_dev.ops.ethtool.get_link_ksettings?(kernel, real_dev)))
-        .unwrap_or(unknown)
+    LinkKsettings::of_lower(kernel, real_dev)
 }
 
 /// The packet gets its tag and goes to the device below.
