@@ -2,7 +2,8 @@
 //!
 //! The ends of a cable agree on the best mode that both offer, which takes a while each time. None offers pause frames.
 //!
-//! Not modelled: the wait before the first carrier of a device that comes up; links that are half duplex.
+//! Not modelled: the wait before the first carrier of a device that comes up; links that are half duplex; a card that is set
+//! down keeps its carrier.
 //!
 //! Kernel: `e1000_watchdog_task` in drivers/net/ethernet/intel/e1000e/netdev.c, `igb_watchdog_task` in
 //! drivers/net/ethernet/intel/igb/igb_main.c, drivers/net/ethernet/intel/e1000e/ethtool.c
