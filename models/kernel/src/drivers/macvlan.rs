@@ -283,9 +283,8 @@ fn macvlan_addr_busy(cx: &Cx, lower: DevId, addr: Mac) -> bool {
 ///
 /// `EADDRINUSE` if somebody has its address.
 fn macvlan_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
-    let Some(MacvlanDev { lowerdev: lower, mode, flags, .. }) = macvlan(cx.k, dev).cloned() else {
-        return Ok(());
-    };
+    let Some(vlan) = macvlan(cx.k, dev) else { return Ok(()) };
+    let (lower, mode, flags) = (vlan.lowerdev, vlan.mode, vlan.flags);
     let addr = cx.k.devs[dev].addr;
     if mode == MacvlanMode::Passthru {
         if flags & MACVLAN_FLAG_NOPROMISC == 0 {
@@ -576,7 +575,7 @@ fn count_rx(cx: &mut Cx, dev: DevId, len: usize, multicast: bool) {
 /// Not modelled: nothing.
 pub fn macvlan_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len() as u64);
-    let Some(MacvlanDev { lowerdev: lower, mode, .. }) = macvlan(cx.k, dev).cloned() else {
+    let Some((lower, mode)) = macvlan(cx.k, dev).map(|vlan| (vlan.lowerdev, vlan.mode)) else {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
     if mode == MacvlanMode::Bridge {

@@ -42,7 +42,7 @@ impl MacvlanMode {
 pub const DEFAULT_BC_QUEUE_LEN: u32 = 1000;
 
 /// A device (`struct macvlan_dev`).
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct MacvlanDev {
     /// The device below.
     pub lowerdev: DevId,
