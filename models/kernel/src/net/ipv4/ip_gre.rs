@@ -12,9 +12,10 @@ use glassnet_wire::ipv4::{IPPROTO_GRE, Ipv4Hdr};
 use super::icmp::{ICMP_PORT_UNREACH, IcmpError, icmp_send_then_drop};
 use super::ip_input::ip_hdr;
 use super::ip_tunnel::{
-    FEATURES, init_fb_tunnels, ip_tunnel, ip_tunnel_change_mtu, ip_tunnel_changelink, ip_tunnel_delete_net,
-    ip_tunnel_dellink, ip_tunnel_err, ip_tunnel_get_iflink, ip_tunnel_lookup, ip_tunnel_mut,
-    ip_tunnel_newlink, ip_tunnel_rcv, ip_tunnel_uninit, ip_tunnel_xmit, make_fb_tunnel, set_gso,
+    FEATURES, TunnelOptions, init_fb_tunnels, ip_tunnel, ip_tunnel_change_mtu, ip_tunnel_changelink,
+    ip_tunnel_delete_net, ip_tunnel_dellink, ip_tunnel_err, ip_tunnel_get_iflink, ip_tunnel_lookup,
+    ip_tunnel_mut, ip_tunnel_newlink, ip_tunnel_rcv, ip_tunnel_uninit, ip_tunnel_xmit, make_fb_tunnel,
+    set_gso,
 };
 use super::ip_tunnel_core::{iptunnel_handle_offloads, iptunnel_pull_header};
 use crate::Cx;
@@ -116,22 +117,12 @@ fn ipgre_netdevice_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     }
 }
 
-/// Settings of a device (`IFLA_GRE_*`).
-#[derive(Clone, Copy, Debug)]
-pub struct IpgreOptions {
-    /// How the tunnel is set.
-    pub parms: IpTunnelParm,
-    /// The mark that outer packets are routed by.
-    pub fwmark: u32,
-}
-
 /// # Errors
 ///
 /// Those of tunnels; tunnels of packets without an other end, and tunnels to a group, are not modelled.
 fn ipgre_newlink(cx: &mut Cx, mut new: NewLink) -> Result<DevId, NlError> {
     ipgre_init(cx);
-    let none = IpgreOptions { parms: IpTunnelParm::default(), fwmark: 0 };
-    let IpgreOptions { parms, fwmark } = new.info.data().copied().unwrap_or(none);
+    let TunnelOptions { parms, fwmark } = new.info.data().copied().unwrap_or_default();
     if new.dev.arphrd.has_mac() {
         new.dev.addr_assign = AddrAssign::Random;
     } else if parms.daddr.is_unspecified() {
@@ -148,7 +139,7 @@ fn ipgre_newlink(cx: &mut Cx, mut new: NewLink) -> Result<DevId, NlError> {
 ///
 /// Those of a change.
 fn ipgre_changelink(cx: &mut Cx, dev: DevId, info: &LinkInfo) -> Result<(), NlError> {
-    let Some(&IpgreOptions { parms, fwmark }) = info.data() else { return Ok(()) };
+    let Some(&TunnelOptions { parms, fwmark }) = info.data() else { return Ok(()) };
     let old = ip_tunnel_mut(cx, dev).parms;
     ip_tunnel_changelink(cx, dev, IpTunnelParm { o_flags: old.o_flags, ..parms }, fwmark)?;
     let longer = gre_calc_hlen(parms.o_flags) as i64 - gre_calc_hlen(old.o_flags) as i64;

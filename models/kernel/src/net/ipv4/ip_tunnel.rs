@@ -96,6 +96,15 @@ pub(super) fn ip_tunnel_get_iflink(dev: &NetDevice) -> u32 {
     dev.netdev_priv::<IpTunnel>().map_or(0, |tunnel| tunnel.parms.link)
 }
 
+/// Settings of a device (`IFLA_IPTUN_*`, `IFLA_GRE_*`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TunnelOptions {
+    /// How the tunnel is set.
+    pub parms: IpTunnelParm,
+    /// The mark that outer packets are routed by.
+    pub fwmark: u32,
+}
+
 /// Whether a tunnel with these ends and keys is meant.
 type Fits<'a> = &'a dyn Fn(&IpTunnelParm) -> bool;
 

@@ -9,9 +9,9 @@ use glassnet_wire::ipv4::{IPPROTO_IPIP, Ipv4Hdr};
 use super::icmp::IcmpError;
 use super::ip_input::ip_hdr;
 use super::ip_tunnel::{
-    FEATURES, init_fb_tunnels, ip_tunnel, ip_tunnel_change_mtu, ip_tunnel_changelink, ip_tunnel_delete_net,
-    ip_tunnel_dellink, ip_tunnel_err, ip_tunnel_get_iflink, ip_tunnel_lookup, ip_tunnel_newlink,
-    ip_tunnel_rcv, ip_tunnel_uninit, ip_tunnel_xmit, make_fb_tunnel, tx_error,
+    FEATURES, TunnelOptions, init_fb_tunnels, ip_tunnel, ip_tunnel_change_mtu, ip_tunnel_changelink,
+    ip_tunnel_delete_net, ip_tunnel_dellink, ip_tunnel_err, ip_tunnel_get_iflink, ip_tunnel_lookup,
+    ip_tunnel_newlink, ip_tunnel_rcv, ip_tunnel_uninit, ip_tunnel_xmit, make_fb_tunnel, tx_error,
 };
 use super::ip_tunnel_core::{iptunnel_handle_offloads, iptunnel_pull_header};
 use crate::Cx;
@@ -73,24 +73,15 @@ fn ipip_init(cx: &mut Cx) {
     }
 }
 
-/// Settings of a device (`IFLA_IPTUN_*`).
-#[derive(Clone, Copy, Debug)]
-pub struct IpipOptions {
-    /// How the tunnel is set.
-    pub parms: IpTunnelParm,
-    /// The mark that outer packets are routed by.
-    pub fwmark: u32,
-}
-
 /// What a request says; one without settings means packets of IPv4 between any hosts (`ipip_netlink_parms`).
-fn ipip_netlink_parms(info: &LinkInfo) -> IpipOptions {
+fn ipip_netlink_parms(info: &LinkInfo) -> TunnelOptions {
     let none = IpTunnelParm { protocol: IPPROTO_IPIP, ..IpTunnelParm::default() };
-    info.data().copied().unwrap_or(IpipOptions { parms: none, fwmark: 0 })
+    info.data().copied().unwrap_or(TunnelOptions { parms: none, fwmark: 0 })
 }
 
 fn ipip_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
     ipip_init(cx);
-    let IpipOptions { parms, fwmark } = ipip_netlink_parms(new.info);
+    let TunnelOptions { parms, fwmark } = ipip_netlink_parms(new.info);
     ip_tunnel_newlink(cx, new, parms, fwmark)
 }
 
@@ -98,7 +89,7 @@ fn ipip_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
 ///
 /// `EINVAL` if one end becomes any host or was any, and those of a change.
 fn ipip_changelink(cx: &mut Cx, dev: DevId, info: &LinkInfo) -> Result<(), NlError> {
-    let IpipOptions { parms, fwmark } = ipip_netlink_parms(info);
+    let TunnelOptions { parms, fwmark } = ipip_netlink_parms(info);
     if parms.daddr.is_unspecified() == (cx.k.devs[dev].flags & IFF_POINTOPOINT != 0) {
         return Err(Errno::EINVAL.into());
     }

@@ -4,16 +4,14 @@
 
 use std::net::Ipv4Addr;
 
-use glassnet_kernel::ids::DevId;
 use glassnet_kernel::link::LinkInfo;
-use glassnet_kernel::net::ipv4::ip_gre::IpgreOptions;
-use glassnet_kernel::net::ipv4::ip_tunnel::ip_tunnel;
+use glassnet_kernel::net::ipv4::ip_tunnel::TunnelOptions;
 use glassnet_kernel::tables::ip_tunnel::{IpTunnel, IpTunnelParm};
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_wire::gre::{GRE_CSUM, GRE_KEY, GRE_SEQ};
 
 use super::LinkUtil;
-use super::link_iptnl::{print_common, print_fwmark, tunnel_option};
+use super::link_iptnl::{new, present, print_common, print_fwmark, tunnel_option};
 use crate::ip::Ip;
 use crate::ip::args::{Args, Done, Stop, ipv4, number};
 use crate::ip::link_show::View;
@@ -35,18 +33,7 @@ pub(super) static TAP_LINK_UTIL: LinkUtil = LinkUtil {
     ..LinkUtil::new("gretap", include_str!("link_gretap.txt"))
 };
 
-fn new() -> IpgreOptions {
-    IpgreOptions { parms: IpTunnelParm { df: true, ..IpTunnelParm::default() }, fwmark: 0 }
-}
-
-fn present(ip: &Ip, dev: DevId) -> Done<IpgreOptions> {
-    let tunnel = ip.kernel(|kernel| ip_tunnel(kernel, dev).copied());
-    let other = || Stop::failed("Failed to get existing tunnel info.\n");
-    let IpTunnel { parms, fwmark, .. } = tunnel.ok_or_else(other)?;
-    Ok(IpgreOptions { parms, fwmark })
-}
-
-fn parse(ip: &Ip, args: &mut Args, util: &LinkUtil, mut options: IpgreOptions) -> Done<LinkInfo> {
+fn parse(ip: &Ip, args: &mut Args, util: &LinkUtil, mut options: TunnelOptions) -> Done<LinkInfo> {
     let other = |option: &str| Err(Stop::not_modelled(&format!("link … type {} {option}", util.id)));
     while let Some(word) = args.take() {
         let parms = &mut options.parms;

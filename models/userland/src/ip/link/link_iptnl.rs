@@ -4,9 +4,9 @@
 
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::ids::DevId;
 use glassnet_kernel::link::LinkInfo;
-use glassnet_kernel::net::ipv4::ip_tunnel::ip_tunnel;
-use glassnet_kernel::net::ipv4::ipip::IpipOptions;
+use glassnet_kernel::net::ipv4::ip_tunnel::{TunnelOptions, ip_tunnel};
 use glassnet_kernel::tables::ip_tunnel::{IpTunnel, IpTunnelParm};
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_wire::ipv4::IPPROTO_IPIP;
@@ -20,19 +20,24 @@ use crate::ip::out::Out;
 
 /// The row.
 pub(super) static LINK_UTIL: LinkUtil = LinkUtil {
-    parse_opt: Some(|ip, args| {
-        let parms = IpTunnelParm { df: true, ..IpTunnelParm::default() };
-        parse(ip, args, IpipOptions { parms, fwmark: 0 })
-    }),
-    parse_change: Some(|ip, args, dev| {
-        let tunnel = ip.kernel(|kernel| ip_tunnel(kernel, dev).copied());
-        let other = || Stop::failed("Failed to get existing tunnel info.\n");
-        let IpTunnel { parms, fwmark, .. } = tunnel.ok_or_else(other)?;
-        parse(ip, args, IpipOptions { parms, fwmark })
-    }),
+    parse_opt: Some(|ip, args| parse(ip, args, new())),
+    parse_change: Some(|ip, args, dev| parse(ip, args, present(ip, dev)?)),
     print_opt: Some(print),
     ..LinkUtil::new("ipip", include_str!("link_iptnl.txt"))
 };
+
+/// A new tunnel, as far as nothing is said.
+pub(super) fn new() -> TunnelOptions {
+    TunnelOptions { parms: IpTunnelParm { df: true, ..IpTunnelParm::default() }, fwmark: 0 }
+}
+
+/// A tunnel as it is.
+pub(super) fn present(ip: &Ip, dev: DevId) -> Done<TunnelOptions> {
+    let tunnel = ip.kernel(|kernel| ip_tunnel(kernel, dev).copied());
+    let other = || Stop::failed("Failed to get existing tunnel info.\n");
+    let IpTunnel { parms, fwmark, .. } = tunnel.ok_or_else(other)?;
+    Ok(TunnelOptions { parms, fwmark })
+}
 
 /// Words for what may be inside, as options and as they are printed.
 const MODES: &[(&[&str], u8, &str)] = &[
@@ -40,7 +45,7 @@ const MODES: &[(&[&str], u8, &str)] = &[
     (&["any", "any/ipv4", "any/ip"], 0, "any "),
 ];
 
-fn parse(ip: &Ip, args: &mut Args, mut options: IpipOptions) -> Done<LinkInfo> {
+fn parse(ip: &Ip, args: &mut Args, mut options: TunnelOptions) -> Done<LinkInfo> {
     let other = |option: &str| Err(Stop::not_modelled(&format!("link … type ipip {option}")));
     while let Some(word) = args.take() {
         if tunnel_option(ip, word, args, &mut options.parms)? {
