@@ -20,8 +20,6 @@ use super::names::Names;
 use super::out::{Out, Value};
 use super::{Ip, usage_of};
 
-/// Size of a device name with the terminating zero, bytes.
-const IFNAMSIZ: usize = 16;
 /// The tunnels that are modelled: words for the mode, what is inside, and the device that the calls for new ones go to.
 const MODES: &[(&[&str], u8, &str)] =
     &[(&["ipip", "ip/ip"], IPPROTO_IPIP, "tunl0"), (&["gre", "gre/ip"], IPPROTO_GRE, "gre0")];
@@ -108,9 +106,6 @@ impl Ip<'_> {
                         return Err(duparg2("name", name));
                     }
                     check_ifname("name", name)?;
-                    if name.len() >= IFNAMSIZ {
-                        return Err(invarg("\"name\" not a valid ifname", name));
-                    }
                     name.clone_into(&mut parsed.name);
                     if cmd == Cmd::Change && count == 1 {
                         parsed.parms = self.tunnel_parms(name)?;

@@ -9,7 +9,7 @@ use glassnet_kernel::tables::tun::{
 };
 
 use super::Ip;
-use super::args::{Args, Done, Stop, check_ifname, duparg2, invarg, matches};
+use super::args::{Args, Done, Stop, check_ifname, duparg2, matches};
 use super::out::Out;
 use crate::passwd::{self, GROUPS, USERS};
 use crate::tun::TunFd;
@@ -143,7 +143,7 @@ fn parse(args: &mut Args, with_owner: bool) -> Done<Request> {
             request.flags |= IFF_ONE_QUEUE;
         } else if is("dev") {
             let name = args.value()?;
-            check_name("dev", name)?;
+            check_ifname("dev", name)?;
             request.name = name.to_owned();
         } else {
             let name = match word {
@@ -154,7 +154,7 @@ fn parse(args: &mut Args, with_owner: bool) -> Done<Request> {
             if !request.name.is_empty() {
                 return Err(duparg2("name", name));
             }
-            check_name("name", name)?;
+            check_ifname("name", name)?;
             request.name = name.to_owned();
         }
     }
@@ -176,11 +176,4 @@ fn mode(word: &str, flags: u16) -> Done<u16> {
 fn id(text: &str, names: &[(&str, u32)], what: &str) -> Done<u32> {
     let found = text.parse().ok().or_else(|| passwd::number(names, text));
     found.ok_or_else(|| Stop::usage(format!("invalid {what} \"{text}\"\n")))
-}
-
-fn check_name(keyword: &str, name: &str) -> Done {
-    if name.len() > glassnet_kernel::net::core::dev::MAX_NAME {
-        return Err(invarg(&format!("\"{keyword}\" not a valid ifname"), name));
-    }
-    check_ifname(keyword, name)
 }

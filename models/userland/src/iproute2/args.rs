@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use glassnet_kernel::net::core::dev::MAX_NAME;
 use glassnet_kernel::netlink::NlError;
 use glassnet_wire::Mac;
 
@@ -144,9 +145,21 @@ impl<'a> Args<'a> {
 /// # Errors
 ///
 /// A name that is empty or holds `/` or white space.
-pub fn check_ifname(keyword: &str, name: &str) -> Done {
+pub fn check_altifname(keyword: &str, name: &str) -> Done {
     let bad = name.is_empty() || name.bytes().any(|b| b == b'/' || b.is_ascii_whitespace());
     if bad { Err(invarg(&format!("\"{keyword}\" not a valid ifname"), name)) } else { Ok(()) }
+}
+
+/// The same for a name that a device is to get.
+///
+/// # Errors
+///
+/// As of [`check_altifname`], or one that is too long.
+pub fn check_ifname(keyword: &str, name: &str) -> Done {
+    if name.len() > MAX_NAME {
+        return Err(invarg(&format!("\"{keyword}\" not a valid ifname"), name));
+    }
+    check_altifname(keyword, name)
 }
 
 /// A number without a sign (`get_unsigned`).

@@ -17,19 +17,20 @@ pub(super) mod link_iptnl;
 
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::link::LinkInfo;
+use glassnet_kernel::net::core::dev::MAX_NAME;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_dellink, rtm_newlink};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_wire::Mac;
 
-use super::args::{Args, Done, Stop, check_ifname, duparg, duparg2, invarg, lladdr, mac, matches, number};
+use super::args::{
+    Args, Done, Stop, check_altifname, check_ifname, duparg, duparg2, invarg, lladdr, mac, matches, number,
+};
 use super::link_show::View;
 use super::names::Names;
 use super::out::Out;
 use super::{Ip, link_show};
 
-/// Size of a device name with the terminating zero, bytes.
-const IFNAMSIZ: usize = 16;
 /// Size of an alias, bytes.
 const IFALIASZ: usize = 256;
 
@@ -222,7 +223,7 @@ impl Ip<'_> {
             if parsed.dev.is_some() {
                 return Err(duparg2("dev", name));
             }
-            check_ifname("dev", name)?;
+            check_altifname("dev", name)?;
             parsed.dev = Some(name.to_owned());
         }
         Ok(parsed)
@@ -255,9 +256,6 @@ impl Ip<'_> {
                     return Err(duparg("name", name));
                 }
                 check_ifname("name", name)?;
-                if name.len() >= IFNAMSIZ {
-                    return Err(invarg("\"name\" not a valid ifname", name));
-                }
                 parsed.name = Some(name.to_owned());
             }
             "index" => {
@@ -515,7 +513,7 @@ impl Parsed {
             return Err(Stop::not_modelled("link add dev … name"));
         }
         let name = self.name.clone().or(self.dev.clone());
-        if name.as_ref().is_some_and(|name| name.len() >= IFNAMSIZ) {
+        if name.as_ref().is_some_and(|name| name.len() > MAX_NAME) {
             let stderr = "Error: Attribute failed policy validation.\n";
             return Err(Stop::error(2, stderr));
         }
