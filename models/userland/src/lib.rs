@@ -56,6 +56,7 @@ pub mod stress_ng;
 pub mod sudo;
 pub mod sysctl;
 pub mod sysfs;
+mod task;
 pub mod taskset;
 pub mod tc;
 pub mod tcpdump;

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::Cx;
-use glassnet_kernel::ids::{CpuId, MachineId, SocketId};
+use glassnet_kernel::ids::{MachineId, SocketId};
 use glassnet_kernel::net::ipv4::af_inet::{inet_bind, inet_connect};
 use glassnet_kernel::net::ipv4::route_get::rtm_getroute;
 use glassnet_kernel::net::socket::{self as sys, SendTo};
@@ -15,16 +15,13 @@ use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
-use crate::process::{BOOT_TIME, Process, SharedWorld, Woken};
+use crate::process::{BOOT_TIME, Process, Woken};
 use crate::stream::writable;
+use crate::task::Task;
 
 /// An open socket; closed when dropped, also when a signal kills its program.
 pub struct Sock {
-    world: SharedWorld,
-    pub(crate) machine: MachineId,
-    cpu: CpuId,
-    pid: u32,
-    comm: String,
+    pub(crate) task: Task,
     pub(crate) id: SocketId,
 }
 
@@ -40,27 +37,22 @@ impl Sock {
     pub fn open(process: &Process, kind: SockKind) -> Sock {
         let netns = process.netns;
         let id = process.syscall(|cx| sys::socket(cx, netns, kind));
-        let cpu = process.cpu(&process.world());
-        let (machine, pid, comm) = (process.machine, process.pid, process.name().to_owned());
-        let socket = Sock { world: process.world.clone(), machine, cpu, pid, comm, id };
-        socket.call(|cx| sys::set_owner(cx, id, pid, &socket.comm));
+        Sock::with(Task::of(process), id)
+    }
+
+    fn with(task: Task, id: SocketId) -> Sock {
+        let socket = Sock { task, id };
+        socket.call(|cx| sys::set_owner(cx, id, socket.task.pid, &socket.task.comm));
         socket
     }
 
     /// The handle of another socket of the program.
     pub(crate) fn beside(&self, id: SocketId) -> Sock {
-        let comm = self.comm.clone();
-        let socket = Sock { world: self.world.clone(), comm, id, ..*self };
-        socket.call(|cx| sys::set_owner(cx, id, socket.pid, &socket.comm));
-        socket
+        Sock::with(self.task.clone(), id)
     }
 
     pub(crate) fn call<R>(&self, work: impl FnOnce(&mut Cx) -> R) -> R {
-        let mut world = self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        world.trace.in_program(Some(|| format!("{} {}", self.comm, self.pid)));
-        let done = world.syscall(self.machine, self.cpu, work);
-        world.trace.in_program(None::<fn() -> String>);
-        done
+        self.task.call(work)
     }
 
     /// Changes the socket's options.
@@ -132,7 +124,7 @@ impl Sock {
         if !self.call(|cx| sys::waits_for_room(cx, self.id)) {
             return Woken::Ready(());
         }
-        let (machine, id) = (self.machine, self.id);
+        let (machine, id) = (self.task.machine, self.id);
         process.wait(deadline, move |world| writable(world, machine, id).then_some(())).await
     }
 
@@ -166,7 +158,7 @@ impl Sock {
 
     /// Waits for a message or error, the deadline, or a handled signal.
     pub async fn wait(&self, process: &mut Process, deadline: Option<Nanos>) -> Woken<()> {
-        let (machine, id) = (self.machine, self.id);
+        let (machine, id) = (self.task.machine, self.id);
         process.wait(deadline, move |world| readable(world, machine, id).then_some(())).await
     }
 }
@@ -183,7 +175,7 @@ pub fn readable(world: &World, machine: MachineId, id: SocketId) -> bool {
 
 /// Condition for [`Process::wait`]: one of these sockets is readable.
 pub fn wait_any(sockets: Vec<&Sock>) -> impl FnMut(&mut World) -> Option<()> + Send + use<> {
-    let sockets: Vec<_> = sockets.into_iter().map(|socket| (socket.machine, socket.id)).collect();
+    let sockets: Vec<_> = sockets.into_iter().map(|socket| (socket.task.machine, socket.id)).collect();
     move |world| sockets.iter().any(|(machine, id)| readable(world, *machine, *id)).then_some(())
 }
 

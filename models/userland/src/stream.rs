@@ -104,7 +104,7 @@ impl Sock {
         process: &mut Process,
         deadline: Option<Nanos>,
     ) -> Woken<Result<(), Errno>> {
-        let (machine, id, polls) = (self.machine, self.id, deadline.is_some());
+        let (machine, id, polls) = (self.task.machine, self.id, deadline.is_some());
         let ready = move |world: &mut World| {
             (writable(world, machine, id) || polls && error_queued(world, machine, id)).then_some(())
         };
@@ -122,7 +122,7 @@ impl Sock {
         mut data: &[u8],
         deadline: Option<Nanos>,
     ) -> Woken<Result<(), Errno>> {
-        let (machine, id) = (self.machine, self.id);
+        let (machine, id) = (self.task.machine, self.id);
         while !data.is_empty() {
             match self.write(data) {
                 Ok(0) => {}

@@ -1,48 +1,35 @@
 //! `/dev/net/tun` of programs: system calls, and waiting.
 
-use glassnet_kernel::Cx;
 use glassnet_kernel::drivers::tun::{
     tun_chr_close, tun_chr_ioctl, tun_chr_open, tun_do_read, tun_get_user, tun_set_iff,
 };
-use glassnet_kernel::ids::{CpuId, MachineId, NetnsId, TunFileId};
+use glassnet_kernel::ids::{NetnsId, TunFileId};
 use glassnet_kernel::netlink::{Errno, NlError};
 use glassnet_kernel::tables::tun::TunStruct;
 use glassnet_kernel::world::World;
 
-use crate::process::{Process, SharedWorld};
+use crate::process::Process;
+use crate::task::Task;
 
 /// An open `/dev/net/tun`; closed when dropped, also when a signal kills its program.
 pub struct TunFd {
-    world: SharedWorld,
-    machine: MachineId,
-    cpu: CpuId,
-    pid: u32,
-    comm: String,
+    task: Task,
     id: TunFileId,
 }
 
 impl Drop for TunFd {
     fn drop(&mut self) {
         let id = self.id;
-        self.call(|cx| tun_chr_close(cx, id));
+        self.task.call(|cx| tun_chr_close(cx, id));
     }
 }
 
 impl TunFd {
     /// Opens the file in a namespace.
     pub fn open(process: &Process, netns: NetnsId) -> TunFd {
-        let (machine, pid, comm) = (process.machine, process.pid, process.name().to_owned());
-        let cpu = process.cpu(&process.world());
-        let id = process.syscall(|cx| tun_chr_open(cx, netns, (pid, comm.clone())));
-        TunFd { world: process.world.clone(), machine, cpu, pid, comm, id }
-    }
-
-    fn call<R>(&self, work: impl FnOnce(&mut Cx) -> R) -> R {
-        let mut world = self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        world.trace.in_program(Some(|| format!("{} {}", self.comm, self.pid)));
-        let done = world.syscall(self.machine, self.cpu, work);
-        world.trace.in_program(None::<fn() -> String>);
-        done
+        let task = Task::of(process);
+        let id = process.syscall(|cx| tun_chr_open(cx, netns, (task.pid, task.comm.clone())));
+        TunFd { task, id }
     }
 
     /// Attaches to a device (`TUNSETIFF`), and returns its name.
@@ -51,7 +38,7 @@ impl TunFd {
     ///
     /// As of [`tun_set_iff`].
     pub fn set_iff(&self, name: &str, flags: u16) -> Result<String, NlError> {
-        self.call(|cx| tun_set_iff(cx, self.id, name, flags))
+        self.task.call(|cx| tun_set_iff(cx, self.id, name, flags))
     }
 
     /// Changes the device.
@@ -60,7 +47,7 @@ impl TunFd {
     ///
     /// As of [`tun_chr_ioctl`].
     pub fn change(&self, change: impl FnOnce(&mut TunStruct)) -> Result<(), Errno> {
-        self.call(|cx| tun_chr_ioctl(cx, self.id, change))
+        self.task.call(|cx| tun_chr_ioctl(cx, self.id, change))
     }
 
     /// Reads a packet of at most `max` bytes, if one waits.
@@ -69,7 +56,7 @@ impl TunFd {
     ///
     /// As of [`tun_do_read`].
     pub fn read(&self, max: usize) -> Result<Option<Vec<u8>>, Errno> {
-        self.call(|cx| tun_do_read(cx, self.id, max))
+        self.task.call(|cx| tun_do_read(cx, self.id, max))
     }
 
     /// Writes a packet.
@@ -78,12 +65,12 @@ impl TunFd {
     ///
     /// As of [`tun_get_user`].
     pub fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
-        self.call(|cx| tun_get_user(cx, self.id, bytes))
+        self.task.call(|cx| tun_get_user(cx, self.id, bytes))
     }
 
     /// Writing would not block: the device is up.
     pub fn writable(&self) -> impl Fn(&World) -> bool + Send + use<> {
-        let (machine, id) = (self.machine, self.id);
+        let (machine, id) = (self.task.machine, self.id);
         move |world| {
             let kernel = world.kernel(machine);
             let tun = kernel.tun_files.get(id).and_then(|file| file.tun);
@@ -93,7 +80,7 @@ impl TunFd {
 
     /// Reading would not block.
     pub fn readable(&self) -> impl Fn(&World) -> bool + Send + use<> {
-        let (machine, id) = (self.machine, self.id);
+        let (machine, id) = (self.task.machine, self.id);
         move |world| {
             let file = world.kernel(machine).tun_files.get(id);
             file.is_some_and(|file| file.tun.is_none() || !file.tx_ring.is_empty())

@@ -289,7 +289,7 @@ impl<'o> Test<'o> {
             if !client && control.ended(TEST_END)? {
                 break;
             }
-            waits.push((control.socket.machine, control.socket.id, false));
+            waits.push((control.socket.task.machine, control.socket.id, false));
             let ready = move |world: &mut World| any(world, &waits).then_some(());
             if let Woken::Signal(_) = process.wait(deadline, ready).await {
                 return Err("interrupt - the test was ended".to_owned());
@@ -310,7 +310,7 @@ impl<'o> Test<'o> {
     }
 
     fn wait_of(&self, at: usize) -> Wait {
-        (self.streams[at].socket.machine, self.streams[at].socket.id, self.sends)
+        (self.streams[at].socket.task.machine, self.streams[at].socket.id, self.sends)
     }
 
     /// Lines whose time has come.
@@ -346,7 +346,7 @@ impl<'o> Test<'o> {
             if due > process.now() {
                 return Ok(Some(due));
             }
-            let room = writable(&process.world(), stream.socket.machine, stream.socket.id);
+            let room = writable(&process.world(), stream.socket.task.machine, stream.socket.id);
             if !room {
                 return Ok(None);
             }

@@ -68,7 +68,7 @@ impl<'o> Relay<'o> {
     }
 
     async fn wait(&mut self, process: &mut Process, deadline: Option<Nanos>) -> Woken<ReadOr<()>> {
-        let (machine, id) = (self.socket.machine, self.socket.id);
+        let (machine, id) = (self.socket.task.machine, self.socket.id);
         let (wants_in, wants_out) = (self.net_in_open, self.net_out_open && !self.to_net.is_empty());
         let wants_stdin = self.stdin_open && self.to_net.len() < BUFSIZE;
         let reading = wants_stdin.then_some(&mut self.reading);
@@ -134,7 +134,7 @@ impl<'o> Relay<'o> {
 
     /// Writes once, if there is room: `poll` is asked before each write.
     fn write_net(&mut self, process: &Process) {
-        let has_room = || writable(&process.world(), self.socket.machine, self.socket.id);
+        let has_room = || writable(&process.world(), self.socket.task.machine, self.socket.id);
         if self.net_out_open && !self.to_net.is_empty() && has_room() {
             match self.socket.write(&self.to_net) {
                 Ok(taken) => _ = self.to_net.drain(..taken),

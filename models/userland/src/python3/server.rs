@@ -126,7 +126,7 @@ async fn serve(process: &mut Process, socket: &Sock, root: &str) {
             }
         }
         connections = open;
-        let machine = socket.machine;
+        let machine = socket.task.machine;
         let listener = socket.id;
         let waiting: Vec<_> = connections
             .iter()

@@ -109,7 +109,7 @@ impl End {
                 Box::new(move |_| there)
             }
             Io::Connecting(socket, _) | Io::Tcp(socket) | Io::Udp(socket, _) => {
-                let (machine, id) = (socket.machine, socket.id);
+                let (machine, id) = (socket.task.machine, socket.id);
                 Box::new(move |world| readable(world, machine, id))
             }
         }
@@ -121,7 +121,7 @@ impl End {
             Io::Stdio(_) => Box::new(|_| true),
             Io::Tun(tun) => Box::new(tun.writable()),
             Io::Connecting(socket, _) | Io::Tcp(socket) | Io::Udp(socket, _) => {
-                let (machine, id) = (socket.machine, socket.id);
+                let (machine, id) = (socket.task.machine, socket.id);
                 Box::new(move |world| writable(world, machine, id))
             }
         }

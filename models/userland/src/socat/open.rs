@@ -324,7 +324,7 @@ impl Listener {
 
     /// Somebody is there.
     pub fn readable(&self) -> Box<dyn Fn(&World) -> bool + Send> {
-        let (machine, id) = (self.socket.machine, self.socket.id);
+        let (machine, id) = (self.socket.task.machine, self.socket.id);
         Box::new(move |world| readable(world, machine, id))
     }
 
