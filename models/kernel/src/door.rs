@@ -62,6 +62,9 @@ functions! {
             VxlanEncapBypass = vxlan_encap_bypass, Netdev, "the other end is this host: no headers are needed";
             VxlanRcv(skb: SkbId) = vxlan_rcv, Netdev, "takes the frame out of the tunnel's datagram";
             VxlanVsFindVni = vxlan_vs_find_vni, Netdev, "which device has this VNI?";
+            VxlanGroPrepareReceive = vxlan_gro_prepare_receive, Netdev, "is it of the same virtual network?";
+            VxlanGroReceive = vxlan_gro_receive, Netdev, "looks at the frame inside of the datagram";
+            VxlanGroComplete = vxlan_gro_complete, Netdev, "a merged packet of the tunnel";
             VxlanSnoop = vxlan_snoop, Netdev, "learns at which other end the station is";
         }
         "drivers/net/loopback.c" {
@@ -209,6 +212,10 @@ functions! {
             SkbGroReceive = skb_gro_receive, Skb, "it is: appended to the packet before it";
             NapiGroComplete = napi_gro_complete, Netdev, "a held packet is complete";
             NapiGroFlush = napi_gro_flush, Netdev, "the poll ends: no packet is held longer";
+        }
+        "net/ethernet/eth.c" {
+            EthGroReceive = eth_gro_receive, Netdev, "are the Ethernet headers inside equal?";
+            EthGroComplete = eth_gro_complete, Netdev, "then what the frame inside carries";
         }
         "net/core/gro_cells.c" {
             GroCellsReceive(skb: SkbId) = gro_cells_receive, Netdev,
@@ -390,6 +397,12 @@ functions! {
         "net/ipv4/af_inet.c" {
             InetGroReceive = inet_gro_receive, Protocol, "which held packets have these addresses?";
             InetGroComplete = inet_gro_complete, Protocol, "the IP header of a merged packet gets its length";
+            IpipGroReceive = ipip_gro_receive, Protocol, "looks at the packet inside of the packet";
+            IpipGroComplete = ipip_gro_complete, Protocol, "then that of the packet inside";
+        }
+        "net/ipv4/gre_offload.c" {
+            GreGroReceive = gre_gro_receive, Protocol, "is it of the same tunnel? looks at what is inside";
+            GreGroComplete = gre_gro_complete, Protocol, "then the headers of what is inside";
         }
         "net/ipv4/tcp_offload.c" {
             Tcp4GroComplete = tcp4_gro_complete, Protocol, "the checksum of a merged packet is not computed";
@@ -400,6 +413,8 @@ functions! {
         "net/ipv4/udp_offload.c" {
             Udp4GroReceive = udp4_gro_receive, Protocol, "is the datagram whole?";
             UdpGroReceive = udp_gro_receive, Protocol, "does its socket want datagrams merged?";
+            Udp4GroComplete = udp4_gro_complete, Protocol, "the datagram of a merged packet gets its length";
+            UdpGroComplete = udp_gro_complete, Protocol, "then the headers of what its tunnel carries";
         }
         "net/ipv4/ip_fragment.c" {
             IpDefrag(skb: SkbId) = ip_defrag, Protocol, "a fragment: waits for the rest";

@@ -1,9 +1,20 @@
 //! How a tunnel over UDP takes what its socket receives.
 //!
-//! Kernel: include/linux/udp.h
+//! Kernel: include/net/udp_tunnel.h
 
+use crate::Cx;
 use crate::door::Door;
 use crate::ids::SkbId;
+use crate::tables::gro::GroVerdict;
 
-/// The door by which a tunnel takes the datagrams of its socket (`encap_rcv`).
-pub type EncapRcv = fn(SkbId) -> Door;
+/// What a tunnel does with the datagrams of its socket (`struct udp_tunnel_sock_cfg`).
+#[derive(Debug)]
+pub struct UdpTunnelSockCfg {
+    /// The door by which it takes them.
+    pub encap_rcv: fn(SkbId) -> Door,
+    /// Looks for the held packet that one continues. The header of the tunnel is at `u32` in the buffer, as in
+    /// [`Self::gro_complete`].
+    pub gro_receive: fn(&mut Cx, SkbId, u32) -> GroVerdict,
+    /// Writes the headers inside of a merged packet.
+    pub gro_complete: fn(&mut Cx, SkbId, u32),
+}

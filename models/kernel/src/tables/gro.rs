@@ -61,6 +61,10 @@ pub struct Held {
     pub gso_size: usize,
     /// Its packets may not be fragmented, so their identifications need not count up.
     pub is_atomic: bool,
+    /// It may be of the same stream as the packet that is looked at: its headers agree so far.
+    pub same_flow: bool,
+    /// It is of the same stream, but that packet cannot be appended to it.
+    pub flush: bool,
 }
 
 /// A CPU's share.
@@ -68,6 +72,10 @@ pub struct Held {
 pub struct Gro {
     /// Packets that are held back, the oldest first; those with one hash, cut to three bits, are in one bucket.
     pub held: Vec<Held>,
+    /// The packet that is looked at cannot be merged (`napi_gro_cb::flush`).
+    pub flush: bool,
+    /// A header of a tunnel was seen in it (`napi_gro_cb::encap_mark`).
+    pub encap_mark: bool,
     /// Packets that enter the stack together.
     pub rx_list: Vec<SkbId>,
     /// How many were received, merged or not, for [`Gro::rx_list`].

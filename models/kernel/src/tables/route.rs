@@ -104,18 +104,29 @@ impl Default for FlowOut {
     }
 }
 
-/// The route that a connected socket keeps (`sk_dst_cache`).
+/// A route that somebody keeps for the packets that follow.
 #[derive(Clone, Copy, Debug)]
-pub struct SkDst {
+pub struct KeptRoute {
     /// The generation of the tables that it is of.
     pub generation: u32,
-    /// What the socket asked for. Ports are left out, as Linux keeps the route until an option is set.
-    pub asked: FlowOut,
     /// The route.
     pub route: Rtable,
     /// What was asked for, with the source that the route chose.
     pub flow: FlowOut,
 }
+
+/// The route that a connected socket keeps (`sk_dst_cache`).
+#[derive(Clone, Copy, Debug)]
+pub struct SkDst {
+    /// What the socket asked for. Ports are left out, as Linux keeps the route until an option is set.
+    pub asked: FlowOut,
+    /// The route.
+    pub kept: KeptRoute,
+}
+
+/// The last route to the other end of a tunnel, of each CPU (`struct dst_cache`).
+#[derive(Clone, Debug, Default)]
+pub struct DstCache(pub Vec<Option<KeptRoute>>);
 
 /// What a packet that came in is routed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

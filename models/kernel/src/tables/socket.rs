@@ -14,7 +14,7 @@ use super::route::SkDst;
 use super::skb::PacketType;
 use super::tcp_sock::TcpSock;
 use super::vlan_tag::VlanTag;
-use crate::encap::EncapRcv;
+use crate::encap::UdpTunnelSockCfg;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 
@@ -264,8 +264,8 @@ pub struct Socket {
     pub owner: Option<Owner>,
     /// Hash of the flow that it receives, if that is known (`sk_rxhash`).
     pub rxhash: u32,
-    /// The kernel's socket of a tunnel over UDP: the door by which its datagrams go on (`encap_rcv`).
-    pub encap_rcv: Option<EncapRcv>,
+    /// The kernel's socket of a tunnel over UDP: what the tunnel does with its datagrams.
+    pub tunnel: Option<&'static UdpTunnelSockCfg>,
 }
 
 impl Socket {
@@ -294,6 +294,8 @@ pub struct Sockets {
     closed: BTreeMap<SocketId, u32>,
     /// Where TCP sockets are found.
     pub tcp_hashinfo: InetHashinfo,
+    /// There was a tunnel's socket: datagrams that come in one poll are looked at (`udp_encap_needed_key`).
+    pub udp_encap_needed: bool,
 }
 
 impl Sockets {
@@ -323,7 +325,7 @@ impl Sockets {
             tcp: (kind == SockKind::Tcp).then(Box::default),
             owner: None,
             rxhash: 0,
-            encap_rcv: None,
+            tunnel: None,
         };
         if at == self.slots.len() {
             self.slots.push(None);

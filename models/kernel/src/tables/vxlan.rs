@@ -12,6 +12,7 @@ use glassnet_wire::Mac;
 use super::eth_hash::eth_hash;
 use super::fast_hash::FastHasher;
 use super::neigh_types::Nud;
+use super::route::DstCache;
 use crate::ids::{DevId, NetnsId, SocketId};
 
 /// The outer header's "do not fragment" (`IFLA_VXLAN_DF`).
@@ -86,8 +87,7 @@ impl Default for VxlanConfig {
     }
 }
 
-/// A place that an entry leads to (`struct vxlan_rdst`). Not modelled: `dst_cache`,
-/// in which each CPU keeps the last route: every packet's route is looked up.
+/// A place that an entry leads to (`struct vxlan_rdst`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VxlanRdst {
     /// The other end.
@@ -98,6 +98,21 @@ pub struct VxlanRdst {
     pub vni: u32,
     /// The device that leads there, by its ifindex; 0: the route's.
     pub ifindex: u32,
+}
+
+/// A place with the route to it.
+#[derive(Clone, Debug)]
+pub struct VxlanRemote {
+    /// Where it is.
+    pub to: VxlanRdst,
+    /// The last route.
+    pub dst_cache: DstCache,
+}
+
+impl From<VxlanRdst> for VxlanRemote {
+    fn from(to: VxlanRdst) -> VxlanRemote {
+        VxlanRemote { to, dst_cache: DstCache::default() }
+    }
 }
 
 /// An entry of the forwarding database (`struct vxlan_fdb`).
@@ -116,7 +131,7 @@ pub struct VxlanFdb {
     /// When it was changed last.
     pub updated: Nanos,
     /// Where it is, at least one place.
-    pub remotes: Vec<VxlanRdst>,
+    pub remotes: Vec<VxlanRemote>,
     /// How many entries were made before.
     seq: u64,
 }
@@ -134,7 +149,7 @@ impl VxlanFdb {
 
     /// The place among its own.
     pub fn find_rdst(&self, to: &VxlanRdst) -> Option<usize> {
-        self.remotes.iter().position(|remote| remote == to)
+        self.remotes.iter().position(|remote| remote.to == *to)
     }
 }
 
@@ -199,8 +214,16 @@ impl VxlanDev {
     ) -> &mut VxlanFdb {
         self.made += 1;
         let (used, updated, seq) = (now, now, self.made);
-        let entry =
-            VxlanFdb { mac, state, flags, added_by_user: false, used, updated, remotes: vec![to], seq };
+        let entry = VxlanFdb {
+            mac,
+            state,
+            flags,
+            added_by_user: false,
+            used,
+            updated,
+            remotes: vec![to.into()],
+            seq,
+        };
         self.fdb.insert(mac, entry);
         self.fdb.get_mut(&mac).expect("inserted just now")
     }

@@ -242,7 +242,7 @@ fn change_default(cx: &mut Cx, dev: DevId, old: &VxlanConfig, conf: &VxlanConfig
         let to = VxlanRdst { ifindex: conf.remote_ifindex, ..to };
         match vxlan_mut(cx, dev).find_mut(Mac::ZERO) {
             Some(entry) if entry.find_rdst(&to).is_none() => {
-                entry.remotes.push(to);
+                entry.remotes.push(to.into());
             }
             Some(_) => {}
             None => default_entry(cx, dev, to)?,
@@ -252,7 +252,7 @@ fn change_default(cx: &mut Cx, dev: DevId, old: &VxlanConfig, conf: &VxlanConfig
         let device = vxlan_mut(cx, dev);
         if let Some(entry) = device.find_mut(Mac::ZERO) {
             let gone = default_key(old);
-            entry.remotes.retain(|remote| *remote != gone);
+            entry.remotes.retain(|remote| remote.to != gone);
             if entry.remotes.is_empty() {
                 device.remove(Mac::ZERO);
             }

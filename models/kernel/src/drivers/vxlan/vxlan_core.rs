@@ -9,17 +9,23 @@ use glassnet_wire::eth::ETH_P_TEB;
 use glassnet_wire::ipv4::IPPROTO_UDP;
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 use glassnet_wire::vxlan::{VXLAN_HF_VNI, VXLAN_HLEN, VxlanHdr};
+use zerocopy::IntoBytes;
 
 use super::vxlan_config::{VXLAN_HEADROOM, config_apply, config_of_new, default_key, vxlan_changelink};
 use super::vxlan_fdb::{FDB_OPS, default_entry, start_ageing, vxlan_find_mac, vxlan_snoop};
 use crate::door::{Door, Func};
+use crate::encap::UdpTunnelSockCfg;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::link::{DrvInfo, EthtoolOps, LinkKsettings, LinkOps, NewLink};
 use crate::module::{Module, NetdevEvent};
 use crate::net::core::dev::{dev_close, register_netdevice, unregister_netdevice};
 use crate::net::core::dev_upper::netdev_upper_dev_link;
+use crate::net::core::dst_cache::{dst_cache_get_ip4, dst_cache_set_ip4};
+use crate::net::core::gro::for_same_flow;
 use crate::net::core::gro_cells::{gro_cell_poll, gro_cells_destroy, gro_cells_init};
-use crate::net::ethernet::eth::{ETH_MAX_MTU, eth_type_trans, ether_setup};
+use crate::net::ethernet::eth::{
+    ETH_MAX_MTU, eth_gro_complete, eth_gro_receive, eth_type_trans, ether_setup,
+};
 use crate::net::ipv4::igmp::{ip_mc_dec_group, ip_mc_inc_group};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::ip_output::IpHeader;
@@ -34,6 +40,7 @@ use crate::net::ipv4::udp_tunnel_core::{
 use crate::netlink::{Errno, NlError};
 use crate::note::{Note, VxlanNote};
 use crate::tables::drop_reason::DropReason;
+use crate::tables::gro::GroVerdict;
 use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{AddrAssign, NetDevice};
 use crate::tables::netdev_features::{FRAGLIST, GSO_SOFTWARE, HW_CSUM, LLTX, RXCSUM, SG};
@@ -76,6 +83,27 @@ pub static LINK_OPS: LinkOps = LinkOps {
     },
     ..LinkOps::new(Some("vxlan"), vxlan_setup, |skb| Door::VxlanXmit { skb })
 };
+
+/// What the sockets of these devices do with datagrams.
+static TUNNEL: UdpTunnelSockCfg = UdpTunnelSockCfg {
+    encap_rcv: |skb| Door::VxlanRcv { skb },
+    gro_receive: |cx, skb, at| cx.within(Func::VxlanGroReceive, skb, |cx| vxlan_gro_receive(cx, skb, at)),
+    gro_complete: |cx, skb, at| {
+        cx.within(Func::VxlanGroComplete, skb, |cx| eth_gro_complete(cx, skb, at + VXLAN_HLEN as u32));
+    },
+};
+
+/// Looks for the held packet that one continues in the same network.
+fn vxlan_gro_receive(cx: &mut Cx, skb: SkbId, at: u32) -> GroVerdict {
+    cx.call(Func::VxlanGroPrepareReceive, skb);
+    if cx.skbs.header::<VxlanHdr>(skb, at).is_none() {
+        return GroVerdict::FLUSH;
+    }
+    for_same_flow(cx, skb, at, |held, its: &VxlanHdr, own| {
+        held.same_flow = its.as_bytes() == own.as_bytes();
+    });
+    eth_gro_receive(cx, skb, at + VXLAN_HLEN as u32)
+}
 
 fn vxlan_setup(dev: &mut NetDevice) {
     ether_setup(dev);
@@ -170,7 +198,7 @@ fn vxlan_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
     let shared = vxlan_net_mut(cx, net).socks.get(&port).map(|shared| shared.sock);
     let sock = match shared {
         Some(sock) => sock,
-        None => udp_sock_create4(cx, net, port, |skb| Door::VxlanRcv { skb })?,
+        None => udp_sock_create4(cx, net, port, &TUNNEL)?,
     };
     let shared = vxlan_net_mut(cx, net).socks.entry(port);
     shared.or_insert_with(|| VxlanSock { sock, devs: Default::default() }).devs.insert(vni, dev);
@@ -292,7 +320,7 @@ fn vxlan_xmit_one(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) {
 fn xmit_to(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) -> Result<Door, Option<Errno>> {
     let device = vxlan(cx.k, dev).ok_or(None)?;
     let remote = device.find(entry.0).and_then(|found| found.remotes.get(entry.1)).ok_or(None)?;
-    let to = *remote;
+    let to = remote.to;
     let VxlanConfig { tos, ttl, ttl_inherit, df, udp_csum, port_range, saddr, .. } = device.cfg;
     if to.ip.is_unspecified() {
         return Err(None);
@@ -305,7 +333,8 @@ fn xmit_to(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) -> Result<D
     let tos = if tos == 1 { ip_tunnel_get_dsfield(cx, skb) } else { tos };
     let source = udp_flow_src_port(cx, skb, port_range);
     let flow = FlowOut { saddr, tos, sport: source, ..FlowOut::default() };
-    let (route, flow) = vxlan_get_route(cx, (skb, dev), flow, to)?;
+    let (route, flow) =
+        cx.within(Func::VxlanGetRoute, skb, |cx| vxlan_get_route(cx, (skb, dev), flow, (entry, to)))?;
     if let Some(door) = encap_bypass_if_local(cx, (skb, dev), &to, &route) {
         return Ok(door);
     }
@@ -333,7 +362,7 @@ fn xmit_to(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) -> Result<D
     Ok(Door::End)
 }
 
-/// The route to a place, and the source that it chose.
+/// The route to a place, which this CPU may still know, and the source that it chose.
 ///
 /// # Errors
 ///
@@ -342,21 +371,40 @@ fn vxlan_get_route(
     cx: &mut Cx,
     (skb, dev): (SkbId, DevId),
     flow: FlowOut,
-    to: VxlanRdst,
+    (entry, to): ((Mac, usize), VxlanRdst),
 ) -> Result<(Rtable, FlowOut), Errno> {
-    cx.within(Func::VxlanGetRoute, skb, |cx| {
-        let device = vxlan_mut(cx, dev);
-        let (net, dport) = (device.net, device.cfg.dst_port);
-        let oif = cx.k.dev_by_index(net, to.ifindex);
-        if to.ifindex != 0 && oif.is_none() {
-            return Err(Errno::ENETUNREACH);
-        }
-        let mark = cx.skbs[skb].mark;
-        let flow = FlowOut { daddr: to.ip, oif, mark, proto: IPPROTO_UDP, dport, ..flow };
-        let routed = ip_route_output_flow(cx, net, flow, Some(skb));
-        let (route, flow) = routed.map_err(|_| Errno::ENETUNREACH)?;
-        if route.dev == dev { Err(Errno::ELOOP) } else { Ok((route, flow)) }
-    })
+    let mark = cx.skbs[skb].mark;
+    let device = vxlan_mut(cx, dev);
+    let (net, dport) = (device.net, device.cfg.dst_port);
+    let use_cache = mark == 0 && flow.tos == 0;
+    let remote = device.find_mut(entry.0).and_then(|found| found.remotes.get_mut(entry.1));
+    let mut cache = remote.filter(|_| use_cache).map(|remote| std::mem::take(&mut remote.dst_cache));
+    let kept = cache.as_mut().and_then(|cache| dst_cache_get_ip4(cx, net, cache));
+    let found = kept.map_or_else(
+        || {
+            let oif = cx.k.dev_by_index(net, to.ifindex);
+            if to.ifindex != 0 && oif.is_none() {
+                return Err(Errno::ENETUNREACH);
+            }
+            let flow = FlowOut { daddr: to.ip, oif, mark, proto: IPPROTO_UDP, dport, ..flow };
+            let routed = ip_route_output_flow(cx, net, flow, Some(skb));
+            let (route, flow) = routed.map_err(|_| Errno::ENETUNREACH)?;
+            if route.dev == dev {
+                return Err(Errno::ELOOP);
+            }
+            if let Some(cache) = &mut cache {
+                dst_cache_set_ip4(cx, net, cache, (route, flow));
+            }
+            Ok((route, flow))
+        },
+        Ok,
+    );
+    let device = vxlan_mut(cx, dev);
+    let remote = device.find_mut(entry.0).and_then(|found| found.remotes.get_mut(entry.1));
+    if let (Some(remote), Some(cache)) = (remote, cache) {
+        remote.dst_cache = cache;
+    }
+    found
 }
 
 /// A frame to a place on this host goes to its device at once; `None`: it is not on this host.

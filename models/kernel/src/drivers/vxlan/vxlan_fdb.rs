@@ -54,6 +54,8 @@ pub fn vxlan_snoop(cx: &mut Cx, skb: SkbId, dev: DevId, source: Mac, from: Ipv4A
         let to = VxlanRdst { ip: from, port: device.cfg.dst_port, vni: device.cfg.vni, ifindex: 0 };
         let is_full = device.cfg.addrmax != 0 && device.addrcnt() >= device.cfg.addrmax as usize;
         if cx.k.devs[dev].is_up() && !is_full {
+            // `vxlan_fdb_update` looks again.
+            cx.call(Func::VxlanFindMac, skb);
             vxlan_mut(cx, dev).insert(source, (Nud::Reachable as u16, 0), to, now);
             arm(cx, dev);
             cx.note(|_| Note::Fdb(FdbNote::Learned(source, from.to_string())));
@@ -67,15 +69,16 @@ fn moved(cx: &mut Cx, dev: DevId, source: Mac, from: Ipv4Addr, now: Nanos) -> bo
     let Some(entry) = vxlan_mut(cx, dev).find_mut(source) else { return true };
     let is_fixed = entry.is_fixed();
     let Some(remote) = entry.remotes.first_mut() else { return true };
-    let before = remote.ip;
-    if before == from && remote.ifindex == 0 {
+    let before = remote.to.ip;
+    if before == from && remote.to.ifindex == 0 {
         cx.note(|_| Note::Fdb(FdbNote::Known(source, from.to_string())));
         return true;
     }
     if is_fixed {
         return false;
     }
-    (remote.ip, entry.updated) = (from, now);
+    *remote = VxlanRdst { ip: from, ..remote.to }.into();
+    entry.updated = now;
     cx.printk_limited(LOG_INFO, |cx| {
         vec![format!("{}: {source} migrated from {before} to {from}", cx.k.devs[dev].name)]
     });
@@ -163,11 +166,11 @@ fn vxlan_fdb_add(cx: &mut Cx, dev: DevId, request: &FdbRequest) -> Result<(), Nl
         if entry.find_rdst(&to).is_none()
             && let Some(first) = entry.remotes.first_mut()
         {
-            *first = to;
+            *first = to.into();
         }
     }
     if has(NLM_F_APPEND) && entry.is_flooded() && entry.find_rdst(&to).is_none() {
-        entry.remotes.push(to);
+        entry.remotes.push(to.into());
     }
     arm(cx, dev);
     Ok(())
@@ -197,7 +200,7 @@ fn vxlan_fdb_dump(kernel: &Kernel, dev: &NetDevice) -> Vec<FdbRow> {
 
 fn rows(device: &VxlanDev, entry: &VxlanFdb) -> impl Iterator<Item = FdbRow> {
     let cfg = &device.cfg;
-    entry.remotes.iter().map(move |to| FdbRow {
+    entry.remotes.iter().map(|remote| remote.to).map(move |to| FdbRow {
         mac: entry.mac,
         state: entry.state,
         flags: entry.flags,

@@ -11,6 +11,7 @@ use crate::tables::gro::{Gro, GroFate, GroVerdict, Held};
 use crate::tables::netdev_features::GRO;
 use crate::tables::vlan_tag::VlanProto;
 use zerocopy::big_endian::U16;
+use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 /// Packets that are held in a bucket at most (`MAX_GRO_SKBS`).
 const MAX_GRO_SKBS: usize = 8;
@@ -44,6 +45,7 @@ fn dev_gro_receive(cx: &mut Cx, skb: SkbId) -> bool {
         return true;
     }
     let Some(offload) = offload(cx, skb) else { return true };
+    gro_list_prepare(cx, skb);
     let GroVerdict { fate, complete } = (offload.gro_receive)(cx, skb);
     if let Some(at) = complete {
         napi_gro_complete(cx, at);
@@ -57,8 +59,84 @@ fn dev_gro_receive(cx: &mut Cx, skb: SkbId) -> bool {
     {
         napi_gro_complete(cx, oldest);
     }
-    gro(cx).held.push(Held { skb, members: Vec::new(), payload, gso_size: payload, is_atomic });
+    let (same_flow, flush) = (false, false);
+    let held = Held { skb, members: Vec::new(), payload, gso_size: payload, is_atomic, same_flow, flush };
+    gro(cx).held.push(held);
     false
+}
+
+/// Looks which of the held packets came by the same device with an equal Ethernet header.
+fn gro_list_prepare(cx: &mut Cx, skb: SkbId) {
+    let Cx { k, skbs, cpu, .. } = cx;
+    let pkt = &skbs[skb];
+    let (header, gro) = (k.devs[pkt.dev].arphrd.header_len(), &mut k.cpus[cpu.index()].gro);
+    // What was merged before stays as it is.
+    (gro.flush, gro.encap_mark) = (pkt.gso_size != 0, false);
+    for held in &mut gro.held {
+        let other = &skbs[held.skb];
+        let eth = |id| skbs.frame(id).get(..header);
+        held.same_flow = other.dev == pkt.dev
+            && other.hash == pkt.hash
+            && other.vlan_tag == pkt.vlan_tag
+            && eth(held.skb) == eth(skb);
+        held.flush = false;
+    }
+}
+
+/// Compares the header at `at` in the buffer with that of each held packet that may be of the same stream.
+pub fn for_same_flow<H>(cx: &mut Cx, skb: SkbId, at: u32, compare: impl Fn(&mut Held, &H, &H))
+where
+    H: FromBytes + KnownLayout + Immutable + Unaligned,
+{
+    let Cx { k, skbs, cpu, .. } = cx;
+    let Some(own) = skbs.header::<H>(skb, at) else { return };
+    for held in &mut k.cpus[cpu.index()].gro.held {
+        match skbs.header::<H>(held.skb, skbs[held.skb].data + (at - skbs[skb].data)) {
+            Some(its) if held.same_flow => compare(held, its, own),
+            _ => held.same_flow = false,
+        }
+    }
+}
+
+/// Where a held packet has the header that another has at `at` in its buffer.
+pub fn its_place(cx: &Cx, held: SkbId, skb: SkbId, at: u32) -> u32 {
+    cx.skbs[held].data + (at - cx.skbs[skb].data)
+}
+
+/// The place of the first held packet that is of the same stream.
+pub fn found(cx: &Cx) -> Option<usize> {
+    cx.k.cpus[cx.cpu.index()].gro.held.iter().position(|held| held.same_flow)
+}
+
+/// Runs what `of` does with the packet inside, whose network header is at `at` in the buffer; returns also where its transport
+/// header is.
+pub fn inside<T>(cx: &mut Cx, skb: SkbId, at: u32, of: impl FnOnce(&mut Cx, SkbId) -> T) -> (T, u32) {
+    let pkt = &mut cx.skbs[skb];
+    let outer = (pkt.network_header, pkt.transport_header);
+    pkt.network_header = at;
+    let done = of(cx, skb);
+    let pkt = &mut cx.skbs[skb];
+    let transport = pkt.transport_header;
+    (pkt.network_header, pkt.transport_header) = outer;
+    (done, transport)
+}
+
+/// Merges a packet by what is behind the header of a tunnel (`NAPI_GRO_CB(skb)->encap_mark`): a tunnel in a tunnel is not
+/// looked into.
+pub fn gro_receive_inside(cx: &mut Cx, skb: SkbId, at: u32, protocol: u16) -> GroVerdict {
+    match cx.k.packet_offload.filter(|offload| offload.protocol == protocol) {
+        Some(offload) => inside(cx, skb, at, offload.gro_receive).0,
+        None => GroVerdict::FLUSH,
+    }
+}
+
+/// A merged packet that is in a tunnel gets its inner headers.
+pub fn gro_complete_inside(cx: &mut Cx, skb: SkbId, at: u32, protocol: u16) {
+    if let Some(offload) = cx.k.packet_offload.filter(|offload| offload.protocol == protocol) {
+        let ((), transport) = inside(cx, skb, at, offload.gro_complete);
+        let pkt = &mut cx.skbs[skb];
+        (pkt.inner_network_header, pkt.inner_transport_header) = (at, transport);
+    }
 }
 
 /// How the packet's protocol merges packets.
@@ -81,14 +159,6 @@ fn bucket(cx: &Cx, skb: SkbId) -> u32 {
 fn oldest_of(cx: &Cx, of: u32) -> Option<usize> {
     let held = &cx.k.cpus[cx.cpu.index()].gro.held;
     held.iter().position(|held| bucket(cx, held.skb) == of)
-}
-
-/// The packet came by the same device as a held one, and their Ethernet headers are equal (`gro_list_prepare`).
-pub fn is_same_link(cx: &Cx, held: SkbId, skb: SkbId) -> bool {
-    let (a, b) = (&cx.skbs[held], &cx.skbs[skb]);
-    let header = cx.k.devs[b.dev].arphrd.header_len();
-    let eth = |id| cx.skbs.frame(id).get(..header);
-    a.dev == b.dev && a.hash == b.hash && a.vlan_tag == b.vlan_tag && eth(held) == eth(skb)
 }
 
 /// Appends a packet with so many bytes of payload to a held one; false if that would be too long.

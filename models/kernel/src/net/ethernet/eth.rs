@@ -6,10 +6,14 @@ use crate::ids::NetnsId;
 
 use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_802_2, ETH_P_802_3_MIN, EthHdr};
+use zerocopy::IntoBytes;
 
 use crate::Cx;
+use crate::door::Func;
 use crate::ids::{DevId, SkbId};
 use crate::net::core::dev_addr_lists::IPV6_ALL_NODES;
+use crate::net::core::gro::{for_same_flow, gro_complete_inside, gro_receive_inside};
+use crate::tables::gro::GroVerdict;
 use crate::tables::netdev::{IFF_BROADCAST, IFF_MULTICAST, NetDevice};
 use crate::tables::skb::PacketType;
 
@@ -68,4 +72,24 @@ pub fn eth_hw_addr_random(cx: &mut Cx, netns: NetnsId, name: &str) -> Mac {
     cx.dice.fill(&mut mac.0);
     mac.0[0] = mac.0[0] & 0xfe | 0x02;
     mac
+}
+
+/// Merges a packet by a frame that it has inside, at `at` in the buffer.
+pub fn eth_gro_receive(cx: &mut Cx, skb: SkbId, at: u32) -> GroVerdict {
+    cx.within(Func::EthGroReceive, skb, |cx| {
+        let Some(eth) = cx.skbs.header::<EthHdr>(skb, at).copied() else { return GroVerdict::FLUSH };
+        for_same_flow(cx, skb, at, |held, its: &EthHdr, own| {
+            held.same_flow = its.as_bytes() == own.as_bytes();
+        });
+        gro_receive_inside(cx, skb, at + ETH_HLEN as u32, eth.h_proto.get())
+    })
+}
+
+/// A merged packet that has a frame inside gets its inner headers.
+pub fn eth_gro_complete(cx: &mut Cx, skb: SkbId, at: u32) {
+    cx.within(Func::EthGroComplete, skb, |cx| {
+        if let Some(protocol) = cx.skbs.header::<EthHdr>(skb, at).map(|eth| eth.h_proto.get()) {
+            gro_complete_inside(cx, skb, at + ETH_HLEN as u32, protocol);
+        }
+    });
 }

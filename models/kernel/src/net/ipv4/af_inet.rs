@@ -10,7 +10,7 @@ use super::fib_frontend::inet_addr_type;
 use super::icmp::IcmpError;
 use super::inet_connection_sock::inet_csk_get_port;
 use super::ip_input::ip_hdr;
-use super::route::{ip_dev_find, ip_route_connect};
+use super::route::{ip_dev_find, ip_route_connect, ipv4_dst_check, keep};
 use super::tcp_ipv4::tcp_v4_connect;
 use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
@@ -105,31 +105,27 @@ pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -
     Ok(())
 }
 
-/// The cached route of a connected socket, if it is still valid for this flow (`sk_dst_check`). Its neighbour is
-/// looked up once.
+/// The cached route of a connected socket, if it is still valid for this flow (`sk_dst_check`).
 pub fn sk_dst_check(cx: &mut Cx, sock: SocketId, asked: &FlowOut) -> Option<(Rtable, FlowOut)> {
-    let socket = cx.k.sockets.get_mut(sock)?;
-    let ipv4 = &cx.k.netns[socket.netns].ipv4;
-    let dst = socket.dst.as_mut()?;
-    if dst.generation != ipv4.fib.generation || dst.asked != without_ports(asked) {
-        socket.dst = None;
-        return None;
+    let socket = cx.k.sockets.get(sock)?;
+    let netns = socket.netns;
+    let mut kept = socket.dst.filter(|dst| dst.asked == without_ports(asked)).map(|dst| dst.kept);
+    let found = ipv4_dst_check(cx.k, netns, &mut kept);
+    if let Some(socket) = cx.k.sockets.get_mut(sock) {
+        socket.dst = kept.map(|kept| SkDst { asked: without_ports(asked), kept });
     }
-    if dst.route.neigh.is_none() {
-        let next_hop = if !dst.route.gateway.is_unspecified() { dst.route.gateway } else { dst.flow.daddr };
-        dst.route.neigh = cx.k.neigh.lookup(dst.route.dev, next_hop);
-    }
-    Some((dst.route, dst.flow))
+    found
 }
 
-/// Caches the route of a connected socket (`sk_dst_set`). Routes with an exception expire, and multicast routes depend
-/// on more than the tables: both are looked up for every packet.
-pub fn sk_dst_set(cx: &mut Cx, sock: SocketId, asked: FlowOut, (route, flow): (Rtable, FlowOut)) {
-    let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
-    let ipv4 = &cx.k.netns[socket.netns].ipv4;
-    let lasts = matches!(route.kind, RouteType::Unicast | RouteType::Local) && ipv4.exceptions.is_empty();
-    let asked = without_ports(&asked);
-    socket.dst = lasts.then_some(SkDst { generation: ipv4.fib.generation, asked, route, flow });
+/// Caches the route of a connected socket (`sk_dst_set`).
+pub fn sk_dst_set(cx: &mut Cx, sock: SocketId, asked: FlowOut, found: (Rtable, FlowOut)) {
+    let Some(netns) = cx.k.sockets.get(sock).map(|socket| socket.netns) else { return };
+    // Multicast routes depend on more than the tables.
+    let lasts = matches!(found.0.kind, RouteType::Unicast | RouteType::Local);
+    let kept = keep(cx.k, netns, found).filter(|_| lasts);
+    if let Some(socket) = cx.k.sockets.get_mut(sock) {
+        socket.dst = kept.map(|kept| SkDst { asked: without_ports(&asked), kept });
+    }
 }
 
 fn without_ports(flow: &FlowOut) -> FlowOut {

@@ -10,7 +10,6 @@ use super::fib_frontend::inet_addr_type;
 use super::fib_semantics::{fib_result_prefsrc, fib_select_multipath, inet_select_addr};
 use super::ip_input::ip_hdr;
 use super::route_multipath::{input_hash, output_hash};
-use crate::Cx;
 use crate::door::Func;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::Errno;
@@ -22,11 +21,12 @@ use crate::tables::inet::{InDevice, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
 use crate::tables::ipv4::Ipv4Netns;
 use crate::tables::route::{
-    DstInput, FlowOut, RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST, RTCF_REDIRECTED,
-    RouteKey, Rtable,
+    DstInput, FlowOut, KeptRoute, RTCF_BROADCAST, RTCF_DOREDIRECT, RTCF_LOCAL, RTCF_MULTICAST,
+    RTCF_REDIRECTED, RouteKey, Rtable,
 };
 use crate::tables::route_types::{RTAX_ADVMSS, RTNH_F_DEAD, RouteType, Scope};
 use crate::tables::sysctl::Setting;
+use crate::{Cx, Kernel};
 
 use glassnet_wire::eth::ETH_P_IP;
 use glassnet_wire::tcp::TCP_HLEN;
@@ -628,6 +628,29 @@ fn finish_output(
         }
     }
     Ok((route, flow))
+}
+
+/// A route for the packets that follow, unless there are exceptions, which expire.
+pub fn keep(kernel: &Kernel, netns: NetnsId, (route, flow): (Rtable, FlowOut)) -> Option<KeptRoute> {
+    let ipv4 = &kernel.netns[netns].ipv4;
+    let generation = ipv4.fib.generation;
+    ipv4.exceptions.is_empty().then_some(KeptRoute { generation, route, flow })
+}
+
+/// A kept route that is still valid (`ipv4_dst_check`); another one is forgotten. Its neighbour is looked up once.
+pub fn ipv4_dst_check(
+    kernel: &mut Kernel,
+    netns: NetnsId,
+    kept: &mut Option<KeptRoute>,
+) -> Option<(Rtable, FlowOut)> {
+    let generation = kernel.netns[netns].ipv4.fib.generation;
+    *kept = kept.filter(|kept| kept.generation == generation);
+    let KeptRoute { route, flow, .. } = kept.as_mut()?;
+    if route.neigh.is_none() {
+        let next_hop = if route.gateway.is_unspecified() { flow.daddr } else { route.gateway };
+        route.neigh = kernel.neigh.lookup(route.dev, next_hop);
+    }
+    Some((*route, *flow))
 }
 
 /// The MTU of a route in bytes (`dst_mtu`, `ip_dst_mtu_maybe_forward`).

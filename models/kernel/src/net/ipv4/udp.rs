@@ -212,9 +212,9 @@ pub fn udp_rcv(cx: &mut Cx, skb: SkbId) -> Door {
 fn queue_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) -> Door {
     cx.call(Func::UdpQueueRcvSkb, skb);
     cx.nf_reset_ct(skb);
-    if let Some(encap_rcv) = cx.k.sockets.get(id).and_then(|socket| socket.encap_rcv) {
+    if let Some(tunnel) = cx.k.sockets.get(id).and_then(|socket| socket.tunnel) {
         snmp(cx, skb).udp.InDatagrams += 1;
-        return encap_rcv(skb);
+        return (tunnel.encap_rcv)(skb);
     }
     sock_rps_save_rxhash(cx, id, skb);
     let (ifindex, pkt_type) = (cx.skbs[skb].ip.iif, cx.skbs[skb].pkt_type);
@@ -286,7 +286,7 @@ pub fn udp_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
     let dport = u16::from_be_bytes([ports[2], ports[3]]);
     let (own, to) = ((inner.saddr.get(), sport), (inner.daddr.get(), dport));
     let is_tunnel =
-        |cx: &Cx, id: &SocketId| cx.k.sockets.get(*id).is_some_and(|socket| socket.encap_rcv.is_some());
+        |cx: &Cx, id: &SocketId| cx.k.sockets.get(*id).is_some_and(|socket| socket.tunnel.is_some());
     let sender = udp_lookup(cx, skb, to, own).filter(|id| !is_tunnel(cx, id));
     let Some((id, socket)) = sender.and_then(|id| Some((id, cx.k.sockets.get(id)?))) else {
         // A tunnel sends from any port to the one that it is bound to itself, and nobody waits for its errors

@@ -13,7 +13,7 @@ use super::ip_output::IpHeader;
 use super::ip_tunnel_core::iptunnel_xmit;
 use crate::Cx;
 use crate::door::Func;
-use crate::encap::EncapRcv;
+use crate::encap::UdpTunnelSockCfg;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::net::core::flow_dissector::skb_get_hash;
 use crate::netlink::Errno;
@@ -31,7 +31,7 @@ pub fn udp_sock_create4(
     cx: &mut Cx,
     netns: NetnsId,
     port: u16,
-    encap_rcv: EncapRcv,
+    tunnel: &'static UdpTunnelSockCfg,
 ) -> Result<SocketId, Errno> {
     let sock = cx.k.sockets.open(SockKind::Udp, netns);
     if let Err(errno) = inet_bind(cx, sock, Ipv4Addr::UNSPECIFIED, port) {
@@ -39,8 +39,9 @@ pub fn udp_sock_create4(
         return Err(errno);
     }
     if let Some(socket) = cx.k.sockets.get_mut(sock) {
-        (socket.encap_rcv, socket.opts.mcast_loop) = (Some(encap_rcv), false);
+        (socket.tunnel, socket.opts.mcast_loop) = (Some(tunnel), false);
     }
+    cx.k.sockets.udp_encap_needed = true;
     Ok(sock)
 }
 
