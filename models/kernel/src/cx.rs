@@ -7,11 +7,12 @@ use crate::Kernel;
 use crate::chance::{CERTAIN, Chance};
 use crate::door::{Door, Func};
 use crate::event::Event;
-use crate::ids::{CpuId, MachineId, SkbId};
+use crate::ids::{CpuId, MachineId, NetnsId, SkbId};
 use crate::netlink::Errno;
 use crate::note::Note;
 use crate::tables::conntrack::{CtId, CtInfo, NfCt};
 use crate::tables::drop_reason::DropReason;
+use crate::tables::rtnl::{RtnlEvent, RtnlMsg};
 use crate::tables::skb::{IPSKB_SENT, SkbPool, XMIT_AWAITED};
 use crate::timer::Timer;
 use crate::trace::{Context, Level, Noted, Span, StepKind, Trace};
@@ -326,6 +327,26 @@ impl Cx<'_> {
     #[inline]
     pub fn wake_up(&mut self) {
         *self.wakeups = true;
+    }
+
+    /// Tells programs of the namespace that listen (`rtnl_notify`, net/core/rtnetlink.c).
+    #[inline]
+    pub fn rtnl_notify(
+        &mut self,
+        netns: NetnsId,
+        deleted: bool,
+        msg: impl FnOnce(&Kernel) -> Option<RtnlMsg>,
+    ) {
+        if self.k.rtnl.is_empty() {
+            return;
+        }
+        let Some(msg) = msg(self.k) else { return };
+        let name = |dev| self.k.devs.get(dev).map_or(String::new(), |dev| dev.name.clone());
+        let (dev, master) = msg.devices();
+        let (dev, master) = (name(dev), master.map(name));
+        if self.k.rtnl.send(netns, &RtnlEvent { at: self.now, deleted, msg, dev, master }) {
+            self.wake_up();
+        }
     }
 
     /// The machine.

@@ -65,6 +65,8 @@ functions! {
             VxlanGroPrepareReceive = vxlan_gro_prepare_receive, Netdev, "is it of the same virtual network?";
             VxlanGroReceive = vxlan_gro_receive, Netdev, "looks at the frame inside of the datagram";
             VxlanGroComplete = vxlan_gro_complete, Netdev, "a merged packet of the tunnel";
+            VxlanIpMiss = vxlan_ip_miss, Netdev, "asks programs which station has the address";
+            VxlanFdbMiss = vxlan_fdb_miss, Netdev, "asks programs where the station is";
             VxlanSnoop = vxlan_snoop, Netdev, "learns at which other end the station is";
         }
         "drivers/net/loopback.c" {

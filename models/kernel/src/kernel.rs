@@ -21,6 +21,7 @@ use crate::tables::netdev::Devs;
 use crate::tables::netns::NetnsTable;
 use crate::tables::qdisc::Qdiscs;
 use crate::tables::rps::SockFlows;
+use crate::tables::rtnl::RtnlListeners;
 use crate::tables::siphash::SipHashKey;
 use crate::tables::socket::{SK_MEM_DEFAULT, Sockets};
 use crate::tables::softnet::SoftnetData;
@@ -191,6 +192,8 @@ pub struct Kernel {
     pub neigh: NeighTable,
     /// Programs that run, by process id, with the namespace that each is in.
     pub tasks: BTreeMap<u32, NetnsId>,
+    /// Programs that listen to messages of rtnetlink.
+    pub rtnl: RtnlListeners,
     /// Changes of carriers that wait for their consequences.
     pub link_watch: LinkWatch,
     /// Sockets.
@@ -264,6 +267,7 @@ impl Kernel {
             tasks: BTreeMap::new(),
             inet: InDevices::default(),
             neigh: NeighTable::default(),
+            rtnl: RtnlListeners::default(),
             link_watch: LinkWatch::default(),
             sockets: Sockets::default(),
             tun_files: TunFiles::default(),

@@ -15,6 +15,7 @@ pub mod checksum;
 pub mod eth;
 pub mod gre;
 pub mod icmp;
+pub mod igmp;
 pub mod ipv4;
 pub mod mac;
 pub mod tcp;

@@ -95,6 +95,19 @@ pub struct McGroup {
     pub group: Ipv4Addr,
     /// Number of users: sockets and the kernel.
     pub users: u32,
+    /// In how many reports it is still to be told of.
+    pub crcount: u8,
+}
+
+/// What a device still has to report of its groups (`struct in_device`).
+#[derive(Clone, Debug, Default)]
+pub struct McReports {
+    /// Groups that it left, and in how many reports they are still to be told of (`mc_tomb`).
+    pub tomb: Vec<(Ipv4Addr, u8)>,
+    /// How many reports follow (`mr_ifc_count`).
+    pub ifc_count: u8,
+    /// When the next one is due (`mr_ifc_timer`).
+    pub ifc_timer: Option<Nanos>,
 }
 
 /// IPv4 state of a device (`struct in_device`).
@@ -106,6 +119,8 @@ pub struct InDevice {
     pub addrs: Vec<InIfaddr>,
     /// Multicast groups.
     pub groups: Vec<McGroup>,
+    /// What is to be reported of them.
+    pub reports: McReports,
     /// ARP parameters of the device.
     pub arp: NeighParms,
 }
@@ -116,7 +131,7 @@ pub const IGMP_ALL_HOSTS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
 impl InDevice {
     /// IPv4 state of a new device, with its namespace's `default` settings (`inetdev_init`).
     pub fn new(conf: Ipv4Conf, arp: NeighParms) -> InDevice {
-        InDevice { conf, addrs: Vec::new(), groups: Vec::new(), arp }
+        InDevice { conf, addrs: Vec::new(), groups: Vec::new(), reports: McReports::default(), arp }
     }
 
     /// Inserts an address, as secondary if its subnet exists already; returns its index
@@ -196,7 +211,7 @@ impl InDevice {
             return false;
         }
         // /proc/net/igmp lists the newest group first.
-        self.groups.insert(0, McGroup { group, users: 1 });
+        self.groups.insert(0, McGroup { group, users: 1, crcount: 0 });
         true
     }
 

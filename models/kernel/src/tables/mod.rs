@@ -41,6 +41,7 @@ pub mod qdisc;
 pub mod route;
 pub mod route_types;
 pub mod rps;
+pub mod rtnl;
 pub mod siphash;
 pub mod skb;
 mod skb_vlan;

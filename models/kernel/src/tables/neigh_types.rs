@@ -34,6 +34,18 @@ pub enum Nud {
 }
 
 impl Nud {
+    /// All but none, by their bits.
+    pub const ALL: [Nud; 8] = [
+        Nud::Incomplete,
+        Nud::Reachable,
+        Nud::Stale,
+        Nud::Delay,
+        Nud::Probe,
+        Nud::Failed,
+        Nud::Noarp,
+        Nud::Permanent,
+    ];
+
     /// The bit.
     pub const fn bit(self) -> u8 {
         self as u8

@@ -30,6 +30,9 @@ const SHARED_INFO: usize = 320;
 /// A cache line, bytes (`SMP_CACHE_BYTES`).
 const CACHE_LINE: usize = 64;
 
+/// The priority of packets that control the network (include/uapi/linux/pkt_sched.h).
+pub const TC_PRIO_CONTROL: u32 = 7;
+
 /// The memory of a packet whose buffer has room for `size` bytes, in bytes (`skb->truesize` after `__alloc_skb`): buffers come from
 /// slabs of powers of two.
 #[inline]

@@ -58,6 +58,14 @@ pub struct VxlanConfig {
     pub df: VxlanDf,
     /// Learns where stations are.
     pub learn: bool,
+    /// Answers ARP requests for neighbours that it knows, and sends no others (`VXLAN_F_PROXY`).
+    pub proxy: bool,
+    /// Sends packets to a router's station right to the station of their destination (`VXLAN_F_RSC`).
+    pub rsc: bool,
+    /// Asks programs for stations that it does not know (`VXLAN_F_L2MISS`).
+    pub l2miss: bool,
+    /// The same for the stations of addresses (`VXLAN_F_L3MISS`).
+    pub l3miss: bool,
     /// Computes the outer checksum.
     pub udp_csum: bool,
     /// How long a learned station is kept without use, s.
@@ -80,6 +88,10 @@ impl Default for VxlanConfig {
             ttl_inherit: false,
             df: VxlanDf::Unset,
             learn: true,
+            proxy: false,
+            rsc: false,
+            l2miss: false,
+            l3miss: false,
             udp_csum: true,
             age_interval: 0,
             addrmax: 0,
@@ -231,11 +243,6 @@ impl VxlanDev {
     /// Deletes a station's entry.
     pub fn remove(&mut self, mac: Mac) {
         self.fdb.remove(&mac);
-    }
-
-    /// Deletes the entries that `goes` selects.
-    pub fn remove_if(&mut self, mut goes: impl FnMut(&VxlanFdb) -> bool) {
-        self.fdb.retain(|_, entry| !goes(entry));
     }
 
     /// How many entries there are.

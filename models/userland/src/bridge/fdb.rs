@@ -4,13 +4,16 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::ids::DevId;
 use glassnet_kernel::link::{FdbDst, FdbRequest, FdbRow};
-use glassnet_kernel::net::bridge::br_fdb::{FdbMsg, br_fdb_add, br_fdb_delete, br_fdb_delete_bulk};
+use glassnet_kernel::net::bridge::br_fdb::{
+    FdbMsg, br_fdb_add, br_fdb_delete, br_fdb_delete_bulk, fdb_to_nud,
+};
 use glassnet_kernel::net::core::net_namespace::peernet2id;
 use glassnet_kernel::netlink::{Errno, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use glassnet_kernel::tables::bridge::FdbEntry;
 use glassnet_kernel::tables::jiffies::last_tick;
 use glassnet_kernel::tables::neigh_types::Nud;
 use glassnet_kernel::tables::netdev::NetDevice;
+use glassnet_kernel::tables::rtnl::{RtnlEvent, RtnlMsg};
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 use glassnet_wire::vxlan::VXLAN_N_VID;
@@ -21,7 +24,7 @@ use crate::iproute2::out::{Color, Out};
 use crate::procfs::View;
 
 /// One line of `bridge fdb show`.
-struct Row {
+pub(super) struct Row {
     mac: Mac,
     dev: String,
     vlan: u16,
@@ -392,7 +395,10 @@ fn rows(view: &View, filter: &Filter) -> Vec<Row> {
             }
             None => {
                 let state = Nud::Permanent as u16;
-                let own = |own: &(Mac, u32)| Row { flags: vec!["self"], ..Row::new(own.0, dev, state) };
+                let own = |own: &(Mac, u32)| Row {
+                    flags: vec!["self"],
+                    ..Row::new(own.0, dev.name.clone(), state)
+                };
                 rows.extend(dev.uc.iter().chain(&dev.mc).map(own));
             }
         }
@@ -410,7 +416,17 @@ fn bridge_rows(view: &View, bridge: &NetDevice, port: Option<&NetDevice>, rows: 
 }
 
 fn row_of(view: &View, bridge: &NetDevice, entry: &FdbEntry) -> Row {
-    let ageing = bridge.bridge().map_or(Nanos::ZERO, |br| br.conf.ageing_time);
+    let dev = entry.port.unwrap_or(bridge.id);
+    let state = bridge.bridge().map_or(Nud::None, |bridge| fdb_to_nud(bridge, entry, view.now));
+    Row {
+        dev: view.kernel.devs[dev].name.clone(),
+        master: Some(bridge.name.clone()),
+        ..bridge_row(view, entry, state)
+    }
+}
+
+/// What an entry of a bridge tells, without names.
+fn bridge_row(view: &View, entry: &FdbEntry, state: Nud) -> Row {
     let mut flags = Vec::new();
     if entry.added_by_external_learn {
         flags.push("extern_learn");
@@ -418,19 +434,25 @@ fn row_of(view: &View, bridge: &NetDevice, entry: &FdbEntry) -> Row {
     if entry.sticky {
         flags.push("sticky");
     }
-    let state = match entry {
-        _ if entry.is_local => Nud::Permanent,
-        _ if entry.is_static => Nud::Noarp,
-        _ if !entry.added_by_external_learn && entry.updated + ageing <= view.now => Nud::Stale,
-        _ => Nud::Reachable,
-    };
     Row {
         vlan: entry.vlan,
         times: Some((seconds_since(view, entry.used), seconds_since(view, entry.updated))),
         flags,
-        master: Some(bridge.name.clone()),
-        ..Row::new(entry.mac, &view.kernel.devs[entry.port.unwrap_or(bridge.id)], state as u16)
+        ..Row::new(entry.mac, String::new(), state as u16)
     }
+}
+
+/// The row of a message of the kernel; `None`: it is about something else.
+pub(super) fn message(view: &View, event: &RtnlEvent) -> Option<Row> {
+    let row = match &event.msg {
+        RtnlMsg::Fdb(dev, row) => match view.kernel.devs.get(*dev) {
+            Some(dev) => tunnel_row(view, dev, row),
+            None => Row::new(row.mac, String::new(), row.state),
+        },
+        RtnlMsg::BridgeFdb(_, entry, state) => bridge_row(view, entry, *state),
+        _ => return None,
+    };
+    Some(Row { dev: event.dev.clone(), master: event.master.clone(), ..row })
 }
 
 /// Seconds since a time, as the kernel counts them.
@@ -455,16 +477,16 @@ fn tunnel_row(view: &View, dev: &NetDevice, row: &FdbRow) -> Row {
         vni: row.to.vni,
         via: row.to.via.map(via),
         link_netnsid: dev.link_net().and_then(|net| peernet2id(view.kernel, dev.netns, net)),
-        ..Row::new(row.mac, dev, row.state)
+        ..Row::new(row.mac, dev.name.clone(), row.state)
     }
 }
 
 impl Row {
     /// An entry of a device of which nothing more is told.
-    fn new(mac: Mac, dev: &NetDevice, state: u16) -> Row {
+    fn new(mac: Mac, dev: String, state: u16) -> Row {
         Row {
             mac,
-            dev: dev.name.clone(),
+            dev,
             vlan: 0,
             times: None,
             flags: Vec::new(),
@@ -488,7 +510,7 @@ impl Filter {
     }
 }
 
-fn print_row(out: &mut Out, row: &Row, with_dev: bool, stats: bool) {
+pub(super) fn print_row(out: &mut Out, row: &Row, with_dev: bool, stats: bool) {
     out.open(None);
     let mac = row.mac.to_string();
     out.color(Some(Color::Mac), "mac", mac.as_str(), format_args!("{mac} "));

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `link` | ports: `bridge link show`, `bridge link set` |
 //! | `fdb` | the forwarding database: `show`, `add`, `replace`, `append`, `del`, `get`, `flush` |
+//! | `monitor` | `bridge monitor fdb` |
 //! | `vlan` | `bridge vlan add`, `del`, `show`; `bridge mdb show`: output without groups |
 //!
-//! Not modelled: `vni`, `monitor`, states and options of VLANs, changes of multicast groups.
+//! Not modelled: `vni`, states and options of VLANs, changes of multicast groups.
 
 mod fdb;
 mod link;
+mod monitor;
 mod vlan;
 
 use glassnet_kernel::Cx;
@@ -18,6 +20,7 @@ use glassnet_kernel::netlink::NlError;
 
 use crate::iproute2::args::{Args, Done, Stop, color, matches, nodev};
 use crate::iproute2::batch::Batch;
+use crate::iproute2::monitor::Timestamp;
 use crate::iproute2::netns_by_name;
 use crate::iproute2::out::{Out, Style};
 use crate::process::{Process, Running};
@@ -38,14 +41,24 @@ struct Bridge<'p> {
     /// `-compressvlans`
     compress: bool,
     style: Style,
+    /// `bridge monitor` prints times.
+    timestamp: Timestamp,
 }
 
 async fn run(process: &mut Process) -> i32 {
     let words = process.args().to_vec();
     let netns = process.netns;
-    let style = Style::default();
-    let mut bridge =
-        Bridge { process, netns, stats: false, details: false, force: false, compress: false, style };
+    let (style, timestamp) = (Style::default(), Timestamp::None);
+    let mut bridge = Bridge {
+        process,
+        netns,
+        stats: false,
+        details: false,
+        force: false,
+        compress: false,
+        style,
+        timestamp,
+    };
     bridge.start(&words).await.unwrap_or_else(|stop| stop.say(bridge.process))
 }
 
@@ -86,7 +99,13 @@ impl Bridge<'_> {
         if args.is_empty() {
             return Err(Stop::usage(include_str!("help/bridge.txt")));
         }
-        self.command(args.rest())
+        let words = args.rest();
+        match words.split_first() {
+            Some((object, rest)) if matches(object, "monitor") && !matches(object, "m") => {
+                self.monitor(rest).await
+            }
+            _ => self.command(words),
+        }
     }
 
     fn option(&mut self, word: &str, args: &mut Args, batch: &mut Option<String>) -> Done {
@@ -101,7 +120,7 @@ impl Bridge<'_> {
             _ if is("-stats") || is("-statistics") => self.stats = true,
             _ if is("-details") => self.details = true,
             _ if is("-oneline") => self.style.oneline = true,
-            _ if is("-timestamp") => return Err(not_modelled("-timestamp")),
+            _ if is("-timestamp") => self.timestamp = Timestamp::Long,
             _ if is("-family") => return Err(not_modelled("-family")),
             "-4" | "-6" => {}
             _ if is("-netns") => {

@@ -3,15 +3,16 @@
 //! | module | owns |
 //! |---|---|
 //! | [`names`] | tables, protocols, scopes by name |
-//! | `netns`, `link`, `addr`, `route`, `neigh`, `rule`, `tunnel` | an object each |
+//! | `netns`, `link`, `addr`, `route`, `neigh`, `rule`, `tunnel`, `monitor` | an object each |
 //!
-//! Not modelled: IPv6 (as with `disable_ipv6`), kinds of devices that `link` lists as such, `ip monitor`.
+//! Not modelled: IPv6 (as with `disable_ipv6`), kinds of devices that `link` lists as such.
 
 mod addr;
 mod addr_show;
 mod link;
 pub(crate) mod link_show;
 mod link_stats;
+mod monitor;
 pub mod names;
 mod neigh;
 mod netns;
@@ -27,8 +28,10 @@ use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::{Cx, Kernel};
 
 use self::args::{Args, Done, Stop, color, invarg, matches};
+use self::monitor::Listened;
 use self::out::{Out, Style};
 use crate::iproute2::batch::Batch;
+use crate::iproute2::monitor::Timestamp;
 use crate::iproute2::{args, netns_by_name, out};
 use crate::process::{Process, Running};
 
@@ -68,6 +71,8 @@ pub struct Options {
     all: bool,
     force: bool,
     style: Style,
+    /// `ip monitor` prints times.
+    timestamp: Timestamp,
 }
 
 /// What is left after the synchronous part of a command.
@@ -76,6 +81,8 @@ enum Then {
     Done,
     /// `ip netns exec`: run a command in each of these namespaces; named ones are announced.
     Exec { places: Vec<(Option<String>, NetnsId)>, argv: Vec<String> },
+    /// `ip monitor`: prints messages until a signal comes.
+    Listen(Listened),
 }
 
 /// State of a running `ip`.
@@ -175,9 +182,8 @@ impl Ip<'_> {
             _ if is("-details") => opts.details += 1,
             _ if is("-resolve") => return Err(Stop::not_modelled("-resolve")),
             _ if is("-oneline") => opts.style.oneline = true,
-            _ if is("-timestamp") || is("-tshort") => {
-                // Only `ip monitor` prints times.
-            }
+            _ if is("-timestamp") => opts.timestamp = Timestamp::Long,
+            _ if is("-tshort") => opts.timestamp = Timestamp::Short,
             _ if is("-Version") => {
                 let version = self.process.program.version;
                 return Err(Stop::shown(format!("ip utility, iproute2-{version}, libbpf 1.1.2\n")));
@@ -206,6 +212,7 @@ impl Ip<'_> {
         match self.object(words)? {
             Then::Done => Ok(0),
             Then::Exec { places, argv } => self.exec(places, argv).await,
+            Then::Listen(listened) => Ok(self.listen(listened).await),
         }
     }
 
@@ -220,6 +227,7 @@ impl Ip<'_> {
             "link" => self.link(args).map(|()| Then::Done),
             "neighbor" | "neighbour" => self.neigh(args).map(|()| Then::Done),
             "netns" => self.netns_command(args),
+            "monitor" => self.monitor(args).map(Then::Listen),
             "route" => self.route(args).map(|()| Then::Done),
             "tunnel" | "tunl" => self.tunnel(args).map(|()| Then::Done),
             "rule" => self.rule(args).map(|()| Then::Done),

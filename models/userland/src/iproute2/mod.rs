@@ -6,10 +6,12 @@
 //! | [`out`] | text and JSON |
 //! | [`ll_proto`] | names of Ethertypes |
 //! | [`batch`] | the lines of `-batch FILE` |
+//! | [`monitor`] | messages of the kernel |
 
 pub mod args;
 pub mod batch;
 pub mod ll_proto;
+pub mod monitor;
 pub mod out;
 
 use glassnet_kernel::ids::NetnsId;

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use glassnet_wire::Mac;
 
 use super::vxlan_core::{vxlan, vxlan_mut, vxlan_net};
-use super::vxlan_fdb::{default_entry, expire_now};
+use super::vxlan_fdb::{default_entry, expire_now, vxlan_fdb_notify};
 use crate::Cx;
 use crate::ids::{DevId, NetnsId};
 use crate::link::LinkInfo;
@@ -24,7 +24,7 @@ const VXLAN_PORT: u16 = 8472;
 /// How long a learned station is kept, s (`FDB_AGE_DEFAULT`).
 const FDB_AGE_DEFAULT: u32 = 300;
 
-/// Flags that no device has here, and what the kernel says where one is to be changed.
+/// Flags that stay as they were made, and what the kernel says where one is to be changed. No device has those behind the first four.
 const FIXED_FLAGS: [(&str, &str); 8] = [
     ("proxy", "vxlan: cannot change PROXY flag"),
     ("rsc", "vxlan: cannot change RSC flag"),
@@ -63,8 +63,8 @@ pub struct VxlanOptions {
     pub label: u32,
     /// Learns where stations are.
     pub learning: Option<bool>,
-    /// What it is to be without, and is anyway: words of [`FIXED_FLAGS`].
-    pub without: Vec<&'static str>,
+    /// Flags that it is to have, or not: words of [`FIXED_FLAGS`].
+    pub flags: Vec<(&'static str, bool)>,
     /// Computes the outer checksum.
     pub udp_csum: Option<bool>,
     /// How long a station is kept, s.
@@ -100,6 +100,7 @@ fn nl2conf(options: &VxlanOptions, old: VxlanConfig) -> Result<VxlanConfig, NlEr
     if options.port_range.is_some_and(|(low, high)| low > high) {
         return Err(NlError::with(Errno::EINVAL, "Invalid source port range"));
     }
+    let flag = |name| options.flags.iter().find(|(given, _)| *given == name).map(|(_, on)| *on);
     Ok(VxlanConfig {
         vni: options.id.unwrap_or(old.vni),
         remote_ip: options.group.unwrap_or(old.remote_ip),
@@ -112,6 +113,10 @@ fn nl2conf(options: &VxlanOptions, old: VxlanConfig) -> Result<VxlanConfig, NlEr
         ttl_inherit: options.ttl_inherit || old.ttl_inherit,
         df: options.df.unwrap_or(old.df),
         learn: options.learning.unwrap_or(old.learn),
+        proxy: flag("proxy").unwrap_or(old.proxy),
+        rsc: flag("rsc").unwrap_or(old.rsc),
+        l2miss: flag("l2miss").unwrap_or(old.l2miss),
+        l3miss: flag("l3miss").unwrap_or(old.l3miss),
         udp_csum: options.udp_csum.unwrap_or(old.udp_csum),
         age_interval: options.ageing.unwrap_or(old.age_interval),
         addrmax: options.limit.unwrap_or(old.addrmax),
@@ -227,7 +232,7 @@ fn may_change(options: &VxlanOptions, old: &VxlanConfig) -> Result<(), NlError> 
     }
     flag(options.ttl_inherit, "vxlan: cannot change TTL_INHERIT flag")?;
     for (word, text) in FIXED_FLAGS {
-        flag(options.without.contains(&word), text)?;
+        flag(options.flags.iter().any(|(given, _)| *given == word), text)?;
     }
     flag(options.limit.is_some(), "Cannot change limit")?;
     flag(options.port_range.is_some(), "Cannot change port range")?;
@@ -243,15 +248,17 @@ fn change_default(cx: &mut Cx, dev: DevId, old: &VxlanConfig, conf: &VxlanConfig
         match vxlan_mut(cx, dev).find_mut(Mac::ZERO) {
             Some(entry) if entry.find_rdst(&to).is_none() => {
                 entry.remotes.push(to.into());
+                vxlan_fdb_notify(cx, dev, Mac::ZERO, to, false);
             }
             Some(_) => {}
             None => default_entry(cx, dev, to)?,
         }
     }
     if !old.remote_ip.is_unspecified() {
+        let gone = default_key(old);
+        vxlan_fdb_notify(cx, dev, Mac::ZERO, gone, true);
         let device = vxlan_mut(cx, dev);
         if let Some(entry) = device.find_mut(Mac::ZERO) {
-            let gone = default_key(old);
             entry.remotes.retain(|remote| remote.to != gone);
             if entry.remotes.is_empty() {
                 device.remove(Mac::ZERO);

@@ -5,14 +5,17 @@
 use std::net::Ipv4Addr;
 
 use glassnet_wire::Mac;
-use glassnet_wire::eth::ETH_P_TEB;
+use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, ETH_P_TEB};
 use glassnet_wire::ipv4::IPPROTO_UDP;
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 use glassnet_wire::vxlan::{VXLAN_HF_VNI, VXLAN_HLEN, VxlanHdr};
 use zerocopy::IntoBytes;
 
 use super::vxlan_config::{VXLAN_HEADROOM, config_apply, config_of_new, default_key, vxlan_changelink};
-use super::vxlan_fdb::{FDB_OPS, default_entry, start_ageing, vxlan_find_mac, vxlan_snoop};
+use super::vxlan_fdb::{
+    FDB_OPS, default_entry, start_ageing, vxlan_fdb_destroy, vxlan_find_mac, vxlan_snoop,
+};
+use super::vxlan_proxy::{arp_reduce, is_bridge_local, leads_to_router, route_shortcircuit, vxlan_fdb_miss};
 use crate::door::{Door, Func};
 use crate::encap::UdpTunnelSockCfg;
 use crate::ids::{DevId, NetnsId, SkbId};
@@ -215,10 +218,10 @@ fn vxlan_stop(cx: &mut Cx, dev: DevId) {
     if let Some((lower, group)) = group(cx.k, dev) {
         ip_mc_dec_group(cx, lower, group);
     }
+    vxlan_fdb_destroy(cx, dev, |entry| !entry.is_fixed() && entry.mac != Mac::ZERO);
     let device = vxlan_mut(cx, dev);
     let (net, port, vni) = (device.net, device.cfg.dst_port, device.cfg.vni);
     device.age_timer = None;
-    device.remove_if(|entry| !entry.is_fixed() && entry.mac != Mac::ZERO);
     let sock = device.sock.take();
     if cx.k.netns.get(net).is_none() {
         return;
@@ -271,16 +274,34 @@ fn vxlan_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {
 pub fn vxlan_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     cx.xmit_succeeded(skb);
-    let dest = cx.skbs.eth_hdr(skb).dest();
-    let entry = if vxlan_find_mac(cx, skb, dev, dest) {
-        Some(dest)
-    } else {
-        vxlan_find_mac(cx, skb, dev, Mac::ZERO).then_some(Mac::ZERO)
+    let VxlanConfig { proxy, rsc, l2miss, .. } = vxlan_mut(cx, dev).cfg;
+    let (mut dest, protocol) = (cx.skbs.eth_hdr(skb).dest(), cx.skbs.eth_hdr(skb).h_proto.get());
+    if proxy && protocol == ETH_P_ARP {
+        return arp_reduce(cx, skb, dev);
+    }
+    let mut is_known = vxlan_find_mac(cx, skb, dev, dest);
+    let mut did_rsc = false;
+    if is_known && rsc && protocol == ETH_P_IP && leads_to_router(cx, dev, dest) {
+        did_rsc = route_shortcircuit(cx, skb, dev);
+        if did_rsc {
+            dest = cx.skbs.eth_hdr(skb).dest();
+            is_known = vxlan_find_mac(cx, skb, dev, dest);
+        }
+    }
+    let entry = match is_known {
+        true => Some(dest),
+        false => vxlan_find_mac(cx, skb, dev, Mac::ZERO).then_some(Mac::ZERO),
     };
     let Some(mac) = entry else {
+        if l2miss && !dest.is_multicast() {
+            vxlan_fdb_miss(cx, skb, dev, dest);
+        }
         cx.k.devs[dev].stats.tx_dropped += 1;
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
+    if did_rsc && is_bridge_local(cx, dev, mac) {
+        return vxlan_encap_bypass(cx, skb, dev, dev, true);
+    }
     let count = vxlan_mut(cx, dev).find(mac).map_or(0, |entry| entry.remotes.len());
     for at in 1..count {
         let clone = cx.skb_clone(skb);

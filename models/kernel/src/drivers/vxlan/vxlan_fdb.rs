@@ -19,6 +19,7 @@ use crate::tables::jiffies::{last_tick, wheel_expiry};
 use crate::tables::klog::LOG_INFO;
 use crate::tables::neigh_types::Nud;
 use crate::tables::netdev::NetDevice;
+use crate::tables::rtnl::RtnlMsg;
 use crate::tables::vxlan::{AgeTimer, VxlanDev, VxlanFdb, VxlanRdst};
 
 /// How often it looks for entries that nobody uses (`FDB_AGE_INTERVAL`).
@@ -57,6 +58,7 @@ pub fn vxlan_snoop(cx: &mut Cx, skb: SkbId, dev: DevId, source: Mac, from: Ipv4A
             // `vxlan_fdb_update` looks again.
             cx.call(Func::VxlanFindMac, skb);
             vxlan_mut(cx, dev).insert(source, (Nud::Reachable as u16, 0), to, now);
+            vxlan_fdb_notify(cx, dev, source, to, false);
             arm(cx, dev);
             cx.note(|_| Note::Fdb(FdbNote::Learned(source, from.to_string())));
         }
@@ -77,8 +79,10 @@ fn moved(cx: &mut Cx, dev: DevId, source: Mac, from: Ipv4Addr, now: Nanos) -> bo
     if is_fixed {
         return false;
     }
-    *remote = VxlanRdst { ip: from, ..remote.to }.into();
+    let to = VxlanRdst { ip: from, ..remote.to };
+    *remote = to.into();
     entry.updated = now;
+    vxlan_fdb_notify(cx, dev, source, to, false);
     cx.printk_limited(LOG_INFO, |cx| {
         vec![format!("{}: {source} migrated from {before} to {from}", cx.k.devs[dev].name)]
     });
@@ -108,6 +112,7 @@ fn create(
         return Err(Errno::ENOSPC.into());
     }
     device.insert(mac, state_and_flags, to, now);
+    vxlan_fdb_notify(cx, dev, mac, to, false);
     arm(cx, dev);
     Ok(())
 }
@@ -155,7 +160,9 @@ fn vxlan_fdb_add(cx: &mut Cx, dev: DevId, request: &FdbRequest) -> Result<(), Nl
     if has(NLM_F_EXCL) {
         return Err(Errno::EEXIST.into());
     }
+    let mut notify = false;
     if (entry.state, entry.flags, entry.added_by_user) != (request.state, request.flags, true) {
+        notify = (entry.state, entry.flags) != (request.state, request.flags);
         (entry.state, entry.flags, entry.added_by_user) = (request.state, request.flags, true);
         entry.updated = now;
     }
@@ -167,10 +174,17 @@ fn vxlan_fdb_add(cx: &mut Cx, dev: DevId, request: &FdbRequest) -> Result<(), Nl
             && let Some(first) = entry.remotes.first_mut()
         {
             *first = to.into();
+            notify = true;
         }
     }
     if has(NLM_F_APPEND) && entry.is_flooded() && entry.find_rdst(&to).is_none() {
         entry.remotes.push(to.into());
+        notify = true;
+    }
+    let told =
+        entry.find_rdst(&to).map_or_else(|| entry.remotes.first().map(|remote| remote.to), |_| Some(to));
+    if let Some(told) = told.filter(|_| notify) {
+        vxlan_fdb_notify(cx, dev, mac, told, false);
     }
     arm(cx, dev);
     Ok(())
@@ -184,12 +198,36 @@ fn vxlan_fdb_delete(cx: &mut Cx, dev: DevId, request: &FdbRequest) -> Result<(),
     if !to.ip.is_unspecified() {
         let Some(at) = entry.find_rdst(&to) else { return Ok(()) };
         if entry.remotes.len() > 1 {
-            entry.remotes.remove(at);
+            vxlan_fdb_notify(cx, dev, request.mac, to, true);
+            if let Some(entry) = vxlan_mut(cx, dev).find_mut(request.mac) {
+                entry.remotes.remove(at);
+            }
             return Ok(());
         }
     }
-    device.remove(request.mac);
+    vxlan_fdb_destroy(cx, dev, |entry| entry.mac == request.mac);
     Ok(())
+}
+
+/// Deletes the entries that `goes` selects, and tells programs of each place.
+pub(super) fn vxlan_fdb_destroy(cx: &mut Cx, dev: DevId, mut goes: impl FnMut(&VxlanFdb) -> bool) {
+    let gone: Vec<Mac> =
+        vxlan_mut(cx, dev).iter().filter(|entry| goes(entry)).map(|entry| entry.mac).collect();
+    for mac in gone {
+        let remotes = vxlan_mut(cx, dev).find(mac).map_or(Vec::new(), |entry| entry.remotes.clone());
+        remotes.iter().for_each(|remote| vxlan_fdb_notify(cx, dev, mac, remote.to, true));
+        vxlan_mut(cx, dev).remove(mac);
+    }
+}
+
+/// Tells programs of a place of an entry.
+pub(super) fn vxlan_fdb_notify(cx: &mut Cx, dev: DevId, mac: Mac, to: VxlanRdst, deleted: bool) {
+    cx.rtnl_notify(cx.k.devs[dev].netns, deleted, |kernel| {
+        let device = vxlan(kernel, dev)?;
+        let entry = device.find(mac)?;
+        let row = rows(device, entry).zip(&entry.remotes).find(|(_, remote)| remote.to == to);
+        row.map(|(row, _)| RtnlMsg::Fdb(dev, row))
+    });
 }
 
 /// All entries, a row for each place (`ndo_fdb_dump`).
@@ -267,7 +305,7 @@ fn vxlan_cleanup(cx: &mut Cx, dev: u32) {
     let device = vxlan_mut(cx, dev);
     let age = Nanos::from_secs(u64::from(device.cfg.age_interval));
     let mut next = now + FDB_AGE_INTERVAL;
-    device.remove_if(|entry| {
+    vxlan_fdb_destroy(cx, dev, |entry| {
         let end = last_tick(entry.used) + age;
         let ages = !entry.is_fixed();
         if ages && end > now {

@@ -14,6 +14,8 @@ use crate::netlink::{Errno, NlError};
 use crate::note::{FdbNote, Note};
 use crate::tables::bridge::{Bridge, FdbEntry, PortState};
 use crate::tables::klog::{LOG_INFO, LOG_WARNING};
+use crate::tables::neigh_types::Nud;
+use crate::tables::rtnl::RtnlMsg;
 
 pub(super) fn bridge_mut<'a>(cx: &'a mut Cx, bridge: DevId) -> &'a mut Bridge {
     cx.k.devs[bridge].bridge_mut().expect("a port's bridge is a bridge")
@@ -38,15 +40,47 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
                 entry.added_by_external_learn = false;
             }
             entry.updated = now;
+            let entry = *entry;
+            if moved {
+                fdb_notify(cx, bridge, entry, false);
+            }
             let note = if moved { FdbNote::Moved } else { FdbNote::Known };
             cx.note(|cx| Note::Fdb(note(source, name(cx, port))));
         }
         None => {
-            br.fdb.insert(FdbEntry::new(source, vid, Some(port), now));
+            insert(cx, bridge, FdbEntry::new(source, vid, Some(port), now));
             arm_gc(cx, bridge);
             cx.note(|cx| Note::Fdb(FdbNote::Learned(source, name(cx, port))));
         }
     }
+}
+
+/// Makes an entry, and tells programs.
+fn insert(cx: &mut Cx, bridge: DevId, entry: FdbEntry) {
+    bridge_mut(cx, bridge).fdb.insert(entry);
+    fdb_notify(cx, bridge, entry, false);
+}
+
+/// Deletes the entries that `goes` selects, and tells programs of each (`fdb_delete`); returns how many they were.
+pub(super) fn delete_if(cx: &mut Cx, bridge: DevId, mut goes: impl FnMut(&FdbEntry) -> bool) -> usize {
+    let mut gone = Vec::new();
+    let count = bridge_mut(cx, bridge).fdb.remove_if(|entry| {
+        let goes = goes(entry);
+        if goes {
+            gone.push(*entry);
+        }
+        goes
+    });
+    gone.into_iter().for_each(|entry| fdb_notify(cx, bridge, entry, true));
+    count
+}
+
+/// Tells programs of an entry.
+fn fdb_notify(cx: &mut Cx, bridge: DevId, entry: FdbEntry, deleted: bool) {
+    let (netns, now) = (cx.k.devs[bridge].netns, cx.now);
+    cx.rtnl_notify(netns, deleted, |kernel| {
+        Some(RtnlMsg::BridgeFdb(bridge, entry, fdb_to_nud(kernel.devs[bridge].bridge()?, &entry, now)))
+    });
 }
 
 /// Logs that a station has an address of the bridge or of a port.
@@ -121,6 +155,16 @@ pub(super) fn has_expired(entry: &FdbEntry, now: Nanos, ageing: Nanos) -> bool {
     !entry.is_static && !entry.added_by_external_learn && entry.updated + ageing <= now
 }
 
+/// The state of an entry as rtnetlink tells it.
+pub fn fdb_to_nud(bridge: &Bridge, entry: &FdbEntry, now: Nanos) -> Nud {
+    match entry {
+        _ if entry.is_local => Nud::Permanent,
+        _ if entry.is_static => Nud::Noarp,
+        _ if has_expired(entry, now, bridge.conf.ageing_time) => Nud::Stale,
+        _ => Nud::Reachable,
+    }
+}
+
 /// VLANs that a port, or the bridge itself, is in.
 fn own_vlans(cx: &Cx, bridge: DevId, port: Option<DevId>) -> Vec<u16> {
     vlans(&cx.k.devs[port.unwrap_or(bridge)]).collect()
@@ -140,7 +184,7 @@ pub(super) fn fdb_add_local_in(cx: &mut Cx, bridge: DevId, port: Option<DevId>, 
     let br = bridge_mut(cx, bridge);
     // The bridge's own address is zero when its last port left.
     if addr != Mac::ZERO && !br.fdb.find(addr, vid).is_some_and(|entry| entry.is_local) {
-        br.fdb.insert(FdbEntry::local(addr, vid, port, now));
+        insert(cx, bridge, FdbEntry::local(addr, vid, port, now));
     }
 }
 
@@ -160,34 +204,33 @@ fn fdb_delete_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac, 
     let others = bridge_mut(cx, bridge).ports.clone();
     let heir = others.into_iter().find(|other| Some(*other) != port && is_in(cx, *other));
     let heir = heir.map(Some).or_else(|| (port.is_some() && is_in(cx, bridge)).then_some(None));
-    let fdb = &mut bridge_mut(cx, bridge).fdb;
-    match (heir, fdb.find_mut(addr, vid)) {
+    match (heir, bridge_mut(cx, bridge).fdb.find_mut(addr, vid)) {
         (Some(heir), Some(entry)) => (entry.port, entry.added_by_user) = (heir, false),
-        _ => _ = fdb.remove_if(|entry| entry.mac == addr && entry.vlan == vid),
+        _ => _ = delete_if(cx, bridge, |entry| entry.mac == addr && entry.vlan == vid),
     }
 }
 
 /// Deletes the learned entries of a port, or of the bridge itself, in a VLAN.
 pub(super) fn br_fdb_forget_vlan(cx: &mut Cx, bridge: DevId, port: Option<DevId>, vid: u16) {
     let learned = |entry: &FdbEntry| entry.vlan == vid && !entry.is_static && !entry.added_by_external_learn;
-    bridge_mut(cx, bridge).fdb.remove_if(|entry| entry.port == port && learned(entry));
+    delete_if(cx, bridge, |entry| entry.port == port && learned(entry));
 }
 
 /// Deletes the learned entries of a port; with `all`, also its local and static ones (`br_fdb_delete_by_port`).
 pub fn br_fdb_delete_by_port(cx: &mut Cx, bridge: DevId, port: DevId, all: bool) {
-    bridge_mut(cx, bridge).fdb.remove_if(|entry| entry.port == Some(port) && (all || !entry.is_static));
+    delete_if(cx, bridge, |entry| entry.port == Some(port) && (all || !entry.is_static));
 }
 
 /// Deletes all learned entries (`ip link set … type bridge fdb_flush`).
 pub fn br_fdb_flush(cx: &mut Cx, bridge: DevId) {
-    bridge_mut(cx, bridge).fdb.remove_if(|entry| !entry.is_static);
+    delete_if(cx, bridge, |entry| !entry.is_static);
 }
 
 /// Updates the local entry after a change of address.
 pub fn fdb_change_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
-    bridge_mut(cx, bridge)
-        .fdb
-        .remove_if(|entry| entry.is_local && entry.port == port && !entry.added_by_user && entry.mac != addr);
+    delete_if(cx, bridge, |entry| {
+        entry.is_local && entry.port == port && !entry.added_by_user && entry.mac != addr
+    });
     fdb_add_local(cx, bridge, port, addr);
 }
 
@@ -261,14 +304,15 @@ fn fdb_add_entry(cx: &mut Cx, bridge: DevId, port: Option<DevId>, msg: FdbMsg) -
         None if !msg.create => return Err(Errno::ENOENT.into()),
         _ => {}
     }
-    br.fdb.insert(FdbEntry {
+    let entry = FdbEntry {
         is_local: msg.permanent,
         is_static: msg.permanent || msg.noarp,
         added_by_user: true,
         added_by_external_learn: msg.extern_learn,
         sticky: msg.sticky,
         ..FdbEntry::new(msg.mac, msg.vlan, port, now)
-    });
+    };
+    insert(cx, bridge, entry);
     arm_gc(cx, bridge);
     Ok(())
 }
@@ -288,9 +332,7 @@ pub fn br_fdb_delete(cx: &mut Cx, dev: DevId, mac: Mac, vlan: u16) -> Result<(),
         0 => of_entry == 0 || own.contains(&of_entry),
         vlan => of_entry == vlan,
     };
-    let gone = bridge_mut(cx, bridge)
-        .fdb
-        .remove_if(|entry| entry.mac == mac && entry.port == port && matches(entry.vlan));
+    let gone = delete_if(cx, bridge, |entry| entry.mac == mac && entry.port == port && matches(entry.vlan));
     if gone == 0 { Err(Errno::ENOENT.into()) } else { Ok(()) }
 }
 
@@ -305,7 +347,7 @@ pub fn br_fdb_delete_bulk(
     matches: impl Fn(&FdbEntry) -> bool,
 ) -> Result<(), NlError> {
     let (bridge, port) = target(cx, dev)?;
-    bridge_mut(cx, bridge).fdb.remove_if(|entry| (port.is_none() || entry.port == port) && matches(entry));
+    delete_if(cx, bridge, |entry| (port.is_none() || entry.port == port) && matches(entry));
     Ok(())
 }
 

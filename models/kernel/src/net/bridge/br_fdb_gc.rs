@@ -4,7 +4,7 @@
 
 use glassnet_sim::Nanos;
 
-use super::br_fdb::{bridge_mut, has_expired};
+use super::br_fdb::{bridge_mut, delete_if, has_expired};
 use crate::Cx;
 use crate::ids::DevId;
 use crate::tables::bridge::{Bridge, FdbEntry, FdbGc};
@@ -92,9 +92,9 @@ fn br_fdb_cleanup(cx: &mut Cx, bridge: u32) {
 /// Deletes entries that have expired; the next search is when the next one does.
 fn search(cx: &mut Cx, bridge: DevId) {
     let now = last_tick(cx.now);
+    let hold = bridge_mut(cx, bridge).conf.ageing_time;
+    delete_if(cx, bridge, |entry| has_expired(entry, now, hold));
     let br = bridge_mut(cx, bridge);
-    let hold = br.conf.ageing_time;
-    br.fdb.remove_if(|entry| has_expired(entry, now, hold));
     let left =
         br.fdb.iter().filter(|entry| ages(entry)).map(|entry| (last_tick(entry.updated) + hold).since(now));
     let wait = left.min().map_or(hold, |first| first.min(hold)).max(LEAST);

@@ -21,6 +21,7 @@ use crate::tables::neigh::{
 use crate::tables::neigh_parms::NeighParms;
 use crate::tables::neigh_types::{NTF_EXT_LEARNED, NTF_PROXY, NTF_USE, NeighMsg, NeighRow, Nud};
 use crate::tables::netdev::{IFF_LOOPBACK, IFF_POINTOPOINT};
+use crate::tables::rtnl::RtnlMsg;
 use crate::{Cx, Kernel};
 
 /// ARP parameters of a device.
@@ -212,13 +213,28 @@ pub fn neigh_timer_handler(cx: &mut Cx, id: u32) {
     }
     let parms = parms(cx.k, entry.dev);
     let Some(entry) = cx.k.neigh.get_mut(id) else { return };
+    let before = entry.nud;
     let wants = entry.timer_handler(&parms, now);
+    let notify = entry.nud != before && entry.nud != Nud::Delay;
     set_timer(cx, id, None);
+    if notify && wants != TimerWants::Invalidate {
+        neigh_notify(cx, id, false);
+    }
     match wants {
         TimerWants::Nothing => {}
         TimerWants::Probe => cx.walk(Door::NeighProbe { neigh: id }),
-        TimerWants::Invalidate => neigh_invalidate(cx, id),
+        TimerWants::Invalidate => {
+            neigh_invalidate(cx, id);
+            neigh_notify(cx, id, false);
+        }
     }
+}
+
+/// Tells programs of an entry (`__neigh_notify`).
+fn neigh_notify(cx: &mut Cx, id: NeighId, deleted: bool) {
+    let Some(netns) = cx.k.neigh.get(id).map(|entry| cx.k.devs[entry.dev].netns) else { return };
+    let now = last_tick(cx.now);
+    cx.rtnl_notify(netns, deleted, |k| k.neigh.get(id).map(|entry| RtnlMsg::Neigh(entry.row(now))));
 }
 
 /// Resolution failed: an error for each queued packet (`neigh_invalidate`, `arp_error_report`).
@@ -247,19 +263,19 @@ pub fn neigh_update(cx: &mut Cx, id: NeighId, lladdr: Option<Mac>, new: Nud, fla
     }
     let parms = parms(cx.k, dev);
     let Some(entry) = cx.k.neigh.get_mut(id) else { return false };
-    let armed = entry.timer;
+    let (armed, before) = (entry.timer, (entry.nud, entry.ha));
     let done = entry.update(lladdr, new, flags, &parms, now);
+    let is_changed = (entry.nud, entry.ha) != before && (entry.nud.valid() || before.0.valid());
     set_timer(cx, id, armed);
-    match done {
-        Updated::Refused => return false,
-        Updated::Done { flush, invalidate } => {
-            if invalidate {
-                neigh_invalidate(cx, id);
-            }
-            if flush {
-                flush_queue(cx, id);
-            }
-        }
+    let Updated::Done { flush, invalidate } = done else { return false };
+    if invalidate {
+        neigh_invalidate(cx, id);
+    }
+    if flush {
+        flush_queue(cx, id);
+    }
+    if is_changed {
+        neigh_notify(cx, id, false);
     }
     true
 }
@@ -274,6 +290,7 @@ fn flush_queue(cx: &mut Cx, id: NeighId) {
 
 /// Deletes an entry; queued packets are dropped.
 pub fn neigh_remove(cx: &mut Cx, id: NeighId) {
+    neigh_notify(cx, id, true);
     let Some(Neighbour { queue, .. }) = cx.k.neigh.remove(id) else { return };
     for (skb, _) in queue {
         cx.kfree_skb(skb, DropReason::NotSpecified);

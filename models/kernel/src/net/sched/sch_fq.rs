@@ -19,6 +19,7 @@ use crate::netlink::{Errno, NlError};
 use crate::qdisc::{NetXmit, QdiscData, QdiscOps, qdisc_data};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::jiffies::{HZ, jiffies};
+use crate::tables::skb::TC_PRIO_CONTROL;
 use crate::{Cx, Kernel};
 use glassnet_sim::Nanos;
 
@@ -252,13 +253,11 @@ fn fq_change(cx: &mut Cx, sch: QdiscId, opt: &dyn QdiscData) -> Result<(), NlErr
 }
 
 fn fq_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
-    /// `TC_PRIO_CONTROL`.
-    const CONTROL: u32 = 7;
     if cx.k.qdiscs[sch].qlen >= cx.k.qdiscs[sch].limit {
         return qdisc_drop(cx, sch, skb);
     }
     let (now, len) = (cx.ktime(), qdisc_pkt_len(cx, skb));
-    if cx.skbs[skb].priority & 15 == CONTROL {
+    if cx.skbs[skb].priority & 15 == TC_PRIO_CONTROL {
         let q = data(cx, sch);
         q.internal.push_back((skb, now.0));
         q.stats.highprio_packets += 1;

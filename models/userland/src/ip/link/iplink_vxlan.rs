@@ -280,9 +280,8 @@ fn flag(parsed: &mut Parsed, option: &'static str, word: &str) -> Done<bool> {
         "udpcsum" => options.udp_csum = Some(on),
         "external" => parsed.metadata = on,
         "vnifilter" => parsed.vnifilter = on,
-        _ if on => return Ok(false),
-        // It is off already.
-        _ => options.without.push(name),
+        _ if on && !matches!(name, "proxy" | "rsc" | "l2miss" | "l3miss") => return Ok(false),
+        _ => options.flags.push((name, on)),
     }
     Ok(true)
 }
@@ -323,6 +322,10 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
 
 fn print_flags(out: &mut Out, cfg: &VxlanConfig) {
     out.any("learning", cfg.learn, if cfg.learn { "" } else { "nolearning " });
+    let flags = [("proxy", cfg.proxy), ("rsc", cfg.rsc), ("l2miss", cfg.l2miss), ("l3miss", cfg.l3miss)];
+    for (name, _) in flags.into_iter().filter(|(_, on)| *on) {
+        out.any(name, true, format_args!("{name} "));
+    }
     match cfg.tos {
         0 => {}
         1 => out.any("tos", "0x1", "tos inherit "),
