@@ -148,7 +148,7 @@ fn run(daemon: &mut Vswitchd, cx: &mut Cx, args: &[String]) -> Result<String, St
     match words.as_slice() {
         ["version"] => Ok("ovs-vswitchd (Open vSwitch) 3.1.0\n".to_owned()),
         ["fdb/show", name] => bridge(daemon, name).map(|bridge| fdb_show(bridge, cx)),
-        ["fdb/stats-show", name] => bridge(daemon, name).map(|bridge| fdb_stats(bridge)),
+        ["fdb/stats-show", name] => bridge(daemon, name).map(fdb_stats),
         ["fdb/flush", rest @ ..] => {
             for name in rest {
                 bridge(daemon, name)?;
