@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use glassnet_kernel::kernel::Config;
+use glassnet_kernel::kernel::{INIT_NET, Kernel};
+use glassnet_kernel::net::netfilter::nf_conntrack_proto::nf_ct_netns_get;
 use glassnet_kernel::tables::siphash::SipHashKey;
 use glassnet_sim::Nanos;
 use serde::{Deserialize, Serialize};
@@ -156,6 +157,9 @@ pub struct KernelConfig {
     /// Namespaces get no fallback devices of tunnels.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_fb_tunnels: bool,
+    /// The module `openvswitch` is there from the start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub openvswitch: bool,
     /// The module `8021q` is there from the start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub vlan_8021q: bool,
@@ -178,8 +182,12 @@ fn yes() -> bool {
 }
 
 impl KernelConfig {
-    /// Configures the model's kernel.
-    pub fn give(self, config: &mut Config) {
+    /// Configures the model's kernel, which has its first namespace already.
+    pub fn give(self, kernel: &mut Kernel) {
+        if self.openvswitch {
+            nf_ct_netns_get(kernel, INIT_NET);
+        }
+        let config = &mut kernel.config;
         config.bridge_vlan_filtering = self.bridge_vlan_filtering;
         config.ipset_bitmask = self.ipset_bitmask;
         config.nat_keeps_reverse = self.nat_keeps_reverse;
@@ -187,6 +195,7 @@ impl KernelConfig {
         config.ipip = self.ipip;
         config.gre = self.gre;
         config.fb_tunnels = !self.no_fb_tunnels;
+        config.openvswitch = self.openvswitch;
         config.vlan_8021q = self.vlan_8021q;
         if self.virtual_time {
             config.exec_time = Nanos::ZERO;
@@ -211,6 +220,7 @@ impl Default for KernelConfig {
             ipip: false,
             gre: false,
             no_fb_tunnels: false,
+            openvswitch: false,
             vlan_8021q: false,
             virtual_time: false,
             smp: true,

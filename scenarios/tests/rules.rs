@@ -62,6 +62,7 @@ rules! {
     what_nat_makes_of_a_connection: "nat",
     neighbours: "neighbours",
     what_devices_do_for_the_kernel: "offloads",
+    what_an_open_vswitch_does: "ovs",
     what_the_packet_generator_sends: "pktgen",
     where_an_extension_may_stand: "places",
     which_rule_of_routing_holds: "policy",

@@ -249,6 +249,38 @@ functions! {
         "net/8021q/vlan_core.c" {
             VlanDoReceive = vlan_do_receive, Netdev, "a tagged frame: is there a device for its VLAN?";
         }
+        "net/openvswitch/vport-netdev.c" {
+            NetdevFrameHook(skb: SkbId) = netdev_frame_hook, Netdev,
+                "the device is a port of Open vSwitch, which takes the frame";
+        }
+        "net/openvswitch/vport-internal_dev.c" {
+            InternalDevXmit(skb: SkbId) = internal_dev_xmit, Netdev,
+                "this host sends into its own Open vSwitch";
+            InternalDevRecv(skb: SkbId) = internal_dev_recv, Netdev,
+                "up to this host: comes in by the switch's device";
+        }
+        "net/openvswitch/vport.c" {
+            OvsVportReceive = ovs_vport_receive, Netdev, "a port of the switch receives";
+            OvsVportSend = ovs_vport_send, Netdev, "a port of the switch sends, if it fits";
+        }
+        "net/openvswitch/flow.c" {
+            OvsFlowKeyExtract = ovs_flow_key_extract, Netdev, "reads what flows can tell packets by";
+            OvsFlowStatsUpdate = ovs_flow_stats_update, Netdev, "the flow counts the packet";
+        }
+        "net/openvswitch/flow_table.c" {
+            OvsFlowTblLookupStats = ovs_flow_tbl_lookup_stats, Netdev, "is there a flow, under any mask?";
+        }
+        "net/openvswitch/datapath.c" {
+            OvsDpProcessPacket = ovs_dp_process_packet, Netdev, "by its flow, or up to ovs-vswitchd";
+            OvsDpUpcall = ovs_dp_upcall, Netdev, "no flow: ovs-vswitchd has to decide";
+            QueueUserspacePacket = queue_userspace_packet, Netdev, "copies the packet for ovs-vswitchd";
+            OvsPacketCmdExecute = ovs_packet_cmd_execute, Netdev, "ovs-vswitchd says what to do with one packet";
+        }
+        "net/openvswitch/actions.c" {
+            OvsExecuteActions = ovs_execute_actions, Netdev, "does what the flow says";
+            DoExecuteActions = do_execute_actions, Netdev, "one action after the other";
+            DoOutput = do_output, Netdev, "out by a port, if that works";
+        }
         "net/bridge/br_device.c" {
             BrDevXmit(skb: SkbId) = br_dev_xmit, Netdev, "this host sends into its own bridge";
         }

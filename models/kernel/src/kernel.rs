@@ -19,6 +19,7 @@ use crate::tables::link_watch::LinkWatch;
 use crate::tables::neigh::NeighTable;
 use crate::tables::netdev::Devs;
 use crate::tables::netns::NetnsTable;
+use crate::tables::openvswitch::Datapaths;
 use crate::tables::qdisc::Qdiscs;
 use crate::tables::rps::SockFlows;
 use crate::tables::rtnl::RtnlListeners;
@@ -26,6 +27,7 @@ use crate::tables::siphash::SipHashKey;
 use crate::tables::socket::{SK_MEM_DEFAULT, Sockets};
 use crate::tables::softnet::SoftnetData;
 use crate::tables::tun::TunFiles;
+use crate::tables::unix::UnixListeners;
 use crate::tables::verdicts::Watch;
 use crate::timer::{Kthread, TimerBase};
 
@@ -112,6 +114,8 @@ pub struct Config {
     pub br_netfilter: bool,
     /// The module `8021q` is loaded.
     pub vlan_8021q: bool,
+    /// The module `openvswitch` is loaded, and with it connection tracking in every namespace.
+    pub openvswitch: bool,
     /// The module `bonding` is loaded.
     pub bonding: bool,
     /// The module `ipip` is loaded.
@@ -142,6 +146,7 @@ impl Default for Config {
             flow_hash_key: [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93],
             br_netfilter: false,
             vlan_8021q: false,
+            openvswitch: false,
             bonding: false,
             ipip: false,
             gre: false,
@@ -198,8 +203,12 @@ pub struct Kernel {
     pub link_watch: LinkWatch,
     /// Sockets.
     pub sockets: Sockets,
+    /// Datapaths of Open vSwitch.
+    pub datapaths: Datapaths,
     /// Open files of tun and tap devices.
     pub tun_files: TunFiles,
+    /// Unix sockets on which programs listen.
+    pub unix: UnixListeners,
     /// Connections.
     pub conntrack: Conntrack,
     /// What it is made of.
@@ -270,7 +279,9 @@ impl Kernel {
             rtnl: RtnlListeners::default(),
             link_watch: LinkWatch::default(),
             sockets: Sockets::default(),
+            datapaths: Datapaths::default(),
             tun_files: TunFiles::default(),
+            unix: UnixListeners::default(),
             conntrack: Conntrack::default(),
             modules,
             profile: cost::DEFAULT.clone(),

@@ -6,7 +6,7 @@ mod doors;
 
 use crate::drivers::{bonding, dummy, loopback, macvlan, tun, veth, vxlan};
 use crate::module::Module;
-use crate::net::{bridge, core, ipv4, netfilter, packet, sched, vlan_8021q};
+use crate::net::{bridge, core, ipv4, netfilter, openvswitch, packet, sched, vlan_8021q};
 use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
 
@@ -33,6 +33,7 @@ pub static MODULES: &[&Module] = &[
     &netfilter::nfnetlink_acct::MODULE,
     &bridge::br_netfilter_hooks::MODULE,
     &packet::af_packet::MODULE,
+    &openvswitch::datapath::MODULE,
     &vlan_8021q::vlan::MODULE,
     &NET,
     &sched::MODULE,

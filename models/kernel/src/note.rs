@@ -81,6 +81,8 @@ pub enum Note {
     Vlan(VlanNote),
     /// The bridge's table of stations.
     Fdb(FdbNote),
+    /// A datapath of Open vSwitch looked for a packet's flow.
+    Ovs(OvsNote),
     /// A VXLAN device packs a frame.
     Vxlan(VxlanNote),
     /// The neighbour of a packet that waits or uses an unconfirmed entry; `None`: it is gone.
@@ -120,6 +122,25 @@ pub enum VlanNote {
         dev: String,
         /// The VLAN.
         vid: u16,
+    },
+}
+
+/// What a datapath of Open vSwitch found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OvsNote {
+    /// A flow.
+    Flow {
+        /// Masks that were tried.
+        masks: u32,
+        /// The cache had the right one.
+        cached: bool,
+        /// The ports that it sends to; none: it drops.
+        ports: Vec<String>,
+    },
+    /// None.
+    Miss {
+        /// Masks that were tried.
+        masks: u32,
     },
 }
 

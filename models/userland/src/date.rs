@@ -42,6 +42,11 @@ fn line(args: &[String], now: Nanos) -> Result<String, String> {
     Ok(format!("{}\n", time.format_with_items(items.iter())))
 }
 
+/// A point in time as logs have it, in UTC.
+pub fn iso(now: Nanos) -> String {
+    line(&["+%FT%TZ".to_owned()], now).unwrap_or_default().trim_end().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

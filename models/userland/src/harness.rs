@@ -234,7 +234,7 @@ impl Files for MemoryFiles {
     }
 }
 
-/// Starts programs of the registry directly.
+/// Starts programs of the registry directly. Nobody is there for a program that goes on by itself.
 struct Direct {
     world: SharedWorld,
     machine: MachineId,
@@ -249,6 +249,8 @@ impl Spawner for Direct {
         let found = path.ok_or_else(|| io::ErrorKind::NotFound.into());
         Box::pin(async { found })
     }
+
+    fn detach(&self, _: Child) {}
 
     fn spawn(&self, child: Child) -> Boxed<'_, i32> {
         Box::pin(async move {

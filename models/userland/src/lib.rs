@@ -38,6 +38,7 @@ pub mod nfacct;
 pub mod nsenter;
 pub mod nstat;
 pub mod numbers;
+pub mod ovs;
 pub mod passwd;
 pub mod pcap;
 pub mod ping;
@@ -104,6 +105,12 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/nfacct", "1.0.2", nfacct::main),
     Program::new("/usr/bin/nsenter", "2.38.1", nsenter::main),
     Program::new("/usr/bin/nstat", "6.1.0", nstat::main),
+    Program::new("/usr/bin/ovs-appctl", "3.1.0", ovs::appctl::main),
+    Program::new("/usr/share/openvswitch/scripts/ovs-ctl", "3.1.0", ovs::ctl::main),
+    Program::new("/usr/bin/ovs-dpctl", "3.1.0", ovs::appctl::dpctl),
+    Program::new("/usr/bin/ovs-ofctl", "3.1.0", ovs::ofctl::main),
+    Program::new("/usr/bin/ovs-vsctl", "3.1.0", ovs::vsctl::main),
+    Program::new("/usr/sbin/ovs-vswitchd", "3.1.0", ovs::vswitchd::main),
     Program::new("/usr/bin/ping", "20221126", ping::main),
     Program::new("/usr/bin/python3", "3.11.2", python3::main),
     Program::new("/usr/sbin/route", "2.10", route::main),

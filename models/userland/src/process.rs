@@ -120,6 +120,8 @@ pub trait Spawner: Send + Sync {
     fn find<'a>(&'a self, name: &'a str, cwd: &'a str) -> Boxed<'a, io::Result<String>>;
     /// Runs the child and returns its exit status; 127 with bash's message for an unknown command.
     fn spawn(&self, child: Child) -> Boxed<'_, i32>;
+    /// Starts a program of the system that goes on by itself, without a terminal (`daemon(3)`).
+    fn detach(&self, child: Child);
 }
 
 /// A signal by its Linux number.

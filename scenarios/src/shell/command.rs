@@ -117,6 +117,21 @@ fn to_io(error: bashkit::Error) -> io::Error {
     }
 }
 
+/// What a program without a terminal reads and writes.
+struct Nowhere;
+
+impl Input for Nowhere {
+    fn read(&self) -> Boxed<'_, io::Result<Vec<u8>>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+impl Output for Nowhere {
+    fn write<'a>(&'a self, _: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
 /// Runs the command lines of `ip netns exec`, `nsenter` and `timeout`: programs directly, anything else in a new shell
 /// with the machine's files.
 struct ShellSpawner {
@@ -142,6 +157,17 @@ impl Spawner for ShellSpawner {
             }
             found
         })
+    }
+
+    fn detach(&self, child: Child) {
+        let name = child.argv.first().and_then(|name| command_name(name));
+        let Some(program) = name.and_then(glassnet_userland::program) else { return };
+        let place = Place { is_background: true, depth: 0, ..self.place.clone() };
+        let nowhere = Arc::new(Nowhere);
+        let (stdin, stdout, stderr) = (nowhere.clone(), nowhere.clone(), nowhere);
+        let child = Child { stdin, stdout, stderr, signals: Arc::default(), ..child };
+        let machine = self.place.machine.clone();
+        machine.detach(Box::pin(async move { start(&place, program, child, None).await }));
     }
 
     fn spawn(&self, child: Child) -> Boxed<'_, i32> {

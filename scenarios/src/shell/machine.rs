@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bashkit::InMemoryFs;
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::tables::cpumask::CpuMask;
-use glassnet_userland::process::{SharedWorld, Signal, Signals, Sleepers};
+use glassnet_userland::process::{Boxed, SharedWorld, Signal, Signals, Sleepers};
 
 use super::live::Job;
 use super::terminal::Terminal;
+
+/// A program that goes on by itself.
+pub(super) type Daemon = Boxed<'static, i32>;
 
 /// A machine's terminal, files and running programs.
 pub(super) struct Machine {
@@ -26,6 +29,8 @@ pub(super) struct Machine {
     pub programs: Programs,
     pub prompt: Mutex<super::prompt::State>,
     last_pid: AtomicU32,
+    /// Programs that were started to go on by themselves, until the machine's shell has taken them over.
+    detached: Mutex<Vec<Daemon>>,
     pub stack: super::limits::Stack,
 }
 
@@ -49,8 +54,19 @@ impl Machine {
             programs: Programs::default(),
             prompt: Mutex::default(),
             last_pid: AtomicU32::new(1000),
+            detached: Mutex::default(),
             stack: Default::default(),
         }
+    }
+
+    /// A program goes on by itself from now on.
+    pub(super) fn detach(&self, daemon: Daemon) {
+        self.detached.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(daemon);
+    }
+
+    /// Hands over the programs that go on by themselves since this was called last.
+    pub(super) fn take_detached(&self) -> Vec<Daemon> {
+        std::mem::take(&mut *self.detached.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
     /// The next process id.

@@ -45,7 +45,7 @@ pub use terminal::Watcher;
 
 use clock::Clock;
 use limits::TIME_LIMIT;
-use machine::{Machine, Place};
+use machine::{Daemon, Machine, Place};
 
 /// Result of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +94,8 @@ struct Shell {
     machine: Arc<Machine>,
     /// The running shell; `None` before the first prompt.
     running: Option<Life>,
+    /// Programs that go on by themselves.
+    daemons: Vec<Daemon>,
     woken: Arc<Woken>,
 }
 
@@ -131,6 +133,7 @@ impl Session {
         let shell = |name: &str, id| Shell {
             machine: Arc::new(Machine::new(world.clone(), (id, name), sleepers.clone(), all.clone())),
             running: None,
+            daemons: Vec::new(),
             woken: Arc::new(Woken(AtomicBool::new(false))),
         };
         let machines = names.into_iter().map(|(name, id)| (name.clone(), shell(&name, id))).collect();
@@ -271,7 +274,7 @@ impl Shell {
     }
 
     fn is_woken(&self) -> bool {
-        self.running.is_some() && self.woken.0.load(Ordering::Acquire)
+        (self.running.is_some() || !self.daemons.is_empty()) && self.woken.0.load(Ordering::Acquire)
     }
 
     /// Polls the shell if it was woken; its status or error if it ended.
@@ -282,9 +285,13 @@ impl Shell {
         *polled = true;
         self.woken.0.store(false, Ordering::Release);
         let waker = Waker::from(self.woken.clone());
-        match self.running.as_mut()?.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Pending => None,
-            Poll::Ready(ended) => {
+        let mut context = Context::from_waker(&waker);
+        let ended = self.running.as_mut().map(|running| running.as_mut().poll(&mut context));
+        self.daemons.extend(self.machine.take_detached());
+        self.daemons.retain_mut(|daemon| daemon.as_mut().poll(&mut context).is_pending());
+        match ended {
+            None | Some(Poll::Pending) => None,
+            Some(Poll::Ready(ended)) => {
                 self.running = None;
                 Some(ended)
             }

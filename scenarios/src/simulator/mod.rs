@@ -56,7 +56,7 @@ impl Simulator {
     fn run<'a>(&self, plan: &'a Plan) -> Result<Run<'a>, BackendError> {
         let (mut world, plugs) = lab::build_with_plugs(&plan.topology, lab::SEED);
         for kernel in &mut world.machines {
-            self.config.give(&mut kernel.config);
+            self.config.give(kernel);
             if self.config.veth_cables {
                 send_whole_packets(kernel);
             }

@@ -82,7 +82,7 @@ impl Router {
     pub fn with(seed: u64, config: KernelConfig, remembers_verdicts: bool) -> Result<Router, BackendError> {
         let mut world = World::new(seed);
         world.add_machine("router", 1);
-        config.give(&mut world.kernel_mut(MACHINE).config);
+        config.give(world.kernel_mut(MACHINE));
         world.kernel_mut(MACHINE).config.br_netfilter = true;
         world.kernel_mut(MACHINE).remembers_verdicts = remembers_verdicts;
         let world = Arc::new(Mutex::new(world));

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::ipv4::tcp_ipv4::state_name;
 use glassnet_kernel::note::{
-    AtRule, ConnNote, ConntrackNote, FdbNote, FibNote, HookNote, NatNote, Note, Outcome, RuleNote,
+    AtRule, ConnNote, ConntrackNote, FdbNote, FibNote, HookNote, NatNote, Note, Outcome, OvsNote, RuleNote,
     SocketNote, VlanNote, VxlanNote,
 };
 use glassnet_kernel::tables::conntrack::{CtInfo, Tuple};
@@ -27,12 +27,26 @@ pub fn key(note: &Note) -> &'static str {
         Note::Flood { .. } => "flood",
         Note::Vlan(_) => "vlan",
         Note::Fdb(_) => "fdb",
+        Note::Ovs(_) => "ovs",
         Note::Vxlan(_) => "vxlan",
         Note::Neigh(_) | Note::NeighUpdate { .. } => "neigh",
         Note::Fib(_) => "fib",
         Note::Socket(_) => "socket",
         Note::IcmpGlobalLimit | Note::IcmpPeerLimit => "icmp",
         Note::ListenOverflow => "listen",
+    }
+}
+
+/// What a datapath of Open vSwitch found.
+fn ovs(note: &OvsNote) -> String {
+    let tried = |masks: u32| format!("{masks} {} tried", if masks == 1 { "mask" } else { "masks" });
+    match note {
+        OvsNote::Miss { masks } => format!("no flow, {}: to ovs-vswitchd", tried(*masks)),
+        OvsNote::Flow { masks, cached, ports } => {
+            let cached = if *cached { ", the first by the cache" } else { "" };
+            let to = if ports.is_empty() { "drop".to_owned() } else { format!("to {}", ports.join(", ")) };
+            format!("by a flow ({}{cached}): {to}", tried(*masks))
+        }
     }
 }
 
@@ -59,6 +73,7 @@ pub fn words(note: &Note) -> String {
         Note::Vlan(VlanNote::NoPvid { dev }) => format!("{dev} has no VLAN for frames without a tag"),
         Note::Vlan(VlanNote::NotIn { dev, vid }) => format!("{dev} is not in VLAN {vid}"),
         Note::Fdb(note) => fdb(note),
+        Note::Ovs(note) => ovs(note),
         Note::Vxlan(VxlanNote { vni, to, port }) => format!("VNI {vni}, in UDP to {to}:{port}"),
         Note::Neigh(None) => "none".to_owned(),
         Note::Neigh(Some((ip, state))) => format!("{ip} is {}", state.name()),

@@ -74,6 +74,9 @@ doors! {
         E1000XmitFrame(skb) => drivers::nic::e1000e::e1000_xmit_frame,
         IgbXmitFrame(skb) => drivers::nic::igb::igb_xmit_frame,
         BrDevXmit(skb) => net::bridge::br_device::br_dev_xmit,
+        NetdevFrameHook(skb) => net::openvswitch::vport_netdev::netdev_frame_hook,
+        InternalDevXmit(skb) => net::openvswitch::vport_internal_dev::internal_dev_xmit,
+        InternalDevRecv(skb) => net::openvswitch::vport_internal_dev::internal_dev_recv,
         // net/bridge
         BrHandleFrame(skb) => net::bridge::br_input::br_handle_frame,
         BrHandleFrameFinish(skb) => net::bridge::br_input::br_handle_frame_finish,

@@ -5,6 +5,7 @@ pub mod core;
 pub mod ethernet;
 pub mod ipv4;
 pub mod netfilter;
+pub mod openvswitch;
 pub mod packet;
 pub mod sched;
 pub mod socket;

@@ -114,7 +114,9 @@ pub fn reentered() -> Option<std::process::ExitCode> {
 #[cfg(target_os = "linux")]
 fn is_there(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    // The last one is no place of commands, but what is there is started by its path.
+    let more = ["/usr/sbin", "/sbin", "/usr/share/openvswitch/scripts"].map(std::path::PathBuf::from);
+    let mut places = std::env::split_paths(&path).chain(more);
     places.any(|place| place.join(tool).exists())
 }
 

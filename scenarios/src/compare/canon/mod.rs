@@ -16,6 +16,7 @@
 //! | checksums over any of these | frames | whether there is one, and whether it is correct or left to the device; zero if unknown (fragments) |
 //! | TCP sequence numbers | frames | counted from the first of their direction |
 //! | TCP windows and their scale, timestamps | frames | zero |
+//! | UUIDs, and how long a flow is there | output of Open vSwitch's tools | `*` |
 //! | random `initval` of sets | `ipset` | `*` |
 //! | buffers that a socket's reader freed without a tracepoint (UDP and TCP of Linux 6.18) | journeys | `consumed` |
 //! | timeouts, ephemeral ports, echo identifiers | `conntrack -L` and its table | `*` |
@@ -26,7 +27,7 @@
 //! | namespace inodes | `net:[4026532281]` | `*` |
 //! | whether a neighbour that was confirmed 15 to 45 s ago is still reachable, and since when it is not: the time is drawn at random | `ip -j -s neigh` | `*` |
 //! | ages of table entries | `used 1/2/3`, ageing timers of `brctl` | `*` |
-//! | order of entries | `ip neigh`, `arp`, `bridge fdb`, `conntrack`, `ipset` and those tables: hash tables | sorted |
+//! | order of entries | `ip neigh`, `arp`, `bridge fdb`, `conntrack`, `ipset` and those tables, `ovs-dpctl dump-flows`, `ovs-vsctl show`: hash tables | sorted |
 //! | whether the answer to the first fragment of a packet comes before the second is sent | frames of a card | fragments stand together |
 //! | where errors of bash arose | `bash: line 6: `, in functions `environment: line 6: ` | `bash: ` |
 //!
@@ -59,7 +60,7 @@ pub const FAR_INDEX: usize = 10_000;
 pub const FAR_NSID: u32 = 999_999;
 
 /// Patterns and their replacement, applied in order to each line.
-const TEXT: [(&str, &str); 28] = [
+const TEXT: [(&str, &str); 30] = [
     (r"time[=<][0-9.]+ ?ms", "time=* ms"),
     (r", time [0-9]+ms", ", time *ms"),
     (r"^(rtt|round-trip) .*", "rtt *"),
@@ -87,6 +88,8 @@ const TEXT: [(&str, &str); 28] = [
     (r"^(Connection received on \S+) [0-9]+$", "$1 *"),
     (r"- - \[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4} [0-9:]{8}\]", "- - [*]"),
     (r"^(version: |Ethernet Channel Bonding Driver: v)6\.[0-9]+\.[0-9]+(-\S+)?$", "$1*"),
+    (r"^ (cookie=0x[0-9a-f]+, duration=)[0-9.]+s,", " $1*s,"),
+    (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "*"),
     (r"[ \t]+$", ""),
 ];
 
@@ -95,9 +98,9 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     TEXT.iter().filter_map(|(pattern, to)| Some((Regex::new(pattern).ok()?, *to))).collect()
 });
 
-/// Dumps of hash tables, in random order: `ip neigh`, `arp`, `bridge fdb`, `conntrack -L`, `ipset`, alone at a prompt.
+/// Dumps of hash tables, in random order: `ip neigh`, `arp`, `bridge fdb`, `conntrack -L`, `ipset`, and those of Open vSwitch, alone at a prompt.
 static UNORDERED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let object = r"(ip (-\S+ |-n \S+ )*n(e|ei|eig|eigh|eighbor|eighbour)?( (s|show|l|list).*)?|arp( .*)?|bridge (-\S+ )*f(db)?( show.*)?|conntrack (.* )?(-L|--dump)( .*)?|cat /proc/net/nf_conntrack|ipset (save|list).*)";
+    let object = r"(ip (-\S+ |-n \S+ )*n(e|ei|eig|eigh|eighbor|eighbour)?( (s|show|l|list).*)?|arp( .*)?|bridge (-\S+ )*f(db)?( show.*)?|conntrack (.* )?(-L|--dump)( .*)?|cat /proc/net/nf_conntrack|ipset (save|list).*|ovs-vsctl show|(ovs-dpctl |ovs-appctl dpctl/)dump-flows( -m)?)";
     Regex::new(&format!(r"^((ip netns exec \S+|ip -n \S+) )?{object}$")).ok()
 });
 
@@ -523,6 +526,8 @@ mod tests {
             "ip netns exec x arp -n",
             "bridge fdb show br br0",
             "ip -n x neigh",
+            "ovs-vsctl show",
+            "ovs-appctl dpctl/dump-flows -m",
         ] {
             assert!(sorts(command), "{command}");
         }

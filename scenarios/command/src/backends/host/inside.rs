@@ -117,6 +117,12 @@ fn mounts() -> io::Result<()> {
     mkfifo("/run/glassnet/prompt", Mode::S_IRWXU)?;
     tmpfs("/tmp", "mode=1777")?;
     tmpfs("/root", "mode=700")?;
+    // Open vSwitch keeps its database and its logs there.
+    for at in ["/etc/openvswitch", "/var/lib/openvswitch", "/var/log/openvswitch"] {
+        if Path::new(at).exists() {
+            tmpfs(at, "mode=755")?;
+        }
+    }
     mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), NONE)?;
     bind("/proc/sys", "/proc/sys")?;
     bind("/proc/sys/net", "/proc/sys/net")?;

@@ -33,7 +33,7 @@ pub fn check() -> Result<(), BackendError> {
 }
 
 /// Debian's packages of programs, where a program is not called as its package.
-const PACKAGES: [(&str, &[&str]); 15] = [
+const PACKAGES: [(&str, &[&str]); 16] = [
     ("bind9-dnsutils", &["dig", "host", "nslookup"]),
     ("bridge-utils", &["brctl"]),
     ("iproute2", &["bridge", "ip", "nstat", "ss", "tc"]),
@@ -45,7 +45,8 @@ const PACKAGES: [(&str, &[&str]); 15] = [
     ("netcat-openbsd", &["nc", "netcat"]),
     ("netsniff-ng", &["mausezahn"]),
     ("nftables", &["nft"]),
-    ("openvswitch-switch", &["ovs-ofctl", "ovs-vsctl"]),
+    ("openvswitch-common", &["ovs-appctl", "ovs-ctl", "ovs-ofctl"]),
+    ("openvswitch-switch", &["ovs-dpctl", "ovs-vsctl", "ovs-vswitchd"]),
     ("procps", &["sysctl"]),
     ("util-linux", &["dmesg", "nsenter", "unshare"]),
     ("coreutils", &["date", "id", "sleep", "tee", "timeout", "uname"]),

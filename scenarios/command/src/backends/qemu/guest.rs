@@ -23,7 +23,7 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 30] = [
+const MODULES: [&str; 31] = [
     "8021q",
     "pktgen",
     "veth",
@@ -34,6 +34,7 @@ const MODULES: [&str; 30] = [
     "ipip",
     "ip_gre",
     "tun",
+    "openvswitch",
     "bridge",
     "igb",
     "e1000e",

@@ -1,0 +1,222 @@
+//! What the database says becomes so: bridges, their ports, and how ports have VLANs (`vswitchd/bridge.c`).
+
+use glassnet_kernel::Cx;
+use glassnet_kernel::ids::DevId;
+use glassnet_kernel::net::core::dev::dev_set_mac_address;
+use glassnet_kernel::net::openvswitch::conntrack::ovs_ct_probe_timeout;
+use glassnet_kernel::net::openvswitch::datapath::{
+    ovs_dp_cmd_del, ovs_dp_cmd_new, ovs_dp_set_upcall, ovs_vport_cmd_del, ovs_vport_cmd_new,
+};
+use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::openvswitch::{DpId, VportType};
+use glassnet_wire::Mac;
+
+use super::ofproto::{Bridge, MAC_IDLE, OfPort, VlanMode};
+use super::ovsdb::{PortRow, Row};
+use super::ports::LOCAL;
+use super::vswitchd::{DATAPATH, Vswitchd};
+
+impl Vswitchd {
+    /// Makes what the database says.
+    pub fn reconfigure(&mut self, cx: &mut Cx) {
+        self.remove_what_is_not_wanted(cx);
+        if self.db.bridges.is_empty() {
+            if let Some(dp) = self.dp.take() {
+                ovs_dp_cmd_del(cx, dp);
+            }
+            return;
+        }
+        let Some(dp) = self.datapath(cx) else { return };
+        let wanted: Vec<(String, bool)> = self
+            .db
+            .bridges
+            .iter()
+            .map(|(name, row)| (name.clone(), row.bridge.one("fail_mode") == Some("secure")))
+            .collect();
+        for (name, is_secure) in wanted {
+            let bridge =
+                self.bridges.entry(name.clone()).or_insert_with(|| Bridge::new(&name, is_secure, cx.now));
+            if bridge.is_secure != is_secure {
+                bridge.set_fail_mode(is_secure, cx.now);
+            }
+            self.add_ports(cx, dp, &name);
+            self.configure(cx, &name);
+        }
+    }
+
+    /// The datapath; one that is there is taken over, without its flows.
+    fn datapath(&mut self, cx: &mut Cx) -> Option<DpId> {
+        if let Some(dp) = self.dp {
+            return Some(dp);
+        }
+        let there = cx.k.datapaths.of(self.netns).find(|(_, dp)| dp.name == DATAPATH).map(|(id, _)| id);
+        let dp = match there {
+            Some(dp) => dp,
+            None => ovs_dp_cmd_new(cx, self.netns, DATAPATH).ok()?,
+        };
+        if let Some(dp) = cx.k.datapaths.get_mut(dp) {
+            dp.table.flush();
+        }
+        ovs_dp_set_upcall(cx, dp, true);
+        ovs_ct_probe_timeout(cx);
+        self.dp = Some(dp);
+        self.dp
+    }
+
+    fn remove_what_is_not_wanted(&mut self, cx: &mut Cx) {
+        let Some(dp) = self.dp else { return };
+        for (name, bridge) in &mut self.bridges {
+            let row = self.db.bridge(name);
+            let is_wanted = |port: &OfPort| {
+                let row = row.and_then(|row| row.ports.iter().find(|other| other.0 == port.name));
+                row.is_some_and(|row| is_internal(&row.1, &port.name, name) == Some(port.is_internal))
+            };
+            let gone: Vec<(u32, u32)> = bridge
+                .ports
+                .iter()
+                .filter(|(_, port)| !is_wanted(port))
+                .map(|(number, port)| (*number, port.dp_port))
+                .collect();
+            for (number, dp_port) in gone {
+                bridge.remove_port(number);
+                // Its device may have taken it along.
+                let _ = ovs_vport_cmd_del(cx, dp, dp_port);
+            }
+        }
+        let db = &self.db;
+        self.bridges.retain(|name, _| db.bridge(name).is_some());
+    }
+
+    fn add_ports(&mut self, cx: &mut Cx, dp: DpId, name: &str) {
+        let rows = self.db.bridge(name).map(|row| row.ports.clone()).unwrap_or_default();
+        for (port, row) in rows {
+            let Some(bridge) = self.bridges.get(name) else { return };
+            if bridge.ports.values().any(|other| other.name == port) {
+                continue;
+            }
+            let Some(is_internal) = is_internal(&row, &port, name) else {
+                let why = "Address family not supported by protocol";
+                self.port_failed(&port, &format!("could not open network device {port} ({why})"));
+                continue;
+            };
+            match add_vport(cx, dp, &port, is_internal) {
+                Ok(dp_port) => self.add_port(name, &port, &row.interface, (dp_port, is_internal)),
+                Err(error) => self.port_failed(&port, &error),
+            }
+        }
+    }
+
+    fn add_port(&mut self, bridge: &str, name: &str, interface: &Row, (dp_port, is_internal): (u32, bool)) {
+        self.added += 1;
+        let added = self.added;
+        let Some(bridge) = self.bridges.get_mut(bridge) else { return };
+        let asked = interface.one("ofport_request").and_then(|port| port.parse().ok());
+        let asked = asked.filter(|port| !bridge.ports.contains_key(port));
+        let number = if name == bridge.name { Some(LOCAL) } else { asked.or_else(|| bridge.alloc_port()) };
+        let Some(number) = number else { return };
+        let port = OfPort {
+            name: name.to_owned(),
+            dp_port,
+            is_internal,
+            vlan_mode: VlanMode::Trunk,
+            tag: 0,
+            trunks: Default::default(),
+            added,
+        };
+        bridge.ports.insert(number, port);
+        bridge.need_revalidate = true;
+        if let Some(row) = self.db.port_mut(name) {
+            row.interface.put("error", None);
+            row.interface.put("ofport", Some(number.to_string()));
+        }
+    }
+
+    /// Settings of ports and of the bridge, and what the database is told of them.
+    fn configure(&mut self, cx: &mut Cx, name: &str) {
+        let Some(row) = self.db.bridge(name).cloned() else { return };
+        let Some(bridge) = self.bridges.get_mut(name) else { return };
+        let aging = row.bridge.map("other_config").get("mac-aging-time").and_then(|time| time.parse().ok());
+        bridge.mac_idle = aging.unwrap_or(MAC_IDLE);
+        for (number, port) in &mut bridge.ports {
+            let Some((_, row)) = row.ports.iter().find(|row| row.0 == port.name) else { continue };
+            let before = (port.vlan_mode, port.tag, port.trunks.clone());
+            (port.vlan_mode, port.tag) = vlans(&row.port);
+            port.trunks = row.port.all("trunks").iter().filter_map(|vid| vid.parse().ok()).collect();
+            if before != (port.vlan_mode, port.tag, port.trunks.clone()) {
+                // Stations behind it may be in another VLAN now.
+                bridge.macs.retain(|entry| entry.port != *number);
+                bridge.need_revalidate = true;
+            }
+        }
+        let devices: Vec<(u32, String, DevId)> = self.bridges[name]
+            .ports
+            .iter()
+            .filter_map(|(number, port)| Some((*number, port.name.clone(), self.device(cx.k, port.dp_port)?)))
+            .collect();
+        let local = devices.iter().find(|row| row.0 == LOCAL).map(|row| row.2);
+        if let Some(local) = local {
+            pick_local_hw_addr(cx, local, devices.iter().map(|row| row.2));
+            let dpid = cx.k.devs[local].addr.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            if let Some(row) = self.db.bridge_mut(name) {
+                row.bridge.put("datapath_id", Some(format!("0000{dpid}")));
+            }
+        }
+        for (_, port, dev) in devices {
+            let (mac, mtu) = (cx.k.devs[dev].addr, cx.k.devs[dev].mtu);
+            if let Some(row) = self.db.port_mut(&port) {
+                row.interface.put("mac_in_use", Some(mac.to_string()));
+                row.interface.put("mtu", Some(mtu.to_string()));
+            }
+        }
+    }
+}
+
+/// The datapath makes the port's device; `None`: there is no such type.
+fn is_internal(row: &PortRow, port: &str, bridge: &str) -> Option<bool> {
+    match row.interface.one("type") {
+        _ if port == bridge => Some(true),
+        Some("internal") => Some(true),
+        None | Some("system") => Some(false),
+        Some(_) => None,
+    }
+}
+
+/// Adds a device to the datapath, unless it is there; what the database is told if that fails.
+fn add_vport(cx: &mut Cx, dp: DpId, name: &str, is_internal: bool) -> Result<u32, String> {
+    let ports = cx.k.datapaths.get(dp).map(|dp| dp.ports.values().copied().collect::<Vec<_>>());
+    let there = ports
+        .unwrap_or_default()
+        .into_iter()
+        .find(|port| cx.k.devs.get(port.dev).is_some_and(|dev| dev.name == name));
+    if let Some(port) = there {
+        return Ok(port.port_no);
+    }
+    let kind = if is_internal { VportType::Internal } else { VportType::Netdev };
+    ovs_vport_cmd_new(cx, dp, kind, name).map_err(|refused| match refused.errno {
+        Errno::ENODEV => format!("could not open network device {name} (No such device)"),
+        errno => format!("could not add network device {name} to ofproto ({})", errno.strerror()),
+    })
+}
+
+/// How a port has VLANs: as it says, or by whether it has a tag.
+fn vlans(port: &Row) -> (VlanMode, u64) {
+    let tag = port.one("tag").and_then(|tag| tag.parse().ok());
+    let mode = match (port.one("vlan_mode"), tag) {
+        (Some("access"), _) | (None, Some(_)) => VlanMode::Access,
+        (Some("native-tagged"), _) => VlanMode::NativeTagged,
+        (Some("native-untagged"), _) => VlanMode::NativeUntagged,
+        _ => VlanMode::Trunk,
+    };
+    (mode, tag.unwrap_or(0))
+}
+
+/// The bridge's own device has the lowest address of a port that was made with one; without such, its own
+/// (`bridge_pick_local_hw_addr`).
+fn pick_local_hw_addr(cx: &mut Cx, local: DevId, ports: impl Iterator<Item = DevId>) {
+    let is_global = |mac: &Mac| mac.is_valid() && mac.0[0] & 2 == 0;
+    let lowest = ports.filter(|dev| *dev != local).map(|dev| cx.k.devs[dev].addr).filter(is_global).min();
+    if let Some(mac) = lowest.filter(|mac| *mac != cx.k.devs[local].addr) {
+        // A device that the datapath made takes every address.
+        let _ = dev_set_mac_address(cx, local, mac);
+    }
+}
