@@ -47,7 +47,8 @@ pub fn build_with_plugs(topology: &Topology, seed: u64) -> (World, Plugs) {
             let settings = NicSettings { driver, rings: nic.queues, rx_ring: nic.rx_ring };
             let (dev, plug) = world.add_nic(machine, port, &settings);
             if let Some(address) = nic.address {
-                world.kernel_mut(machine).devs[dev].addr = address;
+                let nic = &mut world.kernel_mut(machine).devs[dev];
+                (nic.addr, nic.perm_addr) = (address, address);
             }
             plugs.insert(Endpoint { node: name.clone(), port: port.clone() }, plug);
         }

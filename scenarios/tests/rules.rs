@@ -54,6 +54,7 @@ rules! {
     a_limit_for_each_of_many: "hashlimit",
     which_options_a_packet_may_have: "ip-options",
     what_an_ipip_tunnel_takes_sends_and_receives: "ipip",
+    what_ipvlan_devices_do: "ipvlan",
     what_the_kernel_logs: "kernel-log",
     what_the_link_layer_takes: "link-layer",
     what_macvlan_devices_do: "macvlan",

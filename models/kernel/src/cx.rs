@@ -170,9 +170,14 @@ impl Cx<'_> {
     /// to send it. Below `ip_send_skb` that is counted.
     #[cold]
     pub fn xmit_failed(&mut self, skb: SkbId, errno: Errno) {
-        let flags = self.skbs[skb].ip.flags;
+        let (netns, flags) = (self.k.devs[self.skbs[skb].dev].netns, self.skbs[skb].ip.flags);
+        self.xmit_failed_of(skb, netns, flags, errno);
+    }
+
+    /// The same for one that was sent in a namespace with these flags, where it no longer is.
+    #[cold]
+    pub fn xmit_failed_of(&mut self, skb: SkbId, netns: NetnsId, flags: u16, errno: Errno) {
         if flags & IPSKB_SENT != 0 {
-            let netns = self.k.devs[self.skbs[skb].dev].netns;
             self.k.netns[netns].ipv4.snmp.ip.OutDiscards += 1;
         }
         if flags & XMIT_AWAITED != 0 {

@@ -43,6 +43,26 @@ functions! {
             MacvlanHashLookup = macvlan_hash_lookup, Netdev, "looks for a device with the address";
             MacvlanBroadcast = macvlan_broadcast, Netdev, "a copy for each device that listens to the group";
         }
+        "drivers/net/ipvlan/ipvlan_core.c" {
+            IpvlanHandleFrame(skb: SkbId) = ipvlan_handle_frame, Netdev, "which ipvlan device has this IP address?";
+            IpvlanGetL3Hdr = ipvlan_get_L3_hdr, Netdev, "where is the IP address in the packet?";
+            IpvlanAddrLookup = ipvlan_addr_lookup, Netdev, "looks for a device with the IP address";
+            IpvlanRcvFrame = ipvlan_rcv_frame, Netdev, "an ipvlan device receives it",
+                inlined: "ipvlan_rcv_frame.isra.0";
+            IpvlanQueueXmit = ipvlan_queue_xmit, Netdev, "as a frame (l2), or routed by the namespace below (l3)?";
+            IpvlanProcessV4Outbound = ipvlan_process_v4_outbound, Netdev,
+                "the namespace of the device below routes and sends it";
+            IpvlanMulticastEnqueue = ipvlan_multicast_enqueue, Netdev, "a frame to a group waits for a worker";
+            IpvlanProcessMulticast = ipvlan_process_multicast, Netdev,
+                "a copy for each device that listens to the group";
+        }
+        "drivers/net/ipvlan/ipvlan_main.c" {
+            IpvlanStartXmit(skb: SkbId) = ipvlan_start_xmit, Netdev, "an ipvlan device sends: to one beside it, or out";
+        }
+        "drivers/net/ipvlan/ipvlan_l3s.c" {
+            IpvlanL3Rcv = ipvlan_l3_rcv, Netdev, "l3s: the namespace above finds the route, before INPUT here";
+            IpvlanNfInput = ipvlan_nf_input, Netfilter, "l3s: past INPUT it is the ipvlan device's";
+        }
         "drivers/net/tun.c" {
             TunNetXmit(skb: SkbId) = tun_net_xmit, Netdev, "into the queue of the program that has the device";
             TunDoRead = tun_do_read, Netdev, "the program reads the packet";

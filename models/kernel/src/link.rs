@@ -48,10 +48,14 @@ pub struct LinkOps {
     pub change_mtu: Option<fn(&mut Cx, DevId, u32) -> Result<(), Errno>>,
     /// The address is about to become this one, which is valid (`ndo_set_mac_address`).
     pub set_mac_address: Option<fn(&mut Cx, DevId, Mac) -> Result<(), Errno>>,
+    /// Its address cannot be set (no `ndo_set_mac_address`).
+    pub has_fixed_address: bool,
     /// Its multicast addresses, or whether it takes all frames, changed (`ndo_set_rx_mode`, `ndo_change_rx_flags`).
     pub set_rx_mode: Option<fn(&mut Cx, DevId)>,
     /// Its counters, where they are not just its own (`ndo_get_stats64`).
     pub get_stats64: Option<fn(&Kernel, &NetDevice) -> DevStats>,
+    /// Its counters are also those that others than its driver count for it (`dev_get_tstats64`).
+    pub has_tstats: bool,
     /// The features that it can have, of those that are wanted (`ndo_fix_features`).
     pub fix_features: Option<fn(&Cx, DevId, u64) -> u64>,
     /// A user switches the carrier (`ndo_change_carrier`).
@@ -94,8 +98,10 @@ impl LinkOps {
             xmit,
             change_mtu: None,
             set_mac_address: None,
+            has_fixed_address: false,
             set_rx_mode: None,
             get_stats64: None,
+            has_tstats: false,
             fix_features: None,
             change_carrier: None,
             add_slave: None,
@@ -445,3 +451,6 @@ pub struct RingParam {
 
 /// The door into the upper device of a device (`rx_handler`).
 pub type RxHandler = fn(SkbId) -> Door;
+
+/// May give a received packet its route before its own namespace's are asked; the device is the packet's (`l3mdev_l3_rcv`).
+pub type L3Rcv = fn(&mut Cx, DevId, SkbId);

@@ -8,17 +8,18 @@ use std::net::Ipv4Addr;
 
 use glassnet_wire::ipv4::Ipv4Hdr;
 
-use crate::Cx;
 use crate::filter::TcfProtoOps;
 use crate::hook::Verdict;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::link::LinkOps;
+use crate::netlink::NlError;
 use crate::qdisc::QdiscOps;
 use crate::sysctl::SysctlTable;
 use crate::tables::conntrack::extend::CtHelper;
 use crate::tables::conntrack::{CtId, CtInfo, Expect};
 use crate::tables::gro::{GroVerdict, Segment};
 use crate::tables::skb::PacketType;
+use crate::{Cx, Kernel};
 
 /// A device event (`NETDEV_*`, include/linux/netdevice.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,18 @@ pub enum NetdevEvent {
     /// Its neighbours are to learn of it again.
     NotifyPeers,
 }
+
+/// An event of an address (`inetaddr_chain`, net/ipv4/devinet.c).
+#[derive(Clone, Copy, Debug)]
+pub enum InetaddrEvent {
+    /// A device got it.
+    Up(Ipv4Addr),
+    /// It lost it.
+    Down(Ipv4Addr),
+}
+
+/// Refuses an address that a device is to get, or does not.
+pub type InetaddrValidator = fn(&Kernel, DevId, Ipv4Addr) -> Result<(), NlError>;
 
 /// Is shown a packet that a device receives or sends; true if somebody took it.
 pub type Tap = fn(&mut Cx, SkbId, DevId, PacketType) -> bool;
@@ -114,8 +127,10 @@ pub struct Module {
     pub classifiers: &'static [&'static TcfProtoOps],
     /// It is told of every change to a device (`register_netdevice_notifier`).
     pub netdevice_event: Option<fn(&mut Cx, DevId, NetdevEvent)>,
-    /// It is told of each removed address, or that a device lost all of them (`register_inetaddr_notifier`).
-    pub inetaddr_event: Option<fn(&mut Cx, DevId, Option<Ipv4Addr>)>,
+    /// It may refuse an address that a device is to get (`register_inetaddr_validator_notifier`).
+    pub inetaddr_validator: Option<InetaddrValidator>,
+    /// It is told of every address that a device gets or loses (`register_inetaddr_notifier`).
+    pub inetaddr_event: Option<fn(&mut Cx, DevId, InetaddrEvent)>,
     /// It sees every packet that a device receives or sends (`dev_add_pack` with `ETH_P_ALL`); `PacketType::Outgoing` is
     /// one that leaves. True if somebody took it. Asked only while packet sockets are open.
     pub tap: Option<Tap>,
@@ -147,6 +162,7 @@ impl Module {
         qdiscs: &[],
         classifiers: &[],
         netdevice_event: None,
+        inetaddr_validator: None,
         inetaddr_event: None,
         tap: None,
         offload: None,

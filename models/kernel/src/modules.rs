@@ -4,7 +4,7 @@
 
 mod doors;
 
-use crate::drivers::{bonding, dummy, loopback, macvlan, tun, veth, vxlan};
+use crate::drivers::{bonding, dummy, ipvlan, loopback, macvlan, tun, veth, vxlan};
 use crate::module::Module;
 use crate::net::{bridge, core, ipv4, netfilter, openvswitch, packet, sched, vlan_8021q};
 use crate::netlink::Errno;
@@ -19,6 +19,7 @@ pub static MODULES: &[&Module] = &[
     &veth::MODULE,
     &dummy::MODULE,
     &macvlan::MODULE,
+    &ipvlan::ipvlan_main::MODULE,
     &tun::MODULE,
     &bonding::MODULE,
     &vxlan::vxlan_core::MODULE,

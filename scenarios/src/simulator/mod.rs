@@ -121,7 +121,9 @@ fn give_addresses(world: &mut World, macs: &[ChosenMac]) {
         let Some(mac) = parse_mac(&chosen.mac) else { continue };
         let kernel = world.kernel_mut(machine);
         match kernel.dev_by_name(INIT_NET, &chosen.device) {
-            Some(nic) if nics.insert((machine, nic)) => kernel.devs[nic].addr = mac,
+            Some(nic) if nics.insert((machine, nic)) => {
+                (kernel.devs[nic].addr, kernel.devs[nic].perm_addr) = (mac, mac);
+            }
             _ => {
                 let key = (chosen.device.clone(), chosen.netns.clone());
                 kernel.scripted_macs.entry(key).or_default().push_back(mac);

@@ -26,9 +26,10 @@ use crate::net::ethernet::eth::{ETH_MAX_MTU, ether_setup};
 use crate::netlink::{Errno, NlError};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::macvlan::{
-    DEFAULT_BC_QUEUE_LEN, MACVLAN_FLAG_NOPROMISC, MacvlanDev, MacvlanMode, MacvlanPort, McFilter,
+    DEFAULT_BC_QUEUE_LEN, MACVLAN_FLAG_NOPROMISC, MacvlanDev, MacvlanMode, MacvlanPort,
 };
-use crate::tables::netdev::{AddrAssign, IFF_ALLMULTI, IFF_BROADCAST, IFF_PROMISC, NetDevice, RxMode};
+use crate::tables::mc_filter::McFilter;
+use crate::tables::netdev::{AddrAssign, NetDevice, RxMode};
 use crate::tables::netdev_features::{
     ALL_FOR_ALL, FRAGLIST, GRO, GSO, GSO_ENCAP_ALL, GSO_ROBUST, GSO_SOFTWARE, HIGHDMA, HW_CSUM,
     HW_VLAN_CTAG_FILTER, HW_VLAN_STAG_FILTER, LLTX, LRO, RXCSUM, SG, TSO, TSO_ECN, TSO6,
@@ -324,26 +325,18 @@ fn macvlan_stop(cx: &mut Cx, dev: DevId) {
 fn macvlan_set_mac_lists(cx: &mut Cx, dev: DevId) {
     let netdev = &cx.k.devs[dev];
     let Some((lower, mode)) = macvlan(cx.k, dev).map(|vlan| (vlan.lowerdev, vlan.mode)) else { return };
-    let mc_filter = macvlan_compute_filter(netdev);
+    let mc_filter = McFilter::of(netdev);
     if netdev.is_up() {
         let wanted = RxMode::of(netdev);
         let promisc = wanted.promisc && mode != MacvlanMode::Passthru;
         sync_rx_mode(cx, dev, lower, RxMode { promisc, ..wanted });
     }
-    let of_lower = macvlan_compute_filter(&cx.k.devs[lower]);
+    let of_lower = McFilter::of(&cx.k.devs[lower]);
     if let Some(vlan) = macvlan_mut(cx, dev) {
         vlan.mc_filter = mc_filter;
     }
     if let Some(port) = port_mut(cx, lower) {
         port.mc_filter = of_lower;
-    }
-}
-
-fn macvlan_compute_filter(dev: &NetDevice) -> McFilter {
-    let broadcast = (dev.flags & IFF_BROADCAST != 0).then_some(dev.broadcast);
-    McFilter {
-        all: dev.flags & (IFF_PROMISC | IFF_ALLMULTI) != 0,
-        groups: dev.mc.iter().map(|group| group.0).chain(broadcast).collect(),
     }
 }
 
@@ -473,7 +466,8 @@ pub fn macvlan_handle_frame(cx: &mut Cx, skb: SkbId) -> Door {
     if !cx.k.devs[dev].is_up() {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
-    count_rx(cx, dev, cx.skbs[skb].len() + ETH_HLEN, false);
+    let len = cx.skbs[skb].len() + ETH_HLEN;
+    cx.k.devs[dev].stats.count_rx(len, false);
     (cx.skbs[skb].dev, cx.skbs[skb].pkt_type) = (dev, PacketType::Host);
     another_round(cx, skb)
 }
@@ -487,7 +481,7 @@ fn to_group(cx: &mut Cx, skb: SkbId, lower: DevId, group: Mac, source: Mac) -> D
     let mode = sender.and_then(|sender| macvlan(cx.k, sender)).map(|vlan| vlan.mode);
     if let (Some(sender), Some(MacvlanMode::Private | MacvlanMode::Passthru)) = (sender, mode) {
         // It comes back to who sent it; its bytes are not counted.
-        count_rx(cx, sender, 0, false);
+        cx.k.devs[sender].stats.count_rx(0, false);
         as_group_frame(cx, skb, sender, group);
         return Door::NetifRxInner { skb };
     }
@@ -549,7 +543,7 @@ fn macvlan_broadcast(cx: &mut Cx, skb: SkbId, lower: DevId, sender: Option<DevId
                 cx.k.devs[dev].stats.rx_errors += 1;
                 continue;
             }
-            count_rx(cx, dev, len + ETH_HLEN, true);
+            cx.k.devs[dev].stats.count_rx(len + ETH_HLEN, true);
             cx.walk(Door::NetifRx { skb: clone });
         }
     });
@@ -562,19 +556,12 @@ fn as_group_frame(cx: &mut Cx, skb: SkbId, dev: DevId, group: Mac) {
     cx.skbs[skb].pkt_type = if is_broadcast { PacketType::Broadcast } else { PacketType::Multicast };
 }
 
-fn count_rx(cx: &mut Cx, dev: DevId, len: usize, multicast: bool) {
-    let stats = &mut cx.k.devs[dev].stats;
-    stats.rx_packets += 1;
-    stats.rx_bytes += len as u64;
-    stats.multicast += u64::from(multicast);
-}
-
 /// Sends a frame to a device beside this one, or out.
 ///
 /// Kernel: drivers/net/macvlan.c
 /// Not modelled: nothing.
 pub fn macvlan_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
-    let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len() as u64);
+    let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len());
     let Some((lower, mode)) = macvlan(cx.k, dev).map(|vlan| (vlan.lowerdev, vlan.mode)) else {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
@@ -586,7 +573,7 @@ pub fn macvlan_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
             cx.call(Func::MacvlanHashLookup, skb);
             let beside = macvlan_port(cx.k, lower).and_then(|port| port.lookup(dest));
             if beside.and_then(|beside| macvlan(cx.k, beside)).is_some_and(|it| it.mode == mode) {
-                count_tx(cx, dev, len);
+                cx.k.devs[dev].stats.count_tx(len);
                 // The device below receives it, so its taps see it.
                 return dev_forward_skb(cx, skb, lower);
             }
@@ -594,15 +581,9 @@ pub fn macvlan_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     }
     cx.skbs[skb].dev = lower;
     if cx.xmit_within(skb, Door::DevQueueXmit { skb }) {
-        count_tx(cx, dev, len);
+        cx.k.devs[dev].stats.count_tx(len);
     } else {
         cx.k.devs[dev].stats.tx_dropped += 1;
     }
     Door::End
-}
-
-fn count_tx(cx: &mut Cx, dev: DevId, len: u64) {
-    let stats = &mut cx.k.devs[dev].stats;
-    stats.tx_packets += 1;
-    stats.tx_bytes += len;
 }

@@ -41,6 +41,7 @@ const TUN_USER_FEATURES: u64 = HW_CSUM | TSO_ECN | TSO | TSO6;
 
 /// Link kind `tun`, of both.
 static LINK_OPS: LinkOps = LinkOps {
+    has_tstats: true,
     newlink: Some(tun_newlink),
     dellink: Some(tun_dellink),
     open: Some(tun_net_open),

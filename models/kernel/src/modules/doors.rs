@@ -64,6 +64,8 @@ doors! {
         DevForwardSkb(skb) => net::core::dev_forward::__dev_forward_skb,
         MacvlanHandleFrame(skb) => drivers::macvlan::macvlan_handle_frame,
         MacvlanStartXmit(skb) => drivers::macvlan::macvlan_start_xmit,
+        IpvlanHandleFrame(skb) => drivers::ipvlan::ipvlan_core::ipvlan_handle_frame,
+        IpvlanStartXmit(skb) => drivers::ipvlan::ipvlan_core::ipvlan_start_xmit,
         BondHandleFrame(skb) => drivers::bonding::xmit::bond_handle_frame,
         BondStartXmit(skb) => drivers::bonding::xmit::bond_start_xmit,
         BondXmitBroadcast(skb) => drivers::bonding::xmit::bond_xmit_broadcast,

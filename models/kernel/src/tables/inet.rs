@@ -134,13 +134,12 @@ impl InDevice {
         InDevice { conf, addrs: Vec::new(), groups: Vec::new(), reports: McReports::default(), arp }
     }
 
-    /// Inserts an address, as secondary if its subnet exists already; returns its index
-    /// (`__inet_insert_ifa`).
+    /// Where an address goes in the list, as secondary if its subnet exists already (`__inet_insert_ifa`).
     ///
     /// # Errors
     ///
     /// `EEXIST`: the address exists in this subnet. `EINVAL`: the subnet exists with another scope.
-    pub fn insert(&mut self, mut ifa: InIfaddr) -> Result<usize, Errno> {
+    pub fn place(&self, mut ifa: InIfaddr) -> Result<(usize, InIfaddr), Errno> {
         ifa.flags &= !IFA_F_SECONDARY;
         let mut last_primary = 0;
         for (at, other) in self.addrs.iter().enumerate() {
@@ -158,8 +157,7 @@ impl InDevice {
             }
         }
         let at = if ifa.is_secondary() { self.addrs.len() } else { last_primary };
-        self.addrs.insert(at, ifa);
-        Ok(at)
+        Ok((at, ifa))
     }
 
     /// The first primary address of a subnet (`inet_ifa_byprefix`).
@@ -315,7 +313,9 @@ mod tests {
         let mut dev = InDevice::new(Ipv4Conf::default(), NeighParms::default());
         let mut result = Ok(());
         for text in add {
-            result = dev.insert(ifaddr(&addr(text), "eth0", Nanos::ZERO)).map(|_| ());
+            result = dev
+                .place(ifaddr(&addr(text), "eth0", Nanos::ZERO))
+                .map(|(at, ifa)| dev.addrs.insert(at, ifa));
         }
         let show = |ifa: &InIfaddr| {
             let second = if ifa.is_secondary() { " secondary" } else { "" };

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use glassnet_wire::Mac;
 
 use super::eth_hash::eth_hash;
+use super::mc_filter::McFilter;
 use crate::ids::{DevId, SkbId};
 
 /// Whom a device reaches of those beside it (`MACVLAN_MODE_*`).
@@ -58,22 +59,6 @@ pub struct MacvlanDev {
 
 /// The device below keeps its mode as it is in a pass-through (`MACVLAN_FLAG_NOPROMISC`).
 pub const MACVLAN_FLAG_NOPROMISC: u16 = 1;
-
-/// Groups that are listened to. The kernel's is a hash of 256 bits, which also lets a few others in.
-#[derive(Clone, Debug, Default)]
-pub struct McFilter {
-    /// All.
-    pub all: bool,
-    /// These.
-    pub groups: Vec<Mac>,
-}
-
-impl McFilter {
-    /// A group is among them.
-    pub fn has(&self, group: Mac) -> bool {
-        self.all || self.groups.contains(&group)
-    }
-}
 
 /// What a device knows of those over it (`struct macvlan_port`).
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use super::netdev_queue::NetdevQueue;
 use super::rps::RxQueue;
 use super::vlan_tag::VlanProto;
 use crate::ids::{DevId, NetnsId, QdiscId, SkbId};
-use crate::link::{LinkOps, RxHandler};
+use crate::link::{L3Rcv, LinkOps, RxHandler};
 
 /// The device is administratively up.
 pub const IFF_UP: u32 = 0x1;
@@ -102,6 +102,19 @@ pub struct DevStats {
 }
 
 impl DevStats {
+    /// Counts a frame of `len` bytes that was received.
+    pub fn count_rx(&mut self, len: usize, multicast: bool) {
+        self.rx_packets += 1;
+        self.rx_bytes += len as u64;
+        self.multicast += u64::from(multicast);
+    }
+
+    /// Counts a frame of `len` bytes that was sent.
+    pub fn count_tx(&mut self, len: usize) {
+        self.tx_packets += 1;
+        self.tx_bytes += len as u64;
+    }
+
     /// Each counter of two devices by a function.
     fn each(self, other: DevStats, both: fn(u64, u64) -> u64) -> DevStats {
         DevStats {
@@ -224,6 +237,8 @@ pub struct NetDevice {
     pub label: u32,
     /// Takes every received frame before the protocols do (`rx_handler`): the door into the upper device.
     pub rx_handler: Option<RxHandler>,
+    /// Routes each IP packet that it received before the routes of its own namespace are asked (`l3mdev_l3_rcv`).
+    pub l3mdev_l3_rcv: Option<L3Rcv>,
     /// All packets to send go to the driver at once: no transmit queue has a queueing discipline that holds packets, and the
     /// driver takes all.
     pub direct_xmit: bool,
@@ -300,6 +315,10 @@ pub struct NetDevice {
     pub uc: Vec<(Mac, u32)>,
     /// Its driver takes frames to other addresses without promiscuous mode (`IFF_UNICAST_FLT`).
     pub unicast_flt: bool,
+    /// Nobody may take its frames before the protocols do (`IFF_NO_RX_HANDLER`).
+    pub no_rx_handler: bool,
+    /// Tells it apart from others with its address (`dev_id`).
+    pub dev_id: u16,
     /// It is in promiscuous mode for the sake of other addresses.
     pub uc_promisc: bool,
     /// Multicast groups on the link layer, with how many users each has.
@@ -339,6 +358,7 @@ impl NetDevice {
             carrier: true,
             label: 0,
             rx_handler: None,
+            l3mdev_l3_rcv: None,
             direct_xmit: false,
             port: None,
             rx_handler_data: None,
@@ -376,6 +396,8 @@ impl NetDevice {
             carrier_down_count: 0,
             uc: Vec::new(),
             unicast_flt: false,
+            no_rx_handler: false,
+            dev_id: 0,
             uc_promisc: false,
             mc: Vec::new(),
             rx_asked: BTreeMap::new(),
@@ -385,6 +407,11 @@ impl NetDevice {
             unregistering: false,
             gro_cells: Vec::new(),
         }
+    }
+
+    /// Its address is one of Ethernet that can be set.
+    pub fn can_set_address(&self) -> bool {
+        self.arphrd.has_mac() && !self.ops.has_fixed_address
     }
 
     /// What only its kind knows of it, if it is of the kind that keeps a `T` (`netdev_priv`).

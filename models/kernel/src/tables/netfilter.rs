@@ -151,6 +151,8 @@ pub const PRI_CONNTRACK: i32 = -200;
 pub const PRI_NAT_DST: i32 = -100;
 /// `NF_IP_PRI_NAT_SRC`.
 pub const PRI_NAT_SRC: i32 = 100;
+/// `NF_IP_PRI_LAST`.
+pub const PRI_LAST: i32 = i32::MAX;
 /// `NF_IP_PRI_CONNTRACK_CONFIRM`.
 pub const PRI_CONNTRACK_CONFIRM: i32 = i32::MAX;
 

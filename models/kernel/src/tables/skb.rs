@@ -94,7 +94,8 @@ pub struct IpCb {
     pub flags: u16,
     /// The largest fragment that a reassembled packet came in, bytes; 0: not reassembled.
     pub frag_max_size: u16,
-    /// The device that it came in by, once it is about to leave; `None` for a packet of this machine.
+    /// The device that it came in by, once it is about to leave, or is given to another device after INPUT; `None` for a packet of
+    /// this machine.
     pub indev: Option<DevId>,
 }
 

@@ -7,6 +7,7 @@ use glassnet_kernel::net::core::rtnetlink::rtnl_link_ops_get;
 use glassnet_kernel::tables::arphrd::Arphrd;
 use glassnet_kernel::tables::netdev::{IFF_POINTOPOINT, NetDevice, OperState};
 use glassnet_sim::Nanos;
+use glassnet_wire::Mac;
 
 use super::args::{Args, Done, Stop, duparg2, invarg};
 use super::link_stats::print_stats;
@@ -341,6 +342,11 @@ impl View<'_> {
                 out.text(" brd ");
             }
             out.color(Some(Color::Mac), "broadcast", broadcast.as_str(), &broadcast);
+        }
+        if dev.perm_addr != Mac::ZERO && dev.perm_addr != dev.addr {
+            let perm_addr = dev.perm_addr.to_string();
+            out.text(" permaddr ");
+            out.color(Some(Color::Mac), "permaddr", perm_addr.as_str(), &perm_addr);
         }
         let peer = self.linked(dev).map(|peer| peer.netns).or_else(|| dev.link_net());
         if let Some(peer) = peer.filter(|netns| *netns != self.netns) {

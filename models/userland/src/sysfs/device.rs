@@ -28,7 +28,7 @@ pub const FILES: &[Attr] = &[
     Attr::ro("carrier_changes", |_, dev| Ok((dev.carrier_up_count + dev.carrier_down_count).to_string())),
     Attr::ro("carrier_down_count", |_, dev| Ok(dev.carrier_down_count.to_string())),
     Attr::ro("carrier_up_count", |_, dev| Ok(dev.carrier_up_count.to_string())),
-    Attr::ro("dev_id", |_, _| Ok("0x0".to_owned())),
+    Attr::ro("dev_id", |_, dev| Ok(format!("{:#x}", dev.dev_id))),
     Attr::ro("dev_port", |_, _| Ok("0".to_owned())),
     Attr::ro("dormant", never_while_up),
     Attr::ro("duplex", duplex),

@@ -63,6 +63,7 @@ pub static MODULE: Module = Module {
 
 /// Link kind `vxlan`.
 pub static LINK_OPS: LinkOps = LinkOps {
+    has_tstats: true,
     newlink: Some(vxlan_newlink),
     changelink: Some(vxlan_changelink),
     dellink: Some(vxlan_dellink),

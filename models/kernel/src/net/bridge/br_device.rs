@@ -29,6 +29,7 @@ use crate::{Cx, Kernel};
 
 /// Link kind `bridge`.
 pub static LINK_OPS: LinkOps = LinkOps {
+    has_tstats: true,
     newlink: Some(br_dev_newlink),
     changelink: Some(|cx, dev, info| info.data().map_or(Ok(()), |attrs| br_changelink(cx, dev, attrs))),
     slave_changelink: Some(|cx, dev, info| info.data().map_or(Ok(()), |attrs| br_setport(cx, dev, attrs))),

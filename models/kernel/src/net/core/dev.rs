@@ -455,6 +455,9 @@ pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlEr
     if dev.addr_assign == AddrAssign::Random && dev.addr == Mac::ZERO {
         dev.addr = eth_hw_addr_random(cx, netns, &dev.name);
     }
+    if dev.addr_assign == AddrAssign::Perm && dev.arphrd.has_mac() {
+        dev.perm_addr = dev.addr;
+    }
     dev.hw_features |= SOFT_FEATURES | SOFT_FEATURES_OFF;
     dev.features |= SOFT_FEATURES;
     dev.vlan_features |= HIGHDMA;
@@ -610,6 +613,16 @@ pub fn dev_change_tx_queue_len(cx: &mut Cx, dev: DevId, len: u32) -> Result<(), 
     dev_qdisc_change_tx_queue_len(cx, dev).inspect_err(|_| cx.k.devs[dev].tx_queue_len = old)
 }
 
+/// Sets flags that others only take note of (`dev_change_flags`).
+pub fn dev_change_flags(cx: &mut Cx, dev: DevId, flags: u32) {
+    let netdev = &mut cx.k.devs[dev];
+    let changed = netdev.flags ^ flags;
+    netdev.flags = flags;
+    if changed != 0 && netdev.is_up() {
+        call_netdevice_notifiers(cx, dev, NetdevEvent::Change { flags: changed });
+    }
+}
+
 /// Sets a device up.
 ///
 /// # Errors
@@ -649,7 +662,7 @@ pub fn dev_close(cx: &mut Cx, dev: DevId) {
 ///
 /// `EADDRNOTAVAIL` for one that no device can have, `EOPNOTSUPP` for a device without such addresses, and what the device says.
 pub fn dev_set_mac_address(cx: &mut Cx, dev: DevId, address: Mac) -> Result<(), NlError> {
-    if !cx.k.devs[dev].arphrd.has_mac() {
+    if !cx.k.devs[dev].can_set_address() {
         return Err(Errno::EOPNOTSUPP.into());
     }
     if !address.is_valid() {

@@ -43,13 +43,16 @@ pub fn netdev_upper_dev_unlink(cx: &mut Cx, dev: DevId, upper: DevId) {
 ///
 /// # Errors
 ///
-/// `EBUSY` if it has one.
+/// `EBUSY` if it has one, `EINVAL` if it may have none.
 pub fn netdev_rx_handler_register(cx: &mut Cx, dev: DevId, handler: RxHandler) -> Result<(), NlError> {
-    let slot = &mut cx.k.devs[dev].rx_handler;
-    if slot.is_some() {
+    let netdev = &mut cx.k.devs[dev];
+    if netdev.rx_handler.is_some() {
         return Err(Errno::EBUSY.into());
     }
-    *slot = Some(handler);
+    if netdev.no_rx_handler {
+        return Err(Errno::EINVAL.into());
+    }
+    netdev.rx_handler = Some(handler);
     Ok(())
 }
 

@@ -4,9 +4,10 @@
 
 use std::net::Ipv4Addr;
 
-use crate::Cx;
 use crate::ids::DevId;
-use crate::module::NetdevEvent;
+use crate::module::{InetaddrEvent, NetdevEvent};
+use crate::netlink::NlError;
+use crate::{Cx, Kernel};
 
 /// Notifies every module of a device event.
 pub fn call_netdevice_notifiers(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
@@ -15,10 +16,22 @@ pub fn call_netdevice_notifiers(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     }
 }
 
-/// Tells every module in turn that an address of a device was removed, or that the device went down with all of them
-/// (`None`).
-pub fn call_inetaddr_notifiers(cx: &mut Cx, dev: DevId, address: Option<Ipv4Addr>) {
+/// Tells every module of an address that a device got or lost.
+pub fn call_inetaddr_notifiers(cx: &mut Cx, dev: DevId, event: InetaddrEvent) {
     for notify in cx.k.modules.iter().filter_map(|module| module.inetaddr_event) {
-        notify(cx, dev, address);
+        notify(cx, dev, event);
     }
+}
+
+/// Asks every module whether a device may get an address (`inetaddr_validator_chain`).
+///
+/// # Errors
+///
+/// That of the first module that refuses it.
+pub fn call_inetaddr_validators(kernel: &Kernel, dev: DevId, addr: Ipv4Addr) -> Result<(), NlError> {
+    kernel
+        .modules
+        .iter()
+        .filter_map(|module| module.inetaddr_validator)
+        .try_for_each(|ask| ask(kernel, dev, addr))
 }

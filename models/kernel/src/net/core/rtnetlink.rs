@@ -5,13 +5,13 @@
 use glassnet_wire::Mac;
 
 use super::dev::{
-    alloc_netdev, dev_change_name, dev_change_net_namespace, dev_change_tx_queue_len, dev_close, dev_open,
-    dev_set_mac_address, dev_set_mtu, dev_validate_mtu, register_netdevice, unregister_netdevice,
+    alloc_netdev, dev_change_flags, dev_change_name, dev_change_net_namespace, dev_change_tx_queue_len,
+    dev_close, dev_open, dev_set_mac_address, dev_set_mtu, dev_validate_mtu, register_netdevice,
+    unregister_netdevice,
 };
 use super::dev_rx_mode::{dev_set_allmulti, dev_set_promiscuity};
 use super::link_watch::linkwatch_turn;
 use super::net_namespace::peernet2id_alloc;
-use super::notifier::call_netdevice_notifiers;
 use crate::ids::{DevId, NetnsId};
 use crate::link::{LinkInfo, LinkOps, NewLink};
 use crate::module::{Module, NetdevEvent};
@@ -152,7 +152,7 @@ fn newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, NlError> 
 /// That of the first attribute that is refused.
 pub fn rtnl_configure_link(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
     let mut set = LinkSet { netns: None, name: None, info: None, mtu: None, ..set };
-    if !cx.k.devs[dev].arphrd.has_mac() {
+    if !cx.k.devs[dev].can_set_address() {
         // Its kind has written its own since.
         (set.address, set.broadcast) = (None, None);
     }
@@ -287,17 +287,13 @@ fn set_flags(cx: &mut Cx, dev: DevId, set: &LinkSet) {
         let inc = if on { 1 } else { -1 };
         if flag == IFF_PROMISC { dev_set_promiscuity(cx, dev, inc) } else { dev_set_allmulti(cx, dev, inc) }
     }
-    let netdev = &mut cx.k.devs[dev];
-    let before = netdev.flags;
+    let mut flags = cx.k.devs[dev].flags;
     for (wanted, flag) in [(set.arp.map(|arp| !arp), IFF_NOARP), (set.multicast, IFF_MULTICAST)] {
         match wanted {
-            Some(true) => netdev.flags |= flag,
-            Some(false) => netdev.flags &= !flag,
+            Some(true) => flags |= flag,
+            Some(false) => flags &= !flag,
             None => {}
         }
     }
-    let changed = netdev.flags ^ before;
-    if changed != 0 && netdev.is_up() {
-        call_netdevice_notifiers(cx, dev, NetdevEvent::Change { flags: changed });
-    }
+    dev_change_flags(cx, dev, flags);
 }

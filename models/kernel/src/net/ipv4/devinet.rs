@@ -12,9 +12,9 @@ use super::fib_frontend::{fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip, fib_ne
 use super::fib_semantics::{Dying, fib_sync_carrier, fib_sync_up};
 use super::igmp;
 use crate::ids::{DevId, NetnsId};
-use crate::module::{Module, NetdevEvent};
+use crate::module::{InetaddrEvent, Module, NetdevEvent};
 use crate::net::core::dev::MAX_NAME;
-use crate::net::core::notifier::call_inetaddr_notifiers;
+use crate::net::core::notifier::{call_inetaddr_notifiers, call_inetaddr_validators};
 use crate::netlink::{Errno, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 use crate::tables::inet::{InDevice, InIfaddr, ifaddr, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
@@ -81,15 +81,19 @@ fn modify(cx: &mut Cx, netns: NetnsId, dev: DevId, at: usize, new: InIfaddr) {
 }
 
 /// Inserts an address into its device's list and adds its routes (`__inet_insert_ifa`).
-fn inet_insert_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: InIfaddr) -> Result<(), Errno> {
+fn inet_insert_ifa(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: InIfaddr) -> Result<(), NlError> {
     if ifa.local.is_unspecified() {
         return Ok(());
     }
+    let inet = cx.k.inet.get(dev).ok_or(Errno::ENOBUFS)?;
+    let (at, ifa) = inet.place(ifa)?;
+    call_inetaddr_validators(cx.k, dev, ifa.local)?;
     let inet = cx.k.inet.get_mut(dev).ok_or(Errno::ENOBUFS)?;
-    let at = inet.insert(ifa)?;
+    inet.addrs.insert(at, ifa);
     let ifa = inet.addrs[at].clone();
     cx.k.netns[netns].ipv4.count_address(ifa.local, true);
     fib_add_ifaddr(cx, netns, dev, &ifa);
+    call_inetaddr_notifiers(cx, dev, InetaddrEvent::Up(ifa.local));
     if cx.k.devs[dev].is_up() {
         let carries = cx.k.devs[dev].carries();
         fib_sync_up(&mut cx.k.netns[netns].ipv4.fib, dev, carries);
@@ -141,7 +145,7 @@ fn take_out(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
     {
         inet.addrs.remove(at);
         cx.k.netns[netns].ipv4.count_address(ifa.local, false);
-        call_inetaddr_notifiers(cx, dev, Some(ifa.local));
+        call_inetaddr_notifiers(cx, dev, InetaddrEvent::Down(ifa.local));
     }
 }
 
@@ -165,7 +169,6 @@ fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         NetdevEvent::Down => {
             igmp::ip_mc_down(cx, dev);
             fib_disable_ip(cx, netns, dev, Dying::Down);
-            call_inetaddr_notifiers(cx, dev, None);
         }
         NetdevEvent::Unregister => unregister(cx, netns, dev),
         NetdevEvent::Change { flags } => {

@@ -52,6 +52,7 @@ pub static MODULE: Module = Module {
 
 /// Link kind `gre`: a tunnel of packets.
 static LINK_OPS: LinkOps = LinkOps {
+    has_tstats: true,
     newlink: Some(ipgre_newlink),
     changelink: Some(ipgre_changelink),
     dellink: Some(ip_tunnel_dellink),
@@ -64,6 +65,7 @@ static LINK_OPS: LinkOps = LinkOps {
 
 /// Link kind `gretap`: a tunnel of frames.
 static TAP_OPS: LinkOps = LinkOps {
+    has_tstats: true,
     newlink: Some(ipgre_newlink),
     changelink: Some(ipgre_changelink),
     dellink: Some(ip_tunnel_dellink),

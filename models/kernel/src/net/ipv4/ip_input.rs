@@ -24,7 +24,7 @@ use crate::tables::netfilter::Site;
 use crate::tables::route::DstInput;
 use crate::tables::route_types::RouteType;
 use crate::tables::skb::{IpCb, PacketType};
-use crate::tables::snmp::Snmp;
+use crate::tables::snmp::{IpMib, Snmp};
 
 /// The IPv4 header of a packet.
 #[inline]
@@ -65,6 +65,7 @@ fn ip_sublist_rcv(cx: &mut Cx, list: &mut Vec<SkbId>) {
     let mut accepted = std::mem::take(&mut cx.k.cpus[cx.cpu.index()].gro.accepted);
     let mut last: Option<SkbId> = None;
     for skb in accepted.drain(..) {
+        l3mdev_ip_rcv(cx, skb);
         if !cx.within(Func::IpRcvFinishCore, skb, |cx| ip_rcv_finish_core(cx, skb)) {
             continue;
         }
@@ -185,10 +186,20 @@ fn check_header(cx: &mut Cx, skb: SkbId, len: usize) -> Result<(usize, usize), D
 /// Kernel: net/ipv4/ip_input.c
 /// Not modelled: early demultiplexing.
 pub fn ip_rcv_finish(cx: &mut Cx, skb: SkbId) -> Door {
+    l3mdev_ip_rcv(cx, skb);
     if cx.within(Func::IpRcvFinishCore, skb, |cx| ip_rcv_finish_core(cx, skb)) {
         dst_input(cx, skb)
     } else {
         Door::End
+    }
+}
+
+/// A device over the packet's own may find its route first (`l3mdev_ip_rcv`).
+#[inline]
+fn l3mdev_ip_rcv(cx: &mut Cx, skb: SkbId) {
+    let dev = cx.skbs[skb].dev;
+    if let Some(l3_rcv) = cx.k.devs[dev].l3mdev_l3_rcv {
+        l3_rcv(cx, dev, skb);
     }
 }
 
@@ -330,15 +341,23 @@ pub fn ip_protocol_deliver_rcu(cx: &mut Cx, skb: SkbId) -> Door {
         IPPROTO_GRE if cx.k.config.gre => Door::GreRcv { skb },
         IPPROTO_IPIP if cx.k.config.ipip => Door::Tunnel4Rcv { skb },
         _ if taken => {
-            snmp(cx, skb).ip.InDelivers += 1;
+            snmp_of_hook(cx, skb).InDelivers += 1;
             return cx.consume_skb(skb);
         }
         _ => {
-            snmp(cx, skb).ip.InUnknownProtos += 1;
+            snmp_of_hook(cx, skb).InUnknownProtos += 1;
             let error = IcmpError { kind: ICMP_DEST_UNREACH, code: icmp::ICMP_PROT_UNREACH, info: 0 };
             return icmp::icmp_send_then_drop(cx, skb, error, DropReason::IpNoproto);
         }
     };
-    snmp(cx, skb).ip.InDelivers += 1;
+    snmp_of_hook(cx, skb).InDelivers += 1;
     door
+}
+
+/// The counters of the namespace whose INPUT it passed, which may be that of a device below the packet's (ipvlan's `l3s`).
+#[inline]
+fn snmp_of_hook<'a>(cx: &'a mut Cx, skb: SkbId) -> &'a mut IpMib {
+    let pkt = &cx.skbs[skb];
+    let netns = cx.k.devs[pkt.ip.indev.unwrap_or(pkt.dev)].netns;
+    &mut cx.k.netns[netns].ipv4.snmp.ip
 }

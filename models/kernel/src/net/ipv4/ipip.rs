@@ -46,6 +46,7 @@ pub static MODULE: Module = Module {
 
 /// Link kind `ipip`.
 static LINK_OPS: LinkOps = LinkOps {
+    has_tstats: true,
     newlink: Some(ipip_newlink),
     changelink: Some(ipip_changelink),
     dellink: Some(ip_tunnel_dellink),

@@ -10,7 +10,7 @@ use crate::Cx;
 use crate::door::Func;
 use crate::hook::Verdict;
 use crate::ids::{DevId, SkbId};
-use crate::module::Module;
+use crate::module::{InetaddrEvent, Module, NetdevEvent};
 use crate::net::ipv4::fib_semantics::inet_select_addr;
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::note::Note;
@@ -20,7 +20,11 @@ use crate::tables::netfilter::HookState;
 use crate::tables::route_types::Scope;
 
 /// The module.
-pub static MODULE: Module = Module { inetaddr_event: Some(masq_device_event), ..Module::named("nf_nat") };
+pub static MODULE: Module = Module {
+    netdevice_event: Some(masq_device_event),
+    inetaddr_event: Some(masq_inet_event),
+    ..Module::named("nf_nat")
+};
 
 /// Chooses the output device's address towards the next hop (`nf_nat_masquerade_ipv4`). Without an address the packet
 /// is dropped.
@@ -50,9 +54,22 @@ pub fn nf_nat_masquerade_ipv4(cx: &mut Cx, skb: SkbId, state: HookState, range: 
     })
 }
 
-/// A device went down, or lost `address`: the connections that were masqueraded with it are forgotten, for it may come
-/// back with another (`masq_device_event`, `masq_inet_event`).
-fn masq_device_event(cx: &mut Cx, dev: DevId, address: Option<Ipv4Addr>) {
+/// A device went down.
+fn masq_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
+    if event == NetdevEvent::Down {
+        forget(cx, dev, None);
+    }
+}
+
+/// A device lost an address.
+fn masq_inet_event(cx: &mut Cx, dev: DevId, event: InetaddrEvent) {
+    if let InetaddrEvent::Down(address) = event {
+        forget(cx, dev, Some(address));
+    }
+}
+
+/// Connections that were masqueraded with a device's address are forgotten, for it may come back with another.
+fn forget(cx: &mut Cx, dev: DevId, address: Option<Ipv4Addr>) {
     let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
     let last = |conn: &Conn| address.is_none_or(|address| conn.tuple(Dir::Reply).dst == address);
     let gone = |conn: &Conn| conn.masq_index == ifindex && conn.netns == netns && last(conn);

@@ -7,6 +7,7 @@ mod iplink_bond_slave;
 mod iplink_bridge;
 mod iplink_bridge_slave;
 mod iplink_dummy;
+mod iplink_ipvlan;
 mod iplink_macvlan;
 mod iplink_tun;
 mod iplink_veth;
@@ -104,6 +105,7 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &iplink_tun::LINK_UTIL,
     &iplink_veth::LINK_UTIL,
     &iplink_macvlan::LINK_UTIL,
+    &iplink_ipvlan::LINK_UTIL,
     &iplink_vlan::LINK_UTIL,
     &iplink_vxlan::LINK_UTIL,
     &link_gre::LINK_UTIL,
@@ -121,7 +123,6 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &LinkUtil::not_modelled("ip6gretap"),
     &LinkUtil::not_modelled("ip6tnl"),
     &LinkUtil::not_modelled("ipoib"),
-    &LinkUtil::not_modelled("ipvlan"),
     &LinkUtil::not_modelled("ipvtap"),
     &LinkUtil::not_modelled("macsec"),
     &LinkUtil::not_modelled("macvtap"),

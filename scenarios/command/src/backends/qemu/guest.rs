@@ -23,13 +23,14 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 31] = [
+const MODULES: [&str; 32] = [
     "8021q",
     "pktgen",
     "veth",
     "dummy",
     "bonding",
     "macvlan",
+    "ipvlan",
     "vxlan",
     "ipip",
     "ip_gre",
