@@ -24,6 +24,7 @@ use crate::tables::rps::SockFlows;
 use crate::tables::siphash::SipHashKey;
 use crate::tables::socket::{SK_MEM_DEFAULT, Sockets};
 use crate::tables::softnet::SoftnetData;
+use crate::tables::tc_action::TcActions;
 use crate::tables::tun::TunFiles;
 use crate::tables::verdicts::Watch;
 use crate::timer::{Kthread, TimerBase};
@@ -177,6 +178,8 @@ pub struct Kernel {
     pub devs: Devs,
     /// Queueing disciplines.
     pub qdiscs: Qdiscs,
+    /// Actions of filters.
+    pub tc_actions: TcActions,
     /// The driver does not take the packet that it was given last (`NETDEV_TX_BUSY`), which stays its giver's.
     pub xmit_busy: bool,
     /// Network namespaces.
@@ -257,6 +260,7 @@ impl Kernel {
             irqs: Irqs::default(),
             devs: Devs::default(),
             qdiscs: Qdiscs::default(),
+            tc_actions: TcActions::default(),
             xmit_busy: false,
             netns: NetnsTable::default(),
             nf_hooks_needed: HooksNeeded::default(),

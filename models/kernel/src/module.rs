@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use glassnet_wire::ipv4::Ipv4Hdr;
 
 use crate::Cx;
+use crate::action::TcActionOps;
 use crate::filter::TcfProtoOps;
 use crate::hook::Verdict;
 use crate::ids::{DevId, NetnsId, SkbId};
@@ -112,6 +113,8 @@ pub struct Module {
     pub qdiscs: &'static [&'static QdiscOps],
     /// Classifiers (`register_tcf_proto_ops`).
     pub classifiers: &'static [&'static TcfProtoOps],
+    /// Actions of filters (`tcf_register_action`).
+    pub actions: &'static [&'static TcActionOps],
     /// It is told of every change to a device (`register_netdevice_notifier`).
     pub netdevice_event: Option<fn(&mut Cx, DevId, NetdevEvent)>,
     /// It is told of each removed address, or that a device lost all of them (`register_inetaddr_notifier`).
@@ -146,6 +149,7 @@ impl Module {
         links: &[],
         qdiscs: &[],
         classifiers: &[],
+        actions: &[],
         netdevice_event: None,
         inetaddr_event: None,
         tap: None,

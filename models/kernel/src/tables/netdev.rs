@@ -10,6 +10,7 @@ use super::bridge::BridgePort;
 use super::netdev_queue::NetdevQueue;
 use super::rps::RxQueue;
 use super::vlan_tag::VlanProto;
+use crate::Cx;
 use crate::ids::{DevId, NetnsId, QdiscId, SkbId};
 use crate::link::{LinkOps, RxHandler};
 
@@ -248,6 +249,10 @@ pub struct NetDevice {
     pub qdisc: QdiscId,
     /// The discipline of what comes in (`ingress_queue`).
     pub ingress: Option<QdiscId>,
+    /// Asks the filters of what comes in, if there are any.
+    pub miniq_ingress: Option<MiniQdisc>,
+    /// The same of what goes out.
+    pub miniq_egress: Option<MiniQdisc>,
     /// The address to send to all.
     pub broadcast: Mac,
     /// How it got its address.
@@ -318,6 +323,9 @@ pub struct NetDevice {
     pub gro_cells: Vec<VecDeque<SkbId>>,
 }
 
+/// The filters of a device (`struct mini_Qdisc`): true if they let the packet go on, which is no longer there otherwise.
+pub type MiniQdisc = fn(&mut Cx, SkbId) -> bool;
+
 /// Largest packet that a device may hand on unsegmented unless it says otherwise, bytes (`TSO_LEGACY_MAX_SIZE`).
 pub const TSO_LEGACY_MAX_SIZE: u32 = 65_536;
 /// And the largest that Linux knows (`TSO_MAX_SIZE`).
@@ -350,6 +358,8 @@ impl NetDevice {
             tx: Vec::new(),
             qdisc: QdiscId::NOOP,
             ingress: None,
+            miniq_ingress: None,
+            miniq_egress: None,
             broadcast: Mac::ZERO,
             addr_assign: AddrAssign::Perm,
             perm_addr: Mac::ZERO,
@@ -397,6 +407,11 @@ impl NetDevice {
     #[inline]
     pub fn netdev_priv_mut<T: Any>(&mut self) -> Option<&mut T> {
         self.private.as_deref_mut()?.downcast_mut()
+    }
+
+    /// The same, with its counters.
+    pub fn priv_and_stats<T: Any>(&mut self) -> Option<(&mut T, &mut DevStats)> {
+        Some((self.private.as_deref_mut()?.downcast_mut()?, &mut self.stats))
     }
 
     /// Sets what only its kind knows of it.

@@ -23,7 +23,7 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 30] = [
+const MODULES: [&str; 41] = [
     "8021q",
     "pktgen",
     "veth",
@@ -43,6 +43,17 @@ const MODULES: [&str; 30] = [
     "sch_prio",
     "sch_netem",
     "sch_fq",
+    "sch_ingress",
+    "cls_flower",
+    "cls_fw",
+    "cls_matchall",
+    "cls_u32",
+    "act_gact",
+    "act_mirred",
+    "act_police",
+    "act_skbedit",
+    "act_vlan",
+    "ifb",
     "nf_conntrack",
     "nf_nat",
     "nf_tables",
