@@ -160,6 +160,9 @@ pub struct KernelConfig {
     /// The module `openvswitch` is there from the start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub openvswitch: bool,
+    /// It is built without limits of connections, which would have every namespace track them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_ovs_ct_limit: bool,
     /// The module `8021q` is there from the start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub vlan_8021q: bool,
@@ -184,7 +187,7 @@ fn yes() -> bool {
 impl KernelConfig {
     /// Configures the model's kernel, which has its first namespace already.
     pub fn give(self, kernel: &mut Kernel) {
-        if self.openvswitch {
+        if self.openvswitch && !self.no_ovs_ct_limit {
             nf_ct_netns_get(kernel, INIT_NET);
         }
         let config = &mut kernel.config;
@@ -196,6 +199,7 @@ impl KernelConfig {
         config.gre = self.gre;
         config.fb_tunnels = !self.no_fb_tunnels;
         config.openvswitch = self.openvswitch;
+        config.ovs_ct_limit = !self.no_ovs_ct_limit;
         config.vlan_8021q = self.vlan_8021q;
         if self.virtual_time {
             config.exec_time = Nanos::ZERO;
@@ -221,6 +225,7 @@ impl Default for KernelConfig {
             gre: false,
             no_fb_tunnels: false,
             openvswitch: false,
+            no_ovs_ct_limit: false,
             vlan_8021q: false,
             virtual_time: false,
             smp: true,

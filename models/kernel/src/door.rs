@@ -36,6 +36,10 @@ functions! {
         "drivers/net/dummy.c" {
             DummyXmit(skb: SkbId) = dummy_xmit, Netdev, "a dummy counts the frame as sent and frees it";
         }
+        "drivers/net/ifb.c" {
+            IfbXmit(skb: SkbId) = ifb_xmit, Netdev, "waits for the tasklet, which gives it back";
+            IfbRiTasklet = ifb_ri_tasklet, Netdev, "packets go back to the device that they are from";
+        }
         "drivers/net/macvlan.c" {
             MacvlanHandleFrame(skb: SkbId) = macvlan_handle_frame, Netdev, "which macvlan device has this address?";
             MacvlanStartXmit(skb: SkbId) = macvlan_start_xmit, Netdev, "a macvlan device sends: to one beside it, or out";
@@ -221,6 +225,39 @@ functions! {
         "net/sched/sch_fq.c" {
             FqEnqueue = fq_enqueue, Netdev, "waits in the queue of its flow, for its time";
             FqDequeue = fq_dequeue, Netdev, "flows take turns, each at its rate";
+        }
+        "net/sched/cls_api.c" {
+            TcfClassify = tcf_classify, Netdev, "asks filters, those of the lowest priority first";
+        }
+        "net/sched/cls_flower.c" {
+            FlClassify = fl_classify, Netdev, "do addresses, ports and the like fit a flower filter?";
+        }
+        "net/sched/cls_fw.c" {
+            FwClassify = fw_classify, Netdev, "is its mark the handle of a filter?";
+        }
+        "net/sched/cls_matchall.c" {
+            MallClassify = mall_classify, Netdev, "a filter that takes every packet";
+        }
+        "net/sched/cls_u32.c" {
+            U32Classify = u32_classify, Netdev, "do words of its headers fit a filter?";
+        }
+        "net/sched/act_api.c" {
+            TcfActionExec = tcf_action_exec, Netdev, "does what the filter says, one action after the other";
+        }
+        "net/sched/act_gact.c" {
+            TcfGactAct = tcf_gact_act, Netdev, "passed, dropped, or on with the next action or filter";
+        }
+        "net/sched/act_mirred.c" {
+            TcfMirredAct = tcf_mirred_act, Netdev, "the packet, or a copy, goes by another device";
+        }
+        "net/sched/act_police.c" {
+            TcfPoliceAct = tcf_police_act, Netdev, "are there tokens for the packet?";
+        }
+        "net/sched/act_skbedit.c" {
+            TcfSkbeditAct = tcf_skbedit_act, Netdev, "changes what the kernel notes beside the packet";
+        }
+        "net/sched/act_vlan.c" {
+            TcfVlanAct = tcf_vlan_act, Netdev, "puts a VLAN tag in, takes it out, or changes it";
         }
         "net/sched/sch_api.c" {
             QdiscWatchdogScheduleRangeNs = qdisc_watchdog_schedule_range_ns, Schedule,

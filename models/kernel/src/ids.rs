@@ -24,6 +24,7 @@ id!(/** A socket of one machine. */ SocketId);
 id!(/** An open `/dev/net/tun` of one machine; not its file descriptor. */ TunFileId);
 id!(/** A CPU of one machine. */ CpuId);
 id!(/** A queueing discipline of one machine; not its handle. */ QdiscId);
+id!(/** An action of filters of one machine; not its index. */ TcActionId);
 id!(/** An skb of the world. */ SkbId);
 
 impl QdiscId {

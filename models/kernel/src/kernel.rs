@@ -26,6 +26,7 @@ use crate::tables::rtnl::RtnlListeners;
 use crate::tables::siphash::SipHashKey;
 use crate::tables::socket::{SK_MEM_DEFAULT, Sockets};
 use crate::tables::softnet::SoftnetData;
+use crate::tables::tc_action::TcActions;
 use crate::tables::tun::TunFiles;
 use crate::tables::unix::UnixListeners;
 use crate::tables::verdicts::Watch;
@@ -114,8 +115,10 @@ pub struct Config {
     pub br_netfilter: bool,
     /// The module `8021q` is loaded.
     pub vlan_8021q: bool,
-    /// The module `openvswitch` is loaded, and with it connection tracking in every namespace.
+    /// The module `openvswitch` is loaded.
     pub openvswitch: bool,
+    /// It can limit connections: once it is loaded, every namespace tracks them.
+    pub ovs_ct_limit: bool,
     /// The module `bonding` is loaded.
     pub bonding: bool,
     /// The module `ipip` is loaded.
@@ -147,6 +150,7 @@ impl Default for Config {
             br_netfilter: false,
             vlan_8021q: false,
             openvswitch: false,
+            ovs_ct_limit: true,
             bonding: false,
             ipip: false,
             gre: false,
@@ -183,6 +187,8 @@ pub struct Kernel {
     pub devs: Devs,
     /// Queueing disciplines.
     pub qdiscs: Qdiscs,
+    /// Actions of filters.
+    pub tc_actions: TcActions,
     /// The driver does not take the packet that it was given last (`NETDEV_TX_BUSY`), which stays its giver's.
     pub xmit_busy: bool,
     /// Network namespaces.
@@ -269,6 +275,7 @@ impl Kernel {
             irqs: Irqs::default(),
             devs: Devs::default(),
             qdiscs: Qdiscs::default(),
+            tc_actions: TcActions::default(),
             xmit_busy: false,
             netns: NetnsTable::default(),
             nf_hooks_needed: HooksNeeded::default(),

@@ -25,6 +25,7 @@
 //!
 //! This crate neither prints nor parses commands: that is user space.
 
+pub mod action;
 pub mod chance;
 pub mod class;
 pub mod cost;

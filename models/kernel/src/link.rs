@@ -449,6 +449,9 @@ pub struct RingParam {
     pub tx: u32,
 }
 
+/// The filters of a device (`struct mini_Qdisc`): true if they let the packet go on, which is no longer there otherwise.
+pub type MiniQdisc = fn(&mut Cx, SkbId) -> bool;
+
 /// The door into the upper device of a device (`rx_handler`).
 pub type RxHandler = fn(SkbId) -> Door;
 

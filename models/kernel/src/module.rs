@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_wire::ipv4::Ipv4Hdr;
 
+use crate::action::TcActionOps;
 use crate::filter::TcfProtoOps;
 use crate::hook::Verdict;
 use crate::ids::{DevId, NetnsId, SkbId};
@@ -125,6 +126,8 @@ pub struct Module {
     pub qdiscs: &'static [&'static QdiscOps],
     /// Classifiers (`register_tcf_proto_ops`).
     pub classifiers: &'static [&'static TcfProtoOps],
+    /// Actions of filters (`tcf_register_action`).
+    pub actions: &'static [&'static TcActionOps],
     /// It is told of every change to a device (`register_netdevice_notifier`).
     pub netdevice_event: Option<fn(&mut Cx, DevId, NetdevEvent)>,
     /// It may refuse an address that a device is to get (`register_inetaddr_validator_notifier`).
@@ -161,6 +164,7 @@ impl Module {
         links: &[],
         qdiscs: &[],
         classifiers: &[],
+        actions: &[],
         netdevice_event: None,
         inetaddr_validator: None,
         inetaddr_event: None,

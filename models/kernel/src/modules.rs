@@ -4,7 +4,7 @@
 
 mod doors;
 
-use crate::drivers::{bonding, dummy, ipvlan, loopback, macvlan, tun, veth, vxlan};
+use crate::drivers::{bonding, dummy, ifb, ipvlan, loopback, macvlan, tun, veth, vxlan};
 use crate::module::Module;
 use crate::net::{bridge, core, ipv4, netfilter, openvswitch, packet, sched, vlan_8021q};
 use crate::netlink::Errno;
@@ -18,6 +18,7 @@ pub static MODULES: &[&Module] = &[
     &loopback::MODULE,
     &veth::MODULE,
     &dummy::MODULE,
+    &ifb::MODULE,
     &macvlan::MODULE,
     &ipvlan::ipvlan_main::MODULE,
     &tun::MODULE,
@@ -38,6 +39,12 @@ pub static MODULES: &[&Module] = &[
     &vlan_8021q::vlan::MODULE,
     &NET,
     &sched::MODULE,
+    &sched::act_gact::MODULE,
+    &sched::act_mirred::MODULE,
+    &sched::act_police::MODULE,
+    &sched::act_skbedit::MODULE,
+    &sched::act_vlan::MODULE,
+    &sched::cls_flower::MODULE,
     &sched::cls_fw::MODULE,
     &sched::cls_matchall::MODULE,
     &sched::cls_u32::MODULE,

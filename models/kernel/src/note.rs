@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
+use crate::action::TcAct;
 use crate::netlink::Errno;
 use crate::tables::conntrack::{CtInfo, Tuple, proto};
 use crate::tables::neigh_types::Nud;
@@ -83,6 +84,8 @@ pub enum Note {
     Fdb(FdbNote),
     /// A datapath of Open vSwitch looked for a packet's flow.
     Ovs(OvsNote),
+    /// Filters and actions of tc.
+    Tc(TcNote),
     /// A VXLAN device packs a frame.
     Vxlan(VxlanNote),
     /// The neighbour of a packet that waits or uses an unconfirmed entry; `None`: it is gone.
@@ -106,6 +109,31 @@ pub enum Note {
     IcmpPeerLimit,
     /// A SYN is ignored: the listener's queue is full.
     ListenOverflow,
+}
+
+/// What a filter of tc, or one of its actions, says of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcNote {
+    /// The filter matches.
+    Filter {
+        /// Its classifier.
+        kind: &'static str,
+        /// Its priority.
+        prio: u16,
+        /// Its chain.
+        chain: u32,
+        /// Its handle.
+        handle: u32,
+    },
+    /// The action was done.
+    Action {
+        /// Its kind.
+        kind: &'static str,
+        /// Its index.
+        index: u32,
+        /// What it says.
+        said: TcAct,
+    },
 }
 
 /// Why a bridge that filters VLANs drops a frame.

@@ -140,6 +140,8 @@ pub struct QdiscClassOps {
     pub change: Option<ChangeClass>,
     /// Whose filters are those of a class, of which 0 is the discipline: a class, or `None` if it can have none.
     pub tcf_block: Option<fn(u32) -> Option<u32>>,
+    /// The first filter of one of its places is another one.
+    pub chain_head_change: Option<fn(&mut Cx, QdiscId)>,
     /// A filter says one of its classes.
     pub bind_tcf: Option<fn(&mut Qdisc)>,
     /// Deletes a class.

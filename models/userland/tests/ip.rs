@@ -116,7 +116,7 @@ fn last(commands: &[&str]) -> harness::Outcome {
 fn what_is_not_modelled_says_so() {
     for (command, what) in [
         ("ip maddr", "maddress"),
-        ("ip monitor", "monitor"),
+        ("ip monitor", "monitor without `neigh`"),
         ("ip tunnel add x mode sit", "tunnel mode sit"),
         ("ip -r link", "-resolve"),
         ("ip link add type geneve", "link add type geneve"),

@@ -65,7 +65,7 @@ fn runs(trace: &Trace, first: usize, end: usize) -> Vec<Run> {
         let is_new = matches!(known, std::collections::btree_map::Entry::Vacant(_));
         let now = known.or_default();
         now.calls.retain(|call| call.left.is_some_and(|left| step.at < left));
-        let is_softirq = matches!(step.func, Func::NetRxAction | Func::NetTxAction);
+        let is_softirq = matches!(step.func, Func::NetRxAction | Func::NetTxAction | Func::IfbRiTasklet);
         if is_new || now.calls.is_empty() && (now.entry != entry || is_softirq) {
             (now.run, now.entry) = (runs.len(), entry);
             runs.push(Run { context, cpu: step.cpu.into(), calls: Vec::new() });

@@ -259,8 +259,8 @@ impl Run<'_> {
         for frame in &frames {
             self.seen.frames.push(frame_seen(&world, &self.names, prompt, frame));
         }
-        for step in &steps {
-            let told = self.is_plain || is_told(&self.live, step);
+        for (at, step) in steps.iter().enumerate() {
+            let told = (self.is_plain || is_told(&self.live, step)) && !taken_by_filter(&steps, at);
             if told && let Some(journey) = passed(&world, &mut self.live, prompt, step) {
                 self.seen.journeys.push(journey);
             }
@@ -338,6 +338,24 @@ fn tracepoint(func: Func) -> Option<&'static str> {
         Func::NetifReceiveSkbCore => Some("netif_receive_skb"),
         _ => None,
     }
+}
+
+/// A filter of what goes out took the packet in `__dev_queue_xmit`, before its tracepoint.
+fn taken_by_filter(steps: &[Step], at: usize) -> bool {
+    let is_asked = |step: &&Step| step.func == Func::TcfClassify;
+    if steps[at].func != Func::DevQueueXmit || steps.get(at + 1).filter(is_asked).is_none() {
+        return false;
+    }
+    let is_filter = |step: &&Step| {
+        let file = step.func.row().file;
+        file.starts_with("net/sched/cls_")
+            || file.starts_with("net/sched/act_")
+            || step.func == Func::SkbClone
+    };
+    let mut own = steps[at + 1..].iter().filter(|step| step.skb == steps[at].skb).skip_while(is_filter);
+    own.next().is_some_and(|step| {
+        matches!(step.kind, StepKind::Drop(DropReason::TcEgress)) || step.func == Func::ConsumeSkb
+    })
 }
 
 /// A packet that a timer made and that met no device: a kernel's tracer does not know whose it was, unless the neighbour table

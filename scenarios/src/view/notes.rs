@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::net::ipv4::tcp_ipv4::state_name;
 use glassnet_kernel::note::{
     AtRule, ConnNote, ConntrackNote, FdbNote, FibNote, HookNote, NatNote, Note, Outcome, OvsNote, RuleNote,
-    SocketNote, VlanNote, VxlanNote,
+    SocketNote, TcNote, VlanNote, VxlanNote,
 };
 use glassnet_kernel::tables::conntrack::{CtInfo, Tuple};
 use glassnet_kernel::tables::netfilter::Pf;
@@ -28,6 +28,7 @@ pub fn key(note: &Note) -> &'static str {
         Note::Vlan(_) => "vlan",
         Note::Fdb(_) => "fdb",
         Note::Ovs(_) => "ovs",
+        Note::Tc(_) => "tc",
         Note::Vxlan(_) => "vxlan",
         Note::Neigh(_) | Note::NeighUpdate { .. } => "neigh",
         Note::Fib(_) => "fib",
@@ -74,6 +75,7 @@ pub fn words(note: &Note) -> String {
         Note::Vlan(VlanNote::NotIn { dev, vid }) => format!("{dev} is not in VLAN {vid}"),
         Note::Fdb(note) => fdb(note),
         Note::Ovs(note) => ovs(note),
+        Note::Tc(note) => tc(note),
         Note::Vxlan(VxlanNote { vni, to, port }) => format!("VNI {vni}, in UDP to {to}:{port}"),
         Note::Neigh(None) => "none".to_owned(),
         Note::Neigh(Some((ip, state))) => format!("{ip} is {}", state.name()),
@@ -87,6 +89,19 @@ pub fn words(note: &Note) -> String {
         Note::IcmpGlobalLimit => "no error is sent: icmp_msgs_per_sec is reached".to_owned(),
         Note::IcmpPeerLimit => "no error is sent: icmp_ratelimit for this sender is reached".to_owned(),
         Note::ListenOverflow => "the SYN is ignored: too many connections wait to be accepted".to_owned(),
+    }
+}
+
+/// A filter or an action of tc.
+fn tc(note: &TcNote) -> String {
+    match note {
+        TcNote::Filter { kind, prio, chain: 0, handle } => {
+            format!("the filter of {kind} with pref {prio}, handle {handle:#x}, matches")
+        }
+        TcNote::Filter { kind, prio, chain, handle } => {
+            format!("the filter of {kind} with pref {prio}, handle {handle:#x}, in chain {chain}, matches")
+        }
+        TcNote::Action { kind, index, said } => format!("action {kind} index {index}: {said}"),
     }
 }
 

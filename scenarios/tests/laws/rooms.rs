@@ -24,6 +24,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("net/bridge/", &["net/core/"]),
     ("net/ipv4/", &["net/core/"]),
     ("net/vlan_8021q/", &["net/core/"]),
+    // A routed ipvlan device asks the routes of the namespace below.
+    ("drivers/ipvlan/", &["net/core/", "net/ipv4/"]),
     // Tunnels send by IPv4.
     ("drivers/vxlan/", &["net/core/", "net/ipv4/"]),
     ("drivers/", &["net/core/"]),

@@ -53,6 +53,7 @@ doors! {
         VlanDevHardStartXmit(skb) => net::vlan_8021q::vlan_dev::vlan_dev_hard_start_xmit,
         TunNetXmit(skb) => drivers::tun::tun_net_xmit,
         DummyXmit(skb) => drivers::dummy::dummy_xmit,
+        IfbXmit(skb) => drivers::ifb::ifb_xmit,
         GreTapXmit(skb) => net::ipv4::ip_gre::gre_tap_xmit,
         IpgreXmit(skb) => net::ipv4::ip_gre::ipgre_xmit,
         GreRcv(skb) => net::ipv4::gre_demux::gre_rcv,

@@ -69,6 +69,10 @@ reasons! {
     NeighQueuefull = "NEIGH_QUEUEFULL",
     /// The neighbour entry is going away.
     NeighDead = "NEIGH_DEAD",
+    /// A filter of what comes in dropped it.
+    TcIngress = "TC_INGRESS",
+    /// A filter of what goes out dropped it.
+    TcEgress = "TC_EGRESS",
     /// A queueing discipline dropped it.
     QdiscDrop = "QDISC_DROP",
     /// The CPU's backlog is full (`netdev_max_backlog`).

@@ -95,6 +95,8 @@ pub struct McGroup {
     pub group: Ipv4Addr,
     /// Number of users: sockets and the kernel.
     pub users: u32,
+    /// Its link-layer address is listened to.
+    pub loaded: bool,
     /// In how many reports it is still to be told of.
     pub crcount: u8,
 }
@@ -209,7 +211,7 @@ impl InDevice {
             return false;
         }
         // /proc/net/igmp lists the newest group first.
-        self.groups.insert(0, McGroup { group, users: 1, crcount: 0 });
+        self.groups.insert(0, McGroup { group, users: 1, loaded: false, crcount: 0 });
         true
     }
 

@@ -17,6 +17,8 @@ pub const LOG_CRIT: u8 = 2;
 pub const LOG_ERR: u8 = 3;
 /// `KERN_WARNING`.
 pub const LOG_WARNING: u8 = 4;
+/// `KERN_NOTICE`.
+pub const LOG_NOTICE: u8 = 5;
 /// `KERN_INFO`.
 pub const LOG_INFO: u8 = 6;
 

@@ -52,6 +52,7 @@ pub mod snmp;
 pub mod socket;
 pub mod softnet;
 pub mod sysctl;
+pub mod tc_action;
 pub mod tcp_cubic;
 pub mod tcp_machine;
 pub mod tcp_queue;

@@ -11,7 +11,7 @@ use super::netdev_queue::NetdevQueue;
 use super::rps::RxQueue;
 use super::vlan_tag::VlanProto;
 use crate::ids::{DevId, NetnsId, QdiscId, SkbId};
-use crate::link::{L3Rcv, LinkOps, RxHandler};
+use crate::link::{L3Rcv, LinkOps, MiniQdisc, RxHandler};
 
 /// The device is administratively up.
 pub const IFF_UP: u32 = 0x1;
@@ -263,6 +263,10 @@ pub struct NetDevice {
     pub qdisc: QdiscId,
     /// The discipline of what comes in (`ingress_queue`).
     pub ingress: Option<QdiscId>,
+    /// Asks the filters of what comes in, if there are any.
+    pub miniq_ingress: Option<MiniQdisc>,
+    /// The same of what goes out.
+    pub miniq_egress: Option<MiniQdisc>,
     /// The address to send to all.
     pub broadcast: Mac,
     /// How it got its address.
@@ -370,6 +374,8 @@ impl NetDevice {
             tx: Vec::new(),
             qdisc: QdiscId::NOOP,
             ingress: None,
+            miniq_ingress: None,
+            miniq_egress: None,
             broadcast: Mac::ZERO,
             addr_assign: AddrAssign::Perm,
             perm_addr: Mac::ZERO,
@@ -424,6 +430,11 @@ impl NetDevice {
     #[inline]
     pub fn netdev_priv_mut<T: Any>(&mut self) -> Option<&mut T> {
         self.private.as_deref_mut()?.downcast_mut()
+    }
+
+    /// The same, with its counters.
+    pub fn priv_and_stats<T: Any>(&mut self) -> Option<(&mut T, &mut DevStats)> {
+        Some((self.private.as_deref_mut()?.downcast_mut()?, &mut self.stats))
     }
 
     /// Sets what only its kind knows of it.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use glassnet_sim::Nanos;
 
-use crate::filter::TcfProto;
+use crate::filter::TcfBlock;
 use crate::ids::{DevId, QdiscId, SkbId};
 use crate::qdisc::{BasicStats, NOOP_QDISC_OPS, QdiscOps, QdiscStats, QueueStats};
 
@@ -30,6 +30,10 @@ pub const TCQ_F_NOLOCK: u16 = 0x100;
 pub const TC_H_ROOT: u32 = 0xffff_ffff;
 /// The parent of `ingress` and `clsact`.
 pub const TC_H_INGRESS: u32 = 0xffff_fff1;
+/// The class of what comes in, of both (`TC_H_MIN_INGRESS`).
+pub const TC_H_MIN_INGRESS: u32 = 0xfff2;
+/// The class of what goes out, of `clsact` (`TC_H_MIN_EGRESS`).
+pub const TC_H_MIN_EGRESS: u32 = 0xfff3;
 
 /// The discipline's part of a handle (`TC_H_MAJ`).
 pub const fn tc_h_maj(handle: u32) -> u32 {
@@ -87,8 +91,8 @@ pub struct Qdisc {
     pub bstats: BasicStats,
     /// Counters of its queue.
     pub qstats: QueueStats,
-    /// Its filters by priority, and those of its classes; 0 is the discipline itself.
-    pub filters: BTreeMap<u32, Vec<TcfProto>>,
+    /// Its filters, and those of its classes; 0 is the discipline itself.
+    pub filters: BTreeMap<u32, TcfBlock>,
     /// Packets that go before all others: the device did not take them, or somebody looked at them.
     pub gso_skb: VecDeque<SkbId>,
     /// A packet for another transmit queue than those before it.
@@ -125,6 +129,11 @@ impl Qdisc {
             watchdog: None,
             private: None,
         }
+    }
+
+    /// There are filters for the packets of a class; 0: of the discipline itself.
+    pub fn has_filters(&self, class: u32) -> bool {
+        self.filters.get(&class).is_some_and(|block| !block.chain(0).is_empty())
     }
 
     /// It has one of these flags.

@@ -171,6 +171,16 @@ pub struct Skb {
     pub inner_network_header: u32,
     /// Where the transport header behind that one begins.
     pub inner_transport_header: u32,
+    /// Its length when filters of tc were asked last, bytes, which actions count (`qdisc_skb_cb.pkt_len`).
+    pub pkt_len: u32,
+    /// It came in, as far as filters of tc are concerned.
+    pub tc_at_ingress: bool,
+    /// No filter and no tap looks at it the next time.
+    pub tc_skip_classify: bool,
+    /// An action has sent it by another device.
+    pub redirected: bool,
+    /// It was received when that happened.
+    pub from_ingress: bool,
     /// How many devices without a queue it has gone out by since it was sent or waited last (`xmit.recursion` of the CPU).
     pub xmit_recursion: u8,
 }
@@ -268,6 +278,11 @@ impl SkbPool {
             hash: 0,
             inner_network_header: 0,
             inner_transport_header: 0,
+            pkt_len: 0,
+            tc_at_ingress: false,
+            tc_skip_classify: false,
+            redirected: false,
+            from_ingress: false,
             xmit_recursion: 0,
         };
         self.insert(skb)

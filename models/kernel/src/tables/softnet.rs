@@ -8,6 +8,7 @@ use glassnet_sim::Nanos;
 use super::cputime::CpuTime;
 use super::gro::Gro;
 use crate::ids::{CpuId, DevId, QdiscId, SkbId};
+use crate::timer::Tasklet;
 
 /// How long a thread runs before another that is as important gets the CPU (`sched_min_granularity_ns` of two CPUs).
 pub const SLICE: Nanos = Nanos::from_micros(1_500);
@@ -19,6 +20,8 @@ pub enum Softirq {
     NetTx = 2,
     /// Packets that came in.
     NetRx = 3,
+    /// Functions that were put off.
+    Tasklet = 6,
 }
 
 impl Softirq {
@@ -63,6 +66,8 @@ pub struct SoftnetStat {
     pub net_tx_softirqs: u32,
     /// How often `net_rx_action` ran (`NET_RX` of `/proc/softirqs`).
     pub net_rx_softirqs: u32,
+    /// How often tasklets ran (`TASKLET` of `/proc/softirqs`).
+    pub tasklet_softirqs: u32,
 }
 
 /// A run of `handle_softirqs`.
@@ -74,6 +79,8 @@ pub struct SoftirqRun {
     pub restarts: u32,
     /// `ksoftirqd` runs them.
     pub by_ksoftirqd: bool,
+    /// What was pending when the round began.
+    pub pending: u32,
 }
 
 /// A run of `net_rx_action`.
@@ -136,6 +143,12 @@ pub struct SoftnetData {
     pub input_queue_head: u32,
     /// CPUs to whose backlogs this one has appended packets, and which it has not told yet.
     pub rps_ipi_list: Vec<CpuId>,
+    /// Functions that the next softirq runs, each with its argument (`tasklet_vec`).
+    pub tasklets: Vec<Tasklet>,
+    /// How deep actions are in each other that send packets by another device (`mirred_nest_level`).
+    pub mirred_nest_level: u32,
+    /// An action has chosen the transmit queue of the packet in hand (`xmit.skip_txqueue`).
+    pub skip_txqueue: bool,
     /// Counters.
     pub stat: SoftnetStat,
 }

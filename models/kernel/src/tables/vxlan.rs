@@ -296,7 +296,7 @@ mod tests {
         dev.insert(Mac::ZERO, (0, 0), to, Nanos::ZERO);
         let lists: Vec<u64> = dev.dump().iter().map(|entry| eth_hash(entry.mac)).collect();
         assert!(lists.is_sorted() && lists[0] == 0, "{lists:?}");
-        dev.remove_if(|entry| entry.mac == mac(1));
+        dev.remove(mac(1));
         assert_eq!((dev.addrcnt(), dev.find(mac(1)).is_none()), (3, true));
     }
 }

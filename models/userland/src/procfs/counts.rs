@@ -39,6 +39,7 @@ fn count(cpu: &SoftnetData, softirq: &str) -> u32 {
     match softirq {
         "NET_TX" => cpu.stat.net_tx_softirqs,
         "NET_RX" => cpu.stat.net_rx_softirqs,
+        "TASKLET" => cpu.stat.tasklet_softirqs,
         _ => 0,
     }
 }

@@ -3,7 +3,7 @@
 use glassnet_kernel::filter::{FilterData, filter_data};
 use glassnet_kernel::net::sched::cls_fw::FwFilter;
 
-use super::filter::{FilterKind, ILLEGAL_HANDLE, Options, classid, unknown};
+use super::filter::{FilterKind, ILLEGAL_HANDLE, Options, Request, Shown, classid, common};
 use super::not_modelled;
 use super::units::sprint_classid;
 use crate::iproute2::args::{Args, Done, number};
@@ -21,28 +21,35 @@ fn handle(text: &str) -> Result<(u32, Options), &'static str> {
     ))
 }
 
-fn parse(args: &mut Args, with_handle: Options) -> Done<Options> {
-    let mut filter = with_handle.and_then(|filter| filter_data::<FwFilter>(&*filter).copied());
+fn parse(args: &mut Args, request: &mut Request) -> Done {
+    let mut filter = request.options.take().and_then(|filter| filter_data::<FwFilter>(&*filter).copied());
     while let Some(word) = args.take() {
         match word {
             "classid" | "flowid" => filter.get_or_insert_default().classid = Some(classid(args)?),
-            _ => return Err(unknown("fw", word, include_str!("help/fw.txt"))),
+            _ => {
+                common("fw", word, args, request, include_str!("help/fw.txt"))?;
+                filter.get_or_insert_default();
+            }
         }
     }
-    Ok(filter.map(|filter| Box::new(filter) as Box<dyn FilterData>))
+    request.options = filter.map(|filter| Box::new(filter) as Box<dyn FilterData>);
+    Ok(())
 }
 
-fn print(out: &mut Out, handle: u32, filter: &dyn FilterData, _: bool) -> Done {
+fn print(out: &mut Out, handle: u32, shown: &Shown) -> Done {
     if out.is_json() {
         return Err(not_modelled("-json filter … fw"));
     }
-    let Some(filter) = filter_data::<FwFilter>(filter) else { return Ok(()) };
+    let Some(filter) = filter_data::<FwFilter>(shown.filter) else { return Ok(()) };
     match filter.mask.filter(|mask| *mask != u32::MAX) {
         Some(mask) => out.text(format_args!("handle 0x{handle:x}/0x{mask:x} ")),
         None => out.text(format_args!("handle 0x{handle:x} ")),
     }
     if let Some(classid) = filter.classid {
         out.text(format_args!("classid {} ", sprint_classid(classid)));
+    }
+    if shown.dump.actions.iter().any(|action| !action.is_old) {
+        out.nl();
     }
     Ok(())
 }

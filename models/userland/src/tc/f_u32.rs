@@ -3,7 +3,7 @@
 use glassnet_kernel::filter::{FilterData, filter_data};
 use glassnet_kernel::net::sched::cls_u32::{U32Filter, U32Key, U32Table};
 
-use super::filter::{FilterKind, Options, classid, unknown};
+use super::filter::{FilterKind, Options, Request, Shown, classid, common, print_flags};
 use super::not_modelled;
 use super::units::sprint_classid;
 use crate::iproute2::args::{Args, Done, Stop, number, prefix};
@@ -31,7 +31,7 @@ fn get_u32_handle(text: &str) -> Option<u32> {
     Some(hex(table, 12)? << 20 | hex(bucket, 8)? << 12 | node)
 }
 
-fn parse(args: &mut Args, _: Options) -> Done<Options> {
+fn parse(args: &mut Args, request: &mut Request) -> Done {
     let mut filter = None::<U32Filter>;
     while let Some(word) = args.take() {
         match word {
@@ -41,11 +41,19 @@ fn parse(args: &mut Args, _: Options) -> Done<Options> {
                     return Err(Stop::failed("Illegal \"match\"\n"));
                 }
             }
-            "classid" | "flowid" => filter.get_or_insert_default().classid = Some(classid(args)?),
-            _ => return Err(unknown("u32", word, include_str!("help/u32.txt"))),
+            "classid" | "flowid" => {
+                let filter = filter.get_or_insert_default();
+                (filter.classid, filter.terminal) = (Some(classid(args)?), true);
+            }
+            _ => {
+                common("u32", word, args, request, include_str!("help/u32.txt"))?;
+                let filter = filter.get_or_insert_default();
+                filter.terminal |= !request.exts.actions.is_empty();
+            }
         }
     }
-    Ok(filter.map(|filter| Box::new(filter) as Box<dyn FilterData>))
+    request.options = filter.map(|filter| Box::new(filter) as Box<dyn FilterData>);
+    Ok(())
 }
 
 /// What stands behind `match`; false if it is wrong.
@@ -144,15 +152,15 @@ fn address(args: &mut Args, keys: &mut Vec<U32Key>, off: i32) -> Done<bool> {
     Ok(pack(keys, (address.to_bits(), mask), (off, false), 32))
 }
 
-fn print(out: &mut Out, handle: u32, filter: &dyn FilterData, _: bool) -> Done {
+fn print(out: &mut Out, handle: u32, shown: &Shown) -> Done {
     let (table, bucket, node) = (handle >> 20, handle >> 12 & 0xff, handle & 0xfff);
-    if let Some(U32Table { divisor }) = filter_data(filter) {
+    if let Some(U32Table { divisor }) = filter_data(shown.filter) {
         let fh = format!("{table:x}:");
         out.any("fh", fh.as_str(), format_args!("fh {fh} "));
         out.any("ht_divisor", *divisor, format_args!("ht divisor {divisor} "));
         return Ok(());
     }
-    let Some(filter) = filter_data::<U32Filter>(filter) else { return Ok(()) };
+    let Some(filter) = filter_data::<U32Filter>(shown.filter) else { return Ok(()) };
     let keys = filter.keys.as_deref().unwrap_or_default();
     if out.is_json() && keys.len() > 1 {
         // The real tool gives one name to all, and leaves objects open.
@@ -166,8 +174,10 @@ fn print(out: &mut Out, handle: u32, filter: &dyn FilterData, _: bool) -> Done {
     if let Some(classid) = filter.classid {
         let classid = sprint_classid(classid);
         out.any("flowid", classid.as_str(), format_args!("*flowid {classid} "));
+    } else if filter.terminal {
+        out.text("terminal flowid ");
     }
-    out.any("not_in_hw", true, "not_in_hw ");
+    print_flags(out, shown.dump, ("", " "));
     for key in keys {
         let U32Key { val, mask, off, nexthdr } = key;
         let offmask = if *nexthdr { "nexthdr+" } else { "" };

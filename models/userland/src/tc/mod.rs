@@ -5,18 +5,26 @@
 //! | `qdisc` | `tc qdisc` |
 //! | `class` | `tc class` |
 //! | `filter` | `tc filter`; each classifier has a file `f_KIND` |
+//! | `action` | actions of filters and `tc actions`; each has a file `m_KIND` |
 //! | `kind` | the shape of a kind of discipline; each has a file `q_KIND` with what `tc` reads and prints of it |
 //! | `units` | rates, sizes, times, handles |
 //!
-//! Not modelled: chains, actions, `monitor`, `exec`, names of classes, drawings (`-graph`), size tables, estimators.
+//! Not modelled: `tc chain`, blocks, `monitor`, `exec`, names of classes, drawings (`-graph`), size tables, estimators.
 
+mod action;
 mod class;
 mod dist;
+mod f_flower;
 mod f_fw;
 mod f_matchall;
 mod f_u32;
 mod filter;
 mod kind;
+mod m_gact;
+mod m_mirred;
+mod m_police;
+mod m_skbedit;
+mod m_vlan;
 mod q_fifo;
 mod q_fq;
 mod q_fq_codel;
@@ -161,6 +169,7 @@ impl Tc<'_> {
             Some("qdisc") => self.qdisc(args),
             Some("class") => self.class(args),
             Some("filter") => self.filter(args),
+            Some("actions") => self.actions(args),
             Some("help") => {
                 self.process.eprint(USAGE);
                 Ok(0)

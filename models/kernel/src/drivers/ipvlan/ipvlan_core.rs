@@ -164,7 +164,7 @@ fn listeners(cx: &Cx, lower: DevId, group: Mac, sender: Option<DevId>) -> Vec<De
 
 /// Sends a packet to a device beside this one, or out.
 ///
-/// Kernel: drivers/net/ipvlan/ipvlan_core.c, drivers/net/ipvlan/ipvlan_main.c
+/// Kernel: drivers/net/ipvlan/ipvlan_main.c
 /// Not modelled: IPv6.
 pub fn ipvlan_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let (dev, len) = (cx.skbs[skb].dev, cx.skbs[skb].len());

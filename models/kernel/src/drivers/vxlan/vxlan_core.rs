@@ -23,12 +23,12 @@ use crate::link::{DrvInfo, EthtoolOps, LinkKsettings, LinkOps, NewLink};
 use crate::module::{Module, NetdevEvent};
 use crate::net::core::dev::{dev_close, register_netdevice, unregister_netdevice};
 use crate::net::core::dev_upper::netdev_upper_dev_link;
-use crate::net::core::dst_cache::{dst_cache_get_ip4, dst_cache_set_ip4};
 use crate::net::core::gro::for_same_flow;
 use crate::net::core::gro_cells::{gro_cell_poll, gro_cells_destroy, gro_cells_init};
 use crate::net::ethernet::eth::{
     ETH_MAX_MTU, eth_gro_complete, eth_gro_receive, eth_type_trans, ether_setup,
 };
+use crate::net::ipv4::dst_cache::{dst_cache_get_ip4, dst_cache_set_ip4};
 use crate::net::ipv4::igmp::{ip_mc_dec_group, ip_mc_inc_group};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::ip_output::IpHeader;

@@ -274,7 +274,7 @@ pub fn __netif_receive_skb_one_core(cx: &mut Cx, skb: SkbId) -> Door {
 /// Delivers the packet to the taps, to the device's `rx_handler` (a bridge), and to its protocol.
 ///
 /// Kernel: net/core/dev.c
-/// Not modelled: tc ingress.
+/// Not modelled: XDP of all devices, netfilter's ingress hook.
 pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.network_header = pkt.data;
@@ -284,13 +284,21 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
         pkt.skb_iif = netdev.ifindex;
     }
     let rx_handler = netdev.rx_handler;
-    let tagged = pkt.vlan_tag.is_some() || VlanProto::of(pkt.protocol).is_some();
+    let (filters, skips) = (netdev.miniq_ingress, std::mem::take(&mut pkt.tc_skip_classify));
+    let mut tagged = pkt.vlan_tag.is_some() || VlanProto::of(pkt.protocol).is_some();
     if tagged && !skb_vlan_untag(cx, skb) {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
     let (has_sockets, seen_as) = (cx.k.packet_sockets > 0, cx.skbs[skb].pkt_type);
-    let seen = (has_sockets || cx.trace.capture) && seen_as != PacketType::Loopback;
+    let seen = (has_sockets || cx.trace.capture) && seen_as != PacketType::Loopback && !skips;
     let tapped = seen && deliver_to_taps(cx, skb, dev, seen_as);
+    if let Some(filters) = filters.filter(|_| !skips) {
+        if !filters(cx, skb) {
+            return Door::End;
+        }
+        tagged = cx.skbs[skb].vlan_tag.is_some();
+    }
+    cx.skbs[skb].redirected = false;
     if tagged {
         match vlan_do_receive(cx, skb) {
             ToVlan::Nobody => {}
@@ -364,10 +372,18 @@ fn deliver_to_sockets(cx: &mut Cx, skb: SkbId, goes_on: bool) -> Option<SkbId> {
 /// Queues a packet on the device's qdisc; without a queue it is transmitted at once.
 ///
 /// Kernel: net/core/dev.c
-/// Not modelled: filters of tc.
+/// Not modelled: netfilter's egress hook.
 pub fn __dev_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let pkt = &mut cx.skbs[skb];
     pkt.mac_header = pkt.data;
+    pkt.tc_at_ingress = false;
+    if let Some(filters) = cx.k.devs[pkt.dev].miniq_egress {
+        cx.k.cpus[cx.cpu.index()].skip_txqueue = false;
+        if !filters(cx, skb) {
+            return Door::End;
+        }
+    }
+    let pkt = &mut cx.skbs[skb];
     if cx.k.devs[pkt.dev].direct_xmit {
         if pkt.xmit_recursion > XMIT_RECURSION_LIMIT {
             return recursion_alert(cx, skb);

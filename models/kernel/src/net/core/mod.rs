@@ -10,7 +10,6 @@ mod dev_recursion;
 pub mod dev_rx_mode;
 mod dev_taps;
 pub mod dev_upper;
-pub mod dst_cache;
 pub mod flow_dissector;
 pub mod gro;
 pub mod gro_cells;

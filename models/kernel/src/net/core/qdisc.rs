@@ -6,6 +6,7 @@ use glassnet_sim::Nanos;
 
 use super::dev_queue::__netif_schedule;
 use super::gso;
+use crate::filter::TcfBlock;
 use crate::ids::{DevId, QdiscId, SkbId};
 use crate::qdisc::{NetXmit, QdiscOps};
 use crate::tables::drop_reason::DropReason;
@@ -57,7 +58,10 @@ pub fn qdisc_destroy(cx: &mut Cx, q: QdiscId) {
     for sd in &mut cx.k.cpus {
         sd.output_queue.retain(|scheduled| *scheduled != q);
     }
-    cx.k.qdiscs.remove(q);
+    let gone = cx.k.qdiscs.remove(q);
+    for action in gone.iter().flat_map(|qdisc| qdisc.filters.values()).flat_map(TcfBlock::actions) {
+        cx.k.tc_actions.release(action, true);
+    }
 }
 
 /// Its packets are lost.

@@ -27,7 +27,8 @@ use crate::tables::qdisc::{
 #[inline(never)]
 pub fn dev_xmit_skb(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
-    let queue = netdev_core_pick_tx(cx, skb, dev);
+    let chosen = std::mem::take(&mut cx.k.cpus[cx.cpu.index()].skip_txqueue);
+    let queue = if chosen { cx.skbs[skb].queue_mapping } else { netdev_core_pick_tx(cx, skb, dev) };
     let q = cx.k.devs[dev].tx[usize::from(queue)].qdisc;
     let qdisc = &cx.k.qdiscs[q];
     if qdisc.ops.enqueue.is_none() {

@@ -49,7 +49,7 @@ pub fn run_ksoftirqd(cx: &mut Cx) {
 
 fn handle_softirqs(cx: &mut Cx) {
     let (end, by_ksoftirqd) = (cx.now + MAX_SOFTIRQ_TIME, cx.context == Context::Ksoftirqd);
-    run_softirqs(cx, SoftirqRun { end, restarts: MAX_SOFTIRQ_RESTART, by_ksoftirqd });
+    run_softirqs(cx, SoftirqRun { end, restarts: MAX_SOFTIRQ_RESTART, by_ksoftirqd, pending: 0 });
 }
 
 fn run_softirqs(cx: &mut Cx, mut run: SoftirqRun) {
@@ -60,14 +60,17 @@ fn run_softirqs(cx: &mut Cx, mut run: SoftirqRun) {
             dev::net_rx_action(cx);
         } else {
             // What they raise comes in the next round.
-            let pending = std::mem::take(&mut cpu.pending);
-            if pending & Softirq::NetTx.bit() != 0 {
+            run.pending = std::mem::take(&mut cpu.pending);
+            if run.pending & Softirq::NetTx.bit() != 0 {
                 sch_generic::net_tx_action(cx);
             }
-            if pending & Softirq::NetRx.bit() != 0 {
+            if run.pending & Softirq::NetRx.bit() != 0 {
                 cx.k.cpus[cx.cpu.index()].stat.net_rx_softirqs += 1;
                 dev::net_rx_action(cx);
             }
+        }
+        if !cx.suspends && run.pending & Softirq::Tasklet.bit() != 0 {
+            tasklet_action(cx);
         }
         if run.by_ksoftirqd {
             cx.k.cpus[cx.cpu.index()].lag += cx.now.since(begin).0 as i64;
@@ -88,6 +91,22 @@ fn run_softirqs(cx: &mut Cx, mut run: SoftirqRun) {
         if cx.now >= run.end || run.restarts == 0 || run.by_ksoftirqd && need_resched(cx) {
             return wakeup_softirqd(cx, run.by_ksoftirqd);
         }
+    }
+}
+
+/// A function is run by the next softirq of this CPU.
+pub fn tasklet_schedule(cx: &mut Cx, function: fn(&mut Cx, u32), arg: u32) {
+    let sd = &mut cx.k.cpus[cx.cpu.index()];
+    sd.tasklets.push((function, arg));
+    sd.raise(Softirq::Tasklet);
+}
+
+#[cold]
+fn tasklet_action(cx: &mut Cx) {
+    let sd = &mut cx.k.cpus[cx.cpu.index()];
+    sd.stat.tasklet_softirqs += 1;
+    for (function, arg) in std::mem::take(&mut sd.tasklets) {
+        function(cx, arg);
     }
 }
 

@@ -53,21 +53,23 @@ pub fn ip_mc_dec_group(cx: &mut Cx, dev: DevId, group: Ipv4Addr) {
 }
 
 fn igmp_group_added(cx: &mut Cx, dev: DevId, group: Ipv4Addr) {
-    // A bridge may have joined a group before it was up (`loaded`).
-    if !cx.k.devs[dev].mc.iter().any(|listened| listened.0 == Mac::of_ipv4_group(group)) {
+    let Some(inet) = cx.k.inet.get_mut(dev) else { return };
+    let Some(entry) = inet.groups.iter_mut().find(|entry| entry.group == group) else { return };
+    let is_loaded = std::mem::replace(&mut entry.loaded, true);
+    let is_reported = !is_local_multicast(group);
+    if is_reported {
+        entry.crcount = IGMP_QRV;
+        inet.reports.tomb.retain(|left| left.0 != group);
+    }
+    if !is_loaded {
         link_listen(cx, dev, group, true);
     }
-    if is_local_multicast(group) {
-        return;
+    if is_reported {
+        igmp_ifc_event(cx, dev);
     }
-    let Some(inet) = cx.k.inet.get_mut(dev) else { return };
-    inet.reports.tomb.retain(|left| left.0 != group);
-    if let Some(entry) = inet.groups.iter_mut().find(|entry| entry.group == group) {
-        entry.crcount = IGMP_QRV;
-    }
-    igmp_ifc_event(cx, dev);
 }
 
+/// A group that was left.
 fn igmp_group_dropped(cx: &mut Cx, dev: DevId, group: Ipv4Addr) {
     link_listen(cx, dev, group, false);
     if is_local_multicast(group) {
@@ -180,13 +182,13 @@ pub fn ip_mc_up(cx: &mut Cx, dev: DevId) {
 
 /// Leaves the link-layer groups when a device goes down, without a report (`ip_mc_down`).
 pub fn ip_mc_down(cx: &mut Cx, dev: DevId) {
-    let known = cx.k.inet.get(dev).map_or(Vec::new(), |inet| inet.groups.clone());
-    for entry in &known {
-        link_listen(cx, dev, entry.group, false);
-    }
-    if let Some(inet) = cx.k.inet.get_mut(dev) {
-        inet.leave(IGMP_ALL_HOSTS);
-        inet.reports = McReports::default();
+    let Some(inet) = cx.k.inet.get_mut(dev) else { return };
+    let known: Vec<Ipv4Addr> = inet.groups.iter().map(|entry| entry.group).collect();
+    inet.groups.iter_mut().for_each(|entry| entry.loaded = false);
+    inet.leave(IGMP_ALL_HOSTS);
+    inet.reports = McReports::default();
+    for group in known {
+        link_listen(cx, dev, group, false);
     }
 }
 

@@ -1,8 +1,9 @@
 //! `fw`: a packet's mark is the handle of its filter.
 //!
-//! Kernel: net/sched/cls_fw.c. Not modelled: `indev`. The referee's kernel is built without it, so it was not held against one.
+//! Kernel: net/sched/cls_fw.c. Not modelled: `indev`.
 
-use crate::filter::{FilterData, TcfProto, TcfProtoOps, filter_data};
+use crate::door::Func;
+use crate::filter::{FilterData, Matched, TcfProto, TcfProtoOps, filter_data};
 use crate::ids::SkbId;
 use crate::module::Module;
 use crate::netlink::{Errno, NlError};
@@ -13,6 +14,7 @@ pub static MODULE: Module = Module { classifiers: &[&CLS_FW_OPS], ..Module::name
 
 static CLS_FW_OPS: TcfProtoOps = TcfProtoOps {
     kind: "fw",
+    func: Func::FwClassify,
     is_shared: false,
     init: |_| Box::new(FwHead::default()),
     classify: fw_classify,
@@ -59,21 +61,22 @@ fn head(tp: &TcfProto) -> Option<&FwHead> {
     tp.root()
 }
 
-fn fw_classify(skbs: &SkbPool, tp: &mut TcfProto, skb: SkbId) -> Option<u32> {
+fn fw_classify(skbs: &SkbPool, tp: &mut TcfProto, skb: SkbId, after: Option<u32>) -> Option<Matched> {
     let (head, mark) = (head(tp)?, skbs[skb].mark);
     if head.filters.is_empty() {
-        return Some(mark).filter(|mark| *mark != 0);
+        return Some(Matched { handle: 0, classid: mark }).filter(|_| mark != 0 && after.is_none());
     }
+    // A mark has one filter.
     let mark = mark & head.mask.unwrap_or(u32::MAX);
-    let (_, filter) = head.filters.iter().find(|(handle, _)| *handle == mark)?;
-    Some(filter.classid.unwrap_or(0))
+    let (handle, filter) = head.filters.iter().find(|(handle, _)| *handle == mark && after.is_none())?;
+    Some(Matched { handle: *handle, classid: filter.classid.unwrap_or(0) })
 }
 
-fn fw_change(tp: &mut TcfProto, handle: u32, options: Option<&dyn FilterData>) -> Result<(), NlError> {
+fn fw_change(tp: &mut TcfProto, handle: u32, options: Option<&dyn FilterData>) -> Result<u32, NlError> {
     let head = tp.root_mut::<FwHead>().ok_or(Errno::EINVAL)?;
     let Some(filter) = options.and_then(filter_data::<FwFilter>) else {
         // Without a filter marks are classes themselves.
-        return if handle == 0 { Ok(()) } else { Err(Errno::EINVAL.into()) };
+        return if handle == 0 { Ok(0) } else { Err(Errno::EINVAL.into()) };
     };
     if handle == 0
         || !head.filters.is_empty() && filter.mask.unwrap_or(u32::MAX) != head.mask.unwrap_or(u32::MAX)
@@ -85,5 +88,5 @@ fn fw_change(tp: &mut TcfProto, handle: u32, options: Option<&dyn FilterData>) -
         Some((_, known)) => known.classid = filter.classid.or(known.classid),
         None => head.filters.push((handle, *filter)),
     }
-    Ok(())
+    Ok(handle)
 }

@@ -2,7 +2,8 @@
 //!
 //! Kernel: net/sched/cls_matchall.c.
 
-use crate::filter::{FilterData, TcfProto, TcfProtoOps, filter_data};
+use crate::door::Func;
+use crate::filter::{FilterData, Matched, TcfProto, TcfProtoOps, filter_data};
 use crate::ids::SkbId;
 use crate::module::Module;
 use crate::netlink::{Errno, NlError};
@@ -13,12 +14,17 @@ pub static MODULE: Module = Module { classifiers: &[&CLS_MATCHALL_OPS], ..Module
 
 static CLS_MATCHALL_OPS: TcfProtoOps = TcfProtoOps {
     kind: "matchall",
+    func: Func::MallClassify,
     is_shared: false,
     init: |_| Box::new(None::<(u32, MatchallFilter)>),
-    classify: |_: &SkbPool, tp: &mut TcfProto, _: SkbId| {
+    classify: |_: &SkbPool, tp: &mut TcfProto, _: SkbId, after: Option<u32>| {
+        let (handle, _) = tp.root::<Head>().copied().flatten().filter(|_| after.is_none())?;
+        if tp.skips_sw(handle) {
+            return None;
+        }
         let (_, filter) = tp.root_mut::<Head>()?.as_mut()?;
         filter.hits += 1;
-        Some(filter.classid.unwrap_or(0))
+        Some(Matched { handle, classid: filter.classid.unwrap_or(0) })
     },
     get: |tp, handle| tp.root::<Head>().copied().flatten().is_some_and(|(known, _)| known == handle),
     change: mall_change,
@@ -54,12 +60,13 @@ impl FilterData for MatchallFilter {
     }
 }
 
-fn mall_change(tp: &mut TcfProto, handle: u32, options: Option<&dyn FilterData>) -> Result<(), NlError> {
+fn mall_change(tp: &mut TcfProto, handle: u32, options: Option<&dyn FilterData>) -> Result<u32, NlError> {
     let filter = *options.and_then(filter_data::<MatchallFilter>).ok_or(Errno::EINVAL)?;
     let head = tp.root_mut::<Head>().ok_or(Errno::EINVAL)?;
     if head.is_some() {
         return Err(Errno::EEXIST.into());
     }
-    *head = Some((if handle == 0 { 1 } else { handle }, filter));
-    Ok(())
+    let handle = if handle == 0 { 1 } else { handle };
+    *head = Some((handle, filter));
+    Ok(handle)
 }

@@ -3,7 +3,8 @@
 //! Kernel: net/sched/cls_u32.c. Not modelled: hash tables but the first, links between them, offsets that a packet gives, marks,
 //! counters (built without `CONFIG_CLS_U32_PERF`).
 
-use crate::filter::{FilterData, TcfProto, TcfProtoOps, filter_data};
+use crate::door::Func;
+use crate::filter::{FilterData, Matched, TcfProto, TcfProtoOps, filter_data};
 use crate::ids::SkbId;
 use crate::module::Module;
 use crate::netlink::{Errno, NlError};
@@ -14,6 +15,7 @@ pub static MODULE: Module = Module { classifiers: &[&CLS_U32_OPS], ..Module::nam
 
 static CLS_U32_OPS: TcfProtoOps = TcfProtoOps {
     kind: "u32",
+    func: Func::U32Classify,
     is_shared: true,
     init: |others| {
         let tables = others.iter().filter_map(|tp| tp.root::<U32Root>());
@@ -78,6 +80,8 @@ pub struct U32Filter {
     pub keys: Option<Vec<U32Key>>,
     /// The class of packets that do.
     pub classid: Option<u32>,
+    /// It decides about a packet: it has a class or actions (`TC_U32_TERMINAL`).
+    pub terminal: bool,
 }
 
 impl FilterData for U32Filter {
@@ -111,12 +115,16 @@ fn root(tp: &TcfProto) -> Option<&U32Root> {
     tp.root()
 }
 
-fn u32_classify(skbs: &SkbPool, tp: &mut TcfProto, skb: SkbId) -> Option<u32> {
+fn u32_classify(skbs: &SkbPool, tp: &mut TcfProto, skb: SkbId, after: Option<u32>) -> Option<Matched> {
     let at = skbs[skb].network_header;
     let bytes = skbs.bufs.bytes(skbs[skb].buf);
     let end = skbs[skb].tail as usize;
-    for (_, filter) in &root(tp)?.knodes {
-        let Some(classid) = filter.classid else { continue };
+    let root = root(tp)?;
+    for (id, filter) in &root.knodes {
+        let handle = root.handle(*id);
+        if !filter.terminal || after.is_some_and(|after| handle <= after) || tp.skips_sw(handle) {
+            continue;
+        }
         let mut fits = true;
         for key in filter.keys.iter().flatten() {
             let from = usize::try_from(i64::from(at) + i64::from(key.off)).ok()?;
@@ -129,24 +137,24 @@ fn u32_classify(skbs: &SkbPool, tp: &mut TcfProto, skb: SkbId) -> Option<u32> {
             }
         }
         if fits {
-            return Some(classid);
+            return Some(Matched { handle, classid: filter.classid.unwrap_or(0) });
         }
     }
     None
 }
 
-fn u32_change(tp: &mut TcfProto, handle: u32, options: Option<&dyn FilterData>) -> Result<(), NlError> {
+fn u32_change(tp: &mut TcfProto, handle: u32, options: Option<&dyn FilterData>) -> Result<u32, NlError> {
     let root = tp.root_mut::<U32Root>().ok_or(Errno::EINVAL)?;
     let Some(filter) = options.and_then(filter_data::<U32Filter>) else {
         return match handle {
-            0 => Ok(()),
+            0 => Ok(0),
             _ => Err(NlError::with(Errno::EINVAL, "cls_u32: Filter handle requires options")),
         };
     };
     if let Some(at) = root.lookup(handle) {
         // What is compared stays as it was.
         root.knodes[at].1.classid = filter.classid.or(root.knodes[at].1.classid);
-        return Ok(());
+        return Ok(handle);
     }
     if handle >> 20 != 0 && handle >> 20 != root.htid {
         return Err(NlError::with(Errno::EINVAL, "cls_u32: Handle specified hash table address mismatch"));
@@ -161,5 +169,5 @@ fn u32_change(tp: &mut TcfProto, handle: u32, options: Option<&dyn FilterData>) 
     };
     let at = root.knodes.partition_point(|(other, _)| *other < id);
     root.knodes.insert(at, (id, filter.clone()));
-    Ok(())
+    Ok(root.handle(id))
 }

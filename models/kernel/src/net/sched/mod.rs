@@ -1,6 +1,13 @@
 //! `net/sched`: queueing disciplines and classifiers, a file each, and the requests that make and change them.
 
+pub mod act_api;
+pub mod act_gact;
+pub mod act_mirred;
+pub mod act_police;
+pub mod act_skbedit;
+pub mod act_vlan;
 pub mod cls_api;
+pub mod cls_flower;
 pub mod cls_fw;
 pub mod cls_matchall;
 pub mod cls_u32;
@@ -31,5 +38,6 @@ pub static MODULE: Module = Module {
         &sch_fifo::PFIFO_HEAD_DROP_QDISC_OPS,
         &sch_mq::MQ_QDISC_OPS,
     ],
+    net_exit: Some(act_api::tcf_action_net_exit),
     ..Module::UNNAMED
 };

@@ -44,6 +44,7 @@ static FQ_CODEL_QDISC_OPS: QdiscOps = QdiscOps {
         qlen_notify: None,
         change: None,
         tcf_block: Some(only_its_own),
+        chain_head_change: None,
         bind_tcf: Some(|qdisc| qdisc.flags &= !TCQ_F_CAN_BYPASS),
         delete: None,
     }),
@@ -217,27 +218,34 @@ fn is_over_memory(cx: &mut Cx, sch: QdiscId) -> bool {
 }
 
 /// The flow of a packet: by its priority, if that is a class of this discipline; by filters, if there are any; otherwise by its
-/// hash. `None`: no filter says one.
-fn fq_codel_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> Option<usize> {
+/// hash. Otherwise a filter took it, or none says one.
+fn fq_codel_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> Result<usize, NetXmit> {
     let (priority, flows) = (cx.skbs[skb].priority, data_of(cx.k, sch).flows.len());
     let flow = |class: u32| (tc_h_min(class) as usize).checked_sub(1).filter(|flow| *flow < flows);
     if tc_h_maj(priority) == cx.k.qdiscs[sch].handle
         && let Some(flow) = flow(priority)
     {
-        return Some(flow);
+        return Ok(flow);
     }
-    if cx.k.qdiscs[sch].filters.get(&0).is_some_and(|filters| !filters.is_empty()) {
-        return tcf_classify(cx, sch, 0, skb).and_then(flow);
+    if cx.k.qdiscs[sch].has_filters(0) {
+        let said = tcf_classify(cx, sch, 0, skb);
+        if let Some(end) = said.ends(cx, sch, skb) {
+            return Err(end);
+        }
+        return said.class().and_then(flow).ok_or_else(|| {
+            cx.k.qdiscs[sch].qstats.drops += 1;
+            cx.k.qdiscs.to_free.push(skb);
+            NetXmit::Bypass
+        });
     }
-    Some(((u64::from(skb_get_hash(cx, skb)) * flows as u64) >> 32) as usize)
+    Ok(((u64::from(skb_get_hash(cx, skb)) * flows as u64) >> 32) as usize)
 }
 
 fn fq_codel_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
     let len = qdisc_pkt_len(cx, skb);
-    let Some(at) = fq_codel_classify(cx, sch, skb) else {
-        cx.k.qdiscs[sch].qstats.drops += 1;
-        cx.k.qdiscs.to_free.push(skb);
-        return NetXmit::Bypass;
+    let at = match fq_codel_classify(cx, sch, skb) {
+        Ok(at) => at,
+        Err(end) => return end,
     };
     let (came, memory) = (codel_time(cx.ktime()), cx.skbs[skb].truesize);
     let q = data(cx, sch);

@@ -56,6 +56,7 @@ static HTB_QDISC_OPS: QdiscOps = QdiscOps {
         qlen_notify: Some(|cx, sch, class| data(cx, sch).classes.deactivate(class)),
         change: Some(htb_change_class),
         tcf_block: Some(Some),
+        chain_head_change: None,
         bind_tcf: None,
         delete: Some(htb_delete),
     }),
@@ -127,21 +128,29 @@ fn data_of(kernel: &Kernel, sch: QdiscId) -> &Htb {
 }
 
 /// The leaf of a packet: by its priority, by filters, first those of the discipline and then of each inner class that they say, or
-/// the default; `None`: it goes directly.
-fn htb_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> Option<u32> {
+/// the default; `None`: it goes directly. Otherwise a filter took it.
+fn htb_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> Result<Option<u32>, NetXmit> {
     let (handle, priority) = (cx.k.qdiscs[sch].handle, cx.skbs[skb].priority);
     if priority == handle {
-        return None;
+        return Ok(None);
     }
     let level = |cx: &Cx, id: u32| data_of(cx.k, sch).classes.get(id).map(|class| class.level);
     let mut found = Some(priority).filter(|id| level(cx, *id).is_some());
     loop {
         if let Some(leaf) = found.filter(|id| level(cx, *id) == Some(0)) {
-            return Some(leaf);
+            return Ok(Some(leaf));
         }
-        let Some(said) = tcf_classify(cx, sch, found.unwrap_or(0), skb) else { break };
+        let class = found.unwrap_or(0);
+        if !cx.k.qdiscs[sch].has_filters(class) {
+            break;
+        }
+        let result = tcf_classify(cx, sch, class, skb);
+        if let Some(end) = result.ends(cx, sch, skb) {
+            return Err(end);
+        }
+        let Some(said) = result.class() else { break };
         if said == handle {
-            return None;
+            return Ok(None);
         }
         if level(cx, said).is_none() {
             break;
@@ -149,12 +158,16 @@ fn htb_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> Option<u32> {
         found = Some(said);
     }
     let default = tc_h_maj(handle) | tc_h_min(data_of(cx.k, sch).defcls);
-    Some(default).filter(|id| level(cx, *id) == Some(0))
+    Ok(Some(default).filter(|id| level(cx, *id) == Some(0)))
 }
 
 fn htb_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
     let len = qdisc_pkt_len(cx, skb);
-    let Some(id) = htb_classify(cx, sch, skb) else {
+    let class = match htb_classify(cx, sch, skb) {
+        Ok(class) => class,
+        Err(end) => return end,
+    };
+    let Some(id) = class else {
         let limit = data(cx, sch).direct_qlen as usize;
         if cx.k.qdiscs[sch].q.len() >= limit {
             return qdisc_drop(cx, sch, skb);

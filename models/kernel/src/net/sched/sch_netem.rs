@@ -52,6 +52,7 @@ static NETEM_QDISC_OPS: QdiscOps = QdiscOps {
         qlen_notify: None,
         change: None,
         tcf_block: None,
+        chain_head_change: None,
         bind_tcf: None,
         delete: None,
     }),

@@ -2,7 +2,7 @@
 //!
 //! Kernel: net/sched/sch_prio.c.
 
-use super::cls_api::{only_its_own, tcf_classify};
+use super::cls_api::{TcfResult, only_its_own, tcf_classify};
 use super::sch_generic::PrioOpt;
 use crate::door::Func;
 use crate::ids::{QdiscId, SkbId};
@@ -49,6 +49,7 @@ static PRIO_QDISC_OPS: QdiscOps = QdiscOps {
         qlen_notify: None,
         change: None,
         tcf_block: Some(only_its_own),
+        chain_head_change: None,
         bind_tcf: None,
         delete: None,
     }),
@@ -74,22 +75,30 @@ fn queues(cx: &Cx, sch: QdiscId) -> Vec<QdiscId> {
     cx.k.qdiscs[sch].qdisc_priv::<Prio>().map(|q| q.queues.clone()).unwrap_or_default()
 }
 
-/// The band of a packet: a priority is a class of this discipline; a filter says one; or it is one of 16.
-fn prio_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> QdiscId {
+/// The band of a packet: a priority is a class of this discipline; a filter says one; or it is one of 16. Otherwise a filter took it.
+fn prio_classify(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> Result<QdiscId, NetXmit> {
     let priority = cx.skbs[skb].priority;
     let is_class = tc_h_maj(priority) == cx.k.qdiscs[sch].handle;
-    let class = if is_class { Some(priority) } else { tcf_classify(cx, sch, 0, skb) };
+    let said = if is_class { None } else { Some(tcf_classify(cx, sch, 0, skb)) };
+    if let Some(end) = said.and_then(|said| said.ends(cx, sch, skb)) {
+        return Err(end);
+    }
+    let class = said.map_or(Some(priority), TcfResult::class);
     let q = data_of(cx.k, sch);
     let by_map = |priority: u32| q.queues[usize::from(q.prio2band[(priority & 15) as usize])];
     if let Some(class) = class {
         let band = tc_h_min(class).wrapping_sub(1) as usize;
-        return q.queues.get(band).copied().unwrap_or(by_map(0));
+        return Ok(q.queues.get(band).copied().unwrap_or(by_map(0)));
     }
-    by_map(if tc_h_maj(priority) == 0 { priority } else { 0 })
+    Ok(by_map(if tc_h_maj(priority) == 0 { priority } else { 0 }))
 }
 
 fn prio_enqueue(cx: &mut Cx, sch: QdiscId, skb: SkbId) -> NetXmit {
-    let (band, len) = (prio_classify(cx, sch, skb), qdisc_pkt_len(cx, skb));
+    let len = qdisc_pkt_len(cx, skb);
+    let band = match prio_classify(cx, sch, skb) {
+        Ok(band) => band,
+        Err(end) => return end,
+    };
     let done = qdisc_enqueue(cx, band, skb);
     match done {
         NetXmit::Success => cx.k.qdiscs[sch].count_in(len),

@@ -49,6 +49,7 @@ static TBF_QDISC_OPS: QdiscOps = QdiscOps {
         qlen_notify: None,
         change: None,
         tcf_block: None,
+        chain_head_change: None,
         bind_tcf: None,
         delete: None,
     }),

@@ -8,6 +8,7 @@ use crate::Cx;
 use crate::ids::DevId;
 use crate::link::{LinkInfo, NewLink};
 use crate::netlink::{Errno, NlError};
+use crate::tables::netdev::AddrAssign;
 use crate::tables::vlan::{VLAN_FLAG_REORDER_HDR, VlanDev};
 use crate::tables::vlan_tag::{VLAN_VID_MASK, VlanProto};
 
@@ -67,7 +68,9 @@ pub(super) fn vlan_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> 
     if dev.mtu > below.mtu {
         return Err(Errno::EINVAL.into());
     }
-    dev.addr = address.unwrap_or_default();
+    if let Some(address) = address {
+        (dev.addr, dev.addr_assign) = (address, AddrAssign::Set);
+    }
     let mut vlan = VlanDev {
         vlan_proto: proto,
         vlan_id: id,

@@ -7,6 +7,7 @@ mod iplink_bond_slave;
 mod iplink_bridge;
 mod iplink_bridge_slave;
 mod iplink_dummy;
+mod iplink_ifb;
 mod iplink_ipvlan;
 mod iplink_macvlan;
 mod iplink_tun;
@@ -102,6 +103,7 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &iplink_bridge::LINK_UTIL,
     &iplink_bridge_slave::LINK_UTIL,
     &iplink_dummy::LINK_UTIL,
+    &iplink_ifb::LINK_UTIL,
     &iplink_tun::LINK_UTIL,
     &iplink_veth::LINK_UTIL,
     &iplink_macvlan::LINK_UTIL,
@@ -117,7 +119,6 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &LinkUtil::not_modelled("erspan"),
     &LinkUtil::not_modelled("geneve"),
     &LinkUtil::not_modelled("gtp"),
-    &LinkUtil::not_modelled("ifb"),
     &LinkUtil::not_modelled("ip6erspan"),
     &LinkUtil::not_modelled("ip6gre"),
     &LinkUtil::not_modelled("ip6gretap"),

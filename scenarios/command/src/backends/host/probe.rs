@@ -65,6 +65,7 @@ fn ask() -> KernelConfig {
         gre: is_module_there("ip_gre"),
         no_fb_tunnels: fs::read_to_string(FB_TUNNELS).is_ok_and(|only| only.trim() != "0"),
         openvswitch: is_module_there("openvswitch"),
+        no_ovs_ct_limit: place() == "uml",
         vlan_8021q: is_module_there("8021q"),
         virtual_time: place() == "uml",
         smp: std::fs::read_to_string("/proc/version").is_ok_and(|version| version.contains(" SMP ")),

@@ -23,7 +23,7 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 32] = [
+const MODULES: [&str; 42] = [
     "8021q",
     "pktgen",
     "veth",
@@ -35,7 +35,6 @@ const MODULES: [&str; 32] = [
     "ipip",
     "ip_gre",
     "tun",
-    "openvswitch",
     "bridge",
     "igb",
     "e1000e",
@@ -45,6 +44,17 @@ const MODULES: [&str; 32] = [
     "sch_prio",
     "sch_netem",
     "sch_fq",
+    "sch_ingress",
+    "cls_flower",
+    "cls_fw",
+    "cls_matchall",
+    "cls_u32",
+    "act_gact",
+    "act_mirred",
+    "act_police",
+    "act_skbedit",
+    "act_vlan",
+    "ifb",
     "nf_conntrack",
     "nf_nat",
     "nf_tables",
@@ -59,7 +69,7 @@ const MODULES: [&str; 32] = [
 ];
 
 /// Modules that act once they are loaded: they are when a lesson names them.
-const ACTING: [&str; 3] = ["br_netfilter", "nf_conntrack_ftp", "nf_nat_ftp"];
+const ACTING: [&str; 4] = ["br_netfilter", "nf_conntrack_ftp", "nf_nat_ftp", "openvswitch"];
 
 /// Runs the first process of a guest, if this is it.
 pub fn reentered() -> Option<ExitCode> {

@@ -20,7 +20,9 @@ change arch/um/os-Linux/util.c 'return getrandom(buf, len, flags);' \
 change arch/um/os-Linux/time.c 'clock_gettime(CLOCK_REALTIME, \&realtime_tp);' \
   'realtime_tp.tv_sec = 1700000000; realtime_tp.tv_nsec = 0;'
 # Built in, Open vSwitch would have each namespace track connections, for limits that nobody set.
-change net/openvswitch/conntrack.c 'IS_ENABLED(CONFIG_NETFILTER_CONNCOUNT)' 'IS_ENABLED(CONFIG_OVS_CT_LIMIT)'
+for file in conntrack.c conntrack.h datapath.c datapath.h; do
+  change net/openvswitch/$file 'IS_ENABLED(CONFIG_NETFILTER_CONNCOUNT)' 'IS_ENABLED(CONFIG_OVS_CT_LIMIT)'
+done
 make -s ARCH=um x86_64_defconfig
 # `menu FILE PATTERN`: every setting of a menu whose name matches.
 menu() { grep -oE "^config $2" "$1" | sed 's/^config /CONFIG_/; s/$/=y/'; }

@@ -2,9 +2,9 @@
 //!
 //! Kernel: net/core/dst_cache.c
 
+use super::route::{ipv4_dst_check, keep};
 use crate::Cx;
 use crate::ids::NetnsId;
-use crate::net::ipv4::route::{ipv4_dst_check, keep};
 use crate::tables::route::{DstCache, FlowOut, Rtable};
 
 /// The route that this CPU kept, if it is still valid.
