@@ -237,7 +237,7 @@ impl Bridge<'_> {
         let row = self.view(|view| {
             let netdev = &view.kernel.devs[dev];
             let found = (fdb.dump)(view.kernel, netdev).into_iter().find(|row| row.mac == mac);
-            found.map(|row| tunnel_row(view, netdev, &row))
+            found.map(|row| tunnel_row(view, Some(netdev), &row))
         });
         let row = row.ok_or_else(|| Stop::error(254, "Error: Fdb entry not found.\n"))?;
         let mut out = self.out();
@@ -390,7 +390,7 @@ fn rows(view: &View, filter: &Filter) -> Vec<Row> {
         // A kind with a database of its own shows that instead.
         match dev.ops.fdb {
             Some(fdb) => {
-                let shown = |row: FdbRow| tunnel_row(view, dev, &row);
+                let shown = |row: FdbRow| tunnel_row(view, Some(dev), &row);
                 rows.extend((fdb.dump)(view.kernel, dev).into_iter().map(shown));
             }
             None => {
@@ -445,10 +445,7 @@ fn bridge_row(view: &View, entry: &FdbEntry, state: Nud) -> Row {
 /// The row of a message of the kernel; `None`: it is about something else.
 pub(super) fn message(view: &View, event: &RtnlEvent) -> Option<Row> {
     let row = match &event.msg {
-        RtnlMsg::Fdb(dev, row) => match view.kernel.devs.get(*dev) {
-            Some(dev) => tunnel_row(view, dev, row),
-            None => Row::new(row.mac, String::new(), row.state),
-        },
+        RtnlMsg::Fdb(dev, row) => tunnel_row(view, view.kernel.devs.get(*dev), row),
         RtnlMsg::BridgeFdb(_, entry, state) => bridge_row(view, entry, *state),
         _ => return None,
     };
@@ -461,7 +458,7 @@ fn seconds_since(view: &View, since: Nanos) -> u64 {
 }
 
 /// A row of a device's own database.
-fn tunnel_row(view: &View, dev: &NetDevice, row: &FdbRow) -> Row {
+fn tunnel_row(view: &View, dev: Option<&NetDevice>, row: &FdbRow) -> Row {
     let mut flags = vec!["self"];
     let words = [(NTF_ROUTER, "router"), (NTF_EXT_LEARNED, "extern_learn"), (NTF_STICKY, "sticky")];
     flags.extend(words.iter().filter(|(flag, _)| row.flags & flag != 0).map(|(_, word)| *word));
@@ -476,8 +473,8 @@ fn tunnel_row(view: &View, dev: &NetDevice, row: &FdbRow) -> Row {
         port: row.to.port,
         vni: row.to.vni,
         via: row.to.via.map(via),
-        link_netnsid: dev.link_net().and_then(|net| peernet2id(view.kernel, dev.netns, net)),
-        ..Row::new(row.mac, dev.name.clone(), row.state)
+        link_netnsid: dev.and_then(|dev| peernet2id(view.kernel, dev.netns, dev.link_net()?)),
+        ..Row::new(row.mac, dev.map_or(String::new(), |dev| dev.name.clone()), row.state)
     }
 }
 

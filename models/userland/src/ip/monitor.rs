@@ -63,16 +63,20 @@ impl Ip<'_> {
         let monitor = Monitor::open(self.process, self.netns);
         loop {
             let event = monitor.next(self.process).await;
-            let Some(text) = self.kernel(|kernel| line(kernel, &event, listened.dev)) else { continue };
             let label = if listened.label { "[NEIGH]" } else { "" };
-            let deleted = if event.deleted { "Deleted " } else { "" };
-            self.process.print(format!("{}{label}{deleted}{text}\n", self.opts.timestamp.of(event.at)));
+            self.process.print(format!("{}{label}", self.opts.timestamp.of(event.at)));
+            // The tool itself prints no end of the line here for another device's.
+            if listened.dev.is_none_or(|only| only == event.msg.devices().0) {
+                let text = self.kernel(|kernel| line(kernel, &event, listened.dev.is_none()));
+                let deleted = if event.deleted { "Deleted " } else { "" };
+                self.process.print(format!("{deleted}{text}\n"));
+            }
         }
     }
 }
 
-/// A message as text (`print_neigh`); `None`: it is about another device.
-fn line(kernel: &Kernel, event: &RtnlEvent, only: Option<DevId>) -> Option<String> {
+/// A message as text (`print_neigh`).
+fn line(kernel: &Kernel, event: &RtnlEvent, with_dev: bool) -> String {
     let (miss, dst, dev, lladdr, flags, state) = match &event.msg {
         RtnlMsg::Neigh(row) => {
             let msg = &row.msg;
@@ -84,9 +88,6 @@ fn line(kernel: &Kernel, event: &RtnlEvent, only: Option<DevId>) -> Option<Strin
         }
         RtnlMsg::Miss { dev, dst, lladdr } => ("miss ", *dst, *dev, *lladdr, 0, Nud::Stale as u16),
     };
-    if only.is_some_and(|only| only != dev) {
-        return None;
-    }
     let (netdev, name) = (kernel.devs.get(dev), &event.dev);
     let dst = dst.map_or(String::new(), |dst| format!("{dst} "));
     let arphrd = netdev.map(|dev| dev.arphrd).unwrap_or_default();
@@ -95,5 +96,6 @@ fn line(kernel: &Kernel, event: &RtnlEvent, only: Option<DevId>) -> Option<Strin
     let (router, learned) = (flag(NTF_ROUTER, "router "), flag(NTF_EXT_LEARNED, "extern_learn "));
     let states = Nud::ALL.iter().filter(|nud| state & u16::from(nud.bit()) != 0);
     let states: String = states.map(|nud| format!("{} ", nud.name())).collect();
-    Some(format!("{miss}{dst}dev {name} {lladdr}{router}{learned}{states}"))
+    let name = if with_dev { format!("dev {name} ") } else { String::new() };
+    format!("{miss}{dst}{name}{lladdr}{router}{learned}{states}")
 }

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use glassnet_wire::Mac;
 
 use super::vxlan_core::{vxlan, vxlan_mut, vxlan_net};
-use super::vxlan_fdb::{default_entry, expire_now, vxlan_fdb_notify};
+use super::vxlan_fdb::{DEFAULT_STATE, default_entry, expire_now, vxlan_fdb_notify};
 use crate::Cx;
 use crate::ids::{DevId, NetnsId};
 use crate::link::LinkInfo;
@@ -247,6 +247,7 @@ fn change_default(cx: &mut Cx, dev: DevId, old: &VxlanConfig, conf: &VxlanConfig
         let to = VxlanRdst { ifindex: conf.remote_ifindex, ..to };
         match vxlan_mut(cx, dev).find_mut(Mac::ZERO) {
             Some(entry) if entry.find_rdst(&to).is_none() => {
+                entry.state = DEFAULT_STATE;
                 entry.remotes.push(to.into());
                 vxlan_fdb_notify(cx, dev, Mac::ZERO, to, false);
             }

@@ -177,6 +177,9 @@ fn vxlan_netdevice_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
     if event != NetdevEvent::Unregister {
         return;
     }
+    if vxlan(cx.k, dev).is_some() {
+        vxlan_fdb_destroy(cx, dev, |_| true);
+    }
     let (netns, ifindex) = (cx.k.devs[dev].netns, cx.k.devs[dev].ifindex);
     let lies_on = |upper: &DevId| vxlan(cx.k, *upper).is_some_and(|own| own.cfg.remote_ifindex == ifindex);
     let all = vxlan_net(cx.k, netns).map_or(&[][..], |net| &net.devs);

@@ -25,8 +25,23 @@ use crate::tables::vxlan::{AgeTimer, VxlanDev, VxlanFdb, VxlanRdst};
 /// How often it looks for entries that nobody uses (`FDB_AGE_INTERVAL`).
 const FDB_AGE_INTERVAL: Nanos = Nanos::from_secs(10);
 
+/// The state of the entry for unknown stations.
+pub(super) const DEFAULT_STATE: u16 = Nud::Permanent as u16 | Nud::Reachable as u16;
+
 /// What `bridge fdb` does with such a device.
-pub static FDB_OPS: FdbOps = FdbOps { add: vxlan_fdb_add, del: vxlan_fdb_delete, dump: vxlan_fdb_dump };
+pub static FDB_OPS: FdbOps = FdbOps {
+    add: |cx, dev, request| {
+        vxlan_fdb_add(cx, dev, request)?;
+        rtnl_fdb_notify(cx, dev, request, false);
+        Ok(())
+    },
+    del: |cx, dev, request| {
+        vxlan_fdb_delete(cx, dev, request)?;
+        rtnl_fdb_notify(cx, dev, request, true);
+        Ok(())
+    },
+    dump: vxlan_fdb_dump,
+};
 
 /// The entry of a station, which counts as used; if there is none, false (`vxlan_find_mac`).
 pub fn vxlan_find_mac(cx: &mut Cx, skb: SkbId, dev: DevId, mac: Mac) -> bool {
@@ -96,7 +111,7 @@ fn moved(cx: &mut Cx, dev: DevId, source: Mac, from: Ipv4Addr, now: Nanos) -> bo
 ///
 /// `ENOSPC` if there may be no more entries.
 pub fn default_entry(cx: &mut Cx, dev: DevId, to: VxlanRdst) -> Result<(), NlError> {
-    create(cx, dev, Mac::ZERO, (Nud::Permanent as u16 | Nud::Reachable as u16, 0), to)
+    create(cx, dev, Mac::ZERO, (DEFAULT_STATE, 0), to)
 }
 
 fn create(
@@ -130,6 +145,14 @@ fn place(cx: &Cx, dev: DevId, request: &FdbRequest) -> Result<VxlanRdst, NlError
         vni: request.to.vni.unwrap_or(device.cfg.vni),
         ifindex,
     })
+}
+
+/// Tells programs of a request that was done, beside what the device tells (net/core/rtnetlink.c).
+fn rtnl_fdb_notify(cx: &mut Cx, dev: DevId, request: &FdbRequest, deleted: bool) {
+    let (netns, now) = (cx.k.devs[dev].netns, cx.now);
+    let FdbRequest { mac, state, .. } = *request;
+    let row = FdbRow { mac, state, flags: 0, used: now, updated: now, to: FdbDst::default() };
+    cx.rtnl_notify(netns, deleted, |_| Some(RtnlMsg::Fdb(dev, row)));
 }
 
 /// Adds an entry, or a place to one (`ndo_fdb_add`).

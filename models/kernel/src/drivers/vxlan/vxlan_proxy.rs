@@ -55,15 +55,14 @@ pub(super) fn is_bridge_local(cx: &mut Cx, dev: DevId, mac: Mac) -> bool {
 pub(super) fn arp_reduce(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
     if let Some((arp, asked)) = request(cx, skb, dev) {
         let known = neigh_lookup(cx.k, dev, asked).and_then(|id| cx.k.neigh.get(id));
-        match known.map(|entry| (entry.nud.connected(), entry.ha)) {
-            Some((true, ha)) => {
-                if !vxlan_find_mac(cx, skb, dev, ha) || !is_bridge_local(cx, dev, ha) {
-                    reply(cx, dev, &arp, ha);
-                }
-            }
-            Some(_) => {}
-            None if vxlan_mut(cx, dev).cfg.l3miss => vxlan_ip_miss(cx, skb, dev, asked),
-            None => {}
+        let known = known.map(|entry| Some(entry.ha).filter(|_| entry.nud.connected()));
+        if known.is_none() && vxlan_mut(cx, dev).cfg.l3miss {
+            vxlan_ip_miss(cx, skb, dev, asked);
+        }
+        if let Some(ha) = known.flatten()
+            && (!vxlan_find_mac(cx, skb, dev, ha) || !is_bridge_local(cx, dev, ha))
+        {
+            reply(cx, dev, &arp, ha);
         }
     }
     cx.consume_skb(skb)

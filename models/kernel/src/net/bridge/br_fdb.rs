@@ -71,7 +71,8 @@ pub(super) fn delete_if(cx: &mut Cx, bridge: DevId, mut goes: impl FnMut(&FdbEnt
         }
         goes
     });
-    gone.into_iter().for_each(|entry| fdb_notify(cx, bridge, entry, true));
+    // The kernel's list has the newest first.
+    gone.into_iter().rev().for_each(|entry| fdb_notify(cx, bridge, entry, true));
     count
 }
 
@@ -228,9 +229,18 @@ pub fn br_fdb_flush(cx: &mut Cx, bridge: DevId) {
 
 /// Updates the local entry after a change of address.
 pub fn fdb_change_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
-    delete_if(cx, bridge, |entry| {
-        entry.is_local && entry.port == port && !entry.added_by_user && entry.mac != addr
-    });
+    let is_old =
+        |entry: &FdbEntry| entry.is_local && entry.port == port && !entry.added_by_user && entry.mac != addr;
+    if port.is_none() {
+        // `br_fdb_change_mac_address` changes one after the other.
+        delete_if(cx, bridge, |entry| is_old(entry) && entry.vlan == 0);
+        fdb_add_local_in(cx, bridge, port, addr, 0);
+        for vid in own_vlans(cx, bridge, port) {
+            delete_if(cx, bridge, |entry| is_old(entry) && entry.vlan == vid);
+            fdb_add_local_in(cx, bridge, port, addr, vid);
+        }
+    }
+    delete_if(cx, bridge, is_old);
     fdb_add_local(cx, bridge, port, addr);
 }
 
@@ -327,12 +337,14 @@ pub fn br_fdb_delete(cx: &mut Cx, dev: DevId, mac: Mac, vlan: u16) -> Result<(),
     if vlan != 0 {
         check_vlan(cx, dev, vlan, "RTM_DELNEIGH")?;
     }
-    let own = own_vlans(cx, bridge, port);
-    let matches = |of_entry: u16| match vlan {
-        0 => of_entry == 0 || own.contains(&of_entry),
-        vlan => of_entry == vlan,
-    };
-    let gone = delete_if(cx, bridge, |entry| entry.mac == mac && entry.port == port && matches(entry.vlan));
+    let mut vlans = vec![vlan];
+    if vlan == 0 {
+        vlans.extend(own_vlans(cx, bridge, port));
+    }
+    let mut gone = 0;
+    for vid in vlans {
+        gone += delete_if(cx, bridge, |entry| (entry.mac, entry.port, entry.vlan) == (mac, port, vid));
+    }
     if gone == 0 { Err(Errno::ENOENT.into()) } else { Ok(()) }
 }
 
