@@ -187,9 +187,6 @@ fn yes() -> bool {
 impl KernelConfig {
     /// Configures the model's kernel, which has its first namespace already.
     pub fn give(self, kernel: &mut Kernel) {
-        if self.openvswitch && !self.no_ovs_ct_limit {
-            nf_ct_netns_get(kernel, INIT_NET);
-        }
         let config = &mut kernel.config;
         config.bridge_vlan_filtering = self.bridge_vlan_filtering;
         config.ipset_bitmask = self.ipset_bitmask;
@@ -210,6 +207,9 @@ impl KernelConfig {
         config.veth_cables = self.veth_cables;
         config.watched = self.veth_cables;
         config.flow_hash_key = self.flow_hash_key.unwrap_or(config.flow_hash_key);
+        if config.ovs_tracks() {
+            nf_ct_netns_get(kernel, INIT_NET);
+        }
     }
 }
 

@@ -137,6 +137,13 @@ pub struct Config {
     pub settle_time: Nanos,
 }
 
+impl Config {
+    /// Open vSwitch has every namespace track connections.
+    pub fn ovs_tracks(&self) -> bool {
+        self.openvswitch && self.ovs_ct_limit
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {

@@ -66,6 +66,8 @@ pub struct LinkOps {
     pub del_slave: Option<fn(&mut Cx, DevId, DevId)>,
     /// Takes up to so many frames, the last number, from a receive ring and returns how many (NAPI's `poll`).
     pub poll: Option<fn(&mut Cx, DevId, u32, u32) -> u32>,
+    /// What it put off until the next softirq (`tasklet_struct::func`).
+    pub tasklet: Option<fn(&mut Cx, DevId)>,
     /// The namespace in which it reaches others, which may be another than its own (`get_link_net`).
     pub get_link_net: Option<fn(&NetDevice) -> NetnsId>,
     /// The ifindex of the device that it is linked to, 0 if there is none, where that is not known by the device itself
@@ -107,6 +109,7 @@ impl LinkOps {
             add_slave: None,
             del_slave: None,
             poll: None,
+            tasklet: None,
             get_link_net: None,
             get_iflink: None,
             fdb: None,

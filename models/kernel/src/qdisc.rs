@@ -181,6 +181,13 @@ pub struct ClassDump {
     pub xstats: Option<Box<dyn QdiscData>>,
 }
 
+impl ClassDump {
+    /// A class without settings and counters.
+    pub fn new(handle: u32, parent: u32, leaf: u32) -> ClassDump {
+        ClassDump { handle, parent, leaf, options: None, bstats: None, qstats: None, xstats: None }
+    }
+}
+
 /// Packets that were sent (`struct gnet_stats_basic`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BasicStats {

@@ -14,9 +14,6 @@ use crate::Cx;
 use crate::ids::{CpuId, NetnsId};
 use crate::tables::jiffies::wheel_level;
 
-/// A function that was put off, with its argument (`struct tasklet_struct`).
-pub type Tasklet = (fn(&mut Cx, u32), u32);
-
 /// A timer.
 #[derive(Clone, Copy, Debug)]
 pub struct Timer {

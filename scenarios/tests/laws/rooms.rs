@@ -42,7 +42,7 @@ const ALL_THE_SAME: &[(&str, &str)] = &[
 ];
 
 /// Files in the largest group that use each other, directly or not. May only go down.
-const LARGEST_CIRCLE: usize = 27;
+const LARGEST_CIRCLE: usize = 26;
 
 fn room(file: &str) -> Option<&'static (&'static str, &'static [&'static str])> {
     ROOMS.iter().find(|(beginning, _)| file.starts_with(beginning))

@@ -25,6 +25,7 @@ pub static MODULE: Module = Module { links: &[&LINK_OPS], ..Module::named("ifb")
 /// Link kind `ifb`.
 static LINK_OPS: LinkOps = LinkOps {
     dellink: Some(ifb_dellink),
+    tasklet: Some(ifb_ri_tasklet),
     ethtool: EthtoolOps {
         get_drvinfo: Some(|_| DrvInfo {
             driver: "ifb".to_owned(),
@@ -116,17 +117,13 @@ pub fn ifb_xmit(cx: &mut Cx, skb: SkbId) -> Door {
         netif_tx_stop_queue(&mut cx.k.devs[dev], 0);
     }
     if schedules {
-        tasklet_schedule(cx, ifb_ri_tasklet, dev.0);
+        tasklet_schedule(cx, dev);
     }
     Door::End
 }
 
 /// Gives packets back to their devices, which receive or send them.
-fn ifb_ri_tasklet(cx: &mut Cx, dev: u32) {
-    let dev = DevId(dev);
-    if cx.k.devs.get(dev).is_none_or(|netdev| netdev.netdev_priv::<IfbQueue>().is_none()) {
-        return;
-    }
+fn ifb_ri_tasklet(cx: &mut Cx, dev: DevId) {
     cx.within(Func::IfbRiTasklet, None, |cx| {
         let (queue, _) = txp(cx, dev);
         if queue.tq.is_empty() {
@@ -139,7 +136,7 @@ fn ifb_ri_tasklet(cx: &mut Cx, dev: u32) {
         let (queue, _) = txp(cx, dev);
         queue.tasklet_pending = !queue.rq.is_empty() || !queue.tq.is_empty();
         if queue.tasklet_pending {
-            tasklet_schedule(cx, ifb_ri_tasklet, dev.0);
+            tasklet_schedule(cx, dev);
         } else if cx.k.devs[dev].tx[0].is_stopped() {
             netif_tx_wake_queue(cx, dev, 0);
         }

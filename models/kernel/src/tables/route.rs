@@ -8,7 +8,7 @@ use glassnet_sim::Nanos;
 use super::fib::FibInfoId;
 use super::jiffies::last_tick;
 use super::route_types::RouteType;
-use crate::ids::{DevId, NeighId};
+use crate::ids::{CpuId, DevId, NeighId};
 use crate::netlink::Errno;
 
 /// `DST_FAKE_RTABLE`, kept among the flags: the packet is bridged, and this is no route.
@@ -126,7 +126,22 @@ pub struct SkDst {
 
 /// The last route to the other end of a tunnel, of each CPU (`struct dst_cache`).
 #[derive(Clone, Debug, Default)]
-pub struct DstCache(pub Vec<Option<KeptRoute>>);
+pub struct DstCache(Vec<Option<KeptRoute>>);
+
+impl DstCache {
+    /// What a CPU keeps.
+    pub fn get(&self, cpu: CpuId) -> Option<KeptRoute> {
+        self.0.get(cpu.index()).copied().flatten()
+    }
+
+    /// It keeps this from now on.
+    pub fn set(&mut self, cpu: CpuId, kept: Option<KeptRoute>) {
+        if self.0.len() <= cpu.index() {
+            self.0.resize(cpu.index() + 1, None);
+        }
+        self.0[cpu.index()] = kept;
+    }
+}
 
 /// What a packet that came in is routed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use glassnet_sim::Nanos;
 use super::cputime::CpuTime;
 use super::gro::Gro;
 use crate::ids::{CpuId, DevId, QdiscId, SkbId};
-use crate::timer::Tasklet;
 
 /// How long a thread runs before another that is as important gets the CPU (`sched_min_granularity_ns` of two CPUs).
 pub const SLICE: Nanos = Nanos::from_micros(1_500);
@@ -143,8 +142,8 @@ pub struct SoftnetData {
     pub input_queue_head: u32,
     /// CPUs to whose backlogs this one has appended packets, and which it has not told yet.
     pub rps_ipi_list: Vec<CpuId>,
-    /// Functions that the next softirq runs, each with its argument (`tasklet_vec`).
-    pub tasklets: Vec<Tasklet>,
+    /// Devices whose tasklets the next softirq runs (`tasklet_vec`).
+    pub tasklets: Vec<DevId>,
     /// How deep actions are in each other that send packets by another device (`mirred_nest_level`).
     pub mirred_nest_level: u32,
     /// An action has chosen the transmit queue of the packet in hand (`xmit.skip_txqueue`).

@@ -212,33 +212,43 @@ impl Tc<'_> {
             words.protocol = ETH_P_ALL;
         }
         let (handle, request) = self.filter_options(&mut args, &words, kind)?;
-        let Request { options, exts, .. } = request;
         if words.block.is_some() {
             let error = NlError::with(Errno::EINVAL, "Block of given index was not found");
             return Err(while_talking(&error));
         }
-        let dev = match words.dev.as_deref() {
-            Some(name) => self.find_dev(name).ok_or_else(|| nodev(name))?,
-            None => return Err(while_talking(&NlError::from(Errno::ENODEV))),
-        };
-        let msg = FilterMsg {
-            dev,
-            parent: words.parent,
-            prio: words.prio,
-            protocol: words.protocol,
-            handle,
-            flags: flags.unwrap_or(0),
-            kind,
-            options: options.as_deref(),
-            exts: &exts,
-            chain: words.chain.unwrap_or(0),
-        };
+        let msg = FilterMsg { flags: flags.unwrap_or(0), ..self.filter_msg(&words, kind, handle, &request)? };
         let done = self.process.syscall(|cx| match flags {
             Some(_) => tc_new_tfilter(cx, &msg),
             None => tc_del_tfilter(cx, &msg),
         });
         done.map_err(|error| while_talking(&error))?;
         Ok(0)
+    }
+
+    /// Which filter a request means.
+    fn filter_msg<'a>(
+        &self,
+        words: &Words,
+        kind: Option<&'a str>,
+        handle: u32,
+        request: &'a Request,
+    ) -> Done<FilterMsg<'a>> {
+        let dev = match words.dev.as_deref() {
+            Some(name) => self.find_dev(name).ok_or_else(|| nodev(name))?,
+            None => return Err(while_talking(&NlError::from(Errno::ENODEV))),
+        };
+        Ok(FilterMsg {
+            dev,
+            parent: words.parent,
+            prio: words.prio,
+            protocol: words.protocol,
+            handle,
+            flags: 0,
+            kind,
+            options: request.options.as_deref(),
+            exts: &request.exts,
+            chain: words.chain.unwrap_or(0),
+        })
     }
 
     /// `tc filter get`.
@@ -255,23 +265,7 @@ impl Tc<'_> {
             return Err(Stop::usage(format!("Must specify {what}\n")));
         }
         let (handle, request) = self.filter_options(&mut args, &words, kind)?;
-        let options = request.options;
-        let dev = match words.dev.as_deref() {
-            Some(name) => self.find_dev(name).ok_or_else(|| nodev(name))?,
-            None => return Err(while_talking(&NlError::from(Errno::ENODEV))),
-        };
-        let msg = FilterMsg {
-            dev,
-            parent: words.parent,
-            prio: words.prio,
-            protocol: words.protocol,
-            handle,
-            flags: 0,
-            kind,
-            options: options.as_deref(),
-            exts: &ExtsRequest::default(),
-            chain: words.chain.unwrap_or(0),
-        };
+        let msg = self.filter_msg(&words, kind, handle, &request)?;
         let found = self.process.syscall(|cx| tc_get_tfilter(cx, &msg));
         let dump = found.map_err(|error| while_talking(&error))?;
         let mut out = self.out();

@@ -28,7 +28,6 @@ use crate::net::core::gro_cells::{gro_cell_poll, gro_cells_destroy, gro_cells_in
 use crate::net::ethernet::eth::{
     ETH_MAX_MTU, eth_gro_complete, eth_gro_receive, eth_type_trans, ether_setup,
 };
-use crate::net::ipv4::dst_cache::{dst_cache_get_ip4, dst_cache_set_ip4};
 use crate::net::ipv4::igmp::{ip_mc_dec_group, ip_mc_inc_group};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::ip_output::IpHeader;
@@ -36,7 +35,7 @@ use crate::net::ipv4::ip_tunnel_core::{
     ip_ecn_decapsulate, ip_tunnel_ecn_encap, ip_tunnel_get_df, ip_tunnel_get_dsfield, ip_tunnel_get_ttl,
     iptunnel_handle_offloads, iptunnel_pull_header, skb_tunnel_check_pmtu,
 };
-use crate::net::ipv4::route::{dst_mtu, ip_route_output_flow};
+use crate::net::ipv4::route::{dst_mtu, ip_route_output_flow, ipv4_dst_check, keep};
 use crate::net::ipv4::udp_tunnel_core::{
     udp_flow_src_port, udp_sock_create4, udp_tunnel_sock_release, udp_tunnel_xmit_skb,
 };
@@ -49,7 +48,7 @@ use crate::tables::netdev::{AddrAssign, NetDevice};
 use crate::tables::netdev_features::{FRAGLIST, GSO_SOFTWARE, HW_CSUM, LLTX, RXCSUM, SG};
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST, Rtable};
 use crate::tables::skb::PacketType;
-use crate::tables::vxlan::{VxlanConfig, VxlanDev, VxlanDf, VxlanNet, VxlanRdst, VxlanSock};
+use crate::tables::vxlan::{VxlanConfig, VxlanDev, VxlanDf, VxlanNet, VxlanRdst, VxlanRemote, VxlanSock};
 use crate::{Cx, Kernel};
 
 /// The module. Not modelled: IPv6, `external` devices and their filter of VNIs, group policies, GPE, remote checksum offload,
@@ -398,38 +397,48 @@ fn vxlan_get_route(
     flow: FlowOut,
     (entry, to): ((Mac, usize), VxlanRdst),
 ) -> Result<(Rtable, FlowOut), Errno> {
-    let mark = cx.skbs[skb].mark;
+    let (mark, cpu) = (cx.skbs[skb].mark, cx.cpu);
     let device = vxlan_mut(cx, dev);
     let (net, dport) = (device.net, device.cfg.dst_port);
-    let use_cache = mark == 0 && flow.tos == 0;
-    let remote = device.find_mut(entry.0).and_then(|found| found.remotes.get_mut(entry.1));
-    let mut cache = remote.filter(|_| use_cache).map(|remote| std::mem::take(&mut remote.dst_cache));
-    let kept = cache.as_mut().and_then(|cache| dst_cache_get_ip4(cx, net, cache));
-    let found = kept.map_or_else(
-        || {
-            let oif = cx.k.dev_by_index(net, to.ifindex);
-            if to.ifindex != 0 && oif.is_none() {
-                return Err(Errno::ENETUNREACH);
-            }
-            let flow = FlowOut { daddr: to.ip, oif, mark, proto: IPPROTO_UDP, dport, ..flow };
-            let routed = ip_route_output_flow(cx, net, flow, Some(skb));
-            let (route, flow) = routed.map_err(|_| Errno::ENETUNREACH)?;
-            if route.dev == dev {
-                return Err(Errno::ELOOP);
-            }
-            if let Some(cache) = &mut cache {
-                dst_cache_set_ip4(cx, net, cache, (route, flow));
-            }
-            Ok((route, flow))
-        },
-        Ok,
-    );
-    let device = vxlan_mut(cx, dev);
-    let remote = device.find_mut(entry.0).and_then(|found| found.remotes.get_mut(entry.1));
-    if let (Some(remote), Some(cache)) = (remote, cache) {
-        remote.dst_cache = cache;
+    if mark != 0 || flow.tos != 0 {
+        return output_route(cx, (skb, dev), net, FlowOut { mark, dport, ..flow }, to);
     }
-    found
+    let mut kept = remote_mut(cx, dev, entry).and_then(|remote| remote.dst_cache.get(cpu));
+    let found = match ipv4_dst_check(cx.k, net, &mut kept) {
+        Some(found) => found,
+        None => {
+            let found = output_route(cx, (skb, dev), net, FlowOut { dport, ..flow }, to)?;
+            kept = keep(cx.k, net, found);
+            found
+        }
+    };
+    if let Some(remote) = remote_mut(cx, dev, entry) {
+        remote.dst_cache.set(cpu, kept);
+    }
+    Ok(found)
+}
+
+/// The place of an entry, which is the one of a station and a number.
+fn remote_mut<'a>(cx: &'a mut Cx, dev: DevId, entry: (Mac, usize)) -> Option<&'a mut VxlanRemote> {
+    vxlan_mut(cx, dev).find_mut(entry.0)?.remotes.get_mut(entry.1)
+}
+
+/// Asks the routing tables for the way to a place.
+fn output_route(
+    cx: &mut Cx,
+    (skb, dev): (SkbId, DevId),
+    net: NetnsId,
+    flow: FlowOut,
+    to: VxlanRdst,
+) -> Result<(Rtable, FlowOut), Errno> {
+    let oif = cx.k.dev_by_index(net, to.ifindex);
+    if to.ifindex != 0 && oif.is_none() {
+        return Err(Errno::ENETUNREACH);
+    }
+    let flow = FlowOut { daddr: to.ip, oif, proto: IPPROTO_UDP, ..flow };
+    let routed = ip_route_output_flow(cx, net, flow, Some(skb));
+    let (route, flow) = routed.map_err(|_| Errno::ENETUNREACH)?;
+    if route.dev == dev { Err(Errno::ELOOP) } else { Ok((route, flow)) }
 }
 
 /// A frame to a place on this host goes to its device at once; `None`: it is not on this host.

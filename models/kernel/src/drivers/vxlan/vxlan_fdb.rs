@@ -204,9 +204,8 @@ fn vxlan_fdb_add(cx: &mut Cx, dev: DevId, request: &FdbRequest) -> Result<(), Nl
         entry.remotes.push(to.into());
         notify = true;
     }
-    let told =
-        entry.find_rdst(&to).map_or_else(|| entry.remotes.first().map(|remote| remote.to), |_| Some(to));
-    if let Some(told) = told.filter(|_| notify) {
+    let at = entry.find_rdst(&to).unwrap_or(0);
+    if let Some(told) = entry.remotes.get(at).map(|remote| remote.to).filter(|_| notify) {
         vxlan_fdb_notify(cx, dev, mac, told, false);
     }
     arm(cx, dev);

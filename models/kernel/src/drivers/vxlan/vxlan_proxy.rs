@@ -7,8 +7,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_wire::Mac;
 use glassnet_wire::arp::{ARPHRD_ETHER, ARPOP_REPLY, ARPOP_REQUEST, ArpHdr};
-use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
-use zerocopy::IntoBytes;
+use glassnet_wire::eth::{ETH_P_IP, EthHdr};
 
 use super::vxlan_core::vxlan_mut;
 use super::vxlan_fdb::vxlan_find_mac;
@@ -17,6 +16,7 @@ use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
 use crate::net::core::neighbour::neigh_lookup;
 use crate::net::ethernet::eth::eth_type_trans;
+use crate::net::ipv4::arp::arp_create;
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::tables::neigh_types::NTF_ROUTER;
 use crate::tables::netdev::IFF_NOARP;
@@ -88,13 +88,9 @@ fn request(cx: &mut Cx, skb: SkbId, dev: DevId) -> Option<(ArpHdr, Ipv4Addr)> {
 fn reply(cx: &mut Cx, dev: DevId, asked: &ArpHdr, ha: Mac) {
     let to = Mac(asked.ar_sha);
     let packet = ArpHdr::new(ARPOP_REPLY, (ha, asked.ar_tip.get()), (to, asked.ar_sip.get()));
-    let skb = cx.skbs.alloc_skb(size_of::<ArpHdr>(), dev);
-    cx.call(Func::ArpCreate, skb);
-    cx.skbs.data_mut(skb).copy_from_slice(packet.as_bytes());
-    cx.skbs.push_eth(skb, EthHdr::new(to, ha, ETH_P_ARP));
+    let skb = arp_create(cx, dev, &packet, (to, ha));
     eth_type_trans(cx, skb, dev);
-    let pkt = &mut cx.skbs[skb];
-    (pkt.network_header, pkt.pkt_type) = (pkt.data, PacketType::Host);
+    cx.skbs[skb].pkt_type = PacketType::Host;
     cx.walk(Door::NetifRx { skb });
 }
 

@@ -231,17 +231,15 @@ pub fn br_fdb_flush(cx: &mut Cx, bridge: DevId) {
 pub fn fdb_change_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
     let is_old =
         |entry: &FdbEntry| entry.is_local && entry.port == port && !entry.added_by_user && entry.mac != addr;
-    if port.is_none() {
-        // `br_fdb_change_mac_address` changes one after the other.
-        delete_if(cx, bridge, |entry| is_old(entry) && entry.vlan == 0);
-        fdb_add_local_in(cx, bridge, port, addr, 0);
-        for vid in own_vlans(cx, bridge, port) {
-            delete_if(cx, bridge, |entry| is_old(entry) && entry.vlan == vid);
-            fdb_add_local_in(cx, bridge, port, addr, vid);
-        }
+    if port.is_some() {
+        delete_if(cx, bridge, is_old);
+        return fdb_add_local(cx, bridge, port, addr);
     }
-    delete_if(cx, bridge, is_old);
-    fdb_add_local(cx, bridge, port, addr);
+    // `br_fdb_change_mac_address` goes from VLAN to VLAN.
+    for vid in std::iter::once(0).chain(own_vlans(cx, bridge, port)) {
+        delete_if(cx, bridge, |entry| is_old(entry) && entry.vlan == vid);
+        fdb_add_local_in(cx, bridge, port, addr, vid);
+    }
 }
 
 /// An entry in a request (`bridge fdb add … master`).

@@ -9,6 +9,7 @@ use crate::ids::SkbId;
 use crate::module::PacketOffload;
 use crate::tables::gro::{Gro, GroFate, GroVerdict, Held};
 use crate::tables::netdev_features::GRO;
+use crate::tables::skb::SkbPool;
 use crate::tables::vlan_tag::VlanProto;
 use zerocopy::big_endian::U16;
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
@@ -91,7 +92,7 @@ where
     let Cx { k, skbs, cpu, .. } = cx;
     let Some(own) = skbs.header::<H>(skb, at) else { return };
     for held in &mut k.cpus[cpu.index()].gro.held {
-        match skbs.header::<H>(held.skb, skbs[held.skb].data + (at - skbs[skb].data)) {
+        match skbs.header::<H>(held.skb, its_place(skbs, held.skb, skb, at)) {
             Some(its) if held.same_flow => compare(held, its, own),
             _ => held.same_flow = false,
         }
@@ -99,8 +100,8 @@ where
 }
 
 /// Where a held packet has the header that another has at `at` in its buffer.
-pub fn its_place(cx: &Cx, held: SkbId, skb: SkbId, at: u32) -> u32 {
-    cx.skbs[held].data + (at - cx.skbs[skb].data)
+pub fn its_place(skbs: &SkbPool, held: SkbId, skb: SkbId, at: u32) -> u32 {
+    skbs[held].data + (at - skbs[skb].data)
 }
 
 /// The place of the first held packet that is of the same stream.
@@ -121,8 +122,13 @@ pub fn inside<T>(cx: &mut Cx, skb: SkbId, at: u32, of: impl FnOnce(&mut Cx, SkbI
     (done, transport)
 }
 
-/// Merges a packet by what is behind the header of a tunnel (`NAPI_GRO_CB(skb)->encap_mark`): a tunnel in a tunnel is not
-/// looked into.
+/// The packet has the header of a tunnel; false if it had one before: a tunnel in a tunnel is not looked into
+/// (`NAPI_GRO_CB(skb)->encap_mark`).
+pub fn enters_tunnel(cx: &mut Cx) -> bool {
+    !std::mem::replace(&mut gro(cx).encap_mark, true)
+}
+
+/// Merges a packet by what is behind the header of a tunnel.
 pub fn gro_receive_inside(cx: &mut Cx, skb: SkbId, at: u32, protocol: u16) -> GroVerdict {
     match cx.k.packet_offload.filter(|offload| offload.protocol == protocol) {
         Some(offload) => inside(cx, skb, at, offload.gro_receive).0,

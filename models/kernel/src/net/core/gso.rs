@@ -8,7 +8,7 @@ use glassnet_wire::tcp::TcpHdr;
 use glassnet_wire::udp::{UdpHdr, udp_set_csum};
 use zerocopy::IntoBytes;
 
-use super::gro::offload;
+use super::gro::{inside, offload};
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::SkbId;
@@ -111,14 +111,13 @@ pub fn segment(cx: &mut Cx, skb: SkbId) -> Vec<SkbId> {
 /// The headers of a segment in a tunnel: first the inner ones, then length, identification and checksums of the outer ones
 /// (`inet_gso_segment`; over UDP also `skb_udp_tunnel_segment`, net/ipv4/udp_offload.c).
 fn tunnel_segment(cx: &mut Cx, skb: SkbId, segment: Segment, offload: &PacketOffload) {
-    let pkt = &mut cx.skbs[skb];
-    let outer = (pkt.network_header, pkt.transport_header);
-    (pkt.network_header, pkt.transport_header) = (pkt.inner_network_header, pkt.inner_transport_header);
-    (offload.gso_segment)(cx, skb, segment);
-    let pkt = &mut cx.skbs[skb];
-    (pkt.network_header, pkt.transport_header) = outer;
-    let (network, transport) = outer;
-    let len = pkt.tail - network;
+    let pkt = &cx.skbs[skb];
+    let (network, transport, len) = (pkt.network_header, pkt.transport_header, pkt.tail - pkt.network_header);
+    let (at, inner_transport) = (pkt.inner_network_header, pkt.inner_transport_header);
+    inside(cx, skb, at, |cx, skb| {
+        cx.skbs[skb].transport_header = inner_transport;
+        (offload.gso_segment)(cx, skb, segment);
+    });
     let Some(iph) = cx.skbs.header_mut::<Ipv4Hdr>(skb, network) else { return };
     iph.tot_len.set(len as u16);
     iph.id.set(iph.id.get().wrapping_add(segment.index));

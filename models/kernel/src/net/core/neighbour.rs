@@ -217,16 +217,13 @@ pub fn neigh_timer_handler(cx: &mut Cx, id: u32) {
     let wants = entry.timer_handler(&parms, now);
     let notify = entry.nud != before && entry.nud != Nud::Delay;
     set_timer(cx, id, None);
-    if notify && wants != TimerWants::Invalidate {
-        neigh_notify(cx, id, false);
-    }
     match wants {
         TimerWants::Nothing => {}
         TimerWants::Probe => cx.walk(Door::NeighProbe { neigh: id }),
-        TimerWants::Invalidate => {
-            neigh_invalidate(cx, id);
-            neigh_notify(cx, id, false);
-        }
+        TimerWants::Invalidate => neigh_invalidate(cx, id),
+    }
+    if notify {
+        neigh_notify(cx, id, false);
     }
 }
 

@@ -10,6 +10,7 @@ use glassnet_sim::Nanos;
 use super::{dev, sch_generic};
 use crate::Cx;
 use crate::event::Event;
+use crate::ids::DevId;
 use crate::tables::softnet::{SLICE, Softirq, SoftirqRun};
 use crate::trace::Context;
 
@@ -94,10 +95,10 @@ fn run_softirqs(cx: &mut Cx, mut run: SoftirqRun) {
     }
 }
 
-/// A function is run by the next softirq of this CPU.
-pub fn tasklet_schedule(cx: &mut Cx, function: fn(&mut Cx, u32), arg: u32) {
+/// A device's tasklet is run by the next softirq of this CPU.
+pub fn tasklet_schedule(cx: &mut Cx, dev: DevId) {
     let sd = &mut cx.k.cpus[cx.cpu.index()];
-    sd.tasklets.push((function, arg));
+    sd.tasklets.push(dev);
     sd.raise(Softirq::Tasklet);
 }
 
@@ -105,8 +106,10 @@ pub fn tasklet_schedule(cx: &mut Cx, function: fn(&mut Cx, u32), arg: u32) {
 fn tasklet_action(cx: &mut Cx) {
     let sd = &mut cx.k.cpus[cx.cpu.index()];
     sd.stat.tasklet_softirqs += 1;
-    for (function, arg) in std::mem::take(&mut sd.tasklets) {
-        function(cx, arg);
+    for dev in std::mem::take(&mut sd.tasklets) {
+        if let Some(tasklet) = cx.k.devs.get(dev).and_then(|netdev| netdev.ops.tasklet) {
+            tasklet(cx, dev);
+        }
     }
 }
 

@@ -173,15 +173,20 @@ fn arp_send(
         let (our_addr, broadcast) = (cx.k.devs[dev].addr, cx.k.devs[dev].broadcast);
         let dest = dest.unwrap_or(broadcast);
         let packet = ArpHdr::new(op, (our_addr, source), (target.1.unwrap_or(Mac::ZERO), target.0));
-        let skb = cx.skbs.alloc_skb(size_of::<ArpHdr>(), dev);
-        cx.call(Func::ArpCreate, skb);
-        cx.skbs.data_mut(skb).copy_from_slice(packet.as_bytes());
-        let pkt = &mut cx.skbs[skb];
-        pkt.protocol = ETH_P_ARP;
-        pkt.network_header = pkt.data;
-        cx.skbs.push_eth(skb, EthHdr::new(dest, our_addr, ETH_P_ARP));
-        Door::ArpXmit { skb }
+        Door::ArpXmit { skb: arp_create(cx, dev, &packet, (dest, our_addr)) }
     })
+}
+
+/// Makes the frame of an ARP packet; `ends`: its destination and source.
+pub fn arp_create(cx: &mut Cx, dev: DevId, packet: &ArpHdr, ends: (Mac, Mac)) -> SkbId {
+    let skb = cx.skbs.alloc_skb(size_of::<ArpHdr>(), dev);
+    cx.call(Func::ArpCreate, skb);
+    cx.skbs.data_mut(skb).copy_from_slice(packet.as_bytes());
+    let pkt = &mut cx.skbs[skb];
+    pkt.protocol = ETH_P_ARP;
+    pkt.network_header = pkt.data;
+    cx.skbs.push_eth(skb, EthHdr::new(ends.0, ends.1, ETH_P_ARP));
+    skb
 }
 
 /// Sends an ARP packet.

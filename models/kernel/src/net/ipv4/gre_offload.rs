@@ -8,13 +8,13 @@ use zerocopy::big_endian::U32;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::SkbId;
-use crate::net::core::gro::{for_same_flow, gro_complete_inside, gro_receive_inside};
+use crate::net::core::gro::{enters_tunnel, for_same_flow, gro_complete_inside, gro_receive_inside};
 use crate::tables::gro::GroVerdict;
 
 /// Looks for the held packet that one in GRE continues.
 pub fn gre_gro_receive(cx: &mut Cx, skb: SkbId) -> GroVerdict {
     cx.within(Func::GreGroReceive, skb, |cx| {
-        if std::mem::replace(&mut cx.k.cpus[cx.cpu.index()].gro.encap_mark, true) {
+        if !enters_tunnel(cx) {
             return GroVerdict::FLUSH;
         }
         let at = cx.skbs[skb].transport_header;

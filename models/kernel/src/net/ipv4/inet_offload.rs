@@ -17,7 +17,9 @@ use crate::Cx;
 use crate::door::Func;
 use crate::ids::SkbId;
 use crate::module::PacketOffload;
-use crate::net::core::gro::{for_same_flow, gro_complete_inside, gro_receive_inside, its_place};
+use crate::net::core::gro::{
+    enters_tunnel, for_same_flow, gro_complete_inside, gro_receive_inside, its_place,
+};
 use crate::tables::gro::{GroVerdict, Held, Segment};
 
 /// What IPv4 does with packets of a poll.
@@ -62,7 +64,7 @@ fn gro_receive(cx: &mut Cx, skb: SkbId) -> Option<u8> {
 
 fn ipip_gro_receive(cx: &mut Cx, skb: SkbId) -> GroVerdict {
     cx.within(Func::IpipGroReceive, skb, |cx| {
-        if std::mem::replace(&mut cx.k.cpus[cx.cpu.index()].gro.encap_mark, true) {
+        if !enters_tunnel(cx) {
             return GroVerdict::FLUSH;
         }
         gro_receive_inside(cx, skb, cx.skbs[skb].transport_header, ETH_P_IP)
@@ -73,7 +75,7 @@ fn ipip_gro_receive(cx: &mut Cx, skb: SkbId) -> GroVerdict {
 /// headers in headers only the innermost is asked (`napi_gro_cb::flush_id`).
 pub fn continues(cx: &mut Cx, at: usize, skb: SkbId, iph: &Ipv4Hdr) -> bool {
     let held = &cx.k.cpus[cx.cpu.index()].gro.held[at];
-    let its = its_place(cx, held.skb, skb, cx.skbs[skb].network_header);
+    let its = its_place(cx.skbs, held.skb, skb, cx.skbs[skb].network_header);
     let Some(first) = cx.skbs.header::<Ipv4Hdr>(held.skb, its) else { return false };
     let (count, step) = (1 + held.members.len() as u16, iph.id.get().wrapping_sub(first.id.get()));
     let Held { is_atomic, .. } = &mut cx.k.cpus[cx.cpu.index()].gro.held[at];

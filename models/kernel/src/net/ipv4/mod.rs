@@ -4,7 +4,6 @@ pub mod af_inet;
 pub mod arp;
 pub mod devinet;
 mod devinet_lifetime;
-pub mod dst_cache;
 pub mod fib_frontend;
 pub mod fib_rules;
 pub mod fib_semantics;

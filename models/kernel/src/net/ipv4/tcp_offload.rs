@@ -51,7 +51,7 @@ fn tcp_gro_receive(cx: &mut Cx, skb: SkbId, iph: &Ipv4Hdr, is_whole: bool) -> Gr
     {
         let Held { skb: first, gso_size, .. } = cx.k.cpus[cx.cpu.index()].gro.held[place];
         (merged, size) = (true, gso_size);
-        let its = its_place(cx, first, skb, at);
+        let its = its_place(cx.skbs, first, skb, at);
         if let Some(first) = cx.skbs.header_mut::<TcpHdr>(first, its) {
             first.flags |= th.flags & (TCP_FIN | TCP_PSH);
         }
@@ -70,7 +70,7 @@ fn is_next(cx: &mut Cx, place: usize, (skb, iph, th): (SkbId, &Ipv4Hdr, &TcpHdr)
     let held = &cx.k.cpus[cx.cpu.index()].gro.held[place];
     let (first, before, gso_size, flush) = (held.skb, held.payload, held.gso_size, held.flush);
     let at = cx.skbs[skb].transport_header;
-    let its = its_place(cx, first, skb, at);
+    let its = its_place(cx.skbs, first, skb, at);
     let options = |skb: SkbId, at: u32| {
         let from = (at - cx.skbs[skb].data) as usize;
         cx.skbs.data(skb).get(from + TCP_HLEN..from + th.header_len())

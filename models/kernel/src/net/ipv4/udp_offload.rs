@@ -2,8 +2,6 @@
 //!
 //! Kernel: net/ipv4/udp_offload.c
 
-use std::net::Ipv4Addr;
-
 use glassnet_wire::checksum;
 use glassnet_wire::ipv4::IPPROTO_UDP;
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
@@ -14,7 +12,7 @@ use crate::Cx;
 use crate::door::Func;
 use crate::encap::UdpTunnelSockCfg;
 use crate::ids::SkbId;
-use crate::net::core::gro::for_same_flow;
+use crate::net::core::gro::{enters_tunnel, for_same_flow};
 use crate::tables::gro::GroVerdict;
 
 /// Datagrams of programs are merged only where a program asked for it, which none does here.
@@ -39,8 +37,7 @@ fn datagram(cx: &Cx, skb: SkbId) -> Option<(UdpHdr, Option<&'static UdpTunnelSoc
         return Some((udp, None));
     }
     let iph = ip_hdr(cx, skb)?;
-    let end = |addr: Ipv4Addr, port: u16| (addr, port);
-    let (from, to) = (end(iph.saddr.get(), udp.source.get()), end(iph.daddr.get(), udp.dest.get()));
+    let (from, to) = ((iph.saddr.get(), udp.source.get()), (iph.daddr.get(), udp.dest.get()));
     let socket = udp_lookup(cx, skb, from, to).and_then(|id| cx.k.sockets.get(id));
     Some((udp, socket.and_then(|socket| socket.tunnel)))
 }
@@ -55,7 +52,7 @@ fn is_checksum_right(cx: &Cx, skb: SkbId) -> bool {
 }
 
 fn udp_gro_receive(cx: &mut Cx, skb: SkbId, tunnel: &UdpTunnelSockCfg) -> GroVerdict {
-    if std::mem::replace(&mut cx.k.cpus[cx.cpu.index()].gro.encap_mark, true) {
+    if !enters_tunnel(cx) {
         return GroVerdict::FLUSH;
     }
     let at = cx.skbs[skb].transport_header;

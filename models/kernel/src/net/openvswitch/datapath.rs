@@ -30,7 +30,7 @@ pub static MODULE: Module = Module {
     init: Some(dp_init),
     netdevice_event: Some(dp_device_event),
     net_init: Some(|cx, netns| {
-        if cx.k.config.openvswitch && cx.k.config.ovs_ct_limit {
+        if cx.k.config.ovs_tracks() {
             nf_ct_netns_get(cx.k, netns);
         }
     }),
@@ -44,7 +44,7 @@ pub fn dp_init(cx: &mut Cx) {
         return;
     }
     cx.printk(LOG_INFO, "openvswitch: Open vSwitch switching datapath".to_owned());
-    if !cx.k.config.ovs_ct_limit {
+    if !cx.k.config.ovs_tracks() {
         return;
     }
     let all: Vec<NetnsId> = cx.k.netns.iter().map(|netns| netns.id).collect();
@@ -291,7 +291,7 @@ fn dp_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
 fn ovs_exit_net(cx: &mut Cx, netns: NetnsId) {
     let all: Vec<DpId> = cx.k.datapaths.of(netns).map(|(id, _)| id).collect();
     all.into_iter().for_each(|dp| ovs_dp_cmd_del(cx, dp));
-    if cx.k.config.openvswitch && cx.k.config.ovs_ct_limit {
+    if cx.k.config.ovs_tracks() {
         nf_ct_netns_put(cx.k, netns);
     }
 }

@@ -123,12 +123,8 @@ fn mq_dump_class(cx: &Cx, sch: QdiscId, class: u32) -> ClassDump {
     let qdisc = &cx.k.qdiscs[sch];
     let leaf = &cx.k.qdiscs[cx.k.devs[qdisc.dev].tx[class as usize - 1].qdisc_sleeping];
     ClassDump {
-        handle: qdisc.handle | class,
-        parent: TC_H_ROOT,
-        leaf: leaf.handle,
-        options: None,
         bstats: Some(leaf.bstats),
         qstats: Some((leaf.qstats, leaf.qlen)),
-        xstats: None,
+        ..ClassDump::new(qdisc.handle | class, TC_H_ROOT, leaf.handle)
     }
 }

@@ -40,14 +40,12 @@ static NETEM_QDISC_OPS: QdiscOps = QdiscOps {
         find: |_, _, _| Some(1),
         // Its only class is shown while a discipline is in it.
         walk: |kernel, sch| data_of(kernel, sch).qdisc.map(|_| 1).into_iter().collect(),
-        dump: |cx, sch, _| ClassDump {
-            handle: cx.k.qdiscs[sch].handle | 1,
-            parent: cx.k.qdiscs[sch].handle,
-            leaf: data_of(cx.k, sch).qdisc.map_or(0, |leaf| cx.k.qdiscs[leaf].handle),
-            options: None,
-            bstats: None,
-            qstats: None,
-            xstats: None,
+        dump: |cx, sch, _| {
+            let (handle, leaf) = (
+                cx.k.qdiscs[sch].handle,
+                data_of(cx.k, sch).qdisc.map_or(0, |leaf| cx.k.qdiscs[leaf].handle),
+            );
+            ClassDump::new(handle | 1, handle, leaf)
         },
         qlen_notify: None,
         change: None,

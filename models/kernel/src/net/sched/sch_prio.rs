@@ -165,12 +165,8 @@ fn prio_dump_class(cx: &Cx, sch: QdiscId, class: u32) -> ClassDump {
     let handle = cx.k.qdiscs[sch].handle;
     let leaf = &cx.k.qdiscs[data_of(cx.k, sch).queues[class as usize - 1]];
     ClassDump {
-        handle: handle | class,
-        parent: handle,
-        leaf: leaf.handle,
-        options: None,
         bstats: Some(leaf.bstats),
         qstats: Some((leaf.qstats, leaf.qlen)),
-        xstats: None,
+        ..ClassDump::new(handle | class, handle, leaf.handle)
     }
 }

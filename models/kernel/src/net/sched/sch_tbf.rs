@@ -37,14 +37,9 @@ static TBF_QDISC_OPS: QdiscOps = QdiscOps {
         leaf: |kernel, sch, _| Some(data_of(kernel, sch).qdisc),
         find: |_, _, _| Some(1),
         walk: |_, _| vec![1],
-        dump: |cx, sch, _| ClassDump {
-            handle: cx.k.qdiscs[sch].handle | 1,
-            parent: cx.k.qdiscs[sch].handle,
-            leaf: cx.k.qdiscs[data_of(cx.k, sch).qdisc].handle,
-            options: None,
-            bstats: None,
-            qstats: None,
-            xstats: None,
+        dump: |cx, sch, _| {
+            let (handle, leaf) = (cx.k.qdiscs[sch].handle, cx.k.qdiscs[data_of(cx.k, sch).qdisc].handle);
+            ClassDump::new(handle | 1, handle, leaf)
         },
         qlen_notify: None,
         change: None,
