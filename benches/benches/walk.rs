@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use glassnet_benches::floor::{Events, Floor, Kind};
-use glassnet_benches::{BURST, Chain, Pair, bridges, routers, routers_ct, setup_namespace};
+use glassnet_benches::{BURST, Chain, MACHINE, Pair, bridges, routers, routers_ct, setup_namespace};
 use glassnet_kernel::World;
 use glassnet_kernel::trace::Level;
 
@@ -107,7 +107,7 @@ fn setup(c: &mut Criterion) {
                 let bridge = glassnet_benches::one_bridge(&mut world);
                 let start = Instant::now();
                 for _ in first..count.min(first + PORTS as u64) {
-                    setup_namespace(&mut world, bridge);
+                    setup_namespace(&mut world, MACHINE, bridge);
                 }
                 total += start.elapsed();
             }

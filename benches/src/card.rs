@@ -35,8 +35,8 @@ impl Receiver {
         let (dev, plug) = world.add_nic(MACHINE, "eth0", &NicSettings::new("e1000e"));
         let source = world.fabric.add_outside();
         world.connect(source, plug, Cable { rate: 0, delay: Nanos::ZERO, faults: Faults::default() });
-        let br0 = bridge(&mut world, "br0");
-        enslave(&mut world, dev, br0);
+        let br0 = bridge(&mut world, MACHINE, "br0");
+        enslave(&mut world, MACHINE, dev, br0);
         let socket = world.enter(MACHINE, CPU, |cx| {
             let up = LinkSet { up: Some(true), ..LinkSet::default() };
             do_setlink(cx, dev, up).expect("it comes up");

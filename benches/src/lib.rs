@@ -2,6 +2,7 @@
 
 pub mod card;
 pub mod floor;
+pub mod many;
 pub mod rules;
 pub mod vxlan;
 
@@ -62,8 +63,8 @@ pub struct Chain {
 }
 
 /// A veth pair between two namespaces, both ends up.
-pub fn veth(world: &mut World, names: [&str; 2], netns: [NetnsId; 2]) -> [DevId; 2] {
-    world.enter(MACHINE, CPU, |cx| {
+pub fn veth(world: &mut World, machine: MachineId, names: [&str; 2], netns: [NetnsId; 2]) -> [DevId; 2] {
+    world.enter(machine, CPU, |cx| {
         let up = LinkSet { up: Some(true), ..LinkSet::default() };
         let peer = LinkNew {
             name: Some(names[1].to_owned()),
@@ -83,13 +84,13 @@ pub fn veth(world: &mut World, names: [&str; 2], netns: [NetnsId; 2]) -> [DevId;
 }
 
 /// A namespace without a name.
-pub fn netns(world: &mut World) -> NetnsId {
-    world.enter(MACHINE, CPU, copy_net_ns)
+pub fn netns(world: &mut World, machine: MachineId) -> NetnsId {
+    world.enter(machine, CPU, copy_net_ns)
 }
 
 /// A bridge that is up.
-pub fn bridge(world: &mut World, name: &str) -> DevId {
-    world.enter(MACHINE, CPU, |cx| {
+pub fn bridge(world: &mut World, machine: MachineId, name: &str) -> DevId {
+    world.enter(machine, CPU, |cx| {
         let set = LinkSet { up: Some(true), ..LinkSet::default() };
         let info = Some(LinkInfo::new("bridge"));
         let new =
@@ -99,8 +100,8 @@ pub fn bridge(world: &mut World, name: &str) -> DevId {
 }
 
 /// Makes a device a port of a bridge.
-pub fn enslave(world: &mut World, dev: DevId, bridge: DevId) {
-    world.enter(MACHINE, CPU, |cx| {
+pub fn enslave(world: &mut World, machine: MachineId, dev: DevId, bridge: DevId) {
+    world.enter(machine, CPU, |cx| {
         let set = LinkSet { master: Some(Some(bridge)), ..LinkSet::default() };
         do_setlink(cx, dev, set).expect("a new port");
     });
@@ -109,26 +110,26 @@ pub fn enslave(world: &mut World, dev: DevId, bridge: DevId) {
 /// A world with one machine and one bridge.
 pub fn one_bridge(world: &mut World) -> DevId {
     world.add_machine("bench", 1);
-    bridge(world, "br0")
+    bridge(world, MACHINE, "br0")
 }
 
 /// What a container gets: a namespace, a veth pair and a port of the bridge.
-pub fn setup_namespace(world: &mut World, bridge: DevId) {
-    let netns = netns(world);
-    let [_, port] = veth(world, ["eth0", &format!("v{}", netns.0)], [netns, INIT_NET]);
-    enslave(world, port, bridge);
+pub fn setup_namespace(world: &mut World, machine: MachineId, bridge: DevId) {
+    let netns = netns(world, machine);
+    let [_, port] = veth(world, machine, ["eth0", &format!("v{}", netns.0)], [netns, INIT_NET]);
+    enslave(world, machine, port, bridge);
 }
 
 /// A chain of `hops` bridges, each a cable from the next.
 pub fn bridges(hops: usize) -> Chain {
     let mut world = World::new(1);
     world.add_machine("bench", 1);
-    let (a, b) = (netns(&mut world), netns(&mut world));
+    let (a, b) = (netns(&mut world, MACHINE), netns(&mut world, MACHINE));
     let mut first = None;
     let mut last = None;
     for hop in 0..=hops {
         let ends = [if hop == 0 { a } else { INIT_NET }, if hop == hops { b } else { INIT_NET }];
-        let [left, right] = veth(&mut world, [&format!("l{hop}"), &format!("r{hop}")], ends);
+        let [left, right] = veth(&mut world, MACHINE, [&format!("l{hop}"), &format!("r{hop}")], ends);
         if hop > 0 {
             bridge_between(&mut world, hop, last.expect("a cable before"), left);
         }
@@ -146,33 +147,36 @@ pub fn bridges(hops: usize) -> Chain {
 }
 
 fn bridge_between(world: &mut World, hop: usize, left: DevId, right: DevId) {
-    let bridge = bridge(world, &format!("br{hop}"));
-    enslave(world, left, bridge);
-    enslave(world, right, bridge);
-    world.enter(MACHINE, CPU, |cx| {
-        let station = FdbMsg {
-            mac: DEST,
-            vlan: 0,
-            permanent: false,
-            noarp: true,
-            sticky: false,
-            extern_learn: false,
-            excl: true,
-            create: true,
-        };
-        br_fdb_add(cx, right, station).expect("a new entry");
-    });
+    let bridge = bridge(world, MACHINE, &format!("br{hop}"));
+    enslave(world, MACHINE, left, bridge);
+    enslave(world, MACHINE, right, bridge);
+    world.enter(MACHINE, CPU, |cx| at_port(cx, right, DEST));
+}
+
+/// A station that a bridge knows at a port (`bridge fdb add … master static`).
+fn at_port(cx: &mut Cx, port: DevId, mac: Mac) {
+    let station = FdbMsg {
+        mac,
+        vlan: 0,
+        permanent: false,
+        noarp: true,
+        sticky: false,
+        extern_learn: false,
+        excl: true,
+        create: true,
+    };
+    br_fdb_add(cx, port, station).expect("a new entry");
 }
 
 /// A chain of `hops` routers, each a namespace and a cable from the next. The neighbours are known.
 pub fn routers(hops: usize) -> Chain {
     let mut world = World::new(1);
     world.add_machine("bench", 1);
-    let spaces: Vec<NetnsId> = (0..hops + 2).map(|_| netns(&mut world)).collect();
+    let spaces: Vec<NetnsId> = (0..hops + 2).map(|_| netns(&mut world, MACHINE)).collect();
     let cables: Vec<[DevId; 2]> = spaces
         .windows(2)
         .enumerate()
-        .map(|(n, ends)| veth(&mut world, [&format!("l{n}"), &format!("r{n}")], [ends[0], ends[1]]))
+        .map(|(n, ends)| veth(&mut world, MACHINE, [&format!("l{n}"), &format!("r{n}")], [ends[0], ends[1]]))
         .collect();
     for (n, cable) in cables.iter().enumerate() {
         let next = link(n as u32, 2);
@@ -316,8 +320,8 @@ impl Pair {
     pub fn new() -> Pair {
         let mut world = World::new(1);
         world.add_machine("bench", 1);
-        let spaces = [netns(&mut world), netns(&mut world)];
-        let cable = veth(&mut world, ["a", "b"], spaces);
+        let spaces = [netns(&mut world, MACHINE), netns(&mut world, MACHINE)];
+        let cable = veth(&mut world, MACHINE, ["a", "b"], spaces);
         let [sender, receiver] = world.enter(MACHINE, CPU, |cx| {
             address_cable(cx, 0, cable, link(0, 2));
             let [a, b] = spaces.map(|netns| socket::socket(cx, netns, SockKind::Udp));
@@ -369,6 +373,19 @@ impl Chain {
         self.sent += BURST as u64;
         // A long chain is left to ksoftirqd, which is an event.
         while self.arrived() < self.sent && self.world.step().expect("no loop") {}
+        self.world.reset_limit();
+    }
+
+    /// Sends a packet to a station.
+    pub fn send_to(&mut self, station: Mac) {
+        self.frame[..6].copy_from_slice(&station.0);
+        let (first, frame) = (self.first, &self.frame);
+        self.world.enter(MACHINE, CPU, |cx| {
+            let skb = cx.skbs.alloc_skb(frame.len(), first);
+            cx.skbs.data_mut(skb).copy_from_slice(frame);
+            cx.skbs[skb].protocol = 0x0800;
+            cx.walk(Door::DevQueueXmit { skb });
+        });
         self.world.reset_limit();
     }
 

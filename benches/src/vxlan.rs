@@ -12,8 +12,8 @@ use crate::{CPU, Chain, MACHINE, address_cable, frame, link, netns, veth};
 pub fn vxlan() -> Chain {
     let mut world = World::new(1);
     world.add_machine("bench", 1);
-    let hosts = [netns(&mut world), netns(&mut world)];
-    let cable = veth(&mut world, ["a", "b"], hosts);
+    let hosts = [netns(&mut world, MACHINE), netns(&mut world, MACHINE)];
+    let cable = veth(&mut world, MACHINE, ["a", "b"], hosts);
     world.enter(MACHINE, CPU, |cx| address_cable(cx, 0, cable, link(0, 2)));
     let first = tunnel(&mut world, hosts[0], 1, 2);
     let last = tunnel(&mut world, hosts[1], 2, 1);
