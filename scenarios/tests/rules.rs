@@ -87,6 +87,7 @@ rules! {
     what_is_changed_in_connections: "tracking",
     what_tun_and_tap_devices_take: "tun",
     what_vlan_devices_do: "vlan",
+    which_table_routes_what: "vrf",
     what_a_vxlan_device_takes: "vxlan",
     zones_of_connections: "zones",
 }

@@ -323,6 +323,13 @@ impl Cx<'_> {
         }
     }
 
+    /// Calls a function once in a worker (`schedule_work`): a task, which has its turn after the softirqs, of other machines too where
+    /// computing takes no time, and before programs.
+    pub fn schedule_work(&mut self, function: fn(&mut Cx, u32), arg: u32) {
+        let settled = Nanos(self.k.config.settle_time.0 / 2);
+        self.set_timer(self.now + settled, function, arg);
+    }
+
     /// The time as a queueing discipline measures it (`ktime_get`): where computing takes no time, that of the event.
     pub fn ktime(&self) -> Nanos {
         if self.k.config.exec_time == Nanos::ZERO { self.events.now() } else { self.now }

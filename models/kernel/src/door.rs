@@ -67,6 +67,13 @@ functions! {
             IpvlanL3Rcv = ipvlan_l3_rcv, Netdev, "l3s: the namespace above finds the route, before INPUT here";
             IpvlanNfInput = ipvlan_nf_input, Netfilter, "l3s: past INPUT it is the ipvlan device's";
         }
+        "drivers/net/vrf.c" {
+            VrfXmit(skb: SkbId) = vrf_xmit, Netdev, "routes by the VRF's table what was sent to the VRF";
+            VrfLocalXmit = vrf_local_xmit, Netdev, "to this machine: the VRF is its own loopback";
+            VrfL3Rcv = vrf_l3_rcv, Netdev, "a device of a VRF received it: it is the VRF's";
+            VrfL3Out = vrf_l3_out, Netdev, "leaves by a device of a VRF: passes the hooks with the VRF";
+            VrfFinishDirect = vrf_finish_direct, Netdev, "shows it to who listens at the VRF";
+        }
         "drivers/net/tun.c" {
             TunNetXmit(skb: SkbId) = tun_net_xmit, Netdev, "into the queue of the program that has the device";
             TunDoRead = tun_do_read, Netdev, "the program reads the packet";

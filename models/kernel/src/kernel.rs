@@ -210,6 +210,8 @@ pub struct Kernel {
     pub neigh: NeighTable,
     /// Programs that run, by process id, with the namespace that each is in.
     pub tasks: BTreeMap<u32, NetnsId>,
+    /// The VRFs that tasks are bound to by their control groups, by process id.
+    pub vrf_tasks: BTreeMap<u32, String>,
     /// Programs that listen to messages of rtnetlink.
     pub rtnl: RtnlListeners,
     /// Changes of carriers that wait for their consequences.
@@ -288,6 +290,7 @@ impl Kernel {
             nf_hooks_needed: HooksNeeded::default(),
             netns_names: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            vrf_tasks: BTreeMap::new(),
             inet: InDevices::default(),
             neigh: NeighTable::default(),
             rtnl: RtnlListeners::default(),

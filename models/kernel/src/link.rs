@@ -458,5 +458,12 @@ pub type MiniQdisc = fn(&mut Cx, SkbId) -> bool;
 /// The door into the upper device of a device (`rx_handler`).
 pub type RxHandler = fn(SkbId) -> Door;
 
-/// May give a received packet its route before its own namespace's are asked; the device is the packet's (`l3mdev_l3_rcv`).
-pub type L3Rcv = fn(&mut Cx, DevId, SkbId);
+/// What takes the IP packets of a device (`struct l3mdev_ops`, include/net/l3mdev.h). Both get the device, and return false if
+/// the packet is no longer there.
+#[derive(Debug)]
+pub struct L3mdevOps {
+    /// Those that it received, after PRE_ROUTING and before they are routed.
+    pub l3_rcv: fn(&mut Cx, DevId, SkbId) -> bool,
+    /// Those of this machine that are to leave by it, before OUTPUT.
+    pub l3_out: Option<fn(&mut Cx, DevId, SkbId) -> bool>,
+}

@@ -51,6 +51,8 @@ pub enum NetdevEvent {
     ChangeAddr,
     /// Features changed.
     FeatChange,
+    /// It came under an L3 master, or left it.
+    ChangeUpper,
     /// Its neighbours are to learn of it again.
     NotifyPeers,
 }

@@ -4,7 +4,7 @@
 
 mod doors;
 
-use crate::drivers::{bonding, dummy, ifb, ipvlan, loopback, macvlan, tun, veth, vxlan};
+use crate::drivers::{bonding, dummy, ifb, ipvlan, loopback, macvlan, tun, veth, vrf, vxlan};
 use crate::module::Module;
 use crate::net::{bridge, core, ipv4, netfilter, openvswitch, packet, sched, vlan_8021q};
 use crate::netlink::Errno;
@@ -22,6 +22,7 @@ pub static MODULES: &[&Module] = &[
     &macvlan::MODULE,
     &ipvlan::ipvlan_main::MODULE,
     &tun::MODULE,
+    &vrf::MODULE,
     &bonding::MODULE,
     &vxlan::vxlan_core::MODULE,
     &ipv4::devinet::MODULE,

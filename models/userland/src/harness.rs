@@ -117,6 +117,7 @@ fn child(
         stderr,
         signals: Arc::new(Signals::default()),
         affinity: CpuMask::ALL,
+        vrf: None,
     }
 }
 
@@ -262,6 +263,7 @@ impl Spawner for Direct {
                 machine: self.machine,
                 netns: child.netns,
                 affinity: child.affinity,
+                vrf: child.vrf,
                 program,
                 pid: 1000,
                 argv: child.argv,

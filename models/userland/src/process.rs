@@ -87,6 +87,15 @@ pub trait Files: Send + Sync {
     }
 }
 
+/// The VRF that a process is bound to by its control group (`ip vrf exec`).
+#[derive(Clone, Debug)]
+pub struct Vrf {
+    /// Its name.
+    pub name: String,
+    /// Its ifindex, to which the sockets that the process opens are bound.
+    pub ifindex: u32,
+}
+
 /// A command line that a program runs as a child (`ip netns exec`, `nsenter`).
 #[derive(Clone)]
 pub struct Child {
@@ -108,6 +117,8 @@ pub struct Child {
     pub signals: Arc<Signals>,
     /// The CPUs that it may run on.
     pub affinity: CpuMask,
+    /// The VRF that it is bound to.
+    pub vrf: Option<Vrf>,
 }
 
 /// Runs command lines; `scenarios` implements it over the shell.
@@ -292,6 +303,8 @@ pub struct Process {
     pub netns: NetnsId,
     /// The CPUs that it may run on.
     pub affinity: CpuMask,
+    /// The VRF that it is bound to.
+    pub vrf: Option<Vrf>,
     /// What it runs.
     pub program: &'static Program,
     /// Its process id.
@@ -572,6 +585,7 @@ impl Process {
             stderr: self.stderr.clone(),
             signals: self.signals.clone(),
             affinity: self.affinity,
+            vrf: self.vrf.clone(),
         }
     }
 }
@@ -592,8 +606,13 @@ impl Task {
         let (machine, pid) = (process.machine, process.pid);
         let mut world = process.world();
         let cpu = process.cpu(&world);
-        let kernel = world.machines.get_mut(machine.index()).map(|kernel| kernel.tasks.insert(pid, netns));
-        Task { world: process.world.clone(), machine, cpu, pid, netns, before: kernel.flatten() }
+        let before = world.machines.get_mut(machine.index()).and_then(|kernel| {
+            if let Some(vrf) = &process.vrf {
+                kernel.vrf_tasks.insert(pid, vrf.name.clone());
+            }
+            kernel.tasks.insert(pid, netns)
+        });
+        Task { world: process.world.clone(), machine, cpu, pid, netns, before }
     }
 }
 
@@ -602,9 +621,12 @@ impl Drop for Task {
         let mut world = self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Some(kernel) = world.machines.get_mut(self.machine.index()) else { return };
         match self.before {
-            Some(netns) => kernel.tasks.insert(self.pid, netns),
-            None => kernel.tasks.remove(&self.pid),
-        };
+            Some(netns) => _ = kernel.tasks.insert(self.pid, netns),
+            None => {
+                kernel.tasks.remove(&self.pid);
+                kernel.vrf_tasks.remove(&self.pid);
+            }
+        }
         let netns = self.netns;
         world.enter(self.machine, self.cpu, |cx| cleanup_net_if_unused(cx, netns));
     }

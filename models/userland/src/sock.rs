@@ -36,7 +36,14 @@ impl Sock {
     /// Opens a socket in the namespace of the program.
     pub fn open(process: &Process, kind: SockKind) -> Sock {
         let netns = process.netns;
-        let id = process.syscall(|cx| sys::socket(cx, netns, kind));
+        let vrf = process.vrf.as_ref().filter(|_| !matches!(kind, SockKind::Packet { .. }));
+        let id = process.syscall(|cx| {
+            let id = sys::socket(cx, netns, kind);
+            if let Some((vrf, socket)) = vrf.zip(cx.k.sockets.get_mut(id)) {
+                socket.opts.bound_dev_if = vrf.ifindex;
+            }
+            id
+        });
         Sock::with(Task::of(process), id)
     }
 

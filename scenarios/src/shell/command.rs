@@ -40,6 +40,7 @@ impl Command for ProgramCommand {
             stderr: Arc::new(ShellOutput { to: ctx.stderr, on_terminal: false }),
             signals: self.place.signals.clone().unwrap_or_default(),
             affinity: self.place.affinity,
+            vrf: self.place.vrf.clone(),
         };
         Ok(CommandStatus::with_code(start(&self.place, self.program, child, job).await))
     }
@@ -54,6 +55,7 @@ async fn start(place: &Place, program: &'static Program, child: Child, job: Opti
     let place = Place {
         netns: child.netns,
         affinity: child.affinity,
+        vrf: child.vrf.clone(),
         signals: Some(child.signals.clone()),
         is_background,
         depth,
@@ -64,6 +66,7 @@ async fn start(place: &Place, program: &'static Program, child: Child, job: Opti
         machine: machine.id,
         netns: child.netns,
         affinity: child.affinity,
+        vrf: child.vrf,
         program,
         pid: machine.new_pid(),
         argv: child.argv,
@@ -226,7 +229,8 @@ impl ShellSpawner {
 
     fn inside(&self, child: &Child) -> Place {
         let signals = Some(child.signals.clone());
-        Place { netns: child.netns, affinity: child.affinity, signals, ..self.place.clone() }
+        let (netns, affinity, vrf) = (child.netns, child.affinity, child.vrf.clone());
+        Place { netns, affinity, vrf, signals, ..self.place.clone() }
     }
 }
 

@@ -316,6 +316,7 @@ fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String
         machine: machine.clone(),
         netns: INIT_NET,
         affinity: CpuMask::ALL,
+        vrf: None,
         signals: None,
         is_background: false,
         depth: 0,

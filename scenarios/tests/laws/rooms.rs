@@ -26,6 +26,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("net/vlan_8021q/", &["net/core/"]),
     // A routed ipvlan device asks the routes of the namespace below.
     ("drivers/ipvlan/", &["net/core/", "net/ipv4/"]),
+    // A VRF routes, and has its packets pass the hooks.
+    ("drivers/vrf.rs", &["net/core/", "net/ipv4/", "net/netfilter/"]),
     // Tunnels send by IPv4.
     ("drivers/vxlan/", &["net/core/", "net/ipv4/"]),
     ("drivers/", &["net/core/"]),

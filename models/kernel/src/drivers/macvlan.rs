@@ -500,7 +500,7 @@ fn macvlan_broadcast_enqueue(cx: &mut Cx, lower: DevId, sender: Option<DevId>, s
         return;
     }
     port.bc_queue.push_back((clone, sender));
-    cx.set_timer(cx.now, macvlan_process_broadcast, lower.0);
+    cx.schedule_work(macvlan_process_broadcast, lower.0);
 }
 
 /// The worker: what came from outside goes to all devices, what one of them sent to those that a switch outside reaches.

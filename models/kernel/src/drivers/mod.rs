@@ -9,4 +9,5 @@ pub mod macvlan;
 pub mod nic;
 pub mod tun;
 pub mod veth;
+pub mod vrf;
 pub mod vxlan;

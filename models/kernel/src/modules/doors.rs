@@ -71,6 +71,7 @@ doors! {
         BondStartXmit(skb) => drivers::bonding::xmit::bond_start_xmit,
         BondXmitBroadcast(skb) => drivers::bonding::xmit::bond_xmit_broadcast,
         BondDevQueueXmit(skb) => drivers::bonding::xmit::bond_dev_queue_xmit,
+        VrfXmit(skb) => drivers::vrf::vrf_xmit,
         LoopbackXmit(skb) => drivers::loopback::loopback_xmit,
         EiStartXmit(skb) => drivers::nic::ne2k_pci::ei_start_xmit,
         E1000ReceiveSkb(skb) => drivers::nic::e1000e::e1000_receive_skb,

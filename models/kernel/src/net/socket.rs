@@ -19,6 +19,7 @@ use crate::door::Func;
 use crate::ids::{NetnsId, SocketId};
 use crate::net::core::rps::sock_rps_record_flow;
 use crate::netlink::Errno;
+use crate::tables::drop_reason::DropReason;
 use crate::tables::socket::{Owner, PmtuDisc, Queued, Received, SockError, SockKind, Socket};
 
 /// Creates a socket in a namespace (`socket(2)`).
@@ -111,10 +112,11 @@ pub fn close(cx: &mut Cx, id: SocketId) {
     }
     let Some(socket) = cx.k.sockets.close(id) else { return };
     for queued in &socket.receive_queue {
-        if is_ring(socket.kind) {
-            cx.discard_skb(queued.skb);
-        } else {
-            cx.free_skb(queued.skb, Func::SkbQueuePurge);
+        match socket.kind {
+            kind if is_ring(kind) => cx.discard_skb(queued.skb),
+            // `udp_destruct_common`
+            SockKind::Udp => _ = cx.kfree_skb(queued.skb, DropReason::NotSpecified),
+            _ => cx.free_skb(queued.skb, Func::SkbQueuePurge),
         }
     }
     if let Some(dev) = socket.promisc
@@ -200,7 +202,11 @@ pub fn recv(cx: &mut Cx, id: SocketId) -> Result<Option<Received>, Errno> {
     }
     let Some(queued) = socket.receive_queue.pop_front() else { return Ok(None) };
     let kind = socket.kind;
+    let netns = socket.netns;
     socket.rmem_alloc -= cx.skbs[queued.skb].truesize;
+    if kind == SockKind::Udp {
+        cx.k.netns[netns].ipv4.snmp.udp.InDatagrams += 1;
+    }
     if matches!(kind, SockKind::Raw { .. }) {
         return Ok(Some(cx.within(Func::RawRecvmsg, queued.skb, |cx| take(cx, kind, queued))));
     }

@@ -159,6 +159,11 @@ impl Infos {
         }
     }
 
+    /// The `fib_info` of a handle that may be out of date.
+    pub fn find(&self, id: FibInfoId) -> Option<&FibInfo> {
+        self.slots.get(id.index())?.as_ref().map(|held| &held.info)
+    }
+
     /// Finds an equal `fib_info` or inserts this one, and takes a reference.
     pub fn hold(&mut self, info: FibInfo) -> FibInfoId {
         let same = |slot: &Option<Held>| slot.as_ref().is_some_and(|held| held.info.same(&info));

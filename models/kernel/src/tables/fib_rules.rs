@@ -77,6 +77,7 @@ impl FibRule {
         };
         let found = (msg.iif.is_none() || self.iif.is_some() && self.iif == flow.iif)
             && (msg.oif.is_none() || self.oif.is_some() && self.oif == flow.oif)
+            && (!msg.l3mdev || flow.l3mdev_table.is_some())
             && (msg.mark ^ flow.mark) & msg.mask.unwrap_or(0) == 0
             && covers(msg.src, flow.src)
             && covers(msg.dst, flow.dst)
@@ -93,7 +94,10 @@ impl FibRules {
     pub fn next_match(&self, at: usize, flow: &Flow) -> Option<(usize, Verdict)> {
         let (index, rule) = self.rules.iter().enumerate().skip(at).find(|(_, rule)| rule.matches(flow))?;
         let verdict = match rule.msg.action {
-            RuleAction::ToTable => Verdict::Table(rule.msg.table, rule.msg.suppress_prefixlen),
+            RuleAction::ToTable => {
+                let l3mdev = flow.l3mdev_table.filter(|_| rule.msg.l3mdev);
+                Verdict::Table(l3mdev.unwrap_or(rule.msg.table), rule.msg.suppress_prefixlen)
+            }
             RuleAction::Nop => Verdict::Next,
             RuleAction::Blackhole => Verdict::Refuse(RouteType::Blackhole),
             RuleAction::Unreachable => Verdict::Refuse(RouteType::Unreachable),
@@ -141,7 +145,10 @@ impl FibRules {
             return Err(NlError::with(Errno::EINVAL, "Backward goto not supported"));
         }
         validate_rule_tos(msg.tos)?;
-        if msg.action == RuleAction::ToTable && msg.table == 0 {
+        if msg.l3mdev && (msg.table != 0 || msg.action != RuleAction::ToTable) {
+            return Err(NlError::with(Errno::EINVAL, "l3mdev and table are mutually exclusive"));
+        }
+        if msg.action == RuleAction::ToTable && msg.table == 0 && !msg.l3mdev {
             return Err(NlError::with(Errno::EINVAL, "Invalid table"));
         }
         msg.mask = msg.mask.or((msg.mark != 0).then_some(u32::MAX));
@@ -174,6 +181,7 @@ impl FibRules {
                 && (msg.iif.is_none() || own.iif == msg.iif)
                 && (msg.oif.is_none() || own.oif == msg.oif)
                 && (msg.mark == 0 || own.mark == msg.mark)
+                && (!msg.l3mdev || own.l3mdev)
                 && (msg.mask.is_none() || own.mask == msg.mask)
                 && (msg.ip_proto == 0 || own.ip_proto == msg.ip_proto)
                 && (msg.sport.is_none() || own.sport == msg.sport)

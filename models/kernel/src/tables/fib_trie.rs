@@ -236,6 +236,8 @@ pub struct Flow {
     pub oif: Option<DevId>,
     /// Input device; `lo` for locally generated packets.
     pub iif: Option<DevId>,
+    /// The table of its L3 master (`flowi4_l3mdev`).
+    pub l3mdev_table: Option<u32>,
     /// The mark.
     pub mark: u32,
     /// TOS bits used for routing.
@@ -259,6 +261,7 @@ impl Default for Flow {
             src: Ipv4Addr::UNSPECIFIED,
             oif: None,
             iif: None,
+            l3mdev_table: None,
             mark: 0,
             tos: 0,
             scope: Scope::default(),

@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 
+use crate::ids::DevId;
+
 use super::fib::Fib;
 use super::frag::FragTable;
 use super::inet_conf::Ipv4Conf;
@@ -54,8 +56,8 @@ pub struct Ipv4Netns {
     pub frags: FragTable,
     /// Counters.
     pub snmp: Snmp,
-    /// ICMP rate limit per destination (`inet_peer`).
-    pub peers: BTreeMap<Ipv4Addr, TokenBucket>,
+    /// ICMP rate limit per destination, by its address and the L3 master that leads there (`inet_peer`).
+    pub peers: BTreeMap<(Ipv4Addr, Option<DevId>), TokenBucket>,
     /// Global ICMP rate limit.
     pub icmp_global: IcmpGlobal,
     /// Last IP identification used (`ip_idents`).
@@ -87,9 +89,9 @@ impl Ipv4Netns {
     }
 
     /// Per-peer state (`inet_getpeer`); a new peer's bucket has had a minute to fill.
-    pub fn peer(&mut self, address: Ipv4Addr, now: Nanos) -> &mut TokenBucket {
+    pub fn peer(&mut self, whom: (Ipv4Addr, Option<DevId>), now: Nanos) -> &mut TokenBucket {
         const MINUTE: u64 = 60_000_000_000;
-        self.peers.entry(address).or_insert(TokenBucket { tokens: MINUTE, filled: now, redirects: 0 })
+        self.peers.entry(whom).or_insert(TokenBucket { tokens: MINUTE, filled: now, redirects: 0 })
     }
 
     /// The address is local to this namespace (`inet_lookup_ifaddr_rcu`).

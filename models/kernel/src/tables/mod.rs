@@ -27,6 +27,7 @@ pub mod ipvlan;
 pub mod irq;
 pub mod jiffies;
 pub mod klog;
+pub mod l3mdev;
 pub mod link_watch;
 pub mod macvlan;
 pub mod mc_filter;

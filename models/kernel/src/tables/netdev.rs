@@ -11,7 +11,7 @@ use super::netdev_queue::NetdevQueue;
 use super::rps::RxQueue;
 use super::vlan_tag::VlanProto;
 use crate::ids::{DevId, NetnsId, QdiscId, SkbId};
-use crate::link::{L3Rcv, LinkOps, MiniQdisc, RxHandler};
+use crate::link::{L3mdevOps, LinkOps, MiniQdisc, RxHandler};
 
 /// The device is administratively up.
 pub const IFF_UP: u32 = 0x1;
@@ -237,8 +237,8 @@ pub struct NetDevice {
     pub label: u32,
     /// Takes every received frame before the protocols do (`rx_handler`): the door into the upper device.
     pub rx_handler: Option<RxHandler>,
-    /// Routes each IP packet that it received before the routes of its own namespace are asked (`l3mdev_l3_rcv`).
-    pub l3mdev_l3_rcv: Option<L3Rcv>,
+    /// What takes its IP packets before they are routed, or before they leave (`l3mdev_ops`).
+    pub l3mdev_ops: Option<&'static L3mdevOps>,
     /// All packets to send go to the driver at once: no transmit queue has a queueing discipline that holds packets, and the
     /// driver takes all.
     pub direct_xmit: bool,
@@ -329,6 +329,8 @@ pub struct NetDevice {
     pub mc: Vec<(Mac, u32)>,
     /// What devices below it were asked to receive for it.
     pub rx_asked: BTreeMap<DevId, RxMode>,
+    /// The table that packets of its slaves are routed by, if it is an L3 master (`l3mdev_fib_table`).
+    pub l3mdev_fib_table: Option<u32>,
     /// The devices above it, its master first.
     pub uppers: Vec<Upper>,
     /// The devices below it.
@@ -362,7 +364,7 @@ impl NetDevice {
             carrier: true,
             label: 0,
             rx_handler: None,
-            l3mdev_l3_rcv: None,
+            l3mdev_ops: None,
             direct_xmit: false,
             port: None,
             rx_handler_data: None,
@@ -407,6 +409,7 @@ impl NetDevice {
             uc_promisc: false,
             mc: Vec::new(),
             rx_asked: BTreeMap::new(),
+            l3mdev_fib_table: None,
             uppers: Vec::new(),
             lowers: Vec::new(),
             vlans: BTreeMap::new(),

@@ -89,6 +89,12 @@ pub enum Site {
     IpOutput,
     /// `ip_mc_output`, on to `dev_loopback_xmit`.
     IpMcLoop,
+    /// `vrf_ip_rcv`, and then the packet is routed.
+    VrfRcv,
+    /// `vrf_ip_out_direct`, and then the same hook by the device that it leaves by.
+    VrfLocalOut,
+    /// `vrf_output_direct`, likewise.
+    VrfOutput,
     /// `br_handle_frame`, on to `br_handle_frame_finish`.
     BrHandleFrame,
     /// `br_pass_frame_up`, on to `br_netif_receive_skb`.
@@ -114,11 +120,15 @@ impl Site {
     /// The family and the hook that it offers its packets to.
     pub fn point(self) -> (Pf, Hook) {
         match self {
-            Site::IpRcv | Site::IpSublistRcv | Site::BrNfPreRouting => (Pf::Ipv4, Hook::PreRouting),
+            Site::IpRcv | Site::IpSublistRcv | Site::VrfRcv | Site::BrNfPreRouting => {
+                (Pf::Ipv4, Hook::PreRouting)
+            }
             Site::IpLocalDeliver => (Pf::Ipv4, Hook::LocalIn),
             Site::IpForward | Site::BrNfForward => (Pf::Ipv4, Hook::Forward),
-            Site::IpLocalOut => (Pf::Ipv4, Hook::LocalOut),
-            Site::IpOutput | Site::IpMcLoop | Site::BrNfPostRouting => (Pf::Ipv4, Hook::PostRouting),
+            Site::IpLocalOut | Site::VrfLocalOut => (Pf::Ipv4, Hook::LocalOut),
+            Site::IpOutput | Site::IpMcLoop | Site::VrfOutput | Site::BrNfPostRouting => {
+                (Pf::Ipv4, Hook::PostRouting)
+            }
             Site::BrHandleFrame | Site::BrNfBridgedDnat => (Pf::Bridge, Hook::PreRouting),
             Site::BrPassFrameUp => (Pf::Bridge, Hook::LocalIn),
             Site::BrForward => (Pf::Bridge, Hook::Forward),

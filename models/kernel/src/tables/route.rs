@@ -33,6 +33,8 @@ pub enum DstInput {
     Forward,
     /// `ip_error`, with the reason.
     Error(Errno),
+    /// `dst_discard`: it is a route of packets that leave.
+    Discard,
 }
 
 /// The decision of routing, carried by the packet.

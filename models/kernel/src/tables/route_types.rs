@@ -350,6 +350,8 @@ pub struct RuleMsg {
     pub mask: Option<u32>,
     /// FRA_TABLE; 0 in a delete: any.
     pub table: u32,
+    /// FRA_L3MDEV: the table is that of the packet's L3 master.
+    pub l3mdev: bool,
     /// The action.
     pub action: RuleAction,
     /// FRA_GOTO: the priority of the rule to jump to.
@@ -386,6 +388,7 @@ impl Default for RuleMsg {
             mark: 0,
             mask: None,
             table: 0,
+            l3mdev: false,
             action: RuleAction::default(),
             goto: 0,
             invert: false,

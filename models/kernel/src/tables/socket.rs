@@ -2,7 +2,7 @@
 //!
 //! Kernel: include/net/sock.h, net/packet/af_packet.c
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
@@ -19,7 +19,7 @@ use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 
 /// What a socket speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SockKind {
     /// `socket(AF_INET, SOCK_RAW, protocol)`.
     Raw {
@@ -292,6 +292,10 @@ pub struct Sockets {
     slots: Vec<Option<Socket>>,
     /// Memory of packets of closed sockets that were not freed yet, bytes: until then a socket's handle is no other's.
     closed: BTreeMap<SocketId, u32>,
+    /// Places of `slots` that the next sockets get.
+    free: BTreeSet<SocketId>,
+    /// Other sockets than TCP's by what packets find them by: their port, or nothing but their kind.
+    hashed: BTreeMap<(NetnsId, SockKind, u16), BTreeSet<SocketId>>,
     /// Where TCP sockets are found.
     pub tcp_hashinfo: InetHashinfo,
     /// There was a tunnel's socket: datagrams that come in one poll are looked at (`udp_encap_needed_key`).
@@ -301,9 +305,7 @@ pub struct Sockets {
 impl Sockets {
     /// Opens a socket.
     pub fn open(&mut self, kind: SockKind, netns: NetnsId) -> SocketId {
-        let free = |at: &usize| self.slots[*at].is_none() && !self.closed.contains_key(&SocketId(*at as u32));
-        let at = (0..self.slots.len()).find(free).unwrap_or(self.slots.len());
-        let id = SocketId(at as u32);
+        let id = self.free.pop_first().unwrap_or(SocketId(self.slots.len() as u32));
         let socket = Socket {
             id,
             kind,
@@ -327,18 +329,45 @@ impl Sockets {
             rxhash: 0,
             tunnel: None,
         };
-        if at == self.slots.len() {
+        if id.index() == self.slots.len() {
             self.slots.push(None);
         }
-        self.slots[at] = Some(socket);
+        self.slots[id.index()] = Some(socket);
+        self.hashed.entry((netns, kind, 0)).or_default().insert(id);
         id
+    }
+
+    /// Binds a socket other than TCP's to an address and a port, by which packets find it from now on (`sk_prot->hash`).
+    pub fn bind(&mut self, id: SocketId, local: (Ipv4Addr, u16)) {
+        let Some(socket) = self.slots.get_mut(id.index()).and_then(Option::as_mut) else { return };
+        let (netns, kind, before) = (socket.netns, socket.kind, std::mem::replace(&mut socket.local, local));
+        self.unhash((netns, kind, before.1), id);
+        self.hashed.entry((netns, kind, local.1)).or_default().insert(id);
+    }
+
+    fn unhash(&mut self, key: (NetnsId, SockKind, u16), id: SocketId) {
+        if let Some(ids) = self.hashed.get_mut(&key) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.hashed.remove(&key);
+            }
+        }
+    }
+
+    /// The sockets of a kind of a namespace that are bound to a port, in the order of their handles; 0: to none.
+    pub fn bound(&self, netns: NetnsId, kind: SockKind, port: u16) -> impl Iterator<Item = &Socket> {
+        self.hashed.get(&(netns, kind, port)).into_iter().flatten().filter_map(|id| self.get(*id))
     }
 
     /// Closes a socket and returns what was left of it.
     pub fn close(&mut self, id: SocketId) -> Option<Socket> {
         let socket = self.slots.get_mut(id.index())?.take()?;
+        let port = if socket.kind == SockKind::Tcp { 0 } else { socket.local.1 };
+        self.unhash((socket.netns, socket.kind, port), id);
         if socket.wmem_alloc > 0 {
             self.closed.insert(id, socket.wmem_alloc);
+        } else {
+            self.free.insert(id);
         }
         Some(socket)
     }
@@ -349,6 +378,7 @@ impl Sockets {
             *left -= truesize;
             if *left == 0 {
                 self.closed.remove(&id);
+                self.free.insert(id);
             }
             return Freed::default();
         }

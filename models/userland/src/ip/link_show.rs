@@ -118,7 +118,7 @@ impl Ip<'_> {
                 let master = self.find_dev(name).ok_or_else(|| invarg("Device does not exist\n", name))?;
                 filter.master = Some(master);
             }
-            "vrf" => return Err(invarg("Not a valid VRF name\n", args.value()?)),
+            "vrf" => filter.master = Some(self.vrf_arg(args, "Not a valid VRF name\n")?),
             "nomaster" => filter.nomaster = true,
             "type" => filter.kind = Some(args.value()?.to_owned()),
             _ => return Ok(false),

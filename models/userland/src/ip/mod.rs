@@ -23,6 +23,7 @@ mod route_show;
 mod rule;
 mod tunnel;
 mod tuntap;
+mod vrf;
 
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::{Cx, Kernel};
@@ -79,7 +80,7 @@ pub struct Options {
 enum Then {
     /// Nothing.
     Done,
-    /// `ip netns exec`: run a command in each of these namespaces; named ones are announced.
+    /// `ip netns exec`, `ip vrf exec`: run a command in each of these namespaces; named ones are announced.
     Exec { places: Vec<(Option<String>, NetnsId)>, argv: Vec<String> },
     /// `ip monitor`: prints messages until a signal comes.
     Listen(Listened),
@@ -232,6 +233,7 @@ impl Ip<'_> {
             "tunnel" | "tunl" => self.tunnel(args).map(|()| Then::Done),
             "rule" => self.rule(args).map(|()| Then::Done),
             "tuntap" | "tap" => self.tuntap(args).map(|()| Then::Done),
+            "vrf" => self.vrf(args),
             "help" => Err(usage()),
             other => Err(Stop::not_modelled(other)),
         }

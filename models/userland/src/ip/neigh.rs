@@ -235,7 +235,7 @@ impl Ip<'_> {
                     let bad = || invarg("Device does not exist\n", name);
                     filter.master = Some(self.find_dev(name).ok_or_else(bad)?);
                 }
-                "vrf" => return Err(invarg("Not a valid VRF name\n", args.value()?)),
+                "vrf" => filter.master = Some(self.vrf_arg(&mut args, "Not a valid VRF name\n")?),
                 "nomaster" => filter.nomaster = true,
                 "unused" => filter.unused = true,
                 "nud" => {

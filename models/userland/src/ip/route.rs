@@ -38,7 +38,6 @@ const OTHER_WORDS: &[&str] = &[
     "congctl",
     "nhid",
     "encap",
-    "vrf",
     "pref",
     "ttl-propagate",
     "fastopen_no_cookie",
@@ -154,6 +153,10 @@ impl Ip<'_> {
             }
             _ if matches(word, "table") => {
                 msg.table = name(args, Names::Table, "\"table\" value is invalid\n")?;
+                parsed.table = true;
+            }
+            _ if matches(word, "vrf") => {
+                msg.table = self.vrf_table_arg(args)?;
                 parsed.table = true;
             }
             _ => self.route_target(word, args, parsed)?,

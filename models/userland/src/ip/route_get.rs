@@ -75,7 +75,7 @@ impl Ip<'_> {
             }
             "sport" => query.sport = args.number("invalid port\n")?,
             "dport" => query.dport = args.number("invalid port\n")?,
-            _ if matches(word, "vrf") => return Err(invarg("Invalid VRF\n", args.value()?)),
+            _ if matches(word, "vrf") => query.oif = Some(self.vrf_arg(args, "Invalid VRF\n")?),
             "uid" | "notify" | "connected" => {
                 return Err(Stop::not_modelled(&format!("route get {word}")));
             }

@@ -36,6 +36,8 @@ pub(super) struct RouteFilter {
     protocol: Option<u8>,
     scope: Option<u8>,
     kind: Option<RouteType>,
+    /// Without local and broadcast routes.
+    no_own: bool,
     metric: Option<u32>,
     tos: Option<u8>,
     /// The routing cache, which Linux no longer has.
@@ -64,6 +66,7 @@ impl RouteFilter {
             && self.protocol.is_none_or(|protocol| route.protocol == protocol)
             && self.scope.is_none_or(|scope| route.scope.0 == scope)
             && self.kind.is_none_or(|kind| route.kind == kind)
+            && !(self.no_own && matches!(route.kind, RouteType::Local | RouteType::Broadcast))
             && self.metric.is_none_or(|metric| route.priority == metric)
             && self.tos.is_none_or(|tos| route.tos == tos)
     }
@@ -126,7 +129,10 @@ impl Ip<'_> {
                 filter.metric = Some(args.number("\"metric\" value is invalid\n")?);
             }
             "cached" | "cloned" => filter.cache = true,
-            _ if matches(word, "vrf") => return Err(invarg("Invalid VRF\n", args.value()?)),
+            _ if matches(word, "vrf") => {
+                filter.table = self.vrf_table_arg(args)?;
+                filter.no_own = true;
+            }
             "iif" | "mark" | "realms" | "from" | "nhid" => {
                 return Err(Stop::not_modelled(&format!("route show {word}")));
             }

@@ -22,7 +22,7 @@ const MAX_NAME: usize = 15;
 
 /// Arguments of `ip rule` that are not modelled.
 const OTHER_WORDS: &[&str] =
-    &["realms", "tun_id", "suppress_ifgroup", "sup_group", "l3mdev", "uidrange", "nat", "map-to"];
+    &["realms", "tun_id", "suppress_ifgroup", "sup_group", "uidrange", "nat", "map-to"];
 
 /// IP protocols by name (/etc/protocols of Debian 12, the usual ones).
 const PROTOCOLS: &[(&str, u8)] = &[
@@ -84,7 +84,10 @@ impl Ip<'_> {
         let mut msg = parsed.msg;
         let netns = self.netns;
         if add {
-            if !parsed.table && msg.action == RuleAction::ToTable {
+            if parsed.table && msg.l3mdev {
+                return Err(Stop::error(255, "table can not be specified for l3mdev rules\n"));
+            }
+            if !parsed.table && !msg.l3mdev && msg.action == RuleAction::ToTable {
                 msg.table = RT_TABLE_MAIN;
             }
             self.enter(|cx| rtm_newrule(cx, netns, &msg, NLM_F_CREATE | NLM_F_EXCL))?;
@@ -156,6 +159,7 @@ impl Ip<'_> {
             "suppress_prefixlength" | "sup_pl" => {
                 msg.suppress_prefixlen = Some(args.number("suppress_prefixlength value is invalid\n")?);
             }
+            "l3mdev" => msg.l3mdev = true,
             "dev" | "iif" => msg.iif = Some(rule_device(args, "iif\"/\"dev")?),
             "oif" => msg.oif = Some(rule_device(args, "oif")?),
             "ipproto" => {
@@ -375,8 +379,12 @@ fn print_ports(out: &mut Out, key: &str, range: Option<(u16, u16)>) {
 fn print_action(out: &mut Out, rule: &RuleMsg, numeric: bool) {
     match rule.action {
         RuleAction::ToTable => {
-            let table = Names::Table.name(rule.table, numeric);
-            out.any("table", table.as_str(), format_args!("lookup {table}"));
+            if rule.l3mdev {
+                out.any("l3mdev", Value::Null, "lookup [l3mdev-table]");
+            } else {
+                let table = Names::Table.name(rule.table, numeric);
+                out.any("table", table.as_str(), format_args!("lookup {table}"));
+            }
             if let Some(len) = rule.suppress_prefixlen {
                 out.any("suppress_prefixlen", len, format_args!(" suppress_prefixlength {len}"));
             }

@@ -115,17 +115,20 @@ fn probe(
     socket: &Sock,
 ) -> Done<Route> {
     let ifindex = match &options.device {
-        None => 0,
+        None => None,
         Some(name) => match sock::device(process, name, |dev| dev.ifindex) {
-            Some(ifindex) => ifindex,
+            Some(ifindex) => Some(ifindex),
             None => return error(2, &format!("SO_BINDTODEVICE {name}: No such device")),
         },
     };
-    socket.set(|opts| opts.bound_dev_if = ifindex);
+    socket.set(|opts| opts.bound_dev_if = ifindex.unwrap_or(opts.bound_dev_if));
     let mut source = options.source;
     if source.is_unspecified() {
         let probe = Sock::open(process, SockKind::Udp);
-        probe.set(|opts| (opts.bound_dev_if, opts.tos, opts.mark) = (ifindex, options.tos, options.mark));
+        probe.set(|opts| {
+            opts.bound_dev_if = ifindex.unwrap_or(opts.bound_dev_if);
+            (opts.tos, opts.mark) = (options.tos, options.mark);
+        });
         connect(process, options, &probe, address)?;
         source = probe.local().0;
         if let Some(name) = &options.device

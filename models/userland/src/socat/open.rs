@@ -227,9 +227,9 @@ fn socket(process: &Process, address: &Address, fds: &mut Fds) -> Res<(Sock, u32
     let set = &address.set;
     let is_tcp = matches!(address.kind, Kind::TcpConnect | Kind::TcpListen);
     let device = match &set.device {
-        None => 0,
+        None => None,
         Some(name) => match sock::device(process, name, |dev| dev.ifindex) {
-            Some(ifindex) => ifindex,
+            Some(ifindex) => Some(ifindex),
             None => {
                 let (fd, len) = (fds.take(), name.len() + 1);
                 return failed(&format!("setsockopt({fd}, 1, 25, \"{name}\", {len})"), Errno::ENODEV);
@@ -240,7 +240,8 @@ fn socket(process: &Process, address: &Address, fds: &mut Fds) -> Res<(Sock, u32
     socket.set(|opts| {
         (opts.reuseaddr, opts.reuseport) = (set.reuseaddr, set.reuseport);
         (opts.broadcast, opts.ttl, opts.tos) = (set.broadcast, set.ttl, set.tos);
-        (opts.bound_dev_if, opts.nodelay) = (device, set.nodelay);
+        opts.bound_dev_if = device.unwrap_or(opts.bound_dev_if);
+        opts.nodelay = set.nodelay;
         opts.keepalive = set.keepalive.then(Keepalive::default);
     });
     Ok((socket, fds.take()))

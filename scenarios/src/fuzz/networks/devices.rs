@@ -28,7 +28,7 @@ impl Net {
     }
 
     /// A name that no device has yet.
-    fn name(&self, stem: &str) -> String {
+    pub(super) fn name(&self, stem: &str) -> String {
         let number = self.devices.iter().filter(|device| device.name.starts_with(stem)).count();
         format!("{stem}{number}")
     }
@@ -77,7 +77,7 @@ fn veth(net: &mut Net, space: usize, to: usize, netns: &str) {
 fn bridge(net: &mut Net, space: usize) {
     let name = net.name("br");
     let mac = if net.one_in(4) { format!(" address {}", Mac(net.mac())) } else { String::new() };
-    let options = net.pick(&["", "", "", " ageing_time 500", " forward_delay 0"]);
+    let options = net.pick(&["", "", "", " ageing_time 500", " forward_delay 0", " vlan_filtering 1"]);
     net.tool(space, &format!("ip link add {name}{mac} type bridge{options}"));
     let segment = net.segment();
     let own = net.device(space, &name, segment);

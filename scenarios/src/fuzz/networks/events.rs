@@ -23,6 +23,9 @@ const EVENTS: &[(usize, Happen)] = &[
     (2, neighbour_changes),
     (3, sysctl_changes),
     (2, bridge_changes),
+    (1, vlan_comes_or_goes),
+    (2, ping_in_vrf),
+    (1, master_changes),
     (1, mtu_changes),
     (3, time_passes),
 ];
@@ -218,6 +221,47 @@ fn bridge_changes(net: &mut Net) {
             net.tool(space, &format!("bridge fdb add {mac} dev {name} master static"));
         }
         _ => net.tool(space, &format!("bridge link set dev {name} {flag} {value}")),
+    }
+}
+
+/// A VLAN of a port, or of the bridge itself.
+fn vlan_comes_or_goes(net: &mut Net) {
+    let is_here = |at: &usize| net.devices[*at].is_port || net.devices[*at].is_bridge;
+    let all: Vec<usize> = (0..net.devices.len()).filter(is_here).collect();
+    if all.is_empty() {
+        return ping(net);
+    }
+    let device = net.pick(&all);
+    let (space, name, own) =
+        (net.devices[device].space, net.devices[device].name.clone(), net.devices[device].is_bridge);
+    let (how, id) = (net.pick(&["add", "add", "del"]), net.pick(&[1, 5, 6]));
+    let (own, flags) = (if own { " self" } else { "" }, net.pick(&["", "", " pvid untagged", " untagged"]));
+    net.tool(space, &format!("bridge vlan {how} dev {name} vid {id}{flags}{own}"));
+}
+
+fn ping_in_vrf(net: &mut Net) {
+    let vrfs: Vec<usize> =
+        (0..net.devices.len()).filter(|at| net.devices[*at].name.starts_with("vf")).collect();
+    if vrfs.is_empty() {
+        return ping(net);
+    }
+    let (vrf, to) = (net.pick(&vrfs), net.destination());
+    let (space, name) = (net.devices[vrf].space, net.devices[vrf].name.clone());
+    match net.below(3) {
+        0 => net.run(space, &format!("ip vrf exec {name} ping -c 1 -W 1 {to}")),
+        1 => net.tool(space, &format!("ip route add default vrf {name} via {to}")),
+        _ => net.run(space, &format!("ping -c 1 -W 1 -I {name} {to}")),
+    }
+}
+
+/// A device comes under a VRF, or leaves what it is under.
+fn master_changes(net: &mut Net) {
+    let (_, space, name) = net.some_device();
+    let of_space = |device: &&super::net::Device| device.space == space && device.name.starts_with("vf");
+    let vrf = net.devices.iter().find(of_space).map(|device| device.name.clone());
+    match vrf.filter(|vrf| *vrf != name && !net.one_in(3)) {
+        Some(vrf) => net.tool(space, &format!("ip link set {name} master {vrf}")),
+        None => net.tool(space, &format!("ip link set {name} nomaster")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is known of a network while it is drawn, and drawing from it.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use glassnet_sim::{Dice, Nanos};
@@ -40,12 +41,14 @@ pub(super) struct Net {
     pub devices: Vec<Device>,
     /// Number of segments.
     pub segments: usize,
+    /// Segments of VLANs, by the segment below and the number of the VLAN.
+    vlans: BTreeMap<(usize, u16), usize>,
 }
 
 impl Net {
     pub fn new(seed: u64) -> Self {
-        let (topology, blocks, spaces, devices) = Default::default();
-        Self { dice: Dice::new(seed), topology, blocks, spaces, devices, segments: 0 }
+        let (topology, blocks, spaces, devices, vlans) = Default::default();
+        Self { dice: Dice::new(seed), topology, blocks, spaces, devices, segments: 0, vlans }
     }
 
     /// A number below the bound.
@@ -110,6 +113,14 @@ impl Net {
     pub fn segment(&mut self) -> usize {
         self.segments += 1;
         self.segments - 1
+    }
+
+    /// The segment of a VLAN.
+    pub fn vlan_segment(&mut self, below: usize, id: u16) -> usize {
+        let new = self.segments;
+        let segment = *self.vlans.entry((below, id)).or_insert(new);
+        self.segments = self.segments.max(segment + 1);
+        segment
     }
 
     fn nic(&mut self, space: usize, segment: usize) -> Endpoint {

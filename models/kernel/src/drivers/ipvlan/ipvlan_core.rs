@@ -108,7 +108,7 @@ fn ipvlan_multicast_enqueue(cx: &mut Cx, lower: DevId, skb: SkbId, sender: Optio
         return;
     };
     port.backlog.push_back((skb, sender));
-    cx.set_timer(cx.now, ipvlan_process_multicast, lower.0);
+    cx.schedule_work(ipvlan_process_multicast, lower.0);
 }
 
 /// The worker: each frame goes to all devices that listen, and what one of them sent goes out, too.

@@ -8,6 +8,7 @@ use crate::Cx;
 use crate::door::Func;
 use crate::hook::{HookOps, Verdict};
 use crate::ids::{DevId, NetnsId, SkbId};
+use crate::link::L3mdevOps;
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::route::ip_route_input_noref;
 use crate::tables::ipvlan::IpvlanMode;
@@ -24,6 +25,9 @@ static NF_OPS: HookOps = HookOps {
     depends_on_flow_only: false,
 };
 
+/// A device below in this mode.
+static L3MDEV_OPS: L3mdevOps = L3mdevOps { l3_rcv: ipvlan_l3_rcv, l3_out: None };
+
 /// The device over this one that a packet is for (`ipvlan_skb_to_addr`).
 fn skb_to_addr(cx: &mut Cx, lower: DevId, skb: SkbId) -> Option<DevId> {
     let is_l3s = ipvlan_port(cx.k, lower).is_some_and(|port| port.mode == IpvlanMode::L3s);
@@ -31,7 +35,7 @@ fn skb_to_addr(cx: &mut Cx, lower: DevId, skb: SkbId) -> Option<DevId> {
 }
 
 /// Routes a packet that was received by the device below as one of the device that it is for (`ipvlan_l3_rcv`).
-fn ipvlan_l3_rcv(cx: &mut Cx, lower: DevId, skb: SkbId) {
+fn ipvlan_l3_rcv(cx: &mut Cx, lower: DevId, skb: SkbId) -> bool {
     cx.within(Func::IpvlanL3Rcv, skb, |cx| {
         let Some(dev) = skb_to_addr(cx, lower, skb) else { return };
         let Some(iph) = ip_hdr(cx, skb) else { return };
@@ -39,6 +43,7 @@ fn ipvlan_l3_rcv(cx: &mut Cx, lower: DevId, skb: SkbId) {
         // Without a route it gets that of the device below.
         let _routed = ip_route_input_noref(cx, skb, daddr, saddr, tos, dev);
     });
+    true
 }
 
 /// After all other hooks: from here on the packet is in the namespace of the device that it is for.
@@ -56,13 +61,13 @@ fn ipvlan_nf_input(cx: &mut Cx, skb: SkbId, state: &HookState, _: u32) -> Verdic
 
 /// The device below has this mode from now on.
 pub(super) fn ipvlan_l3s_register(cx: &mut Cx, lower: DevId) {
-    cx.k.devs[lower].l3mdev_l3_rcv = Some(ipvlan_l3_rcv);
+    cx.k.devs[lower].l3mdev_ops = Some(&L3MDEV_OPS);
     follow(cx, cx.k.devs[lower].netns);
 }
 
 /// And no longer.
 pub(super) fn ipvlan_l3s_unregister(cx: &mut Cx, lower: DevId) {
-    cx.k.devs[lower].l3mdev_l3_rcv = None;
+    cx.k.devs[lower].l3mdev_ops = None;
     follow(cx, cx.k.devs[lower].netns);
 }
 

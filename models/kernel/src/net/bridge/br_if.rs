@@ -158,6 +158,7 @@ fn br_device_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         NetdevEvent::Register
         | NetdevEvent::ChangeName
         | NetdevEvent::GoingDown
+        | NetdevEvent::ChangeUpper
         | NetdevEvent::NotifyPeers => {}
     }
 }

@@ -22,6 +22,16 @@ pub fn dev_set_rx_mode(cx: &mut Cx, dev: DevId) {
     }
 }
 
+/// Promiscuous mode and all multicast as the user sets them (a part of `__dev_change_flags`).
+pub fn dev_change_gflags(cx: &mut Cx, dev: DevId, promisc: Option<bool>, allmulti: Option<bool>) {
+    for (wanted, flag) in [(promisc, IFF_PROMISC), (allmulti, IFF_ALLMULTI)] {
+        let Some(on) = wanted.filter(|on| *on != (cx.k.devs[dev].gflags & flag != 0)) else { continue };
+        cx.k.devs[dev].gflags ^= flag;
+        let inc = if on { 1 } else { -1 };
+        if flag == IFF_PROMISC { dev_set_promiscuity(cx, dev, inc) } else { dev_set_allmulti(cx, dev, inc) }
+    }
+}
+
 /// Changes the promiscuity count (`dev_set_promiscuity`).
 pub fn dev_set_promiscuity(cx: &mut Cx, dev: DevId, inc: i32) {
     let netdev = &mut cx.k.devs[dev];

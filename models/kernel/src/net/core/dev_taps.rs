@@ -4,7 +4,7 @@
 
 use crate::Cx;
 use crate::door::Func;
-use crate::ids::{DevId, SkbId};
+use crate::ids::{DevId, SkbId, SocketId};
 use crate::tables::skb::PacketType;
 use crate::trace::Frame;
 
@@ -29,7 +29,7 @@ pub(super) fn deliver_to_taps(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: Pack
 /// Delivers an outgoing packet to the taps.
 #[cold]
 #[inline(never)]
-pub(super) fn dev_queue_xmit_nit(cx: &mut Cx, skb: SkbId, dev: DevId) {
+pub fn dev_queue_xmit_nit(cx: &mut Cx, skb: SkbId, dev: DevId) {
     let deliver = |cx: &mut Cx| {
         deliver_to_taps(cx, skb, dev, PacketType::Outgoing);
     };
@@ -38,6 +38,13 @@ pub(super) fn dev_queue_xmit_nit(cx: &mut Cx, skb: SkbId, dev: DevId) {
     } else {
         deliver(cx);
     }
+}
+
+/// Somebody listens at this device and no other (`ptype_all` of the device).
+pub fn has_tap_of_its_own(cx: &Cx, dev: DevId) -> bool {
+    let netdev = &cx.k.devs[dev];
+    let is_its = |id: &SocketId| cx.k.sockets.get(*id).is_some_and(|socket| socket.ifindex == netdev.ifindex);
+    cx.k.packet_sockets > 0 && cx.k.netns[netdev.netns].taps.iter().any(is_its)
 }
 
 fn capture(cx: &mut Cx, skb: SkbId, dev: DevId, seen_as: PacketType) {

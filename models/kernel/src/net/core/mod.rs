@@ -8,7 +8,7 @@ pub mod dev_list;
 pub mod dev_queue;
 mod dev_recursion;
 pub mod dev_rx_mode;
-mod dev_taps;
+pub mod dev_taps;
 pub mod dev_upper;
 pub mod flow_dissector;
 pub mod gro;

@@ -9,14 +9,14 @@ use super::dev::{
     dev_close, dev_open, dev_set_mac_address, dev_set_mtu, dev_validate_mtu, register_netdevice,
     unregister_netdevice,
 };
-use super::dev_rx_mode::{dev_set_allmulti, dev_set_promiscuity};
+use super::dev_rx_mode::dev_change_gflags;
 use super::link_watch::linkwatch_turn;
 use super::net_namespace::peernet2id_alloc;
 use crate::ids::{DevId, NetnsId};
 use crate::link::{LinkInfo, LinkOps, NewLink};
 use crate::module::{Module, NetdevEvent};
 use crate::netlink::{Errno, NlError};
-use crate::tables::netdev::{IFF_ALLMULTI, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, NameAssign, NetDevice};
+use crate::tables::netdev::{AddrAssign, IFF_MULTICAST, IFF_NOARP, NameAssign, NetDevice};
 use crate::tables::netdev_features::NETNS_LOCAL;
 use crate::{Cx, Kernel};
 
@@ -152,7 +152,8 @@ fn newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, NlError> 
 /// That of the first attribute that is refused.
 pub fn rtnl_configure_link(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
     let mut set = LinkSet { netns: None, name: None, info: None, mtu: None, ..set };
-    if !cx.k.devs[dev].can_set_address() {
+    let netdev = &cx.k.devs[dev];
+    if !netdev.can_set_address() || netdev.addr_assign == AddrAssign::Stolen {
         // Its kind has written its own since.
         (set.address, set.broadcast) = (None, None);
     }
@@ -261,7 +262,7 @@ fn move_to(cx: &mut Cx, dev: DevId, netns: NetnsId, name: Option<&str>) -> Resul
         return Ok(());
     }
     if netdev.features & NETNS_LOCAL != 0 {
-        return Err(NlError::with(Errno::EINVAL, "The interface netns is immutable"));
+        return Err(Errno::EINVAL.into());
     }
     if cx.k.dev_by_name(netns, name.unwrap_or(&netdev.name)).is_some() {
         return Err(Errno::EEXIST.into());
@@ -281,12 +282,7 @@ fn set_addresses(cx: &mut Cx, dev: DevId, set: &LinkSet) -> Result<(), NlError> 
 }
 
 fn set_flags(cx: &mut Cx, dev: DevId, set: &LinkSet) {
-    for (wanted, flag) in [(set.promisc, IFF_PROMISC), (set.allmulticast, IFF_ALLMULTI)] {
-        let Some(on) = wanted.filter(|on| *on != (cx.k.devs[dev].gflags & flag != 0)) else { continue };
-        cx.k.devs[dev].gflags ^= flag;
-        let inc = if on { 1 } else { -1 };
-        if flag == IFF_PROMISC { dev_set_promiscuity(cx, dev, inc) } else { dev_set_allmulti(cx, dev, inc) }
-    }
+    dev_change_gflags(cx, dev, set.promisc, set.allmulticast);
     let mut flags = cx.k.devs[dev].flags;
     for (wanted, flag) in [(set.arp.map(|arp| !arp), IFF_NOARP), (set.multicast, IFF_MULTICAST)] {
         match wanted {

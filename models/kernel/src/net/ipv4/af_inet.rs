@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_UDP, Ipv4Hdr};
 
-use super::fib_frontend::inet_addr_type;
+use super::fib_frontend::inet_addr_type_table;
 use super::icmp::IcmpError;
 use super::inet_connection_sock::inet_csk_get_port;
 use super::ip_input::ip_hdr;
@@ -16,15 +16,24 @@ use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
+use crate::tables::l3mdev::{RAW_L3MDEV_ACCEPT, TCP_L3MDEV_ACCEPT, UDP_L3MDEV_ACCEPT};
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, Rtable, SkDst};
-use crate::tables::route_types::RouteType;
+use crate::tables::route_types::{RT_TABLE_LOCAL, RouteType};
 use crate::tables::socket::{PmtuDisc, SockError, SockKind, SockOpts, Socket};
 use crate::tables::sysctl::Setting;
 
 static IP_NONLOCAL_BIND: Setting = Setting::new("ip_nonlocal_bind", 0);
 
 /// Sysctls of sockets.
-pub static SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4", &[Sysctl::net(&IP_NONLOCAL_BIND).range(0, 1)]);
+pub static SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4",
+    &[
+        Sysctl::net(&IP_NONLOCAL_BIND).range(0, 1),
+        Sysctl::net(&TCP_L3MDEV_ACCEPT).range(0, 1),
+        Sysctl::net(&UDP_L3MDEV_ACCEPT).range(0, 1),
+        Sysctl::net(&RAW_L3MDEV_ACCEPT).range(0, 1),
+    ],
+);
 
 /// Binds a socket to an own address and a port (`bind`); zeros mean any.
 ///
@@ -37,7 +46,7 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -> R
     let ipv4 = &cx.k.netns[netns].ipv4;
     let free = cx.k.netns[netns].sysctls.get(&IP_NONLOCAL_BIND) != 0;
     let own = matches!(
-        inet_addr_type(&ipv4.fib, address).0,
+        inet_addr_type_table(&ipv4.fib, address, bind_table(cx, socket)),
         RouteType::Local | RouteType::Multicast | RouteType::Broadcast
     );
     if !address.is_unspecified() && !own && !free {
@@ -48,24 +57,28 @@ pub fn inet_bind(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -> R
     }
     let opts = cx.k.sockets.get(sock).map(|socket| &socket.opts);
     let (shares, reuses) = opts.map_or((false, false), |opts| (opts.reuseport, opts.reuseaddr));
+    let bound = opts.map_or(0, |opts| opts.bound_dev_if);
     let clash = |other: &Socket| {
         other.id != sock
-            && other.netns == netns
-            && other.kind == kind
-            && port != 0
-            && other.local.1 == port
             && !(shares && other.opts.reuseport)
             && !(reuses && other.opts.reuseaddr)
             && (other.local.0.is_unspecified() || address.is_unspecified() || other.local.0 == address)
+            && (bound == 0 || other.opts.bound_dev_if == 0 || other.opts.bound_dev_if == bound)
     };
     let ports = matches!(kind, SockKind::Udp | SockKind::Ping);
-    if ports && cx.k.sockets.iter().any(clash) {
+    if ports && port != 0 && cx.k.sockets.bound(netns, kind, port).any(clash) {
         return Err(Errno::EADDRINUSE);
     }
-    if let Some(socket) = cx.k.sockets.get_mut(sock) {
-        socket.local = (address, port);
-    }
+    // Raw sockets have no ports.
+    cx.k.sockets.bind(sock, (address, if ports { port } else { 0 }));
     Ok(())
+}
+
+/// Binds a socket to a port that is free, whatever its address.
+pub fn inet_autobind(cx: &mut Cx, sock: SocketId, port: u16) {
+    if let Some(address) = cx.k.sockets.get(sock).map(|socket| socket.local.0) {
+        cx.k.sockets.bind(sock, (address, port));
+    }
 }
 
 /// Sets the destination of a socket and the source that the route gives it (`connect`).
@@ -201,16 +214,42 @@ pub fn ttl_of(opts: &SockOpts, route: &Rtable) -> u8 {
     if route.kind == RouteType::Multicast { opts.mcast_ttl } else { opts.ttl.unwrap_or(0) }
 }
 
-/// The socket accepts packets to this address that were received by `dev`. A packet of this host to itself came in by the device
-/// that has the address (`inet_iif`), not by `lo`.
-pub fn bound_here(cx: &Cx, socket: &Socket, dev: DevId, daddr: Ipv4Addr) -> bool {
+/// The socket accepts a packet to this address by the device that it came in by (`inet_bound_dev_eq`): its L3 master or the device
+/// itself. A packet of this host to itself came in by the device that has the address (`inet_iif`), not by `lo` or the L3 master.
+pub fn inet_bound_dev_eq(cx: &Cx, socket: &Socket, skb: SkbId, daddr: Ipv4Addr) -> bool {
+    let pkt = &cx.skbs[skb];
+    let dev = &cx.k.devs[pkt.dev];
+    let sdif = if dev.l3mdev_fib_table.is_some() { pkt.ip.iif } else { 0 };
     let bound = socket.opts.bound_dev_if;
     if bound == 0 {
-        return true;
+        let sysctls = &cx.k.netns[socket.netns].sysctls;
+        return sdif == 0
+            || match socket.kind {
+                SockKind::Tcp => sysctls.get(&TCP_L3MDEV_ACCEPT) != 0,
+                SockKind::Udp => sysctls.get(&UDP_L3MDEV_ACCEPT) != 0,
+                SockKind::Raw { .. } => sysctls.get(&RAW_L3MDEV_ACCEPT) != 0,
+                _ => true,
+            };
     }
-    let looped = cx.k.devs[dev].is_loopback();
-    let dev = if looped { ip_dev_find(cx, socket.netns, daddr).unwrap_or(dev) } else { dev };
-    bound == cx.k.devs[dev].ifindex
+    let looped = dev.is_loopback() || sdif == dev.ifindex;
+    let dif = if looped { has_address(cx, skb, daddr).unwrap_or(pkt.dev) } else { pkt.dev };
+    bound == cx.k.devs[dif].ifindex || bound == sdif
+}
+
+/// The device of the local route that a packet of this host to itself was sent by.
+fn has_address(cx: &Cx, skb: SkbId, daddr: Ipv4Addr) -> Option<DevId> {
+    let pkt = &cx.skbs[skb];
+    let netns = cx.k.devs[pkt.dev].netns;
+    let info =
+        pkt.dst.and_then(|route| route.info).and_then(|info| cx.k.netns[netns].ipv4.fib.infos.find(info));
+    let dev = info.and_then(|info| info.nexthops.first()?.dev).filter(|dev| cx.k.devs.get(*dev).is_some());
+    dev.or_else(|| ip_dev_find(cx, netns, daddr))
+}
+
+/// The table by which a socket's own address is an address of this machine.
+fn bind_table(cx: &Cx, socket: &Socket) -> u32 {
+    let dev = cx.k.dev_by_index(socket.netns, socket.opts.bound_dev_if);
+    dev.and_then(|dev| cx.k.devs.l3mdev_fib_table(dev)).unwrap_or(RT_TABLE_LOCAL)
 }
 
 /// An ICMP message about a packet of this socket (`ip_icmp_error`): queued with IP_RECVERR, and the next call fails

@@ -10,7 +10,7 @@ use glassnet_wire::arp::{ARPHRD_ETHER, ARPHRD_IEEE802, ARPOP_REPLY, ARPOP_REQUES
 use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, EthHdr};
 use zerocopy::IntoBytes;
 
-use super::fib_frontend::inet_addr_type;
+use super::fib_frontend::inet_addr_type_dev_table;
 use super::fib_semantics::inet_select_addr;
 use super::ip_input::ip_hdr;
 use super::route::{ip_route_input_noref, ip_route_output_key};
@@ -65,8 +65,7 @@ fn arp_constructor(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) {
 
 /// The type of an address in the namespace of a device; the look-up is on record.
 fn addr_type(cx: &mut Cx, dev: DevId, ip: Ipv4Addr, skb: Option<SkbId>) -> RouteType {
-    let netns = cx.k.devs[dev].netns;
-    let (kind, searched) = inet_addr_type(&cx.k.netns[netns].ipv4.fib, ip);
+    let (kind, searched) = inet_addr_type_dev_table(cx.k, dev, ip);
     if searched > 0 {
         cx.call(Func::FibTableLookup, skb);
     }
@@ -374,7 +373,7 @@ fn arp_ignore(cx: &mut Cx, dev: DevId, sip: Ipv4Addr, tip: Ipv4Addr) -> bool {
 /// `arp_filter`: the asker is routed by another device.
 fn arp_filter(cx: &mut Cx, dev: DevId, sip: Ipv4Addr, tip: Ipv4Addr) -> bool {
     let netns = cx.k.devs[dev].netns;
-    let flow = FlowOut { daddr: sip, saddr: tip, ..FlowOut::default() };
+    let flow = FlowOut { daddr: sip, saddr: tip, oif: cx.k.devs.l3mdev_master(dev), ..FlowOut::default() };
     match ip_route_output_key(cx, netns, flow, None) {
         Ok((route, _)) if route.dev == dev => false,
         Ok(_) => {

@@ -195,6 +195,7 @@ fn inetdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
             super::arp::arp_changeaddr(cx, dev);
             arp_notify(cx, netns, dev);
         }
+        NetdevEvent::ChangeUpper => fib_disable_ip(cx, netns, dev, Dying::NoAddress),
         NetdevEvent::NotifyPeers => inetdev_send_gratuitous_arp(cx, dev),
     }
 }

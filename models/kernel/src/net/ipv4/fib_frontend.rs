@@ -83,14 +83,36 @@ pub fn dump_routes(k: &Kernel, netns: NetnsId) -> Vec<RouteMsg> {
     fib.rows().iter().map(|row| fib.message(row)).collect()
 }
 
-/// The type of an address by the local table (`inet_addr_type`), and how many tables were searched. A local address
-/// of any device is local. Without VRFs, `inet_addr_type_dev_table` is the same.
+/// The type of an address by the local table, and how many tables were searched. A local address of any device is local.
 pub fn inet_addr_type(fib: &Fib, address: Ipv4Addr) -> (RouteType, u32) {
-    inet_dev_addr_type(fib, None, address)
+    __inet_dev_addr_type(fib, None, address, RT_TABLE_LOCAL)
 }
 
-/// The same, but what the local table has for another device than `dev` is unicast (`__inet_dev_addr_type`).
-pub fn inet_dev_addr_type(fib: &Fib, dev: Option<DevId>, address: Ipv4Addr) -> (RouteType, u32) {
+/// The same by another table.
+pub fn inet_addr_type_table(fib: &Fib, address: Ipv4Addr, table: u32) -> RouteType {
+    __inet_dev_addr_type(fib, None, address, table).0
+}
+
+/// The same by the table of the device's L3 master, if it has one.
+pub fn inet_addr_type_dev_table(k: &Kernel, dev: DevId, address: Ipv4Addr) -> (RouteType, u32) {
+    __inet_dev_addr_type(fib_of(k, dev), None, address, local_table(k, dev))
+}
+
+/// The same, but what the table has for another device is unicast.
+pub fn inet_dev_addr_type(k: &Kernel, dev: DevId, address: Ipv4Addr) -> RouteType {
+    __inet_dev_addr_type(fib_of(k, dev), Some(dev), address, local_table(k, dev)).0
+}
+
+fn fib_of(k: &Kernel, dev: DevId) -> &Fib {
+    &k.netns[k.devs[dev].netns].ipv4.fib
+}
+
+/// Where the local routes of a device are.
+fn local_table(k: &Kernel, dev: DevId) -> u32 {
+    k.devs.l3mdev_fib_table(dev).unwrap_or(RT_TABLE_LOCAL)
+}
+
+fn __inet_dev_addr_type(fib: &Fib, dev: Option<DevId>, address: Ipv4Addr, table: u32) -> (RouteType, u32) {
     use glassnet_wire::ipv4::is_zeronet;
     if is_zeronet(address) || address.is_broadcast() {
         return (RouteType::Broadcast, 0);
@@ -98,11 +120,11 @@ pub fn inet_dev_addr_type(fib: &Fib, dev: Option<DevId>, address: Ipv4Addr) -> (
     if address.is_multicast() {
         return (RouteType::Multicast, 0);
     }
-    if !fib.has_table(RT_TABLE_LOCAL) {
+    if !fib.has_table(table) {
         return (RouteType::Broadcast, 0);
     }
     let flow = Flow { dst: address, ..Flow::default() };
-    let kind = match fib.lookup_table(RT_TABLE_LOCAL, &flow) {
+    let kind = match fib.lookup_table(table, &flow) {
         Some(Ok(found)) => {
             let nh = fib.infos.get(found.info).nexthops.get(usize::from(found.nh_sel));
             let on_dev = dev.is_none() || nh.is_some_and(|nh| nh.dev == dev);
@@ -113,10 +135,9 @@ pub fn inet_dev_addr_type(fib: &Fib, dev: Option<DevId>, address: Ipv4Addr) -> (
     (kind, 1)
 }
 
-/// A route of the kernel's own (`fib_magic`).
+/// A route of the kernel's own (`fib_magic`), of a table yet to be chosen.
 fn magic(kind: RouteType, dst: Ipv4Addr, dst_len: u8, ifa: &InIfaddr, dev: DevId, priority: u32) -> RouteMsg {
     RouteMsg {
-        table: if kind == RouteType::Unicast { RT_TABLE_MAIN } else { RT_TABLE_LOCAL },
         kind,
         dst,
         dst_len,
@@ -129,15 +150,24 @@ fn magic(kind: RouteType, dst: Ipv4Addr, dst_len: u8, ifa: &InIfaddr, dev: DevId
     }
 }
 
+/// Puts it into the table of its device's L3 master or, without one, into main or local.
+fn its_table(k: &Kernel, msg: RouteMsg) -> RouteMsg {
+    let l3mdev = msg.nexthops.first().and_then(|nh| nh.dev).and_then(|dev| k.devs.l3mdev_fib_table(dev));
+    let own = if msg.kind == RouteType::Unicast { RT_TABLE_MAIN } else { RT_TABLE_LOCAL };
+    RouteMsg { table: l3mdev.unwrap_or(own), ..msg }
+}
+
 /// Errors are ignored: the route exists, or the device is down.
-fn magic_add(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg) {
+fn magic_add(cx: &mut Cx, netns: NetnsId, msg: RouteMsg) {
+    let msg = &its_table(cx.k, msg);
     if let Ok(info) = fib_create_info(cx.k, netns, msg) {
         let fib = &mut cx.k.netns[netns].ipv4.fib;
         let _refused_as_it_is_there = fib_table_insert(fib, msg, info, NLM_F_CREATE | NLM_F_APPEND);
     }
 }
 
-fn magic_del(cx: &mut Cx, netns: NetnsId, msg: &RouteMsg) {
+fn magic_del(cx: &mut Cx, netns: NetnsId, msg: RouteMsg) {
+    let msg = &its_table(cx.k, msg);
     let fib = &mut cx.k.netns[netns].ipv4.fib;
     fib.remove((msg.dst, msg.dst_len, msg.tos), msg.table, |info| fib_info_matches(info, msg));
 }
@@ -169,19 +199,19 @@ fn primary_of(cx: &Cx, dev: DevId, ifa: &InIfaddr) -> Option<InIfaddr> {
 /// Adds the routes of an address: local, broadcast, connected (`fib_add_ifaddr`).
 pub fn fib_add_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
     let Some(primary) = primary_of(cx, dev, ifa) else { return };
-    magic_add(cx, netns, &magic(RouteType::Local, ifa.local, 32, &primary, dev, 0));
+    magic_add(cx, netns, magic(RouteType::Local, ifa.local, 32, &primary, dev, 0));
     if !cx.k.devs[dev].is_up() {
         return;
     }
     if !ifa.broadcast.is_unspecified() && !ifa.broadcast.is_broadcast() {
-        magic_add(cx, netns, &magic(RouteType::Broadcast, ifa.broadcast, 32, &primary, dev, 0));
+        magic_add(cx, netns, magic(RouteType::Broadcast, ifa.broadcast, 32, &primary, dev, 0));
     }
     if let Some(route) = prefix_route(cx, ifa, &primary, dev) {
         if ifa.flags & IFA_F_NOPREFIXROUTE == 0 {
-            magic_add(cx, netns, &route);
+            magic_add(cx, netns, route);
         }
         if let Some(broadcast) = network_broadcast(ifa) {
-            magic_add(cx, netns, &magic(RouteType::Broadcast, broadcast, 32, &primary, dev, 0));
+            magic_add(cx, netns, magic(RouteType::Broadcast, broadcast, 32, &primary, dev, 0));
         }
     }
 }
@@ -194,7 +224,7 @@ pub fn fib_del_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
     if let Some(route) = &subnet
         && ifa.flags & IFA_F_NOPREFIXROUTE == 0
     {
-        magic_del(cx, netns, route);
+        magic_del(cx, netns, route.clone());
     }
     let others = cx.k.inet.get(dev).map_or(Vec::new(), |inet| inet.addrs.clone());
     let needed = |broadcast: Ipv4Addr| {
@@ -204,20 +234,23 @@ pub fn fib_del_ifaddr(cx: &mut Cx, netns: NetnsId, dev: DevId, ifa: &InIfaddr) {
         })
     };
     if !ifa.broadcast.is_unspecified() && !needed(ifa.broadcast) {
-        magic_del(cx, netns, &magic(RouteType::Broadcast, ifa.broadcast, 32, &primary, dev, 0));
+        magic_del(cx, netns, magic(RouteType::Broadcast, ifa.broadcast, 32, &primary, dev, 0));
     }
     if let Some(broadcast) = network_broadcast(ifa).filter(|_| subnet.is_some())
         && !needed(broadcast)
     {
-        magic_del(cx, netns, &magic(RouteType::Broadcast, broadcast, 32, &primary, dev, 0));
+        magic_del(cx, netns, magic(RouteType::Broadcast, broadcast, 32, &primary, dev, 0));
     }
     if others.iter().any(|other| other.local == ifa.local) {
         return;
     }
-    magic_del(cx, netns, &magic(RouteType::Local, ifa.local, 32, &primary, dev, 0));
-    let fib = &mut cx.k.netns[netns].ipv4.fib;
-    if inet_addr_type(fib, ifa.local).0 != RouteType::Local && fib_sync_down_addr(fib, ifa.local) {
-        fib.flush_dead();
+    magic_del(cx, netns, magic(RouteType::Local, ifa.local, 32, &primary, dev, 0));
+    if inet_addr_type_dev_table(cx.k, dev, ifa.local).0 != RouteType::Local {
+        let table = cx.k.devs.l3mdev_fib_table(dev).unwrap_or(RT_TABLE_MAIN);
+        let fib = &mut cx.k.netns[netns].ipv4.fib;
+        if fib_sync_down_addr(fib, ifa.local, table) {
+            fib.flush_dead();
+        }
     }
 }
 

@@ -1,11 +1,68 @@
-//! Policy rules: rtnetlink requests.
+//! Policy rules: look-up by them, and rtnetlink requests.
 //!
 //! Kernel: net/ipv4/fib_rules.c, net/core/fib_rules.c
 
-use crate::ids::NetnsId;
+use crate::door::Func;
+use crate::ids::{NetnsId, SkbId};
 use crate::netlink::NlError;
+use crate::note::{FibNote, Note};
+use crate::tables::fib::{NoRoute, Searched};
+use crate::tables::fib_trie::{FibResult, Flow};
 use crate::tables::route_types::RuleMsg;
 use crate::{Cx, Kernel};
+use std::net::Ipv4Addr;
+
+/// The best route by the rules, if they were changed, or else of main and default.
+///
+/// # Errors
+///
+/// No route, or one of type `unreachable`, `prohibit` or `blackhole`.
+pub fn fib_rules_lookup(
+    k: &Kernel,
+    netns: NetnsId,
+    flow: &Flow,
+    searched: &mut Searched,
+) -> Result<FibResult, NoRoute> {
+    let fib = &k.netns[netns].ipv4.fib;
+    if fib.rules.custom {
+        fib.lookup(&k.devs.l3mdev_update_flow(flow), searched)
+    } else {
+        fib.lookup(flow, searched)
+    }
+}
+
+/// Looks up the best route, and records each table searched.
+///
+/// # Errors
+///
+/// No route, or one of type `unreachable`, `prohibit` or `blackhole`.
+pub fn fib_lookup(
+    cx: &mut Cx,
+    netns: NetnsId,
+    flow: &Flow,
+    skb: Option<SkbId>,
+) -> Result<FibResult, NoRoute> {
+    let mut searched = Searched::default();
+    let found = fib_rules_lookup(cx.k, netns, flow, &mut searched);
+    for _ in 0..searched.tables {
+        cx.call(Func::FibTableLookup, skb);
+    }
+    cx.charge_size(searched.doublings);
+    cx.note(|cx| {
+        Note::Fib(match &found {
+            Ok(found) => {
+                let row = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
+                let gateway = row
+                    .nexthops
+                    .get(usize::from(found.nh_sel))
+                    .map_or(Ipv4Addr::UNSPECIFIED, |nh| nh.gateway);
+                Ok(FibNote { prefix: found.prefix, len: found.len, gateway, table: found.table })
+            }
+            Err(none) => Err(none.errno()),
+        })
+    });
+    found
+}
 
 /// Adds a rule (RTM_NEWRULE). With the first one, the tables local and main are separated.
 ///

@@ -19,7 +19,8 @@ use crate::tables::route_types::{
 use crate::tables::sysctl::Setting;
 use crate::{Cx, Kernel};
 
-use super::fib_frontend::inet_addr_type;
+use super::fib_frontend::{inet_addr_type, inet_addr_type_dev_table};
+use super::fib_rules::fib_rules_lookup;
 
 static FIB_MULTIPATH_USE_NEIGH: Setting = Setting::new("fib_multipath_use_neigh", 0);
 
@@ -120,7 +121,7 @@ fn nexthop(k: &Kernel, nh: &NexthopMsg, dev: DevId, gateway: Ipv4Addr, scope: Sc
 fn fib_check_nh(k: &Kernel, netns: NetnsId, msg: &RouteMsg, nh: &NexthopMsg) -> Result<FibNh, NlError> {
     match nh.via.filter(|via| !via.is_unspecified()) {
         None => fib_check_nh_nongw(k, nh),
-        Some(gateway) if nh.flags & RTNH_F_ONLINK != 0 => fib_check_nh_onlink(k, netns, msg, nh, gateway),
+        Some(gateway) if nh.flags & RTNH_F_ONLINK != 0 => fib_check_nh_onlink(k, msg, nh, gateway),
         Some(gateway) => fib_check_nh_gw(k, netns, msg, nh, gateway),
     }
 }
@@ -138,7 +139,6 @@ fn fib_check_nh_nongw(k: &Kernel, nh: &NexthopMsg) -> Result<FibNh, NlError> {
 
 fn fib_check_nh_onlink(
     k: &Kernel,
-    netns: NetnsId,
     msg: &RouteMsg,
     nh: &NexthopMsg,
     gateway: Ipv4Addr,
@@ -151,7 +151,7 @@ fn fib_check_nh_onlink(
     if !k.devs[dev].is_up() {
         return Err(NlError::with(Errno::ENETDOWN, "Nexthop device is not up"));
     }
-    if inet_addr_type(&k.netns[netns].ipv4.fib, gateway).0 != RouteType::Unicast {
+    if inet_addr_type_dev_table(k, dev, gateway).0 != RouteType::Unicast {
         return Err(invalid("Nexthop has invalid gateway"));
     }
     Ok(nexthop(k, nh, dev, gateway, Scope::LINK))
@@ -182,9 +182,8 @@ fn fib_check_nh_gw(
     };
     let found: FibResult = match in_table {
         Some(found) => found,
-        None => {
-            fib.lookup(&flow, &mut Searched::default()).map_err(|none| NlError::with(none.errno(), BAD))?
-        }
+        None => fib_rules_lookup(k, netns, &flow, &mut Searched::default())
+            .map_err(|none| NlError::with(none.errno(), BAD))?,
     };
     if !matches!(found.kind, RouteType::Unicast | RouteType::Local) {
         return Err(invalid(BAD));
@@ -316,10 +315,10 @@ pub fn fib_ignore_linkdown(cx: &mut Cx, netns: NetnsId) {
 }
 
 /// An address went: routes that prefer it as their source are dead (`fib_sync_down_addr`).
-pub fn fib_sync_down_addr(fib: &mut Fib, local: Ipv4Addr) -> bool {
+pub fn fib_sync_down_addr(fib: &mut Fib, local: Ipv4Addr, table: u32) -> bool {
     let mut dead = false;
     fib.infos.for_each(|info| {
-        if info.prefsrc == local {
+        if info.prefsrc == local && info.table == table {
             info.flags |= RTNH_F_DEAD;
             dead = true;
         }
@@ -339,7 +338,13 @@ pub fn inet_select_addr(k: &Kernel, dev: DevId, dst: Ipv4Addr, scope: Scope) -> 
         let fits = |scope_of: Scope| scope_of != Scope::LINK && scope_of <= scope;
         inet.addrs.iter().find(|ifa| !ifa.is_secondary() && fits(ifa.scope)).map(|ifa| ifa.local)
     };
-    k.netns[netns].devs.values().find_map(usable).unwrap_or(Ipv4Addr::UNSPECIFIED)
+    // An L3 master is to its devices what `lo` is to the others, but its addresses are preferred.
+    let master = k.devs.l3mdev_master(dev);
+    let alike = |other: &&DevId| k.devs.l3mdev_master(**other) == master;
+    let found = master.and_then(|master| usable(&master));
+    found
+        .or_else(|| k.netns[netns].devs.values().filter(alike).find_map(usable))
+        .unwrap_or(Ipv4Addr::UNSPECIFIED)
 }
 
 /// The source address of locally generated packets of a route (`fib_result_prefsrc`).

@@ -22,7 +22,7 @@ use super::route_errors::{ip_do_redirect, ip_rt_update_pmtu};
 use super::{ping, raw, tcp_ipv4, udp};
 use crate::Cx;
 use crate::door::{Door, Func};
-use crate::ids::{NetnsId, SkbId};
+use crate::ids::{DevId, NetnsId, SkbId};
 use crate::kernel::BOOT_TIME;
 use crate::net::netfilter::core::nf_ct_attach;
 use crate::netlink::Errno;
@@ -154,13 +154,14 @@ fn icmp_global_allow(cx: &mut Cx, netns: NetnsId) -> bool {
 
 /// The limit for one destination is not reached (`icmpv4_xrlim_allow`); `lo` has none. The message counts for the limit of all:
 /// Linux takes 0 to 2 credits at random, here it is one.
-fn icmpv4_xrlim_allow(cx: &mut Cx, netns: NetnsId, loopback: bool, to: Ipv4Addr) -> bool {
+fn icmpv4_xrlim_allow(cx: &mut Cx, netns: NetnsId, out: DevId, to: Ipv4Addr) -> bool {
     let now = last_tick(cx.now);
+    let (loopback, master) = (cx.k.devs[out].is_loopback(), cx.k.devs.l3mdev_master(out));
     let net = &mut cx.k.netns[netns];
     let ipv4 = &mut net.ipv4;
     let cost = net.sysctls.get(&RATELIMIT).max(0) as u64 * 1_000_000;
     // Six tokens at most (XRLIM_BURST_FACTOR).
-    let allowed = loopback || ipv4.peer(to, now).take(cost, cost * 6, now);
+    let allowed = loopback || ipv4.peer((to, master), now).take(cost, cost * 6, now);
     if allowed {
         ipv4.icmp_global.credit = ipv4.icmp_global.credit.saturating_sub(1);
     } else {
@@ -217,17 +218,17 @@ pub fn icmp_send(cx: &mut Cx, skb: SkbId, error: IcmpError) -> Option<Door> {
             if route.flags & RTCF_LOCAL != 0 { iph.daddr.get() } else { inbound_address(cx, netns, skb) };
         let tos = if is_error(error.kind) { iph.tos & 0x1e | IPTOS_PREC_INTERNETCONTROL } else { iph.tos };
         let to = iph.saddr.get();
+        let oif = cx.k.devs.l3mdev_master(dev);
         let new = with_quote(cx, skb);
         let mark = ip4_reply_mark(cx, netns, skb);
         cx.skbs[new].mark = mark;
-        let flow = FlowOut { daddr: to, saddr, tos, mark, proto: IPPROTO_ICMP, ..FlowOut::default() };
+        let flow = FlowOut { oif, daddr: to, saddr, tos, mark, proto: IPPROTO_ICMP, ..FlowOut::default() };
         let routed = ip_route_output_flow(cx, netns, flow, Some(new));
         let Some((back, flow)) = routed.ok() else {
             cx.discard_skb(new);
             return None;
         };
-        let loopback = cx.k.devs[back.dev].is_loopback();
-        if limited && !icmpv4_xrlim_allow(cx, netns, loopback, to) {
+        if limited && !icmpv4_xrlim_allow(cx, netns, back.dev, to) {
             cx.note(|_| Note::IcmpPeerLimit);
             cx.discard_skb(new);
             return None;
@@ -372,13 +373,13 @@ fn icmp_reply(cx: &mut Cx, netns: NetnsId, skb: SkbId, reply: SkbId, kind: u8) -
         let saddr = fib_compute_spec_dst(cx, netns, skb, &iph);
         let (to, tos, mark) = (iph.saddr.get(), iph.tos, ip4_reply_mark(cx, netns, skb));
         cx.skbs[reply].mark = mark;
-        let flow = FlowOut { daddr: to, saddr, tos, mark, proto: IPPROTO_ICMP, ..FlowOut::default() };
+        let oif = cx.k.devs.l3mdev_master(cx.skbs[skb].dev);
+        let flow = FlowOut { oif, daddr: to, saddr, tos, mark, proto: IPPROTO_ICMP, ..FlowOut::default() };
         let routed = ip_route_output_flow(cx, netns, flow, Some(reply)).ok();
         let error = IcmpError { kind, code: 0, info: 0 };
         let allowed = routed.filter(|(route, _)| {
-            let loopback = cx.k.devs[route.dev].is_loopback();
             !is_limited(cx, netns, error)
-                || icmp_global_allow(cx, netns) && icmpv4_xrlim_allow(cx, netns, loopback, to)
+                || icmp_global_allow(cx, netns) && icmpv4_xrlim_allow(cx, netns, route.dev, to)
         });
         let Some((route, flow)) = allowed else {
             cx.discard_skb(reply);
@@ -426,7 +427,7 @@ fn fib_compute_spec_dst(cx: &mut Cx, netns: NetnsId, skb: SkbId, iph: &Ipv4Hdr) 
     if is_zeronet(saddr) {
         return inet_select_addr(cx.k, dev, saddr, Scope::LINK);
     }
-    let flow = FlowOut { daddr: saddr, ..FlowOut::default() };
+    let flow = FlowOut { daddr: saddr, oif: cx.k.devs.l3mdev_master(dev), ..FlowOut::default() };
     match ip_route_output_key(cx, netns, flow, None) {
         Ok((_, flow)) => flow.saddr,
         Err(_) => inet_select_addr(cx.k, dev, saddr, Scope::UNIVERSE),

@@ -65,7 +65,9 @@ fn ip_sublist_rcv(cx: &mut Cx, list: &mut Vec<SkbId>) {
     let mut accepted = std::mem::take(&mut cx.k.cpus[cx.cpu.index()].gro.accepted);
     let mut last: Option<SkbId> = None;
     for skb in accepted.drain(..) {
-        l3mdev_ip_rcv(cx, skb);
+        if !l3mdev_ip_rcv(cx, skb) {
+            continue;
+        }
         if !cx.within(Func::IpRcvFinishCore, skb, |cx| ip_rcv_finish_core(cx, skb)) {
             continue;
         }
@@ -186,21 +188,18 @@ fn check_header(cx: &mut Cx, skb: SkbId, len: usize) -> Result<(usize, usize), D
 /// Kernel: net/ipv4/ip_input.c
 /// Not modelled: early demultiplexing.
 pub fn ip_rcv_finish(cx: &mut Cx, skb: SkbId) -> Door {
-    l3mdev_ip_rcv(cx, skb);
-    if cx.within(Func::IpRcvFinishCore, skb, |cx| ip_rcv_finish_core(cx, skb)) {
+    if l3mdev_ip_rcv(cx, skb) && cx.within(Func::IpRcvFinishCore, skb, |cx| ip_rcv_finish_core(cx, skb)) {
         dst_input(cx, skb)
     } else {
         Door::End
     }
 }
 
-/// A device over the packet's own may find its route first (`l3mdev_ip_rcv`).
+/// A device over the packet's own may take it first. False: it is no longer there.
 #[inline]
-fn l3mdev_ip_rcv(cx: &mut Cx, skb: SkbId) {
+fn l3mdev_ip_rcv(cx: &mut Cx, skb: SkbId) -> bool {
     let dev = cx.skbs[skb].dev;
-    if let Some(l3_rcv) = cx.k.devs[dev].l3mdev_l3_rcv {
-        l3_rcv(cx, dev, skb);
-    }
+    cx.k.devs[dev].l3mdev_ops.is_none_or(|ops| (ops.l3_rcv)(cx, dev, skb))
 }
 
 /// Finds the route, unless the packet came by `lo` with one. False: the packet is dropped.
@@ -229,7 +228,7 @@ fn dst_input(cx: &mut Cx, skb: SkbId) -> Door {
         Some(DstInput::Forward) => Door::IpForward { skb },
         Some(DstInput::LocalDeliver) => Door::IpLocalDeliver { skb },
         Some(DstInput::Error(_)) => Door::IpError { skb },
-        None => cx.kfree_skb(skb, DropReason::NotSpecified),
+        Some(DstInput::Discard) | None => cx.kfree_skb(skb, DropReason::NotSpecified),
     }
 }
 

@@ -268,7 +268,15 @@ pub fn __ip_local_out(cx: &mut Cx, skb: SkbId) -> Door {
     let packet = cx.skbs.data_mut(skb);
     packet[2..4].copy_from_slice(&len.to_be_bytes());
     ip_send_check(packet);
-    nf_hook(cx, Site::IpLocalOut, skb)
+    if l3mdev_ip_out(cx, skb) { nf_hook(cx, Site::IpLocalOut, skb) } else { Door::End }
+}
+
+/// A device over the one that the packet leaves by may take it first. False: it is no longer there.
+#[inline]
+fn l3mdev_ip_out(cx: &mut Cx, skb: SkbId) -> bool {
+    let dev = cx.skbs[skb].dst.map(|route| route.dev);
+    let l3_out = dev.and_then(|dev| cx.k.devs[dev].l3mdev_ops).and_then(|ops| ops.l3_out);
+    dev.zip(l3_out).is_none_or(|(dev, l3_out)| l3_out(cx, dev, skb))
 }
 
 /// Enters LOCAL_OUT with a packet whose header the program wrote (IP_HDRINCL).

@@ -9,7 +9,8 @@ use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_HLEN, ICMP_REDIRECT
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr};
 
 use super::af_inet::{
-    bound_here, count_no_route, flow_of, inet_bind, pmtu_policy, quoted_payload, report_icmp_error, ttl_of,
+    count_no_route, flow_of, inet_autobind, inet_bound_dev_eq, pmtu_policy, quoted_payload,
+    report_icmp_error, ttl_of,
 };
 use super::icmp::{self, IcmpError};
 use super::ip_output::{Cork, IpHeader, ip_append_data, ip_make_header};
@@ -40,7 +41,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, message: &[u8]
     let (netns, local, mark) = (socket.netns, socket.local, socket.opts.mark);
     if local.1 == 0 {
         let port = free_ident(cx, netns);
-        inet_bind(cx, sock, local.0, port)?;
+        inet_autobind(cx, sock, port);
     }
     let port = cx.k.sockets.get(sock).map_or(0, |socket| socket.local.1);
     let lo = cx.k.netns[netns].loopback;
@@ -66,12 +67,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, message: &[u8]
 
 /// A free identifier (`ping_get_port`).
 fn free_ident(cx: &Cx, netns: NetnsId) -> u16 {
-    let taken = |ident: u16| {
-        let has = |socket: &Socket| {
-            socket.netns == netns && socket.kind == SockKind::Ping && socket.local.1 == ident
-        };
-        cx.k.sockets.iter().any(has)
-    };
+    let taken = |ident: u16| cx.k.sockets.bound(netns, SockKind::Ping, ident).next().is_some();
     (1..=u16::MAX).find(|ident| !taken(*ident)).unwrap_or(0)
 }
 
@@ -110,13 +106,10 @@ fn ping_lookup(cx: &Cx, skb: SkbId, ident: u16, own_address: Ipv4Addr) -> Option
     let dev = cx.skbs[skb].dev;
     let netns = cx.k.devs[dev].netns;
     let fits = |socket: &&Socket| {
-        socket.netns == netns
-            && socket.kind == SockKind::Ping
-            && socket.local.1 == ident
-            && (socket.local.0.is_unspecified() || socket.local.0 == own_address)
-            && bound_here(cx, socket, dev, own_address)
+        (socket.local.0.is_unspecified() || socket.local.0 == own_address)
+            && inet_bound_dev_eq(cx, socket, skb, own_address)
     };
-    cx.k.sockets.iter().find(fits).map(|socket| socket.id)
+    cx.k.sockets.bound(netns, SockKind::Ping, ident).find(fits).map(|socket| socket.id)
 }
 
 /// Delivers an echo reply to its ping socket.

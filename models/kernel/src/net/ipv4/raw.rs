@@ -8,7 +8,7 @@ use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_PARAMETERPROB, ICMP_REDIRECT};
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPV4_HLEN, Ipv4Hdr, ip_send_check};
 
 use super::af_inet::{
-    bound_here, flow_of, ip_local_error, pmtu_policy, quoted_payload, report_icmp_error, ttl_of,
+    flow_of, inet_bound_dev_eq, ip_local_error, pmtu_policy, quoted_payload, report_icmp_error, ttl_of,
 };
 use super::icmp::{self, IcmpError};
 use super::ip_input::ip_hdr;
@@ -157,14 +157,12 @@ pub fn raw_local_deliver(cx: &mut Cx, skb: SkbId) -> bool {
     let dev = cx.skbs[skb].dev;
     let netns = cx.k.devs[dev].netns;
     let wants = |socket: &Socket| {
-        socket.netns == netns
-            && socket.kind == SockKind::Raw { protocol: iph.protocol }
-            && (socket.local.0.is_unspecified() || socket.local.0 == iph.daddr.get())
+        (socket.local.0.is_unspecified() || socket.local.0 == iph.daddr.get())
             && socket.remote.is_none_or(|remote| remote.0 == iph.saddr.get())
-            && bound_here(cx, socket, dev, iph.daddr.get())
+            && inet_bound_dev_eq(cx, socket, skb, iph.daddr.get())
     };
-    let listeners: Vec<SocketId> =
-        cx.k.sockets.iter().filter(|socket| wants(socket)).map(|socket| socket.id).collect();
+    let here = cx.k.sockets.bound(netns, SockKind::Raw { protocol: iph.protocol }, 0);
+    let listeners: Vec<SocketId> = here.filter(|socket| wants(socket)).map(|socket| socket.id).collect();
     for id in &listeners {
         if iph.protocol == IPPROTO_ICMP && filtered(cx, *id, skb) {
             continue;
@@ -197,14 +195,12 @@ pub fn raw_icmp_error(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError
     let redirect = error.kind == ICMP_REDIRECT;
     let (source, dest) = (inner.saddr.get(), inner.daddr.get());
     let sent_it = |socket: &Socket| {
-        socket.netns == netns
-            && socket.kind == SockKind::Raw { protocol: inner.protocol }
-            && (socket.local.0.is_unspecified() || socket.local.0 == source)
+        (socket.local.0.is_unspecified() || socket.local.0 == source)
             && socket.remote.is_none_or(|remote| remote.0 == dest)
             && (redirect || socket.opts.recverr || socket.remote.is_some())
     };
-    let ids: Vec<SocketId> =
-        cx.k.sockets.iter().filter(|socket| sent_it(socket)).map(|socket| socket.id).collect();
+    let here = cx.k.sockets.bound(netns, SockKind::Raw { protocol: inner.protocol }, 0);
+    let ids: Vec<SocketId> = here.filter(|socket| sent_it(socket)).map(|socket| socket.id).collect();
     for id in ids {
         let Some(opts) = cx.k.sockets.get(id).map(|socket| socket.opts.clone()) else { continue };
         let (errno, hard) = match (error.kind, error.code) {

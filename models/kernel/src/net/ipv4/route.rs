@@ -7,15 +7,14 @@ use std::net::Ipv4Addr;
 use glassnet_wire::ipv4::{IPPROTO_IGMP, IPV4_HLEN, is_local_multicast, is_zeronet};
 
 use super::fib_frontend::inet_addr_type;
+use super::fib_rules::fib_lookup;
 use super::fib_semantics::{fib_result_prefsrc, fib_select_multipath, inet_select_addr};
 use super::ip_input::ip_hdr;
 use super::route_multipath::{input_hash, output_hash};
 use crate::door::Func;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::Errno;
-use crate::note::{FibNote, Note};
 use crate::sysctl::{Sysctl, SysctlTable};
-use crate::tables::fib::{NoRoute, Searched};
 use crate::tables::fib_trie::{FibResult, Flow};
 use crate::tables::inet::{InDevice, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
@@ -126,9 +125,11 @@ fn remembered(cx: &mut Cx, skb: SkbId, netns: NetnsId, key: &RouteKey) -> bool {
     true
 }
 
-fn local_route(cx: &Cx, netns: NetnsId, kind: RouteType, flags: u32) -> Rtable {
+/// A route to this machine, by `lo` or the L3 master of the device that the route was found with (`ip_rt_get_dev`).
+fn local_route(cx: &Cx, netns: NetnsId, found: Option<&FibResult>, kind: RouteType, flags: u32) -> Rtable {
+    let master = found.and_then(|found| cx.k.devs.l3mdev_master(fib_res_dev(cx, netns, found)?));
     Rtable {
-        dev: cx.k.netns[netns].loopback,
+        dev: master.unwrap_or(cx.k.netns[netns].loopback),
         gateway: Ipv4Addr::UNSPECIFIED,
         flags,
         mtu: 0,
@@ -164,7 +165,7 @@ fn ip_route_input_mc(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
     } else {
         fib_validate_source(cx, key, Ipv4Addr::UNSPECIFIED, None)?;
     }
-    Ok(local_route(cx, key.netns, RouteType::Multicast, RTCF_MULTICAST | RTCF_LOCAL))
+    Ok(local_route(cx, key.netns, None, RouteType::Multicast, RTCF_MULTICAST | RTCF_LOCAL))
 }
 
 /// Kernel: `ip_route_input_slow`
@@ -176,7 +177,7 @@ fn ip_route_input_slow(cx: &mut Cx, key: &mut InputKey) -> Result<Rtable, Martia
             return Err(Martian::Address);
         }
         if daddr.is_broadcast() || saddr.is_unspecified() && daddr.is_unspecified() {
-            return broadcast_input(cx, key);
+            return broadcast_input(cx, key, None);
         }
         if is_zeronet(saddr) || is_zeronet(daddr) {
             return Err(Martian::Address);
@@ -202,10 +203,10 @@ fn ip_route_input_slow(cx: &mut Cx, key: &mut InputKey) -> Result<Rtable, Martia
             }
         };
         match found.kind {
-            RouteType::Broadcast => broadcast_input(cx, key),
+            RouteType::Broadcast => broadcast_input(cx, key, Some(&found)),
             RouteType::Local => {
                 fib_validate_source(cx, key, daddr, None)?;
-                Ok(local_route(cx, key.netns, RouteType::Local, RTCF_LOCAL))
+                Ok(local_route(cx, key.netns, Some(&found), RouteType::Local, RTCF_LOCAL))
             }
             _ if !forwarding => Ok(no_route(cx, key.netns, Errno::EHOSTUNREACH)),
             RouteType::Unicast => mkroute_input(cx, key, &found),
@@ -215,19 +216,19 @@ fn ip_route_input_slow(cx: &mut Cx, key: &mut InputKey) -> Result<Rtable, Martia
 }
 
 fn no_route(cx: &Cx, netns: NetnsId, errno: Errno) -> Rtable {
-    let mut route = local_route(cx, netns, RouteType::Unreachable, 0);
+    let mut route = local_route(cx, netns, None, RouteType::Unreachable, 0);
     route.input = DstInput::Error(errno);
     route
 }
 
-fn broadcast_input(cx: &mut Cx, key: &InputKey) -> Result<Rtable, Martian> {
+fn broadcast_input(cx: &mut Cx, key: &InputKey, found: Option<&FibResult>) -> Result<Rtable, Martian> {
     if cx.skbs[key.skb].protocol != ETH_P_IP {
         return Err(Martian::Address);
     }
     if !is_zeronet(key.saddr) {
         fib_validate_source(cx, key, Ipv4Addr::UNSPECIFIED, None)?;
     }
-    Ok(local_route(cx, key.netns, RouteType::Broadcast, RTCF_BROADCAST | RTCF_LOCAL))
+    Ok(local_route(cx, key.netns, found, RouteType::Broadcast, RTCF_BROADCAST | RTCF_LOCAL))
 }
 
 /// Creates the route of a forwarded packet (`ip_mkroute_input`, `__mkroute_input`).
@@ -333,6 +334,7 @@ fn full_check(
         dst: key.saddr,
         src: dst,
         iif: out.or(Some(cx.k.netns[key.netns].loopback)),
+        l3mdev_table: cx.k.devs.l3mdev_fib_table(key.dev),
         mark: if marked { cx.skbs[key.skb].mark } else { 0 },
         tos: key.tos,
         ..Flow::default()
@@ -346,7 +348,8 @@ fn full_check(
         info.nexthops.get(usize::from(found.nh_sel)).is_some_and(|nh| nh.scope >= Scope::HOST)
     };
     let info = cx.k.netns[key.netns].ipv4.fib.infos.get(found.info);
-    if info.nexthops.iter().any(|nh| nh.dev == Some(key.dev)) {
+    let uses = |dev: DevId| dev == key.dev || cx.k.devs.l3mdev_master(dev) == Some(key.dev);
+    if info.nexthops.iter().any(|nh| nh.dev.is_some_and(uses)) {
         return Ok(near(cx, &found));
     }
     if no_addr {
@@ -360,39 +363,6 @@ fn full_check(
         Ok(found) if found.kind == RouteType::Unicast => Ok(near(cx, &found)),
         _ => Ok(false),
     }
-}
-
-/// Looks up the best route, and records each table searched (`fib_lookup`).
-///
-/// # Errors
-///
-/// No route, or one of type `unreachable`, `prohibit` or `blackhole`.
-pub fn fib_lookup(
-    cx: &mut Cx,
-    netns: NetnsId,
-    flow: &Flow,
-    skb: Option<SkbId>,
-) -> Result<FibResult, NoRoute> {
-    let mut searched = Searched::default();
-    let found = cx.k.netns[netns].ipv4.fib.lookup(flow, &mut searched);
-    for _ in 0..searched.tables {
-        cx.call(Func::FibTableLookup, skb);
-    }
-    cx.charge_size(searched.doublings);
-    cx.note(|cx| {
-        Note::Fib(match &found {
-            Ok(found) => {
-                let row = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
-                let gateway = row
-                    .nexthops
-                    .get(usize::from(found.nh_sel))
-                    .map_or(Ipv4Addr::UNSPECIFIED, |nh| nh.gateway);
-                Ok(FibNote { prefix: found.prefix, len: found.len, gateway, table: found.table })
-            }
-            Err(none) => Err(none.errno()),
-        })
-    });
-    found
 }
 
 /// Routes a locally generated packet and chooses its source (`ip_route_output_flow`).
@@ -460,6 +430,7 @@ pub fn ip_route_output_key(
             src: flow.saddr,
             oif: flow.oif,
             iif: Some(loopback),
+            l3mdev_table: None,
             mark: flow.mark,
             tos: flow.tos,
             scope: if flow.onlink { Scope::LINK } else { Scope::UNIVERSE },
@@ -471,8 +442,10 @@ pub fn ip_route_output_key(
         let mut found = match fib_lookup(cx, netns, &query, skb) {
             Ok(found) => found,
             Err(none) => {
-                // With a given device, the destination is assumed to be on-link.
-                let Some(dev) = flow.oif else { return Err(none.errno()) };
+                // With a given device that has no L3 master, the destination is assumed to be on-link.
+                let assumed =
+                    |dev: &DevId| flow.daddr.is_multicast() || cx.k.devs.l3mdev_master(*dev).is_none();
+                let Some(dev) = flow.oif.filter(assumed) else { return Err(none.errno()) };
                 if flow.saddr.is_unspecified() {
                     flow.saddr = inet_select_addr(cx.k, dev, Ipv4Addr::UNSPECIFIED, Scope::LINK);
                 }
@@ -484,22 +457,36 @@ pub fn ip_route_output_key(
                 let prefsrc = cx.k.netns[netns].ipv4.fib.infos.get(found.info).prefsrc;
                 flow.saddr = if !prefsrc.is_unspecified() { prefsrc } else { flow.daddr };
             }
-            flow.oif = Some(loopback);
+            // To its devices an L3 master is what `lo` is to the others.
+            let master = fib_res_dev(cx, netns, &found).and_then(|dev| cx.k.devs.l3mdev_master(dev));
+            flow.oif = Some(master.unwrap_or(loopback));
             return finish_output(cx, netns, flow, Some(found), RouteType::Local);
         }
-        let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
-        if info.nexthops.len() > 1 && flow.oif.is_none() {
-            found.nh_sel = fib_select_multipath(cx.k, netns, info, output_hash(cx, netns, &flow));
-        } else if found.len == 0 && flow.oif.is_none() {
-            fib_select_default(cx, netns, &flow, &mut found);
-        }
-        if flow.saddr.is_unspecified() {
-            flow.saddr = fib_result_prefsrc(cx.k, netns, &found);
-        }
-        let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
-        flow.oif = info.nexthops[usize::from(found.nh_sel)].dev;
+        fib_select_path(cx, netns, &mut flow, &mut found);
         finish_output(cx, netns, flow, Some(found), found.kind)
     })
+}
+
+/// Chooses among next hops, and the source.
+fn fib_select_path(cx: &Cx, netns: NetnsId, flow: &mut FlowOut, found: &mut FibResult) {
+    let domain = flow.oif.and_then(|oif| cx.k.devs.l3mdev_master(oif));
+    flow.oif = flow.oif.filter(|oif| domain != Some(*oif));
+    let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
+    if info.nexthops.len() > 1 && flow.oif.is_none() {
+        found.nh_sel = fib_select_multipath(cx.k, netns, info, output_hash(cx, netns, flow));
+    } else if found.len == 0 && flow.oif.is_none() {
+        fib_select_default(cx, netns, flow, found);
+    }
+    flow.oif = fib_res_dev(cx, netns, found);
+    if flow.saddr.is_unspecified() {
+        // A route into another L3 master's network: the source is an address that this one's can answer.
+        let leaks =
+            domain.filter(|domain| flow.oif.and_then(|oif| cx.k.devs.l3mdev_master(oif)) != Some(*domain));
+        flow.saddr = match leaks {
+            Some(domain) => inet_select_addr(cx.k, domain, Ipv4Addr::UNSPECIFIED, Scope::LINK),
+            None => fib_result_prefsrc(cx.k, netns, found),
+        };
+    }
 }
 
 /// A given source must be a local address; for multicast and broadcast it determines the device.
@@ -537,6 +524,11 @@ fn device_fixes_source(cx: &Cx, dev: DevId, flow: &mut FlowOut) -> Result<bool, 
         flow.saddr = inet_select_addr(cx.k, dev, Ipv4Addr::UNSPECIFIED, Scope::HOST);
     }
     Ok(false)
+}
+
+/// The device of a route that was found (`FIB_RES_DEV`).
+fn fib_res_dev(cx: &Cx, netns: NetnsId, found: &FibResult) -> Option<DevId> {
+    cx.k.netns[netns].ipv4.fib.infos.get(found.info).nexthops.get(usize::from(found.nh_sel))?.dev
 }
 
 /// The device that has an own address (`__ip_dev_find`).
@@ -589,7 +581,12 @@ fn finish_output(
     let dev = flow.oif.ok_or(Errno::ENETUNREACH)?;
     let (inet, ipv4) = in_dev(cx, dev).ok_or(Errno::EINVAL)?;
     let on_loopback = cx.k.devs[dev].is_loopback();
-    if flow.saddr.is_loopback() && !on_loopback && !or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet) {
+    let l3_master = cx.k.devs[dev].l3mdev_fib_table.is_some();
+    if flow.saddr.is_loopback()
+        && !on_loopback
+        && !l3_master
+        && !or_conf(inet, &ipv4.conf_all, Conf::RouteLocalnet)
+    {
         return Err(Errno::EINVAL);
     }
     let kind = match flow.daddr {
@@ -598,7 +595,7 @@ fn finish_output(
         to if is_zeronet(to) => return Err(Errno::EINVAL),
         _ => kind,
     };
-    let mut flags = if on_loopback { RTCF_LOCAL } else { 0 };
+    let mut flags = if on_loopback || kind == RouteType::Local { RTCF_LOCAL } else { 0 };
     match kind {
         RouteType::Broadcast => flags |= RTCF_BROADCAST | RTCF_LOCAL,
         RouteType::Multicast => {
@@ -606,8 +603,11 @@ fn finish_output(
         }
         _ => {}
     }
-    let mut route = local_route(cx, netns, kind, flags);
+    let mut route = local_route(cx, netns, None, kind, flags);
     route.dev = dev;
+    if flags & RTCF_LOCAL == 0 {
+        route.input = DstInput::Discard;
+    }
     let group = flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0;
     route.mc_output = group && flags & RTCF_LOCAL != 0 && !on_loopback;
     if let Some(found) = found.filter(|_| !group) {

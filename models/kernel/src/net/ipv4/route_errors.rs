@@ -91,11 +91,11 @@ pub fn ip_error(cx: &mut Cx, skb: SkbId) -> Door {
 /// Rate limit of errors: `route/error_cost` and `error_burst`, in jiffies.
 fn may_send_error(cx: &mut Cx, netns: NetnsId, skb: SkbId) -> bool {
     let Some(saddr) = ip_hdr(cx, skb).map(|iph| iph.saddr.get()) else { return false };
-    let now = last_tick(cx.now);
+    let (now, master) = (last_tick(cx.now), cx.k.devs.l3mdev_master(cx.skbs[skb].dev));
     let net = &mut cx.k.netns[netns];
     let cost = net.sysctls.get(&ERROR_COST).max(0) as u64 * JIFFY;
     let burst = net.sysctls.get(&ERROR_BURST).max(0) as u64 * JIFFY;
-    net.ipv4.peer(saddr, now).take(cost, burst, now)
+    net.ipv4.peer((saddr, master), now).take(cost, burst, now)
 }
 
 /// Sends a redirect, with exponential backoff (`ip_rt_send_redirect`). `None` if rate limited.
@@ -103,11 +103,12 @@ pub fn ip_rt_send_redirect(cx: &mut Cx, skb: SkbId) -> Option<Door> {
     let route = cx.skbs[skb].dst?;
     let (saddr, daddr) = ip_hdr(cx, skb).map(|iph| (iph.saddr.get(), iph.daddr.get()))?;
     let (netns, now) = (cx.k.devs[route.dev].netns, last_tick(cx.now));
+    let master = cx.k.devs.l3mdev_master(route.dev);
     let net = &mut cx.k.netns[netns];
     let silence = net.sysctls.get(&REDIRECT_SILENCE).max(0) as u64 * JIFFY;
     let load = net.sysctls.get(&REDIRECT_LOAD).max(0) as u64 * JIFFY;
     let number = net.sysctls.get(&REDIRECT_NUMBER).max(0) as u32;
-    let peer = net.ipv4.peer(saddr, now);
+    let peer = net.ipv4.peer((saddr, master), now);
     if now.since(peer.filled).0 > silence {
         (peer.tokens, peer.redirects) = (0, 0);
     }

@@ -7,10 +7,12 @@ use glassnet_wire::ipv4::{IPPROTO_UDP, IPV4_HLEN, InAddr, Ipv4Hdr};
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::U16;
 
-use super::route::{Martian, dst_metric, fib_lookup, ip_route_input_noref, ip_route_output_key};
+use super::fib_rules::fib_lookup;
+use super::route::{Martian, dst_metric, ip_route_input_noref, ip_route_output_key};
 use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId};
 use crate::netlink::{Errno, NlError};
+use crate::tables::drop_reason::DropReason;
 use crate::tables::fib_trie::{FibRow, Flow};
 use crate::tables::jiffies::last_tick;
 use crate::tables::route::{DstInput, FlowOut, Rtable};
@@ -22,6 +24,16 @@ use crate::tables::route_types::{Metrics, RTAX_HOPLIMIT, RTAX_MTU, RouteAnswer, 
 ///
 /// Those of a packet's routing; ENODEV for an input device that is down or missing.
 pub fn rtm_getroute(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<RouteAnswer, NlError> {
+    let answer = answer(cx, netns, query);
+    if answer.is_err() {
+        // The packet that was to be routed; with an answer it carries the message.
+        let skb = build_skb(cx, cx.k.netns[netns].loopback, query);
+        cx.kfree_skb(skb, DropReason::NotSpecified);
+    }
+    answer
+}
+
+fn answer(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<RouteAnswer, NlError> {
     let (route, flow) = match query.iif {
         Some(_) => as_input(cx, netns, query)?,
         None => as_output(cx, netns, query)?,
@@ -50,7 +62,7 @@ pub fn rtm_getroute(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<R
     if query.fibmatch && entry.is_none() {
         return Err(Errno::EHOSTUNREACH.into());
     }
-    let mut metrics = found.map_or_else(Metrics::default, |found| fib.infos.get(found.info).metrics);
+    let mut metrics = route.info.map_or_else(Metrics::default, |info| fib.infos.get(info).metrics);
     metrics.0[RTAX_MTU] = route.mtu;
     metrics.0[RTAX_HOPLIMIT] = dst_metric(cx, &route, RTAX_HOPLIMIT);
     let now = last_tick(cx.now);

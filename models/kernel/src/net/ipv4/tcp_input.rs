@@ -26,6 +26,7 @@ use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet_csk::{TCP_INIT_CWND, TCP_RTO_MIN};
 use crate::tables::jiffies::{JIFFY, last_tick};
+use crate::tables::l3mdev::TCP_L3MDEV_ACCEPT;
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_MULTICAST, Rtable};
 use crate::tables::route_types::{
     RTAX_CWND, RTAX_INITCWND, RTAX_LOCK, RTAX_QUICKACK, RTAX_RTO_MIN, RTAX_WINDOW,
@@ -271,16 +272,17 @@ fn for_machine(tp: &TcpSock, packet: &[u8]) -> Vec<u8> {
 /// Segments follow the path MTU, whoever learnt it (`tcp_current_mss`). True if it got smaller.
 pub fn tcp_sync_mss(cx: &mut Cx, sock: SocketId) -> bool {
     let Some(socket) = cx.k.sockets.get(sock) else { return false };
-    let (netns, local, mark) = (socket.netns, socket.local, socket.opts.mark);
+    let (netns, local) = (socket.netns, socket.local);
     let (Some(remote), Some(tp)) = (socket.remote, socket.tcp.as_deref()) else { return false };
     let (ipv4, known) = (&cx.k.netns[netns].ipv4, tp.pmtu_generation);
     let generation = ipv4.fib.generation;
     if generation == known && ipv4.exceptions.is_empty() {
         return false;
     }
+    let opts = socket.opts.clone();
     // Linux has the route at hand; the search that is on record is that of the segment.
     let (observed, now) = (std::mem::take(&mut cx.observed), cx.now);
-    let mtu = route_to(cx, netns, local, remote, mark).map(|route| dst_mtu(cx, &route));
+    let mtu = route_to(cx, netns, local, remote, &opts).map(|route| dst_mtu(cx, &route));
     (cx.observed, cx.now) = (observed, now);
     let (Some(mtu), Some(tp)) = (mtu, tcp_sk(cx, sock)) else { return false };
     tp.pmtu_generation = generation;
@@ -560,7 +562,12 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     if opts.mark == 0 && cx.k.netns[netns].sysctls.get(&TCP_FWMARK_ACCEPT) != 0 {
         opts.mark = cx.skbs[skb].mark;
     }
-    let Some(route) = route_to(cx, netns, local, remote, opts.mark) else {
+    // `inet_request_bound_dev_if`
+    if opts.bound_dev_if == 0 && cx.k.netns[netns].sysctls.get(&TCP_L3MDEV_ACCEPT) != 0 {
+        let master = cx.k.devs.l3mdev_master(cx.skbs[skb].dev);
+        opts.bound_dev_if = master.map_or(0, |master| cx.k.devs[master].ifindex);
+    }
+    let Some(route) = route_to(cx, netns, local, remote, &opts) else {
         let snmp = &mut cx.k.netns[netns].ipv4.snmp;
         snmp.ip.OutNoRoutes += 1;
         snmp.tcp_ext.ListenDrops += 1;
@@ -597,12 +604,13 @@ fn route_to(
     netns: NetnsId,
     local: (Ipv4Addr, u16),
     remote: (Ipv4Addr, u16),
-    mark: u32,
+    opts: &SockOpts,
 ) -> Option<Rtable> {
     let flow = FlowOut {
         daddr: remote.0,
         saddr: local.0,
-        mark,
+        oif: cx.k.dev_by_index(netns, opts.bound_dev_if),
+        mark: opts.mark,
         proto: IPPROTO_TCP,
         sport: local.1,
         dport: remote.1,

@@ -11,7 +11,7 @@ use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN, TcpHdr};
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::U32;
 
-use super::af_inet::{bound_here, count_no_route, flow_of, quoted_payload};
+use super::af_inet::{count_no_route, flow_of, inet_bound_dev_eq, quoted_payload};
 use super::icmp::{self, IcmpError};
 use super::inet_connection_sock::{inet_hash_connect, take_port};
 use super::ip_input::{ip_hdr, snmp};
@@ -169,7 +169,7 @@ pub fn inet_lookup_listener(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<Sock
     let score = |sock: &&SocketId| {
         let socket = cx.k.sockets.get(**sock)?;
         let fits = (socket.local.0.is_unspecified() || socket.local.0 == daddr)
-            && bound_here(cx, socket, dev, daddr);
+            && inet_bound_dev_eq(cx, socket, skb, daddr);
         fits.then(|| u32::from(!socket.local.0.is_unspecified()) + u32::from(socket.opts.bound_dev_if != 0))
     };
     let listeners = cx.k.sockets.tcp_hashinfo.listeners(netns, th.dest.get());
@@ -292,6 +292,7 @@ pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply
             proto: IPPROTO_TCP,
             sport: th.dest.get(),
             dport: th.source.get(),
+            oif: cx.k.devs.l3mdev_master(cx.skbs[skb].dev),
             ..FlowOut::default()
         };
         let Ok((route, _)) = ip_route_output_flow(cx, netns, flow, Some(new)) else {

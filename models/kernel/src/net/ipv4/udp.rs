@@ -12,8 +12,8 @@ use zerocopy::IntoBytes;
 use zerocopy::big_endian::U16;
 
 use super::af_inet::{
-    bound_here, count_no_route, flow_of, inet_bind, pmtu_policy, quoted_payload, report_icmp_error,
-    sk_dst_check, sk_dst_set, ttl_of,
+    count_no_route, flow_of, inet_autobind, inet_bound_dev_eq, pmtu_policy, quoted_payload,
+    report_icmp_error, sk_dst_check, sk_dst_set, ttl_of,
 };
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
@@ -56,7 +56,7 @@ pub fn udp_sendmsg(
     }
     if local.1 == 0 {
         let port = udp_lib_get_port(cx, netns).ok_or(Errno::EAGAIN)?;
-        inet_bind(cx, sock, local.0, port)?;
+        inet_autobind(cx, sock, port);
     }
     let lo = cx.k.netns[netns].loopback;
     let skb = cx.skbs.alloc_skb(UDP_HLEN + payload.len(), lo);
@@ -99,11 +99,7 @@ fn udp_send_skb(cx: &mut Cx, sock: SocketId, skb: SkbId, door: Door) -> Result<(
 fn udp_lib_get_port(cx: &mut Cx, netns: NetnsId) -> Option<u16> {
     let span = u64::from(LAST_EPHEMERAL - FIRST_EPHEMERAL) + 1;
     let start = cx.dice.below(span) as u16;
-    let taken = |port: u16| {
-        let has =
-            |socket: &Socket| socket.netns == netns && socket.kind == SockKind::Udp && socket.local.1 == port;
-        cx.k.sockets.iter().any(has)
-    };
+    let taken = |port: u16| cx.k.sockets.bound(netns, SockKind::Udp, port).next().is_some();
     (0..span as u16)
         .map(|step| FIRST_EPHEMERAL + ((u32::from(start) + u32::from(step)) % span as u32) as u16)
         .find(|port| !taken(*port))
@@ -220,7 +216,6 @@ fn queue_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) -> Door {
     let (ifindex, pkt_type) = (cx.skbs[skb].ip.iif, cx.skbs[skb].pkt_type);
     let arphrd = cx.k.devs[cx.skbs[skb].dev].arphrd;
     if sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, arphrd, pkt_type }) {
-        snmp(cx, skb).udp.InDatagrams += 1;
         return Door::End;
     }
     let counters = &mut snmp(cx, skb).udp;
@@ -237,13 +232,9 @@ fn compute_score(
     from: (Ipv4Addr, u16),
     to: (Ipv4Addr, u16),
 ) -> Option<u32> {
-    let dev = cx.skbs[skb].dev;
-    let fits = socket.netns == cx.k.devs[dev].netns
-        && socket.kind == SockKind::Udp
-        && socket.local.1 == to.1
-        && (socket.local.0.is_unspecified() || socket.local.0 == to.0)
+    let fits = (socket.local.0.is_unspecified() || socket.local.0 == to.0)
         && socket.remote.is_none_or(|remote| remote == from)
-        && bound_here(cx, socket, dev, to.0);
+        && inet_bound_dev_eq(cx, socket, skb, to.0);
     fits.then(|| {
         u32::from(!socket.local.0.is_unspecified())
             + 4 * u32::from(socket.remote.is_some())
@@ -254,7 +245,8 @@ fn compute_score(
 /// The socket of a datagram from one end to the other (`__udp4_lib_lookup`).
 pub fn udp_lookup(cx: &Cx, skb: SkbId, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16)) -> Option<SocketId> {
     let score = |socket: &Socket| Some((compute_score(cx, socket, skb, from, to)?, socket.id));
-    cx.k.sockets.iter().filter_map(score).max().map(|best| best.1)
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    cx.k.sockets.bound(netns, SockKind::Udp, to.1).filter_map(score).max().map(|best| best.1)
 }
 
 /// Every socket that fits gets a datagram to a group or to everybody (`__udp4_lib_mcast_deliver`).
@@ -264,8 +256,9 @@ fn mcast_deliver(cx: &mut Cx, skb: SkbId, from: (Ipv4Addr, u16), to: (Ipv4Addr, 
         let bound_to = if any || socket.local.0.is_unspecified() { to } else { (socket.local.0, to.1) };
         compute_score(cx, socket, skb, from, bound_to).is_some()
     };
-    let ids: Vec<SocketId> =
-        cx.k.sockets.iter().filter(|socket| fits(socket)).map(|socket| socket.id).collect();
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    let here = cx.k.sockets.bound(netns, SockKind::Udp, to.1);
+    let ids: Vec<SocketId> = here.filter(|socket| fits(socket)).map(|socket| socket.id).collect();
     let Some((first, others)) = ids.split_first() else {
         snmp(cx, skb).udp.IgnoredMulti += 1;
         return cx.kfree_skb(skb, DropReason::NotSpecified);

@@ -3,7 +3,7 @@
 //! Kernel: net/netfilter/core.c, include/linux/netfilter.h
 
 use crate::Cx;
-use crate::door::Door;
+use crate::door::{Door, Func};
 use crate::hook::Verdict;
 use crate::ids::{DevId, SkbId};
 use crate::net::netfilter::nf_passages::{Found, is_remembered, look_up, watch_ends};
@@ -21,6 +21,24 @@ pub fn nf_hook(cx: &mut Cx, site: Site, skb: SkbId) -> Door {
         return cx.pass(okfn(cx, site, skb));
     }
     nf_hook_here(cx, site, skb)
+}
+
+/// Calls the functions of a hook on the way to somewhere else (`nf_hook` without an `okfn`). False: the packet is no longer there.
+pub fn nf_hook_in_passing(cx: &mut Cx, site: Site, skb: SkbId) -> bool {
+    let (pf, hook) = site.point();
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    if cx.k.netns[netns].hooks.at(pf, hook).is_empty() {
+        return true;
+    }
+    cx.within(Func::NfHookSlow, skb, |cx| {
+        let verdict = ask(cx, skb, site, 0);
+        let accepted = matches!(verdict, Verdict::Accept);
+        if !accepted {
+            let door = not_accepted(cx, skb, verdict);
+            cx.walk(door);
+        }
+        accepted
+    })
 }
 
 /// Some namespace of the machine has functions registered at this hook.
@@ -92,6 +110,8 @@ fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
             None => Door::KfreeSkb { skb, reason: DropReason::IpOutnoroutes },
         },
         Site::IpOutput => Door::IpFinishOutput { skb },
+        // What is passed on the way to somewhere else.
+        Site::VrfRcv | Site::VrfLocalOut | Site::VrfOutput => Door::End,
         Site::IpMcLoop => Door::DevLoopbackXmit { skb },
         Site::BrHandleFrame => Door::BrHandleFrameFinish { skb },
         Site::BrPassFrameUp => Door::NetifReceiveSkb { skb },
@@ -112,6 +132,13 @@ fn okfn(cx: &Cx, site: Site, skb: SkbId) -> Door {
 pub fn nf_hook_slow(cx: &mut Cx, skb: SkbId, site: Site, from: u16) -> Door {
     match ask(cx, skb, site, from) {
         Verdict::Accept => okfn(cx, site, skb),
+        verdict => not_accepted(cx, skb, verdict),
+    }
+}
+
+fn not_accepted(cx: &mut Cx, skb: SkbId, verdict: Verdict) -> Door {
+    match verdict {
+        Verdict::Accept => Door::End,
         Verdict::Drop(reason) => {
             cx.xmit_failed(skb, Errno::EPERM);
             cx.kfree_skb(skb, reason)
@@ -143,12 +170,13 @@ fn hook_state(cx: &Cx, site: Site, skb: SkbId) -> HookState {
         | Site::IpLocalDeliver
         | Site::BrHandleFrame
         | Site::BrPassFrameUp
-        | Site::BrNfBridgedDnat => (here, None),
+        | Site::BrNfBridgedDnat
+        | Site::VrfRcv => (here, None),
         Site::IpForward => (here, out(cx)),
         Site::IpLocalOut => (None, out(cx)),
         Site::IpOutput | Site::IpMcLoop => (pkt.ip.indev, out(cx)),
         Site::BrForward => (pkt.br.from, here),
-        Site::BrLocalOut | Site::BrForwardFinish => (None, here),
+        Site::BrLocalOut | Site::BrForwardFinish | Site::VrfLocalOut | Site::VrfOutput => (None, here),
         // The IPv4 hooks get the bridge as the input device, not the port.
         Site::BrNfPreRouting => (here, None),
         Site::BrNfForward => {

@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::super::ipv4::fib_frontend::inet_dev_addr_type;
+use super::super::ipv4::fib_frontend::{inet_addr_type, inet_dev_addr_type};
 use crate::Cx;
 use crate::extension::{Par, Place, Refused, XtMatch};
 use crate::ids::DevId;
@@ -66,7 +66,9 @@ pub fn addrtype_mt(cx: &mut Cx, par: &mut Par, with: &Addrtype) -> bool {
 }
 
 fn is_of_kind(cx: &Cx, par: &Par, dev: Option<DevId>, addr: Ipv4Addr, kinds: u16) -> bool {
-    let fib = &cx.k.netns[par.state.netns].ipv4.fib;
-    let (kind, _) = inet_dev_addr_type(fib, dev, addr);
+    let kind = match dev {
+        Some(dev) => inet_dev_addr_type(cx.k, dev, addr),
+        None => inet_addr_type(&cx.k.netns[par.state.netns].ipv4.fib, addr).0,
+    };
     kinds & (1 << kind as u16) != 0
 }

@@ -13,6 +13,7 @@ mod iplink_macvlan;
 mod iplink_tun;
 mod iplink_veth;
 mod iplink_vlan;
+mod iplink_vrf;
 mod iplink_vxlan;
 pub(super) mod link_gre;
 pub(super) mod link_iptnl;
@@ -109,6 +110,8 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &iplink_macvlan::LINK_UTIL,
     &iplink_ipvlan::LINK_UTIL,
     &iplink_vlan::LINK_UTIL,
+    &iplink_vrf::LINK_UTIL,
+    &iplink_vrf::SLAVE_LINK_UTIL,
     &iplink_vxlan::LINK_UTIL,
     &link_gre::LINK_UTIL,
     &link_gre::TAP_LINK_UTIL,
@@ -134,7 +137,6 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &LinkUtil::not_modelled("team"),
     &LinkUtil::not_modelled("team_slave"),
     &LinkUtil::not_modelled("vcan"),
-    &LinkUtil::not_modelled("vrf"),
     &LinkUtil::not_modelled("vti"),
     &LinkUtil::not_modelled("vxcan"),
     &LinkUtil::not_modelled("wwan"),
@@ -167,7 +169,6 @@ const OTHER_OPTIONS: &[(&str, bool)] = &[
     ("xdp", false),
     ("trailers", false),
     ("vf", false),
-    ("vrf", false),
     ("dynamic", true),
     ("mode", false),
     ("state", false),
@@ -282,6 +283,12 @@ impl Ip<'_> {
                 let name = args.value()?;
                 let master = self.find_dev(name).ok_or_else(|| invarg("Device does not exist\n", name))?;
                 parsed.set.master = Some(Some(master));
+            }
+            "vrf" => {
+                let name = args.value()?;
+                self.find_dev(name).ok_or_else(|| invarg("Device does not exist\n", name))?;
+                let vrf = self.find_vrf(name).ok_or_else(|| invarg("Not a valid VRF name\n", name))?;
+                parsed.set.master = Some(Some(vrf));
             }
             _ if is("alias") => {
                 let alias = args.value()?;

@@ -23,7 +23,7 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 42] = [
+const MODULES: [&str; 43] = [
     "8021q",
     "pktgen",
     "veth",
@@ -31,6 +31,7 @@ const MODULES: [&str; 42] = [
     "bonding",
     "macvlan",
     "ipvlan",
+    "vrf",
     "vxlan",
     "ipip",
     "ip_gre",

@@ -8,7 +8,9 @@ use glassnet_wire::ipv4::{is_local_multicast, is_zeronet};
 
 use crate::Cx;
 use crate::extension::{Limits, Par, Place, Refused, XtMatch};
+use crate::ids::DevId;
 use crate::module::Module;
+use crate::net::ipv4::fib_rules::fib_rules_lookup;
 use crate::tables::fib::Searched;
 use crate::tables::fib_trie::Flow;
 use crate::tables::netfilter::Hook;
@@ -71,18 +73,21 @@ fn answers(cx: &mut Cx, par: &Par, with: &Rpfilter) -> bool {
         dst: saddr,
         src: if is_host { daddr } else { Ipv4Addr::UNSPECIFIED },
         iif: Some(cx.k.netns[netns].loopback),
+        l3mdev_table: cx.k.devs.l3mdev_fib_table(dev),
         mark: if with.validmark { cx.skbs[par.skb].mark } else { 0 },
         tos: par.iph.tos,
         ignore_linkstate: true,
         ..Flow::default()
     };
     let mut searched = Searched::default();
-    let fib = &cx.k.netns[netns].ipv4.fib;
-    let Ok(found) = fib.lookup(&flow, &mut searched) else { return false };
+    let Ok(found) = fib_rules_lookup(cx.k, netns, &flow, &mut searched) else { return false };
     let good = match found.kind {
         RouteType::Unicast => true,
         RouteType::Local => with.accept_local,
         _ => false,
     };
-    good && (with.loose || fib.infos.get(found.info).nexthops.iter().any(|nh| nh.dev == Some(dev)))
+    let infos = &cx.k.netns[netns].ipv4.fib.infos;
+    let uses =
+        |nh: Option<DevId>| nh == Some(dev) || nh.is_some_and(|nh| cx.k.devs.l3mdev_master(nh) == Some(dev));
+    good && (with.loose || infos.get(found.info).nexthops.iter().any(|nh| uses(nh.dev)))
 }

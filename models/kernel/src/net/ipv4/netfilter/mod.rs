@@ -14,7 +14,7 @@ pub mod nf_reject_ipv4;
 
 use std::net::Ipv4Addr;
 
-use super::fib_frontend::inet_addr_type;
+use super::fib_frontend::inet_addr_type_dev_table;
 use super::ip_input::ip_hdr;
 use super::route::ip_route_output_key;
 use crate::Cx;
@@ -35,13 +35,13 @@ pub fn ip_route_me_harder(cx: &mut Cx, skb: SkbId) -> Result<(), Errno> {
         let iph = *ip_hdr(cx, skb).ok_or(Errno::EINVAL)?;
         let netns = cx.k.devs[route.dev].netns;
         let source = iph.saddr.get();
-        let kind = inet_addr_type(&cx.k.netns[netns].ipv4.fib, source).0;
+        let kind = inet_addr_type_dev_table(cx.k, route.dev, source).0;
         let any_source = matches!(kind, RouteType::Local | RouteType::Unicast);
         let bound = cx.skbs[skb].sk.and_then(|sk| cx.k.sockets.get(sk)).map_or(0, |sk| sk.opts.bound_dev_if);
         let flow = FlowOut {
             daddr: iph.daddr.get(),
             saddr: if any_source { source } else { Ipv4Addr::UNSPECIFIED },
-            oif: cx.k.dev_by_index(netns, bound),
+            oif: cx.k.dev_by_index(netns, bound).or_else(|| cx.k.devs.l3mdev_master(route.dev)),
             tos: iph.tos,
             mark: cx.skbs[skb].mark,
             any_source,

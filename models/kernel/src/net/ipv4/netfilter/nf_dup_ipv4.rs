@@ -10,6 +10,7 @@ use zerocopy::big_endian::U16;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NetnsId, SkbId};
+use crate::net::ipv4::fib_rules::fib_rules_lookup;
 use crate::net::ipv4::route::{IPTOS_RT_MASK, ip_route_output_key};
 use crate::tables::conntrack::NfCt;
 use crate::tables::drop_reason::DropReason;
@@ -71,7 +72,7 @@ fn has_route(cx: &Cx, netns: NetnsId, flow: &FlowOut) -> bool {
         let loopback = cx.k.netns[netns].loopback;
         let query =
             Flow { dst: daddr, oif, iif: Some(loopback), tos: tos & IPTOS_RT_MASK, ..Flow::default() };
-        cx.k.netns[netns].ipv4.fib.lookup(&query, &mut Searched::default()).is_ok()
+        fib_rules_lookup(cx.k, netns, &query, &mut Searched::default()).is_ok()
     }
 }
 
