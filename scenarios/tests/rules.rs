@@ -50,6 +50,7 @@ rules! {
     a_router_forwards: "forwarding",
     fragments: "fragments",
     gateways_that_do_not_answer: "gateways",
+    what_geneve_devices_do: "geneve",
     what_a_gre_tunnel_takes_sends_and_receives: "gre",
     a_limit_for_each_of_many: "hashlimit",
     what_an_ifb_does_with_packets: "ifb",

@@ -57,8 +57,7 @@ functions! {
             IpvlanProcessV4Outbound = ipvlan_process_v4_outbound, Netdev,
                 "the namespace of the device below routes and sends it";
             IpvlanMulticastEnqueue = ipvlan_multicast_enqueue, Netdev, "a frame to a group waits for a worker";
-            IpvlanProcessMulticast = ipvlan_process_multicast, Netdev,
-                "a copy for each device that listens to the group";
+            IpvlanProcessMulticast = ipvlan_process_multicast, Netdev, "a copy for each device that listens to the group";
         }
         "drivers/net/ipvlan/ipvlan_main.c" {
             IpvlanStartXmit(skb: SkbId) = ipvlan_start_xmit, Netdev, "an ipvlan device sends: to one beside it, or out";
@@ -66,6 +65,15 @@ functions! {
         "drivers/net/ipvlan/ipvlan_l3s.c" {
             IpvlanL3Rcv = ipvlan_l3_rcv, Netdev, "l3s: the namespace above finds the route, before INPUT here";
             IpvlanNfInput = ipvlan_nf_input, Netfilter, "l3s: past INPUT it is the ipvlan device's";
+        }
+        "drivers/net/geneve.c" {
+            GeneveXmit(skb: SkbId) = geneve_xmit, Netdev, "a Geneve device sends a frame to its other end";
+            GeneveGetV4Rt = geneve_get_v4_rt, Netdev, "the route to the other end";
+            GeneveBuildSkb = geneve_build_skb, Netdev, "puts the Geneve header in front";
+            GeneveUdpEncapRecv(skb: SkbId) = geneve_udp_encap_recv, Netdev, "takes a frame out of a datagram";
+            GeneveLookup = geneve_lookup, Netdev, "which device has this VNI and this sender?";
+            GeneveGroReceive = geneve_gro_receive, Netdev, "does the packet continue one in the same network?";
+            GeneveGroComplete = geneve_gro_complete, Netdev, "a merged packet gets its inner headers";
         }
         "drivers/net/vrf.c" {
             VrfXmit(skb: SkbId) = vrf_xmit, Netdev, "routes by the VRF's table what was sent to the VRF";
@@ -145,8 +153,7 @@ functions! {
                 "the next hop is known: its link header, if any, is written";
             NeighEventSend = __neigh_event_send, Netdev, "waits while ARP asks, or uses the entry on probation";
             NeighUpdate = neigh_update, Netdev, "the neighbour table learns the MAC address";
-            PneighEnqueue(skb: SkbId) = pneigh_enqueue, Netdev,
-                "may answer for another machine, after a random time";
+            PneighEnqueue(skb: SkbId) = pneigh_enqueue, Netdev, "may answer for another machine, after a random time";
         }
         "net/core/pktgen.c" {
             PktgenXmit = pktgen_xmit, Netdev, "the packet generator sends a packet";
@@ -177,8 +184,7 @@ functions! {
             NetifRxInner(skb: SkbId) = __netif_rx, Netdev, "a frame came in by a virtual device";
             NetifRxInternal(skb: SkbId) = netif_rx_internal, Netdev, "chooses the CPU that will handle it";
             GetRpsCpu = get_rps_cpu, Netdev, "which CPU is to handle the flow?";
-            EnqueueToBacklog(skb: SkbId, cpu: u16) = enqueue_to_backlog, Netdev,
-                "waits in the CPU's backlog for a softirq";
+            EnqueueToBacklog(skb: SkbId, cpu: u16) = enqueue_to_backlog, Netdev, "waits in the CPU's backlog for a softirq";
             NapiSchedule = __napi_schedule, Schedule, "its ring is to be polled by the receive softirq of this CPU";
             NetRxAction = net_rx_action, Schedule, "the receive softirq starts: who has frames?";
             NapiPoll = __napi_poll, Schedule, "polls one source of frames";
@@ -192,8 +198,7 @@ functions! {
                 "one frame after the other; a protocol gets its own together";
             NetifReceiveSkb(skb: SkbId) = netif_receive_skb, Netdev, "the frame enters the network stack";
             NetifReceiveSkbInner(skb: SkbId) = __netif_receive_skb, Netdev, "enters the network stack";
-            NetifReceiveSkbOneCore(skb: SkbId) = __netif_receive_skb_one_core, Netdev,
-                "enters alone, not in a list";
+            NetifReceiveSkbOneCore(skb: SkbId) = __netif_receive_skb_one_core, Netdev, "enters alone, not in a list";
             NetifReceiveSkbCore(skb: SkbId) = __netif_receive_skb_core, Netdev,
                 "tcpdump first, then a bridge, then the protocol";
         }
@@ -307,8 +312,7 @@ functions! {
             PacketRcv = packet_rcv, Netdev, "a program that reads this protocol's frames gets it";
         }
         "net/8021q/vlan_dev.c" {
-            VlanDevHardStartXmit(skb: SkbId) = vlan_dev_hard_start_xmit, Netdev,
-                "a VLAN device: the frame gets its tag";
+            VlanDevHardStartXmit(skb: SkbId) = vlan_dev_hard_start_xmit, Netdev, "a VLAN device: the frame gets its tag";
         }
         "net/8021q/vlan_core.c" {
             VlanDoReceive = vlan_do_receive, Netdev, "a tagged frame: is there a device for its VLAN?";
@@ -318,10 +322,8 @@ functions! {
                 "the device is a port of Open vSwitch, which takes the frame";
         }
         "net/openvswitch/vport-internal_dev.c" {
-            InternalDevXmit(skb: SkbId) = internal_dev_xmit, Netdev,
-                "this host sends into its own Open vSwitch";
-            InternalDevRecv(skb: SkbId) = internal_dev_recv, Netdev,
-                "up to this host: comes in by the switch's device";
+            InternalDevXmit(skb: SkbId) = internal_dev_xmit, Netdev, "this host sends into its own Open vSwitch";
+            InternalDevRecv(skb: SkbId) = internal_dev_recv, Netdev, "up to this host: comes in by the switch's device";
         }
         "net/openvswitch/vport.c" {
             OvsVportReceive = ovs_vport_receive, Netdev, "a port of the switch receives";
@@ -349,8 +351,7 @@ functions! {
             BrDevXmit(skb: SkbId) = br_dev_xmit, Netdev, "this host sends into its own bridge";
         }
         "net/bridge/br_input.c" {
-            BrHandleFrame(skb: SkbId) = br_handle_frame, Netdev,
-                "the device is a port of a bridge, which takes the frame";
+            BrHandleFrame(skb: SkbId) = br_handle_frame, Netdev, "the device is a port of a bridge, which takes the frame";
             BrHandleFrameFinish(skb: SkbId) = br_handle_frame_finish, Netdev,
                 "where to: one port, all ports, or this host?";
             BrPassFrameUp(skb: SkbId) = br_pass_frame_up, Netdev,
@@ -361,23 +362,20 @@ functions! {
             BrFdbFindRcu = br_fdb_find_rcu, Netdev, "behind which port is the receiver?";
         }
         "net/bridge/br_arp_nd_proxy.c" {
-            BrDoProxySuppressArp = br_do_proxy_suppress_arp, Netdev,
-                "could the bridge answer this ARP itself?";
+            BrDoProxySuppressArp = br_do_proxy_suppress_arp, Netdev, "could the bridge answer this ARP itself?";
         }
         "net/bridge/br_forward.c" {
             BrForward(skb: SkbId) = br_forward, Netdev, "to one port: the bridge knows the receiver";
             BrFlood(skb: SkbId, local_rcv: bool) = br_flood, Netdev, "to all other ports: a copy each";
             BrForwardInner(skb: SkbId) = __br_forward, Netdev,
                 "towards the port; the firewall's bridge FORWARD hook is here";
-            BrForwardFinish(skb: SkbId) = br_forward_finish, Netdev,
-                "past FORWARD; the bridge POSTROUTING hook is here";
+            BrForwardFinish(skb: SkbId) = br_forward_finish, Netdev, "past FORWARD; the bridge POSTROUTING hook is here";
             BrDevQueuePushXmit(skb: SkbId) = br_dev_queue_push_xmit, Netdev, "the frame leaves by the port";
         }
         "net/bridge/br_netfilter_hooks.c" {
             BrNfPreRoutingFinish(skb: SkbId) = br_nf_pre_routing_finish, Netfilter,
                 "past PREROUTING of IPv4: back into the bridge";
-            BrNfForwardFinish(skb: SkbId) = br_nf_forward_finish, Netfilter,
-                "past FORWARD of IPv4: back into the bridge";
+            BrNfForwardFinish(skb: SkbId) = br_nf_forward_finish, Netfilter, "past FORWARD of IPv4: back into the bridge";
             BrNfDevQueueXmit(skb: SkbId) = br_nf_dev_queue_xmit, Netfilter,
                 "past POSTROUTING of IPv4: back into the bridge";
             BrNfPreRouting = br_nf_pre_routing, Netfilter, "a bridged packet is shown to the IPv4 hook PREROUTING";
@@ -386,8 +384,7 @@ functions! {
             BrNfLocalIn = br_nf_local_in, Netfilter, "a bridged packet goes up to this host";
             BrNfForwardIp = br_nf_forward_ip, Netfilter, "a bridged packet is shown to the IPv4 hook FORWARD";
             BrNfForwardArp = br_nf_forward_arp, Netfilter, "a bridged ARP message, for arptables";
-            BrNfPostRouting = br_nf_post_routing, Netfilter,
-                "a bridged packet is shown to the IPv4 hook POSTROUTING";
+            BrNfPostRouting = br_nf_post_routing, Netfilter, "a bridged packet is shown to the IPv4 hook POSTROUTING";
             BrNfHookThresh = br_nf_hook_thresh, Netfilter, "the bridge hooks behind bridge netfilter look too";
             IpSabotageIn = ip_sabotage_in, Netfilter, "met PREROUTING in the bridge already: not again";
         }
@@ -397,10 +394,8 @@ functions! {
             ArpCreate = arp_create, Protocol, "writes the ARP message and its Ethernet header";
             ArpXmit(skb: SkbId) = arp_xmit, Protocol, "the ARP message goes out";
             ArpRcv(skb: SkbId) = arp_rcv, Protocol, "an ARP message came in";
-            ArpProcess(skb: SkbId) = arp_process, Protocol,
-                "is the question for us? is the answer one that we wait for?";
-            ParpRedo(skb: SkbId) = parp_redo, Protocol,
-                "answers for the other machine, which did not itself";
+            ArpProcess(skb: SkbId) = arp_process, Protocol, "is the question for us? is the answer one that we wait for?";
+            ParpRedo(skb: SkbId) = parp_redo, Protocol, "answers for the other machine, which did not itself";
         }
         "net/ipv4/raw.c" {
             RawSendmsg = raw_sendmsg, Protocol, "a program sends through a raw socket, as ping does";
@@ -455,8 +450,7 @@ functions! {
             IpError(skb: SkbId) = ip_error, Protocol, "answers for a packet that has no route";
         }
         "net/ipv4/fib_trie.c" {
-            FibTableLookup = fib_table_lookup, Protocol,
-                "looks for the longest matching prefix in a routing table";
+            FibTableLookup = fib_table_lookup, Protocol, "looks for the longest matching prefix in a routing table";
         }
         "net/ipv4/fib_frontend.c" {
             FibValidateSource = fib_validate_source, Protocol, "may this sender come in by this device?";
@@ -467,12 +461,10 @@ functions! {
             IpLocalOut(skb: SkbId) = __ip_local_out, Protocol,
                 "sets length and checksum; the firewall's OUTPUT hook is here";
             IpOutput(skb: SkbId) = ip_output, Protocol, "on its way out; the firewall's POSTROUTING hook is here";
-            IpMcOutput(skb: SkbId) = ip_mc_output, Protocol,
-                "on its way out to a group or to all, and perhaps to itself";
+            IpMcOutput(skb: SkbId) = ip_mc_output, Protocol, "on its way out to a group or to all, and perhaps to itself";
             IpFinishOutput(skb: SkbId) = ip_finish_output, Protocol, "past the firewall";
             IpFinishOutputInner(skb: SkbId) = __ip_finish_output, Protocol, "does it fit the device's MTU?";
-            IpFragment(skb: SkbId) = ip_fragment, Protocol,
-                "too long: cut into fragments, unless that is forbidden";
+            IpFragment(skb: SkbId) = ip_fragment, Protocol, "too long: cut into fragments, unless that is forbidden";
             IpDoFragment(skb: SkbId) = ip_do_fragment, Protocol, "cuts the packet into fragments";
             IpFinishOutput2(skb: SkbId) = ip_finish_output2, Protocol, "who is the next hop on the link?";
             IpQueueXmit(skb: SkbId) = __ip_queue_xmit, Protocol, "a segment gets its route and its IPv4 header";
@@ -518,8 +510,7 @@ functions! {
             IpDefrag(skb: SkbId) = ip_defrag, Protocol, "a fragment: waits for the rest";
         }
         "net/ipv4/ip_forward.c" {
-            IpForward(skb: SkbId) = ip_forward, Protocol,
-                "it is for somebody else: one hop less to live; FORWARD hook";
+            IpForward(skb: SkbId) = ip_forward, Protocol, "it is for somebody else: one hop less to live; FORWARD hook";
             IpForwardFinish(skb: SkbId) = ip_forward_finish, Protocol, "past FORWARD";
         }
         "net/ipv4/icmp.c" {
@@ -529,8 +520,7 @@ functions! {
             IcmpReply = icmp_reply, Protocol, "makes the answer to an ICMP message";
             IcmpPushReply = icmp_push_reply, Protocol, "copies the data into the answer";
             IcmpSend = __icmp_send, Protocol, "an error is reported to the sender";
-            IcmpUnreach(skb: SkbId) = icmp_unreach, Protocol,
-                "an ICMP error came in: who sent the packet that it quotes?";
+            IcmpUnreach(skb: SkbId) = icmp_unreach, Protocol, "an ICMP error came in: who sent the packet that it quotes?";
             IcmpRedirect(skb: SkbId) = icmp_redirect, Protocol, "a router tells of a shorter way";
         }
         "net/ipv4/tcp_ipv4.c" {
@@ -545,8 +535,7 @@ functions! {
         }
         "net/ipv4/tcp_input.c" {
             TcpRcvEstablished = tcp_rcv_established, Protocol, "a segment of an established connection";
-            TcpRcvStateProcess = tcp_rcv_state_process, Protocol,
-                "a segment that may change the connection's state";
+            TcpRcvStateProcess = tcp_rcv_state_process, Protocol, "a segment that may change the connection's state";
             TcpDataQueue = tcp_data_queue, Protocol, "its data is in the socket: the program can read it";
             TcpConnRequest = tcp_conn_request, Protocol, "a SYN for a listener: somebody wants to connect";
         }
@@ -557,8 +546,7 @@ functions! {
         }
         "net/ipv4/tcp_minisocks.c" {
             TcpCheckReq = tcp_check_req, Protocol, "the third segment of a handshake";
-            TcpTimewaitStateProcess = tcp_timewait_state_process, Protocol,
-                "a late segment for a connection that is over";
+            TcpTimewaitStateProcess = tcp_timewait_state_process, Protocol, "a late segment for a connection that is over";
         }
         "net/ipv4/igmp.c" {
             IgmpRcv(skb: SkbId) = igmp_rcv, Protocol, "a message about multicast groups came in";
@@ -570,16 +558,14 @@ functions! {
         "net/netfilter/nf_conntrack_proto.c" {
             Ipv4ConntrackDefrag = ipv4_conntrack_defrag, Netfilter, "connection tracking wants whole packets";
             Ipv4ConntrackIn = ipv4_conntrack_in, Netfilter, "connection tracking of a packet that came in";
-            Ipv4ConntrackLocal = ipv4_conntrack_local, Netfilter,
-                "connection tracking of a packet that this host sends";
+            Ipv4ConntrackLocal = ipv4_conntrack_local, Netfilter, "connection tracking of a packet that this host sends";
             Ipv4Confirm = ipv4_confirm, Netfilter, "it got through: a new connection may be entered";
         }
         "net/netfilter/nf_conntrack_core.c" {
             NfConntrackIn = nf_conntrack_in, Netfilter, "finds the packet's connection";
             InitConntrack = init_conntrack, Memory, "no connection is known: a new one begins";
             NfConntrackConfirm = __nf_conntrack_confirm, Netfilter, "enters the new connection in the table";
-            NfConntrackInetError = nf_conntrack_inet_error, Netfilter,
-                "an ICMP error: whose connection does it quote?";
+            NfConntrackInetError = nf_conntrack_inet_error, Netfilter, "an ICMP error: whose connection does it quote?";
         }
         "net/netfilter/nf_conntrack_ftp.c" {
             NfConntrackFtp = help, Netfilter, "FTP: does the packet announce a data connection?";
@@ -594,8 +580,7 @@ functions! {
             NfConntrackUdpPacket = nf_conntrack_udp_packet, Netfilter, "one direction, or both: sets the timeout";
         }
         "net/netfilter/nf_conntrack_proto_icmp.c" {
-            NfConntrackIcmpPacket = nf_conntrack_icmp_packet, Netfilter,
-                "a request or its reply: sets the timeout";
+            NfConntrackIcmpPacket = nf_conntrack_icmp_packet, Netfilter, "a request or its reply: sets the timeout";
         }
         "net/netfilter/nf_conntrack_proto_sctp.c" {
             NfConntrackSctpPacket = nf_conntrack_sctp_packet, Netfilter, "follows SCTP's states and tags";
@@ -611,8 +596,7 @@ functions! {
             NftDoChainIpv4 = nft_do_chain_ipv4, Netfilter, "a chain of nf_tables hangs on this hook";
         }
         "net/netfilter/nft_chain_route.c" {
-            NfRouteTableHook4 = nf_route_table_hook4, Netfilter,
-                "a chain that may change the way of this host's packets";
+            NfRouteTableHook4 = nf_route_table_hook4, Netfilter, "a chain that may change the way of this host's packets";
         }
         "net/netfilter/nft_chain_nat.c" {
             NftNatDoChain = nft_nat_do_chain, Netfilter, "a first packet: asks the chain of table nat";
@@ -622,10 +606,8 @@ functions! {
         }
         "net/netfilter/nf_nat_proto.c" {
             NfNatIpv4PreRouting = nf_nat_ipv4_pre_routing, Netfilter, "NAT: may the destination change?";
-            NfNatIpv4LocalIn = nf_nat_ipv4_local_in, Netfilter,
-                "NAT: may the source of a packet for this host change?";
-            NfNatIpv4LocalFn = nf_nat_ipv4_local_fn, Netfilter,
-                "NAT: may the destination of this host's packet change?";
+            NfNatIpv4LocalIn = nf_nat_ipv4_local_in, Netfilter, "NAT: may the source of a packet for this host change?";
+            NfNatIpv4LocalFn = nf_nat_ipv4_local_fn, Netfilter, "NAT: may the destination of this host's packet change?";
             NfNatIpv4Out = nf_nat_ipv4_out, Netfilter, "NAT: may the source change?";
             NfNatManipPkt = nf_nat_manip_pkt, Netfilter, "rewrites address and port in the packet";
             NfNatIcmpReplyTranslation = nf_nat_icmp_reply_translation, Netfilter,
@@ -633,8 +615,7 @@ functions! {
         }
         "net/netfilter/nf_nat_core.c" {
             NfNatInetFn = nf_nat_inet_fn, Netfilter, "a first packet asks the rules; later ones do as was decided";
-            NfNatSetupInfo = nf_nat_setup_info, Netfilter,
-                "decides the connection's addresses and ports, once for all";
+            NfNatSetupInfo = nf_nat_setup_info, Netfilter, "decides the connection's addresses and ports, once for all";
         }
         "net/netfilter/nf_nat_ftp.c" {
             NfNatFtp = nf_nat_ftp, Netfilter, "FTP: announces an address on this side of NAT instead";
@@ -663,8 +644,7 @@ functions! {
             NfSendReset = nf_send_reset, Netfilter, "REJECT answers with a TCP reset";
         }
         "net/ipv4/netfilter.c" {
-            IpRouteMeHarder = ip_route_me_harder, Netfilter,
-                "netfilter changed this host's packet: it is routed anew";
+            IpRouteMeHarder = ip_route_me_harder, Netfilter, "netfilter changed this host's packet: it is routed anew";
         }
     }
     continuations {

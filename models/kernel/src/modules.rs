@@ -4,7 +4,7 @@
 
 mod doors;
 
-use crate::drivers::{bonding, dummy, ifb, ipvlan, loopback, macvlan, tun, veth, vrf, vxlan};
+use crate::drivers::{bonding, dummy, geneve, ifb, ipvlan, loopback, macvlan, tun, veth, vrf, vxlan};
 use crate::module::Module;
 use crate::net::{bridge, core, ipv4, netfilter, openvswitch, packet, sched, vlan_8021q};
 use crate::netlink::Errno;
@@ -25,6 +25,7 @@ pub static MODULES: &[&Module] = &[
     &vrf::MODULE,
     &bonding::MODULE,
     &vxlan::vxlan_core::MODULE,
+    &geneve::MODULE,
     &ipv4::devinet::MODULE,
     &ipv4::ip_gre::MODULE,
     &ipv4::ipip::MODULE,

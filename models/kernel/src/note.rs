@@ -87,7 +87,7 @@ pub enum Note {
     /// Filters and actions of tc.
     Tc(TcNote),
     /// A VXLAN device packs a frame.
-    Vxlan(VxlanNote),
+    Tunnel(TunnelNote),
     /// The neighbour of a packet that waits or uses an unconfirmed entry; `None`: it is gone.
     Neigh(Option<(Ipv4Addr, Nud)>),
     /// A neighbour was heard of.
@@ -174,7 +174,7 @@ pub enum OvsNote {
 
 /// A frame in a VXLAN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VxlanNote {
+pub struct TunnelNote {
     /// The number of its network.
     pub vni: u32,
     /// The other end of the tunnel.

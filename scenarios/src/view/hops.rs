@@ -2,7 +2,7 @@
 
 use glassnet_kernel::door::Func;
 use glassnet_kernel::drivers::nic::transmits;
-use glassnet_kernel::note::VxlanNote;
+use glassnet_kernel::note::TunnelNote;
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::trace::StepKind;
 use glassnet_sim::Nanos;
@@ -68,7 +68,7 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
     if let Some(hooked) = Hooked::at(story, at) {
         return hooked.nat_line();
     }
-    if let Some(VxlanNote { vni, to, .. }) = story.packed(at) {
+    if let Some(TunnelNote { vni, to, .. }) = story.packed(at) {
         return Some(format!("packed for {to} as VXLAN {vni}"));
     }
     let device_at = |func| device_of_next(story, leg, position, func);

@@ -6,7 +6,7 @@ use glassnet_kernel::World;
 use glassnet_kernel::door::Func;
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
-use glassnet_kernel::note::{ConntrackNote, Note, VxlanNote};
+use glassnet_kernel::note::{ConntrackNote, Note, TunnelNote};
 use glassnet_kernel::tables::conntrack::CtInfo;
 use glassnet_kernel::trace::{Headers, Step, StepKind, Trace};
 
@@ -229,9 +229,9 @@ impl<'a> Story<'a> {
     }
 
     /// How a frame was packed into a VXLAN's datagram in a step.
-    pub fn packed(&self, at: usize) -> Option<VxlanNote> {
+    pub fn packed(&self, at: usize) -> Option<TunnelNote> {
         self.notes(at).find_map(|note| match note {
-            Note::Vxlan(note) => Some(*note),
+            Note::Tunnel(note) => Some(*note),
             _ => None,
         })
     }

@@ -15,7 +15,7 @@ use super::summary::summary;
 /// The ports to which devices sent.
 pub fn ports(trace: &Trace) -> BTreeSet<u16> {
     let port = |note: &Note| match note {
-        Note::Vxlan(note) => Some(note.port),
+        Note::Tunnel(note) => Some(note.port),
         _ => None,
     };
     trace.notes.iter().filter_map(|note| port(&note.note)).collect()

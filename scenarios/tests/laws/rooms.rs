@@ -29,6 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // A VRF routes, and has its packets pass the hooks.
     ("drivers/vrf.rs", &["net/core/", "net/ipv4/", "net/netfilter/"]),
     // Tunnels send by IPv4.
+    ("drivers/geneve.rs", &["net/core/", "net/ipv4/"]),
     ("drivers/vxlan/", &["net/core/", "net/ipv4/"]),
     ("drivers/", &["net/core/"]),
 ];

@@ -2,6 +2,7 @@
 
 pub mod bonding;
 pub mod dummy;
+pub mod geneve;
 pub mod ifb;
 pub mod ipvlan;
 pub mod loopback;

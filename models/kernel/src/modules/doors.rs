@@ -59,6 +59,8 @@ doors! {
         GreRcv(skb) => net::ipv4::gre_demux::gre_rcv,
         IpipTunnelXmit(skb) => net::ipv4::ipip::ipip_tunnel_xmit,
         Tunnel4Rcv(skb) => net::ipv4::tunnel4::tunnel4_rcv,
+        GeneveXmit(skb) => drivers::geneve::geneve_xmit,
+        GeneveUdpEncapRecv(skb) => drivers::geneve::geneve_udp_encap_recv,
         VxlanXmit(skb) => drivers::vxlan::vxlan_core::vxlan_xmit,
         VxlanRcv(skb) => drivers::vxlan::vxlan_core::vxlan_rcv,
         GroCellsReceive(skb) => net::core::gro_cells::gro_cells_receive,

@@ -7,6 +7,24 @@ use glassnet_sim::Nanos;
 
 use crate::ids::{DevId, NetnsId};
 
+/// The outer header's "do not fragment" (`IFLA_VXLAN_DF`, `IFLA_GENEVE_DF`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TunnelDf {
+    /// Never.
+    #[default]
+    Unset,
+    /// Always.
+    Set,
+    /// As in the packet inside.
+    Inherit,
+}
+
+impl TunnelDf {
+    /// All, by their words.
+    pub const ALL: [(TunnelDf, &'static str); 3] =
+        [(TunnelDf::Unset, "unset"), (TunnelDf::Set, "set"), (TunnelDf::Inherit, "inherit")];
+}
+
 /// Kinds of tunnels, which do not see each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TunnelKind {

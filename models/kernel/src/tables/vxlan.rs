@@ -11,27 +11,10 @@ use glassnet_wire::Mac;
 
 use super::eth_hash::eth_hash;
 use super::fast_hash::FastHasher;
+use super::ip_tunnel::TunnelDf;
 use super::neigh_types::Nud;
 use super::route::DstCache;
 use crate::ids::{DevId, NetnsId, SocketId};
-
-/// The outer header's "do not fragment" (`IFLA_VXLAN_DF`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum VxlanDf {
-    /// Never.
-    #[default]
-    Unset,
-    /// Always.
-    Set,
-    /// As in the packet inside.
-    Inherit,
-}
-
-impl VxlanDf {
-    /// All, by their words.
-    pub const ALL: [(VxlanDf, &'static str); 3] =
-        [(VxlanDf::Unset, "unset"), (VxlanDf::Set, "set"), (VxlanDf::Inherit, "inherit")];
-}
 
 /// How a device is set (`struct vxlan_config`).
 #[derive(Clone, Debug)]
@@ -55,7 +38,7 @@ pub struct VxlanConfig {
     /// The outer TTL is that inside.
     pub ttl_inherit: bool,
     /// The outer "do not fragment".
-    pub df: VxlanDf,
+    pub df: TunnelDf,
     /// Learns where stations are.
     pub learn: bool,
     /// Answers ARP requests for neighbours that it knows, and sends no others (`VXLAN_F_PROXY`).
@@ -86,7 +69,7 @@ impl Default for VxlanConfig {
             tos: 0,
             ttl: 0,
             ttl_inherit: false,
-            df: VxlanDf::Unset,
+            df: TunnelDf::Unset,
             learn: true,
             proxy: false,
             rsc: false,
@@ -277,8 +260,8 @@ pub struct VxlanSock {
 pub struct VxlanNet {
     /// The devices whose outer packets are here, the newest first.
     pub devs: Vec<DevId>,
-    /// The sockets, by their ports.
-    pub socks: BTreeMap<u16, VxlanSock>,
+    /// The sockets, by their ports and the ifindex of the L3 master that they are bound to; 0: none.
+    pub socks: BTreeMap<(u16, u32), VxlanSock>,
 }
 
 #[cfg(test)]

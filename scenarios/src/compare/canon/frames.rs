@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use glassnet_kernel::tables::vlan_tag::ethertype_offset;
 use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_IP, ETH_P_TEB};
+use glassnet_wire::geneve::GeneveHdr;
 use glassnet_wire::gre::Gre;
 use glassnet_wire::udp::UDP_HLEN;
 use glassnet_wire::vxlan::{VXLAN_HLEN, VxlanHdr};
@@ -140,8 +141,10 @@ impl Numbers {
             let end = datagram.len().min(8 + 24);
             datagram[16.min(end)..end].fill(0);
         }
-        self.program_ports(datagram, false);
-        self.vxlan(datagram);
+        match self.frame_inside(datagram) {
+            true => datagram[..2].fill(0),
+            false => self.program_ports(datagram, false),
+        }
         self.carried(&mut datagram[UDP_HLEN..]);
     }
 
@@ -158,21 +161,23 @@ impl Numbers {
         }
     }
 
-    /// A frame in a VXLAN, on whatever port. Where it is of TCP or UDP, the outer source port may follow from what the kernel chose for
-    /// a socket by chance (`sk_txhash`).
-    fn vxlan(&mut self, datagram: &mut [u8]) {
+    /// A frame in a VXLAN or in Geneve, on whatever port: whether the outer source port may follow from what the kernel chose for a socket
+    /// by chance (`sk_txhash`), as it may where the frame is of TCP or UDP.
+    fn frame_inside(&mut self, datagram: &mut [u8]) -> bool {
         const FRAME: usize = UDP_HLEN + VXLAN_HLEN;
-        let header = datagram.get(UDP_HLEN..FRAME).and_then(|bytes| VxlanHdr::ref_from_bytes(bytes).ok());
-        if !header.is_some_and(VxlanHdr::is_plain) || datagram.len() < FRAME + ETH_HLEN {
-            return;
+        let Some(header) = datagram.get(UDP_HLEN..FRAME) else { return false };
+        let is_vxlan = VxlanHdr::ref_from_bytes(header).is_ok_and(VxlanHdr::is_plain);
+        let is_geneve = GeneveHdr::ref_from_bytes(header).is_ok_and(|header| {
+            (header.ver_opt_len, header.proto_type.get()) == (0, ETH_P_TEB) && header.rsvd == 0
+        });
+        if !(is_vxlan || is_geneve) || datagram.len() < FRAME + ETH_HLEN {
+            return false;
         }
         let frame = &mut datagram[FRAME..];
         let is_ip = u16_at(frame, 12) == Some(0x0800);
         let by_chance = is_ip && matches!(frame.get(ETH_HLEN + 9), Some(6 | 17));
         self.ethernet(frame);
-        if by_chance {
-            datagram[..2].fill(0);
-        }
+        by_chance
     }
 
     /// Sequence numbers are relative to the first of their connection and direction; window and timestamps are not compared.

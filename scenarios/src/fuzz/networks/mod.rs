@@ -179,7 +179,7 @@ mod tests {
     /// What every kind of device, setting and event says.
     #[rustfmt::skip]
     const WORDS: &[&str] = &[
-        "netns add", "type veth", "type bridge", "type dummy", " master ", "type vlan", "802.1ad", "type macvlan", "type ipvlan", "type vrf", "type bond", "type vxlan",
+        "netns add", "type veth", "type bridge", "type dummy", " master ", "type vlan", "802.1ad", "type macvlan", "type ipvlan", "type vrf", "type bond", "type vxlan", "type geneve",
         "type ipip", "type gre ", "type gretap", "vlan_filtering", "bridge vlan", "vrf exec", "addr add", "route add default", " table 7", "nexthop via",
         "onlink", "blackhole", "unreachable", "prohibit", "throw", "rule add", "fwmark", "goto", "rp_filter=", "forwarding=",
         "arp_ignore=", "arp_announce=", "arp_filter=", "accept_local=", "src_valid_mark=", "proxy_arp=", "ip_forward=1", "MASQUERADE",

@@ -14,7 +14,7 @@ const OVER: &[(usize, Make)] = &[(3, vlan), (2, macvlan), (2, ipvlan), (3, vrf)]
 type Tunnel = fn(&mut Net, usize, usize, &str);
 
 /// Tunnels by weight.
-const TUNNELS: &[(usize, Tunnel)] = &[(4, vxlan), (2, ipip), (2, gre), (1, gretap)];
+const TUNNELS: &[(usize, Tunnel)] = &[(4, vxlan), (2, geneve), (2, ipip), (2, gre), (1, gretap)];
 
 impl Net {
     /// A block that makes devices over others.
@@ -168,6 +168,15 @@ fn vxlan(net: &mut Net, below: usize, number: usize, ends: &str) {
     let what =
         format!("ip link add {name} address {mac} type vxlan id {id}{ends} dstport 4789{dev}{lower}{more}");
     net.tool(space, &what);
+    net.device(space, &name, 0);
+}
+
+fn geneve(net: &mut Net, below: usize, number: usize, ends: &str) {
+    let (space, _, name) = net.place(below, "gn");
+    let mac = Mac(net.mac());
+    let more = net.pick(&["", "", " ttl 3", " tos inherit", " df set", " df inherit", " udpcsum"]);
+    let (id, remote) = (42 + number, ends.split(" local").next().unwrap_or(ends));
+    net.tool(space, &format!("ip link add {name} address {mac} type geneve id {id}{remote}{more}"));
     net.device(space, &name, 0);
 }
 

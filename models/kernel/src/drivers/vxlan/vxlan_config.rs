@@ -15,7 +15,8 @@ use crate::link::LinkInfo;
 use crate::net::core::dev_upper::{netdev_upper_dev_link, netdev_upper_dev_unlink};
 use crate::net::ethernet::eth::{ETH_MAX_MTU, ETH_MIN_MTU};
 use crate::netlink::{Errno, NlError};
-use crate::tables::vxlan::{VxlanConfig, VxlanDf, VxlanRdst};
+use crate::tables::ip_tunnel::TunnelDf;
+use crate::tables::vxlan::{VxlanConfig, VxlanRdst};
 
 /// Bytes in front of a packet inside (`VXLAN_HEADROOM`): IPv4, UDP, VXLAN and Ethernet.
 pub const VXLAN_HEADROOM: u32 = 50;
@@ -58,7 +59,7 @@ pub struct VxlanOptions {
     /// The outer TTL is that inside.
     pub ttl_inherit: bool,
     /// The outer "do not fragment".
-    pub df: Option<VxlanDf>,
+    pub df: Option<TunnelDf>,
     /// The IPv6 flow label.
     pub label: u32,
     /// Learns where stations are.

@@ -40,15 +40,16 @@ use crate::net::ipv4::udp_tunnel_core::{
     udp_flow_src_port, udp_sock_create4, udp_tunnel_sock_release, udp_tunnel_xmit_skb,
 };
 use crate::netlink::{Errno, NlError};
-use crate::note::{Note, VxlanNote};
+use crate::note::{Note, TunnelNote};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::gro::GroVerdict;
+use crate::tables::ip_tunnel::TunnelDf;
 use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{AddrAssign, NetDevice};
 use crate::tables::netdev_features::{FRAGLIST, GSO_SOFTWARE, HW_CSUM, LLTX, RXCSUM, SG};
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST, Rtable};
 use crate::tables::skb::PacketType;
-use crate::tables::vxlan::{VxlanConfig, VxlanDev, VxlanDf, VxlanNet, VxlanRdst, VxlanRemote, VxlanSock};
+use crate::tables::vxlan::{VxlanConfig, VxlanDev, VxlanNet, VxlanRdst, VxlanRemote, VxlanSock};
 use crate::{Cx, Kernel};
 
 /// The module. Not modelled: IPv6, `external` devices and their filter of VNIs, group policies, GPE, remote checksum offload,
@@ -200,13 +201,15 @@ fn vxlan_exit_net(cx: &mut Cx, netns: NetnsId) {
 /// `EADDRINUSE` if a program has the port.
 fn vxlan_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
     let device = vxlan_mut(cx, dev);
-    let (net, port, vni) = (device.net, device.cfg.dst_port, device.cfg.vni);
-    let shared = vxlan_net_mut(cx, net).socks.get(&port).map(|shared| shared.sock);
+    let (net, port, vni, lower) =
+        (device.net, device.cfg.dst_port, device.cfg.vni, device.cfg.remote_ifindex);
+    let place = (port, master_of(cx.k, net, lower));
+    let shared = vxlan_net_mut(cx, net).socks.get(&place).map(|shared| shared.sock);
     let sock = match shared {
         Some(sock) => sock,
-        None => udp_sock_create4(cx, net, port, &TUNNEL)?,
+        None => udp_sock_create4(cx, net, place, &TUNNEL)?,
     };
-    let shared = vxlan_net_mut(cx, net).socks.entry(port);
+    let shared = vxlan_net_mut(cx, net).socks.entry(place);
     shared.or_insert_with(|| VxlanSock { sock, devs: Default::default() }).devs.insert(vni, dev);
     vxlan_mut(cx, dev).sock = Some(sock);
     if let Some((lower, group)) = group(cx.k, dev) {
@@ -229,15 +232,28 @@ fn vxlan_stop(cx: &mut Cx, dev: DevId) {
     if cx.k.netns.get(net).is_none() {
         return;
     }
+    // Its device below may have another L3 master by now.
     let socks = &mut vxlan_net_mut(cx, net).socks;
-    let Some(shared) = socks.get_mut(&port) else { return };
+    let of_it = |shared: &VxlanSock| shared.devs.get(&vni) == Some(&dev);
+    let Some(place) =
+        socks.range((port, 0)..=(port, u32::MAX)).find(|(_, shared)| of_it(shared)).map(|found| *found.0)
+    else {
+        return;
+    };
+    let Some(shared) = socks.get_mut(&place) else { return };
     shared.devs.remove(&vni);
     if shared.devs.is_empty() {
-        socks.remove(&port);
+        socks.remove(&place);
         if let Some(sock) = sock {
             udp_tunnel_sock_release(cx, sock);
         }
     }
+}
+
+/// The ifindex of the L3 master of a device; 0: it has none (`l3mdev_master_upper_ifindex_by_index`).
+fn master_of(kernel: &Kernel, net: NetnsId, ifindex: u32) -> u32 {
+    let master = kernel.dev_by_index(net, ifindex).and_then(|dev| kernel.devs.l3mdev_master(dev));
+    master.map_or(0, |master| kernel.devs[master].ifindex)
 }
 
 /// The MTU leaves room for the outer headers, if it is known by which device they leave.
@@ -374,13 +390,13 @@ fn xmit_to(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) -> Result<D
         ttl,
         tos: ip_tunnel_ecn_encap(cx, skb, tos),
         dont_fragment: match df {
-            VxlanDf::Unset => false,
-            VxlanDf::Set => true,
-            VxlanDf::Inherit => ip_tunnel_get_df(cx, skb),
+            TunnelDf::Unset => false,
+            TunnelDf::Set => true,
+            TunnelDf::Inherit => ip_tunnel_get_df(cx, skb),
         },
         ignore_df: false,
     };
-    cx.note(|_| Note::Vxlan(VxlanNote { vni: to.vni, to: to.ip, port: to.port }));
+    cx.note(|_| Note::Tunnel(TunnelNote { vni: to.vni, to: to.ip, port: to.port }));
     vxlan_build_skb(cx, skb, to.vni);
     udp_tunnel_xmit_skb(cx, (skb, dev), route, header, (source, to.port), udp_csum);
     Ok(Door::End)
@@ -452,7 +468,8 @@ fn encap_bypass_if_local(
         return None;
     }
     let net = vxlan_mut(cx, dev).net;
-    let shared = vxlan_net(cx.k, net).and_then(|net| net.socks.get(&to.port));
+    let place = (to.port, master_of(cx.k, net, to.ifindex));
+    let shared = vxlan_net(cx.k, net).and_then(|net| net.socks.get(&place));
     let Some(there) = shared.and_then(|shared| shared.devs.get(&to.vni).copied()) else {
         cx.k.devs[dev].stats.tx_errors += 1;
         return Some(cx.kfree_skb(skb, DropReason::NotSpecified));
@@ -521,7 +538,11 @@ fn decapsulate(cx: &mut Cx, skb: SkbId) -> Option<DevId> {
     }
     let port = cx.skbs.header::<UdpHdr>(skb, at)?.dest.get();
     cx.call(Func::VxlanVsFindVni, skb);
-    let dev = vxlan_net(cx.k, net)?.socks.get(&port)?.devs.get(&vxh.vni()).copied()?;
+    let below = &cx.k.devs[cx.skbs[skb].dev];
+    let bound = below.l3mdev_fib_table.map_or(0, |_| below.ifindex);
+    let socks = &vxlan_net(cx.k, net)?.socks;
+    let shared = socks.get(&(port, bound)).or_else(|| socks.get(&(port, 0)))?;
+    let dev = shared.devs.get(&vxh.vni()).copied()?;
     let outer = *ip_hdr(cx, skb)?;
     let crosses_netns = cx.k.devs[dev].netns != net;
     if !iptunnel_pull_header(cx, skb, UDP_HLEN + VXLAN_HLEN, ETH_P_TEB, crosses_netns) || !vxh.is_plain() {

@@ -21,8 +21,8 @@ use crate::tables::inet::LOCAL_PORT_RANGE;
 use crate::tables::route::Rtable;
 use crate::tables::socket::SockKind;
 
-/// Opens a kernel's socket on a port of every address, whose datagrams a tunnel takes (`udp_sock_create4`,
-/// `setup_udp_tunnel_sock`).
+/// Opens a kernel's socket on a port of every address, bound to a device by its ifindex or to none (0), whose datagrams a tunnel takes
+/// (`udp_sock_create4`, `setup_udp_tunnel_sock`).
 ///
 /// # Errors
 ///
@@ -30,10 +30,13 @@ use crate::tables::socket::SockKind;
 pub fn udp_sock_create4(
     cx: &mut Cx,
     netns: NetnsId,
-    port: u16,
+    (port, bind_ifindex): (u16, u32),
     tunnel: &'static UdpTunnelSockCfg,
 ) -> Result<SocketId, Errno> {
     let sock = cx.k.sockets.open(SockKind::Udp, netns);
+    if let Some(socket) = cx.k.sockets.get_mut(sock) {
+        socket.opts.bound_dev_if = bind_ifindex;
+    }
     if let Err(errno) = inet_bind(cx, sock, Ipv4Addr::UNSPECIFIED, port) {
         udp_tunnel_sock_release(cx, sock);
         return Err(errno);

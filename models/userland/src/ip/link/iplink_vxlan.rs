@@ -7,8 +7,9 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::drivers::vxlan::vxlan_config::VxlanOptions;
 use glassnet_kernel::drivers::vxlan::vxlan_core::vxlan;
 use glassnet_kernel::link::LinkInfo;
+use glassnet_kernel::tables::ip_tunnel::TunnelDf;
 use glassnet_kernel::tables::netdev::NetDevice;
-use glassnet_kernel::tables::vxlan::{VxlanConfig, VxlanDf};
+use glassnet_kernel::tables::vxlan::VxlanConfig;
 use glassnet_wire::vxlan::VXLAN_N_VID;
 
 use super::LinkUtil;
@@ -208,7 +209,7 @@ fn value(ip: &Ip, parsed: &mut Parsed, option: &str, args: &mut Args) -> Done<bo
         "df" => {
             let word = args.value()?;
             parsed.once("df", "df", word)?;
-            let df = VxlanDf::ALL.iter().find(|(_, name)| *name == word).map(|(df, _)| *df);
+            let df = TunnelDf::ALL.iter().find(|(_, name)| *name == word).map(|(df, _)| *df);
             let bad = || invarg("DF must be 'unset', 'set' or 'inherit'", word);
             parsed.options.df = Some(df.ok_or_else(bad)?);
         }
@@ -336,9 +337,9 @@ fn print_flags(out: &mut Out, cfg: &VxlanConfig) {
         (false, 0) => out.any("ttl", 0, "ttl auto "),
         (false, ttl) => out.any("ttl", ttl, format_args!("ttl {ttl} ")),
     }
-    let df = VxlanDf::ALL.iter().find(|(df, _)| *df == cfg.df).map_or("", |(_, name)| name);
+    let df = TunnelDf::ALL.iter().find(|(df, _)| *df == cfg.df).map_or("", |(_, name)| name);
     match cfg.df {
-        VxlanDf::Unset => out.json("df", df),
+        TunnelDf::Unset => out.json("df", df),
         _ => out.any("df", df, format_args!("df {df} ")),
     }
 }

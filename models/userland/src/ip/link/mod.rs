@@ -7,6 +7,7 @@ mod iplink_bond_slave;
 mod iplink_bridge;
 mod iplink_bridge_slave;
 mod iplink_dummy;
+mod iplink_geneve;
 mod iplink_ifb;
 mod iplink_ipvlan;
 mod iplink_macvlan;
@@ -113,6 +114,7 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &iplink_vrf::LINK_UTIL,
     &iplink_vrf::SLAVE_LINK_UTIL,
     &iplink_vxlan::LINK_UTIL,
+    &iplink_geneve::LINK_UTIL,
     &link_gre::LINK_UTIL,
     &link_gre::TAP_LINK_UTIL,
     &link_iptnl::LINK_UTIL,
@@ -120,7 +122,6 @@ static LINK_UTILS: &[&LinkUtil] = &[
     &LinkUtil::not_modelled("bareudp"),
     &LinkUtil::not_modelled("dsa"),
     &LinkUtil::not_modelled("erspan"),
-    &LinkUtil::not_modelled("geneve"),
     &LinkUtil::not_modelled("gtp"),
     &LinkUtil::not_modelled("ip6erspan"),
     &LinkUtil::not_modelled("ip6gre"),

@@ -1,14 +1,15 @@
-//! UDP and VXLAN.
+//! UDP, VXLAN and Geneve.
 
 use super::bytes::{Bytes, Print, checksum_should_be};
 use super::ip::Network;
 use super::{Nd, link};
 
 const VXLAN_PORT: u16 = 4789;
+const GENEVE_PORT: u16 = 6081;
 
 /// Prints a UDP datagram.
 ///
-/// Not modelled: application payloads other than VXLAN; they print as `UDP, length`.
+/// Not modelled: application payloads other than VXLAN and Geneve; they print as `UDP, length`.
 pub fn udp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
     nd.protocol = "udp";
     if !p.has(2, 2) {
@@ -43,6 +44,9 @@ pub fn udp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
     }
     if nd.options.quick == 0 && (source_port == VXLAN_PORT || port == VXLAN_PORT) {
         return vxlan(nd, p.from(8), payload);
+    }
+    if nd.options.quick == 0 && (source_port == GENEVE_PORT || port == GENEVE_PORT) {
+        return geneve(nd, p.from(8), payload);
     }
     if said > payload && !network.fragmented {
         nd.put(&format!("UDP, bad length {said} > {payload}"));
@@ -89,4 +93,46 @@ fn vxlan(nd: &mut Nd, p: Bytes, length: usize) -> Print {
     nd.put(&format!("vni {}\n", p.u24(4)?));
     p.u8(7)?;
     link::ethernet(nd, p.from(8), length - 8).map(drop)
+}
+
+/// Prints a Geneve header and what is inside.
+///
+/// Not modelled: the names of options, and what is inside other than frames and IPv4.
+fn geneve(nd: &mut Nd, p: Bytes, length: usize) -> Print {
+    nd.protocol = "geneve";
+    nd.put("Geneve");
+    if length < 8 {
+        nd.put(" [|geneve]");
+        return Ok(());
+    }
+    let (version, options) = (p.u8(0)? >> 6, usize::from(p.u8(0)? & 0x3f) * 4);
+    if version != 0 {
+        nd.put(&format!(" ERROR: unknown-version {version}"));
+        return Ok(());
+    }
+    let flags = p.u8(1)?;
+    let (oam, critical) = (flags & 0x80 != 0, flags & 0x40 != 0);
+    let names = match (oam, critical) {
+        (false, false) => "none",
+        (true, false) => "O",
+        (false, true) => "C",
+        (true, true) => "OC",
+    };
+    nd.put(&format!(", Flags [{names}], vni 0x{:x}", p.u24(4)?));
+    if p.u8(7)? != 0 {
+        nd.put(&format!(", rsvd 0x{:x}", p.u8(7)?));
+    }
+    let protocol = p.u16(2)?;
+    if nd.options.link_header > 0 {
+        nd.put(&format!(", proto {} (0x{protocol:04x})", if protocol == 0x6558 { "TEB" } else { "unknown" }));
+    }
+    if options > 0 {
+        nd.put(&format!(", options [{options} bytes]"));
+    }
+    nd.put(if nd.options.verbose > 0 { "\n\t" } else { ": " });
+    if protocol == 0x6558 && length >= 8 + options {
+        return link::ethernet(nd, p.from(8 + options), length - 8 - options).map(drop);
+    }
+    nd.put(&format!("geneve-proto-0x{protocol:x}"));
+    Ok(())
 }

@@ -23,7 +23,7 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 43] = [
+const MODULES: [&str; 44] = [
     "8021q",
     "pktgen",
     "veth",
@@ -33,6 +33,7 @@ const MODULES: [&str; 43] = [
     "ipvlan",
     "vrf",
     "vxlan",
+    "geneve",
     "ipip",
     "ip_gre",
     "tun",
