@@ -95,13 +95,13 @@ fn parse(_: &Ip, args: &mut Args) -> Done<LinkInfo> {
     Ok(parsed.options.into())
 }
 
-/// What the tool checks at the end.
+/// What the tool checks at the end: a change names the network too.
 fn check(_: &mut Ip, info: &LinkInfo, is_new: bool) -> Done {
-    let Some(options) = info.data::<GeneveOptions>().filter(|_| is_new) else { return Ok(()) };
+    let Some(options) = info.data::<GeneveOptions>() else { return Ok(()) };
     if options.id.is_none() {
         return Err(Stop::failed("geneve: missing virtual network identifier\n"));
     }
-    if options.remote.is_none() {
+    if options.remote.is_none() && is_new {
         return Err(Stop::failed("geneve: remote link partner not specified\n"));
     }
     Ok(())
@@ -187,7 +187,7 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
         out.any("remote", cfg.remote.to_string(), format_args!("remote {} ", cfg.remote));
     }
     if cfg.ttl_inherit {
-        out.any("ttl", "inherit", "ttl inherit ");
+        out.text("ttl inherit ");
     } else if cfg.ttl == 0 {
         out.any("ttl", 0, "ttl auto ");
     } else {
@@ -195,7 +195,7 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
     }
     match cfg.tos {
         0 => {}
-        1 => out.any("tos", "inherit", "tos inherit "),
+        1 => out.any("tos", "0x1", "tos inherit "),
         tos => out.any("tos", format!("{tos:#x}"), format_args!("tos {tos:#x} ")),
     }
     if let Some((_, name)) = TunnelDf::ALL.iter().find(|(df, _)| *df == cfg.df) {
