@@ -205,7 +205,7 @@ impl Net {
         let netns = self.netns[n];
         self.enter(|cx| {
             let id = socket(cx, netns, SockKind::Udp);
-            cx.k.sockets.get_mut(id).expect("just opened").local.1 = port;
+            cx.k.sockets.bind(id, (Ipv4Addr::UNSPECIFIED, port));
             id
         })
     }
