@@ -7,13 +7,13 @@ use glassnet_kernel::drivers::vxlan::vxlan_config::VxlanOptions;
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::link::{FdbDst, FdbRequest};
-use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, rtm_newlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
 use glassnet_kernel::netlink::NLM_F_CREATE;
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::neigh_types::Nud;
 use glassnet_wire::Mac;
 
+use crate::vxlan::tunnel;
 use crate::{CPU, Chain, MACHINE, at_port, bridge, enslave, frame, neighbour, netns, setup_namespace, veth};
 
 /// So many machines, each with a bridge and so many namespaces at it.
@@ -36,8 +36,14 @@ pub fn vteps(ends: u32, stations: u32) -> Stations {
     world.add_machine("bench", 1);
     let underlay = bridge(&mut world, MACHINE, "br0");
     let hosts: Vec<(DevId, NetnsId)> = (0..=ends).map(|number| host(&mut world, underlay, number)).collect();
-    let tunnels: Vec<DevId> =
-        hosts.iter().zip(0..).map(|((_, netns), number)| tunnel(&mut world, *netns, number)).collect();
+    let tunnels: Vec<DevId> = hosts
+        .iter()
+        .zip(0..)
+        .map(|((_, netns), number)| {
+            let (local, learning) = (Some(address(number)), Some(false));
+            tunnel(&mut world, *netns, VxlanOptions { local, learning, ..VxlanOptions::default() })
+        })
+        .collect();
     let addresses: Vec<Mac> = hosts.iter().map(|(dev, _)| world.kernel(MACHINE).devs[*dev].addr).collect();
     world.enter(MACHINE, CPU, |cx| {
         for number in 1..=ends {
@@ -80,19 +86,6 @@ fn host(world: &mut World, underlay: DevId, number: u32) -> (DevId, NetnsId) {
         rtm_newaddr(cx, netns, &AddrMsg::new(dev, address(number), 16), NLM_F_CREATE).expect("a new address");
     });
     (dev, netns)
-}
-
-fn tunnel(world: &mut World, netns: NetnsId, number: u32) -> DevId {
-    let options = VxlanOptions {
-        id: Some(1),
-        local: Some(address(number)),
-        port: Some(4789),
-        learning: Some(false),
-        ..VxlanOptions::default()
-    };
-    let set = LinkSet { up: Some(true), info: Some(options.into()), ..LinkSet::default() };
-    let new = LinkNew { name: Some("vx".to_owned()), set, ifindex: None, link: None };
-    world.enter(MACHINE, CPU, |cx| rtm_newlink(cx, netns, new).expect("a new tunnel"))
 }
 
 /// A tunnel with many stations.

@@ -86,7 +86,7 @@ pub enum Note {
     Ovs(OvsNote),
     /// Filters and actions of tc.
     Tc(TcNote),
-    /// A VXLAN device packs a frame.
+    /// A device packs a frame into a datagram.
     Tunnel(TunnelNote),
     /// The neighbour of a packet that waits or uses an unconfirmed entry; `None`: it is gone.
     Neigh(Option<(Ipv4Addr, Nud)>),
@@ -172,9 +172,20 @@ pub enum OvsNote {
     },
 }
 
-/// A frame in a VXLAN.
+/// Kinds of devices that pack frames into UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UdpTunnel {
+    /// RFC 7348.
+    Vxlan,
+    /// RFC 8926.
+    Geneve,
+}
+
+/// A frame in a VXLAN or in Geneve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelNote {
+    /// Which of them.
+    pub kind: UdpTunnel,
     /// The number of its network.
     pub vni: u32,
     /// The other end of the tunnel.

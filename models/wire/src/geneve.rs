@@ -7,8 +7,6 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const GENEVE_HLEN: usize = 8;
 /// The assigned port (`GENEVE_UDP_PORT`).
 pub const GENEVE_PORT: u16 = 6081;
-/// VNIs are below this one (`GENEVE_N_VID`).
-pub const GENEVE_N_VID: u32 = 1 << 24;
 /// Some options must be understood.
 pub const GENEVE_CRIT_OPT: u8 = 0x40;
 

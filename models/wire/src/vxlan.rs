@@ -7,6 +7,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const VXLAN_HLEN: usize = 8;
 /// The only flag that must be set: the VNI is valid (`VXLAN_HF_VNI`).
 pub const VXLAN_HF_VNI: u32 = 1 << 27;
+/// The assigned port.
+pub const VXLAN_PORT: u16 = 4789;
 /// VNIs are below this one (`VXLAN_N_VID`).
 pub const VXLAN_N_VID: u32 = 1 << 24;
 

@@ -1,18 +1,21 @@
 //! Capture files: a pcapng file per device, for Wireshark.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use glassnet_kernel::World;
+use glassnet_kernel::note::UdpTunnel;
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::trace::Frame;
 use glassnet_userland::pcap::{Capture, Way};
 use glassnet_userland::tcpdump::print::{Captured, LinkType};
+use glassnet_wire::geneve::GENEVE_PORT;
+use glassnet_wire::vxlan::VXLAN_PORT;
 
 use super::names::Namespaces;
-use super::vxlan;
+use super::udp_tunnel;
 use crate::output::write_whole;
 
 /// A file that was written.
@@ -49,12 +52,19 @@ pub fn write_captures(world: &World, names: &Namespaces, directory: &Path) -> io
     Ok(written)
 }
 
-/// How Wireshark, which knows only the assigned port, reads VXLAN on others; `None`: there is nothing to say.
+/// How Wireshark, which knows only the assigned ports, reads tunnels on others; `None`: there is nothing to say.
 fn decode_as(world: &World) -> Option<String> {
-    const ASSIGNED: u16 = 4789;
-    let others = vxlan::ports(&world.trace).into_iter().filter(|port| *port != ASSIGNED);
-    let options: Vec<String> = others.map(|port| format!("-d udp.port=={port},vxlan")).collect();
-    (!options.is_empty()).then(|| format!("VXLAN is read by `tshark {}`", options.join(" ")))
+    let others = udp_tunnel::ports(&world.trace).into_iter().filter_map(|(port, kind)| {
+        let (assigned, name, dissector) = match kind {
+            UdpTunnel::Vxlan => (VXLAN_PORT, "VXLAN", "vxlan"),
+            UdpTunnel::Geneve => (GENEVE_PORT, "Geneve", "geneve"),
+        };
+        (port != assigned).then(|| (name, format!("-d udp.port=={port},{dissector}")))
+    });
+    let (names, options): (BTreeSet<&str>, Vec<String>) = others.unzip();
+    let names = Vec::from_iter(names).join(" and ");
+    let verb = if names.contains(' ') { "are" } else { "is" };
+    (!options.is_empty()).then(|| format!("{names} {verb} read by `tshark {}`", options.join(" ")))
 }
 
 fn captured(frame: &Frame) -> Captured {

@@ -2,7 +2,7 @@
 
 use glassnet_kernel::door::Func;
 use glassnet_kernel::drivers::nic::transmits;
-use glassnet_kernel::note::TunnelNote;
+use glassnet_kernel::note::{TunnelNote, UdpTunnel};
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::trace::StepKind;
 use glassnet_sim::Nanos;
@@ -68,8 +68,12 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
     if let Some(hooked) = Hooked::at(story, at) {
         return hooked.nat_line();
     }
-    if let Some(TunnelNote { vni, to, .. }) = story.packed(at) {
-        return Some(format!("packed for {to} as VXLAN {vni}"));
+    if let Some(TunnelNote { kind, vni, to, .. }) = story.packed(at) {
+        let kind = match kind {
+            UdpTunnel::Vxlan => "VXLAN",
+            UdpTunnel::Geneve => "Geneve",
+        };
+        return Some(format!("packed for {to} as {kind} {vni}"));
     }
     let device_at = |func| device_of_next(story, leg, position, func);
     let text = match step.func {
@@ -99,7 +103,7 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
         Func::IcmpSend => "an ICMP error goes back".to_owned(),
         Func::RawRcv => "delivered to a program's raw socket".to_owned(),
         Func::UdpQueueRcvSkb if next_func(story, leg, position) == Some(Func::VxlanRcv) => return None,
-        Func::VxlanRcv => "unpacked".to_owned(),
+        Func::VxlanRcv | Func::GeneveUdpEncapRecv => "unpacked".to_owned(),
         Func::UdpQueueRcvSkb => "delivered to a program's UDP socket".to_owned(),
         Func::TcpV4DoRcv => "taken by a TCP socket".to_owned(),
         Func::ArpProcess => "read by ARP".to_owned(),

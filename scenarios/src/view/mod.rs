@@ -36,7 +36,7 @@ mod story;
 mod summary;
 mod text;
 mod timeline;
-mod vxlan;
+mod udp_tunnel;
 
 pub use capture::{Written, write_captures};
 pub use hook::{End, Hooked, Rewritten, hook_note};

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::net::ipv4::tcp_ipv4::state_name;
 use glassnet_kernel::note::{
     AtRule, ConnNote, ConntrackNote, FdbNote, FibNote, HookNote, NatNote, Note, Outcome, OvsNote, RuleNote,
-    SocketNote, TcNote, TunnelNote, VlanNote,
+    SocketNote, TcNote, TunnelNote, UdpTunnel, VlanNote,
 };
 use glassnet_kernel::tables::conntrack::{CtInfo, Tuple};
 use glassnet_kernel::tables::netfilter::Pf;
@@ -29,7 +29,8 @@ pub fn key(note: &Note) -> &'static str {
         Note::Fdb(_) => "fdb",
         Note::Ovs(_) => "ovs",
         Note::Tc(_) => "tc",
-        Note::Tunnel(_) => "vxlan",
+        Note::Tunnel(TunnelNote { kind: UdpTunnel::Vxlan, .. }) => "vxlan",
+        Note::Tunnel(TunnelNote { kind: UdpTunnel::Geneve, .. }) => "geneve",
         Note::Neigh(_) | Note::NeighUpdate { .. } => "neigh",
         Note::Fib(_) => "fib",
         Note::Socket(_) => "socket",
@@ -76,7 +77,7 @@ pub fn words(note: &Note) -> String {
         Note::Fdb(note) => fdb(note),
         Note::Ovs(note) => ovs(note),
         Note::Tc(note) => tc(note),
-        Note::Tunnel(TunnelNote { vni, to, port }) => format!("VNI {vni}, in UDP to {to}:{port}"),
+        Note::Tunnel(TunnelNote { vni, to, port, .. }) => format!("VNI {vni}, in UDP to {to}:{port}"),
         Note::Neigh(None) => "none".to_owned(),
         Note::Neigh(Some((ip, state))) => format!("{ip} is {}", state.name()),
         Note::NeighUpdate { ip, lladdr, state } => {

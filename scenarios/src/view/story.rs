@@ -1,12 +1,12 @@
 //! Exchanges: a packet, and all packets caused by it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use glassnet_kernel::World;
 use glassnet_kernel::door::Func;
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
-use glassnet_kernel::note::{ConntrackNote, Note, TunnelNote};
+use glassnet_kernel::note::{ConntrackNote, Note, TunnelNote, UdpTunnel};
 use glassnet_kernel::tables::conntrack::CtInfo;
 use glassnet_kernel::trace::{Headers, Step, StepKind, Trace};
 
@@ -16,7 +16,7 @@ use super::notes;
 use super::reason::Seen;
 use super::rules::Met;
 use super::summary::summary;
-use super::vxlan;
+use super::udp_tunnel;
 
 /// A prompt, with its position in the trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub struct Story<'a> {
     steps_of: BTreeMap<u32, Vec<usize>>,
     /// Index into [`Trace::visits`] by step.
     visits: BTreeMap<usize, usize>,
-    vxlan_ports: BTreeSet<u16>,
+    tunnel_ports: BTreeMap<u16, UdpTunnel>,
 }
 
 impl<'a> Story<'a> {
@@ -129,7 +129,7 @@ impl<'a> Story<'a> {
             headers_of,
             steps_of,
             visits,
-            vxlan_ports: vxlan::ports(trace),
+            tunnel_ports: udp_tunnel::ports(trace),
         };
         let numbers = story.find_packets();
         story.find_owners(&numbers);
@@ -228,7 +228,7 @@ impl<'a> Story<'a> {
         })
     }
 
-    /// How a frame was packed into a VXLAN's datagram in a step.
+    /// How a frame was packed into a tunnel's datagram in a step.
     pub fn packed(&self, at: usize) -> Option<TunnelNote> {
         self.notes(at).find_map(|note| match note {
             Note::Tunnel(note) => Some(*note),
@@ -236,9 +236,9 @@ impl<'a> Story<'a> {
         })
     }
 
-    /// The frame inside, if these are the headers of a VXLAN's datagram.
+    /// The frame inside, if these are the headers of a tunnel's datagram.
     pub fn inside(&self, headers: &Headers) -> Option<String> {
-        vxlan::inside(headers, &self.vxlan_ports)
+        udp_tunnel::inside(headers, &self.tunnel_ports)
     }
 
     /// Destinations of the frame that was flooded in a step.

@@ -23,19 +23,18 @@ use crate::net::ethernet::eth::{eth_gro_complete, eth_gro_receive, eth_type_tran
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::ip_output::IpHeader;
 use crate::net::ipv4::ip_tunnel_core::{
-    ip_ecn_decapsulate, ip_tunnel_ecn_encap, ip_tunnel_get_df, ip_tunnel_get_dsfield, ip_tunnel_get_ttl,
-    iptunnel_handle_offloads, iptunnel_pull_header, skb_tunnel_check_pmtu,
+    ip_ecn_decapsulate, ip_tunnel_ecn_encap, ip_tunnel_get_dsfield, ip_tunnel_get_ttl,
+    iptunnel_handle_offloads, iptunnel_pull_header, outer_df, skb_tunnel_check_pmtu,
 };
 use crate::net::ipv4::route::{dst_mtu, ip_route_output_flow, ipv4_dst_check, keep};
 use crate::net::ipv4::udp_tunnel_core::{
-    udp_flow_src_port, udp_sock_create4, udp_tunnel_sock_release, udp_tunnel_xmit_skb,
+    udp_flow_src_port, udp_sock_create4, udp_tunnel_received, udp_tunnel_sock_release, udp_tunnel_xmit_skb,
 };
 use crate::netlink::{Errno, NlError};
-use crate::note::{Note, TunnelNote};
+use crate::note::{Note, TunnelNote, UdpTunnel};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::gro::GroVerdict;
 use crate::tables::ip_tunnel::TunnelDf;
-use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{AddrAssign, NetDevice};
 use crate::tables::netdev_features::{FRAGLIST, GSO_SOFTWARE, HW_CSUM, LLTX, RXCSUM, SG};
 use crate::tables::route::{DstCache, FlowOut, Rtable};
@@ -360,13 +359,7 @@ pub fn geneve_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     match geneve_xmit_skb(cx, skb, dev) {
         Ok(()) => Door::End,
         Err(errno) => {
-            let stats = &mut cx.k.devs[dev].stats;
-            stats.tx_errors += 1;
-            match errno {
-                Errno::ELOOP => stats.collisions += 1,
-                Errno::ENETUNREACH => stats.tx_carrier_errors += 1,
-                _ => {}
-            }
+            cx.k.devs[dev].stats.count_tx_error(errno);
             if errno == Errno::EMSGSIZE { back_to_sender(cx, skb, dev) } else { cx.consume_skb(skb) }
         }
     }
@@ -410,14 +403,10 @@ fn geneve_xmit_skb(cx: &mut Cx, skb: SkbId, dev: DevId) -> Result<(), Errno> {
         protocol: 0,
         ttl: if ttl_inherit { ip_tunnel_get_ttl(cx, skb) } else { ttl },
         tos: ip_tunnel_ecn_encap(cx, skb, tos),
-        dont_fragment: match df {
-            TunnelDf::Unset => false,
-            TunnelDf::Set => true,
-            TunnelDf::Inherit => ip_tunnel_get_df(cx, skb),
-        },
+        dont_fragment: outer_df(cx, skb, df),
         ignore_df: false,
     };
-    cx.note(|_| Note::Tunnel(TunnelNote { vni, to: remote, port }));
+    cx.note(|_| Note::Tunnel(TunnelNote { kind: UdpTunnel::Geneve, vni, to: remote, port }));
     cx.within(Func::GeneveBuildSkb, skb, |cx| geneve_build_skb(cx, skb, vni));
     udp_tunnel_xmit_skb(cx, (skb, dev), route, header, (source, port), udp_csum);
     Ok(())
@@ -469,16 +458,8 @@ fn geneve_build_skb(cx: &mut Cx, skb: SkbId, vni: u32) {
 /// Kernel: drivers/net/geneve.c
 /// Not modelled: what its module does not model.
 pub fn geneve_udp_encap_recv(cx: &mut Cx, skb: SkbId) -> Door {
-    match decapsulate(cx, skb) {
-        Some(dev) => {
-            let len = cx.skbs[skb].len() as u64;
-            let stats = &mut cx.k.devs[dev].stats;
-            stats.rx_packets += 1;
-            stats.rx_bytes += len;
-            Door::GroCellsReceive { skb }
-        }
-        None => cx.kfree_skb(skb, DropReason::NotSpecified),
-    }
+    let dev = decapsulate(cx, skb);
+    udp_tunnel_received(cx, skb, dev)
 }
 
 /// The device that gets the frame; `None`: it is dropped.
@@ -511,14 +492,5 @@ fn decapsulate(cx: &mut Cx, skb: SkbId) -> Option<DevId> {
     }
     let pkt = &mut cx.skbs[skb];
     pkt.network_header = pkt.data;
-    if !ip_ecn_decapsulate(cx, skb, outer.tos) {
-        cx.printk_limited(LOG_INFO, |_| {
-            vec![format!("geneve: non-ECT from {saddr} with TOS={:#x}", outer.tos)]
-        });
-        let stats = &mut cx.k.devs[dev].stats;
-        stats.rx_frame_errors += 1;
-        stats.rx_errors += 1;
-        return None;
-    }
-    Some(dev)
+    ip_ecn_decapsulate(cx, (skb, dev), "geneve", &outer).then_some(dev)
 }

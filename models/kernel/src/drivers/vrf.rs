@@ -236,19 +236,13 @@ fn vrf_l3_rcv(cx: &mut Cx, dev: DevId, skb: SkbId) -> bool {
             pkt.pkt_type = PacketType::Host;
             return true;
         }
-        let len = pkt.len() as u64;
-        count_rx(cx, vrf, len);
+        let len = pkt.len();
+        cx.k.devs[vrf].stats.count_rx(len, false);
         if has_tap_of_its_own(cx, vrf) {
             dev_queue_xmit_nit(cx, skb, vrf);
         }
         nf_hook_in_passing(cx, Site::VrfRcv, skb)
     })
-}
-
-fn count_rx(cx: &mut Cx, vrf: DevId, len: u64) {
-    let stats = &mut cx.k.devs[vrf].stats;
-    stats.rx_packets += 1;
-    stats.rx_bytes += len;
 }
 
 /// A packet of this machine that is to leave by a device under a VRF passes OUTPUT and POSTROUTING with the VRF, untracked, and then
@@ -289,16 +283,14 @@ fn vrf_l3_out(cx: &mut Cx, dev: DevId, skb: SkbId) -> bool {
 /// Kernel: drivers/net/vrf.c
 /// Not modelled: nothing of IPv4.
 pub fn vrf_xmit(cx: &mut Cx, skb: SkbId) -> Door {
-    let (vrf, len) = (cx.skbs[skb].dev, cx.skbs[skb].len() as u64);
+    let (vrf, len) = (cx.skbs[skb].dev, cx.skbs[skb].len());
     let Some(route) = process_v4_outbound(cx, vrf, skb) else {
         let stats = &mut cx.k.devs[vrf].stats;
         stats.tx_errors += 1;
         stats.tx_dropped += 1;
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
-    let stats = &mut cx.k.devs[vrf].stats;
-    stats.tx_packets += 1;
-    stats.tx_bytes += len;
+    cx.k.devs[vrf].stats.count_tx(len);
     cx.skbs[skb].dst = Some(route);
     if route.dev == vrf {
         return vrf_local_xmit(cx, skb, vrf);
@@ -331,13 +323,13 @@ fn process_v4_outbound(cx: &mut Cx, vrf: DevId, skb: SkbId) -> Option<Rtable> {
 /// To this machine: the VRF receives it.
 fn vrf_local_xmit(cx: &mut Cx, skb: SkbId, vrf: DevId) -> Door {
     cx.call(Func::VrfLocalXmit, skb);
-    let len = cx.skbs[skb].len() as u64;
+    let len = cx.skbs[skb].len();
     cx.skb_orphan(skb);
     if !eth_type_trans(cx, skb, vrf) {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
     cx.skbs[skb].pkt_type = PacketType::Loopback;
     cx.skbs[skb].ip_summed = true;
-    count_rx(cx, vrf, len);
+    cx.k.devs[vrf].stats.count_rx(len, false);
     Door::NetifRxInner { skb }
 }

@@ -12,6 +12,7 @@ use super::rps::RxQueue;
 use super::vlan_tag::VlanProto;
 use crate::ids::{DevId, NetnsId, QdiscId, SkbId};
 use crate::link::{L3mdevOps, LinkOps, MiniQdisc, RxHandler};
+use crate::netlink::Errno;
 
 /// The device is administratively up.
 pub const IFF_UP: u32 = 0x1;
@@ -107,6 +108,16 @@ impl DevStats {
         self.rx_packets += 1;
         self.rx_bytes += len as u64;
         self.multicast += u64::from(multicast);
+    }
+
+    /// Counts a packet that a tunnel did not send, and why.
+    pub fn count_tx_error(&mut self, why: Errno) {
+        self.tx_errors += 1;
+        match why {
+            Errno::ELOOP => self.collisions += 1,
+            Errno::ENETUNREACH => self.tx_carrier_errors += 1,
+            _ => {}
+        }
     }
 
     /// Counts a frame of `len` bytes that was sent.

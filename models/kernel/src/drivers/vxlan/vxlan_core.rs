@@ -32,19 +32,17 @@ use crate::net::ipv4::igmp::{ip_mc_dec_group, ip_mc_inc_group};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::ip_output::IpHeader;
 use crate::net::ipv4::ip_tunnel_core::{
-    ip_ecn_decapsulate, ip_tunnel_ecn_encap, ip_tunnel_get_df, ip_tunnel_get_dsfield, ip_tunnel_get_ttl,
-    iptunnel_handle_offloads, iptunnel_pull_header, skb_tunnel_check_pmtu,
+    ip_ecn_decapsulate, ip_tunnel_ecn_encap, ip_tunnel_get_dsfield, ip_tunnel_get_ttl,
+    iptunnel_handle_offloads, iptunnel_pull_header, outer_df, skb_tunnel_check_pmtu,
 };
 use crate::net::ipv4::route::{dst_mtu, ip_route_output_flow, ipv4_dst_check, keep};
 use crate::net::ipv4::udp_tunnel_core::{
-    udp_flow_src_port, udp_sock_create4, udp_tunnel_sock_release, udp_tunnel_xmit_skb,
+    udp_flow_src_port, udp_sock_create4, udp_tunnel_received, udp_tunnel_sock_release, udp_tunnel_xmit_skb,
 };
 use crate::netlink::{Errno, NlError};
-use crate::note::{Note, TunnelNote};
+use crate::note::{Note, TunnelNote, UdpTunnel};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::gro::GroVerdict;
-use crate::tables::ip_tunnel::TunnelDf;
-use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{AddrAssign, NetDevice};
 use crate::tables::netdev_features::{FRAGLIST, GSO_SOFTWARE, HW_CSUM, LLTX, RXCSUM, SG};
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST, Rtable};
@@ -340,13 +338,7 @@ fn vxlan_xmit_one(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) {
                 cx.consume_skb(skb)
             }
             Err(Some(errno)) => {
-                let stats = &mut cx.k.devs[dev].stats;
-                match errno {
-                    Errno::ELOOP => stats.collisions += 1,
-                    Errno::ENETUNREACH => stats.tx_carrier_errors += 1,
-                    _ => {}
-                }
-                stats.tx_errors += 1;
+                cx.k.devs[dev].stats.count_tx_error(errno);
                 cx.kfree_skb(skb, DropReason::NotSpecified)
             }
         };
@@ -389,14 +381,10 @@ fn xmit_to(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) -> Result<D
         protocol: 0,
         ttl,
         tos: ip_tunnel_ecn_encap(cx, skb, tos),
-        dont_fragment: match df {
-            TunnelDf::Unset => false,
-            TunnelDf::Set => true,
-            TunnelDf::Inherit => ip_tunnel_get_df(cx, skb),
-        },
+        dont_fragment: outer_df(cx, skb, df),
         ignore_df: false,
     };
-    cx.note(|_| Note::Tunnel(TunnelNote { vni: to.vni, to: to.ip, port: to.port }));
+    cx.note(|_| Note::Tunnel(TunnelNote { kind: UdpTunnel::Vxlan, vni: to.vni, to: to.ip, port: to.port }));
     vxlan_build_skb(cx, skb, to.vni);
     udp_tunnel_xmit_skb(cx, (skb, dev), route, header, (source, to.port), udp_csum);
     Ok(Door::End)
@@ -480,7 +468,7 @@ fn encap_bypass_if_local(
 /// Hands a frame to a device of this host without headers; `snoop`: the device learns of its source.
 fn vxlan_encap_bypass(cx: &mut Cx, skb: SkbId, from: DevId, to: DevId, snoop: bool) -> Door {
     cx.call(Func::VxlanEncapBypass, skb);
-    let len = cx.skbs[skb].len() as u64;
+    let len = cx.skbs[skb].len();
     let source = cx.skbs.eth_hdr(skb).source();
     let pkt = &mut cx.skbs[skb];
     (pkt.pkt_type, pkt.dev) = (PacketType::Host, to);
@@ -493,12 +481,8 @@ fn vxlan_encap_bypass(cx: &mut Cx, skb: SkbId, from: DevId, to: DevId, snoop: bo
     if snoop && vxlan_mut(cx, to).cfg.learn {
         vxlan_snoop(cx, skb, to, source, Ipv4Addr::LOCALHOST);
     }
-    let stats = &mut cx.k.devs[from].stats;
-    stats.tx_packets += 1;
-    stats.tx_bytes += len;
-    let stats = &mut cx.k.devs[to].stats;
-    stats.rx_packets += 1;
-    stats.rx_bytes += len;
+    cx.k.devs[from].stats.count_tx(len);
+    cx.k.devs[to].stats.count_rx(len, false);
     Door::NetifRxInner { skb }
 }
 
@@ -517,16 +501,8 @@ fn vxlan_build_skb(cx: &mut Cx, skb: SkbId, vni: u32) {
 /// Kernel: drivers/net/vxlan/vxlan_core.c
 /// Not modelled: what its module does not model.
 pub fn vxlan_rcv(cx: &mut Cx, skb: SkbId) -> Door {
-    match decapsulate(cx, skb) {
-        Some(dev) => {
-            let len = cx.skbs[skb].len() as u64;
-            let stats = &mut cx.k.devs[dev].stats;
-            stats.rx_packets += 1;
-            stats.rx_bytes += len;
-            Door::GroCellsReceive { skb }
-        }
-        None => cx.kfree_skb(skb, DropReason::NotSpecified),
-    }
+    let dev = decapsulate(cx, skb);
+    udp_tunnel_received(cx, skb, dev)
 }
 
 /// The device that gets the frame; `None`: it is dropped.
@@ -560,13 +536,7 @@ fn decapsulate(cx: &mut Cx, skb: SkbId) -> Option<DevId> {
     }
     let pkt = &mut cx.skbs[skb];
     pkt.network_header = pkt.data;
-    if !ip_ecn_decapsulate(cx, skb, outer.tos) {
-        cx.printk_limited(LOG_INFO, |_| {
-            vec![format!("vxlan: non-ECT from {saddr} with TOS={:#x}", outer.tos)]
-        });
-        let stats = &mut cx.k.devs[dev].stats;
-        stats.rx_frame_errors += 1;
-        stats.rx_errors += 1;
+    if !ip_ecn_decapsulate(cx, (skb, dev), "vxlan", &outer) {
         return None;
     }
     if !cx.k.devs[dev].is_up() {

@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/fib_rules.c, net/core/fib_rules.c
 
+use std::net::Ipv4Addr;
+
 use crate::door::Func;
 use crate::ids::{NetnsId, SkbId};
 use crate::netlink::NlError;
@@ -10,7 +12,6 @@ use crate::tables::fib::{NoRoute, Searched};
 use crate::tables::fib_trie::{FibResult, Flow};
 use crate::tables::route_types::RuleMsg;
 use crate::{Cx, Kernel};
-use std::net::Ipv4Addr;
 
 /// The best route by the rules, if they were changed, or else of main and default.
 ///

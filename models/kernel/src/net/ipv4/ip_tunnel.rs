@@ -34,7 +34,6 @@ use crate::tables::arphrd::ipv4_link_address;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::ip_tunnel::{IpTunnel, IpTunnelNet, IpTunnelNets, IpTunnelParm, TunnelKind};
 use crate::tables::jiffies::last_tick;
-use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{IFF_POINTOPOINT, NameAssign, NetDevice};
 use crate::tables::netdev_features::{FRAGLIST, GSO_SOFTWARE, HIGHDMA, HW_CSUM, NETNS_LOCAL, SG};
 use crate::tables::route::{FlowOut, Rtable};
@@ -603,18 +602,11 @@ pub(super) fn ip_tunnel_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, outer: &Ipv4Hdr
     if is_group {
         pkt.pkt_type = PacketType::Broadcast;
     }
-    if !ip_ecn_decapsulate(cx, skb, outer.tos) {
-        let (saddr, tos) = (outer.saddr.get(), outer.tos);
-        cx.printk_limited(LOG_INFO, |_| vec![format!("ip_tunnel: non-ECT from {saddr} with TOS={tos:#x}")]);
-        let stats = &mut cx.k.devs[dev].stats;
-        stats.rx_frame_errors += 1;
-        stats.rx_errors += 1;
+    if !ip_ecn_decapsulate(cx, (skb, dev), "ip_tunnel", outer) {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
-    let len = cx.skbs[skb].len() as u64;
-    let stats = &mut cx.k.devs[dev].stats;
-    stats.rx_packets += 1;
-    stats.rx_bytes += len;
+    let len = cx.skbs[skb].len();
+    cx.k.devs[dev].stats.count_rx(len, false);
     if is_frame {
         eth_type_trans(cx, skb, dev);
     } else {

@@ -18,6 +18,8 @@ use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
 use crate::net::core::gso;
 use crate::net::core::skbuff::skb_scrub_packet;
+use crate::tables::ip_tunnel::TunnelDf;
+use crate::tables::klog::LOG_INFO;
 use crate::tables::route::Rtable;
 use crate::tables::skb::PacketType;
 
@@ -41,6 +43,15 @@ pub fn ip_tunnel_get_df(cx: &Cx, skb: SkbId) -> bool {
     inner(cx, skb).is_some_and(Ipv4Hdr::dont_fragment)
 }
 
+/// Whether the outer header forbids to fragment.
+pub fn outer_df(cx: &Cx, skb: SkbId, df: TunnelDf) -> bool {
+    match df {
+        TunnelDf::Unset => false,
+        TunnelDf::Set => true,
+        TunnelDf::Inherit => ip_tunnel_get_df(cx, skb),
+    }
+}
+
 fn inner<'a>(cx: &'a Cx, skb: SkbId) -> Option<&'a Ipv4Hdr> {
     ip_hdr(cx, skb).filter(|_| cx.skbs[skb].protocol == ETH_P_IP)
 }
@@ -51,8 +62,21 @@ pub fn ip_tunnel_ecn_encap(cx: &Cx, skb: SkbId, tos: u8) -> u8 {
     tos & !ECN_MASK | if ecn == ECN_CE { ECN_ECT_0 } else { ecn }
 }
 
-/// Tells the packet inside what the outer TOS tells of congestion; false: what the two say cannot be (`IP_ECN_decapsulate`).
-pub fn ip_ecn_decapsulate(cx: &mut Cx, skb: SkbId, outer: u8) -> bool {
+/// Tells the packet inside what the outer TOS tells of congestion; false: what the two say cannot be, which is counted and logged.
+pub fn ip_ecn_decapsulate(cx: &mut Cx, (skb, dev): (SkbId, DevId), driver: &str, outer: &Ipv4Hdr) -> bool {
+    let (saddr, tos) = (outer.saddr.get(), outer.tos);
+    let is_consistent = ecn_decapsulate(cx, skb, tos);
+    if !is_consistent {
+        cx.printk_limited(LOG_INFO, |_| vec![format!("{driver}: non-ECT from {saddr} with TOS={tos:#x}")]);
+        let stats = &mut cx.k.devs[dev].stats;
+        stats.rx_frame_errors += 1;
+        stats.rx_errors += 1;
+    }
+    is_consistent
+}
+
+/// Kernel: `IP_ECN_decapsulate`
+fn ecn_decapsulate(cx: &mut Cx, skb: SkbId, outer: u8) -> bool {
     let Some(tos) = inner(cx, skb).map(|iph| iph.tos) else { return true };
     let is_marked = outer & ECN_MASK == ECN_CE;
     if tos & ECN_MASK == 0 {

@@ -279,10 +279,10 @@ pub fn tcp_sync_mss(cx: &mut Cx, sock: SocketId) -> bool {
     if generation == known && ipv4.exceptions.is_empty() {
         return false;
     }
-    let opts = socket.opts.clone();
+    let (mark, bound_dev_if) = (socket.opts.mark, socket.opts.bound_dev_if);
     // Linux has the route at hand; the search that is on record is that of the segment.
     let (observed, now) = (std::mem::take(&mut cx.observed), cx.now);
-    let mtu = route_to(cx, netns, local, remote, &opts).map(|route| dst_mtu(cx, &route));
+    let mtu = route_to(cx, netns, local, remote, (mark, bound_dev_if)).map(|route| dst_mtu(cx, &route));
     (cx.observed, cx.now) = (observed, now);
     let (Some(mtu), Some(tp)) = (mtu, tcp_sk(cx, sock)) else { return false };
     tp.pmtu_generation = generation;
@@ -567,7 +567,7 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
         let master = cx.k.devs.l3mdev_master(cx.skbs[skb].dev);
         opts.bound_dev_if = master.map_or(0, |master| cx.k.devs[master].ifindex);
     }
-    let Some(route) = route_to(cx, netns, local, remote, &opts) else {
+    let Some(route) = route_to(cx, netns, local, remote, (opts.mark, opts.bound_dev_if)) else {
         let snmp = &mut cx.k.netns[netns].ipv4.snmp;
         snmp.ip.OutNoRoutes += 1;
         snmp.tcp_ext.ListenDrops += 1;
@@ -604,13 +604,13 @@ fn route_to(
     netns: NetnsId,
     local: (Ipv4Addr, u16),
     remote: (Ipv4Addr, u16),
-    opts: &SockOpts,
+    (mark, bound_dev_if): (u32, u32),
 ) -> Option<Rtable> {
     let flow = FlowOut {
         daddr: remote.0,
         saddr: local.0,
-        oif: cx.k.dev_by_index(netns, opts.bound_dev_if),
-        mark: opts.mark,
+        oif: cx.k.dev_by_index(netns, bound_dev_if),
+        mark,
         proto: IPPROTO_TCP,
         sport: local.1,
         dport: remote.1,

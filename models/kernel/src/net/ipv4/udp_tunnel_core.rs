@@ -12,11 +12,12 @@ use super::af_inet::inet_bind;
 use super::ip_output::IpHeader;
 use super::ip_tunnel_core::iptunnel_xmit;
 use crate::Cx;
-use crate::door::Func;
+use crate::door::{Door, Func};
 use crate::encap::UdpTunnelSockCfg;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::net::core::flow_dissector::skb_get_hash;
 use crate::netlink::Errno;
+use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::LOCAL_PORT_RANGE;
 use crate::tables::route::Rtable;
 use crate::tables::socket::SockKind;
@@ -60,6 +61,14 @@ pub fn udp_flow_src_port(cx: &mut Cx, skb: SkbId, range: (u16, u16)) -> u16 {
     let hash = skb_get_hash(cx, skb);
     let hash = hash ^ hash << 16;
     ((u64::from(hash) * u64::from(max - min)) >> 32) as u16 + min
+}
+
+/// A frame that came out of a datagram is received by its device; `None`: it is dropped.
+pub fn udp_tunnel_received(cx: &mut Cx, skb: SkbId, dev: Option<DevId>) -> Door {
+    let Some(dev) = dev else { return cx.kfree_skb(skb, DropReason::NotSpecified) };
+    let len = cx.skbs[skb].len();
+    cx.k.devs[dev].stats.count_rx(len, false);
+    Door::GroCellsReceive { skb }
 }
 
 /// Puts a UDP header in front and sends the packet; `csum`: with a checksum.

@@ -2,21 +2,17 @@
 //!
 //! iproute2: ip/iplink_vxlan.c
 
-use std::net::Ipv4Addr;
-
 use glassnet_kernel::drivers::vxlan::vxlan_config::VxlanOptions;
 use glassnet_kernel::drivers::vxlan::vxlan_core::vxlan;
 use glassnet_kernel::link::LinkInfo;
-use glassnet_kernel::tables::ip_tunnel::TunnelDf;
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_kernel::tables::vxlan::VxlanConfig;
-use glassnet_wire::vxlan::VXLAN_N_VID;
 
 use super::LinkUtil;
+use super::udp_tunnel::{Given, Outer, each_option, get_addr, print_df, print_tos, print_ttl};
 use crate::ip::Ip;
-use crate::ip::args::{Args, Done, Stop, duparg2, invarg, ipv4, matches, nodev, number};
+use crate::ip::args::{Args, Done, Stop, invarg, nodev, number};
 use crate::ip::link_show::View;
-use crate::ip::names::Names;
 use crate::ip::out::Out;
 
 /// The row.
@@ -80,44 +76,22 @@ const OPTIONS: &[&str] = &[
 #[derive(Default)]
 struct Parsed {
     options: VxlanOptions,
-    /// Names of attributes that were given (`attrs`).
-    given: Vec<&'static str>,
+    outer: Outer,
+    given: Given,
     /// `external`, or its absence, was asked for, and what else only matters with it.
     metadata: bool,
     vnifilter: bool,
 }
 
-impl Parsed {
-    /// An attribute may be given once (`check_duparg`).
-    fn once(&mut self, attr: &'static str, key: &str, word: &str) -> Done {
-        if self.given.contains(&attr) {
-            return Err(duparg2(key, word));
-        }
-        self.given.push(attr);
-        Ok(())
-    }
-}
-
 fn parse(ip: &Ip, args: &mut Args) -> Done<LinkInfo> {
     let mut parsed = Parsed::default();
-    while let Some(word) = args.take() {
-        let option = OPTIONS.iter().copied().find(|full| matches(word, full));
-        match option {
-            Some("help") => return Err(Stop::failed(LINK_UTIL.help)),
-            None => {
-                return Err(Stop::failed(format!("vxlan: unknown command \"{word}\"?\n{}", LINK_UTIL.help)));
-            }
-            Some(option) => {
-                if !(address(&mut parsed, option, args)?
-                    || value(ip, &mut parsed, option, args)?
-                    || flag(&mut parsed, option, word)?)
-                {
-                    return Err(Stop::not_modelled(&format!("link … type vxlan {option}")));
-                }
-            }
-        }
-    }
-    if parsed.metadata && parsed.options.id.is_some() {
+    each_option("vxlan", OPTIONS, LINK_UTIL.help, args, |option, word, args| {
+        Ok(address(&mut parsed, option, args)?
+            || parsed.outer.value(&mut parsed.given, option, args)?
+            || value(ip, &mut parsed, option, args)?
+            || flag(&mut parsed, option, word)?)
+    })?;
+    if parsed.metadata && parsed.outer.id.is_some() {
         return Err(Stop::failed("vxlan: both 'external' and vni cannot be specified\n"));
     }
     if parsed.vnifilter && !parsed.metadata {
@@ -126,7 +100,8 @@ fn parse(ip: &Ip, args: &mut Args) -> Done<LinkInfo> {
     if parsed.metadata {
         return Err(Stop::not_modelled("link … type vxlan external"));
     }
-    Ok(parsed.options.into())
+    let Outer { id, ttl, ttl_inherit, tos, df, port } = parsed.outer;
+    Ok(VxlanOptions { id, ttl, ttl_inherit, tos, df, port, ..parsed.options }.into())
 }
 
 /// What the tool checks at the end: a new device must have a number.
@@ -159,8 +134,8 @@ fn address(parsed: &mut Parsed, option: &str, args: &mut Args) -> Done<bool> {
         _ => return Ok(false),
     }
     let word = args.value()?;
-    parsed.once(if option == "local" { "local" } else { "group" }, option, word)?;
-    let given = get_addr(option, word)?;
+    parsed.given.once(if option == "local" { "local" } else { "group" }, option, word)?;
+    let given = get_addr("vxlan", option, word)?;
     let fits = given.is_some_and(|address| address.is_multicast() == (option == "group"));
     let Some(given) = given.filter(|_| fits) else {
         return Err(invarg(&format!("invalid {option} address"), word));
@@ -172,69 +147,30 @@ fn address(parsed: &mut Parsed, option: &str, args: &mut Args) -> Done<bool> {
     Ok(true)
 }
 
-/// An address; `None`: none in particular.
-fn get_addr(option: &str, word: &str) -> Done<Option<Ipv4Addr>> {
-    if matches!(word, "any" | "all" | "default") {
-        return Ok(None);
-    }
-    if word.contains(':') {
-        return Err(Stop::not_modelled(&format!("link … type vxlan {option} {word}")));
-    }
-    let bad = || Stop::failed(format!("Error: any valid address is expected rather than \"{word}\".\n"));
-    ipv4(word).map(Some).ok_or_else(bad)
-}
-
 /// Parses an option with another value; false if it is another.
 fn value(ip: &Ip, parsed: &mut Parsed, option: &str, args: &mut Args) -> Done<bool> {
     match option {
-        "id" | "vni" => {
-            let word = args.value()?;
-            parsed.once("id", "id", word)?;
-            let id = number(word).filter(|id| *id < VXLAN_N_VID);
-            parsed.options.id = Some(id.ok_or_else(|| invarg("invalid id", word))?);
-        }
         "dev" => {
             let name = args.value()?;
-            parsed.once("dev", "dev", name)?;
+            parsed.given.once("dev", "dev", name)?;
             let dev = ip.find_dev(name).ok_or_else(|| Stop { status: 255, ..nodev(name) })?;
             parsed.options.link = Some(ip.kernel(|kernel| kernel.devs[dev].ifindex));
-        }
-        "ttl" | "hoplimit" => ttl(parsed, args.value()?)?,
-        "tos" | "dsfield" => {
-            let word = args.value()?;
-            parsed.once("tos", "tos", word)?;
-            let tos = if word == "inherit" { Some(1) } else { Names::Dsfield.number(word) };
-            parsed.options.tos = Some(tos.ok_or_else(|| invarg("bad TOS value", word))? as u8);
-        }
-        "df" => {
-            let word = args.value()?;
-            parsed.once("df", "df", word)?;
-            let df = TunnelDf::ALL.iter().find(|(_, name)| *name == word).map(|(df, _)| *df);
-            let bad = || invarg("DF must be 'unset', 'set' or 'inherit'", word);
-            parsed.options.df = Some(df.ok_or_else(bad)?);
         }
         "label" | "flowlabel" => {
             /// `LABEL_MAX_MASK`.
             const MOST: u32 = 0xf_ffff;
             let word = args.value()?;
-            parsed.once("label", "flowlabel", word)?;
+            parsed.given.once("label", "flowlabel", word)?;
             let label = number(word).filter(|label| *label <= MOST);
             parsed.options.label = label.ok_or_else(|| invarg("invalid flowlabel", word))?;
         }
-        _ => return more_values(parsed, option, args),
-    }
-    Ok(true)
-}
-
-fn more_values(parsed: &mut Parsed, option: &str, args: &mut Args) -> Done<bool> {
-    match option {
         "ageing" | "maxaddress" => {
             let word = args.value()?;
             let (attr, none, bad) = match option {
                 "ageing" => ("ageing", "none", "ageing timer"),
                 _ => ("maxaddress", "unlimited", "max addresses"),
             };
-            parsed.once(attr, attr, word)?;
+            parsed.given.once(attr, attr, word)?;
             let count = if word == none { Some(0) } else { number(word) };
             let count = Some(count.ok_or_else(|| invarg(bad, word))?);
             match option {
@@ -244,37 +180,19 @@ fn more_values(parsed: &mut Parsed, option: &str, args: &mut Args) -> Done<bool>
         }
         "port" | "srcport" => {
             let word = args.value()?;
-            parsed.once("srcport", "srcport", word)?;
+            parsed.given.once("srcport", "srcport", word)?;
             let low = number(word).ok_or_else(|| invarg("min port", word))?;
             parsed.options.port_range = Some((low, args.number("max port")?));
-        }
-        "dstport" => {
-            let word = args.value()?;
-            parsed.once("dstport", "dstport", word)?;
-            parsed.options.port = Some(number(word).ok_or_else(|| invarg("dst port", word))?);
         }
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-fn ttl(parsed: &mut Parsed, word: &str) -> Done {
-    parsed.once("ttl", "ttl", word)?;
-    match word {
-        "inherit" => parsed.options.ttl_inherit = true,
-        "auto" => parsed.options.ttl = Some(0),
-        _ => {
-            let ttl: u32 = number(word).ok_or_else(|| invarg("invalid TTL", word))?;
-            parsed.options.ttl = Some(u8::try_from(ttl).map_err(|_| invarg("TTL must be <= 255", word))?);
-        }
-    }
-    Ok(())
-}
-
 /// Parses an option without a value; false if it is not modelled.
 fn flag(parsed: &mut Parsed, option: &'static str, word: &str) -> Done<bool> {
     let name = option.strip_prefix("no").unwrap_or(option);
-    parsed.once(name, word, word)?;
+    parsed.given.once(name, word, word)?;
     let (options, on) = (&mut parsed.options, name == option);
     match name {
         "learning" => options.learning = Some(on),
@@ -327,19 +245,7 @@ fn print_flags(out: &mut Out, cfg: &VxlanConfig) {
     for (name, _) in flags.into_iter().filter(|(_, on)| *on) {
         out.any(name, true, format_args!("{name} "));
     }
-    match cfg.tos {
-        0 => {}
-        1 => out.any("tos", "0x1", "tos inherit "),
-        tos => out.any("tos", format!("{tos:#x}"), format_args!("tos {tos:#x} ")),
-    }
-    match (cfg.ttl_inherit, cfg.ttl) {
-        (true, _) => out.text("ttl inherit "),
-        (false, 0) => out.any("ttl", 0, "ttl auto "),
-        (false, ttl) => out.any("ttl", ttl, format_args!("ttl {ttl} ")),
-    }
-    let df = TunnelDf::ALL.iter().find(|(df, _)| *df == cfg.df).map_or("", |(_, name)| name);
-    match cfg.df {
-        TunnelDf::Unset => out.json("df", df),
-        _ => out.any("df", df, format_args!("df {df} ")),
-    }
+    print_tos(out, cfg.tos);
+    print_ttl(out, cfg.ttl_inherit, cfg.ttl);
+    print_df(out, cfg.df);
 }

@@ -18,6 +18,7 @@ mod iplink_vrf;
 mod iplink_vxlan;
 pub(super) mod link_gre;
 pub(super) mod link_iptnl;
+mod udp_tunnel;
 
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::link::LinkInfo;

@@ -1,11 +1,11 @@
 //! UDP, VXLAN and Geneve.
 
+use glassnet_wire::geneve::GENEVE_PORT;
+use glassnet_wire::vxlan::VXLAN_PORT;
+
 use super::bytes::{Bytes, Print, checksum_should_be};
 use super::ip::Network;
 use super::{Nd, link};
-
-const VXLAN_PORT: u16 = 4789;
-const GENEVE_PORT: u16 = 6081;
 
 /// Prints a UDP datagram.
 ///
