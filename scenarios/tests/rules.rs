@@ -58,6 +58,7 @@ rules! {
     what_an_ipip_tunnel_takes_sends_and_receives: "ipip",
     what_ipvlan_devices_do: "ipvlan",
     what_the_kernel_logs: "kernel-log",
+    which_table_routes_what: "l3mdev",
     what_the_link_layer_takes: "link-layer",
     what_macvlan_devices_do: "macvlan",
     marks_of_replies: "marks",
@@ -88,7 +89,6 @@ rules! {
     what_is_changed_in_connections: "tracking",
     what_tun_and_tap_devices_take: "tun",
     what_vlan_devices_do: "vlan",
-    which_table_routes_what: "vrf",
     what_a_vxlan_device_takes: "vxlan",
     zones_of_connections: "zones",
 }
