@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use glassnet_benches::floor::{Events, Floor, Kind};
+use glassnet_benches::vxlan::vxlan;
 use glassnet_benches::{BURST, Chain, MACHINE, Pair, bridges, routers, routers_ct, setup_namespace};
 use glassnet_kernel::World;
 use glassnet_kernel::trace::Level;
@@ -67,6 +68,23 @@ fn hops(c: &mut Criterion) {
     }
 }
 
+/// A whole way through a tunnel, sending and receiving with it, beside its floor.
+fn tunnels(c: &mut Criterion) {
+    floor(c, "floor/vxlan/an event a hop", Kind::Vxlan, Events::EachHop);
+    floor(c, "floor/vxlan/an event a poll", Kind::Vxlan, Events::EachPoll);
+    for (name, chain) in [("tunnel/vxlan", vxlan as fn() -> Chain), ("tunnel/hostgw", || routers(2))] {
+        let mut chain = chain();
+        c.bench_function(name, |b| {
+            b.iter_custom(|packets| {
+                let bursts = packets.div_ceil(BURST as u64);
+                let start = Instant::now();
+                (0..bursts).for_each(|_| chain.burst());
+                start.elapsed().mul_f64(packets as f64 / (bursts * BURST as u64) as f64)
+            });
+        });
+    }
+}
+
 fn end_to_end(c: &mut Criterion) {
     for (name, level) in [("udp over a veth", Level::Off), ("udp over a veth, observed", Level::Doors)] {
         let mut pair = Pair::new();
@@ -117,5 +135,5 @@ fn setup(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hops, end_to_end, events, setup);
+criterion_group!(benches, hops, tunnels, end_to_end, events, setup);
 criterion_main!(benches);

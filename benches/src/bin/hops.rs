@@ -1,6 +1,7 @@
 //! `hops bridge|forward K PACKETS` and `hops forward_ct K PACKETS [FLOWS]`: sends packets over a chain of K hops;
-//! `hops vxlan PACKETS`: through a tunnel between two hosts; `hops udp PACKETS`: from one connected socket to another over a veth pair; `hops card PACKETS`: through a card, NAPI and a
-//! bridge to a socket, one each microsecond. Prints ns per packet as its last word.
+//! `hops vxlan PACKETS`: through a tunnel between two hosts; `hops hostgw PACKETS`: by two hosts that route; `hops udp PACKETS`: from
+//! one connected socket to another over a veth pair; `hops card PACKETS`: through a card, NAPI and a bridge to a socket, one each
+//! microsecond. Prints ns per packet as its last word.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
@@ -27,10 +28,10 @@ fn main() -> ExitCode {
         return card(packets);
     }
     if let [kind, packets] = args.as_slice()
-        && kind == "vxlan"
+        && let Some(chain) = pair_of_hosts(kind)
         && let Ok(packets @ 1..) = packets.parse()
     {
-        return run(kind, vxlan(), 1, packets);
+        return run(kind, chain, 2, packets);
     }
     let (kind, hops, packets, flows) = match args.as_slice() {
         [kind, hops, packets] => (kind, hops, packets, "4000"),
@@ -48,6 +49,15 @@ fn main() -> ExitCode {
         _ => return usage(),
     };
     run(kind, chain, hops, packets)
+}
+
+/// From one host to another.
+fn pair_of_hosts(kind: &str) -> Option<Chain> {
+    match kind {
+        "vxlan" => Some(vxlan()),
+        "hostgw" => Some(routers(2)),
+        _ => None,
+    }
 }
 
 fn run(kind: &str, mut chain: Chain, hops: usize, packets: usize) -> ExitCode {
@@ -90,7 +100,7 @@ fn card(packets: usize) -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: hops bridge|forward K PACKETS\n       hops forward_ct K PACKETS [FLOWS]\n       hops udp|card|vxlan PACKETS\nK: 1 to 100 hops. \
+        "usage: hops bridge|forward K PACKETS\n       hops forward_ct K PACKETS [FLOWS]\n       hops udp|card|vxlan|hostgw PACKETS\nK: 1 to 100 hops. \
          PACKETS: at least 1, rounded up to bursts of {BURST}. FLOWS: 1 to 1000000, without it 4000."
     );
     ExitCode::from(2)

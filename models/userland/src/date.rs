@@ -33,8 +33,11 @@ fn line(args: &[String], now: Nanos) -> Result<String, String> {
     }
     let nanos = now.0 + BOOT_TIME * 1_000_000_000;
     let time: DateTime<Utc> = DateTime::from_timestamp_nanos(nanos as i64);
-    // `%N` is coreutils' own; chrono pads its nanoseconds in the same way with `%9f`.
-    let format = format.unwrap_or("%a %b %e %H:%M:%S UTC %Y").replace("%N", "%9f");
+    // `%N` is coreutils' own, with its first digits as `%3N`; chrono writes them as `%3f`.
+    let mut format = format.unwrap_or("%a %b %e %H:%M:%S UTC %Y").replace("%N", "%9f");
+    for digits in [3, 6, 9] {
+        format = format.replace(&format!("%{digits}N"), &format!("%{digits}f"));
+    }
     let items: Vec<_> = chrono::format::StrftimeItems::new(&format).collect();
     if items.contains(&chrono::format::Item::Error) {
         return Err(format!("date: not modelled yet: +{format}\n"));
@@ -56,6 +59,7 @@ mod tests {
         for (args, expected) in [
             (vec![], Ok("Tue Nov 14 22:13:21 UTC 2023\n")),
             (vec!["+%s.%N"], Ok("1700000001.500000000\n")),
+            (vec!["-u", "+%s%3N %6N"], Ok("1700000001500 500000\n")),
             (vec!["-u", "+%F %T"], Ok("2023-11-14 22:13:21\n")),
             (vec!["x"], Err("date: invalid date 'x'\n")),
         ] {

@@ -282,7 +282,6 @@ const PATHS: &[&str] = &[
     "/usr/bin/gzip",
     "/usr/bin/hostid",
     "/usr/bin/ionice",
-    "/usr/bin/jq",
     "/usr/bin/less",
     "/usr/bin/link",
     "/usr/bin/logger",

@@ -86,3 +86,20 @@ fn what_would_not_be_read_back_is_not_blessed() {
     assert_eq!(fs::read_to_string(folder.join("lesson.md")).expect("the lesson"), lesson);
     fs::remove_dir_all(&folder).expect("removed");
 }
+
+#[test]
+fn a_script_from_a_pipe_ends_where_its_shell_does() {
+    let folder = folder("script");
+    for (script, output, status) in [
+        ("x=1\necho $x", "1\n", 0),
+        ("set -e\nfalse\necho on", "", 1),
+        ("f() { exit 4; }\ntrap 'echo trap' EXIT\nf\necho on", "trap\n", 4),
+        ("trap 'echo trap' EXIT\nfalse", "trap\n", 1),
+        ("exit\necho on", "", 0),
+    ] {
+        let ended = glassnet(&folder, &["shell"], script, Stdio::piped());
+        assert_eq!(String::from_utf8_lossy(&ended.stdout), output, "{script}");
+        assert_eq!(ended.status.code(), Some(status), "{script}");
+    }
+    fs::remove_dir_all(&folder).expect("removed");
+}

@@ -18,7 +18,7 @@ const SHELL_COMMANDS: &str = ". : [ alias bg break builtin caller cd command com
 
 /// Commands of Debian 12 without networking: bash, coreutils, grep, sed, mawk, findutils, diffutils, bsdextra.
 const FILE_COMMANDS: &str = "[ awk base64 basename bash cat chmod chown cksum cmp column comm cp cut dd diff \
-    dirname echo egrep env expand expr false fgrep find fmt fold grep head hexdump hostname install join kill ln ls \
+    dirname echo egrep env expand expr false fgrep find fmt fold grep head hexdump hostname install join jq kill ln ls \
     md5sum mkdir mkfifo mktemp mv nl nproc numfmt od paste pkill printenv printf pwd readlink realpath rev rm rmdir sed \
     seq sh sha1sum sha256sum sha512sum sort split stat sum tac tail tar test touch tr true truncate tsort uniq \
     wc which whoami xargs xxd yes";
@@ -74,10 +74,10 @@ pub(super) fn bash_with(
     }
     let mut bash = limits::bound(builder, place.machine.clone()).build();
     bash.set_interactive(true);
-    // bashkit's user has the id 1000, and read-only variables cannot be assigned.
+    // bashkit's user has the id 1000, and read-only variables cannot be assigned. It separates words by IFS, but does not set it.
     let mut state = bash.shell_state();
-    for id in ["UID", "EUID"] {
-        state.variables.insert(id.to_string(), "0".to_string());
+    for (name, value) in [("UID", "0"), ("EUID", "0"), ("IFS", " \t\n")] {
+        state.variables.insert(name.to_string(), value.to_string());
     }
     bash.restore_shell_state(&state);
     bash

@@ -82,16 +82,17 @@ enum Owner {
 
 fn owner(path: &Path) -> Owner {
     let mut path = bashkit::normalize_path(path);
-    // Debian's /bin and /sbin are links to directories below /usr.
-    if path.starts_with("/bin") || path.starts_with("/sbin") {
-        path = Path::new("/usr").join(path.strip_prefix("/").unwrap_or(&path));
+    // Links of Debian's.
+    for (link, place) in [("/bin", "/usr/bin"), ("/sbin", "/usr/sbin"), ("/var/run", "/run")] {
+        if let Ok(rest) = path.strip_prefix(link) {
+            path = Path::new(place).join(rest);
+        }
     }
     let text = path.to_string_lossy();
     let below = |root: &str| text.strip_prefix(root).filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    let netns = below("/run/netns").or_else(|| below("/var/run/netns"));
     if below("/proc").is_some() || below("/sys").is_some() {
         Owner::Kernel(text.into_owned())
-    } else if let Some(name) = netns {
+    } else if let Some(name) = below("/run/netns") {
         Owner::Netns(name.strip_prefix('/').map(str::to_string))
     } else if text == "/dev/tty" {
         Owner::Tty

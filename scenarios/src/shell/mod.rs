@@ -157,6 +157,11 @@ impl Session {
         }
     }
 
+    /// The machine's shell ended with its last command line; the next one starts another.
+    pub fn has_exited(&self, machine: &str) -> bool {
+        self.machines.get(machine).is_some_and(|shell| shell.running.is_none())
+    }
+
     /// Runs a command line until the next prompt, and until all events at that time are processed.
     ///
     /// # Errors

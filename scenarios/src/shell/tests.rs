@@ -209,6 +209,12 @@ fn commands_are_found_as_execvp_finds_them() {
         ),
         ("command -v nft; which cat", "/usr/sbin/nft\n/usr/bin/cat\n", 0),
         (
+            "ip -j link show lo | jq -r '.[].ifname, .[0].mtu'; echo '[]' | jq -e '.[0]'",
+            "lo\n65536\nnull\n",
+            1,
+        ),
+        ("echo a > /var/run/pid; cat /run/pid; ls -d /var/run", "a\n/var/run\n", 0),
+        (
             "echo 'echo s $1' >s; chmod +x s; ip netns add x; ip netns exec x ./s 1; timeout 2 ./s 2; sudo ./s 3",
             "s 1\ns 2\ns 3\n",
             0,

@@ -189,6 +189,8 @@ fn macvlan_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
 /// What a device that is about to be registered has from the one below (`macvlan_init`).
 fn inherit(dev: &mut NetDevice, below: &NetDevice) {
     dev.link = Some(below.id);
+    dev.carrier = below.carrier;
+    dev.max_mtu = below.max_mtu;
     dev.features = below.features & MACVLAN_FEATURES | ALWAYS_ON_FEATURES;
     dev.hw_features |= LRO;
     dev.vlan_features = below.vlan_features & MACVLAN_FEATURES | ALWAYS_ON_OFFLOADS;

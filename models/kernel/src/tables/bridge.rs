@@ -73,6 +73,8 @@ pub struct PortFlags {
     pub bcast_flood: bool,
     /// Isolated ports do not reach each other.
     pub isolated: bool,
+    /// Only stations with an FDB entry of the port may send.
+    pub locked: bool,
 }
 
 impl Default for PortFlags {
@@ -87,6 +89,7 @@ impl Default for PortFlags {
             mcast_flood: true,
             bcast_flood: true,
             isolated: false,
+            locked: false,
         }
     }
 }

@@ -186,11 +186,18 @@ impl InDevice {
         self.addrs.iter().any(|ifa| ifa.contains(local) && (peer.is_unspecified() || ifa.contains(peer)))
     }
 
+    /// The narrowest scope that an address of the device has: with `route_localnet` the host's own serve on the link, too.
+    pub fn localnet_scope(&self, all: &Ipv4Conf) -> Scope {
+        if or_conf(self, all, Conf::RouteLocalnet) { Scope::LINK } else { Scope::HOST }
+    }
+
     /// The first address usable as a source for `dst` with a scope no narrower than `scope`
     /// (`inet_select_addr`, the per-device part).
-    pub fn select_addr(&self, dst: Ipv4Addr, scope: Scope) -> Option<Ipv4Addr> {
+    pub fn select_addr(&self, dst: Ipv4Addr, scope: Scope, all: &Ipv4Conf) -> Option<Ipv4Addr> {
         let mut first = None;
-        for ifa in self.addrs.iter().filter(|ifa| !ifa.is_secondary() && ifa.scope <= scope) {
+        let narrowest = self.localnet_scope(all);
+        let fits = |ifa: &&InIfaddr| !ifa.is_secondary() && ifa.scope.min(narrowest) <= scope;
+        for ifa in self.addrs.iter().filter(fits) {
             if dst.is_unspecified() || ifa.contains(dst) {
                 return Some(ifa.local);
             }

@@ -295,7 +295,7 @@ pub struct Sockets {
     /// Places of `slots` that the next sockets get.
     free: BTreeSet<SocketId>,
     /// Other sockets than TCP's by what packets find them by: their port, or nothing but their kind.
-    hashed: BTreeMap<(NetnsId, SockKind, u16), BTreeSet<SocketId>>,
+    hashed: BTreeMap<(NetnsId, SockKind, u16), Vec<SocketId>>,
     /// Where TCP sockets are found.
     pub tcp_hashinfo: InetHashinfo,
     /// There was a tunnel's socket: datagrams that come in one poll are looked at (`udp_encap_needed_key`).
@@ -333,7 +333,7 @@ impl Sockets {
             self.slots.push(None);
         }
         self.slots[id.index()] = Some(socket);
-        self.hashed.entry((netns, kind, 0)).or_default().insert(id);
+        self.hash((netns, kind, 0), id);
         id
     }
 
@@ -342,12 +342,17 @@ impl Sockets {
         let Some(socket) = self.slots.get_mut(id.index()).and_then(Option::as_mut) else { return };
         let (netns, kind, before) = (socket.netns, socket.kind, std::mem::replace(&mut socket.local, local));
         self.unhash((netns, kind, before.1), id);
-        self.hashed.entry((netns, kind, local.1)).or_default().insert(id);
+        self.hash((netns, kind, local.1), id);
+    }
+
+    fn hash(&mut self, key: (NetnsId, SockKind, u16), id: SocketId) {
+        let ids = self.hashed.entry(key).or_default();
+        ids.insert(ids.partition_point(|other| *other < id), id);
     }
 
     fn unhash(&mut self, key: (NetnsId, SockKind, u16), id: SocketId) {
         if let Some(ids) = self.hashed.get_mut(&key) {
-            ids.remove(&id);
+            ids.retain(|other| *other != id);
             if ids.is_empty() {
                 self.hashed.remove(&key);
             }

@@ -14,12 +14,14 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::net::socket::{SendTo, sendto};
 use glassnet_kernel::tables::netdev::IFF_UP;
 use glassnet_kernel::tables::socket::SockKind;
+use glassnet_kernel::tables::vlan_tag::VlanProto;
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
+use glassnet_wire::eth::ETH_P_IP;
 
 use self::options::{MacWord, Options, What};
 use self::packet::Transport;
-use crate::process::{Process, Running, Woken};
+use crate::process::{Process, Running, Signal, Woken};
 use crate::sock::{self, Sock};
 
 /// Minimum length of a frame, bytes; shorter ones are padded.
@@ -53,63 +55,78 @@ async fn mausezahn(process: &mut Process) -> Result<i32, String> {
         Some(_) => return Err(no_device(&format!("libnet_check_iface(): {} is down", options.device))),
         None => return Err(no_device("libnet_check_iface() ioctl: No such device")),
     };
-    let message = message(process, &options, own)?;
+    let address = address(process, &options)?;
+    let sent = options.count * messages(&options, own, address).count() as u64;
     if let What::Packet(packet) = &options.what {
         if !options.quiet {
-            process.eprint(format!("Mausezahn will send {} frames... ", options.count));
+            process.eprint(format!("Mausezahn will send {sent} frames... "));
         }
         // The real tool shows the text of a datagram only.
-        if let (Some(text), Transport::Udp { .. }) = (&packet.text, &packet.transport) {
+        if let (Some(text), Transport::Udp) = (&packet.text, &packet.transport) {
             process.print(format!("[{text}]\n"));
         }
     }
-    let (kind, is_frame) = match message {
-        Message::Frame(_) => (SockKind::Packet { protocol: 0, cooked: false }, true),
-        Message::Packet { .. } => (SockKind::Raw { protocol: IPPROTO_RAW }, false),
+    let is_frame = matches!(options.what, What::Frame(_)) || options.makes_frames();
+    let kind = match is_frame {
+        true => SockKind::Packet { protocol: 0, cooked: false },
+        false => SockKind::Raw { protocol: IPPROTO_RAW },
     };
     let socket = Sock::open(process, kind);
     socket.set(|opts| (opts.hdrincl, opts.broadcast) = (true, true));
     if is_frame && let Err(errno) = socket.packet_bind(ifindex) {
         return Err(format!("mausezahn: {}", errno.strerror()));
     }
-    Ok(send(process, &options, &socket, &message).await)
+    let endless = (0..).take_while(|number| options.count == 0 || *number < options.count);
+    let all = endless.flat_map(|_| messages(&options, own, address));
+    let busy = match send(process, options.delay, &socket, all).await {
+        Ok(busy) => busy,
+        Err(signal) => return Ok(signal.exit_status()),
+    };
+    if !options.quiet {
+        let rate = sent * 1_000_000_000 / busy.0.max(1);
+        process.eprint(format!("{:.2} seconds ({rate} packets per second)\n", busy.0 as f64 / 1e9));
+    }
+    Ok(0)
 }
 
 fn no_device(reason: &str) -> String {
     format!(" mz/getopts: libnet_init() failed ({reason}\n) Invalid command line parameters!")
 }
 
-/// Sends the message. Errors of sending are not reported, as in the real tool.
-async fn send(process: &mut Process, options: &Options, socket: &Sock, message: &Message) -> i32 {
+/// Sends messages, and returns how long that took. Errors of sending are not reported, as in the real tool.
+///
+/// # Errors
+///
+/// The signal that ended it.
+async fn send(
+    process: &mut Process,
+    delay: Nanos,
+    socket: &Sock,
+    messages: impl Iterator<Item = Message>,
+) -> Result<Nanos, Signal> {
     let mut busy = Nanos::ZERO;
     let mut ran = process.now();
-    for number in (0..).take_while(|number| options.count == 0 || *number < options.count) {
-        let pause = if number == 0 { Nanos::ZERO } else { options.delay };
+    for (number, message) in messages.enumerate() {
+        let pause = if number == 0 { Nanos::ZERO } else { delay };
         // Without a delay, others run when the time slice is over.
         if pause > Nanos::ZERO || process.now().since(ran) >= TIME_SLICE {
-            if let Err(signal) = process.sleep(pause).await {
-                return signal.exit_status();
-            }
+            process.sleep(pause).await?;
             ran = process.now();
         }
         let begin = process.now();
         if let Woken::Signal(signal) = socket.wait_for_room(process, None).await {
-            return signal.exit_status();
+            return Err(signal);
         }
-        let _ = match message {
+        let _ = match &message {
             Message::Frame(frame) => socket.call(|cx| sendto(cx, socket.id, SendTo::Connected, frame)),
             Message::Packet { to, bytes } => socket.send_to(*to, 0, bytes),
         };
         busy += process.now().since(begin);
     }
-    if !options.quiet {
-        let rate = options.count * 1_000_000_000 / busy.0.max(1);
-        process.eprint(format!("{:.2} seconds ({rate} packets per second)\n", busy.0 as f64 / 1e9));
-    }
-    0
+    Ok(busy)
 }
 
-/// The message to send.
+/// A message to send.
 enum Message {
     /// A whole frame.
     Frame(Vec<u8>),
@@ -117,8 +134,20 @@ enum Message {
     Packet { to: Ipv4Addr, bytes: Vec<u8> },
 }
 
-fn message(process: &Process, options: &Options, own: Mac) -> Result<Message, String> {
-    let mac = |word: MacWord| match word {
+/// The source of packets for which the command line says none.
+fn address(process: &Process, options: &Options) -> Result<Ipv4Addr, String> {
+    match &options.what {
+        What::Packet(packet) if packet.src.is_none() => {
+            let own = sock::addresses(process, &options.device).first().copied();
+            own.ok_or_else(|| format!("mausezahn: {} has no address: say one with -A", options.device))
+        }
+        _ => Ok(Ipv4Addr::UNSPECIFIED),
+    }
+}
+
+/// What is sent by one round.
+fn messages(options: &Options, own: Mac, address: Ipv4Addr) -> Box<dyn Iterator<Item = Message> + Send + '_> {
+    let mac = move |word: MacWord| match word {
         MacWord::Own => own,
         MacWord::Is(mac) => mac,
     };
@@ -127,24 +156,21 @@ fn message(process: &Process, options: &Options, own: Mac) -> Result<Message, St
             let ends = options.dest.into_iter().chain(options.source).map(mac);
             let mut frame: Vec<u8> = ends.flat_map(|mac| mac.0).chain(bytes.iter().copied()).collect();
             frame.resize(frame.len().max(LEAST_FRAME).max(options.pad), 0);
-            Ok(Message::Frame(frame))
+            Box::new(std::iter::once(Message::Frame(frame)))
         }
         What::Packet(packet) => {
-            let src = match packet.src.or_else(|| sock::addresses(process, &options.device).first().copied())
-            {
-                Some(src) => src,
-                None => return Err(format!("mausezahn: {} has no address: say one with -A", options.device)),
-            };
-            let bytes = packet.bytes(src, options.pad);
-            // With an Ethernet address the tool makes the frame itself, otherwise the kernel does.
-            Ok(match options.dest.or(options.source) {
-                None => Message::Packet { to: packet.dst, bytes },
-                Some(_) => {
-                    let dest = options.dest.map_or(Mac([0xff; 6]), mac);
-                    let source = options.source.map_or(own, mac);
-                    Message::Frame([&dest.0[..], &source.0, &[8, 0], &bytes].concat())
+            let dest = options.dest.map_or(Mac([0xff; 6]), mac);
+            let mut head = [dest.0, options.source.map_or(own, mac).0].concat();
+            let tags = options.tags.iter().flat_map(|tag| [VlanProto::Dot1Q.ethertype(), *tag]);
+            head.extend(tags.flat_map(u16::to_be_bytes));
+            head.extend(ETH_P_IP.to_be_bytes());
+            Box::new(packet.flows(address).map(move |flow| {
+                let bytes = packet.bytes(flow, options.pad);
+                match options.makes_frames() {
+                    true => Message::Frame([&head[..], &bytes].concat()),
+                    false => Message::Packet { to: flow.addresses[1], bytes },
                 }
-            })
+            }))
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The command line.
 
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use glassnet_kernel::tables::vlan_tag::VLAN_PRIO_SHIFT;
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
-use super::packet::{Packet, Transport};
+use super::packet::{Addresses, Packet, Transport};
 use crate::getopt;
 
 /// Options of the command line.
@@ -26,8 +28,17 @@ pub struct Options {
     pub source: Option<MacWord>,
     /// Ethernet destination (`-b`).
     pub dest: Option<MacWord>,
+    /// 802.1Q tags, the outermost first (`-Q`).
+    pub tags: Vec<u16>,
     /// The message.
     pub what: What,
+}
+
+impl Options {
+    /// With something of Ethernet's the tool makes the frames of packets itself, otherwise the kernel does.
+    pub fn makes_frames(&self) -> bool {
+        self.dest.is_some() || self.source.is_some() || !self.tags.is_empty()
+    }
 }
 
 /// An Ethernet address on the command line.
@@ -72,6 +83,7 @@ pub fn parse(args: &[String]) -> Result<Options, String> {
         pad: 0,
         source: None,
         dest: None,
+        tags: Vec::new(),
         what: What::Frame(Vec::new()),
     };
     let (mut kind, mut src, mut dst, mut text) = (None, None, None, None);
@@ -84,8 +96,9 @@ pub fn parse(args: &[String]) -> Result<Options, String> {
             "p" => options.pad = number("-p", value)?,
             "a" => options.source = Some(mac("-a", value)?),
             "b" => options.dest = Some(mac("-b", value)?),
-            "A" => src = Some(number("-A", value)?),
-            "B" => dst = Some(number("-B", value)?),
+            "A" => src = Some(addresses("-A", value)?),
+            "B" => dst = Some(addresses("-B", value)?),
+            "Q" => options.tags = tags(value)?,
             "P" => text = Some(value.to_owned()),
             "t" => kind = Some(value.to_owned()),
             "4" => {}
@@ -93,6 +106,7 @@ pub fn parse(args: &[String]) -> Result<Options, String> {
         }
     }
     options.what = match kind {
+        None if !options.tags.is_empty() => return Err(refused("-Q without -t")),
         None => What::Frame(bytes(words)?),
         Some(kind) => What::Packet(packet(&kind, src, dst, text, words)?),
     };
@@ -106,6 +120,48 @@ fn refused(what: &str) -> String {
 /// A number, or another value parsed by `FromStr`.
 fn number<T: FromStr>(option: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|_| refused(&format!("{option} {text}")))
+}
+
+/// An address, two with a dash between, or those of a network but its first: `10.0.0.0/30`. Of two in the wrong order the first is
+/// meant.
+fn addresses(option: &str, text: &str) -> Result<Addresses, String> {
+    if let Some((network, len)) = text.split_once('/') {
+        let (network, len): (Ipv4Addr, u32) = (number(option, network)?, number(option, len)?);
+        // The real tool does not end for longer ones.
+        let hosts = u32::MAX
+            .checked_shr(len)
+            .filter(|_| len <= 30)
+            .ok_or_else(|| refused(&format!("{option} {text}")))?;
+        let first = network.to_bits() & !hosts;
+        return Ok(Ipv4Addr::from_bits(first + 1)..=Ipv4Addr::from_bits(first | hosts));
+    }
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (number(option, first)?, number(option, last)?);
+    Ok(if first <= last { first..=last } else { first..=first })
+}
+
+/// A port, or two with a dash between.
+fn ports(name: &str, text: &str) -> Result<RangeInclusive<u16>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let port = |text: &str| match number::<u32>(name, text)? {
+        port @ 0..=0xffff => Ok(port as u16),
+        _ => Err(" mz/get_port_range: Invalid port range!".to_owned()),
+    };
+    let (first, last) = (port(first)?, port(last)?);
+    Ok(first.min(last)..=first.max(last))
+}
+
+/// `5:10,20`: a priority and a VLAN, then another tag with priority 0.
+fn tags(text: &str) -> Result<Vec<u16>, String> {
+    let tag = |word: &str| {
+        let (priority, vlan) = word.split_once(':').unwrap_or(("0", word));
+        let (priority, vlan): (u16, u16) = (number("-Q", priority)?, number("-Q", vlan)?);
+        match priority > 7 || vlan > 4095 {
+            true => Err(refused(&format!("-Q {word}"))),
+            false => Ok(priority << VLAN_PRIO_SHIFT | vlan),
+        }
+    };
+    text.split([',', '.']).map(tag).collect()
 }
 
 /// Microseconds, or with a unit `100m`, `100msec`, `2s`, `2sec`.
@@ -145,27 +201,38 @@ fn bytes(text: &str) -> Result<Vec<u8>, String> {
 
 fn packet(
     kind: &str,
-    src: Option<Ipv4Addr>,
-    dst: Option<Ipv4Addr>,
+    src: Option<Addresses>,
+    dst: Option<Addresses>,
     text: Option<String>,
     words: &str,
 ) -> Result<Packet, String> {
     let transport = match kind {
         "ip" => Transport::Ip { proto: 0 },
-        "udp" => Transport::Udp { sport: 0, dport: 0 },
+        "udp" => Transport::Udp,
         "tcp" => Transport::tcp(),
         "icmp" => Transport::Ping { id: 0x42, seq: 1 },
         _ => return Err(refused(&format!("-t {kind}"))),
     };
-    let dst = dst.ok_or_else(|| refused(&format!("-t {kind} without -B")))?;
-    let mut packet =
-        Packet { src, dst, tos: 0, ttl: 255, id: 0, df: false, transport, text, data: Vec::new() };
+    let mut packet = Packet {
+        src,
+        dst: dst.unwrap_or(Ipv4Addr::BROADCAST..=Ipv4Addr::BROADCAST),
+        sport: 0..=0,
+        dport: 0..=0,
+        tos: 0,
+        ttl: 255,
+        id: 0,
+        df: false,
+        transport,
+        text,
+        data: Vec::new(),
+    };
     for word in words.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         set(&mut packet, name.trim(), value.trim())?;
     }
-    if kind == "icmp" && !words.trim_start().starts_with("ping") {
-        return Err(refused("-t icmp but for ping"));
+    let is_echo = ["ping", "echoreq"].iter().any(|name| words.trim_start().starts_with(name));
+    if kind == "icmp" && !is_echo {
+        return Err(refused("-t icmp but for ping and echoreq"));
     }
     Ok(packet)
 }
@@ -178,21 +245,19 @@ fn set(packet: &mut Packet, name: &str, value: &str) -> Result<(), String> {
         ("tos", _) => {
             packet.tos = u8::from_str_radix(value, 16).map_err(|_| refused(&format!("{name}={value}")))?;
         }
-        ("p" | "payload", Transport::Ip { .. } | Transport::Udp { .. } | Transport::Tcp { .. }) => {
-            packet.data = bytes(value)?;
-        }
+        ("p" | "payload", _) => packet.data = bytes(value)?,
         // The tool sets the same value in both headers.
         ("id", Transport::Ping { id, .. }) => (*id, packet.id) = (number(name, value)?, number(name, value)?),
         ("id", _) => packet.id = number(name, value)?,
         ("proto", Transport::Ip { proto }) => *proto = number(name, value)?,
-        ("sp", Transport::Udp { sport, .. } | Transport::Tcp { sport, .. }) => *sport = number(name, value)?,
-        ("dp", Transport::Udp { dport, .. } | Transport::Tcp { dport, .. }) => *dport = number(name, value)?,
+        ("sp", Transport::Udp | Transport::Tcp { .. }) => packet.sport = ports(name, value)?,
+        ("dp", Transport::Udp | Transport::Tcp { .. }) => packet.dport = ports(name, value)?,
         ("s", Transport::Tcp { seq, .. }) => *seq = number(name, value)?,
         ("a", Transport::Tcp { ack, .. }) => *ack = number(name, value)?,
         ("win", Transport::Tcp { window, .. }) => *window = number(name, value)?,
         ("flags", Transport::Tcp { flags, .. }) => *flags = tcp_flags(value)?,
         ("seq", Transport::Ping { seq, .. }) => *seq = number(name, value)?,
-        ("ping", Transport::Ping { .. }) => {}
+        ("ping" | "echoreq", Transport::Ping { .. }) => {}
         _ if value.is_empty() => return Err(refused(name)),
         _ => return Err(refused(&format!("{name}={value}"))),
     }
@@ -229,12 +294,13 @@ mod tests {
     fn what_is_not_modelled_is_named() {
         for (args, named) in [
             (&["eth0", "-t", "bpdu"][..], "-t bpdu"),
-            (&["eth0", "-Q", "5", "ff"], "-Q"),
-            (&["eth0", "-t", "udp", "-B", "10.0.0.0/24"], "-B 10.0.0.0/24"),
-            (&["eth0", "-t", "udp", "-B", "10.0.0.2", "dp=1-1023"], "dp 1-1023"),
+            (&["eth0", "-Q", "5", "ff"], "-Q without -t"),
+            (&["eth0", "-t", "udp", "-Q", "9:1"], "-Q 9:1"),
+            (&["eth0", "-t", "udp", "-B", "10.0.0.0/31"], "-B 10.0.0.0/31"),
+            (&["eth0", "-t", "udp", "-B", "10.0.0.2", "dp=1-x"], "dp x"),
+            (&["eth0", "-t", "icmp", "redirect"], "redirect"),
             (&["eth0", "-t", "tcp", "-B", "10.0.0.2", "flags=syn|foo"], "flags=foo"),
             (&["eth0", "-t", "udp", "-B", "10.0.0.2", "len=5"], "len=5"),
-            (&["eth0", "-t", "udp"], "-t udp without -B"),
             (&["-t", "udp", "-B", "10.0.0.2"], "choosing a device: name one before the packet"),
         ] {
             assert_eq!(parsed(args), Err(format!("mausezahn: not modelled yet: {named}")), "{args:?}");

@@ -109,13 +109,18 @@ impl Prompt {
         }
     }
 
-    fn run(&mut self, machine: &str, command: &str) {
+    /// Runs a command line; false if the shell exited.
+    fn run(&mut self, machine: &str, command: &str) -> bool {
         match self.session.run(machine, command) {
-            Ok(outcome) => self.status = outcome.status as u8,
+            Ok(outcome) => {
+                self.status = outcome.status as u8;
+                !self.session.has_exited(machine)
+            }
             Err(error) => {
                 could_not(error);
                 could_not(format_args!("{machine} has a new shell now: variables and jobs are gone"));
                 self.status = 2;
+                true
             }
         }
     }
@@ -125,17 +130,19 @@ impl Prompt {
         let word = line.trim();
         if let Some(name) = word.strip_prefix('@') {
             self.switch(name);
-        } else if let Some(rest) = word.strip_prefix("exit").filter(|rest| rest.trim().parse::<u8>().is_ok())
-        {
-            self.status = rest.trim().parse().unwrap_or(self.status);
-            return false;
-        } else if word == "exit" || word == "logout" {
-            return false;
-        } else if !word.is_empty() {
-            let machine = self.machine.clone();
-            self.run(&machine, line);
+            return true;
         }
-        true
+        let machine = self.machine.clone();
+        match word {
+            "" => true,
+            "logout" => self.run(&machine, "exit"),
+            _ => self.run(&machine, line),
+        }
+    }
+
+    /// The end of the input: the shell exits, which runs its trap.
+    fn end(&mut self) {
+        self.line(&format!("exit {}", self.status));
     }
 
     fn switch(&mut self, name: &str) {
@@ -164,7 +171,10 @@ impl Prompt {
                     self.is_heard()?;
                 }
                 Err(ReadlineError::Interrupted) => {}
-                Err(ReadlineError::Eof) => return Ok(()),
+                Err(ReadlineError::Eof) => {
+                    self.end();
+                    return Ok(());
+                }
                 Err(error) => return Err(io::Error::other(error)),
             }
         }
@@ -183,7 +193,9 @@ impl Prompt {
                 pending.push('\n');
             }
         }
-        self.line(&pending);
+        if self.line(&pending) {
+            self.end();
+        }
         self.is_heard()
     }
 }

@@ -181,6 +181,7 @@ fn refused(cx: &mut Cx, lower: DevId, why: &str, errno: Errno) -> NlError {
 /// What a device that is about to be registered has from the one below (`ipvlan_init`).
 fn inherit(dev: &mut NetDevice, below: &NetDevice) {
     dev.link = Some(below.id);
+    dev.carrier = below.carrier;
     dev.features = below.features & IPVLAN_FEATURES | IPVLAN_ALWAYS_ON;
     dev.vlan_features = below.vlan_features & IPVLAN_FEATURES | IPVLAN_ALWAYS_ON & !(LLTX | VLAN_CHALLENGED);
     dev.tso_max_size = below.tso_max_size;

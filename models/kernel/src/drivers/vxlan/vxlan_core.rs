@@ -352,7 +352,11 @@ fn vxlan_xmit_one(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) {
 fn xmit_to(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) -> Result<Door, Option<Errno>> {
     let device = vxlan(cx.k, dev).ok_or(None)?;
     let remote = device.find(entry.0).and_then(|found| found.remotes.get(entry.1)).ok_or(None)?;
-    let to = remote.to;
+    let mut to = remote.to;
+    if to.ifindex == 0 {
+        let sock = device.sock.and_then(|sock| cx.k.sockets.get(sock));
+        to.ifindex = sock.map_or(0, |sock| sock.opts.bound_dev_if);
+    }
     let VxlanConfig { tos, ttl, ttl_inherit, df, udp_csum, port_range, saddr, .. } = device.cfg;
     if to.ip.is_unspecified() {
         return Err(None);

@@ -134,7 +134,7 @@ attrs! {
     /// VLANs are mapped to tunnels.
     VLAN_TUNNEL = BrAttr::new("vlan_tunnel", None, Unit::Bool, OFF);
     /// Only stations with an FDB entry may send.
-    LOCKED = BrAttr::new("locked", None, Unit::Bool, OFF);
+    LOCKED = BrAttr::new("locked", None, Unit::Bool, flag!(locked));
     /// Multicast router: 0 never, 1 if queries are seen, 2 always.
     MCAST_ROUTER = BrAttr::new("mcast_router", Some("multicast_router"), Unit::Number, Access::Fixed(1))
         .max(u8::MAX as u64);

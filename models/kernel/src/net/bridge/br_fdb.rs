@@ -106,7 +106,7 @@ pub struct Station {
 /// Who asks for a station.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
-    /// The bridge itself, which sends.
+    /// The bridge itself, for what it sends and for the senders at a locked port.
     Bridge,
     /// A port that received: another port's station counts as used (`br_handle_frame_finish`).
     Port,

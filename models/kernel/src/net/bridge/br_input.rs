@@ -87,7 +87,7 @@ fn br_handle_local_finish(cx: &mut Cx, skb: SkbId, bridge: DevId) -> Door {
 /// Learns the source and decides: local delivery, forwarding, or flooding.
 ///
 /// Kernel: net/bridge/br_input.c
-/// Not modelled: locked ports, multicast snooping, ARP suppression.
+/// Not modelled: multicast snooping, ARP suppression.
 pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
     let eth = cx.skbs.eth_hdr(skb);
     let (source, dest) = (eth.source(), eth.dest());
@@ -104,6 +104,12 @@ pub fn br_handle_frame_finish(cx: &mut Cx, skb: SkbId) -> Door {
         match br_allowed_ingress(cx, skb, bridge, dev) {
             Some(allowed) => vid = allowed,
             None => return Door::End,
+        }
+    }
+    if flags.locked {
+        let station = br_fdb_find_rcu(cx, skb, bridge, (source, vid), Asker::Bridge);
+        if station.is_none_or(|station| station.is_local || station.port != Some(dev)) {
+            return cx.kfree_skb(skb, DropReason::NotSpecified);
         }
     }
     if flags.learning {

@@ -221,15 +221,17 @@ pub fn inet_bound_dev_eq(cx: &Cx, socket: &Socket, skb: SkbId, daddr: Ipv4Addr) 
     let dev = &cx.k.devs[pkt.dev];
     let sdif = if dev.l3mdev_fib_table.is_some() { pkt.ip.iif } else { 0 };
     let bound = socket.opts.bound_dev_if;
+    if bound == 0 && sdif == 0 {
+        return true;
+    }
     if bound == 0 {
         let sysctls = &cx.k.netns[socket.netns].sysctls;
-        return sdif == 0
-            || match socket.kind {
-                SockKind::Tcp => sysctls.get(&TCP_L3MDEV_ACCEPT) != 0,
-                SockKind::Udp => sysctls.get(&UDP_L3MDEV_ACCEPT) != 0,
-                SockKind::Raw { .. } => sysctls.get(&RAW_L3MDEV_ACCEPT) != 0,
-                _ => true,
-            };
+        return match socket.kind {
+            SockKind::Tcp => sysctls.get(&TCP_L3MDEV_ACCEPT) != 0,
+            SockKind::Udp => sysctls.get(&UDP_L3MDEV_ACCEPT) != 0,
+            SockKind::Raw { .. } => sysctls.get(&RAW_L3MDEV_ACCEPT) != 0,
+            _ => true,
+        };
     }
     let looped = dev.is_loopback() || sdif == dev.ifindex;
     let dif = if looped { has_address(cx, skb, daddr).unwrap_or(pkt.dev) } else { pkt.dev };

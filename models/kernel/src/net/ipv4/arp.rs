@@ -358,12 +358,12 @@ fn arp_ignore(cx: &mut Cx, dev: DevId, sip: Ipv4Addr, tip: Ipv4Addr) -> bool {
         2 => !own.is_some_and(|ifa| ifa.contains(sip)),
         // 3: not for addresses of host scope, of any device.
         3 => {
-            let netns = cx.k.devs[dev].netns;
-            let known = |dev: &DevId| {
-                let addrs = cx.k.inet.get(*dev).map_or(&[][..], |inet| &inet.addrs);
-                addrs.iter().any(|ifa| ifa.local == tip && ifa.scope <= Scope::LINK)
+            let netns = &cx.k.netns[cx.k.devs[dev].netns];
+            let known = |inet: &InDevice| {
+                let narrowest = inet.localnet_scope(&netns.ipv4.conf_all);
+                inet.addrs.iter().any(|ifa| ifa.local == tip && ifa.scope.min(narrowest) <= Scope::LINK)
             };
-            !cx.k.netns[netns].devs.values().any(known)
+            !netns.devs.values().filter_map(|dev| cx.k.inet.get(*dev)).any(known)
         }
         8 => true,
         _ => false,

@@ -329,10 +329,11 @@ pub fn fib_sync_down_addr(fib: &mut Fib, local: Ipv4Addr, table: u32) -> bool {
 /// The first address of a device fit as a source for `dst`, or one of another device (`inet_select_addr`,
 /// net/ipv4/devinet.c).
 pub fn inet_select_addr(k: &Kernel, dev: DevId, dst: Ipv4Addr, scope: Scope) -> Ipv4Addr {
-    if let Some(found) = k.inet.get(dev).and_then(|inet| inet.select_addr(dst, scope)) {
+    let Some(netns) = k.devs.get(dev).map(|netdev| netdev.netns) else { return Ipv4Addr::UNSPECIFIED };
+    let all = &k.netns[netns].ipv4.conf_all;
+    if let Some(found) = k.inet.get(dev).and_then(|inet| inet.select_addr(dst, scope, all)) {
         return found;
     }
-    let Some(netns) = k.devs.get(dev).map(|netdev| netdev.netns) else { return Ipv4Addr::UNSPECIFIED };
     let usable = |other: &DevId| {
         let inet = k.inet.get(*other)?;
         let fits = |scope_of: Scope| scope_of != Scope::LINK && scope_of <= scope;

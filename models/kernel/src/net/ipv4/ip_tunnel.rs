@@ -204,7 +204,9 @@ fn init_flow(
     daddr: Ipv4Addr,
     tos: u8,
 ) -> FlowOut {
-    let oif = kernel.dev_by_index(net, parms.link);
+    // A device in a VRF stands for the VRF's table.
+    let link = kernel.dev_by_index(net, parms.link);
+    let oif = link.map(|link| kernel.devs.l3mdev_master(link).unwrap_or(link));
     FlowOut { daddr, saddr: parms.saddr, oif, tos, mark, proto: parms.protocol, ..FlowOut::default() }
 }
 

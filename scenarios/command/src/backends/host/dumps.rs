@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::dump_value;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 use serde_json::Value;
 
 use super::spaces::within;
@@ -89,8 +91,14 @@ impl Job<'_> {
             SETTINGS.iter().for_each(|folder| list_settings(Path::new(folder), &mut settings));
             return Ok(settings);
         }
-        // Tables of the old kind are made by asking for one.
-        if self.program[0] == "iptables-legacy-save" && !has_legacy_tables() {
+        // A program that would print nothing is not started. Tables of the old kind would even be made by asking for one.
+        let has_some = match self.program[0] {
+            "iptables-legacy-save" => has_legacy_tables(),
+            "iptables-save" => lists(NFT_MSG_GETTABLE, &[])?,
+            "ipset" => lists(IPSET_CMD_LIST, &IPSET_PROTOCOL)?,
+            _ => true,
+        };
+        if !has_some {
             return Ok(String::new());
         }
         let mut command = Command::new(self.program[0]);
@@ -169,6 +177,38 @@ fn list_settings(folder: &Path, out: &mut String) {
 /// The namespace of this thread has tables of iptables-legacy.
 fn has_legacy_tables() -> bool {
     fs::read_to_string("/proc/thread-self/net/ip_tables_names").is_ok_and(|names| !names.is_empty())
+}
+
+/// Asks for the tables of nf_tables: subsystem and message.
+const NFT_MSG_GETTABLE: u16 = 10 << 8 | 1;
+/// Asks for sets.
+const IPSET_CMD_LIST: u16 = 6 << 8 | 7;
+/// The attribute that each request of ipset begins with, padded: IPSET_ATTR_PROTOCOL, 7.
+const IPSET_PROTOCOL: [u8; 8] = [5, 0, 1, 0, 7, 0, 0, 0];
+
+/// A dump of netfilter's has entries in the namespace of this thread (`struct nlmsghdr`, `struct nfgenmsg`). None, if its subsystem is
+/// not there.
+fn lists(message: u16, attributes: &[u8]) -> io::Result<bool> {
+    const NLM_F_REQUEST_DUMP: u16 = 0x301;
+    const NLMSG_ERROR: u16 = 2;
+    const NLMSG_DONE: u16 = 3;
+    let netlink = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkNetFilter,
+    )?;
+    let len = 20 + attributes.len() as u32;
+    let (sequence_and_port, nfgenmsg) = ([0; 8], [0; 4]);
+    let mut request = len.to_ne_bytes().to_vec();
+    request.extend(message.to_ne_bytes());
+    request.extend(NLM_F_REQUEST_DUMP.to_ne_bytes());
+    request.extend([&sequence_and_port[..], &nfgenmsg, attributes].concat());
+    send(netlink.as_raw_fd(), &request, MsgFlags::empty())?;
+    let mut answer = [0; 8192];
+    let read = recv(netlink.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+    let kind = answer[..read].get(4..6).map_or(NLMSG_DONE, |kind| u16::from_ne_bytes([kind[0], kind[1]]));
+    Ok(kind != NLMSG_DONE && kind != NLMSG_ERROR)
 }
 
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
