@@ -25,12 +25,14 @@ pub enum Mode {
     Broadcast,
     /// By a hash, among the slaves that the partner agreed on (LACP).
     Ieee8023ad,
+    /// By load; one slave receives.
+    Tlb,
 }
 
 impl Mode {
     /// Those that are modelled, by number.
-    pub const ALL: [Mode; 5] =
-        [Mode::RoundRobin, Mode::ActiveBackup, Mode::Xor, Mode::Broadcast, Mode::Ieee8023ad];
+    pub const ALL: [Mode; 6] =
+        [Mode::RoundRobin, Mode::ActiveBackup, Mode::Xor, Mode::Broadcast, Mode::Ieee8023ad, Mode::Tlb];
 }
 
 /// Longer ago than all intervals, jiffies.
@@ -48,6 +50,35 @@ pub enum Work {
     Arp,
     /// The state machines of LACP.
     Ad,
+    /// Learning packets, and flows that are shared out anew.
+    Alb,
+}
+
+/// How many flows a bond tells apart.
+pub const TLB_HASH_TABLE_SIZE: usize = 256;
+
+/// Flows with one hash (`struct tlb_client_info`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TlbClientInfo {
+    /// The slave that sends them.
+    pub tx_slave: Option<DevId>,
+    /// Bytes since they were shared out.
+    pub tx_bytes: u32,
+    /// Bytes a second before that, and one.
+    pub load_history: u32,
+}
+
+/// What a bond knows of the load of its slaves (`struct alb_bond_info`).
+#[derive(Debug)]
+pub struct AlbBondInfo {
+    /// Flows by hash.
+    pub tx_hashtbl: [TlbClientInfo; TLB_HASH_TABLE_SIZE],
+    /// Bytes of packets that belong to no flow.
+    pub unbalanced_load: u32,
+    /// Turns since flows were shared out.
+    pub tx_rebalance_counter: u32,
+    /// Turns since slaves told switches their addresses.
+    pub lp_counter: u32,
 }
 
 /// State of a slave's link (`BOND_LINK_*`).
@@ -135,6 +166,8 @@ pub struct Slave {
     pub last_rx: i64,
     /// The same from each address that is asked for, jiffies.
     pub target_last_arp_rx: [i64; BOND_MAX_ARP_TARGETS],
+    /// Bytes a second of its flows.
+    pub tlb_load: u32,
     /// LACP.
     pub ad: AdSlaveInfo,
 }
@@ -157,7 +190,7 @@ pub struct Bonding {
     /// Packets that were sent in turn.
     pub rr_tx_counter: u32,
     /// When each work is due next; one that was set for another time is stale.
-    pub works: [Option<Nanos>; 3],
+    pub works: [Option<Nanos>; 4],
     /// What slaves counted that are gone.
     pub stats_of_gone: DevStats,
     /// Addresses that watching by ARP asks for.
@@ -168,6 +201,8 @@ pub struct Bonding {
     pub ad_actor_system: Mac,
     /// LACP.
     pub ad: AdBondInfo,
+    /// The load of its slaves.
+    pub alb: AlbBondInfo,
 }
 
 impl Bonding {
@@ -181,12 +216,18 @@ impl Bonding {
             force_primary: false,
             send_peer_notif: 0,
             rr_tx_counter: 0,
-            works: [None; 3],
+            works: [None; 4],
             stats_of_gone: DevStats::default(),
             arp_targets: Vec::new(),
             current_arp_slave: None,
             ad_actor_system: Mac::ZERO,
             ad: AdBondInfo::default(),
+            alb: AlbBondInfo {
+                tx_hashtbl: [TlbClientInfo::default(); TLB_HASH_TABLE_SIZE],
+                unbalanced_load: 0,
+                tx_rebalance_counter: 0,
+                lp_counter: 0,
+            },
         }
     }
 
@@ -233,11 +274,12 @@ impl Bonding {
     /// A slave is chosen by a hash of the packet (`bond_mode_uses_xmit_hash`).
     pub fn uses_xmit_hash(&self) -> bool {
         matches!(self.mode(), Mode::Xor | Mode::Ieee8023ad)
+            || self.mode() == Mode::Tlb && self.opt(Opt::TlbDynamicLb) == 0
     }
 
-    /// Only one slave works (`bond_uses_primary`).
+    /// Only one slave works, or receives (`bond_uses_primary`).
     pub fn uses_primary(&self) -> bool {
-        self.mode() == Mode::ActiveBackup
+        matches!(self.mode(), Mode::ActiveBackup | Mode::Tlb)
     }
 }
 

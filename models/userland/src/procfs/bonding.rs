@@ -67,6 +67,7 @@ fn mode_name(mode: Mode) -> &'static str {
         Mode::Xor => "load balancing (xor)",
         Mode::Broadcast => "fault-tolerance (broadcast)",
         Mode::Ieee8023ad => "IEEE 802.3ad Dynamic link aggregation",
+        Mode::Tlb => "transmit load balancing",
     }
 }
 
@@ -77,7 +78,7 @@ fn choice(bond: &Bonding, opt: Opt) -> &'static str {
 fn text(k: &Kernel, dev: &NetDevice, bond: &Bonding) -> String {
     let mut text = format!("Ethernet Channel Bonding Driver: v{}\n\n", RELEASE);
     let _ = write!(text, "Bonding Mode: {}", mode_name(bond.mode()));
-    if bond.uses_primary() && bond.opt(Opt::FailOverMac) != 0 {
+    if bond.mode() == Mode::ActiveBackup && bond.opt(Opt::FailOverMac) != 0 {
         let _ = write!(text, " (fail_over_mac {})", choice(bond, Opt::FailOverMac));
     }
     text.push('\n');

@@ -3,6 +3,7 @@
 //! Kernel: drivers/net/bonding/bond_main.c
 
 use super::bond_3ad::bond_3ad_handle_link_change;
+use super::bond_alb::{bond_alb_handle_active_change, bond_alb_handle_link_change};
 use super::{
     arp_monitor, bond_set_carrier, bond_set_dev_addr, bond_set_rx_mode, is_primary, slave_log, slaves,
 };
@@ -94,8 +95,10 @@ pub(super) fn bond_change_active_slave(cx: &mut Cx, bond: DevId, new: Option<Dev
         if was_back {
             slave.link = BondLink::Up;
         }
-        if was_back && mode == Mode::Ieee8023ad {
-            bond_3ad_handle_link_change(cx, bond, dev, BondLink::Up);
+        match mode {
+            Mode::Ieee8023ad if was_back => bond_3ad_handle_link_change(cx, bond, dev, BondLink::Up),
+            Mode::Tlb if was_back => bond_alb_handle_link_change(cx, bond, dev, true),
+            _ => {}
         }
         if uses_primary {
             let early = if was_back { format!(" {early} ms earlier") } else { String::new() };
@@ -106,8 +109,14 @@ pub(super) fn bond_change_active_slave(cx: &mut Cx, bond: DevId, new: Option<Dev
         return;
     }
     bond_set_rx_mode(cx, bond);
+    if let Some(new) = new.filter(|_| mode == Mode::Tlb) {
+        bond_alb_handle_active_change(cx, bond, old, new);
+    }
     set_flags(cx, bond, old, false);
     set_flags(cx, bond, new, true);
+    if mode != Mode::ActiveBackup {
+        return;
+    }
     if let Some(new) = new {
         bond_do_fail_over_mac(cx, bond, new, old);
     }
@@ -161,14 +170,16 @@ pub(super) fn count_down(cx: &mut Cx, bond: DevId) {
 pub(super) fn set_flags(cx: &mut Cx, bond: DevId, dev: Option<DevId>, active: bool) {
     let Some(bonding) = cx.k.devs[bond].bond_mut() else { return };
     let inactive = !active && bonding.opt(Opt::AllSlavesActive) == 0;
+    // All send, although one receives.
+    let sends = active || bonding.mode() == Mode::Tlb;
     if let Some(slave) = dev.and_then(|dev| bonding.slave_mut(dev)) {
-        (slave.active, slave.inactive) = (active, inactive);
+        (slave.active, slave.inactive) = (sends, inactive);
     }
 }
 
 /// The slave can be the one that works.
 pub(super) fn is_usable(cx: &Cx, bond: DevId, dev: DevId) -> bool {
     let Some(bonding) = cx.k.devs[bond].bond() else { return false };
-    bonding.mode() == Mode::ActiveBackup
+    bonding.uses_primary()
         && bonding.slave(dev).is_some_and(|slave| slave.link == BondLink::Up && cx.k.devs[dev].carries())
 }

@@ -11,8 +11,8 @@ use super::arp_monitor;
 use super::bond_3ad::set_system;
 use super::bond_options::{
     BondOption, Log, ONE_WORKS, OPTIONS, bond_opt_set, bond_opt_write, bond_option_active_slave_set,
-    bond_option_ad_actor_system_set, bond_option_primary_set, bond_option_prio_set, check_mode, set_ad_actor_system, set_arp_targets,
-    with_log,
+    bond_option_ad_actor_system_set, bond_option_primary_set, bond_option_prio_set, check_mode,
+    set_ad_actor_system, set_arp_targets, with_log,
 };
 use crate::Cx;
 use crate::ids::DevId;
@@ -107,7 +107,8 @@ pub(super) fn set_before_registration(
     attrs: &BondAttrs,
 ) -> Result<(), NlError> {
     let (mut log, name) = (Log::new(), format!("{} (uninitialized)", dev.name));
-    let done = attrs.steps().into_iter().try_for_each(|step| set_unregistered(cx, dev, attrs, step, &mut log));
+    let done =
+        attrs.steps().into_iter().try_for_each(|step| set_unregistered(cx, dev, attrs, step, &mut log));
     log.into_iter().for_each(|(level, line)| cx.printk(level, format!("{name}: {line}")));
     done
 }

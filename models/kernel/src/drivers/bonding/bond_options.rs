@@ -38,7 +38,7 @@ pub struct BondOption {
     max: u32,
     /// Values that mean something in the kernel only.
     not_modelled: &'static [u32],
-    /// The modes that have it; empty: all.
+    /// The modes that have it.
     modes: &'static [Mode],
     /// It is set only while the bond has no slave (`BOND_OPTFLAG_NOSLAVES`).
     no_slaves: bool,
@@ -61,7 +61,7 @@ impl BondOption {
             min: 0,
             max,
             not_modelled: &[],
-            modes: &[],
+            modes: &Mode::ALL,
             no_slaves: false,
             if_down: false,
             set: store,
@@ -85,7 +85,8 @@ impl BondOption {
 }
 
 const OFF_ON: &[&str] = &["off", "on"];
-pub(super) const ONE_WORKS: &[Mode] = &[Mode::ActiveBackup];
+pub(super) const ONE_WORKS: &[Mode] = &[Mode::ActiveBackup, Mode::Tlb];
+const TLB: &[Mode] = &[Mode::Tlb];
 const LACP: &[Mode] = &[Mode::Ieee8023ad];
 /// The modes that watch links by ARP (`bond_mode_uses_arp`).
 const USE_ARP: &[Mode] = &[Mode::RoundRobin, Mode::ActiveBackup, Mode::Xor, Mode::Broadcast];
@@ -96,7 +97,7 @@ const BOND_DEFAULT_MIIMON: u32 = 100;
 pub static OPTIONS: [BondOption; OPTS] = [
     BondOption {
         set: set_mode,
-        not_modelled: &[5, 6],
+        not_modelled: &[6],
         no_slaves: true,
         if_down: true,
         ..BondOption::choice(
@@ -114,7 +115,11 @@ pub static OPTIONS: [BondOption; OPTS] = [
             ],
         )
     },
-    BondOption { set: set_miimon, then: mii::start, ..BondOption::new(Opt::Miimon, "miimon", 0, i32::MAX as u32) },
+    BondOption {
+        set: set_miimon,
+        then: mii::start,
+        ..BondOption::new(Opt::Miimon, "miimon", 0, i32::MAX as u32)
+    },
     BondOption { set: set_delay, ..BondOption::new(Opt::Updelay, "updelay", 0, i32::MAX as u32) },
     BondOption { set: set_delay, ..BondOption::new(Opt::Downdelay, "downdelay", 0, i32::MAX as u32) },
     BondOption {
@@ -198,16 +203,8 @@ pub static OPTIONS: [BondOption; OPTS] = [
         if_down: true,
         ..BondOption::new(Opt::AdUserPortKey, "ad_user_port_key", 0, 1023)
     },
-    BondOption {
-        not_modelled: &[0],
-        if_down: true,
-        ..BondOption::new(Opt::TlbDynamicLb, "tlb_dynamic_lb", 1, 1)
-    },
-    BondOption {
-        modes: USE_ARP,
-        min: 1,
-        ..BondOption::new(Opt::ArpMissedMax, "arp_missed_max", 2, 255)
-    },
+    BondOption { modes: TLB, if_down: true, ..BondOption::new(Opt::TlbDynamicLb, "tlb_dynamic_lb", 1, 1) },
+    BondOption { modes: USE_ARP, min: 1, ..BondOption::new(Opt::ArpMissedMax, "arp_missed_max", 2, 255) },
 ];
 
 /// The option of this place.
@@ -248,7 +245,12 @@ pub fn bond_opt_write(cx: &mut Cx, bond: DevId, row: &BondOption, value: u32) ->
     with_log(cx, bond, |dev, log| bond_opt_set(dev, row, value, log)).map(|()| (row.then)(cx, bond))
 }
 
-pub(super) fn bond_opt_set(dev: &mut NetDevice, row: &BondOption, value: u32, log: &mut Log) -> Result<(), NlError> {
+pub(super) fn bond_opt_set(
+    dev: &mut NetDevice,
+    row: &BondOption,
+    value: u32,
+    log: &mut Log,
+) -> Result<(), NlError> {
     let name = row.name;
     check_mode(dev, name, row.modes, log)?;
     let is_up = dev.is_up();
@@ -260,7 +262,7 @@ pub(super) fn bond_opt_set(dev: &mut NetDevice, row: &BondOption, value: u32, lo
     }
     if row.if_down && is_up {
         log.push((LOG_ERR, format!("option {name}: unable to set because the bond device is up")));
-        return Err(NlError::with(Errno::EBUSY, "unable to set option because the bond device is up"));
+        return Err(NlError::with(Errno::EBUSY, "unable to set option because the bond is up"));
     }
     if value < row.min || value > row.max {
         return Err(invalid(row, log, &value.to_string()));
@@ -292,7 +294,7 @@ pub fn bond_opt_invalid(cx: &mut Cx, bond: DevId, row: &BondOption, text: &str) 
 
 pub(super) fn check_mode(dev: &NetDevice, name: &str, modes: &[Mode], log: &mut Log) -> Result<(), NlError> {
     let mode = dev.bond().map(Bonding::mode).unwrap_or_default();
-    if modes.is_empty() || modes.contains(&mode) {
+    if modes.contains(&mode) {
         return Ok(());
     }
     let number = mode as u32;
@@ -337,7 +339,12 @@ fn set_arp_interval(bond: &mut Bonding, row: &BondOption, value: u32, log: &mut 
 }
 
 /// These addresses are asked for in place of those before; `now`: jiffies.
-pub(super) fn set_arp_targets(bond: &mut Bonding, targets: &[Ipv4Addr], now: i64, log: &mut Log) -> Result<(), NlError> {
+pub(super) fn set_arp_targets(
+    bond: &mut Bonding,
+    targets: &[Ipv4Addr],
+    now: i64,
+    log: &mut Log,
+) -> Result<(), NlError> {
     bond.arp_targets.clear();
     for slave in &mut bond.slaves {
         slave.target_last_arp_rx = [NEVER; BOND_MAX_ARP_TARGETS];
@@ -358,7 +365,7 @@ pub(super) fn set_arp_targets(bond: &mut Bonding, targets: &[Ipv4Addr], now: i64
 fn add_arp_target(bond: &mut Bonding, target: Ipv4Addr, now: i64, log: &mut Log) -> Result<(), NlError> {
     let at = bond.arp_targets.len();
     let refused = match target {
-        _ if target.is_broadcast() || target.octets()[0] == 0 => {
+        _ if target.is_broadcast() || target.is_unspecified() => {
             format!("invalid ARP target {target} specified for addition")
         }
         _ if bond.arp_targets.contains(&target) => format!("ARP target {target} is already present"),
@@ -376,7 +383,7 @@ fn add_arp_target(bond: &mut Bonding, target: Ipv4Addr, now: i64, log: &mut Log)
 /// An address is no longer asked for (`bond_option_arp_ip_target_rem`).
 fn remove_arp_target(bond: &mut Bonding, target: Ipv4Addr, log: &mut Log) -> Result<(), NlError> {
     let Some(at) = bond.arp_targets.iter().position(|known| *known == target) else {
-        let refused = if target.is_broadcast() || target.octets()[0] == 0 {
+        let refused = if target.is_broadcast() || target.is_unspecified() {
             format!("invalid ARP target {target} specified for removal")
         } else {
             format!("unable to remove nonexistent ARP target {target}")

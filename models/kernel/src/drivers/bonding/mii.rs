@@ -4,13 +4,14 @@
 
 use super::active::{bond_select_active_slave, bond_should_notify_peers, count_down, set_flags};
 use super::bond_3ad::{bond_3ad_adapter_speed_duplex_changed, bond_3ad_handle_link_change};
+use super::bond_alb::bond_alb_handle_link_change;
 use super::work::{cancel_delayed_work, queue_delayed_work};
 use super::xmit::usable_slaves;
 use super::{arp_monitor, bond_set_carrier, is_better, link_settings, needs_speed_duplex, slave_log, slaves};
 use crate::ids::DevId;
 use crate::module::NetdevEvent;
 use crate::net::core::notifier::call_netdevice_notifiers;
-use crate::tables::bonding::{BondLink, Mode, Opt, Work};
+use crate::tables::bonding::{BondLink, Bonding, Mode, Opt, Work};
 use crate::tables::klog::{LOG_INFO, LOG_WARNING};
 use crate::{Cx, Kernel};
 
@@ -56,8 +57,10 @@ fn bond_miimon_inspect(cx: &mut Cx, bond: DevId) -> Vec<(DevId, Option<BondLink>
     // While no slave can send, the first one that comes back is not waited for.
     let mut ignore_updelay = match bonding.mode() {
         Mode::ActiveBackup => bonding.curr_active_slave.is_none(),
-        Mode::Xor => usable_slaves(cx, bonding).next().is_none(),
-        Mode::Ieee8023ad => bonding.active_aggregator().is_some() && usable_slaves(cx, bonding).next().is_none(),
+        Mode::Xor | Mode::Tlb => usable_slaves(cx, bonding).next().is_none(),
+        Mode::Ieee8023ad => {
+            bonding.active_aggregator().is_some() && usable_slaves(cx, bonding).next().is_none()
+        }
         Mode::RoundRobin | Mode::Broadcast => false,
     };
     let mut changed = Vec::new();
@@ -157,6 +160,15 @@ fn is_8023ad(cx: &Cx, bond: DevId) -> bool {
     cx.k.devs[bond].bond().is_some_and(|bond| bond.mode() == Mode::Ieee8023ad)
 }
 
+/// Tells the modes that have more to do.
+fn bond_miimon_link_change(cx: &mut Cx, bond: DevId, dev: DevId, link: BondLink) {
+    match cx.k.devs[bond].bond().map(Bonding::mode) {
+        Some(Mode::Ieee8023ad) => bond_3ad_handle_link_change(cx, bond, dev, link),
+        Some(Mode::Tlb) => bond_alb_handle_link_change(cx, bond, dev, link == BondLink::Up),
+        _ => {}
+    }
+}
+
 /// The link of a slave is up; true if another slave may have to work.
 fn link_up(cx: &mut Cx, bond: DevId, dev: DevId) -> bool {
     let (settings, now) = (link_settings(cx.k, dev), arp_monitor::now(cx));
@@ -183,9 +195,7 @@ fn link_up(cx: &mut Cx, bond: DevId, dev: DevId) -> bool {
     let duplex = if settings.full_duplex { "full" } else { "half" };
     let line = format!("link status definitely up, {speed} Mbps {duplex} duplex");
     slave_log(cx, LOG_INFO, bond, dev, &line);
-    if mode == Mode::Ieee8023ad {
-        bond_3ad_handle_link_change(cx, bond, dev, BondLink::Up);
-    }
+    bond_miimon_link_change(cx, bond, dev, BondLink::Up);
     current.is_none_or(|current| is_better(cx.k, bond, dev, current))
 }
 
@@ -200,8 +210,6 @@ fn link_down(cx: &mut Cx, bond: DevId, dev: DevId) -> bool {
         set_flags(cx, bond, Some(dev), false);
     }
     slave_log(cx, LOG_INFO, bond, dev, "link status definitely down, disabling slave");
-    if mode == Mode::Ieee8023ad {
-        bond_3ad_handle_link_change(cx, bond, dev, BondLink::Down);
-    }
+    bond_miimon_link_change(cx, bond, dev, BondLink::Down);
     current == Some(dev)
 }

@@ -6,17 +6,19 @@
 //! | [`active`] | which slave works |
 //! | [`mii`], [`arp_monitor`] | watch the links of slaves |
 //! | [`bond_3ad`] | LACP |
+//! | [`bond_alb`] | shares what is sent by load |
 //! | [`xmit`] | packets in and out |
 //! | [`work`] | what is done from time to time |
 //! | [`bond_options`] | a row an option |
 //! | [`bond_netlink`] | requests |
 //!
 //! Kernel: drivers/net/bonding/bond_main.c
-//! Not modelled: the modes balance-tlb and balance-alb, `resend_igmp`, queue numbers of slaves.
+//! Not modelled: the mode balance-alb, `resend_igmp`, queue numbers of slaves.
 
 mod active;
 mod arp_monitor;
 mod bond_3ad;
+mod bond_alb;
 pub mod bond_netlink;
 pub mod bond_options;
 mod mii;
@@ -166,6 +168,7 @@ pub fn bond_create(cx: &mut Cx, netns: NetnsId, name: &str) -> Result<DevId, NlE
 /// Its slaves leave, then it goes.
 fn bond_uninit(cx: &mut Cx, bond: DevId) {
     dev_close(cx, bond);
+    cx.k.devs[bond].unregistering = true;
     for slave in slaves(cx.k, bond) {
         bond_release(cx, bond, slave, true);
     }
@@ -180,8 +183,9 @@ fn slaves(k: &Kernel, bond: DevId) -> Vec<DevId> {
 
 /// Writes a line about a slave to the log (`slave_info`).
 fn slave_log(cx: &mut Cx, level: u8, bond: DevId, slave: DevId, text: &str) {
-    let (bond, slave) = (&cx.k.devs[bond].name, &cx.k.devs[slave].name);
-    cx.printk(level, format!("{bond}: (slave {slave}): {text}"));
+    let (bond, slave) = (&cx.k.devs[bond], &cx.k.devs[slave].name);
+    let gone = if bond.unregistering { " (unregistering)" } else { "" };
+    cx.printk(level, format!("{}{gone}: (slave {slave}): {text}", bond.name));
 }
 
 /// Makes a device a slave (`bond_enslave`).
@@ -219,6 +223,9 @@ fn bond_enslave(cx: &mut Cx, bond: DevId, dev: DevId) -> Result<(), NlError> {
     cx.k.devs[dev].flags |= IFF_SLAVE;
     dev_open(cx, dev)?;
     let stats_before = dev_get_stats(cx.k, &cx.k.devs[dev]);
+    if is_tlb(cx.k, bond) {
+        bond_alb::bond_alb_init_slave(cx, bond, dev, perm_hwaddr);
+    }
     let link = first_link(cx.k, bond, dev);
     netdev_rx_handler_register(cx, dev, |skb| Door::BondHandleFrame { skb })?;
     netdev_master_upper_dev_link(cx, dev, bond)?;
@@ -228,7 +235,7 @@ fn bond_enslave(cx: &mut Cx, bond: DevId, dev: DevId) -> Result<(), NlError> {
     let is_first = bonding.slaves.is_empty();
     bonding.slaves.push(Slave { perm_hwaddr, original_mtu, stats_before, ..slave });
     match mode {
-        Mode::ActiveBackup => {}
+        Mode::ActiveBackup | Mode::Tlb => {}
         Mode::Ieee8023ad => {
             if is_first {
                 bond_3ad::bond_3ad_initialize(cx, bond);
@@ -275,7 +282,7 @@ fn new_slave(cx: &Cx, bond: DevId, dev: DevId, link: BondLink) -> Slave {
     Slave {
         dev,
         link,
-        active: !waits,
+        active: !waits || is_tlb(cx.k, bond),
         inactive: waits && opt(Opt::AllSlavesActive) == 0,
         delay: if link == BondLink::Back { opt(Opt::Updelay) } else { 0 },
         link_failure_count: 0,
@@ -288,6 +295,7 @@ fn new_slave(cx: &Cx, bond: DevId, dev: DevId, link: BondLink) -> Slave {
         last_link_up: if link == BondLink::Down { NEVER } else { arp_monitor::now(cx) },
         last_tx: last,
         last_rx: last,
+        tlb_load: 0,
         target_last_arp_rx: [last; BOND_MAX_ARP_TARGETS],
         ad: AdSlaveInfo { aggregator: Aggregator::default(), port },
     }
@@ -324,20 +332,21 @@ fn bond_slave_is_up(k: &Kernel, dev: DevId) -> bool {
 
 /// In this mode, a slave whose speed is unknown does not work.
 fn needs_speed_duplex(bond: &Bonding) -> bool {
-    bond.mode() == Mode::Ieee8023ad
+    matches!(bond.mode(), Mode::Ieee8023ad | Mode::Tlb)
+}
+
+fn is_tlb(k: &Kernel, bond: DevId) -> bool {
+    k.devs[bond].bond().is_some_and(|bond| bond.mode() == Mode::Tlb)
 }
 
 /// Slaves keep their addresses, and the bond has that of the one that works.
 fn keeps_addresses(k: &Kernel, bond: DevId) -> bool {
-    let keeps = |bond: &Bonding| bond.uses_primary() && bond.opt(Opt::FailOverMac) != 0;
+    let keeps = |bond: &Bonding| bond.mode() == Mode::ActiveBackup && bond.opt(Opt::FailOverMac) != 0;
     k.devs[bond].bond().is_some_and(keeps)
 }
 
 /// A slave goes; `all`: because the bond does.
 fn bond_release(cx: &mut Cx, bond: DevId, dev: DevId, all: bool) {
-    let gone = if all { " (unregistering)" } else { "" };
-    let names = (cx.k.devs[bond].name.clone(), cx.k.devs[dev].name.clone());
-    cx.printk(LOG_INFO, format!("{}{gone}: (slave {}): Releasing backup interface", names.0, names.1));
     let is_8023ad = cx.k.devs[bond].bond().is_some_and(|bond| bond.mode() == Mode::Ieee8023ad);
     set_rx_mode_of(cx, bond, dev, false);
     netdev_rx_handler_unregister(cx, dev);
@@ -345,6 +354,8 @@ fn bond_release(cx: &mut Cx, bond: DevId, dev: DevId, all: bool) {
         bond_3ad::bond_3ad_unbind_slave(cx, bond, dev);
     }
     netdev_upper_dev_unlink(cx, dev, bond);
+    let role = if is_tlb(cx.k, bond) { "active" } else { "backup" };
+    slave_log(cx, LOG_INFO, bond, dev, &format!("Releasing {role} interface"));
     let now = dev_get_stats(cx.k, &cx.k.devs[dev]);
     let Some(bonding) = cx.k.devs[bond].bond_mut() else { return };
     let Some(at) = bonding.slaves.iter().position(|slave| slave.dev == dev) else { return };
@@ -353,7 +364,8 @@ fn bond_release(cx: &mut Cx, bond: DevId, dev: DevId, all: bool) {
     let was_active = bonding.curr_active_slave == Some(dev);
     bonding.current_arp_slave = None;
     let is_last = bonding.slaves.is_empty();
-    let follows = bonding.uses_primary() && bonding.opt(Opt::FailOverMac) == FAIL_OVER_MAC_ACTIVE;
+    let follows =
+        bonding.mode() == Mode::ActiveBackup && bonding.opt(Opt::FailOverMac) == FAIL_OVER_MAC_ACTIVE;
     if !all && !follows && cx.k.devs[bond].addr == slave.perm_hwaddr && !is_last {
         let text = format!(
             "the permanent HWaddr of slave - {} - is still in use by bond - set the HWaddr of slave to a different \
@@ -364,13 +376,16 @@ fn bond_release(cx: &mut Cx, bond: DevId, dev: DevId, all: bool) {
     }
     if was_active {
         bond_change_active_slave(cx, bond, None);
-        if !all {
-            bond_select_active_slave(cx, bond);
-        }
+    }
+    if is_tlb(cx.k, bond) {
+        bond_alb::bond_alb_deinit_slave(cx, bond, dev, slave.perm_hwaddr);
+    }
+    if was_active && !all {
+        bond_select_active_slave(cx, bond);
     }
     bond_set_carrier(cx, bond);
     if is_last && !all {
-        let (netns, name) = (cx.k.devs[bond].netns, names.0);
+        let (netns, name) = (cx.k.devs[bond].netns, cx.k.devs[bond].name.clone());
         let random = eth_hw_addr_random(cx, netns, &name);
         cx.k.devs[bond].addr = random;
         cx.k.devs[bond].addr_assign = AddrAssign::Random;
@@ -417,10 +432,12 @@ fn bond_open(cx: &mut Cx, bond: DevId) -> Result<(), Errno> {
     let (mode, is_backup) = (bonding.mode(), bonding.uses_primary());
     let all_active = bonding.opt(Opt::AllSlavesActive) != 0;
     let [miimon, arp_interval] = [Opt::Miimon, Opt::ArpInterval].map(|opt| bonding.opt(opt) > 0);
+    let is_dynamic = bonding.opt(Opt::TlbDynamicLb) != 0;
     let works = bonding.curr_active_slave;
     for slave in bonding.slaves.iter_mut().filter(|_| mode != Mode::Ieee8023ad) {
-        slave.active = !is_backup || works == Some(slave.dev);
-        slave.inactive = !slave.active && !all_active;
+        let is_active = !is_backup || works == Some(slave.dev);
+        slave.active = is_active || mode == Mode::Tlb;
+        slave.inactive = !is_active && !all_active;
     }
     bond_set_rx_mode(cx, bond);
     // Timers of one time run the last first, and these works in the other order.
@@ -428,6 +445,14 @@ fn bond_open(cx: &mut Cx, bond: DevId) -> Result<(), Errno> {
         queue_delayed_work(cx, bond, Work::Ad, 0);
         bond_3ad::bond_3ad_initiate_agg_selection(cx, bond);
         slaves(cx.k, bond).into_iter().for_each(|slave| dev_mc_add(cx, slave, LACPDU_MCAST_ADDR));
+    }
+    if mode == Mode::Tlb {
+        if let Some(bonding) = cx.k.devs[bond].bond_mut() {
+            bond_alb::bond_alb_initialize(bonding);
+        }
+        if is_dynamic {
+            queue_delayed_work(cx, bond, Work::Alb, 0);
+        }
     }
     if arp_interval {
         queue_delayed_work(cx, bond, Work::Arp, 0);
@@ -439,7 +464,7 @@ fn bond_open(cx: &mut Cx, bond: DevId) -> Result<(), Errno> {
 }
 
 fn bond_close(cx: &mut Cx, bond: DevId) {
-    for work in [Work::Mii, Work::Arp, Work::Ad] {
+    for work in [Work::Mii, Work::Arp, Work::Ad, Work::Alb] {
         cancel_delayed_work(cx, bond, work);
     }
     let Some(bonding) = cx.k.devs[bond].bond_mut() else { return };

@@ -4,7 +4,7 @@
 
 use glassnet_sim::Nanos;
 
-use super::{arp_monitor, bond_3ad, mii};
+use super::{arp_monitor, bond_3ad, bond_alb, mii};
 use crate::Cx;
 use crate::ids::DevId;
 use crate::tables::bonding::Work;
@@ -23,6 +23,7 @@ pub(super) fn queue_delayed_work(cx: &mut Cx, bond: DevId, work: Work, delay: u3
             Work::Mii => |cx, bond| run(cx, bond, Work::Mii, mii::bond_mii_monitor),
             Work::Arp => |cx, bond| run(cx, bond, Work::Arp, arp_monitor::bond_arp_monitor),
             Work::Ad => |cx, bond| run(cx, bond, Work::Ad, bond_3ad::bond_3ad_state_machine_handler),
+            Work::Alb => |cx, bond| run(cx, bond, Work::Alb, bond_alb::bond_alb_monitor),
         };
         cx.set_timer(due, run, bond.0);
     }

@@ -7,6 +7,7 @@ use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_IGMP, Ipv4Hdr};
 
 use super::arp_monitor::bond_rcv_validate;
 use super::bond_3ad::bond_3ad_lacpdu_recv;
+use super::bond_alb::bond_tlb_xmit;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
 use crate::net::core::dev::{another_round, deliver_exact};
@@ -58,6 +59,7 @@ pub fn bond_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let slave = match bonding.mode() {
         Mode::Broadcast => return Door::BondXmitBroadcast { skb },
         Mode::ActiveBackup => bonding.curr_active_slave,
+        Mode::Tlb => bond_tlb_xmit(cx, bond, skb),
         Mode::RoundRobin => bond_xmit_roundrobin_slave_get(cx, bond, skb),
         Mode::Xor | Mode::Ieee8023ad => {
             let count = usable_slaves(cx, bonding).count() as u32;
@@ -158,7 +160,7 @@ fn ipv4<'a>(cx: &'a Cx, skb: SkbId) -> Option<&'a Ipv4Hdr> {
 }
 
 /// The hash that chooses a slave (`bond_xmit_hash`): numbers of the packet as a little-endian machine has them in memory.
-fn bond_xmit_hash(cx: &Cx, bonding: &Bonding, skb: SkbId) -> u32 {
+pub(super) fn bond_xmit_hash(cx: &Cx, bonding: &Bonding, skb: SkbId) -> u32 {
     let eth = cx.skbs.eth_hdr(skb);
     let layer2 = u32::from(eth.dest().0[5] ^ eth.source().0[5]) ^ u32::from(eth.h_proto.get());
     let policy = bonding.opt(Opt::XmitHashPolicy);

@@ -84,9 +84,7 @@ fn parse(ip: &Ip, args: &mut Args) -> Done<LinkInfo> {
 /// Addresses with commas between them; none if the command ends here.
 fn arp_ip_target(args: &mut Args) -> Done<Vec<Ipv4Addr>> {
     let texts = args.take().unwrap_or_default().split(',').filter(|text| !text.is_empty());
-    let bad = |text: &str| {
-        Stop::failed(format!("Error: an IP address is expected rather than \"{text}\"\n"))
-    };
+    let bad = |text: &str| Stop::failed(format!("Error: an IP address is expected rather than \"{text}\"\n"));
     texts.take(BOND_MAX_ARP_TARGETS).map(|text| ipv4(text).ok_or_else(|| bad(text))).collect()
 }
 
@@ -164,7 +162,7 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
             print_8023ad(out, bond);
         }
         print_value(out, key, option(*opt), bond);
-        if *opt == Opt::ArpInterval && !bond.arp_targets.is_empty() {
+        if *opt == Opt::ArpMissedMax && !bond.arp_targets.is_empty() {
             print_arp_ip_target(out, bond);
         }
     }
@@ -182,14 +180,16 @@ fn print_arp_ip_target(out: &mut Out, bond: &Bonding) {
 fn print_8023ad(out: &mut Out, bond: &Bonding) {
     if let Some(agg) = bond.active_aggregator() {
         let numbers = [
-            ("ad_aggregator", u32::from(agg.aggregator_identifier)),
-            ("ad_num_ports", bond.active_ports(agg)),
-            ("ad_actor_key", u32::from(agg.actor_oper_aggregator_key)),
-            ("ad_partner_key", u32::from(agg.partner_oper_aggregator_key)),
+            ("aggregator", u32::from(agg.aggregator_identifier)),
+            ("num_ports", bond.active_ports(agg)),
+            ("actor_key", u32::from(agg.actor_oper_aggregator_key)),
+            ("partner_key", u32::from(agg.partner_oper_aggregator_key)),
         ];
-        numbers.into_iter().for_each(|(key, value)| out.any(key, value, format_args!("{key} {value} ")));
+        out.open(Some("ad_info"));
+        numbers.into_iter().for_each(|(key, value)| out.any(key, value, format_args!("ad_{key} {value} ")));
         let partner = agg.partner_system.to_string();
-        out.any("ad_partner_mac", partner.as_str(), format_args!("ad_partner_mac {partner} "));
+        out.any("partner_mac", partner.as_str(), format_args!("ad_partner_mac {partner} "));
+        out.close();
     }
     for opt in [Opt::AdActorSysPrio, Opt::AdUserPortKey] {
         print_value(out, option(opt).name, option(opt), bond);

@@ -69,7 +69,8 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
     out.any("queue_id", 0, format_args!("queue_id 0 "));
     out.any("prio", slave.prio, format_args!("prio {} ", slave.prio));
     let port = &slave.ad.port;
-    let Some(agg) = bond.filter(|bond| bond.mode() == Mode::Ieee8023ad).and_then(|bond| bond.aggregator_of(port))
+    let Some(agg) =
+        bond.filter(|bond| bond.mode() == Mode::Ieee8023ad).and_then(|bond| bond.aggregator_of(port))
     else {
         return;
     };
@@ -81,7 +82,8 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
 
 /// State of a port: the number, and the words.
 fn print_state(out: &mut Out, key: &str, state: u8) {
-    let words = ["active", "short_timeout", "aggregating", "in_sync", "collecting", "distributing", "defaulted"];
+    let words =
+        ["active", "short_timeout", "aggregating", "in_sync", "collecting", "distributing", "defaulted"];
     let words = words.iter().chain(&["expired"]).enumerate().filter(|(at, _)| state & 1 << at != 0);
     let words: Vec<&str> = words.map(|(_, word)| *word).collect();
     out.any(key, state, format_args!("{key} {state} "));

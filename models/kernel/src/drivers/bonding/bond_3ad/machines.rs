@@ -5,13 +5,14 @@
 use glassnet_wire::Mac;
 use glassnet_wire::lacp::{
     LACP_STATE_AGGREGATION, LACP_STATE_COLLECTING, LACP_STATE_DEFAULTED, LACP_STATE_DISTRIBUTING,
-    LACP_STATE_EXPIRED, LACP_STATE_LACP_ACTIVITY, LACP_STATE_LACP_TIMEOUT, LACP_STATE_SYNCHRONIZATION, Lacpdu,
-    PortInfo,
+    LACP_STATE_EXPIRED, LACP_STATE_LACP_ACTIVITY, LACP_STATE_LACP_TIMEOUT, LACP_STATE_SYNCHRONIZATION,
+    Lacpdu, PortInfo,
 };
 
 use super::{AD_DUPLEX_KEY_MASKS, Lacp, count_down, set};
 use crate::tables::bond_3ad::{
-    AD_TICKS_PER_SEC, AD_TX_TICKS, ChurnState, MuxState, PORT_PRIORITY, PeriodicState, Port, PortParams, RxState,
+    AD_TICKS_PER_SEC, AD_TX_TICKS, ChurnState, MuxState, PORT_PRIORITY, PeriodicState, Port, PortParams,
+    RxState,
 };
 use crate::tables::klog::LOG_ERR;
 
@@ -126,7 +127,8 @@ impl Lacp<'_> {
     pub(super) fn ad_periodic_machine(&mut self, at: usize) {
         let port = self.port(at);
         let partner_is_fast = port.partner_oper.port_state & LACP_STATE_LACP_TIMEOUT != 0;
-        let begins = (port.actor_oper_port_state | port.partner_oper.port_state) & LACP_STATE_LACP_ACTIVITY != 0;
+        let begins =
+            (port.actor_oper_port_state | port.partner_oper.port_state) & LACP_STATE_LACP_ACTIVITY != 0;
         let last = port.periodic.0;
         port.periodic.0 = if port.begin || !port.lacp_enabled || !port.is_enabled || !begins {
             PeriodicState::NoPeriodic
@@ -169,7 +171,8 @@ impl Lacp<'_> {
         let (agg_active, has_partner) = agg.map_or((false, false), |agg| (agg.is_active, agg.has_partner()));
         let others = self.bond.slaves.iter().map(|slave| &slave.ad.port);
         let mut of_agg = others.filter(|other| other.aggregator == port.aggregator);
-        let others_are_ready = of_agg.all(|other| other.ready_n || other.actor_port_number == port.actor_port_number);
+        let others_are_ready =
+            of_agg.all(|other| other.ready_n || other.actor_port_number == port.actor_port_number);
         let is_active = self.bond.slaves[at].active;
         let port = self.port(at);
         let last = port.mux.0;
@@ -187,14 +190,18 @@ impl Lacp<'_> {
                 let is_ready = port.ready_n && others_are_ready && port.mux.1 == 0;
                 if is_ready { MuxState::Attached } else { last }
             }
-            MuxState::Attached if partner_in_sync && is_chosen && agg_active => MuxState::CollectingDistributing,
+            MuxState::Attached if partner_in_sync && is_chosen && agg_active => {
+                MuxState::CollectingDistributing
+            }
             MuxState::Attached => {
                 if agg_active && !(partner_in_sync && is_chosen) {
                     port.actor_oper_port_state |= LACP_STATE_SYNCHRONIZATION;
                 }
                 last
             }
-            MuxState::CollectingDistributing if !port.selected || !partner_in_sync || !in_sync => MuxState::Attached,
+            MuxState::CollectingDistributing if !port.selected || !partner_in_sync || !in_sync => {
+                MuxState::Attached
+            }
             same => same,
         };
         let state = port.mux.0;

@@ -28,6 +28,7 @@ use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
 use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
+use crate::net::core::softirq::local_bh_enable;
 use crate::tables::bond_3ad::{AD_TICKS_PER_SEC, Aggregator, PORT_PRIORITY, PortParams};
 use crate::tables::bonding::{BondLink, Bonding, Opt, Slave, Work};
 use crate::tables::klog::{LOG_ERR, LOG_WARNING};
@@ -172,6 +173,8 @@ pub(super) fn bond_3ad_unbind_slave(cx: &mut Cx, bond: DevId, dev: DevId) {
             }
         }
     });
+    // The partner gets it before the link goes down.
+    local_bh_enable(cx);
 }
 
 /// Does something with a slave.
@@ -202,6 +205,8 @@ pub(super) fn bond_3ad_state_machine_handler(cx: &mut Cx, bond: DevId) {
             lacp.bond.slaves[at].ad.port.begin = false;
         }
     });
+    // The partner may get what was sent before its own turn.
+    local_bh_enable(cx);
     queue_delayed_work(cx, bond, Work::Ad, AD_TIMER_INTERVAL);
 }
 

@@ -35,8 +35,7 @@ impl Lacp<'_> {
     /// The aggregator has no port any more (`ad_clear_agg`).
     pub(super) fn ad_clear_agg(&mut self, at: usize) {
         let agg = &mut self.bond.slaves[at].ad.aggregator;
-        *agg =
-            Aggregator { aggregator_identifier: agg.aggregator_identifier, ..Aggregator::default() };
+        *agg = Aggregator { aggregator_identifier: agg.aggregator_identifier, ..Aggregator::default() };
     }
 
     /// Looks for the aggregator of a port that has none or lost its own: one of ports with the same key and the same partner, or a
@@ -170,7 +169,8 @@ impl Lacp<'_> {
         let Some(best) = best else { return at };
         let rank = |at: usize| {
             let agg = self.agg(at);
-            let count = if self.bond.opt(Opt::AdSelect) == BOND_AD_COUNT { self.bond.active_ports(agg) } else { 0 };
+            let count =
+                if self.bond.opt(Opt::AdSelect) == BOND_AD_COUNT { self.bond.active_ports(agg) } else { 0 };
             (!agg.is_individual, agg.has_partner(), count, self.bandwidth(at))
         };
         if rank(at) > rank(best) { at } else { best }
