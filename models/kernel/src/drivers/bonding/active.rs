@@ -12,6 +12,7 @@ use crate::ids::DevId;
 use crate::module::NetdevEvent;
 use crate::net::core::dev::dev_set_mac_address;
 use crate::net::core::notifier::call_netdevice_notifiers;
+use crate::net::core::softirq::local_bh_enable;
 use crate::tables::bonding::{BondLink, Mode, Opt, Slave};
 use crate::tables::klog::LOG_INFO;
 
@@ -125,7 +126,7 @@ pub(super) fn bond_change_active_slave(cx: &mut Cx, bond: DevId, new: Option<Dev
         bonding.send_peer_notif = bonding.opt(Opt::NumGratArp) * bonding.opt(Opt::PeerNotifyDelay).max(1);
         if bond_should_notify_peers(cx, bond) {
             count_down(cx, bond);
-            call_netdevice_notifiers(cx, bond, NetdevEvent::NotifyPeers);
+            notify_peers(cx, bond);
         }
     }
 }
@@ -157,6 +158,12 @@ pub(super) fn bond_should_notify_peers(cx: &Cx, bond: DevId) -> bool {
     let (left, every) = (bonding.send_peer_notif, bonding.opt(Opt::PeerNotifyDelay).max(1));
     let settled = |slave: DevId| !cx.k.link_watch.events.contains(&slave);
     left > 0 && left.is_multiple_of(every) && netdev.carrier && bonding.curr_active_slave.is_some_and(settled)
+}
+
+/// The neighbours are told. A worker or a task does it, so they know before it goes on.
+pub(super) fn notify_peers(cx: &mut Cx, bond: DevId) {
+    call_netdevice_notifiers(cx, bond, NetdevEvent::NotifyPeers);
+    local_bh_enable(cx);
 }
 
 /// One time less.

@@ -10,13 +10,13 @@ use glassnet_wire::Mac;
 use glassnet_wire::arp::{ARPHRD_ETHER, ARPOP_REPLY, ARPOP_REQUEST, ArpHdr};
 use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP};
 
-use super::active::{bond_select_active_slave, bond_should_notify_peers, count_down, set_flags};
+use super::active::{
+    bond_select_active_slave, bond_should_notify_peers, count_down, notify_peers, set_flags,
+};
 use super::work::{cancel_delayed_work, queue_delayed_work};
 use super::{bond_set_carrier, bond_slave_is_up, is_better, slave_log, slaves};
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
-use crate::module::NetdevEvent;
-use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::net::core::softirq::local_bh_enable;
 use crate::net::ipv4::arp::arp_create;
 use crate::net::ipv4::route::ip_route_output_key;
@@ -153,7 +153,7 @@ fn bond_activebackup_arp_mon(cx: &mut Cx, bond: DevId) {
     bond_ab_arp_probe(cx, bond);
     if notify {
         count_down(cx, bond);
-        call_netdevice_notifiers(cx, bond, NetdevEvent::NotifyPeers);
+        notify_peers(cx, bond);
     }
 }
 

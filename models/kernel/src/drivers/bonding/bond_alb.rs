@@ -143,6 +143,8 @@ fn alb_send_lp_vid(cx: &mut Cx, dev: DevId, addr: Mac, tag: Option<VlanTag>) {
     cx.skbs.push_eth(skb, EthHdr::new(addr, addr, ETH_P_LOOPBACK));
     cx.skbs[skb].vlan_tag = tag;
     cx.walk(Door::DevQueueXmit { skb });
+    // A worker or a task sends it, so it arrives at once.
+    local_bh_enable(cx);
 }
 
 /// A slave has no flow any more; `save_load`: what each sent is remembered.
@@ -176,10 +178,7 @@ pub(super) fn bond_alb_monitor(cx: &mut Cx, bond: DevId) {
         (alb.lp_counter >= lp_ticks, alb.tx_rebalance_counter >= BOND_TLB_REBALANCE_TICKS);
     if learns {
         alb.lp_counter = 0;
-        for dev in &all {
-            alb_send_learning_packets(cx, bond, *dev);
-            local_bh_enable(cx);
-        }
+        all.iter().for_each(|dev| alb_send_learning_packets(cx, bond, *dev));
     }
     if rebalances {
         all.into_iter().for_each(|dev| tlb_clear_slave(cx, bond, dev, true));

@@ -2,15 +2,15 @@
 //!
 //! Kernel: drivers/net/bonding/bond_main.c (`bond_mii_monitor`)
 
-use super::active::{bond_select_active_slave, bond_should_notify_peers, count_down, set_flags};
+use super::active::{
+    bond_select_active_slave, bond_should_notify_peers, count_down, notify_peers, set_flags,
+};
 use super::bond_3ad::{bond_3ad_adapter_speed_duplex_changed, bond_3ad_handle_link_change};
 use super::bond_alb::bond_alb_handle_link_change;
 use super::work::{cancel_delayed_work, queue_delayed_work};
 use super::xmit::usable_slaves;
 use super::{arp_monitor, bond_set_carrier, is_better, link_settings, needs_speed_duplex, slave_log, slaves};
 use crate::ids::DevId;
-use crate::module::NetdevEvent;
-use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::tables::bonding::{BondLink, Bonding, Mode, Opt, Work};
 use crate::tables::klog::{LOG_INFO, LOG_WARNING};
 use crate::{Cx, Kernel};
@@ -43,7 +43,7 @@ pub(super) fn bond_mii_monitor(cx: &mut Cx, bond: DevId) {
     }
     count_down(cx, bond);
     if notify {
-        call_netdevice_notifiers(cx, bond, NetdevEvent::NotifyPeers);
+        notify_peers(cx, bond);
     }
     let miimon = cx.k.devs[bond].bond().map_or(0, |bond| bond.opt(Opt::Miimon));
     if miimon > 0 {
