@@ -7,12 +7,16 @@ use crate::Mac;
 
 /// Length of the header in bytes.
 pub const ETH_HLEN: usize = 14;
+/// Least length of a frame in bytes, without its checksum.
+pub const ETH_ZLEN: usize = 60;
 /// IPv4.
 pub const ETH_P_IP: u16 = 0x0800;
 /// Address Resolution Protocol.
 pub const ETH_P_ARP: u16 = 0x0806;
 /// An Ethernet frame inside of a tunnel's packet (`ETH_P_TEB`).
 pub const ETH_P_TEB: u16 = 0x6558;
+/// Configuration Testing Protocol: a frame that comes back to where it was sent from.
+pub const ETH_P_LOOPBACK: u16 = 0x9000;
 /// IPv6.
 pub const ETH_P_IPV6: u16 = 0x86dd;
 /// In a packet socket: every protocol.

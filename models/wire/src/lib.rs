@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`mac`] | [`Mac`], an Ethernet address |
-//! | [`eth`], [`arp`], [`ipv4`], [`icmp`], [`udp`], [`tcp`], [`vxlan`], [`geneve`], [`gre`] | where the fields of a header stand, read and written in place |
+//! | [`eth`], [`arp`], [`ipv4`], [`icmp`], [`udp`], [`tcp`], [`vxlan`], [`geneve`], [`gre`], [`lacp`] | where the fields of a header stand, read and written in place |
 //! | [`checksum`] | the Internet checksum, whole and incremental |
 //! | [`buf`] | [`BufPool`], frames shared by reference count, as an skb's data is |
 //!
@@ -18,6 +18,7 @@ pub mod gre;
 pub mod icmp;
 pub mod igmp;
 pub mod ipv4;
+pub mod lacp;
 pub mod mac;
 pub mod tcp;
 pub mod udp;

@@ -277,7 +277,10 @@ impl Run<'_> {
             *told = kernel.log.written();
         }
         lines.sort_by_key(|(at, is_other, _)| (*at, *is_other));
-        self.logged.extend(lines.into_iter().map(|(.., line)| format!("{} {}", line.level, line.text)));
+        // `/dev/kmsg` writes a break within a record so.
+        let text = |text: &str| text.replace('\n', "\\x0a");
+        self.logged
+            .extend(lines.into_iter().map(|(.., line)| format!("{} {}", line.level, text(&line.text))));
     }
 
     /// All machines and namespaces, each machine's initial one (empty) first.

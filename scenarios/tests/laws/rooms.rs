@@ -28,6 +28,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("drivers/ipvlan/", &["net/core/", "net/ipv4/"]),
     // A VRF routes, and has its packets pass the hooks.
     ("drivers/vrf.rs", &["net/core/", "net/ipv4/", "net/netfilter/"]),
+    // A bond asks for addresses by ARP.
+    ("drivers/bonding/", &["net/core/", "net/ipv4/"]),
     // Tunnels send by IPv4.
     ("drivers/geneve.rs", &["net/core/", "net/ipv4/"]),
     ("drivers/vxlan/", &["net/core/", "net/ipv4/"]),

@@ -2,8 +2,12 @@
 //!
 //! Kernel: include/net/bonding.h
 
+use std::net::Ipv4Addr;
+
+use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
+use super::bond_3ad::{AdBondInfo, AdSlaveInfo, Aggregator, Port};
 use super::netdev::{DevStats, NetDevice};
 use crate::ids::DevId;
 
@@ -19,11 +23,62 @@ pub enum Mode {
     Xor,
     /// Every packet by every slave.
     Broadcast,
+    /// By a hash, among the slaves that the partner agreed on (LACP).
+    Ieee8023ad,
+    /// By load; one slave receives.
+    Tlb,
 }
 
 impl Mode {
     /// Those that are modelled, by number.
-    pub const ALL: [Mode; 4] = [Mode::RoundRobin, Mode::ActiveBackup, Mode::Xor, Mode::Broadcast];
+    pub const ALL: [Mode; 6] =
+        [Mode::RoundRobin, Mode::ActiveBackup, Mode::Xor, Mode::Broadcast, Mode::Ieee8023ad, Mode::Tlb];
+}
+
+/// Longer ago than all intervals, jiffies.
+pub const NEVER: i64 = i64::MIN / 4;
+
+/// How many addresses watching by ARP asks for, at most.
+pub const BOND_MAX_ARP_TARGETS: usize = 16;
+
+/// A work of a bond that is done from time to time (`struct delayed_work`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Looks at the links.
+    Mii,
+    /// Asks by ARP.
+    Arp,
+    /// The state machines of LACP.
+    Ad,
+    /// Learning packets, and flows that are shared out anew.
+    Alb,
+}
+
+/// How many flows a bond tells apart.
+pub const TLB_HASH_TABLE_SIZE: usize = 256;
+
+/// Flows with one hash (`struct tlb_client_info`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TlbClientInfo {
+    /// The slave that sends them.
+    pub tx_slave: Option<DevId>,
+    /// Bytes since they were shared out.
+    pub tx_bytes: u32,
+    /// Bytes a second before that, and one.
+    pub load_history: u32,
+}
+
+/// What a bond knows of the load of its slaves (`struct alb_bond_info`).
+#[derive(Debug)]
+pub struct AlbBondInfo {
+    /// Flows by hash.
+    pub tx_hashtbl: [TlbClientInfo; TLB_HASH_TABLE_SIZE],
+    /// Bytes of packets that belong to no flow.
+    pub unbalanced_load: u32,
+    /// Turns since flows were shared out.
+    pub tx_rebalance_counter: u32,
+    /// Turns since slaves told switches their addresses.
+    pub lp_counter: u32,
 }
 
 /// State of a slave's link (`BOND_LINK_*`).
@@ -68,6 +123,8 @@ pub enum Opt {
     LacpActive,
     LacpRate,
     AdSelect,
+    AdActorSysPrio,
+    AdUserPortKey,
     TlbDynamicLb,
 }
 
@@ -89,6 +146,8 @@ pub struct Slave {
     pub delay: u32,
     /// How often its link failed.
     pub link_failure_count: u32,
+    /// Its priority where one slave works: the highest works.
+    pub prio: i32,
     /// Its address before it was a slave.
     pub perm_hwaddr: Mac,
     /// Its MTU then, bytes.
@@ -99,6 +158,18 @@ pub struct Slave {
     pub full_duplex: bool,
     /// Its counters when it became a slave.
     pub stats_before: DevStats,
+    /// When its link last came up, jiffies.
+    pub last_link_up: i64,
+    /// When it last sent a probe by ARP, jiffies.
+    pub last_tx: i64,
+    /// When it last received what shows that its link works, jiffies.
+    pub last_rx: i64,
+    /// The same from each address that is asked for, jiffies.
+    pub target_last_arp_rx: [i64; BOND_MAX_ARP_TARGETS],
+    /// Bytes a second of its flows.
+    pub tlb_load: u32,
+    /// LACP.
+    pub ad: AdSlaveInfo,
 }
 
 /// A bond (`struct bonding`).
@@ -118,10 +189,20 @@ pub struct Bonding {
     pub send_peer_notif: u32,
     /// Packets that were sent in turn.
     pub rr_tx_counter: u32,
-    /// Which poll of the links is the one that counts: one that was set before is stale.
-    pub mii_work: Option<glassnet_sim::Nanos>,
+    /// When each work is due next; one that was set for another time is stale.
+    pub works: [Option<Nanos>; 4],
     /// What slaves counted that are gone.
     pub stats_of_gone: DevStats,
+    /// Addresses that watching by ARP asks for.
+    pub arp_targets: Vec<Ipv4Addr>,
+    /// The slave that is tried while none works (`current_arp_slave`).
+    pub current_arp_slave: Option<DevId>,
+    /// Its address as a system of LACP, if it is not that of the bond.
+    pub ad_actor_system: Mac,
+    /// LACP.
+    pub ad: AdBondInfo,
+    /// The load of its slaves.
+    pub alb: AlbBondInfo,
 }
 
 impl Bonding {
@@ -135,8 +216,18 @@ impl Bonding {
             force_primary: false,
             send_peer_notif: 0,
             rr_tx_counter: 0,
-            mii_work: None,
+            works: [None; 4],
             stats_of_gone: DevStats::default(),
+            arp_targets: Vec::new(),
+            current_arp_slave: None,
+            ad_actor_system: Mac::ZERO,
+            ad: AdBondInfo::default(),
+            alb: AlbBondInfo {
+                tx_hashtbl: [TlbClientInfo::default(); TLB_HASH_TABLE_SIZE],
+                unbalanced_load: 0,
+                tx_rebalance_counter: 0,
+                lp_counter: 0,
+            },
         }
     }
 
@@ -162,9 +253,33 @@ impl Bonding {
         self.slaves.iter_mut().find(|slave| slave.dev == dev)
     }
 
-    /// Only one slave works (`bond_uses_primary`).
+    /// The aggregator that the bond sends by (`__get_active_agg`).
+    pub fn active_aggregator(&self) -> Option<&Aggregator> {
+        self.slaves.iter().map(|slave| &slave.ad.aggregator).find(|agg| agg.is_active)
+    }
+
+    /// The aggregator that a port belongs to.
+    pub fn aggregator_of(&self, port: &Port) -> Option<&Aggregator> {
+        let is_its = |agg: &&Aggregator| agg.aggregator_identifier == port.aggregator;
+        self.slaves.iter().map(|slave| &slave.ad.aggregator).find(is_its)
+    }
+
+    /// How many ports of an aggregator have a link that works (`__agg_active_ports`).
+    pub fn active_ports(&self, agg: &Aggregator) -> u32 {
+        let ports = self.slaves.iter().map(|slave| &slave.ad.port);
+        let works = |port: &&Port| port.is_enabled && agg.lag_ports.contains(&port.actor_port_number);
+        ports.filter(works).count() as u32
+    }
+
+    /// A slave is chosen by a hash of the packet (`bond_mode_uses_xmit_hash`).
+    pub fn uses_xmit_hash(&self) -> bool {
+        matches!(self.mode(), Mode::Xor | Mode::Ieee8023ad)
+            || self.mode() == Mode::Tlb && self.opt(Opt::TlbDynamicLb) == 0
+    }
+
+    /// Only one slave works, or receives (`bond_uses_primary`).
     pub fn uses_primary(&self) -> bool {
-        self.mode() == Mode::ActiveBackup
+        matches!(self.mode(), Mode::ActiveBackup | Mode::Tlb)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Kernel: kernel/printk/printk.c
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use glassnet_sim::Nanos;
 
@@ -42,6 +42,8 @@ pub struct KernelLog {
     written: u64,
     /// Records cleared by `dmesg -C`.
     cleared: usize,
+    /// Lines that are written only once, and were.
+    written_once: BTreeSet<&'static str>,
     /// State of `net_ratelimit`: start of the interval, messages printed, messages suppressed.
     ratelimit: (Nanos, u32, u32),
     /// `nf_log_all_netns`: unless 0, rules of namespaces other than the first one log too.
@@ -95,6 +97,11 @@ impl KernelLog {
     pub fn since(&self, count: u64) -> impl Iterator<Item = &KernelLine> {
         let new = self.written.saturating_sub(count) as usize;
         self.lines.iter().skip(self.lines.len().saturating_sub(new))
+    }
+
+    /// It is the first time that a line is to be written which is written only once (`printk_once`).
+    pub fn is_first(&mut self, line: &'static str) -> bool {
+        self.written_once.insert(line)
     }
 
     /// Clears all records so far (`SYSLOG_ACTION_CLEAR`).

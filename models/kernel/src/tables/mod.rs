@@ -1,6 +1,7 @@
 //! Kernel state: data structures without side effects, tested alone; the functions in `net` use them.
 
 pub mod arphrd;
+pub mod bond_3ad;
 pub mod bonding;
 pub mod bridge;
 pub mod conntrack;

@@ -5,14 +5,18 @@
 use glassnet_kernel::Cx;
 use glassnet_kernel::drivers::bonding::bond_create;
 use glassnet_kernel::drivers::bonding::bond_options::{
-    OPTIONS, bond_opt_invalid, bond_opt_write, bond_option_active_slave_set, bond_option_primary_set, option,
+    OPTIONS, bond_opt_invalid, bond_opt_write, bond_option_active_slave_set, bond_option_ad_actor_system_set,
+    bond_option_arp_ip_targets_set, bond_option_primary_set, option,
 };
 use glassnet_kernel::ids::{DevId, NetnsId};
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink, rtm_dellink};
 use glassnet_kernel::netlink::Errno;
-use glassnet_kernel::tables::bonding::{Bonding, Opt, Slave};
+use glassnet_kernel::tables::bond_3ad::{Aggregator, Port};
+use glassnet_kernel::tables::bonding::{Bonding, Mode, Opt, Slave};
 use glassnet_kernel::tables::klog::{LOG_ERR, LOG_INFO};
 use glassnet_kernel::tables::netdev::NetDevice;
+
+use glassnet_wire::Mac;
 
 use super::{Attr, errno};
 use crate::procfs::bonding::link_status;
@@ -22,23 +26,18 @@ use crate::procfs::{DirEntry, Node, View};
 /// The file of all bonds in `/sys/class/net`.
 pub const MASTERS: &str = "bonding_masters";
 
-/// A file about LACP or watching by ARP, which no bond here has.
-const fn empty(name: &'static str) -> Attr {
-    Attr::ro(name, |_, _| Ok(String::new()))
-}
-
 /// Files that are no numeric options.
 const OTHERS: &[Attr] = &[
     Attr::rw("active_slave", active_slave, store_active_slave),
-    empty("ad_actor_key"),
-    empty("ad_actor_sys_prio"),
-    empty("ad_actor_system"),
-    empty("ad_aggregator"),
-    empty("ad_num_ports"),
-    empty("ad_partner_key"),
-    empty("ad_partner_mac"),
-    empty("ad_user_port_key"),
-    empty("arp_ip_target"),
+    Attr::ro("ad_actor_key", |_, dev| of_agg(dev, |_, agg| agg.actor_oper_aggregator_key.to_string())),
+    Attr::rw("ad_actor_system", ad_actor_system, store_ad_actor_system),
+    Attr::ro("ad_aggregator", |_, dev| of_agg(dev, |_, agg| agg.aggregator_identifier.to_string())),
+    Attr::ro("ad_num_ports", |_, dev| of_agg(dev, |bond, agg| bond.active_ports(agg).to_string())),
+    Attr::ro("ad_partner_key", |_, dev| of_agg(dev, |_, agg| agg.partner_oper_aggregator_key.to_string())),
+    Attr::ro("ad_partner_mac", ad_partner_mac),
+    Attr::rw("arp_ip_target", arp_ip_target, |cx, bond, text| {
+        bond_option_arp_ip_targets_set(cx, bond, text).map_err(errno)
+    }),
     Attr::ro("mii_status", |_, dev| Ok(if dev.carrier { "up" } else { "down" }.to_owned())),
     Attr::rw("primary", primary, store_primary),
     Attr::ro("queue_id", queue_id),
@@ -47,9 +46,13 @@ const OTHERS: &[Attr] = &[
 
 /// Files in a slave's directory `bonding_slave`.
 pub const SLAVE: &[Attr] = &[
-    Attr::ro("ad_actor_oper_port_state", |_, _| Ok("N/A".to_owned())),
-    Attr::ro("ad_aggregator_id", |_, _| Ok("N/A".to_owned())),
-    Attr::ro("ad_partner_oper_port_state", |_, _| Ok("N/A".to_owned())),
+    Attr::ro("ad_actor_oper_port_state", |view, dev| {
+        of_port(view, dev, |port| port.actor_oper_port_state.into())
+    }),
+    Attr::ro("ad_aggregator_id", |view, dev| of_port(view, dev, |port| port.aggregator)),
+    Attr::ro("ad_partner_oper_port_state", |view, dev| {
+        of_port(view, dev, |port| port.partner_oper.port_state.into())
+    }),
     Attr::ro("link_failure_count", |view, dev| {
         of_slave(view, dev, |slave| slave.link_failure_count.to_string())
     }),
@@ -68,6 +71,43 @@ pub fn master<'w>(view: &View<'w>, dev: &NetDevice) -> Option<&'w Bonding> {
 
 fn of_slave(view: &View, dev: &NetDevice, show: fn(&Slave) -> String) -> Result<String, Errno> {
     master(view, dev).and_then(|bond| bond.slave(dev.id)).map(show).ok_or(Errno::ENOENT)
+}
+
+/// What LACP says of a slave that belongs to an aggregator.
+fn of_port(view: &View, dev: &NetDevice, show: fn(&Port) -> u16) -> Result<String, Errno> {
+    let bond = master(view, dev).ok_or(Errno::ENOENT)?;
+    let port = bond.slave(dev.id).map(|slave| &slave.ad.port).filter(|port| port.aggregator != 0);
+    let number = port.filter(|_| bond.mode() == Mode::Ieee8023ad).map(|port| show(port).to_string());
+    Ok(number.unwrap_or_else(|| "N/A".to_owned()))
+}
+
+/// A number of the aggregator that a bond sends by; 0 if there is none, nothing in other modes.
+fn of_agg(dev: &NetDevice, show: fn(&Bonding, &Aggregator) -> String) -> Result<String, Errno> {
+    let Some(bond) = dev.bond().filter(|bond| bond.mode() == Mode::Ieee8023ad) else {
+        return Ok(String::new());
+    };
+    Ok(bond.active_aggregator().map_or_else(|| "0".to_owned(), |agg| show(bond, agg)))
+}
+
+fn ad_partner_mac(_: &View, dev: &NetDevice) -> Result<String, Errno> {
+    let agg = dev.bond().and_then(Bonding::active_aggregator);
+    Ok(agg.map(|agg| agg.partner_system.to_string()).unwrap_or_default())
+}
+
+fn ad_actor_system(_: &View, dev: &NetDevice) -> Result<String, Errno> {
+    let bond = dev.bond().filter(|bond| bond.mode() == Mode::Ieee8023ad);
+    Ok(bond.map(|bond| bond.ad_actor_system.to_string()).unwrap_or_default())
+}
+
+fn store_ad_actor_system(cx: &mut Cx, bond: DevId, text: &str) -> Result<(), Errno> {
+    // A text that is none is refused as a group address is.
+    let system = text.trim().parse().unwrap_or(Mac::BROADCAST);
+    bond_option_ad_actor_system_set(cx, bond, system, Some(text.trim())).map_err(errno)
+}
+
+fn arp_ip_target(_: &View, dev: &NetDevice) -> Result<String, Errno> {
+    let targets = dev.bond().map_or(&[][..], |bond| &bond.arp_targets);
+    Ok(targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
 }
 
 /// A second name of `num_grat_arp`.
@@ -100,6 +140,9 @@ pub fn show(view: &View, dev: &NetDevice, name: &str) -> Result<String, Errno> {
         let attr = OTHERS.iter().find(|attr| attr.name == name).ok_or(Errno::ENOENT)?;
         return (attr.show)(view, dev);
     };
+    if matches!(opt, Opt::AdActorSysPrio | Opt::AdUserPortKey) && bond.mode() != Mode::Ieee8023ad {
+        return Ok(String::new());
+    }
     let value = option(opt).get(bond);
     Ok(match option(opt).choices.get(value as usize) {
         Some(choice) => format!("{choice} {value}"),
@@ -122,7 +165,7 @@ pub fn store(cx: &mut Cx, bond: DevId, name: &str, text: &str) -> Result<(), Err
     let value = named.or_else(|| kstrtoul(text).ok()).and_then(|value| u32::try_from(value).ok());
     match value {
         Some(value) => bond_opt_write(cx, bond, row, value),
-        None => Err(bond_opt_invalid(cx, bond, row, text.trim())),
+        None => bond_opt_invalid(cx, bond, row, text.trim()),
     }
     .map_err(errno)
 }

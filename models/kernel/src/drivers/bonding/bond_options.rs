@@ -1,27 +1,23 @@
 //! Options of a bond: a row each, which netlink, sysfs and the programs read.
 //!
-//! Kernel: drivers/net/bonding/bond_options.c, bond_netlink.c
+//! Kernel: drivers/net/bonding/bond_options.c
+
+use std::net::Ipv4Addr;
+
+use glassnet_wire::Mac;
 
 use super::active::{bond_change_active_slave, bond_select_active_slave, is_usable};
-use super::{mii, slave_log, slaves};
+use super::bond_3ad::{bond_3ad_update_ad_actor_settings, bond_3ad_update_lacp};
+use super::{arp_monitor, bond_set_carrier, is_primary, mii, slave_log, slaves};
 use crate::Cx;
 use crate::ids::DevId;
 use crate::netlink::{Errno, NlError};
-use crate::tables::bonding::{Bonding, Mode, OPTS, Opt};
+use crate::tables::bonding::{BOND_MAX_ARP_TARGETS, Bonding, Mode, NEVER, OPTS, Opt};
 use crate::tables::klog::{LOG_ERR, LOG_WARNING};
 use crate::tables::netdev::NetDevice;
 
 /// Lines for the log, with their levels.
-type Log = Vec<(u8, String)>;
-
-/// Which values of an option are modelled.
-#[derive(Clone, Copy, Debug)]
-enum Modelled {
-    All,
-    UpTo(u32),
-    /// Only that of a new bond.
-    Default,
-}
+pub(super) type Log = Vec<(u8, String)>;
 
 /// A numeric option.
 #[derive(Debug)]
@@ -40,9 +36,9 @@ pub struct BondOption {
     min: u32,
     /// The greatest value.
     max: u32,
-    /// Which values are modelled; others mean something in the kernel.
-    modelled: Modelled,
-    /// The modes that have it; empty: all.
+    /// Values that mean something in the kernel only.
+    not_modelled: &'static [u32],
+    /// The modes that have it.
     modes: &'static [Mode],
     /// It is set only while the bond has no slave (`BOND_OPTFLAG_NOSLAVES`).
     no_slaves: bool,
@@ -64,8 +60,8 @@ impl BondOption {
             default,
             min: 0,
             max,
-            modelled: Modelled::All,
-            modes: &[],
+            not_modelled: &[],
+            modes: &Mode::ALL,
             no_slaves: false,
             if_down: false,
             set: store,
@@ -75,10 +71,6 @@ impl BondOption {
 
     const fn choice(opt: Opt, name: &'static str, default: u32, choices: &'static [&'static str]) -> Self {
         BondOption { choices, ..BondOption::new(opt, name, default, choices.len() as u32 - 1) }
-    }
-
-    const fn modelled(self, modelled: Modelled) -> Self {
-        BondOption { modelled, ..self }
     }
 
     /// The value that a user sees: delays are kept as numbers of polls.
@@ -93,12 +85,19 @@ impl BondOption {
 }
 
 const OFF_ON: &[&str] = &["off", "on"];
-const ONE_WORKS: &[Mode] = &[Mode::ActiveBackup];
+pub(super) const ONE_WORKS: &[Mode] = &[Mode::ActiveBackup, Mode::Tlb];
+const TLB: &[Mode] = &[Mode::Tlb];
+const LACP: &[Mode] = &[Mode::Ieee8023ad];
+/// The modes that watch links by ARP (`bond_mode_uses_arp`).
+const USE_ARP: &[Mode] = &[Mode::RoundRobin, Mode::ActiveBackup, Mode::Xor, Mode::Broadcast];
+/// Time between two looks at the links of a mode that must look, ms (`BOND_DEFAULT_MIIMON`).
+const BOND_DEFAULT_MIIMON: u32 = 100;
 
 /// All of them, in the order in which netlink sets them.
 pub static OPTIONS: [BondOption; OPTS] = [
     BondOption {
-        modelled: Modelled::UpTo(Mode::Broadcast as u32),
+        set: set_mode,
+        not_modelled: &[6],
         no_slaves: true,
         if_down: true,
         ..BondOption::choice(
@@ -116,7 +115,11 @@ pub static OPTIONS: [BondOption; OPTS] = [
             ],
         )
     },
-    BondOption { then: mii::start, ..BondOption::new(Opt::Miimon, "miimon", 0, i32::MAX as u32) },
+    BondOption {
+        set: set_miimon,
+        then: mii::start,
+        ..BondOption::new(Opt::Miimon, "miimon", 0, i32::MAX as u32)
+    },
     BondOption { set: set_delay, ..BondOption::new(Opt::Updelay, "updelay", 0, i32::MAX as u32) },
     BondOption { set: set_delay, ..BondOption::new(Opt::Downdelay, "downdelay", 0, i32::MAX as u32) },
     BondOption {
@@ -125,26 +128,32 @@ pub static OPTIONS: [BondOption; OPTS] = [
         ..BondOption::new(Opt::PeerNotifyDelay, "peer_notify_delay", 0, 300_000)
     },
     BondOption::new(Opt::UseCarrier, "use_carrier", 1, 1),
-    BondOption::new(Opt::ArpInterval, "arp_interval", 0, i32::MAX as u32).modelled(Modelled::Default),
-    BondOption::choice(
-        Opt::ArpValidate,
-        "arp_validate",
-        0,
-        &["none", "active", "backup", "all", "filter", "filter_active", "filter_backup"],
-    )
-    .modelled(Modelled::Default),
-    BondOption::choice(Opt::ArpAllTargets, "arp_all_targets", 0, &["any", "all"]).modelled(Modelled::Default),
+    BondOption {
+        modes: USE_ARP,
+        set: set_arp_interval,
+        then: arp_monitor::start,
+        ..BondOption::new(Opt::ArpInterval, "arp_interval", 0, i32::MAX as u32)
+    },
+    BondOption {
+        modes: USE_ARP,
+        ..BondOption::choice(
+            Opt::ArpValidate,
+            "arp_validate",
+            0,
+            &["none", "active", "backup", "all", "filter", "filter_active", "filter_backup"],
+        )
+    },
+    BondOption::choice(Opt::ArpAllTargets, "arp_all_targets", 0, &["any", "all"]),
     BondOption {
         then: bond_select_active_slave,
         ..BondOption::choice(Opt::PrimaryReselect, "primary_reselect", 0, &["always", "better", "failure"])
     },
     BondOption {
-        modelled: Modelled::UpTo(1),
         no_slaves: true,
         ..BondOption::choice(Opt::FailOverMac, "fail_over_mac", 0, &["none", "active", "follow"])
     },
     BondOption {
-        modelled: Modelled::UpTo(2),
+        not_modelled: &[3, 4],
         ..BondOption::choice(
             Opt::XmitHashPolicy,
             "xmit_hash_policy",
@@ -158,18 +167,44 @@ pub static OPTIONS: [BondOption; OPTS] = [
         then: follow_all_slaves_active,
         ..BondOption::new(Opt::AllSlavesActive, "all_slaves_active", 0, 1)
     },
-    BondOption::new(Opt::MinLinks, "min_links", 0, i32::MAX as u32),
+    BondOption {
+        then: |cx, bond| _ = bond_set_carrier(cx, bond),
+        ..BondOption::new(Opt::MinLinks, "min_links", 0, i32::MAX as u32)
+    },
     BondOption { min: 1, ..BondOption::new(Opt::LpInterval, "lp_interval", 1, i32::MAX as u32) },
     BondOption {
         modes: &[Mode::RoundRobin],
         ..BondOption::new(Opt::PacketsPerSlave, "packets_per_slave", 1, 65_535)
     },
-    BondOption::choice(Opt::LacpActive, "lacp_active", 1, OFF_ON).modelled(Modelled::Default),
-    BondOption::choice(Opt::LacpRate, "lacp_rate", 0, &["slow", "fast"]).modelled(Modelled::Default),
-    BondOption::choice(Opt::AdSelect, "ad_select", 0, &["stable", "bandwidth", "count"])
-        .modelled(Modelled::Default),
-    BondOption::new(Opt::TlbDynamicLb, "tlb_dynamic_lb", 1, 1).modelled(Modelled::Default),
-    BondOption::new(Opt::ArpMissedMax, "arp_missed_max", 2, 255).modelled(Modelled::Default),
+    BondOption {
+        modes: LACP,
+        if_down: true,
+        then: bond_3ad_update_lacp,
+        ..BondOption::choice(Opt::LacpActive, "lacp_active", 1, OFF_ON)
+    },
+    BondOption {
+        modes: LACP,
+        if_down: true,
+        then: bond_3ad_update_lacp,
+        ..BondOption::choice(Opt::LacpRate, "lacp_rate", 0, &["slow", "fast"])
+    },
+    BondOption {
+        if_down: true,
+        ..BondOption::choice(Opt::AdSelect, "ad_select", 0, &["stable", "bandwidth", "count"])
+    },
+    BondOption {
+        modes: LACP,
+        min: 1,
+        then: bond_3ad_update_ad_actor_settings,
+        ..BondOption::new(Opt::AdActorSysPrio, "ad_actor_sys_prio", 65_535, 65_535)
+    },
+    BondOption {
+        modes: LACP,
+        if_down: true,
+        ..BondOption::new(Opt::AdUserPortKey, "ad_user_port_key", 0, 1023)
+    },
+    BondOption { modes: TLB, if_down: true, ..BondOption::new(Opt::TlbDynamicLb, "tlb_dynamic_lb", 1, 1) },
+    BondOption { modes: USE_ARP, min: 1, ..BondOption::new(Opt::ArpMissedMax, "arp_missed_max", 2, 255) },
 ];
 
 /// The option of this place.
@@ -187,80 +222,17 @@ pub(super) fn bond_opt_default() -> [u32; OPTS] {
     options
 }
 
-/// Options of a request (`IFLA_BOND_*`).
-#[derive(Clone, Debug, Default)]
-pub struct BondAttrs {
-    /// Numeric options.
-    pub options: Vec<(Opt, u32)>,
-    /// `active_slave`; `Some(None)`: the bond chooses.
-    pub active_slave: Option<Option<DevId>>,
-    /// `primary`.
-    pub primary: Option<DevId>,
-}
-
-impl BondAttrs {
-    /// Those that are numeric, in the order in which they are set.
-    fn in_order(&self) -> impl Iterator<Item = (&'static BondOption, u32)> + '_ {
-        let value = |row: &'static BondOption| {
-            self.options.iter().rfind(|(opt, _)| *opt == row.opt).map(|(_, value)| (row, *value))
-        };
-        OPTIONS.iter().filter_map(value)
-    }
-}
-
-/// Sets options of a bond that is not registered yet.
-///
-/// # Errors
-///
-/// That of the first option that is refused.
-pub(super) fn set_before_registration(
+/// Sets an option, and writes what that leaves to the log.
+pub(super) fn with_log(
     cx: &mut Cx,
-    dev: &mut NetDevice,
-    attrs: &BondAttrs,
+    bond: DevId,
+    set: impl FnOnce(&mut NetDevice, &mut Log) -> Result<(), NlError>,
 ) -> Result<(), NlError> {
-    let (mut log, name) = (Log::new(), format!("{} (uninitialized)", dev.name));
-    let mut set = || {
-        for (row, value) in attrs.in_order() {
-            bond_opt_set(dev, row, value, &mut log)?;
-        }
-        if attrs.active_slave.is_some() {
-            return check_mode(dev, "active_slave", ONE_WORKS, &mut log);
-        }
-        let Some(primary) = attrs.primary else { return Ok(()) };
-        check_mode(dev, "primary", ONE_WORKS, &mut log)?;
-        if let Some(bond) = dev.bond_mut() {
-            bond.primary = cx.k.devs.get(primary).map(|primary| primary.name.clone());
-        }
-        Ok(())
-    };
-    let done = set();
+    let mut log = Log::new();
+    let done = set(&mut cx.k.devs[bond], &mut log);
+    let name = cx.k.devs[bond].name.clone();
     log.into_iter().for_each(|(level, line)| cx.printk(level, format!("{name}: {line}")));
     done
-}
-
-/// Sets options of a bond.
-///
-/// # Errors
-///
-/// That of the first option that is refused; those before it stay.
-pub(super) fn bond_changelink(cx: &mut Cx, bond: DevId, attrs: &BondAttrs) -> Result<(), NlError> {
-    let (mode, others): (Vec<_>, Vec<_>) = attrs.in_order().partition(|(row, _)| row.opt == Opt::Mode);
-    for (row, value) in mode {
-        bond_opt_write(cx, bond, row, value)?;
-    }
-    if let Some(slave) = attrs.active_slave {
-        bond_option_active_slave_set(cx, bond, slave)?;
-    }
-    for (row, value) in others {
-        bond_opt_write(cx, bond, row, value)?;
-    }
-    match attrs.primary {
-        Some(slave) => {
-            let name = cx.k.devs[slave].name.clone();
-            bond_option_primary_set(cx, bond, &name)
-        }
-        None => Ok(()),
-    }
 }
 
 /// Sets a numeric option of a registered bond, and does what follows.
@@ -270,18 +242,15 @@ pub(super) fn bond_changelink(cx: &mut Cx, bond: DevId, attrs: &BondAttrs) -> Re
 /// `EACCES` in another mode, `ENOTEMPTY` while it has slaves, `EBUSY` while it is up, `EINVAL` for a value that there is not, and
 /// [`NlError::not_modelled`].
 pub fn bond_opt_write(cx: &mut Cx, bond: DevId, row: &BondOption, value: u32) -> Result<(), NlError> {
-    let mut log = Log::new();
-    let done = bond_opt_set(&mut cx.k.devs[bond], row, value, &mut log);
-    write_log(cx, bond, log);
-    done.map(|()| (row.then)(cx, bond))
+    with_log(cx, bond, |dev, log| bond_opt_set(dev, row, value, log)).map(|()| (row.then)(cx, bond))
 }
 
-fn write_log(cx: &mut Cx, bond: DevId, log: Log) {
-    let name = cx.k.devs[bond].name.clone();
-    log.into_iter().for_each(|(level, line)| cx.printk(level, format!("{name}: {line}")));
-}
-
-fn bond_opt_set(dev: &mut NetDevice, row: &BondOption, value: u32, log: &mut Log) -> Result<(), NlError> {
+pub(super) fn bond_opt_set(
+    dev: &mut NetDevice,
+    row: &BondOption,
+    value: u32,
+    log: &mut Log,
+) -> Result<(), NlError> {
     let name = row.name;
     check_mode(dev, name, row.modes, log)?;
     let is_up = dev.is_up();
@@ -293,17 +262,12 @@ fn bond_opt_set(dev: &mut NetDevice, row: &BondOption, value: u32, log: &mut Log
     }
     if row.if_down && is_up {
         log.push((LOG_ERR, format!("option {name}: unable to set because the bond device is up")));
-        return Err(NlError::with(Errno::EBUSY, "unable to set option because the bond device is up"));
+        return Err(NlError::with(Errno::EBUSY, "unable to set option because the bond is up"));
     }
     if value < row.min || value > row.max {
         return Err(invalid(row, log, &value.to_string()));
     }
-    let is_modelled = match row.modelled {
-        Modelled::All => true,
-        Modelled::UpTo(last) => value <= last,
-        Modelled::Default => value == row.default,
-    };
-    if !is_modelled {
+    if row.not_modelled.contains(&value) {
         return Err(NlError::not_modelled(row.choices.get(value as usize).copied().unwrap_or(row.name)));
     }
     (row.set)(bond, row, value, log)
@@ -320,16 +284,17 @@ fn invalid(row: &BondOption, log: &mut Log, value: &str) -> NlError {
 }
 
 /// A text that was written for an option is none of its values.
-pub fn bond_opt_invalid(cx: &mut Cx, bond: DevId, row: &BondOption, text: &str) -> NlError {
-    let mut log = Log::new();
-    let error = invalid(row, &mut log, text);
-    write_log(cx, bond, log);
-    error
+///
+/// # Errors
+///
+/// `EINVAL`.
+pub fn bond_opt_invalid(cx: &mut Cx, bond: DevId, row: &BondOption, text: &str) -> Result<(), NlError> {
+    with_log(cx, bond, |_, log| Err(invalid(row, log, text)))
 }
 
-fn check_mode(dev: &NetDevice, name: &str, modes: &[Mode], log: &mut Log) -> Result<(), NlError> {
+pub(super) fn check_mode(dev: &NetDevice, name: &str, modes: &[Mode], log: &mut Log) -> Result<(), NlError> {
     let mode = dev.bond().map(Bonding::mode).unwrap_or_default();
-    if modes.is_empty() || modes.contains(&mode) {
+    if modes.contains(&mode) {
         return Ok(());
     }
     let number = mode as u32;
@@ -341,6 +306,165 @@ fn check_mode(dev: &NetDevice, name: &str, modes: &[Mode], log: &mut Log) -> Res
 
 fn store(bond: &mut Bonding, row: &BondOption, value: u32, _: &mut Log) -> Result<(), NlError> {
     bond.options[row.opt as usize] = value;
+    Ok(())
+}
+
+/// Another mode: links are watched in a way that it knows, and what ARP packets show is to be said anew.
+fn set_mode(bond: &mut Bonding, row: &BondOption, value: u32, log: &mut Log) -> Result<(), NlError> {
+    store(bond, row, value, log)?;
+    bond.options[Opt::ArpValidate as usize] = 0;
+    if !USE_ARP.contains(&bond.mode()) {
+        bond.options[Opt::ArpInterval as usize] = 0;
+        let miimon = &mut bond.options[Opt::Miimon as usize];
+        *miimon = if *miimon == 0 { BOND_DEFAULT_MIIMON } else { *miimon };
+    }
+    Ok(())
+}
+
+/// Links are watched for their carrier, and no longer by ARP.
+fn set_miimon(bond: &mut Bonding, row: &BondOption, value: u32, log: &mut Log) -> Result<(), NlError> {
+    if value != 0 && bond.opt(Opt::ArpInterval) != 0 {
+        bond.options[Opt::ArpInterval as usize] = 0;
+        bond.options[Opt::ArpValidate as usize] = 0;
+    }
+    store(bond, row, value, log)
+}
+
+/// The other way round.
+fn set_arp_interval(bond: &mut Bonding, row: &BondOption, value: u32, log: &mut Log) -> Result<(), NlError> {
+    if value != 0 {
+        bond.options[Opt::Miimon as usize] = 0;
+    }
+    store(bond, row, value, log)
+}
+
+/// These addresses are asked for in place of those before; `now`: jiffies.
+pub(super) fn set_arp_targets(
+    bond: &mut Bonding,
+    targets: &[Ipv4Addr],
+    now: i64,
+    log: &mut Log,
+) -> Result<(), NlError> {
+    bond.arp_targets.clear();
+    for slave in &mut bond.slaves {
+        slave.target_last_arp_rx = [NEVER; BOND_MAX_ARP_TARGETS];
+    }
+    let added = targets.iter().try_for_each(|target| {
+        add_arp_target(bond, *target, now, log).inspect_err(|_| {
+            let number = u32::from_le_bytes(target.octets());
+            log.push((LOG_ERR, format!("option arp_ip_target: invalid value ({number})")));
+        })
+    });
+    if bond.arp_targets.is_empty() && bond.opt(Opt::ArpInterval) != 0 {
+        log.push((LOG_WARNING, "Removing last arp target with arp_interval on".to_owned()));
+    }
+    added
+}
+
+/// One more address is asked for (`bond_option_arp_ip_target_add`).
+fn add_arp_target(bond: &mut Bonding, target: Ipv4Addr, now: i64, log: &mut Log) -> Result<(), NlError> {
+    let at = bond.arp_targets.len();
+    let refused = match target {
+        _ if target.is_broadcast() || target.is_unspecified() => {
+            format!("invalid ARP target {target} specified for addition")
+        }
+        _ if bond.arp_targets.contains(&target) => format!("ARP target {target} is already present"),
+        _ if at == BOND_MAX_ARP_TARGETS => "ARP target table is full!".to_owned(),
+        _ => {
+            bond.arp_targets.push(target);
+            bond.slaves.iter_mut().for_each(|slave| slave.target_last_arp_rx[at] = now);
+            return Ok(());
+        }
+    };
+    log.push((LOG_ERR, refused));
+    Err(NlError::with(Errno::EINVAL, "invalid option value"))
+}
+
+/// An address is no longer asked for (`bond_option_arp_ip_target_rem`).
+fn remove_arp_target(bond: &mut Bonding, target: Ipv4Addr, log: &mut Log) -> Result<(), NlError> {
+    let Some(at) = bond.arp_targets.iter().position(|known| *known == target) else {
+        let refused = if target.is_broadcast() || target.is_unspecified() {
+            format!("invalid ARP target {target} specified for removal")
+        } else {
+            format!("unable to remove nonexistent ARP target {target}")
+        };
+        log.push((LOG_ERR, refused));
+        return Err(NlError::with(Errno::EINVAL, "invalid option value"));
+    };
+    if bond.arp_targets.len() == 1 && bond.opt(Opt::ArpInterval) != 0 {
+        log.push((LOG_WARNING, "Removing last arp target with arp_interval on".to_owned()));
+    }
+    bond.arp_targets.remove(at);
+    for slave in &mut bond.slaves {
+        slave.target_last_arp_rx[at..].rotate_left(1);
+        slave.target_last_arp_rx[BOND_MAX_ARP_TARGETS - 1] = NEVER;
+    }
+    Ok(())
+}
+
+/// `+ADDRESS` adds an address to those that are asked for, `-ADDRESS` removes one (`bond_option_arp_ip_targets_set`).
+///
+/// # Errors
+///
+/// `EPERM` for another text, `EINVAL` for an address that cannot be asked for, that is there already or that is not there.
+pub fn bond_option_arp_ip_targets_set(cx: &mut Cx, bond: DevId, text: &str) -> Result<(), NlError> {
+    let now = arp_monitor::now(cx);
+    with_log(cx, bond, |dev, log| {
+        let Some(bond) = dev.bond_mut() else { return Ok(()) };
+        let target = text.get(1..).map(|text| text.split(|c: char| !c.is_ascii_digit() && c != '.'));
+        let target = target.and_then(|mut parts| parts.next()?.parse().ok());
+        let (Some(target), Some(command)) = (target, text.chars().next()) else {
+            log.push((LOG_ERR, "invalid ARP target specified".to_owned()));
+            return Err(Errno::EPERM.into());
+        };
+        let done = match command {
+            '+' => add_arp_target(bond, target, now, log),
+            '-' => remove_arp_target(bond, target, log),
+            _ => {
+                let line = "no command found in arp_ip_targets file - use +<addr> or -<addr>";
+                log.push((LOG_ERR, line.to_owned()));
+                return Err(Errno::EPERM.into());
+            }
+        };
+        let line = format!("option arp_ip_target: invalid value ({})", text.trim_end());
+        done.inspect_err(|_| log.push((LOG_ERR, line)))
+    })
+}
+
+/// The bond's address as a system of LACP; zero: its own address. `text`: how a user wrote it.
+///
+/// # Errors
+///
+/// `EACCES` in another mode, `EINVAL` for a group address.
+pub fn bond_option_ad_actor_system_set(
+    cx: &mut Cx,
+    bond: DevId,
+    system: Mac,
+    text: Option<&str>,
+) -> Result<(), NlError> {
+    with_log(cx, bond, |dev, log| set_ad_actor_system(dev, system, text, log))?;
+    bond_3ad_update_ad_actor_settings(cx, bond);
+    Ok(())
+}
+
+pub(super) fn set_ad_actor_system(
+    dev: &mut NetDevice,
+    system: Mac,
+    text: Option<&str>,
+    log: &mut Log,
+) -> Result<(), NlError> {
+    check_mode(dev, "ad_actor_system", LACP, log)?;
+    if system.is_multicast() {
+        let [a, b, c, d, e, f] = system.0;
+        let number = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]).to_string();
+        log.push((LOG_ERR, "Invalid ad_actor_system MAC address.".to_owned()));
+        let value = text.unwrap_or(&number);
+        log.push((LOG_ERR, format!("option ad_actor_system: invalid value ({value})")));
+        return Err(NlError::with(Errno::EINVAL, "invalid option value"));
+    }
+    if let Some(bond) = dev.bond_mut() {
+        bond.ad_actor_system = system;
+    }
     Ok(())
 }
 
@@ -382,10 +506,7 @@ fn follow_all_slaves_active(cx: &mut Cx, bond: DevId) {
 ///
 /// `EACCES` in a mode in which all work, `EINVAL` for a device that is no slave of this bond or whose link does not work.
 pub fn bond_option_active_slave_set(cx: &mut Cx, bond: DevId, slave: Option<DevId>) -> Result<(), NlError> {
-    let mut log = Log::new();
-    let in_mode = check_mode(&cx.k.devs[bond], "active_slave", ONE_WORKS, &mut log);
-    write_log(cx, bond, log);
-    in_mode?;
+    with_log(cx, bond, |dev, log| check_mode(dev, "active_slave", ONE_WORKS, log))?;
     let Some(slave) = slave else {
         if let Some(bond) = cx.k.devs[bond].bond_mut() {
             bond.curr_active_slave = None;
@@ -423,16 +544,32 @@ fn not_active_slave(cx: &mut Cx, bond: DevId, slave: DevId) -> NlError {
     NlError::with(Errno::EINVAL, "invalid option value")
 }
 
+/// The priority of a slave: of those whose link works the one with the highest works.
+///
+/// # Errors
+///
+/// `EACCES` in a mode in which all work.
+pub(super) fn bond_option_prio_set(cx: &mut Cx, bond: DevId, slave: DevId, prio: i32) -> Result<(), NlError> {
+    with_log(cx, bond, |dev, log| check_mode(dev, "prio", ONE_WORKS, log))?;
+    if let Some(slave) = cx.k.devs[bond].bond_mut().and_then(|bond| bond.slave_mut(slave)) {
+        slave.prio = prio;
+    }
+    if slaves(cx.k, bond).into_iter().any(|slave| is_primary(cx.k, bond, slave)) {
+        let text = "prio updated, but will not affect failover re-selection as primary slave have been set";
+        slave_log(cx, LOG_WARNING, bond, slave, text);
+    } else {
+        bond_select_active_slave(cx, bond);
+    }
+    Ok(())
+}
+
 /// The slave of this name is preferred; empty: none.
 ///
 /// # Errors
 ///
 /// `EACCES` in a mode in which all work.
 pub fn bond_option_primary_set(cx: &mut Cx, bond: DevId, name: &str) -> Result<(), NlError> {
-    let mut log = Log::new();
-    let in_mode = check_mode(&cx.k.devs[bond], "primary", ONE_WORKS, &mut log);
-    write_log(cx, bond, log);
-    in_mode?;
+    with_log(cx, bond, |dev, log| check_mode(dev, "primary", ONE_WORKS, log))?;
     if let Some(bond) = cx.k.devs[bond].bond_mut() {
         bond.primary = (!name.is_empty()).then(|| name.to_owned());
         bond.force_primary = !name.is_empty();

@@ -4,23 +4,34 @@
 //! |---|---|
 //! | `mod` | the bond, its slaves, what it has of them |
 //! | [`active`] | which slave works |
-//! | [`mii`] | watches the links of slaves |
+//! | [`mii`], [`arp_monitor`] | watch the links of slaves |
+//! | [`bond_3ad`] | LACP |
+//! | [`bond_alb`] | shares what is sent by load |
 //! | [`xmit`] | packets in and out |
+//! | [`work`] | what is done from time to time |
 //! | [`bond_options`] | a row an option |
+//! | [`bond_netlink`] | requests |
 //!
-//! Kernel: drivers/net/bonding/bond_main.c, bond_netlink.c
-//! Not modelled: the modes 802.3ad, balance-tlb and balance-alb, watching by ARP, `fail_over_mac` follow, queue numbers and
-//! priorities of slaves.
+//! Kernel: drivers/net/bonding/bond_main.c
+//! Not modelled: the mode balance-alb, `resend_igmp`, queue numbers of slaves.
 
 mod active;
+mod arp_monitor;
+mod bond_3ad;
+mod bond_alb;
+pub mod bond_netlink;
 pub mod bond_options;
 mod mii;
+mod work;
 pub mod xmit;
 
 use glassnet_wire::Mac;
+use glassnet_wire::lacp::LACPDU_MCAST_ADDR;
 
-use self::active::{bond_change_active_slave, bond_select_active_slave};
-use self::bond_options::{BondAttrs, bond_opt_default};
+use self::active::{FAIL_OVER_MAC_ACTIVE, bond_change_active_slave, bond_select_active_slave};
+use self::bond_netlink::BondAttrs;
+use self::bond_options::bond_opt_default;
+use self::work::{cancel_delayed_work, queue_delayed_work};
 use crate::door::Door;
 use crate::ids::{DevId, NetnsId};
 use crate::link::{DrvInfo, EthtoolOps, LinkInfo, LinkKsettings, LinkOps, NewLink};
@@ -29,6 +40,7 @@ use crate::net::core::dev::{
     alloc_netdev, dev_close, dev_get_stats, dev_open, dev_set_mac_address, dev_set_mtu, register_netdevice,
     unregister_netdevice,
 };
+use crate::net::core::dev_addr_lists::{dev_mc_add, dev_mc_del};
 use crate::net::core::dev_features::{netdev_increment_features, netdev_update_features};
 use crate::net::core::dev_rx_mode::sync_rx_mode;
 use crate::net::core::dev_upper::{
@@ -39,7 +51,8 @@ use crate::net::core::link_watch::{netif_carrier_off, netif_carrier_on};
 use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::net::ethernet::eth::{ETH_MAX_MTU, eth_hw_addr_random, ether_setup};
 use crate::netlink::{Errno, NlError};
-use crate::tables::bonding::{BondLink, Bonding, Mode, Opt, Slave};
+use crate::tables::bond_3ad::{AdSlaveInfo, Aggregator, Port};
+use crate::tables::bonding::{BOND_MAX_ARP_TARGETS, BondLink, Bonding, Mode, NEVER, Opt, Slave, Work};
 use crate::tables::klog::{LOG_INFO, LOG_WARNING};
 use crate::tables::netdev::{
     AddrAssign, DevStats, IFF_MASTER, IFF_SLAVE, NameAssign, NetDevice, RxMode, TSO_MAX_SIZE,
@@ -66,9 +79,11 @@ const TX_QUEUES: u32 = 16;
 static LINK_OPS: LinkOps = LinkOps {
     newlink: Some(bond_newlink),
     changelink: Some(|cx, dev, info| {
-        info.data().map_or(Ok(()), |attrs| bond_options::bond_changelink(cx, dev, attrs))
+        info.data().map_or(Ok(()), |attrs| bond_netlink::bond_changelink(cx, dev, attrs))
     }),
-    slave_changelink: Some(|_, _, _| Ok(())),
+    slave_changelink: Some(|cx, dev, info| {
+        info.data().map_or(Ok(()), |attrs| bond_netlink::bond_slave_changelink(cx, dev, attrs))
+    }),
     dellink: Some(bond_uninit),
     open: Some(bond_open),
     stop: Some(bond_close),
@@ -129,7 +144,7 @@ fn bonding_init(cx: &mut Cx) {
 fn bond_newlink(cx: &mut Cx, mut new: NewLink) -> Result<DevId, NlError> {
     bonding_init(cx);
     if let Some(attrs) = new.info.data::<BondAttrs>() {
-        bond_options::set_before_registration(cx, &mut new.dev, attrs)?;
+        bond_netlink::set_before_registration(cx, &mut new.dev, attrs)?;
     }
     let bond = register_netdevice(cx, new.dev)?;
     netif_carrier_off(cx, bond);
@@ -153,6 +168,7 @@ pub fn bond_create(cx: &mut Cx, netns: NetnsId, name: &str) -> Result<DevId, NlE
 /// Its slaves leave, then it goes.
 fn bond_uninit(cx: &mut Cx, bond: DevId) {
     dev_close(cx, bond);
+    cx.k.devs[bond].unregistering = true;
     for slave in slaves(cx.k, bond) {
         bond_release(cx, bond, slave, true);
     }
@@ -167,8 +183,9 @@ fn slaves(k: &Kernel, bond: DevId) -> Vec<DevId> {
 
 /// Writes a line about a slave to the log (`slave_info`).
 fn slave_log(cx: &mut Cx, level: u8, bond: DevId, slave: DevId, text: &str) {
-    let (bond, slave) = (&cx.k.devs[bond].name, &cx.k.devs[slave].name);
-    cx.printk(level, format!("{bond}: (slave {slave}): {text}"));
+    let (bond, slave) = (&cx.k.devs[bond], &cx.k.devs[slave].name);
+    let gone = if bond.unregistering { " (unregistering)" } else { "" };
+    cx.printk(level, format!("{}{gone}: (slave {slave}): {text}", bond.name));
 }
 
 /// Makes a device a slave (`bond_enslave`).
@@ -206,28 +223,32 @@ fn bond_enslave(cx: &mut Cx, bond: DevId, dev: DevId) -> Result<(), NlError> {
     cx.k.devs[dev].flags |= IFF_SLAVE;
     dev_open(cx, dev)?;
     let stats_before = dev_get_stats(cx.k, &cx.k.devs[dev]);
+    if is_tlb(cx.k, bond) {
+        bond_alb::bond_alb_init_slave(cx, bond, dev, perm_hwaddr);
+    }
     let link = first_link(cx.k, bond, dev);
-    let settings = link_settings(cx.k, dev);
     netdev_rx_handler_register(cx, dev, |skb| Door::BondHandleFrame { skb })?;
     netdev_master_upper_dev_link(cx, dev, bond)?;
+    let slave = new_slave(cx, bond, dev, link);
     let Some(bonding) = cx.k.devs[bond].bond_mut() else { return Err(Errno::EINVAL.into()) };
-    let delay = if link == BondLink::Back { bonding.opt(Opt::Updelay) } else { 0 };
-    let is_backup = bonding.uses_primary();
-    bonding.slaves.push(Slave {
-        dev,
-        link,
-        active: !is_backup,
-        inactive: is_backup && bonding.opt(Opt::AllSlavesActive) == 0,
-        delay,
-        link_failure_count: 0,
-        perm_hwaddr,
-        original_mtu,
-        speed: settings.speed,
-        full_duplex: settings.full_duplex,
-        stats_before,
-    });
-    if !is_backup && bonding.curr_active_slave.is_none() && link == BondLink::Up {
-        bonding.curr_active_slave = Some(dev);
+    let (mode, is_backup) = (bonding.mode(), bonding.uses_primary());
+    let is_first = bonding.slaves.is_empty();
+    bonding.slaves.push(Slave { perm_hwaddr, original_mtu, stats_before, ..slave });
+    match mode {
+        Mode::ActiveBackup | Mode::Tlb => {}
+        Mode::Ieee8023ad => {
+            if is_first {
+                bond_3ad::bond_3ad_initialize(cx, bond);
+            }
+            bond_3ad::bond_3ad_bind_slave(cx, bond, dev);
+            if cx.k.devs[bond].is_up() {
+                dev_mc_add(cx, dev, LACPDU_MCAST_ADDR);
+            }
+        }
+        _ if bonding.curr_active_slave.is_none() && link == BondLink::Up => {
+            bonding.curr_active_slave = Some(dev);
+        }
+        _ => {}
     }
     follow_slaves(cx, bond);
     bond_set_carrier(cx, bond);
@@ -248,10 +269,43 @@ fn bond_enslave(cx: &mut Cx, bond: DevId, dev: DevId) -> Result<(), NlError> {
     Ok(())
 }
 
+/// A slave that a device becomes, with its link in this state (`bond_alloc_slave`).
+fn new_slave(cx: &Cx, bond: DevId, dev: DevId, link: BondLink) -> Slave {
+    let (settings, last) = (link_settings(cx.k, dev), arp_monitor::before_interval(cx, bond));
+    let bonding = cx.k.devs[bond].bond();
+    let opt = |opt: Opt| bonding.map_or(0, |bond| bond.opt(opt));
+    let waits = bonding.is_some_and(|bond| bond.uses_primary() || bond.mode() == Mode::Ieee8023ad);
+    let before = bonding.and_then(|bond| bond.slaves.last());
+    let number = before.map_or(1, |slave| slave.ad.port.actor_port_number + 1);
+    let user_key = opt(Opt::AdUserPortKey) as u16;
+    let port = Port::new(number, user_key, opt(Opt::LacpActive) != 0, opt(Opt::LacpRate) != 0);
+    Slave {
+        dev,
+        link,
+        active: !waits || is_tlb(cx.k, bond),
+        inactive: waits && opt(Opt::AllSlavesActive) == 0,
+        delay: if link == BondLink::Back { opt(Opt::Updelay) } else { 0 },
+        link_failure_count: 0,
+        prio: 0,
+        perm_hwaddr: Mac::ZERO,
+        original_mtu: 0,
+        speed: settings.speed,
+        full_duplex: settings.full_duplex,
+        stats_before: DevStats::default(),
+        last_link_up: if link == BondLink::Down { NEVER } else { arp_monitor::now(cx) },
+        last_tx: last,
+        last_rx: last,
+        tlb_load: 0,
+        target_last_arp_rx: [last; BOND_MAX_ARP_TARGETS],
+        ad: AdSlaveInfo { aggregator: Aggregator::default(), port },
+    }
+}
+
 /// The state of a new slave's link.
 fn first_link(k: &Kernel, bond: DevId, dev: DevId) -> BondLink {
     let Some(bonding) = k.devs[bond].bond() else { return BondLink::Down };
     match bonding.opt(Opt::Miimon) {
+        0 if bonding.opt(Opt::ArpInterval) > 0 && !k.devs[dev].carrier => BondLink::Down,
         0 => BondLink::Up,
         _ if !mii::bond_check_dev_link(k, dev) => BondLink::Down,
         _ if bonding.opt(Opt::Updelay) > 0 => BondLink::Back,
@@ -265,28 +319,54 @@ fn is_primary(k: &Kernel, bond: DevId, dev: DevId) -> bool {
     primary == Some(&k.devs[dev].name)
 }
 
+/// A slave is to work rather than another one.
+fn is_better(k: &Kernel, bond: DevId, dev: DevId, current: DevId) -> bool {
+    let prio = |dev: DevId| k.devs[bond].bond().and_then(|bond| bond.slave(dev)).map(|slave| slave.prio);
+    is_primary(k, bond, dev) || prio(dev) > prio(current)
+}
+
+/// A slave's device is up and has a carrier.
+fn bond_slave_is_up(k: &Kernel, dev: DevId) -> bool {
+    k.devs[dev].is_up() && k.devs[dev].carrier
+}
+
+/// In this mode, a slave whose speed is unknown does not work.
+fn needs_speed_duplex(bond: &Bonding) -> bool {
+    matches!(bond.mode(), Mode::Ieee8023ad | Mode::Tlb)
+}
+
+fn is_tlb(k: &Kernel, bond: DevId) -> bool {
+    k.devs[bond].bond().is_some_and(|bond| bond.mode() == Mode::Tlb)
+}
+
 /// Slaves keep their addresses, and the bond has that of the one that works.
 fn keeps_addresses(k: &Kernel, bond: DevId) -> bool {
-    let keeps = |bond: &Bonding| bond.uses_primary() && bond.opt(Opt::FailOverMac) != 0;
+    let keeps = |bond: &Bonding| bond.mode() == Mode::ActiveBackup && bond.opt(Opt::FailOverMac) != 0;
     k.devs[bond].bond().is_some_and(keeps)
 }
 
 /// A slave goes; `all`: because the bond does.
 fn bond_release(cx: &mut Cx, bond: DevId, dev: DevId, all: bool) {
-    let gone = if all { " (unregistering)" } else { "" };
-    let names = (cx.k.devs[bond].name.clone(), cx.k.devs[dev].name.clone());
-    cx.printk(LOG_INFO, format!("{}{gone}: (slave {}): Releasing backup interface", names.0, names.1));
+    let is_8023ad = cx.k.devs[bond].bond().is_some_and(|bond| bond.mode() == Mode::Ieee8023ad);
     set_rx_mode_of(cx, bond, dev, false);
     netdev_rx_handler_unregister(cx, dev);
+    if is_8023ad {
+        bond_3ad::bond_3ad_unbind_slave(cx, bond, dev);
+    }
     netdev_upper_dev_unlink(cx, dev, bond);
+    let role = if is_tlb(cx.k, bond) { "active" } else { "backup" };
+    slave_log(cx, LOG_INFO, bond, dev, &format!("Releasing {role} interface"));
     let now = dev_get_stats(cx.k, &cx.k.devs[dev]);
     let Some(bonding) = cx.k.devs[bond].bond_mut() else { return };
     let Some(at) = bonding.slaves.iter().position(|slave| slave.dev == dev) else { return };
     let slave = bonding.slaves.remove(at);
     bonding.stats_of_gone = bonding.stats_of_gone + (now - slave.stats_before);
     let was_active = bonding.curr_active_slave == Some(dev);
+    bonding.current_arp_slave = None;
     let is_last = bonding.slaves.is_empty();
-    if !all && !keeps_addresses(cx.k, bond) && cx.k.devs[bond].addr == slave.perm_hwaddr && !is_last {
+    let follows =
+        bonding.mode() == Mode::ActiveBackup && bonding.opt(Opt::FailOverMac) == FAIL_OVER_MAC_ACTIVE;
+    if !all && !follows && cx.k.devs[bond].addr == slave.perm_hwaddr && !is_last {
         let text = format!(
             "the permanent HWaddr of slave - {} - is still in use by bond - set the HWaddr of slave to a different \
              address to avoid conflicts",
@@ -296,18 +376,24 @@ fn bond_release(cx: &mut Cx, bond: DevId, dev: DevId, all: bool) {
     }
     if was_active {
         bond_change_active_slave(cx, bond, None);
-        if !all {
-            bond_select_active_slave(cx, bond);
-        }
+    }
+    if is_tlb(cx.k, bond) {
+        bond_alb::bond_alb_deinit_slave(cx, bond, dev, slave.perm_hwaddr);
+    }
+    if was_active && !all {
+        bond_select_active_slave(cx, bond);
     }
     bond_set_carrier(cx, bond);
     if is_last && !all {
-        let (netns, name) = (cx.k.devs[bond].netns, names.0);
+        let (netns, name) = (cx.k.devs[bond].netns, cx.k.devs[bond].name.clone());
         let random = eth_hw_addr_random(cx, netns, &name);
         cx.k.devs[bond].addr = random;
         cx.k.devs[bond].addr_assign = AddrAssign::Random;
     }
     follow_slaves(cx, bond);
+    if is_8023ad && cx.k.devs[bond].is_up() {
+        dev_mc_del(cx, dev, LACPDU_MCAST_ADDR);
+    }
     dev_close(cx, dev);
     cx.k.devs[dev].flags &= !IFF_SLAVE;
     // They were accepted before it was a slave.
@@ -322,9 +408,13 @@ fn bond_set_dev_addr(cx: &mut Cx, bond: DevId, addr: Mac) {
     call_netdevice_notifiers(cx, bond, NetdevEvent::ChangeAddr);
 }
 
-/// A bond has a carrier if the link of a slave works; true if that changed.
+/// A bond has a carrier if the link of a slave works; true if that changed, or if LACP looked after it.
 fn bond_set_carrier(cx: &mut Cx, bond: DevId) -> bool {
     let netdev = &cx.k.devs[bond];
+    if netdev.bond().is_some_and(|bond| bond.mode() == Mode::Ieee8023ad && !bond.slaves.is_empty()) {
+        bond_3ad::bond_3ad_set_carrier(cx, bond);
+        return true;
+    }
     let works = netdev.bond().is_some_and(|bond| bond.slaves.iter().any(|slave| slave.link == BondLink::Up));
     if netdev.carrier == works {
         return false;
@@ -339,21 +429,48 @@ fn bond_set_carrier(cx: &mut Cx, bond: DevId) -> bool {
 
 fn bond_open(cx: &mut Cx, bond: DevId) -> Result<(), Errno> {
     let Some(bonding) = cx.k.devs[bond].bond_mut() else { return Ok(()) };
-    let (is_backup, all_active) = (bonding.uses_primary(), bonding.opt(Opt::AllSlavesActive) != 0);
+    let (mode, is_backup) = (bonding.mode(), bonding.uses_primary());
+    let all_active = bonding.opt(Opt::AllSlavesActive) != 0;
+    let [miimon, arp_interval] = [Opt::Miimon, Opt::ArpInterval].map(|opt| bonding.opt(opt) > 0);
+    let is_dynamic = bonding.opt(Opt::TlbDynamicLb) != 0;
     let works = bonding.curr_active_slave;
-    for slave in &mut bonding.slaves {
-        slave.active = !is_backup || works == Some(slave.dev);
-        slave.inactive = !slave.active && !all_active;
+    for slave in bonding.slaves.iter_mut().filter(|_| mode != Mode::Ieee8023ad) {
+        let is_active = !is_backup || works == Some(slave.dev);
+        slave.active = is_active || mode == Mode::Tlb;
+        slave.inactive = !is_active && !all_active;
     }
     bond_set_rx_mode(cx, bond);
-    mii::start(cx, bond);
+    // Timers of one time run the last first, and these works in the other order.
+    if mode == Mode::Ieee8023ad {
+        queue_delayed_work(cx, bond, Work::Ad, 0);
+        bond_3ad::bond_3ad_initiate_agg_selection(cx, bond);
+        slaves(cx.k, bond).into_iter().for_each(|slave| dev_mc_add(cx, slave, LACPDU_MCAST_ADDR));
+    }
+    if mode == Mode::Tlb {
+        if let Some(bonding) = cx.k.devs[bond].bond_mut() {
+            bond_alb::bond_alb_initialize(bonding);
+        }
+        if is_dynamic {
+            queue_delayed_work(cx, bond, Work::Alb, 0);
+        }
+    }
+    if arp_interval {
+        queue_delayed_work(cx, bond, Work::Arp, 0);
+    }
+    if miimon {
+        queue_delayed_work(cx, bond, Work::Mii, 0);
+    }
     Ok(())
 }
 
 fn bond_close(cx: &mut Cx, bond: DevId) {
-    if let Some(bonding) = cx.k.devs[bond].bond_mut() {
-        bonding.send_peer_notif = 0;
-        bonding.mii_work = None;
+    for work in [Work::Mii, Work::Arp, Work::Ad, Work::Alb] {
+        cancel_delayed_work(cx, bond, work);
+    }
+    let Some(bonding) = cx.k.devs[bond].bond_mut() else { return };
+    bonding.send_peer_notif = 0;
+    if bonding.mode() == Mode::Ieee8023ad {
+        slaves(cx.k, bond).into_iter().for_each(|slave| dev_mc_del(cx, slave, LACPDU_MCAST_ADDR));
     }
 }
 
@@ -416,19 +533,17 @@ fn bond_fix_features(cx: &Cx, bond: DevId, features: u64) -> u64 {
     of_slaves | ALL_TSO & ONE_FOR_ALL & features
 }
 
-/// All slaves together are as fast as those that work; each must know its speed.
+/// All slaves that send are as fast together, but where every packet goes by each.
 fn bond_get_link_ksettings(k: &Kernel, dev: &NetDevice) -> LinkKsettings {
-    let working: Vec<&Slave> = dev.bond().map_or(Vec::new(), |bond| {
-        bond.slaves.iter().filter(|slave| slave.link == BondLink::Up && k.devs[slave.dev].is_up()).collect()
-    });
-    let speeds = working.iter().filter_map(|slave| slave.speed);
-    let speed = match dev.bond().map(Bonding::mode) {
-        Some(Mode::Broadcast) => speeds.min(),
-        Some(Mode::ActiveBackup) => speeds.max(),
+    let unknown = LinkKsettings { speed: None, full_duplex: false, twisted_pair: false, copper: None };
+    let Some(bonding) = dev.bond() else { return unknown };
+    let working = || bonding.slaves.iter().filter(|slave| xmit::bond_slave_can_tx(k, slave));
+    let speeds = working().filter_map(|slave| slave.speed);
+    let speed = match bonding.mode() {
+        Mode::Broadcast => speeds.min(),
         _ => speeds.reduce(|all, one| all + one),
     };
-    let full_duplex = working.iter().any(|slave| slave.full_duplex);
-    LinkKsettings { speed, full_duplex, twisted_pair: false, copper: None }
+    LinkKsettings { speed, full_duplex: working().any(|slave| slave.full_duplex), ..unknown }
 }
 
 /// Speed and duplex of a slave (`bond_update_speed_duplex`).
@@ -447,8 +562,15 @@ fn bond_netdev_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
         NetdevEvent::Unregister => bond_release(cx, bond, dev, false),
         NetdevEvent::Up | NetdevEvent::Change { .. } => {
             let settings = link_settings(cx.k, dev);
-            if let Some(slave) = cx.k.devs[bond].bond_mut().and_then(|bond| bond.slave_mut(dev)) {
-                (slave.speed, slave.full_duplex) = (settings.speed, settings.full_duplex);
+            let Some(bonding) = cx.k.devs[bond].bond_mut() else { return };
+            let is_8023ad = bonding.mode() == Mode::Ieee8023ad;
+            let Some(slave) = bonding.slave_mut(dev) else { return };
+            (slave.speed, slave.full_duplex) = (settings.speed, settings.full_duplex);
+            if is_8023ad && settings.speed.is_none() {
+                slave.link = if slave.last_link_up == NEVER { BondLink::Down } else { BondLink::Fail };
+            }
+            if is_8023ad {
+                bond_3ad::bond_3ad_adapter_speed_duplex_changed(cx, bond, dev);
             }
         }
         NetdevEvent::FeatChange => follow_slaves(cx, bond),

@@ -5,7 +5,9 @@
 use glassnet_wire::eth::ETH_P_IP;
 use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_IGMP, Ipv4Hdr};
 
-use crate::Cx;
+use super::arp_monitor::bond_rcv_validate;
+use super::bond_3ad::bond_3ad_lacpdu_recv;
+use super::bond_alb::bond_tlb_xmit;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
 use crate::net::core::dev::{another_round, deliver_exact};
@@ -13,20 +15,31 @@ use crate::net::core::flow_dissector::ports_at;
 use crate::netlink::Errno;
 use crate::tables::bonding::{BondLink, Bonding, Mode, Opt, Slave};
 use crate::tables::drop_reason::DropReason;
+use crate::{Cx, Kernel};
 
 /// Policies of the hash (`BOND_XMIT_POLICY_*`).
 const LAYER34: u32 = 1;
 const LAYER23: u32 = 2;
+const VLAN_SRCMAC: u32 = 5;
 
 /// Receives a frame of a slave.
 ///
 /// Kernel: drivers/net/bonding/bond_main.c
-/// Not modelled: frames of LACP and the answers to probes by ARP.
+/// Not modelled: nothing.
 pub fn bond_handle_frame(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     let Some(bond) = cx.k.devs[dev].master() else {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
+    let netdev = &cx.k.devs[bond];
+    let Some(bonding) = netdev.bond() else { return cx.kfree_skb(skb, DropReason::NotSpecified) };
+    if netdev.is_up() && bonding.mode() == Mode::Ieee8023ad {
+        if bond_3ad_lacpdu_recv(cx, bond, skb) {
+            return cx.consume_skb(skb);
+        }
+    } else if netdev.is_up() && bonding.opt(Opt::ArpInterval) > 0 {
+        bond_rcv_validate(cx, bond, skb);
+    }
     if cx.k.devs[bond].bond().and_then(|bond| bond.slave(dev)).is_some_and(|slave| slave.inactive) {
         return deliver_exact(cx, skb, cx.skbs.eth_hdr(skb).dest().is_link_local());
     }
@@ -46,11 +59,12 @@ pub fn bond_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let slave = match bonding.mode() {
         Mode::Broadcast => return Door::BondXmitBroadcast { skb },
         Mode::ActiveBackup => bonding.curr_active_slave,
+        Mode::Tlb => bond_tlb_xmit(cx, bond, skb),
         Mode::RoundRobin => bond_xmit_roundrobin_slave_get(cx, bond, skb),
-        Mode::Xor => {
-            let usable = || bonding.slaves.iter().filter(|slave| bond_slave_can_tx(cx, slave));
-            let at = bond_xmit_hash(cx, bonding, skb).checked_rem(usable().count() as u32);
-            at.and_then(|at| usable().nth(at as usize)).map(|slave| slave.dev)
+        Mode::Xor | Mode::Ieee8023ad => {
+            let count = usable_slaves(cx, bonding).count() as u32;
+            let at = bond_xmit_hash(cx, bonding, skb).checked_rem(count);
+            at.and_then(|at| usable_slaves(cx, bonding).nth(at as usize)).map(|slave| slave.dev)
         }
     };
     match slave {
@@ -106,8 +120,17 @@ fn bond_tx_drop(cx: &mut Cx, bond: DevId, skb: SkbId) -> Door {
 }
 
 /// The slave can send.
-fn bond_slave_can_tx(cx: &Cx, slave: &Slave) -> bool {
-    slave.link == BondLink::Up && slave.active && cx.k.devs[slave.dev].carries()
+pub(super) fn bond_slave_can_tx(k: &Kernel, slave: &Slave) -> bool {
+    slave.link == BondLink::Up && slave.active && k.devs[slave.dev].carries()
+}
+
+/// The slaves that a hash chooses among (`bond_update_slave_arr`): with LACP, those of one aggregator.
+pub(super) fn usable_slaves<'a>(cx: &'a Cx, bond: &'a Bonding) -> impl Iterator<Item = &'a Slave> {
+    let is_8023ad = bond.mode() == Mode::Ieee8023ad;
+    let active = bond.active_aggregator().map(|agg| agg.aggregator_identifier);
+    bond.slaves.iter().filter(move |slave| {
+        bond_slave_can_tx(cx.k, slave) && (!is_8023ad || Some(slave.ad.port.aggregator) == active)
+    })
 }
 
 /// The next slave in turn. What concerns groups leaves by one slave only, so that the answers come by it.
@@ -128,7 +151,7 @@ fn bond_xmit_roundrobin_slave_get(cx: &mut Cx, bond: DevId, skb: SkbId) -> Optio
     let first = turn.checked_rem(count)?;
     let bonding = cx.k.devs[bond].bond()?;
     let mut order = bonding.slaves.iter().cycle().skip(first as usize).take(count as usize);
-    order.find(|slave| bond_slave_can_tx(cx, slave)).map(|slave| slave.dev)
+    order.find(|slave| bond_slave_can_tx(cx.k, slave)).map(|slave| slave.dev)
 }
 
 fn ipv4<'a>(cx: &'a Cx, skb: SkbId) -> Option<&'a Ipv4Hdr> {
@@ -137,10 +160,13 @@ fn ipv4<'a>(cx: &'a Cx, skb: SkbId) -> Option<&'a Ipv4Hdr> {
 }
 
 /// The hash that chooses a slave (`bond_xmit_hash`): numbers of the packet as a little-endian machine has them in memory.
-fn bond_xmit_hash(cx: &Cx, bonding: &Bonding, skb: SkbId) -> u32 {
+pub(super) fn bond_xmit_hash(cx: &Cx, bonding: &Bonding, skb: SkbId) -> u32 {
     let eth = cx.skbs.eth_hdr(skb);
     let layer2 = u32::from(eth.dest().0[5] ^ eth.source().0[5]) ^ u32::from(eth.h_proto.get());
     let policy = bonding.opt(Opt::XmitHashPolicy);
+    if policy == VLAN_SRCMAC {
+        return vlan_srcmac(cx, skb);
+    }
     let Some(iph) = ipv4(cx, skb).filter(|_| matches!(policy, LAYER34 | LAYER23)) else { return layer2 };
     let number = |addr: std::net::Ipv4Addr| u32::from_le_bytes(addr.octets());
     let first = if policy == LAYER23 { layer2 } else { layer4(cx, skb, iph, cx.skbs[skb].network_header) };
@@ -149,6 +175,13 @@ fn bond_xmit_hash(cx: &Cx, bonding: &Bonding, skb: SkbId) -> u32 {
     hash ^= hash >> 8;
     // The lowest bit is the same for many ports.
     if policy == LAYER34 { hash >> 1 } else { hash }
+}
+
+/// The VLAN, and both halves of the source address (`bond_vlan_srcmac_hash`).
+fn vlan_srcmac(cx: &Cx, skb: SkbId) -> u32 {
+    let [a, b, c, d, e, f] = cx.skbs.eth_hdr(skb).source().0;
+    let tci = cx.skbs[skb].vlan_tag.map_or(0, |tag| tag.tci);
+    u32::from(tci) ^ u32::from_be_bytes([0, a, b, c]) ^ u32::from_be_bytes([0, d, e, f])
 }
 
 /// Ports; type, code and number of an ICMP packet that has a number; and of an ICMP error those of the packet that it is about, which

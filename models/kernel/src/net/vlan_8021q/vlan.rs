@@ -10,6 +10,7 @@ use crate::net::core::dev::{dev_close, dev_open, dev_set_mtu, register_netdevice
 use crate::net::core::dev_features::netdev_update_features;
 use crate::net::core::dev_upper::{netdev_upper_dev_link, netdev_upper_dev_unlink};
 use crate::net::core::link_watch::{linkwatch_fire_event, netif_stacked_transfer_operstate};
+use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::netlink::{Errno, NlError};
 use crate::tables::arphrd::Arphrd;
 use crate::tables::klog::LOG_INFO;
@@ -115,6 +116,9 @@ fn vlan_device_event(cx: &mut Cx, real_dev: DevId, event: NetdevEvent) {
                     vlan_sync_address(cx, real_dev, dev);
                 }
             }
+        }
+        NetdevEvent::NotifyPeers => {
+            vlans.iter().for_each(|dev| call_netdevice_notifiers(cx, *dev, NetdevEvent::NotifyPeers));
         }
         NetdevEvent::ChangeMtu { .. } => follow_mtu(cx, real_dev, vlans),
         NetdevEvent::FeatChange => {

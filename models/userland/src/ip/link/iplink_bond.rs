@@ -2,14 +2,19 @@
 //!
 //! iproute2: ip/iplink_bond.c
 
-use glassnet_kernel::drivers::bonding::bond_options::{BondAttrs, BondOption, OPTIONS, option};
+use std::net::Ipv4Addr;
+
+use glassnet_kernel::drivers::bonding::bond_netlink::BondAttrs;
+use glassnet_kernel::drivers::bonding::bond_options::{BondOption, OPTIONS, option};
 use glassnet_kernel::link::LinkInfo;
-use glassnet_kernel::tables::bonding::{Bonding, Opt};
+use glassnet_kernel::netlink::{Errno, NlError};
+use glassnet_kernel::tables::bonding::{BOND_MAX_ARP_TARGETS, Bonding, Mode, Opt};
 use glassnet_kernel::tables::netdev::NetDevice;
+use glassnet_wire::Mac;
 
 use super::LinkUtil;
 use crate::ip::Ip;
-use crate::ip::args::{Args, Done, Stop, invarg, matches, number};
+use crate::ip::args::{Args, Done, Stop, invarg, ipv4, lladdr, mac, matches, number};
 use crate::ip::link_show::View;
 use crate::ip::out::{Out, Value};
 
@@ -43,13 +48,11 @@ const WORDS: &[Opt] = &[
     Opt::LacpActive,
     Opt::LacpRate,
     Opt::AdSelect,
+    Opt::AdUserPortKey,
+    Opt::AdActorSysPrio,
     Opt::TlbDynamicLb,
     Opt::ArpMissedMax,
 ];
-
-/// Options of watching by ARP and of LACP.
-const NOT_MODELLED: &[&str] =
-    &["arp_ip_target", "ns_ip6_target", "ad_user_port_key", "ad_actor_sys_prio", "ad_actor_system"];
 
 fn parse(ip: &Ip, args: &mut Args) -> Done<LinkInfo> {
     let mut attrs = BondAttrs::default();
@@ -66,16 +69,34 @@ fn parse(ip: &Ip, args: &mut Args) -> Done<LinkInfo> {
             }
             _ if is("primary") => attrs.primary = Some(ip.dev(args.value()?)?),
             Some(row) => attrs.options.push((row.opt, value(args, row)?)),
+            None if is("arp_ip_target") => attrs.arp_ip_target = Some(arp_ip_target(args)?),
+            None if is("ns_ip6_target") => return Err(Stop::not_modelled("link … type bond ns_ip6_target")),
+            None if is("ad_actor_system") => attrs.ad_actor_system = Some(ad_actor_system(args)?),
             None if is("help") => return Err(Stop::failed(LINK_UTIL.help)),
             None => {
-                return Err(match NOT_MODELLED.iter().find(|name| is(name)) {
-                    Some(name) => Stop::not_modelled(&format!("link … type bond {name}")),
-                    None => Stop::failed(format!("bond: unknown command \"{word}\"?\n{}", LINK_UTIL.help)),
-                });
+                return Err(Stop::failed(format!("bond: unknown command \"{word}\"?\n{}", LINK_UTIL.help)));
             }
         }
     }
     Ok(LinkInfo::with(LINK_UTIL.id, attrs))
+}
+
+/// Addresses with commas between them; none if the command ends here.
+fn arp_ip_target(args: &mut Args) -> Done<Vec<Ipv4Addr>> {
+    let texts = args.take().unwrap_or_default().split(',').filter(|text| !text.is_empty());
+    let bad = |text: &str| Stop::failed(format!("Error: an IP address is expected rather than \"{text}\"\n"));
+    texts.take(BOND_MAX_ARP_TARGETS).map(|text| ipv4(text).ok_or_else(|| bad(text))).collect()
+}
+
+/// An Ethernet address. The kernel refuses another one.
+fn ad_actor_system(args: &mut Args) -> Done<Mac> {
+    mac(&lladdr(args.value()?)?).map_err(|bytes| {
+        Stop::refused(&if bytes < 6 {
+            Errno::EINVAL.into()
+        } else {
+            NlError::with(Errno::ERANGE, "Attribute failed policy validation")
+        })
+    })
 }
 
 /// The value of an option: a number, or the name or the number of a choice.
@@ -88,6 +109,8 @@ fn value(args: &mut Args, row: &BondOption) -> Done<u32> {
         Opt::UseCarrier | Opt::NumGratArp | Opt::AllSlavesActive | Opt::TlbDynamicLb | Opt::ArpMissedMax => {
             255
         }
+        // `get_u16`
+        Opt::AdUserPortKey | Opt::AdActorSysPrio => 65_535,
         _ => u32::MAX,
     };
     let value = named.or_else(|| number(text).filter(|value| *value <= max));
@@ -135,8 +158,44 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
         {
             out.any("primary", primary.as_str(), format_args!("primary {primary} "));
         }
+        if *opt == Opt::TlbDynamicLb && bond.mode() == Mode::Ieee8023ad {
+            print_8023ad(out, bond);
+        }
         print_value(out, key, option(*opt), bond);
+        if *opt == Opt::ArpMissedMax && !bond.arp_targets.is_empty() {
+            print_arp_ip_target(out, bond);
+        }
     }
+}
+
+fn print_arp_ip_target(out: &mut Out, bond: &Bonding) {
+    let targets: Vec<String> = bond.arp_targets.iter().map(Ipv4Addr::to_string).collect();
+    out.open_array(Some("arp_ip_target"));
+    out.text(format_args!("arp_ip_target {} ", targets.join(",")));
+    targets.into_iter().for_each(|target| out.item(target, ""));
+    out.close_array();
+}
+
+/// The aggregator that the bond sends by, and what the user set.
+fn print_8023ad(out: &mut Out, bond: &Bonding) {
+    if let Some(agg) = bond.active_aggregator() {
+        let numbers = [
+            ("aggregator", u32::from(agg.aggregator_identifier)),
+            ("num_ports", bond.active_ports(agg)),
+            ("actor_key", u32::from(agg.actor_oper_aggregator_key)),
+            ("partner_key", u32::from(agg.partner_oper_aggregator_key)),
+        ];
+        out.open(Some("ad_info"));
+        numbers.into_iter().for_each(|(key, value)| out.any(key, value, format_args!("ad_{key} {value} ")));
+        let partner = agg.partner_system.to_string();
+        out.any("partner_mac", partner.as_str(), format_args!("ad_partner_mac {partner} "));
+        out.close();
+    }
+    for opt in [Opt::AdActorSysPrio, Opt::AdUserPortKey] {
+        print_value(out, option(opt).name, option(opt), bond);
+    }
+    let system = bond.ad_actor_system.to_string();
+    out.any("ad_actor_system", system.as_str(), format_args!("ad_actor_system {system} "));
 }
 
 fn print_value(out: &mut Out, key: &str, row: &BondOption, bond: &Bonding) {

@@ -2,8 +2,9 @@
 //!
 //! iproute2: ip/iplink_bond_slave.c
 
+use glassnet_kernel::drivers::bonding::bond_netlink::SlaveAttrs;
 use glassnet_kernel::link::LinkInfo;
-use glassnet_kernel::tables::bonding::BondLink;
+use glassnet_kernel::tables::bonding::{BondLink, Mode};
 use glassnet_kernel::tables::netdev::NetDevice;
 
 use super::LinkUtil;
@@ -20,6 +21,7 @@ pub(super) static LINK_UTIL: LinkUtil = LinkUtil {
 };
 
 fn parse(_: &Ip, args: &mut Args) -> Done<LinkInfo> {
+    let mut attrs = SlaveAttrs::default();
     while let Some(word) = args.take() {
         let name = match word {
             _ if matches(word, "queue_id") => "queue_id",
@@ -33,12 +35,14 @@ fn parse(_: &Ip, args: &mut Args) -> Done<LinkInfo> {
             }
         };
         let text = args.value()?;
-        let value: u32 = number(text).ok_or_else(|| invarg(&format!("{name} is invalid"), text))?;
-        if value != 0 {
-            return Err(Stop::not_modelled(&format!("link … type bond_slave {name} {value}")));
+        let bad = || invarg(&format!("{name} is invalid"), text);
+        if name == "prio" {
+            attrs.prio = Some(text.parse().map_err(|_| bad())?);
+        } else if number::<u16>(text).ok_or_else(bad)? != 0 {
+            return Err(Stop::not_modelled(&format!("link … type bond_slave queue_id {text}")));
         }
     }
-    Ok(LinkInfo::with(LINK_UTIL.id, ()))
+    Ok(LinkInfo::with(LINK_UTIL.id, attrs))
 }
 
 /// The word for the state of a slave's link.
@@ -63,5 +67,28 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
     let addr = slave.perm_hwaddr.to_string();
     out.any("perm_hwaddr", addr.as_str(), format_args!("perm_hwaddr {addr} "));
     out.any("queue_id", 0, format_args!("queue_id 0 "));
-    out.any("prio", 0, format_args!("prio 0 "));
+    out.any("prio", slave.prio, format_args!("prio {} ", slave.prio));
+    let port = &slave.ad.port;
+    let Some(agg) =
+        bond.filter(|bond| bond.mode() == Mode::Ieee8023ad).and_then(|bond| bond.aggregator_of(port))
+    else {
+        return;
+    };
+    let id = agg.aggregator_identifier;
+    out.any("ad_aggregator_id", id, format_args!("ad_aggregator_id {id} "));
+    print_state(out, "ad_actor_oper_port_state", port.actor_oper_port_state);
+    print_state(out, "ad_partner_oper_port_state", port.partner_oper.port_state);
+}
+
+/// State of a port: the number, and the words.
+fn print_state(out: &mut Out, key: &str, state: u8) {
+    let words =
+        ["active", "short_timeout", "aggregating", "in_sync", "collecting", "distributing", "defaulted"];
+    let words = words.iter().chain(&["expired"]).enumerate().filter(|(at, _)| state & 1 << at != 0);
+    let words: Vec<&str> = words.map(|(_, word)| *word).collect();
+    out.any(key, state, format_args!("{key} {state} "));
+    out.open_array(Some(&format!("{key}_str")));
+    out.text(format_args!("{key}_str <{}> ", words.join(",")));
+    words.into_iter().for_each(|word| out.item(word, ""));
+    out.close_array();
 }

@@ -2,12 +2,14 @@
 
 use super::bytes::{Bytes, Print};
 use super::names::{ETHERTYPE, lookup};
-use super::{LinkType, Nd, arp, ip, ip6, llc};
+use super::{LinkType, Nd, arp, ip, ip6, llc, loopback, slow};
 
 const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
 const RARP: u16 = 0x8035;
 const IPV6: u16 = 0x86dd;
+const SLOW: u16 = 0x8809;
+const LOOPBACK: u16 = 0x9000;
 const VLAN_TAGS: [u16; 4] = [0x8100, 0x9100, 0x9200, 0x88a8];
 /// Greatest length in an Ethernet type field.
 const MAX_LENGTH: u16 = 1500;
@@ -138,6 +140,8 @@ pub fn by_ether_type(nd: &mut Nd, kind: u16, p: Bytes, length: usize) -> Result<
         IPV4 => ip::ip(nd, p, length)?,
         IPV6 => ip6::ip6(nd, p, length)?,
         ARP | RARP => arp::arp(nd, p, length)?,
+        SLOW => slow::slow(nd, p, length)?,
+        LOOPBACK => loopback::loopback(nd, p, length)?,
         _ => return Ok(false),
     }
     Ok(true)
